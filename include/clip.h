@@ -1,0 +1,274 @@
+/* clip.h: CLIP in C, the whole public interface of libclip.
+ *
+ * CLIP (Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
+ * arXiv:2103.00020) maps pictures and texts into one space where matching pairs point the same way.
+ *
+ *     clip_model *model;  clip_context *ctx;  clip_error err;
+ *     clip_model_load("ViT-B-32", NULL, &model, &err);
+ *     clip_context_new(model, 0, &ctx);
+ *     clip_encode_image(ctx, pictures, n, image_embeddings);      [n, D], unit length
+ *     clip_encode_text(ctx, texts, k, text_embeddings);           [k, D], unit length
+ *     similarity = image_embeddings @ text_embeddings.T           clip_similarity()
+ *
+ * Threads   A clip_model is immutable: any number of threads share one. A clip_context is a workspace: one a
+ *           thread (it uses `threads` cores by itself). Functions without a context are safe from any thread.
+ * Results   do not depend on the batch or the number of threads: N pictures in one call are, bit for bit, N calls.
+ * Ownership What a function returns through `**out` belongs to the caller and has a free function beside it, which takes NULL.
+ * Errors    Functions that can fail return a clip_status: 0 or negative. Those that read files also fill a
+ *           clip_error (where given) with the name of the file and the fault. On error outputs are NULL or unspecified
+ *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD. */
+#ifndef CLIP_H
+#define CLIP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CLIP_API __attribute__((visibility("default")))
+#else
+#define CLIP_API
+#endif
+
+/* ---- Status --------------------------------------------------------------------------------------------- */
+
+#define CLIP_STATUS_MAP(X)                                                    \
+    X(CLIP_OK, 0, "done")                                                     \
+    X(CLIP_EINVAL, -1, "an argument is out of its range")                     \
+    X(CLIP_ENOMEM, -2, "out of memory")                                       \
+    X(CLIP_EIO, -3, "a file cannot be read or written")                       \
+    X(CLIP_EFORMAT, -4, "a file is damaged or not of the format it should be") \
+    X(CLIP_EUNSUPPORTED, -5, "the file is sound, but this build does not support it") \
+    X(CLIP_ELIMIT, -6, "larger than the limit allows")                        \
+    X(CLIP_EMISMATCH, -7, "parts do not fit each other")
+
+typedef enum clip_status {
+#define X(name, code, message) name = code,
+    CLIP_STATUS_MAP(X)
+#undef X
+} clip_status;
+
+/* What went wrong, for people: "dir/model.safetensors: tensor 'visual.proj' ends beyond the file". */
+typedef struct clip_error {
+    clip_status code;
+    char message[1024];
+} clip_error;
+
+/* clip_status_name(), clip_status_message(): "CLIP_EIO" and its sentence; static strings, never NULL. */
+CLIP_API const char *clip_status_name(clip_status s);
+CLIP_API const char *clip_status_message(clip_status s);
+
+/* clip_version(): "0.1.0". clip_build_info(): the optional parts built in and the instruction sets this machine can use. Static strings. */
+CLIP_API const char *clip_version(void);
+CLIP_API const char *clip_build_info(void);
+
+/* ---- Models --------------------------------------------------------------------------------------------- */
+
+typedef struct clip_model clip_model;
+typedef struct clip_context clip_context;
+
+enum { CLIP_TOWER_IMAGE = 1, CLIP_TOWER_TEXT = 2, CLIP_TOWER_BOTH = 3 };
+
+/* Called for what loading could not know or found odd (one line, no newline). */
+typedef void (*clip_warn_fn)(void *user, const char *message);
+
+typedef struct clip_load_options {
+    int towers;        /* CLIP_TOWER_*: only what is asked for is read and packed */
+    const char *isa;   /* "avx512", "avx2", "neon", "generic"; NULL: the best this machine has */
+    clip_warn_fn warn; /* NULL: silent */
+    void *warn_user;
+} clip_load_options;
+
+/* clip_load_options_default(): both towers, best instruction set, silent. */
+CLIP_API clip_load_options clip_load_options_default(void);
+
+/* clip_model_load(): open a checkpoint and pack its weights.
+ * path  in   a directory as Hugging Face or OpenCLIP lay it out, or one .safetensors file (beside which
+ *            configuration and tokenizer are looked for; what is missing is inferred from the shapes, with a warning)
+ * opt   in   NULL: defaults
+ * out   out  the model; NULL on error. Free with clip_model_free()
+ * err   out  may be NULL
+ * Weights keep the file's type (f32, f16, bf16) in memory; arithmetic is f32.
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_EMISMATCH (tensors missing, or shapes against the configuration), CLIP_ENOMEM. */
+CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
+CLIP_API void clip_model_free(clip_model *m);
+
+typedef struct clip_model_info {
+    const char *path, *layout, *weights_file; /* layout: "OpenCLIP" or "Hugging Face" */
+    const char *weights_type;                 /* "f32", "f16", "bf16" */
+    const char *tokenizer;                    /* file it came from and whose rules it follows; NULL: none found */
+    const char *isa;
+    int towers;                               /* CLIP_TOWER_*, those loaded */
+    int embed_dim;                            /* D */
+    float logit_scale;                        /* exp(logit_scale parameter): what cosines are multiplied by, 1/tau */
+    int64_t parameters, image_parameters, text_parameters;
+    /* pictures */
+    const char *vision_kind;                  /* "ViT" or "ModifiedResNet" */
+    int image_size, vision_width, vision_heads, patch_size; /* patch_size 0: ResNet */
+    int vision_layers[4];                     /* ViT: layers in [0]; ResNet: blocks a stage */
+    float mean[3], std[3];
+    const char *interpolation, *resize_mode;  /* "bicubic"/"bilinear"; "shortest"/"longest"/"squash" */
+    /* texts */
+    int context_length, vocab_size, text_width, text_heads, text_layers;
+    const char *activation;                   /* "gelu" or "quickgelu" */
+    const char *pooling;                      /* "argmax" or "eos" */
+} clip_model_info;
+
+/* clip_model_get_info(): fill `out`; its strings live as long as the model. */
+CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
+
+/* clip_context_new(): a workspace for one calling thread.
+ * threads  in   cores to use; 0: all this process may use
+ * out      out  free with clip_context_free(); it must not outlive the model */
+CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
+CLIP_API void clip_context_free(clip_context *ctx);
+
+/* ---- Pictures ------------------------------------------------------------------------------------------- */
+
+/* 8-bit RGB, rows of `stride` bytes. Point it at your own pixels, or let clip_image_read() fill it. */
+typedef struct clip_image {
+    int width, height;
+    size_t stride;
+    uint8_t *rgb;
+} clip_image;
+
+typedef struct clip_image_options {
+    int64_t max_pixels; /* refuse larger pictures before anything is allocated for them */
+    int background;     /* 0xRRGGBB: transparent parts are laid on it; -1: transparency is dropped, as Pillow's convert("RGB") does */
+} clip_image_options;
+
+/* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1. */
+CLIP_API clip_image_options clip_image_options_default(void);
+
+/* clip_image_read(), clip_image_decode(): a picture from a file, or from its bytes.
+ * JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC, AVIF, PNM, told by content; EXIF orientation applied.
+ * opt   in   NULL: defaults
+ * name  in   how clip_image_decode() calls the picture in an error
+ * out   out  free with clip_image_free(); all zero on error
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT (too many pixels), CLIP_ENOMEM. */
+CLIP_API clip_status clip_image_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err);
+CLIP_API clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
+                                       clip_image *out, clip_error *err);
+CLIP_API void clip_image_free(clip_image *img);
+
+/* clip_preprocess(): resize (Pillow's two-pass 8-bit resampling, bit for bit), crop or pad, normalise, as the checkpoint asks.
+ * img  in   [H, W] RGB
+ * out  out  [3, S, S] f32, S = image_size; the caller's
+ * Errors: CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
+CLIP_API clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out);
+
+/* ---- Words ---------------------------------------------------------------------------------------------- */
+
+/* clip_tokenize(): text to token ids, start and end token included, without padding; a text that is too long is cut and keeps its end token.
+ * ids  out  room for context_length ids; the caller's
+ * n    out  how many
+ * Errors: CLIP_EINVAL (the model has no tokenizer or no text tower), CLIP_ENOMEM. */
+CLIP_API clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n);
+
+/* ---- Embeddings ----------------------------------------------------------------------------------------- */
+
+/* clip_encode_image(): embed N pictures, preprocessing included.
+ * img  in   [N] pictures
+ * out  out  [N, D] f32, row-major, unit L2 norm; the caller's
+ * Errors: CLIP_EINVAL (N < 1, an empty picture, no image tower), CLIP_ENOMEM. On error `out` is unspecified. */
+CLIP_API clip_status clip_encode_image(clip_context *ctx, const clip_image *img, int N, float *out);
+
+/* clip_encode_pixels(): the same from normalised pixels [N, 3, S, S] f32 (what clip_preprocess() gives). */
+CLIP_API clip_status clip_encode_pixels(clip_context *ctx, const float *pixels, int N, float *out);
+
+/* clip_encode_text(): embed N texts. out [N, D] f32, unit L2 norm. Errors as above. */
+CLIP_API clip_status clip_encode_text(clip_context *ctx, const char *const *texts, int N, float *out);
+
+/* clip_encode_tokens(): the same from token ids: text i is ids[offsets[i]] .. ids[offsets[i+1]-1], offsets [N+1].
+ * Errors: CLIP_EINVAL also for an id outside the vocabulary, or a text that is empty or longer than context_length. */
+CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N, float *out);
+
+/* clip_encode_labels(): one embedding a label, the ensemble over templates of CLIP's zero-shot classification
+ * (arXiv:2103.00020, 3.1.4): the mean of the unit embeddings of every template filled with the label, scaled to unit length again.
+ * templates  in   [T] each with one or more "{}" where the label goes ("a photo of a {}."); a template without is an error
+ * out        out  [L, D] f32, unit L2 norm
+ * Errors: CLIP_EINVAL, CLIP_ENOMEM. */
+CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out);
+
+/* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M] */
+CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, const float *b, int M, float *out);
+
+/* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in place. */
+CLIP_API void clip_probabilities(const clip_model *m, float *similarity, int N, int M);
+
+/* ---- Evaluation ----------------------------------------------------------------------------------------- */
+
+/* Ranks count the candidates that score strictly higher than the (best-scoring) right one: 0 is best.
+ * R@k is the share with rank < k; ranks in the means are counted from 1, as OpenCLIP prints them. */
+typedef struct clip_rank_metrics {
+    int64_t queries;
+    double r1, r5, r10; /* in 0..1 */
+    double mean_rank, median_rank;
+} clip_rank_metrics;
+
+/* clip_ranks(): ranks of queries against candidates, without ever holding the whole matrix of scores.
+ * query      in   [Q, D];  candidate in [C, D]
+ * right      in   [right_off[Q]] candidates that are right for query q: right[right_off[q]] .. right[right_off[q+1]-1], at least one each
+ * rank       out  [Q]; the caller's
+ * Errors: CLIP_EINVAL, CLIP_ENOMEM. */
+CLIP_API clip_status clip_ranks(clip_context *ctx, const float *query, int Q, const float *candidate, int C,
+                                const int32_t *right, const int32_t *right_off, int32_t *rank);
+
+/* clip_rank_summary(): metrics of `rank` [Q]. Q = 0 gives zeros. Errors: CLIP_ENOMEM. */
+CLIP_API clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out);
+
+/* ---- Data: pictures and pairs --------------------------------------------------------------------------- */
+
+/* A stream of image-text pairs. Sources, told by what `spec` names, several joined by "::", each with {000..012} and {a,b} braces:
+ *   *.tar              WebDataset: members KEY.jpg|png|webp|..., KEY.txt, KEY.json ("captions": [..] or "caption": "..")
+ *   *.tsv, *.csv       a header line naming the columns `image_key` and `caption_key`; paths relative to the table
+ *   a directory        every picture below it with the caption(s) in NAME.txt beside it, one a line; without that file the
+ *                      caption is the name of the folder the picture lies in */
+typedef struct clip_pairs clip_pairs;
+
+typedef struct clip_pairs_options {
+    const char *image_key, *caption_key; /* columns of a table; default "filepath", "title" (OpenCLIP's) */
+    char separator;                      /* 0: tab for .tsv, told from the header for .csv */
+} clip_pairs_options;
+
+CLIP_API clip_pairs_options clip_pairs_options_default(void);
+
+/* One pair; everything in it belongs to the stream and lives until the next clip_pairs_next(). */
+typedef struct clip_pair {
+    const char *key;              /* file or member it comes from, for messages; NULL: the end of the stream */
+    const void *bytes;            /* the encoded picture, for clip_image_decode() */
+    size_t size;
+    const char *const *captions;  /* all of them */
+    int n_captions;               /* at least 1 */
+} clip_pair;
+
+CLIP_API clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err);
+
+/* clip_pairs_next(): the next pair. A sample that is broken (a picture without a caption, a file that is gone) is CLIP_EFORMAT or CLIP_EIO with
+ * its name in err; the stream goes on with the next call. A container that is damaged beyond going on says so once, then the stream moves on to the next one. */
+CLIP_API clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err);
+CLIP_API void clip_pairs_close(clip_pairs *p);
+
+/* clip_list_pictures(): the picture files under `path` (a file itself, or a directory with all below it), by name extension, sorted by path.
+ * out    out  [*n] paths; free with clip_list_free()
+ * Errors: CLIP_EIO, CLIP_ENOMEM. */
+CLIP_API clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err);
+CLIP_API void clip_list_free(char **list, size_t n);
+
+/* ---- Measuring ------------------------------------------------------------------------------------------ */
+
+typedef struct clip_machine_speed {
+    double fma_gflops;  /* peak of f32 multiply-adds, all threads of the context */
+    double gemm_gflops; /* reached by the largest matrix product of this model's image tower at batch 32 */
+} clip_machine_speed;
+
+/* clip_measure(): take half a second to find out what this machine does. For `clip bench`. */
+CLIP_API clip_status clip_measure(clip_context *ctx, clip_machine_speed *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

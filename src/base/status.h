@@ -1,0 +1,23 @@
+/* status.h: how a fault travels from the line that finds it to the person who can mend it. */
+#ifndef CLIPB_STATUS_H
+#define CLIPB_STATUS_H
+
+#include "clip.h"
+
+/* clipb_fail(): fill `err` (may be NULL) and return `code`.
+ * where  in   the file or thing at fault, NULL if the message says it; printed before the message
+ * Use:  return clipb_fail(err, CLIP_EFORMAT, path, "tensor '%s' ends beyond the file", name); */
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5)))
+#endif
+clip_status clipb_fail(clip_error *err, clip_status code, const char *where, const char *fmt, ...);
+
+/* TRY(expr): pass a fault on. Only where nothing is owned; else `goto fail`. */
+#define TRY(expr)                         \
+    do {                                  \
+        clip_status try_status = (expr);  \
+        if (try_status < 0)               \
+            return try_status;            \
+    } while (0)
+
+#endif

@@ -1,0 +1,49 @@
+/* image.h: from an encoded picture to the tensor an image encoder reads.
+ *
+ *     bytes -> decode (8-bit RGB, upright) -> resize, crop or pad (Pillow's arithmetic) -> (v/255 - mean) / std */
+#ifndef CLIPIMG_IMAGE_H
+#define CLIPIMG_IMAGE_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+/* ---- decode.c and decode_*.c ---- (clip_image_read(), clip_image_decode(), clip_image_free() of clip.h are defined there) */
+
+/* clipimg_formats(): what this build reads, "JPEG PNG WebP GIF BMP TIFF HEIC AVIF PNM". */
+const char *clipimg_formats(void);
+
+/* ---- resize.c ---- */
+
+typedef enum clipimg_filter { CLIPIMG_BILINEAR, CLIPIMG_BICUBIC } clipimg_filter;
+
+/* clipimg_resize(): Image.resize((width, height), filter) of Pillow, bit for bit: two passes, antialiased, 8-bit with 22-bit coefficients.
+ * out  out  allocated here, stride 3*width; clip_image_free(). CLIP_EINVAL (a side < 1), CLIP_ENOMEM. */
+clip_status clipimg_resize(const clip_image *in, int width, int height, clipimg_filter filter, clip_image *out);
+
+/* ---- preprocess.c ---- */
+
+typedef enum clipimg_mode {
+    CLIPIMG_SHORTEST, /* shortest side to S, centre crop S x S (torchvision's Resize + CenterCrop; padded with fill_color if it must) */
+    CLIPIMG_LONGEST,  /* longest side to S, centred on fill_color (OpenCLIP's ResizeKeepRatio + CenterCropOrPad) */
+    CLIPIMG_SQUASH,   /* both sides to S */
+} clipimg_mode;
+
+typedef enum clipimg_flavour {
+    CLIPIMG_OPENCLIP,    /* torchvision's rounding of sizes and crop offsets */
+    CLIPIMG_HUGGINGFACE, /* CLIPImageProcessor's */
+} clipimg_flavour;
+
+typedef struct clipimg_recipe {
+    int size; /* S */
+    clipimg_mode mode;
+    clipimg_filter filter;
+    clipimg_flavour flavour;
+    uint8_t fill_color[3];
+    float mean[3], std[3];
+} clipimg_recipe;
+
+/* clipimg_preprocess(): img to out [3, S, S]. CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
+clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out);
+
+#endif

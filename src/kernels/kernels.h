@@ -1,0 +1,153 @@
+/* kernels.h: the arithmetic that has to be fast.
+ *
+ * One table of functions an instruction set (clipk_set), all made from the same C files with GCC/Clang vector types
+ * and picked at run time; `ref` is the plain-C oracle that the tests hold them against. Above the table stand the
+ * functions that cut the work and share it among threads: threads exist only there.
+ *
+ * Every element of a result is a sum in a fixed order that depends on the reduced dimension alone: not on the other
+ * dimensions, not on the tile it falls in, not on the number of threads.
+ *
+ * Matrices are row-major; `ld` is the distance between rows in elements. Shapes are the caller's promise: a wrong
+ * one is an assert. Nothing here allocates: scratch comes with the context. */
+#ifndef CLIPK_KERNELS_H
+#define CLIPK_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct clipk_set clipk_set; /* set.h */
+
+/* clipk_set_find(): the table called `name` ("avx512", "avx2", "neon", "generic", "ref"), or NULL where this build or
+ * this machine lacks it; name NULL: the best one here. Tables are static. */
+const clipk_set *clipk_set_find(const char *name);
+const char *clipk_set_name(const clipk_set *set);
+
+/* clipk_set_usable(): i = 0, 1, ...: the tables that run here, best first, then NULL. */
+const clipk_set *clipk_set_usable(int i);
+
+/* What every call gets: one per calling thread. */
+typedef struct clipk_ctx {
+    const clipk_set *set;
+    int threads;            /* OpenMP threads a call may use, at least 1 */
+    unsigned char *scratch; /* clipk_scratch_bytes(set, threads), 64-byte aligned */
+} clipk_ctx;
+
+size_t clipk_scratch_bytes(const clipk_set *set, int threads);
+
+/* ---- Types ---------------------------------------------------------------------------------------------- */
+
+typedef enum clipk_type { CLIPK_F32, CLIPK_F16, CLIPK_BF16 } clipk_type;
+
+static inline size_t clipk_type_size(clipk_type t) { return t == CLIPK_F32 ? 4 : 2; }
+
+/* clipk_to_f32(): n numbers of any type as f32. Exact. */
+void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n);
+
+/* A matrix that is only read: element (r, c) is p[r * rs + c * cs], rs and cs in elements. A transposed view swaps them. */
+typedef struct clipk_view {
+    const void *p;
+    clipk_type type;
+    int64_t rs, cs;
+} clipk_view;
+
+static inline clipk_view clipk_rows(const float *p, int64_t ld) { return (clipk_view){p, CLIPK_F32, ld, 1}; }
+
+/* ---- Matrix product ------------------------------------------------------------------------------------- */
+
+/* The right operand, packed for one set: W [N, K] as panels of the set's tile width. It keeps its type; a panel of
+ * 16-bit numbers becomes f32 in the innermost cache as it is used. A new type is a new packing, never a new layer. */
+typedef struct clipk_weight {
+    clipk_type type;
+    int N, K;
+    void *panels; /* clipk_weight_bytes(), 64-byte aligned */
+} clipk_weight;
+
+size_t clipk_weight_bytes(const clipk_set *set, clipk_type type, int N, int K);
+
+/* clipk_weight_pack(): fill w->panels from W [N, K]; the view's type must be w->type, or w->type F32 (converted, exactly).
+ * Threads share the work. */
+void clipk_weight_pack(const clipk_ctx *k, clipk_weight *w, clipk_view W);
+
+typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU } clipk_act;
+
+/* What happens to a product on its way out, while it is still in registers:
+ *     z = x Wᵀ + bias + residual;  pre = z;  y = act(z)
+ * gelu(z) = z Φ(z), by erf as PyTorch's nn.GELU();  quickgelu(z) = z / (1 + exp(-1.702 z)). */
+typedef struct clipk_epilogue {
+    const float *bias;     /* [N], or NULL */
+    const float *residual; /* [M, N], or NULL; may be y itself: y += ... */
+    int64_t ld_residual;
+    float *pre;            /* [M, N]: keeps z for the activation's backward; NULL in inference */
+    int64_t ld_pre;
+    clipk_act act;
+} clipk_epilogue;
+
+/* clipk_gemm(): y = act(x Wᵀ + bias + residual)      x [M, K] f32, any strides   W [N, K] packed   y [M, N]
+ * e may be NULL. y must not overlap x. */
+void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W, const clipk_epilogue *e);
+
+/* clipk_act_apply(): y = act(x), n numbers; y may be x. */
+void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act);
+
+/* ---- Attention ------------------------------------------------------------------------------------------ */
+
+/* One head reads columns h*D .. h*D+D of q, k and v and writes those of y. A batch is ragged: sample b has the query
+ * rows q_off[b] .. q_off[b+1] and the key rows k_off[b] .. k_off[b+1]. */
+typedef struct clipk_attention_shape {
+    int B, H, D;
+    const int32_t *q_off, *k_off; /* [B+1], ascending from 0 */
+    bool causal;                  /* query i of n sees the keys j <= i + (keys - n): the last query sees all */
+} clipk_attention_shape;
+
+/* clipk_attention(): y = softmax(q kᵀ / sqrt(D)) v      Vaswani et al. 2017, arXiv:1706.03762, 3.2.1
+ * y [Tq, H*D]  q [Tq, H*D]  k, v [Tk, H*D], rows ld apart
+ * lse  out  [H, Tq] log of the sum of exponentials of each row of scores, for backward; NULL in inference */
+void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                     const float *v, int64_t ldv, const clipk_attention_shape *s);
+
+/* ---- Norms ---------------------------------------------------------------------------------------------- */
+
+/* clipk_layernorm(): y = (x - mean) / sqrt(var + eps) * gain + bias, a row at a time.     x, y [T, C], dense
+ * rows  in   [T]: row t of y is made from row rows[t] of x (only what is read); NULL: row t
+ * mean, rstd out [T], for backward; NULL in inference.   y may be x where rows is NULL. */
+void clipk_layernorm(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows, const float *gain,
+                     const float *bias, float eps, int T, int C);
+
+/* clipk_l2norm(): each row of x [T, C] to unit length, in place; norm out [T] (NULL in inference): its length, at least 1e-12. */
+void clipk_l2norm(const clipk_ctx *k, float *x, float *norm, int T, int C);
+
+/* clipk_softmax(): each row of x [T, C] becomes softmax(scale * row), in place. */
+void clipk_softmax(const clipk_ctx *k, float *x, float scale, int T, int C);
+
+/* ---- Convolution (ResNet), pictures as [N, H, W, C] ------------------------------------------------------ */
+
+/* A 3x3 convolution, stride 1, zero padding 1, packed for one set. W comes as OpenCLIP stores it, [O, I, 3, 3] dense. */
+typedef struct clipk_conv3x3_weight {
+    int O, I;
+    void *panels; /* clipk_conv3x3_bytes(), 64-byte aligned */
+} clipk_conv3x3_weight;
+
+size_t clipk_conv3x3_bytes(const clipk_set *set, int O, int I);
+void clipk_conv3x3_pack(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W);
+
+/* clipk_conv3x3(): y = act(conv3x3(x, W) + bias + residual)     x [N, H, W, I]  y [N, H, W, O], dense
+ * e  in  as for clipk_gemm(), rows being pixels
+ * work  scratch of clipk_conv3x3_work() bytes, 64-byte aligned; the caller's arena */
+size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O);
+void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, const clipk_conv3x3_weight *w,
+                   const clipk_epilogue *e, void *work);
+
+/* clipk_im2col(): the patches of x [N, H, W, C] as rows: y [N*Ho*Wo, kh*kw*C], column (ky*kw + kx)*C + c; zeros outside.
+ * Ho = (H + 2 pad - kh)/stride + 1 */
+void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C, int kh, int kw, int stride, int pad);
+
+/* clipk_avgpool2x2(): y[n,i,j,c] = mean of the 2x2 block of x, odd edges dropped.     x [N, H, W, C]  y [N, H/2, W/2, C] */
+void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C);
+
+/* ---- Measuring ------------------------------------------------------------------------------------------ */
+
+/* clipk_fma_peak(): GFLOP/s of independent f32 multiply-adds on all threads, over about `seconds`. */
+double clipk_fma_peak(const clipk_ctx *k, double seconds);
+
+#endif
