@@ -1,1 +1,118 @@
-#include "kernels/kernels.h"
+/* rows.c: the functions that work on rows or on single numbers: cut into pieces of about PIECE numbers, shared among threads where
+ * there are FORK_FROM numbers or more. Below that, waking the others costs more than they can save. */
+#include "kernels/set.h"
+#include "kernels/share.h"
+
+#include <assert.h>
+
+#define PIECE 8192
+#define FORK_FROM 32768
+
+static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
+static int threads_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? 1 : k->threads; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Numbers one by one: `size` of them a piece, a multiple of every vector length, so that pieces are cut where vectors end. */
+typedef struct numbers_job {
+    const clipk_set *set;
+    float *y;
+    const void *x;
+    int64_t n;
+    clipk_type type;
+    clipk_act act;
+} numbers_job;
+
+static void to_f32_piece(void *job, int64_t i, int thread)
+{
+    const numbers_job *j = job;
+    int64_t at = i * PIECE;
+    (void)thread;
+    j->set->to_f32(j->y + at, (const char *)j->x + (size_t)at * clipk_type_size(j->type), j->type, (size_t)least(PIECE, j->n - at));
+}
+
+void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n)
+{
+    numbers_job j = {.set = k->set, .y = out, .x = in, .n = (int64_t)n, .type = type};
+    clipk_share(threads_for(k, j.n), pieces(j.n, PIECE), to_f32_piece, &j);
+}
+
+static void act_piece(void *job, int64_t i, int thread)
+{
+    const numbers_job *j = job;
+    int64_t at = i * PIECE;
+    (void)thread;
+    j->set->act(j->y + at, (const float *)j->x + at, (size_t)least(PIECE, j->n - at), j->act);
+}
+
+void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act)
+{
+    numbers_job j = {.set = k->set, .y = y, .x = x, .n = (int64_t)n, .act = act};
+    clipk_share(threads_for(k, j.n), pieces(j.n, PIECE), act_piece, &j);
+}
+
+/* Rows: `rows_each` of T a piece. */
+typedef struct rows_job {
+    const clipk_set *set;
+    float *y, *mean, *rstd, *norm;
+    const float *x, *gain, *bias;
+    const int32_t *rows;
+    float eps, scale;
+    int T, C, rows_each;
+} rows_job;
+
+static void share_rows(const clipk_ctx *k, clipk_piece *piece, rows_job *j)
+{
+    assert(j->C > 0);
+    j->set = k->set;
+    j->rows_each = (PIECE + j->C - 1) / j->C;
+    clipk_share(threads_for(k, (int64_t)j->T * j->C), pieces(j->T, j->rows_each), piece, j);
+}
+
+static int rows_end(const rows_job *j, int64_t i) { return (int)least((i + 1) * j->rows_each, j->T); }
+
+static void layernorm_piece(void *job, int64_t i, int thread)
+{
+    const rows_job *j = job;
+    (void)thread;
+    for (int t = (int)i * j->rows_each; t < rows_end(j, i); t++) {
+        const float *x = j->x + (int64_t)(j->rows ? j->rows[t] : t) * j->C;
+        j->set->layernorm(j->y + (int64_t)t * j->C, j->mean ? j->mean + t : NULL, j->rstd ? j->rstd + t : NULL, x, j->gain, j->bias,
+                          j->eps, j->C);
+    }
+}
+
+void clipk_layernorm(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows, const float *gain,
+                     const float *bias, float eps, int T, int C)
+{
+    assert(!rows || y != x);
+    rows_job j = {.y = y, .mean = mean, .rstd = rstd, .x = x, .rows = rows, .gain = gain, .bias = bias, .eps = eps, .T = T, .C = C};
+    share_rows(k, layernorm_piece, &j);
+}
+
+static void l2norm_piece(void *job, int64_t i, int thread)
+{
+    const rows_job *j = job;
+    (void)thread;
+    for (int t = (int)i * j->rows_each; t < rows_end(j, i); t++)
+        j->set->l2norm(j->y + (int64_t)t * j->C, j->norm ? j->norm + t : NULL, j->C);
+}
+
+void clipk_l2norm(const clipk_ctx *k, float *x, float *norm, int T, int C)
+{
+    rows_job j = {.y = x, .norm = norm, .T = T, .C = C};
+    share_rows(k, l2norm_piece, &j);
+}
+
+static void softmax_piece(void *job, int64_t i, int thread)
+{
+    const rows_job *j = job;
+    (void)thread;
+    for (int t = (int)i * j->rows_each; t < rows_end(j, i); t++)
+        j->set->softmax(j->y + (int64_t)t * j->C, j->scale, j->C);
+}
+
+void clipk_softmax(const clipk_ctx *k, float *x, float scale, int T, int C)
+{
+    rows_job j = {.y = x, .scale = scale, .T = T, .C = C};
+    share_rows(k, softmax_piece, &j);
+}

@@ -1,19 +1,17 @@
 /* vec.h: vectors of the set being compiled. Included by simd_*.c only.
  *
- * CLIPK_ISA   name of the set, which every symbol carries: NAME(gemm_tile) is clipk_gemm_tile_avx2
- * CLIPK_VL    floats in a vector: 16 (AVX-512), 8 (AVX2), 4 (NEON, generic)
+ * CLIPK_VL: floats in a vector: 16 (AVX-512), 8 (AVX2), 4 (NEON, generic).
  * The types are GCC's and Clang's: + - * work a lane at a time, a * b + c becomes one fused multiply-add (these files are
  * compiled with -ffp-contract=fast), comparisons give masks. Intrinsics stand here alone. */
 #ifndef CLIPK_VEC_H
 #define CLIPK_VEC_H
 
 #include <string.h>
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
 
-#include "kernels/set.h"
-
-#define CLIPK_CAT2(a, b) clipk_##a##_##b
-#define CLIPK_CAT(a, b) CLIPK_CAT2(a, b)
-#define NAME(x) CLIPK_CAT(x, CLIPK_ISA)
+#include "kernels/simd.h"
 
 typedef float vf __attribute__((vector_size(4 * CLIPK_VL)));
 typedef int32_t vi __attribute__((vector_size(4 * CLIPK_VL)));
@@ -33,5 +31,36 @@ static inline vf vload_n(const float *p, int n)
 }
 
 static inline void vstore_n(float *p, vf v, int n) { memcpy(p, &v, (size_t)n * 4); }
+
+/* CLIPK_VL 16-bit numbers at any address, as f32. */
+typedef uint16_t vh __attribute__((vector_size(2 * CLIPK_VL)));
+typedef uint32_t vu __attribute__((vector_size(4 * CLIPK_VL)));
+
+static inline vf vload_bf16(const void *p)
+{
+    vh h;
+    memcpy(&h, p, sizeof h);
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
+static inline vf vload_f16(const void *p)
+{
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256(p));
+#elif CLIPK_VL == 8 && defined(__F16C__)
+    return (vf)_mm256_cvtph_ps(_mm_loadu_si128(p));
+#else
+    /* Exponent and fraction move to their place, the bias of the exponent changes by 112; a denormal's leading bit is found by a subtraction. */
+    vh h;
+    memcpy(&h, p, sizeof h);
+    vu u = __builtin_convertvector(h, vu), em = u & 0x7fff;
+    vu normal = (em << 13) + (112u << 23);
+    vu small = (vu)((vf)((em << 13) + (113u << 23)) - 0x1p-14f);
+    vu is_small = (vu)(em < 0x400), is_inf = (vu)(em >= 0x7c00); /* or NaN */
+    return (vf)((u & 0x8000) << 16 | (small & is_small) | (normal & ~is_small) | (is_inf & 0x7f800000));
+#endif
+}
+
+static inline vf vload16(const void *p, clipk_type type) { return type == CLIPK_F16 ? vload_f16(p) : vload_bf16(p); }
 
 #endif

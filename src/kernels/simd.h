@@ -1,0 +1,20 @@
+/* simd.h: what the simd_*.c of one instruction set, and the ref_*.c of the oracle, give to its table. set.h says what each does.
+ *
+ * CLIPK_ISA: name of the set, which every symbol carries: NAME(layernorm) is clipk_layernorm_avx2. */
+#ifndef CLIPK_SIMD_H
+#define CLIPK_SIMD_H
+
+#include "kernels/set.h"
+
+#define CLIPK_CAT2(a, b) clipk_##a##_##b
+#define CLIPK_CAT(a, b) CLIPK_CAT2(a, b)
+#define NAME(x) CLIPK_CAT(x, CLIPK_ISA)
+
+/* simd_rows.c */
+void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n);
+void NAME(act)(float *y, const float *x, size_t n, clipk_act act);
+void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C);
+void NAME(l2norm)(float *x, float *norm, int C);
+void NAME(softmax)(float *x, float scale, int C);
+
+#endif
