@@ -1,0 +1,49 @@
+/* api.h: the two opaque types of clip.h, as the files of this room see them. */
+#ifndef CLIP_API_H
+#define CLIP_API_H
+
+#include "image/image.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+struct clip_model {
+    clipmdl_store store; /* token_embedding stays in its mapping */
+    clipmdl_config config;
+    clipmdl_scheme scheme;
+    int towers;
+    clipmdl_vit vit;       /* one of the two, by config.vision.kind */
+    clipmdl_resnet resnet;
+    clipmdl_text text;
+    float logit_scale;     /* exp() of the parameter */
+    const clipk_set *set;
+    clipb_block weights;   /* what the layers point to */
+    clipimg_recipe recipe;
+    cliptok *tokenizer;    /* NULL: none found */
+    char *path;
+    int64_t image_parameters, text_parameters;
+    char weights_type[8], tokenizer_name[160];
+};
+
+struct clip_context {
+    const clip_model *model;
+    clipk_ctx k;
+    clipb_block scratch; /* the kernels' */
+    clipb_block acts;    /* the towers' */
+    clipb_block inputs;  /* pixels or ids on their way in */
+};
+
+/* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json; path NULL: OpenAI's way. */
+clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);
+clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err);
+clipimg_recipe clip_recipe_default(int size);
+
+/* files.c: the files of a checkpoint. */
+typedef struct clip_files {
+    char *dir, *weights;
+    char *openclip_config, *huggingface_config, *preprocessor_config; /* NULL: not there */
+} clip_files;
+
+clip_status clip_files_find(const char *path, clip_files *out, clip_error *err);
+void clip_files_free(clip_files *f);
+
+#endif

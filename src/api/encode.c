@@ -1,0 +1,236 @@
+/* Contexts, and the encoders behind clip.h. Batches are cut into chunks, so that memory is bounded and the acts of a chunk stay
+ * near the processor; a sample's result does not depend on the cut. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#define CHUNK_ROWS 2048   /* rows of a Transformer in one chunk */
+#define CHUNK_PICTURES 8  /* pictures of a ResNet in one chunk */
+
+static clip_status reserve_scratch(clip_context *c)
+{
+    TRY(clipb_block_reserve(&c->scratch, clipk_scratch_bytes(c->k.set, c->k.threads)));
+    c->k.scratch = c->scratch.base;
+    return CLIP_OK;
+}
+
+clip_status clip_context_new(const clip_model *m, int threads, clip_context **out)
+{
+    *out = NULL;
+    if (threads < 0 || threads > 1024)
+        return CLIP_EINVAL;
+#ifdef _OPENMP
+    if (threads == 0)
+        threads = omp_get_max_threads();
+#endif
+    clip_context *c = calloc(1, sizeof *c);
+    if (!c)
+        return CLIP_ENOMEM;
+    c->model = m;
+    c->k = (clipk_ctx){.set = m->set, .threads = threads > 0 ? threads : 1};
+    if (reserve_scratch(c) < 0) {
+        clip_context_free(c);
+        return CLIP_ENOMEM;
+    }
+    *out = c;
+    return CLIP_OK;
+}
+
+void clip_context_free(clip_context *c)
+{
+    if (!c)
+        return;
+    clipb_block_free(&c->scratch);
+    clipb_block_free(&c->acts);
+    clipb_block_free(&c->inputs);
+    free(c);
+}
+
+/* ---- Pictures ------------------------------------------------------------------------------------------------ */
+
+static int picture_chunk(const clip_model *m)
+{
+    if (m->config.vision.kind == CLIPMDL_RESNET)
+        return CHUNK_PICTURES;
+    int n = CHUNK_ROWS / clipmdl_vit_tokens(&m->vit);
+    return n > 0 ? n : 1;
+}
+
+static size_t pixels_of(const clip_model *m) { return 3 * (size_t)m->config.vision.image_size * (size_t)m->config.vision.image_size; }
+
+/* N pictures, at most a chunk, to `out` [N, D]. */
+static clip_status forward_pixels(clip_context *c, const float *pixels, int N, float *out)
+{
+    const clip_model *m = c->model;
+    clipb_arena a = {0};
+    if (m->config.vision.kind == CLIPMDL_VIT) {
+        clipmdl_vit_acts acts;
+        clipmdl_vit_layout(&a, &acts, &m->vit, N);
+        TRY(clipb_block_reserve(&c->acts, a.peak));
+        a = clipb_arena_on(&c->acts);
+        clipmdl_vit_layout(&a, &acts, &m->vit, N);
+        clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, out);
+    } else {
+        clipmdl_resnet_acts acts;
+        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N);
+        TRY(clipb_block_reserve(&c->acts, a.peak));
+        a = clipb_arena_on(&c->acts);
+        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N);
+        clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, out);
+    }
+    clipk_l2norm(&c->k, out, NULL, N, m->config.embed_dim);
+    return CLIP_OK;
+}
+
+clip_status clip_encode_pixels(clip_context *c, const float *pixels, int N, float *out)
+{
+    const clip_model *m = c->model;
+    if (N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
+        return CLIP_EINVAL;
+    const int chunk = picture_chunk(m);
+    for (int i = 0; i < N; i += chunk) {
+        int n = N - i < chunk ? N - i : chunk;
+        TRY(forward_pixels(c, pixels + (size_t)i * pixels_of(m), n, out + (size_t)i * (size_t)m->config.embed_dim));
+    }
+    return CLIP_OK;
+}
+
+clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out)
+{
+    return clipimg_preprocess(&m->recipe, img, out);
+}
+
+clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, float *out)
+{
+    const clip_model *m = c->model;
+    if (N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
+        return CLIP_EINVAL;
+    const int chunk = picture_chunk(m);
+    const size_t each = pixels_of(m);
+    TRY(clipb_block_reserve(&c->inputs, (size_t)(N < chunk ? N : chunk) * each * sizeof(float)));
+    float *pixels = (float *)(void *)c->inputs.base;
+    for (int i = 0; i < N; i += chunk) {
+        const int n = N - i < chunk ? N - i : chunk;
+        int worst = CLIP_OK; /* the lowest status */
+#pragma omp parallel for num_threads(c->k.threads) if (c->k.threads > 1 && n > 1) schedule(dynamic) reduction(min : worst)
+        for (int j = 0; j < n; j++) {
+            clip_status s = clipimg_preprocess(&m->recipe, &img[i + j], pixels + (size_t)j * each);
+            worst = s < worst ? (int)s : worst;
+        }
+        TRY((clip_status)worst);
+        TRY(forward_pixels(c, pixels, n, out + (size_t)i * (size_t)m->config.embed_dim));
+    }
+    return CLIP_OK;
+}
+
+/* ---- Words --------------------------------------------------------------------------------------------------- */
+
+clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n)
+{
+    if (!m->tokenizer)
+        return CLIP_EINVAL;
+    return cliptok_encode(m->tokenizer, text, strlen(text), ids, m->config.text.context_length, n);
+}
+
+/* N texts, ragged and cut to what is needed, to `out` [N, D]. */
+static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int32_t *off, int N, float *out)
+{
+    const clipmdl_text *m = &c->model->text;
+    clipmdl_text_acts acts;
+    clipb_arena a = {0};
+    clipmdl_text_layout(&a, &acts, m, N, off[N]);
+    TRY(clipb_block_reserve(&c->acts, a.peak));
+    a = clipb_arena_on(&c->acts);
+    clipmdl_text_layout(&a, &acts, m, N, off[N]);
+    clipmdl_text_forward(&c->k, &acts, m, ids, off, N, out);
+    clipk_l2norm(&c->k, out, NULL, N, m->embed_dim);
+    return CLIP_OK;
+}
+
+/* Texts on their way into a chunk. */
+typedef struct gather {
+    int32_t *ids, *off;
+    int n;       /* texts in it */
+    int most;    /* that it may hold */
+    float *out;  /* where the first of them goes */
+} gather;
+
+static clip_status gather_start(clip_context *c, gather *g, int N, float *out)
+{
+    const int L = c->model->config.text.context_length;
+    const int most = CHUNK_ROWS / L > 0 ? CHUNK_ROWS : L; /* rows; at least one text of the full length */
+    clipb_arena a = {0};
+    *g = (gather){.most = N < most ? N : most, .out = out};
+    const size_t rows = (size_t)most + (size_t)L, texts = (size_t)g->most + 1;
+    clipb_arena_alloc(&a, rows, sizeof *g->ids);
+    clipb_arena_alloc(&a, texts, sizeof *g->off);
+    TRY(clipb_block_reserve(&c->inputs, a.peak));
+    a = clipb_arena_on(&c->inputs);
+    g->ids = CLIPB_NEW(&a, int32_t, rows);
+    g->off = CLIPB_NEW(&a, int32_t, texts);
+    g->off[0] = 0;
+    return CLIP_OK;
+}
+
+static clip_status gather_flush(clip_context *c, gather *g)
+{
+    if (g->n == 0)
+        return CLIP_OK;
+    TRY(forward_tokens(c, g->ids, g->off, g->n, g->out));
+    g->out += (size_t)g->n * (size_t)c->model->config.embed_dim;
+    g->n = 0;
+    return CLIP_OK;
+}
+
+/* A text of `n` ids stands at ids + off[g->n]: take it in, and run the chunk when it is full. */
+static clip_status gather_add(clip_context *c, gather *g, int n)
+{
+    const int at = g->off[g->n];
+    g->off[g->n + 1] = at + clipmdl_text_length(&c->model->text, g->ids + at, n);
+    g->n++;
+    return g->off[g->n] >= CHUNK_ROWS || g->n == g->most ? gather_flush(c, g) : CLIP_OK;
+}
+
+clip_status clip_encode_text(clip_context *c, const char *const *texts, int N, float *out)
+{
+    const clip_model *m = c->model;
+    gather g;
+    if (N < 1 || !(m->towers & CLIP_TOWER_TEXT) || !m->tokenizer)
+        return CLIP_EINVAL;
+    TRY(gather_start(c, &g, N, out));
+    for (int i = 0; i < N; i++) {
+        int n;
+        TRY(clip_tokenize(m, texts[i], g.ids + g.off[g.n], &n));
+        TRY(gather_add(c, &g, n));
+    }
+    return gather_flush(c, &g);
+}
+
+clip_status clip_encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, float *out)
+{
+    const clip_model *m = c->model;
+    const clipmdl_text_config *t = &m->config.text;
+    gather g;
+    if (N < 1 || !(m->towers & CLIP_TOWER_TEXT))
+        return CLIP_EINVAL;
+    TRY(gather_start(c, &g, N, out));
+    for (int i = 0; i < N; i++) {
+        const int64_t n = (int64_t)offsets[i + 1] - offsets[i];
+        if (n < 1 || n > t->context_length)
+            return CLIP_EINVAL;
+        for (int j = 0; j < n; j++) {
+            int32_t id = ids[offsets[i] + j];
+            if (id < 0 || id >= t->vocab_size)
+                return CLIP_EINVAL;
+            g.ids[g.off[g.n] + j] = id;
+        }
+        TRY(gather_add(c, &g, (int)n));
+    }
+    return gather_flush(c, &g);
+}

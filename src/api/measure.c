@@ -1,0 +1,66 @@
+/* What this machine does: the peak of its multiply-adds, and how much of it a real product of this model reaches. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "api/api.h"
+
+#define ROUNDS 7
+#define PICTURES 32 /* of the batch whose product is timed */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The largest product of the image tower, or of the text tower where that is all there is: its weights, and rows at batch 32. */
+static const clipk_weight *largest(const clip_model *m, int *M)
+{
+    if (!(m->towers & CLIP_TOWER_IMAGE)) {
+        *M = PICTURES * m->config.text.context_length;
+        return &m->text.block[0].c_fc.w;
+    }
+    if (m->config.vision.kind == CLIPMDL_VIT) {
+        *M = PICTURES * clipmdl_vit_tokens(&m->vit);
+        return &m->vit.block[0].c_fc.w;
+    }
+    const int side = m->config.vision.image_size / 32;
+    *M = PICTURES * (1 + side * side);
+    return &m->resnet.kv.w;
+}
+
+clip_status clip_measure(clip_context *c, clip_machine_speed *out)
+{
+    int M;
+    const clipk_weight *w = largest(c->model, &M);
+    const size_t x_size = (size_t)M * (size_t)w->K, y_size = (size_t)M * (size_t)w->N;
+    clipb_arena a = {0};
+    clipb_arena_alloc(&a, x_size, sizeof(float));
+    clipb_arena_alloc(&a, y_size, sizeof(float));
+    TRY(clipb_block_reserve(&c->acts, a.peak));
+    a = clipb_arena_on(&c->acts);
+    float *x = CLIPB_NEW(&a, float, x_size), *y = CLIPB_NEW(&a, float, y_size);
+    for (size_t i = 0; i < x_size; i++)
+        x[i] = (float)(i % 17) / 17 - 0.5f;
+
+    double peak[ROUNDS], seconds[ROUNDS];
+    clipk_gemm(&c->k, y, w->N, clipk_rows(x, w->K), M, w, NULL); /* warm-up */
+    for (int r = 0; r < ROUNDS; r++) { /* in turn, so that both meet the same machine */
+        peak[r] = clipk_fma_peak(&c->k, 0.02);
+        double start = now();
+        clipk_gemm(&c->k, y, w->N, clipk_rows(x, w->K), M, w, NULL);
+        seconds[r] = now() - start;
+    }
+    qsort(peak, ROUNDS, sizeof *peak, by_value);
+    qsort(seconds, ROUNDS, sizeof *seconds, by_value);
+    out->fma_gflops = peak[ROUNDS / 2];
+    out->gemm_gflops = 2e-9 * (double)M * (double)w->N * (double)w->K / seconds[ROUNDS / 2];
+    return CLIP_OK;
+}

@@ -1,0 +1,270 @@
+/* Loading: files -> configuration -> tensors -> packed layers, and what can be said about the result. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+typedef struct loader {
+    clip_load_options opt;
+    clip_files files;
+    const char *prefix;
+    clip_error *err;
+} loader;
+
+clip_load_options clip_load_options_default(void) { return (clip_load_options){.towers = CLIP_TOWER_BOTH}; }
+
+__attribute__((format(printf, 2, 3))) static void warn(const loader *l, const char *fmt, ...)
+{
+    char line[1024];
+    if (!l->opt.warn)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    l->opt.warn(l->opt.warn_user, line);
+}
+
+/* ---- Configuration ------------------------------------------------------------------------------------------ */
+
+static clip_status read_config(loader *l, clip_model *m)
+{
+    const char *openclip = l->files.openclip_config, *huggingface = l->files.huggingface_config;
+    if (!clipmdl_find_scheme(&m->store, &m->scheme, &l->prefix))
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "no tensor has a name that OpenCLIP, OpenAI or Hugging Face give to CLIP's");
+    if (openclip && (m->scheme == CLIPMDL_OPENCLIP || !huggingface))
+        return clipmdl_config_openclip(openclip, &m->config, l->err);
+    if (huggingface)
+        return clipmdl_config_huggingface(huggingface, &m->config, l->err);
+    TRY(clipmdl_config_from_shapes(&m->store, m->scheme, l->prefix, &m->config, l->err));
+    warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, heads of 64 and layer norms' eps 1e-5 are assumed", l->files.weights,
+         m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+    return CLIP_OK;
+}
+
+static clip_status read_recipe(loader *l, clip_model *m)
+{
+    m->recipe = clip_recipe_default(m->config.vision.image_size);
+    if (m->scheme == CLIPMDL_HUGGINGFACE && l->files.preprocessor_config)
+        return clip_recipe_huggingface(l->files.preprocessor_config, &m->recipe, l->err);
+    if (l->files.openclip_config)
+        return clip_recipe_openclip(l->files.openclip_config, &m->recipe, l->err);
+    if (l->files.preprocessor_config)
+        return clip_recipe_huggingface(l->files.preprocessor_config, &m->recipe, l->err);
+    warn(l, "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed", l->files.dir);
+    return CLIP_OK;
+}
+
+static clip_status read_tokenizer(loader *l, clip_model *m)
+{
+    if (!(m->towers & CLIP_TOWER_TEXT))
+        return CLIP_OK;
+    TRY(cliptok_load(l->files.dir, m->scheme == CLIPMDL_OPENCLIP ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE, &m->tokenizer, l->err));
+    if (!m->tokenizer) {
+        warn(l, "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded", l->files.dir);
+        return CLIP_OK;
+    }
+    if (cliptok_vocab_size(m->tokenizer) > m->config.text.vocab_size)
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir, "the tokenizer has ids up to %d, the model a vocabulary of %d",
+                          cliptok_vocab_size(m->tokenizer) - 1, m->config.text.vocab_size);
+    snprintf(m->tokenizer_name, sizeof m->tokenizer_name, "%s", cliptok_source(m->tokenizer));
+    return CLIP_OK;
+}
+
+/* ---- Weights ------------------------------------------------------------------------------------------------ */
+
+static clip_status init_towers(clip_model *m)
+{
+    if (m->towers & CLIP_TOWER_IMAGE)
+        TRY(m->config.vision.kind == CLIPMDL_VIT ? clipmdl_vit_init(&m->vit, &m->config) : clipmdl_resnet_init(&m->resnet, &m->config));
+    return m->towers & CLIP_TOWER_TEXT ? clipmdl_text_init(&m->text, &m->config) : CLIP_OK;
+}
+
+static void bind_towers(clipmdl_binder *b, clip_model *m)
+{
+    b->parameters = 0;
+    if (m->towers & CLIP_TOWER_IMAGE) {
+        if (m->config.vision.kind == CLIPMDL_VIT)
+            clipmdl_vit_bind(b, &m->vit);
+        else
+            clipmdl_resnet_bind(b, &m->resnet);
+    }
+    m->image_parameters = b->parameters;
+    if (m->towers & CLIP_TOWER_TEXT)
+        clipmdl_text_bind(b, &m->text);
+    m->text_parameters = b->parameters - m->image_parameters;
+}
+
+static clip_status bind_weights(loader *l, clip_model *m)
+{
+    const int threads =
+#ifdef _OPENMP
+        omp_get_max_threads();
+#else
+        1;
+#endif
+    clipk_ctx k = {.set = m->set, .threads = threads};
+    clipb_block scratch = {0};
+    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = l->prefix, .k = &k, .warn = l->opt.warn, .warn_user = l->opt.warn_user};
+    clip_status s = clipb_block_reserve(&scratch, clipk_scratch_bytes(m->set, threads));
+    k.scratch = scratch.base;
+    if (s == CLIP_OK)
+        s = init_towers(m);
+    if (s == CLIP_OK) {
+        bind_towers(&b, m); /* measuring */
+        if (b.faults)
+            s = clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "%d tensor%s not fit the configuration: %s%s", b.faults,
+                           b.faults == 1 ? " does" : "s do", b.first_faults, b.faults > 4 ? "; ..." : "");
+        else
+            s = clipb_block_reserve(&m->weights, b.arena.peak);
+    }
+    if (s == CLIP_OK) {
+        b.arena = clipb_arena_on(&m->weights);
+        bind_towers(&b, m); /* placing */
+        s = b.status;
+    }
+    clipb_block_free(&b.scratch);
+    clipb_block_free(&scratch);
+    return s;
+}
+
+static bool ends(const char *s, const char *end)
+{
+    size_t n = strlen(s), e = strlen(end);
+    return n >= e && strcmp(s + n - e, end) == 0;
+}
+
+/* Tensors nobody took, but for those that carry nothing. */
+static void report_unexpected(const loader *l, const clip_model *m)
+{
+    static const char *const harmless[] = {"position_ids", "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
+    int n = 0;
+    for (size_t i = 0; i < m->store.n; i++) {
+        const clipmdl_tensor *t = &m->store.tensor[i];
+        bool skip = t->used;
+        for (size_t h = 0; h < sizeof harmless / sizeof *harmless; h++)
+            skip |= ends(t->name, harmless[h]);
+        if (!skip && ++n <= 20)
+            warn(l, "%s: tensor '%s' is not part of this model and is ignored", m->store.file, t->name);
+    }
+    if (n > 20)
+        warn(l, "%s: and %d more tensors like that", m->store.file, n - 20);
+}
+
+static clip_status read_logit_scale(loader *l, clip_model *m)
+{
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    clipmdl_parts(m->scheme, l->prefix, "logit_scale", 0, 1, 1, part);
+    clipmdl_tensor *t = clipmdl_store_find(&m->store, part[0].name);
+    clipk_type type;
+    float log_scale = logf(1 / 0.07f);
+    if (!t || !clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type)) {
+        warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
+    } else {
+        t->used = true;
+        clipk_to_f32(&(clipk_ctx){.set = m->set, .threads = 1}, &log_scale, t->data, type, 1);
+    }
+    m->logit_scale = expf(log_scale);
+    if (!isfinite(m->logit_scale))
+        return clipb_fail(l->err, CLIP_EFORMAT, l->files.weights, "logit_scale is %g", (double)log_scale);
+    return CLIP_OK;
+}
+
+static void name_type(clip_model *m)
+{
+    const clipmdl_tensor *most = NULL; /* the largest tensor speaks for all */
+    for (size_t i = 0; i < m->store.n; i++)
+        if (m->store.tensor[i].used && (!most || m->store.tensor[i].bytes > most->bytes))
+            most = &m->store.tensor[i];
+    clipk_type type = CLIPK_F32;
+    if (most)
+        clipmdl_tensor_type(most, &type);
+    snprintf(m->weights_type, sizeof m->weights_type, "%s", type == CLIPK_F16 ? "f16" : type == CLIPK_BF16 ? "bf16" : "f32");
+}
+
+static clip_status load(loader *l, const char *path, clip_model *m)
+{
+    m->path = strdup(path);
+    m->set = clipk_set_find(l->opt.isa);
+    m->towers = l->opt.towers;
+    if (!m->path)
+        return CLIP_ENOMEM;
+    if (!m->set)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
+    if (m->towers < 1 || m->towers > CLIP_TOWER_BOTH)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "towers must be CLIP_TOWER_IMAGE, CLIP_TOWER_TEXT or both");
+    TRY(clip_files_find(path, &l->files, l->err));
+    TRY(clipmdl_store_open(l->files.weights, &m->store, l->err));
+    TRY(read_config(l, m));
+    TRY(read_recipe(l, m));
+    TRY(read_tokenizer(l, m));
+    TRY(read_logit_scale(l, m));
+    TRY(bind_weights(l, m));
+    if (m->towers == CLIP_TOWER_BOTH)
+        report_unexpected(l, m);
+    name_type(m);
+    return CLIP_OK;
+}
+
+clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err)
+{
+    loader l = {.opt = opt ? *opt : clip_load_options_default(), .err = err};
+    *out = NULL;
+    if (err)
+        *err = (clip_error){0};
+    clip_model *m = calloc(1, sizeof *m);
+    clip_status s = m ? load(&l, path, m) : CLIP_ENOMEM;
+    if (s == CLIP_ENOMEM)
+        clipb_fail(err, s, path, "out of memory");
+    clip_files_free(&l.files);
+    if (s < 0)
+        clip_model_free(m);
+    else
+        *out = m;
+    return s;
+}
+
+void clip_model_free(clip_model *m)
+{
+    if (!m)
+        return;
+    clipmdl_vit_free(&m->vit);
+    clipmdl_resnet_free(&m->resnet);
+    clipmdl_text_free(&m->text);
+    cliptok_free(m->tokenizer);
+    clipb_block_free(&m->weights);
+    clipmdl_store_close(&m->store);
+    free(m->path);
+    free(m);
+}
+
+void clip_model_get_info(const clip_model *m, clip_model_info *o)
+{
+    static const char *const modes[] = {[CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
+    const clipmdl_vision_config *v = &m->config.vision;
+    const clipmdl_text_config *t = &m->config.text;
+    const bool vit = v->kind == CLIPMDL_VIT;
+    *o = (clip_model_info){
+        .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file,
+        .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set), .towers = m->towers,
+        .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .image_parameters = m->image_parameters,
+        .text_parameters = m->text_parameters, .parameters = m->image_parameters + m->text_parameters + 1,
+        .vision_kind = vit ? "ViT" : "ModifiedResNet", .image_size = v->image_size, .vision_width = v->width, .vision_heads = v->heads,
+        .patch_size = vit ? v->patch_size : 0, .interpolation = m->recipe.filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear",
+        .resize_mode = modes[m->recipe.mode], .context_length = t->context_length, .vocab_size = t->vocab_size, .text_width = t->width,
+        .text_heads = t->heads, .text_layers = t->layers, .activation = t->act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
+        .pooling = t->pooling == CLIPMDL_POOL_ARGMAX ? "argmax" : "eos",
+    };
+    for (int i = 0; i < 4; i++)
+        o->vision_layers[i] = vit ? (i == 0 ? v->layers : 0) : v->stage[i];
+    for (int i = 0; i < 3; i++) {
+        o->mean[i] = m->recipe.mean[i];
+        o->std[i] = m->recipe.std[i];
+    }
+}

@@ -1,0 +1,296 @@
+#include "model/bind.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BATCHNORM_EPS 1e-5f /* PyTorch's default, which every modified ResNet has */
+
+#define MOST_WARNINGS 20 /* a wrong configuration lacks every tensor: nobody reads 500 lines */
+
+/* ---- Finding ------------------------------------------------------------------------------------------------ */
+
+__attribute__((format(printf, 2, 3))) static void fault(clipmdl_binder *b, const char *fmt, ...)
+{
+    char line[CLIPMDL_MAX_NAME + 256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    size_t used = strlen(b->first_faults);
+    if (b->faults < 4)
+        snprintf(b->first_faults + used, sizeof b->first_faults - used, "%s%s", used ? "; " : "", line);
+    if (b->warn && b->faults < MOST_WARNINGS)
+        b->warn(b->warn_user, line);
+    b->faults++;
+}
+
+static void format_shape(char *out, size_t size, const int64_t *dim, int ndim)
+{
+    size_t n = (size_t)snprintf(out, size, "[");
+    for (int i = 0; i < ndim && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? ", " : "", (long long)dim[i]);
+    if (n < size)
+        snprintf(out + n, size - n, "]");
+}
+
+/* The tensor `name` of exactly this shape and a type of weights; NULL and a fault (while measuring) if not. */
+static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const int64_t *dim)
+{
+    clipmdl_tensor *t = clipmdl_store_find(b->store, name);
+    clipk_type type;
+    if (!t) {
+        fault(b, "tensor '%s' is missing", name);
+        return NULL;
+    }
+    t->used = true;
+    char is[96], should[96];
+    if (t->ndim != ndim || memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) != 0) {
+        format_shape(is, sizeof is, t->dim, t->ndim);
+        format_shape(should, sizeof should, dim, ndim);
+        fault(b, "tensor '%s' has the shape %s, not %s", name, is, should);
+        return NULL;
+    }
+    if (!clipmdl_tensor_type(t, &type)) {
+        fault(b, "tensor '%s' is %s: weights must be F32, F16 or BF16", name, t->dtype);
+        return NULL;
+    }
+    return t;
+}
+
+/* A run of rows of a parameter, [rows, cols] in one piece: inside the file where it is so, else put together in scratch. */
+typedef struct source {
+    clipk_view view;
+    const clipmdl_tensor *tensor[CLIPMDL_MAX_PARTS]; /* its pages can be dropped when it has been read */
+    int parts;
+} source;
+
+/* cols < 0: the parameter has one dimension. */
+static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t first, int64_t rows, int64_t total, int64_t cols)
+{
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const int64_t width = cols < 0 ? 1 : cols;
+    bool same_type = true;
+    *out = (source){.parts = clipmdl_parts(b->scheme, b->prefix, name, first, rows, total, part)};
+    for (int i = 0; i < out->parts; i++) {
+        int64_t dim[2] = {part[i].total, cols};
+        clipmdl_tensor *t = find(b, part[i].name, cols < 0 ? 1 : 2, dim);
+        if (!t)
+            return false;
+        out->tensor[i] = t;
+        same_type &= t->dtype == out->tensor[0]->dtype;
+    }
+    clipk_type type;
+    clipmdl_tensor_type(out->tensor[0], &type);
+    const size_t size = clipk_type_size(type);
+    out->view = (clipk_view){out->tensor[0]->data + (size_t)(part[0].first * width) * size, type, width, 1};
+    b->parameters += rows * width;
+    if (out->parts == 1)
+        return true;
+    if (!same_type) {
+        fault(b, "'%s' and '%s' are of different types", part[0].name, part[1].name);
+        return false;
+    }
+    if (!clipmdl_binder_places(b))
+        return true;
+    if (clipb_block_reserve(&b->scratch, (size_t)(rows * width) * size) < 0) {
+        b->status = CLIP_ENOMEM;
+        return false;
+    }
+    unsigned char *to = b->scratch.base;
+    for (int i = 0; i < out->parts; i++) {
+        memcpy(to, out->tensor[i]->data, out->tensor[i]->bytes);
+        to += out->tensor[i]->bytes;
+    }
+    out->view.p = b->scratch.base;
+    return true;
+}
+
+static void drop(const source *s)
+{
+    for (int i = 0; i < s->parts; i++)
+        clipb_map_drop(s->tensor[i]->map, s->tensor[i]->data, s->tensor[i]->bytes);
+}
+
+static void join(char *out, const char *prefix, const char *name)
+{
+    snprintf(out, CLIPMDL_MAX_NAME, "%s%s", prefix, name);
+}
+
+/* ---- Placing ------------------------------------------------------------------------------------------------ */
+
+static void place_f32(clipmdl_binder *b, const float **out, const char *name, int64_t first, int64_t rows, int64_t total, int64_t cols)
+{
+    source s;
+    const size_t n = (size_t)(rows * (cols < 0 ? 1 : cols));
+    float *p = CLIPB_NEW(&b->arena, float, n);
+    *out = p;
+    if (locate(b, &s, name, first, rows, total, cols) && clipmdl_binder_places(b))
+        clipk_to_f32(b->k, p, s.view.p, s.view.type, n);
+}
+
+static void place_weight(clipmdl_binder *b, clipk_weight *w, clipk_type type, int O, int I)
+{
+    *w = (clipk_weight){.type = type, .N = O, .K = I};
+    w->panels = clipb_arena_alloc(&b->arena, clipk_weight_bytes(b->k->set, type, O, I), 1);
+}
+
+void clipmdl_bind_vector(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t n)
+{
+    char full[CLIPMDL_MAX_NAME];
+    join(full, prefix, name);
+    place_f32(b, out, full, 0, n, n, -1);
+}
+
+void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t rows, int64_t cols)
+{
+    char full[CLIPMDL_MAX_NAME];
+    join(full, prefix, name);
+    place_f32(b, out, full, 0, rows, rows, cols);
+}
+
+void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C, float eps)
+{
+    char weight[CLIPMDL_MAX_NAME], bias[CLIPMDL_MAX_NAME];
+    snprintf(weight, sizeof weight, "%s%s.weight", prefix, name);
+    snprintf(bias, sizeof bias, "%s%s.bias", prefix, name);
+    place_f32(b, &out->gain, weight, 0, C, C, -1);
+    place_f32(b, &out->bias, bias, 0, C, C, -1);
+    out->eps = eps;
+}
+
+void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight, const char *bias, int first, int O, int total, int I)
+{
+    char name[CLIPMDL_MAX_NAME];
+    source s;
+    join(name, prefix, weight);
+    bool found = locate(b, &s, name, first, O, total, I);
+    place_weight(b, &out->w, found ? s.view.type : CLIPK_F32, O, I);
+    if (found && clipmdl_binder_places(b)) {
+        clipk_weight_pack(b->k, &out->w, s.view);
+        if (first + O == total)
+            drop(&s);
+    }
+    out->b = NULL;
+    if (bias) {
+        join(name, prefix, bias);
+        place_f32(b, &out->b, name, first, O, total, -1);
+    }
+}
+
+void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I)
+{
+    const bool transposed = clipmdl_projection_transposed(b->scheme);
+    source s;
+    bool found = transposed ? locate(b, &s, name, 0, I, I, O) : locate(b, &s, name, 0, O, O, I);
+    place_weight(b, &out->w, found ? s.view.type : CLIPK_F32, O, I);
+    if (found && transposed) {
+        s.view.rs = 1;
+        s.view.cs = O;
+    }
+    if (found && clipmdl_binder_places(b)) {
+        clipk_weight_pack(b->k, &out->w, s.view);
+        drop(&s);
+    }
+    out->b = NULL;
+}
+
+void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, const char *name, int64_t rows, int64_t cols)
+{
+    source s;
+    *out = locate(b, &s, name, 0, rows, rows, cols) ? s.view : (clipk_view){0};
+}
+
+/* ---- Filters ------------------------------------------------------------------------------------------------ */
+
+/* A tensor [O, I, K, K] found by its one name. */
+static clipmdl_tensor *find_filters(clipmdl_binder *b, const char *name, int O, int I, int K)
+{
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const int64_t dim[4] = {O, I, K, K};
+    clipmdl_parts(b->scheme, b->prefix, name, 0, O, O, part);
+    b->parameters += (int64_t)O * I * K * K;
+    return find(b, part[0].name, 4, dim);
+}
+
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P)
+{
+    const int I = 3 * P * P;
+    clipk_type type = CLIPK_F32;
+    clipmdl_tensor *t = find_filters(b, name, O, 3, P);
+    if (t)
+        clipmdl_tensor_type(t, &type);
+    place_weight(b, &out->w, type, O, I);
+    out->b = NULL;
+    if (t && clipmdl_binder_places(b))
+        clipk_weight_pack(b->k, &out->w, (clipk_view){t->data, type, I, 1});
+}
+
+/* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: the filters in scratch, scaled, and the bias in the arena.
+ * Returns the filters [O, I, K, K] f32, NULL while measuring or where something is missing. */
+static float *fold(clipmdl_binder *b, const float **bias, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
+{
+    static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
+    const size_t o = (size_t)O, each = (size_t)I * (size_t)K * (size_t)K;
+    const int64_t dim[1] = {O};
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%s%s.weight", prefix, conv);
+    clipmdl_tensor *filters = find_filters(b, name, O, I, K), *norm[4];
+    bool all = filters != NULL;
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "%s%s%s.%s", b->prefix, prefix, bn, parts[i]);
+        norm[i] = find(b, name, 1, dim);
+        all &= norm[i] != NULL;
+        b->parameters += i < 2 ? O : 0;
+    }
+    float *folded = CLIPB_NEW(&b->arena, float, o);
+    *bias = folded;
+    if (!all || !clipmdl_binder_places(b))
+        return NULL;
+    if (clipb_block_reserve(&b->scratch, (o * each * 2 + 4 * o) * sizeof(float)) < 0) { /* room for one more copy: see bind_conv */
+        b->status = CLIP_ENOMEM;
+        return NULL;
+    }
+    float *w = (float *)(void *)b->scratch.base, *stat = w + 2 * o * each;
+    clipk_type type;
+    clipmdl_tensor_type(filters, &type);
+    clipk_to_f32(b->k, w, filters->data, type, o * each);
+    for (int i = 0; i < 4; i++) {
+        clipmdl_tensor_type(norm[i], &type);
+        clipk_to_f32(b->k, stat + (size_t)i * o, norm[i]->data, type, o);
+    }
+    const float *gain = stat, *beta = stat + o, *mean = stat + 2 * o, *var = stat + 3 * o;
+    for (size_t i = 0; i < o; i++) {
+        float scale = gain[i] / sqrtf(var[i] + BATCHNORM_EPS);
+        folded[i] = beta[i] - mean[i] * scale;
+        for (size_t j = 0; j < each; j++)
+            w[i * each + j] *= scale;
+    }
+    clipb_map_drop(filters->map, filters->data, filters->bytes);
+    return w;
+}
+
+void clipmdl_bind_conv(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
+{
+    const int taps = K * K;
+    float *w = fold(b, &out->b, prefix, conv, bn, O, I, K);
+    place_weight(b, &out->w, CLIPK_F32, O, I * taps);
+    if (!w)
+        return;
+    float *columns = w + (size_t)O * (size_t)(I * taps); /* [O, K*K, I], im2col's order */
+    for (int o = 0; o < O; o++)
+        for (int i = 0; i < I; i++)
+            for (int t = 0; t < taps; t++)
+                columns[((size_t)o * (size_t)taps + (size_t)t) * (size_t)I + (size_t)i] = w[((size_t)o * (size_t)I + (size_t)i) * (size_t)taps + (size_t)t];
+    clipk_weight_pack(b->k, &out->w, clipk_rows(columns, (int64_t)I * taps));
+}
+
+void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn, int O, int I)
+{
+    float *w = fold(b, &out->b, prefix, conv, bn, O, I, 3);
+    out->w = (clipk_conv3x3_weight){.O = O, .I = I};
+    out->w.panels = clipb_arena_alloc(&b->arena, clipk_conv3x3_bytes(b->k->set, O, I), 1);
+    if (w)
+        clipk_conv3x3_pack(b->k, &out->w, w);
+}

@@ -1,0 +1,57 @@
+/* bind.h: from the tensors of a file to the operands of the layers.
+ *
+ * A tower's bind function names every parameter once, with its shape, and runs twice: measuring (the arena has no memory)
+ * it finds the tensors, checks their shapes and counts bytes; placing, it converts and packs. What is missing or misshapen is
+ * collected, so that a person sees all of it at once. */
+#ifndef CLIPMDL_BIND_H
+#define CLIPMDL_BIND_H
+
+#include "model/names.h"
+#include "nn/nn.h"
+
+typedef struct clipmdl_binder {
+    const clipmdl_store *store;
+    clipmdl_scheme scheme;
+    const char *prefix;
+    const clipk_ctx *k;
+    clipb_arena arena;
+    clipb_block scratch; /* a tensor that has to be put together before it is packed */
+    clip_status status;  /* CLIP_ENOMEM; sticky */
+    int64_t parameters;  /* counted while measuring */
+    int faults;
+    char first_faults[512]; /* the first few, for the error */
+    clip_warn_fn warn;      /* hears of every fault; may be NULL */
+    void *warn_user;
+} clipmdl_binder;
+
+/* Names are OpenCLIP's, made of `prefix` and `name`: ("visual.", "ln_pre.weight"). */
+
+/* [n] f32. */
+void clipmdl_bind_vector(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t n);
+
+/* A [rows, cols] f32 matrix used as it is (positional embeddings). */
+void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t rows, int64_t cols);
+
+/* gain and bias: name.weight, name.bias */
+void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C, float eps);
+
+/* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type; `bias` [total] or NULL. */
+void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight, const char *bias, int first, int O, int total, int I);
+
+/* A projection without bias, [I, O] in OpenCLIP's files and [O, I] in Hugging Face's. */
+void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I);
+
+/* The filters of a patch embedding, [O, C, P, P] read as [O, C*P*P]. */
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P);
+
+/* A table that stays in the file, in its own type and place. */
+void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, const char *name, int64_t rows, int64_t cols);
+
+/* A convolution and the batch norm behind it, folded: conv.weight [O, I, K, K], bn.{weight,bias,running_mean,running_var}.
+ * The first as a product over im2col's columns, the second as a 3x3 convolution. */
+void clipmdl_bind_conv(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K);
+void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn, int O, int I);
+
+static inline bool clipmdl_binder_places(const clipmdl_binder *b) { return b->arena.base != NULL && b->status == CLIP_OK; }
+
+#endif

@@ -1,0 +1,260 @@
+#include "model/config.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+#define MAX_CONFIG ((size_t)16 << 20)
+#define MAX_SIDE 65536 /* no width, size or vocabulary of a real model comes near the limits */
+#define MAX_PICTURE 8192
+#define MAX_VOCAB (1 << 24)
+
+/* The file being read, so that every getter is one line. */
+typedef struct reader {
+    const char *file;
+    clip_error *err;
+} reader;
+
+static clip_status get(const reader *r, const cJSON *o, const char *key, int *out)
+{
+    return clipb_json_int(o, key, 1, MAX_SIDE, out, r->file, r->err);
+}
+
+/* Settings that make a model something else than plain CLIP: each must be absent, null, false or 0. */
+static clip_status refuse(const reader *r, const cJSON *o, const char *const *keys)
+{
+    for (; *keys; keys++) {
+        const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, *keys);
+        if (!v || cJSON_IsNull(v) || cJSON_IsFalse(v) || (cJSON_IsNumber(v) && v->valuedouble == 0) || (cJSON_IsString(v) && !*v->valuestring))
+            continue;
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"%s\" is set: not a plain CLIP, which is what this version runs", *keys);
+    }
+    return CLIP_OK;
+}
+
+/* A string that must be one of two (the second may be NULL); absent: the first. */
+static clip_status choose(const reader *r, const cJSON *o, const char *key, const char *first, const char *second, bool *is_second)
+{
+    const char *s = first;
+    TRY(clipb_json_string(o, key, &s, r->file, r->err));
+    *is_second = second && strcmp(s, second) == 0;
+    if (!*is_second && strcmp(s, first) != 0)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"%s\": \"%s\" is not supported (only \"%s\"%s%s%s)", key, s, first,
+                          second ? " and \"" : "", second ? second : "", second ? "\"" : "");
+    return CLIP_OK;
+}
+
+static clip_status object(const reader *r, const cJSON *o, const char *key, const cJSON **out)
+{
+    *out = cJSON_GetObjectItemCaseSensitive(o, key);
+    if (!cJSON_IsObject(*out))
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no object \"%s\"", key);
+    return CLIP_OK;
+}
+
+/* ---- OpenCLIP: open_clip_config.json --------------------------------------------------------------------- */
+
+static clip_status openclip_mlp(const reader *r, const cJSON *o, int width, int *mlp)
+{
+    const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(o, "mlp_ratio");
+    double product = width * (cJSON_IsNumber(ratio) ? ratio->valuedouble : 4.0); /* int(width * mlp_ratio) */
+    if (!(product >= 1 && product <= 16 * MAX_SIDE))
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"mlp_ratio\" is out of range");
+    *mlp = (int)product;
+    return CLIP_OK;
+}
+
+static clip_status openclip_eps(const reader *r, const cJSON *o, float *eps)
+{
+    *eps = 1e-5f;
+    const cJSON *kwargs = cJSON_GetObjectItemCaseSensitive(o, "norm_kwargs");
+    return kwargs ? clipb_json_float(kwargs, "eps", eps, r->file, r->err) : CLIP_OK;
+}
+
+static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    static const char *const others[] = {"timm_model_name", "attentional_pool", "ls_init_value", "final_ln_after_pool", "block_type", "qk_norm",
+        "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "input_patchnorm", "global_average_pool", "act_kwargs", NULL};
+    bool no_ln_pre = false, second;
+    int head_width = 64;
+    TRY(refuse(r, o, others));
+    TRY(choose(r, o, "pool_type", "tok", NULL, &second));
+    TRY(choose(r, o, "pos_embed_type", "learnable", NULL, &second));
+    *v = (clipmdl_vision_config){.image_size = 224, .patch_size = 16, .width = 768, .layers = 12, .act = v->act};
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(o, "image_size");
+    if (cJSON_IsArray(size)) { /* [height, width] */
+        const cJSON *h = size->child, *w = h ? h->next : NULL;
+        if (!w || w->next || !cJSON_IsNumber(h) || !cJSON_IsNumber(w) || h->valuedouble != w->valuedouble)
+            return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"image_size\" is not a square");
+        if (!(h->valuedouble >= 1 && h->valuedouble <= MAX_SIDE))
+            return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"image_size\" is out of range");
+        v->image_size = (int)h->valuedouble;
+    } else {
+        TRY(get(r, o, "image_size", &v->image_size));
+    }
+    TRY(get(r, o, "width", &v->width));
+    TRY(get(r, o, "head_width", &head_width));
+    const cJSON *layers = cJSON_GetObjectItemCaseSensitive(o, "layers");
+    if (cJSON_IsArray(layers)) {
+        v->kind = CLIPMDL_RESNET;
+        int n = 0;
+        const cJSON *e;
+        cJSON_ArrayForEach(e, layers)
+        {
+            if (n == 4 || !cJSON_IsNumber(e) || !(e->valuedouble >= 1 && e->valuedouble <= 1000))
+                return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"layers\" of a ResNet must be four counts of blocks");
+            v->stage[n++] = (int)e->valuedouble;
+        }
+        if (n != 4)
+            return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"layers\" of a ResNet must be four counts of blocks");
+        v->heads = v->width * 32 / head_width;
+        return CLIP_OK;
+    }
+    TRY(get(r, o, "layers", &v->layers));
+    TRY(get(r, o, "patch_size", &v->patch_size));
+    TRY(clipb_json_bool(o, "no_ln_pre", &no_ln_pre, r->file, r->err));
+    v->ln_pre = !no_ln_pre;
+    v->heads = v->width / head_width;
+    TRY(openclip_mlp(r, o, v->width, &v->mlp));
+    return openclip_eps(r, o, &v->eps);
+}
+
+static clip_status openclip_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    static const char *const others[] = {"hf_model_name", "ls_init_value", "embed_cls", "no_causal_mask", "final_ln_after_pool", "block_type", "qk_norm",
+        "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "proj_bias", "act_kwargs", NULL};
+    bool eos, second;
+    TRY(refuse(r, o, others));
+    TRY(choose(r, o, "pool_type", "argmax", "eos", &eos));
+    TRY(choose(r, o, "proj_type", "linear", NULL, &second));
+    *t = (clipmdl_text_config){.context_length = 77, .vocab_size = 49408, .width = 512, .heads = 8, .layers = 12, .eos_id = 2, .act = t->act,
+                               .pooling = eos ? CLIPMDL_POOL_EOS : CLIPMDL_POOL_ARGMAX};
+    TRY(get(r, o, "context_length", &t->context_length));
+    TRY(clipb_json_int(o, "vocab_size", 1, MAX_VOCAB, &t->vocab_size, r->file, r->err));
+    TRY(get(r, o, "width", &t->width));
+    TRY(get(r, o, "heads", &t->heads));
+    TRY(get(r, o, "layers", &t->layers));
+    TRY(clipb_json_int(o, "eos_id", 0, MAX_VOCAB, &t->eos_id, r->file, r->err));
+    TRY(openclip_mlp(r, o, t->width, &t->mlp));
+    return openclip_eps(r, o, &t->eps);
+}
+
+static clip_status openclip(const reader *r, const cJSON *root, clipmdl_config *c)
+{
+    static const char *const others[] = {"multimodal_cfg", "init_logit_bias", NULL};
+    const cJSON *model, *vision, *text;
+    bool quick_gelu = false;
+    TRY(object(r, root, "model_cfg", &model));
+    TRY(refuse(r, model, others));
+    TRY(object(r, model, "vision_cfg", &vision));
+    TRY(object(r, model, "text_cfg", &text));
+    TRY(get(r, model, "embed_dim", &c->embed_dim));
+    if (!c->embed_dim)
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no \"embed_dim\"");
+    TRY(clipb_json_bool(model, "quick_gelu", &quick_gelu, r->file, r->err));
+    c->vision.act = c->text.act = quick_gelu ? CLIPK_QUICKGELU : CLIPK_GELU;
+    TRY(openclip_vision(r, vision, &c->vision));
+    return openclip_text(r, text, &c->text);
+}
+
+/* ---- Hugging Face: config.json ---------------------------------------------------------------------------- */
+
+static clip_status huggingface_act(const reader *r, const cJSON *o, clipk_act *act)
+{
+    bool gelu;
+    TRY(choose(r, o, "hidden_act", "quick_gelu", "gelu", &gelu));
+    *act = gelu ? CLIPK_GELU : CLIPK_QUICKGELU;
+    return CLIP_OK;
+}
+
+static clip_status huggingface_vision(const reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    int channels = 3;
+    *v = (clipmdl_vision_config){.kind = CLIPMDL_VIT, .image_size = 224, .patch_size = 32, .width = 768, .heads = 12, .layers = 12, .mlp = 3072,
+                                 .ln_pre = true, .eps = 1e-5f};
+    TRY(get(r, o, "image_size", &v->image_size));
+    TRY(get(r, o, "patch_size", &v->patch_size));
+    TRY(get(r, o, "hidden_size", &v->width));
+    TRY(get(r, o, "num_attention_heads", &v->heads));
+    TRY(get(r, o, "num_hidden_layers", &v->layers));
+    TRY(get(r, o, "intermediate_size", &v->mlp));
+    TRY(get(r, o, "num_channels", &channels));
+    if (channels != 3)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"num_channels\" is %d: only RGB is supported", channels);
+    TRY(clipb_json_float(o, "layer_norm_eps", &v->eps, r->file, r->err));
+    return huggingface_act(r, o, &v->act);
+}
+
+static clip_status huggingface_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    *t = (clipmdl_text_config){.context_length = 77, .vocab_size = 49408, .width = 512, .heads = 8, .layers = 12, .mlp = 2048, .eos_id = 49407, .eps = 1e-5f};
+    TRY(get(r, o, "max_position_embeddings", &t->context_length));
+    TRY(clipb_json_int(o, "vocab_size", 1, MAX_VOCAB, &t->vocab_size, r->file, r->err));
+    TRY(get(r, o, "hidden_size", &t->width));
+    TRY(get(r, o, "num_attention_heads", &t->heads));
+    TRY(get(r, o, "num_hidden_layers", &t->layers));
+    TRY(get(r, o, "intermediate_size", &t->mlp));
+    TRY(clipb_json_int(o, "eos_token_id", 0, MAX_VOCAB, &t->eos_id, r->file, r->err));
+    /* transformers: configurations from before the end token was right say 2, and mean the largest id */
+    t->pooling = t->eos_id == 2 ? CLIPMDL_POOL_ARGMAX : CLIPMDL_POOL_EOS;
+    TRY(clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err));
+    return huggingface_act(r, o, &t->act);
+}
+
+static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_config *c)
+{
+    const cJSON *vision, *text;
+    bool second;
+    TRY(choose(r, root, "model_type", "clip", NULL, &second));
+    TRY(object(r, root, "vision_config", &vision));
+    TRY(object(r, root, "text_config", &text));
+    c->embed_dim = 512;
+    TRY(get(r, root, "projection_dim", &c->embed_dim));
+    TRY(huggingface_vision(r, vision, &c->vision));
+    return huggingface_text(r, text, &c->text);
+}
+
+/* ---- Both --------------------------------------------------------------------------------------------------- */
+
+clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err)
+{
+    const clipmdl_vision_config *v = &c->vision;
+    const clipmdl_text_config *t = &c->text;
+    if (v->image_size > MAX_PICTURE)
+        return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d pixels a side are more than the %d supported", v->image_size, MAX_PICTURE);
+    if (v->kind == CLIPMDL_VIT) {
+        if (v->heads < 1 || v->width % v->heads)
+            return clipb_fail(err, CLIP_EFORMAT, file, "a vision width of %d does not divide into %d heads", v->width, v->heads);
+        if (v->patch_size > v->image_size)
+            return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size, v->image_size);
+    } else if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 || v->width > MAX_SIDE / 32) {
+        return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d, %d heads and pictures of %d is impossible", v->width, v->heads, v->image_size);
+    }
+    if (t->heads < 1 || t->width % t->heads)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a text width of %d does not divide into %d heads", t->width, t->heads);
+    if (!(v->eps >= 0 && t->eps >= 0))
+        return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
+    return CLIP_OK;
+}
+
+static clip_status read_config(const char *path, clipmdl_config *out, clip_error *err,
+                               clip_status (*parse)(const reader *, const cJSON *, clipmdl_config *))
+{
+    const reader r = {path, err};
+    cJSON *root;
+    *out = (clipmdl_config){0};
+    TRY(clipb_json_read(path, MAX_CONFIG, &root, err));
+    clip_status s = parse(&r, root, out);
+    cJSON_Delete(root);
+    return s < 0 ? s : clipmdl_config_check(out, path, err);
+}
+
+clip_status clipmdl_config_openclip(const char *path, clipmdl_config *out, clip_error *err)
+{
+    return read_config(path, out, err, openclip);
+}
+
+clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_error *err)
+{
+    return read_config(path, out, err, huggingface);
+}

@@ -1,0 +1,102 @@
+/* What the shapes of the weights tell: OpenAI's build_model() (openai/CLIP, clip/model.py), for both schemes. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/names.h"
+
+typedef struct shapes {
+    const clipmdl_store *store;
+    clipmdl_scheme scheme;
+    const char *prefix;
+    clip_error *err;
+} shapes;
+
+static const clipmdl_tensor *find(const shapes *s, const char *name)
+{
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    clipmdl_parts(s->scheme, s->prefix, name, 0, 1, 1, part);
+    return clipmdl_store_find(s->store, part[0].name);
+}
+
+/* Dimension i of a tensor that must have `ndim` of them. */
+static clip_status dim(const shapes *s, const char *name, int ndim, int i, int *out)
+{
+    const clipmdl_tensor *t = find(s, name);
+    if (!t)
+        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "no configuration beside it, and no tensor '%s' to infer one from", name);
+    if (t->ndim != ndim || t->dim[i] < 1 || t->dim[i] > (1 << 24))
+        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "tensor '%s' has a shape that no CLIP has", t->name);
+    *out = (int)t->dim[i];
+    return CLIP_OK;
+}
+
+/* How many of "before0after", "before1after", ... there are. */
+static int count(const shapes *s, const char *before, const char *after)
+{
+    int n = 0;
+    char name[CLIPMDL_MAX_NAME];
+    do
+        snprintf(name, sizeof name, "%s%d%s", before, n, after);
+    while (find(s, name) && ++n < 1000);
+    return n;
+}
+
+static clip_status root(const shapes *s, const char *name, int *side)
+{
+    int n;
+    TRY(dim(s, name, 2, 0, &n));
+    *side = (int)lround(sqrt(n - 1));
+    if (*side * *side != n - 1 || n < 2)
+        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "'%s' has %d positions, which is no square and one", name, n);
+    return CLIP_OK;
+}
+
+static clip_status vision(const shapes *s, clipmdl_vision_config *v)
+{
+    int side;
+    if (s->scheme == CLIPMDL_HUGGINGFACE || find(s, "visual.proj")) {
+        v->kind = CLIPMDL_VIT;
+        TRY(dim(s, "visual.conv1.weight", 4, 0, &v->width));
+        TRY(dim(s, "visual.conv1.weight", 4, 3, &v->patch_size));
+        TRY(root(s, "visual.positional_embedding", &side));
+        v->image_size = side * v->patch_size;
+        v->heads = v->width / 64;
+        v->layers = count(s, "visual.transformer.resblocks.", ".ln_1.weight");
+        v->ln_pre = find(s, "visual.ln_pre.weight") != NULL;
+        v->eps = 1e-5f;
+        return dim(s, "visual.transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &v->mlp);
+    }
+    v->kind = CLIPMDL_RESNET;
+    TRY(dim(s, "visual.layer1.0.conv1.weight", 4, 0, &v->width));
+    TRY(root(s, "visual.attnpool.positional_embedding", &side));
+    v->image_size = side * 32;
+    v->heads = v->width * 32 / 64;
+    for (int i = 0; i < 4; i++) {
+        char before[CLIPMDL_MAX_NAME];
+        snprintf(before, sizeof before, "visual.layer%d.", i + 1);
+        v->stage[i] = count(s, before, ".conv1.weight");
+    }
+    return CLIP_OK;
+}
+
+clip_status clipmdl_config_from_shapes(const clipmdl_store *store, clipmdl_scheme scheme, const char *prefix, clipmdl_config *out, clip_error *err)
+{
+    const shapes s = {store, scheme, prefix, err};
+    clipmdl_text_config *t = &out->text;
+    *out = (clipmdl_config){0};
+    TRY(vision(&s, &out->vision));
+    TRY(dim(&s, "text_projection", 2, clipmdl_projection_transposed(scheme) ? 1 : 0, &out->embed_dim));
+    TRY(dim(&s, "positional_embedding", 2, 0, &t->context_length));
+    TRY(dim(&s, "token_embedding.weight", 2, 0, &t->vocab_size));
+    TRY(dim(&s, "ln_final.weight", 1, 0, &t->width));
+    TRY(dim(&s, "transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &t->mlp));
+    t->heads = t->width / 64;
+    t->layers = count(&s, "transformer.resblocks.", ".ln_1.weight");
+    t->eps = 1e-5f;
+    t->pooling = CLIPMDL_POOL_ARGMAX;
+    /* OpenAI's own files and Hugging Face's default are QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors. */
+    bool quick = scheme == CLIPMDL_HUGGINGFACE || find(&s, "input_resolution");
+    out->vision.act = t->act = quick ? CLIPK_QUICKGELU : CLIPK_GELU;
+    return clipmdl_config_check(out, store->file, err);
+}
