@@ -1,0 +1,44 @@
+#!/bin/sh
+# The include table of docs/design.md, held: a room includes only itself and the rooms named here.
+# usage: tests/include_table.sh SOURCE_ROOT
+set -eu
+cd "$1"
+faults=0
+
+# allow ROOM "ROOMS IT MAY INCLUDE": every #include "room/file.h" under src/ROOM
+allow() {
+    for f in $(find "src/$1" -name '*.[ch]'); do
+        for inc in $(sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$f"); do
+            room=${inc%%/*}
+            case " $1 $2 " in
+            *" $room "*) ;;
+            *)
+                echo "$f includes $inc: src/$1 may include only: $1 $2"
+                faults=$((faults + 1))
+                ;;
+            esac
+        done
+    done
+}
+
+allow base "clip.h"
+allow kernels ""
+allow nn "base kernels"
+allow text "base clip.h"
+allow image "base clip.h"
+allow data "base clip.h"
+allow model "base kernels nn clip.h"
+allow tasks "base kernels nn model clip.h"
+allow api "base kernels nn text image data model tasks clip.h"
+
+# Programs see the public header and their own files.
+for f in $(find cli examples -name '*.[ch]'); do
+    for inc in $(sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$f"); do
+        case $inc in
+        */*) echo "$f includes $inc: programs see only clip.h" && faults=$((faults + 1)) ;;
+        *) [ "$inc" = clip.h ] || [ -f "$(dirname "$f")/$inc" ] || { echo "$f includes $inc" && faults=$((faults + 1)); } ;;
+        esac
+    done
+done
+
+[ "$faults" -eq 0 ]

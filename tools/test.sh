@@ -1,0 +1,31 @@
+#!/bin/sh
+# Build and run all tests: release with gcc, then sanitized with clang. Ends with a line "N passed, N failed".
+# usage: tools/test.sh        (TEST_SUITES="unit kernels" narrows it)
+set -u
+cd "$(dirname "$0")/.."
+log=$(mktemp) && trap 'rm -f "$log"' EXIT
+status=0
+
+# one DIRECTORY COMPILER OPTION... : configure if need be, build, test
+one() {
+    dir=$1 cc=$2
+    shift 2
+    echo "== $dir: $cc $*"
+    [ -f "$dir/build.ninja" ] || CC=$cc meson setup "$dir" "$@" >"$log.setup" 2>&1 || { cat "$log.setup"; status=1; return; }
+    ninja -C "$dir" --quiet || { status=1; return; }
+    {
+        meson test -C "$dir" --no-rebuild --print-errorlogs ${TEST_SUITES:+$(printf -- '--suite %s ' $TEST_SUITES)} 2>&1
+        echo $? >"$log.rc"
+    } | tee -a "$log"
+    [ "$(cat "$log.rc")" = 0 ] || status=1
+}
+
+one build-test gcc --buildtype=release
+ASAN_OPTIONS=detect_leaks=1 one build-sanitize clang --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+
+passed=$(awk '/^Ok: /{n+=$2} /^Expected Fail: /{n+=$3} END{print n+0}' "$log")
+failed=$(awk '/^(Fail|Timeout|Unexpected Pass): /{n+=$NF} END{print n+0}' "$log")
+rm -f "$log.setup" "$log.rc"
+[ $status -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
