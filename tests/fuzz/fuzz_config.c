@@ -1,0 +1,18 @@
+/* Any bytes as the JSON that describes a checkpoint. */
+#include "api/api.h"
+#include "memory_file.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *path = memory_file(data, size);
+    clipmdl_config config;
+    clipimg_recipe recipe = clip_recipe_default(64);
+    clip_error err;
+    clipmdl_config_openclip(path, &config, &err);
+    clipmdl_config_huggingface(path, &config, &err);
+    clip_recipe_openclip(path, &recipe, &err);
+    clip_recipe_huggingface(path, &recipe, &err);
+    return 0;
+}

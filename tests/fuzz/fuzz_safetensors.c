@@ -1,0 +1,24 @@
+/* Any bytes as a safetensors file: what opens must be readable to its last byte, and what it seems to be must be inferable or refused. */
+#include "memory_file.h"
+#include "model/names.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    clipmdl_store s;
+    clip_error err;
+    if (clipmdl_store_open(memory_file(data, size), &s, &err) < 0)
+        return 0;
+    volatile unsigned char sum = 0;
+    for (size_t i = 0; i < s.n; i++)
+        for (size_t b = 0; b < s.tensor[i].bytes; b++)
+            sum += s.tensor[i].data[b];
+    clipmdl_scheme scheme;
+    clipmdl_config config;
+    const char *prefix;
+    if (clipmdl_find_scheme(&s, &scheme, &prefix))
+        clipmdl_config_from_shapes(&s, scheme, prefix, &config, &err);
+    clipmdl_store_close(&s);
+    return 0;
+}

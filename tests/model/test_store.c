@@ -1,0 +1,279 @@
+/* Safetensors from hostile hands. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "failing_alloc.h"
+#include "model/names.h"
+
+static char dir[64];
+
+static const char *in_dir(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void put(const char *name, const void *data, size_t size)
+{
+    FILE *f = fopen(in_dir(name), "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, size, f), size);
+    fclose(f);
+}
+
+/* A safetensors file with this header and `data` zero bytes behind it. */
+static size_t safetensors(unsigned char *out, const char *header, size_t data)
+{
+    size_t n = strlen(header);
+    memset(out, 0, 8);
+    for (int i = 0; i < 8; i++)
+        out[i] = (unsigned char)(n >> 8 * i);
+    memcpy(out + 8, header, n);
+    memset(out + 8 + n, 0, data);
+    return 8 + n + data;
+}
+
+static clip_status open_header(const char *header, size_t data, clipmdl_store *s, clip_error *err)
+{
+    static unsigned char file[65536];
+    put("t.safetensors", file, safetensors(file, header, data));
+    return clipmdl_store_open(in_dir("t.safetensors"), s, err);
+}
+
+#define GOOD                                                                                                                            \
+    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[4,28]},"                          \
+    "\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"n\":{\"dtype\":\"I64\",\"shape\":[0],\"data_offsets\":[28,28]}}"
+
+static void a_sound_file_opens(void **state)
+{
+    (void)state;
+    clipmdl_store s;
+    clip_error err;
+    clipk_type type;
+    assert_int_equal(open_header(GOOD, 28, &s, &err), CLIP_OK);
+    assert_int_equal(s.n, 3);
+    clipmdl_tensor *t = clipmdl_store_find(&s, "b");
+    assert_non_null(t);
+    assert_int_equal(t->ndim, 2);
+    assert_int_equal(t->dim[1], 3);
+    assert_int_equal(t->bytes, 24);
+    assert_true(clipmdl_tensor_type(t, &type) && type == CLIPK_F32);
+    assert_false(clipmdl_tensor_type(clipmdl_store_find(&s, "n"), &type));
+    assert_null(clipmdl_store_find(&s, "c"));
+    clipmdl_store_close(&s);
+}
+
+static void faults_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        size_t data;
+        const char *says;
+    } cases[] = {
+        {"[]", 0, "not a JSON object"},
+        {"{\"a\":1}", 0, "lacks dtype"},
+        {"{\"a\":{\"dtype\":\"F99\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "unknown dtype 'F99'"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4294967296],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, "impossible data_offsets"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 8, "impossible data_offsets"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, "cut short"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "needs 8"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", 8, "overlap"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "there twice"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]", 4, "not valid JSON"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clipmdl_store s;
+        clip_error err = {0};
+        assert_int_equal(open_header(cases[i].header, cases[i].data, &s, &err), CLIP_EFORMAT);
+        if (!strstr(err.message, cases[i].says))
+            fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
+        assert_non_null(strstr(err.message, "t.safetensors: "));
+        assert_null(s.tensor);
+    }
+}
+
+static void every_truncation_is_an_error(void **state)
+{
+    (void)state;
+    unsigned char file[1024];
+    size_t n = safetensors(file, GOOD, 28);
+    for (size_t i = 0; i < n; i++) {
+        clipmdl_store s;
+        clip_error err;
+        put("cut.safetensors", file, i);
+        assert_int_equal(clipmdl_store_open(in_dir("cut.safetensors"), &s, &err), CLIP_EFORMAT);
+    }
+}
+
+static void no_flipped_bit_reads_beyond(void **state)
+{
+    (void)state;
+    unsigned char file[1024];
+    size_t n = safetensors(file, GOOD, 28);
+    for (size_t bit = 0; bit < (n - 28) * 8; bit++) {
+        clipmdl_store s;
+        clip_error err;
+        file[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        put("flip.safetensors", file, n);
+        if (clipmdl_store_open(in_dir("flip.safetensors"), &s, &err) == CLIP_OK) {
+            volatile unsigned char sum = 0;
+            for (size_t i = 0; i < s.n; i++)
+                for (size_t b = 0; b < s.tensor[i].bytes; b++)
+                    sum += s.tensor[i].data[b];
+            clipmdl_store_close(&s);
+        }
+        file[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+}
+
+static void shards_are_joined(void **state)
+{
+    (void)state;
+    static const char index[] = "{\"weight_map\":{\"x\":\"1.safetensors\",\"y\":\"2.safetensors\",\"z\":\"1.safetensors\"}}";
+    static const char escape[] = "{\"weight_map\":{\"x\":\"../1.safetensors\"}}";
+    unsigned char file[1024];
+    clipmdl_store s;
+    clip_error err;
+    size_t n = safetensors(file, "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8);
+    put("1.safetensors", file, n);
+    n = safetensors(file, "{\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
+    put("2.safetensors", file, n);
+    put("i.safetensors.index.json", index, strlen(index));
+    assert_int_equal(clipmdl_store_open(in_dir("i.safetensors.index.json"), &s, &err), CLIP_OK);
+    assert_int_equal(s.n, 3);
+    assert_int_equal(s.shards, 2);
+    clipmdl_store_close(&s);
+
+    for (long f = 1;; f++) {
+        fail_alloc_at(f);
+        clip_status status = clipmdl_store_open(in_dir("i.safetensors.index.json"), &s, &err);
+        if (!fail_alloc_stop()) {
+            assert_int_equal(status, CLIP_OK);
+            clipmdl_store_close(&s);
+            break;
+        }
+        assert_int_equal(status, CLIP_ENOMEM);
+    }
+
+    put("i.safetensors.index.json", escape, strlen(escape));
+    assert_int_equal(clipmdl_store_open(in_dir("i.safetensors.index.json"), &s, &err), CLIP_EFORMAT);
+    assert_non_null(strstr(err.message, "not a file beside the index"));
+    unlink(in_dir("2.safetensors"));
+    put("i.safetensors.index.json", index, strlen(index));
+    assert_int_equal(clipmdl_store_open(in_dir("i.safetensors.index.json"), &s, &err), CLIP_EIO);
+    assert_non_null(strstr(err.message, "2.safetensors"));
+}
+
+static void names_translate(void **state)
+{
+    (void)state;
+    static const struct {
+        clipmdl_scheme scheme;
+        const char *name, *in_file;
+    } cases[] = {
+        {CLIPMDL_OPENCLIP, "visual.transformer.resblocks.3.attn.in_proj_weight", "visual.transformer.resblocks.3.attn.in_proj_weight"},
+        {CLIPMDL_HUGGINGFACE, "visual.transformer.resblocks.11.mlp.c_fc.bias", "vision_model.encoder.layers.11.mlp.fc1.bias"},
+        {CLIPMDL_HUGGINGFACE, "transformer.resblocks.0.ln_1.weight", "text_model.encoder.layers.0.layer_norm1.weight"},
+        {CLIPMDL_HUGGINGFACE, "visual.ln_pre.weight", "vision_model.pre_layrnorm.weight"},
+        {CLIPMDL_HUGGINGFACE, "visual.proj", "visual_projection.weight"},
+        {CLIPMDL_HUGGINGFACE, "text_projection", "text_projection.weight"},
+        {CLIPMDL_HUGGINGFACE, "positional_embedding", "text_model.embeddings.position_embedding.weight"},
+        {CLIPMDL_HUGGINGFACE, "transformer.resblocks.2.attn.out_proj.weight", "text_model.encoder.layers.2.self_attn.out_proj.weight"},
+    };
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(clipmdl_parts(cases[i].scheme, "", cases[i].name, 0, 64, 64, part), 1);
+        assert_string_equal(part[0].name, cases[i].in_file);
+    }
+    /* keys and values: rows 64..192 of in_proj */
+    assert_int_equal(clipmdl_parts(CLIPMDL_OPENCLIP, "module.", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 1);
+    assert_string_equal(part[0].name, "module.transformer.resblocks.0.attn.in_proj_weight");
+    assert_int_equal(part[0].first, 64);
+    assert_int_equal(clipmdl_parts(CLIPMDL_HUGGINGFACE, "", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 2);
+    assert_string_equal(part[0].name, "text_model.encoder.layers.0.self_attn.k_proj.weight");
+    assert_string_equal(part[1].name, "text_model.encoder.layers.0.self_attn.v_proj.weight");
+    assert_int_equal(part[1].total, 64);
+    assert_int_equal(clipmdl_parts(CLIPMDL_OPENCLIP, "", "visual.attnpool.in_proj_bias", 0, 64, 192, part), 1);
+    assert_string_equal(part[0].name, "visual.attnpool.q_proj.bias");
+}
+
+static void configurations_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        clip_status status;
+        const char *says;
+    } cases[] = {
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{}}}", CLIP_OK, ""},
+        {"{}", CLIP_EFORMAT, "model_cfg"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"timm_model_name\":\"vit\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "timm_model_name"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"width\":0},\"text_cfg\":{}}}", CLIP_EFORMAT, "width"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"width\":100},\"text_cfg\":{\"heads\":7}}}", CLIP_EFORMAT, "heads"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"layers\":[1,2,3]},\"text_cfg\":{}}}", CLIP_EFORMAT, "layers"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"image_size\":[224,336]},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "image_size"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"pool_type\":\"avg\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "pool_type"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"mlp_ratio\":1e300},\"text_cfg\":{}}}", CLIP_EFORMAT, "mlp_ratio"},
+        {"{\"model_cfg\":{\"embed_dim\":\"8\",\"vision_cfg\":{},\"text_cfg\":{}}}", CLIP_EFORMAT, "embed_dim"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clipmdl_config c;
+        clip_error err = {0};
+        put("open_clip_config.json", cases[i].json, strlen(cases[i].json));
+        assert_int_equal(clipmdl_config_openclip(in_dir("open_clip_config.json"), &c, &err), cases[i].status);
+        if (!strstr(err.message, cases[i].says))
+            fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
+    }
+}
+
+static void g14_has_its_odd_mlp(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"model_cfg\":{\"embed_dim\":1024,\"vision_cfg\":{\"image_size\":224,\"layers\":40,\"width\":1408,\"head_width\":88,"
+                               "\"mlp_ratio\":4.3637,\"patch_size\":14},\"text_cfg\":{\"context_length\":77,\"width\":1024,\"heads\":16,\"layers\":24}}}";
+    clipmdl_config c;
+    clip_error err;
+    put("open_clip_config.json", json, strlen(json));
+    assert_int_equal(clipmdl_config_openclip(in_dir("open_clip_config.json"), &c, &err), CLIP_OK);
+    assert_int_equal(c.vision.mlp, 6144);
+    assert_int_equal(c.vision.heads, 16);
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/clip-store-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sound_file_opens),         cmocka_unit_test(faults_are_named),
+        cmocka_unit_test(every_truncation_is_an_error), cmocka_unit_test(no_flipped_bit_reads_beyond),
+        cmocka_unit_test(shards_are_joined),          cmocka_unit_test(names_translate),
+        cmocka_unit_test(configurations_are_checked), cmocka_unit_test(g14_has_its_odd_mlp),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
