@@ -1,1 +1,151 @@
-#include "kernels/kernels.h"
+/* conv.c: convolutions cut into pieces and shared among threads.
+ *
+ * The 3x3 convolution is cut into strips of tiles, each with all its channels where there are strips enough for the threads;
+ * where a small picture gives few, the channels are cut as well, and every group of channels transforms the strip's input again, which is
+ * cheap beside the product. No sum is ever cut, so the cut leaves no trace in the result. */
+#include "kernels/set.h"
+#include "kernels/share.h"
+
+#include <assert.h>
+#include <string.h>
+
+static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
+static int least(int a, int b) { return a < b ? a : b; }
+
+/* ---- 3x3 ------------------------------------------------------------------------------------------------- */
+
+/* tiles a strip, strips; channels a group, groups */
+typedef struct conv_plan {
+    int tiles, T, strips, G, groups;
+} conv_plan;
+
+/* Longer strips use a weight more often once it has come from memory, shorter ones keep their own transforms in the second cache. */
+#define STRIP_FLOATS (96 * 1024)
+#define STRIP_LEAST 24
+
+static conv_plan plan_conv(const clipk_ctx *k, int N, int H, int W, int I, int O)
+{
+    conv_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE)};
+    int T = (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, O));
+    p.strips = ceil_div(p.tiles, T < STRIP_LEAST ? STRIP_LEAST : T);
+    p.groups = 1;
+    if (p.strips < k->threads)
+        p.groups = least(ceil_div(k->threads, p.strips), ceil_div(O, k->set->nr));
+    else
+        p.strips = least(ceil_div(p.strips, k->threads) * k->threads, p.tiles);
+    p.T = ceil_div(p.tiles, p.strips);
+    p.strips = ceil_div(p.tiles, p.T);
+    p.G = ceil_div(ceil_div(O, p.groups), k->set->nr) * k->set->nr;
+    p.groups = ceil_div(O, p.G);
+    return p;
+}
+
+size_t clipk_conv3x3_bytes(const clipk_set *set, int O, int I) { return set->conv3x3_bytes(O, I); }
+
+typedef struct pack_job {
+    const clipk_set *set;
+    clipk_conv3x3_weight *w;
+    const float *W;
+} pack_job;
+
+static void pack_piece(void *job, int64_t i, int thread)
+{
+    const pack_job *j = job;
+    const int nr = j->set->nr, o0 = (int)i * nr;
+    (void)thread;
+    j->set->conv3x3_pack(j->w->panels, j->W, j->w->O, j->w->I, o0, least(o0 + nr, j->w->O));
+}
+
+void clipk_conv3x3_pack(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W)
+{
+    pack_job j = {k->set, w, W};
+    clipk_share(k->threads, ceil_div(w->O, k->set->nr), pack_piece, &j);
+}
+
+size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
+{
+    conv_plan p = plan_conv(k, N, H, W, I, O);
+    return sizeof(float) * (size_t)k->threads * clipk_conv3x3_scratch(p.T, I, p.G);
+}
+
+typedef struct conv_job {
+    const clipk_set *set;
+    clipk_conv3x3_piece piece; /* what all have in common */
+    conv_plan plan;
+} conv_job;
+
+static void conv_piece(void *job, int64_t i, int thread)
+{
+    const conv_job *j = job;
+    const conv_plan *p = &j->plan;
+    clipk_conv3x3_piece piece = j->piece;
+    piece.t0 = (int)(i / p->groups) * p->T;
+    piece.t1 = least(piece.t0 + p->T, p->tiles);
+    piece.o0 = (int)(i % p->groups) * p->G;
+    piece.o1 = least(piece.o0 + p->G, piece.O);
+    piece.scratch += (size_t)thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
+    j->set->conv3x3(&piece);
+}
+
+void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, const clipk_conv3x3_weight *w,
+                   const clipk_epilogue *e, void *work)
+{
+    static const clipk_epilogue none;
+    conv_job j = {.set = k->set, .plan = plan_conv(k, N, H, W, w->I, w->O)};
+    j.piece = (clipk_conv3x3_piece){.y = y, .x = x, .H = H, .W = W, .I = w->I, .O = w->O, .panels = w->panels, .e = e ? e : &none, .scratch = work};
+    clipk_share(k->threads, (int64_t)j.plan.strips * j.plan.groups, conv_piece, &j);
+}
+
+/* ---- Patches and pooling ----------------------------------------------------------------------------------- */
+
+typedef struct picture_job {
+    const clipk_set *set;
+    float *y;
+    const float *x;
+    int H, W, C, Ho, Wo, kh, kw, stride, pad;
+} picture_job;
+
+/* Row i / Ho of picture i % Ho: in the source, the kw pixels of a patch's row lie side by side. */
+static void im2col_piece(void *job, int64_t i, int thread)
+{
+    const picture_job *j = job;
+    const int n = (int)(i / j->Ho), h = (int)(i % j->Ho) * j->stride - j->pad;
+    const size_t C = (size_t)j->C;
+    float *y = j->y + (size_t)i * (size_t)(j->Wo * j->kh * j->kw) * C;
+    (void)thread;
+    for (int o = 0; o < j->Wo; o++)
+        for (int v = 0; v < j->kh; v++, y += (size_t)j->kw * C) {
+            const int r = h + v, w = o * j->stride - j->pad;
+            const int u0 = w < 0 ? least(-w, j->kw) : 0, u1 = least(j->kw, j->W - w);
+            if (r < 0 || r >= j->H || u0 >= u1) {
+                memset(y, 0, sizeof(float) * (size_t)j->kw * C);
+                continue;
+            }
+            memset(y, 0, sizeof(float) * (size_t)u0 * C);
+            memcpy(y + (size_t)u0 * C, j->x + (((size_t)n * (size_t)j->H + (size_t)r) * (size_t)j->W + (size_t)(w + u0)) * C,
+                   sizeof(float) * (size_t)(u1 - u0) * C);
+            memset(y + (size_t)u1 * C, 0, sizeof(float) * (size_t)(j->kw - u1) * C);
+        }
+}
+
+void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C, int kh, int kw, int stride, int pad)
+{
+    picture_job j = {k->set, y, x, H, W, C, (H + 2 * pad - kh) / stride + 1, (W + 2 * pad - kw) / stride + 1, kh, kw, stride, pad};
+    assert(H + 2 * pad >= kh && W + 2 * pad >= kw);
+    clipk_share(k->threads, (int64_t)N * j.Ho, im2col_piece, &j);
+}
+
+static void avgpool_piece(void *job, int64_t i, int thread)
+{
+    const picture_job *j = job;
+    const size_t row = (size_t)j->W * (size_t)j->C, n = (size_t)(i / j->Ho), h = (size_t)(i % j->Ho);
+    const float *x = j->x + (n * (size_t)j->H + 2 * h) * row;
+    (void)thread;
+    j->set->avgpool2x2(j->y + (size_t)i * (size_t)j->Wo * (size_t)j->C, x, x + row, j->Wo, j->C);
+}
+
+void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C)
+{
+    picture_job j = {.set = k->set, .y = y, .x = x, .H = H, .W = W, .C = C, .Ho = H / 2, .Wo = W / 2};
+    clipk_share(k->threads, (int64_t)N * j.Ho, avgpool_piece, &j);
+}

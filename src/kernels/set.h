@@ -10,6 +10,25 @@
 #define CLIPK_ALIGN 64
 #define CLIPK_KC 256 /* depth of a block of a matrix product: a panel of it stays in the innermost cache */
 
+/* A convolution is computed in tiles of CLIPK_CONV_TILE pixels squared, counted over all pictures, row by row. This is a part of one: the tiles
+ * t0 .. t1, and of their channels o0 .. o1; o0 is a multiple of nr. */
+#define CLIPK_CONV_TILE 4
+#define CLIPK_CONV_POINTS 36 /* products a tile and pair of channels, (CLIPK_CONV_TILE + 2)^2: simd_conv.c says why */
+typedef struct clipk_conv3x3_piece {
+    float *y;
+    const float *x;
+    int H, W, I, O, t0, t1, o0, o1;
+    const void *panels;
+    const clipk_epilogue *e; /* never NULL */
+    float *scratch;          /* clipk_conv3x3_scratch() floats, 64-byte aligned */
+} clipk_conv3x3_piece;
+
+/* Of both operands of the products, rows of channels padded to a multiple of 16, a tile and point each. */
+static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
+{
+    return (size_t)CLIPK_CONV_POINTS * (size_t)tiles * (size_t)((I + 15) / 16 * 16 + (o + 15) / 16 * 16);
+}
+
 struct clipk_set {
     const char *name;
     int mr, nr; /* tile of the matrix product: mr rows of x by nr columns (rows of W) */
@@ -21,6 +40,17 @@ struct clipk_set {
     void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C); /* one row */
     void (*l2norm)(float *x, float *norm, int C);        /* one row */
     void (*softmax)(float *x, float scale, int C);       /* one row */
+
+    /* simd_attention.c: one head of one sample, nq queries against nk keys; query i sees the first min(nk, sees + i) keys.
+     * lse [nq] or NULL. scratch: CLIPK_ATTENTION_SCRATCH bytes, 64-byte aligned. */
+    void (*attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v,
+                      int64_t ldv, int nq, int nk, int sees, int D, void *scratch);
+
+    /* simd_conv.c */
+    size_t (*conv3x3_bytes)(int O, int I);
+    void (*conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1); /* the filters o0 .. o1; o0 a multiple of nr */
+    void (*conv3x3)(const clipk_conv3x3_piece *piece);
+    void (*avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C); /* a row of W pixels from two of 2W */
 };
 
 extern const clipk_set clipk_set_ref, clipk_set_generic;

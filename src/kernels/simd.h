@@ -17,4 +17,14 @@ void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const f
 void NAME(l2norm)(float *x, float *norm, int C);
 void NAME(softmax)(float *x, float scale, int C);
 
+/* simd_attention.c */
+void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
+                     int nq, int nk, int sees, int D, void *scratch);
+
+/* simd_conv.c */
+size_t NAME(conv3x3_bytes)(int O, int I);
+void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1);
+void NAME(conv3x3)(const clipk_conv3x3_piece *piece);
+void NAME(avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C);
+
 #endif

@@ -1,0 +1,59 @@
+/* ref_conv.c: the oracle of simd_conv.c: the convolution's own sum, in double. Its "panels" are W as it comes. */
+#include <math.h>
+#include <string.h>
+
+#define CLIPK_ISA ref
+#include "kernels/simd.h"
+
+size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * 9 * (size_t)O * (size_t)I; }
+
+void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1)
+{
+    (void)O;
+    memcpy((float *)panels + (size_t)o0 * (size_t)I * 9, W + (size_t)o0 * (size_t)I * 9, sizeof(float) * 9 * (size_t)(o1 - o0) * (size_t)I);
+}
+
+/* Channel o of the pixel (h, w) of the picture x [H, W, I]. */
+static double pixel(const clipk_conv3x3_piece *p, const float *x, int h, int w, int o)
+{
+    const float *f = (const float *)p->panels + (size_t)o * (size_t)p->I * 9;
+    double sum = 0;
+    for (int v = 0; v < 3; v++)
+        for (int u = 0; u < 3; u++) {
+            int r = h + v - 1, c = w + u - 1;
+            if (r < 0 || r >= p->H || c < 0 || c >= p->W)
+                continue;
+            const float *at = x + ((int64_t)r * p->W + c) * p->I;
+            for (int i = 0; i < p->I; i++)
+                sum += (double)at[i] * f[i * 9 + v * 3 + u];
+        }
+    return sum;
+}
+
+void NAME(conv3x3)(const clipk_conv3x3_piece *p)
+{
+    const int M = CLIPK_CONV_TILE, across = (p->W + M - 1) / M, down = (p->H + M - 1) / M;
+    const clipk_epilogue *e = p->e;
+    for (int t = p->t0; t < p->t1; t++) {
+        const int n = t / (across * down), h0 = t / across % down * M, w0 = t % across * M;
+        const float *x = p->x + (int64_t)n * p->H * p->W * p->I;
+        for (int h = h0; h < h0 + M && h < p->H; h++)
+            for (int w = w0; w < w0 + M && w < p->W; w++) {
+                const int64_t row = ((int64_t)n * p->H + h) * p->W + w;
+                for (int o = p->o0; o < p->o1; o++) {
+                    double z = pixel(p, x, h, w, o) + (e->bias ? e->bias[o] : 0) + (e->residual ? e->residual[row * e->ld_residual + o] : 0);
+                    float y = (float)z;
+                    if (e->pre)
+                        e->pre[row * e->ld_pre + o] = y;
+                    NAME(act)(&p->y[row * p->O + o], &y, 1, e->act);
+                }
+            }
+    }
+}
+
+void NAME(avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C)
+{
+    for (int w = 0; w < W; w++)
+        for (int c = 0; c < C; c++)
+            y[w * C + c] = (float)(((double)x0[2 * w * C + c] + x0[(2 * w + 1) * C + c] + x1[2 * w * C + c] + x1[(2 * w + 1) * C + c]) / 4);
+}
