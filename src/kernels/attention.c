@@ -1,1 +1,57 @@
-#include "kernels/kernels.h"
+/* attention.c: attention cut into pieces and shared among threads. A piece is some queries of one head of one sample against all
+ * the keys they see; as many pieces are made as keep the threads busy. */
+#include "kernels/set.h"
+#include "kernels/share.h"
+
+#include <assert.h>
+
+#define FORK_FROM 300000 /* multiply-adds: below that, waking the others costs more than they can save */
+#define PIECES_EACH 4    /* a thread, at least: heads of ragged samples differ in length */
+
+typedef struct attention_job {
+    const clipk_set *set;
+    clipk_attention_shape s;
+    float *y, *lse;
+    const float *q, *k, *v;
+    int64_t ldy, ldq, ldk, ldv;
+    int cuts; /* parts a sample's queries are cut into */
+    unsigned char *scratch;
+} attention_job;
+
+static void attention_piece(void *job, int64_t i, int thread)
+{
+    const attention_job *j = job;
+    const int cut = (int)(i % j->cuts), h = (int)(i / j->cuts % j->s.H), b = (int)(i / j->cuts / j->s.H);
+    const int row = j->s.q_off[b], nq = j->s.q_off[b + 1] - row, key = j->s.k_off[b], nk = j->s.k_off[b + 1] - key;
+    const int nr = j->set->nr, each = ((nq + j->cuts - 1) / j->cuts + nr - 1) / nr * nr;
+    const int q0 = cut * each, q1 = q0 + each < nq ? q0 + each : nq, D = j->s.D;
+    if (q0 >= q1)
+        return;
+    assert(nk > 0 && (!j->s.causal || nk >= nq));
+    const int sees = j->s.causal ? nk - nq + 1 + q0 : nk;
+    const int64_t from = row + q0, column = (int64_t)h * D;
+    j->set->attention(j->y + from * j->ldy + column, j->ldy, j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL,
+                      j->q + from * j->ldq + column, j->ldq, j->k + key * j->ldk + column, j->ldk, j->v + key * j->ldv + column, j->ldv,
+                      q1 - q0, nk, sees, D, j->scratch + (size_t)thread * CLIPK_ATTENTION_SCRATCH);
+}
+
+void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                     const float *v, int64_t ldv, const clipk_attention_shape *s)
+{
+    assert(s->D > 0 && s->D <= CLIPK_ATTENTION_D);
+    int64_t work = 0;
+    int longest = 0;
+    for (int b = 0; b < s->B; b++) {
+        int nq = s->q_off[b + 1] - s->q_off[b];
+        work += 2 * (int64_t)nq * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;
+        longest = nq > longest ? nq : longest;
+    }
+    const int threads = work < FORK_FROM ? 1 : kc->threads, most = (longest + kc->set->nr - 1) / kc->set->nr;
+    attention_job j = {kc->set, *s, y, lse, q, k, v, ldy, ldq, ldk, ldv, 1, kc->scratch};
+    const int64_t heads = (int64_t)s->B * s->H;
+    if (threads > 1 && heads < (int64_t)threads * PIECES_EACH)
+        j.cuts = (int)((threads * PIECES_EACH + heads - 1) / heads);
+    if (j.cuts > most)
+        j.cuts = most > 0 ? most : 1;
+    clipk_share(threads, heads * j.cuts, attention_piece, &j);
+}
