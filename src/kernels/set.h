@@ -28,10 +28,10 @@ typedef struct clipk_conv3x3_piece {
     float *scratch;          /* clipk_conv3x3_scratch() floats, 64-byte aligned */
 } clipk_conv3x3_piece;
 
-/* Of both operands of the products, rows of channels padded to a multiple of 16, a tile and point each. */
+/* Both operands of the products, a row a tile and point, of channels padded to a multiple of 32, and a cache line a point. */
 static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
 {
-    return (size_t)CLIPK_CONV_POINTS * (size_t)tiles * (size_t)((I + 15) / 16 * 16 + (o + 15) / 16 * 16);
+    return (size_t)CLIPK_CONV_POINTS * ((size_t)tiles * (size_t)((I + 31) / 32 * 32 + (o + 31) / 32 * 32) + 32);
 }
 
 struct clipk_set {

@@ -7,7 +7,7 @@
 #define CLIPK_VEC_H
 
 #include <string.h>
-#if defined(__F16C__)
+#if defined(__F16C__) || defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 

@@ -1,0 +1,234 @@
+/* simd_conv.c: the 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3)  (Lavin and Gray 2015, arXiv:1509.09308).
+ *
+ * A tile of 4x4 pixels depends on 6x6 pixels of x. Read as polynomials, both are known from their values at 6 points a dimension, where
+ * convolving is multiplying:
+ *
+ *     y = Aᵀ [ (G w Gᵀ) . (Bᵀ x B) ] A        36 products a tile instead of 144
+ *
+ * The products of all tiles and channels at one of the 36 points are a matrix product: [tiles, I] by [I, O]. The points are 0, +-3/4, +-3/2 and
+ * infinity: symmetric, so that the transforms share their even and odd halves, and close together, which halves the error of the usual
+ * 0, +-1, +-2: 7e-7 of the result's root mean square, where the plain sum has 1e-7.
+ *
+ *     panels  U [36, O/NR, I, NR]
+ *     scratch V [36, T, I padded], M [36, T, O padded], for T tiles */
+#include "kernels/tile.h"
+#include "kernels/vecmath.h"
+
+#define POINTS CLIPK_CONV_POINTS
+#define NR TILE_COLUMNS
+
+static const float P1 = 0.75f, P2 = 1.5f, SQ1 = 0.5625f, SQ2 = 2.25f; /* the points and their squares */
+
+static int least(int a, int b) { return a < b ? a : b; }
+static int round_up(int a, int b) { return (a + b - 1) / b * b; }
+
+/* ---- The weights ------------------------------------------------------------------------------------------- */
+
+size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * POINTS * (size_t)round_up(O, NR) * (size_t)I; }
+
+/* G: three numbers at distance `from` to six. */
+INLINE void filter_line(vf *to, int step, const vf *from, int at)
+{
+    const float f0 = 1 / (SQ1 * SQ2), f1 = 1 / (2 * SQ1 * (SQ1 - SQ2)), f2 = 1 / (2 * SQ2 * (SQ2 - SQ1));
+    vf g0 = from[0], g1 = from[at], g2 = from[2 * at];
+    to[0] = f0 * g0;
+    to[step] = f1 * (g0 + SQ1 * g2 + P1 * g1);
+    to[2 * step] = f1 * (g0 + SQ1 * g2 - P1 * g1);
+    to[3 * step] = f2 * (g0 + SQ2 * g2 + P2 * g1);
+    to[4 * step] = f2 * (g0 + SQ2 * g2 - P2 * g1);
+    to[5 * step] = g2;
+}
+
+void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1)
+{
+    const size_t point = (size_t)round_up(O, NR) * (size_t)I;
+    float *u = (float *)panels + (size_t)o0 * (size_t)I;
+    for (int i = 0; i < I; i++)
+        for (int v = 0; v < NR; v += CLIPK_VL, u += CLIPK_VL) {
+            vf w[9] = {{0}}, half[18], all[POINTS];
+            for (int l = 0; l < least(CLIPK_VL, o1 - o0 - v); l++)
+                for (int j = 0; j < 9; j++)
+                    w[j][l] = W[((size_t)(o0 + v + l) * (size_t)I + (size_t)i) * 9 + (size_t)j];
+            for (int j = 0; j < 3; j++)
+                filter_line(half + j, 3, w + j, 3);
+            for (int j = 0; j < 6; j++)
+                filter_line(all + 6 * j, 1, half + 3 * j, 1);
+            for (int p = 0; p < POINTS; p++)
+                vstore(u + (size_t)p * point, all[p]);
+        }
+}
+
+/* ---- The tiles --------------------------------------------------------------------------------------------- */
+
+/* Where tile t lies: its picture, and its first pixel. */
+typedef struct place {
+    int n, h, w;
+} place;
+
+static place place_of(const clipk_conv3x3_piece *p, int t)
+{
+    const int across = (p->W + 3) / 4, down = (p->H + 3) / 4;
+    return (place){t / (across * down), t / across % down * 4, t % across * 4};
+}
+
+/* Numbers from one point to the next in V or M. One cache line more than they need: else all points would share a few sets of the cache. */
+static int64_t stride_of(int T, int channels) { return (int64_t)T * channels + 16; }
+
+/* Bᵀ: six numbers, in place. */
+INLINE void input_line(vf *d, int step)
+{
+    const float sum = SQ1 + SQ2, product = SQ1 * SQ2;
+    vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+    vf even1 = d4 - SQ2 * d2, odd1 = P1 * (d3 - SQ2 * d1);
+    vf even2 = d4 - SQ1 * d2, odd2 = P2 * (d3 - SQ1 * d1);
+    d[0] = product * d0 - sum * d2 + d4;
+    d[step] = even1 + odd1;
+    d[2 * step] = even1 - odd1;
+    d[3 * step] = even2 + odd2;
+    d[4 * step] = even2 - odd2;
+    d[5 * step] = product * d1 - sum * d3 + d5;
+}
+
+/* V[., t] from the 6x6 pixels around a tile; `inside`: none of them is beyond the edge. */
+INLINE void input_tile(const clipk_conv3x3_piece *p, float *V, int64_t stride, place at, bool inside)
+{
+    const float *x = p->x + (((int64_t)at.n * p->H + at.h - 1) * p->W + at.w - 1) * p->I;
+    for (int i = 0; i < p->I; i += CLIPK_VL) {
+        const int n = least(CLIPK_VL, p->I - i);
+        vf d[POINTS];
+        for (int c = 0; c < 6; c++) {
+            for (int r = 0; r < 6; r++) {
+                const float *pixel = x + ((int64_t)r * p->W + c) * p->I + i;
+                if (!inside && ((unsigned)(at.h - 1 + r) >= (unsigned)p->H || (unsigned)(at.w - 1 + c) >= (unsigned)p->W))
+                    d[6 * r + c] = (vf){0};
+                else
+                    d[6 * r + c] = n == CLIPK_VL ? vload(pixel) : vload_n(pixel, n);
+            }
+            input_line(d + c, 6);
+        }
+        for (int r = 0; r < 6; r++) {
+            input_line(d + 6 * r, 1);
+            for (int c = 0; c < 6; c++)
+                vstore(V + (6 * r + c) * stride + i, d[6 * r + c]);
+        }
+    }
+}
+
+static void input_tiles(const clipk_conv3x3_piece *p, float *V, int Ip)
+{
+    const int64_t stride = stride_of(p->t1 - p->t0, Ip);
+    for (int t = p->t0; t < p->t1; t++, V += Ip) {
+        place at = place_of(p, t);
+        if (at.h > 0 && at.w > 0 && at.h + 5 <= p->H && at.w + 5 <= p->W)
+            input_tile(p, V, stride, at, true);
+        else
+            input_tile(p, V, stride, at, false);
+    }
+}
+
+/* M = V U at every point. */
+INLINE void product_tile(int m, float *M, int64_t ldm, const float *V, int64_t ldv, const float *U, int I)
+{
+    vf acc[TILE_ROWS][2];
+    tile_zero(acc, m);
+    tile(acc, m, 2, V, ldv, 1, U, I);
+#pragma GCC unroll 16
+    for (int r = 0; r < m; r++) {
+        vstore(M + r * ldm, acc[r][0]);
+        vstore(M + r * ldm + CLIPK_VL, acc[r][1]);
+    }
+}
+
+static void products(const clipk_conv3x3_piece *p, float *M, int Op, const float *V, int Ip)
+{
+    const int T = p->t1 - p->t0;
+    const int64_t panel = (int64_t)p->I * NR, point = (int64_t)round_up(p->O, NR) * p->I;
+    for (int j = 0; j < POINTS; j++) {
+        const float *U = (const float *)p->panels + j * point + (int64_t)p->o0 * p->I;
+        for (int o = 0; o < p->o1 - p->o0; o += NR, U += panel) {
+            const float *v = V + j * stride_of(T, Ip);
+            float *m = M + j * stride_of(T, Op) + o;
+#define PRODUCT(rows) (product_tile(rows, m, Op, v, Ip, U, p->I), v += (rows)*Ip, m += (rows)*Op)
+            BY_TILES(T, TILE_ROWS, PRODUCT);
+        }
+    }
+}
+
+/* Aᵀ: six numbers to four, at distance `step`. */
+INLINE void output_line(vf *y, const vf *m, int step)
+{
+    vf sum1 = m[step] + m[2 * step], difference1 = m[step] - m[2 * step];
+    vf sum2 = m[3 * step] + m[4 * step], difference2 = m[3 * step] - m[4 * step];
+    y[0] = m[0] + sum1 + sum2;
+    y[step] = P1 * difference1 + P2 * difference2;
+    y[2 * step] = SQ1 * sum1 + SQ2 * sum2;
+    y[3 * step] = SQ1 * P1 * difference1 + SQ2 * P2 * difference2 + m[5 * step];
+}
+
+/* One pixel's channels o .. o+n, through the epilogue. */
+INLINE void finish(const clipk_conv3x3_piece *p, vf z, int64_t pixel, int o, int n, clipk_act act)
+{
+    const clipk_epilogue *e = p->e;
+    const bool whole = n == CLIPK_VL;
+    if (e->bias)
+        z += whole ? vload(e->bias + o) : vload_n(e->bias + o, n);
+    if (e->residual) {
+        const float *at = e->residual + pixel * e->ld_residual + o;
+        z += whole ? vload(at) : vload_n(at, n);
+    }
+    if (e->pre)
+        vstore_n(e->pre + pixel * e->ld_pre + o, z, n);
+    z = vact(z, act);
+    if (whole)
+        vstore(p->y + pixel * p->O + o, z);
+    else
+        vstore_n(p->y + pixel * p->O + o, z, n);
+}
+
+INLINE void output_tiles(const clipk_conv3x3_piece *p, const float *M, int Op, clipk_act act)
+{
+    const int64_t stride = stride_of(p->t1 - p->t0, Op);
+    for (int t = p->t0; t < p->t1; t++, M += Op) {
+        const place at = place_of(p, t);
+        const int rows = least(4, p->H - at.h), columns = least(4, p->W - at.w);
+        for (int o = p->o0; o < p->o1; o += CLIPK_VL) {
+            vf m[POINTS];
+            for (int c = 0; c < 6; c++) {
+                for (int r = 0; r < 6; r++)
+                    m[6 * r + c] = vload(M + (6 * r + c) * stride + o - p->o0);
+                output_line(m + c, m + c, 6);
+            }
+            for (int r = 0; r < rows; r++) {
+                vf y[4];
+                output_line(y, m + 6 * r, 1);
+                for (int c = 0; c < columns; c++)
+                    finish(p, y[c], ((int64_t)at.n * p->H + at.h + r) * p->W + at.w + c, o, least(CLIPK_VL, p->o1 - o), act);
+            }
+        }
+    }
+}
+
+void NAME(conv3x3)(const clipk_conv3x3_piece *p)
+{
+    const int T = p->t1 - p->t0, Ip = round_up(p->I, 16), Op = round_up(p->o1 - p->o0, NR);
+    float *V = p->scratch, *M = V + POINTS * stride_of(T, Ip);
+    input_tiles(p, V, Ip);
+    products(p, M, Op, V, Ip);
+    if (p->e->act == CLIPK_RELU)
+        output_tiles(p, M, Op, CLIPK_RELU);
+    else
+        output_tiles(p, M, Op, p->e->act);
+}
+
+/* ---- Pooling ------------------------------------------------------------------------------------------------ */
+
+void NAME(avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C)
+{
+    for (int w = 0; w < W; w++, y += C, x0 += 2 * C, x1 += 2 * C) {
+        int c = 0;
+        for (; c + CLIPK_VL <= C; c += CLIPK_VL)
+            vstore(y + c, ((vload(x0 + c) + vload(x0 + C + c)) + (vload(x1 + c) + vload(x1 + C + c))) * 0.25f);
+        for (; c < C; c++)
+            y[c] = ((x0[c] + x0[C + c]) + (x1[c] + x1[C + c])) * 0.25f;
+    }
+}

@@ -1,0 +1,93 @@
+/* kernels_test.h: what the tests of kernels share: random numbers, buffers without a byte to spare, a context a set. */
+#ifndef KERNELS_TEST_H
+#define KERNELS_TEST_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/kernels.h"
+
+#define EPS 0x1p-24 /* half the distance of 1.0f to the next number */
+
+static uint64_t random_state = 88172645463325252u;
+
+static inline uint32_t random_u32(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)(random_state >> 32);
+}
+
+static inline int random_in(int lo, int hi) { return lo + (int)(random_u32() % (uint32_t)(hi - lo + 1)); }
+static inline float random_float(void) { return (float)((int32_t)random_u32() >> 8) * 0x1p-23f; } /* -1 .. 1 */
+
+/* malloc()ed to the byte, so that the sanitizer sees one read too far. */
+static inline void *bytes_new(size_t n)
+{
+    void *p = malloc(n ? n : 1);
+    assert_non_null(p);
+    return p;
+}
+
+static inline float *floats_new(size_t n) { return bytes_new(n * sizeof(float)); }
+
+static inline float *random_floats(size_t n)
+{
+    float *p = floats_new(n);
+    for (size_t i = 0; i < n; i++)
+        p[i] = random_float();
+    return p;
+}
+
+static inline void *aligned_new(size_t n)
+{
+    void *p = aligned_alloc(64, (n + 63) / 64 * 64 + 64);
+    assert_non_null(p);
+    return p;
+}
+
+static inline clipk_ctx ctx_new(const char *set, int threads)
+{
+    clipk_ctx k = {clipk_set_find(set), threads, NULL};
+    assert_non_null(k.set);
+    k.scratch = aligned_new(clipk_scratch_bytes(k.set, threads));
+    return k;
+}
+
+static inline void ctx_free(clipk_ctx *k) { free(k->scratch); }
+
+/* Runs f for every set that this machine can run, against the oracle; one thread each. */
+typedef void set_test(const char *name, const clipk_ctx *k, const clipk_ctx *ref);
+
+static inline void for_each_set(set_test *f)
+{
+    clipk_ctx ref = ctx_new("ref", 1);
+    for (int i = 0; clipk_set_usable(i); i++) {
+        if (clipk_set_usable(i) == ref.set)
+            continue;
+        clipk_ctx k = ctx_new(clipk_set_name(clipk_set_usable(i)), 1);
+        f(clipk_set_name(k.set), &k, &ref);
+        ctx_free(&k);
+    }
+    ctx_free(&ref);
+}
+
+#define CHECK_NEAR(got, want, tolerance, ...)                                                                        \
+    do {                                                                                                             \
+        double got_ = (got), want_ = (want), tolerance_ = (tolerance);                                               \
+        if (!(fabs(got_ - want_) <= tolerance_) && !(isnan(got_) && isnan(want_)) && got_ != want_) {                \
+            fprintf(stderr, __VA_ARGS__);                                                                            \
+            fail_msg(": got %.9g, want %.9g, differ by %.3g, allowed %.3g", got_, want_, got_ - want_, tolerance_);  \
+        }                                                                                                            \
+    } while (0)
+
+#endif
