@@ -1,1 +1,50 @@
-#include "kernels/kernels.h"
+/* set.c: which tables there are, and which run here. */
+#include <string.h>
+
+#include "kernels/set.h"
+
+static bool always(void) { return true; }
+
+/* Best first; the oracle last: it is found by its name only. */
+static const struct {
+    const clipk_set *set;
+    bool (*runs)(void);
+} sets[] = {
+#if defined(__x86_64__)
+    {&clipk_set_avx512, clipk_cpu_has_avx512},
+    {&clipk_set_avx2, clipk_cpu_has_avx2},
+#elif defined(__aarch64__)
+    {&clipk_set_neon, always},
+#endif
+    {&clipk_set_generic, always},
+    {&clipk_set_ref, always},
+};
+
+#define SETS (sizeof sets / sizeof *sets)
+
+const clipk_set *clipk_set_find(const char *name)
+{
+    for (size_t i = 0; i < SETS; i++)
+        if ((!name || strcmp(name, sets[i].set->name) == 0) && sets[i].runs())
+            return sets[i].set;
+    return NULL;
+}
+
+const clipk_set *clipk_set_usable(int i)
+{
+    for (size_t s = 0; s < SETS - 1; s++)
+        if (sets[s].runs() && i-- == 0)
+            return sets[s].set;
+    return NULL;
+}
+
+const char *clipk_set_name(const clipk_set *set) { return set->name; }
+
+size_t clipk_scratch_bytes(const clipk_set *set, int threads)
+{
+    size_t most = clipk_gemm_scratch(set);
+    if (most < CLIPK_ATTENTION_SCRATCH)
+        most = CLIPK_ATTENTION_SCRATCH;
+    most = (most + CLIPK_ALIGN - 1) / CLIPK_ALIGN * CLIPK_ALIGN;
+    return most * (size_t)threads;
+}

@@ -34,11 +34,31 @@ static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
     return (size_t)CLIPK_CONV_POINTS * ((size_t)tiles * (size_t)((I + 31) / 32 * 32 + (o + 31) / 32 * 32) + 32);
 }
 
+/* A tile of a matrix product, with what happens to it when its last block of k is done (clipk_epilogue; pointers are at the tile's own corner). */
+typedef struct clipk_gemm_tile {
+    const float *a, *b; /* [K][mr], [K][nr], packed */
+    int K, m, n;        /* m <= mr and n <= nr are stored */
+    bool first, last;   /* block of k: the first begins at 0, others go on from y */
+    float *y;
+    int64_t ldy;
+    const float *bias, *residual;
+    float *pre;
+    int64_t ld_residual, ld_pre;
+    clipk_act act;
+    const char *prefetch; /* what comes next: a line at every `prefetch_step` bytes, one a step of k */
+    int64_t prefetch_step;
+} clipk_gemm_tile;
+
 struct clipk_set {
     const char *name;
     int mr, nr; /* tile of the matrix product: mr rows of x by nr columns (rows of W) */
 
-    /* simd_gemm.c: packing and the tile */
+    /* simd_gemm.c */
+    void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int m, int K);  /* m <= mr rows to [K][mr] */
+    void (*gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K);           /* n <= nr rows to [K][nr] */
+    void (*gemm_tile)(const clipk_gemm_tile *t);
+    double (*fma_rounds)(int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
+
     /* simd_rows.c */
     void (*to_f32)(float *out, const void *in, clipk_type type, size_t n);
     void (*act)(float *y, const float *x, size_t n, clipk_act act);
@@ -64,6 +84,9 @@ extern const clipk_set clipk_set_avx2, clipk_set_avx512;
 #elif defined(__aarch64__)
 extern const clipk_set clipk_set_neon;
 #endif
+
+/* gemm.c: bytes of scratch a thread needs */
+size_t clipk_gemm_scratch(const clipk_set *set);
 
 /* cpu.c */
 bool clipk_cpu_has_avx2(void);   /* AVX2, FMA and F16C, and an operating system that saves their registers */

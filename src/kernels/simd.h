@@ -9,6 +9,14 @@
 #define CLIPK_CAT2(a, b) clipk_##a##_##b
 #define CLIPK_CAT(a, b) CLIPK_CAT2(a, b)
 #define NAME(x) CLIPK_CAT(x, CLIPK_ISA)
+#define CLIPK_TEXT2(a) #a
+#define CLIPK_TEXT(a) CLIPK_TEXT2(a)
+
+/* simd_gemm.c */
+void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int m, int K);
+void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K);
+void NAME(gemm_tile)(const clipk_gemm_tile *t);
+double NAME(fma_rounds)(int64_t n);
 
 /* simd_rows.c */
 void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n);
