@@ -15,6 +15,10 @@
 
 #include "kernels/kernels.h"
 
+/* LLVM's OpenMP keeps a little for every thread it has ever had; only LeakSanitizer asks for this. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:libomp"; }
+
 #define EPS 0x1p-24 /* half the distance of 1.0f to the next number */
 
 static uint64_t random_state = 88172645463325252u;
