@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Write tests/model/golden: tiny checkpoints, inputs, and the embeddings PyTorch computes in f32 (OpenCLIP, transformers).
+
+    dump_golden.py [DIRECTORY]
+
+Needs what make_checkpoints.py needs.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import make_checkpoints
+import references
+
+GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-hf", "tiny-hf-eos")
+
+README = f"""# Golden values of the towers
+
+Made by `tools/dump_golden.py` with torch {torch.__version__.split('+')[0]}, open_clip {references.open_clip.__version__}, \
+transformers {references.transformers.__version__}; weights are random (`tools/make_checkpoints.py`).
+Each directory is a checkpoint as those programs save it, and beside it
+
+| file | |
+|---|---|
+| pixels.npy | [4, 3, S, S] f32, what clip_encode_pixels() takes |
+| image.npy | [4, D] f32, their unit embeddings |
+| ids.npy, offsets.npy | i32, ragged texts: the shortest, the longest, one with ids behind its end token, one without an end token |
+| text.npy | [N, D] f32, their unit embeddings |
+| logit_scale.npy | [1] f32, exp() of the parameter |
+
+| checkpoint | holds |
+|---|---|
+| tiny-vit | OpenCLIP, f32, GELU, ln_pre, argmax |
+| tiny-vit-eos | OpenCLIP, f16, no_ln_pre, mlp_ratio 4.3637, pool_type eos |
+| tiny-resnet | OpenCLIP, f16, modified ResNet with odd numbers of channels |
+| tiny-openai | one bare file, f16 and f32 mixed, OpenAI's extra tensors, QuickGELU, sizes from shapes |
+| tiny-hf | Hugging Face, f16, QuickGELU, eos_token_id 2 (argmax) |
+| tiny-hf-eos | Hugging Face, bf16 in shards, GELU, pooled at eos_token_id, tokenizer.json |
+"""
+
+
+def texts(vocab_size, context_length):
+    """Ragged ids: start, words, end. The end token is the largest id."""
+    rng = np.random.default_rng(7)
+    start, end = vocab_size - 2, vocab_size - 1
+    words = lambda n: rng.integers(0, start, n).tolist()
+    rows = [[start] + words(n) + [end] for n in (0, 1, 5, 9, context_length - 2)]
+    return rows + [[start] + words(3) + [end] + words(4) + [end], words(4)]
+
+
+def dump(out):
+    ref = references.load(out)
+    pixels = make_checkpoints.smooth_pictures(4, ref.image_size, torch.Generator().manual_seed(5))
+    ids = texts(ref.vocab_size, ref.context_length)
+    arrays = {
+        "pixels": pixels.numpy(),
+        "image": ref.encode_image(pixels),
+        "ids": np.array(sum(ids, []), np.int32),
+        "offsets": np.cumsum([0] + [len(i) for i in ids]).astype(np.int32),
+        "text": ref.encode_text(ids),
+        "logit_scale": np.array([ref.logit_scale], np.float32),
+    }
+    for name, array in arrays.items():
+        np.save(out / f"{name}.npy", np.ascontiguousarray(array))
+
+
+def main():
+    default = Path(__file__).resolve().parent.parent / "tests/model/golden"
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in GOLDEN:
+        out = make_checkpoints.make(directory, name)
+        dump(out)
+        print(f"{out}: {sum(f.stat().st_size for f in out.iterdir()) / 1e3:.0f} KB")
+    (directory / "README.md").write_text(README)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The programs whose embeddings are the truth: OpenCLIP and transformers in f32, behind one face.
+
+    ref = references.load(directory)
+    ref.encode_image(ref.pixels(pictures))      [n, D] f32, unit length; pictures are PIL's
+    ref.encode_text(ref.ids(texts))             ids is a list of lists: what the model reads, without padding
+
+A module for the other scripts. Needs: torch, open_clip_torch, transformers, safetensors.
+"""
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import transformers
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import load_file
+from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
+
+
+def padded(ids, length):
+    """Zeros behind each text: attention is causal, so that nothing read sees them, and no pooling looks for 0."""
+    out = torch.zeros(len(ids), length, dtype=torch.long)
+    for row, i in zip(out, ids):
+        row[: len(i)] = torch.tensor(i)
+    return out
+
+
+def unit(x):
+    return torch.nn.functional.normalize(x, dim=-1).numpy()
+
+
+class OpenClip:
+    def __init__(self, model, preprocess, tokenizer):
+        self.model, self.preprocess, self.tokenizer = model.eval(), preprocess, tokenizer
+        self.image_size, self.context_length = model.visual.image_size, model.context_length
+        if isinstance(self.image_size, tuple):
+            self.image_size = self.image_size[0]
+        self.vocab_size, self.logit_scale = model.vocab_size, model.logit_scale.exp().item()
+
+    def pixels(self, pictures):
+        return torch.stack([self.preprocess(p) for p in pictures])
+
+    def ids(self, texts):
+        """SimpleTokenizer's rows end with the end token and zeros."""
+        rows = self.tokenizer(texts).tolist()
+        return [r[: max(i for i, t in enumerate(r) if t == self.tokenizer.eot_token_id) + 1] for r in rows]
+
+    @torch.inference_mode()
+    def encode_image(self, pixels):
+        return unit(self.model.encode_image(pixels))
+
+    @torch.inference_mode()
+    def encode_text(self, ids):
+        return unit(self.model.encode_text(padded(ids, self.context_length)))
+
+
+class HuggingFace:
+    def __init__(self, model, preprocess, tokenizer):
+        self.model, self.preprocess, self.tokenizer = model.eval(), preprocess, tokenizer
+        text = model.config.text_config
+        self.image_size, self.context_length = model.config.vision_config.image_size, text.max_position_embeddings
+        self.vocab_size, self.logit_scale = text.vocab_size, model.logit_scale.exp().item()
+
+    def pixels(self, pictures):
+        return torch.from_numpy(np.stack(self.preprocess([p.convert("RGB") for p in pictures]).pixel_values))
+
+    def ids(self, texts):
+        return self.tokenizer(texts, truncation=True, max_length=self.context_length).input_ids
+
+    @torch.inference_mode()
+    def encode_image(self, pixels):
+        return unit(self.model.get_image_features(pixels).pooler_output)
+
+    @torch.inference_mode()
+    def encode_text(self, ids):
+        return unit(self.model.get_text_features(padded(ids, self.context_length)).pooler_output)
+
+
+def simple_tokenizer(directory, context_length):
+    """Over the directory's own merges: SimpleTokenizer reads only the one format."""
+    bpe = directory / "bpe_simple_vocab_16e6.txt.gz"
+    if bpe.exists():
+        return SimpleTokenizer(str(bpe), context_length=context_length)
+    if (directory / "merges.txt").exists():
+        lines = (directory / "merges.txt").read_text(encoding="utf-8").split("\n")[1:-1]
+    else:
+        merges = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))["model"]["merges"]
+        lines = [m if isinstance(m, str) else " ".join(m) for m in merges]
+    tokenizer = SimpleTokenizer(context_length=context_length)
+    return retrained(tokenizer, [tuple(line.split()) for line in lines])
+
+
+def retrained(tokenizer, merges):
+    letters = list(tokenizer.byte_encoder.values())
+    words = letters + [c + "</w>" for c in letters] + ["".join(m) for m in merges] + ["<start_of_text>", "<end_of_text>"]
+    tokenizer.encoder = {w: i for i, w in enumerate(words)}
+    tokenizer.bpe_ranks = {m: i for i, m in enumerate(merges)}
+    tokenizer.sot_token_id, tokenizer.eot_token_id = len(words) - 2, len(words) - 1
+    return tokenizer
+
+
+def load_openclip(directory):
+    model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{directory}", precision="fp32")
+    return OpenClip(model, preprocess, simple_tokenizer(directory, model.context_length))
+
+
+def load_openai(directory):
+    """A bare file: sizes from its shapes; QuickGELU where OpenAI's extra tensors say that it is theirs."""
+    state = load_file(directory / "model.safetensors")
+    quick = any(k in state for k in OPENAI_EXTRAS)
+    model = open_clip.model.build_model_from_openai_state_dict(dict(state), quick_gelu=quick, cast_dtype=torch.float32).float()
+    preprocess = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=model.visual.image_size), is_train=False)
+    return OpenClip(model, preprocess, simple_tokenizer(directory, model.context_length))
+
+
+def load_huggingface(directory):
+    model = CLIPModel.from_pretrained(directory, dtype=torch.float32)
+    return HuggingFace(model, CLIPImageProcessorPil.from_pretrained(directory), CLIPTokenizer.from_pretrained(directory))
+
+
+def load(directory):
+    directory = Path(directory)
+    logging.disable(logging.WARNING)
+    transformers.logging.disable_progress_bar()
+    if (directory / "open_clip_config.json").exists():
+        return load_openclip(directory)
+    if (directory / "config.json").exists():
+        return load_huggingface(directory)
+    return load_openai(directory)
