@@ -223,38 +223,48 @@ CLIP_API clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank
 /* ---- Data: pictures and pairs --------------------------------------------------------------------------- */
 
 /* A stream of image-text pairs. Sources, told by what `spec` names, several joined by "::", each with {000..012} and {a,b} braces:
- *   *.tar              WebDataset: members KEY.jpg|png|webp|..., KEY.txt, KEY.json ("captions": [..] or "caption": "..")
- *   *.tsv, *.csv       a header line naming the columns `image_key` and `caption_key`; paths relative to the table
- *   a directory        every picture below it with the caption(s) in NAME.txt beside it, one a line; without that file the
- *                      caption is the name of the folder the picture lies in */
+ *   *.tar, *.tar.gz    WebDataset: members KEY.jpg|png|webp|..., KEY.txt (one caption), KEY.json ("captions": [..] or "caption": "..",
+ *                      which win over KEY.txt), together and in any order; what else there is of KEY is passed over
+ *   *.tsv, *.csv       a first line naming the columns `image_key` and `caption_key`; fields may be quoted; paths relative to the table;
+ *                      rows of one picture that follow each other are one pair with all their captions
+ *   a directory        every picture below it (as clip_list_pictures() finds them) with the caption(s) in NAME.txt beside it, one a line;
+ *                      without that file the caption is the name of the directory the picture lies in
+ * Captions come without the white space around them; a blank one is none. Memory: one sample. */
 typedef struct clip_pairs clip_pairs;
 
 typedef struct clip_pairs_options {
     const char *image_key, *caption_key; /* columns of a table; default "filepath", "title" (OpenCLIP's) */
-    char separator;                      /* 0: tab for .tsv, told from the header for .csv */
+    char separator;                      /* 0: tab for .tsv; for .csv that of comma, tab, semicolon which shows both columns */
 } clip_pairs_options;
 
 CLIP_API clip_pairs_options clip_pairs_options_default(void);
 
-/* One pair; everything in it belongs to the stream and lives until the next clip_pairs_next(). */
+/* One pair; everything in it belongs to the stream and lives until the next clip_pairs_next(). All zero on error. */
 typedef struct clip_pair {
-    const char *key;              /* file or member it comes from, for messages; NULL: the end of the stream */
+    const char *key;              /* file, or TAR/MEMBER, for messages; NULL: the end of the stream */
     const void *bytes;            /* the encoded picture, for clip_image_decode() */
     size_t size;
     const char *const *captions;  /* all of them */
     int n_captions;               /* at least 1 */
 } clip_pair;
 
+/* clip_pairs_open(): a stream over everything `spec` names, in its order. Names and the columns of tables are checked here.
+ * opt  in   NULL, or NULL in it: defaults
+ * out  out  free with clip_pairs_close(); one thread reads it, any number of streams may be open
+ * Errors: CLIP_EIO, CLIP_EFORMAT (a table without the columns), CLIP_EUNSUPPORTED (neither of the above), CLIP_EINVAL, CLIP_ELIMIT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err);
 
-/* clip_pairs_next(): the next pair. A sample that is broken (a picture without a caption, a file that is gone) is CLIP_EFORMAT or CLIP_EIO with
- * its name in err; the stream goes on with the next call. A container that is damaged beyond going on says so once, then the stream moves on to the next one. */
+/* clip_pairs_next(): the next pair. A sample that is broken (a picture without a caption, a file that is gone) is CLIP_EFORMAT, CLIP_EIO or
+ * CLIP_ELIMIT (a picture beyond 1 GiB) with its name in err; the stream goes on with the next call. A source that is damaged beyond going on
+ * says so once, then the stream moves on to the next one. */
 CLIP_API clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err);
 CLIP_API void clip_pairs_close(clip_pairs *p);
 
-/* clip_list_pictures(): the picture files under `path` (a file itself, or a directory with all below it), by name extension, sorted by path.
+/* clip_list_pictures(): the picture files under `path`: a file itself, or a directory with all below it, by name extension, sorted by path (bytes).
+ * Names that start with a dot are passed over, as are directories below that may not be read. Symbolic links are followed, but no directory is
+ * listed twice.
  * out    out  [*n] paths; free with clip_list_free()
- * Errors: CLIP_EIO, CLIP_ENOMEM. */
+ * Errors: CLIP_EIO (path is not there or cannot be listed), CLIP_ENOMEM. */
 CLIP_API clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err);
 CLIP_API void clip_list_free(char **list, size_t n);
 

@@ -1,0 +1,84 @@
+/* data.h: image-text pairs from where people keep them, one sample in memory at a time.
+ *
+ *     "a-{000..012}.tar::more.tsv"  -- spec.c -->  paths  -- pairs.c -->  sources, one after the other  -->  samples
+ *
+ * A source (folder.c, table.c on csv.c, webdataset.c) stands alone: any number may be open, each read by one thread.
+ * clip_pairs_*() of clip.h are in pairs.c, clip_list_*() in list.c. */
+#ifndef CLIPDAT_DATA_H
+#define CLIPDAT_DATA_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+#define CLIPDAT_MAX_PICTURE ((size_t)1 << 30) /* bytes of an encoded picture */
+#define CLIPDAT_MAX_TEXT ((size_t)1 << 24)    /* bytes of a sample's captions, or of the file that holds them */
+#define CLIPDAT_MAX_ROW ((size_t)1 << 20)     /* bytes of a row of a table */
+#define CLIPDAT_MAX_SOURCES ((size_t)1 << 20) /* paths in a specification */
+
+/* ---- sample.c: one sample, its buffers kept from one to the next ---------------------------------------------- */
+
+typedef struct clipdat_bytes {
+    char *p;
+    size_t n, capacity;
+} clipdat_bytes;
+
+/* clipdat_bytes_reserve(): room for n bytes and a closing 0. CLIP_ENOMEM. */
+clip_status clipdat_bytes_reserve(clipdat_bytes *b, size_t n);
+clip_status clipdat_bytes_add(clipdat_bytes *b, const char *p, size_t n); /* appends, and a 0 after it that does not count */
+
+typedef struct clipdat_sample {
+    clipdat_bytes key;     /* file or member, for messages */
+    clipdat_bytes picture; /* encoded */
+    clipdat_bytes text;    /* the captions, one after the other, a 0 after each */
+    int captions;
+    const char **caption;  /* clipdat_sample_finish() points it at them */
+    size_t caption_capacity;
+} clipdat_sample;
+
+void clipdat_sample_clear(clipdat_sample *s);
+void clipdat_sample_free(clipdat_sample *s);
+
+/* clipdat_sample_caption(): one more caption, without the white space around it; a blank one is none. A 0 byte in it becomes a space.
+ * CLIP_ENOMEM. */
+clip_status clipdat_sample_caption(clipdat_sample *s, const char *text, size_t size);
+void clipdat_sample_no_captions(clipdat_sample *s);
+
+/* clipdat_sample_picture(): the key and the bytes of a picture file.
+ * CLIP_EIO (also for what is no regular file), CLIP_ELIMIT, CLIP_ENOMEM. */
+clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, clip_error *err);
+
+/* clipdat_sample_finish(): is it whole? CLIP_EFORMAT (an empty picture, no caption), CLIP_ENOMEM. */
+clip_status clipdat_sample_finish(clipdat_sample *s, clip_error *err);
+
+/* clipdat_picture_rank(): 0, 1, ... if `ext` (without its dot, any case) is that of a picture, else -1. Where a sample has
+ * several, the lowest counts, in OpenCLIP's order: jpg, png, jpeg, webp. */
+int clipdat_picture_rank(const char *ext);
+
+/* ---- Sources -------------------------------------------------------------------------------------------------- */
+
+/* next() says one of four things:        over = false                              over = true
+ *     CLIP_OK                            `out` holds a sample                      the source is at its end
+ *     an error                           this sample is broken, call again         the source is damaged beyond going on */
+typedef struct clipdat_source clipdat_source;
+struct clipdat_source {
+    clip_status (*next)(clipdat_source *s, clipdat_sample *out, clip_error *err);
+    void (*close)(clipdat_source *s);
+    bool over;
+};
+
+/* Each allocates its source; close() frees it. NULL on error. */
+clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_error *err);
+clip_status clipdat_tar_open(const char *path, clipdat_source **out, clip_error *err);
+clip_status clipdat_table_open(const char *path, const clip_pairs_options *opt, clipdat_source **out, clip_error *err);
+
+/* ---- spec.c --------------------------------------------------------------------------------------------------- */
+
+/* clipdat_expand(): the paths a specification names, in its order: split at "::", braces expanded as a shell does: {a,b},
+ * {000..012} (with leading zeros as wide as they are written; downwards too), one inside the other. Braces that hold
+ * neither stay as they are, and so does what exists under the name as written.
+ * out  out  [*n]; free with clip_list_free()
+ * Errors: CLIP_EINVAL (nothing named), CLIP_ELIMIT, CLIP_ENOMEM. */
+clip_status clipdat_expand(const char *spec, char ***out, size_t *n, clip_error *err);
+
+#endif

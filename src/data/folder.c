@@ -1,0 +1,116 @@
+/* Pictures below a directory. Their captions stand in a text file beside them, or they are of the class that their directory
+ * is named after. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "data/data.h"
+
+typedef struct folder {
+    clipdat_source source;
+    char **picture;
+    size_t n, at;
+    char *root; /* with its name spelt out, whatever the way to it */
+} folder;
+
+/* The last name of the directory a picture lies in; of the root's own pictures, the root's. */
+static clip_status name_of_folder(const folder *f, clipdat_sample *s, const char *picture)
+{
+    const char *file = strrchr(picture, '/');
+    const char *end = file, *start;
+    while (end && end > picture && end[-1] == '/')
+        end--;
+    start = end;
+    while (start && start > picture && start[-1] != '/')
+        start--;
+    size_t n = (size_t)(end - start);
+    if (n == 0 || (n == 1 && *start == '.') || (n == 2 && memcmp(start, "..", 2) == 0)) {
+        start = strrchr(f->root, '/') + 1;
+        n = strlen(start);
+    }
+    return clipdat_sample_caption(s, start, n);
+}
+
+static clip_status captions_in(clipdat_sample *s, const char *path, clip_error *err)
+{
+    unsigned char *data;
+    size_t size;
+    TRY(clipb_read_file(path, CLIPDAT_MAX_TEXT, &data, &size, err));
+    const char *p = (const char *)data, *end = p + size;
+    if (size >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) /* a mark of byte order */
+        p += 3;
+    clip_status status = CLIP_OK;
+    while (p < end && status == CLIP_OK) {
+        const char *line = memchr(p, '\n', (size_t)(end - p));
+        line = line ? line : end;
+        status = clipdat_sample_caption(s, p, (size_t)(line - p));
+        p = line + 1;
+    }
+    free(data);
+    return status;
+}
+
+static clip_status captions_of(const folder *f, clipdat_sample *s, const char *picture, clip_error *err)
+{
+    const size_t stem = (size_t)(strrchr(picture, '.') - picture);
+    char *path = malloc(stem + sizeof ".txt");
+    if (!path)
+        return CLIP_ENOMEM;
+    memcpy(path, picture, stem);
+    memcpy(path + stem, ".txt", sizeof ".txt");
+    struct stat st;
+    clip_status status;
+    if (stat(path, &st) < 0)
+        status = errno == ENOENT ? name_of_folder(f, s, picture) : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        status = clipb_fail(err, CLIP_EIO, path, "is not a regular file");
+    else
+        status = captions_in(s, path, err);
+    free(path);
+    return status;
+}
+
+static clip_status folder_next(clipdat_source *source, clipdat_sample *s, clip_error *err)
+{
+    folder *f = (folder *)source;
+    if (f->at == f->n) {
+        source->over = true;
+        return CLIP_OK;
+    }
+    const char *picture = f->picture[f->at++];
+    clipdat_sample_clear(s);
+    TRY(clipdat_sample_picture(s, picture, err));
+    TRY(captions_of(f, s, picture, err));
+    return clipdat_sample_finish(s, err);
+}
+
+static void folder_close(clipdat_source *source)
+{
+    folder *f = (folder *)source;
+    clip_list_free(f->picture, f->n);
+    free(f->root);
+    free(f);
+}
+
+clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_error *err)
+{
+    *out = NULL;
+    folder *f = calloc(1, sizeof *f);
+    if (!f)
+        return CLIP_ENOMEM;
+    f->source = (clipdat_source){folder_next, folder_close, false};
+    f->root = realpath(path, NULL);
+    clip_status s = f->root ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    if (s == CLIP_OK)
+        s = clip_list_pictures(path, &f->picture, &f->n, err);
+    if (s == CLIP_OK && f->n == 0)
+        s = clipb_fail(err, CLIP_EIO, path, "no picture in it");
+    if (s < 0) {
+        folder_close(&f->source);
+        return s;
+    }
+    *out = &f->source;
+    return CLIP_OK;
+}

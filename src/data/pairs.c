@@ -1,0 +1,122 @@
+/* clip_pairs_*() of clip.h: the sources of a specification, one after the other. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "data/data.h"
+
+struct clip_pairs {
+    char **path;
+    size_t n, at; /* the source after the open one */
+    char *image_key, *caption_key; /* what opt points to */
+    clip_pairs_options opt;
+    clipdat_source *source; /* NULL: none is open */
+    clipdat_sample sample;
+};
+
+clip_pairs_options clip_pairs_options_default(void) { return (clip_pairs_options){.image_key = "filepath", .caption_key = "title"}; }
+
+static bool ends(const char *s, const char *end)
+{
+    size_t n = strlen(s), e = strlen(end);
+    return n > e && strcasecmp(s + n - e, end) == 0;
+}
+
+static bool is_tar(const char *path) { return ends(path, ".tar") || ends(path, ".tar.gz") || ends(path, ".tgz"); }
+
+static clip_status open_source(const char *path, const clip_pairs_options *opt, clipdat_source **out, clip_error *err)
+{
+    if (clipb_is_dir(path))
+        return clipdat_folder_open(path, out, err);
+    return is_tar(path) ? clipdat_tar_open(path, out, err) : clipdat_table_open(path, opt, out, err);
+}
+
+/* What a user can have mistyped is found before the first pair: names, and the columns of tables. */
+static clip_status check_source(const char *path, const clip_pairs_options *opt, clip_error *err)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    if (S_ISDIR(st.st_mode) || is_tar(path))
+        return CLIP_OK;
+    if (!ends(path, ".tsv") && !ends(path, ".csv"))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "is neither a directory nor a .tar, .tar.gz, .tgz, .tsv or .csv file");
+    clipdat_source *table;
+    TRY(clipdat_table_open(path, opt, &table, err));
+    table->close(table);
+    return CLIP_OK;
+}
+
+static clip_status copy_options(clip_pairs *p, const clip_pairs_options *opt)
+{
+    const clip_pairs_options standard = clip_pairs_options_default();
+    p->image_key = strdup(opt && opt->image_key ? opt->image_key : standard.image_key);
+    p->caption_key = strdup(opt && opt->caption_key ? opt->caption_key : standard.caption_key);
+    p->opt = (clip_pairs_options){p->image_key, p->caption_key, opt ? opt->separator : 0};
+    return p->image_key && p->caption_key ? CLIP_OK : CLIP_ENOMEM;
+}
+
+clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err)
+{
+    *out = NULL;
+    clip_pairs *p = calloc(1, sizeof *p);
+    clip_status s = p ? copy_options(p, opt) : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        s = clipdat_expand(spec, &p->path, &p->n, err);
+    for (size_t i = 0; s == CLIP_OK && i < p->n; i++)
+        s = check_source(p->path[i], &p->opt, err);
+    if (s < 0) {
+        clip_pairs_close(p);
+        return s == CLIP_ENOMEM ? clipb_fail(err, s, spec, "out of memory") : s;
+    }
+    *out = p;
+    return CLIP_OK;
+}
+
+/* The next sample, from whatever source has one. *end: none has. */
+static clip_status next_sample(clip_pairs *p, bool *end, clip_error *err)
+{
+    *end = false;
+    for (;;) {
+        if (!p->source && p->at == p->n) {
+            *end = true;
+            return CLIP_OK;
+        }
+        if (!p->source)
+            TRY(open_source(p->path[p->at++], &p->opt, &p->source, err));
+        clip_status s = p->source->next(p->source, &p->sample, err);
+        if (!p->source->over)
+            return s;
+        p->source->close(p->source);
+        p->source = NULL;
+        TRY(s);
+    }
+}
+
+clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
+{
+    bool end;
+    *out = (clip_pair){0};
+    clip_status s = next_sample(p, &end, err);
+    if (s == CLIP_ENOMEM)
+        return clipb_fail(err, s, p->path[p->at - 1], "out of memory");
+    if (s == CLIP_OK && !end)
+        *out = (clip_pair){p->sample.key.p, p->sample.picture.p, p->sample.picture.n, p->sample.caption, p->sample.captions};
+    return s;
+}
+
+void clip_pairs_close(clip_pairs *p)
+{
+    if (!p)
+        return;
+    if (p->source)
+        p->source->close(p->source);
+    clipdat_sample_free(&p->sample);
+    clip_list_free(p->path, p->n);
+    free(p->image_key);
+    free(p->caption_key);
+    free(p);
+}

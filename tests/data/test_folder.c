@@ -1,0 +1,190 @@
+/* Folders of pictures, as a list and as pairs. */
+#include "fixture.h"
+
+#include <stdbool.h>
+
+#include "failing_alloc.h"
+
+static const char *listed(const char *path)
+{
+    char **list;
+    size_t n;
+    clip_error err;
+    *told = 0;
+    clip_status s = clip_list_pictures(path, &list, &n, &err);
+    if (s < 0) {
+        assert_null(list);
+        tell(clip_status_name(s));
+        tell(" ");
+        tell(err.message);
+        return told;
+    }
+    for (size_t i = 0; i < n; i++) {
+        tell(list[i]);
+        tell("\n");
+    }
+    clip_list_free(list, n);
+    return told;
+}
+
+static void pictures_are_found_by_extension_and_sorted(void **state)
+{
+    (void)state;
+    put_text("b/2.PNG", "x");
+    put_text("b/10.jpg", "x");
+    put_text("b.jpeg", "x");
+    put_text("a/deep/er/z.webp", "x");
+    put_text("a/Zebra.gif", "x");
+    put_text("a/apple.heic", "x");
+    put_text("notes.txt", "x");
+    put_text("jpg", "x");
+    put_text("no.jpg.part", "x");
+    put_text(".hidden.jpg", "x");
+    put_text(".cache/thumbnail.png", "x");
+    put_text("caf\xe9.jpg", "no UTF-8");
+    assert_string_equal(listed(dir), "a/Zebra.gif\na/apple.heic\na/deep/er/z.webp\nb.jpeg\nb/10.jpg\nb/2.PNG\ncaf\xe9.jpg\n");
+    assert_string_equal(listed(in_dir("a/deep")), "a/deep/er/z.webp\n");
+    assert_string_equal(listed(in_dir("a/deep/")), "a/deep/er/z.webp\n");
+    assert_string_equal(listed(in_dir(".cache")), ".cache/thumbnail.png\n"); /* named, it is no secret */
+    assert_string_equal(listed(in_dir("notes.txt")), "notes.txt\n");         /* a file is taken at its word */
+}
+
+static void what_is_not_there(void **state)
+{
+    (void)state;
+    assert_string_equal(listed(in_dir("gone")), "CLIP_EIO gone: No such file or directory");
+    mkdir(in_dir("empty"), 0755);
+    assert_string_equal(listed(in_dir("empty")), "");
+    assert_string_equal(all_of(in_dir("empty"), NULL), "EIO empty: no picture in it\n");
+}
+
+static void links_are_followed_once(void **state)
+{
+    (void)state;
+    put_text("root/z/1.png", "x");
+    put_text("root/z/2.png", "x");
+    put_text("other/3.png", "x");
+    put_text("other/sub/4.png", "x");
+    assert_int_equal(symlink("z", in_dir("root/a")), 0);          /* z is there under its own name */
+    assert_int_equal(symlink("../other", in_dir("root/b")), 0);   /* outside: found through the link */
+    assert_int_equal(symlink("../other", in_dir("root/c")), 0);   /* once */
+    assert_int_equal(symlink("..", in_dir("root/z/up")), 0);      /* a loop */
+    assert_int_equal(symlink("../../root", in_dir("other/sub/back")), 0);
+    assert_int_equal(symlink("self", in_dir("root/self")), 0);
+    assert_int_equal(symlink("nowhere.png", in_dir("root/broken.png")), 0);
+    assert_int_equal(symlink("z/1.png", in_dir("root/file.png")), 0);
+    assert_int_equal(mkfifo(in_dir("root/pipe.png"), 0600), 0);
+    mkdir(in_dir("root/directory.png"), 0755);
+    assert_string_equal(listed(in_dir("root")), "root/b/3.png\nroot/b/sub/4.png\nroot/file.png\nroot/z/1.png\nroot/z/2.png\n");
+    assert_int_equal(symlink("root", in_dir("way")), 0);
+    assert_non_null(strstr(listed(in_dir("way")), "way/z/1.png\n"));
+}
+
+static void what_may_not_be_read_is_passed_over(void **state)
+{
+    (void)state;
+    put_text("shut/1.png", "x");
+    put_text("open.png", "x");
+    chmod(in_dir("shut"), 0);
+    if (access(in_dir("shut"), R_OK) == 0) /* root reads everything */
+        skip();
+    assert_string_equal(listed(dir), "open.png\n");
+    assert_string_equal(listed(in_dir("shut")), "CLIP_EIO shut: Permission denied");
+}
+
+static void captions_stand_beside_or_in_the_name(void **state)
+{
+    (void)state;
+    put_text("pets/cat/1.jpg", "C1");
+    put_text("pets/cat/2.jpg", "C2");
+    put_text("pets/cat/2.txt", "\xef\xbb\xbf a cat that sleeps\r\n\r\na cat\n");
+    put_text("pets/a dog/x.y.png", "D");
+    put_text("pets/a dog/x.y.txt", "x.y");
+    put_text("pets/a dog/x.png", "E");
+    put_text("pets/bird.png", "B");
+    put_text("pets/fish.png", "F");
+    put_text("pets/fish.txt", "\n");
+    put("pets/void.png", "", 0);
+    const char *expected = "pets/a dog/x.png=E: a dog\n"
+                           "pets/a dog/x.y.png=D: x.y\n"
+                           "pets/bird.png=B: pets\n"
+                           "pets/cat/1.jpg=C1: cat\n"
+                           "pets/cat/2.jpg=C2: a cat that sleeps|a cat\n"
+                           "EFORMAT pets/fish.png: has no caption\n"
+                           "EFORMAT pets/void.png: the picture is empty\n";
+    assert_string_equal(all_of(in_dir("pets"), NULL), expected);
+    mkdir(in_dir("pets/cat/2.txt.d"), 0755);
+    assert_int_equal(unlink(in_dir("pets/cat/2.txt")), 0);
+    assert_int_equal(mkfifo(in_dir("pets/cat/2.txt"), 0600), 0);
+    assert_non_null(strstr(all_of(in_dir("pets"), NULL), "EIO pets/cat/2.txt: is not a regular file\n"));
+}
+
+static void a_folder_is_named_whatever_the_way_to_it(void **state)
+{
+    (void)state;
+    put_text("owl/1.jpg", "O");
+    static const char *const ways[] = {"owl/", "owl//", "owl/.", "owl/../owl", "owl/./."};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (!strstr(all_of(in_dir(ways[i]), NULL), "=O: owl\n"))
+            fail_msg("%s: %s", ways[i], told);
+    char here[512];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(in_dir("owl")), 0);
+    assert_string_equal(all_of(".", NULL), "./1.jpg=O: owl\n");
+    assert_int_equal(chdir(here), 0);
+}
+
+static void files_that_go_while_we_read(void **state)
+{
+    (void)state;
+    put_text("f/1.png", "1");
+    put_text("f/2.png", "2");
+    put_text("f/3.png", "3");
+    clip_pairs *p;
+    clip_pair pair;
+    clip_error err;
+    assert_int_equal(clip_pairs_open(in_dir("f"), NULL, &p, &err), CLIP_OK);
+    assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_OK);
+    unlink(in_dir("f/2.png"));
+    assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_EIO);
+    assert_non_null(strstr(err.message, "f/2.png: No such file"));
+    assert_int_equal(clip_pairs_next(p, &pair, NULL), CLIP_OK);
+    assert_string_equal(pair.captions[0], "f");
+    clip_pairs_close(p);
+}
+
+static void every_failing_allocation_is_survived(void **state)
+{
+    (void)state;
+    put_text("f/1.png", "1");
+    put_text("f/1.txt", "one\ntwo\n");
+    put_text("f/sub/2.png", "2");
+    put_text("g/3.png", "3");
+    assert_int_equal(symlink("../g", in_dir("f/link")), 0);
+    for (long n = 1;; n++) {
+        clip_pairs *p;
+        clip_pair pair;
+        clip_error err;
+        int without = 0;
+        fail_alloc_at(n);
+        without += clip_pairs_open(in_dir("f"), NULL, &p, &err) == CLIP_ENOMEM;
+        for (int i = 0; p && i < 10; i++)
+            without += clip_pairs_next(p, &pair, &err) == CLIP_ENOMEM;
+        clip_pairs_close(p);
+        if (!fail_alloc_stop())
+            break;
+        if (without != 1)
+            fail_msg("allocation %ld fails: CLIP_ENOMEM %d times", n, without);
+    }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, fresh_dir)
+    const struct CMUnitTest tests[] = {
+        T(pictures_are_found_by_extension_and_sorted), T(what_is_not_there), T(links_are_followed_once),
+        T(what_may_not_be_read_is_passed_over), T(captions_stand_beside_or_in_the_name), T(a_folder_is_named_whatever_the_way_to_it),
+        T(files_that_go_while_we_read), T(every_failing_allocation_is_survived),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
