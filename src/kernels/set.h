@@ -10,10 +10,11 @@
 #define CLIPK_ALIGN 64
 #define CLIPK_KC 256 /* depth of a block of a matrix product: a panel of it stays in the innermost cache */
 
-/* Attention: the longest head, the keys of a block, and what one thread needs of the context's scratch. */
+/* Attention: the longest head, the keys of a block and the numbers of its copy, and what one thread needs of the context's scratch. */
 #define CLIPK_ATTENTION_D 256
 #define CLIPK_ATTENTION_KEYS 1024
-#define CLIPK_ATTENTION_SCRATCH (sizeof(float) * 32 * (CLIPK_ATTENTION_KEYS + 2 * CLIPK_ATTENTION_D))
+#define CLIPK_ATTENTION_COPY (40 * 1024)
+#define CLIPK_ATTENTION_SCRATCH (sizeof(float) * (32 * (CLIPK_ATTENTION_KEYS + CLIPK_ATTENTION_D) + 2 * CLIPK_ATTENTION_COPY))
 
 /* A convolution is computed in tiles of CLIPK_CONV_TILE pixels squared, counted over all pictures, row by row. This is a part of one: the tiles
  * t0 .. t1, and of their channels o0 .. o1; o0 is a multiple of nr. */

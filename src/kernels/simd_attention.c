@@ -1,15 +1,16 @@
-/* simd_attention.c: softmax(q kᵀ / sqrt(D)) v for one head, with the queries in the lanes.
+/* simd_attention.c: softmax(q kᵀ / sqrt(D)) v for one head, a block of queries at a time.
  *
- * A block of queries is turned on its side, Q [D, lanes]; then
+ *     Q [D, lanes]       the queries on their side: a lane each
+ *     S [keys, lanes] = k Q               rows of k are read where they lie, a number at a time, for all lanes
+ *     P = exp(S - max over keys)          max and sum go down the columns: no lane ever asks another
+ *     y [lanes, D] = Pᵀ v / sums          columns of P, a number at a time; rows of v, again where they lie
  *
- *     S [keys, lanes] = k Q          rows of k are read where they lie, a number at a time, for all lanes
- *     P = exp(S - max over keys)     max and sum go down the columns: no lane ever asks another
- *     O [D, lanes] = vᵀ P            columns of v, again where they lie; P is in the right order already
+ * Keys and values need no packing but a plain copy where several blocks of queries use them (as they come, a power of two apart, they would fight
+ * for a few sets of the cache). What happens to a query does not depend on what is computed beside it: it gets the same result in any
+ * block, alone or in company.
  *
- * and O, over the sums, is turned back into rows of y. So keys and values are never packed, and what happens in a lane does not depend on
- * what stands in the others: a query gets the same result in any block, alone or in company. Keys come in blocks of CLIPK_ATTENTION_KEYS, of which
- * all but very long samples have one; a further one rescales what the ones before have added up (Milakov and Gimelshein 2018,
- * arXiv:1805.02867). */
+ * Keys come in blocks of CLIPK_ATTENTION_KEYS; all but very long samples have one. A further one rescales what the ones before have added up
+ * (Milakov and Gimelshein 2018, arXiv:1805.02867). */
 #include <math.h>
 
 #include "kernels/tile.h"
@@ -20,121 +21,183 @@ typedef struct head {
     float *y, *lse;
     int64_t ldq, ldk, ldv, ldy;
     int nk, sees, D;
-    float *S, *Q, *O; /* [CLIPK_ATTENTION_KEYS, lanes], [D, lanes], [D, lanes] */
+    float *S, *Q; /* [CLIPK_ATTENTION_KEYS, lanes], [D, lanes] */
 } head;
 
-/* Rows of a tile of nv vectors: enough sums at a time to hide the latency of one. */
-#define ROWS(nv) ((nv) == 2 || TILE_ROWS > 8 ? TILE_ROWS : 8)
+/* Queries i0 .. i0 + count, in nv vectors of lanes, and n keys from j0 on. */
+typedef struct block {
+    int i0, count, nv, j0, n;
+    vi sees[2]; /* of each lane: how many keys */
+    int all;    /* seen by every lane */
+    vf best[2], sum[2];
+    float keep[TILE_COLUMNS], scale[TILE_COLUMNS]; /* y = (y keep + Pᵀ v) scale */
+} block;
 
 /* Q[d][lane] = scale q[lane][d]; lanes without a query get 0, which harms nobody. */
-INLINE void turn_queries(const head *h, int nv, const float *q, int count)
+static void turn_queries(const head *h, const block *b)
 {
     const float scale = 1.0f / sqrtf((float)h->D);
-    for (int v = 0; v < nv; v++)
+    for (int v = 0; v < b->nv; v++)
         for (int d = 0; d < h->D; d += CLIPK_VL) {
+            const float *q = h->q + (b->i0 + v * CLIPK_VL) * h->ldq + d;
+            const int count = b->count - v * CLIPK_VL, n = h->D - d;
             vf r[CLIPK_VL];
-            for (int i = 0; i < CLIPK_VL; i++) {
-                const float *at = q + (v * CLIPK_VL + i) * h->ldq + d;
-                r[i] = v * CLIPK_VL + i >= count ? (vf){0} : d + CLIPK_VL <= h->D ? vload(at) : vload_n(at, h->D - d);
-            }
+            if (count >= CLIPK_VL && n >= CLIPK_VL)
+                for (int i = 0; i < CLIPK_VL; i++)
+                    r[i] = vload(q + i * h->ldq) * scale;
+            else
+                for (int i = 0; i < CLIPK_VL; i++)
+                    r[i] = i >= count ? (vf){0} : n >= CLIPK_VL ? vload(q + i * h->ldq) * scale : vload_n(q + i * h->ldq, n) * scale;
             transpose(r);
             for (int i = 0; i < CLIPK_VL; i++)
-                vstore(h->Q + ((d + i) * nv + v) * CLIPK_VL, r[i] * scale);
+                vstore(h->Q + ((d + i) * b->nv + v) * CLIPK_VL, r[i]);
         }
 }
 
-/* y[lane][d] = O[d][lane] * by[lane] */
-INLINE void turn_back(const head *h, int nv, float *y, int count, const vf by[2])
-{
-    for (int v = 0; v < nv; v++)
-        for (int d = 0; d < h->D; d += CLIPK_VL) {
-            vf r[CLIPK_VL];
-            for (int i = 0; i < CLIPK_VL; i++)
-                r[i] = d + i < h->D ? vload(h->O + ((d + i) * nv + v) * CLIPK_VL) * by[v] : (vf){0};
-            transpose(r);
-            for (int i = 0; i < CLIPK_VL && v * CLIPK_VL + i < count; i++) {
-                float *at = y + (v * CLIPK_VL + i) * h->ldy + d;
-                if (d + CLIPK_VL <= h->D)
-                    vstore(at, r[i]);
-                else
-                    vstore_n(at, r[i], h->D - d);
-            }
-        }
-}
+/* ---- Scores -------------------------------------------------------------------------------------------------- */
 
-/* The keys j .. j+m of the block at j0. Lane l sees the keys below sees[l]; from key `all` on, not every lane sees them. */
-INLINE void score_tile(const head *h, int m, int nv, int j0, int j, const vi sees[2], int all, vf best[2])
+/* S of the keys j .. j+m of the block. */
+INLINE void score(const head *h, block *b, int j, int m, int nv)
 {
-    vf s[TILE_ROWS > 8 ? TILE_ROWS : 8][2];
+    vf s[TILE_ROWS][2];
+    float *to = h->S + j * nv * CLIPK_VL;
+    j += b->j0;
     tile_zero(s, m);
-    tile(s, m, nv, h->k + (j0 + j) * h->ldk, h->ldk, 1, h->Q, h->D);
-    if (j0 + j + m > all)
+    tile(s, m, nv, h->k + j * h->ldk, h->ldk, 1, h->Q, nv * CLIPK_VL, 0, h->D);
+    if (j + m > b->all)
 #pragma GCC unroll 16
-        for (int i = 0; i < m; i++)
-            for (int v = 0; v < nv; v++)
-                s[i][v] = vselect(j0 + j + i < sees[v], s[i][v], vset1(-INFINITY));
-#pragma GCC unroll 16
-    for (int i = 0; i < m; i++)
-        for (int v = 0; v < nv; v++) {
-            vstore(h->S + ((j + i) * nv + v) * CLIPK_VL, s[i][v]);
-            best[v] = vmax(s[i][v], best[v]);
+        for (int i = 0; i < m; i++) {
+            s[i][0] = vselect(j + i < b->sees[0], s[i][0], vset1(-INFINITY));
+            s[i][1] = vselect(j + i < b->sees[1], s[i][1], vset1(-INFINITY));
         }
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++) {
+        vstore(to + i * nv * CLIPK_VL, s[i][0]);
+        b->best[0] = vmax(s[i][0], b->best[0]);
+        if (nv > 1) {
+            vstore(to + i * nv * CLIPK_VL + CLIPK_VL, s[i][1]);
+            b->best[1] = vmax(s[i][1], b->best[1]);
+        }
+    }
 }
 
-/* O[d .. d+m] = O * keep + v[n keys][d .. d+m]ᵀ P */
-INLINE void value_tile(const head *h, int m, int nv, int j0, int n, int d, const vf keep[2])
+typedef void score_tile(const head *h, block *b, int j);
+#define SCORE(m)                                                                          \
+    static NOINLINE void score_1_##m(const head *h, block *b, int j) { score(h, b, j, m, 1); } \
+    static NOINLINE void score_2_##m(const head *h, block *b, int j) { score(h, b, j, m, 2); }
+TILE_SIZES(SCORE)
+
+#define SCORE_1(m) [m] = score_1_##m,
+#define SCORE_2(m) [m] = score_2_##m,
+static score_tile *const scores[2][TILE_ROWS + 1] = {{TILE_SIZES(SCORE_1)}, {TILE_SIZES(SCORE_2)}};
+
+/* S becomes P; their sums. */
+INLINE void weights(const head *h, block *b, int nv)
 {
-    vf o[TILE_ROWS > 8 ? TILE_ROWS : 8][2];
+    vf sum[2] = {b->sum[0], b->sum[1]};
+    for (int j = 0; j < b->n; j++)
+        for (int v = 0; v < nv; v++) {
+            float *at = h->S + (j * nv + v) * CLIPK_VL;
+            vf p = vexp_weight(vload(at) - b->best[v]);
+            vstore(at, p);
+            sum[v] += p;
+        }
+    b->sum[0] = sum[0];
+    b->sum[1] = sum[1];
+}
+
+/* ---- Values -------------------------------------------------------------------------------------------------- */
+
+/* The columns d .. of the rows i .. i+m of y: nv vectors, or the first `part` numbers of one. */
+INLINE void value(const head *h, const block *b, int i, int d, int part, int m, int nv)
+{
+    vf o[TILE_ROWS][2];
     tile_zero(o, m);
-    tile(o, m, nv, h->v + j0 * h->ldv + d, 1, h->ldv, h->S, n);
+    tile(o, m, nv, h->S + i, 1, b->nv * CLIPK_VL, h->v + b->j0 * h->ldv + d, h->ldv, part, b->n);
 #pragma GCC unroll 16
-    for (int i = 0; i < m; i++)
-        for (int v = 0; v < nv; v++) {
-            float *at = h->O + ((d + i) * nv + v) * CLIPK_VL;
-            vstore(at, j0 ? vload(at) * keep[v] + o[i][v] : o[i][v]);
+    for (int r = 0; r < m; r++) {
+        float *y = h->y + (b->i0 + i + r) * h->ldy + d;
+        const float keep = b->keep[i + r], scale = b->scale[i + r];
+        if (part) {
+            vstore_n(y, (b->j0 ? vload_n(y, part) * keep + o[r][0] : o[r][0]) * scale, part);
+            continue;
         }
+        vstore(y, (b->j0 ? vload(y) * keep + o[r][0] : o[r][0]) * scale);
+        if (nv > 1)
+            vstore(y + CLIPK_VL, (b->j0 ? vload(y + CLIPK_VL) * keep + o[r][1] : o[r][1]) * scale);
+    }
 }
 
-/* `count` queries, of which the first is query i0. */
-INLINE void query_block(const head *h, int nv, int i0, int count)
-{
-    vf best[2] = {vset1(-INFINITY), vset1(-INFINITY)}, sum[2] = {{0}};
-    vi sees[2];
-    for (int l = 0; l < nv * CLIPK_VL; l++)
-        sees[l / CLIPK_VL][l % CLIPK_VL] = h->sees + i0 + l;
-    const int last = h->sees + i0 + count - 1, seen = last < h->nk ? last : h->nk;
+typedef void value_tile(const head *h, const block *b, int i, int d, int part);
+#define VALUE(m)                                                                                                       \
+    static NOINLINE void value_0_##m(const head *h, const block *b, int i, int d, int part) { value(h, b, i, d, part, m, 1); } \
+    static NOINLINE void value_1_##m(const head *h, const block *b, int i, int d, int part) { (void)part, value(h, b, i, d, 0, m, 1); } \
+    static NOINLINE void value_2_##m(const head *h, const block *b, int i, int d, int part) { (void)part, value(h, b, i, d, 0, m, 2); }
+TILE_SIZES(VALUE)
 
-    turn_queries(h, nv, h->q + i0 * h->ldq, count);
-    for (int j0 = 0; j0 < seen; j0 += CLIPK_ATTENTION_KEYS) {
-        const int n = seen - j0 < CLIPK_ATTENTION_KEYS ? seen - j0 : CLIPK_ATTENTION_KEYS;
-        vf before[2] = {best[0], best[1]}, keep[2];
-        int j = 0;
-#define SCORES(m) (score_tile(h, m, nv, j0, j, sees, h->sees + i0, best), j += m)
-        BY_TILES(n, ROWS(nv), SCORES);
-        for (int v = 0; v < nv; v++) {
-            keep[v] = vexp(before[v] - best[v]);
-            sum[v] *= keep[v];
+#define VALUE_0(m) [m] = value_0_##m,
+#define VALUE_1(m) [m] = value_1_##m,
+#define VALUE_2(m) [m] = value_2_##m,
+static value_tile *const values[3][TILE_ROWS + 1] = {{TILE_SIZES(VALUE_0)}, {TILE_SIZES(VALUE_1)}, {TILE_SIZES(VALUE_2)}};
+
+static void all_values(const head *h, const block *b)
+{
+    for (int d = 0, nv; d < h->D; d += nv ? nv * CLIPK_VL : CLIPK_VL) {
+        nv = h->D - d >= 2 * CLIPK_VL ? 2 : h->D - d >= CLIPK_VL ? 1 : 0;
+        for (int i = 0, m; i < b->count; i += m) {
+            m = tile_step(b->count - i);
+            values[nv][m](h, b, i, d, h->D - d);
         }
-        for (j = 0; j < n; j++)
-            for (int v = 0; v < nv; v++) {
-                float *at = h->S + (j * nv + v) * CLIPK_VL;
-                vf p = vexp(vload(at) - best[v]);
-                vstore(at, p);
-                sum[v] += p;
-            }
-        int d = 0;
-#define VALUES(m) (value_tile(h, m, nv, j0, n, d, keep), d += m)
-        BY_TILES(h->D, ROWS(nv), VALUES);
+    }
+}
+
+/* ---- The block, the head --------------------------------------------------------------------------------------- */
+
+static void query_block(const head *h, int i0, int count)
+{
+    block b = {.i0 = i0, .count = count, .nv = count > CLIPK_VL ? 2 : 1, .all = h->sees + i0};
+    const int last = h->sees + i0 + count - 1, seen = last < h->nk ? last : h->nk;
+    for (int l = 0; l < TILE_COLUMNS; l++)
+        b.sees[l / CLIPK_VL][l % CLIPK_VL] = h->sees + i0 + l;
+    b.best[0] = b.best[1] = vset1(-INFINITY);
+
+    turn_queries(h, &b);
+    for (b.j0 = 0; b.j0 < seen; b.j0 += CLIPK_ATTENTION_KEYS) {
+        const vf before[2] = {b.best[0], b.best[1]};
+        const bool ends = seen - b.j0 <= CLIPK_ATTENTION_KEYS;
+        b.n = ends ? seen - b.j0 : CLIPK_ATTENTION_KEYS;
+        for (int j = 0, m; j < b.n; j += m) {
+            m = tile_step(b.n - j);
+            scores[b.nv - 1][m](h, &b, j);
+        }
+        for (int v = 0; v < b.nv; v++) {
+            vf keep = vexp_weight(before[v] - b.best[v]);
+            b.sum[v] *= keep;
+            vstore(b.keep + v * CLIPK_VL, keep);
+        }
+        if (b.nv == 2)
+            weights(h, &b, 2);
+        else
+            weights(h, &b, 1);
+        for (int v = 0; v < b.nv; v++)
+            vstore(b.scale + v * CLIPK_VL, ends ? 1.0f / b.sum[v] : vset1(1));
+        all_values(h, &b);
     }
     for (int l = 0; h->lse && l < count; l++)
-        h->lse[i0 + l] = best[l / CLIPK_VL][l % CLIPK_VL] + logf(sum[l / CLIPK_VL][l % CLIPK_VL]);
-    for (int v = 0; v < nv; v++)
-        sum[v] = 1.0f / sum[v];
-    turn_back(h, nv, h->y + i0 * h->ldy, count, sum);
+        h->lse[i0 + l] = b.best[l / CLIPK_VL][l % CLIPK_VL] + logf(b.sum[l / CLIPK_VL][l % CLIPK_VL]);
 }
 
-static void two_vectors(const head *h, int i0, int count) { query_block(h, 2, i0, count); }
-static void one_vector(const head *h, int i0, int count) { query_block(h, 1, i0, count); }
+/* n rows of D numbers, side by side. */
+static void copy_rows(float *to, const float *from, int64_t ld, int n, int D)
+{
+    for (int j = 0; j < n; j++, to += D, from += ld) {
+        int d = 0;
+        for (; d + CLIPK_VL <= D; d += CLIPK_VL)
+            vstore(to + d, vload(from + d));
+        if (d < D)
+            vstore_n(to + d, vload_n(from + d, D - d), D - d);
+    }
+}
 
 void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
                      int nq, int nk, int sees, int D, void *scratch)
@@ -142,11 +205,15 @@ void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t 
     head h = {.q = q, .k = k, .v = v, .y = y, .lse = lse, .ldq = ldq, .ldk = ldk, .ldv = ldv, .ldy = ldy, .nk = nk, .sees = sees, .D = D};
     h.S = scratch;
     h.Q = h.S + CLIPK_ATTENTION_KEYS * TILE_COLUMNS;
-    h.O = h.Q + CLIPK_ATTENTION_D * TILE_COLUMNS;
-    for (int i = 0; i < nq; i += TILE_COLUMNS) {
-        if (nq - i > CLIPK_VL)
-            two_vectors(&h, i, nq - i < TILE_COLUMNS ? nq - i : TILE_COLUMNS);
-        else
-            one_vector(&h, i, nq - i);
+    const int most = sees + nq - 1 < nk ? sees + nq - 1 : nk; /* keys that any query sees */
+    if (nq > CLIPK_VL && most * D <= CLIPK_ATTENTION_COPY) {
+        float *copy = h.Q + CLIPK_ATTENTION_D * TILE_COLUMNS;
+        copy_rows(copy, k, ldk, most, D);
+        copy_rows(copy + CLIPK_ATTENTION_COPY, v, ldv, most, D);
+        h.k = copy;
+        h.v = copy + CLIPK_ATTENTION_COPY;
+        h.ldk = h.ldv = D;
     }
+    for (int i = 0; i < nq; i += TILE_COLUMNS)
+        query_block(&h, i, nq - i < TILE_COLUMNS ? nq - i : TILE_COLUMNS);
 }

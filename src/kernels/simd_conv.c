@@ -126,31 +126,38 @@ static void input_tiles(const clipk_conv3x3_piece *p, float *V, int Ip)
     }
 }
 
-/* M = V U at every point. */
-INLINE void product_tile(int m, float *M, int64_t ldm, const float *V, int64_t ldv, const float *U, int I)
-{
-    vf acc[TILE_ROWS][2];
-    tile_zero(acc, m);
-    tile(acc, m, 2, V, ldv, 1, U, I);
-#pragma GCC unroll 16
-    for (int r = 0; r < m; r++) {
-        vstore(M + r * ldm, acc[r][0]);
-        vstore(M + r * ldm + CLIPK_VL, acc[r][1]);
+/* M = V U at every point: m rows, one panel. */
+typedef void product_tile(float *M, int64_t ldm, const float *V, int64_t ldv, const float *U, int I);
+
+#define PRODUCT(m)                                                                                                  \
+    static NOINLINE void product_##m(float *M, int64_t ldm, const float *V, int64_t ldv, const float *U, int I)     \
+    {                                                                                                               \
+        vf acc[m][2];                                                                                               \
+        tile_zero(acc, m);                                                                                          \
+        tile(acc, m, 2, V, ldv, 1, U, NR, 0, I);                                                                    \
+        _Pragma("GCC unroll 16") for (int i = 0; i < m; i++)                                                        \
+        {                                                                                                           \
+            vstore(M + i * ldm, acc[i][0]);                                                                         \
+            vstore(M + i * ldm + CLIPK_VL, acc[i][1]);                                                              \
+        }                                                                                                           \
     }
-}
+TILE_SIZES(PRODUCT)
+
+#define ENTRY(m) [m] = product_##m,
+static product_tile *const product[] = {TILE_SIZES(ENTRY)};
 
 static void products(const clipk_conv3x3_piece *p, float *M, int Op, const float *V, int Ip)
 {
     const int T = p->t1 - p->t0;
     const int64_t panel = (int64_t)p->I * NR, point = (int64_t)round_up(p->O, NR) * p->I;
     for (int j = 0; j < POINTS; j++) {
-        const float *U = (const float *)p->panels + j * point + (int64_t)p->o0 * p->I;
-        for (int o = 0; o < p->o1 - p->o0; o += NR, U += panel) {
-            const float *v = V + j * stride_of(T, Ip);
-            float *m = M + j * stride_of(T, Op) + o;
-#define PRODUCT(rows) (product_tile(rows, m, Op, v, Ip, U, p->I), v += (rows)*Ip, m += (rows)*Op)
-            BY_TILES(T, TILE_ROWS, PRODUCT);
-        }
+        const float *U = (const float *)p->panels + j * point + (int64_t)p->o0 * p->I, *v = V + j * stride_of(T, Ip);
+        float *to = M + j * stride_of(T, Op);
+        for (int o = 0; o < p->o1 - p->o0; o += NR, U += panel)
+            for (int t = 0, m; t < T; t += m) {
+                m = tile_step(T - t);
+                product[m](to + t * Op + o, Op, v + t * Ip, Ip, U, p->I);
+            }
     }
 }
 

@@ -1,39 +1,42 @@
-/* tile.h: the innermost product of attention and convolution, and the transposition that brings their operands into order. Included by
- * simd_*.c only.
+/* tile.h: the innermost product, in registers, and the transposition that brings operands into order. Included by simd_*.c only.
  *
  *     acc[i] += sum over k of a(i, k) b[k]        i < m rows; b[k] and acc[i] are nv vectors wide
  *
- * a(i, k) is a[i * rs + k * cs], one number for all lanes; b is dense. m and nv must be constants where tile() is called: then acc
- * lives in registers. TILE_ROWS rows of two vectors use them best. The sum runs over k in order, whatever m is. */
+ * a(i, k) is a[i * rs + k * cs], one number for all lanes; b[k] is b + k * ldb, or of its only vector the first `part` lanes. m, nv and whether
+ * part is 0 must be constants where tile() is called: then acc lives in registers. The sum runs over k in order, whatever m is.
+ *
+ * Every m gets a function of its own, which is not inlined (Clang 14 would merge their loops and lose the constant):
+ *
+ *     #define TILE(m) static NOINLINE void work_##m(...) { ... tile(acc, m, ...) ... }
+ *     TILE_SIZES(TILE)
+ *     for (int i = 0, m; i < rows; i += m) { m = tile_step(rows - i);  work[m](...); } */
 #ifndef CLIPK_TILE_H
 #define CLIPK_TILE_H
 
 #include "kernels/vec.h"
 
+#define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+
+#define TILE_SMALL(DO) DO(1) DO(2) DO(3) DO(4) DO(5)
 #if CLIPK_VL == 16
-#define TILE_ROWS 14
+#define TILE_ROWS 14 /* 28 sums of 32 registers */
+#define TILE_SIZES(DO) TILE_SMALL(DO) DO(6) DO(14)
 #elif defined(__aarch64__)
 #define TILE_ROWS 12
+#define TILE_SIZES(DO) TILE_SMALL(DO) DO(6) DO(12)
 #else
-#define TILE_ROWS 6
+#define TILE_ROWS 6 /* 12 of 16 */
+#define TILE_SIZES(DO) TILE_SMALL(DO) DO(6)
 #endif
-
 #define TILE_COLUMNS (2 * CLIPK_VL)
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t cs, const float *b, int K)
+/* Rows to do next where `left` are left: full tiles, then the rest in pieces of 4 to 6. Less than 4 rows cost as much as 4. */
+static inline int tile_step(int left)
 {
-    for (int k = 0; k < K; k++) {
-        vf b0 = vload(b + (int64_t)k * nv * CLIPK_VL), b1 = nv > 1 ? vload(b + (int64_t)k * nv * CLIPK_VL + CLIPK_VL) : b0;
-#pragma GCC unroll 16
-        for (int i = 0; i < m; i++) {
-            float s = a[i * rs + k * cs];
-            acc[i][0] += s * b0;
-            if (nv > 1)
-                acc[i][1] += s * b1;
-        }
-    }
+    if (left >= TILE_ROWS + 3 || left == TILE_ROWS)
+        return TILE_ROWS;
+    return left > 6 ? 4 : left;
 }
 
 INLINE void tile_zero(vf acc[][2], int m)
@@ -43,26 +46,19 @@ INLINE void tile_zero(vf acc[][2], int m)
         acc[i][0] = acc[i][1] = (vf){0};
 }
 
-/* DO(m) for all of n rows, m a constant: `most` at a time, and then the rest in one piece or two; a tile of less than 4 rows costs as much as
- * one of 4. */
-#define BY_TILES(n, most, DO)                                      \
-    do {                                                           \
-        int left = (n);                                            \
-        for (; left >= (most) + 3 || left == (most); left -= (most)) \
-            DO(most);                                              \
-        for (; left >= 6; left -= 4)                               \
-            DO(4);                                                 \
-        if (left == 5)                                             \
-            DO(5);                                                 \
-        else if (left == 4)                                        \
-            DO(4);                                                 \
-        else if (left == 3)                                        \
-            DO(3);                                                 \
-        else if (left == 2)                                        \
-            DO(2);                                                 \
-        else if (left == 1)                                        \
-            DO(1);                                                 \
-    } while (0)
+INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb, int part, int K)
+{
+    for (int k = 0; k < K; k++, b += ldb, a += cs) {
+        const vf b0 = part ? vload_n(b, part) : vload(b), b1 = nv > 1 ? vload(b + CLIPK_VL) : b0;
+#pragma GCC unroll 16
+        for (int i = 0; i < m; i++) {
+            const float s = a[i * rs];
+            acc[i][0] += s * b0;
+            if (nv > 1)
+                acc[i][1] += s * b1;
+        }
+    }
+}
 
 /* r[i][j] becomes r[j][i]: at each step s, blocks of s lanes off the diagonal change places. */
 #if CLIPK_VL == 4

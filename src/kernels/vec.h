@@ -23,6 +23,14 @@ static inline vf vset1(float x) { return x - (vf){0}; }
 static inline vf vselect(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); } /* mask ? a : b */
 
 /* The n < CLIPK_VL first lanes; the rest are 0 and are not touched in memory. */
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+static inline vf vload_n(const float *p, int n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+static inline void vstore_n(float *p, vf v, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+static inline vi vfirst(int n) { return (vi){0, 1, 2, 3, 4, 5, 6, 7} < n; }
+static inline vf vload_n(const float *p, int n) { return (vf)_mm256_maskload_ps(p, (__m256i)vfirst(n)); }
+static inline void vstore_n(float *p, vf v, int n) { _mm256_maskstore_ps(p, (__m256i)vfirst(n), (__m256)v); }
+#else
 static inline vf vload_n(const float *p, int n)
 {
     vf v = {0};
@@ -31,6 +39,7 @@ static inline vf vload_n(const float *p, int n)
 }
 
 static inline void vstore_n(float *p, vf v, int n) { memcpy(p, &v, (size_t)n * 4); }
+#endif
 
 /* CLIPK_VL 16-bit numbers at any address, as f32. */
 typedef uint16_t vh __attribute__((vector_size(2 * CLIPK_VL)));

@@ -1,6 +1,7 @@
 /* vecmath.h: exp and the activations, a vector at a time. Included by simd_*.c only.
  *
  *     vexp(x)         e^x, within 2 ulp; 0 below -104, inf above 88.8; the smallest results are denormals
+ *     vexp_weight(x)  the same for x <= 0, at half the price; results that would be denormals are 0
  *     vsigmoid(x)     1 / (1 + e^-x)
  *     vquickgelu(x)   x / (1 + e^(-1.702 x))
  *     vgelu(x)        x Phi(x), Phi being the distribution function of the normal distribution (the exact form, not tanh's);
@@ -19,12 +20,11 @@ static inline vf vat_least(vf x, float lo) { return vselect(x < lo, vset1(lo), x
 static inline vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
 static inline vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2: e^r is a polynomial (of degree 6, within 3e-9). Adding 1.5 * 2^23 rounds to a whole
- * number and leaves it in the low bits. 2^n is applied in two halves, since n reaches from -150 to 128. */
-static inline vf vexp(vf x)
+/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2: e^r is a polynomial (minimax, of degree 6, within 3e-9). Adding 1.5 * 2^23 rounds to a
+ * whole number and leaves it in the low bits. Returns e^r. */
+static inline vf vexp_parts(vf x, vi *whole)
 {
     const float magic = 12582912.0f;
-    x = vat_least(vat_most(x, 89.0f), -104.0f);
     vf t = x * 1.44269504f + magic;
     vf n = t - magic;
     vf r = x - n * 0.693145752f;
@@ -35,9 +35,24 @@ static inline vf vexp(vf x)
     p = p * r + 0.49999994f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    vi i = (vi)t - 0x4b400000;
-    vi half = i >> 1;
-    return p * (vf)((half + 127) << 23) * (vf)((i - half + 127) << 23);
+    *whole = (vi)t - 0x4b400000;
+    return p;
+}
+
+/* 2^n is applied in two halves, since n reaches from -150 to 128. */
+static inline vf vexp(vf x)
+{
+    vi n;
+    vf p = vexp_parts(vat_least(vat_most(x, 89.0f), -104.0f), &n);
+    vi half = n >> 1;
+    return p * (vf)((half + 127) << 23) * (vf)((n - half + 127) << 23);
+}
+
+static inline vf vexp_weight(vf x)
+{
+    vi n;
+    vf p = vexp_parts(x, &n);
+    return (vf)((vi)(p * (vf)((n + 127) << 23)) & ~(x < -87.3f));
 }
 
 static inline vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
