@@ -92,7 +92,8 @@ static void panel_block(const gemm_job *j, const float *x, size_t stride, int m0
         t.b = wide;
     }
     /* The bytes behind this block, divided among the tiles: where k is not cut it is the next panel. */
-    t.prefetch_step = (int64_t)((size_t)nr * item / (size_t)n);
+    const int turns = tiles(kc, CLIPK_PREFETCH_EVERY) * n;
+    t.prefetch_lines = tiles((int)(block * item), 64 * turns);
     for (int i = 0; i < n; i++) {
         const int64_t row = m0 + i * mr;
         t.a = x + (size_t)i * stride;
@@ -100,7 +101,7 @@ static void panel_block(const gemm_job *j, const float *x, size_t stride, int m0
         t.y = j->y + row * j->ldy + n0;
         t.residual = j->e.residual ? j->e.residual + row * j->e.ld_residual + n0 : NULL;
         t.pre = j->e.pre ? j->e.pre + row * j->e.ld_pre + n0 : NULL;
-        t.prefetch = next + (size_t)i * (size_t)t.prefetch_step * (size_t)kc;
+        t.prefetch = next + (size_t)i * (size_t)(t.prefetch_lines * 64 * turns / n);
         set->gemm_tile(&t);
     }
 }

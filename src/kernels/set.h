@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 
 #define CLIPK_ALIGN 64
+#define CLIPK_PREFETCH_EVERY 32
 #define CLIPK_KC 256 /* depth of a block of a matrix product: a panel of it stays in the innermost cache */
 
 /* Attention: the longest head, the keys of a block and the numbers of its copy, and what one thread needs of the context's scratch. */
@@ -46,8 +47,8 @@ typedef struct clipk_gemm_tile {
     float *pre;
     int64_t ld_residual, ld_pre;
     clipk_act act;
-    const char *prefetch; /* what comes next: a line at every `prefetch_step` bytes, one a step of k */
-    int64_t prefetch_step;
+    const char *prefetch; /* what comes next: so many lines of 64 bytes every CLIPK_PREFETCH_EVERY steps of k */
+    int prefetch_lines;
 } clipk_gemm_tile;
 
 struct clipk_set {

@@ -5,12 +5,13 @@
  *     y tile   += sum over k of x[k][i] W[k][j]            mr x nr accumulators, all in registers
  *
  * The design is GotoBLAS' (Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"). An element of y is one
- * chain of fused multiply-adds over k = 0, 1, .., whatever the tile and whatever the block: between blocks of k the chain rests in y. */
+ * chain of fused multiply-adds over each block of k, and the chains are added block by block: whatever the tile. */
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
 #define MR TILE_ROWS
 #define NR TILE_COLUMNS
+#define PREFETCH_EVERY CLIPK_PREFETCH_EVERY
 
 /* ---- Packing ------------------------------------------------------------------------------------------------- */
 
@@ -65,31 +66,49 @@ INLINE void store_some(float *p, vf v, int n)
         vstore_n(p, v, n);
 }
 
-/* act(z + bias + residual) for the rows of z [m][NR] on their way to y. */
-INLINE void finish(const clipk_gemm_tile *t, const float *z, clipk_act act)
+/* The last block of k is done: z [m][NR] gets the rest of its sum, bias, residual and activation. n columns are y's, a constant if all. */
+INLINE void finish(const clipk_gemm_tile *t, const float *z, int n, clipk_act act)
 {
-    for (int i = 0; i < t->m; i++)
-        for (int at = 0; at < t->n; at += CLIPK_VL) {
-            const int n = t->n - at;
-            vf v = vload(z + i * NR + at);
-            if (t->bias)
-                v += load_some(t->bias + at, n);
-            if (t->residual)
-                v += load_some(t->residual + i * t->ld_residual + at, n);
-            if (t->pre)
-                store_some(t->pre + i * t->ld_pre + at, v, n);
-            store_some(t->y + i * t->ldy + at, vact(v, act), n);
+    const int n1 = n - CLIPK_VL;
+    const vf bias0 = t->bias ? load_some(t->bias, n) : (vf){0}, bias1 = t->bias ? load_some(t->bias + CLIPK_VL, n1) : (vf){0};
+    for (int i = 0; i < t->m; i++) {
+        float *y = t->y + i * t->ldy;
+        vf z0 = vload(z + i * NR), z1 = vload(z + i * NR + CLIPK_VL);
+        if (!t->first) {
+            z0 += load_some(y, n);
+            z1 += load_some(y + CLIPK_VL, n1);
         }
+        z0 += bias0;
+        z1 += bias1;
+        if (t->residual) {
+            z0 += load_some(t->residual + i * t->ld_residual, n);
+            z1 += load_some(t->residual + i * t->ld_residual + CLIPK_VL, n1);
+        }
+        if (t->pre) {
+            store_some(t->pre + i * t->ld_pre, z0, n);
+            store_some(t->pre + i * t->ld_pre + CLIPK_VL, z1, n1);
+        }
+        store_some(y, vact(z0, act), n);
+        store_some(y + CLIPK_VL, vact(z1, act), n1);
+    }
 }
 
-static void finish_as_asked(const clipk_gemm_tile *t, const float *z)
+INLINE void finish_as_asked(const clipk_gemm_tile *t, const float *z, int n)
 {
     switch (t->act) {
-    case CLIPK_LINEAR: finish(t, z, CLIPK_LINEAR); break;
-    case CLIPK_RELU: finish(t, z, CLIPK_RELU); break;
-    case CLIPK_GELU: finish(t, z, CLIPK_GELU); break;
-    case CLIPK_QUICKGELU: finish(t, z, CLIPK_QUICKGELU); break;
+    case CLIPK_LINEAR: finish(t, z, n, CLIPK_LINEAR); break;
+    case CLIPK_RELU: finish(t, z, n, CLIPK_RELU); break;
+    case CLIPK_GELU: finish(t, z, n, CLIPK_GELU); break;
+    case CLIPK_QUICKGELU: finish(t, z, n, CLIPK_QUICKGELU); break;
     }
+}
+
+static void finish_tile(const clipk_gemm_tile *t, const float *z)
+{
+    if (t->n == NR)
+        finish_as_asked(t, z, NR);
+    else
+        finish_as_asked(t, z, t->n);
 }
 
 /* R rows, a constant of at least t->m: those beyond are zeros and are not stored. */
@@ -98,22 +117,20 @@ INLINE void tile_rows(const clipk_gemm_tile *t, int R)
     vf acc[MR][2];
     const float *a = t->a, *b = t->b;
     const char *next = t->prefetch;
-    const int n0 = t->n, n1 = t->n - CLIPK_VL;
+    for (int i = 0; i < t->m; i++)
+        __builtin_prefetch(t->y + i * t->ldy, 1); /* by the time the sums are there, y will be */
+    tile_zero(acc, R);
+    for (int k = 0; k < t->K;) {
+        for (int line = 0; line < t->prefetch_lines; line++, next += 64)
+            __builtin_prefetch(next, 0, 2);
+        for (const int end = k + PREFETCH_EVERY < t->K ? k + PREFETCH_EVERY : t->K; k < end; k++) {
+            const vf b0 = vload(b + (int64_t)k * NR), b1 = vload(b + (int64_t)k * NR + CLIPK_VL);
 #pragma GCC unroll 16
-    for (int i = 0; i < R; i++) {
-        const bool rests = !t->first && i < t->m;
-        acc[i][0] = rests ? load_some(t->y + i * t->ldy, n0) : (vf){0};
-        acc[i][1] = rests ? load_some(t->y + i * t->ldy + CLIPK_VL, n1) : (vf){0};
-    }
-    for (int k = 0; k < t->K; k++) {
-        const vf b0 = vload(b + (int64_t)k * NR), b1 = vload(b + (int64_t)k * NR + CLIPK_VL);
-        __builtin_prefetch(next);
-        next += t->prefetch_step;
-#pragma GCC unroll 16
-        for (int i = 0; i < R; i++) {
-            const float s = a[(int64_t)k * MR + i];
-            acc[i][0] += s * b0;
-            acc[i][1] += s * b1;
+            for (int i = 0; i < R; i++) {
+                const float s = a[(int64_t)k * MR + i];
+                acc[i][0] += s * b0;
+                acc[i][1] += s * b1;
+            }
         }
     }
     if (t->last) {
@@ -123,14 +140,16 @@ INLINE void tile_rows(const clipk_gemm_tile *t, int R)
             vstore(z + i * NR, acc[i][0]);
             vstore(z + i * NR + CLIPK_VL, acc[i][1]);
         }
-        finish_as_asked(t, z);
+        finish_tile(t, z);
         return;
     }
+    const int n0 = t->n, n1 = t->n - CLIPK_VL;
 #pragma GCC unroll 16
     for (int i = 0; i < R; i++)
         if (i < t->m) {
-            store_some(t->y + i * t->ldy, acc[i][0], n0);
-            store_some(t->y + i * t->ldy + CLIPK_VL, acc[i][1], n1);
+            float *y = t->y + i * t->ldy;
+            store_some(y, t->first ? acc[i][0] : acc[i][0] + load_some(y, n0), n0);
+            store_some(y + CLIPK_VL, t->first ? acc[i][1] : acc[i][1] + load_some(y + CLIPK_VL, n1), n1);
         }
 }
 
