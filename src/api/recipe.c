@@ -105,7 +105,7 @@ static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge
     const cJSON *shortest = cJSON_GetObjectItemCaseSensitive(v, "shortest_edge");
     if (shortest)
         return side(shortest, key, out, file, err);
-    int h, w;
+    int h = 0, w = 0;
     TRY(side(cJSON_GetObjectItemCaseSensitive(v, "height"), key, &h, file, err));
     TRY(side(cJSON_GetObjectItemCaseSensitive(v, "width"), key, &w, file, err));
     if (h != w)
