@@ -1,0 +1,43 @@
+/* Classes made of words: templates filled with a label, and the mean of what they mean. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tasks/tasks.h"
+
+clip_status cliptsk_fill_template(const char *text, const char *label, char **out)
+{
+    const size_t n = strlen(label);
+    size_t size = strlen(text) + 1, times = 0;
+    *out = NULL;
+    for (const char *p = text; (p = strstr(p, "{}")); p += 2)
+        times++;
+    if (times == 0)
+        return CLIP_EINVAL;
+    size_t added;
+    if (__builtin_mul_overflow(times, n, &added) || __builtin_add_overflow(size, added, &size))
+        return CLIP_ENOMEM;
+    char *to = malloc(size);
+    if (!to)
+        return CLIP_ENOMEM;
+    *out = to;
+    for (const char *hole; (hole = strstr(text, "{}")); text = hole + 2) {
+        memcpy(to, text, (size_t)(hole - text));
+        to += hole - text;
+        memcpy(to, label, n);
+        to += n;
+    }
+    strcpy(to, text);
+    return CLIP_OK;
+}
+
+void cliptsk_class_embedding(const clipk_ctx *k, const float *unit, int T, int D, float *out)
+{
+    for (int d = 0; d < D; d++)
+        out[d] = 0;
+    for (int t = 0; t < T; t++)
+        for (int d = 0; d < D; d++)
+            out[d] += unit[(size_t)t * (size_t)D + (size_t)d];
+    for (int d = 0; d < D; d++)
+        out[d] /= (float)T;
+    clipk_l2norm(k, out, NULL, 1, D);
+}

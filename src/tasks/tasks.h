@@ -1,0 +1,26 @@
+/* tasks.h: what embeddings are for: ranks, and classes made of words. The vectors come from anywhere; nothing here knows a model. */
+#ifndef CLIPTSK_TASKS_H
+#define CLIPTSK_TASKS_H
+
+#include "base/status.h"
+#include "kernels/kernels.h"
+
+/* cliptsk_ranks(): for each query, how many candidates score strictly higher than its best-scoring right one. Scores are dot products, blockwise:
+ * the matrix [Q, C] is never held. Equal candidates tie exactly, wherever they stand.
+ * query      in   [Q, D];  candidate in [C, D]
+ * right      in   [right_off[Q]]: right[right_off[q]] .. right[right_off[q+1]-1] are right for q, at least one each
+ * rank       out  [Q], 0 .. C-1. A score that is no number counts as higher, so a broken model ranks last, not first
+ * Errors: CLIP_EINVAL (Q, C or D < 1; a query without a right candidate; one that is not there), CLIP_ENOMEM. */
+clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D, const int32_t *right,
+                          const int32_t *right_off, int32_t *rank);
+
+/* cliptsk_fill_template(): `text` with every "{}" replaced by `label`.
+ * out  out  malloc'ed
+ * Errors: CLIP_EINVAL (no "{}" in it), CLIP_ENOMEM. */
+clip_status cliptsk_fill_template(const char *text, const char *label, char **out);
+
+/* cliptsk_class_embedding(): the direction of a class, from its templates (arXiv:2103.00020, 3.1.4):
+ * out = m / |m|, m = 1/T Σₜ unit[t]        unit [T, D], rows of unit length   out [D] */
+void cliptsk_class_embedding(const clipk_ctx *k, const float *unit, int T, int D, float *out);
+
+#endif
