@@ -65,12 +65,12 @@ INLINE void score(const head *h, block *b, int j, int m, int nv)
     tile_zero(s, m);
     tile(s, m, nv, h->k + j * h->ldk, h->ldk, 1, h->Q, nv * CLIPK_VL, 0, h->D);
     if (j + m > b->all)
-#pragma GCC unroll 16
+        UNROLL
         for (int i = 0; i < m; i++) {
             s[i][0] = vselect(j + i < b->sees[0], s[i][0], vset1(-INFINITY));
             s[i][1] = vselect(j + i < b->sees[1], s[i][1], vset1(-INFINITY));
         }
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < m; i++) {
         vstore(to + i * nv * CLIPK_VL, s[i][0]);
         b->best[0] = vmax(s[i][0], b->best[0]);
@@ -114,7 +114,7 @@ INLINE void value(const head *h, const block *b, int i, int d, int part, int m, 
     vf o[TILE_ROWS][2];
     tile_zero(o, m);
     tile(o, m, nv, h->S + i, 1, b->nv * CLIPK_VL, h->v + b->j0 * h->ldv + d, h->ldv, part, b->n);
-#pragma GCC unroll 16
+    UNROLL
     for (int r = 0; r < m; r++) {
         float *y = h->y + (b->i0 + i + r) * h->ldy + d;
         const float keep = b->keep[i + r], scale = b->scale[i + r];

@@ -135,7 +135,7 @@ typedef void product_tile(float *M, int64_t ldm, const float *V, int64_t ldv, co
         vf acc[m][2];                                                                                               \
         tile_zero(acc, m);                                                                                          \
         tile(acc, m, 2, V, ldv, 1, U, NR, 0, I);                                                                    \
-        _Pragma("GCC unroll 16") for (int i = 0; i < m; i++)                                                        \
+        UNROLL for (int i = 0; i < m; i++)                                                        \
         {                                                                                                           \
             vstore(M + i * ldm, acc[i][0]);                                                                         \
             vstore(M + i * ldm + CLIPK_VL, acc[i][1]);                                                              \

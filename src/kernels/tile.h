@@ -18,6 +18,13 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 
+/* Before a loop of a constant number of rounds, at most 16: no loop remains. (Clang's reading of GCC's pragma may leave one.) */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define TILE_SMALL(DO) DO(1) DO(2) DO(3) DO(4) DO(5)
 #if CLIPK_VL == 16
 #define TILE_ROWS 14 /* 28 sums of 32 registers */
@@ -41,7 +48,7 @@ static inline int tile_step(int left)
 
 INLINE void tile_zero(vf acc[][2], int m)
 {
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < m; i++)
         acc[i][0] = acc[i][1] = (vf){0};
 }
@@ -50,7 +57,7 @@ INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t
 {
     for (int k = 0; k < K; k++, b += ldb, a += cs) {
         const vf b0 = part ? vload_n(b, part) : vload(b), b1 = nv > 1 ? vload(b + CLIPK_VL) : b0;
-#pragma GCC unroll 16
+        UNROLL
         for (int i = 0; i < m; i++) {
             const float s = a[i * rs];
             acc[i][0] += s * b0;
@@ -85,7 +92,7 @@ INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t
 #endif
 
 #define TRANSPOSE_STEP(r, s)                                                                      \
-    _Pragma("GCC unroll 16") for (int i = 0; i < CLIPK_VL; i++) if (!(i & s))                      \
+    UNROLL for (int i = 0; i < CLIPK_VL; i++) if (!(i & s))                      \
     {                                                                                              \
         vf low = __builtin_shufflevector(r[i], r[i + s], STEP##s##_LOW);                           \
         r[i + s] = __builtin_shufflevector(r[i], r[i + s], STEP##s##_HIGH);                        \
