@@ -1,0 +1,282 @@
+#include "text/added.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "text/unicode.h"
+#include "text/vocab.h"
+
+enum { FILE_LIMIT = 16 << 20, MAX_ADDED = 1000, MAX_TEXT = 1024 };
+
+/* One of them as a file names it. */
+typedef struct named {
+    const char *text; /* in a cJSON tree */
+    long order;       /* they get their ids in this order */
+    bool normalized;
+} named;
+
+typedef struct named_list {
+    named *token;
+    size_t n, capacity;
+} named_list;
+
+/* The configuration files; each may be missing. */
+typedef struct files {
+    cJSON *config, *special, *added;
+    const cJSON *decoder;
+} files;
+
+static const cJSON *get(const cJSON *o, const char *key)
+{
+    const cJSON *v = o ? cJSON_GetObjectItemCaseSensitive(o, key) : NULL;
+    return v && !cJSON_IsNull(v) ? v : NULL;
+}
+
+/* A token is a string, or {"content": .., "normalized": .., "special": .., ..}. */
+static clip_status read_token(const cJSON *v, bool special, long order, named *out, const char *dir, clip_error *err)
+{
+    const char *text = cJSON_IsString(v) ? v->valuestring : NULL;
+    bool single_word = false;
+    if (cJSON_IsObject(v)) {
+        TRY(clipb_json_string(v, "content", &text, dir, err));
+        TRY(clipb_json_bool(v, "single_word", &single_word, dir, err));
+        TRY(clipb_json_bool(v, "special", &special, dir, err));
+    }
+    if (!text || strlen(text) > MAX_TEXT)
+        return clipb_fail(err, CLIP_EFORMAT, dir, "an added token is not a string, or too long a one");
+    if (single_word)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, dir, "added token '%s' with \"single_word\"", text);
+    *out = (named){text, order, !special};
+    return cJSON_IsObject(v) ? clipb_json_bool(v, "normalized", &out->normalized, dir, err) : CLIP_OK;
+}
+
+/* Add to the list; what has the same text stays, what has the same order (if `replace`) goes. */
+static clip_status add_named(named_list *list, named t, bool replace)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (replace && list->token[i].order == t.order) {
+            list->token[i] = t;
+            return CLIP_OK;
+        }
+        if (!replace && strcmp(list->token[i].text, t.text) == 0)
+            return CLIP_OK;
+    }
+    if (list->n == MAX_ADDED)
+        return CLIP_ELIMIT;
+    TRY(clipb_grow((void **)&list->token, &list->capacity, list->n + 1, sizeof *list->token));
+    list->token[list->n++] = t;
+    return CLIP_OK;
+}
+
+static int compare_order(const void *a, const void *b)
+{
+    const named *x = a, *y = b;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+static const char *const attributes[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+
+/* The value of bos_token and so on, NULL where CLIPTokenizer's own stands. */
+static const cJSON *attribute(const files *f, const char *key)
+{
+    const cJSON *v = f->decoder ? NULL : get(f->special, key);
+    return v ? v : get(f->config, key);
+}
+
+static bool is_special_text(const files *f, const char *text)
+{
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
+        const cJSON *v = attribute(f, attributes[i]);
+        const cJSON *content = cJSON_IsObject(v) ? get(v, "content") : v;
+        if (cJSON_IsString(content) && strcmp(content->valuestring, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static clip_status read_lists(const files *f, const cJSON *from_tokenizer, named_list *out, const char *dir, clip_error *err)
+{
+    const cJSON *v;
+    named t;
+    cJSON_ArrayForEach(v, f->decoder) {
+        TRY(read_token(v, false, strtol(v->string, NULL, 10), &t, dir, err));
+        TRY(add_named(out, t, true));
+    }
+    if (!f->decoder) {
+        cJSON_ArrayForEach(v, f->added) {
+            if (!cJSON_IsNumber(v))
+                return clipb_fail(err, CLIP_EFORMAT, dir, "added_tokens.json: the id of '%s' is not a number", v->string);
+            TRY(add_named(out, (named){v->string, v->valueint, !is_special_text(f, v->string)}, true));
+        }
+        cJSON_ArrayForEach(v, from_tokenizer) {
+            int id = 0;
+            TRY(clipb_json_int(v, "id", 0, CLIPTOK_MAX_TOKENS, &id, dir, err));
+            TRY(read_token(v, false, id, &t, dir, err));
+            TRY(add_named(out, t, true));
+        }
+    }
+    if (out->n > 0)
+        qsort(out->token, out->n, sizeof *out->token, compare_order);
+    return CLIP_OK;
+}
+
+/* The special tokens that no list has, then the additional ones. */
+static clip_status read_attributes(const files *f, named_list *out, const char *dir, clip_error *err)
+{
+    named t;
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
+        const cJSON *v = attribute(f, attributes[i]);
+        if (v) {
+            TRY(read_token(v, true, LONG_MAX, &t, dir, err));
+            TRY(add_named(out, t, false));
+        } else if (i == 0 || i == 1 || i == 2 || i == 4)
+            TRY(add_named(out, (named){i == 0 ? CLIPTOK_START : CLIPTOK_END, LONG_MAX, false}, false));
+    }
+    const cJSON *more = attribute(f, "extra_special_tokens"), *v;
+    if (!more)
+        more = attribute(f, "additional_special_tokens");
+    cJSON_ArrayForEach(v, more) {
+        TRY(read_token(v, true, LONG_MAX, &t, dir, err));
+        TRY(add_named(out, t, false));
+    }
+    return CLIP_OK;
+}
+
+/* A token's text as it stands in a normalised text. */
+static clip_status normalize(const char *text, cliptok_added *out)
+{
+    cliptok_points a = {0}, b = {0};
+    const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
+    clip_status s = CLIP_OK;
+    while (s == CLIP_OK && p < end)
+        s = cliptok_points_put(&a, cliptok_utf8_next(&p, end));
+    if (s == CLIP_OK)
+        s = cliptok_nfc(a.c, a.n, CLIPTOK_HUGGINGFACE, &b);
+    a.n = 0;
+    if (s == CLIP_OK)
+        s = cliptok_lower(b.c, b.n, CLIPTOK_HUGGINGFACE, &a);
+    if (s == CLIP_OK && !(out->text = malloc(4 * a.n + 1)))
+        s = CLIP_ENOMEM;
+    for (size_t i = 0; s == CLIP_OK && i < a.n; i++)
+        out->n += (size_t)cliptok_utf8_put(a.c[i], (unsigned char *)out->text + out->n);
+    cliptok_points_free(&a);
+    cliptok_points_free(&b);
+    return s;
+}
+
+static clip_status put(cliptok_added_list *list, const named *t, int32_t id, const char *dir, clip_error *err)
+{
+    if (t->normalized && strpbrk(t->text, " \t\n\r\f\v"))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, dir, "added token '%s' has spaces and is \"normalized\"", t->text);
+    TRY(clipb_grow((void **)&list->token, &list->capacity, list->n + 1, sizeof *list->token));
+    cliptok_added *a = &list->token[list->n++];
+    *a = (cliptok_added){.id = id, .normalized = t->normalized};
+    if (t->normalized)
+        TRY(normalize(t->text, a));
+    else {
+        a->text = strdup(t->text);
+        if (!a->text)
+            return CLIP_ENOMEM;
+        a->n = strlen(t->text);
+    }
+    if (a->n > 0)
+        list->begins[t->normalized][(unsigned char)a->text[0]] = true;
+    return CLIP_OK;
+}
+
+/* Give each its id: that of the vocabulary, or the next one that is free. */
+static clip_status number(cliptok_added_list *list, const named_list *names, const files *f, const cliptok_bpe *b, const char *dir,
+                          clip_error *err)
+{
+    int32_t *const wanted[] = {&list->start, &list->end, &list->unknown};
+    int32_t next = (int32_t)b->used_slots;
+    list->vocab_size = (int32_t)b->n_tokens;
+    for (size_t i = 0; i < names->n; i++) {
+        const char *text = names->token[i].text;
+        int32_t id = cliptok_bpe_find(b, text, strlen(text));
+        if (id < 0)
+            id = next;
+        if (id >= next)
+            next = id + 1;
+        if (id >= list->vocab_size)
+            list->vocab_size = id + 1;
+        TRY(put(list, &names->token[i], id, dir, err));
+        for (size_t k = 0; k < 3; k++) {
+            const cJSON *v = attribute(f, attributes[k]);
+            const char *own = k == 0 ? CLIPTOK_START : CLIPTOK_END;
+            if (v)
+                v = cJSON_IsObject(v) ? get(v, "content") : v;
+            if (strcmp(v ? v->valuestring : own, text) == 0)
+                *wanted[k] = id;
+        }
+    }
+    return CLIP_OK;
+}
+
+static clip_status read_object(const char *dir, const char *name, cJSON **out, clip_error *err)
+{
+    char *path = clipb_path_join(dir, name);
+    if (!path)
+        return CLIP_ENOMEM;
+    clip_status s = clipb_is_file(path) ? clipb_json_read(path, FILE_LIMIT, out, err) : CLIP_OK;
+    if (s == CLIP_OK && *out && !cJSON_IsObject(*out))
+        s = clipb_fail(err, CLIP_EFORMAT, path, "not an object");
+    free(path);
+    return s;
+}
+
+clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer, const cliptok_bpe *b,
+                               clip_error *err)
+{
+    files f = {0};
+    named_list names = {0};
+    *list = (cliptok_added_list){.start = -1, .end = -1, .unknown = -1};
+    clip_status s = read_object(dir, "tokenizer_config.json", &f.config, err);
+    if (s == CLIP_OK)
+        s = read_object(dir, "special_tokens_map.json", &f.special, err);
+    if (s == CLIP_OK)
+        s = read_object(dir, "added_tokens.json", &f.added, err);
+    f.decoder = get(f.config, "added_tokens_decoder");
+    if (s == CLIP_OK)
+        s = read_lists(&f, from_tokenizer, &names, dir, err);
+    if (s == CLIP_OK)
+        s = read_attributes(&f, &names, dir, err);
+    if (s == CLIP_ELIMIT)
+        clipb_fail(err, CLIP_ELIMIT, dir, "more than %d added tokens", MAX_ADDED);
+    if (s == CLIP_OK)
+        s = number(list, &names, &f, b, dir, err);
+    cJSON_Delete(f.config);
+    cJSON_Delete(f.special);
+    cJSON_Delete(f.added);
+    free(names.token);
+    return s;
+}
+
+void cliptok_added_free(cliptok_added_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->token[i].text);
+    free(list->token);
+    *list = (cliptok_added_list){0};
+}
+
+const cliptok_added *cliptok_added_find(const cliptok_added_list *list, bool normalized, const unsigned char *p,
+                                        const unsigned char *end, const unsigned char **at)
+{
+    for (; p < end; p++) {
+        const cliptok_added *best = NULL;
+        for (size_t i = 0; list->begins[normalized][*p] && i < list->n; i++) {
+            const cliptok_added *a = &list->token[i];
+            if (a->normalized == normalized && a->n <= (size_t)(end - p) && (!best || a->n > best->n) && a->n > 0 &&
+                memcmp(p, a->text, a->n) == 0)
+                best = a;
+        }
+        if (best) {
+            *at = p;
+            return best;
+        }
+    }
+    return NULL;
+}

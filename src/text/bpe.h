@@ -1,0 +1,84 @@
+/* bpe.h: byte-pair encoding of one word: its bytes, joined two by two, the earliest learned merge first.
+ *
+ *     "cats"  ->  c a t s</w>  ->  c at s</w>  ->  cat s</w>  ->  ids of "cat" and "s</w>"
+ *
+ * The last byte carries the end of the word: "s</w>" and "s" are two tokens. In files a token is written with one character
+ * a byte, GPT-2's: printable Latin-1 characters stand for themselves, the other bytes for U+0100 to U+0143 in their order.
+ *
+ *     space  "Ġ" U+0120          byte E2  "â"          byte 80  "Ģ" U+0122
+ *
+ * Filled once, then read by any number of threads. The only thing that changes afterwards is what is known about tokens that
+ * are whole words, one atomic byte a token. */
+#ifndef CLIPTOK_BPE_H
+#define CLIPTOK_BPE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "text/tokenizer.h"
+
+enum { CLIPTOK_MAX_TOKENS = 1 << 20 }; /* ids below this; merges not more */
+
+/* What has been encoded so far: id[0..n), never more than `capacity`. */
+typedef struct cliptok_ids {
+    int32_t *id;
+    int n, capacity;
+} cliptok_ids;
+
+static inline bool cliptok_full(const cliptok_ids *out) { return out->n == out->capacity; }
+static inline void cliptok_put_id(cliptok_ids *out, int32_t id)
+{
+    if (out->n < out->capacity)
+        out->id[out->n++] = id;
+}
+
+/* A token by its id. Tokens of other characters than GPT-2's are FOREIGN: no word contains them, but they can be special. */
+typedef struct cliptok_token {
+    uint32_t at; /* in `bytes` */
+    uint16_t n;
+    enum { CLIPTOK_NO_TOKEN, CLIPTOK_INNER, CLIPTOK_LAST, CLIPTOK_FOREIGN } kind : 8;
+    bool reachable; /* a byte, or the result of a merge already added */
+} cliptok_token;
+
+typedef struct cliptok_bpe {
+    cliptok_token *token; /* [n_tokens] */
+    size_t n_tokens, token_capacity;
+    unsigned char *bytes; /* of all tokens */
+    size_t n_bytes, byte_capacity;
+    struct cliptok_slot *slot; /* hash table of tokens: [slots], a power of two, at most half full */
+    size_t slots, used_slots;
+    struct cliptok_merge *merge; /* hash table of merges, likewise */
+    size_t merges, used_merges;
+    atomic_uchar *whole;  /* [n_tokens] of a token that ends a word: is it also what the word of these letters becomes? */
+    int32_t byte[2][256]; /* ids of the bytes within a word, and at its end */
+    bool in_order;        /* every merge comes after those that make its parts */
+    bool one_by_one;      /* if not: Hugging Face's order, else OpenCLIP's; see bpe.c */
+} cliptok_bpe;
+
+/* cliptok_bpe_init(): make room for about so many tokens and merges. CLIP_ENOMEM; in any case free with cliptok_bpe_free(). */
+clip_status cliptok_bpe_init(cliptok_bpe *b, size_t tokens, size_t merges);
+void cliptok_bpe_free(cliptok_bpe *b);
+
+/* cliptok_bpe_add(): token `text`, as files write it, gets `id`. CLIP_EFORMAT: too long, or the text or the id is taken. */
+clip_status cliptok_bpe_add(cliptok_bpe *b, const char *text, size_t n, int32_t id, const char *file, clip_error *err);
+
+/* cliptok_bpe_add_byte(): the same for the token of a single byte. */
+clip_status cliptok_bpe_add_byte(cliptok_bpe *b, int byte, bool last, int32_t id);
+
+/* cliptok_bpe_merge(): add a merge of two tokens, each next one ranking after the last.
+ * result  in   id that their joint text gets now; -1: it has one
+ * CLIP_EFORMAT: one of the three is no token, or the pair has a merge. */
+clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, int32_t result,
+                              const char *file, clip_error *err);
+
+/* cliptok_bpe_finish(): all is added. A byte without a token becomes `unknown`; -1: such a byte is CLIP_EFORMAT. */
+clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unknown, const char *file, clip_error *err);
+
+/* cliptok_bpe_find(): id of the token that files write like this; -1: none. */
+int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n);
+
+/* cliptok_bpe_word(): append the ids of word[0..n), n > 0, as far as there is room. Memory: none for words of up to 64 bytes,
+ * 32 bytes a byte beyond. Time: n log n. CLIP_ENOMEM. */
+clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *word, size_t n, cliptok_ids *out);
+
+#endif

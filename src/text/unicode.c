@@ -1,0 +1,310 @@
+#include "text/unicode.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/file.h"
+
+#include "text/unicode.inc"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+/* ---- Runs of code points ------------------------------------------------------------------------------------ */
+
+clip_status cliptok_points_reserve(cliptok_points *p, size_t more)
+{
+    if (more <= p->capacity - p->n)
+        return CLIP_OK;
+    if (more > SIZE_MAX - p->n)
+        return CLIP_ENOMEM;
+    return clipb_grow((void **)&p->c, &p->capacity, p->n + more, sizeof *p->c);
+}
+
+clip_status cliptok_points_put(cliptok_points *p, uint32_t c)
+{
+    if (p->n == p->capacity)
+        TRY(cliptok_points_reserve(p, 1));
+    p->c[p->n++] = c;
+    return CLIP_OK;
+}
+
+void cliptok_points_free(cliptok_points *p)
+{
+    free(p->c);
+    *p = (cliptok_points){0};
+}
+
+/* ---- UTF-8 -------------------------------------------------------------------------------------------------- */
+
+uint32_t cliptok_utf8_next(const unsigned char **at, const unsigned char *end)
+{
+    const unsigned char *p = *at;
+    uint32_t lead = *p++;
+    *at = p;
+    if (lead < 0x80)
+        return lead;
+    int more = lead < 0xC2 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : lead < 0xF5 ? 3 : 0;
+    if (more == 0)
+        return 0xFFFD;
+    /* Only the second byte has a range of its own: it keeps out overlong forms, surrogates and what lies above U+10FFFF. */
+    unsigned char lo = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    unsigned char hi = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    uint32_t c = lead & (0x3Fu >> more);
+    for (; more > 0; more--, lo = 0x80, hi = 0xBF) {
+        if (p == end || *p < lo || *p > hi) {
+            *at = p;
+            return 0xFFFD;
+        }
+        c = c << 6 | (*p++ & 0x3Fu);
+    }
+    *at = p;
+    return c;
+}
+
+int cliptok_utf8_put(uint32_t c, unsigned char *out)
+{
+    if (c < 0x80) {
+        out[0] = (unsigned char)c;
+        return 1;
+    }
+    int n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (int i = n - 1; i > 0; i--, c >>= 6)
+        out[i] = (unsigned char)(0x80 | (c & 0x3F));
+    out[0] = (unsigned char)(0xF00u >> n | c);
+    return n;
+}
+
+size_t cliptok_utf8_error(const unsigned char *p, size_t n)
+{
+    const unsigned char *at = p, *end = p + n;
+    while (at < end) {
+        if (*at < 0x80) {
+            at++;
+            continue;
+        }
+        const unsigned char *from = at;
+        if (cliptok_utf8_next(&at, end) == 0xFFFD && !(at - from == 3 && memcmp(from, "\xEF\xBF\xBD", 3) == 0))
+            return (size_t)(from - p);
+    }
+    return n;
+}
+
+/* ---- Classes ------------------------------------------------------------------------------------------------ */
+
+/* Every table of unicode.inc is sorted and its rows begin with the first and the last point they are about. */
+static int compare_to_row(const void *point, const void *row)
+{
+    uint32_t c = *(const uint32_t *)point, range[2];
+    memcpy(range, row, sizeof range);
+    return c < range[0] ? -1 : c > range[1];
+}
+
+#define FIND(table, c) bsearch(&(c), table, COUNT(table), sizeof *(table), compare_to_row)
+
+static const struct late_class *late_class(uint32_t c)
+{
+    if (c < late_classes[0].first || (c >= 0x3000 && c < 0xA7CB) || (c >= 0xAC00 && c < 0x10000))
+        return NULL; /* most of what is written today */
+    return FIND(late_classes, c);
+}
+
+bool cliptok_space(uint32_t c)
+{
+    if (c < 0x80)
+        return c == ' ' || (c >= '\t' && c <= '\r');
+    return c == 0x85 || c == 0xA0 || (c >= 0x1680 && (c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+                                                       c == 0x202F || c == 0x205F || c == 0x3000));
+}
+
+bool cliptok_python_space(uint32_t c)
+{
+    return cliptok_space(c) || (c >= 0x1C && c <= 0x1F);
+}
+
+static int general_kind(uint32_t c)
+{
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+    return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO   ? CLIPTOK_LETTER
+           : k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO ? CLIPTOK_NUMBER
+                                                                    : CLIPTOK_OTHER;
+}
+
+int cliptok_kind(uint32_t c, cliptok_rules rules)
+{
+    if (cliptok_space(c))
+        return CLIPTOK_SPACE;
+    const struct late_class *late = late_class(c);
+    if (late)
+        return rules == CLIPTOK_OPENCLIP ? late->openclip : late->huggingface;
+    /* A combining iota that is no letter, but the other case of one: with case ignored, regex finds it neither in \p{L} nor
+     * in the complement. */
+    if (c == 0x345 && rules == CLIPTOK_OPENCLIP)
+        return CLIPTOK_NOTHING;
+    return general_kind(c);
+}
+
+bool cliptok_python_alnum(uint32_t c)
+{
+    return !late_class(c) && general_kind(c) != CLIPTOK_OTHER;
+}
+
+bool cliptok_python_digit(uint32_t c)
+{
+    return !late_class(c) && utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
+}
+
+/* ---- Lower case --------------------------------------------------------------------------------------------- */
+
+static bool case_ignorable(uint32_t c)
+{
+    switch (utf8proc_category((utf8proc_int32_t)c)) {
+    case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_LM: case UTF8PROC_CATEGORY_SK:
+        return true;
+    default:
+        return FIND(more_ignorable, c) != NULL;
+    }
+}
+
+static bool cased(uint32_t c)
+{
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+    return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT || FIND(more_cased, c);
+}
+
+/* Unicode 3.13, Final_Sigma: a cased letter before, none after, whatever is case-ignorable between. */
+static bool final_sigma(const uint32_t *word, size_t n, size_t i)
+{
+    size_t before = i, after = i + 1;
+    while (before > 0 && case_ignorable(word[before - 1]))
+        before--;
+    if (before == 0 || !cased(word[before - 1]))
+        return false;
+    while (after < n && case_ignorable(word[after]))
+        after++;
+    return after == n || !cased(word[after]);
+}
+
+clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, cliptok_points *out)
+{
+    TRY(cliptok_points_reserve(out, n));
+    for (size_t i = 0; i < n; i++) {
+        uint32_t c = word[i];
+        if (c < 0x80)
+            c |= (uint32_t)(c - 'A' < 26u) << 5;
+        else if (c == 0x130) { /* the one capital whose lower case is two characters */
+            TRY(cliptok_points_put(out, 'i'));
+            c = 0x307;
+        } else if (c == 0x3A3 && rules == CLIPTOK_OPENCLIP)
+            c = final_sigma(word, n, i) ? 0x3C2 : 0x3C3;
+        else {
+            const struct late_capital *late = c < late_capitals[0].first ? NULL : FIND(late_capitals, c);
+            if (!late)
+                c = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
+            else if (rules == CLIPTOK_HUGGINGFACE)
+                c = (uint32_t)((int32_t)c + late->add);
+        }
+        TRY(cliptok_points_put(out, c));
+    }
+    return CLIP_OK;
+}
+
+/* ---- Normal form C ------------------------------------------------------------------------------------------ */
+
+static int combining_class(uint32_t c)
+{
+    return utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
+}
+
+static bool odd(uint32_t c, cliptok_rules rules)
+{
+    const struct odd_mark *m = c < odd_marks[0].first ? NULL : FIND(odd_marks, c);
+    return m && (rules == CLIPTOK_OPENCLIP ? m->python : m->huggingface);
+}
+
+/* Characters that stay as they are and leave alone what stands before them: nothing is lost by cutting the text there. Not
+ * all of them, but those that texts are made of; and U+11A7, the Hangul "no final consonant", which utf8proc 2.8 swallows. */
+static bool inert(uint32_t c, cliptok_rules rules)
+{
+    return c < 0x300 || (c >= 0x400 && c < 0x483) || (c >= 0x5D0 && c < 0x610) || (c >= 0x620 && c < 0x64B) || (c >= 0x2010 && c < 0x2030) ||
+           (c >= 0x2190 && c < 0x219A) || (c >= 0x2500 && c < 0x2ADC) || (c >= 0x3041 && c < 0x3099) || (c >= 0x309D && c < 0x3200) ||
+           (c >= 0x4E00 && c < 0xA000) || (c >= 0xAC00 && c < 0xD7A4) || (c >= 0xFE0E && c < 0xFE10) || (c >= 0x1F000 && c < 0x1FB00) ||
+           c == 0x11A7 || odd(c, rules);
+}
+
+/* Canonical order: marks between starters sorted by class, those of one class as they come. A text may be all marks: no
+ * quadratic sort for more than a few. */
+static clip_status order_marks(int32_t *c, size_t n)
+{
+    if (n <= 16) {
+        for (size_t i = 1; i < n; i++) {
+            int32_t x = c[i];
+            int class = combining_class((uint32_t)x);
+            size_t k = i;
+            for (; k > 0 && combining_class((uint32_t)c[k - 1]) > class; k--)
+                c[k] = c[k - 1];
+            c[k] = x;
+        }
+        return CLIP_OK;
+    }
+    size_t start[257] = {0};
+    int32_t *sorted = malloc(n * sizeof *sorted);
+    if (!sorted)
+        return CLIP_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        start[combining_class((uint32_t)c[i]) + 1]++;
+    for (int k = 0; k < 256; k++)
+        start[k + 1] += start[k];
+    for (size_t i = 0; i < n; i++)
+        sorted[start[combining_class((uint32_t)c[i])]++] = c[i];
+    memcpy(c, sorted, n * sizeof *c);
+    free(sorted);
+    return CLIP_OK;
+}
+
+/* A piece without odd marks: decompose, order, compose, in place at the end of `out`. */
+static clip_status normalize(const uint32_t *text, size_t n, cliptok_points *out)
+{
+    size_t from = out->n;
+    for (size_t i = 0; i < n; i++) {
+        utf8proc_int32_t part[8];
+        int last = 0;
+        utf8proc_ssize_t k = utf8proc_decompose_char((utf8proc_int32_t)text[i], part, 8, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &last);
+        TRY(cliptok_points_reserve(out, 8));
+        for (utf8proc_ssize_t j = 0; j < k && j < 8; j++)
+            out->c[out->n++] = (uint32_t)part[j];
+    }
+    for (size_t i = from; i < out->n;) {
+        size_t end = i;
+        while (end < out->n && combining_class(out->c[end]) != 0)
+            end++;
+        TRY(order_marks((int32_t *)(out->c + i), end - i));
+        i = end + 1;
+    }
+    utf8proc_ssize_t k = utf8proc_normalize_utf32((utf8proc_int32_t *)(out->c + from), (utf8proc_ssize_t)(out->n - from),
+                                                  UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (k >= 0)
+        out->n = from + (size_t)k;
+    return CLIP_OK;
+}
+
+clip_status cliptok_nfc(const uint32_t *text, size_t n, cliptok_rules rules, cliptok_points *out)
+{
+    TRY(cliptok_points_reserve(out, n));
+    for (size_t i = 0; i < n;) {
+        size_t end = i + 1; /* a piece: any character and what may melt into it */
+        while (end < n && !inert(text[end], rules))
+            end++;
+        if (odd(text[i], rules)) { /* nothing melts into it, and it must not be shown to utf8proc */
+            TRY(cliptok_points_put(out, text[i++]));
+            if (i == end)
+                continue;
+        } else if (end == i + 1 && inert(text[i], rules)) {
+            TRY(cliptok_points_put(out, text[i++]));
+            continue;
+        }
+        TRY(normalize(text + i, end - i, out));
+        i = end;
+    }
+    return CLIP_OK;
+}

@@ -1,0 +1,51 @@
+/* unicode.h: what the tokenizers need of Unicode, as each of their authors' programs sees it.
+ *
+ * utf8proc knows the characters; unicode.inc lists where OpenCLIP (Python's str and unicodedata, module regex) and Hugging
+ * Face's tokenizers (Oniguruma, Rust) see them differently, which is mostly a matter of their versions of Unicode. */
+#ifndef CLIPTOK_UNICODE_H
+#define CLIPTOK_UNICODE_H
+
+#include <stdbool.h>
+
+#include "text/tokenizer.h"
+
+/* A growing run of code points; {0} is an empty one. */
+typedef struct cliptok_points {
+    uint32_t *c;
+    size_t n, capacity;
+} cliptok_points;
+
+/* cliptok_points_reserve(): room for `more` beyond n. Growing moves `c`. CLIP_ENOMEM. */
+clip_status cliptok_points_reserve(cliptok_points *p, size_t more);
+clip_status cliptok_points_put(cliptok_points *p, uint32_t c);
+void cliptok_points_free(cliptok_points *p);
+
+/* cliptok_utf8_next(): read one character from [*at, end), which is not empty, and move *at behind it. An invalid sequence is
+ * U+FFFD, one for each maximal subpart (Unicode 3.9, table 3-8), as Python's errors="replace" and Rust's from_utf8_lossy do. */
+uint32_t cliptok_utf8_next(const unsigned char **at, const unsigned char *end);
+
+/* cliptok_utf8_put(): write `c` and return how many bytes it took, 1-4. */
+int cliptok_utf8_put(uint32_t c, unsigned char *out);
+
+/* cliptok_utf8_error(): where the first invalid sequence begins; n if there is none. */
+size_t cliptok_utf8_error(const unsigned char *p, size_t n);
+
+/* What the regular expression that finds words makes of a character: \p{L}, \p{N}, \s, or [^\s\p{L}\p{N}]. NOTHING is
+ * matched by none of these. */
+enum { CLIPTOK_OTHER, CLIPTOK_LETTER, CLIPTOK_NUMBER, CLIPTOK_SPACE, CLIPTOK_NOTHING };
+int cliptok_kind(uint32_t c, cliptok_rules rules);
+
+/* cliptok_space(): \s of either regular expression. cliptok_python_space(): str.isspace(). */
+bool cliptok_space(uint32_t c);
+bool cliptok_python_space(uint32_t c);
+bool cliptok_python_alnum(uint32_t c); /* str.isalnum() */
+bool cliptok_python_digit(uint32_t c); /* \d: category Nd */
+
+/* cliptok_lower(): append the lower case of word[0..n) to `out`, which need not be empty: str.lower() or Rust's
+ * to_lowercase() of each character. `word` must begin and end where its text has a space or ends (the final sigma looks around). */
+clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, cliptok_points *out);
+
+/* cliptok_nfc(): normal form C of text[0..n), appended to `out`. CLIP_ENOMEM. */
+clip_status cliptok_nfc(const uint32_t *text, size_t n, cliptok_rules rules, cliptok_points *out);
+
+#endif

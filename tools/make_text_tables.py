@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Write the data files of src/text: what Python, its regex module, ftfy and Hugging Face's tokenizers know.
+
+    python3 tools/make_text_tables.py src/text
+
+Needs regex, ftfy and tokenizers. Run again when the peers' versions of Unicode move; tools/parity_tokens.py then says
+whether the ids still agree.
+
+    unicode.inc    where the peers' Unicode differs from the one utf8proc was made from
+    entities.inc   HTML's named characters
+    mojibake.inc   the characters that UTF-8 read in another encoding consists of
+"""
+import html.entities
+import re
+import sys
+import unicodedata
+
+import ftfy
+import ftfy.badness
+import ftfy.bad_codecs
+import ftfy.chardata
+import regex
+import tokenizers
+from tokenizers import normalizers, pre_tokenizers
+
+POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+
+
+def ranges(points, key):
+    """[(first, last, key(point))] over `points`, neighbours with equal keys joined."""
+    out = []
+    for c in points:
+        k = key(c)
+        if out and out[-1][1] == c - 1 and out[-1][2] == k:
+            out[-1][1] = c
+        else:
+            out.append([c, c, k])
+    return out
+
+
+def rows(cells, per_line):
+    cells = list(cells)
+    return "".join("    " + " ".join(cells[i:i + per_line]) + "\n" for i in range(0, len(cells), per_line))
+
+
+# ---- unicode.inc --------------------------------------------------------------------------------------------
+
+def onig(pattern):
+    """Which points the regular expressions of Hugging Face's tokenizers take for `pattern`."""
+    split = pre_tokenizers.Split(tokenizers.Regex(pattern), behavior="removed", invert=True)
+    return {c for c in POINTS if split.pre_tokenize_str(chr(c))}
+
+
+def python_re(pattern):
+    """The same for OpenCLIP's: module regex, ignoring case."""
+    compiled = regex.compile(pattern, regex.IGNORECASE)
+    return {c for c in POINTS if compiled.fullmatch(chr(c))}
+
+
+def kinds(letters, numbers):
+    return lambda c: "LETTER" if c in letters else "NUMBER" if c in numbers else "OTHER"
+
+
+def classes():
+    """Points that a peer calls a letter or a number although Python's Unicode has not assigned them."""
+    by_openclip = kinds(python_re(r"[\p{L}]"), python_re(r"[\p{N}]"))
+    by_hf = kinds(onig(r"[\p{L}]"), onig(r"[\p{N}]"))
+    out = []
+    for c in POINTS:
+        category = unicodedata.category(chr(c))
+        by_python = "LETTER" if category[0] == "L" else "NUMBER" if category[0] == "N" else "OTHER"
+        if (by_openclip(c), by_hf(c)) != (by_python, by_python):
+            assert category == "Cn", hex(c)
+            out.append(c)
+    return ranges(out, lambda c: (by_openclip(c), by_hf(c)))
+
+
+def odd_marks():
+    """Points that take no part in a peer's normalisation because it does not know them yet."""
+    nfd, nfc = normalizers.NFD(), normalizers.NFC()
+    starter = regex.compile(r"\p{ccc=0}")
+    python, hf = set(), set()
+    for c in POINTS:
+        s = chr(c)
+        if starter.match(s):
+            continue
+        if unicodedata.combining(s) == 0:
+            python.add(c)
+        if unicodedata.decomposition(s) == "" and nfd.normalize_str("x\u0345" + s) == "x\u0345" + s \
+                and nfd.normalize_str("x" + s + "\u0334") == "x" + s + "\u0334":
+            hf.add(c)
+    for c in POINTS:
+        parts = unicodedata.decomposition(chr(c)).split()
+        if len(parts) == 2 and parts[0][0] != "<":
+            pair = "".join(chr(int(p, 16)) for p in parts)
+            if nfc.normalize_str(pair) != unicodedata.normalize("NFC", pair):
+                hf.add(int(parts[1], 16))
+    return ranges(sorted(python | hf), lambda c: (int(c in python), int(c in hf)))
+
+
+def late_capitals():
+    """Capitals that Hugging Face lower-cases and Python does not: (first, last, what to add)."""
+    lower = normalizers.Lowercase()
+    late = {}
+    for c in POINTS:
+        ours, theirs = chr(c).lower(), lower.normalize_str(chr(c))
+        if ours != theirs:
+            assert ours == chr(c) and len(theirs) == 1, hex(c)
+            late[c] = ord(theirs) - c
+    return ranges(sorted(late), lambda c: late[c])
+
+
+def case_exceptions():
+    """Final sigma: what str.lower() calls case-ignorable, and cased, beyond the general categories."""
+    def final(s):
+        return s.lower()[-1] == "\u03c2"
+    categories = {c: unicodedata.category(chr(c)) for c in POINTS}
+    cased = {c for c in POINTS if final(chr(c) + "\u03a3")}
+    ignorable = {c for c in POINTS if final("A" + chr(c) + "\u03a3")} - cased
+    by_category_cased = {c for c in POINTS if categories[c] in ("Lu", "Ll", "Lt")}
+    by_category_ignorable = {c for c in POINTS if categories[c] in ("Mn", "Me", "Cf", "Lm", "Sk")}
+    assert by_category_cased <= cased and by_category_ignorable <= ignorable
+    return (ranges(sorted(ignorable - by_category_ignorable), lambda c: 0),
+            ranges(sorted(cased - by_category_cased), lambda c: 0))
+
+
+def unicode_inc():
+    ignorable, cased = case_exceptions()
+    return f"""/* Made by tools/make_text_tables.py from Python {sys.version.split()[0]} (Unicode {unicodedata.unidata_version}), regex {regex.__version__},
+ * tokenizers {tokenizers.__version__}. */
+
+/* {{first, last, kind for OpenCLIP, kind for Hugging Face}}: letters and numbers that came after Unicode {unicodedata.unidata_version}. */
+static const struct late_class {{
+    uint32_t first, last;
+    unsigned char openclip, huggingface;
+}} late_classes[] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}, CLIPTOK_{k[0]}, CLIPTOK_{k[1]}}}," for a, b, k in classes()), 2)}}};
+
+/* {{first, last, Python, Hugging Face}}: marks that this peer does not know and therefore neither reorders nor composes. */
+static const struct odd_mark {{
+    uint32_t first, last;
+    unsigned char python, huggingface;
+}} odd_marks[] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}, {k[0]}, {k[1]}}}," for a, b, k in odd_marks()), 5)}}};
+
+/* {{first, last, add}}: capitals that only Hugging Face lower-cases. */
+static const struct late_capital {{
+    uint32_t first, last;
+    int32_t add;
+}} late_capitals[] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}, {k}}}," for a, b, k in late_capitals()), 5)}}};
+
+/* Case-ignorable besides Mn, Me, Cf, Lm, Sk; cased besides Lu, Ll, Lt. */
+static const uint32_t more_ignorable[][2] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in ignorable), 8)}}};
+static const uint32_t more_cased[][2] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in cased), 8)}}};
+"""
+
+
+# ---- entities.inc -------------------------------------------------------------------------------------------
+
+def entities_inc():
+    names = html.entities.html5
+    out = """/* Made by tools/make_text_tables.py from Python's html.entities: the named characters of HTML 5.
+ * One string a first letter, A to Z and then a to z. An entry: the rest of the name, ';' ('!' where HTML also takes the
+ * name without its semicolon), the code points in hexadecimal, a blank. */
+static const char *const entity_lists[52] = {
+"""
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz":
+        entries = []
+        for name in sorted(n[:-1] for n in names if n[0] == letter and n.endswith(";")):
+            assert name.isascii() and name.isalnum()
+            value = ",".join(f"{ord(c):x}" for c in names[name + ";"])
+            if name in names:
+                assert names[name] == names[name + ";"]
+            entries.append(name[1:] + ("!" if name in names else ";") + value + " ")
+        assert sum(map(len, entries)) < 4095, "longer than ISO C wants a string to be"
+        out += f"    /* {letter} */"
+        line = ""
+        for e in entries:
+            if len(line) + len(e) > 118:
+                out += f'\n    "{line}"'
+                line = ""
+            line += e
+        out += f'\n    "{line}",\n'
+    return out + "};\n"
+
+
+# ---- mojibake.inc -------------------------------------------------------------------------------------------
+
+CODINGS = ftfy.chardata.CHARMAP_ENCODINGS
+SHORT = {"utf8_first_of_2": "lead2", "utf8_first_of_3": "lead3", "utf8_first_of_4": "lead4", "utf8_continuation": "tail",
+         "utf8_continuation_strict": "tail_strict", "start_punctuation": "start", "end_punctuation": "end"}
+
+
+def mojibake_inc():
+    assert CODINGS[0] == "latin-1" and len(CODINGS) == 10
+    groups = {**ftfy.badness.MOJIBAKE_CATEGORIES, **ftfy.chardata.UTF8_CLUES}
+    bits = {SHORT.get(name, name).upper(): 1 << i for i, name in enumerate(groups)}
+    tests = {SHORT.get(name, name).upper(): re.compile("[" + group + "]") for name, group in groups.items()}
+    cells = []
+    for c in range(0x80, 0x10000):
+        if 0xD800 <= c < 0xE000:
+            continue
+        kinds = [name for name, test in tests.items() if test.match(chr(c))]
+        coded = []
+        for coding in CODINGS[1:]:
+            try:
+                byte = chr(c).encode(coding)[0]
+            except UnicodeEncodeError:
+                byte = 0
+            assert bool(byte) == ftfy.chardata.possible_encoding(chr(c), coding)
+            coded.append(byte)
+        if kinds or any(coded):
+            value = sum(bits[k] for k in kinds)
+            cells.append(f"{{0x{c:04X}, 0x{value:05X}, {{{', '.join(map(str, coded))}}}}},")
+    for c in range(0x80):
+        kinds = [name for name, test in tests.items() if test.match(chr(c))]
+        assert kinds == (["TAIL"] if c == 0x20 else []), hex(c)
+    assert not any(test.match(chr(c)) for test in tests.values() for c in range(0x10000, 0x110000))
+    enum = ", ".join(f"{name} = 0x{bit:X}" for name, bit in bits.items())
+    lines, line = [], ""
+    for word in enum.split(", "):
+        if len(line) + len(word) > 110:
+            lines.append(line)
+            line = ""
+        line += word + ", "
+    lines.append(line)
+    return f"""/* Made by tools/make_text_tables.py: the kinds are those of ftfy {ftfy.__version__} (Robyn Speer; Apache License 2.0),
+ * the bytes those of Python's codecs, windows-125x in ftfy's sloppy variants (a byte without a meaning is the control
+ * character of Latin-1; 0x1A is U+FFFD). */
+enum {{
+    {(chr(10) + "    ").join(l.rstrip() for l in lines)}
+}};
+
+/* The single-byte encodings after Latin-1, in the order in which they are tried:
+ * {', '.join(CODINGS[1:])}. */
+static const struct glyph {{
+    uint16_t point;
+    uint32_t kinds;
+    unsigned char byte[9]; /* 0: not in that encoding */
+}} glyphs[] = {{
+{rows(cells, 2)}}};
+"""
+
+
+def main():
+    where = sys.argv[1]
+    for name, make in (("unicode", unicode_inc), ("entities", entities_inc), ("mojibake", mojibake_inc)):
+        with open(f"{where}/{name}.inc", "w", encoding="ascii") as f:
+            f.write(make())
+
+
+if __name__ == "__main__":
+    main()
