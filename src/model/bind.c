@@ -166,7 +166,7 @@ void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *pref
     source s;
     join(name, prefix, weight);
     bool found = locate(b, &s, name, first, O, total, I);
-    place_weight(b, &out->w, found ? s.view.type : CLIPK_F32, O, I);
+    place_weight(b, &out->w, s.view.type, O, I);
     if (found && clipmdl_binder_places(b)) {
         clipk_weight_pack(b->k, &out->w, s.view);
         if (first + O == total)
@@ -184,7 +184,7 @@ void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *
     const bool transposed = clipmdl_projection_transposed(b->scheme);
     source s;
     bool found = transposed ? locate(b, &s, name, 0, I, I, O) : locate(b, &s, name, 0, O, O, I);
-    place_weight(b, &out->w, found ? s.view.type : CLIPK_F32, O, I);
+    place_weight(b, &out->w, s.view.type, O, I);
     if (found && transposed) {
         s.view.rs = 1;
         s.view.cs = O;

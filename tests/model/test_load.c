@@ -1,0 +1,258 @@
+/* Loading and encoding through clip.h: what is refused, what is said, and that any allocation may fail.
+ * usage: test_load GOLDEN_DIRECTORY */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "clip.h"
+#include "failing_alloc.h"
+
+static const char *golden;
+static char dir[64];
+
+static void shell(const char *fmt, ...)
+{
+    char command[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof command, fmt, ap);
+    va_end(ap);
+    assert_int_equal(system(command), 0);
+}
+
+static char said[4096]; /* what was warned of since the last load */
+
+static void hear(void *user, const char *message)
+{
+    (void)user;
+    size_t n = strlen(said);
+    snprintf(said + n, sizeof said - n, "%s\n", message);
+}
+
+static clip_status load(const char *path, clip_model **m, clip_error *err)
+{
+    clip_load_options opt = clip_load_options_default();
+    opt.warn = hear;
+    *said = 0;
+    return clip_model_load(path, &opt, m, err);
+}
+
+static const char *in_golden(const char *name)
+{
+    static char path[1024];
+    snprintf(path, sizeof path, "%s/%s", golden, name);
+    return path;
+}
+
+static void refused(const char *path, clip_status status, const char *says)
+{
+    clip_model *m;
+    clip_error err = {0};
+    assert_int_equal(load(path, &m, &err), status);
+    assert_null(m);
+    if (!strstr(err.message, says))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, says);
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    (void)state;
+    refused("/nonexistent", CLIP_EIO, "/nonexistent: No such file");
+    refused(dir, CLIP_EIO, "holds no weights");
+    shell("touch %s/pytorch_model.bin", dir);
+    refused(dir, CLIP_EUNSUPPORTED, "python3 -c");
+    shell("printf 'PK\\003\\004....' > %s/renamed.safetensors", dir);
+    char path[128];
+    snprintf(path, sizeof path, "%s/renamed.safetensors", dir);
+    refused(path, CLIP_EUNSUPPORTED, "pickle");
+    shell("rm %s/*; cp %s/tiny-vit/* %s/; sed -i 's/\"layers\": 2/\"layers\": 3/' %s/open_clip_config.json", dir, golden, dir, dir);
+    shell("grep -q '\"layers\": 3' %s/open_clip_config.json", dir);
+    refused(dir, CLIP_EMISMATCH, "resblocks.2.ln_1.weight' is missing");
+    assert_non_null(strstr(said, "resblocks.2.mlp.c_proj.bias' is missing")); /* every one is warned of */
+    shell("rm %s/*", dir);
+}
+
+static void a_wrong_shape_and_a_stranger_are_named(void **state)
+{
+    (void)state;
+    clip_model *m;
+    clip_error err = {0};
+    shell("cp %s/tiny-vit/* %s/; sed -i 's/\"embed_dim\": [0-9]*/\"embed_dim\": 24/' %s/open_clip_config.json", golden, dir, dir);
+    refused(dir, CLIP_EMISMATCH, "has the shape");
+    /* the same number of bytes: a tensor nobody knows, in the place of one that is missed only by its warning */
+    shell("cp %s/tiny-vit/* %s/; LC_ALL=C sed -i 's/\"logit_scale\"/\"logit_stale\"/' %s/open_clip_model.safetensors", golden, dir, dir);
+    assert_int_equal(load(dir, &m, &err), CLIP_OK);
+    assert_non_null(strstr(said, "'logit_stale' is not part of this model"));
+    assert_non_null(strstr(said, "no logit_scale"));
+    clip_model_free(m);
+    shell("rm %s/*", dir);
+}
+
+static void a_bare_file_loads_with_warnings(void **state)
+{
+    (void)state;
+    clip_model *m;
+    clip_error err;
+    clip_model_info info;
+    shell("cp %s/tiny-openai/model.safetensors %s/", golden, dir);
+    assert_int_equal(load(dir, &m, &err), CLIP_OK);
+    assert_non_null(strstr(said, "GELU"));
+    assert_non_null(strstr(said, "mean"));
+    assert_non_null(strstr(said, "no tokenizer"));
+    clip_model_get_info(m, &info);
+    assert_string_equal(info.vision_kind, "ViT");
+    assert_null(info.tokenizer);
+    clip_context *ctx;
+    const char *text = "a";
+    float out[1024];
+    assert_int_equal(clip_context_new(m, 1, &ctx), CLIP_OK);
+    assert_int_equal(clip_encode_text(ctx, &text, 1, out), CLIP_EINVAL);
+    clip_context_free(ctx);
+    clip_model_free(m);
+    shell("rm %s/*", dir);
+}
+
+static void arguments_are_checked(void **state)
+{
+    (void)state;
+    clip_model *m;
+    clip_error err;
+    clip_context *ctx;
+    clip_load_options opt = clip_load_options_default();
+    float out[1024];
+    const int32_t ids[] = {1, 1 << 24}, off[] = {0, 1, 2}, empty[] = {0, 0};
+    const char *label = "x", *no_place = "a photo", *good = "a {}";
+    opt.isa = "mmx";
+    assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &m, &err), CLIP_EINVAL);
+    assert_non_null(strstr(err.message, "mmx"));
+    opt = clip_load_options_default();
+    opt.towers = 0;
+    assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &m, &err), CLIP_EINVAL);
+    assert_int_equal(load(in_golden("tiny-vit"), &m, &err), CLIP_OK);
+    assert_int_equal(clip_context_new(m, -1, &ctx), CLIP_EINVAL);
+    assert_int_equal(clip_context_new(m, 1, &ctx), CLIP_OK);
+    assert_int_equal(clip_encode_pixels(ctx, out, 0, out), CLIP_EINVAL);
+    assert_int_equal(clip_encode_tokens(ctx, ids, off, 2, out), CLIP_EINVAL);   /* an id outside the vocabulary */
+    assert_int_equal(clip_encode_tokens(ctx, ids, empty, 1, out), CLIP_EINVAL); /* a text without ids */
+    assert_int_equal(clip_encode_image(ctx, &(clip_image){0}, 1, out), CLIP_EINVAL);
+    assert_int_equal(clip_encode_labels(ctx, &label, 1, &no_place, 1, out), CLIP_EINVAL);
+    assert_int_equal(clip_encode_labels(ctx, &label, 1, &good, 1, out), CLIP_OK);
+    clip_context_free(ctx);
+    clip_model_free(m);
+}
+
+static void labels_are_the_mean_of_their_templates(void **state)
+{
+    (void)state;
+    clip_model *m;
+    clip_error err;
+    clip_context *ctx;
+    clip_model_info info;
+    enum { L = 300 }; /* more than are filled at once */
+    const char *labels[L], *templates[] = {"a {}", "the {} of {}"};
+    static char names[L][16], texts[2 * L][40];
+    const char *list[2 * L];
+    assert_int_equal(load(in_golden("tiny-vit"), &m, &err), CLIP_OK);
+    assert_int_equal(clip_context_new(m, 2, &ctx), CLIP_OK);
+    clip_model_get_info(m, &info);
+    const int D = info.embed_dim;
+    for (int i = 0; i < L; i++) {
+        labels[i] = names[i];
+        snprintf(names[i], sizeof names[i], "n%d", i);
+        snprintf(texts[2 * i], sizeof texts[0], "a n%d", i);
+        snprintf(texts[2 * i + 1], sizeof texts[0], "the n%d of n%d", i, i);
+        list[2 * i] = texts[2 * i];
+        list[2 * i + 1] = texts[2 * i + 1];
+    }
+    float *unit = malloc((size_t)(2 * L * D) * sizeof *unit), *is = malloc((size_t)(L * D) * sizeof *is);
+    assert_int_equal(clip_encode_text(ctx, list, 2 * L, unit), CLIP_OK);
+    assert_int_equal(clip_encode_labels(ctx, labels, L, templates, 2, is), CLIP_OK);
+    for (int i = 0; i < L; i++) {
+        double norm = 0;
+        for (int d = 0; d < D; d++)
+            norm += pow((double)unit[2 * i * D + d] + unit[(2 * i + 1) * D + d], 2);
+        for (int d = 0; d < D; d++)
+            assert_true(fabs(((double)unit[2 * i * D + d] + unit[(2 * i + 1) * D + d]) / sqrt(norm) - is[i * D + d]) < 1e-6);
+    }
+    free(unit);
+    free(is);
+    clip_context_free(ctx);
+    clip_model_free(m);
+}
+
+/* Load, embed a picture and a text, free. */
+static clip_status everything(const char *path)
+{
+    static uint8_t rgb[20 * 10 * 3];
+    const clip_image image = {20, 10, 60, rgb};
+    const char *text = "a red apple", *template = "a {}";
+    float out[1024];
+    clip_model *m = NULL;
+    clip_context *ctx = NULL;
+    clip_error err;
+    clip_status s = clip_model_load(path, NULL, &m, &err);
+    if (s == CLIP_OK)
+        s = clip_context_new(m, 1, &ctx);
+    if (s == CLIP_OK)
+        s = clip_encode_image(ctx, &image, 1, out);
+    if (s == CLIP_OK)
+        s = clip_encode_text(ctx, &text, 1, out);
+    if (s == CLIP_OK)
+        s = clip_encode_labels(ctx, &text, 1, &template, 1, out);
+    clip_context_free(ctx);
+    clip_model_free(m);
+    return s;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    static const char *const checkpoints[] = {"tiny-vit", "tiny-resnet", "tiny-hf-eos"};
+    for (size_t c = 0; c < sizeof checkpoints / sizeof *checkpoints; c++) {
+        long n = 1;
+        for (;; n++) {
+            fail_alloc_at(n);
+            clip_status s = everything(in_golden(checkpoints[c]));
+            if (!fail_alloc_stop()) {
+                assert_int_equal(s, CLIP_OK);
+                break;
+            }
+            if (s != CLIP_ENOMEM)
+                fail_msg("%s: allocation %ld failing gives %s", checkpoints[c], n, clip_status_name(s));
+        }
+        assert_true(n > 20);
+    }
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/clip-load-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    return rmdir(dir);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_missing_is_named),        cmocka_unit_test(a_wrong_shape_and_a_stranger_are_named),
+        cmocka_unit_test(a_bare_file_loads_with_warnings), cmocka_unit_test(arguments_are_checked),
+        cmocka_unit_test(labels_are_the_mean_of_their_templates), cmocka_unit_test(every_allocation_may_fail),
+    };
+    if (argc != 2)
+        return 2;
+    golden = argv[1];
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
