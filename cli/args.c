@@ -1,0 +1,236 @@
+/* Options: read by getopt_long from the same rows that the help is printed from, so that the two cannot differ. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { MOST = 32, JSON = 1000 };
+
+static const cli_option common[] = {
+    {'m', "model", "DIR", "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
+                          ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
+    {'t', "threads", "N", "processor cores to use (default: all)"},
+    {JSON, "json", NULL, "results as JSON, for programs"},
+    {'h', "help", NULL, "this text"},
+    {0},
+};
+
+/* Row i of the command's own options followed by the common ones; NULL behind the last. */
+static const cli_option *row(const cli_command *c, int i)
+{
+    int own = 0;
+    if (c->options)
+        while (c->options[own].id)
+            own++;
+    const cli_option *o = i < own ? &c->options[i] : &common[i - own];
+    return o->id ? o : NULL;
+}
+
+/* ---- The default model ----------------------------------------------------------------------------------- */
+
+static const char *default_model(void)
+{
+    static char path[PATH_MAX + 64];
+    const char *set = getenv("CLIP_MODEL");
+    if (set && *set)
+        return set;
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
+    if (slash) { /* installed: PREFIX/bin/clip */
+        strcpy(slash, "/../share/clip/models/emoji-clip");
+        if (access(path, F_OK) == 0)
+            return path;
+    }
+    return CLIP_SOURCE_MODEL; /* run from a build directory */
+}
+
+/* ---- Near misses ----------------------------------------------------------------------------------------- */
+
+static int least(int a, int b) { return a < b ? a : b; }
+
+/* Insertions, deletions, replacements and swaps of neighbours that lead from a to b (the optimal string alignment distance). */
+static int distance(const char *a, const char *b)
+{
+    enum { LONGEST = 40 };
+    int d[LONGEST + 1][LONGEST + 1], n = (int)strlen(a), m = (int)strlen(b);
+    if (n > LONGEST || m > LONGEST)
+        return INT_MAX;
+    for (int i = 0; i <= n; i++)
+        for (int j = 0; j <= m; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = i + j;
+                continue;
+            }
+            d[i][j] = least(least(d[i - 1][j], d[i][j - 1]) + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
+        }
+    return d[n][m];
+}
+
+const char *cli_nearest(const char *word, const char *const *names, int n)
+{
+    const char *best = NULL;
+    int best_distance = INT_MAX;
+    for (int i = 0; i < n; i++) {
+        int d = distance(word, names[i]);
+        if (d < best_distance) {
+            best_distance = d;
+            best = names[i];
+        }
+    }
+    int length = (int)strnlen(word, 64);
+    return best_distance <= (length < 5 ? 1 : 2) ? best : NULL;
+}
+
+/* ---- Help ------------------------------------------------------------------------------------------------ */
+
+static void print_options(const cli_command *c)
+{
+    enum { COLUMN = 26 };
+    const cli_option *o;
+    for (int i = 0; (o = row(c, i)); i++) {
+        char left[80];
+        int n = o->id < CLI_LONG ? snprintf(left, sizeof left, "  -%c, --%s", o->id, o->name) : snprintf(left, sizeof left, "      --%s", o->name);
+        if (o->value)
+            n += snprintf(left + n, sizeof left - (size_t)n, " %s", o->value);
+        printf("%s%s", left, n >= COLUMN ? "\n" : "");
+        int pad = n >= COLUMN ? COLUMN : COLUMN - n;
+        for (const char *line = o->help; line; pad = COLUMN) {
+            const char *end = strchr(line, '\n');
+            printf("%*s%.*s\n", pad, "", end ? (int)(end - line) : (int)strlen(line), line);
+            line = end ? end + 1 : NULL;
+        }
+    }
+}
+
+static void print_indented(const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        printf("  %.*s\n", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+}
+
+void cli_print_help(const cli_args *a)
+{
+    const cli_command *c = a->command;
+    printf("usage: %s %s\n\n%s\n", a->title, c->operands, c->help);
+    if (c->kinds) {
+        printf("\ncommands:\n");
+        for (const cli_command *const *k = c->kinds; *k; k++)
+            printf("  %-12s%s\n", (*k)->name, (*k)->summary);
+        printf("\n'%s COMMAND --help' tells more about each.\n", a->title);
+    } else {
+        printf("\noptions:\n");
+        print_options(c);
+    }
+    printf("\nexamples:\n");
+    print_indented(c->examples);
+}
+
+int cli_usage(const cli_args *a, const char *format, ...)
+{
+    char message[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(message, sizeof message, format, ap);
+    va_end(ap);
+    cli_fail("%s", message);
+    fprintf(stderr, "usage: %s %s\nTry '%s --help'.\n", a->title, a->command->operands, a->title);
+    return CLI_USAGE;
+}
+
+/* ---- Reading --------------------------------------------------------------------------------------------- */
+
+static int stop(cli_args *a, int code)
+{
+    a->code = code;
+    return -1;
+}
+
+/* What getopt_long did not like: a letter is in optopt; a long name was all of argv[optind - 1]. */
+static int unknown_option(cli_args *a, const struct option *longs, int n)
+{
+    const char *word = a->argv[optind - 1];
+    for (int i = 0; optopt && i < n; i++)
+        if (longs[i].val == optopt)
+            return stop(a, cli_usage(a, "option '--%s' takes no value", longs[i].name));
+    if (optopt)
+        return stop(a, cli_usage(a, "unknown option '-%c'", optopt));
+    const char *names[MOST];
+    char typed[64];
+    snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    int matches = 0;
+    for (int i = 0; i < n; i++) {
+        names[i] = longs[i].name;
+        matches += strncmp(longs[i].name, typed, strlen(typed)) == 0;
+    }
+    if (matches > 1)
+        return stop(a, cli_usage(a, "option '--%s' could be several", typed));
+    const char *near = cli_nearest(typed, names, n);
+    if (near)
+        return stop(a, cli_usage(a, "unknown option '--%s'; did you mean '--%s'?", typed, near));
+    return stop(a, cli_usage(a, "unknown option '--%s'", typed));
+}
+
+static int all_read(cli_args *a)
+{
+    a->operand = a->argv + optind;
+    a->operands = a->argc - optind;
+    if (!a->model)
+        a->model = default_model();
+    return 0;
+}
+
+int cli_next(cli_args *a)
+{
+    struct option longs[MOST] = {0};
+    char shorts[2 * MOST + 2] = ":";
+    const cli_option *o;
+    int n = 0;
+    for (char *s = shorts + 1; n < MOST - 1 && (o = row(a->command, n)); n++) {
+        longs[n] = (struct option){o->name, o->value ? required_argument : no_argument, NULL, o->id};
+        if (o->id < CLI_LONG)
+            *s++ = (char)o->id;
+        if (o->id < CLI_LONG && o->value)
+            *s++ = ':';
+    }
+    opterr = 0;
+    for (int id; (id = getopt_long(a->argc, a->argv, shorts, longs, NULL)) != -1;) {
+        a->value = optarg;
+        for (int i = 0; (o = row(a->command, i)); i++)
+            if (o->id == id)
+                a->name = o->name;
+        switch (id) {
+        case 'm': a->model = optarg; break;
+        case 't':
+            if ((a->code = cli_number(a, 1, 1024, &a->threads)) != CLI_DONE)
+                return -1;
+            break;
+        case JSON: a->json = true; break;
+        case 'h': cli_print_help(a); return stop(a, CLI_DONE);
+        case ':': return stop(a, cli_usage(a, "option '%s' needs a value", a->argv[optind - 1]));
+        case '?': return unknown_option(a, longs, n);
+        default: return id;
+        }
+    }
+    return all_read(a);
+}
+
+int cli_number(const cli_args *a, int lo, int hi, int *out)
+{
+    char *end;
+    errno = 0;
+    long v = strtol(a->value, &end, 10);
+    if (end == a->value || *end || errno || v < lo || v > hi)
+        return cli_usage(a, "--%s: '%s' is not a whole number from %d to %d", a->name, a->value, lo, hi);
+    *out = (int)v;
+    return CLI_DONE;
+}

@@ -1,0 +1,281 @@
+/* cli.h: what the files of the command `clip` share.
+ *
+ * A command is one file with a cli_command in it, and one row in the table of main.c. The row says everything that --help
+ * prints and getopt_long needs; its run() reads the options, opens a session and does the work:
+ *
+ *     static int run(cli_args *a)
+ *     {
+ *         cli_session s;
+ *         for (int id; (id = cli_next(a)) != 0;)
+ *             switch (id) {
+ *             case 'k': DO(cli_number(a, 1, 100, &k)); break;
+ *             default: return a->code;
+ *             }
+ *         DO(cli_open(a, CLIP_TOWER_BOTH, &s));
+ *         ...
+ *     }
+ *
+ * Functions that return int give 0, or an exit code after having told the person on stderr: DO() passes it on. Results go
+ * to stdout, everything else to stderr. */
+#ifndef CLI_H
+#define CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "clip.h"
+
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+#define CLI_TEMPLATE "{}" /* what labels are put into if --templates says nothing: they are read as they were typed */
+
+/* Only where nothing is owned; else `goto done`. */
+#define DO(expr)                 \
+    do {                         \
+        int do_code = (expr);    \
+        if (do_code != CLI_DONE) \
+            return do_code;      \
+    } while (0)
+
+#define CLI_PRINTF(at, first) __attribute__((format(printf, at, first)))
+
+/* ---- Commands and their arguments (main.c, args.c) ------------------------------------------------------- */
+
+typedef struct cli_args cli_args;
+
+/* One option: a row of the help and of getopt_long's tables. */
+typedef struct cli_option {
+    int id;            /* the letter of its short form, or a number from CLI_LONG on; 0 ends the table */
+    const char *name;  /* the long form */
+    const char *value; /* what the help calls its value; NULL: takes none */
+    const char *help;  /* lines separated by \n */
+} cli_option;
+
+enum { CLI_LONG = 256 };
+
+typedef struct cli_command {
+    const char *name, *operands, *summary;
+    const char *help;     /* paragraphs below the usage line; at most 100 columns */
+    const char *examples; /* lines */
+    const cli_option *options;
+    int (*run)(cli_args *a);
+    const struct cli_command *const *kinds; /* instead of run: a table of further commands, ended by NULL */
+} cli_command;
+
+extern const cli_command cli_info, cli_embed, cli_classify, cli_eval, cli_bench;
+
+/* The options that every command takes have been read into the middle part. */
+struct cli_args {
+    const cli_command *command;
+    char title[64]; /* "clip eval retrieval" */
+    int argc;
+    char **argv;
+
+    const char *model; /* where the checkpoint is */
+    int threads;       /* 0: all */
+    bool json;
+
+    const char *value; /* of the option that cli_next() has just returned */
+    const char *name;  /* its long form */
+    char **operand;    /* [operands], once cli_next() has returned 0 */
+    int operands;
+    int code;          /* what to exit with, once cli_next() has returned -1 */
+};
+
+/* cli_next(): the next option's id; 0: all read; -1: stop with a->code (help was printed, or a fault reported). */
+int cli_next(cli_args *a);
+
+/* cli_number(): the value of the current option as a whole number in [lo, hi]. */
+int cli_number(const cli_args *a, int lo, int hi, int *out);
+
+/* cli_usage(): a message, the usage line and where to find help. Returns CLI_USAGE. */
+int cli_usage(const cli_args *a, const char *format, ...) CLI_PRINTF(2, 3);
+
+void cli_print_help(const cli_args *a);
+
+/* cli_nearest(): the one of `names` [n] that `word` is most likely meant to be; NULL: none is near. */
+const char *cli_nearest(const char *word, const char *const *names, int n);
+
+/* ---- Messages (message.c) -------------------------------------------------------------------------------- */
+
+/* cli_fail(): "clip: ..." on stderr, control characters made harmless. Returns CLI_FAILED. */
+int cli_fail(const char *format, ...) CLI_PRINTF(1, 2);
+int cli_no_memory(void);
+void cli_warn(const char *format, ...) CLI_PRINTF(1, 2);
+
+/* cli_status(): 0 for CLIP_OK, else cli_fail() with `what` and the status's own sentence. */
+int cli_status(clip_status s, const char *what);
+
+/* cli_print_plain(): a name from outside, control characters made '?', so that it cannot write on a terminal what it likes. */
+void cli_print_plain(FILE *f, const char *text);
+
+/* A line on stderr while something takes long: done/total, rate, time left. Only on a terminal, and only after the first second.
+ * total 0: unknown. One at a time. */
+void cli_progress_start(const char *unit, long total);
+void cli_progress_step(long n);
+void cli_progress_end(void);
+void cli_progress_hide(void); /* wipe the line because something else is about to be written to the terminal */
+
+double cli_now(void); /* seconds, monotonic */
+
+/* ---- Where results go (out.c) ---------------------------------------------------------------------------- */
+
+/* stdout, or a file that appears under its name only when it is complete. */
+typedef struct cli_out {
+    FILE *f;
+    const char *name;                /* for messages */
+    char *path, *temporary;          /* NULL: stdout, or something that cannot be replaced (a pipe, a device) */
+} cli_out;
+
+/* cli_out_open(): path NULL: stdout. */
+int cli_out_open(cli_out *o, const char *path);
+/* cli_out_check(): has everything so far been written? */
+int cli_out_check(cli_out *o);
+/* cli_out_close(): flush, check, put in place. */
+int cli_out_close(cli_out *o);
+/* cli_out_discard(): as if it had never been; nothing after a close, or on zeros. */
+void cli_out_discard(cli_out *o);
+
+/* ---- JSON (json.c) --------------------------------------------------------------------------------------- */
+
+/* Writes compact JSON. `key` is NULL inside arrays and at the top. Text that is not UTF-8 gets U+FFFD. */
+typedef struct cli_json {
+    FILE *f;
+    bool comma; /* the next value needs one before it */
+} cli_json;
+
+void cli_json_open(cli_json *j, const char *key, char bracket); /* '{' or '[' */
+void cli_json_close(cli_json *j, char bracket);                 /* '}' or ']' */
+void cli_json_string(cli_json *j, const char *key, const char *text);
+void cli_json_int(cli_json *j, const char *key, long long value);
+void cli_json_number(cli_json *j, const char *key, double value); /* 9 digits: every float comes back; not finite: null */
+void cli_json_floats(cli_json *j, const char *key, const float *value, int n);
+void cli_json_line(cli_json *j); /* end of a line at the top */
+
+/* ---- Lists (lists.c) ------------------------------------------------------------------------------------- */
+
+typedef struct cli_list {
+    char **item;
+    size_t n, capacity;
+} cli_list;
+
+int cli_list_add(cli_list *l, const char *text);
+void cli_list_free(cli_list *l);
+
+/* Lines of a file, one at a time. */
+typedef struct cli_lines {
+    FILE *f;
+    const char *name;
+    int delimiter; /* '\n' or 0 */
+    char *line;
+    size_t capacity;
+    long number; /* of the line just read, from 1 */
+} cli_lines;
+
+/* cli_lines_open(): "-" is standard input, which only one list can have. */
+int cli_lines_open(cli_lines *l, const char *path, int delimiter);
+/* cli_lines_next(): *line is NULL at the end; it lives until the next call. */
+int cli_lines_next(cli_lines *l, char **line);
+void cli_lines_close(cli_lines *l); /* may be called again, and on zeros */
+
+/* cli_labels_read(): "a,b,c", or the name of a file with one a line ("-": standard input). Blanks around labels and repeats
+ * are dropped. At least one. */
+int cli_labels_read(const cli_args *a, const char *arg, cli_list *out);
+
+/* cli_templates_read(): one template with {} in it, or the name of a file with one a line; arg NULL: the default. */
+int cli_templates_read(const cli_args *a, const char *arg, cli_list *out);
+
+/* ---- The model (session.c) ------------------------------------------------------------------------------- */
+
+typedef struct cli_session {
+    clip_model *model;
+    clip_context *ctx;
+    clip_model_info info;
+    int D, threads;
+} cli_session;
+
+/* cli_load(): read a->model; warnings go to stderr. cli_open(): also make a workspace, and see that what the towers need is
+ * there. cli_close() takes zeros. */
+int cli_load(const cli_args *a, int towers, cli_session *s);
+int cli_open(const cli_args *a, int towers, cli_session *s);
+void cli_close(cli_session *s);
+
+/* cli_model_name(): the last part of the model's path. */
+const char *cli_model_name(const cli_session *s);
+
+/* cli_encode_labels(): [L, D], with a progress line. *out is the caller's to free(). */
+int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out);
+
+/* cli_encode_texts(): texts [n] to out [n, D]. */
+int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out);
+
+/* ---- Pictures (pictures.c, source.c, thumbnail.c) -------------------------------------------------------- */
+
+enum { CLI_BATCH = 32 }; /* pictures that are decoded side by side and encoded at once */
+
+typedef struct cli_picture {
+    char *path;           /* a file, or the name of the bytes */
+    void *bytes;          /* NULL: read the file */
+    size_t size;
+    clip_image thumbnail; /* where the batch asks for them */
+    int row;              /* of the embeddings; -1: broken, `error` says how */
+    clip_error error;
+} cli_picture;
+
+typedef struct cli_batch {
+    cli_picture picture[CLI_BATCH]; /* path and bytes are the batch's and come from malloc() */
+    int n, sound;                   /* in it; with an embedding */
+    int thumbnail_side;             /* 0: none wanted */
+    float *pixels, *embedding;      /* [sound, D] */
+} cli_batch;
+
+/* cli_batch_new(): a batch for this model; NULL after "out of memory". */
+cli_batch *cli_batch_new(const cli_session *s);
+/* cli_batch_encode(): decode, preprocess and embed what is in it. A broken picture is not a failure. */
+int cli_batch_encode(cli_session *s, cli_batch *b);
+void cli_batch_clear(cli_batch *b);
+void cli_batch_free(cli_batch *b);
+
+/* Pictures by name: arguments, folders, and a list that is read as it is needed. */
+typedef struct cli_source {
+    cli_list files;
+    size_t at;
+    cli_lines list;
+    long given;   /* so far */
+    long failed;  /* that were reported: folders that cannot be read, broken pictures */
+} cli_source;
+
+/* cli_source_open(): operands of the command ("-": a list on standard input) and the value of --files-from (or NULL). */
+int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cli_source *out);
+void cli_source_close(cli_source *s);
+
+/* Called for every picture in order, with its embedding, NULL for a broken one, which has been reported. */
+typedef int (*cli_picture_fn)(void *user, cli_picture *p, const float *embedding);
+
+/* cli_each_picture(): embed all of the source, batch by batch.
+ * quiet  in   no progress line (the results themselves show it)
+ * Nothing in the source at all is a failure. */
+int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, bool quiet, cli_picture_fn each, void *user);
+
+/* cli_thumbnail(): `img` reduced to fit `side` x `side`, never enlarged; free(out->rgb). */
+clip_status cli_thumbnail(const clip_image *img, int side, clip_image *out);
+/* cli_write_data_uri(): "data:image/png;base64,..." */
+int cli_write_data_uri(FILE *f, const clip_image *img);
+
+/* ---- The page of `classify --html` (page.c) -------------------------------------------------------------- */
+
+typedef struct cli_hit {
+    int label;
+    float probability, cosine;
+} cli_hit;
+
+typedef struct cli_page cli_page;
+
+/* cli_page_open(): start a page. It holds on to `labels`. *out NULL on failure. */
+int cli_page_open(const char *path, const cli_session *s, const cli_list *labels, int k, cli_page **out);
+/* cli_page_picture(): a picture, its best labels [k], and its cosines with all of them. */
+int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit, const float *cosine);
+int cli_page_close(cli_page *p); /* write it out */
+void cli_page_free(cli_page *p); /* takes NULL; discards what was not closed */
+
+#endif

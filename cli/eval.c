@@ -1,0 +1,180 @@
+/* clip eval: how good a model is on pictures with captions. Its kinds are commands of their own; here is how they read data. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "eval.h"
+
+static const cli_command *const kinds[] = {&eval_retrieval, &eval_zeroshot, NULL};
+
+const cli_command cli_eval = {
+    .name = "eval",
+    .operands = "KIND DATA [OPTIONS]",
+    .summary = "how good a model is on pictures with captions",
+    .help = "Measures a model on DATA, pictures with captions:\n"
+            "  *.tar          WebDataset: KEY.jpg (.png, .webp, ...) with KEY.txt, or KEY.json with \"captions\"\n"
+            "  *.tsv, *.csv   a table with columns for the picture's path and its caption\n"
+            "  a folder       every picture with the captions in NAME.txt beside it, one a line; without that file the\n"
+            "                 name of the folder that a picture lies in is its caption\n"
+            "Several are joined by '::'; {000..012} and {a,b} are written out. Samples that cannot be read are reported,\n"
+            "left out of the scores, and counted; the exit code is then 1.",
+    .examples = "clip eval retrieval 'pairs/val-{000..003}.tar'\n"
+                "clip eval zeroshot zoo/ --labels animals.txt --templates 'a photo of a {}.'",
+    .kinds = kinds,
+};
+
+int eval_option(const cli_args *a, int id, bool all, eval_options *o)
+{
+    static const char *const names[] = {[EVAL_FIRST] = "first", [EVAL_LAST] = "last", [EVAL_ALL] = "all"};
+    if (id == EVAL_IMAGE_KEY)
+        o->pairs.image_key = a->value;
+    else if (id == EVAL_CAPTION_KEY)
+        o->pairs.caption_key = a->value;
+    else {
+        for (int i = 0; i < (all ? 3 : 2); i++)
+            if (strcmp(a->value, names[i]) == 0) {
+                o->captions = (eval_captions)i;
+                return CLI_DONE;
+            }
+        return cli_usage(a, "--captions: '%s' is none of first, last%s", a->value, all ? ", all" : "");
+    }
+    return CLI_DONE;
+}
+
+const char *eval_operand(const cli_args *a)
+{
+    if (a->operands == 1)
+        return a->operand[0];
+    if (a->operands == 0)
+        cli_usage(a, "the data is missing");
+    else
+        cli_usage(a, "one DATA at a time ('::' joins several)");
+    return NULL;
+}
+
+/* ---- Reading --------------------------------------------------------------------------------------------- */
+
+/* Samples of a batch wait here with their captions until it is known whether the picture is sound. */
+typedef struct waiting {
+    cli_list caption[CLI_BATCH];
+} waiting;
+
+static int take(cli_batch *b, waiting *w, const clip_pair *pair, eval_captions which)
+{
+    cli_picture *p = &b->picture[b->n];
+    const int from = which == EVAL_LAST ? pair->n_captions - 1 : 0, to = which == EVAL_FIRST ? 1 : pair->n_captions;
+    *p = (cli_picture){.path = strdup(pair->key), .bytes = malloc(pair->size + 1), .size = pair->size, .row = -1};
+    w->caption[b->n] = (cli_list){0};
+    b->n++;
+    if (!p->path || !p->bytes)
+        return cli_no_memory();
+    memcpy(p->bytes, pair->bytes, pair->size);
+    for (int i = from; i < to; i++)
+        DO(cli_list_add(&w->caption[b->n - 1], pair->captions[i]));
+    return CLI_DONE;
+}
+
+static int fill(clip_pairs *pairs, cli_batch *b, waiting *w, eval_captions which, eval_data *d)
+{
+    while (b->n < CLI_BATCH) {
+        clip_pair pair;
+        clip_error err;
+        clip_status s = clip_pairs_next(pairs, &pair, &err);
+        if (s == CLIP_ENOMEM)
+            return cli_no_memory();
+        if (s < 0) {
+            cli_fail("%s", err.message);
+            d->failed++;
+            continue;
+        }
+        if (!pair.key)
+            break;
+        DO(take(b, w, &pair, which));
+    }
+    return CLI_DONE;
+}
+
+static int grow(eval_data *d, int D)
+{
+    if (d->n + CLI_BATCH < d->capacity)
+        return CLI_DONE;
+    const size_t capacity = d->capacity ? 2 * d->capacity : 1024;
+    float *image = realloc(d->image, capacity * (size_t)D * sizeof *image);
+    if (image)
+        d->image = image;
+    int32_t *first = realloc(d->first, (capacity + 1) * sizeof *first);
+    if (first)
+        d->first = first;
+    if (!image || !first)
+        return cli_no_memory();
+    d->capacity = capacity;
+    return CLI_DONE;
+}
+
+static int keep(const cli_batch *b, const waiting *w, int D, eval_data *d)
+{
+    DO(grow(d, D));
+    for (int i = 0; i < b->n; i++) {
+        const cli_picture *p = &b->picture[i];
+        if (p->row < 0) {
+            cli_fail("%s", p->error.message);
+            d->failed++;
+            continue;
+        }
+        memcpy(d->image + d->n * (size_t)D, b->embedding + (size_t)p->row * (size_t)D, (size_t)D * sizeof(float));
+        d->first[d->n++] = (int32_t)d->captions.n;
+        for (size_t c = 0; c < w->caption[i].n; c++)
+            DO(cli_list_add(&d->captions, w->caption[i].item[c]));
+    }
+    d->first[d->n] = (int32_t)d->captions.n;
+    return d->captions.n > INT32_MAX / 2 ? cli_fail("more captions than can be counted") : CLI_DONE;
+}
+
+static int read_all(cli_session *s, clip_pairs *pairs, cli_batch *b, eval_captions which, eval_data *d)
+{
+    int code = CLI_DONE, n = CLI_BATCH;
+    while (code == CLI_DONE && n == CLI_BATCH) {
+        waiting w;
+        cli_batch_clear(b);
+        code = fill(pairs, b, &w, which, d);
+        n = b->n;
+        if (code == CLI_DONE)
+            code = cli_batch_encode(s, b);
+        if (code == CLI_DONE)
+            code = keep(b, &w, s->D, d);
+        for (int i = 0; i < n; i++)
+            cli_list_free(&w.caption[i]);
+        cli_progress_step(n);
+    }
+    return code;
+}
+
+int eval_read(cli_session *s, const char *spec, const eval_options *o, eval_data *d)
+{
+    clip_pairs *pairs;
+    clip_error err;
+    *d = (eval_data){0};
+    if (clip_pairs_open(spec, &o->pairs, &pairs, &err) < 0)
+        return cli_fail("%s", err.message);
+    cli_batch *b = cli_batch_new(s);
+    int code = CLI_FAILED;
+    if (b) {
+        cli_progress_start("pictures", 0);
+        code = read_all(s, pairs, b, o->captions, d);
+        cli_progress_end();
+    }
+    if (code == CLI_DONE && d->n == 0)
+        code = cli_fail("%s: no picture with a caption could be read", spec);
+    cli_batch_free(b);
+    clip_pairs_close(pairs);
+    if (code != CLI_DONE)
+        eval_free(d);
+    return code;
+}
+
+void eval_free(eval_data *d)
+{
+    free(d->image);
+    free(d->first);
+    cli_list_free(&d->captions);
+    *d = (eval_data){0};
+}

@@ -1,0 +1,136 @@
+/* clip info: what is in a checkpoint. */
+#include <string.h>
+
+#include "cli.h"
+
+static bool is_resnet(const clip_model_info *i) { return i->patch_size == 0; }
+
+static double millions(int64_t n) { return 1e-6 * (double)n; }
+
+static void print_image(const clip_model_info *i)
+{
+    printf("pictures       %s, width %d, %d heads, ", i->vision_kind, i->vision_width, i->vision_heads);
+    if (is_resnet(i))
+        printf("%d + %d + %d + %d blocks\n", i->vision_layers[0], i->vision_layers[1], i->vision_layers[2], i->vision_layers[3]);
+    else
+        printf("%d layers, patches of %d\n", i->vision_layers[0], i->patch_size);
+    printf("  size         %d x %d\n", i->image_size, i->image_size);
+    printf("  resize       %s, %s\n", i->interpolation, i->resize_mode);
+    printf("  mean         %.6g %.6g %.6g\n", (double)i->mean[0], (double)i->mean[1], (double)i->mean[2]);
+    printf("  deviation    %.6g %.6g %.6g\n", (double)i->std[0], (double)i->std[1], (double)i->std[2]);
+}
+
+static void print_text(const clip_model_info *i)
+{
+    printf("texts          Transformer, width %d, %d heads, %d layers\n", i->text_width, i->text_heads, i->text_layers);
+    printf("  context      %d tokens of %d, pooled at %s\n", i->context_length, i->vocab_size,
+           strcmp(i->pooling, "eos") == 0 ? "the end token" : "the greatest id");
+    printf("  tokenizer    %s\n", i->tokenizer ? i->tokenizer : "none found");
+}
+
+static void print_people(const cli_session *s)
+{
+    const clip_model_info *i = &s->info;
+    printf("model          ");
+    cli_print_plain(stdout, i->path);
+    printf("\n  file         ");
+    cli_print_plain(stdout, i->weights_file);
+    printf(", %s's layout, %s\n", i->layout, i->weights_type);
+    printf("  parameters   %.2f M (pictures %.2f M, texts %.2f M)\n", millions(i->parameters), millions(i->image_parameters),
+           millions(i->text_parameters));
+    printf("  embedding    %d numbers\n", i->embed_dim);
+    printf("  logit scale  %.6g\n", (double)i->logit_scale);
+    printf("  activation   %s\n", i->activation);
+    printf("  runs on      %s\n", i->isa);
+    if (i->towers & CLIP_TOWER_IMAGE)
+        print_image(i);
+    if (i->towers & CLIP_TOWER_TEXT)
+        print_text(i);
+}
+
+static void json_image(cli_json *j, const clip_model_info *i)
+{
+    cli_json_open(j, "image", '{');
+    cli_json_string(j, "kind", i->vision_kind);
+    cli_json_int(j, "parameters", i->image_parameters);
+    cli_json_int(j, "size", i->image_size);
+    cli_json_int(j, "width", i->vision_width);
+    cli_json_int(j, "heads", i->vision_heads);
+    if (is_resnet(i)) {
+        cli_json_open(j, "blocks", '[');
+        for (int k = 0; k < 4; k++)
+            cli_json_int(j, NULL, i->vision_layers[k]);
+        cli_json_close(j, ']');
+    } else {
+        cli_json_int(j, "layers", i->vision_layers[0]);
+        cli_json_int(j, "patch_size", i->patch_size);
+    }
+    cli_json_string(j, "interpolation", i->interpolation);
+    cli_json_string(j, "resize_mode", i->resize_mode);
+    cli_json_floats(j, "mean", i->mean, 3);
+    cli_json_floats(j, "std", i->std, 3);
+    cli_json_close(j, '}');
+}
+
+static void json_text(cli_json *j, const clip_model_info *i)
+{
+    cli_json_open(j, "text", '{');
+    cli_json_int(j, "parameters", i->text_parameters);
+    cli_json_int(j, "context_length", i->context_length);
+    cli_json_int(j, "vocab_size", i->vocab_size);
+    cli_json_int(j, "width", i->text_width);
+    cli_json_int(j, "heads", i->text_heads);
+    cli_json_int(j, "layers", i->text_layers);
+    cli_json_string(j, "pooling", i->pooling);
+    cli_json_string(j, "tokenizer", i->tokenizer);
+    cli_json_close(j, '}');
+}
+
+static void print_json(const cli_session *s)
+{
+    const clip_model_info *i = &s->info;
+    cli_json j = {.f = stdout};
+    cli_json_open(&j, NULL, '{');
+    cli_json_string(&j, "model", i->path);
+    cli_json_string(&j, "weights_file", i->weights_file);
+    cli_json_string(&j, "layout", i->layout);
+    cli_json_string(&j, "weights_type", i->weights_type);
+    cli_json_int(&j, "parameters", i->parameters);
+    cli_json_int(&j, "embed_dim", i->embed_dim);
+    cli_json_number(&j, "logit_scale", (double)i->logit_scale);
+    cli_json_string(&j, "activation", i->activation);
+    cli_json_string(&j, "isa", i->isa);
+    if (i->towers & CLIP_TOWER_IMAGE)
+        json_image(&j, i);
+    if (i->towers & CLIP_TOWER_TEXT)
+        json_text(&j, i);
+    cli_json_close(&j, '}');
+    cli_json_line(&j);
+}
+
+static int run(cli_args *a)
+{
+    cli_session s;
+    if (cli_next(a) != 0)
+        return a->code;
+    if (a->operands > 1)
+        return cli_usage(a, "one checkpoint at a time");
+    if (a->operands == 1)
+        a->model = a->operand[0];
+    DO(cli_load(a, CLIP_TOWER_BOTH, &s));
+    (a->json ? print_json : print_people)(&s);
+    cli_close(&s);
+    return CLI_DONE;
+}
+
+const cli_command cli_info = {
+    .name = "info",
+    .operands = "[OPTIONS] [DIR]",
+    .summary = "what is in a checkpoint",
+    .help = "Tells what is in the checkpoint DIR (or that of --model): its two encoders and their sizes, how it wants\n"
+            "pictures prepared, the tokenizer, and which files and names of tensors were found.",
+    .examples = "clip info\n"
+                "clip info path/to/clip-vit-base-patch32\n"
+                "clip info --json | jq .embed_dim",
+    .run = run,
+};

@@ -1,0 +1,205 @@
+/* Lists that people write: lines of a file, labels, templates. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+#define LONGEST_LINE ((size_t)1 << 20)
+#define MOST_ITEMS 10000000 /* labels or templates in a file; far fewer make sense */
+
+/* ---- Growing lists --------------------------------------------------------------------------------------- */
+
+int cli_list_add(cli_list *l, const char *text)
+{
+    if (l->n == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 16;
+        char **item = realloc(l->item, capacity * sizeof *item);
+        if (!item)
+            return cli_no_memory();
+        l->item = item;
+        l->capacity = capacity;
+    }
+    l->item[l->n] = strdup(text);
+    if (!l->item[l->n])
+        return cli_no_memory();
+    l->n++;
+    return CLI_DONE;
+}
+
+void cli_list_free(cli_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->item[i]);
+    free(l->item);
+    *l = (cli_list){0};
+}
+
+/* ---- Lines ----------------------------------------------------------------------------------------------- */
+
+int cli_lines_open(cli_lines *l, const char *path, int delimiter)
+{
+    static bool taken;
+    bool in = strcmp(path, "-") == 0;
+    *l = (cli_lines){.name = in ? "standard input" : path, .delimiter = delimiter};
+    if (in && taken) {
+        cli_fail("standard input ('-') can be read only once");
+        return CLI_USAGE;
+    }
+    taken |= in;
+    l->f = in ? stdin : fopen(path, "rb");
+    return l->f ? CLI_DONE : cli_fail("%s: %s", path, strerror(errno));
+}
+
+static int put(cli_lines *l, size_t at, int c)
+{
+    if (at == LONGEST_LINE)
+        return cli_fail("%s: line %ld is longer than %zu bytes", l->name, l->number, LONGEST_LINE);
+    if (at + 1 >= l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 256;
+        char *line = realloc(l->line, capacity);
+        if (!line)
+            return cli_no_memory();
+        l->line = line;
+        l->capacity = capacity;
+    }
+    l->line[at] = (char)c;
+    l->line[at + 1] = 0;
+    return CLI_DONE;
+}
+
+int cli_lines_next(cli_lines *l, char **line)
+{
+    size_t n = 0;
+    int c;
+    *line = NULL;
+    l->number++;
+    while ((c = getc_unlocked(l->f)) != EOF && c != l->delimiter) {
+        if (c == 0)
+            return cli_fail("%s: line %ld holds a zero byte: no list of lines (is it separated by zeros? then -0)", l->name, l->number);
+        DO(put(l, n++, c));
+    }
+    if (ferror(l->f))
+        return cli_fail("%s: %s", l->name, strerror(errno));
+    if (c == EOF && n == 0)
+        return CLI_DONE;
+    if (n == 0)
+        DO(put(l, 0, 0));
+    *line = l->line;
+    return CLI_DONE;
+}
+
+void cli_lines_close(cli_lines *l)
+{
+    if (l->f && l->f != stdin)
+        fclose(l->f);
+    free(l->line);
+    *l = (cli_lines){0};
+}
+
+/* ---- Labels and templates -------------------------------------------------------------------------------- */
+
+static char *trim(char *s)
+{
+    s += strspn(s, " \t\r");
+    size_t n = strlen(s);
+    while (n > 0 && strchr(" \t\r", s[n - 1]))
+        s[--n] = 0;
+    return s;
+}
+
+/* What is not blank, one item a line. A mark of byte order, as some editors put it in front, is no part of the first. */
+static int read_items(const char *path, cli_list *out)
+{
+    cli_lines l;
+    char *line;
+    int code = cli_lines_open(&l, path, '\n');
+    while (code == CLI_DONE && (code = cli_lines_next(&l, &line)) == CLI_DONE && line) {
+        if (l.number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+            line += 3;
+        line = trim(line);
+        if (out->n == MOST_ITEMS)
+            code = cli_fail("%s: more than %d lines", l.name, MOST_ITEMS);
+        else if (*line)
+            code = cli_list_add(out, line);
+    }
+    cli_lines_close(&l);
+    return code;
+}
+
+static bool is_there(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+static int split(const char *arg, cli_list *out)
+{
+    char *copy = strdup(arg), *rest = copy, *item;
+    int code = copy ? CLI_DONE : cli_no_memory();
+    while (code == CLI_DONE && (item = strsep(&rest, ",")))
+        if (*(item = trim(item)))
+            code = cli_list_add(out, item);
+    free(copy);
+    return code;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    char *const *const *x = a, *const *const *y = b;
+    int order = strcmp(**x, **y);
+    return order ? order : (*x > *y) - (*x < *y);
+}
+
+/* The first of equal labels stays, in its place. */
+static int drop_repeats(cli_list *l)
+{
+    char ***sorted = malloc((l->n + 1) * sizeof *sorted);
+    if (!sorted)
+        return cli_no_memory();
+    for (size_t i = 0; i < l->n; i++)
+        sorted[i] = &l->item[i];
+    qsort(sorted, l->n, sizeof *sorted, by_text);
+    for (size_t i = 0, kept = 0; i < l->n; i++) {
+        if (i > 0 && strcmp(*sorted[i], *sorted[kept]) == 0) {
+            free(*sorted[i]);
+            *sorted[i] = NULL;
+        } else {
+            kept = i;
+        }
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->item[i])
+            l->item[n++] = l->item[i];
+    l->n = n;
+    free(sorted);
+    return CLI_DONE;
+}
+
+int cli_labels_read(const cli_args *a, const char *arg, cli_list *out)
+{
+    bool list = !is_there(arg) && strcmp(arg, "-") != 0;
+    DO(list ? split(arg, out) : read_items(arg, out));
+    /* One "label" that looks like a path is a slip that would give every picture 100 %. */
+    if (list && out->n == 1 && (strchr(arg, '/') || (strchr(arg, '.') && !strchr(arg, ' '))))
+        return cli_fail("%s: no such file (labels are a file with one a line, or a list: 'a cat,a dog')", arg);
+    if (out->n == 0)
+        return list ? cli_usage(a, "--labels: the list is empty") : cli_fail("%s: no label in it", arg);
+    return drop_repeats(out);
+}
+
+int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
+{
+    if (!arg)
+        return cli_list_add(out, CLI_TEMPLATE);
+    bool inline_one = strstr(arg, "{}") != NULL && !is_there(arg);
+    if (!inline_one && !is_there(arg) && strcmp(arg, "-") != 0 && !strpbrk(arg, "/."))
+        return cli_usage(a, "--templates: '%s' is neither a file nor a text with {} where the label goes", arg);
+    DO(inline_one ? cli_list_add(out, arg) : read_items(arg, out));
+    for (size_t i = 0; i < out->n; i++)
+        if (!strstr(out->item[i], "{}"))
+            return cli_fail("%s: template '%s' has no {} for the label", arg, out->item[i]);
+    return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", arg);
+}

@@ -1,0 +1,76 @@
+/* clip COMMAND [OPTIONS]: the table of commands, and the way to them. */
+#include <string.h>
+
+#include "cli.h"
+
+/* A new command: write its file, declare it in cli.h, add it here. */
+static const cli_command *const commands[] = {&cli_info, &cli_embed, &cli_classify, &cli_eval, &cli_bench, NULL};
+
+static const cli_command root = {
+    .name = "clip",
+    .operands = "COMMAND [OPTIONS]",
+    .help = "Pictures and words in one space: a CLIP model that labels pictures by words you choose, and turns pictures\n"
+            "and words into vectors that can be compared.",
+    .examples = "clip classify --labels 'a cat,a dog,a bird' photo.jpg\n"
+                "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
+                "clip info --model path/to/ViT-B-32",
+    .kinds = commands,
+};
+
+static const cli_command *find(const cli_command *const *table, const char *name)
+{
+    for (; *table; table++)
+        if (strcmp((*table)->name, name) == 0)
+            return *table;
+    return NULL;
+}
+
+static int unknown_command(const cli_args *a, const char *name)
+{
+    const char *names[32];
+    int n = 0;
+    for (const cli_command *const *c = a->command->kinds; *c && n < 32; c++)
+        names[n++] = (*c)->name;
+    if (name[0] == '-')
+        return cli_usage(a, "unknown option '%s' (options follow the %s)", name, a->command == &root ? "command" : "kind");
+    const char *what = a->command == &root ? "command" : "kind", *near = cli_nearest(name, names, n);
+    if (near)
+        return cli_usage(a, "unknown %s '%s'; did you mean '%s'?", what, name, near);
+    return cli_usage(a, "unknown %s '%s'", what, name);
+}
+
+/* argv[0] names the command; its kinds are looked up in argv[1]. */
+static int dispatch(cli_args *a)
+{
+    if (!a->command->kinds)
+        return a->command->run(a);
+    const char *word = a->argc > 1 ? a->argv[1] : NULL;
+    if (!word)
+        return cli_usage(a, "%s is missing", a->command == &root ? "a command" : "the kind");
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        cli_print_help(a);
+        return CLI_DONE;
+    }
+    if (a->command == &root && (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)) {
+        printf("clip %s\n%s\n", clip_version(), clip_build_info());
+        return CLI_DONE;
+    }
+    const cli_command *c = find(a->command->kinds, word);
+    if (!c)
+        return unknown_command(a, word);
+    size_t n = strlen(a->title);
+    snprintf(a->title + n, sizeof a->title - n, " %s", c->name);
+    a->command = c;
+    a->argc--;
+    a->argv++;
+    return dispatch(a);
+}
+
+int main(int argc, char **argv)
+{
+    cli_args a = {.command = &root, .title = "clip", .argc = argc, .argv = argv};
+    int code = dispatch(&a);
+    cli_progress_end();
+    cli_out out = {.f = stdout, .name = "standard output"};
+    return code == CLI_DONE ? cli_out_check(&out) : code; /* what the buffer still holds may not fit on the disk */
+}

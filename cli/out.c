@@ -1,0 +1,154 @@
+/* Results go to stdout, or to a file that is written beside its place under a temporary name and renamed when it is whole:
+ * who finds FILE finds all of it. A signal that ends the program removes what was begun. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* ---- Cleaning up after a signal -------------------------------------------------------------------------- */
+
+enum { MOST = 4 }; /* files open at once */
+
+static char *volatile begun[MOST];
+
+static void on_signal(int number)
+{
+    for (int i = 0; i < MOST; i++)
+        if (begun[i])
+            unlink(begun[i]);
+    raise(number); /* SA_RESETHAND: the default now, which ends us */
+}
+
+static void remember(char *path)
+{
+    static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) /* nohup's ignored stays ignored */
+            sigaction(deadly[i], &act, NULL);
+    for (int i = 0; i < MOST; i++)
+        if (!begun[i]) {
+            begun[i] = path;
+            return;
+        }
+}
+
+static void forget(const char *path)
+{
+    for (int i = 0; i < MOST; i++)
+        if (begun[i] == path)
+            begun[i] = NULL;
+}
+
+/* ---- Files ----------------------------------------------------------------------------------------------- */
+
+/* Something that is there and is no ordinary file (a device, a pipe, /dev/fd/63) is written to, not replaced. */
+static bool replaceable(const char *path, mode_t *mode)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        *mode = st.st_mode & 0777;
+        return S_ISREG(st.st_mode);
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    *mode = 0666 & ~mask;
+    return true;
+}
+
+static int fail_errno(const char *path) { return cli_fail("%s: %s", path, strerror(errno)); }
+
+static int open_temporary(cli_out *o, const char *path, mode_t mode)
+{
+    o->path = realpath(path, NULL); /* behind a symbolic link, the file and not the link is replaced */
+    if (!o->path)
+        o->path = strdup(path);
+    if (!o->path || asprintf(&o->temporary, "%s.XXXXXX", o->path) < 0) {
+        o->temporary = NULL;
+        return cli_no_memory();
+    }
+    int fd = mkostemp(o->temporary, O_CLOEXEC);
+    if (fd < 0) {
+        free(o->temporary);
+        o->temporary = NULL;
+        return fail_errno(path);
+    }
+    remember(o->temporary);
+    if (fchmod(fd, mode) < 0 || !(o->f = fdopen(fd, "wb"))) {
+        close(fd);
+        return fail_errno(path);
+    }
+    return CLI_DONE;
+}
+
+int cli_out_open(cli_out *o, const char *path)
+{
+    mode_t mode;
+    *o = (cli_out){.name = path ? path : "standard output"};
+    if (!path) {
+        o->f = stdout;
+        return CLI_DONE;
+    }
+    int code = CLI_DONE;
+    if (replaceable(path, &mode))
+        code = open_temporary(o, path, mode);
+    else if (!(o->f = fopen(path, "wb")))
+        code = fail_errno(path);
+    if (code != CLI_DONE)
+        cli_out_discard(o);
+    return code;
+}
+
+/* A reader that has gone away wants no more, and no message either. */
+static int fail_write(const cli_out *o)
+{
+    if (o->f == stdout && errno == EPIPE)
+        return CLI_FAILED;
+    return errno ? fail_errno(o->name) : cli_fail("%s: cannot be written", o->name);
+}
+
+int cli_out_check(cli_out *o)
+{
+    errno = 0;
+    return fflush(o->f) != 0 || ferror(o->f) ? fail_write(o) : CLI_DONE;
+}
+
+int cli_out_close(cli_out *o)
+{
+    int code = cli_out_check(o);
+    if (o->f != stdout) {
+        FILE *f = o->f;
+        o->f = NULL;
+        if (fclose(f) != 0 && code == CLI_DONE)
+            code = fail_errno(o->name);
+    }
+    if (code == CLI_DONE && o->temporary) {
+        if (rename(o->temporary, o->path) < 0)
+            code = fail_errno(o->name);
+        else {
+            forget(o->temporary);
+            free(o->temporary);
+            o->temporary = NULL;
+        }
+    }
+    cli_out_discard(o);
+    return code;
+}
+
+void cli_out_discard(cli_out *o)
+{
+    if (o->f && o->f != stdout)
+        fclose(o->f);
+    if (o->temporary) {
+        unlink(o->temporary);
+        forget(o->temporary);
+    }
+    free(o->temporary);
+    free(o->path);
+    *o = (cli_out){0};
+}

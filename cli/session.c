@@ -1,0 +1,96 @@
+/* A loaded model with its workspace, and words through it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define TEXTS_AT_ONCE 256 /* between two looks at the progress line */
+
+static void warn(void *user, const char *message)
+{
+    (void)user;
+    cli_warn("%s", message);
+}
+
+int cli_load(const cli_args *a, int towers, cli_session *s)
+{
+    clip_error err;
+    clip_load_options o = clip_load_options_default();
+    *s = (cli_session){.threads = a->threads};
+    o.towers = towers;
+    o.warn = warn;
+    if (clip_model_load(a->model, &o, &s->model, &err) < 0)
+        return cli_fail("%s", err.message);
+    clip_model_get_info(s->model, &s->info);
+    s->D = s->info.embed_dim;
+    return CLI_DONE;
+}
+
+int cli_open(const cli_args *a, int towers, cli_session *s)
+{
+    DO(cli_load(a, towers, s));
+    int code;
+    if ((towers & CLIP_TOWER_TEXT) && !s->info.tokenizer)
+        code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
+    else
+        code = cli_status(clip_context_new(s->model, a->threads, &s->ctx), a->model);
+    if (code != CLI_DONE)
+        cli_close(s);
+    return code;
+}
+
+void cli_close(cli_session *s)
+{
+    clip_context_free(s->ctx);
+    clip_model_free(s->model);
+    *s = (cli_session){0};
+}
+
+const char *cli_model_name(const cli_session *s)
+{
+    static char name[256];
+    const char *path = s->info.path, *end = path + strlen(path);
+    while (end > path + 1 && end[-1] == '/')
+        end--;
+    const char *start = end;
+    while (start > path && start[-1] != '/')
+        start--;
+    snprintf(name, sizeof name, "%.*s", (int)(end - start), start);
+    return name;
+}
+
+int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out)
+{
+    const size_t D = (size_t)s->D;
+    const int T = (int)templates->n, step = TEXTS_AT_ONCE / T > 0 ? TEXTS_AT_ONCE / T : 1;
+    int code = CLI_DONE;
+    *out = malloc(labels->n * D * sizeof **out);
+    if (!*out)
+        return cli_no_memory();
+    cli_progress_start("labels", (long)labels->n);
+    for (size_t i = 0; i < labels->n && code == CLI_DONE; i += (size_t)step) {
+        int n = labels->n - i < (size_t)step ? (int)(labels->n - i) : step;
+        code = cli_status(clip_encode_labels(s->ctx, (const char *const *)labels->item + i, n, (const char *const *)templates->item, T,
+                                             *out + i * D), "labels");
+        cli_progress_step(n);
+    }
+    cli_progress_end();
+    if (code != CLI_DONE) {
+        free(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out)
+{
+    cli_progress_start("texts", (long)n);
+    int code = CLI_DONE;
+    for (size_t i = 0; i < n && code == CLI_DONE; i += TEXTS_AT_ONCE) {
+        int some = n - i < TEXTS_AT_ONCE ? (int)(n - i) : TEXTS_AT_ONCE;
+        code = cli_status(clip_encode_text(s->ctx, (const char *const *)texts + i, some, out + i * (size_t)s->D), "texts");
+        cli_progress_step(some);
+    }
+    cli_progress_end();
+    return code;
+}

@@ -1,0 +1,56 @@
+/* Where pictures come from: arguments, folders, and a list in a file or on standard input. The list is never held as a whole. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+static int add_folder(cli_source *s, const char *path)
+{
+    char **found;
+    size_t n;
+    clip_error err;
+    if (clip_list_pictures(path, &found, &n, &err) < 0) {
+        s->failed++;
+        cli_fail("%s", err.message);
+        return CLI_DONE;
+    }
+    if (n == 0) {
+        s->failed++;
+        cli_fail("%s: no picture in it", path);
+    }
+    int code = CLI_DONE;
+    for (size_t i = 0; i < n && code == CLI_DONE; i++)
+        code = cli_list_add(&s->files, found[i]);
+    clip_list_free(found, n);
+    return code;
+}
+
+int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cli_source *out)
+{
+    int code = CLI_DONE;
+    *out = (cli_source){0};
+    for (int i = 0; i < a->operands && code == CLI_DONE; i++) {
+        struct stat st;
+        const char *path = a->operand[i];
+        if (strcmp(path, "-") == 0) {
+            if (files_from)
+                code = cli_usage(a, "'-' and --files-from: one list of pictures at a time");
+            files_from = "-";
+        } else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+            code = add_folder(out, path);
+        } else {
+            code = cli_list_add(&out->files, path); /* what is wrong with it is found when it is read */
+        }
+    }
+    if (code == CLI_DONE && files_from)
+        code = cli_lines_open(&out->list, files_from, delimiter);
+    if (code != CLI_DONE)
+        cli_source_close(out);
+    return code;
+}
+
+void cli_source_close(cli_source *s)
+{
+    cli_list_free(&s->files);
+    cli_lines_close(&s->list);
+}
