@@ -201,7 +201,10 @@ const cli_command cli_classify = {
             "\n"
             "For each picture the K best labels are printed with their probability among all labels given (they add up\n"
             "to 100 %; it says nothing about labels that were not offered) and their cosine with the picture, which can\n"
-            "be compared between pictures. A picture that cannot be read is reported and skipped; the exit code is then 1.",
+            "be compared between pictures. A picture that cannot be read is reported and skipped; the exit code is then 1.\n"
+            "\n"
+            "Labels are read as they are typed. Models that learned from captions of the web mostly do better with\n"
+            "--templates 'a photo of a {}.' or with many such templates; the small model that ships does not.",
     .examples = "clip classify --labels 'a cat,a dog,a bird' photo.jpg\n"
                 "clip classify --labels animals.txt --templates 'a photo of a {}.' -k 1 --json zoo/\n"
                 "clip classify --labels animals.txt --html zoo.html zoo/",
