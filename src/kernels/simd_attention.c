@@ -57,53 +57,60 @@ static void turn_queries(const head *h, const block *b)
 /* ---- Scores -------------------------------------------------------------------------------------------------- */
 
 /* S of the keys j .. j+m of the block. */
-INLINE void score(const head *h, block *b, int j, int m, int nv)
+INLINE void score(const head *h, const block *b, int j, int m, int nv)
 {
     vf s[TILE_ROWS][2];
     float *to = h->S + j * nv * CLIPK_VL;
-    j += b->j0;
     tile_zero(s, m);
-    tile(s, m, nv, h->k + j * h->ldk, h->ldk, 1, h->Q, nv * CLIPK_VL, 0, h->D);
-    if (j + m > b->all)
-        UNROLL
-        for (int i = 0; i < m; i++) {
-            s[i][0] = vselect(j + i < b->sees[0], s[i][0], vset1(-INFINITY));
-            s[i][1] = vselect(j + i < b->sees[1], s[i][1], vset1(-INFINITY));
-        }
+    tile(s, m, nv, h->k + (b->j0 + j) * h->ldk, h->ldk, 1, h->Q, nv * CLIPK_VL, 0, h->D);
     UNROLL
     for (int i = 0; i < m; i++) {
         vstore(to + i * nv * CLIPK_VL, s[i][0]);
-        b->best[0] = vmax(s[i][0], b->best[0]);
-        if (nv > 1) {
+        if (nv > 1)
             vstore(to + i * nv * CLIPK_VL + CLIPK_VL, s[i][1]);
-            b->best[1] = vmax(s[i][1], b->best[1]);
-        }
     }
 }
 
-typedef void score_tile(const head *h, block *b, int j);
-#define SCORE(m)                                                                          \
-    static NOINLINE void score_1_##m(const head *h, block *b, int j) { score(h, b, j, m, 1); } \
-    static NOINLINE void score_2_##m(const head *h, block *b, int j) { score(h, b, j, m, 2); }
+typedef void score_tile(const head *h, const block *b, int j);
+#define SCORE(m)                                                                                     \
+    static NOINLINE void score_1_##m(const head *h, const block *b, int j) { score(h, b, j, m, 1); } \
+    static NOINLINE void score_2_##m(const head *h, const block *b, int j) { score(h, b, j, m, 2); }
 TILE_SIZES(SCORE)
 
 #define SCORE_1(m) [m] = score_1_##m,
 #define SCORE_2(m) [m] = score_2_##m,
 static score_tile *const scores[2][TILE_ROWS + 1] = {{TILE_SIZES(SCORE_1)}, {TILE_SIZES(SCORE_2)}};
 
-/* S becomes P; their sums. */
-INLINE void weights(const head *h, block *b, int nv)
+/* What a lane does not see is -inf. The largest of each lane. */
+static void mask_and_best(const head *h, block *b, int v)
 {
-    vf sum[2] = {b->sum[0], b->sum[1]};
-    for (int j = 0; j < b->n; j++)
-        for (int v = 0; v < nv; v++) {
-            float *at = h->S + (j * nv + v) * CLIPK_VL;
-            vf p = vexp_weight(vload(at) - b->best[v]);
-            vstore(at, p);
-            sum[v] += p;
-        }
-    b->sum[0] = sum[0];
-    b->sum[1] = sum[1];
+    const int step = b->nv * CLIPK_VL, all = b->all - b->j0 < b->n ? b->all - b->j0 : b->n;
+    float *s = h->S + v * CLIPK_VL;
+    vf best = b->best[v];
+    int j = 0;
+    for (; j < all; j++, s += step)
+        best = vmax(vload(s), best);
+    for (; j < b->n; j++, s += step) {
+        vf seen = vselect(b->j0 + j < b->sees[v], vload(s), vset1(-INFINITY));
+        vstore(s, seen);
+        best = vmax(seen, best);
+    }
+    b->best[v] = best;
+}
+
+/* S becomes P; the sums. */
+static void weights(const head *h, block *b, int v)
+{
+    const int step = b->nv * CLIPK_VL;
+    const vf best = b->best[v];
+    float *s = h->S + v * CLIPK_VL;
+    vf sum = b->sum[v];
+    for (int j = 0; j < b->n; j++, s += step) {
+        vf p = vexp_weight(vload(s) - best);
+        vstore(s, p);
+        sum += p;
+    }
+    b->sum[v] = sum;
 }
 
 /* ---- Values -------------------------------------------------------------------------------------------------- */
@@ -163,7 +170,6 @@ static void query_block(const head *h, int i0, int count)
 
     turn_queries(h, &b);
     for (b.j0 = 0; b.j0 < seen; b.j0 += CLIPK_ATTENTION_KEYS) {
-        const vf before[2] = {b.best[0], b.best[1]};
         const bool ends = seen - b.j0 <= CLIPK_ATTENTION_KEYS;
         b.n = ends ? seen - b.j0 : CLIPK_ATTENTION_KEYS;
         for (int j = 0, m; j < b.n; j += m) {
@@ -171,16 +177,14 @@ static void query_block(const head *h, int i0, int count)
             scores[b.nv - 1][m](h, &b, j);
         }
         for (int v = 0; v < b.nv; v++) {
-            vf keep = vexp_weight(before[v] - b.best[v]);
+            const vf before = b.best[v];
+            mask_and_best(h, &b, v);
+            vf keep = vexp_weight(before - b.best[v]);
             b.sum[v] *= keep;
             vstore(b.keep + v * CLIPK_VL, keep);
-        }
-        if (b.nv == 2)
-            weights(h, &b, 2);
-        else
-            weights(h, &b, 1);
-        for (int v = 0; v < b.nv; v++)
+            weights(h, &b, v);
             vstore(b.scale + v * CLIPK_VL, ends ? 1.0f / b.sum[v] : vset1(1));
+        }
         all_values(h, &b);
     }
     for (int l = 0; h->lse && l < count; l++)

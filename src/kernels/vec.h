@@ -22,6 +22,18 @@ static inline void vstore(float *p, vf v) { *(vfu *)p = (vfu)v; }
 static inline vf vset1(float x) { return x - (vf){0}; }
 static inline vf vselect(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); } /* mask ? a : b */
 
+/* a < b ? a : b and a > b ? a : b. Where either is NaN that is b. */
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+static inline vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+static inline vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+static inline vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+static inline vf vmax(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+#else
+static inline vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
+static inline vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
+#endif
+
 /* The n < CLIPK_VL first lanes; the rest are 0 and are not touched in memory. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 static inline vf vload_n(const float *p, int n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }

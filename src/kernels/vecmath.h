@@ -14,10 +14,9 @@
 
 #include "kernels/vec.h"
 
-/* NaN in x stays: a comparison with it is false. */
-static inline vf vat_most(vf x, float hi) { return vselect(x > hi, vset1(hi), x); }
-static inline vf vat_least(vf x, float lo) { return vselect(x < lo, vset1(lo), x); }
-static inline vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
+/* NaN in x stays. */
+static inline vf vat_most(vf x, float hi) { return vmin(vset1(hi), x); }
+static inline vf vat_least(vf x, float lo) { return vmax(vset1(lo), x); }
 static inline vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
 /* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2: e^r is a polynomial (minimax, of degree 6, within 3e-9). Adding 1.5 * 2^23 rounds to a
