@@ -1,0 +1,215 @@
+/* decode.c: tell a picture's format by its first bytes, hand it to the reader, turn the result upright. */
+#include "image/decode.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/file.h"
+
+#define MAX_FILE_BYTES INT_MAX /* what every library below counts without overflow */
+
+clip_image_options clip_image_options_default(void)
+{
+    return (clip_image_options){.max_pixels = 178956970, .background = -1};
+}
+
+void clip_image_free(clip_image *img)
+{
+    if (!img)
+        return;
+    free(img->rgb);
+    *img = (clip_image){0};
+}
+
+void *clipimg_pixels(size_t bytes)
+{
+    const size_t huge = 2u << 20;
+    if (bytes < 2 * huge || bytes > SIZE_MAX - huge)
+        return malloc(bytes);
+    void *p = aligned_alloc(huge, (bytes + huge - 1) / huge * huge);
+    if (p)
+        madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
+
+clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out)
+{
+    if (width == 0 || height == 0)
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
+                          (unsigned long long)width, (unsigned long long)height);
+    if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
+        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed",
+                          (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
+    size_t stride = 3 * (size_t)width, bytes;
+    uint8_t *rgb = __builtin_mul_overflow(stride, (size_t)height, &bytes) ? NULL : clipimg_pixels(bytes);
+    if (!rgb)
+        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory for %llu x %llu pixels",
+                          (unsigned long long)width, (unsigned long long)height);
+    *out = (clip_image){.width = (int)width, .height = (int)height, .stride = stride, .rgb = rgb};
+    return CLIP_OK;
+}
+
+void clipimg_flatten_row(const clipimg_input *in, const uint8_t *rgba, uint8_t *rgb, size_t width)
+{
+    for (size_t x = 0; x < width; x++, rgba += 4, rgb += 3)
+        for (int c = 0; c < 3; c++) {
+            unsigned t = (unsigned)(rgba[c] * rgba[3] + in->background[c] * (255 - rgba[3]) + 128);
+            rgb[c] = (uint8_t)((t + (t >> 8)) >> 8);
+        }
+}
+
+void clipimg_cmyk_row(const uint8_t *cmyk, bool inverted, uint8_t *rgb, size_t width)
+{
+    unsigned flip = inverted ? 255 : 0;
+    for (size_t x = 0; x < width; x++, cmyk += 4, rgb += 3) {
+        unsigned light = 255 - (cmyk[3] ^ flip);
+        for (int c = 0; c < 3; c++)
+            rgb[c] = (uint8_t)(light - clipimg_mul255(cmyk[c] ^ flip, light));
+    }
+}
+
+/* ---- formats ---- */
+
+static bool starts(const clipimg_input *in, size_t at, const char *magic, size_t n)
+{
+    return in->size >= at + n && memcmp(in->data + at, magic, n) == 0;
+}
+#define STARTS(in, at, magic) starts((in), (at), (magic), sizeof(magic) - 1)
+
+static bool is_jpeg(const clipimg_input *in) { return STARTS(in, 0, "\xff\xd8\xff"); }
+static bool is_png(const clipimg_input *in) { return STARTS(in, 0, "\x89PNG\r\n\x1a\n"); }
+static bool is_webp(const clipimg_input *in) { return STARTS(in, 0, "RIFF") && STARTS(in, 8, "WEBP"); }
+static bool is_gif(const clipimg_input *in) { return STARTS(in, 0, "GIF87a") || STARTS(in, 0, "GIF89a"); }
+static bool is_bmp(const clipimg_input *in) { return STARTS(in, 0, "BM"); }
+
+static bool is_tiff(const clipimg_input *in)
+{
+    return STARTS(in, 0, "II*\0") || STARTS(in, 0, "MM\0*") || STARTS(in, 0, "II+\0") || STARTS(in, 0, "MM\0+");
+}
+
+/* ISO base media: the box "ftyp" with a major brand and a list of compatible ones, four letters each. */
+static bool has_brand(const clipimg_input *in, const char *const *brands)
+{
+    if (!STARTS(in, 4, "ftyp"))
+        return false;
+    size_t end = clipimg_be32(in->data);
+    if (end > in->size)
+        end = in->size;
+    for (size_t at = 8; at + 4 <= end; at += at == 8 ? 8 : 4) /* the minor version lies between */
+        for (const char *const *b = brands; *b; b++)
+            if (memcmp(in->data + at, *b, 4) == 0)
+                return true;
+    return false;
+}
+
+static bool is_avif(const clipimg_input *in) { return has_brand(in, (const char *const[]){"avif", "avis", NULL}); }
+
+static bool is_heic(const clipimg_input *in)
+{
+    return has_brand(in, (const char *const[]){"heic", "heix", "hevc", "hevx", "heim", "heis", "hevm", "hevs", "mif1", "msf1", NULL});
+}
+
+static bool is_pnm(const clipimg_input *in)
+{
+    return in->size >= 3 && in->data[0] == 'P' && in->data[1] >= '1' && in->data[1] <= '7' && strchr(" \t\n\v\f\r#", in->data[2]);
+}
+
+static bool is_pfm(const clipimg_input *in) { return STARTS(in, 0, "PF\n") || STARTS(in, 0, "Pf\n"); }
+static bool is_jp2(const clipimg_input *in) { return STARTS(in, 4, "jP  \r\n") || STARTS(in, 0, "\xff\x4f\xff\x51"); }
+static bool is_jxl(const clipimg_input *in) { return STARTS(in, 4, "JXL \r\n") || STARTS(in, 0, "\xff\x0a"); }
+static bool is_psd(const clipimg_input *in) { return STARTS(in, 0, "8BPS"); }
+static bool is_pdf(const clipimg_input *in) { return STARTS(in, 0, "%PDF-"); }
+static bool is_svg(const clipimg_input *in) { return STARTS(in, 0, "<svg"); }
+
+#ifdef HAVE_WEBP
+#define WEBP_NAME " WebP"
+#define WEBP_READER clipimg_read_webp
+#else
+#define WEBP_NAME ""
+#define WEBP_READER NULL
+#endif
+#ifdef HAVE_GIF
+#define GIF_NAME " GIF"
+#define GIF_READER clipimg_read_gif
+#else
+#define GIF_NAME ""
+#define GIF_READER NULL
+#endif
+#ifdef HAVE_TIFF
+#define TIFF_NAME " TIFF"
+#define TIFF_READER clipimg_read_tiff
+#else
+#define TIFF_NAME ""
+#define TIFF_READER NULL
+#endif
+#ifdef HAVE_HEIF
+#define HEIF_NAME " HEIC AVIF"
+#define HEIF_READER clipimg_read_heif
+#else
+#define HEIF_NAME ""
+#define HEIF_READER NULL
+#endif
+
+/* In the order of asking; a format without a reader is known by name only. */
+static const struct format {
+    const char *name;
+    bool (*is)(const clipimg_input *in);
+    clipimg_reader *read;
+} formats[] = {
+    {"JPEG", is_jpeg, clipimg_read_jpeg}, {"PNG", is_png, clipimg_read_png},   {"WebP", is_webp, WEBP_READER},
+    {"GIF", is_gif, GIF_READER},          {"AVIF", is_avif, HEIF_READER},      {"HEIC", is_heic, HEIF_READER},
+    {"TIFF", is_tiff, TIFF_READER},       {"PNM", is_pnm, clipimg_read_pnm},   {"BMP", is_bmp, clipimg_read_bmp},
+    {"PFM", is_pfm, NULL},                {"JPEG 2000", is_jp2, NULL},         {"JPEG XL", is_jxl, NULL},
+    {"Photoshop", is_psd, NULL},          {"PDF", is_pdf, NULL},               {"SVG", is_svg, NULL},
+};
+
+const char *clipimg_formats(void)
+{
+    return "JPEG PNG" WEBP_NAME GIF_NAME " BMP" TIFF_NAME HEIF_NAME " PNM";
+}
+
+static clip_status decode(const clipimg_input *in, clip_image *out)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (!formats[i].is(in))
+            continue;
+        if (!formats[i].read)
+            return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", formats[i].name, clipimg_formats());
+        int orientation = 1;
+        clip_status s = formats[i].read(in, out, &orientation);
+        if (s == CLIP_OK && (s = clipimg_turn(out, orientation)) < 0)
+            s = clipb_fail(in->err, s, in->name, "out of memory to turn the picture upright");
+        if (s < 0)
+            clip_image_free(out);
+        return s;
+    }
+    return clipb_fail(in->err, CLIP_EFORMAT, in->name, in->size ? "not a picture of a known format" : "is empty");
+}
+
+clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clip_image *out,
+                              clip_error *err)
+{
+    clip_image_options o = opt ? *opt : clip_image_options_default();
+    clipimg_input in = {.data = bytes, .size = size, .name = name ? name : "picture", .max_pixels = o.max_pixels, .err = err};
+    in.flatten = o.background >= 0;
+    for (int c = 0; c < 3; c++)
+        in.background[c] = (uint8_t)(o.background >> (16 - 8 * c));
+    *out = (clip_image){0};
+    if (size > MAX_FILE_BYTES)
+        return clipb_fail(err, CLIP_ELIMIT, in.name, "%zu bytes are more than the %d allowed", size, MAX_FILE_BYTES);
+    return decode(&in, out);
+}
+
+/* Read, not mapped: a file that shrinks while it is decoded must not raise SIGBUS in a program that only wanted a picture. */
+clip_status clip_image_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err)
+{
+    unsigned char *data;
+    size_t size;
+    *out = (clip_image){0};
+    TRY(clipb_read_file(path, MAX_FILE_BYTES, &data, &size, err));
+    clip_status s = clip_image_decode(data, size, path, opt, out, err);
+    free(data);
+    return s;
+}

@@ -1,0 +1,71 @@
+/* decode.h: what the readers of the single formats share with decode.c.
+ *
+ * A reader finds the size in the header, gets its pixels from clipimg_new() (which refuses what is too large before
+ * anything is allocated for it), and fills them row by row. It leaves freeing after an error, and turning the picture
+ * upright, to decode.c. Colours are those of Pillow's Image.open(..).convert("RGB"); where a reader departs, it says so. */
+#ifndef CLIPIMG_DECODE_H
+#define CLIPIMG_DECODE_H
+
+#include "image/image.h"
+
+typedef struct clipimg_input {
+    const unsigned char *data;
+    size_t size;
+    const char *name; /* for messages */
+    int64_t max_pixels;
+    bool flatten;          /* transparent parts are laid on `background`; else transparency is dropped */
+    uint8_t background[3];
+    clip_error *err;
+} clipimg_input;
+
+/* orientation  out  1..8 as EXIF counts them; left alone where the file says nothing */
+typedef clip_status clipimg_reader(const clipimg_input *in, clip_image *out, int *orientation);
+
+clipimg_reader clipimg_read_jpeg, clipimg_read_png, clipimg_read_webp, clipimg_read_gif, clipimg_read_bmp, clipimg_read_tiff,
+    clipimg_read_heif, clipimg_read_pnm;
+
+/* clipimg_new(): pixels for a picture of that size, not zeroed. CLIP_EFORMAT (a side of 0), CLIP_ELIMIT, CLIP_ENOMEM. */
+clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out);
+
+/* clipimg_pixels(): memory for a picture; free() it. Large ones lie on huge pages, where the system has them: faults and walks along columns cost less. */
+void *clipimg_pixels(size_t bytes);
+
+static inline uint8_t *clipimg_row(const clip_image *img, size_t y) { return img->rgb + y * img->stride; }
+
+/* a * b / 255 rounded, as Pillow's MULDIV255 */
+static inline unsigned clipimg_mul255(unsigned a, unsigned b)
+{
+    unsigned t = a * b + 128;
+    return (t + (t >> 8)) >> 8;
+}
+
+/* clipimg_flatten_row(): lay RGBA on the background: round((c * a + background * (255 - a)) / 255), as Pillow's paste() with a mask. */
+void clipimg_flatten_row(const clipimg_input *in, const uint8_t *rgba, uint8_t *rgb, size_t width);
+
+/* clipimg_cmyk_row(): Pillow's CMYK to RGB (no colour management). inverted: 255 means no ink, as Adobe's JPEGs have it. */
+void clipimg_cmyk_row(const uint8_t *cmyk, bool inverted, uint8_t *rgb, size_t width);
+
+/* ---- orientation.c ---- */
+
+/* clipimg_exif_orientation(): tag 274 of an EXIF block (a TIFF header, "Exif\0\0" before it or not), 1..8; 0: none. */
+int clipimg_exif_orientation(const unsigned char *exif, size_t size);
+
+/* clipimg_xmp_orientation(): the same from XMP, where cameras that write no EXIF put it. */
+int clipimg_xmp_orientation(const char *xmp, size_t size);
+
+/* clipimg_turn(): turn or mirror img upright. CLIP_ENOMEM; img is then as it was. */
+clip_status clipimg_turn(clip_image *img, int orientation);
+
+/* clipimg_turn_rows(): the same, rows at a time, as they come.
+ * rows    in   rows y and on of a picture of `height`
+ * to      out  the upright picture, of the right size (width and height change places for 5..8); its pixels that come from `rows` are written */
+void clipimg_turn_rows(const clip_image *rows, int y, int height, int orientation, const clip_image *to);
+
+/* ---- integers in files ---- */
+
+static inline uint16_t clipimg_le16(const unsigned char *p) { return (uint16_t)(p[0] | p[1] << 8); }
+static inline uint16_t clipimg_be16(const unsigned char *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+static inline uint32_t clipimg_le32(const unsigned char *p) { return clipimg_le16(p) | (uint32_t)clipimg_le16(p + 2) << 16; }
+static inline uint32_t clipimg_be32(const unsigned char *p) { return (uint32_t)clipimg_be16(p) << 16 | clipimg_be16(p + 2); }
+
+#endif

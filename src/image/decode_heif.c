@@ -1,0 +1,58 @@
+/* decode_heif.c: HEIC and AVIF by libheif, which also turns the picture upright (an EXIF orientation in such a file repeats what the
+ * container says, and counts for nothing). More than 8 bits a sample are brought to 8 by libheif. */
+#include <string.h>
+
+#include <libheif/heif.h>
+
+#include "image/decode.h"
+
+static clip_status failed(const clipimg_input *in, struct heif_error e)
+{
+    clip_status s = e.code == heif_error_Memory_allocation_error                                                  ? CLIP_ENOMEM
+                    : e.code == heif_error_Unsupported_filetype || e.code == heif_error_Unsupported_feature ? CLIP_EUNSUPPORTED
+                                                                                                             : CLIP_EFORMAT;
+    return clipb_fail(in->err, s, in->name, "HEIF: %s", e.message);
+}
+
+static clip_status copy_rows(const clipimg_input *in, const struct heif_image *img, bool alpha, const clip_image *out)
+{
+    int stride = 0;
+    const uint8_t *p = heif_image_get_plane_readonly(img, heif_channel_interleaved, &stride);
+    if (!p || heif_image_get_width(img, heif_channel_interleaved) != out->width ||
+        heif_image_get_height(img, heif_channel_interleaved) != out->height)
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "HEIF: the picture is not as large as it says");
+    for (size_t y = 0; y < (size_t)out->height; y++, p += stride)
+        if (alpha)
+            clipimg_flatten_row(in, p, clipimg_row(out, y), (size_t)out->width);
+        else
+            memcpy(clipimg_row(out, y), p, out->stride);
+    return CLIP_OK;
+}
+
+static clip_status read_picture(const clipimg_input *in, const struct heif_image_handle *h, clip_image *out)
+{
+    int width = heif_image_handle_get_width(h), height = heif_image_handle_get_height(h);
+    TRY(clipimg_new(in, width < 0 ? 0 : (uint64_t)width, height < 0 ? 0 : (uint64_t)height, out));
+    bool alpha = in->flatten && heif_image_handle_has_alpha_channel(h);
+    struct heif_image *img = NULL;
+    struct heif_error e = heif_decode_image(h, &img, heif_colorspace_RGB, alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, NULL);
+    clip_status s = e.code != heif_error_Ok ? failed(in, e) : copy_rows(in, img, alpha, out);
+    heif_image_release(img);
+    return s;
+}
+
+clip_status clipimg_read_heif(const clipimg_input *in, clip_image *out, int *orientation)
+{
+    (void)orientation;
+    struct heif_context *c = heif_context_alloc();
+    if (!c)
+        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+    struct heif_image_handle *h = NULL;
+    struct heif_error e = heif_context_read_from_memory_without_copy(c, in->data, in->size, NULL);
+    if (e.code == heif_error_Ok)
+        e = heif_context_get_primary_image_handle(c, &h);
+    clip_status s = e.code != heif_error_Ok ? failed(in, e) : read_picture(in, h, out);
+    heif_image_handle_release(h);
+    heif_context_free(c);
+    return s;
+}

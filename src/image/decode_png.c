@@ -1,0 +1,160 @@
+/* decode_png.c: PNG by libpng. 16-bit samples keep their high byte (as Pillow does for colour; its grey 16-bit clips all above 255
+ * to white, which is of no use). Of an animated PNG this is the default picture. */
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <png.h>
+
+#include "image/decode.h"
+
+typedef struct png_state {
+    png_structp png;
+    png_infop info;
+    jmp_buf jump;
+    clip_status status;
+    bool complete; /* every pixel is read: a fault behind them harms nothing */
+    const clipimg_input *in;
+    size_t at;
+    uint8_t *rgba; /* one row, or all of an interlaced picture */
+} png_state;
+
+static void on_error(png_structp png, png_const_charp message)
+{
+    png_state *p = png_get_error_ptr(png);
+    if (!p->complete)
+        p->status = clipb_fail(p->in->err, CLIP_EFORMAT, p->in->name, "PNG: %s", message);
+    longjmp(p->jump, 1);
+}
+
+static void no_warning(png_structp png, png_const_charp message)
+{
+    (void)png;
+    (void)message;
+}
+
+static void read_bytes(png_structp png, png_bytep to, size_t n)
+{
+    png_state *p = png_get_io_ptr(png);
+    if (n > p->in->size - p->at)
+        png_error(png, "the file is truncated");
+    memcpy(to, p->in->data + p->at, n);
+    p->at += n;
+}
+
+/* ImageMagick's way before there was an eXIf chunk: "\nexif\n    1234\n" and the bytes in hexadecimal, over many lines. */
+static int hex_orientation(const char *text)
+{
+    unsigned char exif[4096]; /* the first directory lies at the front */
+    size_t n = 0;
+    int nibbles = 0, value = 0, lines = 0;
+    for (; *text && n < sizeof exif; text++) {
+        if (*text == '\n') {
+            lines++;
+            continue;
+        }
+        const char *digits = "0123456789abcdef", *d = strchr(digits, *text | 0x20);
+        if (lines < 3 || !d)
+            continue;
+        value = value << 4 | (int)(d - digits);
+        if (++nibbles == 2) {
+            exif[n++] = (unsigned char)value;
+            nibbles = value = 0;
+        }
+    }
+    return clipimg_exif_orientation(exif, n);
+}
+
+static int orientation_of(png_state *p)
+{
+    png_uint_32 n;
+    png_bytep exif;
+    int o = 0, texts = 0;
+    png_textp text;
+    if (png_get_eXIf_1(p->png, p->info, &n, &exif) && (o = clipimg_exif_orientation(exif, n)) != 0)
+        return o;
+    png_get_text(p->png, p->info, &text, &texts);
+    for (int i = 0; i < texts && !o; i++)
+        if (text[i].text && strcmp(text[i].key, "Raw profile type exif") == 0)
+            o = hex_orientation(text[i].text);
+    for (int i = 0; i < texts && !o; i++)
+        if (text[i].text && strcmp(text[i].key, "XML:com.adobe.xmp") == 0)
+            o = clipimg_xmp_orientation(text[i].text, strlen(text[i].text));
+    return o;
+}
+
+/* Ask for rows of 8-bit RGB, or of RGBA where transparency is to be laid on something. Returns the channels. */
+static size_t set_output(png_state *p, int depth, int type)
+{
+    png_structp png = p->png;
+    bool transparent = (type & PNG_COLOR_MASK_ALPHA) || png_get_valid(png, p->info, PNG_INFO_tRNS);
+    bool flatten = p->in->flatten && transparent;
+    if (type == PNG_COLOR_TYPE_PALETTE)
+        png_set_palette_to_rgb(png);
+    if (type == PNG_COLOR_TYPE_GRAY && depth < 8)
+        png_set_expand_gray_1_2_4_to_8(png);
+    if (flatten)
+        png_set_tRNS_to_alpha(png);
+    if (depth == 16)
+        png_set_strip_16(png);
+    if (!(type & PNG_COLOR_MASK_COLOR))
+        png_set_gray_to_rgb(png);
+    if (!flatten)
+        png_set_strip_alpha(png);
+    return flatten ? 4 : 3;
+}
+
+static clip_status read_pixels(png_state *p, const clip_image *out, size_t channels)
+{
+    size_t width = (size_t)out->width, height = (size_t)out->height;
+    int passes = png_set_interlace_handling(p->png);
+    png_read_update_info(p->png, p->info);
+    if (png_get_rowbytes(p->png, p->info) != width * channels)
+        return clipb_fail(p->in->err, CLIP_EFORMAT, p->in->name, "PNG: rows of %zu bytes where %zu are expected",
+                          (size_t)png_get_rowbytes(p->png, p->info), width * channels);
+    size_t kept = passes > 1 ? height : 1, bytes;
+    if (channels == 4 && (__builtin_mul_overflow(4 * width, kept, &bytes) || !(p->rgba = malloc(bytes))))
+        return clipb_fail(p->in->err, CLIP_ENOMEM, p->in->name, "out of memory");
+    for (int pass = 0; pass < passes; pass++)
+        for (size_t y = 0; y < height; y++) {
+            uint8_t *row = p->rgba ? p->rgba + 4 * width * (y % kept) : clipimg_row(out, y);
+            png_read_row(p->png, row, NULL);
+            if (p->rgba && pass == passes - 1)
+                clipimg_flatten_row(p->in, row, clipimg_row(out, y), width);
+        }
+    return CLIP_OK;
+}
+
+static clip_status read_all(png_state *p, clip_image *out)
+{
+    png_uint_32 width, height;
+    int depth, type;
+    png_set_read_fn(p->png, p, read_bytes);
+    png_set_user_limits(p->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* clipimg_new() is stricter and says so better */
+    png_read_info(p->png, p->info);
+    png_get_IHDR(p->png, p->info, &width, &height, &depth, &type, NULL, NULL, NULL);
+    TRY(clipimg_new(p->in, width, height, out));
+    TRY(read_pixels(p, out, set_output(p, depth, type)));
+    p->complete = true;
+    png_read_end(p->png, p->info); /* EXIF may come last */
+    return CLIP_OK;
+}
+
+static clip_status guarded(png_state *p, clip_image *out)
+{
+    return setjmp(p->jump) ? p->status : read_all(p, out);
+}
+
+clip_status clipimg_read_png(const clipimg_input *in, clip_image *out, int *orientation)
+{
+    png_state p = {.in = in};
+    p.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &p, on_error, no_warning);
+    p.info = p.png ? png_create_info_struct(p.png) : NULL;
+    clip_status s = p.info ? guarded(&p, out) : clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+    int o = p.complete ? orientation_of(&p) : 0;
+    if (o)
+        *orientation = o;
+    png_destroy_read_struct(&p.png, &p.info, NULL);
+    free(p.rgba);
+    return s;
+}

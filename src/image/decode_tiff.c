@@ -1,0 +1,331 @@
+/* decode_tiff.c: the first page of a TIFF, by libtiff.
+ *
+ * libtiff undoes the compression, strip by strip or tile by tile; the samples (1, 2, 4, 8, 16 bits; grey, palette, RGB, CMYK; interleaved
+ * or in planes) become RGB here, because libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise than Pillow.
+ * That interface serves for the rest (YCbCr outside of JPEG, CIE L*a*b*, LogLuv). 16-bit samples keep their high byte: Pillow does
+ * so for colour; its 16-bit grey clips instead. Float and signed samples have no agreed white, and are refused. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tiffio.h>
+
+#include "image/decode.h"
+
+typedef struct tiff_state {
+    const clipimg_input *in;
+    uint64_t at;
+    TIFF *tiff;
+    int64_t most_bytes; /* that one strip or tile, or one allocation of libtiff, may have */
+    char fault[256];    /* the first thing that libtiff complained of */
+    uint32_t width, height;
+    uint16_t bits, samples, photometric, planar, compression, format;
+    bool alpha, premultiplied;
+    uint16_t *map[3];         /* palette; libtiff's */
+    uint32_t block_w, block_h;
+    bool tiled;
+    size_t plane_bytes;       /* of one strip or tile */
+    uint8_t *planes;          /* one, or one a sample */
+    uint8_t *row;             /* [block_w, samples] brought to 8 bits */
+    uint8_t *rgba;            /* [block_w] */
+    uint32_t *raster;         /* of libtiff's RGBA interface */
+} tiff_state;
+
+/* ---- the file in memory ---- */
+
+static tmsize_t on_read(thandle_t h, void *to, tmsize_t n)
+{
+    tiff_state *t = h;
+    uint64_t left = t->at < t->in->size ? t->in->size - t->at : 0, got = n < 0 ? 0 : (uint64_t)n < left ? (uint64_t)n : left;
+    if (got > 0)
+        memcpy(to, t->in->data + t->at, got);
+    t->at += got;
+    return (tmsize_t)got;
+}
+
+static tmsize_t on_write(thandle_t h, void *from, tmsize_t n)
+{
+    (void)h, (void)from, (void)n;
+    return 0;
+}
+
+static toff_t on_seek(thandle_t h, toff_t to, int whence)
+{
+    tiff_state *t = h;
+    t->at = to + (whence == SEEK_CUR ? t->at : whence == SEEK_END ? t->in->size : 0);
+    return t->at;
+}
+
+static toff_t on_size(thandle_t h) { return ((tiff_state *)h)->in->size; }
+
+static int on_close(thandle_t h)
+{
+    (void)h;
+    return 0;
+}
+
+static int on_map(thandle_t h, void **base, toff_t *size)
+{
+    tiff_state *t = h;
+    *base = (void *)(uintptr_t)t->in->data; /* opened for reading: libtiff copies what it has to change */
+    *size = t->in->size;
+    return 1;
+}
+
+static void on_unmap(thandle_t h, void *base, toff_t size) { (void)h, (void)base, (void)size; }
+
+static int on_error(TIFF *tiff, void *user, const char *module, const char *format, va_list args)
+{
+    (void)tiff, (void)module;
+    tiff_state *t = user;
+    if (!t->fault[0])
+        vsnprintf(t->fault, sizeof t->fault, format, args);
+    return 1;
+}
+
+static int on_warning(TIFF *tiff, void *user, const char *module, const char *format, va_list args)
+{
+    (void)tiff, (void)user, (void)module, (void)format, (void)args;
+    return 1;
+}
+
+static bool open_tiff(tiff_state *t)
+{
+    TIFFOpenOptions *o = TIFFOpenOptionsAlloc();
+    if (!o)
+        return false;
+    t->most_bytes = (t->in->max_pixels < INT64_MAX / 32 ? 16 * t->in->max_pixels : INT64_MAX / 2) + (64 << 20); /* a small picture can lie in a large tile */
+    TIFFOpenOptionsSetMaxSingleMemAlloc(o, (tmsize_t)t->most_bytes);
+    TIFFOpenOptionsSetErrorHandlerExtR(o, on_error, t);
+    TIFFOpenOptionsSetWarningHandlerExtR(o, on_warning, t);
+    t->tiff = TIFFClientOpenExt("TIFF", "r", t, on_read, on_write, on_seek, on_close, on_size, on_map, on_unmap, o);
+    TIFFOpenOptionsFree(o);
+    return t->tiff != NULL;
+}
+
+static clip_status damaged(const tiff_state *t)
+{
+    return clipb_fail(t->in->err, CLIP_EFORMAT, t->in->name, "TIFF: %s", t->fault[0] ? t->fault : "the data are damaged");
+}
+
+static clip_status no_memory(const tiff_state *t) { return clipb_fail(t->in->err, CLIP_ENOMEM, t->in->name, "out of memory"); }
+
+/* ---- what is in it ---- */
+
+static void read_alpha(tiff_state *t, unsigned colours)
+{
+    uint16_t n = 0, *extra = NULL;
+    TIFFGetFieldDefaulted(t->tiff, TIFFTAG_EXTRASAMPLES, &n, &extra);
+    if (t->samples <= colours)
+        return;
+    t->premultiplied = n > 0 && extra[0] == EXTRASAMPLE_ASSOCALPHA;
+    t->alpha = t->photometric != PHOTOMETRIC_SEPARATED && (n == 0 || extra[0] != EXTRASAMPLE_UNSPECIFIED);
+}
+
+/* Can the rows be read here? Sets everything that read_blocks() needs. */
+static bool is_plain(tiff_state *t)
+{
+    TIFF *f = t->tiff;
+    if (t->photometric == PHOTOMETRIC_YCBCR && t->compression == COMPRESSION_JPEG && t->planar == PLANARCONFIG_CONTIG) {
+        TIFFSetField(f, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+        t->photometric = PHOTOMETRIC_RGB;
+    }
+    unsigned colours;
+    switch (t->photometric) {
+    case PHOTOMETRIC_MINISWHITE:
+    case PHOTOMETRIC_MINISBLACK: colours = 1; break;
+    case PHOTOMETRIC_PALETTE: colours = 1; break;
+    case PHOTOMETRIC_RGB: colours = 3; break;
+    case PHOTOMETRIC_SEPARATED: colours = 4; break;
+    default: return false;
+    }
+    bool small = t->bits == 1 || t->bits == 2 || t->bits == 4, palette = t->photometric == PHOTOMETRIC_PALETTE;
+    if (t->samples < colours || (t->bits != 8 && t->bits != 16 && !small) || (small && t->samples > 1) || (palette && t->bits > 8))
+        return false;
+    if (palette && !TIFFGetField(f, TIFFTAG_COLORMAP, &t->map[0], &t->map[1], &t->map[2]))
+        return false;
+    read_alpha(t, colours);
+    t->tiled = TIFFIsTiled(f);
+    t->block_w = t->width;
+    t->block_h = t->height;
+    if (t->tiled) {
+        if (!TIFFGetField(f, TIFFTAG_TILEWIDTH, &t->block_w) || !TIFFGetField(f, TIFFTAG_TILELENGTH, &t->block_h))
+            return false;
+    } else {
+        TIFFGetFieldDefaulted(f, TIFFTAG_ROWSPERSTRIP, &t->block_h);
+        if (t->block_h > t->height)
+            t->block_h = t->height;
+    }
+    return true;
+}
+
+static clip_status allocate(tiff_state *t)
+{
+    tmsize_t bytes = t->tiled ? TIFFTileSize(t->tiff) : TIFFStripSize(t->tiff);
+    size_t planes = t->planar == PLANARCONFIG_SEPARATE ? t->samples : 1, per_row = t->planar == PLANARCONFIG_SEPARATE ? 1 : t->samples;
+    size_t need = (((size_t)t->block_w * per_row * t->bits + 7) / 8) * t->block_h, total;
+    if (bytes <= 0 || (size_t)bytes < need || t->block_w < 1 || t->block_h < 1)
+        return damaged(t);
+    if (__builtin_mul_overflow((size_t)bytes, planes, &total) || total > (size_t)t->most_bytes)
+        return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "TIFF: tiles of %lld bytes", (long long)bytes);
+    t->plane_bytes = (size_t)bytes;
+    t->planes = malloc(total);
+    t->row = malloc((size_t)t->block_w * t->samples);
+    t->rgba = malloc((size_t)t->block_w * 4);
+    return t->planes && t->row && t->rgba ? CLIP_OK : no_memory(t);
+}
+
+/* ---- samples to RGB ---- */
+
+/* n samples of t->bits at p to bytes, `step` apart. Grey of few bits is spread over 0..255, an index is not. */
+static void unpack(const tiff_state *t, const uint8_t *p, size_t n, uint8_t *to, size_t step)
+{
+    if (t->bits == 8)
+        for (size_t i = 0; i < n; i++)
+            to[i * step] = p[i];
+    else if (t->bits == 16)
+        for (size_t i = 0; i < n; i++) {
+            uint16_t v; /* in the machine's order */
+            memcpy(&v, p + 2 * i, 2);
+            to[i * step] = (uint8_t)(v >> 8);
+        }
+    else {
+        unsigned per_byte = 8u / t->bits, max = (1u << t->bits) - 1, scale = t->photometric == PHOTOMETRIC_PALETTE ? 1 : 255 / max;
+        for (size_t i = 0; i < n; i++)
+            to[i * step] = (uint8_t)((p[i / per_byte] >> (8 - t->bits * (i % per_byte + 1)) & max) * scale);
+    }
+}
+
+static uint8_t divide_alpha(unsigned c, unsigned a)
+{
+    unsigned v = a ? c * 255 / a : 0;
+    return (uint8_t)(v < 255 ? v : 255);
+}
+
+/* One row of t->row to RGBA. */
+static void colour_row(const tiff_state *t, size_t n)
+{
+    size_t step = t->samples;
+    const uint8_t *p = t->row;
+    uint8_t *q = t->rgba;
+    unsigned flip = t->photometric == PHOTOMETRIC_MINISWHITE ? 255 : 0;
+    for (size_t x = 0; x < n; x++, p += step, q += 4) {
+        unsigned colours = t->photometric == PHOTOMETRIC_RGB ? 3 : 1;
+        if (t->photometric == PHOTOMETRIC_SEPARATED)
+            clipimg_cmyk_row(p, false, q, 1);
+        else
+            for (int c = 0; c < 3; c++)
+                q[c] = t->map[0] ? (uint8_t)(t->map[c][*p] >> 8) : colours == 3 ? p[c] : (uint8_t)(*p ^ flip);
+        q[3] = t->alpha ? p[colours] : 255;
+        if (t->alpha && t->premultiplied)
+            for (int c = 0; c < 3; c++)
+                q[c] = divide_alpha(q[c], q[3]);
+    }
+}
+
+static void write_row(const clipimg_input *in, const uint8_t *rgba, size_t n, uint8_t *rgb)
+{
+    if (in->flatten)
+        clipimg_flatten_row(in, rgba, rgb, n);
+    else
+        for (size_t x = 0; x < n; x++)
+            memcpy(rgb + 3 * x, rgba + 4 * x, 3);
+}
+
+static clip_status read_block(tiff_state *t, uint32_t x, uint32_t y, const clip_image *out)
+{
+    TIFF *f = t->tiff;
+    uint32_t w = t->width - x < t->block_w ? t->width - x : t->block_w, h = t->height - y < t->block_h ? t->height - y : t->block_h;
+    bool planar = t->planar == PLANARCONFIG_SEPARATE;
+    uint16_t planes = planar ? t->samples : 1;
+    for (uint16_t s = 0; s < planes; s++) {
+        uint8_t *to = t->planes + s * t->plane_bytes;
+        tmsize_t got = t->tiled ? TIFFReadEncodedTile(f, TIFFComputeTile(f, x, y, 0, s), to, (tmsize_t)t->plane_bytes)
+                                : TIFFReadEncodedStrip(f, TIFFComputeStrip(f, y, s), to, (tmsize_t)t->plane_bytes);
+        size_t row = ((size_t)t->block_w * (planar ? 1 : t->samples) * t->bits + 7) / 8;
+        if (got < 0 || (size_t)got < row * h)
+            return damaged(t);
+    }
+    size_t per_row = planar ? 1 : t->samples, bytes = ((size_t)t->block_w * per_row * t->bits + 7) / 8;
+    for (uint32_t i = 0; i < h; i++) {
+        for (uint16_t s = 0; s < planes; s++)
+            unpack(t, t->planes + s * t->plane_bytes + i * bytes, w * per_row, t->row + s, planes);
+        colour_row(t, w);
+        write_row(t->in, t->rgba, w, clipimg_row(out, y + i) + 3 * (size_t)x);
+    }
+    return CLIP_OK;
+}
+
+static clip_status read_blocks(tiff_state *t, const clip_image *out)
+{
+    TRY(allocate(t));
+    for (uint64_t y = 0; y < t->height; y += t->block_h)
+        for (uint64_t x = 0; x < t->width; x += t->block_w)
+            TRY(read_block(t, (uint32_t)x, (uint32_t)y, out));
+    return CLIP_OK;
+}
+
+/* libtiff's RGBA: alpha multiplied in, if there is any. */
+static clip_status read_rgba(tiff_state *t, const clip_image *out)
+{
+    TIFFRGBAImage img;
+    char why[1024] = "";
+    if (!TIFFRGBAImageOK(t->tiff, why) || !TIFFRGBAImageBegin(&img, t->tiff, 1, why))
+        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF: %s", why);
+    img.req_orientation = img.orientation; /* decode.c turns it */
+    t->raster = malloc(4 * (size_t)t->width * t->height);
+    bool ok = t->raster && TIFFRGBAImageGet(&img, t->raster, t->width, t->height);
+    bool alpha = img.alpha != 0;
+    TIFFRGBAImageEnd(&img);
+    if (!ok)
+        return t->raster ? damaged(t) : no_memory(t);
+    for (size_t y = 0; y < t->height; y++)
+        for (size_t x = 0; x < t->width; x++) {
+            uint32_t v = t->raster[y * t->width + x];
+            uint8_t rgba[4] = {(uint8_t)TIFFGetR(v), (uint8_t)TIFFGetG(v), (uint8_t)TIFFGetB(v), alpha ? (uint8_t)TIFFGetA(v) : 255};
+            for (int c = 0; alpha && c < 3; c++)
+                rgba[c] = divide_alpha(rgba[c], rgba[3]);
+            write_row(t->in, rgba, 1, clipimg_row(out, y) + 3 * x);
+        }
+    return CLIP_OK;
+}
+
+static clip_status read_picture(tiff_state *t, clip_image *out, int *orientation)
+{
+    TIFF *f = t->tiff;
+    uint16_t turned = 1;
+    if (!TIFFGetField(f, TIFFTAG_IMAGEWIDTH, &t->width) || !TIFFGetField(f, TIFFTAG_IMAGELENGTH, &t->height))
+        return damaged(t);
+    TRY(clipimg_new(t->in, t->width, t->height, out));
+    TIFFGetFieldDefaulted(f, TIFFTAG_BITSPERSAMPLE, &t->bits);
+    TIFFGetFieldDefaulted(f, TIFFTAG_SAMPLESPERPIXEL, &t->samples);
+    TIFFGetFieldDefaulted(f, TIFFTAG_PLANARCONFIG, &t->planar);
+    TIFFGetFieldDefaulted(f, TIFFTAG_COMPRESSION, &t->compression);
+    TIFFGetFieldDefaulted(f, TIFFTAG_SAMPLEFORMAT, &t->format);
+    TIFFGetFieldDefaulted(f, TIFFTAG_ORIENTATION, &turned);
+    if (!TIFFGetField(f, TIFFTAG_PHOTOMETRIC, &t->photometric))
+        t->photometric = PHOTOMETRIC_MINISWHITE; /* as Pillow reads files that don't say */
+    if (turned >= 1 && turned <= 8)
+        *orientation = turned;
+    if (t->samples < 1 || t->samples > 8)
+        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF of %u samples a pixel", t->samples);
+    if (t->format != SAMPLEFORMAT_UINT && t->format != SAMPLEFORMAT_VOID && !(t->format == SAMPLEFORMAT_INT && t->bits == 8))
+        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF of %u-bit %s samples", t->bits,
+                          t->format == SAMPLEFORMAT_IEEEFP ? "float" : t->format == SAMPLEFORMAT_INT ? "signed" : "complex");
+    return is_plain(t) ? read_blocks(t, out) : read_rgba(t, out);
+}
+
+clip_status clipimg_read_tiff(const clipimg_input *in, clip_image *out, int *orientation)
+{
+    tiff_state t = {.in = in};
+    if (!open_tiff(&t))
+        return damaged(&t);
+    clip_status s = read_picture(&t, out, orientation);
+    TIFFClose(t.tiff);
+    free(t.planes);
+    free(t.row);
+    free(t.rgba);
+    free(t.raster);
+    return s;
+}

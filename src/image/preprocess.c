@@ -1,0 +1,90 @@
+/* preprocess.c: what a checkpoint's image encoder was trained to see: S x S pixels, cut and resized as its makers did, normalised.
+ *
+ *             sizes                                          where
+ *   shortest  S and [S long / short], cut downwards          centre crop: offset (side - S) / 2, in OpenCLIP (torchvision) rounded
+ *                                                            half to even, in Hugging Face downwards
+ *   longest   round(side / (long / S)), half to even         centred on fill_color, the odd pixel right and below
+ *   squash    S and S
+ *
+ * then (v / 255 - mean) / std, each operation rounded to f32: torch's ToTensor and Normalize, bit for bit. Of the resized picture only
+ * the crop is ever computed.
+ *
+ * The picture is RGB before it is resized: as in OpenCLIP's WebDataset reader and Hugging Face's processor. (OpenCLIP's transform on an
+ * opened file converts at the end: palettes and alpha then go through the resize, with other results.) Hugging Face means the
+ * Pillow backend, CLIPImageProcessorPil; its default since transformers 5, torchvision on tensors, rounds its 8-bit bicubic
+ * otherwise, while checkpoints were made with Pillow. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/resize.h"
+
+/* Where the S x S pixels come from. */
+typedef struct plan {
+    int64_t width, height; /* to resize to */
+    int64_t x, y;          /* the window of that */
+    int w, h;
+    int left, top;         /* where it goes on the S x S canvas */
+} plan;
+
+static int64_t crop_offset(clipimg_flavour flavour, int64_t extra)
+{
+    int64_t half = extra / 2;
+    return flavour == CLIPIMG_OPENCLIP && extra % 2 && half % 2 ? half + 1 : half;
+}
+
+static plan make_plan(const clipimg_recipe *r, int width, int height)
+{
+    int64_t S = r->size, longer = width > height ? width : height, shorter = width > height ? height : width;
+    plan p = {.width = S, .height = S, .w = r->size, .h = r->size};
+    if (r->mode == CLIPIMG_SHORTEST) {
+        int64_t other = (int64_t)((double)(S * longer) / (double)shorter);
+        *(width > height ? &p.width : &p.height) = other;
+        p.x = crop_offset(r->flavour, p.width - S);
+        p.y = crop_offset(r->flavour, p.height - S);
+    } else if (r->mode == CLIPIMG_LONGEST) {
+        double ratio = (double)longer / (double)S;
+        p.width = (int64_t)rint(width / ratio);
+        p.height = (int64_t)rint(height / ratio);
+        p.w = p.width < 1 ? 1 : (int)p.width; /* where the peers fail */
+        p.h = p.height < 1 ? 1 : (int)p.height;
+        p.width = p.w;
+        p.height = p.h;
+        p.left = (r->size - p.w) / 2;
+        p.top = (r->size - p.h) / 2;
+    }
+    return p;
+}
+
+static void normalise(const clipimg_recipe *r, const uint8_t *rgb, float *out)
+{
+    size_t plane = (size_t)r->size * (size_t)r->size;
+    float level[3][256];
+    for (int c = 0; c < 3; c++)
+        for (int v = 0; v < 256; v++)
+            level[c][v] = ((float)v / 255.0f - r->mean[c]) / r->std[c];
+    for (size_t i = 0; i < plane; i++)
+        for (int c = 0; c < 3; c++)
+            out[c * plane + i] = level[c][rgb[3 * i + (size_t)c]];
+}
+
+clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out)
+{
+    if (!img->rgb || img->width < 1 || img->height < 1 || r->size < 1)
+        return CLIP_EINVAL;
+    plan p = make_plan(r, img->width, img->height);
+    size_t S = (size_t)r->size;
+    uint8_t *canvas = malloc(3 * S * S);
+    if (!canvas)
+        return CLIP_ENOMEM;
+    if (p.w < r->size || p.h < r->size)
+        for (size_t i = 0; i < S * S; i++)
+            memcpy(canvas + 3 * i, r->fill_color, 3);
+    clip_image window = {.width = p.w, .height = p.h, .stride = 3 * S};
+    window.rgb = canvas + window.stride * (size_t)p.top + 3 * (size_t)p.left;
+    clip_status s = clipimg_resize_window(clipimg_best_passes(), img, p.width, p.height, r->filter, p.x, p.y, &window);
+    if (s == CLIP_OK)
+        normalise(r, canvas, out);
+    free(canvas);
+    return s;
+}
