@@ -40,9 +40,9 @@ static const char *default_model(void)
     if (set && *set)
         return set;
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
-    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
-    if (slash) { /* installed: PREFIX/bin/clip */
-        strcpy(slash, "/../share/clip/models/emoji-clip");
+    char *bin = n > 0 ? memrchr(path, '/', (size_t)n) : NULL, *prefix = bin ? memrchr(path, '/', (size_t)(bin - path)) : NULL;
+    if (prefix) { /* installed: PREFIX/bin/clip */
+        strcpy(prefix, "/share/clip/models/emoji-clip");
         if (access(path, F_OK) == 0)
             return path;
     }

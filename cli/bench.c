@@ -153,7 +153,8 @@ static int measure(job *j, results *r)
 
 static void row(const char *name, double seconds, int n, const char *unit)
 {
-    printf("  %-22s%10.3f ms%14.1f %s/s\n", name, 1e3 * seconds / n, n / seconds, unit);
+    const bool micro = seconds / n < 1e-4;
+    printf("  %-22s%10.3f %s%14.1f %s/s\n", name, (micro ? 1e6 : 1e3) * seconds / n, micro ? "us" : "ms", n / seconds, unit);
 }
 
 static void print_people(const job *j, const results *r)
