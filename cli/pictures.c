@@ -3,10 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "cli.h"
 
 cli_batch *cli_batch_new(const cli_session *s)
@@ -65,22 +61,25 @@ static clip_status prepare(const cli_session *s, cli_picture *p, int thumbnail_s
     return status;
 }
 
-static int cores(int threads)
+typedef struct prepare_job {
+    const cli_session *s;
+    cli_batch *b;
+    clip_status status[CLI_BATCH];
+} prepare_job;
+
+static void prepare_one(void *user, int64_t i)
 {
-#ifdef _OPENMP
-    return threads > 0 ? threads : omp_get_max_threads();
-#else
-    return threads > 0 ? threads : 1;
-#endif
+    prepare_job *j = user;
+    const size_t each = 3 * (size_t)j->s->info.image_size * (size_t)j->s->info.image_size;
+    j->status[i] = prepare(j->s, &j->b->picture[i], j->b->thumbnail_side, j->b->pixels + (size_t)i * each);
 }
 
 int cli_batch_encode(cli_session *s, cli_batch *b)
 {
     const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
-    clip_status status[CLI_BATCH];
-#pragma omp parallel for num_threads(cores(s->threads)) schedule(dynamic)
-    for (int i = 0; i < b->n; i++)
-        status[i] = prepare(s, &b->picture[i], b->thumbnail_side, b->pixels + (size_t)i * each);
+    prepare_job j = {.s = s, .b = b};
+    const clip_status *status = j.status;
+    clip_parallel(s->ctx, b->n, prepare_one, &j);
     b->sound = 0;
     for (int i = 0; i < b->n; i++) {
         if (status[i] == CLIP_ENOMEM)

@@ -126,6 +126,10 @@ CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
 
+/* clip_parallel(): fn(user, i) for every i in 0 .. n-1, on the context's threads, in any order, some at the same time; returns when all are done.
+ * For what surrounds an encoder, like decoding the pictures of a batch. fn must not use the context. */
+CLIP_API void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user);
+
 /* ---- Pictures ------------------------------------------------------------------------------------------- */
 
 /* 8-bit RGB, rows of `stride` bytes. Point it at your own pixels, or let clip_image_read() fill it. */

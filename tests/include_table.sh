@@ -22,7 +22,7 @@ allow() {
 }
 
 allow base "clip.h"
-allow kernels ""
+allow kernels "base"
 allow nn "base kernels"
 allow text "base clip.h"
 allow image "base clip.h"

@@ -3,9 +3,9 @@
 # usage: tools/setup.sh [build|test]      test: also what only the tests need
 set -eu
 
-build="gcc make meson ninja-build pkg-config libc6-dev libgomp1 libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
+build="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
  libheif-dev libcjson-dev libutf8proc-dev zlib1g-dev libarchive-dev"
-test="clang libomp-dev libclang-rt-14-dev libcmocka-dev"
+test="clang libclang-rt-14-dev libcmocka-dev"
 
 [ "${1:-build}" = test ] && wanted="$build $test" || wanted=$build
 

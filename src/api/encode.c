@@ -6,16 +6,12 @@
 
 #include "api/api.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #define CHUNK_ROWS 2048   /* rows of a Transformer in one chunk */
 #define CHUNK_PICTURES 8  /* pictures of a ResNet in one chunk */
 
 static clip_status reserve_scratch(clip_context *c)
 {
-    TRY(clipb_block_reserve(&c->scratch, clipk_scratch_bytes(c->k.set, c->k.threads)));
+    TRY(clipb_block_reserve(&c->scratch, clipk_scratch_bytes(c->k.set, clipk_threads(&c->k))));
     c->k.scratch = c->scratch.base;
     return CLIP_OK;
 }
@@ -25,16 +21,12 @@ clip_status clip_context_new(const clip_model *m, int threads, clip_context **ou
     *out = NULL;
     if (threads < 0 || threads > 1024)
         return CLIP_EINVAL;
-#ifdef _OPENMP
-    if (threads == 0)
-        threads = omp_get_max_threads();
-#endif
     clip_context *c = calloc(1, sizeof *c);
     if (!c)
         return CLIP_ENOMEM;
     c->model = m;
-    c->k = (clipk_ctx){.set = m->set, .threads = threads > 0 ? threads : 1};
-    if (reserve_scratch(c) < 0) {
+    c->k.set = m->set;
+    if (clipb_team_new(threads ? threads : clipb_cores(), &c->k.team) < 0 || reserve_scratch(c) < 0) {
         clip_context_free(c);
         return CLIP_ENOMEM;
     }
@@ -46,10 +38,29 @@ void clip_context_free(clip_context *c)
 {
     if (!c)
         return;
+    clipb_team_free(c->k.team);
     clipb_block_free(&c->scratch);
     clipb_block_free(&c->acts);
     clipb_block_free(&c->inputs);
     free(c);
+}
+
+typedef struct parallel_job {
+    void (*fn)(void *user, int64_t i);
+    void *user;
+} parallel_job;
+
+static void parallel_piece(void *job, int64_t i, int thread)
+{
+    const parallel_job *j = job;
+    (void)thread;
+    j->fn(j->user, i);
+}
+
+void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user)
+{
+    parallel_job j = {fn, user};
+    clipb_team_run(ctx->k.team, n, parallel_piece, &j);
 }
 
 /* ---- Pictures ------------------------------------------------------------------------------------------------ */
@@ -106,25 +117,41 @@ clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *o
     return clipimg_preprocess(&m->recipe, img, out);
 }
 
+typedef struct preprocess_job {
+    const clip_model *m;
+    const clip_image *img;
+    float *pixels;
+    clip_status *status; /* of each picture */
+} preprocess_job;
+
+static void preprocess_piece(void *job, int64_t i, int thread)
+{
+    const preprocess_job *j = job;
+    (void)thread;
+    j->status[i] = clip_preprocess(j->m, &j->img[i], j->pixels + (size_t)i * pixels_of(j->m));
+}
+
 clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, float *out)
 {
     const clip_model *m = c->model;
     if (N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
-    const int chunk = picture_chunk(m);
-    const size_t each = pixels_of(m);
-    TRY(clipb_block_reserve(&c->inputs, (size_t)(N < chunk ? N : chunk) * each * sizeof(float)));
-    float *pixels = (float *)(void *)c->inputs.base;
+    const int chunk = picture_chunk(m), most = N < chunk ? N : chunk;
+    clipb_arena a = {0};
+    clipb_arena_alloc(&a, (size_t)most * pixels_of(m), sizeof(float));
+    clipb_arena_alloc(&a, (size_t)most, sizeof(clip_status));
+    TRY(clipb_block_reserve(&c->inputs, a.peak));
+    a = clipb_arena_on(&c->inputs);
+    preprocess_job j = {.m = m};
+    j.pixels = CLIPB_NEW(&a, float, (size_t)most * pixels_of(m));
+    j.status = CLIPB_NEW(&a, clip_status, most);
     for (int i = 0; i < N; i += chunk) {
         const int n = N - i < chunk ? N - i : chunk;
-        int worst = CLIP_OK; /* the lowest status */
-#pragma omp parallel for num_threads(c->k.threads) if (c->k.threads > 1 && n > 1) schedule(dynamic) reduction(min : worst)
-        for (int j = 0; j < n; j++) {
-            clip_status s = clipimg_preprocess(&m->recipe, &img[i + j], pixels + (size_t)j * each);
-            worst = s < worst ? (int)s : worst;
-        }
-        TRY((clip_status)worst);
-        TRY(forward_pixels(c, pixels, n, out + (size_t)i * (size_t)m->config.embed_dim));
+        j.img = img + i;
+        clipb_team_run(c->k.team, n, preprocess_piece, &j);
+        for (int p = 0; p < n; p++)
+            TRY(j.status[p]);
+        TRY(forward_pixels(c, j.pixels, n, out + (size_t)i * (size_t)m->config.embed_dim));
     }
     return CLIP_OK;
 }

@@ -6,10 +6,6 @@
 
 #include "api/api.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 typedef struct loader {
     clip_load_options opt;
     clip_files files;
@@ -103,16 +99,13 @@ static void bind_towers(clipmdl_binder *b, clip_model *m)
 
 static clip_status bind_weights(loader *l, clip_model *m)
 {
-    const int threads =
-#ifdef _OPENMP
-        omp_get_max_threads();
-#else
-        1;
-#endif
-    clipk_ctx k = {.set = m->set, .threads = threads};
+    const int threads = clipb_cores();
+    clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
     clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = l->prefix, .k = &k, .warn = l->opt.warn, .warn_user = l->opt.warn_user};
-    clip_status s = clipb_block_reserve(&scratch, clipk_scratch_bytes(m->set, threads));
+    clip_status s = clipb_team_new(threads, &k.team);
+    if (s == CLIP_OK)
+        s = clipb_block_reserve(&scratch, clipk_scratch_bytes(m->set, threads));
     k.scratch = scratch.base;
     if (s == CLIP_OK)
         s = init_towers(m);
@@ -129,6 +122,7 @@ static clip_status bind_weights(loader *l, clip_model *m)
         bind_towers(&b, m); /* placing */
         s = b.status;
     }
+    clipb_team_free(k.team);
     clipb_block_free(&b.scratch);
     clipb_block_free(&scratch);
     return s;
@@ -168,7 +162,7 @@ static clip_status read_logit_scale(loader *l, clip_model *m)
         warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
     } else {
         t->used = true;
-        clipk_to_f32(&(clipk_ctx){.set = m->set, .threads = 1}, &log_scale, t->data, type, 1);
+        clipk_to_f32(&(clipk_ctx){.set = m->set}, &log_scale, t->data, type, 1);
     }
     m->logit_scale = expf(log_scale);
     if (!isfinite(m->logit_scale))

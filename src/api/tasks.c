@@ -55,7 +55,7 @@ clip_status clip_similarity(clip_context *ctx, const float *a, int N, const floa
 
 void clip_probabilities(const clip_model *m, float *similarity, int N, int M)
 {
-    const clipk_ctx k = {.set = m->set, .threads = 1};
+    const clipk_ctx k = {.set = m->set};
     clipk_softmax(&k, similarity, m->logit_scale, N, M);
 }
 

@@ -1,7 +1,6 @@
 /* attention.c: attention cut into pieces and shared among threads. A piece is some queries of one head of one sample against all
  * the keys they see; as many pieces are made as keep the threads busy. */
 #include "kernels/set.h"
-#include "kernels/share.h"
 
 #include <assert.h>
 
@@ -46,12 +45,12 @@ void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, con
         work += 2 * (int64_t)nq * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;
         longest = nq > longest ? nq : longest;
     }
-    const int threads = work < FORK_FROM ? 1 : kc->threads, most = (longest + kc->set->nr - 1) / kc->set->nr;
+    const int threads = work < FORK_FROM ? 1 : clipk_threads(kc), most = (longest + kc->set->nr - 1) / kc->set->nr;
     attention_job j = {kc->set, *s, y, lse, q, k, v, ldy, ldq, ldk, ldv, 1, kc->scratch};
     const int64_t heads = (int64_t)s->B * s->H;
     if (threads > 1 && heads < (int64_t)threads * PIECES_EACH)
         j.cuts = (int)((threads * PIECES_EACH + heads - 1) / heads);
     if (j.cuts > most)
         j.cuts = most > 0 ? most : 1;
-    clipk_share(threads, heads * j.cuts, attention_piece, &j);
+    clipb_team_run(threads > 1 ? kc->team : NULL, heads * j.cuts, attention_piece, &j);
 }

@@ -4,7 +4,6 @@
  * where a small picture gives few, the channels are cut as well, and every group of channels transforms the strip's input again, which is
  * cheap beside the product. No sum is ever cut, so the cut leaves no trace in the result. */
 #include "kernels/set.h"
-#include "kernels/share.h"
 
 #include <assert.h>
 #include <string.h>
@@ -19,20 +18,31 @@ typedef struct conv_plan {
     int tiles, T, strips, G, groups;
 } conv_plan;
 
-/* Longer strips use a weight more often once it has come from memory, shorter ones keep their own transforms in the second cache. */
+/* Short strips keep their own transforms in the second cache; long ones use a weight more often once it has come from memory, which large
+ * weights need. */
 #define STRIP_FLOATS (96 * 1024)
 #define STRIP_LEAST 24
+#define STRIP_MOST 96
+#define GROUP_LEAST 64 /* channels that pay for transforming the input once more */
+
+static int strip_tiles(int I, int O)
+{
+    const int cached = (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, O)), amortised = least(I * O / 2048, STRIP_MOST);
+    return cached > STRIP_LEAST ? cached : amortised > STRIP_LEAST ? amortised : STRIP_LEAST;
+}
 
 static conv_plan plan_conv(const clipk_ctx *k, int N, int H, int W, int I, int O)
 {
-    conv_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE)};
-    int T = (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, O));
-    p.strips = ceil_div(p.tiles, T < STRIP_LEAST ? STRIP_LEAST : T);
-    p.groups = 1;
-    if (p.strips < k->threads)
-        p.groups = least(ceil_div(k->threads, p.strips), ceil_div(O, k->set->nr));
-    else
-        p.strips = least(ceil_div(p.strips, k->threads) * k->threads, p.tiles);
+    const int threads = clipk_threads(k);
+    conv_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .groups = 1};
+    p.strips = ceil_div(p.tiles, strip_tiles(I, O));
+    if (p.strips >= threads) {
+        p.strips = ceil_div(p.strips, threads) * threads; /* the same for all */
+    } else {
+        p.groups = least(ceil_div(threads, p.strips), ceil_div(O, GROUP_LEAST));
+        if (p.strips * p.groups < threads)
+            p.strips = ceil_div(threads, p.groups);
+    }
     p.T = ceil_div(p.tiles, p.strips);
     p.strips = ceil_div(p.tiles, p.T);
     p.G = ceil_div(ceil_div(O, p.groups), k->set->nr) * k->set->nr;
@@ -59,13 +69,13 @@ static void pack_piece(void *job, int64_t i, int thread)
 void clipk_conv3x3_pack(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W)
 {
     pack_job j = {k->set, w, W};
-    clipk_share(k->threads, ceil_div(w->O, k->set->nr), pack_piece, &j);
+    clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
 }
 
 size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
 {
     conv_plan p = plan_conv(k, N, H, W, I, O);
-    return sizeof(float) * (size_t)k->threads * clipk_conv3x3_scratch(p.T, I, p.G);
+    return sizeof(float) * (size_t)clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G);
 }
 
 typedef struct conv_job {
@@ -93,7 +103,7 @@ void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, i
     static const clipk_epilogue none;
     conv_job j = {.set = k->set, .plan = plan_conv(k, N, H, W, w->I, w->O)};
     j.piece = (clipk_conv3x3_piece){.y = y, .x = x, .H = H, .W = W, .I = w->I, .O = w->O, .panels = w->panels, .e = e ? e : &none, .scratch = work};
-    clipk_share(k->threads, (int64_t)j.plan.strips * j.plan.groups, conv_piece, &j);
+    clipb_team_run(k->team, (int64_t)j.plan.strips * j.plan.groups, conv_piece, &j);
 }
 
 /* ---- Patches and pooling ----------------------------------------------------------------------------------- */
@@ -132,7 +142,7 @@ void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int H, in
 {
     picture_job j = {k->set, y, x, H, W, C, (H + 2 * pad - kh) / stride + 1, (W + 2 * pad - kw) / stride + 1, kh, kw, stride, pad};
     assert(H + 2 * pad >= kh && W + 2 * pad >= kw);
-    clipk_share(k->threads, (int64_t)N * j.Ho, im2col_piece, &j);
+    clipb_team_run(k->team, (int64_t)N * j.Ho, im2col_piece, &j);
 }
 
 static void avgpool_piece(void *job, int64_t i, int thread)
@@ -147,5 +157,5 @@ static void avgpool_piece(void *job, int64_t i, int thread)
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C)
 {
     picture_job j = {.set = k->set, .y = y, .x = x, .H = H, .W = W, .C = C, .Ho = H / 2, .Wo = W / 2};
-    clipk_share(k->threads, (int64_t)N * j.Ho, avgpool_piece, &j);
+    clipb_team_run(k->team, (int64_t)N * j.Ho, avgpool_piece, &j);
 }

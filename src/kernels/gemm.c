@@ -7,10 +7,10 @@
  * Few rows (a caption, one picture): the panels are cut, and every thread packs the same few rows: the weights, which come from memory, are
  * read once. Many rows: the rows are cut, and a piece goes through all panels. */
 #include "kernels/set.h"
-#include "kernels/share.h"
 
 #include <assert.h>
 #include <string.h>
+#include <time.h>
 
 #define X_BYTES ((size_t)256 << 10) /* of packed rows a thread holds: half of a usual second cache */
 #define ROWS_MOST 240               /* of a piece; a multiple of every mr but 14 */
@@ -50,7 +50,7 @@ void clipk_weight_pack(const clipk_ctx *k, clipk_weight *w, clipk_view W)
 {
     assert(W.type == w->type || w->type == CLIPK_F32);
     pack_job j = {k->set, w, W};
-    clipk_share((int64_t)w->N * w->K < FORK_FROM ? 1 : k->threads, tiles(w->N, k->set->nr), pack_piece, &j);
+    clipb_team_run((int64_t)w->N * w->K < FORK_FROM ? NULL : k->team, tiles(w->N, k->set->nr), pack_piece, &j);
 }
 
 /* ---- The product --------------------------------------------------------------------------------------------- */
@@ -135,7 +135,7 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
     if (e)
         j.e = *e;
     const int mr = k->set->mr, all = tiles(W->N, k->set->nr);
-    const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : k->threads;
+    const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : clipk_threads(k);
     int stacks = tiles(M, ROWS_MOST);
     if (stacks > 1)
         stacks = tiles(stacks, threads) * threads; /* the same for all */
@@ -145,20 +145,42 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
         j.cuts = least(all, tiles(threads * PIECES_EACH, stacks));
     j.panels = tiles(all, j.cuts);
     j.cuts = tiles(all, j.panels);
-    clipk_share(threads, (int64_t)stacks * j.cuts, gemm_piece, &j);
+    clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)stacks * j.cuts, gemm_piece, &j);
+}
+
+/* ---- Measuring ----------------------------------------------------------------------------------------------- */
+
+typedef struct peak_job {
+    const clipk_set *set;
+    double operations[64]; /* of each piece: that many threads are counted at most */
+} peak_job;
+
+static void peak_piece(void *job, int64_t i, int thread)
+{
+    peak_job *j = job;
+    (void)thread;
+    j->operations[i] = j->set->fma_rounds(100000);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 double clipk_fma_peak(const clipk_ctx *k, double seconds)
 {
-    enum { ROUNDS = 100000 };
+    const int n = least(clipk_threads(k), 64);
     double best = 0;
-    const double end = omp_get_wtime() + seconds;
-    do {
-        double operations = 0, start = omp_get_wtime();
-#pragma omp parallel num_threads(k->threads) reduction(+ : operations) if (k->threads > 1)
-        operations += k->set->fma_rounds(ROUNDS);
-        double speed = operations / (omp_get_wtime() - start);
+    peak_job j = {.set = k->set};
+    for (double end = now() + seconds, start = now(); start < end; start = now()) {
+        double operations = 0;
+        clipb_team_run(k->team, n, peak_piece, &j);
+        for (int i = 0; i < n; i++)
+            operations += j.operations[i];
+        double speed = operations / (now() - start);
         best = speed > best ? speed : best;
-    } while (omp_get_wtime() < end);
+    }
     return best * 1e-9;
 }

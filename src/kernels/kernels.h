@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/team.h"
+
 typedef struct clipk_set clipk_set; /* set.h */
 
 /* clipk_set_find(): the table called `name` ("avx512", "avx2", "neon", "generic", "ref"), or NULL where this build or
@@ -29,9 +31,11 @@ const clipk_set *clipk_set_usable(int i);
 /* What every call gets: one per calling thread. */
 typedef struct clipk_ctx {
     const clipk_set *set;
-    int threads;            /* OpenMP threads a call may use, at least 1 */
-    unsigned char *scratch; /* clipk_scratch_bytes(set, threads), 64-byte aligned */
+    clipb_team *team;       /* who shares the work; NULL: the caller alone */
+    unsigned char *scratch; /* clipk_scratch_bytes() for the team's threads, 64-byte aligned */
 } clipk_ctx;
+
+static inline int clipk_threads(const clipk_ctx *k) { return clipb_team_threads(k->team); }
 
 size_t clipk_scratch_bytes(const clipk_set *set, int threads);
 

@@ -45,12 +45,11 @@ void NAME(gemm_tile)(const clipk_gemm_tile *t)
     for (int i = 0; i < t->m; i++)
         for (int j = 0; j < t->n; j++) {
             float *y = t->y + i * t->ldy + j;
-            double z = t->first ? 0 : *y;
+            double z = !t->first ? *y : t->residual ? t->residual[i * t->ld_residual + j] : 0;
             for (int k = 0; k < t->K; k++)
                 z += (double)t->a[k * MR + i] * t->b[k * NR + j];
             if (t->last) {
                 z += t->bias ? t->bias[j] : 0;
-                z += t->residual ? t->residual[i * t->ld_residual + j] : 0;
                 if (t->pre)
                     t->pre[i * t->ld_pre + j] = (float)z;
                 z = act(z, t->act);

@@ -1,7 +1,6 @@
 /* rows.c: the functions that work on rows or on single numbers: cut into pieces of about PIECE numbers, shared among threads where
  * there are FORK_FROM numbers or more. Below that, waking the others costs more than they can save. */
 #include "kernels/set.h"
-#include "kernels/share.h"
 
 #include <assert.h>
 
@@ -9,7 +8,7 @@
 #define FORK_FROM 32768
 
 static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
-static int threads_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? 1 : k->threads; }
+static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Numbers one by one: `size` of them a piece, a multiple of every vector length, so that pieces are cut where vectors end. */
@@ -33,7 +32,7 @@ static void to_f32_piece(void *job, int64_t i, int thread)
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n)
 {
     numbers_job j = {.set = k->set, .y = out, .x = in, .n = (int64_t)n, .type = type};
-    clipk_share(threads_for(k, j.n), pieces(j.n, PIECE), to_f32_piece, &j);
+    clipb_team_run(team_for(k, j.n), pieces(j.n, PIECE), to_f32_piece, &j);
 }
 
 static void act_piece(void *job, int64_t i, int thread)
@@ -47,7 +46,7 @@ static void act_piece(void *job, int64_t i, int thread)
 void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act)
 {
     numbers_job j = {.set = k->set, .y = y, .x = x, .n = (int64_t)n, .act = act};
-    clipk_share(threads_for(k, j.n), pieces(j.n, PIECE), act_piece, &j);
+    clipb_team_run(team_for(k, j.n), pieces(j.n, PIECE), act_piece, &j);
 }
 
 /* Rows: `rows_each` of T a piece. */
@@ -60,12 +59,12 @@ typedef struct rows_job {
     int T, C, rows_each;
 } rows_job;
 
-static void share_rows(const clipk_ctx *k, clipk_piece *piece, rows_job *j)
+static void share_rows(const clipk_ctx *k, clipb_piece *piece, rows_job *j)
 {
     assert(j->C > 0);
     j->set = k->set;
     j->rows_each = (PIECE + j->C - 1) / j->C;
-    clipk_share(threads_for(k, (int64_t)j->T * j->C), pieces(j->T, j->rows_each), piece, j);
+    clipb_team_run(team_for(k, (int64_t)j->T * j->C), pieces(j->T, j->rows_each), piece, j);
 }
 
 static int rows_end(const rows_job *j, int64_t i) { return (int)least((i + 1) * j->rows_each, j->T); }

@@ -5,7 +5,7 @@
  *     y tile   += sum over k of x[k][i] W[k][j]            mr x nr accumulators, all in registers
  *
  * The design is GotoBLAS' (Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"). An element of y is one
- * chain of fused multiply-adds over each block of k, and the chains are added block by block: whatever the tile. */
+ * chain of fused multiply-adds over each block of k; residual and chains are added block by block, in y, and bias last: whatever the tile. */
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
@@ -80,7 +80,7 @@ INLINE void finish(const clipk_gemm_tile *t, const float *z, int n, clipk_act ac
         }
         z0 += bias0;
         z1 += bias1;
-        if (t->residual) {
+        if (t->first && t->residual) {
             z0 += load_some(t->residual + i * t->ld_residual, n);
             z1 += load_some(t->residual + i * t->ld_residual + CLIPK_VL, n1);
         }
@@ -148,8 +148,9 @@ INLINE void tile_rows(const clipk_gemm_tile *t, int R)
     for (int i = 0; i < R; i++)
         if (i < t->m) {
             float *y = t->y + i * t->ldy;
-            store_some(y, t->first ? acc[i][0] : acc[i][0] + load_some(y, n0), n0);
-            store_some(y + CLIPK_VL, t->first ? acc[i][1] : acc[i][1] + load_some(y + CLIPK_VL, n1), n1);
+            const float *rest = t->first ? t->residual ? t->residual + i * t->ld_residual : NULL : y; /* residual may be y: it comes first */
+            store_some(y, rest ? acc[i][0] + load_some(rest, n0) : acc[i][0], n0);
+            store_some(y + CLIPK_VL, rest ? acc[i][1] + load_some(rest + CLIPK_VL, n1) : acc[i][1], n1);
         }
 }
 

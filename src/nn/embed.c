@@ -1,58 +1,83 @@
-/* Gathers and sums: what turns pixels and ids into rows. Memory-bound, so shared among threads by sample. */
+/* Gathers and sums: what turns pixels and ids into rows. Memory-bound; a sample is a piece of the work. */
 #include <string.h>
 
 #include "nn/nn.h"
 
-#define PER_SAMPLE _Pragma("omp parallel for num_threads(k->threads) if (k->threads > 1 && N > 1) schedule(static)")
+/* What the functions below work on; each uses what it needs. */
+typedef struct embed_job {
+    float *y;
+    const float *x, *cls, *pos;
+    size_t S, P, G, C;
+} embed_job;
+
+static void patchify(void *job, int64_t n, int thread)
+{
+    const embed_job *j = job;
+    const size_t G = j->G, S = j->S, P = j->P, K = 3 * P * P;
+    (void)thread;
+    for (size_t i = 0; i < G; i++)
+        for (size_t c = 0; c < 3; c++)
+            for (size_t u = 0; u < P; u++) {
+                const float *from = j->x + (((size_t)n * 3 + c) * S + i * P + u) * S;
+                float *to = j->y + ((size_t)n * G + i) * G * K + (c * P + u) * P;
+                for (size_t g = 0; g < G; g++)
+                    memcpy(to + g * K, from + g * P, P * sizeof(float));
+            }
+}
 
 void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, int N, int S, int P)
 {
-    const size_t G = (size_t)(S / P), s = (size_t)S, p = (size_t)P, K = 3 * p * p;
-    PER_SAMPLE
-    for (int n = 0; n < N; n++)
-        for (size_t i = 0; i < G; i++)
-            for (size_t c = 0; c < 3; c++)
-                for (size_t u = 0; u < p; u++) {
-                    const float *from = x + (((size_t)n * 3 + c) * s + i * p + u) * s;
-                    float *to = y + ((size_t)n * G + i) * G * K + (c * p + u) * p;
-                    for (size_t j = 0; j < G; j++)
-                        memcpy(to + j * K, from + j * p, p * sizeof(float));
-                }
+    embed_job j = {.y = y, .x = x, .S = (size_t)S, .P = (size_t)P, .G = (size_t)(S / P)};
+    clipb_team_run(k->team, N, patchify, &j);
 }
 
-static void add(float *y, const float *a, const float *b, int C)
+static void add(float *y, const float *a, const float *b, size_t C)
 {
-    for (int c = 0; c < C; c++)
+    for (size_t c = 0; c < C; c++)
         y[c] = a[c] + b[c];
+}
+
+/* The rows of sample n behind its first, and their positions. */
+static void place_rows(const embed_job *j, int64_t n, float *to)
+{
+    const float *from = j->x + (size_t)n * j->G * j->C;
+    for (size_t g = 0; g < j->G; g++)
+        add(to + (g + 1) * j->C, from + g * j->C, j->pos + (g + 1) * j->C, j->C);
+}
+
+static void class_tokens(void *job, int64_t n, int thread)
+{
+    const embed_job *j = job;
+    float *to = j->y + (size_t)n * (j->G + 1) * j->C;
+    (void)thread;
+    add(to, j->cls, j->pos, j->C);
+    place_rows(j, n, to);
 }
 
 void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos, int N, int G, int C)
 {
-    const size_t g1 = (size_t)G + 1, w = (size_t)C;
-    PER_SAMPLE
-    for (int n = 0; n < N; n++) {
-        float *to = y + (size_t)n * g1 * w;
-        add(to, cls, pos, C);
-        for (size_t g = 0; g < (size_t)G; g++)
-            add(to + (g + 1) * w, x + ((size_t)n * (size_t)G + g) * w, pos + (g + 1) * w, C);
-    }
+    embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .G = (size_t)G, .C = (size_t)C};
+    clipb_team_run(k->team, N, class_tokens, &j);
+}
+
+static void mean_tokens(void *job, int64_t n, int thread)
+{
+    const embed_job *j = job;
+    const float *from = j->x + (size_t)n * j->G * j->C;
+    float *to = j->y + (size_t)n * (j->G + 1) * j->C;
+    (void)thread;
+    memset(to, 0, j->C * sizeof(float));
+    for (size_t g = 0; g < j->G; g++)
+        add(to, to, from + g * j->C, j->C);
+    for (size_t c = 0; c < j->C; c++)
+        to[c] = to[c] / (float)j->G + j->pos[c];
+    place_rows(j, n, to);
 }
 
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C)
 {
-    const size_t g1 = (size_t)G + 1, w = (size_t)C;
-    PER_SAMPLE
-    for (int n = 0; n < N; n++) {
-        const float *from = x + (size_t)n * (size_t)G * w;
-        float *to = y + (size_t)n * g1 * w;
-        memset(to, 0, w * sizeof(float));
-        for (size_t g = 0; g < (size_t)G; g++)
-            add(to, to, from + g * w, C);
-        for (int c = 0; c < C; c++)
-            to[c] = to[c] / (float)G + pos[c];
-        for (size_t g = 0; g < (size_t)G; g++)
-            add(to + (g + 1) * w, from + g * w, pos + (g + 1) * w, C);
-    }
+    embed_job j = {.y = y, .x = x, .pos = pos, .G = (size_t)G, .C = (size_t)C};
+    clipb_team_run(k->team, N, mean_tokens, &j);
 }
 
 void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids, const clipnn_batch *n, int C)
@@ -62,16 +87,21 @@ void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, cons
         for (int t = n->off[b]; t < n->off[b + 1]; t++) {
             float *to = y + (size_t)t * w;
             clipk_to_f32(k, to, (const char *)table.p + (size_t)ids[t] * w * size, table.type, w);
-            add(to, to, pos + (size_t)(t - n->off[b]) * w, C);
+            add(to, to, pos + (size_t)(t - n->off[b]) * w, w);
         }
+}
+
+static void channels_last(void *job, int64_t n, int thread)
+{
+    const embed_job *j = job; /* C channels of S pixels */
+    (void)thread;
+    for (size_t c = 0; c < j->C; c++)
+        for (size_t i = 0; i < j->S; i++)
+            j->y[((size_t)n * j->S + i) * j->C + c] = j->x[((size_t)n * j->C + c) * j->S + i];
 }
 
 void clipnn_channels_last(const clipk_ctx *k, float *y, const float *x, int N, int C, int HW)
 {
-    const size_t c = (size_t)C, hw = (size_t)HW;
-    PER_SAMPLE
-    for (int n = 0; n < N; n++)
-        for (size_t i = 0; i < c; i++)
-            for (size_t j = 0; j < hw; j++)
-                y[((size_t)n * hw + j) * c + i] = x[((size_t)n * c + i) * hw + j];
+    embed_job j = {.y = y, .x = x, .S = (size_t)HW, .C = (size_t)C};
+    clipb_team_run(k->team, N, channels_last, &j);
 }

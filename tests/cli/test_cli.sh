@@ -2,7 +2,7 @@
 # The command as people and scripts meet it: exit codes, messages, files, lists, JSON, and numbers of the model that ships.
 # usage: tests/cli/test_cli.sh CLIP CHECK_OUTPUT EXAMPLE_EMBED SOURCE_ROOT
 set -u
-clip=$1 check=$2 example=$3 root=$4
+clip=$(realpath "$1") check=$(realpath "$2") example=$(realpath "$3") root=$(realpath "$4")
 golden=$root/tests/cli/golden
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
@@ -173,7 +173,7 @@ says 'No space left'
 mkfifo fifo
 "$clip" embed --files-from fifo -o half.npy 2>/dev/null &
 pid=$!
-exec 3>fifo
+exec 3<>fifo
 sleep 1
 ls | grep -q 'half.npy.......$' || fault 'nothing was begun'
 kill "$pid"

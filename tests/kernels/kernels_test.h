@@ -15,10 +15,6 @@
 
 #include "kernels/kernels.h"
 
-/* LLVM's OpenMP keeps a little for every thread it has ever had; only LeakSanitizer asks for this. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libomp"; }
-
 #define EPS 0x1p-24 /* half the distance of 1.0f to the next number */
 
 static uint64_t random_state = 88172645463325252u;
@@ -61,13 +57,19 @@ static inline void *aligned_new(size_t n)
 
 static inline clipk_ctx ctx_new(const char *set, int threads)
 {
-    clipk_ctx k = {clipk_set_find(set), threads, NULL};
+    clipk_ctx k = {clipk_set_find(set), NULL, NULL};
     assert_non_null(k.set);
+    if (threads > 1)
+        assert_int_equal(clipb_team_new(threads, &k.team), CLIP_OK);
     k.scratch = aligned_new(clipk_scratch_bytes(k.set, threads));
     return k;
 }
 
-static inline void ctx_free(clipk_ctx *k) { free(k->scratch); }
+static inline void ctx_free(clipk_ctx *k)
+{
+    clipb_team_free(k->team);
+    free(k->scratch);
+}
 
 /* Runs f for every set that this machine can run, against the oracle; one thread each. */
 typedef void set_test(const char *name, const clipk_ctx *k, const clipk_ctx *ref);

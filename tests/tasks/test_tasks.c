@@ -17,6 +17,7 @@ enum { Q = 260, C = 1100, D = 300, RIGHT = 5 }; /* more than a block of each, an
 static float query[Q * D], candidate[C * D];
 static int32_t right[Q * RIGHT], right_off[Q + 1], rank[Q], expected[Q];
 static clipb_block scratch;
+static clipb_team *team;
 
 static uint32_t random_state;
 
@@ -29,7 +30,9 @@ static uint32_t random_u32(void)
 static clipk_ctx context(const clipk_set *set, int threads)
 {
     assert_int_equal(clipb_block_reserve(&scratch, clipk_scratch_bytes(set, threads)), CLIP_OK);
-    return (clipk_ctx){set, threads, scratch.base};
+    clipb_team_free(team);
+    assert_int_equal(clipb_team_new(threads, &team), CLIP_OK);
+    return (clipk_ctx){set, team, scratch.base};
 }
 
 /* i = 0, 1, ...: the oracle, then every set of this machine; NULL after the last. */
@@ -253,6 +256,7 @@ static void a_class_is_the_mean_of_its_templates(void **state)
 static int free_scratch(void **state)
 {
     (void)state;
+    clipb_team_free(team);
     clipb_block_free(&scratch);
     return 0;
 }
