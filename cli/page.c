@@ -41,7 +41,7 @@ static const char style[] =
     "h1{font-size:26px;margin:0 0 6px;letter-spacing:-.01em}\n"
     "h2{font-size:19px;margin:44px 0 4px}\n"
     "p{color:var(--soft);margin:0 0 20px;max-width:75ch}\n"
-    ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:18px}\n"
+    ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:18px}\n"
     ".card,.word{background:var(--card);border:1px solid var(--line);border-radius:14px;overflow:hidden}\n"
     ".card:target{outline:3px solid var(--best)}\n"
     ".pic{background:var(--tile) center/contain no-repeat content-box border-box}\n"

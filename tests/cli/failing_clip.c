@@ -1,0 +1,11 @@
+/* The command, but its own allocation number $FAIL_ALLOC_AT fails: linked with all of cli/ and failing_alloc.c. */
+#include <stdlib.h>
+
+#include "failing_alloc.h"
+
+__attribute__((constructor)) static void arm(void)
+{
+    const char *n = getenv("FAIL_ALLOC_AT");
+    if (n)
+        fail_alloc_at(atol(n));
+}
