@@ -6,6 +6,8 @@
 
 #include "api/api.h"
 
+#define CLIP_VOCABULARY 49408 /* 256 bytes, 256 bytes that end a word, 48,894 merges, start and end */
+
 typedef struct loader {
     clip_load_options opt;
     clip_files files;
@@ -61,7 +63,9 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
 {
     if (!(m->towers & CLIP_TOWER_TEXT))
         return CLIP_OK;
-    TRY(cliptok_load(l->files.dir, m->scheme == CLIPMDL_OPENCLIP ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE, &m->tokenizer, l->err));
+    /* OpenCLIP's tokenizer knows one vocabulary, CLIP's own; a model with another was trained behind a reader of vocab.json. */
+    bool openclip = m->scheme == CLIPMDL_OPENCLIP && m->config.text.vocab_size == CLIP_VOCABULARY;
+    TRY(cliptok_load(l->files.dir, openclip ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE, &m->tokenizer, l->err));
     if (!m->tokenizer) {
         warn(l, "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded", l->files.dir);
         return CLIP_OK;
