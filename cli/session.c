@@ -14,11 +14,13 @@ static void warn(void *user, const char *message)
 
 int cli_load(const cli_args *a, int towers, cli_session *s)
 {
+    static bool said; /* loading again (clip bench) has nothing new to say */
     clip_error err;
     clip_load_options o = clip_load_options_default();
     *s = (cli_session){.threads = a->threads};
     o.towers = towers;
-    o.warn = warn;
+    o.warn = said ? NULL : warn;
+    said = true;
     if (clip_model_load(a->model, &o, &s->model, &err) < 0)
         return cli_fail("%s", err.message);
     clip_model_get_info(s->model, &s->info);
