@@ -1,34 +1,43 @@
 /* gemm.c: the matrix product cut into pieces and shared among threads.
  *
- * A piece is some rows of x times some panels of W. Its rows are packed into the thread's scratch, a block of K at a time, so that they
- * stay in the second cache; of a panel, CLIPK_KC rows of k at a time stay in the innermost while all row tiles pass over them. While a panel is
- * used, the next one is on its way from memory.
+ *     piece    some rows of x, some panels of W; a thread takes one after the other
+ *     slab     of a piece: so many numbers of k that its rows of x stay in the second cache while all panels pass by
+ *     block    of a slab: CLIPK_KC numbers of one panel, which stay in the innermost cache while all rows pass by
  *
- * Few rows (a caption, one picture): the panels are cut, and every thread packs the same few rows: the weights, which come from memory, are
- * read once. Many rows: the rows are cut, and a piece goes through all panels. */
+ * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the thread's scratch. The sums of several
+ * blocks wait there too, never in y, which may be the residual. While a block is used, the next one is on its way from memory.
+ *
+ * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once. */
 #include "kernels/set.h"
 
 #include <assert.h>
 #include <string.h>
 #include <time.h>
 
-#define X_BYTES ((size_t)256 << 10) /* of packed rows a thread holds: half of a usual second cache */
-#define ROWS_MOST 240               /* of a piece; a multiple of every mr but 14 */
-#define FORK_FROM 200000            /* multiply-adds: below, waking the others costs more than they can save */
-#define PIECES_EACH 4               /* a thread, where panels are cut: one may be late */
+#define SLAB_NUMBERS (80 * 1024) /* of x that a slab holds: the better part of a usual second cache */
+#define DEPTH 1024               /* of a slab, where K must be cut */
+#define DEPTH_MOST 1280          /* of a slab */
+#define ROWS_MOST 240            /* of a piece */
+#define SUM_NUMBERS (128 * 1024) /* sums that wait for the next slab */
+#define FORK_FROM 200000         /* multiply-adds: below, waking the others costs more than they can save */
+#define PIECES_EACH 4            /* a thread, at least: one may be late */
+#define PAD 16                   /* numbers between two copied rows, so that no power of two lies between them */
+#define BAD_STRIDE 1024          /* numbers: rows a multiple of this apart meet in the same sets of the innermost cache */
 
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 static int least(int a, int b) { return a < b ? a : b; }
-static int tiles(int n, int size) { return (n + size - 1) / size; }
+static int most(int a, int b) { return a > b ? a : b; }
+static int ceil_div(int a, int b) { return (a + b - 1) / b; }
+static int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
 /* ---- Packing ------------------------------------------------------------------------------------------------- */
 
+static size_t panel_bytes(const clipk_set *set, clipk_type type, int K) { return (size_t)set->nr * (size_t)K * clipk_type_size(type); }
+
 size_t clipk_weight_bytes(const clipk_set *set, clipk_type type, int N, int K)
 {
-    return round_up((size_t)tiles(N, set->nr) * (size_t)set->nr * (size_t)K * clipk_type_size(type), CLIPK_ALIGN);
+    const size_t bytes = (size_t)ceil_div(N, set->nr) * panel_bytes(set, type, K);
+    return (bytes + CLIPK_ALIGN - 1) / CLIPK_ALIGN * CLIPK_ALIGN;
 }
-
-static size_t panel_bytes(const clipk_set *set, const clipk_weight *w) { return (size_t)set->nr * (size_t)w->K * clipk_type_size(w->type); }
 
 typedef struct pack_job {
     const clipk_set *set;
@@ -42,18 +51,18 @@ static void pack_piece(void *job, int64_t i, int thread)
     const int nr = j->set->nr, from = (int)i * nr;
     clipk_view rows = j->W;
     (void)thread;
-    rows.p = (const char *)rows.p + (size_t)(from * rows.rs) * clipk_type_size(rows.type);
-    j->set->gemm_pack_w((char *)j->w->panels + (size_t)i * panel_bytes(j->set, j->w), j->w->type, rows, least(nr, j->w->N - from), j->w->K);
+    rows.p = (const char *)rows.p + from * rows.rs * (int64_t)clipk_type_size(rows.type);
+    j->set->gemm_pack_w((char *)j->w->panels + (size_t)i * panel_bytes(j->set, j->w->type, j->w->K), j->w->type, rows, least(nr, j->w->N - from), j->w->K);
 }
 
 void clipk_weight_pack(const clipk_ctx *k, clipk_weight *w, clipk_view W)
 {
     assert(W.type == w->type || w->type == CLIPK_F32);
     pack_job j = {k->set, w, W};
-    clipb_team_run((int64_t)w->N * w->K < FORK_FROM ? NULL : k->team, tiles(w->N, k->set->nr), pack_piece, &j);
+    clipb_team_run((int64_t)w->N * w->K < FORK_FROM ? NULL : k->team, ceil_div(w->N, k->set->nr), pack_piece, &j);
 }
 
-/* ---- The product --------------------------------------------------------------------------------------------- */
+/* ---- The plan ------------------------------------------------------------------------------------------------ */
 
 typedef struct gemm_job {
     const clipk_ctx *k;
@@ -62,47 +71,75 @@ typedef struct gemm_job {
     clipk_view x;
     const clipk_weight *w;
     clipk_epilogue e;
-    int M, rows;     /* rows of a piece */
-    int panels, cuts; /* panels of a piece; pieces side by side */
+    int M, rows, stacks;  /* rows of a piece; pieces one below the other */
+    int all, panels, cuts; /* panels of W, of a piece; pieces side by side */
+    int depth, group;     /* of a slab; panels whose sums wait together */
+    bool copies;
 } gemm_job;
 
-/* What a thread's scratch holds. */
-static size_t x_bytes(const clipk_set *set)
+static void plan(gemm_job *j, int threads)
 {
-    const size_t block = sizeof(float) * round_up(ROWS_MOST, (size_t)set->mr) * CLIPK_KC;
-    return round_up(block > X_BYTES ? block : X_BYTES, CLIPK_ALIGN);
+    const int mr = j->k->set->mr, nr = j->k->set->nr, M = j->M, K = j->w->K;
+    /* As deep as few rows allow, so that x is read once and sums need not wait. */
+    j->depth = most(K <= DEPTH_MOST ? K : DEPTH, SLAB_NUMBERS / M / CLIPK_KC * CLIPK_KC);
+    j->depth = least(j->depth, K);
+    j->stacks = ceil_div(M, most(1, least(ROWS_MOST, SLAB_NUMBERS / j->depth) / mr) * mr);
+    if (j->stacks > 1)
+        j->stacks = round_up(j->stacks, threads);
+    j->rows = round_up(ceil_div(M, j->stacks), mr);
+    j->stacks = ceil_div(M, j->rows);
+    j->all = ceil_div(j->w->N, nr);
+    j->cuts = j->stacks < threads * PIECES_EACH && threads > 1 ? least(j->all, ceil_div(threads * PIECES_EACH, j->stacks)) : 1;
+    j->panels = ceil_div(j->all, j->cuts);
+    j->cuts = ceil_div(j->all, j->panels);
+    j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUM_NUMBERS / (least(j->rows, M) * nr)));
+    j->copies = j->x.cs != 1 || (j->x.rs % BAD_STRIDE == 0 && M > 4);
 }
 
-size_t clipk_gemm_scratch(const clipk_set *set) { return x_bytes(set) + sizeof(float) * CLIPK_KC * (size_t)set->nr; }
+/* A thread's scratch: copied rows, a widened block, sums. */
+#define COPY_NUMBERS (SLAB_NUMBERS + 16 * DEPTH_MOST + ROWS_MOST * PAD)
 
-/* One block of k of one panel, over all the row tiles of a piece. `x`: packed rows, tiles `stride` apart. */
-static void panel_block(const gemm_job *j, const float *x, size_t stride, int m0, int rows, int panel, int k0, int kc, float *wide)
+static size_t sum_numbers(const clipk_set *set) { return SUM_NUMBERS + (size_t)(ROWS_MOST + set->mr) * (size_t)set->nr; }
+
+size_t clipk_gemm_scratch(const clipk_set *set)
 {
+    return sizeof(float) * (COPY_NUMBERS + CLIPK_KC * (size_t)set->nr + sum_numbers(set));
+}
+
+/* ---- The product --------------------------------------------------------------------------------------------- */
+
+/* A piece at work: rows m0 .. m0 + rows of x, the slab k0 .. k1. */
+typedef struct piece {
+    const gemm_job *j;
+    int m0, rows, k0, k1;
+    const float *x; /* the slab's */
+    int64_t ldx;
+    float *wide;
+} piece;
+
+/* One panel's part of a slab. sum: [rows][nr] */
+static void panel(const piece *p, int panel, bool is_last, float *sum)
+{
+    const gemm_job *j = p->j;
     const clipk_set *set = j->k->set;
     const clipk_weight *w = j->w;
-    const int mr = set->mr, nr = set->nr, n0 = panel * nr, n = tiles(rows, mr);
-    const size_t item = clipk_type_size(w->type), block = (size_t)kc * (size_t)nr;
-    const char *b = (const char *)w->panels + (size_t)panel * panel_bytes(set, w) + (size_t)k0 * (size_t)nr * item, *next = b + block * item;
-    clipk_gemm_tile t = {.K = kc, .n = least(nr, w->N - n0), .ldy = j->ldy, .ld_residual = j->e.ld_residual, .ld_pre = j->e.ld_pre,
-                         .first = k0 == 0, .last = k0 + kc == w->K, .act = j->e.act, .bias = j->e.bias ? j->e.bias + n0 : NULL};
-    if (w->type == CLIPK_F32) {
-        t.b = (const float *)(const void *)b;
-    } else {
-        set->to_f32(wide, b, w->type, block);
-        t.b = wide;
-    }
-    /* The bytes behind this block, divided among the tiles: where k is not cut it is the next panel. */
-    const int turns = tiles(kc, CLIPK_PREFETCH_EVERY) * n;
-    t.prefetch_lines = tiles((int)(block * item), 64 * turns);
-    for (int i = 0; i < n; i++) {
-        const int64_t row = m0 + i * mr;
-        t.a = x + (size_t)i * stride;
-        t.m = least(mr, rows - i * mr);
-        t.y = j->y + row * j->ldy + n0;
-        t.residual = j->e.residual ? j->e.residual + row * j->e.ld_residual + n0 : NULL;
-        t.pre = j->e.pre ? j->e.pre + row * j->e.ld_pre + n0 : NULL;
-        t.prefetch = next + (size_t)i * (size_t)(t.prefetch_lines * 64 * turns / n);
-        set->gemm_tile(&t);
+    const int nr = set->nr, n0 = panel * nr;
+    const size_t step = (size_t)nr * clipk_type_size(w->type), all = panel_bytes(set, w->type, w->K);
+    const char *from = (const char *)w->panels + (size_t)panel * all;
+    clipk_gemm_block b = {.ldx = p->ldx, .type = w->type, .wide = p->wide, .rows = p->rows, .n = least(nr, w->N - n0), .sum = sum,
+                          .y = j->y + p->m0 * j->ldy + n0, .ldy = j->ldy, .ld_residual = j->e.ld_residual, .ld_pre = j->e.ld_pre,
+                          .act = j->e.act, .bias = j->e.bias ? j->e.bias + n0 : NULL};
+    b.residual = j->e.residual ? j->e.residual + p->m0 * b.ld_residual + n0 : NULL;
+    b.pre = j->e.pre ? j->e.pre + p->m0 * b.ld_pre + n0 : NULL;
+    for (int k = p->k0; k < p->k1; k += CLIPK_KC) {
+        const int next = k + CLIPK_KC;
+        b.K = least(CLIPK_KC, p->k1 - k);
+        b.x = p->x + (k - p->k0);
+        b.w = from + (size_t)k * step;
+        b.next = next < p->k1 ? from + (size_t)next * step : is_last ? NULL : from + all + (size_t)p->k0 * step;
+        b.first = k == 0;
+        b.last = next >= w->K;
+        set->gemm_block(&b);
     }
 }
 
@@ -110,42 +147,35 @@ static void gemm_piece(void *job, int64_t i, int thread)
 {
     const gemm_job *j = job;
     const clipk_set *set = j->k->set;
-    const int mr = set->mr, K = j->w->K, cut = (int)(i % j->cuts), m0 = (int)(i / j->cuts) * j->rows, rows = least(j->rows, j->M - m0);
-    const int p0 = cut * j->panels, p1 = least(p0 + j->panels, tiles(j->w->N, set->nr));
-    float *x = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_scratch_bytes(set, 1)), *wide = x + x_bytes(set) / sizeof(float);
-    const float *from = j->x.p;
-    /* All of K at once where it fits, so that a panel is read from its first to its last byte; else block by block. */
-    const size_t all = sizeof(float) * round_up((size_t)rows, (size_t)mr) * (size_t)K;
-    const int depth = all <= x_bytes(set) ? K : CLIPK_KC;
-    for (int k0 = 0; k0 < K; k0 += depth) {
-        const int d = least(depth, K - k0);
-        const size_t stride = (size_t)d * (size_t)mr;
-        for (int r = 0; r < rows; r += mr)
-            set->gemm_pack_x(x + (size_t)(r / mr) * stride, from + (m0 + r) * j->x.rs + k0 * j->x.cs, j->x.rs, j->x.cs, least(mr, rows - r), d);
-        for (int p = p0; p < p1; p++)
-            for (int k = k0; k < k0 + d; k += CLIPK_KC)
-                panel_block(j, x + (size_t)(k - k0) * (size_t)mr, stride, m0, rows, p, k, least(CLIPK_KC, k0 + d - k), wide);
-    }
+    const int K = j->w->K, cut = (int)(i / j->stacks), p0 = cut * j->panels, p1 = least(p0 + j->panels, j->all);
+    float *copy = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_scratch_bytes(set, 1));
+    piece p = {.j = j, .m0 = (int)(i % j->stacks) * j->rows, .ldx = j->x.rs, .wide = copy + COPY_NUMBERS};
+    float *sum = p.wide + CLIPK_KC * (size_t)set->nr;
+    p.rows = least(j->rows, j->M - p.m0);
+    for (int g0 = p0; g0 < p1; g0 += j->group)
+        for (p.k0 = 0; p.k0 < K; p.k0 = p.k1) {
+            const int g1 = least(g0 + j->group, p1);
+            p.k1 = least(p.k0 + j->depth, K);
+            p.x = (const float *)j->x.p + p.m0 * j->x.rs + p.k0 * j->x.cs;
+            if (j->copies) {
+                p.ldx = j->depth + PAD;
+                set->gemm_copy_x(copy, p.ldx, p.x, j->x.rs, j->x.cs, p.rows, p.k1 - p.k0);
+                p.x = copy;
+            }
+            for (int n = g0; n < g1; n++)
+                panel(&p, n, n + 1 == g1, j->depth == K ? sum : sum + (size_t)(n - g0) * (size_t)p.rows * (size_t)set->nr);
+        }
 }
 
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W, const clipk_epilogue *e)
 {
-    assert(x.type == CLIPK_F32 && W->K > 0);
-    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M, .cuts = 1};
+    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0);
+    const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : clipk_threads(k);
+    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M};
     if (e)
         j.e = *e;
-    const int mr = k->set->mr, all = tiles(W->N, k->set->nr);
-    const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : clipk_threads(k);
-    int stacks = tiles(M, ROWS_MOST);
-    if (stacks > 1)
-        stacks = tiles(stacks, threads) * threads; /* the same for all */
-    j.rows = (int)round_up((size_t)tiles(M, stacks), (size_t)mr);
-    stacks = tiles(M, j.rows);
-    if (threads > 1 && stacks < threads * 2)
-        j.cuts = least(all, tiles(threads * PIECES_EACH, stacks));
-    j.panels = tiles(all, j.cuts);
-    j.cuts = tiles(all, j.panels);
-    clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)stacks * j.cuts, gemm_piece, &j);
+    plan(&j, threads);
+    clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)j.stacks * j.cuts, gemm_piece, &j);
 }
 
 /* ---- Measuring ----------------------------------------------------------------------------------------------- */

@@ -8,11 +8,11 @@
 #define MR 3 /* odd ones, so that nothing can lean on a tile's shape */
 #define NR 5
 
-void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int m, int K)
+void NAME(gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K)
 {
-    for (int k = 0; k < K; k++)
-        for (int i = 0; i < MR; i++)
-            out[k * MR + i] = i < m ? x[i * rs + k * cs] : 0;
+    for (int i = 0; i < rows; i++)
+        for (int k = 0; k < K; k++)
+            out[i * ldo + k] = x[i * rs + k * cs];
 }
 
 void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
@@ -32,6 +32,8 @@ void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
 
 static double act(double z, clipk_act a)
 {
+    if (z == -INFINITY && a != CLIPK_LINEAR)
+        return 0; /* the limit */
     switch (a) {
     case CLIPK_RELU: return z < 0 ? 0 : z;
     case CLIPK_GELU: return z * 0.5 * erfc(-z * 0.70710678118654752440);
@@ -40,21 +42,29 @@ static double act(double z, clipk_act a)
     }
 }
 
-void NAME(gemm_tile)(const clipk_gemm_tile *t)
+static double weight(const clipk_gemm_block *b, int k, int j)
 {
-    for (int i = 0; i < t->m; i++)
-        for (int j = 0; j < t->n; j++) {
-            float *y = t->y + i * t->ldy + j;
-            double z = !t->first ? *y : t->residual ? t->residual[i * t->ld_residual + j] : 0;
-            for (int k = 0; k < t->K; k++)
-                z += (double)t->a[k * MR + i] * t->b[k * NR + j];
-            if (t->last) {
-                z += t->bias ? t->bias[j] : 0;
-                if (t->pre)
-                    t->pre[i * t->ld_pre + j] = (float)z;
-                z = act(z, t->act);
+    float w;
+    NAME(to_f32)(&w, (const char *)b->w + (size_t)(k * NR + j) * clipk_type_size(b->type), b->type, 1);
+    return w;
+}
+
+void NAME(gemm_block)(const clipk_gemm_block *b)
+{
+    for (int i = 0; i < b->rows; i++)
+        for (int j = 0; j < b->n; j++) {
+            double z = b->first ? 0 : b->sum[i * NR + j];
+            for (int k = 0; k < b->K; k++)
+                z += b->x[i * b->ldx + k] * weight(b, k, j);
+            if (!b->last) {
+                b->sum[i * NR + j] = (float)z;
+                continue;
             }
-            *y = (float)z;
+            z += b->bias ? b->bias[j] : 0;
+            z += b->residual ? b->residual[i * b->ld_residual + j] : 0;
+            if (b->pre)
+                b->pre[i * b->ld_pre + j] = (float)z;
+            b->y[i * b->ldy + j] = (float)act(z, b->act);
         }
 }
 
@@ -70,9 +80,9 @@ const clipk_set NAME(set) = {
     .name = "ref",
     .mr = MR,
     .nr = NR,
-    .gemm_pack_x = NAME(gemm_pack_x),
+    .gemm_copy_x = NAME(gemm_copy_x),
     .gemm_pack_w = NAME(gemm_pack_w),
-    .gemm_tile = NAME(gemm_tile),
+    .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),
     .to_f32 = NAME(to_f32),
     .act = NAME(act),

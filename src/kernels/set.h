@@ -8,7 +8,6 @@
 #include "kernels/kernels.h"
 
 #define CLIPK_ALIGN 64
-#define CLIPK_PREFETCH_EVERY 32
 #define CLIPK_KC 256 /* depth of a block of a matrix product: a panel of it stays in the innermost cache */
 
 /* Attention: the longest head, the keys of a block and the numbers of its copy, and what one thread needs of the context's scratch. */
@@ -36,29 +35,34 @@ static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
     return (size_t)CLIPK_CONV_POINTS * ((size_t)tiles * (size_t)((I + 31) / 32 * 32 + (o + 31) / 32 * 32) + 32);
 }
 
-/* A tile of a matrix product, with what happens to it when its last block of k is done (clipk_epilogue; pointers are at the tile's own corner). */
-typedef struct clipk_gemm_tile {
-    const float *a, *b; /* [K][mr], [K][nr], packed */
-    int K, m, n;        /* m <= mr and n <= nr are stored */
-    bool first, last;   /* block of k: the first begins at 0, others go on from y */
+/* A block of a matrix product: some rows of x times up to CLIPK_KC numbers of one panel of W, and what happens to the sums when the last block
+ * of k is done (clipk_epilogue; pointers are at the block's own corner). */
+typedef struct clipk_gemm_block {
+    const float *x; /* [rows, K] */
+    int64_t ldx;
+    const void *w;  /* [K][nr] of `type` */
+    clipk_type type;
+    float *wide;    /* room for [K][nr], 64-byte aligned; unused where type is f32 */
+    int rows, n, K; /* n <= nr columns are stored */
+    bool first, last;
+    float *sum;     /* [rows][nr]: the sum of the blocks so far; unused where the first is the last */
     float *y;
     int64_t ldy;
     const float *bias, *residual;
     float *pre;
     int64_t ld_residual, ld_pre;
     clipk_act act;
-    const char *prefetch; /* what comes next: so many lines of 64 bytes every CLIPK_PREFETCH_EVERY steps of k */
-    int prefetch_lines;
-} clipk_gemm_tile;
+    const char *next; /* the block after this one, to be fetched on the way; or NULL */
+} clipk_gemm_block;
 
 struct clipk_set {
     const char *name;
-    int mr, nr; /* tile of the matrix product: mr rows of x by nr columns (rows of W) */
+    int mr, nr; /* tile of the matrix product: up to mr rows of x by nr columns (rows of W) */
 
     /* simd_gemm.c */
-    void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int m, int K);  /* m <= mr rows to [K][mr] */
-    void (*gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K);           /* n <= nr rows to [K][nr] */
-    void (*gemm_tile)(const clipk_gemm_tile *t);
+    void (*gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K); /* n <= nr rows to [K][nr] */
+    void (*gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K); /* to [rows, K], ldo apart */
+    void (*gemm_block)(const clipk_gemm_block *b);
     double (*fma_rounds)(int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
 
     /* simd_rows.c */

@@ -13,9 +13,9 @@
 #define CLIPK_TEXT(a) CLIPK_TEXT2(a)
 
 /* simd_gemm.c */
-void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int m, int K);
 void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K);
-void NAME(gemm_tile)(const clipk_gemm_tile *t);
+void NAME(gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K);
+void NAME(gemm_block)(const clipk_gemm_block *b);
 double NAME(fma_rounds)(int64_t n);
 
 /* simd_rows.c */

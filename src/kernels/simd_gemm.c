@@ -1,61 +1,219 @@
-/* simd_gemm.c: the pieces of the matrix product: packing of both operands, and the tile.
+/* simd_gemm.c: the pieces of the matrix product: the packing of W, and the product of some rows of x with a block of it.
  *
- *     x tile   [K][mr]   mr rows of x, side by side        (rows beyond the last are zeros)
- *     W panel  [K][nr]   nr rows of W, side by side        (likewise)
- *     y tile   += sum over k of x[k][i] W[k][j]            mr x nr accumulators, all in registers
+ *     panel    [K][NR]   NR rows of W, side by side; rows beyond the last are zeros
+ *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]         up to TILE_ROWS x NR sums, all in registers
  *
- * The design is GotoBLAS' (Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"). An element of y is one
- * chain of fused multiply-adds over each block of k; residual and chains are added block by block, in y, and bias last: whatever the tile. */
+ * The design is GotoBLAS' (Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"), except that x stays where it
+ * is: a tile reads one number at a time of each of its rows, which caches serve as well from rows as from a packed copy.
+ *
+ * An element of y is a chain of fused multiply-adds over each block of CLIPK_KC numbers, and the sums of the blocks are added in order:
+ * so it is in every tile, and shorter chains lose less. */
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
-#define MR TILE_ROWS
 #define NR TILE_COLUMNS
-#define PREFETCH_EVERY CLIPK_PREFETCH_EVERY
+#define ALIGNED __attribute__((aligned(CLIPK_ALIGN)))
 
 /* ---- Packing ------------------------------------------------------------------------------------------------- */
 
-void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int m, int K)
+/* CLIPK_VL numbers of any type, at any address, as f32. */
+INLINE vf load_any(const char *p, clipk_type type)
 {
-    if (m < MR)
-        memset(out, 0, sizeof(float) * MR * (size_t)K);
-    for (int k = 0; k < K; k++)
-        for (int i = 0; i < m; i++)
-            out[k * MR + i] = x[i * rs + k * cs];
+    vf v;
+    if (type != CLIPK_F32)
+        return vload16(p, type);
+    memcpy(&v, p, sizeof v);
+    return v;
 }
 
-/* Copies an element of `size` bytes from any address. */
-INLINE void pack_panel(char *out, clipk_view W, int n, int K, size_t size)
+/* One number to [k][j] of a panel. Where types differ, the panel's is f32. */
+INLINE void pack_one(char *out, clipk_type to, const char *p, clipk_type from)
 {
-    const char *p = W.p;
-    const int64_t rs = W.rs * (int64_t)size, cs = W.cs * (int64_t)size;
-    if (n < NR)
-        memset(out, 0, size * NR * (size_t)K);
-    for (int k = 0; k < K; k++)
-        for (int j = 0; j < n; j++)
-            memcpy(out + ((size_t)k * NR + (size_t)j) * size, p + j * rs + k * cs, size);
+    if (to == from)
+        memcpy(out, p, clipk_type_size(to));
+    else
+        NAME(to_f32)((float *)(void *)out, p, from, 1);
+}
+
+/* Rows of 32-bit numbers (or of numbers that become f32): squares of CLIPK_VL are turned in registers. Returns how many k are done. */
+INLINE int pack_rows32(float *out, clipk_type from, const char *p, int64_t rs, int n, int K)
+{
+    const int64_t step = (int64_t)clipk_type_size(from) * CLIPK_VL;
+    int k = 0;
+    for (; k + CLIPK_VL <= K; k += CLIPK_VL, p += step, out += CLIPK_VL * NR)
+        for (int v = 0; v < NR; v += CLIPK_VL) {
+            vf r[CLIPK_VL];
+            UNROLL
+            for (int i = 0; i < CLIPK_VL; i++)
+                r[i] = v + i < n ? load_any(p + (v + i) * rs, from) : (vf){0};
+            transpose(r);
+            UNROLL
+            for (int i = 0; i < CLIPK_VL; i++)
+                vstore(out + i * NR + v, r[i]);
+        }
+    return k;
+}
+
+/* Rows of 16-bit numbers: turned two by two as 32-bit ones, then taken apart. */
+INLINE int pack_rows16(uint16_t *out, const char *p, int64_t rs, int n, int K)
+{
+    int k = 0;
+    for (; k + 2 * CLIPK_VL <= K; k += 2 * CLIPK_VL, p += 4 * CLIPK_VL, out += 2 * CLIPK_VL * NR)
+        for (int v = 0; v < NR; v += CLIPK_VL) {
+            vf r[CLIPK_VL];
+            UNROLL
+            for (int i = 0; i < CLIPK_VL; i++)
+                r[i] = v + i < n ? load_any(p + (v + i) * rs, CLIPK_F32) : (vf){0};
+            transpose(r);
+            UNROLL
+            for (int i = 0; i < CLIPK_VL; i++) {
+                const vh even = __builtin_convertvector((vu)r[i] & 0xffff, vh), odd = __builtin_convertvector((vu)r[i] >> 16, vh);
+                memcpy(out + 2 * i * NR + v, &even, sizeof even);
+                memcpy(out + (2 * i + 1) * NR + v, &odd, sizeof odd);
+            }
+        }
+    return k;
 }
 
 void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
 {
-    if (type == W.type) {
-        if (type == CLIPK_F32)
-            pack_panel(panel, W, n, K, 4);
-        else
-            pack_panel(panel, W, n, K, 2);
+    const size_t to = clipk_type_size(type), from = clipk_type_size(W.type);
+    const int64_t rs = W.rs * (int64_t)from, cs = W.cs * (int64_t)from;
+    const char *p = W.p;
+    char *out = panel;
+    int k = 0;
+    if (n < NR)
+        memset(out, 0, to * NR * (size_t)K);
+    if (W.cs == 1 && W.type == CLIPK_F32)
+        k = pack_rows32(panel, CLIPK_F32, p, rs, n, K);
+    else if (W.cs == 1 && type != CLIPK_F32)
+        k = pack_rows16(panel, p, rs, n, K);
+    else if (W.cs == 1 && W.type == CLIPK_F16)
+        k = pack_rows32(panel, CLIPK_F16, p, rs, n, K);
+    else if (W.cs == 1)
+        k = pack_rows32(panel, CLIPK_BF16, p, rs, n, K);
+    else if (W.rs == 1 && W.type == type)
+        for (; k < K; k++)
+            memcpy(out + (size_t)k * NR * to, p + k * cs, (size_t)n * to);
+    for (; k < K; k++)
+        for (int j = 0; j < n; j++)
+            pack_one(out + ((size_t)k * NR + (size_t)j) * to, type, p + j * rs + k * cs, W.type);
+}
+
+void NAME(gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K)
+{
+    int i = 0;
+    if (cs == 1) {
+        for (; i < rows; i++)
+            memcpy(out + i * ldo, x + i * rs, sizeof(float) * (size_t)K);
         return;
     }
-    float *out = panel; /* 16-bit numbers into a panel of f32 */
-    const char *p = W.p;
-    memset(out, 0, sizeof(float) * NR * (size_t)K);
-    for (int k = 0; k < K; k++)
-        for (int j = 0; j < n; j++)
-            NAME(to_f32)(out + k * NR + j, p + (j * W.rs + k * W.cs) * 2, W.type, 1);
+    if (rs == 1) /* columns: squares are turned in registers */
+        for (; i + CLIPK_VL <= rows; i += CLIPK_VL) {
+            int k = 0;
+            for (; k + CLIPK_VL <= K; k += CLIPK_VL) {
+                vf r[CLIPK_VL];
+                UNROLL
+                for (int j = 0; j < CLIPK_VL; j++)
+                    r[j] = vload(x + i + (k + j) * cs);
+                transpose(r);
+                UNROLL
+                for (int j = 0; j < CLIPK_VL; j++)
+                    vstore(out + (i + j) * ldo + k, r[j]);
+            }
+            for (; k < K; k++)
+                for (int j = 0; j < CLIPK_VL; j++)
+                    out[(i + j) * ldo + k] = x[i + j + k * cs];
+        }
+    for (; i < rows; i++)
+        for (int k = 0; k < K; k++)
+            out[i * ldo + k] = x[i * rs + k * cs];
 }
 
 /* ---- The tile ------------------------------------------------------------------------------------------------- */
 
-/* Lanes 0..n of v from p; n may be anything: below 1 nothing, from VL on all. */
+#define PREFETCH_EVERY 16 /* steps of k between two goes at what comes next */
+
+/* What the tiles of a block have in common. */
+typedef struct block {
+    const void *w;    /* [K][NR] */
+    float *wide;      /* [K][NR]: where the first tile leaves 16-bit numbers as f32 for the others */
+    int64_t ldx;
+    int K;
+    bool add;         /* z goes on */
+    const char *next; /* what will be needed next: */
+    int lines;        /* so many lines of it every PREFETCH_EVERY steps, */
+    const char *end;  /* until here */
+} block;
+
+/* z[R][NR] = or += x[R][K] W of the type given. R and type are constants. */
+INLINE void tile_rows(block *b, float *z, const float *x, int R, clipk_type type)
+{
+    vf acc[TILE_ROWS][2];
+    const float *f = b->w;
+    const uint16_t *h = b->w;
+    float *wide = b->wide;
+    const int64_t ldx = b->ldx;
+    tile_zero(acc, R);
+    for (int k = 0; k < b->K;) {
+        if (b->next < b->end) {
+            for (int i = 0; i < b->lines; i++)
+                __builtin_prefetch(b->next + 64 * i, 0, 2);
+            b->next += 64 * b->lines;
+        }
+        for (const int stop = k + PREFETCH_EVERY < b->K ? k + PREFETCH_EVERY : b->K; k < stop; k++, x++) {
+            vf w0, w1;
+            if (type == CLIPK_F32) {
+                w0 = vload(f);
+                w1 = vload(f + CLIPK_VL);
+                f += NR;
+            } else {
+                w0 = vload16(h, type);
+                w1 = vload16(h + CLIPK_VL, type);
+                h += NR;
+                vstore(wide, w0);
+                vstore(wide + CLIPK_VL, w1);
+                wide += NR;
+            }
+            UNROLL
+            for (int i = 0; i < R; i++) {
+                const float s = x[i * ldx];
+                acc[i][0] += s * w0;
+                acc[i][1] += s * w1;
+            }
+        }
+    }
+    if (b->add)
+        UNROLL
+        for (int i = 0; i < R; i++) {
+            acc[i][0] += vload(z + i * NR);
+            acc[i][1] += vload(z + i * NR + CLIPK_VL);
+        }
+    UNROLL
+    for (int i = 0; i < R; i++) {
+        vstore(z + i * NR, acc[i][0]);
+        vstore(z + i * NR + CLIPK_VL, acc[i][1]);
+    }
+}
+
+#define TILE(R)                                                                                                     \
+    static NOINLINE void tile_f32_##R(block *b, float *z, const float *x) { tile_rows(b, z, x, R, CLIPK_F32); }     \
+    static NOINLINE void tile_f16_##R(block *b, float *z, const float *x) { tile_rows(b, z, x, R, CLIPK_F16); }     \
+    static NOINLINE void tile_bf16_##R(block *b, float *z, const float *x) { tile_rows(b, z, x, R, CLIPK_BF16); }
+TILE_SIZES(TILE)
+
+#define TILE_F32(R) [R] = tile_f32_##R,
+#define TILE_F16(R) [R] = tile_f16_##R,
+#define TILE_BF16(R) [R] = tile_bf16_##R,
+static void (*const tile_of[3][TILE_ROWS + 1])(block *, float *, const float *) = {
+    [CLIPK_F32] = {TILE_SIZES(TILE_F32)},
+    [CLIPK_F16] = {TILE_SIZES(TILE_F16)},
+    [CLIPK_BF16] = {TILE_SIZES(TILE_BF16)},
+};
+
+/* ---- The way out ---------------------------------------------------------------------------------------------- */
+
+/* Lanes 0..n of v; n may be anything: below 1 nothing, from VL on all. */
 INLINE vf load_some(const float *p, int n) { return n >= CLIPK_VL ? vload(p) : n > 0 ? vload_n(p, n) : (vf){0}; }
 
 INLINE void store_some(float *p, vf v, int n)
@@ -66,108 +224,69 @@ INLINE void store_some(float *p, vf v, int n)
         vstore_n(p, v, n);
 }
 
-/* The last block of k is done: z [m][NR] gets the rest of its sum, bias, residual and activation. n columns are y's, a constant if all. */
-INLINE void finish(const clipk_gemm_tile *t, const float *z, int n, clipk_act act)
+/* y = act(z + bias + residual) for m rows from `row` on. n columns are y's, a constant if all. */
+INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, int n, clipk_act act)
 {
     const int n1 = n - CLIPK_VL;
-    const vf bias0 = t->bias ? load_some(t->bias, n) : (vf){0}, bias1 = t->bias ? load_some(t->bias + CLIPK_VL, n1) : (vf){0};
-    for (int i = 0; i < t->m; i++) {
-        float *y = t->y + i * t->ldy;
-        vf z0 = vload(z + i * NR), z1 = vload(z + i * NR + CLIPK_VL);
-        if (!t->first) {
-            z0 += load_some(y, n);
-            z1 += load_some(y + CLIPK_VL, n1);
+    const vf bias0 = b->bias ? load_some(b->bias, n) : (vf){0}, bias1 = b->bias ? load_some(b->bias + CLIPK_VL, n1) : (vf){0};
+    for (int i = row; i < row + m; i++, z += NR) {
+        float *y = b->y + i * b->ldy;
+        vf z0 = vload(z) + bias0, z1 = vload(z + CLIPK_VL) + bias1;
+        if (b->residual) {
+            z0 += load_some(b->residual + i * b->ld_residual, n);
+            z1 += load_some(b->residual + i * b->ld_residual + CLIPK_VL, n1);
         }
-        z0 += bias0;
-        z1 += bias1;
-        if (t->first && t->residual) {
-            z0 += load_some(t->residual + i * t->ld_residual, n);
-            z1 += load_some(t->residual + i * t->ld_residual + CLIPK_VL, n1);
-        }
-        if (t->pre) {
-            store_some(t->pre + i * t->ld_pre, z0, n);
-            store_some(t->pre + i * t->ld_pre + CLIPK_VL, z1, n1);
+        if (b->pre) {
+            store_some(b->pre + i * b->ld_pre, z0, n);
+            store_some(b->pre + i * b->ld_pre + CLIPK_VL, z1, n1);
         }
         store_some(y, vact(z0, act), n);
         store_some(y + CLIPK_VL, vact(z1, act), n1);
     }
 }
 
-INLINE void finish_as_asked(const clipk_gemm_tile *t, const float *z, int n)
+INLINE void finish_as_asked(const clipk_gemm_block *b, const float *z, int row, int m, int n)
 {
-    switch (t->act) {
-    case CLIPK_LINEAR: finish(t, z, n, CLIPK_LINEAR); break;
-    case CLIPK_RELU: finish(t, z, n, CLIPK_RELU); break;
-    case CLIPK_GELU: finish(t, z, n, CLIPK_GELU); break;
-    case CLIPK_QUICKGELU: finish(t, z, n, CLIPK_QUICKGELU); break;
+    switch (b->act) {
+    case CLIPK_LINEAR: finish(b, z, row, m, n, CLIPK_LINEAR); break;
+    case CLIPK_RELU: finish(b, z, row, m, n, CLIPK_RELU); break;
+    case CLIPK_GELU: finish(b, z, row, m, n, CLIPK_GELU); break;
+    case CLIPK_QUICKGELU: finish(b, z, row, m, n, CLIPK_QUICKGELU); break;
     }
 }
 
-static void finish_tile(const clipk_gemm_tile *t, const float *z)
+static NOINLINE void finish_tile(const clipk_gemm_block *b, const float *z, int row, int m)
 {
-    if (t->n == NR)
-        finish_as_asked(t, z, NR);
+    if (b->n == NR)
+        finish_as_asked(b, z, row, m, NR);
     else
-        finish_as_asked(t, z, t->n);
+        finish_as_asked(b, z, row, m, b->n);
 }
 
-/* R rows, a constant of at least t->m: those beyond are zeros and are not stored. */
-INLINE void tile_rows(const clipk_gemm_tile *t, int R)
-{
-    vf acc[MR][2];
-    const float *a = t->a, *b = t->b;
-    const char *next = t->prefetch;
-    for (int i = 0; i < t->m; i++)
-        __builtin_prefetch(t->y + i * t->ldy, 1); /* by the time the sums are there, y will be */
-    tile_zero(acc, R);
-    for (int k = 0; k < t->K;) {
-        for (int line = 0; line < t->prefetch_lines; line++, next += 64)
-            __builtin_prefetch(next, 0, 2);
-        for (const int end = k + PREFETCH_EVERY < t->K ? k + PREFETCH_EVERY : t->K; k < end; k++) {
-            const vf b0 = vload(b + (int64_t)k * NR), b1 = vload(b + (int64_t)k * NR + CLIPK_VL);
-#pragma GCC unroll 16
-            for (int i = 0; i < R; i++) {
-                const float s = a[(int64_t)k * MR + i];
-                acc[i][0] += s * b0;
-                acc[i][1] += s * b1;
-            }
-        }
-    }
-    if (t->last) {
-        float z[MR * NR];
-#pragma GCC unroll 16
-        for (int i = 0; i < R; i++) {
-            vstore(z + i * NR, acc[i][0]);
-            vstore(z + i * NR + CLIPK_VL, acc[i][1]);
-        }
-        finish_tile(t, z);
-        return;
-    }
-    const int n0 = t->n, n1 = t->n - CLIPK_VL;
-#pragma GCC unroll 16
-    for (int i = 0; i < R; i++)
-        if (i < t->m) {
-            float *y = t->y + i * t->ldy;
-            const float *rest = t->first ? t->residual ? t->residual + i * t->ld_residual : NULL : y; /* residual may be y: it comes first */
-            store_some(y, rest ? acc[i][0] + load_some(rest, n0) : acc[i][0], n0);
-            store_some(y + CLIPK_VL, rest ? acc[i][1] + load_some(rest + CLIPK_VL, n1) : acc[i][1], n1);
-        }
-}
+/* ---- The block ------------------------------------------------------------------------------------------------- */
 
-void NAME(gemm_tile)(const clipk_gemm_tile *t)
+void NAME(gemm_block)(const clipk_gemm_block *b)
 {
-    if (t->m == 1)
-        tile_rows(t, 1);
-    else if (t->m == 2)
-        tile_rows(t, 2);
-    else if (t->m <= 4)
-        tile_rows(t, 4);
-#if TILE_ROWS > 8
-    else if (t->m <= 8)
-        tile_rows(t, 8);
-#endif
-    else
-        tile_rows(t, MR);
+    ALIGNED float here[TILE_ROWS * NR];
+    const int64_t bytes = (int64_t)clipk_type_size(b->type) * NR * b->K;
+    const int turns = (b->K + PREFETCH_EVERY - 1) / PREFETCH_EVERY * ((b->rows + TILE_ROWS - 1) / TILE_ROWS);
+    block t = {.w = b->w, .wide = b->wide, .ldx = b->ldx, .K = b->K, .add = !b->first, .next = b->next, .end = b->next ? b->next + bytes : NULL};
+    t.lines = (int)((bytes / 64 + turns - 1) / turns);
+    clipk_type type = b->type;
+    for (int row = 0, m; row < b->rows; row += m) {
+        m = tile_step(b->rows - row);
+        float *z = b->first && b->last ? here : b->sum + row * NR;
+        if (b->last)
+            for (int i = row; i < row + m; i++)
+                __builtin_prefetch(b->y + i * b->ldy, 1); /* when the sums are done, y will be near */
+        tile_of[type][m](&t, z, b->x + row * b->ldx);
+        if (b->last)
+            finish_tile(b, z, row, m);
+        if (type != CLIPK_F32) {
+            type = CLIPK_F32;
+            t.w = b->wide;
+        }
+    }
 }
 
 /* ---- The peak -------------------------------------------------------------------------------------------------- */
@@ -177,15 +296,15 @@ double NAME(fma_rounds)(int64_t n)
 {
     vf a[12];
     const vf x = vset1(0.9999f), y = vset1(0.0003f); /* no chain starts at the fixed point, 3: it would be folded away */
-#pragma GCC unroll 12
+    UNROLL
     for (int i = 0; i < 12; i++)
         a[i] = vset1((float)i + 0.5f);
     for (int64_t k = 0; k < n; k++)
-#pragma GCC unroll 12
+        UNROLL
         for (int i = 0; i < 12; i++)
             a[i] = a[i] * x + y;
     vf sum = {0};
-#pragma GCC unroll 12
+    UNROLL
     for (int i = 0; i < 12; i++)
         sum += a[i];
     volatile float keep = sum[0];
@@ -197,11 +316,11 @@ double NAME(fma_rounds)(int64_t n)
 
 const clipk_set NAME(set) = {
     .name = CLIPK_TEXT(CLIPK_ISA),
-    .mr = MR,
+    .mr = TILE_ROWS,
     .nr = NR,
-    .gemm_pack_x = NAME(gemm_pack_x),
+    .gemm_copy_x = NAME(gemm_copy_x),
     .gemm_pack_w = NAME(gemm_pack_w),
-    .gemm_tile = NAME(gemm_tile),
+    .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),
     .to_f32 = NAME(to_f32),
     .act = NAME(act),

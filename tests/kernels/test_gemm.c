@@ -1,197 +1,327 @@
-/* The matrix product against a sum in double, for every set: shapes, tails, strides, types, epilogues. */
+/* The matrix product of every set, and of the tile logic of 64-byte vectors wherever it was compiled, against a plain loop in double:
+ * random shapes, strides, types and epilogues. And what holds bit for bit: rows alone or in company, columns alone or in company, any number of
+ * threads. */
 #include "kernels_test.h"
 
+#include "kernels/set.h"
+
+extern const clipk_set clipk_set_wide; /* simd_*.c with the vectors of AVX-512, whatever the machine: the compiler takes them apart */
+
+typedef void gemm_test(const clipk_set *set);
+
+static void on_each(gemm_test *f)
+{
+    for (int i = 0; clipk_set_usable(i); i++)
+        f(clipk_set_usable(i));
+    f(clipk_set_find("ref"));
+#if defined(__x86_64__)
+    if (clipk_cpu_has_avx2())
+#endif
+        f(&clipk_set_wide);
+}
+
+static clipk_ctx ctx_of(const clipk_set *set, int threads)
+{
+    clipk_ctx k = {set, NULL, NULL};
+    if (threads > 1)
+        assert_int_equal(clipb_team_new(threads, &k.team), CLIP_OK);
+    k.scratch = aligned_new(clipk_scratch_bytes(set, threads));
+    return k;
+}
+
+/* ---- A product ----------------------------------------------------------------------------------------------- */
+
+/* Everything of one product; each buffer to the byte. */
 typedef struct product {
     int M, N, K;
-    int64_t rs, cs; /* of x */
-    float *x, *W, *bias, *residual, *pre, *y;
-    uint16_t *half; /* W in 16 bits, if type says so */
-    clipk_type type;
-    clipk_weight w;
+    float *x, *y, *bias, *residual, *pre;
+    int64_t xrs, xcs, ldy, ld_residual, ld_pre;
+    clipk_type from, type; /* of the view, of the panels */
+    char *W;               /* as it comes, at any address */
+    char *W_block;
+    int64_t wrs, wcs;
+    double *w;             /* its values [N, K] */
+    clipk_act act;
+    bool in_place;         /* the residual is y */
 } product;
 
-/* Random x and W; W's numbers are such that 16 bits hold them exactly. */
-static product product_new(const clipk_ctx *k, int M, int N, int K, bool transposed, clipk_type type)
+static uint16_t random_16(clipk_type type)
 {
-    product p = {.M = M, .N = N, .K = K, .rs = transposed ? 1 : K + 3, .cs = transposed ? M + 2 : 1, .type = type};
-    p.x = random_floats((size_t)(M + 2) * (size_t)(K + 3));
-    p.W = random_floats((size_t)N * (size_t)K);
-    p.bias = random_floats((size_t)N);
-    p.residual = random_floats((size_t)M * (size_t)N);
-    p.pre = random_floats((size_t)M * (size_t)N);
-    p.y = random_floats((size_t)M * (size_t)N);
-    p.half = aligned_new((size_t)N * (size_t)K * 2);
-    for (int i = 0; i < N * K; i++) { /* multiples of 1/64 below 2: exact in f16 and in bf16 */
-        const int v = random_in(0, 127);
-        p.W[i] = (float)(v - 64) / 64;
-        uint32_t bits;
-        memcpy(&bits, &p.W[i], 4);
-        if (type == CLIPK_BF16)
-            p.half[i] = (uint16_t)(bits >> 16);
-        else
-            p.half[i] = v == 64 ? 0 : (uint16_t)((bits >> 16 & 0x8000) | (((bits >> 23 & 255) - 112) << 10) | (bits >> 13 & 0x3ff));
+    if (random_in(0, 20) == 0)
+        return (uint16_t)(random_in(0, 1) << 15 | random_in(0, 40)); /* zeros and denormals */
+    return type == CLIPK_F16 ? (uint16_t)(random_in(0, 1) << 15 | random_in(0x2000, 0x3c00)) : (uint16_t)(random_in(0, 1) << 15 | random_in(0x3c00, 0x3f80));
+}
+
+static double value_16(uint16_t h, clipk_type type)
+{
+    if (type == CLIPK_BF16) {
+        uint32_t u = (uint32_t)h << 16;
+        float f;
+        memcpy(&f, &u, 4);
+        return f;
     }
-    p.w = (clipk_weight){.type = type, .N = N, .K = K, .panels = aligned_new(clipk_weight_bytes(k->set, type, N, K))};
-    const void *from = type == CLIPK_F32 ? (const void *)p.W : p.half;
-    clipk_weight_pack(k, &p.w, (clipk_view){from, type, K, 1});
+    const int e = h >> 10 & 31, m = h & 1023;
+    return (h >> 15 ? -1 : 1) * (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
+}
+
+static void fill_weights(product *p)
+{
+    const size_t size = clipk_type_size(p->from);
+    const bool columns = random_in(0, 2) == 0;
+    p->wcs = columns ? p->N + random_in(0, 3) : random_in(0, 5) ? 1 : 2;
+    p->wrs = columns ? 1 : p->K * p->wcs + random_in(0, 3);
+    const size_t span = (size_t)((p->N - 1) * p->wrs + (p->K - 1) * p->wcs + 1) * size, off = (size_t)random_in(0, 3);
+    p->W_block = bytes_new(span + off);
+    p->W = p->W_block + off;
+    p->w = bytes_new(sizeof(double) * (size_t)p->N * (size_t)p->K);
+    for (int n = 0; n < p->N; n++)
+        for (int k = 0; k < p->K; k++) {
+            char *at = p->W + (size_t)(n * p->wrs + k * p->wcs) * size;
+            if (p->from == CLIPK_F32) {
+                float f = random_float();
+                memcpy(at, &f, 4);
+                p->w[n * p->K + k] = f;
+            } else {
+                uint16_t h = random_16(p->from);
+                memcpy(at, &h, 2);
+                p->w[n * p->K + k] = value_16(h, p->from);
+            }
+        }
+}
+
+static product product_new(int M, int N, int K)
+{
+    product p = {.M = M, .N = N, .K = K, .from = (clipk_type)random_in(0, 2)};
+    p.type = random_in(0, 2) ? p.from : CLIPK_F32;
+    const int lie = random_in(0, 4); /* of x: rows, rows apart, a bad distance apart, columns, neither */
+    p.xcs = lie < 3 ? 1 : lie == 3 ? M + random_in(0, 5) : 2;
+    p.xrs = lie == 0 ? K : lie == 1 ? K + random_in(0, 9) : lie == 2 ? (K + 1023) / 1024 * 1024 : lie == 3 ? 1 : 2 * K + 1;
+    p.x = random_floats((size_t)((M - 1) * p.xrs + (K - 1) * p.xcs + 1));
+    p.ldy = N + random_in(0, 3);
+    p.ld_residual = N + random_in(0, 3);
+    p.ld_pre = N + random_in(0, 3);
+    p.y = random_floats((size_t)((M - 1) * p.ldy + N));
+    p.bias = random_in(0, 1) ? random_floats((size_t)N) : NULL;
+    p.residual = random_in(0, 1) ? random_floats((size_t)((M - 1) * p.ld_residual + N)) : NULL;
+    p.in_place = !p.residual && random_in(0, 1);
+    p.pre = random_in(0, 1) ? random_floats((size_t)((M - 1) * p.ld_pre + N)) : NULL;
+    p.act = (clipk_act)random_in(0, 3);
+    fill_weights(&p);
     return p;
 }
 
 static void product_free(product *p)
 {
-    free(p->x), free(p->W), free(p->bias), free(p->residual), free(p->pre), free(p->y), free(p->half), free(p->w.panels);
+    free(p->x);
+    free(p->y);
+    free(p->bias);
+    free(p->residual);
+    free(p->pre);
+    free(p->W_block);
+    free(p->w);
 }
 
-static double activated(double z, clipk_act act)
+static clipk_weight pack(const clipk_ctx *k, const product *p, int from, int N)
 {
-    switch (act) {
+    clipk_weight w = {p->type, N, p->K, aligned_new(clipk_weight_bytes(k->set, p->type, N, p->K))};
+    clipk_weight_pack(k, &w, (clipk_view){p->W + (size_t)(from * p->wrs) * clipk_type_size(p->from), p->from, p->wrs, p->wcs});
+    return w;
+}
+
+static clipk_view x_of(const product *p, int row) { return (clipk_view){p->x + row * p->xrs, CLIPK_F32, p->xrs, p->xcs}; }
+
+/* Rows m0 .. m0+M and columns n0 .. n0+w->N into y and pre (as large as the product's own). */
+static void multiply(const clipk_ctx *k, const product *p, const clipk_weight *w, float *y, float *pre, int m0, int M, int n0)
+{
+    clipk_epilogue e = {.bias = p->bias ? p->bias + n0 : NULL, .act = p->act, .ld_residual = p->ld_residual, .ld_pre = p->ld_pre};
+    e.residual = p->residual ? p->residual + m0 * p->ld_residual + n0 : NULL;
+    e.pre = pre ? pre + m0 * p->ld_pre + n0 : NULL;
+    if (p->in_place) {
+        e.residual = y + m0 * p->ldy + n0;
+        e.ld_residual = p->ldy;
+    }
+    clipk_gemm(k, y + m0 * p->ldy + n0, p->ldy, x_of(p, m0), M, w, &e);
+}
+
+static float *copy_of(const float *p, size_t n)
+{
+    float *c = floats_new(n);
+    memcpy(c, p, n * sizeof(float));
+    return c;
+}
+
+static size_t y_size(const product *p) { return (size_t)((p->M - 1) * p->ldy + p->N); }
+static size_t pre_size(const product *p) { return (size_t)((p->M - 1) * p->ld_pre + p->N); }
+
+/* ---- Against a plain loop ------------------------------------------------------------------------------------- */
+
+static double act_of(double z, clipk_act a)
+{
+    switch (a) {
     case CLIPK_RELU: return z < 0 ? 0 : z;
-    case CLIPK_GELU: return z * 0.5 * erfc(-z * 0.70710678118654752440);
+    case CLIPK_GELU: return z * 0.5 * erfc(-z * sqrt(0.5));
     case CLIPK_QUICKGELU: return z / (1 + exp(-1.702 * z));
     default: return z;
     }
 }
 
-/* parts: 1 bias, 2 residual, 4 residual in y itself, 8 pre */
-static void check(const char *name, const clipk_ctx *k, int M, int N, int K, bool transposed, clipk_type type, clipk_act act, int parts)
+static void check(const clipk_set *set, const product *p, const float *y, const float *pre)
 {
-    product p = product_new(k, M, N, K, transposed, type);
-    clipk_epilogue e = {.act = act, .bias = parts & 1 ? p.bias : NULL, .residual = parts & 2 ? p.residual : NULL, .ld_residual = N,
-                        .pre = parts & 8 ? p.pre : NULL, .ld_pre = N};
-    if (parts & 4) {
-        e.residual = p.y;
-        memcpy(p.y, p.residual, (size_t)M * (size_t)N * sizeof(float));
-    }
-    clipk_gemm(k, p.y, N, (clipk_view){p.x, CLIPK_F32, p.rs, p.cs}, M, &p.w, &e);
-    for (int i = 0; i < M; i++)
-        for (int j = 0; j < N; j++) {
+    const char *name = clipk_set_name(set);
+    for (int m = 0; m < p->M; m++) {
+        for (int n = 0; n < p->N; n++) {
             double z = 0, size = 0;
-            for (int l = 0; l < K; l++) {
-                double term = (double)p.x[i * p.rs + l * p.cs] * p.W[j * K + l];
-                z += term;
-                size += fabs(term);
+            for (int k = 0; k < p->K; k++) {
+                double t = p->x[m * p->xrs + k * p->xcs] * p->w[n * p->K + k];
+                z += t;
+                size += fabs(t);
             }
-            if (parts & 1)
-                z += p.bias[j], size += fabs((double)p.bias[j]);
-            if (parts & 6)
-                z += p.residual[i * N + j], size += fabs((double)p.residual[i * N + j]);
-            const double tolerance = (K + 4) * EPS * size + 4e-7 * fmax(1, fabs(z)); /* the sum, and the activation behind it */
-            const double y = p.y[i * N + j], should = activated(z, act);
-            if (!(fabs(y - should) <= tolerance))
-                fail_msg("%s: M %d N %d K %d type %d act %d parts %d: y[%d, %d] is %g, not %g", name, M, N, K, (int)type, (int)act, parts, i, j, y, should);
-            if ((parts & 8) && !(fabs(p.pre[i * N + j] - z) <= tolerance))
-                fail_msg("%s: pre[%d, %d] is %g, not %g", name, i, j, (double)p.pre[i * N + j], z);
+            const float *r = p->residual ? &p->residual[m * p->ld_residual + n] : p->in_place ? &p->y[m * p->ldy + n] : NULL;
+            double b = p->bias ? p->bias[n] : 0, c = r ? *r : 0;
+            z += b + c;
+            double tolerance = EPS * (p->K * size + 3 * (fabs(b) + fabs(c) + fabs(z))) + p->K * 0x1p-149; /* and denormals' */
+            if (pre)
+                CHECK_NEAR(pre[m * p->ld_pre + n], z, tolerance, "%s: pre[%d,%d] of %d x %d x %d", name, m, n, p->M, p->N, p->K);
+            tolerance = 1.2 * tolerance + (p->act > CLIPK_RELU ? 2e-7 * fmax(1, fabs(z)) : 0);
+            CHECK_NEAR(y[m * p->ldy + n], act_of(z, p->act), tolerance, "%s: y[%d,%d] of %d x %d x %d, type %d from %d, act %d", name, m, n, p->M, p->N,
+                       p->K, (int)p->type, (int)p->from, (int)p->act);
         }
-    product_free(&p);
-}
-
-static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
-{
-    (void)ref;
-    for (int round = 0; round < 60; round++) {
-        const int K = round % 3 ? random_in(1, 80) : random_in(240, 800);
-        check(name, k, random_in(1, round % 5 ? 40 : 300), random_in(1, 90), K, random_in(0, 1), (clipk_type)(round % 3), (clipk_act)random_in(0, 3), random_in(0, 15));
+        for (int64_t n = p->N; n < p->ldy && m + 1 < p->M; n++)
+            assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* what lies between the rows stays */
+        for (int64_t n = p->N; pre && n < p->ld_pre && m + 1 < p->M; n++)
+            assert_memory_equal(&pre[m * p->ld_pre + n], &p->pre[m * p->ld_pre + n], sizeof(float));
     }
 }
 
-static void products_equal_sums(void **state)
+/* The product, whole; then by two and three threads, row by row, and in columns: the same bits. */
+static void try_product(const clipk_set *set, int M, int N, int K)
 {
-    (void)state;
-    for_each_set(against_oracle);
-    clipk_ctx ref = ctx_new("ref", 1); /* the oracle is one of the sets that a model can run on */
-    against_oracle("ref", &ref, &ref);
-    ctx_free(&ref);
-}
-
-/* The same rows in one call, alone, and on any number of threads. */
-static void rows_alone(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
-{
-    (void)ref;
-    enum { M = 530, N = 70, K = 300 };
-    product p = product_new(k, M, N, K, false, CLIPK_F32);
-    clipk_epilogue e = {.bias = p.bias, .act = CLIPK_GELU};
-    const clipk_view x = {p.x, CLIPK_F32, p.rs, p.cs};
-    float *y = aligned_new(sizeof(float) * M * N);
-    clipk_gemm(k, y, N, x, M, &p.w, &e);
-    for (int threads = 1; threads <= 3; threads++) {
-        clipk_ctx many = ctx_new(name, threads);
-        clipk_gemm(&many, p.y, N, x, M, &p.w, &e);
-        assert_memory_equal(y, p.y, sizeof(float) * M * N);
-        for (int from = 0, n; from < M; from += n) {
-            n = random_in(1, 30) < M - from ? random_in(1, M - from < 30 ? M - from : 30) : M - from;
-            clipk_gemm(&many, p.y, N, (clipk_view){p.x + from * p.rs, CLIPK_F32, p.rs, p.cs}, n, &p.w, &e);
-            assert_memory_equal(y + (size_t)from * N, p.y, sizeof(float) * (size_t)n * N);
+    product p = product_new(M, N, K);
+    clipk_ctx k[3] = {ctx_of(set, 1), ctx_of(set, 2), ctx_of(set, 3)};
+    clipk_weight w = pack(&k[0], &p, 0, N);
+    const size_t bytes = sizeof(float) * y_size(&p), pre_bytes = sizeof(float) * pre_size(&p);
+    float *y = copy_of(p.y, y_size(&p)), *pre = p.pre ? copy_of(p.pre, pre_size(&p)) : NULL;
+    multiply(&k[0], &p, &w, y, pre, 0, M, 0);
+    check(set, &p, y, pre);
+    for (int t = 0; t < 5; t++) {
+        float *again = copy_of(p.y, y_size(&p)), *pre_again = p.pre ? copy_of(p.pre, pre_size(&p)) : NULL;
+        if (t < 2) {
+            clipk_weight v = pack(&k[t + 1], &p, 0, N);
+            assert_memory_equal(v.panels, w.panels, clipk_type_size(p.type) * (size_t)((N + set->nr - 1) / set->nr * set->nr) * (size_t)K);
+            multiply(&k[t + 1], &p, &v, again, pre_again, 0, M, 0);
+            free(v.panels);
+        } else if (t == 2) {
+            for (int m = 0; m < M; m++)
+                multiply(&k[0], &p, &w, again, pre_again, m, 1, 0);
+        } else if (t == 3) {
+            for (int m = 0, step; m < M; m += step) {
+                step = random_in(1, M - m);
+                multiply(&k[1], &p, &w, again, pre_again, m, step, 0);
+            }
+        } else {
+            for (int n = 0, step; n < N; n += step) {
+                step = random_in(1, N - n);
+                clipk_weight v = pack(&k[0], &p, n, step);
+                multiply(&k[0], &p, &v, again, pre_again, 0, M, n);
+                free(v.panels);
+            }
         }
-        ctx_free(&many);
+        if (memcmp(y, again, bytes) != 0 || (pre && memcmp(pre, pre_again, pre_bytes) != 0))
+            fail_msg("%s: way %d of %d x %d x %d differs in some bit", clipk_set_name(set), t, M, N, K);
+        free(again);
+        free(pre_again);
     }
-    free(y);
-    product_free(&p);
-}
-
-static void batches_equal_singles(void **state)
-{
-    (void)state;
-    for_each_set(rows_alone);
-}
-
-static void spreads(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
-{
-    (void)ref;
-    (void)name;
-    enum { M = 9, N = 33, K = 270 };
-    product p = product_new(k, M, N, K, false, CLIPK_F32);
-    p.x[4 * p.rs + 7] = NAN;
-    p.x[5 * p.rs + 260] = INFINITY;
-    p.W[3] = 1;
-    clipk_gemm(k, p.y, N, (clipk_view){p.x, CLIPK_F32, p.rs, p.cs}, M, &p.w, NULL);
-    for (int j = 0; j < N; j++) {
-        assert_true(isnan(p.y[4 * N + j]));
-        assert_false(isfinite(p.y[5 * N + j]));
-        assert_true(isfinite(p.y[3 * N + j]) && isfinite(p.y[6 * N + j]));
-    }
-    product_free(&p);
-}
-
-static void nan_and_inf_stay_in_their_rows(void **state)
-{
-    (void)state;
-    for_each_set(spreads);
-}
-
-/* 16-bit numbers at odd addresses, and into f32 panels. */
-static void weights_convert(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
-{
-    (void)ref;
-    (void)name;
-    enum { N = 21, K = 37 };
-    product p = product_new(k, 1, N, K, false, CLIPK_BF16);
-    char *odd = malloc(N * K * 2 + 1);
-    memcpy(odd + 1, p.half, N * K * 2);
-    clipk_weight w = {.type = CLIPK_F32, .N = N, .K = K, .panels = aligned_new(clipk_weight_bytes(k->set, CLIPK_F32, N, K))};
-    float *y = aligned_new(sizeof(float) * N);
-    clipk_weight_pack(k, &w, (clipk_view){odd + 1, CLIPK_BF16, K, 1});
-    clipk_gemm(k, p.y, N, clipk_rows(p.x, p.rs), 1, &p.w, NULL);
-    clipk_gemm(k, y, N, clipk_rows(p.x, p.rs), 1, &w, NULL);
-    assert_memory_equal(y, p.y, sizeof(float) * N);
-    free(odd);
-    free(y);
+    for (int t = 0; t < 3; t++)
+        ctx_free(&k[t]);
     free(w.panels);
+    free(y);
+    free(pre);
     product_free(&p);
 }
 
-static void types_and_addresses(void **state)
+static void small_shapes(const clipk_set *set)
+{
+    for (int i = 0; i < 250; i++)
+        try_product(set, random_in(1, 40), random_in(1, 70), random_in(1, 40));
+    for (int M = 1; M < 20; M++)
+        try_product(set, M, 33, 17);
+}
+
+/* K over one and several blocks; every shape has more than one panel and tile. */
+static void deep_shapes(const clipk_set *set)
+{
+    for (int i = 0; i < 40; i++)
+        try_product(set, random_in(1, 30), random_in(1, 70), random_in(240, 800));
+}
+
+/* More rows than a piece has; K in more than one slab; sums of more panels than may wait together. */
+static void large_shapes(const clipk_set *set)
+{
+    try_product(set, 500, 40, 20);
+    try_product(set, 300, 20, 300);
+    try_product(set, 90, 50, 1290);
+    try_product(set, 83, 33, 2100);
+    if (set != clipk_set_find("ref"))
+        try_product(set, 80, 1800, 1281);
+}
+
+/* ---- What is not a number ------------------------------------------------------------------------------------- */
+
+static void not_numbers(const clipk_set *set)
+{
+    enum { M = 9, N = 37, K = 300 };
+    clipk_ctx k = ctx_of(set, 1);
+    float *x = random_floats(M * K), *W = random_floats(N * K), *y = floats_new(M * N);
+    for (int act = CLIPK_LINEAR; act <= CLIPK_QUICKGELU; act++) {
+        x[2 * K + 5] = NAN;
+        x[4 * K + 299] = INFINITY;
+        W[7 * K + 3] = NAN;
+        W[N * K - 1] = -INFINITY;
+        clipk_weight w = {CLIPK_F32, N, K, aligned_new(clipk_weight_bytes(set, CLIPK_F32, N, K))};
+        clipk_weight_pack(&k, &w, clipk_rows(W, K));
+        clipk_gemm(&k, y, N, clipk_rows(x, K), M, &w, &(clipk_epilogue){.act = (clipk_act)act});
+        for (int m = 0; m < M; m++)
+            for (int n = 0; n < N; n++) {
+                double z = 0;
+                for (int i = 0; i < K; i++)
+                    z += (double)x[m * K + i] * W[n * K + i];
+                double want = z == -INFINITY && act > CLIPK_LINEAR ? 0 : act_of(z, (clipk_act)act); /* the limit */
+                if (isnan(want) != isnan(y[m * N + n]) || isinf(want) != isinf(y[m * N + n]))
+                    fail_msg("%s, act %d: y[%d,%d] is %g, should be %g", clipk_set_name(set), act, m, n, (double)y[m * N + n], want);
+            }
+        free(w.panels);
+    }
+    free(x);
+    free(W);
+    free(y);
+    ctx_free(&k);
+}
+
+static void test_small(void **state) { (void)state, on_each(small_shapes); }
+static void test_deep(void **state) { (void)state, on_each(deep_shapes); }
+static void test_large(void **state) { (void)state, on_each(large_shapes); }
+static void test_not_numbers(void **state) { (void)state, on_each(not_numbers); }
+
+static void test_sets(void **state)
 {
     (void)state;
-    for_each_set(weights_convert);
+    assert_null(clipk_set_find("sse7"));
+    assert_ptr_equal(clipk_set_find(NULL), clipk_set_usable(0));
+    assert_non_null(clipk_set_find("generic"));
+    for (int i = 0; clipk_set_usable(i); i++) {
+        const clipk_set *s = clipk_set_usable(i);
+        assert_ptr_equal(clipk_set_find(clipk_set_name(s)), s);
+        clipk_ctx k = ctx_of(s, 2);
+        assert_true(clipk_fma_peak(&k, 0.001) > 0);
+        ctx_free(&k);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products_equal_sums),
-        cmocka_unit_test(batches_equal_singles),
-        cmocka_unit_test(nan_and_inf_stay_in_their_rows),
-        cmocka_unit_test(types_and_addresses),
+        cmocka_unit_test(test_sets),  cmocka_unit_test(test_small),       cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_large), cmocka_unit_test(test_not_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
