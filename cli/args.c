@@ -96,7 +96,8 @@ static void print_options(const cli_command *c)
     const cli_option *o;
     for (int i = 0; (o = row(c, i)); i++) {
         char left[80];
-        int n = o->id < CLI_LONG ? snprintf(left, sizeof left, "  -%c, --%s", o->id, o->name) : snprintf(left, sizeof left, "      --%s", o->name);
+        int n = o->id < CLI_LONG ? snprintf(left, sizeof left, "  -%c, --%s", o->id, o->name)
+                                 : snprintf(left, sizeof left, "      --%s", o->name);
         if (o->value)
             n += snprintf(left + n, sizeof left - (size_t)n, " %s", o->value);
         printf("%s%s", left, n >= COLUMN ? "\n" : "");

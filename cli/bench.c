@@ -166,7 +166,8 @@ static void print_people(const job *j, const results *r)
     if (j->session.threads > 0)
         printf(", %d thread%s", j->session.threads, j->session.threads == 1 ? "" : "s");
     printf("\n\nmachine\n  multiply-adds         %10.1f GFLOP/s\n", r->speed.fma_gflops);
-    printf("  largest product       %10.1f GFLOP/s%10.1f %% of that\n", r->speed.gemm_gflops, 100 * r->speed.gemm_gflops / r->speed.fma_gflops);
+    printf("  largest product       %10.1f GFLOP/s%10.1f %% of that\n", r->speed.gemm_gflops,
+           100 * r->speed.gemm_gflops / r->speed.fma_gflops);
     printf("\none at a time\n");
     row("picture", r->image_1, 1, "pictures");
     row(caption, r->text_1, 1, "texts");

@@ -97,7 +97,7 @@ static int find_right(job *j)
 
 static int measure(job *j)
 {
-    const size_t n = j->data.n;
+    size_t n = j->data.n;
     j->right = malloc(n * sizeof *j->right);
     j->off = malloc((n + 1) * sizeof *j->off);
     j->rank = malloc(n * sizeof *j->rank);
@@ -106,9 +106,10 @@ static int measure(job *j)
     for (size_t i = 0; i <= n; i++)
         j->off[i] = (int32_t)i;
     DO(find_right(j));
+    n = j->data.n;
     DO(cli_encode_labels(&j->session, &j->labels, &j->templates, &j->label));
-    DO(cli_status(clip_ranks(j->session.ctx, j->data.image, (int)j->data.n, j->label, (int)j->labels.n, j->right, j->off, j->rank), j->spec));
-    return cli_status(clip_rank_summary(j->rank, (int64_t)j->data.n, &j->m), j->spec);
+    DO(cli_status(clip_ranks(j->session.ctx, j->data.image, (int)n, j->label, (int)j->labels.n, j->right, j->off, j->rank), j->spec));
+    return cli_status(clip_rank_summary(j->rank, (int64_t)n, &j->m), j->spec);
 }
 
 static void print_people(const job *j)
@@ -117,7 +118,8 @@ static void print_people(const job *j)
     printf(": %zu pictures, %zu labels, %zu template%s, %s\n\n", j->data.n, j->labels.n, j->templates.n, j->templates.n == 1 ? "" : "s",
            cli_model_name(&j->session));
     printf("in per cent      top-1    top-5   top-10   mean rank   median rank\n");
-    printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", "right label", 100 * j->m.r1, 100 * j->m.r5, 100 * j->m.r10, j->m.mean_rank, j->m.median_rank);
+    printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", "right label", 100 * j->m.r1, 100 * j->m.r5, 100 * j->m.r10, j->m.mean_rank,
+           j->m.median_rank);
     if (j->unlisted > 0)
         printf("\n%ld pictures have a label that is not on the list and are left out\n", j->unlisted);
     if (j->data.failed > 0)

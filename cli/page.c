@@ -97,7 +97,8 @@ int cli_page_open(const char *path, const cli_session *s, const cli_list *labels
     }
     snprintf(p->model, sizeof p->model, "%s", cli_model_name(s));
     fprintf(p->out.f, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>clip classify</title>\n<style>\n%s", style);
+                      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>clip classify</title>\n"
+                      "<style>\n%s", style);
     *out = p;
     return CLI_DONE;
 }
