@@ -24,8 +24,8 @@ Each directory is a checkpoint as those programs save it, and beside it
 
 | file | |
 |---|---|
-| pixels.npy | [4, 3, S, S] f32, what clip_encode_pixels() takes |
-| image.npy | [4, D] f32, their unit embeddings |
+| pixels.npy | [3, 3, S, S] f32, what clip_encode_pixels() takes |
+| image.npy | [3, D] f32, their unit embeddings |
 | ids.npy, offsets.npy | i32, ragged texts: the shortest, the longest, one with ids behind its end token, one without an end token |
 | text.npy | [N, D] f32, their unit embeddings |
 | logit_scale.npy | [1] f32, exp() of the parameter |
@@ -33,7 +33,7 @@ Each directory is a checkpoint as those programs save it, and beside it
 | checkpoint | holds |
 |---|---|
 | tiny-vit | OpenCLIP, f32, GELU, ln_pre, argmax |
-| tiny-vit-eos | OpenCLIP, f16, no_ln_pre, mlp_ratio 4.3637, pool_type eos |
+| tiny-vit-eos | OpenCLIP, f16, no_ln_pre, mlp_ratio 7.3637, pool_type eos |
 | tiny-resnet | OpenCLIP, f16, modified ResNet with odd numbers of channels |
 | tiny-openai | one bare file, f16 and f32 mixed, OpenAI's extra tensors, QuickGELU, sizes from shapes |
 | tiny-hf | Hugging Face, f16, QuickGELU, eos_token_id 2 (argmax) |
@@ -52,7 +52,7 @@ def texts(vocab_size, context_length):
 
 def dump(out):
     ref = references.load(out)
-    pixels = make_checkpoints.smooth_pictures(4, ref.image_size, torch.Generator().manual_seed(5))
+    pixels = make_checkpoints.smooth_pictures(3, ref.image_size, torch.Generator().manual_seed(5))
     ids = texts(ref.vocab_size, ref.context_length)
     arrays = {
         "pixels": pixels.numpy(),

@@ -115,7 +115,7 @@ def write_tokenizer(out, n_merges, form):
 
 TINY_TEXT = {"context_length": 16, "vocab_size": 512 + TINY + 2, "width": 32, "heads": 2, "layers": 2}
 TINY_VIT = {"embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 2, "width": 40, "head_width": 20, "patch_size": 8},
-            "text_cfg": TINY_TEXT}
+            "text_cfg": TINY_TEXT | {"mlp_ratio": 9.0}}  # more than 256: sums of real models are longer than a block of a matrix product
 TINY_RESNET = {"embed_dim": 40, "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 6, "patch_size": None},
                "text_cfg": TINY_TEXT}
 TINY_OPENAI = {"embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file can't say
@@ -170,7 +170,7 @@ def openai(out, cfg, seed, extras, merges=FULL):
 
 HF_B32 = {"text_config": {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}, "vision_config": {}, "projection_dim": 512}
 HF_TINY = {
-    "text_config": {"vocab_size": 512 + TINY + 2, "hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2,
+    "text_config": {"vocab_size": 512 + TINY + 2, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
                     "num_attention_heads": 2, "max_position_embeddings": 16, "bos_token_id": 0, "eos_token_id": 2},
     "vision_config": {"hidden_size": 40, "intermediate_size": 144, "num_hidden_layers": 2, "num_attention_heads": 2,
                       "image_size": 32, "patch_size": 8},
@@ -209,7 +209,7 @@ LONGEST = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "res
 CHECKPOINTS = {
     # tiny: every layout, type and switch
     "tiny-vit": lambda out: openclip(out, TINY_VIT, 1, merges=TINY),
-    "tiny-vit-eos": lambda out: openclip(out, changed(TINY_VIT, {"mlp_ratio": 4.3637, "no_ln_pre": True}, {"pool_type": "eos", "eos_id": TINY_EOS}),
+    "tiny-vit-eos": lambda out: openclip(out, changed(TINY_VIT, {"mlp_ratio": 7.3637, "no_ln_pre": True}, {"pool_type": "eos", "eos_id": TINY_EOS}),
                                          2, f16, TINY),
     "tiny-vit-quickgelu": lambda out: openclip(out, changed(TINY_VIT, quick_gelu=True), 3, f16, TINY, "bpe", SQUASH),
     "tiny-vit-bf16": lambda out: openclip(out, TINY_VIT, 4, bf16, TINY, "json", LONGEST),
