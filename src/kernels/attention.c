@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #define FORK_FROM 300000 /* multiply-adds: below that, waking the others costs more than they can save */
+#define LANES 4          /* on average a block of queries has so many lanes to spare */
 #define PIECES_EACH 4    /* a thread, at least: heads of ragged samples differ in length */
 
 typedef struct attention_job {
@@ -42,7 +43,7 @@ void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, con
     int longest = 0;
     for (int b = 0; b < s->B; b++) {
         int nq = s->q_off[b + 1] - s->q_off[b];
-        work += 2 * (int64_t)nq * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;
+        work += 2 * ((int64_t)nq + LANES) * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;
         longest = nq > longest ? nq : longest;
     }
     const int threads = work < FORK_FROM ? 1 : clipk_threads(kc), most = (longest + kc->set->nr - 1) / kc->set->nr;
