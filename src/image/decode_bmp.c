@@ -186,8 +186,10 @@ static void put(rle_state *r, unsigned index)
 
 static unsigned nibble(unsigned byte, unsigned i) { return i % 2 ? byte & 15 : byte >> 4; }
 
-/* One command, two bytes or more. True: the end of the picture. */
-static bool rle_step(rle_state *r)
+enum { RLE_MORE, RLE_END, RLE_CUT };
+
+/* One command, two bytes or more. */
+static int rle_step(rle_state *r)
 {
     const unsigned char *p = r->b->in->data + r->at;
     size_t left = r->b->in->size - r->at;
@@ -201,34 +203,34 @@ static bool rle_step(rle_state *r)
         r->x = 0;
         r->y++;
     } else if (code == 1) {
-        return true;
+        return RLE_END;
     } else if (code == 2) {
         if (left < 4)
-            return true;
+            return RLE_CUT;
         r->x += p[2];
         r->y += p[3];
         r->at += 2;
     } else {
         size_t bytes = four ? (code + 1) / 2 : code, padded = (bytes + 1) / 2 * 2;
         if (left < 2 + bytes)
-            return true;
+            return RLE_CUT;
         for (unsigned i = 0; i < code; i++)
             put(r, four ? nibble(p[2 + i / 2], i) : p[2 + i]);
         r->at += left < 2 + padded ? bytes : padded;
     }
-    return false;
+    return RLE_MORE;
 }
 
 static clip_status read_rle(const bmp_state *b, const clip_image *out)
 {
     rle_state r = {.b = b, .out = out, .at = b->pixels};
-    bool ended = false;
+    int what = RLE_MORE;
     for (size_t i = 0; i < (size_t)b->width * (size_t)b->height; i++)
         memcpy(out->rgb + 3 * i, b->colour[0], 3);
-    while (!ended && r.y < b->height && r.at + 2 <= b->in->size)
-        ended = rle_step(&r);
+    while (what == RLE_MORE && r.y < b->height && r.at + 2 <= b->in->size)
+        what = rle_step(&r);
     bool last = r.y >= b->height || (r.y == b->height - 1 && r.x >= b->width); /* every pixel was there, if not the end mark */
-    return ended || last ? CLIP_OK : damaged(b, "the file is truncated");
+    return what == RLE_END || last ? CLIP_OK : damaged(b, "the file is truncated");
 }
 
 clip_status clipimg_read_bmp(const clipimg_input *in, clip_image *out, int *orientation)

@@ -1,0 +1,186 @@
+/* test_decode.c: every kind of picture against what Pillow makes of it, or what went in. */
+#include "golden.h"
+#include "image/decode.h"
+#include "pictures.h"
+
+const char *golden_dir;
+
+static void check_row(const golden_row *r, int background, unsigned long long hash)
+{
+    char path[4096];
+    clip_image img;
+    clip_error err = {0};
+    clip_image_options o = clip_image_options_default();
+    o.background = background;
+    golden_path(path, sizeof path, r->name);
+    clip_status s = clip_image_read(path, &o, &img, &err);
+    if (!golden_readable(r->name)) {
+        assert_int_equal(s, CLIP_EUNSUPPORTED);
+        return;
+    }
+    if (s < 0)
+        fail_msg("%s", err.message);
+    if (img.width != r->width || img.height != r->height || picture_hash(&img) != hash)
+        fail_msg("%s: %d x %d pixels, hash %llx; expected %d x %d, %llx (background %d)", r->name, img.width, img.height,
+                 (unsigned long long)picture_hash(&img), r->width, r->height, hash, background);
+    clip_image_free(&img);
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    FILE *f = golden_table("decode.tsv");
+    golden_row r;
+    int n = 0;
+    for (; golden_next(f, &r); n++) {
+        check_row(&r, -1, r.hash);
+        check_row(&r, GOLDEN_BACKGROUND, r.hash_flat);
+    }
+    fclose(f);
+    assert_true(n > 100);
+}
+
+/* AVIF and HEIC lose something in coding, and colour conversion differs between libraries: near is enough. */
+static void check_near(const char *name)
+{
+    char path[4096], want_name[64], want_path[4096];
+    clip_image got, want;
+    clip_error err = {0};
+    snprintf(want_name, sizeof want_name, "%s.ppm", name);
+    golden_path(path, sizeof path, name);
+    golden_path(want_path, sizeof want_path, want_name);
+    clip_status s = clip_image_read(path, NULL, &got, &err);
+    if (!golden_readable(name)) {
+        assert_int_equal(s, CLIP_EUNSUPPORTED);
+        return;
+    }
+    if (s < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(clip_image_read(want_path, NULL, &want, &err), CLIP_OK);
+    assert_int_equal(got.width, want.width);
+    assert_int_equal(got.height, want.height);
+    double sum = 0;
+    size_t n = got.stride * (size_t)got.height;
+    for (size_t i = 0; i < n; i++)
+        sum += abs(got.rgb[i] - want.rgb[i]);
+    if (sum / (double)n > 6)
+        fail_msg("%s: differs by %.2f levels in the mean", name, sum / (double)n);
+    clip_image_free(&got);
+    clip_image_free(&want);
+}
+
+static void test_near(void **state)
+{
+    (void)state;
+    check_near("rgb.avif");
+    check_near("rgba.avif");
+    check_near("rgb.heic");
+}
+
+/* Alpha of one half over blue, through a codec with loss. */
+static void test_avif_alpha(void **state)
+{
+    (void)state;
+    if (!golden_readable("rgba.avif"))
+        skip();
+    char path[4096];
+    golden_path(path, sizeof path, "rgba.avif");
+    clip_image bare, flat;
+    clip_image_options o = clip_image_options_default();
+    assert_int_equal(clip_image_read(path, &o, &bare, NULL), CLIP_OK);
+    o.background = 0x0000FF;
+    assert_int_equal(clip_image_read(path, &o, &flat, NULL), CLIP_OK);
+    const uint8_t blue[3] = {0, 0, 255};
+    for (size_t i = 0; i < flat.stride * (size_t)flat.height; i++)
+        assert_true(abs(flat.rgb[i] - (bare.rgb[i] + blue[i % 3]) / 2) <= 3);
+    clip_image_free(&bare);
+    clip_image_free(&flat);
+}
+
+static void test_content_not_name(void **state)
+{
+    (void)state;
+    clip_image img;
+    clip_error err = {0};
+    size_t size;
+    unsigned char *data = golden_file("rgb8.png", &size);
+    assert_int_equal(clip_image_decode(data, size, "holiday.jpg", NULL, &img, &err), CLIP_OK);
+    clip_image_free(&img);
+    free(data);
+
+    assert_int_equal(clip_image_decode("GIF is what I like", 18, "words.gif", NULL, &img, &err), CLIP_EFORMAT);
+    assert_string_equal(err.message, "words.gif: not a picture of a known format");
+    assert_null(img.rgb);
+    assert_int_equal(clip_image_decode(NULL, 0, NULL, NULL, &img, &err), CLIP_EFORMAT);
+    assert_string_equal(err.message, "picture: is empty");
+    assert_int_equal(clip_image_decode("%PDF-1.7 and so on", 18, "a.png", NULL, &img, &err), CLIP_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "a.png: this is PDF"));
+}
+
+static void test_missing_file(void **state)
+{
+    (void)state;
+    clip_image img;
+    clip_error err = {0};
+    assert_int_equal(clip_image_read("/nowhere/at/all.png", NULL, &img, &err), CLIP_EIO);
+    assert_non_null(strstr(err.message, "/nowhere/at/all.png"));
+    assert_int_equal(clip_image_read(golden_dir, NULL, &img, &err), CLIP_EIO);
+    assert_null(img.rgb);
+    clip_image_free(&img);
+    clip_image_free(NULL);
+}
+
+/* Row and column 0 of every orientation, on a picture that is larger than a tile. */
+static void test_turn(void **state)
+{
+    (void)state;
+    enum { W = 71, H = 40 };
+    for (int o = 1; o <= 8; o++) {
+        clip_image img = noise_picture(W, H, 3, 0), from = noise_picture(W, H, 3, 0);
+        assert_int_equal(clipimg_turn(&img, o), CLIP_OK);
+        assert_int_equal(img.width, o >= 5 ? H : W);
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++) {
+                int row = o == 1 || o == 2 ? y : o == 3 || o == 4 ? H - 1 - y : o == 5 || o == 6 ? x : W - 1 - x;
+                int col = o == 1 || o == 4 ? x : o == 2 || o == 3 ? W - 1 - x : o == 5 || o == 8 ? y : H - 1 - y;
+                assert_memory_equal(img.rgb + (size_t)row * img.stride + 3 * (size_t)col, from.rgb + (size_t)y * from.stride + 3 * (size_t)x, 3);
+            }
+        clip_image_free(&img);
+        clip_image_free(&from);
+    }
+}
+
+static void test_exif(void **state)
+{
+    (void)state;
+    unsigned char little[] = "Exif\0\0II*\0\x08\0\0\0\x02\0"
+                             "\x0f\x01\x02\0\x01\0\0\0A\0\0\0"
+                             "\x12\x01\x03\0\x01\0\0\0\x06\0\0";
+    size_t n = sizeof little;
+    assert_int_equal(clipimg_exif_orientation(little, n), 6);
+    assert_int_equal(clipimg_exif_orientation(little + 6, n - 6), 6);
+    for (size_t cut = 0; cut < n; cut++) { /* on the heap, so that ASan sees the end */
+        unsigned char *copy = malloc(cut ? cut : 1);
+        memcpy(copy, little, cut);
+        assert_int_equal(clipimg_exif_orientation(copy, cut), 0);
+        free(copy);
+    }
+    little[10] = 0xF0; /* a directory beyond the end */
+    little[13] = 0xFF;
+    assert_int_equal(clipimg_exif_orientation(little, n), 0);
+    assert_int_equal(clipimg_exif_orientation((const unsigned char *)"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01\0\0\0\x03", 22), 3);
+    assert_int_equal(clipimg_xmp_orientation("<tiff:Orientation>8<", 20), 8);
+    assert_int_equal(clipimg_xmp_orientation("tiff:Orientation tiff:Orientation=\"3\"", 37), 3);
+    assert_int_equal(clipimg_xmp_orientation("tiff:Orientation=\"", 18), 0);
+    assert_int_equal(clipimg_xmp_orientation("tiff:Orientation", 16), 0);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_near), cmocka_unit_test(test_avif_alpha), cmocka_unit_test(test_content_not_name),
+        cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn), cmocka_unit_test(test_exif),
+    };
+    golden_dir = argc > 1 ? argv[1] : "golden";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,319 @@
+/* test_faults.c: pictures that lie: cut at every length, with flipped bits, claiming to be enormous; and memory that runs out. Either an error
+ * that names the picture, or a whole picture; never a crash, never a word from a library on standard error. */
+#include "failing_alloc.h"
+#include "golden.h"
+#include "image/decode.h"
+#include "image/resize.h"
+#include "pictures.h"
+
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+const char *golden_dir;
+
+/* HEIC and AVIF decoders start threads, for milliseconds each time: try some of the cuts. */
+static bool is_slow(const char *name) { return strstr(name, ".heic") || strstr(name, ".avif"); }
+
+/* While a picture is decoded standard error is a file, which must stay empty. Not under a sanitizer, whose report would be lost; and not for
+ * AVIF, where dav1d speaks up and libheif has no means to stop it. */
+static FILE *words;
+
+static clip_status decode_silently(const void *data, size_t size, const char *name, const clip_image_options *o, clip_image *img, clip_error *err)
+{
+#ifdef SANITIZED
+    return clip_image_decode(data, size, name, o, img, err);
+#else
+    int kept = dup(STDERR_FILENO);
+    dup2(fileno(words), STDERR_FILENO);
+    clip_status s = clip_image_decode(data, size, name, o, img, err);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    if (strstr(name, ".avif"))
+        assert_int_equal(ftruncate(fileno(words), 0), 0);
+    return s;
+#endif
+}
+
+static void assert_silence(void)
+{
+    char said[200] = "";
+    fseek(words, 0, SEEK_SET);
+    said[fread(said, 1, sizeof said - 1, words)] = 0;
+    fclose(words);
+    if (said[0])
+        fail_msg("a library said on standard error: %s", said);
+}
+
+/* Decode a copy that ends where the heap's block ends. */
+static clip_status decode(const unsigned char *data, size_t size, const golden_row *r, bool whole)
+{
+    clip_image img;
+    clip_error err = {0};
+    unsigned char *copy = malloc(size ? size : 1);
+    memcpy(copy, data, size);
+    clip_image_options o = {.max_pixels = 1 << 20, .background = size % 2 ? 0x102030 : -1};
+    clip_status s = decode_silently(copy, size, r->name, &o, &img, &err);
+    free(copy);
+    if (s < 0) {
+        assert_null(img.rgb);
+        assert_int_equal(err.code, s);
+        assert_memory_equal(err.message, r->name, strlen(r->name));
+        assert_true(strlen(err.message) > strlen(r->name) + 4);
+    } else {
+        assert_true(img.width > 0 && img.height > 0 && img.stride >= 3 * (size_t)img.width);
+        bool lost = strstr(r->name, "exif_last") != NULL; /* the orientation lies behind the pixels */
+        if (whole && !(lost && img.width == r->height && img.height == r->width))
+            assert_true(img.width == r->width && img.height == r->height);
+        volatile uint64_t read_all = picture_hash(&img); /* for the sanitizers */
+        (void)read_all;
+    }
+    clip_image_free(&img);
+    return s;
+}
+
+static void for_each_file(void (*check)(const unsigned char *data, size_t size, const golden_row *r))
+{
+    static const golden_row more[] = {{.name = "rgb.avif", .width = 48, .height = 36}, {.name = "rgb.heic", .width = 48, .height = 36}};
+    FILE *f = golden_table("decode.tsv");
+    golden_row r;
+    size_t n = 0;
+    while (golden_next(f, &r) || (n < 2 && (r = more[n++], true))) {
+        if (!golden_readable(r.name))
+            continue;
+        size_t size;
+        unsigned char *data = golden_file(r.name, &size);
+        check(data, size, &r);
+        free(data);
+    }
+    fclose(f);
+}
+
+static void check_cuts(const unsigned char *data, size_t size, const golden_row *r)
+{
+    for (size_t n = 0; n < size; n += is_slow(r->name) ? 37 : 1) {
+        clip_status s = decode(data, n, r, true);
+        /* the first frame may lie in the first half; libtiff makes do without tags that lie behind the pixels */
+        bool enough = strstr(r->name, "animated") || strstr(r->name, ".tif");
+        if (n < size / 2 && !enough && s == CLIP_OK)
+            fail_msg("%s: %zu of %zu bytes were enough", r->name, n, size);
+    }
+}
+
+static void check_flips(const unsigned char *data, size_t size, const golden_row *r)
+{
+    unsigned char *copy = malloc(size);
+    for (uint32_t i = 0; i < (is_slow(r->name) ? 60u : 400u); i++) {
+        memcpy(copy, data, size);
+        for (uint32_t k = 0; k <= i % 4; k++) {
+            uint32_t at = (uint32_t)noise_byte(i, 3 * k, 0) << 8 | noise_byte(i, 3 * k + 1, 0);
+            copy[i % 2 ? at % size : at % (size < 64 ? size : 64)] ^= (unsigned char)(1u << noise_byte(i, 3 * k + 2, 0) % 8);
+        }
+        decode(copy, size, r, false);
+    }
+    free(copy);
+}
+
+static void check_memory(const unsigned char *data, size_t size, const golden_row *r)
+{
+    for (long n = 1;; n++) {
+        clip_image img;
+        clip_error err = {0};
+        clip_image_options o = {.max_pixels = 1 << 20, .background = GOLDEN_BACKGROUND};
+        fail_alloc_at(n);
+        clip_status s = clip_image_decode(data, size, r->name, &o, &img, &err);
+        bool failed = fail_alloc_stop();
+        if (failed) {
+            assert_int_equal(s, CLIP_ENOMEM);
+            assert_null(img.rgb);
+            continue;
+        }
+        assert_int_equal(s, CLIP_OK);
+        clip_image_free(&img);
+        assert_true(n > 1);
+        return;
+    }
+}
+
+static void test_cuts(void **state)
+{
+    (void)state;
+    words = tmpfile();
+    assert_non_null(words);
+    for_each_file(check_cuts);
+    assert_silence();
+}
+
+static void test_flips(void **state)
+{
+    (void)state;
+    words = tmpfile();
+    assert_non_null(words);
+    for_each_file(check_flips);
+    assert_silence();
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    for_each_file(check_memory);
+}
+
+static void test_memory_of_resize(void **state)
+{
+    (void)state;
+    static float pixels[3 * 16 * 16];
+    static const int shapes[][2] = {{40, 30}, {8, 90}, {16, 40}, {40, 16}, {16, 16}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        clip_image in = noise_picture(shapes[i][0], shapes[i][1], 1, 0), out;
+        clipimg_recipe r = {.size = 16, .mode = CLIPIMG_SQUASH, .filter = CLIPIMG_BICUBIC, .std = {1, 1, 1}};
+        clip_status s = CLIP_ENOMEM;
+        for (long n = 1; s != CLIP_OK; n++) {
+            fail_alloc_at(n);
+            s = clipimg_resize(&in, 16, 16, CLIPIMG_BICUBIC, &out);
+            assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
+        }
+        clip_image_free(&out);
+        s = CLIP_ENOMEM;
+        for (long n = 1; s != CLIP_OK; n++) {
+            fail_alloc_at(n);
+            s = clipimg_preprocess(&r, &in, pixels);
+            assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
+        }
+        clip_image_free(&in);
+    }
+    clip_image turned = noise_picture(5, 4, 1, 0);
+    fail_alloc_at(1);
+    assert_int_equal(clipimg_turn(&turned, 6), CLIP_ENOMEM);
+    assert_true(fail_alloc_stop());
+    assert_int_equal(turned.width, 5);
+    clip_image_free(&turned);
+}
+
+/* ---- enormous ---- */
+
+static uint32_t crc32_of(const unsigned char *p, size_t n)
+{
+    uint32_t c = 0xFFFFFFFF;
+    for (; n-- > 0; p++) {
+        c ^= *p;
+        for (int k = 0; k < 8; k++)
+            c = c >> 1 ^ (c & 1 ? 0xEDB88320 : 0);
+    }
+    return ~c;
+}
+
+static void put_big(unsigned char *p, uint32_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        p[i] = (unsigned char)(v >> (8 * (bytes - 1 - i)));
+}
+
+static void put_little(unsigned char *p, uint32_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        p[i] = (unsigned char)(v >> (8 * i));
+}
+
+static unsigned char *find(unsigned char *data, size_t size, const char *what, size_t n)
+{
+    unsigned char *p = memmem(data, size, what, n);
+    assert_non_null(p);
+    return p;
+}
+
+/* Refused from the header: had anything been allocated before, that allocation would have failed. */
+static void refuse(unsigned char *data, size_t size, const char *name, long long max_pixels, clip_status want)
+{
+    clip_image img;
+    clip_error err = {0};
+    clip_image_options o = {.max_pixels = max_pixels, .background = -1};
+    fail_alloc_at(1);
+    clip_status s = clip_image_decode(data, size, name, &o, &img, &err);
+    fail_alloc_stop();
+    if (s != want)
+        fail_msg("%s: %s (%s)", name, clip_status_name(s), err.message);
+    assert_null(img.rgb);
+    free(data);
+}
+
+static void test_limit(void **state)
+{
+    (void)state;
+    FILE *f = golden_table("decode.tsv");
+    golden_row r;
+    while (golden_next(f, &r)) {
+        if (!golden_readable(r.name) || r.width * r.height < 2)
+            continue;
+        size_t size;
+        unsigned char *data = golden_file(r.name, &size);
+        refuse(data, size, r.name, r.width * r.height - 1, CLIP_ELIMIT);
+    }
+    fclose(f);
+}
+
+static void test_enormous(void **state)
+{
+    (void)state;
+    const long long usual = clip_image_options_default().max_pixels;
+    size_t n;
+    unsigned char *d = golden_file("rgb8.png", &n);
+    put_big(d + 16, 0x7FFFFFFF, 4);
+    put_big(d + 20, 0x7FFFFFFF, 4);
+    put_big(d + 29, crc32_of(d + 12, 17), 4);
+    refuse(d, n, "rgb8.png", usual, CLIP_ELIMIT);
+
+    d = golden_file("rgb420.jpg", &n);
+    unsigned char *sof = find(d, n, "\xff\xc0", 2);
+    put_big(sof + 5, 65500, 2);
+    put_big(sof + 7, 65500, 2);
+    refuse(d, n, "rgb420.jpg", usual, CLIP_ELIMIT);
+
+    d = golden_file("rgb24.bmp", &n);
+    put_little(d + 18, 0x7FFFFFFF, 4);
+    put_little(d + 22, 0x80000001, 4);
+    refuse(d, n, "rgb24.bmp", usual, CLIP_ELIMIT);
+
+    d = (unsigned char *)strdup("P6 4294967295 4294967295 255\nabc");
+    refuse(d, 32, "huge.ppm", usual, CLIP_ELIMIT);
+    d = (unsigned char *)strdup("P5 99999999999 1 255\nabc");
+    refuse(d, 24, "huge.pgm", usual, CLIP_EFORMAT);
+    d = (unsigned char *)strdup("P5 0 1 255\nabc");
+    refuse(d, 14, "none.pgm", usual, CLIP_EFORMAT);
+
+    if (golden_readable("x.gif")) {
+        d = golden_file("plain.gif", &n);
+        put_little(d + 6, 65535, 2);
+        put_little(d + 8, 65535, 2);
+        refuse(d, n, "plain.gif", usual, CLIP_ELIMIT);
+    }
+    if (golden_readable("x.webp")) {
+        d = golden_file("animated.webp", &n);
+        put_little(d + 24, 0xFFFF, 3);
+        put_little(d + 27, 0xFFFE, 3);
+        refuse(d, n, "animated.webp", usual, CLIP_ELIMIT);
+    }
+    if (golden_readable("x.tif")) {
+        d = golden_file("white8.tif", &n); /* big end first, one strip */
+        put_big(find(d, n, "\x01\x00\x00\x03\x00\x00\x00\x01", 8) + 8, 65535, 2);
+        put_big(find(d, n, "\x01\x01\x00\x03\x00\x00\x00\x01", 8) + 8, 65535, 2);
+        put_big(find(d, n, "\x01\x16\x00\x03\x00\x00\x00\x01", 8) + 8, 65535, 2);
+        refuse(d, n, "white8.tif", usual, CLIP_ELIMIT);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_limit),  cmocka_unit_test(test_enormous), cmocka_unit_test(test_memory), cmocka_unit_test(test_memory_of_resize),
+        cmocka_unit_test(test_cuts),   cmocka_unit_test(test_flips),
+    };
+    golden_dir = argc > 1 ? argv[1] : "golden";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,149 @@
+/* test_resize.c: resizing against Pillow, preprocessing against OpenCLIP and transformers: the same bits. */
+#include "golden.h"
+#include "image/resize.h"
+#include "pictures.h"
+
+const char *golden_dir;
+
+static const clipimg_passes *const sets[] = {
+    &clipimg_passes_generic,
+#if defined(__x86_64__)
+    &clipimg_passes_avx2,
+#endif
+};
+
+static bool runs(const clipimg_passes *p) { return p == &clipimg_passes_generic || p == clipimg_best_passes(); }
+
+static clip_image empty_picture(int w, int h)
+{
+    clip_image p = {.width = w, .height = h, .stride = 3 * (size_t)w, .rgb = malloc(3 * (size_t)w * (size_t)h)};
+    assert_non_null(p.rgb);
+    return p;
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    FILE *f = golden_table("resize.tsv");
+    unsigned seed;
+    int extremes, W, H, w, h, filter, n = 0;
+    unsigned long long hash;
+    for (; fscanf(f, "%u %d %d %d %d %d %d %llx", &seed, &extremes, &W, &H, &w, &h, &filter, &hash) == 8; n++) {
+        clip_image in = noise_picture(W, H, seed, extremes), out;
+        for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+            if (!runs(sets[s]))
+                continue;
+            out = empty_picture(w, h);
+            assert_int_equal(clipimg_resize_window(sets[s], &in, w, h, filter, 0, 0, &out), CLIP_OK);
+            if (picture_hash(&out) != hash)
+                fail_msg("%s: %d x %d to %d x %d, filter %d: not Pillow's pixels", sets[s]->name, W, H, w, h, filter);
+            clip_image_free(&out);
+        }
+        assert_int_equal(clipimg_resize(&in, w, h, filter, &out), CLIP_OK);
+        assert_true(picture_hash(&out) == hash);
+        clip_image_free(&in);
+        clip_image_free(&out);
+    }
+    fclose(f);
+    assert_true(n > 100);
+}
+
+/* A window is what the whole would have there, and the input's stride may be any. */
+static void test_window(void **state)
+{
+    (void)state;
+    static const int sizes[][4] = {{90, 60, 41, 33}, {20, 30, 70, 95}, {8, 300, 9, 40}, {50, 50, 50, 20}, {50, 50, 20, 50}, {33, 33, 33, 33}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int W = sizes[i][0], H = sizes[i][1], w = sizes[i][2], h = sizes[i][3];
+        clip_image all = noise_picture(W + 7, H, 5, 0), in = {W, H, all.stride, all.rgb + 9}, whole, part = empty_picture(6, 7);
+        assert_int_equal(clipimg_resize(&in, w, h, CLIPIMG_BICUBIC, &whole), CLIP_OK);
+        for (int corner = 0; corner < 4; corner++) {
+            int x = corner % 2 ? w - 6 : 2, y = corner / 2 ? h - 7 : 3;
+            assert_int_equal(clipimg_resize_window(clipimg_best_passes(), &in, w, h, CLIPIMG_BICUBIC, x, y, &part), CLIP_OK);
+            for (int r = 0; r < 7; r++)
+                assert_memory_equal(part.rgb + r * 18, whole.rgb + (size_t)(y + r) * whole.stride + 3 * (size_t)x, 18);
+        }
+        clip_image_free(&all);
+        clip_image_free(&whole);
+        clip_image_free(&part);
+    }
+}
+
+static const float statistics[3][2][3] = {{{0.48145466f, 0.4578275f, 0.40821073f}, {0.26862954f, 0.26130258f, 0.27577711f}},
+                                          {{0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}},
+                                          {{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}};
+
+static void test_preprocess(void **state)
+{
+    (void)state;
+    FILE *f = golden_table("preprocess.tsv");
+    unsigned seed;
+    int extremes, S, mode, filter, flavour, fill, stats, W, H, n = 0;
+    unsigned long long hash;
+    for (; fscanf(f, "%u %d %d %d %d %d %d %d %d %d %llx", &seed, &extremes, &S, &mode, &filter, &flavour, &fill, &stats, &W, &H, &hash) == 11; n++) {
+        clipimg_recipe r = {.size = S, .mode = mode, .filter = filter, .flavour = flavour};
+        memset(r.fill_color, fill, 3);
+        memcpy(r.mean, statistics[stats][0], sizeof r.mean);
+        memcpy(r.std, statistics[stats][1], sizeof r.std);
+        size_t bytes = 3 * sizeof(float) * (size_t)S * (size_t)S;
+        float *out = malloc(bytes);
+        clip_image in = noise_picture(W, H, seed, extremes);
+        assert_int_equal(clipimg_preprocess(&r, &in, out), CLIP_OK);
+        if (fnv(out, bytes, FNV_START) != hash)
+            fail_msg("%d x %d to %d, mode %d, filter %d, flavour %d: other floats than the peer's", W, H, S, mode, filter, flavour);
+        clip_image_free(&in);
+        free(out);
+    }
+    fclose(f);
+    assert_true(n > 100);
+}
+
+/* A line of a million pixels would be resized to 224 x 224,000,000: only the crop is computed. And where the peers fail, there is a picture. */
+static void test_extreme_shapes(void **state)
+{
+    (void)state;
+    enum { S = 224 };
+    static float out[3 * S * S];
+    for (int tall = 0; tall < 2; tall++)
+        for (int mode = CLIPIMG_SHORTEST; mode <= CLIPIMG_SQUASH; mode++) {
+            clip_image in = empty_picture(tall ? 1 : 1000000, tall ? 1000000 : 1);
+            memset(in.rgb, 255, 3000000);
+            clipimg_recipe r = {.size = S, .mode = mode, .filter = CLIPIMG_BICUBIC, .fill_color = {0, 0, 255}, .std = {1, 1, 1}};
+            assert_int_equal(clipimg_preprocess(&r, &in, out), CLIP_OK);
+            float red = 0;
+            for (int i = 0; i < S * S; i++)
+                red += out[i];
+            if (mode == CLIPIMG_LONGEST) { /* one row or column of white on blue */
+                assert_true(red == S && out[0] == 0.0f && out[2 * S * S] == 1.0f);
+            } else
+                assert_true(red == S * S);
+            clip_image_free(&in);
+        }
+}
+
+static void test_arguments(void **state)
+{
+    (void)state;
+    clip_image in = noise_picture(4, 4, 1, 0), out, none = {0};
+    float pixels[3];
+    clipimg_recipe r = {.size = 1, .std = {1, 1, 1}};
+    assert_int_equal(clipimg_resize(&in, 0, 4, CLIPIMG_BICUBIC, &out), CLIP_EINVAL);
+    assert_int_equal(clipimg_resize(&in, 4, -1, CLIPIMG_BICUBIC, &out), CLIP_EINVAL);
+    assert_int_equal(clipimg_resize(&none, 4, 4, CLIPIMG_BICUBIC, &out), CLIP_EINVAL);
+    assert_null(out.rgb);
+    assert_int_equal(clipimg_preprocess(&r, &none, pixels), CLIP_EINVAL);
+    assert_int_equal(clipimg_preprocess(&r, &in, pixels), CLIP_OK);
+    r.size = 0;
+    assert_int_equal(clipimg_preprocess(&r, &in, pixels), CLIP_EINVAL);
+    clip_image_free(&in);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),         cmocka_unit_test(test_window),    cmocka_unit_test(test_preprocess),
+        cmocka_unit_test(test_extreme_shapes), cmocka_unit_test(test_arguments),
+    };
+    golden_dir = argc > 1 ? argv[1] : "golden";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

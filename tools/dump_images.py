@@ -1,0 +1,633 @@
+#!/usr/bin/env python3
+"""Makes tests/image/golden (small pictures of every kind, and tables of what they must decode, resize and preprocess to) and the seeds in
+tests/fuzz/corpus/image_*. For developers: needs Pillow, numpy, torch, torchvision, open_clip, transformers, and libheif with x265 for the HEIC.
+
+    dump_images.py ROOT            ROOT is the repository
+
+decode.tsv       file  width  height  FNV of RGB  FNV of RGB on background 40C0FF         (what Pillow says, or what went in)
+resize.tsv       seed  extremes  W  H  w  h  filter  FNV
+preprocess.tsv   seed  S  mode  filter  flavour  fill  statistics  W  H  FNV of the floats
+X.ppm            beside X.avif, X.heic: what must come out, about
+"""
+import ctypes
+import ctypes.util
+import io
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import warnings
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from parity_images import FILTERS, peers
+
+warnings.simplefilter("ignore")
+BACKGROUND = (0x40, 0xC0, 0xFF)
+
+
+def fnv(a):
+    """FNV-1a, 64 bits, by a C function made on the spot."""
+    data = np.ascontiguousarray(a).tobytes()
+    return f"{FNV(data, len(data)):016x}"
+
+
+def compile_fnv():
+    with tempfile.TemporaryDirectory() as folder:
+        code, library = os.path.join(folder, "fnv.c"), os.path.join(folder, "fnv.so")
+        with open(code, "w") as f:
+            f.write("unsigned long long fnv(const unsigned char *p, unsigned long n) { unsigned long long h = 14695981039346656037u;"
+                    "while (n--) h = (h ^ *p++) * 1099511628211u; return h; }")
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, code], check=True)
+        f = ctypes.CDLL(library).fnv
+    f.restype, f.argtypes = ctypes.c_ulonglong, [ctypes.c_char_p, ctypes.c_ulong]
+    return f
+
+
+FNV = compile_fnv()
+
+
+def noise(width, height, seed, extremes):
+    """noise_picture() of tests/image/pictures.h"""
+    i = np.arange(width * height * 3, dtype=np.uint64)
+    m = np.uint64(0xFFFFFFFF)
+    x = (i * 2654435761 + seed) & m
+    x = ((x ^ x >> 15) * 0x2C1B3C6D) & m
+    x = ((x ^ x >> 12) * 0x297A2D39) & m
+    x ^= x >> 15
+    b = np.where(x & 1, 255, 0) if extremes else x >> 24
+    return b.astype(np.uint8).reshape(height, width, 3)
+
+
+def source(w, h, seed=1):
+    """Gradients with some noise: has edges, dark, light and all colours, yet compresses."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:h, 0:w]
+    a = np.stack([x * 255 / max(1, w - 1), y * 255 / max(1, h - 1), 255 - (x + y) * 255 / max(1, w + h - 2)], 2)
+    a[h // 4:h // 2, w // 4:w // 2] = (250, 240, 10)
+    return np.clip(a + rng.normal(0, 6, a.shape), 0, 255).astype(np.uint8)
+
+
+def lay(rgb, alpha):
+    """RGB on BACKGROUND, rounded like Pillow's paste()."""
+    out = Image.new("RGB", (rgb.shape[1], rgb.shape[0]), BACKGROUND)
+    out.paste(Image.fromarray(rgb), mask=Image.fromarray(alpha))
+    return np.asarray(out)
+
+
+class Golden:
+    def __init__(self, folder):
+        self.folder, self.rows = folder, []
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, data):
+        with open(self.path(name), "wb") as f:
+            f.write(data)
+
+    def expect(self, name, rgb, alpha=None):
+        """What a file must decode to, known from what went in."""
+        rgb = np.ascontiguousarray(rgb)
+        flat = rgb if alpha is None else lay(rgb, alpha)
+        self.rows.append((name, rgb.shape[1], rgb.shape[0], fnv(rgb), fnv(flat)))
+
+    def ask_pillow(self, name):
+        """What a file must decode to, says Pillow."""
+        im = ImageOps.exif_transpose(Image.open(io.BytesIO(open(self.path(name), "rb").read())))
+        rgba = im.convert("RGBA") if im.has_transparency_data else None
+        self.expect(name, np.asarray(im.convert("RGB")), None if rgba is None else np.asarray(rgba.getchannel("A")))
+
+    def save(self, name, im, **options):
+        im.save(self.path(name), **options)
+        self.ask_pillow(name)
+
+    def table(self, name, rows):
+        with open(self.path(name), "w") as f:
+            for row in rows:
+                f.write("\t".join(map(str, row)) + "\n")
+
+
+def exif(orientation, little=False):
+    e = Image.Exif()
+    e.endian = "<" if little else ">"
+    e[271] = "a camera"
+    e[274] = orientation
+    return e.tobytes()
+
+
+# ---- JPEG
+
+def jpegs(g):
+    rgb = Image.fromarray(source(37, 29))
+    g.save("rgb444.jpg", rgb, quality=90, subsampling=0)
+    g.save("rgb422.jpg", rgb, quality=80, subsampling=1)
+    g.save("rgb420.jpg", rgb, quality=70, subsampling=2)
+    g.save("progressive.jpg", rgb, quality=85, progressive=True)
+    g.save("restart.jpg", rgb, quality=60, restart_marker_blocks=1)
+    g.save("grey.jpg", rgb.convert("L"), quality=75)
+    g.save("grey_progressive.jpg", rgb.convert("L"), quality=75, progressive=True)
+    g.save("cmyk.jpg", Image.fromarray(np.dstack([source(19, 23), source(19, 23, 2)[:, :, :1]]), "CMYK"), quality=90)
+    data = bytearray(open(g.path("cmyk.jpg"), "rb").read())
+    data[data.index(b"Adobe") + 11] = 2  # the same numbers as YCCK
+    g.write("ycck.jpg", data)
+    g.ask_pillow("ycck.jpg")
+    g.save("one.jpg", Image.fromarray(source(1, 1)))
+    small = Image.fromarray(source(11, 6))
+    for o in range(1, 9):
+        g.save(f"turned{o}.jpg", small, quality=95, exif=exif(o, o % 2 == 1))
+    g.save("turned_tall.jpg", Image.fromarray(source(5, 70)), exif=exif(6))  # more than one band
+    g.save("turned_xmp.jpg", small, xmp=b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>')
+    g.save("turned_wrong.jpg", small, exif=exif(9))
+
+
+# ---- PNG, which Pillow writes in part only
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_rows(samples, depth):
+    """[h, w, channels] to rows of packed bits, filter 0 (and 1 in odd rows, to have one)."""
+    out = b""
+    for y, row in enumerate(samples):
+        flat = row.reshape(-1)
+        if depth == 16:
+            b = flat.astype(">u2").tobytes()
+        elif depth == 8:
+            b = flat.astype(np.uint8).tobytes()
+        else:
+            bits = np.unpackbits(flat.astype(np.uint8)[:, None], axis=1)[:, 8 - depth:]
+            b = np.packbits(bits.reshape(-1)).tobytes()
+        if y % 2 and depth >= 8:
+            bpp = row.shape[-1] * depth // 8
+            b = bytes((b[i] - (b[i - bpp] if i >= bpp else 0)) & 255 for i in range(len(b)))
+            out += b"\1" + b
+        else:
+            out += b"\0" + b
+    return out
+
+
+def png(samples, depth, kind, interlaced=False, chunks=(), after=()):
+    h, w = samples.shape[:2]
+    raw = b""
+    if interlaced:
+        for x0, y0, dx, dy in ADAM7:
+            part = samples[y0::dy, x0::dx]
+            if part.shape[0] and part.shape[1]:
+                raw += png_rows(part, depth)
+    else:
+        raw = png_rows(samples, depth)
+    out = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, kind, 0, 0, int(interlaced)))
+    for c in chunks:
+        out += png_chunk(*c)
+    out += png_chunk(b"IDAT", zlib.compress(raw, 9))
+    for c in after:
+        out += png_chunk(*c)
+    return out + png_chunk(b"IEND", b"")
+
+
+def pngs(g):
+    w, h = 13, 11
+    eight = source(w, h)
+    wide = (eight.astype(np.uint16) << 8 | source(w, h, 3)).astype(np.uint16)
+    alpha = noise(w, h, 5, 0)[:, :, :1]
+    for inter in (False, True):
+        tail = "_interlaced.png" if inter else ".png"
+        for depth in (1, 2, 4, 8):
+            v = eight[:, :, :1] >> (8 - depth)
+            g.write(f"grey{depth}{tail}", png(v, depth, 0, inter))
+            g.ask_pillow(f"grey{depth}{tail}")
+            palette = np.random.default_rng(depth).integers(0, 256, (1 << depth, 3), dtype=np.uint8)
+            g.write(f"palette{depth}{tail}", png(v, depth, 3, inter, [(b"PLTE", palette.tobytes())]))
+            g.ask_pillow(f"palette{depth}{tail}")
+        g.write(f"grey16{tail}", png(wide[:, :, :1], 16, 0, inter))
+        g.expect(f"grey16{tail}", np.repeat(eight[:, :, :1], 3, 2))  # the high byte
+        for name, kind, extra in (("rgb", 2, None), ("greyalpha", 4, alpha), ("rgba", 6, alpha)):
+            for depth, pixels in ((8, eight), (16, wide)):
+                v = pixels[:, :, :1] if kind == 4 else pixels
+                if extra is not None:
+                    a = extra if depth == 8 else extra.astype(np.uint16) * 257
+                    v = np.concatenate([v, a.astype(v.dtype)], 2)
+                g.write(f"{name}{depth}{tail}", png(v, depth, kind, inter))
+                g.ask_pillow(f"{name}{depth}{tail}")
+    palette = np.random.default_rng(9).integers(0, 256, (16, 3), dtype=np.uint8).tobytes()
+    g.write("palette_trns.png", png(eight[:, :, :1] >> 4, 4, 3, False, [(b"PLTE", palette), (b"tRNS", bytes(range(0, 256, 28)))]))
+    g.write("palette_short.png", png(eight[:, :, :1] >> 4, 4, 3, False, [(b"PLTE", palette[:15])]))  # indices beyond the palette
+    g.write("grey_trns.png", png(eight[:, :, :1] >> 4, 4, 0, False, [(b"tRNS", struct.pack(">H", 7))]))
+    g.write("rgb_trns.png", png(eight >> 5, 8, 2, True, [(b"tRNS", struct.pack(">HHH", *(eight >> 5)[5, 5]))]))
+    for name in ("palette_trns", "palette_short", "rgb_trns"):
+        g.ask_pillow(name + ".png")
+    v = eight[:, :, 0] >> 4  # Pillow compares tRNS, 4 bits, with samples spread to 8
+    g.expect("grey_trns.png", np.repeat((v * 17)[:, :, None], 3, 2), np.where(v == 7, 0, 255).astype(np.uint8))
+    tiff = exif(6)[6:]
+    g.write("turned_exif.png", png(eight, 8, 2, False, [(b"eXIf", tiff)]))
+    g.write("turned_exif_last.png", png(eight, 8, 2, False, (), [(b"eXIf", tiff)]))
+    hexed = tiff.hex().encode()
+    lines = b"\n".join(hexed[i:i + 72] for i in range(0, len(hexed), 72))
+    g.write("turned_raw_profile.png", png(eight, 8, 2, False, [(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"))]))
+    g.write("turned_xmp.png", png(eight, 8, 2, False, [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<a tiff:Orientation=\"3\"/>")]))
+    for name in ("exif", "exif_last", "raw_profile", "xmp"):
+        g.ask_pillow(f"turned_{name}.png")
+
+
+# ---- WebP, GIF
+
+def webps(g):
+    rgb, alpha = Image.fromarray(source(33, 26)), Image.fromarray(noise(33, 26, 4, 0)[:, :, 0])
+    rgba = rgb.copy()
+    rgba.putalpha(alpha)
+    g.save("lossy.webp", rgb, quality=70)
+    g.save("lossless.webp", rgb, lossless=True)
+    g.save("lossy_alpha.webp", rgba, quality=60, exact=True)
+    g.save("lossless_alpha.webp", rgba, lossless=True, exact=True)
+    g.save("turned.webp", Image.fromarray(source(11, 6)), lossless=True, exif=exif(7))
+    g.save("turned_xmp.webp", Image.fromarray(source(11, 6)), lossless=True, xmp=b'<a tiff:Orientation="5"/>')
+    g.save("animated.webp", rgba, save_all=True, append_images=[Image.fromarray(source(33, 26, 2))], duration=100, lossless=True, exact=True)
+    data = bytearray(open(g.path("animated.webp"), "rb").read())
+    data[24:27], data[27:30] = (40 - 1).to_bytes(3, "little"), (31 - 1).to_bytes(3, "little")  # a larger canvas
+    at = data.index(b"ANMF") + 8
+    data[at:at + 3], data[at + 3:at + 6] = (2).to_bytes(3, "little"), (1).to_bytes(3, "little")  # and the frame at (4, 2)
+    g.write("animated_offset.webp", data)
+    g.ask_pillow("animated_offset.webp")
+
+
+def gifs(g):
+    a = Image.fromarray(source(29, 21))
+    p = a.quantize(60)
+    g.save("palette.gif", p)
+    g.save("interlaced.gif", p, interlace=1)
+    g.save("plain.gif", p, interlace=0)
+    g.save("grey.gif", a.convert("L"))
+    g.save("two.gif", a.convert("1"))
+    g.save("transparent.gif", p, transparency=5)
+    g.save("animated.gif", p, save_all=True, append_images=[Image.fromarray(source(29, 21, 2)).quantize(30)], duration=50)
+    for name, base in (("offset.gif", "plain.gif"), ("offset_transparent.gif", "transparent.gif"), ("beyond.gif", "plain.gif")):
+        data = bytearray(open(g.path(base), "rb").read())
+        at = 13 + (3 << (data[10] & 7) + 1)
+        while data[at] == 0x21:  # extensions
+            at += 2
+            while data[at]:
+                at += data[at] + 1
+            at += 1
+        struct.pack_into("<HH", data, at + 1, 3, 5)
+        if name != "beyond.gif":
+            struct.pack_into("<HH", data, 6, 40, 30)
+        g.write(name, data)
+        g.ask_pillow(name)
+
+
+# ---- BMP
+
+def bmp_rows(samples, bits, top_down):
+    h, w = samples.shape[:2]
+    rows = []
+    for row in samples:
+        if bits <= 8:
+            b = np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, 8 - bits:].reshape(-1)).tobytes()
+        else:
+            b = b"".join(int(v).to_bytes(bits // 8, "little") for v in row)
+        rows.append(b + b"\0" * (-len(b) % 4))
+    return b"".join(rows if top_down else rows[::-1])
+
+
+def bmp(pixels, w, h, bits, compression=0, header=40, palette=b"", masks=(), colours=0, offset=None):
+    if header == 12:
+        info = struct.pack("<IHHHH", 12, w, h, 1, bits)
+    else:
+        info = struct.pack("<IiiHHIIiiII", header, w, h, 1, bits, compression, len(pixels), 2835, 2835, colours, 0)
+        packed = struct.pack(f"<{len(masks)}I", *masks)
+        info = info + packed if header == 40 else (info + packed + bytes(header))[:header]
+    start = 14 + len(info) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start if offset is None else offset) + info + palette + pixels
+
+
+def rle(indices, four):
+    """Runs, absolute runs, an end of line each, one row skipped by a delta."""
+    out = b""
+    for y, row in enumerate(indices[::-1]):
+        if y == 2:
+            out += b"\0\2\0\1"  # right 0, up 1
+            continue
+        x = 0
+        while x < len(row):
+            n = 1
+            while x + n < len(row) and n < 255 and row[x + n] == row[x]:
+                n += 1
+            if n >= 3:
+                out += bytes([n, row[x] * 17 if four else row[x]])
+            else:
+                n = min(len(row) - x, 5)
+                part = row[x:x + n]
+                if n < 3:
+                    out += b"".join(bytes([1, int(v) * (16 if four else 1)]) for v in part)
+                else:
+                    b = bytes(part) if not four else bytes(int(part[i]) << 4 | (int(part[i + 1]) if i + 1 < n else 0) for i in range(0, n, 2))
+                    out += bytes([0, n]) + b + b"\0" * (len(b) % 2)
+            x += n
+        out += b"\0\0"
+    return out + b"\0\1"
+
+
+def bmps(g):
+    w, h = 13, 9
+    a = source(w, h)
+    v = a[:, :, 0]
+    rng = np.random.default_rng(7)
+
+    def add(name, data, want=None, alpha=None):
+        g.write(name, data)
+        g.ask_pillow(name) if want is None else g.expect(name, want, alpha)
+
+    for bits in (1, 4, 8):
+        palette = rng.integers(0, 256, (1 << bits, 4), dtype=np.uint8)
+        index = v >> (8 - bits)
+        add(f"indexed{bits}.bmp", bmp(bmp_rows(index, bits, False), w, h, bits, palette=palette.tobytes()))
+        add(f"os2_{bits}.bmp", bmp(bmp_rows(index, bits, False), w, h, bits, header=12, palette=palette[:, :3].tobytes()))
+    add("indexed8_top.bmp", bmp(bmp_rows(v >> 5, 8, True), w, -h, 8, palette=palette[:8].tobytes(), colours=8))
+    add("forgetful.bmp", bmp(bmp_rows(v >> 5, 8, False), w, h, 8, palette=palette[:8].tobytes(), colours=8, offset=54))
+    code24 = (a[:, :, 0].astype(np.uint32) << 16) | (a[:, :, 1].astype(np.uint32) << 8) | a[:, :, 2]
+    add("rgb24.bmp", bmp(bmp_rows(code24, 24, False), w, h, 24))
+    add("rgb24_top.bmp", bmp(bmp_rows(code24, 24, True), w, -h, 24))
+    add("os2_24.bmp", bmp(bmp_rows(code24, 24, False), w, h, 24, header=12))
+    add("rgb32.bmp", bmp(bmp_rows(code24 | np.uint32(0x55000000), 32, False), w, h, 32))
+    code555 = (a[:, :, 0].astype(np.uint32) >> 3 << 10) | (a[:, :, 1].astype(np.uint32) >> 3 << 5) | (a[:, :, 2] >> 3)
+    code565 = (a[:, :, 0].astype(np.uint32) >> 3 << 11) | (a[:, :, 1].astype(np.uint32) >> 2 << 5) | (a[:, :, 2] >> 3)
+    add("rgb555.bmp", bmp(bmp_rows(code555, 16, False), w, h, 16))
+    add("rgb565.bmp", bmp(bmp_rows(code565, 16, False), w, h, 16, 3, masks=(0xF800, 0x7E0, 0x1F)))
+    alpha = noise(w, h, 8, 0)[:, :, 0]
+    rgba = code24 | alpha.astype(np.uint32) << 24
+    add("rgba_v4.bmp", bmp(bmp_rows(rgba, 32, False), w, h, 32, 3, 108, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
+    add("rgba_v5.bmp", bmp(bmp_rows(rgba, 32, True), w, -h, 32, 3, 124, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
+    swapped = (a[:, :, 2].astype(np.uint32) << 16) | (a[:, :, 1].astype(np.uint32) << 8) | a[:, :, 0] | alpha.astype(np.uint32) << 24
+    add("rgba_swapped.bmp", bmp(bmp_rows(swapped, 32, False), w, h, 32, 3, 56, masks=(0xFF, 0xFF00, 0xFF0000, 0xFF000000)))
+    add("masks10.bmp", bmp(bmp_rows((a[:, :, 0].astype(np.uint32) << 22) | (a[:, :, 1].astype(np.uint32) << 12) | a[:, :, 2] << np.uint32(2), 32, False),
+                           w, h, 32, 3, masks=(0x3FF00000, 0xFFC00, 0x3FF)), (a.astype(np.uint32) * 4 * 255 // 1023).astype(np.uint8))
+    for bits, code in ((8, 1), (4, 2)):
+        index = np.where(v > 128, 1 << bits - 1, v >> (8 - bits)).astype(np.uint8)
+        palette = rng.integers(0, 256, (1 << bits, 4), dtype=np.uint8)
+        shown = index.copy()
+        shown[h - 1 - 2] = 0  # the row that the delta skips
+        add(f"rle{bits}.bmp", bmp(rle(index, bits == 4), w, h, bits, code, palette=palette.tobytes()), palette[shown][:, :, 2::-1])
+
+
+# ---- PNM
+
+def pnms(g):
+    w, h = 11, 7
+    a = source(w, h)
+    v = a[:, :, 0]
+    bits = (v > 100).astype(np.uint8)
+    text = lambda x: " ".join(str(int(i)) for i in x.reshape(-1)).encode()
+    scaled = lambda x, most: np.rint(x.astype(float) / most * 255).astype(np.uint8)
+    grey = lambda x: np.repeat(x[:, :, None], 3, 2)
+    wide = (source(w, h, 3).astype(np.uint16) << 8 | a).astype(np.uint16)
+    files = {
+        "ascii.pbm": (b"P1 # ink\n%d %d\n" % (w, h) + b"\n".join("".join(map(str, r)).encode() for r in bits), grey((1 - bits) * 255)),
+        "ascii.pgm": (b"P2\n%d %d # comment\n255\n" % (w, h) + text(v), grey(v)),
+        "ascii.ppm": (b"P3\n# comment\n%d %d 100 " % (w, h) + text(a % 101), scaled(a % 101, 100)),
+        "raw.pbm": (b"P4 %d %d\n" % (w, h) + np.packbits(bits, axis=1).tobytes(), grey((1 - bits) * 255)),
+        "raw.pgm": (b"P5 %d %d 255\n" % (w, h) + v.tobytes(), grey(v)),
+        "raw15.pgm": (b"P5 %d %d 15\n" % (w, h) + (v >> 4).tobytes(), grey(scaled(v >> 4, 15))),
+        "raw16.pgm": (b"P5 %d %d 65535\n" % (w, h) + wide[:, :, 0].astype(">u2").tobytes(), grey(scaled(wide[:, :, 0], 65535))),
+        "raw.ppm": (b"P6\n%d %d\n255\n" % (w, h) + a.tobytes(), a),
+        "raw10.ppm": (b"P6 %d %d 1023\n" % (w, h) + (wide >> 6).astype(">u2").tobytes(), scaled(wide >> 6, 1023)),
+        "raw16.ppm": (b"P6 %d %d 65535\n" % (w, h) + wide.astype(">u2").tobytes(), scaled(wide, 65535)),
+    }
+    for name, (data, want) in files.items():
+        g.write(name, data)
+        g.expect(name, want)
+        if name not in ("raw16.pgm",):  # where Pillow clips
+            im = Image.open(io.BytesIO(data)).convert("RGB")
+            assert np.array_equal(np.asarray(im), want), name
+    alpha = noise(w, h, 6, 0)[:, :, :1]
+    header = "P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n"
+    for name, kind, pixels, want in (("grey.pam", "GRAYSCALE", v[:, :, None], grey(v)), ("rgb.pam", "RGB", a, a),
+                                     ("rgba.pam", "RGB_ALPHA", np.concatenate([a, alpha], 2), a),
+                                     ("greyalpha.pam", "GRAYSCALE_ALPHA", np.concatenate([v[:, :, None], alpha], 2), grey(v))):
+        g.write(name, (header % (w, h, pixels.shape[2], kind)).encode() + pixels.tobytes())
+        g.expect(name, want, alpha[:, :, 0] if "ALPHA" in kind else None)
+
+
+# ---- TIFF, which Pillow writes in part only
+
+def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None):
+    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows."""
+    h, w, n = samples.shape
+    e = ">" if big else "<"
+
+    def pack(part):  # [h, w, n] or [h, w]
+        if bits == 16:
+            return part.astype(e + "u2").tobytes()
+        if bits == 8:
+            return part.astype(np.uint8).tobytes()
+        rows = [np.packbits(np.unpackbits(r.reshape(-1).astype(np.uint8)[:, None], axis=1)[:, 8 - bits:].reshape(-1)).tobytes() for r in part]
+        return b"".join(rows)
+
+    blocks = []
+    planes = [samples[:, :, i] for i in range(n)] if planar == 2 else [samples]
+    for p in planes:
+        if tile:
+            tw, th = tile
+            for y in range(0, h, th):
+                for x in range(0, w, tw):
+                    part = p[y:y + th, x:x + tw]
+                    pad = [(0, th - part.shape[0]), (0, tw - part.shape[1])] + [(0, 0)] * (part.ndim - 2)
+                    blocks.append(pack(np.pad(part, pad, constant_values=99 if bits >= 8 else 0)))
+        else:
+            for y in range(0, h, strip or h):
+                blocks.append(pack(p[y:y + (strip or h)]))
+    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [bits] * n), (259, 3, [1]), (262, 3, [photometric]), (274, 3, [orientation]), (277, 3, [n]),
+               (284, 3, [planar])] + list(tags)
+    if extra:
+        entries.append((338, 3, list(extra)))
+    offsets, counts = (324, 325) if tile else (273, 279)
+    if tile:
+        entries += [(322, 3, [tile[0]]), (323, 3, [tile[1]])]
+    else:
+        entries.append((278, 3, [strip or h]))
+    entries += [(offsets, 4, None), (counts, 4, [len(b) for b in blocks])]
+    entries.sort()
+    ifd_size, values, at = 2 + 12 * len(entries) + 4, b"", 8
+    data_at = at + ifd_size
+    out = b""
+
+    def layout(offset_list):
+        nonlocal values
+        values, rows = b"", b""
+        for tag, kind, v in entries:
+            v = offset_list if v is None else v
+            b = struct.pack(e + str(len(v)) + ("H" if kind == 3 else "I"), *v)
+            if len(b) > 4:
+                rows += struct.pack(e + "HHII", tag, kind, len(v), data_at + len(values))
+                values += b
+            else:
+                rows += struct.pack(e + "HHI", tag, kind, len(v)) + b.ljust(4, b"\0")
+        return rows
+
+    layout([0] * len(blocks))
+    start, places = data_at + len(values), []
+    for b in blocks:
+        places.append(start)
+        start += len(b)
+    rows = layout(places)
+    out = (b"MM\0*" if big else b"II*\0") + struct.pack(e + "I", 8) + struct.pack(e + "H", len(entries)) + rows + struct.pack(e + "I", 0)
+    return out + values + b"".join(blocks)
+
+
+def tiffs(g):
+    w, h = 21, 18
+    a = source(w, h)
+    rgb = Image.fromarray(a)
+    alpha = noise(w, h, 12, 0)[:, :, :1]
+    wide = (a.astype(np.uint16) << 8 | source(w, h, 3)).astype(np.uint16)
+    for c in ("raw", "tiff_lzw", "packbits", "tiff_adobe_deflate", "jpeg"):
+        g.save(f"rgb_{c}.tif", rgb, compression=c)
+    g.save("lzw_predictor.tif", rgb, compression="tiff_lzw", tiffinfo={317: 2})
+    g.save("fax.tif", rgb.convert("1"), compression="group4")
+    g.save("palette.tif", rgb.quantize(50), compression="tiff_lzw")
+    g.save("cmyk.tif", rgb.convert("CMYK"), compression="tiff_lzw")
+
+    def add(name, data, want=None, alpha=None):
+        g.write(name, data)
+        g.ask_pillow(name) if want is None else g.expect(name, want, alpha)
+
+    grey = lambda x: np.repeat(x[:, :, :1], 3, 2)
+    for bits in (1, 2, 4, 8):
+        v = a[:, :, :1] >> (8 - bits)
+        add(f"grey{bits}.tif", tiff(v, bits, 1, strip=5))
+        add(f"white{bits}.tif", tiff(v, bits, 0, big=True))
+    for bits in (1, 2, 4, 8):
+        colours = [int(x) for x in np.random.default_rng(bits).integers(0, 65536, 3 << bits)]
+        add(f"palette{bits}.tif", tiff(a[:, :, :1] >> (8 - bits), bits, 3, tags=[(320, 3, colours)]))
+    add("grey16.tif", tiff(wide[:, :, :1], 16, 1), grey(a))
+    add("white16_big.tif", tiff(wide[:, :, :1], 16, 0, big=True), grey(255 - a))
+    add("rgb16.tif", tiff(wide, 16, 2, strip=4))
+    add("rgb16_big.tif", tiff(wide, 16, 2, big=True))
+    add("planar.tif", tiff(a, 8, 2, planar=2, strip=7), a)
+    add("planar16.tif", tiff(wide, 16, 2, planar=2), a)
+    add("tiles.tif", tiff(a, 8, 2, tile=(16, 16)), a)
+    add("tiles_planar.tif", tiff(a, 8, 2, planar=2, tile=(16, 16), big=True), a)
+    rgba = np.concatenate([a, alpha], 2)
+    add("rgba.tif", tiff(rgba, 8, 2, extra=(2,)))
+    add("rgba_premultiplied.tif", tiff(rgba, 8, 2, extra=(1,)))
+    add("rgbx.tif", tiff(rgba, 8, 2, extra=(0,)))
+    add("rgba16.tif", tiff(np.concatenate([wide, alpha.astype(np.uint16) * 257], 2), 16, 2, extra=(2,)))
+    add("greyalpha.tif", tiff(rgba[:, :, [0, 3]], 8, 1, extra=(2,)))
+    add("cmyk_raw.tif", tiff(np.concatenate([a, alpha], 2), 8, 5))
+    for o in (3, 6):
+        add(f"turned{o}.tif", tiff(a, 8, 2, orientation=o, strip=6))
+
+
+# ---- AVIF, HEIC
+
+def heifs(g):
+    a = source(48, 36)
+    Image.fromarray(a).save(g.path("rgb.avif"), quality=80)
+    Image.fromarray(a).save(g.path("rgb.avif.ppm"))
+    small = np.concatenate([source(32, 24), np.full((24, 32, 1), 128, np.uint8)], 2)
+    Image.fromarray(small).save(g.path("rgba.avif"), quality=90)
+    Image.fromarray(small).convert("RGB").save(g.path("rgba.avif.ppm"))
+    heic(g.path("rgb.heic"), a)
+    Image.fromarray(a).save(g.path("rgb.heic.ppm"))
+
+
+def heic(path, a):
+    """libheif's C interface: encode an interleaved RGB picture with x265."""
+    lib = ctypes.CDLL(ctypes.util.find_library("heif"))
+
+    class Error(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_int), ("subcode", ctypes.c_int), ("message", ctypes.c_char_p)]
+
+    def call(name, *args):
+        f = getattr(lib, name)
+        f.restype = Error
+        e = f(*args)
+        if e.code:
+            sys.exit(f"{name}: {e.message}")
+
+    lib.heif_context_alloc.restype = ctypes.c_void_p
+    lib.heif_image_get_plane.restype = ctypes.c_void_p
+    c, encoder, img = ctypes.c_void_p(lib.heif_context_alloc()), ctypes.c_void_p(), ctypes.c_void_p()
+    call("heif_context_get_encoder_for_format", c, 1, ctypes.byref(encoder))
+    call("heif_encoder_set_lossy_quality", encoder, 85)
+    h, w = a.shape[:2]
+    call("heif_image_create", w, h, 1, 10, ctypes.byref(img))  # RGB, interleaved RGB
+    call("heif_image_add_plane", img, 10, w, h, 8)
+    stride = ctypes.c_int()
+    p = lib.heif_image_get_plane(img, 10, ctypes.byref(stride))
+    for y in range(h):
+        ctypes.memmove(p + y * stride.value, a[y].tobytes(), 3 * w)
+    call("heif_context_encode_image", c, img, encoder, None, None)
+    call("heif_context_write_to_file", c, path.encode())
+
+
+# ---- tables
+
+def resize_table():
+    rng = random.Random(3)
+    sizes = [(1, 1, 1, 1), (1, 1, 50, 40), (300, 200, 1, 1), (640, 480, 224, 168), (480, 640, 168, 224), (64, 64, 224, 224), (224, 224, 224, 224),
+             (500, 300, 500, 77), (500, 300, 77, 300), (3, 2, 2, 3), (4, 900, 200, 30), (100, 1000, 10, 820), (100, 1000, 10, 819), (1000, 700, 330, 231),
+             (4, 4, 9, 9), (5, 5, 4, 4), (2000, 3, 30, 40), (3000, 20, 2999, 21)]
+    while len(sizes) < 90:
+        sizes.append(tuple(max(1, round(900 ** rng.random())) for _ in range(4)))
+    for i, (W, H, w, h) in enumerate(sizes):
+        for f, pil in FILTERS.items():
+            a = noise(W, H, 1000 + i, i % 3 == 0)
+            yield 1000 + i, int(i % 3 == 0), W, H, w, h, f, fnv(np.asarray(Image.fromarray(a).resize((w, h), pil)))
+
+
+STATISTICS = [((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+              ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+
+
+def preprocess_table():
+    rng = random.Random(4)
+    for i in range(72):
+        S, mode, filter_, fill, stats = rng.choice([8, 32, 65, 224]), i % 3, rng.randrange(2), rng.choice([0, 255, 127]), i % len(STATISTICS)
+        W, H = max(1, round(500 ** rng.random())) + 3, max(1, round(500 ** rng.random())) + 3
+        if mode == 1 and max(W, H) > S * min(W, H):
+            H = W  # too long for the peers: a side of 0
+        a = noise(W, H, 2000 + i, i % 5 == 0)
+        for flavour, transform in peers(S, mode, filter_, fill, *STATISTICS[stats]):
+            yield 2000 + i, int(i % 5 == 0), S, mode, filter_, flavour, fill, stats, W, H, fnv(np.asarray(transform(Image.fromarray(a)), np.float32))
+
+
+KINDS = {"jpeg": ("jpg",), "png": ("png",), "webp": ("webp",), "gif": ("gif",), "bmp": ("bmp",), "tiff": ("tif",), "heif": ("avif", "heic"),
+         "pnm": ("pbm", "pgm", "ppm", "pam")}
+
+
+def seeds(root, golden):
+    for kind, extensions in KINDS.items():
+        folder = os.path.join(root, "tests/fuzz/corpus", "image_" + kind)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        for name in sorted(os.listdir(golden)):
+            if name.split(".")[-1] in extensions and name.count(".") == 1 and "interlaced.png" not in name:
+                shutil.copy(os.path.join(golden, name), folder)
+
+
+def main():
+    root = sys.argv[1]
+    golden = os.path.join(root, "tests/image/golden")
+    g = Golden(golden)
+    for make in (jpegs, pngs, webps, gifs, bmps, pnms, tiffs, heifs):
+        make(g)
+    g.table("decode.tsv", g.rows)
+    g.table("resize.tsv", resize_table())
+    g.table("preprocess.tsv", preprocess_table())
+    seeds(root, golden)
+
+
+if __name__ == "__main__":
+    main()
