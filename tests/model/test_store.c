@@ -118,6 +118,8 @@ static void every_truncation_is_an_error(void **state)
     }
 }
 
+static volatile unsigned char read_all; /* so that the reading is not left out */
+
 static void no_flipped_bit_reads_beyond(void **state)
 {
     (void)state;
@@ -129,10 +131,11 @@ static void no_flipped_bit_reads_beyond(void **state)
         file[bit / 8] ^= (unsigned char)(1 << bit % 8);
         put("flip.safetensors", file, n);
         if (clipmdl_store_open(in_dir("flip.safetensors"), &s, &err) == CLIP_OK) {
-            volatile unsigned char sum = 0;
+            unsigned char sum = 0;
             for (size_t i = 0; i < s.n; i++)
                 for (size_t b = 0; b < s.tensor[i].bytes; b++)
-                    sum += s.tensor[i].data[b];
+                    sum ^= s.tensor[i].data[b];
+            read_all = sum;
             clipmdl_store_close(&s);
         }
         file[bit / 8] ^= (unsigned char)(1 << bit % 8);
