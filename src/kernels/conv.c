@@ -34,6 +34,7 @@ static int strip_tiles(int I, int O)
 static conv_plan plan_conv(const clipk_ctx *k, int N, int H, int W, int I, int O)
 {
     const int threads = clipk_threads(k);
+    assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
     conv_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .groups = 1};
     p.strips = ceil_div(p.tiles, strip_tiles(I, O));
     if (p.strips >= threads) {
