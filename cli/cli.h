@@ -191,7 +191,7 @@ typedef struct cli_session {
     clip_model *model;
     clip_context *ctx;
     clip_model_info info;
-    int D, threads;
+    int D;
 } cli_session;
 
 /* cli_load(): read a->model; warnings go to stderr. cli_open(): also make a workspace, and see that what the towers need is

@@ -17,8 +17,9 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     static bool said; /* loading again (clip bench) has nothing new to say */
     clip_error err;
     clip_load_options o = clip_load_options_default();
-    *s = (cli_session){.threads = a->threads};
+    *s = (cli_session){0};
     o.towers = towers;
+    o.threads = a->threads;
     o.warn = said ? NULL : warn;
     said = true;
     if (clip_model_load(a->model, &o, &s->model, &err) < 0)

@@ -77,12 +77,13 @@ typedef void (*clip_warn_fn)(void *user, const char *message);
 
 typedef struct clip_load_options {
     int towers;        /* CLIP_TOWER_*: only what is asked for is read and packed */
+    int threads;       /* cores to pack the weights with; 0: all this process may use */
     const char *isa;   /* "avx512", "avx2", "neon", "generic"; NULL: the best this machine has */
     clip_warn_fn warn; /* NULL: silent */
     void *warn_user;
 } clip_load_options;
 
-/* clip_load_options_default(): both towers, best instruction set, silent. */
+/* clip_load_options_default(): both towers, all cores, best instruction set, silent. */
 CLIP_API clip_load_options clip_load_options_default(void);
 
 /* clip_model_load(): open a checkpoint and pack its weights.
@@ -125,6 +126,7 @@ CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
  * out      out  free with clip_context_free(); it must not outlive the model */
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
+CLIP_API int clip_context_threads(const clip_context *ctx); /* how many it uses */
 
 /* clip_parallel(): fn(user, i) for every i in 0 .. n-1, on the context's threads, in any order, some at the same time; returns when all are done.
  * For what surrounds an encoder, like decoding the pictures of a batch. fn must not use the context. */

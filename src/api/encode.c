@@ -45,6 +45,8 @@ void clip_context_free(clip_context *c)
     free(c);
 }
 
+int clip_context_threads(const clip_context *ctx) { return clipk_threads(&ctx->k); }
+
 typedef struct parallel_job {
     void (*fn)(void *user, int64_t i);
     void *user;

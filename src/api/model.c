@@ -103,7 +103,7 @@ static void bind_towers(clipmdl_binder *b, clip_model *m)
 
 static clip_status bind_weights(loader *l, clip_model *m)
 {
-    const int threads = clipb_cores();
+    const int threads = l->opt.threads > 0 ? l->opt.threads : clipb_cores();
     clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
     clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = l->prefix, .k = &k, .warn = l->opt.warn, .warn_user = l->opt.warn_user};
