@@ -5,7 +5,7 @@
  *     vsigmoid(x)     1 / (1 + e^-x)
  *     vquickgelu(x)   x / (1 + e^(-1.702 x))
  *     vgelu(x)        x Phi(x), Phi being the distribution function of the normal distribution (the exact form, not tanh's);
- *                     within 1e-7 max(1, |x|)
+ *                     within 1.1e-7 max(1, |x|)
  *     vact(x, act)    one of clipk_act
  *
  * NaN gives NaN; the activations of -inf are 0, their limit. */
