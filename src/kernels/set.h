@@ -10,8 +10,7 @@
 #define CLIPK_ALIGN 64
 #define CLIPK_KC 256 /* depth of a block of a matrix product: a panel of it stays in the innermost cache */
 
-/* Attention: the longest head, the keys of a block and the numbers of its copy, and what one thread needs of the context's scratch. */
-#define CLIPK_ATTENTION_D 256
+/* Attention: the keys of a block and the numbers of its copy, and what one thread needs of the context's scratch. */
 #define CLIPK_ATTENTION_KEYS 1024
 #define CLIPK_ATTENTION_COPY (40 * 1024)
 #define CLIPK_ATTENTION_SCRATCH (sizeof(float) * (32 * (CLIPK_ATTENTION_KEYS + CLIPK_ATTENTION_D) + 2 * CLIPK_ATTENTION_COPY))

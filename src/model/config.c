@@ -232,6 +232,10 @@ clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip
     }
     if (t->heads < 1 || t->width % t->heads)
         return clipb_fail(err, CLIP_EFORMAT, file, "a text width of %d does not divide into %d heads", t->width, t->heads);
+    const int vision_head = (v->kind == CLIPMDL_VIT ? v->width : 32 * v->width) / v->heads, text_head = t->width / t->heads;
+    if (vision_head > CLIPK_ATTENTION_D || text_head > CLIPK_ATTENTION_D)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "attention heads of %d numbers are more than the %d supported",
+                          vision_head > text_head ? vision_head : text_head, CLIPK_ATTENTION_D);
     if (!(v->eps >= 0 && t->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
     return CLIP_OK;

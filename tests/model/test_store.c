@@ -226,6 +226,7 @@ static void configurations_are_checked(void **state)
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"timm_model_name\":\"vit\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "timm_model_name"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"width\":0},\"text_cfg\":{}}}", CLIP_EFORMAT, "width"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"width\":100},\"text_cfg\":{\"heads\":7}}}", CLIP_EFORMAT, "heads"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{\"heads\":1}}}", CLIP_EUNSUPPORTED, "heads of 512"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"layers\":[1,2,3]},\"text_cfg\":{}}}", CLIP_EFORMAT, "layers"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"image_size\":[224,336]},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "image_size"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"pool_type\":\"avg\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "pool_type"},
