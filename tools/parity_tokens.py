@@ -75,18 +75,21 @@ def marks(r):
 
 
 def mojibake(r):
-    text = r.choice(["sch\u00f6n", "na\u00efve caf\u00e9", "\u201cquoted\u201d \u2013 text\u2026", "l\u2019\u00e9t\u00e9 \u00e0 la", script(r), script(r), r.choice(EMOJI), r.choice(HTML)])
+    text = r.choice(["sch\u00f6n", "na\u00efve caf\u00e9", "\u201cquoted\u201d \u2013 text\u2026", "l\u2019\u00e9t\u00e9 \u00e0 la",
+                     script(r), script(r), r.choice(EMOJI), r.choice(HTML)])
     for _ in range(r.choice([1, 1, 1, 2])):
         text = text.encode("utf-8").decode(r.choice(CODINGS), errors="replace")
     return text
 
 
 def digits(r):
-    return r.choice([str(r.randint(0, 10**r.randint(1, 9))), f"{r.random():.3f}", f"{r.randint(1, 31)}/{r.randint(1, 12)}/2024", "1,000,000", "3D", "4k", "x264", "90s", "\u00bd", "10\u00b2"])
+    return r.choice([str(r.randint(0, 10**r.randint(1, 9))), f"{r.random():.3f}", f"{r.randint(1, 31)}/{r.randint(1, 12)}/2024",
+                     "1,000,000", "3D", "4k", "x264", "90s", "\u00bd", "10\u00b2"])
 
 
 def punctuation(r):
-    return "".join(r.choice("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u2026\u2014\u00bf\u00a1\u3001\u3002\u00b7\u20ac\u00a3") for _ in range(r.randint(1, 5)))
+    return "".join(r.choice(
+        "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u2026\u2014\u00bf\u00a1\u3001\u3002\u00b7\u20ac\u00a3") for _ in range(r.randint(1, 5)))
 
 
 def long_word(r):
@@ -95,11 +98,12 @@ def long_word(r):
     return (unit * n)[:n]
 
 
+SPECIALISTS = [script, any_point, marks, mojibake, digits, punctuation, long_word] + \
+              [lambda r, of=of: r.choice(of) for of in (EMOJI, HTML, CONTROLS, QUOTES, SPECIAL, SINGLE)]
+
+
 def piece(r):
-    makers = [word] * 12 + [script] * 4 + [any_point, marks, mojibake, digits, punctuation, long_word] + \
-             [lambda r: r.choice(EMOJI), lambda r: r.choice(HTML), lambda r: r.choice(CONTROLS), lambda r: r.choice(QUOTES),
-              lambda r: r.choice(SPECIAL), lambda r: r.choice(SINGLE)]
-    return r.choice(makers)(r)
+    return r.choice([word] * 12 + [script] * 3 + SPECIALISTS)(r)
 
 
 def line(r):
@@ -112,8 +116,7 @@ def line(r):
         return " ".join(piece(r) for _ in range(r.randint(60, 200))).encode()
     only = r.random()
     if only < 0.25:  # one category throughout
-        make = r.choice([script, any_point, marks, mojibake, digits, punctuation, long_word, lambda r: r.choice(EMOJI), lambda r: r.choice(HTML),
-                         lambda r: r.choice(CONTROLS), lambda r: r.choice(QUOTES), lambda r: r.choice(SPECIAL), lambda r: r.choice(SINGLE)])
+        make = r.choice(SPECIALISTS)
     else:
         make = piece
     joint = r.choice([" ", " ", " ", "", "\n", "  ", "\t", ", ", "-"])
@@ -188,7 +191,8 @@ def main():
         saved = os.path.join(scratch, "saved")
         hf.save_pretrained(saved)
         for where in (files, saved):
-            equal &= report(f"transformers, {sorted(os.listdir(where))}", ours(args.program, where, "huggingface", args.context, lines), want, lines, args.show)
+            equal &= report(f"transformers, {sorted(os.listdir(where))}",
+                            ours(args.program, where, "huggingface", args.context, lines), want, lines, args.show)
     return 0 if equal else 1
 
 

@@ -9,12 +9,14 @@
 #include "text/vocab.h"
 
 enum { FILE_LIMIT = 16 << 20, MAX_ADDED = 1000, MAX_TEXT = 1024 };
+#define SPECIAL LONG_MAX
 
 /* One of them as a file names it. */
 typedef struct named {
     const char *text; /* in a cJSON tree */
-    long order;       /* they get their ids in this order */
+    long order;       /* they get their ids in this order; SPECIAL: after those of the lists, as they come */
     bool normalized;
+    bool string; /* not an object with a "content" */
 } named;
 
 typedef struct named_list {
@@ -48,26 +50,40 @@ static clip_status read_token(const cJSON *v, bool special, long order, named *o
         return clipb_fail(err, CLIP_EFORMAT, dir, "an added token is not a string, or too long a one");
     if (single_word)
         return clipb_fail(err, CLIP_EUNSUPPORTED, dir, "added token '%s' with \"single_word\"", text);
-    *out = (named){text, order, !special};
+    *out = (named){text, order, !special, cJSON_IsString(v)};
     return cJSON_IsObject(v) ? clipb_json_bool(v, "normalized", &out->normalized, dir, err) : CLIP_OK;
 }
 
-/* Add to the list; what has the same text stays, what has the same order (if `replace`) goes. */
-static clip_status add_named(named_list *list, named t, bool replace)
+static clip_status append(named_list *list, named t)
 {
-    for (size_t i = 0; i < list->n; i++) {
-        if (replace && list->token[i].order == t.order) {
-            list->token[i] = t;
-            return CLIP_OK;
-        }
-        if (!replace && strcmp(list->token[i].text, t.text) == 0)
-            return CLIP_OK;
-    }
     if (list->n == MAX_ADDED)
         return CLIP_ELIMIT;
     TRY(clipb_grow((void **)&list->token, &list->capacity, list->n + 1, sizeof *list->token));
     list->token[list->n++] = t;
     return CLIP_OK;
+}
+
+/* A token of a list: takes the place of one with the same number. */
+static clip_status add_listed(named_list *list, named t)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->token[i].order == t.order) {
+            list->token[i] = t;
+            return CLIP_OK;
+        }
+    return append(list, t);
+}
+
+/* A special token: not if a list has its text, nor if the same was there; but one that only differs in what it says about
+ * itself is added again, and then what it says counts. So says transformers, which compares strings with objects. */
+static clip_status add_special(named_list *list, named t)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const named *u = &list->token[i];
+        if (strcmp(u->text, t.text) == 0 && (u->order != SPECIAL || (u->normalized == t.normalized && u->string == t.string)))
+            return CLIP_OK;
+    }
+    return append(list, t);
 }
 
 static int compare_order(const void *a, const void *b)
@@ -76,7 +92,8 @@ static int compare_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static const char *const attributes[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+static const char *const attributes[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                         "pad_token", "cls_token", "mask_token"};
 
 /* The value of bos_token and so on, NULL where CLIPTokenizer's own stands. */
 static const cJSON *attribute(const files *f, const char *key)
@@ -102,19 +119,19 @@ static clip_status read_lists(const files *f, const cJSON *from_tokenizer, named
     named t;
     cJSON_ArrayForEach(v, f->decoder) {
         TRY(read_token(v, false, strtol(v->string, NULL, 10), &t, dir, err));
-        TRY(add_named(out, t, true));
+        TRY(add_listed(out, t));
     }
     if (!f->decoder) {
         cJSON_ArrayForEach(v, f->added) {
             if (!cJSON_IsNumber(v))
                 return clipb_fail(err, CLIP_EFORMAT, dir, "added_tokens.json: the id of '%s' is not a number", v->string);
-            TRY(add_named(out, (named){v->string, v->valueint, !is_special_text(f, v->string)}, true));
+            TRY(add_listed(out, (named){v->string, v->valueint, !is_special_text(f, v->string), true}));
         }
         cJSON_ArrayForEach(v, from_tokenizer) {
             int id = 0;
             TRY(clipb_json_int(v, "id", 0, CLIPTOK_MAX_TOKENS, &id, dir, err));
             TRY(read_token(v, false, id, &t, dir, err));
-            TRY(add_named(out, t, true));
+            TRY(add_listed(out, t));
         }
     }
     if (out->n > 0)
@@ -129,17 +146,17 @@ static clip_status read_attributes(const files *f, named_list *out, const char *
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
         const cJSON *v = attribute(f, attributes[i]);
         if (v) {
-            TRY(read_token(v, true, LONG_MAX, &t, dir, err));
-            TRY(add_named(out, t, false));
+            TRY(read_token(v, true, SPECIAL, &t, dir, err));
+            TRY(add_special(out, t));
         } else if (i == 0 || i == 1 || i == 2 || i == 4)
-            TRY(add_named(out, (named){i == 0 ? CLIPTOK_START : CLIPTOK_END, LONG_MAX, false}, false));
+            TRY(add_special(out, (named){i == 0 ? CLIPTOK_START : CLIPTOK_END, SPECIAL, false, true}));
     }
     const cJSON *more = attribute(f, "extra_special_tokens"), *v;
     if (!more)
         more = attribute(f, "additional_special_tokens");
     cJSON_ArrayForEach(v, more) {
-        TRY(read_token(v, true, LONG_MAX, &t, dir, err));
-        TRY(add_named(out, t, false));
+        TRY(read_token(v, true, SPECIAL, &t, dir, err));
+        TRY(add_special(out, t));
     }
     return CLIP_OK;
 }
@@ -186,6 +203,19 @@ static clip_status put(cliptok_added_list *list, const named *t, int32_t id, con
     return CLIP_OK;
 }
 
+/* Of several with the same text the first has the place, the last the say. NULL: token i is not the first. */
+static const named *last_of_first(const named_list *names, size_t i)
+{
+    const named *last = &names->token[i];
+    for (size_t k = 0; k < names->n; k++)
+        if (strcmp(names->token[k].text, last->text) == 0) {
+            if (k < i)
+                return NULL;
+            last = &names->token[k];
+        }
+    return last;
+}
+
 /* Give each its id: that of the vocabulary, or the next one that is free. */
 static clip_status number(cliptok_added_list *list, const named_list *names, const files *f, const cliptok_bpe *b, const char *dir,
                           clip_error *err)
@@ -194,21 +224,23 @@ static clip_status number(cliptok_added_list *list, const named_list *names, con
     int32_t next = (int32_t)b->used_slots;
     list->vocab_size = (int32_t)b->n_tokens;
     for (size_t i = 0; i < names->n; i++) {
-        const char *text = names->token[i].text;
-        int32_t id = cliptok_bpe_find(b, text, strlen(text));
+        const named *t = last_of_first(names, i);
+        if (!t)
+            continue;
+        int32_t id = cliptok_bpe_find(b, t->text, strlen(t->text));
         if (id < 0)
             id = next;
         if (id >= next)
             next = id + 1;
         if (id >= list->vocab_size)
             list->vocab_size = id + 1;
-        TRY(put(list, &names->token[i], id, dir, err));
+        TRY(put(list, t, id, dir, err));
         for (size_t k = 0; k < 3; k++) {
             const cJSON *v = attribute(f, attributes[k]);
             const char *own = k == 0 ? CLIPTOK_START : CLIPTOK_END;
             if (v)
                 v = cJSON_IsObject(v) ? get(v, "content") : v;
-            if (strcmp(v ? v->valuestring : own, text) == 0)
+            if (strcmp(v ? v->valuestring : own, t->text) == 0)
                 *wanted[k] = id;
         }
     }

@@ -12,16 +12,27 @@ enum {
 };
 #define NO_RANK UINT32_MAX
 
-struct cliptok_slot {
-    uint32_t hash;
-    int32_t id; /* -1: empty */
-};
+/* Both hash tables are of 32-bit slots, so that they stay in the caches: where the entry is, plus one, below some bits of its
+ * hash that save most looks at entries that are not meant. 0: empty. */
+#define TOKEN_BITS 24 /* in units of 4 bytes of the pool */
+#define MERGE_BITS 20
+
+/* A record of the pool, at a multiple of 4; its bytes follow. */
+typedef struct cliptok_token {
+    int32_t id;
+    uint16_t n;
+    unsigned char kind;
+    bool reachable; /* a byte, or the result of a merge already added */
+} token;
 
 struct cliptok_merge {
-    uint64_t pair; /* left << 32 | right; UINT64_MAX: empty */
-    uint32_t rank;
-    int32_t result;
+    int32_t left, right, result;
 };
+
+static uint32_t slot_of(uint32_t hash, size_t entry, int bits)
+{
+    return (hash & ~0u << bits) | (uint32_t)entry;
+}
 
 /* ---- Tokens ------------------------------------------------------------------------------------------------- */
 
@@ -32,9 +43,13 @@ static uint32_t hash_bytes(const unsigned char *p, size_t n, int kind)
         uint64_t x = 0;
         if (n >= 8)
             memcpy(&x, p, 8);
-        else
-            for (size_t i = 0; i < n; i++)
-                x |= (uint64_t)p[i] << (8 * i);
+        else if (n >= 4) { /* two halves that overlap */
+            uint32_t front, back;
+            memcpy(&front, p, 4);
+            memcpy(&back, p + n - 4, 4);
+            x = (uint64_t)front << 32 | back;
+        } else
+            x = (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1];
         h = (h ^ x) * 0xFF51AFD7ED558CCDu;
         h ^= h >> 32;
     }
@@ -44,88 +59,118 @@ static uint32_t hash_bytes(const unsigned char *p, size_t n, int kind)
 /* A token's text as its bytes; returns the kind. Room for n bytes. */
 static int to_bytes(const char *text, size_t n, unsigned char *out, size_t *n_out)
 {
-    static const char last[] = "</w>";
-    bool ends = n >= 4 && memcmp(text + n - 4, last, 4) == 0;
+    bool ends = n >= 4 && memcmp(text + n - 4, "</w>", 4) == 0;
     const unsigned char *p = (const unsigned char *)text, *end = p + n - (ends ? 4 : 0);
-    for (*n_out = 0; p < end;) {
-        uint32_t c = cliptok_utf8_next(&p, end);
-        if ((c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xFF && c != 0xAD))
-            out[(*n_out)++] = (unsigned char)c;
+    size_t k = 0;
+    while (p < end) {
+        uint32_t c = *p - 0x21u < 0x5E ? *p++ : cliptok_utf8_next(&p, end);
+        if (c < 0x7F ? c > 0x20 : c >= 0xA1 && c <= 0xFF && c != 0xAD)
+            out[k++] = (unsigned char)c;
         else if (c >= 0x100 && c <= 0x120)
-            out[(*n_out)++] = (unsigned char)(c - 0x100);
+            out[k++] = (unsigned char)(c - 0x100);
         else if (c >= 0x121 && c <= 0x142)
-            out[(*n_out)++] = (unsigned char)(c - 0x121 + 0x7F);
+            out[k++] = (unsigned char)(c - 0x121 + 0x7F);
         else if (c == 0x143)
-            out[(*n_out)++] = 0xAD;
+            out[k++] = 0xAD;
         else {
             memcpy(out, text, n);
             *n_out = n;
             return CLIPTOK_FOREIGN;
         }
     }
+    *n_out = k;
     return ends ? CLIPTOK_LAST : CLIPTOK_INNER;
 }
 
-static bool is_token(const cliptok_bpe *b, int32_t id, const unsigned char *p, size_t n, int kind)
+static token *record(const cliptok_bpe *b, uint32_t at)
 {
-    const cliptok_token *t = &b->token[id];
-    return t->n == n && (int)t->kind == kind && memcmp(b->bytes + t->at, p, n) == 0;
+    return (token *)(void *)(b->pool + at);
 }
 
-static int32_t find(const cliptok_bpe *b, const unsigned char *p, size_t n, int kind, uint32_t hash)
+static const unsigned char *bytes_of(const token *t)
+{
+    return (const unsigned char *)(t + 1);
+}
+
+static bool is_token(const token *t, const unsigned char *p, size_t n, int kind)
+{
+    return t->n == n && t->kind == kind && memcmp(bytes_of(t), p, n) == 0;
+}
+
+/* NULL: there is none. */
+static token *find(const cliptok_bpe *b, const unsigned char *p, size_t n, int kind, uint32_t hash)
 {
     for (size_t i = hash & (b->slots - 1);; i = (i + 1) & (b->slots - 1)) {
-        struct cliptok_slot s = b->slot[i];
-        if (s.id < 0)
-            return -1;
-        if (s.hash == hash && is_token(b, s.id, p, n, kind))
-            return s.id;
+        uint32_t s = b->slot[i];
+        if (s == 0)
+            return NULL;
+        if ((s ^ hash) >> TOKEN_BITS == 0) {
+            token *t = record(b, (s & ((1u << TOKEN_BITS) - 1)) * 4);
+            if (is_token(t, p, n, kind))
+                return t;
+        }
     }
 }
 
-static void put_slot(struct cliptok_slot *slot, size_t slots, struct cliptok_slot s)
+static token *find_text(const cliptok_bpe *b, const char *text, size_t n)
 {
-    size_t i = s.hash & (slots - 1);
-    while (slot[i].id >= 0)
+    unsigned char bytes[MAX_TOKEN];
+    size_t k;
+    if (n > MAX_TOKEN)
+        return NULL;
+    int kind = to_bytes(text, n, bytes, &k);
+    return find(b, bytes, k, kind, hash_bytes(bytes, k, kind));
+}
+
+static void put_slot(uint32_t *slot, size_t slots, uint32_t hash, uint32_t value)
+{
+    size_t i = hash & (slots - 1);
+    while (slot[i])
         i = (i + 1) & (slots - 1);
-    slot[i] = s;
+    slot[i] = value;
 }
 
 static clip_status resize_slots(cliptok_bpe *b, size_t slots)
 {
-    struct cliptok_slot *fresh = malloc(slots * sizeof *fresh);
+    uint32_t *fresh = calloc(slots, sizeof *fresh);
     if (!fresh)
         return CLIP_ENOMEM;
-    memset(fresh, 0xFF, slots * sizeof *fresh); /* every id -1 */
-    for (size_t i = 0; i < b->slots; i++)
-        if (b->slot[i].id >= 0)
-            put_slot(fresh, slots, b->slot[i]);
+    for (size_t i = 0; i < b->n_tokens; i++)
+        if (b->token[i]) {
+            const token *t = record(b, b->token[i]);
+            uint32_t hash = hash_bytes(bytes_of(t), t->n, t->kind);
+            put_slot(fresh, slots, hash, slot_of(hash, b->token[i] / 4, TOKEN_BITS));
+        }
     free(b->slot);
     b->slot = fresh;
     b->slots = slots;
     return CLIP_OK;
 }
 
-/* Token `id` is these bytes: true if neither was there. */
-static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kind, int32_t id, bool *fresh)
+/* Token `id` is these bytes; *fresh: neither was there. */
+static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kind, int32_t id, bool *fresh, const char *file,
+                       clip_error *err)
 {
     uint32_t hash = hash_bytes(p, n, kind);
-    size_t need = (size_t)id + 1;
+    size_t need = (size_t)id + 1, size = (sizeof(token) + n + 3) & ~(size_t)3;
     *fresh = false;
     if (need > b->n_tokens) {
         TRY(clipb_grow((void **)&b->token, &b->token_capacity, need, sizeof *b->token));
         memset(b->token + b->n_tokens, 0, (need - b->n_tokens) * sizeof *b->token);
         b->n_tokens = need;
     }
-    if (b->token[id].kind != CLIPTOK_NO_TOKEN || find(b, p, n, kind, hash) >= 0)
+    if (b->token[id] || find(b, p, n, kind, hash))
         return CLIP_OK;
-    TRY(clipb_grow((void **)&b->bytes, &b->byte_capacity, b->n_bytes + n, 1));
+    if (b->n_pool + size > (size_t)4 << TOKEN_BITS)
+        return clipb_fail(err, CLIP_ELIMIT, file, "more than %d bytes of tokens", 4 << TOKEN_BITS);
+    TRY(clipb_grow((void **)&b->pool, &b->pool_capacity, b->n_pool + size, 1));
     if (2 * (b->used_slots + 1) > b->slots)
         TRY(resize_slots(b, 2 * b->slots));
-    memcpy(b->bytes + b->n_bytes, p, n);
-    b->token[id] = (cliptok_token){(uint32_t)b->n_bytes, (uint16_t)n, kind, n == 1 && kind != CLIPTOK_FOREIGN};
-    b->n_bytes += n;
-    put_slot(b->slot, b->slots, (struct cliptok_slot){hash, id});
+    b->token[id] = (uint32_t)b->n_pool;
+    *record(b, b->token[id]) = (token){id, (uint16_t)n, (unsigned char)kind, n == 1 && kind != CLIPTOK_FOREIGN};
+    memcpy(b->pool + b->n_pool + sizeof(token), p, n);
+    b->n_pool += size;
+    put_slot(b->slot, b->slots, hash, slot_of(hash, b->token[id] / 4, TOKEN_BITS));
     b->used_slots++;
     *fresh = true;
     return CLIP_OK;
@@ -139,7 +184,7 @@ clip_status cliptok_bpe_add(cliptok_bpe *b, const char *text, size_t n, int32_t 
     if (n > MAX_TOKEN)
         return clipb_fail(err, CLIP_EFORMAT, file, "token '%.40s...' has %zu bytes, more than %d", text, n, MAX_TOKEN);
     int kind = to_bytes(text, n, bytes, &k);
-    TRY(add(b, bytes, k, kind, id, &fresh));
+    TRY(add(b, bytes, k, kind, id, &fresh, file, err));
     return fresh ? CLIP_OK : clipb_fail(err, CLIP_EFORMAT, file, "token '%.*s' or its id %d is there twice", (int)n, text, id);
 }
 
@@ -147,84 +192,111 @@ clip_status cliptok_bpe_add_byte(cliptok_bpe *b, int byte, bool last, int32_t id
 {
     unsigned char p = (unsigned char)byte;
     bool fresh;
-    return add(b, &p, 1, last ? CLIPTOK_LAST : CLIPTOK_INNER, id, &fresh);
+    return add(b, &p, 1, last ? CLIPTOK_LAST : CLIPTOK_INNER, id, &fresh, NULL, NULL);
 }
 
 int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n)
 {
-    unsigned char bytes[MAX_TOKEN];
-    if (n > MAX_TOKEN)
-        return -1;
-    size_t k;
-    int kind = to_bytes(text, n, bytes, &k);
-    return find(b, bytes, k, kind, hash_bytes(bytes, k, kind));
+    const token *t = find_text(b, text, n);
+    return t ? t->id : -1;
 }
 
 /* ---- Merges ------------------------------------------------------------------------------------------------- */
 
-static size_t hash_pair(uint64_t pair)
+static uint32_t hash_pair(int32_t left, int32_t right)
 {
-    pair *= 0x9E3779B97F4A7C15u;
-    return (size_t)(pair ^ pair >> 32);
+    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32 ^ h >> 20);
 }
 
-static struct cliptok_merge *find_merge(const cliptok_bpe *b, uint64_t pair)
+/* The slot of this pair, or the empty one where it would be. */
+static uint32_t *find_pair(const cliptok_bpe *b, int32_t left, int32_t right, uint32_t hash)
 {
-    size_t i = hash_pair(pair) & (b->merges - 1);
-    while (b->merge[i].pair != pair && b->merge[i].pair != UINT64_MAX)
-        i = (i + 1) & (b->merges - 1);
-    return &b->merge[i];
-}
-
-static clip_status resize_merges(cliptok_bpe *b, size_t merges)
-{
-    cliptok_bpe old = *b;
-    b->merge = malloc(merges * sizeof *b->merge);
-    if (!b->merge) {
-        b->merge = old.merge;
-        return CLIP_ENOMEM;
+    for (size_t i = hash & (b->pairs - 1);; i = (i + 1) & (b->pairs - 1)) {
+        uint32_t s = b->pair[i];
+        if (s == 0)
+            return &b->pair[i];
+        if ((s ^ hash) >> MERGE_BITS == 0) {
+            const struct cliptok_merge *m = &b->merge[(s & ((1u << MERGE_BITS) - 1)) - 1];
+            if (m->left == left && m->right == right)
+                return &b->pair[i];
+        }
     }
-    memset(b->merge, 0xFF, merges * sizeof *b->merge); /* every pair UINT64_MAX */
-    b->merges = merges;
-    for (size_t i = 0; i < old.merges; i++)
-        if (old.merge[i].pair != UINT64_MAX)
-            *find_merge(b, old.merge[i].pair) = old.merge[i];
-    free(old.merge);
+}
+
+static clip_status resize_pairs(cliptok_bpe *b, size_t pairs)
+{
+    uint32_t *fresh = calloc(pairs, sizeof *fresh);
+    if (!fresh)
+        return CLIP_ENOMEM;
+    for (size_t i = 0; i < b->n_merges; i++) {
+        uint32_t hash = hash_pair(b->merge[i].left, b->merge[i].right);
+        put_slot(fresh, pairs, hash, slot_of(hash, i + 1, MERGE_BITS));
+    }
+    free(b->pair);
+    b->pair = fresh;
+    b->pairs = pairs;
     return CLIP_OK;
 }
 
-static uint64_t pair_of(int32_t left, int32_t right)
+/* What l and r become: of the given id, which is new, or -1: the token of their joint text, NULL if there is none. */
+static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t id, token **out, const char *file, clip_error *err)
 {
-    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    unsigned char bytes[2 * MAX_TOKEN];
+    size_t n = l->n;
+    bool fresh;
+    *out = NULL;
+    memcpy(bytes, bytes_of(l), l->n);
+    if (l->kind == CLIPTOK_LAST) { /* no word gets there, but the text is what it is */
+        memcpy(bytes + n, "</w>", 4);
+        n += 4;
+    }
+    memcpy(bytes + n, bytes_of(r), r->n);
+    n += r->n;
+    int kind = l->kind == CLIPTOK_FOREIGN || r->kind == CLIPTOK_FOREIGN ? CLIPTOK_FOREIGN : r->kind;
+    if (n > MAX_TOKEN || kind == CLIPTOK_FOREIGN)
+        return CLIP_OK;
+    if (id >= 0) {
+        TRY(add(b, bytes, n, kind, id, &fresh, file, err));
+        *out = fresh ? record(b, b->token[id]) : NULL;
+        return CLIP_OK;
+    }
+    size_t next = (size_t)b->last_result + 1;
+    token *guess = next < b->n_tokens && b->token[next] ? record(b, b->token[next]) : NULL;
+    *out = guess && is_token(guess, bytes, n, kind) ? guess : find(b, bytes, n, kind, hash_bytes(bytes, n, kind));
+    return CLIP_OK;
 }
 
 clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, int32_t result,
                               const char *file, clip_error *err)
 {
-    char joint[2 * MAX_TOKEN];
-    size_t rank = b->used_merges;
-    if (n_left == 0 || n_right == 0 || n_left > MAX_TOKEN || n_right > MAX_TOKEN)
-        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: a token without or with too many bytes", rank + 1);
-    int32_t l = cliptok_bpe_find(b, left, n_left), r = cliptok_bpe_find(b, right, n_right);
-    if (l < 0 || r < 0)
-        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s' is not in the vocabulary", rank + 1, (int)(l < 0 ? n_left : n_right),
-                          l < 0 ? left : right);
-    memcpy(joint, left, n_left);
-    memcpy(joint + n_left, right, n_right);
-    size_t n = n_left + n_right;
-    if (result >= 0)
-        TRY(cliptok_bpe_add(b, joint, n, result, file, err));
-    else if ((result = cliptok_bpe_find(b, joint, n)) < 0)
-        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: its result '%.*s' is not in the vocabulary", rank + 1, (int)n, joint);
-    if (2 * (b->used_merges + 1) > b->merges)
-        TRY(resize_merges(b, 2 * b->merges));
-    struct cliptok_merge *m = find_merge(b, pair_of(l, r));
-    if (m->pair != UINT64_MAX)
-        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s %.*s' is there twice", rank + 1, (int)n_left, left, (int)n_right, right);
-    *m = (struct cliptok_merge){pair_of(l, r), (uint32_t)rank, result};
-    b->used_merges++;
-    b->in_order = b->in_order && b->token[l].reachable && b->token[r].reachable && !b->token[result].reachable;
-    b->token[result].reachable = true;
+    size_t rank = b->n_merges;
+    token *l = find_text(b, left, n_left), *r = find_text(b, right, n_right), *to;
+    if (!l || !r)
+        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s' is not in the vocabulary", rank + 1,
+                          (int)(l ? n_right : n_left), l ? right : left);
+    if (l->n == 0 || r->n == 0)
+        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: of nothing", rank + 1);
+    int32_t from = l->id, with = r->id;
+    bool ordered = l->reachable && r->reachable;
+    TRY(join(b, l, r, result, &to, file, err)); /* may move the pool */
+    if (!to)
+        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: its result '%.*s%.*s' is %s the vocabulary", rank + 1,
+                          (int)n_left, left, (int)n_right, right, result < 0 ? "not in" : "already in");
+    if (rank + 2 > CLIPTOK_MAX_TOKENS)
+        return clipb_fail(err, CLIP_ELIMIT, file, "more than %d merges", CLIPTOK_MAX_TOKENS - 2);
+    if (2 * (rank + 1) > b->pairs)
+        TRY(resize_pairs(b, 2 * b->pairs));
+    TRY(clipb_grow((void **)&b->merge, &b->merge_capacity, rank + 1, sizeof *b->merge));
+    uint32_t hash = hash_pair(from, with), *slot = find_pair(b, from, with, hash);
+    if (*slot)
+        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s %.*s' is there twice", rank + 1, (int)n_left, left,
+                          (int)n_right, right);
+    *slot = slot_of(hash, rank + 1, MERGE_BITS);
+    b->merge[b->n_merges++] = (struct cliptok_merge){from, with, to->id};
+    b->last_result = to->id;
+    b->in_order = b->in_order && ordered && !to->reachable;
+    to->reachable = true;
     return CLIP_OK;
 }
 
@@ -232,22 +304,23 @@ clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, c
 
 clip_status cliptok_bpe_init(cliptok_bpe *b, size_t tokens, size_t merges)
 {
-    *b = (cliptok_bpe){.in_order = true};
+    *b = (cliptok_bpe){.n_pool = 4, .in_order = true}; /* no record is at 0 */
     size_t slots = 1024, pairs = 1024;
     while (slots < 2 * tokens && slots < 2 * CLIPTOK_MAX_TOKENS)
         slots *= 2;
     while (pairs < 2 * merges && pairs < 2 * CLIPTOK_MAX_TOKENS)
         pairs *= 2;
     TRY(resize_slots(b, slots));
-    return resize_merges(b, pairs);
+    return resize_pairs(b, pairs);
 }
 
 void cliptok_bpe_free(cliptok_bpe *b)
 {
     free(b->token);
-    free(b->bytes);
+    free(b->pool);
     free(b->slot);
     free(b->merge);
+    free(b->pair);
     free(b->whole);
     *b = (cliptok_bpe){0};
 }
@@ -259,10 +332,10 @@ clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unkn
         for (int i = 0; i < 256; i++) {
             unsigned char p = (unsigned char)i;
             int kind = last ? CLIPTOK_LAST : CLIPTOK_INNER;
-            int32_t id = find(b, &p, 1, kind, hash_bytes(&p, 1, kind));
-            if (id < 0 && unknown < 0)
+            const token *t = find(b, &p, 1, kind, hash_bytes(&p, 1, kind));
+            if (!t && unknown < 0)
                 return clipb_fail(err, CLIP_EFORMAT, file, "no token for byte %02X%s", i, last ? " at the end of a word" : "");
-            b->byte[last][i] = id < 0 ? unknown : id;
+            b->byte[last][i] = t ? t->id : unknown;
         }
     b->whole = malloc(b->n_tokens * sizeof *b->whole);
     if (!b->whole)
@@ -280,9 +353,10 @@ clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unkn
 
 static uint32_t rank_of(const cliptok_bpe *b, int32_t left, int32_t right, int32_t *result)
 {
-    const struct cliptok_merge *m = find_merge(b, pair_of(left, right));
-    *result = m->result;
-    return m->pair == UINT64_MAX ? NO_RANK : m->rank;
+    uint32_t rank = (*find_pair(b, left, right, hash_pair(left, right)) & ((1u << MERGE_BITS) - 1)) - 1;
+    if (rank != NO_RANK)
+        *result = b->merge[rank].result;
+    return rank;
 }
 
 static int start_word(const cliptok_bpe *b, const unsigned char *word, size_t n, int32_t *id)
@@ -448,16 +522,16 @@ clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *bytes, s
     if (n > SHORT)
         return encode_long(b, bytes, n, out);
     /* Most words are one token, but not every token that spells a word is what its letters merge to: found out when first seen. */
-    int32_t token = find(b, bytes, n, CLIPTOK_LAST, hash_bytes(bytes, n, CLIPTOK_LAST));
-    int known = token < 0 ? IN_PARTS : atomic_load_explicit(&b->whole[token], memory_order_relaxed);
+    const token *t = find(b, bytes, n, CLIPTOK_LAST, hash_bytes(bytes, n, CLIPTOK_LAST));
+    int known = t ? atomic_load_explicit(&b->whole[t->id], memory_order_relaxed) : IN_PARTS;
     if (known == WHOLE) {
-        cliptok_put_id(out, token);
+        cliptok_put_id(out, t->id);
         return CLIP_OK;
     }
     int32_t id[SHORT];
     int k = merge_short(b, id, start_word(b, bytes, n, id));
     if (known == UNKNOWN)
-        atomic_store_explicit(&b->whole[token], (unsigned char)(k == 1 && id[0] == token ? WHOLE : IN_PARTS), memory_order_relaxed);
+        atomic_store_explicit(&b->whole[t->id], (unsigned char)(k == 1 && id[0] == t->id ? WHOLE : IN_PARTS), memory_order_relaxed);
     for (int i = 0; i < k; i++)
         cliptok_put_id(out, id[i]);
     return CLIP_OK;

@@ -17,7 +17,7 @@
 
 #include "text/tokenizer.h"
 
-enum { CLIPTOK_MAX_TOKENS = 1 << 20 }; /* ids below this; merges not more */
+enum { CLIPTOK_MAX_TOKENS = 1 << 20 }; /* ids, and ranks of merges, are below this */
 
 /* What has been encoded so far: id[0..n), never more than `capacity`. */
 typedef struct cliptok_ids {
@@ -32,23 +32,21 @@ static inline void cliptok_put_id(cliptok_ids *out, int32_t id)
         out->id[out->n++] = id;
 }
 
-/* A token by its id. Tokens of other characters than GPT-2's are FOREIGN: no word contains them, but they can be special. */
-typedef struct cliptok_token {
-    uint32_t at; /* in `bytes` */
-    uint16_t n;
-    enum { CLIPTOK_NO_TOKEN, CLIPTOK_INNER, CLIPTOK_LAST, CLIPTOK_FOREIGN } kind : 8;
-    bool reachable; /* a byte, or the result of a merge already added */
-} cliptok_token;
+/* Tokens of other characters than GPT-2's are FOREIGN: no word contains them, but they can be special. */
+enum { CLIPTOK_INNER, CLIPTOK_LAST, CLIPTOK_FOREIGN };
 
 typedef struct cliptok_bpe {
-    cliptok_token *token; /* [n_tokens] */
+    uint32_t *token;     /* [n_tokens]: where in `pool` the token of this id is; 0: there is none */
     size_t n_tokens, token_capacity;
-    unsigned char *bytes; /* of all tokens */
-    size_t n_bytes, byte_capacity;
-    struct cliptok_slot *slot; /* hash table of tokens: [slots], a power of two, at most half full */
+    unsigned char *pool; /* a record a token: struct cliptok_token and its bytes */
+    size_t n_pool, pool_capacity;
+    uint32_t *slot;      /* hash table of tokens: [slots], a power of two, at most half full; see bpe.c */
     size_t slots, used_slots;
-    struct cliptok_merge *merge; /* hash table of merges, likewise */
-    size_t merges, used_merges;
+    struct cliptok_merge *merge; /* [n_merges], by rank */
+    size_t n_merges, merge_capacity;
+    uint32_t *pair;      /* hash table of merges, likewise: [pairs] */
+    size_t pairs;
+    int32_t last_result;  /* of the merge added last: in most files the next one's is the next id */
     atomic_uchar *whole;  /* [n_tokens] of a token that ends a word: is it also what the word of these letters becomes? */
     int32_t byte[2][256]; /* ids of the bytes within a word, and at its end */
     bool in_order;        /* every merge comes after those that make its parts */
@@ -78,7 +76,7 @@ clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unkn
 int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n);
 
 /* cliptok_bpe_word(): append the ids of word[0..n), n > 0, as far as there is room. Memory: none for words of up to 64 bytes,
- * 32 bytes a byte beyond. Time: n log n. CLIP_ENOMEM. */
+ * 32 bytes a byte beyond (48 if merges are not in_order). Time: n log n. CLIP_ENOMEM. */
 clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *word, size_t n, cliptok_ids *out);
 
 #endif

@@ -35,8 +35,8 @@ static const struct glyph *find_glyph(uint32_t c)
 uint32_t cliptok_c1_meaning(uint32_t c)
 {
     static const uint16_t windows1252[32] = {
-        0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D,   0x017D, 0x8F,
-        0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178,
+        0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D, 0x017D, 0x8F,
+        0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
     };
     return windows1252[c & 31];
 }
@@ -87,13 +87,14 @@ static bool bad_pair(uint32_t a, uint32_t b)
 /* Three of them. */
 static bool bad_triple(seen a, seen b, seen c)
 {
-    bool lower = a.c - 'a' < 26u;
+    bool lower = a.c - 'a' < 26u, word = c.c == '_' || (c.c != PAST && cliptok_python_alnum(c.c));
     return (ascii_letter(a.c) && (b.kinds & (LOWER_COMMON | UPPER_COMMON)) && (c.kinds & BAD)) ||
            (cliptok_python_space(a.c) && (b.kinds & UPPER_ACCENTED) && (c.kinds & CURRENCY)) ||
            (lower && (b.kinds & UPPER_ACCENTED) && (c.kinds & (START | CURRENCY))) ||
            ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED | BOX | CURRENCY | END)) && (b.kinds & START) && (c.kinds & NUMERIC)) ||
-           ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED | CURRENCY | NUMERIC | BOX | LAW)) && (b.kinds & END) && (c.kinds & START)) ||
-           ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED)) && (b.kinds & (START | END)) && (c.c == '_' || (c.c != PAST && cliptok_python_alnum(c.c))));
+           ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED | CURRENCY | NUMERIC | BOX | LAW)) && (b.kinds & END) &&
+            (c.kinds & START)) ||
+           ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED)) && (b.kinds & (START | END)) && word);
 }
 
 /* Words of UTF-8 as Windows-1252, MacRoman, Windows-1257 and 1253 show them. */
@@ -104,7 +105,8 @@ static bool bad_latin(seen a, seen b, seen c)
         return b.c != PAST && !ascii_letter(b.c);
     case 0xC2: case 0xC3: case 0xCE: case 0xD0: /* Â Ã Î Ð */
         return (b.kinds & (START | END)) || (a.c == 0xC3 && ONE_OF(b.c, 0xA0, 0xA1)) ||
-               ONE_OF(b.c, 0x20AC, 0x153, 0x160, 0x161, 0xA2, 0xA3, 0x178, 0x17E, 0xA0, 0xAD, 0xAE, 0xA9, 0xB0, 0xB7, 0xBB, 0x2013, 0x2014, 0xB4);
+               ONE_OF(b.c, 0x20AC, 0x153, 0x160, 0x161, 0xA2, 0xA3, 0x178, 0x17E, 0xA0, 0xAD, 0xAE, 0xA9, 0xB0, 0xB7, 0xBB, 0x2013,
+                      0x2014, 0xB4);
     case 0xD7:
         return ONE_OF(b.c, 0xB2, 0xB3);
     case 0xE0: /* à: South Asian scripts */
@@ -357,7 +359,7 @@ static clip_status recode(cliptok_points *t, unsigned can, bool *done, bool *cha
 {
     unsigned char *a = malloc(t->n * 2 + 1), *b = malloc(t->n * 5 + 1); /* restore_a0() adds a half, replace_lossy() triples */
     cliptok_points out = {0};
-    clip_status s = a && b ? cliptok_points_reserve(&out, t->n * 5) : CLIP_ENOMEM;
+    clip_status s = a && b ? cliptok_points_reserve(&out, t->n * 2) : CLIP_ENOMEM;
     for (int k = 0; s == CLIP_OK && k < CODINGS && !*done; k++) {
         if (!(can >> k & 1))
             continue;

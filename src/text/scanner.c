@@ -56,7 +56,7 @@ clip_status cliptok_scan_open(cliptok_scanner *s, char bracket)
 }
 
 /* Before an element: the comma, or the closing bracket. */
-static int next(cliptok_scanner *s, char close)
+static int next_element(cliptok_scanner *s, char close)
 {
     char c = cliptok_scan_peek(s);
     bool first = s->first;
@@ -75,12 +75,12 @@ static int next(cliptok_scanner *s, char close)
 
 int cliptok_scan_item(cliptok_scanner *s)
 {
-    return next(s, ']');
+    return next_element(s, ']');
 }
 
 int cliptok_scan_key(cliptok_scanner *s, cliptok_string *key)
 {
-    int more = next(s, '}');
+    int more = next_element(s, '}');
     if (more <= 0)
         return more;
     TRY(cliptok_scan_string(s, key));
@@ -180,7 +180,8 @@ clip_status cliptok_scan_integer(cliptok_scanner *s, int32_t hi, int32_t *out)
     int64_t v = 0;
     while (s->at < s->end && *s->at >= '0' && *s->at <= '9' && v <= hi)
         v = v * 10 + (*s->at++ - '0');
-    bool more = s->at < s->end && *s->at && strchr("+-.eE0123456789", *s->at);
+    char next = s->at < s->end ? *s->at : 0;
+    bool more = next == '.' || next == 'e' || next == 'E' || (next >= '0' && next <= '9');
     if (s->at == from || more || v > hi || (*from == '0' && s->at - from > 1))
         return cliptok_scan_fail(s, "a whole number should be here, and not so large a one");
     *out = (int32_t)v;

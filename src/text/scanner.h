@@ -31,7 +31,8 @@ typedef struct cliptok_scanner {
     int turn;
 } cliptok_scanner;
 
-/* cliptok_scan_begin(): read text[0..n), which must outlive the scanner and is checked to be UTF-8. Free with cliptok_scan_end(). */
+/* cliptok_scan_begin(): read text[0..n), which must outlive the scanner and is checked to be UTF-8; end with
+ * cliptok_scan_end(). */
 clip_status cliptok_scan_begin(cliptok_scanner *s, const char *text, size_t n, const char *file, clip_error *err);
 void cliptok_scan_end(cliptok_scanner *s);
 

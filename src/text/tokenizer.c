@@ -328,7 +328,9 @@ static int32_t find_either(const cliptok_bpe *b, const char *one, const char *ot
 
 static clip_status find_specials(cliptok *t, const char *dir, const char *file, const cJSON *added, clip_error *err)
 {
+    char where[4352];
     int32_t unknown = -1;
+    snprintf(where, sizeof where, "%.4096s, %s", dir, file);
     if (t->rules == CLIPTOK_OPENCLIP) {
         t->start = find_either(&t->bpe, CLIPTOK_START, CLIPTOK_START_OPENCLIP);
         t->end = find_either(&t->bpe, CLIPTOK_END, CLIPTOK_END_OPENCLIP);
@@ -341,8 +343,8 @@ static clip_status find_specials(cliptok *t, const char *dir, const char *file, 
         t->vocab_size = t->added.vocab_size;
     }
     if (t->start < 0 || t->end < 0)
-        return clipb_fail(err, CLIP_EFORMAT, dir, "%s has no token '%s'", file, t->start < 0 ? CLIPTOK_START : CLIPTOK_END);
-    return cliptok_bpe_finish(&t->bpe, t->rules, unknown, dir, err);
+        return clipb_fail(err, CLIP_EFORMAT, where, "no token '%s'", t->start < 0 ? CLIPTOK_START : CLIPTOK_END);
+    return cliptok_bpe_finish(&t->bpe, t->rules, unknown, where, err);
 }
 
 static void fill_tables(cliptok *t)

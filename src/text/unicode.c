@@ -79,6 +79,11 @@ size_t cliptok_utf8_error(const unsigned char *p, size_t n)
 {
     const unsigned char *at = p, *end = p + n;
     while (at < end) {
+        uint64_t eight;
+        if (end - at >= 8 && (memcpy(&eight, at, 8), (eight & 0x8080808080808080u) == 0)) { /* ASCII, mostly */
+            at += 8;
+            continue;
+        }
         if (*at < 0x80) {
             at++;
             continue;
@@ -159,7 +164,11 @@ bool cliptok_python_digit(uint32_t c)
 static bool case_ignorable(uint32_t c)
 {
     switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_LM: case UTF8PROC_CATEGORY_SK:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
         return true;
     default:
         return FIND(more_ignorable, c) != NULL;
@@ -226,10 +235,11 @@ static bool odd(uint32_t c, cliptok_rules rules)
  * all of them, but those that texts are made of; and U+11A7, the Hangul "no final consonant", which utf8proc 2.8 swallows. */
 static bool inert(uint32_t c, cliptok_rules rules)
 {
-    return c < 0x300 || (c >= 0x400 && c < 0x483) || (c >= 0x5D0 && c < 0x610) || (c >= 0x620 && c < 0x64B) || (c >= 0x2010 && c < 0x2030) ||
-           (c >= 0x2190 && c < 0x219A) || (c >= 0x2500 && c < 0x2ADC) || (c >= 0x3041 && c < 0x3099) || (c >= 0x309D && c < 0x3200) ||
-           (c >= 0x4E00 && c < 0xA000) || (c >= 0xAC00 && c < 0xD7A4) || (c >= 0xFE0E && c < 0xFE10) || (c >= 0x1F000 && c < 0x1FB00) ||
-           c == 0x11A7 || odd(c, rules);
+    static const uint32_t ranges[][2] = {
+        {0x0400, 0x0482}, {0x05D0, 0x060F}, {0x0620, 0x064A}, {0x11A7, 0x11A7}, {0x2010, 0x202F}, {0x2190, 0x2199}, {0x2500, 0x2ADB},
+        {0x3041, 0x3098}, {0x309D, 0x31FF}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xFE0E, 0xFE0F}, {0x1F000, 0x1FAFF},
+    };
+    return c < 0x300 || FIND(ranges, c) || odd(c, rules);
 }
 
 /* Canonical order: marks between starters sorted by class, those of one class as they come. A text may be all marks: no
@@ -269,7 +279,8 @@ static clip_status normalize(const uint32_t *text, size_t n, cliptok_points *out
     for (size_t i = 0; i < n; i++) {
         utf8proc_int32_t part[8];
         int last = 0;
-        utf8proc_ssize_t k = utf8proc_decompose_char((utf8proc_int32_t)text[i], part, 8, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &last);
+        utf8proc_ssize_t k = utf8proc_decompose_char((utf8proc_int32_t)text[i], part, 8,
+                                                     UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &last);
         TRY(cliptok_points_reserve(out, 8));
         for (utf8proc_ssize_t j = 0; j < k && j < 8; j++)
             out->c[out->n++] = (uint32_t)part[j];

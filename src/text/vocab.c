@@ -77,7 +77,8 @@ static bool is_blank(const char *line, size_t n)
     return true;
 }
 
-static clip_status check_merge_line(const char *line, size_t n, cliptok_string part[2], size_t number, const char *path, clip_error *err)
+static clip_status check_merge_line(const char *line, size_t n, cliptok_string part[2], size_t number, const char *path,
+                                    clip_error *err)
 {
     if (cliptok_utf8_error((const unsigned char *)line, n) < n)
         return clipb_fail(err, CLIP_EFORMAT, path, "line %zu is not UTF-8", number);

@@ -19,7 +19,8 @@
  *                                   bytes at the end of a word, a token a merge, start, end
  * found  out  what was read, a static string; NULL: none of them is there
  * added  out  tokenizer.json's "added_tokens", to be freed with cJSON_Delete(); NULL: none
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a tokenizer.json of another kind), CLIP_ELIMIT, CLIP_ENOMEM. In any case free `b`. */
+ * In any case free `b`. Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a tokenizer.json of another kind), CLIP_ELIMIT,
+ * CLIP_ENOMEM. */
 clip_status cliptok_read_vocab(const char *dir, cliptok_bpe *b, const char **found, cJSON **added, clip_error *err);
 
 #endif

@@ -117,8 +117,8 @@ int main(int argc, char **argv)
             pthread_join(thread[i], NULL);
             rate += j[i].rate;
         }
-        printf("{\"source\": \"%s\", \"load_ms\": %.2f, \"texts\": %zu, \"threads\": %d, \"texts_per_second\": %.0f}\n", cliptok_source(t),
-               loading * 1e3, in.n, threads, rate);
+        printf("{\"source\": \"%s\", \"load_ms\": %.2f, \"texts\": %zu, \"threads\": %d, \"texts_per_second\": %.0f}\n",
+               cliptok_source(t), loading * 1e3, in.n, threads, rate);
     }
     for (size_t i = 0; i < in.n; i++)
         free(in.text[i]);
