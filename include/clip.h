@@ -92,8 +92,10 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * opt   in   NULL: defaults
  * out   out  the model; NULL on error. Free with clip_model_free()
  * err   out  may be NULL
- * Weights keep the file's type (f32, f16, bf16) in memory; arithmetic is f32.
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_EMISMATCH (tensors missing, or shapes against the configuration), CLIP_ENOMEM. */
+ * Matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; all else, and all arithmetic, is f32. The file stays mapped
+ * (the token embedding is read from it): replace a checkpoint by renaming, never write into it while a model is loaded.
+ * Errors: CLIP_EINVAL (options), CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT, CLIP_EMISMATCH (tensors missing, or shapes against the
+ * configuration), CLIP_ENOMEM. */
 CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 CLIP_API void clip_model_free(clip_model *m);
 
@@ -123,7 +125,8 @@ CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
 /* clip_context_new(): a workspace for one calling thread.
  * threads  in   cores to use; 0: all this process may use
- * out      out  free with clip_context_free(); it must not outlive the model */
+ * out      out  free with clip_context_free(); it must not outlive the model
+ * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
 CLIP_API int clip_context_threads(const clip_context *ctx); /* how many it uses */
@@ -278,7 +281,7 @@ CLIP_API void clip_list_free(char **list, size_t n);
 
 typedef struct clip_machine_speed {
     double fma_gflops;  /* peak of f32 multiply-adds, all threads of the context */
-    double gemm_gflops; /* reached by the largest matrix product of this model's image tower at batch 32 */
+    double gemm_gflops; /* reached by the largest matrix product of this model's image tower (the text tower, if only that is loaded) at batch 32 */
 } clip_machine_speed;
 
 /* clip_measure(): take half a second to find out what this machine does. For `clip bench`. */

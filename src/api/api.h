@@ -6,6 +6,8 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 
+#define CLIP_MOST_THREADS 1024
+
 struct clip_model {
     clipmdl_store store; /* token_embedding stays in its mapping */
     clipmdl_config config;
@@ -32,7 +34,7 @@ struct clip_context {
     clipb_block inputs;  /* pixels or ids on their way in */
 };
 
-/* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json; path NULL: OpenAI's way. */
+/* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json. */
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);
 clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err);
 clipimg_recipe clip_recipe_default(int size);

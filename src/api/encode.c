@@ -19,7 +19,7 @@ static clip_status reserve_scratch(clip_context *c)
 clip_status clip_context_new(const clip_model *m, int threads, clip_context **out)
 {
     *out = NULL;
-    if (threads < 0 || threads > 1024)
+    if (threads < 0 || threads > CLIP_MOST_THREADS)
         return CLIP_EINVAL;
     clip_context *c = calloc(1, sizeof *c);
     if (!c)

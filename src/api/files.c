@@ -7,13 +7,14 @@
 /* What the user of a pickle has to do; it is a program, so it is not opened here. */
 #define CONVERT                                                                                                                        \
     "a pickle can run any program when it is opened, so it is not read here. Convert it once:\n"                                       \
-    "  python3 -c \"import sys,torch;from safetensors.torch import save_file;d=torch.load(sys.argv[1],map_location='cpu',"               \
-    "weights_only=True);d=d.get('state_dict',d);save_file({k.removeprefix('module.'):v.clone().contiguous() for k,v in d.items()},"     \
-    "sys.argv[2])\" '%s' model.safetensors"
+    "  python3 -c \"import sys,torch,zipfile as z;from safetensors.torch import save_file;p,o=sys.argv[1:];"                             \
+    "j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());"                                          \
+    "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);"                    \
+    "save_file({k.removeprefix('module.'):v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"
 
 static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors", "open_clip_model.safetensors.index.json",
                                            "model.safetensors.index.json"};
-static const char *const pickle_names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt"};
+static const char *const pickle_names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pt"};
 
 /* dir/name if it is a file; NULL in *out if not. */
 static clip_status find(const char *dir, const char *name, char **out)
@@ -42,11 +43,11 @@ static bool is_pickle(const char *path)
         if (ends(path, endings[i]))
             return true;
     FILE *f = fopen(path, "rb");
-    unsigned char b[4] = {0};
+    unsigned char b[9] = {0};
     size_t n = f ? fread(b, 1, sizeof b, f) : 0;
     if (f)
         fclose(f);
-    return n == 4 && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
+    return n >= 4 && b[8] != '{' /* where safetensors' header begins */ && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
 }
 
 static clip_status find_weights(const char *dir, char **out, clip_error *err)

@@ -195,6 +195,8 @@ static clip_status load(loader *l, const char *path, clip_model *m)
         return CLIP_ENOMEM;
     if (!m->set)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
+    if (l->opt.threads < 0 || l->opt.threads > CLIP_MOST_THREADS)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
     if (m->towers < 1 || m->towers > CLIP_TOWER_BOTH)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "towers must be CLIP_TOWER_IMAGE, CLIP_TOWER_TEXT or both");
     TRY(clip_files_find(path, &l->files, l->err));

@@ -1,4 +1,5 @@
 /* How a checkpoint wants its pictures. */
+#include <math.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -131,7 +132,7 @@ static clip_status huggingface(const cJSON *o, clipimg_recipe *r, const char *fi
     TRY(size_of(o, "crop_size", &crop, &ignored, file, err));
     if (resample != 2 && resample != 3)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"resample\": %d is not supported (2, bilinear, and 3, bicubic, are)", resample);
-    if (!do_resize || !do_rescale || !do_normalize || rescale < 1.0f / 256 || rescale > 1.0f / 254)
+    if (!do_resize || !do_rescale || !do_normalize || !(fabsf(rescale * 255 - 1) < 1e-4f))
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "pictures must be resized, rescaled by 1/255 and normalised");
     if (edge && !do_center_crop)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"do_center_crop\" is false, so pictures would not be squares");

@@ -56,6 +56,8 @@ clip_status clip_similarity(clip_context *ctx, const float *a, int N, const floa
 void clip_probabilities(const clip_model *m, float *similarity, int N, int M)
 {
     const clipk_ctx k = {.set = m->set};
+    if (N < 1 || M < 1)
+        return;
     clipk_softmax(&k, similarity, m->logit_scale, N, M);
 }
 

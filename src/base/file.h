@@ -1,4 +1,4 @@
-/* file.h: files from outside. Mapped for reading, replaced as a whole when written. */
+/* file.h: files from outside, mapped or read whole; paths; growing arrays. */
 #ifndef CLIPB_FILE_H
 #define CLIPB_FILE_H
 

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 
@@ -9,6 +10,12 @@ clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJ
 {
     const char *end = NULL;
     *out = cJSON_ParseWithLengthOpts(text, size, &end, 0);
+    for (const char *rest = end; *out && rest < text + size; rest++)
+        if (!strchr(" \t\r\n", *rest)) { /* safetensors pads its header with spaces; anything else is a fault */
+            cJSON_Delete(*out);
+            *out = NULL;
+            end = rest;
+        }
     if (!*out) {
         size_t at = end ? (size_t)(end - text) : 0, line = 1;
         for (size_t i = 0; i < at && i < size; i++)

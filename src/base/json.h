@@ -7,7 +7,8 @@
 
 #include "base/status.h"
 
-/* clipb_json_read(): parse a whole file; cJSON_Delete() the tree. CLIP_EIO, CLIP_EFORMAT, CLIP_ELIMIT, CLIP_ENOMEM. */
+/* clipb_json_read(): parse a whole file; cJSON_Delete() the tree. CLIP_EIO, CLIP_EFORMAT, CLIP_ELIMIT, CLIP_ENOMEM (cJSON itself
+ * running out of memory cannot be told from a fault in the text). */
 clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_error *err);
 
 /* clipb_json_parse(): the same from memory; `name` is for messages. */

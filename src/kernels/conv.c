@@ -116,7 +116,7 @@ typedef struct picture_job {
     int H, W, C, Ho, Wo, kh, kw, stride, pad;
 } picture_job;
 
-/* Row i / Ho of picture i % Ho: in the source, the kw pixels of a patch's row lie side by side. */
+/* Row i % Ho of picture i / Ho: in the source, the kw pixels of a patch's row lie side by side. */
 static void im2col_piece(void *job, int64_t i, int thread)
 {
     const picture_job *j = job;

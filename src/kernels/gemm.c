@@ -180,16 +180,14 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
 
 /* ---- Measuring ----------------------------------------------------------------------------------------------- */
 
-typedef struct peak_job {
-    const clipk_set *set;
-    double operations[64]; /* of each piece: that many threads are counted at most */
-} peak_job;
+#define PEAK_ROUNDS 100000
 
 static void peak_piece(void *job, int64_t i, int thread)
 {
-    peak_job *j = job;
+    const clipk_set *set = job;
+    (void)i;
     (void)thread;
-    j->operations[i] = j->set->fma_rounds(100000);
+    set->fma_rounds(PEAK_ROUNDS);
 }
 
 static double now(void)
@@ -201,14 +199,12 @@ static double now(void)
 
 double clipk_fma_peak(const clipk_ctx *k, double seconds)
 {
-    const int n = least(clipk_threads(k), 64);
+    const int n = clipk_threads(k);
+    clipk_set set = *k->set; /* a job is not constant */
+    const double operations = n * set.fma_rounds(PEAK_ROUNDS);
     double best = 0;
-    peak_job j = {.set = k->set};
     for (double end = now() + seconds, start = now(); start < end; start = now()) {
-        double operations = 0;
-        clipb_team_run(k->team, n, peak_piece, &j);
-        for (int i = 0; i < n; i++)
-            operations += j.operations[i];
+        clipb_team_run(k->team, n, peak_piece, &set);
         double speed = operations / (now() - start);
         best = speed > best ? speed : best;
     }

@@ -96,10 +96,10 @@ void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, cli
 
 /* ---- Attention ------------------------------------------------------------------------------------------ */
 
-/* One head reads columns h*D .. h*D+D of q, k and v and writes those of y. A batch is ragged: sample b has the query
- * rows q_off[b] .. q_off[b+1] and the key rows k_off[b] .. k_off[b+1]. */
 #define CLIPK_ATTENTION_D 256 /* the largest D */
 
+/* One head reads columns h*D .. h*D+D of q, k and v and writes those of y. A batch is ragged: sample b has the query
+ * rows q_off[b] .. q_off[b+1] and the key rows k_off[b] .. k_off[b+1]. */
 typedef struct clipk_attention_shape {
     int B, H, D;
     const int32_t *q_off, *k_off; /* [B+1], ascending from 0 */

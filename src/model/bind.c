@@ -169,8 +169,7 @@ void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *pref
     place_weight(b, &out->w, s.view.type, O, I);
     if (found && clipmdl_binder_places(b)) {
         clipk_weight_pack(b->k, &out->w, s.view);
-        if (first + O == total)
-            drop(&s);
+        drop(&s);
     }
     out->b = NULL;
     if (bias) {

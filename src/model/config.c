@@ -7,6 +7,7 @@
 #define MAX_CONFIG ((size_t)16 << 20)
 #define MAX_SIDE 65536 /* no width, size or vocabulary of a real model comes near the limits */
 #define MAX_PICTURE 8192
+#define MAX_GRID 255 /* patches a side: 65,026 tokens */
 #define MAX_VOCAB (1 << 24)
 
 /* The file being read, so that every getter is one line. */
@@ -57,7 +58,7 @@ static clip_status object(const reader *r, const cJSON *o, const char *key, cons
 static clip_status openclip_mlp(const reader *r, const cJSON *o, int width, int *mlp)
 {
     const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(o, "mlp_ratio");
-    double product = width * (cJSON_IsNumber(ratio) ? ratio->valuedouble : 4.0); /* int(width * mlp_ratio) */
+    double product = width * (!ratio ? 4.0 : cJSON_IsNumber(ratio) ? ratio->valuedouble : -1); /* int(width * mlp_ratio) */
     if (!(product >= 1 && product <= 16 * MAX_SIDE))
         return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"mlp_ratio\" is out of range");
     *mlp = (int)product;
@@ -68,6 +69,8 @@ static clip_status openclip_eps(const reader *r, const cJSON *o, float *eps)
 {
     *eps = 1e-5f;
     const cJSON *kwargs = cJSON_GetObjectItemCaseSensitive(o, "norm_kwargs");
+    if (kwargs && !cJSON_IsNull(kwargs) && !cJSON_IsObject(kwargs))
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"norm_kwargs\" must be an object");
     return kwargs ? clipb_json_float(kwargs, "eps", eps, r->file, r->err) : CLIP_OK;
 }
 
@@ -222,11 +225,20 @@ clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip
     const clipmdl_text_config *t = &c->text;
     if (v->image_size > MAX_PICTURE)
         return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d pixels a side are more than the %d supported", v->image_size, MAX_PICTURE);
+    if (t->layers < 1 || (v->kind == CLIPMDL_VIT && v->layers < 1))
+        return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
+    for (int i = 0; i < 4; i++)
+        if (v->kind == CLIPMDL_RESNET && v->stage[i] < 1)
+            return clipb_fail(err, CLIP_EFORMAT, file, "stage %d of the ResNet has no blocks", i + 1);
+    if (t->context_length < 2)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a context of %d has no room for start and end token", t->context_length);
     if (v->kind == CLIPMDL_VIT) {
         if (v->heads < 1 || v->width % v->heads)
             return clipb_fail(err, CLIP_EFORMAT, file, "a vision width of %d does not divide into %d heads", v->width, v->heads);
         if (v->patch_size > v->image_size)
             return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size, v->image_size);
+        if (v->image_size / v->patch_size > MAX_GRID)
+            return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", MAX_GRID);
     } else if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 || v->width > MAX_SIDE / 32) {
         return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d, %d heads and pictures of %d is impossible", v->width, v->heads, v->image_size);
     }

@@ -53,7 +53,7 @@ clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, cl
  * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape. */
 clip_status clipmdl_config_from_shapes(const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, clipmdl_config *out, clip_error *err);
 
-/* clipmdl_config_check(): sizes fit each other (heads divide widths, patches divide pictures). CLIP_EFORMAT. */
+/* clipmdl_config_check(): sizes fit each other (heads divide widths, patches fit into pictures, nothing is empty). CLIP_EFORMAT. */
 clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err);
 
 #endif

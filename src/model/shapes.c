@@ -25,7 +25,10 @@ static clip_status dim(const shapes *s, const char *name, int ndim, int i, int *
     const clipmdl_tensor *t = find(s, name);
     if (!t)
         return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "no configuration beside it, and no tensor '%s' to infer one from", name);
-    if (t->ndim != ndim || t->dim[i] < 1 || t->dim[i] > (1 << 24))
+    bool fits = t->ndim == ndim;
+    for (int d = 0; fits && d < ndim; d++)
+        fits = t->dim[d] >= 1 && t->dim[d] <= 1 << 24;
+    if (!fits)
         return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "tensor '%s' has a shape that no CLIP has", t->name);
     *out = (int)t->dim[i];
     return CLIP_OK;
@@ -60,7 +63,9 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
         TRY(dim(s, "visual.conv1.weight", 4, 0, &v->width));
         TRY(dim(s, "visual.conv1.weight", 4, 3, &v->patch_size));
         TRY(root(s, "visual.positional_embedding", &side));
-        v->image_size = side * v->patch_size;
+        if (v->patch_size > 1 << 16)
+            return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "patches of %d pixels", v->patch_size);
+        v->image_size = side * v->patch_size; /* a side is below 2^12 */
         v->heads = v->width / 64;
         v->layers = count(s, "visual.transformer.resblocks.", ".ln_1.weight");
         v->ln_pre = find(s, "visual.ln_pre.weight") != NULL;

@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 
-#define MAX_HEADER ((size_t)100 << 20) /* safetensors' own limit */
+#define MAX_HEADER ((size_t)16 << 20) /* of the largest CLIP it is a quarter of a megabyte */
 #define MAX_INDEX ((size_t)64 << 20)
 #define MAX_SHARDS 1000
 

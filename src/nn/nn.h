@@ -23,11 +23,8 @@ typedef struct clipnn_layernorm {
     float eps;
 } clipnn_layernorm;
 
-/* y = bn(conv(x)): in inference the running statistics are folded into the weights: gain/sqrt(var + eps) scales the filters, the rest is the bias. */
-typedef struct clipnn_conv1x1 {
-    clipnn_linear l;
-} clipnn_conv1x1;
-
+/* y = bn(conv(x)): in inference the running statistics are folded into the weights: gain/sqrt(var + eps) scales the filters, the rest is the bias.
+ * A 1x1 convolution is a clipnn_linear over pixels. */
 typedef struct clipnn_conv3x3 {
     clipk_conv3x3_weight w;
     const float *b; /* [O] */

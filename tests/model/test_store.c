@@ -93,6 +93,7 @@ static void faults_are_named(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", 8, "overlap"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "there twice"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]", 4, "not valid JSON"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} x", 4, "not valid JSON"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         clipmdl_store s;
@@ -243,6 +244,48 @@ static void configurations_are_checked(void **state)
     }
 }
 
+/* Bare files whose shapes are a CLIP's, but for what would break the forward. */
+static void shapes_of_no_clip_are_refused(void **state)
+{
+    (void)state;
+#define TEXT                                                                                                                          \
+    "\"text_projection\":{\"dtype\":\"U8\",\"shape\":[64,8],\"data_offsets\":[0,512]},"                                                \
+    "\"positional_embedding\":{\"dtype\":\"U8\",\"shape\":[4,64],\"data_offsets\":[512,768]},"                                         \
+    "\"token_embedding.weight\":{\"dtype\":\"U8\",\"shape\":[9,64],\"data_offsets\":[768,1344]},"                                      \
+    "\"ln_final.weight\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[1344,1408]},"                                              \
+    "\"transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,64],\"data_offsets\":[1408,1472]}"
+#define LAYER "\"transformer.resblocks.0.ln_1.weight\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[1472,1536]}"
+    static const struct {
+        const char *header, *says;
+    } cases[] = {
+        /* a ResNet of one stage */
+        {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[1,3,3,3],\"data_offsets\":[2000,2027]},"
+         "\"visual.layer1.0.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,2,1,1],\"data_offsets\":[2027,2155]},"
+         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," LAYER "," TEXT "}",
+         "stage 2 of the ResNet has no blocks"},
+        /* a text tower of no layers */
+        {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[1,3,3,3],\"data_offsets\":[2000,2027]},"
+         "\"visual.layer1.0.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,2,1,1],\"data_offsets\":[2027,2155]},"
+         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," TEXT "}",
+         "without layers"},
+        /* a patch of 2^24 pixels, in no bytes at all */
+        {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,0,0,16777216],\"data_offsets\":[2000,2000]},"
+         "\"visual.proj\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2000,2000]},"
+         "\"visual.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[16769026,0],\"data_offsets\":[2000,2000]}," TEXT "}",
+         "has a shape that no CLIP has"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clipmdl_store s;
+        clipmdl_config c;
+        clip_error err = {0};
+        assert_int_equal(open_header(cases[i].header, 2200, &s, &err), CLIP_OK);
+        assert_true(clipmdl_config_from_shapes(&s, CLIPMDL_OPENCLIP, "", &c, &err) < 0);
+        if (!strstr(err.message, cases[i].says))
+            fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
+        clipmdl_store_close(&s);
+    }
+}
+
 static void g14_has_its_odd_mlp(void **state)
 {
     (void)state;
@@ -278,6 +321,7 @@ int main(void)
         cmocka_unit_test(every_truncation_is_an_error), cmocka_unit_test(no_flipped_bit_reads_beyond),
         cmocka_unit_test(shards_are_joined),          cmocka_unit_test(names_translate),
         cmocka_unit_test(configurations_are_checked), cmocka_unit_test(g14_has_its_odd_mlp),
+        cmocka_unit_test(shapes_of_no_clip_are_refused),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
