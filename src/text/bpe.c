@@ -9,6 +9,7 @@
 enum {
     SHORT = 64,       /* bytes: up to here looking for the best merge again and again is faster than a heap */
     MAX_TOKEN = 1024, /* bytes; the longest of CLIP's has 54 */
+    MAX_PROBES = 512, /* in a hash table; more than some 60 do not happen by chance, and a file made for it would take hours */
 };
 #define NO_RANK UINT32_MAX
 
@@ -122,12 +123,14 @@ static token *find_text(const cliptok_bpe *b, const char *text, size_t n)
     return find(b, bytes, k, kind, hash_bytes(bytes, k, kind));
 }
 
-static void put_slot(uint32_t *slot, size_t slots, uint32_t hash, uint32_t value)
+/* Returns how many slots it went over. */
+static size_t put_slot(uint32_t *slot, size_t slots, uint32_t hash, uint32_t value)
 {
-    size_t i = hash & (slots - 1);
-    while (slot[i])
+    size_t i = hash & (slots - 1), probes = 0;
+    for (; slot[i]; probes++)
         i = (i + 1) & (slots - 1);
     slot[i] = value;
+    return probes;
 }
 
 static clip_status resize_slots(cliptok_bpe *b, size_t slots)
@@ -170,7 +173,8 @@ static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kin
     *record(b, b->token[id]) = (token){id, (uint16_t)n, (unsigned char)kind, n == 1 && kind != CLIPTOK_FOREIGN};
     memcpy(b->pool + b->n_pool + sizeof(token), p, n);
     b->n_pool += size;
-    put_slot(b->slot, b->slots, hash, slot_of(hash, b->token[id] / 4, TOKEN_BITS));
+    if (put_slot(b->slot, b->slots, hash, slot_of(hash, b->token[id] / 4, TOKEN_BITS)) > MAX_PROBES)
+        return clipb_fail(err, CLIP_EFORMAT, file, "token %d: too many that share a hash", id);
     b->used_slots++;
     *fresh = true;
     return CLIP_OK;
@@ -292,6 +296,8 @@ clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, c
     if (*slot)
         return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s %.*s' is there twice", rank + 1, (int)n_left, left,
                           (int)n_right, right);
+    if (((size_t)(slot - b->pair) - hash) % b->pairs > MAX_PROBES)
+        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: too many that share a hash", rank + 1);
     *slot = slot_of(hash, rank + 1, MERGE_BITS);
     b->merge[b->n_merges++] = (struct cliptok_merge){from, with, to->id};
     b->last_result = to->id;

@@ -207,12 +207,48 @@ static void endless_word(void **state)
     cliptok_bpe_free(&b);
 }
 
+/* Tokens of eight bytes made to have one hash (hash_bytes() of bpe.c, solved for its input): refused, before looking them up
+ * takes forever. */
+static void colliding_tokens(void **state)
+{
+    (void)state;
+    const uint64_t K = 0xFF51AFD7ED558CCDu, first = (8u << 2) * 0x9E3779B97F4A7C15u;
+    uint64_t inverse = K; /* modulo 2^64, by Newton */
+    for (int i = 0; i < 6; i++)
+        inverse *= 2 - K * inverse;
+    cliptok_bpe b;
+    clip_error err;
+    clip_status s = cliptok_bpe_init(&b, 4096, 1);
+    int32_t id = 0;
+    for (uint32_t high = 1; s == CLIP_OK && id < 2000; high++) {
+        uint32_t z = 12345 ^ high << 3, y = z ^ z >> 29;
+        uint64_t x = ((uint64_t)high << 32 | (y ^ high)) * inverse ^ first;
+        char text[17];
+        size_t n = 0;
+        for (int i = 0; i < 8; i++) {
+            unsigned byte = x >> (8 * i) & 0xFF, c = byte < 0x21 ? 0x100 + byte : byte;
+            if (byte > 0x7E)
+                break;
+            if (c >= 0x80)
+                text[n++] = (char)(0xC0 | c >> 6);
+            text[n++] = (char)(c >= 0x80 ? 0x80 | (c & 0x3F) : c);
+            if (i == 7)
+                s = cliptok_bpe_add(&b, text, n, id++, "vocab", &err);
+        }
+    }
+    assert_int_equal(s, CLIP_EFORMAT);
+    assert_non_null(strstr(err.message, "too many that share a hash"));
+    assert_in_range(id, 500, 600);
+    cliptok_bpe_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_learned_order),
         cmocka_unit_test(in_any_order),
         cmocka_unit_test(endless_word),
+        cmocka_unit_test(colliding_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
