@@ -176,7 +176,8 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
         if (!formats[i].is(in))
             continue;
         if (!formats[i].read)
-            return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", formats[i].name, clipimg_formats());
+            return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", formats[i].name,
+                              clipimg_formats());
         int orientation = 1;
         clip_status s = formats[i].read(in, out, &orientation);
         if (s == CLIP_OK && (s = clipimg_turn(out, orientation)) < 0)

@@ -27,7 +27,8 @@ clipimg_reader clipimg_read_jpeg, clipimg_read_png, clipimg_read_webp, clipimg_r
 /* clipimg_new(): pixels for a picture of that size, not zeroed. CLIP_EFORMAT (a side of 0), CLIP_ELIMIT, CLIP_ENOMEM. */
 clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out);
 
-/* clipimg_pixels(): memory for a picture; free() it. Large ones lie on huge pages, where the system has them: faults and walks along columns cost less. */
+/* clipimg_pixels(): memory for a picture; free() it. Large ones lie on huge pages, where the system has them: faults, and walks along
+ * columns, cost less. */
 void *clipimg_pixels(size_t bytes);
 
 static inline uint8_t *clipimg_row(const clip_image *img, size_t y) { return img->rgb + y * img->stride; }
@@ -39,7 +40,8 @@ static inline unsigned clipimg_mul255(unsigned a, unsigned b)
     return (t + (t >> 8)) >> 8;
 }
 
-/* clipimg_flatten_row(): lay RGBA on the background: round((c * a + background * (255 - a)) / 255), as Pillow's paste() with a mask. */
+/* clipimg_flatten_row(): lay RGBA on the background: round((c * a + background * (255 - a)) / 255), as Pillow's paste() with a
+ * mask. */
 void clipimg_flatten_row(const clipimg_input *in, const uint8_t *rgba, uint8_t *rgb, size_t width);
 
 /* clipimg_cmyk_row(): Pillow's CMYK to RGB (no colour management). inverted: 255 means no ink, as Adobe's JPEGs have it. */
@@ -58,7 +60,8 @@ clip_status clipimg_turn(clip_image *img, int orientation);
 
 /* clipimg_turn_rows(): the same, rows at a time, as they come.
  * rows    in   rows y and on of a picture of `height`
- * to      out  the upright picture, of the right size (width and height change places for 5..8); its pixels that come from `rows` are written */
+ * to      out  the upright picture, of the right size (width and height change places for 5..8); the pixels that come from `rows` are
+ *              written */
 void clipimg_turn_rows(const clip_image *rows, int y, int height, int orientation, const clip_image *to);
 
 /* ---- integers in files ---- */

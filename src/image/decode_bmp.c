@@ -24,7 +24,10 @@ typedef struct bmp_state {
     uint8_t colour[256][3];
 } bmp_state;
 
-static clip_status damaged(const bmp_state *b, const char *what) { return clipb_fail(b->in->err, CLIP_EFORMAT, b->in->name, "BMP: %s", what); }
+static clip_status damaged(const bmp_state *b, const char *what)
+{
+    return clipb_fail(b->in->err, CLIP_EFORMAT, b->in->name, "BMP: %s", what);
+}
 
 static clip_status unsupported(const bmp_state *b, const char *what, unsigned n)
 {
@@ -35,7 +38,8 @@ static clip_status unsupported(const bmp_state *b, const char *what, unsigned n)
 static clip_status read_masks(bmp_state *b, uint32_t header, size_t *extra)
 {
     const unsigned char *p = b->in->data + 14 + 40;
-    static const uint32_t rgb555[4] = {0x7C00, 0x3E0, 0x1F, 0}, bgrx[4] = {0xFF0000, 0xFF00, 0xFF, 0}, bgra[4] = {0xFF0000, 0xFF00, 0xFF, 0xFF000000};
+    static const uint32_t rgb555[4] = {0x7C00, 0x3E0, 0x1F, 0}, bgrx[4] = {0xFF0000, 0xFF00, 0xFF, 0};
+    static const uint32_t bgra[4] = {0xFF0000, 0xFF00, 0xFF, 0xFF000000};
     memcpy(b->mask, b->bits == 16 ? rgb555 : bgrx, sizeof b->mask);
     *extra = 0;
     if (b->compression != BITFIELDS)
@@ -159,7 +163,8 @@ static clip_status read_rows(const bmp_state *b, const clip_image *out)
     size_t left = b->in->size - b->pixels, need = bytes * (size_t)(b->height - 1) + used; /* the last row's filling may be missing */
     if (left < need)
         return damaged(b, "the file is truncated");
-    bool plain = b->bits >= 24 && b->mask[0] == 0xFF0000 && b->mask[1] == 0xFF00 && b->mask[2] == 0xFF && !(b->in->flatten && b->mask[3]);
+    bool alpha = b->in->flatten && b->mask[3];
+    bool plain = b->bits >= 24 && b->mask[0] == 0xFF0000 && b->mask[1] == 0xFF00 && b->mask[2] == 0xFF && !alpha;
     void (*row)(const bmp_state *, const unsigned char *, uint8_t *) = b->bits <= 8 ? indexed_row : plain ? bgr_row : masked_row;
     for (size_t y = 0; y < (size_t)b->height; y++)
         row(b, b->in->data + b->pixels + y * bytes, clipimg_row(out, b->top_down ? y : (size_t)b->height - 1 - y));

@@ -91,14 +91,14 @@ static void fill(const gif_state *g, const clip_image *out)
 
 static clip_status read_lines(gif_state *g, const clip_image *out)
 {
-    static const struct {
+    static const struct pass {
         int first, step;
-    } interlaced[] = {{0, 8}, {4, 8}, {2, 4}, {1, 2}}, plain[] = {{0, 1}};
+    } interlaced[4] = {{0, 8}, {4, 8}, {2, 4}, {1, 2}}, plain[1] = {{0, 1}};
     const GifImageDesc *d = &g->gif->Image;
     int passes = d->Interlace ? 4 : 1;
-    for (int pass = 0; pass < passes; pass++) {
-        int first = d->Interlace ? interlaced[pass].first : plain[0].first, step = d->Interlace ? interlaced[pass].step : plain[0].step;
-        for (int y = first; y < d->Height; y += step) {
+    for (int i = 0; i < passes; i++) {
+        const struct pass *pass = d->Interlace ? &interlaced[i] : &plain[i];
+        for (int y = pass->first; y < d->Height; y += pass->step) {
             if (DGifGetLine(g->gif, g->line, d->Width) == GIF_ERROR)
                 return failed(g->in, g->gif->Error);
             uint8_t *to = clipimg_row(out, (size_t)(d->Top + y)) + 3 * (size_t)d->Left;

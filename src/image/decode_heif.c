@@ -11,9 +11,8 @@
 
 static clip_status failed(const clipimg_input *in, struct heif_error e)
 {
-    clip_status s = e.code == heif_error_Memory_allocation_error                                                  ? CLIP_ENOMEM
-                    : e.code == heif_error_Unsupported_filetype || e.code == heif_error_Unsupported_feature ? CLIP_EUNSUPPORTED
-                                                                                                             : CLIP_EFORMAT;
+    bool unsupported = e.code == heif_error_Unsupported_filetype || e.code == heif_error_Unsupported_feature;
+    clip_status s = e.code == heif_error_Memory_allocation_error ? CLIP_ENOMEM : unsupported ? CLIP_EUNSUPPORTED : CLIP_EFORMAT;
     return clipb_fail(in->err, s, in->name, "HEIF: %s", e.message);
 }
 
@@ -37,8 +36,9 @@ static clip_status read_picture(const clipimg_input *in, const struct heif_image
     int width = heif_image_handle_get_width(h), height = heif_image_handle_get_height(h);
     TRY(clipimg_new(in, width < 0 ? 0 : (uint64_t)width, height < 0 ? 0 : (uint64_t)height, out));
     bool alpha = in->flatten && heif_image_handle_has_alpha_channel(h);
+    enum heif_chroma layout = alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB;
     struct heif_image *img = NULL;
-    struct heif_error e = heif_decode_image(h, &img, heif_colorspace_RGB, alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, NULL);
+    struct heif_error e = heif_decode_image(h, &img, heif_colorspace_RGB, layout, NULL);
     clip_status s = e.code != heif_error_Ok ? failed(in, e) : copy_rows(in, img, alpha, out);
     heif_image_release(img);
     return s;

@@ -8,6 +8,10 @@
 
 #include "image/decode.h"
 
+/* Kilobytes of compressed text can become gigabytes: what is not read is not unpacked, and of the rest only so much. */
+static const png_byte unread[] = "bKGD\0cHRM\0gAMA\0hIST\0iCCP\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME";
+enum { MAX_CHUNKS = 64, MAX_CHUNK_BYTES = 2 << 20 };
+
 typedef struct png_state {
     png_structp png;
     png_infop info;
@@ -131,6 +135,9 @@ static clip_status read_all(png_state *p, clip_image *out)
     int depth, type;
     png_set_read_fn(p->png, p, read_bytes);
     png_set_user_limits(p->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* clipimg_new() is stricter and says so better */
+    png_set_keep_unknown_chunks(p->png, PNG_HANDLE_CHUNK_NEVER, unread, sizeof unread / 5);
+    png_set_chunk_cache_max(p->png, MAX_CHUNKS);
+    png_set_chunk_malloc_max(p->png, MAX_CHUNK_BYTES);
     png_read_info(p->png, p->info);
     png_get_IHDR(p->png, p->info, &width, &height, &depth, &type, NULL, NULL, NULL);
     TRY(clipimg_new(p->in, width, height, out));

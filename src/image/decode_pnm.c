@@ -22,7 +22,11 @@ typedef struct pnm_state {
     uint8_t *level;             /* [maxval + 1] */
 } pnm_state;
 
-static clip_status damaged(const pnm_state *p, const char *what) { return clipb_fail(p->in->err, CLIP_EFORMAT, p->in->name, "PNM: %s", what); }
+static clip_status damaged(const pnm_state *p, const char *what)
+{
+    return clipb_fail(p->in->err, CLIP_EFORMAT, p->in->name, "PNM: %s", what);
+}
+
 static clip_status truncated(const pnm_state *p) { return damaged(p, "the file is truncated"); }
 
 static bool is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }

@@ -1,7 +1,8 @@
 /* decode_tiff.c: the first page of a TIFF, by libtiff.
  *
- * libtiff undoes the compression, strip by strip or tile by tile; the samples (1, 2, 4, 8, 16 bits; grey, palette, RGB, CMYK; interleaved
- * or in planes) become RGB here, because libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise than Pillow.
+ * libtiff undoes the compression, strip by strip or tile by tile; the samples (1, 2, 4, 8, 16 bits; grey, palette, RGB, CMYK;
+ * interleaved or in planes) become RGB here, because libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise than
+ * Pillow.
  * That interface serves for the rest (YCbCr outside of JPEG, CIE L*a*b*, LogLuv). 16-bit samples keep their high byte: Pillow does
  * so for colour; its 16-bit grey clips instead. Float and signed samples have no agreed white, and are refused. */
 #include <stdarg.h>
@@ -95,7 +96,8 @@ static bool open_tiff(tiff_state *t)
     TIFFOpenOptions *o = TIFFOpenOptionsAlloc();
     if (!o)
         return false;
-    t->most_bytes = (t->in->max_pixels < INT64_MAX / 32 ? 16 * t->in->max_pixels : INT64_MAX / 2) + (64 << 20); /* a small picture can lie in a large tile */
+    int64_t pixels = t->in->max_pixels < INT64_MAX / 32 ? t->in->max_pixels : INT64_MAX / 32;
+    t->most_bytes = 16 * pixels + (64 << 20); /* a small picture can lie in a large tile */
     TIFFOpenOptionsSetMaxSingleMemAlloc(o, (tmsize_t)t->most_bytes);
     TIFFOpenOptionsSetErrorHandlerExtR(o, on_error, t);
     TIFFOpenOptionsSetWarningHandlerExtR(o, on_warning, t);

@@ -11,7 +11,8 @@ static clip_status failed(const clipimg_input *in, VP8StatusCode code)
 {
     switch (code) {
     case VP8_STATUS_OUT_OF_MEMORY: return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
-    case VP8_STATUS_UNSUPPORTED_FEATURE: return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "WebP: a feature that libwebp does not support");
+    case VP8_STATUS_UNSUPPORTED_FEATURE:
+        return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "WebP: a feature that libwebp does not support");
     case VP8_STATUS_NOT_ENOUGH_DATA:
     case VP8_STATUS_SUSPENDED: return clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: the file is truncated");
     default: return clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: the data are damaged");

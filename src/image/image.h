@@ -17,14 +17,15 @@ const char *clipimg_formats(void);
 
 typedef enum clipimg_filter { CLIPIMG_BILINEAR, CLIPIMG_BICUBIC } clipimg_filter;
 
-/* clipimg_resize(): Image.resize((width, height), filter) of Pillow, bit for bit: two passes, antialiased, 8-bit with 22-bit coefficients.
+/* clipimg_resize(): Image.resize((width, height), filter) of Pillow 13, bit for bit: two passes, antialiased, 8-bit with 22-bit
+ * coefficients.
  * out  out  allocated here, stride 3*width; clip_image_free(). CLIP_EINVAL (a side < 1), CLIP_ENOMEM. */
 clip_status clipimg_resize(const clip_image *in, int width, int height, clipimg_filter filter, clip_image *out);
 
 /* ---- preprocess.c ---- */
 
 typedef enum clipimg_mode {
-    CLIPIMG_SHORTEST, /* shortest side to S, centre crop S x S (torchvision's Resize + CenterCrop; padded with fill_color if it must) */
+    CLIPIMG_SHORTEST, /* shortest side to S, centre crop S x S (torchvision's Resize + CenterCrop) */
     CLIPIMG_LONGEST,  /* longest side to S, centred on fill_color (OpenCLIP's ResizeKeepRatio + CenterCropOrPad) */
     CLIPIMG_SQUASH,   /* both sides to S */
 } clipimg_mode;

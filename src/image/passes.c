@@ -1,13 +1,14 @@
 /* passes.c: compiled once per instruction set (see meson.build), CLIPIMG_ISA being its name.
  *
  * Horizontal: each input sample counts in about four outputs, so the pass is bound by multiplications, not by memory. AVX2 has
- * a fast one, 16 x 16 bits with sums of neighbours in 32: hence coefficients in two parts. Four pixels of two rows are loaded (16 bytes
- * each, 12 of use) and shuffled into pairs of one colour, first pixels 0 and 1, then 2 and 3:
+ * a fast one, 16 x 16 bits with sums of neighbours in 32: hence coefficients in two parts. Samples are first turned over to where
+ * it wants them, eight rows at a time: for each pair of pixels and each colour a vector
  *
- *     r0 r1 g0 g1 b0 b1 - -  |  r0 r1 g0 g1 b0 b1 - -      times  w0 w1 w0 w1 w0 w1 w0 w1  |  w0 w1 w0 w1 w0 w1 w0 w1
- *     row A                     row B
+ *     row 0     row 1            row 7
+ *     p0 p1  |  p0 p1  |  ...  |  p0 p1         times   w0 w1  |  w0 w1  |  ...  |  w0 w1
  *
- * and another two rows share the loading of the taps. Sums of the low parts may wrap: the total is exact modulo 2^32 and fits. */
+ * so that no lane is idle and no sum has to be added up across lanes. Sums of low parts may wrap: the total is exact modulo
+ * 2^32, and fits. Rows are turned over in chunks that stay in the cache; neighbouring chunks overlap by a filter. */
 #include "image/passes.h"
 
 #include <string.h>
@@ -26,7 +27,11 @@ typedef uint8_t u8x16 __attribute__((vector_size(16)));
 typedef uint16_t u16x8 __attribute__((vector_size(16)));
 typedef uint64_t u64x2 __attribute__((vector_size(16)));
 
-/* Eight bytes, or four, to as many integers: zeros shuffled in behind, twice. (__builtin_convertvector would say it, but GCC makes scalar code of it.) */
+/* Four bytes, or eight, to integers: zeros shuffled in behind each, twice. (__builtin_convertvector would say it, but GCC makes scalar
+ * code of it.) */
+#define ZIP(type, v, ...) __builtin_shufflevector((v), (type){0}, __VA_ARGS__)
+#define ZIP_BYTES(v) ((u16x8)ZIP(u8x16, (u8x16)(u64x2){v}, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23))
+
 static inline i32x8 widen8(const uint8_t *p)
 {
 #ifdef __AVX2__
@@ -34,8 +39,7 @@ static inline i32x8 widen8(const uint8_t *p)
 #else
     uint64_t bytes;
     memcpy(&bytes, p, sizeof bytes);
-    u16x8 h = (u16x8)__builtin_shufflevector((u8x16)(u64x2){bytes}, (u8x16){0}, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    return (i32x8)__builtin_shufflevector(h, (u16x8){0}, 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+    return (i32x8)ZIP(u16x8, ZIP_BYTES(bytes), 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
 #endif
 }
 
@@ -47,21 +51,39 @@ static inline uint8_t clip(int32_t sum)
 
 #ifdef __AVX2__
 
-/* (high * 2^15 + low + half) >> 22 of two rows, clipped, to three bytes each. */
-static inline void finish(__m256i low, __m256i high, uint8_t *a, uint8_t *b)
-{
-    __m256i sum = _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high, 15), low), _mm256_set1_epi32(HALF));
-    sum = _mm256_srai_epi32(sum, CLIPIMG_SHIFT);
-    sum = _mm256_packs_epi32(sum, sum);
-    sum = _mm256_packus_epi16(sum, sum);
-    int32_t rgb_a = _mm256_extract_epi32(sum, 0), rgb_b = _mm256_extract_epi32(sum, 4);
-    memcpy(a, &rgb_a, 3);
-    memcpy(b, &rgb_b, 3);
-}
-
 static inline __m256i two_rows(const uint8_t *a, const uint8_t *b)
 {
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)a)), _mm_loadu_si128((const __m128i *)b), 1);
+    return _mm256_loadu2_m128i((const __m128i *)b, (const __m128i *)a);
+}
+
+/* Pixels [from, from + n) of eight rows to pairs; n is made a multiple of 4. */
+static void turn_over(const uint8_t *const *in, int from, int n, __m256i *to)
+{
+    const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+    const __m256i second = _mm256_broadcastsi128_si256(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
+    size_t at = 3 * (size_t)from;
+    for (int x = 0; x < n; x += 4, at += 12) {
+        __m256i rows[4];
+        for (int r = 0; r < 4; r++)
+            rows[r] = two_rows(in[r] + at, in[r + 4] + at);
+        for (int half = 0; half < 2; half++, to += 3) {
+            __m256i which = half ? second : first;
+            __m256i a = _mm256_shuffle_epi8(rows[0], which), b = _mm256_shuffle_epi8(rows[1], which); /* red, green, blue, 0 */
+            __m256i c = _mm256_shuffle_epi8(rows[2], which), d = _mm256_shuffle_epi8(rows[3], which);
+            __m256i rg_ab = _mm256_unpacklo_epi32(a, b), rg_cd = _mm256_unpacklo_epi32(c, d);
+            __m256i b_ab = _mm256_unpackhi_epi32(a, b), b_cd = _mm256_unpackhi_epi32(c, d);
+            to[0] = _mm256_unpacklo_epi64(rg_ab, rg_cd);
+            to[1] = _mm256_unpackhi_epi64(rg_ab, rg_cd);
+            to[2] = _mm256_unpacklo_epi64(b_ab, b_cd);
+        }
+    }
+}
+
+/* (high * 2^15 + low + half) >> 22, clipped. */
+static inline __m256i finish(__m256i low, __m256i high)
+{
+    __m256i sum = _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high, 15), low), _mm256_set1_epi32(HALF));
+    return _mm256_max_epi32(_mm256_setzero_si256(), _mm256_min_epi32(_mm256_srai_epi32(sum, CLIPIMG_SHIFT), _mm256_set1_epi32(255)));
 }
 
 static inline __m256i two_taps(const int16_t *w)
@@ -73,30 +95,36 @@ static inline __m256i two_taps(const int16_t *w)
 
 static void horizontal(const clipimg_filters *f, const uint8_t *const *in, uint8_t *const *out)
 {
-    const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
-    const __m256i second = _mm256_broadcastsi128_si256(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
     const clipimg_taps *taps = f->taps;
+    int from = 0, to = 0; /* pixels that scratch holds */
     for (int i = 0; i < f->n; i++) {
-        size_t at = 3 * (size_t)f->first[i];
-        const clipimg_taps *end = taps + f->groups[i];
-        __m256i low0 = _mm256_setzero_si256(), low1 = low0, high0 = low0, high1 = low0;
-        for (; taps < end; taps++, at += 3 * CLIPIMG_GROUP) {
-            __m256i ab = two_rows(in[0] + at, in[1] + at), cd = two_rows(in[2] + at, in[3] + at);
-#define PAIR(pixels, k)                                                                             \
-    {                                                                                               \
-        __m256i l = two_taps(taps->low + (k)), h = two_taps(taps->high + (k));                      \
-        __m256i p = _mm256_shuffle_epi8(ab, pixels), q = _mm256_shuffle_epi8(cd, pixels);           \
-        low0 = _mm256_add_epi32(low0, _mm256_madd_epi16(p, l));                                     \
-        high0 = _mm256_add_epi32(high0, _mm256_madd_epi16(p, h));                                   \
-        low1 = _mm256_add_epi32(low1, _mm256_madd_epi16(q, l));                                     \
-        high1 = _mm256_add_epi32(high1, _mm256_madd_epi16(q, h));                                   \
-    }
-            PAIR(first, 0)
-            PAIR(second, 2)
-#undef PAIR
+        if (f->first[i] + 2 * f->pairs[i] > to) {
+            from = f->first[i];
+            to = f->width - from < f->chunk ? f->width + 1 : from + f->chunk; /* the last pair may lack its second pixel */
+            turn_over(in, from, f->width - from < f->chunk ? f->width - from : f->chunk, f->scratch);
         }
-        finish(low0, high0, out[0] + 3 * i, out[1] + 3 * i);
-        finish(low1, high1, out[2] + 3 * i, out[3] + 3 * i);
+        const __m256i *p = (const __m256i *)f->scratch + 3 * ((f->first[i] - from) / 2);
+        __m256i low0 = _mm256_setzero_si256(), low1 = low0, low2 = low0, high0 = low0, high1 = low0, high2 = low0;
+#pragma GCC unroll 4
+        for (const clipimg_taps *end = taps + f->pairs[i]; taps < end; taps++, p += 3) {
+            __m256i l = two_taps(taps->low), h = two_taps(taps->high), red = p[0], green = p[1], blue = p[2];
+            __asm__("" : "+x"(red), "+x"(green), "+x"(blue)); /* or GCC loads them twice, and loads are what binds */
+            low0 = _mm256_add_epi32(low0, _mm256_madd_epi16(red, l));
+            low1 = _mm256_add_epi32(low1, _mm256_madd_epi16(green, l));
+            low2 = _mm256_add_epi32(low2, _mm256_madd_epi16(blue, l));
+            high0 = _mm256_add_epi32(high0, _mm256_madd_epi16(red, h));
+            high1 = _mm256_add_epi32(high1, _mm256_madd_epi16(green, h));
+            high2 = _mm256_add_epi32(high2, _mm256_madd_epi16(blue, h));
+        }
+        __m256i green = _mm256_slli_epi32(finish(low1, high1), 8), blue = _mm256_slli_epi32(finish(low2, high2), 16);
+        uint32_t rgb[CLIPIMG_ROWS];
+        _mm256_storeu_si256((__m256i *)rgb, _mm256_or_si256(_mm256_or_si256(finish(low0, high0), green), blue));
+        if (i < f->n - 1)
+            for (int r = 0; r < CLIPIMG_ROWS; r++)
+                memcpy(out[r] + 3 * i, &rgb[r], 4); /* the next pixel mends the fourth byte */
+        else
+            for (int r = 0; r < CLIPIMG_ROWS; r++)
+                memcpy(out[r] + 3 * i, &rgb[r], 3);
     }
 }
 
@@ -106,29 +134,34 @@ static inline i32x4 widen4(const uint8_t *p)
 {
     uint32_t bytes;
     memcpy(&bytes, p, sizeof bytes);
-    u16x8 h = (u16x8)__builtin_shufflevector((u8x16)(u64x2){bytes}, (u8x16){0}, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    return (i32x4)__builtin_shufflevector(h, (u16x8){0}, 0, 8, 1, 9, 2, 10, 3, 11);
+    return (i32x4)ZIP(u16x8, ZIP_BYTES(bytes), 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
-/* A pixel a vector; its fourth lane carries a neighbour's red along. */
-static void horizontal(const clipimg_filters *f, const uint8_t *const *in, uint8_t *const *out)
+/* Four rows, a pixel a vector; its fourth lane carries a neighbour's red along. */
+static void four_rows(const clipimg_filters *f, const uint8_t *const *in, uint8_t *const *out)
 {
     const clipimg_taps *taps = f->taps;
     for (int i = 0; i < f->n; i++) {
         size_t at = 3 * (size_t)f->first[i];
-        i32x4 sum[CLIPIMG_ROWS];
-        for (int r = 0; r < CLIPIMG_ROWS; r++)
+        i32x4 sum[4];
+        for (int r = 0; r < 4; r++)
             sum[r] = (i32x4){0} + HALF;
-        for (const clipimg_taps *end = taps + f->groups[i]; taps < end; taps++)
-            for (int k = 0; k < CLIPIMG_GROUP; k++, at += 3) {
+        for (const clipimg_taps *end = taps + f->pairs[i]; taps < end; taps++)
+            for (int k = 0; k < 2; k++, at += 3) {
                 int32_t w = taps->high[k] * 32768 + taps->low[k];
-                for (int r = 0; r < CLIPIMG_ROWS; r++)
+                for (int r = 0; r < 4; r++)
                     sum[r] += widen4(in[r] + at) * w;
             }
-        for (int r = 0; r < CLIPIMG_ROWS; r++)
+        for (int r = 0; r < 4; r++)
             for (int c = 0; c < 3; c++)
                 out[r][3 * i + c] = clip(sum[r][c]);
     }
+}
+
+static void horizontal(const clipimg_filters *f, const uint8_t *const *in, uint8_t *const *out)
+{
+    for (int r = 0; r < CLIPIMG_ROWS; r += 4)
+        four_rows(f, in + r, out + r);
 }
 
 #endif

@@ -10,20 +10,23 @@
 #include <stdint.h>
 
 #define CLIPIMG_SHIFT 22
-#define CLIPIMG_GROUP 4    /* taps come in groups, the last one filled up with zeros */
-#define CLIPIMG_ROWS 4     /* rows go through the horizontal pass together */
-#define CLIPIMG_OVERREAD 13 /* bytes beyond a row that the horizontal pass may read: 3 pixels of weight 0, and what a 16-byte load takes */
+#define CLIPIMG_ROWS 8      /* rows go through the horizontal pass together */
+#define CLIPIMG_OVERREAD 13 /* bytes behind a row that the horizontal pass may read, to no effect: of four pixels, and of 16 bytes */
 
-/* Four taps, each split for 16-bit multipliers: coefficient = high * 2^15 + low, 0 <= low < 2^15. */
+/* The taps of two neighbours, each split for 16-bit multipliers: coefficient = high * 2^15 + low, 0 <= low < 2^15. */
 typedef struct clipimg_taps {
-    int16_t low[CLIPIMG_GROUP], high[CLIPIMG_GROUP];
+    int16_t low[2], high[2];
 } clipimg_taps;
 
-/* The filters of a row of output pixels: pixel i reads groups[i] groups of taps, at pixel first[i] of the input. They lie one behind the other in taps. */
+/* The filters of a row of output pixels: pixel i reads pairs[i] pairs of pixels, from first[i], an even number. Unused taps are 0.
+ * The pairs of all pixels lie one behind the other in taps. */
 typedef struct clipimg_filters {
     int n;
-    int *first, *groups;
+    int *first, *pairs;
     clipimg_taps *taps;
+    int width;      /* of the input */
+    int chunk;      /* input pixels that scratch has room for: a multiple of 4, no less than any filter reads and 4 more */
+    void *scratch;  /* [chunk / 2, 3, CLIPIMG_ROWS] pairs of 16-bit samples, aligned to 64 */
 } clipimg_filters;
 
 typedef struct clipimg_passes {

@@ -9,8 +9,8 @@
  * then (v / 255 - mean) / std, each operation rounded to f32: torch's ToTensor and Normalize, bit for bit. Of the resized picture only
  * the crop is ever computed.
  *
- * The picture is RGB before it is resized: as in OpenCLIP's WebDataset reader and Hugging Face's processor. (OpenCLIP's transform on an
- * opened file converts at the end: palettes and alpha then go through the resize, with other results.) Hugging Face means the
+ * The picture is RGB before it is resized: as in OpenCLIP's WebDataset reader and Hugging Face's processor. (OpenCLIP's transform on
+ * an opened file converts at the end: palettes and alpha then go through the resize, with other results.) Hugging Face means the
  * Pillow backend, CLIPImageProcessorPil; its default since transformers 5, torchvision on tensors, rounds its 8-bit bicubic
  * otherwise, while checkpoints were made with Pillow. */
 #include <math.h>

@@ -6,16 +6,20 @@
  *     support = radius max(scale, 1),  first = [c - support + 1/2],  end = [c + support + 1/2], cut to the input
  *     w_k = kernel((first + k - c + 1/2) / max(scale, 1)),  divided by their sum in doubles, then rounded to 22 bits
  *
- * Rows first, rounded to 8 bits, then columns; columns first where height shrinks by more pixels than twice those that width shrinks by. (The
- * exception came with Pillow 13. Before, rows were always first: tall pictures, beyond about 2 : 1, differ by a rounding.)
- * The rows that a column filter wants are kept in a ring: each input row goes through the horizontal pass once, four at a time, and the
- * ring stays in the cache. */
+ * Rows first, rounded to 8 bits, then columns; but columns first where height shrinks, and by more than twice the pixels that width
+ * does. (That came with Pillow 13. Before, rows were always first: pictures taller than about 2 : 1 differ by a rounding here and there.)
+ * The rows that a column filter wants are kept in a ring: each input row goes through the horizontal pass once, eight at a time, and
+ * the ring stays in the cache. */
 #include "image/resize.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/arena.h"
+
+enum { MIN_CHUNK = 1024 }; /* pixels turned over at once: what they become stays in the second-level cache */
 
 /* ---- kernels ---- */
 
@@ -86,23 +90,29 @@ static int axis_filter(axis *a, int64_t i, int *first)
     return n;
 }
 
-/* All filters of the window's columns, in groups. */
+/* All filters of the window's columns, in pairs. */
 static clip_status filters_init(clipimg_filters *f, axis *a, int64_t x, int n)
 {
-    size_t most = ((size_t)a->most + CLIPIMG_GROUP - 1) / CLIPIMG_GROUP, bytes;
-    *f = (clipimg_filters){.n = n, .first = malloc((size_t)n * sizeof(int)), .groups = malloc((size_t)n * sizeof(int))};
-    if (!f->first || !f->groups || __builtin_mul_overflow(most * sizeof *f->taps, (size_t)n, &bytes) || !(f->taps = malloc(bytes)))
+    size_t most = (size_t)a->most / 2 + 1, bytes; /* pairs, when the first pixel is an odd one */
+    *f = (clipimg_filters){.n = n, .width = a->in, .first = malloc((size_t)n * sizeof(int)), .pairs = malloc((size_t)n * sizeof(int))};
+    if (!f->first || !f->pairs || __builtin_mul_overflow(most * sizeof *f->taps, (size_t)n, &bytes) || !(f->taps = malloc(bytes)))
+        return CLIP_ENOMEM;
+    int64_t chunk = (4 * (int64_t)most + MIN_CHUNK) / 4 * 4, all = ((int64_t)a->in + 7) / 4 * 4;
+    f->chunk = (int)(chunk < all ? chunk : all);
+    f->scratch = aligned_alloc(CLIPB_ALIGN, (size_t)f->chunk / 2 * 3 * CLIPIMG_ROWS * 2 * sizeof(int16_t));
+    if (!f->scratch)
         return CLIP_ENOMEM;
     clipimg_taps *t = f->taps;
     for (int i = 0; i < n; i++) {
-        int count = axis_filter(a, x + i, &f->first[i]);
-        f->groups[i] = (count + CLIPIMG_GROUP - 1) / CLIPIMG_GROUP;
-        for (int k = 0; k < CLIPIMG_GROUP * f->groups[i]; k++) {
-            int32_t c = k < count ? a->c[k] : 0, high = c >> 15;
-            t[k / CLIPIMG_GROUP].high[k % CLIPIMG_GROUP] = (int16_t)high;
-            t[k / CLIPIMG_GROUP].low[k % CLIPIMG_GROUP] = (int16_t)(c - high * 32768);
+        int count = axis_filter(a, x + i, &f->first[i]), odd = f->first[i] % 2;
+        f->first[i] -= odd;
+        f->pairs[i] = (count + odd + 1) / 2;
+        for (int k = 0; k < 2 * f->pairs[i]; k++) {
+            int32_t c = k >= odd && k - odd < count ? a->c[k - odd] : 0, high = c >> 15;
+            t[k / 2].high[k % 2] = (int16_t)high;
+            t[k / 2].low[k % 2] = (int16_t)(c - high * 32768);
         }
-        t += f->groups[i];
+        t += f->pairs[i];
     }
     return CLIP_OK;
 }
@@ -110,8 +120,9 @@ static clip_status filters_init(clipimg_filters *f, axis *a, int64_t x, int n)
 static void filters_free(clipimg_filters *f)
 {
     free(f->first);
-    free(f->groups);
+    free(f->pairs);
     free(f->taps);
+    free(f->scratch);
 }
 
 /* ---- both axes ---- */
@@ -217,7 +228,7 @@ static void rows_then_columns(resizer *r, const clip_image *out)
 
 static void columns_then_rows(resizer *r, const clip_image *out)
 {
-    int last = r->f.n - 1, from = r->f.first[0], to = r->f.first[last] + CLIPIMG_GROUP * r->f.groups[last]; /* columns that are read */
+    int last = r->f.n - 1, from = r->f.first[0], to = r->f.first[last] + 2 * r->f.pairs[last]; /* columns that are read */
     size_t at = 3 * (size_t)from, bytes = 3 * (size_t)(to < r->in->width ? to : r->in->width) - at;
     for (int i = 0; i < out->height; i += CLIPIMG_ROWS) {
         int n = group(out->height - i);
@@ -250,8 +261,8 @@ static void one_pass(resizer *r, const clip_image *out)
     }
 }
 
-clip_status clipimg_resize_window(const clipimg_passes *passes, const clip_image *in, int64_t width, int64_t height, clipimg_filter filter,
-                                  int64_t x, int64_t y, const clip_image *out)
+clip_status clipimg_resize_window(const clipimg_passes *passes, const clip_image *in, int64_t width, int64_t height,
+                                  clipimg_filter filter, int64_t x, int64_t y, const clip_image *out)
 {
     assert(in->width > 0 && in->height > 0 && out->width > 0 && out->height > 0);
     assert(x >= 0 && y >= 0 && x + out->width <= width && y + out->height <= height);

@@ -132,8 +132,9 @@ static void preprocess_command(const char *line)
 {
     clipimg_recipe r = {0};
     int mode, filter, flavour, fill, W, H;
-    if (sscanf(line, "%d %d %d %d %d %d %d %f %f %f %f %f %f", &r.size, &mode, &filter, &flavour, &fill, &W, &H, &r.mean[0], &r.mean[1],
-               &r.mean[2], &r.std[0], &r.std[1], &r.std[2]) != 13)
+    float *m = r.mean, *s = r.std;
+    if (sscanf(line, "%d %d %d %d %d %d %d %f %f %f %f %f %f", &r.size, &mode, &filter, &flavour, &fill, &W, &H, m, m + 1, m + 2, s, s + 1,
+               s + 2) != 13)
         exit(2);
     r.mode = mode;
     r.filter = filter;
@@ -167,7 +168,12 @@ int main(void)
     static const struct {
         const char *name;
         void (*run)(const char *line);
-    } commands[] = {{"decode ", decode_command}, {"resize ", resize_command}, {"preprocess ", preprocess_command}, {"time ", time_command}};
+    } commands[] = {
+        {"decode ", decode_command},
+        {"resize ", resize_command},
+        {"preprocess ", preprocess_command},
+        {"time ", time_command},
+    };
     char line[8192];
     while (fgets(line, sizeof line, stdin)) {
         size_t i = 0;

@@ -143,7 +143,8 @@ static void test_turn(void **state)
             for (int x = 0; x < W; x++) {
                 int row = o == 1 || o == 2 ? y : o == 3 || o == 4 ? H - 1 - y : o == 5 || o == 6 ? x : W - 1 - x;
                 int col = o == 1 || o == 4 ? x : o == 2 || o == 3 ? W - 1 - x : o == 5 || o == 8 ? y : H - 1 - y;
-                assert_memory_equal(img.rgb + (size_t)row * img.stride + 3 * (size_t)col, from.rgb + (size_t)y * from.stride + 3 * (size_t)x, 3);
+                const uint8_t *a = img.rgb + (size_t)row * img.stride, *b = from.rgb + (size_t)y * from.stride;
+                assert_memory_equal(a + 3 * (size_t)col, b + 3 * (size_t)x, 3);
             }
         clip_image_free(&img);
         clip_image_free(&from);
@@ -168,7 +169,8 @@ static void test_exif(void **state)
     little[10] = 0xF0; /* a directory beyond the end */
     little[13] = 0xFF;
     assert_int_equal(clipimg_exif_orientation(little, n), 0);
-    assert_int_equal(clipimg_exif_orientation((const unsigned char *)"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01\0\0\0\x03", 22), 3);
+    static const unsigned char big[] = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01\0\0\0\x03";
+    assert_int_equal(clipimg_exif_orientation(big, 22), 3);
     assert_int_equal(clipimg_xmp_orientation("<tiff:Orientation>8<", 20), 8);
     assert_int_equal(clipimg_xmp_orientation("tiff:Orientation tiff:Orientation=\"3\"", 37), 3);
     assert_int_equal(clipimg_xmp_orientation("tiff:Orientation=\"", 18), 0);
@@ -178,8 +180,9 @@ static void test_exif(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_near), cmocka_unit_test(test_avif_alpha), cmocka_unit_test(test_content_not_name),
-        cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn), cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_golden),           cmocka_unit_test(test_near),         cmocka_unit_test(test_avif_alpha),
+        cmocka_unit_test(test_content_not_name), cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn),
+        cmocka_unit_test(test_exif),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);

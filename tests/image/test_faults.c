@@ -1,5 +1,5 @@
-/* test_faults.c: pictures that lie: cut at every length, with flipped bits, claiming to be enormous; and memory that runs out. Either an error
- * that names the picture, or a whole picture; never a crash, never a word from a library on standard error. */
+/* test_faults.c: pictures that lie: cut at every length, with flipped bits, claiming to be enormous; and memory that runs out. Either
+ * an error that names the picture, or a whole picture; never a crash, never a word from a library on standard error. */
 #include "failing_alloc.h"
 #include "golden.h"
 #include "image/decode.h"
@@ -21,11 +21,12 @@ const char *golden_dir;
 /* HEIC and AVIF decoders start threads, for milliseconds each time: try some of the cuts. */
 static bool is_slow(const char *name) { return strstr(name, ".heic") || strstr(name, ".avif"); }
 
-/* While a picture is decoded standard error is a file, which must stay empty. Not under a sanitizer, whose report would be lost; and not for
- * AVIF, where dav1d speaks up and libheif has no means to stop it. */
+/* While a picture is decoded standard error is a file, which must stay empty. Not under a sanitizer, whose report would be lost; and
+ * not for AVIF, where dav1d speaks up and libheif has no means to stop it. */
 static FILE *words;
 
-static clip_status decode_silently(const void *data, size_t size, const char *name, const clip_image_options *o, clip_image *img, clip_error *err)
+static clip_status decode_silently(const void *data, size_t size, const char *name, const clip_image_options *o, clip_image *img,
+                                   clip_error *err)
 {
 #ifdef SANITIZED
     return clip_image_decode(data, size, name, o, img, err);
@@ -308,11 +309,35 @@ static void test_enormous(void **state)
     }
 }
 
+/* A progressive picture whose last scan comes 600 times over: little to read, much to do. */
+static void test_scans(void **state)
+{
+    (void)state;
+    size_t n, scan = 0;
+    unsigned char *d = golden_file("progressive.jpg", &n);
+    for (size_t i = 0; i + 1 < n; i++)
+        if (d[i] == 0xFF && d[i + 1] == 0xDA)
+            scan = i;
+    size_t bytes = n - 2 - scan, total = n + 600 * bytes;
+    unsigned char *many = malloc(total);
+    memcpy(many, d, n - 2);
+    for (size_t i = 0; i < 600; i++)
+        memcpy(many + n - 2 + i * bytes, d + scan, bytes);
+    memcpy(many + total - 2, "\xff\xd9", 2);
+    clip_image img;
+    clip_error err = {0};
+    assert_int_equal(clip_image_decode(many, total, "many.jpg", NULL, &img, &err), CLIP_ELIMIT);
+    assert_string_equal(err.message, "many.jpg: JPEG: more than 500 scans");
+    free(many);
+    free(d);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limit),  cmocka_unit_test(test_enormous), cmocka_unit_test(test_memory), cmocka_unit_test(test_memory_of_resize),
-        cmocka_unit_test(test_cuts),   cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_limit),            cmocka_unit_test(test_enormous), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_of_resize), cmocka_unit_test(test_cuts),     cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_scans),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,8 @@ static void test_golden(void **state)
 static void test_window(void **state)
 {
     (void)state;
-    static const int sizes[][4] = {{90, 60, 41, 33}, {20, 30, 70, 95}, {8, 300, 9, 40}, {50, 50, 50, 20}, {50, 50, 20, 50}, {33, 33, 33, 33}};
+    static const int sizes[][4] = {{90, 60, 41, 33},  {20, 30, 70, 95}, {8, 300, 9, 40},  {4000, 19, 1500, 12},
+                                   {50, 50, 50, 20}, {50, 50, 20, 50}, {33, 33, 33, 33}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int W = sizes[i][0], H = sizes[i][1], w = sizes[i][2], h = sizes[i][3];
         clip_image all = noise_picture(W + 7, H, 5, 0), in = {W, H, all.stride, all.rgb + 9}, whole, part = empty_picture(6, 7);
@@ -80,7 +81,8 @@ static void test_preprocess(void **state)
     unsigned seed;
     int extremes, S, mode, filter, flavour, fill, stats, W, H, n = 0;
     unsigned long long hash;
-    for (; fscanf(f, "%u %d %d %d %d %d %d %d %d %d %llx", &seed, &extremes, &S, &mode, &filter, &flavour, &fill, &stats, &W, &H, &hash) == 11; n++) {
+    for (; fscanf(f, "%u %d %d %d %d %d %d %d %d %d %llx", &seed, &extremes, &S, &mode, &filter, &flavour, &fill, &stats, &W, &H,
+                  &hash) == 11; n++) {
         clipimg_recipe r = {.size = S, .mode = mode, .filter = filter, .flavour = flavour};
         memset(r.fill_color, fill, 3);
         memcpy(r.mean, statistics[stats][0], sizeof r.mean);
@@ -98,7 +100,8 @@ static void test_preprocess(void **state)
     assert_true(n > 100);
 }
 
-/* A line of a million pixels would be resized to 224 x 224,000,000: only the crop is computed. And where the peers fail, there is a picture. */
+/* A line of a million pixels would be resized to 224 x 224,000,000: only the crop is computed. And where the peers fail, there is a
+ * picture. */
 static void test_extreme_shapes(void **state)
 {
     (void)state;
