@@ -144,6 +144,7 @@ def jpegs(g):
     for o in range(1, 9):
         g.save(f"turned{o}.jpg", small, quality=95, exif=exif(o, o % 2 == 1))
     g.save("turned_tall.jpg", Image.fromarray(source(5, 70)), exif=exif(6))  # more than one band
+    g.save("turned_cmyk.jpg", Image.fromarray(np.dstack([source(9, 40), source(9, 40, 2)[:, :, :1]]), "CMYK"), exif=exif(8))
     g.save("turned_xmp.jpg", small, xmp=b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>')
     g.save("turned_wrong.jpg", small, exif=exif(9))
 
