@@ -8,6 +8,8 @@ A module for the other scripts. Needs: torch, open_clip_torch, transformers, saf
 """
 import json
 import logging
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +83,7 @@ class HuggingFace:
 
 
 def simple_tokenizer(directory, context_length):
-    """Over the directory's own merges: SimpleTokenizer reads only the one format."""
+    """Over the directory's own merges. SimpleTokenizer reads only the one format: who has another one cleans texts as transformers does."""
     bpe = directory / "bpe_simple_vocab_16e6.txt.gz"
     if bpe.exists():
         return SimpleTokenizer(str(bpe), context_length=context_length)
@@ -91,6 +93,8 @@ def simple_tokenizer(directory, context_length):
         merges = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))["model"]["merges"]
         lines = [m if isinstance(m, str) else " ".join(m) for m in merges]
     tokenizer = SimpleTokenizer(context_length=context_length)
+    if len(lines) + 514 != len(tokenizer.encoder):
+        tokenizer.clean_fn = lambda text: re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip().lower()
     return retrained(tokenizer, [tuple(line.split()) for line in lines])
 
 

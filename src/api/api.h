@@ -42,7 +42,7 @@ clipimg_recipe clip_recipe_default(int size);
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {
     char *dir, *weights;
-    char *openclip_config, *huggingface_config, *preprocessor_config; /* NULL: not there */
+    char *openclip_config, *huggingface_config, *preprocessor_config, *bpe; /* NULL: not there */
 } clip_files;
 
 clip_status clip_files_find(const char *path, clip_files *out, clip_error *err);

@@ -87,7 +87,8 @@ static clip_status find_in(const char *path, clip_files *f, clip_error *err)
     }
     TRY(find(f->dir, "open_clip_config.json", &f->openclip_config));
     TRY(find(f->dir, "config.json", &f->huggingface_config));
-    return find(f->dir, "preprocessor_config.json", &f->preprocessor_config);
+    TRY(find(f->dir, "preprocessor_config.json", &f->preprocessor_config));
+    return find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &f->bpe);
 }
 
 clip_status clip_files_find(const char *path, clip_files *f, clip_error *err)
@@ -108,5 +109,6 @@ void clip_files_free(clip_files *f)
     free(f->openclip_config);
     free(f->huggingface_config);
     free(f->preprocessor_config);
+    free(f->bpe);
     *f = (clip_files){0};
 }

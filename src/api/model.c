@@ -63,8 +63,9 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
 {
     if (!(m->towers & CLIP_TOWER_TEXT))
         return CLIP_OK;
-    /* OpenCLIP's tokenizer knows one vocabulary, CLIP's own; a model with another was trained behind a reader of vocab.json. */
-    bool openclip = m->scheme == CLIPMDL_OPENCLIP && m->config.text.vocab_size == CLIP_VOCABULARY;
+    /* OpenCLIP's tokenizer knows one vocabulary, CLIP's own, and one format, the bpe file's; a model with another was trained behind a
+     * reader of vocab.json. */
+    bool openclip = m->scheme == CLIPMDL_OPENCLIP && (m->config.text.vocab_size == CLIP_VOCABULARY || l->files.bpe);
     TRY(cliptok_load(l->files.dir, openclip ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE, &m->tokenizer, l->err));
     if (!m->tokenizer) {
         warn(l, "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded", l->files.dir);
