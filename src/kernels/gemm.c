@@ -1,11 +1,13 @@
 /* gemm.c: the matrix product cut into pieces and shared among threads.
  *
- *     piece    some rows of x, some panels of W; a thread takes one after the other
- *     slab     of a piece: so many numbers of k that its rows of x stay in the second cache while all panels pass by
- *     block    of a slab: CLIPK_KC numbers of one panel, which stay in the innermost cache while all rows pass by
+ *     piece    some bands, one after the other, by some panels; what a thread takes at a time
+ *     band     rows of x
+ *     slab     of a band: so many numbers of k that it stays in the second cache while all panels pass by
+ *     block    of a panel: CLIPK_KC numbers of k, which stay in the innermost cache while all rows of a band pass by
  *
  * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the thread's scratch. The sums of several
- * blocks wait there too, never in y, which may be the residual. While a block is used, the next one is on its way from memory.
+ * blocks wait there too, never in y, which may be the residual. While a block is used, the next one is on its way from memory, and where
+ * panels are few, the next band as well.
  *
  * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once. */
 #include "kernels/set.h"
@@ -14,15 +16,21 @@
 #include <string.h>
 #include <time.h>
 
-#define SLAB_NUMBERS (80 * 1024) /* of x that a slab holds: the better part of a usual second cache */
-#define DEPTH 1024               /* of a slab, where K must be cut */
-#define DEPTH_MOST 1280          /* of a slab */
-#define ROWS_MOST 240            /* of a piece */
-#define SUM_NUMBERS (128 * 1024) /* sums that wait for the next slab */
-#define FORK_FROM 200000         /* multiply-adds: below, waking the others costs more than they can save */
-#define PIECES_EACH 4            /* a thread, at least: one may be late */
-#define PAD 16                   /* numbers between two copied rows, so that no power of two lies between them */
-#define BAD_STRIDE 1024          /* numbers: rows a multiple of this apart meet in the same sets of the innermost cache */
+/* Numbers of 4 bytes, for a second cache of 512 KB or more and a first one of 32 KB. */
+#define SLAB (80 * 1024)    /* of a slab */
+#define DEPTH 1024          /* of a slab along k, where K must be cut, */
+#define DEPTH_MOST 1280     /* which is beyond this */
+#define ROWS_MOST 240       /* of a band */
+#define SUMS (128 * 1024)   /* that wait for the next slab */
+#define RESIDENT (32 * 1024) /* weights so few stay in the second cache anyway */
+#define PAD 16              /* between two copied rows, so that no power of two lies between them */
+#define BAD_STRIDE 1024     /* rows a multiple of this apart meet in the same sets of the first cache: they are copied, */
+#define COPY_FROM 256       /* if so many columns gain by it */
+
+#define FORK_FROM 200000 /* multiply-adds: below, waking the others costs more than they can save */
+#define PIECES_EACH 4    /* a thread, at least: one may be late */
+#define FEW_PANELS 32    /* so many of them take less time than the next band needs to come from memory, so it had better start early */
+#define SPAN_MOST 8      /* bands of a piece */
 
 static int least(int a, int b) { return a < b ? a : b; }
 static int most(int a, int b) { return a > b ? a : b; }
@@ -48,11 +56,12 @@ typedef struct pack_job {
 static void pack_piece(void *job, int64_t i, int thread)
 {
     const pack_job *j = job;
+    const clipk_weight *w = j->w;
     const int nr = j->set->nr, from = (int)i * nr;
     clipk_view rows = j->W;
     (void)thread;
     rows.p = (const char *)rows.p + from * rows.rs * (int64_t)clipk_type_size(rows.type);
-    j->set->gemm_pack_w((char *)j->w->panels + (size_t)i * panel_bytes(j->set, j->w->type, j->w->K), j->w->type, rows, least(nr, j->w->N - from), j->w->K);
+    j->set->gemm_pack_w((char *)w->panels + (size_t)i * panel_bytes(j->set, w->type, w->K), w->type, rows, least(nr, w->N - from), w->K);
 }
 
 void clipk_weight_pack(const clipk_ctx *k, clipk_weight *w, clipk_view W)
@@ -71,100 +80,148 @@ typedef struct gemm_job {
     clipk_view x;
     const clipk_weight *w;
     clipk_epilogue e;
-    int M, rows, stacks;  /* rows of a piece; pieces one below the other */
-    int all, panels, cuts; /* panels of W, of a piece; pieces side by side */
-    int depth, group;     /* of a slab; panels whose sums wait together */
-    bool copies;
+    int M;
+    int rows, bands;           /* rows of a band; bands in M */
+    int span, strips;          /* bands of a piece; pieces one below the other */
+    int all_panels, panels, cuts; /* panels in N; panels of a piece; pieces side by side */
+    int depth, group;          /* of a slab; panels whose sums wait together */
+    bool copies, flows;        /* x is copied; the next band is fetched ahead */
 } gemm_job;
 
 static void plan(gemm_job *j, int threads)
 {
     const int mr = j->k->set->mr, nr = j->k->set->nr, M = j->M, K = j->w->K;
+    j->all_panels = ceil_div(j->w->N, nr);
     /* As deep as few rows allow, so that x is read once and sums need not wait. */
-    j->depth = most(K <= DEPTH_MOST ? K : DEPTH, SLAB_NUMBERS / M / CLIPK_KC * CLIPK_KC);
-    j->depth = least(j->depth, K);
-    j->stacks = ceil_div(M, most(1, least(ROWS_MOST, SLAB_NUMBERS / j->depth) / mr) * mr);
-    if (j->stacks > 1)
-        j->stacks = round_up(j->stacks, threads);
-    j->rows = round_up(ceil_div(M, j->stacks), mr);
-    j->stacks = ceil_div(M, j->rows);
-    j->all = ceil_div(j->w->N, nr);
-    j->cuts = j->stacks < threads * PIECES_EACH && threads > 1 ? least(j->all, ceil_div(threads * PIECES_EACH, j->stacks)) : 1;
-    j->panels = ceil_div(j->all, j->cuts);
-    j->cuts = ceil_div(j->all, j->panels);
-    j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUM_NUMBERS / (least(j->rows, M) * nr)));
-    j->copies = j->x.cs != 1 || (j->x.rs % BAD_STRIDE == 0 && M > 4);
+    j->depth = least(K, most(K <= DEPTH_MOST ? K : DEPTH, SLAB / M / CLIPK_KC * CLIPK_KC));
+    j->flows = j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
+    const int slab = j->flows ? SLAB / 2 : SLAB; /* room for the next */
+    j->bands = ceil_div(M, most(1, least(ROWS_MOST, slab / j->depth) / mr) * mr);
+    if (j->bands > 1)
+        j->bands = round_up(j->bands, threads);
+    j->rows = round_up(ceil_div(M, j->bands), mr);
+    j->bands = ceil_div(M, j->rows);
+    j->span = most(1, least(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
+    j->strips = ceil_div(j->bands, j->span);
+    j->panels = j->all_panels;
+    if (threads > 1 && j->strips < threads * PIECES_EACH)
+        j->panels = ceil_div(j->all_panels, ceil_div(threads * PIECES_EACH, j->strips));
+    j->cuts = ceil_div(j->all_panels, j->panels);
+    j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUMS / (least(j->rows, M) * nr)));
+    j->copies = j->x.cs != 1 || (j->x.rs % BAD_STRIDE == 0 && j->panels * nr >= COPY_FROM);
+    j->flows = j->flows && !j->copies && j->span > 1;
 }
 
 /* A thread's scratch: copied rows, a widened block, sums. */
-#define COPY_NUMBERS (SLAB_NUMBERS + 16 * DEPTH_MOST + ROWS_MOST * PAD)
-
-static size_t sum_numbers(const clipk_set *set) { return SUM_NUMBERS + (size_t)(ROWS_MOST + set->mr) * (size_t)set->nr; }
+#define COPIES (SLAB + 16 * DEPTH_MOST + ROWS_MOST * PAD)
 
 size_t clipk_gemm_scratch(const clipk_set *set)
 {
-    return sizeof(float) * (COPY_NUMBERS + CLIPK_KC * (size_t)set->nr + sum_numbers(set));
+    return sizeof(float) * (COPIES + (size_t)set->nr * (CLIPK_KC + ROWS_MOST + 16) + SUMS);
 }
 
 /* ---- The product --------------------------------------------------------------------------------------------- */
 
-/* A piece at work: rows m0 .. m0 + rows of x, the slab k0 .. k1. */
-typedef struct piece {
+/* A slab at work: rows m0 .. m0 + rows of x from k0 to k1, with panels from `panel` to `panels_end`. */
+typedef struct slab {
     const gemm_job *j;
-    int m0, rows, k0, k1;
-    const float *x; /* the slab's */
+    int m0, rows, k0, k1, panel, panels_end;
+    const float *x;
     int64_t ldx;
-    float *wide;
-} piece;
+    float *copy, *wide, *sums;
+    const char *next; /* the next band of x, and what is to be fetched of it with each block */
+    size_t next_bytes;
+} slab;
+
+static clipk_range block_of(const slab *s, int panel, int k)
+{
+    const clipk_weight *w = s->j->w;
+    const size_t step = (size_t)s->j->k->set->nr * clipk_type_size(w->type);
+    const char *p = (const char *)w->panels + ((size_t)panel * (size_t)w->K + (size_t)k) * step;
+    return (clipk_range){p, p + (size_t)least(CLIPK_KC, s->k1 - k) * step};
+}
+
+/* What will be needed after block k of the slab's panel, of the weights and of x. */
+static void fetch_ahead(const slab *s, int k, clipk_range next[2])
+{
+    const gemm_job *j = s->j;
+    next[0] = next[1] = (clipk_range){NULL, NULL};
+    if (s->next) {
+        const int blocks = ceil_div(j->depth, CLIPK_KC), done = (s->panel - s->panels_end + j->panels) * blocks + k / CLIPK_KC;
+        const char *p = s->next + (size_t)done * s->next_bytes;
+        next[1] = (clipk_range){p, p + s->next_bytes};
+        if ((double)j->w->N * j->w->K <= RESIDENT)
+            return;
+    }
+    if (k + CLIPK_KC < s->k1)
+        next[0] = block_of(s, s->panel, k + CLIPK_KC);
+    else if (s->panel + 1 < s->panels_end)
+        next[0] = block_of(s, s->panel + 1, s->k0);
+}
 
 /* One panel's part of a slab. sum: [rows][nr] */
-static void panel(const piece *p, int panel, bool is_last, float *sum)
+static void multiply(const slab *s, float *sum)
 {
-    const gemm_job *j = p->j;
+    const gemm_job *j = s->j;
     const clipk_set *set = j->k->set;
     const clipk_weight *w = j->w;
-    const int nr = set->nr, n0 = panel * nr;
-    const size_t step = (size_t)nr * clipk_type_size(w->type), all = panel_bytes(set, w->type, w->K);
-    const char *from = (const char *)w->panels + (size_t)panel * all;
-    clipk_gemm_block b = {.ldx = p->ldx, .type = w->type, .wide = p->wide, .rows = p->rows, .n = least(nr, w->N - n0), .sum = sum,
-                          .y = j->y + p->m0 * j->ldy + n0, .ldy = j->ldy, .ld_residual = j->e.ld_residual, .ld_pre = j->e.ld_pre,
+    const int nr = set->nr, n0 = s->panel * nr;
+    clipk_gemm_block b = {.ldx = s->ldx, .type = w->type, .wide = s->wide, .rows = s->rows, .n = least(nr, w->N - n0), .sum = sum,
+                          .y = j->y + s->m0 * j->ldy + n0, .ldy = j->ldy, .ld_residual = j->e.ld_residual, .ld_pre = j->e.ld_pre,
                           .act = j->e.act, .bias = j->e.bias ? j->e.bias + n0 : NULL};
-    b.residual = j->e.residual ? j->e.residual + p->m0 * b.ld_residual + n0 : NULL;
-    b.pre = j->e.pre ? j->e.pre + p->m0 * b.ld_pre + n0 : NULL;
-    for (int k = p->k0; k < p->k1; k += CLIPK_KC) {
-        const int next = k + CLIPK_KC;
-        b.K = least(CLIPK_KC, p->k1 - k);
-        b.x = p->x + (k - p->k0);
-        b.w = from + (size_t)k * step;
-        b.next = next < p->k1 ? from + (size_t)next * step : is_last ? NULL : from + all + (size_t)p->k0 * step;
+    b.residual = j->e.residual ? j->e.residual + s->m0 * b.ld_residual + n0 : NULL;
+    b.pre = j->e.pre ? j->e.pre + s->m0 * b.ld_pre + n0 : NULL;
+    for (int k = s->k0; k < s->k1; k += CLIPK_KC) {
+        b.K = least(CLIPK_KC, s->k1 - k);
+        b.x = s->x + (k - s->k0);
+        b.w = block_of(s, s->panel, k).p;
         b.first = k == 0;
-        b.last = next >= w->K;
+        b.last = k + b.K == w->K;
+        fetch_ahead(s, k, b.next);
         set->gemm_block(&b);
     }
+}
+
+/* A band by the panels p0 .. p1. */
+static void band(slab *s, int p0, int p1)
+{
+    const gemm_job *j = s->j;
+    const int K = j->w->K;
+    for (int g = p0; g < p1; g += j->group)
+        for (s->k0 = 0; s->k0 < K; s->k0 = s->k1) {
+            s->k1 = least(s->k0 + j->depth, K);
+            s->panels_end = least(g + j->group, p1);
+            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->x.cs;
+            if (j->copies) {
+                j->k->set->gemm_copy_x(s->copy, s->ldx, s->x, j->x.rs, j->x.cs, s->rows, s->k1 - s->k0);
+                s->x = s->copy;
+            }
+            for (s->panel = g; s->panel < s->panels_end; s->panel++)
+                multiply(s, j->depth == K ? s->sums : s->sums + (size_t)(s->panel - g) * (size_t)(s->rows * j->k->set->nr));
+        }
 }
 
 static void gemm_piece(void *job, int64_t i, int thread)
 {
     const gemm_job *j = job;
     const clipk_set *set = j->k->set;
-    const int K = j->w->K, cut = (int)(i / j->stacks), p0 = cut * j->panels, p1 = least(p0 + j->panels, j->all);
-    float *copy = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_scratch_bytes(set, 1));
-    piece p = {.j = j, .m0 = (int)(i % j->stacks) * j->rows, .ldx = j->x.rs, .wide = copy + COPY_NUMBERS};
-    float *sum = p.wide + CLIPK_KC * (size_t)set->nr;
-    p.rows = least(j->rows, j->M - p.m0);
-    for (int g0 = p0; g0 < p1; g0 += j->group)
-        for (p.k0 = 0; p.k0 < K; p.k0 = p.k1) {
-            const int g1 = least(g0 + j->group, p1);
-            p.k1 = least(p.k0 + j->depth, K);
-            p.x = (const float *)j->x.p + p.m0 * j->x.rs + p.k0 * j->x.cs;
-            if (j->copies) {
-                p.ldx = j->depth + PAD;
-                set->gemm_copy_x(copy, p.ldx, p.x, j->x.rs, j->x.cs, p.rows, p.k1 - p.k0);
-                p.x = copy;
-            }
-            for (int n = g0; n < g1; n++)
-                panel(&p, n, n + 1 == g1, j->depth == K ? sum : sum + (size_t)(n - g0) * (size_t)p.rows * (size_t)set->nr);
+    const int p0 = (int)(i / j->strips) * j->panels, p1 = least(p0 + j->panels, j->all_panels);
+    const int first = (int)(i % j->strips) * j->span, end = least(first + j->span, j->bands);
+    slab s = {.j = j, .ldx = j->copies ? j->depth + PAD : j->x.rs};
+    s.copy = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_scratch_bytes(set, 1));
+    s.wide = s.copy + COPIES;
+    s.sums = s.wide + CLIPK_KC * (size_t)set->nr;
+    for (int at = first; at < end; at++) {
+        s.m0 = at * j->rows;
+        s.rows = least(j->rows, j->M - s.m0);
+        s.next = NULL;
+        if (j->flows && at + 1 < end) {
+            const size_t row = sizeof(float) * (size_t)j->w->K, blocks = (size_t)(j->panels * ceil_div(j->depth, CLIPK_KC));
+            s.next = (const char *)j->x.p + row * (size_t)(s.m0 + s.rows);
+            s.next_bytes = row * (size_t)least(j->rows, j->M - s.m0 - s.rows) / blocks;
         }
+        band(&s, p0, p1);
+    }
 }
 
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W, const clipk_epilogue *e)
@@ -175,7 +232,7 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
     if (e)
         j.e = *e;
     plan(&j, threads);
-    clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)j.stacks * j.cuts, gemm_piece, &j);
+    clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)j.strips * j.cuts, gemm_piece, &j);
 }
 
 /* ---- Measuring ----------------------------------------------------------------------------------------------- */

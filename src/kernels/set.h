@@ -34,6 +34,10 @@ static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
     return (size_t)CLIPK_CONV_POINTS * ((size_t)tiles * (size_t)((I + 31) / 32 * 32 + (o + 31) / 32 * 32) + 32);
 }
 
+typedef struct clipk_range {
+    const char *p, *end;
+} clipk_range;
+
 /* A block of a matrix product: some rows of x times up to CLIPK_KC numbers of one panel of W, and what happens to the sums when the last block
  * of k is done (clipk_epilogue; pointers are at the block's own corner). */
 typedef struct clipk_gemm_block {
@@ -51,7 +55,7 @@ typedef struct clipk_gemm_block {
     float *pre;
     int64_t ld_residual, ld_pre;
     clipk_act act;
-    const char *next; /* the block after this one, to be fetched on the way; or NULL */
+    clipk_range next[2]; /* what will be needed after this, fetched on the way */
 } clipk_gemm_block;
 
 struct clipk_set {

@@ -130,87 +130,6 @@ void NAME(gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int6
             out[i * ldo + k] = x[i * rs + k * cs];
 }
 
-/* ---- The tile ------------------------------------------------------------------------------------------------- */
-
-#define PREFETCH_EVERY 16 /* steps of k between two goes at what comes next */
-
-/* What the tiles of a block have in common. */
-typedef struct block {
-    const void *w;    /* [K][NR] */
-    float *wide;      /* [K][NR]: where the first tile leaves 16-bit numbers as f32 for the others */
-    int64_t ldx;
-    int K;
-    bool add;         /* z goes on */
-    const char *next; /* what will be needed next: */
-    int lines;        /* so many lines of it every PREFETCH_EVERY steps, */
-    const char *end;  /* until here */
-} block;
-
-/* z[R][NR] = or += x[R][K] W of the type given. R and type are constants. */
-INLINE void tile_rows(block *b, float *z, const float *x, int R, clipk_type type)
-{
-    vf acc[TILE_ROWS][2];
-    const float *f = b->w;
-    const uint16_t *h = b->w;
-    float *wide = b->wide;
-    const int64_t ldx = b->ldx;
-    tile_zero(acc, R);
-    for (int k = 0; k < b->K;) {
-        if (b->next < b->end) {
-            for (int i = 0; i < b->lines; i++)
-                __builtin_prefetch(b->next + 64 * i, 0, 2);
-            b->next += 64 * b->lines;
-        }
-        for (const int stop = k + PREFETCH_EVERY < b->K ? k + PREFETCH_EVERY : b->K; k < stop; k++, x++) {
-            vf w0, w1;
-            if (type == CLIPK_F32) {
-                w0 = vload(f);
-                w1 = vload(f + CLIPK_VL);
-                f += NR;
-            } else {
-                w0 = vload16(h, type);
-                w1 = vload16(h + CLIPK_VL, type);
-                h += NR;
-                vstore(wide, w0);
-                vstore(wide + CLIPK_VL, w1);
-                wide += NR;
-            }
-            UNROLL
-            for (int i = 0; i < R; i++) {
-                const float s = x[i * ldx];
-                acc[i][0] += s * w0;
-                acc[i][1] += s * w1;
-            }
-        }
-    }
-    if (b->add)
-        UNROLL
-        for (int i = 0; i < R; i++) {
-            acc[i][0] += vload(z + i * NR);
-            acc[i][1] += vload(z + i * NR + CLIPK_VL);
-        }
-    UNROLL
-    for (int i = 0; i < R; i++) {
-        vstore(z + i * NR, acc[i][0]);
-        vstore(z + i * NR + CLIPK_VL, acc[i][1]);
-    }
-}
-
-#define TILE(R)                                                                                                     \
-    static NOINLINE void tile_f32_##R(block *b, float *z, const float *x) { tile_rows(b, z, x, R, CLIPK_F32); }     \
-    static NOINLINE void tile_f16_##R(block *b, float *z, const float *x) { tile_rows(b, z, x, R, CLIPK_F16); }     \
-    static NOINLINE void tile_bf16_##R(block *b, float *z, const float *x) { tile_rows(b, z, x, R, CLIPK_BF16); }
-TILE_SIZES(TILE)
-
-#define TILE_F32(R) [R] = tile_f32_##R,
-#define TILE_F16(R) [R] = tile_f16_##R,
-#define TILE_BF16(R) [R] = tile_bf16_##R,
-static void (*const tile_of[3][TILE_ROWS + 1])(block *, float *, const float *) = {
-    [CLIPK_F32] = {TILE_SIZES(TILE_F32)},
-    [CLIPK_F16] = {TILE_SIZES(TILE_F16)},
-    [CLIPK_BF16] = {TILE_SIZES(TILE_BF16)},
-};
-
 /* ---- The way out ---------------------------------------------------------------------------------------------- */
 
 /* Lanes 0..n of v; n may be anything: below 1 nothing, from VL on all. */
@@ -263,26 +182,175 @@ static NOINLINE void finish_tile(const clipk_gemm_block *b, const float *z, int 
         finish_as_asked(b, z, row, m, b->n);
 }
 
+/* ---- The tile ------------------------------------------------------------------------------------------------- */
+
+#define STEPS 8 /* of k between two branches, and between two goes at what comes next */
+
+/* What the tiles of a block have in common. */
+typedef struct work {
+    const clipk_gemm_block *b;
+    const void *w;    /* [K][NR] */
+    clipk_range next; /* what will be needed next: */
+    int lines;        /* so many lines of it every STEPS steps */
+    bool plain;       /* whole rows, and nothing but sums and ReLU: no need to leave the registers */
+    ALIGNED float bias[NR];
+} work;
+
+/* The compiler shall not know this value: GCC would keep its sums with constants in memory, rather than add them in the address. */
+#define OPAQUE(p) __asm__("" : "+r"(p))
+
+/* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one or two strides (of bytes) from it. */
+INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, const char *w, clipk_type type, float *wide, int u)
+{
+    const char *at = w + u * NR * (type == CLIPK_F32 ? 4 : 2);
+    vf w0, w1;
+    if (type == CLIPK_F32) {
+        w0 = vload((const float *)(const void *)at);
+        w1 = vload((const float *)(const void *)at + CLIPK_VL);
+    } else {
+        w0 = vload16(at, type);
+        w1 = vload16(at + 2 * CLIPK_VL, type);
+        vstore(wide + u * NR, w0);
+        vstore(wide + u * NR + CLIPK_VL, w1);
+    }
+    UNROLL
+    for (int i = 0; i < R; i++) {
+        const float s = *(const float *)(const void *)((const char *)(x[i / 3] + u) + i % 3 * ldx);
+        acc[i][0] += s * w0;
+        acc[i][1] += s * w1;
+    }
+}
+
+/* acc[R] = x[R][K] W */
+INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type)
+{
+    const clipk_gemm_block *b = t->b;
+    const int P = (R + 2) / 3, size = NR * (type == CLIPK_F32 ? 4 : 2);
+    const float *x[(TILE_ROWS + 2) / 3];
+    const char *w = t->w;
+    float *wide = b->wide;
+    int64_t ldx = b->ldx * (int64_t)sizeof(float);
+    int k = b->K;
+    UNROLL
+    for (int i = 0; i < P; i++)
+        x[i] = b->x + (row + 3 * i) * b->ldx;
+    tile_zero(acc, R);
+    for (; k >= STEPS; k -= STEPS) {
+        if (t->next.p < t->next.end) {
+            const char *next = t->next.p;
+            for (int i = 0; i < t->lines; i++)
+                __builtin_prefetch(next + 64 * i, 0, 2);
+            t->next.p = next + 64 * t->lines;
+        }
+        UNROLL
+        for (int i = 0; i < P; i++)
+            OPAQUE(x[i]);
+        OPAQUE(ldx);
+        UNROLL
+        for (int u = 0; u < STEPS; u++)
+            step(acc, R, x, ldx, w, type, wide, u);
+        UNROLL
+        for (int i = 0; i < P; i++)
+            x[i] += STEPS;
+        w += STEPS * size;
+        wide += STEPS * NR;
+    }
+    for (; k > 0; k--) {
+        step(acc, R, x, ldx, w, type, wide, 0);
+        UNROLL
+        for (int i = 0; i < P; i++)
+            x[i]++;
+        w += size;
+        wide += NR;
+    }
+}
+
+INLINE void store_rows(float *p, int64_t ld, vf acc[][2], int R)
+{
+    UNROLL
+    for (int i = 0; i < R; i++) {
+        vstore(p + i * ld, acc[i][0]);
+        vstore(p + i * ld + CLIPK_VL, acc[i][1]);
+    }
+}
+
+INLINE void add_rows(vf acc[][2], const float *p, int64_t ld, int R)
+{
+    UNROLL
+    for (int i = 0; i < R; i++) {
+        acc[i][0] += vload(p + i * ld);
+        acc[i][1] += vload(p + i * ld + CLIPK_VL);
+    }
+}
+
+/* The R rows from `row` on, with weights of `type`. R and type are constants. */
+INLINE void tile_rows(work *t, int row, int R, clipk_type type)
+{
+    const clipk_gemm_block *b = t->b;
+    vf acc[TILE_ROWS][2];
+    float *y = b->y + row * b->ldy, *sum = b->sum + row * NR;
+    if (b->last)
+        UNROLL
+        for (int i = 0; i < R; i++)
+            __builtin_prefetch(y + i * b->ldy, 1); /* when the sums are done, y will be near */
+    sum_up(t, acc, row, R, type);
+    if (!b->first)
+        add_rows(acc, sum, NR, R);
+    if (!b->last) {
+        store_rows(sum, NR, acc, R);
+    } else if (t->plain) {
+        add_rows(acc, t->bias, 0, R);
+        if (b->residual)
+            add_rows(acc, b->residual + row * b->ld_residual, b->ld_residual, R);
+        if (b->act == CLIPK_RELU)
+            UNROLL
+            for (int i = 0; i < R; i++) {
+                acc[i][0] = vact(acc[i][0], CLIPK_RELU);
+                acc[i][1] = vact(acc[i][1], CLIPK_RELU);
+            }
+        store_rows(y, b->ldy, acc, R);
+    } else {
+        ALIGNED float z[TILE_ROWS * NR];
+        store_rows(z, NR, acc, R);
+        finish_tile(b, z, row, R);
+    }
+}
+
+#define TILE(R)                                                                              \
+    static NOINLINE void tile_f32_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F32); } \
+    static NOINLINE void tile_f16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F16); } \
+    static NOINLINE void tile_bf16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_BF16); }
+TILE_SIZES(TILE)
+
+#define TILE_F32(R) [R] = tile_f32_##R,
+#define TILE_F16(R) [R] = tile_f16_##R,
+#define TILE_BF16(R) [R] = tile_bf16_##R,
+static void (*const tile_of[3][TILE_ROWS + 1])(work *, int) = {
+    [CLIPK_F32] = {TILE_SIZES(TILE_F32)},
+    [CLIPK_F16] = {TILE_SIZES(TILE_F16)},
+    [CLIPK_BF16] = {TILE_SIZES(TILE_BF16)},
+};
+
 /* ---- The block ------------------------------------------------------------------------------------------------- */
 
 void NAME(gemm_block)(const clipk_gemm_block *b)
 {
-    ALIGNED float here[TILE_ROWS * NR];
-    const int64_t bytes = (int64_t)clipk_type_size(b->type) * NR * b->K;
-    const int turns = (b->K + PREFETCH_EVERY - 1) / PREFETCH_EVERY * ((b->rows + TILE_ROWS - 1) / TILE_ROWS);
-    block t = {.w = b->w, .wide = b->wide, .ldx = b->ldx, .K = b->K, .add = !b->first, .next = b->next, .end = b->next ? b->next + bytes : NULL};
-    t.lines = (int)((bytes / 64 + turns - 1) / turns);
+    const int turns = (b->K + STEPS - 1) / STEPS * ((b->rows + TILE_ROWS - 1) / TILE_ROWS);
+    const int64_t lines = (b->next[0].end - b->next[0].p + b->next[1].end - b->next[1].p) / 64 + 1;
+    work t = {.b = b, .w = b->w, .next = b->next[0], .lines = (int)((lines + turns - 1) / turns)};
+    t.plain = b->n == NR && b->act <= CLIPK_RELU && !b->pre;
+    if (t.plain && b->bias)
+        memcpy(t.bias, b->bias, sizeof t.bias);
     clipk_type type = b->type;
+    bool second = false;
     for (int row = 0, m; row < b->rows; row += m) {
         m = tile_step(b->rows - row);
-        float *z = b->first && b->last ? here : b->sum + row * NR;
-        if (b->last)
-            for (int i = row; i < row + m; i++)
-                __builtin_prefetch(b->y + i * b->ldy, 1); /* when the sums are done, y will be near */
-        tile_of[type][m](&t, z, b->x + row * b->ldx);
-        if (b->last)
-            finish_tile(b, z, row, m);
-        if (type != CLIPK_F32) {
+        if (t.next.p >= t.next.end && !second) {
+            second = true;
+            t.next = b->next[1];
+        }
+        tile_of[type][m](&t, row);
+        if (type != CLIPK_F32) { /* the first tile has left them as f32 for the others */
             type = CLIPK_F32;
             t.w = b->wide;
         }
