@@ -135,7 +135,8 @@ def main():
     names = make_checkpoints.expand(a.name) or [n for n in make_checkpoints.CHECKPOINTS if n not in LEFT_OUT]
     files = pictures(a.work, a.pairs)
     print(f"{len(files)} pictures, {len(TEXTS)} texts; unit embeddings against PyTorch {references.torch.__version__.split('+')[0]} in f32")
-    print("\n| model | pictures: least cosine | largest difference | texts: least cosine | largest difference | |\n|---|---|---|---|---|---|", flush=True)
+    print("\n| model | pictures: least cosine | largest difference | texts: least cosine | largest difference | |")
+    print("|---|---|---|---|---|---|", flush=True)
     results = [check(name, a, files) for name in names]
     return 0 if all(results) else 1
 
