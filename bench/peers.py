@@ -9,7 +9,7 @@ All sides are in this process, with the same weights, in f32, with the same numb
 compared before anything is timed. Turns alternate (A B C A B C ...), with a pause between them in which the threads of the
 last side go to sleep; the table shows the median of all calls and, in brackets, the fastest.
 Each peer as we found it fastest on 2 cores: PyTorch eager with channels_last (half as fast again for RN50, equal for ViT; tracing and freezing
-gained nothing more); ONNX Runtime on TorchScript's export (the other exporter's graph is as fast), all optimisations; OpenVINO converted
+take another tenth off RN50 and leave it behind ONNX Runtime: not timed here); ONNX Runtime on TorchScript's export (the other exporter's graph is as fast), all optimisations; OpenVINO converted
 from PyTorch for exactly this batch, one stream for one picture, and for 32 also two streams of 16. Texts: a caption of 12 tokens. PyTorch (OpenCLIP)
 and what is exported from it always compute the whole context of 77; transformers can be given the 12 alone, so it is here too.
 Needs what tools/make_checkpoints.py needs, onnx, onnxruntime, openvino.
