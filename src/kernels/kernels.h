@@ -151,6 +151,51 @@ void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int H, in
 /* clipk_avgpool2x2(): y[n,i,j,c] = mean of the 2x2 block of x, odd edges dropped.     x [N, H, W, C]  y [N, H/2, W/2, C] */
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C);
 
+/* ---- Backward -------------------------------------------------------------------------------------------
+ * The gradient of what goes in is written (dx), that of a parameter is added to what is there (dgain += ..). Sums over rows are made of fixed
+ * parts in a fixed order, so that they do not depend on the threads either; `work` is room for the parts: clipk_sums_work() bytes,
+ * 64-byte aligned, the caller's arena. A parameter's pointer may be NULL: nobody wants it. */
+
+size_t clipk_sums_work(int T, int C);
+
+/* clipk_sum_rows(): out[c] += sum over t of x[t, c]     x [T, C], rows ldx apart */
+void clipk_sum_rows(const clipk_ctx *k, float *out, const float *x, int64_t ldx, int T, int C, void *work);
+
+/* clipk_sum_squares(): the sum of x[i]^2, n numbers, in double; its parts have a fixed size. */
+double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n);
+
+/* clipk_act_backward(): dx = dy act'(pre); y = act(pre) on the way (NULL: not wanted). n numbers; dx may be dy, y may be pre. */
+void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
+
+/* clipk_layernorm_backward(): with xh = (x - mean) rstd and h = dy gain
+ *     dx = residual + rstd (h - mean over c of h - xh mean over c of (h xh));   dgain += sum over t of dy xh;   dbias += sum over t of dy
+ * x, dy, dx [T, C];  mean, rstd [T] as forward left them;  residual [T, C] or NULL; dx may be residual or dy */
+void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float *dbias, const float *dy, const float *x, const float *mean,
+                              const float *rstd, const float *gain, const float *residual, int T, int C, void *work);
+
+/* clipk_l2norm_backward(): dx = (dy - y (y . dy)) / norm     y [T, C] unit rows, norm [T] as forward left them; dx may be dy */
+void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *y, const float *norm, int T, int C);
+
+/* clipk_attention_backward(): with P = exp(scale q kᵀ - lse) where seen, dP = dy vᵀ, delta = sum over d of y dy, dS = P (dP - delta)
+ *     dv = Pᵀ dy;   dq = scale dS k;   dk = scale dSᵀ q              (Dao et al. 2022, arXiv:2205.14135, appendix B.2)
+ * y, lse as forward left them; shapes as there. What is written overlaps nothing that is read; a key that no query sees gets 0. */
+void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, float *dk, int64_t lddk, float *dv, int64_t lddv, const float *dy,
+                              int64_t lddy, const float *y, int64_t ldy, const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                              const float *v, int64_t ldv, const clipk_attention_shape *s);
+
+/* ---- The optimizer's step ---------------------------------------------------------------------------------- */
+
+typedef struct clipk_adamw_step {
+    float lr, beta1, beta2, eps, weight_decay;
+    float scale;                  /* of the gradient: clipping by its norm */
+    float correction1, correction2; /* 1 - beta^t */
+} clipk_adamw_step;
+
+/* clipk_adamw(): one step of AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) on n numbers, in PyTorch's order of operations:
+ *     w -= lr weight_decay w;   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
+ *     w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps) */
+void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
+
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 
 /* clipk_fma_peak(): GFLOP/s of independent f32 multiply-adds on all threads, over about `seconds`. */
