@@ -24,11 +24,13 @@
 #define SUMS (128 * 1024)   /* that wait for the next slab */
 #define RESIDENT (32 * 1024) /* weights so few stay in the second cache anyway */
 #define PAD 16              /* between two copied rows, so that no power of two lies between them */
-#define BAD_STRIDE 1024     /* rows a multiple of this apart meet in the same sets of the first cache: they are copied, */
+#define BAD_STRIDE 1024     /* rows a multiple of this apart meet in the same sets of the first cache, */
+#define WAYS 8              /* where there is room for so many of them; taller tiles want a copy, */
 #define COPY_FROM 256       /* if so many columns gain by it */
 
 #define FORK_FROM 200000 /* multiply-adds: below, waking the others costs more than they can save */
 #define PIECES_EACH 4    /* a thread, at least: one may be late */
+#define PIECE_MOST 6e7   /* multiply-adds of a piece, so that nobody waits long for the last one */
 #define FEW_PANELS 32    /* so many of them take less time than the next band needs to come from memory, so it had better start early */
 #define SPAN_MOST 8      /* bands of a piece */
 
@@ -103,12 +105,11 @@ static void plan(gemm_job *j, int threads)
     j->bands = ceil_div(M, j->rows);
     j->span = most(1, least(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
     j->strips = ceil_div(j->bands, j->span);
-    j->panels = j->all_panels;
-    if (threads > 1 && j->strips < threads * PIECES_EACH)
-        j->panels = ceil_div(j->all_panels, ceil_div(threads * PIECES_EACH, j->strips));
+    const int cuts = most(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
+    j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = ceil_div(j->all_panels, j->panels);
     j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUMS / (least(j->rows, M) * nr)));
-    j->copies = j->x.cs != 1 || (j->x.rs % BAD_STRIDE == 0 && j->panels * nr >= COPY_FROM);
+    j->copies = j->x.cs != 1 || (j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
     j->flows = j->flows && !j->copies && j->span > 1;
 }
 

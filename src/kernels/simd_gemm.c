@@ -336,7 +336,7 @@ static void (*const tile_of[3][TILE_ROWS + 1])(work *, int) = {
 void NAME(gemm_block)(const clipk_gemm_block *b)
 {
     const int turns = (b->K + STEPS - 1) / STEPS * ((b->rows + TILE_ROWS - 1) / TILE_ROWS);
-    const int64_t lines = (b->next[0].end - b->next[0].p + b->next[1].end - b->next[1].p) / 64 + 1;
+    const int64_t lines = ((b->next[0].end - b->next[0].p) + (b->next[1].end - b->next[1].p)) / 64 + 1;
     work t = {.b = b, .w = b->w, .next = b->next[0], .lines = (int)((lines + turns - 1) / turns)};
     t.plain = b->n == NR && b->act <= CLIPK_RELU && !b->pre;
     if (t.plain && b->bias)

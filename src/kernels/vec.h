@@ -59,9 +59,15 @@ typedef uint32_t vu __attribute__((vector_size(4 * CLIPK_VL)));
 
 static inline vf vload_bf16(const void *p)
 {
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16);
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16); /* GCC 12 would go by halves */
+#else
     vh h;
     memcpy(&h, p, sizeof h);
     return (vf)(__builtin_convertvector(h, vu) << 16);
+#endif
 }
 
 static inline vf vload_f16(const void *p)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/arena.h"
 #include "kernels/kernels.h"
 
 #define ROUNDS 9
@@ -75,13 +76,14 @@ static double median(double *x)
     return x[ROUNDS / 2];
 }
 
+/* As a model and a context have it, in huge pages where the system gives them. */
 static void *memory(size_t bytes)
 {
-    void *p = aligned_alloc((size_t)2 << 20, (bytes + ((size_t)2 << 20) - 1) >> 21 << 21);
-    if (!p)
+    clipb_block b = {0};
+    if (clipb_block_reserve(&b, bytes) < 0)
         abort();
-    memset(p, 0, bytes);
-    return p;
+    memset(b.base, 0, bytes);
+    return b.base;
 }
 
 static float *numbers(size_t n)
@@ -184,15 +186,17 @@ static void packing(const clipk_ctx *k)
         char *W = memory(size * LAYERS);
         double best = 1e9;
         for (int r = 0; r < 5; r++) {
-            char *fresh = aligned_alloc((size_t)2 << 20, each * LAYERS); /* its pages are yet to be given */
+            clipb_block fresh = {0}; /* its pages are yet to be given */
             double start = now();
+            if (clipb_block_reserve(&fresh, each * LAYERS) < 0)
+                abort();
             for (size_t l = 0; l < LAYERS; l++) {
-                clipk_weight w = {types[t].type, N, K, fresh + l * each};
+                clipk_weight w = {types[t].type, N, K, fresh.base + l * each};
                 clipk_weight_pack(k, &w, (clipk_view){W + l * size, types[t].type, K, 1});
             }
             double seconds = now() - start;
             best = seconds < best ? seconds : best;
-            free(fresh);
+            clipb_block_free(&fresh);
         }
         printf("packing %s: %.0f MB into fresh pages in %.1f ms, %.2f GB/s\n", types[t].name, (double)size * LAYERS * 1e-6, best * 1e3,
                (double)size * LAYERS / best * 1e-9);
@@ -222,7 +226,7 @@ int main(int argc, char **argv)
         printf("%s, %d thread%s: peak %.1f GFLOP/s, reading %.1f GB/s\n", clipk_set_name(set), threads, threads > 1 ? "s" : "", clipk_fma_peak(&k, 0.1), read);
         for (int i = first; i <= last; i++)
             run(&k, &shapes[i]);
-        if (argc < 4)
+        if (argc < 3 || first > last)
             packing(&k);
         clipb_team_free(k.team);
         free(k.scratch);

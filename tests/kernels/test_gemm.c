@@ -89,13 +89,15 @@ static void fill_weights(product *p)
         }
 }
 
-static product product_new(int M, int N, int K)
+/* How x lies in memory. */
+enum { DENSE, ROWS_APART, BAD_DISTANCE, COLUMNS, NEITHER, LIES };
+
+static product product_new(int M, int N, int K, int lie)
 {
     product p = {.M = M, .N = N, .K = K, .from = (clipk_type)random_in(0, 2)};
     p.type = random_in(0, 2) ? p.from : CLIPK_F32;
-    const int lie = random_in(0, 4); /* of x: rows, rows apart, a bad distance apart, columns, neither */
-    p.xcs = lie < 3 ? 1 : lie == 3 ? M + random_in(0, 5) : 2;
-    p.xrs = lie == 0 ? K : lie == 1 ? K + random_in(0, 9) : lie == 2 ? (K + 1023) / 1024 * 1024 : lie == 3 ? 1 : 2 * K + 1;
+    p.xcs = lie == COLUMNS ? M + random_in(0, 5) : lie == NEITHER ? 2 : 1;
+    p.xrs = lie == DENSE ? K : lie == ROWS_APART ? K + random_in(0, 9) : lie == BAD_DISTANCE ? (K + 1023) / 1024 * 1024 : lie == COLUMNS ? 1 : 2 * K + 1;
     p.x = random_floats((size_t)((M - 1) * p.xrs + (K - 1) * p.xcs + 1));
     p.ldy = N + random_in(0, 3);
     p.ld_residual = N + random_in(0, 3);
@@ -194,9 +196,9 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
 }
 
 /* The product, whole; then by two and three threads, row by row, and in columns: the same bits. */
-static void try_product(const clipk_set *set, int M, int N, int K)
+static void try_product(const clipk_set *set, int M, int N, int K, int lie)
 {
-    product p = product_new(M, N, K);
+    product p = product_new(M, N, K, lie);
     clipk_ctx k[3] = {ctx_of(set, 1), ctx_of(set, 2), ctx_of(set, 3)};
     clipk_weight w = pack(&k[0], &p, 0, N);
     const size_t bytes = sizeof(float) * y_size(&p), pre_bytes = sizeof(float) * pre_size(&p);
@@ -242,27 +244,30 @@ static void try_product(const clipk_set *set, int M, int N, int K)
 static void small_shapes(const clipk_set *set)
 {
     for (int i = 0; i < 250; i++)
-        try_product(set, random_in(1, 40), random_in(1, 70), random_in(1, 40));
+        try_product(set, random_in(1, 40), random_in(1, 70), random_in(1, 40), i % LIES);
     for (int M = 1; M < 20; M++)
-        try_product(set, M, 33, 17);
+        try_product(set, M, 33, 17, DENSE);
 }
 
-/* K over one and several blocks; every shape has more than one panel and tile. */
+/* K over one and several blocks; nearly every shape has more than one panel and tile. */
 static void deep_shapes(const clipk_set *set)
 {
     for (int i = 0; i < 40; i++)
-        try_product(set, random_in(1, 30), random_in(1, 70), random_in(240, 800));
+        try_product(set, random_in(1, 30), random_in(1, 70), random_in(240, 800), i % LIES);
 }
 
-/* More rows than a piece has; K in more than one slab; sums of more panels than may wait together. */
+/* gemm.c has a way of its own for each of these. */
 static void large_shapes(const clipk_set *set)
 {
-    try_product(set, 500, 40, 20);
-    try_product(set, 300, 20, 300);
-    try_product(set, 90, 50, 1290);
-    try_product(set, 83, 33, 2100);
+    try_product(set, 500, 40, 20, DENSE);    /* several bands */
+    try_product(set, 4100, 40, 20, DENSE);   /* so many that pieces have several, and the next is fetched ahead */
+    try_product(set, 300, 20, 300, COLUMNS);
+    try_product(set, 20, 300, 1024, BAD_DISTANCE);
+    try_product(set, 90, 50, 1290, ROWS_APART); /* several slabs */
+    try_product(set, 83, 300, 2048, BAD_DISTANCE);
+    try_product(set, 83, 33, 2100, COLUMNS);
     if (set != clipk_set_find("ref"))
-        try_product(set, 80, 1800, 1281);
+        try_product(set, 80, 2000, 1281, DENSE); /* more panels than may wait together */
 }
 
 /* ---- What is not a number ------------------------------------------------------------------------------------- */
