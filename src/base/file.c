@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -105,6 +106,219 @@ clip_status clipb_read_file(const char *path, size_t limit, unsigned char **data
     *size = n;
     return CLIP_OK;
 }
+
+/* ---- Writing ------------------------------------------------------------------------------------------------ */
+
+/* The directory that `path` is in; free(). */
+static clip_status parent_of(const char *path, char **out, clip_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    *out = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+    return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+}
+
+/* A name is on the disk when its directory is. Some file systems cannot say so, and need not. */
+static clip_status sync_dir(const char *dir, clip_error *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool failed = fd < 0 || (fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP);
+    clip_status s = failed ? clipb_fail(err, CLIP_EIO, dir, "%s", strerror(errno)) : CLIP_OK;
+    if (fd >= 0)
+        close(fd);
+    return s;
+}
+
+clip_status clipb_output_open(clipb_output *o, const char *path, clip_error *err)
+{
+    size_t n = strlen(path);
+    *o = (clipb_output){.path = strdup(path), .temporary = malloc(n + sizeof ".tmp")};
+    if (!o->path || !o->temporary)
+        return clipb_output_close(o, clipb_fail(err, CLIP_ENOMEM, path, "out of memory"), err);
+    memcpy(o->temporary, path, n);
+    memcpy(o->temporary + n, ".tmp", sizeof ".tmp");
+    int fd = open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    o->f = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (o->f)
+        return CLIP_OK;
+    clip_status s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "%s", strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+        unlink(o->temporary);
+    }
+    return clipb_output_close(o, s, err);
+}
+
+static clip_status fail_write(const clipb_output *o, clip_error *err)
+{
+    return clipb_fail(err, CLIP_EIO, o->path, "cannot be written: %s", errno ? strerror(errno) : "the disk may be full");
+}
+
+clip_status clipb_output_write(clipb_output *o, const void *data, size_t size, clip_error *err)
+{
+    errno = 0;
+    return size == 0 || fwrite(data, 1, size, o->f) == size ? CLIP_OK : fail_write(o, err);
+}
+
+clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
+{
+    char *dir = NULL;
+    if (s == CLIP_OK)
+        s = parent_of(o->path, &dir, err);
+    errno = 0;
+    if (s == CLIP_OK && (fflush(o->f) != 0 || ferror(o->f) || (fsync(fileno(o->f)) < 0 && errno != EINVAL && errno != ENOTSUP)))
+        s = fail_write(o, err);
+    if (o->f && fclose(o->f) != 0 && s == CLIP_OK)
+        s = fail_write(o, err);
+    if (s == CLIP_OK && rename(o->temporary, o->path) < 0)
+        s = fail_write(o, err);
+    else if (s == CLIP_OK)
+        s = sync_dir(dir, err);
+    if (s < 0 && o->f)
+        unlink(o->temporary);
+    free(dir);
+    free(o->path);
+    free(o->temporary);
+    *o = (clipb_output){0};
+    return s;
+}
+
+/* ---- Directories -------------------------------------------------------------------------------------------- */
+
+/* Behind symbolic links, the directory itself; where nothing is yet, `path` without slashes at the end. */
+static clip_status real_dir(const char *path, char **out, clip_error *err)
+{
+    *out = realpath(path, NULL);
+    if (!*out && errno == ENOENT) {
+        size_t n = strlen(path);
+        while (n > 1 && path[n - 1] == '/')
+            n--;
+        *out = strndup(path, n);
+    } else if (!*out && errno != ENOMEM) {
+        return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    }
+    return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+}
+
+/* .NAME.ending beside dir/NAME */
+static clip_status sibling(const char *path, const char *ending, char **out, clip_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t dir = slash ? (size_t)(slash - path) + 1 : 0, size = strlen(path) + strlen(ending) + 2;
+    *out = malloc(size);
+    if (!*out)
+        return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+    snprintf(*out, size, "%.*s.%s%s", (int)dir, path, path + dir, ending);
+    return CLIP_OK;
+}
+
+/* The files in it, and itself. Nothing where there is none. */
+static clip_status remove_dir(const char *path, clip_error *err)
+{
+    DIR *d = opendir(path);
+    if (!d)
+        return errno == ENOENT ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    int fault = 0;
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && unlinkat(dirfd(d), e->d_name, 0) < 0)
+            fault = errno;
+    closedir(d);
+    if (rmdir(path) < 0 && !fault)
+        fault = errno;
+    return fault ? clipb_fail(err, CLIP_EIO, path, "cannot be removed: %s", strerror(fault)) : CLIP_OK;
+}
+
+clip_status clipb_dir_new(const char *path, char **tmp, clip_error *err)
+{
+    char *dir;
+    *tmp = NULL;
+    TRY(real_dir(path, &dir, err));
+    clip_status s = sibling(dir, ".tmp", tmp, err);
+    if (s == CLIP_OK)
+        s = remove_dir(*tmp, err);
+    if (s == CLIP_OK && mkdir(*tmp, 0777) < 0)
+        s = clipb_fail(err, CLIP_EIO, path, "cannot be made: %s", strerror(errno));
+    free(dir);
+    if (s < 0) {
+        free(*tmp);
+        *tmp = NULL;
+    }
+    return s;
+}
+
+/* Two names change places, as one step; false where the file system cannot. */
+static bool exchange(const char *a, const char *b)
+{
+#ifdef RENAME_EXCHANGE
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+#else
+    (void)a;
+    (void)b;
+    return false;
+#endif
+}
+
+typedef struct names {
+    char *dir, *old, *parent;
+} names;
+
+static clip_status replace(const char *tmp, const names *n, clip_error *err)
+{
+    TRY(sync_dir(tmp, err));
+    if (rename(tmp, n->dir) == 0) /* there was nothing, or an empty directory */
+        return sync_dir(n->parent, err);
+    if (errno != ENOTEMPTY && errno != EEXIST)
+        return clipb_fail(err, CLIP_EIO, n->dir, "cannot be replaced: %s", strerror(errno));
+    if (exchange(tmp, n->dir)) {
+        TRY(sync_dir(n->parent, err));
+        remove_dir(tmp, NULL); /* what stays, clipb_dir_new() will complain about */
+        return CLIP_OK;
+    }
+    TRY(remove_dir(n->old, err));
+    if (rename(n->dir, n->old) < 0)
+        return clipb_fail(err, CLIP_EIO, n->dir, "cannot be replaced: %s", strerror(errno));
+    if (rename(tmp, n->dir) < 0) {
+        clip_status s = clipb_fail(err, CLIP_EIO, n->dir, "cannot be replaced: %s", strerror(errno));
+        if (rename(n->old, n->dir) < 0)
+            clipb_fail(err, s, n->dir, "cannot be replaced, and is now called %s", n->old);
+        return s;
+    }
+    TRY(sync_dir(n->parent, err));
+    remove_dir(n->old, NULL);
+    return CLIP_OK;
+}
+
+clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, clip_error *err)
+{
+    names n = {0};
+    if (s == CLIP_OK)
+        s = real_dir(path, &n.dir, err);
+    if (s == CLIP_OK)
+        s = sibling(n.dir, ".old", &n.old, err);
+    if (s == CLIP_OK)
+        s = parent_of(n.dir, &n.parent, err);
+    if (s == CLIP_OK)
+        s = replace(tmp, &n, err);
+    if (s < 0)
+        remove_dir(tmp, NULL);
+    free(n.dir);
+    free(n.old);
+    free(n.parent);
+    return s;
+}
+
+clip_status clipb_dir_settle(const char *path, clip_error *err)
+{
+    char *dir, *old = NULL;
+    TRY(real_dir(path, &dir, err));
+    clip_status s = sibling(dir, ".old", &old, err);
+    if (s == CLIP_OK && !clipb_is_dir(dir) && clipb_is_dir(old) && rename(old, dir) < 0)
+        s = clipb_fail(err, CLIP_EIO, dir, "%s", strerror(errno));
+    free(dir);
+    free(old);
+    return s;
+}
+
+/* ---- Paths and arrays --------------------------------------------------------------------------------------- */
 
 char *clipb_path_join(const char *dir, const char *name)
 {

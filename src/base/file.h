@@ -1,4 +1,5 @@
-/* file.h: files from outside, mapped or read whole; paths; growing arrays. */
+/* file.h: files from outside, mapped or read whole; files and directories written so that they are whole at any moment; paths; growing
+ * arrays. */
 #ifndef CLIPB_FILE_H
 #define CLIPB_FILE_H
 
@@ -24,6 +25,39 @@ void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes);
  * limit  in   CLIP_ELIMIT beyond so many bytes
  * Reads pipes too (path "-" is standard input). */
 clip_status clipb_read_file(const char *path, size_t limit, unsigned char **data, size_t *size, clip_error *err);
+
+/* ---- Writing: who finds a name finds all of it, also after a kill or a power cut ---- */
+
+/* A file being written beside its place, as PATH.tmp:
+ *     TRY(clipb_output_open(&o, path, err));
+ *     s = clipb_output_write(&o, data, n, err);      or fprintf(o.f, ..), whose faults show at closing
+ *     return clipb_output_close(&o, s, err); */
+typedef struct clipb_output {
+    FILE *f;
+    char *path, *temporary;
+} clipb_output;
+
+clip_status clipb_output_open(clipb_output *o, const char *path, clip_error *err);
+clip_status clipb_output_write(clipb_output *o, const void *data, size_t size, clip_error *err);
+
+/* clipb_output_close(): where s is CLIP_OK: flush, to the disk, rename; else, or if that fails, the file is dropped. Returns the first fault. */
+clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err);
+
+/* A directory of files that belong together is written to a fresh one, which then takes the place of the last:
+ *     TRY(clipb_dir_new(path, &tmp, err));           .NAME.tmp beside it; what an interrupted run left there is removed
+ *     ... files into tmp, each through a clipb_output ...
+ *     s = clipb_dir_replace(tmp, path, s, err);
+ *     free(tmp);
+ * Symbolic links are followed. The directories hold files only; CLIP_EIO if there are others below. One process writes, any read. */
+clip_status clipb_dir_new(const char *path, char **tmp, clip_error *err);
+
+/* clipb_dir_replace(): where s is CLIP_OK put tmp in the place of path, in one step where the file system can exchange two names, and remove
+ * what was there; else, or if that fails, tmp is removed and path is as it was. */
+clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, clip_error *err);
+
+/* clipb_dir_settle(): call it before looking for `path`: an interrupted clipb_dir_replace() may have left it as .NAME.old, on a file system
+ * that cannot exchange names. */
+clip_status clipb_dir_settle(const char *path, clip_error *err);
 
 /* clipb_path_join(): "dir/name", malloc'ed; NULL: out of memory. */
 char *clipb_path_join(const char *dir, const char *name);

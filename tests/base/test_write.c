@@ -1,0 +1,241 @@
+/* Files and directories that are whole at any moment. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "failing_alloc.h"
+
+static char dir[64];
+static bool no_exchange; /* as on a file system that cannot */
+
+int __real_renameat2(int, const char *, int, const char *, unsigned);
+int __wrap_renameat2(int a, const char *from, int b, const char *to, unsigned flags);
+int __wrap_renameat2(int a, const char *from, int b, const char *to, unsigned flags)
+{
+    if (!no_exchange)
+        return __real_renameat2(a, from, b, to, flags);
+    errno = EINVAL;
+    return -1;
+}
+
+static const char *in_dir(const char *name)
+{
+    static char path[16][256];
+    static int turn;
+    char *p = path[turn++ % 16];
+    snprintf(p, sizeof *path, "%s/%s", dir, name);
+    return p;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/clip-test-XXXXXX");
+    signal(SIGXFSZ, SIG_IGN);
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+    unsigned char *data;
+    size_t size;
+    clip_error err;
+    assert_int_equal(clipb_read_file(path, 1000, &data, &size, &err), CLIP_OK);
+    assert_string_equal((char *)data, text);
+    free(data);
+}
+
+static clip_status put(const char *path, const char *text, clip_error *err)
+{
+    clipb_output o;
+    TRY(clipb_output_open(&o, path, err));
+    return clipb_output_close(&o, clipb_output_write(&o, text, strlen(text), err), err);
+}
+
+static void a_file_appears_when_it_is_whole(void **state)
+{
+    (void)state;
+    clipb_output o;
+    clip_error err;
+    const char *path = in_dir("f");
+    assert_int_equal(clipb_output_open(&o, path, &err), CLIP_OK);
+    assert_int_equal(clipb_output_write(&o, "hello", 5, &err), CLIP_OK);
+    assert_false(exists(path));
+    assert_int_equal(clipb_output_close(&o, CLIP_OK, &err), CLIP_OK);
+    assert_holds(path, "hello");
+    assert_int_equal(clipb_output_open(&o, path, &err), CLIP_OK);
+    assert_int_equal(clipb_output_write(&o, "other", 5, &err), CLIP_OK);
+    assert_int_equal(clipb_output_close(&o, CLIP_EFORMAT, &err), CLIP_EFORMAT); /* what the writer found */
+    assert_holds(path, "hello");
+    assert_false(exists(in_dir("f.tmp")));
+    assert_int_equal(clipb_output_open(&o, in_dir("none/f"), &err), CLIP_EIO);
+    assert_non_null(strstr(err.message, "none/f: No such file"));
+}
+
+static void a_full_disk_leaves_what_was(void **state)
+{
+    (void)state;
+    static const char much[100000];
+    struct rlimit old, tight;
+    clipb_output o;
+    clip_error err = {0};
+    assert_int_equal(put(in_dir("g"), "old", &err), CLIP_OK);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = (struct rlimit){50000, old.rlim_max};
+    for (int way = 0; way < 2; way++) {
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+        assert_int_equal(clipb_output_open(&o, in_dir("g"), &err), CLIP_OK);
+        clip_status s = CLIP_OK;
+        if (way == 0)
+            s = clipb_output_write(&o, much, sizeof much, &err);
+        else
+            fprintf(o.f, "%100000d", 0);
+        assert_int_equal(s, way == 0 ? CLIP_EIO : CLIP_OK);
+        s = clipb_output_close(&o, s, &err);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        assert_int_equal(s, CLIP_EIO);
+        assert_non_null(strstr(err.message, "/g: cannot be written: "));
+        assert_holds(in_dir("g"), "old");
+        assert_false(exists(in_dir("g.tmp")));
+    }
+}
+
+static clip_status put_dir(const char *path, const char *text, clip_error *err)
+{
+    char *tmp;
+    TRY(clipb_dir_new(path, &tmp, err));
+    char *file = clipb_path_join(tmp, "file");
+    clip_status s = file ? put(file, text, err) : CLIP_ENOMEM;
+    free(file);
+    s = clipb_dir_replace(tmp, path, s, err);
+    free(tmp);
+    return s;
+}
+
+static void a_directory_is_replaced(void **state)
+{
+    (void)state;
+    clip_error err = {0};
+    const char *path = in_dir("d");
+    assert_int_equal(put_dir(path, "first", &err), CLIP_OK);
+    assert_holds(in_dir("d/file"), "first");
+    assert_int_equal(put_dir(in_dir("d/"), "second", &err), CLIP_OK);
+    assert_holds(in_dir("d/file"), "second");
+    assert_int_equal(symlink("d", in_dir("link")), 0);
+    assert_int_equal(put_dir(in_dir("link"), "third", &err), CLIP_OK);
+    assert_holds(in_dir("d/file"), "third");
+    no_exchange = true;
+    assert_int_equal(put_dir(path, "fourth", &err), CLIP_OK);
+    assert_holds(in_dir("link/file"), "fourth");
+    no_exchange = false;
+    assert_int_equal(mkdir(in_dir(".d.tmp"), 0777), 0); /* an interrupted run's */
+    assert_int_equal(put(in_dir(".d.tmp/more"), "x", &err), CLIP_OK);
+    assert_int_equal(put_dir(path, "fifth", &err), CLIP_OK);
+    assert_false(exists(in_dir("d/more")));
+    assert_false(exists(in_dir(".d.tmp")) || exists(in_dir(".d.old")));
+    assert_int_equal(put(in_dir("plain"), "x", &err), CLIP_OK);
+    assert_int_equal(put_dir(in_dir("plain"), "y", &err), CLIP_EIO);
+    assert_holds(in_dir("plain"), "x");
+    assert_false(exists(in_dir(".plain.tmp")));
+}
+
+static void an_interrupted_replacement_is_settled(void **state)
+{
+    (void)state;
+    clip_error err = {0};
+    assert_int_equal(put_dir(in_dir("s"), "whole", &err), CLIP_OK);
+    assert_int_equal(rename(in_dir("s"), in_dir(".s.old")), 0);
+    assert_int_equal(clipb_dir_settle(in_dir("s"), &err), CLIP_OK);
+    assert_holds(in_dir("s/file"), "whole");
+    assert_int_equal(clipb_dir_settle(in_dir("s"), &err), CLIP_OK);
+    assert_int_equal(clipb_dir_settle(in_dir("never"), &err), CLIP_OK);
+    assert_int_equal(mkdir(in_dir(".s.old"), 0777), 0); /* killed before it was removed */
+    assert_int_equal(clipb_dir_settle(in_dir("s"), &err), CLIP_OK);
+    assert_holds(in_dir("s/file"), "whole");
+    no_exchange = true;
+    assert_int_equal(put_dir(in_dir("s"), "next", &err), CLIP_OK);
+    no_exchange = false;
+    assert_holds(in_dir("s/file"), "next");
+}
+
+/* A writer that is killed anywhere leaves one of its directories, never a mixture or nothing. */
+static void a_kill_leaves_a_whole_directory(void **state)
+{
+    (void)state;
+    clip_error err = {0};
+    assert_int_equal(put_dir(in_dir("k"), "aaaa", &err), CLIP_OK);
+    for (int round = 0; round < 40; round++) {
+        no_exchange = round % 2;
+        pid_t child = fork();
+        if (child == 0)
+            for (int i = 0;; i++)
+                if (put_dir(in_dir("k"), i % 2 ? "aaaa" : "bbbb", NULL) < 0)
+                    _exit(1);
+        assert_true(child > 0);
+        usleep((useconds_t)(500 + 317 * round));
+        kill(child, SIGKILL);
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        unsigned char *data;
+        size_t size;
+        assert_int_equal(clipb_dir_settle(in_dir("k"), &err), CLIP_OK);
+        assert_int_equal(clipb_read_file(in_dir("k/file"), 10, &data, &size, &err), CLIP_OK);
+        assert_true(strcmp((char *)data, "aaaa") == 0 || strcmp((char *)data, "bbbb") == 0);
+        free(data);
+    }
+    no_exchange = false;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    clip_error err = {0};
+    assert_int_equal(put_dir(in_dir("a"), "old", &err), CLIP_OK);
+    for (long n = 1;; n++) {
+        fail_alloc_at(n);
+        clip_status s = put_dir(in_dir("a"), "new", &err);
+        if (!fail_alloc_stop()) {
+            assert_int_equal(s, CLIP_OK);
+            break;
+        }
+        assert_int_equal(s, CLIP_ENOMEM);
+        assert_holds(in_dir("a/file"), "old");
+        assert_false(exists(in_dir(".a.tmp")));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_appears_when_it_is_whole), cmocka_unit_test(a_full_disk_leaves_what_was),
+        cmocka_unit_test(a_directory_is_replaced),         cmocka_unit_test(an_interrupted_replacement_is_settled),
+        cmocka_unit_test(a_kill_leaves_a_whole_directory), cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
