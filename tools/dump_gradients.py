@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Write tests/train/golden: tiny checkpoints, a batch, and the losses and gradients PyTorch (OpenCLIP) computes of it.
+
+    dump_gradients.py [DIRECTORY]
+
+The gradients are computed in f64 and stored as f32: they are the truth to seven digits. How far f32 PyTorch is from it is printed.
+Also a module for gradients.py: the reference step itself.
+Needs what make_checkpoints.py needs.
+"""
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.loss import ClipLoss, SigLipLoss
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+
+import make_checkpoints
+import references
+
+TEXT = {"context_length": 12, "vocab_size": 100, "width": 16, "heads": 2, "layers": 2, "mlp_ratio": 17.0}  # sums longer than a block of a product
+VIT = {"embed_dim": 24, "text_cfg": TEXT,
+       "vision_cfg": {"image_size": 32, "layers": 2, "width": 24, "head_width": 12, "patch_size": 8, "mlp_ratio": 3.0}}
+QUICKGELU = {"embed_dim": 20, "quick_gelu": True, "text_cfg": TEXT | {"mlp_ratio": 3.0, "pool_type": "eos", "eos_id": 99},
+             "vision_cfg": {"image_size": 32, "layers": 2, "width": 24, "head_width": 12, "patch_size": 16, "mlp_ratio": 2.1, "no_ln_pre": True}}
+RESNET = {"embed_dim": 20, "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 3, "head_width": 32, "patch_size": None},
+          "text_cfg": TEXT | {"layers": 1, "mlp_ratio": 4.0}}
+
+# name: (configuration, seed, whose gradients are stored)
+CASES = {"vit": (VIT, 61, ("clip",)), "vit-quickgelu": (QUICKGELU, 62, ("clip", "siglip")), "resnet": (RESNET, 72, ("clip",))}
+BATCH = 6
+FLOOR = 1e-4
+
+README = f"""# Golden values of training
+
+Made by `tools/dump_gradients.py` with torch {torch.__version__.split('+')[0]}, open_clip {open_clip.__version__}; weights are random \
+(`tools/make_checkpoints.py`). Each directory is a checkpoint of OpenCLIP without a tokenizer, and beside it
+
+| file | |
+|---|---|
+| batch.safetensors | `pixels` U8 [{BATCH}, 3, S, S], where a byte b stands for (b - 128) / 64; `ids` I32, ragged, and `off` I32 [{BATCH + 1}] |
+| clip.safetensors | `loss`, the symmetric InfoNCE loss of the batch, and under every parameter's name its gradient |
+| siglip.safetensors | the same of the sigmoid loss, which has a `logit_bias`, where it is there |
+
+Computed in f64, stored as f32. The ResNet is in train() mode; under the names of its running statistics are their values after the step.
+
+| checkpoint | holds |
+|---|---|
+| vit | f16, GELU, ln_pre, argmax |
+| vit-quickgelu | f16, QuickGELU, no_ln_pre, mlp_ratio 2.1, pool_type eos |
+| resnet | f16, modified ResNet with odd numbers of channels |
+"""
+
+
+# ---- The reference step -----------------------------------------------------------------------------------
+
+
+def bytes_of(n, size, generator):
+    """Pictures that survive as bytes."""
+    x = make_checkpoints.smooth_pictures(n, size, generator)
+    return (x * 64 + 128).round().clamp(0, 255).to(torch.uint8)
+
+
+def texts(n, vocab_size, context_length, seed):
+    """Ragged: start, words, end; the shortest and the longest among them."""
+    rng = np.random.default_rng(seed)
+    lengths = [0, context_length - 2] + rng.integers(1, context_length - 2, n - 2).tolist()
+    return [[vocab_size - 2] + rng.integers(0, vocab_size - 2, k).tolist() + [vocab_size - 1] for k in lengths[:n]]
+
+
+def write_batch(path, pixels, rows):
+    save_arrays({"pixels": pixels.numpy(), "ids": np.array(sum(rows, []), np.int32),
+                 "off": np.cumsum([0] + [len(r) for r in rows]).astype(np.int32)}, path)
+
+
+def step(model, pixels, rows, loss, dtype):
+    """{name: array} of the loss, every gradient, and the running statistics afterwards. Leaves the model as it was."""
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.to(dtype).train()
+    model.zero_grad()
+    image = model.encode_image((pixels.to(dtype) - 128) / 64, normalize=True)
+    text = model.encode_text(references.padded(rows, model.context_length), normalize=True)
+    if loss == "clip":
+        value = ClipLoss()(image, text, model.logit_scale.exp())
+    else:
+        value = SigLipLoss()(image, text, model.logit_scale.exp(), model.logit_bias)
+    value.backward()
+    out = {"loss": value.detach()}
+    for name, p in model.named_parameters():
+        if p.grad is not None:  # logit_bias has none under ClipLoss
+            out[name] = p.grad.clone()
+    out |= {k: v for k, v in model.state_dict().items() if k.endswith(("running_mean", "running_var"))}
+    out = {k: np.array(v.double().numpy(), order="C") for k, v in out.items()}
+    model.load_state_dict(before)
+    return out
+
+
+def error(a, b, scale):
+    """Of a gradient: norm of the difference / norm. Some are 0 (the bias of keys: softmax takes it away) or next to it: those are
+    measured by the whole gradient's norm, `scale`."""
+    return float(np.linalg.norm(a - b) / max(np.linalg.norm(b), FLOOR * scale))
+
+
+def compare(got, should):
+    """[(error, name)], largest first."""
+    scale = np.sqrt(sum(np.sum(v**2) for k, v in should.items() if k != "loss" and "running" not in k))
+    return sorted(((error(got[k].astype(np.float64), v.astype(np.float64), scale), k) for k, v in should.items()), reverse=True)
+
+
+# ---- The files --------------------------------------------------------------------------------------------
+
+
+def make(out, cfg, seed):
+    out.mkdir(parents=True, exist_ok=True)
+    model = make_checkpoints.make_openclip(cfg | {"init_logit_bias": -1.0}, seed)
+    with torch.no_grad():
+        model.logit_scale.fill_(2.0)  # neither loss is flat there
+    state = {k: v.half() if v.ndim else v for k, v in model.state_dict().items() if "num_batches" not in k}
+    save_file(state, out / "open_clip_model.safetensors")
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg, "preprocess_cfg": make_checkpoints.PREPROCESS}, indent=2))
+    model.load_state_dict({k: v.float() for k, v in load_file(out / "open_clip_model.safetensors").items()}, strict=False)
+    return model
+
+
+def main():
+    default = Path(__file__).resolve().parent.parent / "tests/train/golden"
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    for name, (cfg, seed, losses) in CASES.items():
+        model = make(directory / name, cfg, seed)
+        pixels = bytes_of(BATCH, cfg["vision_cfg"]["image_size"], torch.Generator().manual_seed(seed))
+        rows = texts(BATCH, TEXT["vocab_size"], TEXT["context_length"], seed)
+        write_batch(directory / name / "batch.safetensors", pixels, rows)
+        for loss in losses:
+            should = step(model, pixels, rows, loss, torch.float64)
+            worst = compare(step(model, pixels, rows, loss, torch.float32), should)[:2]
+            save_arrays({k: v.astype(np.float32) for k, v in should.items()}, directory / name / f"{loss}.safetensors")
+            print(f"{name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {', '.join(f'{k} {e:.1e}' for e, k in worst)}")
+        print(f"{name}: {sum(f.stat().st_size for f in (directory / name).iterdir()) / 1e3:.0f} KB")
+    (directory / "README.md").write_text(README)
+
+
+if __name__ == "__main__":
+    main()
