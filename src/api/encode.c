@@ -84,10 +84,10 @@ static clip_status forward_pixels(clip_context *c, const float *pixels, int N, f
     clipb_arena a = {0};
     if (m->config.vision.kind == CLIPMDL_VIT) {
         clipmdl_vit_acts acts;
-        clipmdl_vit_layout(&a, &acts, &m->vit, N);
+        clipmdl_vit_layout(&a, &acts, &m->vit, N, 0, false);
         TRY(clipb_block_reserve(&c->acts, a.peak));
         a = clipb_arena_on(&c->acts);
-        clipmdl_vit_layout(&a, &acts, &m->vit, N);
+        clipmdl_vit_layout(&a, &acts, &m->vit, N, 0, false);
         clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, out);
     } else {
         clipmdl_resnet_acts acts;
@@ -173,10 +173,10 @@ static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int
     const clipmdl_text *m = &c->model->text;
     clipmdl_text_acts acts;
     clipb_arena a = {0};
-    clipmdl_text_layout(&a, &acts, m, N, off[N]);
+    clipmdl_text_layout(&a, &acts, m, N, off[N], false);
     TRY(clipb_block_reserve(&c->acts, a.peak));
     a = clipb_arena_on(&c->acts);
-    clipmdl_text_layout(&a, &acts, m, N, off[N]);
+    clipmdl_text_layout(&a, &acts, m, N, off[N], false);
     clipmdl_text_forward(&c->k, &acts, m, ids, off, N, out);
     clipk_l2norm(&c->k, out, NULL, N, m->embed_dim);
     return CLIP_OK;

@@ -59,12 +59,30 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
     return t;
 }
 
-/* A run of rows of a parameter, [rows, cols] in one piece: inside the file where it is so, else put together in scratch. */
+/* A run of rows of a parameter, [rows, cols] in one piece: inside the file where it is so, else put together in scratch; in training, where it is. */
 typedef struct source {
     clipk_view view;
+    float *g; /* its gradient; NULL: none is wanted */
     const clipmdl_tensor *tensor[CLIPMDL_MAX_PARTS]; /* its pages can be dropped when it has been read */
     int parts;
 } source;
+
+/* In training, or for a list of what there is. The parts of a parameter follow each other. */
+static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *part, int parts, int ndim, const int64_t *dim)
+{
+    int64_t width = 1;
+    for (int i = 1; i < ndim; i++)
+        width *= dim[i];
+    if (b->list) {
+        for (int i = 0; i < parts && b->status == CLIP_OK; i++)
+            b->status = clipmdl_params_add(b->list, part[i].name, part[i].total, ndim, dim, b->flags, b->group);
+        return false;
+    }
+    const clipmdl_param *p = clipmdl_params_find(b->params, part[0].name);
+    const size_t at = p->at + (size_t)(part[0].first * width);
+    *out = (source){.view = {b->w + at, CLIPK_F32, width, 1}, .g = b->g && b->group >= b->first_group ? b->g + at : NULL};
+    return true;
+}
 
 /* cols < 0: the parameter has one dimension. */
 static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t first, int64_t rows, int64_t total, int64_t cols)
@@ -73,6 +91,8 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
     const int64_t width = cols < 0 ? 1 : cols;
     bool same_type = true;
     *out = (source){.parts = clipmdl_parts(b->scheme, b->prefix, name, first, rows, total, part)};
+    if (!b->store)
+        return locate_param(b, out, part, out->parts, cols < 0 ? 1 : 2, (int64_t[]){total, cols});
     for (int i = 0; i < out->parts; i++) {
         int64_t dim[2] = {part[i].total, cols};
         clipmdl_tensor *t = find(b, part[i].name, cols < 0 ? 1 : 2, dim);
@@ -109,7 +129,7 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
 
 static void drop(const source *s)
 {
-    for (int i = 0; i < s->parts; i++)
+    for (int i = 0; i < s->parts && s->tensor[i]; i++)
         clipb_map_drop(s->tensor[i]->map, s->tensor[i]->data, s->tensor[i]->bytes);
 }
 
@@ -120,13 +140,19 @@ static void join(char *out, const char *prefix, const char *name)
 
 /* ---- Placing ------------------------------------------------------------------------------------------------ */
 
-static void place_f32(clipmdl_binder *b, const float **out, const char *name, int64_t first, int64_t rows, int64_t total, int64_t cols)
+static void place_f32(clipmdl_binder *b, const float **out, float **d, const char *name, int64_t first, int64_t rows, int64_t total, int64_t cols)
 {
     source s;
+    const bool found = locate(b, &s, name, first, rows, total, cols);
+    *d = s.g;
+    if (!b->store) {
+        *out = s.view.p;
+        return;
+    }
     const size_t n = (size_t)(rows * (cols < 0 ? 1 : cols));
     float *p = CLIPB_NEW(&b->arena, float, n);
     *out = p;
-    if (locate(b, &s, name, first, rows, total, cols) && clipmdl_binder_places(b))
+    if (found && clipmdl_binder_places(b))
         clipk_to_f32(b->k, p, s.view.p, s.view.type, n);
 }
 
@@ -136,18 +162,34 @@ static void place_weight(clipmdl_binder *b, clipk_weight *w, clipk_type type, in
     w->panels = clipb_arena_alloc(&b->arena, clipk_weight_bytes(b->k->set, type, O, I), 1);
 }
 
-void clipmdl_bind_vector(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t n)
+/* W [O, I] as `s` shows it, and what training wants beside it. */
+static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, const source *s, int O, int I)
 {
-    char full[CLIPMDL_MAX_NAME];
-    join(full, prefix, name);
-    place_f32(b, out, full, 0, n, n, -1);
+    const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
+    *out = (clipnn_linear){.dw = s->g};
+    place_weight(b, &out->w, s->view.type, O, I);
+    if (b->g)
+        place_weight(b, &out->wt, s->view.type, I, O);
+    if (!found || !clipmdl_binder_places(b))
+        return;
+    clipk_weight_pack(b->k, &out->w, s->view);
+    if (b->g)
+        clipk_weight_pack(b->k, &out->wt, turned);
+    drop(s);
 }
 
-void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t rows, int64_t cols)
+void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t n)
 {
     char full[CLIPMDL_MAX_NAME];
     join(full, prefix, name);
-    place_f32(b, out, full, 0, rows, rows, cols);
+    place_f32(b, out, d, full, 0, n, n, -1);
+}
+
+void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t rows, int64_t cols)
+{
+    char full[CLIPMDL_MAX_NAME];
+    join(full, prefix, name);
+    place_f32(b, out, d, full, 0, rows, rows, cols);
 }
 
 void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C, float eps)
@@ -155,8 +197,8 @@ void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char
     char weight[CLIPMDL_MAX_NAME], bias[CLIPMDL_MAX_NAME];
     snprintf(weight, sizeof weight, "%s%s.weight", prefix, name);
     snprintf(bias, sizeof bias, "%s%s.bias", prefix, name);
-    place_f32(b, &out->gain, weight, 0, C, C, -1);
-    place_f32(b, &out->bias, bias, 0, C, C, -1);
+    place_f32(b, &out->gain, &out->dgain, weight, 0, C, C, -1);
+    place_f32(b, &out->bias, &out->dbias, bias, 0, C, C, -1);
     out->eps = eps;
 }
 
@@ -166,39 +208,34 @@ void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *pref
     source s;
     join(name, prefix, weight);
     bool found = locate(b, &s, name, first, O, total, I);
-    place_weight(b, &out->w, s.view.type, O, I);
-    if (found && clipmdl_binder_places(b)) {
-        clipk_weight_pack(b->k, &out->w, s.view);
-        drop(&s);
-    }
-    out->b = NULL;
+    place_linear(b, out, found, &s, O, I);
     if (bias) {
         join(name, prefix, bias);
-        place_f32(b, &out->b, name, first, O, total, -1);
+        place_f32(b, &out->b, &out->db, name, first, O, total, -1);
     }
 }
 
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I)
 {
     const bool transposed = clipmdl_projection_transposed(b->scheme);
+    const int flags = b->flags;
     source s;
+    b->flags |= CLIPMDL_PROJECTION_PARAM;
     bool found = transposed ? locate(b, &s, name, 0, I, I, O) : locate(b, &s, name, 0, O, O, I);
-    place_weight(b, &out->w, s.view.type, O, I);
-    if (found && transposed) {
+    b->flags = flags;
+    if (transposed) {
         s.view.rs = 1;
         s.view.cs = O;
     }
-    if (found && clipmdl_binder_places(b)) {
-        clipk_weight_pack(b->k, &out->w, s.view);
-        drop(&s);
-    }
-    out->b = NULL;
+    place_linear(b, out, found, &s, O, I);
+    out->dw_transposed = transposed;
 }
 
-void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, const char *name, int64_t rows, int64_t cols)
+void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *name, int64_t rows, int64_t cols)
 {
     source s;
     *out = locate(b, &s, name, 0, rows, rows, cols) ? s.view : (clipk_view){0};
+    *d = s.g;
 }
 
 /* ---- Filters ------------------------------------------------------------------------------------------------ */
@@ -213,17 +250,30 @@ static clipmdl_tensor *find_filters(clipmdl_binder *b, const char *name, int O, 
     return find(b, part[0].name, 4, dim);
 }
 
+/* Filters as rows [O, I*K*K], from wherever they come. */
+static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int O, int I, int K)
+{
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    *out = (source){.parts = 1};
+    if (!b->store) {
+        clipmdl_parts(b->scheme, b->prefix, name, 0, O, O, part);
+        return locate_param(b, out, part, 1, 4, (int64_t[]){O, I, K, K});
+    }
+    clipmdl_tensor *t = find_filters(b, name, O, I, K);
+    if (!t)
+        return false;
+    clipk_type type;
+    clipmdl_tensor_type(t, &type);
+    out->tensor[0] = t;
+    out->view = (clipk_view){t->data, type, (int64_t)I * K * K, 1};
+    return true;
+}
+
 void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P)
 {
-    const int I = 3 * P * P;
-    clipk_type type = CLIPK_F32;
-    clipmdl_tensor *t = find_filters(b, name, O, 3, P);
-    if (t)
-        clipmdl_tensor_type(t, &type);
-    place_weight(b, &out->w, type, O, I);
-    out->b = NULL;
-    if (t && clipmdl_binder_places(b))
-        clipk_weight_pack(b->k, &out->w, (clipk_view){t->data, type, I, 1});
+    source s;
+    bool found = locate_filters(b, &s, name, O, 3, P);
+    place_linear(b, out, found, &s, O, 3 * P * P);
 }
 
 /* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: the filters in scratch, scaled, and the bias in the arena.

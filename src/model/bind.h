@@ -1,18 +1,26 @@
-/* bind.h: from the tensors of a file to the operands of the layers.
+/* bind.h: from the tensors of a file, or the parameters of a training, to the operands of the layers.
  *
  * A tower's bind function names every parameter once, with its shape, and runs twice: measuring (the arena has no memory)
  * it finds the tensors, checks their shapes and counts bytes; placing, it converts and packs. What is missing or misshapen is
- * collected, so that a person sees all of it at once. */
+ * collected, so that a person sees all of it at once.
+ *
+ * Training binds again after each step, which packs the new weights; small parameters are used where they are. */
 #ifndef CLIPMDL_BIND_H
 #define CLIPMDL_BIND_H
 
 #include "model/names.h"
+#include "model/params.h"
 #include "nn/nn.h"
 
 typedef struct clipmdl_binder {
-    const clipmdl_store *store;
+    const clipmdl_store *store; /* from a file .. */
     clipmdl_scheme scheme;
     const char *prefix;
+    const clipmdl_params *params; /* .. or from a training: weights w, and gradients g (NULL: none are wanted) of the groups from first_group on */
+    float *w, *g;
+    int first_group;
+    clipmdl_params *list;       /* .. or only list what there is */
+    int flags, group;           /* of the parameters named next; the towers set them */
     const clipk_ctx *k;
     clipb_arena arena;
     clipb_block scratch; /* a tensor that has to be put together before it is packed */
@@ -26,11 +34,11 @@ typedef struct clipmdl_binder {
 
 /* Names are OpenCLIP's, made of `prefix` and `name`: ("visual.", "ln_pre.weight"). */
 
-/* [n] f32. */
-void clipmdl_bind_vector(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t n);
+/* [n] f32. d: its gradient; NULL where none is wanted. */
+void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t n);
 
 /* A [rows, cols] f32 matrix used as it is (positional embeddings). */
-void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, const char *prefix, const char *name, int64_t rows, int64_t cols);
+void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t rows, int64_t cols);
 
 /* gain and bias: name.weight, name.bias */
 void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C, float eps);
@@ -45,7 +53,7 @@ void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *
 void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P);
 
 /* A table that stays in the file, in its own type and place. */
-void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, const char *name, int64_t rows, int64_t cols);
+void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *name, int64_t rows, int64_t cols);
 
 /* A convolution and the batch norm behind it, folded: conv.weight [O, I, K, K], bn.{weight,bias,running_mean,running_var}.
  * The first as a product over im2col's columns, the second as a 3x3 convolution. */

@@ -1,10 +1,14 @@
-/* model.h: the towers. Each is a struct of packed layers, a bind function that fills it from a file, a layout of what it
- * computes, and a forward.
+/* model.h: the towers. Each is a struct of packed layers, a bind function that fills it from a file or from training's parameters, a layout
+ * of what it computes, a forward and a backward.
  *
- *     clipmdl_x_init     allocate what the configuration counts (blocks)
- *     clipmdl_x_bind     fill it; run twice (bind.h)
- *     clipmdl_x_layout   place the acts of a batch; run twice (base/arena.h)
- *     clipmdl_x_forward  embeddings [N, D], not yet normalised */
+ *     clipmdl_x_init         allocate what the configuration counts (blocks)
+ *     clipmdl_x_bind         fill it; run twice (bind.h)
+ *     clipmdl_x_layout       place the acts of a batch; run twice (base/arena.h); with a tape, all that backward needs is kept
+ *     clipmdl_x_forward      embeddings [N, D], not yet normalised
+ *     clipmdl_x_layout_grads, clipmdl_x_backward   after a forward with a tape: dout [N, D] into the gradients of the parameters
+ *
+ * Groups are what unlocks together in fine-tuning (OpenCLIP's lock_image_tower): 0 the embedding, 1 .. the blocks but the last, then the last with
+ * the norm behind it, then the projection. Backward goes down to the lowest that is trained. */
 #ifndef CLIPMDL_MODEL_H
 #define CLIPMDL_MODEL_H
 
@@ -21,23 +25,39 @@ typedef struct clipmdl_vit {
     clipnn_layernorm ln_pre, ln_post;
     clipnn_block *block;              /* [layers] */
     clipnn_linear proj;               /* [D, C] */
+    float *d_class_embedding, *d_positional_embedding; /* training alone */
+    int first_group;                  /* the lowest that is trained */
 } clipmdl_vit;
 
 typedef struct clipmdl_vit_acts {
-    float *patches; /* [N*G*G, 3*P*P] */
-    float *embed;   /* [N*G*G, C] */
-    float *x;       /* [N*(1+G*G), C] */
-    float *pooled;  /* [N, C] */
+    int K;             /* patches a picture: G*G, or fewer with patch dropout */
+    const int32_t *kept; /* [N, K] which; NULL: all */
+    float *patches;    /* [N*K, 3*P*P] */
+    float *embed;      /* [N*K, C] */
+    float *tokens;     /* [N*(1+K), C]: before ln_pre */
+    float *x;          /* after it; tokens itself where nothing is kept, or without ln_pre */
+    float *mean_pre, *rstd_pre, *mean_post, *rstd_post;
+    float *pooled;     /* [N, C] */
     int32_t *off, *read;
-    clipnn_block_acts block, last;
+    clipnn_block_acts *block; /* [layers] */
 } clipmdl_vit_acts;
+
+typedef struct clipmdl_tower_grads {
+    float *x;      /* [T, C] */
+    float *pooled; /* [N, C] */
+    clipnn_block_grads block;
+} clipmdl_tower_grads;
 
 clip_status clipmdl_vit_init(clipmdl_vit *m, const clipmdl_config *c);
 void clipmdl_vit_free(clipmdl_vit *m);
 void clipmdl_vit_bind(clipmdl_binder *b, clipmdl_vit *m);
 int clipmdl_vit_tokens(const clipmdl_vit *m); /* 1 + G*G */
-void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N);
+
+/* K: patches a picture, 0: all. Set acts->kept afterwards where there are fewer. */
+void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape);
+void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N, int K);
 void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *acts, const clipmdl_vit *m, const float *pixels, int N, float *out);
+void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *acts, const clipmdl_vit *m, const float *dout, int N);
 
 /* ---- Modified ResNet (resnet.c): He et al. 2015, arXiv:1512.03385, with the changes of arXiv:2103.00020, 2.4:
  *      a stem of three convolutions, blur pooling in the place of strides, attention pooling in the place of the mean */
@@ -60,6 +80,7 @@ typedef struct clipmdl_resnet {
     int blocks;
     const float *positional_embedding; /* [1+G*G, 32 C] */
     clipnn_linear q, kv, c_proj;       /* [32C, 32C], [64C, 32C], [D, 32C] */
+    float *d_positional_embedding;     /* training alone */
 } clipmdl_resnet;
 
 typedef struct clipmdl_resnet_acts {
@@ -87,13 +108,16 @@ typedef struct clipmdl_text {
     clipnn_block *block;               /* [layers] */
     clipnn_layernorm ln_final;
     clipnn_linear text_projection;     /* [D, C] */
+    float *d_token_embedding, *d_positional_embedding; /* training alone */
+    int first_group;                   /* the lowest that is trained */
 } clipmdl_text;
 
 typedef struct clipmdl_text_acts {
     float *x;      /* [T, C] */
+    float *mean_final, *rstd_final;
     float *pooled; /* [N, C] */
     int32_t *read; /* [N] */
-    clipnn_block_acts block, last;
+    clipnn_block_acts *block; /* [layers] */
 } clipmdl_text_acts;
 
 clip_status clipmdl_text_init(clipmdl_text *m, const clipmdl_config *c);
@@ -104,10 +128,13 @@ void clipmdl_text_bind(clipmdl_binder *b, clipmdl_text *m);
 int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n);
 
 /* T: rows of the batch, each text cut to its clipmdl_text_length(). */
-void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T);
+void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape);
+void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N, int T);
 
 /* ids [off[N]] ragged, in range and cut as above. */
 void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *acts, const clipmdl_text *m, const int32_t *ids, const int32_t *off, int N, float *out);
+void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *acts, const clipmdl_text *m, const int32_t *ids,
+                           const int32_t *off, const float *dout, int N);
 
 /* ---- Shared by both Transformers (transformer.c) -------------------------------------------------------------- */
 
@@ -116,11 +143,16 @@ clipnn_block *clipmdl_blocks_new(int layers, int width, int heads, int mlp, clip
 /* prefix: "visual.transformer.resblocks." */
 void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, const char *prefix, float eps);
 
-/* clipmdl_blocks_layout(): acts of the blocks before the last, shared by them, and of the last, of which N rows are read. */
-void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *each, clipnn_block_acts *last, float *x, int T, int N, const clipnn_block *p);
+/* clipmdl_blocks_layout(): acts [layers] of the blocks, in the arena: of the last N rows are read. Without a tape all but the last are the same. */
+clipnn_block_acts *clipmdl_blocks_layout(clipb_arena *a, float *x, int T, int N, const clipnn_block *p, int layers, bool tape);
+void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work);
 
-/* clipmdl_blocks_forward(): x [T, C] through all blocks; returns the rows read [N, C]. */
-const float *clipmdl_blocks_forward(const clipk_ctx *k, clipnn_block_acts *each, clipnn_block_acts *last, float *x, const clipnn_block *p, int layers,
-                                    const clipnn_batch *n, const int32_t *read);
+/* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C]. */
+const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
+                                    const int32_t *read);
+
+/* clipmdl_blocks_backward(): the gradient of the rows read, dout [N, C], to that of acts[first].x in g->x. */
+void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,
+                             int layers, int first, const clipnn_batch *n, const int32_t *read);
 
 #endif

@@ -24,7 +24,7 @@ typedef struct clipmdl_param {
 
 typedef struct clipmdl_params {
     clipmdl_param *param; /* [n], in the order of the towers: image, text, logit_scale, logit_bias */
-    size_t n;
+    size_t n, capacity;
     size_t count;         /* numbers in a block */
 } clipmdl_params;
 
@@ -33,6 +33,9 @@ typedef struct clipmdl_params {
  * out         out  free with clipmdl_params_free(). CLIP_ENOMEM. */
 clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmdl_params *out);
 void clipmdl_params_free(clipmdl_params *p);
+
+/* clipmdl_params_add(): one more, [rows, dim[1], ..]; what is listed already stays as it is. For binders. CLIP_ENOMEM. */
+clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows, int ndim, const int64_t *dim, int flags, int group);
 
 /* clipmdl_params_find(): NULL where there is none of that name. */
 const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *name);

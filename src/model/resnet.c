@@ -55,7 +55,7 @@ void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m)
             snprintf(prefix, sizeof prefix, "visual.layer%d.%d.", s + 1, i);
             bind_bottleneck(b, p++, prefix);
         }
-    clipmdl_bind_matrix(b, &m->positional_embedding, "visual.attnpool.", "positional_embedding", 1 + (int64_t)G * G, W);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.attnpool.", "positional_embedding", 1 + (int64_t)G * G, W);
     clipmdl_bind_linear(b, &m->q, "visual.attnpool.", "in_proj_weight", "in_proj_bias", 0, W, 3 * W, W);
     clipmdl_bind_linear(b, &m->kv, "visual.attnpool.", "in_proj_weight", "in_proj_bias", W, 2 * W, 3 * W, W);
     clipmdl_bind_linear(b, &m->c_proj, "visual.attnpool.", "c_proj.weight", "c_proj.bias", 0, m->embed_dim, m->embed_dim, W);
@@ -137,7 +137,7 @@ static void conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int S, 
 static int bottleneck(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_bottleneck *p, int N, int S)
 {
     const float *inner = a->conv, *identity = a->x;
-    clipnn_linear_forward(k, a->narrow, clipk_rows(a->x, p->in), N * S * S, &p->conv1, CLIPK_RELU, NULL);
+    clipnn_linear_forward(k, a->narrow, NULL, clipk_rows(a->x, p->in), N * S * S, &p->conv1, CLIPK_RELU, NULL);
     conv3x3(k, a->conv, a->narrow, N, S, &p->conv2, a->work);
     if (p->stride == 2) {
         clipk_avgpool2x2(k, a->narrow, a->conv, N, S, S, p->planes);
@@ -147,10 +147,10 @@ static int bottleneck(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_
         S /= 2;
     }
     if (p->has_downsample) {
-        clipnn_linear_forward(k, a->y, clipk_rows(identity, p->in), N * S * S, &p->downsample, CLIPK_LINEAR, NULL);
+        clipnn_linear_forward(k, a->y, NULL, clipk_rows(identity, p->in), N * S * S, &p->downsample, CLIPK_LINEAR, NULL);
         swap(&a->x, &a->y);
     }
-    clipnn_linear_forward(k, a->x, clipk_rows(inner, p->planes), N * S * S, &p->conv3, CLIPK_RELU, a->x);
+    clipnn_linear_forward(k, a->x, NULL, clipk_rows(inner, p->planes), N * S * S, &p->conv3, CLIPK_RELU, a->x);
     return S;
 }
 
@@ -162,11 +162,11 @@ static void attention_pool(const clipk_ctx *k, clipmdl_resnet_acts *a, const cli
         a->off[n] = n * T;
         a->one_each[n] = n;
     }
-    clipnn_linear_forward(k, a->q, (clipk_view){a->tokens, CLIPK_F32, (int64_t)T * W, 1}, N, &m->q, CLIPK_LINEAR, NULL); /* the mean asks */
-    clipnn_linear_forward(k, a->kv, clipk_rows(a->tokens, W), N * T, &m->kv, CLIPK_LINEAR, NULL);
+    clipnn_linear_forward(k, a->q, NULL, (clipk_view){a->tokens, CLIPK_F32, (int64_t)T * W, 1}, N, &m->q, CLIPK_LINEAR, NULL); /* the mean asks */
+    clipnn_linear_forward(k, a->kv, NULL, clipk_rows(a->tokens, W), N * T, &m->kv, CLIPK_LINEAR, NULL);
     const clipk_attention_shape s = {.B = N, .H = m->cfg.heads, .D = W / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
     clipk_attention(k, a->att, W, NULL, a->q, W, a->kv, 2 * W, a->kv + W, 2 * W, &s);
-    clipnn_linear_forward(k, out, clipk_rows(a->att, W), N, &m->c_proj, CLIPK_LINEAR, NULL);
+    clipnn_linear_forward(k, out, NULL, clipk_rows(a->att, W), N, &m->c_proj, CLIPK_LINEAR, NULL);
 }
 
 void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *pixels, int N, float *out)
@@ -176,7 +176,7 @@ void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const cl
 
     clipnn_channels_last(k, a->y, pixels, N, 3, I * I);
     clipk_im2col(k, a->columns, a->y, N, I, I, 3, 3, 3, 2, 1);
-    clipnn_linear_forward(k, a->x, clipk_rows(a->columns, 27), N * S * S, &m->conv1, CLIPK_RELU, NULL);
+    clipnn_linear_forward(k, a->x, NULL, clipk_rows(a->columns, 27), N * S * S, &m->conv1, CLIPK_RELU, NULL);
     conv3x3(k, a->y, a->x, N, S, &m->conv2, a->work);
     conv3x3(k, a->x, a->y, N, S, &m->conv3, a->work);
     clipk_avgpool2x2(k, a->y, a->x, N, S, S, C);

@@ -20,11 +20,15 @@ void clipmdl_text_free(clipmdl_text *m) { free(m->block); }
 void clipmdl_text_bind(clipmdl_binder *b, clipmdl_text *m)
 {
     const clipmdl_text_config *t = &m->cfg;
-    clipmdl_bind_table(b, &m->token_embedding, "token_embedding.weight", t->vocab_size, t->width);
-    clipmdl_bind_matrix(b, &m->positional_embedding, "", "positional_embedding", t->context_length, t->width);
+    b->flags = CLIPMDL_TEXT_PARAM;
+    b->group = 0;
+    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", t->vocab_size, t->width);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding", t->context_length, t->width);
     clipmdl_blocks_bind(b, m->block, t->layers, "transformer.resblocks.", t->eps);
     clipmdl_bind_layernorm(b, &m->ln_final, "", "ln_final", t->width, t->eps);
+    b->group++;
     clipmdl_bind_projection(b, &m->text_projection, "text_projection", m->embed_dim, t->width);
+    m->first_group = b->first_group;
 }
 
 int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n)
@@ -43,13 +47,23 @@ int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n)
     return at + 1;
 }
 
-void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T)
+void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape)
 {
     const size_t C = (size_t)m->cfg.width;
+    *acts = (clipmdl_text_acts){0};
     acts->x = CLIPB_NEW(a, float, (size_t)T * C);
     acts->pooled = CLIPB_NEW(a, float, (size_t)N * C);
     acts->read = CLIPB_NEW(a, int32_t, N);
-    clipmdl_blocks_layout(a, &acts->block, &acts->last, acts->x, T, N, m->block);
+    if (tape) {
+        acts->mean_final = CLIPB_NEW(a, float, N);
+        acts->rstd_final = CLIPB_NEW(a, float, N);
+    }
+    acts->block = clipmdl_blocks_layout(a, acts->x, T, N, m->block, m->cfg.layers, tape);
+}
+
+void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N, int T)
+{
+    clipmdl_blocks_layout_grads(a, g, k, T, N, m->block, clipnn_linear_work(k, N, m->cfg.width, m->embed_dim));
 }
 
 void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmdl_text *m, const int32_t *ids, const int32_t *off, int N, float *out)
@@ -60,8 +74,24 @@ void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmd
     clipnn_token_embedding(k, a->x, m->token_embedding, m->positional_embedding, ids, &batch, C);
     for (int n = 0; n < N; n++)
         a->read[n] = off[n + 1] - 1;
-    const float *end_rows = clipmdl_blocks_forward(k, &a->block, &a->last, a->x, m->block, m->cfg.layers, &batch, a->read);
+    const float *end_rows = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->read);
 
-    clipk_layernorm(k, a->pooled, NULL, NULL, end_rows, NULL, m->ln_final.gain, m->ln_final.bias, m->ln_final.eps, N, C);
-    clipnn_linear_forward(k, out, clipk_rows(a->pooled, C), N, &m->text_projection, CLIPK_LINEAR, NULL);
+    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, end_rows, NULL, &m->ln_final, N, C);
+    clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->text_projection, CLIPK_LINEAR, NULL);
+}
+
+void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *a, const clipmdl_text *m, const int32_t *ids,
+                           const int32_t *off, const float *dout, int N)
+{
+    const int C = m->cfg.width, L = m->cfg.layers;
+    const clipnn_batch batch = {.B = N, .off = off, .causal = true};
+    void *work = g->block.work;
+
+    clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->text_projection, NULL, work);
+    if (m->first_group > L)
+        return;
+    clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_final, a->rstd_final, &m->ln_final, NULL, N, C, work);
+    clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch, a->read);
+    if (m->first_group == 0)
+        clipnn_token_embedding_backward(k, m->d_token_embedding, m->d_positional_embedding, g->x, ids, &batch, C);
 }

@@ -22,6 +22,7 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
     for (int i = 0; i < layers; i++) {
         clipnn_block *p = &block[i];
         snprintf(layer, sizeof layer, "%s%d.", prefix, i);
+        b->group = i + 1;
         clipmdl_bind_layernorm(b, &p->ln_1, layer, "ln_1", C, eps);
         clipmdl_bind_linear(b, &p->q, layer, "attn.in_proj_weight", "attn.in_proj_bias", 0, C, 3 * C, C);
         clipmdl_bind_linear(b, &p->kv, layer, "attn.in_proj_weight", "attn.in_proj_bias", C, 2 * C, 3 * C, C);
@@ -32,19 +33,45 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
     }
 }
 
-void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *each, clipnn_block_acts *last, float *x, int T, int N, const clipnn_block *p)
+clipnn_block_acts *clipmdl_blocks_layout(clipb_arena *a, float *x, int T, int N, const clipnn_block *p, int layers, bool tape)
 {
+    clipnn_block_acts *acts = CLIPB_NEW(a, clipnn_block_acts, layers), shared, one; /* while measuring, acts has no memory: `one` stands for it */
     size_t mark = clipb_arena_mark(a);
-    clipnn_block_layout(a, each, x, T, 0, p->width, p->mlp);
-    clipb_arena_reset(a, mark); /* the last block begins when the others have ended */
-    clipnn_block_layout(a, last, x, T, N, p->width, p->mlp);
+    if (tape)
+        clipnn_block_layout_shared(a, &shared, T, p);
+    for (int i = 0; i < layers; i++) {
+        const int R = i == layers - 1 ? N : 0;
+        if (tape) {
+            clipnn_block_layout_tape(a, &one, &shared, x, T, R, p);
+        } else {
+            clipb_arena_reset(a, mark); /* a block begins when the one before has ended */
+            clipnn_block_layout(a, &one, x, T, R, p);
+        }
+        x = one.out;
+        if (acts)
+            acts[i] = one;
+    }
+    return acts;
 }
 
-const float *clipmdl_blocks_forward(const clipk_ctx *k, clipnn_block_acts *each, clipnn_block_acts *last, float *x, const clipnn_block *p, int layers,
-                                    const clipnn_batch *n, const int32_t *read)
+void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work)
 {
-    for (int i = 0; i < layers - 1; i++)
-        clipnn_block_forward(k, each, x, &p[i], n, NULL);
-    clipnn_block_forward(k, last, x, &p[layers - 1], n, read);
-    return last->out;
+    g->x = CLIPB_NEW(a, float, (size_t)T * (size_t)p->width);
+    g->pooled = CLIPB_NEW(a, float, (size_t)N * (size_t)p->width);
+    clipnn_block_layout_grads(a, &g->block, k, T, N, p, work);
+}
+
+const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
+                                    const int32_t *read)
+{
+    for (int i = 0; i < layers; i++)
+        clipnn_block_forward(k, &acts[i], &p[i], n, i == layers - 1 ? read : NULL);
+    return acts[layers - 1].out;
+}
+
+void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,
+                             int layers, int first, const clipnn_batch *n, const int32_t *read)
+{
+    for (int i = layers - 1; i >= first; i--)
+        clipnn_block_backward(k, g->x, i == layers - 1 ? dout : g->x, &g->block, &acts[i], &p[i], n, i == layers - 1 ? read : NULL);
 }

@@ -1,4 +1,5 @@
-/* Gathers and sums: what turns pixels and ids into rows. Memory-bound; a sample is a piece of the work. */
+/* Gathers and sums: what turns pixels and ids into rows. Memory-bound; a sample is a piece of the work. On the way back, where samples add to one
+ * parameter, some channels are: every number is then the sum over the samples in their order. */
 #include <string.h>
 
 #include "nn/nn.h"
@@ -7,27 +8,30 @@
 typedef struct embed_job {
     float *y;
     const float *x, *cls, *pos;
-    size_t S, P, G, C;
+    const int32_t *kept;
+    size_t S, P, K, C;
 } embed_job;
 
-static void patchify(void *job, int64_t n, int thread)
+/* The patch that row i of sample n is. */
+static size_t patch_of(const int32_t *kept, size_t K, size_t n, size_t i) { return kept ? (size_t)kept[n * K + i] : i; }
+
+static void patchify(void *job, int64_t sample, int thread)
 {
     const embed_job *j = job;
-    const size_t G = j->G, S = j->S, P = j->P, K = 3 * P * P;
+    const size_t n = (size_t)sample, S = j->S, P = j->P, G = S / P;
+    float *to = j->y + n * j->K * 3 * P * P;
     (void)thread;
-    for (size_t i = 0; i < G; i++)
+    for (size_t i = 0; i < j->K; i++) {
+        const size_t p = patch_of(j->kept, j->K, n, i);
         for (size_t c = 0; c < 3; c++)
-            for (size_t u = 0; u < P; u++) {
-                const float *from = j->x + (((size_t)n * 3 + c) * S + i * P + u) * S;
-                float *to = j->y + ((size_t)n * G + i) * G * K + (c * P + u) * P;
-                for (size_t g = 0; g < G; g++)
-                    memcpy(to + g * K, from + g * P, P * sizeof(float));
-            }
+            for (size_t u = 0; u < P; u++, to += P)
+                memcpy(to, j->x + ((n * 3 + c) * S + p / G * P + u) * S + p % G * P, P * sizeof(float));
+    }
 }
 
-void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, int N, int S, int P)
+void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, const int32_t *kept, int N, int K, int S, int P)
 {
-    embed_job j = {.y = y, .x = x, .S = (size_t)S, .P = (size_t)P, .G = (size_t)(S / P)};
+    embed_job j = {.y = y, .x = x, .kept = kept, .S = (size_t)S, .P = (size_t)P, .K = (size_t)K};
     clipb_team_run(k->team, N, patchify, &j);
 }
 
@@ -38,45 +42,45 @@ static void add(float *y, const float *a, const float *b, size_t C)
 }
 
 /* The rows of sample n behind its first, and their positions. */
-static void place_rows(const embed_job *j, int64_t n, float *to)
+static void place_rows(const embed_job *j, size_t n, float *to)
 {
-    const float *from = j->x + (size_t)n * j->G * j->C;
-    for (size_t g = 0; g < j->G; g++)
-        add(to + (g + 1) * j->C, from + g * j->C, j->pos + (g + 1) * j->C, j->C);
+    const float *from = j->x + n * j->K * j->C;
+    for (size_t i = 0; i < j->K; i++)
+        add(to + (i + 1) * j->C, from + i * j->C, j->pos + (1 + patch_of(j->kept, j->K, n, i)) * j->C, j->C);
 }
 
 static void class_tokens(void *job, int64_t n, int thread)
 {
     const embed_job *j = job;
-    float *to = j->y + (size_t)n * (j->G + 1) * j->C;
+    float *to = j->y + (size_t)n * (j->K + 1) * j->C;
     (void)thread;
     add(to, j->cls, j->pos, j->C);
-    place_rows(j, n, to);
+    place_rows(j, (size_t)n, to);
 }
 
-void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos, int N, int G, int C)
+void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos, const int32_t *kept, int N, int K, int C)
 {
-    embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .G = (size_t)G, .C = (size_t)C};
+    embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .kept = kept, .K = (size_t)K, .C = (size_t)C};
     clipb_team_run(k->team, N, class_tokens, &j);
 }
 
 static void mean_tokens(void *job, int64_t n, int thread)
 {
     const embed_job *j = job;
-    const float *from = j->x + (size_t)n * j->G * j->C;
-    float *to = j->y + (size_t)n * (j->G + 1) * j->C;
+    const float *from = j->x + (size_t)n * j->K * j->C;
+    float *to = j->y + (size_t)n * (j->K + 1) * j->C;
     (void)thread;
     memset(to, 0, j->C * sizeof(float));
-    for (size_t g = 0; g < j->G; g++)
+    for (size_t g = 0; g < j->K; g++)
         add(to, to, from + g * j->C, j->C);
     for (size_t c = 0; c < j->C; c++)
-        to[c] = to[c] / (float)j->G + j->pos[c];
-    place_rows(j, n, to);
+        to[c] = to[c] / (float)j->K + j->pos[c];
+    place_rows(j, (size_t)n, to);
 }
 
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C)
 {
-    embed_job j = {.y = y, .x = x, .pos = pos, .G = (size_t)G, .C = (size_t)C};
+    embed_job j = {.y = y, .x = x, .pos = pos, .K = (size_t)G, .C = (size_t)C};
     clipb_team_run(k->team, N, mean_tokens, &j);
 }
 
@@ -90,6 +94,96 @@ void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, cons
             add(to, to, pos + (size_t)(t - n->off[b]) * w, w);
         }
 }
+
+/* ---- Backward ------------------------------------------------------------------------------------------------ */
+
+#define CHANNELS 32 /* of a piece */
+
+typedef struct back_job {
+    float *dx, *dfirst, *dpos, *dtable;
+    const float *dy;
+    const int32_t *kept, *ids;
+    const clipnn_batch *batch;
+    size_t N, K, C;
+} back_job;
+
+static size_t piece_end(const back_job *j, int64_t i) { return ((size_t)i + 1) * CHANNELS < j->C ? ((size_t)i + 1) * CHANNELS : j->C; }
+static int64_t channel_pieces(int C) { return (C + CHANNELS - 1) / CHANNELS; }
+
+static void to_parameter(float *d, const float *dy, size_t c0, size_t c1)
+{
+    for (size_t c = c0; d && c < c1; c++)
+        d[c] += dy[c];
+}
+
+/* Some channels of all samples: into the class embedding (where there is one) and the positions. */
+static void rows_to_parameters(void *job, int64_t i, int thread)
+{
+    const back_job *j = job;
+    const size_t c0 = (size_t)i * CHANNELS, c1 = piece_end(j, i);
+    const float *dy = j->dy;
+    (void)thread;
+    for (size_t n = 0; n < j->N; n++) {
+        to_parameter(j->dfirst, dy, c0, c1);
+        to_parameter(j->dpos, dy, c0, c1);
+        dy += j->C;
+        for (size_t r = 0; r < j->K; r++, dy += j->C)
+            to_parameter(j->dpos ? j->dpos + (1 + patch_of(j->kept, j->K, n, r)) * j->C : NULL, dy, c0, c1);
+    }
+}
+
+static void class_tokens_dx(void *job, int64_t n, int thread)
+{
+    const back_job *j = job;
+    (void)thread;
+    memcpy(j->dx + (size_t)n * j->K * j->C, j->dy + ((size_t)n * (j->K + 1) + 1) * j->C, j->K * j->C * sizeof(float));
+}
+
+void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy, const int32_t *kept, int N, int K, int C)
+{
+    back_job j = {.dx = dx, .dfirst = dcls, .dpos = dpos, .dy = dy, .kept = kept, .N = (size_t)N, .K = (size_t)K, .C = (size_t)C};
+    clipb_team_run(k->team, N, class_tokens_dx, &j);
+    clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
+}
+
+static void mean_tokens_dx(void *job, int64_t n, int thread)
+{
+    const back_job *j = job;
+    const float *mean = j->dy + (size_t)n * (j->K + 1) * j->C;
+    (void)thread;
+    for (size_t i = 0; i < j->K; i++)
+        for (size_t c = 0; c < j->C; c++)
+            j->dx[((size_t)n * j->K + i) * j->C + c] = mean[(i + 1) * j->C + c] + mean[c] / (float)j->K;
+}
+
+void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, const float *dy, int N, int G, int C)
+{
+    back_job j = {.dx = dx, .dpos = dpos, .dy = dy, .N = (size_t)N, .K = (size_t)G, .C = (size_t)C};
+    clipb_team_run(k->team, N, mean_tokens_dx, &j);
+    clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
+}
+
+static void tokens_to_parameters(void *job, int64_t i, int thread)
+{
+    const back_job *j = job;
+    const size_t c0 = (size_t)i * CHANNELS, c1 = piece_end(j, i);
+    const int32_t *off = j->batch->off;
+    (void)thread;
+    for (int b = 0; b < j->batch->B; b++)
+        for (int t = off[b]; t < off[b + 1]; t++) {
+            const float *dy = j->dy + (size_t)t * j->C;
+            to_parameter(j->dtable ? j->dtable + (size_t)j->ids[t] * j->C : NULL, dy, c0, c1);
+            to_parameter(j->dpos ? j->dpos + (size_t)(t - off[b]) * j->C : NULL, dy, c0, c1);
+        }
+}
+
+void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy, const int32_t *ids, const clipnn_batch *n, int C)
+{
+    back_job j = {.dtable = dtable, .dpos = dpos, .dy = dy, .ids = ids, .batch = n, .C = (size_t)C};
+    clipb_team_run(k->team, channel_pieces(C), tokens_to_parameters, &j);
+}
+
+/* ---- Pixels -------------------------------------------------------------------------------------------------- */
 
 static void channels_last(void *job, int64_t n, int thread)
 {

@@ -1,8 +1,46 @@
 #include "nn/nn.h"
 
-void clipnn_linear_forward(const clipk_ctx *k, float *y, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual)
+void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual)
 {
     const int O = l->w.N;
-    clipk_epilogue e = {.bias = l->b, .residual = residual, .ld_residual = O, .act = act};
+    const clipk_epilogue e = {.bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act};
     clipk_gemm(k, y, O, x, T, &l->w, &e);
+}
+
+void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l, const float *residual)
+{
+    const int I = l->w.K, O = l->w.N;
+    const clipk_epilogue e = {.residual = residual, .ld_residual = I};
+    clipk_gemm(k, dx, I, clipk_rows(dy, O), T, &l->wt, &e);
+}
+
+static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
+
+/* A product sums over its operands' columns; here the sum is over rows, so both are turned: dW[o, i] = Σ_t dy[t, o] x[t, i]. */
+void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work)
+{
+    const int I = l->w.K, O = l->w.N;
+    const clipk_view dyt = transposed(clipk_rows(dy, O)), xt = transposed(x);
+    if (l->dw) {
+        const int M = l->dw_transposed ? I : O, N = l->dw_transposed ? O : I;
+        clipk_weight right = {.N = N, .K = T, .panels = work};
+        const clipk_epilogue e = {.residual = l->dw, .ld_residual = N};
+        clipk_weight_pack(k, &right, l->dw_transposed ? dyt : xt);
+        clipk_gemm(k, l->dw, N, l->dw_transposed ? xt : dyt, M, &right, &e);
+    }
+    if (l->db)
+        clipk_sum_rows(k, l->db, dy, O, T, O, work);
+}
+
+size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O)
+{
+    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, T), sums = clipk_sums_work(T, O);
+    return packed > sums ? packed : sums;
+}
+
+void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l, const float *residual, void *work)
+{
+    clipnn_linear_dw(k, dy, x, T, l, work);
+    if (dx)
+        clipnn_linear_dx(k, dx, dy, T, l, residual);
 }

@@ -1,8 +1,10 @@
-/* nn.h: the layers of CLIP's towers, each a function that reads like the formula above it.
+/* nn.h: the layers of CLIP's towers, each a function that reads like the formula above it, its backward below.
  *
  * Rows are tokens (or pixels): x [T, C], row-major and dense unless said. A layer knows its packed weights and nothing of the
  * model around it. What a layer needs for its backward it leaves in an `acts` struct: training lays one out for every layer
- * (the tape), inference lays out one and lets all layers share it. The forward code is the same. */
+ * (the tape), inference lays out one and lets all layers share it. The forward code is the same.
+ *
+ * Backward: dx is written, gradients of parameters are added to what is there; a parameter's gradient is NULL where it is frozen. */
 #ifndef CLIPNN_NN_H
 #define CLIPNN_NN_H
 
@@ -15,12 +17,17 @@
 typedef struct clipnn_linear {
     clipk_weight w;
     const float *b;
+    /* training alone, else zero: */
+    clipk_weight wt;    /* Wᵀ [I, O], for dx */
+    float *dw, *db;
+    bool dw_transposed; /* dw is [I, O], as OpenCLIP keeps a projection */
 } clipnn_linear;
 
 /* y = (x - mean) / sqrt(var + eps) * gain + bias, over the C of a row    (Ba et al. 2016, arXiv:1607.06450) */
 typedef struct clipnn_layernorm {
     const float *gain, *bias; /* [C] */
     float eps;
+    float *dgain, *dbias; /* training alone */
 } clipnn_layernorm;
 
 /* y = bn(conv(x)): in inference the running statistics are folded into the weights: gain/sqrt(var + eps) scales the filters, the rest is the bias.
@@ -30,8 +37,27 @@ typedef struct clipnn_conv3x3 {
     const float *b; /* [O] */
 } clipnn_conv3x3;
 
-/* linear.c: y = act(x Wᵀ + b + residual), T rows; ld of x in `x`, of y and residual O. residual may be y or NULL. */
-void clipnn_linear_forward(const clipk_ctx *k, float *y, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual);
+/* linear.c: y = act(x Wᵀ + b + residual), T rows; ld of x in `x`, of y and residual O. residual may be y or NULL.
+ * pre  out  the same before act, [T, O], for backward; NULL in inference */
+void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual);
+
+/* dx = dy W + residual      dy [T, O]  dx, residual [T, I]; residual may be dx or NULL */
+void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l, const float *residual);
+
+/* dW += dyᵀ x;  db += Σ dy      work: clipnn_linear_work() bytes, 64-byte aligned */
+void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work);
+size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O);
+
+/* Both; dx NULL: nobody wants it. */
+void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l, const float *residual, void *work);
+
+/* norm.c: rows  in  [T] which rows of x are read; NULL: all.   mean, rstd  out  [T], for backward; NULL in inference */
+void clipnn_layernorm_forward(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows, const clipnn_layernorm *p,
+                              int T, int C);
+
+/* dx = residual + what clipk_layernorm_backward() says; work: clipk_sums_work(T, C) */
+void clipnn_layernorm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *x, const float *mean, const float *rstd,
+                               const clipnn_layernorm *p, const float *residual, int T, int C, void *work);
 
 /* ---- The residual attention block (block.c) -------------------------------------------------------------- */
 
@@ -55,6 +81,7 @@ typedef struct clipnn_block {
 
 /* What a block computes on its way. T rows come in; R go on: all T, or one a sample where only that is read. */
 typedef struct clipnn_block_acts {
+    float *x;         /* [T, C]: what comes in */
     float *ln_1;      /* [T, C] */
     float *ln_1_read; /* [R, C]: the rows that ask; ln_1 itself where all do */
     float *q, *kv;    /* [R, C], [T, 2C] */
@@ -64,32 +91,66 @@ typedef struct clipnn_block_acts {
     float *fc;        /* [R, F] */
     float *out;       /* [R, C] */
     int32_t *one_each; /* [R+1] 0, 1, ..: the offsets of one query a sample, where R are read */
+    /* the rest of the tape; NULL in inference: */
+    float *mean_1, *rstd_1, *mean_2, *rstd_2; /* [T], [T], [R], [R] */
+    float *lse;       /* [H, R] */
+    float *pre;       /* [R, F]: fc before its activation */
 } clipnn_block_acts;
 
-/* clipnn_block_layout(): place the acts of a block.
- * x  in  where the block's input stands; mid and out are x itself where all rows go on (inference keeps nothing)
+/* clipnn_block_layout(): place the acts of a block for inference, which keeps nothing: where all rows go on, mid and out are x itself.
  * R  in  rows that are read, one a sample; 0: all */
-void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, int C, int F);
+void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, const clipnn_block *p);
 
-/* clipnn_block_forward(): x [T, C] to acts->out [R, C].
+/* clipnn_block_layout_tape(): place what backward needs; what it can make again cheaply (ln_1, ln_2, fc) is shared by all blocks.
+ * shared  in  clipnn_block_layout_shared() */
+void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T, int R, const clipnn_block *p);
+void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *shared, int T, const clipnn_block *p);
+
+/* clipnn_block_forward(): acts->x [T, C] to acts->out [R, C].
  * read  in  [B] the row of each sample that is read; NULL: all */
-void clipnn_block_forward(const clipk_ctx *k, clipnn_block_acts *acts, const float *x, const clipnn_block *p, const clipnn_batch *n,
-                          const int32_t *read);
+void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, const clipnn_batch *n, const int32_t *read);
+
+/* Gradients on their way back; shared by all blocks of a tower. */
+typedef struct clipnn_block_grads {
+    float *ln;       /* [T, C]: of either norm's output */
+    float *q, *kv;   /* [T, C], [T, 2C] */
+    float *att, *mid; /* [T, C], [R, C] */
+    float *fc;       /* [T, F] */
+    void *work;
+} clipnn_block_grads;
+
+/* T rows in the blocks that read all, R in the one that reads one a sample; room for `work` bytes of work at least. */
+void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R, const clipnn_block *p, size_t work);
+
+/* clipnn_block_backward(): dout [R, C] to dx [T, C]; dx may be dout where all rows go on. */
+void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *acts,
+                           const clipnn_block *p, const clipnn_batch *n, const int32_t *read);
 
 /* ---- Embeddings (embed.c) --------------------------------------------------------------------------------- */
 
-/* clipnn_patchify(): y[n*G*G + i*G + j, (c*P + u)*P + v] = x[n, c, i*P + u, j*P + v]      x [N, 3, S, S]  y [N*G*G, 3*P*P]  G = S/P
+/* Patch dropout (Li et al. 2022, arXiv:2212.00794) keeps K of the G patches of a picture: kept [N, K] says which, ascending. NULL: all, and K = G. */
+
+/* clipnn_patchify(): y[n*K + i, (c*P + u)*P + v] = x[n, c, (p/g)*P + u, (p%g)*P + v], p = kept[n, i], g = S/P     x [N, 3, S, S]  y [N*K, 3*P*P]
  * The strided convolution of the patch embedding is then a matrix product. */
-void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, int N, int S, int P);
+void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, const int32_t *kept, int N, int K, int S, int P);
 
-/* clipnn_class_tokens(): y[n, 0] = cls + pos[0];  y[n, 1+g] = x[n, g] + pos[1+g]      x [N, G, C]  cls [C]  pos [1+G, C]  y [N, 1+G, C] */
-void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos, int N, int G, int C);
+/* clipnn_class_tokens(): y[n, 0] = cls + pos[0];  y[n, 1+i] = x[n, i] + pos[1 + kept[n, i]]     x [N, K, C]  cls [C]  pos [1+G, C]  y [N, 1+K, C] */
+void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos, const int32_t *kept, int N, int K, int C);
 
-/* clipnn_mean_tokens(): the same with the mean of the sample's rows in the place of the class token (ResNet's attention pool). */
+/* dx[n, i] = dy[n, 1+i];  dcls += sum over n of dy[n, 0];  dpos likewise. */
+void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy, const int32_t *kept, int N, int K, int C);
+
+/* clipnn_mean_tokens(): y[n, 0] = mean of the sample's rows + pos[0]; the rest as above (ResNet's attention pool).    x [N, G, C]  y [N, 1+G, C] */
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C);
+
+/* dx[n, i] = dy[n, 1+i] + dy[n, 0] / G;  dpos += sum over n of dy[n] */
+void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, const float *dy, int N, int G, int C);
 
 /* clipnn_token_embedding(): y[t] = table[ids[t]] + pos[t - off[b]]      table [V, C] of any type  pos [L, C]  y [T, C] */
 void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids, const clipnn_batch *n, int C);
+
+/* dtable[ids[t]] += dy[t];  dpos[t - off[b]] += dy[t] */
+void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy, const int32_t *ids, const clipnn_batch *n, int C);
 
 /* clipnn_channels_last(): [N, C, H, W] to [N, H, W, C], HW = H*W. */
 void clipnn_channels_last(const clipk_ctx *k, float *y, const float *x, int N, int C, int HW);

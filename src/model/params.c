@@ -1,0 +1,236 @@
+#include "model/params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "model/model.h"
+
+#define ROUND 16 /* a parameter starts at a multiple of so many numbers */
+
+/* ---- The list ------------------------------------------------------------------------------------------------- */
+
+const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *name)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->param[i].name, name) == 0)
+            return &p->param[i];
+    return NULL;
+}
+
+clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows, int ndim, const int64_t *dim, int flags, int group)
+{
+    if (clipmdl_params_find(p, name))
+        return CLIP_OK;
+    TRY(clipb_grow((void **)&p->param, &p->capacity, p->n + 1, sizeof *p->param));
+    clipmdl_param *q = &p->param[p->n++];
+    *q = (clipmdl_param){.ndim = ndim, .flags = flags, .group = group, .at = p->count, .count = 1};
+    snprintf(q->name, sizeof q->name, "%s", name);
+    for (int i = 0; i < ndim; i++) {
+        q->dim[i] = i == 0 ? rows : dim[i];
+        q->count *= (size_t)q->dim[i];
+    }
+    p->count += (q->count + ROUND - 1) / ROUND * ROUND;
+    return CLIP_OK;
+}
+
+/* The towers' bind functions name everything. */
+static clip_status list_towers(const clipmdl_config *c, clipmdl_params *out)
+{
+    const clipk_ctx k = {.set = clipk_set_find("ref")};
+    clipmdl_binder b = {.list = out, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .k = &k};
+    clipmdl_vit vit = {0};
+    clipmdl_resnet resnet = {0};
+    clipmdl_text text = {0};
+    const bool is_vit = c->vision.kind == CLIPMDL_VIT;
+    clip_status s = is_vit ? clipmdl_vit_init(&vit, c) : clipmdl_resnet_init(&resnet, c);
+    if (s == CLIP_OK)
+        s = clipmdl_text_init(&text, c);
+    if (s == CLIP_OK) {
+        if (is_vit)
+            clipmdl_vit_bind(&b, &vit);
+        else
+            clipmdl_resnet_bind(&b, &resnet);
+        clipmdl_text_bind(&b, &text);
+        s = b.status;
+    }
+    clipmdl_vit_free(&vit);
+    clipmdl_resnet_free(&resnet);
+    clipmdl_text_free(&text);
+    return s;
+}
+
+clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmdl_params *out)
+{
+    *out = (clipmdl_params){0};
+    clip_status s = list_towers(c, out);
+    if (s == CLIP_OK)
+        s = clipmdl_params_add(out, "logit_scale", 1, 0, NULL, 0, 0);
+    if (s == CLIP_OK && logit_bias)
+        s = clipmdl_params_add(out, "logit_bias", 1, 0, NULL, 0, 0);
+    if (s < 0)
+        clipmdl_params_free(out);
+    return s;
+}
+
+void clipmdl_params_free(clipmdl_params *p)
+{
+    free(p->param);
+    *p = (clipmdl_params){0};
+}
+
+/* ---- Initial weights: what OpenCLIP 3's CLIP class leaves behind, PyTorch's defaults included ------------------------ */
+
+static bool ends(const char *s, const char *end)
+{
+    size_t n = strlen(s), e = strlen(end);
+    return n >= e && strcmp(s + n - e, end) == 0;
+}
+
+static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
+
+typedef struct draw {
+    enum { CONSTANT, NORMAL, UNIFORM } kind;
+    double x; /* the constant, the deviation, the bound */
+} draw;
+
+/* nn.Linear's and nn.Conv2d's own: uniform within 1/sqrt(fan_in), weights and biases alike. */
+static draw linear_default(double fan_in) { return (draw){UNIFORM, 1 / sqrt(fan_in)}; }
+
+/* What norms, and biases of attention, start from; where `p` is none of them: false. */
+static bool draw_plain(const clipmdl_param *p, draw *out)
+{
+    const char *n = p->name;
+    const bool norm = has(n, "ln_") || has(n, ".bn") || has(n, "downsample.1.");
+    if (norm && (ends(n, ".weight") || ends(n, "running_var")))
+        *out = (draw){CONSTANT, has(n, ".layer") && has(n, "bn3.weight") ? 0 : 1};
+    else if (norm || ends(n, "attn.in_proj_bias") || ends(n, "attn.out_proj.bias"))
+        *out = (draw){CONSTANT, 0};
+    else
+        return false;
+    return true;
+}
+
+static draw draw_image(const clipmdl_param *p, const clipmdl_config *c)
+{
+    const char *n = p->name;
+    const double C = c->vision.width, W = 32 * C;
+    const double fan_in = p->ndim > 1 ? (double)p->count / (double)p->dim[0] : 0;
+    if (has(n, "attnpool.")) {
+        if (ends(n, "positional_embedding"))
+            return (draw){NORMAL, 1 / sqrt(W)};
+        return ends(n, ".weight") ? (draw){NORMAL, 1 / sqrt(W)} : linear_default(W);
+    }
+    if (ends(n, "class_embedding") || ends(n, "positional_embedding") || ends(n, "visual.proj"))
+        return (draw){NORMAL, 1 / sqrt(C)};
+    if (ends(n, "attn.in_proj_weight")) /* xavier_uniform_ */
+        return (draw){UNIFORM, sqrt(6.0 / (4 * C))};
+    if (ends(n, "c_fc.bias"))
+        return linear_default(C);
+    if (ends(n, "c_proj.bias"))
+        return linear_default(c->vision.mlp);
+    return linear_default(fan_in);
+}
+
+static draw draw_text(const clipmdl_param *p, const clipmdl_config *c)
+{
+    const char *n = p->name;
+    const double C = c->text.width, L = c->text.layers;
+    if (ends(n, "token_embedding.weight"))
+        return (draw){NORMAL, 0.02};
+    if (ends(n, "positional_embedding"))
+        return (draw){NORMAL, 0.01};
+    if (ends(n, "attn.in_proj_weight") || ends(n, "text_projection"))
+        return (draw){NORMAL, 1 / sqrt(C)};
+    if (ends(n, "attn.out_proj.weight") || ends(n, "c_proj.weight"))
+        return (draw){NORMAL, 1 / sqrt(C) / sqrt(2 * L)};
+    if (ends(n, "c_fc.weight"))
+        return (draw){NORMAL, 1 / sqrt(2 * C)};
+    return linear_default(ends(n, "c_fc.bias") ? C : c->text.mlp);
+}
+
+void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint64_t seed, float *w)
+{
+    const bool sigmoid = clipmdl_params_find(p, "logit_bias") != NULL;
+    for (size_t i = 0; i < p->n; i++) {
+        const clipmdl_param *q = &p->param[i];
+        draw d;
+        if (strcmp(q->name, "logit_scale") == 0)
+            d = (draw){CONSTANT, sigmoid ? log(10) : log(1 / 0.07)};
+        else if (strcmp(q->name, "logit_bias") == 0)
+            d = (draw){CONSTANT, -10};
+        else if (!draw_plain(q, &d))
+            d = q->flags & CLIPMDL_IMAGE_PARAM ? draw_image(q, c) : draw_text(q, c);
+        clipb_rng r = clipb_rng_at(seed, CLIPB_RNG_INIT, i, 0);
+        const float x = (float)d.x;
+        for (size_t j = 0; j < q->count; j++)
+            w[q->at + j] = d.kind == CONSTANT ? x : d.kind == NORMAL ? x * clipb_rng_normal(&r) : clipb_rng_between(&r, -x, x);
+    }
+}
+
+/* ---- From a checkpoint ------------------------------------------------------------------------------------------ */
+
+/* The tensor of a file that holds a part of q, its shape as it should be; `transposed` where the file has [cols, rows]. */
+static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_part *part, bool transposed, const clipmdl_store *s)
+{
+    const clipmdl_tensor *t = clipmdl_store_find(s, part->name);
+    int64_t dim[4];
+    memcpy(dim, q->dim, sizeof dim);
+    dim[0] = part->total;
+    if (transposed) {
+        dim[0] = q->dim[1];
+        dim[1] = q->dim[0];
+    }
+    clipk_type type;
+    if (!t || !clipmdl_tensor_type(t, &type))
+        return NULL;
+    if (q->ndim == 0)
+        return t->bytes == clipk_type_size(type) ? t : NULL; /* a number, or a vector of one */
+    return t->ndim == q->ndim && memcmp(t->dim, dim, (size_t)q->ndim * sizeof *dim) == 0 ? t : NULL;
+}
+
+static void transpose(float *w, const float *from, size_t rows, size_t cols)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            w[r * cols + c] = from[c * rows + r];
+}
+
+static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, float *w, clip_error *err)
+{
+    const clipk_ctx k = {.set = clipk_set_find(NULL)};
+    const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !clipmdl_projection_transposed(scheme);
+    const int64_t rows = q->ndim ? q->dim[0] : 1;
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const int n = clipmdl_parts(scheme, prefix, q->name, 0, rows, rows, part);
+    float *to = w + q->at;
+    for (int i = 0; i < n; i++) {
+        const clipmdl_tensor *t = find_part(q, &part[i], turned, s);
+        if (!t && strcmp(q->name, "logit_bias") == 0)
+            return CLIP_OK;
+        if (!t)
+            return clipb_fail(err, CLIP_EMISMATCH, s->file, "tensor '%s' is missing, or has another shape or type than the configuration asks for", part[i].name);
+        clipk_type type;
+        clipmdl_tensor_type(t, &type);
+        const size_t count = q->count / (size_t)n;
+        float *as_it_is = turned ? malloc(count * sizeof(float)) : to;
+        if (!as_it_is)
+            return clipb_fail(err, CLIP_ENOMEM, s->file, "out of memory");
+        clipk_to_f32(&k, as_it_is, t->data, type, count);
+        if (turned) {
+            transpose(to, as_it_is, (size_t)q->dim[0], (size_t)q->dim[1]);
+            free(as_it_is);
+        }
+        to += count;
+    }
+    return CLIP_OK;
+}
+
+clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, float *w, clip_error *err)
+{
+    for (size_t i = 0; i < p->n; i++)
+        TRY(read_param(&p->param[i], s, scheme, prefix, w, err));
+    return CLIP_OK;
+}
