@@ -91,10 +91,10 @@ static clip_status forward_pixels(clip_context *c, const float *pixels, int N, f
         clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, out);
     } else {
         clipmdl_resnet_acts acts;
-        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N);
+        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
         TRY(clipb_block_reserve(&c->acts, a.peak));
         a = clipb_arena_on(&c->acts);
-        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N);
+        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
         clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, out);
     }
     clipk_l2norm(&c->k, out, NULL, N, m->config.embed_dim);

@@ -95,8 +95,16 @@ typedef struct clipmdl_resnet_acts {
 clip_status clipmdl_resnet_init(clipmdl_resnet *m, const clipmdl_config *c);
 void clipmdl_resnet_free(clipmdl_resnet *m);
 void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m);
-void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N);
+void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N, bool tape);
 void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, const float *pixels, int N, float *out);
+
+typedef struct clipmdl_resnet_grads {
+    float *x; /* of what goes out of a block, then of what comes in */
+} clipmdl_resnet_grads;
+
+void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m, int N);
+void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *acts, const clipmdl_resnet *m,
+                             const float *dout, int N);
 
 /* ---- Text Transformer (text.c): causal, so that what follows the pooled token is never computed --------------- */
 

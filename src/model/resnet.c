@@ -98,8 +98,9 @@ static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N)
     return z;
 }
 
-void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N)
+void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N, bool tape)
 {
+    (void)tape; /* to come */
     const size_t n = (size_t)N, G = (size_t)(m->cfg.image_size / 32), W = 32 * (size_t)m->cfg.width, T = 1 + G * G, S = (size_t)m->cfg.image_size / 2;
     const sizes z = measure(k, m, N);
     acts->x = CLIPB_NEW(a, float, z.x);
@@ -187,4 +188,15 @@ void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const cl
         S = bottleneck(k, a, &m->block[i], N, S);
 
     attention_pool(k, a, m, N, S * S, out);
+}
+
+void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m, int N)
+{
+    (void)a, (void)g, (void)k, (void)m, (void)N; /* to come */
+}
+
+void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *acts, const clipmdl_resnet *m,
+                             const float *dout, int N)
+{
+    (void)k, (void)g, (void)acts, (void)m, (void)dout, (void)N; /* to come */
 }

@@ -1,0 +1,308 @@
+/* The gradient of a batch. The contrastive loss needs all of the batch, the towers do not: they meet only at the embeddings. So a batch may pass in
+ * chunks: all chunks are embedded without a tape, the loss and its gradient are taken at the embeddings, and each chunk is embedded once more with
+ * a tape and goes back (Gao et al. 2021, arXiv:2101.06983). The result is that of the whole batch; the memory is that of a chunk. */
+#include "train/net.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+
+/* ---- The net ------------------------------------------------------------------------------------------------- */
+
+static bool is_vit(const cliptrn_net *n) { return n->config.vision.kind == CLIPMDL_VIT; }
+
+static int image_groups(const cliptrn_net *n) { return is_vit(n) ? n->config.vision.layers + 2 : 1; }
+static int text_groups(const cliptrn_net *n) { return n->config.text.layers + 2; }
+
+static int first_group(bool locked, int unlocked, int groups)
+{
+    if (!locked)
+        return 0;
+    return unlocked < groups ? groups - unlocked : 0;
+}
+
+static int first_image_group(const cliptrn_net *n) { return first_group(n->opt.lock_image, n->opt.image_unlocked, image_groups(n)); }
+static int first_text_group(const cliptrn_net *n) { return first_group(n->opt.lock_text, n->opt.text_unlocked, text_groups(n)); }
+static bool trains_image(const cliptrn_net *n) { return first_image_group(n) < image_groups(n); }
+static bool trains_text(const cliptrn_net *n) { return first_text_group(n) < text_groups(n); }
+
+bool cliptrn_net_trains(const cliptrn_net *n, const clipmdl_param *p)
+{
+    if (p->flags & CLIPMDL_BUFFER_PARAM)
+        return false;
+    if (p->flags & CLIPMDL_IMAGE_PARAM)
+        return p->group >= first_image_group(n);
+    return !(p->flags & CLIPMDL_TEXT_PARAM) || p->group >= first_text_group(n);
+}
+
+float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name) { return block + clipmdl_params_find(&n->params, name)->at; }
+
+static clip_status check(const cliptrn_net *n, clip_error *err)
+{
+    const cliptrn_net_options *o = &n->opt;
+    if (is_vit(n))
+        return CLIP_OK;
+    if (o->patch_dropout > 0)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "patch dropout is for ViTs: a ResNet has no patches to leave out");
+    if (o->image_unlocked > 0 && o->lock_image)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "a ResNet is locked as a whole: it has no groups to unlock");
+    if (o->chunk > 0 && !o->lock_image && !o->freeze_bn)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "in chunks, batch norms would see other statistics than in the whole batch: "
+                          "freeze them, or train without chunks");
+    return CLIP_OK;
+}
+
+/* The towers' operands from the weights as they are now. */
+static clip_status bind(cliptrn_net *n, bool image, clipb_block *panels)
+{
+    const bool trains = image ? trains_image(n) : trains_text(n);
+    clipmdl_binder b = {.params = &n->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = n->w, .g = trains ? n->g : NULL, .k = &n->k,
+                        .first_group = image ? first_image_group(n) : first_text_group(n)};
+    for (int pass = 0; pass < 2; pass++) {
+        if (!image)
+            clipmdl_text_bind(&b, &n->text);
+        else if (is_vit(n))
+            clipmdl_vit_bind(&b, &n->vit);
+        else
+            clipmdl_resnet_bind(&b, &n->resnet);
+        if (pass == 0) {
+            TRY(clipb_block_reserve(panels, b.arena.peak));
+            b.arena = clipb_arena_on(panels);
+        }
+    }
+    return b.status;
+}
+
+static clip_status reserve_floats(clipb_block *b, float **out, size_t n)
+{
+    TRY(clipb_block_reserve(b, n * sizeof(float)));
+    *out = (float *)(void *)b->base;
+    memset(*out, 0, n * sizeof(float));
+    return CLIP_OK;
+}
+
+static clip_status init(cliptrn_net *n, int threads, clip_error *err)
+{
+    TRY(check(n, err));
+    TRY(clipmdl_params_list(&n->config, n->opt.loss == CLIPTRN_SIGLIP, &n->params));
+    TRY(reserve_floats(&n->weights, &n->w, n->params.count));
+    TRY(reserve_floats(&n->gradients, &n->g, n->params.count));
+    TRY(is_vit(n) ? clipmdl_vit_init(&n->vit, &n->config) : clipmdl_resnet_init(&n->resnet, &n->config));
+    TRY(clipmdl_text_init(&n->text, &n->config));
+    n->k.set = clipk_set_find(NULL);
+    TRY(clipb_team_new(threads ? threads : clipb_cores(), &n->k.team));
+    TRY(clipb_block_reserve(&n->scratch, clipk_scratch_bytes(n->k.set, clipk_threads(&n->k))));
+    n->k.scratch = n->scratch.base;
+    clipmdl_params_init(&n->params, &n->config, n->opt.seed, n->w);
+    return CLIP_OK;
+}
+
+clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_options *opt, int threads, clip_error *err)
+{
+    n->config = *c;
+    n->opt = *opt;
+    clip_status s = init(n, threads, err);
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;
+}
+
+void cliptrn_net_free(cliptrn_net *n)
+{
+    clipmdl_params_free(&n->params);
+    clipmdl_vit_free(&n->vit);
+    clipmdl_resnet_free(&n->resnet);
+    clipmdl_text_free(&n->text);
+    clipb_team_free(n->k.team);
+    clipb_block *const blocks[] = {&n->weights, &n->gradients, &n->image_panels, &n->text_panels, &n->scratch, &n->batch, &n->image_acts, &n->text_acts, &n->grads};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        clipb_block_free(blocks[i]);
+    *n = (cliptrn_net){0};
+}
+
+/* ---- A batch --------------------------------------------------------------------------------------------------- */
+
+typedef struct pass {
+    cliptrn_net *n;
+    const cliptrn_pairs *batch;
+    int D, K;                          /* K: patches kept of a picture; 0: all */
+    float *v, *t, *dv, *dt, *again;    /* [N, D] */
+    float *v_norm, *t_norm;            /* [N] */
+    int32_t *kept, *off;               /* [N, K]; [N + 1], a chunk's own offsets */
+    cliptrn_loss_acts loss;
+    clipmdl_vit_acts vit;
+    clipmdl_resnet_acts resnet;
+    clipmdl_text_acts text;
+} pass;
+
+static void layout(clipb_arena *a, pass *p)
+{
+    const size_t N = (size_t)p->batch->N, D = (size_t)p->D;
+    p->v = CLIPB_NEW(a, float, N * D);
+    p->t = CLIPB_NEW(a, float, N * D);
+    p->dv = CLIPB_NEW(a, float, N * D);
+    p->dt = CLIPB_NEW(a, float, N * D);
+    p->again = CLIPB_NEW(a, float, N * D);
+    p->v_norm = CLIPB_NEW(a, float, N);
+    p->t_norm = CLIPB_NEW(a, float, N);
+    p->kept = CLIPB_NEW(a, int32_t, N * (size_t)p->K);
+    p->off = CLIPB_NEW(a, int32_t, N + 1);
+    cliptrn_loss_layout(a, &p->loss, &p->n->k, p->batch->N, p->D);
+}
+
+/* K of the G patches of every picture, each choice as likely as any other, in order. */
+static void draw_patches(pass *p, int64_t step)
+{
+    const int G = p->K ? clipmdl_vit_tokens(&p->n->vit) - 1 : 0;
+    for (int i = 0; i < p->batch->N && p->K; i++) {
+        clipb_rng r = clipb_rng_at(p->n->opt.seed, CLIPB_RNG_PATCHES, (uint64_t)step, (uint64_t)i);
+        for (int g = 0, left = p->K; left > 0; g++)
+            if ((int)clipb_rng_below(&r, (uint32_t)(G - g)) < left)
+                p->kept[i * p->K + p->K - left--] = g;
+    }
+}
+
+static clip_status image_forward(pass *p, int from, int N, bool tape, float *out)
+{
+    cliptrn_net *n = p->n;
+    const size_t S = (size_t)n->config.vision.image_size;
+    const float *pixels = p->batch->pixels + (size_t)from * 3 * S * S;
+    for (int placing = 0; placing < 2; placing++) {
+        clipb_arena a = placing ? clipb_arena_on(&n->image_acts) : (clipb_arena){0};
+        if (is_vit(n))
+            clipmdl_vit_layout(&a, &p->vit, &n->vit, N, p->K, tape);
+        else
+            clipmdl_resnet_layout(&a, &p->resnet, &n->k, &n->resnet, N, tape);
+        if (!placing)
+            TRY(clipb_block_reserve(&n->image_acts, a.peak));
+    }
+    if (is_vit(n)) {
+        p->vit.kept = p->K ? p->kept + (size_t)from * (size_t)p->K : NULL;
+        clipmdl_vit_forward(&n->k, &p->vit, &n->vit, pixels, N, out);
+    } else {
+        clipmdl_resnet_forward(&n->k, &p->resnet, &n->resnet, pixels, N, out);
+    }
+    return CLIP_OK;
+}
+
+static clip_status image_backward(pass *p, int from, int N)
+{
+    cliptrn_net *n = p->n;
+    const float *dout = p->dv + (size_t)from * (size_t)p->D;
+    clipmdl_tower_grads vit;
+    clipmdl_resnet_grads resnet;
+    for (int placing = 0; placing < 2; placing++) {
+        clipb_arena a = placing ? clipb_arena_on(&n->grads) : (clipb_arena){0};
+        if (is_vit(n))
+            clipmdl_vit_layout_grads(&a, &vit, &n->k, &n->vit, N, p->K);
+        else
+            clipmdl_resnet_layout_grads(&a, &resnet, &n->k, &n->resnet, N);
+        if (!placing)
+            TRY(clipb_block_reserve(&n->grads, a.peak));
+    }
+    if (is_vit(n))
+        clipmdl_vit_backward(&n->k, &vit, &p->vit, &n->vit, dout, N);
+    else
+        clipmdl_resnet_backward(&n->k, &resnet, &p->resnet, &n->resnet, dout, N);
+    return CLIP_OK;
+}
+
+/* The texts from .. from + N as a batch of their own. */
+static const int32_t *text_chunk(pass *p, int from, int N)
+{
+    const int32_t *off = p->batch->off + from;
+    for (int i = 0; i <= N; i++)
+        p->off[i] = off[i] - off[0];
+    return p->batch->ids + off[0];
+}
+
+static clip_status text_forward(pass *p, int from, int N, bool tape, float *out)
+{
+    cliptrn_net *n = p->n;
+    const int32_t *ids = text_chunk(p, from, N);
+    for (int placing = 0; placing < 2; placing++) {
+        clipb_arena a = placing ? clipb_arena_on(&n->text_acts) : (clipb_arena){0};
+        clipmdl_text_layout(&a, &p->text, &n->text, N, p->off[N], tape);
+        if (!placing)
+            TRY(clipb_block_reserve(&n->text_acts, a.peak));
+    }
+    clipmdl_text_forward(&n->k, &p->text, &n->text, ids, p->off, N, out);
+    return CLIP_OK;
+}
+
+static clip_status text_backward(pass *p, int from, int N)
+{
+    cliptrn_net *n = p->n;
+    const int32_t *ids = text_chunk(p, from, N);
+    clipmdl_tower_grads g;
+    for (int placing = 0; placing < 2; placing++) {
+        clipb_arena a = placing ? clipb_arena_on(&n->grads) : (clipb_arena){0};
+        clipmdl_text_layout_grads(&a, &g, &n->k, &n->text, N, p->off[N]);
+        if (!placing)
+            TRY(clipb_block_reserve(&n->grads, a.peak));
+    }
+    clipmdl_text_backward(&n->k, &g, &p->text, &n->text, ids, p->off, p->dt + (size_t)from * (size_t)p->D, N);
+    return CLIP_OK;
+}
+
+static void loss_at_embeddings(pass *p, cliptrn_loss *out)
+{
+    cliptrn_net *n = p->n;
+    const int N = p->batch->N, D = p->D;
+    const bool sigmoid = n->opt.loss == CLIPTRN_SIGLIP;
+    *out = (cliptrn_loss){.scale = exp(*cliptrn_net_number(n, n->w, "logit_scale")), .bias = sigmoid ? *cliptrn_net_number(n, n->w, "logit_bias") : 0};
+    clipk_l2norm(&n->k, p->v, p->v_norm, N, D);
+    clipk_l2norm(&n->k, p->t, p->t_norm, N, D);
+    cliptrn_loss_backward(&n->k, out, p->dv, p->dt, &p->loss, p->v, p->t, N, D, n->opt.loss);
+    clipk_l2norm_backward(&n->k, p->dv, p->dv, p->v, p->v_norm, N, D);
+    clipk_l2norm_backward(&n->k, p->dt, p->dt, p->t, p->t_norm, N, D);
+    *cliptrn_net_number(n, n->g, "logit_scale") = (float)out->dscale;
+    if (sigmoid)
+        *cliptrn_net_number(n, n->g, "logit_bias") = (float)out->dbias;
+}
+
+static clip_status go_back(pass *p, int from, int N, bool once)
+{
+    if (trains_image(p->n)) {
+        if (!once)
+            TRY(image_forward(p, from, N, true, p->again));
+        TRY(image_backward(p, from, N));
+    }
+    if (trains_text(p->n)) {
+        if (!once)
+            TRY(text_forward(p, from, N, true, p->again));
+        TRY(text_backward(p, from, N));
+    }
+    return CLIP_OK;
+}
+
+clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out)
+{
+    const int N = batch->N, D = n->config.embed_dim, chunk = n->opt.chunk > 0 && n->opt.chunk < N ? n->opt.chunk : N;
+    const bool once = chunk == N;
+    pass p = {.n = n, .batch = batch, .D = D};
+    if (n->opt.patch_dropout > 0) {
+        const int G = n->config.vision.image_size / n->config.vision.patch_size, K = (int)((float)(G * G) * (1 - n->opt.patch_dropout));
+        p.K = K > 0 ? K : 1;
+    }
+    for (int placing = 0; placing < 2; placing++) {
+        clipb_arena a = placing ? clipb_arena_on(&n->batch) : (clipb_arena){0};
+        layout(&a, &p);
+        if (!placing)
+            TRY(clipb_block_reserve(&n->batch, a.peak));
+    }
+    memset(n->g, 0, n->params.count * sizeof(float));
+    TRY(bind(n, true, &n->image_panels));
+    TRY(bind(n, false, &n->text_panels));
+    draw_patches(&p, step);
+
+    for (int i = 0; i < N; i += chunk) {
+        const int m = N - i < chunk ? N - i : chunk;
+        TRY(image_forward(&p, i, m, once && trains_image(n), p.v + (size_t)i * (size_t)D));
+        TRY(text_forward(&p, i, m, once && trains_text(n), p.t + (size_t)i * (size_t)D));
+    }
+    loss_at_embeddings(&p, out);
+    for (int i = 0; i < N; i += chunk)
+        TRY(go_back(&p, i, N - i < chunk ? N - i : chunk, once));
+    return CLIP_OK;
+}

@@ -1,0 +1,57 @@
+/* net.h: the pair of towers in training: weights, and their gradient on a batch. */
+#ifndef CLIPTRN_NET_H
+#define CLIPTRN_NET_H
+
+#include "model/model.h"
+#include "model/params.h"
+#include "train/loss.h"
+
+/* What is trained. OpenCLIP's --lock-image-unlocked-groups: a locked tower with 0 unlocked groups stays as it is, with 1 its projection learns,
+ * with 2 its last block too, and so on. */
+typedef struct cliptrn_net_options {
+    cliptrn_loss_kind loss;
+    bool lock_image, lock_text;
+    int image_unlocked, text_unlocked; /* groups */
+    bool freeze_bn;                    /* batch norms use their running statistics and leave them (ResNet) */
+    float patch_dropout;               /* share of a picture's patches that a step leaves out (ViT) */
+    int chunk;                         /* samples whose tape is kept at once; 0: all */
+    uint64_t seed;
+} cliptrn_net_options;
+
+/* N pairs: pixels [N, 3, S, S]; text i is ids[off[i]] .. ids[off[i + 1] - 1], each cut at the token it is pooled at. */
+typedef struct cliptrn_pairs {
+    int N;
+    const float *pixels;
+    const int32_t *ids, *off;
+} cliptrn_pairs;
+
+typedef struct cliptrn_net {
+    clipmdl_config config;
+    cliptrn_net_options opt;
+    clipmdl_params params;
+    float *w, *g; /* [params.count]: weights, gradients */
+    clipmdl_vit vit;       /* one of the two, by config.vision.kind */
+    clipmdl_resnet resnet;
+    clipmdl_text text;
+    clipk_ctx k;
+    clipb_block weights, gradients, image_panels, text_panels, scratch, batch, image_acts, text_acts, grads;
+} cliptrn_net;
+
+/* cliptrn_net_init(): weights drawn by opt->seed; read others over them with clipmdl_params_read(). Zero the struct before.
+ * threads  in   0: all
+ * Free with cliptrn_net_free(), also after an error. CLIP_ENOMEM, CLIP_EUNSUPPORTED (a setting the tower hasn't got). */
+clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_options *opt, int threads, clip_error *err);
+void cliptrn_net_free(cliptrn_net *n);
+
+/* cliptrn_net_trains(): is this parameter trained? */
+bool cliptrn_net_trains(const cliptrn_net *n, const clipmdl_param *p);
+
+/* cliptrn_net_gradient(): n->g becomes the gradient of the loss on a batch at the weights n->w; the loss.
+ * step  in   for what is drawn anew in every step
+ * Errors: CLIP_ENOMEM. */
+clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out);
+
+/* The parameter of a name that every model has. */
+float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name);
+
+#endif
