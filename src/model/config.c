@@ -144,7 +144,7 @@ static clip_status openclip_text(const reader *r, const cJSON *o, clipmdl_text_c
 
 static clip_status openclip(const reader *r, const cJSON *root, clipmdl_config *c)
 {
-    static const char *const others[] = {"multimodal_cfg", "init_logit_bias", NULL};
+    static const char *const others[] = {"multimodal_cfg", NULL};
     const cJSON *model, *vision, *text;
     bool quick_gelu = false;
     TRY(object(r, root, "model_cfg", &model));

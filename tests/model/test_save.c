@@ -1,0 +1,477 @@
+/* What is written is what was there. */
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "failing_alloc.h"
+#include "model/save.h"
+
+static char dir[64];
+
+static const char *in_dir(const char *name)
+{
+    static char path[8][256];
+    static int turn;
+    char *p = path[turn++ % 8];
+    snprintf(p, sizeof *path, "%s/%s", dir, name);
+    return p;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/clip-test-XXXXXX");
+    signal(SIGXFSZ, SIG_IGN);
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+static clipmdl_config vit(void)
+{
+    return (clipmdl_config){
+        .embed_dim = 24,
+        .vision = {.kind = CLIPMDL_VIT, .image_size = 32, .patch_size = 8, .width = 16, .heads = 2, .layers = 2, .mlp = 64, .ln_pre = true, .eps = 1e-5f, .act = CLIPK_GELU},
+        .text = {.context_length = 7, .vocab_size = 50, .width = 8, .heads = 2, .layers = 1, .mlp = 32, .eos_id = 2, .eps = 1e-5f, .act = CLIPK_GELU},
+    };
+}
+
+static clipmdl_config resnet(void)
+{
+    clipmdl_config c = vit();
+    c.vision = (clipmdl_vision_config){.kind = CLIPMDL_RESNET, .image_size = 32, .width = 2, .heads = 4, .stage = {1, 2, 1, 1}};
+    return c;
+}
+
+/* Parameters with weights that tell where they are: none is like another. */
+static float *numbered(const clipmdl_params *p)
+{
+    float *w = calloc(p->count, sizeof *w);
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t j = 0; j < p->param[i].count; j++)
+            w[p->param[i].at + j] = (float)(i + 1) + (float)j / 16384 + 1e-6f;
+    return w;
+}
+
+static unsigned char *slurp(const char *path, size_t *n)
+{
+    unsigned char *data;
+    clip_error err;
+    assert_int_equal(clipb_read_file(path, 1 << 30, &data, n, &err), CLIP_OK);
+    return data;
+}
+
+static void assert_same_file(const char *a, const char *b)
+{
+    size_t n, m;
+    unsigned char *x = slurp(a, &n), *y = slurp(b, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+    free(x);
+    free(y);
+}
+
+/* Write, read, compare, write again: the second file is the first. */
+static void round_trip(const clipmdl_config *c, clipmdl_scheme scheme, clipk_type type)
+{
+    clipmdl_params p;
+    clipmdl_store store;
+    clip_error err = {0};
+    assert_int_equal(clipmdl_params_list(c, false, &p), CLIP_OK);
+    float *w = numbered(&p), *back = calloc(p.count, sizeof *w);
+    assert_int_equal(clipmdl_save_weights(in_dir("a"), &p, w, type, scheme, &err), CLIP_OK);
+    assert_int_equal(clipmdl_store_open(in_dir("a"), &store, &err), CLIP_OK);
+    clipmdl_scheme found;
+    const char *prefix;
+    assert_true(clipmdl_find_scheme(&store, &found, &prefix));
+    assert_int_equal(found, scheme);
+    if (clipmdl_params_read(&p, &store, found, prefix, back, &err) != CLIP_OK)
+        fail_msg("%s", err.message);
+    const double epsilon = type == CLIPK_F32 ? 0 : type == CLIPK_F16 ? ldexp(1, -11) : ldexp(1, -8);
+    for (size_t i = 0; i < p.count; i++)
+        assert_true(fabs((double)back[i] - (double)w[i]) <= epsilon * (double)w[i]);
+    assert_int_equal(clipmdl_save_weights(in_dir("b"), &p, back, type, scheme, &err), CLIP_OK);
+    assert_same_file(in_dir("a"), in_dir("b"));
+    clipmdl_store_close(&store);
+    clipmdl_params_free(&p);
+    free(w);
+    free(back);
+}
+
+static void weights_come_back(void **state)
+{
+    (void)state;
+    const clipmdl_config v = vit(), r = resnet();
+    for (clipk_type type = CLIPK_F32; type <= CLIPK_BF16; type++) {
+        round_trip(&v, CLIPMDL_OPENCLIP, type);
+        round_trip(&v, CLIPMDL_HUGGINGFACE, type);
+        round_trip(&r, CLIPMDL_OPENCLIP, type);
+    }
+}
+
+static const clipmdl_tensor *tensor(const clipmdl_store *s, const char *name, int ndim, int64_t d0, int64_t d1)
+{
+    const clipmdl_tensor *t = clipmdl_store_find(s, name);
+    if (!t)
+        fail_msg("no %s", name);
+    assert_int_equal(t->ndim, ndim);
+    assert_true(ndim < 1 || t->dim[0] == d0);
+    assert_true(ndim < 2 || t->dim[1] == d1);
+    return t;
+}
+
+static float at(const clipmdl_tensor *t, size_t i)
+{
+    float f;
+    memcpy(&f, t->data + i * sizeof f, sizeof f);
+    return f;
+}
+
+static void layouts_are_theirs(void **state)
+{
+    (void)state;
+    const clipmdl_config c = vit();
+    clipmdl_params p;
+    clipmdl_store o, h;
+    clip_error err;
+    assert_int_equal(clipmdl_params_list(&c, true, &p), CLIP_OK);
+    float *w = numbered(&p);
+    assert_int_equal(clipmdl_save_weights(in_dir("o"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("h"), &p, w, CLIPK_F32, CLIPMDL_HUGGINGFACE, &err), CLIP_OK);
+    assert_int_equal(clipmdl_store_open(in_dir("o"), &o, &err), CLIP_OK);
+    assert_int_equal(clipmdl_store_open(in_dir("h"), &h, &err), CLIP_OK);
+    assert_int_equal(((uintptr_t)o.tensor[0].map->data + 8) % 8, 0);
+    assert_int_equal((size_t)(tensor(&o, "logit_bias", 0, 0, 0)->data - o.map->data) % 4, 0);
+    assert_null(clipmdl_store_find(&h, "logit_bias"));
+    const clipmdl_tensor *in = tensor(&o, "visual.transformer.resblocks.1.attn.in_proj_weight", 2, 48, 16);
+    const clipmdl_tensor *k = tensor(&h, "vision_model.encoder.layers.1.self_attn.k_proj.weight", 2, 16, 16);
+    assert_true(at(in, 16 * 16 + 5) == at(k, 5));
+    const clipmdl_tensor *x = tensor(&o, "text_projection", 2, 8, 24), *y = tensor(&h, "text_projection.weight", 2, 24, 8);
+    assert_true(at(x, 3 * 24 + 17) == at(y, 17 * 8 + 3));
+    tensor(&h, "vision_model.embeddings.class_embedding", 1, 16, 0);
+    tensor(&h, "logit_scale", 0, 0, 0);
+    /* nothing between the tensors, nothing behind them */
+    size_t bytes = 0;
+    for (size_t i = 0; i < h.n; i++)
+        bytes += h.tensor[i].bytes;
+    uint64_t header;
+    memcpy(&header, h.map->data, sizeof header);
+    assert_int_equal(8 + header + bytes, h.map->size);
+    assert_int_equal(header % 8, 0);
+    clipmdl_store_close(&o);
+    clipmdl_store_close(&h);
+    clipmdl_params_free(&p);
+    free(w);
+}
+
+static void optimizer_state_is_the_same_to_it(void **state)
+{
+    (void)state;
+    const clipmdl_config c = vit();
+    clipmdl_params p;
+    clipmdl_arrays a = {0};
+    clipmdl_store store;
+    clip_error err;
+    assert_int_equal(clipmdl_params_list(&c, true, &p), CLIP_OK);
+    float *m = numbered(&p), *v = numbered(&p), *back = calloc(p.count, sizeof *m);
+    for (size_t i = 0; i < p.count; i++)
+        if (v[i] != 0) /* none between the parameters */
+            v[i] *= -2;
+    assert_int_equal(clipmdl_arrays_add(&a, &p, m, "exp_avg.", CLIPMDL_OPENCLIP, CLIPK_F32), CLIP_OK);
+    assert_int_equal(clipmdl_arrays_add(&a, &p, v, "exp_avg_sq.", CLIPMDL_OPENCLIP, CLIPK_F32), CLIP_OK);
+    assert_int_equal(clipmdl_arrays_write(&a, in_dir("state"), &err), CLIP_OK);
+    clipmdl_arrays_free(&a);
+    assert_int_equal(clipmdl_store_open(in_dir("state"), &store, &err), CLIP_OK);
+    assert_int_equal(store.n, 2 * p.n);
+    assert_int_equal(clipmdl_params_read(&p, &store, CLIPMDL_OPENCLIP, "exp_avg_sq.", back, &err), CLIP_OK);
+    assert_memory_equal(back, v, p.count * sizeof *v);
+    clipmdl_store_close(&store);
+    clipmdl_params_free(&p);
+    free(m);
+    free(v);
+    free(back);
+}
+
+/* One tensor of n numbers as `type`: the 16-bit patterns it is stored as. */
+static clip_status write_narrow(const float *in, size_t n, clipk_type type, uint16_t *out, clip_error *err)
+{
+    clipmdl_array t = {.name = "t", .type = type, .ndim = 1, .dim = {(int64_t)n}, .data = in};
+    clipmdl_arrays a = {&t, 1, 1};
+    clipmdl_store s;
+    TRY(clipmdl_arrays_write(&a, in_dir("narrow"), err));
+    assert_int_equal(clipmdl_store_open(in_dir("narrow"), &s, err), CLIP_OK);
+    memcpy(out, s.tensor[0].data, n * sizeof *out);
+    clipmdl_store_close(&s);
+    return CLIP_OK;
+}
+
+/* Every 16-bit number survives, and what lies between two goes to the nearer one, or to the even. */
+static void numbers_are_rounded_to_the_nearest(void **state)
+{
+    (void)state;
+    const clipk_ctx k = {.set = clipk_set_find(NULL)};
+    enum { N = 65536 };
+    static uint16_t pattern[N], out[N];
+    static float value[N], between[N];
+    clip_error err = {0};
+    for (int i = 0; i < N; i++)
+        pattern[i] = (uint16_t)i;
+    for (clipk_type type = CLIPK_F16; type <= CLIPK_BF16; type++) {
+        const int infinity = type == CLIPK_F16 ? 0x7C00 : 0x7F80;
+        clipk_to_f32(&k, value, pattern, type, N);
+        assert_int_equal(write_narrow(value, N, type, out, &err), CLIP_OK);
+        for (int i = 0; i < N; i++)
+            if ((i & 0x7FFF) <= infinity)
+                assert_int_equal(out[i], i);
+            else
+                assert_true((out[i] & 0x7FFF) > infinity); /* not a number stays none */
+        for (int shift = -1; shift <= 1; shift++) { /* a hair below the middle, the middle, a hair above */
+            for (int i = 0; i < N; i++) {
+                const bool edge = (i & 0x7FFF) >= infinity - 1;
+                const float middle = edge ? 0 : (float)(((double)value[i] + (double)value[i + 1]) / 2);
+                between[i] = shift == 0 || edge ? middle : nextafterf(middle, shift < 0 ? value[i] : value[i + 1]);
+            }
+            assert_int_equal(write_narrow(between, N, type, out, &err), CLIP_OK);
+            for (int i = 0; i < N; i++)
+                if ((i & 0x7FFF) < infinity - 1)
+                    assert_int_equal(out[i], shift < 0 ? i : shift > 0 ? i + 1 : i + (i & 1));
+        }
+    }
+}
+
+static void what_f16_cannot_hold_is_named(void **state)
+{
+    (void)state;
+    const clipmdl_config c = vit();
+    clipmdl_params p;
+    clip_error err = {0};
+    assert_int_equal(clipmdl_params_list(&c, false, &p), CLIP_OK);
+    float *w = numbered(&p);
+    const clipmdl_param *q = clipmdl_params_find(&p, "visual.proj");
+    w[q->at + 7] = -65519;
+    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_F16, CLIPMDL_HUGGINGFACE, &err), CLIP_OK);
+    unlink(in_dir("big"));
+    w[q->at + 7] = -65520;
+    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_F16, CLIPMDL_HUGGINGFACE, &err), CLIP_ELIMIT);
+    assert_non_null(strstr(err.message, "/big: tensor 'visual_projection.weight': -65520 is beyond the range of f16"));
+    assert_false(clipb_is_file(in_dir("big")) || clipb_is_file(in_dir("big.tmp")));
+    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_BF16, CLIPMDL_HUGGINGFACE, &err), CLIP_OK);
+    clipmdl_params_free(&p);
+    free(w);
+}
+
+static void a_full_disk_leaves_what_was(void **state)
+{
+    (void)state;
+    const clipmdl_config c = vit();
+    clipmdl_params p;
+    clip_error err = {0};
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(clipmdl_params_list(&c, false, &p), CLIP_OK);
+    float *w = numbered(&p);
+    assert_int_equal(clipmdl_save_weights(in_dir("kept"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("copy"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err), CLIP_OK);
+    for (rlim_t limit = 1; limit < 40000; limit *= 7) {
+        const struct rlimit tight = {limit, old.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+        clip_status s = clipmdl_save_weights(in_dir("kept"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        assert_int_equal(s, CLIP_EIO);
+        assert_non_null(strstr(err.message, "/kept: cannot be written"));
+        assert_same_file(in_dir("kept"), in_dir("copy"));
+        assert_false(clipb_is_file(in_dir("kept.tmp")));
+    }
+    clipmdl_params_free(&p);
+    free(w);
+}
+
+/* ---- Configuration ------------------------------------------------------------------------------------------ */
+
+static clipmdl_recipe recipe(void)
+{
+    return (clipmdl_recipe){.mean = {0.48145466f, 0.5f, 0.40821073f}, .std = {0.26862954f, 0.25f, 1}, .interpolation = "bicubic", .resize_mode = "shortest",
+                            .start_id = 48, .end_id = 49};
+}
+
+static clipmdl_config saved(clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r)
+{
+    clipmdl_config out;
+    clip_error err = {0};
+    if (clipmdl_save_config(dir, scheme, c, r, &err) != CLIP_OK)
+        fail_msg("%s", err.message);
+    clip_status s = scheme == CLIPMDL_OPENCLIP ? clipmdl_config_openclip(in_dir("open_clip_config.json"), &out, &err)
+                                               : clipmdl_config_huggingface(in_dir("config.json"), &out, &err);
+    if (s != CLIP_OK)
+        fail_msg("%s", err.message);
+    return out;
+}
+
+static void assert_same_config(const clipmdl_config *a, const clipmdl_config *b, bool pooling)
+{
+    clipmdl_text_config x = a->text, y = b->text;
+    clipmdl_vision_config v = a->vision, w = b->vision;
+    if (!pooling) {
+        x.pooling = y.pooling;
+        x.eos_id = y.eos_id;
+    }
+    if (v.kind == CLIPMDL_RESNET) { /* what a ResNet has none of */
+        v.act = w.act;
+        v.patch_size = w.patch_size;
+        v.layers = w.layers;
+    }
+    assert_int_equal(a->embed_dim, b->embed_dim);
+    assert_memory_equal(&v, &w, sizeof v);
+    assert_memory_equal(&x, &y, sizeof x);
+}
+
+static void configurations_come_back(void **state)
+{
+    (void)state;
+    clipmdl_recipe r = recipe();
+    clipmdl_config c = vit(), d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    assert_same_config(&c, &d, true);
+    d = saved(CLIPMDL_HUGGINGFACE, &c, &r);
+    assert_same_config(&c, &d, false);
+    assert_int_equal(d.text.pooling, CLIPMDL_POOL_EOS); /* the first 49 is the first of the largest */
+    assert_int_equal(d.text.eos_id, 49);
+    d = saved(CLIPMDL_OPENCLIP, &d, &r);
+    assert_same_config(&c, &d, true);
+
+    c.vision.eps = 1e-6f;
+    c.text.eps = 3e-7f;
+    c.vision.act = c.text.act = CLIPK_QUICKGELU;
+    c.text.eos_id = 13;
+    c.text.pooling = CLIPMDL_POOL_EOS;
+    d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    assert_same_config(&c, &d, true);
+    d = saved(CLIPMDL_HUGGINGFACE, &c, &r);
+    assert_same_config(&c, &d, true);
+    c.vision.ln_pre = false;
+    d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    assert_same_config(&c, &d, true);
+
+    for (int mlp = 1; mlp < 200; mlp++) { /* int(width * mlp_ratio) hits every width */
+        c.vision.width = 48 + mlp % 50;
+        c.vision.heads = 1;
+        c.vision.mlp = mlp;
+        d = saved(CLIPMDL_OPENCLIP, &c, &r);
+        assert_same_config(&c, &d, true);
+    }
+    c = resnet();
+    r.logit_bias = true;
+    d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    assert_same_config(&c, &d, true);
+}
+
+static void the_recipe_is_written(void **state)
+{
+    (void)state;
+    const clipmdl_config c = vit();
+    clipmdl_recipe r = recipe();
+    size_t n;
+    saved(CLIPMDL_OPENCLIP, &c, &r);
+    char *text = (char *)slurp(in_dir("open_clip_config.json"), &n);
+    assert_non_null(strstr(text, "\"mean\": [0.48145467, 0.5, 0.40821072]"));
+    assert_null(strstr(text, "fill_color"));
+    assert_null(strstr(text, "logit_bias"));
+    free(text);
+    r.resize_mode = "longest";
+    memset(r.fill_color, 255, 3);
+    saved(CLIPMDL_OPENCLIP, &c, &r);
+    text = (char *)slurp(in_dir("open_clip_config.json"), &n);
+    assert_non_null(strstr(text, "\"fill_color\": 255\n"));
+    free(text);
+    r.resize_mode = "squash";
+    r.interpolation = "bilinear";
+    saved(CLIPMDL_HUGGINGFACE, &c, &r);
+    text = (char *)slurp(in_dir("preprocessor_config.json"), &n);
+    assert_non_null(strstr(text, "\"size\": {\"height\": 32, \"width\": 32}"));
+    assert_non_null(strstr(text, "\"resample\": 2"));
+    free(text);
+}
+
+static void refuse(clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r, const char *says)
+{
+    clip_error err = {0};
+    assert_int_equal(clipmdl_save_config(dir, scheme, c, r, &err), CLIP_EUNSUPPORTED);
+    if (!strstr(err.message, says))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, says);
+}
+
+static void what_a_layout_has_no_words_for_is_refused(void **state)
+{
+    (void)state;
+    clipmdl_recipe r = recipe();
+    clipmdl_config c = resnet();
+    refuse(CLIPMDL_HUGGINGFACE, &c, &r, "config.json: transformers' CLIP has no ResNet");
+    c = vit();
+    c.vision.ln_pre = false;
+    refuse(CLIPMDL_HUGGINGFACE, &c, &r, "layer norm");
+    c = vit();
+    c.text.pooling = CLIPMDL_POOL_EOS;
+    refuse(CLIPMDL_HUGGINGFACE, &c, &r, "token 2");
+    c = vit();
+    c.vision.act = CLIPK_QUICKGELU;
+    refuse(CLIPMDL_OPENCLIP, &c, &r, "activation");
+    c = vit();
+    r.resize_mode = "longest";
+    refuse(CLIPMDL_HUGGINGFACE, &c, &r, "\"longest\"");
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    const clipmdl_config c = vit();
+    const clipmdl_recipe r = recipe();
+    clipmdl_params p;
+    clip_error err;
+    assert_int_equal(clipmdl_params_list(&c, false, &p), CLIP_OK);
+    float *w = numbered(&p);
+    for (long n = 1;; n++) {
+        fail_alloc_at(n);
+        clip_status s = clipmdl_save_weights(in_dir("alloc"), &p, w, CLIPK_F16, CLIPMDL_HUGGINGFACE, &err);
+        if (s == CLIP_OK)
+            s = clipmdl_save_config(dir, CLIPMDL_HUGGINGFACE, &c, &r, &err);
+        if (!fail_alloc_stop()) {
+            assert_int_equal(s, CLIP_OK);
+            break;
+        }
+        assert_int_equal(s, CLIP_ENOMEM);
+        assert_false(clipb_is_file(in_dir("alloc.tmp")));
+    }
+    clipmdl_params_free(&p);
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_come_back),
+        cmocka_unit_test(layouts_are_theirs),
+        cmocka_unit_test(optimizer_state_is_the_same_to_it),
+        cmocka_unit_test(numbers_are_rounded_to_the_nearest),
+        cmocka_unit_test(what_f16_cannot_hold_is_named),
+        cmocka_unit_test(a_full_disk_leaves_what_was),
+        cmocka_unit_test(configurations_come_back),
+        cmocka_unit_test(the_recipe_is_written),
+        cmocka_unit_test(what_a_layout_has_no_words_for_is_refused),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
