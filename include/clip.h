@@ -20,6 +20,7 @@
 #ifndef CLIP_H
 #define CLIP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,7 +44,8 @@ extern "C" {
     X(CLIP_EFORMAT, -4, "a file is damaged or not of the format it should be") \
     X(CLIP_EUNSUPPORTED, -5, "the file is sound, but this build does not support it") \
     X(CLIP_ELIMIT, -6, "larger than the limit allows")                        \
-    X(CLIP_EMISMATCH, -7, "parts do not fit each other")
+    X(CLIP_EMISMATCH, -7, "parts do not fit each other")                      \
+    X(CLIP_EDIVERGED, -8, "training has diverged")
 
 typedef enum clip_status {
 #define X(name, code, message) name = code,
@@ -276,6 +278,85 @@ CLIP_API void clip_pairs_close(clip_pairs *p);
  * Errors: CLIP_EIO (path is not there or cannot be listed), CLIP_ENOMEM. */
 CLIP_API clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err);
 CLIP_API void clip_list_free(char **list, size_t n);
+
+/* ---- Training ------------------------------------------------------------------------------------------- */
+
+/* What to train, on what, and how: settings by name. The names are those of `clip train` without their dashes, which are OpenCLIP's where it has them:
+ * "train-data", "batch-size", "lr", "warmup", "aug-cfg", ... */
+typedef struct clip_train_options clip_train_options;
+
+/* clip_train_options_new(): all at their defaults. Free with clip_train_options_free(). CLIP_ENOMEM. */
+CLIP_API clip_status clip_train_options_new(clip_train_options **out);
+CLIP_API void clip_train_options_free(clip_train_options *o);
+
+/* clip_train_options_set(): one setting, its value as text ("256", "1e-3", "true"; "aug-cfg" a JSON object).
+ * Errors: CLIP_EINVAL (no such setting, or not a value for it), CLIP_ENOMEM. */
+CLIP_API clip_status clip_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err);
+
+/* clip_train_options_read(): settings from a JSON object {"batch-size": 256, "aug-cfg": {..}}. Paths in it are relative to the file.
+ * Errors: as above, CLIP_EIO, CLIP_EFORMAT. */
+CLIP_API clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err);
+
+/* clip_train_option_at(): the settings there are, in the order of a help page; NULL behind the last. Static. */
+typedef struct clip_train_option {
+    const char *name;
+    const char *value;    /* what a help page calls the value; NULL: true or false */
+    const char *standard; /* the default, as text; NULL: none */
+    const char *help;
+    const char *group;    /* heading of a help page: "data", "model", "optimizer", ...: constant over a run of options */
+} clip_train_option;
+CLIP_API const clip_train_option *clip_train_option_at(int i);
+
+/* A training under way: both towers, the optimizer, the stream of batches. One thread at a time. */
+typedef struct clip_trainer clip_trainer;
+
+/* clip_trainer_new(): read or draw the weights, learn the tokenizer where that is asked for, open the data.
+ * warn  in   hears of what is odd about the settings (a learning rate that would wreck a pre-trained model, ..) and of broken samples; may be NULL
+ * out   out  free with clip_trainer_free(); NULL on error
+ * Errors: CLIP_EINVAL (settings against each other), those of clip_model_load() and clip_pairs_open(), CLIP_ENOMEM. */
+CLIP_API clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn, void *warn_user, clip_trainer **out, clip_error *err);
+
+/* clip_trainer_resume(): go on from a directory that clip_trainer_save() has written, exactly as if there had been no interruption: with the settings
+ * it was begun with, but for those in `o` that have no part in the result ("threads", "workers"). o NULL: none.
+ * Errors: as above; CLIP_EMISMATCH (data or files are no longer those). */
+CLIP_API clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn, void *warn_user, clip_trainer **out,
+                                         clip_error *err);
+CLIP_API void clip_trainer_free(clip_trainer *t);
+
+typedef struct clip_train_info {
+    int64_t parameters, trained_parameters;
+    int64_t pairs;                  /* of an epoch */
+    int64_t steps_per_epoch, steps; /* of an epoch; of the whole run */
+    int64_t step;                   /* done already: 0 in a new run */
+    int epochs, batch_size;
+    float lr, weight_decay, logit_scale;
+    const char *settings;           /* all of them, as the JSON object clip_train_options_read() takes; lives as long as the trainer */
+} clip_train_info;
+
+CLIP_API void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out);
+
+typedef struct clip_train_step {
+    int64_t step;       /* how many are done: 1 after the first */
+    int64_t epoch;      /* the one this step belonged to, from 1 */
+    bool epoch_ends;    /* it was the last of that epoch */
+    double loss;        /* of the batch, before the step */
+    double grad_norm;   /* before clipping */
+    float lr;
+    float logit_scale;  /* exp() of the parameter, after the step */
+    double seconds;     /* the whole step; */
+    double waited;      /* of these, for data */
+    int64_t broken;     /* samples passed over so far */
+} clip_train_step;
+
+/* clip_trainer_step(): one batch. At the end of the run out->step == steps; another call is CLIP_EINVAL.
+ * Errors: CLIP_EDIVERGED (the loss or a gradient is not a number; the weights are those before the step), those of clip_pairs_next() where no more
+ * batches can be made, CLIP_ENOMEM. */
+CLIP_API clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, clip_error *err);
+
+/* clip_trainer_save(): the model as it is now, and all that resuming needs, into the directory `dir`: an OpenCLIP checkpoint that clip_model_load()
+ * and OpenCLIP read. What was there is replaced in one piece: a reader, or a crash at any moment, finds the old one or the new one, whole.
+ * Errors: CLIP_EIO (a full disk: what was there is as it was), CLIP_ENOMEM. */
+CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_error *err);
 
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 
