@@ -56,7 +56,7 @@ size_t clipk_conv3x3_bytes(const clipk_set *set, int O, int I) { return set->con
 typedef struct pack_job {
     const clipk_set *set;
     clipk_conv3x3_weight *w;
-    const float *W;
+    clipk_filters W;
 } pack_job;
 
 static void pack_piece(void *job, int64_t i, int thread)
@@ -69,7 +69,13 @@ static void pack_piece(void *job, int64_t i, int thread)
 
 void clipk_conv3x3_pack(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W)
 {
-    pack_job j = {k->set, w, W};
+    pack_job j = {k->set, w, {W, (int64_t)w->I * 9, 9, 1}};
+    clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
+}
+
+void clipk_conv3x3_pack_back(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W)
+{
+    pack_job j = {k->set, w, {W + 8, 9, (int64_t)w->O * 9, -1}};
     clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
 }
 

@@ -183,12 +183,48 @@ void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, floa
                               int64_t lddy, const float *y, int64_t ldy, const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
                               const float *v, int64_t ldv, const clipk_attention_shape *s);
 
+/* ---- Backward of convolutions, and batch norm; pictures as [N, H, W, C] ---------------------------------------- */
+
+/* clipk_conv3x3_pack_back(): the filters by which dx is a convolution of dy: those of forward, W [w->I, w->O, 3, 3], turned by half a turn and with
+ * their channels exchanged. w has forward's O as I and its I as O. */
+void clipk_conv3x3_pack_back(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W);
+
+/* clipk_conv3x3_filters(): dW[o,i,v,u] += sum over n, h, w of dy[n,h,w,o] x[n,h+v-1,w+u-1,i]     x [N, H, W, I]  dy [N, H, W, O]  dW [O, I, 3, 3]
+ * work  scratch of clipk_conv3x3_filters_work() bytes, 64-byte aligned */
+size_t clipk_conv3x3_filters_work(const clipk_ctx *k, int N, int H, int W, int I, int O);
+void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I, int O, void *work);
+
+/* clipk_avgpool2x2_backward(): dx[n,h,w,c] = dy[n,h/2,w/2,c] / 4, and 0 at odd edges.     dx [N, H, W, C]  dy [N, H/2, W/2, C] */
+void clipk_avgpool2x2_backward(const clipk_ctx *k, float *dx, const float *dy, int N, int H, int W, int C);
+
+/* Batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167): xh = (x - mean) rstd, by column. All [C]. */
+typedef struct clipk_batchnorm {
+    const float *mean, *rstd, *gain, *bias;
+} clipk_batchnorm;
+
+size_t clipk_batchnorm_work(int T, int C); /* bytes, for both below */
+
+/* clipk_batchnorm_stats(): mean[c], and var[c] = mean over t of (x[t,c] - mean[c])^2     x [T, C], dense */
+void clipk_batchnorm_stats(const clipk_ctx *k, float *mean, float *var, const float *x, int T, int C, void *work);
+
+/* clipk_batchnorm_forward(): y = act(xh gain + bias + residual)     act LINEAR or RELU; residual may be NULL; y may be x or residual */
+void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int T, int C);
+
+/* clipk_batchnorm_backward(): with dz = dy where y > 0 (RELU), dy (LINEAR)
+ *     dgain += sum over t of dz xh;   dbias += sum over t of dz;   dx = gain rstd (dz - mean over t of dz - xh mean over t of (dz xh))
+ * y       in   what forward made, where it added a residual and act is RELU; else NULL, and its sign is computed again
+ * dz      out  [T, C] the gradient of the residual; may be dy; NULL: not wanted
+ * frozen  in   mean and rstd do not depend on x: dx = gain rstd dz
+ * dx may be dy, where dz is not. */
+void clipk_batchnorm_backward(const clipk_ctx *k, float *dx, float *dz, float *dgain, float *dbias, const float *dy, const float *x, const float *y,
+                              const clipk_batchnorm *b, clipk_act act, bool frozen, int T, int C, void *work);
+
 /* ---- The optimizer's step ---------------------------------------------------------------------------------- */
 
 typedef struct clipk_adamw_step {
-    float lr, beta1, beta2, eps, weight_decay;
-    float scale;                  /* of the gradient: clipping by its norm */
-    float correction1, correction2; /* 1 - beta^t */
+    double lr, beta1, beta2, eps, weight_decay; /* double: 1 - 0.999f is 1e-5 off */
+    double scale;                    /* of the gradient: clipping by its norm */
+    double correction1, correction2; /* 1 - beta^t */
 } clipk_adamw_step;
 
 /* clipk_adamw(): one step of AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) on n numbers, in PyTorch's order of operations:

@@ -7,10 +7,13 @@
 
 size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * 9 * (size_t)O * (size_t)I; }
 
-void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1)
+void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1)
 {
     (void)O;
-    memcpy((float *)panels + (size_t)o0 * (size_t)I * 9, W + (size_t)o0 * (size_t)I * 9, sizeof(float) * 9 * (size_t)(o1 - o0) * (size_t)I);
+    for (int o = o0; o < o1; o++)
+        for (int i = 0; i < I; i++)
+            for (int t = 0; t < 9; t++)
+                ((float *)panels)[((int64_t)o * I + i) * 9 + t] = W.p[o * W.os + i * W.is + t * W.ts];
 }
 
 /* Channel o of the pixel (h, w) of the picture x [H, W, I]. */

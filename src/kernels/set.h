@@ -15,6 +15,23 @@
 #define CLIPK_ATTENTION_COPY (40 * 1024)
 #define CLIPK_ATTENTION_SCRATCH (sizeof(float) * (32 * (CLIPK_ATTENTION_KEYS + CLIPK_ATTENTION_D) + 2 * CLIPK_ATTENTION_COPY))
 
+/* Its backward: keys of a part, queries of a group, numbers of a copy of rows, weights of a part and group. */
+#define CLIPK_ATTENTION_BACK_KEYS 256
+#define CLIPK_ATTENTION_BACK_QUERIES 256
+#define CLIPK_ATTENTION_BACK_ROWS (16 * 1024)
+#define CLIPK_ATTENTION_BACK_WEIGHTS (24 * 1024)
+#define CLIPK_ATTENTION_BACK_SCRATCH \
+    (sizeof(float) * (4 * CLIPK_ATTENTION_BACK_ROWS + 2 * CLIPK_ATTENTION_BACK_WEIGHTS + 2 * 32 * CLIPK_ATTENTION_D))
+
+/* One head of one sample; pointers are at its first row and column. sees as in `attention` below. */
+typedef struct clipk_attention_back_piece {
+    float *dq, *dk, *dv;
+    const float *dy, *y, *lse, *q, *k, *v;
+    int64_t lddq, lddk, lddv, lddy, ldy, ldq, ldk, ldv;
+    int nq, nk, sees, D;
+    void *scratch; /* CLIPK_ATTENTION_BACK_SCRATCH bytes, 64-byte aligned */
+} clipk_attention_back_piece;
+
 /* A convolution is computed in tiles of CLIPK_CONV_TILE pixels squared, counted over all pictures, row by row. This is a part of one: the tiles
  * t0 .. t1, and of their channels o0 .. o1; o0 is a multiple of nr. */
 #define CLIPK_CONV_TILE 4
@@ -33,6 +50,32 @@ static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
 {
     return (size_t)CLIPK_CONV_POINTS * ((size_t)tiles * (size_t)((I + 31) / 32 * 32 + (o + 31) / 32 * 32) + 32);
 }
+
+/* Filters that are only read: tap t of (o, i) is p[o * os + i * is + t * ts]. */
+typedef struct clipk_filters {
+    const float *p;
+    int64_t os, is, ts;
+} clipk_filters;
+
+/* A part of a convolution's gradient at its filters: what the tiles t0 .. t1 give to those of o0 .. o1, in the form that suits the set. */
+typedef struct clipk_conv3x3_back_piece {
+    float *sums; /* [CLIPK_CONV_POINTS, o1 - o0, I padded to 16]; = where `first`, else += */
+    bool first;
+    const float *dy, *x;
+    int H, W, I, O, t0, t1, o0, o1;
+    float *scratch; /* clipk_conv3x3_scratch() floats, 64-byte aligned */
+} clipk_conv3x3_back_piece;
+
+/* A part of a batch norm's backward: `rows` of all columns. [C] and [rows, C]; y and dz may be NULL */
+typedef struct clipk_batchnorm_piece {
+    clipk_batchnorm b;
+    float *dx, *dz;
+    const float *dy, *x, *y;
+    int rows, C;
+    clipk_act act;
+    float *sum_dz, *sum_dzx;             /* sums over the rows of dz and of dz (x - mean) */
+    const float *scale, *offset, *slope; /* dx = scale dz - offset - slope (x - mean) */
+} clipk_batchnorm_piece;
 
 typedef struct clipk_range {
     const char *p, *end;
@@ -75,16 +118,39 @@ struct clipk_set {
     void (*l2norm)(float *x, float *norm, int C);        /* one row */
     void (*softmax)(float *x, float scale, int C);       /* one row */
 
+    /* simd_rows_back.c. Of layernorm's and l2norm's backward, one row; dgain and dbias are added to, and both NULL where neither is wanted. */
+    void (*sum_rows)(float *out, const float *x, int64_t ldx, int T, int C); /* out += */
+    double (*sum_squares)(const float *x, size_t n);
+    void (*act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
+    void (*layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd,
+                               const float *gain, const float *residual, int C);
+    void (*l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
+    void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
+
     /* simd_attention.c: one head of one sample, nq queries against nk keys; query i sees the first min(nk, sees + i) keys.
      * lse [nq] or NULL. scratch: CLIPK_ATTENTION_SCRATCH bytes, 64-byte aligned. */
     void (*attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v,
                       int64_t ldv, int nq, int nk, int sees, int D, void *scratch);
 
+    /* simd_attention_back.c */
+    void (*attention_back)(const clipk_attention_back_piece *piece);
+
     /* simd_conv.c */
     size_t (*conv3x3_bytes)(int O, int I);
-    void (*conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1); /* the filters o0 .. o1; o0 a multiple of nr */
+    void (*conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1); /* the filters o0 .. o1; o0 a multiple of nr */
     void (*conv3x3)(const clipk_conv3x3_piece *piece);
     void (*avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C); /* a row of W pixels from two of 2W */
+
+    /* simd_conv_back.c */
+    void (*conv3x3_sums)(const clipk_conv3x3_back_piece *piece);
+    void (*conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts, int I, int n, int o); /* [I, 9] += of filter o of n, from all parts */
+    void (*avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int C);
+
+    /* simd_batchnorm.c: [rows, C] */
+    void (*batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C); /* squares: sum of (x - mean)^2 */
+    void (*batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows, int C);
+    void (*batchnorm_sums)(const clipk_batchnorm_piece *piece);
+    void (*batchnorm_backward)(const clipk_batchnorm_piece *piece);
 };
 
 extern const clipk_set clipk_set_ref, clipk_set_generic;

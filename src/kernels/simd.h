@@ -25,14 +25,37 @@ void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const f
 void NAME(l2norm)(float *x, float *norm, int C);
 void NAME(softmax)(float *x, float scale, int C);
 
+/* simd_rows_back.c */
+void NAME(sum_rows)(float *out, const float *x, int64_t ldx, int T, int C);
+double NAME(sum_squares)(const float *x, size_t n);
+void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
+void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd, const float *gain,
+                              const float *residual, int C);
+void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
+void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
+
 /* simd_attention.c */
 void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
                      int nq, int nk, int sees, int D, void *scratch);
 
+/* simd_attention_back.c */
+void NAME(attention_back)(const clipk_attention_back_piece *piece);
+
 /* simd_conv.c */
 size_t NAME(conv3x3_bytes)(int O, int I);
-void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1);
+void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1);
 void NAME(conv3x3)(const clipk_conv3x3_piece *piece);
 void NAME(avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C);
+
+/* simd_conv_back.c */
+void NAME(conv3x3_sums)(const clipk_conv3x3_back_piece *piece);
+void NAME(conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts, int I, int n, int o);
+void NAME(avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int C);
+
+/* simd_batchnorm.c */
+void NAME(batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C);
+void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows, int C);
+void NAME(batchnorm_sums)(const clipk_batchnorm_piece *piece);
+void NAME(batchnorm_backward)(const clipk_batchnorm_piece *piece);
 
 #endif

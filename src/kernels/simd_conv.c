@@ -10,17 +10,12 @@
  * 0, +-1, +-2: 7e-7 of the result's root mean square, where the plain sum has 1e-7.
  *
  *     panels  U [36, O/NR, I, NR]
- *     scratch V [36, T, I padded], M [36, T, O padded], for T tiles */
-#include "kernels/tile.h"
-#include "kernels/vecmath.h"
+ *     scratch V [36, T, I padded], M [36, T, O padded], for T tiles
+ *
+ * winograd.h has the tiles of x. */
+#include "kernels/winograd.h"
 
-#define POINTS CLIPK_CONV_POINTS
 #define NR TILE_COLUMNS
-
-static const float P1 = 0.75f, P2 = 1.5f, SQ1 = 0.5625f, SQ2 = 2.25f; /* the points and their squares */
-
-static int least(int a, int b) { return a < b ? a : b; }
-static int round_up(int a, int b) { return (a + b - 1) / b * b; }
 
 /* ---- The weights ------------------------------------------------------------------------------------------- */
 
@@ -39,7 +34,7 @@ INLINE void filter_line(vf *to, int step, const vf *from, int at)
     to[5 * step] = g2;
 }
 
-void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int o1)
+void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1)
 {
     const size_t point = (size_t)round_up(O, NR) * (size_t)I;
     float *u = (float *)panels + (size_t)o0 * (size_t)I;
@@ -48,7 +43,7 @@ void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int 
             vf w[9] = {{0}}, half[18], all[POINTS];
             for (int l = 0; l < least(CLIPK_VL, o1 - o0 - v); l++)
                 for (int j = 0; j < 9; j++)
-                    w[j][l] = W[((size_t)(o0 + v + l) * (size_t)I + (size_t)i) * 9 + (size_t)j];
+                    w[j][l] = W.p[(o0 + v + l) * W.os + i * W.is + j * W.ts];
             for (int j = 0; j < 3; j++)
                 filter_line(half + j, 3, w + j, 3);
             for (int j = 0; j < 6; j++)
@@ -58,73 +53,7 @@ void NAME(conv3x3_pack)(void *panels, const float *W, int O, int I, int o0, int 
         }
 }
 
-/* ---- The tiles --------------------------------------------------------------------------------------------- */
-
-/* Where tile t lies: its picture, and its first pixel. */
-typedef struct place {
-    int n, h, w;
-} place;
-
-static place place_of(const clipk_conv3x3_piece *p, int t)
-{
-    const int across = (p->W + 3) / 4, down = (p->H + 3) / 4;
-    return (place){t / (across * down), t / across % down * 4, t % across * 4};
-}
-
-/* Numbers from one point to the next in V or M. One cache line more than they need: else all points would share a few sets of the cache. */
-static int64_t stride_of(int T, int channels) { return (int64_t)T * channels + 16; }
-
-/* Bᵀ: six numbers, in place. */
-INLINE void input_line(vf *d, int step)
-{
-    const float sum = SQ1 + SQ2, product = SQ1 * SQ2;
-    vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-    vf even1 = d4 - SQ2 * d2, odd1 = P1 * (d3 - SQ2 * d1);
-    vf even2 = d4 - SQ1 * d2, odd2 = P2 * (d3 - SQ1 * d1);
-    d[0] = product * d0 - sum * d2 + d4;
-    d[step] = even1 + odd1;
-    d[2 * step] = even1 - odd1;
-    d[3 * step] = even2 + odd2;
-    d[4 * step] = even2 - odd2;
-    d[5 * step] = product * d1 - sum * d3 + d5;
-}
-
-/* V[., t] from the 6x6 pixels around a tile; `inside`: none of them is beyond the edge. */
-INLINE void input_tile(const clipk_conv3x3_piece *p, float *V, int64_t stride, place at, bool inside)
-{
-    const float *x = p->x + (((int64_t)at.n * p->H + at.h - 1) * p->W + at.w - 1) * p->I;
-    for (int i = 0; i < p->I; i += CLIPK_VL) {
-        const int n = least(CLIPK_VL, p->I - i);
-        vf d[POINTS];
-        for (int c = 0; c < 6; c++) {
-            for (int r = 0; r < 6; r++) {
-                const float *pixel = x + ((int64_t)r * p->W + c) * p->I + i;
-                if (!inside && ((unsigned)(at.h - 1 + r) >= (unsigned)p->H || (unsigned)(at.w - 1 + c) >= (unsigned)p->W))
-                    d[6 * r + c] = (vf){0};
-                else
-                    d[6 * r + c] = n == CLIPK_VL ? vload(pixel) : vload_n(pixel, n);
-            }
-            input_line(d + c, 6);
-        }
-        for (int r = 0; r < 6; r++) {
-            input_line(d + 6 * r, 1);
-            for (int c = 0; c < 6; c++)
-                vstore(V + (6 * r + c) * stride + i, d[6 * r + c]);
-        }
-    }
-}
-
-static void input_tiles(const clipk_conv3x3_piece *p, float *V, int Ip)
-{
-    const int64_t stride = stride_of(p->t1 - p->t0, Ip);
-    for (int t = p->t0; t < p->t1; t++, V += Ip) {
-        place at = place_of(p, t);
-        if (at.h > 0 && at.w > 0 && at.h + 5 <= p->H && at.w + 5 <= p->W)
-            input_tile(p, V, stride, at, true);
-        else
-            input_tile(p, V, stride, at, false);
-    }
-}
+/* ---- The products -------------------------------------------------------------------------------------------- */
 
 /* M = V U at every point: m rows, one panel. */
 typedef void product_tile(float *M, int64_t ldm, const float *V, int64_t ldv, const float *U, int I);
@@ -196,7 +125,7 @@ INLINE void output_tiles(const clipk_conv3x3_piece *p, const float *M, int Op, c
 {
     const int64_t stride = stride_of(p->t1 - p->t0, Op);
     for (int t = p->t0; t < p->t1; t++, M += Op) {
-        const place at = place_of(p, t);
+        const place at = place_of(p->H, p->W, t);
         const int rows = least(4, p->H - at.h), columns = least(4, p->W - at.w);
         for (int o = p->o0; o < p->o1; o += CLIPK_VL) {
             vf m[POINTS];
@@ -219,7 +148,7 @@ void NAME(conv3x3)(const clipk_conv3x3_piece *p)
 {
     const int T = p->t1 - p->t0, Ip = round_up(p->I, 16), Op = round_up(p->o1 - p->o0, NR);
     float *V = p->scratch, *M = V + POINTS * stride_of(T, Ip);
-    input_tiles(p, V, Ip);
+    input_tiles(V, Ip, p->x, p->H, p->W, p->I, p->t0, p->t1);
     products(p, M, Op, V, Ip);
     if (p->e->act == CLIPK_RELU)
         output_tiles(p, M, Op, CLIPK_RELU);

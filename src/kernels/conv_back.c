@@ -1,0 +1,130 @@
+/* conv_back.c: the backward of convolutions cut into pieces and shared among threads.
+ *
+ * The filters' gradient is a sum over all tiles. It is cut into parts of a fixed number of tiles, and where channels are many (and parts
+ * therefore few, since each has sums of its own) into groups of channels. Neither depends on the threads: the parts are added in their order. */
+#include "kernels/set.h"
+
+#include <assert.h>
+#include <string.h>
+
+static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
+static int least(int a, int b) { return a < b ? a : b; }
+static int most(int a, int b) { return a > b ? a : b; }
+
+/* ---- Filters ------------------------------------------------------------------------------------------------ */
+
+#define PIECES 16               /* at least, for the threads to share */
+#define SUMS (6 * 1024 * 1024)  /* numbers of all parts' sums */
+#define GROUP_LEAST 32          /* channels that pay for transforming x once more */
+#define STRIP_FLOATS (192 * 1024)
+#define STRIP_LEAST 32
+#define STRIP_MOST 128
+
+/* tiles of a strip, of a part; parts; channels of a group; groups; numbers of a part's sums */
+typedef struct filters_plan {
+    int tiles, T, part, parts, G, groups;
+    int64_t sums;
+} filters_plan;
+
+static filters_plan plan_filters(int N, int H, int W, int I, int O)
+{
+    assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
+    const int Ip = (I + 15) / 16 * 16;
+    filters_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .sums = (int64_t)CLIPK_CONV_POINTS * O * Ip};
+    const int parts = most(1, least(PIECES, (int)(SUMS / p.sums)));
+    p.groups = most(1, least(PIECES / parts, O / GROUP_LEAST));
+    p.G = (ceil_div(O, p.groups) + 15) / 16 * 16;
+    p.groups = ceil_div(O, p.G);
+    p.T = most(STRIP_LEAST, least(STRIP_MOST, (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, p.G))));
+    const int strips = ceil_div(p.tiles, p.T);
+    p.part = ceil_div(strips, least(parts, strips)) * p.T;
+    p.parts = ceil_div(p.tiles, p.part);
+    p.T = least(p.T, p.tiles);
+    return p;
+}
+
+size_t clipk_conv3x3_filters_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
+{
+    const filters_plan p = plan_filters(N, H, W, I, O);
+    return sizeof(float) * ((size_t)(p.parts * p.sums) + (size_t)clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G));
+}
+
+typedef struct filters_job {
+    const clipk_set *set;
+    filters_plan plan;
+    clipk_conv3x3_back_piece piece; /* what all have in common */
+    float *dW, *sums;               /* [parts][groups][36, G or what is left, I padded] */
+} filters_job;
+
+static float *sums_of(const filters_job *j, int part, int o0)
+{
+    return j->sums + part * j->plan.sums + j->plan.sums / j->piece.O * o0;
+}
+
+static void sums_piece(void *job, int64_t i, int thread)
+{
+    const filters_job *j = job;
+    const filters_plan *p = &j->plan;
+    clipk_conv3x3_back_piece piece = j->piece;
+    const int part = (int)(i / p->groups), end = least((part + 1) * p->part, p->tiles);
+    piece.o0 = (int)(i % p->groups) * p->G;
+    piece.o1 = least(piece.o0 + p->G, piece.O);
+    piece.sums = sums_of(j, part, piece.o0);
+    piece.scratch += (size_t)thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
+    for (int t = part * p->part; t < end; t = piece.t1) {
+        piece.t0 = t;
+        piece.t1 = least(t + p->T, end);
+        piece.first = t == part * p->part;
+        j->set->conv3x3_sums(&piece);
+    }
+}
+
+static void filters_piece(void *job, int64_t i, int thread)
+{
+    const filters_job *j = job;
+    const filters_plan *p = &j->plan;
+    const int I = j->piece.I, o0 = (int)i / p->G * p->G;
+    (void)thread;
+    j->set->conv3x3_filters(j->dW + i * I * 9, sums_of(j, 0, o0), p->sums, p->parts, I, least(p->G, j->piece.O - o0), (int)i - o0);
+}
+
+void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I, int O, void *work)
+{
+    filters_job j = {.set = k->set, .plan = plan_filters(N, H, W, I, O), .dW = dW, .sums = work};
+    float *scratch = j.sums + j.plan.parts * j.plan.sums;
+    j.piece = (clipk_conv3x3_back_piece){.dy = dy, .x = x, .H = H, .W = W, .I = I, .O = O, .scratch = scratch};
+    clipb_team_run(k->team, (int64_t)j.plan.parts * j.plan.groups, sums_piece, &j);
+    clipb_team_run(k->team, O, filters_piece, &j);
+}
+
+/* ---- Pooling ------------------------------------------------------------------------------------------------- */
+
+typedef struct pool_job {
+    const clipk_set *set;
+    float *dx;
+    const float *dy;
+    int H, W, C;
+} pool_job;
+
+/* Row i % (H/2) of dy's picture i / (H/2), to two rows of dx, or three where it is the last before an odd edge. */
+static void pool_piece(void *job, int64_t i, int thread)
+{
+    const pool_job *j = job;
+    const int Ho = j->H / 2, Wo = j->W / 2, h = (int)(i % Ho);
+    const size_t C = (size_t)j->C, row = (size_t)j->W * C;
+    float *x = j->dx + ((size_t)(i / Ho) * (size_t)j->H + 2 * (size_t)h) * row;
+    (void)thread;
+    j->set->avgpool2x2_backward(x, x + row, j->dy + (size_t)i * (size_t)Wo * C, Wo, j->C);
+    if (j->W % 2)
+        for (int r = 0; r < 2; r++)
+            memset(x + (size_t)(r + 1) * row - C, 0, C * sizeof *x);
+    if (j->H % 2 && h == Ho - 1)
+        memset(x + 2 * row, 0, row * sizeof *x);
+}
+
+void clipk_avgpool2x2_backward(const clipk_ctx *k, float *dx, const float *dy, int N, int H, int W, int C)
+{
+    assert(H > 1 && W > 1);
+    pool_job j = {k->set, dx, dy, H, W, C};
+    clipb_team_run(k->team, (int64_t)N * (H / 2), pool_piece, &j);
+}
