@@ -44,12 +44,12 @@ void clipdat_sample_free(clipdat_sample *s);
 clip_status clipdat_sample_caption(clipdat_sample *s, const char *text, size_t size);
 void clipdat_sample_no_captions(clipdat_sample *s);
 
-/* clipdat_sample_picture(): the key and the bytes of a picture file.
+/* clipdat_sample_picture(): the key and, unless unread, the bytes of a picture file.
  * CLIP_EIO (also for what is no regular file), CLIP_ELIMIT, CLIP_ENOMEM. */
-clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, clip_error *err);
+clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, bool unread, clip_error *err);
 
 /* clipdat_sample_finish(): is it whole? CLIP_EFORMAT (an empty picture, no caption), CLIP_ENOMEM. */
-clip_status clipdat_sample_finish(clipdat_sample *s, clip_error *err);
+clip_status clipdat_sample_finish(clipdat_sample *s, bool unread, clip_error *err);
 
 /* clipdat_picture_rank(): 0, 1, ... if `ext` (without its dot, any case) is that of a picture, else -1. Where a sample has
  * several, the lowest counts, in OpenCLIP's order: jpg, png, jpeg, webp. */
@@ -65,9 +65,16 @@ struct clipdat_source {
     clip_status (*next)(clipdat_source *s, clipdat_sample *out, clip_error *err);
     void (*close)(clipdat_source *s);
     bool over;
+    bool unread; /* the caller's to set, at any time: samples come without their pictures' bytes, which are not read */
 };
 
-/* Each allocates its source; close() frees it. NULL on error. */
+/* clipdat_open(): whatever `path` names, told as clip_pairs_open() does. The strings in opt live as long as the source.
+ * out  out  close() frees it; NULL on error
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (none of the kinds), CLIP_ENOMEM. */
+clip_status clipdat_open(const char *path, const clip_pairs_options *opt, clipdat_source **out, clip_error *err);
+bool clipdat_is_tar(const char *path);
+
+/* The kinds, each allocates its source. */
 clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_error *err);
 clip_status clipdat_tar_open(const char *path, clipdat_source **out, clip_error *err);
 clip_status clipdat_table_open(const char *path, const clip_pairs_options *opt, clipdat_source **out, clip_error *err);

@@ -81,9 +81,9 @@ static clip_status folder_next(clipdat_source *source, clipdat_sample *s, clip_e
     }
     const char *picture = f->picture[f->at++];
     clipdat_sample_clear(s);
-    TRY(clipdat_sample_picture(s, picture, err));
+    TRY(clipdat_sample_picture(s, picture, source->unread, err));
     TRY(captions_of(f, s, picture, err));
-    return clipdat_sample_finish(s, err);
+    return clipdat_sample_finish(s, source->unread, err);
 }
 
 static void folder_close(clipdat_source *source)
@@ -100,7 +100,7 @@ clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_err
     folder *f = calloc(1, sizeof *f);
     if (!f)
         return CLIP_ENOMEM;
-    f->source = (clipdat_source){folder_next, folder_close, false};
+    f->source = (clipdat_source){.next = folder_next, .close = folder_close};
     f->root = realpath(path, NULL);
     clip_status s = f->root ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     if (s == CLIP_OK)

@@ -5,7 +5,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "data/data.h"
 
 struct clip_pairs {
@@ -25,27 +24,31 @@ static bool ends(const char *s, const char *end)
     return n > e && strcasecmp(s + n - e, end) == 0;
 }
 
-static bool is_tar(const char *path) { return ends(path, ".tar") || ends(path, ".tar.gz") || ends(path, ".tgz"); }
+bool clipdat_is_tar(const char *path) { return ends(path, ".tar") || ends(path, ".tar.gz") || ends(path, ".tgz"); }
 
-static clip_status open_source(const char *path, const clip_pairs_options *opt, clipdat_source **out, clip_error *err)
+clip_status clipdat_open(const char *path, const clip_pairs_options *opt, clipdat_source **out, clip_error *err)
 {
-    if (clipb_is_dir(path))
+    struct stat st;
+    *out = NULL;
+    if (stat(path, &st) < 0)
+        return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    if (S_ISDIR(st.st_mode))
         return clipdat_folder_open(path, out, err);
-    return is_tar(path) ? clipdat_tar_open(path, out, err) : clipdat_table_open(path, opt, out, err);
+    if (clipdat_is_tar(path))
+        return clipdat_tar_open(path, out, err);
+    if (!ends(path, ".tsv") && !ends(path, ".csv"))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "is neither a directory nor a .tar, .tar.gz, .tgz, .tsv or .csv file");
+    return clipdat_table_open(path, opt, out, err);
 }
 
 /* What a user can have mistyped is found before the first pair: names, and the columns of tables. */
 static clip_status check_source(const char *path, const clip_pairs_options *opt, clip_error *err)
 {
     struct stat st;
-    if (stat(path, &st) < 0)
-        return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
-    if (S_ISDIR(st.st_mode) || is_tar(path))
+    if (stat(path, &st) == 0 && (S_ISDIR(st.st_mode) || clipdat_is_tar(path)))
         return CLIP_OK;
-    if (!ends(path, ".tsv") && !ends(path, ".csv"))
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "is neither a directory nor a .tar, .tar.gz, .tgz, .tsv or .csv file");
     clipdat_source *table;
-    TRY(clipdat_table_open(path, opt, &table, err));
+    TRY(clipdat_open(path, opt, &table, err));
     table->close(table);
     return CLIP_OK;
 }
@@ -86,7 +89,7 @@ static clip_status next_sample(clip_pairs *p, bool *end, clip_error *err)
             return CLIP_OK;
         }
         if (!p->source)
-            TRY(open_source(p->path[p->at++], &p->opt, &p->source, err));
+            TRY(clipdat_open(p->path[p->at++], &p->opt, &p->source, err));
         clip_status s = p->source->next(p->source, &p->sample, err);
         if (!p->source->over)
             return s;

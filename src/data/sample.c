@@ -59,11 +59,15 @@ clip_status clipdat_sample_caption(clipdat_sample *s, const char *text, size_t s
     return CLIP_OK;
 }
 
-clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, clip_error *err)
+clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, bool unread, clip_error *err)
 {
     unsigned char *data;
     size_t size;
     struct stat st;
+    s->key.n = 0;
+    TRY(clipdat_bytes_add(&s->key, path, strlen(path)));
+    if (unread)
+        return CLIP_OK;
     if (stat(path, &st) < 0)
         return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     if (!S_ISREG(st.st_mode)) /* a table may name a pipe or a device: we would read for ever */
@@ -71,13 +75,12 @@ clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, clip_err
     TRY(clipb_read_file(path, CLIPDAT_MAX_PICTURE, &data, &size, err));
     free(s->picture.p);
     s->picture = (clipdat_bytes){(char *)data, size, size + 1};
-    s->key.n = 0;
-    return clipdat_bytes_add(&s->key, path, strlen(path));
+    return CLIP_OK;
 }
 
-clip_status clipdat_sample_finish(clipdat_sample *s, clip_error *err)
+clip_status clipdat_sample_finish(clipdat_sample *s, bool unread, clip_error *err)
 {
-    if (s->picture.n == 0)
+    if (s->picture.n == 0 && !unread)
         return clipb_fail(err, CLIP_EFORMAT, s->key.p, "the picture is empty");
     if (s->captions == 0)
         return clipb_fail(err, CLIP_EFORMAT, s->key.p, "has no caption");

@@ -146,9 +146,9 @@ static clip_status table_next(clipdat_source *source, clipdat_sample *s, clip_er
     if (status == CLIP_OK)
         status = more_captions(t, s, name);
     if (status == CLIP_OK)
-        status = clipdat_sample_picture(s, path, &why);
+        status = clipdat_sample_picture(s, path, source->unread, &why);
     if (status == CLIP_OK)
-        status = clipdat_sample_finish(s, &why);
+        status = clipdat_sample_finish(s, source->unread, &why);
     if (status < 0 && *why.message)
         clipb_fail(err, status, t->path, "line %zu: %.900s", line, why.message);
     free(name);
@@ -173,7 +173,7 @@ clip_status clipdat_table_open(const char *path, const clip_pairs_options *opt, 
     table *t = calloc(1, sizeof *t);
     if (!t)
         return CLIP_ENOMEM;
-    t->source = (clipdat_source){table_next, table_close, false};
+    t->source = (clipdat_source){.next = table_next, .close = table_close};
     const char *slash = strrchr(path, '/');
     t->path = strdup(path);
     if (slash)

@@ -179,7 +179,10 @@ static clip_status take_member(tar *t, clipdat_sample *s, clip_error *err)
         TRY(clipdat_bytes_add(&s->key, t->path, strlen(t->path)));
         TRY(clipdat_bytes_add(&s->key, "/", 1));
         TRY(clipdat_bytes_add(&s->key, t->name, strlen(t->name)));
-        return read_member(t, &s->picture, CLIPDAT_MAX_PICTURE, err);
+        if (!t->source.unread)
+            return read_member(t, &s->picture, CLIPDAT_MAX_PICTURE, err);
+        s->picture.n = 0;
+        return CLIP_OK;
     }
     TRY(read_member(t, &t->content, CLIPDAT_MAX_TEXT, err));
     if (t->kind == JSON)
@@ -193,7 +196,7 @@ static clip_status finish(tar *t, clipdat_sample *s, clip_error *err)
 {
     if (t->best == INT_MAX)
         return clipb_fail(err, CLIP_EFORMAT, t->path, "sample '%s' has no picture", t->sample.p);
-    return clipdat_sample_finish(s, err);
+    return clipdat_sample_finish(s, t->source.unread, err);
 }
 
 /* The tar is read to its end. Two blocks of zeros stand there; a tar that was cut between members lacks them. */
@@ -269,7 +272,7 @@ clip_status clipdat_tar_open(const char *path, clipdat_source **out, clip_error 
     tar *t = calloc(1, sizeof *t);
     if (!t)
         return CLIP_ENOMEM;
-    t->source = (clipdat_source){tar_next, tar_close, false};
+    t->source = (clipdat_source){.next = tar_next, .close = tar_close};
     t->fd = -1;
     clip_status s = start(t, path, err);
     if (s < 0) {

@@ -56,10 +56,10 @@ typedef struct clipimg_box {
 /* clipimg_augment_box(): RandomResizedCrop.get_params(). */
 clipimg_box clipimg_augment_box(const clipimg_augment *a, clipb_rng *rng, int width, int height);
 
-/* color.c: Pillow's ImageEnhance and torchvision's adjust_hue on n pixels of RGB, bit for bit, in place. 1 (hue: 0) changes nothing. */
+/* augment_color.c: Pillow's ImageEnhance and torchvision's adjust_hue on n pixels of RGB, bit for bit, in place. */
 void clipimg_brightness(uint8_t *rgb, size_t n, float factor);
 void clipimg_contrast(uint8_t *rgb, size_t n, float factor);
-void clipimg_saturation(uint8_t *rgb, size_t n, float factor); /* 0: grey */
+void clipimg_saturation(uint8_t *rgb, size_t n, float factor); /* 0: grey, as convert("L") */
 void clipimg_hue(uint8_t *rgb, size_t n, float turn);          /* -1/2 .. 1/2 of the circle */
 
 #endif

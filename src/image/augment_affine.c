@@ -1,0 +1,206 @@
+/* A picture seen through a window that is moved, zoomed, stretched and turned.
+ *
+ *     picture --mode--> canvas --resize, where it is finer than the view needs--> patch, what the view can see --sample--> S x S
+ *
+ * The canvas is what the encoder would see of the picture: its middle square, all of it padded to a square, or all of it squashed. A
+ * point (u, v) of the view, -1/2 .. 1/2, lies on the canvas, 0 .. 1, at centre + u * across + v * down. Shrinking is left to Pillow's
+ * filters, which average; the rest is one sampling by the checkpoint's kernel. */
+#include "image/augment_affine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "image/resize.h"
+
+/* Canvas pixels a pixel of the view may step over before the canvas is shrunk to one: two filters in a row blur more than so
+ * little aliasing harms. */
+#define LONGEST_STEP 1.4
+enum { PAD = 3 }; /* pixels repeated around a patch, for the taps of a point at its edge */
+
+typedef float texel __attribute__((vector_size(16))); /* R, G, B, 0 */
+
+typedef struct view {
+    double x, y; /* centre */
+    double across_x, across_y, down_x, down_y;
+} view;
+
+static view draw_view(const clipimg_affine *a, clipb_rng *rng)
+{
+    const double zoom = clipb_rng_between(rng, a->zoom[0], a->zoom[1]), widest = log1p(a->aspect);
+    const double stretch = exp((clipb_rng_between(rng, -1, 1)) * widest / 2), w = zoom * stretch, h = zoom / stretch;
+    const double x = 0.5 + clipb_rng_between(rng, -a->shift, a->shift), y = 0.5 + clipb_rng_between(rng, -a->shift, a->shift);
+    const double angle = clipb_rng_between(rng, -a->rotate, a->rotate) * (M_PI / 180), c = cos(angle), s = sin(angle);
+    return (view){x, y, c * w, s * w, -s * h, c * h};
+}
+
+/* ---- The canvas, one axis at a time ---- */
+
+typedef struct axis {
+    int from, n;     /* of the picture's pixels, those used */
+    int64_t side;    /* of the canvas */
+    int64_t at, len; /* where the picture lies on it */
+    int64_t lo;      /* of the canvas, the first pixel that the view can see */
+    int count;       /* and how many of them; never none */
+} axis;
+
+/* n pixels of a picture whose other side has `other`; the view's middle, and how far it goes to either side and a pixel steps. */
+static axis make_axis(clipimg_mode mode, int n, int other, double middle, double reach, double step)
+{
+    axis a = {.n = n, .side = n};
+    if (mode == CLIPIMG_SHORTEST && n > other) {
+        a.from = (n - other) / 2;
+        a.n = other;
+        a.side = other;
+    } else if (mode == CLIPIMG_LONGEST && n < other) {
+        a.side = other;
+    }
+    const double finer = step * (double)a.side;
+    a.len = a.n;
+    if (finer > LONGEST_STEP) {
+        const int64_t side = (int64_t)rint((double)a.side / finer), shrunk = side < 1 ? 1 : side;
+        a.len = (int64_t)rint((double)a.n * (double)shrunk / (double)a.side);
+        a.len = a.len < 1 ? 1 : a.len;
+        a.side = shrunk;
+    }
+    a.at = (a.side - a.len) / 2;
+    const double side = (double)a.side, last = side - 1;
+    const double lo = fmin(fmax(floor((middle - reach) * side) - 2, 0), last), hi = fmin(fmax(ceil((middle + reach) * side) + 2, 0), last);
+    a.lo = (int64_t)lo;
+    a.count = (int)(hi - lo) + 1;
+    return a;
+}
+
+/* What both the picture and the patch have of an axis. */
+static int64_t overlap(const axis *a, int64_t *from)
+{
+    const int64_t end = a->at + a->len, to = a->lo + a->count < end ? a->lo + a->count : end;
+    *from = a->lo > a->at ? a->lo : a->at;
+    return to - *from;
+}
+
+/* The visible part of the canvas, in bytes. */
+static clip_status make_patch(const clipimg_recipe *r, const clip_image *img, const axis *x, const axis *y, const clip_image *patch)
+{
+    clip_image used = {.width = x->n, .height = y->n, .stride = img->stride};
+    used.rgb = img->rgb + (size_t)y->from * img->stride + 3 * (size_t)x->from;
+    int64_t left, top, w = overlap(x, &left), h = overlap(y, &top);
+    if (w < patch->width || h < patch->height)
+        for (size_t i = 0; i < (size_t)patch->width * (size_t)patch->height; i++)
+            memcpy(patch->rgb + 3 * i, r->fill_color, 3);
+    if (w < 1 || h < 1)
+        return CLIP_OK;
+    clip_image to = {.width = (int)w, .height = (int)h, .stride = patch->stride};
+    to.rgb = patch->rgb + (size_t)(top - y->lo) * patch->stride + 3 * (size_t)(left - x->lo);
+    return clipimg_resize_window(clipimg_best_passes(), &used, x->len, y->len, r->filter, left - x->at, top - y->at, &to);
+}
+
+/* ---- Sampling ---- */
+
+/* A patch as numbers, its edge pixels repeated PAD times around it. */
+typedef struct texture {
+    int width, height;
+    size_t stride;
+    texel *at; /* pixel 0, 0 */
+} texture;
+
+static int between(int v, int lo, int hi) { return v < lo ? lo : v > hi ? hi : v; }
+
+static void fill_texture(const clip_image *patch, texture *t)
+{
+    for (int y = -PAD; y < t->height + PAD; y++) {
+        const uint8_t *row = patch->rgb + (size_t)between(y, 0, t->height - 1) * patch->stride;
+        texel *to = t->at + (ptrdiff_t)t->stride * y;
+        for (int x = 0; x < t->width; x++)
+            to[x] = (texel){row[3 * x], row[3 * x + 1], row[3 * x + 2], 0};
+        for (int i = 1; i <= PAD; i++) {
+            to[-i] = to[0];
+            to[t->width - 1 + i] = to[t->width - 1];
+        }
+    }
+}
+
+/* Weights of the pixels around a point that is t behind one: of that and the next; or from the one before it on, a = -1/2. */
+static inline void weights(clipimg_filter filter, float t, float w[4])
+{
+    if (filter == CLIPIMG_BILINEAR) {
+        w[0] = 1 - t;
+        w[1] = t;
+        return;
+    }
+    const float s = 1 - t;
+    w[0] = -0.5f * t * s * s;
+    w[1] = (1.5f * t - 2.5f) * t * t + 1;
+    w[2] = (1.5f * s - 2.5f) * s * s + 1;
+    w[3] = -0.5f * s * t * t;
+}
+
+/* A coordinate of pixels, as the pixel at or before it and what is left. Beyond the edge all is as at the edge. */
+static inline int split(float p, int n, float *t)
+{
+    p = p < -1 ? -1 : p > (float)n ? (float)n : p;
+    const int i = (int)(p + 1) - 1;
+    *t = p - (float)i;
+    return i;
+}
+
+static inline void sample(const texture *tex, clipimg_filter filter, float px, float py, uint8_t *out)
+{
+    const int taps = filter == CLIPIMG_BILINEAR ? 2 : 4, before = taps / 2 - 1;
+    float tx, ty, wx[4] = {0}, wy[4] = {0};
+    const int x = split(px, tex->width, &tx), y = split(py, tex->height, &ty);
+    weights(filter, tx, wx);
+    weights(filter, ty, wy);
+    const texel *from = tex->at + (ptrdiff_t)tex->stride * (y - before) + x - before;
+    texel sum = {0.5f, 0.5f, 0.5f, 0.5f};
+    for (int j = 0; j < taps; j++, from += tex->stride) {
+        texel row = from[0] * wx[0] + from[1] * wx[1];
+        if (taps == 4)
+            row += from[2] * wx[2] + from[3] * wx[3];
+        sum += row * wy[j];
+    }
+    for (int c = 0; c < 3; c++)
+        out[c] = sum[c] < 0 ? 0 : sum[c] > 255 ? 255 : (uint8_t)sum[c];
+}
+
+static void sample_all(const texture *tex, clipimg_filter filter, const view *v, const axis *ax, const axis *ay, const clip_image *out)
+{
+    const double W = (double)ax->side, H = (double)ay->side;
+    for (int i = 0; i < out->height; i++) {
+        const double down = (i + 0.5) / out->height - 0.5, first = 0.5 / out->width - 0.5;
+        const double x0 = (v->x + first * v->across_x + down * v->down_x) * W - (double)ax->lo - 0.5;
+        const double y0 = (v->y + first * v->across_y + down * v->down_y) * H - (double)ay->lo - 0.5;
+        const double dx = v->across_x / out->width * W, dy = v->across_y / out->width * H;
+        uint8_t *to = out->rgb + (size_t)i * out->stride;
+        for (int k = 0; k < out->width; k++)
+            sample(tex, filter, (float)(x0 + k * dx), (float)(y0 + k * dy), to + 3 * k);
+    }
+}
+
+clip_status clipimg_affine_view(const clipimg_affine *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img,
+                                const clip_image *out)
+{
+    const view v = draw_view(a, rng);
+    const double S = out->width;
+    const axis x = make_axis(r->mode, img->width, img->height, v.x, (fabs(v.across_x) + fabs(v.down_x)) / 2,
+                             hypot(v.across_x, v.down_x) / S);
+    const axis y = make_axis(r->mode, img->height, img->width, v.y, (fabs(v.across_y) + fabs(v.down_y)) / 2,
+                             hypot(v.across_y, v.down_y) / S);
+    const size_t w = (size_t)x.count, h = (size_t)y.count, texels = (w + 2 * PAD) * (h + 2 * PAD);
+    clip_image patch = {.width = x.count, .height = y.count, .stride = 3 * w, .rgb = malloc(3 * w * h)};
+    texel *block = aligned_alloc(CLIPB_ALIGN, (texels * sizeof(texel) + CLIPB_ALIGN - 1) / CLIPB_ALIGN * CLIPB_ALIGN);
+    clip_status s = patch.rgb && block ? make_patch(r, img, &x, &y, &patch) : CLIP_ENOMEM;
+    if (s == CLIP_OK) {
+        texture tex = {.width = x.count, .height = y.count, .stride = w + 2 * PAD};
+        tex.at = block + PAD * tex.stride + PAD;
+        fill_texture(&patch, &tex);
+        if (r->filter == CLIPIMG_BILINEAR) /* the filter a constant in each */
+            sample_all(&tex, CLIPIMG_BILINEAR, &v, &x, &y, out);
+        else
+            sample_all(&tex, CLIPIMG_BICUBIC, &v, &x, &y, out);
+    }
+    free(patch.rgb);
+    free(block);
+    return s;
+}
