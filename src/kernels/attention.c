@@ -55,3 +55,46 @@ void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, con
         j.cuts = most > 0 ? most : 1;
     clipb_team_run(threads > 1 ? kc->team : NULL, heads * j.cuts, attention_piece, &j);
 }
+
+/* ---- Backward: a piece is all of one head of one sample, so that no sum crosses pieces ------------------------ */
+
+typedef struct back_job {
+    const clipk_set *set;
+    clipk_attention_shape s;
+    clipk_attention_back_piece p; /* of the first head of the first sample */
+} back_job;
+
+static void back_piece(void *job, int64_t i, int thread)
+{
+    const back_job *j = job;
+    clipk_attention_back_piece p = j->p;
+    const int h = (int)(i % j->s.H), b = (int)(i / j->s.H);
+    const int64_t row = j->s.q_off[b], key = j->s.k_off[b], column = (int64_t)h * p.D;
+    p.nq = j->s.q_off[b + 1] - j->s.q_off[b];
+    p.nk = j->s.k_off[b + 1] - j->s.k_off[b];
+    p.sees = j->s.causal ? p.nk - p.nq + 1 : p.nk;
+    assert((p.nk > 0 || p.nq == 0) && (!j->s.causal || p.nk >= p.nq));
+    p.dq += row * p.lddq + column;
+    p.dk += key * p.lddk + column;
+    p.dv += key * p.lddv + column;
+    p.dy += row * p.lddy + column;
+    p.y += row * p.ldy + column;
+    p.q += row * p.ldq + column;
+    p.k += key * p.ldk + column;
+    p.v += key * p.ldv + column;
+    p.lse += (int64_t)h * j->s.q_off[j->s.B] + row;
+    p.scratch = (unsigned char *)p.scratch + (size_t)thread * CLIPK_ATTENTION_BACK_SCRATCH;
+    j->set->attention_back(&p);
+}
+
+void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, float *dk, int64_t lddk, float *dv, int64_t lddv, const float *dy,
+                              int64_t lddy, const float *y, int64_t ldy, const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                              const float *v, int64_t ldv, const clipk_attention_shape *s)
+{
+    assert(s->D > 0 && s->D <= CLIPK_ATTENTION_D);
+    int64_t work = 0;
+    for (int b = 0; b < s->B; b++)
+        work += 5 * ((int64_t)(s->q_off[b + 1] - s->q_off[b]) + LANES) * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;
+    back_job j = {kc->set, *s, {dq, dk, dv, dy, y, lse, q, k, v, lddq, lddk, lddv, lddy, ldy, ldq, ldk, ldv, 0, 0, 0, s->D, kc->scratch}};
+    clipb_team_run(work < FORK_FROM ? NULL : kc->team, (int64_t)s->B * s->H, back_piece, &j);
+}

@@ -45,6 +45,8 @@ size_t clipk_scratch_bytes(const clipk_set *set, int threads)
     size_t most = clipk_gemm_scratch(set);
     if (most < CLIPK_ATTENTION_SCRATCH)
         most = CLIPK_ATTENTION_SCRATCH;
+    if (most < CLIPK_ATTENTION_BACK_SCRATCH)
+        most = CLIPK_ATTENTION_BACK_SCRATCH;
     most = (most + CLIPK_ALIGN - 1) / CLIPK_ALIGN * CLIPK_ALIGN;
     return most * (size_t)threads;
 }
