@@ -9,16 +9,6 @@
 
 #define ACCS 4
 
-static float sum_lanes(vf v)
-{
-    float a[CLIPK_VL];
-    memcpy(a, &v, sizeof a);
-    for (int n = CLIPK_VL / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++)
-            a[i] += a[i + n];
-    return a[0];
-}
-
 static float max_lanes(vf v)
 {
     float m = v[0];
@@ -49,7 +39,7 @@ static inline __attribute__((always_inline)) float moment(const float *x, float 
         vf d = (C - c < CLIPK_VL ? load_filled(x + c, C - c, a) : vload(x + c)) - a;
         s[i] += power == 2 ? d * d : d;
     }
-    return sum_lanes((s[0] + s[1]) + (s[2] + s[3]));
+    return vsum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
 void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C)
@@ -109,7 +99,7 @@ void NAME(softmax)(float *x, float scale, int C)
         for (int i = 0; i < C - c; i++)
             s[0][i] += e[i];
     }
-    const float r = 1.0f / sum_lanes(s[0] + s[1]);
+    const float r = 1.0f / vsum(s[0] + s[1]);
     for (c = 0; c + CLIPK_VL <= C; c += CLIPK_VL)
         vstore(x + c, vload(x + c) * r);
     for (; c < C; c++)

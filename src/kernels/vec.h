@@ -34,6 +34,29 @@ static inline vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
 static inline vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
 #endif
 
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+static inline vf vsqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+static inline vf vsqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+#else
+static inline vf vsqrt(vf x)
+{
+    for (int i = 0; i < CLIPK_VL; i++)
+        x[i] = __builtin_sqrtf(x[i]);
+    return x;
+}
+#endif
+
+static inline float vsum(vf v)
+{
+    float a[CLIPK_VL];
+    memcpy(a, &v, sizeof a);
+    for (int n = CLIPK_VL / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            a[i] += a[i + n];
+    return a[0];
+}
+
 /* The n < CLIPK_VL first lanes; the rest are 0 and are not touched in memory. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 static inline vf vload_n(const float *p, int n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }

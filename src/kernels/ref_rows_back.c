@@ -1,0 +1,87 @@
+/* ref_rows_back.c: the oracle of simd_rows_back.c: the formulas, in double. */
+#include <math.h>
+
+#define CLIPK_ISA ref
+#include "kernels/simd.h"
+
+void NAME(sum_rows)(float *out, const float *x, int64_t ldx, int T, int C)
+{
+    for (int c = 0; c < C; c++) {
+        double s = 0;
+        for (int t = 0; t < T; t++)
+            s += x[t * ldx + c];
+        out[c] = (float)(out[c] + s);
+    }
+}
+
+double NAME(sum_squares)(const float *x, size_t n)
+{
+    double s = 0;
+    for (size_t i = 0; i < n; i++)
+        s += (double)x[i] * x[i];
+    return s;
+}
+
+/* act'(x). At the infinities it is its limit, which the formulas miss. */
+static double slope(double x, clipk_act act)
+{
+    if (isinf(x) && act != CLIPK_LINEAR)
+        return x > 0;
+    const double s = 1 / (1 + exp(-1.702 * x));
+    switch (act) {
+    case CLIPK_RELU: return x <= 0 ? 0 : 1;
+    case CLIPK_GELU: return 0.5 * erfc(-x / sqrt(2)) + x * exp(-0.5 * x * x) * 0.39894228040143267794;
+    case CLIPK_QUICKGELU: return s + 1.702 * x * s / (1 + exp(1.702 * x));
+    default: return 1;
+    }
+}
+
+void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float x = pre[i];
+        dx[i] = (float)(dy[i] * slope(x, act));
+        if (y)
+            NAME(act)(y + i, &x, 1, act);
+    }
+}
+
+void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd, const float *gain,
+                              const float *residual, int C)
+{
+    double mean_h = 0, mean_hx = 0;
+    for (int c = 0; c < C; c++) {
+        const double xh = ((double)x[c] - mean) * rstd, h = (double)dy[c] * gain[c];
+        mean_h += h / C;
+        mean_hx += h * xh / C;
+        if (dgain) {
+            dgain[c] = (float)(dgain[c] + dy[c] * xh);
+            dbias[c] = (float)(dbias[c] + (double)dy[c]);
+        }
+    }
+    for (int c = 0; c < C; c++) {
+        const double xh = ((double)x[c] - mean) * rstd, h = (double)dy[c] * gain[c];
+        dx[c] = (float)((residual ? residual[c] : 0) + rstd * (h - mean_h - xh * mean_hx));
+    }
+}
+
+void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C)
+{
+    double dot = 0;
+    for (int c = 0; c < C; c++)
+        dot += (double)y[c] * dy[c];
+    for (int c = 0; c < C; c++)
+        dx[c] = (float)((dy[c] - y[c] * dot) / norm);
+}
+
+void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double gi = (double)g[i] * s->scale;
+        const double mi = s->beta1 * m[i] + (1 - s->beta1) * gi, vi = s->beta2 * v[i] + (1 - s->beta2) * gi * gi;
+        const double step = s->lr / s->correction1 * mi / (sqrt(vi) / sqrt(s->correction2) + s->eps);
+        w[i] = (float)(w[i] * (1 - s->lr * s->weight_decay) - step);
+        m[i] = (float)mi;
+        v[i] = (float)vi;
+    }
+}

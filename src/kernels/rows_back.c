@@ -1,0 +1,193 @@
+/* rows_back.c: the backward of rows.c and the optimizer's step, cut into pieces and shared among threads as there.
+ *
+ * Who sums over rows sums parts of PART of them, each in the order of its rows, and then the parts in theirs. Where a part begins is a matter of
+ * the shape alone, so a sum has the same bits for any number of threads. */
+#include "kernels/set.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define PIECE 8192       /* numbers, or rows of about as many together */
+#define FORK_FROM 32768  /* numbers: below that, waking the others costs more than they can save */
+#define PART 64          /* rows */
+#define STRIP 256        /* columns of the parts, when these are summed */
+#define SQUARES 16384    /* numbers of a part of a sum of squares */
+#define SQUARES_ONCE 512 /* its parts that are remembered at a time */
+
+static int64_t ceil_div(int64_t n, int64_t size) { return (n + size - 1) / size; }
+static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- Sums over rows ------------------------------------------------------------------------------------- */
+
+static int64_t part_width(int C) { return ceil_div(C, 16) * 16; } /* of a row of parts, so that each starts a cache line */
+
+size_t clipk_sums_work(int T, int C) { return 2 * sizeof(float) * (size_t)ceil_div(T, PART) * (size_t)part_width(C); }
+
+typedef struct sums_job {
+    const clipk_set *set;
+    float *out;
+    const float *x;
+    float *parts; /* [parts, part_width(C)] */
+    int64_t ldx;
+    int T, C;
+} sums_job;
+
+static void join_strip(void *job, int64_t i, int thread)
+{
+    const sums_job *j = job;
+    const int64_t c = i * STRIP;
+    (void)thread;
+    j->set->sum_rows(j->out + c, j->parts + c, part_width(j->C), (int)ceil_div(j->T, PART), (int)least(STRIP, j->C - c));
+}
+
+static void join_parts(const clipk_ctx *k, sums_job *j)
+{
+    clipb_team_run(team_for(k, ceil_div(j->T, PART) * j->C), ceil_div(j->C, STRIP), join_strip, j);
+}
+
+static void sum_part(void *job, int64_t i, int thread)
+{
+    const sums_job *j = job;
+    float *part = j->parts + i * part_width(j->C);
+    (void)thread;
+    memset(part, 0, sizeof(float) * (size_t)j->C);
+    j->set->sum_rows(part, j->x + i * PART * j->ldx, j->ldx, (int)least(PART, j->T - i * PART), j->C);
+}
+
+void clipk_sum_rows(const clipk_ctx *k, float *out, const float *x, int64_t ldx, int T, int C, void *work)
+{
+    assert(T >= 0 && C > 0 && ldx >= C);
+    sums_job j = {.set = k->set, .out = out, .x = x, .parts = work, .ldx = ldx, .T = T, .C = C};
+    clipb_team_run(team_for(k, (int64_t)T * C), ceil_div(T, PART), sum_part, &j);
+    join_parts(k, &j);
+}
+
+/* ---- Numbers -------------------------------------------------------------------------------------------- */
+
+typedef struct squares_job {
+    const clipk_set *set;
+    const float *x;
+    int64_t n;
+    double part[SQUARES_ONCE];
+} squares_job;
+
+static void squares_part(void *job, int64_t i, int thread)
+{
+    squares_job *j = job;
+    (void)thread;
+    j->part[i] = j->set->sum_squares(j->x + i * SQUARES, (size_t)least(SQUARES, j->n - i * SQUARES));
+}
+
+double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n)
+{
+    const int64_t once = (int64_t)SQUARES * SQUARES_ONCE;
+    double sum = 0;
+    for (int64_t at = 0; at < (int64_t)n; at += once) {
+        squares_job j = {.set = k->set, .x = x + at, .n = least(once, (int64_t)n - at)};
+        clipb_team_run(team_for(k, j.n), ceil_div(j.n, SQUARES), squares_part, &j);
+        for (int64_t i = 0; i < ceil_div(j.n, SQUARES); i++)
+            sum += j.part[i];
+    }
+    return sum;
+}
+
+typedef struct act_job {
+    const clipk_set *set;
+    float *dx, *y;
+    const float *dy, *pre;
+    int64_t n;
+    clipk_act act;
+} act_job;
+
+static void act_piece(void *job, int64_t i, int thread)
+{
+    const act_job *j = job;
+    const int64_t at = i * PIECE;
+    (void)thread;
+    j->set->act_backward(j->dx + at, j->y ? j->y + at : NULL, j->dy + at, j->pre + at, (size_t)least(PIECE, j->n - at), j->act);
+}
+
+void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act)
+{
+    act_job j = {.set = k->set, .dx = dx, .y = y, .dy = dy, .pre = pre, .n = (int64_t)n, .act = act};
+    clipb_team_run(team_for(k, j.n), ceil_div(j.n, PIECE), act_piece, &j);
+}
+
+typedef struct adamw_job {
+    const clipk_set *set;
+    float *w, *m, *v;
+    const float *g;
+    int64_t n;
+    const clipk_adamw_step *s;
+} adamw_job;
+
+static void adamw_piece(void *job, int64_t i, int thread)
+{
+    const adamw_job *j = job;
+    const int64_t at = i * PIECE;
+    (void)thread;
+    j->set->adamw(j->w + at, j->m + at, j->v + at, j->g + at, (size_t)least(PIECE, j->n - at), j->s);
+}
+
+void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
+{
+    adamw_job j = {.set = k->set, .w = w, .m = m, .v = v, .g = g, .n = (int64_t)n, .s = s};
+    clipb_team_run(team_for(k, j.n), ceil_div(j.n, PIECE), adamw_piece, &j);
+}
+
+/* ---- Norms ---------------------------------------------------------------------------------------------- */
+
+typedef struct norm_job {
+    const clipk_set *set;
+    float *dx, *gain_parts, *bias_parts;
+    const float *dy, *x, *mean, *rstd, *gain, *residual, *norm; /* x: the rows of l2norm's y, too */
+    int T, C, rows_each;
+} norm_job;
+
+static void layernorm_part(void *job, int64_t i, int thread)
+{
+    const norm_job *j = job;
+    const int64_t C = j->C, width = part_width(j->C);
+    float *dgain = j->gain_parts ? j->gain_parts + i * width : NULL, *dbias = j->bias_parts ? j->bias_parts + i * width : NULL;
+    (void)thread;
+    if (dgain) {
+        memset(dgain, 0, sizeof(float) * (size_t)C);
+        memset(dbias, 0, sizeof(float) * (size_t)C);
+    }
+    for (int64_t t = i * PART; t < least((i + 1) * PART, j->T); t++)
+        j->set->layernorm_backward(j->dx + t * C, dgain, dbias, j->dy + t * C, j->x + t * C, j->mean[t], j->rstd[t], j->gain,
+                                   j->residual ? j->residual + t * C : NULL, j->C);
+}
+
+void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float *dbias, const float *dy, const float *x, const float *mean,
+                              const float *rstd, const float *gain, const float *residual, int T, int C, void *work)
+{
+    assert(T >= 0 && C > 0);
+    norm_job j = {.set = k->set, .dx = dx, .dy = dy, .x = x, .mean = mean, .rstd = rstd, .gain = gain, .residual = residual, .T = T, .C = C};
+    if (dgain || dbias) {
+        j.gain_parts = work;
+        j.bias_parts = j.gain_parts + ceil_div(T, PART) * part_width(C);
+    }
+    clipb_team_run(team_for(k, (int64_t)T * C), ceil_div(T, PART), layernorm_part, &j);
+    if (dgain)
+        join_parts(k, &(sums_job){.set = k->set, .out = dgain, .parts = j.gain_parts, .T = T, .C = C});
+    if (dbias)
+        join_parts(k, &(sums_job){.set = k->set, .out = dbias, .parts = j.bias_parts, .T = T, .C = C});
+}
+
+static void l2norm_piece(void *job, int64_t i, int thread)
+{
+    const norm_job *j = job;
+    const int64_t C = j->C;
+    (void)thread;
+    for (int64_t t = i * j->rows_each; t < least((i + 1) * j->rows_each, j->T); t++)
+        j->set->l2norm_backward(j->dx + t * C, j->dy + t * C, j->x + t * C, j->norm[t], j->C);
+}
+
+void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *y, const float *norm, int T, int C)
+{
+    assert(T >= 0 && C > 0);
+    norm_job j = {.set = k->set, .dx = dx, .dy = dy, .x = y, .norm = norm, .T = T, .C = C, .rows_each = (PIECE + C - 1) / C};
+    clipb_team_run(team_for(k, (int64_t)T * C), ceil_div(T, j.rows_each), l2norm_piece, &j);
+}
