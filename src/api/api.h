@@ -12,6 +12,7 @@ struct clip_model {
     clipmdl_store store; /* token_embedding stays in its mapping */
     clipmdl_config config;
     clipmdl_scheme scheme;
+    const char *prefix;    /* before every name in the store */
     int towers;
     clipmdl_vit vit;       /* one of the two, by config.vision.kind */
     clipmdl_resnet resnet;
@@ -33,6 +34,9 @@ struct clip_context {
     clipb_block acts;    /* the towers' */
     clipb_block inputs;  /* pixels or ids on their way in */
 };
+
+/* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. */
+clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
 /* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json. */
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);

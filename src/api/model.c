@@ -11,7 +11,6 @@
 typedef struct loader {
     clip_load_options opt;
     clip_files files;
-    const char *prefix;
     clip_error *err;
 } loader;
 
@@ -34,13 +33,13 @@ __attribute__((format(printf, 2, 3))) static void warn(const loader *l, const ch
 static clip_status read_config(loader *l, clip_model *m)
 {
     const char *openclip = l->files.openclip_config, *huggingface = l->files.huggingface_config;
-    if (!clipmdl_find_scheme(&m->store, &m->scheme, &l->prefix))
+    if (!clipmdl_find_scheme(&m->store, &m->scheme, &m->prefix))
         return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "no tensor has a name that OpenCLIP, OpenAI or Hugging Face give to CLIP's");
     if (openclip && (m->scheme == CLIPMDL_OPENCLIP || !huggingface))
         return clipmdl_config_openclip(openclip, &m->config, l->err);
     if (huggingface)
         return clipmdl_config_huggingface(huggingface, &m->config, l->err);
-    TRY(clipmdl_config_from_shapes(&m->store, m->scheme, l->prefix, &m->config, l->err));
+    TRY(clipmdl_config_from_shapes(&m->store, m->scheme, m->prefix, &m->config, l->err));
     warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, heads of 64 and layer norms' eps 1e-5 are assumed", l->files.weights,
          m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
     return CLIP_OK;
@@ -107,7 +106,7 @@ static clip_status bind_weights(loader *l, clip_model *m)
     const int threads = l->opt.threads > 0 ? l->opt.threads : clipb_cores();
     clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
-    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = l->prefix, .k = &k, .warn = l->opt.warn, .warn_user = l->opt.warn_user};
+    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = &k, .warn = l->opt.warn, .warn_user = l->opt.warn_user};
     clip_status s = clipb_team_new(threads, &k.team);
     if (s == CLIP_OK)
         s = clipb_block_reserve(&scratch, clipk_scratch_bytes(m->set, threads));
@@ -159,7 +158,7 @@ static void report_unexpected(const loader *l, const clip_model *m)
 static clip_status read_logit_scale(loader *l, clip_model *m)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    clipmdl_parts(m->scheme, l->prefix, "logit_scale", 0, 1, 1, part);
+    clipmdl_parts(m->scheme, m->prefix, "logit_scale", 0, 1, 1, part);
     clipmdl_tensor *t = clipmdl_store_find(&m->store, part[0].name);
     clipk_type type;
     float log_scale = logf(1 / 0.07f);
@@ -187,7 +186,8 @@ static void name_type(clip_model *m)
     snprintf(m->weights_type, sizeof m->weights_type, "%s", type == CLIPK_F16 ? "f16" : type == CLIPK_BF16 ? "bf16" : "f32");
 }
 
-static clip_status load(loader *l, const char *path, clip_model *m)
+/* Everything but the weights. */
+static clip_status read_all_but_weights(loader *l, const char *path, clip_model *m)
 {
     m->path = strdup(path);
     m->set = clipk_set_find(l->opt.isa);
@@ -205,7 +205,11 @@ static clip_status load(loader *l, const char *path, clip_model *m)
     TRY(read_config(l, m));
     TRY(read_recipe(l, m));
     TRY(read_tokenizer(l, m));
-    TRY(read_logit_scale(l, m));
+    return read_logit_scale(l, m);
+}
+
+static clip_status read_weights(loader *l, clip_model *m)
+{
     TRY(bind_weights(l, m));
     if (m->towers == CLIP_TOWER_BOTH)
         report_unexpected(l, m);
@@ -213,14 +217,16 @@ static clip_status load(loader *l, const char *path, clip_model *m)
     return CLIP_OK;
 }
 
-clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err)
+static clip_status load(const char *path, const clip_load_options *opt, bool weights, clip_model **out, clip_error *err)
 {
     loader l = {.opt = opt ? *opt : clip_load_options_default(), .err = err};
     *out = NULL;
     if (err)
         *err = (clip_error){0};
     clip_model *m = calloc(1, sizeof *m);
-    clip_status s = m ? load(&l, path, m) : CLIP_ENOMEM;
+    clip_status s = m ? read_all_but_weights(&l, path, m) : CLIP_ENOMEM;
+    if (s == CLIP_OK && weights)
+        s = read_weights(&l, m);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     clip_files_free(&l.files);
@@ -229,6 +235,16 @@ clip_status clip_model_load(const char *path, const clip_load_options *opt, clip
     else
         *out = m;
     return s;
+}
+
+clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err)
+{
+    return load(path, opt, true, out, err);
+}
+
+clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err)
+{
+    return load(path, opt, false, out, err);
 }
 
 void clip_model_free(clip_model *m)

@@ -1,0 +1,209 @@
+#include "api/train_options.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+#define MOST_JSON ((size_t)1 << 20)
+
+/* SPEC and PATH: where paths stand, relative to the file they are read from. */
+typedef enum kind { TEXT, SPEC, PATH, INT, REAL, FLAG, CHOICE, JSON } kind;
+
+typedef struct row {
+    const char *group, *name;
+    kind kind;
+    const char *value, *standard;
+    double lo, hi;
+    const char *help;
+} row;
+
+static const row table[] = {
+#define X(id, ...) {__VA_ARGS__},
+    CLIP_TRAIN_OPTIONS(X)
+#undef X
+};
+
+const clip_train_option *clip_train_option_at(int i)
+{
+    static const clip_train_option options[] = {
+#define X(id, group, name, kind, value, standard, lo, hi, help) {name, value, standard, help, group},
+        CLIP_TRAIN_OPTIONS(X)
+#undef X
+    };
+    return i >= 0 && i < CLIP_TRAIN_OPTION_COUNT ? &options[i] : NULL;
+}
+
+clip_status clip_train_options_new(clip_train_options **out)
+{
+    *out = calloc(1, sizeof **out);
+    return *out ? CLIP_OK : CLIP_ENOMEM;
+}
+
+void clip_train_options_free(clip_train_options *o)
+{
+    for (int i = 0; o && i < CLIP_TRAIN_OPTION_COUNT; i++)
+        free(o->value[i]);
+    free(o);
+}
+
+/* ---- Setting ---------------------------------------------------------------------------------------------------- */
+
+/* Is `value` one of "a|b|c"? */
+static bool among(const char *value, const char *choices)
+{
+    const size_t n = strlen(value);
+    for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
+        if (n > 0 && strncmp(c, value, n) == 0 && (c[n] == '|' || c[n] == 0))
+            return true;
+    return false;
+}
+
+static clip_status check(const row *r, const char *value, clip_error *err)
+{
+    char *end = NULL;
+    errno = 0;
+    if (r->kind == INT || r->kind == REAL) {
+        const double x = r->kind == INT ? (double)strtol(value, &end, 10) : strtod(value, &end);
+        if (end == value || *end || errno || !(x >= r->lo && x <= r->hi))
+            return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is not a %snumber from %g to %g", r->name, value, r->kind == INT ? "whole " : "", r->lo, r->hi);
+    } else if (r->kind == CHOICE && !among(value, r->value)) {
+        return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is none of %s", r->name, value, r->value);
+    } else if (r->kind == FLAG && !among(value, "true|false")) {
+        return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither true nor false", r->name, value);
+    } else if (r->kind == JSON) {
+        cJSON *o;
+        TRY(clipb_json_parse(value, strlen(value), r->name, &o, err));
+        bool object = cJSON_IsObject(o);
+        cJSON_Delete(o);
+        if (!object)
+            return clipb_fail(err, CLIP_EINVAL, NULL, "%s: not a JSON object: %s", r->name, value);
+    }
+    return CLIP_OK;
+}
+
+static int find(const char *name)
+{
+    for (int i = 0; i < CLIP_TRAIN_OPTION_COUNT; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+clip_status clip_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err)
+{
+    const int i = find(name);
+    if (i < 0)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "training has no setting '%s'", name);
+    TRY(check(&table[i], value, err));
+    char *copy = strdup(value);
+    if (!copy)
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+    free(o->value[i]);
+    o->value[i] = copy;
+    return CLIP_OK;
+}
+
+/* ---- Reading and writing ------------------------------------------------------------------------------------------ */
+
+/* Each path of "a::b", relative to the directory of `file`. free() it. */
+static char *from_file(const char *spec, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    const size_t dir = slash ? (size_t)(slash + 1 - file) : 0;
+    size_t size = strlen(spec) + 1;
+    for (const char *p = spec; p; p = strstr(p, "::") ? strstr(p, "::") + 2 : NULL)
+        size += dir;
+    char *out = malloc(size), *to = out;
+    for (const char *p = spec, *next; out && p; p = next) {
+        const char *end = strstr(p, "::");
+        next = end ? end + 2 : NULL;
+        if (*p != '/') {
+            memcpy(to, file, dir);
+            to += dir;
+        }
+        const size_t n = next ? (size_t)(next - p) : strlen(p);
+        memcpy(to, p, n);
+        to += n;
+        *to = 0;
+    }
+    return out;
+}
+
+/* A JSON value as the text that set() takes; free() it. */
+static char *as_text(const cJSON *v, const char *file)
+{
+    if (cJSON_IsString(v)) {
+        const int i = find(v->string);
+        return i >= 0 && (table[i].kind == SPEC || table[i].kind == PATH) ? from_file(v->valuestring, file) : strdup(v->valuestring);
+    }
+    if (cJSON_IsNumber(v)) {
+        char text[40];
+        snprintf(text, sizeof text, "%.17g", v->valuedouble);
+        return strdup(text);
+    }
+    return cJSON_PrintUnformatted(v);
+}
+
+clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err)
+{
+    cJSON *tree;
+    clip_error why = {0};
+    TRY(clipb_json_read(path, MOST_JSON, &tree, err));
+    clip_status s = cJSON_IsObject(tree) ? CLIP_OK : clipb_fail(err, CLIP_EFORMAT, path, "not a JSON object of settings");
+    for (const cJSON *v = s == CLIP_OK ? tree->child : NULL; v && s == CLIP_OK; v = v->next) {
+        char *text = as_text(v, path);
+        s = text ? clip_train_options_set(o, v->string, text, &why) : CLIP_ENOMEM;
+        if (s < 0)
+            clipb_fail(err, s, path, "%s", text ? why.message : "out of memory");
+        free(text);
+    }
+    cJSON_Delete(tree);
+    return s;
+}
+
+char *clip_train_options_json(const clip_train_options *o)
+{
+    cJSON *tree = cJSON_CreateObject();
+    for (int i = 0; tree && i < CLIP_TRAIN_OPTION_COUNT; i++) {
+        if (!o->value[i])
+            continue;
+        const kind k = table[i].kind;
+        cJSON *v = k == INT || k == REAL || k == FLAG || k == JSON ? cJSON_CreateRaw(o->value[i]) : cJSON_CreateString(o->value[i]);
+        if (!v || !cJSON_AddItemToObject(tree, table[i].name, v)) {
+            cJSON_Delete(v);
+            cJSON_Delete(tree);
+            return NULL;
+        }
+    }
+    char *text = tree ? cJSON_Print(tree) : NULL;
+    cJSON_Delete(tree);
+    return text;
+}
+
+/* ---- Getting ------------------------------------------------------------------------------------------------------ */
+
+const char *clip_train_text(const clip_train_options *o, int id) { return o->value[id] ? o->value[id] : table[id].standard; }
+
+long clip_train_int(const clip_train_options *o, int id)
+{
+    const char *text = clip_train_text(o, id);
+    return text ? strtol(text, NULL, 10) : 0;
+}
+
+float clip_train_real(const clip_train_options *o, int id)
+{
+    const char *text = clip_train_text(o, id);
+    return text ? strtof(text, NULL) : 0;
+}
+
+bool clip_train_flag(const clip_train_options *o, int id)
+{
+    const char *text = clip_train_text(o, id);
+    return text && strcmp(text, "true") == 0;
+}
