@@ -127,15 +127,6 @@ struct clipk_set {
     void (*l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
     void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
 
-    /* simd_rows_back.c. Of layernorm's and l2norm's backward, one row; dgain and dbias are added to, and both NULL where neither is wanted. */
-    void (*sum_rows)(float *out, const float *x, int64_t ldx, int T, int C); /* out += */
-    double (*sum_squares)(const float *x, size_t n);
-    void (*act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
-    void (*layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd,
-                               const float *gain, const float *residual, int C);
-    void (*l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
-    void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
-
     /* simd_attention.c: one head of one sample, nq queries against nk keys; query i sees the first min(nk, sees + i) keys.
      * lse [nq] or NULL. scratch: CLIPK_ATTENTION_SCRATCH bytes, 64-byte aligned. */
     void (*attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v,

@@ -34,15 +34,6 @@ void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float
 void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
 void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
 
-/* simd_rows_back.c */
-void NAME(sum_rows)(float *out, const float *x, int64_t ldx, int T, int C);
-double NAME(sum_squares)(const float *x, size_t n);
-void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
-void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd, const float *gain,
-                              const float *residual, int C);
-void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
-void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
-
 /* simd_attention.c */
 void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
                      int nq, int nk, int sees, int D, void *scratch);
