@@ -1,0 +1,93 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+
+#define MOST_WARMUP 10000 /* OpenCLIP's default, for its long runs */
+
+static int64_t in_steps(int64_t n, int64_t per_epoch) { return n < 0 ? -n * per_epoch : n; }
+
+clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream, const cliptrn_optimizer_options *optimizer, clip_error *err)
+{
+    cliptrn_optimizer_options o = *optimizer;
+    TRY(cliptrn_stream_open(stream, &t->stream, err));
+    t->next = stream->start;
+    t->per_epoch = cliptrn_stream_count(t->stream) / stream->batch;
+    o.steps = t->steps = in_steps(o.steps, t->per_epoch);
+    o.cooldown = in_steps(o.cooldown, t->per_epoch);
+    if (o.warmup < 0)
+        o.warmup = o.steps / 10 < MOST_WARMUP ? o.steps / 10 : MOST_WARMUP;
+    t->off = calloc((size_t)stream->batch + 1, sizeof *t->off);
+    if (!t->off || cliptrn_optimizer_init(&t->optimizer, &o, &t->net) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+    return CLIP_OK;
+}
+
+void cliptrn_trainer_free(cliptrn_trainer *t)
+{
+    cliptrn_stream_close(t->stream);
+    cliptrn_optimizer_free(&t->optimizer);
+    cliptrn_net_free(&t->net);
+    free(t->ids);
+    free(t->off);
+    *t = (cliptrn_trainer){0};
+}
+
+/* The texts of a batch, each cut at the token it is pooled at. */
+static clip_status cut_texts(cliptrn_trainer *t, const cliptrn_batch *b)
+{
+    TRY(clipb_grow((void **)&t->ids, &t->ids_capacity, (size_t)b->off[b->N], sizeof *t->ids));
+    for (int i = 0; i < b->N; i++) {
+        const int32_t *ids = b->ids + b->off[i];
+        const int n = clipmdl_text_length(&t->net.text, ids, b->off[i + 1] - b->off[i]);
+        memcpy(t->ids + t->off[i], ids, (size_t)n * sizeof *ids);
+        t->off[i + 1] = t->off[i] + n;
+    }
+    return CLIP_OK;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_error *err)
+{
+    const double start = now(), waited = cliptrn_stream_get_stats(t->stream).waited;
+    cliptrn_batch b;
+    cliptrn_loss loss;
+    *out = (clip_train_step){0};
+    if (t->optimizer.step >= t->steps)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "the run is at its end, %lld steps", (long long)t->steps);
+    TRY(cliptrn_stream_next(t->stream, &b, err));
+    if (cut_texts(t, &b) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+    const cliptrn_pairs pairs = {.N = b.N, .pixels = b.pixels, .ids = t->ids, .off = t->off};
+    if (cliptrn_net_gradient(&t->net, &pairs, t->optimizer.step, &loss) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory: a smaller batch, or chunks of it, take less");
+    const double norm = cliptrn_gradient_norm(&t->net);
+    if (!isfinite(loss.loss) || !isfinite(norm))
+        return clipb_fail(err, CLIP_EDIVERGED, NULL, "step %lld: the loss is %g and the norm of its gradient %g: training has diverged; "
+                          "a lower lr, a longer warmup or grad-clip-norm may help", (long long)t->optimizer.step + 1, loss.loss, norm);
+    out->lr = cliptrn_learning_rate(&t->optimizer.opt, t->optimizer.step);
+    cliptrn_optimizer_step(&t->optimizer, &t->net, norm);
+    t->next = b.next;
+
+    const cliptrn_stream_stats stats = cliptrn_stream_get_stats(t->stream);
+    out->step = t->optimizer.step;
+    out->epoch = b.epoch + 1;
+    out->epoch_ends = out->step % t->per_epoch == 0;
+    out->loss = loss.loss;
+    out->grad_norm = norm;
+    out->logit_scale = expf(*cliptrn_net_number(&t->net, t->net.w, "logit_scale"));
+    out->seconds = now() - start;
+    out->waited = stats.waited - waited;
+    out->broken = stats.broken;
+    return CLIP_OK;
+}

@@ -1,0 +1,37 @@
+/* trainer.h: a training: net, optimizer and stream, step after step; and its state on the disk. */
+#ifndef CLIPTRN_TRAINER_H
+#define CLIPTRN_TRAINER_H
+
+#include "train/optimizer.h"
+#include "train/stream.h"
+
+typedef struct cliptrn_trainer {
+    cliptrn_net net;
+    cliptrn_optimizer optimizer;
+    cliptrn_stream *stream;
+    cliptrn_position next;   /* of the stream, after the last step */
+    int64_t steps, per_epoch;
+    /* of a batch: texts cut where they are pooled */
+    int32_t *ids, *off;
+    size_t ids_capacity;
+} cliptrn_trainer;
+
+/* cliptrn_trainer_init(): the order: net (cliptrn_net_init), weights, then this, which opens the stream and places the optimizer.
+ * optimizer->steps, ->warmup and ->cooldown count steps; where they are below 0: -n epochs, or for the warm-up its default.
+ * Free with cliptrn_trainer_free(), also after an error. */
+clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream, const cliptrn_optimizer_options *optimizer, clip_error *err);
+void cliptrn_trainer_free(cliptrn_trainer *t);
+
+/* cliptrn_trainer_step(): clip_trainer_step() of clip.h. */
+clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_error *err);
+
+/* cliptrn_state_write(), cliptrn_state_read(): what resuming needs besides the weights, as files in `dir`:
+ *     optimizer.safetensors   exp_avg.NAME, exp_avg_sq.NAME
+ *     trainer.json            {"step": .., "epoch": .., "sample": .., "settings": {..}}
+ * settings  in   a JSON object; read returns it as text: free() it
+ * read comes before cliptrn_trainer_init() for the position and settings, cliptrn_moments_read() after it. */
+clip_status cliptrn_state_write(const cliptrn_trainer *t, const char *dir, const char *settings, clip_error *err);
+clip_status cliptrn_state_read(const char *dir, int64_t *step, cliptrn_position *next, char **settings, clip_error *err);
+clip_status cliptrn_moments_read(cliptrn_trainer *t, const char *dir, clip_error *err);
+
+#endif
