@@ -1,0 +1,73 @@
+#include "step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static clip_status weights(step *s, const char *dir, const cliptrn_net_options *opt, int threads, clip_error *err)
+{
+    char *config = clipb_path_join(dir, "open_clip_config.json"), *file = clipb_path_join(dir, "open_clip_model.safetensors");
+    clipmdl_store store = {0};
+    clipmdl_config c;
+    clip_status r = config && file ? clipmdl_config_openclip(config, &c, err) : CLIP_ENOMEM;
+    if (r == CLIP_OK)
+        r = cliptrn_net_init(&s->net, &c, opt, threads, err);
+    if (r == CLIP_OK)
+        r = clipmdl_store_open(file, &store, err);
+    if (r == CLIP_OK) {
+        r = clipmdl_params_read(&s->net.params, &store, CLIPMDL_OPENCLIP, "", s->net.w, err);
+        clipmdl_store_close(&store);
+    }
+    free(config);
+    free(file);
+    return r;
+}
+
+/* A copy, since what the store gives has no alignment. NULL where it is missing or has another type. */
+static void *copy(const clipmdl_store *s, const char *name, const char *dtype, size_t *bytes)
+{
+    const clipmdl_tensor *t = clipmdl_store_find(s, name);
+    void *p = t && strcmp(t->dtype, dtype) == 0 ? malloc(t->bytes + 1) : NULL;
+    *bytes = 0;
+    if (p)
+        memcpy(p, t->data, *bytes = t->bytes);
+    return p;
+}
+
+static clip_status pairs(step *s, const clipmdl_store *store, const char *file, clip_error *err)
+{
+    const size_t S = (size_t)s->net.config.vision.image_size;
+    size_t n_bytes, n_ids, n_off;
+    unsigned char *bytes = copy(store, "pixels", "U8", &n_bytes);
+    s->ids = copy(store, "ids", "I32", &n_ids);
+    s->off = copy(store, "off", "I32", &n_off);
+    const int N = (int)(n_off / sizeof *s->off) - 1;
+    bool fits = bytes && s->ids && N > 0 && n_bytes == (size_t)N * 3 * S * S && n_ids == (size_t)s->off[N] * sizeof *s->ids;
+    if (fits && (s->pixels = malloc(n_bytes * sizeof *s->pixels)))
+        for (size_t i = 0; i < n_bytes; i++)
+            s->pixels[i] = ((float)bytes[i] - 128) / 64;
+    free(bytes);
+    s->batch = (cliptrn_pairs){N, s->pixels, s->ids, s->off};
+    return s->pixels ? CLIP_OK : clipb_fail(err, CLIP_EMISMATCH, file, "no batch for this model");
+}
+
+clip_status step_open(step *s, const char *dir, const char *batch, const cliptrn_net_options *opt, int threads, clip_error *err)
+{
+    clipmdl_store store;
+    *s = (step){0};
+    TRY(weights(s, dir, opt, threads, err));
+    TRY(clipmdl_store_open(batch, &store, err));
+    clip_status r = pairs(s, &store, batch, err);
+    clipmdl_store_close(&store);
+    return r;
+}
+
+void step_close(step *s)
+{
+    cliptrn_net_free(&s->net);
+    free(s->pixels);
+    free(s->ids);
+    free(s->off);
+    *s = (step){0};
+}

@@ -1,0 +1,211 @@
+/* A batch whose losses and gradients PyTorch (OpenCLIP) computed in f64: tools/dump_gradients.py.
+ * usage: test_gradients DIRECTORY      one directory of tests/train/golden */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "step.h"
+
+#define LARGEST_ERROR 1e-4 /* norm of the difference / norm, of each parameter: what the issue of training asks */
+#define CHUNKS_ERROR 1e-5
+#define FLOOR 1e-4         /* Some gradients are 0, and rounding is all there is of them: none counts as less than this of the whole. */
+
+static const char *golden;
+
+static const char *const losses[] = {[CLIPTRN_INFONCE] = "clip.safetensors", [CLIPTRN_SIGLIP] = "siglip.safetensors"};
+
+static const char *path_of(const char *name)
+{
+    static char path[1024];
+    snprintf(path, sizeof path, "%s/%s", golden, name);
+    return path;
+}
+
+static bool has(cliptrn_loss_kind loss) { return clipb_is_file(path_of(losses[loss])); }
+
+static void open_step(step *s, const cliptrn_net_options *opt, int threads)
+{
+    clip_error err = {.message = "out of memory"};
+    if (step_open(s, golden, path_of("batch.safetensors"), opt, threads, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static double gradient(step *s)
+{
+    cliptrn_loss loss;
+    assert_int_equal(cliptrn_net_gradient(&s->net, &s->batch, 0, &loss), CLIP_OK);
+    return loss.loss;
+}
+
+/* ---- Comparing ------------------------------------------------------------------------------------------------ */
+
+static double norm(const float *a, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)a[i] * a[i];
+    return sqrt(sum);
+}
+
+static double distance(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+    return sqrt(sum);
+}
+
+/* The worst of the parameters that are trained, or of the running statistics. */
+typedef struct worst {
+    double error;
+    const char *name;
+} worst;
+
+static bool is_buffer(const clipmdl_param *p) { return p->flags & CLIPMDL_BUFFER_PARAM; }
+
+static worst compare(const cliptrn_net *n, const float *is, const float *should, bool buffers)
+{
+    worst w = {0, "none"};
+    const double whole = norm(should, n->params.count);
+    for (size_t i = 0; i < n->params.n; i++) {
+        const clipmdl_param *p = &n->params.param[i];
+        if (buffers ? !is_buffer(p) : !cliptrn_net_trains(n, p))
+            continue;
+        double least = buffers ? 0 : FLOOR * whole, size = norm(should + p->at, p->count);
+        double error = distance(is + p->at, should + p->at, p->count) / fmax(size, least);
+        if (!(error <= w.error))
+            w = (worst){error, p->name};
+    }
+    return w;
+}
+
+static void close_to(const cliptrn_net *n, const float *is, const float *should, bool buffers, double limit, const char *what)
+{
+    worst w = compare(n, is, should, buffers);
+    if (!(w.error <= limit))
+        fail_msg("%s: %s is off by %.3g of its norm", what, w.name, w.error);
+}
+
+/* The golden numbers, laid out as the parameters; free() it. Nothing may be left over on either side. */
+static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *value)
+{
+    clipmdl_store store;
+    clip_error err;
+    if (clipmdl_store_open(path_of(losses[loss]), &store, &err) < 0)
+        fail_msg("%s", err.message);
+    float *g = calloc(n->params.count, sizeof *g);
+    if (clipmdl_params_read(&n->params, &store, CLIPMDL_OPENCLIP, "", g, &err) < 0)
+        fail_msg("%s", err.message);
+    const clipmdl_tensor *t = clipmdl_store_find(&store, "loss");
+    assert_non_null(t);
+    memcpy(value, t->data, sizeof *value);
+    assert_int_equal(store.n, n->params.n + 1);
+    clipmdl_store_close(&store);
+    return g;
+}
+
+/* ---- Tests ---------------------------------------------------------------------------------------------------- */
+
+static void gradients_equal_pytorch(void **state)
+{
+    (void)state;
+    int tried = 0;
+    for (int loss = CLIPTRN_INFONCE; loss <= CLIPTRN_SIGLIP; loss++) {
+        if (!has(loss))
+            continue;
+        step s;
+        float value;
+        open_step(&s, &(cliptrn_net_options){.loss = loss}, 2);
+        float *should = should_be(&s.net, loss, &value);
+        double is = gradient(&s);
+        if (!(fabs(is - (double)value) <= 1e-5 * (double)value))
+            fail_msg("%s: the loss is %.9g, not %.9g", losses[loss], is, (double)value);
+        close_to(&s.net, s.net.g, should, false, LARGEST_ERROR, losses[loss]);
+        close_to(&s.net, s.net.w, should, true, CHUNKS_ERROR, "running statistics");
+        print_message("%s: %.2g at most\n", losses[loss], compare(&s.net, s.net.g, should, false).error);
+        free(should);
+        step_close(&s);
+        tried++;
+    }
+    assert_true(tried > 0);
+}
+
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    step one;
+    open_step(&one, &(cliptrn_net_options){0}, 1);
+    double loss = gradient(&one);
+    for (int threads = 2; threads <= 3; threads++) {
+        step s;
+        open_step(&s, &(cliptrn_net_options){0}, threads);
+        double again = gradient(&s);
+        assert_memory_equal(&loss, &again, sizeof loss);
+        assert_memory_equal(one.net.g, s.net.g, s.net.params.count * sizeof(float));
+        assert_memory_equal(one.net.w, s.net.w, s.net.params.count * sizeof(float));
+        step_close(&s);
+    }
+    step_close(&one);
+}
+
+static void chunks_equal_the_whole(void **state)
+{
+    (void)state;
+    step whole;
+    open_step(&whole, &(cliptrn_net_options){.freeze_bn = true}, 2);
+    double loss = gradient(&whole);
+    for (int chunk = 1; chunk <= 5; chunk++) { /* of 6, so that the last may be smaller */
+        step s;
+        open_step(&s, &(cliptrn_net_options){.freeze_bn = true, .chunk = chunk}, 2);
+        assert_true(fabs(gradient(&s) - loss) <= 1e-6 * loss);
+        close_to(&s.net, s.net.g, whole.net.g, false, CHUNKS_ERROR, "in chunks");
+        step_close(&s);
+    }
+    step_close(&whole);
+}
+
+/* What is locked has no gradient; the rest has the one it has without. */
+static void what_is_locked_stays(void **state)
+{
+    (void)state;
+    step whole;
+    open_step(&whole, &(cliptrn_net_options){0}, 1);
+    gradient(&whole);
+    const bool vit = whole.net.config.vision.kind == CLIPMDL_VIT;
+    for (int which = 0; which < 2; which++) {
+        for (int unlocked = 0; unlocked <= (which == 0 && !vit ? 0 : 2); unlocked++) {
+            step s;
+            open_step(&s, &(cliptrn_net_options){.lock_image = which == 0, .lock_text = which == 1, .image_unlocked = unlocked, .text_unlocked = unlocked}, 1);
+            gradient(&s);
+            if (vit || which == 1) /* a locked ResNet is in eval() mode: another function */
+                close_to(&s.net, s.net.g, whole.net.g, false, CHUNKS_ERROR, "unlocked");
+            for (size_t i = 0; i < s.net.params.n; i++) {
+                const clipmdl_param *p = &s.net.params.param[i];
+                if (!is_buffer(p) && !cliptrn_net_trains(&s.net, p) && norm(s.net.g + p->at, p->count) != 0)
+                    fail_msg("%s is locked and has a gradient", p->name);
+            }
+            step_close(&s);
+        }
+    }
+    step_close(&whole);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_equal_pytorch),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(chunks_equal_the_whole),
+        cmocka_unit_test(what_is_locked_stays),
+    };
+    if (argc != 2)
+        return 2;
+    golden = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
