@@ -4,6 +4,7 @@
 
 #include "image/image.h"
 #include "model/model.h"
+#include "model/save.h"
 #include "text/tokenizer.h"
 
 #define CLIP_MOST_THREADS 1024
@@ -42,6 +43,7 @@ clip_status clip_model_open(const char *path, const clip_load_options *opt, clip
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);
 clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err);
 clipimg_recipe clip_recipe_default(int size);
+clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias); /* as a configuration says it */
 
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {
@@ -51,5 +53,16 @@ typedef struct clip_files {
 
 clip_status clip_files_find(const char *path, clip_files *out, clip_error *err);
 void clip_files_free(clip_files *f);
+
+/* tokenizer_files.c: the files of a tokenizer, to lay beside other weights. */
+#define CLIP_TOKENIZER_FILES 7
+typedef struct clip_tokenizer_files {
+    unsigned char *data[CLIP_TOKENIZER_FILES]; /* NULL: not there */
+    size_t size[CLIP_TOKENIZER_FILES];
+} clip_tokenizer_files;
+
+clip_status clip_tokenizer_files_read(const char *dir, clip_tokenizer_files *out, clip_error *err);
+clip_status clip_tokenizer_files_write(const clip_tokenizer_files *f, const char *dir, clip_error *err);
+void clip_tokenizer_files_free(clip_tokenizer_files *f);
 
 #endif

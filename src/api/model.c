@@ -263,7 +263,7 @@ void clip_model_free(clip_model *m)
 
 void clip_model_get_info(const clip_model *m, clip_model_info *o)
 {
-    static const char *const modes[] = {[CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
+    const clipmdl_recipe recipe = clip_recipe_words(&m->recipe, NULL, false);
     const clipmdl_vision_config *v = &m->config.vision;
     const clipmdl_text_config *t = &m->config.text;
     const bool vit = v->kind == CLIPMDL_VIT;
@@ -273,8 +273,8 @@ void clip_model_get_info(const clip_model *m, clip_model_info *o)
         .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .image_parameters = m->image_parameters,
         .text_parameters = m->text_parameters, .parameters = m->image_parameters + m->text_parameters + 1,
         .vision_kind = vit ? "ViT" : "ModifiedResNet", .image_size = v->image_size, .vision_width = v->width, .vision_heads = v->heads,
-        .patch_size = vit ? v->patch_size : 0, .interpolation = m->recipe.filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear",
-        .resize_mode = modes[m->recipe.mode], .context_length = t->context_length, .vocab_size = t->vocab_size, .text_width = t->width,
+        .patch_size = vit ? v->patch_size : 0, .interpolation = recipe.interpolation,
+        .resize_mode = recipe.resize_mode, .context_length = t->context_length, .vocab_size = t->vocab_size, .text_width = t->width,
         .text_heads = t->heads, .text_layers = t->layers, .activation = t->act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
         .pooling = t->pooling == CLIPMDL_POOL_ARGMAX ? "argmax" : "eos",
     };

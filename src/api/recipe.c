@@ -159,3 +159,16 @@ static clip_status read_recipe(const char *path, clipimg_recipe *out, clip_error
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err) { return read_recipe(path, out, err, openclip); }
 
 clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err) { return read_recipe(path, out, err, huggingface); }
+
+clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias)
+{
+    static const char *const modes[] = {[CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
+    clipmdl_recipe w = {.interpolation = r->filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear", .resize_mode = modes[r->mode], .logit_bias = logit_bias,
+                        .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1, .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};
+    for (int i = 0; i < 3; i++) {
+        w.mean[i] = r->mean[i];
+        w.std[i] = r->std[i];
+        w.fill_color[i] = r->fill_color[i];
+    }
+    return w;
+}

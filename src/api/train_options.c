@@ -2,10 +2,11 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <math.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -111,10 +112,12 @@ clip_status clip_train_options_set(clip_train_options *o, const char *name, cons
 
 /* ---- Reading and writing ------------------------------------------------------------------------------------------ */
 
-/* Each path of "a::b", relative to the directory of `file`. free() it. */
+static bool is_path(int i) { return table[i].kind == SPEC || table[i].kind == PATH; }
+
+/* Each path of "a::b", relative to the directory of `file`; NULL: as it is. free() it. */
 static char *from_file(const char *spec, const char *file)
 {
-    const char *slash = strrchr(file, '/');
+    const char *slash = file ? strrchr(file, '/') : NULL;
     const size_t dir = slash ? (size_t)(slash + 1 - file) : 0;
     size_t size = strlen(spec) + 1;
     for (const char *p = spec; p; p = strstr(p, "::") ? strstr(p, "::") + 2 : NULL)
@@ -140,7 +143,7 @@ static char *as_text(const cJSON *v, const char *file)
 {
     if (cJSON_IsString(v)) {
         const int i = find(v->string);
-        return i >= 0 && (table[i].kind == SPEC || table[i].kind == PATH) ? from_file(v->valuestring, file) : strdup(v->valuestring);
+        return i >= 0 && is_path(i) ? from_file(v->valuestring, file) : strdup(v->valuestring);
     }
     if (cJSON_IsNumber(v)) {
         char text[40];
@@ -150,38 +153,70 @@ static char *as_text(const cJSON *v, const char *file)
     return cJSON_PrintUnformatted(v);
 }
 
+/* name: for messages; file: what paths are relative to. */
+static clip_status set_all(clip_train_options *o, const cJSON *tree, const char *name, const char *file, clip_error *err)
+{
+    clip_error why = {0};
+    if (!cJSON_IsObject(tree))
+        return clipb_fail(err, CLIP_EFORMAT, name, "not a JSON object of settings");
+    for (const cJSON *v = tree->child; v; v = v->next) {
+        char *text = as_text(v, file);
+        clip_status s = text ? clip_train_options_set(o, v->string, text, &why) : CLIP_ENOMEM;
+        if (s < 0) {
+            clipb_fail(err, s, name, "%s", text ? why.message : "out of memory");
+            free(text);
+            return s;
+        }
+        free(text);
+    }
+    return CLIP_OK;
+}
+
 clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err)
 {
     cJSON *tree;
-    clip_error why = {0};
     TRY(clipb_json_read(path, MOST_JSON, &tree, err));
-    clip_status s = cJSON_IsObject(tree) ? CLIP_OK : clipb_fail(err, CLIP_EFORMAT, path, "not a JSON object of settings");
-    for (const cJSON *v = s == CLIP_OK ? tree->child : NULL; v && s == CLIP_OK; v = v->next) {
-        char *text = as_text(v, path);
-        s = text ? clip_train_options_set(o, v->string, text, &why) : CLIP_ENOMEM;
-        if (s < 0)
-            clipb_fail(err, s, path, "%s", text ? why.message : "out of memory");
-        free(text);
-    }
+    clip_status s = set_all(o, tree, path, path, err);
     cJSON_Delete(tree);
     return s;
 }
 
+clip_status clip_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err)
+{
+    cJSON *tree;
+    TRY(clipb_json_parse(json, strlen(json), name, &tree, err));
+    clip_status s = set_all(o, tree, name, NULL, err);
+    cJSON_Delete(tree);
+    return s;
+}
+
+/* The value of setting i for a JSON object; here: the working directory, with a slash behind it. */
+static cJSON *as_json(int i, const char *value, const char *here)
+{
+    const kind k = table[i].kind;
+    if (k == INT || k == REAL || k == FLAG || k == JSON)
+        return cJSON_CreateRaw(value);
+    char *path = is_path(i) ? from_file(value, here) : NULL;
+    cJSON *v = !is_path(i) || path ? cJSON_CreateString(path ? path : value) : NULL;
+    free(path);
+    return v;
+}
+
 char *clip_train_options_json(const clip_train_options *o)
 {
+    char here[PATH_MAX + 2] = "";
+    if (getcwd(here, PATH_MAX))
+        strcat(here, "/");
     cJSON *tree = cJSON_CreateObject();
     for (int i = 0; tree && i < CLIP_TRAIN_OPTION_COUNT; i++) {
-        if (!o->value[i])
-            continue;
-        const kind k = table[i].kind;
-        cJSON *v = k == INT || k == REAL || k == FLAG || k == JSON ? cJSON_CreateRaw(o->value[i]) : cJSON_CreateString(o->value[i]);
-        if (!v || !cJSON_AddItemToObject(tree, table[i].name, v)) {
+        cJSON *v = o->value[i] ? as_json(i, o->value[i], here) : NULL;
+        if (o->value[i] && (!v || !cJSON_AddItemToObject(tree, table[i].name, v))) {
             cJSON_Delete(v);
             cJSON_Delete(tree);
             return NULL;
         }
     }
-    char *text = tree ? cJSON_Print(tree) : NULL;
+    char *text = tree ? cJSON_PrintUnformatted(tree) : NULL;
     cJSON_Delete(tree);
     return text;
 }

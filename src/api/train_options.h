@@ -57,7 +57,10 @@ long clip_train_int(const clip_train_options *o, int id);
 float clip_train_real(const clip_train_options *o, int id);
 bool clip_train_flag(const clip_train_options *o, int id);
 
-/* All that is set, as the JSON object that clip_train_options_read() takes; free() it. NULL: out of memory. */
+/* clip_train_options_parse(): clip_train_options_read() from a text; `name` is for messages. */
+clip_status clip_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err);
+
+/* All that is set, paths made absolute, as the JSON object that clip_train_options_read() takes; free() it. NULL: out of memory. */
 char *clip_train_options_json(const clip_train_options *o);
 
 #endif

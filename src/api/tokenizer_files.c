@@ -1,0 +1,54 @@
+#include <stdlib.h>
+
+#include "api/api.h"
+
+static const char *const names[CLIP_TOKENIZER_FILES] = {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                                        "added_tokens.json", "bpe_simple_vocab_16e6.txt.gz"};
+
+#define MOST_BYTES ((size_t)64 << 20) /* as cliptok_load() has it */
+
+static clip_status read_file(const char *path, unsigned char **data, size_t *size, clip_error *err)
+{
+    return clipb_is_file(path) ? clipb_read_file(path, MOST_BYTES, data, size, err) : CLIP_OK;
+}
+
+clip_status clip_tokenizer_files_read(const char *dir, clip_tokenizer_files *out, clip_error *err)
+{
+    *out = (clip_tokenizer_files){0};
+    clip_status s = CLIP_OK;
+    for (int i = 0; i < CLIP_TOKENIZER_FILES && s == CLIP_OK; i++) {
+        char *path = clipb_path_join(dir, names[i]);
+        s = path ? read_file(path, &out->data[i], &out->size[i], err) : CLIP_ENOMEM;
+        free(path);
+    }
+    if (s < 0)
+        clip_tokenizer_files_free(out);
+    return s;
+}
+
+static clip_status write_file(const char *path, const unsigned char *data, size_t size, clip_error *err)
+{
+    clipb_output o;
+    TRY(clipb_output_open(&o, path, err));
+    return clipb_output_close(&o, clipb_output_write(&o, data, size, err), err);
+}
+
+clip_status clip_tokenizer_files_write(const clip_tokenizer_files *f, const char *dir, clip_error *err)
+{
+    clip_status s = CLIP_OK;
+    for (int i = 0; i < CLIP_TOKENIZER_FILES && s == CLIP_OK; i++) {
+        if (!f->data[i])
+            continue;
+        char *path = clipb_path_join(dir, names[i]);
+        s = path ? write_file(path, f->data[i], f->size[i], err) : CLIP_ENOMEM;
+        free(path);
+    }
+    return s;
+}
+
+void clip_tokenizer_files_free(clip_tokenizer_files *f)
+{
+    for (int i = 0; i < CLIP_TOKENIZER_FILES; i++)
+        free(f->data[i]);
+    *f = (clip_tokenizer_files){0};
+}
