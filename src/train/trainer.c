@@ -16,6 +16,7 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
     cliptrn_optimizer_options o = *optimizer;
     TRY(cliptrn_stream_open(stream, &t->stream, err));
     t->next = stream->start;
+    t->batch = stream->batch;
     t->per_epoch = cliptrn_stream_count(t->stream) / stream->batch;
     o.steps = t->steps = in_steps(o.steps, t->per_epoch);
     o.cooldown = in_steps(o.cooldown, t->per_epoch);

@@ -11,6 +11,7 @@ typedef struct cliptrn_trainer {
     cliptrn_stream *stream;
     cliptrn_position next;   /* of the stream, after the last step */
     int64_t steps, per_epoch;
+    int batch;
     /* of a batch: texts cut where they are pooled */
     int32_t *ids, *off;
     size_t ids_capacity;

@@ -1,0 +1,372 @@
+/* clip_trainer: from settings to a training, and to a checkpoint. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/train_options.h"
+#include "base/json.h"
+#include "text/learn.h"
+#include "text/write.h"
+#include "train/trainer.h"
+
+struct clip_trainer {
+    cliptrn_trainer t;
+    clip_model *source;  /* the checkpoint it starts from, or goes on with; NULL: from scratch */
+    cliptok *own;        /* a tokenizer that is not the source's */
+    const cliptok *tokenizer;
+    clip_tokenizer_files tokenizer_files;
+    clipmdl_config config;
+    clipimg_recipe recipe;
+    clipimg_augment augment;
+    char *settings;
+};
+
+/* What building one takes. */
+typedef struct builder {
+    clip_trainer *out;
+    const clip_train_options *o;
+    clip_warn_fn warn;
+    void *user;
+    clip_error *err;
+} builder;
+
+static void warn(const builder *b, const char *message)
+{
+    if (b->warn)
+        b->warn(b->user, message);
+}
+
+static clip_status wrong(const builder *b, const char *message) { return clipb_fail(b->err, CLIP_EINVAL, NULL, "%s", message); }
+
+static const char *text(const builder *b, int id) { return clip_train_text(b->o, id); }
+
+/* ---- The tokenizer --------------------------------------------------------------------------------------------- */
+
+static clip_pairs_options pairs_options(const builder *b)
+{
+    const char *separator = text(b, CLIP_TRAIN_CSV_SEPARATOR);
+    return (clip_pairs_options){text(b, CLIP_TRAIN_CSV_IMG_KEY), text(b, CLIP_TRAIN_CSV_CAPTION_KEY), separator ? *separator : 0};
+}
+
+static clip_status count_words(const builder *b, cliptok_learner *l)
+{
+    const clip_pairs_options opt = pairs_options(b);
+    clip_pairs *pairs;
+    clip_pair p;
+    TRY(clip_pairs_open(text(b, CLIP_TRAIN_TRAIN_DATA), &opt, &pairs, b->err));
+    clip_status s = CLIP_OK;
+    do {
+        s = clip_pairs_next(pairs, &p, b->err); /* what is broken is for the stream to report */
+        for (int i = 0; s == CLIP_OK && i < p.n_captions; i++)
+            s = cliptok_learner_add(l, p.captions[i], strlen(p.captions[i]));
+    } while (s != CLIP_ENOMEM && (s < 0 || p.key));
+    clip_pairs_close(pairs);
+    return s == CLIP_ENOMEM ? s : CLIP_OK;
+}
+
+/* The files of a vocabulary learned from the captions, into the directory. */
+static clip_status learn(const builder *b, const char *dir)
+{
+    cliptok_learner *l = NULL;
+    cliptok_bpe bpe = {0};
+    const int wanted = (int)clip_train_int(b->o, CLIP_TRAIN_TOKENIZER_VOCAB);
+    clip_status s = cliptok_learner_new(&l);
+    if (s == CLIP_OK)
+        s = count_words(b, l);
+    if (s == CLIP_OK)
+        s = cliptok_learner_finish(l, wanted, &bpe);
+    if (s == CLIP_OK && (int)bpe.n_tokens < wanted) {
+        char line[128];
+        snprintf(line, sizeof line, "the captions give a vocabulary of %d: no pair of tokens occurs twice any more", (int)bpe.n_tokens);
+        warn(b, line);
+    }
+    if (s == CLIP_OK)
+        s = cliptok_write_vocab(&bpe, dir, b->err);
+    cliptok_bpe_free(&bpe);
+    cliptok_learner_free(l);
+    return s;
+}
+
+/* A directory to learn into, gone afterwards. */
+static clip_status learn_tokenizer(const builder *b)
+{
+    const char *tmp = getenv("TMPDIR");
+    char dir[512];
+    snprintf(dir, sizeof dir, "%s/clip-tokenizer-XXXXXX", tmp ? tmp : "/tmp");
+    if (!mkdtemp(dir))
+        return clipb_fail(b->err, CLIP_EIO, dir, "cannot be made");
+    clip_status s = learn(b, dir);
+    if (s == CLIP_OK)
+        s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &b->out->own, b->err);
+    if (s == CLIP_OK)
+        s = clip_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
+    static const char *const written[] = {"vocab.json", "merges.txt"};
+    for (int i = 0; i < 2; i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s/%s", dir, written[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+    return s;
+}
+
+static clip_status load_tokenizer(const builder *b, const char *dir)
+{
+    TRY(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &b->out->own, b->err));
+    if (!b->out->own)
+        return clipb_fail(b->err, CLIP_EIO, dir, "holds no tokenizer");
+    return clip_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
+}
+
+/* ---- What is trained ----------------------------------------------------------------------------------------------- */
+
+static clip_status from_scratch(const builder *b)
+{
+    clip_trainer *t = b->out;
+    const char *model = text(b, CLIP_TRAIN_MODEL), *tokenizer = text(b, CLIP_TRAIN_TOKENIZER);
+    const bool learns = text(b, CLIP_TRAIN_TOKENIZER_VOCAB) != NULL;
+    if (!model)
+        return wrong(b, "say what to train: a new model (model), or a checkpoint (pretrained)");
+    if (!tokenizer == !learns)
+        return wrong(b, "a new model needs a tokenizer: learned from the captions (tokenizer-vocab), or another one's (tokenizer)");
+    TRY(clipmdl_config_openclip(model, &t->config, b->err));
+    t->recipe = clip_recipe_default(t->config.vision.image_size);
+    TRY(clip_recipe_openclip(model, &t->recipe, b->err));
+    TRY(tokenizer ? load_tokenizer(b, tokenizer) : learn_tokenizer(b));
+    t->tokenizer = t->own;
+    t->config.text.vocab_size = cliptok_vocab_size(t->own);
+    return CLIP_OK;
+}
+
+static clip_status from_checkpoint(const builder *b, const char *dir)
+{
+    clip_trainer *t = b->out;
+    clip_load_options load = clip_load_options_default();
+    load.warn = b->warn;
+    load.warn_user = b->user;
+    TRY(clip_model_open(dir, &load, &t->source, b->err));
+    if (!t->source->tokenizer)
+        return clipb_fail(b->err, CLIP_EIO, dir, "holds no tokenizer");
+    t->config = t->source->config;
+    t->recipe = t->source->recipe;
+    t->tokenizer = t->source->tokenizer;
+    return clip_tokenizer_files_read(clipb_is_dir(dir) ? dir : ".", &t->tokenizer_files, b->err);
+}
+
+static clip_status read_augment(const builder *b)
+{
+    const char *cfg = text(b, CLIP_TRAIN_AUG_CFG);
+    cJSON *o;
+    b->out->augment = clipimg_augment_default();
+    if (!cfg)
+        return CLIP_OK;
+    TRY(clipb_json_parse(cfg, strlen(cfg), "aug-cfg", &o, b->err));
+    clip_status s = clipimg_augment_json(o, &b->out->augment, "aug-cfg", b->err);
+    cJSON_Delete(o);
+    return s;
+}
+
+static cliptrn_net_options net_options(const builder *b)
+{
+    return (cliptrn_net_options){
+        .loss = strcmp(text(b, CLIP_TRAIN_LOSS), "siglip") == 0 ? CLIPTRN_SIGLIP : CLIPTRN_INFONCE,
+        .lock_image = clip_train_flag(b->o, CLIP_TRAIN_LOCK_IMAGE),
+        .lock_text = clip_train_flag(b->o, CLIP_TRAIN_LOCK_TEXT),
+        .image_unlocked = (int)clip_train_int(b->o, CLIP_TRAIN_LOCK_IMAGE_UNLOCKED_GROUPS),
+        .text_unlocked = (int)clip_train_int(b->o, CLIP_TRAIN_LOCK_TEXT_UNLOCKED_LAYERS),
+        .freeze_bn = clip_train_flag(b->o, CLIP_TRAIN_LOCK_IMAGE_FREEZE_BN_STATS),
+        .patch_dropout = clip_train_real(b->o, CLIP_TRAIN_FORCE_PATCH_DROPOUT),
+        .chunk = (int)clip_train_int(b->o, CLIP_TRAIN_CHUNK),
+        .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
+    };
+}
+
+static cliptrn_optimizer_options optimizer_options(const builder *b)
+{
+    const bool vit = b->out->config.vision.kind == CLIPMDL_VIT;
+    const char *schedule = text(b, CLIP_TRAIN_LR_SCHEDULER);
+    cliptrn_optimizer_options o = {
+        .lr = clip_train_real(b->o, CLIP_TRAIN_LR),
+        .beta1 = text(b, CLIP_TRAIN_BETA1) ? clip_train_real(b->o, CLIP_TRAIN_BETA1) : 0.9f,
+        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2) : vit ? 0.98f : 0.999f,
+        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS) : vit ? 1e-6f : 1e-8f,
+        .weight_decay = clip_train_real(b->o, CLIP_TRAIN_WD),
+        .grad_clip_norm = clip_train_real(b->o, CLIP_TRAIN_GRAD_CLIP_NORM),
+        .schedule = strcmp(schedule, "cosine") == 0 ? CLIPTRN_COSINE : strcmp(schedule, "const") == 0 ? CLIPTRN_CONST : CLIPTRN_CONST_COOLDOWN,
+        .warmup = text(b, CLIP_TRAIN_WARMUP) ? clip_train_int(b->o, CLIP_TRAIN_WARMUP) : -1,
+        .cooldown = -clip_train_int(b->o, CLIP_TRAIN_EPOCHS_COOLDOWN),
+        .steps = -clip_train_int(b->o, CLIP_TRAIN_EPOCHS),
+    };
+    return o;
+}
+
+static cliptrn_stream_options stream_options(const builder *b, const clip_pairs_options *pairs)
+{
+    const clip_trainer *t = b->out;
+    return (cliptrn_stream_options){
+        .spec = text(b, CLIP_TRAIN_TRAIN_DATA), .pairs = pairs, .recipe = &t->recipe, .augment = &t->augment, .tokenizer = t->tokenizer,
+        .context_length = t->config.text.context_length, .batch = (int)clip_train_int(b->o, CLIP_TRAIN_BATCH_SIZE),
+        .workers = (int)clip_train_int(b->o, CLIP_TRAIN_WORKERS), .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
+        .warn = b->warn, .warn_user = b->user,
+    };
+}
+
+/* What nobody means to ask for, but what can be asked for. */
+static void warn_of_settings(const builder *b)
+{
+    const cliptrn_trainer *t = &b->out->t;
+    const cliptrn_optimizer_options *o = &t->optimizer.opt;
+    char line[256];
+    if (text(b, CLIP_TRAIN_PRETRAINED) && o->lr > 1e-4f && !t->net.opt.lock_image && !t->net.opt.lock_text) {
+        snprintf(line, sizeof line, "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; 1e-5 is usual for fine-tuning",
+                 (double)o->lr);
+        warn(b, line);
+    }
+    if (o->warmup >= o->steps) {
+        snprintf(line, sizeof line, "the warm-up of %lld steps is as long as the run of %lld: the learning rate never gets where it should",
+                 (long long)o->warmup, (long long)o->steps);
+        warn(b, line);
+    }
+}
+
+/* ---- clip.h ---------------------------------------------------------------------------------------------------------- */
+
+/* resume: the directory of a checkpoint to go on from; NULL: a new training. */
+static clip_status build(const builder *b, const char *resume, int64_t step, cliptrn_position start)
+{
+    clip_trainer *t = b->out;
+    const char *source = resume ? resume : text(b, CLIP_TRAIN_PRETRAINED);
+    if (!text(b, CLIP_TRAIN_TRAIN_DATA))
+        return wrong(b, "say what to train on (train-data)");
+    if (!resume && source && (text(b, CLIP_TRAIN_MODEL) || text(b, CLIP_TRAIN_TOKENIZER) || text(b, CLIP_TRAIN_TOKENIZER_VOCAB)))
+        return wrong(b, "a checkpoint (pretrained) brings its own model and tokenizer: model, tokenizer and tokenizer-vocab are for new ones");
+    TRY(source ? from_checkpoint(b, source) : from_scratch(b));
+    TRY(read_augment(b));
+    const clip_pairs_options pairs = pairs_options(b);
+    const cliptrn_net_options net = net_options(b);
+    const cliptrn_optimizer_options optimizer = optimizer_options(b);
+    cliptrn_stream_options stream = stream_options(b, &pairs);
+    stream.start = start;
+    TRY(cliptrn_net_init(&t->t.net, &t->config, &net, (int)clip_train_int(b->o, CLIP_TRAIN_THREADS), b->err));
+    if (source)
+        TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->scheme, t->source->prefix, t->t.net.w, b->err));
+    TRY(cliptrn_trainer_init(&t->t, &stream, &optimizer, b->err));
+    if (resume)
+        TRY(cliptrn_moments_read(&t->t, resume, b->err));
+    t->t.optimizer.step = step;
+    t->settings = clip_train_options_json(b->o);
+    if (!t->settings)
+        return CLIP_ENOMEM;
+    if (!resume)
+        warn_of_settings(b);
+    return CLIP_OK;
+}
+
+static clip_status create(builder *b, const char *resume, int64_t step, cliptrn_position start, clip_trainer **out)
+{
+    b->out = calloc(1, sizeof *b->out);
+    clip_status s = b->out ? build(b, resume, step, start) : CLIP_ENOMEM;
+    if (s == CLIP_ENOMEM)
+        clipb_fail(b->err, s, NULL, "out of memory");
+    if (s < 0)
+        clip_trainer_free(b->out);
+    else
+        *out = b->out;
+    return s;
+}
+
+clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn_fn, void *user, clip_trainer **out, clip_error *err)
+{
+    builder b = {.o = o, .warn = warn_fn, .user = user, .err = err};
+    *out = NULL;
+    return create(&b, NULL, 0, (cliptrn_position){0}, out);
+}
+
+/* The settings of a run, with those of `now` that have no part in its result. */
+static clip_status settings_of(clip_train_options *all, const char *json, const char *dir, const clip_train_options *now, clip_error *err)
+{
+    TRY(clip_train_options_parse(all, json, dir, err));
+    for (int i = 0; now && i < CLIP_TRAIN_OPTION_COUNT; i++) {
+        const char *name = clip_train_option_at(i)->name;
+        if (!now->value[i])
+            continue;
+        if (i != CLIP_TRAIN_THREADS && i != CLIP_TRAIN_WORKERS)
+            return clipb_fail(err, CLIP_EINVAL, NULL, "a run goes on with the settings it was begun with: %s cannot change", name);
+        TRY(clip_train_options_set(all, name, now->value[i], err));
+    }
+    return CLIP_OK;
+}
+
+clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn_fn, void *user, clip_trainer **out, clip_error *err)
+{
+    int64_t step;
+    cliptrn_position next;
+    char *settings = NULL;
+    clip_train_options *all = NULL;
+    *out = NULL;
+    clip_status s = clipb_dir_settle(dir, err);
+    if (s == CLIP_OK)
+        s = cliptrn_state_read(dir, &step, &next, &settings, err);
+    if (s == CLIP_OK)
+        s = clip_train_options_new(&all);
+    if (s == CLIP_OK)
+        s = settings_of(all, settings, dir, o, err);
+    if (s == CLIP_OK) {
+        builder b = {.o = all, .warn = warn_fn, .user = user, .err = err};
+        s = create(&b, dir, step, next, out);
+    }
+    clip_train_options_free(all);
+    free(settings);
+    return s;
+}
+
+void clip_trainer_free(clip_trainer *t)
+{
+    if (!t)
+        return;
+    cliptrn_trainer_free(&t->t);
+    clip_model_free(t->source);
+    cliptok_free(t->own);
+    clip_tokenizer_files_free(&t->tokenizer_files);
+    free(t->settings);
+    free(t);
+}
+
+void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
+{
+    const cliptrn_optimizer *o = &t->t.optimizer;
+    *out = (clip_train_info){.pairs = cliptrn_stream_count(t->t.stream), .steps_per_epoch = t->t.per_epoch, .steps = t->t.steps, .step = o->step,
+                             .epochs = (int)(t->t.steps / t->t.per_epoch), .batch_size = t->t.batch, .lr = o->opt.lr, .weight_decay = o->opt.weight_decay, .settings = t->settings};
+    out->logit_scale = expf(*cliptrn_net_number(&t->t.net, t->t.net.w, "logit_scale"));
+    for (size_t i = 0; i < t->t.net.params.n; i++) {
+        const clipmdl_param *p = &t->t.net.params.param[i];
+        out->parameters += p->flags & CLIPMDL_BUFFER_PARAM ? 0 : (int64_t)p->count;
+        out->trained_parameters += cliptrn_net_trains(&t->t.net, p) ? (int64_t)p->count : 0;
+    }
+}
+
+clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, clip_error *err) { return cliptrn_trainer_step(&t->t, out, err); }
+
+static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip_error *err)
+{
+    const cliptrn_net *n = &t->t.net;
+    const clipmdl_recipe recipe = clip_recipe_words(&t->recipe, t->tokenizer, n->opt.loss == CLIPTRN_SIGLIP);
+    char *weights = clipb_path_join(dir, clipmdl_weights_file(CLIPMDL_OPENCLIP));
+    clip_status s = weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, CLIPMDL_OPENCLIP, err) : CLIP_ENOMEM;
+    free(weights);
+    TRY(s);
+    TRY(clipmdl_save_config(dir, CLIPMDL_OPENCLIP, &t->config, &recipe, err));
+    TRY(clip_tokenizer_files_write(&t->tokenizer_files, dir, err));
+    return cliptrn_state_write(&t->t, dir, t->settings, err);
+}
+
+clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_error *err)
+{
+    char *tmp;
+    TRY(clipb_dir_new(dir, &tmp, err));
+    clip_status s = clipb_dir_replace(tmp, dir, write_checkpoint(t, tmp, err), err);
+    free(tmp);
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
+}
