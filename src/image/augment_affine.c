@@ -20,6 +20,7 @@
 enum { PAD = 3 }; /* pixels repeated around a patch, for the taps of a point at its edge */
 
 typedef float texel __attribute__((vector_size(16))); /* R, G, B, 0 */
+typedef int lanes __attribute__((vector_size(16)));
 
 typedef struct view {
     double x, y; /* centre */
@@ -107,7 +108,7 @@ typedef struct texture {
 
 static int between(int v, int lo, int hi) { return v < lo ? lo : v > hi ? hi : v; }
 
-static void fill_texture(const clip_image *patch, texture *t)
+static void fill_texture(const clip_image *patch, const texture *t)
 {
     for (int y = -PAD; y < t->height + PAD; y++) {
         const uint8_t *row = patch->rgb + (size_t)between(y, 0, t->height - 1) * patch->stride;
@@ -121,22 +122,17 @@ static void fill_texture(const clip_image *patch, texture *t)
     }
 }
 
-/* Weights of the pixels around a point that is t behind one: of that and the next; or from the one before it on, a = -1/2. */
-static inline void weights(clipimg_filter filter, float t, float w[4])
-{
-    if (filter == CLIPIMG_BILINEAR) {
-        w[0] = 1 - t;
-        w[1] = t;
-        return;
-    }
-    const float s = 1 - t;
-    w[0] = -0.5f * t * s * s;
-    w[1] = (1.5f * t - 2.5f) * t * t + 1;
-    w[2] = (1.5f * s - 2.5f) * s * s + 1;
-    w[3] = -0.5f * s * t * t;
-}
+/* Kernels between two pixels: the weights of the one before, both, and the one after, of a point that is t behind the first. */
+typedef struct kernel {
+    texel t3, t2, t1, t0; /* of polynomials in t */
+} kernel;
 
-/* A coordinate of pixels, as the pixel at or before it and what is left. Beyond the edge all is as at the edge. */
+static const kernel bilinear = {.t1 = {0, -1, 1, 0}, .t0 = {0, 1, 0, 0}};
+static const kernel bicubic = {{-0.5f, 1.5f, -1.5f, 0.5f}, {1, -2.5f, 2, -0.5f}, {-0.5f, 0, 0.5f, 0}, {0, 1, 0, 0}}; /* a = -1/2 */
+
+static inline texel weights(const kernel *k, float t) { return ((k->t3 * t + k->t2) * t + k->t1) * t + k->t0; }
+
+/* A coordinate of n pixels, as the pixel at or before it and what is left. Beyond the edge all is as at the edge. */
 static inline int split(float p, int n, float *t)
 {
     p = p < -1 ? -1 : p > (float)n ? (float)n : p;
@@ -145,36 +141,57 @@ static inline int split(float p, int n, float *t)
     return i;
 }
 
-static inline void sample(const texture *tex, clipimg_filter filter, float px, float py, uint8_t *out)
+static inline texel mix(const texel *p, size_t stride, texel w)
 {
-    const int taps = filter == CLIPIMG_BILINEAR ? 2 : 4, before = taps / 2 - 1;
-    float tx, ty, wx[4] = {0}, wy[4] = {0};
-    const int x = split(px, tex->width, &tx), y = split(py, tex->height, &ty);
-    weights(filter, tx, wx);
-    weights(filter, ty, wy);
-    const texel *from = tex->at + (ptrdiff_t)tex->stride * (y - before) + x - before;
-    texel sum = {0.5f, 0.5f, 0.5f, 0.5f};
-    for (int j = 0; j < taps; j++, from += tex->stride) {
-        texel row = from[0] * wx[0] + from[1] * wx[1];
-        if (taps == 4)
-            row += from[2] * wx[2] + from[3] * wx[3];
-        sum += row * wy[j];
-    }
-    for (int c = 0; c < 3; c++)
-        out[c] = sum[c] < 0 ? 0 : sum[c] > 255 ? 255 : (uint8_t)sum[c];
+    return (p[0] * w[0] + p[stride] * w[1]) + (p[2 * stride] * w[2] + p[3 * stride] * w[3]);
 }
 
-static void sample_all(const texture *tex, clipimg_filter filter, const view *v, const axis *ax, const axis *ay, const clip_image *out)
+static inline void store(texel v, uint8_t *out)
+{
+    const texel half = v + 0.5f, white = {255, 255, 255, 255};
+    const lanes below = half < white, kept = below & (half > 0); /* -1 where so */
+    const lanes i = __builtin_convertvector((texel)(((lanes)half & kept) | ((lanes)white & ~below)), lanes);
+    for (int c = 0; c < 3; c++)
+        out[c] = (uint8_t)i[c];
+}
+
+/* The view upright: each row is mixed of four first, over all the width, and then along it. */
+static void sample_upright(const texture *t, const kernel *k, const view *v, const axis *ax, const axis *ay, texel *row, const clip_image *out)
 {
     const double W = (double)ax->side, H = (double)ay->side;
     for (int i = 0; i < out->height; i++) {
-        const double down = (i + 0.5) / out->height - 0.5, first = 0.5 / out->width - 0.5;
+        const double y = (v->y + ((i + 0.5) / out->height - 0.5) * v->down_y) * H - (double)ay->lo - 0.5;
+        float by;
+        const texel *from = t->at + (ptrdiff_t)t->stride * (split((float)y, t->height, &by) - 1) - PAD, w = weights(k, by);
+        for (size_t x = 0; x < t->stride; x++)
+            row[x] = mix(from + x, t->stride, w);
+        uint8_t *to = out->rgb + (size_t)i * out->stride;
+        const double x0 = (v->x + (0.5 / out->width - 0.5) * v->across_x) * W - (double)ax->lo - 0.5, dx = v->across_x / out->width * W;
+        for (int x = 0; x < out->width; x++) {
+            float bx;
+            const int at = split((float)(x0 + x * dx), t->width, &bx);
+            store(mix(row + PAD + at - 1, 1, weights(k, bx)), to + 3 * x);
+        }
+    }
+}
+
+static void sample_turned(const texture *t, const kernel *k, const view *v, const axis *ax, const axis *ay, const clip_image *out)
+{
+    const double W = (double)ax->side, H = (double)ay->side, first = 0.5 / out->width - 0.5;
+    const double dx = v->across_x / out->width * W, dy = v->across_y / out->width * H;
+    for (int i = 0; i < out->height; i++) {
+        const double down = (i + 0.5) / out->height - 0.5;
         const double x0 = (v->x + first * v->across_x + down * v->down_x) * W - (double)ax->lo - 0.5;
         const double y0 = (v->y + first * v->across_y + down * v->down_y) * H - (double)ay->lo - 0.5;
-        const double dx = v->across_x / out->width * W, dy = v->across_y / out->width * H;
         uint8_t *to = out->rgb + (size_t)i * out->stride;
-        for (int k = 0; k < out->width; k++)
-            sample(tex, filter, (float)(x0 + k * dx), (float)(y0 + k * dy), to + 3 * k);
+        for (int x = 0; x < out->width; x++) {
+            float bx, by;
+            const int at_x = split((float)(x0 + x * dx), t->width, &bx), at_y = split((float)(y0 + x * dy), t->height, &by);
+            const texel *from = t->at + (ptrdiff_t)t->stride * (at_y - 1) + at_x - 1, w = weights(k, bx);
+            const texel rows[4] = {mix(from, 1, w), mix(from + t->stride, 1, w), mix(from + 2 * t->stride, 1, w),
+                                   mix(from + 3 * t->stride, 1, w)};
+            store(mix(rows, 1, weights(k, by)), to + 3 * x);
+        }
     }
 }
 
@@ -187,20 +204,20 @@ clip_status clipimg_affine_view(const clipimg_affine *a, clipb_rng *rng, const c
                              hypot(v.across_x, v.down_x) / S);
     const axis y = make_axis(r->mode, img->height, img->width, v.y, (fabs(v.across_y) + fabs(v.down_y)) / 2,
                              hypot(v.across_y, v.down_y) / S);
-    const size_t w = (size_t)x.count, h = (size_t)y.count, texels = (w + 2 * PAD) * (h + 2 * PAD);
+    const size_t w = (size_t)x.count, h = (size_t)y.count, stride = w + 2 * PAD, texels = stride * (h + 2 * PAD + 1);
     clip_image patch = {.width = x.count, .height = y.count, .stride = 3 * w, .rgb = malloc(3 * w * h)};
-    texel *block = aligned_alloc(CLIPB_ALIGN, (texels * sizeof(texel) + CLIPB_ALIGN - 1) / CLIPB_ALIGN * CLIPB_ALIGN);
-    clip_status s = patch.rgb && block ? make_patch(r, img, &x, &y, &patch) : CLIP_ENOMEM;
+    texel *row = aligned_alloc(CLIPB_ALIGN, (texels * sizeof(texel) + CLIPB_ALIGN - 1) / CLIPB_ALIGN * CLIPB_ALIGN);
+    clip_status s = patch.rgb && row ? make_patch(r, img, &x, &y, &patch) : CLIP_ENOMEM;
     if (s == CLIP_OK) {
-        texture tex = {.width = x.count, .height = y.count, .stride = w + 2 * PAD};
-        tex.at = block + PAD * tex.stride + PAD;
-        fill_texture(&patch, &tex);
-        if (r->filter == CLIPIMG_BILINEAR) /* the filter a constant in each */
-            sample_all(&tex, CLIPIMG_BILINEAR, &v, &x, &y, out);
+        const texture t = {.width = x.count, .height = y.count, .stride = stride, .at = row + (PAD + 1) * stride + PAD};
+        const kernel *k = r->filter == CLIPIMG_BILINEAR ? &bilinear : &bicubic;
+        fill_texture(&patch, &t);
+        if (a->rotate > 0)
+            sample_turned(&t, k, &v, &x, &y, out);
         else
-            sample_all(&tex, CLIPIMG_BICUBIC, &v, &x, &y, out);
+            sample_upright(&t, k, &v, &x, &y, row, out);
     }
     free(patch.rgb);
-    free(block);
+    free(row);
     return s;
 }

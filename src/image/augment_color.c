@@ -2,7 +2,6 @@
  *
  * The first three blend with something degenerate, beyond it where factor > 1: d + factor (v - d), cut downwards to 0..255.
  *     brightness  d = black        contrast  d = the mean grey        saturation  d = the pixel's grey */
-#include <math.h>
 #include <string.h>
 
 #include "image/augment.h"
@@ -59,7 +58,8 @@ static void to_hsv(const uint8_t *p, uint8_t *hsv)
     const float range = (float)(most - least), s = range / (float)most;
     const float rc = (float)(most - r) / range, gc = (float)(most - g) / range, bc = (float)(most - b) / range;
     float h = r == most ? bc - gc : (float)(g == most ? 2.0 + rc - bc : 4.0 + gc - rc);
-    h = (float)fmod(h / 6.0 + 1.0, 1.0);
+    const double turns = h / 6.0 + 1.0; /* 5/6 .. 11/6 */
+    h = (float)(turns < 1 ? turns : turns - 1);
     hsv[0] = (uint8_t)clip8((int)(h * 255.0));
     hsv[1] = (uint8_t)clip8((int)(s * 255.0));
 }
@@ -67,11 +67,11 @@ static void to_hsv(const uint8_t *p, uint8_t *hsv)
 static void to_rgb(const uint8_t *hsv, uint8_t *p)
 {
     const uint8_t v = hsv[2];
-    const int sector = (int)floor((float)hsv[0] * 6.0 / 255.0);
+    const int sector = (int)((float)hsv[0] * 6.0 / 255.0);
     const float f = (float)((float)hsv[0] * 6.0 / 255.0 - (float)sector), s = (float)((float)hsv[1] / 255.0);
-    const uint8_t low = (uint8_t)clip8((int)round((float)v * (1.0 - s)));
-    const uint8_t down = (uint8_t)clip8((int)round((float)v * (1.0 - s * f)));
-    const uint8_t up = (uint8_t)clip8((int)round((float)v * (1.0 - s * (1.0 - f))));
+    const uint8_t low = (uint8_t)clip8((int)((float)v * (1.0 - s) + 0.5));
+    const uint8_t down = (uint8_t)clip8((int)((float)v * (1.0 - s * f) + 0.5));
+    const uint8_t up = (uint8_t)clip8((int)((float)v * (1.0 - s * (1.0 - f)) + 0.5));
     const uint8_t of[6][3] = {{v, up, low}, {down, v, low}, {low, v, up}, {low, down, v}, {up, low, v}, {v, low, down}};
     memcpy(p, of[sector % 6], 3);
 }
