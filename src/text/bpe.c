@@ -8,7 +8,6 @@
 
 enum {
     SHORT = 64,       /* bytes: up to here looking for the best merge again and again is faster than a heap */
-    MAX_TOKEN = 1024, /* bytes; the longest of CLIP's has 54 */
     MAX_PROBES = 512, /* in a hash table; more than some 60 do not happen by chance, and a file made for it would take hours */
 };
 #define NO_RANK UINT32_MAX
@@ -115,9 +114,9 @@ static token *find(const cliptok_bpe *b, const unsigned char *p, size_t n, int k
 
 static token *find_text(const cliptok_bpe *b, const char *text, size_t n)
 {
-    unsigned char bytes[MAX_TOKEN];
+    unsigned char bytes[CLIPTOK_MAX_BYTES];
     size_t k;
-    if (n > MAX_TOKEN)
+    if (n > CLIPTOK_MAX_BYTES)
         return NULL;
     int kind = to_bytes(text, n, bytes, &k);
     return find(b, bytes, k, kind, hash_bytes(bytes, k, kind));
@@ -182,11 +181,11 @@ static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kin
 
 clip_status cliptok_bpe_add(cliptok_bpe *b, const char *text, size_t n, int32_t id, const char *file, clip_error *err)
 {
-    unsigned char bytes[MAX_TOKEN];
+    unsigned char bytes[CLIPTOK_MAX_BYTES];
     size_t k;
     bool fresh;
-    if (n > MAX_TOKEN)
-        return clipb_fail(err, CLIP_EFORMAT, file, "token '%.40s...' has %zu bytes, more than %d", text, n, MAX_TOKEN);
+    if (n > CLIPTOK_MAX_BYTES)
+        return clipb_fail(err, CLIP_EFORMAT, file, "token '%.40s...' has %zu bytes, more than %d", text, n, CLIPTOK_MAX_BYTES);
     int kind = to_bytes(text, n, bytes, &k);
     TRY(add(b, bytes, k, kind, id, &fresh, file, err));
     return fresh ? CLIP_OK : clipb_fail(err, CLIP_EFORMAT, file, "token '%.*s' or its id %d is there twice", (int)n, text, id);
@@ -197,6 +196,25 @@ clip_status cliptok_bpe_add_byte(cliptok_bpe *b, int byte, bool last, int32_t id
     unsigned char p = (unsigned char)byte;
     bool fresh;
     return add(b, &p, 1, last ? CLIPTOK_LAST : CLIPTOK_INNER, id, &fresh, NULL, NULL);
+}
+
+size_t cliptok_bpe_text(const cliptok_bpe *b, int32_t id, char *text)
+{
+    if ((size_t)id >= b->n_tokens || !b->token[id])
+        return 0;
+    const token *t = record(b, b->token[id]);
+    size_t k = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        unsigned c = bytes_of(t)[i];
+        if (t->kind != CLIPTOK_FOREIGN) /* to_bytes() backwards */
+            c = c <= 0x20 ? c + 0x100 : c >= 0x7F && c <= 0xA0 ? c - 0x7F + 0x121 : c == 0xAD ? 0x143 : c;
+        if (t->kind == CLIPTOK_FOREIGN)
+            text[k++] = (char)c;
+        else
+            k += (size_t)cliptok_utf8_put(c, (unsigned char *)text + k);
+    }
+    strcpy(text + k, t->kind == CLIPTOK_LAST ? "</w>" : "");
+    return k + strlen(text + k);
 }
 
 int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n)
@@ -246,7 +264,7 @@ static clip_status resize_pairs(cliptok_bpe *b, size_t pairs)
 /* What l and r become: of the given id, which is new, or -1: the token of their joint text, NULL if there is none. */
 static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t id, token **out, const char *file, clip_error *err)
 {
-    unsigned char bytes[2 * MAX_TOKEN];
+    unsigned char bytes[2 * CLIPTOK_MAX_BYTES];
     size_t n = l->n;
     bool fresh;
     *out = NULL;
@@ -258,7 +276,7 @@ static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t 
     memcpy(bytes + n, bytes_of(r), r->n);
     n += r->n;
     int kind = l->kind == CLIPTOK_FOREIGN || r->kind == CLIPTOK_FOREIGN ? CLIPTOK_FOREIGN : r->kind;
-    if (n > MAX_TOKEN || kind == CLIPTOK_FOREIGN)
+    if (n > CLIPTOK_MAX_BYTES || kind == CLIPTOK_FOREIGN)
         return CLIP_OK;
     if (id >= 0) {
         TRY(add(b, bytes, n, kind, id, &fresh, file, err));
@@ -304,6 +322,12 @@ clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, c
     b->in_order = b->in_order && ordered && !to->reachable;
     to->reachable = true;
     return CLIP_OK;
+}
+
+void cliptok_bpe_parts(const cliptok_bpe *b, size_t rank, int32_t *left, int32_t *right)
+{
+    *left = b->merge[rank].left;
+    *right = b->merge[rank].right;
 }
 
 /* ---- Life --------------------------------------------------------------------------------------------------- */

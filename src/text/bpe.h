@@ -17,7 +17,11 @@
 
 #include "text/tokenizer.h"
 
-enum { CLIPTOK_MAX_TOKENS = 1 << 20 }; /* ids, and ranks of merges, are below this */
+enum {
+    CLIPTOK_MAX_TOKENS = 1 << 20, /* ids, and ranks of merges, are below this */
+    CLIPTOK_MAX_BYTES = 1024,     /* of a token; the longest of CLIP's has 54 */
+    CLIPTOK_TEXT = 2 * CLIPTOK_MAX_BYTES + sizeof "</w>",
+};
 
 /* What has been encoded so far: id[0..n), never more than `capacity`. */
 typedef struct cliptok_ids {
@@ -71,6 +75,14 @@ clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, c
 
 /* cliptok_bpe_finish(): all is added. A byte without a token becomes `unknown`; -1: such a byte is CLIP_EFORMAT. */
 clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unknown, const char *file, clip_error *err);
+
+/* cliptok_bpe_text(): how files write the token of this id.
+ * text  out  [CLIPTOK_TEXT], with a 0 after it
+ * Returns its length; 0: there is none. */
+size_t cliptok_bpe_text(const cliptok_bpe *b, int32_t id, char *text);
+
+/* cliptok_bpe_parts(): the ids that the merge of this rank joins. */
+void cliptok_bpe_parts(const cliptok_bpe *b, size_t rank, int32_t *left, int32_t *right);
 
 /* cliptok_bpe_find(): id of the token that files write like this; -1: none. */
 int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n);

@@ -379,6 +379,29 @@ clip_status cliptok_load(const char *dir, cliptok_rules rules, cliptok **out, cl
     return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
 }
 
+clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out)
+{
+    *out = NULL;
+    cliptok *t = calloc(1, sizeof *t);
+    clip_status s = t ? cliptok_bpe_init(&t->bpe, 514, 0) : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        s = cliptok_add_bytes(&t->bpe);
+    if (s == CLIP_OK)
+        s = cliptok_bpe_finish(&t->bpe, rules, -1, NULL, NULL);
+    if (s < 0) {
+        cliptok_free(t);
+        return s;
+    }
+    t->rules = rules;
+    t->start = 512;
+    t->end = 513;
+    t->vocab_size = 514;
+    fill_tables(t);
+    snprintf(t->source, sizeof t->source, "bytes");
+    *out = t;
+    return CLIP_OK;
+}
+
 void cliptok_free(cliptok *t)
 {
     if (!t)

@@ -40,6 +40,10 @@ typedef struct cliptok cliptok;
 clip_status cliptok_load(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err);
 void cliptok_free(cliptok *t);
 
+/* cliptok_new_bytes(): a tokenizer without merges: the ids of a word are those of its bytes, 0 to 255, and of its last byte, 256 to 511
+ * (cliptok_add_bytes()); start and end are 512 and 513. What learning merges begins with. CLIP_ENOMEM. */
+clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out);
+
 int cliptok_vocab_size(const cliptok *t); /* largest id + 1 */
 int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);

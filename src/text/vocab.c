@@ -240,8 +240,7 @@ static clip_status read_tokenizer_json(const char *path, cliptok_bpe *b, cJSON *
 
 /* ---- bpe_simple_vocab_16e6.txt.gz --------------------------------------------------------------------------- */
 
-/* Ids 0 to 511: GPT-2's order, printable bytes first. */
-static clip_status add_bytes(cliptok_bpe *b)
+clip_status cliptok_add_bytes(cliptok_bpe *b)
 {
     int32_t id = 0;
     for (int last = 0; last < 2; last++)
@@ -326,7 +325,7 @@ static clip_status read_simple_vocab(const char *path, cliptok_bpe *b, clip_erro
     z_stream z = {.next_in = data, .avail_in = (unsigned)n};
     clip_status s = l ? cliptok_bpe_init(b, SIMPLE_MERGES + 514, SIMPLE_MERGES) : CLIP_ENOMEM;
     if (s == CLIP_OK)
-        s = add_bytes(b);
+        s = cliptok_add_bytes(b);
     if (s == CLIP_OK && inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) /* 16: with gzip's header and checksum */
         s = CLIP_ENOMEM;
     if (s == CLIP_OK) {

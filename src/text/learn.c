@@ -1,0 +1,332 @@
+/* How learning stays fast: the distinct words are kept with their counts; every pair knows how often it occurs and in which words (or did once);
+ * a heap has the most frequent on top. A merge touches only the words of its pair, and only counts of pairs that touch it.
+ *
+ *     l o w e r</w>  x 5      merge (l, o):    (l,o)->0  (o,w)-=5  (lo,w)+=5      ->     lo w e r</w>
+ *
+ * Counts of pairs only fall after they have come up, since a pair that comes up contains the token that has just been made: so an entry of
+ * the heap is right or too high, and one that is too high is put back with what it is now when it comes to the top. */
+#include "text/learn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "text/vocab.h"
+
+enum {
+    MAX_WORD = 256,     /* bytes */
+    MAX_TEXT = 1 << 16, /* bytes */
+    BYTES = 512,        /* ids of bytes; what is above 255 ends a word */
+};
+
+typedef struct word {
+    size_t at; /* in `symbol` */
+    uint32_t n;
+    int64_t count;
+} word;
+
+typedef struct pair {
+    int32_t left, right;
+    int64_t count;
+    uint32_t *word; /* where it is, or was */
+    size_t n, capacity;
+} pair;
+
+typedef struct entry {
+    int64_t count;
+    uint32_t pair;
+} entry;
+
+/* Open addressing: what is in a slot is an index plus one; 0: empty. */
+typedef struct table {
+    uint32_t *slot;
+    size_t size; /* a power of two, at most half full */
+} table;
+
+struct cliptok_learner {
+    cliptok *bytes;
+    int32_t *ids; /* [MAX_TEXT] of the text being added */
+    word *word;
+    size_t n_words, word_capacity;
+    int32_t *symbol;
+    size_t n_symbols, symbol_capacity;
+    table words, pairs;
+    pair *pair;
+    size_t n_pairs, pair_capacity;
+    entry *heap;
+    size_t n_heap, heap_capacity;
+    cliptok_learner_stats stats;
+};
+
+/* ---- Tables ------------------------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+    h = (h ^ x) * 0x9E3779B97F4A7C15u;
+    return h ^ h >> 32;
+}
+
+static uint64_t hash_word(const int32_t *id, size_t n)
+{
+    uint64_t h = n;
+    for (size_t i = 0; i < n; i++)
+        h = mix(h, (uint64_t)id[i]);
+    return h;
+}
+
+static uint64_t hash_pair(int32_t left, int32_t right) { return mix(mix(0, (uint64_t)left), (uint64_t)right); }
+
+static uint64_t hash_of_word(const cliptok_learner *l, size_t i) { return hash_word(l->symbol + l->word[i].at, l->word[i].n); }
+
+static uint64_t hash_of_pair(const cliptok_learner *l, size_t i) { return hash_pair(l->pair[i].left, l->pair[i].right); }
+
+/* Room for one more than n. */
+static clip_status table_reserve(table *t, size_t n, const cliptok_learner *l, uint64_t (*hash_of)(const cliptok_learner *, size_t))
+{
+    if (2 * (n + 1) <= t->size)
+        return CLIP_OK;
+    table bigger = {.size = t->size ? 2 * t->size : 1024};
+    bigger.slot = calloc(bigger.size, sizeof *bigger.slot);
+    if (!bigger.slot || n >= UINT32_MAX - 1) {
+        free(bigger.slot);
+        return CLIP_ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t s = hash_of(l, i) & (bigger.size - 1);
+        while (bigger.slot[s])
+            s = (s + 1) & (bigger.size - 1);
+        bigger.slot[s] = (uint32_t)i + 1;
+    }
+    free(t->slot);
+    *t = bigger;
+    return CLIP_OK;
+}
+
+/* ---- Words -------------------------------------------------------------------------------------------------- */
+
+static clip_status count_word(cliptok_learner *l, const int32_t *id, size_t n)
+{
+    TRY(table_reserve(&l->words, l->n_words, l, hash_of_word));
+    size_t s = hash_word(id, n) & (l->words.size - 1);
+    for (; l->words.slot[s]; s = (s + 1) & (l->words.size - 1)) {
+        word *w = &l->word[l->words.slot[s] - 1];
+        if (w->n == n && memcmp(l->symbol + w->at, id, n * sizeof *id) == 0) {
+            w->count++;
+            return CLIP_OK;
+        }
+    }
+    TRY(clipb_grow((void **)&l->word, &l->word_capacity, l->n_words + 1, sizeof *l->word));
+    TRY(clipb_grow((void **)&l->symbol, &l->symbol_capacity, l->n_symbols + n, sizeof *l->symbol));
+    memcpy(l->symbol + l->n_symbols, id, n * sizeof *id);
+    l->word[l->n_words++] = (word){l->n_symbols, (uint32_t)n, 1};
+    l->n_symbols += n;
+    l->words.slot[s] = (uint32_t)l->n_words;
+    return CLIP_OK;
+}
+
+clip_status cliptok_learner_new(cliptok_learner **out)
+{
+    cliptok_learner *l = *out = calloc(1, sizeof *l);
+    if (!l)
+        return CLIP_ENOMEM;
+    l->ids = malloc(MAX_TEXT * sizeof *l->ids);
+    clip_status s = l->ids ? cliptok_new_bytes(CLIPTOK_HUGGINGFACE, &l->bytes) : CLIP_ENOMEM;
+    if (s < 0) {
+        cliptok_learner_free(l);
+        *out = NULL;
+    }
+    return s;
+}
+
+clip_status cliptok_learner_add(cliptok_learner *l, const char *text, size_t n)
+{
+    int n_ids;
+    TRY(cliptok_encode(l->bytes, text, n, l->ids, MAX_TEXT, &n_ids));
+    const int32_t *id = l->ids + 1, *end = l->ids + n_ids - 1; /* without start and end */
+    for (const int32_t *p = id; p < end; p++)
+        if (*p >= BYTES / 2) {
+            const size_t length = (size_t)(p + 1 - id);
+            if (length <= MAX_WORD)
+                TRY(count_word(l, id, length));
+            l->stats.words++;
+            id = p + 1;
+        }
+    l->stats.texts++;
+    l->stats.distinct = (int64_t)l->n_words;
+    return CLIP_OK;
+}
+
+cliptok_learner_stats cliptok_learner_count(const cliptok_learner *l) { return l->stats; }
+
+void cliptok_learner_free(cliptok_learner *l)
+{
+    if (!l)
+        return;
+    for (size_t i = 0; i < l->n_pairs; i++)
+        free(l->pair[i].word);
+    cliptok_free(l->bytes);
+    free(l->ids);
+    free(l->word);
+    free(l->symbol);
+    free(l->words.slot);
+    free(l->pairs.slot);
+    free(l->pair);
+    free(l->heap);
+    free(l);
+}
+
+/* ---- Pairs -------------------------------------------------------------------------------------------------- */
+
+/* It occurs `count` times more (or fewer), in word w. */
+static clip_status count_pair(cliptok_learner *l, int32_t left, int32_t right, int64_t count, uint32_t w)
+{
+    TRY(table_reserve(&l->pairs, l->n_pairs, l, hash_of_pair));
+    size_t s = hash_pair(left, right) & (l->pairs.size - 1);
+    pair *p = NULL;
+    for (; !p && l->pairs.slot[s]; s = (s + 1) & (l->pairs.size - 1)) {
+        pair *q = &l->pair[l->pairs.slot[s] - 1];
+        if (q->left == left && q->right == right)
+            p = q;
+    }
+    if (!p) {
+        TRY(clipb_grow((void **)&l->pair, &l->pair_capacity, l->n_pairs + 1, sizeof *l->pair));
+        p = &l->pair[l->n_pairs++];
+        *p = (pair){.left = left, .right = right};
+        l->pairs.slot[s] = (uint32_t)l->n_pairs;
+    }
+    p->count += count;
+    if (count > 0 && (p->n == 0 || p->word[p->n - 1] != w)) {
+        TRY(clipb_grow((void **)&p->word, &p->capacity, p->n + 1, sizeof *p->word));
+        p->word[p->n++] = w;
+    }
+    return CLIP_OK;
+}
+
+/* Join left and right in word i, wherever they are neighbours, from left to right. */
+static clip_status merge_word(cliptok_learner *l, uint32_t i, int32_t left, int32_t right, int32_t joint)
+{
+    word *w = &l->word[i];
+    int32_t *id = l->symbol + w->at;
+    uint32_t n = 0;
+    for (uint32_t r = 0; r < w->n; n++) {
+        if (r + 1 == w->n || id[r] != left || id[r + 1] != right) {
+            id[n] = id[r++];
+            continue;
+        }
+        if (n > 0) {
+            TRY(count_pair(l, id[n - 1], left, -w->count, i));
+            TRY(count_pair(l, id[n - 1], joint, w->count, i));
+        }
+        r += 2;
+        if (r < w->n) {
+            TRY(count_pair(l, right, id[r], -w->count, i));
+            TRY(count_pair(l, joint, id[r], w->count, i));
+        }
+        id[n] = joint;
+    }
+    w->n = n;
+    return CLIP_OK;
+}
+
+/* ---- The heap ----------------------------------------------------------------------------------------------- */
+
+static bool above(const cliptok_learner *l, entry a, entry b)
+{
+    const pair *p = &l->pair[a.pair], *q = &l->pair[b.pair];
+    if (a.count != b.count)
+        return a.count > b.count;
+    return p->left != q->left ? p->left < q->left : p->right < q->right;
+}
+
+static void sift_down(cliptok_learner *l, size_t i)
+{
+    const entry e = l->heap[i];
+    for (size_t child; (child = 2 * i + 1) < l->n_heap; i = child) {
+        child += child + 1 < l->n_heap && above(l, l->heap[child + 1], l->heap[child]);
+        if (!above(l, l->heap[child], e))
+            break;
+        l->heap[i] = l->heap[child];
+    }
+    l->heap[i] = e;
+}
+
+/* Pairs from `first` on are new. */
+static clip_status push_pairs(cliptok_learner *l, size_t first)
+{
+    TRY(clipb_grow((void **)&l->heap, &l->heap_capacity, l->n_heap + l->n_pairs - first + 1, sizeof *l->heap));
+    for (size_t i = first; i < l->n_pairs; i++) {
+        const entry e = {l->pair[i].count, (uint32_t)i};
+        if (e.count < 2)
+            continue;
+        size_t at = l->n_heap++;
+        for (; at > 0 && above(l, e, l->heap[(at - 1) / 2]); at = (at - 1) / 2)
+            l->heap[at] = l->heap[(at - 1) / 2];
+        l->heap[at] = e;
+    }
+    return CLIP_OK;
+}
+
+/* The most frequent pair leaves the heap; NULL: none occurs twice. */
+static pair *pop(cliptok_learner *l)
+{
+    while (l->n_heap > 0) {
+        const entry top = l->heap[0];
+        pair *p = &l->pair[top.pair];
+        if (p->count == top.count || p->count < 2)
+            l->heap[0] = l->heap[--l->n_heap];
+        else
+            l->heap[0].count = p->count;
+        if (l->n_heap > 0)
+            sift_down(l, 0);
+        if (p->count == top.count)
+            return p;
+    }
+    return NULL;
+}
+
+/* ---- Learning ----------------------------------------------------------------------------------------------- */
+
+/* The pair's merge gets the next id, and its words are rewritten. Where its text is a token already, by way of another pair, it is passed over:
+ * every token has one merge, so that ids and ranks go together. */
+static clip_status learn_pair(cliptok_learner *l, pair *p, cliptok_bpe *b)
+{
+    char text[2 * CLIPTOK_TEXT], right[CLIPTOK_TEXT];
+    const size_t n = cliptok_bpe_text(b, p->left, text), m = cliptok_bpe_text(b, p->right, right);
+    memcpy(text + n, right, m);
+    const int32_t joint = (int32_t)b->n_tokens;
+    if (cliptok_bpe_find(b, text, n + m) >= 0)
+        return CLIP_OK;
+    TRY(cliptok_bpe_merge(b, text, n, right, m, joint, NULL, NULL));
+    const size_t first = l->n_pairs;
+    const pair was = *p; /* the array may move; the list of words stays, and nothing is added to it: what comes up contains `joint` */
+    for (size_t i = 0; i < was.n; i++)
+        TRY(merge_word(l, was.word[i], was.left, was.right, joint));
+    return push_pairs(l, first);
+}
+
+static clip_status learn(cliptok_learner *l, size_t merges, cliptok_bpe *b)
+{
+    for (size_t i = 0; i < l->n_words; i++)
+        for (uint32_t j = 0; j + 1 < l->word[i].n; j++) {
+            const int32_t *id = l->symbol + l->word[i].at + j;
+            TRY(count_pair(l, id[0], id[1], l->word[i].count, (uint32_t)i));
+        }
+    TRY(push_pairs(l, 0));
+    for (pair *p; b->n_merges < merges && (p = pop(l)) != NULL;)
+        TRY(learn_pair(l, p, b));
+    return CLIP_OK;
+}
+
+clip_status cliptok_learner_finish(cliptok_learner *l, int vocab_size, cliptok_bpe *out)
+{
+    *out = (cliptok_bpe){0};
+    if (vocab_size < CLIPTOK_LEAST_VOCAB || vocab_size > CLIPTOK_MAX_TOKENS)
+        return CLIP_EINVAL;
+    const size_t merges = (size_t)(vocab_size - CLIPTOK_LEAST_VOCAB);
+    TRY(cliptok_bpe_init(out, (size_t)vocab_size, merges));
+    TRY(cliptok_add_bytes(out));
+    TRY(learn(l, merges, out));
+    const int32_t start = (int32_t)out->n_tokens;
+    TRY(cliptok_bpe_add(out, CLIPTOK_START, strlen(CLIPTOK_START), start, NULL, NULL));
+    return cliptok_bpe_add(out, CLIPTOK_END, strlen(CLIPTOK_END), start + 1, NULL, NULL);
+}

@@ -1,0 +1,44 @@
+/* learn.h: learning a vocabulary: CLIP's byte-pair encoding from captions (Sennrich et al. 2016, arXiv:1508.07909).
+ *
+ *     start: every word a sequence of bytes, the last one carrying the end of the word
+ *     again and again: the pair of neighbours that occurs most often becomes a token
+ *
+ * Text is cleaned and cut into words as transformers' CLIPTokenizer does, which is who reads such a vocabulary. Of pairs that occur equally often
+ * the one of the smaller ids comes first, as in Hugging Face's BpeTrainer; the order of the captions makes no difference.
+ *
+ *     TRY(cliptok_learner_new(&l));
+ *     for every caption:  TRY(cliptok_learner_add(l, caption, strlen(caption)));
+ *     TRY(cliptok_learner_finish(l, 4096, &bpe));
+ *     TRY(cliptok_write_vocab(&bpe, dir, err)); */
+#ifndef CLIPTOK_LEARN_H
+#define CLIPTOK_LEARN_H
+
+#include "text/bpe.h"
+
+enum { CLIPTOK_LEAST_VOCAB = 514 }; /* 256 bytes, 256 bytes at the end of a word, start and end */
+
+typedef struct cliptok_learner cliptok_learner;
+
+/* cliptok_learner_new(): free with cliptok_learner_free(). CLIP_ENOMEM. */
+clip_status cliptok_learner_new(cliptok_learner **out);
+void cliptok_learner_free(cliptok_learner *l);
+
+/* cliptok_learner_add(): count the words of text[0..n), UTF-8. Words of more than 256 bytes, and what lies beyond the first 65,536 bytes of a
+ * text, do not count. CLIP_ENOMEM. Memory: the distinct words. */
+clip_status cliptok_learner_add(cliptok_learner *l, const char *text, size_t n);
+
+/* cliptok_learner_finish(): learn. Once; nothing can be added afterwards.
+ * vocab_size  in   CLIPTOK_LEAST_VOCAB .. CLIPTOK_MAX_TOKENS
+ * out         out  ids as CLIP's: bytes, bytes at the end of a word, merges as they were learned, <|startoftext|>, <|endoftext|>; fewer than
+ *                  asked for (out->n_tokens) where no pair occurs twice any more. Free with cliptok_bpe_free(), also after an error
+ * Errors: CLIP_EINVAL (vocab_size), CLIP_ENOMEM. */
+clip_status cliptok_learner_finish(cliptok_learner *l, int vocab_size, cliptok_bpe *out);
+
+/* What has been counted. */
+typedef struct cliptok_learner_stats {
+    int64_t texts, words, distinct;
+} cliptok_learner_stats;
+
+cliptok_learner_stats cliptok_learner_count(const cliptok_learner *l);
+
+#endif
