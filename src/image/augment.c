@@ -176,6 +176,13 @@ typedef struct setting {
     float lo, hi;
 } setting;
 
+/* A key that is there and not null. */
+static const cJSON *find(const cJSON *o, const char *key)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+    return v && !cJSON_IsNull(v) ? v : NULL;
+}
+
 /* Every key of `o` is one of the settings, or `other`, which is left to the caller. Lists of two are ranges. */
 static clip_status read_settings(const cJSON *o, const setting *s, size_t n, const char *other, const char *file, clip_error *err)
 {
@@ -207,14 +214,14 @@ clip_status clipimg_augment_json(const cJSON *o, clipimg_augment *out, const cha
     TRY(read_settings(o, top, sizeof top / sizeof *top, "affine", file, err));
     if (out->color_jitter[3] > 0.5f)
         return clipb_fail(err, CLIP_EFORMAT, file, "the last number of \"color_jitter\", of the hue, must be at most 0.5");
-    const cJSON *affine = cJSON_GetObjectItemCaseSensitive(o, "affine");
-    if (!affine || cJSON_IsNull(affine))
+    const cJSON *affine = find(o, "affine");
+    if (!affine)
         return CLIP_OK;
     clipimg_affine *f = &out->affine;
     const setting inner[] = {{"zoom", f->zoom, 2, 0.01f, 100}, {"aspect", &f->aspect, 1, 0, 10}, {"shift", &f->shift, 1, 0, 1},
                              {"rotate", &f->rotate, 1, 0, 180}};
     TRY(read_settings(affine, inner, sizeof inner / sizeof *inner, NULL, file, err));
-    if (cJSON_HasObjectItem(o, "scale") || cJSON_HasObjectItem(o, "ratio"))
+    if (find(o, "scale") || find(o, "ratio"))
         return clipb_fail(err, CLIP_EFORMAT, file, "\"scale\" and \"ratio\" (a crop) do not go together with \"affine\"");
     f->on = true;
     return CLIP_OK;
