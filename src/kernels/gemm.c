@@ -105,7 +105,9 @@ static void plan(gemm_job *j, int threads)
     j->bands = ceil_div(M, j->rows);
     j->span = most(1, least(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
     j->strips = ceil_div(j->bands, j->span);
-    const int cuts = most(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
+    int cuts = most(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
+    if (j->x.cs != 1) /* each cut turns its rows anew */
+        cuts = least(cuts, most(1, j->w->N / COPY_FROM));
     j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = ceil_div(j->all_panels, j->panels);
     j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUMS / (least(j->rows, M) * nr)));
