@@ -122,30 +122,27 @@ typedef struct picture_job {
     int H, W, C, Ho, Wo, kh, kw, stride, pad;
 } picture_job;
 
-/* Row i % Ho of picture i / Ho: in the source, the kw pixels of a patch's row lie side by side. */
+/* Row i % Ho of picture i / Ho. */
 static void im2col_piece(void *job, int64_t i, int thread)
 {
     const picture_job *j = job;
-    const int n = (int)(i / j->Ho), h = (int)(i % j->Ho) * j->stride - j->pad;
-    const size_t C = (size_t)j->C;
-    float *y = j->y + (size_t)i * (size_t)(j->Wo * j->kh * j->kw) * C;
+    const int h = (int)(i % j->Ho) * j->stride - j->pad;
+    const float *x = j->x + i / j->Ho * j->C * j->H * j->W;
+    float *y = j->y + i * j->Wo * j->C * j->kh * j->kw;
     (void)thread;
-    for (int o = 0; o < j->Wo; o++)
-        for (int v = 0; v < j->kh; v++, y += (size_t)j->kw * C) {
-            const int r = h + v, w = o * j->stride - j->pad;
-            const int u0 = w < 0 ? least(-w, j->kw) : 0, u1 = least(j->kw, j->W - w);
-            if (r < 0 || r >= j->H || u0 >= u1) {
-                memset(y, 0, sizeof(float) * (size_t)j->kw * C);
-                continue;
+    for (int o = 0; o < j->Wo; o++) {
+        const int w = o * j->stride - j->pad;
+        for (int c = 0; c < j->C; c++)
+            for (int r = h; r < h + j->kh; r++) {
+                const float *row = x + ((int64_t)c * j->H + r) * j->W;
+                const bool inside = r >= 0 && r < j->H;
+                for (int s = w; s < w + j->kw; s++)
+                    *y++ = inside && s >= 0 && s < j->W ? row[s] : 0;
             }
-            memset(y, 0, sizeof(float) * (size_t)u0 * C);
-            memcpy(y + (size_t)u0 * C, j->x + (((size_t)n * (size_t)j->H + (size_t)r) * (size_t)j->W + (size_t)(w + u0)) * C,
-                   sizeof(float) * (size_t)(u1 - u0) * C);
-            memset(y + (size_t)u1 * C, 0, sizeof(float) * (size_t)(j->kw - u1) * C);
-        }
+    }
 }
 
-void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C, int kh, int kw, int stride, int pad)
+void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, int H, int W, int kh, int kw, int stride, int pad)
 {
     picture_job j = {k->set, y, x, H, W, C, (H + 2 * pad - kh) / stride + 1, (W + 2 * pad - kw) / stride + 1, kh, kw, stride, pad};
     assert(H + 2 * pad >= kh && W + 2 * pad >= kw);

@@ -144,9 +144,9 @@ size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
 void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, const clipk_conv3x3_weight *w,
                    const clipk_epilogue *e, void *work);
 
-/* clipk_im2col(): the patches of x [N, H, W, C] as rows: y [N*Ho*Wo, kh*kw*C], column (ky*kw + kx)*C + c; zeros outside.
+/* clipk_im2col(): the patches of pictures x [N, C, H, W] as rows: y [N*Ho*Wo, C*kh*kw], column (c*kh + v)*kw + u as filters have it; zeros outside.
  * Ho = (H + 2 pad - kh)/stride + 1 */
-void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C, int kh, int kw, int stride, int pad);
+void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, int H, int W, int kh, int kw, int stride, int pad);
 
 /* clipk_avgpool2x2(): y[n,i,j,c] = mean of the 2x2 block of x, odd edges dropped.     x [N, H, W, C]  y [N, H/2, W/2, C] */
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C);

@@ -276,39 +276,51 @@ void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *nam
     place_linear(b, out, found, &s, O, 3 * P * P);
 }
 
-/* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: the filters in scratch, scaled, and the bias in the arena.
- * Returns the filters [O, I, K, K] f32, NULL while measuring or where something is missing. */
-static float *fold(clipmdl_binder *b, const float **bias, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
+/* ---- Convolutions and their batch norms ----------------------------------------------------------------------- */
+
+/* Where gradients are wanted the norm stays a layer of its own; a locked tower's is folded as in inference. */
+static bool folds(const clipmdl_binder *b) { return b->store || !b->g; }
+
+/* conv.weight [O, I, K, K] and bn's weight, bias, running_mean, running_var [O]. */
+typedef struct conv_source {
+    source filters, norm[4];
+} conv_source;
+
+static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
 {
     static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
-    const size_t o = (size_t)O, each = (size_t)I * (size_t)K * (size_t)K;
-    const int64_t dim[1] = {O};
     char name[CLIPMDL_MAX_NAME];
     snprintf(name, sizeof name, "%s%s.weight", prefix, conv);
-    clipmdl_tensor *filters = find_filters(b, name, O, I, K), *norm[4];
-    bool all = filters != NULL;
+    bool all = locate_filters(b, &out->filters, name, O, I, K);
+    const int64_t parameters = b->parameters + 2 * (int64_t)O; /* statistics are none */
+    const int flags = b->flags;
     for (int i = 0; i < 4; i++) {
-        snprintf(name, sizeof name, "%s%s%s.%s", b->prefix, prefix, bn, parts[i]);
-        norm[i] = find(b, name, 1, dim);
-        all &= norm[i] != NULL;
-        b->parameters += i < 2 ? O : 0;
+        snprintf(name, sizeof name, "%s%s.%s", prefix, bn, parts[i]);
+        b->flags = i < 2 ? flags : flags | CLIPMDL_BUFFER_PARAM;
+        all &= locate(b, &out->norm[i], name, 0, O, O, -1);
     }
+    b->flags = flags;
+    b->parameters = parameters;
+    return all;
+}
+
+/* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: the filters in scratch, scaled, and the bias in the arena.
+ * Returns the filters [O, n] f32, NULL while measuring or where something is missing. */
+static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv_source *s, int O, int n)
+{
+    const size_t o = (size_t)O, each = (size_t)n;
     float *folded = CLIPB_NEW(&b->arena, float, o);
     *bias = folded;
-    if (!all || !clipmdl_binder_places(b))
+    if (!found || !clipmdl_binder_places(b))
         return NULL;
-    if (clipb_block_reserve(&b->scratch, (o * each * 2 + 4 * o) * sizeof(float)) < 0) { /* room for one more copy: see bind_conv */
+    if (clipb_block_reserve(&b->scratch, (o * each + 4 * o) * sizeof(float)) < 0) {
         b->status = CLIP_ENOMEM;
         return NULL;
     }
-    float *w = (float *)(void *)b->scratch.base, *stat = w + 2 * o * each;
-    clipk_type type;
-    clipmdl_tensor_type(filters, &type);
-    clipk_to_f32(b->k, w, filters->data, type, o * each);
-    for (int i = 0; i < 4; i++) {
-        clipmdl_tensor_type(norm[i], &type);
-        clipk_to_f32(b->k, stat + (size_t)i * o, norm[i]->data, type, o);
-    }
+    float *w = (float *)(void *)b->scratch.base, *stat = w + o * each;
+    clipk_to_f32(b->k, w, s->filters.view.p, s->filters.view.type, o * each);
+    for (int i = 0; i < 4; i++)
+        clipk_to_f32(b->k, stat + (size_t)i * o, s->norm[i].view.p, s->norm[i].view.type, o);
     const float *gain = stat, *beta = stat + o, *mean = stat + 2 * o, *var = stat + 3 * o;
     for (size_t i = 0; i < o; i++) {
         float scale = gain[i] / sqrtf(var[i] + BATCHNORM_EPS);
@@ -316,30 +328,56 @@ static float *fold(clipmdl_binder *b, const float **bias, const char *prefix, co
         for (size_t j = 0; j < each; j++)
             w[i * each + j] *= scale;
     }
-    clipb_map_drop(filters->map, filters->data, filters->bytes);
+    drop(&s->filters);
     return w;
 }
 
-void clipmdl_bind_conv(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
+static clipnn_batchnorm norm_layer(const clipmdl_binder *b, const source norm[4])
 {
-    const int taps = K * K;
-    float *w = fold(b, &out->b, prefix, conv, bn, O, I, K);
-    place_weight(b, &out->w, CLIPK_F32, O, I * taps);
-    if (!w)
+    clipnn_batchnorm bn = {.gain = norm[0].view.p, .bias = norm[1].view.p, .eps = BATCHNORM_EPS, .frozen = b->freeze_bn};
+    bn.running_mean = b->w + ((const float *)norm[2].view.p - b->w);
+    bn.running_var = b->w + ((const float *)norm[3].view.p - b->w);
+    if (!bn.frozen) {
+        bn.dgain = norm[0].g;
+        bn.dbias = norm[1].g;
+    }
+    return bn;
+}
+
+void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
+{
+    const int n = I * K * K;
+    conv_source s;
+    const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, K);
+    *out = (clipnn_conv1x1){0};
+    if (folds(b)) {
+        const float *w = fold(b, &out->w.b, found, &s, O, n);
+        place_weight(b, &out->w.w, CLIPK_F32, O, n);
+        if (w)
+            clipk_weight_pack(b->k, &out->w.w, clipk_rows(w, n));
         return;
-    float *columns = w + (size_t)O * (size_t)(I * taps); /* [O, K*K, I], im2col's order */
-    for (int o = 0; o < O; o++)
-        for (int i = 0; i < I; i++)
-            for (int t = 0; t < taps; t++)
-                columns[((size_t)o * (size_t)taps + (size_t)t) * (size_t)I + (size_t)i] = w[((size_t)o * (size_t)I + (size_t)i) * (size_t)taps + (size_t)t];
-    clipk_weight_pack(b->k, &out->w, clipk_rows(columns, (int64_t)I * taps));
+    }
+    place_linear(b, &out->w, found, &s.filters, O, n);
+    out->bn = norm_layer(b, s.norm);
 }
 
 void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn, int O, int I)
 {
-    float *w = fold(b, &out->b, prefix, conv, bn, O, I, 3);
-    out->w = (clipk_conv3x3_weight){.O = O, .I = I};
+    conv_source s;
+    const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, 3), folded = folds(b);
+    *out = (clipnn_conv3x3){.w = {.O = O, .I = I}, .wt = {.O = I, .I = O}};
+    const float *w = s.filters.view.p;
+    if (folded)
+        w = fold(b, &out->b, found, &s, O, I * 9);
     out->w.panels = clipb_arena_alloc(&b->arena, clipk_conv3x3_bytes(b->k->set, O, I), 1);
-    if (w)
-        clipk_conv3x3_pack(b->k, &out->w, w);
+    if (!folded) {
+        out->wt.panels = clipb_arena_alloc(&b->arena, clipk_conv3x3_bytes(b->k->set, I, O), 1);
+        out->dw = s.filters.g;
+        out->bn = norm_layer(b, s.norm);
+    }
+    if (!w || !clipmdl_binder_places(b))
+        return;
+    clipk_conv3x3_pack(b->k, &out->w, w);
+    if (!folded)
+        clipk_conv3x3_pack_back(b->k, &out->wt, w);
 }

@@ -19,6 +19,7 @@ typedef struct clipmdl_binder {
     const clipmdl_params *params; /* .. or from a training: weights w, and gradients g (NULL: none are wanted) of the groups from first_group on */
     float *w, *g;
     int first_group;
+    bool freeze_bn;             /* batch norms use their running statistics and leave them, and learn nothing */
     clipmdl_params *list;       /* .. or only list what there is */
     int flags, group;           /* of the parameters named next; the towers set them */
     const clipk_ctx *k;
@@ -55,9 +56,9 @@ void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *nam
 /* A table that stays in the file, in its own type and place. */
 void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *name, int64_t rows, int64_t cols);
 
-/* A convolution and the batch norm behind it, folded: conv.weight [O, I, K, K], bn.{weight,bias,running_mean,running_var}.
- * The first as a product over im2col's columns, the second as a 3x3 convolution. */
-void clipmdl_bind_conv(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K);
+/* A convolution and the batch norm behind it: conv.weight [O, I, K, K], bn.{weight,bias,running_mean,running_var}; folded unless gradients are
+ * wanted. The first as a product over im2col's columns (or pixels, K = 1), the second as a 3x3 convolution. */
+void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K);
 void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn, int O, int I);
 
 static inline bool clipmdl_binder_places(const clipmdl_binder *b) { return b->arena.base != NULL && b->status == CLIP_OK; }

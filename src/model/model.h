@@ -63,18 +63,18 @@ void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, cons
  *      a stem of three convolutions, blur pooling in the place of strides, attention pooling in the place of the mean */
 
 typedef struct clipmdl_bottleneck {
-    int in, planes, stride;    /* out = 4 planes */
-    clipnn_linear conv1;       /* [planes, in] */
-    clipnn_conv3x3 conv2;      /* [planes, planes, 3, 3] */
-    clipnn_linear conv3;       /* [4 planes, planes] */
-    clipnn_linear downsample;  /* [4 planes, in], where has_downsample */
+    int in, planes, stride;     /* out = 4 planes */
+    clipnn_conv1x1 conv1;       /* [planes, in] */
+    clipnn_conv3x3 conv2;       /* [planes, planes, 3, 3] */
+    clipnn_conv1x1 conv3;       /* [4 planes, planes] */
+    clipnn_conv1x1 downsample;  /* [4 planes, in], where has_downsample */
     bool has_downsample;
 } clipmdl_bottleneck;
 
 typedef struct clipmdl_resnet {
     clipmdl_vision_config cfg;
     int embed_dim;
-    clipnn_linear conv1;         /* [C/2, 27] */
+    clipnn_conv1x1 conv1;        /* [C/2, 27], over im2col's columns */
     clipnn_conv3x3 conv2, conv3; /* [C/2, C/2, 3, 3], [C, C/2, 3, 3] */
     clipmdl_bottleneck *block;   /* [blocks] */
     int blocks;
@@ -83,13 +83,21 @@ typedef struct clipmdl_resnet {
     float *d_positional_embedding;     /* training alone */
 } clipmdl_resnet;
 
+typedef struct clipmdl_bottleneck_acts {
+    int S;          /* side of what comes in */
+    float *x, *y;   /* what comes in; what goes out, which without a tape may be x */
+    clipnn_conv_acts conv1, conv2, conv3, downsample;
+} clipmdl_bottleneck_acts;
+
 typedef struct clipmdl_resnet_acts {
-    float *columns;  /* im2col of the pixels */
-    float *x, *y;    /* what goes into a stage and what comes out; they swap */
-    float *narrow, *conv, *pooled; /* inside a bottleneck */
-    float *tokens, *q, *kv, *att; /* attention pool */
+    float *columns; /* im2col of the pixels */
+    float *x, *y;   /* the stem's maps; without a tape the blocks' too */
+    clipnn_conv_acts conv1, conv2, conv3;
+    clipmdl_bottleneck_acts *block; /* [blocks] */
+    float *narrow, *inner, *pooled; /* inside a bottleneck */
+    float *tokens, *q, *kv, *att, *lse; /* attention pool */
     int32_t *off, *one_each;
-    void *work;      /* of the 3x3 convolutions */
+    void *work;     /* of the convolutions */
 } clipmdl_resnet_acts;
 
 clip_status clipmdl_resnet_init(clipmdl_resnet *m, const clipmdl_config *c);
@@ -99,7 +107,10 @@ void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clip
 void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, const float *pixels, int N, float *out);
 
 typedef struct clipmdl_resnet_grads {
-    float *x; /* of what goes out of a block, then of what comes in */
+    float *x, *wide;                /* of a block's output, then of its input; of what is as wide */
+    float *narrow, *inner, *pooled; /* inside a bottleneck */
+    float *tokens, *q, *kv, *att;   /* attention pool */
+    void *work;
 } clipmdl_resnet_grads;
 
 void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m, int N);

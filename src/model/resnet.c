@@ -1,4 +1,4 @@
-/* The modified ResNet of CLIP, pixels as [N, H, W, C], every convolution with its batch norm folded in:
+/* The modified ResNet of CLIP, pixels as [N, H, W, C], every convolution with its batch norm:
  *
  *     stem:        relu(conv1 3x3/2), relu(conv2 3x3), relu(conv3 3x3), avgpool 2
  *     bottleneck:  y = relu(conv3 1x1(avgpool(relu(conv2 3x3(relu(conv1 1x1(x)))))) + identity)
@@ -45,6 +45,8 @@ static void bind_bottleneck(clipmdl_binder *b, clipmdl_bottleneck *p, const char
 void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m)
 {
     const int C = m->cfg.width, G = m->cfg.image_size / 32, W = 32 * C;
+    b->flags = CLIPMDL_IMAGE_PARAM;
+    b->group = 0; /* all of it is one */
     clipmdl_bind_conv(b, &m->conv1, "visual.", "conv1", "bn1", C / 2, 3, 3);
     clipmdl_bind_conv3x3(b, &m->conv2, "visual.", "conv2", "bn2", C / 2, C / 2);
     clipmdl_bind_conv3x3(b, &m->conv3, "visual.", "conv3", "bn3", C, C / 2);
@@ -61,9 +63,11 @@ void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m)
     clipmdl_bind_linear(b, &m->c_proj, "visual.attnpool.", "c_proj.weight", "c_proj.bias", 0, m->embed_dim, m->embed_dim, W);
 }
 
+/* ---- Layout --------------------------------------------------------------------------------------------------- */
+
 /* Room for the largest of what passes through each buffer. */
 typedef struct sizes {
-    size_t x, narrow, pooled, work;
+    size_t x, narrow, pooled, conv, work;
 } sizes;
 
 static void most(size_t *a, size_t b)
@@ -72,131 +76,286 @@ static void most(size_t *a, size_t b)
         *a = b;
 }
 
-static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N)
+static void measure_conv1x1(sizes *z, const clipk_ctx *k, const clipnn_conv1x1 *c, size_t T, bool back)
+{
+    most(&z->conv, T * (size_t)c->w.w.N);
+    most(&z->work, clipnn_conv1x1_work(k, (int)T, c, back));
+}
+
+static void measure_conv3x3(sizes *z, const clipk_ctx *k, const clipnn_conv3x3 *c, int N, int S, bool back)
+{
+    most(&z->conv, (size_t)N * (size_t)S * (size_t)S * (size_t)c->w.O);
+    most(&z->work, clipnn_conv3x3_work(k, N, S, c, back));
+}
+
+static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N, bool back)
 {
     const size_t n = (size_t)N, C = (size_t)m->cfg.width;
-    const size_t I = (size_t)m->cfg.image_size;
     int S = m->cfg.image_size / 2;
+    size_t pixels = n * (size_t)S * (size_t)S;
     sizes z = {0};
-    most(&z.x, n * I * I * 3); /* the pixels */
-    most(&z.x, n * (size_t)S * (size_t)S * C); /* the stem's three maps */
-    most(&z.work, clipk_conv3x3_work(k, N, S, S, m->cfg.width / 2, m->cfg.width / 2));
-    most(&z.work, clipk_conv3x3_work(k, N, S, S, m->cfg.width / 2, m->cfg.width));
+    most(&z.x, pixels * C); /* the stem's widest map */
+    most(&z.narrow, pixels * (C / 2));
+    measure_conv1x1(&z, k, &m->conv1, pixels, back);
+    measure_conv3x3(&z, k, &m->conv2, N, S, back);
+    measure_conv3x3(&z, k, &m->conv3, N, S, back);
     S /= 2;
     for (int i = 0; i < m->blocks; i++) {
         const clipmdl_bottleneck *p = &m->block[i];
-        size_t pixels = n * (size_t)S * (size_t)S;
+        pixels = n * (size_t)S * (size_t)S;
+        most(&z.x, pixels * (size_t)p->in);
         most(&z.narrow, pixels * (size_t)p->planes);
-        most(&z.work, clipk_conv3x3_work(k, N, S, S, p->planes, p->planes));
+        measure_conv1x1(&z, k, &p->conv1, pixels, back);
+        measure_conv3x3(&z, k, &p->conv2, N, S, back);
         if (p->stride == 2) {
             S /= 2;
             pixels = n * (size_t)S * (size_t)S;
             most(&z.pooled, pixels * (size_t)p->in);
         }
+        measure_conv1x1(&z, k, &p->conv3, pixels, back);
+        if (p->has_downsample)
+            measure_conv1x1(&z, k, &p->downsample, pixels, back);
         most(&z.x, pixels * 4 * (size_t)p->planes);
     }
     return z;
 }
 
-void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N, bool tape)
+/* What the convolutions keep: each for itself on a tape, else one after the other in the same place; nothing where norms are folded. */
+typedef struct keeper {
+    clipb_arena *a;
+    bool tape;
+    clipnn_conv_acts shared;
+} keeper;
+
+static clipnn_conv_acts keep(const keeper *t, size_t T, int O)
 {
-    (void)tape; /* to come */
-    const size_t n = (size_t)N, G = (size_t)(m->cfg.image_size / 32), W = 32 * (size_t)m->cfg.width, T = 1 + G * G, S = (size_t)m->cfg.image_size / 2;
-    const sizes z = measure(k, m, N);
-    acts->x = CLIPB_NEW(a, float, z.x);
-    acts->y = CLIPB_NEW(a, float, z.x);
+    clipnn_conv_acts acts = t->shared;
+    if (t->tape)
+        clipnn_conv_layout(t->a, &acts, T, O);
+    return acts;
+}
+
+static void layout_blocks(const keeper *t, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, int N, float *x)
+{
+    int S = m->cfg.image_size / 4;
+    for (int i = 0; i < m->blocks; i++) {
+        const clipmdl_bottleneck *p = &m->block[i];
+        clipmdl_bottleneck_acts b = {.S = S, .x = x, .y = x};
+        size_t T = (size_t)N * (size_t)S * (size_t)S;
+        b.conv1 = keep(t, T, p->planes);
+        b.conv2 = keep(t, T, p->planes);
+        S /= p->stride;
+        T = (size_t)N * (size_t)S * (size_t)S;
+        b.conv3 = keep(t, T, 4 * p->planes);
+        if (p->has_downsample) {
+            b.downsample = keep(t, T, 4 * p->planes);
+            b.y = x == acts->x ? acts->y : acts->x;
+        }
+        if (t->tape)
+            b.y = CLIPB_NEW(t->a, float, T * 4 * (size_t)p->planes);
+        x = b.y;
+        if (acts->block) /* else it is only measured */
+            acts->block[i] = b;
+    }
+}
+
+static void layout_attention_pool(clipb_arena *a, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, int N)
+{
+    const size_t n = (size_t)N, G = (size_t)(m->cfg.image_size / 32), W = 32 * (size_t)m->cfg.width, T = 1 + G * G;
+    acts->tokens = CLIPB_NEW(a, float, n * T * W);
+    acts->kv = CLIPB_NEW(a, float, n * T * 2 * W);
     acts->q = CLIPB_NEW(a, float, n * W);
     acts->att = CLIPB_NEW(a, float, n * W);
     acts->off = CLIPB_NEW(a, int32_t, n + 1);
     acts->one_each = CLIPB_NEW(a, int32_t, n + 1);
+}
+
+void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N, bool tape)
+{
+    const size_t n = (size_t)N, S = (size_t)m->cfg.image_size / 2, T = n * S * S;
+    const int C = m->cfg.width;
+    const sizes z = measure(k, m, N, false);
+    keeper t = {.a = a, .tape = tape};
+    *acts = (clipmdl_resnet_acts){.block = CLIPB_NEW(a, clipmdl_bottleneck_acts, m->blocks)};
+    if (!tape) {
+        acts->x = CLIPB_NEW(a, float, z.x);
+        acts->y = CLIPB_NEW(a, float, z.x);
+    }
+    if (!tape && m->conv1.bn.gain)
+        clipnn_conv_layout(a, &t.shared, z.conv / (32 * (size_t)C) + 1, 32 * C); /* the widest has 32 C channels */
+    acts->conv1 = keep(&t, T, C / 2);
+    acts->conv2 = keep(&t, T, C / 2);
+    acts->conv3 = keep(&t, T, C);
+    if (tape) {
+        acts->columns = CLIPB_NEW(a, float, T * 27);
+        acts->lse = CLIPB_NEW(a, float, n * (size_t)m->cfg.heads);
+        layout_attention_pool(a, acts, m, N);
+    }
+    layout_blocks(&t, acts, m, N, tape ? CLIPB_NEW(a, float, T / 4 * (size_t)C) : acts->y);
+    acts->work = clipb_arena_alloc(a, z.work, 1);
     size_t mark = clipb_arena_mark(a);
-    acts->columns = CLIPB_NEW(a, float, n * S * S * 27);
+    if (tape) { /* the stem has ended when the blocks begin, */
+        acts->x = CLIPB_NEW(a, float, z.x);
+        acts->y = CLIPB_NEW(a, float, z.x);
+    } else {
+        acts->columns = CLIPB_NEW(a, float, T * 27);
+    }
     clipb_arena_reset(a, mark);
     acts->narrow = CLIPB_NEW(a, float, z.narrow);
-    acts->conv = CLIPB_NEW(a, float, z.narrow);
+    acts->inner = CLIPB_NEW(a, float, z.narrow);
     acts->pooled = CLIPB_NEW(a, float, z.pooled);
-    acts->work = clipb_arena_alloc(a, z.work, 1);
     clipb_arena_reset(a, mark);
-    acts->tokens = CLIPB_NEW(a, float, n * T * W);
-    acts->kv = CLIPB_NEW(a, float, n * T * 2 * W);
-}
-
-static void swap(float **x, float **y)
-{
-    float *t = *x;
-    *x = *y;
-    *y = t;
-}
-
-static void conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int S, const clipnn_conv3x3 *c, void *work)
-{
-    clipk_epilogue e = {.bias = c->b, .act = CLIPK_RELU};
-    clipk_conv3x3(k, y, x, N, S, S, &c->w, &e, work);
-}
-
-/* a->x [N, S, S, in] to a->x [N, S/stride, S/stride, 4 planes]; returns the new side. */
-static int bottleneck(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_bottleneck *p, int N, int S)
-{
-    const float *inner = a->conv, *identity = a->x;
-    clipnn_linear_forward(k, a->narrow, NULL, clipk_rows(a->x, p->in), N * S * S, &p->conv1, CLIPK_RELU, NULL);
-    conv3x3(k, a->conv, a->narrow, N, S, &p->conv2, a->work);
-    if (p->stride == 2) {
-        clipk_avgpool2x2(k, a->narrow, a->conv, N, S, S, p->planes);
-        clipk_avgpool2x2(k, a->pooled, a->x, N, S, S, p->in);
-        inner = a->narrow;
-        identity = a->pooled;
-        S /= 2;
-    }
-    if (p->has_downsample) {
-        clipnn_linear_forward(k, a->y, NULL, clipk_rows(identity, p->in), N * S * S, &p->downsample, CLIPK_LINEAR, NULL);
-        swap(&a->x, &a->y);
-    }
-    clipnn_linear_forward(k, a->x, NULL, clipk_rows(inner, p->planes), N * S * S, &p->conv3, CLIPK_RELU, a->x);
-    return S;
-}
-
-static void attention_pool(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, int N, int G2, float *out)
-{
-    const int W = 32 * m->cfg.width, T = 1 + G2;
-    clipnn_mean_tokens(k, a->tokens, a->x, m->positional_embedding, N, G2, W);
-    for (int n = 0; n <= N; n++) {
-        a->off[n] = n * T;
-        a->one_each[n] = n;
-    }
-    clipnn_linear_forward(k, a->q, NULL, (clipk_view){a->tokens, CLIPK_F32, (int64_t)T * W, 1}, N, &m->q, CLIPK_LINEAR, NULL); /* the mean asks */
-    clipnn_linear_forward(k, a->kv, NULL, clipk_rows(a->tokens, W), N * T, &m->kv, CLIPK_LINEAR, NULL);
-    const clipk_attention_shape s = {.B = N, .H = m->cfg.heads, .D = W / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
-    clipk_attention(k, a->att, W, NULL, a->q, W, a->kv, 2 * W, a->kv + W, 2 * W, &s);
-    clipnn_linear_forward(k, out, NULL, clipk_rows(a->att, W), N, &m->c_proj, CLIPK_LINEAR, NULL);
-}
-
-void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *pixels, int N, float *out)
-{
-    const int C = m->cfg.width, I = m->cfg.image_size;
-    int S = I / 2;
-
-    clipnn_channels_last(k, a->y, pixels, N, 3, I * I);
-    clipk_im2col(k, a->columns, a->y, N, I, I, 3, 3, 3, 2, 1);
-    clipnn_linear_forward(k, a->x, NULL, clipk_rows(a->columns, 27), N * S * S, &m->conv1, CLIPK_RELU, NULL);
-    conv3x3(k, a->y, a->x, N, S, &m->conv2, a->work);
-    conv3x3(k, a->x, a->y, N, S, &m->conv3, a->work);
-    clipk_avgpool2x2(k, a->y, a->x, N, S, S, C);
-    swap(&a->x, &a->y);
-    S /= 2;
-
-    for (int i = 0; i < m->blocks; i++)
-        S = bottleneck(k, a, &m->block[i], N, S);
-
-    attention_pool(k, a, m, N, S * S, out);
+    if (!tape) /* and these when the pool does */
+        layout_attention_pool(a, acts, m, N);
 }
 
 void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m, int N)
 {
-    (void)a, (void)g, (void)k, (void)m, (void)N; /* to come */
+    const int G = m->cfg.image_size / 32, W = 32 * m->cfg.width, T = 1 + G * G;
+    const size_t n = (size_t)N, w = (size_t)W, t = (size_t)T;
+    sizes z = measure(k, m, N, true);
+    most(&z.work, clipnn_linear_work(k, N * T, W, 2 * W));
+    most(&z.work, clipnn_linear_work(k, N, W, m->embed_dim));
+    g->x = CLIPB_NEW(a, float, z.x);
+    g->work = clipb_arena_alloc(a, z.work, 1);
+    size_t mark = clipb_arena_mark(a);
+    g->tokens = CLIPB_NEW(a, float, n * t * w);
+    g->kv = CLIPB_NEW(a, float, n * t * 2 * w);
+    g->q = CLIPB_NEW(a, float, n * w);
+    g->att = CLIPB_NEW(a, float, n * w);
+    clipb_arena_reset(a, mark);
+    g->wide = CLIPB_NEW(a, float, z.x);
+    g->narrow = CLIPB_NEW(a, float, z.narrow);
+    g->inner = CLIPB_NEW(a, float, z.narrow);
+    g->pooled = CLIPB_NEW(a, float, z.pooled);
 }
 
-void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *acts, const clipmdl_resnet *m,
+/* ---- Bottleneck ----------------------------------------------------------------------------------------------- */
+
+/* b->x [N, S, S, in] to b->y [N, S/stride, S/stride, 4 planes] */
+static void bottleneck_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_bottleneck_acts *b, const clipmdl_bottleneck *p, int N)
+{
+    const int S = b->S, T = N * S * S, To = T / (p->stride * p->stride);
+    const float *inner = a->inner, *identity = b->x;
+    clipnn_conv1x1_forward(k, a->narrow, &b->conv1, b->x, T, &p->conv1, CLIPK_RELU, NULL, a->work);
+    clipnn_conv3x3_forward(k, a->inner, &b->conv2, a->narrow, N, S, &p->conv2, CLIPK_RELU, a->work);
+    if (p->stride == 2) {
+        clipk_avgpool2x2(k, a->narrow, a->inner, N, S, S, p->planes);
+        clipk_avgpool2x2(k, a->pooled, b->x, N, S, S, p->in);
+        inner = a->narrow;
+        identity = a->pooled;
+    }
+    if (p->has_downsample) {
+        clipnn_conv1x1_forward(k, b->y, &b->downsample, identity, To, &p->downsample, CLIPK_LINEAR, NULL, a->work);
+        identity = b->y;
+    }
+    clipnn_conv1x1_forward(k, b->y, &b->conv3, inner, To, &p->conv3, CLIPK_RELU, identity, a->work);
+}
+
+/* g->x: the gradient of b->y, then that of b->x */
+static void bottleneck_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_bottleneck_acts *b, const clipmdl_bottleneck *p, int N)
+{
+    const int S = b->S, T = N * S * S, To = T / (p->stride * p->stride);
+    const float *inner = g->inner, *identity = b->x, *plus = g->x;
+    float *dinner = g->narrow, *free = g->inner;
+    clipnn_conv_again(k, g->inner, &b->conv2, &p->conv2.bn, CLIPK_RELU, T, p->planes);
+    if (p->stride == 2) {
+        clipk_avgpool2x2(k, g->pooled, g->inner, N, S, S, p->planes);
+        inner = g->pooled;
+    }
+    clipnn_conv1x1_backward(k, dinner, g->wide, g->x, g->x, &b->conv3, inner, b->y, To, &p->conv3, CLIPK_RELU, NULL, g->work);
+    if (p->has_downsample) {
+        if (p->stride == 2) {
+            clipk_avgpool2x2(k, g->pooled, b->x, N, S, S, p->in);
+            identity = g->pooled;
+        }
+        clipnn_conv1x1_backward(k, g->wide, g->x, NULL, g->x, &b->downsample, identity, NULL, To, &p->downsample, CLIPK_LINEAR, NULL, g->work);
+        plus = g->wide;
+    }
+    if (p->stride == 2) {
+        clipk_avgpool2x2_backward(k, g->x, g->wide, N, S, S, p->in);
+        clipk_avgpool2x2_backward(k, g->inner, dinner, N, S, S, p->planes);
+        plus = g->x;
+        dinner = g->inner;
+        free = g->narrow;
+    }
+    clipnn_conv_again(k, free, &b->conv1, &p->conv1.bn, CLIPK_RELU, T, p->planes);
+    clipnn_conv3x3_backward(k, free, dinner, dinner, &b->conv2, free, N, S, &p->conv2, CLIPK_RELU, g->work);
+    clipnn_conv1x1_backward(k, g->x, free, NULL, free, &b->conv1, b->x, NULL, T, &p->conv1, CLIPK_RELU, plus, g->work);
+}
+
+/* ---- Attention pool ------------------------------------------------------------------------------------------- */
+
+static clipk_attention_shape pool_shape(const clipmdl_resnet_acts *a, const clipmdl_resnet *m, int N)
+{
+    return (clipk_attention_shape){.B = N, .H = m->cfg.heads, .D = 32 * m->cfg.width / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
+}
+
+/* The first token of every picture: the mean, which asks. */
+static clipk_view first_tokens(const float *tokens, int T, int W) { return (clipk_view){tokens, CLIPK_F32, (int64_t)T * W, 1}; }
+
+static void attention_pool_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *x, int N, int G2, float *out)
+{
+    const int W = 32 * m->cfg.width, T = 1 + G2;
+    for (int n = 0; n <= N; n++) {
+        a->off[n] = n * T;
+        a->one_each[n] = n;
+    }
+    const clipk_attention_shape s = pool_shape(a, m, N);
+    clipnn_mean_tokens(k, a->tokens, x, m->positional_embedding, N, G2, W);
+    clipnn_linear_forward(k, a->q, NULL, first_tokens(a->tokens, T, W), N, &m->q, CLIPK_LINEAR, NULL);
+    clipnn_linear_forward(k, a->kv, NULL, clipk_rows(a->tokens, W), N * T, &m->kv, CLIPK_LINEAR, NULL);
+    clipk_attention(k, a->att, W, a->lse, a->q, W, a->kv, 2 * W, a->kv + W, 2 * W, &s);
+    clipnn_linear_forward(k, out, NULL, clipk_rows(a->att, W), N, &m->c_proj, CLIPK_LINEAR, NULL);
+}
+
+static void attention_pool_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a, const clipmdl_resnet *m,
+                                    const float *dout, int N, int G2)
+{
+    const int W = 32 * m->cfg.width, T = 1 + G2;
+    const clipk_attention_shape s = pool_shape(a, m, N);
+    clipnn_linear_backward(k, g->att, dout, clipk_rows(a->att, W), N, &m->c_proj, NULL, g->work);
+    clipk_attention_backward(k, g->q, W, g->kv, 2 * W, g->kv + W, 2 * W, g->att, W, a->att, W, a->lse, a->q, W, a->kv, 2 * W, a->kv + W, 2 * W, &s);
+    clipnn_linear_backward(k, g->tokens, g->kv, clipk_rows(a->tokens, W), N * T, &m->kv, NULL, g->work);
+    clipnn_linear_backward(k, g->att, g->q, first_tokens(a->tokens, T, W), N, &m->q, NULL, g->work);
+    for (int n = 0; n < N; n++)
+        for (int c = 0; c < W; c++)
+            g->tokens[(int64_t)n * T * W + c] += g->att[(int64_t)n * W + c];
+    clipnn_mean_tokens_backward(k, g->x, m->d_positional_embedding, g->tokens, N, G2, W);
+}
+
+/* ---- The tower ------------------------------------------------------------------------------------------------ */
+
+void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *pixels, int N, float *out)
+{
+    const int C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
+
+    clipk_im2col(k, a->columns, pixels, N, 3, I, I, 3, 3, 2, 1);
+    clipnn_conv1x1_forward(k, a->x, &a->conv1, a->columns, T, &m->conv1, CLIPK_RELU, NULL, a->work);
+    clipnn_conv3x3_forward(k, a->y, &a->conv2, a->x, N, S, &m->conv2, CLIPK_RELU, a->work);
+    clipnn_conv3x3_forward(k, a->x, &a->conv3, a->y, N, S, &m->conv3, CLIPK_RELU, a->work);
+    clipk_avgpool2x2(k, a->block[0].x, a->x, N, S, S, C);
+
+    for (int i = 0; i < m->blocks; i++)
+        bottleneck_forward(k, a, &a->block[i], &m->block[i], N);
+
+    attention_pool_forward(k, a, m, a->block[m->blocks - 1].y, N, G * G, out);
+}
+
+void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a, const clipmdl_resnet *m,
                              const float *dout, int N)
 {
-    (void)k, (void)g, (void)acts, (void)m, (void)dout, (void)N; /* to come */
+    const int C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
+
+    attention_pool_backward(k, g, a, m, dout, N, G * G);
+
+    for (int i = m->blocks - 1; i >= 0; i--)
+        bottleneck_backward(k, g, &a->block[i], &m->block[i], N);
+
+    clipk_avgpool2x2_backward(k, g->wide, g->x, N, S, S, C);
+    clipnn_conv_again(k, g->narrow, &a->conv2, &m->conv2.bn, CLIPK_RELU, T, C / 2);
+    clipnn_conv3x3_backward(k, g->narrow, g->wide, g->wide, &a->conv3, g->narrow, N, S, &m->conv3, CLIPK_RELU, g->work);
+    clipnn_conv_again(k, g->inner, &a->conv1, &m->conv1.bn, CLIPK_RELU, T, C / 2);
+    clipnn_conv3x3_backward(k, g->inner, g->narrow, g->narrow, &a->conv2, g->inner, N, S, &m->conv2, CLIPK_RELU, g->work);
+    clipnn_conv1x1_backward(k, NULL, g->inner, NULL, g->inner, &a->conv1, a->columns, NULL, T, &m->conv1, CLIPK_RELU, NULL, g->work);
 }

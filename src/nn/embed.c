@@ -182,20 +182,3 @@ void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *d
     back_job j = {.dtable = dtable, .dpos = dpos, .dy = dy, .ids = ids, .batch = n, .C = (size_t)C};
     clipb_team_run(k->team, channel_pieces(C), tokens_to_parameters, &j);
 }
-
-/* ---- Pixels -------------------------------------------------------------------------------------------------- */
-
-static void channels_last(void *job, int64_t n, int thread)
-{
-    const embed_job *j = job; /* C channels of S pixels */
-    (void)thread;
-    for (size_t c = 0; c < j->C; c++)
-        for (size_t i = 0; i < j->S; i++)
-            j->y[((size_t)n * j->S + i) * j->C + c] = j->x[((size_t)n * j->C + c) * j->S + i];
-}
-
-void clipnn_channels_last(const clipk_ctx *k, float *y, const float *x, int N, int C, int HW)
-{
-    embed_job j = {.y = y, .x = x, .S = (size_t)HW, .C = (size_t)C};
-    clipb_team_run(k->team, N, channels_last, &j);
-}

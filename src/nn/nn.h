@@ -30,13 +30,6 @@ typedef struct clipnn_layernorm {
     float *dgain, *dbias; /* training alone */
 } clipnn_layernorm;
 
-/* y = bn(conv(x)): in inference the running statistics are folded into the weights: gain/sqrt(var + eps) scales the filters, the rest is the bias.
- * A 1x1 convolution is a clipnn_linear over pixels. */
-typedef struct clipnn_conv3x3 {
-    clipk_conv3x3_weight w;
-    const float *b; /* [O] */
-} clipnn_conv3x3;
-
 /* linear.c: y = act(x Wᵀ + b + residual), T rows; ld of x in `x`, of y and residual O. residual may be y or NULL.
  * pre  out  the same before act, [T, O], for backward; NULL in inference */
 void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual);
@@ -126,6 +119,67 @@ void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clip
 void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *acts,
                            const clipnn_block *p, const clipnn_batch *n, const int32_t *read);
 
+/* ---- Convolutions with their batch norm (conv.c) ----------------------------------------------------------- */
+
+/* xh gain + bias, xh = (x - mean) / sqrt(var + eps): training takes mean and variance from the batch, inference the running ones (Ioffe and Szegedy
+ * 2015, arXiv:1502.03167). Inference has no such layer: it is folded into the convolution before it: gain / sqrt(var + eps) scales the filters,
+ * the rest is the bias. */
+typedef struct clipnn_batchnorm {
+    const float *gain, *bias; /* [C]; NULL: folded */
+    float eps;
+    bool frozen;              /* training with the running statistics, which stay; gain and bias stay too */
+    float *running_mean, *running_var;
+    float *dgain, *dbias;
+} clipnn_batchnorm;
+
+/* y = act(bn(x Wᵀ) + residual): a convolution whose patches are rows, be it that they are pixels (1x1) or im2col's. */
+typedef struct clipnn_conv1x1 {
+    clipnn_linear w;
+    clipnn_batchnorm bn;
+} clipnn_conv1x1;
+
+/* y = act(bn(conv3x3(x))), zero padding 1 */
+typedef struct clipnn_conv3x3 {
+    clipk_conv3x3_weight w;
+    const float *b; /* [O], where folded; else NULL */
+    clipnn_batchnorm bn;
+    clipk_conv3x3_weight wt; /* for dx; training alone */
+    float *dw;               /* [O, I, 3, 3] */
+} clipnn_conv3x3;
+
+/* What a convolution leaves for its backward: what it made before its norm, [T, O], and the statistics used, [O]. NULL where the norm is folded. */
+typedef struct clipnn_conv_acts {
+    float *conv;
+    float *mean, *var, *rstd;
+} clipnn_conv_acts;
+
+void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O);
+
+/* Forward: x [T, I] or [N, S, S, I], dense, to y [.., O], which may be residual.
+ * work: clipnn_conv1x1_work(), clipnn_conv3x3_work() bytes, 64-byte aligned; these are enough for backward too, where `back`. */
+void clipnn_conv1x1_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int T, const clipnn_conv1x1 *c, clipk_act act,
+                            const float *residual, void *work);
+void clipnn_conv3x3_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int N, int S, const clipnn_conv3x3 *c,
+                            clipk_act act, void *work);
+size_t clipnn_conv1x1_work(const clipk_ctx *k, int T, const clipnn_conv1x1 *c, bool back);
+size_t clipnn_conv3x3_work(const clipk_ctx *k, int N, int S, const clipnn_conv3x3 *c, bool back);
+
+/* clipnn_conv_again(): y = act(bn(..)) once more from what was kept. Without residual. */
+void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const clipnn_batchnorm *bn, clipk_act act, int T, int O);
+
+/* Backward, with dconv the gradient at acts->conv, [.., O], room that the caller gives:
+ *     dz = dy act'(..);  dconv from dz by the norm's backward;  dW += dconvᵀ x;  dx = dconv W + plus
+ * and the running statistics move towards the batch's: this is when a batch is learned from.
+ * dconv  may be dy, where dz is NULL
+ * dz     the residual's gradient; may be dy; NULL: there was no residual
+ * y      what forward made; read where there was a residual
+ * dx     NULL: nobody wants it; may be plus, may be x
+ * plus   NULL: nothing is added */
+void clipnn_conv1x1_backward(const clipk_ctx *k, float *dx, float *dconv, float *dz, const float *dy, const clipnn_conv_acts *acts, const float *x,
+                             const float *y, int T, const clipnn_conv1x1 *c, clipk_act act, const float *plus, void *work);
+void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const float *dy, const clipnn_conv_acts *acts, const float *x, int N, int S,
+                             const clipnn_conv3x3 *c, clipk_act act, void *work);
+
 /* ---- Embeddings (embed.c) --------------------------------------------------------------------------------- */
 
 /* Patch dropout (Li et al. 2022, arXiv:2212.00794) keeps K of the G patches of a picture: kept [N, K] says which, ascending. NULL: all, and K = G. */
@@ -151,8 +205,5 @@ void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, cons
 
 /* dtable[ids[t]] += dy[t];  dpos[t - off[b]] += dy[t] */
 void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy, const int32_t *ids, const clipnn_batch *n, int C);
-
-/* clipnn_channels_last(): [N, C, H, W] to [N, H, W, C], HW = H*W. */
-void clipnn_channels_last(const clipk_ctx *k, float *y, const float *x, int N, int C, int HW);
 
 #endif

@@ -59,7 +59,7 @@ static clip_status bind(cliptrn_net *n, bool image, clipb_block *panels)
 {
     const bool trains = image ? trains_image(n) : trains_text(n);
     clipmdl_binder b = {.params = &n->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = n->w, .g = trains ? n->g : NULL, .k = &n->k,
-                        .first_group = image ? first_image_group(n) : first_text_group(n)};
+                        .first_group = image ? first_image_group(n) : first_text_group(n), .freeze_bn = n->opt.freeze_bn};
     for (int pass = 0; pass < 2; pass++) {
         if (!image)
             clipmdl_text_bind(&b, &n->text);
@@ -72,6 +72,7 @@ static clip_status bind(cliptrn_net *n, bool image, clipb_block *panels)
             b.arena = clipb_arena_on(panels);
         }
     }
+    clipb_block_free(&b.scratch);
     return b.status;
 }
 

@@ -152,16 +152,16 @@ static void test_im2col(void **state)
         const int kh = random_in(1, H + 2 * pad), kw = random_in(1, W + 2 * pad), stride = random_in(1, 3);
         const int Ho = (H + 2 * pad - kh) / stride + 1, Wo = (W + 2 * pad - kw) / stride + 1;
         float *x = random_floats((size_t)(N * H * W * C)), *y = floats_new((size_t)(N * Ho * Wo * kh * kw * C)), *at = y;
-        clipk_im2col(&k, y, x, N, H, W, C, kh, kw, stride, pad);
+        clipk_im2col(&k, y, x, N, C, H, W, kh, kw, stride, pad);
         for (int n = 0; n < N; n++)
             for (int h = 0; h < Ho; h++)
                 for (int w = 0; w < Wo; w++)
-                    for (int v = 0; v < kh; v++)
-                        for (int u = 0; u < kw; u++)
-                            for (int c = 0; c < C; c++, at++) {
+                    for (int c = 0; c < C; c++)
+                        for (int v = 0; v < kh; v++)
+                            for (int u = 0; u < kw; u++, at++) {
                                 int r = h * stride - pad + v, s = w * stride - pad + u;
                                 bool in = r >= 0 && r < H && s >= 0 && s < W;
-                                assert_true(*at == (in ? x[((n * H + r) * W + s) * C + c] : 0));
+                                assert_true(*at == (in ? x[((n * C + c) * H + r) * W + s] : 0));
                             }
         free(x), free(y);
         ctx_free(&k);
