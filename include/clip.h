@@ -279,6 +279,24 @@ CLIP_API void clip_pairs_close(clip_pairs *p);
 CLIP_API clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err);
 CLIP_API void clip_list_free(char **list, size_t n);
 
+/* ---- Converting ----------------------------------------------------------------------------------------- */
+
+typedef struct clip_convert_options {
+    const char *layout; /* "openclip" or "hf" (Hugging Face's transformers); NULL: as it is */
+    const char *type;   /* of the weights, "f32", "f16", "bf16"; NULL: as they are, f32 where there are several */
+    clip_warn_fn warn;  /* NULL: silent */
+    void *warn_user;
+} clip_convert_options;
+
+/* clip_convert(): write a checkpoint in another layout or type: configuration, weights and tokenizer, for OpenCLIP ("local-dir:OUT") or for
+ * transformers (CLIPModel, CLIPProcessor). What the type can hold stays bit for bit as it is, there and back.
+ * path  in   as for clip_model_load()
+ * out   in   a directory that is not there yet, or empty; it appears when it is whole
+ * opt   in   NULL: defaults
+ * Errors: as clip_model_load(); CLIP_EINVAL (options; `out` is not empty), CLIP_EUNSUPPORTED (Hugging Face's layout has no ResNet), CLIP_ELIMIT (a
+ * weight beyond the range of the type), CLIP_EIO. */
+CLIP_API clip_status clip_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err);
+
 /* ---- Training ------------------------------------------------------------------------------------------- */
 
 /* What to train, on what, and how: settings by name. The names are those of `clip train` without their dashes, which are OpenCLIP's where it has them:

@@ -8,6 +8,7 @@
 #include "text/tokenizer.h"
 
 #define CLIP_MOST_THREADS 1024
+#define CLIP_VOCABULARY 49408 /* CLIP's own: 256 bytes, 256 bytes that end a word, 48,894 merges, start and end */
 
 struct clip_model {
     clipmdl_store store; /* token_embedding stays in its mapping */
@@ -64,5 +65,9 @@ typedef struct clip_tokenizer_files {
 clip_status clip_tokenizer_files_read(const char *dir, clip_tokenizer_files *out, clip_error *err);
 clip_status clip_tokenizer_files_write(const clip_tokenizer_files *f, const char *dir, clip_error *err);
 void clip_tokenizer_files_free(clip_tokenizer_files *f);
+
+/* clip_tokenizer_files_complete(): add what AutoTokenizer misses in a directory with a tokenizer: vocab.json and merges.txt, made from the file
+ * that is there, tokenizer_config.json, special_tokens_map.json. Nothing where there is no tokenizer. */
+clip_status clip_tokenizer_files_complete(const char *dir, int context_length, clip_error *err);
 
 #endif

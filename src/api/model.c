@@ -6,8 +6,6 @@
 
 #include "api/api.h"
 
-#define CLIP_VOCABULARY 49408 /* 256 bytes, 256 bytes that end a word, 48,894 merges, start and end */
-
 typedef struct loader {
     clip_load_options opt;
     clip_files files;
@@ -141,7 +139,7 @@ static bool ends(const char *s, const char *end)
 /* Tensors nobody took, but for those that carry nothing. */
 static void report_unexpected(const loader *l, const clip_model *m)
 {
-    static const char *const harmless[] = {"position_ids", "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
+    static const char *const harmless[] = {"position_ids", "logit_bias", "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
     int n = 0;
     for (size_t i = 0; i < m->store.n; i++) {
         const clipmdl_tensor *t = &m->store.tensor[i];

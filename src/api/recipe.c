@@ -164,6 +164,7 @@ clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokeniz
 {
     static const char *const modes[] = {[CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
     clipmdl_recipe w = {.interpolation = r->filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear", .resize_mode = modes[r->mode], .logit_bias = logit_bias,
+                        .own_tokenizer = tokenizer && cliptok_follows(tokenizer) == CLIPTOK_HUGGINGFACE && cliptok_vocab_size(tokenizer) != CLIP_VOCABULARY,
                         .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1, .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};
     for (int i = 0; i < 3; i++) {
         w.mean[i] = r->mean[i];

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "text/vocab.h"
+#include "text/write.h"
 
 static const char *const names[CLIP_TOKENIZER_FILES] = {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
                                                         "added_tokens.json", "bpe_simple_vocab_16e6.txt.gz"};
@@ -43,6 +45,39 @@ clip_status clip_tokenizer_files_write(const clip_tokenizer_files *f, const char
         s = path ? write_file(path, f->data[i], f->size[i], err) : CLIP_ENOMEM;
         free(path);
     }
+    return s;
+}
+
+static bool is_there(const char *dir, const char *name, clip_status *s)
+{
+    char *path = clipb_path_join(dir, name);
+    const bool there = path && clipb_is_file(path);
+    if (!path)
+        *s = CLIP_ENOMEM;
+    free(path);
+    return there;
+}
+
+static clip_status write_vocab(const char *dir, clip_error *err)
+{
+    cliptok_bpe bpe = {0};
+    cJSON *added = NULL;
+    const char *found;
+    clip_status s = cliptok_read_vocab(dir, &bpe, &found, &added, err);
+    if (s == CLIP_OK && found)
+        s = cliptok_write_vocab(&bpe, dir, err);
+    cJSON_Delete(added);
+    cliptok_bpe_free(&bpe);
+    return s;
+}
+
+clip_status clip_tokenizer_files_complete(const char *dir, int context_length, clip_error *err)
+{
+    clip_status s = CLIP_OK;
+    if (!is_there(dir, "vocab.json", &s) || !is_there(dir, "merges.txt", &s))
+        TRY(s < 0 ? s : write_vocab(dir, err));
+    if (is_there(dir, "vocab.json", &s) && !is_there(dir, "tokenizer_config.json", &s))
+        s = s < 0 ? s : cliptok_write_settings(dir, context_length, err);
     return s;
 }
 

@@ -359,6 +359,8 @@ static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip
     TRY(s);
     TRY(clipmdl_save_config(dir, CLIPMDL_OPENCLIP, &t->config, &recipe, err));
     TRY(clip_tokenizer_files_write(&t->tokenizer_files, dir, err));
+    if (recipe.own_tokenizer)
+        TRY(clip_tokenizer_files_complete(dir, t->config.text.context_length, err));
     return cliptrn_state_write(&t->t, dir, t->settings, err);
 }
 

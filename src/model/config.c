@@ -124,7 +124,7 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
 
 static clip_status openclip_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    static const char *const others[] = {"hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "ls_init_value", "embed_cls", "no_causal_mask", "final_ln_after_pool", "block_type", "qk_norm",
+    static const char *const others[] = {"hf_model_name", "tokenizer_kwargs", "ls_init_value", "embed_cls", "no_causal_mask", "final_ln_after_pool", "block_type", "qk_norm",
         "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "proj_bias", "act_kwargs", NULL};
     bool eos, second;
     TRY(refuse(r, o, others));

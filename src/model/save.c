@@ -252,12 +252,14 @@ static void put_openclip_vision(FILE *f, const clipmdl_vision_config *v)
     fputs("\n    },\n", f);
 }
 
-static void put_openclip_text(FILE *f, const clipmdl_text_config *t)
+static void put_openclip_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
 {
     fprintf(f, "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n      \"heads\": %d,\n      \"layers\": %d",
             t->context_length, t->vocab_size, t->width, t->heads, t->layers);
     if (t->pooling == CLIPMDL_POOL_EOS && t->eos_id != t->vocab_size - 1) /* the first of the largest ids is the first of these */
         fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
+    if (r->own_tokenizer) /* that there is one; OpenCLIP looks for it in this directory */
+        fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
     put_mlp_and_eps(f, t->mlp, t->width, t->eps);
     fputs("\n    }\n", f);
 }
@@ -272,7 +274,7 @@ static clip_status put_openclip(FILE *f, const char *path, const clipmdl_config 
     if (r->logit_bias) /* that there is one; its value is among the weights */
         fputs("    \"init_logit_bias\": -10,\n", f);
     put_openclip_vision(f, &c->vision);
-    put_openclip_text(f, &c->text);
+    put_openclip_text(f, &c->text, r);
     fputs("  },\n  \"preprocess_cfg\": {\n", f);
     put_triple(f, "    \"mean\": ", r->mean, ",\n");
     put_triple(f, "    \"std\": ", r->std, ",\n");

@@ -56,6 +56,7 @@ typedef struct clipmdl_recipe {
     uint8_t fill_color[3];     /* around a "longest" picture */
     int start_id, end_id;      /* of the tokenizer; -1: there is none */
     bool logit_bias;           /* the weights have one */
+    bool own_tokenizer;        /* beside the weights, in files that AutoTokenizer reads; else OpenCLIP takes the one of CLIP */
 } clipmdl_recipe;
 
 /* clipmdl_save_config(): open_clip_config.json, or config.json and preprocessor_config.json, into the directory.

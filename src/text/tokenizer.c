@@ -414,4 +414,5 @@ void cliptok_free(cliptok *t)
 int cliptok_vocab_size(const cliptok *t) { return t->vocab_size; }
 int cliptok_start_id(const cliptok *t) { return t->start; }
 int cliptok_end_id(const cliptok *t) { return t->end; }
+cliptok_rules cliptok_follows(const cliptok *t) { return t->rules; }
 const char *cliptok_source(const cliptok *t) { return t->source; }

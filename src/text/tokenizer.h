@@ -47,6 +47,7 @@ clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out);
 int cliptok_vocab_size(const cliptok *t); /* largest id + 1 */
 int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);
+cliptok_rules cliptok_follows(const cliptok *t);
 const char *cliptok_source(const cliptok *t); /* "vocab.json + merges.txt, OpenCLIP's rules" */
 
 /* cliptok_encode(): start token, the text's tokens, end token; no padding.

@@ -374,7 +374,7 @@ static void configurations_come_back(void **state)
         assert_same_config(&c, &d, true);
     }
     c = resnet();
-    r.logit_bias = true;
+    r.logit_bias = r.own_tokenizer = true;
     d = saved(CLIPMDL_OPENCLIP, &c, &r);
     assert_same_config(&c, &d, true);
 }

@@ -1,0 +1,54 @@
+/* clip convert: the same checkpoint, laid out for another program. */
+#include "cli.h"
+
+enum { TO = CLI_LONG, DTYPE };
+
+static void warn(void *user, const char *message)
+{
+    (void)user;
+    cli_warn("%s", message);
+}
+
+static int run(cli_args *a)
+{
+    clip_convert_options opt = {.warn = warn};
+    clip_error err;
+    for (int id; (id = cli_next(a)) != 0;)
+        switch (id) {
+        case TO: opt.layout = a->value; break;
+        case DTYPE: opt.type = a->value; break;
+        default: return a->code;
+        }
+    if (a->operands != 1)
+        return cli_usage(a, a->operands ? "one directory to write" : "the directory to write is missing");
+    if (!opt.layout && !opt.type)
+        return cli_usage(a, "say what to convert to: --to LAYOUT, --dtype TYPE, or both");
+    clip_status s = clip_convert(a->model, a->operand[0], &opt, &err);
+    if (s == CLIP_EINVAL)
+        return cli_usage(a, "%s", err.message);
+    return s < 0 ? cli_fail("%s", err.message) : CLI_DONE;
+}
+
+static const cli_option options[] = {
+    {TO, "to", "LAYOUT", "openclip: open_clip_config.json and open_clip_model.safetensors\n"
+                         "hf: config.json, preprocessor_config.json and model.safetensors\n"
+                         "(default: the layout it has)"},
+    {DTYPE, "dtype", "TYPE", "store weights as f32, f16 or bf16 (default: the type they have)"},
+    {0},
+};
+
+const cli_command cli_convert = {
+    .name = "convert",
+    .operands = "[OPTIONS] OUT",
+    .summary = "a checkpoint in another layout or type",
+    .help = "Writes the checkpoint (that of --model) to the directory OUT, which must not be there yet, or be empty:\n"
+            "configuration, weights and tokenizer, as OpenCLIP or Hugging Face's transformers load them.\n"
+            "Converting there and back gives the same weights, bit for bit.\n"
+            "\n"
+            "In Python:  open_clip.create_model_and_transforms('local-dir:OUT'), open_clip.get_tokenizer('local-dir:OUT')\n"
+            "            CLIPModel.from_pretrained('OUT'), CLIPProcessor.from_pretrained('OUT')",
+    .examples = "clip convert --model runs/first/checkpoint --to hf first-hf\n"
+                "clip convert --model ViT-B-32 --dtype f16 ViT-B-32-f16",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,163 @@
+/* One checkpoint to another: the configuration in the other's words, the weights through a block of f32, which holds f16 and bf16 exactly, and
+ * the tokenizer's files as they are, completed. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+
+typedef struct converter {
+    clip_convert_options opt;
+    clip_model *m;
+    clipmdl_scheme scheme;
+    clipmdl_params params;
+    clipk_type type;
+    const char *out;
+    clip_error *err;
+} converter;
+
+static void warn(const converter *c, const char *message)
+{
+    if (c->opt.warn)
+        c->opt.warn(c->opt.warn_user, message);
+}
+
+/* ---- What is asked for ---------------------------------------------------------------------------------------- */
+
+static clip_status choose_layout(converter *c)
+{
+    const char *layout = c->opt.layout;
+    if (!layout)
+        c->scheme = c->m->scheme;
+    else if (strcmp(layout, "openclip") == 0)
+        c->scheme = CLIPMDL_OPENCLIP;
+    else if (strcmp(layout, "hf") == 0)
+        c->scheme = CLIPMDL_HUGGINGFACE;
+    else
+        return clipb_fail(c->err, CLIP_EINVAL, NULL, "the layout '%s' is none of openclip, hf", layout);
+    return CLIP_OK;
+}
+
+/* The one type that all tensors have, or f32. */
+static clipk_type common_type(const converter *c)
+{
+    clipk_type all = CLIPK_F32, type;
+    bool first = true;
+    for (size_t i = 0; i < c->params.n; i++) {
+        const clipmdl_param *p = &c->params.param[i];
+        const int64_t rows = p->ndim > 0 ? p->dim[0] : 1;
+        clipmdl_part part[CLIPMDL_MAX_PARTS];
+        const int n = clipmdl_parts(c->m->scheme, c->m->prefix, p->name, 0, rows, rows, part);
+        for (int j = 0; j < n; j++) {
+            const clipmdl_tensor *t = clipmdl_store_find(&c->m->store, part[j].name);
+            if (!t || !clipmdl_tensor_type(t, &type))
+                continue; /* reading will say so */
+            if (!first && type != all)
+                return CLIPK_F32;
+            all = type;
+            first = false;
+        }
+    }
+    return all;
+}
+
+static clip_status choose_type(converter *c)
+{
+    static const char *const names[] = {[CLIPK_F32] = "f32", [CLIPK_F16] = "f16", [CLIPK_BF16] = "bf16"};
+    c->type = common_type(c);
+    if (!c->opt.type)
+        return CLIP_OK;
+    for (clipk_type t = CLIPK_F32; t <= CLIPK_BF16; t++)
+        if (strcmp(c->opt.type, names[t]) == 0) {
+            c->type = t;
+            return CLIP_OK;
+        }
+    return clipb_fail(c->err, CLIP_EINVAL, NULL, "the type '%s' is none of f32, f16, bf16", c->opt.type);
+}
+
+/* Nobody's files are replaced. */
+static clip_status check_out(const converter *c)
+{
+    DIR *d = opendir(c->out);
+    if (!d)
+        return errno == ENOENT ? CLIP_OK : clipb_fail(c->err, errno == ENOTDIR ? CLIP_EINVAL : CLIP_EIO, c->out, "%s", strerror(errno));
+    bool empty = true;
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
+    closedir(d);
+    return empty ? CLIP_OK : clipb_fail(c->err, CLIP_EINVAL, c->out, "is there already, and not empty");
+}
+
+/* ---- Writing -------------------------------------------------------------------------------------------------- */
+
+static clip_status write_weights(const converter *c, const char *dir)
+{
+    char *path = clipb_path_join(dir, clipmdl_weights_file(c->scheme));
+    float *w = malloc(c->params.count * sizeof *w);
+    clip_status s = path && w ? CLIP_OK : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        s = clipmdl_params_read(&c->params, &c->m->store, c->m->scheme, c->m->prefix, w, c->err);
+    if (s == CLIP_OK)
+        s = clipmdl_save_weights(path, &c->params, w, c->type, c->scheme, c->err);
+    free(path);
+    free(w);
+    return s;
+}
+
+static clip_status write_tokenizer(const converter *c, const char *dir, bool complete)
+{
+    clip_files files;
+    clip_tokenizer_files f = {0};
+    TRY(clip_files_find(c->m->path, &files, c->err));
+    clip_status s = clip_tokenizer_files_read(files.dir, &f, c->err);
+    if (s == CLIP_OK)
+        s = clip_tokenizer_files_write(&f, dir, c->err);
+    if (s == CLIP_OK && complete)
+        s = clip_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
+    clip_tokenizer_files_free(&f);
+    clip_files_free(&files);
+    return s;
+}
+
+static clip_status write_checkpoint(const converter *c, const char *dir)
+{
+    const bool bias = clipmdl_params_find(&c->params, "logit_bias") != NULL;
+    const clipmdl_recipe recipe = clip_recipe_words(&c->m->recipe, c->m->tokenizer, bias);
+    TRY(clipmdl_save_config(dir, c->scheme, &c->m->config, &recipe, c->err)); /* first: it knows what the layout cannot say */
+    TRY(write_tokenizer(c, dir, c->scheme == CLIPMDL_HUGGINGFACE || recipe.own_tokenizer));
+    TRY(write_weights(c, dir));
+    if (bias && c->scheme == CLIPMDL_HUGGINGFACE)
+        warn(c, "transformers' CLIP has no logit_bias: it is left out, which changes no embedding");
+    return CLIP_OK;
+}
+
+static clip_status convert(converter *c)
+{
+    char name[CLIPMDL_MAX_NAME], *tmp;
+    TRY(choose_layout(c));
+    snprintf(name, sizeof name, "%slogit_bias", c->m->prefix);
+    TRY(clipmdl_params_list(&c->m->config, clipmdl_store_find(&c->m->store, name) != NULL, &c->params));
+    TRY(choose_type(c));
+    TRY(check_out(c));
+    TRY(clipb_dir_new(c->out, &tmp, c->err));
+    clip_status s = clipb_dir_replace(tmp, c->out, write_checkpoint(c, tmp), c->err);
+    free(tmp);
+    return s;
+}
+
+clip_status clip_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err)
+{
+    converter c = {.opt = opt ? *opt : (clip_convert_options){0}, .out = out, .err = err};
+    clip_load_options load = clip_load_options_default();
+    load.warn = c.opt.warn;
+    load.warn_user = c.opt.warn_user;
+    clip_status s = clip_model_open(path, &load, &c.m, err);
+    if (s == CLIP_OK)
+        s = convert(&c);
+    if (s == CLIP_ENOMEM)
+        clipb_fail(err, s, path, "out of memory");
+    clipmdl_params_free(&c.params);
+    clip_model_free(c.m);
+    return s;
+}
