@@ -162,8 +162,9 @@ clipnn_block *clipmdl_blocks_new(int layers, int width, int heads, int mlp, clip
 /* prefix: "visual.transformer.resblocks." */
 void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, const char *prefix, float eps);
 
-/* clipmdl_blocks_layout(): acts [layers] of the blocks, in the arena: of the last N rows are read. Without a tape all but the last are the same. */
-clipnn_block_acts *clipmdl_blocks_layout(clipb_arena *a, float *x, int T, int N, const clipnn_block *p, int layers, bool tape);
+/* clipmdl_blocks_layout(): acts [layers] of the blocks: of the last N rows are read. Without a tape all but the last are the same.
+ * acts  itself from the arena, where nothing else shares its room; NULL while measuring */
+void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int N, const clipnn_block *p, int layers, bool tape);
 void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work);
 
 /* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C]. */

@@ -53,12 +53,13 @@ void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_
     *acts = (clipmdl_text_acts){0};
     acts->x = CLIPB_NEW(a, float, (size_t)T * C);
     acts->pooled = CLIPB_NEW(a, float, (size_t)N * C);
+    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     acts->read = CLIPB_NEW(a, int32_t, N);
     if (tape) {
         acts->mean_final = CLIPB_NEW(a, float, N);
         acts->rstd_final = CLIPB_NEW(a, float, N);
     }
-    acts->block = clipmdl_blocks_layout(a, acts->x, T, N, m->block, m->cfg.layers, tape);
+    clipmdl_blocks_layout(a, acts->block, acts->x, T, N, m->block, m->cfg.layers, tape);
 }
 
 void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N, int T)

@@ -33,9 +33,9 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
     }
 }
 
-clipnn_block_acts *clipmdl_blocks_layout(clipb_arena *a, float *x, int T, int N, const clipnn_block *p, int layers, bool tape)
+void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int N, const clipnn_block *p, int layers, bool tape)
 {
-    clipnn_block_acts *acts = CLIPB_NEW(a, clipnn_block_acts, layers), shared, one; /* while measuring, acts has no memory: `one` stands for it */
+    clipnn_block_acts shared, one; /* while measuring, acts has no memory: `one` stands for it */
     size_t mark = clipb_arena_mark(a);
     if (tape)
         clipnn_block_layout_shared(a, &shared, T, p);
@@ -51,7 +51,6 @@ clipnn_block_acts *clipmdl_blocks_layout(clipb_arena *a, float *x, int T, int N,
         if (acts)
             acts[i] = one;
     }
-    return acts;
 }
 
 void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work)

@@ -43,6 +43,7 @@ void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vi
     const size_t k = (size_t)acts->K, T = n * (1 + k);
     acts->x = acts->tokens = CLIPB_NEW(a, float, T * C);
     acts->pooled = CLIPB_NEW(a, float, n * C);
+    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     acts->off = CLIPB_NEW(a, int32_t, n + 1);
     acts->read = CLIPB_NEW(a, int32_t, n);
     size_t mark = clipb_arena_mark(a);
@@ -59,7 +60,7 @@ void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vi
         acts->mean_post = CLIPB_NEW(a, float, n);
         acts->rstd_post = CLIPB_NEW(a, float, n);
     }
-    acts->block = clipmdl_blocks_layout(a, acts->x, (int)T, N, m->block, m->cfg.layers, tape);
+    clipmdl_blocks_layout(a, acts->block, acts->x, (int)T, N, m->block, m->cfg.layers, tape);
 }
 
 void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N, int K)
