@@ -55,6 +55,7 @@ void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_
     acts->pooled = CLIPB_NEW(a, float, (size_t)N * C);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     acts->read = CLIPB_NEW(a, int32_t, N);
+    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     if (tape) {
         acts->mean_final = CLIPB_NEW(a, float, N);
         acts->rstd_final = CLIPB_NEW(a, float, N);

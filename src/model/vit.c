@@ -46,6 +46,7 @@ void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vi
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     acts->off = CLIPB_NEW(a, int32_t, n + 1);
     acts->read = CLIPB_NEW(a, int32_t, n);
+    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     size_t mark = clipb_arena_mark(a);
     acts->patches = CLIPB_NEW(a, float, n * k * 3 * P * P);
     if (tape)
