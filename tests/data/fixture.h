@@ -67,7 +67,7 @@ static inline void put_text(const char *name, const char *text) { put(name, text
 /* ---- Tars ----------------------------------------------------------------------------------------------------- */
 
 typedef struct tar_file {
-    unsigned char bytes[1 << 16];
+    unsigned char bytes[1 << 17];
     size_t n;
 } tar_file;
 
