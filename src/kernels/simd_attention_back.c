@@ -230,11 +230,11 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
         int b = 0;
         while (b * TILE_COLUMNS < w->count && w->seen[b] <= j)
             b++;
-        const int i = b * TILE_COLUMNS;
+        const int i = b * TILE_COLUMNS < w->count ? b * TILE_COLUMNS : w->count; /* the first that sees any of the tile */
         bool more = add;
-        if (i < wide || (i >= w->count && !add)) {
+        if (i < wide || (i == w->count && !add)) { /* or to write zeros */
             const sums s = {.y = y, .ldy = ldy, .a = a + i * w->n, .rs = TILE_COLUMNS, .cs = 1, .next = (int64_t)w->n * TILE_COLUMNS, .x = x + i * D,
-                            .ldx = D, .K = wide - i, .run = TILE_COLUMNS, .D = D, .add = more};
+                            .ldx = D, .K = i < wide ? wide - i : 0, .run = TILE_COLUMNS, .D = D, .add = more};
             sum_rows(&s, j, m);
             more = true;
         }

@@ -76,7 +76,7 @@ typedef struct attention {
     const char *what;
     int B, T, Q, H, D;
     bool causal;
-    float *q, *kv, *y;
+    float *q, *kv, *y, *lse, *dq, *dkv;
     clipk_attention_shape shape;
 } attention;
 
@@ -84,6 +84,8 @@ static attention attentions[] = {
     {.what = "ViT-B/32, 1 picture", .B = 1, .T = 50, .Q = 50, .H = 12, .D = 64},
     {.what = "ViT-B/32, 32 pictures", .B = 32, .T = 50, .Q = 50, .H = 12, .D = 64},
     {.what = "  the last block", .B = 32, .T = 50, .Q = 1, .H = 12, .D = 64},
+    {.what = "ViT of 65 tokens, 64 pictures", .B = 64, .T = 65, .Q = 65, .H = 6, .D = 64},
+    {.what = "  the last block", .B = 64, .T = 65, .Q = 1, .H = 6, .D = 64},
     {.what = "ViT-B/16, 1 picture", .B = 1, .T = 197, .Q = 197, .H = 12, .D = 64},
     {.what = "ViT-L/14, 1 picture", .B = 1, .T = 257, .Q = 257, .H = 16, .D = 64},
     {.what = "ViT-H/14, 1 picture", .B = 1, .T = 257, .Q = 257, .H = 16, .D = 80},
@@ -99,7 +101,16 @@ static void attend(const clipk_ctx *k, void *of)
 {
     const attention *a = of;
     const int C = a->H * a->D;
-    clipk_attention(k, a->y, C, NULL, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &a->shape);
+    clipk_attention(k, a->y, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &a->shape);
+}
+
+/* The gradient at y is q: any numbers do. */
+static void attend_backward(const clipk_ctx *k, void *of)
+{
+    const attention *a = of;
+    const int C = a->H * a->D;
+    clipk_attention_backward(k, a->dq, C, a->dkv, 2 * C, a->dkv + C, 2 * C, a->q, C, a->y, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C,
+                             &a->shape);
 }
 
 static void bench_attention(const clipk_ctx *k, attention *a)
@@ -108,10 +119,13 @@ static void bench_attention(const clipk_ctx *k, attention *a)
     int32_t *q_off = memory(sizeof *q_off * (size_t)(a->B + 1)), *k_off = memory(sizeof *k_off * (size_t)(a->B + 1));
     for (int b = 0; b <= a->B; b++)
         q_off[b] = b * a->Q, k_off[b] = b * a->T;
-    a->q = numbers(queries * C), a->kv = numbers(rows * C * 2), a->y = numbers(queries * C);
+    a->q = numbers(queries * C), a->kv = numbers(rows * C * 2), a->y = numbers(queries * C), a->lse = numbers(queries * (size_t)a->H);
+    a->dq = numbers(queries * C), a->dkv = numbers(rows * C * 2);
     a->shape = (clipk_attention_shape){.B = a->B, .H = a->H, .D = a->D, .q_off = q_off, .k_off = k_off, .causal = a->causal};
-    report(k, a->what, attend, a, 4.0 * (double)(queries * C) * (a->causal ? (a->T + 1) / 2.0 : a->T));
-    free(a->q), free(a->kv), free(a->y), free(q_off), free(k_off);
+    const double operations = 2.0 * (double)(queries * C) * (a->causal ? (a->T + 1) / 2.0 : a->T);
+    report(k, a->what, attend, a, 2 * operations);
+    report(k, "    backward", attend_backward, a, 5 * operations);
+    free(a->q), free(a->kv), free(a->y), free(a->lse), free(a->dq), free(a->dkv), free(q_off), free(k_off);
 }
 
 /* ---- Convolution ---------------------------------------------------------------------------------------------- */
