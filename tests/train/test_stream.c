@@ -524,26 +524,19 @@ static void it_closes_at_any_moment(void **state)
 static void arguments_are_checked(void **state)
 {
     (void)state;
-    for (int i = 0; i < 8; i++) {
-        cliptrn_stream_options o = options("%1$s/folder", 0, 1);
-        if (i == 0)
-            o.spec = NULL;
-        else if (i == 1)
-            o.recipe = NULL;
-        else if (i == 2)
-            o.tokenizer = NULL;
-        else if (i == 3)
-            o.batch = 0;
-        else if (i == 4)
-            o.workers = 0;
-        else if (i == 5)
-            o.workers = 1 << 20;
-        else if (i == 6)
-            o.context_length = 1;
-        else
-            o.shuffle_buffer = -1;
-        open_fails(&o, CLIP_EINVAL);
-    }
+    cliptrn_stream_options o[8];
+    for (int i = 0; i < 8; i++)
+        o[i] = options("%1$s/folder", 0, 1);
+    o[0].spec = NULL;
+    o[1].recipe = NULL;
+    o[2].tokenizer = NULL;
+    o[3].batch = 0;
+    o[4].workers = 0;
+    o[5].workers = 1 << 20;
+    o[6].context_length = 1;
+    o[7].shuffle_buffer = -1;
+    for (int i = 0; i < 8; i++)
+        open_fails(&o[i], CLIP_EINVAL);
 }
 
 static void every_failing_allocation_is_survived(void **state)
