@@ -2,6 +2,8 @@
  *
  * As there, a sum along a row runs in ACCS vectors, joined in a fixed order; a sum over rows goes from row to row, whatever the column's place
  * in its vector. Nearly all of this waits for memory: a row is read a second time only while it is in the innermost cache. */
+#include <math.h>
+
 #include "kernels/simd.h"
 #include "kernels/vecmath.h"
 
@@ -154,7 +156,7 @@ static inline void adamw_vector(vf *w, vf *m, vf *v, vf g, const adamw_factors *
 void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
 {
     const adamw_factors f = {.scale = (float)s->scale, .decay = (float)(1 - s->lr * s->weight_decay), .m_weight = (float)(1 - s->beta1),
-                             .v_keep = (float)s->beta2, .v_weight = (float)(1 - s->beta2), .root = (float)__builtin_sqrt(s->correction2),
+                             .v_keep = (float)s->beta2, .v_weight = (float)(1 - s->beta2), .root = (float)sqrt(s->correction2),
                              .eps = (float)s->eps, .step = (float)(s->lr / s->correction1)};
     size_t i = 0;
     for (; i + CLIPK_VL <= n; i += CLIPK_VL) {

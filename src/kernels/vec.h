@@ -47,6 +47,7 @@ static inline vf vsqrt(vf x)
 }
 #endif
 
+/* The sum of the lanes: the upper half is added to the lower, and so on. */
 static inline float vsum(vf v)
 {
     float a[CLIPK_VL];
