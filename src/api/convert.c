@@ -129,6 +129,8 @@ static clip_status write_checkpoint(const converter *c, const char *dir)
     TRY(write_weights(c, dir));
     if (bias && c->scheme == CLIPMDL_HUGGINGFACE)
         warn(c, "transformers' CLIP has no logit_bias: it is left out, which changes no embedding");
+    if (c->m->recipe.mode == CLIPIMG_LONGEST && c->scheme == CLIPMDL_HUGGINGFACE)
+        warn(c, "transformers does not pad pictures to squares, as this model wants them: preprocessor_config.json cuts out the middle");
     return CLIP_OK;
 }
 

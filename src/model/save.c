@@ -264,10 +264,10 @@ static void put_openclip_text(FILE *f, const clipmdl_text_config *t, const clipm
     fputs("\n    }\n", f);
 }
 
-static clip_status put_openclip(FILE *f, const char *path, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+static clip_status put_openclip(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     if (c->vision.kind == CLIPMDL_VIT && c->vision.act != c->text.act)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
     if (c->text.act == CLIPK_QUICKGELU)
         fputs("    \"quick_gelu\": true,\n", f);
@@ -289,10 +289,10 @@ static clip_status put_openclip(FILE *f, const char *path, const clipmdl_config 
 }
 
 /* transformers pools at the first end token; where it is said to be 2, at the first of the largest ids. */
-static clip_status end_token(const char *path, const clipmdl_text_config *t, const clipmdl_recipe *r, int *out, clip_error *err)
+static clip_status end_token(const clipmdl_text_config *t, const clipmdl_recipe *r, int *out, clip_error *err)
 {
     if (t->pooling == CLIPMDL_POOL_EOS && t->eos_id == 2 && t->vocab_size > 3)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "transformers cannot pool texts at the token 2");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers cannot pool texts at the token 2");
     *out = t->pooling == CLIPMDL_POOL_EOS ? t->eos_id : r->end_id == t->vocab_size - 1 ? r->end_id : 2;
     return CLIP_OK;
 }
@@ -307,16 +307,16 @@ static void put_tower(FILE *f, const char *name, int width, int heads, int layer
     fprintf(f, ",\n    \"projection_dim\": %d,\n", embed_dim);
 }
 
-static clip_status put_huggingface(FILE *f, const char *path, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+static clip_status put_huggingface(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     const clipmdl_vision_config *v = &c->vision;
     const clipmdl_text_config *t = &c->text;
     int end = 2;
     if (v->kind == CLIPMDL_RESNET)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "transformers' CLIP has no ResNet");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has no ResNet");
     if (!v->ln_pre)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "transformers' CLIP has a layer norm before the image Transformer, this model has none");
-    TRY(end_token(path, t, r, &end, err));
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has a layer norm before the image Transformer, this model has none");
+    TRY(end_token(t, r, &end, err));
     fprintf(f, "{\n  \"architectures\": [\"CLIPModel\"],\n  \"model_type\": \"clip\",\n  \"projection_dim\": %d,\n", c->embed_dim);
     put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps, c->embed_dim);
     fprintf(f, "    \"image_size\": %d,\n    \"patch_size\": %d\n  },\n", v->image_size, v->patch_size);
@@ -328,12 +328,11 @@ static clip_status put_huggingface(FILE *f, const char *path, const clipmdl_conf
     return CLIP_OK;
 }
 
-static clip_status put_preprocessor(FILE *f, const char *path, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
+    (void)err;
     const int size = c->vision.image_size;
     const bool squash = strcmp(r->resize_mode, "squash") == 0;
-    if (!squash && strcmp(r->resize_mode, "shortest") != 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "transformers' CLIPImageProcessor has no resize mode \"%s\"", r->resize_mode);
     fputs("{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n", f);
     if (squash)
         fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
@@ -348,13 +347,13 @@ static clip_status put_preprocessor(FILE *f, const char *path, const clipmdl_con
 }
 
 static clip_status save_config(const char *dir, const char *name, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err,
-                               clip_status (*put)(FILE *, const char *, const clipmdl_config *, const clipmdl_recipe *, clip_error *))
+                               clip_status (*put)(FILE *, const clipmdl_config *, const clipmdl_recipe *, clip_error *))
 {
     clipb_output o;
     char *path = clipb_path_join(dir, name);
     clip_status s = path ? clipb_output_open(&o, path, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     if (s == CLIP_OK)
-        s = clipb_output_close(&o, put(o.f, path, c, r, err), err);
+        s = clipb_output_close(&o, put(o.f, c, r, err), err);
     free(path);
     return s;
 }

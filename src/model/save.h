@@ -59,9 +59,10 @@ typedef struct clipmdl_recipe {
     bool own_tokenizer;        /* beside the weights, in files that AutoTokenizer reads; else OpenCLIP takes the one of CLIP */
 } clipmdl_recipe;
 
-/* clipmdl_save_config(): open_clip_config.json, or config.json and preprocessor_config.json, into the directory.
- * Errors: CLIP_EUNSUPPORTED for what the layout has no words for (Hugging Face's: a ResNet, "longest", no norm before the Transformer;
- * OpenCLIP's: different activations in the towers), CLIP_EIO, CLIP_ENOMEM. */
+/* clipmdl_save_config(): open_clip_config.json, or config.json and preprocessor_config.json, into the directory. transformers cannot pad pictures:
+ * there "longest" becomes "shortest", which is the same for squares.
+ * Errors: CLIP_EUNSUPPORTED for what the layout has no words for (Hugging Face's: a ResNet, no norm before the Transformer; OpenCLIP's:
+ * different activations in the towers), CLIP_EIO, CLIP_ENOMEM. */
 clip_status clipmdl_save_config(const char *dir, clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
 
 #endif
