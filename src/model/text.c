@@ -53,7 +53,6 @@ void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_
     *acts = (clipmdl_text_acts){0};
     acts->x = CLIPB_NEW(a, float, (size_t)T * C);
     acts->pooled = CLIPB_NEW(a, float, (size_t)N * C);
-    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     acts->read = CLIPB_NEW(a, int32_t, N);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     if (tape) {

@@ -43,7 +43,6 @@ void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vi
     const size_t k = (size_t)acts->K, T = n * (1 + k);
     acts->x = acts->tokens = CLIPB_NEW(a, float, T * C);
     acts->pooled = CLIPB_NEW(a, float, n * C);
-    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
     acts->off = CLIPB_NEW(a, int32_t, n + 1);
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
