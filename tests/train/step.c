@@ -35,21 +35,33 @@ static void *copy(const clipmdl_store *s, const char *name, const char *dtype, s
     return p;
 }
 
+/* F32, or U8 with (byte - 128) / 64 in it. NULL where there are none; *n: how many. */
+static float *pixels_of(const clipmdl_store *s, size_t *n)
+{
+    float *pixels = copy(s, "pixels", "F32", n);
+    *n /= sizeof *pixels;
+    if (pixels)
+        return pixels;
+    unsigned char *bytes = copy(s, "pixels", "U8", n);
+    pixels = bytes ? malloc(*n * sizeof *pixels) : NULL;
+    for (size_t i = 0; pixels && i < *n; i++)
+        pixels[i] = ((float)bytes[i] - 128) / 64;
+    free(bytes);
+    return pixels;
+}
+
 static clip_status pairs(step *s, const clipmdl_store *store, const char *file, clip_error *err)
 {
     const size_t S = (size_t)s->net.config.vision.image_size;
-    size_t n_bytes, n_ids, n_off;
-    unsigned char *bytes = copy(store, "pixels", "U8", &n_bytes);
+    size_t n_pixels, n_ids, n_off;
+    s->pixels = pixels_of(store, &n_pixels);
     s->ids = copy(store, "ids", "I32", &n_ids);
     s->off = copy(store, "off", "I32", &n_off);
     const int N = (int)(n_off / sizeof *s->off) - 1;
-    bool fits = bytes && s->ids && N > 0 && n_bytes == (size_t)N * 3 * S * S && n_ids == (size_t)s->off[N] * sizeof *s->ids;
-    if (fits && (s->pixels = malloc(n_bytes * sizeof *s->pixels)))
-        for (size_t i = 0; i < n_bytes; i++)
-            s->pixels[i] = ((float)bytes[i] - 128) / 64;
-    free(bytes);
+    if (!s->pixels || !s->ids || N < 1 || n_pixels != (size_t)N * 3 * S * S || n_ids != (size_t)s->off[N] * sizeof *s->ids)
+        return clipb_fail(err, CLIP_EMISMATCH, file, "no batch for this model");
     s->batch = (cliptrn_pairs){N, s->pixels, s->ids, s->off};
-    return s->pixels ? CLIP_OK : clipb_fail(err, CLIP_EMISMATCH, file, "no batch for this model");
+    return CLIP_OK;
 }
 
 clip_status step_open(step *s, const char *dir, const char *batch, const cliptrn_net_options *opt, int threads, clip_error *err)

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Compare the gradient of every parameter of full-size models with PyTorch's (OpenCLIP).
+
+    gradients.py --build build --work DIRECTORY [--batch 8] [NAME...]          default: ViT-B-32 RN50
+
+Makes each checkpoint of make_checkpoints.py that is named (OpenCLIP's layout) in the work directory, and random pictures and ragged texts;
+tests/train/dump_step computes our side. PyTorch computes in f32, as it trains, and in f64: the first is what the engine is measured by,
+the second tells whose rounding a difference is. An error is norm of the difference / norm. Exit 1 where one is above 1e-4.
+Needs what make_checkpoints.py needs.
+"""
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.numpy import load_file
+
+import dump_gradients
+import make_checkpoints
+import references
+
+LIMIT = 1e-4
+
+
+def sides(name, a):
+    """The same step three times: ours, PyTorch's in f32 and in f64."""
+    directory = a.work / name
+    if not directory.exists():
+        make_checkpoints.make(a.work, name)
+    ref = references.load(directory)
+    pixels = dump_gradients.bytes_of(a.batch, ref.image_size, torch.Generator().manual_seed(1))
+    rows = dump_gradients.texts(a.batch, ref.vocab_size, ref.context_length, 1)
+    batch, out = a.work / "batch.safetensors", a.work / "gradients.safetensors"
+    dump_gradients.write_batch(batch, pixels, rows)
+    subprocess.run([a.build / "tests/train/dump_step", directory, batch, "clip", out], check=True)
+    return load_file(out), *(dump_gradients.step(ref.model, pixels, rows, "clip", t) for t in (torch.float32, torch.float64))
+
+
+def kind(name):
+    if name == "loss" or "running" in name:
+        return "loss" if name == "loss" else "running statistics"
+    return "image tower" if name.startswith("visual.") else "text tower"
+
+
+def check(name, a):
+    ours, f32, f64 = sides(name, a)
+    by_f32, ours_by_f64, f32_by_f64 = (dump_gradients.compare(x, y) for x, y in ((ours, f32), (ours, f64), (f32, f64)))
+    for k in dict.fromkeys(kind(n) for n in f32):
+        found, mine, theirs = ([e for e in errors if kind(e[1]) == k] for errors in (by_f32, ours_by_f64, f32_by_f64))
+        print(f"| {name} | {k} | {len(found)} | {found[0][0]:.1e} | {found[0][1]} | {mine[0][0]:.1e} | {theirs[0][0]:.1e} |", flush=True)
+    return by_f32[0][0] <= LIMIT
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--build", type=Path, required=True, help="a build directory")
+    p.add_argument("--work", type=Path, required=True, help="a folder for checkpoints (1 GB)")
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("name", nargs="*", default=["ViT-B-32", "RN50"])
+    a = p.parse_args()
+    a.work.mkdir(parents=True, exist_ok=True)
+    print("| model | of | tensors | largest error | in | ours by f64 | f32 PyTorch by f64 |\n" + "|---" * 7 + "|", flush=True)
+    results = [check(name, a) for name in a.name]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
