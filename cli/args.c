@@ -9,7 +9,7 @@
 
 #include "cli.h"
 
-enum { MOST = 32, JSON = 1000 };
+enum { MOST = 128, JSON = 1000000 };
 
 static const cli_option common[] = {
     {'m', "model", "DIR", "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
@@ -20,15 +20,31 @@ static const cli_option common[] = {
     {0},
 };
 
-/* Row i of the command's own options followed by the common ones; NULL behind the last. */
-static const cli_option *row(const cli_command *c, int i)
+static bool has(const cli_option *table, const char *name)
 {
-    int own = 0;
-    if (c->options)
-        while (c->options[own].id)
-            own++;
-    const cli_option *o = i < own ? &c->options[i] : &common[i - own];
-    return o->id ? o : NULL;
+    for (; table && table->id; table++)
+        if (table->id != CLI_HEADING && strcmp(table->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Row i of the command's own options followed by those common ones whose names it has not taken; NULL behind the last. */
+static const cli_option *row(const cli_args *a, int i)
+{
+    static const cli_option heading = {CLI_HEADING, NULL, NULL, "as with every command"};
+    bool headed = false;
+    const cli_option *o = a->options;
+    for (; o && o->id; o++) {
+        headed |= o->id == CLI_HEADING;
+        if (i-- == 0)
+            return o;
+    }
+    if (headed && i-- == 0)
+        return &heading;
+    for (o = common; o->id; o++)
+        if (!has(a->options, o->name) && i-- == 0)
+            return o;
+    return NULL;
 }
 
 /* ---- The default model ----------------------------------------------------------------------------------- */
@@ -90,12 +106,16 @@ const char *cli_nearest(const char *word, const char *const *names, int n)
 
 /* ---- Help ------------------------------------------------------------------------------------------------ */
 
-static void print_options(const cli_command *c)
+static void print_options(const cli_args *a)
 {
     enum { COLUMN = 26 };
     const cli_option *o;
-    for (int i = 0; (o = row(c, i)); i++) {
+    for (int i = 0; (o = row(a, i)); i++) {
         char left[80];
+        if (o->id == CLI_HEADING) {
+            printf("%s%s:\n", i > 0 ? "\n" : "", o->help);
+            continue;
+        }
         int n = o->id < CLI_LONG ? snprintf(left, sizeof left, "  -%c, --%s", o->id, o->name)
                                  : snprintf(left, sizeof left, "      --%s", o->name);
         if (o->value)
@@ -129,8 +149,9 @@ void cli_print_help(const cli_args *a)
             printf("  %-12s%s\n", (*k)->name, (*k)->summary);
         printf("\n'%s COMMAND --help' tells more about each.\n", a->title);
     } else {
-        printf("\noptions:\n");
-        print_options(c);
+        const cli_option *first = row(a, 0);
+        printf(first->id == CLI_HEADING ? "\n" : "\noptions:\n");
+        print_options(a);
     }
     printf("\nexamples:\n");
     print_indented(c->examples);
@@ -193,11 +214,13 @@ static int all_read(cli_args *a)
 int cli_next(cli_args *a)
 {
     struct option longs[MOST] = {0};
-    char shorts[2 * MOST + 2] = ":";
+    char shorts[2 * MOST + 2] = ":", *s = shorts + 1;
     const cli_option *o;
     int n = 0;
-    for (char *s = shorts + 1; n < MOST - 1 && (o = row(a->command, n)); n++) {
-        longs[n] = (struct option){o->name, o->value ? required_argument : no_argument, NULL, o->id};
+    for (int i = 0; n < MOST - 1 && (o = row(a, i)); i++) {
+        if (o->id == CLI_HEADING)
+            continue;
+        longs[n++] = (struct option){o->name, o->value ? required_argument : no_argument, NULL, o->id};
         if (o->id < CLI_LONG)
             *s++ = (char)o->id;
         if (o->id < CLI_LONG && o->value)
@@ -206,7 +229,7 @@ int cli_next(cli_args *a)
     opterr = 0;
     for (int id; (id = getopt_long(a->argc, a->argv, shorts, longs, NULL)) != -1;) {
         a->value = optarg;
-        for (int i = 0; (o = row(a->command, i)); i++)
+        for (int i = 0; (o = row(a, i)); i++)
             if (o->id == id)
                 a->name = o->name;
         switch (id) {

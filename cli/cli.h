@@ -25,7 +25,7 @@
 
 #include "clip.h"
 
-enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 
 #define CLI_TEMPLATE "{}" /* what labels are put into if --templates says nothing: they are read as they were typed */
 
@@ -45,13 +45,13 @@ typedef struct cli_args cli_args;
 
 /* One option: a row of the help and of getopt_long's tables. */
 typedef struct cli_option {
-    int id;            /* the letter of its short form, or a number from CLI_LONG on; 0 ends the table */
+    int id;            /* the letter of its short form, a number from CLI_LONG on, or CLI_HEADING; 0 ends the table */
     const char *name;  /* the long form */
     const char *value; /* what the help calls its value; NULL: takes none */
     const char *help;  /* lines separated by \n */
 } cli_option;
 
-enum { CLI_LONG = 256 };
+enum { CLI_LONG = 256, CLI_HEADING = -2 }; /* a heading is no option: `help` stands over the rows that follow, name and value are NULL */
 
 typedef struct cli_command {
     const char *name, *operands, *summary;
@@ -62,12 +62,13 @@ typedef struct cli_command {
     const struct cli_command *const *kinds; /* instead of run: a table of further commands, ended by NULL */
 } cli_command;
 
-extern const cli_command cli_info, cli_embed, cli_classify, cli_eval, cli_bench;
+extern const cli_command cli_info, cli_embed, cli_classify, cli_eval, cli_train, cli_convert, cli_bench;
 
 /* The options that every command takes have been read into the middle part. */
 struct cli_args {
     const cli_command *command;
-    char title[64]; /* "clip eval retrieval" */
+    const cli_option *options; /* the command's; run() may put a table of its own making here before the first cli_next() */
+    char title[64];            /* "clip eval retrieval" */
     int argc;
     char **argv;
 
@@ -116,7 +117,20 @@ void cli_progress_step(long n);
 void cli_progress_end(void);
 void cli_progress_hide(void); /* wipe the line because something else is about to be written to the terminal */
 
+void cli_progress_show(const char *text); /* a line of the command's own instead, as often as the eye follows; on a terminal only */
+bool cli_terminal(void);                  /* is there one to show it on? */
+
 double cli_now(void); /* seconds, monotonic */
+
+/* cli_time(): "1:02:03" or "2:03". */
+const char *cli_time(double seconds, char out[24]);
+
+/* ---- Being told to stop (signals.c) ---------------------------------------------------------------------- */
+
+/* cli_catch_signals(): from now on the first SIGINT or SIGTERM only makes cli_interrupted() true; a second one ends the program. Where the
+ * signal is ignored it stays ignored. */
+void cli_catch_signals(void);
+bool cli_interrupted(void);
 
 /* ---- Where results go (out.c) ---------------------------------------------------------------------------- */
 
@@ -150,6 +164,7 @@ void cli_json_string(cli_json *j, const char *key, const char *text);
 void cli_json_int(cli_json *j, const char *key, long long value);
 void cli_json_number(cli_json *j, const char *key, double value); /* 9 digits: every float comes back; not finite: null */
 void cli_json_floats(cli_json *j, const char *key, const float *value, int n);
+void cli_json_raw(cli_json *j, const char *key, const char *json); /* a value that is JSON already */
 void cli_json_line(cli_json *j); /* end of a line at the top */
 
 /* ---- Lists (lists.c) ------------------------------------------------------------------------------------- */
@@ -261,6 +276,15 @@ int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, boo
 clip_status cli_thumbnail(const clip_image *img, int side, clip_image *out);
 /* cli_write_data_uri(): "data:image/png;base64,..." */
 int cli_write_data_uri(FILE *f, const clip_image *img);
+
+/* ---- Pages (html.c) -------------------------------------------------------------------------------------- */
+
+/* cli_html_head(): up to and into <style>, with what all pages have in common: colours (variables, light and dark), type, cards, .pic. */
+void cli_html_head(FILE *f, const char *title);
+void cli_html_text(FILE *f, const char *text); /* escaped, also for attributes */
+/* cli_html_thumbnail(): in the style sheet: elements of class p`number` show this picture. */
+int cli_html_thumbnail(FILE *f, long number, const clip_image *thumbnail);
+const char *cli_base_name(const char *path);
 
 /* ---- The page of `classify --html` (page.c) -------------------------------------------------------------- */
 

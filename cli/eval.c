@@ -56,14 +56,16 @@ const char *eval_operand(const cli_args *a)
 /* Samples of a batch wait here with their captions until it is known whether the picture is sound. */
 typedef struct waiting {
     cli_list caption[CLI_BATCH];
+    int32_t place[CLI_BATCH];
 } waiting;
 
-static int take(cli_batch *b, waiting *w, const clip_pair *pair, eval_captions which)
+static int take(cli_batch *b, waiting *w, const clip_pair *pair, int32_t place, eval_captions which)
 {
     cli_picture *p = &b->picture[b->n];
     const int from = which == EVAL_LAST ? pair->n_captions - 1 : 0, to = which == EVAL_FIRST ? 1 : pair->n_captions;
     *p = (cli_picture){.path = strdup(pair->key), .bytes = malloc(pair->size + 1), .size = pair->size, .row = -1};
     w->caption[b->n] = (cli_list){0};
+    w->place[b->n] = place;
     b->n++;
     if (!p->path || !p->bytes)
         return cli_no_memory();
@@ -73,7 +75,14 @@ static int take(cli_batch *b, waiting *w, const clip_pair *pair, eval_captions w
     return CLI_DONE;
 }
 
-static int fill(clip_pairs *pairs, cli_batch *b, waiting *w, eval_captions which, eval_data *d)
+static void report(const eval_options *o, eval_data *d, const clip_error *err)
+{
+    if (!o->quiet)
+        cli_fail("%s", err->message);
+    d->failed++;
+}
+
+static int fill(clip_pairs *pairs, cli_batch *b, waiting *w, int32_t *place, const eval_options *o, eval_data *d)
 {
     while (b->n < CLI_BATCH) {
         clip_pair pair;
@@ -82,13 +91,12 @@ static int fill(clip_pairs *pairs, cli_batch *b, waiting *w, eval_captions which
         if (s == CLIP_ENOMEM)
             return cli_no_memory();
         if (s < 0) {
-            cli_fail("%s", err.message);
-            d->failed++;
+            report(o, d, &err);
             continue;
         }
         if (!pair.key)
             break;
-        DO(take(b, w, &pair, which));
+        DO(take(b, w, &pair, (*place)++, o->captions));
     }
     return CLI_DONE;
 }
@@ -104,23 +112,26 @@ static int grow(eval_data *d, int D)
     int32_t *first = realloc(d->first, (capacity + 1) * sizeof *first);
     if (first)
         d->first = first;
-    if (!image || !first)
+    int32_t *place = realloc(d->place, capacity * sizeof *place);
+    if (place)
+        d->place = place;
+    if (!image || !first || !place)
         return cli_no_memory();
     d->capacity = capacity;
     return CLI_DONE;
 }
 
-static int keep(const cli_batch *b, const waiting *w, int D, eval_data *d)
+static int keep(const cli_batch *b, const waiting *w, int D, const eval_options *o, eval_data *d)
 {
     DO(grow(d, D));
     for (int i = 0; i < b->n; i++) {
         const cli_picture *p = &b->picture[i];
         if (p->row < 0) {
-            cli_fail("%s", p->error.message);
-            d->failed++;
+            report(o, d, &p->error);
             continue;
         }
         memcpy(d->image + d->n * (size_t)D, b->embedding + (size_t)p->row * (size_t)D, (size_t)D * sizeof(float));
+        d->place[d->n] = w->place[i];
         d->first[d->n++] = (int32_t)d->captions.n;
         for (size_t c = 0; c < w->caption[i].n; c++)
             DO(cli_list_add(&d->captions, w->caption[i].item[c]));
@@ -129,21 +140,24 @@ static int keep(const cli_batch *b, const waiting *w, int D, eval_data *d)
     return d->captions.n > INT32_MAX / 2 ? cli_fail("more captions than can be counted") : CLI_DONE;
 }
 
-static int read_all(cli_session *s, clip_pairs *pairs, cli_batch *b, eval_captions which, eval_data *d)
+static int read_all(cli_session *s, clip_pairs *pairs, cli_batch *b, const eval_options *o, eval_data *d)
 {
     int code = CLI_DONE, n = CLI_BATCH;
+    int32_t place = 0;
     while (code == CLI_DONE && n == CLI_BATCH) {
         waiting w;
         cli_batch_clear(b);
-        code = fill(pairs, b, &w, which, d);
+        code = fill(pairs, b, &w, &place, o, d);
         n = b->n;
         if (code == CLI_DONE)
             code = cli_batch_encode(s, b);
         if (code == CLI_DONE)
-            code = keep(b, &w, s->D, d);
+            code = keep(b, &w, s->D, o, d);
         for (int i = 0; i < n; i++)
             cli_list_free(&w.caption[i]);
         cli_progress_step(n);
+        if (code == CLI_DONE && cli_interrupted())
+            code = CLI_INTERRUPTED;
     }
     return code;
 }
@@ -159,7 +173,7 @@ int eval_read(cli_session *s, const char *spec, const eval_options *o, eval_data
     int code = CLI_FAILED;
     if (b) {
         cli_progress_start("pictures", 0);
-        code = read_all(s, pairs, b, o->captions, d);
+        code = read_all(s, pairs, b, o, d);
         cli_progress_end();
     }
     if (code == CLI_DONE && d->n == 0)
@@ -175,6 +189,7 @@ void eval_free(eval_data *d)
 {
     free(d->image);
     free(d->first);
+    free(d->place);
     cli_list_free(&d->captions);
     *d = (eval_data){0};
 }

@@ -11,6 +11,7 @@ typedef enum eval_captions { EVAL_FIRST, EVAL_LAST, EVAL_ALL } eval_captions;
 typedef struct eval_data {
     float *image; /* [n, D] */
     int32_t *first; /* [n + 1] */
+    int32_t *place; /* [n] in the stream of pairs, from 0 */
     cli_list captions;
     size_t n, capacity;
     long failed; /* samples that were reported and left out */
@@ -25,6 +26,7 @@ enum { EVAL_CAPTIONS = CLI_LONG, EVAL_IMAGE_KEY, EVAL_CAPTION_KEY, EVAL_OWN };
 typedef struct eval_options {
     eval_captions captions;
     clip_pairs_options pairs;
+    bool quiet; /* no word about samples that cannot be read */
 } eval_options;
 
 /* eval_option(): take one of the three. all: may --captions be "all"? */
@@ -36,6 +38,17 @@ const char *eval_operand(const cli_args *a);
 /* eval_read(): embed every picture of the data. eval_free() takes zeros. */
 int eval_read(cli_session *s, const char *spec, const eval_options *o, eval_data *out);
 void eval_free(eval_data *d);
+
+/* Both ways of retrieval (eval_retrieval.c). */
+typedef struct eval_retrieved {
+    float *text;                     /* [C, D] the captions */
+    int32_t *image_rank, *text_rank; /* [n] of the best placed caption of a picture, [C] of the picture of a caption; 0 is best */
+    clip_rank_metrics image_to_text, text_to_image;
+} eval_retrieved;
+
+/* eval_retrieve(): eval_retrieved_free() takes zeros, and what a failure left. */
+int eval_retrieve(cli_session *s, const char *spec, const eval_data *d, eval_retrieved *out);
+void eval_retrieved_free(eval_retrieved *r);
 
 extern const cli_command eval_retrieval, eval_zeroshot;
 

@@ -14,35 +14,62 @@ typedef struct job {
     eval_options eval;
     cli_session session;
     eval_data data;
-    float *text;             /* [C, D] */
-    int32_t *owner, *count;  /* [C] the picture of a caption; [max(C, n) + 1] 0, 1, 2, ... */
-    int32_t *rank;           /* [max(C, n)] */
-    clip_rank_metrics image_to_text, text_to_image;
+    eval_retrieved found;
 } job;
 
-/* Both ways. With several captions, each is a query whose right answer is its own picture; a picture is found by its best
- * placed caption. Equal captions of other pictures count as wrong, as in OpenCLIP's evaluation. */
-static int measure(job *j)
+/* Two lists of which answers are right, for clip_ranks(). */
+typedef struct answers {
+    int32_t *owner; /* [C] the picture of a caption */
+    int32_t *count; /* [max(C, n) + 1] 0, 1, 2, ...: the captions of the pictures one after the other; one picture a caption */
+} answers;
+
+static int list_answers(const eval_data *d, answers *a)
 {
-    const eval_data *d = &j->data;
     const size_t C = d->captions.n, most = C > d->n ? C : d->n;
-    clip_context *ctx = j->session.ctx;
-    j->text = malloc(C * (size_t)j->session.D * sizeof *j->text);
-    j->owner = malloc(C * sizeof *j->owner);
-    j->count = malloc((most + 1) * sizeof *j->count);
-    j->rank = malloc(most * sizeof *j->rank);
-    if (!j->text || !j->owner || !j->count || !j->rank)
+    a->owner = malloc(C * sizeof *a->owner);
+    a->count = malloc((most + 1) * sizeof *a->count);
+    if (!a->owner || !a->count)
         return cli_no_memory();
     for (size_t i = 0; i < d->n; i++)
         for (int32_t c = d->first[i]; c < d->first[i + 1]; c++)
-            j->owner[c] = (int32_t)i;
+            a->owner[c] = (int32_t)i;
     for (size_t i = 0; i <= most; i++)
-        j->count[i] = (int32_t)i;
-    DO(cli_encode_texts(&j->session, d->captions.item, C, j->text));
-    DO(cli_status(clip_ranks(ctx, d->image, (int)d->n, j->text, (int)C, j->count, d->first, j->rank), j->spec));
-    DO(cli_status(clip_rank_summary(j->rank, (int64_t)d->n, &j->image_to_text), j->spec));
-    DO(cli_status(clip_ranks(ctx, j->text, (int)C, d->image, (int)d->n, j->owner, j->count, j->rank), j->spec));
-    return cli_status(clip_rank_summary(j->rank, (int64_t)C, &j->text_to_image), j->spec);
+        a->count[i] = (int32_t)i;
+    return CLI_DONE;
+}
+
+static int rank(cli_session *s, const char *spec, const eval_data *d, const answers *a, eval_retrieved *r)
+{
+    const int n = (int)d->n, C = (int)d->captions.n;
+    DO(cli_encode_texts(s, d->captions.item, (size_t)C, r->text));
+    DO(cli_status(clip_ranks(s->ctx, d->image, n, r->text, C, a->count, d->first, r->image_rank), spec));
+    DO(cli_status(clip_rank_summary(r->image_rank, n, &r->image_to_text), spec));
+    DO(cli_status(clip_ranks(s->ctx, r->text, C, d->image, n, a->owner, a->count, r->text_rank), spec));
+    return cli_status(clip_rank_summary(r->text_rank, C, &r->text_to_image), spec);
+}
+
+/* With several captions, each is a query whose right answer is its own picture; a picture is found by its best placed caption. Equal captions
+ * of other pictures count as wrong, as in OpenCLIP's evaluation. */
+int eval_retrieve(cli_session *s, const char *spec, const eval_data *d, eval_retrieved *r)
+{
+    const size_t C = d->captions.n;
+    answers a = {0};
+    *r = (eval_retrieved){.text = malloc(C * (size_t)s->D * sizeof *r->text), .image_rank = malloc(d->n * sizeof *r->image_rank),
+                          .text_rank = malloc(C * sizeof *r->text_rank)};
+    int code = r->text && r->image_rank && r->text_rank ? list_answers(d, &a) : cli_no_memory();
+    if (code == CLI_DONE)
+        code = rank(s, spec, d, &a, r);
+    free(a.owner);
+    free(a.count);
+    return code;
+}
+
+void eval_retrieved_free(eval_retrieved *r)
+{
+    free(r->text);
+    free(r->image_rank);
+    free(r->text_rank);
+    *r = (eval_retrieved){0};
 }
 
 static void row(const char *name, const clip_rank_metrics *m)
@@ -55,8 +82,8 @@ static void print_people(const job *j)
     cli_print_plain(stdout, j->spec);
     printf(": %zu pictures, %zu captions, %s\n\n", j->data.n, j->data.captions.n, cli_model_name(&j->session));
     printf("in per cent        R@1      R@5     R@10   mean rank   median rank\n");
-    row("image to text", &j->image_to_text);
-    row("text to image", &j->text_to_image);
+    row("image to text", &j->found.image_to_text);
+    row("text to image", &j->found.text_to_image);
     if (j->data.failed > 0)
         printf("\n%ld samples could not be read and are left out\n", j->data.failed);
 }
@@ -82,8 +109,8 @@ static void print_json(const job *j)
     cli_json_int(&o, "pictures", (long long)j->data.n);
     cli_json_int(&o, "captions", (long long)j->data.captions.n);
     cli_json_int(&o, "failed", j->data.failed);
-    json_row(&o, "image_to_text", &j->image_to_text);
-    json_row(&o, "text_to_image", &j->text_to_image);
+    json_row(&o, "image_to_text", &j->found.image_to_text);
+    json_row(&o, "text_to_image", &j->found.text_to_image);
     cli_json_close(&o, '}');
     cli_json_line(&o);
 }
@@ -94,7 +121,7 @@ static int work(cli_args *a, job *j)
         return CLI_USAGE;
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
     DO(eval_read(&j->session, j->spec, &j->eval, &j->data));
-    DO(measure(j));
+    DO(eval_retrieve(&j->session, j->spec, &j->data, &j->found));
     (a->json ? print_json : print_people)(j);
     return j->data.failed > 0 ? CLI_FAILED : CLI_DONE;
 }
@@ -113,12 +140,9 @@ static int parse(cli_args *a, job *j)
 
 static int run(cli_args *a)
 {
-    job j = {.eval = {EVAL_ALL, clip_pairs_options_default()}};
+    job j = {.eval = {.captions = EVAL_ALL, .pairs = clip_pairs_options_default()}};
     int code = parse(a, &j);
-    free(j.text);
-    free(j.owner);
-    free(j.count);
-    free(j.rank);
+    eval_retrieved_free(&j.found);
     eval_free(&j.data);
     cli_close(&j.session);
     return code;

@@ -178,7 +178,7 @@ static int parse(cli_args *a, job *j)
 
 static int run(cli_args *a)
 {
-    job j = {.eval = {EVAL_FIRST, clip_pairs_options_default()}};
+    job j = {.eval = {.captions = EVAL_FIRST, .pairs = clip_pairs_options_default()}};
     int code = parse(a, &j);
     free(j.label);
     free(j.right);

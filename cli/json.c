@@ -106,6 +106,12 @@ void cli_json_floats(cli_json *j, const char *key, const float *value, int n)
     cli_json_close(j, ']');
 }
 
+void cli_json_raw(cli_json *j, const char *key, const char *json)
+{
+    before(j, key);
+    fputs(json, j->f);
+}
+
 void cli_json_line(cli_json *j)
 {
     fputc('\n', j->f);

@@ -4,7 +4,7 @@
 #include "cli.h"
 
 /* A new command: write its file, declare it in cli.h, add it here. */
-static const cli_command *const commands[] = {&cli_info, &cli_embed, &cli_classify, &cli_eval, &cli_bench, NULL};
+static const cli_command *const commands[] = {&cli_info, &cli_embed, &cli_classify, &cli_eval, &cli_train, &cli_convert, &cli_bench, NULL};
 
 static const cli_command root = {
     .name = "clip",
@@ -13,6 +13,7 @@ static const cli_command root = {
             "and words into vectors that can be compared.",
     .examples = "clip classify --labels 'a cat,a dog,a bird' photo.jpg\n"
                 "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
+                "clip train --train-data 'pairs-{000..009}.tar' --output runs/first\n"
                 "clip info --model path/to/ViT-B-32",
     .kinds = commands,
 };
@@ -42,6 +43,7 @@ static int unknown_command(const cli_args *a, const char *name)
 /* argv[0] names the command; its kinds are looked up in argv[1]. */
 static int dispatch(cli_args *a)
 {
+    a->options = a->command->options;
     if (!a->command->kinds)
         return a->command->run(a);
     const char *word = a->argc > 1 ? a->argv[1] : NULL;

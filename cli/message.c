@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,12 +80,14 @@ void cli_progress_start(const char *unit, long total)
     line.shown = line.start + SHOW_AFTER - SHOW_EVERY;
 }
 
-static void print_time(long seconds)
+const char *cli_time(double seconds, char out[24])
 {
-    if (seconds >= 3600)
-        fprintf(stderr, "%ld:%02ld:%02ld", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    const long s = seconds < 1e9 ? (long)(seconds + 0.5) : 1000000000;
+    if (s >= 3600)
+        snprintf(out, 24, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
     else
-        fprintf(stderr, "%ld:%02ld", seconds / 60, seconds % 60);
+        snprintf(out, 24, "%ld:%02ld", s / 60, s % 60);
+    return out;
 }
 
 void cli_progress_step(long n)
@@ -99,10 +102,25 @@ void cli_progress_step(long n)
         fprintf(stderr, "/%ld", line.total);
     fprintf(stderr, rate < 10 ? " %s, %.1f/s" : " %s, %.0f/s", line.unit, rate);
     if (line.total > line.done && line.done > 0) {
-        fprintf(stderr, ", ");
-        print_time((long)((double)(line.total - line.done) / rate + 0.5));
-        fprintf(stderr, " left");
+        char left[24];
+        fprintf(stderr, ", %s left", cli_time((double)(line.total - line.done) / rate, left));
     }
+    fflush(stderr);
+    line.shown = now;
+    line.visible = true;
+}
+
+bool cli_terminal(void) { return isatty(STDERR_FILENO); }
+
+/* What is wider than the terminal would break into lines that \r cannot take back. */
+void cli_progress_show(const char *text)
+{
+    const double now = cli_now();
+    struct winsize size;
+    if (now - line.shown < SHOW_EVERY || !cli_terminal())
+        return;
+    const int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+    fprintf(stderr, "\r\033[K%.*s", width, text);
     fflush(stderr);
     line.shown = now;
     line.visible = true;

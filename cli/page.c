@@ -31,20 +31,9 @@ struct cli_page {
 };
 
 static const char style[] =
-    ":root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#667085;--line:#e4e7ec;--bar:#e9edf8;--best:#3b5bdb;"
-    "--tile:#fff}\n"
-    "@media(prefers-color-scheme:dark){:root{--bg:#12151b;--card:#1b2029;--ink:#e8ebf0;--soft:#98a2b3;--line:#2b323e;--bar:#2a303d;"
-    "--best:#8da2fb}}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\n"
-    "main{max-width:1280px;margin:0 auto;padding:40px 24px 64px}\n"
-    "h1{font-size:26px;margin:0 0 6px;letter-spacing:-.01em}\n"
-    "h2{font-size:19px;margin:44px 0 4px}\n"
-    "p{color:var(--soft);margin:0 0 20px;max-width:75ch}\n"
     ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:18px}\n"
-    ".card,.word{background:var(--card);border:1px solid var(--line);border-radius:14px;overflow:hidden}\n"
+    ".word{background:var(--card);border:1px solid var(--line);border-radius:14px;overflow:hidden}\n"
     ".card:target{outline:3px solid var(--best)}\n"
-    ".pic{background:var(--tile) center/contain no-repeat content-box border-box}\n"
     ".card .pic{aspect-ratio:1;padding:14px;border-bottom:1px solid var(--line)}\n"
     ".name{padding:10px 14px 4px;color:var(--soft);font-size:13px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}\n"
     ".card ol{list-style:none;margin:0;padding:0 14px 14px}\n"
@@ -62,20 +51,7 @@ static const char style[] =
     ".strip .pic{display:block;aspect-ratio:1;padding:4px;border:1px solid var(--line);border-radius:9px;margin-bottom:2px}\n"
     ".strip a:first-child .pic{border:2px solid var(--best)}\n"
     ".strip a:first-child{color:var(--best);font-weight:650}\n"
-    "@media(max-width:460px){.words{grid-template-columns:1fr}main{padding:24px 12px}}\n";
-
-static void escaped(FILE *f, const char *text)
-{
-    for (; *text; text++)
-        switch (*text) {
-        case '&': fputs("&amp;", f); break;
-        case '<': fputs("&lt;", f); break;
-        case '>': fputs("&gt;", f); break;
-        case '"': fputs("&quot;", f); break;
-        case '\'': fputs("&#39;", f); break;
-        default: fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, f);
-        }
-}
+    "@media(max-width:460px){.words{grid-template-columns:1fr}}\n";
 
 int cli_page_open(const char *path, const cli_session *s, const cli_list *labels, int k, cli_page **out)
 {
@@ -96,9 +72,8 @@ int cli_page_open(const char *path, const cli_session *s, const cli_list *labels
         return code;
     }
     snprintf(p->model, sizeof p->model, "%s", cli_model_name(s));
-    fprintf(p->out.f, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>clip classify</title>\n"
-                      "<style>\n%s", style);
+    cli_html_head(p->out.f, "clip classify");
+    fputs(style, p->out.f);
     *out = p;
     return CLI_DONE;
 }
@@ -138,37 +113,29 @@ int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit
     memcpy(e.hit, hit, (size_t)p->k * sizeof *hit);
     for (size_t l = 0; l < p->labels->n; l++)
         rank(p, l, cosine[l]);
-    fprintf(p->out.f, ".p%zu{background-image:url(", p->n);
     p->entry[p->n++] = e;
-    DO(cli_write_data_uri(p->out.f, &picture->thumbnail));
-    fputs(")}\n", p->out.f);
+    DO(cli_html_thumbnail(p->out.f, (long)p->n - 1, &picture->thumbnail));
     return ferror(p->out.f) ? cli_out_check(&p->out) : CLI_DONE;
 }
 
 /* ---- The body -------------------------------------------------------------------------------------------- */
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}
 
 static void write_card(const cli_page *p, size_t i)
 {
     FILE *f = p->out.f;
     const entry *e = &p->entry[i];
     fprintf(f, "<article class=\"card\" id=\"c%zu\"><div class=\"pic p%zu\" role=\"img\" aria-label=\"", i, i);
-    escaped(f, base_name(e->path));
+    cli_html_text(f, cli_base_name(e->path));
     fputs("\"></div><div class=\"name\" title=\"", f);
-    escaped(f, e->path);
+    cli_html_text(f, e->path);
     fputs("\">", f);
-    escaped(f, base_name(e->path));
+    cli_html_text(f, cli_base_name(e->path));
     fputs("</div><ol>\n", f);
     for (int k = 0; k < p->k; k++) {
         const cli_hit *h = &e->hit[k];
         const double percent = 100 * (double)h->probability;
         fputs("<li><b>", f);
-        escaped(f, p->labels->item[h->label]);
+        cli_html_text(f, p->labels->item[h->label]);
         fprintf(f, "</b><span>%.1f&#8201;%%</span><small>%.3f</small><i style=\"background-size:%.1f%% 100%%\"></i></li>\n", percent,
                 (double)h->cosine, percent);
     }
@@ -179,12 +146,12 @@ static void write_word(const cli_page *p, size_t label)
 {
     FILE *f = p->out.f;
     fputs("<section class=\"word\"><h3>", f);
-    escaped(f, p->labels->item[label]);
+    cli_html_text(f, p->labels->item[label]);
     fputs("</h3><div class=\"strip\">", f);
     for (int i = 0; i < p->fits[label]; i++) {
         const fit *t = &p->fit[label * BEST + (size_t)i];
         fprintf(f, "<a href=\"#c%zu\" title=\"", t->picture);
-        escaped(f, base_name(p->entry[t->picture].path));
+        cli_html_text(f, cli_base_name(p->entry[t->picture].path));
         fprintf(f, "\"><span class=\"pic p%zu\"></span>%.3f</a>", t->picture, (double)t->cosine);
     }
     fputs("</div></section>\n", f);
@@ -195,7 +162,7 @@ int cli_page_close(cli_page *p)
     FILE *f = p->out.f;
     fprintf(f, "</style>\n</head>\n<body>\n<main>\n<h1>%zu picture%s, %zu label%s</h1>\n<p>Model: ", p->n, p->n == 1 ? "" : "s",
             p->labels->n, p->labels->n == 1 ? "" : "s");
-    escaped(f, p->model);
+    cli_html_text(f, p->model);
     fprintf(f, ". Under each picture its best labels, with their probability among the %zu offered and, smaller, their cosine with the "
                "picture.</p>\n<div class=\"grid\">\n", p->labels->n);
     for (size_t i = 0; i < p->n; i++)
