@@ -177,7 +177,7 @@ static cliptrn_net_options net_options(const builder *b)
         .image_unlocked = (int)clip_train_int(b->o, CLIP_TRAIN_LOCK_IMAGE_UNLOCKED_GROUPS),
         .text_unlocked = (int)clip_train_int(b->o, CLIP_TRAIN_LOCK_TEXT_UNLOCKED_LAYERS),
         .freeze_bn = clip_train_flag(b->o, CLIP_TRAIN_LOCK_IMAGE_FREEZE_BN_STATS),
-        .patch_dropout = clip_train_real(b->o, CLIP_TRAIN_FORCE_PATCH_DROPOUT),
+        .patch_dropout = (float)clip_train_real(b->o, CLIP_TRAIN_FORCE_PATCH_DROPOUT),
         .chunk = (int)clip_train_int(b->o, CLIP_TRAIN_CHUNK),
         .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
     };
@@ -189,9 +189,9 @@ static cliptrn_optimizer_options optimizer_options(const builder *b)
     const char *schedule = text(b, CLIP_TRAIN_LR_SCHEDULER);
     cliptrn_optimizer_options o = {
         .lr = clip_train_real(b->o, CLIP_TRAIN_LR),
-        .beta1 = text(b, CLIP_TRAIN_BETA1) ? clip_train_real(b->o, CLIP_TRAIN_BETA1) : 0.9f,
-        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2) : vit ? 0.98f : 0.999f,
-        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS) : vit ? 1e-6f : 1e-8f,
+        .beta1 = text(b, CLIP_TRAIN_BETA1) ? clip_train_real(b->o, CLIP_TRAIN_BETA1) : 0.9,
+        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2) : vit ? 0.98 : 0.999,
+        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS) : vit ? 1e-6 : 1e-8,
         .weight_decay = clip_train_real(b->o, CLIP_TRAIN_WD),
         .grad_clip_norm = clip_train_real(b->o, CLIP_TRAIN_GRAD_CLIP_NORM),
         .schedule = strcmp(schedule, "cosine") == 0 ? CLIPTRN_COSINE : strcmp(schedule, "const") == 0 ? CLIPTRN_CONST : CLIPTRN_CONST_COOLDOWN,
@@ -219,9 +219,9 @@ static void warn_of_settings(const builder *b)
     const cliptrn_trainer *t = &b->out->t;
     const cliptrn_optimizer_options *o = &t->optimizer.opt;
     char line[256];
-    if (text(b, CLIP_TRAIN_PRETRAINED) && o->lr > 1e-4f && !t->net.opt.lock_image && !t->net.opt.lock_text) {
+    if (text(b, CLIP_TRAIN_PRETRAINED) && o->lr > 1e-4 && !t->net.opt.lock_image && !t->net.opt.lock_text) {
         snprintf(line, sizeof line, "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; 1e-5 is usual for fine-tuning",
-                 (double)o->lr);
+                 o->lr);
         warn(b, line);
     }
     if (o->warmup >= o->steps) {
@@ -338,7 +338,7 @@ void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
 {
     const cliptrn_optimizer *o = &t->t.optimizer;
     *out = (clip_train_info){.pairs = cliptrn_stream_count(t->t.stream), .steps_per_epoch = t->t.per_epoch, .steps = t->t.steps, .step = o->step,
-                             .epochs = (int)(t->t.steps / t->t.per_epoch), .batch_size = t->t.batch, .lr = o->opt.lr, .weight_decay = o->opt.weight_decay, .settings = t->settings};
+                             .epochs = (int)(t->t.steps / t->t.per_epoch), .batch_size = t->t.batch, .lr = (float)o->opt.lr, .weight_decay = (float)o->opt.weight_decay, .settings = t->settings};
     out->logit_scale = expf(*cliptrn_net_number(&t->t.net, t->t.net.w, "logit_scale"));
     for (size_t i = 0; i < t->t.net.params.n; i++) {
         const clipmdl_param *p = &t->t.net.params.param[i];

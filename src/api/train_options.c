@@ -231,10 +231,10 @@ long clip_train_int(const clip_train_options *o, int id)
     return text ? strtol(text, NULL, 10) : 0;
 }
 
-float clip_train_real(const clip_train_options *o, int id)
+double clip_train_real(const clip_train_options *o, int id)
 {
     const char *text = clip_train_text(o, id);
-    return text ? strtof(text, NULL) : 0;
+    return text ? strtod(text, NULL) : 0;
 }
 
 bool clip_train_flag(const clip_train_options *o, int id)

@@ -54,7 +54,7 @@ struct clip_train_options {
 /* Text, whole numbers and reals: the value set, else the default; NULL and 0 where there is neither. */
 const char *clip_train_text(const clip_train_options *o, int id);
 long clip_train_int(const clip_train_options *o, int id);
-float clip_train_real(const clip_train_options *o, int id);
+double clip_train_real(const clip_train_options *o, int id);
 bool clip_train_flag(const clip_train_options *o, int id);
 
 /* clip_train_options_parse(): clip_train_options_read() from a text; `name` is for messages. */

@@ -24,17 +24,16 @@ void cliptrn_optimizer_free(cliptrn_optimizer *o)
     clipb_block_free(&o->second);
 }
 
-float cliptrn_learning_rate(const cliptrn_optimizer_options *o, int64_t step)
+double cliptrn_learning_rate(const cliptrn_optimizer_options *o, int64_t step)
 {
-    const double lr = o->lr;
     if (step < o->warmup)
-        return (float)(lr * (double)(step + 1) / (double)o->warmup);
+        return o->lr * (double)(step + 1) / (double)o->warmup;
     if (o->schedule == CLIPTRN_CONST)
         return o->lr;
     if (o->schedule == CLIPTRN_COSINE)
-        return (float)(lr * 0.5 * (1 + cos(M_PI * (double)(step - o->warmup) / (double)(o->steps - o->warmup))));
+        return o->lr * 0.5 * (1 + cos(M_PI * (double)(step - o->warmup) / (double)(o->steps - o->warmup)));
     const int64_t left = o->steps - step;
-    return left >= o->cooldown ? o->lr : (float)(lr * (double)left / (double)o->cooldown);
+    return left >= o->cooldown ? o->lr : o->lr * (double)left / (double)o->cooldown;
 }
 
 double cliptrn_gradient_norm(const cliptrn_net *n)
@@ -51,12 +50,12 @@ double cliptrn_gradient_norm(const cliptrn_net *n)
 void cliptrn_optimizer_step(cliptrn_optimizer *o, cliptrn_net *n, double norm)
 {
     const cliptrn_optimizer_options *p = &o->opt;
-    const float lr = cliptrn_learning_rate(p, o->step);
+    const double lr = cliptrn_learning_rate(p, o->step);
     const double t = (double)++o->step;
     /* torch.nn.utils.clip_grad_norm_ */
     const double scale = p->grad_clip_norm > 0 ? fmin(1, p->grad_clip_norm / (norm + 1e-6)) : 1;
-    clipk_adamw_step s = {.lr = lr, .beta1 = p->beta1, .beta2 = p->beta2, .eps = p->eps, .scale = (float)scale,
-                          .correction1 = (float)(1 - pow(p->beta1, t)), .correction2 = (float)(1 - pow(p->beta2, t))};
+    clipk_adamw_step s = {.lr = lr, .beta1 = p->beta1, .beta2 = p->beta2, .eps = p->eps, .scale = scale,
+                          .correction1 = 1 - pow(p->beta1, t), .correction2 = 1 - pow(p->beta2, t)};
     for (size_t i = 0; i < n->params.n; i++) {
         const clipmdl_param *q = &n->params.param[i];
         if (!cliptrn_net_trains(n, q))

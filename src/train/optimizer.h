@@ -12,8 +12,8 @@ typedef enum cliptrn_schedule {
 } cliptrn_schedule;
 
 typedef struct cliptrn_optimizer_options {
-    float lr, beta1, beta2, eps, weight_decay;
-    float grad_clip_norm; /* 0: none */
+    double lr, beta1, beta2, eps, weight_decay;
+    double grad_clip_norm; /* 0: none */
     cliptrn_schedule schedule;
     int64_t warmup, cooldown, steps;
 } cliptrn_optimizer_options;
@@ -30,7 +30,7 @@ clip_status cliptrn_optimizer_init(cliptrn_optimizer *o, const cliptrn_optimizer
 void cliptrn_optimizer_free(cliptrn_optimizer *o);
 
 /* cliptrn_learning_rate(): of step 0, 1, .. */
-float cliptrn_learning_rate(const cliptrn_optimizer_options *o, int64_t step);
+double cliptrn_learning_rate(const cliptrn_optimizer_options *o, int64_t step);
 
 /* cliptrn_gradient_norm(): of the parameters that are trained. Not finite where a gradient is not. */
 double cliptrn_gradient_norm(const cliptrn_net *n);
