@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/api.h"
 
@@ -105,6 +106,16 @@ static clip_status write_weights(const converter *c, const char *dir)
     return s;
 }
 
+static clip_status remove_file(const char *dir, const char *name)
+{
+    char *path = clipb_path_join(dir, name);
+    if (!path)
+        return CLIP_ENOMEM;
+    unlink(path);
+    free(path);
+    return CLIP_OK;
+}
+
 static clip_status write_tokenizer(const converter *c, const char *dir, bool complete)
 {
     clip_files files;
@@ -115,6 +126,8 @@ static clip_status write_tokenizer(const converter *c, const char *dir, bool com
         s = clip_tokenizer_files_write(&f, dir, c->err);
     if (s == CLIP_OK && complete)
         s = clip_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
+    if (s == CLIP_OK && c->scheme == CLIPMDL_HUGGINGFACE)
+        s = remove_file(dir, "bpe_simple_vocab_16e6.txt.gz"); /* vocab.json has been made from it; transformers does not know it */
     clip_tokenizer_files_free(&f);
     clip_files_free(&files);
     return s;

@@ -1,0 +1,172 @@
+/* Converting through clip.h: what comes out embeds as what went in; what cannot be written leaves nothing behind.
+ * usage: test_convert GOLDEN_DIRECTORY */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "clip.h"
+#include "failing_alloc.h"
+
+static const char *golden;
+static char dir[64], said[4096];
+
+/* Hundreds of checkpoints need not reach the disk. */
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static void hear(void *user, const char *message)
+{
+    (void)user;
+    size_t n = strlen(said);
+    snprintf(said + n, sizeof said - n, "%s\n", message);
+}
+
+static const char *in(const char *where, const char *name)
+{
+    static char path[8][512];
+    static int turn;
+    char *p = path[turn++ % 8];
+    snprintf(p, sizeof *path, "%s/%s", where, name);
+    return p;
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+static void forget(const char *name)
+{
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf %s", in(dir, name));
+    assert_int_equal(system(command), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/clip-test-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+static void convert(const char *from, const char *to, const char *layout, const char *type)
+{
+    const clip_convert_options opt = {.layout = layout, .type = type, .warn = hear};
+    clip_error err;
+    said[0] = 0;
+    if (clip_convert(from, to, &opt, &err) != CLIP_OK)
+        fail_msg("%s: %s", from, err.message);
+}
+
+/* A picture and a text. */
+static void embed(const char *path, float out[2][64])
+{
+    static uint8_t rgb[40 * 40 * 3];
+    for (size_t i = 0; i < sizeof rgb; i++)
+        rgb[i] = (uint8_t)(i * i / 7);
+    const clip_image image = {40, 40, 120, rgb};
+    const char *text = "a red apple";
+    clip_model *m;
+    clip_context *ctx;
+    clip_error err;
+    if (clip_model_load(path, NULL, &m, &err) != CLIP_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(clip_context_new(m, 1, &ctx), CLIP_OK);
+    assert_int_equal(clip_encode_image(ctx, &image, 1, out[0]), CLIP_OK);
+    assert_int_equal(clip_encode_text(ctx, &text, 1, out[1]), CLIP_OK);
+    clip_context_free(ctx);
+    clip_model_free(m);
+}
+
+static void embeddings_stay_as_they_are(void **state)
+{
+    (void)state;
+    static const char *const checkpoints[] = {"tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-hf", "tiny-hf-eos"};
+    for (size_t i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++) {
+        static float before[2][64], after[2][64];
+        const char *name = checkpoints[i];
+        embed(in(golden, name), before);
+        convert(in(golden, name), in(dir, "o"), "openclip", NULL);
+        embed(in(dir, "o"), after);
+        assert_memory_equal(before, after, sizeof before);
+        if (strcmp(name, "tiny-resnet") != 0 && strcmp(name, "tiny-vit-eos") != 0) {
+            convert(in(golden, name), in(dir, "h"), "hf", NULL);
+            embed(in(dir, "h"), after);
+            assert_memory_equal(before, after, sizeof before);
+            forget("h");
+        }
+        forget("o");
+    }
+}
+
+static void what_a_layout_cannot_say_is_refused(void **state)
+{
+    (void)state;
+    const clip_convert_options hf = {.layout = "hf"}, odd = {.layout = "onnx"}, narrow = {.type = "f8"};
+    clip_error err;
+    assert_int_equal(clip_convert(in(golden, "tiny-resnet"), in(dir, "x"), &hf, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(clip_convert(in(golden, "tiny-vit-eos"), in(dir, "x"), &hf, &err), CLIP_EUNSUPPORTED); /* no norm before the Transformer */
+    assert_int_equal(clip_convert(in(golden, "tiny-vit"), in(dir, "x"), &odd, &err), CLIP_EINVAL);
+    assert_int_equal(clip_convert(in(golden, "tiny-vit"), in(dir, "x"), &narrow, &err), CLIP_EINVAL);
+    assert_int_equal(clip_convert(in(golden, "tiny-vit"), golden, &hf, &err), CLIP_EINVAL);
+    assert_non_null(strstr(err.message, "not empty"));
+    assert_int_equal(clip_convert(in(golden, "tiny-vit"), in(golden, "README.md"), &hf, &err), CLIP_EINVAL);
+    assert_int_equal(clip_convert(in(golden, "no"), in(dir, "x"), NULL, &err), CLIP_EIO);
+    assert_false(exists(in(dir, "x")) || exists(in(dir, ".x.tmp")));
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    static const char *const checkpoints[] = {"tiny-vit", "tiny-openai"}; /* with a vocabulary as it is, and one to be made */
+    const clip_convert_options opt = {.layout = "hf", .type = "f16", .warn = hear};
+    for (size_t c = 0; c < sizeof checkpoints / sizeof *checkpoints; c++) {
+        for (long n = 1;; n++) {
+            clip_error err;
+            fail_alloc_at(n);
+            clip_status s = clip_convert(in(golden, checkpoints[c]), in(dir, "y"), &opt, &err);
+            if (!fail_alloc_stop()) {
+                assert_int_equal(s, CLIP_OK);
+                break;
+            }
+            if (s != CLIP_ENOMEM)
+                fail_msg("allocation %ld: %s: %s", n, clip_status_name(s), err.message);
+            assert_false(exists(in(dir, "y")) || exists(in(dir, ".y.tmp")));
+        }
+        forget("y");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(embeddings_stay_as_they_are),
+        cmocka_unit_test(what_a_layout_cannot_say_is_refused),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    if (argc != 2)
+        return 2;
+    golden = argv[1];
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
