@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the training set: public pictures with names, as WebDataset tars, and pairs.tsv, which lists them by their sources.
 
-    data/make_pairs.py DIRECTORY [--size 64] [--packages DIRECTORY] [--check DIRECTORY]
+    data/make_pairs.py DIRECTORY [--vary] [--size 64] [--packages DIRECTORY] [--check DIRECTORY]
 
 needs: Pillow, npm (it fetches five packages, 170 MB), rsvg-convert (Debian: librsvg2-bin), openclipart-png and openclipart-svg
 
@@ -18,6 +18,9 @@ style; clipart_val, every twentieth clip art. Only train may be trained on.
 
 A picture is flattened on white, padded to a square and reduced with Pillow's bicubic. In a tar, NNNNNN is the row of pairs.tsv:
 NNNNNN.png, NNNNNN.txt (the first caption), NNNNNN.json ({"captions": all of them, "source": ...}).
+
+--vary is for the model that ships: of a training picture with tags the captions become the label twice, label + tags, and twice the label
+and half of its tags, drawn at random. clip train draws one of them in each epoch.
 
 --check compares keys, captions, splits and pixels with another such directory (pairs.tsv and pairs/*.tar).
 """
@@ -173,14 +176,22 @@ def write_tar(path, rows, pictures):
             add(tar, f"{key:06d}.json", json.dumps({"captions": captions, "source": source}, ensure_ascii=False).encode())
 
 
-def write(out, rows, files, size):
+def varied(captions, key):
+    label, full = captions[0], captions[-1]
+    if full == label:
+        return captions
+    tags, draw = full[len(label) + 2 :].split(", "), random.Random(key)
+    return [label, label, full, *(", ".join([label, *draw.sample(tags, max(1, len(tags) // 2))]) for _ in range(2))]
+
+
+def write(out, rows, files, size, vary):
     (out / "pairs").mkdir(parents=True, exist_ok=True)
     with open(out / "pairs.tsv", "w", encoding="utf-8") as f:
         f.write("path\tcaptions\tsplit\n")
         f.writelines(f"{source}\t{'|'.join(c.replace('|', '/') for c in captions)}\t{split}\n" for source, captions, split in rows)
     of_split = {}
     for key, (source, captions, split) in enumerate(rows):
-        of_split.setdefault(split, []).append((key, source, captions))
+        of_split.setdefault(split, []).append((key, source, varied(captions, key) if vary and split == "train" else captions))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for split, members in sorted(of_split.items()):
             shards = [members[i : i + SHARD] for i in range(0, len(members), SHARD)]
@@ -228,13 +239,14 @@ def check(ours, theirs):
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("directory", type=Path)
+    p.add_argument("--vary", action="store_true", help="more captions to train on")
     p.add_argument("--size", type=int, default=64, help="side of the pictures")
     p.add_argument("--packages", type=Path, help="where the packages are kept (default: DIRECTORY/packages)")
     p.add_argument("--check", type=Path, metavar="DIRECTORY", help="compare with this one")
     a = p.parse_args()
     files = fetch(a.packages or a.directory / "packages")
     rows = [*emoji_rows(files), *clipart_rows()]
-    write(a.directory, rows, files, a.size)
+    write(a.directory, rows, files, a.size, a.vary)
     return 0 if not a.check or check(a.directory, a.check) else 1
 
 
