@@ -25,8 +25,8 @@ static double round_step(double length, int most)
 static void linear(axis *a, int most)
 {
     const double step = round_step(a->hi - a->lo, most);
-    a->lo = floor(a->lo / step + 1e-9) * step;
-    a->hi = ceil(a->hi / step - 1e-9) * step;
+    a->lo = floor(a->lo / step + 1e-3) * step;
+    a->hi = ceil(a->hi / step - 1e-3) * step;
     for (int i = 0; i < MOST_TICKS && a->lo + i * step <= a->hi + step / 2; i++)
         a->tick[a->ticks++] = a->lo + i * step;
 }
@@ -99,7 +99,8 @@ static void draw_axes(FILE *f, const chart *c, const axis *x, const axis *y)
         fputs("</text>\n", f);
     }
     for (int i = 0; i < x->ticks; i++) {
-        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", at_x(x, x->tick[i]), H - BOTTOM + 18, i + 1 < x->ticks ? "middle" : "end");
+        const double at = at_x(x, x->tick[i]);
+        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", at, H - BOTTOM + 18, at < W - RIGHT - 16 ? "middle" : "end");
         label(f, x->tick[i], false);
         fputs("</text>\n", f);
     }

@@ -30,6 +30,7 @@ static const char style[] =
     ".matrix svg{display:block}\n"
     ".matrix rect{fill:var(--best)}\n"
     ".matrix .right{fill:none;stroke:var(--right);stroke-width:.09}\n"
+    ".scale{white-space:nowrap}\n"
     ".ramp{display:inline-block;width:120px;height:9px;border-radius:3px;margin:0 8px;background:linear-gradient(90deg,var(--card),var(--best));"
     "border:1px solid var(--line)}\n"
     ".looks{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:14px}\n"
@@ -76,7 +77,7 @@ static void write_tiles(FILE *f, const train_folder *t, const clip_train_info *i
         const train_score *s = &h->score[h->scores - 1];
         tile(f, "image to text R@1", "%.1f&#8201;%%", 100 * s->image_to_text.r1);
         tile(f, "text to image R@1", "%.1f&#8201;%%", 100 * s->text_to_image.r1);
-        tile(f, "validation loss", "%.4g", s->loss);
+        tile(f, "validation loss", "%.3g", s->loss);
     }
     if (last) {
         double loss = 0, seconds = 0;
@@ -85,7 +86,7 @@ static void write_tiles(FILE *f, const train_folder *t, const clip_train_info *i
             loss += h->step[i].loss;
             seconds += h->step[i].batch_time;
         }
-        tile(f, "training loss, lately", "%.4g", loss / (double)some);
+        tile(f, "training loss, lately", "%.3g", loss / (double)some);
         tile(f, "pairs a second, lately", "%.0f", seconds > 0 ? (double)some * info->batch_size / seconds : 0);
         fprintf(f, "<div class=\"card tile\"><b>%s</b><span>time</span></div>\n", cli_time(last->time, time));
     }
@@ -94,13 +95,13 @@ static void write_tiles(FILE *f, const train_folder *t, const clip_train_info *i
 
 /* ---- Curves ---------------------------------------------------------------------------------------------- */
 
+enum { VAL_LOSS, I_R1, I_R5, I_R10, T_R1, T_R5, T_R10, I_MEAN, T_MEAN, I_MEDIAN, T_MEDIAN, SCORES };
+
 /* Columns of the history, for the charts. */
 typedef struct columns {
     double *step_x, *loss, *lr, *scale, *norm; /* [steps] */
-    double *score_x, *score[11];               /* [scores] */
+    double *score_x, *score[SCORES];           /* [scores] */
 } columns;
-
-enum { VAL_LOSS, I_R1, I_R5, I_R10, T_R1, T_R5, T_R10, I_MEAN, I_MEDIAN, T_MEAN, T_MEDIAN, SCORES };
 
 /* One block behind all columns: free(c->step_x). */
 static int fill_columns(const train_history *h, columns *c)
@@ -123,7 +124,7 @@ static int fill_columns(const train_history *h, columns *c)
     for (size_t i = 0; i < h->scores; i++) {
         const train_score *s = &h->score[i];
         const clip_rank_metrics *v = &s->image_to_text, *t = &s->text_to_image;
-        const double row[SCORES] = {s->loss, v->r1, v->r5, v->r10, t->r1, t->r5, t->r10, v->mean_rank, v->median_rank, t->mean_rank, t->median_rank};
+        const double row[SCORES] = {s->loss, v->r1, v->r5, v->r10, t->r1, t->r5, t->r10, v->mean_rank, t->mean_rank, v->median_rank, t->median_rank};
         c->score_x[i] = (double)s->step;
         for (int k = 0; k < SCORES; k++)
             c->score[k][i] = row[k];
@@ -152,16 +153,25 @@ static void write_step_charts(FILE *f, const train_history *h, const columns *c,
 
 static void write_score_charts(FILE *f, const train_history *h, const columns *c, double end)
 {
-    static const char *const color[] = {BLUE, ORANGE, CYAN, "var(--right)"};
-    static const char *const name[][4] = {{"R@1", "R@5", "R@10"}, {"R@1", "R@5", "R@10"},
-                                          {"image to text, mean", "median", "text to image, mean", "median"}};
-    static const char *const title[] = {"Image to text", "Text to image", "Rank of the right one (from 1)"};
-    static const int first[] = {I_R1, T_R1, I_MEAN}, lines[] = {3, 3, 4};
-    for (int i = 0; i < 3; i++) {
-        chart_line line[4];
-        for (int l = 0; l < lines[i]; l++)
-            line[l] = (chart_line){.name = name[i][l], .color = color[l], .x = c->score_x, .y = c->score[first[i] + l], .n = h->scores, .dots = true};
-        chart_write(f, &(chart){.title = title[i], .line = line, .lines = lines[i], .x_end = end, .percent = i < 2, .from_zero = i < 2, .log = i == 2});
+    static const char *const color[] = {BLUE, ORANGE, CYAN};
+    static const struct {
+        const char *title, *name[3];
+        int first, lines;
+        bool percent;
+    } charts[] = {
+        {"Image to text", {"R@1", "R@5", "R@10"}, I_R1, 3, true},
+        {"Text to image", {"R@1", "R@5", "R@10"}, T_R1, 3, true},
+        {"Mean rank of the right one", {"image to text", "text to image"}, I_MEAN, 2, false},
+        {"Median rank of the right one", {"image to text", "text to image"}, I_MEDIAN, 2, false},
+    };
+    for (size_t i = 0; i < sizeof charts / sizeof *charts; i++) {
+        chart_line line[3];
+        for (int l = 0; l < charts[i].lines; l++)
+            line[l] = (chart_line){.name = charts[i].name[l], .color = color[l], .x = c->score_x, .y = c->score[charts[i].first + l],
+                                   .n = h->scores, .dots = true};
+        const bool percent = charts[i].percent;
+        chart_write(f, &(chart){.title = charts[i].title, .line = line, .lines = charts[i].lines, .x_end = end, .percent = percent,
+                                .from_zero = percent, .log = !percent});
     }
 }
 
@@ -193,6 +203,13 @@ static void picture(FILE *f, const train_validation *v, int32_t number, const ch
     fputs("\"></span>", f);
 }
 
+/* Squared, so that what is not the best of its row is quiet. */
+static double shade(double z, double lo, double hi)
+{
+    const double t = hi > lo ? (z - lo) / (hi - lo) : 1;
+    return t * t;
+}
+
 static void write_cells(FILE *f, const train_validation *v, int side, double lo, double hi)
 {
     const int M = v->M;
@@ -200,7 +217,7 @@ static void write_cells(FILE *f, const train_validation *v, int side, double lo,
     for (int i = 0; i < M; i++)
         for (int j = 0; j < M; j++) {
             const double z = (double)v->cosine[i * M + j];
-            fprintf(f, "<rect x=\"%d\" y=\"%d\" width=\"1\" height=\"1\" opacity=\"%.2f\"><title>%.3f ", j, i, hi > lo ? (z - lo) / (hi - lo) : 1, z);
+            fprintf(f, "<rect x=\"%d\" y=\"%d\" width=\"1\" height=\"1\" opacity=\"%.2f\"><title>%.3f ", j, i, shade(z, lo, hi), z);
             cli_html_text(f, first_caption(v, v->matrix[j]));
             fputs("</title></rect>\n", f);
         }
@@ -211,7 +228,7 @@ static void write_cells(FILE *f, const train_validation *v, int side, double lo,
 
 static void write_matrix(FILE *f, const train_validation *v)
 {
-    const int side = v->M > 16 ? 26 : 36;
+    const int side = v->M > 16 ? 33 : 40;
     double lo = INFINITY, hi = -INFINITY;
     char size[64];
     for (int i = 0; i < v->M * v->M; i++) {
@@ -220,7 +237,7 @@ static void write_matrix(FILE *f, const train_validation *v)
     }
     snprintf(size, sizeof size, "style=\"width:%dpx;height:%dpx\"", side, side);
     fprintf(f, "<h2>Which picture goes with which caption?</h2>\n<p>The cosine of each of %d validation pictures (rows) with each of their captions "
-               "(columns). A model that has learned is dark on the framed diagonal and light elsewhere. <span>%.2f<i class=\"ramp\"></i>%.2f</span></p>\n"
+               "(columns), <span class=\"scale\">from %.2f<i class=\"ramp\"></i>to %.2f</span>. In a model that has learned, the framed diagonal stands out.</p>\n"
                "<div class=\"card matrix\"><div><div class=\"tops\">", v->M, lo, hi);
     for (int i = 0; i < v->M; i++) {
         fprintf(f, "<span style=\"width:%dpx\" title=\"", side);
@@ -342,9 +359,12 @@ static int write_page(FILE *f, const train_folder *t, const clip_train_info *inf
             DO(cli_html_thumbnail(f, (long)i, &v->thumbnail[i]));
     fputs("</style>\n</head>\n<body>\n<main>\n<h1>", f);
     cli_html_text(f, title);
-    fprintf(f, "</h1>\n<p>%s: step %lld of %lld, %d epochs of %lld pairs, batches of %d. %.2f million parameters, %.2f of them trained.</p>\n", state,
+    fprintf(f, "</h1>\n<p>%s: step %lld of %lld, %d epochs of %lld pairs, batches of %d. %.2f million parameters", state,
             (long long)(t->history.steps ? t->history.step[t->history.steps - 1].step : 0), (long long)info->steps, info->epochs,
-            (long long)info->pairs, info->batch_size, 1e-6 * (double)info->parameters, 1e-6 * (double)info->trained_parameters);
+            (long long)info->pairs, info->batch_size, 1e-6 * (double)info->parameters);
+    if (info->trained_parameters < info->parameters)
+        fprintf(f, ", %.2f of them trained", 1e-6 * (double)info->trained_parameters);
+    fputs(".</p>\n", f);
     write_tiles(f, t, info);
     DO(write_curves(f, &t->history, (double)info->steps));
     if (v && v->M > 0) {

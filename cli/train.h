@@ -83,7 +83,7 @@ char *train_setting(const char *settings, const char *name);
 
 /* ---- Validation (train_validate.c) ----------------------------------------------------------------------- */
 
-enum { TRAIN_TOP = 5, TRAIN_MATRIX = 32, TRAIN_PICTURES = 12, TRAIN_WORDS = 8 };
+enum { TRAIN_TOP = 5, TRAIN_MATRIX = 32, TRAIN_PICTURES = 12, TRAIN_WORDS = 9 };
 
 /* One picture or caption and what ranks first for it. */
 typedef struct train_ranking {
