@@ -355,7 +355,7 @@ CLIP_API void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
 
 typedef struct clip_train_step {
     int64_t step;       /* how many are done: 1 after the first */
-    int64_t epoch;      /* the one this step belonged to, from 1 */
+    int64_t epoch;      /* the one this step belonged to, from 1: so many times steps_per_epoch */
     bool epoch_ends;    /* it was the last of that epoch */
     double loss;        /* of the batch, before the step */
     double grad_norm;   /* before clipping */

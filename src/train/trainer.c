@@ -82,7 +82,7 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
 
     const cliptrn_stream_stats stats = cliptrn_stream_get_stats(t->stream);
     out->step = t->optimizer.step;
-    out->epoch = b.epoch + 1;
+    out->epoch = (out->step - 1) / t->per_epoch + 1; /* by steps: broken samples make a pass over the data shorter */
     out->epoch_ends = out->step % t->per_epoch == 0;
     out->loss = loss.loss;
     out->grad_norm = norm;
