@@ -337,7 +337,8 @@ static int write_settings(FILE *f, const train_folder *t)
     if (t->val_data)
         write_setting(f, "val-data", t->val_data, false);
     for (int i = 0; (o = clip_train_option_at(i)); i++) {
-        char *value = train_setting(t->settings, o->name);
+        char *value;
+        DO(train_setting(t->settings, o->name, &value));
         if (value)
             write_setting(f, o->name, value, o->standard && strcmp(value, o->standard) == 0);
         free(value);

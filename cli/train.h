@@ -79,7 +79,7 @@ int train_folder_add_score(train_folder *f, const train_score *s);
 int train_folder_sync(train_folder *f);
 
 /* train_setting(): a setting of the JSON object `settings`, or its default, as text; NULL: it has none. Free() it. */
-char *train_setting(const char *settings, const char *name);
+int train_setting(const char *settings, const char *name, char **out);
 
 /* ---- Validation (train_validate.c) ----------------------------------------------------------------------- */
 

@@ -243,17 +243,20 @@ int train_folder_set(const train_folder *f, clip_train_options *o)
     return code;
 }
 
-char *train_setting(const char *settings, const char *name)
+int train_setting(const char *settings, const char *name, char **out)
 {
     const clip_train_option *o;
     cJSON *tree = cJSON_Parse(settings);
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(tree, name);
-    char *text = v ? as_text(v) : NULL;
+    bool any = v;
+    *out = v ? as_text(v) : NULL;
     for (int i = 0; !v && (o = clip_train_option_at(i)); i++)
-        if (strcmp(o->name, name) == 0 && o->standard)
-            text = strdup(o->standard);
+        if (strcmp(o->name, name) == 0 && o->standard) {
+            any = true;
+            *out = strdup(o->standard);
+        }
     cJSON_Delete(tree);
-    return text;
+    return tree && (*out || !any) ? CLI_DONE : cli_no_memory();
 }
 
 /* A checkpoint is there before the first step; without one nothing has happened yet that could be lost. */

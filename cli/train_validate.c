@@ -222,10 +222,11 @@ static void free_options(char *text[COLUMNS])
 static int options(const char *settings, char *text[COLUMNS], eval_options *o)
 {
     static const char *const names[COLUMNS] = {"csv-img-key", "csv-caption-key", "csv-separator"};
+    memset(text, 0, COLUMNS * sizeof *text);
     for (int i = 0; i < COLUMNS; i++)
-        text[i] = train_setting(settings, names[i]);
+        DO(train_setting(settings, names[i], &text[i]));
     *o = (eval_options){.captions = EVAL_ALL, .pairs = {text[0], text[1], text[2] ? text[2][0] : 0}};
-    return text[0] && text[1] ? CLI_DONE : cli_no_memory();
+    return CLI_DONE;
 }
 
 int train_validation_try(const char *settings, const char *spec)

@@ -12,15 +12,18 @@ echo "$picture" >list
 echo 'a cat' >texts
 faults=0 runs=0
 
-# every ARGUMENT...: the command with the first, second, ... allocation failing, until there are no more
+# every ARGUMENT...: the command with the first, second, ... allocation failing, until there are no more. $stride: only some of them; $stays: what is
+# begun may stay
+stride=1 stays=
 every() {
     n=0
-    while n=$((n + 1)); do
+    while n=$((n + stride)); do
         FAIL_ALLOC_AT=$n "$clip" "$@" >o 2>e
         code=$?
         runs=$((runs + 1))
+        [ -z "$stays" ] || rm -rf out/*
         [ $code -ne 0 ] || break
-        if [ $code -ne 1 ] || ! grep -q 'out of memory' e || grep -q -e Sanitizer -e 'runtime error' e || [ -n "$(ls -A out)" ] || [ $n -gt 500 ]; then
+        if [ $code -ne 1 ] || ! grep -q 'out of memory' e || grep -q -e Sanitizer -e 'runtime error' e || { [ -z "$stays" ] && [ -n "$(ls -A out)" ]; } || [ $n -gt 500 ]; then
             echo "FAULT: allocation $n of: clip $*: exit code $code"
             head -30 e
             ls -A out
@@ -28,8 +31,8 @@ every() {
             break
         fi
     done
-    [ $n -gt 1 ] || { echo "FAULT: nothing was allocated by: clip $*"; faults=$((faults + 1)); }
-    rm -f out/*
+    [ $n -gt $stride ] || { echo "FAULT: nothing was allocated by: clip $*"; faults=$((faults + 1)); }
+    rm -rf out/*
 }
 every embed "$picture" zoo --files-from list --text hello --texts-from texts -o out/x.npy --names out/x.txt
 every classify -l 'a cat,a dog,a cat' --templates 'a photo of {}' --html out/x.html zoo
@@ -37,6 +40,13 @@ every classify -l texts --json "$picture"
 every eval retrieval zoo
 every eval zeroshot zoo
 every bench --json
+
+cat >tiny.json <<'END'
+{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},
+               "text_cfg": {"context_length": 16, "vocab_size": 516, "width": 32, "heads": 1, "layers": 1}}}
+END
+stride=9 stays=yes
+every train --model tiny.json --tokenizer-vocab 516 --train-data zoo --val-data zoo --batch-size 2 --epochs 1 --output out/run
 
 echo "$runs runs, $faults faults"
 [ $faults -eq 0 ]

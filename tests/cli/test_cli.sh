@@ -7,31 +7,8 @@ golden=$root/tests/cli/golden
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 unset CLIP_MODEL
-faults=0 tests=0 name=
+. "$root/tests/cli/harness.sh"
 
-fault() {
-    faults=$((faults + 1))
-    echo "FAULT: $name: $*"
-    sed 's/^/    /' "$T/err" 2>/dev/null | head -5
-}
-
-it() { name=$*; }
-
-# want CODE COMMAND...: run it; its streams end up in out and err, and a sanitizer must have nothing to say
-want() {
-    tests=$((tests + 1))
-    wanted=$1
-    shift
-    "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ "$got" = "$wanted" ] || fault "exit code $got, not $wanted: $*"
-    ! grep -q -e Sanitizer -e 'runtime error' "$T/err" || fault "sanitizer: $*"
-}
-says() { grep -q -F -- "$1" "$T/err" || fault "stderr does not say '$1'"; }
-prints() { grep -q -F -- "$1" "$T/out" || fault "stdout does not say '$1'"; }
-silent() { [ ! -s "$T/$1" ] || fault "$1 is not empty"; }
-same() { [ "$1" = "$2" ] || fault "'$1' is not '$2'"; }
-json() { "$check" get "$1" <"$T/out"; }
 no_temporaries() { [ -z "$(ls -A "$1" | grep '\.......$')" ] || fault "temporary files left in $1"; }
 
 # picture FILE SEED: a small one, each seed another
@@ -48,7 +25,7 @@ for i in $(seq 10 49); do picture many/$i.ppm $i; done
 it "help and version"
 want 0 "$clip" --help
 prints 'classify'
-for c in info embed classify eval 'eval retrieval' 'eval zeroshot' bench; do
+for c in info embed classify train eval 'eval retrieval' 'eval zeroshot' convert bench; do
     want 0 "$clip" $c --help
     prints "usage: clip $c"
     silent err
@@ -316,6 +293,52 @@ same "$(json pictures)" 6
 want 1 "$clip" eval retrieval empty
 want 1 "$clip" eval retrieval nowhere.tar
 says 'nowhere.tar'
+
+it "convert"
+tiny=$root/tests/model/golden
+want 2 "$clip" convert
+says 'directory to write is missing'
+want 2 "$clip" convert x
+says 'say what to convert to'
+want 2 "$clip" convert --to onnx x
+says "layout 'onnx'"
+want 2 "$clip" convert --dtype f8 x
+says "type 'f8'"
+want 1 "$clip" convert --model "$tiny/tiny-resnet" --to hf x
+says "transformers' CLIP has no ResNet"
+want 1 "$clip" convert --model "$tiny/tiny-vit" --to hf nowhere/x
+says 'nowhere/x: cannot be made'
+want 2 "$clip" convert --model "$tiny/tiny-vit" --to hf many
+says 'many: is there already, and not empty'
+want 1 sh -c 'ulimit -f 20; trap "" XFSZ; "$1" convert --model "$2" --to hf x' - "$clip" "$tiny/tiny-vit"
+says 'cannot be written'
+want 1 test -e x
+want 1 test -e .x.tmp
+for m in tiny-vit tiny-openai tiny-hf; do
+    rm -rf a b c d e f
+    want 0 "$clip" convert --model "$tiny/$m" --to openclip --dtype f32 a
+    silent out
+    want 0 "$clip" convert --model a --to hf b
+    want 0 "$clip" convert --model b --to openclip c
+    want 0 cmp a/open_clip_model.safetensors c/open_clip_model.safetensors
+    [ $m = tiny-openai ] || want 0 cmp a/open_clip_config.json c/open_clip_config.json # a and c read a vocabulary unlike CLIP's by different rules
+    want 0 "$clip" convert --model a --to hf --dtype f16 d
+    want 0 "$clip" convert --model d --to openclip --dtype f32 e
+    want 0 "$clip" convert --model e --to hf --dtype f16 f
+    want 0 cmp d/model.safetensors f/model.safetensors
+    want 0 "$clip" info --model d --json
+    same "$(json weights_type) $(json layout)" 'f16 Hugging Face'
+    for x in "$tiny/$m" b c; do
+        want 0 "$clip" embed --model $x --text 'a small cat' one.ppm
+        mv out got
+        [ $x != "$tiny/$m" ] || cp got wanted
+        want 0 cmp got wanted
+    done
+done
+mkdir empty/there
+want 0 "$clip" convert --model "$tiny/tiny-resnet" --to openclip empty/there
+want 0 "$clip" embed --model empty/there one.ppm
+rm -r empty/there
 
 it "bench"
 want 0 "$clip" bench --json

@@ -1,0 +1,229 @@
+#!/bin/sh
+# clip train, on the pictures that ship and a model of two small layers: what a run leaves, what it refuses, and all the ways in which it can end.
+# usage: tests/cli/test_train.sh CLIP CHECK_OUTPUT SOURCE_ROOT
+set -u
+clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+cd "$T" || exit 1
+unset CLIP_MODEL
+. "$root/tests/cli/harness.sh"
+
+samples=$root/models/samples/samples.tsv
+cat >tiny.json <<'END'
+{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
+               "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 64, "heads": 2, "layers": 2}}}
+END
+echo '{"model": "tiny.json", "tokenizer-vocab": 550, "batch-size": 12, "epochs": 2, "lr": 2e-3, "warmup": 2}' >tiny-run.json
+
+# train OUT OPTION...: a new run with the settings of the file
+train() {
+    to=$1
+    shift
+    "$clip" train --config tiny-run.json --train-data "$samples" --output "$to" "$@"
+}
+# without the times
+metrics() { sed 's/"train.samples_per_second.*//; s/"time".*//' "$1/metrics.jsonl"; }
+last_step() { sed -n '$s/.*"step":\([0-9]*\).*/\1/p' "$1/metrics.jsonl"; }
+equals() {
+    for f in open_clip_model.safetensors optimizer.safetensors; do
+        cmp -s "$1/checkpoint/$f" "$2/checkpoint/$f" || fault "$1 and $2: $f differs"
+    done
+    metrics "$1" >a && metrics "$2" >b && cmp -s a b || fault "$1 and $2: the metrics differ"
+}
+whole() { want 0 "$clip" info -m "$1/checkpoint"; }
+
+it "help"
+want 0 "$clip" train --help
+prints 'Optimization:'
+prints '(default: 5e-4)'
+prints '--threads N'
+
+it "a run"
+want 0 train whole --val-data "$samples" --json
+same "$(json steps)" 6
+same "$(json model)" whole/checkpoint
+json 'text_to_image_R@1' >/dev/null || fault 'no score'
+says '36 pairs, 2 epochs of 3 steps'
+says 'epoch 2/2  validation: loss'
+same "$(ls -A whole | tr '\n' ' ')" 'checkpoint metrics.jsonl report.html run.json '
+same "$("$check" lines <whole/metrics.jsonl)" 8
+same "$(grep -c '"train/loss"' whole/metrics.jsonl)" 6
+head -1 whole/metrics.jsonl >out
+same "$(json step)" 1
+same "$(json train/lr)" 0.00100000005
+tail -1 whole/metrics.jsonl >out
+same "$(json epoch)" 2
+same "$(json val/num_samples)" 36
+json 'val/image_to_text_median_rank' >/dev/null || fault 'no rank'
+recall=$(json 'val/text_to_image_R@5')
+
+it "its model is one, and scores what it said"
+want 0 "$clip" eval retrieval -m whole/checkpoint "$samples" --json
+same "$(json text_to_image.R@5)" "$recall"
+want 0 "$clip" classify -m whole/checkpoint -l bee,book "$root/models/samples/bee.png"
+
+it "its report"
+for what in 'Learning rate' 'Median rank' 'data:image/png;base64,' 'What it finds for words' 'tokenizer-vocab'; do
+    grep -q -F "$what" whole/report.html || fault "no '$what' in it"
+done
+! grep -q -e '<script' -e 'https\{0,1\}:' -e '[( ">]nan' whole/report.html || fault 'something in it is not in it, or no number'
+
+it "the number of threads makes no difference"
+want 0 train threads --val-data "$samples" -t 1 --workers 3
+equals whole threads
+
+it "without validation, with a checkpoint of each epoch"
+want 0 train plain --save-frequency 1 --save-every 2
+same "$(ls plain | tr '\n' ' ')" 'checkpoint epoch_1 epoch_2 metrics.jsonl report.html run.json '
+cmp -s plain/epoch_2/open_clip_model.safetensors whole/checkpoint/open_clip_model.safetensors || fault 'another model'
+! cmp -s plain/epoch_1/open_clip_model.safetensors plain/epoch_2/open_clip_model.safetensors || fault 'the same model twice'
+
+it "what is not taken"
+want 2 "$clip" train
+says '--output is missing'
+want 2 "$clip" train --lrr 1 --output x
+says "did you mean '--lr'?"
+want 2 "$clip" train --lr fast --output x
+says "--lr: 'fast'"
+want 2 "$clip" train --output x --resume y
+want 2 "$clip" train x
+want 2 "$clip" train --resume whole --lr 1
+says '--lr: a run that goes on keeps'
+want 2 "$clip" train --resume whole --val-data x
+want 1 "$clip" train --resume nowhere
+says 'nowhere: no run in it'
+want 1 train whole
+says "there is a run in it already; 'clip train --resume whole' goes on with it"
+want 1 "$clip" train --config nowhere.json --output x
+says 'nowhere.json'
+want 1 "$clip" train --config "$samples" --output x
+want 1 train x --train-data nowhere.tsv
+says 'nowhere.tsv: No such file'
+want 1 train x --val-data nowhere.tar
+says '--val-data: nowhere.tar'
+want 1 train x --batch-size 40
+[ ! -e x ] || fault 'a folder of nothing'
+mkdir -p x/checkpoint
+want 1 train x
+says 'x/checkpoint: is there already'
+echo file >file
+want 1 train file/x
+says 'file'
+rm -r x
+
+it "a run at its end"
+cp whole/metrics.jsonl before
+want 0 "$clip" train --resume whole
+prints '6 steps in'
+cmp -s before whole/metrics.jsonl || fault 'the metrics have changed'
+
+# interrupted OUT SIGNAL CODE: a longer run, sent SIGNAL once it has taken steps. (Not INT: the shell has its background jobs ignore it.)
+interrupted() {
+    tests=$((tests + 1))
+    (exec "$clip" train --config tiny-run.json --train-data "$samples" --epochs 12 --output "$1") >out 2>err &
+    pid=$!
+    while [ ! -s "$1/metrics.jsonl" ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+    kill -"$2" $pid
+    wait $pid 2>/dev/null
+    same "$?" "$3"
+    ! grep -q -e Sanitizer err || fault 'sanitizer'
+}
+it "told to stop, and on"
+want 0 train long --epochs 12
+interrupted stopped TERM 130
+says "interrupted; 'clip train --resume stopped' goes on after step $(last_step stopped) of 36"
+whole stopped
+want 0 "$clip" train --resume stopped --workers 2
+equals long stopped
+
+it "killed"
+interrupted killed KILL 137
+whole killed
+want 0 "$clip" train --resume killed
+equals long killed
+want 0 sh "$root/tools/survival.sh" "$clip" 3
+
+it "killed before its first checkpoint"
+mkdir early
+cp long/run.json early/
+touch early/report.html.abcdef
+want 0 "$clip" train --resume early
+equals long early
+same "$(ls -A early | tr '\n' ' ')" 'checkpoint metrics.jsonl report.html run.json '
+
+it "metrics that a kill has torn"
+cp -r long torn
+head -c -30 long/metrics.jsonl >torn/metrics.jsonl
+want 0 "$clip" train --resume torn
+says 'does not reach to step 36'
+same "$("$check" lines <torn/metrics.jsonl)" 35
+
+it "two in one folder"
+if command -v flock >/dev/null; then
+    want 1 flock long "$clip" train --resume long
+    says "another 'clip train' is at work in it"
+fi
+
+it "broken samples"
+mkdir some
+for p in bee books castle cloud; do cp "$root/models/samples/$p.png" some/ && echo "a $p" >some/$p.txt; done
+head -c 300 some/bee.png >some/torn.png && echo torn >some/torn.txt
+echo nothing >some/none.png && echo none >some/none.txt
+want 0 train some-run --train-data some --batch-size 2 --val-data some
+says 'some/torn.png'
+says 'some/none.png'
+prints '2 broken samples passed over'
+mkdir none
+cp some/torn.* some/none.* none/
+want 1 train none-run --train-data none --batch-size 2
+says 'none'
+want 1 train tar-run --train-data some/bee.png::some/x.tar
+head -c 2000 /dev/urandom >torn.tar
+want 1 train tar-run --train-data torn.tar
+says 'torn.tar'
+
+it "a full disk"
+want 1 sh -c 'ulimit -f 600; trap "" XFSZ; "$1" train --config tiny-run.json --train-data "$2" --output full' - "$clip" "$samples"
+says 'cannot be written'
+interrupted filled TERM 130
+step=$(last_step filled)
+want 1 sh -c 'ulimit -f 600; trap "" XFSZ; "$1" train --resume filled' - "$clip"
+says 'cannot be written'
+says "filled/checkpoint is whole, of step $step; 'clip train --resume filled' goes on from there"
+whole filled
+want 0 "$clip" train --resume filled
+equals long filled
+
+it "a loss that is not a number"
+cp -r whole/checkpoint nan
+printf '\377\377\377\177' | dd of=nan/open_clip_model.safetensors bs=1 seek=$(($(stat -c %s nan/open_clip_model.safetensors) - 4)) conv=notrunc 2>/dev/null
+want 1 "$clip" train --pretrained nan --train-data "$samples" --batch-size 12 --output nan-run
+says 'diverged'
+says 'nan-run/checkpoint is whole, of step 0'
+[ -s nan-run/report.html ] || fault 'no report'
+
+it "fine-tuning"
+want 0 "$clip" train --pretrained whole/checkpoint --lock-image --train-data "$samples" --batch-size 12 --epochs 1 --lr 1e-4 --output tuned
+says 'of them trained'
+
+it "Ctrl-C, and the line of progress"
+if command -v script >/dev/null; then
+    want 0 script -qec "stty cols 60; '$clip' train --config tiny-run.json --train-data '$samples' --output seen" /dev/null
+    prints 'epoch 2/2  step '
+    ! tr '\r' '\n' <out | grep -q 'epoch.*left' || fault 'the line is wider than the terminal'
+    ctrl_c() {
+        (for i in $(seq 1000); do [ ! -s typed/metrics.jsonl ] || break; sleep 0.01; done; printf '\003'; sleep 1) |
+            script -qec "exec '$clip' train --config tiny-run.json --train-data '$samples' --epochs 12 --output typed" /dev/null
+    }
+    case $(sed -n 's/SigIgn:.*\(.\)$/\1/p' /proc/self/status) in
+    [2367abef]) ;; # whoever runs the tests has them ignore it
+    *)
+        want 130 ctrl_c
+        prints "interrupted; 'clip train --resume typed' goes on"
+        want 0 "$clip" train --resume typed
+        equals long typed ;;
+    esac
+fi
+
+echo "$tests runs, $faults faults"
+[ "$faults" -eq 0 ]
