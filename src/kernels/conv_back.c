@@ -13,9 +13,9 @@ static int most(int a, int b) { return a > b ? a : b; }
 
 /* ---- Filters ------------------------------------------------------------------------------------------------ */
 
-#define PIECES 16               /* at least, for the threads to share */
-#define SUMS (6 * 1024 * 1024)  /* numbers of all parts' sums */
-#define GROUP_LEAST 32          /* channels that pay for transforming x once more */
+#define PIECES 8                /* for the threads to share; half of them where a part's sums are large */
+#define SUMS (4 * 1024 * 1024)  /* numbers of all parts' sums */
+#define GROUP_LEAST 64          /* channels that pay for transforming x once more */
 #define STRIP_FLOATS (192 * 1024)
 #define STRIP_LEAST 32
 #define STRIP_MOST 128
@@ -31,8 +31,10 @@ static filters_plan plan_filters(int N, int H, int W, int I, int O)
     assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
     const int Ip = (I + 15) / 16 * 16;
     filters_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .sums = (int64_t)CLIPK_CONV_POINTS * O * Ip};
-    const int parts = most(1, least(PIECES, (int)(SUMS / p.sums)));
-    p.groups = most(1, least(PIECES / parts, O / GROUP_LEAST));
+    int parts = PIECES;
+    while (parts > 1 && parts * p.sums > SUMS)
+        parts /= 2;
+    p.groups = parts > 1 ? 1 : most(1, least(PIECES, O / GROUP_LEAST));
     p.G = (ceil_div(O, p.groups) + 15) / 16 * 16;
     p.groups = ceil_div(O, p.G);
     p.T = most(STRIP_LEAST, least(STRIP_MOST, (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, p.G))));
