@@ -186,12 +186,10 @@ def run_peer(row, tar, directory, a):
 def run_ours(row, tar, directory, a):
     out = a.work / "run"
     shutil.rmtree(out, ignore_errors=True)
-    command = [shutil.which(a.clip), "train", "--output", out, "--train-data", tar, "--batch-size", BATCH[row], "--epochs", 1, "--lr", "1e-5", "--warmup", 1,
-               "--grad-clip-norm", 1, "--threads", a.threads]
+    command = [shutil.which(a.clip), "train", "--output", out, "--train-data", tar, "--model", directory / "open_clip_config.json", "--tokenizer", directory,
+               "--batch-size", BATCH[row], "--epochs", 1, "--lr", "1e-5", "--warmup", 1, "--grad-clip-norm", 1, "--threads", a.threads]
     if row == "small":
-        command += ["--model", directory / "open_clip_config.json", "--tokenizer", directory, "--aug-cfg", json.dumps(AUGMENTATION)]
-    else:
-        command += ["--pretrained", directory]
+        command += ["--aug-cfg", json.dumps(AUGMENTATION)]
     memory = process(command, os.devnull)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [line["train/batch_time"] for line in lines if "train/batch_time" in line][1:], memory
