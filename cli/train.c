@@ -74,7 +74,8 @@ static int go_on(run *r)
         return cli_fail("%s", err.message);
     clip_trainer_get_info(r->trainer, &r->info);
     r->step = r->saved = r->info.step;
-    return train_folder_continue(&r->f, r->info.step);
+    DO(train_folder_continue(&r->f, r->step));
+    return r->step == r->info.steps ? save(r) : CLI_DONE; /* no step will be; what a killed save left beside the checkpoint goes */
 }
 
 /* ---- What people see ------------------------------------------------------------------------------------- */
@@ -113,7 +114,7 @@ static void say_step(run *r, const clip_train_step *s)
     if (cli_terminal()) {
         cli_progress_show(text);
     } else if (r->said == 0 || now - r->said >= SAY_EVERY || s->step == r->info.steps) {
-        fprintf(stderr, "%s  lr %.3g\n", text, (double)s->lr);
+        fprintf(stderr, "%s  lr %.3g\n", text, s->lr);
         r->said = now;
     }
 }
@@ -184,7 +185,7 @@ static int take_step(run *r)
     }
     r->step = s.step;
     r->broken = s.broken;
-    const train_step line = {.step = s.step, .epoch = s.epoch, .loss = s.loss, .lr = (double)s.lr, .scale = (double)s.logit_scale,
+    const train_step line = {.step = s.step, .epoch = s.epoch, .loss = s.loss, .lr = s.lr, .scale = (double)s.logit_scale,
                              .grad_norm = s.grad_norm, .batch_time = s.seconds, .data_time = s.waited, .time = elapsed(r)};
     DO(train_folder_add_step(&r->f, &line, r->info.batch_size));
     say_step(r, &s);

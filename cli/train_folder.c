@@ -72,11 +72,27 @@ static int lock(train_folder *f)
     return CLI_DONE;
 }
 
+/* What a killed run may have left of files that it was writing. */
+static void sweep(const train_folder *f)
+{
+    static const char *const begun[] = {"run.json.", "report.html."};
+    DIR *d = opendir(f->path);
+    for (const struct dirent *e; d && (e = readdir(d));)
+        for (int i = 0; i < 2; i++) {
+            const size_t n = strlen(begun[i]);
+            if (strncmp(e->d_name, begun[i], n) == 0 && strlen(e->d_name) == n + 6)
+                unlinkat(dirfd(d), e->d_name, 0);
+        }
+    if (d)
+        closedir(d);
+}
+
 int train_folder_new(const char *path, train_folder *f)
 {
     DO(names(f, path));
     DO(make(f));
     DO(lock(f));
+    sweep(f);
     if (is_there(f->run))
         return cli_fail("%s: there is a run in it already; 'clip train --resume %s' goes on with it", f->path, f->path);
     const char *const ours[] = {f->checkpoint, f->metrics, f->report};
@@ -152,21 +168,6 @@ int train_folder_begin(train_folder *f, const train_options *o, const char *sett
     if (!(f->log = fopen(f->metrics, "wbe")))
         return fail_errno(f->metrics);
     return CLI_DONE;
-}
-
-/* What a killed run may have left of files that it was writing. */
-static void sweep(const train_folder *f)
-{
-    static const char *const begun[] = {"run.json.", "report.html."};
-    DIR *d = opendir(f->path);
-    for (const struct dirent *e; d && (e = readdir(d));)
-        for (int i = 0; i < 2; i++) {
-            const size_t n = strlen(begun[i]);
-            if (strncmp(e->d_name, begun[i], n) == 0 && strlen(e->d_name) == n + 6)
-                unlinkat(dirfd(d), e->d_name, 0);
-        }
-    if (d)
-        closedir(d);
 }
 
 static int read_text(const char *path, char **out)

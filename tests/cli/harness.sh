@@ -4,7 +4,7 @@ faults=0 tests=0 name=
 fault() {
     faults=$((faults + 1))
     echo "FAULT: $name: $*"
-    sed 's/^/    /' "$T/err" 2>/dev/null | head -5
+    sed 's/^/    /' "$T/err" "$T/out" 2>/dev/null | head -5
 }
 
 it() { name=$*; }

@@ -50,7 +50,7 @@ same "$("$check" lines <whole/metrics.jsonl)" 8
 same "$(grep -c '"train/loss"' whole/metrics.jsonl)" 6
 head -1 whole/metrics.jsonl >out
 same "$(json step)" 1
-same "$(json train/lr)" 0.00100000005
+same "$(json train/lr)" 0.001
 tail -1 whole/metrics.jsonl >out
 same "$(json epoch)" 2
 same "$(json val/num_samples)" 36
@@ -158,6 +158,13 @@ want 0 "$clip" train --resume torn
 says 'does not reach to step 36'
 same "$("$check" lines <torn/metrics.jsonl)" 35
 
+it "killed while it was saving for the last time"
+cp -r long late
+cp -r late/checkpoint late/.checkpoint.tmp
+want 0 "$clip" train --resume late
+equals long late
+[ ! -e late/.checkpoint.tmp ] || fault 'it is still there'
+
 it "two in one folder"
 if command -v flock >/dev/null; then
     want 1 flock long "$clip" train --resume long
@@ -209,7 +216,7 @@ says 'of them trained'
 it "Ctrl-C, and the line of progress"
 if command -v script >/dev/null; then
     want 0 script -qec "stty cols 60; '$clip' train --config tiny-run.json --train-data '$samples' --output seen" /dev/null
-    prints 'epoch 2/2  step '
+    prints 'epoch 1/2  step '
     ! tr '\r' '\n' <out | grep -q 'epoch.*left' || fault 'the line is wider than the terminal'
     ctrl_c() {
         (for i in $(seq 1000); do [ ! -s typed/metrics.jsonl ] || break; sleep 0.01; done; printf '\003'; sleep 1) |
