@@ -5,9 +5,8 @@ usage: data/make_samples.py [models/samples]
 needs: Pillow, and the Debian packages openclipart-png and openclipart-svg (the latter for the names of the authors)
 
 Every picture comes from the Open Clip Art Library, whose authors gave their work to the public domain. None is among
-those the interim model (models/emoji-clip) was trained on, though some have relatives there: other flags, other signs
-of a series. They and the labels were picked by hand so that this small model names about seven in ten right; of clip art
-in general that it has not seen it names far fewer.
+those models/emoji-clip was trained on, though some have relatives there: other flags, other signs of a series. They and
+the labels were picked by hand before that model was trained; it names a little more than half of them right.
 """
 import html
 import os

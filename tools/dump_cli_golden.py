@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Write tests/cli/golden: a picture, texts, and the embeddings that OpenCLIP computes for them with the model that ships.
 
-    dump_cli_golden.py GOLDEN.json [DIRECTORY]
+    dump_cli_golden.py [DIRECTORY]
 
-GOLDEN.json is the reference checkpoint's: captions with their token ids (the model's vocabulary is not OpenCLIP's own, so
-its ids come from where it was trained). Needs torch, open_clip, safetensors and Pillow.
+The model's vocabulary is not OpenCLIP's own: transformers' CLIPTokenizer reads it. Needs torch, open_clip, transformers, safetensors and Pillow.
 """
 import json
 import sys
@@ -12,11 +11,15 @@ from pathlib import Path
 
 import open_clip
 import torch
+import transformers
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "emoji-clip"
+CAPTIONS = ["grinning face, cheerful, cheery, face, grin, grinning, happy, laugh, nice, smile, smiling, teeth",
+            "grinning face with smiling eyes, eye, eyes, face, grin, grinning, happy, laugh, lol, mouth, open, smile, smiling",
+            "beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, teeth"]
 
 
 def picture():
@@ -32,8 +35,7 @@ def picture():
 
 
 def main():
-    golden = json.loads(Path(sys.argv[1]).read_text())
-    out = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "tests" / "cli" / "golden"
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "cli" / "golden"
     out.mkdir(parents=True, exist_ok=True)
     config = json.loads((MODEL / "open_clip_config.json").read_text())
     model = open_clip.CLIP(**config["model_cfg"])
@@ -44,10 +46,12 @@ def main():
     picture().save(out / "picture.png", optimize=True)
     with torch.no_grad():
         image = model.encode_image(prepare(Image.open(out / "picture.png"))[None], normalize=True)[0]
-        ids = [row + [0] * (config["model_cfg"]["text_cfg"]["context_length"] - len(row)) for row in golden["token_ids"]]
+        tokenizer = transformers.CLIPTokenizer(str(MODEL / "vocab.json"), str(MODEL / "merges.txt"))
+        rows = [tokenizer(c)["input_ids"] for c in CAPTIONS]
+        ids = [row + [0] * (config["model_cfg"]["text_cfg"]["context_length"] - len(row)) for row in rows]
         text = model.encode_text(torch.tensor(ids), normalize=True)
     rows = [{"path": "picture.png", "embedding": [float(f"{v:.6g}") for v in image.tolist()]}]
-    for caption, e in list(zip(golden["captions"], text))[:3]:
+    for caption, e in zip(CAPTIONS, text):
         rows.append({"text": caption, "embedding": [float(f"{v:.6g}") for v in e.tolist()]})
     (out / "embeddings.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
 

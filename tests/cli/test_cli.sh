@@ -83,11 +83,11 @@ silent out
 
 it "info"
 want 0 "$clip" info
-prints 'ViT'
+prints 'ModifiedResNet'
 want 0 "$clip" info --json "$root/models/emoji-clip"
 same "$("$check" lines <out)" 1
 same "$(json embed_dim)" 256
-same "$(json image.patch_size)" 8
+same "$(json image.size)" 64
 same "$(json text.context_length)" 32
 
 it "numbers of the model that ships, as OpenCLIP computes them"
