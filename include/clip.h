@@ -347,7 +347,8 @@ typedef struct clip_train_info {
     int64_t steps_per_epoch, steps; /* of an epoch; of the whole run */
     int64_t step;                   /* done already: 0 in a new run */
     int epochs, batch_size;
-    float lr, weight_decay, logit_scale;
+    double lr, weight_decay;
+    float logit_scale;
     const char *settings;           /* all of them, as the JSON object clip_train_options_read() takes; lives as long as the trainer */
 } clip_train_info;
 
@@ -359,7 +360,7 @@ typedef struct clip_train_step {
     bool epoch_ends;    /* it was the last of that epoch */
     double loss;        /* of the batch, before the step */
     double grad_norm;   /* before clipping */
-    float lr;
+    double lr;
     float logit_scale;  /* exp() of the parameter, after the step */
     double seconds;     /* the whole step; */
     double waited;      /* of these, for data */

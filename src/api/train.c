@@ -47,7 +47,8 @@ static const char *text(const builder *b, int id) { return clip_train_text(b->o,
 static clip_pairs_options pairs_options(const builder *b)
 {
     const char *separator = text(b, CLIP_TRAIN_CSV_SEPARATOR);
-    return (clip_pairs_options){text(b, CLIP_TRAIN_CSV_IMG_KEY), text(b, CLIP_TRAIN_CSV_CAPTION_KEY), separator ? *separator : 0};
+    const char c = !separator ? 0 : strcmp(separator, "\\t") == 0 ? '\t' : *separator;
+    return (clip_pairs_options){text(b, CLIP_TRAIN_CSV_IMG_KEY), text(b, CLIP_TRAIN_CSV_CAPTION_KEY), c};
 }
 
 static clip_status count_words(const builder *b, cliptok_learner *l)
@@ -112,11 +113,24 @@ static clip_status learn_tokenizer(const builder *b)
     return s;
 }
 
+/* The tokenizer of a directory, by the rules by which the checkpoint to be saved, of OpenCLIP's layout, will be read. */
 static clip_status load_tokenizer(const builder *b, const char *dir)
 {
-    TRY(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &b->out->own, b->err));
-    if (!b->out->own)
+    cliptok *t = NULL;
+    char *bpe = clipb_path_join(dir, "bpe_simple_vocab_16e6.txt.gz");
+    if (!bpe)
+        return CLIP_ENOMEM;
+    const bool has_bpe = clipb_is_file(bpe);
+    free(bpe);
+    TRY(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, b->err));
+    if (t && (has_bpe || cliptok_vocab_size(t) == CLIP_VOCABULARY)) {
+        cliptok_free(t);
+        TRY(cliptok_load(dir, CLIPTOK_OPENCLIP, &t, b->err));
+    }
+    if (!t)
         return clipb_fail(b->err, CLIP_EIO, dir, "holds no tokenizer");
+    b->out->own = t;
+    b->out->tokenizer = t;
     return clip_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
 }
 
@@ -137,6 +151,7 @@ static clip_status from_scratch(const builder *b)
     TRY(tokenizer ? load_tokenizer(b, tokenizer) : learn_tokenizer(b));
     t->tokenizer = t->own;
     t->config.text.vocab_size = cliptok_vocab_size(t->own);
+    t->config.text.eos_id = cliptok_end_id(t->own);
     return CLIP_OK;
 }
 
@@ -147,12 +162,14 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     load.warn = b->warn;
     load.warn_user = b->user;
     TRY(clip_model_open(dir, &load, &t->source, b->err));
-    if (!t->source->tokenizer)
-        return clipb_fail(b->err, CLIP_EIO, dir, "holds no tokenizer");
     t->config = t->source->config;
     t->recipe = t->source->recipe;
-    t->tokenizer = t->source->tokenizer;
-    return clip_tokenizer_files_read(clipb_is_dir(dir) ? dir : ".", &t->tokenizer_files, b->err);
+    t->recipe.flavour = CLIPIMG_OPENCLIP;
+    clip_files files;
+    TRY(clip_files_find(dir, &files, b->err));
+    clip_status s = load_tokenizer(b, files.dir);
+    clip_files_free(&files);
+    return s;
 }
 
 static clip_status read_augment(const builder *b)
@@ -177,8 +194,8 @@ static cliptrn_net_options net_options(const builder *b)
         .image_unlocked = (int)clip_train_int(b->o, CLIP_TRAIN_LOCK_IMAGE_UNLOCKED_GROUPS),
         .text_unlocked = (int)clip_train_int(b->o, CLIP_TRAIN_LOCK_TEXT_UNLOCKED_LAYERS),
         .freeze_bn = clip_train_flag(b->o, CLIP_TRAIN_LOCK_IMAGE_FREEZE_BN_STATS),
-        .patch_dropout = (float)clip_train_real(b->o, CLIP_TRAIN_FORCE_PATCH_DROPOUT),
-        .chunk = (int)clip_train_int(b->o, CLIP_TRAIN_CHUNK),
+        .patch_dropout = clip_train_real(b->o, CLIP_TRAIN_FORCE_PATCH_DROPOUT),
+        .chunk = clip_train_int(b->o, CLIP_TRAIN_CHUNK) < clip_train_int(b->o, CLIP_TRAIN_BATCH_SIZE) ? (int)clip_train_int(b->o, CLIP_TRAIN_CHUNK) : 0,
         .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
     };
 }
@@ -224,6 +241,13 @@ static void warn_of_settings(const builder *b)
                  o->lr);
         warn(b, line);
     }
+    const cliptrn_net_options *n = &t->net.opt;
+    if ((n->lock_image || n->lock_text) && !text(b, CLIP_TRAIN_PRETRAINED))
+        warn(b, "a tower that is locked from scratch stays as it was drawn: locks are for checkpoints (pretrained)");
+    if ((n->image_unlocked && !n->lock_image) || (n->text_unlocked && !n->lock_text))
+        warn(b, "unlocked groups are without effect where the tower is not locked");
+    if (o->schedule == CLIPTRN_CONST_COOLDOWN && o->warmup + o->cooldown > o->steps)
+        warn(b, "warm-up and cool-down together are longer than the run: the learning rate never gets where it should");
     if (o->warmup >= o->steps) {
         snprintf(line, sizeof line, "the warm-up of %lld steps is as long as the run of %lld: the learning rate never gets where it should",
                  (long long)o->warmup, (long long)o->steps);
@@ -252,6 +276,8 @@ static clip_status build(const builder *b, const char *resume, int64_t step, cli
     TRY(cliptrn_net_init(&t->t.net, &t->config, &net, (int)clip_train_int(b->o, CLIP_TRAIN_THREADS), b->err));
     if (source)
         TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->scheme, t->source->prefix, t->t.net.w, b->err));
+    clip_model_free(t->source); /* all that is needed of it is copied */
+    t->source = NULL;
     TRY(cliptrn_trainer_init(&t->t, &stream, &optimizer, b->err));
     if (resume)
         TRY(cliptrn_moments_read(&t->t, resume, b->err));
@@ -319,7 +345,7 @@ clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, cl
     }
     clip_train_options_free(all);
     free(settings);
-    return s;
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
 }
 
 void clip_trainer_free(clip_trainer *t)
@@ -338,7 +364,7 @@ void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
 {
     const cliptrn_optimizer *o = &t->t.optimizer;
     *out = (clip_train_info){.pairs = cliptrn_stream_count(t->t.stream), .steps_per_epoch = t->t.per_epoch, .steps = t->t.steps, .step = o->step,
-                             .epochs = (int)(t->t.steps / t->t.per_epoch), .batch_size = t->t.batch, .lr = (float)o->opt.lr, .weight_decay = (float)o->opt.weight_decay, .settings = t->settings};
+                             .epochs = (int)(t->t.steps / t->t.per_epoch), .batch_size = t->t.batch, .lr = o->opt.lr, .weight_decay = o->opt.weight_decay, .settings = t->settings};
     out->logit_scale = expf(*cliptrn_net_number(&t->t.net, t->t.net.w, "logit_scale"));
     for (size_t i = 0; i < t->t.net.params.n; i++) {
         const clipmdl_param *p = &t->t.net.params.param[i];

@@ -14,7 +14,7 @@
 #define MOST_JSON ((size_t)1 << 20)
 
 /* SPEC and PATH: where paths stand, relative to the file they are read from. */
-typedef enum kind { TEXT, SPEC, PATH, INT, REAL, FLAG, CHOICE, JSON } kind;
+typedef enum kind { TEXT, CHAR, SPEC, PATH, INT, REAL, FLAG, CHOICE, JSON } kind;
 
 typedef struct row {
     const char *group, *name;
@@ -77,6 +77,8 @@ static clip_status check(const row *r, const char *value, clip_error *err)
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is none of %s", r->name, value, r->value);
     } else if (r->kind == FLAG && !among(value, "true|false")) {
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither true nor false", r->name, value);
+    } else if (r->kind == CHAR && strlen(value) != 1 && strcmp(value, "\\t") != 0) {
+        return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither one character nor \\t", r->name, value);
     } else if (r->kind == JSON) {
         cJSON *o;
         TRY(clipb_json_parse(value, strlen(value), r->name, &o, err));
@@ -126,7 +128,7 @@ static char *from_file(const char *spec, const char *file)
     for (const char *p = spec, *next; out && p; p = next) {
         const char *end = strstr(p, "::");
         next = end ? end + 2 : NULL;
-        if (*p != '/') {
+        if (*p != '/' && strncmp(p, "{/", 2) != 0 && dir > 0) {
             memcpy(to, file, dir);
             to += dir;
         }
@@ -194,7 +196,9 @@ clip_status clip_train_options_parse(clip_train_options *o, const char *json, co
 static cJSON *as_json(int i, const char *value, const char *here)
 {
     const kind k = table[i].kind;
-    if (k == INT || k == REAL || k == FLAG || k == JSON)
+    if (k == INT || k == REAL)
+        return cJSON_CreateNumber(strtod(value, NULL)); /* JSON has not every spelling that strtod() takes */
+    if (k == FLAG || k == JSON)
         return cJSON_CreateRaw(value);
     char *path = is_path(i) ? from_file(value, here) : NULL;
     cJSON *v = !is_path(i) || path ? cJSON_CreateString(path ? path : value) : NULL;

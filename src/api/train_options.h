@@ -11,7 +11,7 @@
     X(TRAIN_DATA, "Data", "train-data", SPEC, "SPEC", NULL, 0, 0, "image-text pairs: a .tsv/.csv table, a folder, WebDataset tars;\nwith {000..012} and '::' between several") \
     X(CSV_IMG_KEY, "Data", "csv-img-key", TEXT, "NAME", "filepath", 0, 0, "column of a table that names the picture")                                                          \
     X(CSV_CAPTION_KEY, "Data", "csv-caption-key", TEXT, "NAME", "title", 0, 0, "column of a table with the caption")                                                           \
-    X(CSV_SEPARATOR, "Data", "csv-separator", TEXT, "CHAR", NULL, 0, 0, "between columns; default: what the first line shows")                                                 \
+    X(CSV_SEPARATOR, "Data", "csv-separator", CHAR, "CHAR", NULL, 0, 0, "between columns; default: what the first line shows")                                                 \
     X(AUG_CFG, "Data", "aug-cfg", JSON, "JSON", NULL, 0, 0, "augmentation, as {\"scale\": [0.9, 1], \"color_jitter\": [..], ..};\ndefault: OpenCLIP's random resized crop")    \
     X(WORKERS, "Data", "workers", INT, "N", "1", 1, 64, "threads that read and prepare pictures, ahead of the step")                                                           \
     X(MODEL, "Model", "model", PATH, "FILE", NULL, 0, 0, "train from scratch: an open_clip_config.json")                                                                       \
@@ -31,7 +31,7 @@
     X(LR, "Optimization", "lr", REAL, "RATE", "5e-4", 0, 10, "learning rate at its highest")                                                                                   \
     X(BETA1, "Optimization", "beta1", REAL, "B", NULL, 0, 0.999999, "AdamW; default .9")                                                                                       \
     X(BETA2, "Optimization", "beta2", REAL, "B", NULL, 0, 0.999999, "AdamW; default .98 for a ViT, .999 for a ResNet")                                                         \
-    X(EPS, "Optimization", "eps", REAL, "E", NULL, 0, 1, "AdamW; default 1e-6 for a ViT, 1e-8 for a ResNet")                                                                   \
+    X(EPS, "Optimization", "eps", REAL, "E", NULL, 1e-12, 1, "AdamW; default 1e-6 for a ViT, 1e-8 for a ResNet")                                                                   \
     X(WD, "Optimization", "wd", REAL, "DECAY", "0.2", 0, 100, "weight decay of parameters of two or more dimensions")                                                          \
     X(WARMUP, "Optimization", "warmup", INT, "STEPS", NULL, 0, 1 << 30, "over which the rate rises; default: a tenth of the run, at most 10000")                               \
     X(LR_SCHEDULER, "Optimization", "lr-scheduler", CHOICE, "cosine|const|const-cooldown", "cosine", 0, 0, "what the rate does after the warm-up")                             \

@@ -308,13 +308,20 @@ clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, 
 
 clip_status clipb_dir_settle(const char *path, clip_error *err)
 {
-    char *dir, *old = NULL;
+    char *dir, *old = NULL, *tmp = NULL;
     TRY(real_dir(path, &dir, err));
     clip_status s = sibling(dir, ".old", &old, err);
+    if (s == CLIP_OK)
+        s = sibling(dir, ".tmp", &tmp, err);
     if (s == CLIP_OK && !clipb_is_dir(dir) && clipb_is_dir(old) && rename(old, dir) < 0)
         s = clipb_fail(err, CLIP_EIO, dir, "%s", strerror(errno));
+    if (s == CLIP_OK && clipb_is_dir(dir)) {
+        remove_dir(old, NULL);
+        remove_dir(tmp, NULL);
+    }
     free(dir);
     free(old);
+    free(tmp);
     return s;
 }
 

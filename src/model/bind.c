@@ -168,12 +168,13 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, cons
     const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
     *out = (clipnn_linear){.dw = s->g};
     place_weight(b, &out->w, s->view.type, O, I);
-    if (b->g)
+    const bool turns = b->g && b->group >= b->first_group;
+    if (turns)
         place_weight(b, &out->wt, s->view.type, I, O);
     if (!found || !clipmdl_binder_places(b))
         return;
     clipk_weight_pack(b->k, &out->w, s->view);
-    if (b->g)
+    if (turns)
         clipk_weight_pack(b->k, &out->wt, turned);
     drop(s);
 }
@@ -335,8 +336,10 @@ static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv
 static clipnn_batchnorm norm_layer(const clipmdl_binder *b, const source norm[4])
 {
     clipnn_batchnorm bn = {.gain = norm[0].view.p, .bias = norm[1].view.p, .eps = BATCHNORM_EPS, .frozen = b->freeze_bn};
-    bn.running_mean = b->w + ((const float *)norm[2].view.p - b->w);
-    bn.running_var = b->w + ((const float *)norm[3].view.p - b->w);
+    bn.running_mean = norm[2].view.p;
+    bn.running_var = norm[3].view.p;
+    bn.batch_mean = norm[2].g;
+    bn.batch_var = norm[3].g;
     if (!bn.frozen) {
         bn.dgain = norm[0].g;
         bn.dbias = norm[1].g;

@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#define MOMENTUM 0.1f /* PyTorch's default, which every modified ResNet has */
-
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O)
@@ -42,7 +40,7 @@ void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *a, 
     clipk_batchnorm_forward(k, y, a->conv, &b, NULL, act, T, O);
 }
 
-/* running += MOMENTUM (batch - running), the variance without bias. */
+/* What the running statistics will move towards is left beside the gradients: the variance without bias. */
 static void norm_backward(const clipk_ctx *k, float *dconv, float *dz, const float *dy, const clipnn_conv_acts *a, const float *y,
                           const clipnn_batchnorm *bn, clipk_act act, int T, int O, void *work)
 {
@@ -50,8 +48,8 @@ static void norm_backward(const clipk_ctx *k, float *dconv, float *dz, const flo
     const float unbiased = T > 1 ? (float)T / (float)(T - 1) : 1;
     clipk_batchnorm_backward(k, dconv, dz, bn->dgain, bn->dbias, dy, a->conv, dz ? y : NULL, &b, act, bn->frozen, T, O, work);
     for (int o = 0; o < O && !bn->frozen; o++) {
-        bn->running_mean[o] += MOMENTUM * (a->mean[o] - bn->running_mean[o]);
-        bn->running_var[o] += MOMENTUM * (a->var[o] * unbiased - bn->running_var[o]);
+        bn->batch_mean[o] = a->mean[o];
+        bn->batch_var[o] = a->var[o] * unbiased;
     }
 }
 

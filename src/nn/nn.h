@@ -128,7 +128,8 @@ typedef struct clipnn_batchnorm {
     const float *gain, *bias; /* [C]; NULL: folded */
     float eps;
     bool frozen;              /* training with the running statistics, which stay; gain and bias stay too */
-    float *running_mean, *running_var;
+    const float *running_mean, *running_var;
+    float *batch_mean, *batch_var; /* backward leaves them here */
     float *dgain, *dbias;
 } clipnn_batchnorm;
 
@@ -169,7 +170,7 @@ void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *act
 
 /* Backward, with dconv the gradient at acts->conv, [.., O], room that the caller gives:
  *     dz = dy act'(..);  dconv from dz by the norm's backward;  dW += dconvᵀ x;  dx = dconv W + plus
- * and the running statistics move towards the batch's: this is when a batch is learned from.
+ * and the batch's statistics are left in bn, for the running ones to move towards.
  * dconv  may be dy, where dz is NULL
  * dz     the residual's gradient; may be dy; NULL: there was no residual
  * y      what forward made; read where there was a residual

@@ -9,6 +9,8 @@
 
 #include "base/rng.h"
 
+#define MOMENTUM 0.1f /* PyTorch's default, which every modified ResNet has */
+
 /* ---- The net ------------------------------------------------------------------------------------------------- */
 
 static bool is_vit(const cliptrn_net *n) { return n->config.vision.kind == CLIPMDL_VIT; }
@@ -35,6 +37,15 @@ bool cliptrn_net_trains(const cliptrn_net *n, const clipmdl_param *p)
     if (p->flags & CLIPMDL_IMAGE_PARAM)
         return p->group >= first_image_group(n);
     return !(p->flags & CLIPMDL_TEXT_PARAM) || p->group >= first_text_group(n);
+}
+
+void cliptrn_net_move_statistics(cliptrn_net *n)
+{
+    for (size_t i = 0; i < n->params.n && trains_image(n) && !n->opt.freeze_bn; i++) {
+        const clipmdl_param *p = &n->params.param[i];
+        for (size_t j = p->at; j < p->at + p->count && (p->flags & CLIPMDL_BUFFER_PARAM); j++)
+            n->w[j] += MOMENTUM * (n->g[j] - n->w[j]);
+    }
 }
 
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name) { return block + clipmdl_params_find(&n->params, name)->at; }
@@ -283,7 +294,7 @@ clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int
     const bool once = chunk == N;
     pass p = {.n = n, .batch = batch, .D = D};
     if (n->opt.patch_dropout > 0) {
-        const int G = n->config.vision.image_size / n->config.vision.patch_size, K = (int)((float)(G * G) * (1 - n->opt.patch_dropout));
+        const int G = n->config.vision.image_size / n->config.vision.patch_size, K = (int)(G * G * (1 - n->opt.patch_dropout)); /* in double, as OpenCLIP */
         p.K = K > 0 ? K : 1;
     }
     for (int placing = 0; placing < 2; placing++) {
@@ -293,8 +304,11 @@ clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int
             TRY(clipb_block_reserve(&n->batch, a.peak));
     }
     memset(n->g, 0, n->params.count * sizeof(float));
-    TRY(bind(n, true, &n->image_panels));
-    TRY(bind(n, false, &n->text_panels));
+    if (trains_image(n) || !n->image_bound)
+        TRY(bind(n, true, &n->image_panels));
+    if (trains_text(n) || !n->text_bound)
+        TRY(bind(n, false, &n->text_panels));
+    n->image_bound = n->text_bound = true;
     draw_patches(&p, step);
 
     for (int i = 0; i < N; i += chunk) {

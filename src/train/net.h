@@ -13,7 +13,7 @@ typedef struct cliptrn_net_options {
     bool lock_image, lock_text;
     int image_unlocked, text_unlocked; /* groups */
     bool freeze_bn;                    /* batch norms use their running statistics and leave them (ResNet) */
-    float patch_dropout;               /* share of a picture's patches that a step leaves out (ViT) */
+    double patch_dropout;              /* share of a picture's patches that a step leaves out (ViT) */
     int chunk;                         /* samples whose tape is kept at once; 0: all */
     uint64_t seed;
 } cliptrn_net_options;
@@ -33,6 +33,7 @@ typedef struct cliptrn_net {
     clipmdl_vit vit;       /* one of the two, by config.vision.kind */
     clipmdl_resnet resnet;
     clipmdl_text text;
+    bool image_bound, text_bound; /* a tower that learns nothing is bound once */
     clipk_ctx k;
     clipb_block weights, gradients, image_panels, text_panels, scratch, batch, image_acts, text_acts, grads;
 } cliptrn_net;
@@ -50,6 +51,10 @@ bool cliptrn_net_trains(const cliptrn_net *n, const clipmdl_param *p);
  * step  in   for what is drawn anew in every step
  * Errors: CLIP_ENOMEM. */
 clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out);
+
+/* cliptrn_net_move_statistics(): the running statistics of batch norms move towards those of the batch, which the gradient has left in n->g: by a
+ * tenth, PyTorch's default. Part of a step, as the weights' own move is. */
+void cliptrn_net_move_statistics(cliptrn_net *n);
 
 /* The parameter of a name that every model has. */
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name);

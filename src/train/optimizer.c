@@ -63,6 +63,7 @@ void cliptrn_optimizer_step(cliptrn_optimizer *o, cliptrn_net *n, double norm)
         s.weight_decay = q->ndim >= 2 ? p->weight_decay : 0; /* gains, biases and logit_scale are left alone */
         clipk_adamw(&n->k, n->w + q->at, o->m + q->at, o->v + q->at, n->g + q->at, q->count, &s);
     }
+    cliptrn_net_move_statistics(n);
     float *scale_log = cliptrn_net_number(n, n->w, "logit_scale");
     *scale_log = fminf(fmaxf(*scale_log, 0), logf(100));
 }
