@@ -59,7 +59,7 @@ static int sorted(const cli_list *l, name **out)
 /* The distinct captions become the labels. */
 static int distinct(const cli_list *captions, cli_list *labels)
 {
-    name *s;
+    name *s = NULL;
     DO(sorted(captions, &s));
     int code = CLI_DONE;
     for (size_t i = 0; i < captions->n && code == CLI_DONE; i++)
@@ -74,7 +74,7 @@ static int find_right(job *j)
 {
     eval_data *d = &j->data;
     const size_t row = (size_t)j->session.D * sizeof(float);
-    name *s;
+    name *s = NULL;
     DO(sorted(&j->labels, &s));
     size_t kept = 0;
     for (size_t i = 0; i < d->n; i++) {

@@ -237,7 +237,8 @@ static void write_matrix(FILE *f, const train_validation *v)
     }
     snprintf(size, sizeof size, "style=\"width:%dpx;height:%dpx\"", side, side);
     fprintf(f, "<h2>Which picture goes with which caption?</h2>\n<p>The cosine of each of %d validation pictures (rows) with each of their captions "
-               "(columns), <span class=\"scale\">from %.2f<i class=\"ramp\"></i>to %.2f</span>. In a model that has learned, the framed diagonal stands out.</p>\n"
+               "(columns), <span class=\"scale\">from %.2f<i class=\"ramp\"></i>to %.2f</span>. In a model that has learned, the framed "
+               "diagonal stands out.</p>\n"
                "<div class=\"card matrix\"><div><div class=\"tops\">", v->M, lo, hi);
     for (int i = 0; i < v->M; i++) {
         fprintf(f, "<span style=\"width:%dpx\" title=\"", side);
@@ -309,11 +310,12 @@ static void write_word(FILE *f, const train_validation *v, const train_ranking *
 
 static void write_rankings(FILE *f, const train_validation *v)
 {
-    fprintf(f, "<h2>What it says about pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, with their cosines; the right one "
-               "is marked.</p>\n<div class=\"looks\">\n", v->data.captions.n);
+    fprintf(f, "<h2>What it says about pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, with their cosines; "
+               "the right one is marked.</p>\n<div class=\"looks\">\n", v->data.captions.n);
     for (int i = 0; i < v->pictures; i++)
         write_look(f, v, &v->picture[i]);
-    fprintf(f, "</div>\n<h2>What it finds for words</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n<div class=\"looks\">\n", v->data.n);
+    fprintf(f, "</div>\n<h2>What it finds for words</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n<div class=\"looks\">\n",
+            v->data.n);
     for (int i = 0; i < v->words; i++)
         write_word(f, v, &v->word[i]);
     fputs("</div>\n", f);

@@ -236,7 +236,8 @@ static void print_people(const run *r)
     double seconds, waited;
     char time[24];
     sum(r, &seconds, &waited);
-    printf("%lld steps in %s, of which %.1f%% waiting for data", (long long)r->step, cli_time(elapsed(r), time), seconds > 0 ? 100 * waited / seconds : 0);
+    printf("%lld steps in %s, of which %.1f%% waiting for data", (long long)r->step, cli_time(elapsed(r), time),
+           seconds > 0 ? 100 * waited / seconds : 0);
     if (r->broken > 0)
         printf("; %lld broken samples passed over", (long long)r->broken);
     printf("\n");

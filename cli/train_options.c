@@ -105,7 +105,9 @@ static int check(const cli_args *a, const given *g, const train_options *o)
         return CLI_DONE;
     if (o->output)
         return cli_usage(a, "--output and --resume: a new run, or one to go on with?");
-    const char *changed = g->config ? "config" : o->val_data ? "val-data" : o->save_every ? "save-every" : o->save_frequency ? "save-frequency" : NULL;
+    const char *changed = g->config ? "config" : o->val_data ? "val-data" : o->save_every ? "save-every" : NULL;
+    if (!changed && o->save_frequency)
+        changed = "save-frequency";
     for (int i = 0; i < g->n && !changed; i++)
         if (strcmp(clip_train_option_at(g->setting[i])->name, "workers") != 0)
             changed = clip_train_option_at(g->setting[i])->name;

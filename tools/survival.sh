@@ -15,8 +15,8 @@ END
 
 now() { date +%s.%N; }
 begin() { # in a process of its own
-    exec "$clip" train --train-data "$root/models/samples/samples.tsv" --val-data "$root/models/samples/samples.tsv" --model tiny.json --tokenizer-vocab 560 \
-        --batch-size 8 --epochs 2 --save-every 1 --lr 1e-3 --output "$1"
+    exec "$clip" train --train-data "$root/models/samples/samples.tsv" --val-data "$root/models/samples/samples.tsv" --output "$1" \
+        --model tiny.json --tokenizer-vocab 560 --batch-size 8 --epochs 2 --save-every 1 --lr 1e-3
 }
 # without the times
 metrics() { sed 's/"train.samples_per_second.*//; s/"time".*//' "$1/metrics.jsonl"; }
