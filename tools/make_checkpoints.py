@@ -74,12 +74,15 @@ def smooth_pictures(n, size, generator, coarse=7):
 def settle_batchnorm(visual, generator):
     """Running statistics from a batch of pictures."""
     norms = [m for m in visual.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    momentum = [m.momentum for m in norms]
     for m in norms:
         m.reset_running_stats()
         m.momentum = None  # a plain mean
     visual.train()
     visual(smooth_pictures(8, visual.image_size, generator))
     visual.eval()
+    for m, was in zip(norms, momentum):
+        m.momentum = was
 
 
 # ---- Tokenizers -------------------------------------------------------------------------------------------
