@@ -191,18 +191,6 @@ static void query_block(const head *h, int i0, int count)
         h->lse[i0 + l] = b.best[l / CLIPK_VL][l % CLIPK_VL] + logf(b.sum[l / CLIPK_VL][l % CLIPK_VL]);
 }
 
-/* n rows of D numbers, side by side. */
-static void copy_rows(float *to, const float *from, int64_t ld, int n, int D)
-{
-    for (int j = 0; j < n; j++, to += D, from += ld) {
-        int d = 0;
-        for (; d + CLIPK_VL <= D; d += CLIPK_VL)
-            vstore(to + d, vload(from + d));
-        if (d < D)
-            vstore_n(to + d, vload_n(from + d, D - d), D - d);
-    }
-}
-
 void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
                      int nq, int nk, int sees, int D, void *scratch)
 {

@@ -27,18 +27,6 @@ typedef struct work {
     int seen[BLOCKS];   /* of the part's keys, by any query of the block; ascends */
 } work;
 
-/* n rows of D numbers, side by side. */
-static void copy_rows(float *to, const float *from, int64_t ld, int n, int D)
-{
-    for (int j = 0; j < n; j++, to += D, from += ld) {
-        int d = 0;
-        for (; d + CLIPK_VL <= D; d += CLIPK_VL)
-            vstore(to + d, vload(from + d));
-        if (d < D)
-            vstore_n(to + d, vload_n(from + d, D - d), D - d);
-    }
-}
-
 /* to[d][lane] = scale x[lane][d]     x [count, D] dense; lanes without a row get 0 */
 static void turn(float *to, const float *x, int count, int nv, int D, float scale)
 {

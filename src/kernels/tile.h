@@ -67,6 +67,18 @@ INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t
     }
 }
 
+/* n rows of D numbers, ld apart, side by side. */
+static inline void copy_rows(float *to, const float *from, int64_t ld, int n, int D)
+{
+    for (int j = 0; j < n; j++, to += D, from += ld) {
+        int d = 0;
+        for (; d + CLIPK_VL <= D; d += CLIPK_VL)
+            vstore(to + d, vload(from + d));
+        if (d < D)
+            vstore_n(to + d, vload_n(from + d, D - d), D - d);
+    }
+}
+
 /* r[i][j] becomes r[j][i]: at each step s, blocks of s lanes off the diagonal change places. */
 #if CLIPK_VL == 4
 #define STEP1_LOW 0, 4, 2, 6

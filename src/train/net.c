@@ -87,7 +87,7 @@ static clip_status bind(cliptrn_net *n, bool image, clipb_block *panels)
     return b.status;
 }
 
-static clip_status reserve_floats(clipb_block *b, float **out, size_t n)
+clip_status cliptrn_zeros(clipb_block *b, float **out, size_t n)
 {
     TRY(clipb_block_reserve(b, n * sizeof(float)));
     *out = (float *)(void *)b->base;
@@ -99,8 +99,8 @@ static clip_status init(cliptrn_net *n, int threads, clip_error *err)
 {
     TRY(check(n, err));
     TRY(clipmdl_params_list(&n->config, n->opt.loss == CLIPTRN_SIGLIP, &n->params));
-    TRY(reserve_floats(&n->weights, &n->w, n->params.count));
-    TRY(reserve_floats(&n->gradients, &n->g, n->params.count));
+    TRY(cliptrn_zeros(&n->weights, &n->w, n->params.count));
+    TRY(cliptrn_zeros(&n->gradients, &n->g, n->params.count));
     TRY(is_vit(n) ? clipmdl_vit_init(&n->vit, &n->config) : clipmdl_resnet_init(&n->resnet, &n->config));
     TRY(clipmdl_text_init(&n->text, &n->config));
     n->k.set = clipk_set_find(NULL);

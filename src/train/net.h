@@ -56,6 +56,9 @@ clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int
  * tenth, PyTorch's default. Part of a step, as the weights' own move is. */
 void cliptrn_net_move_statistics(cliptrn_net *n);
 
+/* cliptrn_zeros(): a block of n numbers, all 0. CLIP_ENOMEM. */
+clip_status cliptrn_zeros(clipb_block *b, float **out, size_t n);
+
 /* The parameter of a name that every model has. */
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name);
 

@@ -1,21 +1,12 @@
 #include "train/optimizer.h"
 
 #include <math.h>
-#include <string.h>
-
-static clip_status zeros(clipb_block *b, float **out, size_t n)
-{
-    TRY(clipb_block_reserve(b, n * sizeof(float)));
-    *out = (float *)(void *)b->base;
-    memset(*out, 0, n * sizeof(float));
-    return CLIP_OK;
-}
 
 clip_status cliptrn_optimizer_init(cliptrn_optimizer *o, const cliptrn_optimizer_options *opt, const cliptrn_net *n)
 {
     *o = (cliptrn_optimizer){.opt = *opt};
-    TRY(zeros(&o->first, &o->m, n->params.count));
-    return zeros(&o->second, &o->v, n->params.count);
+    TRY(cliptrn_zeros(&o->first, &o->m, n->params.count));
+    return cliptrn_zeros(&o->second, &o->v, n->params.count);
 }
 
 void cliptrn_optimizer_free(cliptrn_optimizer *o)
