@@ -45,7 +45,8 @@ extern "C" {
     X(CLIP_EUNSUPPORTED, -5, "the file is sound, but this build does not support it") \
     X(CLIP_ELIMIT, -6, "larger than the limit allows")                        \
     X(CLIP_EMISMATCH, -7, "parts do not fit each other")                      \
-    X(CLIP_EDIVERGED, -8, "training has diverged")
+    X(CLIP_EDIVERGED, -8, "training has diverged")                            \
+    X(CLIP_EBUSY, -9, "another process is writing it")
 
 typedef enum clip_status {
 #define X(name, code, message) name = code,
@@ -149,9 +150,11 @@ typedef struct clip_image {
 typedef struct clip_image_options {
     int64_t max_pixels; /* refuse larger pictures before anything is allocated for them */
     int background;     /* 0xRRGGBB: transparent parts are laid on it; -1: transparency is dropped, as Pillow's convert("RGB") does */
+    int enough;         /* a picture may come reduced, where its format can do that in less time (JPEG by 1/2, 1/4, 1/8; thumbnails in HEIC), as
+                           long as its shorter side keeps this many pixels; 0: in full */
 } clip_image_options;
 
-/* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1. */
+/* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1, in full. */
 CLIP_API clip_image_options clip_image_options_default(void);
 
 /* clip_image_read(), clip_image_decode(): a picture from a file, or from its bytes.
@@ -209,6 +212,28 @@ CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, c
 
 /* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in place. */
 CLIP_API void clip_probabilities(const clip_model *m, float *similarity, int N, int M);
+
+/* ---- Explanation ---------------------------------------------------------------------------------------- */
+
+/* clip_explain(): where in a picture is what makes it match words? Maps of G x G cells over the S x S pixels the model looks at, G = clip_explain_side().
+ * What is behind them: docs/explain.md.
+ * img     in   [H, W] RGB
+ * texts   in   [K]
+ * map     out  [K, G, G], at least 0; the scale is that of its text alone: compare cells, not maps
+ * cosine  out  [K] of the picture with each text
+ * The context packs the image tower once more at the first call, with what gradients want, and keeps it.
+ * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOMEM. */
+CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map, float *cosine);
+CLIP_API int clip_explain_side(const clip_model *m);
+
+/* A part of a picture, in its pixels. */
+typedef struct clip_window {
+    double x, y, width, height;
+} clip_window;
+
+/* clip_seen_window(): what of a picture of this size the model looks at, once it is cut and resized. Reaches beyond the picture where it is padded.
+ * Errors: CLIP_EINVAL (a side < 1). */
+CLIP_API clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out);
 
 /* ---- Evaluation ----------------------------------------------------------------------------------------- */
 
@@ -374,8 +399,153 @@ CLIP_API clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, cl
 
 /* clip_trainer_save(): the model as it is now, and all that resuming needs, into the directory `dir`: an OpenCLIP checkpoint that clip_model_load()
  * and OpenCLIP read. What was there is replaced in one piece: a reader, or a crash at any moment, finds the old one or the new one, whole.
- * Errors: CLIP_EIO (a full disk: what was there is as it was), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (something is there that is no checkpoint of a training), CLIP_EIO (a full disk: what was there is as it was), CLIP_ENOMEM. */
 CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_error *err);
+
+/* ---- Index: many embeddings, searched exactly ----------------------------------------------------------- */
+
+/* A directory: catalogue.db (SQLite: what each row is) and, beside it, NumPy arrays with a row an item: the vectors in f16, which answers are
+ * computed from, and int8 codes, which are scanned first. An index belongs to one model and says so.
+ *
+ *     clip_index_open("photos.index", &opt, &index, &err);
+ *     clip_index_update(index, ctx, folders, n, NULL, &report, &err);              embed what is new below the folders
+ *     clip_encode_text(ctx, &words, 1, query);
+ *     clip_index_search(index, query, 1, 10, NULL, hits, &found, &err);            the exact best 10
+ *     clip_index_item_at(index, hits[0].row, &item, &err);   puts(item.path);
+ *
+ * Threads    An index opened for reading is a snapshot: any number of threads and processes search and read it, whatever a writer does meanwhile.
+ *            There is one writer at a time; another is refused (CLIP_EBUSY). A writer's handle is for one thread.
+ * Durability What clip_index_commit() has returned from survives a crash; what was added since may be lost, nothing else. */
+typedef struct clip_index clip_index;
+
+typedef struct clip_index_options {
+    bool write;               /* open for writing; false: for reading */
+    bool create;              /* and make it if it is not there */
+    const clip_model *model;  /* the index must be of this model (or is made for it). NULL: of any; to create, `dim` and `model_name` say which */
+    int dim;                  /* D; 0: the model's */
+    const char *model_name;   /* for people, where there is no model: "ViT-B-32 of clip-retrieval" */
+    int threads;              /* of searching; 0: all this process may use */
+    clip_warn_fn warn;        /* hears what was repaired; NULL: silent */
+    void *warn_user;
+} clip_index_options;
+
+CLIP_API clip_index_options clip_index_options_default(void);
+
+/* clip_index_open(): what a crash has left is repaired where the index is opened for writing, and passed over where it is read.
+ * out  out  close with clip_index_close(), which commits; NULL on error
+ * Errors: CLIP_EIO (not there, cannot be made), CLIP_EFORMAT (a catalogue or a vector file is damaged), CLIP_EMISMATCH (of another model: the message names
+ * both), CLIP_EBUSY (another writer), CLIP_EUNSUPPORTED (made by a later version), CLIP_EINVAL, CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err);
+CLIP_API clip_status clip_index_commit(clip_index *x, clip_error *err);
+CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err); /* takes NULL; frees in any case */
+
+typedef struct clip_index_info {
+    const char *path, *model_name; /* live as long as the index */
+    char model_id[33];             /* of the weights it is for: hexadecimal; empty: unknown */
+    int dim;
+    int64_t items, pictures, texts; /* items = pictures + texts */
+    int64_t rows;                   /* that a hit's row lies below: items and the gaps of removed ones */
+    int64_t bytes;                  /* on disk */
+} clip_index_info;
+
+CLIP_API void clip_index_get_info(const clip_index *x, clip_index_info *out);
+
+typedef enum clip_item_kind { CLIP_ITEM_PICTURE = 1, CLIP_ITEM_TEXT = 2 } clip_item_kind;
+
+/* One thing that can be found. */
+typedef struct clip_item {
+    int64_t row;          /* where it stands; constant while the index is open */
+    clip_item_kind kind;
+    const char *path;     /* of the picture; for a text: the picture or the file it came with, may be NULL */
+    const char *text;     /* the text; of a picture NULL */
+    int64_t size;         /* of the file, in bytes */
+    int64_t mtime;        /* of the file, in nanoseconds since 1970 */
+    int64_t taken;        /* when the picture was taken, by its EXIF, in seconds since 1970; 0: unknown */
+    uint8_t hash[16];     /* of the file's bytes (XXH3, 128 bits) */
+} clip_item;
+
+/* clip_index_add(): N items with their vectors. An item of the same kind, path and text is replaced. Rows are given here: those in `item` are not read.
+ * vector  in  [N, D], of any length but 0: it is normalised
+ * Errors: CLIP_EINVAL (opened for reading, a vector that is no direction), CLIP_EIO (a full disk: what was committed is as it was), CLIP_ELIMIT, CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector, int N, clip_error *err);
+
+/* clip_index_rename(): the picture in `row`, and the texts that came with it, now have this path, size and time. */
+CLIP_API clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime, clip_error *err);
+CLIP_API clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err);
+
+/* clip_index_item_at(): the item of a row (out->path NULL and kind 0 where there is none); its strings live until this thread's next call on `x`.
+ * clip_index_find(): that of a picture's path. clip_index_next(): walks: the first item with a row >= *cursor, which is moved behind it; kind 0 at the end.
+ * clip_index_vector(): its vector, [D] f32 of unit length (up to f16's rounding).
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out, clip_error *err);
+CLIP_API clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err);
+CLIP_API clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err);
+CLIP_API clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip_error *err);
+
+/* What a search looks at: all conditions hold. */
+typedef struct clip_index_filter {
+    int kinds;                    /* CLIP_ITEM_* or'ed; 0: both */
+    const char *const *patterns;  /* [n_patterns] of the path, as the shell's ("*.jpg", "*2023*"; * also matches /), one of which fits; 0: any path */
+    int n_patterns;
+    int64_t after, before;        /* taken (or, where unknown, changed) at or after, and before: seconds since 1970; 0: no bound */
+    float min_score;              /* hits score at least this; 0: no bound */
+} clip_index_filter;
+
+typedef struct clip_hit {
+    int64_t row;
+    float score; /* cosine */
+} clip_hit;
+
+/* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: the int8 scan bounds each score from both
+ * sides, and all that could be among the best is computed from the f16 vectors in f32. Several queries at once cost little more than one.
+ * query   in   [Q, D], of any length but 0
+ * filter  in   NULL: everything
+ * hit     out  [Q, k]; the caller's
+ * found   out  [Q] how many of the k there are
+ * Errors: CLIP_EINVAL, CLIP_EIO, CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter, clip_hit *hit, int *found,
+                                       clip_error *err);
+
+/* clip_index_duplicates(): groups of pictures that are nearly the same: linked by cosines of at least `score`, or by equal bytes.
+ * row    out  rows of all groups, one group after the other, its earliest row first; free() it
+ * group  out  [*n + 1] where each begins; free() it */
+CLIP_API clip_status clip_index_duplicates(const clip_index *x, float score, const clip_index_filter *filter, int64_t **row, int64_t **group, int64_t *n,
+                                           clip_error *err);
+
+/* clip_index_verify(): read everything and compare it with what was noted when it was written. *faults: how many rows are wrong; `warn` hears of each. */
+CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err);
+
+typedef struct clip_update_report {
+    int64_t seen;      /* pictures below the folders */
+    int64_t embedded;  /* new or changed */
+    int64_t moved;     /* known by their bytes under another path: not embedded again */
+    int64_t removed;   /* no longer there */
+    int64_t broken;    /* could not be read; told to `warn` */
+    int64_t texts;     /* captions embedded */
+    int64_t todo;      /* in the progress callback: pictures still to embed, as far as known */
+    double seconds;
+} clip_update_report;
+
+typedef struct clip_update_options {
+    bool captions;      /* also index the captions in NAME.txt beside the pictures */
+    bool full_decode;   /* decode every JPEG in full (default: at the smallest scale that is at least twice what the model looks at) */
+    int workers;        /* threads that decode, 0: as many as the context has */
+    double commit_every; /* seconds; default 5 */
+    bool (*progress)(void *user, const clip_update_report *now); /* called often; false: stop, what is done is committed. May be NULL */
+    void *progress_user;
+    clip_warn_fn warn;  /* hears of each picture and folder that cannot be read; NULL: silent */
+    void *warn_user;
+} clip_update_options;
+
+CLIP_API clip_update_options clip_update_options_default(void);
+
+/* clip_index_update(): bring what the index has of these folders (or pictures, or what clip_pairs_open() takes) up to date: new and changed pictures are
+ * embedded, moved ones recognised by their bytes, those that are gone removed. A folder that cannot be read is reported, and what was known of it stays.
+ * Interrupted at any moment, the next call goes on where the last commit was. Memory does not depend on how many pictures there are.
+ * report  out  may be NULL; filled also on error
+ * Errors: CLIP_EIO (a path that is not there), CLIP_EINVAL, those of clip_index_add(), CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n, const clip_update_options *opt,
+                                       clip_update_report *report, clip_error *err);
 
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 

@@ -79,6 +79,29 @@ clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_err
 clip_status clipdat_tar_open(const char *path, clipdat_source **out, clip_error *err);
 clip_status clipdat_table_open(const char *path, const clip_pairs_options *opt, clipdat_source **out, clip_error *err);
 
+/* ---- list.c: pictures below a directory ------------------------------------------------------------------------ */
+
+typedef struct clipdat_list_options {
+    const char *const *exclude; /* [n_exclude] patterns as the shell's; see clipdat_excluded() */
+    int n_exclude;
+    clip_warn_fn warn;          /* hears of directories below that cannot be listed; NULL: silent */
+    void *warn_user;
+} clipdat_list_options;
+
+/* clipdat_list(): clip_list_pictures(), with a say in it. opt NULL: none. */
+clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char ***out, size_t *n, clip_error *err);
+
+/* clipdat_excluded(): does one of the patterns fit? One without a slash is of any name on the way from the root ("*.png", "drafts": with all that is
+ * in it), one with a slash of the way as a whole ("2019/tests"). * matches everything, slashes too.
+ * path  in   what follows the root */
+bool clipdat_excluded(const char *const *patterns, int n, const char *path);
+
+/* ---- folder.c -------------------------------------------------------------------------------------------------- */
+
+/* clipdat_captions_beside(): add the captions in the text file beside a picture, one a line. *there: there is such a file.
+ * CLIP_EIO, CLIP_ELIMIT, CLIP_ENOMEM. */
+clip_status clipdat_captions_beside(clipdat_sample *s, const char *picture, bool *there, clip_error *err);
+
 /* ---- spec.c --------------------------------------------------------------------------------------------------- */
 
 /* clipdat_expand(): the paths a specification names, in its order: split at "::", braces expanded as a shell does: {a,b},

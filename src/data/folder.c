@@ -52,21 +52,23 @@ static clip_status captions_in(clipdat_sample *s, const char *path, clip_error *
     return status;
 }
 
-static clip_status captions_of(const folder *f, clipdat_sample *s, const char *picture, clip_error *err)
+clip_status clipdat_captions_beside(clipdat_sample *s, const char *picture, bool *there, clip_error *err)
 {
-    const size_t stem = (size_t)(strrchr(picture, '.') - picture);
+    const char *dot = strrchr(picture, '.'), *slash = strrchr(picture, '/');
+    const size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - picture) : strlen(picture);
     char *path = malloc(stem + sizeof ".txt");
     if (!path)
         return CLIP_ENOMEM;
     memcpy(path, picture, stem);
     memcpy(path + stem, ".txt", sizeof ".txt");
     struct stat st;
-    clip_status status;
-    if (stat(path, &st) < 0)
-        status = errno == ENOENT ? name_of_folder(f, s, picture) : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
-    else if (!S_ISREG(st.st_mode))
+    clip_status status = CLIP_OK;
+    *there = stat(path, &st) == 0;
+    if (!*there && errno != ENOENT)
+        status = clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    else if (*there && !S_ISREG(st.st_mode))
         status = clipb_fail(err, CLIP_EIO, path, "is not a regular file");
-    else
+    else if (*there)
         status = captions_in(s, path, err);
     free(path);
     return status;
@@ -82,7 +84,10 @@ static clip_status folder_next(clipdat_source *source, clipdat_sample *s, clip_e
     const char *picture = f->picture[f->at++];
     clipdat_sample_clear(s);
     TRY(clipdat_sample_picture(s, picture, source->unread, err));
-    TRY(captions_of(f, s, picture, err));
+    bool there;
+    TRY(clipdat_captions_beside(s, picture, &there, err));
+    if (!there)
+        TRY(name_of_folder(f, s, picture));
     return clipdat_sample_finish(s, source->unread, err);
 }
 

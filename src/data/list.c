@@ -5,6 +5,7 @@
  * nothing, and a picture is found under its own name rather than a link's. */
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ typedef struct walk {
     strings pictures;
     strings dirs, links; /* still to be listed; a link to a directory waits until no directory does */
     void *seen;          /* tree of `place` */
+    size_t root;         /* length of its name, with the slash behind it */
+    const clipdat_list_options *opt;
 } walk;
 
 typedef struct place {
@@ -72,6 +75,25 @@ static clip_status visit(walk *w, const struct stat *st, bool *first)
     return node ? CLIP_OK : CLIP_ENOMEM;
 }
 
+/* Is one of the names on the way to `path` excluded? A pattern with a slash is of the whole way from the root, one without of any single name. */
+bool clipdat_excluded(const char *const *patterns, int n, const char *path)
+{
+    char part[4096];
+    const size_t length = strlen(path);
+    if (n == 0 || length >= sizeof part)
+        return false;
+    for (size_t start = 0; start < length;) {
+        const size_t end = start + strcspn(path + start, "/");
+        memcpy(part, path, end);
+        part[end] = 0;
+        for (int i = 0; i < n; i++)
+            if (fnmatch(patterns[i], strchr(patterns[i], '/') ? part : part + start, 0) == 0)
+                return true;
+        start = end + 1;
+    }
+    return false;
+}
+
 /* One name in `dir`. What cannot be looked at, and what is neither file nor directory, is passed over. */
 static clip_status take(walk *w, const char *dir, const struct dirent *e)
 {
@@ -82,6 +104,10 @@ static clip_status take(walk *w, const char *dir, const struct dirent *e)
     char *path = clipb_path_join(dir, e->d_name);
     if (!path)
         return CLIP_ENOMEM;
+    if (w->opt && clipdat_excluded(w->opt->exclude, w->opt->n_exclude, path + w->root)) {
+        free(path);
+        return CLIP_OK;
+    }
     if (e->d_type == DT_REG) /* the most frequent case by far: spare the stat() */
         return add(&w->pictures, path);
     struct stat st, link;
@@ -123,6 +149,9 @@ static clip_status list_rest(walk *w)
         while (w->dirs.n > 0) {
             char *path = w->dirs.item[--w->dirs.n];
             clip_status s = list_dir(w, path);
+            clip_error said;
+            if (s == CLIP_EIO && w->opt && w->opt->warn && clipb_fail(&said, s, path, "%s", strerror(errno)) < 0)
+                w->opt->warn(w->opt->warn_user, said.message);
             free(path);
             if (s != CLIP_EIO)
                 TRY(s);
@@ -138,7 +167,13 @@ static clip_status list_rest(walk *w)
 
 clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err)
 {
-    walk w = {0};
+    return clipdat_list(path, NULL, out, n, err);
+}
+
+clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char ***out, size_t *n, clip_error *err)
+{
+    walk w = {.opt = opt, .root = strlen(path)};
+    w.root += w.root > 0 && path[w.root - 1] != '/'; /* as clipb_path_join() puts it */
     struct stat st;
     clip_status s;
     *out = NULL;

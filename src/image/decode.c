@@ -34,7 +34,7 @@ void *clipimg_pixels(size_t bytes)
     return p;
 }
 
-clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out)
+clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t height)
 {
     if (width == 0 || height == 0)
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
@@ -42,6 +42,12 @@ clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height
     if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
         return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed",
                           (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
+    return CLIP_OK;
+}
+
+clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out)
+{
+    TRY(clipimg_allow(in, width, height));
     size_t stride = 3 * (size_t)width, bytes;
     uint8_t *rgb = __builtin_mul_overflow(stride, (size_t)height, &bytes) ? NULL : clipimg_pixels(bytes);
     if (!rgb)
@@ -189,18 +195,27 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
     return clipb_fail(in->err, CLIP_EFORMAT, in->name, in->size ? "not a picture of a known format" : "is empty");
 }
 
-clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clip_image *out,
-                              clip_error *err)
+clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, int64_t *taken, clip_image *out,
+                           clip_error *err)
 {
     clip_image_options o = opt ? *opt : clip_image_options_default();
-    clipimg_input in = {.data = bytes, .size = size, .name = name ? name : "picture", .max_pixels = o.max_pixels, .err = err};
+    clipimg_input in = {.data = bytes, .size = size, .name = name ? name : "picture", .max_pixels = o.max_pixels, .enough = o.enough,
+                        .taken = taken, .err = err};
     in.flatten = o.background >= 0;
     for (int c = 0; c < 3; c++)
         in.background[c] = (uint8_t)(o.background >> (16 - 8 * c));
+    if (taken)
+        *taken = 0;
     *out = (clip_image){0};
     if (size > MAX_FILE_BYTES)
         return clipb_fail(err, CLIP_ELIMIT, in.name, "%zu bytes are more than the %d allowed", size, MAX_FILE_BYTES);
     return decode(&in, out);
+}
+
+clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clip_image *out,
+                              clip_error *err)
+{
+    return clipimg_decode(bytes, size, name, opt, NULL, out, err);
 }
 
 /* Read, not mapped: a file that shrinks while it is decoded must not raise SIGBUS in a program that only wanted a picture. */

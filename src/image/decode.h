@@ -13,8 +13,10 @@ typedef struct clipimg_input {
     size_t size;
     const char *name; /* for messages */
     int64_t max_pixels;
+    int enough;            /* the picture may come reduced, its shorter side at least this; 0: in full */
     bool flatten;          /* transparent parts are laid on `background`; else transparency is dropped */
     uint8_t background[3];
+    int64_t *taken;        /* where to put the date the picture was taken, if the file has it; NULL: nobody asks */
     clip_error *err;
 } clipimg_input;
 
@@ -23,6 +25,9 @@ typedef clip_status clipimg_reader(const clipimg_input *in, clip_image *out, int
 
 clipimg_reader clipimg_read_jpeg, clipimg_read_png, clipimg_read_webp, clipimg_read_gif, clipimg_read_bmp, clipimg_read_tiff,
     clipimg_read_heif, clipimg_read_pnm;
+
+/* clipimg_allow(): may a picture have this size? CLIP_EFORMAT (a side of 0), CLIP_ELIMIT. */
+clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t height);
 
 /* clipimg_new(): pixels for a picture of that size, not zeroed. CLIP_EFORMAT (a side of 0), CLIP_ELIMIT, CLIP_ENOMEM. */
 clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out);
@@ -47,10 +52,22 @@ void clipimg_flatten_row(const clipimg_input *in, const uint8_t *rgba, uint8_t *
 /* clipimg_cmyk_row(): Pillow's CMYK to RGB (no colour management). inverted: 255 means no ink, as Adobe's JPEGs have it. */
 void clipimg_cmyk_row(const uint8_t *cmyk, bool inverted, uint8_t *rgb, size_t width);
 
-/* ---- orientation.c ---- */
+/* ---- exif.c ---- */
 
 /* clipimg_exif_orientation(): tag 274 of an EXIF block (a TIFF header, "Exif\0\0" before it or not), 1..8; 0: none. */
 int clipimg_exif_orientation(const unsigned char *exif, size_t size);
+
+/* clipimg_exif_taken(): when the picture was taken (DateTimeOriginal, else DateTimeDigitized), in seconds since 1970; by its own offset from UTC
+ * where it has one, else in this machine's time zone. 0: it does not say. */
+int64_t clipimg_exif_taken(const unsigned char *exif, size_t size);
+
+static inline void clipimg_note_taken(const clipimg_input *in, const unsigned char *exif, size_t size)
+{
+    if (in->taken && *in->taken == 0)
+        *in->taken = clipimg_exif_taken(exif, size);
+}
+
+/* ---- orientation.c ---- */
 
 /* clipimg_xmp_orientation(): the same from XMP, where cameras that write no EXIF put it. */
 int clipimg_xmp_orientation(const char *xmp, size_t size);

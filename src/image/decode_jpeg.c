@@ -78,19 +78,31 @@ static clip_status truncated(const jpeg_state *j)
     return clipb_fail(j->in->err, CLIP_EFORMAT, j->in->name, "JPEG: the file is truncated");
 }
 
-static int orientation_of(const struct jpeg_decompress_struct *d)
+static int orientation_of(const jpeg_state *j)
 {
     int from_xmp = 0;
-    for (jpeg_saved_marker_ptr m = d->marker_list; m; m = m->next) {
+    for (jpeg_saved_marker_ptr m = j->d.marker_list; m; m = m->next) {
         static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
         if (m->data_length >= 6 && memcmp(m->data, "Exif\0", 6) == 0) {
             int o = clipimg_exif_orientation(m->data, m->data_length);
+            clipimg_note_taken(j->in, m->data, m->data_length);
             if (o)
                 return o;
         } else if (m->data_length > sizeof xmp && memcmp(m->data, xmp, sizeof xmp) == 0)
             from_xmp = clipimg_xmp_orientation((const char *)m->data + sizeof xmp, m->data_length - sizeof xmp);
     }
     return from_xmp;
+}
+
+/* The library's own reduction: of each block of 8 x 8 only the lowest frequencies are turned into 4 x 4, 2 x 2 or 1 pixels, and what was coded
+ * at half the resolution (most photos' colours) need not be enlarged first. Between those three it has no vector code, and is slower than at the next. */
+static void reduce(const clipimg_input *in, struct jpeg_decompress_struct *d)
+{
+    const int64_t shorter = d->image_width < d->image_height ? d->image_width : d->image_height;
+    d->scale_denom = 8;
+    for (d->scale_num = 1; d->scale_num < 8 && shorter * d->scale_num < (int64_t)in->enough * 8;)
+        d->scale_num *= 2;
+    jpeg_calc_output_dimensions(d);
 }
 
 /* Rows go straight to their place. CMYK is converted on the way; a picture that has to be turned is turned in bands that stay in the
@@ -133,12 +145,17 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
         return truncated(j);
     if (d->num_components != 1 && d->num_components != 3 && d->num_components != 4)
         return clipb_fail(j->in->err, CLIP_EUNSUPPORTED, j->in->name, "JPEG of %d components", d->num_components);
-    int orientation = orientation_of(d);
+    int orientation = orientation_of(j);
     bool swapped = orientation >= 5;
-    TRY(clipimg_new(j->in, swapped ? d->image_height : d->image_width, swapped ? d->image_width : d->image_height, out));
+    TRY(clipimg_allow(j->in, d->image_width, d->image_height));
     d->out_color_space = d->num_components == 4 ? JCS_CMYK : JCS_RGB;
-    if ((d->num_components == 4 && !(j->row = malloc(4 * (size_t)d->image_width))) ||
-        (orientation > 1 && !(j->band = malloc(BAND * 3 * (size_t)d->image_width))))
+    d->output_width = d->image_width;
+    d->output_height = d->image_height;
+    if (j->in->enough > 0)
+        reduce(j->in, d);
+    TRY(clipimg_new(j->in, swapped ? d->output_height : d->output_width, swapped ? d->output_width : d->output_height, out));
+    if ((d->num_components == 4 && !(j->row = malloc(4 * (size_t)d->output_width))) ||
+        (orientation > 1 && !(j->band = malloc(BAND * 3 * (size_t)d->output_width))))
         return clipb_fail(j->in->err, CLIP_ENOMEM, j->in->name, "out of memory");
     if (!jpeg_start_decompress(d))
         return truncated(j);

@@ -47,7 +47,7 @@ static void read_bytes(png_structp png, png_bytep to, size_t n)
 }
 
 /* ImageMagick's way before there was an eXIf chunk: "\nexif\n    1234\n" and the bytes in hexadecimal, over many lines. */
-static int hex_orientation(const char *text)
+static int hex_orientation(const clipimg_input *in, const char *text)
 {
     unsigned char exif[4096]; /* the first directory lies at the front */
     size_t n = 0;
@@ -66,6 +66,7 @@ static int hex_orientation(const char *text)
             nibbles = value = 0;
         }
     }
+    clipimg_note_taken(in, exif, n);
     return clipimg_exif_orientation(exif, n);
 }
 
@@ -75,12 +76,15 @@ static int orientation_of(png_state *p)
     png_bytep exif;
     int o = 0, texts = 0;
     png_textp text;
-    if (png_get_eXIf_1(p->png, p->info, &n, &exif) && (o = clipimg_exif_orientation(exif, n)) != 0)
-        return o;
+    if (png_get_eXIf_1(p->png, p->info, &n, &exif)) {
+        clipimg_note_taken(p->in, exif, n);
+        if ((o = clipimg_exif_orientation(exif, n)) != 0)
+            return o;
+    }
     png_get_text(p->png, p->info, &text, &texts);
     for (int i = 0; i < texts && !o; i++)
         if (text[i].text && strcmp(text[i].key, "Raw profile type exif") == 0)
-            o = hex_orientation(text[i].text);
+            o = hex_orientation(p->in, text[i].text);
     for (int i = 0; i < texts && !o; i++)
         if (text[i].text && strcmp(text[i].key, "XML:com.adobe.xmp") == 0)
             o = clipimg_xmp_orientation(text[i].text, strlen(text[i].text));

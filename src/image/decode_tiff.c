@@ -324,6 +324,7 @@ clip_status clipimg_read_tiff(const clipimg_input *in, clip_image *out, int *ori
     if (!open_tiff(&t))
         return damaged(&t);
     clip_status s = read_picture(&t, out, orientation);
+    clipimg_note_taken(in, in->data, in->size); /* EXIF is a TIFF file's form */
     TIFFClose(t.tiff);
     free(t.planes);
     free(t.row);

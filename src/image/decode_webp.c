@@ -61,12 +61,13 @@ static clip_status read_frame(const clipimg_input *in, const WebPIterator *f, co
     return decode_into(in, f, 3, out->rgb + at, out->stride, out->stride * (size_t)out->height - at);
 }
 
-static int orientation_of(const WebPDemuxer *d)
+static int orientation_of(const clipimg_input *in, const WebPDemuxer *d)
 {
     WebPChunkIterator c;
     int o = 0;
     if (WebPDemuxGetChunk(d, "EXIF", 1, &c)) {
         o = clipimg_exif_orientation(c.chunk.bytes, c.chunk.size);
+        clipimg_note_taken(in, c.chunk.bytes, c.chunk.size);
         WebPDemuxReleaseChunkIterator(&c);
     }
     if (!o && WebPDemuxGetChunk(d, "XMP ", 1, &c)) {
@@ -90,7 +91,7 @@ clip_status clipimg_read_webp(const clipimg_input *in, clip_image *out, int *ori
         s = clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: no frame");
     if (s == CLIP_OK)
         s = read_frame(in, &frame, out);
-    int o = orientation_of(d);
+    int o = orientation_of(in, d);
     if (o)
         *orientation = o;
     WebPDemuxReleaseIterator(&frame);

@@ -13,6 +13,11 @@
 /* clipimg_formats(): what this build reads, "JPEG PNG WebP GIF BMP TIFF HEIC AVIF PNM". */
 const char *clipimg_formats(void);
 
+/* clipimg_decode(): clip_image_decode(), and the date the picture was taken by its EXIF, in seconds since 1970; 0: the file does not say.
+ * taken  out  may be NULL */
+clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, int64_t *taken, clip_image *out,
+                           clip_error *err);
+
 /* ---- resize.c ---- */
 
 typedef enum clipimg_filter { CLIPIMG_BILINEAR, CLIPIMG_BICUBIC } clipimg_filter;
@@ -43,6 +48,9 @@ typedef struct clipimg_recipe {
     uint8_t fill_color[3];
     float mean[3], std[3];
 } clipimg_recipe;
+
+/* clipimg_window(): what of a picture of width x height the S x S pixels show; beyond its edges where it is padded. CLIP_EINVAL (a side < 1). */
+clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_window *out);
 
 /* clipimg_preprocess(): img to out [3, S, S]. CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
 clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out);

@@ -13,34 +13,6 @@
 
 #include "image/decode.h"
 
-int clipimg_exif_orientation(const unsigned char *exif, size_t size)
-{
-    for (int i = 0; i < 2 && size >= 6 && memcmp(exif, "Exif\0", 6) == 0; i++) { /* some writers put it twice */
-        exif += 6;
-        size -= 6;
-    }
-    if (size < 8 || (memcmp(exif, "II*", 4) != 0 && memcmp(exif, "MM\0*", 4) != 0))
-        return 0;
-    bool little = exif[0] == 'I';
-#define U16(p) (little ? clipimg_le16(p) : clipimg_be16(p))
-#define U32(p) (little ? clipimg_le32(p) : clipimg_be32(p))
-    size_t at = U32(exif + 4);
-    if (at > size - 2)
-        return 0;
-    size_t entries = U16(exif + at), fit = (size - at - 2) / 12;
-    const unsigned char *e = exif + at + 2;
-    for (size_t i = 0; i < entries && i < fit; i++, e += 12) {
-        unsigned type = U16(e + 2);
-        if (U16(e) != 274 || (type != 3 && type != 4) || U32(e + 4) != 1) /* SHORT or LONG, one of them */
-            continue;
-        uint32_t value = type == 3 ? U16(e + 8) : U32(e + 8);
-        return value >= 1 && value <= 8 ? (int)value : 0;
-    }
-    return 0;
-#undef U16
-#undef U32
-}
-
 int clipimg_xmp_orientation(const char *xmp, size_t size)
 {
     static const char key[] = "tiff:Orientation";
