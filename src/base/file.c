@@ -26,7 +26,7 @@ clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
         if (p == MAP_FAILED)
             s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "cannot be mapped: %s", strerror(errno));
         else
-            *out = (clipb_map){p, (size_t)st.st_size};
+            *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec};
     }
     close(fd);
     return s;

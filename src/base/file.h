@@ -12,6 +12,8 @@
 typedef struct clipb_map {
     const unsigned char *data;
     size_t size;
+    uint64_t inode;
+    int64_t mtime; /* in nanoseconds */
 } clipb_map;
 
 /* clipb_map_open(): CLIP_EIO (missing, unreadable, a directory). */

@@ -151,6 +151,10 @@ struct clipk_set {
     void (*batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows, int C);
     void (*batchnorm_sums)(const clipk_batchnorm_piece *piece);
     void (*batchnorm_backward)(const clipk_batchnorm_piece *piece);
+
+    /* simd_scan.c */
+    void (*to_f16)(uint16_t *out, const float *in, size_t n); /* to the nearest, of two the even one */
+    float (*dot_f16)(const float *q, const void *x, int D);   /* x [D] f16 at any address */
 };
 
 extern const clipk_set clipk_set_ref, clipk_set_generic;

@@ -58,4 +58,8 @@ void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const f
 void NAME(batchnorm_sums)(const clipk_batchnorm_piece *piece);
 void NAME(batchnorm_backward)(const clipk_batchnorm_piece *piece);
 
+/* simd_scan.c */
+void NAME(to_f16)(uint16_t *out, const float *in, size_t n);
+float NAME(dot_f16)(const float *q, const void *x, int D);
+
 #endif

@@ -414,4 +414,6 @@ const clipk_set NAME(set) = {
     .batchnorm = NAME(batchnorm),
     .batchnorm_sums = NAME(batchnorm_sums),
     .batchnorm_backward = NAME(batchnorm_backward),
+    .to_f16 = NAME(to_f16),
+    .dot_f16 = NAME(dot_f16),
 };

@@ -1,0 +1,96 @@
+/* clip_index_open(): whose vectors these are. A model is known by XXH3-128 of its weights' files. Reading a gigabyte to find that out would be the slowest
+ * part of a search; so the index notes by what the files could be recognised (inodes, sizes, times of change), and what came out. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "api/api.h"
+#include "index/index.h"
+
+static void hexadecimal(XXH128_hash_t h, char out[33]) { snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, h.high64, h.low64); }
+
+/* One file is known by its own hash, several by that of their hashes, one folded in after the other. */
+static XXH128_hash_t fold(XXH128_hash_t so_far, XXH128_hash_t next, size_t i)
+{
+    const XXH128_hash_t both[2] = {so_far, next};
+    return i == 0 ? next : XXH3_128bits(both, sizeof both);
+}
+
+/* What of the files can be told without reading them. */
+static void stamp_of(const clip_model *m, char out[48])
+{
+    XXH128_hash_t h = {0};
+    char hex[33];
+    for (size_t i = 0; i < m->store.shards; i++) {
+        const clipb_map *map = &m->store.map[i];
+        const uint64_t facts[] = {map->inode, map->size, (uint64_t)map->mtime};
+        h = fold(h, XXH3_128bits(facts, sizeof facts), i);
+    }
+    hexadecimal(h, hex);
+    snprintf(out, 48, "weights %s", hex);
+}
+
+static void hash_weights(const clip_model *m, char out[33])
+{
+    XXH128_hash_t h = {0};
+    for (size_t i = 0; i < m->store.shards; i++) {
+        h = fold(h, XXH3_128bits(m->store.map[i].data, m->store.map[i].size), i);
+        clipb_map_drop(&m->store.map[i], m->store.map[i].data, m->store.map[i].size);
+    }
+    hexadecimal(h, out);
+}
+
+/* The last part of a model's path: "ViT-B-32". */
+static void name_of(const clip_model *m, char *out, size_t size)
+{
+    size_t end = strlen(m->path);
+    while (end > 1 && m->path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && m->path[begin - 1] != '/')
+        begin--;
+    snprintf(out, size, "%.*s", (int)(end - begin), m->path + begin);
+}
+
+static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, clip_error *err)
+{
+    char stamp[48], id[33], name[256];
+    if (m->config.embed_dim != x->dim)
+        return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of %s, %d numbers a vector; %s makes %d",
+                          x->model_name[0] ? x->model_name : "an unknown model", x->dim, m->path, m->config.embed_dim);
+    if (!fresh && !x->model_id[0])
+        return CLIP_OK; /* made without a model: nobody can tell */
+    stamp_of(m, stamp);
+    TRY(clipidx_recall(x, stamp, id, sizeof id, err));
+    if (strlen(id) != 32)
+        hash_weights(m, id);
+    name_of(m, name, sizeof name);
+    if (!fresh && strcmp(id, x->model_id) != 0)
+        return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of another model: %s (weights %.8s); %s has weights %.8s", x->model_name, x->model_id,
+                          m->path, id);
+    TRY(clipidx_remember(x, stamp, id, err));
+    return fresh ? clipidx_claim(x, id, name, err) : CLIP_OK;
+}
+
+clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err)
+{
+    const clip_index_options o = opt ? *opt : clip_index_options_default();
+    bool fresh = false;
+    *out = NULL;
+    if (err)
+        *err = (clip_error){0};
+    if (o.threads < 0 || o.threads > CLIP_MOST_THREADS)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
+    TRY(clipidx_open(dir, &o, o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0, out, &fresh, err));
+    clip_status s = o.dim && o.dim != (*out)->dim
+                        ? clipb_fail(err, CLIP_EMISMATCH, dir, "has %d numbers a vector, not %d", (*out)->dim, o.dim)
+                        : CLIP_OK;
+    if (s == CLIP_OK && o.model)
+        s = check_model(*out, o.model, fresh, err);
+    if (s < 0) {
+        clip_index_close(*out, NULL);
+        *out = NULL;
+    }
+    return s;
+}

@@ -1,0 +1,409 @@
+/* Everything read from the file is checked: a damaged one gives CLIP_EFORMAT with its name, never a row that the arrays do not have. */
+#include "index/catalogue.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+#define APPLICATION_ID 0x434c4950 /* "CLIP": what file(1) shows, and who else's database this would be */
+#define MOST_ROWS (INT64_C(1) << 40)
+
+static const char tables[] = "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+                             "CREATE TABLE rows (name TEXT PRIMARY KEY, bits BLOB) WITHOUT ROWID;"
+                             "CREATE TABLE items (row INTEGER PRIMARY KEY, kind INTEGER NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL, size INTEGER,"
+                             " mtime INTEGER, taken INTEGER, hash BLOB, sum INTEGER);"
+                             "CREATE UNIQUE INDEX items_path ON items (path, kind, text);"
+                             "CREATE INDEX items_hash ON items (hash);";
+
+#define ITEM "row, kind, path, text, size, mtime, taken, hash, sum"
+
+static const char *const sql[CLIPIDX_STATEMENTS] = {
+    [CLIPIDX_BEGIN] = "BEGIN IMMEDIATE",
+    [CLIPIDX_COMMIT] = "COMMIT",
+    [CLIPIDX_ROLLBACK] = "ROLLBACK",
+    [CLIPIDX_INSERT] = "INSERT INTO items (" ITEM ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [CLIPIDX_DELETE] = "DELETE FROM items WHERE row = ?1",
+    [CLIPIDX_AT] = "SELECT " ITEM " FROM items WHERE row = ?1",
+    [CLIPIDX_PICTURE] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = 1",
+    [CLIPIDX_SAME] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = ?2 AND text = ?3",
+    [CLIPIDX_NEXT] = "SELECT " ITEM " FROM items WHERE row >= ?1 ORDER BY row LIMIT 1",
+    [CLIPIDX_BYTES] = "SELECT " ITEM " FROM items WHERE hash = ?1 AND kind = 1 AND row >= ?2 ORDER BY row LIMIT 1",
+    [CLIPIDX_TEXTS] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = 2 AND row >= ?2 ORDER BY row LIMIT 1",
+    [CLIPIDX_RENAME] = "UPDATE items SET path = ?2, size = ?3, mtime = ?4 WHERE row = ?1",
+    [CLIPIDX_RENAME_TEXTS] = "UPDATE items SET path = ?2 WHERE path = ?1 AND kind = 2",
+    [CLIPIDX_SET_META] = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
+    [CLIPIDX_GET_META] = "SELECT value FROM meta WHERE key = ?1",
+    [CLIPIDX_SET_BITS] = "INSERT OR REPLACE INTO rows (name, bits) VALUES (?1, ?2)",
+    [CLIPIDX_GET_BITS] = "SELECT bits FROM rows WHERE name = ?1",
+    [CLIPIDX_ALL] = "SELECT " ITEM " FROM items ORDER BY row",
+};
+
+/* ---- Bitmaps ------------------------------------------------------------------------------------------------ */
+
+clip_status clipidx_bits_reserve(clipidx_bits *b, int64_t rows)
+{
+    const size_t had = b->words;
+    TRY(clipb_grow((void **)&b->word, &b->words, (size_t)(rows + 63) / 64, sizeof *b->word));
+    if (b->words > had)
+        memset(b->word + had, 0, (b->words - had) * sizeof *b->word);
+    return CLIP_OK;
+}
+
+static int64_t count_bits(const clipidx_bits *b)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < b->words; i++)
+        n += __builtin_popcountll(b->word[i]);
+    return n;
+}
+
+void clipidx_state_free(clipidx_state *s)
+{
+    free(s->gone.word);
+    free(s->text.word);
+    *s = (clipidx_state){0};
+}
+
+/* ---- Statements --------------------------------------------------------------------------------------------- */
+
+static clip_status fail(const clipidx_catalogue *c, clip_error *err)
+{
+    const int code = c->db ? sqlite3_errcode(c->db) & 0xff : SQLITE_NOMEM;
+    const char *message = c->db ? sqlite3_errmsg(c->db) : "out of memory";
+    switch (code) {
+    case SQLITE_NOMEM: return clipb_fail(err, CLIP_ENOMEM, c->path, "out of memory");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return clipb_fail(err, CLIP_EBUSY, c->path, "another process is writing it");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* a table or column is missing: our statements are sound */
+    case SQLITE_CONSTRAINT:
+    case SQLITE_SCHEMA: return clipb_fail(err, CLIP_EFORMAT, c->path, "the catalogue is damaged: %s", message);
+    case SQLITE_FULL: return clipb_fail(err, CLIP_EIO, c->path, "cannot be written: the disk is full");
+    case SQLITE_READONLY: return clipb_fail(err, CLIP_EIO, c->path, "cannot be written: it or its directory is read-only");
+    default: return clipb_fail(err, CLIP_EIO, c->path, "%s", message);
+    }
+}
+
+static clip_status damaged(const clipidx_catalogue *c, clip_error *err, const char *what)
+{
+    return clipb_fail(err, CLIP_EFORMAT, c->path, "the catalogue is damaged: %s", what);
+}
+
+clip_status clipidx_statement(clipidx_catalogue *c, int which, sqlite3_stmt **out, clip_error *err)
+{
+    clip_status s = CLIP_OK;
+    if (!c->statement[which] && sqlite3_prepare_v3(c->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[which], NULL) != SQLITE_OK)
+        s = fail(c, err);
+    *out = c->statement[which];
+    return s;
+}
+
+void clipidx_reset(sqlite3_stmt *q)
+{
+    sqlite3_reset(q);
+    sqlite3_clear_bindings(q);
+}
+
+clip_status clipidx_step(clipidx_catalogue *c, sqlite3_stmt *q, bool *row, clip_error *err)
+{
+    const int code = sqlite3_step(q);
+    *row = code == SQLITE_ROW;
+    return code == SQLITE_ROW || code == SQLITE_DONE ? CLIP_OK : fail(c, err);
+}
+
+clip_status clipidx_run(clipidx_catalogue *c, sqlite3_stmt *q, clip_error *err)
+{
+    bool row;
+    clip_status s = clipidx_step(c, q, &row, err);
+    clipidx_reset(q);
+    return s;
+}
+
+void clipidx_bind_text(sqlite3_stmt *q, int at, const char *text) { sqlite3_bind_text(q, at, text ? text : "", -1, SQLITE_STATIC); }
+
+/* A statement without parameters. */
+static clip_status run_plain(clipidx_catalogue *c, int which, clip_error *err)
+{
+    sqlite3_stmt *q;
+    TRY(clipidx_statement(c, which, &q, err));
+    return clipidx_run(c, q, err);
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------------ */
+
+/* For file:PATH?..: what means something in a URI is written as %XX. */
+static char *uri_of(const char *path, const char *query)
+{
+    char *uri = malloc(strlen(path) * 3 + strlen(query) + 8), *p = uri;
+    if (!uri)
+        return NULL;
+    p += sprintf(p, "file:%s", path[0] == '/' ? "//" : "");
+    for (const unsigned char *s = (const unsigned char *)path; *s; s++)
+        p += *s == '%' || *s == '?' || *s == '#' ? sprintf(p, "%%%02X", *s) : sprintf(p, "%c", *s);
+    strcpy(p, query);
+    return uri;
+}
+
+static clip_status connect(clipidx_catalogue *c, bool write, bool create, bool immutable, clip_error *err)
+{
+    char *uri = uri_of(c->path, immutable ? "?immutable=1" : "");
+    if (!uri)
+        return clipb_fail(err, CLIP_ENOMEM, c->path, "out of memory");
+    const int flags = (write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | (create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+    const int code = sqlite3_open_v2(uri, &c->db, flags, NULL);
+    free(uri);
+    if (code != SQLITE_OK)
+        return fail(c, err);
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_busy_timeout(c->db, 10000); /* for moments of recovery and checkpoints: writers are kept apart by the index's own lock */
+    return CLIP_OK;
+}
+
+static clip_status pragma(clipidx_catalogue *c, const char *text, int64_t *out, clip_error *err)
+{
+    sqlite3_stmt *q;
+    bool row;
+    if (sqlite3_prepare_v2(c->db, text, -1, &q, NULL) != SQLITE_OK)
+        return fail(c, err);
+    clip_status s = clipidx_step(c, q, &row, err);
+    if (s == CLIP_OK && out)
+        *out = row ? sqlite3_column_int64(q, 0) : 0;
+    sqlite3_finalize(q);
+    return s;
+}
+
+/* Is it ours? *fresh: there is nothing in it at all. */
+static clip_status identify(clipidx_catalogue *c, bool *fresh, clip_error *err)
+{
+    int64_t application = 0, version = 0, tables_there = 0;
+    TRY(pragma(c, "PRAGMA application_id", &application, err));
+    TRY(pragma(c, "PRAGMA user_version", &version, err));
+    TRY(pragma(c, "SELECT count(*) FROM sqlite_master", &tables_there, err));
+    *fresh = application == 0 && tables_there == 0;
+    if (*fresh)
+        return CLIP_OK;
+    if (application != APPLICATION_ID)
+        return clipb_fail(err, CLIP_EFORMAT, c->path, "is a database of something else");
+    if (version > CLIPIDX_VERSION)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, c->path, "was made by a later version of clip (format %" PRId64 ", this one knows %d)", version, CLIPIDX_VERSION);
+    return CLIP_OK;
+}
+
+/* A reader's transaction, held until it closes: it sees one state. */
+static clip_status open_for_reading(clipidx_catalogue *c, bool immutable, bool *fresh, clip_error *err)
+{
+    TRY(connect(c, false, false, immutable, err));
+    TRY(pragma(c, "BEGIN", NULL, err));
+    return identify(c, fresh, err);
+}
+
+static void disconnect(clipidx_catalogue *c)
+{
+    for (int i = 0; i < CLIPIDX_STATEMENTS; i++) {
+        sqlite3_finalize(c->statement[i]);
+        c->statement[i] = NULL;
+    }
+    sqlite3_close(c->db);
+    c->db = NULL;
+}
+
+/* Nobody has left anything beside it that SQLite would have to look into. */
+static bool at_rest(const char *path)
+{
+    char name[4096];
+    struct stat st;
+    return snprintf(name, sizeof name, "%s-wal", path) < (int)sizeof name && (stat(name, &st) < 0 || st.st_size == 0);
+}
+
+clip_status clipidx_catalogue_open(clipidx_catalogue *c, const char *dir, bool write, bool create, bool *fresh, clip_error *err)
+{
+    *c = (clipidx_catalogue){.path = clipb_path_join(dir, "catalogue.db")};
+    if (!c->path)
+        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    if (!create && !clipb_is_file(c->path))
+        return clipb_fail(err, CLIP_EIO, dir, clipb_is_dir(dir) ? "is no index: it has no catalogue.db" : "there is no such index");
+    if (!write) {
+        clip_status s = open_for_reading(c, false, fresh, err);
+        if (s == CLIP_EIO && at_rest(c->path)) { /* in a directory that is read-only SQLite cannot make the file by which readers and a writer agree */
+            disconnect(c);
+            s = open_for_reading(c, true, fresh, err);
+        }
+        return s;
+    }
+    TRY(connect(c, true, create, false, err));
+    TRY(identify(c, fresh, err));
+    TRY(pragma(c, "PRAGMA journal_mode = WAL", NULL, err));
+    return pragma(c, "PRAGMA synchronous = FULL", NULL, err);
+}
+
+clip_status clipidx_catalogue_make(clipidx_catalogue *c, int dim, clip_error *err)
+{
+    char text[sizeof tables + 512];
+    snprintf(text, sizeof text,
+             "BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s INSERT INTO meta VALUES ('dim', %d), ('rows', 0), ('pictures', 0), "
+             "('texts', 0), ('generation', 0); COMMIT;", APPLICATION_ID, CLIPIDX_VERSION, tables, dim);
+    if (sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK)
+        return CLIP_OK;
+    clip_status s = fail(c, err);
+    sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return s;
+}
+
+void clipidx_catalogue_close(clipidx_catalogue *c)
+{
+    disconnect(c);
+    free(c->path);
+    *c = (clipidx_catalogue){0};
+}
+
+/* ---- What is the same for all rows -------------------------------------------------------------------------- */
+
+clip_status clipidx_catalogue_get(clipidx_catalogue *c, const char *key, char *out, size_t size, clip_error *err)
+{
+    sqlite3_stmt *q;
+    bool row;
+    out[0] = 0;
+    TRY(clipidx_statement(c, CLIPIDX_GET_META, &q, err));
+    clipidx_bind_text(q, 1, key);
+    clip_status s = clipidx_step(c, q, &row, err);
+    const char *text = s == CLIP_OK && row ? (const char *)sqlite3_column_text(q, 0) : NULL;
+    if (text)
+        snprintf(out, size, "%s", text);
+    clipidx_reset(q);
+    return s;
+}
+
+clip_status clipidx_catalogue_number(clipidx_catalogue *c, const char *key, int64_t lo, int64_t hi, int64_t *out, clip_error *err)
+{
+    char text[32], *end;
+    TRY(clipidx_catalogue_get(c, key, text, sizeof text, err));
+    errno = 0;
+    const long long n = strtoll(text, &end, 10);
+    if (!text[0] || *end || errno || n < lo || n > hi)
+        return clipb_fail(err, CLIP_EFORMAT, c->path, "the catalogue is damaged: %s is '%s'", key, text);
+    *out = n;
+    return CLIP_OK;
+}
+
+clip_status clipidx_catalogue_set(clipidx_catalogue *c, const char *key, const char *value, clip_error *err)
+{
+    sqlite3_stmt *q;
+    TRY(clipidx_catalogue_begin(c, err));
+    TRY(clipidx_statement(c, CLIPIDX_SET_META, &q, err));
+    clipidx_bind_text(q, 1, key);
+    clipidx_bind_text(q, 2, value);
+    return clipidx_run(c, q, err);
+}
+
+static clip_status set_number(clipidx_catalogue *c, const char *key, int64_t value, clip_error *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return clipidx_catalogue_set(c, key, text, err);
+}
+
+static clip_status get_bits(clipidx_catalogue *c, const char *name, clipidx_bits *b, int64_t rows, clip_error *err)
+{
+    sqlite3_stmt *q;
+    bool row;
+    if (b->word)
+        memset(b->word, 0, b->words * sizeof *b->word);
+    if (clipidx_bits_reserve(b, rows) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, c->path, "out of memory");
+    TRY(clipidx_statement(c, CLIPIDX_GET_BITS, &q, err));
+    clipidx_bind_text(q, 1, name);
+    clip_status s = clipidx_step(c, q, &row, err);
+    if (s == CLIP_OK && row) {
+        const void *blob = sqlite3_column_blob(q, 0);
+        const size_t bytes = (size_t)sqlite3_column_bytes(q, 0);
+        if (bytes == (size_t)(rows + 63) / 64 * 8 && blob)
+            memcpy(b->word, blob, bytes);
+        else if (bytes > 0 || rows > 0)
+            s = damaged(c, err, "a bitmap has not as many bits as there are rows");
+        if (s == CLIP_OK && rows % 64 && b->word[rows / 64] >> (rows % 64))
+            s = damaged(c, err, "a bitmap knows of rows that are not there");
+    }
+    clipidx_reset(q);
+    return s;
+}
+
+static clip_status set_bits(clipidx_catalogue *c, const char *name, const clipidx_bits *b, int64_t rows, clip_error *err)
+{
+    sqlite3_stmt *q;
+    TRY(clipidx_statement(c, CLIPIDX_SET_BITS, &q, err));
+    clipidx_bind_text(q, 1, name);
+    sqlite3_bind_blob64(q, 2, b->word ? (const void *)b->word : "", (sqlite3_uint64)(rows + 63) / 64 * 8, SQLITE_STATIC);
+    return clipidx_run(c, q, err);
+}
+
+clip_status clipidx_catalogue_state(clipidx_catalogue *c, clipidx_state *s, clip_error *err)
+{
+    TRY(clipidx_catalogue_number(c, "rows", 0, MOST_ROWS, &s->rows, err));
+    TRY(clipidx_catalogue_number(c, "pictures", 0, s->rows, &s->pictures, err));
+    TRY(clipidx_catalogue_number(c, "texts", 0, s->rows, &s->texts, err));
+    TRY(clipidx_catalogue_number(c, "generation", 0, INT32_MAX, &s->generation, err));
+    if (s->pictures + s->texts > s->rows)
+        return damaged(c, err, "there are more items than rows");
+    TRY(get_bits(c, "gone", &s->gone, s->rows, err));
+    TRY(get_bits(c, "text", &s->text, s->rows, err));
+    return count_bits(&s->gone) == clipidx_gaps(s) ? CLIP_OK : damaged(c, err, "items, gaps and rows do not add up");
+}
+
+/* ---- Changes ------------------------------------------------------------------------------------------------ */
+
+clip_status clipidx_catalogue_begin(clipidx_catalogue *c, clip_error *err)
+{
+    if (c->changing)
+        return CLIP_OK;
+    TRY(run_plain(c, CLIPIDX_BEGIN, err));
+    c->changing = true;
+    return CLIP_OK;
+}
+
+clip_status clipidx_catalogue_commit(clipidx_catalogue *c, const clipidx_state *s, clip_error *err)
+{
+    TRY(set_number(c, "rows", s->rows, err));
+    TRY(set_number(c, "pictures", s->pictures, err));
+    TRY(set_number(c, "texts", s->texts, err));
+    TRY(set_number(c, "generation", s->generation, err));
+    TRY(set_bits(c, "gone", &s->gone, s->rows, err));
+    TRY(set_bits(c, "text", &s->text, s->rows, err));
+    TRY(run_plain(c, CLIPIDX_COMMIT, err));
+    c->changing = false;
+    return CLIP_OK;
+}
+
+void clipidx_catalogue_rollback(clipidx_catalogue *c)
+{
+    if (c->changing && !sqlite3_get_autocommit(c->db)) /* a full disk makes SQLite roll back by itself */
+        run_plain(c, CLIPIDX_ROLLBACK, NULL);
+    c->changing = false;
+}
+
+/* ---- Items -------------------------------------------------------------------------------------------------- */
+
+uint64_t clipidx_column_sum(sqlite3_stmt *q) { return (uint64_t)sqlite3_column_int64(q, 8); }
+
+clip_status clipidx_column_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t rows, clip_item *out, clip_error *err)
+{
+    *out = (clip_item){.row = sqlite3_column_int64(q, 0), .kind = (clip_item_kind)sqlite3_column_int(q, 1), .size = sqlite3_column_int64(q, 4),
+                       .mtime = sqlite3_column_int64(q, 5), .taken = sqlite3_column_int64(q, 6)};
+    const char *path = (const char *)sqlite3_column_text(q, 2), *text = (const char *)sqlite3_column_text(q, 3);
+    const void *hash = sqlite3_column_blob(q, 7);
+    if (!path || !text)
+        return sqlite3_errcode(c->db) == SQLITE_NOMEM ? fail(c, err) : damaged(c, err, "an item has no path or text");
+    if (out->row < 0 || out->row >= rows || (out->kind != CLIP_ITEM_PICTURE && out->kind != CLIP_ITEM_TEXT))
+        return damaged(c, err, "an item is of no kind or in no row");
+    out->path = *path || out->kind == CLIP_ITEM_PICTURE ? path : NULL;
+    out->text = out->kind == CLIP_ITEM_TEXT ? text : NULL;
+    if (hash && sqlite3_column_bytes(q, 7) == (int)sizeof out->hash)
+        memcpy(out->hash, hash, sizeof out->hash);
+    return CLIP_OK;
+}

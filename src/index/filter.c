@@ -1,0 +1,71 @@
+/* Which rows a search looks at, as a bitmap. Kinds and gaps are bitmaps already; only patterns and dates walk the items. */
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/index.h"
+
+static bool path_fits(const clip_index_filter *f, const char *path)
+{
+    for (int i = 0; i < f->n_patterns; i++)
+        if (fnmatch(f->patterns[i], path ? path : "", 0) == 0)
+            return true;
+    return f->n_patterns == 0;
+}
+
+static bool date_fits(const clip_index_filter *f, const clip_item *item)
+{
+    const int64_t when = item->taken ? item->taken : item->mtime / 1000000000 - (item->mtime % 1000000000 < 0);
+    return (!f->after || when >= f->after) && (!f->before || when < f->before);
+}
+
+static clip_status walk(clip_index *x, const clip_index_filter *f, clipidx_bits *out, clip_error *err)
+{
+    sqlite3_stmt *q;
+    clip_item item;
+    bool more = true;
+    clipidx_bits fits = {0};
+    TRY(clipidx_statement(&x->catalogue, CLIPIDX_ALL, &q, err));
+    clip_status s = clipidx_bits_reserve(&fits, (int64_t)out->words * 64);
+    while (s == CLIP_OK && more) {
+        s = clipidx_step(&x->catalogue, q, &more, err);
+        if (s == CLIP_OK && more)
+            s = clipidx_column_item(&x->catalogue, q, x->state.rows, &item, err);
+        if (s == CLIP_OK && more && path_fits(f, item.path) && date_fits(f, &item))
+            clipidx_bit_set(&fits, item.row);
+    }
+    clipidx_reset(q);
+    for (size_t i = 0; s == CLIP_OK && i < out->words; i++)
+        out->word[i] &= fits.word[i];
+    free(fits.word);
+    return s;
+}
+
+clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clipidx_bits *out, clip_error *err)
+{
+    const clipidx_state *s = &x->state;
+    const int kinds = f && f->kinds ? f->kinds : CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT;
+    *out = (clipidx_bits){0};
+    if (f && (f->n_patterns < 0 || (kinds & ~(CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT))))
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "a filter has kinds or patterns that there are not");
+    if (clipidx_bits_reserve(out, s->rows) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    for (int64_t i = 0; i < (s->rows + 63) / 64; i++) {
+        const uint64_t there = s->rows - i * 64 < 64 ? (UINT64_C(1) << (s->rows - i * 64)) - 1 : ~UINT64_C(0);
+        const uint64_t text = s->text.word[i];
+        out->word[i] = there & ~s->gone.word[i] & ((kinds & CLIP_ITEM_PICTURE ? ~text : 0) | (kinds & CLIP_ITEM_TEXT ? text : 0));
+    }
+    if (!f || (f->n_patterns == 0 && !f->after && !f->before))
+        return CLIP_OK;
+    pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&x->mutex;
+    pthread_mutex_lock(mutex);
+    clip_status status = walk((clip_index *)(uintptr_t)x, f, out, err);
+    pthread_mutex_unlock(mutex);
+    if (status == CLIP_ENOMEM)
+        clipb_fail(err, status, x->dir, "out of memory");
+    if (status < 0) {
+        free(out->word);
+        *out = (clipidx_bits){0};
+    }
+    return status;
+}

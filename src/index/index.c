@@ -1,0 +1,554 @@
+/* An index is its catalogue; the arrays follow. Rows are written behind those it knows, reach the disk, and only then become known, in one transaction of
+ * SQLite. So after a crash at any moment the arrays hold what the catalogue knows, and perhaps rows nobody knows, which the next writer cuts off. */
+#include "index/index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/file.h"
+#include "kernels/set.h"
+
+clip_index_options clip_index_options_default(void) { return (clip_index_options){0}; }
+
+void clipidx_warn(const clip_index *x, const char *fmt, ...)
+{
+    char line[1024];
+    if (!x->warn)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    x->warn(x->warn_user, line);
+}
+
+static void name_of(char *out, size_t size, const char *what, int64_t generation)
+{
+    if (generation)
+        snprintf(out, size, "%s.%" PRId64 ".npy", what, generation);
+    else
+        snprintf(out, size, "%s.npy", what);
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------------ */
+
+/* The directory, and those above it. */
+static clip_status make_dir(const char *dir, clip_error *err)
+{
+    char *path = strdup(dir);
+    if (!path)
+        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    for (char *p = path + 1; *p; p++)
+        if (*p == '/') {
+            *p = 0;
+            mkdir(path, 0777); /* what cannot be made shows at the end */
+            *p = '/';
+        }
+    const bool made = mkdir(path, 0777) == 0 || errno == EEXIST;
+    free(path);
+    return made ? CLIP_OK : clipb_fail(err, CLIP_EIO, dir, "cannot be made: %s", strerror(errno));
+}
+
+/* Held until the descriptor is closed, also by a crash. */
+static clip_status take_lock(clip_index *x, clip_error *err)
+{
+    char *path = clipb_path_join(x->dir, "lock");
+    if (!path)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    clip_status s = CLIP_OK;
+    if (x->lock < 0)
+        s = clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    else if (flock(x->lock, LOCK_EX | LOCK_NB) < 0)
+        s = errno == EWOULDBLOCK ? clipb_fail(err, CLIP_EBUSY, x->dir, "another process is writing this index")
+                                 : clipb_fail(err, CLIP_EIO, path, "cannot be locked: %s", strerror(errno));
+    free(path);
+    return s;
+}
+
+/* Rows the catalogue knows and the vectors' file has not: they are forgotten, so that whoever fills the index embeds them again. */
+static clip_status forget_lost_rows(clip_index *x, clip_error *err)
+{
+    const int64_t have = x->vectors.rows, lost = x->state.rows - have;
+    if (lost <= 0)
+        return clipidx_array_cut(&x->vectors, x->state.rows, err);
+    clipidx_state *s = &x->state;
+    sqlite3_stmt *q;
+    TRY(clipidx_catalogue_begin(&x->catalogue, err));
+    TRY(clipidx_statement(&x->catalogue, CLIPIDX_DELETE, &q, err));
+    for (int64_t row = have; row < s->rows; row++) {
+        if (!clipidx_bit(&s->gone, row)) {
+            sqlite3_bind_int64(q, 1, row);
+            TRY(clipidx_run(&x->catalogue, q, err));
+            *(clipidx_bit(&s->text, row) ? &s->texts : &s->pictures) -= 1;
+        }
+        s->gone.word[row / 64] &= ~(UINT64_C(1) << (row % 64));
+        s->text.word[row / 64] &= ~(UINT64_C(1) << (row % 64));
+    }
+    s->rows = have;
+    TRY(clipidx_catalogue_commit(&x->catalogue, s, err));
+    clipidx_warn(x, "%s: %" PRId64 " rows are missing at its end: the index has forgotten them", x->vectors.path, lost);
+    return CLIP_OK;
+}
+
+static clip_status open_arrays(clip_index *x, clip_error *err)
+{
+    char name[64];
+    name_of(name, sizeof name, "vectors", x->state.generation);
+    clip_status s = clipidx_array_open(&x->vectors, x->dir, name, "<f2", 2, x->dim, x->write, err);
+    if (s < 0 && s != CLIP_ENOMEM && x->write && (x->state.rows == 0 || s == CLIP_EIO) && access(x->vectors.path, F_OK) < 0) {
+        clipidx_array_close(&x->vectors); /* a crash while it was made, or it has been taken away */
+        s = clipidx_array_create(&x->vectors, x->dir, name, "<f2", 2, x->dim, err);
+    }
+    if (s == CLIP_OK && x->write)
+        s = forget_lost_rows(x, err);
+    return s < 0 || x->write ? s : clipidx_array_map(&x->vectors, x->state.rows, err);
+}
+
+static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fresh, clip_error *err)
+{
+    int64_t D;
+    TRY(clipidx_catalogue_open(&x->catalogue, x->dir, x->write, create, fresh, err));
+    if (*fresh && !create)
+        return clipb_fail(err, CLIP_EFORMAT, x->catalogue.path, "the catalogue is empty");
+    if (*fresh && (dim < 1 || dim > CLIPIDX_MOST_DIM))
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "a new index needs a model, or a dimension from 1 to %d", CLIPIDX_MOST_DIM);
+    if (*fresh)
+        TRY(clipidx_catalogue_make(&x->catalogue, dim, err));
+    TRY(clipidx_catalogue_number(&x->catalogue, "dim", 1, CLIPIDX_MOST_DIM, &D, err));
+    x->dim = (int)D;
+    TRY(clipidx_catalogue_get(&x->catalogue, "model_id", x->model_id, sizeof x->model_id, err));
+    TRY(clipidx_catalogue_get(&x->catalogue, "model_name", x->model_name, sizeof x->model_name, err));
+    return clipidx_catalogue_state(&x->catalogue, &x->state, err);
+}
+
+static void close_files(clip_index *x)
+{
+    clipidx_array_close(&x->vectors);
+    clipidx_catalogue_close(&x->catalogue);
+    clipidx_state_free(&x->state);
+}
+
+static clip_status open_files(clip_index *x, const clip_index_options *opt, int dim, bool *fresh, clip_error *err)
+{
+    if (x->write) {
+        if (opt->create)
+            TRY(make_dir(x->dir, err));
+        else if (!clipb_is_dir(x->dir))
+            return clipb_fail(err, CLIP_EIO, x->dir, "there is no such index");
+        TRY(take_lock(x, err));
+    }
+    for (int tries = 0;; tries++) {
+        TRY(open_catalogue(x, x->write && opt->create, dim, fresh, err));
+        clip_status s = open_arrays(x, err);
+        /* A writer may have put other files in the place of these, just after we had read their names. */
+        if (s != CLIP_EIO || x->write || tries == 8 || (x->vectors.path && access(x->vectors.path, F_OK) == 0))
+            return s;
+        close_files(x);
+    }
+}
+
+static void free_index(clip_index *x)
+{
+    close_files(x);
+    clipb_team_free(x->k.team);
+    if (x->lock >= 0)
+        close(x->lock);
+    pthread_mutex_destroy(&x->mutex);
+    pthread_mutex_destroy(&x->team_mutex);
+    free(x->dir);
+    free(x);
+}
+
+clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim, clip_index **out, bool *fresh, clip_error *err)
+{
+    clip_index *x = calloc(1, sizeof *x);
+    *out = NULL;
+    if (!x)
+        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    *x = (clip_index){.dir = strdup(dir), .write = opt->write, .lock = -1, .vectors.fd = -1, .k.set = clipk_set_find(NULL),
+                      .threads = opt->threads ? opt->threads : clipb_cores(), .warn = opt->warn, .warn_user = opt->warn_user};
+    pthread_mutex_init(&x->mutex, NULL);
+    pthread_mutex_init(&x->team_mutex, NULL);
+    clip_status s = x->dir ? open_files(x, opt, dim, fresh, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    if (s == CLIP_OK && *fresh && opt->model_name)
+        s = clipidx_claim(x, "", opt->model_name, err);
+    if (s < 0)
+        free_index(x);
+    else
+        *out = x;
+    return s;
+}
+
+clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model_name, clip_error *err)
+{
+    snprintf(x->model_id, sizeof x->model_id, "%s", model_id);
+    snprintf(x->model_name, sizeof x->model_name, "%s", model_name);
+    TRY(clipidx_catalogue_set(&x->catalogue, "model_id", x->model_id, err));
+    TRY(clipidx_catalogue_set(&x->catalogue, "model_name", x->model_name, err));
+    return clip_index_commit(x, err);
+}
+
+clip_status clipidx_recall(clip_index *x, const char *key, char *out, size_t size, clip_error *err)
+{
+    pthread_mutex_lock(&x->mutex);
+    clip_status s = clipidx_catalogue_get(&x->catalogue, key, out, size, err);
+    pthread_mutex_unlock(&x->mutex);
+    return s;
+}
+
+clip_status clipidx_remember(clip_index *x, const char *key, const char *value, clip_error *err)
+{
+    char now[256];
+    TRY(clipidx_recall(x, key, now, sizeof now, err));
+    return !x->write || strcmp(now, value) == 0 ? CLIP_OK : clipidx_catalogue_set(&x->catalogue, key, value, err);
+}
+
+/* ---- Changing ----------------------------------------------------------------------------------------------- */
+
+/* After a fault: all is as it was when it was last committed. */
+static void roll_back(clip_index *x)
+{
+    clipidx_catalogue_rollback(&x->catalogue);
+    if (clipidx_catalogue_state(&x->catalogue, &x->state, NULL) == CLIP_OK)
+        clipidx_array_cut(&x->vectors, x->state.rows, NULL);
+    else
+        x->state.rows = x->state.pictures = x->state.texts = 0; /* nothing is to be written on top of what is there */
+}
+
+static clip_status writable(const clip_index *x, clip_error *err)
+{
+    return x->write ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "the index is open for reading");
+}
+
+static clip_status remove_row(clip_index *x, int64_t row, clip_error *err)
+{
+    sqlite3_stmt *q;
+    TRY(clipidx_statement(&x->catalogue, CLIPIDX_DELETE, &q, err));
+    sqlite3_bind_int64(q, 1, row);
+    TRY(clipidx_run(&x->catalogue, q, err));
+    *(clipidx_bit(&x->state.text, row) ? &x->state.texts : &x->state.pictures) -= 1;
+    clipidx_bit_set(&x->state.gone, row);
+    return CLIP_OK;
+}
+
+/* An item of this kind, path and text leaves. */
+static clip_status remove_same(clip_index *x, clip_item_kind kind, const char *path, const char *text, clip_error *err)
+{
+    sqlite3_stmt *q;
+    bool found;
+    TRY(clipidx_statement(&x->catalogue, CLIPIDX_SAME, &q, err));
+    clipidx_bind_text(q, 1, path);
+    sqlite3_bind_int(q, 2, kind);
+    clipidx_bind_text(q, 3, text);
+    clip_status s = clipidx_step(&x->catalogue, q, &found, err);
+    const int64_t row = s == CLIP_OK && found ? sqlite3_column_int64(q, 0) : -1;
+    clipidx_reset(q);
+    if (row >= x->state.rows || (row >= 0 && clipidx_bit(&x->state.gone, row)))
+        return clipb_fail(err, CLIP_EFORMAT, x->catalogue.path, "the catalogue is damaged: an item is in no row");
+    return s < 0 || row < 0 ? s : remove_row(x, row, err);
+}
+
+static clip_status insert(clip_index *x, const clip_item *item, const uint16_t *vector, clip_error *err)
+{
+    const bool is_text = item->kind == CLIP_ITEM_TEXT;
+    const char *text = is_text ? item->text : NULL;
+    sqlite3_stmt *q;
+    TRY(remove_same(x, item->kind, item->path, text, err));
+    TRY(clipidx_statement(&x->catalogue, CLIPIDX_INSERT, &q, err));
+    sqlite3_bind_int64(q, 1, x->state.rows);
+    sqlite3_bind_int(q, 2, item->kind);
+    clipidx_bind_text(q, 3, item->path);
+    clipidx_bind_text(q, 4, text);
+    sqlite3_bind_int64(q, 5, item->size);
+    sqlite3_bind_int64(q, 6, item->mtime);
+    sqlite3_bind_int64(q, 7, item->taken);
+    sqlite3_bind_blob(q, 8, item->hash, sizeof item->hash, SQLITE_STATIC);
+    sqlite3_bind_int64(q, 9, (sqlite3_int64)XXH3_64bits(vector, x->vectors.row_bytes));
+    TRY(clipidx_run(&x->catalogue, q, err));
+    if (is_text)
+        clipidx_bit_set(&x->state.text, x->state.rows);
+    *(is_text ? &x->state.texts : &x->state.pictures) += 1;
+    x->state.rows++;
+    return CLIP_OK;
+}
+
+static clip_status add_some(clip_index *x, const clip_item *item, const float *vector, int N, uint16_t *half, clip_error *err)
+{
+    const int64_t at = x->state.rows;
+    float *unit = (float *)(void *)(half + (size_t)N * (size_t)x->dim + (size_t)(N * x->dim & 1)); /* one row */
+    for (int i = 0; i < N; i++) {
+        clipidx_unit(unit, vector + (size_t)i * (size_t)x->dim, x->dim);
+        x->k.set->to_f16(half + (size_t)i * (size_t)x->dim, unit, (size_t)x->dim);
+    }
+    if (clipidx_bits_reserve(&x->state.gone, at + N) < 0 || clipidx_bits_reserve(&x->state.text, at + N) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    TRY(clipidx_catalogue_begin(&x->catalogue, err));
+    TRY(clipidx_array_write(&x->vectors, at, half, N, err));
+    for (int i = 0; i < N; i++)
+        TRY(insert(x, &item[i], half + (size_t)i * (size_t)x->dim, err));
+    return CLIP_OK;
+}
+
+static clip_status check_item(const clip_index *x, const clip_item *item, const float *vector, float *unit, clip_error *err)
+{
+    if (item->kind != CLIP_ITEM_PICTURE && item->kind != CLIP_ITEM_TEXT)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "an item is a picture or a text");
+    if (item->kind == CLIP_ITEM_PICTURE ? !item->path || !*item->path : !item->text)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "a picture has a path, a text its words");
+    if (!clipidx_unit(unit, vector, x->dim))
+        return clipb_fail(err, CLIP_EINVAL, item->path ? item->path : item->text, "its vector is no direction");
+    return CLIP_OK;
+}
+
+clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector, int N, clip_error *err)
+{
+    TRY(writable(x, err));
+    if (N < 0)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "the number of items is negative");
+    const size_t D = (size_t)x->dim;
+    uint16_t *half = malloc(((size_t)N * D + 1) * sizeof *half + D * sizeof(float));
+    if (!half)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    clip_status s = CLIP_OK;
+    for (int i = 0; s == CLIP_OK && i < N; i++)
+        s = check_item(x, &item[i], vector + (size_t)i * D, (float *)(void *)half, err);
+    if (s == CLIP_OK) {
+        s = add_some(x, item, vector, N, half, err);
+        if (s < 0)
+            roll_back(x);
+    }
+    free(half);
+    return s;
+}
+
+static clip_status check_row(const clip_index *x, int64_t row, clip_error *err)
+{
+    return row >= 0 && row < x->state.rows && !clipidx_bit(&x->state.gone, row)
+               ? CLIP_OK
+               : clipb_fail(err, CLIP_EINVAL, x->dir, "row %" PRId64 " holds no item", row);
+}
+
+clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err)
+{
+    TRY(writable(x, err));
+    clip_status s = n > 0 ? clipidx_catalogue_begin(&x->catalogue, err) : CLIP_OK;
+    for (int64_t i = 0; s == CLIP_OK && i < n; i++)
+        if (row[i] < 0 || row[i] >= x->state.rows)
+            return clipb_fail(err, CLIP_EINVAL, x->dir, "there is no row %" PRId64, row[i]);
+    for (int64_t i = 0; s == CLIP_OK && i < n; i++)
+        if (!clipidx_bit(&x->state.gone, row[i]))
+            s = remove_row(x, row[i], err);
+    if (s < 0)
+        roll_back(x);
+    return s;
+}
+
+static clip_status rename_items(clip_index *x, int64_t row, const char *old, const char *path, int64_t size, int64_t mtime, clip_error *err)
+{
+    sqlite3_stmt *q;
+    TRY(clipidx_catalogue_begin(&x->catalogue, err));
+    if (strcmp(old, path) != 0)
+        TRY(remove_same(x, CLIP_ITEM_PICTURE, path, NULL, err));
+    TRY(clipidx_statement(&x->catalogue, CLIPIDX_RENAME, &q, err));
+    sqlite3_bind_int64(q, 1, row);
+    clipidx_bind_text(q, 2, path);
+    sqlite3_bind_int64(q, 3, size);
+    sqlite3_bind_int64(q, 4, mtime);
+    TRY(clipidx_run(&x->catalogue, q, err));
+    TRY(clipidx_statement(&x->catalogue, CLIPIDX_RENAME_TEXTS, &q, err));
+    clipidx_bind_text(q, 1, old);
+    clipidx_bind_text(q, 2, path);
+    return clipidx_run(&x->catalogue, q, err);
+}
+
+clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime, clip_error *err)
+{
+    clip_item item;
+    TRY(writable(x, err));
+    TRY(check_row(x, row, err));
+    char *name = path ? strdup(path) : NULL; /* it may be a string of the item we had given last */
+    clip_status s = path && !name ? clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory") : clip_index_item_at(x, row, &item, err);
+    if (s == CLIP_OK && (item.kind != CLIP_ITEM_PICTURE || !name || !*name))
+        s = clipb_fail(err, CLIP_EINVAL, x->dir, "a picture is renamed, and has a path");
+    else if (s == CLIP_OK) {
+        s = rename_items(x, row, item.path, name, size, mtime, err);
+        if (s < 0)
+            roll_back(x);
+    }
+    free(name);
+    return s;
+}
+
+clip_status clip_index_commit(clip_index *x, clip_error *err)
+{
+    TRY(writable(x, err));
+    if (!x->catalogue.changing)
+        return CLIP_OK;
+    clip_status s = clipidx_array_sync(&x->vectors, err);
+    if (s == CLIP_OK)
+        s = clipidx_catalogue_commit(&x->catalogue, &x->state, err);
+    if (s < 0)
+        roll_back(x);
+    return s;
+}
+
+clip_status clip_index_close(clip_index *x, clip_error *err)
+{
+    if (!x)
+        return CLIP_OK;
+    clip_status s = x->write ? clip_index_commit(x, err) : CLIP_OK;
+    free_index(x);
+    return s;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------ */
+
+clip_status clipidx_map(const clip_index *x, clip_error *err)
+{
+    if (!x->write)
+        return CLIP_OK;
+    clip_index *w = (clip_index *)(uintptr_t)x; /* a writer's handle is for one thread, and this changes nothing that shows */
+    return clipidx_array_map(&w->vectors, x->state.rows, err);
+}
+
+void clip_index_get_info(const clip_index *x, clip_index_info *out)
+{
+    struct stat st;
+    *out = (clip_index_info){.path = x->dir, .model_name = x->model_name, .dim = x->dim, .items = x->state.pictures + x->state.texts,
+                             .pictures = x->state.pictures, .texts = x->state.texts, .rows = x->state.rows};
+    memcpy(out->model_id, x->model_id, sizeof out->model_id);
+    const char *const paths[] = {x->vectors.path, x->catalogue.path};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        out->bytes += stat(paths[i], &st) == 0 ? st.st_size : 0;
+}
+
+/* A thread's copy of the strings of the last item it was given. */
+typedef struct strings {
+    char *p;
+    size_t capacity;
+} strings;
+
+static pthread_key_t strings_key;
+static bool strings_key_made;
+
+static void free_strings(void *p)
+{
+    free(((strings *)p)->p);
+    free(p);
+}
+
+static void make_strings_key(void) { strings_key_made = pthread_key_create(&strings_key, free_strings) == 0; }
+
+static clip_status keep_strings(const clip_index *x, clip_item *item, clip_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_strings_key);
+    strings *s = strings_key_made ? pthread_getspecific(strings_key) : NULL;
+    if (!s && strings_key_made) {
+        s = calloc(1, sizeof *s);
+        if (s && pthread_setspecific(strings_key, s) != 0) {
+            free(s);
+            s = NULL;
+        }
+    }
+    const size_t a = item->path ? strlen(item->path) + 1 : 0, b = item->text ? strlen(item->text) + 1 : 0;
+    if (!s || clipb_grow((void **)&s->p, &s->capacity, a + b, 1) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    if (item->path)
+        item->path = memcpy(s->p, item->path, a);
+    if (item->text)
+        item->text = memcpy(s->p + a, item->text, b);
+    return CLIP_OK;
+}
+
+/* The one item that a statement with its parameters bound gives; all 0 where there is none. */
+static clip_status read_item(const clip_index *x, sqlite3_stmt *q, clip_item *out, clip_error *err)
+{
+    clipidx_catalogue *c = (clipidx_catalogue *)(uintptr_t)&x->catalogue; /* behind its mutex */
+    bool found;
+    *out = (clip_item){0};
+    clip_status s = clipidx_step(c, q, &found, err);
+    if (s == CLIP_OK && found)
+        s = clipidx_column_item(c, q, x->state.rows, out, err);
+    if (s == CLIP_OK)
+        s = keep_strings(x, out, err);
+    clipidx_reset(q);
+    return s;
+}
+
+static clip_status item_by(const clip_index *x, int statement, int64_t row, const char *path, clip_item *out, clip_error *err)
+{
+    clip_index *w = (clip_index *)(uintptr_t)x;
+    sqlite3_stmt *q;
+    pthread_mutex_lock(&w->mutex);
+    clip_status s = clipidx_statement(&w->catalogue, statement, &q, err);
+    if (s == CLIP_OK) {
+        if (path)
+            clipidx_bind_text(q, 1, path);
+        else
+            sqlite3_bind_int64(q, 1, row);
+        s = read_item(x, q, out, err);
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return s;
+}
+
+clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out, clip_error *err) { return item_by(x, CLIPIDX_AT, row, NULL, out, err); }
+
+clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err) { return item_by(x, CLIPIDX_PICTURE, 0, path, out, err); }
+
+clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err)
+{
+    TRY(item_by(x, CLIPIDX_NEXT, *cursor, NULL, out, err));
+    if (out->kind)
+        *cursor = out->row + 1;
+    return CLIP_OK;
+}
+
+static clip_status next_of(const clip_index *x, int statement, const uint8_t *hash, const char *path, int64_t *cursor, clip_item *out, clip_error *err)
+{
+    clip_index *w = (clip_index *)(uintptr_t)x;
+    sqlite3_stmt *q;
+    pthread_mutex_lock(&w->mutex);
+    clip_status s = clipidx_statement(&w->catalogue, statement, &q, err);
+    if (s == CLIP_OK) {
+        if (path)
+            clipidx_bind_text(q, 1, path);
+        else
+            sqlite3_bind_blob(q, 1, hash, sizeof out->hash, SQLITE_STATIC);
+        sqlite3_bind_int64(q, 2, *cursor);
+        s = read_item(x, q, out, err);
+    }
+    pthread_mutex_unlock(&w->mutex);
+    if (s == CLIP_OK && out->kind)
+        *cursor = out->row + 1;
+    return s;
+}
+
+clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out, clip_error *err)
+{
+    return next_of(x, CLIPIDX_BYTES, hash, NULL, cursor, out, err);
+}
+
+clip_status clipidx_next_text(const clip_index *x, const char *path, int64_t *cursor, clip_item *out, clip_error *err)
+{
+    return next_of(x, CLIPIDX_TEXTS, NULL, path, cursor, out, err);
+}
+
+clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip_error *err)
+{
+    TRY(check_row(x, row, err));
+    TRY(clipidx_map(x, err));
+    x->k.set->to_f32(out, clipidx_array_row(&x->vectors, row), CLIPK_F16, (size_t)x->dim);
+    return CLIP_OK;
+}
