@@ -86,8 +86,7 @@ static void filter(const clip_image *img, uint8_t *out)
     }
 }
 
-/* *png: malloc'ed; NULL: out of memory. */
-static void encode(const clip_image *img, uint8_t **png, size_t *size)
+int cli_encode_png(const clip_image *img, uint8_t **png, size_t *size)
 {
     const size_t raw = (3 * (size_t)img->width + 1) * (size_t)img->height;
     uLongf packed = compressBound((uLong)raw);
@@ -110,9 +109,10 @@ static void encode(const clip_image *img, uint8_t **png, size_t *size)
     free(rows);
     free(data);
     free(p);
+    return *png ? CLI_DONE : cli_no_memory();
 }
 
-static void base64(FILE *f, const uint8_t *s, size_t n)
+void cli_write_base64(FILE *f, const uint8_t *s, size_t n)
 {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
@@ -125,12 +125,10 @@ static void base64(FILE *f, const uint8_t *s, size_t n)
 int cli_write_data_uri(FILE *f, const clip_image *img)
 {
     uint8_t *png;
-    size_t size = 0;
-    encode(img, &png, &size);
-    if (!png)
-        return cli_no_memory();
+    size_t size;
+    DO(cli_encode_png(img, &png, &size));
     fputs("data:image/png;base64,", f);
-    base64(f, png, size);
+    cli_write_base64(f, png, size);
     free(png);
     return CLI_DONE;
 }

@@ -1,0 +1,84 @@
+/* clip index --export and --import: embeddings from and to clip-retrieval's layout. */
+#include "cli.h"
+
+int cli_index_export(const cli_args *a, const char *path, const char *dir)
+{
+    clip_index *x;
+    clip_error err;
+    int64_t rows;
+    DO(cli_index_open(a, path, NULL, CLI_INDEX_READ, &x));
+    const clip_status status = clip_index_export(x, dir, &rows, &err);
+    clip_index_close(x, NULL);
+    if (status < 0)
+        return cli_fail("%s", err.message);
+    if (a->json) {
+        cli_json o = {.f = stdout};
+        cli_json_open(&o, NULL, '{');
+        cli_json_string(&o, "index", path);
+        cli_json_string(&o, "exported", dir);
+        cli_json_int(&o, "rows", rows);
+        cli_json_close(&o, '}');
+        cli_json_line(&o);
+    } else {
+        printf("%lld rows written to ", (long long)rows);
+        cli_print_plain(stdout, dir);
+        fputc('\n', stdout);
+    }
+    return CLI_DONE;
+}
+
+static void print_report(const cli_args *a, const char *path, const char *dir, const clip_import_report *r)
+{
+    if (a->json) {
+        cli_json o = {.f = stdout};
+        cli_json_open(&o, NULL, '{');
+        cli_json_string(&o, "index", path);
+        cli_json_string(&o, "imported", dir);
+        cli_json_int(&o, "rows", r->rows);
+        cli_json_int(&o, "pictures", r->pictures);
+        cli_json_int(&o, "texts", r->texts);
+        cli_json_int(&o, "empty", r->empty);
+        cli_json_close(&o, '}');
+        cli_json_line(&o);
+        return;
+    }
+    printf("%lld rows: %lld pictures, %lld texts", (long long)r->rows, (long long)r->pictures, (long long)r->texts);
+    if (r->empty > 0)
+        printf("; %lld rows had neither (no vector, or no name)", (long long)r->empty);
+    fputc('\n', stdout);
+}
+
+/* Whose embeddings these are the files do not say: the person does, with --model, or nobody. */
+static int open_to_import(const cli_args *a, const char *path, const char *dir, cli_session *s, clip_index **out)
+{
+    clip_error err;
+    int dim;
+    int64_t rows;
+    if (clip_index_import_info(dir, &dim, &rows, &err) < 0)
+        return cli_fail("%s", err.message);
+    if (!a->model_named)
+        return cli_index_make(a, path, dim, out);
+    DO(cli_load(a, CLIP_TOWER_TEXT, s));
+    if (s->D != dim)
+        return cli_fail("%s: has %d numbers a row; %s makes %d", dir, dim, a->model, s->D);
+    return cli_index_open(a, path, s, CLI_INDEX_MAKE, out);
+}
+
+int cli_index_import(const cli_args *a, const char *path, const char *dir)
+{
+    cli_session s = {0};
+    clip_index *x = NULL;
+    clip_error err;
+    clip_import_report report;
+    int code = open_to_import(a, path, dir, &s, &x);
+    if (code == CLI_DONE && clip_index_import(x, dir, &report, &err) < 0)
+        code = cli_fail("%s", err.message);
+    if (code == CLI_DONE && clip_index_close(x, &err) < 0)
+        code = cli_fail("%s", err.message);
+    else if (code != CLI_DONE)
+        clip_index_close(x, NULL);
+    cli_close(&s);
+    if (code == CLI_DONE)
+        print_report(a, path, dir, &report);
+    return code;
+}

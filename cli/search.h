@@ -1,0 +1,85 @@
+/* search.h: what the files of `clip search` share.
+ *
+ *     operands -> search_query (search_query.c) -> vectors -> clip_index_search() -> search_answer -> search_print.c, gallery.c
+ *
+ * An answer is a list of groups of hits: one for a search, many for --duplicates. */
+#ifndef SEARCH_H
+#define SEARCH_H
+
+#include "cli.h"
+
+enum { SEARCH_TERMS = 32 };
+
+typedef enum search_kind { SEARCH_WORDS, SEARCH_PICTURE, SEARCH_ROW } search_kind;
+
+typedef struct search_term {
+    search_kind kind;
+    float weight; /* with its sign, not 0 */
+    char *text;   /* the words, or the picture's path ("-": standard input); NULL for a row of the index */
+    int64_t row;
+} search_term;
+
+/* A sum of terms. */
+typedef struct search_query {
+    search_term term[SEARCH_TERMS];
+    int n;
+} search_query;
+
+typedef struct search_answer {
+    clip_hit *hit;  /* the groups one after the other */
+    int64_t *group; /* [groups + 1] where each begins */
+    int64_t groups;
+} search_answer;
+
+typedef struct search {
+    cli_args *args;
+    char *title;             /* the query, for people */
+    const char *index_path;
+    clip_index *index;
+    clip_index_info info;
+    cli_session words, pictures; /* a tower each, loaded when it is first needed */
+    cli_list prompts, patterns, likes;
+    clip_index_filter filter;
+    int64_t liked[SEARCH_TERMS]; /* rows that --like names: not answers themselves */
+    int n_liked;
+    int delimiter;
+    bool table;                  /* ranks and scores; else paths alone */
+    cli_graphics graphics;
+    const char *html;
+    cli_out out;
+} search;
+
+/* ---- Queries (search_query.c) ---------------------------------------------------------------------------- */
+
+/* search_parse(): operands [n] and the rows of --like in front of them. Free with search_query_free(), also after a failure. */
+int search_parse(const search *s, char *const *operand, int n, search_query *out);
+void search_query_free(search_query *q);
+
+/* search_embed(): queries [Q] to vectors [Q, D] of unit length; loads what towers it needs. */
+int search_embed(search *s, const search_query *q, int Q, float *out);
+
+/* search_date(): the beginning of 2023, 2023-05 or 2023-05-17, local time, in seconds since 1970. */
+int search_date(const cli_args *a, int64_t *out);
+
+/* ---- The last answer (search_last.c) ---------------------------------------------------------------------- */
+
+/* search_remember(): what the numbers of this answer stand for. That it cannot be noted is no failure. */
+void search_remember(const search *s, const search_answer *r);
+/* search_resolve(): the row that a --like means: a number of the last answer, or a path. */
+int search_resolve(const search *s, const char *like, int64_t *row);
+
+/* ---- Showing an answer (search_print.c, gallery.c) --------------------------------------------------------- */
+
+int search_print(search *s, const search_answer *r);
+void search_print_json(search *s, const search_answer *r, cli_json *j, bool groups); /* the member "hits", or "groups" of them */
+
+/* search_gone(): its file is no longer there. What never was a file here (a member of a tar, an address) is not gone. */
+bool search_gone(const clip_item *item);
+
+/* search_thumbnails(): of n hits; all zero where there is none. free() each .rgb. */
+int search_thumbnails(search *s, const clip_hit *hit, int n, int side, clip_image *out);
+
+/* search_gallery(): the page of --html. */
+int search_gallery(search *s, const search_answer *r);
+
+#endif

@@ -1,0 +1,182 @@
+/* An answer as paths, as a table, as JSON, and with pictures where the terminal shows them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "search.h"
+
+enum { TILE = 16, TILE_ROWS = 8 }; /* a picture in a terminal: columns and rows of characters */
+
+bool search_gone(const clip_item *item)
+{
+    struct stat st;
+    return item->path && !strstr(item->path, "://") && stat(item->path, &st) < 0 && errno == ENOENT;
+}
+
+/* An item that a writer has removed meanwhile is not shown. */
+static bool read_item(const search *s, const clip_hit *h, clip_item *item)
+{
+    return clip_index_item_at(s->index, h->row, item, NULL) == CLIP_OK && item->kind;
+}
+
+/* ---- Lines ----------------------------------------------------------------------------------------------- */
+
+static void print_path(const search *s, const clip_item *item)
+{
+    fputs(item->kind == CLIP_ITEM_TEXT ? item->text : item->path, s->out.f);
+    fputc(s->delimiter, s->out.f);
+}
+
+static void print_row(const search *s, int64_t rank, const clip_hit *h, const clip_item *item)
+{
+    FILE *f = s->out.f;
+    fprintf(f, "%4lld  %6.3f  ", (long long)rank, (double)h->score);
+    if (item->kind == CLIP_ITEM_TEXT) {
+        cli_print_plain(f, item->text);
+        fputs(item->path ? "  in " : "", f);
+    }
+    cli_print_plain(f, item->path ? item->path : "");
+    fputs(search_gone(item) ? "  (no longer there)\n" : "\n", f);
+}
+
+/* ---- Pictures in the terminal ---------------------------------------------------------------------------- */
+
+typedef struct thumbnails {
+    char *path[CLI_BATCH];
+    clip_image *out;
+    int side;
+} thumbnails;
+
+static void thumbnail(void *user, int64_t i)
+{
+    thumbnails *t = user;
+    clip_image_options o = clip_image_options_default();
+    clip_image img;
+    o.enough = t->side;
+    if (!t->path[i] || clip_image_read(t->path[i], &o, &img, NULL) < 0)
+        return;
+    if (cli_thumbnail(&img, t->side, &t->out[i]) < 0)
+        t->out[i] = (clip_image){0};
+    clip_image_free(&img);
+}
+
+int search_thumbnails(search *s, const clip_hit *hit, int n, int side, clip_image *out)
+{
+    thumbnails t = {.out = out, .side = side};
+    clip_context *ctx = s->words.ctx ? s->words.ctx : s->pictures.ctx;
+    int code = CLI_DONE;
+    memset(out, 0, (size_t)n * sizeof *out);
+    for (int i = 0; i < n && code == CLI_DONE; i++) {
+        clip_item item;
+        if (read_item(s, &hit[i], &item) && item.path && !(t.path[i] = strdup(item.path)))
+            code = cli_no_memory();
+    }
+    if (code == CLI_DONE && ctx)
+        clip_parallel(ctx, n, thumbnail, &t);
+    for (int i = 0; code == CLI_DONE && !ctx && i < n; i++)
+        thumbnail(&t, i);
+    for (int i = 0; i < n; i++)
+        free(t.path[i]);
+    return code;
+}
+
+/* A row of tiles. Room for them is made first, so that nothing scrolls while they are drawn; each is drawn from the same corner, for where the
+ * cursor is after a picture is another place in every terminal. */
+static int show_row(search *s, const clip_hit *hit, int n, int64_t rank, int side)
+{
+    FILE *f = s->out.f;
+    clip_image tile[CLI_BATCH];
+    int code = search_thumbnails(s, hit, n, side, tile);
+    for (int i = 0; i < TILE_ROWS && code == CLI_DONE; i++)
+        fputc('\n', f);
+    for (int i = 0; i < n && code == CLI_DONE; i++) {
+        if (!tile[i].rgb)
+            continue;
+        fprintf(f, "\0337\033[%dA\r", TILE_ROWS);
+        if (i > 0)
+            fprintf(f, "\033[%dC", i * TILE);
+        code = cli_show(f, s->graphics, &tile[i]);
+        fputs("\0338", f);
+    }
+    for (int i = 0; i < n; i++) {
+        char label[32];
+        snprintf(label, sizeof label, "%lld  %.3f", (long long)rank + i, (double)hit[i].score);
+        if (code == CLI_DONE)
+            fprintf(f, "%-*s", TILE, label);
+        free(tile[i].rgb);
+    }
+    fputs("\n\n", f);
+    return code;
+}
+
+static int show(search *s, const clip_hit *hit, int64_t n)
+{
+    int columns, width, height;
+    cli_terminal_cells(&columns, &width, &height);
+    int each = columns / TILE > CLI_BATCH ? CLI_BATCH : columns / TILE > 0 ? columns / TILE : 1;
+    int side = (TILE - 1) * width < TILE_ROWS * height ? (TILE - 1) * width : TILE_ROWS * height;
+    for (int64_t i = 0; i < n; i += each)
+        DO(show_row(s, hit + i, n - i < each ? (int)(n - i) : each, i + 1, side));
+    return CLI_DONE;
+}
+
+/* ---- All of it ------------------------------------------------------------------------------------------- */
+
+int search_print(search *s, const search_answer *r)
+{
+    for (int64_t g = 0; g < r->groups; g++) {
+        const clip_hit *hit = r->hit + r->group[g];
+        const int64_t n = r->group[g + 1] - r->group[g];
+        if (g > 0)
+            fputc(s->table ? '\n' : s->delimiter, s->out.f);
+        if (s->graphics)
+            DO(show(s, hit, n));
+        for (int64_t i = 0; i < n; i++) {
+            clip_item item;
+            if (!read_item(s, &hit[i], &item))
+                continue;
+            if (s->table)
+                print_row(s, r->group[g] + i + 1, &hit[i], &item);
+            else
+                print_path(s, &item);
+        }
+    }
+    return ferror(s->out.f) ? cli_out_check(&s->out) : CLI_DONE;
+}
+
+static void json_hits(search *s, const search_answer *r, int64_t group, cli_json *j, const char *key)
+{
+    cli_json_open(j, key, '[');
+    for (int64_t i = r->group[group]; i < r->group[group + 1]; i++) {
+        clip_item item;
+        if (!read_item(s, &r->hit[i], &item))
+            continue;
+        cli_json_open(j, NULL, '{');
+        cli_json_int(j, "rank", i + 1);
+        cli_json_number(j, "score", (double)r->hit[i].score);
+        cli_json_string(j, "kind", item.kind == CLIP_ITEM_TEXT ? "text" : "picture");
+        if (item.path)
+            cli_json_string(j, "path", item.path);
+        if (item.text)
+            cli_json_string(j, "text", item.text);
+        if (item.taken)
+            cli_json_int(j, "taken", item.taken);
+        if (search_gone(&item))
+            cli_json_raw(j, "gone", "true");
+        cli_json_close(j, '}');
+    }
+    cli_json_close(j, ']');
+}
+
+void search_print_json(search *s, const search_answer *r, cli_json *j, bool groups)
+{
+    if (!groups) {
+        json_hits(s, r, 0, j, "hits");
+        return;
+    }
+    cli_json_open(j, "groups", '[');
+    for (int64_t g = 0; g < r->groups; g++)
+        json_hits(s, r, g, j, NULL);
+    cli_json_close(j, ']');
+}

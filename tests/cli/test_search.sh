@@ -1,0 +1,247 @@
+#!/bin/sh
+# clip search, and embeddings in and out: queries, filters, the outputs, and what goes wrong.
+# usage: tests/cli/test_search.sh CLIP CHECK_OUTPUT SOURCE_ROOT
+set -u
+clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+cd "$T" || exit 1
+unset CLIP_MODEL KITTY_WINDOW_ID TERM_PROGRAM TMUX
+export XDG_STATE_HOME="$T/state" XDG_DATA_HOME="$T/data" TERM=dumb TZ=UTC CLIP_INDEX="$T/index"
+. "$root/tests/cli/harness.sh"
+
+first() { same "$(head -1 out)" "$1"; }
+lines() { same "$(grep -c '' out)" "$1"; }
+
+it "an index that is not there, or empty"
+want 1 "$clip" search castle
+says 'clip index'
+mkdir none
+"$clip" index --index "$T/hollow" none >log 2>&1
+want 1 "$clip" search --index "$T/hollow" castle
+says 'nothing is in the index yet'
+
+cp -r "$root/models/samples" pictures
+touch -d '2023-05-17 12:00' pictures/castle.png
+touch -d '2023-06-01 00:00' pictures/swan.png
+P=$(realpath pictures)
+it "the index of the samples, with their captions"
+want 0 "$clip" index pictures/samples.tsv
+
+it "words"
+want 0 "$clip" search -k 3 castle
+first "$P/castle.png"
+lines 3
+silent err
+want 0 "$clip" search -k 1 a christmas tree
+first "$P/christmas-tree.png"
+want 0 "$clip" search -k 1 -0 castle
+same "$(tr '\0' '!' <out)" "$P/castle.png!"
+want 0 "$clip" search --table -k 2 castle
+prints '   1  0.'
+prints '   2  0.'
+want 0 "$clip" search -k 100000 castle
+lines 36
+
+it "JSON"
+want 0 "$clip" search --json -k 2 "golden key"
+same "$(json query)" "golden key"
+same "$(json hits.0.path)" "$P/golden-key.png"
+same "$(json hits.0.kind)" picture
+same "$(json hits.1.rank)" 2
+
+it "pictures, from a file and from standard input"
+want 0 "$clip" search -k 1 pictures/swan.png
+first "$P/swan.png"
+"$clip" search -k 1 - <pictures/swan.png >out
+first "$P/swan.png"
+cp pictures/swan.png swan
+want 0 "$clip" search -k 1 swan
+first "$P/swan.png"
+want 0 "$clip" search -k 1 '"swan"'
+want 1 "$clip" search ./nowhere.png
+says 'nowhere.png'
+echo "this is no picture" >broken.png
+want 1 "$clip" search broken.png
+says 'broken.png'
+
+it "sums"
+want 0 "$clip" search -k 3 castle + ./pictures/swan.png
+grep -q castle.png out && grep -q swan.png out || fault "a sum does not find both"
+want 0 "$clip" search -k 1 '5:castle' + swan
+first "$P/castle.png"
+want 0 "$clip" search --json -k 1 ./pictures/swan.png - castle
+same "$(json hits.0.path)" "$P/swan.png"
+want 0 "$clip" search --json -k 1 '3:30'
+same "$(json query)" '3:30'
+want 1 "$clip" search castle - castle
+says 'cancel each other out'
+for wrong in 'castle +' 'castle -' '+ castle' 'castle + + swan' './pictures/swan.png castle' 'a ./pictures/swan.png'; do
+    want 2 "$clip" search $wrong
+done
+want 2 "$clip" search ''
+want 2 "$clip" search
+says 'a query is missing'
+
+it "the last answer, and examples from the index"
+want 1 "$clip" search --like 1
+says 'no last answer'
+want 0 "$clip" search --table -k 3 castle
+want 0 "$clip" search --json -k 40 --like 1
+! grep -q castle.png out || fault "what is liked is its own answer"
+same "$(json query)" 'like 1'
+want 0 "$clip" search --table -k 3 castle
+want 0 "$clip" search -k 1 --like 1 + swan
+want 1 "$clip" search --like 4
+says 'has no number 4'
+want 2 "$clip" search --like 0
+want 0 "$clip" search -k 2 --like pictures/swan.png
+! grep -q swan.png out || fault "what is liked is its own answer"
+want 1 "$clip" search --like nowhere.png
+says 'not in the index'
+want 1 "$clip" search --index "$T/hollow" --like 1
+"$clip" index --index "$T/other" pictures >log
+want 1 "$clip" search --index "$T/other" --like 1
+says 'another index'
+
+it "texts"
+want 0 "$clip" search --kind text -k 1 pictures/castle.png
+first castle
+want 0 "$clip" search --kind text -k 1 --table lizard
+prints 'lizard  in'
+want 0 "$clip" search --kind all --json -k 2 lizard
+same "$(json hits.0.kind)" text
+want 1 "$clip" search --index "$T/other" --kind text castle
+says 'nothing found'
+want 2 "$clip" search --kind pictures castle
+says "did you mean 'picture'?"
+
+it "conditions"
+want 0 "$clip" search --filter '*flag*' castle
+lines 5
+want 0 "$clip" search --filter '*/castle.png' --filter '*/swan.png' flag
+lines 2
+want 1 "$clip" search --filter '*.jpg' castle
+says 'nothing found'
+want 0 "$clip" search --after 2023-05 --before 2023-06 swan
+same "$(cat out)" "$P/castle.png"
+want 0 "$clip" search --after 2023-06-01 --before 2023-06-02 castle
+same "$(cat out)" "$P/swan.png"
+want 0 "$clip" search --before 2024 castle
+lines 2
+for date in 2023-13 2023-02-29 23 2023-5 2023-05- today 2023-05-17x -1 ''; do
+    want 2 "$clip" search --after="$date" castle
+    says 'is no date'
+done
+want 0 "$clip" search --min-score 0.4 castle
+lines 1
+want 1 "$clip" search --min-score 0.99 castle
+for score in 2 x '' nan; do
+    want 2 "$clip" search --min-score="$score" castle
+done
+
+it "prompts"
+want 0 "$clip" search --prompt 'a photo of {}' -k 1 castle
+first "$P/castle.png"
+want 0 "$clip" search --prompt '{}' --prompt 'a {}' -k 1 swan
+first "$P/swan.png"
+want 2 "$clip" search --prompt 'a photo' castle
+says 'has no {}'
+
+it "many queries"
+printf 'castle\n./pictures/swan.png\t+\tcastle\n2:bee\t-\tcastle\n' >queries
+want 0 "$clip" search -k 2 --queries queries
+same "$("$check" lines <out)" 3
+same "$(sed -n 3p out | "$check" get hits.0.path)" "$P/bee.png"
+yes castle | head -200 >queries
+want 0 "$clip" search -k 1 --queries - <queries
+same "$(grep -c castle.png out)" 200
+printf 'castle\nswan\t+\n' >queries
+want 1 "$clip" search --queries queries
+says 'line 2'
+want 2 "$clip" search --queries queries castle
+want 2 "$clip" search --queries queries --html page.html
+want 1 "$clip" search --queries nowhere
+
+it "files that are gone"
+mv pictures/castle.png away.png
+want 0 "$clip" search --table -k 1 castle
+prints 'no longer there'
+want 0 "$clip" search --json -k 1 castle
+same "$(json hits.0.gone)" true
+want 0 "$clip" search --html page.html -k 1 castle
+grep -q 'no longer there' page.html || fault "the page does not say that a file is gone"
+mv away.png pictures/castle.png
+
+it "the page"
+want 0 "$clip" search --html page.html -k 4 "<castle>"
+same "$(grep -c 'class="card' page.html)" 4
+same "$(grep -c 'data:image/png' page.html)" 4
+grep -q '&lt;castle&gt;' page.html || fault "the query is not escaped"
+want 1 "$clip" search --html nowhere/page.html castle
+
+it "pictures in a terminal"
+want 0 "$clip" search --show kitty -k 2 castle
+same "$(grep -c '_Ga=T' out)" 2
+want 0 "$clip" search --show iterm -k 2 castle
+same "$(grep -o ']1337;File=inline=1' out | grep -c '')" 2
+want 0 "$clip" search --show sixel -k 2 castle
+same "$(grep -a -o 'P0;1;0q' out | grep -c '')" 2
+want 2 "$clip" search --show ascii castle
+
+it "near duplicates"
+want 1 "$clip" search --duplicates
+cp pictures/castle.png pictures/copy.png
+want 0 "$clip" index pictures
+want 0 "$clip" search --duplicates
+same "$(sort out)" "$(printf '%s\n%s' "$P/castle.png" "$P/copy.png")"
+want 0 "$clip" search --duplicates --json
+same "$(json groups.0.1.rank)" 2
+want 2 "$clip" search --duplicates castle
+
+it "out and in again"
+want 0 "$clip" search --json -k 5 castle
+before=$(json hits)
+want 0 "$clip" index --export pairs
+prints 'rows written'
+"$check" npy pairs/img_emb/img_emb_0.npy >log || fault "img_emb_0.npy"
+want 1 "$clip" index --export pairs
+says 'pairs'
+export CLIP_INDEX="$T/again"
+want 0 "$clip" index --import pairs --json
+same "$(json pictures)" 37
+same "$(json texts)" 36
+want 0 "$clip" search --json -k 5 castle
+same "$(json hits)" "$before"
+says 'does not say which model'
+want 0 "$clip" index --index "$T/ours" -m "$root/models/emoji-clip" --import pairs
+want 0 "$clip" search --index "$T/ours" -k 1 castle
+silent err
+
+it "embeddings that are damaged"
+damage() { rm -rf bad again && cp -r pairs bad && "$@" && want 1 "$clip" index --import bad; }
+damage truncate -s 1000 bad/img_emb/img_emb_0.npy
+says 'img_emb_0.npy'
+damage truncate -s 20 bad/img_emb/img_emb_0.npy
+damage sed -i 's/<f2/<i4/' bad/text_emb/text_emb_0.npy
+says '<i4'
+damage sed -i '$d' bad/metadata/metadata_0.jsonl
+says 'ends after'
+damage sed -i '1p' bad/metadata/metadata_0.jsonl
+says 'more lines'
+damage sed -i '2s/{/[/' bad/metadata/metadata_0.jsonl
+says 'line 2'
+damage rm -r bad/text_emb bad/img_emb
+says 'neither'
+damage mv bad/metadata/metadata_0.jsonl bad/metadata/metadata_0.parquet
+says 'Parquet'
+want 1 "$clip" index --import nowhere
+damage cp -r bad/img_emb/img_emb_0.npy bad/img_emb/img_emb_1.npy
+mv bad/metadata/metadata_0.jsonl bad/metadata/metadata_1.jsonl
+want 1 "$clip" index --import bad
+
+it "another model"
+want 1 "$clip" search --index "$T/index" -m "$T/nowhere" castle
+says 'nowhere'
+
+echo "$tests runs, $faults faults"
+[ "$faults" -eq 0 ]
