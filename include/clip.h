@@ -79,11 +79,12 @@ enum { CLIP_TOWER_IMAGE = 1, CLIP_TOWER_TEXT = 2, CLIP_TOWER_BOTH = 3 };
 typedef void (*clip_warn_fn)(void *user, const char *message);
 
 typedef struct clip_load_options {
-    int towers;        /* CLIP_TOWER_*: only what is asked for is read and packed */
+    int towers;        /* CLIP_TOWER_*: only what is asked for is read and packed; of BOTH, what there is */
     int threads;       /* cores to pack the weights with; 0: all this process may use */
     const char *isa;   /* "avx512", "avx2", "neon", "generic"; NULL: the best this machine has */
     clip_warn_fn warn; /* NULL: silent */
     void *warn_user;
+    const char *prefix; /* of a file that holds several encoders: that whose tensors' names begin so; NULL: the only one */
 } clip_load_options;
 
 /* clip_load_options_default(): both towers, all cores, best instruction set, silent. */
@@ -92,13 +93,15 @@ CLIP_API clip_load_options clip_load_options_default(void);
 /* clip_model_load(): open a checkpoint and pack its weights.
  * path  in   a directory as Hugging Face or OpenCLIP lay it out, or one .safetensors file (beside which
  *            configuration and tokenizer are looked for; what is missing is inferred from the shapes, with a warning)
+ *            One encoder alone is a model too: transformers' CLIPTextModel, CLIPVisionModel and their kin "WithProjection", the text encoders in
+ *            diffusers' folders, and those inside Stable Diffusion's single files (of which nothing else is read)
  * opt   in   NULL: defaults
  * out   out  the model; NULL on error. Free with clip_model_free()
  * err   out  may be NULL
  * Matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; all else, and all arithmetic, is f32. The file stays mapped
  * (the token embedding is read from it): replace a checkpoint by renaming, never write into it while a model is loaded.
- * Errors: CLIP_EINVAL (options), CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT, CLIP_EMISMATCH (tensors missing, or shapes against the
- * configuration), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT,
+ * CLIP_EMISMATCH (tensors missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOMEM. */
 CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 CLIP_API void clip_model_free(clip_model *m);
 
@@ -108,22 +111,24 @@ typedef struct clip_model_info {
     const char *tokenizer;                    /* file it came from and whose rules it follows; NULL: none found */
     const char *isa;
     int towers;                               /* CLIP_TOWER_*, those loaded */
-    int embed_dim;                            /* D */
-    float logit_scale;                        /* exp(logit_scale parameter): what cosines are multiplied by, 1/tau */
+    int embed_dim;                            /* D; 0: an encoder alone, without a projection: it has hidden states, and no embeddings */
+    float logit_scale;                        /* exp(logit_scale parameter): what cosines are multiplied by, 1/tau; 0: unknown, as of an encoder alone */
     int64_t parameters, image_parameters, text_parameters;
     /* pictures */
     const char *vision_kind;                  /* "ViT" or "ModifiedResNet" */
     int image_size, vision_width, vision_heads, patch_size; /* patch_size 0: ResNet */
     int vision_layers[4];                     /* ViT: layers in [0]; ResNet: blocks a stage */
+    int vision_tokens;                        /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
     float mean[3], std[3];
     const char *interpolation, *resize_mode;  /* "bicubic"/"bilinear"; "shortest"/"longest"/"squash" */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
     const char *activation;                   /* "gelu" or "quickgelu" */
     const char *pooling;                      /* "argmax" or "eos" */
+    int pad_id;                               /* what the checkpoint fills the context with behind a text */
 } clip_model_info;
 
-/* clip_model_get_info(): fill `out`; its strings live as long as the model. */
+/* clip_model_get_info(): fill `out`; its strings live as long as the model. What is said of an encoder that the checkpoint does not have is 0. */
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
 /* clip_context_new(): a workspace for one calling thread.
@@ -187,7 +192,7 @@ CLIP_API clip_status clip_tokenize(const clip_model *m, const char *text, int32_
 /* clip_encode_image(): embed N pictures, preprocessing included.
  * img  in   [N] pictures
  * out  out  [N, D] f32, row-major, unit L2 norm; the caller's
- * Errors: CLIP_EINVAL (N < 1, an empty picture, no image tower), CLIP_ENOMEM. On error `out` is unspecified. */
+ * Errors: CLIP_EINVAL (N < 1, an empty picture, no image tower, no projection), CLIP_ENOMEM. On error `out` is unspecified. */
 CLIP_API clip_status clip_encode_image(clip_context *ctx, const clip_image *img, int N, float *out);
 
 /* clip_encode_pixels(): the same from normalised pixels [N, 3, S, S] f32 (what clip_preprocess() gives). */
@@ -212,6 +217,45 @@ CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, c
 
 /* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in place. */
 CLIP_API void clip_probabilities(const clip_model *m, float *similarity, int N, int M);
+
+/* ---- Hidden states -------------------------------------------------------------------------------------- */
+
+/* What an encoder makes on its way, for models that are built on it: Stable Diffusion (texts), LLaVA (pictures). Layers count as transformers'
+ * `hidden_states` do. Sizes: C = text_width or vision_width; T = context_length or vision_tokens.
+ *
+ *                                     layer  final_norm  pads with
+ *     Stable Diffusion 1                 -1       1      the end token
+ *     Stable Diffusion 2                 -2       1      0
+ *     Stable Diffusion XL, CLIP-L        -2       0      the end token
+ *     Stable Diffusion XL, bigG          -2       0      0             and `projected`
+ *     LLaVA 1.5                          -2       0                    without states[:, 0], the class token */
+typedef struct clip_hidden_options {
+    int layer;      /* 0: what goes into the first layer; l: what comes out of layer l; -1: of the last, -2: of the one before it, .. */
+    int final_norm; /* the encoder's last layer norm over the states: 1: yes; 0: no; -1: as transformers' last_hidden_state: behind a text's last layer */
+    int pad_id;     /* what fills the context behind a text; -1: the checkpoint's own pad_id */
+} clip_hidden_options;
+
+/* clip_hidden_options_default(): layer -1, final_norm -1, pad_id -1. */
+CLIP_API clip_hidden_options clip_hidden_options_default(void);
+
+/* Where it goes, the caller's; NULL: not wanted, and not computed. */
+typedef struct clip_hidden {
+    float *states;    /* [N, T, C] f32: of a text its tokens, padded to the context without an attention mask; of a picture the class token, then
+                       * the patches, row by row */
+    float *pooled;    /* [N, C] of the end token, of the class token, behind the last layer and its norm: transformers' pooler_output */
+    float *projected; /* [N, D] pooled @ projection: text_embeds, image_embeds; an embedding before it is scaled to length 1 */
+} clip_hidden;
+
+/* clip_hidden_text(), clip_hidden_tokens(), clip_hidden_image(), clip_hidden_pixels(): of N texts or pictures, given as to clip_encode_*().
+ * opt  in   NULL: defaults
+ * out  out  what is wanted
+ * Errors: those of clip_encode_*(); CLIP_EINVAL (a layer that is not there, a pad_id outside the vocabulary, `projected` without a projection);
+ * CLIP_EUNSUPPORTED (`states` and `pooled` of a ResNet, which has no tokens). */
+CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N, const clip_hidden_options *opt, const clip_hidden *out);
+CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N, const clip_hidden_options *opt,
+                                        const clip_hidden *out);
+CLIP_API clip_status clip_hidden_image(clip_context *ctx, const clip_image *img, int N, const clip_hidden_options *opt, const clip_hidden *out);
+CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, int N, const clip_hidden_options *opt, const clip_hidden *out);
 
 /* ---- Explanation ---------------------------------------------------------------------------------------- */
 

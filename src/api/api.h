@@ -14,7 +14,7 @@ struct clip_model {
     clipmdl_store store; /* token_embedding stays in its mapping */
     clipmdl_config config;
     clipmdl_scheme scheme;
-    const char *prefix;    /* before every name in the store */
+    char prefix[CLIPMDL_MAX_PREFIX]; /* before every name in the store */
     int towers;
     clipmdl_vit vit;       /* one of the two, by config.vision.kind */
     clipmdl_resnet resnet;
@@ -25,6 +25,7 @@ struct clip_model {
     clipimg_recipe recipe;
     cliptok *tokenizer;    /* NULL: none found */
     char *path;
+    int pad_id;            /* behind a text */
     int64_t image_parameters, text_parameters;
     char weights_type[8], tokenizer_name[160];
 };
@@ -37,7 +38,7 @@ struct clip_context {
     clipb_block inputs;  /* pixels or ids on their way in */
 };
 
-/* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. */
+/* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. All towers asked for must be in it. */
 clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
 /* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json. */
@@ -50,6 +51,7 @@ clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokeniz
 typedef struct clip_files {
     char *dir, *weights;
     char *openclip_config, *huggingface_config, *preprocessor_config, *bpe; /* NULL: not there */
+    char *tokenizer_dir; /* where diffusers keeps the tokenizer of these weights; NULL: no such folder */
 } clip_files;
 
 clip_status clip_files_find(const char *path, clip_files *out, clip_error *err);

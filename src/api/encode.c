@@ -65,6 +65,57 @@ void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t 
     clipb_team_run(ctx->k.team, n, parallel_piece, &j);
 }
 
+/* ---- What is wanted -------------------------------------------------------------------------------------------- */
+
+/* Of a batch; each may be NULL. One forward makes all of it. */
+typedef struct outputs {
+    float *unit;        /* [N, D], of length 1 */
+    clip_hidden hidden;
+    int layer, pad_id;  /* of hidden.states */
+    bool norm;
+} outputs;
+
+clip_hidden_options clip_hidden_options_default(void) { return (clip_hidden_options){.layer = -1, .final_norm = -1, .pad_id = -1}; }
+
+/* layers: how many the encoder has; normed: the last is, unless asked otherwise. */
+static clip_status read_options(const clip_model *m, const clip_hidden_options *opt, const clip_hidden *out, int layers, bool normed, outputs *o)
+{
+    const clip_hidden_options h = opt ? *opt : clip_hidden_options_default();
+    const int layer = h.layer < 0 ? h.layer + layers + 1 : h.layer;
+    *o = (outputs){.hidden = *out, .layer = layer, .pad_id = h.pad_id < 0 ? m->pad_id : h.pad_id};
+    o->norm = h.final_norm < 0 ? normed && layer == layers : h.final_norm != 0;
+    const bool bad = layer < 0 || layer > layers || (out->projected && m->config.embed_dim == 0);
+    return bad ? CLIP_EINVAL : CLIP_OK;
+}
+
+static float *projection_of(const outputs *o) { return o->unit ? o->unit : o->hidden.projected; }
+
+static clipmdl_tap tap_of(const outputs *o, const clipnn_layernorm *norm)
+{
+    return (clipmdl_tap){.layer = o->layer, .norm = o->norm ? norm : NULL, .rows = o->hidden.states, .ends = !projection_of(o) && !o->hidden.pooled};
+}
+
+static float *behind(float *p, size_t n) { return p ? p + n : NULL; }
+
+/* n samples are done: where the next go. T tokens a sample, C wide. */
+static void advance(outputs *o, const clip_model *m, int n, int T, int C)
+{
+    const size_t D = (size_t)m->config.embed_dim, rows = (size_t)n;
+    o->unit = behind(o->unit, rows * D);
+    o->hidden.projected = behind(o->hidden.projected, rows * D);
+    o->hidden.pooled = behind(o->hidden.pooled, rows * (size_t)C);
+    o->hidden.states = behind(o->hidden.states, rows * (size_t)T * (size_t)C);
+}
+
+/* What a forward has left in `pooled` [N, C], and the projection, made ready. */
+static void finish(const clip_context *c, const outputs *o, const float *pooled, int N, int C)
+{
+    if (o->hidden.pooled)
+        memcpy(o->hidden.pooled, pooled, (size_t)N * (size_t)C * sizeof *pooled);
+    if (o->unit)
+        clipk_l2norm(&c->k, o->unit, NULL, N, c->model->config.embed_dim);
+}
+
 /* ---- Pictures ------------------------------------------------------------------------------------------------ */
 
 static int picture_chunk(const clip_model *m)
@@ -77,40 +128,40 @@ static int picture_chunk(const clip_model *m)
 
 static size_t pixels_of(const clip_model *m) { return 3 * (size_t)m->config.vision.image_size * (size_t)m->config.vision.image_size; }
 
-/* N pictures, at most a chunk, to `out` [N, D]. */
-static clip_status forward_pixels(clip_context *c, const float *pixels, int N, float *out)
+/* N pictures, at most a chunk. */
+static clip_status forward_pixels(clip_context *c, const float *pixels, int N, outputs *o)
 {
     const clip_model *m = c->model;
     clipb_arena a = {0};
     if (m->config.vision.kind == CLIPMDL_VIT) {
         clipmdl_vit_acts acts;
-        clipmdl_vit_layout(&a, &acts, &m->vit, N, 0, false);
+        const clipmdl_tap tap = tap_of(o, &m->vit.ln_post);
+        const clipmdl_tap *taps = o->hidden.states ? &tap : NULL;
+        clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
         TRY(clipb_block_reserve(&c->acts, a.peak));
         a = clipb_arena_on(&c->acts);
-        clipmdl_vit_layout(&a, &acts, &m->vit, N, 0, false);
-        clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, out);
+        clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
+        clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, projection_of(o));
+        finish(c, o, acts.pooled, N, m->vit.cfg.width);
+        advance(o, m, N, clipmdl_vit_tokens(&m->vit), m->vit.cfg.width);
     } else {
         clipmdl_resnet_acts acts;
         clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
         TRY(clipb_block_reserve(&c->acts, a.peak));
         a = clipb_arena_on(&c->acts);
         clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
-        clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, out);
+        clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, projection_of(o));
+        finish(c, o, NULL, N, 0);
+        advance(o, m, N, 0, 0);
     }
-    clipk_l2norm(&c->k, out, NULL, N, m->config.embed_dim);
     return CLIP_OK;
 }
 
-clip_status clip_encode_pixels(clip_context *c, const float *pixels, int N, float *out)
+static clip_status encode_pixels(clip_context *c, const float *pixels, int N, outputs *o)
 {
-    const clip_model *m = c->model;
-    if (N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
-        return CLIP_EINVAL;
-    const int chunk = picture_chunk(m);
-    for (int i = 0; i < N; i += chunk) {
-        int n = N - i < chunk ? N - i : chunk;
-        TRY(forward_pixels(c, pixels + (size_t)i * pixels_of(m), n, out + (size_t)i * (size_t)m->config.embed_dim));
-    }
+    const int chunk = picture_chunk(c->model);
+    for (int i = 0; i < N; i += chunk)
+        TRY(forward_pixels(c, pixels + (size_t)i * pixels_of(c->model), N - i < chunk ? N - i : chunk, o));
     return CLIP_OK;
 }
 
@@ -133,11 +184,9 @@ static void preprocess_piece(void *job, int64_t i, int thread)
     j->status[i] = clip_preprocess(j->m, &j->img[i], j->pixels + (size_t)i * pixels_of(j->m));
 }
 
-clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, float *out)
+static clip_status encode_image(clip_context *c, const clip_image *img, int N, outputs *o)
 {
     const clip_model *m = c->model;
-    if (N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
-        return CLIP_EINVAL;
     const int chunk = picture_chunk(m), most = N < chunk ? N : chunk;
     clipb_arena a = {0};
     clipb_arena_alloc(&a, (size_t)most * pixels_of(m), sizeof(float));
@@ -153,9 +202,50 @@ clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, flo
         clipb_team_run(c->k.team, n, preprocess_piece, &j);
         for (int p = 0; p < n; p++)
             TRY(j.status[p]);
-        TRY(forward_pixels(c, j.pixels, n, out + (size_t)i * (size_t)m->config.embed_dim));
+        TRY(forward_pixels(c, j.pixels, n, o));
     }
     return CLIP_OK;
+}
+
+/* Is there what makes embeddings of N of these? */
+static clip_status check_embeds(const clip_model *m, int tower, int N)
+{
+    return N >= 1 && (m->towers & tower) && m->config.embed_dim > 0 ? CLIP_OK : CLIP_EINVAL;
+}
+
+clip_status clip_encode_pixels(clip_context *c, const float *pixels, int N, float *out)
+{
+    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, N));
+    return encode_pixels(c, pixels, N, &(outputs){.unit = out});
+}
+
+clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, float *out)
+{
+    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, N));
+    return encode_image(c, img, N, &(outputs){.unit = out});
+}
+
+static clip_status picture_outputs(const clip_model *m, int N, const clip_hidden_options *opt, const clip_hidden *out, outputs *o)
+{
+    if (N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
+        return CLIP_EINVAL;
+    if (m->config.vision.kind == CLIPMDL_RESNET && (out->states || out->pooled))
+        return CLIP_EUNSUPPORTED;
+    return read_options(m, opt, out, m->config.vision.layers, false, o);
+}
+
+clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt, const clip_hidden *out)
+{
+    outputs o;
+    TRY(picture_outputs(c->model, N, opt, out, &o));
+    return encode_pixels(c, pixels, N, &o);
+}
+
+clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, const clip_hidden_options *opt, const clip_hidden *out)
+{
+    outputs o;
+    TRY(picture_outputs(c->model, N, opt, out, &o));
+    return encode_image(c, img, N, &o);
 }
 
 /* ---- Words --------------------------------------------------------------------------------------------------- */
@@ -167,18 +257,21 @@ clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, i
     return cliptok_encode(m->tokenizer, text, strlen(text), ids, m->config.text.context_length, n);
 }
 
-/* N texts, ragged and cut to what is needed, to `out` [N, D]. */
-static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int32_t *off, int N, float *out)
+/* N texts, ragged: cut to what is needed, or padded where their states are wanted. */
+static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int32_t *off, int N, outputs *o)
 {
     const clipmdl_text *m = &c->model->text;
+    const clipmdl_tap tap = tap_of(o, &m->ln_final);
+    const clipmdl_tap *taps = o->hidden.states ? &tap : NULL;
     clipmdl_text_acts acts;
     clipb_arena a = {0};
-    clipmdl_text_layout(&a, &acts, m, N, off[N], false);
+    clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
     TRY(clipb_block_reserve(&c->acts, a.peak));
     a = clipb_arena_on(&c->acts);
-    clipmdl_text_layout(&a, &acts, m, N, off[N], false);
-    clipmdl_text_forward(&c->k, &acts, m, ids, off, N, out);
-    clipk_l2norm(&c->k, out, NULL, N, m->embed_dim);
+    clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
+    clipmdl_text_forward(&c->k, &acts, m, ids, off, N, projection_of(o));
+    finish(c, o, acts.pooled, N, m->cfg.width);
+    advance(o, c->model, N, m->cfg.context_length, m->cfg.width);
     return CLIP_OK;
 }
 
@@ -187,10 +280,10 @@ typedef struct gather {
     int32_t *ids, *off;
     int n;       /* texts in it */
     int most;    /* that it may hold */
-    float *out;  /* where the first of them goes */
+    outputs *out; /* where the first of them goes */
 } gather;
 
-static clip_status gather_start(clip_context *c, gather *g, int N, float *out)
+static clip_status gather_start(clip_context *c, gather *g, int N, outputs *out)
 {
     const int L = c->model->config.text.context_length;
     const int most = CHUNK_ROWS / L > 0 ? CHUNK_ROWS : L; /* rows; at least one text of the full length */
@@ -212,7 +305,6 @@ static clip_status gather_flush(clip_context *c, gather *g)
     if (g->n == 0)
         return CLIP_OK;
     TRY(forward_tokens(c, g->ids, g->off, g->n, g->out));
-    g->out += (size_t)g->n * (size_t)c->model->config.embed_dim;
     g->n = 0;
     return CLIP_OK;
 }
@@ -220,35 +312,37 @@ static clip_status gather_flush(clip_context *c, gather *g)
 /* A text of `n` ids stands at ids + off[g->n]: take it in, and run the chunk when it is full. */
 static clip_status gather_add(clip_context *c, gather *g, int n)
 {
-    const int at = g->off[g->n];
-    g->off[g->n + 1] = at + clipmdl_text_length(&c->model->text, g->ids + at, n);
+    const int at = g->off[g->n], L = c->model->config.text.context_length;
+    if (g->out->hidden.states) {
+        for (; n < L; n++)
+            g->ids[at + n] = g->out->pad_id;
+    } else {
+        n = clipmdl_text_length(&c->model->text, g->ids + at, n);
+    }
+    g->off[g->n + 1] = at + n;
     g->n++;
     return g->off[g->n] >= CHUNK_ROWS || g->n == g->most ? gather_flush(c, g) : CLIP_OK;
 }
 
-clip_status clip_encode_text(clip_context *c, const char *const *texts, int N, float *out)
+static clip_status encode_text(clip_context *c, const char *const *texts, int N, outputs *o)
 {
-    const clip_model *m = c->model;
     gather g;
-    if (N < 1 || !(m->towers & CLIP_TOWER_TEXT) || !m->tokenizer)
+    if (!c->model->tokenizer)
         return CLIP_EINVAL;
-    TRY(gather_start(c, &g, N, out));
+    TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
         int n;
-        TRY(clip_tokenize(m, texts[i], g.ids + g.off[g.n], &n));
+        TRY(clip_tokenize(c->model, texts[i], g.ids + g.off[g.n], &n));
         TRY(gather_add(c, &g, n));
     }
     return gather_flush(c, &g);
 }
 
-clip_status clip_encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, float *out)
+static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, outputs *o)
 {
-    const clip_model *m = c->model;
-    const clipmdl_text_config *t = &m->config.text;
+    const clipmdl_text_config *t = &c->model->config.text;
     gather g;
-    if (N < 1 || !(m->towers & CLIP_TOWER_TEXT))
-        return CLIP_EINVAL;
-    TRY(gather_start(c, &g, N, out));
+    TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
         const int64_t n = (int64_t)offsets[i + 1] - offsets[i];
         if (n < 1 || n > t->context_length)
@@ -262,4 +356,39 @@ clip_status clip_encode_tokens(clip_context *c, const int32_t *ids, const int32_
         TRY(gather_add(c, &g, (int)n));
     }
     return gather_flush(c, &g);
+}
+
+clip_status clip_encode_text(clip_context *c, const char *const *texts, int N, float *out)
+{
+    TRY(check_embeds(c->model, CLIP_TOWER_TEXT, N));
+    return encode_text(c, texts, N, &(outputs){.unit = out});
+}
+
+clip_status clip_encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, float *out)
+{
+    TRY(check_embeds(c->model, CLIP_TOWER_TEXT, N));
+    return encode_tokens(c, ids, offsets, N, &(outputs){.unit = out});
+}
+
+static clip_status text_outputs(const clip_model *m, int N, const clip_hidden_options *opt, const clip_hidden *out, outputs *o)
+{
+    const clipmdl_text_config *t = &m->config.text;
+    if (N < 1 || !(m->towers & CLIP_TOWER_TEXT))
+        return CLIP_EINVAL;
+    TRY(read_options(m, opt, out, t->layers, true, o));
+    return o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
+}
+
+clip_status clip_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt, const clip_hidden *out)
+{
+    outputs o;
+    TRY(text_outputs(c->model, N, opt, out, &o));
+    return encode_text(c, texts, N, &o);
+}
+
+clip_status clip_hidden_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, const clip_hidden_options *opt, const clip_hidden *out)
+{
+    outputs o;
+    TRY(text_outputs(c->model, N, opt, out, &o));
+    return encode_tokens(c, ids, offsets, N, &o);
 }

@@ -13,7 +13,7 @@
     "save_file({k.removeprefix('module.'):v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"
 
 static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors", "open_clip_model.safetensors.index.json",
-                                           "model.safetensors.index.json"};
+                                           "model.safetensors.index.json", "model.fp16.safetensors"};
 static const char *const pickle_names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pt"};
 
 /* dir/name if it is a file; NULL in *out if not. */
@@ -69,6 +69,30 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
     return clipb_fail(err, CLIP_EIO, dir, "holds no weights (open_clip_model.safetensors or model.safetensors)");
 }
 
+/* Of text_encoder_2/ the tokenizer is in tokenizer_2/ beside it; of a single file, in tokenizer/ beside that. */
+static clip_status find_tokenizer_dir(clip_files *f, bool single)
+{
+    char *dir = realpath(f->dir, NULL); /* "." has no name */
+    if (!dir)
+        return CLIP_OK; /* what is wrong with it is told when it is read */
+    char *slash = strrchr(dir, '/'), name[256] = "tokenizer";
+    const size_t n = strlen("text_encoder");
+    bool beside = !single && strncmp(slash + 1, "text_encoder", n) == 0;
+    if (beside) {
+        snprintf(name, sizeof name, "tokenizer%s", slash + 1 + n);
+        *slash = 0;
+    }
+    if (beside || single)
+        f->tokenizer_dir = clipb_path_join(dir, name);
+    const bool failed = (beside || single) && !f->tokenizer_dir;
+    free(dir);
+    if (f->tokenizer_dir && !clipb_is_dir(f->tokenizer_dir)) {
+        free(f->tokenizer_dir);
+        f->tokenizer_dir = NULL;
+    }
+    return failed ? CLIP_ENOMEM : CLIP_OK;
+}
+
 static clip_status find_in(const char *path, clip_files *f, clip_error *err)
 {
     if (clipb_is_dir(path)) {
@@ -88,7 +112,8 @@ static clip_status find_in(const char *path, clip_files *f, clip_error *err)
     TRY(find(f->dir, "open_clip_config.json", &f->openclip_config));
     TRY(find(f->dir, "config.json", &f->huggingface_config));
     TRY(find(f->dir, "preprocessor_config.json", &f->preprocessor_config));
-    return find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &f->bpe);
+    TRY(find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &f->bpe));
+    return find_tokenizer_dir(f, !clipb_is_dir(path));
 }
 
 clip_status clip_files_find(const char *path, clip_files *f, clip_error *err)
@@ -110,5 +135,6 @@ void clip_files_free(clip_files *f)
     free(f->huggingface_config);
     free(f->preprocessor_config);
     free(f->bpe);
+    free(f->tokenizer_dir);
     *f = (clip_files){0};
 }

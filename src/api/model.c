@@ -28,25 +28,106 @@ __attribute__((format(printf, 2, 3))) static void warn(const loader *l, const ch
 
 /* ---- Configuration ------------------------------------------------------------------------------------------ */
 
-static clip_status read_config(loader *l, clip_model *m)
+static const char *name_towers(int towers)
+{
+    return towers == CLIP_TOWER_BOTH ? "image and text encoder" : towers == CLIP_TOWER_IMAGE ? "image encoder" : "text encoder";
+}
+
+static int count_towers(int towers) { return (towers & CLIP_TOWER_IMAGE ? 1 : 0) + (towers & CLIP_TOWER_TEXT ? 1 : 0); }
+
+/* Several fit: they are named, for a person to choose. */
+static clip_status ambiguous(const loader *l, const clipmdl_found *found, int n)
+{
+    char list[CLIPMDL_MAX_FOUND * (CLIPMDL_MAX_PREFIX + 40)] = "";
+    for (int i = 0; i < n; i++) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s'%s' (%s)", i ? ", " : "", found[i].prefix, name_towers(found[i].towers));
+    }
+    return clipb_fail(l->err, CLIP_EINVAL, l->files.weights, "holds several encoders: choose by a prefix of their tensors' names: %.800s", list);
+}
+
+/* Which of the encoders in the file: that with the most of the towers asked for. */
+static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
+{
+    clipmdl_found found[CLIPMDL_MAX_FOUND], *best = NULL;
+    const int n = clipmdl_find(&m->store, l->opt.prefix, found);
+    int most = 0, ties = 0;
+    for (int i = 0; i < n; i++) {
+        const int has = count_towers(found[i].towers & l->opt.towers);
+        if (has > most) {
+            most = has;
+            best = &found[i];
+            ties = 0;
+        } else if (has > 0 && has == most) {
+            ties++;
+        }
+    }
+    if (n == 0)
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "no tensor%s%s%s has a name that OpenCLIP, OpenAI or Hugging Face give to CLIP's",
+                          l->opt.prefix ? " below '" : "", l->opt.prefix ? l->opt.prefix : "", l->opt.prefix ? "'" : "");
+    if (ties > 0)
+        return ambiguous(l, found, n);
+    *out = best ? *best : found[0];
+    return CLIP_OK;
+}
+
+/* A configuration beside the weights speaks of all of the file, so not of an encoder inside something larger. */
+static bool is_all_of_file(const char *prefix)
+{
+    static const char *const wrappers[] = {"", "module.", "model.", "clip_model."};
+    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+        if (strcmp(prefix, wrappers[i]) == 0)
+            return true;
+    return false;
+}
+
+static clip_status read_sizes(loader *l, clip_model *m, const clipmdl_found *found)
 {
     const char *openclip = l->files.openclip_config, *huggingface = l->files.huggingface_config;
-    if (!clipmdl_find_scheme(&m->store, &m->scheme, &m->prefix))
-        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "no tensor has a name that OpenCLIP, OpenAI or Hugging Face give to CLIP's");
-    if (openclip && (m->scheme == CLIPMDL_OPENCLIP || !huggingface))
+    if (openclip && is_all_of_file(m->prefix) && (m->scheme == CLIPMDL_OPENCLIP || !huggingface))
         return clipmdl_config_openclip(openclip, &m->config, l->err);
-    if (huggingface)
+    if (huggingface && is_all_of_file(m->prefix))
         return clipmdl_config_huggingface(huggingface, &m->config, l->err);
-    TRY(clipmdl_config_from_shapes(&m->store, m->scheme, m->prefix, &m->config, l->err));
+    TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
     warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, heads of 64 and layer norms' eps 1e-5 are assumed", l->files.weights,
          m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+    return CLIP_OK;
+}
+
+/* Is there a projection behind the one tower of the file? A configuration does not tell. */
+static bool has_projection(const clip_model *m)
+{
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    if (m->config.towers == CLIP_TOWER_IMAGE && m->config.vision.kind == CLIPMDL_RESNET)
+        return true;
+    clipmdl_parts(m->scheme, m->prefix, m->config.towers == CLIP_TOWER_IMAGE ? "visual.proj" : "text_projection", 0, 1, 1, part);
+    return clipmdl_store_find(&m->store, part[0].name) != NULL;
+}
+
+static clip_status read_config(loader *l, clip_model *m)
+{
+    clipmdl_found found;
+    TRY(find_encoders(l, m, &found));
+    m->scheme = found.scheme;
+    memcpy(m->prefix, found.prefix, sizeof m->prefix);
+    TRY(read_sizes(l, m, &found));
+    if (m->config.towers != found.towers && (m->config.towers & found.towers) && m->towers == CLIP_TOWER_BOTH)
+        warn(l, "%s: weights and configuration have only the %s in common", l->files.weights, name_towers(m->config.towers & found.towers));
+    m->config.towers &= found.towers;
+    m->towers &= m->config.towers;
+    if (!m->towers)
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "holds no %s", name_towers(l->opt.towers));
+    if (m->config.towers != CLIP_TOWER_BOTH && !has_projection(m))
+        m->config.embed_dim = 0;
     return CLIP_OK;
 }
 
 static clip_status read_recipe(loader *l, clip_model *m)
 {
     m->recipe = clip_recipe_default(m->config.vision.image_size);
-    if (m->scheme == CLIPMDL_HUGGINGFACE && l->files.preprocessor_config)
+    if (!(m->config.towers & CLIP_TOWER_IMAGE))
+        return CLIP_OK;
+    if (m->scheme != CLIPMDL_OPENCLIP && l->files.preprocessor_config)
         return clip_recipe_huggingface(l->files.preprocessor_config, &m->recipe, l->err);
     if (l->files.openclip_config)
         return clip_recipe_openclip(l->files.openclip_config, &m->recipe, l->err);
@@ -58,12 +139,18 @@ static clip_status read_recipe(loader *l, clip_model *m)
 
 static clip_status read_tokenizer(loader *l, clip_model *m)
 {
+    const clipmdl_text_config *t = &m->config.text;
     if (!(m->towers & CLIP_TOWER_TEXT))
         return CLIP_OK;
+    /* as long as no tokenizer says something else: its end token, where a text is pooled */
+    m->pad_id = m->scheme == CLIPMDL_OPENCLIP ? 0 : t->pooling == CLIPMDL_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id : t->vocab_size - 1;
     /* OpenCLIP's tokenizer knows one vocabulary, CLIP's own, and one format, the bpe file's; a model with another was trained behind a
      * reader of vocab.json. */
     bool openclip = m->scheme == CLIPMDL_OPENCLIP && (m->config.text.vocab_size == CLIP_VOCABULARY || l->files.bpe);
-    TRY(cliptok_load(l->files.dir, openclip ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE, &m->tokenizer, l->err));
+    const cliptok_rules rules = openclip ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE;
+    TRY(cliptok_load(l->files.dir, rules, &m->tokenizer, l->err));
+    if (!m->tokenizer && l->files.tokenizer_dir)
+        TRY(cliptok_load(l->files.tokenizer_dir, rules, &m->tokenizer, l->err));
     if (!m->tokenizer) {
         warn(l, "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded", l->files.dir);
         return CLIP_OK;
@@ -71,6 +158,7 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     if (cliptok_vocab_size(m->tokenizer) > m->config.text.vocab_size)
         return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir, "the tokenizer has ids up to %d, the model a vocabulary of %d",
                           cliptok_vocab_size(m->tokenizer) - 1, m->config.text.vocab_size);
+    m->pad_id = cliptok_pad_id(m->tokenizer);
     snprintf(m->tokenizer_name, sizeof m->tokenizer_name, "%s", cliptok_source(m->tokenizer));
     return CLIP_OK;
 }
@@ -160,6 +248,8 @@ static clip_status read_logit_scale(loader *l, clip_model *m)
     clipmdl_tensor *t = clipmdl_store_find(&m->store, part[0].name);
     clipk_type type;
     float log_scale = logf(1 / 0.07f);
+    if (!t && m->config.towers != CLIP_TOWER_BOTH) /* nothing to compare with */
+        return CLIP_OK;
     if (!t || !clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type)) {
         warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
     } else {
@@ -209,7 +299,7 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
 static clip_status read_weights(loader *l, clip_model *m)
 {
     TRY(bind_weights(l, m));
-    if (m->towers == CLIP_TOWER_BOTH)
+    if (m->towers == CLIP_TOWER_BOTH && is_all_of_file(m->prefix))
         report_unexpected(l, m);
     name_type(m);
     return CLIP_OK;
@@ -242,7 +332,13 @@ clip_status clip_model_load(const char *path, const clip_load_options *opt, clip
 
 clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err)
 {
-    return load(path, opt, false, out, err);
+    TRY(load(path, opt, false, out, err));
+    const int missing = (opt ? opt->towers : CLIP_TOWER_BOTH) & ~(*out)->towers;
+    if (!missing)
+        return CLIP_OK;
+    clip_model_free(*out);
+    *out = NULL;
+    return clipb_fail(err, CLIP_EMISMATCH, path, "holds no %s, which is needed here", name_towers(missing));
 }
 
 void clip_model_free(clip_model *m)
@@ -269,11 +365,12 @@ void clip_model_get_info(const clip_model *m, clip_model_info *o)
         .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file,
         .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set), .towers = m->towers,
         .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .image_parameters = m->image_parameters,
-        .text_parameters = m->text_parameters, .parameters = m->image_parameters + m->text_parameters + 1,
-        .vision_kind = vit ? "ViT" : "ModifiedResNet", .image_size = v->image_size, .vision_width = v->width, .vision_heads = v->heads,
+        .text_parameters = m->text_parameters, .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),
+        .vision_kind = !(m->config.towers & CLIP_TOWER_IMAGE) ? NULL : vit ? "ViT" : "ModifiedResNet", .image_size = v->image_size, .vision_width = v->width, .vision_heads = v->heads,
         .patch_size = vit ? v->patch_size : 0, .interpolation = recipe.interpolation,
         .resize_mode = recipe.resize_mode, .context_length = t->context_length, .vocab_size = t->vocab_size, .text_width = t->width,
-        .text_heads = t->heads, .text_layers = t->layers, .activation = t->act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
+        .text_heads = t->heads, .text_layers = t->layers, .activation = (m->config.towers & CLIP_TOWER_TEXT ? t->act : v->act) == CLIPK_QUICKGELU ? "quickgelu" : "gelu", .pad_id = m->pad_id,
+        .vision_tokens = vit && v->patch_size > 0 ? 1 + (v->image_size / v->patch_size) * (v->image_size / v->patch_size) : 0,
         .pooling = t->pooling == CLIPMDL_POOL_ARGMAX ? "argmax" : "eos",
     };
     for (int i = 0; i < 4; i++)

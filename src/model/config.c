@@ -155,6 +155,7 @@ static clip_status openclip(const reader *r, const cJSON *root, clipmdl_config *
     if (!c->embed_dim)
         return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no \"embed_dim\"");
     TRY(clipb_json_bool(model, "quick_gelu", &quick_gelu, r->file, r->err));
+    c->towers = CLIP_TOWER_BOTH;
     c->vision.act = c->text.act = quick_gelu ? CLIPK_QUICKGELU : CLIPK_GELU;
     TRY(openclip_vision(r, vision, &c->vision));
     return openclip_text(r, text, &c->text);
@@ -204,14 +205,32 @@ static clip_status huggingface_text(const reader *r, const cJSON *o, clipmdl_tex
     return huggingface_act(r, o, &t->act);
 }
 
+/* An encoder alone has its settings at the top: those of CLIPTextModel, CLIPVisionModel and their kin "WithProjection". */
+static clip_status huggingface_alone(const reader *r, const cJSON *root, int tower, const char *key, clipmdl_config *c)
+{
+    const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, key);
+    if (!cJSON_IsObject(o))
+        o = root;
+    c->towers = tower;
+    TRY(get(r, o, "projection_dim", &c->embed_dim));
+    return tower == CLIP_TOWER_TEXT ? huggingface_text(r, o, &c->text) : huggingface_vision(r, o, &c->vision);
+}
+
 static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_config *c)
 {
     const cJSON *vision, *text;
+    const char *type = "clip";
     bool second;
+    c->embed_dim = 512;
+    TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
+    if (strcmp(type, "clip_text_model") == 0)
+        return huggingface_alone(r, root, CLIP_TOWER_TEXT, "text_config", c);
+    if (strcmp(type, "clip_vision_model") == 0)
+        return huggingface_alone(r, root, CLIP_TOWER_IMAGE, "vision_config", c);
     TRY(choose(r, root, "model_type", "clip", NULL, &second));
     TRY(object(r, root, "vision_config", &vision));
     TRY(object(r, root, "text_config", &text));
-    c->embed_dim = 512;
+    c->towers = CLIP_TOWER_BOTH;
     TRY(get(r, root, "projection_dim", &c->embed_dim));
     TRY(huggingface_vision(r, vision, &c->vision));
     return huggingface_text(r, text, &c->text);
@@ -219,38 +238,56 @@ static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_confi
 
 /* ---- Both --------------------------------------------------------------------------------------------------- */
 
-clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err)
+static clip_status check_head(int width, int heads, const char *file, clip_error *err)
 {
-    const clipmdl_vision_config *v = &c->vision;
-    const clipmdl_text_config *t = &c->text;
+    if (width / heads > CLIPK_ATTENTION_D)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "attention heads of %d numbers are more than the %d supported", width / heads, CLIPK_ATTENTION_D);
+    return CLIP_OK;
+}
+
+static clip_status check_vision(const clipmdl_vision_config *v, const char *file, clip_error *err)
+{
     if (v->image_size > MAX_PICTURE)
         return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d pixels a side are more than the %d supported", v->image_size, MAX_PICTURE);
-    if (t->layers < 1 || (v->kind == CLIPMDL_VIT && v->layers < 1))
+    if (v->kind == CLIPMDL_RESNET) {
+        for (int i = 0; i < 4; i++)
+            if (v->stage[i] < 1)
+                return clipb_fail(err, CLIP_EFORMAT, file, "stage %d of the ResNet has no blocks", i + 1);
+        if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 || v->width > MAX_SIDE / 32)
+            return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d, %d heads and pictures of %d is impossible", v->width, v->heads, v->image_size);
+        return check_head(32 * v->width, v->heads, file, err);
+    }
+    if (v->layers < 1)
         return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
-    for (int i = 0; i < 4; i++)
-        if (v->kind == CLIPMDL_RESNET && v->stage[i] < 1)
-            return clipb_fail(err, CLIP_EFORMAT, file, "stage %d of the ResNet has no blocks", i + 1);
+    if (v->heads < 1 || v->width % v->heads)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a vision width of %d does not divide into %d heads", v->width, v->heads);
+    if (v->patch_size > v->image_size)
+        return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size, v->image_size);
+    if (v->image_size / v->patch_size > MAX_GRID)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", MAX_GRID);
+    if (!(v->eps >= 0))
+        return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
+    return check_head(v->width, v->heads, file, err);
+}
+
+static clip_status check_text(const clipmdl_text_config *t, const char *file, clip_error *err)
+{
+    if (t->layers < 1)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
     if (t->context_length < 2)
         return clipb_fail(err, CLIP_EFORMAT, file, "a context of %d has no room for start and end token", t->context_length);
-    if (v->kind == CLIPMDL_VIT) {
-        if (v->heads < 1 || v->width % v->heads)
-            return clipb_fail(err, CLIP_EFORMAT, file, "a vision width of %d does not divide into %d heads", v->width, v->heads);
-        if (v->patch_size > v->image_size)
-            return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size, v->image_size);
-        if (v->image_size / v->patch_size > MAX_GRID)
-            return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", MAX_GRID);
-    } else if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 || v->width > MAX_SIDE / 32) {
-        return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d, %d heads and pictures of %d is impossible", v->width, v->heads, v->image_size);
-    }
     if (t->heads < 1 || t->width % t->heads)
         return clipb_fail(err, CLIP_EFORMAT, file, "a text width of %d does not divide into %d heads", t->width, t->heads);
-    const int vision_head = (v->kind == CLIPMDL_VIT ? v->width : 32 * v->width) / v->heads, text_head = t->width / t->heads;
-    if (vision_head > CLIPK_ATTENTION_D || text_head > CLIPK_ATTENTION_D)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "attention heads of %d numbers are more than the %d supported",
-                          vision_head > text_head ? vision_head : text_head, CLIPK_ATTENTION_D);
-    if (!(v->eps >= 0 && t->eps >= 0))
+    if (!(t->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
-    return CLIP_OK;
+    return check_head(t->width, t->heads, file, err);
+}
+
+clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err)
+{
+    if (c->towers & CLIP_TOWER_TEXT)
+        TRY(check_text(&c->text, file, err));
+    return c->towers & CLIP_TOWER_IMAGE ? check_vision(&c->vision, file, err) : CLIP_OK;
 }
 
 static clip_status read_config(const char *path, clipmdl_config *out, clip_error *err,

@@ -32,7 +32,8 @@ typedef struct clipmdl_text_config {
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {
-    int embed_dim;
+    int towers;    /* CLIP_TOWER_*: those described; what is here of another is 0 */
+    int embed_dim; /* 0: one encoder alone, without a projection */
     clipmdl_vision_config vision;
     clipmdl_text_config text;
 } clipmdl_config;
@@ -41,6 +42,7 @@ typedef struct clipmdl_config {
 typedef enum clipmdl_scheme {
     CLIPMDL_OPENCLIP,    /* OpenAI's: visual.transformer.resblocks.N.attn.in_proj_weight; projections used as x @ W */
     CLIPMDL_HUGGINGFACE, /* transformers': vision_model.encoder.layers.N.self_attn.q_proj.weight; projections as x @ W.T */
+    CLIPMDL_HUGGINGFACE_TOWER, /* one encoder alone, as transformers 5 saves it: the same without vision_model. or text_model. */
 } clipmdl_scheme;
 
 /* clipmdl_config_openclip(), clipmdl_config_huggingface(): from open_clip_config.json, from config.json.
@@ -48,12 +50,19 @@ typedef enum clipmdl_scheme {
 clip_status clipmdl_config_openclip(const char *path, clipmdl_config *out, clip_error *err);
 clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_error *err);
 
-/* clipmdl_config_from_shapes(): as OpenAI's build_model() does: everything but the activation and a head's width (taken as 64).
- * prefix  in   before every name of the file ("", "module.", ...)
- * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape. */
-clip_status clipmdl_config_from_shapes(const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, clipmdl_config *out, clip_error *err);
+/* Encoders that belong together: a pair, or one alone. A file may hold several (names.h finds them). */
+#define CLIPMDL_MAX_PREFIX 96
+typedef struct clipmdl_found {
+    clipmdl_scheme scheme;
+    int towers;                      /* CLIP_TOWER_* */
+    char prefix[CLIPMDL_MAX_PREFIX]; /* before each of their names: "", "module.", "cond_stage_model.transformer.", .. */
+} clipmdl_found;
 
-/* clipmdl_config_check(): sizes fit each other (heads divide widths, patches fit into pictures, nothing is empty). CLIP_EFORMAT. */
+/* clipmdl_config_from_shapes(): as OpenAI's build_model() does: everything but the activation and a head's width (taken as 64).
+ * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape. */
+clip_status clipmdl_config_from_shapes(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *out, clip_error *err);
+
+/* clipmdl_config_check(): sizes of the towers described fit each other (heads divide widths, patches fit into pictures, nothing is empty). CLIP_EFORMAT. */
 clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err);
 
 #endif

@@ -4,7 +4,7 @@
  *     clipmdl_x_init         allocate what the configuration counts (blocks)
  *     clipmdl_x_bind         fill it; run twice (bind.h)
  *     clipmdl_x_layout       place the acts of a batch; run twice (base/arena.h); with a tape, all that backward needs is kept
- *     clipmdl_x_forward      embeddings [N, D], not yet normalised
+ *     clipmdl_x_forward      embeddings [N, D], not yet normalised; out NULL: no further than acts->pooled, which is before the projection
  *     clipmdl_x_layout_grads, clipmdl_x_backward   after a forward with a tape: dout [N, D] into the gradients of the parameters
  *
  * Groups are what unlocks together in fine-tuning (OpenCLIP's lock_image_tower): 0 the embedding, 1 .. the blocks but the last, then the last with
@@ -13,6 +13,14 @@
 #define CLIPMDL_MODEL_H
 
 #include "model/bind.h"
+
+/* What is read of a Transformer on its way, besides what it is for: all rows of one layer. */
+typedef struct clipmdl_tap {
+    int layer;                    /* what goes into block `layer`; the number of blocks: what comes out of the last */
+    const clipnn_layernorm *norm; /* that the rows go through; NULL: as they are */
+    float *rows;                  /* out: [T, C] */
+    bool ends;                    /* nothing behind it is wanted: forward stops here */
+} clipmdl_tap;
 
 /* ---- ViT (vit.c): Dosovitskiy et al. 2020, arXiv:2010.11929, with CLIP's extra norm before the blocks ------- */
 
@@ -40,6 +48,7 @@ typedef struct clipmdl_vit_acts {
     float *pooled;     /* [N, C] */
     int32_t *off, *read;
     clipnn_block_acts *block; /* [layers] */
+    const clipmdl_tap *tap;   /* NULL: none */
 } clipmdl_vit_acts;
 
 typedef struct clipmdl_tower_grads {
@@ -55,6 +64,8 @@ int clipmdl_vit_tokens(const clipmdl_vit *m); /* 1 + G*G */
 
 /* K: patches a picture, 0: all. Set acts->kept afterwards where there are fewer. */
 void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape);
+/* clipmdl_vit_layout_tap(): all patches, no tape, and a tap that lives until forward has run. */
+void clipmdl_vit_layout_tap(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, const clipmdl_tap *tap);
 void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N, int K);
 void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *acts, const clipmdl_vit *m, const float *pixels, int N, float *out);
 void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *acts, const clipmdl_vit *m, const float *dout, int N);
@@ -137,6 +148,7 @@ typedef struct clipmdl_text_acts {
     float *pooled; /* [N, C] */
     int32_t *read; /* [N] */
     clipnn_block_acts *block; /* [layers] */
+    const clipmdl_tap *tap;   /* NULL: none */
 } clipmdl_text_acts;
 
 clip_status clipmdl_text_init(clipmdl_text *m, const clipmdl_config *c);
@@ -148,9 +160,11 @@ int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n);
 
 /* T: rows of the batch, each text cut to its clipmdl_text_length(). */
 void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape);
+/* clipmdl_text_layout_tap(): no tape, and a tap that lives until forward has run. Texts need not be cut: what is behind is computed for the tap. */
+void clipmdl_text_layout_tap(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, const clipmdl_tap *tap);
 void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N, int T);
 
-/* ids [off[N]] ragged, in range and cut as above. */
+/* ids [off[N]] ragged, in range and cut as above (but see the tap). */
 void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *acts, const clipmdl_text *m, const int32_t *ids, const int32_t *off, int N, float *out);
 void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *acts, const clipmdl_text *m, const int32_t *ids,
                            const int32_t *off, const float *dout, int N);
@@ -162,14 +176,17 @@ clipnn_block *clipmdl_blocks_new(int layers, int width, int heads, int mlp, clip
 /* prefix: "visual.transformer.resblocks." */
 void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, const char *prefix, float eps);
 
-/* clipmdl_blocks_layout(): acts [layers] of the blocks: of the last N rows are read. Without a tape all but the last are the same.
+/* clipmdl_blocks_layout(): acts [layers] of the blocks: of the last N rows are read (0: all). Without a tape all but the last are the same.
  * acts  itself from the arena, where nothing else shares its room; NULL while measuring */
 void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int N, const clipnn_block *p, int layers, bool tape);
 void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work);
 
-/* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C]. */
+/* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C], of the last block's all where the tap wants them all
+ * (clipmdl_taps_all()), NULL where it ends there.
+ * tap  in  NULL: none */
 const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
-                                    const int32_t *read);
+                                    const int32_t *read, const clipmdl_tap *tap);
+static inline bool clipmdl_taps_all(const clipmdl_tap *tap, int layers) { return tap && tap->layer == layers; }
 
 /* clipmdl_blocks_backward(): the gradient of the rows read, dout [N, C], to that of acts[first].x in g->x. */
 void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,

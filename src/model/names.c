@@ -53,6 +53,8 @@ static void translate(clipmdl_scheme scheme, const char *prefix, const char *nam
         return;
     }
     const char *rest, *tower = begin(towers, sizeof towers / sizeof *towers, name, &rest);
+    if (scheme == CLIPMDL_HUGGINGFACE_TOWER && (strncmp(tower, "vision_model.", 13) == 0 || strncmp(tower, "text_model.", 11) == 0))
+        tower = strchr(tower, '.') + 1;
     int layer = 0, digits = 0;
     if (strstr(tower, "layers.") && sscanf(rest, "%d.%n", &layer, &digits) == 1 && digits > 0) {
         const char *block = begin(blocks, sizeof blocks / sizeof *blocks, rest + digits, &rest);
@@ -66,8 +68,8 @@ int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, i
 {
     char whole[CLIPMDL_MAX_NAME];
     translate(scheme, prefix, name, whole);
-    char *in_proj = strstr(whole, "in_proj_");
-    if (!in_proj || (scheme == CLIPMDL_OPENCLIP && !strstr(whole, "attnpool."))) {
+    char *in_proj = strstr(whole + strlen(prefix), "in_proj_"); /* whatever the prefix says */
+    if (!in_proj || (scheme == CLIPMDL_OPENCLIP && !strstr(name, "attnpool."))) {
         part[0] = (clipmdl_part){.first = first, .rows = rows, .total = total};
         memcpy(part[0].name, whole, sizeof whole);
         return 1;
@@ -81,25 +83,58 @@ int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, i
     return n;
 }
 
-bool clipmdl_find_scheme(const clipmdl_store *s, clipmdl_scheme *scheme, const char **prefix)
+/* ---- Finding --------------------------------------------------------------------------------------------------- */
+
+/* A tensor that every encoder of a kind has. */
+static const struct mark {
+    const char *name, *also; /* `also` must be there too: OpenCLIP's names are short ones, that other programs use as well */
+    clipmdl_scheme scheme;
+    int tower;
+} marks[] = {
+    {"visual.conv1.weight", NULL, CLIPMDL_OPENCLIP, CLIP_TOWER_IMAGE},
+    {"token_embedding.weight", "positional_embedding", CLIPMDL_OPENCLIP, CLIP_TOWER_TEXT},
+    {"vision_model.embeddings.patch_embedding.weight", NULL, CLIPMDL_HUGGINGFACE, CLIP_TOWER_IMAGE},
+    {"text_model.embeddings.token_embedding.weight", NULL, CLIPMDL_HUGGINGFACE, CLIP_TOWER_TEXT},
+    {"embeddings.patch_embedding.weight", NULL, CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_IMAGE},
+    {"embeddings.token_embedding.weight", NULL, CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_TEXT},
+};
+
+/* Is `name` the mark behind some beginning? *prefix: how long that is. The beginning ends with a dot. */
+static bool is_mark(const clipmdl_store *s, const struct mark *m, const char *name, size_t *prefix)
 {
-    static const char *const prefixes[] = {"", "module.", "model.", "clip_model."};
-    static const struct {
-        clipmdl_scheme scheme;
-        const char *name;
-    } marks[] = {{CLIPMDL_OPENCLIP, "visual.conv1.weight"},
-                 {CLIPMDL_HUGGINGFACE, "vision_model.embeddings.patch_embedding.weight"},
-                 {CLIPMDL_OPENCLIP, "token_embedding.weight"},
-                 {CLIPMDL_HUGGINGFACE, "text_model.embeddings.token_embedding.weight"}};
-    for (size_t m = 0; m < sizeof marks / sizeof *marks; m++)
-        for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++) {
-            char name[CLIPMDL_MAX_NAME];
-            snprintf(name, sizeof name, "%s%s", prefixes[p], marks[m].name);
-            if (clipmdl_store_find(s, name)) {
-                *scheme = marks[m].scheme;
-                *prefix = prefixes[p];
-                return true;
-            }
+    const size_t n = strlen(name), k = strlen(m->name);
+    if (n < k || n - k >= CLIPMDL_MAX_PREFIX || strcmp(name + n - k, m->name) != 0 || (n > k && name[n - k - 1] != '.'))
+        return false;
+    *prefix = n - k;
+    if (!m->also)
+        return true;
+    char also[CLIPMDL_MAX_NAME];
+    snprintf(also, sizeof also, "%.*s%s", (int)*prefix, name, m->also);
+    return clipmdl_store_find(s, also) != NULL;
+}
+
+int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found)
+{
+    int n = 0;
+    for (size_t t = 0; t < s->n; t++) {
+        const char *name = s->tensor[t].name;
+        size_t prefix = 0, m = 0;
+        if (within && strncmp(name, within, strlen(within)) != 0)
+            continue;
+        while (m < sizeof marks / sizeof *marks && !is_mark(s, &marks[m], name, &prefix))
+            m++;
+        if (m == sizeof marks / sizeof *marks)
+            continue;
+        int i = 0;
+        while (i < n && !(found[i].scheme == marks[m].scheme && strlen(found[i].prefix) == prefix && strncmp(found[i].prefix, name, prefix) == 0))
+            i++;
+        if (i == CLIPMDL_MAX_FOUND)
+            continue;
+        if (i == n) {
+            found[n] = (clipmdl_found){.scheme = marks[m].scheme};
+            memcpy(found[n++].prefix, name, prefix);
         }
-    return false;
+        found[i].towers |= marks[m].tower;
+    }
+    return n;
 }

@@ -21,8 +21,12 @@ typedef struct clipmdl_part {
  * Returns how many parts. */
 int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, int64_t first, int64_t rows, int64_t total, clipmdl_part *part);
 
-/* clipmdl_find_scheme(): look at the names in a file. Returns false where they are nobody's; *prefix is static. */
-bool clipmdl_find_scheme(const clipmdl_store *s, clipmdl_scheme *scheme, const char **prefix);
+/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before them.
+ * within  in   only those whose names begin so; NULL: all
+ * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; what is beyond is passed over
+ * Returns how many there are. */
+#define CLIPMDL_MAX_FOUND 8
+int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found);
 
 /* clipmdl_projection_transposed(): "visual.proj" and "text_projection" are [width, embed] (x @ W) in this scheme. */
 static inline bool clipmdl_projection_transposed(clipmdl_scheme scheme) { return scheme == CLIPMDL_OPENCLIP; }

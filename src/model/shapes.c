@@ -58,7 +58,7 @@ static clip_status root(const shapes *s, const char *name, int *side)
 static clip_status vision(const shapes *s, clipmdl_vision_config *v)
 {
     int side;
-    if (s->scheme == CLIPMDL_HUGGINGFACE || find(s, "visual.proj")) {
+    if (s->scheme != CLIPMDL_OPENCLIP || find(s, "visual.proj") || find(s, "visual.class_embedding")) {
         v->kind = CLIPMDL_VIT;
         TRY(dim(s, "visual.conv1.weight", 4, 0, &v->width));
         TRY(dim(s, "visual.conv1.weight", 4, 3, &v->patch_size));
@@ -85,23 +85,46 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
     return CLIP_OK;
 }
 
-clip_status clipmdl_config_from_shapes(const clipmdl_store *store, clipmdl_scheme scheme, const char *prefix, clipmdl_config *out, clip_error *err)
+static clip_status text(const shapes *s, clipmdl_text_config *t)
 {
-    const shapes s = {store, scheme, prefix, err};
-    clipmdl_text_config *t = &out->text;
-    *out = (clipmdl_config){0};
-    TRY(vision(&s, &out->vision));
-    TRY(dim(&s, "text_projection", 2, clipmdl_projection_transposed(scheme) ? 1 : 0, &out->embed_dim));
-    TRY(dim(&s, "positional_embedding", 2, 0, &t->context_length));
-    TRY(dim(&s, "token_embedding.weight", 2, 0, &t->vocab_size));
-    TRY(dim(&s, "ln_final.weight", 1, 0, &t->width));
-    TRY(dim(&s, "transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &t->mlp));
+    TRY(dim(s, "positional_embedding", 2, 0, &t->context_length));
+    TRY(dim(s, "token_embedding.weight", 2, 0, &t->vocab_size));
+    TRY(dim(s, "ln_final.weight", 1, 0, &t->width));
+    TRY(dim(s, "transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &t->mlp));
     t->heads = t->width / 64;
-    t->layers = count(&s, "transformer.resblocks.", ".ln_1.weight");
+    t->layers = count(s, "transformer.resblocks.", ".ln_1.weight");
     t->eps = 1e-5f;
     t->pooling = CLIPMDL_POOL_ARGMAX;
-    /* OpenAI's own files and Hugging Face's default are QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors. */
-    bool quick = scheme == CLIPMDL_HUGGINGFACE || find(&s, "input_resolution");
-    out->vision.act = t->act = quick ? CLIPK_QUICKGELU : CLIPK_GELU;
+    return CLIP_OK;
+}
+
+/* OpenAI's own files and Hugging Face's default are QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors, and none of
+ * them has a text encoder wider than 1024: that is OpenCLIP's largest, whoever has named its tensors. */
+static bool quick(const shapes *s, const clipmdl_config *c)
+{
+    return s->scheme == CLIPMDL_OPENCLIP ? find(s, "input_resolution") != NULL : c->text.width <= 1024;
+}
+
+/* The width of what a projection makes; 0 where an encoder alone has none. */
+static clip_status embed_dim(const shapes *s, clipmdl_config *c)
+{
+    const char *name = c->towers & CLIP_TOWER_TEXT ? "text_projection" : "visual.proj";
+    if (c->towers == CLIP_TOWER_IMAGE && c->vision.kind == CLIPMDL_RESNET)
+        return dim(s, "visual.attnpool.c_proj.weight", 2, 0, &c->embed_dim);
+    if (c->towers != CLIP_TOWER_BOTH && !find(s, name))
+        return CLIP_OK;
+    return dim(s, name, 2, clipmdl_projection_transposed(s->scheme) ? 1 : 0, &c->embed_dim);
+}
+
+clip_status clipmdl_config_from_shapes(const clipmdl_store *store, const clipmdl_found *f, clipmdl_config *out, clip_error *err)
+{
+    const shapes s = {store, f->scheme, f->prefix, err};
+    *out = (clipmdl_config){.towers = f->towers};
+    if (f->towers & CLIP_TOWER_IMAGE)
+        TRY(vision(&s, &out->vision));
+    TRY(embed_dim(&s, out));
+    if (f->towers & CLIP_TOWER_TEXT)
+        TRY(text(&s, &out->text));
+    out->vision.act = out->text.act = quick(&s, out) ? CLIPK_QUICKGELU : CLIPK_GELU;
     return clipmdl_config_check(out, store->file, err);
 }

@@ -27,7 +27,8 @@ void clipmdl_text_bind(clipmdl_binder *b, clipmdl_text *m)
     clipmdl_blocks_bind(b, m->block, t->layers, "transformer.resblocks.", t->eps);
     clipmdl_bind_layernorm(b, &m->ln_final, "", "ln_final", t->width, t->eps);
     b->group++;
-    clipmdl_bind_projection(b, &m->text_projection, "text_projection", m->embed_dim, t->width);
+    if (m->embed_dim > 0)
+        clipmdl_bind_projection(b, &m->text_projection, "text_projection", m->embed_dim, t->width);
     m->first_group = b->first_group;
 }
 
@@ -47,10 +48,10 @@ int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n)
     return at + 1;
 }
 
-void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape)
+static void layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape, const clipmdl_tap *tap)
 {
     const size_t C = (size_t)m->cfg.width;
-    *acts = (clipmdl_text_acts){0};
+    *acts = (clipmdl_text_acts){.tap = tap};
     acts->x = CLIPB_NEW(a, float, (size_t)T * C);
     acts->pooled = CLIPB_NEW(a, float, (size_t)N * C);
     acts->read = CLIPB_NEW(a, int32_t, N);
@@ -59,7 +60,17 @@ void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_
         acts->mean_final = CLIPB_NEW(a, float, N);
         acts->rstd_final = CLIPB_NEW(a, float, N);
     }
-    clipmdl_blocks_layout(a, acts->block, acts->x, T, N, m->block, m->cfg.layers, tape);
+    clipmdl_blocks_layout(a, acts->block, acts->x, T, clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers, tape);
+}
+
+void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape)
+{
+    layout(a, acts, m, N, T, tape, NULL);
+}
+
+void clipmdl_text_layout_tap(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, const clipmdl_tap *tap)
+{
+    layout(a, acts, m, N, T, false, tap);
 }
 
 void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N, int T)
@@ -74,11 +85,14 @@ void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmd
 
     clipnn_token_embedding(k, a->x, m->token_embedding, m->positional_embedding, ids, &batch, C);
     for (int n = 0; n < N; n++)
-        a->read[n] = off[n + 1] - 1;
-    const float *end_rows = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->read);
-
-    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, end_rows, NULL, &m->ln_final, N, C);
-    clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->text_projection, CLIPK_LINEAR, NULL);
+        a->read[n] = off[n] + clipmdl_text_length(m, ids + off[n], off[n + 1] - off[n]) - 1;
+    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->read, a->tap);
+    if (!last)
+        return;
+    const int32_t *end_rows = clipmdl_taps_all(a->tap, m->cfg.layers) ? a->read : NULL;
+    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, last, end_rows, &m->ln_final, N, C);
+    if (out)
+        clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->text_projection, CLIPK_LINEAR, NULL);
 }
 
 void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *a, const clipmdl_text *m, const int32_t *ids,

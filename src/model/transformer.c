@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/model.h"
 
@@ -60,12 +61,30 @@ void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const c
     clipnn_block_layout_grads(a, &g->block, k, T, N, p, work);
 }
 
-const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
-                                    const int32_t *read)
+static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x, int T, int C)
 {
-    for (int i = 0; i < layers; i++)
-        clipnn_block_forward(k, &acts[i], &p[i], n, i == layers - 1 ? read : NULL);
-    return acts[layers - 1].out;
+    if (tap->norm)
+        clipnn_layernorm_forward(k, tap->rows, NULL, NULL, x, NULL, tap->norm, T, C);
+    else
+        memcpy(tap->rows, x, (size_t)T * (size_t)C * sizeof *x);
+}
+
+const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
+                                    const int32_t *read, const clipmdl_tap *tap)
+{
+    const float *x = acts[0].x;
+    for (int i = 0; i <= layers; i++) {
+        if (tap && tap->layer == i) {
+            tap_rows(k, tap, x, clipnn_batch_rows(n), p->width);
+            if (tap->ends)
+                return NULL;
+        }
+        if (i == layers)
+            break;
+        clipnn_block_forward(k, &acts[i], &p[i], n, i == layers - 1 && !clipmdl_taps_all(tap, layers) ? read : NULL);
+        x = acts[i].out;
+    }
+    return x;
 }
 
 void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,

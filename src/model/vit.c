@@ -32,14 +32,15 @@ void clipmdl_vit_bind(clipmdl_binder *b, clipmdl_vit *m)
     clipmdl_blocks_bind(b, m->block, m->cfg.layers, "visual.transformer.resblocks.", m->cfg.eps);
     clipmdl_bind_layernorm(b, &m->ln_post, "visual.", "ln_post", C, m->cfg.eps);
     b->group++;
-    clipmdl_bind_projection(b, &m->proj, "visual.proj", m->embed_dim, C);
+    if (m->embed_dim > 0)
+        clipmdl_bind_projection(b, &m->proj, "visual.proj", m->embed_dim, C);
     m->first_group = b->first_group;
 }
 
-void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape)
+static void layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape, const clipmdl_tap *tap)
 {
     const size_t n = (size_t)N, C = (size_t)m->cfg.width, P = (size_t)m->cfg.patch_size;
-    *acts = (clipmdl_vit_acts){.K = K ? K : clipmdl_vit_tokens(m) - 1};
+    *acts = (clipmdl_vit_acts){.K = K ? K : clipmdl_vit_tokens(m) - 1, .tap = tap};
     const size_t k = (size_t)acts->K, T = n * (1 + k);
     acts->x = acts->tokens = CLIPB_NEW(a, float, T * C);
     acts->pooled = CLIPB_NEW(a, float, n * C);
@@ -60,7 +61,17 @@ void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vi
         acts->mean_post = CLIPB_NEW(a, float, n);
         acts->rstd_post = CLIPB_NEW(a, float, n);
     }
-    clipmdl_blocks_layout(a, acts->block, acts->x, (int)T, N, m->block, m->cfg.layers, tape);
+    clipmdl_blocks_layout(a, acts->block, acts->x, (int)T, clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers, tape);
+}
+
+void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape)
+{
+    layout(a, acts, m, N, K, tape, NULL);
+}
+
+void clipmdl_vit_layout_tap(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, const clipmdl_tap *tap)
+{
+    layout(a, acts, m, N, 0, false, tap);
 }
 
 void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N, int K)
@@ -85,10 +96,13 @@ void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_
     for (int n = 0; n < N; n++)
         a->read[n] = n * T; /* the class token */
     const clipnn_batch batch = {.B = N, .off = a->off};
-    const float *class_rows = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->read);
-
-    clipnn_layernorm_forward(k, a->pooled, a->mean_post, a->rstd_post, class_rows, NULL, &m->ln_post, N, C);
-    clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
+    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->read, a->tap);
+    if (!last)
+        return;
+    const int32_t *class_rows = clipmdl_taps_all(a->tap, m->cfg.layers) ? a->read : NULL;
+    clipnn_layernorm_forward(k, a->pooled, a->mean_post, a->rstd_post, last, class_rows, &m->ln_post, N, C);
+    if (out)
+        clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
 }
 
 void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *a, const clipmdl_vit *m, const float *dout, int N)

@@ -220,7 +220,7 @@ static const named *last_of_first(const named_list *names, size_t i)
 static clip_status number(cliptok_added_list *list, const named_list *names, const files *f, const cliptok_bpe *b, const char *dir,
                           clip_error *err)
 {
-    int32_t *const wanted[] = {&list->start, &list->end, &list->unknown};
+    int32_t *const wanted[] = {&list->start, &list->end, &list->unknown, NULL, &list->pad}; /* as in `attributes` */
     int32_t next = (int32_t)b->used_slots;
     list->vocab_size = (int32_t)b->n_tokens;
     for (size_t i = 0; i < names->n; i++) {
@@ -235,9 +235,11 @@ static clip_status number(cliptok_added_list *list, const named_list *names, con
         if (id >= list->vocab_size)
             list->vocab_size = id + 1;
         TRY(put(list, t, id, dir, err));
-        for (size_t k = 0; k < 3; k++) {
+        for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++) {
             const cJSON *v = attribute(f, attributes[k]);
             const char *own = k == 0 ? CLIPTOK_START : CLIPTOK_END;
+            if (!wanted[k])
+                continue;
             if (v)
                 v = cJSON_IsObject(v) ? get(v, "content") : v;
             if (strcmp(v ? v->valuestring : own, t->text) == 0)
@@ -264,7 +266,7 @@ clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const 
 {
     files f = {0};
     named_list names = {0};
-    *list = (cliptok_added_list){.start = -1, .end = -1, .unknown = -1};
+    *list = (cliptok_added_list){.start = -1, .end = -1, .unknown = -1, .pad = -1};
     clip_status s = read_object(dir, "tokenizer_config.json", &f.config, err);
     if (s == CLIP_OK)
         s = read_object(dir, "special_tokens_map.json", &f.special, err);

@@ -24,7 +24,7 @@ struct cliptok {
     cliptok_rules rules;
     cliptok_bpe bpe;
     cliptok_added_list added; /* Hugging Face's rules only */
-    int32_t start, end;
+    int32_t start, end, pad;
     int vocab_size;
     char source[96];
     unsigned char kind[128]; /* of ASCII */
@@ -339,6 +339,7 @@ static clip_status find_specials(cliptok *t, const char *dir, const char *file, 
         TRY(cliptok_added_load(&t->added, dir, added, &t->bpe, err));
         t->start = t->added.start;
         t->end = t->added.end;
+        t->pad = t->added.pad;
         unknown = t->added.unknown;
         t->vocab_size = t->added.vocab_size;
     }
@@ -395,6 +396,7 @@ clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out)
     t->rules = rules;
     t->start = 512;
     t->end = 513;
+    t->pad = rules == CLIPTOK_OPENCLIP ? 0 : t->end;
     t->vocab_size = 514;
     fill_tables(t);
     snprintf(t->source, sizeof t->source, "bytes");
@@ -414,5 +416,6 @@ void cliptok_free(cliptok *t)
 int cliptok_vocab_size(const cliptok *t) { return t->vocab_size; }
 int cliptok_start_id(const cliptok *t) { return t->start; }
 int cliptok_end_id(const cliptok *t) { return t->end; }
+int cliptok_pad_id(const cliptok *t) { return t->pad; }
 cliptok_rules cliptok_follows(const cliptok *t) { return t->rules; }
 const char *cliptok_source(const cliptok *t) { return t->source; }

@@ -47,6 +47,7 @@ clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out);
 int cliptok_vocab_size(const cliptok *t); /* largest id + 1 */
 int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);
+int cliptok_pad_id(const cliptok *t); /* what fills the context behind a text: pad_token, by default the end token; OpenCLIP has 0, which is "!" */
 cliptok_rules cliptok_follows(const cliptok *t);
 const char *cliptok_source(const cliptok *t); /* "vocab.json + merges.txt, OpenCLIP's rules" */
 

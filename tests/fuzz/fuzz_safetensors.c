@@ -17,11 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t b = 0; b < s.tensor[i].bytes; b++)
             sum ^= s.tensor[i].data[b];
     read_all = sum;
-    clipmdl_scheme scheme;
+    clipmdl_found found[CLIPMDL_MAX_FOUND];
     clipmdl_config config;
-    const char *prefix;
-    if (clipmdl_find_scheme(&s, &scheme, &prefix))
-        clipmdl_config_from_shapes(&s, scheme, prefix, &config, &err);
+    const int n = clipmdl_find(&s, NULL, found);
+    for (int i = 0; i < n; i++)
+        clipmdl_config_from_shapes(&s, &found[i], &config, &err);
     clipmdl_store_close(&s);
     return 0;
 }

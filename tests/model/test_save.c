@@ -96,11 +96,11 @@ static void round_trip(const clipmdl_config *c, clipmdl_scheme scheme, clipk_typ
     float *w = numbered(&p), *back = calloc(p.count, sizeof *w);
     assert_int_equal(clipmdl_save_weights(in_dir("a"), &p, w, type, scheme, &err), CLIP_OK);
     assert_int_equal(clipmdl_store_open(in_dir("a"), &store, &err), CLIP_OK);
-    clipmdl_scheme found;
-    const char *prefix;
-    assert_true(clipmdl_find_scheme(&store, &found, &prefix));
-    assert_int_equal(found, scheme);
-    if (clipmdl_params_read(&p, &store, found, prefix, back, &err) != CLIP_OK)
+    clipmdl_found found[CLIPMDL_MAX_FOUND];
+    assert_int_equal(clipmdl_find(&store, NULL, found), 1);
+    assert_int_equal(found[0].scheme, scheme);
+    assert_int_equal(found[0].towers, CLIP_TOWER_BOTH);
+    if (clipmdl_params_read(&p, &store, scheme, found[0].prefix, back, &err) != CLIP_OK)
         fail_msg("%s", err.message);
     const double epsilon = type == CLIPK_F32 ? 0 : type == CLIPK_F16 ? ldexp(1, -11) : ldexp(1, -8);
     for (size_t i = 0; i < p.count; i++)

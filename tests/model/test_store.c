@@ -279,7 +279,7 @@ static void shapes_of_no_clip_are_refused(void **state)
         clipmdl_config c;
         clip_error err = {0};
         assert_int_equal(open_header(cases[i].header, 2200, &s, &err), CLIP_OK);
-        assert_true(clipmdl_config_from_shapes(&s, CLIPMDL_OPENCLIP, "", &c, &err) < 0);
+        assert_true(clipmdl_config_from_shapes(&s, &(clipmdl_found){CLIPMDL_OPENCLIP, CLIP_TOWER_BOTH, ""}, &c, &err) < 0);
         if (!strstr(err.message, cases[i].says))
             fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
         clipmdl_store_close(&s);
