@@ -31,14 +31,6 @@ void clipidx_warn(const clip_index *x, const char *fmt, ...)
     x->warn(x->warn_user, line);
 }
 
-static void name_of(char *out, size_t size, const char *what, int64_t generation)
-{
-    if (generation)
-        snprintf(out, size, "%s.%" PRId64 ".npy", what, generation);
-    else
-        snprintf(out, size, "%s.npy", what);
-}
-
 /* ---- Opening ------------------------------------------------------------------------------------------------ */
 
 /* The directory, and those above it. */
@@ -75,45 +67,6 @@ static clip_status take_lock(clip_index *x, clip_error *err)
     return s;
 }
 
-/* Rows the catalogue knows and the vectors' file has not: they are forgotten, so that whoever fills the index embeds them again. */
-static clip_status forget_lost_rows(clip_index *x, clip_error *err)
-{
-    const int64_t have = x->vectors.rows, lost = x->state.rows - have;
-    if (lost <= 0)
-        return clipidx_array_cut(&x->vectors, x->state.rows, err);
-    clipidx_state *s = &x->state;
-    sqlite3_stmt *q;
-    TRY(clipidx_catalogue_begin(&x->catalogue, err));
-    TRY(clipidx_statement(&x->catalogue, CLIPIDX_DELETE, &q, err));
-    for (int64_t row = have; row < s->rows; row++) {
-        if (!clipidx_bit(&s->gone, row)) {
-            sqlite3_bind_int64(q, 1, row);
-            TRY(clipidx_run(&x->catalogue, q, err));
-            *(clipidx_bit(&s->text, row) ? &s->texts : &s->pictures) -= 1;
-        }
-        s->gone.word[row / 64] &= ~(UINT64_C(1) << (row % 64));
-        s->text.word[row / 64] &= ~(UINT64_C(1) << (row % 64));
-    }
-    s->rows = have;
-    TRY(clipidx_catalogue_commit(&x->catalogue, s, err));
-    clipidx_warn(x, "%s: %" PRId64 " rows are missing at its end: the index has forgotten them", x->vectors.path, lost);
-    return CLIP_OK;
-}
-
-static clip_status open_arrays(clip_index *x, clip_error *err)
-{
-    char name[64];
-    name_of(name, sizeof name, "vectors", x->state.generation);
-    clip_status s = clipidx_array_open(&x->vectors, x->dir, name, "<f2", 2, x->dim, x->write, err);
-    if (s < 0 && s != CLIP_ENOMEM && x->write && (x->state.rows == 0 || s == CLIP_EIO) && access(x->vectors.path, F_OK) < 0) {
-        clipidx_array_close(&x->vectors); /* a crash while it was made, or it has been taken away */
-        s = clipidx_array_create(&x->vectors, x->dir, name, "<f2", 2, x->dim, err);
-    }
-    if (s == CLIP_OK && x->write)
-        s = forget_lost_rows(x, err);
-    return s < 0 || x->write ? s : clipidx_array_map(&x->vectors, x->state.rows, err);
-}
-
 static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fresh, clip_error *err)
 {
     int64_t D;
@@ -133,7 +86,8 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
 
 static void close_files(clip_index *x)
 {
-    clipidx_array_close(&x->vectors);
+    clipidx_files_close(x);
+    clipidx_coder_free(&x->coder);
     clipidx_catalogue_close(&x->catalogue);
     clipidx_state_free(&x->state);
 }
@@ -149,9 +103,12 @@ static clip_status open_files(clip_index *x, const clip_index_options *opt, int 
     }
     for (int tries = 0;; tries++) {
         TRY(open_catalogue(x, x->write && opt->create, dim, fresh, err));
-        clip_status s = open_arrays(x, err);
+        if (clipidx_coder_init(&x->coder, x->k.set, x->dim) < 0)
+            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        clip_status s = clipidx_files_open(x, err);
+        const char *vectors = x->array[CLIPIDX_VECTORS].path;
         /* A writer may have put other files in the place of these, just after we had read their names. */
-        if (s != CLIP_EIO || x->write || tries == 8 || (x->vectors.path && access(x->vectors.path, F_OK) == 0))
+        if (s != CLIP_EIO || x->write || tries == 8 || (vectors && access(vectors, F_OK) == 0))
             return s;
         close_files(x);
     }
@@ -175,7 +132,7 @@ clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim
     *out = NULL;
     if (!x)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    *x = (clip_index){.dir = strdup(dir), .write = opt->write, .lock = -1, .vectors.fd = -1, .k.set = clipk_set_find(NULL),
+    *x = (clip_index){.dir = strdup(dir), .write = opt->write, .lock = -1, .k.set = clipk_set_find(NULL),
                       .threads = opt->threads ? opt->threads : clipb_cores(), .warn = opt->warn, .warn_user = opt->warn_user};
     pthread_mutex_init(&x->mutex, NULL);
     pthread_mutex_init(&x->team_mutex, NULL);
@@ -220,7 +177,7 @@ static void roll_back(clip_index *x)
 {
     clipidx_catalogue_rollback(&x->catalogue);
     if (clipidx_catalogue_state(&x->catalogue, &x->state, NULL) == CLIP_OK)
-        clipidx_array_cut(&x->vectors, x->state.rows, NULL);
+        clipidx_files_cut(x, NULL);
     else
         x->state.rows = x->state.pictures = x->state.texts = 0; /* nothing is to be written on top of what is there */
 }
@@ -273,7 +230,7 @@ static clip_status insert(clip_index *x, const clip_item *item, const uint16_t *
     sqlite3_bind_int64(q, 6, item->mtime);
     sqlite3_bind_int64(q, 7, item->taken);
     sqlite3_bind_blob(q, 8, item->hash, sizeof item->hash, SQLITE_STATIC);
-    sqlite3_bind_int64(q, 9, (sqlite3_int64)XXH3_64bits(vector, x->vectors.row_bytes));
+    sqlite3_bind_int64(q, 9, (sqlite3_int64)XXH3_64bits(vector, (size_t)x->dim * sizeof *vector));
     TRY(clipidx_run(&x->catalogue, q, err));
     if (is_text)
         clipidx_bit_set(&x->state.text, x->state.rows);
@@ -293,7 +250,7 @@ static clip_status add_some(clip_index *x, const clip_item *item, const float *v
     if (clipidx_bits_reserve(&x->state.gone, at + N) < 0 || clipidx_bits_reserve(&x->state.text, at + N) < 0)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     TRY(clipidx_catalogue_begin(&x->catalogue, err));
-    TRY(clipidx_array_write(&x->vectors, at, half, N, err));
+    TRY(clipidx_files_add(x, half, N, err));
     for (int i = 0; i < N; i++)
         TRY(insert(x, &item[i], half + (size_t)i * (size_t)x->dim, err));
     return CLIP_OK;
@@ -394,7 +351,7 @@ clip_status clip_index_commit(clip_index *x, clip_error *err)
     TRY(writable(x, err));
     if (!x->catalogue.changing)
         return CLIP_OK;
-    clip_status s = clipidx_array_sync(&x->vectors, err);
+    clip_status s = clipidx_files_sync(x, err);
     if (s == CLIP_OK)
         s = clipidx_catalogue_commit(&x->catalogue, &x->state, err);
     if (s < 0)
@@ -407,19 +364,16 @@ clip_status clip_index_close(clip_index *x, clip_error *err)
     if (!x)
         return CLIP_OK;
     clip_status s = x->write ? clip_index_commit(x, err) : CLIP_OK;
+    if (x->write && s == CLIP_OK && clipidx_gaps(&x->state) > x->state.rows / 4) {
+        clip_error why;
+        if (clipidx_files_compact(x, &why) < 0)
+            clipidx_warn(x, "%s: the gaps of removed items stay: %s", x->dir, why.message);
+    }
     free_index(x);
     return s;
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------------ */
-
-clip_status clipidx_map(const clip_index *x, clip_error *err)
-{
-    if (!x->write)
-        return CLIP_OK;
-    clip_index *w = (clip_index *)(uintptr_t)x; /* a writer's handle is for one thread, and this changes nothing that shows */
-    return clipidx_array_map(&w->vectors, x->state.rows, err);
-}
 
 void clip_index_get_info(const clip_index *x, clip_index_info *out)
 {
@@ -427,9 +381,12 @@ void clip_index_get_info(const clip_index *x, clip_index_info *out)
     *out = (clip_index_info){.path = x->dir, .model_name = x->model_name, .dim = x->dim, .items = x->state.pictures + x->state.texts,
                              .pictures = x->state.pictures, .texts = x->state.texts, .rows = x->state.rows};
     memcpy(out->model_id, x->model_id, sizeof out->model_id);
-    const char *const paths[] = {x->vectors.path, x->catalogue.path};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        out->bytes += stat(paths[i], &st) == 0 ? st.st_size : 0;
+    out->bytes = stat(x->catalogue.path, &st) == 0 ? st.st_size : 0;
+    for (int i = 0; i < CLIPIDX_ARRAYS; i++)
+        out->bytes += x->array[i].path && stat(x->array[i].path, &st) == 0 ? st.st_size : 0;
+    char updated[32];
+    if (clipidx_recall((clip_index *)(uintptr_t)x, "updated", updated, sizeof updated, NULL) == CLIP_OK) /* behind its mutex */
+        out->updated = strtoll(updated, NULL, 10);
 }
 
 /* A thread's copy of the strings of the last item it was given. */
@@ -549,6 +506,6 @@ clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip
 {
     TRY(check_row(x, row, err));
     TRY(clipidx_map(x, err));
-    x->k.set->to_f32(out, clipidx_array_row(&x->vectors, row), CLIPK_F16, (size_t)x->dim);
+    x->k.set->to_f32(out, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), CLIPK_F16, (size_t)x->dim);
     return CLIP_OK;
 }

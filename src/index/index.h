@@ -1,8 +1,8 @@
 /* index.h: an index as the files of this room see it. What it does is said in clip.h, whose clip_index_*() are here:
  *
  *     index.c       open, add, rename, remove, commit, close, the items        catalogue.c   SQLite: what each row is
- *     search.c      the best k                                                 array.c       rows in files
- *     filter.c      which rows a search looks at                               code.c        vectors to f16 and int8 and what they lose
+ *     search.c      the best k, on scan.c                                      files.c       the arrays beside it, as one; array.c each of them
+ *     filter.c      which rows a search looks at                               code.c        vectors to int8 and what they lose
  *     duplicates.c  near-identical pictures                                    verify.c      reading all of it again
  *
  * No model is known here: clip_index_open() in src/api asks it for its name. */
@@ -13,9 +13,10 @@
 
 #include "index/array.h"
 #include "index/catalogue.h"
+#include "index/code.h"
 #include "kernels/kernels.h"
 
-#define CLIPIDX_MOST_DIM 16384
+enum { CLIPIDX_VECTORS, CLIPIDX_CODES, CLIPIDX_BOUNDS, CLIPIDX_ARRAYS };
 
 struct clip_index {
     char *dir;
@@ -26,7 +27,9 @@ struct clip_index {
     clipidx_catalogue catalogue;
     pthread_mutex_t mutex; /* of the catalogue: its statements serve one thread at a time */
     clipidx_state state;
-    clipidx_array vectors; /* [rows, D] f16 */
+    clipidx_array array[CLIPIDX_ARRAYS]; /* vectors [rows, D] f16, codes [rows, D] int8, bounds [rows, 2] f32 */
+    bool coded;            /* codes and bounds are there: a writer always has them */
+    clipidx_coder coder;
     clipk_ctx k;           /* its team comes with the first search */
     int threads;
     pthread_mutex_t team_mutex; /* a team serves one search at a time; who finds it busy searches alone */
@@ -55,13 +58,21 @@ __attribute__((format(printf, 2, 3)))
 #endif
 void clipidx_warn(const clip_index *x, const char *fmt, ...);
 
+/* files.c. Rows are written from state.rows on; clipidx_files_cut(): what lies beyond state.rows leaves.
+ * clipidx_files_open() repairs what it can where the index is open for writing: the state may then have fewer rows.
+ * clipidx_files_compact(): gaps leave, rows have other numbers from then on; only before closing. On error all is as it was. */
+clip_status clipidx_files_open(clip_index *x, clip_error *err);
+clip_status clipidx_files_add(clip_index *x, const uint16_t *vector, int64_t n, clip_error *err);
+clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int n, clip_error *err); /* codes and bounds alone; n <= 256 */
+clip_status clipidx_files_sync(clip_index *x, clip_error *err);
+clip_status clipidx_files_cut(clip_index *x, clip_error *err);
+clip_status clipidx_files_compact(clip_index *x, clip_error *err);
+void clipidx_files_close(clip_index *x);
+
 /* clipidx_map(): every row there is can be read. A reader has that from the beginning. */
 clip_status clipidx_map(const clip_index *x, clip_error *err);
 
 /* clipidx_filter(): out gets a bit a row that is there and meets the conditions; free(out->word). */
 clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clipidx_bits *out, clip_error *err);
-
-/* code.c: a vector of any length, in f32 to unit length; false where it is no direction. */
-bool clipidx_unit(float *out, const float *in, int D);
 
 #endif

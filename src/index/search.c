@@ -1,11 +1,10 @@
+/* The exact best k. A row whose score may reach the k-th best found so far is computed from its f16 vector, at once. So the order in which threads come to
+ * the rows changes how many are computed, and never what is found: equal scores are ordered by row. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "index/index.h"
-#include "kernels/set.h"
-
-#define BLOCK 1024 /* rows of a piece */
+#include "index/scan.h"
 
 /* The best k of a query so far, the worst of them first (a heap), shared by the threads. */
 typedef struct best {
@@ -13,15 +12,6 @@ typedef struct best {
     clip_hit *hit;
     int n, k;
 } best;
-
-typedef struct job {
-    const clip_index *x;
-    const clipidx_bits *rows;
-    const float *query; /* [Q, D], of unit length */
-    int Q;
-    float min_score;
-    best *best; /* [Q] */
-} job;
 
 static bool before(const clip_hit *a, const clip_hit *b) { return a->score > b->score || (a->score == b->score && a->row < b->row); }
 
@@ -37,7 +27,7 @@ static void sift_down(clip_hit *h, int n, int i)
     }
 }
 
-static void offer(best *b, clip_hit hit)
+static void offer(best *b, _Atomic float *least, clip_hit hit)
 {
     pthread_mutex_lock(&b->mutex);
     if (b->n < b->k) {
@@ -49,31 +39,16 @@ static void offer(best *b, clip_hit hit)
         b->hit[0] = hit;
         sift_down(b->hit, b->n, 0);
     }
+    if (b->n == b->k && b->hit[0].score > atomic_load_explicit(least, memory_order_relaxed))
+        atomic_store_explicit(least, b->hit[0].score, memory_order_relaxed);
     pthread_mutex_unlock(&b->mutex);
 }
 
-static void search_block(void *arg, int64_t i, int thread)
+static void found_row(void *user, const clipidx_scan *scan, int q, int64_t row)
 {
-    const job *j = arg;
-    const int64_t end = (i + 1) * BLOCK < j->x->state.rows ? (i + 1) * BLOCK : j->x->state.rows;
-    (void)thread;
-    for (int64_t row = i * BLOCK; row < end; row++)
-        for (int q = 0; clipidx_bit(j->rows, row) && q < j->Q; q++) {
-            const clip_hit hit = {row, j->x->k.set->dot_f16(j->query + (size_t)q * (size_t)j->x->dim, clipidx_array_row(&j->x->vectors, row), j->x->dim)};
-            if (hit.score >= j->min_score)
-                offer(&j->best[q], hit);
-        }
-}
-
-static void share(const clip_index *x, int64_t pieces, clipb_piece *piece, void *arg)
-{
-    clip_index *w = (clip_index *)(uintptr_t)x;
-    const bool team = pthread_mutex_trylock(&w->team_mutex) == 0;
-    if (team && !w->k.team && x->threads > 1)
-        clipb_team_new(x->threads, &w->k.team); /* without one the caller does it alone */
-    clipb_team_run(team ? x->k.team : NULL, pieces, piece, arg);
-    if (team)
-        pthread_mutex_unlock(&w->team_mutex);
+    const float score = clipidx_scan_score(scan, q, row);
+    if (score >= atomic_load_explicit(&scan->least[q], memory_order_relaxed)) /* false also where it is not a number: a damaged file */
+        offer((best *)user + q, &scan->least[q], (clip_hit){row, score});
 }
 
 static int order(const void *a, const void *b) { return before(a, b) ? -1 : 1; }
@@ -81,36 +56,29 @@ static int order(const void *a, const void *b) { return before(a, b) ? -1 : 1; }
 clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter, clip_hit *hit, int *found,
                               clip_error *err)
 {
-    const size_t D = (size_t)x->dim;
+    clipidx_bits rows;
     if (Q < 0 || k < 1)
         return clipb_fail(err, CLIP_EINVAL, x->dir, "a search is for one hit or more");
-    clipidx_bits rows = {0};
-    job j = {.x = x, .rows = &rows, .Q = Q, .min_score = filter && filter->min_score != 0 ? filter->min_score : -INFINITY};
-    float *unit = malloc((size_t)Q * D * sizeof *unit + 1);
-    j.query = unit;
-    j.best = calloc((size_t)Q + 1, sizeof *j.best);
-    clip_status s = unit && j.best ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    for (int q = 0; s == CLIP_OK && q < Q; q++) {
-        j.best[q] = (best){.hit = hit + (size_t)q * (size_t)k, .k = k};
-        if (!clipidx_unit(unit + (size_t)q * D, query + (size_t)q * D, x->dim))
-            s = clipb_fail(err, CLIP_EINVAL, x->dir, "query %d is no direction", q + 1);
-    }
-    if (s == CLIP_OK)
-        s = clipidx_map(x, err);
-    if (s == CLIP_OK)
-        s = clipidx_filter(x, filter, &rows, err);
+    TRY(clipidx_map(x, err));
+    TRY(clipidx_filter(x, filter, &rows, err));
+    best *b = malloc(((size_t)Q + 1) * sizeof *b);
+    clipidx_scan scan = {.x = x, .rows = &rows, .row = found_row, .user = b};
+    clip_status s = b ? clipidx_scan_init(&scan, query, Q, filter && filter->min_score != 0 ? filter->min_score : -INFINITY, err)
+                      : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     if (s == CLIP_OK) {
-        for (int q = 0; q < Q; q++)
-            pthread_mutex_init(&j.best[q].mutex, NULL);
-        share(x, (x->state.rows + BLOCK - 1) / BLOCK, search_block, &j);
         for (int q = 0; q < Q; q++) {
-            qsort(j.best[q].hit, (size_t)j.best[q].n, sizeof(clip_hit), order);
-            found[q] = j.best[q].n;
-            pthread_mutex_destroy(&j.best[q].mutex);
+            b[q] = (best){.hit = hit + (size_t)q * (size_t)k, .k = k};
+            pthread_mutex_init(&b[q].mutex, NULL);
+        }
+        clipidx_scan_run(&scan);
+        for (int q = 0; q < Q; q++) {
+            qsort(b[q].hit, (size_t)b[q].n, sizeof(clip_hit), order);
+            found[q] = b[q].n;
+            pthread_mutex_destroy(&b[q].mutex);
         }
     }
+    clipidx_scan_free(&scan);
     free(rows.word);
-    free(unit);
-    free(j.best);
+    free(b);
     return s;
 }

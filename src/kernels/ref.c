@@ -110,4 +110,7 @@ const clipk_set NAME(set) = {
     .batchnorm_backward = NAME(batchnorm_backward),
     .to_f16 = NAME(to_f16),
     .dot_f16 = NAME(dot_f16),
+    .hadamard = NAME(hadamard),
+    .scan = NAME(scan),
+    .scan_pick = NAME(scan_pick),
 };

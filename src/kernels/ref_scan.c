@@ -37,3 +37,36 @@ float NAME(dot_f16)(const float *q, const void *x, int D)
     }
     return (float)sum;
 }
+
+void NAME(hadamard)(float *x, int P)
+{
+    for (int h = 1; h < P; h *= 2)
+        for (int i = 0; i < P; i++)
+            if (!(i & h)) {
+                const double a = x[i], b = x[i + h];
+                x[i] = (float)((a + b) * sqrt(0.5));
+                x[i + h] = (float)((a - b) * sqrt(0.5));
+            }
+}
+
+void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)
+{
+    for (int j = 0; j < Q; j++)
+        for (int i = 0; i < rows; i++) {
+            int32_t s = 0;
+            for (int d = 0; d < D; d++)
+                s += code[(int64_t)i * D + d] * q[(int64_t)j * clipk_scan_padded(D) + d];
+            dot[j * ldo + i] = s;
+        }
+}
+
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float slack, float least)
+{
+    int n = 0;
+    for (int i = 0; i < rows; i++) {
+        const double most = (double)scale * bound[2 * i] * dot[i] + (double)slack * bound[2 * i + 1];
+        if (!(most < least))
+            out[n++] = i;
+    }
+    return n;
+}

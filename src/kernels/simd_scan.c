@@ -1,8 +1,20 @@
-/* simd_scan.c: what searching many vectors is made of. One thread, a piece of the rows. */
+/* simd_scan.c: what searching many vectors is made of. One thread, a piece of the rows.
+ *
+ * A scan is a matrix product of integers, exact in any order. One query is bound by the memory that the codes come from; it is compared with four rows at a
+ * time. Of many queries a tile of rows x queries stays in registers; the rows are made 16 bits wide once for all queries, so that the
+ * product needs one instruction (and an addition) for two numbers a lane. With AVX-512 VNNI bytes are multiplied as they are, four a lane. */
 #include "kernels/simd.h"
+#include "kernels/tile.h"
 #include "kernels/vec.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 #define ACCS 4
+
+/* ---- f16 ---------------------------------------------------------------------------------------------------- */
 
 void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
 {
@@ -47,4 +59,232 @@ float NAME(dot_f16)(const float *q, const void *x, int D)
         s[i] += (n < CLIPK_VL ? vload_n(q + d, n) : vload(q + d)) * vload_f16(rest);
     }
     return vsum((s[0] + s[1]) + (s[2] + s[3]));
+}
+
+/* ---- Rotation ----------------------------------------------------------------------------------------------- */
+
+void NAME(hadamard)(float *x, int P)
+{
+    for (int h = 1; h < P; h *= 2)
+        for (int i = 0; i < P; i += 2 * h)
+            for (int j = i; j < i + h; j++) {
+                const float a = x[j], b = x[j + h];
+                x[j] = a + b;
+                x[j + h] = a - b;
+            }
+    const float scale = 1 / __builtin_sqrtf((float)P);
+    for (int i = 0; i < P; i++)
+        x[i] *= scale;
+}
+
+/* ---- 16-bit numbers ----------------------------------------------------------------------------------------- */
+
+#define ROWS 4                              /* of a tile */
+#define QUERIES (CLIPK_VL == 16 ? 6 : 3)
+#define WORDS (2 * CLIPK_VL)                /* 16-bit numbers in a vector */
+#define BLOCK_ROWS 16                       /* made wide at once: with some queries they fit the first cache */
+#define BLOCK_WORDS (64 * 1024)
+#define BLOCK_QUERIES (4 * QUERIES)
+
+typedef int16_t vw __attribute__((vector_size(2 * WORDS)));
+typedef int16_t vwu __attribute__((vector_size(2 * WORDS), aligned(2), may_alias));
+typedef int8_t vb __attribute__((vector_size(WORDS)));
+
+INLINE vw load_words(const int16_t *p) { return (vw) * (const vwu *)p; }
+
+/* WORDS bytes at any address. */
+INLINE vw load_wide(const int8_t *p)
+{
+#if CLIPK_VL == 16 && defined(__AVX512BW__)
+    return (vw)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)p));
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+    return (vw)_mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)p));
+#else
+    vb b;
+    memcpy(&b, p, sizeof b);
+    return __builtin_convertvector(b, vw);
+#endif
+}
+
+INLINE vw load_wide_n(const int8_t *p, int n)
+{
+    int8_t rest[WORDS] = {0};
+    memcpy(rest, p, (size_t)n);
+    return load_wide(rest);
+}
+
+/* acc + a b, pairs of products added into a lane */
+INLINE vi multiply_add(vi acc, vw a, vw b)
+{
+#if CLIPK_VL == 16 && defined(__AVX512BW__)
+    return acc + (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+    return acc + (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif CLIPK_VL == 4 && defined(__SSE2__)
+    return acc + (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#elif CLIPK_VL == 4 && defined(__aarch64__)
+    return (vi)vmlal_high_s16(vmlal_s16((int32x4_t)acc, vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b)), (int16x8_t)a, (int16x8_t)b);
+#else
+    for (int i = 0; i < CLIPK_VL; i++)
+        acc[i] += a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
+    return acc;
+#endif
+}
+
+/* out[i] = the sum of a[i]'s lanes, i < ROWS */
+INLINE void sum_rows(int32_t *out, const vi a[ROWS])
+{
+#if CLIPK_VL >= 8 && defined(__AVX2__)
+    __m256i v[ROWS];
+    for (int i = 0; i < ROWS; i++)
+#if CLIPK_VL == 16
+    {
+        __m256i half[2];
+        memcpy(half, &a[i], sizeof half);
+        v[i] = _mm256_add_epi32(half[0], half[1]);
+    }
+#else
+        v[i] = (__m256i)a[i];
+#endif
+    const __m256i s = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+    _mm_storeu_si128((void *)out, _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)));
+#else
+    for (int i = 0; i < ROWS; i++) {
+        int32_t s = 0;
+        for (int l = 0; l < CLIPK_VL; l++)
+            s += a[i][l];
+        out[i] = s;
+    }
+#endif
+}
+
+/* Four rows against one query. What comes after them is asked for on the way. */
+INLINE void scan_rows(int32_t *dot, const int8_t *code, int D, const int16_t *q)
+{
+    vi acc[ROWS] = {{0}};
+    int d = 0;
+    for (; d + WORDS <= D; d += WORDS) {
+        const vw w = load_words(q + d);
+        UNROLL
+        for (int i = 0; i < ROWS; i++) {
+            const int8_t *p = code + (size_t)i * (size_t)D + d;
+            acc[i] = multiply_add(acc[i], load_wide(p), w);
+        }
+        __builtin_prefetch(code + ROWS * (size_t)d + 4096);
+    }
+    if (d < D)
+        for (int i = 0; i < ROWS; i++)
+            acc[i] = multiply_add(acc[i], load_wide_n(code + (size_t)i * (size_t)D + d, D - d), load_words(q + d));
+    sum_rows(dot, acc);
+}
+
+INLINE void scan_tile(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp, int n)
+{
+    vi acc[QUERIES][ROWS] = {{{0}}};
+    for (int d = 0; d < Dp; d += WORDS) {
+        vw w[QUERIES];
+        UNROLL
+        for (int j = 0; j < n; j++)
+            w[j] = load_words(q + (size_t)j * (size_t)Dp + d);
+        UNROLL
+        for (int i = 0; i < ROWS; i++)
+            UNROLL
+            for (int j = 0; j < n; j++)
+                acc[j][i] = multiply_add(acc[j][i], load_words(wide + (size_t)i * (size_t)Dp + d), w[j]);
+    }
+    for (int j = 0; j < n; j++)
+        sum_rows(dot + j * ldo, acc[j]);
+}
+
+static NOINLINE void scan_many(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp)
+{
+    scan_tile(dot, ldo, wide, q, Dp, QUERIES);
+}
+
+static NOINLINE void scan_single(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp) { scan_tile(dot, ldo, wide, q, Dp, 1); }
+
+static void scan_tiles(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp, int Q)
+{
+    int j = 0;
+    for (; j + QUERIES <= Q; j += QUERIES)
+        scan_many(dot + j * ldo, ldo, wide, q + (size_t)j * (size_t)Dp, Dp);
+    for (; j < Q; j++)
+        scan_single(dot + j * ldo, ldo, wide, q + (size_t)j * (size_t)Dp, Dp);
+}
+
+static void widen(int16_t *wide, const int8_t *code, int rows, int D, int Dp)
+{
+    for (int i = 0; i < rows; i++, wide += Dp, code += D) {
+        int d = 0;
+        for (; d + WORDS <= D; d += WORDS) {
+            const vw w = load_wide(code + d);
+            memcpy(wide + d, &w, sizeof w);
+        }
+        for (; d < Dp; d++)
+            wide[d] = d < D ? code[d] : 0;
+    }
+}
+
+static void scan_one(int32_t *dot, const int8_t *code, int rows, int D, const int16_t *q)
+{
+    int i = 0;
+    for (; i + ROWS <= rows; i += ROWS)
+        scan_rows(dot + i, code + (size_t)i * (size_t)D, D, q);
+    for (; i < rows; i++) {
+        vi acc = {0};
+        const int8_t *p = code + (size_t)i * (size_t)D;
+        for (int d = 0; d < D; d += WORDS)
+            acc = multiply_add(acc, D - d < WORDS ? load_wide_n(p + d, D - d) : load_wide(p + d), load_words(q + d));
+        int32_t s = 0;
+        for (int l = 0; l < CLIPK_VL; l++)
+            s += acc[l];
+        dot[i] = s;
+    }
+}
+
+void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)
+{
+    _Alignas(64) int16_t wide[BLOCK_WORDS];
+    const int Dp = clipk_scan_padded(D);
+    const int most = BLOCK_WORDS / Dp < BLOCK_ROWS ? BLOCK_WORDS / Dp / ROWS * ROWS : BLOCK_ROWS, whole = rows / ROWS * ROWS;
+    if (Q >= QUERIES)
+        for (int i = 0, n; i < whole; i += n) {
+            n = whole - i < most ? whole - i : most;
+            widen(wide, code + (size_t)i * (size_t)D, n, D, Dp);
+            for (int j = 0; j < Q; j += BLOCK_QUERIES)
+                for (int r = 0; r < n; r += ROWS)
+                    scan_tiles(dot + j * ldo + i + r, ldo, wide + (size_t)r * (size_t)Dp, q + (size_t)j * (size_t)Dp, Dp,
+                               Q - j < BLOCK_QUERIES ? Q - j : BLOCK_QUERIES);
+        }
+    const int from = Q >= QUERIES ? whole : 0;
+    for (int j = 0; j < Q; j++)
+        scan_one(dot + j * ldo + from, code + (size_t)from * (size_t)D, rows - from, D, q + (size_t)j * (size_t)Dp);
+}
+
+/* ---- Picking ------------------------------------------------------------------------------------------------ */
+
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float slack, float least)
+{
+    int n = 0;
+    for (int i = 0; i < rows; i += 16) {
+        const int m = rows - i < 16 ? rows - i : 16;
+        float most[16];
+        int any = 0;
+        if (m == 16) {
+            UNROLL
+            for (int j = 0; j < 16; j++) {
+                most[j] = (float)dot[i + j] * (scale * bound[2 * (i + j)]) + bound[2 * (i + j) + 1] * slack;
+                any |= !(most[j] < least);
+            }
+        } else
+            for (int j = 0; j < m; j++) {
+                most[j] = (float)dot[i + j] * (scale * bound[2 * (i + j)]) + bound[2 * (i + j) + 1] * slack;
+                any |= !(most[j] < least);
+            }
+        for (int j = 0; any && j < m; j++) {
+            out[n] = i + j;
+            n += !(most[j] < least);
+        }
+    }
+    return n;
 }

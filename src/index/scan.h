@@ -1,0 +1,45 @@
+/* scan.h: many queries against all rows: which may reach a score, by their codes. Reads a quarter of what f32 vectors would be.
+ *
+ *     clipidx_scan scan = {.x = x, .rows = &rows, .row = take, .user = ..};
+ *     TRY(clipidx_scan_init(&scan, query, Q, least, err));
+ *     clipidx_scan_run(&scan);
+ *     clipidx_scan_free(&scan);                                            in any case
+ *
+ * take(user, &scan, q, row) is called for every row of `rows` whose score for query q may be least[q] or more, and for some others, on any thread. It
+ * may raise least[q]. The index is mapped (clipidx_map()). */
+#ifndef CLIPIDX_SCAN_H
+#define CLIPIDX_SCAN_H
+
+#include <stdatomic.h>
+
+#include "index/index.h"
+
+#define CLIPIDX_SCAN_QUERIES 64 /* so many at once cost least each */
+
+typedef struct clipidx_scan {
+    const clip_index *x;
+    const clipidx_bits *rows;
+    int64_t begin; /* rows before it are passed over */
+    void (*row)(void *user, const struct clipidx_scan *scan, int q, int64_t row);
+    void *user;
+    /* clipidx_scan_init() */
+    int Q;
+    _Atomic float *least; /* [Q] */
+    float *unit;          /* [Q, D], and a row to work in */
+    int16_t *code;        /* [Q, clipk_scan_padded(D)] */
+    clipidx_query *query; /* [Q] */
+    int piece;            /* rows that a thread takes at once */
+} clipidx_scan;
+
+/* clipidx_scan_init(): Q queries of any length. CLIP_EINVAL (one is no direction), CLIP_ENOMEM. Again for others, once it is freed. */
+clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, float least, clip_error *err);
+void clipidx_scan_run(clipidx_scan *scan);
+void clipidx_scan_free(clipidx_scan *scan); /* what clipidx_scan_init() has made */
+
+/* clipidx_scan_score(): the score itself, in f32 from the f16 vector. */
+static inline float clipidx_scan_score(const clipidx_scan *scan, int q, int64_t row)
+{
+    return scan->x->k.set->dot_f16(scan->query[q].unit, clipidx_array_row(&scan->x->array[CLIPIDX_VECTORS], row), scan->x->dim);
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* Everything is read: SQLite's own pages, every item, the sum of every vector, and whether every code keeps its promise. */
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/file.h"
+#include "index/index.h"
+
+typedef struct verifier {
+    clip_index *x;
+    clip_warn_fn warn;
+    void *user;
+    float *work;    /* [D] */
+    int64_t *lost;  /* [n_lost] rows whose vector is not what it was */
+    size_t n_lost, capacity;
+    int64_t faults, items;
+} verifier;
+
+static void tell(verifier *v, const char *what, const char *more)
+{
+    clip_error line; /* which puts the words together */
+    clipb_fail(&line, CLIP_EFORMAT, v->x->dir, "%s%s", what, more);
+    v->faults++;
+    if (v->warn)
+        v->warn(v->user, line.message);
+}
+
+static clip_status check_pages(verifier *v, clip_error *err)
+{
+    sqlite3_stmt *q;
+    bool more = true;
+    TRY(clipidx_statement(&v->x->catalogue, CLIPIDX_CHECK, &q, err));
+    clip_status s = CLIP_OK;
+    while (s == CLIP_OK && more) {
+        s = clipidx_step(&v->x->catalogue, q, &more, err);
+        const char *text = s == CLIP_OK && more ? (const char *)sqlite3_column_text(q, 0) : NULL;
+        if (text && sqlite3_stricmp(text, "ok") != 0)
+            tell(v, "the catalogue is damaged: ", text);
+    }
+    clipidx_reset(q);
+    return s;
+}
+
+static clip_status check_row(verifier *v, const clip_item *item, uint64_t sum, clip_error *err)
+{
+    clip_index *x = v->x;
+    const clipidx_state *s = &x->state;
+    const uint16_t *vector = clipidx_array_row(&x->array[CLIPIDX_VECTORS], item->row);
+    const char *name = item->path ? item->path : item->text;
+    v->items++;
+    if (clipidx_bit(&s->gone, item->row) || clipidx_bit(&s->text, item->row) != (item->kind == CLIP_ITEM_TEXT)) {
+        tell(v, "the catalogue contradicts itself about ", name);
+    } else if (XXH3_64bits(vector, (size_t)x->dim * sizeof *vector) != sum) {
+        tell(v, "the vector is not what was written, of ", name);
+        if (clipb_grow((void **)&v->lost, &v->capacity, v->n_lost + 1, sizeof *v->lost) < 0)
+            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        v->lost[v->n_lost++] = item->row;
+    } else if (x->coded && !clipidx_code_holds(&x->coder, vector, clipidx_array_row(&x->array[CLIPIDX_CODES], item->row),
+                                               clipidx_array_row(&x->array[CLIPIDX_BOUNDS], item->row), v->work)) {
+        tell(v, "the code does not fit the vector of ", name);
+        return x->write ? clipidx_files_code(x, item->row, vector, 1, err) : CLIP_OK;
+    }
+    return CLIP_OK;
+}
+
+static clip_status check_rows(verifier *v, clip_error *err)
+{
+    sqlite3_stmt *q;
+    clip_item item;
+    bool more = true;
+    TRY(clipidx_statement(&v->x->catalogue, CLIPIDX_ALL, &q, err));
+    clip_status s = CLIP_OK;
+    while (s == CLIP_OK && more) {
+        s = clipidx_step(&v->x->catalogue, q, &more, err);
+        if (s == CLIP_OK && more)
+            s = clipidx_column_item(&v->x->catalogue, q, v->x->state.rows, &item, err);
+        if (s == CLIP_OK && more)
+            s = check_row(v, &item, clipidx_column_sum(q), err);
+    }
+    clipidx_reset(q);
+    if (s == CLIP_OK && v->items != v->x->state.pictures + v->x->state.texts)
+        tell(v, "the catalogue has not as many items as it says", "");
+    return s;
+}
+
+clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err)
+{
+    *faults = 0;
+    TRY(clipidx_map(x, err));
+    verifier v = {.x = x, .warn = warn, .user = warn_user, .work = malloc((size_t)x->dim * sizeof *v.work)};
+    if (!v.work)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    pthread_mutex_lock(&x->mutex);
+    clip_status s = check_pages(&v, err);
+    if (s == CLIP_OK)
+        s = check_rows(&v, err);
+    pthread_mutex_unlock(&x->mutex);
+    if (s == CLIP_OK && x->write && v.n_lost > 0)
+        s = clip_index_remove(x, v.lost, (int64_t)v.n_lost, err);
+    *faults = v.faults;
+    free(v.work);
+    free(v.lost);
+    return s;
+}
