@@ -1,0 +1,335 @@
+/* clip match: do this picture and this text belong together? For one pair, for many, for all pictures with all texts. */
+#include "match.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXTS = EVAL_OWN, FILES_FROM, MATRIX, FITTED, FIT, EVALUATE, BATCH, HARDEST, WINOGROUND };
+
+static const cli_option options[] = {
+    {TEXTS, "texts", "LIST", "score each picture with each of these: 'a cat,a dog', or a file with one a line"},
+    {FILES_FROM, "files-from", "FILE", "with --texts: read names of pictures from FILE, one a line; '-' is standard input"},
+    {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from and '-'"},
+    {MATRIX, "matrix", NULL, "score each picture of PAIRS with each of its texts"},
+    {HARDEST, "hardest", "N", "the N two pairs of PAIRS that are most easily confused"},
+    {FIT, "fit", NULL, "fit the probability to PAIRS and store it as match.json beside the model's weights"},
+    {'o', "output", "FILE", "with --fit: store it in FILE instead"},
+    {EVALUATE, "eval", NULL, "accuracy, AUC and calibration error on PAIRS and as many wrong ones"},
+    {BATCH, "batch", "N", "with --fit and --eval: wrong pairs are made in batches of N (default: 16); larger is harder"},
+    {WINOGROUND, "winoground", NULL, "text, image and group score; PAIRS is a table with the columns image_0, image_1,\n"
+                                     "caption_0 and caption_1"},
+    {FITTED, "fitted", "FILE", "take the probability from FILE (default: match.json beside the weights, if it is there)"},
+    {EVAL_CAPTIONS, "captions", "WHICH", "which captions of a picture make pairs with it: first, last or all (default: all)"},
+    EVAL_KEYS,
+    {0},
+};
+
+/* ---- Pairs --------------------------------------------------------------------------------------------------- */
+
+int match_read(match_job *j, const char *spec, match_pairs *p)
+{
+    const size_t D = (size_t)j->session.D;
+    *p = (match_pairs){0};
+    DO(eval_read(&j->session, spec, &j->eval, &p->data));
+    const size_t n = p->data.captions.n;
+    p->n = (int)n;
+    p->image = malloc(n * D * sizeof *p->image);
+    p->text = malloc(n * D * sizeof *p->text);
+    p->picture = malloc(n * sizeof *p->picture);
+    if (!p->image || !p->text || !p->picture)
+        return cli_no_memory();
+    for (size_t i = 0; i < p->data.n; i++)
+        for (int32_t c = p->data.first[i]; c < p->data.first[i + 1]; c++) {
+            memcpy(p->image + (size_t)c * D, p->data.image + i * D, D * sizeof *p->image);
+            p->picture[c] = (int32_t)i;
+        }
+    return cli_encode_texts(&j->session, p->data.captions.item, n, p->text);
+}
+
+void match_pairs_free(match_pairs *p)
+{
+    free(p->image);
+    free(p->text);
+    free(p->picture);
+    eval_free(&p->data);
+    *p = (match_pairs){0};
+}
+
+void match_score(const match_job *j, cli_json *o, float cosine)
+{
+    const double logit = (double)cosine * (double)j->session.info.logit_scale;
+    const double p = j->fitted ? clip_match_probability(&j->match, logit) : (double)NAN;
+    if (j->json) {
+        cli_json_number(o, "cosine", (double)cosine);
+        cli_json_number(o, "logit", logit);
+        cli_json_number(o, "probability", p);
+        return;
+    }
+    if (j->fitted)
+        printf("%6.1f %%", 100 * p);
+    else
+        printf("%8s", "-");
+    printf("%9.3f%9.2f", (double)cosine, logit);
+}
+
+static void heading(const match_job *j)
+{
+    if (!j->json)
+        printf("probability cosine   logit\n");
+}
+
+float match_cosine(const float *a, const float *b, int D)
+{
+    double sum = 0;
+    for (int d = 0; d < D; d++)
+        sum += (double)a[d] * (double)b[d];
+    return (float)sum;
+}
+
+/* One line: a picture, a text, and how they go together. */
+static void line(const match_job *j, const char *picture, const char *text, float cosine)
+{
+    cli_json o = {.f = stdout};
+    if (j->json) {
+        cli_json_open(&o, NULL, '{');
+        cli_json_string(&o, "path", picture);
+        cli_json_string(&o, "text", text);
+        match_score(j, &o, cosine);
+        cli_json_close(&o, '}');
+        cli_json_line(&o);
+        return;
+    }
+    match_score(j, NULL, cosine);
+    printf("  ");
+    cli_print_plain(stdout, picture);
+    printf("  ");
+    cli_print_plain(stdout, text);
+    putchar('\n');
+}
+
+static int list_pairs(match_job *j, const char *spec)
+{
+    match_pairs p;
+    int code = match_read(j, spec, &p);
+    if (code == CLI_DONE) {
+        heading(j);
+        for (int i = 0; i < p.n; i++) {
+            const size_t at = (size_t)i * (size_t)j->session.D;
+            line(j, p.data.keys.item[p.picture[i]], p.data.captions.item[i], match_cosine(p.image + at, p.text + at, j->session.D));
+        }
+        code = p.data.failed > 0 ? CLI_FAILED : CLI_DONE;
+    }
+    match_pairs_free(&p);
+    return code;
+}
+
+/* ---- All pictures with all texts ----------------------------------------------------------------------------- */
+
+typedef struct matrix {
+    match_job *j;
+    const cli_list *texts;
+    const float *text; /* [texts, D] */
+    float *cosine;     /* [texts] */
+} matrix;
+
+static int matrix_row(void *user, cli_picture *p, const float *embedding)
+{
+    matrix *m = user;
+    const int n = (int)m->texts->n;
+    if (!embedding)
+        return CLI_DONE;
+    DO(cli_status(clip_similarity(m->j->session.ctx, embedding, 1, m->text, n, m->cosine), p->path));
+    for (int t = 0; t < n; t++)
+        line(m->j, p->path, m->texts->item[t], m->cosine[t]);
+    return CLI_DONE;
+}
+
+static int start_matrix(match_job *j, const cli_list *texts, matrix *m, float **text)
+{
+    *text = malloc(texts->n * (size_t)j->session.D * sizeof **text);
+    *m = (matrix){j, texts, *text, malloc(texts->n * sizeof(float))};
+    if (!*text || !m->cosine)
+        return cli_no_memory();
+    return cli_encode_texts(&j->session, texts->item, texts->n, *text);
+}
+
+/* PICTURE TEXT, or pictures by the command line and texts by --texts. */
+static int given_texts(cli_args *a, match_job *j, const cli_list *texts)
+{
+    cli_source source;
+    matrix m = {0};
+    float *text = NULL;
+    DO(cli_source_open(a, j->files_from, j->delimiter, &source));
+    int code = cli_check_texts(&j->session, texts);
+    if (code == CLI_DONE)
+        code = start_matrix(j, texts, &m, &text);
+    if (code == CLI_DONE) {
+        heading(j);
+        code = cli_each_picture(&j->session, &source, 0, true, matrix_row, &m);
+    }
+    if (code == CLI_DONE && source.failed > 0)
+        code = CLI_FAILED;
+    free(text);
+    free(m.cosine);
+    cli_source_close(&source);
+    return code;
+}
+
+/* A picture with several captions comes once. */
+static int own_texts(match_job *j, const char *spec)
+{
+    match_pairs p;
+    matrix m = {.cosine = NULL};
+    int code = match_read(j, spec, &p);
+    if (code == CLI_DONE) {
+        m = (matrix){j, &p.data.captions, p.text, malloc((size_t)p.n * sizeof(float))};
+        code = m.cosine ? CLI_DONE : cli_no_memory();
+    }
+    if (code == CLI_DONE)
+        heading(j);
+    for (size_t i = 0; code == CLI_DONE && i < p.data.n; i++) {
+        cli_picture picture = {.path = p.data.keys.item[i]};
+        code = matrix_row(&m, &picture, p.data.image + i * (size_t)j->session.D);
+    }
+    if (code == CLI_DONE && p.data.failed > 0)
+        code = CLI_FAILED;
+    free(m.cosine);
+    match_pairs_free(&p);
+    return code;
+}
+
+/* ---- Which of these ------------------------------------------------------------------------------------------ */
+
+/* The fitted probability: one that was asked for must be there and fit; one beside the weights is taken where it does. */
+static int load_match(match_job *j)
+{
+    clip_error err;
+    if (!j->fitted_arg && !clip_match_exists(j->session.model, NULL))
+        return CLI_DONE;
+    if (clip_match_load(j->session.model, j->fitted_arg, &j->match, &err) == CLIP_OK)
+        j->fitted = true;
+    else if (j->fitted_arg || err.code == CLIP_ENOMEM)
+        return cli_fail("%s", err.message);
+    else
+        cli_warn("%s", err.message);
+    return CLI_DONE;
+}
+
+static int one_pair(cli_args *a, match_job *j)
+{
+    cli_list text = {0};
+    int code = cli_list_add(&text, a->operand[1]);
+    a->operands = 1;
+    if (code == CLI_DONE)
+        code = given_texts(a, j, &text);
+    cli_list_free(&text);
+    return code;
+}
+
+static int with_texts(cli_args *a, match_job *j)
+{
+    cli_list texts = {0};
+    int code = a->operands > 0 || j->files_from ? cli_labels_read(a, j->texts_arg, &texts) : cli_usage(a, "no picture is named");
+    if (code == CLI_DONE)
+        code = given_texts(a, j, &texts);
+    cli_list_free(&texts);
+    return code;
+}
+
+static int check(cli_args *a, const match_job *j, int mode)
+{
+    if (j->output && mode != FIT)
+        return cli_usage(a, "--output goes with --fit");
+    if (j->files_from && !j->texts_arg)
+        return cli_usage(a, "--files-from goes with --texts");
+    if (mode != 0 && j->texts_arg)
+        return cli_usage(a, "--texts goes with pictures, not with pairs");
+    if (j->texts_arg)
+        return CLI_DONE;
+    if (a->operands == 0)
+        return cli_usage(a, mode ? "the pairs are missing" : "a picture and a text, or pairs, are missing");
+    if (a->operands > 2 || (mode && a->operands > 1))
+        return cli_usage(a, mode ? "one set of PAIRS at a time ('::' joins several)" : "one picture and one text (--texts takes several)");
+    return CLI_DONE;
+}
+
+static int work(cli_args *a, match_job *j, int mode)
+{
+    DO(check(a, j, mode));
+    j->json = a->json;
+    DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    if (mode == FIT)
+        return match_fit(j, a->operand[0]);
+    if (mode == WINOGROUND)
+        return match_winoground(j, a->operand[0]);
+    if (mode == HARDEST)
+        return match_hardest(j, a->operand[0]);
+    DO(load_match(j));
+    if (mode == EVALUATE)
+        return match_evaluate(j, a->operand[0]);
+    if (mode == MATRIX)
+        return own_texts(j, a->operand[0]);
+    if (j->texts_arg)
+        return with_texts(a, j);
+    return a->operands == 2 ? one_pair(a, j) : list_pairs(j, a->operand[0]);
+}
+
+static int parse(cli_args *a, match_job *j)
+{
+    int mode = 0;
+    const char *named = NULL;
+    for (int id; (id = cli_next(a)) != 0;)
+        switch (id) {
+        case TEXTS: j->texts_arg = a->value; break;
+        case FILES_FROM: j->files_from = a->value; break;
+        case '0': j->delimiter = 0; break;
+        case 'o': j->output = a->value; break;
+        case FITTED: j->fitted_arg = a->value; break;
+        case BATCH: DO(cli_number(a, 2, 1000000, &j->batch)); break;
+        case EVAL_CAPTIONS:
+        case EVAL_IMAGE_KEY:
+        case EVAL_CAPTION_KEY: DO(eval_option(a, id, true, &j->eval)); break;
+        case HARDEST: DO(cli_number(a, 1, 1000000, &j->hardest)); /* fall through */
+        case MATRIX:
+        case FIT:
+        case EVALUATE:
+        case WINOGROUND:
+            if (mode && mode != id)
+                return cli_usage(a, "--%s and --%s do not go together", named, a->name);
+            mode = id;
+            named = a->name;
+            break;
+        default: return a->code;
+        }
+    return work(a, j, mode);
+}
+
+static int run(cli_args *a)
+{
+    match_job j = {.delimiter = '\n', .batch = CLIP_MATCH_BATCH, .eval = {.captions = EVAL_ALL, .pairs = clip_pairs_options_default()}};
+    int code = parse(a, &j);
+    cli_close(&j.session);
+    return code;
+}
+
+const cli_command cli_match = {
+    .name = "match",
+    .operands = "PICTURE TEXT | PAIRS | --texts LIST PICTURE|FOLDER|-...",
+    .summary = "do a picture and a text belong together",
+    .help = "Scores pictures with texts: one PICTURE with one TEXT, the pairs of a set (a line each), or with --texts or\n"
+            "--matrix each picture with each text. PAIRS are pictures with captions, as 'clip eval --help' says: a folder,\n"
+            "a .tsv or .csv table, a .tar, or several joined by '::'.\n"
+            "\n"
+            "The cosine can be compared between pictures; the logit is the cosine times the model's scale. The probability\n"
+            "that the pair belongs together is there once it was fitted (--fit) to pairs of the kind that it will be asked\n"
+            "about. It is that among as many true as wrong pairs, the wrong ones being hard: in batches of pairs, the\n"
+            "picture with the text most like its own, and that text's picture with its own text. docs/matching.md says more.",
+    .examples = "clip match photo.jpg 'a cat'\n"
+                "clip match --fit pairs.tsv\n"
+                "clip match --eval held-out.tsv --json\n"
+                "clip match --hardest 20 pairs.tsv\n"
+                "clip match --texts 'a cat,a dog' zoo/",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,209 @@
+/* clip_match_*(): a probability from a score, its file, and the pairs that are easily confused. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/json.h"
+#include "tasks/match.h"
+#include "tasks/metrics.h"
+
+#define MOST_JSON ((size_t)1 << 16)
+
+static cliptsk_match law_of(const clip_match *m) { return (cliptsk_match){m->knot, m->slope, m->intercept}; }
+
+double clip_match_probability(const clip_match *match, double s)
+{
+    const cliptsk_match law = law_of(match);
+    return (double)cliptsk_match_probability(&law, (float)s);
+}
+
+static clip_status find_pairs(clip_context *ctx, const float *image, const float *text, int N, int batch, cliptsk_scored *s, clip_error *err)
+{
+    const int D = ctx->model->config.embed_dim;
+    if (N < 2 || batch < 2)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "matching needs two pairs, and two in a batch");
+    clip_status status = cliptsk_match_pairs(&ctx->k, image, text, N, D, (double)ctx->model->logit_scale, batch, s);
+    if (status == CLIP_ENOMEM)
+        return clipb_fail(err, status, NULL, "out of memory");
+    return status == CLIP_EINVAL ? clipb_fail(err, status, NULL, "no pair has another in its batch with a different picture and a different text") : status;
+}
+
+/* Each sample judged by the law of its half. */
+static clip_status judge(const cliptsk_scored *s, const cliptsk_match law[2], clip_match_scores *out, clip_error *err)
+{
+    float *p = malloc((size_t)s->n * sizeof *p);
+    double right = 0, all = 0;
+    if (!p)
+        return CLIP_ENOMEM;
+    *out = (clip_match_scores){0};
+    for (int i = 0; i < s->n; i++) {
+        p[i] = cliptsk_match_probability(&law[s->half[i]], s->score[i]);
+        right += (p[i] > 0.5f) == s->yes[i] ? (double)s->weight[i] : 0;
+        all += (double)s->weight[i];
+        out->pairs += s->yes[i];
+    }
+    out->accuracy = right / all;
+    out->ece = cliptsk_ece(p, s->yes, s->weight, s->n, CLIPTSK_BINS);
+    clip_status status = cliptsk_auc(p, s->yes, s->weight, s->n, &out->auc);
+    free(p);
+    return status == CLIP_EINVAL ? clipb_fail(err, status, NULL, "an embedding is not a number") : status;
+}
+
+/* With few pairs a half may have no neighbours; then there is nothing held out to report. */
+static clip_status cross_fit(clip_context *ctx, const cliptsk_scored *s, clip_match *out, clip_error *err)
+{
+    cliptsk_match law[2];
+    clip_match_scores held_out;
+    out->accuracy = out->auc = out->ece = (double)NAN;
+    for (int half = 0; half < 2; half++) {
+        clip_status status = cliptsk_match_fit(&ctx->k, s, !half, &law[half]);
+        if (status < 0)
+            return status == CLIP_EINVAL ? CLIP_OK : status;
+    }
+    TRY(judge(s, law, &held_out, err));
+    out->accuracy = held_out.accuracy;
+    out->auc = held_out.auc;
+    out->ece = held_out.ece;
+    return CLIP_OK;
+}
+
+clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch, clip_match *out, clip_error *err)
+{
+    cliptsk_scored s;
+    cliptsk_match law;
+    *out = (clip_match){.batch = batch};
+    TRY(find_pairs(ctx, image, text, N, batch, &s, err));
+    clip_status status = cliptsk_match_fit(&ctx->k, &s, -1, &law);
+    if (status == CLIP_EINVAL)
+        status = clipb_fail(err, status, NULL, "pairs score no higher than wrong ones: there is nothing to learn from them");
+    if (status == CLIP_OK) {
+        out->knot = law.knot;
+        out->slope = law.slope;
+        out->intercept = law.intercept;
+        out->pairs = s.n / 3;
+        status = cross_fit(ctx, &s, out, err);
+    }
+    cliptsk_scored_free(&s);
+    return status == CLIP_ENOMEM ? clipb_fail(err, status, NULL, "out of memory") : status;
+}
+
+clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text, int N, int batch, clip_match_scores *out,
+                                clip_error *err)
+{
+    cliptsk_scored s;
+    const cliptsk_match law[2] = {law_of(match), law_of(match)};
+    TRY(find_pairs(ctx, image, text, N, batch, &s, err));
+    clip_status status = judge(&s, law, out, err);
+    cliptsk_scored_free(&s);
+    return status == CLIP_ENOMEM ? clipb_fail(err, status, NULL, "out of memory") : status;
+}
+
+clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n, clip_confusion *out, int *found)
+{
+    *found = 0;
+    if (N < 2 || n < 1)
+        return CLIP_EINVAL;
+    cliptsk_confusion *c = malloc((size_t)n * sizeof *c);
+    clip_status s = c ? cliptsk_confusions(&ctx->k, image, text, N, ctx->model->config.embed_dim, n, c, found) : CLIP_ENOMEM;
+    for (int i = 0; s == CLIP_OK && i < *found; i++)
+        out[i] = (clip_confusion){c[i].i, c[i].j, c[i].margin};
+    free(c);
+    return s;
+}
+
+/* ---- match.json ---------------------------------------------------------------------------------------------- */
+
+static clip_status file_of(const clip_model *m, const char *path, char **out)
+{
+    const char *file = m->store.file, *slash = strrchr(file, '/');
+    if (path) {
+        *out = strdup(path);
+    } else {
+        char *dir = slash ? strndup(file, (size_t)(slash - file) + 1) : strdup(".");
+        *out = dir ? clipb_path_join(dir, "match.json") : NULL;
+        free(dir);
+    }
+    return *out ? CLIP_OK : CLIP_ENOMEM;
+}
+
+bool clip_match_exists(const clip_model *m, const char *path)
+{
+    char *file = NULL;
+    const bool is = file_of(m, path, &file) == CLIP_OK && clipb_is_file(file);
+    free(file);
+    return is;
+}
+
+/* The key of each number. */
+static const struct {
+    const char *name;
+    size_t at;
+    bool measured; /* null where there were too few pairs to hold any out */
+} numbers[] = {
+    {"knot", offsetof(clip_match, knot), false},         {"slope", offsetof(clip_match, slope), false},
+    {"intercept", offsetof(clip_match, intercept), false}, {"accuracy", offsetof(clip_match, accuracy), true},
+    {"auc", offsetof(clip_match, auc), true},            {"ece", offsetof(clip_match, ece), true},
+};
+
+static double *number(const clip_match *m, size_t i) { return (double *)((char *)m + numbers[i].at); }
+
+clip_status clip_match_save(const clip_model *m, const clip_match *match, const char *path, clip_error *err)
+{
+    char *file = NULL, weights[33];
+    clipb_output o;
+    TRY(file_of(m, path, &file));
+    clip_weights_hash(m, weights);
+    clip_status s = clipb_output_open(&o, file, err);
+    if (s == CLIP_OK) {
+        fprintf(o.f, "{\n  \"weights\": \"%s\",\n", weights);
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+            if (isfinite(*number(match, i)))
+                fprintf(o.f, "  \"%s\": %.9g,\n", numbers[i].name, *number(match, i));
+        fprintf(o.f, "  \"batch\": %d,\n  \"pairs\": %lld\n}\n", match->batch, (long long)match->pairs);
+        s = clipb_output_close(&o, CLIP_OK, err);
+    }
+    free(file);
+    return s;
+}
+
+static clip_status read_match(const clip_model *m, const cJSON *j, const char *file, clip_match *out, clip_error *err)
+{
+    const char *weights = "";
+    char own[33];
+    int pairs = 0;
+    *out = (clip_match){0};
+    if (!cJSON_IsObject(j))
+        return clipb_fail(err, CLIP_EFORMAT, file, "is no JSON object");
+    TRY(clipb_json_string(j, "weights", &weights, file, err));
+    TRY(clipb_json_int(j, "batch", 2, INT32_MAX, &out->batch, file, err));
+    TRY(clipb_json_int(j, "pairs", 1, INT32_MAX, &pairs, file, err));
+    out->pairs = pairs;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        float x = NAN;
+        TRY(clipb_json_float(j, numbers[i].name, &x, file, err));
+        if (isnan(x) && !numbers[i].measured)
+            return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" is missing", numbers[i].name);
+        *number(out, i) = (double)x;
+    }
+    if (!(out->slope > 0) || out->batch < 2)
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"slope\" must be above 0, \"batch\" at least 2");
+    clip_weights_hash(m, own);
+    if (strcmp(weights, own) != 0)
+        return clipb_fail(err, CLIP_EMISMATCH, file, "was fitted on other weights (%.8s) than those of %s (%.8s): fit again", weights, m->path, own);
+    return CLIP_OK;
+}
+
+clip_status clip_match_load(const clip_model *m, const char *path, clip_match *out, clip_error *err)
+{
+    char *file = NULL;
+    cJSON *j;
+    TRY(file_of(m, path, &file));
+    clip_status s = clipb_json_read(file, MOST_JSON, &j, err);
+    if (s == CLIP_OK) {
+        s = read_match(m, j, file, out, err);
+        cJSON_Delete(j);
+    }
+    free(file);
+    return s;
+}
