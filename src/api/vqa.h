@@ -1,0 +1,13 @@
+/* vqa.h: a head with the words it chooses among, as the files of this room see it. */
+#ifndef CLIP_API_VQA_H
+#define CLIP_API_VQA_H
+
+#include "tasks/vqa_head.h"
+
+struct clip_vqa {
+    cliptsk_head net, blind;
+    char **answer; /* [net.A], normalised, the most frequent first */
+    cliptsk_head_fit fit;
+};
+
+#endif

@@ -1,0 +1,417 @@
+/* clip_vqa: from tables of questions to a head, and to its files. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "api/api.h"
+#include "api/vqa.h"
+#include "base/json.h"
+#include "tasks/vqa_score.h"
+
+#define MOST_ANSWERS 1000000
+#define MOST_JSON ((size_t)1 << 28)
+
+clip_vqa_options clip_vqa_options_default(void)
+{
+    return (clip_vqa_options){.hidden = 512, .epochs = 30, .patience = 5, .answers = 3000, .batch_size = 256, .lr = 1e-3, .weight_decay = 0.05,
+                              .dropout = 0.3};
+}
+
+void clip_vqa_free(clip_vqa *h)
+{
+    if (!h)
+        return;
+    for (int i = 0; h->answer && i < h->net.A; i++)
+        free(h->answer[i]);
+    free(h->answer);
+    cliptsk_head_free(&h->net);
+    cliptsk_head_free(&h->blind);
+    free(h);
+}
+
+void clip_vqa_get_info(const clip_vqa *h, clip_vqa_info *out)
+{
+    *out = (clip_vqa_info){h->net.A, h->net.H, h->fit.trained, h->fit.held_back, h->fit.epoch, h->fit.score};
+}
+
+/* ---- Data ----------------------------------------------------------------------------------------------------- */
+
+/* A text among others: how often it is there, and which number it got. */
+typedef struct word {
+    const char *text;
+    int64_t count;
+    int32_t id; /* -1: none */
+} word;
+
+typedef struct data {
+    const clip_asked *asked;
+    const int32_t *row;
+    int n;
+    word *answer, *question; /* [n_answers], [n_questions], distinct, by text */
+    size_t n_answers, n_questions;
+    float *text;             /* [n_questions, D] */
+    cliptsk_asked *at;
+    int32_t *target, *target_off;
+    float *worth;
+    cliptsk_head_data head;
+} data;
+
+static void free_data(data *d)
+{
+    void *const owned[] = {d->answer, d->question, d->text, d->at, d->target, d->target_off, d->worth};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(((const word *)a)->text, ((const word *)b)->text); }
+
+static int by_count(const void *a, const void *b)
+{
+    const word *x = a, *y = b;
+    return x->count != y->count ? (x->count < y->count) - (x->count > y->count) : by_text(a, b);
+}
+
+/* Sorted, and each once. */
+static size_t distinct(word *w, size_t n)
+{
+    size_t kept = 0;
+    qsort(w, n, sizeof *w, by_text);
+    for (size_t i = 0; i < n; i++)
+        if (kept > 0 && strcmp(w[kept - 1].text, w[i].text) == 0)
+            w[kept - 1].count++;
+        else
+            w[kept++] = (word){w[i].text, 1, -1};
+    return kept;
+}
+
+static int32_t id_of(const word *w, size_t n, const char *text)
+{
+    const word key = {.text = text};
+    return ((const word *)bsearch(&key, w, n, sizeof *w, by_text))->id;
+}
+
+static clip_status list_words(data *d)
+{
+    size_t all = 0;
+    for (int i = 0; i < d->n; i++)
+        all += (size_t)d->asked[i].n_answers;
+    d->answer = malloc(all * sizeof *d->answer);
+    d->question = malloc((size_t)d->n * sizeof *d->question);
+    d->target = malloc(all * sizeof *d->target);
+    d->worth = malloc(all * sizeof *d->worth);
+    d->target_off = malloc(((size_t)d->n + 1) * sizeof *d->target_off);
+    d->at = malloc((size_t)d->n * sizeof *d->at);
+    if (!d->answer || !d->question || !d->target || !d->worth || !d->target_off || !d->at)
+        return CLIP_ENOMEM;
+    for (int i = 0; i < d->n; i++) {
+        d->question[d->n_questions++].text = d->asked[i].question;
+        for (int j = 0; j < d->asked[i].n_answers; j++)
+            d->answer[d->n_answers++].text = d->asked[i].answers[j];
+    }
+    d->n_answers = distinct(d->answer, d->n_answers);
+    d->n_questions = distinct(d->question, d->n_questions);
+    for (size_t i = 0; i < d->n_questions; i++)
+        d->question[i].id = (int32_t)i;
+    return CLIP_OK;
+}
+
+/* The most frequent answers get the numbers 0, 1, .. and are the head's. */
+static clip_status choose_answers(data *d, clip_vqa *h, int most)
+{
+    const size_t A = d->n_answers < (size_t)most ? d->n_answers : (size_t)most;
+    h->answer = calloc(A, sizeof *h->answer);
+    if (!h->answer)
+        return CLIP_ENOMEM;
+    qsort(d->answer, d->n_answers, sizeof *d->answer, by_count);
+    for (size_t i = 0; i < A; i++) {
+        d->answer[i].id = (int32_t)i;
+        if (!(h->answer[i] = strdup(d->answer[i].text)))
+            return CLIP_ENOMEM;
+        h->net.A = (int)i + 1; /* clip_vqa_free() goes by it */
+    }
+    qsort(d->answer, d->n_answers, sizeof *d->answer, by_text);
+    return CLIP_OK;
+}
+
+/* Questions all of whose answers are too rare to be learned are left out. */
+static void gather(data *d)
+{
+    int n = 0;
+    int32_t at = 0;
+    d->target_off[0] = 0;
+    for (int i = 0; i < d->n; i++) {
+        const clip_asked *q = &d->asked[i];
+        for (int j = 0; j < q->n_answers; j++) {
+            const int32_t id = id_of(d->answer, d->n_answers, q->answers[j]);
+            bool again = id < 0;
+            for (int32_t t = d->target_off[n]; t < at; t++)
+                again |= d->target[t] == id;
+            if (again)
+                continue;
+            d->target[at] = id;
+            d->worth[at++] = (float)cliptsk_answer_score(q->answers[j], q->answers, q->n_answers);
+        }
+        if (at == d->target_off[n])
+            continue;
+        d->at[n] = (cliptsk_asked){d->row[i], id_of(d->question, d->n_questions, q->question)};
+        d->target_off[++n] = at;
+    }
+    d->head.n = n;
+}
+
+static clip_status embed_questions(clip_context *ctx, data *d)
+{
+    const size_t D = (size_t)ctx->model->config.embed_dim;
+    const char **texts = malloc(d->n_questions * sizeof *texts);
+    d->text = malloc(d->n_questions * D * sizeof *d->text);
+    clip_status s = texts && d->text ? CLIP_OK : CLIP_ENOMEM;
+    for (size_t i = 0; i < d->n_questions && s == CLIP_OK; i++)
+        texts[i] = d->question[i].text;
+    if (s == CLIP_OK)
+        s = clip_encode_text(ctx, texts, (int)d->n_questions, d->text);
+    free(texts);
+    return s;
+}
+
+/* ---- Fitting -------------------------------------------------------------------------------------------------- */
+
+static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, clip_vqa *h)
+{
+    const int D = ctx->model->config.embed_dim;
+    cliptsk_head_fit ignored;
+    cliptsk_head_options opt = {o->hidden, o->epochs, o->patience, o->batch_size, o->lr, o->weight_decay, o->dropout, o->seed, o->progress,
+                                o->progress_user};
+    TRY(list_words(d));
+    if (d->n_answers < 2)
+        return CLIP_EINVAL;
+    TRY(choose_answers(d, h, o->answers));
+    gather(d);
+    TRY(embed_questions(ctx, d));
+    d->head.question = d->text;
+    d->head.at = d->at;
+    d->head.target = d->target;
+    d->head.target_off = d->target_off;
+    d->head.worth = d->worth;
+    const int A = h->net.A;
+    TRY(cliptsk_head_layout(&h->net, D, o->hidden, A, false));
+    TRY(cliptsk_head_layout(&h->blind, D, o->hidden, A, true));
+    TRY(cliptsk_head_train(&ctx->k, &h->net, &d->head, &opt, &h->fit));
+    opt.progress = NULL;
+    return cliptsk_head_train(&ctx->k, &h->blind, &d->head, &opt, &ignored);
+}
+
+static bool sound(const clip_vqa_options *o)
+{
+    return o->hidden >= 1 && o->hidden <= 65536 && o->epochs >= 1 && o->patience >= 1 && o->answers >= 2 && o->answers <= MOST_ANSWERS &&
+           o->batch_size >= 1 && o->lr > 0 && o->weight_decay >= 0 && o->dropout >= 0 && o->dropout < 1;
+}
+
+clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image, const clip_vqa_options *options,
+                         clip_vqa **out, clip_error *err)
+{
+    const clip_vqa_options standard = clip_vqa_options_default(), *o = options ? options : &standard;
+    *out = NULL;
+    if (n < 2 || !sound(o))
+        return clipb_fail(err, CLIP_EINVAL, NULL, n < 2 ? "fewer than two questions to learn from" : "an option of the fit is out of its range");
+    data d = {.asked = asked, .row = row, .n = n, .head = {.image = image}};
+    clip_vqa *h = calloc(1, sizeof *h);
+    clip_status s = h ? fit(ctx, &d, o, h) : CLIP_ENOMEM;
+    free_data(&d);
+    if (s < 0) {
+        clip_vqa_free(h);
+        return clipb_fail(err, s, NULL, "%s", s == CLIP_EINVAL ? "fewer than two different answers to learn" : clip_status_message(s));
+    }
+    *out = h;
+    return CLIP_OK;
+}
+
+/* ---- Files ---------------------------------------------------------------------------------------------------- */
+
+static clip_status file_of(const clip_model *m, const char *dir, const char *name, char **out)
+{
+    struct clip_files f;
+    if (dir) {
+        *out = clipb_path_join(dir, name);
+        return *out ? CLIP_OK : CLIP_ENOMEM;
+    }
+    TRY(clip_files_find(m->path, &f, NULL));
+    *out = clipb_path_join(f.dir, name);
+    clip_files_free(&f);
+    return *out ? CLIP_OK : CLIP_ENOMEM;
+}
+
+bool clip_vqa_exists(const clip_model *m, const char *dir)
+{
+    char *path = NULL;
+    const bool is = file_of(m, dir, "vqa.json", &path) == CLIP_OK && clipb_is_file(path);
+    free(path);
+    return is;
+}
+
+/* The two files know each other by the hash of the one with the numbers. */
+static clip_status hash_file(const char *path, char out[33], clip_error *err)
+{
+    clipb_map map;
+    TRY(clipb_map_open(path, &map, err));
+    const XXH128_hash_t h = XXH3_128bits(map.data, map.size);
+    clipb_map_close(&map);
+    snprintf(out, 33, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+    return CLIP_OK;
+}
+
+static clip_status write_network(const clip_vqa *h, const char *path, clip_error *err)
+{
+    clipmdl_arrays a = {0};
+    clip_status s = clipmdl_arrays_add(&a, &h->net.params, h->net.w, "", CLIPMDL_OPENCLIP, CLIPK_F32);
+    if (s == CLIP_OK)
+        s = clipmdl_arrays_add(&a, &h->blind.params, h->blind.w, "blind.", CLIPMDL_OPENCLIP, CLIPK_F32);
+    if (s == CLIP_OK)
+        s = clipmdl_arrays_write(&a, path, err);
+    clipmdl_arrays_free(&a);
+    return s;
+}
+
+static clip_status words(const clip_vqa *h, const char *weights, const char *network, char **out)
+{
+    cJSON *j = cJSON_CreateObject();
+    bool good = cJSON_AddStringToObject(j, "weights", weights) && cJSON_AddStringToObject(j, "network", network) &&
+                cJSON_AddNumberToObject(j, "embed_dim", h->net.D) && cJSON_AddNumberToObject(j, "hidden", h->net.H) &&
+                cJSON_AddNumberToObject(j, "trained", h->fit.trained) && cJSON_AddNumberToObject(j, "held_back", h->fit.held_back) &&
+                cJSON_AddNumberToObject(j, "epoch", h->fit.epoch) && cJSON_AddNumberToObject(j, "accuracy", h->fit.score);
+    cJSON *answers = cJSON_AddArrayToObject(j, "answers");
+    for (int i = 0; i < h->net.A && good && answers; i++)
+        good = cJSON_AddItemToArray(answers, cJSON_CreateString(h->answer[i]));
+    *out = good && answers ? cJSON_Print(j) : NULL;
+    cJSON_Delete(j);
+    return *out ? CLIP_OK : CLIP_ENOMEM;
+}
+
+static clip_status write_words(const char *text, const char *path, clip_error *err)
+{
+    clipb_output o;
+    TRY(clipb_output_open(&o, path, err));
+    fprintf(o.f, "%s\n", text);
+    return clipb_output_close(&o, CLIP_OK, err);
+}
+
+clip_status clip_vqa_save(const clip_model *m, const clip_vqa *h, const char *dir, clip_error *err)
+{
+    char *network = NULL, *json = NULL, *text = NULL, weights[33], hash[33];
+    clip_weights_hash(m, weights);
+    clip_status s = file_of(m, dir, "vqa.safetensors", &network);
+    if (s == CLIP_OK)
+        s = file_of(m, dir, "vqa.json", &json);
+    if (s == CLIP_OK)
+        s = write_network(h, network, err);
+    if (s == CLIP_OK)
+        s = hash_file(network, hash, err);
+    if (s == CLIP_OK)
+        s = words(h, weights, hash, &text);
+    if (s == CLIP_OK)
+        s = write_words(text, json, err);
+    free(network);
+    free(json);
+    cJSON_free(text);
+    return s;
+}
+
+static clip_status read_answers(clip_vqa *h, const cJSON *j, const char *path, int *A, clip_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(j, "answers"), *one;
+    const int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
+    if (n < 2 || n > MOST_ANSWERS)
+        return clipb_fail(err, CLIP_EFORMAT, path, "'answers' is no list of 2 to %d texts", MOST_ANSWERS);
+    h->answer = calloc((size_t)n, sizeof *h->answer);
+    if (!h->answer)
+        return CLIP_ENOMEM;
+    *A = n;
+    h->net.A = 0;
+    cJSON_ArrayForEach(one, list) {
+        if (!cJSON_IsString(one))
+            return clipb_fail(err, CLIP_EFORMAT, path, "'answers' has something in it that is no text");
+        if (!(h->answer[h->net.A] = strdup(one->valuestring)))
+            return CLIP_ENOMEM;
+        h->net.A++;
+    }
+    return CLIP_OK;
+}
+
+/* Everything vqa.json says, checked. */
+static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, const char *path, const char *hash, int *H, clip_error *err)
+{
+    const char *weights = "", *network = "";
+    char own[33];
+    int D = 0, A = 0;
+    float accuracy = 0;
+    TRY(clipb_json_string(j, "weights", &weights, path, err));
+    TRY(clipb_json_string(j, "network", &network, path, err));
+    TRY(clipb_json_int(j, "embed_dim", 1, 1 << 20, &D, path, err));
+    TRY(clipb_json_int(j, "hidden", 1, 65536, H, path, err));
+    TRY(clipb_json_int(j, "trained", 0, INT32_MAX, &h->fit.trained, path, err));
+    TRY(clipb_json_int(j, "held_back", 0, INT32_MAX, &h->fit.held_back, path, err));
+    TRY(clipb_json_int(j, "epoch", 0, INT32_MAX, &h->fit.epoch, path, err));
+    TRY(clipb_json_float(j, "accuracy", &accuracy, path, err));
+    h->fit.score = (double)accuracy;
+    clip_weights_hash(m, own);
+    if (strcmp(weights, own) != 0 || D != m->config.embed_dim)
+        return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)", weights, m->path, own);
+    if (strcmp(network, hash) != 0)
+        return clipb_fail(err, CLIP_EMISMATCH, path, "does not belong to the vqa.safetensors beside it: fit again");
+    if (*H < 1)
+        return clipb_fail(err, CLIP_EFORMAT, path, "'hidden' is missing");
+    return read_answers(h, j, path, &A, err);
+}
+
+static clip_status read_network(const clip_model *m, clip_vqa *h, const char *path, int H, clip_error *err)
+{
+    const clipk_ctx k = {.set = m->set};
+    const int A = h->net.A;
+    clipmdl_store store;
+    TRY(clipmdl_store_open(path, &store, err));
+    clip_status s = cliptsk_head_layout(&h->net, m->config.embed_dim, H, A, false);
+    h->net.A = A;
+    if (s == CLIP_OK)
+        s = cliptsk_head_layout(&h->blind, m->config.embed_dim, H, A, true);
+    if (s == CLIP_OK)
+        s = clipmdl_params_read(&h->net.params, &store, CLIPMDL_OPENCLIP, "", h->net.w, err);
+    if (s == CLIP_OK)
+        s = clipmdl_params_read(&h->blind.params, &store, CLIPMDL_OPENCLIP, "blind.", h->blind.w, err);
+    clipmdl_store_close(&store);
+    if (s == CLIP_OK)
+        s = cliptsk_head_pack(&k, &h->net);
+    return s == CLIP_OK ? cliptsk_head_pack(&k, &h->blind) : s;
+}
+
+static clip_status read_head(const clip_model *m, clip_vqa *h, const char *json, const char *network, clip_error *err)
+{
+    cJSON *j;
+    char hash[33];
+    int H = 0;
+    TRY(clipb_json_read(json, MOST_JSON, &j, err));
+    clip_status s = hash_file(network, hash, err);
+    if (s == CLIP_OK)
+        s = read_words(m, h, j, json, hash, &H, err);
+    cJSON_Delete(j);
+    return s == CLIP_OK ? read_network(m, h, network, H, err) : s;
+}
+
+clip_status clip_vqa_load(const clip_model *m, const char *dir, clip_vqa **out, clip_error *err)
+{
+    char *json = NULL, *network = NULL;
+    clip_vqa *h = calloc(1, sizeof *h);
+    *out = NULL;
+    clip_status s = h ? file_of(m, dir, "vqa.json", &json) : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        s = file_of(m, dir, "vqa.safetensors", &network);
+    if (s == CLIP_OK)
+        s = read_head(m, h, json, network, err);
+    free(json);
+    free(network);
+    if (s < 0) {
+        clip_vqa_free(h);
+        return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "%s", clip_status_message(s)) : s;
+    }
+    *out = h;
+    return CLIP_OK;
+}
