@@ -202,17 +202,25 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out);
 
 /* ---- The model (session.c) ------------------------------------------------------------------------------- */
 
+/* What an encoder is asked for. */
+typedef enum cli_kind { CLI_EMBEDDING, CLI_STATES, CLI_POOLED, CLI_PROJECTED } cli_kind;
+
 typedef struct cli_session {
     clip_model *model;
     clip_context *ctx;
     clip_model_info info;
     int D;
+    cli_kind kind;              /* of the rows that cli_each_picture() makes; embeddings, unless the command says something else */
+    clip_hidden_options hidden; /* of CLI_STATES */
+    size_t row;                 /* numbers a row; D, unless .. */
 } cli_session;
 
-/* cli_load(): read a->model; warnings go to stderr. cli_open(): also make a workspace, and see that what the towers need is
- * there. cli_close() takes zeros. */
+/* cli_load(): read a->model, a path, or FILE:PREFIX where a file holds several encoders; warnings go to stderr. cli_open(): also make a
+ * workspace, and see that what embeddings by these towers need is there; cli_open_encoders() does not ask for a projection.
+ * cli_close() takes zeros. */
 int cli_load(const cli_args *a, int towers, cli_session *s);
 int cli_open(const cli_args *a, int towers, cli_session *s);
+int cli_open_encoders(const cli_args *a, int towers, cli_session *s);
 void cli_close(cli_session *s);
 
 /* cli_model_name(): the last part of the model's path. */
@@ -220,6 +228,9 @@ const char *cli_model_name(const cli_session *s);
 
 /* cli_encode_labels(): [L, D], with a progress line. *out is the caller's to free(). */
 int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out);
+
+/* cli_hidden(): where what the session's kind asks for goes, if that is no embedding. */
+clip_hidden cli_hidden(const cli_session *s, float *out);
 
 /* cli_encode_texts(): texts [n] to out [n, D]. */
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out);
@@ -241,7 +252,7 @@ typedef struct cli_batch {
     cli_picture picture[CLI_BATCH]; /* path and bytes are the batch's and come from malloc() */
     int n, sound;                   /* in it; with an embedding */
     int thumbnail_side;             /* 0: none wanted */
-    float *pixels, *embedding;      /* [sound, D] */
+    float *pixels, *embedding;      /* [sound, row]: mostly embeddings */
 } cli_batch;
 
 /* cli_batch_new(): a batch for this model; NULL after "out of memory". */
@@ -264,8 +275,8 @@ typedef struct cli_source {
 int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cli_source *out);
 void cli_source_close(cli_source *s);
 
-/* Called for every picture in order, with its embedding, NULL for a broken one, which has been reported. */
-typedef int (*cli_picture_fn)(void *user, cli_picture *p, const float *embedding);
+/* Called for every picture in order, with its row, NULL for a broken one, which has been reported. */
+typedef int (*cli_picture_fn)(void *user, cli_picture *p, const float *row);
 
 /* cli_each_picture(): embed all of the source, batch by batch.
  * quiet  in   no progress line (the results themselves show it)

@@ -6,7 +6,7 @@
 
 #include "cli.h"
 
-enum { TEXT = CLI_LONG, TEXTS_FROM, FILES_FROM, NAMES, TEXT_BATCH = 64 };
+enum { TEXT = CLI_LONG, TEXTS_FROM, FILES_FROM, NAMES, TOKENS, LAYER, FINAL_NORM, POOLED, PROJECTED, TEXT_BATCH = 64 };
 
 static const cli_option options[] = {
     {'o', "output", "FILE", "write to FILE instead of standard output: FILE.npy is a float32 array [rows, D] of\n"
@@ -16,6 +16,14 @@ static const cli_option options[] = {
     {TEXT, "text", "TEXT", "embed TEXT; may be given several times"},
     {TEXTS_FROM, "texts-from", "FILE", "embed each line of FILE; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from, '-' and --names"},
+    {CLI_HEADING, NULL, NULL, "What an encoder makes on its way, for models that are built on it:"},
+    {TOKENS, "tokens", NULL, "hidden states of every token, [rows, tokens, width]: of a text the whole context, padded as the\n"
+                             "checkpoint does; of a picture the class token, then its patches row by row"},
+    {LAYER, "layer", "N", "of which layer: -1 the last (default), -2 the one before it; 0 what goes into the first"},
+    {FINAL_NORM, "final-norm", "on|off", "with or without the encoder's last layer norm (default: on for the last layer of texts alone,\n"
+                                         "as transformers' last_hidden_state)"},
+    {POOLED, "pooled", NULL, "the one state behind the last layer that embeddings are made of (transformers' pooler_output)"},
+    {PROJECTED, "projected", NULL, "the embedding before it is scaled to length 1 (text_embeds, image_embeds)"},
     {0},
 };
 
@@ -25,7 +33,9 @@ typedef struct sink {
     cli_out out, names;
     const char *path, *names_path;
     bool npy;
-    int delimiter, D;
+    int delimiter;
+    cli_kind kind;
+    int tokens, width; /* of a row: `tokens` vectors of this width, 1 unless hidden states of all tokens are wanted */
     long long rows;
 } sink;
 
@@ -37,7 +47,12 @@ static int write_header(sink *s)
     const char *order = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? ">" : "<";
     memset(head, ' ', sizeof head);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10); /* 0x76 = 118 bytes follow */
-    int n = snprintf(head + 10, sizeof head - 10, "{'descr': '%sf4', 'fortran_order': False, 'shape': (%lld, %d), }", order, s->rows, s->D);
+    char shape[64];
+    if (s->kind == CLI_STATES)
+        snprintf(shape, sizeof shape, "%lld, %d, %d", s->rows, s->tokens, s->width);
+    else
+        snprintf(shape, sizeof shape, "%lld, %d", s->rows, s->width);
+    int n = snprintf(head + 10, sizeof head - 10, "{'descr': '%sf4', 'fortran_order': False, 'shape': (%s), }", order, shape);
     head[10 + n] = ' ';
     head[127] = '\n';
     fwrite(head, 1, 128, s->out.f);
@@ -54,7 +69,26 @@ static int sink_open(sink *s)
     return s->names_path ? cli_out_open(&s->names, s->names_path) : CLI_DONE;
 }
 
-static int sink_row(sink *s, const char *kind, const char *name, const float *embedding)
+static void write_json(sink *s, const char *what, const char *name, const float *row)
+{
+    static const char *const keys[] = {"embedding", "states", "pooled", "projected"};
+    cli_json j = {.f = s->out.f};
+    cli_json_open(&j, NULL, '{');
+    cli_json_string(&j, what, name);
+    if (s->kind == CLI_STATES) {
+        cli_json_open(&j, keys[s->kind], '[');
+        for (int t = 0; t < s->tokens; t++)
+            cli_json_floats(&j, NULL, row + (size_t)t * (size_t)s->width, s->width);
+        cli_json_close(&j, ']');
+    } else {
+        cli_json_floats(&j, keys[s->kind], row, s->width);
+    }
+    cli_json_close(&j, '}');
+    cli_json_line(&j);
+}
+
+/* what: "path" or "text" */
+static int sink_row(sink *s, const char *what, const char *name, const float *row)
 {
     if (s->names.f) {
         if (s->delimiter == '\n' && strchr(name, '\n'))
@@ -63,16 +97,10 @@ static int sink_row(sink *s, const char *kind, const char *name, const float *em
         fputc(s->delimiter, s->names.f);
     }
     s->rows++;
-    if (s->npy) {
-        fwrite(embedding, sizeof *embedding, (size_t)s->D, s->out.f);
-    } else {
-        cli_json j = {.f = s->out.f};
-        cli_json_open(&j, NULL, '{');
-        cli_json_string(&j, kind, name);
-        cli_json_floats(&j, "embedding", embedding, s->D);
-        cli_json_close(&j, '}');
-        cli_json_line(&j);
-    }
+    if (s->npy)
+        fwrite(row, sizeof *row, (size_t)s->tokens * (size_t)s->width, s->out.f);
+    else
+        write_json(s, what, name, row);
     if (ferror(s->out.f))
         return cli_out_check(&s->out);
     return s->names.f && ferror(s->names.f) ? cli_out_check(&s->names) : CLI_DONE;
@@ -94,6 +122,8 @@ static int sink_close(sink *s)
 
 typedef struct job {
     const char *files_from, *texts_from;
+    clip_hidden_options hidden;
+    bool of_states; /* an option was given that only they have */
     cli_list text;
     cli_session session;
     cli_source source;
@@ -101,10 +131,10 @@ typedef struct job {
     sink sink;
 } job;
 
-static int picture_row(void *user, cli_picture *p, const float *embedding)
+static int picture_row(void *user, cli_picture *p, const float *row)
 {
     job *j = user;
-    return embedding ? sink_row(&j->sink, "path", p->path, embedding) : CLI_DONE;
+    return row ? sink_row(&j->sink, "path", p->path, row) : CLI_DONE;
 }
 
 /* The next text: those of --text, then the lines of --texts-from. NULL: no more. */
@@ -138,11 +168,18 @@ static int fill(job *j, size_t *at, cli_list *batch)
     return CLI_DONE;
 }
 
+static clip_status encode(const cli_session *s, const cli_list *batch, float *out)
+{
+    const char *const *text = (const char *const *)batch->item;
+    const clip_hidden hidden = cli_hidden(s, out);
+    return s->kind == CLI_EMBEDDING ? clip_encode_text(s->ctx, text, (int)batch->n, out)
+                                    : clip_hidden_text(s->ctx, text, (int)batch->n, &s->hidden, &hidden);
+}
+
 static int texts(job *j, bool quiet)
 {
-    const size_t D = (size_t)j->session.D;
-    float *embedding = malloc(TEXT_BATCH * D * sizeof *embedding);
-    int code = embedding ? CLI_DONE : cli_no_memory();
+    float *row = malloc(TEXT_BATCH * j->session.row * sizeof *row);
+    int code = row ? CLI_DONE : cli_no_memory();
     size_t at = 0;
     if (!quiet)
         cli_progress_start("texts", j->lines.f ? 0 : (long)j->text.n);
@@ -151,16 +188,57 @@ static int texts(job *j, bool quiet)
         code = fill(j, &at, &batch);
         more = batch.n == TEXT_BATCH;
         if (code == CLI_DONE && batch.n > 0)
-            code = cli_status(clip_encode_text(j->session.ctx, (const char *const *)batch.item, (int)batch.n, embedding), "texts");
+            code = cli_status(encode(&j->session, &batch, row), "texts");
         for (size_t i = 0; i < batch.n && code == CLI_DONE; i++)
-            code = sink_row(&j->sink, "text", batch.item[i], embedding + i * D);
+            code = sink_row(&j->sink, "text", batch.item[i], row + i * j->session.row);
         if (!quiet)
             cli_progress_step((long)batch.n);
         cli_list_free(&batch);
     }
     cli_progress_end();
-    free(embedding);
+    free(row);
     return code == CLI_DONE && at == 0 ? cli_fail("%s: no text in it", j->lines.name) : code;
+}
+
+/* The model, and what its encoders are asked for. */
+static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
+{
+    cli_session *s = &j->session;
+    const clip_model_info *i = &s->info;
+    const int towers = (pictures ? CLIP_TOWER_IMAGE : 0) | (words ? CLIP_TOWER_TEXT : 0);
+    const bool projects = j->sink.kind == CLI_EMBEDDING || j->sink.kind == CLI_PROJECTED;
+    DO(projects ? cli_open(a, towers, s) : cli_open_encoders(a, towers, s));
+    s->kind = j->sink.kind;
+    s->hidden = j->hidden;
+    j->sink.tokens = 1;
+    j->sink.width = s->D;
+    if (projects)
+        return CLI_DONE;
+    if (pictures && i->vision_tokens == 0)
+        return cli_fail("%s: a ResNet has no tokens, and no state before its projection", a->model);
+    const int layers = pictures ? i->vision_layers[0] : i->text_layers;
+    if (j->hidden.layer > layers || j->hidden.layer < -layers - 1)
+        return cli_fail("--layer %d: the %s encoder has %d layers, which are 1 to %d or %d to -1; 0 is what goes into the first", j->hidden.layer,
+                        pictures ? "image" : "text", layers, layers, -layers);
+    j->sink.width = pictures ? i->vision_width : i->text_width;
+    if (s->kind == CLI_STATES)
+        j->sink.tokens = pictures ? i->vision_tokens : i->context_length;
+    s->row = (size_t)j->sink.tokens * (size_t)j->sink.width;
+    return CLI_DONE;
+}
+
+static void print_summary(const job *j, long long rows)
+{
+    cli_json o = {.f = stdout};
+    cli_json_open(&o, NULL, '{');
+    cli_json_string(&o, "output", j->sink.path);
+    cli_json_int(&o, "rows", rows);
+    if (j->sink.kind == CLI_STATES)
+        cli_json_int(&o, "tokens", j->sink.tokens);
+    cli_json_int(&o, j->sink.width == j->session.D ? "embed_dim" : "width", j->sink.width);
+    cli_json_int(&o, "failed", j->source.failed);
+    cli_json_close(&o, '}');
+    cli_json_line(&o);
 }
 
 static int work(cli_args *a, job *j)
@@ -169,12 +247,15 @@ static int work(cli_args *a, job *j)
     const bool quiet = !j->sink.path && isatty(STDOUT_FILENO);
     if (!pictures && !words)
         return cli_usage(a, "nothing to embed: pictures, --text or --texts-from are missing");
+    if (j->of_states && j->sink.kind != CLI_STATES)
+        return cli_usage(a, "--layer and --final-norm are of --tokens");
+    if (pictures && words && (j->sink.kind == CLI_STATES || j->sink.kind == CLI_POOLED))
+        return cli_usage(a, "hidden states of pictures and of texts differ in size: one of both at a time");
     if (pictures)
         DO(cli_source_open(a, j->files_from, j->sink.delimiter, &j->source));
     if (j->texts_from)
         DO(cli_lines_open(&j->lines, j->texts_from, '\n'));
-    DO(cli_open(a, (pictures ? CLIP_TOWER_IMAGE : 0) | (words ? CLIP_TOWER_TEXT : 0), &j->session));
-    j->sink.D = j->session.D;
+    DO(open_encoders(a, j, pictures, words));
     DO(sink_open(&j->sink));
     if (pictures)
         DO(cli_each_picture(&j->session, &j->source, 0, quiet, picture_row, j));
@@ -186,16 +267,8 @@ static int work(cli_args *a, job *j)
         cli_warn("rows are missing for the pictures that could not be read; --names tells which is which");
     long long rows = j->sink.rows;
     DO(sink_close(&j->sink));
-    if (a->json && j->sink.path) {
-        cli_json o = {.f = stdout};
-        cli_json_open(&o, NULL, '{');
-        cli_json_string(&o, "output", j->sink.path);
-        cli_json_int(&o, "rows", rows);
-        cli_json_int(&o, "embed_dim", j->sink.D);
-        cli_json_int(&o, "failed", j->source.failed);
-        cli_json_close(&o, '}');
-        cli_json_line(&o);
-    }
+    if (a->json && j->sink.path)
+        print_summary(j, rows);
     return j->source.failed > 0 ? CLI_FAILED : CLI_DONE;
 }
 
@@ -205,9 +278,28 @@ static bool ends_in_npy(const char *path)
     return n >= 4 && strcasecmp(path + n - 4, ".npy") == 0;
 }
 
+static int set_kind(const cli_args *a, job *j, cli_kind kind)
+{
+    if (j->sink.kind != CLI_EMBEDDING && j->sink.kind != kind)
+        return cli_usage(a, "--tokens, --pooled, --projected: one at a time");
+    j->sink.kind = kind;
+    return CLI_DONE;
+}
+
+static int set_final_norm(const cli_args *a, job *j)
+{
+    const bool on = strcmp(a->value, "on") == 0;
+    if (!on && strcmp(a->value, "off") != 0)
+        return cli_usage(a, "--final-norm: '%s' is neither on nor off", a->value);
+    j->hidden.final_norm = on;
+    j->of_states = true;
+    return CLI_DONE;
+}
+
 static int parse(cli_args *a, job *j)
 {
     j->sink.delimiter = '\n';
+    j->hidden = clip_hidden_options_default();
     for (int id; (id = cli_next(a)) != 0;)
         switch (id) {
         case 'o':
@@ -219,6 +311,14 @@ static int parse(cli_args *a, job *j)
         case TEXTS_FROM: j->texts_from = a->value; break;
         case TEXT: DO(cli_list_add(&j->text, a->value)); break;
         case '0': j->sink.delimiter = 0; break;
+        case TOKENS: DO(set_kind(a, j, CLI_STATES)); break;
+        case POOLED: DO(set_kind(a, j, CLI_POOLED)); break;
+        case PROJECTED: DO(set_kind(a, j, CLI_PROJECTED)); break;
+        case FINAL_NORM: DO(set_final_norm(a, j)); break;
+        case LAYER:
+            DO(cli_number(a, -100000, 100000, &j->hidden.layer));
+            j->of_states = true;
+            break;
         default: return a->code;
         }
     return work(a, j);
@@ -251,7 +351,10 @@ const cli_command cli_embed = {
     .examples = "clip embed cat.jpg dog.jpg\n"
                 "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
                 "find /photos -name '*.jpg' -print0 | clip embed -0 - -o photos.npy --names photos.txt -0\n"
-                "clip embed --text 'a sunset at the sea' --text 'a birthday cake'",
+                "clip embed --text 'a sunset at the sea' --text 'a birthday cake'\n"
+                "clip embed -m sd15/text_encoder --text 'a sunset at the sea' --tokens -o states.npy\n"
+                "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset at the sea' --tokens --layer -2 -o states.npy\n"
+                "clip embed -m clip-vit-large-patch14-336 cat.jpg --tokens --layer -2 -o patches.npy",
     .options = options,
     .run = run,
 };

@@ -26,6 +26,7 @@ static void print_text(const clip_model_info *i)
     printf("  context      %d tokens of %d, pooled at %s\n", i->context_length, i->vocab_size,
            strcmp(i->pooling, "eos") == 0 ? "the end token" : "the greatest id");
     printf("  tokenizer    %s\n", i->tokenizer ? i->tokenizer : "none found");
+    printf("  padding      token %d\n", i->pad_id);
 }
 
 static void print_people(const cli_session *s)
@@ -36,10 +37,22 @@ static void print_people(const cli_session *s)
     printf("\n  file         ");
     cli_print_plain(stdout, i->weights_file);
     printf(", %s's layout, %s\n", i->layout, i->weights_type);
-    printf("  parameters   %.2f M (pictures %.2f M, texts %.2f M)\n", millions(i->parameters), millions(i->image_parameters),
-           millions(i->text_parameters));
-    printf("  embedding    %d numbers\n", i->embed_dim);
-    printf("  logit scale  %.6g\n", (double)i->logit_scale);
+    if (*i->prefix) {
+        printf("  prefix       ");
+        cli_print_plain(stdout, i->prefix);
+        putchar('\n');
+    }
+    printf("  parameters   %.2f M", millions(i->parameters));
+    if (i->towers == CLIP_TOWER_BOTH)
+        printf(" (pictures %.2f M, texts %.2f M)\n", millions(i->image_parameters), millions(i->text_parameters));
+    else
+        printf(": the %s encoder alone\n", i->towers == CLIP_TOWER_IMAGE ? "image" : "text");
+    if (i->embed_dim > 0)
+        printf("  embedding    %d numbers\n", i->embed_dim);
+    else
+        printf("  embedding    none: it has no projection\n");
+    if (i->logit_scale > 0)
+        printf("  logit scale  %.6g\n", (double)i->logit_scale);
     printf("  activation   %s\n", i->activation);
     printf("  runs on      %s\n", i->isa);
     if (i->towers & CLIP_TOWER_IMAGE)
@@ -83,6 +96,7 @@ static void json_text(cli_json *j, const clip_model_info *i)
     cli_json_int(j, "layers", i->text_layers);
     cli_json_string(j, "pooling", i->pooling);
     cli_json_string(j, "tokenizer", i->tokenizer);
+    cli_json_int(j, "pad_id", i->pad_id);
     cli_json_close(j, '}');
 }
 
@@ -96,8 +110,10 @@ static void print_json(const cli_session *s)
     cli_json_string(&j, "layout", i->layout);
     cli_json_string(&j, "weights_type", i->weights_type);
     cli_json_int(&j, "parameters", i->parameters);
+    cli_json_string(&j, "prefix", i->prefix);
     cli_json_int(&j, "embed_dim", i->embed_dim);
-    cli_json_number(&j, "logit_scale", (double)i->logit_scale);
+    if (i->logit_scale > 0)
+        cli_json_number(&j, "logit_scale", (double)i->logit_scale);
     cli_json_string(&j, "activation", i->activation);
     cli_json_string(&j, "isa", i->isa);
     if (i->towers & CLIP_TOWER_IMAGE)
@@ -127,8 +143,9 @@ const cli_command cli_info = {
     .name = "info",
     .operands = "[OPTIONS] [DIR]",
     .summary = "what is in a checkpoint",
-    .help = "Tells what is in the checkpoint DIR (or that of --model): its two encoders and their sizes, how it wants\n"
-            "pictures prepared, the tokenizer, and which files and names of tensors were found.",
+    .help = "Tells what is in the checkpoint DIR (or that of --model): its encoders and their sizes, how it wants\n"
+            "pictures prepared, the tokenizer, and which files and names of tensors were found. Of a file that holds\n"
+            "several encoders, FILE:PREFIX is the one whose tensors' names begin so, here as for every --model.",
     .examples = "clip info\n"
                 "clip info path/to/clip-vit-base-patch32\n"
                 "clip info --json | jq .embed_dim",

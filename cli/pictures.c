@@ -11,7 +11,7 @@ cli_batch *cli_batch_new(const cli_session *s)
     cli_batch *b = calloc(1, sizeof *b);
     if (b) {
         b->pixels = malloc(CLI_BATCH * each * sizeof(float));
-        b->embedding = malloc(CLI_BATCH * (size_t)s->D * sizeof(float));
+        b->embedding = malloc(CLI_BATCH * s->row * sizeof(float));
     }
     if (!b || !b->pixels || !b->embedding) {
         cli_batch_free(b);
@@ -90,7 +90,9 @@ int cli_batch_encode(cli_session *s, cli_batch *b)
     }
     if (b->sound == 0)
         return CLI_DONE;
-    return cli_status(clip_encode_pixels(s->ctx, b->pixels, b->sound, b->embedding), "pictures");
+    const clip_hidden hidden = cli_hidden(s, b->embedding);
+    return cli_status(s->kind == CLI_EMBEDDING ? clip_encode_pixels(s->ctx, b->pixels, b->sound, b->embedding)
+                                               : clip_hidden_pixels(s->ctx, b->pixels, b->sound, &s->hidden, &hidden), "pictures");
 }
 
 /* Fill the batch from the source; what cannot be listed has been reported. */
@@ -124,7 +126,7 @@ static int hand_out(cli_session *s, cli_source *source, cli_batch *b, cli_pictur
             cli_fail("%s", p->error.message);
             source->failed++;
         }
-        DO(each(user, p, p->row < 0 ? NULL : b->embedding + (size_t)p->row * (size_t)s->D));
+        DO(each(user, p, p->row < 0 ? NULL : b->embedding + (size_t)p->row * s->row));
     }
     return CLI_DONE;
 }

@@ -1,6 +1,7 @@
 /* A loaded model with its workspace, and words through it. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -12,28 +13,48 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
+/* FILE:PREFIX, where that is not itself the name of a file: *path is then a copy of its first part. */
+static int split_prefix(const char *model, char **path, const char **prefix)
+{
+    const char *colon = strrchr(model, ':');
+    *prefix = colon && access(model, F_OK) != 0 ? colon + 1 : NULL;
+    *path = *prefix ? strndup(model, (size_t)(colon - model)) : strdup(model);
+    return *path ? CLI_DONE : cli_no_memory();
+}
+
 int cli_load(const cli_args *a, int towers, cli_session *s)
 {
     static bool said; /* loading again (clip bench) has nothing new to say */
     clip_error err;
+    char *path;
     clip_load_options o = clip_load_options_default();
     *s = (cli_session){0};
+    DO(split_prefix(a->model, &path, &o.prefix));
     o.towers = towers;
     o.threads = a->threads;
     o.warn = said ? NULL : warn;
     said = true;
-    if (clip_model_load(a->model, &o, &s->model, &err) < 0)
+    const clip_status status = clip_model_load(path, &o, &s->model, &err);
+    free(path);
+    if (status < 0)
         return cli_fail("%s", err.message);
     clip_model_get_info(s->model, &s->info);
     s->D = s->info.embed_dim;
+    s->row = (size_t)s->D;
     return CLI_DONE;
 }
 
-int cli_open(const cli_args *a, int towers, cli_session *s)
+static int open_session(const cli_args *a, int towers, bool embeds, cli_session *s)
 {
     DO(cli_load(a, towers, s));
+    const int missing = towers & ~s->info.towers;
     int code;
-    if ((towers & CLIP_TOWER_TEXT) && !s->info.tokenizer)
+    if (missing)
+        code = cli_fail("%s: holds no %s encoder", a->model, missing == CLIP_TOWER_IMAGE ? "image" : "text");
+    else if (embeds && s->D == 0)
+        code = cli_fail("%s: an encoder without a projection, so it has no embeddings ('clip embed' with --tokens or --pooled gives what it makes)",
+                        a->model);
+    else if ((towers & CLIP_TOWER_TEXT) && !s->info.tokenizer)
         code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
     else
         code = cli_status(clip_context_new(s->model, a->threads, &s->ctx), a->model);
@@ -41,6 +62,9 @@ int cli_open(const cli_args *a, int towers, cli_session *s)
         cli_close(s);
     return code;
 }
+
+int cli_open(const cli_args *a, int towers, cli_session *s) { return open_session(a, towers, true, s); }
+int cli_open_encoders(const cli_args *a, int towers, cli_session *s) { return open_session(a, towers, false, s); }
 
 void cli_close(cli_session *s)
 {
@@ -83,6 +107,11 @@ int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *te
         *out = NULL;
     }
     return code;
+}
+
+clip_hidden cli_hidden(const cli_session *s, float *out)
+{
+    return (clip_hidden){s->kind == CLI_STATES ? out : NULL, s->kind == CLI_POOLED ? out : NULL, s->kind == CLI_PROJECTED ? out : NULL};
 }
 
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out)

@@ -107,6 +107,7 @@ CLIP_API void clip_model_free(clip_model *m);
 
 typedef struct clip_model_info {
     const char *path, *layout, *weights_file; /* layout: "OpenCLIP" or "Hugging Face" */
+    const char *prefix;                       /* before the names of its tensors; mostly "" */
     const char *weights_type;                 /* "f32", "f16", "bf16" */
     const char *tokenizer;                    /* file it came from and whose rules it follows; NULL: none found */
     const char *isa;

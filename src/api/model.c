@@ -362,7 +362,7 @@ void clip_model_get_info(const clip_model *m, clip_model_info *o)
     const clipmdl_text_config *t = &m->config.text;
     const bool vit = v->kind == CLIPMDL_VIT;
     *o = (clip_model_info){
-        .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file,
+        .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file, .prefix = m->prefix,
         .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set), .towers = m->towers,
         .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .image_parameters = m->image_parameters,
         .text_parameters = m->text_parameters, .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),
