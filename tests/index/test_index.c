@@ -1,0 +1,377 @@
+/* The index as it is filled, changed, broken and mended. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "fixture.h"
+
+#define D 12
+
+static void fill(int N)
+{
+    clip_index *x;
+    float *v = random_vectors(1, N, D);
+    empty_dir();
+    OK(open_index(true, D, &x));
+    OK(add_pictures(x, v, 0, N));
+    OK(clip_index_close(x, &err));
+    free(v);
+}
+
+static void check_items(int64_t items)
+{
+    clip_index *x;
+    clip_index_info info;
+    clip_item item;
+    int64_t faults, cursor = 0, n = 0;
+    OK(open_index(false, 0, &x));
+    clip_index_get_info(x, &info);
+    assert_int_equal(info.items, items);
+    for (;;) {
+        char name[16];
+        OK(clip_index_next(x, &cursor, &item, &err));
+        if (!item.kind)
+            break;
+        snprintf(name, sizeof name, "p%d", (int)(item.mtime / 1000000000));
+        assert_string_equal(item.path, name);
+        n++;
+    }
+    assert_int_equal(n, items);
+    OK(clip_index_verify(x, NULL, NULL, &faults, &err));
+    assert_int_equal(faults, 0);
+    OK(clip_index_close(x, &err));
+}
+
+static void test_changes(void **state)
+{
+    (void)state;
+    clip_index *x;
+    clip_item item;
+    clip_index_info info;
+    float *v = random_vectors(2, 4, D), back[D];
+    const clip_item some[] = {{.kind = 1, .path = "a", .size = 1, .hash = {7}}, {.kind = 2, .path = "a", .text = "words"}, {.kind = 1, .path = "a", .size = 2},
+                              {.kind = 1, .path = "b\xfe"}};
+    empty_dir();
+    OK(open_index(true, D, &x));
+    OK(clip_index_add(x, some, v, 4, &err)); /* the third replaces the first */
+    clip_index_get_info(x, &info);
+    assert_int_equal(info.rows, 4);
+    assert_true(info.items == 3 && info.pictures == 2 && info.texts == 1);
+    OK(clip_index_item_at(x, 0, &item, &err));
+    assert_true(item.kind == 0 && !item.path);
+    OK(clip_index_find(x, "a", &item, &err));
+    assert_true(item.row == 2 && item.size == 2 && !item.text);
+    OK(clip_index_rename(x, 2, "b\xfe", 5, 6, &err)); /* in the place of what was there; the text goes along */
+    OK(clip_index_item_at(x, 1, &item, &err));
+    assert_string_equal(item.path, "b\xfe");
+    assert_string_equal(item.text, "words");
+    OK(clip_index_find(x, "b\xfe", &item, &err));
+    assert_true(item.row == 2 && item.size == 5 && item.mtime == 6);
+    OK(clip_index_rename(x, 2, item.path, 8, 9, &err)); /* a string of its own */
+    OK(clip_index_vector(x, 2, back, &err));
+    double length = 0, dot = 0, squares = 0;
+    for (int d = 0; d < D; d++) {
+        length += (double)back[d] * back[d];
+        dot += (double)back[d] * v[2 * D + d];
+        squares += (double)v[2 * D + d] * v[2 * D + d];
+    }
+    assert_true(fabs(length - 1) < 2e-3 && fabs(dot / sqrt(squares) - 1) < 2e-3);
+    assert_int_equal(clip_index_vector(x, 0, back, &err), CLIP_EINVAL);
+    assert_int_equal(clip_index_rename(x, 1, "c", 0, 0, &err), CLIP_EINVAL);
+    assert_int_equal(clip_index_remove(x, &(int64_t){4}, 1, &err), CLIP_EINVAL);
+    v[0] = NAN;
+    assert_int_equal(clip_index_add(x, some, v, 4, &err), CLIP_EINVAL);
+    memset(v, 0, sizeof(float) * D);
+    assert_int_equal(clip_index_add(x, some, v, 1, &err), CLIP_EINVAL);
+    OK(clip_index_close(x, &err));
+    OK(open_index(false, 0, &x));
+    assert_int_equal(clip_index_add(x, some, v + D, 1, &err), CLIP_EINVAL);
+    OK(clip_index_find(x, "b\xfe", &item, &err));
+    assert_true(item.row == 1 && item.size == 8); /* two of four rows were gaps: they have been closed */
+    OK(clip_index_close(x, &err));
+    free(v);
+}
+
+/* A reader keeps its view while a writer removes, closes gaps and goes; a second writer is refused. */
+static void test_two(void **state)
+{
+    (void)state;
+    clip_index *r, *w, *second;
+    clip_item item;
+    clip_hit hit;
+    int found;
+    int64_t row[60];
+    float *v = random_vectors(1, 100, D);
+    fill(100);
+    OK(open_index(false, 0, &r));
+    OK(open_index(true, D, &w));
+    assert_int_equal(open_index(true, D, &second), CLIP_EBUSY);
+    for (int i = 0; i < 60; i++)
+        row[i] = i;
+    OK(clip_index_remove(w, row, 60, &err));
+    OK(clip_index_close(w, &err));
+    assert_int_equal(access(file("vectors.npy"), F_OK), -1); /* a new generation */
+    OK(clip_index_search(r, v, 1, 1, NULL, &hit, &found, &err));
+    assert_true(found == 1 && hit.row == 0 && hit.score > 0.999f);
+    OK(clip_index_item_at(r, 0, &item, &err));
+    assert_string_equal(item.path, "p0");
+    OK(clip_index_close(r, &err));
+    check_items(40);
+    OK(open_index(false, 0, &r));
+    OK(clip_index_search(r, v + 70 * D, 1, 1, NULL, &hit, &found, &err));
+    assert_true(found == 1 && hit.row == 10 && hit.score > 0.999f);
+    OK(clip_index_close(r, &err));
+    free(v);
+}
+
+/* A writer is killed at any moment: what it had committed is there. */
+static void test_killed(void **state)
+{
+    (void)state;
+    float *v = random_vectors(1, 2000, D);
+    for (int i = 0; i < 12; i++) {
+        int pipes[2], last = 0, n;
+        fill(10);
+        assert_int_equal(pipe(pipes), 0);
+        const pid_t child = fork();
+        if (child == 0) {
+            clip_index *x;
+            if (open_index(true, D, &x) < 0)
+                _exit(1);
+            for (int at = 10; at < 2000; at += 5) {
+                const int now = at + 5;
+                if (add_pictures(x, v + at * D, at, 5) < 0 || clip_index_commit(x, &err) < 0 || write(pipes[1], &now, sizeof now) != sizeof now)
+                    _exit(1);
+            }
+            for (;;)
+                pause();
+        }
+        close(pipes[1]);
+        for (int k = 0; k <= i && read(pipes[0], &n, sizeof n) == sizeof n; k++)
+            last = n;
+        usleep((useconds_t)(i * 137));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        while (read(pipes[0], &n, sizeof n) == sizeof n)
+            last = n;
+        close(pipes[0]);
+        clip_index *x;
+        OK(open_index(i % 2, D, &x));
+        assert_true(x->state.pictures >= last && x->state.pictures % 5 == 0);
+        const int64_t items = x->state.pictures;
+        OK(clip_index_close(x, &err));
+        check_items(items);
+    }
+    free(v);
+}
+
+static char warned[1024];
+static void warn(void *user, const char *message)
+{
+    (void)user;
+    snprintf(warned, sizeof warned, "%s", message);
+}
+
+static clip_status open_warned(bool write, clip_index **x)
+{
+    const clip_index_options o = {.write = write, .warn = warn};
+    bool fresh;
+    warned[0] = 0;
+    return clipidx_open(dir, &o, 0, x, &fresh, &err);
+}
+
+/* Files that are shorter than they were. */
+static void test_cut(void **state)
+{
+    (void)state;
+    clip_index *x;
+    fill(50);
+    assert_int_equal(truncate(file("codes.npy"), CLIPIDX_ARRAY_HEADER + 7 * D + 3), 0);
+    OK(open_warned(false, &x)); /* a reader goes without */
+    assert_false(x->coded);
+    assert_non_null(strstr(warned, "codes"));
+    OK(clip_index_close(x, &err));
+    unlink(file("bounds.npy"));
+    OK(open_warned(true, &x));
+    assert_non_null(strstr(warned, "codes of 50"));
+    OK(clip_index_close(x, &err));
+    check_items(50);
+    for (long size = CLIPIDX_ARRAY_HEADER + 48 * 2 * D - 1; size > CLIPIDX_ARRAY_HEADER; size -= 331) {
+        const int64_t rows = (size - CLIPIDX_ARRAY_HEADER) / (2 * D);
+        assert_int_equal(truncate(file("vectors.npy"), size), 0);
+        assert_int_equal(open_warned(false, &x), CLIP_EFORMAT);
+        assert_non_null(strstr(err.message, "vectors.npy"));
+        OK(open_warned(true, &x));
+        assert_non_null(strstr(warned, "forgotten"));
+        assert_int_equal(x->state.pictures, rows);
+        OK(clip_index_close(x, &err));
+        check_items(rows);
+    }
+    fill(5); /* longer than it should be: rows that were never committed */
+    const int fd = open(file("vectors.npy"), O_WRONLY | O_APPEND);
+    assert_int_equal(write(fd, "0123456789012345678901234567890123456789", 40), 40);
+    close(fd);
+    check_items(5);
+    fill(5);
+    unlink(file("vectors.npy"));
+    assert_int_equal(open_warned(false, &x), CLIP_EIO);
+    OK(open_warned(true, &x));
+    OK(clip_index_close(x, &err));
+    check_items(0);
+}
+
+static void flip(const char *name, long at, int with)
+{
+    FILE *f = fopen(file(name), "r+b");
+    assert_non_null(f);
+    fseek(f, at, SEEK_SET);
+    const int c = fgetc(f);
+    fseek(f, at, SEEK_SET);
+    fputc(c ^ with, f);
+    fclose(f);
+}
+
+static void test_damaged(void **state)
+{
+    (void)state;
+    clip_index *x;
+    int64_t faults;
+    fill(50);
+    flip("vectors.npy", CLIPIDX_ARRAY_HEADER + 7 * 2 * D + 5, 4);
+    OK(open_warned(false, &x));
+    OK(clip_index_verify(x, warn, NULL, &faults, &err));
+    assert_int_equal(faults, 1);
+    assert_non_null(strstr(warned, "p7"));
+    OK(clip_index_close(x, &err));
+    OK(open_warned(true, &x));
+    OK(clip_index_verify(x, warn, NULL, &faults, &err));
+    assert_int_equal(faults, 1);
+    OK(clip_index_close(x, &err));
+    check_items(49);
+    flip("codes.npy", CLIPIDX_ARRAY_HEADER + 9 * D + 5, 64);
+    OK(open_warned(true, &x));
+    OK(clip_index_verify(x, warn, NULL, &faults, &err));
+    assert_int_equal(faults, 1);
+    OK(clip_index_close(x, &err));
+    check_items(49);
+    flip("vectors.npy", 30, 1); /* the header */
+    assert_int_equal(open_warned(false, &x), CLIP_EFORMAT);
+    assert_int_equal(open_warned(true, &x), CLIP_EFORMAT);
+    FILE *f = fopen(file("catalogue.db"), "wb");
+    fputs("this is no database, and longer than a few bytes so that it is looked into", f);
+    fclose(f);
+    assert_int_equal(open_warned(false, &x), CLIP_EFORMAT);
+    assert_non_null(strstr(err.message, "catalogue.db"));
+    empty_dir();
+    assert_int_equal(open_warned(false, &x), CLIP_EIO);
+    assert_int_equal(open_warned(true, &x), CLIP_EIO);
+    assert_int_equal(access(file("catalogue.db"), F_OK), -1);
+}
+
+/* Every page of the catalogue overwritten in turn, and bits of it: an error or an index, never a crash. */
+static void test_hostile_catalogue(void **state)
+{
+    (void)state;
+    clipb_rng r = clipb_rng_at(4, 0, 0, 0);
+    fill(30);
+    FILE *f = fopen(file("catalogue.db"), "rb");
+    static char sound[1 << 20], bad[1 << 20];
+    const size_t n = fread(sound, 1, sizeof sound, f);
+    fclose(f);
+    int opened = 0;
+    for (int i = 0; i < 300; i++) {
+        clip_index *x;
+        clip_item item;
+        clip_hit hit[40];
+        int found;
+        int64_t cursor = 0, faults;
+        float *v = random_vectors(1, 1, D);
+        memcpy(bad, sound, n);
+        if (i % 3 == 0)
+            memset(bad + clipb_rng_below(&r, (uint32_t)n / 512) * 512, (int)clipb_rng_below(&r, 256), 512);
+        for (int k = 0; k < i % 3 * 4; k++)
+            bad[clipb_rng_below(&r, (uint32_t)n)] ^= (char)(1 << clipb_rng_below(&r, 8));
+        unlink(file("catalogue.db-wal")), unlink(file("catalogue.db-shm"));
+        f = fopen(file("catalogue.db"), "wb");
+        assert_int_equal(fwrite(bad, 1, n, f), n);
+        fclose(f);
+        if (open_warned(false, &x) == CLIP_OK) {
+            opened++;
+            clip_index_search(x, v, 1, 40, NULL, hit, &found, &err);
+            while (clip_index_next(x, &cursor, &item, &err) == CLIP_OK && item.kind)
+                ;
+            clip_index_find(x, "p3", &item, &err);
+            clip_index_verify(x, NULL, NULL, &faults, &err);
+            clip_index_close(x, &err);
+        }
+        free(v);
+    }
+    assert_in_range(opened, 20, 280);
+}
+
+/* No room: an error that says so, and what was there is there. */
+static void test_full(void **state)
+{
+    (void)state;
+    float *v = random_vectors(1, 3000, D);
+    fill(100);
+    const pid_t child = fork();
+    if (child == 0) {
+        clip_index *x;
+        signal(SIGXFSZ, SIG_IGN);
+        if (open_index(true, D, &x) < 0)
+            _exit(1);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){20000, 20000});
+        clip_status s = CLIP_OK;
+        for (int at = 100; s == CLIP_OK && at < 3000; at += 100)
+            s = add_pictures(x, v + at * D, at, 100);
+        if (s != CLIP_EIO || !strstr(err.message, dir))
+            _exit(2);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}); /* the handle goes on from the last commit; this fails where we are not root */
+        _exit(clip_index_close(x, &err) == CLIP_OK ? 0 : 3);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    check_items(100);
+    free(v);
+}
+
+static void test_read_only(void **state)
+{
+    (void)state;
+    clip_index *x;
+    fill(10);
+    unlink(file("catalogue.db-shm"));
+    chmod(dir, 0555);
+    OK(open_index(false, 0, &x)); /* also where not even SQLite's own files can be made */
+    OK(clip_index_close(x, &err));
+    if (geteuid() != 0)
+        assert_int_equal(open_index(true, D, &x), CLIP_EIO);
+    chmod(dir, 0755);
+    check_items(10);
+}
+
+/* What NumPy reads. */
+static void test_header(void **state)
+{
+    (void)state;
+    char head[CLIPIDX_ARRAY_HEADER];
+    fill(30);
+    FILE *f = fopen(file("codes.npy"), "rb");
+    assert_int_equal(fread(head, 1, sizeof head, f), sizeof head);
+    fclose(f);
+    static const char want[] = "\x93NUMPY\x01\x00\x76\x00{'descr': '|i1', 'fortran_order': False, 'shape': (30, 12), }   ";
+    assert_memory_equal(head, want, sizeof want - 1);
+    assert_int_equal(head[sizeof head - 1], '\n');
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_changes),   cmocka_unit_test(test_two),  cmocka_unit_test(test_killed),
+                                       cmocka_unit_test(test_cut),       cmocka_unit_test(test_damaged), cmocka_unit_test(test_hostile_catalogue),
+                                       cmocka_unit_test(test_full),      cmocka_unit_test(test_read_only), cmocka_unit_test(test_header)};
+    return cmocka_run_group_tests(tests, dir_make, dir_remove);
+}
