@@ -62,7 +62,7 @@ typedef struct cli_command {
     const struct cli_command *const *kinds; /* instead of run: a table of further commands, ended by NULL */
 } cli_command;
 
-extern const cli_command cli_info, cli_embed, cli_classify, cli_eval, cli_train, cli_convert, cli_bench;
+extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe;
 
 /* The options that every command takes have been read into the middle part. */
 struct cli_args {
@@ -147,6 +147,8 @@ int cli_out_open(cli_out *o, const char *path);
 int cli_out_check(cli_out *o);
 /* cli_out_close(): flush, check, put in place. */
 int cli_out_close(cli_out *o);
+/* cli_npy_header(): what stands before the numbers of a float32 array of NumPy's with n (1 to 3) dimensions: 128 bytes, whatever the shape. */
+void cli_npy_header(FILE *f, const long long *shape, int n);
 /* cli_out_discard(): as if it had never been; nothing after a close, or on zeros. */
 void cli_out_discard(cli_out *o);
 

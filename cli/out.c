@@ -140,6 +140,22 @@ int cli_out_close(cli_out *o)
     return code;
 }
 
+/* NumPy's format 1.0: magic, version, length of the header, a Python dictionary padded to 128 bytes in all. */
+void cli_npy_header(FILE *f, const long long *shape, int n)
+{
+    char head[129];
+    const char *order = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? ">" : "<";
+    memset(head, ' ', sizeof head);
+    memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10); /* 0x76 = 118 bytes follow */
+    int at = 10 + snprintf(head + 10, sizeof head - 10, "{'descr': '%sf4', 'fortran_order': False, 'shape': (", order);
+    for (int i = 0; i < n; i++)
+        at += snprintf(head + at, sizeof head - (size_t)at, i ? ", %lld" : "%lld", shape[i]);
+    at += snprintf(head + at, sizeof head - (size_t)at, n == 1 ? ",), }" : "), }");
+    head[at] = ' ';
+    head[127] = '\n';
+    fwrite(head, 1, 128, f);
+}
+
 void cli_out_discard(cli_out *o)
 {
     if (o->f && o->f != stdout)

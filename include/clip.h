@@ -260,8 +260,9 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
 
 /* ---- Explanation ---------------------------------------------------------------------------------------- */
 
-/* clip_explain(): where in a picture is what makes it match words? Maps of G x G cells over the S x S pixels the model looks at, G = clip_explain_side().
- * What is behind them: docs/explain.md.
+/* clip_explain(): where in a picture is what makes it match words? Maps of G x G cells over the S x S pixels the model looks at, G = clip_explain_side():
+ * for a ViT, relevance through the attention of its blocks (Chefer et al. 2021, arXiv:2103.15679); for a ResNet, how much the cosine falls when a disc is
+ * painted over (Zeiler and Fergus 2013, arXiv:1311.2901), which takes G * G encodings.
  * img     in   [H, W] RGB
  * texts   in   [K]
  * map     out  [K, G, G], at least 0; the scale is that of its text alone: compare cells, not maps
@@ -270,6 +271,12 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
  * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOMEM. */
 CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map, float *cosine);
 CLIP_API int clip_explain_side(const clip_model *m);
+
+/* clip_explain_heat(): a map [G, G] laid over the whole picture, or over a copy of it of another size: smooth between cells, 0 where the model does not
+ * look, and 1 at its peak (a map of zeros stays so).
+ * heat  out  [height, width]; the caller's
+ * Errors: CLIP_EINVAL (a side < 1), CLIP_ENOMEM. */
+CLIP_API clip_status clip_explain_heat(const clip_model *m, const float *map, int width, int height, float *heat);
 
 /* A part of a picture, in its pixels. */
 typedef struct clip_window {

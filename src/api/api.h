@@ -30,12 +30,16 @@ struct clip_model {
     char weights_type[8], tokenizer_name[160];
 };
 
+typedef struct clip_explainer clip_explainer; /* explain.c */
+void clip_explainer_free(clip_explainer *e);
+
 struct clip_context {
     const clip_model *model;
     clipk_ctx k;
     clipb_block scratch; /* the kernels' */
     clipb_block acts;    /* the towers' */
     clipb_block inputs;  /* pixels or ids on their way in */
+    clip_explainer *explainer; /* NULL until it is needed */
 };
 
 /* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. All towers asked for must be in it. */

@@ -42,6 +42,7 @@ void clip_context_free(clip_context *c)
     clipb_block_free(&c->scratch);
     clipb_block_free(&c->acts);
     clipb_block_free(&c->inputs);
+    clip_explainer_free(c->explainer);
     free(c);
 }
 

@@ -56,6 +56,16 @@ static plan make_plan(const clipimg_recipe *r, int width, int height)
     return p;
 }
 
+clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_window *out)
+{
+    if (width < 1 || height < 1 || r->size < 1)
+        return CLIP_EINVAL;
+    const plan p = make_plan(r, width, height);
+    const double across = (double)width / (double)p.width, down = (double)height / (double)p.height; /* pixels of the picture in one of the model's */
+    *out = (clip_window){(double)(p.x - p.left) * across, (double)(p.y - p.top) * down, r->size * across, r->size * down};
+    return CLIP_OK;
+}
+
 static void normalise(const clipimg_recipe *r, const uint8_t *rgb, float *out)
 {
     size_t plane = (size_t)r->size * (size_t)r->size;

@@ -168,7 +168,7 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, cons
     const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
     *out = (clipnn_linear){.dw = s->g};
     place_weight(b, &out->w, s->view.type, O, I);
-    const bool turns = b->g && b->group >= b->first_group;
+    const bool turns = b->back || (b->g && b->group >= b->first_group);
     if (turns)
         place_weight(b, &out->wt, s->view.type, I, O);
     if (!found || !clipmdl_binder_places(b))

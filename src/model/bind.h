@@ -20,6 +20,7 @@ typedef struct clipmdl_binder {
     float *w, *g;
     int first_group;
     bool freeze_bn;             /* batch norms use their running statistics and leave them, and learn nothing */
+    bool back;                  /* from a file: also the transposed matrices that gradients of activations want. Parameters get none */
     clipmdl_params *list;       /* .. or only list what there is */
     int flags, group;           /* of the parameters named next; the towers set them */
     const clipk_ctx *k;

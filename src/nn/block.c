@@ -72,6 +72,7 @@ void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clip
     work = most(work, clipnn_linear_work(k, T, C, F));
     work = most(work, clipnn_linear_work(k, T, C, 2 * C));
     g->work = clipb_arena_alloc(a, work, 1);
+    g->relevance = NULL;
 }
 
 /* ---- Forward ----------------------------------------------------------------------------------------------- */
@@ -145,6 +146,8 @@ void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, con
     clipnn_linear_backward(k, g->att, dmid, clipk_rows(a->att, C), R, &p->out_proj, NULL, g->work);
     const clipk_attention_shape s = shape_of(a, p, n, read);
     clipk_attention_backward(k, g->q, C, g->kv, 2 * C, g->kv + C, 2 * C, g->att, C, a->att, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
+    if (g->relevance)
+        clipnn_relevance_block(k, g->relevance, g->att, a, p, &s, read);
 
     clipnn_layernorm_forward(k, a->ln_1, NULL, NULL, a->x, NULL, &p->ln_1, T, C);
     clipnn_linear_backward(k, g->ln, g->kv, clipk_rows(a->ln_1, C), T, &p->kv, NULL, g->work);

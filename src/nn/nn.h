@@ -103,6 +103,20 @@ void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *shared, int T
  * read  in  [B] the row of each sample that is read; NULL: all */
 void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, const clipnn_batch *n, const int32_t *read);
 
+/* How much each token mattered (relevance.c); a vector that goes back through the blocks. Not for causal batches. */
+typedef struct clipnn_relevance {
+    float *r;      /* [T]: in: 1 at the rows that are read, else 0 */
+    float *before; /* [T] */
+    float *score, *dp; /* [longest, longest], of one sample and head */
+    void *panels;
+} clipnn_relevance;
+
+void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest, const clipnn_block *p);
+
+/* clipnn_relevance_block(): r += r C, C = mean over heads of max(0, P dP), P the attention of the block, dP its gradient.     datt [R, C] */
+void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt, const clipnn_block_acts *acts, const clipnn_block *p,
+                            const clipk_attention_shape *s, const int32_t *read);
+
 /* Gradients on their way back; shared by all blocks of a tower. */
 typedef struct clipnn_block_grads {
     float *ln;       /* [T, C]: of either norm's output */
@@ -110,6 +124,7 @@ typedef struct clipnn_block_grads {
     float *att, *mid; /* [T, C], [R, C] */
     float *fc;       /* [T, F] */
     void *work;
+    const clipnn_relevance *relevance; /* NULL: not wanted */
 } clipnn_block_grads;
 
 /* T rows in the blocks that read all, R in the one that reads one a sample; room for `work` bytes of work at least. */

@@ -1,0 +1,242 @@
+/* What in a picture makes it match words. Two ways to know, for two kinds of towers:
+ *
+ *     ViT     relevance through the attention of all blocks and its gradient (nn/relevance.c): how much each patch gave to the class token
+ *     ResNet  occlusion (Zeiler and Fergus 2013, arXiv:1311.2901): how much the cosine falls when a disc of the picture is painted over. Of the
+ *             last map, 2 x 2 cells at 64 pixels and 7 x 7 at 224, Grad-CAM would be too coarse; on maps before it, gradients miss. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+
+#define DISCS 16 /* along a side of the picture of a ResNet; the radius of a disc is a step */
+
+/* A ViT once more, with the transposed matrices that its way back wants. */
+struct clip_explainer {
+    clipmdl_vit vit;
+    clipb_block weights, memory;
+};
+
+void clip_explainer_free(clip_explainer *e)
+{
+    if (!e)
+        return;
+    clipmdl_vit_free(&e->vit);
+    clipb_block_free(&e->weights);
+    clipb_block_free(&e->memory);
+    free(e);
+}
+
+static bool is_vit(const clip_model *m) { return m->config.vision.kind == CLIPMDL_VIT; }
+
+static clip_status bind(const clip_model *m, const clipk_ctx *k, clip_explainer *e)
+{
+    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = k, .back = true};
+    if (!is_vit(m))
+        return CLIP_OK;
+    TRY(clipmdl_vit_init(&e->vit, &m->config));
+    clipmdl_vit_bind(&b, &e->vit);
+    TRY(clipb_block_reserve(&e->weights, b.arena.peak));
+    b.arena = clipb_arena_on(&e->weights);
+    clipmdl_vit_bind(&b, &e->vit);
+    clipb_block_free(&b.scratch);
+    return b.status;
+}
+
+static clip_status explainer(clip_context *c)
+{
+    if (c->explainer)
+        return CLIP_OK;
+    clip_explainer *e = calloc(1, sizeof *e);
+    clip_status s = e ? bind(c->model, &c->k, e) : CLIP_ENOMEM;
+    if (s < 0)
+        clip_explainer_free(e);
+    else
+        c->explainer = e;
+    return s;
+}
+
+int clip_explain_side(const clip_model *m)
+{
+    return is_vit(m) ? m->config.vision.image_size / m->config.vision.patch_size : DISCS;
+}
+
+clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out) { return clipimg_window(&m->recipe, width, height, out); }
+
+/* One picture and its texts. */
+typedef struct pass {
+    clip_context *c;
+    int K, S, D, G;
+    float *pixels, *text;      /* [3, S, S], [K, D] */
+    float *image, *norm;       /* [D], [1] */
+    float *dimage;             /* ViT: [D] */
+    clipmdl_vit_acts vit;
+    clipmdl_tower_grads grads;
+    clipnn_relevance relevance;
+    float *painted, *embedding, *cosine; /* ResNet, a row of discs: [G, 3, S, S], [G, D], [G, K] */
+} pass;
+
+static void layout(clipb_arena *a, pass *p)
+{
+    const clipmdl_vit *vit = &p->c->explainer->vit;
+    const size_t D = (size_t)p->D, K = (size_t)p->K, G = (size_t)p->G, pixels = 3 * (size_t)p->S * (size_t)p->S;
+    p->pixels = CLIPB_NEW(a, float, pixels);
+    p->text = CLIPB_NEW(a, float, K * D);
+    p->image = CLIPB_NEW(a, float, D);
+    p->norm = CLIPB_NEW(a, float, 1);
+    if (is_vit(p->c->model)) {
+        const int T = clipmdl_vit_tokens(vit);
+        p->dimage = CLIPB_NEW(a, float, D);
+        clipmdl_vit_layout(a, &p->vit, vit, 1, 0, true);
+        clipmdl_vit_layout_grads(a, &p->grads, &p->c->k, vit, 1, 0);
+        clipnn_relevance_layout(a, &p->relevance, &p->c->k, T, T, vit->block);
+        p->grads.block.relevance = &p->relevance;
+    } else {
+        p->painted = CLIPB_NEW(a, float, G * pixels);
+        p->embedding = CLIPB_NEW(a, float, G * D);
+        p->cosine = CLIPB_NEW(a, float, G * K);
+    }
+}
+
+/* ---- ViT ------------------------------------------------------------------------------------------------------ */
+
+static clip_status explain_vit(pass *p, float *map, float *cosine)
+{
+    const clipk_ctx *k = &p->c->k;
+    const clipmdl_vit *vit = &p->c->explainer->vit;
+    const size_t cells = (size_t)p->G * (size_t)p->G;
+    clipmdl_vit_forward(k, &p->vit, vit, p->pixels, 1, p->image);
+    clipk_l2norm(k, p->image, p->norm, 1, p->D);
+    for (int i = 0; i < p->K; i++) {
+        float *r = p->relevance.r;
+        memset(r, 0, (1 + cells) * sizeof *r);
+        r[0] = 1; /* the class token is read */
+        clipk_l2norm_backward(k, p->dimage, p->text + (size_t)i * (size_t)p->D, p->image, p->norm, 1, p->D);
+        clipmdl_vit_backward(k, &p->grads, &p->vit, vit, p->dimage, 1);
+        memcpy(map + (size_t)i * cells, r + 1, cells * sizeof *map);
+    }
+    return clip_similarity(p->c, p->image, 1, p->text, p->K, cosine);
+}
+
+/* ---- ResNet --------------------------------------------------------------------------------------------------- */
+
+/* The pixels with a disc of their mean colour at (cx, cy). */
+static void paint_disc(const pass *p, const float mean[3], double cx, double cy, float *out)
+{
+    const size_t S = (size_t)p->S;
+    const double step = (double)p->S / p->G;
+    memcpy(out, p->pixels, 3 * S * S * sizeof *out);
+    for (size_t y = 0; y < S; y++)
+        for (size_t x = 0; x < S; x++) {
+            const double dx = (double)x + 0.5 - cx, dy = (double)y + 0.5 - cy;
+            for (size_t c = 0; c < 3 && dx * dx + dy * dy < step * step; c++)
+                out[(c * S + y) * S + x] = mean[c];
+        }
+}
+
+static void mean_color(const pass *p, float mean[3])
+{
+    const size_t plane = (size_t)p->S * (size_t)p->S;
+    for (size_t c = 0; c < 3; c++) {
+        double sum = 0;
+        for (size_t i = 0; i < plane; i++)
+            sum += (double)p->pixels[c * plane + i];
+        mean[c] = (float)(sum / (double)plane);
+    }
+}
+
+static clip_status explain_resnet(pass *p, float *map, float *cosine)
+{
+    const int G = p->G, K = p->K;
+    const double step = (double)p->S / G;
+    float mean[3];
+    mean_color(p, mean);
+    TRY(clip_encode_pixels(p->c, p->pixels, 1, p->image));
+    TRY(clip_similarity(p->c, p->image, 1, p->text, K, cosine));
+    for (int y = 0; y < G; y++) {
+        for (int x = 0; x < G; x++)
+            paint_disc(p, mean, (x + 0.5) * step, (y + 0.5) * step, p->painted + (size_t)x * 3 * (size_t)p->S * (size_t)p->S);
+        TRY(clip_encode_pixels(p->c, p->painted, G, p->embedding));
+        TRY(clip_similarity(p->c, p->embedding, G, p->text, K, p->cosine));
+        for (int x = 0; x < G; x++)
+            for (int i = 0; i < K; i++) {
+                const float lost = cosine[i] - p->cosine[x * K + i];
+                map[(i * G + y) * G + x] = lost > 0 ? lost : 0;
+            }
+    }
+    return CLIP_OK;
+}
+
+clip_status clip_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map, float *cosine)
+{
+    const clip_model *m = c->model;
+    if (K < 1 || m->towers != CLIP_TOWER_BOTH)
+        return CLIP_EINVAL;
+    TRY(explainer(c));
+    pass p = {.c = c, .K = K, .S = m->config.vision.image_size, .D = m->config.embed_dim, .G = clip_explain_side(m)};
+    clipb_arena a = {0};
+    layout(&a, &p);
+    TRY(clipb_block_reserve(&c->explainer->memory, a.peak));
+    a = clipb_arena_on(&c->explainer->memory);
+    layout(&a, &p);
+    TRY(clip_encode_text(c, texts, K, p.text));
+    TRY(clip_preprocess(m, img, p.pixels));
+    return is_vit(m) ? explain_vit(&p, map, cosine) : explain_resnet(&p, map, cosine);
+}
+
+/* ---- Over the picture ----------------------------------------------------------------------------------------- */
+
+/* The three cells whose quadratic B-splines reach a place at `u` cells from the edge, and how much; none outside of 0 .. G. */
+typedef struct taps {
+    int cell[3];
+    float weight[3];
+} taps;
+
+static taps taps_at(double u, int G)
+{
+    const int middle = (int)floor(u);
+    const float t = (float)(u - middle) - 0.5f;
+    taps p = {.weight = {0.5f * (0.5f - t) * (0.5f - t), 0.75f - t * t, 0.5f * (0.5f + t) * (0.5f + t)}};
+    if (!(u >= 0 && u < G))
+        return (taps){0};
+    for (int i = 0; i < 3; i++) {
+        const int cell = middle - 1 + i;
+        p.cell[i] = cell < 0 ? 0 : cell < G ? cell : G - 1;
+    }
+    return p;
+}
+
+static float spread_row(float *heat, const float *map, const taps *column, taps row, int width, int G)
+{
+    float most = 0;
+    for (int x = 0; x < width; x++) {
+        float sum = 0;
+        for (int j = 0; j < 3; j++)
+            for (int i = 0; i < 3; i++)
+                sum += row.weight[j] * column[x].weight[i] * map[row.cell[j] * G + column[x].cell[i]];
+        heat[x] = sum;
+        most = sum > most ? sum : most;
+    }
+    return most;
+}
+
+clip_status clip_explain_heat(const clip_model *m, const float *map, int width, int height, float *heat)
+{
+    const int G = clip_explain_side(m);
+    clip_window w;
+    float most = 0;
+    TRY(clip_seen_window(m, width, height, &w));
+    taps *column = malloc((size_t)width * sizeof *column);
+    if (!column)
+        return CLIP_ENOMEM;
+    for (int x = 0; x < width; x++)
+        column[x] = taps_at((x + 0.5 - w.x) / w.width * G, G);
+    for (int y = 0; y < height; y++) {
+        const float peak = spread_row(heat + (size_t)y * (size_t)width, map, column, taps_at((y + 0.5 - w.y) / w.height * G, G), width, G);
+        most = peak > most ? peak : most;
+    }
+    for (size_t i = 0; most > 0 && i < (size_t)width * (size_t)height; i++)
+        heat[i] /= most;
+    free(column);
+    return CLIP_OK;
+}

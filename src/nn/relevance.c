@@ -1,0 +1,51 @@
+/* How much each token mattered, from the attention of a block and its gradient (Chefer, Gur and Wolf 2021, arXiv:2103.15679, equations 5 and 6):
+ *
+ *     R = (1 + C_L) .. (1 + C_1),   C = mean over heads of max(0, P dP)
+ *
+ * of which the row of the token that is read is wanted. That is a vector times matrices, the last block's first: it goes through the blocks in the
+ * order of backward, as a gradient does. */
+#include <math.h>
+#include <string.h>
+
+#include "nn/nn.h"
+
+void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest, const clipnn_block *p)
+{
+    const size_t square = (size_t)longest * (size_t)longest;
+    r->r = CLIPB_NEW(a, float, T);
+    r->before = CLIPB_NEW(a, float, T);
+    r->score = CLIPB_NEW(a, float, square);
+    r->dp = CLIPB_NEW(a, float, square);
+    r->panels = clipb_arena_alloc(a, clipk_weight_bytes(k->set, CLIPK_F32, longest, p->width / p->heads), 1);
+}
+
+/* y [M, N] = a bᵀ, columns of one head */
+static void product(const clipk_ctx *k, const clipnn_relevance *r, float *y, const float *a, int lda, int M, const float *b, int ldb, int N, int D)
+{
+    clipk_weight w = {.type = CLIPK_F32, .N = N, .K = D, .panels = r->panels};
+    clipk_weight_pack(k, &w, clipk_rows(b, ldb));
+    clipk_gemm(k, y, N, clipk_rows(a, lda), M, &w, NULL);
+}
+
+void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt, const clipnn_block_acts *a, const clipnn_block *p,
+                            const clipk_attention_shape *s, const int32_t *read)
+{
+    const int C = p->width, D = s->D, Tq = s->q_off[s->B];
+    const float scale = 1 / sqrtf((float)D);
+    memcpy(r->before, r->r, (size_t)s->k_off[s->B] * sizeof *r->r);
+    for (int b = 0; b < s->B; b++)
+        for (int h = 0; h < s->H; h++) {
+            const size_t q0 = (size_t)s->q_off[b], k0 = (size_t)s->k_off[b], c = (size_t)C;
+            const int Q = s->q_off[b + 1] - s->q_off[b], K = s->k_off[b + 1] - s->k_off[b];
+            product(k, r, r->score, a->q + q0 * c + h * D, C, Q, a->kv + k0 * 2 * c + h * D, 2 * C, K, D);
+            product(k, r, r->dp, datt + q0 * c + h * D, C, Q, a->kv + k0 * 2 * c + C + h * D, 2 * C, K, D);
+            for (int i = 0; i < Q; i++) {
+                const float from = r->before[read ? read[b] : (int)k0 + i] / (float)s->H, lse = a->lse[h * Tq + (int)q0 + i];
+                for (int j = 0; j < K && from > 0; j++) {
+                    const float seen = expf(scale * r->score[i * K + j] - lse) * r->dp[i * K + j];
+                    if (seen > 0)
+                        r->r[(int)k0 + j] += from * seen;
+                }
+            }
+        }
+}
