@@ -55,7 +55,7 @@ size_t clipk_conv3x3_bytes(const clipk_set *set, int O, int I) { return set->con
 
 typedef struct pack_job {
     const clipk_set *set;
-    clipk_conv3x3_weight *w;
+    const clipk_conv3x3_weight *w;
     clipk_filters W;
 } pack_job;
 
@@ -67,13 +67,13 @@ static void pack_piece(void *job, int64_t i, int thread)
     j->set->conv3x3_pack(j->w->panels, j->W, j->w->O, j->w->I, o0, least(o0 + nr, j->w->O));
 }
 
-void clipk_conv3x3_pack(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W)
+void clipk_conv3x3_pack(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W)
 {
     pack_job j = {k->set, w, {W, (int64_t)w->I * 9, 9, 1}};
     clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
 }
 
-void clipk_conv3x3_pack_back(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W)
+void clipk_conv3x3_pack_back(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W)
 {
     pack_job j = {k->set, w, {W + 8, 9, (int64_t)w->O * 9, -1}};
     clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);

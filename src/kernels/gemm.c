@@ -3,11 +3,11 @@
  *     piece    some bands, one after the other, by some panels; what a thread takes at a time
  *     band     rows of x
  *     slab     of a band: so many numbers of k that it stays in the second cache while all panels pass by
- *     block    of a panel: CLIPK_KC numbers of k, which stay in the innermost cache while all rows of a band pass by
+ *     block    of a panel: kc numbers of k, which stay in the innermost cache while all rows of a band pass by
  *
- * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the thread's scratch. The sums of several
- * blocks wait there too, never in y, which may be the residual. While a block is used, the next one is on its way from memory, and where
- * panels are few, the next band as well.
+ * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the thread's scratch; so is a slab of columns
+ * (x transposed), packed in blocks. The sums of several blocks wait there too, never in y, which may be the residual. While a block is used,
+ * the next one is on its way from memory, and where panels are few, the next band as well.
  *
  * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once. */
 #include "kernels/set.h"
@@ -18,7 +18,7 @@
 
 /* Numbers of 4 bytes, for a second cache of 512 KB or more and a first one of 32 KB. */
 #define SLAB (80 * 1024)    /* of a slab */
-#define DEPTH 1024          /* of a slab along k, where K must be cut, */
+#define DEPTH 1152          /* of a slab along k, where K must be cut, */
 #define DEPTH_MOST 1280     /* which is beyond this */
 #define ROWS_MOST 240       /* of a band */
 #define SUMS (128 * 1024)   /* that wait for the next slab */
@@ -27,7 +27,9 @@
 #define BAD_STRIDE 1024     /* rows a multiple of this apart meet in the same sets of the first cache, */
 #define WAYS 8              /* where there is room for so many of them; taller tiles want a copy, */
 #define COPY_FROM 256       /* if so many columns gain by it */
+#define PACK_FROM 512       /* columns that pay for packing x */
 
+#define PACK_ROWS 32 /* of a transposed W, by all panels */
 #define FORK_FROM 200000 /* multiply-adds: below, waking the others costs more than they can save */
 #define PIECES_EACH 4    /* a thread, at least: one may be late */
 #define PIECE_MOST 6e7   /* multiply-adds of a piece, so that nobody waits long for the last one */
@@ -55,22 +57,43 @@ typedef struct pack_job {
     clipk_view W;
 } pack_job;
 
-static void pack_piece(void *job, int64_t i, int thread)
+/* K numbers from k on of a panel. */
+static void pack(const pack_job *j, int panel, int k, int K)
 {
-    const pack_job *j = job;
     const clipk_weight *w = j->w;
-    const int nr = j->set->nr, from = (int)i * nr;
-    clipk_view rows = j->W;
-    (void)thread;
-    rows.p = (const char *)rows.p + from * rows.rs * (int64_t)clipk_type_size(rows.type);
-    j->set->gemm_pack_w((char *)w->panels + (size_t)i * panel_bytes(j->set, w->type, w->K), w->type, rows, least(nr, w->N - from), w->K);
+    const int nr = j->set->nr, n = panel * nr;
+    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->type, w->K) + panel_bytes(j->set, w->type, k);
+    clipk_view from = j->W;
+    from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
+    j->set->gemm_pack_w(to, w->type, from, least(nr, w->N - n), K);
 }
 
-void clipk_weight_pack(const clipk_ctx *k, clipk_weight *w, clipk_view W)
+static void pack_panel(void *job, int64_t i, int thread)
+{
+    const pack_job *j = job;
+    (void)thread;
+    pack(j, (int)i, 0, j->w->K);
+}
+
+/* Where a panel's rows are columns, k runs from row to row: all panels take their parts of a few rows. */
+static void pack_rows(void *job, int64_t i, int thread)
+{
+    const pack_job *j = job;
+    const int k = (int)i * PACK_ROWS;
+    (void)thread;
+    for (int panel = 0; panel * j->set->nr < j->w->N; panel++)
+        pack(j, panel, k, least(PACK_ROWS, j->w->K - k));
+}
+
+void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
 {
     assert(W.type == w->type || w->type == CLIPK_F32);
     pack_job j = {k->set, w, W};
-    clipb_team_run((int64_t)w->N * w->K < FORK_FROM ? NULL : k->team, ceil_div(w->N, k->set->nr), pack_piece, &j);
+    clipb_team *team = (int64_t)w->N * w->K < FORK_FROM ? NULL : k->team;
+    if (W.rs == 1 && W.cs != 1)
+        clipb_team_run(team, ceil_div(w->K, PACK_ROWS), pack_rows, &j);
+    else
+        clipb_team_run(team, ceil_div(w->N, k->set->nr), pack_panel, &j);
 }
 
 /* ---- The plan ------------------------------------------------------------------------------------------------ */
@@ -87,15 +110,15 @@ typedef struct gemm_job {
     int span, strips;          /* bands of a piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels of a piece; pieces side by side */
     int depth, group;          /* of a slab; panels whose sums wait together */
-    bool copies, flows;        /* x is copied; the next band is fetched ahead */
+    bool packs, copies, flows; /* x is packed; its rows are copied; the next band is fetched ahead */
 } gemm_job;
 
 static void plan(gemm_job *j, int threads)
 {
-    const int mr = j->k->set->mr, nr = j->k->set->nr, M = j->M, K = j->w->K;
+    const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->w->K;
     j->all_panels = ceil_div(j->w->N, nr);
     /* As deep as few rows allow, so that x is read once and sums need not wait. */
-    j->depth = least(K, most(K <= DEPTH_MOST ? K : DEPTH, SLAB / M / CLIPK_KC * CLIPK_KC));
+    j->depth = least(K, most(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
     j->flows = j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
     const int slab = j->flows ? SLAB / 2 : SLAB; /* room for the next */
     j->bands = ceil_div(M, most(1, least(ROWS_MOST, slab / j->depth) / mr) * mr);
@@ -106,12 +129,13 @@ static void plan(gemm_job *j, int threads)
     j->span = most(1, least(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
     j->strips = ceil_div(j->bands, j->span);
     int cuts = most(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
-    if (j->x.cs != 1) /* each cut turns its rows anew */
-        cuts = least(cuts, most(1, j->w->N / COPY_FROM));
+    j->packs = j->x.cs != 1 || j->x.rs == 0; /* 0 says that rows are packed */
+    if (j->packs) /* each cut anew */
+        cuts = least(cuts, most(1, j->w->N / PACK_FROM));
     j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = ceil_div(j->all_panels, j->panels);
     j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUMS / (least(j->rows, M) * nr)));
-    j->copies = j->x.cs != 1 || (j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
+    j->copies = !j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM;
     j->flows = j->flows && !j->copies && j->span > 1;
 }
 
@@ -120,7 +144,7 @@ static void plan(gemm_job *j, int threads)
 
 size_t clipk_gemm_scratch(const clipk_set *set)
 {
-    return sizeof(float) * (COPIES + (size_t)set->nr * (CLIPK_KC + ROWS_MOST + 16) + SUMS);
+    return sizeof(float) * (COPIES + (size_t)set->nr * (size_t)(set->kc + ROWS_MOST + 16) + SUMS);
 }
 
 /* ---- The product --------------------------------------------------------------------------------------------- */
@@ -141,23 +165,24 @@ static clipk_range block_of(const slab *s, int panel, int k)
     const clipk_weight *w = s->j->w;
     const size_t step = (size_t)s->j->k->set->nr * clipk_type_size(w->type);
     const char *p = (const char *)w->panels + ((size_t)panel * (size_t)w->K + (size_t)k) * step;
-    return (clipk_range){p, p + (size_t)least(CLIPK_KC, s->k1 - k) * step};
+    return (clipk_range){p, p + (size_t)least(s->j->k->set->kc, s->k1 - k) * step};
 }
 
 /* What will be needed after block k of the slab's panel, of the weights and of x. */
 static void fetch_ahead(const slab *s, int k, clipk_range next[2])
 {
     const gemm_job *j = s->j;
+    const int kc = j->k->set->kc;
     next[0] = next[1] = (clipk_range){NULL, NULL};
     if (s->next) {
-        const int blocks = ceil_div(j->depth, CLIPK_KC), done = (s->panel - s->panels_end + j->panels) * blocks + k / CLIPK_KC;
+        const int blocks = ceil_div(j->depth, kc), done = (s->panel - s->panels_end + j->panels) * blocks + k / kc;
         const char *p = s->next + (size_t)done * s->next_bytes;
         next[1] = (clipk_range){p, p + s->next_bytes};
         if ((double)j->w->N * j->w->K <= RESIDENT)
             return;
     }
-    if (k + CLIPK_KC < s->k1)
-        next[0] = block_of(s, s->panel, k + CLIPK_KC);
+    if (k + kc < s->k1)
+        next[0] = block_of(s, s->panel, k + kc);
     else if (s->panel + 1 < s->panels_end)
         next[0] = block_of(s, s->panel + 1, s->k0);
 }
@@ -168,21 +193,34 @@ static void multiply(const slab *s, float *sum)
     const gemm_job *j = s->j;
     const clipk_set *set = j->k->set;
     const clipk_weight *w = j->w;
-    const int nr = set->nr, n0 = s->panel * nr;
+    const int nr = set->nr, kc = set->kc, n0 = s->panel * nr;
     clipk_gemm_block b = {.ldx = s->ldx, .type = w->type, .wide = s->wide, .rows = s->rows, .n = least(nr, w->N - n0), .sum = sum,
                           .y = j->y + s->m0 * j->ldy + n0, .ldy = j->ldy, .ld_residual = j->e.ld_residual, .ld_pre = j->e.ld_pre,
                           .act = j->e.act, .bias = j->e.bias ? j->e.bias + n0 : NULL};
     b.residual = j->e.residual ? j->e.residual + s->m0 * b.ld_residual + n0 : NULL;
     b.pre = j->e.pre ? j->e.pre + s->m0 * b.ld_pre + n0 : NULL;
-    for (int k = s->k0; k < s->k1; k += CLIPK_KC) {
-        b.K = least(CLIPK_KC, s->k1 - k);
-        b.x = s->x + (k - s->k0);
+    for (int k = s->k0; k < s->k1; k += kc) {
+        b.K = least(kc, s->k1 - k);
+        b.x = j->packs ? s->copy + (k - s->k0) * s->rows : s->x + (k - s->k0);
         b.w = block_of(s, s->panel, k).p;
         b.first = k == 0;
         b.last = k + b.K == w->K;
         fetch_ahead(s, k, b.next);
         set->gemm_block(&b);
     }
+}
+
+/* Of the slab's part of x, if there has to be one. */
+static void own_copy(slab *s)
+{
+    const gemm_job *j = s->j;
+    const int K = s->k1 - s->k0, kc = j->k->set->kc;
+    for (int k = 0; k < K && j->packs; k += kc)
+        j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows, least(kc, K - k));
+    for (int i = 0; i < s->rows && j->copies; i++)
+        memcpy(s->copy + i * s->ldx, s->x + i * j->x.rs, sizeof(float) * (size_t)K);
+    if (j->copies)
+        s->x = s->copy;
 }
 
 /* A band by the panels p0 .. p1. */
@@ -195,10 +233,7 @@ static void band(slab *s, int p0, int p1)
             s->k1 = least(s->k0 + j->depth, K);
             s->panels_end = least(g + j->group, p1);
             s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->x.cs;
-            if (j->copies) {
-                j->k->set->gemm_copy_x(s->copy, s->ldx, s->x, j->x.rs, j->x.cs, s->rows, s->k1 - s->k0);
-                s->x = s->copy;
-            }
+            own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
                 multiply(s, j->depth == K ? s->sums : s->sums + (size_t)(s->panel - g) * (size_t)(s->rows * j->k->set->nr));
         }
@@ -210,16 +245,16 @@ static void gemm_piece(void *job, int64_t i, int thread)
     const clipk_set *set = j->k->set;
     const int p0 = (int)(i / j->strips) * j->panels, p1 = least(p0 + j->panels, j->all_panels);
     const int first = (int)(i % j->strips) * j->span, end = least(first + j->span, j->bands);
-    slab s = {.j = j, .ldx = j->copies ? j->depth + PAD : j->x.rs};
+    slab s = {.j = j, .ldx = j->packs ? 0 : j->copies ? j->depth + PAD : j->x.rs};
     s.copy = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_scratch_bytes(set, 1));
     s.wide = s.copy + COPIES;
-    s.sums = s.wide + CLIPK_KC * (size_t)set->nr;
+    s.sums = s.wide + (size_t)(set->kc * set->nr);
     for (int at = first; at < end; at++) {
         s.m0 = at * j->rows;
         s.rows = least(j->rows, j->M - s.m0);
         s.next = NULL;
         if (j->flows && at + 1 < end) {
-            const size_t row = sizeof(float) * (size_t)j->w->K, blocks = (size_t)(j->panels * ceil_div(j->depth, CLIPK_KC));
+            const size_t row = sizeof(float) * (size_t)j->w->K, blocks = (size_t)(j->panels * ceil_div(j->depth, set->kc));
             s.next = (const char *)j->x.p + row * (size_t)(s.m0 + s.rows);
             s.next_bytes = row * (size_t)least(j->rows, j->M - s.m0 - s.rows) / blocks;
         }

@@ -71,7 +71,7 @@ size_t clipk_weight_bytes(const clipk_set *set, clipk_type type, int N, int K);
 
 /* clipk_weight_pack(): fill w->panels from W [N, K]; the view's type must be w->type, or w->type F32 (converted, exactly).
  * Threads share the work. */
-void clipk_weight_pack(const clipk_ctx *k, clipk_weight *w, clipk_view W);
+void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W);
 
 typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU } clipk_act;
 
@@ -135,7 +135,7 @@ typedef struct clipk_conv3x3_weight {
 } clipk_conv3x3_weight;
 
 size_t clipk_conv3x3_bytes(const clipk_set *set, int O, int I);
-void clipk_conv3x3_pack(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W);
+void clipk_conv3x3_pack(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
 
 /* clipk_conv3x3(): y = act(conv3x3(x, W) + bias + residual)     x [N, H, W, I]  y [N, H, W, O], dense
  * e  in  as for clipk_gemm(), rows being pixels
@@ -187,7 +187,7 @@ void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, floa
 
 /* clipk_conv3x3_pack_back(): the filters by which dx is a convolution of dy: those of forward, W [w->I, w->O, 3, 3], turned by half a turn and with
  * their channels exchanged. w has forward's O as I and its I as O. */
-void clipk_conv3x3_pack_back(const clipk_ctx *k, clipk_conv3x3_weight *w, const float *W);
+void clipk_conv3x3_pack_back(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
 
 /* clipk_conv3x3_filters(): dW[o,i,v,u] += sum over n, h, w of dy[n,h,w,o] x[n,h+v-1,w+u-1,i]     x [N, H, W, I]  dy [N, H, W, O]  dW [O, I, 3, 3]
  * work  scratch of clipk_conv3x3_filters_work() bytes, 64-byte aligned */

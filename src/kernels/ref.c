@@ -7,12 +7,13 @@
 
 #define MR 3 /* odd ones, so that nothing can lean on a tile's shape */
 #define NR 5
+#define KC 200
 
-void NAME(gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K)
+void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K)
 {
     for (int i = 0; i < rows; i++)
         for (int k = 0; k < K; k++)
-            out[i * ldo + k] = x[i * rs + k * cs];
+            *out++ = x[i * rs + k * cs];
 }
 
 void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
@@ -55,7 +56,7 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
         for (int j = 0; j < b->n; j++) {
             double z = b->first ? 0 : b->sum[i * NR + j];
             for (int k = 0; k < b->K; k++)
-                z += b->x[i * b->ldx + k] * weight(b, k, j);
+                z += b->x[i * (b->ldx ? b->ldx : b->K) + k] * weight(b, k, j);
             if (!b->last) {
                 b->sum[i * NR + j] = (float)z;
                 continue;
@@ -80,7 +81,8 @@ const clipk_set NAME(set) = {
     .name = "ref",
     .mr = MR,
     .nr = NR,
-    .gemm_copy_x = NAME(gemm_copy_x),
+    .kc = KC,
+    .gemm_pack_x = NAME(gemm_pack_x),
     .gemm_pack_w = NAME(gemm_pack_w),
     .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),

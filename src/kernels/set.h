@@ -8,7 +8,6 @@
 #include "kernels/kernels.h"
 
 #define CLIPK_ALIGN 64
-#define CLIPK_KC 256 /* depth of a block of a matrix product: a panel of it stays in the innermost cache */
 
 /* Attention: the keys of a block and the numbers of its copy, and what one thread needs of the context's scratch. */
 #define CLIPK_ATTENTION_KEYS 1024
@@ -81,11 +80,11 @@ typedef struct clipk_range {
     const char *p, *end;
 } clipk_range;
 
-/* A block of a matrix product: some rows of x times up to CLIPK_KC numbers of one panel of W, and what happens to the sums when the last block
+/* A block of a matrix product: some rows of x times up to kc numbers of one panel of W, and what happens to the sums when the last block
  * of k is done (clipk_epilogue; pointers are at the block's own corner). */
 typedef struct clipk_gemm_block {
     const float *x; /* [rows, K] */
-    int64_t ldx;
+    int64_t ldx;    /* 0: x is packed */
     const void *w;  /* [K][nr] of `type` */
     clipk_type type;
     float *wide;    /* room for [K][nr], 64-byte aligned; unused where type is f32 */
@@ -104,10 +103,11 @@ typedef struct clipk_gemm_block {
 struct clipk_set {
     const char *name;
     int mr, nr; /* tile of the matrix product: up to mr rows of x by nr columns (rows of W) */
+    int kc;     /* depth of a block of it: a panel of so many k stays in the innermost cache */
 
     /* simd_gemm.c */
     void (*gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K); /* n <= nr rows to [K][nr] */
-    void (*gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K); /* to [rows, K], ldo apart */
+    void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K); /* rows * K numbers, as gemm_block wants them */
     void (*gemm_block)(const clipk_gemm_block *b);
     double (*fma_rounds)(int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
 

@@ -14,7 +14,7 @@
 
 /* simd_gemm.c */
 void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K);
-void NAME(gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K);
+void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K);
 void NAME(gemm_block)(const clipk_gemm_block *b);
 double NAME(fma_rounds)(int64_t n);
 

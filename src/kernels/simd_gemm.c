@@ -4,15 +4,18 @@
  *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]         up to TILE_ROWS x NR sums, all in registers
  *
  * The design is GotoBLAS' (Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"), except that x stays where it
- * is: a tile reads one number at a time of each of its rows, which caches serve as well from rows as from a packed copy.
+ * is if its rows are dense: a tile reads one number at a time of each of its rows, which caches serve as well from rows as from a packed copy.
+ * Columns are packed, tile by tile: [K][rows of the tile].
  *
- * An element of y is a chain of fused multiply-adds over each block of CLIPK_KC numbers, and the sums of the blocks are added in order:
+ * An element of y is a chain of fused multiply-adds over each block of KC numbers, and the sums of the blocks are added in order:
  * so it is in every tile, and shorter chains lose less. */
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
 #define NR TILE_COLUMNS
+#define KC (CLIPK_VL == 16 ? 256 : 384) /* of a first cache of 32 KB or more three quarters, or all; rows of x pass by */
 #define ALIGNED __attribute__((aligned(CLIPK_ALIGN)))
+#define PACK_STEPS 8 /* of k in a go: columns 4096 bytes apart share eight places of the first cache */
 
 /* ---- Packing ------------------------------------------------------------------------------------------------- */
 
@@ -92,6 +95,9 @@ void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
         k = pack_rows32(panel, CLIPK_F16, p, rs, n, K);
     else if (W.cs == 1)
         k = pack_rows32(panel, CLIPK_BF16, p, rs, n, K);
+    else if (W.rs == 1 && W.type == type && n == NR && type == CLIPK_F32)
+        for (; k < K; k++)
+            memcpy(out + (size_t)k * NR * sizeof(float), p + k * cs, NR * sizeof(float));
     else if (W.rs == 1 && W.type == type)
         for (; k < K; k++)
             memcpy(out + (size_t)k * NR * to, p + k * cs, (size_t)n * to);
@@ -100,34 +106,31 @@ void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
             pack_one(out + ((size_t)k * NR + (size_t)j) * to, type, p + j * rs + k * cs, W.type);
 }
 
-void NAME(gemm_copy_x)(float *out, int64_t ldo, const float *x, int64_t rs, int64_t cs, int rows, int K)
+/* The rows of a tile, [K][m]; m is a constant where it can be. */
+INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m, int K)
 {
-    int i = 0;
-    if (cs == 1) {
-        for (; i < rows; i++)
-            memcpy(out + i * ldo, x + i * rs, sizeof(float) * (size_t)K);
-        return;
-    }
-    if (rs == 1) /* columns: squares are turned in registers */
-        for (; i + CLIPK_VL <= rows; i += CLIPK_VL) {
-            int k = 0;
-            for (; k + CLIPK_VL <= K; k += CLIPK_VL) {
-                vf r[CLIPK_VL];
-                UNROLL
-                for (int j = 0; j < CLIPK_VL; j++)
-                    r[j] = vload(x + i + (k + j) * cs);
-                transpose(r);
-                UNROLL
-                for (int j = 0; j < CLIPK_VL; j++)
-                    vstore(out + (i + j) * ldo + k, r[j]);
-            }
-            for (; k < K; k++)
-                for (int j = 0; j < CLIPK_VL; j++)
-                    out[(i + j) * ldo + k] = x[i + j + k * cs];
+    for (int k = 0; k < K; k++, x += cs, out += m)
+        if (rs == 1)
+            memcpy(out, x, sizeof(float) * (size_t)m);
+        else
+            for (int i = 0; i < m; i++)
+                out[i] = x[i * rs];
+}
+
+/* Tile by tile, as gemm_block cuts the rows. Some numbers of k at a time: then columns, of which a tile takes a part, are read from memory once. */
+void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K)
+{
+    for (int k = 0, n; k < K; k += n) {
+        n = K - k < PACK_STEPS ? K - k : PACK_STEPS;
+        for (int row = 0, m; row < rows; row += m) {
+            float *to = out + row * K + k * (m = tile_step(rows - row));
+            const float *from = x + row * rs + k * cs;
+            if (m == TILE_ROWS)
+                pack_tile(to, from, rs, cs, TILE_ROWS, n);
+            else
+                pack_tile(to, from, rs, cs, m, n);
         }
-    for (; i < rows; i++)
-        for (int k = 0; k < K; k++)
-            out[i * ldo + k] = x[i * rs + k * cs];
+    }
 }
 
 /* ---- The way out ---------------------------------------------------------------------------------------------- */
@@ -199,8 +202,9 @@ typedef struct work {
 /* The compiler shall not know this value: GCC would keep its sums with constants in memory, rather than add them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
 
-/* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one or two strides (of bytes) from it. */
-INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, const char *w, clipk_type type, float *wide, int u)
+/* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one or two strides (of bytes) from it. Packed
+ * rows stand behind x[0], so many a step. */
+INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_type type, float *wide, int u)
 {
     const char *at = w + u * NR * (type == CLIPK_F32 ? 4 : 2);
     vf w0, w1;
@@ -215,17 +219,17 @@ INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, const 
     }
     UNROLL
     for (int i = 0; i < R; i++) {
-        const float s = *(const float *)(const void *)((const char *)(x[i / 3] + u) + i % 3 * ldx);
+        const float s = packed ? x[0][u * R + i] : *(const float *)(const void *)((const char *)(x[i / 3] + u) + i % 3 * ldx);
         acc[i][0] += s * w0;
         acc[i][1] += s * w1;
     }
 }
 
 /* acc[R] = x[R][K] W */
-INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type)
+INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type, bool packed)
 {
     const clipk_gemm_block *b = t->b;
-    const int P = (R + 2) / 3, size = NR * (type == CLIPK_F32 ? 4 : 2);
+    const int P = packed ? 1 : (R + 2) / 3, each = packed ? R : 1, size = NR * (type == CLIPK_F32 ? 4 : 2);
     const float *x[(TILE_ROWS + 2) / 3];
     const char *w = t->w;
     float *wide = b->wide;
@@ -233,7 +237,7 @@ INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type)
     int k = b->K;
     UNROLL
     for (int i = 0; i < P; i++)
-        x[i] = b->x + (row + 3 * i) * b->ldx;
+        x[i] = b->x + (packed ? row * b->K : (row + 3 * i) * b->ldx);
     tile_zero(acc, R);
     for (; k >= STEPS; k -= STEPS) {
         if (t->next.p < t->next.end) {
@@ -248,18 +252,18 @@ INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type)
         OPAQUE(ldx);
         UNROLL
         for (int u = 0; u < STEPS; u++)
-            step(acc, R, x, ldx, w, type, wide, u);
+            step(acc, R, x, ldx, packed, w, type, wide, u);
         UNROLL
         for (int i = 0; i < P; i++)
-            x[i] += STEPS;
+            x[i] += STEPS * each;
         w += STEPS * size;
         wide += STEPS * NR;
     }
     for (; k > 0; k--) {
-        step(acc, R, x, ldx, w, type, wide, 0);
+        step(acc, R, x, ldx, packed, w, type, wide, 0);
         UNROLL
         for (int i = 0; i < P; i++)
-            x[i]++;
+            x[i] += each;
         w += size;
         wide += NR;
     }
@@ -283,8 +287,8 @@ INLINE void add_rows(vf acc[][2], const float *p, int64_t ld, int R)
     }
 }
 
-/* The R rows from `row` on, with weights of `type`. R and type are constants. */
-INLINE void tile_rows(work *t, int row, int R, clipk_type type)
+/* The R rows from `row` on, with weights of `type`. R, type and packed are constants. */
+INLINE void tile_rows(work *t, int row, int R, clipk_type type, bool packed)
 {
     const clipk_gemm_block *b = t->b;
     vf acc[TILE_ROWS][2];
@@ -293,7 +297,7 @@ INLINE void tile_rows(work *t, int row, int R, clipk_type type)
         UNROLL
         for (int i = 0; i < R; i++)
             __builtin_prefetch(y + i * b->ldy, 1); /* when the sums are done, y will be near */
-    sum_up(t, acc, row, R, type);
+    sum_up(t, acc, row, R, type, packed);
     if (!b->first)
         add_rows(acc, sum, NR, R);
     if (!b->last) {
@@ -316,19 +320,23 @@ INLINE void tile_rows(work *t, int row, int R, clipk_type type)
     }
 }
 
-#define TILE(R)                                                                              \
-    static NOINLINE void tile_f32_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F32); } \
-    static NOINLINE void tile_f16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F16); } \
-    static NOINLINE void tile_bf16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_BF16); }
+#define TILE(R)                                                                                       \
+    static NOINLINE void tile_f32_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F32, false); }   \
+    static NOINLINE void tile_f16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F16, false); }   \
+    static NOINLINE void tile_bf16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_BF16, false); } \
+    static NOINLINE void tile_packed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F32, true); }
 TILE_SIZES(TILE)
 
 #define TILE_F32(R) [R] = tile_f32_##R,
 #define TILE_F16(R) [R] = tile_f16_##R,
 #define TILE_BF16(R) [R] = tile_bf16_##R,
-static void (*const tile_of[3][TILE_ROWS + 1])(work *, int) = {
+#define TILE_PACKED(R) [R] = tile_packed_##R,
+#define PACKED (CLIPK_BF16 + 1)
+static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
     [CLIPK_F32] = {TILE_SIZES(TILE_F32)},
     [CLIPK_F16] = {TILE_SIZES(TILE_F16)},
     [CLIPK_BF16] = {TILE_SIZES(TILE_BF16)},
+    [PACKED] = {TILE_SIZES(TILE_PACKED)}, /* rows of x; weights are f32 */
 };
 
 /* ---- The block ------------------------------------------------------------------------------------------------- */
@@ -341,17 +349,24 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
     t.plain = b->n == NR && b->act <= CLIPK_RELU && !b->pre;
     if (t.plain && b->bias)
         memcpy(t.bias, b->bias, sizeof t.bias);
-    clipk_type type = b->type;
+    int kind = (int)b->type;
     bool second = false;
+    if (b->ldx == 0) {
+        if (b->type != CLIPK_F32) {
+            NAME(to_f32)(b->wide, b->w, b->type, (size_t)b->K * NR);
+            t.w = b->wide;
+        }
+        kind = PACKED;
+    }
     for (int row = 0, m; row < b->rows; row += m) {
         m = tile_step(b->rows - row);
         if (t.next.p >= t.next.end && !second) {
             second = true;
             t.next = b->next[1];
         }
-        tile_of[type][m](&t, row);
-        if (type != CLIPK_F32) { /* the first tile has left them as f32 for the others */
-            type = CLIPK_F32;
+        tile_of[kind][m](&t, row);
+        if (kind == CLIPK_F16 || kind == CLIPK_BF16) { /* the first tile has left them as f32 for the others */
+            kind = CLIPK_F32;
             t.w = b->wide;
         }
     }
@@ -386,7 +401,8 @@ const clipk_set NAME(set) = {
     .name = CLIPK_TEXT(CLIPK_ISA),
     .mr = TILE_ROWS,
     .nr = NR,
-    .gemm_copy_x = NAME(gemm_copy_x),
+    .kc = KC,
+    .gemm_pack_x = NAME(gemm_pack_x),
     .gemm_pack_w = NAME(gemm_pack_w),
     .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),
