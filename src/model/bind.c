@@ -67,6 +67,8 @@ typedef struct source {
     int parts;
 } source;
 
+static bool trains(const clipmdl_binder *b) { return b->g && b->group >= b->first_group; }
+
 /* In training, or for a list of what there is. The parts of a parameter follow each other. */
 static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *part, int parts, int ndim, const int64_t *dim)
 {
@@ -80,7 +82,7 @@ static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *par
     }
     const clipmdl_param *p = clipmdl_params_find(b->params, part[0].name);
     const size_t at = p->at + (size_t)(part[0].first * width);
-    *out = (source){.view = {b->w + at, CLIPK_F32, width, 1}, .g = b->g && b->group >= b->first_group ? b->g + at : NULL};
+    *out = (source){.view = {b->w + at, CLIPK_F32, width, 1}, .g = trains(b) ? b->g + at : NULL};
     return true;
 }
 
@@ -162,19 +164,33 @@ static void place_weight(clipmdl_binder *b, clipk_weight *w, clipk_type type, in
     w->panels = clipb_arena_alloc(&b->arena, clipk_weight_bytes(b->k->set, type, O, I), 1);
 }
 
+/* Weights that change are packed when they are used, all into one room, that of the largest. */
+static const clipb_block *share_room(clipmdl_binder *b, size_t w, size_t wt)
+{
+    if (clipb_block_reserve(b->room, w > wt ? w : wt) < 0)
+        b->status = CLIP_ENOMEM;
+    return b->room;
+}
+
 /* W [O, I] as `s` shows it, and what training wants beside it. */
 static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, const source *s, int O, int I)
 {
     const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
     *out = (clipnn_linear){.dw = s->g};
+    if (trains(b)) {
+        out->w = (clipk_weight){.N = O, .K = I};
+        out->wt = (clipk_weight){.N = I, .K = O};
+        out->W = s->view;
+        out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_F32, O, I), clipk_weight_bytes(b->k->set, CLIPK_F32, I, O));
+        return;
+    }
     place_weight(b, &out->w, s->view.type, O, I);
-    const bool turns = b->back || (b->g && b->group >= b->first_group);
-    if (turns)
+    if (b->back)
         place_weight(b, &out->wt, s->view.type, I, O);
     if (!found || !clipmdl_binder_places(b))
         return;
     clipk_weight_pack(b->k, &out->w, s->view);
-    if (turns)
+    if (b->back)
         clipk_weight_pack(b->k, &out->wt, turned);
     drop(s);
 }
@@ -369,15 +385,19 @@ void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *pr
     conv_source s;
     const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, 3), folded = folds(b);
     *out = (clipnn_conv3x3){.w = {.O = O, .I = I}, .wt = {.O = I, .I = O}};
-    const float *w = s.filters.view.p;
-    if (folded)
-        w = fold(b, &out->b, found, &s, O, I * 9);
-    out->w.panels = clipb_arena_alloc(&b->arena, clipk_conv3x3_bytes(b->k->set, O, I), 1);
-    if (!folded) {
-        out->wt.panels = clipb_arena_alloc(&b->arena, clipk_conv3x3_bytes(b->k->set, I, O), 1);
-        out->dw = s.filters.g;
+    const size_t bytes = clipk_conv3x3_bytes(b->k->set, O, I), back_bytes = clipk_conv3x3_bytes(b->k->set, I, O);
+    if (!folded)
         out->bn = norm_layer(b, s.norm);
+    if (trains(b)) {
+        out->W = s.filters.view.p;
+        out->dw = s.filters.g;
+        out->room = share_room(b, bytes, back_bytes);
+        return;
     }
+    const float *w = folded ? fold(b, &out->b, found, &s, O, I * 9) : s.filters.view.p;
+    out->w.panels = clipb_arena_alloc(&b->arena, bytes, 1);
+    if (!folded)
+        out->wt.panels = clipb_arena_alloc(&b->arena, back_bytes, 1);
     if (!w || !clipmdl_binder_places(b))
         return;
     clipk_conv3x3_pack(b->k, &out->w, w);

@@ -4,7 +4,7 @@
  * it finds the tensors, checks their shapes and counts bytes; placing, it converts and packs. What is missing or misshapen is
  * collected, so that a person sees all of it at once.
  *
- * Training binds again after each step, which packs the new weights; small parameters are used where they are. */
+ * In training parameters are used where they are: what changes is packed at each use, what is locked once. */
 #ifndef CLIPMDL_BIND_H
 #define CLIPMDL_BIND_H
 
@@ -19,6 +19,7 @@ typedef struct clipmdl_binder {
     const clipmdl_params *params; /* .. or from a training: weights w, and gradients g (NULL: none are wanted) of the groups from first_group on */
     float *w, *g;
     int first_group;
+    clipb_block *room;          /* in training: where weights are packed when they are used; grows to hold any */
     bool freeze_bn;             /* batch norms use their running statistics and leave them, and learn nothing */
     bool back;                  /* from a file: also the transposed matrices that gradients of activations want. Parameters get none */
     clipmdl_params *list;       /* .. or only list what there is */

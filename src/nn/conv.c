@@ -84,6 +84,19 @@ void clipnn_conv1x1_backward(const clipk_ctx *k, float *dx, float *dconv, float 
 
 /* ---- 3x3 ------------------------------------------------------------------------------------------------------ */
 
+typedef void pack_filters(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
+
+/* w or wt of a layer, packed now if it has not been before. */
+static clipk_conv3x3_weight operand(const clipk_ctx *k, const clipnn_conv3x3 *c, const clipk_conv3x3_weight *w, pack_filters *pack)
+{
+    clipk_conv3x3_weight packed = *w;
+    if (c->room) {
+        packed.panels = c->room->base;
+        pack(k, &packed, c->W);
+    }
+    return packed;
+}
+
 size_t clipnn_conv3x3_work(const clipk_ctx *k, int N, int S, const clipnn_conv3x3 *c, bool back)
 {
     const int I = c->w.I, O = c->w.O;
@@ -96,12 +109,13 @@ size_t clipnn_conv3x3_work(const clipk_ctx *k, int N, int S, const clipnn_conv3x
 void clipnn_conv3x3_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *a, const float *x, int N, int S, const clipnn_conv3x3 *c,
                             clipk_act act, void *work)
 {
+    const clipk_conv3x3_weight w = operand(k, c, &c->w, clipk_conv3x3_pack);
     if (!c->bn.gain) {
         const clipk_epilogue e = {.bias = c->b, .act = act};
-        clipk_conv3x3(k, y, x, N, S, S, &c->w, &e, work);
+        clipk_conv3x3(k, y, x, N, S, S, &w, &e, work);
         return;
     }
-    clipk_conv3x3(k, a->conv, x, N, S, S, &c->w, NULL, work);
+    clipk_conv3x3(k, a->conv, x, N, S, S, &w, NULL, work);
     norm_forward(k, y, a, &c->bn, act, NULL, N * S * S, c->w.O, work);
 }
 
@@ -112,5 +126,6 @@ void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const 
     norm_backward(k, dconv, NULL, dy, a, NULL, &c->bn, act, N * S * S, O, work);
     if (c->dw)
         clipk_conv3x3_filters(k, c->dw, dconv, x, N, S, S, I, O, work);
-    clipk_conv3x3(k, dx, dconv, N, S, S, &c->wt, NULL, work);
+    const clipk_conv3x3_weight wt = operand(k, c, &c->wt, clipk_conv3x3_pack_back);
+    clipk_conv3x3(k, dx, dconv, N, S, S, &wt, NULL, work);
 }

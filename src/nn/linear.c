@@ -1,32 +1,55 @@
 #include "nn/nn.h"
 
+#define ROWS 1152 /* that a product of dW takes: what is packed of x is used while caches hold it */
+
+static int least(int a, int b) { return a < b ? a : b; }
+
+static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
+
+/* w or wt of a layer, packed now if it has not been before. */
+static clipk_weight operand(const clipk_ctx *k, const clipnn_linear *l, const clipk_weight *w)
+{
+    clipk_weight packed = *w;
+    if (l->room) {
+        packed.panels = l->room->base;
+        clipk_weight_pack(k, &packed, w == &l->w ? l->W : transposed(l->W));
+    }
+    return packed;
+}
+
 void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual)
 {
     const int O = l->w.N;
+    const clipk_weight w = operand(k, l, &l->w);
     const clipk_epilogue e = {.bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act};
-    clipk_gemm(k, y, O, x, T, &l->w, &e);
+    clipk_gemm(k, y, O, x, T, &w, &e);
 }
 
 void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l, const float *residual)
 {
     const int I = l->w.K, O = l->w.N;
+    const clipk_weight wt = operand(k, l, &l->wt);
     const clipk_epilogue e = {.residual = residual, .ld_residual = I};
-    clipk_gemm(k, dx, I, clipk_rows(dy, O), T, &l->wt, &e);
+    clipk_gemm(k, dx, I, clipk_rows(dy, O), T, &wt, &e);
 }
 
-static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
-
 /* A product sums over its operands' columns; here the sum is over rows, so both are turned: dW[o, i] = Σ_t dy[t, o] x[t, i]. */
+static void add_product(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work)
+{
+    const int I = l->w.K, O = l->w.N, M = l->dw_transposed ? I : O, N = l->dw_transposed ? O : I;
+    const clipk_view dyt = transposed(clipk_rows(dy, O)), xt = transposed(x);
+    const clipk_weight right = {.N = N, .K = T, .panels = work};
+    const clipk_epilogue e = {.residual = l->dw, .ld_residual = N};
+    clipk_weight_pack(k, &right, l->dw_transposed ? dyt : xt);
+    clipk_gemm(k, l->dw, N, l->dw_transposed ? xt : dyt, M, &right, &e);
+}
+
 void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work)
 {
-    const int I = l->w.K, O = l->w.N;
-    const clipk_view dyt = transposed(clipk_rows(dy, O)), xt = transposed(x);
-    if (l->dw) {
-        const int M = l->dw_transposed ? I : O, N = l->dw_transposed ? O : I;
-        clipk_weight right = {.N = N, .K = T, .panels = work};
-        const clipk_epilogue e = {.residual = l->dw, .ld_residual = N};
-        clipk_weight_pack(k, &right, l->dw_transposed ? dyt : xt);
-        clipk_gemm(k, l->dw, N, l->dw_transposed ? xt : dyt, M, &right, &e);
+    const int O = l->w.N;
+    for (int t = 0; t < T && l->dw; t += ROWS) {
+        const clipk_view rows = {(const float *)x.p + t * x.rs, CLIPK_F32, x.rs, x.cs};
+        add_product(k, dy + (int64_t)t * O, rows, least(ROWS, T - t), l, work);
     }
     if (l->db)
         clipk_sum_rows(k, l->db, dy, O, T, O, work);
@@ -34,7 +57,7 @@ void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, 
 
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O)
 {
-    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, T), sums = clipk_sums_work(T, O);
+    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, least(T, ROWS)), sums = clipk_sums_work(T, O);
     return packed > sums ? packed : sums;
 }
 

@@ -19,6 +19,8 @@ typedef struct clipnn_linear {
     const float *b;
     /* training alone, else zero: */
     clipk_weight wt;    /* Wᵀ [I, O], for dx */
+    clipk_view W;       /* what w and wt are packed from whenever they are used, */
+    const clipb_block *room; /* into room that all layers share; NULL: both are packed already */
     float *dw, *db;
     bool dw_transposed; /* dw is [I, O], as OpenCLIP keeps a projection */
 } clipnn_linear;
@@ -159,8 +161,11 @@ typedef struct clipnn_conv3x3 {
     clipk_conv3x3_weight w;
     const float *b; /* [O], where folded; else NULL */
     clipnn_batchnorm bn;
-    clipk_conv3x3_weight wt; /* for dx; training alone */
-    float *dw;               /* [O, I, 3, 3] */
+    /* training alone: */
+    clipk_conv3x3_weight wt; /* for dx */
+    const float *W;          /* [O, I, 3, 3]; it and room as above */
+    const clipb_block *room;
+    float *dw;
 } clipnn_conv3x3;
 
 /* What a convolution leaves for its backward: what it made before its norm, [T, O], and the statistics used, [O]. NULL where the norm is folded. */

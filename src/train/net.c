@@ -65,12 +65,12 @@ static clip_status check(const cliptrn_net *n, clip_error *err)
     return CLIP_OK;
 }
 
-/* The towers' operands from the weights as they are now. */
+/* The towers' parameters where they are, and the operands of what is locked. */
 static clip_status bind(cliptrn_net *n, bool image, clipb_block *panels)
 {
     const bool trains = image ? trains_image(n) : trains_text(n);
     clipmdl_binder b = {.params = &n->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = n->w, .g = trains ? n->g : NULL, .k = &n->k,
-                        .first_group = image ? first_image_group(n) : first_text_group(n), .freeze_bn = n->opt.freeze_bn};
+                        .room = &n->room, .first_group = image ? first_image_group(n) : first_text_group(n), .freeze_bn = n->opt.freeze_bn};
     for (int pass = 0; pass < 2; pass++) {
         if (!image)
             clipmdl_text_bind(&b, &n->text);
@@ -126,7 +126,7 @@ void cliptrn_net_free(cliptrn_net *n)
     clipmdl_resnet_free(&n->resnet);
     clipmdl_text_free(&n->text);
     clipb_team_free(n->k.team);
-    clipb_block *const blocks[] = {&n->weights, &n->gradients, &n->image_panels, &n->text_panels, &n->scratch, &n->batch, &n->image_acts, &n->text_acts, &n->grads};
+    clipb_block *const blocks[] = {&n->weights, &n->gradients, &n->image_panels, &n->text_panels, &n->room, &n->scratch, &n->batch, &n->image_acts, &n->text_acts, &n->grads};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         clipb_block_free(blocks[i]);
     *n = (cliptrn_net){0};
@@ -304,11 +304,11 @@ clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int
             TRY(clipb_block_reserve(&n->batch, a.peak));
     }
     memset(n->g, 0, n->params.count * sizeof(float));
-    if (trains_image(n) || !n->image_bound)
+    if (!n->bound) {
         TRY(bind(n, true, &n->image_panels));
-    if (trains_text(n) || !n->text_bound)
         TRY(bind(n, false, &n->text_panels));
-    n->image_bound = n->text_bound = true;
+        n->bound = true;
+    }
     draw_patches(&p, step);
 
     for (int i = 0; i < N; i += chunk) {

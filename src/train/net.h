@@ -33,9 +33,9 @@ typedef struct cliptrn_net {
     clipmdl_vit vit;       /* one of the two, by config.vision.kind */
     clipmdl_resnet resnet;
     clipmdl_text text;
-    bool image_bound, text_bound; /* a tower that learns nothing is bound once */
+    bool bound; /* the towers to w and g; the first gradient does it */
     clipk_ctx k;
-    clipb_block weights, gradients, image_panels, text_panels, scratch, batch, image_acts, text_acts, grads;
+    clipb_block weights, gradients, image_panels, text_panels, room, scratch, batch, image_acts, text_acts, grads;
 } cliptrn_net;
 
 /* cliptrn_net_init(): weights drawn by opt->seed; read others over them with clipmdl_params_read(). Zero the struct before.
