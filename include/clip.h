@@ -219,6 +219,19 @@ CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, c
 /* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in place. */
 CLIP_API void clip_probabilities(const clip_model *m, float *similarity, int N, int M);
 
+/* clip_probabilities_scaled(): the same with another scale, like one that clip_fit_scale() found. */
+CLIP_API void clip_probabilities_scaled(const clip_model *m, float scale, float *similarity, int N, int M);
+
+/* clip_fit_scale(): the scale by which softmax(scale * cosine) fits pictures whose label is known best: the least mean of -log p (temperature scaling,
+ * Guo et al. 2017, arXiv:1706.04599; the temperature is 1 / scale). Which label is the best of a picture does not depend on it.
+ * cosine  in   [N, L];  right in [N] the label of each picture, 0 .. L-1
+ * Errors: CLIP_EINVAL (N or L < 1, a label that is not there, a cosine that is no number). */
+CLIP_API clip_status clip_fit_scale(const float *cosine, const int32_t *right, int N, int L, double *scale);
+
+/* clip_calibration(): how far probabilities at this scale are from what happens: nll, the mean of -log p of the right label, and ece, the expected
+ * calibration error of the best label's probability (15 bins). Errors: as above, CLIP_ENOMEM. */
+CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale, double *nll, double *ece);
+
 /* ---- Hidden states -------------------------------------------------------------------------------------- */
 
 /* What an encoder makes on its way, for models that are built on it: Stable Diffusion (texts), LLaVA (pictures). Layers count as transformers'
@@ -265,9 +278,9 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
  * painted over (Zeiler and Fergus 2013, arXiv:1311.2901), which takes G * G encodings.
  * img     in   [H, W] RGB
  * texts   in   [K]
- * map     out  [K, G, G], at least 0; the scale is that of its text alone: compare cells, not maps
+ * map     out  [K, G, G], at least 0; compare the cells of a map, not maps
  * cosine  out  [K] of the picture with each text
- * The context packs the image tower once more at the first call, with what gradients want, and keeps it.
+ * The first call packs a ViT once more, with what gradients want; the context keeps it.
  * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOMEM. */
 CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map, float *cosine);
 CLIP_API int clip_explain_side(const clip_model *m);
@@ -283,7 +296,7 @@ typedef struct clip_window {
     double x, y, width, height;
 } clip_window;
 
-/* clip_seen_window(): what of a picture of this size the model looks at, once it is cut and resized. Reaches beyond the picture where it is padded.
+/* clip_seen_window(): what of a picture of this size the model looks at. Reaches beyond the picture where it is padded.
  * Errors: CLIP_EINVAL (a side < 1). */
 CLIP_API clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out);
 
@@ -307,6 +320,214 @@ CLIP_API clip_status clip_ranks(clip_context *ctx, const float *query, int Q, co
 
 /* clip_rank_summary(): metrics of `rank` [Q]. Q = 0 gives zeros. Errors: CLIP_ENOMEM. */
 CLIP_API clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out);
+
+/* ---- Questions ------------------------------------------------------------------------------------------ */
+
+/* Answers to questions about pictures, in two ways that work with any CLIP (docs/vqa.md):
+ *   zero-shot  rules turn the question into a statement, "what color is the car?" into "{} car"; every candidate answer completes it, and the picture
+ *              chooses among the statements. "Is there a dog?" is yes where "dog" fits the picture better than nearly all of a list of common things
+ *   a head     a small network on the frozen embeddings of picture and question, fitted on questions with answers; it chooses among the answers
+ *              it has seen
+ *
+ *     clip_question_new(ctx, NULL, "what animal is this?", NULL, &question, &err);
+ *     clip_question_get_info(question, &info);
+ *     clip_question_ask(ctx, question, image_embeddings, n, p);      p[i, j]: how likely info.answers[j] is for picture i */
+typedef struct clip_question clip_question; /* ready to be put to pictures; immutable */
+typedef struct clip_vqa clip_vqa;           /* a head; immutable */
+
+typedef struct clip_question_options {
+    const char *const *answers;   /* [n_answers] to choose from; none: the words that ship for such a question, or those of the head */
+    int n_answers;
+    const char *const *templates; /* [n_templates] around a statement, "a photo of {}."; none: "{}". Zero-shot alone */
+    int n_templates;
+    bool blind;                   /* with a head: answer from the question alone, by the network that was fitted so. What a head is worth is what it adds */
+} clip_question_options;
+
+typedef struct clip_question_info {
+    const char *type;           /* "yes/no", "color", "count", "kind", "where", "who", "other" */
+    const char *statement;      /* with {} for the answer; "yes/no": what "yes" affirms */
+    const char *const *answers; /* [n] */
+    int n;
+} clip_question_info;
+
+/* clip_question_new(): read a question and embed what answering it takes.
+ * head     in   NULL: zero-shot
+ * options  in   NULL: none
+ * out      out  free with clip_question_free(); NULL on error. The head must outlive it
+ * Errors: CLIP_EINVAL (no question; with a head: none of the answers is one it knows), those of clip_encode_text(), CLIP_ENOMEM. */
+CLIP_API clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text, const clip_question_options *options,
+                                       clip_question **out, clip_error *err);
+CLIP_API void clip_question_free(clip_question *q);
+
+/* clip_question_get_info(): its strings live as long as the question. */
+CLIP_API void clip_question_get_info(const clip_question *q, clip_question_info *out);
+
+/* clip_question_ask(): image [N, D] unit embeddings; out [N, n]: probabilities, a row adds up to 1. Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
+CLIP_API clip_status clip_question_ask(clip_context *ctx, const clip_question *q, const float *image, int N, float *out);
+
+/* A question about a picture, and what people answered; all of it the table's. */
+typedef struct clip_asked {
+    const char *picture, *question;
+    const char *const *answers; /* [n_answers], normalised as VQA v2 does: lower case, no articles and punctuation, numbers as digits */
+    int n_answers;              /* at least 1 */
+} clip_asked;
+
+/* clip_asked_read(): a table (.tsv, .csv) with the columns filepath, question, answer; several answers are parted by "|". Paths are relative to it.
+ * out  out  [*n], free with clip_asked_free(); NULL on error
+ * Errors: CLIP_EIO, CLIP_EFORMAT (with the line), CLIP_ELIMIT, CLIP_ENOMEM. */
+CLIP_API clip_status clip_asked_read(const char *path, clip_asked **out, size_t *n, clip_error *err);
+CLIP_API void clip_asked_free(clip_asked *asked, size_t n);
+
+/* clip_asked_score(): what an answer is worth, normalised as above: min(m / 3, 1), where m people said it; of fewer than three answers any is right, 1.
+ * Out of memory: 0. */
+CLIP_API double clip_asked_score(const clip_asked *asked, const char *answer);
+
+typedef struct clip_vqa_options {
+    int hidden;         /* width of the network */
+    int epochs, patience; /* at most so many; without an epoch that is better on what is held back, so many */
+    int answers;        /* the most frequent ones are learned */
+    int batch_size;
+    double lr, weight_decay, dropout;
+    uint64_t seed;
+    bool (*progress)(void *user, int epoch, double loss, double accuracy); /* after each; false: stop with the best so far. May be NULL */
+    void *progress_user;
+} clip_vqa_options;
+
+CLIP_API clip_vqa_options clip_vqa_options_default(void);
+
+typedef struct clip_vqa_info {
+    int answers, hidden;
+    int trained, held_back; /* questions; a tenth of the pictures is held back */
+    int epoch;              /* that was kept */
+    double accuracy;        /* on what was held back */
+} clip_vqa_info;
+
+/* clip_vqa_fit(): train a head, and the same network without pictures. The result does not depend on the threads.
+ * asked  in   [n]
+ * row    in   [n] the row of `image` that question i is about
+ * image  in   [.., D] unit embeddings
+ * out    out  free with clip_vqa_free(); NULL on error
+ * Errors: CLIP_EINVAL (n < 2, fewer than two different answers), CLIP_EDIVERGED, CLIP_ENOMEM. */
+CLIP_API clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image,
+                                  const clip_vqa_options *options, clip_vqa **out, clip_error *err);
+CLIP_API void clip_vqa_free(clip_vqa *h);
+CLIP_API void clip_vqa_get_info(const clip_vqa *h, clip_vqa_info *out);
+
+/* clip_vqa_save(), clip_vqa_load(): DIR/vqa.json and DIR/vqa.safetensors; saving makes DIR. dir NULL: the directory of the model. A head belongs to the weights it was
+ * fitted on and is refused by others. clip_vqa_exists(): is there one to load?
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights; the two files do not belong together), CLIP_ENOMEM. */
+CLIP_API clip_status clip_vqa_save(const clip_model *m, const clip_vqa *h, const char *dir, clip_error *err);
+CLIP_API clip_status clip_vqa_load(const clip_model *m, const char *dir, clip_vqa **out, clip_error *err);
+CLIP_API bool clip_vqa_exists(const clip_model *m, const char *dir);
+
+/* ---- Matching ------------------------------------------------------------------------------------------- */
+
+/* Does a text belong to a picture? A cosine says which of several texts fits best; a clip_match turns it into a probability (docs/matching.md):
+ *     p = 1 / (1 + exp(-(intercept + slope max(s - knot, 0)))),     s = logit_scale * cosine
+ * fitted on pairs that belong together and as many that do not: their neighbours in batches, by the likeness of the texts. A plain value. */
+typedef struct clip_match {
+    double knot, slope, intercept;
+    int batch;                  /* pairs of a batch: with more of them to choose from, wrong pairs are harder */
+    int64_t pairs;              /* fitted on */
+    double accuracy, auc, ece;  /* on them, each half judged by a fit on the other; ece: expected calibration error, 15 bins */
+} clip_match;
+
+typedef struct clip_match_scores {
+    int64_t pairs;             /* that have a neighbour */
+    double accuracy, auc, ece; /* of the probability at 1/2; the area under the ROC curve; the expected calibration error, 15 bins */
+} clip_match_scores;
+
+#define CLIP_MATCH_BATCH 16 /* what to take */
+
+/* clip_match_fit(), clip_match_evaluate(): from N pairs, or on them.
+ * image, text  in   [N, D] unit embeddings; pair i is image[i] and text[i]. Equal pictures and equal texts are found out: they are not wrong for each other
+ * Errors: CLIP_EINVAL (N or batch < 2; all the same picture or text; pairs that score no higher than wrong ones), CLIP_ENOMEM. */
+CLIP_API clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch, clip_match *out, clip_error *err);
+CLIP_API clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text, int N, int batch,
+                                         clip_match_scores *out, clip_error *err);
+
+/* clip_match_probability(): of s, a cosine times the model's logit_scale. */
+CLIP_API double clip_match_probability(const clip_match *match, double s);
+
+/* clip_match_save(), clip_match_load(): match.json. It belongs to the weights and is refused by others.
+ * path  in   the file; NULL: match.json beside the model's weights
+ * clip_match_exists(): is there one to load?
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights), CLIP_ENOMEM. */
+CLIP_API clip_status clip_match_save(const clip_model *m, const clip_match *match, const char *path, clip_error *err);
+CLIP_API clip_status clip_match_load(const clip_model *m, const char *path, clip_match *out, clip_error *err);
+CLIP_API bool clip_match_exists(const clip_model *m, const char *path);
+
+/* Two pairs, and how much better they go together than with their texts exchanged: the sum of their cosines less that of the exchanged ones. */
+typedef struct clip_confusion {
+    int32_t i, j; /* i < j */
+    float margin; /* below 0: the model would exchange them */
+} clip_confusion;
+
+/* clip_match_hardest(): the n smallest margins among N pairs, smallest first; not between pairs with the same picture or text.
+ * out    out  [n];   found  out  how many of them
+ * Errors: CLIP_EINVAL (N < 2, n < 1), CLIP_ENOMEM. */
+CLIP_API clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n, clip_confusion *out, int *found);
+
+/* ---- Probes --------------------------------------------------------------------------------------------- */
+
+/* Classes learnt from labelled pictures, on embeddings of a model that stays as it is (docs/probes.md). */
+typedef struct clip_probe clip_probe; /* immutable: threads may share it */
+
+typedef enum clip_probe_kind {
+    CLIP_PROBE_LINEAR = 1,     /* logistic regression, as CLIP's linear probe (arXiv:2103.00020, A.3) */
+    CLIP_PROBE_CACHE = 2,      /* the names of the classes and a few pictures of each: Tip-Adapter without training (arXiv:2111.03930) */
+    CLIP_PROBE_NEIGHBOURS = 3, /* the nearest pictures vote (arXiv:1805.01978, 3.4) */
+} clip_probe_kind;
+
+typedef struct clip_probe_data {
+    const float *image;   /* [n, D] unit embeddings */
+    const int32_t *label; /* [n] which class, from 0 */
+    int n;
+} clip_probe_data;
+
+typedef struct clip_probe_options {
+    clip_probe_kind kind;
+    double l2;          /* LINEAR: of the regularisation, 1/C of scikit-learn. 0: the best on the validation part, of 1e-6 .. 1e6; without one 3.16 */
+    int iterations;     /* LINEAR: at most so many */
+    double tolerance;   /* LINEAR: until no derivative of the mean loss is larger */
+    const float *text;  /* CACHE: [classes, D] of clip_encode_labels() */
+    double alpha, beta; /* CACHE: weight and sharpness of the pictures. alpha < 0: the best on the validation part; without one 1 and 5.5 */
+    int neighbours;     /* NEIGHBOURS: how many vote */
+} clip_probe_options;
+
+/* clip_probe_options_default(): LINEAR, l2 0, 1000 iterations, tolerance 1e-5, alpha -1, 20 neighbours. */
+CLIP_API clip_probe_options clip_probe_options_default(void);
+
+/* clip_probe_fit(): the result does not depend on the threads.
+ * names  in   [n_names] of the classes, each with a training picture
+ * val    in   what is swept is chosen on it; LINEAR then fits on both parts. NULL: none
+ * out    out  free with clip_probe_free(); NULL on error
+ * Errors: CLIP_EINVAL (fewer than two classes; one without a picture, which the message names; numbers that are none; options), CLIP_ENOMEM. */
+CLIP_API clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_names, const clip_probe_data *train, const clip_probe_data *val,
+                                    const clip_probe_options *opt, clip_probe **out, clip_error *err);
+CLIP_API void clip_probe_free(clip_probe *p);
+
+typedef struct clip_probe_info {
+    clip_probe_kind kind;
+    const char *const *names; /* [classes]; live as long as the probe */
+    int classes, pictures;    /* it was fitted on, validation part included where that was fitted on */
+    double l2, alpha, beta;   /* that were taken */
+    int neighbours;
+    double accuracy;          /* on the validation part, before what was fitted on it; 0: there was none */
+    int iterations;           /* LINEAR: of the last fit */
+    bool converged;
+} clip_probe_info;
+
+CLIP_API void clip_probe_get_info(const clip_probe *p, clip_probe_info *out);
+
+/* clip_probe_predict(): image [N, D] unit embeddings; out [N, classes]: probabilities, a row adds up to 1. Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
+CLIP_API clip_status clip_probe_predict(clip_context *ctx, const clip_probe *p, const float *image, int N, float *out);
+
+/* clip_probe_save(), clip_probe_load(): a directory with probe.json and probe.safetensors; what was there is replaced in one piece. A probe belongs to the
+ * weights it was fitted on and is refused by others.
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights), CLIP_ENOMEM. */
+CLIP_API clip_status clip_probe_save(const clip_model *m, const clip_probe *p, const char *dir, clip_error *err);
+CLIP_API clip_status clip_probe_load(const clip_model *m, const char *dir, clip_probe **out, clip_error *err);
 
 /* ---- Data: pictures and pairs --------------------------------------------------------------------------- */
 
@@ -498,6 +719,7 @@ typedef struct clip_index_info {
     int64_t items, pictures, texts; /* items = pictures + texts */
     int64_t rows;                   /* that a hit's row lies below: items and the gaps of removed ones */
     int64_t bytes;                  /* on disk */
+    int64_t updated;                /* when clip_index_update() came to its end, in seconds since 1970; 0: never */
 } clip_index_info;
 
 CLIP_API void clip_index_get_info(const clip_index *x, clip_index_info *out);
@@ -570,20 +792,24 @@ CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *w
 typedef struct clip_update_report {
     int64_t seen;      /* pictures below the folders */
     int64_t embedded;  /* new or changed */
-    int64_t moved;     /* known by their bytes under another path: not embedded again */
+    int64_t moved;     /* known by their bytes under a path that is gone: not embedded again */
+    int64_t copied;    /* known by their bytes under another path, too: not embedded again */
     int64_t removed;   /* no longer there */
     int64_t broken;    /* could not be read; told to `warn` */
     int64_t texts;     /* captions embedded */
-    int64_t todo;      /* in the progress callback: pictures still to embed, as far as known */
-    double seconds;
+    int64_t todo;      /* in the progress callback: pictures still to be looked at, as far as known */
+    double seconds;    /* in all; of these */
+    double waited;     /* the encoder had no pictures yet */
 } clip_update_report;
 
 typedef struct clip_update_options {
-    bool captions;      /* also index the captions in NAME.txt beside the pictures */
+    bool captions;      /* also index the captions in NAME.txt beside the pictures; tables and tars always bring theirs, if the model has a text tower */
+    const char *const *exclude; /* [n_exclude] patterns as the shell's of names ("*.png", "drafts" with all in it) or, with a slash, of paths below a folder */
+    int n_exclude;
     bool full_decode;   /* decode every JPEG in full (default: at the smallest scale that is at least twice what the model looks at) */
     int workers;        /* threads that decode, 0: as many as the context has */
     double commit_every; /* seconds; default 5 */
-    bool (*progress)(void *user, const clip_update_report *now); /* called often; false: stop, what is done is committed. May be NULL */
+    bool (*progress)(void *user, const clip_update_report *now); /* called often; false: stop; what is done is committed. May be NULL */
     void *progress_user;
     clip_warn_fn warn;  /* hears of each picture and folder that cannot be read; NULL: silent */
     void *warn_user;
@@ -593,11 +819,41 @@ CLIP_API clip_update_options clip_update_options_default(void);
 
 /* clip_index_update(): bring what the index has of these folders (or pictures, or what clip_pairs_open() takes) up to date: new and changed pictures are
  * embedded, moved ones recognised by their bytes, those that are gone removed. A folder that cannot be read is reported, and what was known of it stays.
- * Interrupted at any moment, the next call goes on where the last commit was. Memory does not depend on how many pictures there are.
+ * Pictures are called by their absolute paths, those in tars TAR/MEMBER. Interrupted at any moment, the next call goes on where the last commit was.
+ * Memory: a path for each picture, and some pictures.
+ * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index was ever given; one that is not there is told to `warn`
  * report  out  may be NULL; filled also on error
- * Errors: CLIP_EIO (a path that is not there), CLIP_EINVAL, those of clip_index_add(), CLIP_ENOMEM. */
+ * Errors: CLIP_EIO (a path that is not there), CLIP_EINVAL (opened for reading; no text tower for captions; n = 0 and nothing remembered), CLIP_EMISMATCH
+ * (the model makes vectors of another size), those of clip_index_add(), CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n, const clip_update_options *opt,
                                        clip_update_report *report, clip_error *err);
+
+/* clip_index_sources(): what clip_index_update() was given so far. out [*n] absolute paths; free with clip_list_free(). *captions: one of them brings
+ * captions, which take a text tower; may be NULL.
+ * clip_index_forget(): all that the index has at or below these paths leaves it, and what of them it was given is no longer remembered. Commits.
+ * removed  out  pictures; may be NULL */
+CLIP_API clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err);
+CLIP_API clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err);
+
+/* Embeddings in the layout of clip-retrieval: DIR/img_emb/img_emb_0.npy [N, D], DIR/text_emb/text_emb_0.npy [N, D] (f16, f32 or f64, C order; one of the
+ * two may be missing) and DIR/metadata/metadata_0.jsonl, a line a row: {"image_path": .., "caption": ..}; more of them with other numbers. A picture with
+ * several captions has several rows; a row of zeros is none. */
+
+/* clip_index_export(): write all of it. dir: not there yet, or empty. rows  out  how many.
+ * Errors: CLIP_EINVAL (something is in dir), CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *rows, clip_error *err);
+
+typedef struct clip_import_report {
+    int64_t rows;            /* read */
+    int64_t pictures, texts; /* added, or replaced */
+    int64_t empty;           /* rows with neither: without a vector, or without a name */
+} clip_import_report;
+
+/* clip_index_import_info(): what is in `dir`: the dimension that the index needs, and how many rows. clip_index_import(): add it.
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (numbers of rows or columns against each other, or against the index), CLIP_EUNSUPPORTED (metadata in
+ * Parquet), those of clip_index_add(). */
+CLIP_API clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows, clip_error *err);
+CLIP_API clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err);
 
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 

@@ -1,0 +1,70 @@
+/* Which index is meant, and how it is opened: what `clip index` and `clip search` share. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+const char *cli_index_path(const char *set)
+{
+    static char path[4096];
+    const char *variable = getenv("CLIP_INDEX"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    int n = -1;
+    if (set)
+        return set;
+    if (variable && *variable)
+        return variable;
+    if (data && *data == '/') /* a relative one is to be ignored, says the XDG base directory specification */
+        n = snprintf(path, sizeof path, "%s/clip/index", data);
+    else if (home && *home)
+        n = snprintf(path, sizeof path, "%s/.local/share/clip/index", home);
+    if (n < 0 || n >= (int)sizeof path) {
+        cli_fail("where is the index? --index DIR or $CLIP_INDEX say it (there is no $HOME to put it in)");
+        return NULL;
+    }
+    return path;
+}
+
+static void warn(void *user, const char *message)
+{
+    (void)user;
+    cli_warn("%s", message);
+}
+
+static int open_with(const cli_args *a, const char *path, clip_index_options o, clip_index **out)
+{
+    clip_error err;
+    o.threads = a->threads;
+    o.warn = warn;
+    switch (clip_index_open(path, &o, out, &err)) {
+    case CLIP_OK: return CLI_DONE;
+    case CLIP_EMISMATCH:
+        return cli_fail("%s\nEmbeddings of two models cannot be compared: name that model with --model, make another index with --index DIR,\n"
+                        "or remove %s and make it anew", err.message, path);
+    case CLIP_EBUSY: return cli_fail("%s\nIt can be searched meanwhile.", err.message);
+    default: return cli_fail("%s", err.message);
+    }
+}
+
+int cli_index_open(const cli_args *a, const char *path, const cli_session *s, cli_index_mode mode, clip_index **out)
+{
+    clip_index_options o = clip_index_options_default();
+    struct stat st;
+    *out = NULL;
+    if (mode != CLI_INDEX_MAKE && stat(path, &st) < 0 && errno == ENOENT)
+        return cli_fail("%s: no index there; 'clip index FOLDER' makes one (--index DIR says where)", path);
+    o.write = mode != CLI_INDEX_READ;
+    o.create = mode == CLI_INDEX_MAKE;
+    o.model = s ? s->model : NULL;
+    return open_with(a, path, o, out);
+}
+
+int cli_index_make(const cli_args *a, const char *path, int dim, clip_index **out)
+{
+    clip_index_options o = clip_index_options_default();
+    o.write = o.create = true;
+    o.dim = dim;
+    o.model_name = "unknown";
+    return open_with(a, path, o, out);
+}

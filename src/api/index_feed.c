@@ -1,0 +1,215 @@
+/* The pictures of a source, held against the catalogue. */
+#include "api/index_feed.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+struct clip_feed {
+    clip_index *x;
+    const clip_source *source;
+    clip_source_kind kind;
+    clip_feed_options opt;
+    char **path;            /* [n] the pictures of a folder; of a tar those that have come by */
+    size_t n, capacity, at;
+    uint8_t *todo;          /* a bit each */
+    clipdat_source *stream; /* of a table or a tar */
+    int64_t mtime;          /* of the tar */
+    bool damaged, stopped;
+};
+
+static int64_t nanoseconds(const struct stat *st) { return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec; }
+
+static void tell(const clip_feed *f, const char *message)
+{
+    if (f->opt.warn)
+        f->opt.warn(f->opt.warn_user, message);
+}
+
+/* ---- Folders --------------------------------------------------------------------------------------------------------- */
+
+/* Which of the pictures have to be read. */
+static clip_status look_through(clip_feed *f, clip_error *err)
+{
+    enum { OFTEN = 256 };
+    f->todo = calloc(f->n / 8 + 1, 1);
+    if (!f->todo)
+        return clipb_fail(err, CLIP_ENOMEM, f->source->path, "out of memory");
+    for (size_t i = 0; i < f->n; i++) {
+        struct stat st;
+        clip_item item;
+        bool unchanged = false;
+        if (stat(f->path[i], &st) == 0)
+            TRY(clip_plan_unchanged(f->x, f->path[i], st.st_size, nanoseconds(&st), &unchanged, &item, err));
+        f->opt.report->seen++;
+        f->opt.report->todo += !unchanged;
+        f->todo[i / 8] |= (uint8_t)(!unchanged << i % 8);
+        if (i % OFTEN == 0 && !f->opt.go_on(f->opt.user)) {
+            f->stopped = true;
+            break;
+        }
+    }
+    return CLIP_OK;
+}
+
+static clip_status set_path(clip_parcel *p, const char *path)
+{
+    p->path.n = 0;
+    return clipdat_bytes_add(&p->path, path, strlen(path));
+}
+
+static clip_status next_of_folder(clip_feed *f, clip_parcel *p, bool *more, bool *unchanged, clip_error *err)
+{
+    for (; !f->stopped && f->at < f->n; f->at++) {
+        *unchanged = !(f->todo[f->at / 8] >> f->at % 8 & 1);
+        if (*unchanged && !f->source->captions)
+            continue;
+        const char *path = f->path[f->at++];
+        *more = true;
+        if (*unchanged)
+            TRY(clip_index_find(f->x, path, &p->item, err));
+        clipdat_sample_no_captions(&p->sample);
+        p->captions = p->beside = p->exact = f->source->captions;
+        p->has_bytes = false;
+        return set_path(p, path);
+    }
+    *more = false;
+    return CLIP_OK;
+}
+
+/* ---- Tables and tars ------------------------------------------------------------------------------------------------- */
+
+static clip_status note_seen(clip_feed *f, const char *path)
+{
+    TRY(clipb_grow((void **)&f->path, &f->capacity, f->n + 1, sizeof *f->path));
+    f->path[f->n] = strdup(path);
+    return f->path[f->n] ? (f->n++, CLIP_OK) : CLIP_ENOMEM;
+}
+
+/* What stands in a table is called by its real path, like everything else. */
+static clip_status name_of_row(clip_parcel *p)
+{
+    char *real = realpath(p->sample.key.p, NULL);
+    clip_status s = set_path(p, real ? real : p->sample.key.p);
+    free(real);
+    return s;
+}
+
+static clip_status look_at(clip_feed *f, clip_parcel *p, bool *unchanged, clip_error *err)
+{
+    struct stat st;
+    int64_t size = (int64_t)p->sample.picture.n, mtime = f->mtime;
+    TRY(f->kind == CLIP_SOURCE_TAR ? set_path(p, p->sample.key.p) : name_of_row(p));
+    if (f->kind == CLIP_SOURCE_TAR)
+        TRY(note_seen(f, p->path.p));
+    else if (stat(p->path.p, &st) == 0)
+        size = st.st_size, mtime = nanoseconds(&st);
+    p->captions = f->opt.captions;
+    p->exact = f->kind == CLIP_SOURCE_TAR; /* a table may come back to a picture later on */
+    p->beside = false;
+    p->has_bytes = f->kind == CLIP_SOURCE_TAR;
+    TRY(clip_plan_unchanged(f->x, p->path.p, size, mtime, unchanged, &p->item, err));
+    if (!*unchanged)
+        p->item = (clip_item){.size = size, .mtime = mtime};
+    return CLIP_OK;
+}
+
+static clip_status next_of_stream(clip_feed *f, clip_parcel *p, bool *more, bool *unchanged, clip_error *err)
+{
+    while (!f->stopped && !f->stream->over) {
+        clip_error why = {0};
+        clip_status s = f->stream->next(f->stream, &p->sample, &why);
+        if (s == CLIP_ENOMEM)
+            return s;
+        if (s < 0) { /* this sample, or the rest of them */
+            f->damaged |= f->stream->over;
+            f->opt.report->broken++;
+            tell(f, why.message);
+        }
+        if (s < 0 || f->stream->over)
+            continue;
+        TRY(look_at(f, p, unchanged, err));
+        f->opt.report->seen++;
+        f->opt.report->todo += !*unchanged;
+        f->stopped = f->opt.report->seen % 256 == 0 && !f->opt.go_on(f->opt.user);
+        if (!*unchanged || p->captions) {
+            *more = !f->stopped;
+            return CLIP_OK;
+        }
+    }
+    *more = false;
+    return CLIP_OK;
+}
+
+/* ---- Both ------------------------------------------------------------------------------------------------------------ */
+
+static clip_status open_list(clip_feed *f, clip_error *err)
+{
+    const clipdat_list_options o = {(const char *const *)f->source->exclude, (int)f->source->n_exclude, f->opt.warn, f->opt.warn_user};
+    TRY(clipdat_list(f->source->path, &o, &f->path, &f->n, err));
+    return look_through(f, err);
+}
+
+static clip_status open_stream(clip_feed *f, clip_error *err)
+{
+    const clip_pairs_options o = clip_pairs_options_default();
+    struct stat st;
+    TRY(clipdat_open(f->source->path, &o, &f->stream, err));
+    f->stream->unread = f->kind == CLIP_SOURCE_TABLE;
+    f->mtime = stat(f->source->path, &st) == 0 ? nanoseconds(&st) : 0;
+    return CLIP_OK;
+}
+
+clip_status clip_feed_open(clip_index *x, const clip_source *source, const clip_feed_options *opt, clip_feed **out, clip_error *err)
+{
+    clip_feed *f = calloc(1, sizeof *f);
+    *out = NULL;
+    if (!f)
+        return clipb_fail(err, CLIP_ENOMEM, source->path, "out of memory");
+    *f = (clip_feed){.x = x, .source = source, .kind = clip_source_kind_of(source->path), .opt = *opt};
+    const bool listed = f->kind != CLIP_SOURCE_TABLE && f->kind != CLIP_SOURCE_TAR;
+    clip_status s = listed ? open_list(f, err) : open_stream(f, err);
+    if (s < 0)
+        clip_feed_close(f, NULL, NULL, NULL, NULL);
+    else
+        *out = f;
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, source->path, "out of memory") : s;
+}
+
+clip_status clip_feed_next(clip_feed *f, clip_parcel *p, bool *more, bool *unchanged, clip_error *err)
+{
+    p->item = (clip_item){0};
+    p->status = CLIP_OK;
+    p->gone = p->decoded = false;
+    clip_status s = (f->stream ? next_of_stream : next_of_folder)(f, p, more, unchanged, err);
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, f->source->path, "out of memory") : s;
+}
+
+clip_status clip_feed_close(clip_feed *f, char ***seen, size_t *n, size_t *capacity, bool *whole)
+{
+    clip_status s = CLIP_OK;
+    if (seen) {
+        *whole = !f->stopped && !f->damaged && (f->kind == CLIP_SOURCE_FOLDER || f->kind == CLIP_SOURCE_TAR);
+        s = clipb_grow((void **)seen, capacity, *n + f->n, sizeof **seen);
+        for (size_t i = 0; s == CLIP_OK && i < f->n; i++) {
+            (*seen)[(*n)++] = f->path[i];
+            f->path[i] = NULL;
+        }
+    }
+    if (f->stream)
+        f->stream->close(f->stream);
+    clip_list_free(f->path, f->n);
+    free(f->todo);
+    free(f);
+    return s;
+}
+
+void clip_parcel_drop(void *parcel)
+{
+    clip_parcel *p = parcel;
+    free(p->path.p);
+    clipdat_sample_free(&p->sample);
+}

@@ -1,0 +1,162 @@
+/* What is new, what has only moved, what has left: by the catalogue, the files' sizes and times, and hashes of their bytes. */
+#include "api/index_plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+clip_status clip_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged, clip_item *item, clip_error *err)
+{
+    TRY(clip_index_find(x, path, item, err));
+    *unchanged = item->kind && item->size == size && item->mtime == mtime;
+    return CLIP_OK;
+}
+
+/* ENOTDIR: what should be a directory on the way is a file: a tar that still is there, or one that has taken the directory's place. */
+bool clip_plan_gone(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0)
+        return false;
+    if (errno != ENOTDIR)
+        return errno == ENOENT;
+    char *part = strdup(path), *slash = part;
+    bool in_tar = !part; /* when in doubt, it is there */
+    while (!in_tar && (slash = strchr(slash + 1, '/'))) {
+        *slash = 0;
+        in_tar = clipdat_is_tar(part) && clipb_is_file(part);
+        *slash = '/';
+    }
+    free(part);
+    return !in_tar;
+}
+
+static clip_status forget_texts(clip_index *x, const char *path, clip_error *err)
+{
+    clip_item text;
+    for (int64_t row = 0;;) {
+        TRY(clipidx_next_text(x, path, &row, &text, err));
+        if (!text.kind)
+            return CLIP_OK;
+        TRY(clip_index_remove(x, &text.row, 1, err));
+    }
+}
+
+clip_status clip_plan_forget(clip_index *x, const char *path, int64_t *removed, clip_error *err)
+{
+    clip_item item;
+    TRY(clip_index_find(x, path, &item, err));
+    if (item.kind)
+        TRY(clip_index_remove(x, &item.row, 1, err));
+    if (removed)
+        *removed = item.kind != 0;
+    return forget_texts(x, path, err);
+}
+
+/* A picture with these bytes whose file is gone, else any; kind 0: there is none. Of very many the first ones do. */
+static clip_status find_copy(const clip_index *x, const uint8_t hash[16], clip_item *out, bool *gone, clip_error *err)
+{
+    enum { MOST = 64 };
+    int64_t row = 0, first = -1;
+    *gone = false;
+    for (int i = 0; i < MOST && !*gone; i++) {
+        TRY(clipidx_next_copy(x, hash, &row, out, err));
+        if (!out->kind)
+            break;
+        *gone = clip_plan_gone(out->path);
+        if (first < 0)
+            first = out->row;
+    }
+    return *gone || first < 0 ? CLIP_OK : clip_index_item_at(x, first, out, err);
+}
+
+clip_status clip_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clip_plan_outcome *out, clip_error *err)
+{
+    clip_item known;
+    bool gone;
+    *out = CLIP_PLAN_NEW;
+    TRY(clip_index_find(x, item->path, &known, err));
+    if (known.kind && memcmp(known.hash, item->hash, sizeof known.hash) == 0) {
+        *out = CLIP_PLAN_SAME;
+        return clip_index_rename(x, known.row, item->path, item->size, item->mtime, err);
+    }
+    TRY(find_copy(x, item->hash, &known, &gone, err));
+    if (!known.kind)
+        return CLIP_OK;
+    const int64_t row = known.row;
+    if (gone) { /* whatever was known of the new path is of other bytes */
+        *out = CLIP_PLAN_MOVED;
+        TRY(clip_plan_forget(x, item->path, NULL, err));
+        return clip_index_rename(x, row, item->path, item->size, item->mtime, err);
+    }
+    clip_item copy = *item;
+    copy.taken = known.taken;
+    *out = CLIP_PLAN_COPIED;
+    TRY(clip_index_vector(x, row, unit, err));
+    return clip_index_add(x, &copy, unit, 1, err);
+}
+
+/* ---- Captions -------------------------------------------------------------------------------------------------------- */
+
+clip_status clip_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact, bool *is_new, clip_error *err)
+{
+    clip_item text;
+    for (int i = 0; i < n; i++) {
+        is_new[i] = true;
+        for (int j = 0; is_new[i] && j < i; j++)
+            is_new[i] = strcmp(caption[i], caption[j]) != 0; /* the same one again */
+    }
+    for (int64_t row = 0;;) {
+        TRY(clipidx_next_text(x, path, &row, &text, err));
+        if (!text.kind)
+            return CLIP_OK;
+        bool there = false;
+        for (int i = 0; i < n; i++)
+            if (strcmp(text.text, caption[i]) == 0) {
+                there = true;
+                is_new[i] = false;
+            }
+        if (exact && !there)
+            TRY(clip_index_remove(x, &text.row, 1, err));
+    }
+}
+
+/* ---- What has left --------------------------------------------------------------------------------------------------- */
+
+static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* The nearest source above: a tar within a folder wins. */
+static const clip_source *source_of(const clip_sources *sources, const char *path)
+{
+    const clip_source *best = NULL;
+    for (size_t i = 0; i < sources->n; i++)
+        if (clip_path_below(path, sources->item[i].path) && (!best || strlen(sources->item[i].path) > strlen(best->path)))
+            best = &sources->item[i];
+    return best;
+}
+
+static bool has_left(const clip_source *s, const char *path)
+{
+    if (clip_source_kind_of(s->path) == CLIP_SOURCE_TAR)
+        return true;
+    return clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(path, s->path)) || clip_plan_gone(path);
+}
+
+clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, int64_t *removed, clip_error *err)
+{
+    clip_item item;
+    *removed = 0;
+    for (int64_t row = 0;;) {
+        TRY(clip_index_next(x, &row, &item, err));
+        if (!item.kind)
+            return CLIP_OK;
+        const clip_source *s = item.path ? source_of(sources, item.path) : NULL;
+        if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, by_bytes)) || !has_left(s, item.path))
+            continue;
+        *removed += item.kind == CLIP_ITEM_PICTURE;
+        TRY(clip_index_remove(x, &item.row, 1, err));
+    }
+}

@@ -1,0 +1,168 @@
+#!/bin/sh
+# clip index, on the pictures that ship: what is embedded, what is not embedded again, what leaves, what is refused, and kills.
+# usage: tests/cli/test_index.sh CLIP CHECK_OUTPUT SAME_INDEX SOURCE_ROOT
+set -u
+clip=$(realpath "$1") check=$(realpath "$2") same=$(realpath "$3") root=$(realpath "$4")
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+cd "$T" || exit 1
+unset CLIP_MODEL CLIP_INDEX XDG_DATA_HOME
+. "$root/tests/cli/harness.sh"
+
+index() { "$clip" index --index ix "$@"; }
+# counts NAME=N...: of the last report in JSON
+counts() {
+    for pair in "$@"; do
+        same "${pair%=*} $(json "${pair%=*}")" "${pair%=*} ${pair#*=}"
+    done
+}
+equal() { want 0 "$same" "$1" "$2"; }
+mkdir photos
+for p in bee books castle cloud swan guitar; do cp "$root/models/samples/$p.png" photos/; done
+
+it "help, and what is not taken"
+want 0 "$clip" index --help
+prints '--captions'
+want 2 index --stats photos
+want 2 index --stats --verify
+want 2 index --remove
+want 2 index --commit-every soon photos
+want 1 index
+says "no index there; 'clip index FOLDER' makes one"
+want 1 index nowhere
+says 'nowhere: No such file'
+
+it "a folder, and again"
+want 0 index photos
+prints '6 pictures: 6 new; '
+want 0 index photos
+prints '6 pictures: nothing new'
+want 0 index --json
+counts seen=6 embedded=0 moved=0 copied=0 removed=0 unreadable=0 pictures=6
+
+it "moved, copied, touched, changed, gone"
+mkdir photos/sub
+mv photos/bee.png photos/sub/insect.png
+cp photos/castle.png photos/castle-copy.png
+touch -d 2001-02-03 photos/cloud.png
+cp "$root/models/samples/lizard.png" photos/swan.png
+rm photos/books.png
+want 0 index --json
+counts seen=6 embedded=1 moved=1 copied=1 removed=1 unreadable=0 pictures=6
+want 0 "$clip" index --index fresh photos
+equal ix fresh
+
+it "two that change places, and one that takes another's"
+mv photos/swan.png x && mv photos/guitar.png photos/swan.png && mv x photos/guitar.png
+mv photos/sub/insect.png photos/cloud.png
+want 0 index
+rm -r fresh
+want 0 "$clip" index --index fresh photos
+equal ix fresh
+
+it "broken, hidden, excluded, linked"
+head -c 100 photos/swan.png >photos/torn.png
+cp photos/swan.png photos/.hidden.png
+ln -s .. photos/sub/loop
+mkdir photos/drafts && cp "$root/models/samples/sailboat.png" photos/drafts/
+want 1 index --exclude drafts/ --json photos
+says 'torn.png: PNG: the file is truncated'
+counts seen=6 embedded=0 unreadable=1 pictures=5
+rm photos/torn.png
+want 0 index --json
+counts seen=5 embedded=0 unreadable=0
+want 0 index --json photos
+counts seen=6 embedded=1
+want 0 index --exclude 'draft*' --json photos
+counts seen=5 removed=1 pictures=5
+
+it "what the index is, and was given"
+want 0 index --stats
+prints 'model     emoji-clip'
+prints 'pictures  5'
+prints "$T/photos"
+want 0 index --verify
+prints '5 items: all is as it was written'
+want 0 env CLIP_INDEX=other XDG_DATA_HOME= HOME="$T/home" "$clip" index photos/swan.png
+[ -s other/catalogue.db ] || fault 'not in $CLIP_INDEX'
+want 0 env XDG_DATA_HOME="$T/data" "$clip" index photos/swan.png
+[ -s data/clip/index/catalogue.db ] || fault 'not in $XDG_DATA_HOME'
+want 0 env HOME="$T/home" "$clip" index photos/swan.png
+[ -s home/.local/share/clip/index/catalogue.db ] || fault 'not at home'
+want 0 index --remove photos/swan.png
+prints '1 picture removed'
+want 0 index --json
+counts embedded=1 pictures=5
+want 0 index --remove "$T/photos"
+prints '5 pictures removed'
+want 1 index
+says 'has not been given any pictures yet'
+
+it "captions beside pictures"
+printf 'a bird on the water\n\nwhite\n' >photos/swan.txt
+want 0 index --captions --json photos
+counts pictures=6 embedded=6 embedded_texts=2 texts=2
+printf 'a bird on the water\nvery white\n' >photos/swan.txt
+want 0 index --json
+counts embedded=0 embedded_texts=1 texts=2
+mkdir photos/birds && mv photos/swan.* photos/birds/
+want 0 index --json
+counts moved=1 embedded_texts=0 texts=2
+rm photos/birds/swan.txt
+want 0 index --json
+counts texts=0 embedded=0
+
+it "tables and tars"
+want 0 "$clip" index --index pairs --json "$root/models/samples/samples.tsv"
+counts seen=36 pictures=36 texts=36
+want 0 "$clip" index --index pairs --json
+counts seen=36 embedded=0 embedded_texts=0
+if command -v tar >/dev/null; then
+    cp photos/castle.png 1.png && cp photos/cloud.png 2.png && echo 'a castle' >1.txt && echo 'a cloud' >2.txt
+    tar cf some.tar 1.png 1.txt 2.png 2.txt
+    want 0 "$clip" index --index tars --json some.tar
+    counts pictures=2 texts=2 embedded=2
+    want 0 "$clip" index --index tars --json .
+    counts removed=0
+    want 0 "$clip" index --index tars --remove "$T/photos" "$T/1.png" "$T/2.png"
+    tar cf some.tar 2.png 2.txt
+    want 0 "$clip" index --index tars --json some.tar
+    counts embedded=0 removed=1
+fi
+
+it "a folder that is not there today"
+want 0 "$clip" index --index away photos
+mv photos elsewhere
+want 0 "$clip" index --index away --json
+says 'photos: is not there now; what the index has of it stays'
+counts removed=0 pictures=6
+mv elsewhere photos
+
+it "another model"
+cp -r "$root/models/emoji-clip" other-model
+printf '\001' | dd of=other-model/open_clip_model.safetensors bs=1 seek=$(($(stat -c %s other-model/open_clip_model.safetensors) - 4)) conv=notrunc 2>/dev/null
+want 1 "$clip" index --index away -m other-model photos
+says 'another model'
+says 'make another index with --index DIR'
+
+it "two at once"
+if command -v flock >/dev/null; then
+    want 1 flock ix/lock "$clip" index --index ix photos
+    says 'It can be searched meanwhile'
+fi
+
+it "a full disk"
+want 1 sh -c 'ulimit -f 8; trap "" XFSZ; "$1" index --index full "$2"' - "$clip" "$root/models/samples"
+want 0 "$clip" index --index full "$root/models/samples"
+want 0 "$clip" index --index fresh2 "$root/models/samples"
+equal full fresh2
+
+it "a catalogue that is damaged"
+dd if=/dev/zero of=full/catalogue.db bs=1 count=64 conv=notrunc 2>/dev/null
+want 1 "$clip" index --index full "$root/models/samples"
+says 'full/catalogue.db'
+
+it "killed"
+want 0 sh "$root/tools/survival_index.sh" "$clip" "$same" 5 100
+
+echo "$tests runs, $faults faults"
+[ "$faults" -eq 0 ]
