@@ -52,9 +52,6 @@ static const cli_option *row(const cli_args *a, int i)
 static const char *default_model(void)
 {
     static char path[PATH_MAX + 64];
-    const char *set = getenv("CLIP_MODEL");
-    if (set && *set)
-        return set;
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
     char *bin = n > 0 ? memrchr(path, '/', (size_t)n) : NULL, *prefix = bin ? memrchr(path, '/', (size_t)(bin - path)) : NULL;
     if (prefix) { /* installed: PREFIX/bin/clip */
@@ -206,6 +203,10 @@ static int all_read(cli_args *a)
 {
     a->operand = a->argv + optind;
     a->operands = a->argc - optind;
+    const char *set = getenv("CLIP_MODEL");
+    if (!a->model && set && *set)
+        a->model = set;
+    a->model_named = a->model;
     if (!a->model)
         a->model = default_model();
     return 0;

@@ -73,6 +73,7 @@ struct cli_args {
     char **argv;
 
     const char *model; /* where the checkpoint is */
+    bool model_named;  /* by --model or $CLIP_MODEL; else it is the one that ships */
     int threads;       /* 0: all */
     bool json;
 
@@ -237,6 +238,25 @@ clip_hidden cli_hidden(const cli_session *s, float *out);
 /* cli_encode_texts(): texts [n] to out [n, D]. */
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out);
 
+/* ---- The index (index_common.c) -------------------------------------------------------------------------- */
+
+/* cli_index_path(): where it is: what --index says (`set`, or NULL), else $CLIP_INDEX, else $XDG_DATA_HOME/clip/index, else
+ * ~/.local/share/clip/index. Static; NULL after a message. */
+const char *cli_index_path(const char *set);
+
+typedef enum cli_index_mode { CLI_INDEX_READ, CLI_INDEX_WRITE, CLI_INDEX_MAKE } cli_index_mode;
+
+/* cli_index_open(): open it; what does not go comes with advice.
+ * s     in   the model it has to be of; NULL: any
+ * mode  in   CLI_INDEX_MAKE: also make it, and the directories above, where there is none */
+int cli_index_open(const cli_args *a, const char *path, const cli_session *s, cli_index_mode mode, clip_index **out);
+/* cli_index_make(): the same for writing, where vectors of this dimension come whose model is not known. */
+int cli_index_make(const cli_args *a, const char *path, int dim, clip_index **out);
+
+/* cli_index_export(), cli_index_import(): `clip index --export DIR` and `--import DIR` (index_exchange.c). */
+int cli_index_export(const cli_args *a, const char *path, const char *dir);
+int cli_index_import(const cli_args *a, const char *path, const char *dir);
+
 /* ---- Pictures (pictures.c, source.c, thumbnail.c) -------------------------------------------------------- */
 
 enum { CLI_BATCH = 32 }; /* pictures that are decoded side by side and encoded at once */
@@ -287,8 +307,22 @@ int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, boo
 
 /* cli_thumbnail(): `img` reduced to fit `side` x `side`, never enlarged; free(out->rgb). */
 clip_status cli_thumbnail(const clip_image *img, int side, clip_image *out);
+/* cli_encode_png(): *png is the caller's to free(). */
+int cli_encode_png(const clip_image *img, uint8_t **png, size_t *size);
+void cli_write_base64(FILE *f, const uint8_t *s, size_t n);
 /* cli_write_data_uri(): "data:image/png;base64,..." */
 int cli_write_data_uri(FILE *f, const clip_image *img);
+
+/* ---- Pictures in a terminal (terminal.c) ----------------------------------------------------------------- */
+
+typedef enum cli_graphics { CLI_GRAPHICS_NONE, CLI_GRAPHICS_KITTY, CLI_GRAPHICS_ITERM, CLI_GRAPHICS_SIXEL } cli_graphics;
+
+/* cli_graphics_find(): what the terminal behind stdout shows; none where there is no terminal. May ask it, for at most 0.3 s. */
+cli_graphics cli_graphics_find(void);
+/* cli_terminal_cells(): its width in characters, and the size of one in pixels, guessed where it does not say. */
+void cli_terminal_cells(int *columns, int *cell_width, int *cell_height);
+/* cli_show(): a picture, pixel by pixel, its upper left corner at the cursor; where the cursor is afterwards is not said. */
+int cli_show(FILE *f, cli_graphics graphics, const clip_image *img);
 
 /* ---- Pages (html.c) -------------------------------------------------------------------------------------- */
 
