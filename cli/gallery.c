@@ -87,10 +87,11 @@ static void write_body(const search *s, const search_answer *r, const bool *has,
     const int64_t n = r->group[r->groups];
     fputs("</style>\n</head>\n<body>\n<main>\n<h1>", f);
     cli_html_text(f, s->title);
-    fprintf(f, "</h1>\n<p>%lld of %lld in ", (long long)n, (long long)s->info.items);
+    fprintf(f, "</h1>\n<p>%s%lld of %lld pictures and %lld texts in ", r->groups == 1 ? "The best " : "", (long long)n,
+            (long long)s->info.pictures, (long long)s->info.texts);
     cli_html_text(f, s->info.path);
-    fputs(", with their cosines, by ", f);
-    cli_html_text(f, cli_base_name(s->info.model_name));
+    fputs(", with their cosines. Model: ", f);
+    cli_html_text(f, s->info.model_name);
     fputs(".</p>\n", f);
     for (int64_t g = 0; g < r->groups; g++) {
         if (r->groups > 1)

@@ -89,7 +89,7 @@ static int continue_words(const search *s, search_query *q, const char *operand)
     char *text;
     if (last->kind != SEARCH_WORDS || is_picture(operand) || is_quoted(operand) || weight_length(operand, &weight))
         return cli_usage(s->args, "'%s': '+' or '-' is missing in front of it%s", operand,
-                         last->kind == SEARCH_WORDS && is_picture(operand) ? " (it names a file; quoted together with its neighbours it is words)" : "");
+                         last->kind == SEARCH_WORDS && is_picture(operand) ? " (it names a file; quoted with its neighbours it is words)" : "");
     if (asprintf(&text, "%s %s", last->text, operand) < 0)
         return cli_no_memory();
     free(last->text);

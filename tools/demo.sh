@@ -13,3 +13,18 @@ echo "What is in these pictures? (best of $(wc -l <$samples/labels.txt) labels t
 "$clip" classify -k 3 --labels $samples/labels.txt --html "$page" $samples/*.png
 echo
 echo "The same as a page, with the best pictures for each word: $page"
+
+index=$(mktemp -d) gallery=${page%.html}-search.html
+trap 'rm -rf "$index"' EXIT
+export CLIP_INDEX="$index/samples" XDG_STATE_HOME="$index"
+echo
+echo "An index of these pictures, and what is in it that looks like a key and like a cloud:"
+"$clip" index $samples
+"$clip" search --table -k 3 --html "$gallery" key
+echo
+"$clip" search --table -k 3 cloud
+echo
+echo "More like the first of these:"
+"$clip" search --table -k 3 --like 1
+echo
+echo "The first of the searches as a page: $gallery"

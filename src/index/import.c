@@ -54,6 +54,20 @@ static clip_status list_shards(const char *folder, const char *prefix, const cha
     return CLIP_OK;
 }
 
+/* A matrix that no metadata belong to would be left out without a word. */
+static clip_status check_matrices(const char *dir, const char *prefix, size_t metadata, clip_error *err)
+{
+    shards list = {0};
+    char *folder = clipb_path_join(dir, prefix), name[16];
+    snprintf(name, sizeof name, "%s_", prefix);
+    clip_status s = folder ? list_shards(folder, name, ".npy", &list, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    if (s == CLIP_OK && list.n > 0 && list.n != metadata)
+        s = clipb_fail(err, CLIP_EMISMATCH, folder, "has %zu files, the metadata beside it %zu", list.n, metadata);
+    free(list.number);
+    free(folder);
+    return s;
+}
+
 static clip_status find_shards(const char *dir, shards *out, clip_error *err)
 {
     char *folder = clipb_path_join(dir, "metadata");
@@ -67,6 +81,10 @@ static clip_status find_shards(const char *dir, shards *out, clip_error *err)
         else if (s == CLIP_OK)
             s = clipb_fail(err, CLIP_EIO, dir, "holds no embeddings: there is no metadata/metadata_0.jsonl (and img_emb/img_emb_0.npy)");
     }
+    if (s == CLIP_OK)
+        s = check_matrices(dir, "img_emb", out->n, err);
+    if (s == CLIP_OK)
+        s = check_matrices(dir, "text_emb", out->n, err);
     free(parquet.number);
     free(folder);
     if (s < 0) {
