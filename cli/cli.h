@@ -62,7 +62,7 @@ typedef struct cli_command {
     const struct cli_command *const *kinds; /* instead of run: a table of further commands, ended by NULL */
 } cli_command;
 
-extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe;
+extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe, cli_vqa;
 
 /* The options that every command takes have been read into the middle part. */
 struct cli_args {

@@ -30,7 +30,7 @@ allow data "base clip.h"
 allow model "base kernels nn clip.h"
 allow train "base kernels nn text image data model clip.h"
 allow index "base kernels clip.h"
-allow tasks "base kernels nn model clip.h"
+allow tasks "base kernels nn model train clip.h"
 allow api "base kernels nn text image data model train index tasks clip.h"
 
 # Programs see the public header and their own files.

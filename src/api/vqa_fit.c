@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
 #include "api/api.h"
@@ -299,6 +300,8 @@ clip_status clip_vqa_save(const clip_model *m, const clip_vqa *h, const char *di
 {
     char *network = NULL, *json = NULL, *text = NULL, weights[33], hash[33];
     clip_weights_hash(m, weights);
+    if (dir)
+        mkdir(dir, 0777); /* what goes wrong with it shows at the first file */
     clip_status s = file_of(m, dir, "vqa.safetensors", &network);
     if (s == CLIP_OK)
         s = file_of(m, dir, "vqa.json", &json);
