@@ -181,9 +181,9 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
 void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int N, const clipnn_block *p, int layers, bool tape);
 void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work);
 
-/* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C], of the last block's all where the tap wants them all
- * (clipmdl_taps_all()), NULL where it ends there.
- * tap  in  NULL: none */
+/* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C], NULL where the tap ends there.
+ * read  in  of the last block; NULL: all its rows, which must be so where the tap is there (clipmdl_taps_all())
+ * tap   in  NULL: none */
 const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
                                     const int32_t *read, const clipmdl_tap *tap);
 static inline bool clipmdl_taps_all(const clipmdl_tap *tap, int layers) { return tap && tap->layer == layers; }

@@ -60,7 +60,7 @@ static void layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *
         acts->mean_final = CLIPB_NEW(a, float, N);
         acts->rstd_final = CLIPB_NEW(a, float, N);
     }
-    clipmdl_blocks_layout(a, acts->block, acts->x, T, clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers, tape);
+    clipmdl_blocks_layout(a, acts->block, acts->x, T, tap ? 0 : N, m->block, m->cfg.layers, tape);
 }
 
 void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape)
@@ -86,11 +86,11 @@ void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmd
     clipnn_token_embedding(k, a->x, m->token_embedding, m->positional_embedding, ids, &batch, C);
     for (int n = 0; n < N; n++)
         a->read[n] = off[n] + clipmdl_text_length(m, ids + off[n], off[n + 1] - off[n]) - 1;
-    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->read, a->tap);
+    /* A row that asks alone is the last of its text: with a tap the padding is behind it, and all rows ask. */
+    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->tap ? NULL : a->read, a->tap);
     if (!last)
         return;
-    const int32_t *end_rows = clipmdl_taps_all(a->tap, m->cfg.layers) ? a->read : NULL;
-    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, last, end_rows, &m->ln_final, N, C);
+    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, last, a->tap ? a->read : NULL, &m->ln_final, N, C);
     if (out)
         clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->text_projection, CLIPK_LINEAR, NULL);
 }

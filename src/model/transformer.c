@@ -81,7 +81,7 @@ const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts 
         }
         if (i == layers)
             break;
-        clipnn_block_forward(k, &acts[i], &p[i], n, i == layers - 1 && !clipmdl_taps_all(tap, layers) ? read : NULL);
+        clipnn_block_forward(k, &acts[i], &p[i], n, i == layers - 1 ? read : NULL);
         x = acts[i].out;
     }
     return x;

@@ -96,11 +96,11 @@ void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_
     for (int n = 0; n < N; n++)
         a->read[n] = n * T; /* the class token */
     const clipnn_batch batch = {.B = N, .off = a->off};
-    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->read, a->tap);
+    const bool all = clipmdl_taps_all(a->tap, m->cfg.layers);
+    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, all ? NULL : a->read, a->tap);
     if (!last)
         return;
-    const int32_t *class_rows = clipmdl_taps_all(a->tap, m->cfg.layers) ? a->read : NULL;
-    clipnn_layernorm_forward(k, a->pooled, a->mean_post, a->rstd_post, last, class_rows, &m->ln_post, N, C);
+    clipnn_layernorm_forward(k, a->pooled, a->mean_post, a->rstd_post, last, all ? a->read : NULL, &m->ln_post, N, C);
     if (out)
         clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
 }
