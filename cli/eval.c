@@ -130,6 +130,7 @@ static int keep(const cli_batch *b, const waiting *w, int D, const eval_options 
             report(o, d, &p->error);
             continue;
         }
+        DO(cli_list_add(&d->keys, p->path));
         memcpy(d->image + d->n * (size_t)D, b->embedding + (size_t)p->row * (size_t)D, (size_t)D * sizeof(float));
         d->place[d->n] = w->place[i];
         d->first[d->n++] = (int32_t)d->captions.n;
@@ -190,6 +191,7 @@ void eval_free(eval_data *d)
     free(d->image);
     free(d->first);
     free(d->place);
+    cli_list_free(&d->keys);
     cli_list_free(&d->captions);
     *d = (eval_data){0};
 }

@@ -12,6 +12,7 @@ typedef struct eval_data {
     float *image; /* [n, D] */
     int32_t *first; /* [n + 1] */
     int32_t *place; /* [n] in the stream of pairs, from 0 */
+    cli_list keys; /* [n] what the pictures are called */
     cli_list captions;
     size_t n, capacity;
     long failed; /* samples that were reported and left out */

@@ -109,6 +109,19 @@ int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *te
     return code;
 }
 
+int cli_check_texts(const cli_session *s, const cli_list *texts)
+{
+    int32_t *ids = malloc((size_t)s->info.context_length * sizeof *ids);
+    int code = ids ? CLI_DONE : cli_no_memory(), n;
+    for (size_t i = 0; i < texts->n && code == CLI_DONE; i++) {
+        code = cli_status(clip_tokenize(s->model, texts->item[i], ids, &n), texts->item[i]);
+        if (code == CLI_DONE && n <= 2) /* start and end */
+            code = cli_fail("'%s' has no words in it", texts->item[i]);
+    }
+    free(ids);
+    return code;
+}
+
 clip_hidden cli_hidden(const cli_session *s, float *out)
 {
     return (clip_hidden){s->kind == CLI_STATES ? out : NULL, s->kind == CLI_POOLED ? out : NULL, s->kind == CLI_PROJECTED ? out : NULL};

@@ -31,7 +31,7 @@ static void stamp_of(const clip_model *m, char out[48])
     snprintf(out, 48, "weights %s", hex);
 }
 
-static void hash_weights(const clip_model *m, char out[33])
+void clip_weights_hash(const clip_model *m, char out[33])
 {
     XXH128_hash_t h = {0};
     for (size_t i = 0; i < m->store.shards; i++) {
@@ -64,7 +64,7 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
     stamp_of(m, stamp);
     TRY(clipidx_recall(x, stamp, id, sizeof id, err));
     if (strlen(id) != 32)
-        hash_weights(m, id);
+        clip_weights_hash(m, id);
     name_of(m, name, sizeof name);
     if (!fresh && strcmp(id, x->model_id) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of another model: %s (weights %.8s); %s has weights %.8s", x->model_name, x->model_id,

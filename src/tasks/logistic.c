@@ -12,7 +12,7 @@
 #define MEMORY 10  /* pairs of L-BFGS */
 #define ARMIJO 1e-4
 #define WOLFE 0.9
-#define STEPS 30   /* of a line search: by then the step is 1e-9 of the first */
+#define STEPS 20   /* of a line search: by then the step is 1e-6 of the first */
 
 struct cliptsk_logistic {
     const clipk_ctx *k;
@@ -251,17 +251,19 @@ void cliptsk_logistic_fit(cliptsk_logistic *l, const cliptsk_logistic_options *o
 {
     const size_t P = cliptsk_logistic_size(l->s.F, l->s.C);
     int kept = 0, last = MEMORY - 1;
+    bool restarted = false;
     *r = (cliptsk_logistic_report){.f = cliptsk_logistic_value(l, o->l2, theta, l->g), .evaluations = 1};
     while (!(r->converged = largest(l->g, P) <= o->tolerance) && r->iterations < o->iterations) {
         direction(l, kept, last, P);
         double slope = dot(l->g, l->d, P);
         const double length = sqrt(dot(l->g, l->g, P));
         if (!line_search(l, o->l2, theta, slope, kept > 0 ? 1 : 1 / length, &r->f, &r->evaluations, P)) {
-            if (kept == 0) {
+            if (kept == 0 || restarted) {
                 r->converged = true;
                 break;
             }
-            kept = 0; /* once more, down the gradient */
+            restarted = true; /* once more, down the gradient */
+            kept = 0;
             continue;
         }
         const int at = (last + 1) % MEMORY;

@@ -165,7 +165,7 @@ static clip_status fit_knot(const clipk_ctx *k, const float *score, const clipts
     for (int i = 0; i < s->N; i++)
         u[i] = (float)fmax(((double)score[i] - knot) / deviation, 0);
     TRY(cliptsk_logistic_new(k, s, &l));
-    cliptsk_logistic_fit(l, &(cliptsk_logistic_options){L2, 1e-6, 200}, theta, &r);
+    cliptsk_logistic_fit(l, &(cliptsk_logistic_options){L2, 1e-5, 100}, theta, &r);
     cliptsk_logistic_free(l);
     *m = (cliptsk_match){knot, (double)(theta[1] - theta[0]) / deviation, (double)(theta[3] - theta[2])};
     *f = r.f;
