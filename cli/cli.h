@@ -90,6 +90,9 @@ int cli_next(cli_args *a);
 /* cli_number(): the value of the current option as a whole number in [lo, hi]. */
 int cli_number(const cli_args *a, int lo, int hi, int *out);
 
+/* cli_decimal(): the same with a fraction. */
+int cli_decimal(const cli_args *a, double lo, double hi, double *out);
+
 /* cli_usage(): a message, the usage line and where to find help. Returns CLI_USAGE. */
 int cli_usage(const cli_args *a, const char *format, ...) CLI_PRINTF(2, 3);
 
@@ -231,6 +234,9 @@ const char *cli_model_name(const cli_session *s);
 
 /* cli_encode_labels(): [L, D], with a progress line. *out is the caller's to free(). */
 int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out);
+
+/* cli_check_texts(): texts or labels that a person gave; one that the tokenizer makes nothing of ("", " ") is a slip. */
+int cli_check_texts(const cli_session *s, const cli_list *texts);
 
 /* cli_hidden(): where what the session's kind asks for goes, if that is no embedding. */
 clip_hidden cli_hidden(const cli_session *s, float *out);

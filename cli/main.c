@@ -4,7 +4,7 @@
 #include "cli.h"
 
 /* A new command: write its file, declare it in cli.h, add it here. */
-static const cli_command *const commands[] = {&cli_info, &cli_embed, &cli_classify, &cli_explain, &cli_vqa, &cli_index, &cli_search, &cli_eval, &cli_train, &cli_convert, &cli_bench, NULL};
+static const cli_command *const commands[] = {&cli_info, &cli_embed, &cli_classify, &cli_explain, &cli_match, &cli_vqa, &cli_index, &cli_search, &cli_eval, &cli_probe, &cli_train, &cli_convert, &cli_bench, NULL};
 
 static const cli_command root = {
     .name = "clip",
