@@ -178,7 +178,7 @@ static int update(cli_args *a, job *j)
 {
     clip_update_report report;
     clip_error err;
-    int towers;
+    int towers = CLIP_TOWER_IMAGE;
     DO(towers_wanted(a, j, &towers));
     DO(cli_open(a, towers, &j->session));
     DO(cli_index_open(a, j->path, &j->session, a->operands ? CLI_INDEX_MAKE : CLI_INDEX_WRITE, &j->index));

@@ -100,7 +100,7 @@ says 'has not been given any pictures yet'
 it "captions beside pictures"
 printf 'a bird on the water\n\nwhite\n' >photos/swan.txt
 want 0 index --captions --json photos
-counts pictures=6 embedded=6 embedded_texts=2 texts=2
+counts pictures=6 embedded=5 copied=1 embedded_texts=2 texts=2
 printf 'a bird on the water\nvery white\n' >photos/swan.txt
 want 0 index --json
 counts embedded=0 embedded_texts=1 texts=2
