@@ -62,6 +62,7 @@ static const rule rules[] = {
     {"what|which is|are|was|were", CLIPTSK_FREE, "{}", NULL},
     {"what|which *", CLIPTSK_FREE, "{} $1", NULL},
 
+    {"do|can you see " THE " *", CLIPTSK_YES_NO, "$1", NULL},
     {BE " there " THE " *", CLIPTSK_YES_NO, "$1", NULL},
     {BE " it|this|that|these|those|they|you? " THE " *", CLIPTSK_YES_NO, "$1", NULL},
     {"*", CLIPTSK_FREE, "$1 {}", NULL},
