@@ -1,4 +1,6 @@
 /* test_decode.c: every kind of picture against what Pillow makes of it, or what went in. */
+#include <math.h>
+
 #include "golden.h"
 #include "image/decode.h"
 #include "pictures.h"
@@ -177,12 +179,75 @@ static void test_exif(void **state)
     assert_int_equal(clipimg_xmp_orientation("tiff:Orientation", 16), 0);
 }
 
+/* Two directories; the date in the second, with an offset from UTC. */
+static void test_taken(void **state)
+{
+    (void)state;
+    unsigned char exif[] = "II*\0\x08\0\0\0\x01\0"
+                           "\x69\x87\x04\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"                          /* at 26: */
+                           "\x02\0\x03\x90\x02\0\x14\0\0\0\x38\0\0\0\x11\x90\x02\0\x07\0\0\0\x4c\0\0\0\0\0\0\0" /* 36867, 36881 */
+                           "2023:05:17 14:03:21\0+02:00";
+    assert_int_equal(sizeof exif, 26 + 30 + 20 + 7);
+    assert_int_equal(clipimg_exif_taken(exif, sizeof exif), 1684325001);
+    for (size_t cut = 0; cut < sizeof exif; cut++) { /* without its offset the date is of this machine's time zone */
+        unsigned char *copy = malloc(cut ? cut : 1);
+        memcpy(copy, exif, cut);
+        const int64_t t = clipimg_exif_taken(copy, cut);
+        assert_true(cut < 26 + 30 + 19 ? t == 0 : t > 1684325001 - 86400 && t < 1684325001 + 86400);
+        free(copy);
+    }
+    memcpy(exif + 56, "0000:00:00", 10); /* a clock that was never set */
+    assert_int_equal(clipimg_exif_taken(exif, sizeof exif), 0);
+}
+
+/* The least eighth of the size that is enough; upright like the whole picture, and of the same colours. */
+static void check_reduced(const char *name, int enough)
+{
+    char path[4096];
+    clip_image whole, small;
+    clip_error err = {0};
+    clip_image_options o = clip_image_options_default();
+    golden_path(path, sizeof path, name);
+    assert_int_equal(clip_image_read(path, &o, &whole, &err), CLIP_OK);
+    o.enough = enough;
+    assert_int_equal(clip_image_read(path, &o, &small, &err), CLIP_OK);
+    const int shorter = whole.width < whole.height ? whole.width : whole.height;
+    int num = 1;
+    while (num < 8 && shorter * num < enough * 8)
+        num *= 2;
+    assert_int_equal(small.width, (whole.width * num + 7) / 8);
+    assert_int_equal(small.height, (whole.height * num + 7) / 8);
+    for (int corner = 0; corner < 4; corner++) { /* means of the quarters */
+        double mean[2] = {0, 0};
+        const clip_image *img[2] = {&whole, &small};
+        for (int i = 0; i < 2; i++) {
+            const int w = img[i]->width / 2, h = img[i]->height / 2, x0 = corner % 2 * w, y0 = corner / 2 * h;
+            for (int y = y0; y < y0 + h; y++)
+                for (int x = x0; x < x0 + w; x++)
+                    mean[i] += img[i]->rgb[(size_t)y * img[i]->stride + 3 * (size_t)x] / (double)(w * h);
+        }
+        if (fabs(mean[0] - mean[1]) > 12)
+            fail_msg("%s, at least %d: corner %d is %.1f, not %.1f", name, enough, corner, mean[1], mean[0]);
+    }
+    clip_image_free(&whole);
+    clip_image_free(&small);
+}
+
+static void test_reduced(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"rgb420.jpg", "rgb444.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg", "turned6.jpg", "turned3.jpg", "turned_cmyk.jpg"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int enough = 14; enough < 200; enough *= 2) /* of 29 pixels: by 2, then in full */
+            check_reduced(names[i], enough);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),           cmocka_unit_test(test_near),         cmocka_unit_test(test_avif_alpha),
         cmocka_unit_test(test_content_not_name), cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn),
-        cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_exif),             cmocka_unit_test(test_taken),        cmocka_unit_test(test_reduced),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);
