@@ -259,3 +259,13 @@ int cli_number(const cli_args *a, int lo, int hi, int *out)
     *out = (int)v;
     return CLI_DONE;
 }
+
+int cli_decimal(const cli_args *a, double lo, double hi, double *out)
+{
+    char *end;
+    const double v = strtod(a->value, &end);
+    if (end == a->value || *end || !(v >= lo && v <= hi))
+        return cli_usage(a, "--%s: '%s' is not a number from %g to %g", a->name, a->value, lo, hi);
+    *out = v;
+    return CLI_DONE;
+}

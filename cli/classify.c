@@ -5,12 +5,14 @@
 
 #include "cli.h"
 
-enum { TEMPLATES = CLI_LONG, FILES_FROM, HTML, THUMBNAIL = 256 };
+enum { TEMPLATES = CLI_LONG, SCALE, FILES_FROM, HTML, THUMBNAIL = 256 };
 
 static const cli_option options[] = {
     {'l', "labels", "LIST", "the labels to choose from: 'a cat,a dog,a bird', or a file with one a line"},
     {TEMPLATES, "templates", "FILE", "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
                                      "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
+    {SCALE, "scale", "S", "what cosines are multiplied by before they become probabilities (default: the model's own; 'clip\n"
+                          "eval zeroshot --calibrate' finds a better one)"},
     {'k', "top", "K", "print the K best labels (default: 5)"},
     {HTML, "html", "FILE", "also write a page to look at: pictures, labels, and the best pictures for each label"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
@@ -21,6 +23,7 @@ static const cli_option options[] = {
 typedef struct job {
     const char *labels_arg, *templates_arg, *html, *files_from;
     int k, delimiter;
+    float scale; /* 0: the model's */
     bool json;
     cli_list labels, templates;
     cli_session session;
@@ -89,7 +92,7 @@ static int picture(void *user, cli_picture *p, const float *embedding)
     if (embedding) {
         DO(cli_status(clip_similarity(j->session.ctx, embedding, 1, j->label, L, j->cosine), p->path));
         memcpy(j->probability, j->cosine, (size_t)L * sizeof *j->cosine);
-        clip_probabilities(j->session.model, j->probability, 1, L);
+        clip_probabilities_scaled(j->session.model, j->scale, j->probability, 1, L);
         best(j);
     }
     if (j->json)
@@ -106,7 +109,7 @@ static void json_head(job *j)
     j->j = (cli_json){.f = j->out.f};
     cli_json_open(&j->j, NULL, '{');
     cli_json_string(&j->j, "model", j->session.info.path);
-    cli_json_number(&j->j, "logit_scale", (double)j->session.info.logit_scale);
+    cli_json_number(&j->j, "logit_scale", (double)j->scale);
     cli_json_int(&j->j, "labels", (long long)j->labels.n);
     cli_json_open(&j->j, "templates", '[');
     for (size_t i = 0; i < j->templates.n; i++)
@@ -130,6 +133,8 @@ static int prepare(cli_args *a, job *j)
     DO(cli_source_open(a, j->files_from, j->delimiter, &j->source));
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
     DO(cli_encode_labels(&j->session, &j->labels, &j->templates, &j->label));
+    if (j->scale <= 0)
+        j->scale = j->session.info.logit_scale;
     const size_t L = j->labels.n;
     j->k = (size_t)j->k < L ? j->k : (int)L;
     j->cosine = malloc(L * sizeof *j->cosine);
@@ -163,10 +168,12 @@ static int parse(cli_args *a, job *j)
 {
     j->k = 5;
     j->delimiter = '\n';
+    double scale = 0;
     for (int id; (id = cli_next(a)) != 0;)
         switch (id) {
         case 'l': j->labels_arg = a->value; break;
         case TEMPLATES: j->templates_arg = a->value; break;
+        case SCALE: DO(cli_decimal(a, 1e-3, 1e5, &scale)); j->scale = (float)scale; break;
         case 'k': DO(cli_number(a, 1, 1000000, &j->k)); break;
         case HTML: j->html = a->value; break;
         case FILES_FROM: j->files_from = a->value; break;

@@ -3,21 +3,29 @@
 #include <string.h>
 
 #include "eval.h"
+#include "zeroshot.h"
 
-enum { TEMPLATES = EVAL_OWN };
+enum { TEMPLATES = EVAL_OWN, CALIBRATE, HIERARCHY, CONFUSION, DEEPEST_SHOWN = 16 };
 
 static const cli_option options[] = {
     {'l', "labels", "LIST", "the labels to choose from: 'a cat,a dog,a bird', or a file with one a line\n"
                             "(default: every caption that occurs as a right label)"},
     {TEMPLATES, "templates", "FILE", "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
                                      "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
+    {HIERARCHY, "hierarchy", "FILE", "a tree over the labels, one a line, indented below its parent: also tells how often each\n"
+                                     "of its levels is right; a parent's probability is the sum of its leaves'"},
+    {CALIBRATE, "calibrate", NULL, "fit the scale of probabilities on every second picture, and tell on the others how far\n"
+                                   "probabilities are off before and after; 'clip classify --scale' takes it"},
+    {CONFUSION, "confusion", "FILE", "write which labels are taken for which, with recall and precision of each: a page, or\n"
+                                     "a table where the name ends in .csv"},
     {EVAL_CAPTIONS, "captions", "WHICH", "which caption of a picture is its right label: first or last (default: first)"},
     EVAL_KEYS,
     {0},
 };
 
 typedef struct job {
-    const char *spec, *labels_arg, *templates_arg;
+    const char *spec, *labels_arg, *templates_arg, *hierarchy_arg, *confusion;
+    bool calibrate;
     eval_options eval;
     cli_session session;
     eval_data data;
@@ -26,6 +34,11 @@ typedef struct job {
     int32_t *right, *off, *rank; /* [n], [n + 1], [n] */
     long unlisted;              /* pictures whose label is not on the list */
     clip_rank_metrics m;
+    float *cosine;              /* [n, L], where more than ranks is wanted */
+    cli_hierarchy tree;
+    double level[DEEPEST_SHOWN]; /* share of pictures whose name at each depth is right */
+    int levels;
+    double scale, nll[2], ece[2]; /* fitted; before and after */
 } job;
 
 /* ---- Labels by their text -------------------------------------------------------------------------------- */
@@ -112,6 +125,101 @@ static int measure(job *j)
     return cli_status(clip_rank_summary(j->rank, (int64_t)n, &j->m), j->spec);
 }
 
+/* ---- Beyond ranks ---------------------------------------------------------------------------------------- */
+
+static int cosines(job *j)
+{
+    enum { ROWS = 256 };
+    const size_t n = j->data.n, L = j->labels.n, D = (size_t)j->session.D;
+    if (L > SIZE_MAX / sizeof(float) / n || !(j->cosine = malloc(n * L * sizeof *j->cosine)))
+        return cli_no_memory();
+    for (size_t i = 0; i < n; i += ROWS) {
+        const int rows = n - i < ROWS ? (int)(n - i) : ROWS;
+        DO(cli_status(clip_similarity(j->session.ctx, j->data.image + i * D, rows, j->label, (int)L, j->cosine + i * L), j->spec));
+    }
+    return CLI_DONE;
+}
+
+static size_t best_label(const float *cosine, size_t L)
+{
+    size_t best = 0;
+    for (size_t l = 1; l < L; l++)
+        if (cosine[l] > cosine[best])
+            best = l;
+    return best;
+}
+
+static int write_confusion(const job *j)
+{
+    const size_t L = j->labels.n;
+    int32_t *count = L <= SIZE_MAX / L / sizeof *count ? calloc(L * L, sizeof *count) : NULL;
+    char title[512];
+    if (!count)
+        return cli_no_memory();
+    for (size_t i = 0; i < j->data.n; i++)
+        count[(size_t)j->right[i] * L + best_label(j->cosine + i * L, L)]++;
+    snprintf(title, sizeof title, "%s, %s", j->spec, cli_model_name(&j->session));
+    int code = cli_confusion_write(j->confusion, title, &j->labels, count);
+    free(count);
+    return code;
+}
+
+/* Even pictures are fitted on, odd ones measured. */
+static int calibrate(job *j)
+{
+    const size_t n = j->data.n, L = j->labels.n, odd = n / 2, even = n - odd;
+    if (odd == 0)
+        return cli_fail("%s: --calibrate needs two pictures at least", j->spec);
+    float *c = malloc(n * L * sizeof *c);
+    int32_t *right = malloc(n * sizeof *right);
+    int code = c && right ? CLI_DONE : cli_no_memory();
+    for (size_t i = 0; i < n && code == CLI_DONE; i++) {
+        const size_t to = i % 2 ? even + i / 2 : i / 2;
+        memcpy(c + to * L, j->cosine + i * L, L * sizeof *c);
+        right[to] = j->right[i];
+    }
+    if (code == CLI_DONE)
+        code = cli_status(clip_fit_scale(c, right, (int)even, (int)L, &j->scale), j->spec);
+    for (int after = 0; after < 2 && code == CLI_DONE; after++)
+        code = cli_status(clip_calibration(c + even * L, right + even, (int)odd, (int)L, after ? j->scale : (double)j->session.info.logit_scale,
+                                           &j->nll[after], &j->ece[after]), j->spec);
+    free(c);
+    free(right);
+    return code;
+}
+
+/* Of each picture, the name at every depth: is the best the right one's? */
+static int measure_levels(job *j)
+{
+    const size_t L = j->labels.n;
+    const float scale = j->calibrate ? (float)j->scale : j->session.info.logit_scale;
+    float *p = malloc(L * sizeof *p);
+    double *sum = malloc(j->tree.name.n * sizeof *sum);
+    j->levels = j->tree.depths < DEEPEST_SHOWN ? j->tree.depths : DEEPEST_SHOWN;
+    for (size_t i = 0; i < j->data.n && p && sum; i++) {
+        memcpy(p, j->cosine + i * L, L * sizeof *p);
+        clip_probabilities_scaled(j->session.model, scale, p, 1, (int)L);
+        for (int d = 0; d < j->levels; d++)
+            j->level[d] += (cli_hierarchy_best(&j->tree, p, d, sum) == cli_hierarchy_at(&j->tree, j->right[i], d)) / (double)j->data.n;
+    }
+    int code = p && sum ? CLI_DONE : cli_no_memory();
+    free(p);
+    free(sum);
+    return code;
+}
+
+static int beyond_ranks(job *j)
+{
+    if (!j->calibrate && !j->confusion && !j->hierarchy_arg)
+        return CLI_DONE;
+    DO(cosines(j));
+    if (j->calibrate)
+        DO(calibrate(j));
+    if (j->hierarchy_arg)
+        DO(measure_levels(j));
+    return j->confusion ? write_confusion(j) : CLI_DONE;
+}
+
 static void print_people(const job *j)
 {
     cli_print_plain(stdout, j->spec);
@@ -120,6 +228,13 @@ static void print_people(const job *j)
     printf("in per cent      top-1    top-5   top-10   mean rank   median rank\n");
     printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", "right label", 100 * j->m.r1, 100 * j->m.r5, 100 * j->m.r10, j->m.mean_rank,
            j->m.median_rank);
+    for (int d = 0; d < j->levels; d++)
+        printf("level %-9d%7.2f\n", d + 1, 100 * j->level[d]);
+    if (j->calibrate) {
+        printf("\nprobabilities     scale   error (ECE)   -log p\n");
+        printf("as they are    %8.2f%14.4f%9.4f\n", (double)j->session.info.logit_scale, j->ece[0], j->nll[0]);
+        printf("calibrated     %8.2f%14.4f%9.4f\n", j->scale, j->ece[1], j->nll[1]);
+    }
     if (j->unlisted > 0)
         printf("\n%ld pictures have a label that is not on the list and are left out\n", j->unlisted);
     if (j->data.failed > 0)
@@ -142,6 +257,19 @@ static void print_json(const job *j)
     cli_json_number(&o, "top10", j->m.r10);
     cli_json_number(&o, "mean_rank", j->m.mean_rank);
     cli_json_number(&o, "median_rank", j->m.median_rank);
+    if (j->levels > 0) {
+        cli_json_open(&o, "levels", '[');
+        for (int d = 0; d < j->levels; d++)
+            cli_json_number(&o, NULL, j->level[d]);
+        cli_json_close(&o, ']');
+    }
+    if (j->calibrate) {
+        cli_json_number(&o, "scale", j->scale);
+        cli_json_number(&o, "ece_before", j->ece[0]);
+        cli_json_number(&o, "ece_after", j->ece[1]);
+        cli_json_number(&o, "nll_before", j->nll[0]);
+        cli_json_number(&o, "nll_after", j->nll[1]);
+    }
     cli_json_close(&o, '}');
     cli_json_line(&o);
 }
@@ -152,12 +280,15 @@ static int work(cli_args *a, job *j)
         return CLI_USAGE;
     if (j->labels_arg)
         DO(cli_labels_read(a, j->labels_arg, &j->labels));
+    if (j->hierarchy_arg)
+        DO(cli_hierarchy_read(j->hierarchy_arg, &j->labels, &j->tree));
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
     DO(eval_read(&j->session, j->spec, &j->eval, &j->data));
-    if (!j->labels_arg)
+    if (j->labels.n == 0)
         DO(distinct(&j->data.captions, &j->labels));
     DO(measure(j));
+    DO(beyond_ranks(j));
     (a->json ? print_json : print_people)(j);
     return j->data.failed + j->unlisted > 0 ? CLI_FAILED : CLI_DONE;
 }
@@ -168,6 +299,9 @@ static int parse(cli_args *a, job *j)
         switch (id) {
         case 'l': j->labels_arg = a->value; break;
         case TEMPLATES: j->templates_arg = a->value; break;
+        case HIERARCHY: j->hierarchy_arg = a->value; break;
+        case CALIBRATE: j->calibrate = true; break;
+        case CONFUSION: j->confusion = a->value; break;
         case EVAL_CAPTIONS:
         case EVAL_IMAGE_KEY:
         case EVAL_CAPTION_KEY: DO(eval_option(a, id, false, &j->eval)); break;
@@ -181,6 +315,8 @@ static int run(cli_args *a)
     job j = {.eval = {.captions = EVAL_FIRST, .pairs = clip_pairs_options_default()}};
     int code = parse(a, &j);
     free(j.label);
+    free(j.cosine);
+    cli_hierarchy_free(&j.tree);
     free(j.right);
     free(j.off);
     free(j.rank);

@@ -120,8 +120,8 @@ static clip_status explain_vit(pass *p, float *map, float *cosine)
 
 /* ---- ResNet --------------------------------------------------------------------------------------------------- */
 
-/* The pixels with a disc of their mean colour at (cx, cy). */
-static void paint_disc(const pass *p, const float mean[3], double cx, double cy, float *out)
+/* The pixels with a disc at (cx, cy). */
+static void paint_disc(const pass *p, const float color[3], double cx, double cy, float *out)
 {
     const size_t S = (size_t)p->S;
     const double step = (double)p->S / p->G;
@@ -130,18 +130,24 @@ static void paint_disc(const pass *p, const float mean[3], double cx, double cy,
         for (size_t x = 0; x < S; x++) {
             const double dx = (double)x + 0.5 - cx, dy = (double)y + 0.5 - cy;
             for (size_t c = 0; c < 3 && dx * dx + dy * dy < step * step; c++)
-                out[(c * S + y) * S + x] = mean[c];
+                out[(c * S + y) * S + x] = color[c];
         }
 }
 
-static void mean_color(const pass *p, float mean[3])
+static int ascending(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* That of most backgrounds; a mean would put a new thing on a white one. room: [S, S] */
+static void median_color(const pass *p, float *room, float color[3])
 {
     const size_t plane = (size_t)p->S * (size_t)p->S;
     for (size_t c = 0; c < 3; c++) {
-        double sum = 0;
-        for (size_t i = 0; i < plane; i++)
-            sum += (double)p->pixels[c * plane + i];
-        mean[c] = (float)(sum / (double)plane);
+        memcpy(room, p->pixels + c * plane, plane * sizeof *room);
+        qsort(room, plane, sizeof *room, ascending);
+        color[c] = room[plane / 2];
     }
 }
 
@@ -149,13 +155,13 @@ static clip_status explain_resnet(pass *p, float *map, float *cosine)
 {
     const int G = p->G, K = p->K;
     const double step = (double)p->S / G;
-    float mean[3];
-    mean_color(p, mean);
+    float color[3];
+    median_color(p, p->painted, color);
     TRY(clip_encode_pixels(p->c, p->pixels, 1, p->image));
     TRY(clip_similarity(p->c, p->image, 1, p->text, K, cosine));
     for (int y = 0; y < G; y++) {
         for (int x = 0; x < G; x++)
-            paint_disc(p, mean, (x + 0.5) * step, (y + 0.5) * step, p->painted + (size_t)x * 3 * (size_t)p->S * (size_t)p->S);
+            paint_disc(p, color, (x + 0.5) * step, (y + 0.5) * step, p->painted + (size_t)x * 3 * (size_t)p->S * (size_t)p->S);
         TRY(clip_encode_pixels(p->c, p->painted, G, p->embedding));
         TRY(clip_similarity(p->c, p->embedding, G, p->text, K, p->cosine));
         for (int x = 0; x < G; x++)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "tasks/calibrate.h"
 #include "tasks/tasks.h"
 
 #define TEXTS_AT_ONCE 256 /* filled templates held, if one label has not more */
@@ -53,12 +54,24 @@ clip_status clip_similarity(clip_context *ctx, const float *a, int N, const floa
     return CLIP_OK;
 }
 
-void clip_probabilities(const clip_model *m, float *similarity, int N, int M)
+void clip_probabilities_scaled(const clip_model *m, float scale, float *similarity, int N, int M)
 {
     const clipk_ctx k = {.set = m->set};
     if (N < 1 || M < 1)
         return;
-    clipk_softmax(&k, similarity, m->logit_scale, N, M);
+    clipk_softmax(&k, similarity, scale, N, M);
+}
+
+void clip_probabilities(const clip_model *m, float *similarity, int N, int M) { clip_probabilities_scaled(m, m->logit_scale, similarity, N, M); }
+
+clip_status clip_fit_scale(const float *cosine, const int32_t *right, int N, int L, double *scale)
+{
+    return cliptsk_fit_scale(cosine, right, N, L, scale);
+}
+
+clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale, double *nll, double *ece)
+{
+    return cliptsk_choice_errors(cosine, right, N, L, scale, nll, ece);
 }
 
 clip_status clip_ranks(clip_context *ctx, const float *query, int Q, const float *candidate, int C, const int32_t *right, const int32_t *right_off,

@@ -1,0 +1,16 @@
+/* calibrate.h: how sure a choice among classes may be. */
+#ifndef CLIPTSK_CALIBRATE_H
+#define CLIPTSK_CALIBRATE_H
+
+#include "kernels/kernels.h"
+
+/* cliptsk_fit_scale(): the scale s that makes the mean of -log softmax(s cosine)[right] least (Guo et al. 2017, arXiv:1706.04599, 4.2, where 1/s is the
+ * temperature). In log s the function has one valley, found by golden section within [0.01, 10000].
+ * cosine  in   [N, L];  right in [N], 0 .. L-1
+ * Errors: CLIP_EINVAL (N or L < 1, a class that is not there, cosines that are no numbers), CLIP_ENOMEM. */
+clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t N, int L, double *scale);
+
+/* cliptsk_choice_errors(): of softmax(scale cosine): the mean of -log p[right], and the expected calibration error of the best class's p. */
+clip_status cliptsk_choice_errors(const float *cosine, const int32_t *right, int64_t N, int L, double scale, double *nll, double *ece);
+
+#endif
