@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "search.h"
 
@@ -28,6 +29,14 @@ static void print_path(const search *s, const clip_item *item)
     fputc(s->delimiter, s->out.f);
 }
 
+/* For people: what lies below the current directory without the way to it. */
+static const char *nearby(const char *path)
+{
+    char here[4096];
+    const size_t n = getcwd(here, sizeof here) ? strlen(here) : 0;
+    return n > 1 && strncmp(path, here, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
+
 static void print_row(const search *s, int64_t rank, const clip_hit *h, const clip_item *item)
 {
     FILE *f = s->out.f;
@@ -36,7 +45,7 @@ static void print_row(const search *s, int64_t rank, const clip_hit *h, const cl
         cli_print_plain(f, item->text);
         fputs(item->path ? "  in " : "", f);
     }
-    cli_print_plain(f, item->path ? item->path : "");
+    cli_print_plain(f, item->path ? nearby(item->path) : "");
     fputs(search_gone(item) ? "  (no longer there)\n" : "\n", f);
 }
 
