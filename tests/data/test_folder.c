@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "data/data.h"
 #include "failing_alloc.h"
 
 static const char *listed(const char *path)
@@ -47,6 +48,30 @@ static void pictures_are_found_by_extension_and_sorted(void **state)
     assert_string_equal(listed(in_dir("a/deep/")), "a/deep/er/z.webp\n");
     assert_string_equal(listed(in_dir(".cache")), ".cache/thumbnail.png\n"); /* named, it is no secret */
     assert_string_equal(listed(in_dir("notes.txt")), "notes.txt\n");         /* a file is taken at its word */
+}
+
+static void what_is_excluded(void **state)
+{
+    (void)state;
+    const char *const names[] = {"*.png", "drafts"}, *const ways[] = {"2019/tests", "a/*.jpg"};
+    assert_true(clipdat_excluded(names, 2, "a/b.png"));
+    assert_true(clipdat_excluded(names, 2, "a/drafts/b.jpg"));
+    assert_true(clipdat_excluded(names, 2, "drafts"));
+    assert_false(clipdat_excluded(names, 2, "a/drafts2/b.jpg"));
+    assert_true(clipdat_excluded(ways, 2, "2019/tests/x.gif"));
+    assert_false(clipdat_excluded(ways, 2, "old/2019/tests/x.gif"));
+    assert_true(clipdat_excluded(ways, 2, "a/b/c.jpg"));
+    assert_false(clipdat_excluded(NULL, 0, "a"));
+    put_text("a/1.jpg", "x");
+    put_text("a/2.png", "x");
+    put_text("drafts/3.jpg", "x");
+    const clipdat_list_options o = {.exclude = names, .n_exclude = 2};
+    char **list;
+    size_t n;
+    assert_int_equal(clipdat_list(in_dir("."), &o, &list, &n, NULL), CLIP_OK);
+    assert_int_equal(n, 1);
+    assert_non_null(strstr(list[0], "a/1.jpg"));
+    clip_list_free(list, n);
 }
 
 static void what_is_not_there(void **state)
@@ -182,7 +207,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, fresh_dir)
     const struct CMUnitTest tests[] = {
-        T(pictures_are_found_by_extension_and_sorted), T(what_is_not_there), T(links_are_followed_once),
+        T(pictures_are_found_by_extension_and_sorted), T(what_is_excluded), T(what_is_not_there), T(links_are_followed_once),
         T(what_may_not_be_read_is_passed_over), T(captions_stand_beside_or_in_the_name), T(a_folder_is_named_whatever_the_way_to_it),
         T(files_that_go_while_we_read), T(every_failing_allocation_is_survived),
     };
