@@ -87,3 +87,110 @@ def make_pictures(folder, count):
         Image.fromarray(pixels).save(temporary, "JPEG", quality=int(rng.integers(84, 93)), subsampling="4:2:0")
         temporary.rename(path)
     return [str(folder / f"{i:05}.jpg") for i in range(count)]
+
+
+# ---- The sides ---------------------------------------------------------------------------------------------
+
+
+def ours(args, pictures, full):
+    """Pictures/s of `clip index`, and the seconds it waited for pictures; the embeddings stay in WORK/index."""
+    index, listing = Path(args.work) / "index", Path(args.work) / "some"
+    shutil.rmtree(index, ignore_errors=True)
+    shutil.rmtree(listing, ignore_errors=True)
+    listing.mkdir()
+    for p in pictures:
+        (listing / Path(p).name).symlink_to(Path(p).resolve())
+    command = [args.clip, "index", "--json", "--index", str(index), "--model", args.model, "--threads", str(args.threads), str(listing)]
+    done = subprocess.run(command + (["--full-decode"] if full else []), check=True, capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    assert report["embedded"] == len(pictures), report
+    return len(pictures) / report["seconds"], report["waited"]
+
+
+class Files:
+    """What a DataLoader's processes do: open, reduce (draft) or not, transform."""
+
+    def __init__(self, pictures, transform, draft):
+        self.pictures, self.transform, self.draft = pictures, transform, draft
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, i):
+        picture = Image.open(self.pictures[i])
+        if self.draft:
+            picture.draft("RGB", (self.draft, self.draft))
+        return self.transform(picture)
+
+
+def openclip(model, transform, pictures, draft):
+    """Pictures/s of the script, and its embeddings."""
+    import torch
+    loader = torch.utils.data.DataLoader(Files(pictures, transform, draft), batch_size=BATCH, num_workers=LOADERS)
+    out = []
+    start = time.perf_counter()
+    with torch.inference_mode():
+        for batch in loader:
+            out.append(model.encode_image(batch, normalize=True))
+    vectors = torch.cat(out).numpy()
+    return len(pictures) / (time.perf_counter() - start), vectors
+
+
+def embeddings(args):
+    """Those of the last index, by the names of the pictures."""
+    out = Path(args.work) / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([args.clip, "index", "--index", str(Path(args.work) / "index"), "--export", str(out)], check=True, capture_output=True)
+    rows = np.load(next(out.glob("img_emb/*.npy"))).astype(np.float32)
+    names = [Path(json.loads(line)["image_path"]).name for line in next(out.glob("metadata/*.jsonl")).open()]
+    return dict(zip(names, rows))
+
+
+def cosines(a, b):
+    return np.sum(a * b, 1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clip")
+    parser.add_argument("--model")
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--make-only", action="store_true")
+    args = parser.parse_args()
+    pictures = make_pictures(Path(args.work) / "photos", args.pictures)
+    if args.make_only:
+        return
+    import open_clip
+    import torch
+    torch.set_num_threads(args.threads)
+    model, _, transform = open_clip.create_model_and_transforms("local-dir:" + args.model)
+    model.eval()
+    side = 2 * json.loads((Path(args.model) / "open_clip_config.json").read_text())["model_cfg"]["vision_cfg"]["image_size"]
+    sides = {
+        "clip index": lambda: ours(args, pictures, False),
+        "OpenCLIP, draft": lambda: openclip(model, transform, pictures, side),
+        "clip index --full-decode": lambda: ours(args, pictures, True),
+        "OpenCLIP": lambda: openclip(model, transform, pictures, None),
+    }
+    speed, result = {name: [] for name in sides}, {}
+    for _ in range(args.rounds):
+        for name, run in sides.items():
+            pace, extra = run()
+            speed[name].append(pace)
+            result[name] = embeddings(args) if name.startswith("clip") else extra
+            if name.startswith("clip"):
+                print(f"{name}: {pace:.1f} pictures/s, the encoder waited {extra:.1f} s", file=sys.stderr)
+    print("| | pictures/s | |\n|---|---|---|")
+    for name in sides:
+        print(f"| {name} | {statistics.median(speed[name]):.1f} | {statistics.median(speed['clip index']) / statistics.median(speed[name]):.2f} x |")
+    vectors = {name: np.stack([v[Path(p).name] for p in pictures]) if isinstance(v, dict) else v for name, v in result.items()}
+    for a, b in (("clip index", "clip index --full-decode"), ("OpenCLIP, draft", "OpenCLIP"), ("clip index --full-decode", "OpenCLIP")):
+        c = cosines(vectors[a], vectors[b])
+        print(f"cosine of {a} and {b}: least {c.min():.5f}, median {np.median(c):.5f}")
+
+
+if __name__ == "__main__":
+    main()
