@@ -133,6 +133,40 @@ says '--names'
 want 0 "$clip" embed one.ppm -o c.jsonl
 same "$("$check" lines <c.jsonl)" 1
 
+it "encoders alone"
+hidden=$root/tests/model/golden/hidden
+want 0 "$clip" info "$hidden/text"
+prints 'the text encoder alone'
+prints 'none: it has no projection'
+want 1 "$clip" info "$hidden/two.safetensors"
+says 'holds several encoders'
+want 0 "$clip" info --json "$hidden/two.safetensors:conditioner.embedders.1"
+same "$(json prefix)" conditioner.embedders.1.model.
+same "$(json text.pad_id)" 0
+want 1 "$clip" classify -m "$hidden/text" -l a,b one.ppm
+says 'holds no image encoder'
+want 0 "$clip" embed -m "$hidden/vision" one.ppm two.ppm --tokens --layer -2 -o h.npy --json
+same "$(json tokens)" 5
+same "$(json width)" 32
+same "$(head -c 128 h.npy | grep -a -o '(2, 5, 32)')" '(2, 5, 32)'
+same "$(wc -c <h.npy)" $((128 + 2 * 5 * 32 * 4))
+want 0 "$clip" embed -m "$hidden/vision" one.ppm --pooled
+prints '"pooled":['
+want 1 "$clip" embed -m "$hidden/vision" one.ppm --tokens --layer 4
+says '3 layers'
+want 1 "$clip" embed one.ppm --tokens
+says 'a ResNet has no tokens'
+want 2 "$clip" embed one.ppm --layer -2
+says 'are of --tokens'
+want 2 "$clip" embed one.ppm --tokens --pooled
+says 'one at a time'
+want 2 "$clip" embed one.ppm --text hi --tokens
+says 'one of both'
+want 2 "$clip" embed --text hi --tokens --final-norm maybe
+says 'neither on nor off'
+want 0 "$clip" embed --text hi --tokens --layer 0
+prints '"states":[['
+
 it "a file is replaced only by a whole one"
 echo precious >keep.npy
 chmod 640 keep.npy
