@@ -191,14 +191,14 @@ static int update(cli_args *a, job *j)
     cli_progress_end();
     if (a->json)
         report_json(j, &report);
-    else if (s == CLIP_OK)
+    else if (s == CLIP_OK && !cli_interrupted())
         report_words(&report);
     if (s < 0 && report.embedded > 0)
         return cli_fail("%s\nWhat was done until then is in the index; the same command goes on from there.", err.message);
     if (s < 0)
         return cli_fail("%s", err.message);
     if (cli_interrupted()) {
-        cli_fail("interrupted; the same command goes on from here");
+        cli_fail("interrupted with %lld pictures embedded; the same command goes on from here", (long long)report.embedded);
         return CLI_INTERRUPTED;
     }
     return report.broken > 0 ? CLI_FAILED : CLI_DONE;
