@@ -688,7 +688,8 @@ CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_er
  *
  * Threads    An index opened for reading is a snapshot: any number of threads and processes search and read it, whatever a writer does meanwhile.
  *            There is one writer at a time; another is refused (CLIP_EBUSY). A writer's handle is for one thread.
- * Durability What clip_index_commit() has returned from survives a crash; what was added since may be lost, nothing else. */
+ * Durability What clip_index_commit() has returned from survives a crash; what was added since may be lost, nothing else. A change that fails (a full disk)
+ *            takes back all since the last commit, and the handle goes on from there. Rows get other numbers only while a writer closes. */
 typedef struct clip_index clip_index;
 
 typedef struct clip_index_options {
@@ -786,7 +787,8 @@ CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, 
 CLIP_API clip_status clip_index_duplicates(const clip_index *x, float score, const clip_index_filter *filter, int64_t **row, int64_t **group, int64_t *n,
                                            clip_error *err);
 
-/* clip_index_verify(): read everything and compare it with what was noted when it was written. *faults: how many rows are wrong; `warn` hears of each. */
+/* clip_index_verify(): read everything and compare it with what was noted when it was written. *faults: how many rows are wrong; `warn` hears of each.
+ * Where the index is open for writing, rows with a wrong vector are removed (an update embeds them again) and wrong codes computed anew. */
 CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err);
 
 typedef struct clip_update_report {
