@@ -1,7 +1,5 @@
 /* One checkpoint to another: the configuration in the other's words, the weights through a block of f32, which holds f16 and bf16 exactly, and
  * the tokenizer's files as they are, completed. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,19 +75,6 @@ static clip_status choose_type(converter *c)
     return clipb_fail(c->err, CLIP_EINVAL, NULL, "the type '%s' is none of f32, f16, bf16", c->opt.type);
 }
 
-/* Nobody's files are replaced. */
-static clip_status check_out(const converter *c)
-{
-    DIR *d = opendir(c->out);
-    if (!d)
-        return errno == ENOENT ? CLIP_OK : clipb_fail(c->err, errno == ENOTDIR ? CLIP_EINVAL : CLIP_EIO, c->out, "%s", strerror(errno));
-    bool empty = true;
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
-    closedir(d);
-    return empty ? CLIP_OK : clipb_fail(c->err, CLIP_EINVAL, c->out, "is there already, and not empty");
-}
-
 /* ---- Writing -------------------------------------------------------------------------------------------------- */
 
 static clip_status write_weights(const converter *c, const char *dir)
@@ -154,7 +139,7 @@ static clip_status convert(converter *c)
     snprintf(name, sizeof name, "%slogit_bias", c->m->prefix);
     TRY(clipmdl_params_list(&c->m->config, clipmdl_store_find(&c->m->store, name) != NULL, &c->params));
     TRY(choose_type(c));
-    TRY(check_out(c));
+    TRY(clipb_dir_check_empty(c->out, c->err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(c->out, &tmp, c->err));
     clip_status s = clipb_dir_replace(tmp, c->out, write_checkpoint(c, tmp), c->err);
     free(tmp);

@@ -257,8 +257,8 @@ static void warn_of_settings(const builder *b)
 
 /* ---- clip.h ---------------------------------------------------------------------------------------------------------- */
 
-/* resume: the directory of a checkpoint to go on from; NULL: a new training. */
-static clip_status build(const builder *b, const char *resume, int64_t step, cliptrn_position start)
+/* resume: the directory of a checkpoint to go on from, and the state it was left in; NULL: a new training. */
+static clip_status build(const builder *b, const char *resume, const cliptrn_state *state)
 {
     clip_trainer *t = b->out;
     const char *source = resume ? resume : text(b, CLIP_TRAIN_PRETRAINED);
@@ -272,7 +272,8 @@ static clip_status build(const builder *b, const char *resume, int64_t step, cli
     const cliptrn_net_options net = net_options(b);
     const cliptrn_optimizer_options optimizer = optimizer_options(b);
     cliptrn_stream_options stream = stream_options(b, &pairs);
-    stream.start = start;
+    if (resume)
+        stream.start = state->next;
     TRY(cliptrn_net_init(&t->t.net, &t->config, &net, (int)clip_train_int(b->o, CLIP_TRAIN_THREADS), b->err));
     if (source)
         TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->scheme, t->source->prefix, t->t.net.w, b->err));
@@ -280,8 +281,7 @@ static clip_status build(const builder *b, const char *resume, int64_t step, cli
     t->source = NULL;
     TRY(cliptrn_trainer_init(&t->t, &stream, &optimizer, b->err));
     if (resume)
-        TRY(cliptrn_moments_read(&t->t, resume, b->err));
-    t->t.optimizer.step = step;
+        TRY(cliptrn_state_apply(state, &t->t, resume, b->err));
     t->settings = clip_train_options_json(b->o);
     if (!t->settings)
         return CLIP_ENOMEM;
@@ -290,10 +290,10 @@ static clip_status build(const builder *b, const char *resume, int64_t step, cli
     return CLIP_OK;
 }
 
-static clip_status create(builder *b, const char *resume, int64_t step, cliptrn_position start, clip_trainer **out)
+static clip_status create(builder *b, const char *resume, const cliptrn_state *state, clip_trainer **out)
 {
     b->out = calloc(1, sizeof *b->out);
-    clip_status s = b->out ? build(b, resume, step, start) : CLIP_ENOMEM;
+    clip_status s = b->out ? build(b, resume, state) : CLIP_ENOMEM;
     if (s == CLIP_ENOMEM)
         clipb_fail(b->err, s, NULL, "out of memory");
     if (s < 0)
@@ -307,7 +307,7 @@ clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn_fn, 
 {
     builder b = {.o = o, .warn = warn_fn, .user = user, .err = err};
     *out = NULL;
-    return create(&b, NULL, 0, (cliptrn_position){0}, out);
+    return create(&b, NULL, NULL, out);
 }
 
 /* The settings of a run, with those of `now` that have no part in its result. */
@@ -327,24 +327,22 @@ static clip_status settings_of(clip_train_options *all, const char *json, const 
 
 clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn_fn, void *user, clip_trainer **out, clip_error *err)
 {
-    int64_t step;
-    cliptrn_position next;
-    char *settings = NULL;
+    cliptrn_state state = {0};
     clip_train_options *all = NULL;
     *out = NULL;
     clip_status s = clipb_dir_settle(dir, err);
     if (s == CLIP_OK)
-        s = cliptrn_state_read(dir, &step, &next, &settings, err);
+        s = cliptrn_state_read(dir, &state, err);
     if (s == CLIP_OK)
         s = clip_train_options_new(&all);
     if (s == CLIP_OK)
-        s = settings_of(all, settings, dir, o, err);
+        s = settings_of(all, state.settings, dir, o, err);
     if (s == CLIP_OK) {
         builder b = {.o = all, .warn = warn_fn, .user = user, .err = err};
-        s = create(&b, dir, step, next, out);
+        s = create(&b, dir, &state, out);
     }
     clip_train_options_free(all);
-    free(settings);
+    free(state.settings);
     return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
 }
 
@@ -393,6 +391,8 @@ static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip
 clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_error *err)
 {
     char *tmp;
+    if (!cliptrn_state_is_in(dir))
+        TRY(clipb_dir_check_empty(dir, err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(dir, &tmp, err));
     clip_status s = clipb_dir_replace(tmp, dir, write_checkpoint(t, tmp, err), err);
     free(tmp);

@@ -245,6 +245,18 @@ clip_status clipb_dir_new(const char *path, char **tmp, clip_error *err)
     return s;
 }
 
+clip_status clipb_dir_check_empty(const char *path, clip_error *err)
+{
+    DIR *d = opendir(path);
+    if (!d)
+        return errno == ENOENT ? CLIP_OK : clipb_fail(err, errno == ENOTDIR ? CLIP_EINVAL : CLIP_EIO, path, "%s", strerror(errno));
+    bool empty = true;
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
+    closedir(d);
+    return empty ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, path, "is there already, and not empty");
+}
+
 /* Two names change places, as one step; false where the file system cannot. */
 static bool exchange(const char *a, const char *b)
 {

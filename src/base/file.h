@@ -53,6 +53,9 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err);
  * Symbolic links are followed. The directories hold files only; CLIP_EIO if there are others below. One process writes, any read. */
 clip_status clipb_dir_new(const char *path, char **tmp, clip_error *err);
 
+/* clipb_dir_check_empty(): nothing is there, or an empty directory. Errors: CLIP_EINVAL (something is in it, or it is a file), CLIP_EIO. */
+clip_status clipb_dir_check_empty(const char *path, clip_error *err);
+
 /* clipb_dir_replace(): where s is CLIP_OK put tmp in the place of path, in one step where the file system can exchange two names, and remove
  * what was there; else, or if that fails, tmp is removed and path is as it was. */
 clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, clip_error *err);

@@ -31,8 +31,8 @@ static clip_status write_state(const cliptrn_trainer *t, const char *path, const
 {
     clipb_output o;
     TRY(clipb_output_open(&o, path, err));
-    fprintf(o.f, "{\"step\": %lld, \"epoch\": %lld, \"sample\": %lld, \"settings\": %s}\n", (long long)t->optimizer.step, (long long)t->next.epoch,
-            (long long)t->next.sample, settings);
+    fprintf(o.f, "{\"step\": %lld, \"epoch\": %lld, \"sample\": %lld, \"data\": \"%016llx\", \"settings\": %s}\n", (long long)t->optimizer.step,
+            (long long)t->next.epoch, (long long)t->next.sample, (unsigned long long)cliptrn_stream_fingerprint(t->stream), settings);
     return clipb_output_close(&o, CLIP_OK, err);
 }
 
@@ -58,32 +58,45 @@ static clip_status count_of(const cJSON *o, const char *key, int64_t *out, const
     return CLIP_OK;
 }
 
-static clip_status read_state(const cJSON *o, int64_t *step, cliptrn_position *next, char **settings, const char *file, clip_error *err)
+static clip_status read_state(const cJSON *o, cliptrn_state *out, const char *file, clip_error *err)
 {
-    TRY(count_of(o, "step", step, file, err));
-    TRY(count_of(o, "epoch", &next->epoch, file, err));
-    TRY(count_of(o, "sample", &next->sample, file, err));
+    TRY(count_of(o, "step", &out->step, file, err));
+    TRY(count_of(o, "epoch", &out->next.epoch, file, err));
+    TRY(count_of(o, "sample", &out->next.sample, file, err));
+    const char *data = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "data"));
+    char *end = NULL;
+    out->data = data ? strtoull(data, &end, 16) : 0;
+    if (!end || end == data || *end)
+        return clipb_fail(err, CLIP_EFORMAT, file, "has no fingerprint of the data");
     const cJSON *s = cJSON_GetObjectItemCaseSensitive(o, "settings");
     if (!cJSON_IsObject(s))
         return clipb_fail(err, CLIP_EFORMAT, file, "has no settings");
-    *settings = cJSON_PrintUnformatted(s);
-    return *settings ? CLIP_OK : CLIP_ENOMEM;
+    out->settings = cJSON_PrintUnformatted(s);
+    return out->settings ? CLIP_OK : CLIP_ENOMEM;
 }
 
-clip_status cliptrn_state_read(const char *dir, int64_t *step, cliptrn_position *next, char **settings, clip_error *err)
+bool cliptrn_state_is_in(const char *dir)
+{
+    char *path = clipb_path_join(dir, STATE);
+    const bool there = path && clipb_is_file(path);
+    free(path);
+    return there;
+}
+
+clip_status cliptrn_state_read(const char *dir, cliptrn_state *out, clip_error *err)
 {
     cJSON *tree = NULL;
     char *path = clipb_path_join(dir, STATE);
-    *settings = NULL;
+    *out = (cliptrn_state){0};
     clip_status s = path ? clipb_json_read(path, MOST_STATE, &tree, err) : CLIP_ENOMEM;
     if (s == CLIP_OK)
-        s = read_state(tree, step, next, settings, path, err);
+        s = read_state(tree, out, path, err);
     cJSON_Delete(tree);
     free(path);
     return s;
 }
 
-clip_status cliptrn_moments_read(cliptrn_trainer *t, const char *dir, clip_error *err)
+static clip_status read_moments(cliptrn_trainer *t, const char *dir, clip_error *err)
 {
     clipmdl_store store = {0};
     char *path = clipb_path_join(dir, MOMENTS);
@@ -96,4 +109,14 @@ clip_status cliptrn_moments_read(cliptrn_trainer *t, const char *dir, clip_error
     }
     free(path);
     return s;
+}
+
+clip_status cliptrn_state_apply(const cliptrn_state *s, cliptrn_trainer *t, const char *dir, clip_error *err)
+{
+    if (s->data != cliptrn_stream_fingerprint(t->stream))
+        return clipb_fail(err, CLIP_EMISMATCH, dir, "the data have changed since: other pictures, captions, or another order. A new run from this checkpoint "
+                          "(pretrained) can train on them");
+    TRY(read_moments(t, dir, err));
+    t->optimizer.step = s->step;
+    return CLIP_OK;
 }

@@ -315,6 +315,7 @@ clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_erro
 }
 
 int64_t cliptrn_stream_count(const cliptrn_stream *s) { return s->count; }
+uint64_t cliptrn_stream_fingerprint(const cliptrn_stream *s) { return cliptrn_order_fingerprint(s->order); }
 cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s) { return s->stats; }
 
 /* ---- Open and close ------------------------------------------------------------------------------------------- */

@@ -71,6 +71,9 @@ clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_erro
 /* cliptrn_stream_count(): pairs an epoch has, less those the scan found broken; count / N batches, if decoding finds no more of them. */
 int64_t cliptrn_stream_count(const cliptrn_stream *s);
 
+/* cliptrn_stream_fingerprint(): of the file names and captions there are, in their order. */
+uint64_t cliptrn_stream_fingerprint(const cliptrn_stream *s);
+
 cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s);
 
 /* cliptrn_stream_close(): at any moment; waits only for the pictures being decoded. */

@@ -34,6 +34,7 @@ struct cliptrn_order {
     size_t n_tars, tars_capacity;
     int64_t n_streamed;     /* in all of them */
     int64_t samples;        /* indices given */
+    uint64_t fingerprint;
     clipdat_sample scratch;
     /* where in which epoch */
     int64_t epoch;
@@ -108,6 +109,23 @@ static clip_status hold(cliptrn_order *o)
     return CLIP_OK;
 }
 
+/* FNV-1a (Fowler, Noll and Vo) */
+static uint64_t fnv1a(uint64_t hash, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ (uint8_t)p[i]) * 0x100000001b3u;
+    return hash;
+}
+
+/* The last part of the key (a folder may be named in more than one way) and the captions, each with the zero that ends it. */
+static void add_to_fingerprint(cliptrn_order *o)
+{
+    const clipdat_sample *s = &o->scratch;
+    const char *slash = strrchr(s->key.p, '/'), *name = slash ? slash + 1 : s->key.p;
+    o->fingerprint = fnv1a(o->fingerprint, name, strlen(name) + 1);
+    o->fingerprint = fnv1a(o->fingerprint, s->text.p, s->text.n);
+}
+
 /* All samples of a source into the catalogue. *keep: as samples, unless those of a tar turn out too many bytes; else only their number. */
 static clip_status scan(cliptrn_order *o, clipdat_source *source, bool is_tar, bool *keep, clip_error *err)
 {
@@ -121,6 +139,7 @@ static clip_status scan(cliptrn_order *o, clipdat_source *source, bool is_tar, b
             TRY(o->broken(o->user, o->samples, err->message));
             continue;
         }
+        add_to_fingerprint(o);
         if (!*keep)
             continue;
         TRY(hold(o));
@@ -294,6 +313,7 @@ clip_status cliptrn_order_seek(cliptrn_order *o, cliptrn_position to, clip_error
 }
 
 int64_t cliptrn_order_samples(const cliptrn_order *o) { return o->samples; }
+uint64_t cliptrn_order_fingerprint(const cliptrn_order *o) { return o->fingerprint; }
 
 /* ---- Open and close ------------------------------------------------------------------------------------------- */
 
@@ -312,6 +332,7 @@ static clip_status copy_options(cliptrn_order *o, const cliptrn_stream_options *
 static clip_status fill(cliptrn_order *o, const cliptrn_stream_options *opt, clip_error *err)
 {
     TRY(copy_options(o, opt));
+    o->fingerprint = 0xcbf29ce484222325u;
     TRY(scan_all(o, opt->spec, err));
     if (o->samples >= UINT32_MAX)
         return clipb_fail(err, CLIP_ELIMIT, opt->spec, "%lld samples are more than 2^32", (long long)o->samples);

@@ -28,11 +28,20 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
 
 /* cliptrn_state_write(), cliptrn_state_read(): what resuming needs besides the weights, as files in `dir`:
  *     optimizer.safetensors   exp_avg.NAME, exp_avg_sq.NAME
- *     trainer.json            {"step": .., "epoch": .., "sample": .., "settings": {..}}
- * settings  in   a JSON object; read returns it as text: free() it
- * read comes before cliptrn_trainer_init() for the position and settings, cliptrn_moments_read() after it. */
+ *     trainer.json            {"step": .., "epoch": .., "sample": .., "data": "a fingerprint", "settings": {..}}
+ * cliptrn_state_read() comes before cliptrn_trainer_init(), for the position and settings; cliptrn_state_apply() after it. */
+typedef struct cliptrn_state {
+    int64_t step;
+    cliptrn_position next;
+    uint64_t data;
+    char *settings; /* a JSON object; free() it, also after an error */
+} cliptrn_state;
+
 clip_status cliptrn_state_write(const cliptrn_trainer *t, const char *dir, const char *settings, clip_error *err);
-clip_status cliptrn_state_read(const char *dir, int64_t *step, cliptrn_position *next, char **settings, clip_error *err);
-clip_status cliptrn_moments_read(cliptrn_trainer *t, const char *dir, clip_error *err);
+clip_status cliptrn_state_read(const char *dir, cliptrn_state *out, clip_error *err);
+bool cliptrn_state_is_in(const char *dir); /* has one been written there? */
+
+/* cliptrn_state_apply(): the step and the moments of the optimizer. CLIP_EMISMATCH where the data are not those it was written with. */
+clip_status cliptrn_state_apply(const cliptrn_state *s, cliptrn_trainer *t, const char *dir, clip_error *err);
 
 #endif

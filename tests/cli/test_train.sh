@@ -165,6 +165,39 @@ want 0 "$clip" train --resume late
 equals long late
 [ ! -e late/.checkpoint.tmp ] || fault 'it is still there'
 
+# halves NAME OPTION...: a run, and the same one from the end of its first epoch: they must end alike
+halves() {
+    name=$1
+    shift
+    want 0 train "$name" --save-frequency 1 "$@"
+    mkdir "$name-half"
+    cp "$name/run.json" "$name-half/"
+    cp -r "$name/epoch_1" "$name-half/checkpoint"
+    grep '"epoch":1,' "$name/metrics.jsonl" >"$name-half/metrics.jsonl"
+    want 0 "$clip" train --resume "$name-half"
+    equals "$name" "$name-half"
+}
+it "on, whatever is trained"
+cat >resnet.json <<'END'
+{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": null, "head_width": 32},
+               "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 64, "heads": 2, "layers": 1}}}
+END
+for p in bee castle cloud books; do cp "$root/models/samples/$p.png" . && echo "a $p" >$p.txt; done
+tar -cf four.tar bee.png bee.txt castle.png castle.txt cloud.png cloud.txt books.png books.txt
+halves resnet --model resnet.json
+halves siglip --loss siglip --grad-clip-norm 1
+halves chunks --chunk 5
+halves dropout --force-patch-dropout 0.5
+halves tars --train-data four.tar --batch-size 2
+
+it "data that have changed"
+printf 'filepath\ttitle\n' >four.tsv
+for p in bee castle cloud books; do printf '%s.png\ta %s\n' $p $p; done >>four.tsv
+halves table --train-data four.tsv --batch-size 2
+sed -i 's/a cloud/a white cloud/' four.tsv
+want 1 "$clip" train --resume table-half
+says 'the data have changed'
+
 it "two in one folder"
 if command -v flock >/dev/null; then
     want 1 flock long "$clip" train --resume long
