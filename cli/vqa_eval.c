@@ -4,7 +4,7 @@
 
 #include "vqa.h"
 
-enum { MOST_TYPES = 16 };
+enum { MOST_TYPES = 128 }; /* kinds of things have names of their own; singular and plural, they are not more than that */
 
 /* A question, with what it scored. */
 typedef struct result {
@@ -14,7 +14,7 @@ typedef struct result {
 } result;
 
 typedef struct type {
-    const char *name;
+    char name[32];
     size_t n;
     double score, blind, frequent; /* sums */
     const char *answer;            /* the most frequent one */
@@ -46,7 +46,7 @@ static int type_of(job *j, const char *name)
     while (t < j->types && strcmp(j->type[t].name, name) != 0)
         t++;
     if (t == j->types)
-        j->type[j->types++].name = name;
+        snprintf(j->type[j->types++].name, sizeof j->type->name, "%s", name);
     return t;
 }
 
@@ -71,7 +71,7 @@ static int put(job *j, result *r, size_t n, bool blind, float *image, double *sc
         for (int a = 1; a < info.n; a++)
             best = row[a] > row[best] ? a : best;
         score[i] = clip_asked_score(&j->d.asked[r[i].asked], info.answers[best]);
-        r[i].type = type_of(j, info.type);
+        r[i].type = type_of(j, *info.kind ? info.kind : info.type);
     }
     free(p);
     clip_question_free(q);

@@ -345,6 +345,7 @@ typedef struct clip_question_options {
 
 typedef struct clip_question_info {
     const char *type;           /* "yes/no", "color", "count", "kind", "where", "who", "other" */
+    const char *kind;           /* where that is "kind": which, "animal"; else "" */
     const char *statement;      /* with {} for the answer; "yes/no": what "yes" affirms */
     const char *const *answers; /* [n] */
     int n;
@@ -495,7 +496,7 @@ typedef struct clip_probe_options {
     int neighbours;     /* NEIGHBOURS: how many vote */
 } clip_probe_options;
 
-/* clip_probe_options_default(): LINEAR, l2 0, 1000 iterations, tolerance 1e-5, alpha -1, 20 neighbours. */
+/* clip_probe_options_default(): LINEAR, l2 0, 1000 iterations, tolerance 1e-4 (as scikit-learn), alpha -1, 20 neighbours. */
 CLIP_API clip_probe_options clip_probe_options_default(void);
 
 /* clip_probe_fit(): the result does not depend on the threads.

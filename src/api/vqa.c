@@ -44,7 +44,7 @@ void clip_question_free(clip_question *q)
 
 void clip_question_get_info(const clip_question *q, clip_question_info *out)
 {
-    *out = (clip_question_info){cliptsk_question_type_name(q->q.type), q->q.statement, (const char *const *)q->answer, q->n};
+    *out = (clip_question_info){cliptsk_question_type_name(q->q.type), q->q.kind, q->q.statement, (const char *const *)q->answer, q->n};
 }
 
 static int length(const char *const *list)

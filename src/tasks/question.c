@@ -123,7 +123,8 @@ static bool is(const char *word, const char *choices) /* "a|b" */
 }
 
 /* Phrases that only say that there is a picture. */
-static const char *const empty[] = {"in|on|of the|this|that picture|image|photo|photograph|scene|shot|drawing", "do|can you see", "can be seen", "is|are shown", "is|are visible",
+static const char *const empty[] = {"in|on|of the|this|that picture|image|photo|photograph|scene|shot|drawing", "do|can you see", "can be seen",
+    "is|are shown", "is|are visible",
     "is|are pictured", "shown", "pictured", "visible", "here"};
 
 static int words_in(const char *pattern)

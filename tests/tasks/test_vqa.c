@@ -63,7 +63,8 @@ static void test_rules(void **state)
 /* Whatever comes: a statement that fits its room, with its hole unless it is for "yes". */
 static void test_any_text(void **state)
 {
-    static const char *const piece[] = {"what ", "how many ", "is ", "the ", "color ", "are ", "there ", "x", "? ", "of ", "\xff\x01", "{} ", "$1 ", "in the picture "};
+    static const char *const piece[] = {"what ", "how many ", "is ", "the ", "color ", "are ", "there ", "x", "? ", "of ",
+                                         "\xff\x01", "{} ", "$1 ", "in the picture "};
     static char text[40000];
     (void)state;
     for (uint64_t i = 0; i < 3000; i++) {
