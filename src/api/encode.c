@@ -377,7 +377,7 @@ static clip_status text_outputs(const clip_model *m, int N, const clip_hidden_op
     if (N < 1 || !(m->towers & CLIP_TOWER_TEXT))
         return CLIP_EINVAL;
     TRY(read_options(m, opt, out, t->layers, true, o));
-    return o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
+    return o->pad_id >= 0 && o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
 }
 
 clip_status clip_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt, const clip_hidden *out)

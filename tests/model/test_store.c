@@ -203,6 +203,10 @@ static void names_translate(void **state)
         assert_string_equal(part[0].name, cases[i].in_file);
     }
     /* keys and values: rows 64..192 of in_proj */
+    assert_int_equal(clipmdl_parts(CLIPMDL_OPENCLIP, "x.in_proj_.attnpool.", "ln_final.weight", 0, 2, 2, part), 1); /* a prefix can be anything */
+    assert_string_equal(part[0].name, "x.in_proj_.attnpool.ln_final.weight");
+    assert_int_equal(clipmdl_parts(CLIPMDL_HUGGINGFACE_TOWER, "a.", "visual.ln_pre.weight", 0, 64, 64, part), 1);
+    assert_string_equal(part[0].name, "a.pre_layrnorm.weight");
     assert_int_equal(clipmdl_parts(CLIPMDL_OPENCLIP, "module.", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 1);
     assert_string_equal(part[0].name, "module.transformer.resblocks.0.attn.in_proj_weight");
     assert_int_equal(part[0].first, 64);
