@@ -28,7 +28,7 @@ struct clip_probe {
 
 clip_probe_options clip_probe_options_default(void)
 {
-    return (clip_probe_options){.kind = CLIP_PROBE_LINEAR, .iterations = 1000, .tolerance = 1e-5, .alpha = -1, .neighbours = 20};
+    return (clip_probe_options){.kind = CLIP_PROBE_LINEAR, .iterations = 1000, .tolerance = 1e-4, .alpha = -1, .neighbours = 20};
 }
 
 void clip_probe_free(clip_probe *p)
