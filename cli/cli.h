@@ -252,6 +252,9 @@ const char *cli_index_path(const char *set);
 
 typedef enum cli_index_mode { CLI_INDEX_READ, CLI_INDEX_WRITE, CLI_INDEX_MAKE } cli_index_mode;
 
+/* cli_index_model(): a->model becomes the one that the index was last written with, unless the person has named one or it is no longer there. */
+void cli_index_model(cli_args *a, const clip_index_info *info);
+
 /* cli_index_open(): open it; what does not go comes with advice.
  * s     in   the model it has to be of; NULL: any
  * mode  in   CLI_INDEX_MAKE: also make it, and the directories above, where there is none */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "search.h"
+#include "search_common.h"
 
 enum { SIDE = 320 };
 

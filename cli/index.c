@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-enum { INDEX = CLI_LONG, CAPTIONS, FULL_DECODE, EXCLUDE, COMMIT_EVERY, STATS, REMOVE, VERIFY, EXPORT, IMPORT };
+enum { INDEX = CLI_LONG, CAPTIONS, FULL_DECODE, EXCLUDE, COMMIT_EVERY, STATS, REMOVE, VERIFY, REPAIR, EXPORT, IMPORT };
 
 static const cli_option options[] = {
     {INDEX, "index", "DIR", "where the index is (default: $CLIP_INDEX, else ~/.local/share/clip/index)"},
@@ -18,6 +18,7 @@ static const cli_option options[] = {
     {STATS, "stats", NULL, "print what is in the index, and change nothing"},
     {REMOVE, "remove", NULL, "forget what the index has of the operands, and no longer refresh them"},
     {VERIFY, "verify", NULL, "read the whole index and compare it with what was noted when it was written"},
+    {REPAIR, "repair", NULL, "the same, and forget the items whose vectors are damaged: 'clip index' embeds them again"},
     {EXPORT, "export", "DIR", "write all embeddings to DIR in clip-retrieval's layout: .npy and metadata"},
     {IMPORT, "import", "DIR", "take in embeddings that are laid out so"},
     {0},
@@ -28,7 +29,7 @@ typedef struct job {
     const char *dir;  /* of --export and --import */
     clip_update_options opt;
     cli_list exclude;
-    int mode;         /* STATS, REMOVE, VERIFY, EXPORT, IMPORT; 0: update */
+    int mode;         /* STATS, REMOVE, VERIFY, REPAIR, EXPORT, IMPORT; 0: update */
     cli_session session;
     clip_index *index;
 } job;
@@ -154,22 +155,38 @@ static bool brings_captions(char *const *paths, int n)
     return false;
 }
 
-/* A refresh asks the index what it was given, before any model is read. */
-static int towers_wanted(const cli_args *a, const job *j, int *towers)
+/* What the index says before any model is read: which one it is of, and whether what it was given brings captions. It is opened for writing, as that
+ * repairs a damaged one; where folders are given there need be none yet, and what else may be wrong is told when it is opened with the model. */
+static int ask_index(cli_args *a, const job *j, bool *captions)
 {
-    bool captions = j->opt.captions || brings_captions(a->operand, a->operands);
-    if (a->operands == 0) {
-        clip_index *index;
-        clip_error err;
-        char **source;
-        size_t n;
-        DO(cli_index_open(a, j->path, NULL, CLI_INDEX_READ, &index));
-        clip_status s = clip_index_sources(index, &source, &n, &captions, &err);
-        clip_index_close(index, NULL);
-        if (s < 0)
-            return cli_fail("%s", err.message);
-        clip_list_free(source, n);
-    }
+    clip_index_options o = clip_index_options_default();
+    clip_index *index;
+    clip_index_info info;
+    clip_error err;
+    char **source;
+    size_t n;
+    o.write = true;
+    o.warn = warn;
+    if (a->operands == 0)
+        DO(cli_index_open(a, j->path, NULL, CLI_INDEX_WRITE, &index));
+    else if (clip_index_open(j->path, &o, &index, NULL) < 0)
+        return CLI_DONE;
+    clip_index_get_info(index, &info);
+    cli_index_model(a, &info);
+    clip_status s = clip_index_sources(index, &source, &n, captions, &err);
+    clip_index_close(index, NULL);
+    if (s < 0)
+        return cli_fail("%s", err.message);
+    clip_list_free(source, n);
+    return CLI_DONE;
+}
+
+static int towers_wanted(cli_args *a, const job *j, int *towers)
+{
+    bool captions = false;
+    DO(ask_index(a, j, &captions));
+    if (a->operands > 0)
+        captions = j->opt.captions || brings_captions(a->operand, a->operands);
     *towers = CLIP_TOWER_IMAGE | (captions ? CLIP_TOWER_TEXT : 0);
     return CLI_DONE;
 }
@@ -211,6 +228,7 @@ static int stats_json(const clip_index_info *i, char *const *source, size_t n)
     cli_json_string(&o, "index", i->path);
     cli_json_string(&o, "model", i->model_name);
     cli_json_string(&o, "model_id", i->model_id);
+    cli_json_string(&o, "model_path", i->model_path);
     cli_json_int(&o, "embed_dim", i->dim);
     cli_json_int(&o, "pictures", i->pictures);
     cli_json_int(&o, "texts", i->texts);
@@ -289,16 +307,18 @@ static int verify(cli_args *a, job *j)
     int64_t faults;
     clip_index_info info;
     char number[32];
-    DO(cli_index_open(a, j->path, NULL, CLI_INDEX_READ, &j->index));
-    if (clip_index_verify(j->index, warn, NULL, &faults, &err) < 0)
+    DO(cli_index_open(a, j->path, NULL, j->mode == REPAIR ? CLI_INDEX_WRITE : CLI_INDEX_READ, &j->index));
+    if (clip_index_verify(j->index, warn, NULL, &faults, &err) < 0 || (j->mode == REPAIR && clip_index_commit(j->index, &err) < 0))
         return cli_fail("%s", err.message);
     clip_index_get_info(j->index, &info);
     if (a->json)
         printf("{\"items\": %lld, \"faults\": %lld}\n", (long long)info.items, (long long)faults);
     else if (faults == 0)
         printf("%s items: all is as it was written\n", grouped(info.items, number));
-    if (faults > 0)
-        return cli_fail("%s: %lld items are damaged; 'clip index --remove' them, then index their folders again", j->path, (long long)faults);
+    if (faults > 0 && j->mode == REPAIR)
+        cli_warn("%s: damaged: %lld; codes are mended, items whose vectors were wrong have left: 'clip index' embeds them again", j->path, (long long)faults);
+    else if (faults > 0)
+        return cli_fail("%s: damaged: %lld; 'clip index --repair' forgets them, 'clip index' then embeds them again", j->path, (long long)faults);
     return CLI_DONE;
 }
 
@@ -308,11 +328,12 @@ static int work(cli_args *a, job *j)
     if (!j->path)
         return CLI_FAILED;
     if (j->mode && j->mode != REMOVE && a->operands > 0)
-        return cli_usage(a, "no folders go with --stats, --verify, --export and --import");
+        return cli_usage(a, "no folders go with --stats, --verify, --repair, --export and --import");
     switch (j->mode) {
     case STATS: return stats(a, j);
     case REMOVE: return forget(a, j);
-    case VERIFY: return verify(a, j);
+    case VERIFY:
+    case REPAIR: return verify(a, j);
     case EXPORT: return cli_index_export(a, j->path, j->dir);
     case IMPORT: return cli_index_import(a, j->path, j->dir);
     default: return update(a, j);
@@ -322,7 +343,7 @@ static int work(cli_args *a, job *j)
 static int set_mode(cli_args *a, job *j, int mode)
 {
     if (j->mode && j->mode != mode)
-        return cli_usage(a, "--%s: one of --stats, --remove, --verify, --export and --import at a time", a->name);
+        return cli_usage(a, "--%s: one of --stats, --remove, --verify, --repair, --export and --import at a time", a->name);
     j->mode = mode;
     j->dir = a->value;
     return CLI_DONE;
@@ -338,13 +359,6 @@ static int add_pattern(const cli_args *a, job *j)
     return CLI_DONE;
 }
 
-static int seconds(const cli_args *a, double *out)
-{
-    char *end;
-    *out = strtod(a->value, &end);
-    return end != a->value && !*end && *out >= 0 && *out <= 1e6 ? CLI_DONE : cli_usage(a, "--%s: '%s' is no number of seconds", a->name, a->value);
-}
-
 static int parse(cli_args *a, job *j)
 {
     for (int id; (id = cli_next(a)) != 0;)
@@ -352,11 +366,12 @@ static int parse(cli_args *a, job *j)
         case INDEX: j->path = a->value; break;
         case CAPTIONS: j->opt.captions = true; break;
         case FULL_DECODE: j->opt.full_decode = true; break;
-        case COMMIT_EVERY: DO(seconds(a, &j->opt.commit_every)); break;
+        case COMMIT_EVERY: DO(cli_decimal(a, 0, 1e6, &j->opt.commit_every)); break;
         case EXCLUDE: DO(add_pattern(a, j)); break;
         case STATS:
         case REMOVE:
         case VERIFY:
+        case REPAIR:
         case EXPORT:
         case IMPORT: DO(set_mode(a, j, id)); break;
         default: return a->code;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -26,6 +27,15 @@ const char *cli_index_path(const char *set)
     return path;
 }
 
+void cli_index_model(cli_args *a, const clip_index_info *info)
+{
+    static char path[4096];
+    if (a->model_named || access(info->model_path, F_OK) < 0)
+        return;
+    snprintf(path, sizeof path, "%s", info->model_path);
+    a->model = path;
+}
+
 static void warn(void *user, const char *message)
 {
     (void)user;
@@ -42,6 +52,7 @@ static int open_with(const cli_args *a, const char *path, clip_index_options o, 
     case CLIP_EMISMATCH:
         return cli_fail("%s\nEmbeddings of two models cannot be compared: name that model with --model, make another index with --index DIR,\n"
                         "or remove %s and make it anew", err.message, path);
+    case CLIP_EFORMAT: return cli_fail(o.write ? "%s" : "%s\n'clip index' repairs what can be repaired.", err.message);
     case CLIP_EBUSY: return cli_fail("%s\nIt can be searched meanwhile.", err.message);
     default: return cli_fail("%s", err.message);
     }

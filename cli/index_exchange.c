@@ -56,8 +56,12 @@ static int open_to_import(const cli_args *a, const char *path, const char *dir, 
     int64_t rows;
     if (clip_index_import_info(dir, &dim, &rows, &err) < 0)
         return cli_fail("%s", err.message);
-    if (!a->model_named)
-        return cli_index_make(a, path, dim, out);
+    if (!a->model_named) {
+        clip_index_info info;
+        DO(cli_index_make(a, path, dim, out));
+        clip_index_get_info(*out, &info);
+        return *info.model_id ? cli_fail("%s: is an index of %s; whose embeddings are those in %s? --model says it", path, info.model_name, dir) : CLI_DONE;
+    }
     DO(cli_load(a, CLIP_TOWER_TEXT, s));
     if (s->D != dim)
         return cli_fail("%s: has %d numbers a row; %s makes %d", dir, dim, a->model, s->D);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "search.h"
+#include "search_common.h"
 
 enum { INDEX = CLI_LONG, KIND, MIN_SCORE, FILTER, AFTER, BEFORE, LIKE, PROMPT, QUERIES, DUPLICATES, TABLE, HTML, SHOW, BATCH = 64 };
 
@@ -323,6 +323,7 @@ static int open_index(job *j)
     DO(cli_index_open(s->args, s->index_path, NULL, CLI_INDEX_READ, &s->index));
     clip_index_get_info(s->index, &s->info);
     s->index_path = s->info.path;
+    cli_index_model(s->args, &s->info);
     if (s->info.items == 0)
         return cli_fail("%s: nothing is in the index yet; 'clip index FOLDER' fills it", s->info.path);
     for (size_t i = 0; i < s->likes.n; i++, s->n_liked++)

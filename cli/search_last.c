@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "search.h"
+#include "search_common.h"
 
 /* "" if there is no place for it. */
 static void state_path(char out[PATH_MAX])

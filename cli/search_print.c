@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "search.h"
+#include "search_common.h"
 
 enum { TILE = 16, TILE_ROWS = 8 }; /* a picture in a terminal: columns and rows of characters */
 

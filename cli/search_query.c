@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "search.h"
+#include "search_common.h"
 
 /* ---- Reading operands ------------------------------------------------------------------------------------ */
 

@@ -716,6 +716,7 @@ CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err); /* takes 
 
 typedef struct clip_index_info {
     const char *path, *model_name; /* live as long as the index */
+    const char *model_path;         /* where the model was when the index was last written with it; empty: unknown. As long, too */
     char model_id[33];             /* of the weights it is for: hexadecimal; empty: unknown */
     int dim;
     int64_t items, pictures, texts; /* items = pictures + texts */
@@ -749,7 +750,7 @@ CLIP_API clip_status clip_index_add(clip_index *x, const clip_item *item, const 
 CLIP_API clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime, clip_error *err);
 CLIP_API clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err);
 
-/* clip_index_item_at(): the item of a row (out->path NULL and kind 0 where there is none); its strings live until this thread's next call on `x`.
+/* clip_index_item_at(): the item of a row (out->path NULL and kind 0 where there is none); its strings live until this thread's next call on an index.
  * clip_index_find(): that of a picture's path. clip_index_next(): walks: the first item with a row >= *cursor, which is moved behind it; kind 0 at the end.
  * clip_index_vector(): its vector, [D] f32 of unit length (up to f16's rounding).
  * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */

@@ -2,6 +2,7 @@
  * part of a search; so the index notes by what the files could be recognised (inodes, sizes, times of change), and what came out. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -53,12 +54,26 @@ static void name_of(const clip_model *m, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)(end - begin), m->path + begin);
 }
 
+/* Where a person finds the model again; where it cannot be said it is not noted. */
+static clip_status note_path(clip_index *x, const clip_model *m, clip_error *err)
+{
+    char *whole = realpath(m->path, NULL);
+    clip_status s = CLIP_OK;
+    if (whole && x->write && strlen(whole) < sizeof x->model_path) {
+        strcpy(x->model_path, whole);
+        s = clipidx_remember(x, "model_path", whole, err);
+    }
+    free(whole);
+    return s;
+}
+
 static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, clip_error *err)
 {
     char stamp[48], id[33], name[256];
     if (m->config.embed_dim != x->dim)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of %s, %d numbers a vector; %s makes %d",
                           x->model_name[0] ? x->model_name : "an unknown model", x->dim, m->path, m->config.embed_dim);
+    fresh = fresh || (x->write && !x->model_id[0] && !x->model_name[0] && x->state.rows == 0); /* killed between being made and being claimed */
     if (!fresh && !x->model_id[0])
         return CLIP_OK; /* made without a model: nobody can tell */
     stamp_of(m, stamp);
@@ -70,6 +85,7 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
         return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of another model: %s (weights %.8s); %s has weights %.8s", x->model_name, x->model_id,
                           m->path, id);
     TRY(clipidx_remember(x, stamp, id, err));
+    TRY(note_path(x, m, err));
     return fresh ? clipidx_claim(x, id, name, err) : CLIP_OK;
 }
 

@@ -262,7 +262,10 @@ static bool in_batch(const update *u, const uint8_t *hash)
 /* It was among the known ones when a worker looked, and is no longer: another picture's new version had these bytes as its old ones. */
 static clip_status decode_late(update *u, clip_parcel *p)
 {
+    const clip_item first = p->item;
     TRY(read_picture(p));
+    p->item.size = first.size; /* those that go with the hash: had the file changed since, the next update would see that */
+    p->item.mtime = first.mtime;
     clip_status s = decode(u, p);
     drop_bytes(p);
     return s;

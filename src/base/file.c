@@ -117,8 +117,7 @@ static clip_status parent_of(const char *path, char **out, clip_error *err)
     return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
 }
 
-/* A name is on the disk when its directory is. Some file systems cannot say so, and need not. */
-static clip_status sync_dir(const char *dir, clip_error *err)
+clip_status clipb_dir_sync(const char *dir, clip_error *err)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool failed = fd < 0 || (fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP);
@@ -172,7 +171,7 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
     if (s == CLIP_OK && rename(o->temporary, o->path) < 0)
         s = fail_write(o, err);
     else if (s == CLIP_OK)
-        s = sync_dir(dir, err);
+        s = clipb_dir_sync(dir, err);
     if (s < 0 && o->f)
         unlink(o->temporary);
     free(dir);
@@ -275,13 +274,13 @@ typedef struct names {
 
 static clip_status replace(const char *tmp, const names *n, clip_error *err)
 {
-    TRY(sync_dir(tmp, err));
+    TRY(clipb_dir_sync(tmp, err));
     if (rename(tmp, n->dir) == 0) /* there was nothing, or an empty directory */
-        return sync_dir(n->parent, err);
+        return clipb_dir_sync(n->parent, err);
     if (errno != ENOTEMPTY && errno != EEXIST)
         return clipb_fail(err, CLIP_EIO, n->dir, "cannot be replaced: %s", strerror(errno));
     if (exchange(tmp, n->dir)) {
-        TRY(sync_dir(n->parent, err));
+        TRY(clipb_dir_sync(n->parent, err));
         remove_dir(tmp, NULL); /* what stays, clipb_dir_new() will complain about */
         return CLIP_OK;
     }
@@ -294,7 +293,7 @@ static clip_status replace(const char *tmp, const names *n, clip_error *err)
             clipb_fail(err, s, n->dir, "cannot be replaced, and is now called %s", n->old);
         return s;
     }
-    TRY(sync_dir(n->parent, err));
+    TRY(clipb_dir_sync(n->parent, err));
     remove_dir(n->old, NULL);
     return CLIP_OK;
 }

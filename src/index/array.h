@@ -28,8 +28,7 @@ typedef struct clipidx_array {
 } clipidx_array;
 
 /* clipidx_array_open(): the file dir/name. `bytes` of a number go with `descr`.
- * create  in  make it, or empty it, where it is to be written
- * Errors: CLIP_EIO, CLIP_EFORMAT (another header: where it is written that is mended if `mend`, its rows are kept), CLIP_ENOMEM. Close it in any case. */
+ * Errors: CLIP_EIO, CLIP_EFORMAT (another header), CLIP_ENOMEM. Close it in any case. */
 clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes, int columns, bool write,
                                clip_error *err);
 

@@ -57,11 +57,12 @@ clip_status clipidx_bits_reserve(clipidx_bits *b, int64_t rows)
     return CLIP_OK;
 }
 
-static int64_t count_bits(const clipidx_bits *b)
+/* Of b, and not of `without`. */
+static int64_t count_bits(const clipidx_bits *b, const clipidx_bits *without)
 {
     int64_t n = 0;
     for (size_t i = 0; i < b->words; i++)
-        n += __builtin_popcountll(b->word[i]);
+        n += __builtin_popcountll(b->word[i] & (i < without->words ? ~without->word[i] : ~UINT64_C(0)));
     return n;
 }
 
@@ -316,21 +317,20 @@ static clip_status get_bits(clipidx_catalogue *c, const char *name, clipidx_bits
 {
     sqlite3_stmt *q;
     bool row;
-    if (b->word)
-        memset(b->word, 0, b->words * sizeof *b->word);
-    if (clipidx_bits_reserve(b, rows) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, c->path, "out of memory");
     TRY(clipidx_statement(c, CLIPIDX_GET_BITS, &q, err));
     clipidx_bind_text(q, 1, name);
     clip_status s = clipidx_step(c, q, &row, err);
-    if (s == CLIP_OK && row) {
-        const void *blob = sqlite3_column_blob(q, 0);
-        const size_t bytes = (size_t)sqlite3_column_bytes(q, 0);
-        if (bytes == (size_t)(rows + 63) / 64 * 8 && blob)
+    const void *blob = s == CLIP_OK && row ? sqlite3_column_blob(q, 0) : NULL;
+    const size_t bytes = blob ? (size_t)sqlite3_column_bytes(q, 0) : 0;
+    if (s == CLIP_OK && bytes != (size_t)(rows + 63) / 64 * 8) /* before room is made for as many rows as a damaged catalogue says */
+        s = damaged(c, err, "a bitmap has not as many bits as there are rows");
+    if (s == CLIP_OK && clipidx_bits_reserve(b, rows) < 0)
+        s = clipb_fail(err, CLIP_ENOMEM, c->path, "out of memory");
+    if (s == CLIP_OK && b->words > 0) {
+        memset(b->word, 0, b->words * sizeof *b->word);
+        if (bytes > 0)
             memcpy(b->word, blob, bytes);
-        else if (bytes > 0 || rows > 0)
-            s = damaged(c, err, "a bitmap has not as many bits as there are rows");
-        if (s == CLIP_OK && rows % 64 && b->word[rows / 64] >> (rows % 64))
+        if (rows % 64 && b->word[rows / 64] >> (rows % 64))
             s = damaged(c, err, "a bitmap knows of rows that are not there");
     }
     clipidx_reset(q);
@@ -356,15 +356,17 @@ clip_status clipidx_catalogue_state(clipidx_catalogue *c, clipidx_state *s, clip
         return damaged(c, err, "there are more items than rows");
     TRY(get_bits(c, "gone", &s->gone, s->rows, err));
     TRY(get_bits(c, "text", &s->text, s->rows, err));
-    return count_bits(&s->gone) == clipidx_gaps(s) ? CLIP_OK : damaged(c, err, "items, gaps and rows do not add up");
+    return count_bits(&s->gone, &(clipidx_bits){0}) == clipidx_gaps(s) && count_bits(&s->text, &s->gone) == s->texts
+               ? CLIP_OK
+               : damaged(c, err, "items, gaps and rows do not add up");
 }
 
 /* ---- Changes ------------------------------------------------------------------------------------------------ */
 
 clip_status clipidx_catalogue_begin(clipidx_catalogue *c, clip_error *err)
 {
-    if (c->changing)
-        return CLIP_OK;
+    if (c->changing) /* out of memory or of disk, SQLite may have ended the transaction by itself: going on would commit half of it */
+        return sqlite3_get_autocommit(c->db) ? clipb_fail(err, CLIP_EIO, c->path, "a fault has taken back what was not committed yet") : CLIP_OK;
     TRY(run_plain(c, CLIPIDX_BEGIN, err));
     c->changing = true;
     return CLIP_OK;

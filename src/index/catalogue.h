@@ -1,6 +1,6 @@
 /* catalogue.h: what each row is, in SQLite.
  *
- *     meta   (key, value)      version, dim, model_id, model_name, weights, rows, pictures, texts, generation
+ *     meta   (key, value)      dim, model_id, model_name, model_path, weights, rows, pictures, texts, generation, sources, updated
  *     rows   (name, bits)      two bitmaps over the rows: 'gone' (removed: a gap in the arrays), 'text' (of that kind)
  *     items  (row, kind, path, text, size, mtime, taken, hash, sum)
  *
@@ -36,8 +36,13 @@ typedef struct clipidx_state {
 
 static inline int64_t clipidx_gaps(const clipidx_state *s) { return s->rows - s->pictures - s->texts; }
 
-enum { CLIPIDX_BEGIN, CLIPIDX_COMMIT, CLIPIDX_ROLLBACK, CLIPIDX_INSERT, CLIPIDX_MOVE, CLIPIDX_HASHES, CLIPIDX_CHECK, CLIPIDX_DELETE, CLIPIDX_AT, CLIPIDX_PICTURE, CLIPIDX_SAME, CLIPIDX_NEXT, CLIPIDX_BYTES, CLIPIDX_TEXTS,
-       CLIPIDX_RENAME, CLIPIDX_RENAME_TEXTS, CLIPIDX_SET_META, CLIPIDX_GET_META, CLIPIDX_SET_BITS, CLIPIDX_GET_BITS, CLIPIDX_ALL, CLIPIDX_STATEMENTS };
+enum {
+    CLIPIDX_BEGIN, CLIPIDX_COMMIT, CLIPIDX_ROLLBACK, CLIPIDX_CHECK,
+    CLIPIDX_INSERT, CLIPIDX_DELETE, CLIPIDX_MOVE, CLIPIDX_RENAME, CLIPIDX_RENAME_TEXTS,
+    CLIPIDX_AT, CLIPIDX_PICTURE, CLIPIDX_SAME, CLIPIDX_NEXT, CLIPIDX_BYTES, CLIPIDX_TEXTS, CLIPIDX_HASHES, CLIPIDX_ALL,
+    CLIPIDX_SET_META, CLIPIDX_GET_META, CLIPIDX_SET_BITS, CLIPIDX_GET_BITS,
+    CLIPIDX_STATEMENTS
+};
 
 typedef struct clipidx_catalogue {
     sqlite3 *db;

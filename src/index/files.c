@@ -264,6 +264,8 @@ clip_status clipidx_files_compact(clip_index *x, clip_error *err)
             s = copy_rows(x, &x->array[i], &fresh[i], err);
     }
     if (s == CLIP_OK)
+        s = clipb_dir_sync(x->dir, err);
+    if (s == CLIP_OK)
         s = renumber(x, &state, err);
     if (s < 0)
         clipidx_catalogue_rollback(&x->catalogue);

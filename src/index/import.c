@@ -167,6 +167,7 @@ typedef struct batch {
     clip_item item[BATCH];
     float *vector; /* [BATCH, D] */
     int n;
+    char *last;    /* path of the picture in the row before: a picture with several captions has several rows */
 } batch;
 
 static void clear(batch *b)
@@ -233,18 +234,28 @@ static clip_status read_line(source *in, int64_t number, cJSON **tree, const cha
     return s < 0 ? clipb_fail(err, s, in->metadata_path, "line %" PRId64 ": %s", number + 1, inner.message) : CLIP_OK;
 }
 
+static clip_status add_picture(clip_index *x, batch *b, source *in, int64_t i, const char *path, clip_import_report *r, clip_error *err)
+{
+    const int64_t before = r->pictures;
+    TRY(add_row(x, b, &in->image, i, CLIP_ITEM_PICTURE, path, NULL, &r->pictures, err));
+    free(b->last);
+    b->last = r->pictures > before ? strdup(path) : NULL; /* NULL, also out of memory: nothing is passed over */
+    return CLIP_OK;
+}
+
 static clip_status add_pair(clip_index *x, batch *b, source *in, int64_t i, clip_import_report *r, clip_error *err)
 {
     cJSON *tree = NULL;
     const char *path, *text;
     const int64_t before = r->pictures + r->texts;
     clip_status s = read_line(in, i, &tree, &path, &text, err);
-    if (s == CLIP_OK && path && *path && in->image.data)
-        s = add_row(x, b, &in->image, i, CLIP_ITEM_PICTURE, path, NULL, &r->pictures, err);
+    const bool again = s == CLIP_OK && path && b->last && strcmp(path, b->last) == 0;
+    if (s == CLIP_OK && path && *path && in->image.data && !again)
+        s = add_picture(x, b, in, i, path, r, err);
     if (s == CLIP_OK && text && *text && in->text.data)
         s = add_row(x, b, &in->text, i, CLIP_ITEM_TEXT, path, text, &r->texts, err);
     r->rows++;
-    r->empty += s == CLIP_OK && r->pictures + r->texts == before;
+    r->empty += s == CLIP_OK && !again && r->pictures + r->texts == before;
     cJSON_Delete(tree);
     return s;
 }
@@ -286,6 +297,7 @@ clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report
     if (b) {
         clear(b);
         free(b->vector);
+        free(b->last);
     }
     free(b);
     free(list.number);

@@ -2,6 +2,7 @@
  * SQLite. So after a crash at any moment the arrays hold what the catalogue knows, and perhaps rows nobody knows, which the next writer cuts off. */
 #include "index/index.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,6 +51,21 @@ static clip_status make_dir(const char *dir, clip_error *err)
     return made ? CLIP_OK : clipb_fail(err, CLIP_EIO, dir, "cannot be made: %s", strerror(errno));
 }
 
+/* An index is made in a directory of its own: somebody else's vectors.npy must not be taken for what a crash has left. Hidden files do not matter. */
+static clip_status check_place(const clip_index *x, clip_error *err)
+{
+    bool ours = true, made = false;
+    DIR *d = opendir(x->dir);
+    if (!d)
+        return clipb_fail(err, CLIP_EIO, x->dir, "%s", strerror(errno));
+    for (struct dirent *e; (e = readdir(d));) {
+        made |= strcmp(e->d_name, "catalogue.db") == 0;
+        ours &= e->d_name[0] == '.' || strcmp(e->d_name, "lock") == 0 || strncmp(e->d_name, "catalogue.db", 12) == 0;
+    }
+    closedir(d);
+    return made || ours ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "is no index, and holds other files: an index is made in a directory of its own");
+}
+
 /* Held until the descriptor is closed, also by a crash. */
 static clip_status take_lock(clip_index *x, clip_error *err)
 {
@@ -81,6 +97,7 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
     x->dim = (int)D;
     TRY(clipidx_catalogue_get(&x->catalogue, "model_id", x->model_id, sizeof x->model_id, err));
     TRY(clipidx_catalogue_get(&x->catalogue, "model_name", x->model_name, sizeof x->model_name, err));
+    TRY(clipidx_catalogue_get(&x->catalogue, "model_path", x->model_path, sizeof x->model_path, err));
     return clipidx_catalogue_state(&x->catalogue, &x->state, err);
 }
 
@@ -95,9 +112,10 @@ static void close_files(clip_index *x)
 static clip_status open_files(clip_index *x, const clip_index_options *opt, int dim, bool *fresh, clip_error *err)
 {
     if (x->write) {
-        if (opt->create)
+        if (opt->create) {
             TRY(make_dir(x->dir, err));
-        else if (!clipb_is_dir(x->dir))
+            TRY(check_place(x, err));
+        } else if (!clipb_is_dir(x->dir))
             return clipb_fail(err, CLIP_EIO, x->dir, "there is no such index");
         TRY(take_lock(x, err));
     }
@@ -146,12 +164,24 @@ clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim
     return s;
 }
 
+/* After a fault: all is as it was when it was last committed. */
+static void roll_back(clip_index *x)
+{
+    clipidx_catalogue_rollback(&x->catalogue);
+    if (clipidx_catalogue_state(&x->catalogue, &x->state, NULL) == CLIP_OK) {
+        clipidx_files_cut(x, NULL);
+        return;
+    }
+    x->state.rows = x->state.pictures = x->state.texts = 0;
+    x->lost = true;
+}
+
 clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model_name, clip_error *err)
 {
     snprintf(x->model_id, sizeof x->model_id, "%s", model_id);
     snprintf(x->model_name, sizeof x->model_name, "%s", model_name);
-    TRY(clipidx_catalogue_set(&x->catalogue, "model_id", x->model_id, err));
-    TRY(clipidx_catalogue_set(&x->catalogue, "model_name", x->model_name, err));
+    TRY(clipidx_remember(x, "model_id", x->model_id, err));
+    TRY(clipidx_remember(x, "model_name", x->model_name, err));
     return clip_index_commit(x, err);
 }
 
@@ -167,23 +197,20 @@ clip_status clipidx_remember(clip_index *x, const char *key, const char *value, 
 {
     char now[256];
     TRY(clipidx_recall(x, key, now, sizeof now, err));
-    return !x->write || strcmp(now, value) == 0 ? CLIP_OK : clipidx_catalogue_set(&x->catalogue, key, value, err);
+    if (!x->write || strcmp(now, value) == 0)
+        return CLIP_OK;
+    clip_status s = clipidx_catalogue_set(&x->catalogue, key, value, err);
+    if (s < 0)
+        roll_back(x);
+    return s;
 }
 
 /* ---- Changing ----------------------------------------------------------------------------------------------- */
 
-/* After a fault: all is as it was when it was last committed. */
-static void roll_back(clip_index *x)
-{
-    clipidx_catalogue_rollback(&x->catalogue);
-    if (clipidx_catalogue_state(&x->catalogue, &x->state, NULL) == CLIP_OK)
-        clipidx_files_cut(x, NULL);
-    else
-        x->state.rows = x->state.pictures = x->state.texts = 0; /* nothing is to be written on top of what is there */
-}
-
 static clip_status writable(const clip_index *x, clip_error *err)
 {
+    if (x->lost)
+        return clipb_fail(err, CLIP_EIO, x->dir, "could not be read again after a fault: nothing is written until it is opened anew");
     return x->write ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "the index is open for reading");
 }
 
@@ -242,7 +269,7 @@ static clip_status insert(clip_index *x, const clip_item *item, const uint16_t *
 static clip_status add_some(clip_index *x, const clip_item *item, const float *vector, int N, uint16_t *half, clip_error *err)
 {
     const int64_t at = x->state.rows;
-    float *unit = (float *)(void *)(half + (size_t)N * (size_t)x->dim + (size_t)(N * x->dim & 1)); /* one row */
+    float *unit = (float *)(void *)(half + (size_t)N * (size_t)x->dim + ((size_t)N * (size_t)x->dim & 1)); /* one row */
     for (int i = 0; i < N; i++) {
         clipidx_unit(unit, vector + (size_t)i * (size_t)x->dim, x->dim);
         x->k.set->to_f16(half + (size_t)i * (size_t)x->dim, unit, (size_t)x->dim);
@@ -298,10 +325,10 @@ static clip_status check_row(const clip_index *x, int64_t row, clip_error *err)
 clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err)
 {
     TRY(writable(x, err));
-    clip_status s = n > 0 ? clipidx_catalogue_begin(&x->catalogue, err) : CLIP_OK;
-    for (int64_t i = 0; s == CLIP_OK && i < n; i++)
+    for (int64_t i = 0; i < n; i++)
         if (row[i] < 0 || row[i] >= x->state.rows)
             return clipb_fail(err, CLIP_EINVAL, x->dir, "there is no row %" PRId64, row[i]);
+    clip_status s = n > 0 ? clipidx_catalogue_begin(&x->catalogue, err) : CLIP_OK;
     for (int64_t i = 0; s == CLIP_OK && i < n; i++)
         if (!clipidx_bit(&x->state.gone, row[i]))
             s = remove_row(x, row[i], err);
@@ -378,7 +405,7 @@ clip_status clip_index_close(clip_index *x, clip_error *err)
 void clip_index_get_info(const clip_index *x, clip_index_info *out)
 {
     struct stat st;
-    *out = (clip_index_info){.path = x->dir, .model_name = x->model_name, .dim = x->dim, .items = x->state.pictures + x->state.texts,
+    *out = (clip_index_info){.path = x->dir, .model_name = x->model_name, .model_path = x->model_path, .dim = x->dim, .items = x->state.pictures + x->state.texts,
                              .pictures = x->state.pictures, .texts = x->state.texts, .rows = x->state.rows};
     memcpy(out->model_id, x->model_id, sizeof out->model_id);
     out->bytes = stat(x->catalogue.path, &st) == 0 ? st.st_size : 0;

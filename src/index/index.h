@@ -20,10 +20,10 @@ enum { CLIPIDX_VECTORS, CLIPIDX_CODES, CLIPIDX_BOUNDS, CLIPIDX_ARRAYS };
 
 struct clip_index {
     char *dir;
-    bool write;
+    bool write, lost; /* lost: after a fault its state could not be read again */
     int lock; /* descriptor that holds the writer's lock; -1: a reader */
     int dim;
-    char model_id[33], model_name[256];
+    char model_id[33], model_name[256], model_path[4096];
     clipidx_catalogue catalogue;
     pthread_mutex_t mutex; /* of the catalogue: its statements serve one thread at a time */
     clipidx_state state;

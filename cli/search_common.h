@@ -1,10 +1,10 @@
-/* search.h: what the files of `clip search` share.
+/* search_common.h: what the files of `clip search` share.
  *
  *     operands -> search_query (search_query.c) -> vectors -> clip_index_search() -> search_answer -> search_print.c, gallery.c
  *
  * An answer is a list of groups of hits: one for a search, many for --duplicates. */
-#ifndef SEARCH_H
-#define SEARCH_H
+#ifndef SEARCH_COMMON_H
+#define SEARCH_COMMON_H
 
 #include "cli.h"
 
