@@ -132,6 +132,9 @@ typedef struct clip_model_info {
 /* clip_model_get_info(): fill `out`; its strings live as long as the model. What is said of an encoder that the checkpoint does not have is 0. */
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
+/* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal: what was made of them (an index, a head, a probe) is known by it. Reads them all. */
+CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
+
 /* clip_context_new(): a workspace for one calling thread.
  * threads  in   cores to use; 0: all this process may use
  * out      out  free with clip_context_free(); it must not outlive the model
@@ -231,6 +234,27 @@ CLIP_API clip_status clip_fit_scale(const float *cosine, const int32_t *right, i
 /* clip_calibration(): how far probabilities at this scale are from what happens: nll, the mean of -log p of the right label, and ece, the expected
  * calibration error of the best label's probability (15 bins). Errors: as above, CLIP_ENOMEM. */
 CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale, double *nll, double *ece);
+
+/* Several labels a picture: each has a threshold t, is there where its cosine c reaches it, and has the probability 1 / (1 + exp(-scale (c - t))).
+ * clip_fit_thresholds(): the thresholds that do best on pictures whose labels are known.
+ * cosine     in   [N, L];  yes in [N, L] 1 where the label is right
+ * threshold  out  [L] of each label that with the best F1, in the middle of a gap between cosines; of a label that no picture has, `for_all`
+ * for_all    out  the one that does best for all labels together
+ * scale      out  with these thresholds, that of the least mean of -log p
+ * Errors: CLIP_EINVAL (N or L < 1, no label is right anywhere, a cosine that is no number), CLIP_ENOMEM. */
+CLIP_API clip_status clip_fit_thresholds(const float *cosine, const uint8_t *yes, int N, int L, float *threshold, float *for_all, double *scale);
+
+typedef struct clip_multilabel_metrics {
+    double precision, recall, f1; /* of all labels of all pictures together */
+    double label_f1;              /* mean of the labels' F1 */
+    double map;                   /* mean of the labels' average precision, which does not depend on thresholds */
+    double ece;                   /* expected calibration error of the probabilities (15 bins) */
+    int labels;                   /* in the means: those that some picture has */
+} clip_multilabel_metrics;
+
+/* clip_multilabel(): how good labels by these thresholds [L] are. Errors: CLIP_EINVAL (as above; a threshold that is no number), CLIP_ENOMEM. */
+CLIP_API clip_status clip_multilabel(const float *cosine, const uint8_t *yes, int N, int L, const float *threshold, double scale,
+                                     clip_multilabel_metrics *out);
 
 /* ---- Hidden states -------------------------------------------------------------------------------------- */
 

@@ -45,9 +45,6 @@ struct clip_context {
 /* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. All towers asked for must be in it. */
 clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
-/* index.c: XXH3-128 of the weights' files, in hexadecimal: what belongs to them is known by it. */
-void clip_weights_hash(const clip_model *m, char out[33]);
-
 /* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json. */
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);
 clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err);

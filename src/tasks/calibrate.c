@@ -43,28 +43,46 @@ static clip_status check(const float *cosine, const int32_t *right, int64_t N, i
     return CLIP_OK;
 }
 
-clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t N, int L, double *scale)
+double cliptsk_best_scale(double (*loss)(const void *data, double scale), const void *data)
 {
     const double ratio = (sqrt(5) - 1) / 2;
-    double lo = log(0.01), hi = log(1e4);
-    TRY(check(cosine, right, N, L));
-    double a = hi - ratio * (hi - lo), b = lo + ratio * (hi - lo);
-    double at_a = mean_nll(cosine, right, N, L, exp(a)), at_b = mean_nll(cosine, right, N, L, exp(b));
+    double lo = log(0.01), hi = log(1e4), a = hi - ratio * (hi - lo), b = lo + ratio * (hi - lo);
+    double at_a = loss(data, exp(a)), at_b = loss(data, exp(b));
     for (int i = 0; i < STEPS; i++)
         if (at_a <= at_b) {
             hi = b;
             b = a;
             at_b = at_a;
             a = hi - ratio * (hi - lo);
-            at_a = mean_nll(cosine, right, N, L, exp(a));
+            at_a = loss(data, exp(a));
         } else {
             lo = a;
             a = b;
             at_a = at_b;
             b = lo + ratio * (hi - lo);
-            at_b = mean_nll(cosine, right, N, L, exp(b));
+            at_b = loss(data, exp(b));
         }
-    *scale = exp((lo + hi) / 2);
+    return exp((lo + hi) / 2);
+}
+
+typedef struct choices {
+    const float *cosine;
+    const int32_t *right;
+    int64_t N;
+    int L;
+} choices;
+
+static double choices_nll(const void *data, double scale)
+{
+    const choices *c = data;
+    return mean_nll(c->cosine, c->right, c->N, c->L, scale);
+}
+
+clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t N, int L, double *scale)
+{
+    const choices c = {cosine, right, N, L};
+    TRY(check(cosine, right, N, L));
+    *scale = cliptsk_best_scale(choices_nll, &c);
     return CLIP_OK;
 }
 

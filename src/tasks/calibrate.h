@@ -10,6 +10,9 @@
  * Errors: CLIP_EINVAL (N or L < 1, a class that is not there, cosines that are no numbers), CLIP_ENOMEM. */
 clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t N, int L, double *scale);
 
+/* cliptsk_best_scale(): where a loss with one valley in log(scale) is least, within [0.01, 10000]. */
+double cliptsk_best_scale(double (*loss)(const void *data, double scale), const void *data);
+
 /* cliptsk_choice_errors(): of softmax(scale cosine): the mean of -log p[right], and the expected calibration error of the best class's p. */
 clip_status cliptsk_choice_errors(const float *cosine, const int32_t *right, int64_t N, int L, double scale, double *nll, double *ece);
 
