@@ -44,7 +44,8 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
         fault(b, "tensor '%s' is missing", name);
         return NULL;
     }
-    t->used = true;
+    if (!t->used) /* set while loading, before the store is shared: who binds again, as clip_explain() does beside other threads, only reads it */
+        t->used = true;
     char is[96], should[96];
     if (t->ndim != ndim || memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) != 0) {
         format_shape(is, sizeof is, t->dim, t->ndim);
