@@ -151,8 +151,12 @@ int cli_out_open(cli_out *o, const char *path);
 int cli_out_check(cli_out *o);
 /* cli_out_close(): flush, check, put in place. */
 int cli_out_close(cli_out *o);
-/* cli_npy_header(): what stands before the numbers of a float32 array of NumPy's with n (1 to 3) dimensions: 128 bytes, whatever the shape. */
+/* cli_npy_header(), cli_npy_head(): what stands before the numbers of a float32 array of NumPy's with n (1 to 3) dimensions; as long whatever the shape. */
+enum { CLI_NPY_HEAD = 128 };
 void cli_npy_header(FILE *f, const long long *shape, int n);
+void cli_npy_head(const long long *shape, int n, char out[CLI_NPY_HEAD]);
+/* cli_make_folders(): what leads to `path`, for its owner alone; what cannot be made shows when it is used. */
+void cli_make_folders(char *path);
 /* cli_out_discard(): as if it had never been; nothing after a close, or on zeros. */
 void cli_out_discard(cli_out *o);
 
@@ -183,6 +187,16 @@ typedef struct cli_list {
 int cli_list_add(cli_list *l, const char *text);
 void cli_list_free(cli_list *l);
 
+/* A list by the texts of its items. cli_list_sort(): [n], equal ones in the order of the list; free() it before the list. cli_list_find(): where
+ * `text` is in the list; -1: nowhere. */
+typedef struct cli_name {
+    const char *text;
+    size_t at;
+} cli_name;
+
+int cli_list_sort(const cli_list *l, cli_name **out);
+int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text);
+
 /* Lines of a file, one at a time. */
 typedef struct cli_lines {
     FILE *f;
@@ -202,6 +216,11 @@ void cli_lines_close(cli_lines *l); /* may be called again, and on zeros */
 /* cli_labels_read(): "a,b,c", or the name of a file with one a line ("-": standard input). Blanks around labels and repeats
  * are dropped. At least one. */
 int cli_labels_read(const cli_args *a, const char *arg, cli_list *out);
+
+/* cli_thresholds_split(): labels "a cat<TAB>0.31" become the label and its threshold, a cosine; NaN where there is none. *out [n] is the caller's to free(),
+ * also on failure. cli_thresholds_complete(): `rest` for those that have none; if that is NaN too, a failure. */
+int cli_thresholds_split(cli_list *labels, float **out);
+int cli_thresholds_complete(const cli_list *labels, float *threshold, float rest);
 
 /* cli_templates_read(): one template with {} in it, or the name of a file with one a line; arg NULL: the default. */
 int cli_templates_read(const cli_args *a, const char *arg, cli_list *out);
@@ -232,8 +251,15 @@ void cli_close(cli_session *s);
 /* cli_model_name(): the last part of the model's path. */
 const char *cli_model_name(const cli_session *s);
 
-/* cli_encode_labels(): [L, D], with a progress line. *out is the caller's to free(). */
+/* cli_encode_labels(): [L, D], with a progress line; many texts only once, then they come from where the last time has left them. *out is the caller's to
+ * free(). */
 int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out);
+
+/* What is left for the next time (label_cache.c). cli_label_cache_path(): its file; NULL: no place for it, or no memory; else the caller's to free().
+ * cli_label_cache_read(): x [L, D]; false: not there, or not what was written. cli_label_cache_write(): does so where that is possible. */
+char *cli_label_cache_path(cli_session *s, const cli_list *labels, const cli_list *templates);
+bool cli_label_cache_read(const char *path, float *x, size_t L, size_t D);
+void cli_label_cache_write(const char *path, const float *x, size_t L, size_t D);
 
 /* cli_check_texts(): texts or labels that a person gave; one that the tokenizer makes nothing of ("", " ") is a slip. */
 int cli_check_texts(const cli_session *s, const cli_list *texts);
@@ -351,10 +377,10 @@ typedef struct cli_hit {
 
 typedef struct cli_page cli_page;
 
-/* cli_page_open(): start a page. It holds on to `labels`. *out NULL on failure. */
-int cli_page_open(const char *path, const cli_session *s, const cli_list *labels, int k, cli_page **out);
-/* cli_page_picture(): a picture, its best labels [k], and its cosines with all of them. */
-int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit, const float *cosine);
+/* cli_page_open(): start a page. It holds on to `labels`, of which a picture may have several, or which are alternatives. *out NULL on failure. */
+int cli_page_open(const char *path, const cli_session *s, const cli_list *labels, bool several, cli_page **out);
+/* cli_page_picture(): a picture, its best labels [n], and its cosines with all of them. */
+int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit, int n, const float *cosine);
 int cli_page_close(cli_page *p); /* write it out */
 void cli_page_free(cli_page *p); /* takes NULL; discards what was not closed */
 

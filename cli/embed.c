@@ -39,23 +39,14 @@ typedef struct sink {
     long long rows;
 } sink;
 
-/* NumPy's format 1.0: magic, version, length of the header, a Python dictionary padded to 128 bytes in all. It is written
- * again at the end, when the number of rows is known; its length does not depend on it. */
+/* Written again at the end, when the number of rows is known; its length does not depend on it. */
 static int write_header(sink *s)
 {
-    char head[129];
-    const char *order = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? ">" : "<";
-    memset(head, ' ', sizeof head);
-    memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10); /* 0x76 = 118 bytes follow */
-    char shape[64];
+    const long long states[] = {s->rows, s->tokens, s->width}, rows[] = {s->rows, s->width};
     if (s->kind == CLI_STATES)
-        snprintf(shape, sizeof shape, "%lld, %d, %d", s->rows, s->tokens, s->width);
+        cli_npy_header(s->out.f, states, 3);
     else
-        snprintf(shape, sizeof shape, "%lld, %d", s->rows, s->width);
-    int n = snprintf(head + 10, sizeof head - 10, "{'descr': '%sf4', 'fortran_order': False, 'shape': (%s), }", order, shape);
-    head[10 + n] = ' ';
-    head[127] = '\n';
-    fwrite(head, 1, 128, s->out.f);
+        cli_npy_header(s->out.f, rows, 2);
     return cli_out_check(&s->out);
 }
 

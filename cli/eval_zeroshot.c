@@ -1,11 +1,11 @@
 /* clip eval zeroshot: how often the right label is among the best of a list (arXiv:2103.00020, 3.1). */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval.h"
 #include "zeroshot.h"
 
-enum { TEMPLATES = EVAL_OWN, CALIBRATE, HIERARCHY, CONFUSION, DEEPEST_SHOWN = 16 };
+enum { TEMPLATES = EVAL_OWN, CALIBRATE, HIERARCHY, CONFUSION, MULTI_LABEL, FIT_THRESHOLDS, DEEPEST_SHOWN = 16 };
 
 static const cli_option options[] = {
     {'l', "labels", "LIST", "the labels to choose from: 'a cat,a dog,a bird', or a file with one a line\n"
@@ -18,19 +18,24 @@ static const cli_option options[] = {
                                    "probabilities are off before and after; 'clip classify --scale' takes it"},
     {CONFUSION, "confusion", "FILE", "write which labels are taken for which, with recall and precision of each: a page, or\n"
                                      "a table where the name ends in .csv"},
+    {MULTI_LABEL, "multi-label", NULL, "a picture may have several labels: all its captions are right, and each label has a threshold of\n"
+                                       "its own, which the lines of --labels bring along: 'LABEL<TAB>0.31'"},
+    {FIT_THRESHOLDS, "fit-thresholds", "FILE", "the same with thresholds fitted on every second picture and measured on the others; FILE is what\n"
+                                               "'clip classify --multi-label --labels' takes"},
     {EVAL_CAPTIONS, "captions", "WHICH", "which caption of a picture is its right label: first or last (default: first)"},
     EVAL_KEYS,
     {0},
 };
 
 typedef struct job {
-    const char *spec, *labels_arg, *templates_arg, *hierarchy_arg, *confusion;
-    bool calibrate;
+    const char *spec, *labels_arg, *templates_arg, *hierarchy_arg, *confusion, *fit_thresholds;
+    bool calibrate, several, captions_set;
     eval_options eval;
     cli_session session;
     eval_data data;
     cli_list labels, templates;
     float *label;               /* [L, D] */
+    float *threshold;           /* [L] those that labels brought along */
     int32_t *right, *off, *rank; /* [n], [n + 1], [n] */
     long unlisted;              /* pictures whose label is not on the list */
     clip_rank_metrics m;
@@ -41,39 +46,13 @@ typedef struct job {
     double scale, nll[2], ece[2]; /* fitted; before and after */
 } job;
 
-/* ---- Labels by their text -------------------------------------------------------------------------------- */
-
-typedef struct name {
-    const char *text;
-    int32_t id;
-} name;
-
-static int by_text(const void *a, const void *b)
-{
-    const name *x = a, *y = b;
-    int order = strcmp(x->text, y->text);
-    return order ? order : (x->id > y->id) - (x->id < y->id);
-}
-
-static int same_text(const void *a, const void *b) { return strcmp(((const name *)a)->text, ((const name *)b)->text); }
-
-static int sorted(const cli_list *l, name **out)
-{
-    name *s = malloc((l->n + 1) * sizeof *s);
-    if (!s)
-        return cli_no_memory();
-    for (size_t i = 0; i < l->n; i++)
-        s[i] = (name){l->item[i], (int32_t)i};
-    qsort(s, l->n, sizeof *s, by_text);
-    *out = s;
-    return CLI_DONE;
-}
+/* ---- The right labels ------------------------------------------------------------------------------------ */
 
 /* The distinct captions become the labels. */
 static int distinct(const cli_list *captions, cli_list *labels)
 {
-    name *s = NULL;
-    DO(sorted(captions, &s));
+    cli_name *s = NULL;
+    DO(cli_list_sort(captions, &s));
     int code = CLI_DONE;
     for (size_t i = 0; i < captions->n && code == CLI_DONE; i++)
         if (i == 0 || strcmp(s[i].text, s[i - 1].text) != 0)
@@ -87,19 +66,19 @@ static int find_right(job *j)
 {
     eval_data *d = &j->data;
     const size_t row = (size_t)j->session.D * sizeof(float);
-    name *s = NULL;
-    DO(sorted(&j->labels, &s));
+    cli_name *s = NULL;
+    DO(cli_list_sort(&j->labels, &s));
     size_t kept = 0;
     for (size_t i = 0; i < d->n; i++) {
-        const name key = {d->captions.item[i], 0}; /* one caption a picture, so caption i is picture i's */
-        const name *found = bsearch(&key, s, j->labels.n, sizeof *s, same_text);
-        if (!found) {
+        const char *text = d->captions.item[i]; /* one caption a picture, so caption i is picture i's */
+        const int32_t found = cli_list_find(s, j->labels.n, text);
+        if (found < 0) {
             if (j->unlisted++ == 0)
-                cli_fail("%s: '%s', the right label of a picture, is not on the list of labels", j->spec, key.text);
+                cli_fail("%s: '%s', the right label of a picture, is not on the list of labels", j->spec, text);
             continue;
         }
         memmove(d->image + kept * (size_t)j->session.D, d->image + i * (size_t)j->session.D, row);
-        j->right[kept++] = found->id;
+        j->right[kept++] = found;
     }
     free(s);
     d->n = kept;
@@ -120,22 +99,22 @@ static int measure(job *j)
         j->off[i] = (int32_t)i;
     DO(find_right(j));
     n = j->data.n;
-    DO(cli_encode_labels(&j->session, &j->labels, &j->templates, &j->label));
     DO(cli_status(clip_ranks(j->session.ctx, j->data.image, (int)n, j->label, (int)j->labels.n, j->right, j->off, j->rank), j->spec));
     return cli_status(clip_rank_summary(j->rank, (int64_t)n, &j->m), j->spec);
 }
 
 /* ---- Beyond ranks ---------------------------------------------------------------------------------------- */
 
-static int cosines(job *j)
+int zeroshot_cosines(const zeroshot_data *z, float **out)
 {
     enum { ROWS = 256 };
-    const size_t n = j->data.n, L = j->labels.n, D = (size_t)j->session.D;
-    if (L > SIZE_MAX / sizeof(float) / n || !(j->cosine = malloc(n * L * sizeof *j->cosine)))
+    const size_t n = z->data->n, L = z->labels->n, D = (size_t)z->session->D;
+    *out = L <= SIZE_MAX / sizeof **out / n ? malloc(n * L * sizeof **out) : NULL;
+    if (!*out)
         return cli_no_memory();
     for (size_t i = 0; i < n; i += ROWS) {
         const int rows = n - i < ROWS ? (int)(n - i) : ROWS;
-        DO(cli_status(clip_similarity(j->session.ctx, j->data.image + i * D, rows, j->label, (int)L, j->cosine + i * L), j->spec));
+        DO(cli_status(clip_similarity(z->session->ctx, z->data->image + i * D, rows, z->label, (int)L, *out + i * L), z->spec));
     }
     return CLI_DONE;
 }
@@ -199,8 +178,9 @@ static int measure_levels(job *j)
     for (size_t i = 0; i < j->data.n && p && sum; i++) {
         memcpy(p, j->cosine + i * L, L * sizeof *p);
         clip_probabilities_scaled(j->session.model, scale, p, 1, (int)L);
+        cli_hierarchy_sums(&j->tree, p, sum);
         for (int d = 0; d < j->levels; d++)
-            j->level[d] += (cli_hierarchy_best(&j->tree, p, d, sum) == cli_hierarchy_at(&j->tree, j->right[i], d)) / (double)j->data.n;
+            j->level[d] += (cli_hierarchy_best(&j->tree, sum, d) == cli_hierarchy_at(&j->tree, j->right[i], d)) / (double)j->data.n;
     }
     int code = p && sum ? CLI_DONE : cli_no_memory();
     free(p);
@@ -208,11 +188,11 @@ static int measure_levels(job *j)
     return code;
 }
 
-static int beyond_ranks(job *j)
+static int beyond_ranks(job *j, const zeroshot_data *z)
 {
     if (!j->calibrate && !j->confusion && !j->hierarchy_arg)
         return CLI_DONE;
-    DO(cosines(j));
+    DO(zeroshot_cosines(z, &j->cosine));
     if (j->calibrate)
         DO(calibrate(j));
     if (j->hierarchy_arg)
@@ -234,6 +214,8 @@ static void print_people(const job *j)
         printf("\nprobabilities     scale   error (ECE)   -log p\n");
         printf("as they are    %8.2f%14.4f%9.4f\n", (double)j->session.info.logit_scale, j->ece[0], j->nll[0]);
         printf("calibrated     %8.2f%14.4f%9.4f\n", j->scale, j->ece[1], j->nll[1]);
+        if (j->ece[1] > j->ece[0])
+            printf("On these pictures the calibrated probabilities are further off (ECE): better keep the scale as it is.\n");
     }
     if (j->unlisted > 0)
         printf("\n%ld pictures have a label that is not on the list and are left out\n", j->unlisted);
@@ -278,8 +260,16 @@ static int work(cli_args *a, job *j)
 {
     if (!(j->spec = eval_operand(a)))
         return CLI_USAGE;
-    if (j->labels_arg)
+    if (j->several && (j->hierarchy_arg || j->calibrate || j->confusion || j->captions_set))
+        return cli_usage(a, "--multi-label and --fit-thresholds do not go together with --hierarchy, --calibrate, --confusion, --captions");
+    if (j->several && !j->labels_arg && !j->fit_thresholds)
+        return cli_usage(a, "--multi-label: the labels' thresholds are missing (--labels FILE brings them, --fit-thresholds finds them)");
+    if (j->labels_arg) {
         DO(cli_labels_read(a, j->labels_arg, &j->labels));
+        DO(cli_thresholds_split(&j->labels, &j->threshold));
+    }
+    if (j->several && !j->fit_thresholds)
+        DO(cli_thresholds_complete(&j->labels, j->threshold, NAN));
     if (j->hierarchy_arg)
         DO(cli_hierarchy_read(j->hierarchy_arg, &j->labels, &j->tree));
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
@@ -287,8 +277,13 @@ static int work(cli_args *a, job *j)
     DO(eval_read(&j->session, j->spec, &j->eval, &j->data));
     if (j->labels.n == 0)
         DO(distinct(&j->data.captions, &j->labels));
+    DO(cli_check_texts(&j->session, &j->labels));
+    DO(cli_encode_labels(&j->session, &j->labels, &j->templates, &j->label));
+    const zeroshot_data z = {j->spec, &j->session, &j->data, &j->labels, j->label, j->templates.n};
+    if (j->several)
+        return zeroshot_multilabel(&z, j->threshold, j->fit_thresholds, a->json);
     DO(measure(j));
-    DO(beyond_ranks(j));
+    DO(beyond_ranks(j, &z));
     (a->json ? print_json : print_people)(j);
     return j->data.failed + j->unlisted > 0 ? CLI_FAILED : CLI_DONE;
 }
@@ -302,11 +297,21 @@ static int parse(cli_args *a, job *j)
         case HIERARCHY: j->hierarchy_arg = a->value; break;
         case CALIBRATE: j->calibrate = true; break;
         case CONFUSION: j->confusion = a->value; break;
+        case MULTI_LABEL: j->several = true; break;
+        case FIT_THRESHOLDS:
+            j->fit_thresholds = a->value;
+            j->several = true;
+            break;
         case EVAL_CAPTIONS:
         case EVAL_IMAGE_KEY:
-        case EVAL_CAPTION_KEY: DO(eval_option(a, id, false, &j->eval)); break;
+        case EVAL_CAPTION_KEY:
+            j->captions_set |= id == EVAL_CAPTIONS;
+            DO(eval_option(a, id, false, &j->eval));
+            break;
         default: return a->code;
         }
+    if (j->several)
+        j->eval.captions = EVAL_ALL;
     return work(a, j);
 }
 
@@ -315,6 +320,7 @@ static int run(cli_args *a)
     job j = {.eval = {.captions = EVAL_FIRST, .pairs = clip_pairs_options_default()}};
     int code = parse(a, &j);
     free(j.label);
+    free(j.threshold);
     free(j.cosine);
     cli_hierarchy_free(&j.tree);
     free(j.right);
@@ -333,9 +339,11 @@ const cli_command eval_zeroshot = {
     .summary = "how often the right label is among the best of a list",
     .help = "Classifies each picture of DATA by the labels, without training for them, and prints how often its right label\n"
             "(its caption) is the best, among the best 5, and among the best 10, and the label's mean and median rank,\n"
-            "counted from 1. A picture whose caption is not on the list is left out and counted; the exit code is then 1.\n"
+            "counted from 1. Where pictures have several labels, --multi-label tells instead how well thresholds find them.\n"
+            "A picture whose caption is not on the list is left out and counted; the exit code is then 1.\n"
             "See 'clip eval --help' for what DATA can be.",
     .examples = "clip eval zeroshot zoo/\n"
+                "clip eval zeroshot party/ --fit-thresholds party.txt\n"
                 "clip eval zeroshot 'imagenet-val-{00..49}.tar' --labels classes.txt --templates 80-templates.txt",
     .options = options,
     .run = run,

@@ -6,21 +6,14 @@
  *     plants
  *         a tree
  *
- * Blanks and tabs count as one column each; what is indented deeper than the line before is below it. No line can be below itself, so there are no circles. */
+ * Blanks and tabs count as one column each; what is indented deeper than the line before is below it. No line can be below itself, so there are no
+ * circles. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "zeroshot.h"
 
 enum { DEEPEST = 100 };
-
-static int find(const cli_list *l, const char *text)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (strcmp(l->item[i], text) == 0)
-            return (int)i;
-    return -1;
-}
 
 /* The open branch: nodes one below the other, and how far each is indented. */
 typedef struct branch {
@@ -42,8 +35,6 @@ static int add(const cli_lines *l, char *line, branch *b, cli_hierarchy *h, size
         b->n--;
     if (b->n == DEEPEST)
         return cli_fail("%s: line %ld is more than %d levels deep", l->name, l->number, DEEPEST);
-    if (find(&h->name, text) >= 0)
-        return cli_fail("%s: line %ld: '%s' is there twice", l->name, l->number, text);
     if (h->name.n == *capacity) {
         const size_t more = *capacity ? 2 * *capacity : 64;
         hierarchy_node *node = realloc(h->node, more * sizeof *node);
@@ -53,7 +44,7 @@ static int add(const cli_lines *l, char *line, branch *b, cli_hierarchy *h, size
         *capacity = more;
     }
     const int id = (int)h->name.n, parent = b->n > 0 ? b->node[b->n - 1] : -1;
-    h->node[id] = (hierarchy_node){.parent = parent, .depth = b->n, .label = 0};
+    h->node[id] = (hierarchy_node){.parent = parent, .depth = b->n, .label = 0, .line = l->number};
     if (parent >= 0)
         h->node[parent].label = -1;
     if (b->n >= h->depths)
@@ -63,22 +54,26 @@ static int add(const cli_lines *l, char *line, branch *b, cli_hierarchy *h, size
     return cli_list_add(&h->name, text);
 }
 
-/* The leaves and the labels: the same names. */
-static int match(const char *path, cli_list *labels, cli_hierarchy *h)
+static int check_names(const char *path, const cli_hierarchy *h)
 {
-    const bool given = labels->n > 0;
-    for (size_t i = 0; i < h->name.n && !given; i++)
-        if (h->node[i].label >= 0)
-            DO(cli_list_add(labels, h->name.item[i]));
-    h->leaf = malloc((labels->n + 1) * sizeof *h->leaf);
-    if (!h->leaf)
-        return cli_no_memory();
+    cli_name *sorted;
+    DO(cli_list_sort(&h->name, &sorted));
+    int code = CLI_DONE;
+    for (size_t i = 1; i < h->name.n && code == CLI_DONE; i++)
+        if (strcmp(sorted[i].text, sorted[i - 1].text) == 0)
+            code = cli_fail("%s: line %ld: '%s' is there twice", path, h->node[sorted[i].at].line, sorted[i].text);
+    free(sorted);
+    return code;
+}
+
+static int match_leaves(const char *path, const cli_list *labels, const cli_name *sorted, cli_hierarchy *h)
+{
     for (size_t l = 0; l < labels->n; l++)
         h->leaf[l] = -1;
     for (size_t i = 0; i < h->name.n; i++) {
         if (h->node[i].label < 0)
             continue;
-        const int label = find(labels, h->name.item[i]);
+        const int32_t label = cli_list_find(sorted, labels->n, h->name.item[i]);
         if (label < 0)
             return cli_fail("%s: '%s' has nothing below it and is not on the list of labels", path, h->name.item[i]);
         h->node[i].label = label;
@@ -88,6 +83,24 @@ static int match(const char *path, cli_list *labels, cli_hierarchy *h)
         if (h->leaf[l] < 0)
             return cli_fail("%s: the label '%s' is not among its leaves", path, labels->item[l]);
     return CLI_DONE;
+}
+
+/* The leaves and the labels: the same names. */
+static int match(const char *path, cli_list *labels, cli_hierarchy *h)
+{
+    cli_name *sorted = NULL;
+    const bool given = labels->n > 0;
+    for (size_t i = 0; i < h->name.n && !given; i++)
+        if (h->node[i].label >= 0)
+            DO(cli_list_add(labels, h->name.item[i]));
+    h->leaf = malloc((labels->n + 1) * sizeof *h->leaf);
+    if (!h->leaf)
+        return cli_no_memory();
+    int code = cli_list_sort(labels, &sorted);
+    if (code == CLI_DONE)
+        code = match_leaves(path, labels, sorted, h);
+    free(sorted);
+    return code;
 }
 
 int cli_hierarchy_read(const char *path, cli_list *labels, cli_hierarchy *h)
@@ -103,6 +116,8 @@ int cli_hierarchy_read(const char *path, cli_list *labels, cli_hierarchy *h)
     cli_lines_close(&l);
     if (code == CLI_DONE && h->name.n == 0)
         code = cli_fail("%s: no label in it", path);
+    if (code == CLI_DONE)
+        code = check_names(path, h);
     return code == CLI_DONE ? match(path, labels, h) : code;
 }
 
@@ -122,16 +137,65 @@ int cli_hierarchy_at(const cli_hierarchy *h, int label, int depth)
     return i;
 }
 
-int cli_hierarchy_best(const cli_hierarchy *h, const float *probability, int depth, double *sum)
+void cli_hierarchy_sums(const cli_hierarchy *h, const float *probability, double *sum)
+{
+    for (size_t i = 0; i < h->name.n; i++)
+        sum[i] = h->node[i].label >= 0 ? (double)probability[h->node[i].label] : 0;
+    for (size_t i = h->name.n; i-- > 0;) /* children stand behind their parents */
+        if (h->node[i].parent >= 0)
+            sum[h->node[i].parent] += sum[i];
+}
+
+int cli_hierarchy_best(const cli_hierarchy *h, const double *sum, int depth)
 {
     int best = -1;
-    for (size_t i = 0; i < h->name.n; i++)
-        sum[i] = 0;
-    for (size_t i = 0; i < h->name.n; i++)
-        if (h->node[i].label >= 0)
-            sum[cli_hierarchy_at(h, h->node[i].label, depth)] += (double)probability[h->node[i].label];
     for (size_t i = 0; i < h->name.n; i++)
         if ((h->node[i].depth == depth || (h->node[i].depth < depth && h->node[i].label >= 0)) && (best < 0 || sum[i] > sum[best]))
             best = (int)i;
     return best;
+}
+
+/* ---- As a tree ------------------------------------------------------------------------------------------- */
+
+typedef struct ordering {
+    const cli_hierarchy *h;
+    const double *sum;
+} ordering;
+
+/* Two names are compared where their branches part: there the more probable comes first, of equal ones the earlier in the file. */
+static int as_printed(const void *a, const void *b, void *user)
+{
+    const ordering *o = user;
+    const hierarchy_node *node = o->h->node;
+    int x = *(const int *)a, y = *(const int *)b;
+    const int deeper = node[x].depth - node[y].depth;
+    while (node[x].depth > node[y].depth)
+        x = node[x].parent;
+    while (node[y].depth > node[x].depth)
+        y = node[y].parent;
+    if (x == y)
+        return deeper; /* one is above the other */
+    while (node[x].parent != node[y].parent) {
+        x = node[x].parent;
+        y = node[y].parent;
+    }
+    return o->sum[x] != o->sum[y] ? (o->sum[x] < o->sum[y] ? 1 : -1) : x - y;
+}
+
+int cli_hierarchy_pick(const cli_hierarchy *h, const cli_hit *hit, int k, const double *sum, int *picked)
+{
+    bool *in = calloc(h->name.n, sizeof *in);
+    int n = 0;
+    if (!in) {
+        cli_no_memory();
+        return -1;
+    }
+    for (int i = 0; i < k; i++)
+        for (int at = h->leaf[hit[i].label]; at >= 0 && !in[at]; at = h->node[at].parent) {
+            in[at] = true;
+            picked[n++] = at;
+        }
+    free(in);
+    qsort_r(picked, (size_t)n, sizeof *picked, as_printed, &(ordering){h, sum});
+    return n;
 }

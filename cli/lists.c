@@ -1,5 +1,6 @@
 /* Lists that people write: lines of a file, labels, templates. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +35,33 @@ void cli_list_free(cli_list *l)
         free(l->item[i]);
     free(l->item);
     *l = (cli_list){0};
+}
+
+static int by_text(const void *a, const void *b)
+{
+    const cli_name *x = a, *y = b;
+    const int order = strcmp(x->text, y->text);
+    return order ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+int cli_list_sort(const cli_list *l, cli_name **out)
+{
+    cli_name *s = malloc((l->n + 1) * sizeof *s);
+    *out = s;
+    if (!s)
+        return cli_no_memory();
+    for (size_t i = 0; i < l->n; i++)
+        s[i] = (cli_name){l->item[i], i};
+    qsort(s, l->n, sizeof *s, by_text);
+    return CLI_DONE;
+}
+
+static int same_text(const void *a, const void *b) { return strcmp(((const cli_name *)a)->text, ((const cli_name *)b)->text); }
+
+int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text)
+{
+    const cli_name key = {text, 0}, *found = bsearch(&key, sorted, n, sizeof *sorted, same_text);
+    return found ? (int32_t)found->at : -1;
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------------------- */
@@ -145,26 +173,15 @@ static int split(const char *arg, cli_list *out)
     return code;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    char *const *const *x = a, *const *const *y = b;
-    int order = strcmp(**x, **y);
-    return order ? order : (*x > *y) - (*x < *y);
-}
-
 /* The first of equal labels stays, in its place. */
 static int drop_repeats(cli_list *l)
 {
-    char ***sorted = malloc((l->n + 1) * sizeof *sorted);
-    if (!sorted)
-        return cli_no_memory();
-    for (size_t i = 0; i < l->n; i++)
-        sorted[i] = &l->item[i];
-    qsort(sorted, l->n, sizeof *sorted, by_text);
-    for (size_t i = 0, kept = 0; i < l->n; i++) {
-        if (i > 0 && strcmp(*sorted[i], *sorted[kept]) == 0) {
-            free(*sorted[i]);
-            *sorted[i] = NULL;
+    cli_name *sorted;
+    DO(cli_list_sort(l, &sorted));
+    for (size_t i = 1, kept = 0; i < l->n; i++) {
+        if (strcmp(sorted[i].text, sorted[kept].text) == 0) {
+            free(l->item[sorted[i].at]);
+            l->item[sorted[i].at] = NULL;
         } else {
             kept = i;
         }
@@ -202,4 +219,44 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
         if (!strstr(out->item[i], "{}"))
             return cli_fail("%s: template '%s' has no {} for the label", arg, out->item[i]);
     return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", arg);
+}
+
+/* ---- Thresholds ------------------------------------------------------------------------------------------ */
+
+int cli_thresholds_split(cli_list *labels, float **out)
+{
+    cli_name *sorted = NULL;
+    float *t = malloc((labels->n + 1) * sizeof *t);
+    *out = t;
+    if (!t)
+        return cli_no_memory();
+    for (size_t i = 0; i < labels->n; i++) {
+        char *tab = strrchr(labels->item[i], '\t'), *end;
+        t[i] = NAN;
+        if (!tab)
+            continue;
+        t[i] = strtof(tab + 1, &end);
+        if (end == tab + 1 || *end || !(t[i] >= -1 && t[i] <= 1))
+            return cli_fail("label '%s': behind the tab stands no threshold from -1 to 1", labels->item[i]);
+        *tab = 0;
+        trim(labels->item[i]);
+    }
+    int code = cli_list_sort(labels, &sorted);
+    for (size_t i = 1; i < labels->n && code == CLI_DONE; i++)
+        if (strcmp(sorted[i].text, sorted[i - 1].text) == 0)
+            code = cli_fail("label '%s' is there twice, with and without or with different thresholds", sorted[i].text);
+    free(sorted);
+    return code;
+}
+
+int cli_thresholds_complete(const cli_list *labels, float *threshold, float rest)
+{
+    for (size_t i = 0; i < labels->n; i++) {
+        if (isnan(threshold[i]))
+            threshold[i] = rest;
+        if (isnan(rest) && isnan(threshold[i]))
+            return cli_fail("label '%s' has no threshold: a line 'LABEL<TAB>NUMBER' of --labels gives it one ('clip eval zeroshot --fit-thresholds' finds it)",
+                            labels->item[i]);
+    }
+    return CLI_DONE;
 }

@@ -141,9 +141,9 @@ int cli_out_close(cli_out *o)
 }
 
 /* NumPy's format 1.0: magic, version, length of the header, a Python dictionary padded to 128 bytes in all. */
-void cli_npy_header(FILE *f, const long long *shape, int n)
+void cli_npy_head(const long long *shape, int n, char out[CLI_NPY_HEAD])
 {
-    char head[129];
+    char head[CLI_NPY_HEAD + 1];
     const char *order = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? ">" : "<";
     memset(head, ' ', sizeof head);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10); /* 0x76 = 118 bytes follow */
@@ -152,8 +152,24 @@ void cli_npy_header(FILE *f, const long long *shape, int n)
         at += snprintf(head + at, sizeof head - (size_t)at, i ? ", %lld" : "%lld", shape[i]);
     at += snprintf(head + at, sizeof head - (size_t)at, n == 1 ? ",), }" : "), }");
     head[at] = ' ';
-    head[127] = '\n';
-    fwrite(head, 1, 128, f);
+    head[CLI_NPY_HEAD - 1] = '\n';
+    memcpy(out, head, CLI_NPY_HEAD);
+}
+
+void cli_npy_header(FILE *f, const long long *shape, int n)
+{
+    char head[CLI_NPY_HEAD];
+    cli_npy_head(shape, n, head);
+    fwrite(head, 1, sizeof head, f);
+}
+
+void cli_make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(path, 0700);
+        *slash = '/';
+    }
 }
 
 void cli_out_discard(cli_out *o)

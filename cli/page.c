@@ -11,7 +11,8 @@ enum { BEST = 6 }; /* pictures shown for a label */
 
 typedef struct entry {
     char *path;
-    cli_hit *hit; /* [k] */
+    cli_hit *hit; /* [n] */
+    int n;
 } entry;
 
 typedef struct fit {
@@ -22,7 +23,7 @@ typedef struct fit {
 struct cli_page {
     cli_out out;
     const cli_list *labels;
-    int k;
+    bool several;
     char model[256];
     entry *entry;
     size_t n, capacity;
@@ -53,13 +54,13 @@ static const char style[] =
     ".strip a:first-child{color:var(--best);font-weight:650}\n"
     "@media(max-width:460px){.words{grid-template-columns:1fr}}\n";
 
-int cli_page_open(const char *path, const cli_session *s, const cli_list *labels, int k, cli_page **out)
+int cli_page_open(const char *path, const cli_session *s, const cli_list *labels, bool several, cli_page **out)
 {
     cli_page *p = calloc(1, sizeof *p);
     int code = CLI_DONE;
     *out = NULL;
     if (p) {
-        *p = (cli_page){.labels = labels, .k = k};
+        *p = (cli_page){.labels = labels, .several = several};
         p->fit = malloc(labels->n * BEST * sizeof *p->fit);
         p->fits = calloc(labels->n, sizeof *p->fits);
     }
@@ -94,7 +95,7 @@ static void rank(cli_page *p, size_t label, float cosine)
     list[at] = (fit){p->n, cosine};
 }
 
-int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit, const float *cosine)
+int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit, int n, const float *cosine)
 {
     if (p->n == p->capacity) {
         size_t capacity = p->capacity ? 2 * p->capacity : 64;
@@ -104,13 +105,13 @@ int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit
         p->entry = e;
         p->capacity = capacity;
     }
-    entry e = {strdup(picture->path), malloc((size_t)p->k * sizeof *hit)};
+    entry e = {strdup(picture->path), malloc(((size_t)n + 1) * sizeof *hit), n};
     if (!e.path || !e.hit) {
         free(e.path);
         free(e.hit);
         return cli_no_memory();
     }
-    memcpy(e.hit, hit, (size_t)p->k * sizeof *hit);
+    memcpy(e.hit, hit, (size_t)n * sizeof *hit);
     for (size_t l = 0; l < p->labels->n; l++)
         rank(p, l, cosine[l]);
     p->entry[p->n++] = e;
@@ -131,7 +132,7 @@ static void write_card(const cli_page *p, size_t i)
     fputs("\">", f);
     cli_html_text(f, cli_base_name(e->path));
     fputs("</div><ol>\n", f);
-    for (int k = 0; k < p->k; k++) {
+    for (int k = 0; k < e->n; k++) {
         const cli_hit *h = &e->hit[k];
         const double percent = 100 * (double)h->probability;
         fputs("<li><b>", f);
@@ -163,8 +164,8 @@ int cli_page_close(cli_page *p)
     fprintf(f, "</style>\n</head>\n<body>\n<main>\n<h1>%zu picture%s, %zu label%s</h1>\n<p>Model: ", p->n, p->n == 1 ? "" : "s",
             p->labels->n, p->labels->n == 1 ? "" : "s");
     cli_html_text(f, p->model);
-    fprintf(f, ". Under each picture its best labels, with their probability among the %zu offered and, smaller, their cosine with the "
-               "picture.</p>\n<div class=\"grid\">\n", p->labels->n);
+    fprintf(f, ". Under each picture its %s, smaller, their cosine with the picture.</p>\n<div class=\"grid\">\n",
+            p->several ? "labels, each with its probability to be there and" : "best labels, with their probability among all that were offered and");
     for (size_t i = 0; i < p->n; i++)
         write_card(p, i);
     fputs("</div>\n<h2>Which picture fits each label best?</h2>\n<p>All pictures ranked by their cosine with the label, best first.</p>\n"

@@ -22,15 +22,6 @@ static void state_path(char out[PATH_MAX])
         out[0] = 0;
 }
 
-static void make_folders(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0700);
-        *slash = '/';
-    }
-}
-
 static void write_all(const search *s, const search_answer *r, const char *index, FILE *f)
 {
     fprintf(f, "%s%c", index, 0);
@@ -48,7 +39,7 @@ void search_remember(const search *s, const search_answer *r)
     char *index = realpath(s->index_path, NULL);
     state_path(path);
     if (index && *path) {
-        make_folders(path);
+        cli_make_folders(path);
         snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
         const int fd = mkstemp(temporary);
         FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");

@@ -6,6 +6,7 @@
 #include "cli.h"
 
 #define TEXTS_AT_ONCE 256 /* between two looks at the progress line */
+#define WORTH_KEEPING 100  /* texts; for fewer, reading the weights to recognise them takes longer */
 
 static void warn(void *user, const char *message)
 {
@@ -86,22 +87,35 @@ const char *cli_model_name(const cli_session *s)
     return name;
 }
 
-int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out)
+static int encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float *out)
 {
-    const size_t D = (size_t)s->D;
     const int T = (int)templates->n, step = TEXTS_AT_ONCE / T > 0 ? TEXTS_AT_ONCE / T : 1;
     int code = CLI_DONE;
-    *out = malloc(labels->n * D * sizeof **out);
-    if (!*out)
-        return cli_no_memory();
     cli_progress_start("labels", (long)labels->n);
     for (size_t i = 0; i < labels->n && code == CLI_DONE; i += (size_t)step) {
         int n = labels->n - i < (size_t)step ? (int)(labels->n - i) : step;
         code = cli_status(clip_encode_labels(s->ctx, (const char *const *)labels->item + i, n, (const char *const *)templates->item, T,
-                                             *out + i * D), "labels");
+                                             out + i * (size_t)s->D), "labels");
         cli_progress_step(n);
     }
     cli_progress_end();
+    return code;
+}
+
+int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out)
+{
+    const size_t L = labels->n, D = (size_t)s->D;
+    *out = malloc(L * D * sizeof **out);
+    if (!*out)
+        return cli_no_memory();
+    char *kept = L * templates->n >= WORTH_KEEPING ? cli_label_cache_path(s, labels, templates) : NULL;
+    int code = CLI_DONE;
+    if (!kept || !cli_label_cache_read(kept, *out, L, D)) {
+        code = encode_labels(s, labels, templates, *out);
+        if (code == CLI_DONE && kept)
+            cli_label_cache_write(kept, *out, L, D);
+    }
+    free(kept);
     if (code != CLI_DONE) {
         free(*out);
         *out = NULL;
