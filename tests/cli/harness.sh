@@ -1,5 +1,6 @@
 # What the tests of the command share; sourced by them. $T is a folder of their own, $check the program check_output.
 faults=0 tests=0 name=
+export XDG_CACHE_HOME="$T/cache" # nothing of whoever runs the tests is read or written
 
 fault() {
     faults=$((faults + 1))

@@ -39,6 +39,11 @@ every classify -l 'a cat,a dog,a cat' --templates 'a photo of {}' --html out/x.h
 every classify -l texts --json "$picture"
 every eval retrieval zoo
 every eval zeroshot zoo
+printf 'animal\n  cat\n  dog\n' >tree
+every eval zeroshot zoo --hierarchy tree --calibrate --confusion out/c.csv
+every eval zeroshot zoo --fit-thresholds out/thresholds
+every classify --hierarchy tree "$picture"
+every classify -l 'a cat,a dog' --multi-label --threshold -1 --html out/x.html "$picture"
 every bench --json
 
 cat >tiny.json <<'END'
