@@ -129,7 +129,7 @@ typedef struct clip_model_info {
     int pad_id;                               /* what the checkpoint fills the context with behind a text */
 } clip_model_info;
 
-/* clip_model_get_info(): fill `out`; its strings live as long as the model. What is said of an encoder that the checkpoint does not have is 0. */
+/* clip_model_get_info(): fill `out`; its strings live as long as the model. What is said of an encoder that the checkpoint does not have is 0 or NULL. */
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
 /* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal: what was made of them (an index, a head, a probe) is known by it. Reads them all. */
@@ -287,8 +287,8 @@ typedef struct clip_hidden {
 /* clip_hidden_text(), clip_hidden_tokens(), clip_hidden_image(), clip_hidden_pixels(): of N texts or pictures, given as to clip_encode_*().
  * opt  in   NULL: defaults
  * out  out  what is wanted
- * Errors: those of clip_encode_*(); CLIP_EINVAL (a layer that is not there, a pad_id outside the vocabulary, `projected` without a projection);
- * CLIP_EUNSUPPORTED (`states` and `pooled` of a ResNet, which has no tokens). */
+ * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that is not there, a pad_id outside the vocabulary, `projected` without a
+ * projection); CLIP_EUNSUPPORTED (`states` and `pooled` of a ResNet, which has no tokens). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N, const clip_hidden_options *opt, const clip_hidden *out);
 CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N, const clip_hidden_options *opt,
                                         const clip_hidden *out);

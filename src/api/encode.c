@@ -85,7 +85,8 @@ static clip_status read_options(const clip_model *m, const clip_hidden_options *
     const int layer = h.layer < 0 ? h.layer + layers + 1 : h.layer;
     *o = (outputs){.hidden = *out, .layer = layer, .pad_id = h.pad_id < 0 ? m->pad_id : h.pad_id};
     o->norm = h.final_norm < 0 ? normed && layer == layers : h.final_norm != 0;
-    const bool bad = layer < 0 || layer > layers || (out->projected && m->config.embed_dim == 0);
+    const bool none = !out->states && !out->pooled && !out->projected;
+    const bool bad = none || layer < 0 || layer > layers || (out->projected && m->config.embed_dim == 0);
     return bad ? CLIP_EINVAL : CLIP_OK;
 }
 

@@ -69,7 +69,7 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
     return clipb_fail(err, CLIP_EIO, dir, "holds no weights (open_clip_model.safetensors or model.safetensors)");
 }
 
-/* Of text_encoder_2/ the tokenizer is in tokenizer_2/ beside it; of a single file, in tokenizer/ beside that. */
+/* Of text_encoder_2/ the tokenizer is in tokenizer_2/ beside it; of another single file, in tokenizer/ beside that. */
 static clip_status find_tokenizer_dir(clip_files *f, bool single)
 {
     char *dir = realpath(f->dir, NULL); /* "." has no name */
@@ -77,7 +77,7 @@ static clip_status find_tokenizer_dir(clip_files *f, bool single)
         return CLIP_OK; /* what is wrong with it is told when it is read */
     char *slash = strrchr(dir, '/'), name[256] = "tokenizer";
     const size_t n = strlen("text_encoder");
-    bool beside = !single && strncmp(slash + 1, "text_encoder", n) == 0;
+    const bool beside = strncmp(slash + 1, "text_encoder", n) == 0;
     if (beside) {
         snprintf(name, sizeof name, "tokenizer%s", slash + 1 + n);
         *slash = 0;

@@ -89,8 +89,8 @@ static clip_status read_sizes(loader *l, clip_model *m, const clipmdl_found *fou
     if (huggingface && is_all_of_file(m->prefix))
         return clipmdl_config_huggingface(huggingface, &m->config, l->err);
     TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
-    warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, heads of 64 and layer norms' eps 1e-5 are assumed", l->files.weights,
-         m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+    warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
+         l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
     return CLIP_OK;
 }
 
@@ -114,6 +114,10 @@ static clip_status read_config(loader *l, clip_model *m)
     if (m->config.towers != found.towers && (m->config.towers & found.towers) && m->towers == CLIP_TOWER_BOTH)
         warn(l, "%s: weights and configuration have only the %s in common", l->files.weights, name_towers(m->config.towers & found.towers));
     m->config.towers &= found.towers;
+    if (!(m->config.towers & CLIP_TOWER_IMAGE))
+        m->config.vision = (clipmdl_vision_config){0};
+    if (!(m->config.towers & CLIP_TOWER_TEXT))
+        m->config.text = (clipmdl_text_config){0};
     m->towers &= m->config.towers;
     if (!m->towers)
         return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "holds no %s", name_towers(l->opt.towers));
@@ -355,28 +359,53 @@ void clip_model_free(clip_model *m)
     free(m);
 }
 
-void clip_model_get_info(const clip_model *m, clip_model_info *o)
+static void tell_image(const clip_model *m, clip_model_info *o)
 {
-    const clipmdl_recipe recipe = clip_recipe_words(&m->recipe, NULL, false);
     const clipmdl_vision_config *v = &m->config.vision;
-    const clipmdl_text_config *t = &m->config.text;
+    const clipmdl_recipe recipe = clip_recipe_words(&m->recipe, NULL, false);
     const bool vit = v->kind == CLIPMDL_VIT;
-    *o = (clip_model_info){
-        .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file, .prefix = m->prefix,
-        .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set), .towers = m->towers,
-        .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .image_parameters = m->image_parameters,
-        .text_parameters = m->text_parameters, .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),
-        .vision_kind = !(m->config.towers & CLIP_TOWER_IMAGE) ? NULL : vit ? "ViT" : "ModifiedResNet", .image_size = v->image_size, .vision_width = v->width, .vision_heads = v->heads,
-        .patch_size = vit ? v->patch_size : 0, .interpolation = recipe.interpolation,
-        .resize_mode = recipe.resize_mode, .context_length = t->context_length, .vocab_size = t->vocab_size, .text_width = t->width,
-        .text_heads = t->heads, .text_layers = t->layers, .activation = (m->config.towers & CLIP_TOWER_TEXT ? t->act : v->act) == CLIPK_QUICKGELU ? "quickgelu" : "gelu", .pad_id = m->pad_id,
-        .vision_tokens = vit && v->patch_size > 0 ? 1 + (v->image_size / v->patch_size) * (v->image_size / v->patch_size) : 0,
-        .pooling = t->pooling == CLIPMDL_POOL_ARGMAX ? "argmax" : "eos",
-    };
+    const int side = vit ? v->image_size / v->patch_size : 0;
+    o->vision_kind = vit ? "ViT" : "ModifiedResNet";
+    o->image_size = v->image_size;
+    o->vision_width = v->width;
+    o->vision_heads = v->heads;
+    o->patch_size = vit ? v->patch_size : 0;
+    o->vision_tokens = vit ? 1 + side * side : 0;
+    o->interpolation = recipe.interpolation;
+    o->resize_mode = recipe.resize_mode;
     for (int i = 0; i < 4; i++)
         o->vision_layers[i] = vit ? (i == 0 ? v->layers : 0) : v->stage[i];
     for (int i = 0; i < 3; i++) {
         o->mean[i] = m->recipe.mean[i];
         o->std[i] = m->recipe.std[i];
     }
+}
+
+static void tell_text(const clip_model *m, clip_model_info *o)
+{
+    const clipmdl_text_config *t = &m->config.text;
+    o->context_length = t->context_length;
+    o->vocab_size = t->vocab_size;
+    o->text_width = t->width;
+    o->text_heads = t->heads;
+    o->text_layers = t->layers;
+    o->pooling = t->pooling == CLIPMDL_POOL_ARGMAX ? "argmax" : "eos";
+    o->pad_id = m->pad_id;
+}
+
+void clip_model_get_info(const clip_model *m, clip_model_info *o)
+{
+    const bool texts = m->config.towers & CLIP_TOWER_TEXT;
+    const clipk_act act = texts ? m->config.text.act : m->config.vision.act;
+    *o = (clip_model_info){
+        .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file, .prefix = m->prefix,
+        .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set), .towers = m->towers,
+        .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .activation = act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
+        .image_parameters = m->image_parameters, .text_parameters = m->text_parameters,
+        .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),
+    };
+    if (m->config.towers & CLIP_TOWER_IMAGE)
+        tell_image(m, o);
+    if (texts)
+        tell_text(m, o);
 }

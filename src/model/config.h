@@ -58,7 +58,8 @@ typedef struct clipmdl_found {
     char prefix[CLIPMDL_MAX_PREFIX]; /* before each of their names: "", "module.", "cond_stage_model.transformer.", .. */
 } clipmdl_found;
 
-/* clipmdl_config_from_shapes(): as OpenAI's build_model() does: everything but the activation and a head's width (taken as 64).
+/* clipmdl_config_from_shapes(): as OpenAI's build_model() does: everything but the activation and how many heads, which are those of the known
+ * models of such widths.
  * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape. */
 clip_status clipmdl_config_from_shapes(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *out, clip_error *err);
 

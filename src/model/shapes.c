@@ -55,6 +55,10 @@ static clip_status root(const shapes *s, const char *name, int *side)
     return CLIP_OK;
 }
 
+/* Shapes do not tell how wide a head is. OpenAI's are of 64; of OpenCLIP's vision Transformers those from ViT-H on (1280, 1408, 1664, 1792 wide) have 16
+ * heads whatever their width. */
+static int vision_heads(int width) { return width >= 1280 ? 16 : width / 64; }
+
 static clip_status vision(const shapes *s, clipmdl_vision_config *v)
 {
     int side;
@@ -66,7 +70,7 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
         if (v->patch_size > 1 << 16)
             return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "patches of %d pixels", v->patch_size);
         v->image_size = side * v->patch_size; /* a side is below 2^12 */
-        v->heads = v->width / 64;
+        v->heads = vision_heads(v->width);
         v->layers = count(s, "visual.transformer.resblocks.", ".ln_1.weight");
         v->ln_pre = find(s, "visual.ln_pre.weight") != NULL;
         v->eps = 1e-5f;
@@ -98,11 +102,11 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
     return CLIP_OK;
 }
 
-/* OpenAI's own files and Hugging Face's default are QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors, and none of
- * them has a text encoder wider than 1024: that is OpenCLIP's largest, whoever has named its tensors. */
+/* OpenAI's own files and Hugging Face's default are QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors, and the largest of
+ * them that Hugging Face names is ViT-L: 1024 wide, with texts of 768. What is wider is OpenCLIP's, whoever has named its tensors. */
 static bool quick(const shapes *s, const clipmdl_config *c)
 {
-    return s->scheme == CLIPMDL_OPENCLIP ? find(s, "input_resolution") != NULL : c->text.width <= 1024;
+    return s->scheme == CLIPMDL_OPENCLIP ? find(s, "input_resolution") != NULL : c->text.width < 1024 && c->vision.width <= 1024;
 }
 
 /* The width of what a projection makes; 0 where an encoder alone has none. */

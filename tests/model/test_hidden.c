@@ -156,6 +156,9 @@ static void one_of_two_in_a_file(void **state)
     release(&f);
     f = load("two.safetensors", "conditioner.embedders.1.");
     assert_int_equal(f.info.pad_id, 0);
+    assert_null(f.info.vision_kind);
+    assert_null(f.info.interpolation);
+    assert_int_equal(f.info.image_size, 0);
     const clip_hidden_options plain = at(-2, -1), normed = at(-2, 1);
     assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, &plain, &(clip_hidden){.states = states, .projected = projected}), CLIP_OK);
     close_to(states, "two-1.npy");
@@ -188,6 +191,7 @@ static void what_is_not_there_is_refused(void **state)
     assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, NULL, &(clip_hidden){.projected = out}), CLIP_EINVAL);
     assert_int_equal(clip_encode_tokens(f.ctx, ids, off, TEXTS, out), CLIP_EINVAL);
     assert_int_equal(clip_hidden_pixels(f.ctx, out, 1, NULL, &states), CLIP_EINVAL);
+    assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, NULL, &(clip_hidden){0}), CLIP_EINVAL);
     release(&f);
 }
 

@@ -290,6 +290,35 @@ static void shapes_of_no_clip_are_refused(void **state)
     }
 }
 
+/* A bare vision encoder does not say how many heads it has: those of the known model of its width. */
+static void heads_are_those_of_known_models(void **state)
+{
+    (void)state;
+    static const struct {
+        int width, heads;
+    } cases[] = {{384, 6}, {768, 12}, {1024, 16}, {1280, 16}, {1408, 16}, {1664, 16}, {1792, 16}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int n = 3 * cases[i].width;
+        char header[1024];
+        clipmdl_store s;
+        clipmdl_config c;
+        clip_error err;
+        snprintf(header, sizeof header,
+                 "{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[%d,3,1,1],\"data_offsets\":[0,%d]},"
+                 "\"visual.class_embedding\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
+                 "\"visual.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[%d,%d]},"
+                 "\"visual.transformer.resblocks.0.ln_1.weight\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
+                 "\"visual.transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[%d,%d]}}",
+                 cases[i].width, n, n, n + 1, n + 1, n + 3, n + 3, n + 4, n + 4, n + 5);
+        assert_int_equal(open_header(header, (size_t)n + 5, &s, &err), CLIP_OK);
+        if (clipmdl_config_from_shapes(&s, &(clipmdl_found){CLIPMDL_OPENCLIP, CLIP_TOWER_IMAGE, ""}, &c, &err) < 0)
+            fail_msg("%s", err.message);
+        assert_int_equal(c.vision.heads, cases[i].heads);
+        assert_int_equal(c.embed_dim, 0);
+        clipmdl_store_close(&s);
+    }
+}
+
 static void g14_has_its_odd_mlp(void **state)
 {
     (void)state;
@@ -324,7 +353,8 @@ int main(void)
         cmocka_unit_test(a_sound_file_opens),         cmocka_unit_test(faults_are_named),
         cmocka_unit_test(every_truncation_is_an_error), cmocka_unit_test(no_flipped_bit_reads_beyond),
         cmocka_unit_test(shards_are_joined),          cmocka_unit_test(names_translate),
-        cmocka_unit_test(configurations_are_checked), cmocka_unit_test(g14_has_its_odd_mlp),
+        cmocka_unit_test(configurations_are_checked), cmocka_unit_test(heads_are_those_of_known_models),
+        cmocka_unit_test(g14_has_its_odd_mlp),
         cmocka_unit_test(shapes_of_no_clip_are_refused),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
