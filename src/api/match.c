@@ -18,11 +18,19 @@ double clip_match_probability(const clip_match *match, double s)
     return (double)cliptsk_match_probability(&law, (float)s);
 }
 
+static bool are_numbers(const float *image, const float *text, int N, int D)
+{
+    const size_t n = N < 1 ? 0 : (size_t)N * (size_t)D;
+    return cliptsk_finite(image, n) && cliptsk_finite(text, n);
+}
+
 static clip_status find_pairs(clip_context *ctx, const float *image, const float *text, int N, int batch, cliptsk_scored *s, clip_error *err)
 {
     const int D = ctx->model->config.embed_dim;
     if (N < 2 || batch < 2)
         return clipb_fail(err, CLIP_EINVAL, NULL, "matching needs two pairs, and two in a batch");
+    if (!are_numbers(image, text, N, D))
+        return clipb_fail(err, CLIP_EINVAL, NULL, "an embedding is not a number");
     clip_status status = cliptsk_match_pairs(&ctx->k, image, text, N, D, (double)ctx->model->logit_scale, batch, s);
     if (status == CLIP_ENOMEM)
         return clipb_fail(err, status, NULL, "out of memory");
@@ -47,7 +55,7 @@ static clip_status judge(const cliptsk_scored *s, const cliptsk_match law[2], cl
     out->ece = cliptsk_ece(p, s->yes, s->weight, s->n, CLIPTSK_BINS);
     clip_status status = cliptsk_auc(p, s->yes, s->weight, s->n, &out->auc);
     free(p);
-    return status == CLIP_EINVAL ? clipb_fail(err, status, NULL, "an embedding is not a number") : status;
+    return status == CLIP_EINVAL ? clipb_fail(err, status, NULL, "the knot, slope or intercept of the probability is not a number") : status;
 }
 
 /* With few pairs a half may have no neighbours; then there is nothing held out to report. */
@@ -101,20 +109,14 @@ clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, cons
 
 clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n, clip_confusion *out, int *found)
 {
+    const int D = ctx->model->config.embed_dim;
     *found = 0;
-    if (N < 2 || n < 1)
-        return CLIP_EINVAL;
-    cliptsk_confusion *c = malloc((size_t)n * sizeof *c);
-    clip_status s = c ? cliptsk_confusions(&ctx->k, image, text, N, ctx->model->config.embed_dim, n, c, found) : CLIP_ENOMEM;
-    for (int i = 0; s == CLIP_OK && i < *found; i++)
-        out[i] = (clip_confusion){c[i].i, c[i].j, c[i].margin};
-    free(c);
-    return s;
+    return are_numbers(image, text, N, D) ? cliptsk_confusions(&ctx->k, image, text, N, D, n, out, found) : CLIP_EINVAL;
 }
 
 /* ---- match.json ---------------------------------------------------------------------------------------------- */
 
-static clip_status file_of(const clip_model *m, const char *path, char **out)
+static clip_status file_of(const clip_model *m, const char *path, char **out, clip_error *err)
 {
     const char *file = m->store.file, *slash = strrchr(file, '/');
     if (path) {
@@ -124,13 +126,13 @@ static clip_status file_of(const clip_model *m, const char *path, char **out)
         *out = dir ? clipb_path_join(dir, "match.json") : NULL;
         free(dir);
     }
-    return *out ? CLIP_OK : CLIP_ENOMEM;
+    return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
 }
 
 bool clip_match_exists(const clip_model *m, const char *path)
 {
     char *file = NULL;
-    const bool is = file_of(m, path, &file) == CLIP_OK && clipb_is_file(file);
+    const bool is = file_of(m, path, &file, NULL) == CLIP_OK && clipb_is_file(file);
     free(file);
     return is;
 }
@@ -152,7 +154,7 @@ clip_status clip_match_save(const clip_model *m, const clip_match *match, const 
 {
     char *file = NULL, weights[33];
     clipb_output o;
-    TRY(file_of(m, path, &file));
+    TRY(file_of(m, path, &file, err));
     clip_weights_hash(m, weights);
     clip_status s = clipb_output_open(&o, file, err);
     if (s == CLIP_OK) {
@@ -198,7 +200,7 @@ clip_status clip_match_load(const clip_model *m, const char *path, clip_match *o
 {
     char *file = NULL;
     cJSON *j;
-    TRY(file_of(m, path, &file));
+    TRY(file_of(m, path, &file, err));
     clip_status s = clipb_json_read(file, MOST_JSON, &j, err);
     if (s == CLIP_OK) {
         s = read_match(m, j, file, out, err);

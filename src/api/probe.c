@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "base/json.h"
+#include "tasks/metrics.h"
 
 #define MOST_JSON ((size_t)1 << 28)
 #define MOST_CLASSES 10000000
@@ -53,8 +54,6 @@ void clip_probe_get_info(const clip_probe *p, clip_probe_info *out)
     out->classes = p->C;
 }
 
-static size_t product(size_t a, size_t b) { return a * b; }
-
 /* Room for what a kind keeps. */
 static clip_status allocate(clip_probe *p)
 {
@@ -66,12 +65,12 @@ static clip_status allocate(clip_probe *p)
         p->theta = malloc(cliptsk_logistic_size(p->D, p->C) * sizeof *p->theta);
         good = good && p->theta;
     } else {
-        p->key = malloc(product(N, D) * sizeof *p->key);
+        p->key = malloc(N * D * sizeof *p->key);
         p->y = malloc(N * sizeof *p->y);
         good = good && p->key && p->y;
     }
     if (p->info.kind == CLIP_PROBE_CACHE) {
-        p->text = malloc(product(C, D) * sizeof *p->text);
+        p->text = malloc(C * D * sizeof *p->text);
         good = good && p->text;
     }
     return good ? CLIP_OK : CLIP_ENOMEM;
@@ -92,14 +91,6 @@ static clip_status check_options(const clip_probe_options *o, clip_error *err)
     return CLIP_OK;
 }
 
-static bool finite_all(const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return false;
-    return true;
-}
-
 static clip_status check_part(const clip_probe_data *d, int C, int D, const char *what, clip_error *err)
 {
     if (d->n < 1)
@@ -107,7 +98,7 @@ static clip_status check_part(const clip_probe_data *d, int C, int D, const char
     for (int i = 0; i < d->n; i++)
         if (d->label[i] < 0 || d->label[i] >= C)
             return clipb_fail(err, CLIP_EINVAL, NULL, "the %s part has a label that is none of the %d classes", what, C);
-    if (!finite_all(d->image, product((size_t)d->n, (size_t)D)))
+    if (!cliptsk_finite(d->image, (size_t)d->n * (size_t)D))
         return clipb_fail(err, CLIP_EINVAL, NULL, "an embedding of the %s part is not a number", what);
     return CLIP_OK;
 }
@@ -146,36 +137,33 @@ static cliptsk_cache cache_of(const clip_probe *p)
     return (cliptsk_cache){p->key, p->y, p->text, p->N, p->D, p->C, p->logit_scale, p->info.alpha, p->info.beta};
 }
 
+/* What a linear probe is worth on a part that it has not seen. */
+static clip_status validate(clip_context *ctx, const clip_probe *p, const cliptsk_samples *val, double *accuracy)
+{
+    float *out = malloc((size_t)val->N * (size_t)p->C * sizeof *out);
+    clip_status s = out ? cliptsk_logistic_predict(&ctx->k, p->theta, val->x, val->N, p->D, p->C, out) : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        *accuracy = cliptsk_accuracy(out, val->y, val->N, p->C);
+    free(out);
+    return s;
+}
+
 static clip_status fit_linear(clip_context *ctx, clip_probe *p, const cliptsk_samples *train, const cliptsk_samples *val, const clip_probe_options *o)
 {
+    const bool sweeps = o->l2 == 0 && val->N > 0; /* else the validation part only tells what the l2 is worth */
     const cliptsk_samples none = {.F = p->D, .C = p->C};
     cliptsk_logistic_report r;
-    double zero;
     p->info.l2 = o->l2 > 0 ? o->l2 : USUAL_L2;
-    p->info.pictures += val->N;
-    if (o->l2 == 0 || val->N == 0)
-        TRY(cliptsk_probe_linear(&ctx->k, train, val, o->tolerance, o->iterations, &p->info.l2, &p->info.accuracy, p->theta, &r));
-    else { /* the l2 is given: the validation part only tells what it is worth */
-        float *out = malloc(product((size_t)val->N, (size_t)p->C) * sizeof *out);
-        clip_status s = out ? CLIP_OK : CLIP_ENOMEM;
-        p->info.pictures -= val->N;
-        if (s == CLIP_OK)
-            s = cliptsk_probe_linear(&ctx->k, train, &none, o->tolerance, o->iterations, &p->info.l2, &zero, p->theta, &r);
-        if (s == CLIP_OK)
-            s = cliptsk_logistic_predict(&ctx->k, p->theta, val->x, val->N, p->D, p->C, out);
-        if (s == CLIP_OK)
-            p->info.accuracy = cliptsk_accuracy(out, val->y, val->N, p->C);
-        free(out);
-        TRY(s);
-    }
+    TRY(cliptsk_probe_linear(&ctx->k, train, sweeps ? val : &none, o->tolerance, o->iterations, &p->info.l2, &p->info.accuracy, p->theta, &r));
+    p->info.pictures += sweeps ? val->N : 0;
     p->info.iterations = r.iterations;
     p->info.converged = r.converged;
-    return CLIP_OK;
+    return sweeps || val->N == 0 ? CLIP_OK : validate(ctx, p, val, &p->info.accuracy);
 }
 
 static clip_status fit_cache(clip_context *ctx, clip_probe *p, const cliptsk_samples *val, const clip_probe_options *o)
 {
-    memcpy(p->text, o->text, product((size_t)p->C, (size_t)p->D) * sizeof *p->text);
+    memcpy(p->text, o->text, (size_t)p->C * (size_t)p->D * sizeof *p->text);
     p->info.alpha = o->alpha >= 0 ? o->alpha : USUAL_ALPHA;
     p->info.beta = o->alpha >= 0 ? o->beta : USUAL_BETA;
     if (val->N == 0 || o->alpha >= 0)
@@ -208,7 +196,7 @@ clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_na
     TRY(check_part(train, n_names, D, "training", err));
     if (val)
         TRY(check_part(val, n_names, D, "validation", err));
-    if (o.kind == CLIP_PROBE_CACHE && !finite_all(o.text, product((size_t)n_names, (size_t)D)))
+    if (o.kind == CLIP_PROBE_CACHE && !cliptsk_finite(o.text, (size_t)n_names * (size_t)D))
         return clipb_fail(err, CLIP_EINVAL, NULL, "an embedding of a class's name is not a number");
     clip_probe *p = calloc(1, sizeof *p);
     if (!p)
@@ -256,7 +244,7 @@ static clip_status write_numbers(const clip_probe *p, const char *dir, clip_erro
         return CLIP_ENOMEM;
     if (p->info.kind == CLIP_PROBE_LINEAR) {
         array[a.n++] = (clipmdl_array){"weight", CLIPK_F32, 2, {p->C, p->D}, p->theta, false};
-        array[a.n++] = (clipmdl_array){"bias", CLIPK_F32, 1, {p->C}, p->theta + product((size_t)p->C, (size_t)p->D), false};
+        array[a.n++] = (clipmdl_array){"bias", CLIPK_F32, 1, {p->C}, p->theta + (size_t)p->C * (size_t)p->D, false};
     } else {
         array[a.n++] = (clipmdl_array){"key", CLIPK_F32, 2, {p->N, p->D}, p->key, false};
         if (p->text)
@@ -306,7 +294,7 @@ clip_status clip_probe_save(const clip_model *m, const clip_probe *p, const char
 {
     char *tmp, *old = clipb_path_join(dir, "probe.json");
     if (!old)
-        return CLIP_ENOMEM;
+        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     clip_status s = clipb_is_file(old) ? CLIP_OK : clipb_dir_check_empty(dir, err); /* only a probe is replaced */
     free(old);
     TRY(s);
@@ -331,7 +319,7 @@ static clip_status take(const clipmdl_store *store, const char *name, int64_t ro
     if (!out)
         return CLIP_OK;
     memcpy(out, t->data, t->bytes);
-    if (!finite_all(out, t->bytes / sizeof *out))
+    if (!cliptsk_finite(out, t->bytes / sizeof *out))
         return clipb_fail(err, CLIP_EFORMAT, store->file, "'%s' holds something that is not a number", name);
     return CLIP_OK;
 }
@@ -340,7 +328,7 @@ static clip_status take_all(const clipmdl_store *store, clip_probe *p, clip_erro
 {
     if (p->info.kind == CLIP_PROBE_LINEAR) {
         TRY(take(store, "weight", p->C, p->D, p->theta, err));
-        return take(store, "bias", p->C, 0, p->theta ? p->theta + product((size_t)p->C, (size_t)p->D) : NULL, err);
+        return take(store, "bias", p->C, 0, p->theta ? p->theta + (size_t)p->C * (size_t)p->D : NULL, err);
     }
     TRY(take(store, "key", p->N, p->D, p->key, err));
     return p->info.kind == CLIP_PROBE_CACHE ? take(store, "text", p->C, p->D, p->text, err) : CLIP_OK;
@@ -364,6 +352,8 @@ static clip_status read_kind(const cJSON *j, const char *path, clip_probe *p, cl
     TRY(clipb_json_float(j, "alpha", &alpha, path, err));
     TRY(clipb_json_float(j, "beta", &beta, path, err));
     TRY(clipb_json_float(j, "accuracy", &accuracy, path, err));
+    if (alpha < 0 || beta < 0)
+        return clipb_fail(err, CLIP_EFORMAT, path, "\"alpha\" and \"beta\" must be at least 0");
     p->info.l2 = (double)l2;
     p->info.alpha = (double)alpha;
     p->info.beta = (double)beta;

@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +60,8 @@ clip_status clipb_json_float(const cJSON *o, const char *key, float *out, const 
     const cJSON *v = find(o, key);
     if (!v)
         return CLIP_OK;
-    if (!cJSON_IsNumber(v) || !isfinite(v->valuedouble))
-        return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be a number", key);
+    if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= (double)FLT_MAX))
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be a number that a float can hold", key);
     *out = (float)v->valuedouble;
     return CLIP_OK;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "tasks/metrics.h"
 
 #define BLOCK 1024 /* samples at a time */
 #define MEMORY 10  /* pairs of L-BFGS */
@@ -62,10 +63,8 @@ static clip_status check(const cliptsk_samples *s, double *weight)
             return CLIP_EINVAL;
         *weight += (double)w;
     }
-    for (size_t i = 0; i < (size_t)s->N * (size_t)s->F; i++)
-        if (!isfinite(s->x[i]))
-            return CLIP_EINVAL;
-    return *weight > 0 && isfinite(*weight) ? CLIP_OK : CLIP_EINVAL;
+    const bool sound = *weight > 0 && isfinite(*weight) && cliptsk_finite(s->x, (size_t)s->N * (size_t)s->F);
+    return sound ? CLIP_OK : CLIP_EINVAL;
 }
 
 clip_status cliptsk_logistic_new(const clipk_ctx *k, const cliptsk_samples *s, cliptsk_logistic **out)

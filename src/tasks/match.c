@@ -233,13 +233,13 @@ clip_status cliptsk_match_fit(const clipk_ctx *k, const cliptsk_scored *s, int h
 
 /* ---- Confusions ---------------------------------------------------------------------------------------------- */
 
-static bool before(const cliptsk_confusion *a, const cliptsk_confusion *b)
+static bool before(const clip_confusion *a, const clip_confusion *b)
 {
     return a->margin != b->margin ? a->margin < b->margin : a->i != b->i ? a->i < b->i : a->j < b->j;
 }
 
 /* Into a short list in order. */
-static void keep(cliptsk_confusion *list, int n, int *found, const cliptsk_confusion *c)
+static void keep(clip_confusion *list, int n, int *found, const clip_confusion *c)
 {
     int at = *found;
     while (at > 0 && before(c, &list[at - 1]))
@@ -273,7 +273,7 @@ static void product(const clipk_ctx *k, confusion_room *r, float *y, const float
     clipk_gemm(k, y, m, clipk_rows(a, r->w.K), n, &r->w, NULL);
 }
 
-clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n, cliptsk_confusion *out, int *found)
+clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n, clip_confusion *out, int *found)
 {
     clipb_block memory = {0};
     clipb_arena a = {0};
@@ -294,7 +294,7 @@ clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const flo
             product(k, &r, r.ji, row(image, j0, D), nj, row(text, i0, D), ni);
             for (int i = 0; i < ni; i++)
                 for (int j = i0 == j0 ? i + 1 : 0; j < nj; j++) {
-                    const cliptsk_confusion c = {i0 + i, j0 + j, r.own[i0 + i] + r.own[j0 + j] - r.ij[i * nj + j] - r.ji[j * ni + i]};
+                    const clip_confusion c = {i0 + i, j0 + j, r.own[i0 + i] + r.own[j0 + j] - r.ij[i * nj + j] - r.ji[j * ni + i]};
                     if ((*found < n || before(&c, &out[n - 1])) && !same(image, c.i, c.j, D) && !same(text, c.i, c.j, D))
                         keep(out, n, found, &c);
                 }

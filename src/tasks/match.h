@@ -43,15 +43,10 @@ float cliptsk_match_probability(const cliptsk_match *m, float score);
  * Errors: CLIP_EINVAL (true pairs score no higher than wrong ones, or all samples are of one kind), CLIP_ENOMEM. */
 clip_status cliptsk_match_fit(const clipk_ctx *k, const cliptsk_scored *s, int half, cliptsk_match *out);
 
-/* One pair of pairs: how much better they go together than when their texts are exchanged: s_ii + s_jj - s_ij - s_ji. Below 0 the model would exchange. */
-typedef struct cliptsk_confusion {
-    int i, j; /* i < j */
-    float margin;
-} cliptsk_confusion;
-
-/* cliptsk_confusions(): the n smallest margins among N pairs, smallest first; equal ones by i, then j; pairs with the same picture or text are left out.
+/* cliptsk_confusions(): the n smallest margins s_ii + s_jj - s_ij - s_ji (clip.h) among N pairs, smallest first; equal ones by i, then
+ * j; pairs with the same picture or text are left out.
  * out    out  [n];   *found of them
  * Errors: CLIP_EINVAL (N < 2, n < 1), CLIP_ENOMEM. */
-clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n, cliptsk_confusion *out, int *found);
+clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n, clip_confusion *out, int *found);
 
 #endif

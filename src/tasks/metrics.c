@@ -1,11 +1,18 @@
-/* AUC by ranks, and the calibration error by bins. */
+/* What is a number, AUC by ranks, and the calibration error by bins. */
 #include "tasks/metrics.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #define MOST_BINS 256
+
+bool cliptsk_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
 
 typedef struct ranked {
     float score, weight;

@@ -2,9 +2,14 @@
 #ifndef CLIPTSK_METRICS_H
 #define CLIPTSK_METRICS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
+
+/* cliptsk_finite(): is none of x [n] infinite or no number? */
+bool cliptsk_finite(const float *x, size_t n);
 
 #define CLIPTSK_BINS 15 /* of the calibration error, as in arXiv:1706.04599 */
 

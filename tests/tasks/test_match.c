@@ -126,7 +126,7 @@ static void test_confusions(void **state)
     enum { K = 25 };
     draw();
     workspace w = workspace_new(2);
-    cliptsk_confusion got[K];
+    clip_confusion got[K];
     int found;
     assert_int_equal(cliptsk_confusions(&w.k, image, text, N, D, K, got, &found), CLIP_OK);
     assert_int_equal(found, K);
@@ -156,7 +156,7 @@ static clip_status all(const clipk_ctx *k)
 {
     cliptsk_scored s;
     cliptsk_match m;
-    cliptsk_confusion c[3];
+    clip_confusion c[3];
     int found;
     TRY(cliptsk_match_pairs(k, image, text, 60, D, 10, 16, &s));
     clip_status status = cliptsk_match_fit(k, &s, -1, &m);
