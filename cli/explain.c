@@ -20,7 +20,7 @@ static const cli_option options[] = {
 typedef struct job {
     const char *path, *output, *raw;
     int size, K, G;
-    char *const *text;     /* [K] */
+    cli_list text;         /* [K] */
     cli_session session;
     clip_image picture, small; /* small: as it is drawn on */
     float *map, *cosine;   /* [K, G, G], [K] */
@@ -92,7 +92,7 @@ static void name_file(const job *j, const char *folder, int text, char out[1200]
     int n = snprintf(out, 1200, "%s%s%.*s-", folder ? folder : "", folder ? "/" : "", stem > 200 ? 200 : stem, base);
     if (n > 1000)
         n = 1000;
-    for (const char *s = j->text[text]; *s && n < 1100; s++) {
+    for (const char *s = j->text.item[text]; *s && n < 1100; s++) {
         const bool plain = isalnum((unsigned char)*s) || (unsigned char)*s >= 0x80;
         if (plain || out[n - 1] != '-')
             out[n++] = plain ? *s : '-';
@@ -136,7 +136,7 @@ static int whole(int small, int from, int to) { return (int)(((double)small + 0.
 static void print_people(const job *j, int text, const char *file)
 {
     printf("%6.3f  ", (double)j->cosine[text]);
-    cli_print_plain(stdout, j->text[text]);
+    cli_print_plain(stdout, j->text.item[text]);
     if (j->peak_x >= 0)
         printf("  peak at %d,%d", whole(j->peak_x, j->small.width, j->picture.width), whole(j->peak_y, j->small.height, j->picture.height));
     else
@@ -150,7 +150,7 @@ static void print_json(job *j, int text, const char *file)
 {
     const size_t cells = (size_t)j->G * (size_t)j->G;
     cli_json_open(&j->j, NULL, '{');
-    cli_json_string(&j->j, "text", j->text[text]);
+    cli_json_string(&j->j, "text", j->text.item[text]);
     cli_json_number(&j->j, "cosine", (double)j->cosine[text]);
     if (j->peak_x >= 0) {
         cli_json_open(&j->j, "peak", '[');
@@ -202,7 +202,7 @@ static int explain(job *j)
     j->drawn = malloc(3 * pixels);
     if (!j->map || !j->cosine || !j->heat || !j->drawn)
         return cli_no_memory();
-    return cli_status(clip_explain(j->session.ctx, &j->picture, (const char *const *)j->text, j->K, j->map, j->cosine), j->path);
+    return cli_status(clip_explain(j->session.ctx, &j->picture, (const char *const *)j->text.item, j->K, j->map, j->cosine), j->path);
 }
 
 static bool is_folder(const char *path)
@@ -216,17 +216,16 @@ static int work(cli_args *a, job *j)
     if (a->operands < 2)
         return cli_usage(a, a->operands == 0 ? "no picture is named" : "the words are missing");
     j->path = a->operand[0];
-    j->text = a->operand + 1;
     j->K = a->operands - 1;
-    for (int k = 0; k < j->K; k++)
-        if (!j->text[k][strspn(j->text[k], " \t\r\n")])
-            return cli_usage(a, "a text without words");
     if (j->K > MOST_TEXTS)
         return cli_usage(a, "more than %d texts", MOST_TEXTS);
     const bool folder = is_folder(j->output);
     if (j->K > 1 && j->output && !folder)
         return cli_usage(a, "--output: '%s' is no folder, and there are several texts", j->output);
+    for (int k = 0; k < j->K; k++)
+        DO(cli_list_add(&j->text, a->operand[1 + k]));
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    DO(cli_check_texts(&j->session, &j->text));
     j->G = clip_explain_side(j->session.model);
     DO(explain(j));
     if (a->json)
@@ -282,6 +281,7 @@ static int run(cli_args *a)
     free(j.drawn);
     free(j.small.rgb);
     clip_image_free(&j.picture);
+    cli_list_free(&j.text);
     cli_close(&j.session);
     return code;
 }
@@ -293,7 +293,7 @@ const cli_command cli_explain = {
     .help = "Draws a heat over PICTURE for each TEXT: red where the picture speaks most for the words, with a ring at the\n"
             "peak. It tells what the model looked at, be the words right or wrong, so look at the cosine too.\n"
             "\n"
-            "The heat is as fine as the model: a cell a patch (ViT), or a cell of a map inside (ResNet). With --json the cells,\n"
+            "The heat is as fine as a patch of a ViT, or a sixteenth of a side (ResNet). With --json the cells,\n"
             "the peak (x, y) and the part of the picture that the model sees (x, y, width, height) are printed, and pictures\n"
             "are only written where --output says.",
     .examples = "clip explain street.jpg 'a red car'\n"

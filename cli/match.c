@@ -241,6 +241,10 @@ static int check(cli_args *a, const match_job *j, int mode)
 {
     if (j->output && mode != FIT)
         return cli_usage(a, "--output goes with --fit");
+    if (j->batch && mode != FIT && mode != EVALUATE)
+        return cli_usage(a, "--batch goes with --fit and --eval");
+    if (j->fitted_arg && (mode == FIT || mode == HARDEST || mode == WINOGROUND))
+        return cli_usage(a, "--fitted goes with what prints probabilities");
     if (j->files_from && !j->texts_arg)
         return cli_usage(a, "--files-from goes with --texts");
     if (mode != 0 && j->texts_arg)
@@ -258,6 +262,7 @@ static int work(cli_args *a, match_job *j, int mode)
 {
     DO(check(a, j, mode));
     j->json = a->json;
+    j->batch = j->batch ? j->batch : CLIP_MATCH_BATCH;
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
     if (mode == FIT)
         return match_fit(j, a->operand[0]);
@@ -307,7 +312,7 @@ static int parse(cli_args *a, match_job *j)
 
 static int run(cli_args *a)
 {
-    match_job j = {.delimiter = '\n', .batch = CLIP_MATCH_BATCH, .eval = {.captions = EVAL_ALL, .pairs = clip_pairs_options_default()}};
+    match_job j = {.delimiter = '\n', .eval = {.captions = EVAL_ALL, .pairs = clip_pairs_options_default()}};
     int code = parse(a, &j);
     cli_close(&j.session);
     return code;

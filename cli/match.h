@@ -6,7 +6,8 @@
 
 typedef struct match_job {
     const char *texts_arg, *files_from, *fitted_arg, *output;
-    int delimiter, batch, hardest;
+    int delimiter, hardest;
+    int batch; /* 0: not given */
     eval_options eval;
     cli_session session;
     clip_match match;

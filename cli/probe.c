@@ -29,7 +29,8 @@ typedef struct job {
     const char *templates_arg, *output, *apply;
     eval_options eval;
     clip_probe_options opt;
-    int k;
+    int k;                     /* 0: not given */
+    const char *of_learning;   /* an option that was given and is no use to --apply; NULL: none */
     bool json, classes;
     cli_session session;
     probe_sets sets;
@@ -212,8 +213,6 @@ static int learn(cli_args *a, job *j)
 {
     if (!(j->split.train = eval_operand(a)))
         return CLI_USAGE;
-    if (j->templates_arg && j->opt.kind != CLIP_PROBE_CACHE)
-        return cli_usage(a, "--templates goes with --shots");
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
     j->split.want_val = j->opt.kind == CLIP_PROBE_CACHE || (j->opt.kind == CLIP_PROBE_LINEAR && j->opt.l2 == 0);
     DO(cli_open(a, j->opt.kind == CLIP_PROBE_CACHE ? CLIP_TOWER_BOTH : CLIP_TOWER_IMAGE, &j->session));
@@ -228,24 +227,31 @@ static int learn(cli_args *a, job *j)
     return j->sets.failed > 0 ? CLI_FAILED : CLI_DONE;
 }
 
+static int check(const cli_args *a, const job *j)
+{
+    if (j->apply && j->of_learning)
+        return cli_usage(a, "--%s goes with learning, not with --apply", j->of_learning);
+    if (!j->apply && j->k)
+        return cli_usage(a, "--top goes with --apply");
+    if (j->templates_arg && j->opt.kind != CLIP_PROBE_CACHE)
+        return cli_usage(a, "--templates goes with --shots");
+    if (j->opt.l2 > 0 && j->opt.kind != CLIP_PROBE_LINEAR)
+        return cli_usage(a, "--l2 is of a linear probe, not of --shots and --knn");
+    if (j->split.val && j->opt.kind == CLIP_PROBE_NEIGHBOURS)
+        return cli_usage(a, "--val-data does not go with --knn, which chooses nothing");
+    return CLI_DONE;
+}
+
 static int work(cli_args *a, job *j)
 {
+    DO(check(a, j));
     j->json = a->json;
     if (!j->apply)
         return learn(a, j);
     if (a->operands == 0)
         return cli_usage(a, "no picture is named");
     DO(cli_open(a, CLIP_TOWER_IMAGE, &j->session));
-    return probe_apply(a, &j->session, j->apply, j->k);
-}
-
-static int read_l2(const cli_args *a, double *out)
-{
-    char *end;
-    *out = strtod(a->value, &end);
-    if (end == a->value || *end || !(*out > 0) || !isfinite(*out))
-        return cli_usage(a, "--l2: '%s' is no number above 0", a->value);
-    return CLI_DONE;
+    return probe_apply(a, &j->session, j->apply, j->k ? j->k : 5);
 }
 
 static int choose(const cli_args *a, job *j, clip_probe_kind kind)
@@ -258,11 +264,13 @@ static int choose(const cli_args *a, job *j, clip_probe_kind kind)
 
 static int parse(cli_args *a, job *j)
 {
-    for (int id; (id = cli_next(a)) != 0;)
+    for (int id; (id = cli_next(a)) != 0;) {
+        if (id != APPLY && id != 'k')
+            j->of_learning = a->name;
         switch (id) {
         case VAL: j->split.val = a->value; break;
         case TEST: j->split.test = a->value; break;
-        case LAMBDA: DO(read_l2(a, &j->opt.l2)); break;
+        case LAMBDA: DO(cli_decimal(a, 1e-12, 1e12, &j->opt.l2)); break;
         case SHOTS:
             DO(choose(a, j, CLIP_PROBE_CACHE));
             DO(cli_number(a, 1, 1000000, &j->split.shots));
@@ -282,12 +290,13 @@ static int parse(cli_args *a, job *j)
         case EVAL_CAPTION_KEY: DO(eval_option(a, id, false, &j->eval)); break;
         default: return a->code;
         }
+    }
     return work(a, j);
 }
 
 static int run(cli_args *a)
 {
-    job j = {.k = 5, .opt = clip_probe_options_default(), .eval = {.captions = EVAL_FIRST, .pairs = clip_pairs_options_default()}};
+    job j = {.opt = clip_probe_options_default(), .eval = {.captions = EVAL_FIRST, .pairs = clip_pairs_options_default()}};
     int code = parse(a, &j);
     clip_probe_free(j.probe);
     free(j.text);

@@ -19,7 +19,7 @@ typedef struct probe_sets {
 
 typedef struct probe_split {
     const char *train, *val, *test; /* what clip_pairs_open() takes; val and test NULL: a fifth of the pictures of each class is taken from what is there */
-    bool want_val;                  /* false: nothing is swept */
+    bool want_val;                  /* false: without val there is no validation part */
     int shots;                      /* keep so many training pictures a class; 0: all */
     int seed;
 } probe_split;

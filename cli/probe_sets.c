@@ -154,7 +154,7 @@ int probe_read(cli_session *s, const probe_split *split, const eval_options *o, 
     if (code == CLI_DONE)
         code = cut(&d, split, s->D, out);
     eval_free(&d);
-    if (code == CLI_DONE && split->val && split->want_val)
+    if (code == CLI_DONE && split->val)
         code = read_part(s, split->val, o, &out->names, &out->val, &out->failed);
     if (code == CLI_DONE && split->test)
         code = read_part(s, split->test, o, &out->names, &out->test, &out->failed);

@@ -78,7 +78,7 @@ want 0 "$clip" match -m model --json 1.ppm 'red circle'
 says 'fitted on other weights'
 prints '"probability":null'
 rm model/match.json
-for broken in '' '[]' '{' '{"slope": 1}' '{"slope": "x"}' '{"knot": 1, "slope": -1, "intercept": 0, "batch": 16, "pairs": 3}'; do
+for broken in '' '[]' '{' '{"slope": 1}' '{"slope": "x"}' '{"knot": 1, "slope": -1, "intercept": 0, "batch": 16, "pairs": 3}' '{"knot": 1, "slope": 1e99, "intercept": 0}'; do
     echo "$broken" >broken.json
     want 1 "$clip" match -m model --fitted broken.json 1.ppm 'red circle'
     says broken.json
@@ -107,6 +107,10 @@ want 2 "$clip" match -m model --fit --eval pairs.tsv
 says 'do not go together'
 want 2 "$clip" match -m model --fit --batch 1 pairs.tsv
 want 2 "$clip" match -m model -o x pairs.tsv
+want 2 "$clip" match -m model --batch 4 pairs.tsv
+says '--batch goes with'
+want 2 "$clip" match -m model --fitted elsewhere.json --hardest 3 pairs.tsv
+says '--fitted goes with'
 want 1 "$clip" match -m model 1.ppm
 head -1 pairs.tsv >none.tsv
 want 1 "$clip" match -m model --fit none.tsv

@@ -33,6 +33,9 @@ same "$(json per_class.0.label)" blue
 want 0 "$clip" probe --json -t 3 zoo -o again.probe
 same "$(json l2)" "$(cat l2)"
 cmp -s zoo.probe/probe.safetensors again.probe/probe.safetensors || fault "differs by threads"
+want 0 "$clip" probe --json zoo --val-data test --test-data test --l2 1
+same "$(json validation)" 6
+same "$(json validation_top1)" 1
 want 0 "$clip" probe zoo --test-data test --l2 1 --per-class
 prints ' red'
 prints '100.00 %'
@@ -67,7 +70,7 @@ says 'missing or not of the shape'
 sed 's/"pictures":[0-9]*}/"pictures":2000000000}/' knn.probe/probe.json >bad/probe.json
 cp knn.probe/probe.safetensors bad/
 want 1 "$clip" probe --apply bad test
-for broken in '' '[]' '{"kind": "linear"}' '{"kind": 3}'; do
+for broken in '' '[]' '{"kind": "linear"}' '{"kind": 3}' '{"kind": "cache", "alpha": -1}' '{"kind": "cache", "beta": 1e99}'; do
     echo "$broken" >bad/probe.json
     want 1 "$clip" probe --apply bad test
     says bad/probe
@@ -88,6 +91,14 @@ want 1 "$clip" probe zoo/red --test-data zoo
 want 2 "$clip" probe zoo --shots 2 --knn 3
 want 2 "$clip" probe zoo --l2 -1
 want 2 "$clip" probe zoo --templates 'a {}'
+want 2 "$clip" probe zoo --shots 2 --l2 1
+says '--l2 is of a linear probe'
+want 2 "$clip" probe zoo --knn 2 --val-data test
+says '--val-data does not go'
+want 2 "$clip" probe zoo -k 3
+says '--top goes with --apply'
+want 2 "$clip" probe --apply zoo.probe --seed 3 test
+says '--seed goes with learning'
 want 1 "$clip" probe test
 says 'no picture is left for the test'
 cp -r test more && mkdir more/purple && cp zoo/red/1.ppm more/purple/
