@@ -302,6 +302,37 @@ static void added_tokens(void **state)
     free(merges);
 }
 
+/* What fills the context: by OpenCLIP's rules 0, whatever the files say; by Hugging Face's the pad token, known, added or none. */
+static void pad_tokens(void **state)
+{
+    (void)state;
+    static const char *const merges[] = {"a b"};
+    static const struct {
+        const char *file, *text;
+        enum { END, BANG, LAST } pad; /* the end token; "!", byte 33; one that is added behind the vocabulary */
+    } cases[] = {
+        {NULL, NULL, END},
+        {"special_tokens_map.json", "{\"pad_token\": \"!\"}", BANG},
+        {"tokenizer_config.json", "{\"pad_token\": {\"content\": \"!\", \"normalized\": false}}", BANG},
+        {"tokenizer_config.json", "{\"pad_token\": \"<|pad|>\"}", LAST},
+        {"tokenizer_config.json", "{\"pad_token\": null}", END},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dir[DIR_MAX];
+        fixture_small(dir, merges, 1);
+        if (cases[i].file)
+            fixture_text(dir, cases[i].file, cases[i].text);
+        cliptok *openclip = load(dir, 0), *t = load(dir, 1);
+        assert_int_equal(cliptok_pad_id(openclip), 0);
+        const int want = cases[i].pad == END ? cliptok_end_id(t) : cases[i].pad == LAST ? cliptok_vocab_size(t) - 1 : 33;
+        if (cliptok_pad_id(t) != want)
+            fail_msg("case %zu: %d, not %d", i, cliptok_pad_id(t), want);
+        cliptok_free(openclip);
+        cliptok_free(t);
+        fixture_remove(dir);
+    }
+}
+
 /* What transformers would read and we do not, and what nobody can read. */
 static void added_token_faults(void **state)
 {
@@ -343,7 +374,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_ids), cmocka_unit_test(every_file), cmocka_unit_test(capacity),  cmocka_unit_test(long_text),
         cmocka_unit_test(threads),    cmocka_unit_test(no_memory),  cmocka_unit_test(added_tokens),
-        cmocka_unit_test(added_token_faults),
+        cmocka_unit_test(pad_tokens), cmocka_unit_test(added_token_faults),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int i = 0; i < lines; i++)
