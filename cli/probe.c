@@ -1,7 +1,6 @@
 /* clip probe: how well can classes be learnt from the embeddings of a model that stays as it is? */
 #include "probe.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,6 +203,12 @@ static int fit(job *j)
     clip_probe_get_info(j->probe, &j->info);
     if (!j->info.converged)
         cli_warn("%s: the fit has not converged in %d iterations", j->split.train, j->info.iterations);
+    return CLI_DONE;
+}
+
+static int store(const job *j)
+{
+    clip_error err;
     if (j->output && clip_probe_save(j->session.model, j->probe, j->output, &err) < 0)
         return cli_fail("%s", err.message);
     return CLI_DONE;
@@ -222,6 +227,7 @@ static int learn(cli_args *a, job *j)
     DO(embed_names(j));
     DO(fit(j));
     DO(count_right(j));
+    DO(store(j));
     const summary s = summarise(j);
     (j->json ? print_json : print_people)(j, &s);
     return j->sets.failed > 0 ? CLI_FAILED : CLI_DONE;
