@@ -2,7 +2,7 @@
 # Whichever allocation of the command fails: "out of memory", exit code 1, no leak, and no file that was not there before.
 # usage: tests/cli/test_alloc.sh FAILING_CLIP SOURCE_ROOT
 set -u
-clip=$(realpath "$1") picture=$(realpath "$2")/tests/cli/golden/picture.png
+clip=$(realpath "$1") root=$(realpath "$2") picture=$(realpath "$2")/tests/cli/golden/picture.png
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 unset CLIP_MODEL
@@ -45,6 +45,23 @@ every eval zeroshot zoo --fit-thresholds out/thresholds
 every classify --hierarchy tree "$picture"
 every classify -l 'a cat,a dog' --multi-label --threshold -1 --html out/x.html "$picture"
 every bench --json
+
+# Encoders alone, explaining, matching, probes
+hidden=$root/tests/model/golden/hidden vit=$root/tests/model/golden/tiny-vit
+printf 'filepath\ttitle\n' >pairs.tsv
+for f in "$root"/models/samples/[bc]*.png; do
+    printf '%s\t%s\n' "$f" "$(basename "$f" .png | tr - ' ')" >>pairs.tsv
+done
+"$clip" match --fit -o match.json pairs.tsv >/dev/null && "$clip" probe zoo --test-data zoo -o probe >/dev/null || exit 1
+every embed -m "$hidden/vision" "$picture" --tokens --layer -2 -o out/x.npy
+every embed --text hello --tokens -o out/x.npy
+every explain -m "$vit" "$picture" 'a b' -o out/x.png
+every match --fit -o out/match.json pairs.tsv
+every match --fitted match.json "$picture" 'a cat'
+every match --hardest 3 pairs.tsv
+every probe zoo --test-data zoo --val-data zoo -o out/probe
+every probe zoo --test-data zoo --shots 1
+every probe --apply probe "$picture"
 
 cat >tiny.json <<'END'
 {"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},
