@@ -228,7 +228,7 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out);
 /* ---- The model (session.c) ------------------------------------------------------------------------------- */
 
 /* What an encoder is asked for. */
-typedef enum cli_kind { CLI_EMBEDDING, CLI_STATES, CLI_POOLED, CLI_PROJECTED } cli_kind;
+typedef enum cli_kind { CLI_EMBEDDING, CLI_STATES, CLI_POOLED, CLI_PROJECTED, CLI_LOOK } cli_kind;
 
 typedef struct cli_session {
     clip_model *model;

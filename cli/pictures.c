@@ -90,6 +90,8 @@ int cli_batch_encode(cli_session *s, cli_batch *b)
     }
     if (b->sound == 0)
         return CLI_DONE;
+    if (s->kind == CLI_LOOK)
+        return cli_status(clip_look_pixels(s->ctx, b->pixels, b->sound, b->embedding), "pictures");
     const clip_hidden hidden = cli_hidden(s, b->embedding);
     return cli_status(s->kind == CLI_EMBEDDING ? clip_encode_pixels(s->ctx, b->pixels, b->sound, b->embedding)
                                                : clip_hidden_pixels(s->ctx, b->pixels, b->sound, &s->hidden, &hidden), "pictures");

@@ -5,7 +5,7 @@
 
 #include "vqa.h"
 
-enum { ANSWERS = CLI_LONG, TEMPLATES, FILES_FROM, ZERO_SHOT, HEAD, FIT, EVAL, EPOCHS, HIDDEN, SEED };
+enum { ANSWERS = CLI_LONG, TEMPLATES, FILES_FROM, ZERO_SHOT, HEAD, FIT, EVAL, POOLED, UNBIASED, EPOCHS, HIDDEN, SEED };
 
 static const cli_option options[] = {
     {'a', "answers", "LIST", "the answers to choose from: 'red,green,blue', or a file with one a line\n"
@@ -18,7 +18,9 @@ static const cli_option options[] = {
     {HEAD, "head", "DIR", "where the head is, or where --fit puts it (default: the model's folder)"},
     {CLI_HEADING, NULL, NULL, "Tables of questions, with columns filepath, question, answer (several parted by '|')"},
     {EVAL, "eval", "TABLE", "score the answers, by type of question"},
-    {FIT, "fit", "TABLE", "train a head on the frozen embeddings of pictures and questions"},
+    {FIT, "fit", "TABLE", "train a head on the frozen model"},
+    {POOLED, "pooled", NULL, "fit on the embeddings alone, not on the tokens of a picture's patches"},
+    {UNBIASED, "unbiased", NULL, "fit only what pictures add to what the question alone suggests: for answers spread otherwise than in TABLE"},
     {EPOCHS, "epochs", "N", "at most so many (default: 30)"},
     {HIDDEN, "hidden", "N", "width of the network (default: 512)"},
     {SEED, "seed", "N", "of what is drawn (default: 0)"},
@@ -184,6 +186,8 @@ static int check(const cli_args *a, const job *j)
         return cli_usage(a, "--fit and --eval: one at a time");
     if ((j->fit || j->eval) && (a->operands > 0 || j->files_from))
         return cli_usage(a, "--%s takes its questions and pictures from the table", j->fit ? "fit" : "eval");
+    if ((j->vqa.pooled || j->vqa.unbiased) && !j->fit)
+        return cli_usage(a, "--%s goes with --fit", j->vqa.pooled ? "pooled" : "unbiased");
     if (j->zero_shot && (j->fit || j->head_dir))
         return cli_usage(a, "--zero-shot does not go with --%s", j->fit ? "fit" : "head");
     if (!j->fit && !j->eval && a->operands == 0)
@@ -191,6 +195,13 @@ static int check(const cli_args *a, const job *j)
     if (!j->fit && !j->eval && a->operands == 1 && !j->files_from)
         return cli_usage(a, "no picture is named");
     return CLI_DONE;
+}
+
+/* What heads want of pictures. */
+static void look(cli_session *s)
+{
+    s->kind = CLI_LOOK;
+    s->row = clip_look_width(s->model);
 }
 
 static int work(cli_args *a, job *j)
@@ -201,9 +212,13 @@ static int work(cli_args *a, job *j)
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
     j->json = a->json;
-    if (j->fit)
+    if (j->fit) {
+        look(&j->session);
         return fit(j);
+    }
     DO(load_head(j));
+    if (j->head)
+        look(&j->session);
     j->options = (clip_question_options){(const char *const *)j->answers.item, (int)j->answers.n, (const char *const *)j->templates.item,
                                          (int)j->templates.n, false};
     return j->eval ? vqa_evaluate(&j->session, j->eval, j->head, &j->options, a->json) : answer(a, j);
@@ -223,6 +238,8 @@ static int parse(cli_args *a, job *j)
         case HEAD: j->head_dir = a->value; break;
         case FIT: j->fit = a->value; break;
         case EVAL: j->eval = a->value; break;
+        case POOLED: j->vqa.pooled = true; break;
+        case UNBIASED: j->vqa.unbiased = true; break;
         case EPOCHS: DO(cli_number(a, 1, 100000, &j->vqa.epochs)); break;
         case HIDDEN: DO(cli_number(a, 1, 65536, &j->vqa.hidden)); break;
         case SEED: DO(cli_number(a, 0, INT32_MAX, &seed)); break;

@@ -26,11 +26,11 @@ static int by_picture(const void *a, const void *b)
 static int picture(void *user, cli_picture *p, const float *embedding)
 {
     job *j = user;
-    const size_t i = j->next++, D = (size_t)j->s->D;
+    const size_t i = j->next++, row = j->s->row;
     (void)p;
     j->sound[i] = embedding != NULL;
     if (embedding)
-        memcpy(j->d->image + i * D, embedding, D * sizeof *embedding);
+        memcpy(j->d->image + i * row, embedding, row * sizeof *embedding);
     return CLI_DONE;
 }
 
@@ -85,7 +85,7 @@ int vqa_read(cli_session *s, const char *path, vqa_data *d)
     job j = {.s = s, .d = d};
     d->pictures = source.files.n;
     if (code == CLI_DONE) {
-        d->image = malloc(d->pictures * (size_t)s->D * sizeof *d->image);
+        d->image = malloc(d->pictures * s->row * sizeof *d->image);
         j.sound = calloc(d->pictures, sizeof *j.sound);
         code = d->image && j.sound ? cli_each_picture(s, &source, 0, false, picture, &j) : cli_no_memory();
     }

@@ -53,7 +53,7 @@ static int type_of(job *j, const char *name)
 /* The scores of the best answers to one question about the pictures of results [n]. */
 static int put(job *j, result *r, size_t n, bool blind, float *image, double *score)
 {
-    const size_t D = (size_t)j->s->D;
+    const size_t row = j->s->row;
     clip_question *q;
     clip_question_info info;
     clip_error err;
@@ -63,13 +63,13 @@ static int put(job *j, result *r, size_t n, bool blind, float *image, double *sc
     clip_question_get_info(q, &info);
     float *p = malloc(n * (size_t)info.n * sizeof *p);
     for (size_t i = 0; i < n; i++)
-        memcpy(image + i * D, j->d.image + (size_t)j->d.row[r[i].asked] * D, D * sizeof *image);
+        memcpy(image + i * row, j->d.image + (size_t)j->d.row[r[i].asked] * row, row * sizeof *image);
     int code = p ? cli_status(clip_question_ask(j->s->ctx, q, image, (int)n, p), j->path) : cli_no_memory();
     for (size_t i = 0; i < n && code == CLI_DONE; i++) {
-        const float *row = p + i * (size_t)info.n;
+        const float *answer = p + i * (size_t)info.n;
         int best = 0;
         for (int a = 1; a < info.n; a++)
-            best = row[a] > row[best] ? a : best;
+            best = answer[a] > answer[best] ? a : best;
         score[i] = clip_asked_score(&j->d.asked[r[i].asked], info.answers[best]);
         r[i].type = type_of(j, *info.kind ? info.kind : info.type);
     }
@@ -80,7 +80,7 @@ static int put(job *j, result *r, size_t n, bool blind, float *image, double *sc
 
 static int ask_all(job *j)
 {
-    float *image = malloc(j->d.n * (size_t)j->s->D * sizeof *image);
+    float *image = malloc(j->d.n * j->s->row * sizeof *image);
     double *score = malloc(j->d.n * sizeof *score);
     int code = image && score ? CLI_DONE : cli_no_memory();
     cli_progress_start("questions", (long)j->d.n);

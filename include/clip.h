@@ -350,8 +350,8 @@ CLIP_API clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank
 /* Answers to questions about pictures, in two ways that work with any CLIP (docs/vqa.md):
  *   zero-shot  rules turn the question into a statement, "what color is the car?" into "{} car"; every candidate answer completes it, and the picture
  *              chooses among the statements. "Is there a dog?" is yes where "dog" fits the picture better than nearly all of a list of common things
- *   a head     a small network on the frozen embeddings of picture and question, fitted on questions with answers; it chooses among the answers
- *              it has seen
+ *   a head     a small network on the frozen CLIP, fitted on questions with answers: it hears the question's embedding, sees the picture's and looks
+ *              around among the tokens of its patches; it chooses among the answers it has learned
  *
  *     clip_question_new(ctx, NULL, "what animal is this?", NULL, &question, &err);
  *     clip_question_get_info(question, &info);
@@ -387,7 +387,17 @@ CLIP_API void clip_question_free(clip_question *q);
 /* clip_question_get_info(): its strings live as long as the question. */
 CLIP_API void clip_question_get_info(const clip_question *q, clip_question_info *out);
 
-/* clip_question_ask(): image [N, D] unit embeddings; out [N, n]: probabilities, a row adds up to 1. Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
+/* clip_look_pixels(): what a head sees of pictures that clip_preprocess() has prepared: the unit embedding [D], and behind it the tokens in a form of their
+ * own: at most 64 a picture, in 16 bits: 4 KiB a picture for a ResNet of width 16, 77 KiB for ViT-B/32, 131 KiB for ViT-L/14.
+ * pixels  in   [N, 3, S, S]
+ * out     out  [N, clip_look_width()]
+ * Errors: those of clip_encode_pixels(). */
+CLIP_API size_t clip_look_width(const clip_model *m);
+CLIP_API clip_status clip_look_pixels(clip_context *ctx, const float *pixels, int N, float *out);
+
+/* clip_question_ask(): out [N, n]: probabilities, a row adds up to 1.
+ * image  in  zero-shot: unit embeddings [N, D]; with a head: looks [N, clip_look_width()]
+ * Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
 CLIP_API clip_status clip_question_ask(clip_context *ctx, const clip_question *q, const float *image, int N, float *out);
 
 /* A question about a picture, and what people answered; all of it the table's. */
@@ -409,6 +419,8 @@ CLIP_API double clip_asked_score(const clip_asked *asked, const char *answer);
 
 typedef struct clip_vqa_options {
     int hidden;         /* width of the network */
+    bool pooled;        /* without tokens: embeddings alone */
+    bool unbiased;      /* learn what pictures add to the question, and answer by that: for questions whose answers are not spread as those learned from */
     int epochs, patience; /* at most so many; without an epoch that is better on what is held back, so many */
     int answers;        /* the most frequent ones are learned */
     int batch_size;
@@ -422,6 +434,7 @@ CLIP_API clip_vqa_options clip_vqa_options_default(void);
 
 typedef struct clip_vqa_info {
     int answers, hidden;
+    int tokens;             /* of a picture, that it looks at; 0: it sees the embedding alone */
     int trained, held_back; /* questions; a tenth of the pictures is held back */
     int epoch;              /* that was kept */
     double accuracy;        /* on what was held back */
@@ -430,7 +443,7 @@ typedef struct clip_vqa_info {
 /* clip_vqa_fit(): train a head, and the same network without pictures. The result does not depend on the threads.
  * asked  in   [n]
  * row    in   [n] the row of `image` that question i is about
- * image  in   [.., D] unit embeddings
+ * image  in   [.., clip_look_width()] from clip_look_pixels()
  * out    out  free with clip_vqa_free(); NULL on error
  * Errors: CLIP_EINVAL (n < 2, fewer than two different answers), CLIP_EDIVERGED, CLIP_ENOMEM. */
 CLIP_API clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image,

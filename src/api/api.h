@@ -51,6 +51,9 @@ clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_
 clipimg_recipe clip_recipe_default(int size);
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias); /* as a configuration says it */
 
+/* encode.c: of N prepared pictures the unit embeddings, and all rows of a layer as clipmdl_tap counts them, from one forward. */
+clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
+
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {
     char *dir, *weights;

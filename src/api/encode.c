@@ -152,9 +152,13 @@ static clip_status forward_pixels(clip_context *c, const float *pixels, int N, o
         TRY(clipb_block_reserve(&c->acts, a.peak));
         a = clipb_arena_on(&c->acts);
         clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
+        const clipmdl_tap tap = tap_of(o, NULL);
+        acts.tap = o->hidden.states ? &tap : NULL;
         clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, projection_of(o));
         finish(c, o, NULL, N, 0);
-        advance(o, m, N, 0, 0);
+        int side;
+        const int W = clipmdl_resnet_map(&m->resnet, o->layer, &side);
+        advance(o, m, N, side * side, W);
     }
     return CLIP_OK;
 }
@@ -248,6 +252,12 @@ clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, con
     outputs o;
     TRY(picture_outputs(c->model, N, opt, out, &o));
     return encode_image(c, img, N, &o);
+}
+
+clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
+{
+    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, N));
+    return encode_pixels(c, pixels, N, &(outputs){.unit = unit, .hidden.states = states, .layer = layer});
 }
 
 /* ---- Words --------------------------------------------------------------------------------------------------- */

@@ -215,7 +215,7 @@ static clip_status ask_head(clip_context *ctx, const clip_question *q, const flo
     float *p = malloc((size_t)N * A * sizeof *p);
     if (!p)
         return CLIP_ENOMEM;
-    const clip_status s = cliptsk_head_answer(&ctx->k, q->net, image, 1, q->text, 0, N, p);
+    const clip_status s = cliptsk_head_answer(&ctx->k, q->net, image, clip_look_width(ctx->model), q->text, 0, N, p);
     for (int i = 0; i < N && s == CLIP_OK; i++) {
         float sum = 0;
         for (int j = 0; j < q->n; j++)

@@ -10,4 +10,7 @@ struct clip_vqa {
     cliptsk_head_fit fit;
 };
 
+/* vqa_look.c: what a head may see of a picture. */
+cliptsk_look clip_vqa_sees(const clip_model *m);
+
 #endif

@@ -1,4 +1,5 @@
 /* clip_vqa: from tables of questions to a head, and to its files. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ void clip_vqa_free(clip_vqa *h)
 
 void clip_vqa_get_info(const clip_vqa *h, clip_vqa_info *out)
 {
-    *out = (clip_vqa_info){h->net.A, h->net.H, h->fit.trained, h->fit.held_back, h->fit.epoch, h->fit.score};
+    *out = (clip_vqa_info){h->net.A, h->net.H, h->net.see.T, h->fit.trained, h->fit.held_back, h->fit.epoch, h->fit.score};
 }
 
 /* ---- Data ----------------------------------------------------------------------------------------------------- */
@@ -52,6 +53,7 @@ typedef struct data {
     word *answer, *question; /* [n_answers], [n_questions], distinct, by text */
     size_t n_answers, n_questions;
     float *text;             /* [n_questions, D] */
+    float *prior;            /* [n_questions, A] */
     cliptsk_asked *at;
     int32_t *target, *target_off;
     float *worth;
@@ -60,7 +62,7 @@ typedef struct data {
 
 static void free_data(data *d)
 {
-    void *const owned[] = {d->answer, d->question, d->text, d->at, d->target, d->target_off, d->worth};
+    void *const owned[] = {d->answer, d->question, d->text, d->prior, d->at, d->target, d->target_off, d->worth};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
 }
@@ -175,11 +177,26 @@ static clip_status embed_questions(clip_context *ctx, data *d)
     return s;
 }
 
+/* What the question alone suggests. Given it while learning, the network need not learn it, and answers without it: a red circle that was never seen is
+ * then not ruled out by what colours circles had (a product of experts: Clark et al. 2019, arXiv:1909.03683). */
+static clip_status find_prior(clip_context *ctx, data *d, const clip_vqa *h)
+{
+    const size_t n = d->n_questions * (size_t)h->net.A;
+    d->prior = malloc(n * sizeof *d->prior);
+    if (!d->prior)
+        return CLIP_ENOMEM;
+    TRY(cliptsk_head_answer(&ctx->k, &h->blind, NULL, 0, d->text, (size_t)h->net.see.D, (int)d->n_questions, d->prior));
+    for (size_t i = 0; i < n; i++)
+        d->prior[i] = logf(fmaxf(d->prior[i], 1e-6f));
+    d->head.prior = d->prior;
+    return CLIP_OK;
+}
+
 /* ---- Fitting -------------------------------------------------------------------------------------------------- */
 
 static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, clip_vqa *h)
 {
-    const int D = ctx->model->config.embed_dim;
+    cliptsk_look see = clip_vqa_sees(ctx->model);
     cliptsk_head_fit ignored;
     cliptsk_head_options opt = {o->hidden, o->epochs, o->patience, o->batch_size, o->lr, o->weight_decay, o->dropout, o->seed, o->progress,
                                 o->progress_user};
@@ -189,17 +206,23 @@ static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, cl
     TRY(choose_answers(d, h, o->answers));
     gather(d);
     TRY(embed_questions(ctx, d));
+    d->head.see = see;
+    if (o->pooled)
+        see.T = 0;
     d->head.question = d->text;
     d->head.at = d->at;
     d->head.target = d->target;
     d->head.target_off = d->target_off;
     d->head.worth = d->worth;
     const int A = h->net.A;
-    TRY(cliptsk_head_layout(&h->net, D, o->hidden, A, false));
-    TRY(cliptsk_head_layout(&h->blind, D, o->hidden, A, true));
-    TRY(cliptsk_head_train(&ctx->k, &h->net, &d->head, &opt, &h->fit));
+    TRY(cliptsk_head_layout(&h->net, see, o->hidden, A, false));
+    TRY(cliptsk_head_layout(&h->blind, see, o->hidden, A, true));
     opt.progress = NULL;
-    return cliptsk_head_train(&ctx->k, &h->blind, &d->head, &opt, &ignored);
+    TRY(cliptsk_head_train(&ctx->k, &h->blind, &d->head, &opt, &ignored));
+    if (o->unbiased)
+        TRY(find_prior(ctx, d, h));
+    opt.progress = o->progress;
+    return cliptsk_head_train(&ctx->k, &h->net, &d->head, &opt, &h->fit);
 }
 
 static bool sound(const clip_vqa_options *o)
@@ -277,7 +300,8 @@ static clip_status words(const clip_vqa *h, const char *weights, const char *net
 {
     cJSON *j = cJSON_CreateObject();
     bool good = cJSON_AddStringToObject(j, "weights", weights) && cJSON_AddStringToObject(j, "network", network) &&
-                cJSON_AddNumberToObject(j, "embed_dim", h->net.D) && cJSON_AddNumberToObject(j, "hidden", h->net.H) &&
+                cJSON_AddNumberToObject(j, "embed_dim", h->net.see.D) && cJSON_AddNumberToObject(j, "tokens", h->net.see.T) &&
+                cJSON_AddNumberToObject(j, "hidden", h->net.H) &&
                 cJSON_AddNumberToObject(j, "trained", h->fit.trained) && cJSON_AddNumberToObject(j, "held_back", h->fit.held_back) &&
                 cJSON_AddNumberToObject(j, "epoch", h->fit.epoch) && cJSON_AddNumberToObject(j, "accuracy", h->fit.score);
     cJSON *answers = cJSON_AddArrayToObject(j, "answers");
@@ -341,7 +365,7 @@ static clip_status read_answers(clip_vqa *h, const cJSON *j, const char *path, i
 }
 
 /* Everything vqa.json says, checked. */
-static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, const char *path, const char *hash, int *H, clip_error *err)
+static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, const char *path, const char *hash, int *T, int *H, clip_error *err)
 {
     const char *weights = "", *network = "";
     char own[33];
@@ -350,6 +374,7 @@ static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, 
     TRY(clipb_json_string(j, "weights", &weights, path, err));
     TRY(clipb_json_string(j, "network", &network, path, err));
     TRY(clipb_json_int(j, "embed_dim", 1, 1 << 20, &D, path, err));
+    TRY(clipb_json_int(j, "tokens", 0, 1 << 20, T, path, err));
     TRY(clipb_json_int(j, "hidden", 1, 65536, H, path, err));
     TRY(clipb_json_int(j, "trained", 0, INT32_MAX, &h->fit.trained, path, err));
     TRY(clipb_json_int(j, "held_back", 0, INT32_MAX, &h->fit.held_back, path, err));
@@ -361,21 +386,25 @@ static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, 
         return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)", weights, m->path, own);
     if (strcmp(network, hash) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, path, "does not belong to the vqa.safetensors beside it: fit again");
+    if (*T != 0 && *T != clip_vqa_sees(m).T)
+        return clipb_fail(err, CLIP_EMISMATCH, path, "looks at %d tokens of a picture, of which this model has %d", *T, clip_vqa_sees(m).T);
     if (*H < 1)
         return clipb_fail(err, CLIP_EFORMAT, path, "'hidden' is missing");
     return read_answers(h, j, path, &A, err);
 }
 
-static clip_status read_network(const clip_model *m, clip_vqa *h, const char *path, int H, clip_error *err)
+static clip_status read_network(const clip_model *m, clip_vqa *h, const char *path, int T, int H, clip_error *err)
 {
     const clipk_ctx k = {.set = m->set};
     const int A = h->net.A;
+    cliptsk_look see = clip_vqa_sees(m);
     clipmdl_store store;
+    see.T = T;
     TRY(clipmdl_store_open(path, &store, err));
-    clip_status s = cliptsk_head_layout(&h->net, m->config.embed_dim, H, A, false);
+    clip_status s = cliptsk_head_layout(&h->net, see, H, A, false);
     h->net.A = A;
     if (s == CLIP_OK)
-        s = cliptsk_head_layout(&h->blind, m->config.embed_dim, H, A, true);
+        s = cliptsk_head_layout(&h->blind, see, H, A, true);
     if (s == CLIP_OK)
         s = clipmdl_params_read(&h->net.params, &store, CLIPMDL_OPENCLIP, "", h->net.w, err);
     if (s == CLIP_OK)
@@ -390,13 +419,13 @@ static clip_status read_head(const clip_model *m, clip_vqa *h, const char *json,
 {
     cJSON *j;
     char hash[33];
-    int H = 0;
+    int T = 0, H = 0;
     TRY(clipb_json_read(json, MOST_JSON, &j, err));
     clip_status s = hash_file(network, hash, err);
     if (s == CLIP_OK)
-        s = read_words(m, h, j, json, hash, &H, err);
+        s = read_words(m, h, j, json, hash, &T, &H, err);
     cJSON_Delete(j);
-    return s == CLIP_OK ? read_network(m, h, network, H, err) : s;
+    return s == CLIP_OK ? read_network(m, h, network, T, H, err) : s;
 }
 
 clip_status clip_vqa_load(const clip_model *m, const char *dir, clip_vqa **out, clip_error *err)

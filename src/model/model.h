@@ -14,9 +14,9 @@
 
 #include "model/bind.h"
 
-/* What is read of a Transformer on its way, besides what it is for: all rows of one layer. */
+/* What is read of a tower on its way, besides what it is for: all rows of one layer. */
 typedef struct clipmdl_tap {
-    int layer;                    /* what goes into block `layer`; the number of blocks: what comes out of the last */
+    int layer;                    /* what goes into block `layer`; the number of blocks: what comes out of the last. A ResNet's are its four stages */
     const clipnn_layernorm *norm; /* that the rows go through; NULL: as they are */
     float *rows;                  /* out: [T, C] */
     bool ends;                    /* nothing behind it is wanted: forward stops here */
@@ -109,6 +109,7 @@ typedef struct clipmdl_resnet_acts {
     float *tokens, *q, *kv, *att, *lse; /* attention pool */
     int32_t *off, *one_each;
     void *work;     /* of the convolutions */
+    const clipmdl_tap *tap; /* rows alone; NULL, as layout leaves it: none */
 } clipmdl_resnet_acts;
 
 clip_status clipmdl_resnet_init(clipmdl_resnet *m, const clipmdl_config *c);
@@ -116,6 +117,9 @@ void clipmdl_resnet_free(clipmdl_resnet *m);
 void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m);
 void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N, bool tape);
 void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, const float *pixels, int N, float *out);
+
+/* clipmdl_resnet_map(): what a tap of this layer gets of a picture: side * side rows, returns their width. */
+int clipmdl_resnet_map(const clipmdl_resnet *m, int layer, int *side);
 
 typedef struct clipmdl_resnet_grads {
     float *x, *wide;                /* of a block's output, then of its input; of what is as wide */

@@ -6,6 +6,7 @@
  *     attnpool:    one query, the mean of the last map, over all its positions */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/model.h"
 
@@ -326,6 +327,21 @@ static void attention_pool_backward(const clipk_ctx *k, const clipmdl_resnet_gra
 
 /* ---- The tower ------------------------------------------------------------------------------------------------ */
 
+int clipmdl_resnet_map(const clipmdl_resnet *m, int layer, int *side)
+{
+    *side = m->cfg.image_size / (layer < 2 ? 4 : 2 << layer);
+    return layer == 0 ? m->cfg.width : m->cfg.width * (2 << layer);
+}
+
+static void tap_map(const clipmdl_tap *tap, int layer, const float *x, const clipmdl_resnet *m, int N)
+{
+    if (!tap || tap->layer != layer)
+        return;
+    int S;
+    const size_t C = (size_t)clipmdl_resnet_map(m, layer, &S);
+    memcpy(tap->rows, x, (size_t)N * (size_t)S * (size_t)S * C * sizeof *x);
+}
+
 void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *pixels, int N, float *out)
 {
     const int C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
@@ -336,8 +352,12 @@ void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const cl
     clipnn_conv3x3_forward(k, a->x, &a->conv3, a->y, N, S, &m->conv3, CLIPK_RELU, a->work);
     clipk_avgpool2x2(k, a->block[0].x, a->x, N, S, S, C);
 
-    for (int i = 0; i < m->blocks; i++)
-        bottleneck_forward(k, a, &a->block[i], &m->block[i], N);
+    tap_map(a->tap, 0, a->block[0].x, m, N);
+    for (int s = 0, i = 0; s < 4; s++) {
+        for (int end = i + m->cfg.stage[s]; i < end; i++)
+            bottleneck_forward(k, a, &a->block[i], &m->block[i], N);
+        tap_map(a->tap, s + 1, a->block[i - 1].y, m, N);
+    }
 
     attention_pool_forward(k, a, m, a->block[m->blocks - 1].y, N, G * G, out);
 }

@@ -14,8 +14,7 @@ static uint32_t bits_of(float f)
     return u;
 }
 
-/* To the nearest, ties to even; beyond 65,504 and its rounding: infinity. */
-static uint16_t to_f16(float f)
+uint16_t clipmdl_to_f16(float f)
 {
     uint32_t u = bits_of(f), sign = u >> 16 & 0x8000;
     u &= 0x7FFFFFFF;
@@ -41,7 +40,7 @@ static const float *narrow(uint16_t *out, const float *in, size_t n, clipk_type 
 {
     const uint16_t infinity = type == CLIPK_F16 ? 0x7C00 : 0x7F80;
     for (size_t i = 0; i < n; i++) {
-        out[i] = type == CLIPK_F16 ? to_f16(in[i]) : to_bf16(in[i]);
+        out[i] = type == CLIPK_F16 ? clipmdl_to_f16(in[i]) : to_bf16(in[i]);
         if ((out[i] & 0x7FFF) == infinity && !isinf(in[i]))
             return &in[i];
     }

@@ -6,6 +6,9 @@
 #include "model/names.h"
 #include "model/params.h"
 
+/* clipmdl_to_f16(): to the nearest, ties to even; beyond 65,504 and its rounding: infinity. */
+uint16_t clipmdl_to_f16(float f);
+
 /* ---- Tensors ------------------------------------------------------------------------------------------------ */
 
 /* One tensor of a file to be. */

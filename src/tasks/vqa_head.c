@@ -1,34 +1,40 @@
 #include "tasks/vqa_head.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/rng.h"
-#include "train/optimizer.h"
-
-enum { AT_ONCE = 512 }; /* questions answered in one go */
+enum { AT_ONCE = 64, C = CLIPTSK_HEAD_C }; /* questions answered in one go; width of a token */
 
 /* ---- Parameters ----------------------------------------------------------------------------------------------- */
 
-static clip_status list(cliptsk_head *h)
+static int width(const cliptsk_head *h) { return 4 * h->see.D + (h->see.T ? 2 * C : 0); }
+
+static void bind(clipmdl_binder *b, cliptsk_head *h)
 {
-    const int64_t fc[2] = {h->H, 4 * (int64_t)h->D}, out[2] = {h->A, h->H};
-    TRY(clipmdl_params_add(&h->params, "fc.weight", h->H, 2, fc, 0, 0));
-    TRY(clipmdl_params_add(&h->params, "fc.bias", h->H, 1, fc, 0, 0));
-    TRY(clipmdl_params_add(&h->params, "out.weight", h->A, 2, out, 0, 0));
-    return clipmdl_params_add(&h->params, "out.bias", h->A, 1, out, 0, 0);
+    const int D = h->see.D;
+    if (h->see.T) {
+        clipmdl_bind_linear(b, &h->look, "", "look.weight", "look.bias", 0, C, C, h->see.W);
+        clipmdl_bind_matrix(b, &h->pos, &h->dpos, "", "pos", h->see.T, C);
+        clipmdl_bind_linear(b, &h->kv, "", "kv.weight", "kv.bias", 0, 2 * C, 2 * C, C);
+        clipmdl_bind_linear(b, &h->ask, "", "ask.weight", "ask.bias", 0, C, C, D);
+        clipmdl_bind_linear(b, &h->gate, "", "gate.weight", "gate.bias", 0, C, C, D);
+    }
+    clipmdl_bind_linear(b, &h->fc, "", "fc.weight", "fc.bias", 0, h->H, h->H, width(h));
+    clipmdl_bind_linear(b, &h->out, "", "out.weight", "out.bias", 0, h->A, h->A, h->H);
 }
 
-static float *param(const cliptsk_head *h, float *block, const char *name) { return block + clipmdl_params_find(&h->params, name)->at; }
-
-clip_status cliptsk_head_layout(cliptsk_head *h, int D, int H, int A, bool blind)
+clip_status cliptsk_head_layout(cliptsk_head *h, cliptsk_look see, int H, int A, bool blind)
 {
-    *h = (cliptsk_head){.D = D, .H = H, .A = A, .blind = blind};
-    TRY(list(h));
-    TRY(cliptrn_zeros(&h->weights, &h->w, h->params.count));
-    h->fc = (clipnn_linear){.w = {.N = H, .K = 4 * D}, .wt = {.N = 4 * D, .K = H}, .b = param(h, h->w, "fc.bias")};
-    h->out = (clipnn_linear){.w = {.N = A, .K = H}, .wt = {.N = H, .K = A}, .b = param(h, h->w, "out.bias")};
+    const clipk_ctx k = {.set = clipk_set_find("ref")};
+    *h = (cliptsk_head){.see = see, .H = H, .A = A, .blind = blind};
+    if (blind)
+        h->see.T = 0;
+    clipmdl_binder b = {.list = &h->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .k = &k};
+    bind(&b, h);
+    TRY(b.status);
+    TRY(clipb_block_reserve(&h->weights, h->params.count * sizeof *h->w));
+    h->w = (float *)(void *)h->weights.base;
+    memset(h->w, 0, h->params.count * sizeof *h->w);
     return CLIP_OK;
 }
 
@@ -40,70 +46,98 @@ void cliptsk_head_free(cliptsk_head *h)
     *h = (cliptsk_head){0};
 }
 
-static void place_panels(clipb_arena *a, cliptsk_head *h, const clipk_set *set)
+clip_status cliptsk_head_bind(const clipk_ctx *k, cliptsk_head *h, float *g, clipb_block *room)
 {
-    clipk_weight *const w[] = {&h->fc.w, &h->out.w, &h->out.wt};
-    for (int i = 0; i < 3; i++)
-        w[i]->panels = clipb_arena_alloc(a, clipk_weight_bytes(set, CLIPK_F32, w[i]->N, w[i]->K), 1);
+    clipmdl_binder b = {.params = &h->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = h->w, .g = g, .k = k, .room = room};
+    bind(&b, h);
+    TRY(clipb_block_reserve(&h->panels, b.arena.peak));
+    b.arena = clipb_arena_on(&h->panels);
+    bind(&b, h);
+    return b.status;
 }
 
-static void pack(const clipk_ctx *k, cliptsk_head *h)
+clip_status cliptsk_head_pack(const clipk_ctx *k, cliptsk_head *h) { return cliptsk_head_bind(k, h, NULL, NULL); }
+
+/* ---- Layout --------------------------------------------------------------------------------------------------- */
+
+static void most(size_t *a, size_t b)
 {
-    float *out = param(h, h->w, "out.weight");
-    clipk_weight_pack(k, &h->fc.w, clipk_rows(param(h, h->w, "fc.weight"), h->fc.w.K));
-    clipk_weight_pack(k, &h->out.w, clipk_rows(out, h->H));
-    clipk_weight_pack(k, &h->out.wt, (clipk_view){out, CLIPK_F32, 1, h->H});
+    if (b > *a)
+        *a = b;
 }
 
-clip_status cliptsk_head_pack(const clipk_ctx *k, cliptsk_head *h)
+static void layout_back(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int BT)
+{
+    const size_t n = (size_t)N, bt = (size_t)BT;
+    s->pre = CLIPB_NEW(a, float, n * (size_t)h->H);
+    s->dh = CLIPB_NEW(a, float, n * (size_t)h->H);
+    s->dz_out = CLIPB_NEW(a, float, n * (size_t)h->A);
+    size_t work = clipnn_linear_work(k, N, width(h), h->H);
+    most(&work, clipnn_linear_work(k, N, h->H, h->A));
+    if (h->see.T) {
+        s->u_pre = CLIPB_NEW(a, float, bt * C);
+        s->lse = CLIPB_NEW(a, float, n * CLIPTSK_HEAD_HEADS);
+        s->dx = CLIPB_NEW(a, float, n * (size_t)width(h));
+        s->dz = CLIPB_NEW(a, float, n * C);
+        s->dq = CLIPB_NEW(a, float, n * C);
+        s->dgate = CLIPB_NEW(a, float, n * C);
+        s->du = CLIPB_NEW(a, float, bt * C);
+        s->dkv = CLIPB_NEW(a, float, bt * 2 * C);
+        most(&work, clipnn_linear_work(k, N, h->see.D, C));
+        most(&work, clipnn_linear_work(k, BT, h->see.W, C));
+        most(&work, clipnn_linear_work(k, BT, C, 2 * C));
+    }
+    s->work = clipb_arena_alloc(a, work, 1);
+}
+
+static void layout(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int B, bool back)
+{
+    const size_t n = (size_t)N, bt = (size_t)B * (size_t)h->see.T;
+    *s = (cliptsk_head_acts){.N = N, .B = B};
+    s->off = CLIPB_NEW(a, int32_t, B + 1);
+    s->x = CLIPB_NEW(a, float, n * (size_t)width(h));
+    s->h = CLIPB_NEW(a, float, n * (size_t)h->H);
+    s->z_out = CLIPB_NEW(a, float, n * (size_t)h->A);
+    if (h->see.T) {
+        s->tokens_off = CLIPB_NEW(a, int32_t, B + 1);
+        s->tokens = CLIPB_NEW(a, float, bt * (size_t)h->see.W);
+        s->place = CLIPB_NEW(a, float, bt * C);
+        s->u = CLIPB_NEW(a, float, bt * C);
+        s->kv = CLIPB_NEW(a, float, bt * 2 * C);
+        s->q = CLIPB_NEW(a, float, n * C);
+        s->z = CLIPB_NEW(a, float, n * C);
+        s->gate = CLIPB_NEW(a, float, n * C);
+    }
+    if (back)
+        layout_back(a, s, k, h, N, (int)bt);
+}
+
+clip_status cliptsk_head_acts_reserve(clipb_block *block, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int B, bool back)
 {
     clipb_arena a = {0};
-    place_panels(&a, h, k->set);
-    TRY(clipb_block_reserve(&h->panels, a.peak));
-    a = clipb_arena_on(&h->panels);
-    place_panels(&a, h, k->set);
-    pack(k, h);
+    layout(&a, s, k, h, N, B, back);
+    TRY(clipb_block_reserve(block, a.peak));
+    a = clipb_arena_on(block);
+    layout(&a, s, k, h, N, B, back);
     return CLIP_OK;
 }
 
 /* ---- Forward -------------------------------------------------------------------------------------------------- */
 
-typedef struct acts {
-    float *x;          /* [N, 4D] */
-    float *pre, *h;    /* [N, H]; pre for backward alone */
-    float *z;          /* [N, A] logits, then probabilities */
-    float *dz, *dh;    /* backward alone */
-    void *work;
-} acts;
-
-static void layout(clipb_arena *a, acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, bool back)
+void cliptsk_head_see(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h, int b, const float *image)
 {
-    *s = (acts){.x = CLIPB_NEW(a, float, (size_t)N * 4 * (size_t)h->D), .h = CLIPB_NEW(a, float, (size_t)N * (size_t)h->H)};
-    s->z = CLIPB_NEW(a, float, (size_t)N * (size_t)h->A);
-    if (!back)
-        return;
-    s->pre = CLIPB_NEW(a, float, (size_t)N * (size_t)h->H);
-    s->dh = CLIPB_NEW(a, float, (size_t)N * (size_t)h->H);
-    s->dz = CLIPB_NEW(a, float, (size_t)N * (size_t)h->A);
-    const size_t fc = clipnn_linear_work(k, N, h->fc.w.K, h->H), out = clipnn_linear_work(k, N, h->H, h->A);
-    s->work = clipb_arena_alloc(a, fc > out ? fc : out, 1);
+    const size_t n = (size_t)h->see.T * (size_t)h->see.W;
+    if (n > 0)
+        clipk_to_f32(k, s->tokens + (size_t)b * n, image + h->see.D, CLIPK_F16, n);
 }
 
-static clip_status reserve(clipb_block *block, acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, bool back)
+void cliptsk_head_hear(const cliptsk_head_acts *s, const cliptsk_head *h, int i, const float *v, const float *t)
 {
-    clipb_arena a = {0};
-    layout(&a, s, k, h, N, back);
-    TRY(clipb_block_reserve(block, a.peak));
-    a = clipb_arena_on(block);
-    layout(&a, s, k, h, N, back);
-    return CLIP_OK;
-}
-
-static void fuse(float *x, const float *v, const float *t, int D, bool blind)
-{
+    const int D = h->see.D;
     const float scale = sqrtf((float)D);
+    float *x = s->x + (size_t)i * (size_t)width(h);
     for (int d = 0; d < D; d++) {
-        const float a = blind ? 0 : scale * v[d], b = scale * t[d];
+        const float a = h->blind ? 0 : scale * v[d], b = scale * t[d];
         x[d] = a;
         x[D + d] = b;
         x[2 * D + d] = a * b;
@@ -111,250 +145,108 @@ static void fuse(float *x, const float *v, const float *t, int D, bool blind)
     }
 }
 
-static void forward(const clipk_ctx *k, const acts *s, const cliptsk_head *h, int N)
+/* t, as it stands in x */
+static clipk_view heard(const cliptsk_head_acts *s, const cliptsk_head *h) { return (clipk_view){s->x + h->see.D, CLIPK_F32, width(h), 1}; }
+
+static clipk_attention_shape shape(const cliptsk_head_acts *s)
 {
-    clipnn_linear_forward(k, s->h, s->pre, clipk_rows(s->x, h->fc.w.K), N, &h->fc, CLIPK_GELU, NULL);
-    clipnn_linear_forward(k, s->z, NULL, clipk_rows(s->h, h->H), N, &h->out, CLIPK_LINEAR, NULL);
+    return (clipk_attention_shape){.B = s->B, .H = CLIPTSK_HEAD_HEADS, .D = C / CLIPTSK_HEAD_HEADS, .q_off = s->off, .k_off = s->tokens_off};
 }
 
-clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, int image_step, const float *question, int question_step,
-                                int N, float *out)
+/* What the questions look for in the tokens, to the end of x. */
+static void look(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h)
+{
+    const int N = s->N, T = h->see.T, rows = s->B * T, X = width(h);
+    for (int b = 0; b <= s->B; b++)
+        s->tokens_off[b] = b * T;
+    for (int b = 0; b < s->B; b++)
+        memcpy(s->place + (size_t)b * (size_t)T * C, h->pos, (size_t)T * C * sizeof(float));
+    clipnn_linear_forward(k, s->u, s->u_pre, clipk_rows(s->tokens, h->see.W), rows, &h->look, CLIPK_GELU, s->place);
+    clipnn_linear_forward(k, s->kv, NULL, clipk_rows(s->u, C), rows, &h->kv, CLIPK_LINEAR, NULL);
+    clipnn_linear_forward(k, s->q, NULL, heard(s, h), N, &h->ask, CLIPK_LINEAR, NULL);
+    clipnn_linear_forward(k, s->gate, NULL, heard(s, h), N, &h->gate, CLIPK_LINEAR, NULL);
+    const clipk_attention_shape a = shape(s);
+    clipk_attention(k, s->z, C, s->lse, s->q, C, s->kv, 2 * C, s->kv + C, 2 * C, &a);
+    for (size_t i = 0; i < (size_t)N; i++) {
+        float *x = s->x + (i + 1) * (size_t)X - 2 * C;
+        for (size_t c = 0; c < C; c++) {
+            x[c] = s->z[i * C + c];
+            x[C + c] = s->z[i * C + c] * s->gate[i * C + c];
+        }
+    }
+}
+
+void cliptsk_head_forward(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h)
+{
+    if (h->see.T)
+        look(k, s, h);
+    clipnn_linear_forward(k, s->h, s->pre, clipk_rows(s->x, width(h)), s->N, &h->fc, CLIPK_GELU, NULL);
+}
+
+void cliptsk_head_forward_out(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h)
+{
+    clipnn_linear_forward(k, s->z_out, NULL, clipk_rows(s->h, h->H), s->N, &h->out, CLIPK_LINEAR, NULL);
+}
+
+clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, size_t image_step, const float *question,
+                                size_t question_step, int N, float *out)
 {
     clipb_block memory = {0};
-    acts s;
-    TRY(reserve(&memory, &s, k, h, N < AT_ONCE ? N : AT_ONCE, false));
-    for (int i = 0; i < N; i += AT_ONCE) {
-        const int n = N - i < AT_ONCE ? N - i : AT_ONCE;
-        for (int j = 0; j < n; j++)
-            fuse(s.x + (size_t)j * 4 * (size_t)h->D, image + (size_t)(i + j) * (size_t)image_step * (size_t)h->D,
-                 question + (size_t)(i + j) * (size_t)question_step * (size_t)h->D, h->D, h->blind);
-        forward(k, &s, h, n);
-        clipk_softmax(k, s.z, 1, n, h->A);
-        memcpy(out + (size_t)i * (size_t)h->A, s.z, (size_t)n * (size_t)h->A * sizeof *out);
+    cliptsk_head_acts s;
+    const int most_n = N < AT_ONCE ? N : AT_ONCE;
+    TRY(cliptsk_head_acts_reserve(&memory, &s, k, h, most_n, most_n, false));
+    for (int i = 0; i < N; i += most_n) {
+        s.N = s.B = N - i < most_n ? N - i : most_n; /* each a picture of its own */
+        s.off[s.N] = s.N;
+        for (int j = 0; j < s.N; j++) {
+            const float *v = h->blind ? NULL : image + (size_t)(i + j) * image_step;
+            s.off[j] = j;
+            cliptsk_head_see(k, &s, h, j, v);
+            cliptsk_head_hear(&s, h, j, v, question + (size_t)(i + j) * question_step);
+        }
+        cliptsk_head_forward(k, &s, h);
+        cliptsk_head_forward_out(k, &s, h);
+        clipk_softmax(k, s.z_out, 1, s.N, h->A);
+        memcpy(out + (size_t)i * (size_t)h->A, s.z_out, (size_t)s.N * (size_t)h->A * sizeof *out);
     }
     clipb_block_free(&memory);
     return CLIP_OK;
 }
 
-/* ---- Training ------------------------------------------------------------------------------------------------- */
+/* ---- Backward: the same from the end -------------------------------------------------------------------------- */
 
-typedef struct fit {
-    const clipk_ctx *k;
-    cliptsk_head *h;
-    const cliptsk_head_data *d;
-    const cliptsk_head_options *o;
-    cliptrn_optimizer_options opt;
-    acts s;
-    float *g, *m, *v, *best; /* laid out as the weights */
-    int32_t *order;          /* [n] questions: those trained on, shuffled, then those held back */
-    int trained;
-    int64_t step;
-    clipb_block acts, gradient, first, second, kept;
-} fit;
-
-static void gather(const fit *f, const int32_t *which, int N)
+void cliptsk_head_backward_out(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h)
 {
-    const size_t D = (size_t)f->h->D;
-    for (int i = 0; i < N; i++) {
-        const cliptsk_asked q = f->d->at[which[i]];
-        fuse(f->s.x + (size_t)i * 4 * D, f->d->image + (size_t)q.image * D, f->d->question + (size_t)q.question * D, f->h->D, f->h->blind);
-    }
+    clipnn_linear_backward(k, s->dh, s->dz_out, clipk_rows(s->h, h->H), s->N, &h->out, NULL, s->work);
 }
 
-/* dz = (p - y) / N, y the shares of the answers; the loss, summed. z becomes p. */
-static double cross_entropy(const fit *f, const int32_t *which, int N)
+/* s->dx to the parameters of what looks. */
+static void look_backward(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h)
 {
-    const cliptsk_head_data *d = f->d;
-    const int A = f->h->A;
-    double loss = 0;
-    clipk_softmax(f->k, f->s.z, 1, N, A);
-    for (int i = 0; i < N; i++) {
-        const float *p = f->s.z + (size_t)i * (size_t)A;
-        float *dz = f->s.dz + (size_t)i * (size_t)A, all = 0;
-        for (int32_t t = d->target_off[which[i]]; t < d->target_off[which[i] + 1]; t++)
-            all += d->worth[t];
-        for (int c = 0; c < A; c++)
-            dz[c] = p[c] / (float)N;
-        for (int32_t t = d->target_off[which[i]]; t < d->target_off[which[i] + 1]; t++) {
-            const float y = d->worth[t] / all;
-            dz[d->target[t]] -= y / (float)N;
-            loss -= (double)y * log(fmax((double)p[d->target[t]], 1e-30));
+    const int N = s->N, T = h->see.T, rows = s->B * T, X = width(h);
+    for (size_t i = 0; i < (size_t)N; i++) {
+        const float *dx = s->dx + (i + 1) * (size_t)X - 2 * C;
+        for (size_t c = 0; c < C; c++) {
+            s->dz[i * C + c] = dx[c] + dx[C + c] * s->gate[i * C + c];
+            s->dgate[i * C + c] = dx[C + c] * s->z[i * C + c];
         }
     }
-    return loss;
+    const clipk_attention_shape a = shape(s);
+    clipk_attention_backward(k, s->dq, C, s->dkv, 2 * C, s->dkv + C, 2 * C, s->dz, C, s->z, C, s->lse, s->q, C, s->kv, 2 * C, s->kv + C, 2 * C, &a);
+    clipnn_linear_dw(k, s->dgate, heard(s, h), N, &h->gate, s->work);
+    clipnn_linear_dw(k, s->dq, heard(s, h), N, &h->ask, s->work);
+    clipnn_linear_backward(k, s->du, s->dkv, clipk_rows(s->u, C), rows, &h->kv, NULL, s->work);
+    clipk_act_backward(k, s->du, NULL, s->du, s->u_pre, (size_t)rows * C, CLIPK_GELU);
+    clipnn_linear_dw(k, s->du, clipk_rows(s->tokens, h->see.W), rows, &h->look, s->work);
+    for (size_t b = 0; b < (size_t)s->B; b++)
+        for (size_t i = 0; i < (size_t)T * C; i++)
+            h->dpos[i] += s->du[b * (size_t)T * C + i];
 }
 
-/* Inverted dropout of h, and of its gradient by the same draws (Srivastava et al. 2014). */
-static void drop(const fit *f, float *h, int N)
+void cliptsk_head_backward(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h)
 {
-    const float keep = 1 - (float)f->o->dropout;
-    if (f->o->dropout <= 0)
-        return;
-    for (int i = 0; i < N; i++) {
-        clipb_rng r = clipb_rng_at(f->o->seed, CLIPB_RNG_PATCHES, (uint64_t)f->step, (uint64_t)i);
-        for (int j = 0; j < f->h->H; j++) {
-            float *at = h + (size_t)i * (size_t)f->h->H + (size_t)j;
-            *at = clipb_rng_float(&r) < keep ? *at / keep : 0;
-        }
-    }
-}
-
-static double gradient(fit *f, const int32_t *which, int N)
-{
-    const clipk_ctx *k = f->k;
-    const cliptsk_head *h = f->h;
-    const acts *s = &f->s;
-    memset(f->g, 0, h->params.count * sizeof *f->g);
-    gather(f, which, N);
-    clipnn_linear_forward(k, s->h, s->pre, clipk_rows(s->x, h->fc.w.K), N, &h->fc, CLIPK_GELU, NULL);
-    drop(f, s->h, N);
-    clipnn_linear_forward(k, s->z, NULL, clipk_rows(s->h, h->H), N, &h->out, CLIPK_LINEAR, NULL);
-    const double loss = cross_entropy(f, which, N);
-    clipnn_linear_backward(k, s->dh, s->dz, clipk_rows(s->h, h->H), N, &h->out, NULL, s->work);
-    drop(f, s->dh, N);
-    clipk_act_backward(k, s->dh, NULL, s->dh, s->pre, (size_t)N * (size_t)h->H, CLIPK_GELU);
-    clipnn_linear_dw(k, s->dh, clipk_rows(s->x, h->fc.w.K), N, &h->fc, s->work);
-    return loss;
-}
-
-static void step(fit *f)
-{
-    const double t = (double)f->step + 1;
-    clipk_adamw_step s = {.lr = cliptrn_learning_rate(&f->opt, f->step), .beta1 = f->opt.beta1, .beta2 = f->opt.beta2, .eps = f->opt.eps, .scale = 1,
-                          .correction1 = 1 - pow(f->opt.beta1, t), .correction2 = 1 - pow(f->opt.beta2, t)};
-    for (size_t i = 0; i < f->h->params.n; i++) {
-        const clipmdl_param *p = &f->h->params.param[i];
-        s.weight_decay = p->ndim >= 2 ? f->opt.weight_decay : 0;
-        clipk_adamw(f->k, f->h->w + p->at, f->m + p->at, f->v + p->at, f->g + p->at, p->count, &s);
-    }
-    pack(f->k, f->h);
-    f->step++;
-}
-
-/* The mean worth of the best answers to these questions. */
-static double score(fit *f, const int32_t *which, int n)
-{
-    double sum = 0;
-    for (int i = 0; i < n; i += f->o->batch) {
-        const int N = n - i < f->o->batch ? n - i : f->o->batch;
-        gather(f, which + i, N);
-        forward(f->k, &f->s, f->h, N);
-        for (int j = 0; j < N; j++) {
-            const float *z = f->s.z + (size_t)j * (size_t)f->h->A;
-            int best = 0;
-            for (int c = 1; c < f->h->A; c++)
-                best = z[c] > z[best] ? c : best;
-            for (int32_t t = f->d->target_off[which[i + j]]; t < f->d->target_off[which[i + j] + 1]; t++)
-                sum += f->d->target[t] == best ? (double)f->d->worth[t] : 0;
-        }
-    }
-    return sum / n;
-}
-
-/* He et al. 2015 (arXiv:1502.01852) for the layer before the activation, small ones for the last. */
-static void draw_weights(fit *f)
-{
-    const cliptsk_head *h = f->h;
-    const char *const name[2] = {"fc.weight", "out.weight"};
-    const float deviation[2] = {sqrtf(2 / (4 * (float)h->D)), sqrtf(1 / (float)h->H)};
-    memset(h->w, 0, h->params.count * sizeof *h->w);
-    for (int i = 0; i < 2; i++) {
-        const clipmdl_param *p = clipmdl_params_find(&h->params, name[i]);
-        clipb_rng r = clipb_rng_at(f->o->seed, CLIPB_RNG_INIT, (uint64_t)i, 0);
-        for (size_t j = 0; j < p->count; j++)
-            h->w[p->at + j] = deviation[i] * clipb_rng_normal(&r);
-    }
-}
-
-/* A picture is held back with all its questions. */
-static void split(fit *f)
-{
-    int held = f->d->n;
-    for (int i = 0; i < f->d->n; i++) {
-        clipb_rng r = clipb_rng_at(f->o->seed, CLIPB_RNG_SHUFFLE, UINT64_MAX, (uint64_t)f->d->at[i].image);
-        if (clipb_rng_below(&r, 10) == 0)
-            f->order[--held] = i;
-        else
-            f->order[f->trained++] = i;
-    }
-}
-
-static void shuffle(fit *f, int epoch)
-{
-    clipb_rng r = clipb_rng_at(f->o->seed, CLIPB_RNG_SHUFFLE, (uint64_t)epoch, 0);
-    for (int i = f->trained - 1; i > 0; i--) {
-        const int j = (int)clipb_rng_below(&r, (uint32_t)i + 1);
-        const int32_t t = f->order[i];
-        f->order[i] = f->order[j];
-        f->order[j] = t;
-    }
-}
-
-static clip_status prepare(fit *f)
-{
-    cliptsk_head *h = f->h;
-    const cliptsk_head_options *o = f->o;
-    f->order = malloc((size_t)f->d->n * sizeof *f->order);
-    if (!f->order)
-        return CLIP_ENOMEM;
-    split(f);
-    if (f->trained == 0 || f->trained == f->d->n) /* too few pictures to hold some back: all are trained on, and scored */
-        f->trained = f->d->n;
-    TRY(reserve(&f->acts, &f->s, f->k, h, o->batch, true));
-    TRY(cliptrn_zeros(&f->gradient, &f->g, h->params.count));
-    TRY(cliptrn_zeros(&f->first, &f->m, h->params.count));
-    TRY(cliptrn_zeros(&f->second, &f->v, h->params.count));
-    TRY(cliptrn_zeros(&f->kept, &f->best, h->params.count));
-    h->fc.dw = param(h, f->g, "fc.weight");
-    h->fc.db = param(h, f->g, "fc.bias");
-    h->out.dw = param(h, f->g, "out.weight");
-    h->out.db = param(h, f->g, "out.bias");
-    const int64_t steps = (f->trained + o->batch - 1) / o->batch;
-    f->opt = (cliptrn_optimizer_options){.lr = o->lr, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = o->weight_decay,
-                                         .schedule = CLIPTRN_COSINE, .warmup = steps / 2 + 1, .steps = steps * o->epochs + 1};
-    draw_weights(f);
-    return cliptsk_head_pack(f->k, h);
-}
-
-static clip_status run(fit *f, cliptsk_head_fit *out)
-{
-    const int held = f->d->n - f->trained;
-    const int32_t *scored = held > 0 ? f->order + f->trained : f->order;
-    *out = (cliptsk_head_fit){.score = -1, .trained = f->trained, .held_back = held};
-    for (int epoch = 1; epoch <= f->o->epochs && epoch - out->epoch <= f->o->patience; epoch++) {
-        double loss = 0;
-        shuffle(f, epoch);
-        for (int i = 0; i < f->trained; i += f->o->batch) {
-            loss += gradient(f, f->order + i, f->trained - i < f->o->batch ? f->trained - i : f->o->batch);
-            step(f);
-        }
-        if (!isfinite(loss))
-            return CLIP_EDIVERGED;
-        const double s = score(f, scored, held > 0 ? held : f->trained);
-        if (s > out->score) {
-            *out = (cliptsk_head_fit){epoch, s, f->trained, held};
-            memcpy(f->best, f->h->w, f->h->params.count * sizeof *f->best);
-        }
-        if (f->o->progress && !f->o->progress(f->o->user, epoch, loss / f->trained, s))
-            break;
-    }
-    memcpy(f->h->w, f->best, f->h->params.count * sizeof *f->best);
-    pack(f->k, f->h);
-    return CLIP_OK;
-}
-
-clip_status cliptsk_head_train(const clipk_ctx *k, cliptsk_head *h, const cliptsk_head_data *d, const cliptsk_head_options *o, cliptsk_head_fit *out)
-{
-    if (d->n < 2 || o->batch < 1 || o->epochs < 1)
-        return CLIP_EINVAL;
-    fit f = {.k = k, .h = h, .d = d, .o = o};
-    clip_status s = prepare(&f);
-    if (s == CLIP_OK)
-        s = run(&f, out);
-    h->fc.dw = h->fc.db = h->out.dw = h->out.db = NULL;
-    free(f.order);
-    clipb_block *const blocks[] = {&f.acts, &f.gradient, &f.first, &f.second, &f.kept};
-    for (int i = 0; i < 5; i++)
-        clipb_block_free(blocks[i]);
-    return s;
+    clipk_act_backward(k, s->dh, NULL, s->dh, s->pre, (size_t)s->N * (size_t)h->H, CLIPK_GELU);
+    clipnn_linear_backward(k, h->see.T ? s->dx : NULL, s->dh, clipk_rows(s->x, width(h)), s->N, &h->fc, NULL, s->work);
+    if (h->see.T)
+        look_backward(k, s, h);
 }

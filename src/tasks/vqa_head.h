@@ -1,25 +1,91 @@
-/* vqa_head.h: a small network that answers, on the frozen embeddings v of a picture and t of a question, unit vectors of D numbers:
+/* vqa_head.h: a small network that answers, on a frozen CLIP: the embeddings v of a picture and t of a question, unit vectors of D numbers, and the
+ * tokens of the picture, T rows of W numbers, which say what is where:
  *
- *     x = sqrt(D) [v, t, sqrt(D) v*t, |v - t|]        what the two say, where they agree, where they differ
- *     h = gelu(W1 x + b1)                             [H]
- *     p = softmax(W2 h + b2)                          over the answers of the training data, [A]
+ *     u = gelu(look y + pos)                        [T, C]    of each token y
+ *     z = attention(ask t, keys u, values u)        [C]       what the question looks for in them (Vaswani et al. 2017), by HEADS heads
+ *     x = [v, t, v*t, |v - t|, z, z * gate t]       what the two say, where they agree, where they differ; what was found, and of it what is asked for
+ *     h = gelu(fc x)                                [H]
+ *     p = softmax(out h)                            over the answers of the training data, [A]
  *
- * trained on the cross entropy against the shares of the answers given, by AdamW with a cosine schedule. A tenth of the pictures is held back: the weights
- * kept are those of the epoch that answers best about them, and training ends when they have not been bettered for some epochs. */
+ * (v and t times sqrt(D): numbers of about 1.) Without tokens, T = 0, x ends with |v - t|. Trained on the cross entropy against the shares of the answers
+ * given, by AdamW with a cosine schedule. A tenth of the pictures is held back: the weights kept are those of the epoch that answers best about them, and
+ * training ends when they have not been bettered for some epochs. */
 #ifndef CLIPTSK_VQA_HEAD_H
 #define CLIPTSK_VQA_HEAD_H
 
-#include "model/params.h"
-#include "nn/nn.h"
+#include "model/bind.h"
+
+enum { CLIPTSK_HEAD_C = 128, CLIPTSK_HEAD_HEADS = 8 };
+
+/* A picture, as heads see it: v [D], then its tokens [T, W] in f16, as many floats as hold them. */
+typedef struct cliptsk_look {
+    int D, T, W;
+} cliptsk_look;
+
+static inline size_t cliptsk_look_width(const cliptsk_look *l) { return (size_t)l->D + ((size_t)l->T * (size_t)l->W + 1) / 2; }
 
 typedef struct cliptsk_head {
-    int D, H, A;
+    cliptsk_look see; /* blind: T = 0 */
+    int H, A;
     bool blind; /* without the picture, v = 0: what the questions alone tell */
     clipmdl_params params;
     float *w; /* [params.count] */
-    clipnn_linear fc, out;
+    clipnn_linear look, kv, ask, gate, fc, out;
+    const float *pos; /* [T, C] */
+    float *dpos;
     clipb_block weights, panels;
 } cliptsk_head;
+
+/* cliptsk_head_layout(): list and place the parameters, all 0. Free with cliptsk_head_free(), also after an error. CLIP_ENOMEM. */
+clip_status cliptsk_head_layout(cliptsk_head *h, cliptsk_look see, int H, int A, bool blind);
+void cliptsk_head_free(cliptsk_head *h);
+
+/* cliptsk_head_pack(): make h->w ready for cliptsk_head_answer(). CLIP_ENOMEM. */
+clip_status cliptsk_head_pack(const clipk_ctx *k, cliptsk_head *h);
+
+/* cliptsk_head_answer(): out [N, A], probabilities.
+ * image, image_step        in  row i is image + i * image_step
+ * question, question_step  in  likewise; a step of 0 for one that all share
+ * Errors: CLIP_ENOMEM. */
+clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, size_t image_step, const float *question,
+                                size_t question_step, int N, float *out);
+
+/* ---- For training (vqa_train.c) ------------------------------------------------------------------------------- */
+
+/* N questions about B pictures: those about picture b are off[b] .. off[b + 1]. */
+typedef struct cliptsk_head_acts {
+    int N, B;
+    int32_t *off, *tokens_off;  /* [B + 1] */
+    float *tokens, *place;      /* [B*T, W], [B*T, C]: pos, for each picture */
+    float *u, *kv;              /* [B*T, C], [B*T, 2C] */
+    float *q, *z, *gate;        /* [N, C] */
+    float *x;                   /* [N, X] */
+    float *h, *z_out;           /* [N, H], [N, A]: logits */
+    /* the rest for backward alone: */
+    float *u_pre, *pre, *lse;   /* [B*T, C], [N, H], [HEADS, N] */
+    float *dx, *dh, *dz_out;
+    float *dz, *dq, *dgate, *du, *dkv;
+    void *work;
+} cliptsk_head_acts;
+
+/* cliptsk_head_acts_reserve(): for so many at most. CLIP_ENOMEM. */
+clip_status cliptsk_head_acts_reserve(clipb_block *block, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int B, bool back);
+
+/* cliptsk_head_see(), cliptsk_head_hear(): put in picture b, and question i about it. */
+void cliptsk_head_see(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h, int b, const float *image);
+void cliptsk_head_hear(const cliptsk_head_acts *s, const cliptsk_head *h, int i, const float *image, const float *question);
+
+/* cliptsk_head_bind(): the layers to h->w, with gradients in g, or packed (NULL).
+ * room  in  in training: where weights are packed when they are used */
+clip_status cliptsk_head_bind(const clipk_ctx *k, cliptsk_head *h, float *g, clipb_block *room);
+
+/* cliptsk_head_forward(): s->x and s->tokens to s->z_out, in two parts, between which s->h may be changed (dropout). */
+void cliptsk_head_forward(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h);
+void cliptsk_head_forward_out(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h);
+
+/* cliptsk_head_backward_out(): s->dz_out to s->dh; cliptsk_head_backward(): s->dh to the parameters. */
+void cliptsk_head_backward_out(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h);
+void cliptsk_head_backward(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h);
 
 /* Questions about pictures. Question i is about picture at[i].image, has the embedding at[i].question and the answers target_off[i] .. target_off[i + 1]. */
 typedef struct cliptsk_asked {
@@ -27,10 +93,13 @@ typedef struct cliptsk_asked {
 } cliptsk_asked;
 
 typedef struct cliptsk_head_data {
-    const float *image, *question; /* unit rows [.., D] */
+    cliptsk_look see;
+    const float *image;            /* rows of cliptsk_look_width() */
+    const float *question;         /* unit rows [.., D] */
     const cliptsk_asked *at;       /* [n] */
     const int32_t *target, *target_off; /* [target_off[n]], [n + 1] */
     const float *worth;            /* [target_off[n]] of each answer, 0..1: what it scores, and its part of the loss */
+    const float *prior;            /* [.., A] of each question, log of what is likely by itself: added while learning, not when answering. NULL: none */
     int n;
 } cliptsk_head_data;
 
@@ -47,19 +116,6 @@ typedef struct cliptsk_head_fit {
     double score;           /* its mean worth on what was held back */
     int trained, held_back; /* questions */
 } cliptsk_head_fit;
-
-/* cliptsk_head_layout(): list and place the parameters, all 0. Free with cliptsk_head_free(), also after an error. CLIP_ENOMEM. */
-clip_status cliptsk_head_layout(cliptsk_head *h, int D, int H, int A, bool blind);
-void cliptsk_head_free(cliptsk_head *h);
-
-/* cliptsk_head_pack(): make h->w ready for cliptsk_head_answer(). CLIP_ENOMEM. */
-clip_status cliptsk_head_pack(const clipk_ctx *k, cliptsk_head *h);
-
-/* cliptsk_head_answer(): out [N, A], probabilities.
- * image, question  in  row i of either is row i * image_step, i * question_step: 0 for one that all share
- * Errors: CLIP_ENOMEM. */
-clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, int image_step, const float *question, int question_step,
-                                int N, float *out);
 
 /* cliptsk_head_train(): h->w from nothing; packed. The result depends on the data, the options and the instruction set, not on the threads.
  * Errors: CLIP_EINVAL (fewer than two questions), CLIP_EDIVERGED, CLIP_ENOMEM. */

@@ -30,6 +30,8 @@ says 'no picture is named'
 want 2 "$clip" vqa --fit a --eval b
 want 2 "$clip" vqa --eval a b
 want 2 "$clip" vqa --zero-shot --fit a
+want 2 "$clip" vqa --pooled --eval a
+says '--pooled goes with --fit'
 want 1 "$clip" vqa '?' "$samples/swan.png"
 says 'the question is empty'
 want 1 "$clip" vqa 'what is this?' nowhere.png
@@ -64,6 +66,12 @@ want 0 "$clip" vqa --fit train/questions.tsv --head again --epochs 3 --hidden 32
 cmp -s head/vqa.safetensors again/vqa.safetensors || fault 'the threads make a difference'
 want 0 "$clip" vqa --fit train/questions.tsv --head other --epochs 3 --hidden 32 --seed 1
 ! cmp -s head/vqa.safetensors other/vqa.safetensors || fault 'the seed makes none'
+for kind in pooled unbiased; do
+    want 0 "$clip" vqa --fit train/questions.tsv --head $kind --$kind --epochs 3 --hidden 32
+    ! cmp -s head/vqa.safetensors $kind/vqa.safetensors || fault "--$kind makes no difference"
+    want 0 "$clip" vqa --head $kind --eval test/questions.tsv --json
+done
+grep -q '"tokens":[[:space:]]*0' pooled/vqa.json || fault 'it looks at tokens'
 
 it "a head that does not fit"
 cp other/vqa.safetensors again/

@@ -69,7 +69,7 @@ static bool place(clipb_rng *r, scene *s)
 {
     for (int i = 0; i < s->things; i++) {
         thing *t = &s->t[i];
-        t->r = clipb_rng_between(r, 0, 1) + (s->g[t->group].size ? 8.5f : 5);
+        t->r = clipb_rng_between(r, 0, 1) + (s->g[t->group].size ? 10 : 6.5f);
         t->turn = clipb_rng_between(r, -0.25f, 0.25f);
         bool free = false;
         for (int attempt = 0; attempt < 50 && !free; attempt++) {

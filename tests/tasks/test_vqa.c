@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "model/save.h"
 #include "failing_alloc.h"
 #include "tasks/question.h"
 #include "tasks/vqa_head.h"
@@ -131,7 +132,7 @@ static float image[PICTURES * D], question[2 * D];
 static cliptsk_asked at[N];
 static int32_t target[N], target_off[N + 1];
 static float worth[N];
-static const cliptsk_head_data data = {image, question, at, target, target_off, worth, N};
+static const cliptsk_head_data data = {{D, 0, 0}, image, question, at, target, target_off, worth, NULL, N};
 static const cliptsk_head_options options = {.hidden = 64, .epochs = 40, .patience = 40, .batch = 64, .lr = 3e-3, .weight_decay = 0.01, .dropout = 0.1, .seed = 5};
 
 static void unit(float *x)
@@ -184,7 +185,7 @@ static void train(int threads, bool blind, cliptsk_head *h, cliptsk_head_fit *fi
     clipb_block scratch = {0};
     clipb_team *team;
     const clipk_ctx k = context(threads, &scratch, &team);
-    assert_int_equal(cliptsk_head_layout(h, D, options.hidden, A, blind), CLIP_OK);
+    assert_int_equal(cliptsk_head_layout(h, data.see, options.hidden, A, blind), CLIP_OK);
     assert_int_equal(cliptsk_head_train(&k, h, &data, &options, fit), CLIP_OK);
     clipb_team_free(team);
     clipb_block_free(&scratch);
@@ -211,13 +212,13 @@ static void test_learns(void **state)
     clipb_team *team;
     const clipk_ctx k = context(2, &scratch, &team);
     static float all[PICTURES * A], single[A];
-    assert_int_equal(cliptsk_head_answer(&k, &one, image, 1, question, 0, PICTURES, all), CLIP_OK);
+    assert_int_equal(cliptsk_head_answer(&k, &one, image, D, question, 0, PICTURES, all), CLIP_OK);
     for (int p = 0; p < PICTURES; p += 37) {
         float sum = 0;
         for (int a = 0; a < A; a++)
             sum += all[p * A + a];
         assert_true(fabsf(sum - 1) < 1e-5f);
-        assert_int_equal(cliptsk_head_answer(&k, &one, image + p * D, 1, question, 0, 1, single), CLIP_OK);
+        assert_int_equal(cliptsk_head_answer(&k, &one, image + p * D, D, question, 0, 1, single), CLIP_OK);
         assert_memory_equal(single, all + p * A, sizeof single);
     }
     cliptsk_head_free(&one);
@@ -225,11 +226,77 @@ static void test_learns(void **state)
     clipb_block_free(&scratch);
 }
 
+/* Pictures of four tokens, each a thing (of 4) in a colour (of 4), no thing twice; the question names a thing and asks for its colour. Nothing is in v. */
+enum { T = 4, W = 16, ROW = D + T * W / 2 };
+
+static float tokens[PICTURES * ROW], things[4 * D];
+static cliptsk_asked look_at[PICTURES * 2];
+static int32_t color_of[PICTURES * 2], color_off[PICTURES * 2 + 1];
+
+static void make_tokens(void)
+{
+    float direction[A][W];
+    clipb_rng r = clipb_rng_at(4, 0, 0, 0);
+    for (int i = 0; i < A; i++)
+        for (int d = 0; d < W; d++)
+            direction[i][d] = clipb_rng_normal(&r);
+    for (int i = 0; i < 4; i++) {
+        for (int d = 0; d < D; d++)
+            things[i * D + d] = clipb_rng_normal(&r);
+        unit(things + i * D);
+    }
+    for (int p = 0; p < PICTURES; p++) {
+        uint16_t *token = (uint16_t *)(void *)(tokens + p * ROW + D);
+        const int turn = (int)clipb_rng_below(&r, 4);
+        tokens[p * ROW] = 1;
+        for (int t = 0; t < T; t++) {
+            const int thing = (t + turn) % 4, color = (int)clipb_rng_below(&r, 4);
+            for (int d = 0; d < W; d++)
+                token[t * W + d] = clipmdl_to_f16(direction[thing][d] + direction[4 + color][d] + 0.1f * clipb_rng_normal(&r));
+            if (thing >= 2)
+                continue;
+            look_at[2 * p + thing] = (cliptsk_asked){p, thing};
+            color_of[2 * p + thing] = color;
+        }
+    }
+    for (int i = 0; i <= 2 * PICTURES; i++)
+        color_off[i] = i;
+}
+
+static double look_around(cliptsk_look see, int threads, cliptsk_head *h)
+{
+    const cliptsk_head_data d = {{D, T, W}, tokens, things, look_at, color_of, color_off, worth, NULL, 2 * PICTURES};
+    clipb_block scratch = {0};
+    clipb_team *team;
+    cliptsk_head_fit fit;
+    const clipk_ctx k = context(threads, &scratch, &team);
+    assert_int_equal(cliptsk_head_layout(h, see, options.hidden, 4, false), CLIP_OK);
+    assert_int_equal(cliptsk_head_train(&k, h, &d, &options, &fit), CLIP_OK);
+    clipb_team_free(team);
+    clipb_block_free(&scratch);
+    return fit.score;
+}
+
+static void test_looks(void **state)
+{
+    cliptsk_head one, other, pooled;
+    (void)state;
+    make_data();
+    make_tokens();
+    assert_true(look_around((cliptsk_look){D, T, W}, 1, &one) > 0.9);
+    look_around((cliptsk_look){D, T, W}, 3, &other);
+    assert_true(look_around((cliptsk_look){D, 0, W}, 1, &pooled) < 0.5);
+    assert_memory_equal(one.w, other.w, one.params.count * sizeof *one.w);
+    cliptsk_head_free(&one);
+    cliptsk_head_free(&other);
+    cliptsk_head_free(&pooled);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules), cmocka_unit_test(test_any_text), cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_score), cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_score), cmocka_unit_test(test_learns), cmocka_unit_test(test_looks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
