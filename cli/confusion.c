@@ -66,8 +66,9 @@ static void write_csv(FILE *f, const cli_list *labels, const int32_t *count)
 
 static const char style[] =
     "table{border-collapse:collapse;font-size:13px}td,th{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);font-weight:400}\n"
+    "td{white-space:nowrap}td:first-child,.t{white-space:normal}\n"
     "th{color:var(--soft)}td:first-child,th:first-child,.t{text-align:left}\n"
-    ".m td{min-width:34px;text-align:center;font-variant-numeric:tabular-nums}.m thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left}\n"
+    ".m td+td{min-width:34px;text-align:center;font-variant-numeric:tabular-nums}.m thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left}\n"
     ".bar{background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar);height:6px;width:110px;border-radius:3px}\n"
     ".wide{overflow-x:auto}\n";
 

@@ -162,6 +162,11 @@ static void print_people(const job *j)
         cli_print_plain(stdout, j->fit);
         printf(":\nclip classify --multi-label --labels ");
         cli_print_plain(stdout, j->fit);
+        if (z->templates_arg) {
+            printf(" --templates '");
+            cli_print_plain(stdout, z->templates_arg);
+            putchar('\'');
+        }
         printf(" --scale %.2f\n", j->scale);
     }
     if (j->unlisted > 0)

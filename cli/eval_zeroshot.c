@@ -279,7 +279,7 @@ static int work(cli_args *a, job *j)
         DO(distinct(&j->data.captions, &j->labels));
     DO(cli_check_texts(&j->session, &j->labels));
     DO(cli_encode_labels(&j->session, &j->labels, &j->templates, &j->label));
-    const zeroshot_data z = {j->spec, &j->session, &j->data, &j->labels, j->label, j->templates.n};
+    const zeroshot_data z = {j->spec, &j->session, &j->data, &j->labels, j->label, j->templates.n, j->templates_arg};
     if (j->several)
         return zeroshot_multilabel(&z, j->threshold, j->fit_thresholds, a->json);
     DO(measure(j));

@@ -47,6 +47,7 @@ typedef struct zeroshot_data {
     const cli_list *labels;
     const float *label; /* [L, D] */
     size_t templates;
+    const char *templates_arg; /* NULL: not given */
 } zeroshot_data;
 
 /* zeroshot_cosines(): of every picture with every label, [n, L]; *out is the caller's to free(), also on failure. */

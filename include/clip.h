@@ -238,7 +238,7 @@ CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right,
 /* Several labels a picture: each has a threshold t, is there where its cosine c reaches it, and has the probability 1 / (1 + exp(-scale (c - t))).
  * clip_fit_thresholds(): the thresholds that do best on pictures whose labels are known.
  * cosine     in   [N, L];  yes in [N, L] 1 where the label is right
- * threshold  out  [L] of each label that with the best F1, in the middle of a gap between cosines; of a label that no picture has, `for_all`
+ * threshold  out  [L] of each label that with the best F1, in the middle of a gap between cosines, drawn to `for_all` the more the fewer pictures have it
  * for_all    out  the one that does best for all labels together
  * scale      out  with these thresholds, that of the least mean of -log p
  * Errors: CLIP_EINVAL (N or L < 1, no label is right anywhere, a cosine that is no number), CLIP_ENOMEM. */

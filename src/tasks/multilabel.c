@@ -11,6 +11,11 @@
 #include "tasks/calibrate.h"
 #include "tasks/metrics.h"
 
+/* A label that few pictures have has its best threshold by chance: it counts against the one for all labels as its pictures do against these many. Of 0, 5,
+ * 10, 20, 40 and no thresholds of their own, 20 was best or second on held-out pictures with 6 to 43 a label (F1 97.4 instead of 97.2 and 96.5 %, 33.4
+ * instead of 31.3 and 33.1 %). */
+#define WEIGHT_OF_ALL 20
+
 typedef struct scored {
     float cosine;
     bool yes;
@@ -112,7 +117,8 @@ clip_status cliptsk_fit_thresholds(const float *cosine, const uint8_t *yes, int6
     for (int l = 0; l < L; l++) {
         gather(s, cosine, yes, N, L, l);
         const curve c = curve_of(s, N);
-        threshold[l] = c.positives > 0 ? c.threshold : *for_all;
+        const double own = (double)c.positives / (double)(c.positives + WEIGHT_OF_ALL);
+        threshold[l] = (float)((double)*for_all + own * ((double)c.threshold - (double)*for_all));
     }
     free(s);
     *scale = cliptsk_best_scale(mean_loss, &j);
