@@ -99,12 +99,14 @@ static clip_status read_captions(clip_parcel *p)
 static clip_status decode(const update *u, clip_parcel *p)
 {
     clip_image_options o = clip_image_options_default();
+    clipimg_facts facts;
     clip_image img;
     o.enough = u->opt.full_decode ? 0 : ENOUGH * u->ctx->model->config.vision.image_size;
     if (!p->pixels && !(p->pixels = malloc(u->floats * sizeof *p->pixels)))
         return CLIP_ENOMEM;
-    TRY(clipimg_decode(p->sample.picture.p, p->sample.picture.n, p->path.p, &o, &p->item.taken, &img, &p->err));
-    clip_status s = clip_preprocess(u->ctx->model, &img, p->pixels);
+    TRY(clipimg_decode(p->sample.picture.p, p->sample.picture.n, p->path.p, &o, &facts, &img, &p->err));
+    p->item.taken = facts.taken;
+    clip_status s = clipimg_preprocess_reduced(&u->ctx->model->recipe, &img, facts.width, facts.height, p->pixels);
     clip_image_free(&img);
     p->decoded = s == CLIP_OK;
     return s;

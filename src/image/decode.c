@@ -190,22 +190,26 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
             s = clipb_fail(in->err, s, in->name, "out of memory to turn the picture upright");
         if (s < 0)
             clip_image_free(out);
+        else if (in->facts && !in->facts->width) {
+            in->facts->width = out->width;
+            in->facts->height = out->height;
+        }
         return s;
     }
     return clipb_fail(in->err, CLIP_EFORMAT, in->name, in->size ? "not a picture of a known format" : "is empty");
 }
 
-clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, int64_t *taken, clip_image *out,
+clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clipimg_facts *facts, clip_image *out,
                            clip_error *err)
 {
     clip_image_options o = opt ? *opt : clip_image_options_default();
     clipimg_input in = {.data = bytes, .size = size, .name = name ? name : "picture", .max_pixels = o.max_pixels, .enough = o.enough,
-                        .taken = taken, .err = err};
+                        .facts = facts, .err = err};
     in.flatten = o.background >= 0;
     for (int c = 0; c < 3; c++)
         in.background[c] = (uint8_t)(o.background >> (16 - 8 * c));
-    if (taken)
-        *taken = 0;
+    if (facts)
+        *facts = (clipimg_facts){0};
     *out = (clip_image){0};
     if (size > MAX_FILE_BYTES)
         return clipb_fail(err, CLIP_ELIMIT, in.name, "%zu bytes are more than the %d allowed", size, MAX_FILE_BYTES);

@@ -16,7 +16,7 @@ typedef struct clipimg_input {
     int enough;            /* the picture may come reduced, its shorter side at least this; 0: in full */
     bool flatten;          /* transparent parts are laid on `background`; else transparency is dropped */
     uint8_t background[3];
-    int64_t *taken;        /* where to put the date the picture was taken, if the file has it; NULL: nobody asks */
+    clipimg_facts *facts;  /* for what the reader learns of the picture; NULL: nobody asks */
     clip_error *err;
 } clipimg_input;
 
@@ -63,8 +63,8 @@ int64_t clipimg_exif_taken(const unsigned char *exif, size_t size);
 
 static inline void clipimg_note_taken(const clipimg_input *in, const unsigned char *exif, size_t size)
 {
-    if (in->taken && *in->taken == 0)
-        *in->taken = clipimg_exif_taken(exif, size);
+    if (in->facts && in->facts->taken == 0)
+        in->facts->taken = clipimg_exif_taken(exif, size);
 }
 
 /* ---- orientation.c ---- */

@@ -77,6 +77,10 @@ static void take_thumbnail(const clipimg_input *in, struct heif_image_handle **h
         }
     }
     if (best) {
+        if (in->facts) {
+            in->facts->width = heif_image_handle_get_width(*h);
+            in->facts->height = heif_image_handle_get_height(*h);
+        }
         heif_image_handle_release(*h);
         *h = best;
     }
@@ -86,7 +90,7 @@ static void take_thumbnail(const clipimg_input *in, struct heif_image_handle **h
 static void note_taken(const clipimg_input *in, const struct heif_image_handle *h)
 {
     heif_item_id id;
-    if (!in->taken || heif_image_handle_get_list_of_metadata_block_IDs(h, "Exif", &id, 1) != 1)
+    if (!in->facts || heif_image_handle_get_list_of_metadata_block_IDs(h, "Exif", &id, 1) != 1)
         return;
     const size_t size = heif_image_handle_get_metadata_size(h, id);
     unsigned char *block = size > 4 && size <= in->size ? malloc(size) : NULL;

@@ -151,6 +151,10 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
     d->out_color_space = d->num_components == 4 ? JCS_CMYK : JCS_RGB;
     d->output_width = d->image_width;
     d->output_height = d->image_height;
+    if (j->in->facts) {
+        j->in->facts->width = (int)(swapped ? d->image_height : d->image_width);
+        j->in->facts->height = (int)(swapped ? d->image_width : d->image_height);
+    }
     if (j->in->enough > 0)
         reduce(j->in, d);
     TRY(clipimg_new(j->in, swapped ? d->output_height : d->output_width, swapped ? d->output_width : d->output_height, out));

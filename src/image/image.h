@@ -13,9 +13,14 @@
 /* clipimg_formats(): what this build reads, "JPEG PNG WebP GIF BMP TIFF HEIC AVIF PNM". */
 const char *clipimg_formats(void);
 
-/* clipimg_decode(): clip_image_decode(), and the date the picture was taken by its EXIF, in seconds since 1970; 0: the file does not say.
- * taken  out  may be NULL */
-clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, int64_t *taken, clip_image *out,
+/* What a file says of its picture. */
+typedef struct clipimg_facts {
+    int64_t taken;     /* when it was taken, by its EXIF, in seconds since 1970; 0: the file does not say */
+    int width, height; /* in full, and upright: those of `out`, unless it has come reduced */
+} clipimg_facts;
+
+/* clipimg_decode(): clip_image_decode(), and the facts (may be NULL). */
+clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clipimg_facts *facts, clip_image *out,
                            clip_error *err);
 
 /* ---- resize.c ---- */
@@ -54,5 +59,8 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
 
 /* clipimg_preprocess(): img to out [3, S, S]. CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
 clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out);
+
+/* clipimg_preprocess_reduced(): img is what a picture of width x height came reduced to, whose place in the square it gets to the pixel. */
+clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height, float *out);
 
 #endif

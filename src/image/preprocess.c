@@ -78,11 +78,11 @@ static void normalise(const clipimg_recipe *r, const uint8_t *rgb, float *out)
             out[c * plane + i] = level[c][rgb[3 * i + (size_t)c]];
 }
 
-clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out)
+clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height, float *out)
 {
-    if (!img->rgb || img->width < 1 || img->height < 1 || r->size < 1)
+    if (!img->rgb || img->width < 1 || img->height < 1 || width < 1 || height < 1 || r->size < 1)
         return CLIP_EINVAL;
-    plan p = make_plan(r, img->width, img->height);
+    plan p = make_plan(r, width, height);
     size_t S = (size_t)r->size;
     uint8_t *canvas = malloc(3 * S * S);
     if (!canvas)
@@ -97,4 +97,9 @@ clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, f
         normalise(r, canvas, out);
     free(canvas);
     return s;
+}
+
+clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out)
+{
+    return clipimg_preprocess_reduced(r, img, img->width, img->height, out);
 }

@@ -124,6 +124,26 @@ static void test_extreme_shapes(void **state)
         }
 }
 
+/* 1331 x 1030 has 50 of 64 rows; what is left of it at an eighth would have 49. */
+static void test_reduced(void **state)
+{
+    (void)state;
+    enum { S = 64 };
+    static float out[3 * S * S];
+    clip_image in = empty_picture(167, 129);
+    memset(in.rgb, 255, in.stride * 129);
+    const clipimg_recipe r = {.size = S, .mode = CLIPIMG_LONGEST, .filter = CLIPIMG_BICUBIC, .std = {1, 1, 1}};
+    for (int reduced = 0; reduced < 2; reduced++) {
+        float red = 0;
+        assert_int_equal(reduced ? clipimg_preprocess_reduced(&r, &in, 1331, 1030, out) : clipimg_preprocess(&r, &in, out), CLIP_OK);
+        for (int i = 0; i < S * S; i++)
+            red += out[i];
+        assert_true(red == S * (reduced ? 50 : 49));
+    }
+    assert_int_equal(clipimg_preprocess_reduced(&r, &in, 1331, 0, out), CLIP_EINVAL);
+    clip_image_free(&in);
+}
+
 static void test_arguments(void **state)
 {
     (void)state;
@@ -145,7 +165,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),         cmocka_unit_test(test_window),    cmocka_unit_test(test_preprocess),
-        cmocka_unit_test(test_extreme_shapes), cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_extreme_shapes), cmocka_unit_test(test_arguments), cmocka_unit_test(test_reduced),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);
