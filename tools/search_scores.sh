@@ -1,25 +1,34 @@
 #!/bin/sh
 # Is what `clip search` finds as good as the encoder is? The pictures of the reference's validation tars are indexed with their captions; every caption
 # asks for its picture, and every picture for its captions. R@1, R@5 and R@10 have to be those that `clip eval retrieval` computes on the same tar, where
-# nothing but plain f32 arithmetic is between the model and the ranks. (A caption that two pictures share is a tie, which eval resolves in favour of the
-# query and a search by its order; and the index keeps f16. So a few answers in a thousand may differ.)
+# nothing but plain f32 arithmetic is between the model and the ranks. (Captions that several pictures share are ties, which eval resolves in favour of the
+# query: a caption that is found is right if the picture has one of these words, whichever picture it came with. The index keeps f16. So a few answers in
+# a thousand may differ.)
 # usage: [CLIP=build/cli/clip] tools/search_scores.sh REFERENCE_DIRECTORY [MODEL]
 set -eu
 reference=$(realpath "$1") model=${2:-$reference/emoji-clip} clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 export CLIP_INDEX="$T/index"
 
-# recall WANTED FOUND: each line of FOUND is the answer to that line of WANTED, the path that is right
+# recall WANTED FOUND [METADATA]: each line of FOUND is the answer to that line of WANTED, the path that is right; or any caption that METADATA has of it
 recall() {
-    awk -v wanted="$1" '
+    awk -v wanted="$1" -v metadata="${3-}" '
+        BEGIN {
+            while (metadata && (getline line <metadata) > 0) {
+                at = index(line, "\",\"caption\":\"")
+                caption[substr(line, 16, at - 16), substr(line, at + 13, length(line) - at - 14)]
+            }
+        }
         {
             getline right <wanted
             sub(/.*"hits":\[/, "")
             n = split($0, part, "\"path\":\"")
             for (i = 2; i <= n; i++) {
-                path = part[i]
+                path = text = part[i]
                 sub(/".*/, "", path)
-                if (path == right) {
+                sub(/^[^"]*","text":"/, "", text)
+                sub(/"[,}].*/, "", text)
+                if (metadata ? ((right, text) in caption) : path == right) {
                     one += i <= 2
                     five += i <= 6
                     ten++
@@ -69,6 +78,6 @@ for split in style_val concept_val clipart_val; do
     uniq "$T/wanted" >"$T/pictures"
     sed "s,^.*/,$T/files/," "$T/pictures" >"$T/queries"
     "$clip" search -m "$model" -k 10 --kind text --queries "$T/queries" >"$T/found"
-    compare "$split pictures->words" "$(recall "$T/pictures" "$T/found")" "$(evaluated image_to_text)"
+    compare "$split pictures->words" "$(recall "$T/pictures" "$T/found" "$metadata")" "$(evaluated image_to_text)"
 done
 [ ! -e "$T/off" ]

@@ -144,6 +144,35 @@ want 1 "$clip" index --index away -m other-model photos
 says 'another model'
 says 'make another index with --index DIR'
 
+it "the model that the index names, where nobody names one"
+want 0 "$clip" index --index theirs -m other-model photos
+want 0 "$clip" index --index theirs --json
+counts embedded=0 unreadable=0
+want 0 "$clip" search --index theirs -k 1 bee
+mv other-model hidden-model
+want 1 "$clip" search --index theirs -k 1 bee
+says 'another model'
+mv hidden-model other-model
+
+it "damaged, cut off, and repaired"
+printf '\021\042' | dd of=theirs/vectors.npy bs=1 seek=700 conv=notrunc 2>/dev/null
+want 1 "$clip" index --index theirs --verify
+says '--repair'
+want 0 "$clip" index --index theirs --repair
+want 0 "$clip" index --index theirs --verify
+truncate -s 2000 theirs/vectors.npy
+want 1 "$clip" search --index theirs bee
+says 'repairs what can be repaired'
+want 0 "$clip" index --index theirs
+says 'has forgotten them'
+want 0 "$clip" index --index theirs --verify
+
+it "a place that is not its own"
+mkdir foreign && echo mine >foreign/vectors.npy
+want 1 "$clip" index --index foreign photos
+says 'a directory of its own'
+same "$(cat foreign/vectors.npy)" mine
+
 it "two at once"
 if command -v flock >/dev/null; then
     want 1 flock ix/lock "$clip" index --index ix photos

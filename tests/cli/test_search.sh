@@ -217,6 +217,8 @@ want 0 "$clip" search --json -k 5 castle
 same "$(json hits)" "$before"
 says 'does not say which model'
 want 0 "$clip" index --index "$T/ours" -m "$root/models/emoji-clip" --import pairs
+want 1 "$clip" index --index "$T/ours" --import pairs
+says 'whose embeddings'
 want 0 "$clip" search --index "$T/ours" -k 1 castle
 silent err
 
