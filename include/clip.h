@@ -479,7 +479,7 @@ typedef struct clip_match_scores {
 
 /* clip_match_fit(), clip_match_evaluate(): from N pairs, or on them.
  * image, text  in   [N, D] unit embeddings; pair i is image[i] and text[i]. Equal pictures and equal texts are found out: they are not wrong for each other
- * Errors: CLIP_EINVAL (N or batch < 2; all the same picture or text; pairs that score no higher than wrong ones), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (N or batch < 2; an embedding is no number; all the same picture or text; pairs that score no higher than wrong ones), CLIP_ENOMEM. */
 CLIP_API clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch, clip_match *out, clip_error *err);
 CLIP_API clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text, int N, int batch,
                                          clip_match_scores *out, clip_error *err);
@@ -503,7 +503,7 @@ typedef struct clip_confusion {
 
 /* clip_match_hardest(): the n smallest margins among N pairs, smallest first; not between pairs with the same picture or text.
  * out    out  [n];   found  out  how many of them
- * Errors: CLIP_EINVAL (N < 2, n < 1), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (N < 2, n < 1, an embedding is no number), CLIP_ENOMEM. */
 CLIP_API clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n, clip_confusion *out, int *found);
 
 /* ---- Probes --------------------------------------------------------------------------------------------- */
