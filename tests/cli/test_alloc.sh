@@ -63,6 +63,14 @@ every probe zoo --test-data zoo --val-data zoo -o out/probe
 every probe zoo --test-data zoo --shots 1
 every probe --apply probe "$picture"
 
+# Searching
+export XDG_STATE_HOME="$T/state"
+"$clip" index --index ix --captions zoo >/dev/null || exit 1
+every search --index ix -k 2 --table a cat
+every search --index ix --like "$T/zoo/cat/picture.png" - a dog + "$picture" --html out/x.html
+every search --index ix --duplicates --json
+every search --index ix --queries texts --prompt 'a {}'
+
 cat >tiny.json <<'END'
 {"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 516, "width": 32, "heads": 1, "layers": 1}}}
