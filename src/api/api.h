@@ -40,6 +40,7 @@ struct clip_context {
     clipb_block acts;    /* the towers' */
     clipb_block inputs;  /* pixels or ids on their way in */
     clip_explainer *explainer; /* NULL until it is needed */
+    float *things;       /* vqa.c: embeddings of common things; NULL until they are needed */
 };
 
 /* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. All towers asked for must be in it. */

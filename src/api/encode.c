@@ -43,6 +43,7 @@ void clip_context_free(clip_context *c)
     clipb_block_free(&c->acts);
     clipb_block_free(&c->inputs);
     clip_explainer_free(c->explainer);
+    free(c->things);
     free(c);
 }
 

@@ -100,17 +100,41 @@ static clip_status embed_statements(clip_context *ctx, clip_question *q, const c
     return s;
 }
 
+/* The common things, [length(things), D]. By themselves, without templates, they are the same for every question: the context keeps them. */
+static clip_status things_of(clip_context *ctx, const clip_question_options *o, const char *const *things, float **out)
+{
+    *out = o->n_templates == 0 ? ctx->things : NULL;
+    if (*out)
+        return CLIP_OK;
+    const clip_status s = embed(ctx, o, (char *const *)things, length(things), out);
+    if (s == CLIP_OK && o->n_templates == 0)
+        ctx->things = *out;
+    else if (s < 0) {
+        free(*out);
+        *out = NULL;
+    }
+    return s;
+}
+
 static clip_status embed_things(clip_context *ctx, clip_question *q, const clip_question_options *o)
 {
     const char *const *things = cliptsk_question_words(&(cliptsk_question){.type = CLIPTSK_FREE});
+    const size_t D = (size_t)q->D;
+    char *asked = q->q.statement;
+    float *common, *one;
     q->things = length(things);
-    const char **texts = malloc(((size_t)q->things + 1) * sizeof *texts);
-    if (!texts)
-        return CLIP_ENOMEM;
-    texts[0] = q->q.statement;
-    memcpy(texts + 1, things, (size_t)q->things * sizeof *texts);
-    const clip_status s = embed(ctx, o, (char *const *)texts, q->things + 1, &q->statement);
-    free(texts);
+    TRY(things_of(ctx, o, things, &common));
+    clip_status s = embed(ctx, o, &asked, 1, &one);
+    q->statement = malloc(((size_t)q->things + 1) * D * sizeof *q->statement);
+    if (s == CLIP_OK && !q->statement)
+        s = CLIP_ENOMEM;
+    if (s == CLIP_OK) {
+        memcpy(q->statement, one, D * sizeof *one);
+        memcpy(q->statement + D, common, (size_t)q->things * D * sizeof *common);
+    }
+    free(one);
+    if (common != ctx->things)
+        free(common);
     return s;
 }
 

@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "api/vqa.h"
 #include "base/json.h"
+#include "tasks/question.h"
 #include "tasks/vqa_score.h"
 
 #define MOST_ANSWERS 1000000
@@ -177,19 +178,59 @@ static clip_status embed_questions(clip_context *ctx, data *d)
     return s;
 }
 
-/* What the question alone suggests. Given it while learning, the network need not learn it, and answers without it: a red circle that was never seen is
- * then not ruled out by what colours circles had (a product of experts: Clark et al. 2019, arXiv:1909.03683). */
+/* The types of the distinct questions, "color", "kind" of "shape", ..: type[i] of question i. */
+static void list_types(const data *d, int32_t *type, cliptsk_question *seen, int most)
+{
+    int types = 0;
+    for (size_t i = 0; i < d->n_questions; i++) {
+        cliptsk_question q;
+        cliptsk_question_parse(d->question[i].text, &q);
+        int t = 0;
+        while (t < types && (seen[t].type != q.type || strcmp(seen[t].kind, q.kind) != 0))
+            t++;
+        if (t == types && types < most)
+            seen[types++] = q;
+        type[i] = t < most ? t : most - 1; /* the last is for all the rest */
+    }
+}
+
+/* prior = log p(answer | question) - log p(answer | type of question), the first by the blind network, the second its mean. */
+static clip_status set_prior(data *d, size_t A)
+{
+    enum { MOST_TYPES = 64 };
+    int32_t *type = malloc(d->n_questions * sizeof *type);
+    cliptsk_question *seen = malloc(MOST_TYPES * sizeof *seen);
+    float *mean = calloc(MOST_TYPES * (A + 1), sizeof *mean); /* and how many questions are in it */
+    const clip_status s = type && seen && mean ? CLIP_OK : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        list_types(d, type, seen, MOST_TYPES);
+    for (size_t i = 0; i < d->n_questions && s == CLIP_OK; i++) {
+        mean[(size_t)type[i] * (A + 1) + A] += 1;
+        for (size_t a = 0; a < A; a++)
+            mean[(size_t)type[i] * (A + 1) + a] += d->prior[i * A + a];
+    }
+    for (size_t i = 0; i < d->n_questions && s == CLIP_OK; i++) {
+        const float *m = mean + (size_t)type[i] * (A + 1);
+        for (size_t a = 0; a < A; a++)
+            d->prior[i * A + a] = logf(fmaxf(d->prior[i * A + a], 1e-6f)) - logf(fmaxf(m[a] / m[A], 1e-6f));
+    }
+    free(type);
+    free(seen);
+    free(mean);
+    return s;
+}
+
+/* What a question suggests beyond its type. Given it while learning, the network need not learn it, and answers without it: a red circle that was never
+ * seen is then not ruled out by what colours circles had (a product of experts: Clark et al. 2019, arXiv:1909.03683). */
 static clip_status find_prior(clip_context *ctx, data *d, const clip_vqa *h)
 {
-    const size_t n = d->n_questions * (size_t)h->net.A;
-    d->prior = malloc(n * sizeof *d->prior);
+    const size_t A = (size_t)h->net.A;
+    d->prior = malloc(d->n_questions * A * sizeof *d->prior);
     if (!d->prior)
         return CLIP_ENOMEM;
     TRY(cliptsk_head_answer(&ctx->k, &h->blind, NULL, 0, d->text, (size_t)h->net.see.D, (int)d->n_questions, d->prior));
-    for (size_t i = 0; i < n; i++)
-        d->prior[i] = logf(fmaxf(d->prior[i], 1e-6f));
     d->head.prior = d->prior;
-    return CLIP_OK;
+    return set_prior(d, A);
 }
 
 /* ---- Fitting -------------------------------------------------------------------------------------------------- */
