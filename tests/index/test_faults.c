@@ -1,0 +1,128 @@
+/* Memory that runs out at every allocation in turn, and a transaction that SQLite ends by itself: an error each time, and an index that is whole. */
+#include "failing_alloc.h"
+#include "fixture.h"
+
+enum { D = 24, N = 12, K = 3 };
+
+static char name[N][8];
+static clip_item item[N];
+static float *vector;
+
+static int make(void **state)
+{
+    for (int i = 0; i < N; i++) {
+        snprintf(name[i], sizeof name[i], "p%d", i);
+        item[i] = (clip_item){.kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i, .hash = {(uint8_t)(i / 2 + 1)}};
+    }
+    vector = random_vectors(1, N, D);
+    return dir_make(state);
+}
+
+static int leave(void **state)
+{
+    free(vector);
+    return dir_remove(state);
+}
+
+static clip_status ask(clip_index *x)
+{
+    static const char *const patterns[] = {"p1*"};
+    const clip_index_filter filter = {.patterns = patterns, .n_patterns = 1};
+    clip_hit hit[2 * K];
+    clip_item found;
+    int n[2];
+    int64_t *row, *group, groups, faults;
+    TRY(clip_index_search(x, vector, 2, K, &filter, hit, n, &err));
+    TRY(clip_index_item_at(x, hit[0].row, &found, &err));
+    TRY(clip_index_duplicates(x, 0.99f, NULL, &row, &group, &groups, &err));
+    assert_true(groups >= 1);
+    free(row);
+    free(group);
+    TRY(clip_index_verify(x, NULL, NULL, &faults, &err));
+    assert_int_equal(faults, 0);
+    return CLIP_OK;
+}
+
+static clip_status live(void)
+{
+    const int64_t rows[] = {0, 1, 2, 3};
+    clip_index *x;
+    TRY(open_index(true, D, &x));
+    clip_status s = clip_index_add(x, item, vector, N, &err);
+    if (s == CLIP_OK)
+        s = clip_index_commit(x, &err);
+    if (s == CLIP_OK)
+        s = ask(x);
+    if (s == CLIP_OK)
+        s = clip_index_rename(x, 5, "elsewhere", 1, 2, &err);
+    if (s == CLIP_OK)
+        s = clip_index_remove(x, rows, 4, &err); /* more than a quarter: closing moves the others */
+    const clip_status closed = clip_index_close(x, s < 0 ? NULL : &err);
+    return s < 0 ? s : closed;
+}
+
+static void check(void)
+{
+    clip_index *x;
+    int64_t faults;
+    clip_index_info info;
+    OK(open_index(true, D, &x));
+    OK(clip_index_verify(x, NULL, NULL, &faults, &err));
+    assert_int_equal(faults, 0);
+    clip_index_get_info(x, &info);
+    assert_true(info.items == 0 || info.items == N || info.items == N - 4);
+    OK(clip_index_close(x, &err));
+}
+
+static void test_allocations(void **state)
+{
+    (void)state;
+    long n = 1;
+    for (;; n++) {
+        empty_dir();
+        fail_alloc_at(n);
+        const clip_status s = live();
+        if (!fail_alloc_stop()) {
+            assert_int_equal(s, CLIP_OK);
+            break;
+        }
+        if (s != CLIP_OK && s != CLIP_ENOMEM) /* without threads it searches alone, without room gaps stay */
+            fail_msg("allocation %ld: %s, %s", n, clip_status_name(s), err.message);
+        check();
+    }
+    assert_true(n > 20);
+}
+
+/* As after a full disk: what had been added since the last commit is gone, and nothing of it may be committed. */
+static void test_rolled_back(void **state)
+{
+    (void)state;
+    clip_index *x;
+    clip_index_info info;
+    for (int how = 0; how < 3; how++) {
+        empty_dir();
+        OK(open_index(true, D, &x));
+        OK(clip_index_add(x, item, vector, 4, &err));
+        OK(clip_index_commit(x, &err));
+        OK(clip_index_add(x, item + 4, vector + 4 * D, 4, &err));
+        assert_int_equal(sqlite3_exec(x->catalogue.db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+        const clip_status s = how == 0   ? clip_index_commit(x, &err)
+                              : how == 1 ? clipidx_remember(x, "note", "of something", &err)
+                                         : clip_index_add(x, item + 8, vector + 8 * D, 2, &err);
+        assert_int_equal(s, CLIP_EIO);
+        clip_index_get_info(x, &info);
+        assert_int_equal(info.rows, 4);
+        OK(clip_index_add(x, item + 4, vector + 4 * D, 2, &err));
+        OK(clip_index_close(x, &err));
+        OK(open_index(false, D, &x));
+        clip_index_get_info(x, &info);
+        assert_true(info.items == 6 && info.rows == 6);
+        clip_index_close(x, NULL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations), cmocka_unit_test(test_rolled_back)};
+    return cmocka_run_group_tests(tests, make, leave);
+}
