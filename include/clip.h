@@ -388,7 +388,7 @@ CLIP_API void clip_question_free(clip_question *q);
 CLIP_API void clip_question_get_info(const clip_question *q, clip_question_info *out);
 
 /* clip_look_pixels(): what a head sees of pictures that clip_preprocess() has prepared: the unit embedding [D], and behind it the tokens in a form of their
- * own: at most 64 a picture, in 16 bits: 4 KiB a picture for a ResNet of width 16, 77 KiB for ViT-B/32, 131 KiB for ViT-L/14.
+ * own: at most 64 a picture, in 16 bits: 9 KiB a picture for a ResNet of width 16 at 64x64, 76 KiB for ViT-B/32, 131 KiB for ViT-L/14.
  * pixels  in   [N, 3, S, S]
  * out     out  [N, clip_look_width()]
  * Errors: those of clip_encode_pixels(). */
