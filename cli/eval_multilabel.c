@@ -101,15 +101,6 @@ static int move_fitted(job *j)
     return CLI_DONE;
 }
 
-static int write_thresholds(const job *j)
-{
-    cli_out o;
-    DO(cli_out_open(&o, j->fit));
-    for (size_t l = 0; l < j->z->labels->n; l++)
-        fprintf(o.f, "%s\t%.6f\n", j->z->labels->item[l], (double)j->threshold[l]);
-    return cli_out_close(&o);
-}
-
 static int fit(job *j)
 {
     const size_t L = j->z->labels->n;
@@ -118,8 +109,7 @@ static int fit(job *j)
     DO(move_fitted(j));
     if (!memchr(j->yes, 1, j->fitted * L))
         return cli_fail("%s: none of the pictures to fit on has a label of the list", j->z->spec);
-    DO(cli_status(clip_fit_thresholds(j->cosine, j->yes, (int)j->fitted, (int)L, j->threshold, &j->for_all, &j->scale), j->z->spec));
-    return write_thresholds(j);
+    return cli_status(clip_fit_thresholds(j->cosine, j->yes, (int)j->fitted, (int)L, j->threshold, &j->for_all, &j->scale), j->z->spec);
 }
 
 static int measure(job *j)
@@ -133,6 +123,15 @@ static int measure(job *j)
     for (size_t l = 0; l < L; l++)
         j->same[l] = j->for_all;
     return j->fit ? cli_status(clip_multilabel(cosine, yes, (int)n, (int)L, j->same, j->scale, &j->all), j->z->spec) : CLI_DONE;
+}
+
+static int write_thresholds(const job *j)
+{
+    cli_out o;
+    DO(cli_out_open(&o, j->fit));
+    for (size_t l = 0; l < j->z->labels->n; l++)
+        fprintf(o.f, "%s\t%.6f\n", j->z->labels->item[l], (double)j->threshold[l]);
+    return cli_out_close(&o);
 }
 
 /* ---- The answer ------------------------------------------------------------------------------------------ */
@@ -216,7 +215,8 @@ static int work(job *j)
     DO(zeroshot_cosines(j->z, &j->cosine));
     if (j->fit)
         DO(fit(j));
-    return measure(j);
+    DO(measure(j));
+    return j->fit ? write_thresholds(j) : CLI_DONE;
 }
 
 int zeroshot_multilabel(const zeroshot_data *z, const float *threshold, const char *to, bool json)
