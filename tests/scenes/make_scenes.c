@@ -296,7 +296,8 @@ int main(int argc, char **argv)
                     (double)o->r);
         }
     }
-    good = finish(captions) & finish(questions) & finish(objects) & good;
+    const bool written[] = {finish(captions), finish(questions), finish(objects)}; /* all three are closed, whatever happens */
+    good = good && written[0] && written[1] && written[2];
     if (!good)
         fprintf(stderr, "make_scenes: %s: not everything could be written\n", argv[1]);
     return good ? 0 : 1;
