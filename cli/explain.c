@@ -84,22 +84,40 @@ static int draw(job *j, int text)
 
 /* ---- Files ----------------------------------------------------------------------------------------------- */
 
-/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` where there is one. */
-static void name_file(const job *j, const char *folder, int text, char out[1200])
+enum { SLUG = 101 };
+
+/* "a cat, asleep" -> "-a-cat-asleep" */
+static void slug_of(const char *text, char out[SLUG])
 {
-    const char *base = cli_base_name(j->path), *dot = strrchr(base, '.');
-    const int stem = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
-    int n = snprintf(out, 1200, "%s%s%.*s-", folder ? folder : "", folder ? "/" : "", stem > 200 ? 200 : stem, base);
-    if (n > 1000)
-        n = 1000;
-    for (const char *s = j->text.item[text]; *s && n < 1100; s++) {
+    int n = 0;
+    out[n++] = '-';
+    for (const char *s = text; *s && n < SLUG - 1; s++) {
         const bool plain = isalnum((unsigned char)*s) || (unsigned char)*s >= 0x80;
         if (plain || out[n - 1] != '-')
             out[n++] = plain ? *s : '-';
     }
-    while (n > 1 && out[n - 1] == '-')
+    while (n > 0 && out[n - 1] == '-')
         n--;
-    snprintf(out + n, 1200 - (size_t)n, ".png");
+    out[n] = 0;
+}
+
+/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` where there is one. Words that leave the name of other ones, or none, get their number. */
+static void name_file(const job *j, const char *folder, int text, char out[1200])
+{
+    const char *base = cli_base_name(j->path), *dot = strrchr(base, '.');
+    const int stem = dot && dot > base ? (int)(dot - base) : (int)strlen(base);
+    char slug[SLUG], other[SLUG], number[16] = "";
+    slug_of(j->text.item[text], slug);
+    bool taken = slug[0] == 0;
+    for (int i = 0; i < text && !taken; i++) {
+        slug_of(j->text.item[i], other);
+        taken = strcasecmp(slug, other) == 0;
+    }
+    if (taken)
+        snprintf(number, sizeof number, "-%d", text + 1);
+    int n = snprintf(out, 1000, "%s%s%.*s", folder ? folder : "", folder ? "/" : "", stem > 200 ? 200 : stem, base);
+    n = n > 999 ? 999 : n;
+    snprintf(out + n, 1200 - (size_t)n, "%s%s.png", slug, number);
 }
 
 static int write_picture(const job *j, const char *path)

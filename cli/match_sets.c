@@ -221,6 +221,15 @@ static void print_winoground(const match_job *j, const winoground *w)
     cli_json_line(&o);
 }
 
+/* Only a table has columns to choose; of a folder or a tar both readings are the same. */
+static bool same_captions(const match_pairs side[2])
+{
+    for (int i = 0; i < side[0].n; i++)
+        if (strcmp(side[0].data.captions.item[i], side[1].data.captions.item[i]) != 0)
+            return false;
+    return true;
+}
+
 /* The table is read as two sets of pairs. A row that one of them lacks would shift the others, so every one must be sound. */
 int match_winoground(match_job *j, const char *spec)
 {
@@ -238,6 +247,8 @@ int match_winoground(match_job *j, const char *spec)
     }
     if (code == CLI_DONE && side[0].n != side[1].n)
         code = cli_fail("%s: a row lacks a caption", spec);
+    else if (code == CLI_DONE && same_captions(side))
+        code = cli_fail("%s: --winoground wants a table whose columns caption_0 and caption_1 differ", spec);
     if (code == CLI_DONE) {
         count(side, j->session.D, &w);
         print_winoground(j, &w);

@@ -103,8 +103,7 @@ static clip_status find_in(const char *path, clip_files *f, clip_error *err)
     } else {
         if (clipb_is_file(path) && is_pickle(path))
             return clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, path);
-        const char *slash = strrchr(path, '/');
-        f->dir = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+        f->dir = clipb_path_dir(path);
         f->weights = strdup(path);
         if (!f->dir || !f->weights)
             return CLIP_ENOMEM;

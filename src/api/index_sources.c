@@ -90,7 +90,7 @@ static char *absolute(const char *path)
     const char *slash = strrchr(path, '/');
     if (clip_source_kind_of(path) != CLIP_SOURCE_PICTURE)
         return realpath(path, NULL);
-    char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup("."), *whole = dir ? realpath(dir, NULL) : NULL;
+    char *dir = clipb_path_dir(path), *whole = dir ? realpath(dir, NULL) : NULL;
     char *out = whole ? clipb_path_join(whole, slash ? slash + 1 : path) : NULL;
     free(dir);
     free(whole);

@@ -118,11 +118,10 @@ clip_status clip_match_hardest(clip_context *ctx, const float *image, const floa
 
 static clip_status file_of(const clip_model *m, const char *path, char **out, clip_error *err)
 {
-    const char *file = m->store.file, *slash = strrchr(file, '/');
     if (path) {
         *out = strdup(path);
     } else {
-        char *dir = slash ? strndup(file, (size_t)(slash - file) + 1) : strdup(".");
+        char *dir = clipb_path_dir(m->store.file);
         *out = dir ? clipb_path_join(dir, "match.json") : NULL;
         free(dir);
     }

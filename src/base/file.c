@@ -109,14 +109,6 @@ clip_status clipb_read_file(const char *path, size_t limit, unsigned char **data
 
 /* ---- Writing ------------------------------------------------------------------------------------------------ */
 
-/* The directory that `path` is in; free(). */
-static clip_status parent_of(const char *path, char **out, clip_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    *out = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-    return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
-}
-
 clip_status clipb_dir_sync(const char *dir, clip_error *err)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -162,7 +154,7 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
 {
     char *dir = NULL;
     if (s == CLIP_OK)
-        s = parent_of(o->path, &dir, err);
+        s = (dir = clipb_path_dir(o->path)) ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, o->path, "out of memory");
     errno = 0;
     if (s == CLIP_OK && (fflush(o->f) != 0 || ferror(o->f) || (fsync(fileno(o->f)) < 0 && errno != EINVAL && errno != ENOTSUP)))
         s = fail_write(o, err);
@@ -306,7 +298,7 @@ clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, 
     if (s == CLIP_OK)
         s = sibling(n.dir, ".old", &n.old, err);
     if (s == CLIP_OK)
-        s = parent_of(n.dir, &n.parent, err);
+        s = (n.parent = clipb_path_dir(n.dir)) ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
     if (s == CLIP_OK)
         s = replace(tmp, &n, err);
     if (s < 0)
@@ -337,6 +329,12 @@ clip_status clipb_dir_settle(const char *path, clip_error *err)
 }
 
 /* ---- Paths and arrays --------------------------------------------------------------------------------------- */
+
+char *clipb_path_dir(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+}
 
 char *clipb_path_join(const char *dir, const char *name)
 {

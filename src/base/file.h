@@ -67,6 +67,9 @@ clip_status clipb_dir_settle(const char *path, clip_error *err);
 /* clipb_dir_sync(): a name is on the disk when its directory is. Some file systems cannot say so, and need not. CLIP_EIO. */
 clip_status clipb_dir_sync(const char *dir, clip_error *err);
 
+/* clipb_path_dir(): the directory that `path` is in: of "a/b" it is "a", of "/b" "/", of "b" "."; malloc'ed; NULL: out of memory. */
+char *clipb_path_dir(const char *path);
+
 /* clipb_path_join(): "dir/name", malloc'ed; NULL: out of memory. */
 char *clipb_path_join(const char *dir, const char *name);
 

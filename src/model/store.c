@@ -155,14 +155,8 @@ static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *i
     }
     s->map = calloc(n, sizeof *s->map);
     s->header = calloc(n, sizeof *s->header);
-    char *dir = strdup(path);
+    char *dir = clipb_path_dir(path);
     clip_status status = s->map && s->header && dir ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
-    if (dir) {
-        char *slash = strrchr(dir, '/');
-        strcpy(slash ? slash : dir, slash ? "" : ".");
-        if (slash == dir)
-            strcpy(dir, "/");
-    }
     for (size_t i = 0; status == CLIP_OK && i < n; i++) {
         char *file = clipb_path_join(dir, names[i]);
         status = file ? read_shard(s, &capacity, file, err) : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");

@@ -25,7 +25,7 @@ for i in $(seq 10 49); do picture many/$i.ppm $i; done
 it "help and version"
 want 0 "$clip" --help
 prints 'classify'
-for c in info embed classify train eval 'eval retrieval' 'eval zeroshot' convert bench; do
+for c in info embed classify explain match vqa index search eval 'eval retrieval' 'eval zeroshot' probe train convert bench; do
     want 0 "$clip" $c --help
     prints "usage: clip $c"
     silent err

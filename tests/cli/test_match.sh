@@ -94,6 +94,9 @@ same "$(awk -v t="$(json text)" -v i="$(json image)" -v g="$(json group)" 'BEGIN
 printf 'image_0\timage_1\tcaption_0\tcaption_1\n1.ppm\t5.ppm\tred circle\t\n4.ppm\t9.ppm\tblue circle\tgreen triangle\n' >w.tsv
 want 1 "$clip" match -m model --winoground w.tsv
 says 'every row must be sound'
+mkdir pairs && cp 1.ppm pairs && echo 'red circle' >pairs/1.txt
+want 1 "$clip" match -m model --winoground pairs
+says 'wants a table'
 
 it "refusals"
 want 2 "$clip" match -m model

@@ -35,6 +35,9 @@ same "$(ls heats | tr '\n' ' ')" 'a-a-cat-asleep.png a-red-circle.png '
 same "$(wc -c <maps.npy)" $((128 + 2 * 16 * 16 * 4))
 want 0 "$clip" explain -m "$vit" pictures/red/a.ppm 'a b' -o vit.png
 same "$(head -c 4 vit.png | tail -c 3)" PNG
+mkdir same
+want 0 "$clip" explain -m "$model" pictures/red/a.ppm 'a cat' 'A cat!' '?!' -o same
+same "$(ls same | tr '\n' ' ')" 'a-3.png a-A-cat-2.png a-a-cat.png '
 
 it 'explain: what is wrong'
 want 2 "$clip" explain -m "$model" pictures/red/a.ppm
