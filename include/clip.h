@@ -748,6 +748,10 @@ CLIP_API clip_index_options clip_index_options_default(void);
  * Errors: CLIP_EIO (not there, cannot be made), CLIP_EFORMAT (a catalogue or a vector file is damaged), CLIP_EMISMATCH (of another model: the message names
  * both), CLIP_EBUSY (another writer), CLIP_EUNSUPPORTED (made by a later version), CLIP_EINVAL, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err);
+
+/* clip_index_commit(): all changes so far are on the disk, and seen by who opens the index from now on. clip_index_close(): the same for a writer, which
+ * also closes the gaps once they are more than a quarter.
+ * Errors: CLIP_EINVAL (opened for reading), CLIP_EIO (a full disk), CLIP_EFORMAT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_commit(clip_index *x, clip_error *err);
 CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err); /* takes NULL; frees in any case */
 
@@ -783,14 +787,16 @@ typedef struct clip_item {
  * Errors: CLIP_EINVAL (opened for reading, a vector that is no direction), CLIP_EIO (a full disk: what was committed is as it was), CLIP_ELIMIT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector, int N, clip_error *err);
 
-/* clip_index_rename(): the picture in `row`, and the texts that came with it, now have this path, size and time. */
+/* clip_index_rename(): the picture in `row`, and the texts that came with it, now have this path, size and time; a picture of that path, and equal texts,
+ * leave. clip_index_remove(): n rows become gaps; those that are gaps already may be among them.
+ * Errors: CLIP_EINVAL (opened for reading, no such row, no picture), those of clip_index_add(). */
 CLIP_API clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime, clip_error *err);
 CLIP_API clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err);
 
 /* clip_index_item_at(): the item of a row (out->path NULL and kind 0 where there is none); its strings live until this thread's next call on an index.
  * clip_index_find(): that of a picture's path. clip_index_next(): walks: the first item with a row >= *cursor, which is moved behind it; kind 0 at the end.
  * clip_index_vector(): its vector, [D] f32 of unit length (up to f16's rounding).
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (clip_index_vector(): the row holds no item), CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out, clip_error *err);
 CLIP_API clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err);
 CLIP_API clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err);
@@ -801,7 +807,8 @@ typedef struct clip_index_filter {
     int kinds;                    /* CLIP_ITEM_* or'ed; 0: both */
     const char *const *patterns;  /* [n_patterns] of the path, as the shell's ("*.jpg", "*2023*"; * also matches /), one of which fits; 0: any path */
     int n_patterns;
-    int64_t after, before;        /* taken (or, where unknown, changed) at or after, and before: seconds since 1970; 0: no bound */
+    int64_t after, before;        /* taken (or, where unknown, changed) at or after, and before: seconds since 1970; 0: no bound. Items without a date
+                                   * (mtime 0, too) meet neither */
     float min_score;              /* hits score at least this; 0: no bound */
 } clip_index_filter;
 
@@ -822,12 +829,15 @@ CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, 
 
 /* clip_index_duplicates(): groups of pictures that are nearly the same: linked by cosines of at least `score`, or by equal bytes.
  * row    out  rows of all groups, one group after the other, its earliest row first; free() it
- * group  out  [*n + 1] where each begins; free() it */
+ * group  out  [*n + 1] where each begins; free() it
+ * Errors: those of clip_index_search(). On error both are NULL. */
 CLIP_API clip_status clip_index_duplicates(const clip_index *x, float score, const clip_index_filter *filter, int64_t **row, int64_t **group, int64_t *n,
                                            clip_error *err);
 
 /* clip_index_verify(): read everything and compare it with what was noted when it was written. *faults: how many rows are wrong; `warn` hears of each.
- * Where the index is open for writing, rows with a wrong vector are removed (an update embeds them again) and wrong codes computed anew. */
+ * Where the index is open for writing, rows with a wrong vector are removed (an update embeds them again) and wrong codes computed anew; damage to the
+ * catalogue itself stays.
+ * Errors: CLIP_EIO, CLIP_EFORMAT (more could not be read), CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err);
 
 typedef struct clip_update_report {
@@ -871,7 +881,7 @@ CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const c
 
 /* clip_index_sources(): what clip_index_update() was given so far. out [*n] absolute paths; free with clip_list_free(). *captions: one of them brings
  * captions, which take a text tower; may be NULL.
- * clip_index_forget(): all that the index has at or below these paths leaves it, and what of them it was given is no longer remembered. Commits.
+ * clip_index_forget(): all that the index has at or below these paths (there or gone) leaves it, and what of them it was given is no longer remembered. Commits.
  * removed  out  pictures; may be NULL */
 CLIP_API clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err);
 CLIP_API clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err);
@@ -890,7 +900,8 @@ typedef struct clip_import_report {
     int64_t empty;           /* rows with neither: without a vector, or without a name */
 } clip_import_report;
 
-/* clip_index_import_info(): what is in `dir`: the dimension that the index needs, and how many rows. clip_index_import(): add it.
+/* clip_index_import_info(): what is in `dir`: the dimension that the index needs, and how many rows. clip_index_import(): add it,
+ * once all metadata have been looked through.
  * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (numbers of rows or columns against each other, or against the index), CLIP_EUNSUPPORTED (metadata in
  * Parquet), those of clip_index_add(). */
 CLIP_API clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows, clip_error *err);

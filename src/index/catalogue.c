@@ -34,6 +34,8 @@ static const char *const sql[CLIPIDX_STATEMENTS] = {
     [CLIPIDX_AT] = "SELECT " ITEM " FROM items WHERE row = ?1",
     [CLIPIDX_PICTURE] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = 1",
     [CLIPIDX_SAME] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = ?2 AND text = ?3",
+    [CLIPIDX_SAME_TEXTS] = "SELECT other.row FROM items, items AS other WHERE items.path = ?1 AND items.kind = 2 AND other.path = ?2 AND other.kind = 2"
+                           " AND other.text = items.text LIMIT 1",
     [CLIPIDX_NEXT] = "SELECT " ITEM " FROM items WHERE row >= ?1 ORDER BY row LIMIT 1",
     [CLIPIDX_BYTES] = "SELECT " ITEM " FROM items WHERE hash = ?1 AND kind = 1 AND row >= ?2 ORDER BY row LIMIT 1",
     [CLIPIDX_TEXTS] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = 2 AND row >= ?2 ORDER BY row LIMIT 1",
@@ -186,7 +188,7 @@ static clip_status pragma(clipidx_catalogue *c, const char *text, int64_t *out, 
 /* Is it ours? *fresh: there is nothing in it at all. */
 static clip_status identify(clipidx_catalogue *c, bool *fresh, clip_error *err)
 {
-    int64_t application = 0, version = 0, tables_there = 0;
+    int64_t application = 0, version = 0, tables_there = 0, programs = 0;
     TRY(pragma(c, "PRAGMA application_id", &application, err));
     TRY(pragma(c, "PRAGMA user_version", &version, err));
     TRY(pragma(c, "SELECT count(*) FROM sqlite_master", &tables_there, err));
@@ -197,7 +199,8 @@ static clip_status identify(clipidx_catalogue *c, bool *fresh, clip_error *err)
         return clipb_fail(err, CLIP_EFORMAT, c->path, "is a database of something else");
     if (version > CLIPIDX_VERSION)
         return clipb_fail(err, CLIP_EUNSUPPORTED, c->path, "was made by a later version of clip (format %" PRId64 ", this one knows %d)", version, CLIPIDX_VERSION);
-    return CLIP_OK;
+    TRY(pragma(c, "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')", &programs, err));
+    return programs == 0 ? CLIP_OK : damaged(c, err, "it holds views or triggers, which would run whenever it is read and written, and need never end");
 }
 
 /* A reader's transaction, held until it closes: it sees one state. */

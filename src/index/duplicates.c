@@ -78,8 +78,10 @@ static clip_status join_near(const clip_index *x, const clipidx_bits *rows, grou
         for (; row < x->state.rows && Q < CLIPIDX_SCAN_QUERIES; row++) {
             if (!clipidx_bit(rows, row))
                 continue;
-            x->k.set->to_f32(query + (size_t)Q * D, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), CLIPK_F16, D);
-            row_of[Q++] = row;
+            float *v = query + (size_t)Q * D;
+            x->k.set->to_f32(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), CLIPK_F16, D);
+            if (clipidx_unit(v, v, x->dim)) /* else it is damaged, and near nothing */
+                row_of[Q++] = row;
         }
         clipidx_scan scan = {.x = x, .rows = rows, .begin = Q ? row_of[0] : 0, .row = found_row, .user = g};
         if (Q > 0)

@@ -192,6 +192,7 @@ clip_status clipidx_files_open(clip_index *x, clip_error *err)
     TRY(open_vectors(x, err));
     TRY(open_codes(x, err));
     if (x->write) {
+        TRY(clipb_dir_sync(x->dir, err)); /* for those that are new: no commit may survive without its rows */
         unlink_arrays(x, x->state.generation + 1); /* a crash may have left them */
         if (x->state.generation > 0)
             unlink_arrays(x, x->state.generation - 1);

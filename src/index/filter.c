@@ -16,6 +16,8 @@ static bool path_fits(const clip_index_filter *f, const char *path)
 static bool date_fits(const clip_index_filter *f, const clip_item *item)
 {
     const int64_t when = item->taken ? item->taken : item->mtime / 1000000000 - (item->mtime % 1000000000 < 0);
+    if (!item->taken && !item->mtime)
+        return !f->after && !f->before;
     return (!f->after || when >= f->after) && (!f->before || when < f->before);
 }
 

@@ -225,6 +225,17 @@ static clip_status remove_row(clip_index *x, int64_t row, clip_error *err)
     return CLIP_OK;
 }
 
+/* The item that a statement with its parameters bound gives leaves, if there is one. */
+static clip_status remove_found(clip_index *x, sqlite3_stmt *q, bool *found, clip_error *err)
+{
+    clip_status s = clipidx_step(&x->catalogue, q, found, err);
+    const int64_t row = s == CLIP_OK && *found ? sqlite3_column_int64(q, 0) : -1;
+    clipidx_reset(q);
+    if (row >= x->state.rows || (row >= 0 && clipidx_bit(&x->state.gone, row)))
+        return clipb_fail(err, CLIP_EFORMAT, x->catalogue.path, "the catalogue is damaged: an item is in no row");
+    return s < 0 || row < 0 ? s : remove_row(x, row, err);
+}
+
 /* An item of this kind, path and text leaves. */
 static clip_status remove_same(clip_index *x, clip_item_kind kind, const char *path, const char *text, clip_error *err)
 {
@@ -234,12 +245,21 @@ static clip_status remove_same(clip_index *x, clip_item_kind kind, const char *p
     clipidx_bind_text(q, 1, path);
     sqlite3_bind_int(q, 2, kind);
     clipidx_bind_text(q, 3, text);
-    clip_status s = clipidx_step(&x->catalogue, q, &found, err);
-    const int64_t row = s == CLIP_OK && found ? sqlite3_column_int64(q, 0) : -1;
-    clipidx_reset(q);
-    if (row >= x->state.rows || (row >= 0 && clipidx_bit(&x->state.gone, row)))
-        return clipb_fail(err, CLIP_EFORMAT, x->catalogue.path, "the catalogue is damaged: an item is in no row");
-    return s < 0 || row < 0 ? s : remove_row(x, row, err);
+    return remove_found(x, q, &found, err);
+}
+
+/* Texts of `path` that one of `old` equals leave. */
+static clip_status remove_same_texts(clip_index *x, const char *old, const char *path, clip_error *err)
+{
+    bool found = true;
+    while (found) {
+        sqlite3_stmt *q;
+        TRY(clipidx_statement(&x->catalogue, CLIPIDX_SAME_TEXTS, &q, err));
+        clipidx_bind_text(q, 1, old);
+        clipidx_bind_text(q, 2, path);
+        TRY(remove_found(x, q, &found, err));
+    }
+    return CLIP_OK;
 }
 
 static clip_status insert(clip_index *x, const clip_item *item, const uint16_t *vector, clip_error *err)
@@ -341,8 +361,10 @@ static clip_status rename_items(clip_index *x, int64_t row, const char *old, con
 {
     sqlite3_stmt *q;
     TRY(clipidx_catalogue_begin(&x->catalogue, err));
-    if (strcmp(old, path) != 0)
+    if (strcmp(old, path) != 0) {
         TRY(remove_same(x, CLIP_ITEM_PICTURE, path, NULL, err));
+        TRY(remove_same_texts(x, old, path, err));
+    }
     TRY(clipidx_statement(&x->catalogue, CLIPIDX_RENAME, &q, err));
     sqlite3_bind_int64(q, 1, row);
     clipidx_bind_text(q, 2, path);

@@ -93,6 +93,34 @@ static void test_changes(void **state)
     free(v);
 }
 
+/* A picture takes the place of another whose texts are the same as its own. */
+static void test_rename(void **state)
+{
+    (void)state;
+    clip_index *x;
+    clip_item item;
+    clip_index_info info;
+    int64_t cursor = 0;
+    float *v = random_vectors(2, 5, D);
+    const clip_item some[] = {{.kind = 1, .path = "a"}, {.kind = 2, .path = "a", .text = "words"}, {.kind = 1, .path = "b"}, {.kind = 2, .path = "b", .text = "words"},
+                              {.kind = 2, .path = "b", .text = "others"}};
+    empty_dir();
+    OK(open_index(true, D, &x));
+    OK(clip_index_add(x, some, v, 5, &err));
+    OK(clip_index_rename(x, 0, "b", 0, 0, &err));
+    clip_index_get_info(x, &info);
+    assert_true(info.rows == 5 && info.pictures == 1 && info.texts == 2);
+    OK(clipidx_next_text(x, "b", &cursor, &item, &err));
+    assert_true(item.row == 1);
+    OK(clip_index_remove(x, (const int64_t[]){4, 4, 3}, 3, &err)); /* what is gone already does not matter */
+    OK(clip_index_close(x, &err));
+    OK(open_index(false, 0, &x));
+    clip_index_get_info(x, &info);
+    assert_int_equal(info.items, 2);
+    OK(clip_index_close(x, &err));
+    free(v);
+}
+
 /* A reader keeps its view while a writer removes, closes gaps and goes; a second writer is refused. */
 static void test_two(void **state)
 {
@@ -311,6 +339,25 @@ static void test_hostile_catalogue(void **state)
 }
 
 /* No room: an error that says so, and what was there is there. */
+/* What would run when the catalogue is read. */
+static void test_programs(void **state)
+{
+    static const char *const sql[] = {
+        "ALTER TABLE items RENAME TO kept; CREATE VIEW items AS WITH RECURSIVE c (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c) SELECT kept.* FROM kept, c",
+        "CREATE TRIGGER more AFTER DELETE ON items BEGIN DELETE FROM meta; END"};
+    (void)state;
+    for (size_t i = 0; i < sizeof sql / sizeof *sql; i++) {
+        clip_index *x;
+        sqlite3 *db;
+        fill(5);
+        assert_int_equal(sqlite3_open(file("catalogue.db"), &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql[i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        assert_int_equal(open_index(false, 0, &x), CLIP_EFORMAT);
+        assert_int_equal(open_index(true, D, &x), CLIP_EFORMAT);
+    }
+}
+
 static void test_full(void **state)
 {
     (void)state;
@@ -372,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_changes),   cmocka_unit_test(test_two),  cmocka_unit_test(test_killed),
                                        cmocka_unit_test(test_cut),       cmocka_unit_test(test_damaged), cmocka_unit_test(test_hostile_catalogue),
-                                       cmocka_unit_test(test_full),      cmocka_unit_test(test_read_only), cmocka_unit_test(test_header)};
+                                       cmocka_unit_test(test_full),      cmocka_unit_test(test_read_only), cmocka_unit_test(test_header),
+                                       cmocka_unit_test(test_rename),    cmocka_unit_test(test_programs)};
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

@@ -154,7 +154,7 @@ static void test_filters(void **state)
     } cases[] = {{{0}, 63}, {{.kinds = 1}, 19}, {{.kinds = 2}, 44}, {{.kinds = 3}, 63},
                  {{.patterns = (const char *const[]){"*.jpg"}, .n_patterns = 1}, 1}, {{.patterns = (const char *const[]){"*.jpg", "?.JPG"}, .n_patterns = 2}, 39},
                  {{.patterns = (const char *const[]){"c*"}, .n_patterns = 1}, 16}, {{.kinds = 1, .after = 2000}, 18}, {{.kinds = 1, .before = 2000}, 1},
-                 {{.kinds = 1, .after = 1001, .before = 3000}, 2}};
+                 {{.kinds = 1, .after = 1001, .before = 3000}, 2}, {{.before = 2000}, 1} /* what has no date is not from before */};
     empty_dir();
     OK(open_index(true, 8, &x));
     OK(clip_index_add(x, item, v, 6, &err));
@@ -204,6 +204,17 @@ static void test_duplicates(void **state)
     free(row), free(group);
     OK(clip_index_duplicates(x, 0.97f, &(clip_index_filter){.patterns = (const char *const[]){"p?"}, .n_patterns = 1}, &row, &group, &n, &err));
     assert_int_equal(n, 1);
+    free(row), free(group);
+    OK(clip_index_close(x, &err));
+    FILE *f = fopen(file("vectors.npy"), "r+b"); /* a damaged vector is near nothing, and hides nothing */
+    assert_non_null(f);
+    fseek(f, CLIPIDX_ARRAY_HEADER + 5 * 2 * D, SEEK_SET);
+    for (int d = 0; d < D; d++)
+        fwrite("\0", 1, 2, f);
+    fclose(f);
+    OK(open_index(false, 0, &x));
+    OK(clip_index_duplicates(x, 0.97f, NULL, &row, &group, &n, &err));
+    assert_int_equal(n, 8);
     free(row), free(group);
     OK(clip_index_close(x, &err));
     free(v), free(w);
