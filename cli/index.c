@@ -16,7 +16,8 @@ static const cli_option options[] = {
                                        "than twice what the model looks at; cosines with the full one are above 0.9999"},
     {COMMIT_EVERY, "commit-every", "S", "what a power cut or kill may cost, in seconds of work (default: 5)"},
     {STATS, "stats", NULL, "print what is in the index, and change nothing"},
-    {REMOVE, "remove", NULL, "forget what the index has of the operands, and no longer refresh them"},
+    {REMOVE, "remove", NULL, "forget what the index has of the operands, and no longer refresh them; what lies below\n"
+                             "another folder that is refreshed comes back, unless an --exclude of that keeps it out"},
     {VERIFY, "verify", NULL, "read the whole index and compare it with what was noted when it was written"},
     {REPAIR, "repair", NULL, "the same, and forget the items whose vectors are damaged: 'clip index' embeds them again"},
     {EXPORT, "export", "DIR", "write all embeddings to DIR in clip-retrieval's layout: .npy and metadata"},
@@ -196,6 +197,8 @@ static int update(cli_args *a, job *j)
     clip_update_report report;
     clip_error err;
     int towers = CLIP_TOWER_IMAGE;
+    if (a->operands == 0 && (j->opt.captions || j->exclude.n > 0))
+        return cli_usage(a, "--captions and --exclude go with folders: name those that they are for");
     DO(towers_wanted(a, j, &towers));
     DO(cli_open(a, towers, &j->session));
     DO(cli_index_open(a, j->path, &j->session, a->operands ? CLI_INDEX_MAKE : CLI_INDEX_WRITE, &j->index));
@@ -301,6 +304,19 @@ static int forget(cli_args *a, job *j)
     return CLI_DONE;
 }
 
+/* What could not be mended shows when all is read once more. */
+static int check_repaired(job *j, int64_t faults)
+{
+    clip_error err;
+    int64_t left;
+    if (clip_index_verify(j->index, NULL, NULL, &left, &err) < 0)
+        return cli_fail("%s", err.message);
+    if (left > 0)
+        return cli_fail("%s: damaged: %lld, and %lld of them cannot be mended: remove the index and make it anew", j->path, (long long)faults, (long long)left);
+    cli_warn("%s: damaged: %lld; codes are mended, items whose vectors were wrong have left: 'clip index' embeds them again", j->path, (long long)faults);
+    return CLI_DONE;
+}
+
 static int verify(cli_args *a, job *j)
 {
     clip_error err;
@@ -316,8 +332,8 @@ static int verify(cli_args *a, job *j)
     else if (faults == 0)
         printf("%s items: all is as it was written\n", grouped(info.items, number));
     if (faults > 0 && j->mode == REPAIR)
-        cli_warn("%s: damaged: %lld; codes are mended, items whose vectors were wrong have left: 'clip index' embeds them again", j->path, (long long)faults);
-    else if (faults > 0)
+        return check_repaired(j, faults);
+    if (faults > 0)
         return cli_fail("%s: damaged: %lld; 'clip index --repair' forgets them, 'clip index' then embeds them again", j->path, (long long)faults);
     return CLI_DONE;
 }

@@ -8,10 +8,14 @@
 
 #include "cli.h"
 
+/* Beside ASCII's control characters those of Unicode's second half: U+009B is ESC [ in one. */
 static void print_plain(FILE *f, const char *text, char keep)
 {
-    for (; *text; text++)
-        fputc(((unsigned char)*text < 0x20 || *text == 0x7f) && *text != keep ? '?' : *text, f);
+    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+        const bool upper = s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0;
+        fputc(upper || ((*s < 0x20 || *s == 0x7f) && *s != keep) ? '?' : *s, f);
+        s += upper;
+    }
 }
 
 void cli_print_plain(FILE *f, const char *text) { print_plain(f, text, 0); }

@@ -183,6 +183,50 @@ static int answer_many(job *j)
 
 /* ---- Near duplicates ------------------------------------------------------------------------------------- */
 
+/* Does row `at` lead, by symbolic links, to another of the group? They are one file: who deletes one as the duplicate of the other would lose it. */
+static int is_link(const search *s, int64_t at, const int64_t *row, int64_t n, bool *out)
+{
+    clip_item item;
+    clip_error err;
+    *out = false;
+    if (clip_index_item_at(s->index, at, &item, &err) < 0)
+        return cli_fail("%s", err.message);
+    char *real = item.path ? realpath(item.path, NULL) : NULL;
+    clip_status status = CLIP_OK;
+    if (real && strcmp(real, item.path) != 0) {
+        status = clip_index_find(s->index, real, &item, &err);
+        for (int64_t i = 0; status == CLIP_OK && item.kind && i < n; i++)
+            *out |= row[i] == item.row;
+    }
+    free(real);
+    return status == CLIP_OK ? CLI_DONE : cli_fail("%s", err.message);
+}
+
+/* Rows that only are links to others of their group leave, and with them what then is no group any more. */
+static int drop_links(const search *s, search_answer *r, int64_t *row)
+{
+    int64_t groups = 0, kept = 0;
+    for (int64_t g = 0, begin = 0, end; g < r->groups; g++, begin = end) {
+        const int64_t from = kept;
+        end = r->group[g + 1];
+        for (int64_t i = begin; i < end; i++) {
+            bool link;
+            DO(is_link(s, row[i], row + begin, end - begin, &link));
+            if (link)
+                row[i] = -1;
+        }
+        for (int64_t i = begin; i < end; i++)
+            if (row[i] >= 0)
+                row[kept++] = row[i];
+        if (kept - from > 1)
+            r->group[++groups] = kept;
+        else
+            kept = from;
+    }
+    r->groups = groups;
+    return CLI_DONE;
+}
+
 /* Cosines with the first of the group. */
 static int score_group(const search *s, const int64_t *row, int64_t n, float *first, float *other, clip_hit *hit)
 {
@@ -214,7 +258,7 @@ static int answer_duplicates(job *j)
     const size_t D = (size_t)s->info.dim, n = (size_t)r.group[r.groups];
     float *two = malloc(2 * D * sizeof *two);
     r.hit = malloc((n + 1) * sizeof *r.hit);
-    int code = two && r.hit ? CLI_DONE : cli_no_memory();
+    int code = two && r.hit ? drop_links(s, &r, row) : cli_no_memory();
     for (int64_t g = 0; g < r.groups && code == CLI_DONE; g++)
         code = score_group(s, row + r.group[g], r.group[g + 1] - r.group[g], two, two + D, r.hit + r.group[g]);
     if (code == CLI_DONE)
@@ -293,6 +337,8 @@ static int check_options(const job *j)
                                                                  : "a query is missing: words, or a picture");
     if (j->queries && (s->html || s->table || j->show_set))
         return cli_usage(a, "--queries prints JSON; --html, --table and --show are for one query");
+    if (j->duplicates && (j->k || j->kind_set || s->prompts.n > 0))
+        return cli_usage(a, "--duplicates lists all groups of pictures; -k, --kind and --prompt are for a query");
     if (s->likes.n > SEARCH_TERMS)
         return cli_usage(a, "a query has at most %d terms", SEARCH_TERMS);
     return CLI_DONE;
@@ -334,6 +380,8 @@ static int open_index(job *j)
         s->filter.kinds = s->info.pictures > 0 ? CLIP_ITEM_PICTURE : CLIP_ITEM_TEXT;
     if (j->duplicates && !j->score_set)
         s->filter.min_score = 0.97f;
+    if (j->k == 0)
+        j->k = 10;
     if (j->k > s->info.items)
         j->k = (int)s->info.items;
     return CLI_DONE;
@@ -393,7 +441,6 @@ static int run(cli_args *a)
     search *s = &j->search;
     s->args = a;
     s->delimiter = '\n';
-    j->k = 10;
     const int code = parse(j, a);
     clip_index_close(s->index, NULL);
     cli_close(&s->words);

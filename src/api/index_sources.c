@@ -261,35 +261,60 @@ static clip_status forget_sources(clip_index *x, char *const *roots, int n, clip
     return s;
 }
 
-/* A path that is no longer there is taken as it is written, from the current directory on. */
-static char *absolute_or_gone(const char *path)
+/* From the current directory on, without "." and "..", whether it is there or not. */
+static char *as_written(const char *path)
 {
-    char *out = absolute(path);
-    if (out)
-        return out;
-    char *here = *path == '/' ? NULL : realpath(".", NULL);
-    out = here ? clipb_path_join(here, path) : *path == '/' ? strdup(path) : NULL;
-    free(here);
-    for (size_t n = out ? strlen(out) : 0; n > 1 && out[n - 1] == '/';)
-        out[--n] = 0;
-    return out;
+    char *whole = *path == '/' ? strdup("/") : realpath(".", NULL);
+    for (size_t n; whole && *path; path += n + (path[n] == '/')) {
+        n = strcspn(path, "/");
+        if (n == 0 || (n == 1 && *path == '.'))
+            continue;
+        char *name = strndup(path, n), *next = NULL;
+        if (name)
+            next = strcmp(name, "..") == 0 ? clipb_path_dir(whole) : clipb_path_join(whole, name);
+        free(name);
+        free(whole);
+        whole = next;
+    }
+    return whole;
+}
+
+enum { NAMES = 3 };
+
+/* What leaves: called as it is said (an address, a name that was imported), from the current directory on (it may be gone, or lie behind a symbolic link), and
+ * by its real name. */
+static clip_status find_roots(const char *const *paths, int n, char **roots, clip_error *err)
+{
+    for (int i = 0; i < n; i++, roots += NAMES) {
+        if (!*paths[i])
+            return clipb_fail(err, CLIP_EINVAL, NULL, "a path is empty");
+        errno = 0;
+        roots[0] = strdup(paths[i]);
+        roots[1] = as_written(paths[i]);
+        if (!roots[1])
+            return clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, paths[i], "%s", strerror(errno));
+        errno = 0;
+        roots[2] = absolute(paths[i]);
+        if (!roots[2] && errno != ENOMEM)
+            roots[2] = strdup(roots[1]);
+        if (!roots[0] || !roots[2])
+            return CLIP_ENOMEM;
+    }
+    return CLIP_OK;
 }
 
 clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err)
 {
-    char **roots = calloc((size_t)n + 1, sizeof *roots);
-    clip_status s = roots ? CLIP_OK : CLIP_ENOMEM;
+    char **roots = calloc(NAMES * (size_t)n + 1, sizeof *roots);
+    clip_status s = roots ? find_roots(paths, n, roots, err) : CLIP_ENOMEM;
     int64_t count = 0;
-    for (int i = 0; s == CLIP_OK && i < n; i++)
-        if (!(roots[i] = absolute_or_gone(paths[i])))
-            s = CLIP_ENOMEM;
     if (s == CLIP_OK)
-        s = forget_items(x, roots, n, &count, err);
+        s = forget_items(x, roots, NAMES * n, &count, err);
     if (s == CLIP_OK)
-        s = forget_sources(x, roots, n, err);
+        s = forget_sources(x, roots, NAMES * n, err);
     if (s == CLIP_OK)
         s = clip_index_commit(x, err);
-    clip_list_free(roots, roots ? (size_t)n : 0);
+    clip_list_free(roots, roots ? NAMES * (size_t)n : 0);
     if (removed)
         *removed = count;
     return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;

@@ -26,6 +26,9 @@ want 2 index --stats photos
 want 2 index --stats --verify
 want 2 index --remove
 want 2 index --commit-every soon photos
+want 2 index --captions
+want 2 index --exclude drafts
+says 'go with folders'
 want 1 index
 says "no index there; 'clip index FOLDER' makes one"
 want 1 index nowhere
@@ -97,6 +100,21 @@ prints '5 pictures removed'
 want 1 index
 says 'has not been given any pictures yet'
 
+it "what is gone, and what lies behind a link, is removed by its name"
+mkdir -p behind linked && cp photos/swan.png behind/ && cp photos/castle.png photos/cloud.png linked/ && ln -s ../behind linked/link
+want 0 "$clip" index --index names linked
+rm linked/castle.png linked/cloud.png
+want 0 "$clip" index --index names --remove ./linked/../linked//castle.png
+prints '1 picture removed'
+cd photos
+want 0 "$clip" index --index ../names --remove ../linked/cloud.png
+prints '1 picture removed'
+cd ..
+want 0 "$clip" index --index names --remove linked/link/swan.png
+prints '1 picture removed'
+want 1 "$clip" index --index names --remove ''
+says 'empty'
+
 it "captions beside pictures"
 printf 'a bird on the water\n\nwhite\n' >photos/swan.txt
 want 0 index --captions --json photos
@@ -160,6 +178,11 @@ want 1 "$clip" index --index theirs --verify
 says '--repair'
 want 0 "$clip" index --index theirs --repair
 want 0 "$clip" index --index theirs --verify
+cp -r theirs unsound # a path that the table and its index have two spellings of
+at=$(grep -abo 'photos/castle.png' unsound/catalogue.db | tail -1 | cut -d: -f1)
+printf q | dd of=unsound/catalogue.db bs=1 seek="$at" conv=notrunc 2>/dev/null
+want 1 "$clip" index --index unsound --repair
+says 'cannot be mended'
 truncate -s 2000 theirs/vectors.npy
 want 1 "$clip" search --index theirs bee
 says 'repairs what can be repaired'
