@@ -73,7 +73,7 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
     if (m->config.embed_dim != x->dim)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of %s, %d numbers a vector; %s makes %d",
                           x->model_name[0] ? x->model_name : "an unknown model", x->dim, m->path, m->config.embed_dim);
-    fresh = fresh || (x->write && !x->model_id[0] && !x->model_name[0] && x->state.rows == 0); /* killed between being made and being claimed */
+    fresh = fresh || (x->write && !x->model_id[0] && x->state.rows == 0); /* nothing has come into it yet: it is nobody's */
     if (!fresh && !x->model_id[0])
         return CLIP_OK; /* made without a model: nobody can tell */
     stamp_of(m, stamp);

@@ -55,14 +55,18 @@ static clip_status list_shards(const char *folder, const char *prefix, const cha
 }
 
 /* A matrix that no metadata belong to would be left out without a word. */
-static clip_status check_matrices(const char *dir, const char *prefix, size_t metadata, clip_error *err)
+static clip_status check_matrices(const char *dir, const char *prefix, const shards *metadata, clip_error *err)
 {
     shards list = {0};
     char *folder = clipb_path_join(dir, prefix), name[16];
     snprintf(name, sizeof name, "%s_", prefix);
     clip_status s = folder ? list_shards(folder, name, ".npy", &list, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    if (s == CLIP_OK && list.n > 0 && list.n != metadata)
-        s = clipb_fail(err, CLIP_EMISMATCH, folder, "has %zu files, the metadata beside it %zu", list.n, metadata);
+    if (s == CLIP_OK && list.n > 0 && list.n != metadata->n)
+        s = clipb_fail(err, CLIP_EMISMATCH, folder, "has %zu files, the metadata beside it %zu", list.n, metadata->n);
+    for (size_t i = 0; s == CLIP_OK && i < list.n; i++)
+        if (strcmp(list.number[i], metadata->number[i]) != 0)
+            s = clipb_fail(err, CLIP_EMISMATCH, folder, "has %s%s.npy where the metadata beside it have metadata_%s.jsonl", name, list.number[i],
+                           metadata->number[i]);
     free(list.number);
     free(folder);
     return s;
@@ -82,9 +86,9 @@ static clip_status find_shards(const char *dir, shards *out, clip_error *err)
             s = clipb_fail(err, CLIP_EIO, dir, "holds no embeddings: there is no metadata/metadata_0.jsonl (and img_emb/img_emb_0.npy)");
     }
     if (s == CLIP_OK)
-        s = check_matrices(dir, "img_emb", out->n, err);
+        s = check_matrices(dir, "img_emb", out, err);
     if (s == CLIP_OK)
-        s = check_matrices(dir, "text_emb", out->n, err);
+        s = check_matrices(dir, "text_emb", out, err);
     free(parquet.number);
     free(folder);
     if (s < 0) {
@@ -262,17 +266,43 @@ static clip_status add_pair(clip_index *x, batch *b, source *in, int64_t i, clip
 
 static clip_status add_shard(clip_index *x, batch *b, source *in, clip_import_report *r, clip_error *err)
 {
-    const int D = in->image.data ? in->image.columns : in->text.columns;
-    if (D != x->dim)
-        return clipb_fail(err, CLIP_EMISMATCH, in->metadata_path, "the embeddings beside it have %d columns, the index %d", D, x->dim);
     for (int64_t i = 0; i < in->rows; i++) {
         TRY(add_pair(x, b, in, i, r, err));
         if (i % (BATCH * COMMIT_EVERY) == BATCH * COMMIT_EVERY - 1)
             TRY(clip_index_commit(x, err));
     }
+    return CLIP_OK;
+}
+
+static clip_status check_shard(const clip_index *x, source *in, clip_error *err)
+{
+    const int D = in->image.data ? in->image.columns : in->text.columns;
+    if (D != x->dim)
+        return clipb_fail(err, CLIP_EMISMATCH, in->metadata_path, "the embeddings beside it have %d columns, the index %d", D, x->dim);
+    for (int64_t i = 0; i < in->rows; i++) {
+        cJSON *tree = NULL;
+        const char *path, *text;
+        clip_status s = read_line(in, i, &tree, &path, &text, err);
+        cJSON_Delete(tree);
+        TRY(s);
+    }
     return in->at == in->metadata.size
                ? CLIP_OK
                : clipb_fail(err, CLIP_EMISMATCH, in->metadata_path, "has more lines than the %" PRId64 " rows beside it", in->rows);
+}
+
+/* Before anything is added: a line too many or too few says that names and vectors do not belong together, perhaps from the first row on. */
+static clip_status check_shards(const clip_index *x, const char *dir, const shards *list, clip_error *err)
+{
+    clip_status s = CLIP_OK;
+    for (size_t k = 0; k < list->n && s == CLIP_OK; k++) {
+        source i;
+        s = open_shard(&i, dir, list->number[k], err);
+        if (s == CLIP_OK)
+            s = check_shard(x, &i, err);
+        close_shard(&i);
+    }
+    return s;
 }
 
 clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err)
@@ -283,6 +313,8 @@ clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report
     if (b)
         b->vector = malloc(BATCH * (size_t)x->dim * sizeof *b->vector);
     clip_status s = b && b->vector ? find_shards(dir, &list, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    if (s == CLIP_OK)
+        s = check_shards(x, dir, &list, err);
     for (size_t k = 0; k < list.n && s == CLIP_OK; k++) {
         source i;
         s = open_shard(&i, dir, list.number[k], err);

@@ -111,6 +111,10 @@ want 0 "$clip" search --kind text -k 1 pictures/golden-key.png
 first key
 want 0 "$clip" search --kind text -k 1 --table lizard
 prints 'lizard  in'
+cp -r pictures/swan.png "$(printf 'esc\033 nine\302\233 \303\244.png')"
+want 0 "$clip" index --index "$T/odd" esc*
+want 0 "$clip" search --index "$T/odd" --table swan
+prints "$(printf 'esc? nine? \303\244.png')"
 want 0 "$clip" search --kind all --json -k 2 lizard
 same "$(json hits.0.kind)" text
 want 1 "$clip" search --index "$T/other" --kind text castle
@@ -199,7 +203,14 @@ want 0 "$clip" search --duplicates
 same "$(sort out)" "$(printf '%s\n%s' "$P/castle.png" "$P/copy.png")"
 want 0 "$clip" search --duplicates --json
 same "$(json groups.0.1.rank)" 2
+mkdir linked && cp pictures/castle.png linked/real.png && ln -s real.png linked/a.png && cp pictures/swan.png linked/ && ln -s swan.png linked/link.png
+cp pictures/bee.png linked/bee.png && cp pictures/bee.png linked/c.png && ln -s c.png linked/d.png
+want 0 "$clip" index --index "$T/links" linked
+want 0 "$clip" search --index "$T/links" --duplicates # names of one file are no duplicates: who deletes one would lose it
+same "$(cat out)" "$(printf '%s\n%s' "$T/linked/bee.png" "$T/linked/c.png")"
 want 2 "$clip" search --duplicates castle
+want 2 "$clip" search --duplicates -k 3
+want 2 "$clip" search --duplicates --kind text
 
 it "out and in again"
 want 0 "$clip" search --json -k 5 castle
@@ -243,7 +254,27 @@ want 1 "$clip" index --import nowhere
 damage cp bad/img_emb/img_emb_0.npy bad/img_emb/img_emb_1.npy
 says 'has 2 files'
 damage mv bad/metadata/metadata_0.jsonl bad/metadata/metadata_1.jsonl
-says 'img_emb_1.npy'
+says 'has img_emb_0.npy'
+
+it "nothing of what does not fit together is added, and what is empty is nobody's"
+many() { # line and vector of the first picture, 300 times
+    mkdir -p "$1/img_emb" "$1/metadata"
+    { head -c 128 pairs/img_emb/img_emb_0.npy | sed 's/(37, 256), }/(300, 256),}/'; for i in $(seq 300); do tail -c +129 pairs/img_emb/img_emb_0.npy | head -c 512; done; } >"$1/img_emb/img_emb_0.npy"
+    seq -f '{"image_path": "p%g"}' 300 >"$1/metadata/metadata_0.jsonl"
+}
+many crooked
+echo '{"image_path": "one more"}' >>crooked/metadata/metadata_0.jsonl
+want 1 "$clip" index --index "$T/straight" --import crooked
+says 'more lines'
+want 0 "$clip" index --index "$T/straight" --stats --json
+same "$(json pictures)" 0
+sed -i '$d' crooked/metadata/metadata_0.jsonl
+want 0 "$clip" index --index "$T/straight" -m "$root/models/emoji-clip" --import crooked
+want 0 "$clip" search --index "$T/straight" -k 1 castle
+silent err
+want 0 "$clip" index --index "$T/straight" --remove p1
+prints '1 picture removed'
+want 1 "$clip" search --index "$T/straight" --before 2100 castle
 
 it "another model"
 want 1 "$clip" search --index "$T/index" -m "$T/nowhere" castle
