@@ -31,7 +31,7 @@ static bool is_vit(const clip_model *m) { return m->config.vision.kind == CLIPMD
 
 static clip_status bind(const clip_model *m, const clipk_ctx *k, clip_explainer *e)
 {
-    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = k, .back = true};
+    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = k, .back = true, .first_group = 1}; /* the blocks */
     if (!is_vit(m))
         return CLIP_OK;
     TRY(clipmdl_vit_init(&e->vit, &m->config));

@@ -5,7 +5,7 @@
  *     clipmdl_x_bind         fill it; run twice (bind.h)
  *     clipmdl_x_layout       place the acts of a batch; run twice (base/arena.h); with a tape, all that backward needs is kept
  *     clipmdl_x_forward      embeddings [N, D], not yet normalised; out NULL: no further than acts->pooled, which is before the projection
- *     clipmdl_x_layout_grads, clipmdl_x_backward   after a forward with a tape: dout [N, D] into the gradients of the parameters
+ *     clipmdl_x_layout_grads, clipmdl_x_backward   after a forward with a tape, which it uses up: dout [N, D] into the gradients of the parameters
  *
  * Groups are what unlocks together in fine-tuning (OpenCLIP's lock_image_tower): 0 the embedding, 1 .. the blocks but the last, then the last with
  * the norm behind it, then the projection. Backward goes down to the lowest that is trained. */
@@ -21,6 +21,15 @@ typedef struct clipmdl_tap {
     float *rows;                  /* out: [T, C] */
     bool ends;                    /* nothing behind it is wanted: forward stops here */
 } clipmdl_tap;
+
+/* Where the tape of a Transformer ends, in bytes from where its arena began: what lies beyond the end of a group, backward of that group and of
+ * those below it no longer reads. */
+typedef struct clipmdl_tape {
+    size_t first, block, all; /* of the embedding; how much further with each block; of the last block */
+    int layers;
+} clipmdl_tape;
+
+static inline size_t clipmdl_tape_end(const clipmdl_tape *t, int group) { return group < t->layers ? t->first + (size_t)group * t->block : t->all; }
 
 /* ---- ViT (vit.c): Dosovitskiy et al. 2020, arXiv:2010.11929, with CLIP's extra norm before the blocks ------- */
 
@@ -40,14 +49,16 @@ typedef struct clipmdl_vit {
 typedef struct clipmdl_vit_acts {
     int K;             /* patches a picture: G*G, or fewer with patch dropout */
     const int32_t *kept; /* [N, K] which; NULL: all */
+    const float *pixels; /* [N, 3, S, S] the caller's, which backward reads again */
     float *patches;    /* [N*K, 3*P*P] */
-    float *embed;      /* [N*K, C] */
+    float *embed;      /* [N*K, C]; on the way back its gradient */
     float *tokens;     /* [N*(1+K), C]: before ln_pre */
     float *x;          /* after it; tokens itself where nothing is kept, or without ln_pre */
     float *mean_pre, *rstd_pre, *mean_post, *rstd_post;
     float *pooled;     /* [N, C] */
     int32_t *off, *read;
     clipnn_block_acts *block; /* [layers] */
+    clipmdl_tape tape;
     const clipmdl_tap *tap;   /* NULL: none */
 } clipmdl_vit_acts;
 
@@ -55,6 +66,9 @@ typedef struct clipmdl_tower_grads {
     float *x;      /* [T, C] */
     float *pooled; /* [N, C] */
     clipnn_block_grads block;
+    /* Called before the gradients of a group's parameters are added to, the last group first; NULL, as layout leaves it: nobody wants to know. */
+    void (*enter)(void *user, int group);
+    void *user;
 } clipmdl_tower_grads;
 
 clip_status clipmdl_vit_init(clipmdl_vit *m, const clipmdl_config *c);
@@ -152,6 +166,7 @@ typedef struct clipmdl_text_acts {
     float *pooled; /* [N, C] */
     int32_t *read; /* [N] */
     clipnn_block_acts *block; /* [layers] */
+    clipmdl_tape tape;
     const clipmdl_tap *tap;   /* NULL: none */
 } clipmdl_text_acts;
 
@@ -181,8 +196,9 @@ clipnn_block *clipmdl_blocks_new(int layers, int width, int heads, int mlp, clip
 void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, const char *prefix, float eps);
 
 /* clipmdl_blocks_layout(): acts [layers] of the blocks: of the last N rows are read (0: all). Without a tape all but the last are the same.
- * acts  itself from the arena, where nothing else shares its room; NULL while measuring */
-void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int N, const clipnn_block *p, int layers, bool tape);
+ * acts  itself from the arena, where nothing else shares its room; NULL while measuring
+ * ends  out  of the tape; NULL: there is none */
+void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape *ends, float *x, int T, int N, const clipnn_block *p, int layers);
 void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work);
 
 /* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C], NULL where the tap ends there.
@@ -192,7 +208,13 @@ const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts 
                                     const int32_t *read, const clipmdl_tap *tap);
 static inline bool clipmdl_taps_all(const clipmdl_tap *tap, int layers) { return tap && tap->layer == layers; }
 
-/* clipmdl_blocks_backward(): the gradient of the rows read, dout [N, C], to that of acts[first].x in g->x. */
+static inline void clipmdl_enter(const clipmdl_tower_grads *g, int group)
+{
+    if (g->enter)
+        g->enter(g->user, group);
+}
+
+/* clipmdl_blocks_backward(): the gradient of the rows read, dout [N, C], to that of acts[first].x in g->x. The last block's group has been entered. */
 void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,
                              int layers, int first, const clipnn_batch *n, const int32_t *read);
 

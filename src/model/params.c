@@ -20,6 +20,8 @@ const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *na
     return NULL;
 }
 
+static size_t rounded(size_t count) { return (count + ROUND - 1) / ROUND * ROUND; }
+
 clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows, int ndim, const int64_t *dim, int flags, int group)
 {
     if (clipmdl_params_find(p, name))
@@ -32,7 +34,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
         q->dim[i] = i == 0 ? rows : dim[i];
         q->count *= (size_t)q->dim[i];
     }
-    p->count += (q->count + ROUND - 1) / ROUND * ROUND;
+    p->count += rounded(q->count);
     return CLIP_OK;
 }
 
@@ -62,6 +64,21 @@ static clip_status list_towers(const clipmdl_config *c, clipmdl_params *out)
     return s;
 }
 
+/* The texts' parameters first, then the pictures': params.h says what for. */
+static void place(clipmdl_params *p)
+{
+    static const int towers[] = {CLIPMDL_TEXT_PARAM, CLIPMDL_IMAGE_PARAM, 0};
+    p->count = 0;
+    for (int t = 0; t < 3; t++)
+        for (size_t i = 0; i < p->n; i++) {
+            clipmdl_param *q = &p->param[i];
+            if ((q->flags & (CLIPMDL_TEXT_PARAM | CLIPMDL_IMAGE_PARAM)) != towers[t])
+                continue;
+            q->at = p->count;
+            p->count += rounded(q->count);
+        }
+}
+
 clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmdl_params *out)
 {
     *out = (clipmdl_params){0};
@@ -72,6 +89,7 @@ clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmd
         s = clipmdl_params_add(out, "logit_bias", 1, 0, NULL, 0, 0);
     if (s < 0)
         clipmdl_params_free(out);
+    place(out);
     return s;
 }
 

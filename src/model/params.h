@@ -1,5 +1,7 @@
 /* params.h: the parameters of a model as training, conversion and checkpoints see them: named f32 tensors in one block, in OpenCLIP's names
- * and layouts. Weights, gradients and the two moments of AdamW are four blocks of the same layout. */
+ * and layouts. Weights, gradients and the two moments of AdamW are four blocks of the same layout: the text tower's, from its embedding to its
+ * projection, then the image tower's. Backward meets them from the end to the front, if it begins with pictures; so gradients can take the place
+ * of the tape (train/net.c). */
 #ifndef CLIPMDL_PARAMS_H
 #define CLIPMDL_PARAMS_H
 

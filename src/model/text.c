@@ -60,7 +60,7 @@ static void layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *
         acts->mean_final = CLIPB_NEW(a, float, N);
         acts->rstd_final = CLIPB_NEW(a, float, N);
     }
-    clipmdl_blocks_layout(a, acts->block, acts->x, T, tap ? 0 : N, m->block, m->cfg.layers, tape);
+    clipmdl_blocks_layout(a, acts->block, tape ? &acts->tape : NULL, acts->x, T, tap ? 0 : N, m->block, m->cfg.layers);
 }
 
 void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape)
@@ -102,11 +102,15 @@ void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, con
     const clipnn_batch batch = {.B = N, .off = off, .causal = true};
     void *work = g->block.work;
 
+    clipmdl_enter(g, L + 1);
     clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->text_projection, NULL, work);
     if (m->first_group > L)
         return;
+    clipmdl_enter(g, L);
     clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_final, a->rstd_final, &m->ln_final, NULL, N, C, work);
     clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch, a->read);
-    if (m->first_group == 0)
-        clipnn_token_embedding_backward(k, m->d_token_embedding, m->d_positional_embedding, g->x, ids, &batch, C);
+    if (m->first_group > 0)
+        return;
+    clipmdl_enter(g, 0);
+    clipnn_token_embedding_backward(k, m->d_token_embedding, m->d_positional_embedding, g->x, ids, &batch, C);
 }

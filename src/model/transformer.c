@@ -34,16 +34,21 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
     }
 }
 
-void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int N, const clipnn_block *p, int layers, bool tape)
+void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape *ends, float *x, int T, int N, const clipnn_block *p, int layers)
 {
     clipnn_block_acts shared, one; /* while measuring, acts has no memory: `one` stands for it */
     size_t mark = clipb_arena_mark(a);
-    if (tape)
+    if (ends) {
         clipnn_block_layout_shared(a, &shared, T, p);
+        *ends = (clipmdl_tape){.first = clipb_arena_mark(a), .layers = layers};
+    }
     for (int i = 0; i < layers; i++) {
         const int R = i == layers - 1 ? N : 0;
-        if (tape) {
+        if (ends) {
             clipnn_block_layout_tape(a, &one, &shared, x, T, R, p);
+            ends->all = clipb_arena_mark(a);
+            if (i == 0)
+                ends->block = ends->all - ends->first;
         } else {
             clipb_arena_reset(a, mark); /* a block begins when the one before has ended */
             clipnn_block_layout(a, &one, x, T, R, p);
@@ -56,7 +61,7 @@ void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, in
 
 void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work)
 {
-    g->x = CLIPB_NEW(a, float, (size_t)T * (size_t)p->width);
+    *g = (clipmdl_tower_grads){.x = CLIPB_NEW(a, float, (size_t)T * (size_t)p->width)};
     g->pooled = CLIPB_NEW(a, float, (size_t)N * (size_t)p->width);
     clipnn_block_layout_grads(a, &g->block, k, T, N, p, work);
 }
@@ -90,6 +95,9 @@ const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts 
 void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,
                              int layers, int first, const clipnn_batch *n, const int32_t *read)
 {
-    for (int i = layers - 1; i >= first; i--)
+    for (int i = layers - 1; i >= first; i--) {
+        if (i < layers - 1)
+            clipmdl_enter(g, i + 1);
         clipnn_block_backward(k, g->x, i == layers - 1 ? dout : g->x, &g->block, &acts[i], &p[i], n, i == layers - 1 ? read : NULL);
+    }
 }

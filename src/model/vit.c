@@ -47,12 +47,6 @@ static void layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m,
     acts->off = CLIPB_NEW(a, int32_t, n + 1);
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
-    size_t mark = clipb_arena_mark(a);
-    acts->patches = CLIPB_NEW(a, float, n * k * 3 * P * P);
-    if (tape)
-        mark = clipb_arena_mark(a);
-    acts->embed = CLIPB_NEW(a, float, n * k * C);
-    clipb_arena_reset(a, mark); /* the blocks begin when x is made */
     if (tape) {
         if (m->cfg.ln_pre)
             acts->x = CLIPB_NEW(a, float, T * C);
@@ -61,7 +55,14 @@ static void layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m,
         acts->mean_post = CLIPB_NEW(a, float, n);
         acts->rstd_post = CLIPB_NEW(a, float, n);
     }
-    clipmdl_blocks_layout(a, acts->block, acts->x, (int)T, clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers, tape);
+    const size_t mark = clipb_arena_mark(a);
+    acts->patches = CLIPB_NEW(a, float, n * k * 3 * P * P);
+    acts->embed = CLIPB_NEW(a, float, n * k * C);
+    const size_t embedded = clipb_arena_mark(a);
+    clipb_arena_reset(a, mark); /* the blocks begin when x is made, and on the way back they have ended */
+    clipmdl_blocks_layout(a, acts->block, tape ? &acts->tape : NULL, acts->x, (int)T, clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers);
+    if (tape && acts->tape.first < embedded)
+        acts->tape.first = embedded;
 }
 
 void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape)
@@ -85,6 +86,7 @@ void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_
 {
     const int C = m->cfg.width, P = m->cfg.patch_size, K = a->K, T = 1 + K;
 
+    a->pixels = pixels;
     clipnn_patchify(k, a->patches, pixels, a->kept, N, K, m->cfg.image_size, P);
     clipnn_linear_forward(k, a->embed, NULL, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, CLIPK_LINEAR, NULL);
     clipnn_class_tokens(k, a->tokens, a->embed, m->class_embedding, m->positional_embedding, a->kept, N, K, C);
@@ -111,16 +113,20 @@ void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, cons
     const clipnn_batch batch = {.B = N, .off = a->off};
     void *work = g->block.work;
 
+    clipmdl_enter(g, L + 1);
     clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->proj, NULL, work);
     if (m->first_group > L)
         return;
+    clipmdl_enter(g, L);
     clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_post, a->rstd_post, &m->ln_post, NULL, N, C, work);
     clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch, a->read);
     if (m->first_group > 0)
         return;
 
+    clipmdl_enter(g, 0);
     if (m->cfg.ln_pre)
         clipnn_layernorm_backward(k, g->x, g->x, a->tokens, a->mean_pre, a->rstd_pre, &m->ln_pre, NULL, N * T, C, work);
-    clipnn_class_tokens_backward(k, g->block.ln, m->d_class_embedding, m->d_positional_embedding, g->x, a->kept, N, K, C);
-    clipnn_linear_dw(k, g->block.ln, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, work); /* pixels want no gradient */
+    clipnn_class_tokens_backward(k, a->embed, m->d_class_embedding, m->d_positional_embedding, g->x, a->kept, N, K, C);
+    clipnn_patchify(k, a->patches, a->pixels, a->kept, N, K, m->cfg.image_size, P);
+    clipnn_linear_dw(k, a->embed, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, work); /* pixels want no gradient */
 }

@@ -13,11 +13,10 @@
 
 void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *acts, int T, const clipnn_block *p)
 {
-    const size_t t = (size_t)T, c = (size_t)p->width;
+    const int C = p->width, widest = p->mlp > 4 * C ? p->mlp : 4 * C;
     *acts = (clipnn_block_acts){0};
-    acts->ln_1 = acts->ln_1_read = CLIPB_NEW(a, float, t * c);
-    acts->ln_2 = CLIPB_NEW(a, float, t * c);
-    acts->fc = CLIPB_NEW(a, float, t * (size_t)p->mlp);
+    acts->ln = acts->ln_read = acts->att = CLIPB_NEW(a, float, (size_t)T * (size_t)C);
+    acts->fc = CLIPB_NEW(a, float, (size_t)T * (size_t)widest);
 }
 
 /* What both kinds of layout have, beside what is shared. */
@@ -26,12 +25,11 @@ static void layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int
     const size_t t = (size_t)T, r = R ? (size_t)R : t;
     acts->x = x;
     if (R) {
-        acts->ln_1_read = CLIPB_NEW(a, float, r * C);
+        acts->ln_read = CLIPB_NEW(a, float, r * C);
         acts->one_each = CLIPB_NEW(a, int32_t, r + 1);
     }
     acts->q = CLIPB_NEW(a, float, r * C);
     acts->kv = CLIPB_NEW(a, float, t * 2 * C);
-    acts->att = CLIPB_NEW(a, float, r * C);
 }
 
 void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, const clipnn_block *p)
@@ -46,6 +44,7 @@ void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const cli
     const size_t t = (size_t)T, r = R ? (size_t)R : t, c = (size_t)p->width;
     *acts = *shared;
     layout(a, acts, x, T, R, c);
+    acts->att = CLIPB_NEW(a, float, r * c);
     acts->mid = CLIPB_NEW(a, float, r * c);
     acts->out = CLIPB_NEW(a, float, r * c);
     acts->mean_1 = CLIPB_NEW(a, float, t);
@@ -61,13 +60,7 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R, const clipnn_block *p, size_t work)
 {
     const int C = p->width, F = p->mlp;
-    const size_t t = (size_t)T, c = (size_t)C;
-    g->ln = CLIPB_NEW(a, float, t * c);
-    g->q = CLIPB_NEW(a, float, t * c);
-    g->kv = CLIPB_NEW(a, float, t * 2 * c);
-    g->att = CLIPB_NEW(a, float, t * c);
-    g->mid = CLIPB_NEW(a, float, (size_t)R * c);
-    g->fc = CLIPB_NEW(a, float, t * (size_t)F);
+    g->mid = CLIPB_NEW(a, float, (size_t)R * (size_t)C);
     work = most(work, clipk_sums_work(T, C));
     work = most(work, clipnn_linear_work(k, T, C, F));
     work = most(work, clipnn_linear_work(k, T, C, 2 * C));
@@ -92,11 +85,11 @@ void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *a, const 
 {
     const int C = p->width, F = p->mlp, T = clipnn_batch_rows(n), R = read ? n->B : T;
 
-    clipnn_layernorm_forward(k, a->ln_1, a->mean_1, a->rstd_1, a->x, NULL, &p->ln_1, T, C);
+    clipnn_layernorm_forward(k, a->ln, a->mean_1, a->rstd_1, a->x, NULL, &p->ln_1, T, C);
     if (read)
-        clipnn_layernorm_forward(k, a->ln_1_read, NULL, NULL, a->x, read, &p->ln_1, R, C);
-    clipnn_linear_forward(k, a->q, NULL, clipk_rows(a->ln_1_read, C), R, &p->q, CLIPK_LINEAR, NULL);
-    clipnn_linear_forward(k, a->kv, NULL, clipk_rows(a->ln_1, C), T, &p->kv, CLIPK_LINEAR, NULL);
+        clipnn_layernorm_forward(k, a->ln_read, NULL, NULL, a->x, read, &p->ln_1, R, C);
+    clipnn_linear_forward(k, a->q, NULL, clipk_rows(a->ln_read, C), R, &p->q, CLIPK_LINEAR, NULL);
+    clipnn_linear_forward(k, a->kv, NULL, clipk_rows(a->ln, C), T, &p->kv, CLIPK_LINEAR, NULL);
 
     const clipk_attention_shape s = shape_of(a, p, n, read);
     clipk_attention(k, a->att, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
@@ -108,8 +101,8 @@ void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *a, const 
         residual = a->mid;
     }
     clipnn_linear_forward(k, a->mid, NULL, clipk_rows(a->att, C), R, &p->out_proj, CLIPK_LINEAR, residual);
-    clipnn_layernorm_forward(k, a->ln_2, a->mean_2, a->rstd_2, a->mid, NULL, &p->ln_2, R, C);
-    clipnn_linear_forward(k, a->fc, a->pre, clipk_rows(a->ln_2, C), R, &p->c_fc, p->act, NULL);
+    clipnn_layernorm_forward(k, a->ln, a->mean_2, a->rstd_2, a->mid, NULL, &p->ln_2, R, C);
+    clipnn_linear_forward(k, a->fc, a->pre, clipk_rows(a->ln, C), R, &p->c_fc, p->act, NULL);
     clipnn_linear_forward(k, a->out, NULL, clipk_rows(a->fc, F), R, &p->c_proj, CLIPK_LINEAR, a->mid);
 }
 
@@ -123,42 +116,49 @@ static void add_rows(float *y, const float *x, const int32_t *read, int R, size_
             y[(size_t)read[b] * C + c] += x[(size_t)b * C + c];
 }
 
-/* dout to dmid: out = mid + c_proj(fc),  fc = act(pre),  pre = c_fc(ln_2(mid)) */
+/* dout to dmid: out = mid + c_proj(fc),  fc = act(pre),  pre = c_fc(ln_2(mid))
+ * Each gradient is written where what it is of, or what is behind that, has been used. */
 static void mlp_backward(const clipk_ctx *k, float *dmid, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *a,
                          const clipnn_block *p, int R)
 {
     const int C = p->width, F = p->mlp;
-    clipnn_linear_dx(k, g->fc, dout, R, &p->c_proj, NULL);
-    clipk_act_backward(k, g->fc, a->fc, g->fc, a->pre, (size_t)R * (size_t)F, p->act); /* makes fc again */
-    clipnn_linear_dw(k, dout, clipk_rows(a->fc, F), R, &p->c_proj, g->work);
-    clipnn_layernorm_forward(k, a->ln_2, NULL, NULL, a->mid, NULL, &p->ln_2, R, C);
-    clipnn_linear_backward(k, g->ln, g->fc, clipk_rows(a->ln_2, C), R, &p->c_fc, NULL, g->work);
-    clipnn_layernorm_backward(k, dmid, g->ln, a->mid, a->mean_2, a->rstd_2, &p->ln_2, dout, R, C, g->work);
+    float *dfc = a->fc, *fc = p->c_proj.dw ? a->pre : NULL, *dln = a->ln;
+    clipnn_linear_dx(k, dfc, dout, R, &p->c_proj, NULL);
+    clipk_act_backward(k, dfc, fc, dfc, a->pre, (size_t)R * (size_t)F, p->act); /* makes fc again */
+    clipnn_linear_dw(k, dout, clipk_rows(fc, F), R, &p->c_proj, g->work);
+    clipnn_layernorm_forward(k, a->ln, NULL, NULL, a->mid, NULL, &p->ln_2, R, C);
+    clipnn_linear_backward(k, dln, dfc, clipk_rows(a->ln, C), R, &p->c_fc, NULL, g->work);
+    clipnn_layernorm_backward(k, dmid, dln, a->mid, a->mean_2, a->rstd_2, &p->ln_2, dout, R, C, g->work);
 }
 
 void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *a,
                            const clipnn_block *p, const clipnn_batch *n, const int32_t *read)
 {
     const int C = p->width, T = clipnn_batch_rows(n), R = read ? n->B : T;
-    float *dmid = read ? g->mid : dx;
+    float *dmid = read ? g->mid : dx, *dln = a->ln;
+    float *dkv = a->fc, *dq = dkv + (size_t)T * 2 * (size_t)C, *datt = dq + (size_t)R * (size_t)C;
     mlp_backward(k, dmid, dout, g, a, p, R);
 
-    clipnn_linear_backward(k, g->att, dmid, clipk_rows(a->att, C), R, &p->out_proj, NULL, g->work);
+    clipnn_linear_backward(k, datt, dmid, clipk_rows(a->att, C), R, &p->out_proj, NULL, g->work);
     const clipk_attention_shape s = shape_of(a, p, n, read);
-    clipk_attention_backward(k, g->q, C, g->kv, 2 * C, g->kv + C, 2 * C, g->att, C, a->att, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
+    clipk_attention_backward(k, dq, C, dkv, 2 * C, dkv + C, 2 * C, datt, C, a->att, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
     if (g->relevance)
-        clipnn_relevance_block(k, g->relevance, g->att, a, p, &s, read);
+        clipnn_relevance_block(k, g->relevance, datt, a, p, &s, read);
 
-    clipnn_layernorm_forward(k, a->ln_1, NULL, NULL, a->x, NULL, &p->ln_1, T, C);
-    clipnn_linear_backward(k, g->ln, g->kv, clipk_rows(a->ln_1, C), T, &p->kv, NULL, g->work);
+    clipnn_layernorm_forward(k, a->ln, NULL, NULL, a->x, NULL, &p->ln_1, T, C);
+    clipnn_linear_dw(k, dkv, clipk_rows(a->ln, C), T, &p->kv, g->work);
+    if (!read)
+        clipnn_linear_dw(k, dq, clipk_rows(a->ln, C), T, &p->q, g->work);
+    clipnn_linear_dx(k, dln, dkv, T, &p->kv, NULL);
     if (read) {
-        clipnn_layernorm_forward(k, a->ln_1_read, NULL, NULL, a->x, read, &p->ln_1, R, C);
-        clipnn_linear_backward(k, g->att, g->q, clipk_rows(a->ln_1_read, C), R, &p->q, NULL, g->work);
-        add_rows(g->ln, g->att, read, R, (size_t)C);
+        float *dln_read = datt;
+        clipnn_layernorm_forward(k, a->ln_read, NULL, NULL, a->x, read, &p->ln_1, R, C);
+        clipnn_linear_backward(k, dln_read, dq, clipk_rows(a->ln_read, C), R, &p->q, NULL, g->work);
+        add_rows(dln, dln_read, read, R, (size_t)C);
         memset(dx, 0, (size_t)T * (size_t)C * sizeof(float)); /* to the rows that are not read, mid gives nothing */
         add_rows(dx, dmid, read, R, (size_t)C);
     } else {
-        clipnn_linear_backward(k, g->ln, g->q, clipk_rows(a->ln_1, C), T, &p->q, g->ln, g->work);
+        clipnn_linear_dx(k, dln, dq, T, &p->q, dln);
     }
-    clipnn_layernorm_backward(k, dx, g->ln, a->x, a->mean_1, a->rstd_1, &p->ln_1, dx, T, C, g->work);
+    clipnn_layernorm_backward(k, dx, dln, a->x, a->mean_1, a->rstd_1, &p->ln_1, dx, T, C, g->work);
 }

@@ -43,7 +43,7 @@ void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, con
 void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work);
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O);
 
-/* Both; dx NULL: nobody wants it. */
+/* Both; dx may be x, or NULL: nobody wants it. */
 void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l, const float *residual, void *work);
 
 /* norm.c: rows  in  [T] which rows of x are read; NULL: all.   mean, rstd  out  [T], for backward; NULL in inference */
@@ -77,13 +77,12 @@ typedef struct clipnn_block {
 /* What a block computes on its way. T rows come in; R go on: all T, or one a sample where only that is read. */
 typedef struct clipnn_block_acts {
     float *x;         /* [T, C]: what comes in */
-    float *ln_1;      /* [T, C] */
-    float *ln_1_read; /* [R, C]: the rows that ask; ln_1 itself where all do */
+    float *ln;        /* [T, C]: of one norm, then of the other */
+    float *ln_read;   /* [R, C]: the rows that ask; ln itself where all do */
     float *q, *kv;    /* [R, C], [T, 2C] */
-    float *att;       /* [R, C] */
+    float *att;       /* [R, C]; in inference between the norms, in their place */
     float *mid;       /* [R, C]: x + attention */
-    float *ln_2;      /* [R, C] */
-    float *fc;        /* [R, F] */
+    float *fc;        /* [R, F]; has room for the gradients at q, kv and att, which come where that at fc has been */
     float *out;       /* [R, C] */
     int32_t *one_each; /* [R+1] 0, 1, ..: the offsets of one query a sample, where R are read */
     /* the rest of the tape; NULL in inference: */
@@ -96,7 +95,7 @@ typedef struct clipnn_block_acts {
  * R  in  rows that are read, one a sample; 0: all */
 void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, const clipnn_block *p);
 
-/* clipnn_block_layout_tape(): place what backward needs; what it can make again cheaply (ln_1, ln_2, fc) is shared by all blocks.
+/* clipnn_block_layout_tape(): place what backward needs; what it can make again cheaply (ln, fc) is shared by all blocks.
  * shared  in  clipnn_block_layout_shared() */
 void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T, int R, const clipnn_block *p);
 void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *shared, int T, const clipnn_block *p);
@@ -119,12 +118,9 @@ void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ct
 void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt, const clipnn_block_acts *acts, const clipnn_block *p,
                             const clipk_attention_shape *s, const int32_t *read);
 
-/* Gradients on their way back; shared by all blocks of a tower. */
+/* What backward needs beside the acts, in whose shared rooms gradients are on their way; shared by all blocks of a tower. */
 typedef struct clipnn_block_grads {
-    float *ln;       /* [T, C]: of either norm's output */
-    float *q, *kv;   /* [T, C], [T, 2C] */
-    float *att, *mid; /* [T, C], [R, C] */
-    float *fc;       /* [T, F] */
+    float *mid; /* [R, C], where R are read */
     void *work;
     const clipnn_relevance *relevance; /* NULL: not wanted */
 } clipnn_block_grads;
@@ -132,7 +128,8 @@ typedef struct clipnn_block_grads {
 /* T rows in the blocks that read all, R in the one that reads one a sample; room for `work` bytes of work at least. */
 void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R, const clipnn_block *p, size_t work);
 
-/* clipnn_block_backward(): dout [R, C] to dx [T, C]; dx may be dout where all rows go on. */
+/* clipnn_block_backward(): dout [R, C] to dx [T, C]; dx may be dout where all rows go on. Where the gradients of parameters are wanted it uses up
+ * the tape: it can go back once. */
 void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *acts,
                            const clipnn_block *p, const clipnn_batch *n, const int32_t *read);
 

@@ -100,7 +100,6 @@ static clip_status init(cliptrn_net *n, int threads, clip_error *err)
     TRY(check(n, err));
     TRY(clipmdl_params_list(&n->config, n->opt.loss == CLIPTRN_SIGLIP, &n->params));
     TRY(cliptrn_zeros(&n->weights, &n->w, n->params.count));
-    TRY(cliptrn_zeros(&n->gradients, &n->g, n->params.count));
     TRY(is_vit(n) ? clipmdl_vit_init(&n->vit, &n->config) : clipmdl_resnet_init(&n->resnet, &n->config));
     TRY(clipmdl_text_init(&n->text, &n->config));
     n->k.set = clipk_set_find(NULL);
@@ -126,7 +125,7 @@ void cliptrn_net_free(cliptrn_net *n)
     clipmdl_resnet_free(&n->resnet);
     clipmdl_text_free(&n->text);
     clipb_team_free(n->k.team);
-    clipb_block *const blocks[] = {&n->weights, &n->gradients, &n->image_panels, &n->text_panels, &n->room, &n->scratch, &n->batch, &n->image_acts, &n->text_acts, &n->grads};
+    clipb_block *const blocks[] = {&n->weights, &n->tape, &n->image_panels, &n->text_panels, &n->room, &n->scratch, &n->batch, &n->grads};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         clipb_block_free(blocks[i]);
     *n = (cliptrn_net){0};
@@ -141,6 +140,7 @@ typedef struct pass {
     float *v, *t, *dv, *dt, *again;    /* [N, D] */
     float *v_norm, *t_norm;            /* [N] */
     int32_t *kept, *off;               /* [N, K]; [N + 1], a chunk's own offsets */
+    size_t image_at, tapes;            /* where the pictures' acts begin; where the tapes end */
     cliptrn_loss_acts loss;
     clipmdl_vit_acts vit;
     clipmdl_resnet_acts resnet;
@@ -174,27 +174,120 @@ static void draw_patches(pass *p, int64_t step)
     }
 }
 
-static clip_status image_forward(pass *p, int from, int N, bool tape, float *out)
+/* ---- Where the tape and the gradient are -------------------------------------------------------------------------
+ *
+ *     [texts' tape][pictures' tape: embedding, block 0, 1, .., last]
+ *             [texts' gradient ..................][pictures' gradient: embedding, block 0, 1, .., last][scale]
+ *
+ * in one piece of memory. Backward uses the tape from its end to its front, and comes upon the gradients in the same order; so they may lie over it,
+ * where the tape of a layer, and of those before it, ends before the layer's gradient begins. */
+
+static void layout_text(pass *p, clipb_arena *a, int from, int N, bool tape)
+{
+    const int32_t *off = p->batch->off + from;
+    clipmdl_text_layout(a, &p->text, &p->n->text, N, off[N] - off[0], tape);
+}
+
+static void layout_image(pass *p, clipb_arena *a, int N, bool tape)
+{
+    if (is_vit(p->n))
+        clipmdl_vit_layout(a, &p->vit, &p->n->vit, N, p->K, tape);
+    else
+        clipmdl_resnet_layout(a, &p->resnet, &p->n->k, &p->n->resnet, N, tape);
+}
+
+/* The end of the tape that is still to be read when the gradient of a parameter begins. */
+static size_t tape_end(const pass *p, const clipmdl_param *q)
+{
+    if (q->flags & CLIPMDL_TEXT_PARAM)
+        return clipmdl_tape_end(&p->text.tape, q->group);
+    if (q->flags & CLIPMDL_IMAGE_PARAM && is_vit(p->n))
+        return clipmdl_tape_end(&p->vit.tape, q->group);
+    return p->tapes;
+}
+
+/* Measure the acts of both towers, one behind the other as far as their tapes have to be kept. Returns by how much the gradient begins later than
+ * they do. */
+static size_t measure_whole(pass *p, clipb_arena *a)
+{
+    const cliptrn_net *n = p->n;
+    size_t later = 0;
+    layout_text(p, a, 0, p->batch->N, trains_text(n));
+    p->image_at = trains_text(n) ? clipb_arena_mark(a) : 0;
+    clipb_arena_reset(a, p->image_at);
+    layout_image(p, a, p->batch->N, trains_image(n));
+    p->tapes = trains_image(n) ? clipb_arena_mark(a) : p->image_at;
+    for (size_t i = 0; i < n->params.n; i++) {
+        const clipmdl_param *q = &n->params.param[i];
+        const size_t at = q->at * sizeof(float), end = cliptrn_net_trains(n, q) ? tape_end(p, q) : 0;
+        if (end > at + later)
+            later = end - at;
+    }
+    return later;
+}
+
+/* In chunks one is kept at a time, and each adds to the gradient: it is behind them. */
+static size_t measure_chunks(pass *p, clipb_arena *a, int chunk)
+{
+    for (int i = 0; i < p->batch->N; i += chunk) {
+        const int m = p->batch->N - i < chunk ? p->batch->N - i : chunk;
+        clipb_arena_reset(a, 0);
+        layout_text(p, a, i, m, trains_text(p->n));
+        clipb_arena_reset(a, 0);
+        layout_image(p, a, m, trains_image(p->n));
+    }
+    return a->peak;
+}
+
+/* Room for so many bytes of tape and gradient, the gradient at its end. */
+static clip_status reserve(cliptrn_net *n, size_t bytes)
+{
+    TRY(clipb_block_reserve(&n->tape, bytes));
+    n->g = (float *)(void *)(n->tape.base + n->tape.capacity) - n->params.count;
+    if (n->bound == n->g)
+        return CLIP_OK;
+    TRY(bind(n, true, &n->image_panels));
+    TRY(bind(n, false, &n->text_panels));
+    n->bound = n->g;
+    return CLIP_OK;
+}
+
+static clip_status place(pass *p, int chunk)
+{
+    clipb_arena a = {0};
+    const size_t gradient = p->n->params.count * sizeof(float);
+    TRY(reserve(p->n, gradient)); /* what is not bound cannot be measured */
+    const size_t later = chunk == p->batch->N ? measure_whole(p, &a) : measure_chunks(p, &a, chunk);
+    return reserve(p->n, a.peak > later + gradient ? a.peak : later + gradient);
+}
+
+static void zero_gradients(const pass *p, int tower, int group)
+{
+    const clipmdl_params *all = &p->n->params;
+    for (size_t i = 0; i < all->n; i++)
+        if (all->param[i].flags & tower && all->param[i].group == group)
+            memset(p->n->g + all->param[i].at, 0, all->param[i].count * sizeof(float));
+}
+
+static void enter_image(void *user, int group) { zero_gradients(user, CLIPMDL_IMAGE_PARAM, group); }
+static void enter_text(void *user, int group) { zero_gradients(user, CLIPMDL_TEXT_PARAM, group); }
+
+/* ---- There and back ------------------------------------------------------------------------------------------------ */
+
+static void image_forward(pass *p, int from, int N, bool tape, float *out)
 {
     cliptrn_net *n = p->n;
     const size_t S = (size_t)n->config.vision.image_size;
     const float *pixels = p->batch->pixels + (size_t)from * 3 * S * S;
-    for (int placing = 0; placing < 2; placing++) {
-        clipb_arena a = placing ? clipb_arena_on(&n->image_acts) : (clipb_arena){0};
-        if (is_vit(n))
-            clipmdl_vit_layout(&a, &p->vit, &n->vit, N, p->K, tape);
-        else
-            clipmdl_resnet_layout(&a, &p->resnet, &n->k, &n->resnet, N, tape);
-        if (!placing)
-            TRY(clipb_block_reserve(&n->image_acts, a.peak));
-    }
+    clipb_arena a = clipb_arena_on(&n->tape);
+    clipb_arena_reset(&a, p->image_at);
+    layout_image(p, &a, N, tape);
     if (is_vit(n)) {
         p->vit.kept = p->K ? p->kept + (size_t)from * (size_t)p->K : NULL;
         clipmdl_vit_forward(&n->k, &p->vit, &n->vit, pixels, N, out);
     } else {
         clipmdl_resnet_forward(&n->k, &p->resnet, &n->resnet, pixels, N, out);
     }
-    return CLIP_OK;
 }
 
 static clip_status image_backward(pass *p, int from, int N)
@@ -212,10 +305,15 @@ static clip_status image_backward(pass *p, int from, int N)
         if (!placing)
             TRY(clipb_block_reserve(&n->grads, a.peak));
     }
-    if (is_vit(n))
+    if (is_vit(n)) {
+        vit.enter = from == 0 ? enter_image : NULL;
+        vit.user = p;
         clipmdl_vit_backward(&n->k, &vit, &p->vit, &n->vit, dout, N);
-    else
+    } else {
+        if (from == 0)
+            enter_image(p, 0); /* all of it */
         clipmdl_resnet_backward(&n->k, &resnet, &p->resnet, &n->resnet, dout, N);
+    }
     return CLIP_OK;
 }
 
@@ -228,18 +326,13 @@ static const int32_t *text_chunk(pass *p, int from, int N)
     return p->batch->ids + off[0];
 }
 
-static clip_status text_forward(pass *p, int from, int N, bool tape, float *out)
+static void text_forward(pass *p, int from, int N, bool tape, float *out)
 {
     cliptrn_net *n = p->n;
     const int32_t *ids = text_chunk(p, from, N);
-    for (int placing = 0; placing < 2; placing++) {
-        clipb_arena a = placing ? clipb_arena_on(&n->text_acts) : (clipb_arena){0};
-        clipmdl_text_layout(&a, &p->text, &n->text, N, p->off[N], tape);
-        if (!placing)
-            TRY(clipb_block_reserve(&n->text_acts, a.peak));
-    }
+    clipb_arena a = clipb_arena_on(&n->tape);
+    layout_text(p, &a, from, N, tape);
     clipmdl_text_forward(&n->k, &p->text, &n->text, ids, p->off, N, out);
-    return CLIP_OK;
 }
 
 static clip_status text_backward(pass *p, int from, int N)
@@ -253,6 +346,8 @@ static clip_status text_backward(pass *p, int from, int N)
         if (!placing)
             TRY(clipb_block_reserve(&n->grads, a.peak));
     }
+    g.enter = from == 0 ? enter_text : NULL;
+    g.user = p;
     clipmdl_text_backward(&n->k, &g, &p->text, &n->text, ids, p->off, p->dt + (size_t)from * (size_t)p->D, N);
     return CLIP_OK;
 }
@@ -277,12 +372,12 @@ static clip_status go_back(pass *p, int from, int N, bool once)
 {
     if (trains_image(p->n)) {
         if (!once)
-            TRY(image_forward(p, from, N, true, p->again));
+            image_forward(p, from, N, true, p->again);
         TRY(image_backward(p, from, N));
     }
     if (trains_text(p->n)) {
         if (!once)
-            TRY(text_forward(p, from, N, true, p->again));
+            text_forward(p, from, N, true, p->again);
         TRY(text_backward(p, from, N));
     }
     return CLIP_OK;
@@ -303,18 +398,13 @@ clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int
         if (!placing)
             TRY(clipb_block_reserve(&n->batch, a.peak));
     }
-    memset(n->g, 0, n->params.count * sizeof(float));
-    if (!n->bound) {
-        TRY(bind(n, true, &n->image_panels));
-        TRY(bind(n, false, &n->text_panels));
-        n->bound = true;
-    }
+    TRY(place(&p, chunk));
     draw_patches(&p, step);
 
     for (int i = 0; i < N; i += chunk) {
         const int m = N - i < chunk ? N - i : chunk;
-        TRY(image_forward(&p, i, m, once && trains_image(n), p.v + (size_t)i * (size_t)D));
-        TRY(text_forward(&p, i, m, once && trains_text(n), p.t + (size_t)i * (size_t)D));
+        text_forward(&p, i, m, once && trains_text(n), p.t + (size_t)i * (size_t)D);
+        image_forward(&p, i, m, once && trains_image(n), p.v + (size_t)i * (size_t)D);
     }
     loss_at_embeddings(&p, out);
     for (int i = 0; i < N; i += chunk)

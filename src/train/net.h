@@ -29,13 +29,13 @@ typedef struct cliptrn_net {
     clipmdl_config config;
     cliptrn_net_options opt;
     clipmdl_params params;
-    float *w, *g; /* [params.count]: weights, gradients */
+    float *w, *g; /* [params.count]: weights; gradients of what is trained, which the next step's tape will be written over */
     clipmdl_vit vit;       /* one of the two, by config.vision.kind */
     clipmdl_resnet resnet;
     clipmdl_text text;
-    bool bound; /* the towers to w and g; the first gradient does it */
+    const float *bound; /* the g that the towers are bound to */
     clipk_ctx k;
-    clipb_block weights, gradients, image_panels, text_panels, room, scratch, batch, image_acts, text_acts, grads;
+    clipb_block weights, tape, image_panels, text_panels, room, scratch, batch, grads;
 } cliptrn_net;
 
 /* cliptrn_net_init(): weights drawn by opt->seed; read others over them with clipmdl_params_read(). Zero the struct before.

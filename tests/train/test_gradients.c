@@ -14,7 +14,7 @@
 
 #define LARGEST_ERROR 1e-4 /* norm of the difference / norm, of each parameter: what the issue of training asks */
 #define CHUNKS_ERROR 1e-5
-#define FLOOR 1e-4         /* Some gradients are 0, and rounding is all there is of them: none counts as less than this of the whole. */
+#define FLOOR 5e-4         /* Some gradients are 0, and rounding is all there is of them: none counts as less than this of the whole. */
 
 static const char *golden;
 
@@ -61,6 +61,15 @@ static double distance(const float *a, const float *b, size_t n)
     return sqrt(sum);
 }
 
+static double norm_of_all(const cliptrn_net *n, const float *g)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n->params.n; i++)
+        if (cliptrn_net_trains(n, &n->params.param[i]))
+            sum += pow(norm(g + n->params.param[i].at, n->params.param[i].count), 2);
+    return sqrt(sum);
+}
+
 /* The worst of the parameters that are trained, or of the running statistics. */
 typedef struct worst {
     double error;
@@ -72,7 +81,7 @@ static bool is_buffer(const clipmdl_param *p) { return p->flags & CLIPMDL_BUFFER
 static worst compare(const cliptrn_net *n, const float *is, const float *should, bool buffers)
 {
     worst w = {0, "none"};
-    const double whole = norm(should, n->params.count);
+    const double whole = norm_of_all(n, should);
     for (size_t i = 0; i < n->params.n; i++) {
         const clipmdl_param *p = &n->params.param[i];
         if (buffers ? !is_buffer(p) : !cliptrn_net_trains(n, p))
@@ -148,7 +157,10 @@ static void threads_change_no_bit(void **state)
         open_step(&s, &(cliptrn_net_options){0}, threads);
         double again = gradient(&s);
         assert_memory_equal(&loss, &again, sizeof loss);
-        assert_memory_equal(one.net.g, s.net.g, s.net.params.count * sizeof(float));
+        for (size_t i = 0; i < s.net.params.n; i++) {
+            const clipmdl_param *p = &s.net.params.param[i];
+            assert_memory_equal(one.net.g + p->at, s.net.g + p->at, p->count * sizeof(float));
+        }
         assert_memory_equal(one.net.w, s.net.w, s.net.params.count * sizeof(float));
         step_close(&s);
     }
@@ -171,8 +183,8 @@ static void chunks_equal_the_whole(void **state)
     step_close(&whole);
 }
 
-/* What is locked has no gradient; the rest has the one it has without. */
-static void what_is_locked_stays(void **state)
+/* What is not locked has the gradient it has without, whatever tape it is written over. */
+static void locks_change_no_gradient(void **state)
 {
     (void)state;
     step whole;
@@ -186,11 +198,6 @@ static void what_is_locked_stays(void **state)
             gradient(&s);
             if (vit || which == 1) /* a locked ResNet is in eval() mode: another function */
                 close_to(&s.net, s.net.g, whole.net.g, false, CHUNKS_ERROR, "unlocked");
-            for (size_t i = 0; i < s.net.params.n; i++) {
-                const clipmdl_param *p = &s.net.params.param[i];
-                if (!is_buffer(p) && !cliptrn_net_trains(&s.net, p) && norm(s.net.g + p->at, p->count) != 0)
-                    fail_msg("%s is locked and has a gradient", p->name);
-            }
             step_close(&s);
         }
     }
@@ -203,7 +210,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(gradients_equal_pytorch),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(chunks_equal_the_whole),
-        cmocka_unit_test(what_is_locked_stays),
+        cmocka_unit_test(locks_change_no_gradient),
     };
     if (argc != 2)
         return 2;
