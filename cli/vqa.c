@@ -5,11 +5,13 @@
 
 #include "vqa.h"
 
-enum { ANSWERS = CLI_LONG, TEMPLATES, FILES_FROM, ZERO_SHOT, HEAD, FIT, EVAL, POOLED, UNBIASED, EPOCHS, HIDDEN, SEED };
+enum { ANSWERS_FROM_INDEX = CLI_LONG, TEMPLATES, FILES_FROM, ZERO_SHOT, HEAD, FIT, EVAL, POOLED, UNBIASED, EPOCHS, HIDDEN, SEED };
 
 static const cli_option options[] = {
     {'a', "answers", "LIST", "the answers to choose from: 'red,green,blue', or a file with one a line\n"
                              "(default: words that ship for such a question; with a head, all it has learned)"},
+    {ANSWERS_FROM_INDEX, "answers-from-index", "DIR", "the answers to choose from: words of the texts in an index ('clip index'); to questions\n"
+                                                      "that there are words for (colors, animals, ..), those of them that the index has, if any"},
     {TEMPLATES, "templates", "FILE", "a text with {} where the statement goes, or a file with one a line (default: '" CLI_TEMPLATE "')"},
     {'k', "top", "K", "print the K best answers (default: 3)"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
@@ -28,11 +30,13 @@ static const cli_option options[] = {
 };
 
 typedef struct job {
-    const char *answers_arg, *templates_arg, *files_from, *head_dir, *fit, *eval;
+    const char *answers_arg, *index, *templates_arg, *files_from, *head_dir, *fit, *eval;
     int k, delimiter;
     bool zero_shot, json;
     clip_vqa_options vqa;
     cli_list answers, templates;
+    char **words; /* of the index */
+    size_t n_words;
     cli_session session;
     cli_source source;
     clip_vqa *head;
@@ -170,6 +174,22 @@ static int fit(job *j)
     return code;
 }
 
+/* ---- Words of an index ----------------------------------------------------------------------------------- */
+
+static int read_words(const cli_args *a, job *j)
+{
+    clip_index *x;
+    clip_error err;
+    if (j->head)
+        return cli_usage(a, "--answers-from-index: a head chooses among what it has learned (--zero-shot leaves it out)");
+    DO(cli_index_open(a, j->index, NULL, CLI_INDEX_READ, &x));
+    const clip_status s = clip_index_words(x, &j->words, &j->n_words, &err);
+    clip_index_close(x, NULL);
+    if (s < 0)
+        return cli_fail("%s", err.message);
+    return j->n_words > 0 ? CLI_DONE : cli_fail("%s: there are no texts in it ('clip index --captions' takes those beside pictures)", j->index);
+}
+
 /* ---- The command ----------------------------------------------------------------------------------------- */
 
 static int load_head(job *j)
@@ -186,6 +206,8 @@ static int check(const cli_args *a, const job *j)
         return cli_usage(a, "--fit and --eval: one at a time");
     if ((j->fit || j->eval) && (a->operands > 0 || j->files_from))
         return cli_usage(a, "--%s takes its questions and pictures from the table", j->fit ? "fit" : "eval");
+    if (j->index && (j->fit || j->answers_arg))
+        return cli_usage(a, "--answers-from-index does not go with --%s", j->fit ? "fit" : "answers");
     if ((j->vqa.pooled || j->vqa.unbiased) && !j->fit)
         return cli_usage(a, "--%s goes with --fit", j->vqa.pooled ? "pooled" : "unbiased");
     if (j->zero_shot && (j->fit || j->head_dir))
@@ -219,8 +241,11 @@ static int work(cli_args *a, job *j)
     DO(load_head(j));
     if (j->head)
         look(&j->session);
-    j->options = (clip_question_options){(const char *const *)j->answers.item, (int)j->answers.n, (const char *const *)j->templates.item,
-                                         (int)j->templates.n, false};
+    if (j->index)
+        DO(read_words(a, j));
+    j->options = (clip_question_options){.answers = (const char *const *)j->answers.item, .n_answers = (int)j->answers.n,
+                                         .words = (const char *const *)j->words, .n_words = (int)j->n_words,
+                                         .templates = (const char *const *)j->templates.item, .n_templates = (int)j->templates.n};
     return j->eval ? vqa_evaluate(&j->session, j->eval, j->head, &j->options, a->json) : answer(a, j);
 }
 
@@ -230,6 +255,7 @@ static int parse(cli_args *a, job *j)
     for (int id; (id = cli_next(a)) != 0;)
         switch (id) {
         case 'a': j->answers_arg = a->value; break;
+        case ANSWERS_FROM_INDEX: j->index = a->value; break;
         case TEMPLATES: j->templates_arg = a->value; break;
         case 'k': DO(cli_number(a, 1, 1000000, &j->k)); break;
         case FILES_FROM: j->files_from = a->value; break;
@@ -259,6 +285,7 @@ static int run(cli_args *a)
     cli_source_close(&j.source);
     cli_list_free(&j.answers);
     cli_list_free(&j.templates);
+    clip_list_free(j.words, j.n_words);
     cli_close(&j.session);
     return code;
 }

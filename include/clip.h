@@ -362,6 +362,9 @@ typedef struct clip_vqa clip_vqa;           /* a head; immutable */
 typedef struct clip_question_options {
     const char *const *answers;   /* [n_answers] to choose from; none: the words that ship for such a question, or those of the head */
     int n_answers;
+    const char *const *words;     /* [n_words] of which answers are made where none are given, the most frequent first: of the words that ship those that are
+                                     made of these, if any; to a question that none ship for, the first 1000 that say something. Zero-shot alone, not "yes/no" */
+    int n_words;
     const char *const *templates; /* [n_templates] around a statement, "a photo of {}."; none: "{}". Zero-shot alone */
     int n_templates;
     bool blind;                   /* with a head: answer from the question alone, by the network that was fitted so. What a head is worth is what it adds */
@@ -801,6 +804,10 @@ CLIP_API clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_i
 CLIP_API clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err);
 CLIP_API clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err);
 CLIP_API clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip_error *err);
+
+/* clip_index_words(): the words of its texts, in lower case, those that are in most texts first: answers for clip_question_new().
+ * out [*n]; free with clip_list_free(). Errors: those of clip_index_next(). */
+CLIP_API clip_status clip_index_words(const clip_index *x, char ***out, size_t *n, clip_error *err);
 
 /* What a search looks at: all conditions hold. */
 typedef struct clip_index_filter {

@@ -13,6 +13,8 @@
  * alternative: CLIP hardly tells them from what they deny (docs/vqa.md). */
 #define BETTER_THINGS 4
 
+#define MOST_WORDS 1000 /* of those that answers may be made of */
+
 struct clip_question {
     cliptsk_question q;
     char **answer;        /* [n] */
@@ -153,10 +155,55 @@ static void take_other_answers(clip_question *q)
     }
 }
 
+/* Is this word, or all of it if it is several ("fire engine"), among those of o? */
+static bool made_of(const char *text, const clip_question_options *o)
+{
+    char word[64];
+    while (cliptsk_next_word(&text, word, sizeof word) > 0) {
+        int i = 0;
+        while (i < o->n_words && strcmp(o->words[i], word) != 0)
+            i++;
+        if (i == o->n_words)
+            return false;
+    }
+    return true;
+}
+
+/* Does the statement have this word already? */
+static bool is_said(const char *statement, const char *text)
+{
+    char word[64];
+    while (cliptsk_next_word(&statement, word, sizeof word) > 0)
+        if (strcmp(word, text) == 0)
+            return true;
+    return false;
+}
+
+/* Answers of the given words, or those that ship where that leaves none. */
+static clip_status choose_answers(clip_question *q, const clip_question_options *o)
+{
+    const char *const *ship = cliptsk_question_words(&q->q);
+    const bool any = q->q.type == CLIPTSK_FREE;
+    const int n = any ? o->n_words : length(ship);
+    if (o->n_words == 0 || q->q.type == CLIPTSK_YES_NO)
+        return set_answers(q, ship, length(ship));
+    const char **chosen = malloc((size_t)n * sizeof *chosen);
+    if (!chosen)
+        return CLIP_ENOMEM;
+    int kept = 0;
+    for (int i = 0; i < n && !(any && kept == MOST_WORDS); i++) {
+        const char *word = any ? o->words[i] : ship[i];
+        if (any ? !cliptsk_is_filler(word) && !is_said(q->q.statement, word) : made_of(word, o))
+            chosen[kept++] = word;
+    }
+    const clip_status s = kept > 0 ? set_answers(q, chosen, kept) : set_answers(q, ship, length(ship));
+    free(chosen);
+    return s;
+}
+
 static clip_status prepare_zero_shot(clip_context *ctx, clip_question *q, const clip_question_options *o)
 {
-    const char *const *words = cliptsk_question_words(&q->q);
-    TRY(o->n_answers > 0 ? set_answers(q, o->answers, o->n_answers) : set_answers(q, words, length(words)));
+    TRY(o->n_answers > 0 ? set_answers(q, o->answers, o->n_answers) : choose_answers(q, o));
     take_other_answers(q);
     return q->yes_no ? embed_things(ctx, q, o) : embed_statements(ctx, q, o);
 }

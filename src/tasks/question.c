@@ -3,7 +3,6 @@
  * A question is cut into words (lower case, no punctuation); what only says that there is a picture ("in the picture", "do you see") is dropped.
  * In a pattern "a|b" is either word, a "?" behind them makes them optional, and "*" takes one word or more, as few as will do; it is what $1, $2, ..
  * stand for in the statement. A "*" that took only a pronoun ("what is this?") stands for nothing. */
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,27 +83,30 @@ typedef struct words {
 
 static bool is_letter(unsigned char c) { return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '\'' || c == '-'; }
 
+size_t cliptsk_next_word(const char **text, char *out, size_t room)
+{
+    size_t n = 0;
+    for (; **text && n + 1 < room; (*text)++) {
+        const unsigned char c = (unsigned char)(**text >= 'A' && **text <= 'Z' ? **text + 'a' - 'A' : **text);
+        if (is_letter(c))
+            out[n++] = (char)c;
+        else if (n > 0)
+            break;
+    }
+    out[n] = 0;
+    return n;
+}
+
 /* Cut into words; what has no room any more is left out, from a word's start on. */
 static void cut(const char *text, words *w)
 {
-    size_t at = 0;
+    char word[MOST_TEXT];
+    size_t at = 0, n;
     w->n = 0;
-    while (*text && w->n < MOST_WORDS) {
-        char word[MOST_TEXT];
-        size_t n = 0;
-        for (; *text; text++) {
-            const unsigned char c = (unsigned char)(*text >= 'A' && *text <= 'Z' ? *text + 'a' - 'A' : *text);
-            if (is_letter(c) && n < sizeof word)
-                word[n++] = (char)c;
-            else if (n > 0)
-                break;
-        }
-        if (n == 0)
-            continue;
+    while (w->n < MOST_WORDS && (n = cliptsk_next_word(&text, word, sizeof word)) > 0) {
         if (at + n + 1 > sizeof w->text)
             return;
-        w->word[w->n++] = memcpy(w->text + at, word, n);
-        w->text[at + n] = 0;
+        w->word[w->n++] = memcpy(w->text + at, word, n + 1);
         at += n + 1;
     }
 }

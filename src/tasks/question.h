@@ -10,6 +10,9 @@
 #ifndef CLIPTSK_QUESTION_H
 #define CLIPTSK_QUESTION_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/status.h"
 
 typedef enum cliptsk_question_type {
@@ -32,6 +35,13 @@ void cliptsk_question_parse(const char *text, cliptsk_question *out);
 
 /* cliptsk_question_words(): the answers that could be meant where none are given, ended by NULL; static. */
 const char *const *cliptsk_question_words(const cliptsk_question *q);
+
+/* cliptsk_is_filler(): a word that holds others together ("of", "with") and answers nothing. */
+bool cliptsk_is_filler(const char *word);
+
+/* cliptsk_next_word(): the next word of *text, which is moved behind it, in lower case and ended by 0; what is longer than room - 1 comes in pieces.
+ * Returns its length, 0: there is none. */
+size_t cliptsk_next_word(const char **text, char *out, size_t room);
 
 /* cliptsk_words_of(): the words there are for a kind of things ("animal", "animals"), NULL: none. */
 const char *const *cliptsk_words_of(const char *kind);

@@ -95,6 +95,18 @@ static const char *const things[] = {"person", "man", "woman", "child", "baby", 
     "surfboard", "racket", "bat", "hat", "shirt", "shoe", "bag", "umbrella", "glasses", "ring", "crown", "guitar", "drum", "toy", "teddy bear", "gift",
     "money", "letter", "box", "rocket", "robot", "circle", "square", "triangle", "cross", "arrow", "number", "word", NULL};
 
+static const char *const fillers[] = {"a", "an", "and", "any", "are", "as", "at", "be", "behind", "between", "by", "for", "from", "has", "he", "her", "his", "in",
+    "into", "is", "it", "its", "near", "next", "no", "not", "of", "off", "on", "or", "other", "our", "out", "over", "she", "some", "that", "the", "their", "them",
+    "there", "they", "this", "to", "under", "up", "was", "were", "which", "who", "with", "without", "you", "your", "image", "photo", "picture", NULL};
+
+bool cliptsk_is_filler(const char *word)
+{
+    for (const char *const *f = fillers; *f; f++)
+        if (strcmp(word, *f) == 0)
+            return true;
+    return false;
+}
+
 const char *const *cliptsk_words_of(const char *kind)
 {
     const size_t n = strlen(kind);

@@ -70,6 +70,8 @@ every search --index ix -k 2 --table a cat
 every search --index ix --like "$T/zoo/cat/picture.png" - a dog + "$picture" --html out/x.html
 every search --index ix --duplicates --json
 every search --index ix --queries texts --prompt 'a {}'
+"$clip" index --index words pairs.tsv >/dev/null || exit 1
+every vqa 'what is this?' --answers-from-index words "$picture"
 
 cat >tiny.json <<'END'
 {"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},

@@ -22,6 +22,31 @@ same "$(json pictures.0.answers.0.answer)" no
 want 0 "$clip" vqa 'what is this?' --answers 'a pumpkin,a guitar,a castle' "$samples/guitar.png" "$samples/pumpkin.png"
 same "$(sed -n '2p;6p' out | tr -s ' ' | cut -d' ' -f4- | tr '\n' ',')" 'a guitar,a pumpkin,'
 
+it "answers from an index"
+want 0 "$clip" index "$samples/samples.tsv" --index words
+want 0 "$clip" vqa 'what is this?' --answers-from-index words "$samples/golden-key.png" -k 1000
+same "$(sed -n '2s/.*%  //p' out)" key
+same "$(sed 1d out | sort | uniq -d | wc -l)" 0
+prints "rubik's"
+! sed 1d out | grep -qw of || fault 'a word that answers nothing'
+want 0 "$clip" vqa 'what flag of the world is it?' --answers-from-index words "$samples/flag-of-lebanon.png" -k 1000
+! sed 1d out | grep -qw flag || fault 'a word of the question'
+want 0 "$clip" vqa 'what animal is this?' --answers-from-index words "$samples/penguins.png" -k 1000
+same "$(sed -n '2s/.*%  //p' out)" penguin
+same "$(sed '1d;s/.*%  //' out | sort | tr '\n' ' ')" 'bee butterfly elephant lizard penguin swan '
+want 0 "$clip" vqa 'what season is it?' --answers-from-index words "$samples/christmas-tree.png" -k 1000
+same "$(sed 1d out | wc -l)" 4
+want 0 "$clip" vqa 'is there a key?' --answers-from-index words "$samples/golden-key.png" --json
+same "$(json pictures.0.answers.0.answer)" yes
+want 1 "$clip" vqa 'what is this?' --answers-from-index nowhere "$samples/swan.png"
+says 'nowhere: no index there'
+want 0 "$clip" index "$samples/swan.png" --index silent
+want 1 "$clip" vqa 'what is this?' --answers-from-index silent "$samples/swan.png"
+says 'silent: there are no texts in it'
+want 2 "$clip" vqa 'what is this?' --answers-from-index words --answers a,b "$samples/swan.png"
+says 'does not go with --answers'
+want 2 "$clip" vqa --fit a --answers-from-index words
+
 it "what is not taken"
 want 2 "$clip" vqa
 says 'no question is asked'
@@ -62,6 +87,8 @@ want 0 "$clip" vqa --head head 'what color is it?' -k 2 --answers 'red,The Blue'
 case $(json pictures.0.answers.0.answer) in red | blue) ;; *) fault 'not one of the answers' ;; esac
 want 1 "$clip" vqa --head head 'what color is it?' --answers nonsense test/000001.png
 says 'none of the answers'
+want 2 "$clip" vqa --head head 'what color is it?' --answers-from-index words test/000001.png
+says 'a head chooses among what it has learned'
 want 0 "$clip" vqa --fit train/questions.tsv --head again --epochs 3 --hidden 32 -t 1
 cmp -s head/vqa.safetensors again/vqa.safetensors || fault 'the threads make a difference'
 want 0 "$clip" vqa --fit train/questions.tsv --head other --epochs 3 --hidden 32 --seed 1
