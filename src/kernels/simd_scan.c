@@ -2,7 +2,7 @@
  *
  * A scan is a matrix product of integers, exact in any order. One query is bound by the memory that the codes come from; it is compared with four rows at a
  * time. Of many queries a tile of rows x queries stays in registers; the rows are made 16 bits wide once for all queries, so that the
- * product needs one instruction (and an addition) for two numbers a lane. With AVX-512 VNNI bytes are multiplied as they are, four a lane. */
+ * product needs one instruction (and an addition) for two numbers a lane. */
 #include "kernels/simd.h"
 #include "kernels/tile.h"
 #include "kernels/vec.h"
@@ -170,7 +170,8 @@ INLINE void scan_rows(int32_t *dot, const int8_t *code, int D, const int16_t *q)
             const int8_t *p = code + (size_t)i * (size_t)D + d;
             acc[i] = multiply_add(acc[i], load_wide(p), w);
         }
-        __builtin_prefetch(code + ROWS * (size_t)d + 4096);
+        for (int line = 0; line < ROWS * WORDS; line += 64)
+            __builtin_prefetch(code + ROWS * (size_t)d + 4096 + line);
     }
     if (d < D)
         for (int i = 0; i < ROWS; i++)
