@@ -492,63 +492,52 @@ static clip_status read_item(const clip_index *x, sqlite3_stmt *q, clip_item *ou
     return s;
 }
 
-static clip_status item_by(const clip_index *x, int statement, int64_t row, const char *path, clip_item *out, clip_error *err)
+/* The item that a statement finds by a path or a hash, where it takes one, and a row, which the cursor then leaves behind. */
+static clip_status item_by(const clip_index *x, int statement, const char *path, const uint8_t *hash, int64_t *cursor, clip_item *out, clip_error *err)
 {
     clip_index *w = (clip_index *)(uintptr_t)x;
     sqlite3_stmt *q;
+    int at = 0;
     pthread_mutex_lock(&w->mutex);
     clip_status s = clipidx_statement(&w->catalogue, statement, &q, err);
     if (s == CLIP_OK) {
         if (path)
-            clipidx_bind_text(q, 1, path);
-        else
-            sqlite3_bind_int64(q, 1, row);
+            clipidx_bind_text(q, ++at, path);
+        if (hash)
+            sqlite3_bind_blob(q, ++at, hash, sizeof out->hash, SQLITE_STATIC);
+        if (cursor)
+            sqlite3_bind_int64(q, ++at, *cursor);
         s = read_item(x, q, out, err);
     }
     pthread_mutex_unlock(&w->mutex);
+    if (s == CLIP_OK && out->kind && cursor)
+        *cursor = out->row + 1;
     return s;
 }
 
-clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out, clip_error *err) { return item_by(x, CLIPIDX_AT, row, NULL, out, err); }
+clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out, clip_error *err)
+{
+    return item_by(x, CLIPIDX_AT, NULL, NULL, &row, out, err);
+}
 
-clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err) { return item_by(x, CLIPIDX_PICTURE, 0, path, out, err); }
+clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err)
+{
+    return item_by(x, CLIPIDX_PICTURE, path, NULL, NULL, out, err);
+}
 
 clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err)
 {
-    TRY(item_by(x, CLIPIDX_NEXT, *cursor, NULL, out, err));
-    if (out->kind)
-        *cursor = out->row + 1;
-    return CLIP_OK;
-}
-
-static clip_status next_of(const clip_index *x, int statement, const uint8_t *hash, const char *path, int64_t *cursor, clip_item *out, clip_error *err)
-{
-    clip_index *w = (clip_index *)(uintptr_t)x;
-    sqlite3_stmt *q;
-    pthread_mutex_lock(&w->mutex);
-    clip_status s = clipidx_statement(&w->catalogue, statement, &q, err);
-    if (s == CLIP_OK) {
-        if (path)
-            clipidx_bind_text(q, 1, path);
-        else
-            sqlite3_bind_blob(q, 1, hash, sizeof out->hash, SQLITE_STATIC);
-        sqlite3_bind_int64(q, 2, *cursor);
-        s = read_item(x, q, out, err);
-    }
-    pthread_mutex_unlock(&w->mutex);
-    if (s == CLIP_OK && out->kind)
-        *cursor = out->row + 1;
-    return s;
+    return item_by(x, CLIPIDX_NEXT, NULL, NULL, cursor, out, err);
 }
 
 clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out, clip_error *err)
 {
-    return next_of(x, CLIPIDX_BYTES, hash, NULL, cursor, out, err);
+    return item_by(x, CLIPIDX_BYTES, NULL, hash, cursor, out, err);
 }
 
 clip_status clipidx_next_text(const clip_index *x, const char *path, int64_t *cursor, clip_item *out, clip_error *err)
 {
-    return next_of(x, CLIPIDX_TEXTS, NULL, path, cursor, out, err);
+    return item_by(x, CLIPIDX_TEXTS, path, NULL, cursor, out, err);
 }
 
 clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip_error *err)
