@@ -102,6 +102,7 @@ static void report_json(const job *j, const clip_update_report *r)
     cli_json_int(&o, "moved", r->moved);
     cli_json_int(&o, "copied", r->copied);
     cli_json_int(&o, "removed", r->removed);
+    cli_json_int(&o, "kept", r->kept);
     cli_json_int(&o, "unreadable", r->broken);
     cli_json_number(&o, "seconds", r->seconds);
     cli_json_number(&o, "waited", r->waited);
@@ -128,6 +129,7 @@ static void report_words(const clip_update_report *r)
     part(r->moved, "moved", &first);
     part(r->copied, "copied", &first);
     part(r->removed, "gone", &first);
+    part(r->kept, "gone and kept", &first);
     part(r->broken, "unreadable", &first);
     part(r->texts, r->texts == 1 ? "new caption" : "new captions", &first);
     if (first)
@@ -209,6 +211,8 @@ static int update(cli_args *a, job *j)
     j->opt.warn = warn;
     clip_status s = clip_index_update(j->index, j->session.ctx, (const char *const *)a->operand, a->operands, &j->opt, &report, &err);
     cli_progress_end();
+    if (report.kept > 0)
+        cli_warn("a folder is empty where a disk is missing; if its pictures really are gone, 'clip index --remove FOLDER' forgets them");
     if (a->json)
         report_json(j, &report);
     else if (s == CLIP_OK && !cli_interrupted())

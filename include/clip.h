@@ -853,6 +853,7 @@ typedef struct clip_update_report {
     int64_t moved;     /* known by their bytes under a path that is gone: not embedded again */
     int64_t copied;    /* known by their bytes under another path, too: not embedded again */
     int64_t removed;   /* no longer there */
+    int64_t kept;      /* no longer there either, but of a folder that holds no picture at all now: perhaps a disk that is not there; told to `warn` */
     int64_t broken;    /* could not be read; told to `warn` */
     int64_t texts;     /* captions embedded */
     int64_t todo;      /* in the progress callback: pictures still to be looked at, as far as known */
@@ -876,7 +877,8 @@ typedef struct clip_update_options {
 CLIP_API clip_update_options clip_update_options_default(void);
 
 /* clip_index_update(): bring what the index has of these folders (or pictures, or what clip_pairs_open() takes) up to date: new and changed pictures are
- * embedded, moved ones recognised by their bytes, those that are gone removed. A folder that cannot be read is reported, and what was known of it stays.
+ * embedded, moved ones recognised by their bytes, those that are gone removed, and those that have become something else than a picture. A folder that
+ * cannot be read, or has become empty, is reported, and what was known of it stays: clip_index_forget() removes it.
  * Pictures are called by their absolute paths, those in tars TAR/MEMBER. Interrupted at any moment, the next call goes on where the last commit was.
  * Memory: a path for each picture, and some pictures.
  * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index was ever given; one that is not there is told to `warn`

@@ -129,23 +129,25 @@ clip_status clip_plan_captions(clip_index *x, const char *path, const char *cons
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* The nearest source above: a tar within a folder wins. */
-static const clip_source *source_of(const clip_sources *sources, const char *path)
+static clip_source *source_of(const clip_sources *sources, const char *path)
 {
-    const clip_source *best = NULL;
+    clip_source *best = NULL;
     for (size_t i = 0; i < sources->n; i++)
         if (clip_path_below(path, sources->item[i].path) && (!best || strlen(sources->item[i].path) > strlen(best->path)))
             best = &sources->item[i];
     return best;
 }
 
-static bool has_left(const clip_source *s, const char *path)
+static bool has_left(clip_source *s, const clip_item *item)
 {
-    if (clip_source_kind_of(s->path) == CLIP_SOURCE_TAR)
+    if (clip_source_kind_of(s->path) == CLIP_SOURCE_TAR || clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(item->path, s->path)))
         return true;
-    return clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(path, s->path)) || clip_plan_gone(path);
+    const bool gone = clip_plan_gone(item->path);
+    s->kept += gone && s->bare && item->kind == CLIP_ITEM_PICTURE;
+    return gone && !s->bare;
 }
 
-clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, int64_t *removed, clip_error *err)
+clip_status clip_plan_sweep(clip_index *x, clip_sources *sources, char *const *seen, size_t n, int64_t *removed, clip_error *err)
 {
     clip_item item;
     *removed = 0;
@@ -153,8 +155,8 @@ clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *co
         TRY(clip_index_next(x, &row, &item, err));
         if (!item.kind)
             return CLIP_OK;
-        const clip_source *s = item.path ? source_of(sources, item.path) : NULL;
-        if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, by_bytes)) || !has_left(s, item.path))
+        clip_source *s = item.path ? source_of(sources, item.path) : NULL;
+        if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, by_bytes)) || !has_left(s, &item))
             continue;
         *removed += item.kind == CLIP_ITEM_PICTURE;
         TRY(clip_index_remove(x, &item.row, 1, err));

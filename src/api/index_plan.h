@@ -17,6 +17,8 @@ typedef struct clip_source {
     bool captions;   /* also NAME.txt beside pictures */
     char **exclude;
     size_t n_exclude;
+    bool bare;       /* a folder in which no picture was found: */
+    int64_t kept;    /* pictures of it that the sweep has left alone for that */
 } clip_source;
 
 typedef struct clip_sources {
@@ -65,10 +67,10 @@ clip_status clip_plan_captions(clip_index *x, const char *path, const char *cons
 clip_status clip_plan_forget(clip_index *x, const char *path, int64_t *removed, clip_error *err);
 
 /* clip_plan_sweep(): what lies below the sources (folders and tars that have been gone through), is not among `seen`, and really is no longer there (or is
- * excluded now) leaves. What merely cannot be looked at stays.
+ * excluded now) leaves. What merely cannot be looked at stays; so does what was in a folder that is bare, where a disk may be mounted on other days.
  * seen     in   [n] all their pictures, sorted by strcmp()
  * removed  out  pictures */
-clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, int64_t *removed, clip_error *err);
+clip_status clip_plan_sweep(clip_index *x, clip_sources *sources, char *const *seen, size_t n, int64_t *removed, clip_error *err);
 
 /* clip_plan_gone(): is there no such file, for certain? Members of a tar that is there count as there. */
 bool clip_plan_gone(const char *path);

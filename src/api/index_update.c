@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "api/api.h"
@@ -273,13 +274,14 @@ static clip_status decode_late(update *u, clip_parcel *p)
     return s;
 }
 
+/* Bytes that could not be read may be what they were; those that are no picture are not what the index knows. */
 static clip_status take_broken(update *u, clip_parcel *p, clip_error *err)
 {
     int64_t removed = 0;
-    if (p->gone)
+    if (p->gone || p->status != CLIP_EIO)
         LOCKED(u, clip_plan_forget(u->x, p->path.p, &removed, err));
     u->report.removed += removed;
-    if (removed)
+    if (p->gone && removed)
         return CLIP_OK;
     u->report.broken++;
     tell(u, p->err.message);
@@ -384,22 +386,39 @@ static clip_status source_gone(update *u, const clip_source *s, clip_error *err)
     return CLIP_OK;
 }
 
+/* A folder that cannot be read is like a picture that cannot. */
+static clip_status source_shut(update *u, const clip_source *s)
+{
+    clip_error said;
+    clipb_fail(&said, CLIP_EIO, s->path, "%s", strerror(errno));
+    u->report.broken++;
+    tell(u, said.message);
+    return CLIP_OK;
+}
+
 static clip_status run_source(update *u, const clip_source *source, clip_error *err)
 {
     const bool words = (u->ctx->model->towers & CLIP_TOWER_TEXT) && u->ctx->model->tokenizer;
     const clip_feed_options o = {words, u->opt.warn, u->opt.warn_user, go_on, u, &u->report};
+    const clip_source_kind kind = clip_source_kind_of(source->path);
+    const size_t seen_before = u->n_seen;
     clip_feed *feed;
     bool whole = false;
-    if (clip_source_kind_of(source->path) == CLIP_SOURCE_GONE)
+    if (kind == CLIP_SOURCE_GONE)
         return source_gone(u, source, err);
+    if (kind == CLIP_SOURCE_FOLDER && access(source->path, R_OK | X_OK) < 0)
+        return source_shut(u, source);
     if (source->captions && !words)
         return clipb_fail(err, CLIP_EINVAL, source->path, "its captions were to be indexed, which takes a text tower and a tokenizer");
     TRY(clip_feed_open(u->x, source, &o, &feed, err));
     clip_status s = run_feed(u, feed, err);
     if (clip_feed_close(feed, &u->seen, &u->n_seen, &u->seen_capacity, &whole) < 0 && s == CLIP_OK)
         s = clipb_fail(err, CLIP_ENOMEM, source->path, "out of memory");
-    if (s == CLIP_OK && whole)
-        u->swept.item[u->swept.n++] = *source;
+    if (s == CLIP_OK && whole) {
+        clip_source *swept = &u->swept.item[u->swept.n++];
+        *swept = *source;
+        swept->bare = kind == CLIP_SOURCE_FOLDER && u->n_seen == seen_before;
+    }
     return s;
 }
 
@@ -412,6 +431,13 @@ static clip_status sweep(update *u, clip_error *err)
         qsort(u->seen, u->n_seen, sizeof *u->seen, by_bytes);
     TRY(clip_plan_sweep(u->x, &u->swept, u->seen, u->n_seen, &removed, err));
     u->report.removed += removed;
+    for (size_t i = 0; i < u->swept.n; i++) {
+        const clip_source *s = &u->swept.item[i];
+        clip_error said;
+        u->report.kept += s->kept;
+        if (s->kept > 0 && clipb_fail(&said, CLIP_EIO, s->path, "holds no pictures any more; the %lld that the index has of it stay", (long long)s->kept) < 0)
+            tell(u, said.message);
+    }
     return CLIP_OK;
 }
 

@@ -155,6 +155,63 @@ says 'photos: is not there now; what the index has of it stays'
 counts removed=0 pictures=6
 mv elsewhere photos
 
+it "a folder that is empty today, as where a disk is mounted"
+mkdir mounted && mv photos/* mounted/
+want 0 "$clip" index --index away --json photos
+says 'photos: holds no pictures any more; the 6 that the index has of it stay'
+says 'clip index --remove FOLDER'
+counts seen=0 removed=0 kept=6 pictures=6
+want 0 "$clip" index --index away --json --exclude '*.png' photos
+counts removed=6 kept=0 pictures=0
+want 0 "$clip" index --index away --json photos mounted
+counts kept=0 pictures=6
+mv mounted/* photos/ # all of them have moved: none is missed
+want 0 "$clip" index --index away --json
+counts moved=6 removed=0 kept=0 pictures=6
+rmdir mounted
+
+it "a picture that has become something else"
+mkdir changing && cp photos/castle.png photos/cloud.png changing/
+want 0 "$clip" index --index changed changing
+echo 'no picture' >changing/cloud.png
+want 1 "$clip" index --index changed --json
+says 'cloud.png'
+counts removed=1 unreadable=1 pictures=1
+
+# Who may not read everything: root must become somebody else.
+plain() {
+    if [ "$(id -u)" != 0 ]; then
+        "$@"
+    elif command -v setpriv >/dev/null; then
+        setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+    else
+        su -s /bin/sh -c 'exec "$@"' -- nobody sh "$@"
+    fi
+}
+it "folders and pictures that may not be read"
+chmod 711 "$T" && mkdir -p shut/sub && mkdir -m 777 anyone
+if plain "$clip" --version >/dev/null 2>&1 && plain cat "$root/models/emoji-clip/merges.txt" >/dev/null 2>&1; then
+    cp photos/castle.png photos/cloud.png shut/ && cp photos/guitar.png shut/sub/
+    [ "$(id -u)" != 0 ] || chown -R 65534 shut
+    shut() { want "$1" plain "$clip" index --index anyone/ix --json shut; }
+    shut 0
+    counts embedded=3
+    touch -d 2001-02-03 shut/cloud.png && chmod 0 shut/sub shut/cloud.png
+    shut 1
+    says 'shut/sub: Permission denied'
+    says 'cloud.png: Permission denied'
+    counts removed=0 unreadable=1 pictures=3
+    chmod 0 shut
+    shut 1
+    says 'shut: Permission denied'
+    counts removed=0 unreadable=1 pictures=3
+    chmod 755 shut shut/sub && chmod 644 shut/cloud.png
+    shut 0
+    counts embedded=0 removed=0 pictures=3
+else
+    echo "somebody else may not read $root: not tested as them" >&2
+fi
+
 it "another model"
 cp -r "$root/models/emoji-clip" other-model
 printf '\001' | dd of=other-model/open_clip_model.safetensors bs=1 seek=$(($(stat -c %s other-model/open_clip_model.safetensors) - 4)) conv=notrunc 2>/dev/null
