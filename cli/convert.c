@@ -1,7 +1,7 @@
 /* clip convert: the same checkpoint, laid out for another program. */
 #include "cli.h"
 
-enum { TO = CLI_LONG, DTYPE };
+enum { TO = CLI_LONG, DTYPE, AVERAGE };
 
 static void warn(void *user, const char *message)
 {
@@ -9,7 +9,7 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-static int run(cli_args *a)
+static int convert(cli_args *a, cli_list *average)
 {
     clip_convert_options opt = {.warn = warn};
     clip_error err;
@@ -17,16 +17,27 @@ static int run(cli_args *a)
         switch (id) {
         case TO: opt.layout = a->value; break;
         case DTYPE: opt.type = a->value; break;
+        case AVERAGE: DO(cli_list_add(average, a->value)); break;
         default: return a->code;
         }
+    opt.average = (const char *const *)average->item;
+    opt.averages = (int)average->n;
     if (a->operands != 1)
         return cli_usage(a, a->operands ? "one directory to write" : "the directory to write is missing");
-    if (!opt.layout && !opt.type)
-        return cli_usage(a, "say what to convert to: --to LAYOUT, --dtype TYPE, or both");
+    if (!opt.layout && !opt.type && opt.averages == 0)
+        return cli_usage(a, "say what to convert to: --to LAYOUT, --dtype TYPE, --average DIR, or several");
     clip_status s = clip_convert(a->model, a->operand[0], &opt, &err);
     if (s == CLIP_EINVAL)
         return cli_usage(a, "%s", err.message);
     return s < 0 ? cli_fail("%s", err.message) : CLI_DONE;
+}
+
+static int run(cli_args *a)
+{
+    cli_list average = {0};
+    int code = convert(a, &average);
+    cli_list_free(&average);
+    return code;
 }
 
 static const cli_option options[] = {
@@ -34,6 +45,8 @@ static const cli_option options[] = {
                          "hf: config.json, preprocessor_config.json and model.safetensors\n"
                          "(default: the layout it has)"},
     {DTYPE, "dtype", "TYPE", "store weights as f32, f16 or bf16 (default: the type they have)"},
+    {AVERAGE, "average", "DIR", "write the mean of the model's weights and this one's; may be given several times,\n"
+                                "also for one DIR, to give it more weight"},
     {0},
 };
 
@@ -45,10 +58,14 @@ const cli_command cli_convert = {
             "configuration, weights and tokenizer, as OpenCLIP or Hugging Face's transformers load them.\n"
             "Converting there and back gives the same weights, bit for bit.\n"
             "\n"
+            "The mean of models fine-tuned from one start is often better than each of them (model soups, Wortsman et al.\n"
+            "2022), and the mean of a model and its fine-tuned one forgets less of what the first knew (WiSE-FT).\n"
+            "\n"
             "In Python:  open_clip.create_model_and_transforms('local-dir:OUT'), open_clip.get_tokenizer('local-dir:OUT')\n"
             "            CLIPModel.from_pretrained('OUT'), CLIPProcessor.from_pretrained('OUT')",
     .examples = "clip convert --model runs/first/checkpoint --to hf first-hf\n"
-                "clip convert --model ViT-B-32 --dtype f16 ViT-B-32-f16",
+                "clip convert --model ViT-B-32 --dtype f16 ViT-B-32-f16\n"
+                "clip convert --model ViT-B-32 --average runs/birds/checkpoint birds-and-all",
     .options = options,
     .run = run,
 };

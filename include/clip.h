@@ -623,17 +623,21 @@ CLIP_API void clip_list_free(char **list, size_t n);
 typedef struct clip_convert_options {
     const char *layout; /* "openclip" or "hf" (Hugging Face's transformers); NULL: as it is */
     const char *type;   /* of the weights, "f32", "f16", "bf16"; NULL: as they are, f32 where there are several */
+    const char *const *average; /* [averages] more checkpoints of such a model: the mean of all their weights and `path`'s is written */
+    int averages;
     clip_warn_fn warn;  /* NULL: silent */
     void *warn_user;
 } clip_convert_options;
 
 /* clip_convert(): write a checkpoint in another layout or type: configuration, weights and tokenizer, for OpenCLIP ("local-dir:OUT") or for
  * transformers (CLIPModel, CLIPProcessor). What the type can hold stays bit for bit as it is, there and back.
+ * The mean of models that were fine-tuned from one is often better than each of them (Wortsman et al. 2022, arXiv:2203.05482), and the mean of a
+ * model and its fine-tuned one forgets less (Wortsman et al. 2022, arXiv:2109.01903); of models that share no start it is worth nothing.
  * path  in   as for clip_model_load()
  * out   in   a directory that is not there yet, or empty; it appears when it is whole
  * opt   in   NULL: defaults
- * Errors: as clip_model_load(); CLIP_EINVAL (options; `out` is not empty), CLIP_EUNSUPPORTED (Hugging Face's layout has no ResNet), CLIP_ELIMIT (a
- * weight beyond the range of the type), CLIP_EIO. */
+ * Errors: as clip_model_load(); CLIP_EINVAL (options; `out` is not empty), CLIP_EMISMATCH (models of different shapes have no mean),
+ * CLIP_EUNSUPPORTED (Hugging Face's layout has no ResNet), CLIP_ELIMIT (a weight beyond the range of the type), CLIP_EIO. */
 CLIP_API clip_status clip_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err);
 
 /* ---- Training ------------------------------------------------------------------------------------------- */

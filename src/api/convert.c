@@ -1,4 +1,4 @@
-/* One checkpoint to another: the configuration in the other's words, the weights through a block of f32, which holds f16 and bf16 exactly, and
+/* One checkpoint, or the mean of several, to another: the configuration in the other's words, the weights through a block of f32, which holds f16 and bf16 exactly, and
  * the tokenizer's files as they are, completed. */
 #include <stdlib.h>
 #include <string.h>
@@ -75,15 +75,75 @@ static clip_status choose_type(converter *c)
     return clipb_fail(c->err, CLIP_EINVAL, NULL, "the type '%s' is none of f32, f16, bf16", c->opt.type);
 }
 
+/* ---- The mean of several -------------------------------------------------------------------------------------- */
+
+static bool has_bias(const clip_model *m)
+{
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%slogit_bias", m->prefix);
+    return clipmdl_store_find(&m->store, name) != NULL;
+}
+
+static bool same_params(const clipmdl_params *a, const clipmdl_params *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        const clipmdl_param *p = &a->param[i], *q = &b->param[i];
+        if (strcmp(p->name, q->name) != 0 || p->ndim != q->ndim || memcmp(p->dim, q->dim, (size_t)p->ndim * sizeof *p->dim) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool same_towers(const clipmdl_config *a, const clipmdl_config *b)
+{
+    return a->vision.image_size == b->vision.image_size && a->vision.heads == b->vision.heads && a->vision.act == b->vision.act
+           && a->text.heads == b->text.heads && a->text.act == b->text.act;
+}
+
+/* w, the mean of k - 1 models, becomes that of k. */
+static clip_status add_to_mean(const converter *c, const clip_model *m, int k, float *w)
+{
+    clipmdl_params p = {0};
+    float *v = calloc(c->params.count, sizeof *v);
+    clip_status s = v ? clipmdl_params_list(&m->config, has_bias(m), &p) : CLIP_ENOMEM;
+    if (s == CLIP_OK && !(same_params(&p, &c->params) && same_towers(&m->config, &c->m->config)))
+        s = clipb_fail(c->err, CLIP_EMISMATCH, m->path, "is another kind of model than %s: they have no mean", c->m->path);
+    if (s == CLIP_OK)
+        s = clipmdl_params_read(&p, &m->store, m->scheme, m->prefix, v, c->err);
+    for (size_t i = 0; s == CLIP_OK && i < p.count; i++)
+        w[i] += (v[i] - w[i]) / (float)k;
+    clipmdl_params_free(&p);
+    free(v);
+    return s;
+}
+
+static clip_status average(const converter *c, float *w)
+{
+    clip_status s = CLIP_OK;
+    for (int i = 0; s == CLIP_OK && i < c->opt.averages; i++) {
+        const clip_load_options load = clip_load_options_default();
+        clip_model *m = NULL;
+        s = clip_model_open(c->opt.average[i], &load, &m, c->err);
+        if (s == CLIP_OK)
+            s = add_to_mean(c, m, i + 2, w);
+        clip_model_free(m);
+    }
+    return s;
+}
+
 /* ---- Writing -------------------------------------------------------------------------------------------------- */
 
 static clip_status write_weights(const converter *c, const char *dir)
 {
     char *path = clipb_path_join(dir, clipmdl_weights_file(c->scheme));
-    float *w = malloc(c->params.count * sizeof *w);
+    float *w = calloc(c->params.count, sizeof *w);
     clip_status s = path && w ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipmdl_params_read(&c->params, &c->m->store, c->m->scheme, c->m->prefix, w, c->err);
+    if (s == CLIP_OK)
+        s = average(c, w);
     if (s == CLIP_OK)
         s = clipmdl_save_weights(path, &c->params, w, c->type, c->scheme, c->err);
     free(path);
@@ -134,10 +194,9 @@ static clip_status write_checkpoint(const converter *c, const char *dir)
 
 static clip_status convert(converter *c)
 {
-    char name[CLIPMDL_MAX_NAME], *tmp;
+    char *tmp;
     TRY(choose_layout(c));
-    snprintf(name, sizeof name, "%slogit_bias", c->m->prefix);
-    TRY(clipmdl_params_list(&c->m->config, clipmdl_store_find(&c->m->store, name) != NULL, &c->params));
+    TRY(clipmdl_params_list(&c->m->config, has_bias(c->m), &c->params));
     TRY(choose_type(c));
     TRY(clipb_dir_check_empty(c->out, c->err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(c->out, &tmp, c->err));

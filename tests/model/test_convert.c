@@ -1,5 +1,6 @@
 /* Converting through clip.h: what comes out embeds as what went in; what cannot be written leaves nothing behind.
  * usage: test_convert GOLDEN_DIRECTORY */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 
 #include "clip.h"
 #include "failing_alloc.h"
+#include "model/store.h"
 
 static const char *golden;
 static char dir[64], said[4096];
@@ -136,16 +138,56 @@ static void what_a_layout_cannot_say_is_refused(void **state)
     assert_false(exists(in(dir, "x")) || exists(in(dir, ".x.tmp")));
 }
 
+/* The first weight of the file: the name says which layout. */
+static float weight_of(const char *checkpoint, const char *name)
+{
+    clipmdl_store store;
+    clip_error err;
+    float w;
+    assert_int_equal(clipmdl_store_open(in(checkpoint, "open_clip_model.safetensors"), &store, &err), CLIP_OK);
+    const clipmdl_tensor *t = clipmdl_store_find(&store, name);
+    assert_non_null(t);
+    memcpy(&w, t->data, sizeof w);
+    clipmdl_store_close(&store);
+    return w;
+}
+
+static void a_mean_of_several(void **state)
+{
+    (void)state;
+    static const char *const some[] = {"visual.proj", "text_projection", "visual.transformer.resblocks.0.attn.in_proj_weight"};
+    convert(in(golden, "tiny-vit"), in(dir, "a"), "openclip", "f32");
+    convert(in(golden, "tiny-vit"), in(dir, "half"), "openclip", "bf16"); /* near it, not the same */
+    convert(in(dir, "half"), in(dir, "b"), NULL, "f32");
+    char a_path[512], b_path[512];
+    const char *more[] = {strcpy(a_path, in(dir, "a")), strcpy(b_path, in(dir, "b"))};
+    const clip_convert_options opt = {.average = more, .averages = 2};
+    clip_error err;
+    assert_int_equal(clip_convert(in(dir, "b"), in(dir, "mean"), &opt, &err), CLIP_OK);
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        const float a = weight_of(in(dir, "a"), some[i]), b = weight_of(in(dir, "b"), some[i]);
+        assert_true(a != b);
+        assert_float_equal(weight_of(in(dir, "mean"), some[i]), (a + 2 * b) / 3, 1e-6f * fabsf(a));
+    }
+    more[1] = strcpy(b_path, in(golden, "tiny-resnet"));
+    assert_int_equal(clip_convert(in(dir, "a"), in(dir, "x"), &opt, &err), CLIP_EMISMATCH);
+    strcpy(b_path, in(dir, "no"));
+    assert_int_equal(clip_convert(in(dir, "a"), in(dir, "x"), &opt, &err), CLIP_EIO);
+    assert_false(exists(in(dir, "x")) || exists(in(dir, ".x.tmp")));
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
     static const char *const checkpoints[] = {"tiny-vit", "tiny-openai"}; /* with a vocabulary as it is, and one to be made */
-    const clip_convert_options opt = {.layout = "hf", .type = "f16", .warn = hear};
     for (size_t c = 0; c < sizeof checkpoints / sizeof *checkpoints; c++) {
+        char path[512];
+        const char *same = strcpy(path, in(golden, checkpoints[c]));
+        const clip_convert_options opt = {.layout = "hf", .type = "f16", .average = &same, .averages = 1, .warn = hear};
         for (long n = 1;; n++) {
             clip_error err;
             fail_alloc_at(n);
-            clip_status s = clip_convert(in(golden, checkpoints[c]), in(dir, "y"), &opt, &err);
+            clip_status s = clip_convert(same, in(dir, "y"), &opt, &err);
             if (!fail_alloc_stop()) {
                 assert_int_equal(s, CLIP_OK);
                 break;
@@ -163,6 +205,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embeddings_stay_as_they_are),
         cmocka_unit_test(what_a_layout_cannot_say_is_refused),
+        cmocka_unit_test(a_mean_of_several),
         cmocka_unit_test(every_allocation_may_fail),
     };
     if (argc != 2)
