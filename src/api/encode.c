@@ -26,7 +26,8 @@ clip_status clip_context_new(const clip_model *m, int threads, clip_context **ou
         return CLIP_ENOMEM;
     c->model = m;
     c->k.set = m->set;
-    if (clipb_team_new(threads ? threads : clipb_cores(), &c->k.team) < 0 || reserve_scratch(c) < 0) {
+    c->k.team = clipb_team_new(threads ? threads : clipb_cores());
+    if (!c->k.team || reserve_scratch(c) < 0) {
         clip_context_free(c);
         return CLIP_ENOMEM;
     }

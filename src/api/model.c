@@ -197,7 +197,8 @@ static clip_status bind_weights(loader *l, clip_model *m)
     clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
     clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = &k, .warn = l->opt.warn, .warn_user = l->opt.warn_user};
-    clip_status s = clipb_team_new(threads, &k.team);
+    k.team = clipb_team_new(threads);
+    clip_status s = k.team ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipb_block_reserve(&scratch, clipk_scratch_bytes(m->set, threads));
     k.scratch = scratch.base;

@@ -122,12 +122,11 @@ void clipb_team_run(clipb_team *t, int64_t n, clipb_piece *piece, void *job)
     pthread_mutex_unlock(&t->lock);
 }
 
-clip_status clipb_team_new(int threads, clipb_team **out)
+clipb_team *clipb_team_new(int threads)
 {
-    *out = NULL;
     clipb_team *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
     if (!t)
-        return CLIP_ENOMEM;
+        return NULL;
     *t = (clipb_team){.threads = 1};
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->work, NULL);
@@ -142,10 +141,9 @@ clip_status clipb_team_new(int threads, clipb_team **out)
     }
     if (!started) {
         clipb_team_free(t);
-        return CLIP_ENOMEM;
+        return NULL;
     }
-    *out = t;
-    return CLIP_OK;
+    return t;
 }
 
 void clipb_team_free(clipb_team *t)

@@ -11,15 +11,13 @@
 
 #include <stdint.h>
 
-#include "base/status.h"
-
 typedef struct clipb_team clipb_team;
 
 /* Does piece i of a job. thread: 0 (the caller) .. threads-1, for finding the thread's own scratch. */
 typedef void clipb_piece(void *job, int64_t i, int thread);
 
-/* clipb_team_new(): `threads` including the caller; 1 starts none. out: free with clipb_team_free(). CLIP_ENOMEM. */
-clip_status clipb_team_new(int threads, clipb_team **out);
+/* clipb_team_new(): `threads` including the caller; 1 starts none. Free with clipb_team_free(). NULL: out of memory. */
+clipb_team *clipb_team_new(int threads);
 void clipb_team_free(clipb_team *t);
 int clipb_team_threads(const clipb_team *t); /* NULL: 1 */
 

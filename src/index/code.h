@@ -9,6 +9,7 @@
 #ifndef CLIPIDX_CODE_H
 #define CLIPIDX_CODE_H
 
+#include "base/status.h"
 #include "kernels/set.h"
 
 #define CLIPIDX_MOST_DIM CLIPK_SCAN_D

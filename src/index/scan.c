@@ -94,7 +94,7 @@ void clipidx_scan_run(clipidx_scan *scan)
     clip_index *w = (clip_index *)(uintptr_t)scan->x; /* its team has a mutex of its own */
     const bool team = pthread_mutex_trylock(&w->team_mutex) == 0;
     if (team && !w->k.team && w->threads > 1)
-        clipb_team_new(w->threads, &w->k.team); /* without one the caller does it alone */
+        w->k.team = clipb_team_new(w->threads); /* without one the caller does it alone */
     clipb_team_run(team ? w->k.team : NULL, (w->state.rows - scan->begin + scan->piece - 1) / scan->piece, scan_piece, scan);
     if (team)
         pthread_mutex_unlock(&w->team_mutex);

@@ -2,6 +2,7 @@
 #ifndef CLIPTSK_CALIBRATE_H
 #define CLIPTSK_CALIBRATE_H
 
+#include "clip.h"
 #include "kernels/kernels.h"
 
 /* cliptsk_fit_scale(): the scale s that makes the mean of -log softmax(s cosine)[right] least (Guo et al. 2017, arXiv:1706.04599, 4.2, where 1/s is the

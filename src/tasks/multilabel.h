@@ -2,6 +2,7 @@
 #ifndef CLIPTSK_MULTILABEL_H
 #define CLIPTSK_MULTILABEL_H
 
+#include "clip.h"
 #include "kernels/kernels.h"
 
 /* cliptsk_fit_thresholds(), cliptsk_multilabel(): as clip_fit_thresholds() and clip_multilabel() say. cosine, yes [N, L]; threshold [L]. */

@@ -103,7 +103,8 @@ static clip_status init(cliptrn_net *n, int threads, clip_error *err)
     TRY(is_vit(n) ? clipmdl_vit_init(&n->vit, &n->config) : clipmdl_resnet_init(&n->resnet, &n->config));
     TRY(clipmdl_text_init(&n->text, &n->config));
     n->k.set = clipk_set_find(NULL);
-    TRY(clipb_team_new(threads ? threads : clipb_cores(), &n->k.team));
+    n->k.team = clipb_team_new(threads ? threads : clipb_cores());
+    TRY(n->k.team ? CLIP_OK : CLIP_ENOMEM);
     TRY(clipb_block_reserve(&n->scratch, clipk_scratch_bytes(n->k.set, clipk_threads(&n->k))));
     n->k.scratch = n->scratch.base;
     clipmdl_params_init(&n->params, &n->config, n->opt.seed, n->w);

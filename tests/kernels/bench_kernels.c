@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     char *block = memory(MEMORY);
     for (int threads = 1; threads <= clipb_cores(); threads *= 2) {
         clipk_ctx k = {set, NULL, NULL};
-        if (clipb_team_new(threads, &k.team) < 0)
+        if (!(k.team = clipb_team_new(threads)))
             return 1;
         k.scratch = memory(clipk_scratch_bytes(set, threads));
         double read = 0;

@@ -214,7 +214,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_rows [SET [THREADS]]\n");
         return 2;
     }
-    if (clipb_team_new(threads, &k.team) < 0)
+    if (!(k.team = clipb_team_new(threads)))
         abort();
     k.scratch = memory(clipk_scratch_bytes(k.set, threads));
     printf("%s, %d threads\n\nattention\n", clipk_set_name(k.set), threads);
