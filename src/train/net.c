@@ -3,6 +3,7 @@
  * a tape and goes back (Gao et al. 2021, arXiv:2101.06983). The result is that of the whole batch; the memory is that of a chunk. */
 #include "train/net.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +258,9 @@ static clip_status place(pass *p, int chunk)
 {
     clipb_arena a = {0};
     const size_t gradient = p->n->params.count * sizeof(float);
+    const double side = p->n->config.vision.image_size;
+    if (chunk * side * side > INT_MAX) /* layers count pixels in an int; a chunk has fewer */
+        return CLIP_ENOMEM;
     TRY(reserve(p->n, gradient)); /* what is not bound cannot be measured */
     const size_t later = chunk == p->batch->N ? measure_whole(p, &a) : measure_chunks(p, &a, chunk);
     return reserve(p->n, a.peak > later + gradient ? a.peak : later + gradient);
