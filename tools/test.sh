@@ -11,7 +11,8 @@ one() {
     dir=$1 cc=$2
     shift 2
     echo "== $dir: $cc $*"
-    [ -f "$dir/build.ninja" ] || CC=$cc meson setup "$dir" "$@" >"$log.setup" 2>&1 || { cat "$log.setup"; status=1; return; }
+    command -v ccache >/dev/null && cc="ccache $cc" # meson looks for it only where no compiler is named
+    [ -f "$dir/build.ninja" ] || CC="$cc" meson setup "$dir" "$@" >"$log.setup" 2>&1 || { cat "$log.setup"; status=1; return; }
     ninja -C "$dir" --quiet || { status=1; return; }
     {
         meson test -C "$dir" --no-rebuild --print-errorlogs ${TEST_SUITES:+$(printf -- '--suite %s ' $TEST_SUITES)} 2>&1
