@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the training set: public pictures with names, as WebDataset tars, and pairs.tsv, which lists them by their sources.
 
-    data/make_pairs.py DIRECTORY [--vary] [--size 64] [--packages DIRECTORY] [--check DIRECTORY]
+    data/make_pairs.py DIRECTORY [--vary tags|words] [--size 64] [--packages DIRECTORY] [--check DIRECTORY]
 
 needs: Pillow, npm (it fetches five packages, 170 MB), rsvg-convert (Debian: librsvg2-bin), openclipart-png and openclipart-svg
 
@@ -19,12 +19,14 @@ style; clipart_val, every twentieth clip art. Only train may be trained on.
 A picture is flattened on white, padded to a square and reduced with Pillow's bicubic. In a tar, NNNNNN is the row of pairs.tsv:
 NNNNNN.png, NNNNNN.txt (the first caption), NNNNNN.json ({"captions": all of them, "source": ...}).
 
---vary is for the model that ships: of a training picture with tags the captions become the label twice, label + tags, and twice the label
-and half of its tags, drawn at random. clip train draws one of them in each epoch.
+--vary is for the model that ships: a training picture gets more captions, made of the same words, and clip train draws one of them in each
+epoch. tags: of a picture with tags, the label twice, label + tags, and twice the label and half of its tags. words: 24 captions; also tags
+alone, "tag: title", and of a clip art whose title is that of a whole series the words of its file's name.
 
 --check compares keys, captions, splits and pixels with another such directory (pairs.tsv and pairs/*.tar).
 """
 import argparse
+import collections
 import concurrent.futures
 import io
 import json
@@ -41,6 +43,7 @@ from PIL import Image, ImageChops
 PACKAGES = {"emojibase-data": "17.0.0", "emoji-datasource-google": "16.0.0", "openmoji": "17.0.0", "fluentui-emoji": "1.3.0",
             "emoji-datasource-twitter": "16.0.0"}
 CLIPART = Path("/usr/share/openclipart")
+SERIES = 6            # clip art of one title: it names the series, not the picture
 SHARD = 4000          # pairs a tar of the training split
 TIME = 1700000000     # of every member, so that the same pictures make the same tar
 Image.MAX_IMAGE_PIXELS = None  # the clip art's largest picture has 231 million
@@ -176,12 +179,37 @@ def write_tar(path, rows, pictures):
             add(tar, f"{key:06d}.json", json.dumps({"captions": captions, "source": source}, ensure_ascii=False).encode())
 
 
-def varied(captions, key):
+def file_words(source):
+    """animals/birds/white_duck_01.png: white duck"""
+    return " ".join(re.findall(r"[^\W\d_]{2,}", Path(source).stem))
+
+
+def vary_tags(captions, draw):
     label, full = captions[0], captions[-1]
     if full == label:
         return captions
-    tags, draw = full[len(label) + 2 :].split(", "), random.Random(key)
+    tags = full[len(label) + 2 :].split(", ")
     return [label, label, full, *(", ".join([label, *draw.sample(tags, max(1, len(tags) // 2))]) for _ in range(2))]
+
+
+def vary_words(source, captions, shared, draw):
+    """shared: its title is that of a whole series."""
+    own, full = captions[0], captions[-1]
+    tags = full[len(own) + 2 :].split(", ") if full != own else []
+
+    def some(words):
+        return draw.sample(words, draw.randint(1, len(words)))
+
+    if shared:
+        words = file_words(source) or full
+        kinds = full.split(", ")
+        return 8 * [full] + 6 * [f"{full}, {words}"] + 4 * [words] + [f"{draw.choice(kinds)}: {words}" for _ in range(6)]
+    if not tags:
+        return [own]
+    with_some = [", ".join([own, *some(tags)]) for _ in range(5)]
+    if source.startswith("openclipart"):
+        return 6 * [own] + 9 * [full] + with_some + [f"{draw.choice(tags)}: {own}" for _ in range(4)]
+    return 10 * [own] + 4 * [full] + with_some + [", ".join(some(tags)) for _ in range(5)]
 
 
 def write(out, rows, files, size, vary):
@@ -190,8 +218,13 @@ def write(out, rows, files, size, vary):
         f.write("path\tcaptions\tsplit\n")
         f.writelines(f"{source}\t{'|'.join(c.replace('|', '/') for c in captions)}\t{split}\n" for source, captions, split in rows)
     of_split = {}
+    uses = collections.Counter(captions[0] for source, captions, split in rows if split == "train" and source.startswith("openclipart"))
     for key, (source, captions, split) in enumerate(rows):
-        of_split.setdefault(split, []).append((key, source, varied(captions, key) if vary and split == "train" else captions))
+        if split == "train" and vary == "tags":
+            captions = vary_tags(captions, random.Random(key))
+        elif split == "train" and vary == "words":
+            captions = vary_words(source, captions, uses[captions[0]] >= SERIES and source.startswith("openclipart"), random.Random(key))
+        of_split.setdefault(split, []).append((key, source, captions))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for split, members in sorted(of_split.items()):
             shards = [members[i : i + SHARD] for i in range(0, len(members), SHARD)]
@@ -239,7 +272,7 @@ def check(ours, theirs):
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("directory", type=Path)
-    p.add_argument("--vary", action="store_true", help="more captions to train on")
+    p.add_argument("--vary", choices=["tags", "words"], help="more captions to train on")
     p.add_argument("--size", type=int, default=64, help="side of the pictures")
     p.add_argument("--packages", type=Path, help="where the packages are kept (default: DIRECTORY/packages)")
     p.add_argument("--check", type=Path, metavar="DIRECTORY", help="compare with this one")

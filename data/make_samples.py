@@ -6,7 +6,7 @@ needs: Pillow, and the Debian packages openclipart-png and openclipart-svg (the 
 
 Every picture comes from the Open Clip Art Library, whose authors gave their work to the public domain. None is among
 those models/emoji-clip was trained on, though some have relatives there: other flags, other signs of a series. They and
-the labels were picked by hand before that model was trained; it names a little more than half of them right.
+the labels were picked by hand before that model was trained; it names about half of them right.
 """
 import html
 import os
