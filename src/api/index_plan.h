@@ -37,6 +37,9 @@ clip_status clip_sources_recall(clip_index *x, clip_sources *out, clip_error *er
 clip_status clip_sources_remember(clip_index *x, const clip_sources *more, clip_error *err);
 void clip_sources_free(clip_sources *s);
 
+/* clip_sources_forget(): an index no longer knows these, and none below them. */
+clip_status clip_sources_forget(clip_index *x, char *const *roots, int n, clip_error *err);
+
 /* clip_path_below(): what of `path` follows the folder or tar `root`: "" where it is that itself, NULL where it is elsewhere. */
 const char *clip_path_below(const char *path, const char *root);
 

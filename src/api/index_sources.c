@@ -243,7 +243,7 @@ static clip_status forget_items(clip_index *x, char *const *roots, int n, int64_
     }
 }
 
-static clip_status forget_sources(clip_index *x, char *const *roots, int n, clip_error *err)
+clip_status clip_sources_forget(clip_index *x, char *const *roots, int n, clip_error *err)
 {
     clip_sources all = {0};
     clip_status s = clip_sources_recall(x, &all, err);
@@ -311,7 +311,7 @@ clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, in
     if (s == CLIP_OK)
         s = forget_items(x, roots, NAMES * n, &count, err);
     if (s == CLIP_OK)
-        s = forget_sources(x, roots, NAMES * n, err);
+        s = clip_sources_forget(x, roots, NAMES * n, err);
     if (s == CLIP_OK)
         s = clip_index_commit(x, err);
     clip_list_free(roots, roots ? NAMES * (size_t)n : 0);

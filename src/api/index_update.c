@@ -366,10 +366,7 @@ static clip_status run_feed(update *u, clip_feed *feed, clip_error *err)
         if (!go_on(u))
             break;
     }
-    if (u->stopped)
-        return CLIP_OK;
-    TRY(encode_pictures(u, err));
-    return encode_texts(u, err);
+    return CLIP_OK;
 }
 
 /* ---- Sources --------------------------------------------------------------------------------------------------------- */
@@ -470,6 +467,26 @@ static clip_status start(update *u, size_t sources, clip_error *err)
     return s < 0 ? clipb_fail(err, s, u->x->dir, "%s", s == CLIP_ENOMEM ? "out of memory" : "the system allows no thread to read pictures") : s;
 }
 
+/* `clip index *` names texts and films too: a file that has given nothing is not looked for again. */
+static clip_status forget_barren(update *u, const clip_sources *named, clip_error *err)
+{
+    char **barren = calloc(named->n + 1, sizeof *barren);
+    int n = 0;
+    clip_status s = barren ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, u->x->dir, "out of memory");
+    for (size_t i = 0; s == CLIP_OK && i < named->n; i++) {
+        clip_item item = {0};
+        if (clip_source_kind_of(named->item[i].path) != CLIP_SOURCE_PICTURE)
+            continue;
+        s = clip_index_find(u->x, named->item[i].path, &item, err);
+        if (s == CLIP_OK && !item.kind)
+            barren[n++] = named->item[i].path;
+    }
+    if (s == CLIP_OK && n > 0)
+        s = clip_sources_forget(u->x, barren, n, err);
+    free(barren);
+    return s;
+}
+
 static clip_status run(update *u, const clip_sources *sources, clip_error *err)
 {
     TRY(start(u, sources->n, err));
@@ -477,6 +494,8 @@ static clip_status run(update *u, const clip_sources *sources, clip_error *err)
         TRY(run_source(u, &sources->item[i], err));
     if (u->stopped)
         return CLIP_OK;
+    TRY(encode_pictures(u, err));
+    TRY(encode_texts(u, err));
     TRY(sweep(u, err));
     char when[32];
     snprintf(when, sizeof when, "%lld", (long long)time(NULL));
@@ -505,6 +524,8 @@ clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *cons
         s = find_sources(&u, paths, n, &sources, err);
     if (s == CLIP_OK)
         s = run(&u, &sources, err);
+    if (s == CLIP_OK && n > 0 && !u.stopped)
+        s = forget_barren(&u, &sources, err);
     u.report.seconds = now() - u.started;
     u.report.waited = u.queue ? clipb_queue_waited(u.queue) : 0;
     clipb_queue_free(u.queue, drop);

@@ -115,6 +115,13 @@ prints '1 picture removed'
 want 1 "$clip" index --index names --remove ''
 says 'empty'
 
+it "files named one by one: what is no picture is told once"
+mkdir loose && cp photos/swan.png photos/cloud.png loose/ && echo 'no picture' >loose/notes.txt
+want 1 "$clip" index --index loosely --json loose/*
+counts embedded=2 unreadable=1 pictures=2
+want 0 "$clip" index --index loosely --json
+counts seen=2 embedded=0 unreadable=0 pictures=2
+
 it "captions beside pictures"
 printf 'a bird on the water\n\nwhite\n' >photos/swan.txt
 want 0 index --captions --json photos
