@@ -73,7 +73,13 @@ want 1 "$clip" vqa --eval empty.tsv
 says 'no question in it'
 
 it "a head"
-"$scenes" train 120 1 train && "$scenes" test 30 2 test || fault 'no scenes'
+"$scenes" train 120 1 train && "$scenes" val 30 2 val && "$scenes" test 30 2 test || fault 'no scenes'
+for part in val test; do # what they ask about occurs nowhere else
+    other=$([ $part = val ] && echo test || echo val)
+    sed -n 's/.*what shape [a-z]* the \([a-z]*\) things*?\t\(.*\)/\1 \2/p' $part/questions.tsv | sort -u >pairs
+    [ -s pairs ] || fault "$part asks about nothing"
+    ! grep -F -f pairs -q train/*.tsv $other/*.tsv || fault "a pair of $part is elsewhere"
+done
 want 0 "$clip" vqa --fit train/questions.tsv --head head --epochs 3 --hidden 32
 says 'epoch 3'
 same "$(ls head | tr '\n' ' ')" 'vqa.json vqa.safetensors '
