@@ -1,4 +1,4 @@
-/* clip convert: the same checkpoint, laid out for another program. */
+/* clip convert: the same checkpoint, laid out for another program; or the mean of several. */
 #include "cli.h"
 
 enum { TO = CLI_LONG, DTYPE, AVERAGE };

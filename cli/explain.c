@@ -101,7 +101,8 @@ static void slug_of(const char *text, char out[SLUG])
     out[n] = 0;
 }
 
-/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` where there is one. Words that leave the name of other ones, or none, get their number. */
+/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` where there is one. Words that make the name of earlier ones, or none, get
+ * their number. */
 static void name_file(const job *j, const char *folder, int text, char out[1200])
 {
     const char *base = cli_base_name(j->path), *dot = strrchr(base, '.');

@@ -1,5 +1,5 @@
-/* One checkpoint, or the mean of several, to another: the configuration in the other's words, the weights through a block of f32, which holds f16 and bf16 exactly, and
- * the tokenizer's files as they are, completed. */
+/* One checkpoint, or the mean of several, to another: the configuration in the other's words, the weights through a block of f32, which holds
+ * f16 and bf16 exactly, and the tokenizer's files as they are, completed. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
