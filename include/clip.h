@@ -723,7 +723,7 @@ CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_er
 /* ---- Index: many embeddings, searched exactly ----------------------------------------------------------- */
 
 /* A directory: catalogue.db (SQLite: what each row is) and, beside it, NumPy arrays with a row an item: the vectors in f16, which answers are
- * computed from, and int8 codes, which are scanned first. An index belongs to one model and says so.
+ * computed from, and int8 codes in two parts, which are scanned first. An index belongs to one model and says so.
  *
  *     clip_index_open("photos.index", &opt, &index, &err);
  *     clip_index_update(index, ctx, folders, n, NULL, &report, &err);              embed what is new below the folders
@@ -741,7 +741,7 @@ typedef struct clip_index_options {
     bool write;               /* open for writing; false: for reading */
     bool create;              /* and make it if it is not there */
     const clip_model *model;  /* the index must be of this model (or is made for it). NULL: of any; to create, `dim` and `model_name` say which */
-    int dim;                  /* D; 0: the model's */
+    int dim;                  /* D, 2 or more; 0: the model's */
     const char *model_name;   /* for people, where there is no model: "ViT-B-32 of clip-retrieval" */
     int threads;              /* of searching; 0: all this process may use */
     clip_warn_fn warn;        /* hears what was repaired; NULL: silent */
@@ -757,7 +757,8 @@ CLIP_API clip_index_options clip_index_options_default(void);
 CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err);
 
 /* clip_index_commit(): all changes so far are on the disk, and seen by who opens the index from now on. clip_index_close(): the same for a writer, which
- * also closes the gaps once they are more than a quarter.
+ * also closes the gaps once they are more than a quarter, and learns from 16,384 rows, and each time they have become four times as many, how codes are best
+ * laid out: half a minute at a million.
  * Errors: CLIP_EINVAL (opened for reading), CLIP_EIO (a full disk), CLIP_EFORMAT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_commit(clip_index *x, clip_error *err);
 CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err); /* takes NULL; frees in any case */
@@ -828,8 +829,8 @@ typedef struct clip_hit {
     float score; /* cosine */
 } clip_hit;
 
-/* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: the int8 scan bounds each score from both
- * sides, and all that could be among the best is computed from the f16 vectors in f32. Several queries at once cost little more than one.
+/* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: the int8 codes bound each score from
+ * above, and all that could be among the best is computed from the f16 vectors in f32. Several queries at once cost little more than one.
  * query   in   [Q, D], of any length but 0
  * filter  in   NULL: everything
  * hit     out  [Q, k]; the caller's

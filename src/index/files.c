@@ -1,5 +1,6 @@
 /* The arrays of an index, side by side: row i of each belongs to row i of the catalogue. The vectors cannot be had again; codes and their bounds can be
- * computed from them, and are, whenever they are not what they should be. */
+ * computed from them, and are, whenever they are not what they should be. The axes that they are made on are learned when there are enough vectors, and
+ * anew when there are many more: all is then written once more, in files of another generation. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +9,13 @@
 
 #include "base/file.h"
 #include "index/index.h"
+#include "index/learn.h"
 
-#define BLOCK 256 /* rows in hand at once */
+#define BLOCK 256          /* rows in hand at once */
+#define LEARN_ROWS 16384   /* fewer are scanned in no time */
+#define LEARN_GROWTH 4
+#define LEARN_MOST_DIM 4096
+#define LEARNED "learned" /* of the catalogue: from how many rows */
 
 /* Of the files, which come with a new name each time they are rewritten: "vectors.npy", "vectors.1.npy", .. */
 static void name_of(char out[64], const char *what, int64_t generation)
@@ -23,26 +29,32 @@ static void name_of(char out[64], const char *what, int64_t generation)
 static const struct kind {
     const char *name, *descr;
     size_t bytes;
-    bool two; /* columns, not dim */
-} kinds[CLIPIDX_ARRAYS] = {{"vectors", "<f2", 2, false}, {"codes", "|i1", 1, false}, {"bounds", "<f4", 4, true}};
+} kinds[CLIPIDX_FILES] = {{"vectors", "<f2", 2},    {"heads", "|i1", 1}, {"head_bounds", "<f4", 4}, {"tails", "|i1", 1}, {"tail_bounds", "<f4", 4},
+                          {"axes", "<f4", 4}};
+
+static int columns_of(const clipidx_coder *c, int i)
+{
+    const int columns[CLIPIDX_FILES] = {c->D, c->size[CLIPIDX_HEAD], 2, c->size[CLIPIDX_TAIL], 2, c->D};
+    return columns[i];
+}
 
 static clip_status open_array(clip_index *x, int i, clip_error *err)
 {
     char name[64];
     name_of(name, kinds[i].name, x->state.generation);
-    return clipidx_array_open(&x->array[i], x->dir, name, kinds[i].descr, kinds[i].bytes, kinds[i].two ? 2 : x->dim, x->write, err);
+    return clipidx_array_open(&x->array[i], x->dir, name, kinds[i].descr, kinds[i].bytes, columns_of(&x->coder, i), x->write, err);
 }
 
-static clip_status create_array(const clip_index *x, int i, int64_t generation, clipidx_array *out, clip_error *err)
+static clip_status create_array(const clip_index *x, const clipidx_coder *c, int i, int64_t generation, clipidx_array *out, clip_error *err)
 {
     char name[64];
     name_of(name, kinds[i].name, generation);
-    return clipidx_array_create(out, x->dir, name, kinds[i].descr, kinds[i].bytes, kinds[i].two ? 2 : x->dim, err);
+    return clipidx_array_create(out, x->dir, name, kinds[i].descr, kinds[i].bytes, columns_of(c, i), err);
 }
 
-static void unlink_arrays(const clip_index *x, int64_t generation)
+static void unlink_arrays(const clip_index *x, int first, int64_t generation)
 {
-    for (int i = 0; i < CLIPIDX_ARRAYS; i++) {
+    for (int i = first; i < CLIPIDX_FILES; i++) {
         char name[64];
         name_of(name, kinds[i].name, generation);
         char *path = clipb_path_join(x->dir, name);
@@ -54,21 +66,33 @@ static void unlink_arrays(const clip_index *x, int64_t generation)
 
 /* ---- Writing ------------------------------------------------------------------------------------------------ */
 
+/* Codes and bounds of n <= BLOCK vectors, into the arrays that are theirs in `array`. */
+static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clipidx_array array[CLIPIDX_ARRAYS], int64_t at, const uint16_t *vector, int n,
+                               clip_error *err)
+{
+    static const int codes[CLIPIDX_PARTS] = {CLIPIDX_HEADS, CLIPIDX_TAILS}, bounds[CLIPIDX_PARTS] = {CLIPIDX_HEAD_BOUNDS, CLIPIDX_TAIL_BOUNDS};
+    const size_t D = (size_t)c->D, H = (size_t)c->size[CLIPIDX_HEAD], T = D - H;
+    float bound[CLIPIDX_PARTS][2 * BLOCK];
+    double *work = malloc(2 * D * sizeof *work);
+    int8_t *code[CLIPIDX_PARTS] = {malloc(BLOCK * H), malloc(BLOCK * T)};
+    clip_status s = work && code[CLIPIDX_HEAD] && code[CLIPIDX_TAIL] ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    for (size_t i = 0; s == CLIP_OK && i < (size_t)n; i++)
+        clipidx_code(c, vector + i * D, (int8_t *[]){code[CLIPIDX_HEAD] + i * H, code[CLIPIDX_TAIL] + i * T},
+                     (float *[]){bound[CLIPIDX_HEAD] + 2 * i, bound[CLIPIDX_TAIL] + 2 * i}, work);
+    for (int part = 0; part < CLIPIDX_PARTS; part++) {
+        if (s == CLIP_OK)
+            s = clipidx_array_write(&array[codes[part]], at, code[part], n, err);
+        if (s == CLIP_OK)
+            s = clipidx_array_write(&array[bounds[part]], at, bound[part], n, err);
+        free(code[part]);
+    }
+    free(work);
+    return s;
+}
+
 clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int n, clip_error *err)
 {
-    const size_t D = (size_t)x->dim;
-    float bound[2 * BLOCK], *work = malloc(D * sizeof *work);
-    int8_t *code = malloc(BLOCK * D);
-    clip_status s = work && code ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    for (int i = 0; s == CLIP_OK && i < n; i++)
-        clipidx_code(&x->coder, vector + (size_t)i * D, code + (size_t)i * D, bound + 2 * i, work);
-    if (s == CLIP_OK)
-        s = clipidx_array_write(&x->array[CLIPIDX_CODES], at, code, n, err);
-    if (s == CLIP_OK)
-        s = clipidx_array_write(&x->array[CLIPIDX_BOUNDS], at, bound, n, err);
-    free(work);
-    free(code);
-    return s;
+    return write_codes(x, &x->coder, x->array, at, vector, n, err);
 }
 
 clip_status clipidx_files_add(clip_index *x, const uint16_t *vector, int64_t n, clip_error *err)
@@ -142,12 +166,37 @@ static clip_status open_vectors(clip_index *x, clip_error *err)
         return s;
     if (s == CLIP_EIO) { /* or it has been taken away */
         clipidx_array_close(a);
-        s = create_array(x, CLIPIDX_VECTORS, x->state.generation, a, err);
+        s = create_array(x, &x->coder, CLIPIDX_VECTORS, x->state.generation, a, err);
     }
     return s == CLIP_OK && x->write ? forget_lost_rows(x, err) : s;
 }
 
-/* Rows from `have` on, of both. */
+/* The coder of this generation's codes. Where the axes are lost, or are not ours, it is one without, and no code may outlive them: not even a crash. */
+static clip_status open_axes(clip_index *x, clip_error *err)
+{
+    clipidx_array *a = &x->array[CLIPIDX_AXES];
+    clip_status s = open_array(x, CLIPIDX_AXES, err);
+    if (s == CLIP_OK && (a->rows == 0 || (a->rows >= clipidx_head(x->dim) && a->rows <= clipidx_most_axes(x->dim)))) {
+        s = clipidx_array_map(a, a->rows, err);
+        clipidx_coder_free(&x->coder);
+        if (s == CLIP_OK)
+            s = clipidx_coder_init(&x->coder, x->k.set, x->dim, a->rows ? clipidx_array_row(a, 0) : NULL, (int)a->rows);
+        if (s != CLIP_EFORMAT)
+            return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+    } else if (s == CLIP_ENOMEM)
+        return s;
+    clipidx_array_close(a);
+    clipidx_coder_free(&x->coder);
+    if (clipidx_coder_init(&x->coder, x->k.set, x->dim, NULL, 0) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    if (!x->write)
+        return CLIP_OK;
+    unlink_arrays(x, CLIPIDX_HEADS, x->state.generation);
+    TRY(clipb_dir_sync(x->dir, err));
+    return create_array(x, &x->coder, CLIPIDX_AXES, x->state.generation, a, err);
+}
+
+/* Rows from `have` on. */
 static clip_status code_again(clip_index *x, int64_t have, clip_error *err)
 {
     const clipidx_array *vectors = &x->array[CLIPIDX_VECTORS];
@@ -159,17 +208,18 @@ static clip_status code_again(clip_index *x, int64_t have, clip_error *err)
     return CLIP_OK;
 }
 
-/* Codes and bounds, each usable or made anew; a reader goes without. */
+/* Axes, codes and bounds, each usable or made anew; a reader goes without. */
 static clip_status open_codes(clip_index *x, clip_error *err)
 {
-    int64_t have = x->state.rows;
-    for (int i = CLIPIDX_CODES; i <= CLIPIDX_BOUNDS; i++) {
+    TRY(open_axes(x, err));
+    int64_t have = x->array[CLIPIDX_AXES].path ? x->state.rows : 0;
+    for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS; i++) {
         clip_status s = open_array(x, i, err);
         if (s == CLIP_ENOMEM)
             return s;
         if (s < 0 && x->write) {
             clipidx_array_close(&x->array[i]);
-            TRY(create_array(x, i, x->state.generation, &x->array[i], err));
+            TRY(create_array(x, &x->coder, i, x->state.generation, &x->array[i], err));
         } else if (s < 0) {
             clipidx_array_close(&x->array[i]);
         }
@@ -182,20 +232,20 @@ static clip_status open_codes(clip_index *x, clip_error *err)
         return CLIP_OK;
     }
     x->coded = have == x->state.rows;
-    if (!x->coded)
-        clipidx_warn(x, "%s: codes are missing: searching is slower until somebody opens the index for writing", x->dir);
     return CLIP_OK;
 }
 
 clip_status clipidx_files_open(clip_index *x, clip_error *err)
 {
+    if (clipidx_coder_init(&x->coder, x->k.set, x->dim, NULL, 0) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     TRY(open_vectors(x, err));
     TRY(open_codes(x, err));
     if (x->write) {
         TRY(clipb_dir_sync(x->dir, err)); /* for those that are new: no commit may survive without its rows */
-        unlink_arrays(x, x->state.generation + 1); /* a crash may have left them */
+        unlink_arrays(x, 0, x->state.generation + 1); /* a crash may have left them */
         if (x->state.generation > 0)
-            unlink_arrays(x, x->state.generation - 1);
+            unlink_arrays(x, 0, x->state.generation - 1);
         return clipidx_files_cut(x, err);
     }
     for (int i = 0; i < (x->coded ? CLIPIDX_ARRAYS : 1); i++)
@@ -205,11 +255,12 @@ clip_status clipidx_files_open(clip_index *x, clip_error *err)
 
 void clipidx_files_close(clip_index *x)
 {
-    for (int i = 0; i < CLIPIDX_ARRAYS; i++)
+    for (int i = 0; i < CLIPIDX_FILES; i++)
         clipidx_array_close(&x->array[i]);
+    clipidx_coder_free(&x->coder);
 }
 
-/* ---- Closing gaps ------------------------------------------------------------------------------------------- */
+/* ---- All of it once more ------------------------------------------------------------------------------------ */
 
 /* The rows that are not gone, from one array to another. */
 static clip_status copy_rows(const clip_index *x, const clipidx_array *from, clipidx_array *to, clip_error *err)
@@ -227,8 +278,18 @@ static clip_status copy_rows(const clip_index *x, const clipidx_array *from, cli
     return clipidx_array_sync(to, err);
 }
 
+/* Are there enough vectors to learn axes from, or many more than when it was done? */
+static bool learning_is_due(clip_index *x)
+{
+    char text[32];
+    const int64_t rows = x->state.rows - clipidx_gaps(&x->state);
+    if (rows < LEARN_ROWS || x->dim > LEARN_MOST_DIM || clipidx_catalogue_get(&x->catalogue, LEARNED, text, sizeof text, NULL) < 0)
+        return false;
+    return rows / LEARN_GROWTH >= (x->coder.axes ? strtoll(text, NULL, 10) : 0);
+}
+
 /* Rows move towards the front, in order: none meets another. */
-static clip_status renumber(clip_index *x, clipidx_state *to, clip_error *err)
+static clip_status renumber(clip_index *x, int64_t learned, clipidx_state *to, clip_error *err)
 {
     sqlite3_stmt *q;
     *to = (clipidx_state){.pictures = x->state.pictures, .texts = x->state.texts, .generation = x->state.generation + 1};
@@ -248,31 +309,77 @@ static clip_status renumber(clip_index *x, clipidx_state *to, clip_error *err)
         }
         to->rows++;
     }
+    if (learned) {
+        char text[32];
+        snprintf(text, sizeof text, "%" PRId64, learned);
+        TRY(clipidx_catalogue_set(&x->catalogue, LEARNED, text, err));
+    }
     return clipidx_catalogue_commit(&x->catalogue, to, err);
 }
 
-clip_status clipidx_files_compact(clip_index *x, clip_error *err)
+/* The axes that the codes shall have from now on, as a new file. *learned  out  from how many rows they were learned, if they were */
+static clip_status write_axes(clip_index *x, const clipidx_array *vectors, clipidx_array *to, clipidx_coder *coder, int64_t *learned, clip_error *err)
 {
+    float *axis = malloc((size_t)clipidx_most_axes(x->dim) * (size_t)x->dim * sizeof *axis);
+    int axes = x->coder.axes;
+    clip_status s = axis ? CLIP_OK : CLIP_ENOMEM;
+    *learned = learning_is_due(x) ? vectors->rows : 0;
+    if (s == CLIP_OK && *learned)
+        s = clipidx_learn(x->k.set, clipidx_array_row(vectors, 0), vectors->rows, x->dim, axis, &axes);
+    else if (s == CLIP_OK && axes > 0)
+        memcpy(axis, clipidx_array_row(&x->array[CLIPIDX_AXES], 0), (size_t)axes * (size_t)x->dim * sizeof *axis);
+    if (s == CLIP_OK)
+        s = clipidx_coder_init(coder, x->k.set, x->dim, axis, axes);
+    if (s < 0)
+        clipb_fail(err, s, x->dir, s == CLIP_ENOMEM ? "out of memory" : "the vectors are damaged");
+    if (s == CLIP_OK)
+        s = clipidx_array_write(to, 0, axis, axes, err);
+    if (s == CLIP_OK)
+        s = clipidx_array_sync(to, err);
+    free(axis);
+    return s;
+}
+
+static clip_status write_all(clip_index *x, clipidx_array fresh[CLIPIDX_FILES], clipidx_coder *coder, int64_t *learned, clip_error *err)
+{
+    const int64_t generation = x->state.generation + 1;
+    clipidx_array *vectors = &fresh[CLIPIDX_VECTORS];
+    TRY(create_array(x, &x->coder, CLIPIDX_VECTORS, generation, vectors, err));
+    TRY(copy_rows(x, &x->array[CLIPIDX_VECTORS], vectors, err));
+    TRY(clipidx_array_map(vectors, vectors->rows, err));
+    TRY(create_array(x, &x->coder, CLIPIDX_AXES, generation, &fresh[CLIPIDX_AXES], err));
+    TRY(write_axes(x, vectors, &fresh[CLIPIDX_AXES], coder, learned, err));
+    for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS; i++)
+        TRY(create_array(x, coder, i, generation, &fresh[i], err));
+    for (int64_t at = 0; at < vectors->rows; at += BLOCK)
+        TRY(write_codes(x, coder, fresh, at, clipidx_array_row(vectors, at), (int)(vectors->rows - at < BLOCK ? vectors->rows - at : BLOCK), err));
+    for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS; i++)
+        TRY(clipidx_array_sync(&fresh[i], err));
+    return clipb_dir_sync(x->dir, err);
+}
+
+clip_status clipidx_files_tidy(clip_index *x, clip_error *err)
+{
+    if (clipidx_gaps(&x->state) <= x->state.rows / 4 && !learning_is_due(x))
+        return CLIP_OK;
     const int64_t old = x->state.generation;
-    clipidx_array fresh[CLIPIDX_ARRAYS];
+    clipidx_array fresh[CLIPIDX_FILES];
+    clipidx_coder coder = {0};
     clipidx_state state = {0};
-    clip_status s = clipidx_map(x, err);
-    for (int i = 0; i < CLIPIDX_ARRAYS; i++) {
+    int64_t learned = 0;
+    for (int i = 0; i < CLIPIDX_FILES; i++)
         fresh[i] = (clipidx_array){.fd = -1};
-        if (s == CLIP_OK)
-            s = create_array(x, i, old + 1, &fresh[i], err);
-        if (s == CLIP_OK)
-            s = copy_rows(x, &x->array[i], &fresh[i], err);
-    }
+    clip_status s = clipidx_map(x, err);
     if (s == CLIP_OK)
-        s = clipb_dir_sync(x->dir, err);
+        s = write_all(x, fresh, &coder, &learned, err);
     if (s == CLIP_OK)
-        s = renumber(x, &state, err);
+        s = renumber(x, learned, &state, err);
     if (s < 0)
         clipidx_catalogue_rollback(&x->catalogue);
-    for (int i = 0; i < CLIPIDX_ARRAYS; i++)
+    for (int i = 0; i < CLIPIDX_FILES; i++)
         clipidx_array_close(&fresh[i]);
-    unlink_arrays(x, s < 0 ? old + 1 : old);
+    unlink_arrays(x, 0, s < 0 ? old + 1 : old);
+    clipidx_coder_free(&coder);
     clipidx_state_free(&state);
     return s;
 }

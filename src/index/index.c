@@ -89,11 +89,11 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
     TRY(clipidx_catalogue_open(&x->catalogue, x->dir, x->write, create, fresh, err));
     if (*fresh && !create)
         return clipb_fail(err, CLIP_EFORMAT, x->catalogue.path, "the catalogue is empty");
-    if (*fresh && (dim < 1 || dim > CLIPIDX_MOST_DIM))
-        return clipb_fail(err, CLIP_EINVAL, x->dir, "a new index needs a model, or a dimension from 1 to %d", CLIPIDX_MOST_DIM);
+    if (*fresh && (dim < CLIPIDX_LEAST_DIM || dim > CLIPIDX_MOST_DIM))
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "a new index needs a model, or a dimension from %d to %d", CLIPIDX_LEAST_DIM, CLIPIDX_MOST_DIM);
     if (*fresh)
         TRY(clipidx_catalogue_make(&x->catalogue, dim, err));
-    TRY(clipidx_catalogue_number(&x->catalogue, "dim", 1, CLIPIDX_MOST_DIM, &D, err));
+    TRY(clipidx_catalogue_number(&x->catalogue, "dim", CLIPIDX_LEAST_DIM, CLIPIDX_MOST_DIM, &D, err));
     x->dim = (int)D;
     TRY(clipidx_catalogue_get(&x->catalogue, "model_id", x->model_id, sizeof x->model_id, err));
     TRY(clipidx_catalogue_get(&x->catalogue, "model_name", x->model_name, sizeof x->model_name, err));
@@ -104,7 +104,6 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
 static void close_files(clip_index *x)
 {
     clipidx_files_close(x);
-    clipidx_coder_free(&x->coder);
     clipidx_catalogue_close(&x->catalogue);
     clipidx_state_free(&x->state);
 }
@@ -121,12 +120,10 @@ static clip_status open_files(clip_index *x, const clip_index_options *opt, int 
     }
     for (int tries = 0;; tries++) {
         TRY(open_catalogue(x, x->write && opt->create, dim, fresh, err));
-        if (clipidx_coder_init(&x->coder, x->k.set, x->dim) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
         clip_status s = clipidx_files_open(x, err);
         const char *vectors = x->array[CLIPIDX_VECTORS].path;
         /* A writer may have put other files in the place of these, just after we had read their names. */
-        if (s != CLIP_EIO || x->write || tries == 8 || (vectors && access(vectors, F_OK) == 0))
+        if ((s != CLIP_EIO && (s < 0 || x->coded)) || x->write || tries == 8 || (vectors && access(vectors, F_OK) == 0))
             return s;
         close_files(x);
     }
@@ -157,11 +154,14 @@ clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim
     clip_status s = x->dir ? open_files(x, opt, dim, fresh, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     if (s == CLIP_OK && *fresh && opt->model_name)
         s = clipidx_claim(x, "", opt->model_name, err);
-    if (s < 0)
+    if (s < 0) {
         free_index(x);
-    else
-        *out = x;
-    return s;
+        return s;
+    }
+    if (!x->coded)
+        clipidx_warn(x, "%s: codes are missing: searching is slower until somebody opens the index for writing", x->dir);
+    *out = x;
+    return CLIP_OK;
 }
 
 /* After a fault: all is as it was when it was last committed. */
@@ -413,11 +413,9 @@ clip_status clip_index_close(clip_index *x, clip_error *err)
     if (!x)
         return CLIP_OK;
     clip_status s = x->write ? clip_index_commit(x, err) : CLIP_OK;
-    if (x->write && s == CLIP_OK && clipidx_gaps(&x->state) > x->state.rows / 4) {
-        clip_error why;
-        if (clipidx_files_compact(x, &why) < 0)
-            clipidx_warn(x, "%s: the gaps of removed items stay: %s", x->dir, why.message);
-    }
+    clip_error why;
+    if (x->write && s == CLIP_OK && clipidx_files_tidy(x, &why) < 0)
+        clipidx_warn(x, "%s: its files stay as they are: %s", x->dir, why.message);
     free_index(x);
     return s;
 }
@@ -431,7 +429,7 @@ void clip_index_get_info(const clip_index *x, clip_index_info *out)
                              .pictures = x->state.pictures, .texts = x->state.texts, .rows = x->state.rows};
     memcpy(out->model_id, x->model_id, sizeof out->model_id);
     out->bytes = stat(x->catalogue.path, &st) == 0 ? st.st_size : 0;
-    for (int i = 0; i < CLIPIDX_ARRAYS; i++)
+    for (int i = 0; i < CLIPIDX_FILES; i++)
         out->bytes += x->array[i].path && stat(x->array[i].path, &st) == 0 ? st.st_size : 0;
     char updated[32];
     if (clipidx_recall((clip_index *)(uintptr_t)x, "updated", updated, sizeof updated, NULL) == CLIP_OK) /* behind its mutex */

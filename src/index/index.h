@@ -2,7 +2,7 @@
  *
  *     index.c       open, add, rename, remove, commit, close, the items        catalogue.c   SQLite: what each row is
  *     search.c      the best k, on scan.c                                      files.c       the arrays beside it, as one; array.c each of them
- *     filter.c      which rows a search looks at                               code.c        vectors to int8 and what they lose
+ *     filter.c      which rows a search looks at                               code.c        vectors to int8 and what they lose; learn.c on which axes
  *     duplicates.c  near-identical pictures                                    verify.c      reading all of it again
  *
  * No model is known here: clip_index_open() in src/api asks it for its name. */
@@ -16,7 +16,10 @@
 #include "index/code.h"
 #include "kernels/kernels.h"
 
-enum { CLIPIDX_VECTORS, CLIPIDX_CODES, CLIPIDX_BOUNDS, CLIPIDX_ARRAYS };
+enum {
+    CLIPIDX_VECTORS, CLIPIDX_HEADS, CLIPIDX_HEAD_BOUNDS, CLIPIDX_TAILS, CLIPIDX_TAIL_BOUNDS, CLIPIDX_ARRAYS, /* with a row an item */
+    CLIPIDX_AXES = CLIPIDX_ARRAYS, CLIPIDX_FILES
+};
 
 struct clip_index {
     char *dir;
@@ -27,7 +30,7 @@ struct clip_index {
     clipidx_catalogue catalogue;
     pthread_mutex_t mutex; /* of the catalogue: its statements serve one thread at a time */
     clipidx_state state;
-    clipidx_array array[CLIPIDX_ARRAYS]; /* vectors [rows, D] f16, codes [rows, D] int8, bounds [rows, 2] f32 */
+    clipidx_array array[CLIPIDX_FILES]; /* vectors [rows, D] f16; heads [rows, H] and tails [rows, D - H] int8 (code.h), bounds [rows, 2] f32; axes [H, D] f32 */
     bool coded;            /* codes and bounds are there: a writer always has them */
     clipidx_coder coder;
     clipk_ctx k;           /* its team comes with the first search */
@@ -60,13 +63,13 @@ void clipidx_warn(const clip_index *x, const char *fmt, ...);
 
 /* files.c. Rows are written from state.rows on; clipidx_files_cut(): what lies beyond state.rows leaves.
  * clipidx_files_open() repairs what it can where the index is open for writing: the state may then have fewer rows.
- * clipidx_files_compact(): gaps leave, rows have other numbers from then on; only before closing. On error all is as it was. */
+ * clipidx_files_tidy(): where it is worth it, gaps leave and axes are learned: rows have other numbers from then on; only before closing. On error all is as it was. */
 clip_status clipidx_files_open(clip_index *x, clip_error *err);
 clip_status clipidx_files_add(clip_index *x, const uint16_t *vector, int64_t n, clip_error *err);
 clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int n, clip_error *err); /* codes and bounds alone; n <= 256 */
 clip_status clipidx_files_sync(clip_index *x, clip_error *err);
 clip_status clipidx_files_cut(clip_index *x, clip_error *err);
-clip_status clipidx_files_compact(clip_index *x, clip_error *err);
+clip_status clipidx_files_tidy(clip_index *x, clip_error *err);
 void clipidx_files_close(clip_index *x);
 
 /* clipidx_map(): every row there is can be read. A reader has that from the beginning. */

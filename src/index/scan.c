@@ -1,4 +1,5 @@
-/* The rows of a block are scanned for all queries while their codes are near; those whose upper bound (code.h) is too low are never looked at again. */
+/* The heads of a block are scanned for all queries while they are near. Rows whose upper bound (code.h) is too low are never looked at again; of the others the
+ * tails are read, which leave few. */
 #include "index/scan.h"
 
 #include <stdlib.h>
@@ -7,34 +8,46 @@
 #define BLOCK 256                 /* rows scanned, then picked from */
 #define PIECE_BYTES (1024 * 1024) /* of codes */
 
+static int16_t *code_of(const clipidx_scan *scan, int part, int q)
+{
+    return scan->code[part] + (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.size[part]);
+}
+
 clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, float least, clip_error *err)
 {
     const clip_index *x = scan->x;
-    const size_t D = (size_t)x->dim, padded = (size_t)clipk_scan_padded(x->dim), n = (size_t)Q + 1;
+    const size_t D = (size_t)x->dim, n = (size_t)Q + 1;
     const int blocks = PIECE_BYTES / (BLOCK * x->dim);
+    double *work = malloc(2 * D * sizeof *work);
     scan->Q = Q;
     scan->piece = BLOCK * (blocks > 0 ? blocks : 1);
     scan->least = malloc(n * sizeof *scan->least);
     scan->unit = malloc(n * D * sizeof *scan->unit);
-    scan->code = malloc(n * padded * sizeof *scan->code);
     scan->query = malloc(n * sizeof *scan->query);
-    if (!scan->least || !scan->unit || !scan->code || !scan->query)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    for (size_t q = 0; q < (size_t)Q; q++) {
-        if (!clipidx_unit(scan->unit + q * D, query + q * D, x->dim))
-            return clipb_fail(err, CLIP_EINVAL, x->dir, "query %zu is no direction", q + 1);
-        clipidx_code_query(&x->coder, scan->unit + q * D, scan->code + q * padded, &scan->query[q], scan->unit + (n - 1) * D);
+    for (int part = 0; part < CLIPIDX_PARTS; part++)
+        scan->code[part] = malloc(n * (size_t)clipk_scan_padded(x->coder.size[part]) * sizeof *scan->code[part]);
+    clip_status s = work && scan->least && scan->unit && scan->query && scan->code[CLIPIDX_HEAD] && scan->code[CLIPIDX_TAIL]
+                        ? CLIP_OK
+                        : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    for (int q = 0; s == CLIP_OK && q < Q; q++) {
+        float *unit = scan->unit + (size_t)q * D;
+        if (!clipidx_unit(unit, query + (size_t)q * D, x->dim))
+            s = clipb_fail(err, CLIP_EINVAL, x->dir, "query %d is no direction", q + 1);
+        else
+            clipidx_code_query(&x->coder, unit, (int16_t *[]){code_of(scan, CLIPIDX_HEAD, q), code_of(scan, CLIPIDX_TAIL, q)}, &scan->query[q], work);
         atomic_init(&scan->least[q], least);
     }
-    return CLIP_OK;
+    free(work);
+    return s;
 }
 
 void clipidx_scan_free(clipidx_scan *scan)
 {
     free((void *)scan->least);
     free(scan->unit);
-    free(scan->code);
     free(scan->query);
+    for (int part = 0; part < CLIPIDX_PARTS; part++)
+        free(scan->code[part]);
 }
 
 /* Without codes every row may be good enough. */
@@ -45,22 +58,42 @@ static void take_rows(const clipidx_scan *scan, int64_t at, int rows)
             scan->row(scan->user, scan, q, row);
 }
 
+/* Of the rows at + pick[n], whose heads have these products with a query, those that may be good enough by their tails, too. */
+static void scan_tails(const clipidx_scan *scan, int q, int64_t at, const int32_t *dot, int32_t *pick, int n)
+{
+    const clip_index *x = scan->x;
+    const clipidx_query *query = &scan->query[q];
+    const float *head = clipidx_array_row(&x->array[CLIPIDX_HEAD_BOUNDS], at), *tail = clipidx_array_row(&x->array[CLIPIDX_TAIL_BOUNDS], at);
+    int32_t tail_dot[BLOCK];
+    int wanted = 0;
+    for (int i = 0; i < n; i++)
+        if (clipidx_bit(scan->rows, at + pick[i]))
+            pick[wanted++] = pick[i];
+    x->k.set->scan_rows(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.size[CLIPIDX_TAIL], code_of(scan, CLIPIDX_TAIL, q));
+    for (int i = 0; i < wanted; i++) {
+        const int row = pick[i];
+        const float most = (float)dot[row] * query->scale[CLIPIDX_HEAD] * head[2 * row] + (float)tail_dot[i] * query->scale[CLIPIDX_TAIL] * tail[2 * row] +
+                           tail[2 * row + 1] * query->slack + query->rest;
+        if (!(most < atomic_load_explicit(&scan->least[q], memory_order_relaxed))) /* also where it is not a number */
+            scan->row(scan->user, scan, q, at + row);
+    }
+}
+
 static void scan_rows(const clipidx_scan *scan, int64_t at, int rows)
 {
     const clip_index *x = scan->x;
     const clipk_set *set = x->k.set;
-    const float *bound = clipidx_array_row(&x->array[CLIPIDX_BOUNDS], at);
+    const float *bound = clipidx_array_row(&x->array[CLIPIDX_HEAD_BOUNDS], at);
     int32_t dot[CLIPIDX_SCAN_QUERIES * BLOCK], pick[BLOCK];
     for (int q0 = 0, Q; q0 < scan->Q; q0 += Q) {
         Q = scan->Q - q0 < CLIPIDX_SCAN_QUERIES ? scan->Q - q0 : CLIPIDX_SCAN_QUERIES;
-        set->scan(dot, BLOCK, clipidx_array_row(&x->array[CLIPIDX_CODES], at), rows, x->dim, scan->code + (size_t)q0 * (size_t)clipk_scan_padded(x->dim), Q);
+        set->scan(dot, BLOCK, clipidx_array_row(&x->array[CLIPIDX_HEADS], at), rows, x->coder.size[CLIPIDX_HEAD], code_of(scan, CLIPIDX_HEAD, q0), Q);
         for (int q = 0; q < Q; q++) {
             const clipidx_query *query = &scan->query[q0 + q];
-            const float least = atomic_load_explicit(&scan->least[q0 + q], memory_order_relaxed);
-            const int n = set->scan_pick(pick, dot + q * BLOCK, bound, rows, query->scale, query->slack, least - query->rest);
-            for (int i = 0; i < n; i++)
-                if (clipidx_bit(scan->rows, at + pick[i]))
-                    scan->row(scan->user, scan, q0 + q, at + pick[i]);
+            const float least = atomic_load_explicit(&scan->least[q0 + q], memory_order_relaxed) - query->head_rest;
+            const int n = set->scan_pick(pick, dot + q * BLOCK, bound, rows, query->scale[CLIPIDX_HEAD], query->step, query->tail, least);
+            if (n > 0)
+                scan_tails(scan, q0 + q, at, dot + q * BLOCK, pick, n);
         }
     }
 }

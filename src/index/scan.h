@@ -1,4 +1,5 @@
-/* scan.h: many queries against all rows: which may reach a score, by their codes. Reads a quarter of what f32 vectors would be.
+/* scan.h: many queries against all rows: which may reach a score, by their codes. Reads the heads of all rows, the tails of those whose heads leave it open:
+ * a quarter of what f32 vectors would be at most, a thirtieth at best.
  *
  *     clipidx_scan scan = {.x = x, .rows = &rows, .row = take, .user = ..};
  *     TRY(clipidx_scan_init(&scan, query, Q, least, err));
@@ -25,8 +26,8 @@ typedef struct clipidx_scan {
     /* clipidx_scan_init() */
     int Q;
     _Atomic float *least; /* [Q] */
-    float *unit;          /* [Q, D], and a row to work in */
-    int16_t *code;        /* [Q, clipk_scan_padded(D)] */
+    float *unit;          /* [Q, D] */
+    int16_t *code[CLIPIDX_PARTS]; /* of each part, [Q, clipk_scan_padded()] */
     clipidx_query *query; /* [Q] */
     int piece;            /* rows that a thread takes at once */
 } clipidx_scan;

@@ -9,7 +9,7 @@ typedef struct verifier {
     clip_index *x;
     clip_warn_fn warn;
     void *user;
-    float *work;    /* [D] */
+    double *work;   /* [2 D] */
     int64_t *lost;  /* [n_lost] rows whose vector is not what it was */
     size_t n_lost, capacity;
     int64_t faults, items;
@@ -40,6 +40,14 @@ static clip_status check_pages(verifier *v, clip_error *err)
     return s;
 }
 
+static bool code_holds(verifier *v, const uint16_t *vector, int64_t row)
+{
+    const clipidx_array *a = v->x->array;
+    return clipidx_code_holds(&v->x->coder, vector,
+                              (const int8_t *[]){clipidx_array_row(&a[CLIPIDX_HEADS], row), clipidx_array_row(&a[CLIPIDX_TAILS], row)},
+                              (const float *[]){clipidx_array_row(&a[CLIPIDX_HEAD_BOUNDS], row), clipidx_array_row(&a[CLIPIDX_TAIL_BOUNDS], row)}, v->work);
+}
+
 static clip_status check_row(verifier *v, const clip_item *item, uint64_t sum, clip_error *err)
 {
     clip_index *x = v->x;
@@ -54,8 +62,7 @@ static clip_status check_row(verifier *v, const clip_item *item, uint64_t sum, c
         if (clipb_grow((void **)&v->lost, &v->capacity, v->n_lost + 1, sizeof *v->lost) < 0)
             return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
         v->lost[v->n_lost++] = item->row;
-    } else if (x->coded && !clipidx_code_holds(&x->coder, vector, clipidx_array_row(&x->array[CLIPIDX_CODES], item->row),
-                                               clipidx_array_row(&x->array[CLIPIDX_BOUNDS], item->row), v->work)) {
+    } else if (x->coded && !code_holds(v, vector, item->row)) {
         tell(v, "the code does not fit the vector of ", name);
         return x->write ? clipidx_files_code(x, item->row, vector, 1, err) : CLIP_OK;
     }
@@ -86,7 +93,7 @@ clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user,
 {
     *faults = 0;
     TRY(clipidx_map(x, err));
-    verifier v = {.x = x, .warn = warn, .user = warn_user, .work = malloc((size_t)x->dim * sizeof *v.work)};
+    verifier v = {.x = x, .warn = warn, .user = warn_user, .work = malloc(2 * (size_t)x->dim * sizeof *v.work)};
     if (!v.work)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     pthread_mutex_lock(&x->mutex);

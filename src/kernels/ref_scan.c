@@ -49,6 +49,15 @@ void NAME(hadamard)(float *x, int P)
             }
 }
 
+void NAME(reflect)(double *x, const double *v, int D)
+{
+    double along = 0;
+    for (int d = 0; d < D; d++)
+        along += v[d] * x[d];
+    for (int d = 0; d < D; d++)
+        x[d] -= along * v[d];
+}
+
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)
 {
     for (int j = 0; j < Q; j++)
@@ -60,13 +69,19 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
         }
 }
 
-int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float slack, float least)
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least)
 {
     int n = 0;
     for (int i = 0; i < rows; i++) {
-        const double most = (double)scale * bound[2 * i] * dot[i] + (double)slack * bound[2 * i + 1];
+        const double most = bound[2 * i] * ((double)scale * dot[i] + shift) + (double)slack * bound[2 * i + 1];
         if (!(most < least))
             out[n++] = i;
     }
     return n;
+}
+
+void NAME(scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q)
+{
+    for (int i = 0; i < n; i++)
+        NAME(scan)(dot + i, 1, code + (int64_t)row[i] * D, 1, D, q, 1);
 }

@@ -156,10 +156,12 @@ struct clipk_set {
     void (*to_f16)(uint16_t *out, const float *in, size_t n); /* to the nearest, of two the even one */
     float (*dot_f16)(const float *q, const void *x, int D);   /* x [D] f16 at any address */
     void (*hadamard)(float *x, int P); /* x [P] times the orthogonal Hadamard matrix; P a power of 2 */
+    void (*reflect)(double *x, const double *v, int D); /* x -= (v . x) v: mirrored at the plane that v is normal to, where |v|^2 = 2 */
     /* dot[j, i] = q[j] . code[i]    code [rows, D] dense   q [Q, clipk_scan_padded(D)], 0 beyond D; no product of a row and a query reaches 2^31 */
     void (*scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);
-    /* Which i have scale bound[i, 0] dot[i] + slack bound[i, 1] >= least, or not a number there; bound [rows, 2]. Returns how many. */
-    int (*scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float slack, float least);
+    /* Which i have bound[i, 0] (scale dot[i] + shift) + bound[i, 1] slack >= least, or not a number there; bound [rows, 2]. Returns how many. */
+    int (*scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least);
+    void (*scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q); /* dot[i] = q . code[row[i]] */
 };
 
 /* scan: the length of a query's row, and the most numbers a row may have */

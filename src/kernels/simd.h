@@ -62,7 +62,9 @@ void NAME(batchnorm_backward)(const clipk_batchnorm_piece *piece);
 void NAME(to_f16)(uint16_t *out, const float *in, size_t n);
 float NAME(dot_f16)(const float *q, const void *x, int D);
 void NAME(hadamard)(float *x, int P);
+void NAME(reflect)(double *x, const double *v, int D);
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);
-int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float slack, float least);
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least);
+void NAME(scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q);
 
 #endif

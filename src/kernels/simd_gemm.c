@@ -433,6 +433,8 @@ const clipk_set NAME(set) = {
     .to_f16 = NAME(to_f16),
     .dot_f16 = NAME(dot_f16),
     .hadamard = NAME(hadamard),
+    .reflect = NAME(reflect),
     .scan = NAME(scan),
     .scan_pick = NAME(scan_pick),
+    .scan_rows = NAME(scan_rows),
 };

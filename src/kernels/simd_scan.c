@@ -1,7 +1,7 @@
 /* simd_scan.c: what searching many vectors is made of. One thread, a piece of the rows.
  *
  * A scan is a matrix product of integers, exact in any order. One query is bound by the memory that the codes come from; it is compared with four rows at a
- * time. Of many queries a tile of rows x queries stays in registers; the rows are made 16 bits wide once for all queries, so that the
+ * time, of all or of those picked. Of many queries a tile of rows x queries stays in registers; the rows are made 16 bits wide once for all queries, so that the
  * product needs one instruction (and an addition) for two numbers a lane. */
 #include "kernels/simd.h"
 #include "kernels/tile.h"
@@ -75,6 +75,23 @@ void NAME(hadamard)(float *x, int P)
     const float scale = 1 / __builtin_sqrtf((float)P);
     for (int i = 0; i < P; i++)
         x[i] *= scale;
+}
+
+void NAME(reflect)(double *x, const double *v, int D)
+{
+    enum { LANES = 4 * CLIPK_VL }; /* sums that do not wait for each other */
+    double s[LANES] = {0};
+    int d = 0;
+    for (; d + LANES <= D; d += LANES)
+        for (int i = 0; i < LANES; i++)
+            s[i] += v[d + i] * x[d + i];
+    for (int i = 0; d < D; d++, i++)
+        s[i] += v[d] * x[d];
+    for (int n = LANES / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            s[i] += s[i + n];
+    for (d = 0; d < D; d++)
+        x[d] -= s[0] * v[d];
 }
 
 /* ---- 16-bit numbers ----------------------------------------------------------------------------------------- */
@@ -158,8 +175,8 @@ INLINE void sum_rows(int32_t *out, const vi a[ROWS])
 #endif
 }
 
-/* Four rows against one query. What comes after them is asked for on the way. */
-INLINE void scan_rows(int32_t *dot, const int8_t *code, int D, const int16_t *q)
+/* Some rows against one query; those of `next` are asked for on the way. */
+INLINE void scan_four(int32_t *dot, const int8_t *const code[ROWS], const int8_t *const next[ROWS], int D, const int16_t *q)
 {
     vi acc[ROWS] = {{0}};
     int d = 0;
@@ -167,15 +184,14 @@ INLINE void scan_rows(int32_t *dot, const int8_t *code, int D, const int16_t *q)
         const vw w = load_words(q + d);
         UNROLL
         for (int i = 0; i < ROWS; i++) {
-            const int8_t *p = code + (size_t)i * (size_t)D + d;
-            acc[i] = multiply_add(acc[i], load_wide(p), w);
+            acc[i] = multiply_add(acc[i], load_wide(code[i] + d), w);
+            if (d % 64 == 0)
+                __builtin_prefetch(next[i] + d);
         }
-        for (int line = 0; line < ROWS * WORDS; line += 64)
-            __builtin_prefetch(code + ROWS * (size_t)d + 4096 + line);
     }
     if (d < D)
         for (int i = 0; i < ROWS; i++)
-            acc[i] = multiply_add(acc[i], load_wide_n(code + (size_t)i * (size_t)D + d, D - d), load_words(q + d));
+            acc[i] = multiply_add(acc[i], load_wide_n(code[i] + d, D - d), load_words(q + d));
     sum_rows(dot, acc);
 }
 
@@ -226,21 +242,42 @@ static void widen(int16_t *wide, const int8_t *code, int rows, int D, int Dp)
     }
 }
 
+static int32_t scan_row(const int8_t *code, int D, const int16_t *q)
+{
+    vi acc = {0};
+    for (int d = 0; d < D; d += WORDS)
+        acc = multiply_add(acc, D - d < WORDS ? load_wide_n(code + d, D - d) : load_wide(code + d), load_words(q + d));
+    int32_t s = 0;
+    for (int l = 0; l < CLIPK_VL; l++)
+        s += acc[l];
+    return s;
+}
+
 static void scan_one(int32_t *dot, const int8_t *code, int rows, int D, const int16_t *q)
 {
+    const size_t d = (size_t)D, ahead = 4096;
     int i = 0;
-    for (; i + ROWS <= rows; i += ROWS)
-        scan_rows(dot + i, code + (size_t)i * (size_t)D, D, q);
-    for (; i < rows; i++) {
-        vi acc = {0};
-        const int8_t *p = code + (size_t)i * (size_t)D;
-        for (int d = 0; d < D; d += WORDS)
-            acc = multiply_add(acc, D - d < WORDS ? load_wide_n(p + d, D - d) : load_wide(p + d), load_words(q + d));
-        int32_t s = 0;
-        for (int l = 0; l < CLIPK_VL; l++)
-            s += acc[l];
-        dot[i] = s;
+    for (; i + ROWS <= rows; i += ROWS, code += ROWS * d) {
+        const int8_t *p = code + ahead;
+        scan_four(dot + i, (const int8_t *[]){code, code + d, code + 2 * d, code + 3 * d}, (const int8_t *[]){p, p + d, p + 2 * d, p + 3 * d}, D, q);
     }
+    for (; i < rows; i++, code += d)
+        dot[i] = scan_row(code, D, q);
+}
+
+void NAME(scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q)
+{
+    int i = 0;
+    for (; i + ROWS <= n; i += ROWS) {
+        const int8_t *p[ROWS], *next[ROWS];
+        for (int r = 0; r < ROWS; r++) {
+            p[r] = code + (size_t)row[i + r] * (size_t)D;
+            next[r] = i + 2 * ROWS <= n ? code + (size_t)row[i + ROWS + r] * (size_t)D : p[r];
+        }
+        scan_four(dot + i, p, next, D, q);
+    }
+    for (; i < n; i++)
+        dot[i] = scan_row(code + (size_t)row[i] * (size_t)D, D, q);
 }
 
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)
@@ -264,7 +301,7 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
 
 /* ---- Picking ------------------------------------------------------------------------------------------------ */
 
-int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float slack, float least)
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least)
 {
     int n = 0;
     for (int i = 0; i < rows; i += 16) {
@@ -274,12 +311,12 @@ int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int ro
         if (m == 16) {
             UNROLL
             for (int j = 0; j < 16; j++) {
-                most[j] = (float)dot[i + j] * (scale * bound[2 * (i + j)]) + bound[2 * (i + j) + 1] * slack;
+                most[j] = ((float)dot[i + j] * scale + shift) * bound[2 * (i + j)] + bound[2 * (i + j) + 1] * slack;
                 any |= !(most[j] < least);
             }
         } else
             for (int j = 0; j < m; j++) {
-                most[j] = (float)dot[i + j] * (scale * bound[2 * (i + j)]) + bound[2 * (i + j) + 1] * slack;
+                most[j] = ((float)dot[i + j] * scale + shift) * bound[2 * (i + j)] + bound[2 * (i + j) + 1] * slack;
                 any |= !(most[j] < least);
             }
         for (int j = 0; any && j < m; j++) {

@@ -215,12 +215,12 @@ static void test_cut(void **state)
     (void)state;
     clip_index *x;
     fill(50);
-    assert_int_equal(truncate(file("codes.npy"), CLIPIDX_ARRAY_HEADER + 7 * D + 3), 0);
+    assert_int_equal(truncate(file("tails.npy"), CLIPIDX_ARRAY_HEADER + 7 * (D - 1) + 3), 0);
     OK(open_warned(false, &x)); /* a reader goes without */
     assert_false(x->coded);
     assert_non_null(strstr(warned, "codes"));
     OK(clip_index_close(x, &err));
-    unlink(file("bounds.npy"));
+    unlink(file("tail_bounds.npy"));
     OK(open_warned(true, &x));
     assert_non_null(strstr(warned, "codes of 50"));
     OK(clip_index_close(x, &err));
@@ -277,7 +277,7 @@ static void test_damaged(void **state)
     assert_int_equal(faults, 1);
     OK(clip_index_close(x, &err));
     check_items(49);
-    flip("codes.npy", CLIPIDX_ARRAY_HEADER + 9 * D + 5, 64);
+    flip("tails.npy", CLIPIDX_ARRAY_HEADER + 9 * (D - 1) + 5, 64);
     OK(open_warned(true, &x));
     OK(clip_index_verify(x, warn, NULL, &faults, &err));
     assert_int_equal(faults, 1);
@@ -407,10 +407,10 @@ static void test_header(void **state)
     (void)state;
     char head[CLIPIDX_ARRAY_HEADER];
     fill(30);
-    FILE *f = fopen(file("codes.npy"), "rb");
+    FILE *f = fopen(file("vectors.npy"), "rb");
     assert_int_equal(fread(head, 1, sizeof head, f), sizeof head);
     fclose(f);
-    static const char want[] = "\x93NUMPY\x01\x00\x76\x00{'descr': '|i1', 'fortran_order': False, 'shape': (30, 12), }   ";
+    static const char want[] = "\x93NUMPY\x01\x00\x76\x00{'descr': '<f2', 'fortran_order': False, 'shape': (30, 12), }   ";
     assert_memory_equal(head, want, sizeof want - 1);
     assert_int_equal(head[sizeof head - 1], '\n');
 }

@@ -43,8 +43,8 @@ static void compare(clip_index *x, const float *query, int Q, int k, const clip_
     free(rows.word), free(hit), free(all), free(found);
 }
 
-/* Random; in a few tight clusters; full of ties; with one number that is a hundred times the others; tiny and huge. */
-enum { RANDOM, CLUSTERS, TIES, OUTLIER, SCALES, SHAPES };
+/* Random; in a few tight clusters; full of ties; with one number that is a hundred times the others; tiny and huge; near a space of five dimensions. */
+enum { RANDOM, CLUSTERS, TIES, OUTLIER, SCALES, FLAT, SHAPES };
 
 static float *vectors_of(int shape, int N, int D)
 {
@@ -60,6 +60,11 @@ static float *vectors_of(int shape, int N, int D)
                 *p = 100 + *p;
             else if (shape == SCALES)
                 *p *= i % 2 ? 1e-20f : 1e15f;
+            else if (shape == FLAT) {
+                *p *= 0.01f;
+                for (int c = 0; c < 5; c++)
+                    *p += (float)((i * (c + 7) >> c) % 11 - 5) * centre[c * D + d];
+            }
         }
     free(centre);
     return v;
@@ -91,7 +96,7 @@ static void search_shape(int shape, int N, int D)
 
 static void test_exact(void **state)
 {
-    static const int dims[] = {1, 2, 3, 7, 16, 31, 33, 64, 100, 255, 257, 512, 1030};
+    static const int dims[] = {2, 3, 7, 16, 31, 33, 64, 100, 255, 257, 512, 1030};
     (void)state;
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
         search_shape((int)i % SHAPES, 300 + (int)i, dims[i]);
@@ -99,43 +104,132 @@ static void test_exact(void **state)
         search_shape(shape, 1500, 64);
 }
 
-/* The bound of a code is what the exactness rests on: true scores in double lie within it. */
+/* Enough rows to learn axes from, twice: the same answers, from other codes. */
+static void test_learned(void **state)
+{
+    enum { D = 128, FEW = 16500, N = 4 * FEW + 7 };
+    (void)state;
+    for (int shape = 0; shape < SHAPES; shape++) {
+        const int rows = shape == FLAT ? N : FEW;
+        float *v = vectors_of(shape, rows, D), *query = random_vectors(5, 8, D);
+        clip_index *x;
+        clip_hit hit[2][8 * 10];
+        int found[2][8];
+        memcpy(query + D, v + D, 4 * D * sizeof *v);
+        empty_dir();
+        for (int n = 0; n < rows; n += FEW) {
+            OK(open_index(true, D, &x));
+            OK(add_pictures(x, v + n * D, n, rows - n < FEW ? rows - n : FEW));
+            OK(clip_index_close(x, &err));
+        }
+        OK(open_index(false, 0, &x));
+        assert_true(x->coded);
+        assert_int_equal(x->coder.axes, 32);
+        assert_int_equal(x->state.generation, shape == FLAT ? 2 : 1);
+        for (int plain = 0; plain < 2; plain++) {
+            x->coded = !plain;
+            OK(clip_index_search(x, query, 8, 10, NULL, hit[plain], found[plain], &err));
+        }
+        for (int i = 0; i < 8 * 10; i++)
+            if (hit[0][i].row != hit[1][i].row || hit[0][i].score != hit[1][i].score)
+                fail_msg("shape %d, query %d, hit %d: row %d, not %d", shape, i / 10, i % 10, (int)hit[0][i].row, (int)hit[1][i].row);
+        OK(clip_index_close(x, &err));
+        free(v), free(query);
+    }
+}
+
+/* The bounds of a code are what the exactness rests on: true scores in double lie within them, on any axes. In few dimensions many queries come near to the worst. */
+static void check_bounds(int D, int axes, int shape)
+{
+    const int Q = D < 20 ? 500 : 2;
+    clipidx_coder c;
+    const clipk_set *set = clipk_set_find(NULL);
+    float *v = vectors_of(shape, 40, D), *unit = malloc(sizeof(float) * (size_t)D), *query = random_vectors(5, Q, D), *axis = vectors_of(shape, axes + 1, D);
+    double *work = malloc(2 * sizeof(double) * (size_t)D);
+    uint16_t *half = malloc(2 * (size_t)D);
+    int8_t *code = malloc((size_t)D);
+    OK(clipidx_coder_init(&c, set, D, axis, axes));
+    const int H = c.size[CLIPIDX_HEAD], padded = clipk_scan_padded(H);
+    int16_t *query_code = malloc(2 * (size_t)(padded + clipk_scan_padded(D - H)));
+    for (int at = 0; at < 40 * Q; at++) {
+        const float *u = query + at / 40 * D;
+        double score = 0, dot[2] = {0};
+        float head[2], tail[2];
+        clipidx_query q;
+        clipidx_unit(query + at / 40 * D, u, D);
+        clipidx_code_query(&c, u, (int16_t *[]){query_code, query_code + padded}, &q, work);
+        clipidx_unit(unit, v + at % 40 * D, D);
+        set->to_f16(half, unit, (size_t)D);
+        clipidx_code(&c, half, (int8_t *[]){code, code + H}, (float *[]){head, tail}, work);
+        assert_true(clipidx_code_holds(&c, half, (const int8_t *[]){code, code + H}, (const float *[]){head, tail}, work));
+        set->to_f32(unit, half, CLIPK_F16, (size_t)D);
+        for (int d = 0; d < D; d++) {
+            score += (double)unit[d] * u[d];
+            dot[d >= H] += (double)code[d] * query_code[d < H ? d : padded + d - H];
+        }
+        const double by_head = dot[0] * q.scale[0] * head[0], by_both = by_head + dot[1] * q.scale[1] * tail[0];
+        const double head_allowed = q.step * head[0] + q.tail * head[1] + q.head_rest, allowed = q.slack * tail[1] + q.rest;
+        if (!(fabs(score - by_head) <= head_allowed))
+            fail_msg("D %d, %d axes, shape %d, %d: the head is off by %g, bound %g", D, axes, shape, at, fabs(score - by_head), head_allowed);
+        if (!(fabs(score - by_both) <= allowed))
+            fail_msg("D %d, %d axes, shape %d, %d: off by %g, bound %g", D, axes, shape, at, fabs(score - by_both), allowed);
+        if (D > 100 && allowed > 0.02) /* and a bound that says nothing would be true, too */
+            fail_msg("D %d, %d axes, shape %d, %d: a bound of %g", D, axes, shape, at, allowed);
+    }
+    clipidx_coder_free(&c);
+    free(v), free(unit), free(work), free(query), free(half), free(code), free(query_code), free(axis);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
-    for (int D = 1; D <= 1030; D = D * 3 + 1) {
-        clipidx_coder c;
-        const clipk_set *set = clipk_set_find(NULL);
-        const int padded = clipk_scan_padded(D);
-        float *v = vectors_of(OUTLIER, 40, D), *unit = malloc(sizeof(float) * (size_t)D), *work = malloc(sizeof(float) * (size_t)D);
-        float *query = random_vectors(5, 1, D), bound[2];
-        uint16_t *half = malloc(2 * (size_t)D);
-        int8_t *code = malloc((size_t)D);
-        int16_t *query_code = malloc(2 * (size_t)padded);
-        clipidx_query q;
-        OK(clipidx_coder_init(&c, set, D));
-        clipidx_unit(query, query, D);
-        clipidx_code_query(&c, query, query_code, &q, work);
-        for (int i = 0; i < 40; i++) {
-            double score = 0, dot = 0;
-            clipidx_unit(unit, v + i * D, D);
-            set->to_f16(half, unit, (size_t)D);
-            clipidx_code(&c, half, code, bound, work);
-            assert_true(clipidx_code_holds(&c, half, code, bound, work));
-            set->to_f32(unit, half, CLIPK_F16, (size_t)D);
-            for (int d = 0; d < D; d++) {
-                score += (double)unit[d] * query[d];
-                dot += (double)code[d] * query_code[d];
-            }
-            const double off = fabs(score - dot * q.scale * bound[0]), allowed = q.slack * bound[1] + q.rest;
-            if (!(off <= allowed))
-                fail_msg("D %d, row %d: off by %g, bound %g", D, i, off, allowed);
-            if (D > 100 && allowed > 0.02) /* and a bound that says nothing would be true, too */
-                fail_msg("D %d, row %d: a bound of %g", D, i, allowed);
+    static const int dims[] = {2, 5, 8, 16, 67, 202, 607};
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+        for (int D = dims[i], shape = 0; shape < SHAPES; shape++) {
+            check_bounds(D, 0, shape);
+            check_bounds(D, clipidx_head(D), shape);
+            check_bounds(D, clipidx_most_axes(D), shape);
         }
+    clipidx_coder c;
+    float axis[16] = {0};
+    for (int i = 0; i < 3; i++) { /* what is no direction is no axis */
+        axis[5] = i == 0 ? 0 : i == 1 ? NAN : INFINITY;
+        assert_int_equal(clipidx_coder_init(&c, clipk_set_find(NULL), 16, axis, 1), CLIP_EFORMAT);
         clipidx_coder_free(&c);
-        free(v), free(unit), free(work), free(query), free(half), free(code), free(query_code);
     }
+}
+
+/* Axes that have gone, or are not what they were: codes are made anew, and searches stay right. */
+static void test_axes(void **state)
+{
+    enum { D = 16, N = 17000 };
+    static const char *const name = "axes.1.npy";
+    (void)state;
+    clip_index *x;
+    float *v = vectors_of(FLAT, N, D);
+    for (int fault = 0; fault < 4; fault++) {
+        empty_dir();
+        OK(open_index(true, D, &x));
+        OK(add_pictures(x, v, 0, N));
+        OK(clip_index_close(x, &err));
+        if (fault == 0)
+            unlink(file(name));
+        else
+            assert_int_equal(truncate(file(name), fault == 1 ? 60 : CLIPIDX_ARRAY_HEADER + (fault == 2 ? 4 * D : 100 * 4 * D)), 0);
+        OK(open_index(false, 0, &x));
+        assert_false(x->coded);
+        compare(x, v, 2, 5, NULL, "axes are missing");
+        OK(clip_index_close(x, &err));
+        OK(open_index(true, 0, &x));
+        assert_int_equal(x->coder.axes, 0);
+        compare(x, v, 2, 5, NULL, "coded anew");
+        OK(clip_index_close(x, &err)); /* learns again */
+        OK(open_index(false, 0, &x));
+        assert_true(x->coded && x->coder.axes > 0);
+        compare(x, v, 2, 5, NULL, "learned anew");
+        OK(clip_index_close(x, &err));
+    }
+    free(v);
 }
 
 static void test_filters(void **state)
@@ -222,7 +316,7 @@ static void test_duplicates(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_bounds), cmocka_unit_test(test_filters),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_learned), cmocka_unit_test(test_bounds), cmocka_unit_test(test_axes), cmocka_unit_test(test_filters),
                                        cmocka_unit_test(test_duplicates)};
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

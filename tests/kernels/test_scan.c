@@ -20,6 +20,13 @@ static void check_scan(const char *name, const clipk_ctx *k, const clipk_ctx *re
     for (int i = 0; i < Q * ldo; i++)
         if (a[i] != b[i])
             fail_msg("%s: scan of %d rows of %d, %d queries: query %d, row %d: %d, not %d", name, rows, D, Q, i / ldo, i % ldo, a[i], b[i]);
+    int32_t row[64], n = 0;
+    for (int i = 0; i < rows && n < 64; i += 1 + i % 3)
+        row[n++] = i;
+    k->set->scan_rows(a, code, row, n, D, q);
+    for (int i = 0; i < n; i++)
+        if (a[i] != b[row[i]])
+            fail_msg("%s: scan of rows picked of %d: row %d: %d, not %d", name, D, row[i], a[i], b[row[i]]);
     free(code), free(q), free(a), free(b);
 }
 
@@ -51,11 +58,11 @@ static void pick_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
             bound[2 * i + 1] = (float)random_in(0, 4);
         }
         bound[1] = NAN;
-        const int n = k->set->scan_pick(a, dot, bound, rows, 0.5f, 2, 10001), m = ref->set->scan_pick(b, dot, bound, rows, 0.5f, 2, 10001);
+        const int n = k->set->scan_pick(a, dot, bound, rows, 0.5f, 8, 2, 10003), m = ref->set->scan_pick(b, dot, bound, rows, 0.5f, 8, 2, 10003);
         if (n != m || n < 1)
             fail_msg("%s: %d of %d rows picked, not %d", name, n, rows, m);
         assert_memory_equal(a, b, 4 * (size_t)n);
-        assert_int_equal(k->set->scan_pick(a, dot, bound, rows, 0.5f, 2, -INFINITY), rows);
+        assert_int_equal(k->set->scan_pick(a, dot, bound, rows, 0.5f, 8, 2, -INFINITY), rows);
     }
 }
 
@@ -113,6 +120,19 @@ static void dot_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
             squares += (double)z[i] * z[i];
         for (int i = 0; i < P; i++)
             CHECK_NEAR(y[i], z[i], 14 * EPS * sqrt(squares), "%s: number %d of a rotation of %d", name, i, P);
+        double normal[1100], turned[1100], length = 0;
+        squares = 0;
+        for (int d = 0; d < D; d++)
+            squares += (double)q[d] * q[d], length += (double)x[d] * x[d];
+        for (int d = 0; d < D; d++)
+            normal[d] = q[d] * sqrt(2 / squares), turned[d] = x[d];
+        k->set->reflect(turned, normal, D);
+        for (int d = 0; d < D; d++)
+            length -= turned[d] * turned[d];
+        CHECK_NEAR(length, 0, 1e-10, "%s: length of %d numbers, reflected", name, D);
+        ref->set->reflect(turned, normal, D); /* and back */
+        for (int d = 0; d < D; d++)
+            CHECK_NEAR(turned[d], x[d], 1e-12, "%s: number %d of %d reflected twice", name, d, D);
         free(x), free(q), free(y), free(half);
     }
 }
