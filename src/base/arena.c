@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
@@ -24,6 +25,17 @@ clip_status clipb_block_reserve(clipb_block *b, size_t bytes)
         madvise(b->base, bytes, MADV_HUGEPAGE); /* fewer TLB misses; a refusal costs only speed */
 #endif
     return CLIP_OK;
+}
+
+void clipb_block_zero(clipb_block *b)
+{
+#ifdef __linux__
+    /* Pages given back come again as zeros; where they can't be (locked memory) this fails. */
+    if (b->capacity >= HUGE_PAGE && madvise(b->base, b->capacity, MADV_DONTNEED) == 0)
+        return;
+#endif
+    if (b->capacity > 0)
+        memset(b->base, 0, b->capacity);
 }
 
 void clipb_block_free(clipb_block *b)

@@ -27,6 +27,9 @@ typedef struct clipb_block {
 clip_status clipb_block_reserve(clipb_block *b, size_t bytes);
 void clipb_block_free(clipb_block *b);
 
+/* clipb_block_zero(): all of it becomes 0. Of a large one, pages that are never written to take no memory then. */
+void clipb_block_zero(clipb_block *b);
+
 /* A place in it. A plain value: nothing to free. */
 typedef struct clipb_arena {
     unsigned char *base; /* NULL: measuring */

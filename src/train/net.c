@@ -92,7 +92,7 @@ clip_status cliptrn_zeros(clipb_block *b, float **out, size_t n)
 {
     TRY(clipb_block_reserve(b, n * sizeof(float)));
     *out = (float *)(void *)b->base;
-    memset(*out, 0, n * sizeof(float));
+    clipb_block_zero(b);
     return CLIP_OK;
 }
 

@@ -44,6 +44,13 @@ static void arena_runs_the_same_layout_twice(void **state)
     unsigned char *before = block.base;
     assert_int_equal(clipb_block_reserve(&block, 100), CLIP_OK); /* smaller: kept */
     assert_ptr_equal(before, block.base);
+    for (int large = 0; large < 2; large++) {
+        assert_int_equal(clipb_block_reserve(&block, large ? (size_t)5 << 20 : 100), CLIP_OK);
+        memset(block.base, 1, block.capacity);
+        clipb_block_zero(&block);
+        for (size_t i = 0; i < block.capacity; i++)
+            assert_int_equal(block.base[i], 0);
+    }
     clipb_block_free(&block);
 }
 
