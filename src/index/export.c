@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/file.h"
@@ -122,7 +123,7 @@ static clip_status list_captions(const clip_index *x, caption **list, size_t *n,
     return CLIP_OK;
 }
 
-static caption *first_of(caption *list, size_t n, uint64_t path)
+static size_t first_of(const caption *list, size_t n, uint64_t path)
 {
     size_t lo = 0, hi = n;
     while (lo < hi) {
@@ -132,7 +133,7 @@ static caption *first_of(caption *list, size_t n, uint64_t path)
         else
             hi = mid;
     }
-    return list + lo;
+    return lo;
 }
 
 /* A picture with each of its captions, or alone. (Where the hashes of two paths are equal, one of 2^64 pairs, a caption goes with the wrong one.) */
@@ -140,11 +141,11 @@ static clip_status write_picture(target *o, int64_t picture, const char *path, c
 {
     const uint64_t hash = hash_path(path);
     int64_t written = 0;
-    for (caption *c = first_of(list, n, hash); c < list + n && c->path == hash; c++) {
-        if (c->row < 0)
+    for (size_t i = first_of(list, n, hash); i < n && list[i].path == hash; i++) {
+        if (list[i].row < 0)
             continue;
-        TRY(write_row(o, picture, c->row, err));
-        c->row = -1;
+        TRY(write_row(o, picture, list[i].row, err));
+        list[i].row = -1;
         written++;
     }
     return written ? CLIP_OK : write_row(o, picture, -1, err);
@@ -170,10 +171,10 @@ static clip_status write_rows(target *o, caption *list, size_t n, clip_error *er
 
 static clip_status make_folder(const char *dir, const char *name, char **path, clip_error *err)
 {
-    *path = name ? clipb_path_join(dir, name) : strdup(dir);
+    *path = clipb_path_join(dir, name);
     if (!*path)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    return mkdir(*path, 0777) < 0 && errno != EEXIST ? clipb_fail(err, CLIP_EIO, *path, "cannot be made: %s", strerror(errno)) : CLIP_OK;
+    return mkdir(*path, 0777) < 0 ? clipb_fail(err, CLIP_EIO, *path, "cannot be made: %s", strerror(errno)) : CLIP_OK;
 }
 
 static clip_status open_array(clipidx_array *a, const char *dir, const char *folder, const char *name, int dim, clip_error *err)
@@ -190,10 +191,8 @@ static clip_status open_out(target *o, const char *dir, clip_error *err)
 {
     char *folder;
     const int D = o->x->dim;
-    TRY(clipb_dir_check_empty(dir, err));
-    clip_status s = make_folder(dir, NULL, &folder, err);
-    free(folder);
-    if (s == CLIP_OK && o->x->state.pictures > 0)
+    clip_status s = CLIP_OK;
+    if (o->x->state.pictures > 0)
         s = open_array(&o->image, dir, "img_emb", "img_emb_0.npy", D, err);
     if (s == CLIP_OK && o->x->state.texts > 0)
         s = open_array(&o->text, dir, "text_emb", "text_emb_0.npy", D, err);
@@ -227,11 +226,30 @@ static clip_status close_out(target *o, clip_status s, clip_error *err)
     return s;
 }
 
+/* What has been made in `dir`, and the folder itself. */
+static void take_back(const char *dir, bool keep_dir)
+{
+    static const char *const made[] = {"img_emb/img_emb_0.npy", "img_emb", "text_emb/text_emb_0.npy", "text_emb", "metadata/metadata_0.jsonl", "metadata"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        char *path = clipb_path_join(dir, made[i]);
+        if (path)
+            remove(path);
+        free(path);
+    }
+    if (!keep_dir)
+        rmdir(dir);
+}
+
 clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *rows, clip_error *err)
 {
     target o = {.x = x, .image.fd = -1, .text.fd = -1};
     caption *list = NULL;
     size_t n = 0;
+    *rows = 0;
+    TRY(clipb_dir_check_empty(dir, err));
+    const bool was_there = clipb_is_dir(dir);
+    if (!was_there && mkdir(dir, 0777) < 0)
+        return clipb_fail(err, CLIP_EIO, dir, "cannot be made: %s", strerror(errno));
     clip_status s = open_out(&o, dir, err);
     if (s == CLIP_OK)
         s = list_captions(x, &list, &n, err);
@@ -239,5 +257,8 @@ clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *row
         s = write_rows(&o, list, n, err);
     free(list);
     *rows = o.rows;
-    return close_out(&o, s, err);
+    s = close_out(&o, s, err);
+    if (s < 0)
+        take_back(dir, was_there);
+    return s;
 }

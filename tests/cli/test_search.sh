@@ -276,6 +276,17 @@ want 0 "$clip" index --index "$T/straight" --remove p1
 prints '1 picture removed'
 want 1 "$clip" search --index "$T/straight" --before 2100 castle
 
+it "out, onto a full disk"
+full() { want 1 sh -c 'ulimit -f 40; trap "" XFSZ; "$1" index --index straight --export "$2"' - "$clip" "$1"; }
+full out_there
+says 'out_there/img_emb/img_emb_0.npy: cannot be written'
+want 1 test -e out_there
+mkdir out_there
+full out_there
+same "$(ls -A out_there)" ''
+want 1 "$clip" index --index straight --export nowhere/out
+says 'nowhere/out: cannot be made'
+
 it "another model"
 want 1 "$clip" search --index "$T/index" -m "$T/nowhere" castle
 says 'nowhere'

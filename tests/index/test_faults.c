@@ -93,6 +93,29 @@ static void test_allocations(void **state)
     assert_true(n > 20);
 }
 
+/* What an export has begun leaves again. */
+static void test_export(void **state)
+{
+    static const char *const made[] = {"x/img_emb/img_emb_0.npy", "x/img_emb", "x/metadata/metadata_0.jsonl", "x/metadata", "x"};
+    (void)state;
+    clip_index *x;
+    int64_t rows;
+    long n = 1;
+    empty_dir();
+    OK(open_index(true, D, &x));
+    OK(clip_index_add(x, item, vector, N, &err));
+    for (clip_status s = CLIP_ENOMEM; s < 0; n++) {
+        fail_alloc_at(n);
+        s = clip_index_export(x, file("x"), &rows, &err);
+        assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
+        assert_int_equal(access(file("x"), F_OK), s < 0 ? -1 : 0);
+    }
+    assert_true(n > 10 && rows == N);
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        assert_int_equal(remove(file(made[i])), 0);
+    OK(clip_index_close(x, &err));
+}
+
 /* As after a full disk: what had been added since the last commit is gone, and nothing of it may be committed. */
 static void test_rolled_back(void **state)
 {
@@ -123,6 +146,6 @@ static void test_rolled_back(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations), cmocka_unit_test(test_rolled_back)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations), cmocka_unit_test(test_export), cmocka_unit_test(test_rolled_back)};
     return cmocka_run_group_tests(tests, make, leave);
 }
