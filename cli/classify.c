@@ -142,7 +142,7 @@ static void print_people(job *j, const cli_picture *p, int picked)
 static void print_json(job *j, const cli_picture *p, bool sound, int picked)
 {
     cli_json_open(&j->j, NULL, '{');
-    cli_json_string(&j->j, "path", p->path);
+    cli_json_path(&j->j, "path", p->path);
     if (!sound) {
         cli_json_string(&j->j, "error", p->error.message);
     } else {

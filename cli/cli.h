@@ -171,6 +171,7 @@ typedef struct cli_json {
 void cli_json_open(cli_json *j, const char *key, char bracket); /* '{' or '[' */
 void cli_json_close(cli_json *j, char bracket);                 /* '}' or ']' */
 void cli_json_string(cli_json *j, const char *key, const char *text);
+void cli_json_path(cli_json *j, const char *key, const char *path); /* and, where it is not UTF-8, its bytes in base64 as KEY_bytes */
 void cli_json_int(cli_json *j, const char *key, long long value);
 void cli_json_number(cli_json *j, const char *key, double value); /* 9 digits: every float comes back; not finite: null */
 void cli_json_floats(cli_json *j, const char *key, const float *value, int n);

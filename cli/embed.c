@@ -65,7 +65,7 @@ static void write_json(sink *s, const char *what, const char *name, const float 
     static const char *const keys[] = {"embedding", "states", "pooled", "projected"};
     cli_json j = {.f = s->out.f};
     cli_json_open(&j, NULL, '{');
-    cli_json_string(&j, what, name);
+    cli_json_path(&j, what, name);
     if (s->kind == CLI_STATES) {
         cli_json_open(&j, keys[s->kind], '[');
         for (int t = 0; t < s->tokens; t++)

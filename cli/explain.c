@@ -194,7 +194,7 @@ static int json_head(job *j)
     DO(cli_status(clip_seen_window(j->session.model, j->picture.width, j->picture.height, &w), j->path));
     j->j = (cli_json){.f = stdout};
     cli_json_open(&j->j, NULL, '{');
-    cli_json_string(&j->j, "path", j->path);
+    cli_json_path(&j->j, "path", j->path);
     cli_json_int(&j->j, "width", j->picture.width);
     cli_json_int(&j->j, "height", j->picture.height);
     cli_json_open(&j->j, "seen", '['); /* x, y, width, height */

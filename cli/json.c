@@ -83,6 +83,27 @@ void cli_json_string(cli_json *j, const char *key, const char *text)
         fputs("null", j->f);
 }
 
+static bool is_utf8(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    for (int n = 1; *s && n > 0; s += n)
+        n = utf8_length(s);
+    return !*s;
+}
+
+void cli_json_path(cli_json *j, const char *key, const char *path)
+{
+    char bytes[32];
+    cli_json_string(j, key, path);
+    if (is_utf8(path))
+        return;
+    snprintf(bytes, sizeof bytes, "%s_bytes", key);
+    before(j, bytes);
+    fputc('"', j->f);
+    cli_write_base64(j->f, (const uint8_t *)path, strlen(path));
+    fputc('"', j->f);
+}
+
 void cli_json_int(cli_json *j, const char *key, long long value)
 {
     before(j, key);

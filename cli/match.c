@@ -93,7 +93,7 @@ static void line(const match_job *j, const char *picture, const char *text, floa
     cli_json o = {.f = stdout};
     if (j->json) {
         cli_json_open(&o, NULL, '{');
-        cli_json_string(&o, "path", picture);
+        cli_json_path(&o, "path", picture);
         cli_json_string(&o, "text", text);
         match_score(j, &o, cosine);
         cli_json_close(&o, '}');

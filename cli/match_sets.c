@@ -121,7 +121,7 @@ static void print_member(const match_job *j, cli_json *o, const match_pairs *p, 
     const char *path = p->data.keys.item[p->picture[i]], *text = p->data.captions.item[i];
     if (j->json) {
         cli_json_open(o, NULL, '{');
-        cli_json_string(o, "path", path);
+        cli_json_path(o, "path", path);
         cli_json_string(o, "text", text);
         cli_json_close(o, '}');
         return;

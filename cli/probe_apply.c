@@ -34,7 +34,7 @@ static int picture(void *user, cli_picture *p, const float *embedding)
     DO(cli_status(clip_probe_predict(j->s->ctx, j->probe, embedding, 1, j->p), p->path));
     if (j->json) {
         cli_json_open(&o, NULL, '{');
-        cli_json_string(&o, "path", p->path);
+        cli_json_path(&o, "path", p->path);
         cli_json_open(&o, "labels", '[');
     } else {
         cli_print_plain(stdout, p->path);

@@ -166,7 +166,7 @@ static void json_hits(search *s, const search_answer *r, int64_t group, cli_json
         cli_json_number(j, "score", (double)r->hit[i].score);
         cli_json_string(j, "kind", item.kind == CLIP_ITEM_TEXT ? "text" : "picture");
         if (item.path)
-            cli_json_string(j, "path", item.path);
+            cli_json_path(j, "path", item.path);
         if (item.text)
             cli_json_string(j, "text", item.text);
         if (item.taken)

@@ -75,7 +75,7 @@ static void print_answers(job *j, const cli_picture *p)
 static void json_answers(job *j, const cli_picture *p, bool sound)
 {
     cli_json_open(&j->j, NULL, '{');
-    cli_json_string(&j->j, "path", p->path);
+    cli_json_path(&j->j, "path", p->path);
     if (!sound) {
         cli_json_string(&j->j, "error", p->error.message);
     } else {

@@ -236,6 +236,8 @@ want 0 "$clip" embed -0 --files-from list0 --names names0
 same "$("$check" lines <out)" 2
 cmp -s names0 list0 || fault 'names have changed'
 same "$(head -1 out | "$check" get path)" "$(printf 'a b\nc \357\277\275 "q".ppm')"
+same "$(head -1 out | "$check" get path_bytes | base64 -d)" "$odd"
+same "$(grep -c path_bytes out)" 1
 want 1 "$clip" embed "$odd" --names names -o x.npy
 says 'use -0'
 [ ! -e x.npy ] || fault 'half a result'

@@ -115,6 +115,14 @@ cp -r pictures/swan.png "$(printf 'esc\033 nine\302\233 \303\244.png')"
 want 0 "$clip" index --index "$T/odd" esc*
 want 0 "$clip" search --index "$T/odd" --table swan
 prints "$(printf 'esc? nine? \303\244.png')"
+bytes=$(printf 'no \377 UTF-8.png')
+cp pictures/swan.png "$bytes"
+want 0 "$clip" index --index "$T/bytes" "$bytes"
+want 0 "$clip" search --index "$T/bytes" -0 swan
+same "$(tr -d '\0' <out)" "$(pwd -P)/$bytes"
+want 0 "$clip" search --index "$T/bytes" --json swan
+same "$(json hits.0.path_bytes | base64 -d)" "$(pwd -P)/$bytes"
+same "$(json hits.0.path)" "$(pwd -P)/$(printf 'no \357\277\275 UTF-8.png')"
 want 0 "$clip" search --kind all --json -k 2 lizard
 same "$(json hits.0.kind)" text
 want 1 "$clip" search --index "$T/other" --kind text castle
