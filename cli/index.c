@@ -269,7 +269,7 @@ static int stats_words(const clip_index_info *i, char *const *source, size_t n)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
     printf("\nupdated   %s\n", when);
     for (size_t k = 0; k < n; k++) {
-        printf("%-10s", k ? "" : "of");
+        printf("%-10s", k ? "" : "sources");
         cli_print_plain(stdout, source[k]);
         printf("\n");
     }
@@ -421,8 +421,11 @@ const cli_command cli_index = {
             "\n"
             "PAIRS are tables (.tsv, .csv) and WebDataset tars as 'clip train' reads them; their captions are indexed, too.\n"
             "Hidden files are passed over, symbolic links followed. Pictures that cannot be read are reported and skipped; the\n"
-            "exit code is then 1. An index belongs to the model that made it. While it is written it can be searched.",
-    .examples = "clip index ~/Pictures\n"
+            "exit code is then 1. While an index is written it can be searched.\n"
+            "\n"
+            "An index belongs to the model that made it, and remembers it. The one that ships with clip knows emoji and clip art:\n"
+            "for photographs, name one that knows them when the index is made.",
+    .examples = "clip index -m ViT-B-32 ~/Pictures\n"
                 "clip index\n"
                 "clip index --captions --exclude '*.png' --index holidays.index holidays/\n"
                 "clip index 'pairs-{000..009}.tar'\n"

@@ -17,13 +17,15 @@ static const cli_option options[] = {
                                "given several times (default: words as they are typed)"},
     {QUERIES, "queries", "FILE", "a query a line ('-': standard input), its terms and operators separated by tabs;\n"
                                  "prints a line of JSON each"},
-    {DUPLICATES, "duplicates", NULL, "instead of asking: groups of pictures that are nearly the same"},
+    {DUPLICATES, "duplicates", NULL, "instead of asking: groups of pictures that are nearly the same, with an empty line\n"
+                                     "between them"},
     {CLI_HEADING, NULL, NULL, "what to look at"},
     {INDEX, "index", "DIR", "the index (default: $CLIP_INDEX, else that of 'clip index')"},
     {'k', "top", "K", "the K best (default: 10)"},
     {KIND, "kind", "KIND", "picture, text or all (default: pictures, where the index has any)"},
     {MIN_SCORE, "min-score", "S", "only what has a cosine of at least S (for --duplicates the default is 0.97)"},
-    {FILTER, "filter", "PATTERN", "only paths like this ('*/2023/*', '*.png'; one of them, if given several times)"},
+    {FILTER, "filter", "PATTERN", "only paths that are like this from end to end ('*/2023/*', '*.png'); like one of\n"
+                                   "them, if given several times"},
     {AFTER, "after", "DATE", "only pictures taken (or, where that is not known, files changed) since the\n"
                              "beginning of 2023, 2023-05 or 2023-05-17"},
     {BEFORE, "before", "DATE", "only those from before the beginning of it"},
@@ -468,13 +470,13 @@ const cli_command cli_search = {
             "quotes of their own ('\"a/b\"') are words, whatever they look like.\n"
             "\n"
             "A terminal gets a table of rank, cosine and path, with pictures where it can show them; a pipe gets the\n"
-            "paths. A text that is found stands for itself. Exit code 1: nothing was found, or something failed.",
+            "paths, and the words of captions that are found. Exit code 1: nothing was found, or something failed.",
     .examples = "clip search a red balloon\n"
                 "clip search '2:golden retriever' + ./pool.jpg - fruit\n"
                 "clip search --after 2023-05 --before 2023-06 --html may.html a birthday\n"
                 "clip search --like 3\n"
                 "clip search --kind text photo.jpg\n"
-                "clip search --duplicates -0 | xargs -0 ls -l",
+                "clip search --duplicates --html twins.html",
     .options = options,
     .run = run,
 };

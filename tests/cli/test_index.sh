@@ -78,6 +78,19 @@ counts seen=6 embedded=1
 want 0 index --exclude 'draft*' --json photos
 counts seen=5 removed=1 pictures=5
 
+it "a link to a picture is one of its own, and is not embedded again"
+mkdir best && ln -s ../photos/castle.png best/
+want 0 index --json best
+counts seen=1 embedded=0 copied=1 pictures=6
+want 0 "$clip" search --index ix --filter '*/best/*' castle
+same "$(cat out)" "$T/best/castle.png"
+cp photos/cloud.png best/ && mv photos/castle.png .
+want 0 index --json best
+counts seen=1 copied=1 removed=0 pictures=7
+mv castle.png photos/
+want 0 index --remove best
+prints '2 pictures removed'
+
 it "what the index is, and was given"
 want 0 index --stats
 prints 'model     emoji-clip'
