@@ -404,7 +404,9 @@ static int run(cli_args *a)
     job j = {.opt = clip_update_options_default()};
     clip_error err;
     int code = parse(a, &j);
-    if (clip_index_close(j.index, &err) < 0 && code == CLI_DONE)
+    if (code == CLI_FAILED)
+        clip_index_discard(j.index);
+    else if (clip_index_close(j.index, &err) < 0 && code == CLI_DONE)
         code = cli_fail("%s", err.message);
     cli_close(&j.session);
     cli_list_free(&j.exclude);

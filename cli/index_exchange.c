@@ -77,10 +77,10 @@ int cli_index_import(const cli_args *a, const char *path, const char *dir)
     int code = open_to_import(a, path, dir, &s, &x);
     if (code == CLI_DONE && clip_index_import(x, dir, &report, &err) < 0)
         code = cli_fail("%s", err.message);
-    if (code == CLI_DONE && clip_index_close(x, &err) < 0)
+    if (code != CLI_DONE)
+        clip_index_discard(x);
+    else if (clip_index_close(x, &err) < 0)
         code = cli_fail("%s", err.message);
-    else if (code != CLI_DONE)
-        clip_index_close(x, NULL);
     cli_close(&s);
     if (code == CLI_DONE)
         print_report(a, path, dir, &report);

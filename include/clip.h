@@ -763,6 +763,9 @@ CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *
 CLIP_API clip_status clip_index_commit(clip_index *x, clip_error *err);
 CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err); /* takes NULL; frees in any case */
 
+/* clip_index_discard(): close it after a fault: an index that this handle has made, and that nothing has come into, leaves no file behind. Takes NULL. */
+CLIP_API void clip_index_discard(clip_index *x);
+
 typedef struct clip_index_info {
     const char *path, *model_name; /* live as long as the index */
     const char *model_path;         /* where the model was when the index was last written with it; empty: unknown. As long, too */

@@ -105,7 +105,7 @@ clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip
     if (s == CLIP_OK && o.model)
         s = check_model(*out, o.model, fresh, err);
     if (s < 0) {
-        clip_index_close(*out, NULL);
+        clip_index_discard(*out);
         *out = NULL;
     }
     return s;

@@ -35,20 +35,38 @@ void clipidx_warn(const clip_index *x, const char *fmt, ...)
 /* ---- Opening ------------------------------------------------------------------------------------------------ */
 
 /* The directory, and those above it. */
-static clip_status make_dir(const char *dir, clip_error *err)
+static clip_status make_dir(clip_index *x, clip_error *err)
 {
-    char *path = strdup(dir);
+    char *path = strdup(x->dir);
     if (!path)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     for (char *p = path + 1; *p; p++)
-        if (*p == '/') {
+        if (*p == '/' && p[1]) {
             *p = 0;
             mkdir(path, 0777); /* what cannot be made shows at the end */
             *p = '/';
         }
-    const bool made = mkdir(path, 0777) == 0 || errno == EEXIST;
+    x->dir_made = mkdir(path, 0777) == 0;
+    const int fault = x->dir_made || errno == EEXIST ? 0 : errno;
     free(path);
-    return made ? CLIP_OK : clipb_fail(err, CLIP_EIO, dir, "cannot be made: %s", strerror(errno));
+    return fault ? clipb_fail(err, CLIP_EIO, x->dir, "cannot be made: %s", strerror(fault)) : CLIP_OK;
+}
+
+/* What this handle has made leaves again, while nobody else can write it. */
+static void unmake(const clip_index *x)
+{
+    static const char *const others[] = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm", "lock"};
+    for (size_t i = 0; i < sizeof x->array / sizeof *x->array; i++)
+        if (x->array[i].path)
+            unlink(x->array[i].path);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char *path = clipb_path_join(x->dir, others[i]);
+        if (path)
+            unlink(path);
+        free(path);
+    }
+    if (x->dir_made)
+        rmdir(x->dir);
 }
 
 /* An index is made in a directory of its own: somebody else's vectors.npy must not be taken for what a crash has left. Hidden files do not matter. */
@@ -70,6 +88,7 @@ static clip_status check_place(const clip_index *x, clip_error *err)
 static clip_status take_lock(clip_index *x, clip_error *err)
 {
     char *path = clipb_path_join(x->dir, "lock");
+    struct stat st;
     if (!path)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -79,6 +98,8 @@ static clip_status take_lock(clip_index *x, clip_error *err)
     else if (flock(x->lock, LOCK_EX | LOCK_NB) < 0)
         s = errno == EWOULDBLOCK ? clipb_fail(err, CLIP_EBUSY, x->dir, "another process is writing this index")
                                  : clipb_fail(err, CLIP_EIO, path, "cannot be locked: %s", strerror(errno));
+    else if (fstat(x->lock, &st) == 0 && st.st_nlink == 0) /* its writer has just discarded the index */
+        s = clipb_fail(err, CLIP_EBUSY, x->dir, "another process is writing this index");
     free(path);
     return s;
 }
@@ -112,7 +133,7 @@ static clip_status open_files(clip_index *x, const clip_index_options *opt, int 
 {
     if (x->write) {
         if (opt->create) {
-            TRY(make_dir(x->dir, err));
+            TRY(make_dir(x, err));
             TRY(check_place(x, err));
         } else if (!clipb_is_dir(x->dir))
             return clipb_fail(err, CLIP_EIO, x->dir, "there is no such index");
@@ -145,6 +166,7 @@ clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim
 {
     clip_index *x = calloc(1, sizeof *x);
     *out = NULL;
+    *fresh = false;
     if (!x)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     *x = (clip_index){.dir = strdup(dir), .write = opt->write, .lock = -1, .k.set = clipk_set_find(NULL),
@@ -154,6 +176,9 @@ clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim
     clip_status s = x->dir ? open_files(x, opt, dim, fresh, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     if (s == CLIP_OK && *fresh && opt->model_name)
         s = clipidx_claim(x, "", opt->model_name, err);
+    x->fresh = *fresh && opt->write && opt->create;
+    if (s < 0 && x->fresh)
+        unmake(x);
     if (s < 0) {
         free_index(x);
         return s;
@@ -418,6 +443,16 @@ clip_status clip_index_close(clip_index *x, clip_error *err)
         clipidx_warn(x, "%s: its files stay as they are: %s", x->dir, why.message);
     free_index(x);
     return s;
+}
+
+void clip_index_discard(clip_index *x)
+{
+    if (!x || !x->fresh || x->state.rows > 0) {
+        clip_index_close(x, NULL);
+        return;
+    }
+    unmake(x);
+    free_index(x);
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------------ */

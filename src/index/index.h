@@ -24,6 +24,7 @@ enum {
 struct clip_index {
     char *dir;
     bool write, lost; /* lost: after a fault its state could not be read again */
+    bool fresh, dir_made; /* this handle has made it, and its directory */
     int lock; /* descriptor that holds the writer's lock; -1: a reader */
     int dim;
     char model_id[33], model_name[256], model_path[4096];

@@ -31,8 +31,22 @@ want 2 index --exclude drafts
 says 'go with folders'
 want 1 index
 says "no index there; 'clip index FOLDER' makes one"
-want 1 index nowhere
-says 'nowhere: No such file'
+
+it "of what fails at once nothing stays"
+echo 'no picture' >notes.txt && mkdir broken hollow && echo 'no picture' >broken/1.png
+for what in nowhere notes.txt broken; do
+    want 1 index photos nowhere
+    want 1 index --captions "$what"
+    says "$what"
+    want 1 test -e ix
+    want 1 "$clip" index --index hollow/ "$what"
+    same "$(ls -A hollow)" ''
+done
+want 1 index -m nowhere photos
+want 1 test -e ix
+want 1 sh -c 'ulimit -f 8; trap "" XFSZ; "$1" index --index ix photos' - "$clip"
+want 1 test -e ix
+rm -r broken notes.txt
 
 it "a folder, and again"
 want 0 index photos

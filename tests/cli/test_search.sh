@@ -274,8 +274,7 @@ many crooked
 echo '{"image_path": "one more"}' >>crooked/metadata/metadata_0.jsonl
 want 1 "$clip" index --index "$T/straight" --import crooked
 says 'more lines'
-want 0 "$clip" index --index "$T/straight" --stats --json
-same "$(json pictures)" 0
+want 1 test -e straight
 sed -i '$d' crooked/metadata/metadata_0.jsonl
 want 0 "$clip" index --index "$T/straight" -m "$root/models/emoji-clip" --import crooked
 want 0 "$clip" search --index "$T/straight" -k 1 castle
