@@ -68,7 +68,10 @@ static bool progress(void *user, const clip_update_report *r)
     char line[160], seen[32], done[32], left[24];
     const double rate = r->seconds > 0 ? (double)r->embedded / r->seconds : 0;
     (void)user;
-    if (r->seconds > 1) {
+    if (r->seconds > 1 && r->listed > 0) {
+        snprintf(line, sizeof line, "looking: %s files", grouped(r->listed, seen));
+        cli_progress_show(line);
+    } else if (r->seconds > 1) {
         int n = snprintf(line, sizeof line, "%s pictures, %s embedded", grouped(r->seen, seen), grouped(r->embedded, done));
         if (r->embedded > 0)
             n += snprintf(line + n, sizeof line - (size_t)n, rate < 10 ? ", %.1f/s" : ", %.0f/s", rate);

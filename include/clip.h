@@ -864,7 +864,8 @@ typedef struct clip_update_report {
     int64_t kept;      /* no longer there either, but of a folder that holds no picture at all now: perhaps a disk that is not there; told to `warn` */
     int64_t broken;    /* could not be read; told to `warn` */
     int64_t texts;     /* captions embedded */
-    int64_t todo;      /* in the progress callback: pictures still to be looked at, as far as known */
+    int64_t listed;    /* in the progress callback: names that have come by in the folder that is being listed; 0: none is */
+    int64_t todo;      /* there, too: pictures still to be looked at, as far as known */
     double seconds;    /* in all; of these */
     double waited;     /* the encoder had no pictures yet */
 } clip_update_report;

@@ -31,6 +31,14 @@ static void tell(const clip_feed *f, const char *message)
 
 /* ---- Folders --------------------------------------------------------------------------------------------------------- */
 
+static bool list_on(void *user, int64_t names)
+{
+    clip_feed *f = user;
+    f->opt.report->listed = names;
+    f->stopped = !f->opt.go_on(f->opt.user);
+    return !f->stopped;
+}
+
 /* Which of the pictures have to be read. */
 static clip_status look_through(clip_feed *f, clip_error *err)
 {
@@ -38,7 +46,7 @@ static clip_status look_through(clip_feed *f, clip_error *err)
     f->todo = calloc(f->n / 8 + 1, 1);
     if (!f->todo)
         return clipb_fail(err, CLIP_ENOMEM, f->source->path, "out of memory");
-    for (size_t i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < f->n && !f->stopped; i++) {
         struct stat st;
         clip_item item;
         bool unchanged = false;
@@ -47,10 +55,7 @@ static clip_status look_through(clip_feed *f, clip_error *err)
         f->opt.report->seen++;
         f->opt.report->todo += !unchanged;
         f->todo[i / 8] |= (uint8_t)(!unchanged << i % 8);
-        if (i % OFTEN == 0 && !f->opt.go_on(f->opt.user)) {
-            f->stopped = true;
-            break;
-        }
+        f->stopped = i % OFTEN == 0 && !f->opt.go_on(f->opt.user);
     }
     return CLIP_OK;
 }
@@ -148,8 +153,9 @@ static clip_status next_of_stream(clip_feed *f, clip_parcel *p, bool *more, bool
 
 static clip_status open_list(clip_feed *f, clip_error *err)
 {
-    const clipdat_list_options o = {(const char *const *)f->source->exclude, (int)f->source->n_exclude, f->opt.warn, f->opt.warn_user};
+    const clipdat_list_options o = {(const char *const *)f->source->exclude, (int)f->source->n_exclude, f->opt.warn, f->opt.warn_user, list_on, f};
     TRY(clipdat_list(f->source->path, &o, &f->path, &f->n, err));
+    f->opt.report->listed = 0;
     return look_through(f, err);
 }
 

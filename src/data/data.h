@@ -86,9 +86,11 @@ typedef struct clipdat_list_options {
     int n_exclude;
     clip_warn_fn warn;          /* hears of directories below that cannot be listed; NULL: silent */
     void *warn_user;
+    bool (*go_on)(void *user, int64_t names); /* asked now and then, with how many names have come by; false: stop. NULL: never */
+    void *user;
 } clipdat_list_options;
 
-/* clipdat_list(): clip_list_pictures(), with a say in it. opt NULL: none. */
+/* clipdat_list(): clip_list_pictures(), with a say in it. opt NULL: none. Told to stop, it gives what it has. */
 clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char ***out, size_t *n, clip_error *err);
 
 /* clipdat_excluded(): does one of the patterns fit? One without a slash is of any name on the way from the root ("*.png", "drafts": with all that is

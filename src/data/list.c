@@ -14,6 +14,8 @@
 #include "base/file.h"
 #include "data/data.h"
 
+enum { OFTEN = 256 };
+
 typedef struct strings {
     char **item;
     size_t n, capacity;
@@ -24,6 +26,8 @@ typedef struct walk {
     strings dirs, links; /* still to be listed; a link to a directory waits until no directory does */
     void *seen;          /* tree of `place` */
     size_t root;         /* length of its name, with the slash behind it */
+    int64_t names;       /* that have come by */
+    bool stopped;
     const clipdat_list_options *opt;
 } walk;
 
@@ -121,6 +125,12 @@ static clip_status take(walk *w, const char *dir, const struct dirent *e)
     return CLIP_OK;
 }
 
+static bool go_on(walk *w)
+{
+    w->stopped = w->stopped || (w->opt && w->opt->go_on && !w->opt->go_on(w->opt->user, w->names));
+    return !w->stopped;
+}
+
 /* CLIP_EIO, without a message: it cannot be listed. */
 static clip_status list_dir(walk *w, const char *path)
 {
@@ -135,7 +145,7 @@ static clip_status list_dir(walk *w, const char *path)
         return CLIP_EIO;
     }
     clip_status s = visit(w, &st, &first);
-    for (struct dirent *e; s == CLIP_OK && first && (e = readdir(d));)
+    for (struct dirent *e; s == CLIP_OK && first && (w->names % OFTEN || go_on(w)) && (e = readdir(d)); w->names++)
         s = take(w, path, e);
     closedir(d);
     return s;
@@ -146,7 +156,7 @@ static clip_status list_dir(walk *w, const char *path)
 static clip_status list_rest(walk *w)
 {
     for (;;) {
-        while (w->dirs.n > 0) {
+        while (w->dirs.n > 0 && go_on(w)) {
             char *path = w->dirs.item[--w->dirs.n];
             clip_status s = list_dir(w, path);
             clip_error said;
@@ -156,7 +166,7 @@ static clip_status list_rest(walk *w)
             if (s != CLIP_EIO)
                 TRY(s);
         }
-        if (w->links.n == 0)
+        if (w->links.n == 0 || w->stopped)
             return CLIP_OK;
         qsort(w->links.item, w->links.n, sizeof *w->links.item, last_first);
         strings round = w->links;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # clip index, on the pictures that ship: what is embedded, what is not embedded again, what leaves, what is refused, and kills.
-# usage: tests/cli/test_index.sh CLIP CHECK_OUTPUT SAME_INDEX SOURCE_ROOT
+# usage: tests/cli/test_index.sh CLIP CHECK_OUTPUT SAME_INDEX STOP_LISTING SOURCE_ROOT
 set -u
-clip=$(realpath "$1") check=$(realpath "$2") same=$(realpath "$3") root=$(realpath "$4")
+clip=$(realpath "$1") check=$(realpath "$2") same=$(realpath "$3") stop=$(realpath "$4") root=$(realpath "$5")
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 unset CLIP_MODEL CLIP_INDEX XDG_DATA_HOME
@@ -75,6 +75,17 @@ want 0 index
 rm -r fresh
 want 0 "$clip" index --index fresh photos
 equal ix fresh
+
+it "stopped while a folder is listed"
+mkdir crowd && cp photos/castle.png photos/cloud.png crowd/
+want 0 "$clip" index --index crowded crowd
+rm crowd/castle.png && (cd crowd && seq 600 | xargs touch)
+want 0 "$stop" crowded "$root/models/emoji-clip" crowd
+prints 'stopped after 256 names: 0 pictures seen, 0 removed'
+want 0 "$clip" index --index crowded --verify
+prints '2 items: all'
+want 0 "$clip" index --index crowded --json
+counts seen=1 embedded=0 removed=1 pictures=1
 
 it "broken, hidden, excluded, linked"
 head -c 100 photos/swan.png >photos/torn.png
