@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "search_common.h"
 
@@ -27,9 +28,12 @@ static bool is_quoted(const char *s)
 static bool is_picture(const char *s)
 {
     struct stat st;
+    if (is_quoted(s))
+        return false;
     if (stat(s, &st) == 0)
         return !S_ISDIR(st.st_mode) || strchr(s, '/');
-    return s[0] == '/' || strncmp(s, "./", 2) == 0 || strncmp(s, "../", 3) == 0 || (strchr(s, '/') && !strchr(s, ' '));
+    return s[0] == '/' || strncmp(s, "./", 2) == 0 || strncmp(s, "../", 3) == 0 ||
+           ((strchr(s, '/') || clip_is_picture_name(s)) && !strchr(s, ' '));
 }
 
 /* "2:dog": the length of the weight with its colon, else 0. "3:30", "16:9" and "2: dog" are words. */
@@ -63,12 +67,10 @@ static int add(const search *s, search_query *q, search_term t)
 
 static int add_operand(const search *s, search_query *q, char *operand, float sign)
 {
-    search_term t = {.kind = SEARCH_PICTURE, .weight = 1, .text = operand};
-    if (strcmp(operand, "-") != 0 && !is_picture(operand)) {
+    search_term t = {.weight = 1, .text = operand};
+    if (access(operand, F_OK) < 0) /* a file may be called "2:a.png" */
         t.text += weight_length(operand, &t.weight);
-        if (t.text == operand || (strcmp(t.text, "-") != 0 && !is_picture(t.text)))
-            t.kind = SEARCH_WORDS;
-    }
+    t.kind = strcmp(t.text, "-") == 0 || is_picture(t.text) ? SEARCH_PICTURE : SEARCH_WORDS;
     t.weight *= sign;
     if (t.kind == SEARCH_PICTURE || !is_quoted(t.text))
         return add(s, q, t);

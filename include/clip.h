@@ -618,6 +618,9 @@ CLIP_API void clip_pairs_close(clip_pairs *p);
 CLIP_API clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err);
 CLIP_API void clip_list_free(char **list, size_t n);
 
+/* clip_is_picture_name(): has it the extension of a picture, as clip_list_pictures() goes by? */
+CLIP_API bool clip_is_picture_name(const char *name);
+
 /* ---- Converting ----------------------------------------------------------------------------------------- */
 
 typedef struct clip_convert_options {

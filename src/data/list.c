@@ -101,8 +101,7 @@ bool clipdat_excluded(const char *const *patterns, int n, const char *path)
 /* One name in `dir`. What cannot be looked at, and what is neither file nor directory, is passed over. */
 static clip_status take(walk *w, const char *dir, const struct dirent *e)
 {
-    const char *dot = strrchr(e->d_name, '.');
-    const bool picture = dot && clipdat_picture_rank(dot + 1) >= 0;
+    const bool picture = clip_is_picture_name(e->d_name);
     if (e->d_name[0] == '.' || (e->d_type == DT_REG && !picture))
         return CLIP_OK;
     char *path = clipb_path_join(dir, e->d_name);
@@ -173,6 +172,12 @@ static clip_status list_rest(walk *w)
         w->links = w->dirs;
         w->dirs = round;
     }
+}
+
+bool clip_is_picture_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && clipdat_picture_rank(dot + 1) >= 0;
 }
 
 clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err)

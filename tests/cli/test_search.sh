@@ -58,8 +58,14 @@ cp pictures/swan.png swan
 want 0 "$clip" search -k 1 swan
 first "$P/swan.png"
 want 0 "$clip" search -k 1 '"swan"'
-want 1 "$clip" search ./nowhere.png
-says 'nowhere.png'
+for gone in ./nowhere.png nowhere.jpg 2:./nowhere.png; do # no words, though no file
+    want 1 "$clip" search "$gone"
+    says 'nowhere.'
+    says 'No such file'
+done
+for words in 'no swan.png' '"swan.png"' '"and/or"'; do
+    want 0 "$clip" search -k 1 "$words"
+done
 echo "this is no picture" >broken.png
 want 1 "$clip" search broken.png
 says 'broken.png'
@@ -71,6 +77,13 @@ want 0 "$clip" search -k 3 key - Christmas tree + ./pictures/sailboat.png
 first "$P/sailboat.png"
 want 0 "$clip" search -k 1 '5:castle' + swan
 first "$P/castle.png"
+want 0 "$clip" search -k 1 castle + 5:./pictures/swan.png
+first "$P/swan.png"
+want 0 "$clip" search -k 1 5:pictures/castle.png + swan
+first "$P/castle.png"
+cp pictures/bee.png 2:bee.png
+want 0 "$clip" search -k 1 2:bee.png
+first "$P/bee.png"
 want 0 "$clip" search --json -k 1 ./pictures/swan.png - castle
 same "$(json hits.0.path)" "$P/swan.png"
 want 0 "$clip" search --json -k 1 '3:30'
@@ -193,6 +206,11 @@ same "$(grep -c 'class="card' page.html)" 4
 same "$(grep -c 'data:image/png' page.html)" 4
 grep -q '&lt;castle&gt;' page.html || fault "the query is not escaped"
 want 1 "$clip" search --html nowhere/page.html castle
+cp pictures/castle.png "$(printf '<i>"&\047\n\001.png')"
+want 0 "$clip" index --index "$T/hostile" '<i>'*
+want 0 "$clip" search --index "$T/hostile" --html page.html '"<i>"'
+grep -q '/%3Ci%3E%22%26%27%0A%01.png" title="[^"<>]*/&lt;i&gt;&quot;&amp;&#39;  .png">' page.html || fault "the name is not escaped"
+! grep -q '<i>' page.html || fault "something is not escaped"
 
 it "pictures in a terminal"
 want 0 "$clip" search --show kitty -k 2 castle
