@@ -911,7 +911,7 @@ CLIP_API clip_status clip_index_forget(clip_index *x, const char *const *paths, 
  * two may be missing) and DIR/metadata/metadata_0.jsonl, a line a row: {"image_path": .., "caption": ..}; more of them with other numbers. A picture with
  * several captions has several rows; a row of zeros is none. */
 
-/* clip_index_export(): write all of it. dir: not there yet, or empty. rows  out  how many.
+/* clip_index_export(): write all of it. dir: not there yet, or empty; after a fault it is again. rows  out  how many.
  * Errors: CLIP_EINVAL (something is in dir), CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *rows, clip_error *err);
 
