@@ -726,7 +726,7 @@ CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_er
 /* ---- Index: many embeddings, searched exactly ----------------------------------------------------------- */
 
 /* A directory: catalogue.db (SQLite: what each row is) and, beside it, NumPy arrays with a row an item: the vectors in f16, which answers are
- * computed from, and int8 codes in two parts, which are scanned first. An index belongs to one model and says so.
+ * computed from, and short codes in two parts, which are scanned first. An index belongs to one model and says so.
  *
  *     clip_index_open("photos.index", &opt, &index, &err);
  *     clip_index_update(index, ctx, folders, n, NULL, &report, &err);              embed what is new below the folders
@@ -835,7 +835,7 @@ typedef struct clip_hit {
     float score; /* cosine */
 } clip_hit;
 
-/* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: the int8 codes bound each score from
+/* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: short codes bound each score from
  * above, and all that could be among the best is computed from the f16 vectors in f32. Several queries at once cost little more than one.
  * query   in   [Q, D], of any length but 0
  * filter  in   NULL: everything

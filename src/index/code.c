@@ -28,7 +28,7 @@ clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, co
 {
     const int H = axes ? axes : clipidx_head(D);
     const size_t d = (size_t)D, n = (size_t)axes;
-    *c = (clipidx_coder){.set = set, .D = D, .size = {H, D - H}, .axes = axes, .normal = malloc((n * d + 1) * sizeof *c->normal),
+    *c = (clipidx_coder){.set = set, .D = D, .H = H, .T = D - H, .bytes = (D - H + 1) / 2, .axes = axes, .normal = malloc((n * d + 1) * sizeof *c->normal),
                          .sign = malloc(ROUNDS * d * sizeof *c->sign)};
     if (!c->normal || !c->sign)
         return CLIP_ENOMEM;
@@ -70,14 +70,13 @@ static void mix(const clipidx_coder *c, float *x, const float *sign, int n)
 /* R x of the x [D] in `work`; it comes to lie behind it. */
 static const float *rotate(const clipidx_coder *c, double *work)
 {
-    const int H = c->size[CLIPIDX_HEAD];
     float *out = (float *)(work + c->D);
     for (int i = 0; i < c->axes; i++)
         c->set->reflect(work, c->normal + (size_t)i * (size_t)c->D, c->D);
     for (int d = 0; d < c->D; d++)
         out[d] = (float)work[d];
-    mix(c, out, c->sign, H);
-    mix(c, out + H, c->sign + ROUNDS * H, c->D - H);
+    mix(c, out, c->sign, c->H);
+    mix(c, out + c->H, c->sign + ROUNDS * c->H, c->T);
     return out;
 }
 
@@ -109,53 +108,57 @@ static float largest(const float *x, int n)
 /* A length, a little too long rather than too short. */
 static double length_of(double squares) { return sqrt(squares) * (1 + 0x1p-20) + ROTATION_ERROR; }
 
-void clipidx_code(const clipidx_coder *c, const uint16_t *vector, int8_t *const code[CLIPIDX_PARTS], float *const bound[CLIPIDX_PARTS], double *work)
+/* s' for |t| = 1: of 16 equal steps, those that lose least of normally distributed numbers (Max 1960, table II). */
+static double tail_step(const clipidx_coder *c) { return 0.3352 / 2 / sqrt(c->T); }
+
+/* The bits of a tail's number i: in byte i, or in the high half of byte i - bytes. */
+static int shift_of(const clipidx_coder *c, int i) { return i < c->bytes ? 0 : 4; }
+static int byte_of(const clipidx_coder *c, int i) { return i < c->bytes ? i : i - c->bytes; }
+
+void clipidx_code(const clipidx_coder *c, const uint16_t *vector, const clipidx_coded *out, double *work)
 {
-    const float *x = rotate_vector(c, vector, work), *t = x + c->size[CLIPIDX_HEAD];
+    const float *h = rotate_vector(c, vector, work), *t = h + c->H;
+    const float most = largest(h, c->H), inverse = most > NOTHING ? 127 / most : 0;
+    out->head_bound[0] = most > NOTHING ? most / 127 : 0;
+    for (int i = 0; i < c->H; i++)
+        out->head[i] = (int8_t)lrintf(h[i] * inverse);
+
+    out->head_bound[1] = (float)length_of(squares_of(t, c->T));
+    const double s = tail_step(c) * out->head_bound[1];
     double left = 0;
-    for (int part = 0; part < CLIPIDX_PARTS; x += c->size[part++]) {
-        const float most = largest(x, c->size[part]), s = most > NOTHING ? most / 127 : 0, inverse = most > NOTHING ? 127 / most : 0;
-        for (int i = 0; i < c->size[part]; i++) {
-            const int n = (int)lrintf(x[i] * inverse);
-            const double e = x[i] - (double)s * n;
-            code[part][i] = (int8_t)n;
-            left += e * e;
-        }
-        bound[part][0] = s;
+    memset(out->tail, 0, (size_t)c->bytes);
+    for (int i = 0; i < c->T; i++) {
+        int n = (int)lrint((t[i] / s + 15) / 2);
+        n = n < 0 ? 0 : n > 15 ? 15 : n;
+        const double e = t[i] - s * (2 * n - 15);
+        out->tail[byte_of(c, i)] |= (uint8_t)(n << shift_of(c, i));
+        left += e * e;
     }
-    bound[CLIPIDX_HEAD][1] = (float)length_of(squares_of(t, c->size[CLIPIDX_TAIL]));
-    bound[CLIPIDX_TAIL][1] = (float)length_of(left);
+    out->tail_bound[0] = (float)length_of(left);
 }
 
-bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const int8_t *const code[CLIPIDX_PARTS], const float *const bound[CLIPIDX_PARTS],
-                        double *work)
+bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const int8_t *head, const float *head_bound, const uint8_t *tail,
+                        const float *tail_bound, double *work)
 {
-    const float *x = rotate_vector(c, vector, work), *t = x + c->size[CLIPIDX_HEAD];
+    const float *h = rotate_vector(c, vector, work), *t = h + c->H;
+    for (int i = 0; i < c->H; i++)
+        if (!(fabs(h[i] - (double)head_bound[0] * head[i]) <= ROUNDED * head_bound[0] + 0x1p-30))
+            return false;
+    const double s = tail_step(c) * head_bound[1];
     double left = 0;
-    for (int part = 0; part < CLIPIDX_PARTS; x += c->size[part++])
-        for (int i = 0; i < c->size[part]; i++) {
-            const double e = x[i] - (double)bound[part][0] * code[part][i];
-            if (part == CLIPIDX_HEAD && !(fabs(e) <= ROUNDED * bound[part][0] + 0x1p-30))
-                return false;
-            left += e * e;
-        }
-    return length_of(squares_of(t, c->size[CLIPIDX_TAIL])) <= bound[CLIPIDX_HEAD][1] * (1 + 0x1p-20) &&
-           length_of(left) <= bound[CLIPIDX_TAIL][1] * (1 + 0x1p-20);
+    for (int i = 0; i < c->T; i++) {
+        const double e = t[i] - s * (2 * (tail[byte_of(c, i)] >> shift_of(c, i) & 15) - 15);
+        left += e * e;
+    }
+    return length_of(squares_of(t, c->T)) <= head_bound[1] * (1 + 0x1p-20) && length_of(left) <= tail_bound[0] * (1 + 0x1p-20);
 }
 
-/* No sum of n products with codes of -128 .. 127 may reach 2^31. */
-static int query_limit(int n)
+/* x = s code + e, in `of` places that reach to `most` of a vector's code: no sum of n such products may reach 2^31. Returns s; *squares is |e|^2. */
+static float round_query(const float *x, int n, int most_code, int16_t *code, double *squares)
 {
-    const int64_t most = INT32_MAX / (128 * (int64_t)n);
-    return most < INT16_MAX ? (int)most : INT16_MAX;
-}
-
-/* x = s code + e: returns s; *squares is |e|^2 */
-static float round_query(const float *x, int n, int16_t *code, double *squares)
-{
-    const int limit = query_limit(n);
+    const int64_t most_fits = INT32_MAX / (most_code * (int64_t)n);
+    const int limit = most_fits < INT16_MAX ? (int)most_fits : INT16_MAX;
     const float most = largest(x, n), s = most > NOTHING ? most / (float)limit : 0, inverse = most > NOTHING ? (float)limit / most : 0;
-    memset(code, 0, (size_t)clipk_scan_padded(n) * sizeof *code);
     *squares = 0;
     for (int i = 0; i < n; i++) {
         int c = (int)lrintf(x[i] * inverse);
@@ -167,24 +170,29 @@ static float round_query(const float *x, int n, int16_t *code, double *squares)
     return s;
 }
 
-void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *const code[CLIPIDX_PARTS], clipidx_query *out, double *work)
+void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head, int16_t *tail, clipidx_query *out, double *work)
 {
-    const int H = c->size[CLIPIDX_HEAD], T = c->size[CLIPIDX_TAIL];
-    double head, tail;
+    const size_t padded = (size_t)clipk_scan_padded(c->bytes);
+    double head_left, tail_left;
+    int64_t sum = 0;
     for (int d = 0; d < c->D; d++)
         work[d] = unit[d];
-    const float *x = rotate(c, work);
-    *out = (clipidx_query){.unit = unit};
-    out->scale[CLIPIDX_HEAD] = round_query(x, H, code[CLIPIDX_HEAD], &head);
-    out->scale[CLIPIDX_TAIL] = round_query(x + H, T, code[CLIPIDX_TAIL], &tail);
+    const float *g = rotate(c, work), *u = g + c->H;
+    memset(head, 0, (size_t)clipk_scan_padded(c->H) * sizeof *head);
+    memset(tail, 0, 2 * padded * sizeof *tail);
+    const float scale = round_query(g, c->H, 128, head, &head_left), tail_scale = round_query(u, c->T, 15, tail, &tail_left);
+    for (int i = 0; i < c->T; i++)
+        sum += tail[i];
+    memmove(tail + padded, tail + c->bytes, (size_t)(c->T - c->bytes) * sizeof *tail); /* the numbers of the high halves */
+    memset(tail + c->bytes, 0, (padded - (size_t)c->bytes) * sizeof *tail);
 
-    /* |x| is below 1.001, |q| below 1 + 1e-6, |(s c, s' c')| at most 1.001 + |(e, e')|. The score itself is computed with some rounding, a chain of at most D/16 + 16 additions;
-     * and so are the sums that these bounds become part of. */
-    const double g = length_of(squares_of(x, H)), u = length_of(squares_of(x + H, T));
-    const double rounding = (c->D / 16 + 32) * 0x1p-24 * 1.002 + 0x1p-20, rest = length_of(head + tail);
-    out->step = (float)((g + rest) * ROUNDED * sqrt(H) * (1 + 0x1p-20));
-    out->tail = (float)(u * (1 + 0x1p-20));
-    out->head_rest = (float)(1.002 * rest + 1.001 * ROTATION_ERROR + rounding);
-    out->slack = (float)(1.0001 + rest);
-    out->rest = (float)(1.002 * rest + rounding);
+    /* |x| is below 1.001, |q| below 1 + 1e-6, |s c| at most 1.001 + |e|, and so of the tail. The score itself is computed with some rounding, a chain of at most D/16 + 16
+     * additions; and so are the sums that these bounds become part of. */
+    const double rounding = (c->D / 16 + 32) * 0x1p-24 * 1.002 + 0x1p-19, head_rest = length_of(head_left), tail_rest = length_of(tail_left);
+    const double step = tail_step(c) * tail_scale, up = 1 + 0x1p-20;
+    *out = (clipidx_query){.unit = unit, .scale = scale, .tail_scale = (float)(2 * step), .tail_offset = (float)(15 * step * (double)sum)};
+    out->step = (float)((length_of(squares_of(g, c->H)) + head_rest) * ROUNDED * sqrt(c->H) * up);
+    out->length = (float)((length_of(squares_of(u, c->T)) + tail_rest) * up);
+    out->head_rest = (float)(1.002 * head_rest + 1.001 * ROTATION_ERROR + rounding);
+    out->rest = (float)(1.002 * (head_rest + tail_rest) + 1.001 * ROTATION_ERROR + rounding);
 }

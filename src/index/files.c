@@ -29,12 +29,12 @@ static void name_of(char out[64], const char *what, int64_t generation)
 static const struct kind {
     const char *name, *descr;
     size_t bytes;
-} kinds[CLIPIDX_FILES] = {{"vectors", "<f2", 2},    {"heads", "|i1", 1}, {"head_bounds", "<f4", 4}, {"tails", "|i1", 1}, {"tail_bounds", "<f4", 4},
+} kinds[CLIPIDX_FILES] = {{"vectors", "<f2", 2},    {"heads", "|i1", 1}, {"head_bounds", "<f4", 4}, {"tails", "|u1", 1}, {"tail_bounds", "<f4", 4},
                           {"axes", "<f4", 4}};
 
 static int columns_of(const clipidx_coder *c, int i)
 {
-    const int columns[CLIPIDX_FILES] = {c->D, c->size[CLIPIDX_HEAD], 2, c->size[CLIPIDX_TAIL], 2, c->D};
+    const int columns[CLIPIDX_FILES] = {c->D, c->H, 2, c->bytes, 1, c->D};
     return columns[i];
 }
 
@@ -70,23 +70,20 @@ static void unlink_arrays(const clip_index *x, int first, int64_t generation)
 static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clipidx_array array[CLIPIDX_ARRAYS], int64_t at, const uint16_t *vector, int n,
                                clip_error *err)
 {
-    static const int codes[CLIPIDX_PARTS] = {CLIPIDX_HEADS, CLIPIDX_TAILS}, bounds[CLIPIDX_PARTS] = {CLIPIDX_HEAD_BOUNDS, CLIPIDX_TAIL_BOUNDS};
-    const size_t D = (size_t)c->D, H = (size_t)c->size[CLIPIDX_HEAD], T = D - H;
-    float bound[CLIPIDX_PARTS][2 * BLOCK];
+    const size_t D = (size_t)c->D, H = (size_t)c->H, bytes = (size_t)c->bytes;
+    float head_bound[2 * BLOCK], tail_bound[BLOCK];
     double *work = malloc(2 * D * sizeof *work);
-    int8_t *code[CLIPIDX_PARTS] = {malloc(BLOCK * H), malloc(BLOCK * T)};
-    clip_status s = work && code[CLIPIDX_HEAD] && code[CLIPIDX_TAIL] ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    int8_t *head = malloc(BLOCK * H);
+    uint8_t *tail = malloc(BLOCK * bytes);
+    clip_status s = work && head && tail ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     for (size_t i = 0; s == CLIP_OK && i < (size_t)n; i++)
-        clipidx_code(c, vector + i * D, (int8_t *[]){code[CLIPIDX_HEAD] + i * H, code[CLIPIDX_TAIL] + i * T},
-                     (float *[]){bound[CLIPIDX_HEAD] + 2 * i, bound[CLIPIDX_TAIL] + 2 * i}, work);
-    for (int part = 0; part < CLIPIDX_PARTS; part++) {
-        if (s == CLIP_OK)
-            s = clipidx_array_write(&array[codes[part]], at, code[part], n, err);
-        if (s == CLIP_OK)
-            s = clipidx_array_write(&array[bounds[part]], at, bound[part], n, err);
-        free(code[part]);
-    }
+        clipidx_code(c, vector + i * D, &(clipidx_coded){head + i * H, tail + i * bytes, head_bound + 2 * i, tail_bound + i}, work);
+    const void *const data[CLIPIDX_ARRAYS] = {[CLIPIDX_HEADS] = head, [CLIPIDX_HEAD_BOUNDS] = head_bound, [CLIPIDX_TAILS] = tail, [CLIPIDX_TAIL_BOUNDS] = tail_bound};
+    for (int i = CLIPIDX_HEADS; s == CLIP_OK && i < CLIPIDX_ARRAYS; i++)
+        s = clipidx_array_write(&array[i], at, data[i], n, err);
     free(work);
+    free(head);
+    free(tail);
     return s;
 }
 

@@ -31,7 +31,8 @@ struct clip_index {
     clipidx_catalogue catalogue;
     pthread_mutex_t mutex; /* of the catalogue: its statements serve one thread at a time */
     clipidx_state state;
-    clipidx_array array[CLIPIDX_FILES]; /* vectors [rows, D] f16; heads [rows, H] and tails [rows, D - H] int8 (code.h), bounds [rows, 2] f32; axes [H, D] f32 */
+    clipidx_array array[CLIPIDX_FILES]; /* vectors [rows, D] f16; heads [rows, H] and tails [rows, (D - H + 1) / 2] in bytes, bounds of both in
+                                         * f32 (code.h); axes [H, D] f32 */
     bool coded;            /* codes and bounds are there: a writer always has them */
     clipidx_coder coder;
     clipk_ctx k;           /* its team comes with the first search */

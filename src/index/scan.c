@@ -8,10 +8,9 @@
 #define BLOCK 256                 /* rows scanned, then picked from */
 #define PIECE_BYTES (1024 * 1024) /* of codes */
 
-static int16_t *code_of(const clipidx_scan *scan, int part, int q)
-{
-    return scan->code[part] + (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.size[part]);
-}
+static int16_t *head_of(const clipidx_scan *scan, int q) { return scan->head + (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.H); }
+
+static int16_t *tail_of(const clipidx_scan *scan, int q) { return scan->tail + 2 * (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.bytes); }
 
 clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, float least, clip_error *err)
 {
@@ -24,9 +23,9 @@ clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, flo
     scan->least = malloc(n * sizeof *scan->least);
     scan->unit = malloc(n * D * sizeof *scan->unit);
     scan->query = malloc(n * sizeof *scan->query);
-    for (int part = 0; part < CLIPIDX_PARTS; part++)
-        scan->code[part] = malloc(n * (size_t)clipk_scan_padded(x->coder.size[part]) * sizeof *scan->code[part]);
-    clip_status s = work && scan->least && scan->unit && scan->query && scan->code[CLIPIDX_HEAD] && scan->code[CLIPIDX_TAIL]
+    scan->head = malloc(n * (size_t)clipk_scan_padded(x->coder.H) * sizeof *scan->head);
+    scan->tail = malloc(2 * n * (size_t)clipk_scan_padded(x->coder.bytes) * sizeof *scan->tail);
+    clip_status s = work && scan->least && scan->unit && scan->query && scan->head && scan->tail
                         ? CLIP_OK
                         : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     for (int q = 0; s == CLIP_OK && q < Q; q++) {
@@ -34,7 +33,7 @@ clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, flo
         if (!clipidx_unit(unit, query + (size_t)q * D, x->dim))
             s = clipb_fail(err, CLIP_EINVAL, x->dir, "query %d is no direction", q + 1);
         else
-            clipidx_code_query(&x->coder, unit, (int16_t *[]){code_of(scan, CLIPIDX_HEAD, q), code_of(scan, CLIPIDX_TAIL, q)}, &scan->query[q], work);
+            clipidx_code_query(&x->coder, unit, head_of(scan, q), tail_of(scan, q), &scan->query[q], work);
         atomic_init(&scan->least[q], least);
     }
     free(work);
@@ -46,8 +45,8 @@ void clipidx_scan_free(clipidx_scan *scan)
     free((void *)scan->least);
     free(scan->unit);
     free(scan->query);
-    for (int part = 0; part < CLIPIDX_PARTS; part++)
-        free(scan->code[part]);
+    free(scan->head);
+    free(scan->tail);
 }
 
 /* Without codes every row may be good enough. */
@@ -69,11 +68,11 @@ static void scan_tails(const clipidx_scan *scan, int q, int64_t at, const int32_
     for (int i = 0; i < n; i++)
         if (clipidx_bit(scan->rows, at + pick[i]))
             pick[wanted++] = pick[i];
-    x->k.set->scan_rows(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.size[CLIPIDX_TAIL], code_of(scan, CLIPIDX_TAIL, q));
+    x->k.set->scan_nibbles(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.bytes, tail_of(scan, q));
     for (int i = 0; i < wanted; i++) {
         const int row = pick[i];
-        const float most = (float)dot[row] * query->scale[CLIPIDX_HEAD] * head[2 * row] + (float)tail_dot[i] * query->scale[CLIPIDX_TAIL] * tail[2 * row] +
-                           tail[2 * row + 1] * query->slack + query->rest;
+        const float most = ((float)dot[row] * query->scale + query->step) * head[2 * row] +
+                           ((float)tail_dot[i] * query->tail_scale - query->tail_offset) * head[2 * row + 1] + tail[row] * query->length + query->rest;
         if (!(most < atomic_load_explicit(&scan->least[q], memory_order_relaxed))) /* also where it is not a number */
             scan->row(scan->user, scan, q, at + row);
     }
@@ -87,11 +86,11 @@ static void scan_rows(const clipidx_scan *scan, int64_t at, int rows)
     int32_t dot[CLIPIDX_SCAN_QUERIES * BLOCK], pick[BLOCK];
     for (int q0 = 0, Q; q0 < scan->Q; q0 += Q) {
         Q = scan->Q - q0 < CLIPIDX_SCAN_QUERIES ? scan->Q - q0 : CLIPIDX_SCAN_QUERIES;
-        set->scan(dot, BLOCK, clipidx_array_row(&x->array[CLIPIDX_HEADS], at), rows, x->coder.size[CLIPIDX_HEAD], code_of(scan, CLIPIDX_HEAD, q0), Q);
+        set->scan(dot, BLOCK, clipidx_array_row(&x->array[CLIPIDX_HEADS], at), rows, x->coder.H, head_of(scan, q0), Q);
         for (int q = 0; q < Q; q++) {
             const clipidx_query *query = &scan->query[q0 + q];
             const float least = atomic_load_explicit(&scan->least[q0 + q], memory_order_relaxed) - query->head_rest;
-            const int n = set->scan_pick(pick, dot + q * BLOCK, bound, rows, query->scale[CLIPIDX_HEAD], query->step, query->tail, least);
+            const int n = set->scan_pick(pick, dot + q * BLOCK, bound, rows, query->scale, query->step, query->length, least);
             if (n > 0)
                 scan_tails(scan, q0 + q, at, dot + q * BLOCK, pick, n);
         }

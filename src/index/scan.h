@@ -1,5 +1,5 @@
 /* scan.h: many queries against all rows: which may reach a score, by their codes. Reads the heads of all rows, the tails of those whose heads leave it open:
- * a quarter of what f32 vectors would be at most, a thirtieth at best.
+ * a sixth of what f32 vectors would be at most, a thirtieth at best.
  *
  *     clipidx_scan scan = {.x = x, .rows = &rows, .row = take, .user = ..};
  *     TRY(clipidx_scan_init(&scan, query, Q, least, err));
@@ -27,7 +27,7 @@ typedef struct clipidx_scan {
     int Q;
     _Atomic float *least; /* [Q] */
     float *unit;          /* [Q, D] */
-    int16_t *code[CLIPIDX_PARTS]; /* of each part, [Q, clipk_scan_padded()] */
+    int16_t *head, *tail; /* their codes, [Q, clipk_scan_padded(H)] and [Q, 2, clipk_scan_padded(bytes)] */
     clipidx_query *query; /* [Q] */
     int piece;            /* rows that a thread takes at once */
 } clipidx_scan;

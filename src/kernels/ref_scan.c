@@ -80,8 +80,12 @@ int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int ro
     return n;
 }
 
-void NAME(scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q)
+void NAME(scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, int n, int B, const int16_t *q)
 {
-    for (int i = 0; i < n; i++)
-        NAME(scan)(dot + i, 1, code + (int64_t)row[i] * D, 1, D, q, 1);
+    for (int i = 0; i < n; i++) {
+        const uint8_t *c = code + (int64_t)row[i] * B;
+        dot[i] = 0;
+        for (int j = 0; j < B; j++)
+            dot[i] += (c[j] & 15) * q[j] + (c[j] >> 4) * q[clipk_scan_padded(B) + j];
+    }
 }

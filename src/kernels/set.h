@@ -161,7 +161,9 @@ struct clipk_set {
     void (*scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);
     /* Which i have bound[i, 0] (scale dot[i] + shift) + bound[i, 1] slack >= least, or not a number there; bound [rows, 2]. Returns how many. */
     int (*scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least);
-    void (*scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q); /* dot[i] = q . code[row[i]] */
+    /* dot[i] = q . code[row[i]]    code [rows, B] dense, two numbers of 0 .. 15 a byte: number j the low bits of byte j, number B + j its high bits;
+     * q [2, clipk_scan_padded(B)], 0 beyond B */
+    void (*scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, int n, int B, const int16_t *q);
 };
 
 /* scan: the length of a query's row, and the most numbers a row may have */

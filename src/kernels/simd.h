@@ -65,6 +65,6 @@ void NAME(hadamard)(float *x, int P);
 void NAME(reflect)(double *x, const double *v, int D);
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);
 int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least);
-void NAME(scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q);
+void NAME(scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, int n, int B, const int16_t *q);
 
 #endif

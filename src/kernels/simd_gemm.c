@@ -436,5 +436,5 @@ const clipk_set NAME(set) = {
     .reflect = NAME(reflect),
     .scan = NAME(scan),
     .scan_pick = NAME(scan_pick),
-    .scan_rows = NAME(scan_rows),
+    .scan_nibbles = NAME(scan_nibbles),
 };

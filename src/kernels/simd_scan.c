@@ -175,24 +175,42 @@ INLINE void sum_rows(int32_t *out, const vi a[ROWS])
 #endif
 }
 
+/* acc + a code's part of the product. `high`, if not 0: it is of two numbers a word, and so far behind the low ones' are the query's for the high ones. */
+INLINE vi multiply_code(vi acc, vw code, const int16_t *q, int high)
+{
+    if (!high)
+        return multiply_add(acc, code, load_words(q));
+    acc = multiply_add(acc, code & 15, load_words(q));
+    return multiply_add(acc, code >> 4 & 15, load_words(q + high));
+}
+
 /* Some rows against one query; those of `next` are asked for on the way. */
-INLINE void scan_four(int32_t *dot, const int8_t *const code[ROWS], const int8_t *const next[ROWS], int D, const int16_t *q)
+INLINE void scan_four(int32_t *dot, const int8_t *const code[ROWS], const int8_t *const next[ROWS], int D, const int16_t *q, int high)
 {
     vi acc[ROWS] = {{0}};
     int d = 0;
-    for (; d + WORDS <= D; d += WORDS) {
-        const vw w = load_words(q + d);
+    for (; d + WORDS <= D; d += WORDS)
         UNROLL
         for (int i = 0; i < ROWS; i++) {
-            acc[i] = multiply_add(acc[i], load_wide(code[i] + d), w);
+            acc[i] = multiply_code(acc[i], load_wide(code[i] + d), q + d, high);
             if (d % 64 == 0)
                 __builtin_prefetch(next[i] + d);
         }
-    }
     if (d < D)
         for (int i = 0; i < ROWS; i++)
-            acc[i] = multiply_add(acc[i], load_wide_n(code[i] + d, D - d), load_words(q + d));
+            acc[i] = multiply_code(acc[i], load_wide_n(code[i] + d, D - d), q + d, high);
     sum_rows(dot, acc);
+}
+
+INLINE int32_t scan_row(const int8_t *code, int D, const int16_t *q, int high)
+{
+    vi acc = {0};
+    for (int d = 0; d < D; d += WORDS)
+        acc = multiply_code(acc, D - d < WORDS ? load_wide_n(code + d, D - d) : load_wide(code + d), q + d, high);
+    int32_t s = 0;
+    for (int l = 0; l < CLIPK_VL; l++)
+        s += acc[l];
+    return s;
 }
 
 INLINE void scan_tile(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp, int n)
@@ -242,42 +260,33 @@ static void widen(int16_t *wide, const int8_t *code, int rows, int D, int Dp)
     }
 }
 
-static int32_t scan_row(const int8_t *code, int D, const int16_t *q)
-{
-    vi acc = {0};
-    for (int d = 0; d < D; d += WORDS)
-        acc = multiply_add(acc, D - d < WORDS ? load_wide_n(code + d, D - d) : load_wide(code + d), load_words(q + d));
-    int32_t s = 0;
-    for (int l = 0; l < CLIPK_VL; l++)
-        s += acc[l];
-    return s;
-}
-
 static void scan_one(int32_t *dot, const int8_t *code, int rows, int D, const int16_t *q)
 {
     const size_t d = (size_t)D, ahead = 4096;
     int i = 0;
     for (; i + ROWS <= rows; i += ROWS, code += ROWS * d) {
         const int8_t *p = code + ahead;
-        scan_four(dot + i, (const int8_t *[]){code, code + d, code + 2 * d, code + 3 * d}, (const int8_t *[]){p, p + d, p + 2 * d, p + 3 * d}, D, q);
+        scan_four(dot + i, (const int8_t *[]){code, code + d, code + 2 * d, code + 3 * d}, (const int8_t *[]){p, p + d, p + 2 * d, p + 3 * d}, D, q, 0);
     }
     for (; i < rows; i++, code += d)
-        dot[i] = scan_row(code, D, q);
+        dot[i] = scan_row(code, D, q, 0);
 }
 
-void NAME(scan_rows)(int32_t *dot, const int8_t *code, const int32_t *row, int n, int D, const int16_t *q)
+void NAME(scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, int n, int B, const int16_t *q)
 {
+    const int8_t *c = (const int8_t *)code;
+    const int high = clipk_scan_padded(B);
     int i = 0;
     for (; i + ROWS <= n; i += ROWS) {
         const int8_t *p[ROWS], *next[ROWS];
         for (int r = 0; r < ROWS; r++) {
-            p[r] = code + (size_t)row[i + r] * (size_t)D;
-            next[r] = i + 2 * ROWS <= n ? code + (size_t)row[i + ROWS + r] * (size_t)D : p[r];
+            p[r] = c + (size_t)row[i + r] * (size_t)B;
+            next[r] = i + 2 * ROWS <= n ? c + (size_t)row[i + ROWS + r] * (size_t)B : p[r];
         }
-        scan_four(dot + i, p, next, D, q);
+        scan_four(dot + i, p, next, B, q, high);
     }
     for (; i < n; i++)
-        dot[i] = scan_row(code + (size_t)row[i] * (size_t)D, D, q);
+        dot[i] = scan_row(c + (size_t)row[i] * (size_t)B, B, q, high);
 }
 
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)

@@ -20,14 +20,29 @@ static void check_scan(const char *name, const clipk_ctx *k, const clipk_ctx *re
     for (int i = 0; i < Q * ldo; i++)
         if (a[i] != b[i])
             fail_msg("%s: scan of %d rows of %d, %d queries: query %d, row %d: %d, not %d", name, rows, D, Q, i / ldo, i % ldo, a[i], b[i]);
-    int32_t row[64], n = 0;
+    free(code), free(q), free(a), free(b);
+}
+
+static void check_nibbles(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int rows, int B)
+{
+    const int padded = clipk_scan_padded(B), limit = INT32_MAX / (15 * 2 * B) < INT16_MAX ? INT32_MAX / (15 * 2 * B) : INT16_MAX;
+    uint8_t *code = bytes_new((size_t)(rows * B));
+    int16_t *q = bytes_new(2 * 2 * (size_t)padded);
+    int32_t row[64], a[64], b[64], n = 0;
+    for (int i = 0; i < rows * B; i++)
+        code[i] = (uint8_t)(i % 5 ? random_in(0, 255) : 255);
+    for (int d = 0; d < padded; d++) {
+        q[d] = (int16_t)(d >= B ? 0 : rows % 2 ? random_in(-limit, limit) : limit);
+        q[padded + d] = (int16_t)(d >= B ? 0 : rows % 2 ? random_in(-limit, limit) : limit);
+    }
     for (int i = 0; i < rows && n < 64; i += 1 + i % 3)
         row[n++] = i;
-    k->set->scan_rows(a, code, row, n, D, q);
+    k->set->scan_nibbles(a, code, row, n, B, q);
+    ref->set->scan_nibbles(b, code, row, n, B, q);
     for (int i = 0; i < n; i++)
-        if (a[i] != b[row[i]])
-            fail_msg("%s: scan of rows picked of %d: row %d: %d, not %d", name, D, row[i], a[i], b[row[i]]);
-    free(code), free(q), free(a), free(b);
+        if (a[i] != b[i])
+            fail_msg("%s: scan of %d rows picked, of %d bytes: row %d: %d, not %d", name, n, B, row[i], a[i], b[i]);
+    free(code), free(q);
 }
 
 static void scan_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
@@ -35,6 +50,10 @@ static void scan_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     for (int D = 1; D < 140; D += D < 40 ? 1 : 7)
         for (int Q = 1; Q < 9; Q += 1 + D % 3)
             check_scan(name, k, ref, random_in(1, 23), D, Q);
+    for (int B = 1; B < 140; B += B < 40 ? 1 : 7)
+        check_nibbles(name, k, ref, random_in(1, 23), B);
+    check_nibbles(name, k, ref, 100, 192);
+    check_nibbles(name, k, ref, 8, CLIPK_SCAN_D / 2);
     check_scan(name, k, ref, 37, 512, 64);
     check_scan(name, k, ref, 5, 1030, 29);
     check_scan(name, k, ref, 6, CLIPK_SCAN_D, 7);
