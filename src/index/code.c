@@ -7,7 +7,7 @@
 #include "base/rng.h"
 
 #define ROUNDS 4
-#define ROTATION_ERROR 0x1p-17 /* of a vector no longer than 1.001: one rounding to f32, then each of at most 4 (14 + 2) steps rounds every number once */
+#define ROTATION_ERROR 0x1p-17 /* of a vector no longer than 1.001: rounded to f32, then mixed in 4 rounds, each of at most 13 steps and a scaling that round every number once */
 #define ROUNDED 0.5001         /* of a scale: what a number is off its code, at most */
 #define NOTHING 0x1p-100f      /* no number of a part is larger: its code is 0 */
 
@@ -24,7 +24,7 @@ bool clipidx_unit(float *out, const float *in, int D)
     return true;
 }
 
-clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, const float *axis, int axes)
+clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, const float *reflector, int axes)
 {
     const int H = axes ? axes : clipidx_head(D);
     const size_t d = (size_t)D, n = (size_t)axes;
@@ -38,11 +38,11 @@ clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, co
     for (size_t i = 0; i < n; i++) {
         double squares = 0;
         for (size_t j = 0; j < d; j++)
-            squares += (double)axis[i * d + j] * axis[i * d + j];
+            squares += (double)reflector[i * d + j] * reflector[i * d + j];
         if (!(squares > 0) || !isfinite(squares))
             return CLIP_EFORMAT;
         for (size_t j = 0; j < d; j++)
-            c->normal[i * d + j] = axis[i * d + j] * sqrt(2 / squares);
+            c->normal[i * d + j] = reflector[i * d + j] * sqrt(2 / squares);
     }
     return CLIP_OK;
 }
@@ -153,7 +153,7 @@ bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const in
     return length_of(squares_of(t, c->T)) <= head_bound[1] * (1 + 0x1p-20) && length_of(left) <= tail_bound[0] * (1 + 0x1p-20);
 }
 
-/* x = s code + e, in `of` places that reach to `most` of a vector's code: no sum of n such products may reach 2^31. Returns s; *squares is |e|^2. */
+/* x = s code + e: no sum of n products with a vector's code, whose numbers reach to most_code, may reach 2^31. Returns s; *squares is |e|^2. */
 static float round_query(const float *x, int n, int most_code, int16_t *code, double *squares)
 {
     const int64_t most_fits = INT32_MAX / (most_code * (int64_t)n);

@@ -12,7 +12,7 @@
  *     q . x = g . h + u . t <= s (sq (cq . c) + |g| sqrt(H) / 2) + |eq| |h| + |u| |t|                       as |e| <= s sqrt(H) / 2
  *
  * and both parts, with |u| r' in the place of the last term, say it to about |u| |t| / 9. The sums of integers are exact; all bounds have the rounding of
- * the rotation itself in them. Axes from a file can be anything: reflections are orthogonal whatever they are. */
+ * the rotation itself in them. A file of reflectors can hold anything: reflections are orthogonal whatever they are. (But codes belong to those they were made with.) */
 #ifndef CLIPIDX_CODE_H
 #define CLIPIDX_CODE_H
 
@@ -28,7 +28,7 @@ typedef struct clipidx_coder {
     int H, T;       /* numbers of head and tail */
     int bytes;      /* of a tail: two numbers a byte */
     int axes;       /* H, or 0: none are known, and the head is like the tail */
-    double *normal; /* [axes, D] of the planes it reflects at, each of length sqrt(2) */
+    double *normal; /* [axes, D]: the reflectors, each of length sqrt(2) */
     float *sign;    /* what the mixing is made of, 1 and -1 */
 } clipidx_coder;
 
@@ -36,9 +36,9 @@ typedef struct clipidx_coder {
 static inline int clipidx_head(int D) { return D / 8 > 0 ? D / 8 : 1; }
 static inline int clipidx_most_axes(int D) { return D / 4 > 0 ? D / 4 : 1; }
 
-/* clipidx_coder_init(): axis [axes, D], the normals of the reflections; none, or clipidx_head(D) .. clipidx_most_axes(D) of them.
+/* clipidx_coder_init(): reflector [axes, D]: normals of the planes to reflect at, of any length; none, or clipidx_head(D) .. clipidx_most_axes(D) of them.
  * CLIP_EFORMAT: one is no direction; CLIP_ENOMEM. Free it in any case. */
-clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, const float *axis, int axes);
+clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, const float *reflector, int axes);
 void clipidx_coder_free(clipidx_coder *c);
 
 /* clipidx_unit(): a vector of any length, in f32 to unit length; false where it is no direction. */

@@ -1,11 +1,12 @@
 /* The arrays of an index, side by side: row i of each belongs to row i of the catalogue. The vectors cannot be had again; codes and their bounds can be
  * computed from them, and are, whenever they are not what they should be. The axes that they are made on are learned when there are enough vectors, and
- * anew when there are many more: all is then written once more, in files of another generation. */
+ * again when there are many more: all is then written once more, in files of another generation. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/file.h"
 #include "index/index.h"
@@ -15,7 +16,7 @@
 #define LEARN_ROWS 16384   /* fewer are scanned in no time */
 #define LEARN_GROWTH 4
 #define LEARN_MOST_DIM 4096
-#define LEARNED "learned" /* of the catalogue: from how many rows */
+#define LEARNED "learned" /* of the catalogue */
 
 /* Of the files, which come with a new name each time they are rewritten: "vectors.npy", "vectors.1.npy", .. */
 static void name_of(char out[64], const char *what, int64_t generation)
@@ -30,7 +31,7 @@ static const struct kind {
     const char *name, *descr;
     size_t bytes;
 } kinds[CLIPIDX_FILES] = {{"vectors", "<f2", 2},    {"heads", "|i1", 1}, {"head_bounds", "<f4", 4}, {"tails", "|u1", 1}, {"tail_bounds", "<f4", 4},
-                          {"axes", "<f4", 4}};
+                          {"reflectors", "<f4", 4}};
 
 static int columns_of(const clipidx_coder *c, int i)
 {
@@ -52,9 +53,9 @@ static clip_status create_array(const clip_index *x, const clipidx_coder *c, int
     return clipidx_array_create(out, x->dir, name, kinds[i].descr, kinds[i].bytes, columns_of(c, i), err);
 }
 
-static void unlink_arrays(const clip_index *x, int first, int64_t generation)
+static void unlink_arrays(const clip_index *x, int64_t generation)
 {
-    for (int i = first; i < CLIPIDX_FILES; i++) {
+    for (int i = 0; i < CLIPIDX_FILES; i++) {
         char name[64];
         name_of(name, kinds[i].name, generation);
         char *path = clipb_path_join(x->dir, name);
@@ -103,7 +104,7 @@ clip_status clipidx_files_add(clip_index *x, const uint16_t *vector, int64_t n, 
 
 clip_status clipidx_files_sync(clip_index *x, clip_error *err)
 {
-    for (int i = 0; i < CLIPIDX_ARRAYS; i++)
+    for (int i = 0; i < CLIPIDX_FILES; i++)
         TRY(clipidx_array_sync(&x->array[i], err));
     return CLIP_OK;
 }
@@ -168,67 +169,100 @@ static clip_status open_vectors(clip_index *x, clip_error *err)
     return s == CLIP_OK && x->write ? forget_lost_rows(x, err) : s;
 }
 
-/* The coder of this generation's codes. Where the axes are lost, or are not ours, it is one without, and no code may outlive them: not even a crash. */
-static clip_status open_axes(clip_index *x, clip_error *err)
+/* What the catalogue knows of the reflectors that this generation's codes were made with: how many rows they were learned from, and their sum (XXH3);
+ * 0 rows: there are none. */
+static clip_status recall_learned(clip_index *x, int64_t *rows, uint64_t *sum, clip_error *err)
 {
-    clipidx_array *a = &x->array[CLIPIDX_AXES];
-    clip_status s = open_array(x, CLIPIDX_AXES, err);
-    if (s == CLIP_OK && (a->rows == 0 || (a->rows >= clipidx_head(x->dim) && a->rows <= clipidx_most_axes(x->dim)))) {
-        s = clipidx_array_map(a, a->rows, err);
-        clipidx_coder_free(&x->coder);
-        if (s == CLIP_OK)
-            s = clipidx_coder_init(&x->coder, x->k.set, x->dim, a->rows ? clipidx_array_row(a, 0) : NULL, (int)a->rows);
-        if (s != CLIP_EFORMAT)
-            return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
-    } else if (s == CLIP_ENOMEM)
+    char text[64], *end;
+    TRY(clipidx_catalogue_get(&x->catalogue, LEARNED, text, sizeof text, err));
+    *rows = strtoll(text, &end, 10);
+    *sum = strtoull(end, NULL, 16);
+    return CLIP_OK;
+}
+
+static clip_status note_learned(clip_index *x, int64_t rows, uint64_t sum, clip_error *err)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%" PRId64 " %016" PRIx64, rows, sum);
+    return clipidx_catalogue_set(&x->catalogue, LEARNED, text, err);
+}
+
+static uint64_t sum_of(const clipidx_array *a) { return a->rows ? XXH3_64bits(clipidx_array_row(a, 0), (size_t)a->rows * a->row_bytes) : 0; }
+
+static bool passing(const clip_index *x, int i, clip_status s)
+{
+    return s == CLIP_ENOMEM || (s == CLIP_EIO && x->write && x->array[i].path && access(x->array[i].path, F_OK) == 0);
+}
+
+/* The coder of this generation's codes. Other reflectors than they were made with (*lost) would be as orthogonal, and every answer wrong. */
+static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
+{
+    clipidx_array *a = &x->array[CLIPIDX_REFLECTORS];
+    int64_t learned;
+    uint64_t sum;
+    TRY(recall_learned(x, &learned, &sum, err));
+    clip_status s = open_array(x, CLIPIDX_REFLECTORS, err);
+    if (passing(x, CLIPIDX_REFLECTORS, s))
         return s;
-    clipidx_array_close(a);
-    clipidx_coder_free(&x->coder);
-    if (clipidx_coder_init(&x->coder, x->k.set, x->dim, NULL, 0) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    if (!x->write)
+    *lost = s < 0 || a->rows > clipidx_most_axes(x->dim) || (learned == 0) != (a->rows == 0);
+    if (*lost || a->rows == 0)
         return CLIP_OK;
-    unlink_arrays(x, CLIPIDX_HEADS, x->state.generation);
-    TRY(clipb_dir_sync(x->dir, err));
-    return create_array(x, &x->coder, CLIPIDX_AXES, x->state.generation, a, err);
+    TRY(clipidx_array_map(a, a->rows, err));
+    *lost = sum_of(a) != sum;
+    if (*lost)
+        return CLIP_OK;
+    clipidx_coder_free(&x->coder);
+    s = clipidx_coder_init(&x->coder, x->k.set, x->dim, clipidx_array_row(a, 0), (int)a->rows);
+    return s == CLIP_OK ? CLIP_OK : clipb_fail(err, s, a->path, s == CLIP_ENOMEM ? "out of memory" : "holds a reflector that is no direction");
+}
+
+/* Codes and bounds of all rows, and no reflectors any more. In this order: no code may outlive what it was made with, not even in a crash. */
+static clip_status code_anew(clip_index *x, bool lost, clip_error *err)
+{
+    for (int i = CLIPIDX_HEADS; i < (lost ? CLIPIDX_FILES : CLIPIDX_ARRAYS); i++) {
+        clipidx_array_close(&x->array[i]);
+        TRY(create_array(x, &x->coder, i, x->state.generation, &x->array[i], err));
+    }
+    if (lost) {
+        TRY(note_learned(x, 0, 0, err));
+        TRY(clipidx_catalogue_commit(&x->catalogue, &x->state, err));
+    }
+    return CLIP_OK;
 }
 
 /* Rows from `have` on. */
 static clip_status code_again(clip_index *x, int64_t have, clip_error *err)
 {
     const clipidx_array *vectors = &x->array[CLIPIDX_VECTORS];
-    if (have < x->state.rows)
-        clipidx_warn(x, "%s: the codes of %" PRId64 " vectors are missing: they are computed again", x->dir, x->state.rows - have);
+    if (have == x->state.rows)
+        return CLIP_OK;
+    clipidx_warn(x, "%s: the codes of %" PRId64 " vectors are missing: they are computed again", x->dir, x->state.rows - have);
     TRY(clipidx_array_map(&x->array[CLIPIDX_VECTORS], x->state.rows, err));
     for (int64_t at = have; at < x->state.rows; at += BLOCK)
         TRY(clipidx_files_code(x, at, clipidx_array_row(vectors, at), (int)(x->state.rows - at < BLOCK ? x->state.rows - at : BLOCK), err));
-    return CLIP_OK;
+    return clipidx_files_sync(x, err);
 }
 
-/* Axes, codes and bounds, each usable or made anew; a reader goes without. */
+/* Reflectors, codes and bounds: if one is not usable, a writer makes them anew, and a reader goes without. */
 static clip_status open_codes(clip_index *x, clip_error *err)
 {
-    TRY(open_axes(x, err));
-    int64_t have = x->array[CLIPIDX_AXES].path ? x->state.rows : 0;
-    for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS; i++) {
-        clip_status s = open_array(x, i, err);
-        if (s == CLIP_ENOMEM)
+    bool lost;
+    int64_t have = x->state.rows;
+    TRY(open_reflectors(x, &lost, err));
+    bool usable = !lost;
+    for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS && !lost; i++) {
+        const clip_status s = open_array(x, i, err);
+        if (passing(x, i, s))
             return s;
-        if (s < 0 && x->write) {
-            clipidx_array_close(&x->array[i]);
-            TRY(create_array(x, &x->coder, i, x->state.generation, &x->array[i], err));
-        } else if (s < 0) {
-            clipidx_array_close(&x->array[i]);
-        }
+        usable &= s == CLIP_OK;
         if (x->array[i].rows < have)
             have = x->array[i].rows;
     }
-    if (x->write) {
-        TRY(code_again(x, have, err));
-        x->coded = true;
-        return CLIP_OK;
-    }
-    x->coded = have == x->state.rows;
+    if (x->write && !usable)
+        TRY(code_anew(x, lost, err));
+    if (x->write)
+        TRY(code_again(x, usable ? have : 0, err));
+    x->coded = x->write || (usable && have == x->state.rows);
     return CLIP_OK;
 }
 
@@ -240,9 +274,9 @@ clip_status clipidx_files_open(clip_index *x, clip_error *err)
     TRY(open_codes(x, err));
     if (x->write) {
         TRY(clipb_dir_sync(x->dir, err)); /* for those that are new: no commit may survive without its rows */
-        unlink_arrays(x, 0, x->state.generation + 1); /* a crash may have left them */
+        unlink_arrays(x, x->state.generation + 1); /* a crash may have left them */
         if (x->state.generation > 0)
-            unlink_arrays(x, 0, x->state.generation - 1);
+            unlink_arrays(x, x->state.generation - 1);
         return clipidx_files_cut(x, err);
     }
     for (int i = 0; i < (x->coded ? CLIPIDX_ARRAYS : 1); i++)
@@ -278,15 +312,14 @@ static clip_status copy_rows(const clip_index *x, const clipidx_array *from, cli
 /* Are there enough vectors to learn axes from, or many more than when it was done? */
 static bool learning_is_due(clip_index *x)
 {
-    char text[32];
     const int64_t rows = x->state.rows - clipidx_gaps(&x->state);
-    if (rows < LEARN_ROWS || x->dim > LEARN_MOST_DIM || clipidx_catalogue_get(&x->catalogue, LEARNED, text, sizeof text, NULL) < 0)
-        return false;
-    return rows / LEARN_GROWTH >= (x->coder.axes ? strtoll(text, NULL, 10) : 0);
+    int64_t learned;
+    uint64_t sum;
+    return rows >= LEARN_ROWS && x->dim <= LEARN_MOST_DIM && recall_learned(x, &learned, &sum, NULL) == CLIP_OK && rows / LEARN_GROWTH >= learned;
 }
 
 /* Rows move towards the front, in order: none meets another. */
-static clip_status renumber(clip_index *x, int64_t learned, clipidx_state *to, clip_error *err)
+static clip_status renumber(clip_index *x, int64_t learned, uint64_t sum, clipidx_state *to, clip_error *err)
 {
     sqlite3_stmt *q;
     *to = (clipidx_state){.pictures = x->state.pictures, .texts = x->state.texts, .generation = x->state.generation + 1};
@@ -306,46 +339,44 @@ static clip_status renumber(clip_index *x, int64_t learned, clipidx_state *to, c
         }
         to->rows++;
     }
-    if (learned) {
-        char text[32];
-        snprintf(text, sizeof text, "%" PRId64, learned);
-        TRY(clipidx_catalogue_set(&x->catalogue, LEARNED, text, err));
-    }
+    if (learned)
+        TRY(note_learned(x, learned, sum, err));
     return clipidx_catalogue_commit(&x->catalogue, to, err);
 }
 
-/* The axes that the codes shall have from now on, as a new file. *learned  out  from how many rows they were learned, if they were */
-static clip_status write_axes(clip_index *x, const clipidx_array *vectors, clipidx_array *to, clipidx_coder *coder, int64_t *learned, clip_error *err)
+/* The reflectors of the codes from now on: as they are, or `learned`. */
+static clip_status write_reflectors(const clip_index *x, bool learn, const clipidx_array *vectors, clipidx_array *to, clipidx_coder *coder, clip_error *err)
 {
-    float *axis = malloc((size_t)clipidx_most_axes(x->dim) * (size_t)x->dim * sizeof *axis);
+    const clipidx_array *from = &x->array[CLIPIDX_REFLECTORS];
+    float *learned = learn ? malloc((size_t)clipidx_most_axes(x->dim) * (size_t)x->dim * sizeof *learned) : NULL;
+    const float *reflector = learn ? learned : x->coder.axes ? clipidx_array_row(from, 0) : NULL;
     int axes = x->coder.axes;
-    clip_status s = axis ? CLIP_OK : CLIP_ENOMEM;
-    *learned = learning_is_due(x) ? vectors->rows : 0;
-    if (s == CLIP_OK && *learned)
-        s = clipidx_learn(x->k.set, clipidx_array_row(vectors, 0), vectors->rows, x->dim, axis, &axes);
-    else if (s == CLIP_OK && axes > 0)
-        memcpy(axis, clipidx_array_row(&x->array[CLIPIDX_AXES], 0), (size_t)axes * (size_t)x->dim * sizeof *axis);
+    clip_status s = learn && !learned ? CLIP_ENOMEM : CLIP_OK;
+    if (learned)
+        s = clipidx_learn(x->k.set, clipidx_array_row(vectors, 0), vectors->rows, x->dim, learned, &axes);
     if (s == CLIP_OK)
-        s = clipidx_coder_init(coder, x->k.set, x->dim, axis, axes);
+        s = clipidx_coder_init(coder, x->k.set, x->dim, reflector, axes);
     if (s < 0)
-        clipb_fail(err, s, x->dir, s == CLIP_ENOMEM ? "out of memory" : "the vectors are damaged");
-    if (s == CLIP_OK)
-        s = clipidx_array_write(to, 0, axis, axes, err);
+        clipb_fail(err, s, x->dir, s == CLIP_ENOMEM ? "out of memory" : "vectors are damaged: 'clip index --verify' finds them");
+    if (s == CLIP_OK && axes > 0)
+        s = clipidx_array_write(to, 0, reflector, axes, err);
     if (s == CLIP_OK)
         s = clipidx_array_sync(to, err);
-    free(axis);
+    if (s == CLIP_OK)
+        s = clipidx_array_map(to, axes, err);
+    free(learned);
     return s;
 }
 
-static clip_status write_all(clip_index *x, clipidx_array fresh[CLIPIDX_FILES], clipidx_coder *coder, int64_t *learned, clip_error *err)
+static clip_status write_all(const clip_index *x, bool learn, clipidx_array fresh[CLIPIDX_FILES], clipidx_coder *coder, clip_error *err)
 {
     const int64_t generation = x->state.generation + 1;
     clipidx_array *vectors = &fresh[CLIPIDX_VECTORS];
     TRY(create_array(x, &x->coder, CLIPIDX_VECTORS, generation, vectors, err));
     TRY(copy_rows(x, &x->array[CLIPIDX_VECTORS], vectors, err));
     TRY(clipidx_array_map(vectors, vectors->rows, err));
-    TRY(create_array(x, &x->coder, CLIPIDX_AXES, generation, &fresh[CLIPIDX_AXES], err));
-    TRY(write_axes(x, vectors, &fresh[CLIPIDX_AXES], coder, learned, err));
+    TRY(create_array(x, &x->coder, CLIPIDX_REFLECTORS, generation, &fresh[CLIPIDX_REFLECTORS], err));
+    TRY(write_reflectors(x, learn, vectors, &fresh[CLIPIDX_REFLECTORS], coder, err));
     for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS; i++)
         TRY(create_array(x, coder, i, generation, &fresh[i], err));
     for (int64_t at = 0; at < vectors->rows; at += BLOCK)
@@ -357,25 +388,25 @@ static clip_status write_all(clip_index *x, clipidx_array fresh[CLIPIDX_FILES], 
 
 clip_status clipidx_files_tidy(clip_index *x, clip_error *err)
 {
-    if (clipidx_gaps(&x->state) <= x->state.rows / 4 && !learning_is_due(x))
+    const bool learn = learning_is_due(x);
+    if (clipidx_gaps(&x->state) <= x->state.rows / 4 && !learn)
         return CLIP_OK;
     const int64_t old = x->state.generation;
     clipidx_array fresh[CLIPIDX_FILES];
     clipidx_coder coder = {0};
     clipidx_state state = {0};
-    int64_t learned = 0;
     for (int i = 0; i < CLIPIDX_FILES; i++)
         fresh[i] = (clipidx_array){.fd = -1};
     clip_status s = clipidx_map(x, err);
     if (s == CLIP_OK)
-        s = write_all(x, fresh, &coder, &learned, err);
+        s = write_all(x, learn, fresh, &coder, err);
     if (s == CLIP_OK)
-        s = renumber(x, learned, &state, err);
+        s = renumber(x, learn ? fresh[CLIPIDX_VECTORS].rows : 0, sum_of(&fresh[CLIPIDX_REFLECTORS]), &state, err);
     if (s < 0)
         clipidx_catalogue_rollback(&x->catalogue);
     for (int i = 0; i < CLIPIDX_FILES; i++)
         clipidx_array_close(&fresh[i]);
-    unlink_arrays(x, 0, s < 0 ? old + 1 : old);
+    unlink_arrays(x, s < 0 ? old + 1 : old);
     clipidx_coder_free(&coder);
     clipidx_state_free(&state);
     return s;

@@ -18,7 +18,7 @@
 
 enum {
     CLIPIDX_VECTORS, CLIPIDX_HEADS, CLIPIDX_HEAD_BOUNDS, CLIPIDX_TAILS, CLIPIDX_TAIL_BOUNDS, CLIPIDX_ARRAYS, /* with a row an item */
-    CLIPIDX_AXES = CLIPIDX_ARRAYS, CLIPIDX_FILES
+    CLIPIDX_REFLECTORS = CLIPIDX_ARRAYS, CLIPIDX_FILES
 };
 
 struct clip_index {
@@ -32,7 +32,7 @@ struct clip_index {
     pthread_mutex_t mutex; /* of the catalogue: its statements serve one thread at a time */
     clipidx_state state;
     clipidx_array array[CLIPIDX_FILES]; /* vectors [rows, D] f16; heads [rows, H] and tails [rows, (D - H + 1) / 2] in bytes, bounds of both in
-                                         * f32 (code.h); axes [H, D] f32 */
+                                         * f32 (code.h); reflectors [H, D] f32, or none */
     bool coded;            /* codes and bounds are there: a writer always has them */
     clipidx_coder coder;
     clipk_ctx k;           /* its team comes with the first search */

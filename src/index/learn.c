@@ -98,7 +98,7 @@ static int enough(const learning *l)
     return n;
 }
 
-clip_status clipidx_learn(const clipk_set *set, const uint16_t *vector, int64_t rows, int D, float *axis, int *axes)
+clip_status clipidx_learn(const clipk_set *set, const uint16_t *vector, int64_t rows, int D, float *reflector, int *axes)
 {
     const size_t d = (size_t)D;
     learning l = {.k.set = set, .D = D, .n = (int)(rows < SAMPLE ? rows : SAMPLE), .axes = clipidx_most_axes(D)};
@@ -109,8 +109,12 @@ clip_status clipidx_learn(const clipk_set *set, const uint16_t *vector, int64_t 
     a = clipb_arena_on(&block);
     layout(&a, &l);
 
-    for (int i = 0; i < l.n; i++)
-        set->to_f32(l.x + (size_t)i * d, vector + (size_t)(rows / l.n * i) * d, CLIPK_F16, d);
+    for (int i = 0; i < l.n; i++) {
+        float *x = l.x + (size_t)i * d;
+        set->to_f32(x, vector + (size_t)(rows * i / l.n) * d, CLIPK_F16, d);
+        if (!clipidx_unit(x, x, D)) /* it is damaged */
+            memset(x, 0, d * sizeof *x);
+    }
     multiply(&l, l.moments, (clipk_view){l.x, CLIPK_F32, 1, D}, D, (clipk_view){l.x, CLIPK_F32, 1, D}, l.n);
     clipb_rng r = {0};
     for (size_t i = 0; i < (size_t)l.axes * d; i++)
@@ -123,7 +127,7 @@ clip_status clipidx_learn(const clipk_set *set, const uint16_t *vector, int64_t 
     find_normals(&l);
     *axes = enough(&l);
     for (size_t i = 0; i < (size_t)*axes * d; i++)
-        axis[i] = (float)l.normal[i];
+        reflector[i] = (float)l.normal[i];
     clipb_block_free(&block);
     return CLIP_OK;
 }

@@ -249,6 +249,32 @@ static void test_cut(void **state)
     check_items(0);
 }
 
+/* A writer that cannot open all files says so, and what it could not open stays. */
+static void test_few_descriptors(void **state)
+{
+    (void)state;
+    clip_index *x;
+    struct rlimit limit, few;
+    fill(50);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    few = limit;
+    int failed = 0;
+    for (few.rlim_cur = 4; few.rlim_cur < 40; few.rlim_cur++) {
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        const clip_status s = open_warned(true, &x);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        failed += s < 0;
+        if (s == CLIP_OK)
+            OK(clip_index_close(x, &err));
+        OK(open_warned(false, &x));
+        assert_true(x->coded);
+        assert_string_equal(warned, "");
+        OK(clip_index_close(x, &err));
+    }
+    assert_in_range(failed, 8, 30);
+    check_items(50);
+}
+
 static void flip(const char *name, long at, int with)
 {
     FILE *f = fopen(file(name), "r+b");
@@ -420,6 +446,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_changes),   cmocka_unit_test(test_two),  cmocka_unit_test(test_killed),
                                        cmocka_unit_test(test_cut),       cmocka_unit_test(test_damaged), cmocka_unit_test(test_hostile_catalogue),
                                        cmocka_unit_test(test_full),      cmocka_unit_test(test_read_only), cmocka_unit_test(test_header),
-                                       cmocka_unit_test(test_rename),    cmocka_unit_test(test_programs)};
+                                       cmocka_unit_test(test_rename),    cmocka_unit_test(test_programs), cmocka_unit_test(test_few_descriptors)};
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

@@ -1,4 +1,6 @@
 /* The search against the plain one: scores of all rows by the same function, sorted. What the codes leave out must not matter, whatever the data. */
+#include <fcntl.h>
+
 #include "fixture.h"
 #include "kernels/set.h"
 
@@ -144,20 +146,20 @@ static void check_bounds(int D, int axes, int shape)
     const int Q = D < 20 ? 500 : 2;
     clipidx_coder c;
     const clipk_set *set = clipk_set_find(NULL);
-    float *v = vectors_of(shape, 40, D), *unit = malloc(sizeof(float) * (size_t)D), *query = random_vectors(5, Q, D), *axis = vectors_of(shape, axes + 1, D);
+    float *v = vectors_of(shape, 40, D), *unit = malloc(sizeof(float) * (size_t)D), *query = random_vectors(5, Q, D), *reflector = vectors_of(shape, axes + 1, D);
     double *work = malloc(2 * sizeof(double) * (size_t)D);
     uint16_t *half = malloc(2 * (size_t)D);
     int8_t *head = malloc((size_t)D);
     uint8_t *tail = malloc((size_t)D);
-    OK(clipidx_coder_init(&c, set, D, axis, axes));
+    OK(clipidx_coder_init(&c, set, D, reflector, axes));
     const int H = c.H, padded = clipk_scan_padded(c.bytes);
     int16_t *query_head = malloc(2 * (size_t)clipk_scan_padded(H)), *query_tail = malloc(2 * 2 * (size_t)padded);
     for (int at = 0; at < 40 * Q; at++) {
-        const float *u = query + at / 40 * D;
+        float *u = query + at / 40 * D;
         double score = 0, dot = 0, tail_dot = 0;
         float bound[2], tail_bound;
         clipidx_query q;
-        clipidx_unit(query + at / 40 * D, u, D);
+        clipidx_unit(u, u, D);
         clipidx_code_query(&c, u, query_head, query_tail, &q, work);
         clipidx_unit(unit, v + at % 40 * D, D);
         set->to_f16(half, unit, (size_t)D);
@@ -180,7 +182,7 @@ static void check_bounds(int D, int axes, int shape)
             fail_msg("D %d, %d axes, shape %d, %d: a bound of %g", D, axes, shape, at, allowed);
     }
     clipidx_coder_free(&c);
-    free(v), free(unit), free(work), free(query), free(half), free(head), free(tail), free(query_head), free(query_tail), free(axis);
+    free(v), free(unit), free(work), free(query), free(half), free(head), free(tail), free(query_head), free(query_tail), free(reflector);
 }
 
 static void test_bounds(void **state)
@@ -194,43 +196,55 @@ static void test_bounds(void **state)
             check_bounds(D, clipidx_most_axes(D), shape);
         }
     clipidx_coder c;
-    float axis[16] = {0};
-    for (int i = 0; i < 3; i++) { /* what is no direction is no axis */
-        axis[5] = i == 0 ? 0 : i == 1 ? NAN : INFINITY;
-        assert_int_equal(clipidx_coder_init(&c, clipk_set_find(NULL), 16, axis, 1), CLIP_EFORMAT);
+    float reflector[16] = {0};
+    for (int i = 0; i < 3; i++) { /* what is no direction is none */
+        reflector[5] = i == 0 ? 0 : i == 1 ? NAN : INFINITY;
+        assert_int_equal(clipidx_coder_init(&c, clipk_set_find(NULL), 16, reflector, 1), CLIP_EFORMAT);
         clipidx_coder_free(&c);
     }
 }
 
-/* Axes that have gone, or are not what they were: codes are made anew, and searches stay right. */
-static void test_axes(void **state)
+/* Reflectors that have gone, or are not what they were: codes are made anew, and searches stay right. */
+static void test_reflectors(void **state)
 {
-    enum { D = 16, N = 17000 };
-    static const char *const name = "axes.1.npy";
+    enum { D = 256, N = 17000, ROW = 4 * D, FAULTS = 6 };
+    char name[32] = "reflectors.1.npy";
+    static const int64_t size[FAULTS] = {[1] = 60, [2] = CLIPIDX_ARRAY_HEADER, [3] = CLIPIDX_ARRAY_HEADER + 31 * ROW, [4] = CLIPIDX_ARRAY_HEADER + 100 * ROW};
     (void)state;
     clip_index *x;
     float *v = vectors_of(FLAT, N, D);
-    for (int fault = 0; fault < 4; fault++) {
-        empty_dir();
-        OK(open_index(true, D, &x));
-        OK(add_pictures(x, v, 0, N));
-        OK(clip_index_close(x, &err));
+    empty_dir();
+    OK(open_index(true, D, &x));
+    OK(add_pictures(x, v, 0, N));
+    OK(clip_index_close(x, &err));
+    for (int fault = 0; fault < FAULTS; fault++) {
         if (fault == 0)
             unlink(file(name));
-        else
-            assert_int_equal(truncate(file(name), fault == 1 ? 60 : CLIPIDX_ARRAY_HEADER + (fault == 2 ? 4 * D : 100 * 4 * D)), 0);
+        else if (size[fault])
+            assert_int_equal(truncate(file(name), size[fault]), 0);
+        else { /* a bit */
+            const int fd = open(file(name), O_RDWR);
+            unsigned char c;
+            assert_int_equal(pread(fd, &c, 1, CLIPIDX_ARRAY_HEADER + 5 * ROW + 3), 1);
+            c ^= 0x80;
+            assert_int_equal(pwrite(fd, &c, 1, CLIPIDX_ARRAY_HEADER + 5 * ROW + 3), 1);
+            close(fd);
+        }
         OK(open_index(false, 0, &x));
         assert_false(x->coded);
-        compare(x, v, 2, 5, NULL, "axes are missing");
+        compare(x, v, 2, 5, NULL, "reflectors are missing");
         OK(clip_index_close(x, &err));
         OK(open_index(true, 0, &x));
         assert_int_equal(x->coder.axes, 0);
         compare(x, v, 2, 5, NULL, "coded anew");
         OK(clip_index_close(x, &err)); /* learns again */
         OK(open_index(false, 0, &x));
-        assert_true(x->coded && x->coder.axes > 0);
+        assert_true(x->coded);
+        assert_int_equal(x->coder.axes, 32);
+        assert_int_equal(x->state.generation, 2 + fault);
         compare(x, v, 2, 5, NULL, "learned anew");
         OK(clip_index_close(x, &err));
+        snprintf(name, sizeof name, "reflectors.%d.npy", 2 + fault);
     }
     free(v);
 }
@@ -319,7 +333,7 @@ static void test_duplicates(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_learned), cmocka_unit_test(test_bounds), cmocka_unit_test(test_axes), cmocka_unit_test(test_filters),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_learned), cmocka_unit_test(test_bounds), cmocka_unit_test(test_reflectors), cmocka_unit_test(test_filters),
                                        cmocka_unit_test(test_duplicates)};
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }
