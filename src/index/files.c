@@ -189,6 +189,7 @@ static clip_status note_learned(clip_index *x, int64_t rows, uint64_t sum, clip_
 
 static uint64_t sum_of(const clipidx_array *a) { return a->rows ? XXH3_64bits(clipidx_array_row(a, 0), (size_t)a->rows * a->row_bytes) : 0; }
 
+/* A fault that may pass by itself, and no reason to make anything anew. */
 static bool passing(const clip_index *x, int i, clip_status s)
 {
     return s == CLIP_ENOMEM || (s == CLIP_EIO && x->write && x->array[i].path && access(x->array[i].path, F_OK) == 0);
