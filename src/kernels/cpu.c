@@ -36,9 +36,16 @@ bool clipk_cpu_has_avx512(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & all) == all;
 }
 
+bool clipk_cpu_has_avx512_bf16(void)
+{
+    unsigned a, b, c, d;
+    return clipk_cpu_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVX512BF16);
+}
+
 #else
 
 bool clipk_cpu_has_avx2(void) { return false; }
 bool clipk_cpu_has_avx512(void) { return false; }
+bool clipk_cpu_has_avx512_bf16(void) { return false; }
 
 #endif

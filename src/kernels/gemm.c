@@ -9,7 +9,10 @@
  * (x transposed), packed in blocks. The sums of several blocks wait there too, never in y, which may be the residual. While a block is used,
  * the next one is on its way from memory, and where panels are few, the next band as well.
  *
- * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once. */
+ * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once.
+ *
+ * Weights that are pairs of bf16 numbers want such rows of x: they are always copied, and rounded on the way. From there on a pair is one number of
+ * 4 bytes, and k, depths and blocks count pairs. */
 #include "kernels/set.h"
 
 #include <assert.h>
@@ -43,7 +46,10 @@ static int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
 /* ---- Packing ------------------------------------------------------------------------------------------------- */
 
-static size_t panel_bytes(const clipk_set *set, clipk_type type, int K) { return (size_t)set->nr * (size_t)K * clipk_type_size(type); }
+static size_t panel_bytes(const clipk_set *set, clipk_type type, int K)
+{
+    return (size_t)set->nr * (size_t)clipk_panel_depth(type, K) * clipk_type_size(type);
+}
 
 size_t clipk_weight_bytes(const clipk_set *set, clipk_type type, int N, int K)
 {
@@ -87,7 +93,7 @@ static void pack_rows(void *job, int64_t i, int thread)
 
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
 {
-    assert(W.type == w->type || w->type == CLIPK_F32);
+    assert(W.type == w->type || w->type == CLIPK_F32 || w->type == CLIPK_BF16_PAIRS);
     pack_job j = {k->set, w, W};
     clipb_team *team = (int64_t)w->N * w->K < FORK_FROM ? NULL : k->team;
     if (W.rs == 1 && W.cs != 1)
@@ -105,21 +111,21 @@ typedef struct gemm_job {
     clipk_view x;
     const clipk_weight *w;
     clipk_epilogue e;
-    int M;
+    int M, K;                  /* K counts pairs where x and W are such */
     int rows, bands;           /* rows of a band; bands in M */
     int span, strips;          /* bands of a piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels of a piece; pieces side by side */
     int depth, group;          /* of a slab; panels whose sums wait together */
-    bool packs, copies, flows; /* x is packed; its rows are copied; the next band is fetched ahead */
+    bool pairs, packs, copies, flows; /* x becomes pairs; it is packed; its rows are copied; the next band is fetched ahead */
 } gemm_job;
 
 static void plan(gemm_job *j, int threads)
 {
-    const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->w->K;
+    const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->K;
     j->all_panels = ceil_div(j->w->N, nr);
     /* As deep as few rows allow, so that x is read once and sums need not wait. */
     j->depth = least(K, most(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
-    j->flows = j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
+    j->flows = !j->pairs && j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
     const int slab = j->flows ? SLAB / 2 : SLAB; /* room for the next */
     j->bands = ceil_div(M, most(1, least(ROWS_MOST, slab / j->depth) / mr) * mr);
     if (j->bands > 1)
@@ -129,13 +135,13 @@ static void plan(gemm_job *j, int threads)
     j->span = most(1, least(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
     j->strips = ceil_div(j->bands, j->span);
     int cuts = most(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
-    j->packs = j->x.cs != 1 || j->x.rs == 0; /* 0 says that rows are packed */
+    j->packs = !j->pairs && (j->x.cs != 1 || j->x.rs == 0); /* 0 says that rows are packed */
     if (j->packs) /* each cut anew */
         cuts = least(cuts, most(1, j->w->N / PACK_FROM));
     j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = ceil_div(j->all_panels, j->panels);
     j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUMS / (least(j->rows, M) * nr)));
-    j->copies = !j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM;
+    j->copies = j->pairs || (!j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
     j->flows = j->flows && !j->copies && j->span > 1;
 }
 
@@ -163,8 +169,8 @@ typedef struct slab {
 static clipk_range block_of(const slab *s, int panel, int k)
 {
     const clipk_weight *w = s->j->w;
-    const size_t step = (size_t)s->j->k->set->nr * clipk_type_size(w->type);
-    const char *p = (const char *)w->panels + ((size_t)panel * (size_t)w->K + (size_t)k) * step;
+    const size_t step = panel_bytes(s->j->k->set, w->type, 1);
+    const char *p = (const char *)w->panels + ((size_t)panel * (size_t)s->j->K + (size_t)k) * step;
     return (clipk_range){p, p + (size_t)least(s->j->k->set->kc, s->k1 - k) * step};
 }
 
@@ -178,7 +184,7 @@ static void fetch_ahead(const slab *s, int k, clipk_range next[2])
         const int blocks = ceil_div(j->depth, kc), done = (s->panel - s->panels_end + j->panels) * blocks + k / kc;
         const char *p = s->next + (size_t)done * s->next_bytes;
         next[1] = (clipk_range){p, p + s->next_bytes};
-        if ((double)j->w->N * j->w->K <= RESIDENT)
+        if ((double)j->w->N * j->K <= RESIDENT)
             return;
     }
     if (k + kc < s->k1)
@@ -204,10 +210,21 @@ static void multiply(const slab *s, float *sum)
         b.x = j->packs ? s->copy + (k - s->k0) * s->rows : s->x + (k - s->k0);
         b.w = block_of(s, s->panel, k).p;
         b.first = k == 0;
-        b.last = k + b.K == w->K;
+        b.last = k + b.K == j->K;
         fetch_ahead(s, k, b.next);
         set->gemm_block(&b);
     }
+}
+
+/* K pairs of row i; where x's K is odd, a zero makes the last of them whole. */
+static void copy_pairs(const slab *s, int i, int K)
+{
+    const gemm_job *j = s->j;
+    const int numbers = least(2 * K, j->w->K - 2 * s->k0);
+    uint16_t *to = (uint16_t *)(void *)(s->copy + i * s->ldx);
+    j->k->set->to_bf16(to, s->x + i * j->x.rs, (size_t)numbers);
+    if (numbers < 2 * K)
+        to[numbers] = 0;
 }
 
 /* Of the slab's part of x, if there has to be one. */
@@ -218,7 +235,10 @@ static void own_copy(slab *s)
     for (int k = 0; k < K && j->packs; k += kc)
         j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows, least(kc, K - k));
     for (int i = 0; i < s->rows && j->copies; i++)
-        memcpy(s->copy + i * s->ldx, s->x + i * j->x.rs, sizeof(float) * (size_t)K);
+        if (j->pairs)
+            copy_pairs(s, i, K);
+        else
+            memcpy(s->copy + i * s->ldx, s->x + i * j->x.rs, sizeof(float) * (size_t)K);
     if (j->copies)
         s->x = s->copy;
 }
@@ -227,12 +247,12 @@ static void own_copy(slab *s)
 static void band(slab *s, int p0, int p1)
 {
     const gemm_job *j = s->j;
-    const int K = j->w->K;
+    const int K = j->K, each = j->pairs ? 2 : 1;
     for (int g = p0; g < p1; g += j->group)
         for (s->k0 = 0; s->k0 < K; s->k0 = s->k1) {
             s->k1 = least(s->k0 + j->depth, K);
             s->panels_end = least(g + j->group, p1);
-            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->x.cs;
+            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * each * j->x.cs;
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
                 multiply(s, j->depth == K ? s->sums : s->sums + (size_t)(s->panel - g) * (size_t)(s->rows * j->k->set->nr));
@@ -254,7 +274,7 @@ static void gemm_piece(void *job, int64_t i, int thread)
         s.rows = least(j->rows, j->M - s.m0);
         s.next = NULL;
         if (j->flows && at + 1 < end) {
-            const size_t row = sizeof(float) * (size_t)j->w->K, blocks = (size_t)(j->panels * ceil_div(j->depth, set->kc));
+            const size_t row = sizeof(float) * (size_t)j->K, blocks = (size_t)(j->panels * ceil_div(j->depth, set->kc));
             s.next = (const char *)j->x.p + row * (size_t)(s.m0 + s.rows);
             s.next_bytes = row * (size_t)least(j->rows, j->M - s.m0 - s.rows) / blocks;
         }
@@ -264,9 +284,10 @@ static void gemm_piece(void *job, int64_t i, int thread)
 
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W, const clipk_epilogue *e)
 {
-    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0);
+    const bool pairs = W->type == CLIPK_BF16_PAIRS;
+    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0 && (!pairs || x.cs == 1));
     const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : clipk_threads(k);
-    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M};
+    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M, .K = pairs ? (W->K + 1) / 2 : W->K, .pairs = pairs};
     if (e)
         j.e = *e;
     plan(&j, threads);
@@ -277,12 +298,17 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
 
 #define PEAK_ROUNDS 100000
 
+typedef struct peak_job {
+    const clipk_set *set;
+    clipk_type type;
+} peak_job;
+
 static void peak_piece(void *job, int64_t i, int thread)
 {
-    const clipk_set *set = job;
+    const peak_job *j = job;
     (void)i;
     (void)thread;
-    set->fma_rounds(PEAK_ROUNDS);
+    j->set->fma_rounds(j->type, PEAK_ROUNDS);
 }
 
 static double now(void)
@@ -292,14 +318,14 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-double clipk_fma_peak(const clipk_ctx *k, double seconds)
+double clipk_fma_peak(const clipk_ctx *k, clipk_type type, double seconds)
 {
     const int n = clipk_threads(k);
-    clipk_set set = *k->set; /* a job is not constant */
-    const double operations = n * set.fma_rounds(PEAK_ROUNDS);
+    peak_job j = {k->set, type};
+    const double operations = n * k->set->fma_rounds(type, PEAK_ROUNDS);
     double best = 0;
     for (double end = now() + seconds, start = now(); start < end; start = now()) {
-        clipb_team_run(k->team, n, peak_piece, &set);
+        clipb_team_run(k->team, n, peak_piece, &j);
         double speed = operations / (now() - start);
         best = speed > best ? speed : best;
     }

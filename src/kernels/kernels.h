@@ -41,7 +41,8 @@ size_t clipk_scratch_bytes(const clipk_set *set, int threads);
 
 /* ---- Types ---------------------------------------------------------------------------------------------- */
 
-typedef enum clipk_type { CLIPK_F32, CLIPK_F16, CLIPK_BF16 } clipk_type;
+/* The last is of packed weights alone: numbers as CLIPK_BF16's, for products that round x to bf16 as well. */
+typedef enum clipk_type { CLIPK_F32, CLIPK_F16, CLIPK_BF16, CLIPK_BF16_PAIRS } clipk_type;
 
 static inline size_t clipk_type_size(clipk_type t) { return t == CLIPK_F32 ? 4 : 2; }
 
@@ -60,7 +61,8 @@ static inline clipk_view clipk_rows(const float *p, int64_t ld) { return (clipk_
 /* ---- Matrix product ------------------------------------------------------------------------------------- */
 
 /* The right operand, packed for one set: W [N, K] as panels of the set's tile width. It keeps its type; a panel of
- * 16-bit numbers becomes f32 in the innermost cache as it is used. A new type is a new packing, never a new layer. */
+ * 16-bit numbers becomes f32 in the innermost cache as it is used. A new type is a new packing, never a new layer.
+ * CLIPK_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs along k; sums are f32. Numbers below 2^-126 may count as 0. */
 typedef struct clipk_weight {
     clipk_type type;
     int N, K;
@@ -69,8 +71,11 @@ typedef struct clipk_weight {
 
 size_t clipk_weight_bytes(const clipk_set *set, clipk_type type, int N, int K);
 
-/* clipk_weight_pack(): fill w->panels from W [N, K]; the view's type must be w->type, or w->type F32 (converted, exactly).
- * Threads share the work. */
+/* clipk_set_has_bf16(): can the set, on this machine, multiply by weights of CLIPK_BF16_PAIRS? */
+bool clipk_set_has_bf16(const clipk_set *set);
+
+/* clipk_weight_pack(): fill w->panels from W [N, K]; the view's type must be w->type, or w->type F32 (converted, exactly) or
+ * BF16_PAIRS (rounded). Threads share the work. */
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W);
 
 typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU } clipk_act;
@@ -87,7 +92,7 @@ typedef struct clipk_epilogue {
     clipk_act act;
 } clipk_epilogue;
 
-/* clipk_gemm(): y = act(x Wᵀ + bias + residual)      x [M, K] f32, any strides   W [N, K] packed   y [M, N]
+/* clipk_gemm(): y = act(x Wᵀ + bias + residual)      x [M, K] f32, any strides (pairs: dense rows)   W [N, K] packed   y [M, N]
  * e may be NULL. y must not overlap x. */
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W, const clipk_epilogue *e);
 
@@ -234,7 +239,7 @@ void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *
 
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 
-/* clipk_fma_peak(): GFLOP/s of independent f32 multiply-adds on all threads, over about `seconds`. */
-double clipk_fma_peak(const clipk_ctx *k, double seconds);
+/* clipk_fma_peak(): GFLOP/s of independent multiply-adds on all threads, over about `seconds`: those that weights of this type are multiplied by. */
+double clipk_fma_peak(const clipk_ctx *k, clipk_type type, double seconds);
 
 #endif

@@ -19,15 +19,21 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
 void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
 {
     const size_t from = clipk_type_size(W.type), to = clipk_type_size(type);
-    memset(panel, 0, to * NR * (size_t)K);
+    memset(panel, 0, to * NR * (size_t)clipk_panel_depth(type, K));
     for (int k = 0; k < K; k++)
         for (int j = 0; j < n; j++) {
             const char *p = (const char *)W.p + (j * W.rs + k * W.cs) * (int64_t)from;
             char *q = (char *)panel + (size_t)(k * NR + j) * to;
-            if (type == W.type)
+            float f;
+            if (type == W.type) {
                 memcpy(q, p, to);
+                continue;
+            }
+            NAME(to_f32)(&f, p, W.type, 1);
+            if (type == CLIPK_F32)
+                memcpy(q, &f, to);
             else
-                NAME(to_f32)((float *)(void *)q, p, W.type, 1);
+                NAME(to_bf16)((uint16_t *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1);
         }
 }
 
@@ -43,11 +49,21 @@ static double act(double z, clipk_act a)
     }
 }
 
-static double weight(const clipk_gemm_block *b, int k, int j)
+static double number(const void *p, clipk_type type)
 {
-    float w;
-    NAME(to_f32)(&w, (const char *)b->w + (size_t)(k * NR + j) * clipk_type_size(b->type), b->type, 1);
-    return w;
+    float f;
+    NAME(to_f32)(&f, p, type, 1);
+    return f;
+}
+
+/* x[i][k] W[j][k], or of pairs the sum of both products. */
+static double product(const clipk_gemm_block *b, int i, int k, int j)
+{
+    const float *x = b->x + i * (b->ldx ? b->ldx : b->K) + k;
+    if (b->type != CLIPK_BF16_PAIRS)
+        return *x * number((const char *)b->w + (size_t)(k * NR + j) * clipk_type_size(b->type), b->type);
+    const char *p = (const char *)x, *q = (const char *)b->w + (size_t)(k * NR + j) * 4;
+    return number(p, CLIPK_BF16) * number(q, CLIPK_BF16) + number(p + 2, CLIPK_BF16) * number(q + 2, CLIPK_BF16);
 }
 
 void NAME(gemm_block)(const clipk_gemm_block *b)
@@ -56,7 +72,7 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
         for (int j = 0; j < b->n; j++) {
             double z = b->first ? 0 : b->sum[i * NR + j];
             for (int k = 0; k < b->K; k++)
-                z += b->x[i * (b->ldx ? b->ldx : b->K) + k] * weight(b, k, j);
+                z += product(b, i, k, j);
             if (!b->last) {
                 b->sum[i * NR + j] = (float)z;
                 continue;
@@ -69,8 +85,9 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
         }
 }
 
-double NAME(fma_rounds)(int64_t n)
+double NAME(fma_rounds)(clipk_type type, int64_t n)
 {
+    (void)type;
     volatile float a = 1;
     for (int64_t k = 0; k < n; k++)
         a = a * 0.9999f + 0.0001f;
@@ -87,6 +104,7 @@ const clipk_set NAME(set) = {
     .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),
     .to_f32 = NAME(to_f32),
+    .to_bf16 = NAME(to_bf16),
     .act = NAME(act),
     .layernorm = NAME(layernorm),
     .l2norm = NAME(l2norm),

@@ -79,6 +79,16 @@ static float from_bf16(uint16_t h)
     return v;
 }
 
+void NAME(to_bf16)(uint16_t *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, in + i, 4);
+        const uint32_t cut = u & 0xffff, half = 0x8000, odd = u >> 16 & 1;
+        out[i] = (uint16_t)(isnan(in[i]) ? u >> 16 | 0x40 : (u >> 16) + (cut > half || (cut == half && odd)));
+    }
+}
+
 void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n)
 {
     if (type == CLIPK_F32)

@@ -38,6 +38,15 @@ const clipk_set *clipk_set_usable(int i)
     return NULL;
 }
 
+bool clipk_set_has_bf16(const clipk_set *set)
+{
+#if defined(__x86_64__)
+    if (set == &clipk_set_avx512)
+        return clipk_cpu_has_avx512_bf16();
+#endif
+    return set == &clipk_set_ref;
+}
+
 const char *clipk_set_name(const clipk_set *set) { return set->name; }
 
 size_t clipk_scratch_bytes(const clipk_set *set, int threads)

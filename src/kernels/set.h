@@ -76,6 +76,9 @@ typedef struct clipk_batchnorm_piece {
     const float *scale, *offset, *slope; /* dx = scale dz - offset - slope (x - mean) */
 } clipk_batchnorm_piece;
 
+/* Numbers of k in a panel: pairs are whole ones. */
+static inline int clipk_panel_depth(clipk_type type, int K) { return type == CLIPK_BF16_PAIRS ? (K + 1) / 2 * 2 : K; }
+
 typedef struct clipk_range {
     const char *p, *end;
 } clipk_range;
@@ -83,11 +86,11 @@ typedef struct clipk_range {
 /* A block of a matrix product: some rows of x times up to kc numbers of one panel of W, and what happens to the sums when the last block
  * of k is done (clipk_epilogue; pointers are at the block's own corner). */
 typedef struct clipk_gemm_block {
-    const float *x; /* [rows, K] */
+    const float *x; /* [rows, K]; where `type` is pairs, K counts pairs, of x, too */
     int64_t ldx;    /* 0: x is packed */
     const void *w;  /* [K][nr] of `type` */
     clipk_type type;
-    float *wide;    /* room for [K][nr], 64-byte aligned; unused where type is f32 */
+    float *wide;    /* room for [K][nr], 64-byte aligned; used where type is f16 or bf16 */
     int rows, n, K; /* n <= nr columns are stored */
     bool first, last;
     float *sum;     /* [rows][nr]: the sum of the blocks so far; unused where the first is the last */
@@ -106,13 +109,14 @@ struct clipk_set {
     int kc;     /* depth of a block of it: a panel of so many k stays in the innermost cache */
 
     /* simd_gemm.c */
-    void (*gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K); /* n <= nr rows to [K][nr] */
+    void (*gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K); /* n <= nr rows to [K][nr], pairs to [(K + 1) / 2][nr][2] */
     void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K); /* rows * K numbers, as gemm_block wants them */
     void (*gemm_block)(const clipk_gemm_block *b);
-    double (*fma_rounds)(int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
+    double (*fma_rounds)(clipk_type type, int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
 
     /* simd_rows.c */
     void (*to_f32)(float *out, const void *in, clipk_type type, size_t n);
+    void (*to_bf16)(uint16_t *out, const float *in, size_t n); /* to the nearest, of two the even one */
     void (*act)(float *y, const float *x, size_t n, clipk_act act);
     void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C); /* one row */
     void (*l2norm)(float *x, float *norm, int C);        /* one row */
@@ -183,5 +187,6 @@ size_t clipk_gemm_scratch(const clipk_set *set);
 /* cpu.c */
 bool clipk_cpu_has_avx2(void);   /* AVX2, FMA and F16C, and an operating system that saves their registers */
 bool clipk_cpu_has_avx512(void); /* F, BW, DQ, VL, likewise */
+bool clipk_cpu_has_avx512_bf16(void); /* and products of bf16 */
 
 #endif

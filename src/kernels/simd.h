@@ -16,10 +16,11 @@
 void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K);
 void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K);
 void NAME(gemm_block)(const clipk_gemm_block *b);
-double NAME(fma_rounds)(int64_t n);
+double NAME(fma_rounds)(clipk_type type, int64_t n);
 
 /* simd_rows.c */
 void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n);
+void NAME(to_bf16)(uint16_t *out, const float *in, size_t n);
 void NAME(act)(float *y, const float *x, size_t n, clipk_act act);
 void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C);
 void NAME(l2norm)(float *x, float *norm, int C);

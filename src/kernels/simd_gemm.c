@@ -3,6 +3,9 @@
  *     panel    [K][NR]   NR rows of W, side by side; rows beyond the last are zeros
  *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]         up to TILE_ROWS x NR sums, all in registers
  *
+ * Pairs of bf16 numbers, neighbours along k, are 32-bit numbers like others, [K / 2][NR]: but for the multiplication itself, which gives the sum of
+ * two products, all is as with f32.
+ *
  * The design is GotoBLAS' (Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"), except that x stays where it
  * is if its rows are dense: a tile reads one number at a time of each of its rows, which caches serve as well from rows as from a packed copy.
  * Columns are packed, tile by tile: [K][rows of the tile].
@@ -29,32 +32,58 @@ INLINE vf load_any(const char *p, clipk_type type)
     return v;
 }
 
-/* One number to [k][j] of a panel. Where types differ, the panel's is f32. */
-INLINE void pack_one(char *out, clipk_type to, const char *p, clipk_type from)
+/* CLIPK_VL pairs from 2 CLIPK_VL numbers of any type. */
+INLINE vf load_pairs(const char *p, clipk_type type)
 {
-    if (to == from)
-        memcpy(out, p, clipk_type_size(to));
-    else
-        NAME(to_f32)((float *)(void *)out, p, from, 1);
+    vf v;
+    if (type == CLIPK_BF16)
+        return load_any(p, CLIPK_F32);
+    const vh h[2] = {vto_bf16(load_any(p, type)), vto_bf16(load_any(p + clipk_type_size(type) * CLIPK_VL, type))};
+    memcpy(&v, h, sizeof v);
+    return v;
 }
 
-/* Rows of 32-bit numbers (or of numbers that become f32): squares of CLIPK_VL are turned in registers. Returns how many k are done. */
-INLINE int pack_rows32(float *out, clipk_type from, const char *p, int64_t rs, int n, int K)
+/* One number to [k][j] of a panel. Where types differ, the panel's is f32, or of pairs. */
+INLINE void pack_one(char *panel, clipk_type to, int k, int j, const char *p, clipk_type from)
 {
-    const int64_t step = (int64_t)clipk_type_size(from) * CLIPK_VL;
+    char *out = panel + ((size_t)k * NR + (size_t)j) * clipk_type_size(to);
+    float f;
+    if (to == from) {
+        memcpy(out, p, clipk_type_size(to));
+        return;
+    }
+    NAME(to_f32)(&f, p, from, 1);
+    if (to == CLIPK_F32)
+        memcpy(out, &f, sizeof f);
+    else
+        NAME(to_bf16)((uint16_t *)(void *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1);
+}
+
+/* Rows of 32-bit numbers (or of numbers that become f32, or pairs): squares of CLIPK_VL are turned in registers. Returns how many numbers or pairs are
+ * done of K. */
+INLINE int pack_rows32(float *out, bool pairs, clipk_type from, const char *p, int64_t rs, int n, int K)
+{
+    const int64_t step = (int64_t)clipk_type_size(from) * CLIPK_VL * (pairs ? 2 : 1);
     int k = 0;
     for (; k + CLIPK_VL <= K; k += CLIPK_VL, p += step, out += CLIPK_VL * NR)
         for (int v = 0; v < NR; v += CLIPK_VL) {
             vf r[CLIPK_VL];
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++)
-                r[i] = v + i < n ? load_any(p + (v + i) * rs, from) : (vf){0};
+                r[i] = v + i >= n ? (vf){0} : pairs ? load_pairs(p + (v + i) * rs, from) : load_any(p + (v + i) * rs, from);
             transpose(r);
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++)
                 vstore(out + i * NR + v, r[i]);
         }
     return k;
+}
+
+INLINE int pack_rows32_from(float *out, bool pairs, clipk_type from, const char *p, int64_t rs, int n, int K)
+{
+    return from == CLIPK_F32   ? pack_rows32(out, pairs, CLIPK_F32, p, rs, n, K)
+           : from == CLIPK_F16 ? pack_rows32(out, pairs, CLIPK_F16, p, rs, n, K)
+                               : pack_rows32(out, pairs, CLIPK_BF16, p, rs, n, K);
 }
 
 /* Rows of 16-bit numbers: turned two by two as 32-bit ones, then taken apart. */
@@ -82,19 +111,18 @@ void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
 {
     const size_t to = clipk_type_size(type), from = clipk_type_size(W.type);
     const int64_t rs = W.rs * (int64_t)from, cs = W.cs * (int64_t)from;
+    const int depth = clipk_panel_depth(type, K);
     const char *p = W.p;
     char *out = panel;
     int k = 0;
-    if (n < NR)
-        memset(out, 0, to * NR * (size_t)K);
-    if (W.cs == 1 && W.type == CLIPK_F32)
-        k = pack_rows32(panel, CLIPK_F32, p, rs, n, K);
-    else if (W.cs == 1 && type != CLIPK_F32)
-        k = pack_rows16(panel, p, rs, n, K);
-    else if (W.cs == 1 && W.type == CLIPK_F16)
-        k = pack_rows32(panel, CLIPK_F16, p, rs, n, K);
+    if (n < NR || K < depth)
+        memset(out, 0, to * NR * (size_t)depth);
+    if (W.cs == 1 && type == CLIPK_BF16_PAIRS)
+        k = 2 * pack_rows32_from(panel, true, W.type, p, rs, n, K / 2);
+    else if (W.cs == 1 && type == CLIPK_F32)
+        k = pack_rows32_from(panel, false, W.type, p, rs, n, K);
     else if (W.cs == 1)
-        k = pack_rows32(panel, CLIPK_BF16, p, rs, n, K);
+        k = pack_rows16(panel, p, rs, n, K);
     else if (W.rs == 1 && W.type == type && n == NR && type == CLIPK_F32)
         for (; k < K; k++)
             memcpy(out + (size_t)k * NR * sizeof(float), p + k * cs, NR * sizeof(float));
@@ -103,7 +131,7 @@ void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
             memcpy(out + (size_t)k * NR * to, p + k * cs, (size_t)n * to);
     for (; k < K; k++)
         for (int j = 0; j < n; j++)
-            pack_one(out + ((size_t)k * NR + (size_t)j) * to, type, p + j * rs + k * cs, W.type);
+            pack_one(out, type, k, j, p + j * rs + k * cs, W.type);
 }
 
 /* The rows of a tile, [K][m]; m is a constant where it can be. */
@@ -202,13 +230,18 @@ typedef struct work {
 /* The compiler shall not know this value: GCC would keep its sums with constants in memory, rather than add them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
 
+typedef uint32_t pair __attribute__((may_alias)); /* among the numbers of x */
+
+/* Of weights that become f32 as they are used. */
+INLINE bool is_narrow(clipk_type type) { return type == CLIPK_F16 || type == CLIPK_BF16; }
+
 /* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one or two strides (of bytes) from it. Packed
  * rows stand behind x[0], so many a step. */
 INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_type type, float *wide, int u)
 {
-    const char *at = w + u * NR * (type == CLIPK_F32 ? 4 : 2);
+    const char *at = w + u * NR * (is_narrow(type) ? 2 : 4);
     vf w0, w1;
-    if (type == CLIPK_F32) {
+    if (!is_narrow(type)) {
         w0 = vload((const float *)(const void *)at);
         w1 = vload((const float *)(const void *)at + CLIPK_VL);
     } else {
@@ -219,9 +252,16 @@ INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool p
     }
     UNROLL
     for (int i = 0; i < R; i++) {
-        const float s = packed ? x[0][u * R + i] : *(const float *)(const void *)((const char *)(x[i / 3] + u) + i % 3 * ldx);
-        acc[i][0] += s * w0;
-        acc[i][1] += s * w1;
+        const void *at_x = packed ? (const char *)(x[0] + u * R + i) : (const char *)(x[i / 3] + u) + i % 3 * ldx;
+        if (type == CLIPK_BF16_PAIRS) {
+            const vu s = *(const pair *)at_x - (vu){0};
+            acc[i][0] = vdot_bf16(acc[i][0], s, w0);
+            acc[i][1] = vdot_bf16(acc[i][1], s, w1);
+        } else {
+            const float s = *(const float *)at_x;
+            acc[i][0] += s * w0;
+            acc[i][1] += s * w1;
+        }
     }
 }
 
@@ -229,7 +269,7 @@ INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool p
 INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type, bool packed)
 {
     const clipk_gemm_block *b = t->b;
-    const int P = packed ? 1 : (R + 2) / 3, each = packed ? R : 1, size = NR * (type == CLIPK_F32 ? 4 : 2);
+    const int P = packed ? 1 : (R + 2) / 3, each = packed ? R : 1, size = NR * (is_narrow(type) ? 2 : 4);
     const float *x[(TILE_ROWS + 2) / 3];
     const char *w = t->w;
     float *wide = b->wide;
@@ -327,15 +367,25 @@ INLINE void tile_rows(work *t, int row, int R, clipk_type type, bool packed)
     static NOINLINE void tile_packed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F32, true); }
 TILE_SIZES(TILE)
 
+#if CLIPK_VL == 16 /* in the other sets nothing multiplies pairs faster than single numbers */
+#define TILE_OF_PAIRS(R) \
+    static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_BF16_PAIRS, false); }
+TILE_SIZES(TILE_OF_PAIRS)
+#endif
+
 #define TILE_F32(R) [R] = tile_f32_##R,
 #define TILE_F16(R) [R] = tile_f16_##R,
 #define TILE_BF16(R) [R] = tile_bf16_##R,
+#define TILE_PAIRS(R) [R] = tile_pairs_##R,
 #define TILE_PACKED(R) [R] = tile_packed_##R,
-#define PACKED (CLIPK_BF16 + 1)
+#define PACKED (CLIPK_BF16_PAIRS + 1)
 static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
     [CLIPK_F32] = {TILE_SIZES(TILE_F32)},
     [CLIPK_F16] = {TILE_SIZES(TILE_F16)},
     [CLIPK_BF16] = {TILE_SIZES(TILE_BF16)},
+#if CLIPK_VL == 16
+    [CLIPK_BF16_PAIRS] = {TILE_SIZES(TILE_PAIRS)},
+#endif
     [PACKED] = {TILE_SIZES(TILE_PACKED)}, /* rows of x; weights are f32 */
 };
 
@@ -365,7 +415,7 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
             t.next = b->next[1];
         }
         tile_of[kind][m](&t, row);
-        if (kind == CLIPK_F16 || kind == CLIPK_BF16) { /* the first tile has left them as f32 for the others */
+        if (is_narrow((clipk_type)kind)) { /* the first tile has left them as f32 for the others */
             kind = CLIPK_F32;
             t.w = b->wide;
         }
@@ -374,15 +424,20 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
 
 /* ---- The peak -------------------------------------------------------------------------------------------------- */
 
-/* 12 independent chains of fused multiply-adds: more than any processor here has in flight. Returns how many f32 operations `n` rounds are. */
-double NAME(fma_rounds)(int64_t n)
+/* 12 independent chains of fused multiply-adds: more than any processor here has in flight. Returns how many operations `n` rounds are. */
+double NAME(fma_rounds)(clipk_type type, int64_t n)
 {
     vf a[12];
     const vf x = vset1(0.9999f), y = vset1(0.0003f); /* no chain starts at the fixed point, 3: it would be folded away */
+    const vu ones = 0x3f803f80 - (vu){0};
     UNROLL
     for (int i = 0; i < 12; i++)
         a[i] = vset1((float)i + 0.5f);
-    for (int64_t k = 0; k < n; k++)
+    for (int64_t k = 0; k < n && type == CLIPK_BF16_PAIRS; k++)
+        UNROLL
+        for (int i = 0; i < 12; i++)
+            a[i] = vdot_bf16(a[i], ones, y);
+    for (int64_t k = 0; k < n && type != CLIPK_BF16_PAIRS; k++)
         UNROLL
         for (int i = 0; i < 12; i++)
             a[i] = a[i] * x + y;
@@ -392,7 +447,7 @@ double NAME(fma_rounds)(int64_t n)
         sum += a[i];
     volatile float keep = sum[0];
     (void)keep;
-    return (double)n * 12 * CLIPK_VL * 2;
+    return (double)n * 12 * CLIPK_VL * (type == CLIPK_BF16_PAIRS ? 4 : 2);
 }
 
 /* ---- The table ------------------------------------------------------------------------------------------------- */
@@ -407,6 +462,7 @@ const clipk_set NAME(set) = {
     .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),
     .to_f32 = NAME(to_f32),
+    .to_bf16 = NAME(to_bf16),
     .act = NAME(act),
     .layernorm = NAME(layernorm),
     .l2norm = NAME(l2norm),

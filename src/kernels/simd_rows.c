@@ -131,3 +131,17 @@ void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n)
         vstore_n(out + i, vload16(last, type), (int)(n - i));
     }
 }
+
+void NAME(to_bf16)(uint16_t *out, const float *in, size_t n)
+{
+    vh h;
+    size_t i = 0;
+    for (; i + CLIPK_VL <= n; i += CLIPK_VL) {
+        h = vto_bf16(vload(in + i));
+        memcpy(out + i, &h, sizeof h);
+    }
+    if (i < n) {
+        h = vto_bf16(vload_n(in + i, (int)(n - i)));
+        memcpy(out + i, &h, 2 * (n - i));
+    }
+}

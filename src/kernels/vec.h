@@ -112,6 +112,26 @@ static inline vf vload_f16(const void *p)
 #endif
 }
 
+/* Rounded to bf16: the upper halves, one more where more than half of the last place is cut off, or half and it is odd. A NaN stays one. */
+static inline vh vto_bf16(vf v)
+{
+    const vu u = (vu)v, nan = (vu)(v != v), rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    return __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
+}
+
+/* acc + a0 b0 + a1 b1, the lanes of a and b being pairs of bf16 numbers. */
+static inline vf vdot_bf16(vf acc, vu a, vf b)
+{
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+    /* Not an intrinsic: those come with leave to use AVX512_BF16 elsewhere, too, and not every processor that this set runs on has it. */
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
+    return acc;
+#else
+    acc += (vf)(a & 0xffff0000) * (vf)((vu)b & 0xffff0000);
+    return acc + (vf)(a << 16) * (vf)((vu)b << 16);
+#endif
+}
+
 static inline vf vload16(const void *p, clipk_type type) { return type == CLIPK_F16 ? vload_f16(p) : vload_bf16(p); }
 
 #endif

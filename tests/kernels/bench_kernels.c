@@ -31,6 +31,11 @@ static const shape shapes[] = {
     {1600, 768, 3072, CLIPK_F32, false, CLIPK_LINEAR, "  proj"},
     {1600, 3072, 768, CLIPK_F16, false, CLIPK_LINEAR, "  fc, f16"},
     {1600, 3072, 768, CLIPK_BF16, false, CLIPK_LINEAR, "  fc, bf16"},
+    {1600, 2304, 768, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  q, k, v, products in bf16"},
+    {1600, 768, 768, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  out"},
+    {1600, 3072, 768, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  fc"},
+    {1600, 3072, 768, CLIPK_BF16_PAIRS, false, CLIPK_GELU, "  fc with GELU"},
+    {1600, 768, 3072, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  proj"},
     {577, 4096, 1024, CLIPK_F32, false, CLIPK_LINEAR, "ViT-L/14-336, 1 picture: fc"},
     {577, 1024, 4096, CLIPK_F32, false, CLIPK_LINEAR, "  proj"},
     {514, 5120, 1280, CLIPK_F32, false, CLIPK_LINEAR, "ViT-H/14, 2 pictures: fc"},
@@ -46,6 +51,8 @@ static const shape shapes[] = {
     {50, 768, 3072, CLIPK_F32, true, CLIPK_LINEAR, "  proj"},
     {50, 768, 768, CLIPK_F32, true, CLIPK_LINEAR, "  out"},
     {50, 3072, 768, CLIPK_F16, true, CLIPK_LINEAR, "  fc, f16"},
+    {50, 3072, 768, CLIPK_BF16_PAIRS, true, CLIPK_LINEAR, "  fc, products in bf16"},
+    {50, 768, 3072, CLIPK_BF16_PAIRS, true, CLIPK_LINEAR, "  proj"},
     {12, 2048, 512, CLIPK_F32, true, CLIPK_LINEAR, "text, 1 caption: fc"},
     {12, 512, 2048, CLIPK_F32, true, CLIPK_LINEAR, "  proj"},
     {12, 2048, 512, CLIPK_F16, true, CLIPK_LINEAR, "  fc, f16"},
@@ -138,8 +145,9 @@ static void run(const clipk_ctx *k, const shape *s)
     char *panels = memory(each * (size_t)layers);
     float *W = numbers((size_t)s->N * (size_t)s->K), *x = numbers((size_t)s->M * (size_t)s->K), *y = memory(sizeof(float) * (size_t)s->M * (size_t)s->N);
     clipk_weight w = {s->type, s->N, s->K, panels};
-    clipk_view view = {W, s->type, s->K, 1}; /* for 16 bits: whatever the bits say */
-    if (s->type != CLIPK_F32)
+    const bool narrow = s->type == CLIPK_F16 || s->type == CLIPK_BF16;
+    clipk_view view = {W, narrow ? s->type : CLIPK_F32, s->K, 1}; /* for 16 bits: whatever the bits say */
+    if (narrow)
         memset(W, 0x22, sizeof(float) * (size_t)s->N * (size_t)s->K);
     for (int l = 0; l < layers; l++) {
         w.panels = panels + (size_t)l * each;
@@ -148,7 +156,7 @@ static void run(const clipk_ctx *k, const shape *s)
     clipk_epilogue e = {.act = s->act};
     double speed[ROUNDS], share[ROUNDS], bytes[ROUNDS], of_read[ROUNDS];
     for (int r = -1; r < ROUNDS; r++) {
-        double peak = clipk_fma_peak(k, 0.002) * 1e9, read = s->streams ? read_gbs(k, panels, each * (size_t)layers) : 0, start = now();
+        double peak = clipk_fma_peak(k, s->type, 0.002) * 1e9, read = s->streams ? read_gbs(k, panels, each * (size_t)layers) : 0, start = now();
         for (int t = 0; t < times; t++)
             for (int l = 0; l < layers; l++) {
                 w.panels = panels + (size_t)l * each;
@@ -223,9 +231,10 @@ int main(int argc, char **argv)
             double r = read_gbs(&k, block, MEMORY);
             read = r > read ? r : read;
         }
-        printf("%s, %d thread%s: peak %.1f GFLOP/s, reading %.1f GB/s\n", clipk_set_name(set), threads, threads > 1 ? "s" : "", clipk_fma_peak(&k, 0.1), read);
+        printf("%s, %d thread%s: peak %.1f GFLOP/s, reading %.1f GB/s\n", clipk_set_name(set), threads, threads > 1 ? "s" : "", clipk_fma_peak(&k, CLIPK_F32, 0.1), read);
         for (int i = first; i <= last; i++)
-            run(&k, &shapes[i]);
+            if (shapes[i].type != CLIPK_BF16_PAIRS || clipk_set_has_bf16(set))
+                run(&k, &shapes[i]);
         if (argc < 3 || first > last)
             packing(&k);
         clipb_team_free(k.team);

@@ -64,6 +64,16 @@ static double value_16(uint16_t h, clipk_type type)
     return (h >> 15 ? -1 : 1) * (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
 }
 
+/* To 8 bits, of two the even one (as rint() does). */
+static double to_bf16(double x)
+{
+    int e;
+    frexp(x, &e);
+    return ldexp(rint(ldexp(x, 8 - e)), e - 8);
+}
+
+static bool multiplies_pairs(const clipk_set *set) { return set == &clipk_set_wide || clipk_set_has_bf16(set); }
+
 static void fill_weights(product *p)
 {
     const size_t size = clipk_type_size(p->from);
@@ -86,16 +96,20 @@ static void fill_weights(product *p)
                 memcpy(at, &h, 2);
                 p->w[n * p->K + k] = value_16(h, p->from);
             }
+            if (p->type == CLIPK_BF16_PAIRS)
+                p->w[n * p->K + k] = to_bf16(p->w[n * p->K + k]);
         }
 }
 
 /* How x lies in memory. */
 enum { DENSE, ROWS_APART, BAD_DISTANCE, COLUMNS, NEITHER, LIES };
 
-static product product_new(int M, int N, int K, int lie)
+static product product_new(const clipk_set *set, int M, int N, int K, int lie)
 {
     product p = {.M = M, .N = N, .K = K, .from = (clipk_type)random_in(0, 2)};
     p.type = random_in(0, 2) ? p.from : CLIPK_F32;
+    if (multiplies_pairs(set) && lie <= BAD_DISTANCE && random_in(0, 2) == 0)
+        p.type = CLIPK_BF16_PAIRS;
     p.xcs = lie == COLUMNS ? M + random_in(0, 5) : lie == NEITHER ? 2 : 1;
     p.xrs = lie == DENSE ? K : lie == ROWS_APART ? K + random_in(0, 9) : lie == BAD_DISTANCE ? (K + 1023) / 1024 * 1024 : lie == COLUMNS ? 1 : 2 * K + 1;
     p.x = random_floats((size_t)((M - 1) * p.xrs + (K - 1) * p.xcs + 1));
@@ -170,18 +184,20 @@ static double act_of(double z, clipk_act a)
 static void check(const clipk_set *set, const product *p, const float *y, const float *pre)
 {
     const char *name = clipk_set_name(set);
+    const bool pairs = p->type == CLIPK_BF16_PAIRS;
+    const double smallest = pairs ? 0x1p-125 : 0x1p-149; /* what a product may lose besides: denormals' rounding, or all of them */
     for (int m = 0; m < p->M; m++) {
         for (int n = 0; n < p->N; n++) {
             double z = 0, size = 0;
             for (int k = 0; k < p->K; k++) {
-                double t = p->x[m * p->xrs + k * p->xcs] * p->w[n * p->K + k];
+                const double x = p->x[m * p->xrs + k * p->xcs], t = (pairs ? to_bf16(x) : x) * p->w[n * p->K + k];
                 z += t;
                 size += fabs(t);
             }
             const float *r = p->residual ? &p->residual[m * p->ld_residual + n] : p->in_place ? &p->y[m * p->ldy + n] : NULL;
             double b = p->bias ? p->bias[n] : 0, c = r ? *r : 0;
             z += b + c;
-            double tolerance = EPS * (p->K * size + 3 * (fabs(b) + fabs(c) + fabs(z))) + p->K * 0x1p-149; /* and denormals' */
+            double tolerance = EPS * (p->K * size + 3 * (fabs(b) + fabs(c) + fabs(z))) + p->K * smallest;
             if (pre)
                 CHECK_NEAR(pre[m * p->ld_pre + n], z, tolerance, "%s: pre[%d,%d] of %d x %d x %d", name, m, n, p->M, p->N, p->K);
             tolerance = 1.2 * tolerance + (p->act > CLIPK_RELU ? 2e-7 * fmax(1, fabs(z)) : 0);
@@ -198,7 +214,7 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
 /* The product, whole; then by two and three threads, row by row, and in columns: the same bits. */
 static void try_product(const clipk_set *set, int M, int N, int K, int lie)
 {
-    product p = product_new(M, N, K, lie);
+    product p = product_new(set, M, N, K, lie);
     clipk_ctx k[3] = {ctx_of(set, 1), ctx_of(set, 2), ctx_of(set, 3)};
     clipk_weight w = pack(&k[0], &p, 0, N);
     const size_t bytes = sizeof(float) * y_size(&p), pre_bytes = sizeof(float) * pre_size(&p);
@@ -209,7 +225,7 @@ static void try_product(const clipk_set *set, int M, int N, int K, int lie)
         float *again = copy_of(p.y, y_size(&p)), *pre_again = p.pre ? copy_of(p.pre, pre_size(&p)) : NULL;
         if (t < 2) {
             clipk_weight v = pack(&k[t + 1], &p, 0, N);
-            assert_memory_equal(v.panels, w.panels, clipk_type_size(p.type) * (size_t)((N + set->nr - 1) / set->nr * set->nr) * (size_t)K);
+            assert_memory_equal(v.panels, w.panels, clipk_type_size(p.type) * (size_t)((N + set->nr - 1) / set->nr * set->nr) * (size_t)clipk_panel_depth(p.type, K));
             multiply(&k[t + 1], &p, &v, again, pre_again, 0, M, 0);
             free(v.panels);
         } else if (t == 2) {
@@ -272,17 +288,17 @@ static void large_shapes(const clipk_set *set)
 
 /* ---- What is not a number ------------------------------------------------------------------------------------- */
 
-static void not_numbers(const clipk_set *set)
+static void not_numbers_of(const clipk_set *set, clipk_type type)
 {
-    enum { M = 9, N = 37, K = 300 };
+    enum { M = 9, N = 37, K = 301 };
     clipk_ctx k = ctx_of(set, 1);
     float *x = random_floats(M * K), *W = random_floats(N * K), *y = floats_new(M * N);
     for (int act = CLIPK_LINEAR; act <= CLIPK_QUICKGELU; act++) {
         x[2 * K + 5] = NAN;
-        x[4 * K + 299] = INFINITY;
+        x[4 * K + K - 1] = INFINITY;
         W[7 * K + 3] = NAN;
         W[N * K - 1] = -INFINITY;
-        clipk_weight w = {CLIPK_F32, N, K, aligned_new(clipk_weight_bytes(set, CLIPK_F32, N, K))};
+        clipk_weight w = {type, N, K, aligned_new(clipk_weight_bytes(set, type, N, K))};
         clipk_weight_pack(&k, &w, clipk_rows(W, K));
         clipk_gemm(&k, y, N, clipk_rows(x, K), M, &w, &(clipk_epilogue){.act = (clipk_act)act});
         for (int m = 0; m < M; m++)
@@ -302,6 +318,13 @@ static void not_numbers(const clipk_set *set)
     ctx_free(&k);
 }
 
+static void not_numbers(const clipk_set *set)
+{
+    not_numbers_of(set, CLIPK_F32);
+    if (multiplies_pairs(set))
+        not_numbers_of(set, CLIPK_BF16_PAIRS);
+}
+
 static void test_small(void **state) { (void)state, on_each(small_shapes); }
 static void test_deep(void **state) { (void)state, on_each(deep_shapes); }
 static void test_large(void **state) { (void)state, on_each(large_shapes); }
@@ -317,7 +340,7 @@ static void test_sets(void **state)
         const clipk_set *s = clipk_set_usable(i);
         assert_ptr_equal(clipk_set_find(clipk_set_name(s)), s);
         clipk_ctx k = ctx_of(s, 2);
-        assert_true(clipk_fma_peak(&k, 0.001) > 0);
+        assert_true(clipk_fma_peak(&k, CLIPK_F32, 0.001) > 0);
         ctx_free(&k);
     }
 }

@@ -1,6 +1,8 @@
 /* Rows and single numbers: every set against the oracle, tails, special values, threads. */
 #include "kernels_test.h"
 
+#include "kernels/set.h"
+
 static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int T, int C, float offset, bool gather)
 {
     float *x = random_floats((size_t)(T * C)), *gain = random_floats((size_t)C), *bias = random_floats((size_t)C);
@@ -183,6 +185,32 @@ static void test_to_f32(void **state)
     for_each_set(to_f32_of);
 }
 
+/* All exponents, halves and what is just beside them, then anything; tails of every length. */
+static void to_bf16_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
+{
+    enum { N = 4096 };
+    float x[N];
+    uint16_t a[N], b[N];
+    for (int round = 0; round < 40; round++) {
+        const size_t n = N - (size_t)round;
+        for (int i = 0; i < N; i++) {
+            const uint32_t u = round ? random_u32() : (uint32_t)(i >> 3) << 23 | (uint32_t)(i >> 2 & 1) << 16 | (0x7fff + (uint32_t)(i & 3));
+            memcpy(&x[i], &u, 4);
+        }
+        k->set->to_bf16(a, x, n);
+        ref->set->to_bf16(b, x, n);
+        for (size_t i = 0; i < n; i++)
+            if (a[i] != b[i])
+                fail_msg("%s: %.9g becomes %04x, not %04x", name, (double)x[i], a[i], b[i]);
+    }
+}
+
+static void test_to_bf16(void **state)
+{
+    (void)state;
+    for_each_set(to_bf16_of);
+}
+
 static void test_threads(void **state)
 {
     (void)state;
@@ -208,7 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layernorm),   cmocka_unit_test(test_l2norm), cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_activations), cmocka_unit_test(test_to_f32), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_to_f32), cmocka_unit_test(test_to_bf16), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
 }
