@@ -9,12 +9,14 @@
 
 #include "cli.h"
 
-enum { MOST = 128, JSON = 1000000 };
+enum { MOST = 128, JSON = 1000000, PRECISION };
 
 static const cli_option common[] = {
     {'m', "model", "DIR", "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
                           ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
+    {PRECISION, "precision", "TYPE", "what the matrix products of the encoders are computed in: f32, or bf16: faster on\n"
+                                     "processors with AVX512_BF16, and less exact (default: f32)"},
     {JSON, "json", NULL, "results as JSON, for programs"},
     {'h', "help", NULL, "this text"},
     {0},
@@ -27,6 +29,9 @@ static bool has(const cli_option *table, const char *name)
             return true;
     return false;
 }
+
+/* Is a common option for this command? */
+static bool fits(const cli_args *a, const cli_option *o) { return !has(a->options, o->name) && !(o->id == PRECISION && a->command->encodes_nothing); }
 
 /* Row i of the command's own options followed by those common ones whose names it has not taken; NULL behind the last. */
 static const cli_option *row(const cli_args *a, int i)
@@ -42,7 +47,7 @@ static const cli_option *row(const cli_args *a, int i)
     if (headed && i-- == 0)
         return &heading;
     for (o = common; o->id; o++)
-        if (!has(a->options, o->name) && i-- == 0)
+        if (fits(a, o) && i-- == 0)
             return o;
     return NULL;
 }
@@ -238,6 +243,11 @@ int cli_next(cli_args *a)
         case 't':
             if ((a->code = cli_number(a, 1, 1024, &a->threads)) != CLI_DONE)
                 return -1;
+            break;
+        case PRECISION:
+            if (strcmp(optarg, "f32") != 0 && strcmp(optarg, "bf16") != 0)
+                return stop(a, cli_usage(a, "--precision: '%s' is neither f32 nor bf16", optarg));
+            a->precision = optarg;
             break;
         case JSON: a->json = true; break;
         case 'h': cli_print_help(a); return stop(a, CLI_DONE);

@@ -162,7 +162,7 @@ static void print_people(const job *j, const results *r)
     const clip_model_info *i = &j->session.info;
     char caption[32];
     snprintf(caption, sizeof caption, "text (%d tokens)", j->tokens);
-    printf("%s, %s, %s, %s", cli_model_name(&j->session), i->vision_kind, i->weights_type, i->isa);
+    printf("%s, %s, %s, %s%s", cli_model_name(&j->session), i->vision_kind, i->weights_type, i->isa, cli_precision_note(i));
     const int threads = clip_context_threads(j->session.ctx);
     printf(", %d thread%s", threads, threads == 1 ? "" : "s");
     printf("\n\nmachine\n  multiply-adds         %10.1f GFLOP/s\n", r->speed.fma_gflops);
@@ -189,6 +189,7 @@ static void print_json(const job *j, const results *r)
     cli_json_string(&o, "model", j->session.info.path);
     cli_json_string(&o, "weights_type", j->session.info.weights_type);
     cli_json_string(&o, "isa", j->session.info.isa);
+    cli_json_string(&o, "precision", j->session.info.precision);
     cli_json_int(&o, "threads", clip_context_threads(j->session.ctx));
     cli_json_number(&o, "fma_gflops", r->speed.fma_gflops);
     cli_json_number(&o, "gemm_gflops", r->speed.gemm_gflops);

@@ -60,6 +60,7 @@ typedef struct cli_command {
     const cli_option *options;
     int (*run)(cli_args *a);
     const struct cli_command *const *kinds; /* instead of run: a table of further commands, ended by NULL */
+    bool encodes_nothing; /* so it has no --precision */
 } cli_command;
 
 extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe, cli_vqa;
@@ -75,6 +76,7 @@ struct cli_args {
     const char *model; /* where the checkpoint is */
     bool model_named;  /* by --model or $CLIP_MODEL; else it is the one that ships */
     int threads;       /* 0: all */
+    const char *precision; /* NULL: the library's default */
     bool json;
 
     const char *value; /* of the option that cli_next() has just returned */
@@ -249,8 +251,9 @@ int cli_open(const cli_args *a, int towers, cli_session *s);
 int cli_open_encoders(const cli_args *a, int towers, cli_session *s);
 void cli_close(cli_session *s);
 
-/* cli_model_name(): the last part of the model's path. */
+/* cli_model_name(): the last part of the model's path. cli_precision_note(): what stands behind its instruction set, where that is not f32. */
 const char *cli_model_name(const cli_session *s);
+const char *cli_precision_note(const clip_model_info *i);
 
 /* cli_encode_labels(): [L, D], with a progress line; many texts only once, then they come from where the last time has left them. *out is the caller's to
  * free(). */

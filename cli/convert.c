@@ -67,5 +67,6 @@ const cli_command cli_convert = {
                 "clip convert --model ViT-B-32 --dtype f16 ViT-B-32-f16\n"
                 "clip convert --model ViT-B-32 --average runs/birds/checkpoint birds-and-all",
     .options = options,
+    .encodes_nothing = true,
     .run = run,
 };

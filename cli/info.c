@@ -54,7 +54,7 @@ static void print_people(const cli_session *s)
     if (i->logit_scale > 0)
         printf("  logit scale  %.6g\n", (double)i->logit_scale);
     printf("  activation   %s\n", i->activation);
-    printf("  runs on      %s\n", i->isa);
+    printf("  runs on      %s%s\n", i->isa, cli_precision_note(i));
     if (i->towers & CLIP_TOWER_IMAGE)
         print_image(i);
     if (i->towers & CLIP_TOWER_TEXT)
@@ -116,6 +116,7 @@ static void print_json(const cli_session *s)
         cli_json_number(&j, "logit_scale", (double)i->logit_scale);
     cli_json_string(&j, "activation", i->activation);
     cli_json_string(&j, "isa", i->isa);
+    cli_json_string(&j, "precision", i->precision);
     if (i->towers & CLIP_TOWER_IMAGE)
         json_image(&j, i);
     if (i->towers & CLIP_TOWER_TEXT)

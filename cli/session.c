@@ -33,6 +33,7 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     DO(split_prefix(a->model, &path, &o.prefix));
     o.towers = towers;
     o.threads = a->threads;
+    o.precision = a->precision;
     o.warn = said ? NULL : warn;
     said = true;
     const clip_status status = clip_model_load(path, &o, &s->model, &err);
@@ -86,6 +87,8 @@ const char *cli_model_name(const cli_session *s)
     snprintf(name, sizeof name, "%.*s", (int)(end - start), start);
     return name;
 }
+
+const char *cli_precision_note(const clip_model_info *i) { return strcmp(i->precision, "bf16") == 0 ? ", products in bf16" : ""; }
 
 static int encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float *out)
 {

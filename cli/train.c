@@ -338,5 +338,6 @@ const cli_command cli_train = {
                 "    --batch-size 256 --epochs 30 --val-data val.tsv --output runs/first\n"
                 "clip train --resume runs/first\n"
                 "clip train --pretrained ViT-B-32 --lock-image --lr 1e-4 --train-data birds/ --output runs/birds",
+    .encodes_nothing = true,
     .run = run_train,
 };

@@ -42,7 +42,7 @@ extern "C" {
     X(CLIP_ENOMEM, -2, "out of memory")                                       \
     X(CLIP_EIO, -3, "a file cannot be read or written")                       \
     X(CLIP_EFORMAT, -4, "a file is damaged or not of the format it should be") \
-    X(CLIP_EUNSUPPORTED, -5, "the file is sound, but this build does not support it") \
+    X(CLIP_EUNSUPPORTED, -5, "sound, but not supported by this build, or this machine") \
     X(CLIP_ELIMIT, -6, "larger than the limit allows")                        \
     X(CLIP_EMISMATCH, -7, "parts do not fit each other")                      \
     X(CLIP_EDIVERGED, -8, "training has diverged")                            \
@@ -85,9 +85,10 @@ typedef struct clip_load_options {
     clip_warn_fn warn; /* NULL: silent */
     void *warn_user;
     const char *prefix; /* of a file that holds several encoders: that whose tensors' names begin so; NULL: the only one */
+    const char *precision; /* "f32", or "bf16": faster where the processor has AVX512_BF16, and less exact; NULL: "f32" */
 } clip_load_options;
 
-/* clip_load_options_default(): both towers, all cores, best instruction set, silent. */
+/* clip_load_options_default(): both towers, all cores, best instruction set, silent, f32. */
 CLIP_API clip_load_options clip_load_options_default(void);
 
 /* clip_model_load(): open a checkpoint and pack its weights.
@@ -100,8 +101,11 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * err   out  may be NULL
  * Matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; all else, and all arithmetic, is f32. The file stays mapped
  * (the token embedding is read from it): replace a checkpoint by renaming, never write into it while a model is loaded.
- * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT,
- * CLIP_EMISMATCH (tensors missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOMEM. */
+ * Precision "bf16": those matrices are kept in bf16, and in products with them what they are multiplied by is rounded to bf16, too (8 bits, to nearest
+ * even), while sums stay f32; so do the residual stream, norms, attention between tokens, biases, and a ResNet's convolutions. Embeddings then have a
+ * cosine of more than 0.999 with those of f32 (docs/performance.md has measurements), near enough to be compared with them.
+ * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (also bf16 on a
+ * processor that cannot), CLIP_ELIMIT, CLIP_EMISMATCH (tensors missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOMEM. */
 CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 CLIP_API void clip_model_free(clip_model *m);
 
@@ -110,7 +114,7 @@ typedef struct clip_model_info {
     const char *prefix;                       /* before the names of its tensors; mostly "" */
     const char *weights_type;                 /* "f32", "f16", "bf16" */
     const char *tokenizer;                    /* file it came from and whose rules it follows; NULL: none found */
-    const char *isa;
+    const char *isa, *precision;              /* "avx512" ..; "f32" or "bf16" */
     int towers;                               /* CLIP_TOWER_*, those loaded */
     int embed_dim;                            /* D; 0: an encoder alone, without a projection: it has hidden states, and no embeddings */
     float logit_scale;                        /* exp(logit_scale parameter): what cosines are multiplied by, 1/tau; 0: unknown, as of an encoder alone */
@@ -304,7 +308,7 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
  * texts   in   [K]
  * map     out  [K, G, G], at least 0; compare the cells of a map, not maps
  * cosine  out  [K] of the picture with each text
- * The first call packs a ViT once more, with what gradients want; the context keeps it.
+ * The first call packs a ViT once more, with what gradients want, in f32 whatever the precision; the context keeps it.
  * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOMEM. */
 CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map, float *cosine);
 CLIP_API int clip_explain_side(const clip_model *m);
@@ -931,7 +935,7 @@ CLIP_API clip_status clip_index_import(clip_index *x, const char *dir, clip_impo
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 
 typedef struct clip_machine_speed {
-    double fma_gflops;  /* peak of f32 multiply-adds, all threads of the context */
+    double fma_gflops;  /* peak of multiply-adds, in the model's precision, all threads of the context */
     double gemm_gflops; /* reached by the largest matrix product of this model's image tower (the text tower, if only that is loaded) at batch 32 */
 } clip_machine_speed;
 

@@ -25,11 +25,11 @@ class Error(c.Structure):
 
 
 class LoadOptions(c.Structure):
-    _fields_ = [("towers", c.c_int), ("threads", c.c_int), ("isa", c.c_char_p), ("warn", WARN), ("warn_user", c.c_void_p), ("prefix", c.c_char_p)]
+    _fields_ = [("towers", c.c_int), ("threads", c.c_int), ("isa", c.c_char_p), ("warn", WARN), ("warn_user", c.c_void_p), ("prefix", c.c_char_p), ("precision", c.c_char_p)]
 
 
 class ModelInfo(c.Structure):
-    _fields_ = [(s, c.c_char_p) for s in ("path", "layout", "weights_file", "prefix", "weights_type", "tokenizer", "isa")] + [
+    _fields_ = [(s, c.c_char_p) for s in ("path", "layout", "weights_file", "prefix", "weights_type", "tokenizer", "isa", "precision")] + [
         ("towers", c.c_int), ("embed_dim", c.c_int), ("logit_scale", c.c_float),
         ("parameters", c.c_int64), ("image_parameters", c.c_int64), ("text_parameters", c.c_int64),
         ("vision_kind", c.c_char_p), ("image_size", c.c_int), ("vision_width", c.c_int), ("vision_heads", c.c_int), ("patch_size", c.c_int),
@@ -79,7 +79,7 @@ class Context:
 class Model:
     def __init__(self, lib, path, towers, isa):
         self.lib, self.p, err = lib, c.c_void_p(), Error()
-        opt = LoadOptions(towers, 0, isa.encode() if isa else None, WARN(), None, None)
+        opt = LoadOptions(towers, 0, isa.encode() if isa else None, WARN(), None, None, None)
         if lib.clip_model_load(str(path).encode(), c.byref(opt), c.byref(self.p), c.byref(err)) < 0:
             raise RuntimeError(err.message.decode())
         self.info = ModelInfo()

@@ -196,7 +196,8 @@ static clip_status bind_weights(loader *l, clip_model *m)
     const int threads = l->opt.threads > 0 ? l->opt.threads : clipb_cores();
     clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
-    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = &k, .warn = l->opt.warn, .warn_user = l->opt.warn_user};
+    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .bf16 = m->bf16, .k = &k,
+                        .warn = l->opt.warn, .warn_user = l->opt.warn_user};
     k.team = clipb_team_new(threads);
     clip_status s = k.team ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
@@ -279,16 +280,29 @@ static void name_type(clip_model *m)
     snprintf(m->weights_type, sizeof m->weights_type, "%s", type == CLIPK_F16 ? "f16" : type == CLIPK_BF16 ? "bf16" : "f32");
 }
 
+static clip_status choose_arithmetic(const loader *l, clip_model *m)
+{
+    const char *precision = l->opt.precision ? l->opt.precision : "f32";
+    m->set = clipk_set_find(l->opt.isa);
+    m->bf16 = strcmp(precision, "bf16") == 0;
+    if (!m->set)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
+    if (!m->bf16 && strcmp(precision, "f32") != 0)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "precision must be f32 or bf16, not '%s'", precision);
+    if (m->bf16 && !clipk_set_has_bf16(m->set))
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, NULL, "precision bf16 needs AVX512_BF16, which %s on this processor does not have; f32 runs everywhere",
+                          clipk_set_name(m->set));
+    return CLIP_OK;
+}
+
 /* Everything but the weights. */
 static clip_status read_all_but_weights(loader *l, const char *path, clip_model *m)
 {
     m->path = strdup(path);
-    m->set = clipk_set_find(l->opt.isa);
     m->towers = l->opt.towers;
     if (!m->path)
         return CLIP_ENOMEM;
-    if (!m->set)
-        return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
+    TRY(choose_arithmetic(l, m));
     if (l->opt.threads < 0 || l->opt.threads > CLIP_MOST_THREADS)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
     if (m->towers < 1 || m->towers > CLIP_TOWER_BOTH)
@@ -400,7 +414,8 @@ void clip_model_get_info(const clip_model *m, clip_model_info *o)
     const clipk_act act = texts ? m->config.text.act : m->config.vision.act;
     *o = (clip_model_info){
         .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file, .prefix = m->prefix,
-        .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set), .towers = m->towers,
+        .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set),
+        .precision = m->bf16 ? "bf16" : "f32", .towers = m->towers,
         .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .activation = act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
         .image_parameters = m->image_parameters, .text_parameters = m->text_parameters,
         .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),

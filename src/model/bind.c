@@ -185,9 +185,10 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, cons
         out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_F32, O, I), clipk_weight_bytes(b->k->set, CLIPK_F32, I, O));
         return;
     }
-    place_weight(b, &out->w, s->view.type, O, I);
+    const clipk_type type = b->bf16 ? CLIPK_BF16_PAIRS : s->view.type;
+    place_weight(b, &out->w, type, O, I);
     if (b->back)
-        place_weight(b, &out->wt, s->view.type, I, O);
+        place_weight(b, &out->wt, type, I, O);
     if (!found || !clipmdl_binder_places(b))
         return;
     clipk_weight_pack(b->k, &out->w, s->view);

@@ -97,6 +97,30 @@ want 0 "$clip" embed "$golden/picture.png" \
     --text 'beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, teeth'
 "$check" near "$golden/embeddings.jsonl" <out || fault 'other numbers'
 
+it "products in bf16: near, and only where the processor can"
+want 2 "$clip" embed --precision f16 one.ppm
+says "'f16' is neither f32 nor bf16"
+for c in train convert; do
+    want 2 "$clip" $c --precision bf16
+    says "unknown option '--precision'"
+done
+want 0 "$clip" embed one.ppm --text hello
+cp out f32
+want 0 "$clip" embed --precision f32 one.ppm --text hello
+cmp -s out f32 || fault 'f32 is not what is computed without a word'
+if "$clip" --version | grep -q 'with bf16'; then
+    want 0 "$clip" embed --precision bf16 one.ppm --text hello
+    ! cmp -s out f32 || fault 'bf16 makes no difference'
+    want 0 "$clip" info --precision bf16 --json
+    same "$(json precision)" bf16
+    want 0 "$clip" bench --precision bf16 --json
+    same "$(json precision)" bf16
+else
+    want 1 "$clip" embed --precision bf16 one.ppm -o none.npy
+    says 'clip: precision bf16 needs AVX512_BF16'
+    [ ! -e none.npy ] || fault 'an array of nothing'
+fi
+
 it "a batch is its pictures one by one, for any number of threads"
 want 0 "$clip" embed -t 1 many
 cp out batch

@@ -264,6 +264,22 @@ want 1 "$clip" index --index away -m other-model photos
 says 'another model'
 says 'make another index with --index DIR'
 
+it "both precisions in one index"
+if "$clip" --version | grep -q 'with bf16'; then
+    mkdir both
+    cp "$root/models/samples/bee.png" both
+    want 0 "$clip" index --index mixed both
+    cp "$root/models/samples/castle.png" both
+    want 0 "$clip" index --index mixed --precision bf16 --json
+    counts seen=2 embedded=1 pictures=2
+    for p in f32 bf16; do
+        for n in bee castle; do
+            want 0 "$clip" search --index mixed --precision $p -k 1 --min-score 0.999 "./both/$n.png"
+            prints "$n.png"
+        done
+    done
+fi
+
 it "the model that the index names, where nobody names one"
 want 0 "$clip" index --index theirs -m other-model photos
 want 0 "$clip" index --index theirs --json

@@ -15,6 +15,7 @@
 /* Unit embeddings from f32 arithmetic in another order: what the issue of the engine asks of full-size models. */
 #define LARGEST_DIFFERENCE 2e-5f
 #define SMALLEST_COSINE 0.99999
+#define SMALLEST_COSINE_BF16 0.999
 
 static const char *golden;
 
@@ -34,20 +35,26 @@ static void warned(void *user, const char *message)
     print_message("warning: %s\n", message);
 }
 
-static clip_model *load(const char *isa)
+static clip_model *load(const char *isa, const char *precision)
 {
     clip_load_options opt = clip_load_options_default();
     clip_model *m;
     clip_error err;
     opt.isa = isa;
+    opt.precision = precision;
     opt.warn = warned;
     if (clip_model_load(golden, &opt, &m, &err) < 0)
         fail_msg("%s", err.message);
     return m;
 }
 
-static void close_to(const float *is, const npy *should, const char *what)
+static void close_to(const clip_model *m, const float *is, const npy *should, const char *what)
 {
+    clip_model_info info;
+    clip_model_get_info(m, &info);
+    const bool bf16 = strcmp(info.precision, "bf16") == 0;
+    const double cosine = bf16 ? SMALLEST_COSINE_BF16 : SMALLEST_COSINE;
+    double farthest = 0;
     const long D = should->dim[1];
     for (long n = 0; n < should->dim[0]; n++) {
         const float *a = is + n * D, *b = (const float *)should->data + n * D;
@@ -56,9 +63,11 @@ static void close_to(const float *is, const npy *should, const char *what)
             dot += (double)a[d] * b[d];
             most = fmax(most, fabs((double)a[d] - b[d]));
         }
-        if (!(dot >= SMALLEST_COSINE && most <= LARGEST_DIFFERENCE))
+        if (!(dot >= cosine && (bf16 || most <= LARGEST_DIFFERENCE)))
             fail_msg("%s %ld: cosine %.7f, largest difference %.3g", what, n, dot, most);
+        farthest = fmax(farthest, most);
     }
+    assert_true(!bf16 || farthest > LARGEST_DIFFERENCE); /* else it was not used */
 }
 
 static float *encode_pixels(const clip_model *m, int threads, const npy *pixels, int at_once)
@@ -94,7 +103,7 @@ static float *encode_tokens(const clip_model *m, int threads, const npy *ids, co
     return out;
 }
 
-static void on_every_instruction_set(void (*check)(const clip_model *m))
+static void on_every_instruction_set(const char *precision, void (*check)(const clip_model *m))
 {
     static const char *const sets[] = {"avx512", "avx2", "neon", "generic", "ref"};
     int tried = 0;
@@ -103,22 +112,23 @@ static void on_every_instruction_set(void (*check)(const clip_model *m))
         clip_model *m;
         clip_error err;
         opt.isa = sets[i];
+        opt.precision = precision;
         clip_status s = clip_model_load(golden, &opt, &m, &err);
-        if (s == CLIP_EINVAL) /* not on this machine */
+        if (s == CLIP_EINVAL || (s == CLIP_EUNSUPPORTED && precision)) /* not on this machine */
             continue;
         assert_int_equal(s, CLIP_OK);
         check(m);
         clip_model_free(m);
         tried++;
     }
-    assert_true(tried >= 2);
+    assert_true(tried >= (precision ? 1 : 2));
 }
 
 static void check_pictures(const clip_model *m)
 {
     npy pixels = read("pixels.npy", "<f4"), should = read("image.npy", "<f4");
     float *is = encode_pixels(m, 2, &pixels, (int)pixels.dim[0]);
-    close_to(is, &should, "picture");
+    close_to(m, is, &should, "picture");
     free(is);
     free(pixels.data);
     free(should.data);
@@ -127,14 +137,14 @@ static void check_pictures(const clip_model *m)
 static void pictures_equal_pytorch(void **state)
 {
     (void)state;
-    on_every_instruction_set(check_pictures);
+    on_every_instruction_set(NULL, check_pictures);
 }
 
 static void check_texts(const clip_model *m)
 {
     npy ids = read("ids.npy", "<i4"), offsets = read("offsets.npy", "<i4"), should = read("text.npy", "<f4");
     float *is = encode_tokens(m, 2, &ids, &offsets, (int)offsets.count);
-    close_to(is, &should, "text");
+    close_to(m, is, &should, "text");
     free(is);
     free(ids.data);
     free(offsets.data);
@@ -144,13 +154,18 @@ static void check_texts(const clip_model *m)
 static void texts_equal_pytorch(void **state)
 {
     (void)state;
-    on_every_instruction_set(check_texts);
+    on_every_instruction_set(NULL, check_texts);
 }
 
-static void batches_equal_singles_bit_for_bit(void **state)
+static void bf16_is_near(void **state)
 {
     (void)state;
-    clip_model *m = load(NULL);
+    on_every_instruction_set("bf16", check_pictures);
+    on_every_instruction_set("bf16", check_texts);
+}
+
+static void batches_equal_singles(clip_model *m)
+{
     clip_model_info info;
     clip_model_get_info(m, &info);
     npy pixels = read("pixels.npy", "<f4"), ids = read("ids.npy", "<i4"), offsets = read("offsets.npy", "<i4");
@@ -173,11 +188,20 @@ static void batches_equal_singles_bit_for_bit(void **state)
     clip_model_free(m);
 }
 
+static void batches_equal_singles_bit_for_bit(void **state)
+{
+    (void)state;
+    batches_equal_singles(load(NULL, "f32"));
+    batches_equal_singles(load("ref", "bf16"));
+    if (strstr(clip_build_info(), "bf16"))
+        batches_equal_singles(load(NULL, "bf16"));
+}
+
 static void the_scale_is_read(void **state)
 {
     (void)state;
     npy scale = read("logit_scale.npy", "<f4");
-    clip_model *m = load(NULL);
+    clip_model *m = load(NULL, NULL);
     clip_model_info info;
     clip_model_get_info(m, &info);
     float should = *(const float *)scale.data;
@@ -214,7 +238,8 @@ static void one_tower_is_enough(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pictures_equal_pytorch), cmocka_unit_test(texts_equal_pytorch), cmocka_unit_test(batches_equal_singles_bit_for_bit),
+        cmocka_unit_test(pictures_equal_pytorch), cmocka_unit_test(texts_equal_pytorch), cmocka_unit_test(bf16_is_near),
+        cmocka_unit_test(batches_equal_singles_bit_for_bit),
         cmocka_unit_test(the_scale_is_read),      cmocka_unit_test(one_tower_is_enough),
     };
     if (argc != 2)

@@ -133,6 +133,15 @@ static void arguments_are_checked(void **state)
     assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &m, &err), CLIP_EINVAL);
     assert_non_null(strstr(err.message, "mmx"));
     opt = clip_load_options_default();
+    opt.precision = "bf15";
+    assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &m, &err), CLIP_EINVAL);
+    assert_non_null(strstr(err.message, "bf15"));
+    opt.precision = "bf16";
+    opt.isa = "generic";
+    assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &m, &err), CLIP_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "AVX512_BF16"));
+    assert_null(m);
+    opt = clip_load_options_default();
     opt.towers = 0;
     assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &m, &err), CLIP_EINVAL);
     assert_int_equal(load(in_golden("tiny-vit"), &m, &err), CLIP_OK);
