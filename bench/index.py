@@ -8,8 +8,11 @@ several scales as in landscapes, shapes, gradients and lines of text, 4000 x 300
 DataLoader with two loading processes, batches of 32, OpenCLIP's own transform; with Pillow's draft mode (JPEGs reduced while they are decoded, to no less than twice
 what the model looks at) and without. Turns alternate; the table shows the median, and below it is the limit: what the encoder takes alone and what entropy
 decoding does. Loading the model is not counted on either side. Their embeddings are compared with ours.
+Both sides compute in f32, and where this processor can, also in bf16: `clip index --precision bf16`, and the script with the model and its input in bf16, which is the
+faster of PyTorch's ways here (autocast: slower than f32).
 """
 import argparse
+import copy
 import io
 import json
 import os
@@ -94,7 +97,7 @@ def make_pictures(folder, count):
 # ---- The sides ---------------------------------------------------------------------------------------------
 
 
-def ours(args, pictures, full):
+def ours(args, pictures, *options):
     """Pictures/s of `clip index`, and the seconds it waited for pictures; the embeddings stay in WORK/index."""
     index, listing = Path(args.work) / "index", Path(args.work) / "some"
     shutil.rmtree(index, ignore_errors=True)
@@ -103,7 +106,7 @@ def ours(args, pictures, full):
     for p in pictures:
         (listing / Path(p).name).symlink_to(Path(p).resolve())
     command = [args.clip, "index", "--json", "--index", str(index), "--model", args.model, "--threads", str(args.threads), str(listing)]
-    done = subprocess.run(command + (["--full-decode"] if full else []), check=True, capture_output=True, text=True)
+    done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
     report = json.loads(done.stdout)
     assert report["embedded"] == len(pictures), report
     return len(pictures) / report["seconds"], report["waited"]
@@ -128,20 +131,26 @@ class Files:
 def openclip(model, transform, pictures, draft):
     """Pictures/s of the script, and its embeddings."""
     import torch
+    dtype = next(model.parameters()).dtype
     loader = torch.utils.data.DataLoader(Files(pictures, transform, draft), batch_size=BATCH, num_workers=LOADERS)
     out = []
     start = time.perf_counter()
     with torch.inference_mode():
         for batch in loader:
-            out.append(model.encode_image(batch, normalize=True))
-    vectors = torch.cat(out).numpy()
+            out.append(model.encode_image(batch.to(dtype), normalize=True))
+    vectors = torch.cat(out).float().numpy()
     return len(pictures) / (time.perf_counter() - start), vectors
 
 
-def limit(args, pictures):
-    """Milliseconds a picture that cannot be left out: the encoder's alone, on all threads, and of the JPEG's decoding the entropy code, on one. The latter is
-    timed as decoding to grey at an eighth, which reads all of the code and computes one number of each block."""
-    done = subprocess.run([args.clip, "bench", "--json", "--model", args.model, "--threads", str(args.threads)], check=True, capture_output=True, text=True)
+def encoder_alone(args, precision):
+    """Milliseconds a picture, on all threads."""
+    command = [args.clip, "bench", "--json", "--precision", precision, "--model", args.model, "--threads", str(args.threads)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["image_batch32_ms"]
+
+
+def entropy_decoding(pictures):
+    """Milliseconds a picture, on one thread, of the part of a JPEG's decoding that cannot be left out. Timed as decoding to grey at an eighth, which reads all of the
+    code and computes one number of each block."""
     files, times = [io.BytesIO(Path(p).read_bytes()) for p in pictures], []
     for f in files:
         start = time.perf_counter()
@@ -149,7 +158,7 @@ def limit(args, pictures):
         picture.draft("L", (WIDTH // 8, HEIGHT // 8))
         picture.load()
         times.append(time.perf_counter() - start)
-    return json.loads(done.stdout)["image_batch32_ms"], 1e3 * statistics.mean(times)
+    return 1e3 * statistics.mean(times)
 
 
 def embeddings(args):
@@ -186,28 +195,40 @@ def main():
     model.eval()
     side = 2 * json.loads((Path(args.model) / "open_clip_config.json").read_text())["model_cfg"]["vision_cfg"]["image_size"]
     sides = {
-        "clip index": lambda: ours(args, pictures, False),
+        "clip index": lambda: ours(args, pictures),
         "OpenCLIP, draft": lambda: openclip(model, transform, pictures, side),
-        "clip index --full-decode": lambda: ours(args, pictures, True),
+        "clip index --full-decode": lambda: ours(args, pictures, "--full-decode"),
         "OpenCLIP": lambda: openclip(model, transform, pictures, None),
     }
+    bf16 = "with bf16" in subprocess.run([args.clip, "--version"], check=True, capture_output=True, text=True).stdout
+    if bf16:
+        narrow = copy.deepcopy(model).to(torch.bfloat16)
+        sides["clip index --precision bf16"] = lambda: ours(args, pictures, "--precision", "bf16")
+        sides["OpenCLIP, draft, bf16"] = lambda: openclip(narrow, transform, pictures, side)
+        sides["OpenCLIP, bf16"] = lambda: openclip(narrow, transform, pictures, None)
     speed, result = {name: [] for name in sides}, {}
     for _ in range(args.rounds):
         for name, run in sides.items():
-            pace, extra = run()
-            speed[name].append(pace)
+            rate, extra = run()
+            speed[name].append(rate)
             result[name] = embeddings(args) if name.startswith("clip") else extra
             if name.startswith("clip"):
-                print(f"{name}: {pace:.1f} pictures/s, the encoder waited {extra:.1f} s", file=sys.stderr)
-    print("| | pictures/s | |\n|---|---|---|")
+                print(f"{name}: {rate:.1f} pictures/s, the encoder waited {extra:.1f} s", file=sys.stderr)
+    pace = {name: statistics.median(speed[name]) for name in sides}
+    mine = [name for name in ("clip index", "clip index --precision bf16") if name in sides]
+    print("| | pictures/s | " + " | ".join(f"{name}: times as fast" for name in mine) + " |\n|---|---|" + "---|" * len(mine))
     for name in sides:
-        print(f"| {name} | {statistics.median(speed[name]):.1f} | {statistics.median(speed['clip index']) / statistics.median(speed[name]):.2f} x |")
-    encoder, entropy = limit(args, pictures)
-    least = encoder + entropy / args.threads
-    print(f"clip index: {1e3 / statistics.median(speed['clip index']):.1f} ms a picture; the encoder alone {encoder:.1f}, entropy decoding {entropy:.1f} on one core: "
-          f"{least:.1f} on {args.threads}, {1e3 / least:.1f} pictures/s")
+        print(f"| {name} | {pace[name]:.1f} | " + " | ".join(f"{pace[m] / pace[name]:.2f}" for m in mine) + " |")
+    entropy = entropy_decoding(pictures)
+    for name in mine:
+        encoder = encoder_alone(args, "bf16" if "bf16" in name else "f32")
+        least = encoder + entropy / args.threads
+        print(f"{name}: {1e3 / pace[name]:.1f} ms a picture; the encoder alone {encoder:.1f}, entropy decoding {entropy:.1f} on one core: "
+              f"{least:.1f} on {args.threads}, {1e3 / least:.1f} pictures/s")
     vectors = {name: np.stack([v[Path(p).name] for p in pictures]) if isinstance(v, dict) else v for name, v in result.items()}
-    for a, b in (("clip index", "clip index --full-decode"), ("OpenCLIP, draft", "OpenCLIP"), ("clip index --full-decode", "OpenCLIP")):
+    pairs = [("clip index", "clip index --full-decode"), ("OpenCLIP, draft", "OpenCLIP"), ("clip index --full-decode", "OpenCLIP")]
+    pairs += [("clip index --precision bf16", "clip index"), ("OpenCLIP, draft, bf16", "OpenCLIP, draft")] if bf16 else []
+    for a, b in pairs:
         c = cosines(vectors[a], vectors[b])
         print(f"cosine of {a} and {b}: least {c.min():.5f}, median {np.median(c):.5f}")
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Compare `clip embed` with PyTorch in f32 on the same pictures and texts, from file to unit embedding.
 
-    parity.py --clip build/cli/clip --work DIRECTORY [--pairs FILE.tar] [NAME...]
+    parity.py --clip build/cli/clip --work DIRECTORY [--pairs FILE.tar] [--precision bf16] [NAME...]
 
 Makes each checkpoint of make_checkpoints.py that is named (a beginning is enough; default: all but the two largest) in the work
-directory, one at a time, and removes it again. Prints a table; exit 1 where a cosine is below 0.99999 or a difference above 2e-5.
+directory, one at a time, and removes it again. Prints a table; exit 1 where a cosine is below 0.99999 or a difference above 2e-5,
+in bf16 where a cosine is below 0.999.
 Needs what make_checkpoints.py needs, and Pillow.
 """
 import argparse
@@ -22,7 +23,7 @@ from PIL import Image
 import make_checkpoints
 import references
 
-SMALLEST_COSINE, LARGEST_DIFFERENCE = 0.99999, 2e-5
+LIMITS = {"f32": (0.99999, 2e-5), "bf16": (0.999, 1)}  # smallest cosine, largest difference
 LEFT_OUT = ("RN50x16", "RN50x64")  # by name only: they add size, not shapes
 PICTURES = 32
 SAMPLES = Path(__file__).resolve().parent.parent / "models/samples"
@@ -84,14 +85,15 @@ def reference(directory, files):
     return np.concatenate(rows), np.concatenate(texts)
 
 
-def engine(clip, directory, work, files):
-    run = lambda out, *args: subprocess.run([clip, "embed", "--model", directory, "-o", out, *args], check=True, stdout=subprocess.DEVNULL)
+def engine(clip, directory, precision, work, files):
+    command = [clip, "embed", "--model", directory, "--precision", precision]
+    run = lambda out, *args: subprocess.run([*command, "-o", out, *args], check=True, stdout=subprocess.DEVNULL)
     run(work / "image.npy", *files)
     run(work / "text.npy", *(f"--text={t}" for t in TEXTS))
     return np.load(work / "image.npy"), np.load(work / "text.npy")
 
 
-def compare(name, kind, should, got, labels):
+def compare(name, kind, should, got, labels, limits):
     """(smallest cosine, largest difference, passed)"""
     if got.shape != should.shape:
         print(f"{name}: {kind}: shape {got.shape}, not {should.shape}", file=sys.stderr)
@@ -99,7 +101,7 @@ def compare(name, kind, should, got, labels):
     a, b = should.astype(np.float64), got.astype(np.float64)
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     most = np.abs(a - b).max(axis=1)
-    bad = np.flatnonzero(~((cosine >= SMALLEST_COSINE) & (most <= LARGEST_DIFFERENCE)))
+    bad = np.flatnonzero(~((cosine >= limits[0]) & (most <= limits[1])))
     for i in bad[:5]:
         print(f"{name}: {kind} {str(labels[i])[:60]!r}: cosine {cosine[i]:.7f}, largest difference {most[i]:.2g}", file=sys.stderr)
     return cosine.min(), most.max(), len(bad) == 0
@@ -110,15 +112,16 @@ def check(name, a, files):
     try:
         image, text = reference(directory, files)
         gc.collect()
-        got_image, got_text = engine(a.clip, directory, a.work, files)
+        got_image, got_text = engine(a.clip, directory, a.precision, a.work, files)
     except subprocess.CalledProcessError as e:
         print(f"| {name} | {' | '.join('-' * 4)} | FAIL: exit {e.returncode} |", flush=True)
         return False
     finally:
         if not a.keep:
             shutil.rmtree(directory)
-    ci, di, oi = compare(name, "picture", image, got_image, files)
-    ct, dt, ot = compare(name, "text", text, got_text, TEXTS)
+    limits = LIMITS[a.precision]
+    ci, di, oi = compare(name, "picture", image, got_image, files, limits)
+    ct, dt, ot = compare(name, "text", text, got_text, TEXTS, limits)
     print(f"| {name} | {ci:.8f} | {di:.1e} | {ct:.8f} | {dt:.1e} | {'pass' if oi and ot else 'FAIL'} |", flush=True)
     return oi and ot
 
@@ -128,6 +131,7 @@ def main():
     p.add_argument("--clip", required=True, help="the command to test")
     p.add_argument("--work", type=Path, required=True, help="a folder for checkpoints (up to 2 GB at a time)")
     p.add_argument("--pairs", help="a WebDataset tar whose pictures are used beside models/samples")
+    p.add_argument("--precision", choices=LIMITS, default="f32", help="of the command under test")
     p.add_argument("--keep", action="store_true", help="leave the checkpoints there")
     p.add_argument("name", nargs="*")
     a = p.parse_args()

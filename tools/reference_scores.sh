@@ -2,7 +2,7 @@
 # The scores of a model on the reference's three splits, measured by `clip eval zeroshot`, beside those its README gives, which are what
 # PyTorch and OpenCLIP computed for the reference checkpoint. Without MODEL it is that checkpoint which is measured, and it fails if a score
 # is off by more than 2 pictures (and the README's rounding to 0.1 %).
-# usage: [CLIP=build/cli/clip] tools/reference_scores.sh REFERENCE_DIRECTORY [MODEL]
+# usage: [CLIP=build/cli/clip] [PRECISION=f32] tools/reference_scores.sh REFERENCE_DIRECTORY [MODEL]
 set -eu
 reference=$1 model=${2:-$1/emoji-clip} clip=${CLIP:-$(dirname "$0")/../build/cli/clip}
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
@@ -14,7 +14,7 @@ awk -F'\t' '$3 == "train" && $1 !~ /^openclipart/ {split($2, c, "|"); if (!seen[
 score() {
     split=$1
     shift
-    "$clip" eval zeroshot "$reference/pairs/$split.tar" --model "$model" --json "$@" >"$T/$split.json"
+    "$clip" eval zeroshot "$reference/pairs/$split.tar" --model "$model" --precision "${PRECISION:-f32}" --json "$@" >"$T/$split.json"
 }
 score style_val --labels "$T/style"
 score concept_val
