@@ -16,7 +16,7 @@
 #include "kernels/vecmath.h"
 
 #define NR TILE_COLUMNS
-#define KC (CLIPK_VL == 16 ? 256 : 384) /* of a first cache of 32 KB or more three quarters, or all; rows of x pass by */
+#define KC 384 /* of a first cache of 32 KB three quarters with a narrow panel; a wide one passes by from the second */
 #define ALIGNED __attribute__((aligned(CLIPK_ALIGN)))
 #define PACK_STEPS 8 /* of k in a go: columns 4096 bytes apart share eight places of the first cache */
 
