@@ -67,8 +67,8 @@ static void unlink_arrays(const clip_index *x, int64_t generation)
 
 /* ---- Writing ------------------------------------------------------------------------------------------------ */
 
-/* Codes and bounds of n <= BLOCK vectors, into the arrays that are theirs in `array`. */
-static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clipidx_array array[CLIPIDX_ARRAYS], int64_t at, const uint16_t *vector, int n,
+/* Codes and bounds of n vectors, into the arrays that are theirs in `array`. */
+static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clipidx_array array[CLIPIDX_ARRAYS], int64_t at, const uint16_t *vector, int64_t n,
                                clip_error *err)
 {
     const size_t D = (size_t)c->D, H = (size_t)c->H, bytes = (size_t)c->bytes;
@@ -76,19 +76,22 @@ static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clip
     double *work = malloc(2 * D * sizeof *work);
     int8_t *head = malloc(BLOCK * H);
     uint8_t *tail = malloc(BLOCK * bytes);
-    clip_status s = work && head && tail ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    for (size_t i = 0; s == CLIP_OK && i < (size_t)n; i++)
-        clipidx_code(c, vector + i * D, &(clipidx_coded){head + i * H, tail + i * bytes, head_bound + 2 * i, tail_bound + i}, work);
     const void *const data[CLIPIDX_ARRAYS] = {[CLIPIDX_HEADS] = head, [CLIPIDX_HEAD_BOUNDS] = head_bound, [CLIPIDX_TAILS] = tail, [CLIPIDX_TAIL_BOUNDS] = tail_bound};
-    for (int i = CLIPIDX_HEADS; s == CLIP_OK && i < CLIPIDX_ARRAYS; i++)
-        s = clipidx_array_write(&array[i], at, data[i], n, err);
+    clip_status s = work && head && tail ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    for (int64_t done = 0, m; s == CLIP_OK && done < n; done += m) {
+        m = n - done < BLOCK ? n - done : BLOCK;
+        for (size_t i = 0; i < (size_t)m; i++, vector += D)
+            clipidx_code(c, vector, &(clipidx_coded){head + i * H, tail + i * bytes, head_bound + 2 * i, tail_bound + i}, work);
+        for (int i = CLIPIDX_HEADS; s == CLIP_OK && i < CLIPIDX_ARRAYS; i++)
+            s = clipidx_array_write(&array[i], at + done, data[i], m, err);
+    }
     free(work);
     free(head);
     free(tail);
     return s;
 }
 
-clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int n, clip_error *err)
+clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int64_t n, clip_error *err)
 {
     return write_codes(x, &x->coder, x->array, at, vector, n, err);
 }
@@ -97,9 +100,7 @@ clip_status clipidx_files_add(clip_index *x, const uint16_t *vector, int64_t n, 
 {
     const int64_t at = x->state.rows;
     TRY(clipidx_array_write(&x->array[CLIPIDX_VECTORS], at, vector, n, err));
-    for (int64_t i = 0; i < n; i += BLOCK)
-        TRY(clipidx_files_code(x, at + i, vector + (size_t)i * (size_t)x->dim, (int)(n - i < BLOCK ? n - i : BLOCK), err));
-    return CLIP_OK;
+    return clipidx_files_code(x, at, vector, n, err);
 }
 
 clip_status clipidx_files_sync(clip_index *x, clip_error *err)
@@ -154,13 +155,19 @@ static clip_status forget_lost_rows(clip_index *x, clip_error *err)
     return CLIP_OK;
 }
 
+/* A fault that may pass by itself (too many open files): no reason to make anything anew. */
+static bool passing(const clip_index *x, int i, clip_status s)
+{
+    return s == CLIP_ENOMEM || (s == CLIP_EIO && x->write && x->array[i].path && access(x->array[i].path, F_OK) == 0);
+}
+
 static clip_status open_vectors(clip_index *x, clip_error *err)
 {
     clipidx_array *a = &x->array[CLIPIDX_VECTORS];
     clip_status s = open_array(x, CLIPIDX_VECTORS, err);
     if (s == CLIP_EFORMAT && x->write && a->fd >= 0 && x->state.rows == 0)
         s = CLIP_EIO; /* a crash while it was made */
-    else if (s == CLIP_EIO && (!x->write || (a->path && access(a->path, F_OK) == 0)))
+    else if (s == CLIP_EIO && (!x->write || passing(x, CLIPIDX_VECTORS, s)))
         return s;
     if (s == CLIP_EIO) { /* or it has been taken away */
         clipidx_array_close(a);
@@ -189,12 +196,6 @@ static clip_status note_learned(clip_index *x, int64_t rows, uint64_t sum, clip_
 
 static uint64_t sum_of(const clipidx_array *a) { return a->rows ? XXH3_64bits(clipidx_array_row(a, 0), (size_t)a->rows * a->row_bytes) : 0; }
 
-/* A fault that may pass by itself, and no reason to make anything anew. */
-static bool passing(const clip_index *x, int i, clip_status s)
-{
-    return s == CLIP_ENOMEM || (s == CLIP_EIO && x->write && x->array[i].path && access(x->array[i].path, F_OK) == 0);
-}
-
 /* The coder of this generation's codes. Other reflectors than they were made with (*lost) would be as orthogonal, and every answer wrong. */
 static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
 {
@@ -217,8 +218,8 @@ static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
     return s == CLIP_OK ? CLIP_OK : clipb_fail(err, s, a->path, s == CLIP_ENOMEM ? "out of memory" : "holds a reflector that is no direction");
 }
 
-/* Codes and bounds of all rows, and no reflectors any more. In this order: no code may outlive what it was made with, not even in a crash. */
-static clip_status code_anew(clip_index *x, bool lost, clip_error *err)
+/* Empty files of codes and bounds, and then of reflectors, if these are lost: no code may outlive what it was made with, not even in a crash. */
+static clip_status empty_codes(clip_index *x, bool lost, clip_error *err)
 {
     for (int i = CLIPIDX_HEADS; i < (lost ? CLIPIDX_FILES : CLIPIDX_ARRAYS); i++) {
         clipidx_array_close(&x->array[i]);
@@ -239,8 +240,7 @@ static clip_status code_again(clip_index *x, int64_t have, clip_error *err)
         return CLIP_OK;
     clipidx_warn(x, "%s: the codes of %" PRId64 " vectors are missing: they are computed again", x->dir, x->state.rows - have);
     TRY(clipidx_array_map(&x->array[CLIPIDX_VECTORS], x->state.rows, err));
-    for (int64_t at = have; at < x->state.rows; at += BLOCK)
-        TRY(clipidx_files_code(x, at, clipidx_array_row(vectors, at), (int)(x->state.rows - at < BLOCK ? x->state.rows - at : BLOCK), err));
+    TRY(clipidx_files_code(x, have, clipidx_array_row(vectors, have), x->state.rows - have, err));
     return clipidx_files_sync(x, err);
 }
 
@@ -260,7 +260,7 @@ static clip_status open_codes(clip_index *x, clip_error *err)
             have = x->array[i].rows;
     }
     if (x->write && !usable)
-        TRY(code_anew(x, lost, err));
+        TRY(empty_codes(x, lost, err));
     if (x->write)
         TRY(code_again(x, usable ? have : 0, err));
     x->coded = x->write || (usable && have == x->state.rows);
@@ -380,8 +380,8 @@ static clip_status write_all(const clip_index *x, bool learn, clipidx_array fres
     TRY(write_reflectors(x, learn, vectors, &fresh[CLIPIDX_REFLECTORS], coder, err));
     for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS; i++)
         TRY(create_array(x, coder, i, generation, &fresh[i], err));
-    for (int64_t at = 0; at < vectors->rows; at += BLOCK)
-        TRY(write_codes(x, coder, fresh, at, clipidx_array_row(vectors, at), (int)(vectors->rows - at < BLOCK ? vectors->rows - at : BLOCK), err));
+    if (vectors->rows > 0)
+        TRY(write_codes(x, coder, fresh, 0, clipidx_array_row(vectors, 0), vectors->rows, err));
     for (int i = CLIPIDX_HEADS; i < CLIPIDX_ARRAYS; i++)
         TRY(clipidx_array_sync(&fresh[i], err));
     return clipb_dir_sync(x->dir, err);

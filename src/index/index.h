@@ -68,7 +68,7 @@ void clipidx_warn(const clip_index *x, const char *fmt, ...);
  * clipidx_files_tidy(): where it is worth it, gaps leave and axes are learned: rows have other numbers from then on; only before closing. On error all is as it was. */
 clip_status clipidx_files_open(clip_index *x, clip_error *err);
 clip_status clipidx_files_add(clip_index *x, const uint16_t *vector, int64_t n, clip_error *err);
-clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int n, clip_error *err); /* codes and bounds alone; n <= 256 */
+clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int64_t n, clip_error *err); /* codes and bounds alone */
 clip_status clipidx_files_sync(clip_index *x, clip_error *err);
 clip_status clipidx_files_cut(clip_index *x, clip_error *err);
 clip_status clipidx_files_tidy(clip_index *x, clip_error *err);

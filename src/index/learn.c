@@ -89,10 +89,10 @@ static int enough(const learning *l)
 {
     const size_t D = (size_t)l->D;
     double all = 0, held = 0;
-    int n = 0, least = clipidx_head(l->D);
+    int n = 0;
     for (size_t d = 0; d < D; d++)
         all += l->moments[d * D + d];
-    for (least = (least + STEP - 1) / STEP * STEP; n < l->axes && (n < least || n % STEP || held < HELD * all); n++)
+    for (; n < l->axes && (n < clipidx_head(l->D) || n % STEP || held < HELD * all); n++)
         for (size_t d = 0; d < D; d++)
             held += (double)l->basis[(size_t)n * D + d] * l->image[(size_t)n * D + d];
     return n;
