@@ -54,17 +54,15 @@ static const cli_option *row(const cli_args *a, int i)
 
 /* ---- The default model ----------------------------------------------------------------------------------- */
 
+/* PREFIX/share/clip/models/emoji-clip, where the command is PREFIX/bin/clip. A build directory looks the same. */
 static const char *default_model(void)
 {
     static char path[PATH_MAX + 64];
+    static const char model[] = "share/clip/models/emoji-clip";
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
     char *bin = n > 0 ? memrchr(path, '/', (size_t)n) : NULL, *prefix = bin ? memrchr(path, '/', (size_t)(bin - path)) : NULL;
-    if (prefix) { /* installed: PREFIX/bin/clip */
-        strcpy(prefix, "/share/clip/models/emoji-clip");
-        if (access(path, F_OK) == 0)
-            return path;
-    }
-    return CLIP_SOURCE_MODEL; /* run from a build directory */
+    strcpy(prefix ? prefix + 1 : path, model);
+    return path;
 }
 
 /* ---- Near misses ----------------------------------------------------------------------------------------- */

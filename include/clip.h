@@ -34,6 +34,21 @@ extern "C" {
 #define CLIP_API
 #endif
 
+/* ---- Versions -------------------------------------------------------------------------------------------- */
+
+/* The version that this header is of; clip_version() tells the version of the library that runs.
+ * Until 1.0 a new minor version may change the interface. From 1.0 on only a new major version may.
+ * The SONAME of the shared library, libclip.so.N, gets a new N with every version that programs built against
+ * an earlier one cannot run with: a function or a member that is gone or means something else, a structure of
+ * another size. What has been built against N runs with every later library of the same N. */
+#define CLIP_VERSION_MAJOR 0
+#define CLIP_VERSION_MINOR 1
+#define CLIP_VERSION_PATCH 0
+#define CLIP_VERSION_NUMBER (CLIP_VERSION_MAJOR * 10000 + CLIP_VERSION_MINOR * 100 + CLIP_VERSION_PATCH)
+#define CLIP_VERSION_QUOTE(a, b, c) #a "." #b "." #c
+#define CLIP_VERSION_DOTTED(a, b, c) CLIP_VERSION_QUOTE(a, b, c)
+#define CLIP_VERSION_STRING CLIP_VERSION_DOTTED(CLIP_VERSION_MAJOR, CLIP_VERSION_MINOR, CLIP_VERSION_PATCH)
+
 /* ---- Status --------------------------------------------------------------------------------------------- */
 
 #define CLIP_STATUS_MAP(X)                                                    \

@@ -3,31 +3,49 @@
 # usage: tools/setup.sh [build|test]      test: also what only the tests need
 set -eu
 
-build="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
- libheif-dev libcjson-dev libutf8proc-dev zlib1g-dev libarchive-dev libsqlite3-dev libxxhash-dev"
-test="clang libclang-rt-14-dev libcmocka-dev"
-
-[ "${1:-build}" = test ] && wanted="$build $test" || wanted=$build
+needed="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libcjson-dev libutf8proc-dev zlib1g-dev
+ libarchive-dev libsqlite3-dev libxxhash-dev"
+formats="libwebp-dev libtiff-dev libgif-dev libheif-dev" # more pictures; the build does without those that are not there
+tests="clang libclang-rt-dev libcmocka-dev"
+[ "${1:-build}" = test ] && needed="$needed $tests"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
-    echo "setup: not a Debian machine: these packages (or their like) are needed:" $wanted >&2
+    echo "setup: not a Debian machine. Needed are these packages or their like:" $needed "For more picture formats:" $formats >&2
     exit 0
 fi
-missing=
-for p in $wanted; do
-    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
-done
-[ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" = 0 ]; then
-    as_root=
-elif command -v sudo >/dev/null 2>&1; then
-    as_root=sudo
-else
-    echo "setup: missing packages:$missing" >&2
-    echo "setup: install them as root:  apt-get install$missing" >&2
-    exit 1
+# missing PACKAGE... : those that are not installed
+missing() {
+    for p; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || printf ' %s' "$p"
+    done
+}
+must=$(missing $needed) may=$(missing $formats)
+[ -n "$must$may" ] || exit 0
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null 2>&1; then
+        as_root=sudo
+    elif [ -n "$must" ]; then
+        echo "setup: packages are missing. Install them as root:  apt-get install$must$may" >&2
+        exit 1
+    else
+        echo "setup: some picture formats are left out. For them, install as root:  apt-get install$may" >&2
+        exit 0
+    fi
 fi
-echo "setup: installing$missing" >&2
-$as_root apt-get update -qq
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+
+log=$(mktemp) && trap 'rm -f "$log"' EXIT
+# quietly COMMAND... : its output only where it fails
+quietly() {
+    "$@" >"$log" 2>&1 || { cat "$log" >&2; echo "setup: failed: $*" >&2; exit 1; }
+}
+quietly $as_root apt-get update
+for p in $may; do
+    apt-cache show "$p" >/dev/null 2>&1 && must="$must $p" || echo "setup: this Debian has no $p: left out" >&2
+done
+# From Debian 13 on, the decoder for HEIC is a package of its own.
+case $must in *libheif-dev*) apt-cache show libheif-plugin-libde265 >/dev/null 2>&1 && must="$must libheif-plugin-libde265" ;; esac
+echo "setup: installing$must" >&2
+quietly $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $must

@@ -21,9 +21,9 @@ one() {
     [ "$(cat "$log.rc")" = 0 ] || status=1
 }
 
-one build-test gcc --buildtype=release
+one build-test gcc --buildtype=release -Dtests=enabled -Dwerror=true
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
-one build-sanitize clang --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+one build-sanitize clang --buildtype=debugoptimized -Dtests=enabled -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
 
 passed=$(awk '/^Ok: /{n+=$2} /^Expected Fail: /{n+=$3} END{print n+0}' "$log")
 failed=$(awk '/^(Fail|Timeout|Unexpected Pass): /{n+=$NF} END{print n+0}' "$log")

@@ -3,7 +3,7 @@
 
 #include "api/api.h"
 
-const char *clip_version(void) { return CLIP_VERSION; }
+const char *clip_version(void) { return CLIP_VERSION_STRING; }
 
 static char info[256];
 
