@@ -177,6 +177,9 @@ int eval_read(cli_session *s, const char *spec, const eval_options *o, eval_data
         code = read_all(s, pairs, b, o, d);
         cli_progress_end();
     }
+    clip_pairs_get_passed(pairs, &d->passed);
+    if (code == CLI_DONE && !o->quiet)
+        cli_passed_say(&d->passed);
     if (code == CLI_DONE && d->n == 0)
         code = cli_fail("%s: no picture with a caption could be read", spec);
     cli_batch_free(b);
