@@ -1,10 +1,13 @@
 /* The command on a disk that fails: linked with all of cli/. What libclip asks of the system comes by here first.
  *   FAIL_LIST=NAME   a folder whose path ends in NAME: its listing breaks off after two names
- *   FAIL_STAT=NAME   a file whose path ends in NAME: a stale handle of a share */
+ *   FAIL_STAT=NAME   a file whose path ends in NAME: a stale handle of a share
+ *   NOTE_OPEN=FILE   the files that are opened are noted in FILE, one a line */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,4 +58,21 @@ EXPORT int lstat64(const char *path, struct stat64 *st)
     int (*f)(const char *, struct stat64 *);
     *(void **)&f = real("lstat64");
     return fits("FAIL_STAT", path) ? (errno = ESTALE, -1) : f(path, st);
+}
+
+EXPORT int open64(const char *path, int flags, ...)
+{
+    int (*f)(const char *, int, ...);
+    va_list ap;
+    va_start(ap, flags);
+    const mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+    va_end(ap);
+    *(void **)&f = real("open64");
+    const char *to = getenv("NOTE_OPEN");
+    FILE *notes = to && strcmp(path, to) != 0 ? fopen(to, "a") : NULL;
+    if (notes) {
+        fprintf(notes, "%s\n", path);
+        fclose(notes);
+    }
+    return f(path, flags, mode);
 }
