@@ -218,7 +218,8 @@ static int update(cli_args *a, job *j)
     clip_status s = clip_index_update(j->index, j->session.ctx, (const char *const *)a->operand, a->operands, &j->opt, &report, &err);
     cli_progress_end();
     if (report.kept > 0)
-        cli_warn("what is kept was in folders where a disk or share may be missing; if its pictures really are gone, 'clip index --remove FOLDER' forgets them");
+        cli_warn("where pictures are kept, a disk or share may be missing; if they really are gone, "
+                 "'clip index --remove FOLDER' forgets them");
     if (a->json)
         report_json(j, &report);
     else if (s == CLIP_OK && !cli_interrupted())
@@ -428,11 +429,11 @@ const cli_command cli_index = {
             "refreshes all that the index was ever given. Interrupted, or even killed, it goes on from there the next time.\n"
             "\n"
             "PAIRS are tables (.tsv, .csv) and WebDataset tars as 'clip train' reads them; their captions are indexed, too.\n"
-            "Which files are pictures their contents tell, whatever they are called; others are passed over and counted, as are\n"
-            "hidden ones. Symbolic links are followed. Pictures and folders that cannot be read are reported, counted and\n"
-            "skipped; the exit code is then 1. While an index is written it can be searched.\n"
+            "A file's contents tell whether it is a picture, whatever its name. Other files and hidden ones are passed\n"
+            "over and counted. Symbolic links are followed. Pictures and folders that cannot be read are reported,\n"
+            "counted and skipped; the exit code is then 1. While an index is written it can be searched.\n"
             "\n"
-            "What is known of a folder stays as long as it cannot be read, or is there and empty, as where a disk is missing.\n"
+            "What is known of a folder stays while the folder cannot be read, or is empty: a disk may be missing.\n"
             "\n"
             "An index belongs to the model that made it, and remembers it. The one that ships with clip knows emoji and clip art:\n"
             "for photographs, name one that knows them when the index is made.",

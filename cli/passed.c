@@ -8,7 +8,8 @@ enum { MOST_NAMED = 6, ROOM = 1024 };
 /* What lies beside pictures everywhere: alone it is not worth a line. */
 static bool is_ordinary(const clip_passed_kind *k)
 {
-    static const char *const beside[] = {".txt", ".json", ".jsonl", ".xmp", ".aae", ".xml", ".csv", ".tsv", ".md", ".html", ".db", ".ini"};
+    static const char *const beside[] = {".txt", ".json", ".jsonl", ".xmp",  ".aae", ".xml",
+                                         ".csv", ".tsv",  ".md",    ".html", ".db",  ".ini"};
     if (k->why == CLIP_PASSED_HIDDEN)
         return true;
     for (size_t i = 0; k->why == CLIP_PASSED_NOT_PICTURE && i < sizeof beside / sizeof *beside; i++)

@@ -42,7 +42,8 @@ void cli_batch_free(cli_batch *b)
     free(b);
 }
 
-/* From file or bytes to what the encoder reads. On failure p->error says why; that there is no memory for it is this picture's fault as well. */
+/* From file or bytes to what the encoder reads. On failure p->error says why; that there is no
+ * memory for it is this picture's fault as well. */
 static clip_status prepare(const cli_session *s, cli_picture *p, int thumbnail_side, float *pixels)
 {
     clip_image img;

@@ -60,7 +60,8 @@ static clipdat_known list_known(void *user, const char *path, const struct stat 
         clip_others_add(f->opt.others, path, st->st_size, nanoseconds(st));
         return CLIPDAT_OTHER;
     }
-    return clip_plan_unchanged(f->x, path, st->st_size, nanoseconds(st), &unchanged, &item, NULL) == CLIP_OK && unchanged ? CLIPDAT_PICTURE : CLIPDAT_UNKNOWN;
+    clip_status s = clip_plan_unchanged(f->x, path, st->st_size, nanoseconds(st), &unchanged, &item, NULL);
+    return s == CLIP_OK && unchanged ? CLIPDAT_PICTURE : CLIPDAT_UNKNOWN;
 }
 
 /* What the index may have of it is of other bytes. */
@@ -189,9 +190,10 @@ static clip_status next_of_stream(clip_feed *f, clip_parcel *p, bool *more, bool
 
 static clip_status open_list(clip_feed *f, clip_error *err)
 {
-    const clipdat_list_options o = {.exclude = (const char *const *)f->source->exclude, .n_exclude = (int)f->source->n_exclude,
-                                    .passed = &f->opt.report->passed, .fault = list_fault, .known = list_known, .other = list_other,
-                                    .go_on = list_on, .user = f};
+    const clipdat_list_options o = {
+        .exclude = (const char *const *)f->source->exclude, .n_exclude = (int)f->source->n_exclude,
+        .passed = &f->opt.report->passed, .fault = list_fault, .known = list_known, .other = list_other, .go_on = list_on, .user = f,
+    };
     clip_error why;
     f->err = err;
     clip_status s = clipdat_list(f->source->path, &o, &f->path, &f->n, &why);

@@ -1,6 +1,6 @@
-/* Files that were opened and are not pictures, so that the next update need not open them again: on a share each one is a round trip.
- * Of each a hash of path, size and time is noted in the catalogue, as hexadecimal; the first is of what this build knows: another
- * build looks again. */
+/* Files that were opened and are not pictures, so that the next update need not open them again: on
+ * a share each one is a round trip. Of each a hash of path, size and time is noted in the
+ * catalogue, as hexadecimal; the first is of what this build knows: another build looks again. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,8 @@ enum { DIGITS = 16, MOST = 1 << 18 }; /* beyond that they are opened again */
 
 static uint64_t build_hash(void)
 {
-    return XXH3_64bits_withSeed(clipimg_formats(), strlen(clipimg_formats()), XXH3_64bits(clip_version(), strlen(clip_version())));
+    const char *formats = clipimg_formats(), *version = clip_version();
+    return XXH3_64bits_withSeed(formats, strlen(formats), XXH3_64bits(version, strlen(version)));
 }
 
 static uint64_t hash_of(const char *path, int64_t size, int64_t mtime)

@@ -126,7 +126,7 @@ clip_status clip_plan_captions(clip_index *x, const char *path, const char *cons
     }
 }
 
-/* ---- What holds pictures that are not found -------------------------------------------------------------------------- */
+/* ---- What holds pictures that are not found -------------------------------------------------- */
 
 clip_status clip_holds_add(clip_holds *h, const char *path, const char *why)
 {
@@ -179,8 +179,8 @@ static int has_names(const char *folder)
 
 static bool is_gone(int fault) { return fault == ENOENT || fault == ENOTDIR; }
 
-/* Up from `path`, at which there is this fault, to the first folder that can be read. `path` is cut to what holds the file; the result says why; NULL:
- * nothing holds it. */
+/* Up from `path`, at which there is this fault, to the first folder that can be read. `path` is cut
+ * to what holds the file; the result says why; NULL: nothing holds it. */
 static const char *look_up(char *path, int fault)
 {
     for (char *slash; (slash = strrchr(path, '/')) && slash > path;) {
@@ -246,7 +246,8 @@ static clip_status has_left(const clip_source *s, const clip_item *item, clip_ho
     clip_hold *hold;
     *left = clip_source_kind_of(s->path) == CLIP_SOURCE_TAR;
     if (!*left)
-        TRY(clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(item->path, s->path), left));
+        TRY(clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(item->path, s->path),
+                             left));
     if (*left)
         return CLIP_OK;
     TRY(clip_plan_fate(item->path, holds, &fate, &hold));
@@ -256,7 +257,8 @@ static clip_status has_left(const clip_source *s, const clip_item *item, clip_ho
     return CLIP_OK;
 }
 
-clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, clip_holds *holds, int64_t *removed, clip_error *err)
+clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, clip_holds *holds,
+                            int64_t *removed, clip_error *err)
 {
     clip_item item;
     *removed = 0;

@@ -1,7 +1,7 @@
 /* index_plan.h: what there is to do to bring an index up to date, as far as it can be told without a model; the model's part is in index_update.c.
  *
  *     operands -- index_sources.c --> sources: folders, pictures, tables, tars, remembered in the index
- *              -- index_plan.c ----> which of their pictures are new, which only moved, and what has left
+ *              -- index_plan.c ----> which of their pictures are new, only moved, or have left
  *              -- index_others.c --> which of their files are known not to be pictures */
 #ifndef CLIP_INDEX_PLAN_H
 #define CLIP_INDEX_PLAN_H
@@ -68,8 +68,9 @@ clip_status clip_plan_captions(clip_index *x, const char *path, const char *cons
 /* clip_plan_forget(): a picture and the texts that came with it leave. *removed: how many pictures; may be NULL. */
 clip_status clip_plan_forget(clip_index *x, const char *path, int64_t *removed, clip_error *err);
 
-/* What becomes of pictures that are not found. A folder that is gone from its parent has been deleted. A folder that is there, but empty or
- * not to be looked into, is what a missing disk or share looks like: it holds what the index has of it. */
+/* What becomes of pictures that are not found. A folder that is gone from its parent has been
+ * deleted. A folder that is there, but empty or not to be looked into, is what a missing disk or
+ * share looks like: it holds what the index has of it. */
 typedef struct clip_hold {
     char *path;   /* mostly of a folder */
     char why[96]; /* what is to be told of it; "": that has been done */
@@ -93,25 +94,28 @@ typedef enum clip_fate { CLIP_FATE_THERE, CLIP_FATE_GONE, CLIP_FATE_HELD } clip_
  * Errors: CLIP_ENOMEM */
 clip_status clip_plan_fate(const char *path, clip_holds *holds, clip_fate *fate, clip_hold **hold);
 
-/* clip_plan_sweep(): what lies below the sources (folders and tars that have been gone through), is not among `seen`, and is gone (or is
- * excluded now) leaves.
+/* clip_plan_sweep(): what lies below the sources (folders and tars that have been gone through), is
+ * not among `seen`, and is gone (or is excluded now) leaves.
  * seen     in      [n] all their pictures, sorted by strcmp()
  * holds    in/out  what is below them stays
  * removed  out     pictures */
-clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, clip_holds *holds, int64_t *removed, clip_error *err);
+clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, clip_holds *holds,
+                            int64_t *removed, clip_error *err);
 
 /* clip_plan_gone(): is there no such file? Members of a tar that is there count as there. */
 bool clip_plan_gone(const char *path);
 
-/* ---- index_others.c: files that are not pictures ---------------------------------------------------------------------- */
+/* ---- index_others.c: files that are not pictures --------------------------------------------- */
 
 typedef struct clip_others {
     uint64_t *known, *seen; /* hashes: from the index; of this update */
     size_t n_known, n_seen, capacity;
 } clip_others;
 
-/* clip_others_recall(): those the index knows. clip_others_have(): is it one of them, as it was? clip_others_add(): it is one, in this update.
- * clip_others_remember(): those of this update; all: it has gone over everything, so others are forgotten. */
+/* clip_others_recall(): those the index knows. clip_others_have(): is it one of them, as it was?
+ * clip_others_add(): it is one, in this update.
+ * clip_others_remember(): those of this update; all: it has gone over everything, so others are
+ * forgotten. */
 clip_status clip_others_recall(clip_index *x, clip_others *o, clip_error *err);
 bool clip_others_have(const clip_others *o, const char *path, int64_t size, int64_t mtime);
 void clip_others_add(clip_others *o, const char *path, int64_t size, int64_t mtime);

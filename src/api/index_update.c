@@ -98,7 +98,8 @@ static clip_status read_captions(clip_parcel *p)
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
-/* A picture that there is no memory for is at fault itself: it is passed over, as one that cannot be read, and the run goes on. */
+/* A picture that there is no memory for is at fault itself: it is passed over, as one that cannot
+ * be read, and the run goes on. */
 static clip_status decode(const update *u, clip_parcel *p)
 {
     clip_image_options o = clip_image_options_default();
@@ -412,7 +413,8 @@ static clip_status source_gone(update *u, const clip_source *s, clip_error *err)
         return CLIP_OK;
     if (clipb_fail(&said, CLIP_EIO, s->path, "is not there now; what the index has of it stays") < 0)
         tell(u, said.message);
-    return clip_holds_add(&u->holds, s->path, "") < 0 ? clipb_fail(err, CLIP_ENOMEM, s->path, "out of memory") : CLIP_OK;
+    clip_status added = clip_holds_add(&u->holds, s->path, "");
+    return added < 0 ? clipb_fail(err, added, s->path, "out of memory") : CLIP_OK;
 }
 
 static clip_status run_source(update *u, const clip_source *source, clip_error *err)
@@ -441,13 +443,15 @@ static clip_status run_source(update *u, const clip_source *source, clip_error *
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Also where this update does not go over them: a folder that the index was given, and that is not there, may lie below one it was given, too. */
+/* Also where this update does not go over them: a folder that the index was given, and that is not
+ * there, may lie below one it was given, too. */
 static clip_status hold_absent(update *u, clip_error *err)
 {
     clip_sources all = {0};
     clip_status s = clip_sources_recall(u->x, &all, err);
     for (size_t i = 0; s == CLIP_OK && i < all.n; i++)
-        if (clip_source_kind_of(all.item[i].path) == CLIP_SOURCE_GONE && clip_holds_add(&u->holds, all.item[i].path, "is not there now") < 0)
+        if (clip_source_kind_of(all.item[i].path) == CLIP_SOURCE_GONE &&
+            clip_holds_add(&u->holds, all.item[i].path, "is not there now") < 0)
             s = clipb_fail(err, CLIP_ENOMEM, u->x->dir, "out of memory");
     clip_sources_free(&all);
     return s;
@@ -465,9 +469,11 @@ static clip_status sweep(update *u, clip_error *err)
         const clip_hold *h = &u->holds.item[i];
         clip_error said;
         u->report.kept += h->kept;
-        if (h->kept > 0 && h->why[0] &&
-            clipb_fail(&said, CLIP_EIO, h->path, "%s; what the index has of it stays (%lld picture%s)", h->why, (long long)h->kept, h->kept == 1 ? "" : "s") < 0)
-            tell(u, said.message);
+        if (h->kept == 0 || !h->why[0])
+            continue;
+        clipb_fail(&said, CLIP_EIO, h->path, "%s; what the index has of it stays (%lld picture%s)", h->why,
+                   (long long)h->kept, h->kept == 1 ? "" : "s");
+        tell(u, said.message);
     }
     return CLIP_OK;
 }

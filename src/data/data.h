@@ -3,7 +3,8 @@
  *     "a-{000..012}.tar::more.tsv"  -- spec.c -->  paths  -- pairs.c -->  sources, one after the other  -->  samples
  *
  * A source (folder.c, table.c on csv.c, webdataset.c) stands alone: any number may be open, each read by one thread.
- * clip_pairs_*() of clip.h are in pairs.c, clip_list_*() in list.c. Which files of a folder are pictures, image/ tells by their first bytes. */
+ * clip_pairs_*() of clip.h are in pairs.c, clip_list_*() in list.c. Which files of a folder are
+ * pictures, image/ tells by their first bytes. */
 #ifndef CLIPDAT_DATA_H
 #define CLIPDAT_DATA_H
 
@@ -91,11 +92,13 @@ typedef struct clipdat_list_options {
     const char *const *exclude; /* [n_exclude] patterns as the shell's; see clipdat_excluded() */
     int n_exclude;
     clip_passed *passed; /* the files passed over are added to it */
-    /* Hears of each directory that cannot be listed to its end, and each name that cannot be looked at. The message names it. */
+    /* Hears of each directory that cannot be listed to its end, and each name that cannot be looked
+     * at. The message names it. */
     void (*fault)(void *user, const char *path, const char *message);
     /* What is known of a file without a picture's extension? CLIPDAT_UNKNOWN: it is opened. */
     clipdat_known (*known)(void *user, const char *path, const struct stat *st);
-    /* A file was opened and is passed over. format NULL: it is not a picture. st NULL: there is no `known`. */
+    /* A file was opened and is passed over. format NULL: it is not a picture. st NULL: there is no
+     * `known`. */
     void (*other)(void *user, const char *path, const struct stat *st, const char *format);
     bool (*go_on)(void *user, int64_t names); /* asked now and then, with how many names have come by; false: stop */
     void *user;
@@ -110,10 +113,12 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
  * Errors: CLIP_ENOMEM */
 clip_status clipdat_excluded(const char *const *patterns, int n, const char *path, bool *excluded);
 
-/* ---- passed.c: files that are passed over, counted -------------------------------------------------------------- */
+/* ---- passed.c: files that are passed over, counted ------------------------------------------- */
 
-/* clipdat_passed_add(): one more. name: the file's; of CLIP_PASSED_FORMAT the format's. p may be NULL.
- * clipdat_passed_merge(): `more` as well. clipdat_passed_drop(): files with this extension do not count.
+/* clipdat_passed_add(): one more. name: the file's; of CLIP_PASSED_FORMAT the format's. p may be
+ * NULL.
+ * clipdat_passed_merge(): `more` as well. clipdat_passed_drop(): files with this extension do not
+ * count.
  * clipdat_passed_sort(): into the order that clip.h promises, after all of them. */
 void clipdat_passed_add(clip_passed *p, clip_passed_why why, const char *name);
 void clipdat_passed_merge(clip_passed *sum, const clip_passed *more);

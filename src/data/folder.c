@@ -67,8 +67,9 @@ clip_status clipdat_captions_beside(clipdat_sample *s, const char *picture, bool
     memcpy(path + stem, ".txt", sizeof ".txt");
     struct stat st;
     clip_status status = CLIP_OK;
-    *there = stat(path, &st) == 0;
-    if (!*there && errno != ENOENT)
+    const bool itself = strcmp(path, picture) == 0; /* a picture may be called NAME.txt */
+    *there = !itself && stat(path, &st) == 0;
+    if (!*there && !itself && errno != ENOENT)
         status = clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     else if (*there && !S_ISREG(st.st_mode))
         status = clipb_fail(err, CLIP_EIO, path, "is not a regular file");

@@ -4,8 +4,9 @@
  * A set of the (device, inode) seen keeps each from being listed twice, so links that form a loop, or many ways to one place, cost
  * nothing, and a picture is found under its own name rather than a link's.
  *
- * A picture's extension is believed without a look, so a folder of pictures is listed without opening one. Other files are opened, and
- * their first bytes tell. Whatever cannot be looked at is a fault, which is told: no part of a folder is left out unsaid. */
+ * A picture's extension is believed without a look, so a folder of pictures is listed without
+ * opening one. Other files are opened, and their first bytes tell. Whatever cannot be looked at is
+ * a fault, which is told: no part of a folder is left out unsaid. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +107,7 @@ clip_status clipdat_excluded(const char *const *patterns, int n, const char *pat
     return CLIP_OK;
 }
 
-/* ---- One name ------------------------------------------------------------------------------------------------- */
+/* ---- One name -------------------------------------------------------------------------------- */
 
 static void fault(const walk *w, const char *path, const char *why)
 {
@@ -115,7 +116,10 @@ static void fault(const walk *w, const char *path, const char *why)
         w->opt->fault(w->opt->user, path, said.message);
 }
 
-static void pass_over(const walk *w, clip_passed_why why, const char *name) { clipdat_passed_add(w->opt->passed, why, name); }
+static void pass_over(const walk *w, clip_passed_why why, const char *name)
+{
+    clipdat_passed_add(w->opt->passed, why, name);
+}
 
 /* What the first bytes of a file are. -1: it cannot be read, errno says why. */
 static int look(const char *path, const char **format, bool *reads)
@@ -201,7 +205,9 @@ static clip_status take(walk *w, const char *dir, const struct dirent *e)
     }
     bool excluded;
     char *path = clipb_path_join(dir, name);
-    clip_status s = path ? clipdat_excluded(w->opt->exclude, w->opt->n_exclude, path + w->root, &excluded) : CLIP_ENOMEM;
+    clip_status s = CLIP_ENOMEM;
+    if (path)
+        s = clipdat_excluded(w->opt->exclude, w->opt->n_exclude, path + w->root, &excluded);
     if (s < 0 || excluded) {
         free(path);
         if (s == CLIP_OK)
@@ -215,7 +221,7 @@ static clip_status take(walk *w, const char *dir, const struct dirent *e)
     }
 }
 
-/* ---- Directories ---------------------------------------------------------------------------------------------- */
+/* ---- Directories ----------------------------------------------------------------------------- */
 
 static bool go_on(walk *w)
 {
@@ -223,7 +229,8 @@ static bool go_on(walk *w)
     return !w->stopped;
 }
 
-/* CLIP_EIO, without a message: it cannot be opened. A listing that breaks off is a fault, and what has come by of it counts. */
+/* CLIP_EIO, without a message: it cannot be opened. A listing that breaks off is a fault, and what
+ * has come by of it counts. */
 static clip_status list_dir(walk *w, const char *path)
 {
     struct stat st;
@@ -320,7 +327,7 @@ void clip_list_free(char **list, size_t n)
     free(list);
 }
 
-/* ---- clip.h --------------------------------------------------------------------------------------------------- */
+/* ---- clip.h ---------------------------------------------------------------------------------- */
 
 typedef struct listener {
     clip_warn_fn warn;
@@ -337,8 +344,8 @@ static void hear(void *user, const char *path, const char *message)
         l->warn(l->user, message);
 }
 
-clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed, int64_t *faults, char ***out,
-                               size_t *n, clip_error *err)
+clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
+                               int64_t *faults, char ***out, size_t *n, clip_error *err)
 {
     listener l = {warn, warn_user, 0};
     const clipdat_list_options o = {.fault = hear, .user = &l, .passed = passed};

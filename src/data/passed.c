@@ -7,7 +7,8 @@
 
 enum { MOST_EXTENSIONS = CLIP_PASSED_KINDS - 16, LONGEST = 10 };
 
-/* ".txt" of "Notes.TXT"; "" of a name without an extension, and of one whose extension does not look like one. */
+/* ".txt" of "Notes.TXT"; "" of a name without an extension, and of one whose extension does not
+ * look like one. */
 static void extension_of(const char *name, char out[LONGEST + 2])
 {
     const char *dot = strrchr(name, '.');

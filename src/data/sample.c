@@ -96,8 +96,9 @@ clip_status clipdat_sample_finish(clipdat_sample *s, bool unread, clip_error *er
 
 int clipdat_picture_rank(const char *ext)
 {
-    static const char *const extensions[] = {"jpg",  "png",  "jpeg", "webp", "jfif", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "pnm",
-                                             "ppm",  "pgm",  "pbm",  "pam",  "jpe",  "jif", "mpo", "hif", "heics", "avifs", "dib", "apng"};
+    static const char *const extensions[] = {"jpg",  "png",  "jpeg", "webp", "jfif", "gif", "bmp",   "tif",   "tiff",
+                                             "heic", "heif", "avif", "pnm",  "ppm",  "pgm", "pbm",   "pam",   "jpe",
+                                             "jif",  "mpo",  "hif",  "dib",  "apng", "heics", "avifs"};
     for (int i = 0; i < (int)(sizeof extensions / sizeof *extensions); i++)
         if (strcasecmp(ext, extensions[i]) == 0)
             return i;

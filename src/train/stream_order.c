@@ -154,14 +154,16 @@ static clip_status scan(cliptrn_order *o, clipdat_source *source, bool is_tar, b
     }
 }
 
-/* A run is worth hours, and is made again by the same data: like a tar that is damaged, a folder that cannot be listed whole stops it before it begins. */
+/* A run is worth hours, and is made again by the same data: like a tar that is damaged, a folder
+ * that cannot be listed whole stops it before it begins. */
 static clip_status incomplete(clipdat_source *source, const char *path, clip_error *err)
 {
     clip_error why = {0};
     clipdat_sample none = {0};
     clip_status s = source->next(source, &none, &why);
     clipdat_sample_free(&none);
-    return clipb_fail(err, s < 0 ? s : CLIP_EIO, NULL, "%.700s (parts of %.100s that cannot be looked at: %lld)", why.message, path, (long long)source->faults);
+    return clipb_fail(err, s < 0 ? s : CLIP_EIO, NULL, "%.700s (parts of %.100s that cannot be looked at: %lld)",
+                      why.message, path, (long long)source->faults);
 }
 
 static clip_status add_source(cliptrn_order *o, const char *path, bool hold_tars, clip_error *err)

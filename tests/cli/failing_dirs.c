@@ -1,4 +1,5 @@
-/* The command on a disk that fails: linked with all of cli/. What libclip asks of the system comes by here first.
+/* The command on a disk that fails: linked with all of cli/. What libclip asks of the system comes
+ * by here first.
  *   FAIL_LIST=NAME   a folder whose path ends in NAME: its listing breaks off after two names
  *   FAIL_STAT=NAME   a file whose path ends in NAME: a stale handle of a share
  *   NOTE_OPEN=FILE   the files that are opened are noted in FILE, one a line */

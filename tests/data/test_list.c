@@ -8,7 +8,7 @@
 
 #include "data/data.h"
 
-/* ---- Listings that break off ----------------------------------------------------------------------------------- */
+/* ---- Listings that break off ----------------------------------------------------------------- */
 
 static int names_left = -1; /* readdir() fails after so many names; -1: it does not */
 
@@ -25,7 +25,7 @@ struct dirent64 *readdir64(DIR *d)
     return real(d);
 }
 
-/* ---- A listing as text ----------------------------------------------------------------------------------------- */
+/* ---- A listing as text ----------------------------------------------------------------------- */
 
 static void hear(void *user, const char *message)
 {
@@ -67,7 +67,8 @@ static void pictures_are_told_by_content(void **state)
 {
     (void)state;
     int64_t faults;
-    static const char *const names[] = {"IMG_1", "a.hif", "b.JPE", "c.jpg_large", "d.1", "e.mpo", "f.dat", "g.txt", "h..", "sub/i.THM"};
+    static const char *const names[] = {"IMG_1", "a.hif", "b.JPE", "c.jpg_large", "d.1",
+                                        "e.mpo", "f.dat", "g.txt", "h..",         "sub/i.THM"};
     char expected[400] = "";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         put(names[i], JPEG, sizeof JPEG - 1);
@@ -94,7 +95,8 @@ static void pictures_are_told_by_content(void **state)
     assert_non_null(strstr(told, "\nempty.jpg\n"));
     assert_non_null(strstr(told, "\npage.jpg\n"));
     const char *rest = strstr(told, "not[");
-    assert_string_equal(rest, "not[] 3\nnot[.txt] 2\nnot[.xmp] 1\nformat[PDF] 1\nformat[Photoshop] 1\nhidden[] 2\nspecial[] 2\n");
+    assert_string_equal(rest, "not[] 3\nnot[.txt] 2\nnot[.xmp] 1\nformat[PDF] 1\nformat[Photoshop] 1\n"
+                              "hidden[] 2\nspecial[] 2\n");
     assert_int_equal(faults, 0);
 }
 
