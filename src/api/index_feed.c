@@ -190,11 +190,12 @@ static clip_status next_of_stream(clip_feed *f, clip_parcel *p, bool *more, bool
 
 static clip_status open_list(clip_feed *f, clip_error *err)
 {
-    const clipdat_list_options o = {
-        .exclude = (const char *const *)f->source->exclude, .n_exclude = (int)f->source->n_exclude,
-        .passed = &f->opt.report->passed, .fault = list_fault, .known = list_known, .other = list_other, .go_on = list_on, .user = f,
-    };
+    clip_passed passed = {0};
     clip_error why;
+    const clipdat_list_options o = {
+        .exclude = (const char *const *)f->source->exclude, .n_exclude = (int)f->source->n_exclude, .passed = &passed,
+        .fault = list_fault, .known = list_known, .other = list_other, .go_on = list_on, .user = f,
+    };
     f->err = err;
     clip_status s = clipdat_list(f->source->path, &o, &f->path, &f->n, &why);
     if (s == CLIP_EIO)
@@ -202,6 +203,9 @@ static clip_status open_list(clip_feed *f, clip_error *err)
     else
         TRY(s);
     TRY(f->status);
+    if (f->source->captions)
+        clipdat_passed_drop(&passed, ".txt"); /* captions */
+    clipdat_passed_merge(&f->opt.report->passed, &passed);
     f->opt.report->listed = 0;
     return look_through(f, err);
 }

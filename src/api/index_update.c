@@ -406,7 +406,11 @@ static clip_status source_gone(update *u, const clip_source *s, clip_error *err)
 {
     int64_t removed = 0;
     clip_error said;
-    if (clip_plan_gone(s->path))
+    clip_fate fate;
+    clip_hold *hold;
+    if (clip_plan_fate(s->path, &u->holds, &fate, &hold) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, s->path, "out of memory");
+    if (fate == CLIP_FATE_GONE)
         TRY(clip_plan_forget(u->x, s->path, &removed, err));
     u->report.removed += removed;
     if (removed)

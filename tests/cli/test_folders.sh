@@ -137,6 +137,26 @@ rmdir photos/trips/nas && mv nas photos/trips/
 want 0 "$clip" index --index share.ix --json
 counts embedded=0 removed=0 kept=0 pictures=3
 
+it "a picture given by its name, on a share that is away"
+mkdir drive && cp "$samples/swan.png" drive/
+want 0 "$clip" index --index drive.ix drive/swan.png
+mv drive/swan.png swan.away
+want 0 "$clip" index --index drive.ix --json
+says 'drive/swan.png: is not there now; what the index has of it stays'
+counts removed=0 pictures=1
+touch drive/another
+want 0 "$clip" index --index drive.ix --json
+counts removed=1 pictures=0
+
+it "a table of pictures on a share that is away"
+mkdir lake && cp "$samples/swan.png" "$samples/bee.png" lake/
+printf 'filepath\ttitle\nlake/swan.png\ta swan\nlake/bee.png\ta bee\n' >lake.tsv
+want 0 "$clip" index --index lake.ix lake.tsv
+mv lake lake.away && mkdir lake
+want 0 "$clip" index --index lake.ix --json
+says 'lake: is empty now; what the index has of it stays (2 pictures)'
+counts removed=0 kept=2 pictures=2
+
 it "a link to what is away"
 mv photos/trips/nas . && ln -s ../../nas photos/trips/nas
 want 0 "$clip" index --index share.ix --json
@@ -176,6 +196,13 @@ if sh -c 'ulimit -v 4000000; "$1" --version' - "$clip" >/dev/null 2>&1; then # n
     want 1 bounded "$clip" embed --threads 1 large
     says 'a.ppm: out of memory'
     prints 'bee.png'
+    cp "$samples/swan.png" large/
+    want 1 bounded "$clip" eval retrieval --threads 1 --json large
+    says 'a.ppm: out of memory'
+    counts pictures=2 failed=1
+    want 0 bounded "$clip" train --threads 1 --workers 1 --model tiny.json --tokenizer-vocab 516 --train-data large --batch-size 2 --epochs 2 --output run --json
+    says 'a.ppm: out of memory'
+    counts broken=1
 fi
 
 echo "$tests runs, $faults faults"
