@@ -22,7 +22,7 @@ every() {
         FAIL_ALLOC_AT=$n "$clip" "$@" >o 2>e
         code=$?
         runs=$((runs + 1))
-        if [ -n "$stays" ] || grep -q 'picture.png: .*out of memory' e; then rm -rf out/*; fi
+        if [ -n "$stays" ] || grep -q '/\(picture\|[bc][a-z-]*\).png: .*out of memory' e; then rm -rf out/*; fi
         [ $code -ne 0 ] || break
         if [ $code -ne 1 ] || ! grep -q 'out of memory' e || grep -q -e Sanitizer -e 'runtime error' e || { [ -z "$stays" ] && [ -n "$(ls -A out)" ]; } || [ $n -gt 500 ]; then
             echo "FAULT: allocation $n of: clip $*: exit code $code"
