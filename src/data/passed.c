@@ -1,5 +1,4 @@
 /* Files that are passed over, counted by the reason. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,11 +15,10 @@ static void extension_of(const char *name, char out[LONGEST + 2])
     out[0] = 0;
     if (n < 2 || n > LONGEST + 1)
         return;
-    for (size_t i = 1; i < n; i++)
-        if (!isalnum((unsigned char)dot[i]) || (unsigned char)dot[i] >= 0x80)
-            return;
+    if (strspn(dot + 1, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != n - 1)
+        return;
     for (size_t i = 0; i <= n; i++)
-        out[i] = (char)tolower((unsigned char)dot[i]);
+        out[i] = (char)(dot[i] >= 'A' && dot[i] <= 'Z' ? dot[i] - 'A' + 'a' : dot[i]);
 }
 
 static clip_passed_kind *find(clip_passed *p, clip_passed_why why, const char *name)
