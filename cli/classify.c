@@ -208,6 +208,7 @@ static void json_tail(job *j)
 {
     cli_json_close(&j->j, ']');
     cli_json_int(&j->j, "failed", j->source.failed);
+    cli_passed_json(&j->j, &j->source.passed);
     cli_json_close(&j->j, '}');
     cli_json_line(&j->j);
 }

@@ -330,11 +330,20 @@ typedef struct cli_source {
     cli_lines list;
     long given;   /* so far */
     long failed;  /* that were reported: folders that cannot be read, broken pictures */
+    clip_passed passed; /* files in folders that were passed over */
 } cli_source;
 
 /* cli_source_open(): operands of the command ("-": a list on standard input) and the value of --files-from (or NULL). */
 int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cli_source *out);
 void cli_source_close(cli_source *s);
+
+/* cli_passed_text(): "12 files passed over: 9 not pictures (.txt 5, .xmp 4), 2 hidden, 1 excluded";
+ * "" where there are none. cli_passed_say(): that on stderr, unless all of them are such as lie
+ * beside pictures everywhere. cli_passed_json(): the same for programs, under "passed_over"
+ * (passed.c). */
+const char *cli_passed_text(const clip_passed *p, char out[1024]);
+void cli_passed_say(const clip_passed *p);
+void cli_passed_json(cli_json *j, const clip_passed *p);
 
 /* Called for every picture in order, with its row, NULL for a broken one, which has been reported. */
 typedef int (*cli_picture_fn)(void *user, cli_picture *p, const float *row);

@@ -228,6 +228,8 @@ static void print_summary(const job *j, long long rows)
         cli_json_int(&o, "tokens", j->sink.tokens);
     cli_json_int(&o, j->sink.kind == CLI_EMBEDDING || j->sink.kind == CLI_PROJECTED ? "embed_dim" : "width", j->sink.width);
     cli_json_int(&o, "failed", j->source.failed);
+    if (j->source.given > 0)
+        cli_passed_json(&o, &j->source.passed);
     cli_json_close(&o, '}');
     cli_json_line(&o);
 }

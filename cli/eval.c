@@ -59,27 +59,27 @@ typedef struct waiting {
     int32_t place[CLI_BATCH];
 } waiting;
 
-static int take(cli_batch *b, waiting *w, const clip_pair *pair, int32_t place, eval_captions which)
+static void report(const eval_options *o, eval_data *d, const char *message)
+{
+    if (!o->quiet)
+        cli_fail("%s", message);
+    d->failed++;
+}
+
+/* Takes `bytes`, the picture's. */
+static int take(cli_batch *b, waiting *w, const clip_pair *pair, void *bytes, int32_t place, eval_captions which)
 {
     cli_picture *p = &b->picture[b->n];
     const int from = which == EVAL_LAST ? pair->n_captions - 1 : 0, to = which == EVAL_FIRST ? 1 : pair->n_captions;
-    *p = (cli_picture){.path = strdup(pair->key), .bytes = malloc(pair->size + 1), .size = pair->size, .row = -1};
+    *p = (cli_picture){.path = strdup(pair->key), .bytes = bytes, .size = pair->size, .row = -1};
     w->caption[b->n] = (cli_list){0};
     w->place[b->n] = place;
     b->n++;
-    if (!p->path || !p->bytes)
+    if (!p->path)
         return cli_no_memory();
-    memcpy(p->bytes, pair->bytes, pair->size);
     for (int i = from; i < to; i++)
         DO(cli_list_add(&w->caption[b->n - 1], pair->captions[i]));
     return CLI_DONE;
-}
-
-static void report(const eval_options *o, eval_data *d, const clip_error *err)
-{
-    if (!o->quiet)
-        cli_fail("%s", err->message);
-    d->failed++;
 }
 
 static int fill(clip_pairs *pairs, cli_batch *b, waiting *w, int32_t *place, const eval_options *o, eval_data *d)
@@ -91,12 +91,20 @@ static int fill(clip_pairs *pairs, cli_batch *b, waiting *w, int32_t *place, con
         if (s == CLIP_ENOMEM)
             return cli_no_memory();
         if (s < 0) {
-            report(o, d, &err);
+            report(o, d, err.message);
             continue;
         }
         if (!pair.key)
             break;
-        DO(take(b, w, &pair, (*place)++, o->captions));
+        void *bytes = malloc(pair.size + 1);
+        if (!bytes) { /* this picture's fault: it is too large */
+            snprintf(err.message, sizeof err.message, "%.900s: out of memory", pair.key);
+            report(o, d, err.message);
+            ++*place;
+            continue;
+        }
+        memcpy(bytes, pair.bytes, pair.size);
+        DO(take(b, w, &pair, bytes, (*place)++, o->captions));
     }
     return CLI_DONE;
 }
@@ -127,7 +135,7 @@ static int keep(const cli_batch *b, const waiting *w, int D, const eval_options 
     for (int i = 0; i < b->n; i++) {
         const cli_picture *p = &b->picture[i];
         if (p->row < 0) {
-            report(o, d, &p->error);
+            report(o, d, p->error.message);
             continue;
         }
         DO(cli_list_add(&d->keys, p->path));
@@ -177,6 +185,9 @@ int eval_read(cli_session *s, const char *spec, const eval_options *o, eval_data
         code = read_all(s, pairs, b, o, d);
         cli_progress_end();
     }
+    clip_pairs_get_passed(pairs, &d->passed);
+    if (code == CLI_DONE && !o->quiet)
+        cli_passed_say(&d->passed);
     if (code == CLI_DONE && d->n == 0)
         code = cli_fail("%s: no picture with a caption could be read", spec);
     cli_batch_free(b);

@@ -15,7 +15,8 @@ typedef struct eval_data {
     cli_list keys; /* [n] what the pictures are called */
     cli_list captions;
     size_t n, capacity;
-    long failed; /* samples that were reported and left out */
+    long failed; /* samples that were reported and left out, and parts of folders that could not be listed */
+    clip_passed passed; /* files in folders that were passed over */
 } eval_data;
 
 /* The options that all kinds take, for their tables and their switches. */

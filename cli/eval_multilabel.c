@@ -196,6 +196,7 @@ static void print_json(const job *j)
     cli_json_int(&o, "labels", (long long)z->labels->n);
     cli_json_int(&o, "templates", (long long)z->templates);
     cli_json_int(&o, "failed", z->data->failed);
+    cli_passed_json(&o, &z->data->passed);
     cli_json_int(&o, "unlisted", j->unlisted);
     json_metrics(&o, "each", &j->each);
     if (j->fit) {

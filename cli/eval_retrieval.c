@@ -109,6 +109,7 @@ static void print_json(const job *j)
     cli_json_int(&o, "pictures", (long long)j->data.n);
     cli_json_int(&o, "captions", (long long)j->data.captions.n);
     cli_json_int(&o, "failed", j->data.failed);
+    cli_passed_json(&o, &j->data.passed);
     json_row(&o, "image_to_text", &j->found.image_to_text);
     json_row(&o, "text_to_image", &j->found.text_to_image);
     cli_json_close(&o, '}');

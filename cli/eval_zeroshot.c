@@ -233,6 +233,7 @@ static void print_json(const job *j)
     cli_json_int(&o, "labels", (long long)j->labels.n);
     cli_json_int(&o, "templates", (long long)j->templates.n);
     cli_json_int(&o, "failed", j->data.failed);
+    cli_passed_json(&o, &j->data.passed);
     cli_json_int(&o, "unlisted", j->unlisted);
     cli_json_number(&o, "top1", j->m.r1);
     cli_json_number(&o, "top5", j->m.r5);

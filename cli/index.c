@@ -107,6 +107,7 @@ static void report_json(const job *j, const clip_update_report *r)
     cli_json_int(&o, "removed", r->removed);
     cli_json_int(&o, "kept", r->kept);
     cli_json_int(&o, "unreadable", r->broken);
+    cli_passed_json(&o, &r->passed);
     cli_json_number(&o, "seconds", r->seconds);
     cli_json_number(&o, "waited", r->waited);
     cli_json_close(&o, '}');
@@ -125,7 +126,7 @@ static void part(long long n, const char *what, bool *first)
 
 static void report_words(const clip_update_report *r)
 {
-    char number[32];
+    char number[32], passed[1024];
     bool first = true;
     printf("%s picture%s", grouped(r->seen, number), r->seen == 1 ? "" : "s");
     part(r->embedded, "new", &first);
@@ -139,6 +140,8 @@ static void report_words(const clip_update_report *r)
         printf(": nothing new");
     if (r->embedded > 0 && r->seconds > 0)
         printf("; %.1f pictures/s", (double)r->embedded / r->seconds);
+    if (r->passed.n > 0)
+        printf("; %s", cli_passed_text(&r->passed, passed));
     printf("\n");
 }
 
@@ -215,7 +218,8 @@ static int update(cli_args *a, job *j)
     clip_status s = clip_index_update(j->index, j->session.ctx, (const char *const *)a->operand, a->operands, &j->opt, &report, &err);
     cli_progress_end();
     if (report.kept > 0)
-        cli_warn("a folder is empty where a disk is missing; if its pictures really are gone, 'clip index --remove FOLDER' forgets them");
+        cli_warn("where pictures are kept, a disk or share may be missing; if they really are gone, "
+                 "'clip index --remove FOLDER' forgets them");
     if (a->json)
         report_json(j, &report);
     else if (s == CLIP_OK && !cli_interrupted())
@@ -425,8 +429,11 @@ const cli_command cli_index = {
             "refreshes all that the index was ever given. Interrupted, or even killed, it goes on from there the next time.\n"
             "\n"
             "PAIRS are tables (.tsv, .csv) and WebDataset tars as 'clip train' reads them; their captions are indexed, too.\n"
-            "Hidden files are passed over, symbolic links followed. Pictures that cannot be read are reported and skipped; the\n"
-            "exit code is then 1. While an index is written it can be searched.\n"
+            "A file's contents tell whether it is a picture, whatever its name. Other files and hidden ones are passed\n"
+            "over and counted. Symbolic links are followed. Pictures and folders that cannot be read are reported,\n"
+            "counted and skipped; the exit code is then 1. While an index is written it can be searched.\n"
+            "\n"
+            "What is known of a folder stays while the folder cannot be read, or is empty: a disk may be missing.\n"
             "\n"
             "An index belongs to the model that made it, and remembers it. The one that ships with clip knows emoji and clip art:\n"
             "for photographs, name one that knows them when the index is made.",

@@ -50,6 +50,7 @@ static void print_fit(const match_job *j, const match_pairs *p, const clip_match
     print_scores(j, &o, m->accuracy, m->auc, m->ece);
     cli_json_close(&o, '}');
     cli_json_int(&o, "failed", p->data.failed);
+    cli_passed_json(&o, &p->data.passed);
     cli_json_close(&o, '}');
     cli_json_line(&o);
 }
@@ -94,6 +95,7 @@ static void print_evaluation(const match_job *j, const match_pairs *p, const cli
     cli_json_int(&o, "batch", j->batch);
     print_scores(j, &o, s->accuracy, s->auc, s->ece);
     cli_json_int(&o, "failed", p->data.failed);
+    cli_passed_json(&o, &p->data.passed);
     cli_json_close(&o, '}');
     cli_json_line(&o);
 }

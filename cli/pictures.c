@@ -42,7 +42,8 @@ void cli_batch_free(cli_batch *b)
     free(b);
 }
 
-/* From file or bytes to what the encoder reads. On failure p->error says why. */
+/* From file or bytes to what the encoder reads. On failure p->error says why; that there is no
+ * memory for it is this picture's fault as well. */
 static clip_status prepare(const cli_session *s, cli_picture *p, int thumbnail_side, float *pixels)
 {
     clip_image img;
@@ -82,8 +83,6 @@ int cli_batch_encode(cli_session *s, cli_batch *b)
     clip_parallel(s->ctx, b->n, prepare_one, &j);
     b->sound = 0;
     for (int i = 0; i < b->n; i++) {
-        if (status[i] == CLIP_ENOMEM)
-            return cli_fail("%s", b->picture[i].error.message);
         b->picture[i].row = status[i] == CLIP_OK ? b->sound++ : -1;
         if (b->picture[i].row >= 0 && b->picture[i].row != i)
             memmove(b->pixels + (size_t)b->picture[i].row * each, b->pixels + (size_t)i * each, each * sizeof(float));

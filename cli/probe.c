@@ -159,6 +159,7 @@ static void print_json(const job *j, const summary *s)
     cli_json_int(&o, "validation", (long long)j->sets.val.n);
     cli_json_int(&o, "test", (long long)j->sets.test.n);
     cli_json_int(&o, "failed", j->sets.failed);
+    cli_passed_json(&o, &j->sets.passed);
     cli_json_number(&o, "seconds", j->seconds);
     if (j->sets.val.n > 0 && j->info.kind != CLIP_PROBE_NEIGHBOURS)
         cli_json_number(&o, "validation_top1", j->info.accuracy);

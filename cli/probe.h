@@ -15,6 +15,7 @@ typedef struct probe_sets {
     cli_list names; /* of the classes, by their text */
     probe_part train, val, test;
     long failed;    /* samples that could not be read */
+    clip_passed passed; /* of the training data */
 } probe_sets;
 
 typedef struct probe_split {

@@ -148,6 +148,7 @@ int probe_read(cli_session *s, const probe_split *split, const eval_options *o, 
     *out = (probe_sets){0};
     DO(eval_read(s, split->train, o, &d));
     out->failed = d.failed;
+    out->passed = d.passed;
     int code = name_classes(&d, &out->names);
     if (code == CLI_DONE && out->names.n < 2)
         code = cli_fail("%s: all pictures have the label '%s': there is nothing to tell apart", split->train, out->names.item[0]);

@@ -4,17 +4,25 @@
 
 #include "cli.h"
 
+static void fault(void *user, const char *message)
+{
+    (void)user;
+    cli_fail("%s", message);
+}
+
 static int add_folder(cli_source *s, const char *path)
 {
     char **found;
     size_t n;
+    int64_t faults;
     clip_error err;
-    if (clip_list_pictures(path, &found, &n, &err) < 0) {
+    if (clip_list_pictures(path, fault, NULL, &s->passed, &faults, &found, &n, &err) < 0) {
         s->failed++;
         cli_fail("%s", err.message);
         return CLI_DONE;
     }
-    if (n == 0) {
+    s->failed += (long)faults;
+    if (n == 0 && faults == 0) {
         s->failed++;
         cli_fail("%s: no picture in it", path);
     }
@@ -42,6 +50,7 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
             code = cli_list_add(&out->files, path); /* what is wrong with it is found when it is read */
         }
     }
+    cli_passed_say(&out->passed);
     if (code == CLI_DONE && files_from)
         code = cli_lines_open(&out->list, files_from, delimiter);
     if (code != CLI_DONE)

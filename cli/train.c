@@ -91,6 +91,7 @@ static void say_begin(const run *r)
     if (i->trained_parameters < i->parameters)
         fprintf(stderr, ", %.2f of them trained", 1e-6 * (double)i->trained_parameters);
     fprintf(stderr, "\n");
+    cli_passed_say(&i->passed);
     if (r->step > 0)
         fprintf(stderr, "going on after step %lld of %lld\n", (long long)r->step, (long long)i->steps);
 }
@@ -267,6 +268,7 @@ static void print_json(const run *r)
     cli_json_number(&j, "seconds", elapsed(r));
     cli_json_number(&j, "waiting", seconds > 0 ? waited / seconds : 0);
     cli_json_int(&j, "broken", r->broken);
+    cli_passed_json(&j, &r->info.passed);
     if (h->steps > 0)
         cli_json_number(&j, "loss", h->step[h->steps - 1].loss);
     if (h->scores > 0) {

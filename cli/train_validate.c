@@ -199,8 +199,8 @@ static int thumbnails(const char *spec, const clip_pairs_options *o, train_valid
             break;
         if (s < 0 || place++ != v->data.place[v->shown[i]])
             continue;
-        if ((s = clip_image_decode(pair.bytes, pair.size, pair.key, NULL, &img, &err)) == CLIP_OK)
-            s = cli_thumbnail(&img, THUMBNAIL, &v->thumbnail[i]);
+        if (clip_image_decode(pair.bytes, pair.size, pair.key, NULL, &img, &err) == CLIP_OK)
+            cli_thumbnail(&img, THUMBNAIL, &v->thumbnail[i]);
         clip_image_free(&img);
         i++;
     }

@@ -136,6 +136,7 @@ static int answer(cli_args *a, job *j)
     if (j->json) {
         cli_json_close(&j->j, ']');
         cli_json_int(&j->j, "failed", j->source.failed);
+        cli_passed_json(&j->j, &j->source.passed);
         cli_json_close(&j->j, '}');
         cli_json_line(&j->j);
     }

@@ -591,6 +591,29 @@ CLIP_API clip_status clip_probe_load(const clip_model *m, const char *dir, clip_
 
 /* ---- Data: pictures and pairs --------------------------------------------------------------------------- */
 
+/* Files in folders that are passed over, counted by the reason. */
+typedef enum clip_passed_why {
+    CLIP_PASSED_NOT_PICTURE, /* `name`: its extension, ".txt", in lower case; "": it has none, or a rare one */
+    CLIP_PASSED_FORMAT,      /* a picture that this build does not read; `name`: of its format, "Photoshop" */
+    CLIP_PASSED_HIDDEN,      /* the name starts with a dot; a directory counts once */
+    CLIP_PASSED_EXCLUDED,    /* the caller's patterns; a directory counts once */
+    CLIP_PASSED_SPECIAL,     /* a pipe, a socket, a device */
+} clip_passed_why;
+
+typedef struct clip_passed_kind {
+    clip_passed_why why;
+    char name[20];
+    int64_t n;
+} clip_passed_kind;
+
+enum { CLIP_PASSED_KINDS = 40 };
+
+typedef struct clip_passed {
+    int64_t n; /* all of them */
+    int kinds;
+    clip_passed_kind kind[CLIP_PASSED_KINDS]; /* by reason; of one reason the most frequent first */
+} clip_passed;
+
 /* A stream of image-text pairs. Sources, told by what `spec` names, several joined by "::", each with {000..012} and {a,b} braces:
  *   *.tar, *.tar.gz    WebDataset: members KEY.jpg|png|webp|..., KEY.txt (one caption), KEY.json ("captions": [..] or "caption": "..",
  *                      which win over KEY.txt), together and in any order; what else there is of KEY is passed over
@@ -623,21 +646,32 @@ typedef struct clip_pair {
  * Errors: CLIP_EIO, CLIP_EFORMAT (a table without the columns), CLIP_EUNSUPPORTED (neither of the above), CLIP_EINVAL, CLIP_ELIMIT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err);
 
-/* clip_pairs_next(): the next pair. A sample that is broken (a picture without a caption, a file that is gone) is CLIP_EFORMAT, CLIP_EIO or
- * CLIP_ELIMIT (a picture beyond 1 GiB) with its name in err; the stream goes on with the next call. A source that is damaged beyond going on
- * says so once, then the stream moves on to the next one. */
+/* clip_pairs_next(): the next pair. A sample that is broken (a picture without a caption, a file
+ * that is gone) is CLIP_EFORMAT, CLIP_EIO (also of a picture whose bytes there is no memory for) or
+ * CLIP_ELIMIT (a picture beyond 1 GiB) with its name in err; the stream goes on with the next call.
+ * So it does after the CLIP_EIO of a directory below a folder that cannot be listed. A source that
+ * is damaged beyond going on says so once, then the stream moves on to the next one. */
 CLIP_API clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err);
+
+/* clip_pairs_get_passed(): what the folders of the stream have passed over so far. NAME.txt, which
+ * holds captions, is not counted. */
+CLIP_API void clip_pairs_get_passed(const clip_pairs *p, clip_passed *out);
 CLIP_API void clip_pairs_close(clip_pairs *p);
 
-/* clip_list_pictures(): the picture files under `path`: a file itself, or a directory with all below it, by name extension, sorted by path (bytes).
- * Names that start with a dot are passed over, as are directories below that may not be read. Symbolic links are followed, but no directory is
- * listed twice.
- * out    out  [*n] paths; free with clip_list_free()
+/* clip_list_pictures(): the picture files under `path`: a file itself, or a directory with all
+ * below it, sorted by path (bytes). A name with a picture's extension is a picture, sound or not.
+ * Of other files the first bytes tell. Names that start with a dot are passed over. Symbolic links
+ * are followed, but no directory is listed twice.
+ * passed  in/out  the files passed over are added to it; may be NULL
+ * faults  out     how many directories below, or names in them, could not be looked at or listed to
+ *                 their end; `warn` hears of each; may be NULL
+ * out     out     [*n] paths; free with clip_list_free()
  * Errors: CLIP_EIO (path is not there or cannot be listed), CLIP_ENOMEM. */
-CLIP_API clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err);
+CLIP_API clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
+                                        int64_t *faults, char ***out, size_t *n, clip_error *err);
 CLIP_API void clip_list_free(char **list, size_t n);
 
-/* clip_is_picture_name(): has it the extension of a picture, as clip_list_pictures() goes by? */
+/* clip_is_picture_name(): has it the extension of a picture? */
 CLIP_API bool clip_is_picture_name(const char *name);
 
 /* ---- Converting ----------------------------------------------------------------------------------------- */
@@ -715,6 +749,7 @@ typedef struct clip_train_info {
     double lr, weight_decay;
     float logit_scale;
     const char *settings;           /* all of them, as the JSON object clip_train_options_read() takes; lives as long as the trainer */
+    clip_passed passed;             /* files in folders of training data that were passed over */
 } clip_train_info;
 
 CLIP_API void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out);
@@ -883,13 +918,14 @@ typedef struct clip_update_report {
     int64_t moved;     /* known by their bytes under a path that is gone: not embedded again */
     int64_t copied;    /* known by their bytes under another path, too: not embedded again */
     int64_t removed;   /* no longer there */
-    int64_t kept;      /* no longer there either, but of a folder that holds no picture at all now: perhaps a disk that is not there; told to `warn` */
-    int64_t broken;    /* could not be read; told to `warn` */
+    int64_t kept;      /* not found, but a disk may be missing where they were; told to `warn` */
+    int64_t broken;    /* pictures that could not be read, folders that could not be listed; told to `warn` */
     int64_t texts;     /* captions embedded */
     int64_t listed;    /* in the progress callback: names that have come by in the folder that is being listed; 0: none is */
     int64_t todo;      /* there, too: pictures still to be looked at, as far as known */
     double seconds;    /* in all; of these */
     double waited;     /* the encoder had no pictures yet */
+    clip_passed passed; /* files in the folders that are passed over */
 } clip_update_report;
 
 typedef struct clip_update_options {
@@ -908,8 +944,10 @@ typedef struct clip_update_options {
 CLIP_API clip_update_options clip_update_options_default(void);
 
 /* clip_index_update(): bring what the index has of these folders (or pictures, or what clip_pairs_open() takes) up to date: new and changed pictures are
- * embedded, moved ones recognised by their bytes, those that are gone removed, and those that have become something else than a picture. A folder that
- * cannot be read, or has become empty, is reported, and what was known of it stays: clip_index_forget() removes it.
+ * embedded, moved ones recognised by their bytes, those that are gone removed, and those that have
+ * become something else than a picture. A folder, at any depth, that cannot be listed, or that is
+ * still there and empty, is reported, and what was known of it stays: clip_index_forget() removes
+ * it. A folder that is itself gone from its parent has been deleted, and so have its pictures.
  * Pictures are called by their absolute paths, those in tars TAR/MEMBER. Interrupted at any moment, the next call goes on where the last commit was.
  * Memory: a path for each picture, and some pictures.
  * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index was ever given; one that is not there is told to `warn`

@@ -19,6 +19,8 @@ struct clip_feed {
     clipdat_source *stream; /* of a table or a tar */
     int64_t mtime;          /* of the tar */
     bool damaged, stopped;
+    clip_status status;     /* of the listing's callbacks */
+    clip_error *err;
 };
 
 static int64_t nanoseconds(const struct stat *st) { return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec; }
@@ -37,6 +39,41 @@ static bool list_on(void *user, int64_t names)
     f->opt.report->listed = names;
     f->stopped = !f->opt.go_on(f->opt.user);
     return !f->stopped;
+}
+
+static void list_fault(void *user, const char *path, const char *message)
+{
+    clip_feed *f = user;
+    f->opt.report->broken++;
+    tell(f, message);
+    if (clip_holds_add(f->opt.holds, path, "") < 0)
+        f->status = CLIP_ENOMEM;
+}
+
+/* Faults of the catalogue show again where they can be told. */
+static clipdat_known list_known(void *user, const char *path, const struct stat *st)
+{
+    clip_feed *f = user;
+    clip_item item;
+    bool unchanged;
+    if (clip_others_have(f->opt.others, path, st->st_size, nanoseconds(st))) {
+        clip_others_add(f->opt.others, path, st->st_size, nanoseconds(st));
+        return CLIPDAT_OTHER;
+    }
+    clip_status s = clip_plan_unchanged(f->x, path, st->st_size, nanoseconds(st), &unchanged, &item, NULL);
+    return s == CLIP_OK && unchanged ? CLIPDAT_PICTURE : CLIPDAT_UNKNOWN;
+}
+
+/* What the index may have of it is of other bytes. */
+static void list_other(void *user, const char *path, const struct stat *st, const char *format)
+{
+    clip_feed *f = user;
+    int64_t removed = 0;
+    if (!format)
+        clip_others_add(f->opt.others, path, st->st_size, nanoseconds(st));
+    if (f->status == CLIP_OK)
+        f->status = clip_plan_forget(f->x, path, &removed, f->err);
+    f->opt.report->removed += removed;
 }
 
 /* Which of the pictures have to be read. */
@@ -153,8 +190,22 @@ static clip_status next_of_stream(clip_feed *f, clip_parcel *p, bool *more, bool
 
 static clip_status open_list(clip_feed *f, clip_error *err)
 {
-    const clipdat_list_options o = {(const char *const *)f->source->exclude, (int)f->source->n_exclude, f->opt.warn, f->opt.warn_user, list_on, f};
-    TRY(clipdat_list(f->source->path, &o, &f->path, &f->n, err));
+    clip_passed passed = {0};
+    clip_error why;
+    const clipdat_list_options o = {
+        .exclude = (const char *const *)f->source->exclude, .n_exclude = (int)f->source->n_exclude, .passed = &passed,
+        .fault = list_fault, .known = list_known, .other = list_other, .go_on = list_on, .user = f,
+    };
+    f->err = err;
+    clip_status s = clipdat_list(f->source->path, &o, &f->path, &f->n, &why);
+    if (s == CLIP_EIO)
+        list_fault(f, f->source->path, why.message);
+    else
+        TRY(s);
+    TRY(f->status);
+    if (f->source->captions)
+        clipdat_passed_drop(&passed, ".txt"); /* captions */
+    clipdat_passed_merge(&f->opt.report->passed, &passed);
     f->opt.report->listed = 0;
     return look_through(f, err);
 }

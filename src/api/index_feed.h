@@ -30,10 +30,13 @@ typedef struct clip_feed_options {
     void *warn_user;
     bool (*go_on)(void *user);  /* asked now and then while much is looked through; false: stop */
     void *user;
-    clip_update_report *report; /* seen, todo, broken are counted here */
+    clip_update_report *report; /* seen, todo, broken, passed, removed are counted here */
+    clip_holds *holds;          /* folders that could not be listed to their end are added */
+    clip_others *others;
 } clip_feed_options;
 
-/* clip_feed_open(): all that is pointed at outlives it. */
+/* clip_feed_open(): all that is pointed at outlives it. A folder that cannot be listed is told,
+ * counted and held, and has no pictures. */
 clip_status clip_feed_open(clip_index *x, const clip_source *source, const clip_feed_options *opt, clip_feed **out, clip_error *err);
 
 /* clip_feed_next(): the next picture that is new or changed, or whose captions have to be looked at (then `unchanged`, with its item).

@@ -1,7 +1,9 @@
 /* What is new, what has only moved, what has left: by the catalogue, the files' sizes and times, and hashes of their bytes. */
 #include "api/index_plan.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -124,39 +126,153 @@ clip_status clip_plan_captions(clip_index *x, const char *path, const char *cons
     }
 }
 
+/* ---- What holds pictures that are not found -------------------------------------------------- */
+
+clip_status clip_holds_add(clip_holds *h, const char *path, const char *why)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (strcmp(h->item[i].path, path) == 0)
+            return CLIP_OK;
+    TRY(clipb_grow((void **)&h->item, &h->capacity, h->n + 1, sizeof *h->item));
+    clip_hold *new = &h->item[h->n];
+    *new = (clip_hold){.path = strdup(path)};
+    if (!new->path)
+        return CLIP_ENOMEM;
+    snprintf(new->why, sizeof new->why, "%s", why);
+    h->n++;
+    return CLIP_OK;
+}
+
+void clip_holds_free(clip_holds *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        free(h->item[i].path);
+    free(h->item);
+    *h = (clip_holds){0};
+}
+
+/* The nearest one above. */
+static clip_hold *hold_of(const clip_holds *h, const char *path)
+{
+    clip_hold *best = NULL;
+    for (size_t i = 0; i < h->n; i++)
+        if (clip_path_below(path, h->item[i].path) && (!best || strlen(h->item[i].path) > strlen(best->path)))
+            best = &h->item[i];
+    return best;
+}
+
+/* Is anything in a folder, but for hidden names? -1: errno says why it cannot be told. */
+static int has_names(const char *folder)
+{
+    DIR *d = opendir(folder);
+    int found = 0;
+    if (!d)
+        return -1;
+    errno = 0;
+    for (const struct dirent *e; !found && (e = readdir(d));)
+        found = e->d_name[0] != '.';
+    const int why = found ? 0 : errno;
+    closedir(d);
+    errno = why;
+    return why ? -1 : found;
+}
+
+static bool is_gone(int fault) { return fault == ENOENT || fault == ENOTDIR; }
+
+/* Up from `path`, at which there is this fault, to the first folder that can be read. `path` is cut
+ * to what holds the file; the result says why; NULL: nothing holds it. */
+static const char *look_up(char *path, int fault)
+{
+    for (char *slash; (slash = strrchr(path, '/')) && slash > path;) {
+        struct stat link;
+        *slash = 0;
+        const int found = has_names(path);
+        if (found >= 0 && is_gone(fault))
+            return found ? NULL : "is empty now";
+        if (found >= 0) {
+            *slash = '/';
+            break;
+        }
+        fault = errno;
+        if (fault == ENOENT && lstat(path, &link) == 0)
+            return "is a link that leads nowhere";
+    }
+    return is_gone(fault) ? NULL : strerror(fault);
+}
+
+clip_status clip_plan_fate(const char *path, clip_holds *holds, clip_fate *fate, clip_hold **hold)
+{
+    struct stat st;
+    *hold = NULL;
+    *fate = CLIP_FATE_THERE;
+    if (lstat(path, &st) == 0)
+        return CLIP_OK;
+    const int fault = errno;
+    if ((*hold = hold_of(holds, path))) {
+        *fate = CLIP_FATE_HELD;
+        return CLIP_OK;
+    }
+    if (fault == ENOTDIR && !clip_plan_gone(path))
+        return CLIP_OK;
+    char *part = strdup(path);
+    if (!part)
+        return CLIP_ENOMEM;
+    const char *why = look_up(part, fault);
+    *fate = why ? CLIP_FATE_HELD : CLIP_FATE_GONE;
+    clip_status s = why ? clip_holds_add(holds, part, why) : CLIP_OK;
+    if (why && s == CLIP_OK)
+        *hold = &holds->item[holds->n - 1];
+    free(part);
+    return s;
+}
+
 /* ---- What has left --------------------------------------------------------------------------------------------------- */
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* The nearest source above: a tar within a folder wins. */
-static clip_source *source_of(const clip_sources *sources, const char *path)
+static const clip_source *source_of(const clip_sources *sources, const char *path)
 {
-    clip_source *best = NULL;
+    const clip_source *best = NULL;
     for (size_t i = 0; i < sources->n; i++)
         if (clip_path_below(path, sources->item[i].path) && (!best || strlen(sources->item[i].path) > strlen(best->path)))
             best = &sources->item[i];
     return best;
 }
 
-static bool has_left(clip_source *s, const clip_item *item)
+static clip_status has_left(const clip_source *s, const clip_item *item, clip_holds *holds, bool *left)
 {
-    if (clip_source_kind_of(s->path) == CLIP_SOURCE_TAR || clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(item->path, s->path)))
-        return true;
-    const bool gone = clip_plan_gone(item->path);
-    s->kept += gone && s->bare && item->kind == CLIP_ITEM_PICTURE;
-    return gone && !s->bare;
+    clip_fate fate;
+    clip_hold *hold;
+    *left = clip_source_kind_of(s->path) == CLIP_SOURCE_TAR;
+    if (!*left)
+        TRY(clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(item->path, s->path),
+                             left));
+    if (*left)
+        return CLIP_OK;
+    TRY(clip_plan_fate(item->path, holds, &fate, &hold));
+    *left = fate == CLIP_FATE_GONE;
+    if (hold)
+        hold->kept += item->kind == CLIP_ITEM_PICTURE;
+    return CLIP_OK;
 }
 
-clip_status clip_plan_sweep(clip_index *x, clip_sources *sources, char *const *seen, size_t n, int64_t *removed, clip_error *err)
+clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, clip_holds *holds,
+                            int64_t *removed, clip_error *err)
 {
     clip_item item;
     *removed = 0;
     for (int64_t row = 0;;) {
+        bool left;
         TRY(clip_index_next(x, &row, &item, err));
         if (!item.kind)
             return CLIP_OK;
-        clip_source *s = item.path ? source_of(sources, item.path) : NULL;
-        if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, by_bytes)) || !has_left(s, &item))
+        const clip_source *s = item.path ? source_of(sources, item.path) : NULL;
+        if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, by_bytes)))
+            continue;
+        if (has_left(s, &item, holds, &left) < 0)
+            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        if (!left)
             continue;
         *removed += item.kind == CLIP_ITEM_PICTURE;
         TRY(clip_index_remove(x, &item.row, 1, err));

@@ -1,7 +1,8 @@
 /* index_plan.h: what there is to do to bring an index up to date, as far as it can be told without a model; the model's part is in index_update.c.
  *
  *     operands -- index_sources.c --> sources: folders, pictures, tables, tars, remembered in the index
- *              -- index_plan.c ----> which of their pictures are new, which only moved, and what has left */
+ *              -- index_plan.c ----> which of their pictures are new, only moved, or have left
+ *              -- index_others.c --> which of their files are known not to be pictures */
 #ifndef CLIP_INDEX_PLAN_H
 #define CLIP_INDEX_PLAN_H
 
@@ -17,8 +18,6 @@ typedef struct clip_source {
     bool captions;   /* also NAME.txt beside pictures */
     char **exclude;
     size_t n_exclude;
-    bool bare;       /* a folder in which no picture was found: */
-    int64_t kept;    /* pictures of it that the sweep has left alone for that */
 } clip_source;
 
 typedef struct clip_sources {
@@ -69,13 +68,58 @@ clip_status clip_plan_captions(clip_index *x, const char *path, const char *cons
 /* clip_plan_forget(): a picture and the texts that came with it leave. *removed: how many pictures; may be NULL. */
 clip_status clip_plan_forget(clip_index *x, const char *path, int64_t *removed, clip_error *err);
 
-/* clip_plan_sweep(): what lies below the sources (folders and tars that have been gone through), is not among `seen`, and really is no longer there (or is
- * excluded now) leaves. What merely cannot be looked at stays; so does what was in a folder that is bare, where a disk may be mounted on other days.
- * seen     in   [n] all their pictures, sorted by strcmp()
- * removed  out  pictures */
-clip_status clip_plan_sweep(clip_index *x, clip_sources *sources, char *const *seen, size_t n, int64_t *removed, clip_error *err);
+/* What becomes of pictures that are not found. A folder that is gone from its parent has been
+ * deleted. A folder that is there, but empty or not to be looked into, is what a missing disk or
+ * share looks like: it holds what the index has of it. */
+typedef struct clip_hold {
+    char *path;   /* mostly of a folder */
+    char why[96]; /* what is to be told of it; "": that has been done */
+    int64_t kept; /* its pictures that were not found */
+} clip_hold;
 
-/* clip_plan_gone(): is there no such file, for certain? Members of a tar that is there count as there. */
+typedef struct clip_holds {
+    clip_hold *item;
+    size_t n, capacity;
+} clip_holds;
+
+/* clip_holds_add(): nothing new where the path is among them. CLIP_ENOMEM. */
+clip_status clip_holds_add(clip_holds *h, const char *path, const char *why);
+void clip_holds_free(clip_holds *h);
+
+typedef enum clip_fate { CLIP_FATE_THERE, CLIP_FATE_GONE, CLIP_FATE_HELD } clip_fate;
+
+/* clip_plan_fate(): of a file that was not found. Members of a tar that is there count as there.
+ * holds  in/out  what is found to hold it is added
+ * hold   out     in `holds`, until that grows; NULL unless CLIP_FATE_HELD
+ * Errors: CLIP_ENOMEM */
+clip_status clip_plan_fate(const char *path, clip_holds *holds, clip_fate *fate, clip_hold **hold);
+
+/* clip_plan_sweep(): what lies below the sources (folders and tars that have been gone through), is
+ * not among `seen`, and is gone (or is excluded now) leaves.
+ * seen     in      [n] all their pictures, sorted by strcmp()
+ * holds    in/out  what is below them stays
+ * removed  out     pictures */
+clip_status clip_plan_sweep(clip_index *x, const clip_sources *sources, char *const *seen, size_t n, clip_holds *holds,
+                            int64_t *removed, clip_error *err);
+
+/* clip_plan_gone(): is there no such file? Members of a tar that is there count as there. */
 bool clip_plan_gone(const char *path);
+
+/* ---- index_others.c: files that are not pictures --------------------------------------------- */
+
+typedef struct clip_others {
+    uint64_t *known, *seen; /* hashes: from the index; of this update */
+    size_t n_known, n_seen, capacity;
+} clip_others;
+
+/* clip_others_recall(): those the index knows. clip_others_have(): is it one of them, as it was?
+ * clip_others_add(): it is one, in this update.
+ * clip_others_remember(): those of this update; all: it has gone over everything, so others are
+ * forgotten. */
+clip_status clip_others_recall(clip_index *x, clip_others *o, clip_error *err);
+bool clip_others_have(const clip_others *o, const char *path, int64_t size, int64_t mtime);
+void clip_others_add(clip_others *o, const char *path, int64_t size, int64_t mtime);
+clip_status clip_others_remember(clip_index *x, clip_others *o, bool all, clip_error *err);
+void clip_others_free(clip_others *o);
 
 #endif

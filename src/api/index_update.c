@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "api/api.h"
@@ -43,6 +42,8 @@ typedef struct update {
     char **seen;          /* paths of all pictures there are, for the sweep */
     size_t n_seen, seen_capacity;
     clip_sources swept;   /* sources that have been gone through; what they hold is owned elsewhere */
+    clip_holds holds;
+    clip_others others;
 } update;
 
 clip_update_options clip_update_options_default(void) { return (clip_update_options){.commit_every = 5}; }
@@ -97,6 +98,8 @@ static clip_status read_captions(clip_parcel *p)
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
+/* A picture that there is no memory for is at fault itself: it is passed over, as one that cannot
+ * be read, and the run goes on. */
 static clip_status decode(const update *u, clip_parcel *p)
 {
     clip_image_options o = clip_image_options_default();
@@ -105,12 +108,16 @@ static clip_status decode(const update *u, clip_parcel *p)
     o.enough = u->opt.full_decode ? 0 : ENOUGH * u->ctx->model->config.vision.image_size;
     if (!p->pixels && !(p->pixels = malloc(u->floats * sizeof *p->pixels)))
         return CLIP_ENOMEM;
-    TRY(clipimg_decode(p->sample.picture.p, p->sample.picture.n, p->path.p, &o, &facts, &img, &p->err));
-    p->item.taken = facts.taken;
-    clip_status s = clipimg_preprocess_reduced(&u->ctx->model->recipe, &img, facts.width, facts.height, p->pixels);
-    clip_image_free(&img);
+    clip_status s = clipimg_decode(p->sample.picture.p, p->sample.picture.n, p->path.p, &o, &facts, &img, &p->err);
+    if (s == CLIP_OK) {
+        p->item.taken = facts.taken;
+        s = clipimg_preprocess_reduced(&u->ctx->model->recipe, &img, facts.width, facts.height, p->pixels);
+        clip_image_free(&img);
+        if (s < 0)
+            clipb_fail(&p->err, s, p->path.p, "%s", clip_status_message(s));
+    }
     p->decoded = s == CLIP_OK;
-    return s;
+    return s == CLIP_ENOMEM ? CLIP_EIO : s;
 }
 
 static clip_status known_bytes(update *u, const clip_parcel *p, bool *known)
@@ -274,14 +281,37 @@ static clip_status decode_late(update *u, clip_parcel *p)
     return s;
 }
 
+/* It was there when the folder was listed. *told: nothing is to be said of it. */
+static clip_status take_gone(update *u, const clip_parcel *p, bool *told, clip_error *err)
+{
+    clip_fate fate;
+    clip_hold *hold;
+    clip_item item = {0};
+    int64_t removed = 0;
+    if (clip_plan_fate(p->path.p, &u->holds, &fate, &hold) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
+    if (hold)
+        LOCKED(u, clip_index_find(u->x, p->path.p, &item, err));
+    if (hold)
+        hold->kept += item.kind != 0;
+    if (fate == CLIP_FATE_GONE)
+        LOCKED(u, clip_plan_forget(u->x, p->path.p, &removed, err));
+    u->report.removed += removed;
+    *told = removed > 0 || item.kind;
+    return CLIP_OK;
+}
+
 /* Bytes that could not be read may be what they were; those that are no picture are not what the index knows. */
 static clip_status take_broken(update *u, clip_parcel *p, clip_error *err)
 {
     int64_t removed = 0;
-    if (p->gone || p->status != CLIP_EIO)
+    bool told = false;
+    if (p->gone)
+        TRY(take_gone(u, p, &told, err));
+    else if (p->status != CLIP_EIO)
         LOCKED(u, clip_plan_forget(u->x, p->path.p, &removed, err));
     u->report.removed += removed;
-    if (p->gone && removed)
+    if (told)
         return CLIP_OK;
     u->report.broken++;
     tell(u, p->err.message);
@@ -376,64 +406,78 @@ static clip_status source_gone(update *u, const clip_source *s, clip_error *err)
 {
     int64_t removed = 0;
     clip_error said;
-    TRY(clip_plan_forget(u->x, s->path, &removed, err));
+    clip_fate fate;
+    clip_hold *hold;
+    if (clip_plan_fate(s->path, &u->holds, &fate, &hold) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, s->path, "out of memory");
+    if (fate == CLIP_FATE_GONE)
+        TRY(clip_plan_forget(u->x, s->path, &removed, err));
     u->report.removed += removed;
-    if (!removed && clipb_fail(&said, CLIP_EIO, s->path, "is not there now; what the index has of it stays") < 0)
+    if (removed)
+        return CLIP_OK;
+    if (clipb_fail(&said, CLIP_EIO, s->path, "is not there now; what the index has of it stays") < 0)
         tell(u, said.message);
-    return CLIP_OK;
-}
-
-/* A folder that cannot be read is like a picture that cannot. */
-static clip_status source_shut(update *u, const clip_source *s)
-{
-    clip_error said;
-    clipb_fail(&said, CLIP_EIO, s->path, "%s", strerror(errno));
-    u->report.broken++;
-    tell(u, said.message);
-    return CLIP_OK;
+    clip_status added = clip_holds_add(&u->holds, s->path, "");
+    return added < 0 ? clipb_fail(err, added, s->path, "out of memory") : CLIP_OK;
 }
 
 static clip_status run_source(update *u, const clip_source *source, clip_error *err)
 {
     const bool words = (u->ctx->model->towers & CLIP_TOWER_TEXT) && u->ctx->model->tokenizer;
-    const clip_feed_options o = {words, u->opt.warn, u->opt.warn_user, go_on, u, &u->report};
+    const clip_feed_options o = {words, u->opt.warn, u->opt.warn_user, go_on, u, &u->report, &u->holds, &u->others};
     const clip_source_kind kind = clip_source_kind_of(source->path);
     const size_t seen_before = u->n_seen;
     clip_feed *feed;
     bool whole = false;
     if (kind == CLIP_SOURCE_GONE)
         return source_gone(u, source, err);
-    if (kind == CLIP_SOURCE_FOLDER && access(source->path, R_OK | X_OK) < 0)
-        return source_shut(u, source);
     if (source->captions && !words)
         return clipb_fail(err, CLIP_EINVAL, source->path, "its captions were to be indexed, which takes a text tower and a tokenizer");
     TRY(clip_feed_open(u->x, source, &o, &feed, err));
     clip_status s = run_feed(u, feed, err);
     if (clip_feed_close(feed, &u->seen, &u->n_seen, &u->seen_capacity, &whole) < 0 && s == CLIP_OK)
         s = clipb_fail(err, CLIP_ENOMEM, source->path, "out of memory");
-    if (s == CLIP_OK && whole) {
-        clip_source *swept = &u->swept.item[u->swept.n++];
-        *swept = *source;
-        swept->bare = kind == CLIP_SOURCE_FOLDER && u->n_seen == seen_before;
-    }
+    if (s == CLIP_OK && whole)
+        u->swept.item[u->swept.n++] = *source;
+    if (s == CLIP_OK && whole && kind == CLIP_SOURCE_FOLDER && u->n_seen == seen_before &&
+        clip_holds_add(&u->holds, source->path, "holds no pictures any more") < 0)
+        s = clipb_fail(err, CLIP_ENOMEM, source->path, "out of memory");
     return s;
 }
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Also where this update does not go over them: a folder that the index was given, and that is not
+ * there, may lie below one it was given, too. */
+static clip_status hold_absent(update *u, clip_error *err)
+{
+    clip_sources all = {0};
+    clip_status s = clip_sources_recall(u->x, &all, err);
+    for (size_t i = 0; s == CLIP_OK && i < all.n; i++)
+        if (clip_source_kind_of(all.item[i].path) == CLIP_SOURCE_GONE &&
+            clip_holds_add(&u->holds, all.item[i].path, "is not there now") < 0)
+            s = clipb_fail(err, CLIP_ENOMEM, u->x->dir, "out of memory");
+    clip_sources_free(&all);
+    return s;
+}
 
 static clip_status sweep(update *u, clip_error *err)
 {
     int64_t removed;
     if (u->n_seen > 0)
         qsort(u->seen, u->n_seen, sizeof *u->seen, by_bytes);
-    TRY(clip_plan_sweep(u->x, &u->swept, u->seen, u->n_seen, &removed, err));
+    TRY(hold_absent(u, err));
+    TRY(clip_plan_sweep(u->x, &u->swept, u->seen, u->n_seen, &u->holds, &removed, err));
     u->report.removed += removed;
-    for (size_t i = 0; i < u->swept.n; i++) {
-        const clip_source *s = &u->swept.item[i];
+    for (size_t i = 0; i < u->holds.n; i++) {
+        const clip_hold *h = &u->holds.item[i];
         clip_error said;
-        u->report.kept += s->kept;
-        if (s->kept > 0 && clipb_fail(&said, CLIP_EIO, s->path, "holds no pictures any more; the %lld that the index has of it stay", (long long)s->kept) < 0)
-            tell(u, said.message);
+        u->report.kept += h->kept;
+        if (h->kept == 0 || !h->why[0])
+            continue;
+        clipb_fail(&said, CLIP_EIO, h->path, "%s; what the index has of it stays (%lld picture%s)", h->why,
+                   (long long)h->kept, h->kept == 1 ? "" : "s");
+        tell(u, said.message);
     }
     return CLIP_OK;
 }
@@ -487,9 +531,11 @@ static clip_status forget_barren(update *u, const clip_sources *named, clip_erro
     return s;
 }
 
-static clip_status run(update *u, const clip_sources *sources, clip_error *err)
+/* all: the sources are all that the index was ever given. */
+static clip_status run(update *u, const clip_sources *sources, bool all, clip_error *err)
 {
     TRY(start(u, sources->n, err));
+    TRY(clip_others_recall(u->x, &u->others, err));
     for (size_t i = 0; i < sources->n && !u->stopped; i++)
         TRY(run_source(u, &sources->item[i], err));
     if (u->stopped)
@@ -497,6 +543,7 @@ static clip_status run(update *u, const clip_sources *sources, clip_error *err)
     TRY(encode_pictures(u, err));
     TRY(encode_texts(u, err));
     TRY(sweep(u, err));
+    TRY(clip_others_remember(u->x, &u->others, all, err));
     char when[32];
     snprintf(when, sizeof when, "%lld", (long long)time(NULL));
     return clipidx_remember(u->x, "updated", when, err);
@@ -523,7 +570,7 @@ clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *cons
     if (s == CLIP_OK)
         s = find_sources(&u, paths, n, &sources, err);
     if (s == CLIP_OK)
-        s = run(&u, &sources, err);
+        s = run(&u, &sources, n == 0, err);
     if (s == CLIP_OK && n > 0 && !u.stopped)
         s = forget_barren(&u, &sources, err);
     u.report.seconds = now() - u.started;
@@ -539,6 +586,8 @@ clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *cons
     clear_items(u.text, &u.n_texts);
     clip_list_free(u.seen, u.n_seen);
     clip_sources_free(&sources);
+    clip_holds_free(&u.holds);
+    clip_others_free(&u.others);
     pthread_mutex_destroy(&u.lock);
     free(u.swept.item);
     free(u.pixels);

@@ -363,6 +363,7 @@ void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
     const cliptrn_optimizer *o = &t->t.optimizer;
     *out = (clip_train_info){.pairs = cliptrn_stream_count(t->t.stream), .steps_per_epoch = t->t.per_epoch, .steps = t->t.steps, .step = o->step,
                              .epochs = (int)(t->t.steps / t->t.per_epoch), .batch_size = t->t.batch, .lr = o->opt.lr, .weight_decay = o->opt.weight_decay, .settings = t->settings};
+    out->passed = *cliptrn_stream_passed(t->t.stream);
     out->logit_scale = expf(*cliptrn_net_number(&t->t.net, t->t.net.w, "logit_scale"));
     for (size_t i = 0; i < t->t.net.params.n; i++) {
         const clipmdl_param *p = &t->t.net.params.param[i];

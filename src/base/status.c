@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *clip_status_name(clip_status s)
 {
@@ -27,12 +28,15 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
 {
     if (!err)
         return code;
+    const size_t most = sizeof err->message - 256, length = where ? strlen(where) : 0;
     err->code = code;
     int n = 0;
-    if (where) {
+    if (length > most) { /* its end tells more, and what is wrong with it must be read as well */
+        for (where += length - most; (*where & 0xc0) == 0x80;)
+            where++; /* not in the middle of a letter of UTF-8 */
+        n = snprintf(err->message, sizeof err->message, "...%s: ", where);
+    } else if (where) {
         n = snprintf(err->message, sizeof err->message, "%s: ", where);
-        if (n < 0 || n >= (int)sizeof err->message)
-            n = 0;
     }
     va_list ap;
     va_start(ap, fmt);

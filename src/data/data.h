@@ -3,11 +3,13 @@
  *     "a-{000..012}.tar::more.tsv"  -- spec.c -->  paths  -- pairs.c -->  sources, one after the other  -->  samples
  *
  * A source (folder.c, table.c on csv.c, webdataset.c) stands alone: any number may be open, each read by one thread.
- * clip_pairs_*() of clip.h are in pairs.c, clip_list_*() in list.c. */
+ * clip_pairs_*() of clip.h are in pairs.c, clip_list_*() in list.c. Which files of a folder are
+ * pictures, image/ tells by their first bytes. */
 #ifndef CLIPDAT_DATA_H
 #define CLIPDAT_DATA_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/status.h"
 
@@ -45,7 +47,7 @@ clip_status clipdat_sample_caption(clipdat_sample *s, const char *text, size_t s
 void clipdat_sample_no_captions(clipdat_sample *s);
 
 /* clipdat_sample_picture(): the key and, unless unread, the bytes of a picture file.
- * CLIP_EIO (also for what is no regular file), CLIP_ELIMIT, CLIP_ENOMEM. */
+ * CLIP_EIO (also: not a regular file; no memory for its bytes), CLIP_ELIMIT, CLIP_ENOMEM. */
 clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, bool unread, clip_error *err);
 
 /* clipdat_sample_finish(): is it whole? CLIP_EFORMAT (an empty picture, no caption), CLIP_ENOMEM. */
@@ -65,6 +67,8 @@ struct clipdat_source {
     clip_status (*next)(clipdat_source *s, clipdat_sample *out, clip_error *err);
     void (*close)(clipdat_source *s);
     bool over;
+    int64_t faults;            /* parts of a folder that could not be looked at: next() begins with an error for each */
+    const clip_passed *passed; /* files of a folder that were passed over; NULL: not a folder */
     bool unread; /* the caller's to set, at any time: samples come without their pictures' bytes, which are not read */
 };
 
@@ -81,12 +85,22 @@ clip_status clipdat_table_open(const char *path, const clip_pairs_options *opt, 
 
 /* ---- list.c: pictures below a directory ------------------------------------------------------------------------ */
 
+typedef enum clipdat_known { CLIPDAT_UNKNOWN, CLIPDAT_PICTURE, CLIPDAT_OTHER } clipdat_known;
+
+/* NULL: nobody asks, or wants to hear. */
 typedef struct clipdat_list_options {
     const char *const *exclude; /* [n_exclude] patterns as the shell's; see clipdat_excluded() */
     int n_exclude;
-    clip_warn_fn warn;          /* hears of directories below that cannot be listed; NULL: silent */
-    void *warn_user;
-    bool (*go_on)(void *user, int64_t names); /* asked now and then, with how many names have come by; false: stop. NULL: never */
+    clip_passed *passed; /* the files passed over are added to it */
+    /* Hears of each directory that cannot be listed to its end, and each name that cannot be looked
+     * at. The message names it. */
+    void (*fault)(void *user, const char *path, const char *message);
+    /* What is known of a file without a picture's extension? CLIPDAT_UNKNOWN: it is opened. */
+    clipdat_known (*known)(void *user, const char *path, const struct stat *st);
+    /* A file was opened and is passed over. format NULL: it is not a picture. st NULL: there is no
+     * `known`. */
+    void (*other)(void *user, const char *path, const struct stat *st, const char *format);
+    bool (*go_on)(void *user, int64_t names); /* asked now and then, with how many names have come by; false: stop */
     void *user;
 } clipdat_list_options;
 
@@ -95,8 +109,21 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
 
 /* clipdat_excluded(): does one of the patterns fit? One without a slash is of any name on the way from the root ("*.png", "drafts": with all that is
  * in it), one with a slash of the way as a whole ("2019/tests"). * matches everything, slashes too.
- * path  in   what follows the root */
-bool clipdat_excluded(const char *const *patterns, int n, const char *path);
+ * path  in   what follows the root
+ * Errors: CLIP_ENOMEM */
+clip_status clipdat_excluded(const char *const *patterns, int n, const char *path, bool *excluded);
+
+/* ---- passed.c: files that are passed over, counted ------------------------------------------- */
+
+/* clipdat_passed_add(): one more. name: the file's; of CLIP_PASSED_FORMAT the format's. p may be
+ * NULL.
+ * clipdat_passed_merge(): `more` as well. clipdat_passed_drop(): files with this extension do not
+ * count.
+ * clipdat_passed_sort(): into the order that clip.h promises, after all of them. */
+void clipdat_passed_add(clip_passed *p, clip_passed_why why, const char *name);
+void clipdat_passed_merge(clip_passed *sum, const clip_passed *more);
+void clipdat_passed_drop(clip_passed *p, const char *extension);
+void clipdat_passed_sort(clip_passed *p);
 
 /* ---- folder.c -------------------------------------------------------------------------------------------------- */
 

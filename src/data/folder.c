@@ -12,6 +12,10 @@ typedef struct folder {
     clipdat_source source;
     char **picture;
     size_t n, at;
+    char **fault; /* messages */
+    size_t faults, faults_capacity, told;
+    bool lost;    /* one could not be kept: no memory */
+    clip_passed passed;
     char *root; /* with its name spelt out, whatever the way to it */
 } folder;
 
@@ -63,8 +67,9 @@ clip_status clipdat_captions_beside(clipdat_sample *s, const char *picture, bool
     memcpy(path + stem, ".txt", sizeof ".txt");
     struct stat st;
     clip_status status = CLIP_OK;
-    *there = stat(path, &st) == 0;
-    if (!*there && errno != ENOENT)
+    const bool itself = strcmp(path, picture) == 0; /* a picture may be called NAME.txt */
+    *there = !itself && stat(path, &st) == 0;
+    if (!*there && !itself && errno != ENOENT)
         status = clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     else if (*there && !S_ISREG(st.st_mode))
         status = clipb_fail(err, CLIP_EIO, path, "is not a regular file");
@@ -77,6 +82,8 @@ clip_status clipdat_captions_beside(clipdat_sample *s, const char *picture, bool
 static clip_status folder_next(clipdat_source *source, clipdat_sample *s, clip_error *err)
 {
     folder *f = (folder *)source;
+    if (f->told < f->faults) /* its name is in the message */
+        return clipb_fail(err, CLIP_EIO, NULL, "%s", f->fault[f->told++]);
     if (f->at == f->n) {
         source->over = true;
         return CLIP_OK;
@@ -95,8 +102,36 @@ static void folder_close(clipdat_source *source)
 {
     folder *f = (folder *)source;
     clip_list_free(f->picture, f->n);
+    clip_list_free(f->fault, f->faults);
     free(f->root);
     free(f);
+}
+
+static void keep_fault(void *user, const char *path, const char *message)
+{
+    folder *f = user;
+    (void)path;
+    char *copy = strdup(message);
+    if (!copy || clipb_grow((void **)&f->fault, &f->faults_capacity, f->faults + 1, sizeof *f->fault) < 0) {
+        f->lost = true;
+        free(copy);
+        return;
+    }
+    f->fault[f->faults++] = copy;
+}
+
+static clip_status list(folder *f, const char *path, clip_error *err)
+{
+    const clipdat_list_options o = {.passed = &f->passed, .fault = keep_fault, .user = f};
+    f->root = realpath(path, NULL);
+    if (!f->root)
+        return errno == ENOMEM ? CLIP_ENOMEM : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    TRY(clipdat_list(path, &o, &f->picture, &f->n, err));
+    clipdat_passed_drop(&f->passed, ".txt"); /* captions */
+    f->source.faults = (int64_t)f->faults;
+    if (f->lost)
+        return CLIP_ENOMEM;
+    return f->n + f->faults > 0 ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "no picture in it");
 }
 
 clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_error *err)
@@ -105,13 +140,8 @@ clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_err
     folder *f = calloc(1, sizeof *f);
     if (!f)
         return CLIP_ENOMEM;
-    f->source = (clipdat_source){.next = folder_next, .close = folder_close};
-    f->root = realpath(path, NULL);
-    clip_status s = f->root ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
-    if (s == CLIP_OK)
-        s = clip_list_pictures(path, &f->picture, &f->n, err);
-    if (s == CLIP_OK && f->n == 0)
-        s = clipb_fail(err, CLIP_EIO, path, "no picture in it");
+    f->source = (clipdat_source){.next = folder_next, .close = folder_close, .passed = &f->passed};
+    clip_status s = list(f, path, err);
     if (s < 0) {
         folder_close(&f->source);
         return s;

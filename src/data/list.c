@@ -2,19 +2,26 @@
  *
  * Directories wait on two stacks: those that are really there, and those that symbolic links lead to, which wait until no other does.
  * A set of the (device, inode) seen keeps each from being listed twice, so links that form a loop, or many ways to one place, cost
- * nothing, and a picture is found under its own name rather than a link's. */
+ * nothing, and a picture is found under its own name rather than a link's.
+ *
+ * A picture's extension is believed without a look, so a folder of pictures is listed without
+ * opening one. Other files are opened, and their first bytes tell. Whatever cannot be looked at is
+ * a fault, which is told: no part of a folder is left out unsaid. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "data/data.h"
+#include "image/image.h"
 
-enum { OFTEN = 256 };
+enum { OFTEN = 256, HEAD = 4096 };
 
 typedef struct strings {
     char **item;
@@ -79,58 +86,151 @@ static clip_status visit(walk *w, const struct stat *st, bool *first)
     return node ? CLIP_OK : CLIP_ENOMEM;
 }
 
-/* Is one of the names on the way to `path` excluded? A pattern with a slash is of the whole way from the root, one without of any single name. */
-bool clipdat_excluded(const char *const *patterns, int n, const char *path)
+clip_status clipdat_excluded(const char *const *patterns, int n, const char *path, bool *excluded)
 {
-    char part[4096];
+    *excluded = false;
+    if (n == 0)
+        return CLIP_OK;
     const size_t length = strlen(path);
-    if (n == 0 || length >= sizeof part)
-        return false;
-    for (size_t start = 0; start < length;) {
+    char *part = malloc(length + 1);
+    if (!part)
+        return CLIP_ENOMEM;
+    for (size_t start = 0; start < length && !*excluded;) {
         const size_t end = start + strcspn(path + start, "/");
         memcpy(part, path, end);
         part[end] = 0;
-        for (int i = 0; i < n; i++)
-            if (fnmatch(patterns[i], strchr(patterns[i], '/') ? part : part + start, 0) == 0)
-                return true;
+        for (int i = 0; i < n && !*excluded; i++)
+            *excluded = fnmatch(patterns[i], strchr(patterns[i], '/') ? part : part + start, 0) == 0;
         start = end + 1;
     }
-    return false;
+    free(part);
+    return CLIP_OK;
 }
 
-/* One name in `dir`. What cannot be looked at, and what is neither file nor directory, is passed over. */
-static clip_status take(walk *w, const char *dir, const struct dirent *e)
+/* ---- One name -------------------------------------------------------------------------------- */
+
+static void fault(const walk *w, const char *path, const char *why)
 {
-    const bool picture = clip_is_picture_name(e->d_name);
-    if (e->d_name[0] == '.' || (e->d_type == DT_REG && !picture))
-        return CLIP_OK;
-    char *path = clipb_path_join(dir, e->d_name);
-    if (!path)
-        return CLIP_ENOMEM;
-    if (w->opt && clipdat_excluded(w->opt->exclude, w->opt->n_exclude, path + w->root)) {
-        free(path);
-        return CLIP_OK;
+    clip_error said;
+    if (w->opt->fault && clipb_fail(&said, CLIP_EIO, path, "%s", why) < 0)
+        w->opt->fault(w->opt->user, path, said.message);
+}
+
+static void pass_over(const walk *w, clip_passed_why why, const char *name)
+{
+    clipdat_passed_add(w->opt->passed, why, name);
+}
+
+/* What the first bytes of a file are. -1: it cannot be read, errno says why. */
+static int look(const char *path, const char **format, bool *reads)
+{
+    unsigned char head[HEAD];
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -1;
+    size_t n = 0;
+    ssize_t got = 1;
+    while (n < sizeof head && got > 0) {
+        got = read(fd, head + n, sizeof head - n);
+        n += got > 0 ? (size_t)got : 0;
+        if (got < 0 && errno == EINTR)
+            got = 1;
     }
-    if (e->d_type == DT_REG) /* the most frequent case by far: spare the stat() */
+    const int why = errno;
+    close(fd);
+    errno = why;
+    *format = clipimg_format(head, n, reads);
+    return got < 0 ? -1 : 0;
+}
+
+/* A file whose name does not tell. st NULL: not asked for yet. Takes `path`. */
+static clip_status tell_by_content(walk *w, char *path, const char *name, const struct stat *st)
+{
+    const clipdat_list_options *o = w->opt;
+    struct stat asked;
+    clipdat_known known = CLIPDAT_UNKNOWN;
+    const char *format = NULL;
+    bool reads = false;
+    int failed = 0;
+    if (!st && o->known && (failed = stat(path, &asked)) == 0)
+        st = &asked;
+    if (failed == 0 && o->known)
+        known = o->known(o->user, path, st);
+    if (failed == 0 && known == CLIPDAT_UNKNOWN && (!st || st->st_size > 0))
+        failed = look(path, &format, &reads);
+    if (failed == 0 && (known == CLIPDAT_PICTURE || (format && reads)))
         return add(&w->pictures, path);
-    struct stat st, link;
-    if (stat(path, &st) == 0 && lstat(path, &link) == 0) {
-        if (S_ISDIR(st.st_mode))
-            return add(S_ISLNK(link.st_mode) ? &w->links : &w->dirs, path);
-        if (S_ISREG(st.st_mode) && picture)
-            return add(&w->pictures, path);
-    }
+    if (failed < 0 && errno != ENOENT) /* what has gone meanwhile is not missed */
+        fault(w, path, strerror(errno));
+    else if (failed == 0)
+        pass_over(w, format ? CLIP_PASSED_FORMAT : CLIP_PASSED_NOT_PICTURE, format ? format : name);
+    if (failed == 0 && known == CLIPDAT_UNKNOWN && o->other)
+        o->other(o->user, path, st, format);
     free(path);
     return CLIP_OK;
 }
 
+/* A symbolic link, or a name of which the directory does not tell what it is. Takes `path`. */
+static clip_status take_unknown(walk *w, char *path, const char *name)
+{
+    struct stat st, link;
+    const bool picture = clip_is_picture_name(name);
+    if (stat(path, &st) < 0) {
+        const int why = errno;
+        const bool there = lstat(path, &link) == 0;
+        if (there && picture) /* whoever reads it tells what is wrong */
+            return add(&w->pictures, path);
+        if (there || errno != ENOENT)
+            fault(w, path, there && why == ENOENT ? "is a link that leads nowhere" : strerror(why));
+        free(path);
+        return CLIP_OK;
+    }
+    if (S_ISDIR(st.st_mode))
+        return add(lstat(path, &link) == 0 && S_ISLNK(link.st_mode) ? &w->links : &w->dirs, path);
+    if (S_ISREG(st.st_mode))
+        return picture ? add(&w->pictures, path) : tell_by_content(w, path, name, &st);
+    pass_over(w, CLIP_PASSED_SPECIAL, name);
+    free(path);
+    return CLIP_OK;
+}
+
+static clip_status take(walk *w, const char *dir, const struct dirent *e)
+{
+    const char *name = e->d_name;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return CLIP_OK;
+    if (name[0] == '.') {
+        pass_over(w, CLIP_PASSED_HIDDEN, name);
+        return CLIP_OK;
+    }
+    bool excluded;
+    char *path = clipb_path_join(dir, name);
+    clip_status s = CLIP_ENOMEM;
+    if (path)
+        s = clipdat_excluded(w->opt->exclude, w->opt->n_exclude, path + w->root, &excluded);
+    if (s < 0 || excluded) {
+        free(path);
+        if (s == CLIP_OK)
+            pass_over(w, CLIP_PASSED_EXCLUDED, name);
+        return s;
+    }
+    switch (e->d_type) {
+    case DT_REG: return clip_is_picture_name(name) ? add(&w->pictures, path) : tell_by_content(w, path, name, NULL);
+    case DT_DIR: return add(&w->dirs, path);
+    default: return take_unknown(w, path, name);
+    }
+}
+
+/* ---- Directories ----------------------------------------------------------------------------- */
+
 static bool go_on(walk *w)
 {
-    w->stopped = w->stopped || (w->opt && w->opt->go_on && !w->opt->go_on(w->opt->user, w->names));
+    w->stopped = w->stopped || (w->opt->go_on && !w->opt->go_on(w->opt->user, w->names));
     return !w->stopped;
 }
 
-/* CLIP_EIO, without a message: it cannot be listed. */
+/* CLIP_EIO, without a message: it cannot be opened. A listing that breaks off is a fault, and what
+ * has come by of it counts. */
 static clip_status list_dir(walk *w, const char *path)
 {
     struct stat st;
@@ -144,8 +244,16 @@ static clip_status list_dir(walk *w, const char *path)
         return CLIP_EIO;
     }
     clip_status s = visit(w, &st, &first);
-    for (struct dirent *e; s == CLIP_OK && first && (w->names % OFTEN || go_on(w)) && (e = readdir(d)); w->names++)
+    while (s == CLIP_OK && first && (w->names % OFTEN || go_on(w))) {
+        errno = 0;
+        const struct dirent *e = readdir(d);
+        if (!e && errno)
+            fault(w, path, strerror(errno));
+        if (!e)
+            break;
         s = take(w, path, e);
+        w->names++;
+    }
     closedir(d);
     return s;
 }
@@ -158,9 +266,8 @@ static clip_status list_rest(walk *w)
         while (w->dirs.n > 0 && go_on(w)) {
             char *path = w->dirs.item[--w->dirs.n];
             clip_status s = list_dir(w, path);
-            clip_error said;
-            if (s == CLIP_EIO && w->opt && w->opt->warn && clipb_fail(&said, s, path, "%s", strerror(errno)) < 0)
-                w->opt->warn(w->opt->warn_user, said.message);
+            if (s == CLIP_EIO)
+                fault(w, path, strerror(errno));
             free(path);
             if (s != CLIP_EIO)
                 TRY(s);
@@ -180,14 +287,10 @@ bool clip_is_picture_name(const char *name)
     return dot && clipdat_picture_rank(dot + 1) >= 0;
 }
 
-clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err)
-{
-    return clipdat_list(path, NULL, out, n, err);
-}
-
 clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char ***out, size_t *n, clip_error *err)
 {
-    walk w = {.opt = opt, .root = strlen(path)};
+    const clipdat_list_options standard = {0};
+    walk w = {.opt = opt ? opt : &standard, .root = strlen(path)};
     w.root += w.root > 0 && path[w.root - 1] != '/'; /* as clipb_path_join() puts it */
     struct stat st;
     clip_status s;
@@ -208,6 +311,8 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
         free_strings(&w.pictures);
         return s == CLIP_ENOMEM ? clipb_fail(err, s, path, "out of memory") : s;
     }
+    if (w.opt->passed)
+        clipdat_passed_sort(w.opt->passed);
     if (w.pictures.n > 0)
         qsort(w.pictures.item, w.pictures.n, sizeof *w.pictures.item, by_bytes);
     *out = w.pictures.item;
@@ -220,4 +325,32 @@ void clip_list_free(char **list, size_t n)
     for (size_t i = 0; i < n; i++)
         free(list[i]);
     free(list);
+}
+
+/* ---- clip.h ---------------------------------------------------------------------------------- */
+
+typedef struct listener {
+    clip_warn_fn warn;
+    void *user;
+    int64_t faults;
+} listener;
+
+static void hear(void *user, const char *path, const char *message)
+{
+    listener *l = user;
+    (void)path;
+    l->faults++;
+    if (l->warn)
+        l->warn(l->user, message);
+}
+
+clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
+                               int64_t *faults, char ***out, size_t *n, clip_error *err)
+{
+    listener l = {warn, warn_user, 0};
+    const clipdat_list_options o = {.fault = hear, .user = &l, .passed = passed};
+    clip_status s = clipdat_list(path, &o, out, n, err);
+    if (faults)
+        *faults = l.faults;
+    return s;
 }

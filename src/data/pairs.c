@@ -14,6 +14,7 @@ struct clip_pairs {
     clip_pairs_options opt;
     clipdat_source *source; /* NULL: none is open */
     clipdat_sample sample;
+    clip_passed passed;
 };
 
 clip_pairs_options clip_pairs_options_default(void) { return (clip_pairs_options){.image_key = "filepath", .caption_key = "title"}; }
@@ -88,8 +89,11 @@ static clip_status next_sample(clip_pairs *p, bool *end, clip_error *err)
             *end = true;
             return CLIP_OK;
         }
-        if (!p->source)
+        if (!p->source) {
             TRY(clipdat_open(p->path[p->at++], &p->opt, &p->source, err));
+            if (p->source->passed)
+                clipdat_passed_merge(&p->passed, p->source->passed);
+        }
         clip_status s = p->source->next(p->source, &p->sample, err);
         if (!p->source->over)
             return s;
@@ -110,6 +114,8 @@ clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
         *out = (clip_pair){p->sample.key.p, p->sample.picture.p, p->sample.picture.n, p->sample.caption, p->sample.captions};
     return s;
 }
+
+void clip_pairs_get_passed(const clip_pairs *p, clip_passed *out) { *out = p->passed; }
 
 void clip_pairs_close(clip_pairs *p)
 {

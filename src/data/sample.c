@@ -72,7 +72,10 @@ clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, bool unr
         return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     if (!S_ISREG(st.st_mode)) /* a table may name a pipe or a device: we would read for ever */
         return clipb_fail(err, CLIP_EIO, path, "is not a regular file");
-    TRY(clipb_read_file(path, CLIPDAT_MAX_PICTURE, &data, &size, err));
+    clip_status status = clipb_read_file(path, CLIPDAT_MAX_PICTURE, &data, &size, err);
+    if (status == CLIP_ENOMEM) /* of this file alone */
+        return clipb_fail(err, CLIP_EIO, path, "out of memory for its %lld bytes", (long long)st.st_size);
+    TRY(status);
     free(s->picture.p);
     s->picture = (clipdat_bytes){(char *)data, size, size + 1};
     return CLIP_OK;
@@ -93,8 +96,9 @@ clip_status clipdat_sample_finish(clipdat_sample *s, bool unread, clip_error *er
 
 int clipdat_picture_rank(const char *ext)
 {
-    static const char *const extensions[] = {"jpg",  "png", "jpeg", "webp", "jfif", "gif", "bmp", "tif",
-                                             "tiff", "heic", "heif", "avif", "pnm",  "ppm", "pgm", "pbm"};
+    static const char *const extensions[] = {"jpg",  "png",  "jpeg", "webp", "jfif", "gif", "bmp",   "tif",   "tiff",
+                                             "heic", "heif", "avif", "pnm",  "ppm",  "pgm", "pbm",   "pam",   "jpe",
+                                             "jif",  "mpo",  "hif",  "dib",  "apng", "heics", "avifs"};
     for (int i = 0; i < (int)(sizeof extensions / sizeof *extensions); i++)
         if (strcasecmp(ext, extensions[i]) == 0)
             return i;

@@ -116,8 +116,9 @@ static clip_status read_member(tar *t, clipdat_bytes *b, size_t limit, clip_erro
                           limit);
     TRY(clipdat_bytes_reserve(b, (size_t)t->size < FIRST_STEP ? (size_t)t->size : FIRST_STEP));
     while (b->n < (size_t)t->size) {
-        if (b->n + 1 == b->capacity)
-            TRY(clipdat_bytes_reserve(b, b->n + 1));
+        if (b->n + 1 == b->capacity && clipdat_bytes_reserve(b, b->n + 1) < 0) /* of this member alone */
+            return clipb_fail(err, CLIP_EIO, t->path, "%s: out of memory for its %lld bytes", t->name,
+                              (long long)t->size);
         size_t room = b->capacity - 1 - b->n, left = (size_t)t->size - b->n;
         la_ssize_t got = archive_read_data(t->archive, b->p + b->n, room < left ? room : left);
         if (got < 0)

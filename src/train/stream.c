@@ -127,7 +127,7 @@ static clip_status decode(cliptrn_stream *s, cell *c, clipdat_sample *scratch)
     clip_status status = s->augmented ? clipimg_augment_apply(&s->augment, &rng, &s->recipe, &img, c->pixels)
                                       : clipimg_preprocess(&s->recipe, &img, c->pixels);
     clip_image_free(&img);
-    return status;
+    return status < 0 ? clipb_fail(&c->err, status, sample->text, "%s", clip_status_message(status)) : CLIP_OK;
 }
 
 static clip_status tokenize(cliptrn_stream *s, cell *c)
@@ -145,10 +145,14 @@ static void prepare(cliptrn_stream *s, cell *c, clipdat_sample *scratch)
         return;
     }
     c->status = decode(s, c, scratch);
+    if (c->status < 0) { /* also where there is no memory for it: this picture's fault, not the run's */
+        c->kind = BROKEN;
+        return;
+    }
+    c->status = tokenize(s, c);
     if (c->status == CLIP_OK)
-        c->status = tokenize(s, c);
-    if (c->status < 0)
-        c->kind = c->status == CLIP_ENOMEM ? FATAL : BROKEN;
+        return;
+    c->kind = c->status == CLIP_ENOMEM ? FATAL : BROKEN;
     if (c->kind == FATAL)
         clipb_fail(&c->err, CLIP_ENOMEM, c->sample->text, "out of memory");
 }
@@ -315,6 +319,7 @@ clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_erro
 }
 
 int64_t cliptrn_stream_count(const cliptrn_stream *s) { return s->count; }
+const clip_passed *cliptrn_stream_passed(const cliptrn_stream *s) { return cliptrn_order_passed(s->order); }
 uint64_t cliptrn_stream_fingerprint(const cliptrn_stream *s) { return cliptrn_order_fingerprint(s->order); }
 cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s) { return s->stats; }
 

@@ -59,7 +59,8 @@ typedef struct cliptrn_stream_stats {
 
 /* cliptrn_stream_open(): scan the sources (reading no picture but those of tars that are held) and start the workers.
  * out  out  free with cliptrn_stream_close(); NULL on error
- * Errors: those of clip_pairs_open(); CLIP_EFORMAT (a source that is damaged, fewer pairs than a batch), CLIP_EINVAL (options),
+ * Errors: those of clip_pairs_open(); CLIP_EIO (a folder that cannot be listed whole), CLIP_EFORMAT
+ * (a source that is damaged, fewer pairs than a batch), CLIP_EINVAL (options),
  * CLIP_EMISMATCH (the start lies beyond the data), CLIP_ELIMIT (threads), CLIP_ENOMEM. */
 clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_stream **out, clip_error *err);
 
@@ -73,6 +74,9 @@ int64_t cliptrn_stream_count(const cliptrn_stream *s);
 
 /* cliptrn_stream_fingerprint(): of the file names and captions there are, in their order. */
 uint64_t cliptrn_stream_fingerprint(const cliptrn_stream *s);
+
+/* cliptrn_stream_passed(): the files in folders that were passed over. */
+const clip_passed *cliptrn_stream_passed(const cliptrn_stream *s);
 
 cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s);
 

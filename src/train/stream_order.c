@@ -35,6 +35,7 @@ struct cliptrn_order {
     int64_t n_streamed;     /* in all of them */
     int64_t samples;        /* indices given */
     uint64_t fingerprint;
+    clip_passed passed;
     clipdat_sample scratch;
     /* where in which epoch */
     int64_t epoch;
@@ -153,6 +154,18 @@ static clip_status scan(cliptrn_order *o, clipdat_source *source, bool is_tar, b
     }
 }
 
+/* A run is worth hours, and is made again by the same data: like a tar that is damaged, a folder
+ * that cannot be listed whole stops it before it begins. */
+static clip_status incomplete(clipdat_source *source, const char *path, clip_error *err)
+{
+    clip_error why = {0};
+    clipdat_sample none = {0};
+    clip_status s = source->next(source, &none, &why);
+    clipdat_sample_free(&none);
+    return clipb_fail(err, s < 0 ? s : CLIP_EIO, NULL, "%.700s (parts of %.100s that cannot be looked at: %lld)",
+                      why.message, path, (long long)source->faults);
+}
+
 static clip_status add_source(cliptrn_order *o, const char *path, bool hold_tars, clip_error *err)
 {
     const bool is_tar = !clipb_is_dir(path) && clipdat_is_tar(path);
@@ -160,7 +173,9 @@ static clip_status add_source(cliptrn_order *o, const char *path, bool hold_tars
     const int64_t first = o->samples;
     clipdat_source *source;
     TRY(clipdat_open(path, &o->pairs, &source, err));
-    clip_status s = scan(o, source, is_tar, &keep, err);
+    if (source->passed)
+        clipdat_passed_merge(&o->passed, source->passed);
+    clip_status s = source->faults > 0 ? incomplete(source, path, err) : scan(o, source, is_tar, &keep, err);
     source->close(source);
     TRY(s);
     if (keep)
@@ -313,6 +328,7 @@ clip_status cliptrn_order_seek(cliptrn_order *o, cliptrn_position to, clip_error
 }
 
 int64_t cliptrn_order_samples(const cliptrn_order *o) { return o->samples; }
+const clip_passed *cliptrn_order_passed(const cliptrn_order *o) { return &o->passed; }
 uint64_t cliptrn_order_fingerprint(const cliptrn_order *o) { return o->fingerprint; }
 
 /* ---- Open and close ------------------------------------------------------------------------------------------- */

@@ -35,6 +35,9 @@ int64_t cliptrn_order_samples(const cliptrn_order *o);
 /* cliptrn_order_fingerprint(): of the file names and captions the scan met, in their order: other data have another. */
 uint64_t cliptrn_order_fingerprint(const cliptrn_order *o);
 
+/* cliptrn_order_passed(): the files in folders that the scan passed over. */
+const clip_passed *cliptrn_order_passed(const cliptrn_order *o);
+
 /* cliptrn_order_seek(): CLIP_EMISMATCH (beyond the data); those of cliptrn_order_next(). */
 clip_status cliptrn_order_seek(cliptrn_order *o, cliptrn_position to, clip_error *err);
 

@@ -180,6 +180,13 @@ static void statuses_have_names(void **state)
     assert_string_equal(clip_status_name(CLIP_EIO), "CLIP_EIO");
     assert_string_equal(clip_status_message(CLIP_OK), "done");
     assert_non_null(clip_status_message((clip_status)-99));
+    char far[5000]; /* its end, and what is wrong, are told of a name that is too long for a message */
+    clip_error err;
+    memset(far, 'x', sizeof far);
+    strcpy(far + sizeof far - 6, "/last");
+    clipb_fail(&err, CLIP_EIO, far, "is %s", "wrong");
+    assert_memory_equal(err.message, "...xx", 5);
+    assert_non_null(strstr(err.message, "xx/last: is wrong"));
 }
 
 int main(void)

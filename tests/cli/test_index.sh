@@ -110,8 +110,9 @@ counts seen=1 embedded=0 copied=1 pictures=6
 want 0 "$clip" search --index ix --filter '*/best/*' castle
 same "$(cat out)" "$T/best/castle.png"
 cp photos/cloud.png best/ && mv photos/castle.png .
-want 0 index --json best
-counts seen=1 copied=1 removed=0 pictures=7
+want 1 index --json best # where a link leads nowhere today it stays, and is named
+says 'best/castle.png: No such file or directory'
+counts seen=2 copied=1 removed=0 unreadable=1 pictures=7
 mv castle.png photos/
 want 0 index --remove best
 prints '2 pictures removed'
@@ -203,7 +204,7 @@ mv elsewhere photos
 it "a folder that is empty today, as where a disk is mounted"
 mkdir mounted && mv photos/* mounted/
 want 0 "$clip" index --index away --json photos
-says 'photos: holds no pictures any more; the 6 that the index has of it stay'
+says 'photos: holds no pictures any more; what the index has of it stays (6 pictures)'
 says 'clip index --remove FOLDER'
 counts seen=0 removed=0 kept=6 pictures=6
 want 0 "$clip" index --index away --json --exclude '*.png' photos
@@ -245,11 +246,11 @@ if plain "$clip" --version >/dev/null 2>&1 && plain cat "$root/models/emoji-clip
     shut 1
     says 'shut/sub: Permission denied'
     says 'cloud.png: Permission denied'
-    counts removed=0 unreadable=1 pictures=3
+    counts removed=0 unreadable=2 kept=1 pictures=3
     chmod 0 shut
     shut 1
     says 'shut: Permission denied'
-    counts removed=0 unreadable=1 pictures=3
+    counts removed=0 unreadable=1 kept=3 pictures=3
     chmod 755 shut shut/sub && chmod 644 shut/cloud.png
     shut 0
     counts embedded=0 removed=0 pictures=3
