@@ -44,12 +44,21 @@ struct clip_context {
     float *things;       /* vqa.c: embeddings of common things; NULL until they are needed */
 };
 
-/* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. All towers asked for must be in it. */
+/* model.c: clip_model_load() without packing the weights: its towers cannot run. For what reads the store itself. All towers asked for must be
+ * in it, and every tensor as it should be. */
 clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
-/* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json. */
+/* recipe.c: how pictures are prepared, from open_clip_config.json, or from transformers' files: "image_processor" of processor_config.json,
+ * where it is there, else preprocessor_config.json. Each may be NULL. *found: one of them says it. Settings are checked (model/settings.h). */
+typedef struct clip_recipe_reader {
+    clipimg_recipe *out; /* the defaults, with the model's size */
+    clip_warn_fn warn;
+    void *warn_user;
+    clip_error *err;
+} clip_recipe_reader;
+
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);
-clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err);
+clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *processor, const char *preprocessor, bool *found);
 clipimg_recipe clip_recipe_default(int size);
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias); /* as a configuration says it */
 
@@ -59,9 +68,13 @@ clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int 
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {
     char *dir, *weights;
-    char *openclip_config, *huggingface_config, *preprocessor_config, *bpe; /* NULL: not there */
+    char *openclip_config, *huggingface_config, *processor_config, *preprocessor_config, *bpe; /* NULL: not there */
     char *tokenizer_dir; /* where diffusers keeps the tokenizer of these weights; NULL: no such folder */
 } clip_files;
+
+/* place.c: the folder or file of the weights: `path` itself, or where a folder of the Hugging Face hub's cache or of sentence-transformers
+ * has them; "local-dir:" before it is OpenCLIP's. out: free() it; NULL on error. CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
+clip_status clip_place_find(const char *path, char **out, clip_error *err);
 
 clip_status clip_files_find(const char *path, clip_files *out, clip_error *err);
 void clip_files_free(clip_files *f);

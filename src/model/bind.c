@@ -46,15 +46,16 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
     }
     if (!t->used) /* set while loading, before the store is shared: who binds again, as clip_explain() does beside other threads, only reads it */
         t->used = true;
+    if (!clipmdl_tensor_type(t, &type)) {
+        if (b->odd_types++ == 0)
+            b->odd_type = t;
+        return NULL;
+    }
     char is[96], should[96];
     if (t->ndim != ndim || memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) != 0) {
         format_shape(is, sizeof is, t->dim, t->ndim);
         format_shape(should, sizeof should, dim, ndim);
         fault(b, "tensor '%s' has the shape %s, not %s", name, is, should);
-        return NULL;
-    }
-    if (!clipmdl_tensor_type(t, &type)) {
-        fault(b, "tensor '%s' is %s: weights must be F32, F16 or BF16", name, t->dtype);
         return NULL;
     }
     return t;
@@ -132,7 +133,7 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
 
 static void drop(const source *s)
 {
-    for (int i = 0; i < s->parts && s->tensor[i]; i++)
+    for (int i = 0; i < s->parts && s->tensor[i] && s->tensor[i]->map; i++)
         clipb_map_drop(s->tensor[i]->map, s->tensor[i]->data, s->tensor[i]->bytes);
 }
 

@@ -32,6 +32,8 @@ typedef struct clipmdl_binder {
     int64_t parameters;  /* counted while measuring */
     int faults;
     char first_faults[512]; /* the first few, for the error */
+    int odd_types;          /* tensors whose type is not one of weights */
+    const clipmdl_tensor *odd_type; /* the first of them */
     clip_warn_fn warn;      /* hears of every fault; may be NULL */
     void *warn_user;
 } clipmdl_binder;

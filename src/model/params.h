@@ -28,6 +28,8 @@ typedef struct clipmdl_params {
     clipmdl_param *param; /* [n], in the order of the towers: image, text, logit_scale, logit_bias */
     size_t n, capacity;
     size_t count;         /* numbers in a block */
+    uint32_t *slot;       /* [slots], a power of two: 1 + the place in `param` of what hashes here, or of what had to step aside; 0: nothing */
+    size_t slots;
 } clipmdl_params;
 
 /* clipmdl_params_list(): every parameter of such a model.

@@ -202,6 +202,7 @@ void clipmdl_store_close(clipmdl_store *s)
     }
     free(s->header);
     free(s->map);
+    free(s->joined);
     free(s->tensor);
     free(s->file);
     *s = (clipmdl_store){0};
