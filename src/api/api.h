@@ -42,6 +42,7 @@ struct clip_context {
     clipb_block inputs;  /* pixels or ids on their way in */
     clip_explainer *explainer; /* NULL until it is needed */
     float *things;       /* vqa.c: embeddings of common things; NULL until they are needed */
+    char fault[512];     /* why the last CLIP_ENOTFINITE */
 };
 
 /* model.c: clip_model_load() without packing the weights: its towers cannot run. For what reads the store itself. All towers asked for must be
@@ -64,6 +65,11 @@ clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokeniz
 
 /* encode.c: of N prepared pictures the unit embeddings, and all rows of a layer as clipmdl_tap counts them, from one forward. */
 clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
+
+/* finite.c: rows of x [N, C] are numbers, and each of a length that f32 holds. Else CLIP_ENOTFINITE, and clip_context_message() says that it is of
+ * `kind` ("picture", "text") number first + row + 1, and which tensor is to blame.
+ * input  in  of which the rows were made, [N, each]; NULL: of no numbers */
+clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first, const float *input, size_t each);
 
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {

@@ -277,6 +277,8 @@ static clip_status bind_weights(loader *l, clip_model *m, bool place)
         b.arena = clipb_arena_on(&m->weights);
         bind_towers(&b, m); /* placing */
         s = b.status;
+        if (s == CLIP_ENOTFINITE)
+            clipb_fail(l->err, s, l->files.weights, "tensor '%s' holds NaN or infinity", b.not_finite->name);
     }
     clipb_team_free(k.team);
     clipb_block_free(&b.scratch);
@@ -293,15 +295,15 @@ static clip_status read_logit_scale(loader *l, clip_model *m)
     float log_scale = logf(1 / 0.07f);
     if (!t && m->config.towers != CLIP_TOWER_BOTH) /* nothing to compare with */
         return CLIP_OK;
-    if (!t || !clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type)) {
+    if (!t)
         warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
-    } else {
-        t->used = true;
+    else if (!clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type))
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "tensor '%s' is not one number of the type F32, F16 or BF16", t->name);
+    else
         clipk_to_f32(&(clipk_ctx){.set = m->set}, &log_scale, t->data, type, 1);
-    }
     m->logit_scale = expf(log_scale);
     if (!isfinite(m->logit_scale))
-        return clipb_fail(l->err, CLIP_EFORMAT, l->files.weights, "logit_scale is %g", (double)log_scale);
+        return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights, "tensor 'logit_scale' is %g, which is the logarithm of no number in f32", (double)log_scale);
     return CLIP_OK;
 }
 
@@ -348,8 +350,7 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
     TRY(clipmdl_store_open(l->files.weights, &m->store, l->err));
     TRY(read_config(l, m));
     TRY(read_recipe(l, m));
-    TRY(read_tokenizer(l, m));
-    return read_logit_scale(l, m);
+    return read_tokenizer(l, m);
 }
 
 static clip_status load(const char *path, const clip_load_options *opt, bool weights, clip_model **out, clip_error *err)
@@ -362,6 +363,8 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
     clip_status s = m ? read_all_but_weights(&l, path, m) : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = bind_weights(&l, m, weights);
+    if (s == CLIP_OK)
+        s = read_logit_scale(&l, m);
     if (s == CLIP_OK)
         name_type(m);
     if (s == CLIP_ENOMEM)

@@ -144,6 +144,8 @@ clip_status clip_place_find(const char *path, char **out, clip_error *err)
         return clipb_fail(err, CLIP_EUNSUPPORTED, path, "models are not downloaded: name a folder, as that of the hub's cache, models--ORG--NAME");
     if (strncmp(path, local, strlen(local)) == 0 && !clipb_is_dir(path))
         path += strlen(local);
+    if (!*path)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "the path of the model is empty");
     if (!(*out = strdup(path)))
         return CLIP_ENOMEM;
     clip_status s = CLIP_OK;

@@ -188,7 +188,7 @@ bool clipmdl_in_tower(clipmdl_scheme scheme, const char *prefix, const char *nam
 
 bool clipmdl_is_harmless(const char *name)
 {
-    static const char *const harmless[] = {"position_ids", "attn_mask", "logit_bias", "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
+    static const char *const harmless[] = {"position_ids", "attn_mask", "logit_scale", "logit_bias", "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
     const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         if (strcmp(last, harmless[i]) == 0)

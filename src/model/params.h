@@ -48,7 +48,7 @@ const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *na
 void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint64_t seed, float *w);
 
 /* clipmdl_params_read(): the weights of a checkpoint, of either scheme and any type, as f32.
- * Errors: CLIP_EMISMATCH (missing or misshapen, named). A logit_bias that the file lacks keeps what is in w. */
+ * Errors: CLIP_EMISMATCH (missing or misshapen, named), CLIP_ENOTFINITE. A logit_bias that the file lacks keeps what is in w. */
 clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, float *w, clip_error *err);
 
 #endif

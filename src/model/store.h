@@ -47,4 +47,7 @@ clipmdl_tensor *clipmdl_store_find(const clipmdl_store *s, const char *name);
 /* clipmdl_tensor_type(): the kernels' type of a weight; false for a type that is none (integers, f64). */
 bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out);
 
+/* clipmdl_tensor_is_finite(): no number of a weight is NaN or infinite. */
+bool clipmdl_tensor_is_finite(const clipmdl_tensor *t);
+
 #endif
