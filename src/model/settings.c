@@ -138,8 +138,10 @@ static void finish(list *l)
 static bool is_one_of(const char *words, const char *word)
 {
     const size_t n = strlen(word);
-    for (const char *w = words; n > 0 && !strchr(word, ' ') && w; w = strchr(w, ' '), w += w != NULL)
-        if (strncmp(w, word, n) == 0 && (w[n] == ' ' || w[n] == 0))
+    if (n == 0 || strchr(word, ' '))
+        return false;
+    for (const char *w = words; (w = strstr(w, word)); w += n)
+        if ((w == words || w[-1] == ' ') && (w[n] == ' ' || w[n] == 0))
             return true;
     return false;
 }
