@@ -88,7 +88,8 @@ static int tell_failure(cli_session *s, cli_batch *b, clip_status status)
     const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
     for (int i = 0; status == CLIP_ENOTFINITE && i < b->n; i++)
         if (b->picture[i].row >= 0)
-            DO(cli_encoded(s->ctx, encode(s, b->pixels + (size_t)b->picture[i].row * each, 1, b->embedding), b->picture[i].path));
+            DO(cli_encoded(s->ctx, encode(s, b->pixels + (size_t)b->picture[i].row * each, 1, b->embedding),
+                           b->picture[i].path));
     return cli_encoded(s->ctx, status, "pictures");
 }
 

@@ -14,10 +14,13 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* FILE:PREFIX, where that is not itself the name of a file: *path is then a copy of its first part. The colon of "local-dir:" is another. */
+/* FILE:PREFIX, where that is not itself the name of a file: *path is then a copy of its first part.
+ * The colon of "local-dir:" is another. */
 static int split_prefix(const char *model, char **path, const char **prefix)
 {
-    const char *name = strncmp(model, "local-dir:", 10) == 0 ? model + 10 : strncmp(model, "hf-hub:", 7) == 0 ? model + 7 : model;
+    const char *name = strncmp(model, "local-dir:", 10) == 0 ? model + 10
+                       : strncmp(model, "hf-hub:", 7) == 0   ? model + 7
+                                                             : model;
     const char *colon = strrchr(name, ':');
     *prefix = colon && access(model, F_OK) != 0 && access(name, F_OK) != 0 ? colon + 1 : NULL;
     *path = *prefix ? strndup(model, (size_t)(colon - model)) : strdup(model);
@@ -103,8 +106,10 @@ static int encode_labels(cli_session *s, const cli_list *labels, const cli_list 
     cli_progress_start("labels", (long)labels->n);
     for (size_t i = 0; i < labels->n && code == CLI_DONE; i += (size_t)step) {
         int n = labels->n - i < (size_t)step ? (int)(labels->n - i) : step;
-        code = cli_encoded(s->ctx, clip_encode_labels(s->ctx, (const char *const *)labels->item + i, n, (const char *const *)templates->item, T,
-                                                      out + i * (size_t)s->D), "labels");
+        code = cli_encoded(s->ctx,
+                           clip_encode_labels(s->ctx, (const char *const *)labels->item + i, n,
+                                              (const char *const *)templates->item, T, out + i * (size_t)s->D),
+                           "labels");
         cli_progress_step(n);
     }
     cli_progress_end();
@@ -156,7 +161,8 @@ int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out)
     int code = CLI_DONE;
     for (size_t i = 0; i < n && code == CLI_DONE; i += TEXTS_AT_ONCE) {
         int some = n - i < TEXTS_AT_ONCE ? (int)(n - i) : TEXTS_AT_ONCE;
-        code = cli_encoded(s->ctx, clip_encode_text(s->ctx, (const char *const *)texts + i, some, out + i * (size_t)s->D), "texts");
+        code = cli_encoded(
+            s->ctx, clip_encode_text(s->ctx, (const char *const *)texts + i, some, out + i * (size_t)s->D), "texts");
         cli_progress_step(some);
     }
     cli_progress_end();

@@ -95,8 +95,9 @@ CLIP_API clip_load_options clip_load_options_default(void);
 /* clip_model_load(): open a checkpoint and pack its weights.
  * path  in   a directory as Hugging Face or OpenCLIP lay it out, or one .safetensors file (beside which
  *            configuration and tokenizer are looked for; what is missing is inferred from the shapes, with a warning).
- *            A folder of the Hugging Face hub's cache (models--ORG--NAME) stands for the snapshot that its refs/main names, one of
- *            sentence-transformers (modules.json) for the CLIP in it. OpenCLIP's "local-dir:" may stand before a path.
+ *            A folder of the Hugging Face hub's cache (models--ORG--NAME) stands for the snapshot
+ *            that its refs/main names, one of sentence-transformers (modules.json) for the CLIP in
+ *            it. OpenCLIP's "local-dir:" may stand before a path.
  *            Every setting of a configuration and every tensor of a tower must be understood.
  *            One encoder alone is a model too: transformers' CLIPTextModel, CLIPVisionModel and their kin "WithProjection", the text encoders in
  *            diffusers' folders, and those inside Stable Diffusion's single files (of which nothing else is read)
@@ -108,8 +109,11 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * Precision "bf16": those matrices are kept in bf16, and in products with them what they are multiplied by is rounded to bf16, too (8 bits, to nearest
  * even), while sums stay f32; so do the residual stream, norms, attention between tokens, biases, and a ResNet's convolutions. Embeddings then have a
  * cosine of more than 0.999 with those of f32 (docs/performance.md has measurements), near enough to be compared with them.
- * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (settings,
- * tensors and types of numbers that this engine does not know, each named; also bf16 on a processor that cannot), CLIP_ELIMIT, CLIP_EMISMATCH (tensors missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO,
+ * CLIP_EFORMAT, CLIP_EUNSUPPORTED (settings, tensors and types of numbers that this engine does not
+ * know, each named; also bf16 on a processor that cannot), CLIP_ELIMIT, CLIP_EMISMATCH (tensors
+ * missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOTFINITE
+ * (numbers that would hide in what they make; others show when something is embedded), CLIP_ENOMEM. */
 CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 CLIP_API void clip_model_free(clip_model *m);
 
@@ -151,8 +155,9 @@ CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_con
 CLIP_API void clip_context_free(clip_context *ctx);
 CLIP_API int clip_context_threads(const clip_context *ctx); /* how many it uses */
 
-/* clip_context_message(): the words for `s`, which a function has just returned for this context. Where s is CLIP_ENOTFINITE they name the picture or
- * text, counted from 1 in that call, and the tensor that holds NaN or infinity, if one does; else they are clip_status_message()'s.
+/* clip_context_message(): the words for `s`, which a function has just returned for this context.
+ * Where s is CLIP_ENOTFINITE they name the picture or text, counted from 1 in that call, and the
+ * tensor that holds NaN or infinity, if one does; else they are clip_status_message()'s.
  * The string lives until the next call with this context. */
 CLIP_API const char *clip_context_message(const clip_context *ctx, clip_status s);
 
@@ -209,8 +214,9 @@ CLIP_API clip_status clip_tokenize(const clip_model *m, const char *text, int32_
 /* clip_encode_image(): embed N pictures, preprocessing included.
  * img  in   [N] pictures
  * out  out  [N, D] f32, row-major, unit L2 norm; the caller's
- * Errors: CLIP_EINVAL (N < 1, an empty picture, no image tower, no projection), CLIP_ENOTFINITE (an embedding would hold NaN or infinity:
- * clip_context_message() says why), CLIP_ENOMEM. On error `out` is unspecified. */
+ * Errors: CLIP_EINVAL (N < 1, an empty picture, no image tower, no projection), CLIP_ENOTFINITE (an
+ * embedding would hold NaN or infinity: clip_context_message() says why), CLIP_ENOMEM.
+ * On error `out` is unspecified. */
 CLIP_API clip_status clip_encode_image(clip_context *ctx, const clip_image *img, int N, float *out);
 
 /* clip_encode_pixels(): the same from normalised pixels [N, 3, S, S] f32 (what clip_preprocess() gives). */

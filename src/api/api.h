@@ -45,12 +45,13 @@ struct clip_context {
     char fault[512];     /* why the last CLIP_ENOTFINITE */
 };
 
-/* model.c: clip_model_load() without packing the weights: its towers cannot run. For what reads the store itself. All towers asked for must be
- * in it, and every tensor as it should be. */
+/* model.c: clip_model_load() without packing the weights: its towers cannot run. For what reads the
+ * store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
-/* recipe.c: how pictures are prepared, from open_clip_config.json, or from transformers' files: "image_processor" of processor_config.json,
- * where it is there, else preprocessor_config.json. Each may be NULL. *found: one of them says it. Settings are checked (model/settings.h). */
+/* recipe.c: how pictures are prepared, from open_clip_config.json, or from transformers' files:
+ * "image_processor" of processor_config.json, where it is there, else preprocessor_config.json.
+ * Each may be NULL. *found: one of them says it. Settings are checked (model/settings.h). */
 typedef struct clip_recipe_reader {
     clipimg_recipe *out; /* the defaults, with the model's size */
     clip_warn_fn warn;
@@ -59,17 +60,20 @@ typedef struct clip_recipe_reader {
 } clip_recipe_reader;
 
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);
-clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *processor, const char *preprocessor, bool *found);
+clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *processor, const char *preprocessor,
+                                    bool *found);
 clipimg_recipe clip_recipe_default(int size);
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias); /* as a configuration says it */
 
 /* encode.c: of N prepared pictures the unit embeddings, and all rows of a layer as clipmdl_tap counts them, from one forward. */
 clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
 
-/* finite.c: rows of x [N, C] are numbers, and each of a length that f32 holds. Else CLIP_ENOTFINITE, and clip_context_message() says that it is of
- * `kind` ("picture", "text") number first + row + 1, and which tensor is to blame.
+/* finite.c: rows of x [N, C] are numbers, and each of a length that f32 holds. Else
+ * CLIP_ENOTFINITE, and clip_context_message() says that it is of `kind` ("picture", "text") number
+ * first + row + 1, and which tensor is to blame.
  * input  in  of which the rows were made, [N, each]; NULL: of no numbers */
-clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first, const float *input, size_t each);
+clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
+                              const float *input, size_t each);
 
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {
@@ -78,8 +82,9 @@ typedef struct clip_files {
     char *tokenizer_dir; /* where diffusers keeps the tokenizer of these weights; NULL: no such folder */
 } clip_files;
 
-/* place.c: the folder or file of the weights: `path` itself, or where a folder of the Hugging Face hub's cache or of sentence-transformers
- * has them; "local-dir:" before it is OpenCLIP's. out: free() it; NULL on error. CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
+/* place.c: the folder or file of the weights: `path` itself, or where a folder of the Hugging Face
+ * hub's cache or of sentence-transformers has them; "local-dir:" before it is OpenCLIP's. out:
+ * free() it; NULL on error. CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
 clip_status clip_place_find(const char *path, char **out, clip_error *err);
 
 clip_status clip_files_find(const char *path, clip_files *out, clip_error *err);

@@ -168,7 +168,9 @@ static clip_status forward_pixels(clip_context *c, const float *pixels, int N, o
         a = clipb_arena_on(&c->acts);
         clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
         clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, projection_of(o));
-        return finish(c, o, &(results){"picture", acts.pooled, clipmdl_vit_tokens(&m->vit), m->vit.cfg.width, pixels, pixels_of(m)}, N);
+        return finish(
+            c, o,
+            &(results){"picture", acts.pooled, clipmdl_vit_tokens(&m->vit), m->vit.cfg.width, pixels, pixels_of(m)}, N);
     }
     clipmdl_resnet_acts acts;
     clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
@@ -302,7 +304,8 @@ static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int
     a = clipb_arena_on(&c->acts);
     clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
     clipmdl_text_forward(&c->k, &acts, m, ids, off, N, projection_of(o));
-    return finish(c, o, &(results){.kind = "text", .pooled = acts.pooled, .T = m->cfg.context_length, .C = m->cfg.width}, N);
+    return finish(c, o,
+                  &(results){.kind = "text", .pooled = acts.pooled, .T = m->cfg.context_length, .C = m->cfg.width}, N);
 }
 
 /* Texts on their way into a chunk. */

@@ -6,14 +6,16 @@
 
 #include "api/api.h"
 
-/* What the user of a pickle has to do; it is a program, so it is not opened here. What wraps all names ("module.", "_orig_mod.") goes. */
-#define CONVERT                                                                                                                        \
-    "a pickle can run any program when it is opened, so it is not read here. Convert it once:\n"                                       \
-    "  python3 -c \"import sys,os,torch,zipfile as z;from itertools import takewhile as w;from safetensors.torch import save_file;"      \
-    "p,o=sys.argv[1:];j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());"                         \
-    "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);"                   \
-    "d={k:v for k,v in d.items() if torch.is_tensor(v)};t=('visual','transformer','text_model','vision_model');"                        \
-    "n=sum(len(c)+1 for c in w(lambda c:c not in t,os.path.commonprefix([*d]).split('.')[:-1]));"                                       \
+/* What the user of a pickle has to do; it is a program, so it is not opened here. What wraps all
+ * names ("module.", "_orig_mod.") goes. */
+#define CONVERT \
+    "a pickle can run any program when it is opened, so it is not read here. Convert it once:\n" \
+    "  python3 -c \"import sys,os,torch,zipfile as z;from itertools import takewhile as w;" \
+    "from safetensors.torch import save_file;" \
+    "p,o=sys.argv[1:];j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());" \
+    "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);" \
+    "d={k:v for k,v in d.items() if torch.is_tensor(v)};t=('visual','transformer','text_model','vision_model');" \
+    "n=sum(len(c)+1 for c in w(lambda c:c not in t,os.path.commonprefix([*d]).split('.')[:-1]));" \
     "save_file({k[n:]:v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"
 
 static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors", "open_clip_model.safetensors.index.json",
@@ -76,10 +78,12 @@ static bool is_pickle(const char *path, const unsigned char b[START])
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends(path, endings[i]))
             return true;
-    return b[8] != '{' /* where safetensors' header begins */ && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
+    return b[8] != '{' /* where safetensors' header begins */
+           && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
 }
 
-/* What another program's file is; NULL: not one of those. OpenVINO's weights are in a .bin beside the graph. */
+/* What another program's file is; NULL: not one of those. OpenVINO's weights are in a .bin beside
+ * the graph. */
 static const char *foreign(const char *path, const unsigned char b[START])
 {
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
@@ -90,13 +94,17 @@ static const char *foreign(const char *path, const unsigned char b[START])
     return n > 4 && (size_t)n < sizeof graph && clipb_is_file(graph) ? "an OpenVINO graph" : NULL;
 }
 
-/* A file of another format than safetensors is called by its name. b: its first bytes; zeros: its name alone tells. */
+/* A file of another format than safetensors is called by its name. b: its first bytes; zeros: its
+ * name alone tells. */
 static clip_status refuse_foreign(const char *path, const unsigned char b[START], clip_error *err)
 {
     const char *name = foreign(path, b);
     if (name)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "%s, which is not read here: take the checkpoint it was made from, as safetensors "
-                          "(model.safetensors with config.json, or open_clip_model.safetensors with open_clip_config.json)", name);
+        return clipb_fail(err, CLIP_EUNSUPPORTED, path,
+                          "%s, which is not read here: take the checkpoint it was made from, as safetensors "
+                          "(model.safetensors with config.json, or open_clip_model.safetensors with "
+                          "open_clip_config.json)",
+                          name);
     return is_pickle(path, b) ? clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, path) : CLIP_OK;
 }
 

@@ -1,4 +1,5 @@
-/* Numbers that are none: found where results are made, so that loading does not read all weights; then the tensor is looked for. */
+/* Numbers that are none: found where results are made, so that loading does not read all weights;
+ * then the tensor is looked for. */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -25,7 +26,8 @@ static const clipmdl_tensor *find_tensor(const clip_model *m)
     return NULL;
 }
 
-clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first, const float *input, size_t each)
+clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
+                              const float *input, size_t each)
 {
     int row = 0;
     while (row < N && is_sound(x + (size_t)row * C, C))
@@ -35,13 +37,21 @@ clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, 
     const clipmdl_tensor *t = find_tensor(c->model);
     const int64_t number = first + row + 1;
     if (t)
-        snprintf(c->fault, sizeof c->fault, "%s %" PRId64 " comes out as NaN or infinity: tensor '%.120s' of %.240s holds such a number", kind, number, t->name,
-                 c->model->store.file);
+        snprintf(c->fault, sizeof c->fault,
+                 "%s %" PRId64 " comes out as NaN or infinity: tensor '%.120s' of %.240s holds such a number", kind,
+                 number, t->name, c->model->store.file);
     else if (input && !is_sound(input + (size_t)row * each, each))
-        snprintf(c->fault, sizeof c->fault, "%s %" PRId64 " comes out as NaN or infinity, as its pixels are", kind, number);
+        snprintf(c->fault, sizeof c->fault, "%s %" PRId64 " comes out as NaN or infinity, as its pixels are", kind,
+                 number);
     else
-        snprintf(c->fault, sizeof c->fault, "%s %" PRId64 " comes out as NaN or infinity, though all weights are numbers: they are too large for f32", kind, number);
+        snprintf(c->fault, sizeof c->fault,
+                 "%s %" PRId64
+                 " comes out as NaN or infinity, though all weights are numbers: they are too large for f32",
+                 kind, number);
     return CLIP_ENOTFINITE;
 }
 
-const char *clip_context_message(const clip_context *ctx, clip_status s) { return s == CLIP_ENOTFINITE ? ctx->fault : clip_status_message(s); }
+const char *clip_context_message(const clip_context *ctx, clip_status s)
+{
+    return s == CLIP_ENOTFINITE ? ctx->fault : clip_status_message(s);
+}

@@ -71,7 +71,8 @@ static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
     return CLIP_OK;
 }
 
-/* Does config.json describe these encoders? It may be that of something larger that they are a part of; then they are not all of the file. */
+/* Does config.json describe these encoders? It may be that of something larger that they are a part
+ * of; then they are not all of the file. */
 static clip_status is_of_clip(const loader *l, const clip_model *m, bool *is)
 {
     char type[64];
@@ -81,7 +82,8 @@ static clip_status is_of_clip(const loader *l, const clip_model *m, bool *is)
     TRY(clipmdl_config_type(l->files.huggingface_config, type, l->err));
     *is = !*type || strncmp(type, "clip", 4) == 0 || clipmdl_is_whole(&m->store, m->prefix);
     if (!*is)
-        warn(l, "%s: is of a model of type \"%s\", and says nothing of '%s' in it", l->files.huggingface_config, type, m->prefix);
+        warn(l, "%s: is of a model of type \"%s\", and says nothing of '%s' in it", l->files.huggingface_config, type,
+             m->prefix);
     return CLIP_OK;
 }
 
@@ -89,8 +91,10 @@ static clip_status sizes_from_shapes(const loader *l, clip_model *m, const clipm
 {
     const size_t n = strlen(m->prefix);
     if (m->scheme == CLIPMDL_OPENCLIP && n >= 5 && strcmp(m->prefix + n - 5, "text.") == 0)
-        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights, "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
-                          "shapes do not tell (no_causal_mask, pool_type)", m->prefix);
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
+                          "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
+                          "shapes do not tell (no_causal_mask, pool_type)",
+                          m->prefix);
     TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
     warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
          l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
@@ -160,7 +164,9 @@ static clip_status read_recipe(loader *l, clip_model *m)
     if (found)
         return CLIP_OK;
     m->recipe.flavour = openclip ? CLIPIMG_OPENCLIP : CLIPIMG_HUGGINGFACE;
-    warn(l, "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, with the rounding of %s, for %d pixels",
+    warn(l,
+         "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, with "
+         "the rounding of %s, for %d pixels",
          f->dir, openclip ? "OpenCLIP" : "transformers' CLIPImageProcessor", m->recipe.size);
     return CLIP_OK;
 }
@@ -215,7 +221,8 @@ static void bind_towers(clipmdl_binder *b, clip_model *m)
     m->text_parameters = b->parameters - m->image_parameters;
 }
 
-/* Tensors that nobody took. In a tower they would change what it computes, so that it is not a plain CLIP; others are ignored with a word. */
+/* Tensors that nobody took. In a tower they would change what it computes, so that it is not a
+ * plain CLIP; others are ignored with a word. */
 static clip_status check_unexpected(const loader *l, const clip_model *m)
 {
     char names[512] = "";
@@ -236,7 +243,8 @@ static clip_status check_unexpected(const loader *l, const clip_model *m)
     if (outside > 20)
         warn(l, "%s: and %d more tensors like that", m->store.file, outside - 20);
     if (inside > 0)
-        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights, "%d tensor%s that a plain CLIP does not have, so this is another model: %s%s", inside,
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
+                          "%d tensor%s that a plain CLIP does not have, so this is another model: %s%s", inside,
                           inside == 1 ? "" : "s", names, inside > 4 ? ", .." : "");
     return CLIP_OK;
 }
@@ -244,11 +252,13 @@ static clip_status check_unexpected(const loader *l, const clip_model *m)
 static clip_status tell_faults(const loader *l, const clipmdl_binder *b)
 {
     if (b->odd_types)
-        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights, "%d tensor%s of the type %s, like '%.100s': weights must be F32, F16 or BF16. Take the "
-                          "checkpoint of one of those types, or save it as one", b->odd_types, b->odd_types == 1 ? " is" : "s are", b->odd_type->dtype, b->odd_type->name);
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
+                          "%d tensor%s of the type %s, like '%.100s': weights must be F32, F16 or BF16. Take the "
+                          "checkpoint of one of those types, or save it as one",
+                          b->odd_types, b->odd_types == 1 ? " is" : "s are", b->odd_type->dtype, b->odd_type->name);
     if (b->faults)
-        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "%d tensor%s not fit the configuration: %s%s", b->faults,
-                          b->faults == 1 ? " does" : "s do", b->first_faults, b->faults > 4 ? "; ..." : "");
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "%d tensor%s not fit the configuration: %s%s",
+                          b->faults, b->faults == 1 ? " does" : "s do", b->first_faults, b->faults > 4 ? "; ..." : "");
     return CLIP_OK;
 }
 
@@ -298,12 +308,14 @@ static clip_status read_logit_scale(loader *l, clip_model *m)
     if (!t)
         warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
     else if (!clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type))
-        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "tensor '%s' is not one number of the type F32, F16 or BF16", t->name);
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights,
+                          "tensor '%s' is not one number of the type F32, F16 or BF16", t->name);
     else
         clipk_to_f32(&(clipk_ctx){.set = m->set}, &log_scale, t->data, type, 1);
     m->logit_scale = expf(log_scale);
     if (!isfinite(m->logit_scale))
-        return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights, "tensor 'logit_scale' is %g, which is the logarithm of no number in f32", (double)log_scale);
+        return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights,
+                          "tensor 'logit_scale' is %g, which is the logarithm of no number in f32", (double)log_scale);
     return CLIP_OK;
 }
 

@@ -1,5 +1,5 @@
-/* From what people name to the folder or file with the weights: a folder of the Hugging Face hub's cache, one of sentence-transformers,
- * OpenCLIP's "local-dir:". */
+/* From what people name to the folder or file with the weights: a folder of the Hugging Face hub's
+ * cache, one of sentence-transformers, OpenCLIP's "local-dir:". */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static clip_status descend(char **path, const char *name)
 /* A name from a file is that of something inside the folder, and no path out of it. */
 static bool is_plain_name(const char *name) { return *name && *name != '.' && !strchr(name, '/'); }
 
-/* ---- The hub's cache: models--ORG--NAME/refs/main holds HASH, snapshots/HASH/ the files --------------------------------------- */
+/* ---- The hub's cache: models--ORG--NAME/refs/main holds HASH, snapshots/HASH/ the files ------ */
 
 /* The one folder in `snapshots`. */
 static clip_status only_snapshot(const char *snapshots, char **out, clip_error *err)
@@ -43,7 +43,9 @@ static clip_status only_snapshot(const char *snapshots, char **out, clip_error *
     if (s == CLIP_OK && n != 1) {
         free(*out);
         *out = NULL;
-        s = clipb_fail(err, CLIP_EIO, snapshots, n ? "holds several snapshots, and refs/main does not say which: name one of them" : "holds no snapshot");
+        s = clipb_fail(err, CLIP_EIO, snapshots,
+                       n ? "holds several snapshots, and refs/main does not say which: name one of them"
+                         : "holds no snapshot");
     }
     return s;
 }
@@ -72,7 +74,8 @@ static clip_status find_snapshot(char **path, clip_error *err)
     if (s == CLIP_OK && is_cache) {
         s = descend(&snapshots, hash);
         if (s == CLIP_OK && !clipb_is_dir(snapshots))
-            s = clipb_fail(err, CLIP_EIO, snapshots, "is not there, though %s names it: the download is not complete", ref);
+            s = clipb_fail(err, CLIP_EIO, snapshots, "is not there, though %s names it: the download is not complete",
+                           ref);
     }
     if (s == CLIP_OK && is_cache) {
         free(*path);
@@ -85,7 +88,7 @@ static clip_status find_snapshot(char **path, clip_error *err)
     return s;
 }
 
-/* ---- sentence-transformers: modules.json lists what embeddings go through ------------------------------------------------------ */
+/* ---- sentence-transformers: modules.json lists what embeddings go through -------------------- */
 
 static const char *text_of(const cJSON *o, const char *key)
 {
@@ -93,7 +96,8 @@ static const char *text_of(const cJSON *o, const char *key)
     return cJSON_IsString(v) ? v->valuestring : "";
 }
 
-/* The first module must be a CLIP, and none behind it may change what comes out. *inside: its folder; "" this one. */
+/* The first module must be a CLIP, and none behind it may change what comes out. *inside: its
+ * folder; "" this one. */
 static clip_status check_modules(const cJSON *modules, const char *file, const char **inside, clip_error *err)
 {
     const cJSON *m;
@@ -105,7 +109,8 @@ static clip_status check_modules(const cJSON *modules, const char *file, const c
         if (i == 0 && strcmp(name, "CLIPModel") == 0)
             *inside = text_of(m, "path");
         else if (i == 0 || strcmp(name, "Normalize") != 0) /* embeddings are of length 1 here anyway */
-            return clipb_fail(err, CLIP_EUNSUPPORTED, file, "module %d is %.100s: only a CLIPModel, and Normalize behind it, are supported", i,
+            return clipb_fail(err, CLIP_EUNSUPPORTED, file,
+                              "module %d is %.100s: only a CLIPModel, and Normalize behind it, are supported", i,
                               *type ? type : "of no type");
         i++;
     }
@@ -134,14 +139,15 @@ static clip_status find_module(char **path, clip_error *err)
     return s;
 }
 
-/* ---- All of them --------------------------------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 clip_status clip_place_find(const char *path, char **out, clip_error *err)
 {
     static const char local[] = "local-dir:", hub[] = "hf-hub:";
     *out = NULL;
     if (strncmp(path, hub, strlen(hub)) == 0 && !clipb_is_dir(path))
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "models are not downloaded: name a folder, as that of the hub's cache, models--ORG--NAME");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, path,
+                          "models are not downloaded: name a folder, as that of the hub's cache, models--ORG--NAME");
     if (strncmp(path, local, strlen(local)) == 0 && !clipb_is_dir(path))
         path += strlen(local);
     if (!*path)

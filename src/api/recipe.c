@@ -76,7 +76,9 @@ static clip_status openclip(const cJSON *root, clipimg_recipe *r, const char *fi
     for (int i = 0; i < 3; i++)
         r->fill_color[i] = (uint8_t)fill[i];
     r->filter = strcmp(filter, "bilinear") == 0 ? CLIPIMG_BILINEAR : CLIPIMG_BICUBIC;
-    r->mode = strcmp(mode, "longest") == 0 ? CLIPIMG_LONGEST : strcmp(mode, "squash") == 0 ? CLIPIMG_SQUASH : CLIPIMG_SHORTEST;
+    r->mode = strcmp(mode, "longest") == 0  ? CLIPIMG_LONGEST
+              : strcmp(mode, "squash") == 0 ? CLIPIMG_SQUASH
+                                            : CLIPIMG_SHORTEST;
     return CLIP_OK;
 }
 
@@ -126,7 +128,8 @@ static clip_status huggingface(const clip_recipe_reader *reader, const cJSON *o,
     TRY(size_of(o, "size", &size, &edge, file, err));
     TRY(size_of(o, "crop_size", &crop, &ignored, file, err));
     if (!(fabsf(rescale * 255 - 1) < 1e-4f))
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"rescale_factor\" is %g: only 1/255 is supported", (double)rescale);
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"rescale_factor\" is %g: only 1/255 is supported",
+                          (double)rescale);
     if (edge && !do_center_crop)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"do_center_crop\" is false, so pictures would not be squares");
     if (do_center_crop && crop != size)
@@ -159,12 +162,15 @@ static clip_status read_processor(const clip_recipe_reader *r, const char *path,
     TRY(clipb_json_read(path, MAX_CONFIG, &root, r->err));
     const cJSON *o = key ? cJSON_GetObjectItemCaseSensitive(root, key) : root;
     *found = !key || (o && !cJSON_IsNull(o));
-    clip_status s = !*found ? CLIP_OK : cJSON_IsObject(o) ? huggingface(r, o, path) : clipb_fail(r->err, CLIP_EFORMAT, path, "has no settings of pictures");
+    clip_status s = !*found             ? CLIP_OK
+                    : cJSON_IsObject(o) ? huggingface(r, o, path)
+                                        : clipb_fail(r->err, CLIP_EFORMAT, path, "has no settings of pictures");
     cJSON_Delete(root);
     return s;
 }
 
-clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *processor, const char *preprocessor, bool *found)
+clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *processor, const char *preprocessor,
+                                    bool *found)
 {
     *found = false;
     TRY(read_processor(r, processor, "image_processor", found));

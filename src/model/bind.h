@@ -53,7 +53,8 @@ void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char
 /* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type, or for bf16; `bias` [total] or NULL. */
 void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight, const char *bias, int first, int O, int total, int I);
 
-/* This tensor's numbers must be finite: what follows it would hide infinities. Others show in what comes out, and are looked for then. */
+/* This tensor's numbers must be finite: what follows it would hide infinities. Others show in what
+ * comes out, and are looked for then. */
 void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name);
 
 /* A projection without bias, [I, O] in OpenCLIP's files and [O, I] in Hugging Face's. */

@@ -137,7 +137,10 @@ static clip_status openclip(const reader *r, const cJSON *root, clipmdl_config *
 
 /* ---- Hugging Face: config.json ---------------------------------------------------------------------------- */
 
-static clipk_act huggingface_act(const cJSON *o) { return is_string(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_QUICKGELU; }
+static clipk_act huggingface_act(const cJSON *o)
+{
+    return is_string(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_QUICKGELU;
+}
 
 static clip_status huggingface_vision(const reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
@@ -154,7 +157,14 @@ static clip_status huggingface_vision(const reader *r, const cJSON *o, clipmdl_v
 
 static clip_status huggingface_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    *t = (clipmdl_text_config){.context_length = 77, .vocab_size = 49408, .width = 512, .heads = 8, .layers = 12, .mlp = 2048, .eos_id = 49407, .eps = 1e-5f,
+    *t = (clipmdl_text_config){.context_length = 77,
+                               .vocab_size = 49408,
+                               .width = 512,
+                               .heads = 8,
+                               .layers = 12,
+                               .mlp = 2048,
+                               .eos_id = 49407,
+                               .eps = 1e-5f,
                                .act = huggingface_act(o)};
     TRY(get(r, o, "max_position_embeddings", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, MAX_VOCAB, &t->vocab_size, r->file, r->err));
@@ -195,7 +205,9 @@ static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_confi
     TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
     const bool text_alone = strcmp(type, "clip_text_model") == 0, vision_alone = strcmp(type, "clip_vision_model") == 0;
     if (!text_alone && !vision_alone && strcmp(type, "clip") != 0)
-        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"model_type\" is \"%.60s\": only clip, clip_text_model and clip_vision_model are supported", type);
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"model_type\" is \"%.60s\": only clip, clip_text_model and clip_vision_model are supported",
+                          type);
     TRY(clipmdl_settings_huggingface(root, r->file, r->warn, r->warn_user, r->err));
     if (text_alone)
         return huggingface_alone(r, root, CLIP_TOWER_TEXT, "text_config", c);
@@ -203,7 +215,8 @@ static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_confi
         return huggingface_alone(r, root, CLIP_TOWER_IMAGE, "vision_config", c);
     const cJSON *vision = huggingface_tower(root, "vision_config"), *text = huggingface_tower(root, "text_config");
     if (!cJSON_IsObject(vision) || !cJSON_IsObject(text))
-        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no object \"%s\"", cJSON_IsObject(vision) ? "text_config" : "vision_config");
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no object \"%s\"",
+                          cJSON_IsObject(vision) ? "text_config" : "vision_config");
     c->towers = CLIP_TOWER_BOTH;
     TRY(get(r, root, "projection_dim", &c->embed_dim));
     TRY(huggingface_vision(r, vision, &c->vision));
@@ -264,7 +277,8 @@ clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip
     return c->towers & CLIP_TOWER_IMAGE ? check_vision(&c->vision, file, err) : CLIP_OK;
 }
 
-static clip_status read_config(const reader *r, clipmdl_config *out, clip_status (*parse)(const reader *, const cJSON *, clipmdl_config *))
+static clip_status read_config(const reader *r, clipmdl_config *out,
+                               clip_status (*parse)(const reader *, const cJSON *, clipmdl_config *))
 {
     cJSON *root;
     *out = (clipmdl_config){0};
@@ -279,7 +293,8 @@ clip_status clipmdl_config_openclip(const char *path, clipmdl_config *out, clip_
     return read_config(&(reader){.file = path, .err = err}, out, openclip);
 }
 
-clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_warn_fn warn, void *warn_user, clip_error *err)
+clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_warn_fn warn, void *warn_user,
+                                       clip_error *err)
 {
     return read_config(&(reader){path, warn, warn_user, err}, out, huggingface);
 }

@@ -46,11 +46,14 @@ typedef enum clipmdl_scheme {
     CLIPMDL_HUGGINGFACE_TOWER, /* one encoder alone, as transformers 5 saves it: the same without vision_model. or text_model. */
 } clipmdl_scheme;
 
-/* clipmdl_config_openclip(), clipmdl_config_huggingface(): from open_clip_config.json, from config.json.
+/* clipmdl_config_openclip(), clipmdl_config_huggingface(): from open_clip_config.json, from
+ * config.json.
  * warn  in  hears of settings that transformers ignores; may be NULL
- * Errors: CLIP_EFORMAT; CLIP_EUNSUPPORTED for what is not a plain CLIP (every setting at fault is named). */
+ * Errors: CLIP_EFORMAT; CLIP_EUNSUPPORTED for what is not a plain CLIP (every setting at fault is
+ * named). */
 clip_status clipmdl_config_openclip(const char *path, clipmdl_config *out, clip_error *err);
-clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_warn_fn warn, void *warn_user, clip_error *err);
+clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_warn_fn warn, void *warn_user,
+                                       clip_error *err);
 
 /* clipmdl_config_type(): the "model_type" of a config.json; "" where it has none. */
 clip_status clipmdl_config_type(const char *path, char out[64], clip_error *err);

@@ -140,7 +140,7 @@ int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *foun
     return n;
 }
 
-/* ---- What is in a file besides -------------------------------------------------------------------------------------- */
+/* ---- What is in a file besides --------------------------------------------------------------- */
 
 static bool begins(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
 
@@ -188,7 +188,8 @@ bool clipmdl_in_tower(clipmdl_scheme scheme, const char *prefix, const char *nam
 
 bool clipmdl_is_harmless(const char *name)
 {
-    static const char *const harmless[] = {"position_ids", "attn_mask", "logit_scale", "logit_bias", "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
+    static const char *const harmless[] = {"position_ids",        "attn_mask",        "logit_scale",    "logit_bias",
+                                           "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
     const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         if (strcmp(last, harmless[i]) == 0)
@@ -196,7 +197,7 @@ bool clipmdl_is_harmless(const char *name)
     return false;
 }
 
-/* ---- Long-CLIP ------------------------------------------------------------------------------------------------------ */
+/* ---- Long-CLIP ------------------------------------------------------------------------------- */
 
 #define LONGCLIP_KEPT 20
 
@@ -209,9 +210,11 @@ clip_status clipmdl_join_positions(clipmdl_store *s, const clipmdl_found *f, cli
     clipmdl_tensor *kept = rest ? clipmdl_store_find(s, name) : NULL;
     if (!kept)
         return CLIP_OK;
-    if (kept->ndim != 2 || rest->ndim != 2 || kept->dtype != rest->dtype || memcmp(kept->dim, rest->dim, 2 * sizeof *kept->dim) != 0
-        || kept->dim[0] <= LONGCLIP_KEPT)
-        return clipb_fail(err, CLIP_EMISMATCH, s->file, "'%s' and '%s' are not two tables of one size and type, as Long-CLIP has them", kept->name, rest->name);
+    if (kept->ndim != 2 || rest->ndim != 2 || kept->dtype != rest->dtype
+        || memcmp(kept->dim, rest->dim, 2 * sizeof *kept->dim) != 0 || kept->dim[0] <= LONGCLIP_KEPT)
+        return clipb_fail(err, CLIP_EMISMATCH, s->file,
+                          "'%s' and '%s' are not two tables of one size and type, as Long-CLIP has them", kept->name,
+                          rest->name);
     const size_t head = kept->bytes / (size_t)kept->dim[0] * LONGCLIP_KEPT;
     unsigned char *joined = malloc(kept->bytes);
     if (!joined)

@@ -12,7 +12,8 @@
 
 /* ---- The list ------------------------------------------------------------------------------------------------- */
 
-/* Where `name` is, or could be put: a table of at least twice as many slots as names, searched from the slot that the name hashes to. */
+/* Where `name` is, or could be put: a table of at least twice as many slots as names, searched from
+ * the slot that the name hashes to. */
 static size_t slot_of(const clipmdl_params *p, const char *name)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */

@@ -102,9 +102,10 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
     return CLIP_OK;
 }
 
-/* OpenAI's own files, Long-CLIP's, which are made from them, and Hugging Face's default are QuickGELU, OpenCLIP's models mostly GELU.
- * OpenAI's carry their sizes as tensors, and the largest of them that Hugging Face names is ViT-L: 1024 wide, with texts of 768. What is
- * wider is OpenCLIP's, whoever has named its tensors. */
+/* OpenAI's own files, Long-CLIP's, which are made from them, and Hugging Face's default are
+ * QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors, and the largest
+ * of them that Hugging Face names is ViT-L: 1024 wide, with texts of 768. What is wider is
+ * OpenCLIP's, whoever has named its tensors. */
 static bool quick(const shapes *s, const clipmdl_config *c)
 {
     if (s->scheme == CLIPMDL_OPENCLIP)

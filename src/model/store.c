@@ -29,8 +29,8 @@ bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out)
     return true;
 }
 
-/* NaN and infinities are the numbers whose exponent is all ones. A block at a time, so that compilers make vectors of it; files are little-endian,
- * as the machine is. */
+/* NaN and infinities are the numbers whose exponent is all ones. A block at a time, so that
+ * compilers make vectors of it; files are little-endian, as the machine is. */
 static bool finite32(const unsigned char *data, size_t bytes)
 {
     uint32_t block[1024], bad = 0;
@@ -60,7 +60,8 @@ bool clipmdl_tensor_is_finite(const clipmdl_tensor *t)
     clipk_type type;
     if (!clipmdl_tensor_type(t, &type))
         return true;
-    return type == CLIPK_F32 ? finite32(t->data, t->bytes) : finite16(t->data, t->bytes, type == CLIPK_F16 ? 0x7C00 : 0x7F80);
+    return type == CLIPK_F32 ? finite32(t->data, t->bytes)
+                             : finite16(t->data, t->bytes, type == CLIPK_F16 ? 0x7C00 : 0x7F80);
 }
 
 /* A whole number of JSON in 0..2^53, where doubles are exact. */

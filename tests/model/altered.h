@@ -1,4 +1,5 @@
-/* altered.h: golden checkpoints in a directory of the test's own, where one thing is changed at a time. */
+/* altered.h: golden checkpoints in a directory of the test's own, where one thing is changed at a
+ * time. */
 #ifndef ALTERED_H
 #define ALTERED_H
 
@@ -112,7 +113,8 @@ static inline void rewrite(const char *file, const char *prefix, const char *ext
         char name[256];
         next = e->next;
         snprintf(name, sizeof name, "%s%s", strcmp(e->string, "__metadata__") == 0 ? "" : prefix, e->string);
-        cJSON *copy = cJSON_Duplicate(e, true), *shape = cJSON_GetObjectItem(copy, "shape"), *type = cJSON_GetObjectItem(copy, "dtype");
+        cJSON *copy = cJSON_Duplicate(e, true), *shape = cJSON_GetObjectItem(copy, "shape"),
+              *type = cJSON_GetObjectItem(copy, "dtype");
         const int n = cJSON_GetArraySize(shape);
         if (dtype && n >= 2 && strcmp(type->valuestring, "F32") == 0) { /* as many bytes */
             cJSON_SetNumberHelper(cJSON_GetArrayItem(shape, n - 1), 4 * cJSON_GetArrayItem(shape, n - 1)->valuedouble);

@@ -1,5 +1,5 @@
-/* Tensors, types, numbers, places and formats of other programs: each is understood, or refused by its name.
- * usage: test_refused GOLDEN_DIRECTORY */
+/* Tensors, types, numbers, places and formats of other programs: each is understood, or refused by
+ * its name. usage: test_refused GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #include "model/names.h"
 #include "model/params.h"
 
-/* ---- Tensors ---------------------------------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
 static void a_strange_tensor_in_a_tower(void **state)
 {
@@ -93,7 +93,7 @@ static void long_clips_tables_fit_each_other(void **state)
     any_allocation_may_fail(dir);
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 /* Load and embed; where that fails for a number, *message says why. */
 static clip_status embed(const char *isa, char message[1024])
@@ -122,7 +122,8 @@ static clip_status embed(const char *isa, char message[1024])
     return s;
 }
 
-/* Where in the file the i-th number of a tensor is, if that is one that is read: of the token embedding, a row that every text has. */
+/* Where in the file the i-th number of a tensor is, if that is one that is read: of the token
+ *          embedding, a row that every text has. */
 static size_t place(const clipmdl_tensor *t, size_t i, size_t each)
 {
     const size_t count = t->bytes / each, row = t->ndim > 1 ? count / (size_t)t->dim[0] : count;
@@ -133,7 +134,8 @@ static size_t place(const clipmdl_tensor *t, size_t i, size_t each)
 
 static void every_tensor(const char *checkpoint, const char *file)
 {
-    static const unsigned char nan32[] = {0, 0, 0xc0, 0x7f}, inf32[] = {0, 0, 0x80, 0x7f}, nan16[] = {0, 0x7e}, inf16[] = {0, 0xfc};
+    static const unsigned char nan32[] = {0, 0, 0xc0, 0x7f}, inf32[] = {0, 0, 0x80, 0x7f}, nan16[] = {0, 0x7e},
+                               inf16[] = {0, 0xfc};
     clipmdl_store s;
     clip_error err;
     take(checkpoint);
@@ -177,7 +179,8 @@ static void nan_and_infinity_are_told(void **state)
     every_tensor("tiny-hf", "model.safetensors");
 }
 
-/* Every function that gives numbers, with a tensor that holds NaN: in the last layer, and asked of what comes behind it. */
+/* Every function that gives numbers, with a tensor that holds NaN: in the last layer, and asked of
+ * what comes behind it. */
 static void every_function_tells(void **state)
 {
     (void)state;
@@ -206,7 +209,8 @@ static void every_function_tells(void **state)
         assert_int_equal(clip_encode_image(ctx, &image, 1, out), image_is);
         assert_int_equal(clip_hidden_pixels(ctx, pixels, 1, NULL, &(clip_hidden){.pooled = out}), image_is);
         assert_int_equal(clip_hidden_image(ctx, &image, 1, NULL, &(clip_hidden){.projected = out}), image_is);
-        assert_int_equal(clip_hidden_image(ctx, &image, 1, NULL, &(clip_hidden){.states = out}), CLIP_OK); /* before the norm */
+        assert_int_equal(clip_hidden_image(ctx, &image, 1, NULL, &(clip_hidden){.states = out}),
+                         CLIP_OK); /* before the norm */
         assert_int_equal(clip_look_pixels(ctx, pixels, 1, out), image_is);
         assert_int_equal(clip_encode_text(ctx, &text, 1, out), text_is);
         assert_int_equal(clip_encode_tokens(ctx, ids, off, 1, out), text_is);
@@ -236,7 +240,7 @@ static void every_function_tells(void **state)
     clip_model_free(m);
 }
 
-/* ---- Places and formats ------------------------------------------------------------------------------------------- */
+/* ---- Places and formats ---------------------------------------------------------------------- */
 
 static void weights_of(const char *path, const char *should)
 {
@@ -255,7 +259,8 @@ static void places_of_a_model(void **state)
     take("tiny-hf");
     snprintf(hub, sizeof hub, "%s/models--org--name", dir);
     shell("cd %s && mkdir -p %s/blobs %s/refs %s/snapshots/0a1b && printf 0a1b >%s/refs/main", dir, hub, hub, hub, hub);
-    shell("cd %s && for f in *.*; do mv $f %s/blobs/ && ln -s ../../blobs/$f %s/snapshots/0a1b/$f; done", dir, hub, hub);
+    shell("cd %s && for f in *.*; do mv $f %s/blobs/ && ln -s ../../blobs/$f %s/snapshots/0a1b/$f; done", dir, hub,
+          hub);
     weights_of(hub, "snapshots/0a1b/model.safetensors");
     snprintf(path, sizeof path, "local-dir:%s", hub);
     weights_of(path, "snapshots/0a1b/model.safetensors");
@@ -276,9 +281,13 @@ static void places_of_a_model(void **state)
         clip_status status;
         const char *says;
     } cases[] = {
-        {"[{\"path\": \"0_CLIPModel\", \"type\": \"sentence_transformers.models.CLIPModel\"}]", CLIP_OK, "0_CLIPModel/model.safetensors"},
-        {"[{\"path\": \"0_CLIPModel\", \"type\": \"m.CLIPModel\"}, {\"path\": \"1_Normalize\", \"type\": \"m.Normalize\"}]", CLIP_OK, "0_CLIPModel/model.safetensors"},
-        {"[{\"path\": \"0_CLIPModel\", \"type\": \"m.CLIPModel\"}, {\"path\": \"1_Dense\", \"type\": \"m.Dense\"}]", CLIP_EUNSUPPORTED, "module 1 is m.Dense"},
+        {"[{\"path\": \"0_CLIPModel\", \"type\": \"sentence_transformers.models.CLIPModel\"}]", CLIP_OK,
+         "0_CLIPModel/model.safetensors"},
+        {"[{\"path\": \"0_CLIPModel\", \"type\": \"m.CLIPModel\"}, {\"path\": \"1_Normalize\", \"type\": "
+         "\"m.Normalize\"}]",
+         CLIP_OK, "0_CLIPModel/model.safetensors"},
+        {"[{\"path\": \"0_CLIPModel\", \"type\": \"m.CLIPModel\"}, {\"path\": \"1_Dense\", \"type\": \"m.Dense\"}]",
+         CLIP_EUNSUPPORTED, "module 1 is m.Dense"},
         {"[{\"path\": \"\", \"type\": \"m.Transformer\"}]", CLIP_EUNSUPPORTED, "module 0 is m.Transformer"},
         {"[{\"path\": \"../elsewhere\", \"type\": \"m.CLIPModel\"}]", CLIP_EFORMAT, "not in this folder"},
         {"[]", CLIP_EFORMAT, "lists no modules"},
@@ -312,30 +321,40 @@ static void formats_of_other_programs(void **state)
     static const struct {
         const char *name, *says;
     } cases[] = {
-        {"model.onnx", "an ONNX graph"},       {"clip.gguf", "a GGUF file"},           {"tf_model.h5", "a TensorFlow or Keras checkpoint"},
-        {"flax_model.msgpack", "a Flax"},      {"clip.tflite", "a TensorFlow Lite"},   {"openvino_model.xml", "an OpenVINO graph"},
-        {"clip.mlmodel", "a Core ML graph"},   {"weights.npz", "a NumPy archive"},     {"clip.ckpt", "a pickle can run any program"},
-        {"ViT.pt", "a pickle"},                {"pytorch_model.bin", "takewhile"},
+        {"model.onnx", "an ONNX graph"},
+        {"clip.gguf", "a GGUF file"},
+        {"tf_model.h5", "a TensorFlow or Keras checkpoint"},
+        {"flax_model.msgpack", "a Flax"},
+        {"clip.tflite", "a TensorFlow Lite"},
+        {"openvino_model.xml", "an OpenVINO graph"},
+        {"clip.mlmodel", "a Core ML graph"},
+        {"weights.npz", "a NumPy archive"},
+        {"clip.ckpt", "a pickle can run any program"},
+        {"ViT.pt", "a pickle"},
+        {"pytorch_model.bin", "takewhile"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         shell("rm -rf %s/*; printf 'some bytes' >%s/%s", dir, dir, cases[i].name);
         refused(in_dir(cases[i].name), CLIP_EUNSUPPORTED, cases[i].says);
         refused(dir, CLIP_EUNSUPPORTED, cases[i].says);
     }
-    shell("rm -rf %s/*; printf '' >%s/m.xml; printf '' >%s/m.bin; printf 'GGUF012345678901' >%s/x.safetensors", dir, dir, dir, dir);
+    shell("rm -rf %s/*; printf '' >%s/m.xml; printf '' >%s/m.bin; printf 'GGUF012345678901' >%s/x.safetensors", dir,
+          dir, dir, dir);
     refused(in_dir("m.bin"), CLIP_EUNSUPPORTED, "an OpenVINO graph");
     refused(in_dir("x.safetensors"), CLIP_EUNSUPPORTED, "a GGUF file");
 }
 
-/* ---- Sizes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 static void many_layers_are_listed_at_once(void **state)
 {
     (void)state;
     clipmdl_params p;
     clipmdl_config c = {.towers = CLIP_TOWER_BOTH, .embed_dim = 4};
-    c.vision = (clipmdl_vision_config){.kind = CLIPMDL_RESNET, .image_size = 32, .width = 2, .heads = 1, .stage = {1000, 1000, 1000, 1000}};
-    c.text = (clipmdl_text_config){.context_length = 4, .vocab_size = 8, .width = 4, .heads = 1, .layers = 1000, .mlp = 4};
+    c.vision = (clipmdl_vision_config){
+        .kind = CLIPMDL_RESNET, .image_size = 32, .width = 2, .heads = 1, .stage = {1000, 1000, 1000, 1000}};
+    c.text =
+        (clipmdl_text_config){.context_length = 4, .vocab_size = 8, .width = 4, .heads = 1, .layers = 1000, .mlp = 4};
     alarm(60); /* comparing each name with all before took longer */
     assert_int_equal(clipmdl_params_list(&c, false, &p), CLIP_OK);
     for (size_t i = 0; i < p.n; i++)

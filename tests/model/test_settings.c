@@ -1,5 +1,5 @@
-/* Configurations: every setting is understood, or refused by its name; those beside the weights are always used.
- * usage: test_settings GOLDEN_DIRECTORY */
+/* Configurations: every setting is understood, or refused by its name; those beside the weights are
+ * always used. usage: test_settings GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +23,8 @@ static void settings_of_openclip(void **state)
         {"model_cfg", "multimodal_cfg", "{\"width\": 8}", "model_cfg.multimodal_cfg is {..}"},
         {"model_cfg", "init_logit_bias", "-10", NULL},
         {"model_cfg", "quik_gelu", "true", "model_cfg.quik_gelu is unknown"},
-        {"model_cfg.vision_cfg", "timm_model_name", "\"fastvit_mci1\"", "vision_cfg.timm_model_name is \"fastvit_mci1\""},
+        {"model_cfg.vision_cfg", "timm_model_name", "\"fastvit_mci1\"",
+         "vision_cfg.timm_model_name is \"fastvit_mci1\""},
         {"model_cfg.vision_cfg", "timm_pool", "\"avg\"", NULL},
         {"model_cfg.vision_cfg", "pool_type", "\"avg\"", "vision_cfg.pool_type is \"avg\""},
         {"model_cfg.vision_cfg", "pool_type", "\"tok\"", NULL},
@@ -36,7 +37,8 @@ static void settings_of_openclip(void **state)
         {"model_cfg.vision_cfg", "patch_dropout", "0.5", NULL},
         {"model_cfg.vision_cfg", "qk_norm", "true", "vision_cfg.qk_norm"},
         {"model_cfg.vision_cfg", "block_type", "\"custom\"", "vision_cfg.block_type"},
-        {"model_cfg.vision_cfg", "norm_kwargs", "{\"eps\": 1e-6, \"bias\": false}", "vision_cfg.norm_kwargs.bias is false"},
+        {"model_cfg.vision_cfg", "norm_kwargs", "{\"eps\": 1e-6, \"bias\": false}",
+         "vision_cfg.norm_kwargs.bias is false"},
         {"model_cfg.vision_cfg", "act_kwargs", "{}", NULL},
         {"model_cfg.text_cfg", "no_causal_mask", "true", "text_cfg.no_causal_mask is true"},
         {"model_cfg.text_cfg", "pool_type", "\"last\"", "text_cfg.pool_type is \"last\""},
@@ -46,7 +48,8 @@ static void settings_of_openclip(void **state)
         {"model_cfg.text_cfg", "proj_type", "\"none\"", "text_cfg.proj_type"},
         {"model_cfg.text_cfg", "hf_model_name", "\"roberta-base\"", "text_cfg.hf_model_name is \"roberta-base\""},
         {"model_cfg.text_cfg", "tokenizer_kwargs", "{\"clean\": \"canonicalize\"}", "text_cfg.tokenizer_kwargs"},
-        {"model_cfg.text_cfg", "act_kwargs", "{\"approximate\": \"tanh\"}", "text_cfg.act_kwargs.approximate is \"tanh\""},
+        {"model_cfg.text_cfg", "act_kwargs", "{\"approximate\": \"tanh\"}",
+         "text_cfg.act_kwargs.approximate is \"tanh\""},
         {"model_cfg.text_cfg", "layers", "65536", "\"layers\" must be a whole number from 1 to 1000"},
         {"preprocess_cfg", "mode", "\"L\"", "preprocess_cfg.mode is \"L\""},
         {"preprocess_cfg", "interpolation", "\"lanczos\"", "preprocess_cfg.interpolation"},
@@ -96,7 +99,8 @@ static void settings_of_transformers(void **state)
         {"config.json", "text_config", "num_hidden_layers", "65536", "\"num_hidden_layers\" must be"},
         {"config.json", "vision_config", "num_channels", "4", "vision_config.num_channels is 4"},
         {"config.json", "vision_config", "attention_dropout", "0.1", NULL},
-        {"config.json", "vision_config", "attention_bias", "true", "warning: does not know vision_config.attention_bias"},
+        {"config.json", "vision_config", "attention_bias", "true",
+         "warning: does not know vision_config.attention_bias"},
         {"preprocessor_config.json", "", "do_resize", "false", "do_resize is false"},
         {"preprocessor_config.json", "", "do_rescale", "false", "do_rescale is false"},
         {"preprocessor_config.json", "", "do_normalize", "false", "do_normalize is false"},
@@ -106,8 +110,10 @@ static void settings_of_transformers(void **state)
         {"preprocessor_config.json", "", "rescale_factor", "0.5", "rescale_factor"},
         {"preprocessor_config.json", "", "resample", "1", "resample is 1"},
         {"preprocessor_config.json", "", "crop_size", "30", "crop_size"},
-        {"preprocessor_config.json", "", "size", "{\"shortest_edge\": 32, \"longest_edge\": 64}", "size.longest_edge is 64"},
-        {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"", "image_processor_type is \"ViTImageProcessor\""},
+        {"preprocessor_config.json", "", "size", "{\"shortest_edge\": 32, \"longest_edge\": 64}",
+         "size.longest_edge is 64"},
+        {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"",
+         "image_processor_type is \"ViTImageProcessor\""},
         {"preprocessor_config.json", "", "sharpen", "2", "warning: does not know sharpen"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -132,7 +138,8 @@ static void transformers_takes_the_dict(void **state)
     (void)state;
     clip_model_info info;
     take("tiny-hf");
-    set("config.json", "", "text_config_dict", "{\"vocab_size\": 576, \"hidden_size\": 32, \"intermediate_size\": 272, \"num_hidden_layers\": 2, "
+    set("config.json", "", "text_config_dict",
+        "{\"vocab_size\": 576, \"hidden_size\": 32, \"intermediate_size\": 272, \"num_hidden_layers\": 2, "
         "\"num_attention_heads\": 4, \"max_position_embeddings\": 16, \"hidden_act\": \"gelu\"}");
     clip_model *m = loads(dir);
     clip_model_get_info(m, &info);
@@ -141,7 +148,8 @@ static void transformers_takes_the_dict(void **state)
     clip_model_free(m);
 }
 
-/* The pixels of a picture whose sides are no multiples of the model's, which every flavour rounds in its own way. */
+/* The pixels of a picture whose sides are no multiples of the model's, which every flavour rounds
+ * in its own way. */
 static void prepare(const char *path, float pixels[3 * 32 * 32])
 {
     static uint8_t rgb[53 * 35 * 3];
@@ -160,7 +168,9 @@ static void processors_of_transformers(void **state)
     set("preprocessor_config.json", "", "image_mean", "[0.1, 0.2, 0.3]");
     set("preprocessor_config.json", "", "resample", "2");
     prepare(dir, should);
-    shell("cd %s && (printf '{\"image_processor\": '; cat preprocessor_config.json; printf ', \"processor_class\": \"CLIPProcessor\"}') >processor_config.json", dir);
+    shell("cd %s && (printf '{\"image_processor\": '; cat preprocessor_config.json; printf ', \"processor_class\": "
+          "\"CLIPProcessor\"}') >processor_config.json",
+          dir);
     shell("rm %s", in_dir("preprocessor_config.json"));
     prepare(dir, is);
     assert_memory_equal(is, should, sizeof is);
