@@ -54,10 +54,10 @@ static int median(job *j, measure_fn f, int batch, double *out)
     static double seconds[MOST_RUNS];
     int n = 0;
     j->batch = batch;
-    DO(cli_status(f(j), "bench")); /* warm-up */
+    DO(cli_encoded(j->session.ctx, f(j), "bench")); /* warm-up */
     for (double begin = cli_now(); n < MOST_RUNS && (n < LEAST_RUNS || cli_now() - begin < LEAST_SECONDS); n++) {
         double start = cli_now();
-        DO(cli_status(f(j), "bench"));
+        DO(cli_encoded(j->session.ctx, f(j), "bench"));
         seconds[n] = cli_now() - start;
     }
     qsort(seconds, (size_t)n, sizeof *seconds, by_value);

@@ -249,6 +249,10 @@ typedef struct cli_session {
 int cli_load(const cli_args *a, int towers, cli_session *s);
 int cli_open(const cli_args *a, int towers, cli_session *s);
 int cli_open_encoders(const cli_args *a, int towers, cli_session *s);
+
+/* cli_encoded(): cli_status() of a function that was given the session's context, which knows more
+ * (clip_context_message()). */
+int cli_encoded(const clip_context *ctx, clip_status s, const char *what);
 void cli_close(cli_session *s);
 
 /* cli_model_name(): the last part of the model's path. cli_precision_note(): what stands behind its instruction set, where that is not f32. */

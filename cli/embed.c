@@ -179,7 +179,7 @@ static int texts(job *j, bool quiet)
         code = fill(j, &at, &batch);
         more = batch.n == TEXT_BATCH;
         if (code == CLI_DONE && batch.n > 0)
-            code = cli_status(encode(&j->session, &batch, row), "texts");
+            code = cli_encoded(j->session.ctx, encode(&j->session, &batch, row), "texts");
         for (size_t i = 0; i < batch.n && code == CLI_DONE; i++)
             code = sink_row(&j->sink, "text", batch.item[i], row + i * j->session.row);
         if (!quiet)

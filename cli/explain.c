@@ -221,7 +221,9 @@ static int explain(job *j)
     j->drawn = malloc(3 * pixels);
     if (!j->map || !j->cosine || !j->heat || !j->drawn)
         return cli_no_memory();
-    return cli_status(clip_explain(j->session.ctx, &j->picture, (const char *const *)j->text.item, j->K, j->map, j->cosine), j->path);
+    return cli_encoded(
+        j->session.ctx,
+        clip_explain(j->session.ctx, &j->picture, (const char *const *)j->text.item, j->K, j->map, j->cosine), j->path);
 }
 
 static bool is_folder(const char *path)

@@ -146,7 +146,8 @@ const cli_command cli_info = {
     .summary = "what is in a checkpoint",
     .help = "Tells what is in the checkpoint DIR (or that of --model): its encoders and their sizes, how it wants\n"
             "pictures prepared, the tokenizer, and which files and names of tensors were found. Of a file that holds\n"
-            "several encoders, FILE:PREFIX is the one whose tensors' names begin so, here as for every --model.",
+            "several encoders, FILE:PREFIX is the one whose tensors' names begin so, here as for every --model.\n"
+            "DIR may also be a folder of the Hugging Face hub's cache (models--ORG--NAME) or of sentence-transformers.",
     .examples = "clip info\n"
                 "clip info path/to/clip-vit-base-patch32\n"
                 "clip info --json | jq .embed_dim",

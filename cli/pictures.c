@@ -75,6 +75,25 @@ static void prepare_one(void *user, int64_t i)
     j->status[i] = prepare(j->s, &j->b->picture[i], j->b->thumbnail_side, j->b->pixels + (size_t)i * each);
 }
 
+static clip_status encode(cli_session *s, const float *pixels, int n, float *out)
+{
+    const clip_hidden hidden = cli_hidden(s, out);
+    return s->kind == CLI_LOOK        ? clip_look_pixels(s->ctx, pixels, n, out)
+           : s->kind == CLI_EMBEDDING ? clip_encode_pixels(s->ctx, pixels, n, out)
+                                      : clip_hidden_pixels(s->ctx, pixels, n, &s->hidden, &hidden);
+}
+
+/* Which of the pictures fails: that which fails alone. */
+static int tell_failure(cli_session *s, cli_batch *b, clip_status status)
+{
+    const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
+    for (int i = 0; status == CLIP_ENOTFINITE && i < b->n; i++)
+        if (b->picture[i].row >= 0)
+            DO(cli_encoded(s->ctx, encode(s, b->pixels + (size_t)b->picture[i].row * each, 1, b->embedding),
+                           b->picture[i].path));
+    return cli_encoded(s->ctx, status, "pictures");
+}
+
 int cli_batch_encode(cli_session *s, cli_batch *b)
 {
     const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
@@ -89,11 +108,8 @@ int cli_batch_encode(cli_session *s, cli_batch *b)
     }
     if (b->sound == 0)
         return CLI_DONE;
-    if (s->kind == CLI_LOOK)
-        return cli_status(clip_look_pixels(s->ctx, b->pixels, b->sound, b->embedding), "pictures");
-    const clip_hidden hidden = cli_hidden(s, b->embedding);
-    return cli_status(s->kind == CLI_EMBEDDING ? clip_encode_pixels(s->ctx, b->pixels, b->sound, b->embedding)
-                                               : clip_hidden_pixels(s->ctx, b->pixels, b->sound, &s->hidden, &hidden), "pictures");
+    const clip_status encoded = encode(s, b->pixels, b->sound, b->embedding);
+    return encoded == CLIP_OK ? CLI_DONE : tell_failure(s, b, encoded);
 }
 
 /* Fill the batch from the source; what cannot be listed has been reported. */

@@ -229,7 +229,7 @@ static int embed_picture(search *s, const char *path, float *out)
     if (code == CLI_DONE && status < 0)
         code = cli_fail("%s", err.message);
     if (code == CLI_DONE)
-        code = cli_status(clip_encode_image(s->pictures.ctx, &img, 1, out), path);
+        code = cli_encoded(s->pictures.ctx, clip_encode_image(s->pictures.ctx, &img, 1, out), path);
     clip_image_free(&img);
     free(bytes);
     return code;

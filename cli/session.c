@@ -14,11 +14,15 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* FILE:PREFIX, where that is not itself the name of a file: *path is then a copy of its first part. */
+/* FILE:PREFIX, where that is not itself the name of a file: *path is then a copy of its first part.
+ * The colon of "local-dir:" is another. */
 static int split_prefix(const char *model, char **path, const char **prefix)
 {
-    const char *colon = strrchr(model, ':');
-    *prefix = colon && access(model, F_OK) != 0 ? colon + 1 : NULL;
+    const char *name = strncmp(model, "local-dir:", 10) == 0 ? model + 10
+                       : strncmp(model, "hf-hub:", 7) == 0   ? model + 7
+                                                             : model;
+    const char *colon = strrchr(name, ':');
+    *prefix = colon && access(model, F_OK) != 0 && access(name, F_OK) != 0 ? colon + 1 : NULL;
     *path = *prefix ? strndup(model, (size_t)(colon - model)) : strdup(model);
     return *path ? CLI_DONE : cli_no_memory();
 }
@@ -68,6 +72,11 @@ static int open_session(const cli_args *a, int towers, bool embeds, cli_session 
 int cli_open(const cli_args *a, int towers, cli_session *s) { return open_session(a, towers, true, s); }
 int cli_open_encoders(const cli_args *a, int towers, cli_session *s) { return open_session(a, towers, false, s); }
 
+int cli_encoded(const clip_context *ctx, clip_status s, const char *what)
+{
+    return s == CLIP_OK ? CLI_DONE : cli_fail("%s: %s", what, clip_context_message(ctx, s));
+}
+
 void cli_close(cli_session *s)
 {
     clip_context_free(s->ctx);
@@ -97,8 +106,10 @@ static int encode_labels(cli_session *s, const cli_list *labels, const cli_list 
     cli_progress_start("labels", (long)labels->n);
     for (size_t i = 0; i < labels->n && code == CLI_DONE; i += (size_t)step) {
         int n = labels->n - i < (size_t)step ? (int)(labels->n - i) : step;
-        code = cli_status(clip_encode_labels(s->ctx, (const char *const *)labels->item + i, n, (const char *const *)templates->item, T,
-                                             out + i * (size_t)s->D), "labels");
+        code = cli_encoded(s->ctx,
+                           clip_encode_labels(s->ctx, (const char *const *)labels->item + i, n,
+                                              (const char *const *)templates->item, T, out + i * (size_t)s->D),
+                           "labels");
         cli_progress_step(n);
     }
     cli_progress_end();
@@ -150,7 +161,8 @@ int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out)
     int code = CLI_DONE;
     for (size_t i = 0; i < n && code == CLI_DONE; i += TEXTS_AT_ONCE) {
         int some = n - i < TEXTS_AT_ONCE ? (int)(n - i) : TEXTS_AT_ONCE;
-        code = cli_status(clip_encode_text(s->ctx, (const char *const *)texts + i, some, out + i * (size_t)s->D), "texts");
+        code = cli_encoded(
+            s->ctx, clip_encode_text(s->ctx, (const char *const *)texts + i, some, out + i * (size_t)s->D), "texts");
         cli_progress_step(some);
     }
     cli_progress_end();

@@ -61,7 +61,8 @@ extern "C" {
     X(CLIP_ELIMIT, -6, "larger than the limit allows")                        \
     X(CLIP_EMISMATCH, -7, "parts do not fit each other")                      \
     X(CLIP_EDIVERGED, -8, "training has diverged")                            \
-    X(CLIP_EBUSY, -9, "another process is writing it")
+    X(CLIP_EBUSY, -9, "another process is writing it")                        \
+    X(CLIP_ENOTFINITE, -10, "a number is NaN or infinite")
 
 typedef enum clip_status {
 #define X(name, code, message) name = code,
@@ -108,7 +109,11 @@ CLIP_API clip_load_options clip_load_options_default(void);
 
 /* clip_model_load(): open a checkpoint and pack its weights.
  * path  in   a directory as Hugging Face or OpenCLIP lay it out, or one .safetensors file (beside which
- *            configuration and tokenizer are looked for; what is missing is inferred from the shapes, with a warning)
+ *            configuration and tokenizer are looked for; what is missing is inferred from the shapes, with a warning).
+ *            A folder of the Hugging Face hub's cache (models--ORG--NAME) stands for the snapshot
+ *            that its refs/main names, one of sentence-transformers (modules.json) for the CLIP in
+ *            it. OpenCLIP's "local-dir:" may stand before a path.
+ *            Every setting of a configuration and every tensor of a tower must be understood.
  *            One encoder alone is a model too: transformers' CLIPTextModel, CLIPVisionModel and their kin "WithProjection", the text encoders in
  *            diffusers' folders, and those inside Stable Diffusion's single files (of which nothing else is read)
  * opt   in   NULL: defaults
@@ -119,8 +124,11 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * Precision "bf16": those matrices are kept in bf16, and in products with them what they are multiplied by is rounded to bf16, too (8 bits, to nearest
  * even), while sums stay f32; so do the residual stream, norms, attention between tokens, biases, and a ResNet's convolutions. Embeddings then have a
  * cosine of more than 0.999 with those of f32 (docs/performance.md has measurements), near enough to be compared with them.
- * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (also bf16 on a
- * processor that cannot), CLIP_ELIMIT, CLIP_EMISMATCH (tensors missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO,
+ * CLIP_EFORMAT, CLIP_EUNSUPPORTED (settings, tensors and types of numbers that this engine does not
+ * know, each named; also bf16 on a processor that cannot), CLIP_ELIMIT, CLIP_EMISMATCH (tensors
+ * missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOTFINITE
+ * (numbers that would hide in what they make; others show when something is embedded), CLIP_ENOMEM. */
 CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 CLIP_API void clip_model_free(clip_model *m);
 
@@ -161,6 +169,12 @@ CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
 CLIP_API int clip_context_threads(const clip_context *ctx); /* how many it uses */
+
+/* clip_context_message(): the words for `s`, which a function has just returned for this context.
+ * Where s is CLIP_ENOTFINITE they name the picture or text, counted from 1 in that call, and the
+ * tensor that holds NaN or infinity, if one does; else they are clip_status_message()'s.
+ * The string lives until the next call with this context. */
+CLIP_API const char *clip_context_message(const clip_context *ctx, clip_status s);
 
 /* clip_parallel(): fn(user, i) for every i in 0 .. n-1, on the context's threads, in any order, some at the same time; returns when all are done.
  * For what surrounds an encoder, like decoding the pictures of a batch. fn must not use the context. */
@@ -215,7 +229,9 @@ CLIP_API clip_status clip_tokenize(const clip_model *m, const char *text, int32_
 /* clip_encode_image(): embed N pictures, preprocessing included.
  * img  in   [N] pictures
  * out  out  [N, D] f32, row-major, unit L2 norm; the caller's
- * Errors: CLIP_EINVAL (N < 1, an empty picture, no image tower, no projection), CLIP_ENOMEM. On error `out` is unspecified. */
+ * Errors: CLIP_EINVAL (N < 1, an empty picture, no image tower, no projection), CLIP_ENOTFINITE (an
+ * embedding would hold NaN or infinity: clip_context_message() says why), CLIP_ENOMEM.
+ * On error `out` is unspecified. */
 CLIP_API clip_status clip_encode_image(clip_context *ctx, const clip_image *img, int N, float *out);
 
 /* clip_encode_pixels(): the same from normalised pixels [N, 3, S, S] f32 (what clip_preprocess() gives). */
@@ -232,7 +248,7 @@ CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, c
  * (arXiv:2103.00020, 3.1.4): the mean of the unit embeddings of every template filled with the label, scaled to unit length again.
  * templates  in   [T] each with one or more "{}" where the label goes ("a photo of a {}."); a template without is an error
  * out        out  [L, D] f32, unit L2 norm
- * Errors: CLIP_EINVAL, CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL, CLIP_ENOTFINITE, CLIP_ENOMEM. */
 CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out);
 
 /* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M] */
@@ -324,7 +340,7 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
  * map     out  [K, G, G], at least 0; compare the cells of a map, not maps
  * cosine  out  [K] of the picture with each text
  * The first call packs a ViT once more, with what gradients want, in f32 whatever the precision; the context keeps it.
- * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOTFINITE, CLIP_ENOMEM. */
 CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map, float *cosine);
 CLIP_API int clip_explain_side(const clip_model *m);
 

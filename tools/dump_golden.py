@@ -14,7 +14,7 @@ import torch
 import make_checkpoints
 import references
 
-GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-hf", "tiny-hf-eos")
+GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos")
 
 README = f"""# Golden values of the towers
 
@@ -36,6 +36,7 @@ Each directory is a checkpoint as those programs save it, and beside it
 | tiny-vit-eos | OpenCLIP, f16, no_ln_pre, mlp_ratio 7.3637, pool_type eos |
 | tiny-resnet | OpenCLIP, f16, modified ResNet with odd numbers of channels |
 | tiny-openai | one bare file, f16 and f32 mixed, OpenAI's extra tensors, QuickGELU, sizes from shapes |
+| tiny-longclip | OpenCLIP, f16, QuickGELU, Long-CLIP's two tables of positions, `_orig_mod.` before every name |
 | tiny-hf | Hugging Face, f16, QuickGELU, eos_token_id 2 (argmax) |
 | tiny-hf-eos | Hugging Face, bf16 in shards, GELU, pooled at eos_token_id, tokenizer.json |
 """

@@ -169,6 +169,17 @@ def openai(out, cfg, seed, extras, merges=FULL):
     write_tokenizer(out, merges, "bpe")
 
 
+def longclip(out, cfg, seed, merges):
+    """Long-CLIP's two tables of positions, of which the one's head and the other's tail count, and every name as torch.compile() saves it."""
+    model = make_openclip(cfg, seed)
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    g = torch.Generator().manual_seed(seed + 1)
+    tensors["positional_embedding_res"] = (0.2 * torch.randn(tensors["positional_embedding"].shape, generator=g)).half()
+    save_file({"_orig_mod." + k: v for k, v in tensors.items()}, out / "open_clip_model.safetensors")
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg, "preprocess_cfg": PREPROCESS}, indent=2))
+    write_tokenizer(out, merges, "bpe")
+
+
 # ---- Hugging Face's layout --------------------------------------------------------------------------------
 
 HF_B32 = {"text_config": {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}, "vision_config": {}, "projection_dim": 512}
@@ -221,6 +232,7 @@ CHECKPOINTS = {
     "tiny-openai": lambda out: openai(out, TINY_OPENAI, 7, True, TINY),
     "tiny-openai-no-extras": lambda out: openai(out, TINY_OPENAI, 8, False, TINY),
     "tiny-openai-resnet": lambda out: openai(out, TINY_OPENAI | {"vision_cfg": TINY_RESNET["vision_cfg"] | {"width": 8}}, 9, True, TINY),
+    "tiny-longclip": lambda out: longclip(out, changed(TINY_VIT, {"layers": 1}, {"context_length": 40, "layers": 1}, quick_gelu=True), 13, TINY),
     "tiny-hf": lambda out: huggingface(out, HF_TINY, 10, f16, TINY, old_preprocessor=True),
     "tiny-hf-eos": lambda out: huggingface(out, hf_changed(HF_TINY, {"hidden_act": "gelu"}, eos_token_id=TINY_EOS), 11, bf16, TINY, "json", "100KB"),
     "tiny-hf-f32": lambda out: huggingface(out, HF_TINY, 12, merges=TINY),

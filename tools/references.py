@@ -121,6 +121,20 @@ def load_openai(directory):
     return OpenClip(model, preprocess, simple_tokenizer(directory, model.context_length))
 
 
+def load_longclip(directory, state, prefix):
+    """Long-CLIP's encode_text() adds positional_embedding * mask1 + positional_embedding_res * mask2 (beichenzbc/Long-CLIP, model_longclip.py)."""
+    config = json.loads((directory / "open_clip_config.json").read_text())["model_cfg"]
+    state = {k.removeprefix(prefix): v.float() for k, v in state.items()}
+    n = len(state["positional_embedding"])
+    mask1, mask2 = torch.zeros(n, 1), torch.zeros(n, 1)
+    mask1[:20], mask2[20:] = 1, 1
+    state["positional_embedding"] = state["positional_embedding"] * mask1 + state.pop("positional_embedding_res") * mask2
+    model = open_clip.CLIP(**config)
+    model.load_state_dict(state)
+    preprocess = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=model.visual.image_size), is_train=False)
+    return OpenClip(model, preprocess, simple_tokenizer(directory, model.context_length))
+
+
 def load_huggingface(directory):
     model = CLIPModel.from_pretrained(directory, dtype=torch.float32)
     return HuggingFace(model, CLIPImageProcessorPil.from_pretrained(directory), CLIPTokenizer.from_pretrained(directory))
@@ -131,6 +145,10 @@ def load(directory):
     logging.disable(logging.WARNING)
     transformers.logging.disable_progress_bar()
     if (directory / "open_clip_config.json").exists():
+        state = load_file(directory / "open_clip_model.safetensors")
+        prefix = next((k.removesuffix("positional_embedding_res") for k in state if k.endswith("positional_embedding_res")), None)
+        if prefix is not None:
+            return load_longclip(directory, state, prefix)
         return load_openclip(directory)
     if (directory / "config.json").exists():
         return load_huggingface(directory)

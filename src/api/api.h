@@ -42,26 +42,50 @@ struct clip_context {
     clipb_block inputs;  /* pixels or ids on their way in */
     clip_explainer *explainer; /* NULL until it is needed */
     float *things;       /* vqa.c: embeddings of common things; NULL until they are needed */
+    char fault[512];     /* why the last CLIP_ENOTFINITE */
 };
 
-/* model.c: clip_model_load() without the weights: no tower is there, all else is. For who reads the store itself. All towers asked for must be in it. */
+/* model.c: clip_model_load() without packing the weights: its towers cannot run. For what reads the
+ * store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
-/* recipe.c: how pictures are prepared, from open_clip_config.json or preprocessor_config.json. */
+/* recipe.c: how pictures are prepared, from open_clip_config.json, or from transformers' files:
+ * "image_processor" of processor_config.json, where it is there, else preprocessor_config.json.
+ * Each may be NULL. *found: one of them says it. Settings are checked (model/settings.h). */
+typedef struct clip_recipe_reader {
+    clipimg_recipe *out; /* the defaults, with the model's size */
+    clip_warn_fn warn;
+    void *warn_user;
+    clip_error *err;
+} clip_recipe_reader;
+
 clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err);
-clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err);
+clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *processor, const char *preprocessor,
+                                    bool *found);
 clipimg_recipe clip_recipe_default(int size);
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias); /* as a configuration says it */
 
 /* encode.c: of N prepared pictures the unit embeddings, and all rows of a layer as clipmdl_tap counts them, from one forward. */
 clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
 
+/* finite.c: rows of x [N, C] are numbers, and each of a length that f32 holds. Else
+ * CLIP_ENOTFINITE, and clip_context_message() says that it is of `kind` ("picture", "text") number
+ * first + row + 1, and which tensor is to blame.
+ * input  in  of which the rows were made, [N, each]; NULL: of no numbers */
+clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
+                              const float *input, size_t each);
+
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {
     char *dir, *weights;
-    char *openclip_config, *huggingface_config, *preprocessor_config, *bpe; /* NULL: not there */
+    char *openclip_config, *huggingface_config, *processor_config, *preprocessor_config, *bpe; /* NULL: not there */
     char *tokenizer_dir; /* where diffusers keeps the tokenizer of these weights; NULL: no such folder */
 } clip_files;
+
+/* place.c: the folder or file of the weights: `path` itself, or where a folder of the Hugging Face
+ * hub's cache or of sentence-transformers has them; "local-dir:" before it is OpenCLIP's. out:
+ * free() it; NULL on error. CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
+clip_status clip_place_find(const char *path, char **out, clip_error *err);
 
 clip_status clip_files_find(const char *path, clip_files *out, clip_error *err);
 void clip_files_free(clip_files *f);

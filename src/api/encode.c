@@ -76,6 +76,7 @@ typedef struct outputs {
     clip_hidden hidden;
     int layer, pad_id;  /* of hidden.states */
     bool norm;
+    int64_t done;       /* samples before these */
 } outputs;
 
 clip_hidden_options clip_hidden_options_default(void) { return (clip_hidden_options){.layer = -1, .final_norm = -1, .pad_id = -1}; }
@@ -105,19 +106,40 @@ static float *behind(float *p, size_t n) { return p ? p + n : NULL; }
 static void advance(outputs *o, const clip_model *m, int n, int T, int C)
 {
     const size_t D = (size_t)m->config.embed_dim, rows = (size_t)n;
+    o->done += n;
     o->unit = behind(o->unit, rows * D);
     o->hidden.projected = behind(o->hidden.projected, rows * D);
     o->hidden.pooled = behind(o->hidden.pooled, rows * (size_t)C);
     o->hidden.states = behind(o->hidden.states, rows * (size_t)T * (size_t)C);
 }
 
-/* What a forward has left in `pooled` [N, C], and the projection, made ready. */
-static void finish(const clip_context *c, const outputs *o, const float *pooled, int N, int C)
+/* What a forward has made. */
+typedef struct results {
+    const char *kind;    /* "picture", "text" */
+    const float *pooled; /* [N, C] */
+    int T, C;            /* rows of states a sample, and how wide they are */
+    const float *input;  /* [N, each] or NULL */
+    size_t each;
+} results;
+
+static clip_status check_rows(clip_context *c, const outputs *o, const results *r, const float *x, int N, size_t width)
 {
+    return x ? clip_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
+}
+
+/* N results are numbers; they are made ready, and `o` goes on behind them. */
+static clip_status finish(clip_context *c, outputs *o, const results *r, int N)
+{
+    const size_t D = (size_t)c->model->config.embed_dim, C = (size_t)r->C;
+    TRY(check_rows(c, o, r, projection_of(o), N, D));
+    TRY(check_rows(c, o, r, o->hidden.pooled ? r->pooled : NULL, N, C));
+    TRY(check_rows(c, o, r, o->hidden.states, N, (size_t)r->T * C));
     if (o->hidden.pooled)
-        memcpy(o->hidden.pooled, pooled, (size_t)N * (size_t)C * sizeof *pooled);
+        memcpy(o->hidden.pooled, r->pooled, (size_t)N * C * sizeof *r->pooled);
     if (o->unit)
         clipk_l2norm(&c->k, o->unit, NULL, N, c->model->config.embed_dim);
+    advance(o, c->model, N, r->T, r->C);
+    return CLIP_OK;
 }
 
 /* ---- Pictures ------------------------------------------------------------------------------------------------ */
@@ -146,23 +168,21 @@ static clip_status forward_pixels(clip_context *c, const float *pixels, int N, o
         a = clipb_arena_on(&c->acts);
         clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
         clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, projection_of(o));
-        finish(c, o, acts.pooled, N, m->vit.cfg.width);
-        advance(o, m, N, clipmdl_vit_tokens(&m->vit), m->vit.cfg.width);
-    } else {
-        clipmdl_resnet_acts acts;
-        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
-        TRY(clipb_block_reserve(&c->acts, a.peak));
-        a = clipb_arena_on(&c->acts);
-        clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
-        const clipmdl_tap tap = tap_of(o, NULL);
-        acts.tap = o->hidden.states ? &tap : NULL;
-        clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, projection_of(o));
-        finish(c, o, NULL, N, 0);
-        int side;
-        const int W = clipmdl_resnet_map(&m->resnet, o->layer, &side);
-        advance(o, m, N, side * side, W);
+        return finish(
+            c, o,
+            &(results){"picture", acts.pooled, clipmdl_vit_tokens(&m->vit), m->vit.cfg.width, pixels, pixels_of(m)}, N);
     }
-    return CLIP_OK;
+    clipmdl_resnet_acts acts;
+    clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
+    TRY(clipb_block_reserve(&c->acts, a.peak));
+    a = clipb_arena_on(&c->acts);
+    clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
+    const clipmdl_tap tap = tap_of(o, NULL);
+    acts.tap = o->hidden.states ? &tap : NULL;
+    clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, projection_of(o));
+    int side;
+    const int W = clipmdl_resnet_map(&m->resnet, o->layer, &side);
+    return finish(c, o, &(results){"picture", NULL, side * side, W, pixels, pixels_of(m)}, N);
 }
 
 static clip_status encode_pixels(clip_context *c, const float *pixels, int N, outputs *o)
@@ -284,9 +304,8 @@ static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int
     a = clipb_arena_on(&c->acts);
     clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
     clipmdl_text_forward(&c->k, &acts, m, ids, off, N, projection_of(o));
-    finish(c, o, acts.pooled, N, m->cfg.width);
-    advance(o, c->model, N, m->cfg.context_length, m->cfg.width);
-    return CLIP_OK;
+    return finish(c, o,
+                  &(results){.kind = "text", .pooled = acts.pooled, .T = m->cfg.context_length, .C = m->cfg.width}, N);
 }
 
 /* Texts on their way into a chunk. */

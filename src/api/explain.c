@@ -106,6 +106,7 @@ static clip_status explain_vit(pass *p, float *map, float *cosine)
     const clipmdl_vit *vit = &p->c->explainer->vit;
     const size_t cells = (size_t)p->G * (size_t)p->G;
     clipmdl_vit_forward(k, &p->vit, vit, p->pixels, 1, p->image);
+    TRY(clip_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels, 3 * (size_t)p->S * (size_t)p->S));
     clipk_l2norm(k, p->image, p->norm, 1, p->D);
     for (int i = 0; i < p->K; i++) {
         float *r = p->relevance.r;
@@ -115,6 +116,7 @@ static clip_status explain_vit(pass *p, float *map, float *cosine)
         clipmdl_vit_backward(k, &p->grads, &p->vit, vit, p->dimage, 1);
         memcpy(map + (size_t)i * cells, r + 1, cells * sizeof *map);
     }
+    TRY(clip_check_finite(p->c, map, p->K, cells, "map", 0, NULL, 0));
     return clip_similarity(p->c, p->image, 1, p->text, p->K, cosine);
 }
 

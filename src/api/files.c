@@ -1,20 +1,44 @@
 /* Which of the files in a directory are the checkpoint. */
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
 
-/* What the user of a pickle has to do; it is a program, so it is not opened here. */
-#define CONVERT                                                                                                                        \
-    "a pickle can run any program when it is opened, so it is not read here. Convert it once:\n"                                       \
-    "  python3 -c \"import sys,torch,zipfile as z;from safetensors.torch import save_file;p,o=sys.argv[1:];"                             \
-    "j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());"                                          \
-    "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);"                    \
-    "save_file({k.removeprefix('module.'):v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"
+/* What the user of a pickle has to do; it is a program, so it is not opened here. What wraps all
+ * names ("module.", "_orig_mod.") goes. */
+#define CONVERT \
+    "a pickle can run any program when it is opened, so it is not read here. Convert it once:\n" \
+    "  python3 -c \"import sys,os,torch,zipfile as z;from itertools import takewhile as w;" \
+    "from safetensors.torch import save_file;" \
+    "p,o=sys.argv[1:];j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());" \
+    "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);" \
+    "d={k:v for k,v in d.items() if torch.is_tensor(v)};t=('visual','transformer','text_model','vision_model');" \
+    "n=sum(len(c)+1 for c in w(lambda c:c not in t,os.path.commonprefix([*d]).split('.')[:-1]));" \
+    "save_file({k[n:]:v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"
 
 static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors", "open_clip_model.safetensors.index.json",
                                            "model.safetensors.index.json", "model.fp16.safetensors"};
 static const char *const pickle_names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pt"};
+
+/* Formats of other programs. */
+static const struct format {
+    const char *ending, *name;
+    size_t at; /* where `magic` is in the file */
+    const char *magic; /* NULL: told by the ending alone */
+} formats[] = {
+    {".onnx", "an ONNX graph", 0, NULL},
+    {".gguf", "a GGUF file", 0, "GGUF"},
+    {".h5", "a TensorFlow or Keras checkpoint", 0, "\x89HDF"},
+    {".msgpack", "a Flax checkpoint", 0, NULL},
+    {".tflite", "a TensorFlow Lite graph", 4, "TFL3"},
+    {".xml", "an OpenVINO graph", 0, NULL},
+    {".mlmodel", "a Core ML graph", 0, NULL},
+    {".mlpackage", "a Core ML graph", 0, NULL},
+    {".npz", "a NumPy archive", 0, NULL},
+    {".engine", "a TensorRT engine", 0, NULL},
+};
 
 /* dir/name if it is a file; NULL in *out if not. */
 static clip_status find(const char *dir, const char *name, char **out)
@@ -35,19 +59,107 @@ static bool ends(const char *s, const char *end)
     return n >= e && strcmp(s + n - e, end) == 0;
 }
 
+#define START 16
+
+/* The first bytes of a file; what it lacks is 0. */
+static void read_start(const char *path, unsigned char b[START])
+{
+    FILE *f = clipb_is_file(path) ? fopen(path, "rb") : NULL;
+    const size_t n = f ? fread(b, 1, START, f) : 0;
+    memset(b + n, 0, START - n);
+    if (f)
+        fclose(f);
+}
+
 /* A pickle by its name or by its first bytes (PyTorch's are zip archives, older ones bare). */
-static bool is_pickle(const char *path)
+static bool is_pickle(const char *path, const unsigned char b[START])
 {
     static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt", ".pkl"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends(path, endings[i]))
             return true;
-    FILE *f = fopen(path, "rb");
-    unsigned char b[9] = {0};
-    size_t n = f ? fread(b, 1, sizeof b, f) : 0;
-    if (f)
-        fclose(f);
-    return n >= 4 && b[8] != '{' /* where safetensors' header begins */ && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
+    return b[8] != '{' /* where safetensors' header begins */
+           && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
+}
+
+/* What another program's file is; NULL: not one of those. OpenVINO's weights are in a .bin beside
+ * the graph. */
+static const char *foreign(const char *path, const unsigned char b[START])
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (ends(path, formats[i].ending) || (formats[i].magic && memcmp(b + formats[i].at, formats[i].magic, 4) == 0))
+            return formats[i].name;
+    char graph[4096];
+    const int n = snprintf(graph, sizeof graph, "%.*s.xml", ends(path, ".bin") ? (int)strlen(path) - 4 : 0, path);
+    return n > 4 && (size_t)n < sizeof graph && clipb_is_file(graph) ? "an OpenVINO graph" : NULL;
+}
+
+/* A file of another format than safetensors is called by its name. b: its first bytes; zeros: its
+ * name alone tells. */
+static clip_status refuse_foreign(const char *path, const unsigned char b[START], clip_error *err)
+{
+    const char *name = foreign(path, b);
+    if (name)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, path,
+                          "%s, which is not read here: take the checkpoint it was made from, as safetensors "
+                          "(model.safetensors with config.json, or open_clip_model.safetensors with "
+                          "open_clip_config.json)",
+                          name);
+    return is_pickle(path, b) ? clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, path) : CLIP_OK;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* The names in a folder, ascending; free all of them and the list. */
+static clip_status list(const char *dir, char ***out, size_t *n, clip_error *err)
+{
+    size_t capacity = 0;
+    DIR *d = opendir(dir);
+    *out = NULL;
+    *n = 0;
+    if (!d)
+        return clipb_fail(err, CLIP_EIO, dir, "%s", strerror(errno));
+    clip_status s = CLIP_OK;
+    for (struct dirent *e; s == CLIP_OK && (e = readdir(d));) {
+        s = clipb_grow((void **)out, &capacity, *n + 1, sizeof **out);
+        if (s == CLIP_OK && !((*out)[*n] = strdup(e->d_name)))
+            s = CLIP_ENOMEM;
+        *n += s == CLIP_OK;
+    }
+    closedir(d);
+    if (*n > 0)
+        qsort(*out, *n, sizeof **out, by_name);
+    return s;
+}
+
+/* No file has a name that weights are known by: the only .safetensors, or what there is instead. */
+static clip_status find_other(const char *dir, char **out, clip_error *err)
+{
+    char **name, names[512] = "";
+    size_t n;
+    int found = 0;
+    clip_status s = list(dir, &name, &n, err);
+    for (size_t i = 0; s == CLIP_OK && i < n; i++) {
+        if (!ends(name[i], ".safetensors") || *name[i] == '.')
+            continue;
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", found ? ", " : "", name[i]);
+        if (found++ == 0 && !(*out = clipb_path_join(dir, name[i])))
+            s = CLIP_ENOMEM;
+    }
+    if (s == CLIP_OK && found > 1)
+        s = clipb_fail(err, CLIP_EINVAL, dir, "holds several files of weights: name one of them: %s", names);
+    for (size_t i = 0; s == CLIP_OK && found == 0 && i < n; i++) {
+        char *path = clipb_path_join(dir, name[i]);
+        s = path ? refuse_foreign(path, (unsigned char[START]){0}, err) : CLIP_ENOMEM;
+        free(path);
+    }
+    if (s == CLIP_OK && found == 0)
+        s = clipb_fail(err, CLIP_EIO, dir, "holds no weights (open_clip_model.safetensors or model.safetensors)");
+    for (size_t i = 0; i < n; i++)
+        free(name[i]);
+    free(name);
+    return s;
 }
 
 static clip_status find_weights(const char *dir, char **out, clip_error *err)
@@ -66,7 +178,7 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
             return s;
         }
     }
-    return clipb_fail(err, CLIP_EIO, dir, "holds no weights (open_clip_model.safetensors or model.safetensors)");
+    return find_other(dir, out, err);
 }
 
 /* Of text_encoder_2/ the tokenizer is in tokenizer_2/ beside it; of another single file, in tokenizer/ beside that. */
@@ -95,14 +207,16 @@ static clip_status find_tokenizer_dir(clip_files *f, bool single)
 
 static clip_status find_in(const char *path, clip_files *f, clip_error *err)
 {
+    unsigned char start[START];
+    read_start(path, start);
+    if (clipb_is_file(path) || ends(path, ".mlpackage"))
+        TRY(refuse_foreign(path, start, err));
     if (clipb_is_dir(path)) {
         f->dir = strdup(path);
         if (!f->dir)
             return CLIP_ENOMEM;
         TRY(find_weights(path, &f->weights, err));
     } else {
-        if (clipb_is_file(path) && is_pickle(path))
-            return clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, path);
         f->dir = clipb_path_dir(path);
         f->weights = strdup(path);
         if (!f->dir || !f->weights)
@@ -110,6 +224,7 @@ static clip_status find_in(const char *path, clip_files *f, clip_error *err)
     }
     TRY(find(f->dir, "open_clip_config.json", &f->openclip_config));
     TRY(find(f->dir, "config.json", &f->huggingface_config));
+    TRY(find(f->dir, "processor_config.json", &f->processor_config));
     TRY(find(f->dir, "preprocessor_config.json", &f->preprocessor_config));
     TRY(find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &f->bpe));
     return find_tokenizer_dir(f, !clipb_is_dir(path));
@@ -117,8 +232,12 @@ static clip_status find_in(const char *path, clip_files *f, clip_error *err)
 
 clip_status clip_files_find(const char *path, clip_files *f, clip_error *err)
 {
+    char *place;
     *f = (clip_files){0};
-    clip_status s = find_in(path, f, err);
+    clip_status s = clip_place_find(path, &place, err);
+    if (s == CLIP_OK)
+        s = find_in(place, f, err);
+    free(place);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     if (s < 0)
@@ -132,6 +251,7 @@ void clip_files_free(clip_files *f)
     free(f->weights);
     free(f->openclip_config);
     free(f->huggingface_config);
+    free(f->processor_config);
     free(f->preprocessor_config);
     free(f->bpe);
     free(f->tokenizer_dir);

@@ -192,7 +192,7 @@ static clip_status encode_pictures(update *u, clip_error *err)
         return CLIP_OK;
     clip_status s = clip_encode_pixels(u->ctx, u->pixels, u->n, u->vector);
     if (s < 0)
-        return clipb_fail(err, s, NULL, "pictures cannot be embedded: %s", clip_status_message(s));
+        return clipb_fail(err, s, NULL, "pictures cannot be embedded: %s", clip_context_message(u->ctx, s));
     LOCKED(u, clip_index_add(u->x, u->item, u->vector, u->n, err));
     u->report.embedded += u->n;
     clear_items(u->item, &u->n);
@@ -208,7 +208,7 @@ static clip_status encode_texts(update *u, clip_error *err)
         words[i] = u->text[i].text;
     clip_status s = clip_encode_text(u->ctx, words, u->n_texts, u->vector);
     if (s < 0)
-        return clipb_fail(err, s, NULL, "captions cannot be embedded: %s", clip_status_message(s));
+        return clipb_fail(err, s, NULL, "captions cannot be embedded: %s", clip_context_message(u->ctx, s));
     LOCKED(u, clip_index_add(u->x, u->text, u->vector, u->n_texts, err));
     u->report.texts += u->n_texts;
     clear_items(u->text, &u->n_texts);

@@ -71,27 +71,46 @@ static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
     return CLIP_OK;
 }
 
-/* A configuration beside the weights speaks of all of the file, so not of an encoder inside something larger. */
-static bool is_all_of_file(const char *prefix)
+/* Does config.json describe these encoders? It may be that of something larger that they are a part
+ * of; then they are not all of the file. */
+static clip_status is_of_clip(const loader *l, const clip_model *m, bool *is)
 {
-    static const char *const wrappers[] = {"", "module.", "model.", "clip_model."};
-    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
-        if (strcmp(prefix, wrappers[i]) == 0)
-            return true;
-    return false;
+    char type[64];
+    *is = false;
+    if (!l->files.huggingface_config)
+        return CLIP_OK;
+    TRY(clipmdl_config_type(l->files.huggingface_config, type, l->err));
+    *is = !*type || strncmp(type, "clip", 4) == 0 || clipmdl_is_whole(&m->store, m->prefix);
+    if (!*is)
+        warn(l, "%s: is of a model of type \"%s\", and says nothing of '%s' in it", l->files.huggingface_config, type,
+             m->prefix);
+    return CLIP_OK;
+}
+
+static clip_status sizes_from_shapes(const loader *l, clip_model *m, const clipmdl_found *found)
+{
+    const size_t n = strlen(m->prefix);
+    if (m->scheme == CLIPMDL_OPENCLIP && n >= 5 && strcmp(m->prefix + n - 5, "text.") == 0)
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
+                          "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
+                          "shapes do not tell (no_causal_mask, pool_type)",
+                          m->prefix);
+    TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
+    warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
+         l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+    return CLIP_OK;
 }
 
 static clip_status read_sizes(loader *l, clip_model *m, const clipmdl_found *found)
 {
     const char *openclip = l->files.openclip_config, *huggingface = l->files.huggingface_config;
-    if (openclip && is_all_of_file(m->prefix) && (m->scheme == CLIPMDL_OPENCLIP || !huggingface))
+    bool of_clip;
+    if (openclip && (m->scheme == CLIPMDL_OPENCLIP || !huggingface))
         return clipmdl_config_openclip(openclip, &m->config, l->err);
-    if (huggingface && is_all_of_file(m->prefix))
-        return clipmdl_config_huggingface(huggingface, &m->config, l->err);
-    TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
-    warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
-         l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
-    return CLIP_OK;
+    TRY(is_of_clip(l, m, &of_clip));
+    if (of_clip)
+        return clipmdl_config_huggingface(huggingface, &m->config, l->opt.warn, l->opt.warn_user, l->err);
+    return sizes_from_shapes(l, m, found);
 }
 
 /* Is there a projection behind the one tower of the file? A configuration does not tell. */
@@ -110,6 +129,7 @@ static clip_status read_config(loader *l, clip_model *m)
     TRY(find_encoders(l, m, &found));
     m->scheme = found.scheme;
     memcpy(m->prefix, found.prefix, sizeof m->prefix);
+    TRY(clipmdl_join_positions(&m->store, &found, l->err));
     TRY(read_sizes(l, m, &found));
     if (m->config.towers != found.towers && (m->config.towers & found.towers) && m->towers == CLIP_TOWER_BOTH)
         warn(l, "%s: weights and configuration have only the %s in common", l->files.weights, name_towers(m->config.towers & found.towers));
@@ -126,18 +146,28 @@ static clip_status read_config(loader *l, clip_model *m)
     return CLIP_OK;
 }
 
+/* transformers has its own rules where no file says any; its sizes are then the model's. */
 static clip_status read_recipe(loader *l, clip_model *m)
 {
+    const clip_files *f = &l->files;
+    const clip_recipe_reader r = {&m->recipe, l->opt.warn, l->opt.warn_user, l->err};
+    const bool openclip = m->scheme == CLIPMDL_OPENCLIP;
+    bool found = false;
     m->recipe = clip_recipe_default(m->config.vision.image_size);
     if (!(m->config.towers & CLIP_TOWER_IMAGE))
         return CLIP_OK;
-    if (m->scheme != CLIPMDL_OPENCLIP && l->files.preprocessor_config)
-        return clip_recipe_huggingface(l->files.preprocessor_config, &m->recipe, l->err);
-    if (l->files.openclip_config)
-        return clip_recipe_openclip(l->files.openclip_config, &m->recipe, l->err);
-    if (l->files.preprocessor_config)
-        return clip_recipe_huggingface(l->files.preprocessor_config, &m->recipe, l->err);
-    warn(l, "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed", l->files.dir);
+    if (openclip && f->openclip_config)
+        return clip_recipe_openclip(f->openclip_config, &m->recipe, l->err);
+    TRY(clip_recipe_huggingface(&r, f->processor_config, f->preprocessor_config, &found));
+    if (!found && f->openclip_config)
+        return clip_recipe_openclip(f->openclip_config, &m->recipe, l->err);
+    if (found)
+        return CLIP_OK;
+    m->recipe.flavour = openclip ? CLIPIMG_OPENCLIP : CLIPIMG_HUGGINGFACE;
+    warn(l,
+         "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, with "
+         "the rounding of %s, for %d pixels",
+         f->dir, openclip ? "OpenCLIP" : "transformers' CLIPImageProcessor", m->recipe.size);
     return CLIP_OK;
 }
 
@@ -191,60 +221,79 @@ static void bind_towers(clipmdl_binder *b, clip_model *m)
     m->text_parameters = b->parameters - m->image_parameters;
 }
 
-static clip_status bind_weights(loader *l, clip_model *m)
+/* Tensors that nobody took. In a tower they would change what it computes, so that it is not a
+ * plain CLIP; others are ignored with a word. */
+static clip_status check_unexpected(const loader *l, const clip_model *m)
+{
+    char names[512] = "";
+    int inside = 0, outside = 0;
+    const bool tell = m->towers == CLIP_TOWER_BOTH && clipmdl_is_whole(&m->store, m->prefix);
+    for (size_t i = 0; i < m->store.n; i++) {
+        const clipmdl_tensor *t = &m->store.tensor[i];
+        if (t->used || clipmdl_is_harmless(t->name))
+            continue;
+        if (clipmdl_in_tower(m->scheme, m->prefix, t->name, m->towers)) {
+            const size_t used = strlen(names);
+            if (inside++ < 4)
+                snprintf(names + used, sizeof names - used, "%s'%.100s'", used ? ", " : "", t->name);
+        } else if (tell && ++outside <= 20) {
+            warn(l, "%s: tensor '%s' is not part of this model and is ignored", m->store.file, t->name);
+        }
+    }
+    if (outside > 20)
+        warn(l, "%s: and %d more tensors like that", m->store.file, outside - 20);
+    if (inside > 0)
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
+                          "%d tensor%s that a plain CLIP does not have, so this is another model: %s%s", inside,
+                          inside == 1 ? "" : "s", names, inside > 4 ? ", .." : "");
+    return CLIP_OK;
+}
+
+static clip_status tell_faults(const loader *l, const clipmdl_binder *b)
+{
+    if (b->odd_types)
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
+                          "%d tensor%s of the type %s, like '%.100s': weights must be F32, F16 or BF16. Take the "
+                          "checkpoint of one of those types, or save it as one",
+                          b->odd_types, b->odd_types == 1 ? " is" : "s are", b->odd_type->dtype, b->odd_type->name);
+    if (b->faults)
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "%d tensor%s not fit the configuration: %s%s",
+                          b->faults, b->faults == 1 ? " does" : "s do", b->first_faults, b->faults > 4 ? "; ..." : "");
+    return CLIP_OK;
+}
+
+/* Every tensor of the towers is there and as it should be; place: and is packed for use. */
+static clip_status bind_weights(loader *l, clip_model *m, bool place)
 {
     const int threads = l->opt.threads > 0 ? l->opt.threads : clipb_cores();
     clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
     clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .bf16 = m->bf16, .k = &k,
                         .warn = l->opt.warn, .warn_user = l->opt.warn_user};
+    TRY(init_towers(m));
+    bind_towers(&b, m); /* measuring */
+    TRY(tell_faults(l, &b));
+    TRY(check_unexpected(l, m));
+    if (!place)
+        return CLIP_OK;
     k.team = clipb_team_new(threads);
     clip_status s = k.team ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipb_block_reserve(&scratch, clipk_scratch_bytes(m->set, threads));
     k.scratch = scratch.base;
     if (s == CLIP_OK)
-        s = init_towers(m);
-    if (s == CLIP_OK) {
-        bind_towers(&b, m); /* measuring */
-        if (b.faults)
-            s = clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "%d tensor%s not fit the configuration: %s%s", b.faults,
-                           b.faults == 1 ? " does" : "s do", b.first_faults, b.faults > 4 ? "; ..." : "");
-        else
-            s = clipb_block_reserve(&m->weights, b.arena.peak);
-    }
+        s = clipb_block_reserve(&m->weights, b.arena.peak);
     if (s == CLIP_OK) {
         b.arena = clipb_arena_on(&m->weights);
         bind_towers(&b, m); /* placing */
         s = b.status;
+        if (s == CLIP_ENOTFINITE)
+            clipb_fail(l->err, s, l->files.weights, "tensor '%s' holds NaN or infinity", b.not_finite->name);
     }
     clipb_team_free(k.team);
     clipb_block_free(&b.scratch);
     clipb_block_free(&scratch);
     return s;
-}
-
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), e = strlen(end);
-    return n >= e && strcmp(s + n - e, end) == 0;
-}
-
-/* Tensors nobody took, but for those that carry nothing. */
-static void report_unexpected(const loader *l, const clip_model *m)
-{
-    static const char *const harmless[] = {"position_ids", "logit_bias", "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
-    int n = 0;
-    for (size_t i = 0; i < m->store.n; i++) {
-        const clipmdl_tensor *t = &m->store.tensor[i];
-        bool skip = t->used;
-        for (size_t h = 0; h < sizeof harmless / sizeof *harmless; h++)
-            skip |= ends(t->name, harmless[h]);
-        if (!skip && ++n <= 20)
-            warn(l, "%s: tensor '%s' is not part of this model and is ignored", m->store.file, t->name);
-    }
-    if (n > 20)
-        warn(l, "%s: and %d more tensors like that", m->store.file, n - 20);
 }
 
 static clip_status read_logit_scale(loader *l, clip_model *m)
@@ -256,15 +305,17 @@ static clip_status read_logit_scale(loader *l, clip_model *m)
     float log_scale = logf(1 / 0.07f);
     if (!t && m->config.towers != CLIP_TOWER_BOTH) /* nothing to compare with */
         return CLIP_OK;
-    if (!t || !clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type)) {
+    if (!t)
         warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
-    } else {
-        t->used = true;
+    else if (!clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type))
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights,
+                          "tensor '%s' is not one number of the type F32, F16 or BF16", t->name);
+    else
         clipk_to_f32(&(clipk_ctx){.set = m->set}, &log_scale, t->data, type, 1);
-    }
     m->logit_scale = expf(log_scale);
     if (!isfinite(m->logit_scale))
-        return clipb_fail(l->err, CLIP_EFORMAT, l->files.weights, "logit_scale is %g", (double)log_scale);
+        return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights,
+                          "tensor 'logit_scale' is %g, which is the logarithm of no number in f32", (double)log_scale);
     return CLIP_OK;
 }
 
@@ -311,17 +362,7 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
     TRY(clipmdl_store_open(l->files.weights, &m->store, l->err));
     TRY(read_config(l, m));
     TRY(read_recipe(l, m));
-    TRY(read_tokenizer(l, m));
-    return read_logit_scale(l, m);
-}
-
-static clip_status read_weights(loader *l, clip_model *m)
-{
-    TRY(bind_weights(l, m));
-    if (m->towers == CLIP_TOWER_BOTH && is_all_of_file(m->prefix))
-        report_unexpected(l, m);
-    name_type(m);
-    return CLIP_OK;
+    return read_tokenizer(l, m);
 }
 
 static clip_status load(const char *path, const clip_load_options *opt, bool weights, clip_model **out, clip_error *err)
@@ -332,8 +373,12 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
         *err = (clip_error){0};
     clip_model *m = calloc(1, sizeof *m);
     clip_status s = m ? read_all_but_weights(&l, path, m) : CLIP_ENOMEM;
-    if (s == CLIP_OK && weights)
-        s = read_weights(&l, m);
+    if (s == CLIP_OK)
+        s = bind_weights(&l, m, weights);
+    if (s == CLIP_OK)
+        s = read_logit_scale(&l, m);
+    if (s == CLIP_OK)
+        name_type(m);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     clip_files_free(&l.files);

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/json.h"
+#include "model/settings.h"
 
 #define MAX_CONFIG ((size_t)16 << 20)
 
@@ -64,24 +65,20 @@ static clip_status openclip(const cJSON *root, clipimg_recipe *r, const char *fi
     const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, "preprocess_cfg");
     const char *filter = "bicubic", *mode = "shortest";
     double fill[3] = {0};
-    if (!o)
+    if (!o || cJSON_IsNull(o))
         return CLIP_OK;
+    if (!cJSON_IsObject(o))
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"preprocess_cfg\" must be an object");
     TRY(statistics(o, "mean", "std", r, file, err));
     TRY(clipb_json_string(o, "interpolation", &filter, file, err));
     TRY(clipb_json_string(o, "resize_mode", &mode, file, err));
     TRY(triple(o, "fill_color", 0, 255, fill, file, err));
     for (int i = 0; i < 3; i++)
         r->fill_color[i] = (uint8_t)fill[i];
-    if (strcmp(filter, "bilinear") == 0)
-        r->filter = CLIPIMG_BILINEAR;
-    else if (strcmp(filter, "bicubic") != 0 && strcmp(filter, "random") != 0) /* random is for training; OpenCLIP evaluates with bicubic */
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"interpolation\": \"%s\" is not supported (bicubic and bilinear are)", filter);
-    if (strcmp(mode, "longest") == 0)
-        r->mode = CLIPIMG_LONGEST;
-    else if (strcmp(mode, "squash") == 0)
-        r->mode = CLIPIMG_SQUASH;
-    else if (strcmp(mode, "shortest") != 0)
-        return clipb_fail(err, CLIP_EFORMAT, file, "\"resize_mode\": \"%s\" is none of shortest, longest, squash", mode);
+    r->filter = strcmp(filter, "bilinear") == 0 ? CLIPIMG_BILINEAR : CLIPIMG_BICUBIC;
+    r->mode = strcmp(mode, "longest") == 0  ? CLIPIMG_LONGEST
+              : strcmp(mode, "squash") == 0 ? CLIPIMG_SQUASH
+                                            : CLIPIMG_SHORTEST;
     return CLIP_OK;
 }
 
@@ -116,24 +113,23 @@ static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge
     return CLIP_OK;
 }
 
-static clip_status huggingface(const cJSON *o, clipimg_recipe *r, const char *file, clip_error *err)
+static clip_status huggingface(const clip_recipe_reader *reader, const cJSON *o, const char *file)
 {
+    clipimg_recipe *r = reader->out;
+    clip_error *err = reader->err;
     int resample = 3, size = r->size, crop = r->size;
-    bool edge, ignored, do_resize = true, do_center_crop = true, do_rescale = true, do_normalize = true;
+    bool edge, ignored, do_center_crop = true;
     float rescale = 1.0f / 255;
+    TRY(clipmdl_settings_preprocessor(o, file, reader->warn, reader->warn_user, err));
     TRY(statistics(o, "image_mean", "image_std", r, file, err));
-    TRY(clipb_json_int(o, "resample", 0, 5, &resample, file, err));
-    TRY(clipb_json_bool(o, "do_resize", &do_resize, file, err));
+    TRY(clipb_json_int(o, "resample", 2, 3, &resample, file, err));
     TRY(clipb_json_bool(o, "do_center_crop", &do_center_crop, file, err));
-    TRY(clipb_json_bool(o, "do_rescale", &do_rescale, file, err));
-    TRY(clipb_json_bool(o, "do_normalize", &do_normalize, file, err));
     TRY(clipb_json_float(o, "rescale_factor", &rescale, file, err));
     TRY(size_of(o, "size", &size, &edge, file, err));
     TRY(size_of(o, "crop_size", &crop, &ignored, file, err));
-    if (resample != 2 && resample != 3)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"resample\": %d is not supported (2, bilinear, and 3, bicubic, are)", resample);
-    if (!do_resize || !do_rescale || !do_normalize || !(fabsf(rescale * 255 - 1) < 1e-4f))
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "pictures must be resized, rescaled by 1/255 and normalised");
+    if (!(fabsf(rescale * 255 - 1) < 1e-4f))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"rescale_factor\" is %g: only 1/255 is supported",
+                          (double)rescale);
     if (edge && !do_center_crop)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"do_center_crop\" is false, so pictures would not be squares");
     if (do_center_crop && crop != size)
@@ -146,19 +142,40 @@ static clip_status huggingface(const cJSON *o, clipimg_recipe *r, const char *fi
     return CLIP_OK;
 }
 
-static clip_status read_recipe(const char *path, clipimg_recipe *out, clip_error *err,
-                               clip_status (*parse)(const cJSON *, clipimg_recipe *, const char *, clip_error *))
+clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err)
 {
     cJSON *root;
     TRY(clipb_json_read(path, MAX_CONFIG, &root, err));
-    clip_status s = parse(root, out, path, err);
+    clip_status s = clipmdl_settings_openclip(root, path, err);
+    if (s == CLIP_OK)
+        s = openclip(root, out, path, err);
     cJSON_Delete(root);
     return s;
 }
 
-clip_status clip_recipe_openclip(const char *path, clipimg_recipe *out, clip_error *err) { return read_recipe(path, out, err, openclip); }
+/* key: the object of the file that says it; NULL: the whole. */
+static clip_status read_processor(const clip_recipe_reader *r, const char *path, const char *key, bool *found)
+{
+    cJSON *root;
+    if (!path || *found)
+        return CLIP_OK;
+    TRY(clipb_json_read(path, MAX_CONFIG, &root, r->err));
+    const cJSON *o = key ? cJSON_GetObjectItemCaseSensitive(root, key) : root;
+    *found = !key || (o && !cJSON_IsNull(o));
+    clip_status s = !*found             ? CLIP_OK
+                    : cJSON_IsObject(o) ? huggingface(r, o, path)
+                                        : clipb_fail(r->err, CLIP_EFORMAT, path, "has no settings of pictures");
+    cJSON_Delete(root);
+    return s;
+}
 
-clip_status clip_recipe_huggingface(const char *path, clipimg_recipe *out, clip_error *err) { return read_recipe(path, out, err, huggingface); }
+clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *processor, const char *preprocessor,
+                                    bool *found)
+{
+    *found = false;
+    TRY(read_processor(r, processor, "image_processor", found));
+    return read_processor(r, preprocessor, NULL, found);
+}
 
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias)
 {

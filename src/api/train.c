@@ -246,6 +246,9 @@ static void warn_of_settings(const builder *b)
         warn(b, "a tower that is locked from scratch stays as it was drawn: locks are for checkpoints (pretrained)");
     if ((n->image_unlocked && !n->lock_image) || (n->text_unlocked && !n->lock_text))
         warn(b, "unlocked groups are without effect where the tower is not locked");
+    if (b->out->config.vision.patch_dropout > 0 && clip_train_real(b->o, CLIP_TRAIN_FORCE_PATCH_DROPOUT) == 0)
+        warn(b, "the configuration's patch_dropout is without effect: every patch is seen, unless force-patch-dropout "
+                "says otherwise");
     if (o->schedule == CLIPTRN_CONST_COOLDOWN && o->warmup + o->cooldown > o->steps)
         warn(b, "warm-up and cool-down together are longer than the run: the learning rate never gets where it should");
     if (o->warmup >= o->steps) {

@@ -320,7 +320,7 @@ clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const cha
     clip_status s = head ? prepare_head(ctx, q, text, o, err) : prepare_zero_shot(ctx, q, o);
     if (s < 0) {
         clip_question_free(q);
-        return err && *err->message ? s : clipb_fail(err, s, NULL, "%s", clip_status_message(s));
+        return err && *err->message ? s : clipb_fail(err, s, NULL, "%s", clip_context_message(ctx, s));
     }
     *out = q;
     return CLIP_OK;

@@ -285,7 +285,9 @@ clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32
     free_data(&d);
     if (s < 0) {
         clip_vqa_free(h);
-        return clipb_fail(err, s, NULL, "%s", s == CLIP_EINVAL ? "fewer than two different answers to learn" : clip_status_message(s));
+        return clipb_fail(err, s, NULL, "%s",
+                          s == CLIP_EINVAL ? "fewer than two different answers to learn"
+                                           : clip_context_message(ctx, s));
     }
     *out = h;
     return CLIP_OK;

@@ -46,15 +46,16 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
     }
     if (!t->used) /* set while loading, before the store is shared: who binds again, as clip_explain() does beside other threads, only reads it */
         t->used = true;
+    if (!clipmdl_tensor_type(t, &type)) {
+        if (b->odd_types++ == 0)
+            b->odd_type = t;
+        return NULL;
+    }
     char is[96], should[96];
     if (t->ndim != ndim || memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) != 0) {
         format_shape(is, sizeof is, t->dim, t->ndim);
         format_shape(should, sizeof should, dim, ndim);
         fault(b, "tensor '%s' has the shape %s, not %s", name, is, should);
-        return NULL;
-    }
-    if (!clipmdl_tensor_type(t, &type)) {
-        fault(b, "tensor '%s' is %s: weights must be F32, F16 or BF16", name, t->dtype);
         return NULL;
     }
     return t;
@@ -132,8 +133,17 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
 
 static void drop(const source *s)
 {
-    for (int i = 0; i < s->parts && s->tensor[i]; i++)
+    for (int i = 0; i < s->parts && s->tensor[i] && s->tensor[i]->map; i++)
         clipb_map_drop(s->tensor[i]->map, s->tensor[i]->data, s->tensor[i]->bytes);
+}
+
+/* While placing from a file. */
+static void check_finite(clipmdl_binder *b, const clipmdl_tensor *t)
+{
+    if (t && clipmdl_binder_places(b) && !clipmdl_tensor_is_finite(t)) {
+        b->not_finite = t;
+        b->status = CLIP_ENOTFINITE;
+    }
 }
 
 static void join(char *out, const char *prefix, const char *name)
@@ -234,6 +244,17 @@ void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *pref
     }
 }
 
+void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name)
+{
+    char full[CLIPMDL_MAX_NAME];
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    if (!b->store)
+        return;
+    join(full, prefix, name);
+    clipmdl_parts(b->scheme, b->prefix, full, 0, 1, 1, part);
+    check_finite(b, clipmdl_store_find(b->store, part[0].name));
+}
+
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I)
 {
     const bool transposed = clipmdl_projection_transposed(b->scheme);
@@ -330,6 +351,9 @@ static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv
     const size_t o = (size_t)O, each = (size_t)n;
     float *folded = CLIPB_NEW(&b->arena, float, o);
     *bias = folded;
+    check_finite(b, s->filters.tensor[0]);
+    for (int i = 0; i < 4; i++)
+        check_finite(b, s->norm[i].tensor[0]);
     if (!found || !clipmdl_binder_places(b))
         return NULL;
     if (clipb_block_reserve(&b->scratch, (o * each + 4 * o) * sizeof(float)) < 0) {

@@ -28,10 +28,13 @@ typedef struct clipmdl_binder {
     const clipk_ctx *k;
     clipb_arena arena;
     clipb_block scratch; /* a tensor that has to be put together before it is packed */
-    clip_status status;  /* CLIP_ENOMEM; sticky */
+    clip_status status;  /* CLIP_ENOMEM, CLIP_ENOTFINITE; sticky */
+    const clipmdl_tensor *not_finite; /* the tensor that holds NaN or infinity */
     int64_t parameters;  /* counted while measuring */
     int faults;
     char first_faults[512]; /* the first few, for the error */
+    int odd_types;          /* tensors whose type is not one of weights */
+    const clipmdl_tensor *odd_type; /* the first of them */
     clip_warn_fn warn;      /* hears of every fault; may be NULL */
     void *warn_user;
 } clipmdl_binder;
@@ -49,6 +52,10 @@ void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char
 
 /* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type, or for bf16; `bias` [total] or NULL. */
 void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight, const char *bias, int first, int O, int total, int I);
+
+/* This tensor's numbers must be finite: what follows it would hide infinities. Others show in what
+ * comes out, and are looked for then. */
+void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name);
 
 /* A projection without bias, [I, O] in OpenCLIP's files and [O, I] in Hugging Face's. */
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I);

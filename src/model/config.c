@@ -2,17 +2,20 @@
 
 #include <string.h>
 
-#include "base/json.h"
+#include "model/settings.h"
 
 #define MAX_CONFIG ((size_t)16 << 20)
 #define MAX_SIDE 65536 /* no width, size or vocabulary of a real model comes near the limits */
 #define MAX_PICTURE 8192
 #define MAX_GRID 255 /* patches a side: 65,026 tokens */
 #define MAX_VOCAB (1 << 24)
+#define MAX_LAYERS 1000
 
 /* The file being read, so that every getter is one line. */
 typedef struct reader {
     const char *file;
+    clip_warn_fn warn;
+    void *warn_user;
     clip_error *err;
 } reader;
 
@@ -21,28 +24,10 @@ static clip_status get(const reader *r, const cJSON *o, const char *key, int *ou
     return clipb_json_int(o, key, 1, MAX_SIDE, out, r->file, r->err);
 }
 
-/* Settings that make a model something else than plain CLIP: each must be absent, null, false or 0. */
-static clip_status refuse(const reader *r, const cJSON *o, const char *const *keys)
+static bool is_string(const cJSON *o, const char *key, const char *value)
 {
-    for (; *keys; keys++) {
-        const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, *keys);
-        if (!v || cJSON_IsNull(v) || cJSON_IsFalse(v) || (cJSON_IsNumber(v) && v->valuedouble == 0) || (cJSON_IsString(v) && !*v->valuestring))
-            continue;
-        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"%s\" is set: not a plain CLIP, which is what this version runs", *keys);
-    }
-    return CLIP_OK;
-}
-
-/* A string that must be one of two (the second may be NULL); absent: the first. */
-static clip_status choose(const reader *r, const cJSON *o, const char *key, const char *first, const char *second, bool *is_second)
-{
-    const char *s = first;
-    TRY(clipb_json_string(o, key, &s, r->file, r->err));
-    *is_second = second && strcmp(s, second) == 0;
-    if (!*is_second && strcmp(s, first) != 0)
-        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"%s\": \"%s\" is not supported (only \"%s\"%s%s%s)", key, s, first,
-                          second ? " and \"" : "", second ? second : "", second ? "\"" : "");
-    return CLIP_OK;
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+    return cJSON_IsString(v) && strcmp(v->valuestring, value) == 0;
 }
 
 static clip_status object(const reader *r, const cJSON *o, const char *key, const cJSON **out)
@@ -76,13 +61,8 @@ static clip_status openclip_eps(const reader *r, const cJSON *o, float *eps)
 
 static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
-    static const char *const others[] = {"timm_model_name", "attentional_pool", "ls_init_value", "final_ln_after_pool", "block_type", "qk_norm",
-        "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "input_patchnorm", "global_average_pool", "act_kwargs", NULL};
-    bool no_ln_pre = false, second;
+    bool no_ln_pre = false;
     int head_width = 64;
-    TRY(refuse(r, o, others));
-    TRY(choose(r, o, "pool_type", "tok", NULL, &second));
-    TRY(choose(r, o, "pos_embed_type", "learnable", NULL, &second));
     *v = (clipmdl_vision_config){.image_size = 224, .patch_size = 16, .width = 768, .layers = 12, .act = v->act};
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(o, "image_size");
     if (cJSON_IsArray(size)) { /* [height, width] */
@@ -104,7 +84,7 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
         const cJSON *e;
         cJSON_ArrayForEach(e, layers)
         {
-            if (n == 4 || !cJSON_IsNumber(e) || !(e->valuedouble >= 1 && e->valuedouble <= 1000))
+            if (n == 4 || !cJSON_IsNumber(e) || !(e->valuedouble >= 1 && e->valuedouble <= MAX_LAYERS))
                 return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"layers\" of a ResNet must be four counts of blocks");
             v->stage[n++] = (int)e->valuedouble;
         }
@@ -113,9 +93,10 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
         v->heads = v->width * 32 / head_width;
         return CLIP_OK;
     }
-    TRY(get(r, o, "layers", &v->layers));
+    TRY(clipb_json_int(o, "layers", 1, MAX_LAYERS, &v->layers, r->file, r->err));
     TRY(get(r, o, "patch_size", &v->patch_size));
     TRY(clipb_json_bool(o, "no_ln_pre", &no_ln_pre, r->file, r->err));
+    TRY(clipb_json_float(o, "patch_dropout", &v->patch_dropout, r->file, r->err));
     v->ln_pre = !no_ln_pre;
     v->heads = v->width / head_width;
     TRY(openclip_mlp(r, o, v->width, &v->mlp));
@@ -124,19 +105,13 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
 
 static clip_status openclip_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    static const char *const others[] = {"hf_model_name", "tokenizer_kwargs", "ls_init_value", "embed_cls", "no_causal_mask", "final_ln_after_pool", "block_type", "qk_norm",
-        "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "proj_bias", "act_kwargs", NULL};
-    bool eos, second;
-    TRY(refuse(r, o, others));
-    TRY(choose(r, o, "pool_type", "argmax", "eos", &eos));
-    TRY(choose(r, o, "proj_type", "linear", NULL, &second));
     *t = (clipmdl_text_config){.context_length = 77, .vocab_size = 49408, .width = 512, .heads = 8, .layers = 12, .eos_id = 2, .act = t->act,
-                               .pooling = eos ? CLIPMDL_POOL_EOS : CLIPMDL_POOL_ARGMAX};
+                               .pooling = is_string(o, "pool_type", "eos") ? CLIPMDL_POOL_EOS : CLIPMDL_POOL_ARGMAX};
     TRY(get(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, MAX_VOCAB, &t->vocab_size, r->file, r->err));
     TRY(get(r, o, "width", &t->width));
     TRY(get(r, o, "heads", &t->heads));
-    TRY(get(r, o, "layers", &t->layers));
+    TRY(clipb_json_int(o, "layers", 1, MAX_LAYERS, &t->layers, r->file, r->err));
     TRY(clipb_json_int(o, "eos_id", 0, MAX_VOCAB, &t->eos_id, r->file, r->err));
     TRY(openclip_mlp(r, o, t->width, &t->mlp));
     return openclip_eps(r, o, &t->eps);
@@ -144,11 +119,10 @@ static clip_status openclip_text(const reader *r, const cJSON *o, clipmdl_text_c
 
 static clip_status openclip(const reader *r, const cJSON *root, clipmdl_config *c)
 {
-    static const char *const others[] = {"multimodal_cfg", NULL};
+    TRY(clipmdl_settings_openclip(root, r->file, r->err));
     const cJSON *model, *vision, *text;
     bool quick_gelu = false;
     TRY(object(r, root, "model_cfg", &model));
-    TRY(refuse(r, model, others));
     TRY(object(r, model, "vision_cfg", &vision));
     TRY(object(r, model, "text_cfg", &text));
     TRY(get(r, model, "embed_dim", &c->embed_dim));
@@ -163,52 +137,60 @@ static clip_status openclip(const reader *r, const cJSON *root, clipmdl_config *
 
 /* ---- Hugging Face: config.json ---------------------------------------------------------------------------- */
 
-static clip_status huggingface_act(const reader *r, const cJSON *o, clipk_act *act)
+static clipk_act huggingface_act(const cJSON *o)
 {
-    bool gelu;
-    TRY(choose(r, o, "hidden_act", "quick_gelu", "gelu", &gelu));
-    *act = gelu ? CLIPK_GELU : CLIPK_QUICKGELU;
-    return CLIP_OK;
+    return is_string(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_QUICKGELU;
 }
 
 static clip_status huggingface_vision(const reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
-    int channels = 3;
     *v = (clipmdl_vision_config){.kind = CLIPMDL_VIT, .image_size = 224, .patch_size = 32, .width = 768, .heads = 12, .layers = 12, .mlp = 3072,
-                                 .ln_pre = true, .eps = 1e-5f};
+                                 .ln_pre = true, .eps = 1e-5f, .act = huggingface_act(o)};
     TRY(get(r, o, "image_size", &v->image_size));
     TRY(get(r, o, "patch_size", &v->patch_size));
     TRY(get(r, o, "hidden_size", &v->width));
     TRY(get(r, o, "num_attention_heads", &v->heads));
-    TRY(get(r, o, "num_hidden_layers", &v->layers));
+    TRY(clipb_json_int(o, "num_hidden_layers", 1, MAX_LAYERS, &v->layers, r->file, r->err));
     TRY(get(r, o, "intermediate_size", &v->mlp));
-    TRY(get(r, o, "num_channels", &channels));
-    if (channels != 3)
-        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"num_channels\" is %d: only RGB is supported", channels);
-    TRY(clipb_json_float(o, "layer_norm_eps", &v->eps, r->file, r->err));
-    return huggingface_act(r, o, &v->act);
+    return clipb_json_float(o, "layer_norm_eps", &v->eps, r->file, r->err);
 }
 
 static clip_status huggingface_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    *t = (clipmdl_text_config){.context_length = 77, .vocab_size = 49408, .width = 512, .heads = 8, .layers = 12, .mlp = 2048, .eos_id = 49407, .eps = 1e-5f};
+    *t = (clipmdl_text_config){.context_length = 77,
+                               .vocab_size = 49408,
+                               .width = 512,
+                               .heads = 8,
+                               .layers = 12,
+                               .mlp = 2048,
+                               .eos_id = 49407,
+                               .eps = 1e-5f,
+                               .act = huggingface_act(o)};
     TRY(get(r, o, "max_position_embeddings", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, MAX_VOCAB, &t->vocab_size, r->file, r->err));
     TRY(get(r, o, "hidden_size", &t->width));
     TRY(get(r, o, "num_attention_heads", &t->heads));
-    TRY(get(r, o, "num_hidden_layers", &t->layers));
+    TRY(clipb_json_int(o, "num_hidden_layers", 1, MAX_LAYERS, &t->layers, r->file, r->err));
     TRY(get(r, o, "intermediate_size", &t->mlp));
     TRY(clipb_json_int(o, "eos_token_id", 0, MAX_VOCAB, &t->eos_id, r->file, r->err));
     /* transformers: configurations from before the end token was right say 2, and mean the largest id */
     t->pooling = t->eos_id == 2 ? CLIPMDL_POOL_ARGMAX : CLIPMDL_POOL_EOS;
-    TRY(clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err));
-    return huggingface_act(r, o, &t->act);
+    return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
+}
+
+/* The settings of a tower. Where there is an object KEY_dict, transformers takes those instead. */
+static const cJSON *huggingface_tower(const cJSON *root, const char *key)
+{
+    char dict[32];
+    snprintf(dict, sizeof dict, "%s_dict", key);
+    const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, dict);
+    return cJSON_IsObject(o) ? o : cJSON_GetObjectItemCaseSensitive(root, key);
 }
 
 /* An encoder alone has its settings at the top: those of CLIPTextModel, CLIPVisionModel and their kin "WithProjection". */
 static clip_status huggingface_alone(const reader *r, const cJSON *root, int tower, const char *key, clipmdl_config *c)
 {
-    const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, key);
+    const cJSON *o = huggingface_tower(root, key);
     if (!cJSON_IsObject(o))
         o = root;
     c->towers = tower;
@@ -218,18 +200,23 @@ static clip_status huggingface_alone(const reader *r, const cJSON *root, int tow
 
 static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_config *c)
 {
-    const cJSON *vision, *text;
     const char *type = "clip";
-    bool second;
     c->embed_dim = 512;
     TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
-    if (strcmp(type, "clip_text_model") == 0)
+    const bool text_alone = strcmp(type, "clip_text_model") == 0, vision_alone = strcmp(type, "clip_vision_model") == 0;
+    if (!text_alone && !vision_alone && strcmp(type, "clip") != 0)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"model_type\" is \"%.60s\": only clip, clip_text_model and clip_vision_model are supported",
+                          type);
+    TRY(clipmdl_settings_huggingface(root, r->file, r->warn, r->warn_user, r->err));
+    if (text_alone)
         return huggingface_alone(r, root, CLIP_TOWER_TEXT, "text_config", c);
-    if (strcmp(type, "clip_vision_model") == 0)
+    if (vision_alone)
         return huggingface_alone(r, root, CLIP_TOWER_IMAGE, "vision_config", c);
-    TRY(choose(r, root, "model_type", "clip", NULL, &second));
-    TRY(object(r, root, "vision_config", &vision));
-    TRY(object(r, root, "text_config", &text));
+    const cJSON *vision = huggingface_tower(root, "vision_config"), *text = huggingface_tower(root, "text_config");
+    if (!cJSON_IsObject(vision) || !cJSON_IsObject(text))
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no object \"%s\"",
+                          cJSON_IsObject(vision) ? "text_config" : "vision_config");
     c->towers = CLIP_TOWER_BOTH;
     TRY(get(r, root, "projection_dim", &c->embed_dim));
     TRY(huggingface_vision(r, vision, &c->vision));
@@ -290,24 +277,34 @@ clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip
     return c->towers & CLIP_TOWER_IMAGE ? check_vision(&c->vision, file, err) : CLIP_OK;
 }
 
-static clip_status read_config(const char *path, clipmdl_config *out, clip_error *err,
+static clip_status read_config(const reader *r, clipmdl_config *out,
                                clip_status (*parse)(const reader *, const cJSON *, clipmdl_config *))
 {
-    const reader r = {path, err};
     cJSON *root;
     *out = (clipmdl_config){0};
-    TRY(clipb_json_read(path, MAX_CONFIG, &root, err));
-    clip_status s = parse(&r, root, out);
+    TRY(clipb_json_read(r->file, MAX_CONFIG, &root, r->err));
+    clip_status s = parse(r, root, out);
     cJSON_Delete(root);
-    return s < 0 ? s : clipmdl_config_check(out, path, err);
+    return s < 0 ? s : clipmdl_config_check(out, r->file, r->err);
 }
 
 clip_status clipmdl_config_openclip(const char *path, clipmdl_config *out, clip_error *err)
 {
-    return read_config(path, out, err, openclip);
+    return read_config(&(reader){.file = path, .err = err}, out, openclip);
 }
 
-clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_error *err)
+clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_warn_fn warn, void *warn_user,
+                                       clip_error *err)
 {
-    return read_config(path, out, err, huggingface);
+    return read_config(&(reader){path, warn, warn_user, err}, out, huggingface);
+}
+
+clip_status clipmdl_config_type(const char *path, char out[64], clip_error *err)
+{
+    cJSON *root;
+    TRY(clipb_json_read(path, MAX_CONFIG, &root, err));
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(root, "model_type");
+    snprintf(out, 64, "%s", cJSON_IsString(type) ? type->valuestring : "");
+    cJSON_Delete(root);
+    return CLIP_OK;
 }

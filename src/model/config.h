@@ -18,6 +18,7 @@ typedef struct clipmdl_vision_config {
     int stage[4];       /* ResNet: blocks a stage */
     int mlp;            /* ViT: width inside the MLP */
     bool ln_pre;        /* ViT */
+    float patch_dropout; /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
 } clipmdl_vision_config;
@@ -45,10 +46,17 @@ typedef enum clipmdl_scheme {
     CLIPMDL_HUGGINGFACE_TOWER, /* one encoder alone, as transformers 5 saves it: the same without vision_model. or text_model. */
 } clipmdl_scheme;
 
-/* clipmdl_config_openclip(), clipmdl_config_huggingface(): from open_clip_config.json, from config.json.
- * Errors: CLIP_EFORMAT; CLIP_EUNSUPPORTED for what is not a plain CLIP (the setting is named). */
+/* clipmdl_config_openclip(), clipmdl_config_huggingface(): from open_clip_config.json, from
+ * config.json.
+ * warn  in  hears of settings that transformers ignores; may be NULL
+ * Errors: CLIP_EFORMAT; CLIP_EUNSUPPORTED for what is not a plain CLIP (every setting at fault is
+ * named). */
 clip_status clipmdl_config_openclip(const char *path, clipmdl_config *out, clip_error *err);
-clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_error *err);
+clip_status clipmdl_config_huggingface(const char *path, clipmdl_config *out, clip_warn_fn warn, void *warn_user,
+                                       clip_error *err);
+
+/* clipmdl_config_type(): the "model_type" of a config.json; "" where it has none. */
+clip_status clipmdl_config_type(const char *path, char out[64], clip_error *err);
 
 /* Encoders that belong together: a pair, or one alone. A file may hold several (names.h finds them). */
 #define CLIPMDL_MAX_PREFIX 96

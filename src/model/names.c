@@ -1,6 +1,7 @@
 #include "model/names.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct rule {
@@ -8,7 +9,7 @@ typedef struct rule {
 } rule;
 
 /* Beginnings of names: the first that fits, so the longer ones first. */
-static const rule towers[] = {
+static const rule tower_rules[] = {
     {"visual.transformer.resblocks.", "vision_model.encoder.layers."},
     {"visual.class_embedding", "vision_model.embeddings.class_embedding"},
     {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight"},
@@ -52,7 +53,7 @@ static void translate(clipmdl_scheme scheme, const char *prefix, const char *nam
         snprintf(out, CLIPMDL_MAX_NAME, "%s%s", prefix, name);
         return;
     }
-    const char *rest, *tower = begin(towers, sizeof towers / sizeof *towers, name, &rest);
+    const char *rest, *tower = begin(tower_rules, sizeof tower_rules / sizeof *tower_rules, name, &rest);
     if (scheme == CLIPMDL_HUGGINGFACE_TOWER && (strncmp(tower, "vision_model.", 13) == 0 || strncmp(tower, "text_model.", 11) == 0))
         tower = strchr(tower, '.') + 1;
     int layer = 0, digits = 0;
@@ -137,4 +138,91 @@ int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *foun
         found[i].towers |= marks[m].tower;
     }
     return n;
+}
+
+/* ---- What is in a file besides --------------------------------------------------------------- */
+
+static bool begins(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
+
+bool clipmdl_is_whole(const clipmdl_store *s, const char *prefix)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!begins(s->tensor[i].name, prefix))
+            return false;
+    return true;
+}
+
+bool clipmdl_in_tower(clipmdl_scheme scheme, const char *prefix, const char *name, int towers)
+{
+    static const struct {
+        clipmdl_scheme scheme;
+        int tower;
+        const char *begins;
+    } parts[] = {
+        {CLIPMDL_OPENCLIP, CLIP_TOWER_IMAGE, "visual."},
+        {CLIPMDL_OPENCLIP, CLIP_TOWER_TEXT, "transformer."},
+        {CLIPMDL_OPENCLIP, CLIP_TOWER_TEXT, "token_embedding"},
+        {CLIPMDL_OPENCLIP, CLIP_TOWER_TEXT, "positional_embedding"},
+        {CLIPMDL_OPENCLIP, CLIP_TOWER_TEXT, "ln_final"},
+        {CLIPMDL_OPENCLIP, CLIP_TOWER_TEXT, "text_projection"},
+        {CLIPMDL_OPENCLIP, CLIP_TOWER_TEXT, "cls_emb"},
+        {CLIPMDL_HUGGINGFACE, CLIP_TOWER_IMAGE, "vision_model."},
+        {CLIPMDL_HUGGINGFACE, CLIP_TOWER_IMAGE, "visual_projection"},
+        {CLIPMDL_HUGGINGFACE, CLIP_TOWER_TEXT, "text_model."},
+        {CLIPMDL_HUGGINGFACE, CLIP_TOWER_TEXT, "text_projection"},
+        {CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_BOTH, "embeddings."},
+        {CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_BOTH, "encoder."},
+        {CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_IMAGE, "pre_layrnorm"},
+        {CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_IMAGE, "post_layernorm"},
+        {CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_TEXT, "final_layer_norm"},
+        {CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_IMAGE, "visual_projection"},
+        {CLIPMDL_HUGGINGFACE_TOWER, CLIP_TOWER_TEXT, "text_projection"},
+    };
+    if (!begins(name, prefix))
+        return false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i].scheme == scheme && (parts[i].tower & towers) && begins(name + strlen(prefix), parts[i].begins))
+            return true;
+    return false;
+}
+
+bool clipmdl_is_harmless(const char *name)
+{
+    static const char *const harmless[] = {"position_ids",        "attn_mask",        "logit_scale",    "logit_bias",
+                                           "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
+    const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strcmp(last, harmless[i]) == 0)
+            return true;
+    return false;
+}
+
+/* ---- Long-CLIP ------------------------------------------------------------------------------- */
+
+#define LONGCLIP_KEPT 20
+
+clip_status clipmdl_join_positions(clipmdl_store *s, const clipmdl_found *f, clip_error *err)
+{
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%spositional_embedding_res", f->prefix);
+    clipmdl_tensor *rest = f->scheme == CLIPMDL_OPENCLIP ? clipmdl_store_find(s, name) : NULL;
+    snprintf(name, sizeof name, "%spositional_embedding", f->prefix);
+    clipmdl_tensor *kept = rest ? clipmdl_store_find(s, name) : NULL;
+    if (!kept)
+        return CLIP_OK;
+    if (kept->ndim != 2 || rest->ndim != 2 || kept->dtype != rest->dtype
+        || memcmp(kept->dim, rest->dim, 2 * sizeof *kept->dim) != 0 || kept->dim[0] <= LONGCLIP_KEPT)
+        return clipb_fail(err, CLIP_EMISMATCH, s->file,
+                          "'%s' and '%s' are not two tables of one size and type, as Long-CLIP has them", kept->name,
+                          rest->name);
+    const size_t head = kept->bytes / (size_t)kept->dim[0] * LONGCLIP_KEPT;
+    unsigned char *joined = malloc(kept->bytes);
+    if (!joined)
+        return clipb_fail(err, CLIP_ENOMEM, s->file, "out of memory");
+    memcpy(joined, kept->data, head);
+    memcpy(joined + head, rest->data + head, kept->bytes - head);
+    kept->data = s->joined = joined;
+    kept->map = NULL;
+    rest->used = true;
+    return CLIP_OK;
 }

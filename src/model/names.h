@@ -28,6 +28,21 @@ int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, i
 #define CLIPMDL_MAX_FOUND 8
 int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found);
 
+/* clipmdl_is_whole(): every tensor of the file has these encoders' prefix, so nothing else is in
+ * it. */
+bool clipmdl_is_whole(const clipmdl_store *s, const char *prefix);
+
+/* clipmdl_in_tower(): is a tensor part of one of these towers, by its name? clipmdl_is_harmless():
+ * one that carries nothing that is used, like position_ids. */
+bool clipmdl_in_tower(clipmdl_scheme scheme, const char *prefix, const char *name, int towers);
+bool clipmdl_is_harmless(const char *name);
+
+/* clipmdl_join_positions(): Long-CLIP (Zhang et al. 2024, arXiv:2403.15378) keeps its positional
+ * embeddings in two tables of one size: the first 20 rows count of positional_embedding, which
+ * stays as it is in training, and the rest of positional_embedding_res. They become one.
+ * Errors: CLIP_EMISMATCH (the tables do not fit each other), CLIP_ENOMEM. */
+clip_status clipmdl_join_positions(clipmdl_store *s, const clipmdl_found *f, clip_error *err);
+
 /* clipmdl_projection_transposed(): "visual.proj" and "text_projection" are [width, embed] (x @ W) in this scheme. */
 static inline bool clipmdl_projection_transposed(clipmdl_scheme scheme) { return scheme == CLIPMDL_OPENCLIP; }
 

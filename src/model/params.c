@@ -12,12 +12,39 @@
 
 /* ---- The list ------------------------------------------------------------------------------------------------- */
 
+/* Where `name` is, or could be put: a table of at least twice as many slots as names, searched from
+ * the slot that the name hashes to. */
+static size_t slot_of(const clipmdl_params *p, const char *name)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (const char *c = name; *c; c++)
+        h = (h ^ (unsigned char)*c) * 1099511628211u;
+    size_t i = (size_t)(h ^ h >> 32) & (p->slots - 1);
+    while (p->slot[i] && strcmp(p->param[p->slot[i] - 1].name, name) != 0)
+        i = (i + 1) & (p->slots - 1);
+    return i;
+}
+
 const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *name)
 {
+    const uint32_t at = p->slots ? p->slot[slot_of(p, name)] : 0;
+    return at ? &p->param[at - 1] : NULL;
+}
+
+static clip_status reserve_slots(clipmdl_params *p)
+{
+    if (p->slots >= 2 * (p->n + 1))
+        return CLIP_OK;
+    const size_t slots = p->slots ? 2 * p->slots : 512;
+    uint32_t *slot = calloc(slots, sizeof *slot);
+    if (!slot)
+        return CLIP_ENOMEM;
+    free(p->slot);
+    p->slot = slot;
+    p->slots = slots;
     for (size_t i = 0; i < p->n; i++)
-        if (strcmp(p->param[i].name, name) == 0)
-            return &p->param[i];
-    return NULL;
+        p->slot[slot_of(p, p->param[i].name)] = (uint32_t)i + 1;
+    return CLIP_OK;
 }
 
 static size_t rounded(size_t count) { return (count + ROUND - 1) / ROUND * ROUND; }
@@ -26,6 +53,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
 {
     if (clipmdl_params_find(p, name))
         return CLIP_OK;
+    TRY(reserve_slots(p));
     TRY(clipb_grow((void **)&p->param, &p->capacity, p->n + 1, sizeof *p->param));
     clipmdl_param *q = &p->param[p->n++];
     *q = (clipmdl_param){.ndim = ndim, .flags = flags, .group = group, .at = p->count, .count = 1};
@@ -35,6 +63,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
         q->count *= (size_t)q->dim[i];
     }
     p->count += rounded(q->count);
+    p->slot[slot_of(p, q->name)] = (uint32_t)p->n;
     return CLIP_OK;
 }
 
@@ -96,6 +125,7 @@ clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmd
 void clipmdl_params_free(clipmdl_params *p)
 {
     free(p->param);
+    free(p->slot);
     *p = (clipmdl_params){0};
 }
 
@@ -230,6 +260,8 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, cl
             return CLIP_OK;
         if (!t)
             return clipb_fail(err, CLIP_EMISMATCH, s->file, "tensor '%s' is missing, or has another shape or type than the configuration asks for", part[i].name);
+        if (!clipmdl_tensor_is_finite(t))
+            return clipb_fail(err, CLIP_ENOTFINITE, s->file, "tensor '%s' holds NaN or infinity", t->name);
         clipk_type type;
         clipmdl_tensor_type(t, &type);
         const size_t count = q->count / (size_t)n;

@@ -28,6 +28,8 @@ typedef struct clipmdl_params {
     clipmdl_param *param; /* [n], in the order of the towers: image, text, logit_scale, logit_bias */
     size_t n, capacity;
     size_t count;         /* numbers in a block */
+    uint32_t *slot;       /* [slots] a hash table: 1 + the place in `param`; 0: free */
+    size_t slots;         /* a power of two */
 } clipmdl_params;
 
 /* clipmdl_params_list(): every parameter of such a model.
@@ -46,7 +48,8 @@ const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *na
 void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint64_t seed, float *w);
 
 /* clipmdl_params_read(): the weights of a checkpoint, of either scheme and any type, as f32.
- * Errors: CLIP_EMISMATCH (missing or misshapen, named). A logit_bias that the file lacks keeps what is in w. */
+ * Errors: CLIP_EMISMATCH (missing or misshapen, named), CLIP_ENOTFINITE. A logit_bias that the file
+ * lacks keeps what is in w. */
 clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, float *w, clip_error *err);
 
 #endif

@@ -102,11 +102,15 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
     return CLIP_OK;
 }
 
-/* OpenAI's own files and Hugging Face's default are QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors, and the largest of
- * them that Hugging Face names is ViT-L: 1024 wide, with texts of 768. What is wider is OpenCLIP's, whoever has named its tensors. */
+/* OpenAI's own files, Long-CLIP's, which are made from them, and Hugging Face's default are
+ * QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors, and the largest
+ * of them that Hugging Face names is ViT-L: 1024 wide, with texts of 768. What is wider is
+ * OpenCLIP's, whoever has named its tensors. */
 static bool quick(const shapes *s, const clipmdl_config *c)
 {
-    return s->scheme == CLIPMDL_OPENCLIP ? find(s, "input_resolution") != NULL : c->text.width < 1024 && c->vision.width <= 1024;
+    if (s->scheme == CLIPMDL_OPENCLIP)
+        return find(s, "input_resolution") || find(s, "positional_embedding_res");
+    return c->text.width < 1024 && c->vision.width <= 1024;
 }
 
 /* The width of what a projection makes; 0 where an encoder alone has none. */

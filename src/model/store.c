@@ -29,6 +29,41 @@ bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out)
     return true;
 }
 
+/* NaN and infinities are the numbers whose exponent is all ones. A block at a time, so that
+ * compilers make vectors of it; files are little-endian, as the machine is. */
+static bool finite32(const unsigned char *data, size_t bytes)
+{
+    uint32_t block[1024], bad = 0;
+    for (size_t at = 0; at < bytes && !bad; at += sizeof block) {
+        const size_t size = bytes - at < sizeof block ? bytes - at : sizeof block;
+        memcpy(block, data + at, size);
+        for (size_t i = 0; i < size / sizeof *block; i++)
+            bad |= (block[i] & 0x7F800000) == 0x7F800000;
+    }
+    return !bad;
+}
+
+static bool finite16(const unsigned char *data, size_t bytes, uint16_t ones)
+{
+    uint16_t block[2048], bad = 0;
+    for (size_t at = 0; at < bytes && !bad; at += sizeof block) {
+        const size_t size = bytes - at < sizeof block ? bytes - at : sizeof block;
+        memcpy(block, data + at, size);
+        for (size_t i = 0; i < size / sizeof *block; i++)
+            bad |= (block[i] & ones) == ones;
+    }
+    return !bad;
+}
+
+bool clipmdl_tensor_is_finite(const clipmdl_tensor *t)
+{
+    clipk_type type;
+    if (!clipmdl_tensor_type(t, &type))
+        return true;
+    return type == CLIPK_F32 ? finite32(t->data, t->bytes)
+                             : finite16(t->data, t->bytes, type == CLIPK_F16 ? 0x7C00 : 0x7F80);
+}
+
 /* A whole number of JSON in 0..2^53, where doubles are exact. */
 static bool whole(const cJSON *v, uint64_t *out)
 {
@@ -202,6 +237,7 @@ void clipmdl_store_close(clipmdl_store *s)
     }
     free(s->header);
     free(s->map);
+    free(s->joined);
     free(s->tensor);
     free(s->file);
     *s = (clipmdl_store){0};

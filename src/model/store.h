@@ -21,7 +21,7 @@ typedef struct clipmdl_tensor {
     int64_t dim[CLIPMDL_MAX_DIMS];
     const unsigned char *data; /* no alignment is promised */
     size_t bytes;
-    const clipb_map *map;
+    const clipb_map *map; /* NULL: the data is not in a mapping */
     bool used; /* set by whoever takes it; what stays false is unexpected */
 } clipmdl_tensor;
 
@@ -33,6 +33,7 @@ typedef struct clipmdl_store {
     struct cJSON **header;
     clipb_map *map;
     size_t shards;
+    unsigned char *joined; /* by clipmdl_join_positions() */
 } clipmdl_store;
 
 /* clipmdl_store_open(): map `path`, a .safetensors file or a .safetensors.index.json.
@@ -45,5 +46,8 @@ clipmdl_tensor *clipmdl_store_find(const clipmdl_store *s, const char *name);
 
 /* clipmdl_tensor_type(): the kernels' type of a weight; false for a type that is none (integers, f64). */
 bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out);
+
+/* clipmdl_tensor_is_finite(): no number of a weight is NaN or infinite. */
+bool clipmdl_tensor_is_finite(const clipmdl_tensor *t);
 
 #endif

@@ -24,6 +24,7 @@ void clipmdl_text_bind(clipmdl_binder *b, clipmdl_text *m)
     b->group = 0;
     clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", t->vocab_size, t->width);
     clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding", t->context_length, t->width);
+    clipmdl_bind_finite(b, "", "positional_embedding"); /* what is behind a text is not looked at */
     clipmdl_blocks_bind(b, m->block, t->layers, "transformer.resblocks.", t->eps);
     clipmdl_bind_layernorm(b, &m->ln_final, "", "ln_final", t->width, t->eps);
     b->group++;

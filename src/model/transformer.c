@@ -30,6 +30,8 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
         clipmdl_bind_linear(b, &p->out_proj, layer, "attn.out_proj.weight", "attn.out_proj.bias", 0, C, C, C);
         clipmdl_bind_layernorm(b, &p->ln_2, layer, "ln_2", C, eps);
         clipmdl_bind_linear(b, &p->c_fc, layer, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);
+        clipmdl_bind_finite(b, layer, "mlp.c_fc.weight"); /* the activation of -inf is 0 */
+        clipmdl_bind_finite(b, layer, "mlp.c_fc.bias");
         clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
     }
 }

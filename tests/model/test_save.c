@@ -315,8 +315,9 @@ static clipmdl_config saved(clipmdl_scheme scheme, const clipmdl_config *c, cons
     clip_error err = {0};
     if (clipmdl_save_config(dir, scheme, c, r, &err) != CLIP_OK)
         fail_msg("%s", err.message);
-    clip_status s = scheme == CLIPMDL_OPENCLIP ? clipmdl_config_openclip(in_dir("open_clip_config.json"), &out, &err)
-                                               : clipmdl_config_huggingface(in_dir("config.json"), &out, &err);
+    clip_status s = scheme == CLIPMDL_OPENCLIP
+                        ? clipmdl_config_openclip(in_dir("open_clip_config.json"), &out, &err)
+                        : clipmdl_config_huggingface(in_dir("config.json"), &out, NULL, NULL, &err);
     if (s != CLIP_OK)
         fail_msg("%s", err.message);
     return out;

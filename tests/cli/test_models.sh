@@ -1,0 +1,80 @@
+#!/bin/sh
+# Checkpoints as people have them, through the command: what is not understood fails with a name, and nothing is half-written.
+# usage: tests/cli/test_models.sh CLIP CHECK_OUTPUT SOURCE_ROOT
+set -u
+clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+cd "$T" || exit 1
+unset CLIP_MODEL
+. "$root/tests/cli/harness.sh"
+golden=$root/tests/model/golden picture=$root/tests/cli/golden/picture.png
+
+it "where a model is"
+mkdir -p hub/models--org--name/refs hub/models--org--name/snapshots/0a1b st/0_CLIPModel
+cp "$golden"/tiny-hf/* hub/models--org--name/snapshots/0a1b/
+cp "$golden"/tiny-hf/* st/0_CLIPModel/
+printf 0a1b >hub/models--org--name/refs/main
+echo '[{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]' >st/modules.json
+want 0 "$clip" embed -m "$golden/tiny-hf" "$picture" --text 'a red apple'
+cp out should
+for place in hub/models--org--name st local-dir:st local-dir:hub/models--org--name "local-dir:$golden/tiny-hf" hub/models--org--name/snapshots/0a1b; do
+    want 0 "$clip" embed -m "$place" "$picture" --text 'a red apple'
+    silent err
+    cmp -s out should || fault "other embeddings from $place"
+done
+want 0 "$clip" info -m local-dir:st/0_CLIPModel/model.safetensors:vision_
+want 0 "$clip" convert -m hub/models--org--name --to openclip converted
+[ -f converted/vocab.json ] || fault "the tokenizer of the hub's folder is not there"
+want 1 "$clip" info -m hf-hub:org/name
+says 'models--ORG--NAME'
+
+it "settings that are not supported"
+mkdir coca
+cp "$golden"/tiny-vit/* coca/
+sed -i 's/"embed_dim"/"custom_text": true, "multimodal_cfg": {"width": 8}, "embed_dim"/' coca/open_clip_config.json
+for command in 'info' "embed $picture" "classify -l a,b $picture" "convert --to hf made"; do
+    want 1 "$clip" ${command%% *} -m coca $(echo "$command" | cut -s -d' ' -f2-)
+    says 'model_cfg.custom_text is true'
+    says 'model_cfg.multimodal_cfg is {..}'
+    silent out
+done
+[ ! -e made ] || fault 'something was made'
+
+it "NaN in the weights: every command fails and names the tensor"
+mkdir nan pictures
+cp "$golden"/tiny-vit/* nan/
+# the last number of the file: of the tensor whose data is the last
+file=nan/open_clip_model.safetensors
+printf '\000\000\300\177' | dd of=$file bs=1 seek=$(($(wc -c <$file) - 4)) conv=notrunc 2>/dev/null
+cp "$picture" pictures/a.png
+printf 'filepath\ttitle\npictures/a.png\ta face\npictures/a.png\tanother\n' >pairs.tsv
+for command in "embed $picture --text hello" "classify -l a,b $picture" "match $picture --text hello" "index pictures --index made" \
+    "convert --to hf made" "train --pretrained nan --train-data pairs.tsv --batch-size 2 --epochs 1 --output made" \
+    "vqa what $picture" "explain $picture a" "eval retrieval pairs.tsv" bench; do
+    case $command in
+    train*) want 1 "$clip" $command ;;
+    eval*) want 1 "$clip" $command -m nan ;;
+    *) want 1 "$clip" ${command%% *} -m nan $(echo "$command" | cut -s -d' ' -f2-) ;;
+    esac
+    says "tensor '"
+    ! grep -q -i -e 'nan,' -e '-nan' out || fault 'prints what is not a number'
+done
+[ ! -e made/checkpoint ] || fault 'something was made'
+want 1 "$clip" embed -m nan "$picture"
+says "$picture: picture 1 comes out as NaN or infinity"
+
+it "a model's files as other programs write them"
+mkdir onnx
+echo x >onnx/model.onnx
+want 1 "$clip" info -m onnx
+says 'an ONNX graph'
+want 1 "$clip" info -m onnx/model.onnx
+says 'an ONNX graph'
+
+it "layers without end"
+printf '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"width": 64, "layers": 65536}, "text_cfg": {"layers": 65536}}}' >endless.json
+want 1 timeout 20 "$clip" train --model endless.json --tokenizer-vocab 600 --train-data pairs.tsv --output made
+says '"layers" must be a whole number from 1 to 1000'
+
+echo "$tests commands, $faults faults"
+[ "$faults" -eq 0 ]

@@ -1,0 +1,248 @@
+/* Configurations: every setting is understood, or refused by its name; those beside the weights are
+ * always used. usage: test_settings GOLDEN_DIRECTORY */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "altered.h"
+
+static void settings_of_openclip(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *inside, *key, *value, *says; /* NULL: it loads */
+    } cases[] = {
+        {"model_cfg", "custom_text", "true", "model_cfg.custom_text is true"},
+        {"model_cfg", "custom_text", "false", NULL},
+        {"model_cfg", "multimodal_cfg", "{\"width\": 8}", "model_cfg.multimodal_cfg is {..}"},
+        {"model_cfg", "init_logit_bias", "-10", NULL},
+        {"model_cfg", "quik_gelu", "true", "model_cfg.quik_gelu is unknown"},
+        {"model_cfg.vision_cfg", "timm_model_name", "\"fastvit_mci1\"",
+         "vision_cfg.timm_model_name is \"fastvit_mci1\""},
+        {"model_cfg.vision_cfg", "timm_pool", "\"avg\"", NULL},
+        {"model_cfg.vision_cfg", "pool_type", "\"avg\"", "vision_cfg.pool_type is \"avg\""},
+        {"model_cfg.vision_cfg", "pool_type", "\"tok\"", NULL},
+        {"model_cfg.vision_cfg", "final_ln_after_pool", "true", NULL}, /* of one token it is the same */
+        {"model_cfg.vision_cfg", "attentional_pool", "\"parallel\"", "vision_cfg.attentional_pool"},
+        {"model_cfg.vision_cfg", "pos_embed_type", "\"sin_cos_2d\"", "vision_cfg.pos_embed_type"},
+        {"model_cfg.vision_cfg", "output_tokens", "true", "vision_cfg.output_tokens"},
+        {"model_cfg.vision_cfg", "ls_init_value", "0.1", "vision_cfg.ls_init_value is 0.1"},
+        {"model_cfg.vision_cfg", "ls_init_value", "null", NULL},
+        {"model_cfg.vision_cfg", "patch_dropout", "0.5", NULL},
+        {"model_cfg.vision_cfg", "qk_norm", "true", "vision_cfg.qk_norm"},
+        {"model_cfg.vision_cfg", "block_type", "\"custom\"", "vision_cfg.block_type"},
+        {"model_cfg.vision_cfg", "norm_kwargs", "{\"eps\": 1e-6, \"bias\": false}",
+         "vision_cfg.norm_kwargs.bias is false"},
+        {"model_cfg.vision_cfg", "act_kwargs", "{}", NULL},
+        {"model_cfg.text_cfg", "no_causal_mask", "true", "text_cfg.no_causal_mask is true"},
+        {"model_cfg.text_cfg", "pool_type", "\"last\"", "text_cfg.pool_type is \"last\""},
+        {"model_cfg.text_cfg", "pool_type", "\"argmax eos\"", "text_cfg.pool_type"},
+        {"model_cfg.text_cfg", "embed_cls", "true", "text_cfg.embed_cls"},
+        {"model_cfg.text_cfg", "proj_bias", "true", "text_cfg.proj_bias"},
+        {"model_cfg.text_cfg", "proj_type", "\"none\"", "text_cfg.proj_type"},
+        {"model_cfg.text_cfg", "hf_model_name", "\"roberta-base\"", "text_cfg.hf_model_name is \"roberta-base\""},
+        {"model_cfg.text_cfg", "tokenizer_kwargs", "{\"clean\": \"canonicalize\"}", "text_cfg.tokenizer_kwargs"},
+        {"model_cfg.text_cfg", "act_kwargs", "{\"approximate\": \"tanh\"}",
+         "text_cfg.act_kwargs.approximate is \"tanh\""},
+        {"model_cfg.text_cfg", "layers", "65536", "\"layers\" must be a whole number from 1 to 1000"},
+        {"preprocess_cfg", "mode", "\"L\"", "preprocess_cfg.mode is \"L\""},
+        {"preprocess_cfg", "interpolation", "\"lanczos\"", "preprocess_cfg.interpolation"},
+        {"preprocess_cfg", "resize_mode", "\"fit\"", "preprocess_cfg.resize_mode"},
+        {"preprocess_cfg", "meen", "[0, 0, 0]", "preprocess_cfg.meen is unknown"},
+        {"preprocess_cfg", "size", "224", NULL}, /* the model's, whatever it says */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        take("tiny-vit");
+        set("open_clip_config.json", cases[i].inside, cases[i].key, cases[i].value);
+        if (!cases[i].says)
+            clip_model_free(loads(dir));
+        else
+            refused(dir, strstr(cases[i].says, "must be") ? CLIP_EFORMAT : CLIP_EUNSUPPORTED, cases[i].says);
+    }
+}
+
+static void all_at_fault_are_named_at_once(void **state)
+{
+    (void)state;
+    take("tiny-vit");
+    set("open_clip_config.json", "model_cfg", "custom_text", "true");
+    set("open_clip_config.json", "model_cfg.text_cfg", "no_causal_mask", "true");
+    set("open_clip_config.json", "model_cfg.vision_cfg", "timm_model_name", "\"x\"");
+    set("open_clip_config.json", "preprocess_cfg", "mode", "\"L\"");
+    refused(dir, CLIP_EUNSUPPORTED, "custom_text is true");
+    refused(dir, CLIP_EUNSUPPORTED, "no_causal_mask is true");
+    refused(dir, CLIP_EUNSUPPORTED, "timm_model_name is \"x\"");
+    refused(dir, CLIP_EUNSUPPORTED, "preprocess_cfg.mode is \"L\"");
+    take("tiny-vit");
+    shell("sed -i 's/\"embed_dim\"/\"embed_dim\": 7, \"embed_dim\"/' %s", in_dir("open_clip_config.json"));
+    refused(dir, CLIP_EUNSUPPORTED, "model_cfg.embed_dim is set twice");
+}
+
+static void settings_of_transformers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *inside, *key, *value, *says; /* says: "warning: " what is only warned of */
+    } cases[] = {
+        {"config.json", "", "model_type", "\"siglip\"", "\"model_type\" is \"siglip\""},
+        {"config.json", "", "quantization_config", "{\"bits\": 4}", "quantization_config"},
+        {"config.json", "", "auto_map", "{\"AutoModel\": \"m.M\"}", "auto_map"},
+        {"config.json", "", "torch_dtype", "\"float16\"", NULL},
+        {"config.json", "text_config", "hidden_act", "\"gelu_new\"", "text_config.hidden_act is \"gelu_new\""},
+        {"config.json", "text_config", "model_type", "\"bert\"", "text_config.model_type"},
+        {"config.json", "text_config", "num_hidden_layers", "65536", "\"num_hidden_layers\" must be"},
+        {"config.json", "vision_config", "num_channels", "4", "vision_config.num_channels is 4"},
+        {"config.json", "vision_config", "attention_dropout", "0.1", NULL},
+        {"config.json", "vision_config", "attention_bias", "true",
+         "warning: does not know vision_config.attention_bias"},
+        {"preprocessor_config.json", "", "do_resize", "false", "do_resize is false"},
+        {"preprocessor_config.json", "", "do_rescale", "false", "do_rescale is false"},
+        {"preprocessor_config.json", "", "do_normalize", "false", "do_normalize is false"},
+        {"preprocessor_config.json", "", "do_center_crop", "false", "do_center_crop"},
+        {"preprocessor_config.json", "", "do_pad", "true", "do_pad is true"},
+        {"preprocessor_config.json", "", "do_convert_rgb", "false", NULL},
+        {"preprocessor_config.json", "", "rescale_factor", "0.5", "rescale_factor"},
+        {"preprocessor_config.json", "", "resample", "1", "resample is 1"},
+        {"preprocessor_config.json", "", "crop_size", "30", "crop_size"},
+        {"preprocessor_config.json", "", "size", "{\"shortest_edge\": 32, \"longest_edge\": 64}",
+         "size.longest_edge is 64"},
+        {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"",
+         "image_processor_type is \"ViTImageProcessor\""},
+        {"preprocessor_config.json", "", "sharpen", "2", "warning: does not know sharpen"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *part = cases[i].says;
+        const bool warns = part && strncmp(part, "warning: ", 9) == 0;
+        take("tiny-hf");
+        set(cases[i].file, cases[i].inside, cases[i].key, cases[i].value);
+        if (part && !warns) {
+            refused(dir, strstr(part, "must be") ? CLIP_EFORMAT : CLIP_EUNSUPPORTED, part);
+            continue;
+        }
+        clip_model_free(loads(dir));
+        if (warns)
+            says(said, part + 9);
+        else
+            assert_string_equal(said, "");
+    }
+}
+
+static void transformers_takes_the_dict(void **state)
+{
+    (void)state;
+    clip_model_info info;
+    take("tiny-hf");
+    set("config.json", "", "text_config_dict",
+        "{\"vocab_size\": 576, \"hidden_size\": 32, \"intermediate_size\": 272, \"num_hidden_layers\": 2, "
+        "\"num_attention_heads\": 4, \"max_position_embeddings\": 16, \"hidden_act\": \"gelu\"}");
+    clip_model *m = loads(dir);
+    clip_model_get_info(m, &info);
+    assert_int_equal(info.text_heads, 4);
+    assert_string_equal(info.activation, "gelu");
+    clip_model_free(m);
+}
+
+/* The pixels of a picture whose sides are no multiples of the model's, which every flavour rounds
+ * in its own way. */
+static void prepare(const char *path, float pixels[3 * 32 * 32])
+{
+    static uint8_t rgb[53 * 35 * 3];
+    for (size_t i = 0; i < sizeof rgb; i++)
+        rgb[i] = (uint8_t)(i * i * 7 >> 3);
+    clip_model *m = loads(path);
+    assert_int_equal(clip_preprocess(m, &(clip_image){53, 35, 53 * 3, rgb}, pixels), CLIP_OK);
+    clip_model_free(m);
+}
+
+static void processors_of_transformers(void **state)
+{
+    (void)state;
+    static float should[3 * 32 * 32], is[3 * 32 * 32];
+    take("tiny-hf");
+    set("preprocessor_config.json", "", "image_mean", "[0.1, 0.2, 0.3]");
+    set("preprocessor_config.json", "", "resample", "2");
+    prepare(dir, should);
+    shell("cd %s && (printf '{\"image_processor\": '; cat preprocessor_config.json; printf ', \"processor_class\": "
+          "\"CLIPProcessor\"}') >processor_config.json",
+          dir);
+    shell("rm %s", in_dir("preprocessor_config.json"));
+    prepare(dir, is);
+    assert_memory_equal(is, should, sizeof is);
+    assert_string_equal(said, "");
+    shell("cp %s/tiny-hf/preprocessor_config.json %s/", golden, dir); /* the other wins */
+    prepare(dir, is);
+    assert_memory_equal(is, should, sizeof is);
+    set("processor_config.json", "image_processor", "do_resize", "false");
+    refused(dir, CLIP_EUNSUPPORTED, "processor_config.json: a setting that is not supported: do_resize is false");
+
+    take("tiny-hf"); /* no file at all: transformers' rules, which are those of this one */
+    prepare(dir, should);
+    shell("rm %s", in_dir("preprocessor_config.json"));
+    prepare(dir, is);
+    assert_memory_equal(is, should, sizeof is);
+    says(said, "nothing says how pictures are prepared");
+    says(said, "for 32 pixels");
+}
+
+static void a_prefix_is_only_a_prefix(void **state)
+{
+    (void)state;
+    static const char *const prefixes[] = {"_orig_mod.", "module.", "model.", "module._orig_mod.", "what.ever.it.is."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        clip_model_info info;
+        take("tiny-vit-eos"); /* its configuration says what shapes do not: pooling, MLP */
+        rewrite("open_clip_model.safetensors", prefixes[i], NULL, NULL);
+        clip_model *m = loads(dir);
+        clip_model_get_info(m, &info);
+        assert_string_equal(said, "");
+        assert_string_equal(info.prefix, prefixes[i]);
+        assert_string_equal(info.pooling, "eos");
+        assert_non_null(info.tokenizer);
+        clip_model_free(m);
+        take("tiny-hf");
+        rewrite("model.safetensors", prefixes[i], NULL, NULL);
+        clip_model_free(loads(dir));
+        assert_string_equal(said, "");
+    }
+}
+
+static void a_configuration_of_something_larger(void **state)
+{
+    (void)state;
+    take("tiny-hf");
+    rewrite("model.safetensors", "vision_tower.", "language_model.lm_head.weight", NULL);
+    clip_model_free(loads(dir)); /* a CLIP's configuration is used, whatever else is in the file */
+    assert_null(strstr(said, "told by the shapes"));
+    set("config.json", "", "model_type", "\"llava\"");
+    clip_model *m;
+    clip_error err;
+    load(dir, &m, &err); /* told by the shapes, which are not those of a known model */
+    says(said, "is of a model of type \"llava\"");
+    clip_model_free(m);
+    take("tiny-hf");
+    set("config.json", "", "model_type", "\"llava\"");
+    refused(dir, CLIP_EUNSUPPORTED, "\"model_type\" is \"llava\"");
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settings_of_openclip),
+        cmocka_unit_test(all_at_fault_are_named_at_once),
+        cmocka_unit_test(settings_of_transformers),
+        cmocka_unit_test(transformers_takes_the_dict),
+        cmocka_unit_test(processors_of_transformers),
+        cmocka_unit_test(a_prefix_is_only_a_prefix),
+        cmocka_unit_test(a_configuration_of_something_larger),
+    };
+    if (argc != 2)
+        return 2;
+    golden = argv[1];
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
