@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from parity_images import FILTERS, peers
+import write_heif
 from write_images import bmp, bmp_rows, heic, png, rle, tiff
 
 warnings.simplefilter("ignore")
@@ -123,6 +124,18 @@ def exif(orientation, little=False):
     return e.tobytes()
 
 
+# EXIF of 2023-05-17 14:03:21, two hours east of UTC
+DATED = struct.pack("<4sIHHHIIIH", b"II*\0", 8, 1, 34665, 4, 1, 26, 0, 2) + struct.pack("<HHIIHHIII", 36867, 2, 20, 56, 36881, 2, 7, 76, 0) + \
+    b"2023:05:17 14:03:21\0+02:00\0"
+
+
+def exif_number(kind, payload, big=False, count=1):
+    """EXIF with an orientation of any type."""
+    e = ">" if big else "<"
+    value = payload.ljust(4, b"\0") if len(payload) <= 4 else struct.pack(e + "I", 26)
+    return struct.pack(e + "2sHIHHHI", b"MM" if big else b"II", 42, 8, 1, 274, kind, count) + value + struct.pack(e + "I", 0) + payload
+
+
 # ---- JPEG
 
 def jpegs(g):
@@ -147,6 +160,15 @@ def jpegs(g):
     g.save("turned_cmyk.jpg", Image.fromarray(np.dstack([source(9, 40), source(9, 40, 2)[:, :, :1]]), "CMYK"), exif=exif(8))
     g.save("turned_xmp.jpg", small, xmp=b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>')
     g.save("turned_wrong.jpg", small, exif=exif(9))
+    # the types of number that a writer may choose; 9 counts as no turn, and hides the orientation of XMP
+    for name, kind, form in (("short", 3, "H"), ("long", 4, "I"), ("rational", 5, "II"), ("sbyte", 6, "b"), ("sshort", 8, "h"), ("slong", 9, "i"),
+                             ("srational", 10, "ii"), ("float", 11, "f"), ("double", 12, "d"), ("ifd", 13, "I")):
+        for big in (False, True):
+            payload = struct.pack((">" if big else "<") + form, *([6] if len(form) == 1 else [12, 2]))
+            g.save(f"turned_{name}{'_big' if big else ''}.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(kind, payload, big))
+    g.save("turned_two_values.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(3, struct.pack("<HH", 6, 3), count=2))
+    g.save("turned_wrong_xmp.jpg", small, quality=50, exif=exif(9), xmp=b'<a tiff:Orientation="8"/>')
+    g.save("turned_no_value_xmp.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(14, b"\6"), xmp=b'<a tiff:Orientation="8"/>')
 
 
 # ---- PNG
@@ -192,7 +214,18 @@ def pngs(g):
     lines = b"\n".join(hexed[i:i + 72] for i in range(0, len(hexed), 72))
     g.write("turned_raw_profile.png", png(eight, 8, 2, False, [(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"))]))
     g.write("turned_xmp.png", png(eight, 8, 2, False, [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<a tiff:Orientation=\"3\"/>")]))
-    for name in ("exif", "exif_last", "raw_profile", "xmp"):
+    profile = b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"
+    texts = {"text": (b"tEXt", b"Raw profile type exif\0" + profile),
+             "itxt": (b"iTXt", b"Raw profile type exif\0\0\0en\0word\0" + profile),
+             "itxt_packed": (b"iTXt", b"Raw profile type exif\0\1\0\0\0" + zlib.compress(profile)),
+             "xmp_packed": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b'<a tiff:Orientation="3"/>')),
+             "xmp_text": (b"tEXt", b'XML:com.adobe.xmp\0<a tiff:Orientation="7"/>')}
+    for name, text in texts.items():
+        g.write(f"turned_{name}.png", png(eight, 8, 2, False, [text]))
+    many = [(b"tEXt", b"word\0" + b"%d" % i) for i in range(200)]
+    g.write("turned_many_texts.png", png(eight, 8, 2, False, many, [texts["text"]]))
+    g.write("turned_exif_first.png", png(eight, 8, 2, False, [texts["text"], (b"eXIf", exif(3)[6:]), texts["xmp_packed"]]))
+    for name in ("exif", "exif_last", "raw_profile", "xmp", *texts, "many_texts", "exif_first"):
         g.ask_pillow(f"turned_{name}.png")
 
 
@@ -383,6 +416,8 @@ def heifs(g):
     Image.fromarray(small).convert("RGB").save(g.path("rgba.avif.ppm"))
     heic(g.path("rgb.heic"), a)
     Image.fromarray(a).save(g.path("rgb.heic.ppm"))
+    for name, data in write_heif.cases(DATED):
+        g.write(name, data)
 
 
 # ---- tables

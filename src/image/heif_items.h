@@ -1,0 +1,30 @@
+/* heif_items.h: the table of contents of a HEIC or AVIF file, checked and cut down before libheif sees it. */
+#ifndef CLIPIMG_HEIF_ITEMS_H
+#define CLIPIMG_HEIF_ITEMS_H
+
+#include "image/decode.h"
+
+/* The extras of a picture. NOTES: EXIF and XMP. ALPHA: its own; the alpha of its parts always stays. */
+enum { HEIF_THUMBNAILS = 1, HEIF_NOTES = 2, HEIF_ALPHA = 4 };
+
+enum { HEIF_SAMPLES = 3 };
+
+/* What decode_heif.c needs to know of the primary picture. */
+typedef struct clipimg_heif_plan {
+    unsigned char *copy;      /* of the file, in->size bytes, for libheif; free() it */
+    bool turned;              /* by the container */
+    uint32_t width, height;   /* before it is turned or cropped; of a picture put together from tiles, else 0 */
+    int samples;              /* some of those tiles, for themselves: */
+    struct {
+        uint16_t id;
+        unsigned column, row;
+    } sample[HEIF_SAMPLES];
+} clipimg_heif_plan;
+
+/* clipimg_heif_trim(): a copy of the file with only the primary picture and what it is made of, as far as libheif can tell.
+ * keep  in   the extras that stay, if they are sound
+ * Errors: CLIP_EFORMAT (the table is damaged, a picture that is made of itself), CLIP_ELIMIT (too large, or too much to decode),
+ * CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
+clip_status clipimg_heif_trim(const clipimg_input *in, unsigned keep, clipimg_heif_plan *plan);
+
+#endif
