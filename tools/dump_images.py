@@ -403,6 +403,41 @@ def tiffs(g):
     add("cmyk_raw.tif", tiff(np.concatenate([a, alpha], 2), 8, 5))
     for o in (3, 6):
         add(f"turned{o}.tif", tiff(a, 8, 2, orientation=o, strip=6))
+    add("turned_slong.tif", tiff(a, 8, 2, orientation=None, tags=[(274, 9, [8])]))
+    add("turned_xmp.tif", tiff(a, 8, 2, orientation=None, tags=[(700, 1, list(b'<a tiff:Orientation="5"/>'))]))
+    add("turned_tag_and_xmp.tif", tiff(a, 8, 2, orientation=1, tags=[(700, 1, list(b'<a tiff:Orientation="5"/>'))]))
+
+    # any number of bits; above 8 the high ones
+    for bits in (3, 6, 7):
+        v = a[:, :, :1] >> (8 - bits)
+        add(f"grey{bits}.tif", tiff(v, bits, 1), grey(np.rint(v * (255 / ((1 << bits) - 1))).astype(np.uint8)))
+    for bits in (9, 10, 12, 14):
+        add(f"grey{bits}.tif", tiff(wide[:, :, :1] >> (16 - bits), bits, 1, strip=5, big=bits == 12), grey(a))
+    add("rgb12.tif", tiff(wide >> 4, 12, 2, strip=4), a)
+    add("rgb4.tif", tiff(a >> 4, 4, 2, tile=(16, 16)), (a >> 4) * 17)
+    add("rgb10_planar.tif", tiff(wide >> 6, 10, 2, planar=2), a)
+    add("rgba12.tif", tiff(np.concatenate([wide >> 4, alpha.astype(np.uint16) * 16], 2), 12, 2, extra=(2,)), a, alpha[:, :, 0])
+    add("planar_extra.tif", tiff(rgba, 8, 2, planar=2, extra=(0,)), a)
+    add("planar_alpha.tif", tiff(rgba, 8, 2, planar=2, extra=(2,)), a, alpha[:, :, 0])
+    add("palette_alpha.tif", tiff(rgba[:, :, [0, 3]], 8, 3, extra=(2,), tags=[(320, 3, [int(x) for x in np.random.default_rng(8).integers(0, 65536, 3 << 8)])]))
+    add("cmyk_extra.tif", tiff(np.concatenate([a, alpha, alpha], 2), 8, 5, extra=(0,)))
+
+    # no agreed white: what fits in a byte is as Pillow has it; the rest by the least of 511, 1023, .. that is not exceeded
+    small = a[:, :, :1].astype(np.float64)
+    for name, bits, form, big in (("int16", 16, 2, False), ("int32", 32, 2, True), ("uint32", 32, 1, False), ("float32", 32, 3, True)):
+        add(f"{name}_byte.tif", tiff(small - 9.5, bits, 1, form=form, big=big) if form > 1 else tiff(small, bits, 1, big=big, strip=5))
+    add("int16_wide.tif", tiff(small * 128 - 300, 16, 1, form=2), grey(np.clip((small * 128 - 300) * 256 // 32768, 0, 255).astype(np.uint8)))
+    add("uint32_wide.tif", tiff(small * 2 ** 24, 32, 1, big=True), grey(a))
+    add("float64_wide.tif", tiff(small * 4, 64, 1, form=3, tile=(16, 16)), grey(a))
+    unit = np.rint(a / 255 * 1024) / 1024  # what 16 bits hold
+    for bits in (16, 32, 64):
+        add(f"float{bits}_unit.tif", tiff(unit, bits, 2, form=3, big=bits == 32, planar=2 if bits == 64 else 1), (unit * 255 + 0.5).astype(np.uint8))
+    add("float32_bright.tif", tiff(unit * 3, 32, 2, form=3), np.minimum(unit * 3 * 255 + 0.5, 255).astype(np.uint8))
+    add("float32_alpha.tif", tiff(np.concatenate([unit[:, :, :1] * 4095, alpha / 255], 2), 32, 1, form=3, extra=(2,)),
+        grey((unit[:, :, :1] * 4095 * 256 / 4096).astype(np.uint8)), alpha[:, :, 0])
+    odd = np.where(small > 200, np.nan, np.where(small < 50, np.inf, small / 255))
+    add("float32_odd.tif", tiff(odd, 32, 1, form=3), grey(np.where(small > 200, 0, np.where(small < 50, 255, small / 255 * 255 + 0.5)).astype(np.uint8)))
+    add("float32_silent.tif", tiff(unit[:, :, :1], 32, None, form=3), grey((unit[:, :, :1] * 255 + 0.5).astype(np.uint8)))
 
 
 # ---- AVIF, HEIC

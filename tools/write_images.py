@@ -111,17 +111,16 @@ def rle(indices, four):
 
 # ---- TIFF
 
-def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None):
-    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows."""
+def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None, form=1):
+    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows; form 1 unsigned, 2 signed, 3 float. photometric and
+    orientation None: the file does not say."""
     h, w, n = samples.shape
     e = ">" if big else "<"
 
     def pack(part):  # [h, w, n] or [h, w]
-        if bits == 16:
-            return part.astype(e + "u2").tobytes()
-        if bits == 8:
-            return part.astype(np.uint8).tobytes()
-        rows = [np.packbits(np.unpackbits(r.reshape(-1).astype(np.uint8)[:, None], axis=1)[:, 8 - bits:].reshape(-1)).tobytes() for r in part]
+        if bits in (8, 16, 32, 64):
+            return part.astype(f"{e}{' uif'[form]}{bits // 8}").tobytes()
+        rows = [np.packbits(np.unpackbits(r.reshape(-1, 1).astype(">u2").view(np.uint8), axis=1)[:, 16 - bits:].reshape(-1)).tobytes() for r in part]
         return b"".join(rows)
 
     blocks = []
@@ -137,8 +136,10 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
         else:
             for y in range(0, h, strip or h):
                 blocks.append(pack(p[y:y + (strip or h)]))
-    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [bits] * n), (259, 3, [1]), (262, 3, [photometric]), (274, 3, [orientation]), (277, 3, [n]),
-               (284, 3, [planar])] + list(tags)
+    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [bits] * n), (259, 3, [1]), (277, 3, [n]), (284, 3, [planar])] + list(tags)
+    entries += [(tag, 3, [v]) for tag, v in ((262, photometric), (274, orientation)) if v is not None]
+    if form != 1:
+        entries.append((339, 3, [form] * n))
     if extra:
         entries.append((338, 3, list(extra)))
     offsets, counts = (324, 325) if tile else (273, 279)
@@ -157,7 +158,7 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
         values, rows = b"", b""
         for tag, kind, v in entries:
             v = offset_list if v is None else v
-            b = struct.pack(e + str(len(v)) + ("H" if kind == 3 else "I"), *v)
+            b = struct.pack(e + str(len(v)) + {1: "B", 3: "H", 4: "I", 9: "i"}[kind], *v)
             if len(b) > 4:
                 rows += struct.pack(e + "HHII", tag, kind, len(v), data_at + len(values))
                 values += b
