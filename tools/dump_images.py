@@ -26,7 +26,7 @@ from PIL import Image, ImageOps
 
 from parity_images import FILTERS, peers
 import write_heif
-from write_images import bmp, bmp_rows, heic, png, rle, tiff
+from write_images import bmp, bmp_rows, gif, heic, png, rle, tiff
 
 warnings.simplefilter("ignore")
 BACKGROUND = (0x40, 0xC0, 0xFF)
@@ -273,6 +273,11 @@ def gifs(g):
             struct.pack_into("<HH", data, 6, 40, 30)
         g.write(name, data)
         g.ask_pillow(name)
+    palette = np.random.default_rng(3).integers(0, 256, 768, dtype=np.uint8).tobytes()
+    for bits in (8, 9, 10, 11, 12):  # 8 with more codes than fit at once
+        w, h = (120, 60) if bits == 8 else (29, 21)
+        g.write(f"codes{bits}.gif", gif(source(w, h)[:, :, 1], palette, bits))
+        g.ask_pillow(f"codes{bits}.gif")
 
 
 # ---- BMP

@@ -109,6 +109,50 @@ def rle(indices, four):
     return out + b"\0\1"
 
 
+# ---- GIF
+
+
+def lzw(indices, bits):
+    """Codes that begin with bits + 1 bits, cleared when there are 4096, as bytes in blocks."""
+    clear, out, n = 1 << bits, 0, 0
+    codes, size, nxt, word = {}, bits + 1, clear + 2, ()
+
+    def put(code):
+        nonlocal out, n
+        out |= code << n
+        n += size
+
+    def code_of(w):
+        return w[0] if len(w) == 1 else codes[w]
+
+    put(clear)
+    for v in indices:
+        if not word or word + (v,) in codes:
+            word += (v,)
+            continue
+        put(code_of(word))
+        if nxt < 4096:
+            codes[word + (v,)] = nxt
+            if nxt == (1 << size) and size < 12:
+                size += 1
+            nxt += 1
+        else:
+            put(clear)
+            codes, size, nxt = {}, bits + 1, clear + 2
+        word = (v,)
+    put(code_of(word))
+    put(clear + 1)
+    data = out.to_bytes((n + 7) // 8, "little")
+    return bytes([bits]) + b"".join(bytes([len(data[i:i + 255])]) + data[i:i + 255] for i in range(0, len(data), 255)) + b"\0"
+
+
+def gif(indices, palette, bits):
+    """indices [h, w]; palette: 256 colours."""
+    h, w = indices.shape
+    return (b"GIF89a" + struct.pack("<HHBBB", w, h, 0xF7, 0, 0) + palette + b"," + struct.pack("<HHHHB", 0, 0, w, h, 0) +
+            lzw(indices.reshape(-1).tolist(), bits) + b";")
+
+
 # ---- TIFF
 
 def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None, form=1):
