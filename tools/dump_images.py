@@ -497,9 +497,8 @@ KINDS = {"jpeg": ("jpg",), "png": ("png",), "webp": ("webp",), "gif": ("gif",), 
 
 def seeds(root, golden):
     for kind, extensions in KINDS.items():
-        folder = os.path.join(root, "tests/fuzz/corpus", "image_" + kind)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
+        folder = os.path.join(root, "tests/fuzz/corpus", "image_" + kind)  # what fuzzers have found there stays
+        os.makedirs(folder, exist_ok=True)
         for name in sorted(os.listdir(golden)):
             if name.split(".")[-1] in extensions and name.count(".") == 1 and "interlaced.png" not in name:
                 shutil.copy(os.path.join(golden, name), folder)

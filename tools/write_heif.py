@@ -144,3 +144,9 @@ def cases(date):
     yield "cycle_grid.heic", heic({1: grid(s, s, 2, 1, [2, 1]), 2: tiles[2]})
     deep = {1: grid(s, s, 16, 16, [2] * 256), 2: grid(s, s, 16, 16, [3] * 256), 3: grid(s, s, 16, 16, [4] * 256), 4: tiles[2]}
     yield "bomb.heic", heic(deep)
+    large = coded(np.full((1536, 1536, 3), 90, np.uint8))
+    large.properties = [p if p[0] != b"ispe" else ispe(s, s) for p in large.properties]
+    yield "stream_large.heic", heic({1: large})
+    out = io.BytesIO()
+    Image.new("RGB", (1536, 1536), (90, 90, 90)).save(out, "AVIF")
+    yield "stream_large.avif", out.getvalue().replace(struct.pack(">II", 1536, 1536), struct.pack(">II", s, s))

@@ -32,6 +32,7 @@ typedef struct item {
     size_t infe, made_of, properties; /* places of: its infe's letters; the list of what it is made of; its list in ipma */
     size_t data, first, bytes;        /* where its data begin, how much lies there in one piece, and all */
     uint32_t type, width, height;
+    clipimg_size coded;                             /* what its coded data hold */
     uint16_t thumbnail_of, auxiliary_of, describes; /* 0: nothing */
     bool wide;                                  /* its list in ipma has 16 bits a property */
     bool placed, sound, turned, alpha, needed, on_path; /* sound: its data lie in the file */
@@ -186,7 +187,11 @@ static void note_property(const table *t, item *i, unsigned index)
     if (type == FOURCC("ispe") && bytes >= 12) {
         i->width = clipimg_be32(p + 4);
         i->height = clipimg_be32(p + 8);
-    } else if (type == FOURCC("irot") || type == FOURCC("imir"))
+    } else if (type == FOURCC("hvcC"))
+        i->coded = clipimg_hevc_config_size(p, bytes);
+    else if (type == FOURCC("av1C") && bytes > 4)
+        i->coded = clipimg_av1_size(p + 4, bytes - 4);
+    else if (type == FOURCC("irot") || type == FOURCC("imir"))
         i->turned = true;
     else if (type == FOURCC("auxC"))
         for (size_t k = 0; k < 3; k++)
@@ -316,6 +321,21 @@ static clip_status check_canvas(table *t, const item *i)
     return CLIP_OK;
 }
 
+/* A coded picture of much more than it says to be. Decoders fill up to whole blocks. */
+static clip_status check_coded(table *t, item *i)
+{
+    enum { FILLING = 1 << 20 };
+    const unsigned char *p = t->data + i->data;
+    const clipimg_size size = !i->sound ? (clipimg_size){0} : i->type == FOURCC("av01") ? clipimg_av1_size(p, i->first)
+                                                                                         : clipimg_hevc_data_size(p, i->first);
+    const uint64_t said = (uint64_t)i->width * i->height, found = (uint64_t)size.width * size.height;
+    const uint64_t most = found > (uint64_t)i->coded.width * i->coded.height ? found : (uint64_t)i->coded.width * i->coded.height;
+    if (most > 2 * said + FILLING)
+        return damaged(t, "a picture is far larger than it says");
+    t->pixels += most > said ? most : said;
+    return CLIP_OK;
+}
+
 static clip_status need(table *t, uint64_t id, int depth);
 
 static clip_status need_parts(table *t, const item *i, int depth)
@@ -343,11 +363,7 @@ static clip_status need(table *t, uint64_t id, int depth)
     if (i->width || i->height)
         TRY(clipimg_allow(t->in, i->width, i->height));
     i->needed = i->on_path = true;
-    clip_status s = CLIP_OK;
-    if (is_derived(i->type))
-        s = need_parts(t, i, depth);
-    else
-        t->pixels += (uint64_t)i->width * i->height;
+    clip_status s = is_derived(i->type) ? need_parts(t, i, depth) : check_coded(t, i);
     i->on_path = false;
     if (s == CLIP_OK && (++t->decoded > MAX_DECODED_ITEMS || t->pixels > most || t->canvases > most))
         return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "HEIF: made of too many parts");
@@ -406,7 +422,7 @@ static clip_status mark_needed(table *t, unsigned keep)
         item *i = item_of(t, id);
         if (!i || i->needed)
             continue;
-        if ((keep & HEIF_THUMBNAILS && good_thumbnail(t, i)) || (keep & HEIF_NOTES && good_note(t, i)))
+        if ((keep & HEIF_THUMBNAILS && good_thumbnail(t, i) && check_coded(t, i) == CLIP_OK) || (keep & HEIF_NOTES && good_note(t, i)))
             i->needed = true;
         else if (i->alpha && item_of(t, i->auxiliary_of) && t->item[i->auxiliary_of].needed &&
                  (keep & HEIF_ALPHA || i->auxiliary_of != t->primary))

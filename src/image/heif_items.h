@@ -21,6 +21,16 @@ typedef struct clipimg_heif_plan {
     } sample[HEIF_SAMPLES];
 } clipimg_heif_plan;
 
+typedef struct clipimg_size {
+    uint32_t width, height;
+} clipimg_size;
+
+/* The largest picture that the coded data say they hold; 0 x 0: they do not say. HEVC: of the property hvcC, and of an item's data. AV1: of either
+ * (of av1C without its first four bytes). */
+clipimg_size clipimg_hevc_config_size(const unsigned char *p, size_t size);
+clipimg_size clipimg_hevc_data_size(const unsigned char *p, size_t size);
+clipimg_size clipimg_av1_size(const unsigned char *p, size_t size);
+
 /* clipimg_heif_trim(): a copy of the file with only the primary picture and what it is made of, as far as libheif can tell.
  * keep  in   the extras that stay, if they are sound
  * Errors: CLIP_EFORMAT (the table is damaged, a picture that is made of itself), CLIP_ELIMIT (too large, or too much to decode),
