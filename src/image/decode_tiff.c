@@ -14,6 +14,8 @@
 #include "image/decode.h"
 #include "image/samples.h"
 
+enum { LARGE_TILE = 64 << 20 }; /* bytes that a tile may have, however small the picture in it */
+
 typedef struct tiff_state {
     const clipimg_input *in;
     uint64_t at;
@@ -99,7 +101,7 @@ static bool open_tiff(tiff_state *t)
     if (!o)
         return false;
     int64_t pixels = t->in->max_pixels < INT64_MAX / 32 ? t->in->max_pixels : INT64_MAX / 32;
-    t->most_bytes = 16 * pixels + (64 << 20); /* a small picture can lie in a large tile */
+    t->most_bytes = 16 * pixels + LARGE_TILE;
     TIFFOpenOptionsSetMaxSingleMemAlloc(o, (tmsize_t)t->most_bytes);
     TIFFOpenOptionsSetErrorHandlerExtR(o, on_error, t);
     TIFFOpenOptionsSetWarningHandlerExtR(o, on_warning, t);
@@ -185,7 +187,8 @@ static clip_status allocate(tiff_state *t)
     size_t need = (((size_t)t->block_w * t->form.per_pixel * t->bits + 7) / 8) * t->block_h, total;
     if (bytes <= 0 || (size_t)bytes < need || t->block_w < 1 || t->block_h < 1)
         return damaged(t);
-    if (__builtin_mul_overflow((size_t)bytes, planes, &total) || total > (size_t)t->most_bytes)
+    const uint64_t most = 32 * (uint64_t)t->width * t->height + LARGE_TILE;
+    if (__builtin_mul_overflow((size_t)bytes, planes, &total) || total > most || total > (size_t)t->most_bytes)
         return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "TIFF: tiles of %lld bytes", (long long)bytes);
     t->plane_bytes = (size_t)bytes;
     t->planes = malloc(total);
