@@ -1,8 +1,8 @@
-/* decode_gif.c: the first frame of a GIF, on its logical screen. giflib finds the frame; its pixels are unpacked here, because
- * giflib refuses codes that begin with more than 9 bits.
+/* decode_gif.c: the first frame of a GIF, on its logical screen. giflib finds the frame; its pixels
+ * are unpacked here, because giflib refuses codes that begin with more than 9 bits.
  *
- * As Pillow has it: the screen grows where the frame leaves it; around the frame lies the transparent colour if there is one, else
- * colour 0; a picture without a palette is grey. */
+ * As Pillow has it: the screen grows where the frame leaves it; around the frame lies the
+ * transparent colour if there is one, else colour 0; a picture without a palette is grey. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,8 +55,8 @@ static clip_status read_extension(gif_state *g)
 
 enum { MAX_BITS = 12, CODES = 1 << MAX_BITS }; /* of a code */
 
-/* Go to the first frame, behind the byte that says of how many bits a pixel is. giflib reads that byte, and has no use for more
- * than 8. */
+/* Go to the first frame, behind the byte that says of how many bits a pixel is. giflib reads that
+ * byte, and has no use for more than 8. */
 static clip_status find_frame(gif_state *g)
 {
     GifRecordType type = UNDEFINED_RECORD_TYPE;
@@ -97,8 +97,8 @@ static void fill(const gif_state *g, const clip_image *out)
 
 /* ---- LZW ---- */
 
-/* Codes below `clear` are pixels; of the others each stands for the pixels of another code and one more. Bytes come in blocks, each
- * with its length before it. */
+/* Codes below `clear` are pixels; of the others each stands for the pixels of another code and one
+ * more. Bytes come in blocks, each with its length before it. */
 typedef struct lzw {
     const clipimg_input *in;
     size_t at, block;           /* bytes left in this block */

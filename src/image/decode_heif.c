@@ -1,8 +1,9 @@
-/* decode_heif.c: HEIC and AVIF by libheif, which also turns the picture upright (an EXIF orientation in such a file repeats what the
- * container says, and counts for nothing). More than 8 bits a sample are brought to 8 by libheif.
+/* decode_heif.c: HEIC and AVIF by libheif, which also turns the picture upright (an EXIF
+ * orientation in such a file repeats what the container says, and counts for nothing). More than 8
+ * bits a sample are brought to 8 by libheif.
  *
- * Of a damaged AVIF dav1d says so on standard error before we do: libheif leaves its logger on, and only another decoder, at half the
- * speed, would be silent. */
+ * Of a damaged AVIF dav1d says so on standard error before we do: libheif leaves its logger on, and
+ * only another decoder, at half the speed, would be silent. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,8 @@ static void cell_mean(const struct heif_image *img, const double box[4], int i, 
                 mean[c] += p[(size_t)y * (size_t)stride + 3 * (size_t)x + (size_t)c] / ((double)(x1 - x0) * (y1 - y0));
 }
 
-/* How far, in levels, the thumbnail is from a tile of the picture; INFINITY: the tile cannot be read. */
+/* How far, in levels, the thumbnail is from a tile of the picture; INFINITY: the tile cannot be
+ * read. */
 static double distance(const struct heif_image *thumbnail, const struct heif_image *tile, const clipimg_heif_plan *plan, int k)
 {
     const double w = heif_image_get_width(tile, heif_channel_interleaved), h = heif_image_get_height(tile, heif_channel_interleaved);
@@ -193,8 +195,8 @@ static unsigned char *read_note(const struct heif_image_handle *h, const char *t
     return note;
 }
 
-/* The date; and for a picture that the container does not turn, the orientation that XMP asks for where EXIF is silent. Pillow turns AVIF by
- * it, and pillow-heif no HEIC. */
+/* The date; and for a picture that the container does not turn, the orientation that XMP asks for
+ * where EXIF is silent. Pillow turns AVIF by it, and pillow-heif no HEIC. */
 static void read_notes(const clipimg_input *in, const struct heif_image_handle *h, int *orientation)
 {
     size_t size = 0;

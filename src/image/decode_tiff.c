@@ -1,9 +1,11 @@
 /* decode_tiff.c: the first page of a TIFF, by libtiff.
  *
- * libtiff undoes the compression, strip by strip or tile by tile; the samples (any number of bits; grey, palette, RGB, CMYK, CIE L*a*b*;
- * interleaved or in planes) become RGB here, because libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise
- * than Pillow. That interface serves for the rest (YCbCr outside of JPEG, LogLuv). Unsigned samples of more than 8 bits keep their high
- * byte: Pillow does so for colour; its grey clips instead. samples.h says how others are shown. */
+ * libtiff undoes the compression, strip by strip or tile by tile; the samples (any number of bits;
+ * grey, palette, RGB, CMYK, CIE L*a*b*; interleaved or in planes) become RGB here, because
+ * libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise than Pillow. That
+ * interface serves for the rest (YCbCr outside of JPEG, LogLuv). Unsigned samples of more than 8
+ * bits keep their high byte: Pillow does so for colour; its grey clips instead. samples.h says how
+ * others are shown. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,7 +240,8 @@ static void write_row(const clipimg_input *in, const uint8_t *rgba, size_t n, ui
             memcpy(rgb + 3 * x, rgba + 4 * x, 3);
 }
 
-/* The samples of one block, plane by plane. They become pixels; or, without `out`, they are only looked at for their white. */
+/* The samples of one block, plane by plane. They become pixels; or, without `out`, they are only
+ * looked at for their white. */
 static clip_status read_block(tiff_state *t, uint32_t x, uint32_t y, const clip_image *out)
 {
     TIFF *f = t->tiff;
@@ -315,7 +318,8 @@ static clip_status read_rgba(tiff_state *t, const clip_image *out)
     return CLIP_OK;
 }
 
-/* The tag may be of a type that libtiff does not take for it; of a BigTIFF only libtiff knows. XMP counts where there is none. */
+/* The tag may be of a type that libtiff does not take for it; of a BigTIFF only libtiff knows. XMP
+ * counts where there is none. */
 static int orientation_of(const tiff_state *t)
 {
     uint16_t tag = 0;

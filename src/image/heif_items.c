@@ -1,17 +1,19 @@
 /* heif_items.c: what lies in a HEIC or AVIF file, and what of it is needed.
  *
- * A HEIF file is a tree of boxes (32-bit size, four letters, contents). The box "meta" lists items: pictures, the tiles they are made
- * of, thumbnails, EXIF. Each of its boxes says one thing of all items:
+ * A HEIF file is a tree of boxes (32-bit size, four letters, contents). The box "meta" lists items:
+ * pictures, the tiles they are made of, thumbnails, EXIF. Each of its boxes says one thing of all
+ * items:
  *
  *     pitm  the primary picture                     iloc  where an item's bytes lie
  *     iinf  an "infe" for each item: id and type    iref  dimg: is made of; thmb: is a thumbnail of; auxl: e.g. alpha of;
  *     iprp  ipco: a list of properties                    cdsc: describes
  *           ipma: which items have which
  *
- * libheif reads every item when a file is opened, and one fault in any of them is a fault of the file. It follows references without
- * a bound, and counts properties in the order in which they are listed, though the size of a picture is always that before it is turned. So
- * this pass, on a copy of the file, hides every item that is not needed ("infe" becomes "free"), lists the properties that turn or crop
- * after all others, and refuses what would take too long. */
+ * libheif reads every item when a file is opened, and one fault in any of them is a fault of the
+ * file. It follows references without a bound, and counts properties in the order in which they are
+ * listed, though the size of a picture is always that before it is turned. So this pass, on a copy
+ * of the file, hides every item that is not needed ("infe" becomes "free"), lists the properties
+ * that turn or crop after all others, and refuses what would take too long. */
 #include "image/heif_items.h"
 
 #include <stdlib.h>
@@ -74,7 +76,8 @@ static uint64_t get(part *p, unsigned bytes)
     return v;
 }
 
-/* The next box of `p`; false: none. A box that leaves `p` is cut off at its end, as in a file cut short. */
+/* The next box of `p`; false: none. A box that leaves `p` is cut off at its end, as in a file cut
+ * short. */
 static bool next_box(part *p, uint32_t *type, part *body)
 {
     const size_t start = p->at;
@@ -431,7 +434,8 @@ static clip_status mark_needed(table *t, unsigned keep)
     return CLIP_OK;
 }
 
-/* References from or to what is hidden are hidden as well. What a picture is made of has been checked. */
+/* References from or to what is hidden are hidden as well. What a picture is made of has been
+ * checked. */
 static void hide_references(table *t)
 {
     part p = t->references, box;
@@ -447,8 +451,8 @@ static void hide_references(table *t)
     }
 }
 
-/* Tiles from the beginning, the middle and the end of a grid. Tiles are hidden pictures; these become visible, so that libheif
- * decodes them for themselves. */
+/* Tiles from the beginning, the middle and the end of a grid. Tiles are hidden pictures; these
+ * become visible, so that libheif decodes them for themselves. */
 static void choose_samples(table *t, clipimg_heif_plan *plan)
 {
     const item *i = &t->item[t->primary];

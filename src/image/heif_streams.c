@@ -1,8 +1,10 @@
-/* heif_streams.c: how large a picture the coded data of an item hold, by the headers of HEVC (the sequence parameter set, H.265 7.3.2.2) and
- * AV1 (the sequence header, 5.5). The table of contents can say less: a decoder would still make all of it. */
+/* heif_streams.c: how large a picture the coded data of an item hold, by the headers of HEVC (the
+ * sequence parameter set, H.265 7.3.2.2) and AV1 (the sequence header, 5.5). The table of contents
+ * can say less: a decoder would still make all of it. */
 #include "image/heif_items.h"
 
-/* Bits of a header, high ones first. Beyond the end they are 0. In HEVC the 3 of 0 0 3 is no part of the bits. */
+/* Bits of a header, high ones first. Beyond the end they are 0. In HEVC the 3 of 0 0 3 is no part
+ * of the bits. */
 typedef struct bits {
     const unsigned char *data;
     size_t size, at;   /* bytes */

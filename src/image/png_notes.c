@@ -1,11 +1,14 @@
-/* png_notes.c: which way up the camera was held, and when the picture was taken, from the chunks of a PNG.
+/* png_notes.c: which way up the camera was held, and when the picture was taken, from the chunks of
+ * a PNG.
  *
- * EXIF lies in an eXIf chunk, or, from the time before there was one, as ImageMagick's text "Raw profile type exif":
- * "\nexif\n    1234\n" and the bytes in hexadecimal, over many lines. XMP is the text "XML:com.adobe.xmp". A text is a tEXt,
- * zTXt or iTXt chunk. As in Pillow, the text of EXIF counts only without an eXIf chunk, XMP only where EXIF has no orientation,
- * and the last of several chunks counts.
+ * EXIF lies in an eXIf chunk, or, from the time before there was one, as ImageMagick's text "Raw
+ * profile type exif": "\nexif\n    1234\n" and the bytes in hexadecimal, over many lines. XMP is
+ * the text "XML:com.adobe.xmp". A text is a tEXt, zTXt or iTXt chunk. As in Pillow, the text of
+ * EXIF counts only without an eXIf chunk, XMP only where EXIF has no orientation, and the last of
+ * several chunks counts.
  *
- * libpng would unpack every text of a file, at most so many. Here the two that matter are unpacked, up to a limit. */
+ * libpng would unpack every text of a file, at most so many. Here the two that matter are unpacked,
+ * up to a limit. */
 #include <stdlib.h>
 #include <string.h>
 

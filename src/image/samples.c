@@ -1,4 +1,5 @@
-/* samples.c: samples of any width and form, by one function that reads a number; the frequent ones have their own loops. */
+/* samples.c: samples of any width and form, by one function that reads a number; the frequent ones
+ * have their own loops. */
 #include "image/samples.h"
 
 #include <math.h>

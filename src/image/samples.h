@@ -8,9 +8,11 @@
 
 typedef enum clipimg_form { CLIPIMG_UNSIGNED, CLIPIMG_SIGNED, CLIPIMG_FLOAT } clipimg_form;
 
-/* Unsigned samples of up to 16 bits have their white at the largest number of their bits. Other forms have no agreed white: it is
- * found from the picture (clipimg_samples_measure()), as the least of 1 (floats; in colour up to 16, where highlights go beyond
- * white), 255, 511, 1023, .. that no sample exceeds. What lies in 0..255 is so shown as Pillow shows it; negative numbers are black. */
+/* Unsigned samples of up to 16 bits have their white at the largest number of their bits. Other
+ * forms have no agreed white: it is found from the picture (clipimg_samples_measure()), as the
+ * least of 1 (floats; in colour up to 16, where highlights go beyond white), 255, 511, 1023, ..
+ * that no sample exceeds. What lies in 0..255 is so shown as Pillow shows it; negative numbers are
+ * black. */
 typedef struct clipimg_samples {
     clipimg_form form;
     unsigned bits;       /* 1..64; of floats 16, 32 or 64. More than 8 and a power of two: in the machine's order, else packed, high bits first */
@@ -26,7 +28,8 @@ bool clipimg_samples_known(const clipimg_samples *s);
 /* clipimg_samples_measured(): has their white to be found from the picture? */
 bool clipimg_samples_measured(const clipimg_samples *s);
 
-/* clipimg_samples_measure(): look at n samples. When all were seen, clipimg_samples_set_white() sets the white. */
+/* clipimg_samples_measure(): look at n samples. When all were seen, clipimg_samples_set_white()
+ * sets the white. */
 void clipimg_samples_measure(clipimg_samples *s, const uint8_t *p, size_t n);
 void clipimg_samples_set_white(clipimg_samples *s);
 

@@ -1,5 +1,6 @@
-/* test_heif.c: HEIC files whose items lie, are damaged, or are listed in another order (tools/write_heif.py makes them): what is
- * sound is read, a thumbnail is taken only where the picture confirms it, and what would take too long is refused. */
+/* test_heif.c: HEIC files whose items lie, are damaged, or are listed in another order
+ * (tools/write_heif.py makes them): what is sound is read, a thumbnail is taken only where the
+ * picture confirms it, and what would take too long is refused. */
 #include <stdlib.h>
 
 #include "golden.h"
@@ -7,7 +8,8 @@
 
 const char *golden_dir;
 
-/* Mean red and green of the four quarters, left to right and top to bottom: '0' below 100, '1' above 155. */
+/* Mean red and green of the four quarters, left to right and top to bottom: '0' below 100, '1'
+ * above 155. */
 static void check_quarters(const char *name, const clip_image *img, const char *red, const char *green)
 {
     for (int q = 0; q < 4; q++) {
