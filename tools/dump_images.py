@@ -433,6 +433,8 @@ def tiffs(g):
         add(f"{name}_byte.tif", tiff(small - 9.5, bits, 1, form=form, big=big) if form > 1 else tiff(small, bits, 1, big=big, strip=5))
     add("int16_wide.tif", tiff(small * 128 - 300, 16, 1, form=2), grey(np.clip((small * 128 - 300) * 256 // 32768, 0, 255).astype(np.uint8)))
     add("uint32_wide.tif", tiff(small * 2 ** 24, 32, 1, big=True), grey(a))
+    for big in (False, True):
+        add(f"uint24{'_big' if big else ''}.tif", tiff(small * 2 ** 16, 24, 1, big=big), grey(a))
     add("float64_wide.tif", tiff(small * 4, 64, 1, form=3, tile=(16, 16)), grey(a))
     unit = np.rint(a / 255 * 1024) / 1024  # what 16 bits hold
     for bits in (16, 32, 64):

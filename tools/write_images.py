@@ -164,6 +164,9 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
     def pack(part):  # [h, w, n] or [h, w]
         if bits in (8, 16, 32, 64):
             return part.astype(f"{e}{' uif'[form]}{bits // 8}").tobytes()
+        if bits == 24:
+            four = part.astype(e + "u4").reshape(-1, 1).view(np.uint8)
+            return (four[:, 1:] if big else four[:, :3]).tobytes()
         rows = [np.packbits(np.unpackbits(r.reshape(-1, 1).astype(">u2").view(np.uint8), axis=1)[:, 16 - bits:].reshape(-1)).tobytes() for r in part]
         return b"".join(rows)
 

@@ -14,7 +14,7 @@ typedef struct gif_state {
     const clipimg_input *in;
     size_t at;
     GifFileType *gif;
-    int transparent;     /* index, or NO_TRANSPARENT_COLOR */
+    int transparent; /* index, or NO_TRANSPARENT_COLOR */
     uint8_t colour[256][3];
 } gif_state;
 
@@ -101,14 +101,14 @@ static void fill(const gif_state *g, const clip_image *out)
  * more. Bytes come in blocks, each with its length before it. */
 typedef struct lzw {
     const clipimg_input *in;
-    size_t at, block;           /* bytes left in this block */
+    size_t at, block; /* bytes left in this block */
     uint64_t bits;
-    unsigned have;              /* bits waiting */
+    unsigned have; /* bits waiting */
     unsigned pixel_bits, clear, code_bits, next;
-    int last;                   /* the code before; -1: none since the last clear */
+    int last;                    /* the code before; -1: none since the last clear */
     uint8_t first, pixel[CODES]; /* first: pixel of the code before */
     uint16_t link[CODES];
-    uint8_t stack[CODES + 1];   /* pixels that are due, last one first */
+    uint8_t stack[CODES + 1]; /* pixels that are due, last one first */
     unsigned depth;
 } lzw;
 
@@ -162,7 +162,7 @@ static int unpack_code(lzw *z)
         clear_codes(z);
     if (code < 0 || code == (int)z->clear + 1)
         return TRUNCATED;
-    if (z->last < 0 ? code > (int)z->clear : code > (int)z->next)
+    if (z->last<0 ? code > (int)z->clear : code>(int) z->next)
         return DAMAGED;
     int c = code;
     if (z->last >= 0 && code == (int)z->next) { /* the one that is about to be made */
@@ -186,7 +186,8 @@ static clip_status read_line(gif_state *g, lzw *z, uint8_t *to, int width)
     for (int x = 0; x < width; x++) {
         const int code = z->depth ? CLIP_OK : unpack_code(z);
         if (code < 0)
-            return clipb_fail(g->in->err, CLIP_EFORMAT, g->in->name, code == TRUNCATED ? "GIF: the file is truncated" : "GIF: the data are damaged");
+            return clipb_fail(g->in->err, CLIP_EFORMAT, g->in->name,
+                              code == TRUNCATED ? "GIF: the file is truncated" : "GIF: the data are damaged");
         memcpy(to + 3 * x, g->colour[z->stack[--z->depth]], 3);
     }
     return CLIP_OK;
@@ -214,7 +215,8 @@ static clip_status read_picture(gif_state *g, clip_image *out)
     if (d->Width < 1 || d->Height < 1 || d->Left < 0 || d->Top < 0)
         return clipb_fail(g->in->err, CLIP_EFORMAT, g->in->name, "GIF: a frame of %d x %d pixels", d->Width, d->Height);
     int right = d->Left + d->Width, bottom = d->Top + d->Height; /* 16 bits each in the file */
-    int width = right > g->gif->SWidth ? right : g->gif->SWidth, height = bottom > g->gif->SHeight ? bottom : g->gif->SHeight;
+    int width = right > g->gif->SWidth ? right : g->gif->SWidth,
+        height = bottom > g->gif->SHeight ? bottom : g->gif->SHeight;
     TRY(clipimg_new(g->in, (uint64_t)width, (uint64_t)height, out));
     set_colours(g);
     if (d->Width < width || d->Height < height)

@@ -15,7 +15,9 @@
 static clip_status failed(const clipimg_input *in, struct heif_error e)
 {
     bool unsupported = e.code == heif_error_Unsupported_filetype || e.code == heif_error_Unsupported_feature;
-    clip_status s = e.code == heif_error_Memory_allocation_error ? CLIP_ELIMIT : unsupported ? CLIP_EUNSUPPORTED : CLIP_EFORMAT;
+    clip_status s = e.code == heif_error_Memory_allocation_error ? CLIP_ELIMIT
+                    : unsupported                                ? CLIP_EUNSUPPORTED
+                                                                 : CLIP_EFORMAT;
     return clipb_fail(in->err, s, in->name, "HEIF: %.*s", (int)strcspn(e.message, "\n"), e.message);
 }
 
@@ -72,8 +74,8 @@ static struct heif_image_handle *find_thumbnail(const clipimg_input *in, const s
     const int n = in->enough > 0 ? heif_image_handle_get_list_of_thumbnail_IDs(h, id, MOST) : 0;
     for (int i = 0; i < n; i++) {
         struct heif_image_handle *t = NULL;
-        if (heif_image_handle_get_thumbnail(h, id[i], &t).code == heif_error_Ok && shorter_side(t) >= in->enough && same_shape(h, t) &&
-            (!best || shorter_side(t) < shorter_side(best))) {
+        if (heif_image_handle_get_thumbnail(h, id[i], &t).code == heif_error_Ok && shorter_side(t) >= in->enough &&
+            same_shape(h, t) && (!best || shorter_side(t) < shorter_side(best))) {
             heif_image_handle_release(best);
             best = t;
         } else {
@@ -103,7 +105,8 @@ static void cell_mean(const struct heif_image *img, const double box[4], int i, 
 {
     int stride = 0;
     const uint8_t *p = heif_image_get_plane_readonly(img, heif_channel_interleaved, &stride);
-    const int width = heif_image_get_width(img, heif_channel_interleaved), height = heif_image_get_height(img, heif_channel_interleaved);
+    const int width = heif_image_get_width(img, heif_channel_interleaved),
+              height = heif_image_get_height(img, heif_channel_interleaved);
     int x0 = (int)(box[0] + (box[2] - box[0]) * i / CELLS), x1 = (int)(box[0] + (box[2] - box[0]) * (i + 1) / CELLS);
     int y0 = (int)(box[1] + (box[3] - box[1]) * j / CELLS), y1 = (int)(box[1] + (box[3] - box[1]) * (j + 1) / CELLS);
     x0 = x0 < width ? x0 : width - 1;
@@ -119,9 +122,11 @@ static void cell_mean(const struct heif_image *img, const double box[4], int i, 
 
 /* How far, in levels, the thumbnail is from a tile of the picture; INFINITY: the tile cannot be
  * read. */
-static double distance(const struct heif_image *thumbnail, const struct heif_image *tile, const clipimg_heif_plan *plan, int k)
+static double distance(const struct heif_image *thumbnail, const struct heif_image *tile, const clipimg_heif_plan *plan,
+                       int k)
 {
-    const double w = heif_image_get_width(tile, heif_channel_interleaved), h = heif_image_get_height(tile, heif_channel_interleaved);
+    const double w = heif_image_get_width(tile, heif_channel_interleaved),
+                 h = heif_image_get_height(tile, heif_channel_interleaved);
     const double scale_x = heif_image_get_width(thumbnail, heif_channel_interleaved) / (double)plan->width;
     const double scale_y = heif_image_get_height(thumbnail, heif_channel_interleaved) / (double)plan->height;
     const double x = w * plan->sample[k].column, y = h * plan->sample[k].row;
@@ -160,8 +165,8 @@ static bool is_confirmed(struct heif_context *c, const struct heif_image_handle 
 }
 
 /* The thumbnail takes the place of the picture, if it has no fault; true: it did. */
-static bool read_thumbnail(const clipimg_input *in, struct heif_context *c, const struct heif_image_handle *h, const clipimg_heif_plan *plan,
-                           clip_image *out)
+static bool read_thumbnail(const clipimg_input *in, struct heif_context *c, const struct heif_image_handle *h,
+                           const clipimg_heif_plan *plan, clip_image *out)
 {
     clip_error unused = {0};
     clipimg_input quiet = *in;
@@ -202,7 +207,8 @@ static void read_notes(const clipimg_input *in, const struct heif_image_handle *
     size_t size = 0;
     int o = 0;
     unsigned char *exif = read_note(h, "Exif", &size);
-    const size_t skip = exif && size > 4 ? clipimg_be32(exif) : 0; /* the first four bytes say how far behind them the EXIF is */
+    const size_t skip =
+        exif && size > 4 ? clipimg_be32(exif) : 0; /* the first four bytes say how far behind them the EXIF is */
     if (exif && size > 4 && skip < size - 4) {
         clipimg_note_taken(in, exif + 4 + skip, size - 4 - skip);
         o = clipimg_exif_orientation(exif + 4 + skip, size - 4 - skip);
@@ -215,8 +221,8 @@ static void read_notes(const clipimg_input *in, const struct heif_image_handle *
 }
 
 /* opened  out  is a fault one of the picture itself? */
-static clip_status read_file(const clipimg_input *in, unsigned keep, const clipimg_heif_plan *plan, int *orientation, clip_image *out,
-                             bool *opened)
+static clip_status read_file(const clipimg_input *in, unsigned keep, const clipimg_heif_plan *plan, int *orientation,
+                             clip_image *out, bool *opened)
 {
     struct heif_context *c = heif_context_alloc();
     if (!c)

@@ -31,13 +31,17 @@ typedef struct part {
 } part;
 
 typedef struct item {
-    size_t infe, made_of, properties; /* places of: its infe's letters; the list of what it is made of; its list in ipma */
-    size_t data, first, bytes;        /* where its data begin, how much lies there in one piece, and all */
+    size_t infe;        /* where the letters of its infe are */
+    size_t made_of;     /* where the list of its parts is */
+    size_t properties;  /* where its list in ipma is */
+    bool wide;          /* of 16 bits a property */
+    size_t data, first; /* where its data begin, and how much lies there in one piece */
+    size_t bytes;       /* all of them */
+    bool placed, sound; /* sound: they lie in the file */
     uint32_t type, width, height;
-    clipimg_size coded;                             /* what its coded data hold */
+    clipimg_size coded;                             /* what the properties say that its data hold */
     uint16_t thumbnail_of, auxiliary_of, describes; /* 0: nothing */
-    bool wide;                                  /* its list in ipma has 16 bits a property */
-    bool placed, sound, turned, alpha, needed, on_path; /* sound: its data lie in the file */
+    bool turned, alpha, needed, on_path;
 } item;
 
 typedef struct table {
@@ -45,14 +49,14 @@ typedef struct table {
     unsigned char *data; /* the copy */
     part idat, references;
     uint64_t primary;
-    unsigned last;                  /* the largest id */
-    bool wide_ids;                  /* iref's, of 32 bits */
+    unsigned last; /* the largest id */
+    bool wide_ids; /* iref's, of 32 bits */
     size_t properties, decoded;
-    uint64_t pixels, canvases;      /* to decode; of pictures to put together */
+    uint64_t pixels, canvases; /* to decode; of pictures to put together */
     struct property {
         size_t at, bytes;
         uint32_t type;
-    } property[PROPERTIES];         /* [0] is none */
+    } property[PROPERTIES]; /* [0] is none */
     item item[IDS];
 } table;
 
@@ -160,7 +164,8 @@ static bool read_extents(table *t, part *p, unsigned method, uint64_t base, cons
 static bool read_places(table *t, part p)
 {
     const uint64_t version = get(&p, 4) >> 24, nibbles = get(&p, 2);
-    const unsigned sizes[4] = {nibbles >> 12 & 15, nibbles >> 8 & 15, nibbles >> 4 & 15, version == 1 || version == 2 ? nibbles & 15 : 0};
+    const unsigned sizes[4] = {nibbles >> 12 & 15, nibbles >> 8 & 15, nibbles >> 4 & 15,
+                               version == 1 || version == 2 ? nibbles & 15 : 0};
     if (sizes[0] > 8 || sizes[1] > 8 || sizes[2] > 8 || sizes[3] > 8)
         return false;
     const uint64_t n = get(&p, version < 2 ? 2 : 4);
@@ -294,17 +299,22 @@ static clip_status read_table(table *t)
     if (!find_box(meta, "iref", &t->references))
         t->references = (part){0};
     t->primary = get(&primary, get(&primary, 4) >> 24 ? 4 : 2);
-    if (!read_infos(t, infos) || !read_places(t, places) || !read_properties(t, properties) ||
-        !read_references(t))
+    if (!read_infos(t, infos) || !read_places(t, places) || !read_properties(t, properties) || !read_references(t))
         return damaged(t, "the table of contents ('meta') is damaged");
     return item_of(t, t->primary) ? CLIP_OK : damaged(t, "no primary picture");
 }
 
 /* ---- what is needed ---- */
 
-static bool is_coded(uint32_t type) { return type == FOURCC("hvc1") || type == FOURCC("av01") || type == FOURCC("vvc1"); }
+static bool is_coded(uint32_t type)
+{
+    return type == FOURCC("hvc1") || type == FOURCC("av01") || type == FOURCC("vvc1");
+}
 
-static bool is_derived(uint32_t type) { return type == FOURCC("grid") || type == FOURCC("iovl") || type == FOURCC("iden"); }
+static bool is_derived(uint32_t type)
+{
+    return type == FOURCC("grid") || type == FOURCC("iovl") || type == FOURCC("iden");
+}
 
 static int printable(uint32_t c) { return (c & 255) >= ' ' && (c & 255) < 127 ? (int)(c & 255) : '?'; }
 
@@ -329,10 +339,12 @@ static clip_status check_coded(table *t, item *i)
 {
     enum { FILLING = 1 << 20 };
     const unsigned char *p = t->data + i->data;
-    const clipimg_size size = !i->sound ? (clipimg_size){0} : i->type == FOURCC("av01") ? clipimg_av1_size(p, i->first)
-                                                                                         : clipimg_hevc_data_size(p, i->first);
+    const clipimg_size size = !i->sound                   ? (clipimg_size){0}
+                              : i->type == FOURCC("av01") ? clipimg_av1_size(p, i->first)
+                                                          : clipimg_hevc_data_size(p, i->first);
     const uint64_t said = (uint64_t)i->width * i->height, found = (uint64_t)size.width * size.height;
-    const uint64_t most = found > (uint64_t)i->coded.width * i->coded.height ? found : (uint64_t)i->coded.width * i->coded.height;
+    const uint64_t most =
+        found > (uint64_t)i->coded.width * i->coded.height ? found : (uint64_t)i->coded.width * i->coded.height;
     if (most > 2 * said + FILLING)
         return damaged(t, "a picture is far larger than it says");
     t->pixels += most > said ? most : said;
@@ -362,7 +374,8 @@ static clip_status need(table *t, uint64_t id, int depth)
         return damaged(t, "a picture that is made of itself");
     if (!is_coded(i->type) && !is_derived(i->type))
         return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "HEIF: a picture of the type '%c%c%c%c'",
-                          printable(i->type >> 24), printable(i->type >> 16), printable(i->type >> 8), printable(i->type));
+                          printable(i->type >> 24), printable(i->type >> 16), printable(i->type >> 8),
+                          printable(i->type));
     if (i->width || i->height)
         TRY(clipimg_allow(t->in, i->width, i->height));
     i->needed = i->on_path = true;
@@ -374,7 +387,8 @@ static clip_status need(table *t, uint64_t id, int depth)
 }
 
 /* The next property of a kind in an item's list; NULL: no more. */
-static const struct property *next_property(const table *t, const item *i, part *list, unsigned *left, bool (*kind)(uint32_t))
+static const struct property *next_property(const table *t, const item *i, part *list, unsigned *left,
+                                            bool (*kind)(uint32_t))
 {
     while ((*left)-- > 0) {
         const struct property *p = &t->property[get(list, i->wide ? 2 : 1) & (i->wide ? 0x7FFF : 0x7F)];
@@ -394,10 +408,12 @@ static bool same_properties(const table *t, const item *a, const item *b, bool (
     of_b.at = b->properties;
     unsigned left_a = (unsigned)get(&of_a, 1), left_b = (unsigned)get(&of_b, 1);
     for (;;) {
-        const struct property *p = next_property(t, a, &of_a, &left_a, kind), *q = next_property(t, b, &of_b, &left_b, kind);
+        const struct property *p = next_property(t, a, &of_a, &left_a, kind),
+                              *q = next_property(t, b, &of_b, &left_b, kind);
         if (!p || !q)
             return p == q;
-        if (p != q && (p->type != q->type || p->bytes != q->bytes || memcmp(t->data + p->at, t->data + q->at, p->bytes) != 0))
+        if (p != q &&
+            (p->type != q->type || p->bytes != q->bytes || memcmp(t->data + p->at, t->data + q->at, p->bytes) != 0))
             return false;
     }
 }
@@ -409,13 +425,15 @@ static bool is_turn(uint32_t type) { return type == FOURCC("irot") || type == FO
 static bool good_thumbnail(const table *t, const item *i)
 {
     const item *of = &t->item[t->primary];
-    return i->thumbnail_of == t->primary && i->sound && is_coded(i->type) && (uint64_t)i->width * i->height <= (uint64_t)of->width * of->height &&
-           same_properties(t, i, of, is_turn) && same_properties(t, i, of, is_crop);
+    return i->thumbnail_of == t->primary && i->sound && is_coded(i->type) &&
+           (uint64_t)i->width * i->height <= (uint64_t)of->width * of->height && same_properties(t, i, of, is_turn) &&
+           same_properties(t, i, of, is_crop);
 }
 
 static bool good_note(const table *t, const item *i)
 {
-    return i->describes == t->primary && i->sound && i->bytes <= MAX_NOTE_BYTES && (i->type == FOURCC("Exif") || i->type == FOURCC("mime"));
+    return i->describes == t->primary && i->sound && i->bytes <= MAX_NOTE_BYTES &&
+           (i->type == FOURCC("Exif") || i->type == FOURCC("mime"));
 }
 
 static clip_status mark_needed(table *t, unsigned keep)
@@ -425,7 +443,8 @@ static clip_status mark_needed(table *t, unsigned keep)
         item *i = item_of(t, id);
         if (!i || i->needed)
             continue;
-        if ((keep & HEIF_THUMBNAILS && good_thumbnail(t, i) && check_coded(t, i) == CLIP_OK) || (keep & HEIF_NOTES && good_note(t, i)))
+        if ((keep & HEIF_THUMBNAILS && good_thumbnail(t, i) && check_coded(t, i) == CLIP_OK) ||
+            (keep & HEIF_NOTES && good_note(t, i)))
             i->needed = true;
         else if (i->alpha && item_of(t, i->auxiliary_of) && t->item[i->auxiliary_of].needed &&
                  (keep & HEIF_ALPHA || i->auxiliary_of != t->primary))
@@ -445,7 +464,8 @@ static void hide_references(table *t)
         const item *from = item_of(t, get(&box, bytes));
         const uint64_t n = get(&box, 2);
         const item *to = n == 1 ? item_of(t, get(&box, bytes)) : NULL;
-        const bool kept = from && from->needed && to && to->needed && !(type == FOURCC("thmb") && from == &t->item[t->primary]);
+        const bool kept =
+            from && from->needed && to && to->needed && !(type == FOURCC("thmb") && from == &t->item[t->primary]);
         if (type != FOURCC("dimg") && !kept)
             hide(t, box.head + 4);
     }

@@ -13,10 +13,10 @@ enum { HEIF_SAMPLES = 3 };
 
 /* What decode_heif.c needs to know of the primary picture. */
 typedef struct clipimg_heif_plan {
-    unsigned char *copy;      /* of the file, in->size bytes, for libheif; free() it */
-    bool turned;              /* by the container */
-    uint32_t width, height;   /* before it is turned or cropped; of a picture put together from tiles, else 0 */
-    int samples;              /* some of those tiles, for themselves: */
+    unsigned char *copy;    /* of the file, in->size bytes, for libheif; free() it */
+    bool turned;            /* by the container */
+    uint32_t width, height; /* before it is turned or cropped; of a picture put together from tiles, else 0 */
+    int samples;            /* some of those tiles, for themselves: */
     struct {
         uint16_t id;
         unsigned column, row;

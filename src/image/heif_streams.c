@@ -7,9 +7,9 @@
  * of the bits. */
 typedef struct bits {
     const unsigned char *data;
-    size_t size, at;   /* bytes */
-    unsigned left;     /* bits of the byte at `at` */
-    int zeros;         /* zero bytes right before it; -1: not counted, in AV1 */
+    size_t size, at; /* bytes */
+    unsigned left;   /* bits of the byte at `at` */
+    int zeros;       /* zero bytes right before it; -1: not counted, in AV1 */
 } bits;
 
 static unsigned get_bit(bits *b)

@@ -66,7 +66,10 @@ static clip_status copy_text(bytes text, bool packed, unsigned char **copy, size
         *size = text.size;
         return CLIP_OK;
     }
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)text.data, .avail_in = (uInt)text.size, .next_out = *copy, .avail_out = MAX_TEXT};
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)text.data,
+                  .avail_in = (uInt)text.size,
+                  .next_out = *copy,
+                  .avail_out = MAX_TEXT};
     if (inflateInit(&z) != Z_OK)
         return CLIP_ENOMEM;
     const int code = inflate(&z, Z_SYNC_FLUSH);
@@ -102,10 +105,12 @@ typedef struct note {
 
 static void read_chunks(const clipimg_input *in, bytes *exif, note *profile, note *xmp)
 {
-    for (size_t at = 8, n; at + 12 <= in->size && (n = clipimg_be32(in->data + at)) <= in->size - at - 12; at += 12 + n) {
+    for (size_t at = 8, n; at + 12 <= in->size && (n = clipimg_be32(in->data + at)) <= in->size - at - 12;
+         at += 12 + n) {
         const bytes type = {in->data + at + 4, 4}, chunk = {in->data + at + 8, n};
         note found;
-        const bool raw = is(type, "eXIf"), text = find_text(type, chunk, "Raw profile type exif", &found.text, &found.packed);
+        const bool raw = is(type, "eXIf"),
+                   text = find_text(type, chunk, "Raw profile type exif", &found.text, &found.packed);
         const bool any = raw || text || find_text(type, chunk, "XML:com.adobe.xmp", &found.text, &found.packed);
         if (is(type, "IEND"))
             return;

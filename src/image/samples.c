@@ -9,7 +9,7 @@ bool clipimg_samples_known(const clipimg_samples *s)
 {
     if (s->form == CLIPIMG_FLOAT)
         return s->bits == 16 || s->bits == 32 || s->bits == 64;
-    return s->bits >= 1 && s->bits <= 64 && (!s->index || s->bits <= 8);
+    return ((s->bits >= 1 && s->bits <= 32) || s->bits == 64) && (!s->index || s->bits <= 8);
 }
 
 bool clipimg_samples_measured(const clipimg_samples *s)
@@ -34,6 +34,9 @@ static uint64_t sample(const clipimg_samples *s, const uint8_t *p, size_t i)
     switch (s->bits) {
     case 8: return p[i];
     case 16: memcpy(&v16, p + 2 * i, 2); return v16;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    case 24: return p[3 * i] | (uint32_t)p[3 * i + 1] << 8 | (uint32_t)p[3 * i + 2] << 16;
+#endif
     case 32: memcpy(&v32, p + 4 * i, 4); return v32;
     case 64: memcpy(&v64, p + 8 * i, 8); return v64;
     default: return packed(p, i * s->bits, s->bits);
@@ -43,7 +46,9 @@ static uint64_t sample(const clipimg_samples *s, const uint8_t *p, size_t i)
 static double half(uint64_t v)
 {
     const int exponent = v >> 10 & 31, mantissa = v & 1023;
-    const double size = exponent == 31 ? (mantissa ? NAN : INFINITY) : exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
+    const double size = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                        : exponent     ? ldexp(1024 + mantissa, exponent - 25)
+                                       : ldexp(mantissa, -24);
     return v >> 15 ? -size : size;
 }
 

@@ -12,13 +12,15 @@ typedef enum clipimg_form { CLIPIMG_UNSIGNED, CLIPIMG_SIGNED, CLIPIMG_FLOAT } cl
  * forms have no agreed white: it is found from the picture (clipimg_samples_measure()), as the
  * least of 1 (floats; in colour up to 16, where highlights go beyond white), 255, 511, 1023, ..
  * that no sample exceeds. What lies in 0..255 is so shown as Pillow shows it; negative numbers are
- * black. */
+ * black.
+ *
+ * Samples of 16, 24, 32 and 64 bits are in the machine's order, others packed, high bits first. */
 typedef struct clipimg_samples {
     clipimg_form form;
-    unsigned bits;       /* 1..64; of floats 16, 32 or 64. More than 8 and a power of two: in the machine's order, else packed, high bits first */
-    unsigned per_pixel;  /* that lie side by side */
-    unsigned alpha;      /* which of them is alpha; per_pixel: none. Its white is 1 in floats, else the type's largest number */
-    bool colour, index;  /* index: of a palette, not to be scaled */
+    unsigned bits;      /* 1..32 or 64; of floats 16, 32 or 64 */
+    unsigned per_pixel; /* that lie side by side */
+    unsigned alpha;     /* which of them is alpha; its white is that of its type. per_pixel: none */
+    bool colour, index; /* index: of a palette, not to be scaled */
     double most, white;
 } clipimg_samples;
 

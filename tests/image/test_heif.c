@@ -118,7 +118,8 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures), cmocka_unit_test(test_crop), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures), cmocka_unit_test(test_crop),
+                                       cmocka_unit_test(test_refused)};
     golden_dir = argc > 1 ? argv[1] : "golden";
     if (!golden_readable("x.heic"))
         return 77;
