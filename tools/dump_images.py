@@ -25,7 +25,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from parity_images import FILTERS, peers
-from write_images import bmp, bmp_rows, heic, png, rle, tiff
+import write_heif
+from write_images import bmp, bmp_rows, gif, heic, png, rle, tiff
 
 warnings.simplefilter("ignore")
 BACKGROUND = (0x40, 0xC0, 0xFF)
@@ -123,6 +124,18 @@ def exif(orientation, little=False):
     return e.tobytes()
 
 
+# EXIF of 2023-05-17 14:03:21, two hours east of UTC
+DATED = struct.pack("<4sIHHHIIIH", b"II*\0", 8, 1, 34665, 4, 1, 26, 0, 2) + struct.pack("<HHIIHHIII", 36867, 2, 20, 56, 36881, 2, 7, 76, 0) + \
+    b"2023:05:17 14:03:21\0+02:00\0"
+
+
+def exif_number(kind, payload, big=False, count=1):
+    """EXIF with an orientation of any type."""
+    e = ">" if big else "<"
+    value = payload.ljust(4, b"\0") if len(payload) <= 4 else struct.pack(e + "I", 26)
+    return struct.pack(e + "2sHIHHHI", b"MM" if big else b"II", 42, 8, 1, 274, kind, count) + value + struct.pack(e + "I", 0) + payload
+
+
 # ---- JPEG
 
 def jpegs(g):
@@ -147,6 +160,15 @@ def jpegs(g):
     g.save("turned_cmyk.jpg", Image.fromarray(np.dstack([source(9, 40), source(9, 40, 2)[:, :, :1]]), "CMYK"), exif=exif(8))
     g.save("turned_xmp.jpg", small, xmp=b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>')
     g.save("turned_wrong.jpg", small, exif=exif(9))
+    # the types of number that a writer may choose; 9 counts as no turn, and hides the orientation of XMP
+    for name, kind, form in (("short", 3, "H"), ("long", 4, "I"), ("rational", 5, "II"), ("sbyte", 6, "b"), ("sshort", 8, "h"), ("slong", 9, "i"),
+                             ("srational", 10, "ii"), ("float", 11, "f"), ("double", 12, "d"), ("ifd", 13, "I")):
+        for big in (False, True):
+            payload = struct.pack((">" if big else "<") + form, *([6] if len(form) == 1 else [12, 2]))
+            g.save(f"turned_{name}{'_big' if big else ''}.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(kind, payload, big))
+    g.save("turned_two_values.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(3, struct.pack("<HH", 6, 3), count=2))
+    g.save("turned_wrong_xmp.jpg", small, quality=50, exif=exif(9), xmp=b'<a tiff:Orientation="8"/>')
+    g.save("turned_no_value_xmp.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(14, b"\6"), xmp=b'<a tiff:Orientation="8"/>')
 
 
 # ---- PNG
@@ -192,7 +214,18 @@ def pngs(g):
     lines = b"\n".join(hexed[i:i + 72] for i in range(0, len(hexed), 72))
     g.write("turned_raw_profile.png", png(eight, 8, 2, False, [(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"))]))
     g.write("turned_xmp.png", png(eight, 8, 2, False, [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<a tiff:Orientation=\"3\"/>")]))
-    for name in ("exif", "exif_last", "raw_profile", "xmp"):
+    profile = b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"
+    texts = {"text": (b"tEXt", b"Raw profile type exif\0" + profile),
+             "itxt": (b"iTXt", b"Raw profile type exif\0\0\0en\0word\0" + profile),
+             "itxt_packed": (b"iTXt", b"Raw profile type exif\0\1\0\0\0" + zlib.compress(profile)),
+             "xmp_packed": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b'<a tiff:Orientation="3"/>')),
+             "xmp_text": (b"tEXt", b'XML:com.adobe.xmp\0<a tiff:Orientation="7"/>')}
+    for name, text in texts.items():
+        g.write(f"turned_{name}.png", png(eight, 8, 2, False, [text]))
+    many = [(b"tEXt", b"word\0" + b"%d" % i) for i in range(200)]
+    g.write("turned_many_texts.png", png(eight, 8, 2, False, many, [texts["text"]]))
+    g.write("turned_exif_first.png", png(eight, 8, 2, False, [texts["text"], (b"eXIf", exif(3)[6:]), texts["xmp_packed"]]))
+    for name in ("exif", "exif_last", "raw_profile", "xmp", *texts, "many_texts", "exif_first"):
         g.ask_pillow(f"turned_{name}.png")
 
 
@@ -240,6 +273,11 @@ def gifs(g):
             struct.pack_into("<HH", data, 6, 40, 30)
         g.write(name, data)
         g.ask_pillow(name)
+    palette = np.random.default_rng(3).integers(0, 256, 768, dtype=np.uint8).tobytes()
+    for bits in (8, 9, 10, 11, 12):  # 8 with more codes than fit at once
+        w, h = (120, 60) if bits == 8 else (29, 21)
+        g.write(f"codes{bits}.gif", gif(source(w, h)[:, :, 1], palette, bits))
+        g.ask_pillow(f"codes{bits}.gif")
 
 
 # ---- BMP
@@ -370,6 +408,43 @@ def tiffs(g):
     add("cmyk_raw.tif", tiff(np.concatenate([a, alpha], 2), 8, 5))
     for o in (3, 6):
         add(f"turned{o}.tif", tiff(a, 8, 2, orientation=o, strip=6))
+    add("turned_slong.tif", tiff(a, 8, 2, orientation=None, tags=[(274, 9, [8])]))
+    add("turned_xmp.tif", tiff(a, 8, 2, orientation=None, tags=[(700, 1, list(b'<a tiff:Orientation="5"/>'))]))
+    add("turned_tag_and_xmp.tif", tiff(a, 8, 2, orientation=1, tags=[(700, 1, list(b'<a tiff:Orientation="5"/>'))]))
+
+    # any number of bits; above 8 the high ones
+    for bits in (3, 6, 7):
+        v = a[:, :, :1] >> (8 - bits)
+        add(f"grey{bits}.tif", tiff(v, bits, 1), grey(np.rint(v * (255 / ((1 << bits) - 1))).astype(np.uint8)))
+    for bits in (9, 10, 12, 14):
+        add(f"grey{bits}.tif", tiff(wide[:, :, :1] >> (16 - bits), bits, 1, strip=5, big=bits == 12), grey(a))
+    add("rgb12.tif", tiff(wide >> 4, 12, 2, strip=4), a)
+    add("rgb4.tif", tiff(a >> 4, 4, 2, tile=(16, 16)), (a >> 4) * 17)
+    add("rgb10_planar.tif", tiff(wide >> 6, 10, 2, planar=2), a)
+    add("rgba12.tif", tiff(np.concatenate([wide >> 4, alpha.astype(np.uint16) * 16], 2), 12, 2, extra=(2,)), a, alpha[:, :, 0])
+    add("planar_extra.tif", tiff(rgba, 8, 2, planar=2, extra=(0,)), a)
+    add("planar_alpha.tif", tiff(rgba, 8, 2, planar=2, extra=(2,)), a, alpha[:, :, 0])
+    add("palette_alpha.tif", tiff(rgba[:, :, [0, 3]], 8, 3, extra=(2,), tags=[(320, 3, [int(x) for x in np.random.default_rng(8).integers(0, 65536, 3 << 8)])]))
+    add("cmyk_extra.tif", tiff(np.concatenate([a, alpha, alpha], 2), 8, 5, extra=(0,)))
+
+    # no agreed white: what fits in a byte is as Pillow has it; the rest by the least of 511, 1023, .. that is not exceeded
+    small = a[:, :, :1].astype(np.float64)
+    for name, bits, form, big in (("int16", 16, 2, False), ("int32", 32, 2, True), ("uint32", 32, 1, False), ("float32", 32, 3, True)):
+        add(f"{name}_byte.tif", tiff(small - 9.5, bits, 1, form=form, big=big) if form > 1 else tiff(small, bits, 1, big=big, strip=5))
+    add("int16_wide.tif", tiff(small * 128 - 300, 16, 1, form=2), grey(np.clip((small * 128 - 300) * 256 // 32768, 0, 255).astype(np.uint8)))
+    add("uint32_wide.tif", tiff(small * 2 ** 24, 32, 1, big=True), grey(a))
+    for big in (False, True):
+        add(f"uint24{'_big' if big else ''}.tif", tiff(small * 2 ** 16, 24, 1, big=big), grey(a))
+    add("float64_wide.tif", tiff(small * 4, 64, 1, form=3, tile=(16, 16)), grey(a))
+    unit = np.rint(a / 255 * 1024) / 1024  # what 16 bits hold
+    for bits in (16, 32, 64):
+        add(f"float{bits}_unit.tif", tiff(unit, bits, 2, form=3, big=bits == 32, planar=2 if bits == 64 else 1), (unit * 255 + 0.5).astype(np.uint8))
+    add("float32_bright.tif", tiff(unit * 3, 32, 2, form=3), np.minimum(unit * 3 * 255 + 0.5, 255).astype(np.uint8))
+    add("float32_alpha.tif", tiff(np.concatenate([unit[:, :, :1] * 4095, alpha / 255], 2), 32, 1, form=3, extra=(2,)),
+        grey((unit[:, :, :1] * 4095 * 256 / 4096).astype(np.uint8)), alpha[:, :, 0])
+    odd = np.where(small > 200, np.nan, np.where(small < 50, np.inf, small / 255))
+    add("float32_odd.tif", tiff(odd, 32, 1, form=3), grey(np.where(small > 200, 0, np.where(small < 50, 255, small / 255 * 255 + 0.5)).astype(np.uint8)))
+    add("float32_silent.tif", tiff(unit[:, :, :1], 32, None, form=3), grey((unit[:, :, :1] * 255 + 0.5).astype(np.uint8)))
 
 
 # ---- AVIF, HEIC
@@ -383,6 +458,8 @@ def heifs(g):
     Image.fromarray(small).convert("RGB").save(g.path("rgba.avif.ppm"))
     heic(g.path("rgb.heic"), a)
     Image.fromarray(a).save(g.path("rgb.heic.ppm"))
+    for name, data in write_heif.cases(DATED):
+        g.write(name, data)
 
 
 # ---- tables
@@ -422,9 +499,8 @@ KINDS = {"jpeg": ("jpg",), "png": ("png",), "webp": ("webp",), "gif": ("gif",), 
 
 def seeds(root, golden):
     for kind, extensions in KINDS.items():
-        folder = os.path.join(root, "tests/fuzz/corpus", "image_" + kind)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
+        folder = os.path.join(root, "tests/fuzz/corpus", "image_" + kind)  # what fuzzers have found there stays
+        os.makedirs(folder, exist_ok=True)
         for name in sorted(os.listdir(golden)):
             if name.split(".")[-1] in extensions and name.count(".") == 1 and "interlaced.png" not in name:
                 shutil.copy(os.path.join(golden, name), folder)

@@ -109,19 +109,65 @@ def rle(indices, four):
     return out + b"\0\1"
 
 
+# ---- GIF
+
+
+def lzw(indices, bits):
+    """Codes that begin with bits + 1 bits, cleared when there are 4096, as bytes in blocks."""
+    clear, out, n = 1 << bits, 0, 0
+    codes, size, nxt, word = {}, bits + 1, clear + 2, ()
+
+    def put(code):
+        nonlocal out, n
+        out |= code << n
+        n += size
+
+    def code_of(w):
+        return w[0] if len(w) == 1 else codes[w]
+
+    put(clear)
+    for v in indices:
+        if not word or word + (v,) in codes:
+            word += (v,)
+            continue
+        put(code_of(word))
+        if nxt < 4096:
+            codes[word + (v,)] = nxt
+            if nxt == (1 << size) and size < 12:
+                size += 1
+            nxt += 1
+        else:
+            put(clear)
+            codes, size, nxt = {}, bits + 1, clear + 2
+        word = (v,)
+    put(code_of(word))
+    put(clear + 1)
+    data = out.to_bytes((n + 7) // 8, "little")
+    return bytes([bits]) + b"".join(bytes([len(data[i:i + 255])]) + data[i:i + 255] for i in range(0, len(data), 255)) + b"\0"
+
+
+def gif(indices, palette, bits):
+    """indices [h, w]; palette: 256 colours."""
+    h, w = indices.shape
+    return (b"GIF89a" + struct.pack("<HHBBB", w, h, 0xF7, 0, 0) + palette + b"," + struct.pack("<HHHHB", 0, 0, w, h, 0) +
+            lzw(indices.reshape(-1).tolist(), bits) + b";")
+
+
 # ---- TIFF
 
-def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None):
-    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows."""
+def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None, form=1):
+    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows; form 1 unsigned, 2 signed, 3 float. photometric and
+    orientation None: the file does not say."""
     h, w, n = samples.shape
     e = ">" if big else "<"
 
     def pack(part):  # [h, w, n] or [h, w]
-        if bits == 16:
-            return part.astype(e + "u2").tobytes()
-        if bits == 8:
-            return part.astype(np.uint8).tobytes()
-        rows = [np.packbits(np.unpackbits(r.reshape(-1).astype(np.uint8)[:, None], axis=1)[:, 8 - bits:].reshape(-1)).tobytes() for r in part]
+        if bits in (8, 16, 32, 64):
+            return part.astype(f"{e}{' uif'[form]}{bits // 8}").tobytes()
+        if bits == 24:
+            four = part.astype(e + "u4").reshape(-1, 1).view(np.uint8)
+            return (four[:, 1:] if big else four[:, :3]).tobytes()
+        rows = [np.packbits(np.unpackbits(r.reshape(-1, 1).astype(">u2").view(np.uint8), axis=1)[:, 16 - bits:].reshape(-1)).tobytes() for r in part]
         return b"".join(rows)
 
     blocks = []
@@ -137,8 +183,10 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
         else:
             for y in range(0, h, strip or h):
                 blocks.append(pack(p[y:y + (strip or h)]))
-    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [bits] * n), (259, 3, [1]), (262, 3, [photometric]), (274, 3, [orientation]), (277, 3, [n]),
-               (284, 3, [planar])] + list(tags)
+    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [bits] * n), (259, 3, [1]), (277, 3, [n]), (284, 3, [planar])] + list(tags)
+    entries += [(tag, 3, [v]) for tag, v in ((262, photometric), (274, orientation)) if v is not None]
+    if form != 1:
+        entries.append((339, 3, [form] * n))
     if extra:
         entries.append((338, 3, list(extra)))
     offsets, counts = (324, 325) if tile else (273, 279)
@@ -157,7 +205,7 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
         values, rows = b"", b""
         for tag, kind, v in entries:
             v = offset_list if v is None else v
-            b = struct.pack(e + str(len(v)) + ("H" if kind == 3 else "I"), *v)
+            b = struct.pack(e + str(len(v)) + {1: "B", 3: "H", 4: "I", 9: "i"}[kind], *v)
             if len(b) > 4:
                 rows += struct.pack(e + "HHII", tag, kind, len(v), data_at + len(values))
                 values += b

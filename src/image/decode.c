@@ -158,10 +158,12 @@ static bool is_svg(const clipimg_input *in) { return STARTS(in, 0, "<svg"); }
 #endif
 #ifdef HAVE_HEIF
 #define HEIF_NAME " HEIC AVIF"
-#define HEIF_READER clipimg_read_heif
+#define HEIC_READER clipimg_read_heic
+#define AVIF_READER clipimg_read_avif
 #else
 #define HEIF_NAME ""
-#define HEIF_READER NULL
+#define HEIC_READER NULL
+#define AVIF_READER NULL
 #endif
 
 /* In the order of asking; a format without a reader is known by name only. */
@@ -171,7 +173,7 @@ static const struct format {
     clipimg_reader *read;
 } formats[] = {
     {"JPEG", is_jpeg, clipimg_read_jpeg}, {"PNG", is_png, clipimg_read_png},   {"WebP", is_webp, WEBP_READER},
-    {"GIF", is_gif, GIF_READER},          {"AVIF", is_avif, HEIF_READER},      {"HEIC", is_heic, HEIF_READER},
+    {"GIF", is_gif, GIF_READER},          {"AVIF", is_avif, AVIF_READER},      {"HEIC", is_heic, HEIC_READER},
     {"TIFF", is_tiff, TIFF_READER},       {"PNM", is_pnm, clipimg_read_pnm},   {"BMP", is_bmp, clipimg_read_bmp},
     {"PFM", is_pfm, NULL},                {"JPEG 2000", is_jp2, NULL},         {"JPEG XL", is_jxl, NULL},
     {"Photoshop", is_psd, NULL},          {"PDF", is_pdf, NULL},               {"SVG", is_svg, NULL},

@@ -24,7 +24,7 @@ typedef struct clipimg_input {
 typedef clip_status clipimg_reader(const clipimg_input *in, clip_image *out, int *orientation);
 
 clipimg_reader clipimg_read_jpeg, clipimg_read_png, clipimg_read_webp, clipimg_read_gif, clipimg_read_bmp, clipimg_read_tiff,
-    clipimg_read_heif, clipimg_read_pnm;
+    clipimg_read_heic, clipimg_read_avif, clipimg_read_pnm;
 
 /* clipimg_allow(): may a picture have this size? CLIP_EFORMAT (a side of 0), CLIP_ELIMIT. */
 clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t height);
@@ -54,7 +54,9 @@ void clipimg_cmyk_row(const uint8_t *cmyk, bool inverted, uint8_t *rgb, size_t w
 
 /* ---- exif.c ---- */
 
-/* clipimg_exif_orientation(): tag 274 of an EXIF block (a TIFF header, "Exif\0\0" before it or not), 1..8; 0: none. */
+/* clipimg_exif_orientation(): tag 274 of an EXIF block (a TIFF header, "Exif\0\0" before it or not), of any type that holds
+ * a number.
+ * @return: 1..8; 1 for a value that is not one of these; 0: no such tag. */
 int clipimg_exif_orientation(const unsigned char *exif, size_t size);
 
 /* clipimg_exif_taken(): when the picture was taken (DateTimeOriginal, else DateTimeDigitized), in seconds since 1970; by its own offset from UTC
@@ -66,6 +68,12 @@ static inline void clipimg_note_taken(const clipimg_input *in, const unsigned ch
     if (in->facts && in->facts->taken == 0)
         in->facts->taken = clipimg_exif_taken(exif, size);
 }
+
+/* ---- png_notes.c ---- */
+
+/* clipimg_read_png_notes(): the orientation (left alone where there is none) and the date from a PNG's chunks, those behind the
+ * pixels as well. CLIP_ENOMEM. */
+clip_status clipimg_read_png_notes(const clipimg_input *in, int *orientation);
 
 /* ---- orientation.c ---- */
 

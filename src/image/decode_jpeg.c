@@ -16,7 +16,11 @@
 #include "image/decode.h"
 
 enum { BAND = 32 };
-#define MAX_SCANS 500 /* a progressive file of some kilobytes can ask for 65,535 passes over all its pixels */
+
+/* A progressive file of some kilobytes can ask for 65,535 passes over all its pixels. Encoders write 10 scans, of CMYK
+ * 24. */
+enum { FREE_SCANS = 32, MAX_SCANS = 500 };
+#define MAX_SCANNED ((int64_t)1 << 32) /* pixels times scans, for more */
 
 typedef struct jpeg_state {
     struct jpeg_decompress_struct d;
@@ -36,7 +40,7 @@ static void on_error(j_common_ptr c)
     char message[JMSG_LENGTH_MAX];
     c->err->format_message(c, message);
     int code = c->err->msg_code;
-    j->status = code == JERR_OUT_OF_MEMORY ? CLIP_ENOMEM
+    j->status = code == JERR_OUT_OF_MEMORY ? CLIP_ELIMIT
                 : code == JERR_BAD_PRECISION || code == JERR_SOF_UNSUPPORTED || code == JERR_CONVERSION_NOTIMPL ||
                         code == JERR_ARITH_NOTIMPL ? CLIP_EUNSUPPORTED : CLIP_EFORMAT;
     clipb_fail(j->in->err, j->status, j->in->name, "JPEG: %s", message);
@@ -52,9 +56,11 @@ static void no_message(j_common_ptr c, int level)
 static void limit_scans(j_common_ptr c)
 {
     jpeg_state *j = c->client_data;
-    if (j->d.input_scan_number <= MAX_SCANS)
+    const int64_t scan = j->d.input_scan_number, pixels = (int64_t)j->d.image_width * j->d.image_height;
+    if (scan <= FREE_SCANS || (scan <= MAX_SCANS && scan * pixels <= MAX_SCANNED))
         return;
-    j->status = clipb_fail(j->in->err, CLIP_ELIMIT, j->in->name, "JPEG: more than %d scans", MAX_SCANS);
+    j->status = clipb_fail(j->in->err, CLIP_ELIMIT, j->in->name, "JPEG: %lld scans over %lld pixels are too many", (long long)scan,
+                           (long long)pixels);
     longjmp(j->jump, 1);
 }
 
@@ -78,20 +84,21 @@ static clip_status truncated(const jpeg_state *j)
     return clipb_fail(j->in->err, CLIP_EFORMAT, j->in->name, "JPEG: the file is truncated");
 }
 
+/* As in Pillow: of several blocks the first one of EXIF counts and the last one of XMP. */
 static int orientation_of(const jpeg_state *j)
 {
-    int from_xmp = 0;
+    int from_exif = 0, from_xmp = 0;
+    bool seen = false;
     for (jpeg_saved_marker_ptr m = j->d.marker_list; m; m = m->next) {
         static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
-        if (m->data_length >= 6 && memcmp(m->data, "Exif\0", 6) == 0) {
-            int o = clipimg_exif_orientation(m->data, m->data_length);
+        if (m->data_length >= 6 && memcmp(m->data, "Exif\0", 6) == 0 && !seen) {
+            from_exif = clipimg_exif_orientation(m->data, m->data_length);
             clipimg_note_taken(j->in, m->data, m->data_length);
-            if (o)
-                return o;
+            seen = true;
         } else if (m->data_length > sizeof xmp && memcmp(m->data, xmp, sizeof xmp) == 0)
             from_xmp = clipimg_xmp_orientation((const char *)m->data + sizeof xmp, m->data_length - sizeof xmp);
     }
-    return from_xmp;
+    return from_exif ? from_exif : from_xmp;
 }
 
 /* The library's own reduction: of each block of 8 x 8 only the lowest frequencies are turned into 4 x 4, 2 x 2 or 1 pixels, and what was coded

@@ -8,16 +8,14 @@
 
 #include "image/decode.h"
 
-/* Kilobytes of compressed text can become gigabytes: what is not read is not unpacked, and of the rest only so much. */
-static const png_byte unread[] = "bKGD\0cHRM\0gAMA\0hIST\0iCCP\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME";
-enum { MAX_CHUNKS = 64, MAX_CHUNK_BYTES = 2 << 20 };
+/* Kilobytes of compressed text can become gigabytes: libpng unpacks nothing but pixels. */
+static const png_byte unread[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME\0zTXt";
 
 typedef struct png_state {
     png_structp png;
     png_infop info;
     jmp_buf jump;
     clip_status status;
-    bool complete; /* every pixel is read: a fault behind them harms nothing */
     const clipimg_input *in;
     size_t at;
     uint8_t *rgba; /* one row, or all of an interlaced picture */
@@ -26,8 +24,7 @@ typedef struct png_state {
 static void on_error(png_structp png, png_const_charp message)
 {
     png_state *p = png_get_error_ptr(png);
-    if (!p->complete)
-        p->status = clipb_fail(p->in->err, CLIP_EFORMAT, p->in->name, "PNG: %s", message);
+    p->status = clipb_fail(p->in->err, CLIP_EFORMAT, p->in->name, "PNG: %s", message);
     longjmp(p->jump, 1);
 }
 
@@ -44,51 +41,6 @@ static void read_bytes(png_structp png, png_bytep to, size_t n)
         png_error(png, "the file is truncated");
     memcpy(to, p->in->data + p->at, n);
     p->at += n;
-}
-
-/* ImageMagick's way before there was an eXIf chunk: "\nexif\n    1234\n" and the bytes in hexadecimal, over many lines. */
-static int hex_orientation(const clipimg_input *in, const char *text)
-{
-    unsigned char exif[4096]; /* the first directory lies at the front */
-    size_t n = 0;
-    int nibbles = 0, value = 0, lines = 0;
-    for (; *text && n < sizeof exif; text++) {
-        if (*text == '\n') {
-            lines++;
-            continue;
-        }
-        const char *digits = "0123456789abcdef", *d = strchr(digits, *text | 0x20);
-        if (lines < 3 || !d)
-            continue;
-        value = value << 4 | (int)(d - digits);
-        if (++nibbles == 2) {
-            exif[n++] = (unsigned char)value;
-            nibbles = value = 0;
-        }
-    }
-    clipimg_note_taken(in, exif, n);
-    return clipimg_exif_orientation(exif, n);
-}
-
-static int orientation_of(png_state *p)
-{
-    png_uint_32 n;
-    png_bytep exif;
-    int o = 0, texts = 0;
-    png_textp text;
-    if (png_get_eXIf_1(p->png, p->info, &n, &exif)) {
-        clipimg_note_taken(p->in, exif, n);
-        if ((o = clipimg_exif_orientation(exif, n)) != 0)
-            return o;
-    }
-    png_get_text(p->png, p->info, &text, &texts);
-    for (int i = 0; i < texts && !o; i++)
-        if (text[i].text && strcmp(text[i].key, "Raw profile type exif") == 0)
-            o = hex_orientation(p->in, text[i].text);
-    for (int i = 0; i < texts && !o; i++)
-        if (text[i].text && strcmp(text[i].key, "XML:com.adobe.xmp") == 0)
-            o = clipimg_xmp_orientation(text[i].text, strlen(text[i].text));
-    return o;
 }
 
 /* Ask for rows of 8-bit RGB, or of RGBA where transparency is to be laid on something. Returns the channels. */
@@ -140,15 +92,11 @@ static clip_status read_all(png_state *p, clip_image *out)
     png_set_read_fn(p->png, p, read_bytes);
     png_set_user_limits(p->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* clipimg_new() is stricter and says so better */
     png_set_keep_unknown_chunks(p->png, PNG_HANDLE_CHUNK_NEVER, unread, sizeof unread / 5);
-    png_set_chunk_cache_max(p->png, MAX_CHUNKS);
-    png_set_chunk_malloc_max(p->png, MAX_CHUNK_BYTES);
     png_read_info(p->png, p->info);
     png_get_IHDR(p->png, p->info, &width, &height, &depth, &type, NULL, NULL, NULL);
     TRY(clipimg_new(p->in, width, height, out));
     TRY(read_pixels(p, out, set_output(p, depth, type)));
-    p->complete = true;
-    png_read_end(p->png, p->info); /* EXIF may come last */
-    return CLIP_OK;
+    return CLIP_OK; /* a fault behind the pixels harms nothing */
 }
 
 static clip_status guarded(png_state *p, clip_image *out)
@@ -162,10 +110,7 @@ clip_status clipimg_read_png(const clipimg_input *in, clip_image *out, int *orie
     p.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &p, on_error, no_warning);
     p.info = p.png ? png_create_info_struct(p.png) : NULL;
     clip_status s = p.info ? guarded(&p, out) : clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
-    int o = p.complete ? orientation_of(&p) : 0;
-    if (o)
-        *orientation = o;
     png_destroy_read_struct(&p.png, &p.info, NULL);
     free(p.rgba);
-    return s;
+    return s == CLIP_OK ? clipimg_read_png_notes(in, orientation) : s;
 }

@@ -1,10 +1,11 @@
 /* decode_tiff.c: the first page of a TIFF, by libtiff.
  *
- * libtiff undoes the compression, strip by strip or tile by tile; the samples (1, 2, 4, 8, 16 bits; grey, palette, RGB, CMYK;
- * interleaved or in planes) become RGB here, because libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise than
- * Pillow.
- * That interface serves for the rest (YCbCr outside of JPEG, CIE L*a*b*, LogLuv). 16-bit samples keep their high byte: Pillow does
- * so for colour; its 16-bit grey clips instead. Float and signed samples have no agreed white, and are refused. */
+ * libtiff undoes the compression, strip by strip or tile by tile; the samples (any number of bits;
+ * grey, palette, RGB, CMYK, CIE L*a*b*; interleaved or in planes) become RGB here, because
+ * libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise than Pillow. That
+ * interface serves for the rest (YCbCr outside of JPEG, LogLuv). Unsigned samples of more than 8
+ * bits keep their high byte: Pillow does so for colour; its grey clips instead. samples.h says how
+ * others are shown. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,9 @@
 #include <tiffio.h>
 
 #include "image/decode.h"
+#include "image/samples.h"
+
+enum { LARGE_TILE = 64 << 20 }; /* bytes that a tile may have, however small the picture in it */
 
 typedef struct tiff_state {
     const clipimg_input *in;
@@ -22,6 +26,8 @@ typedef struct tiff_state {
     char fault[256];    /* the first thing that libtiff complained of */
     uint32_t width, height;
     uint16_t bits, samples, photometric, planar, compression, format;
+    uint16_t colours, used;   /* samples of colour; those in planes that have to be read */
+    clipimg_samples form;
     bool alpha, premultiplied;
     uint16_t *map[3];         /* palette; libtiff's */
     uint32_t block_w, block_h;
@@ -97,7 +103,7 @@ static bool open_tiff(tiff_state *t)
     if (!o)
         return false;
     int64_t pixels = t->in->max_pixels < INT64_MAX / 32 ? t->in->max_pixels : INT64_MAX / 32;
-    t->most_bytes = 16 * pixels + (64 << 20); /* a small picture can lie in a large tile */
+    t->most_bytes = 16 * pixels + LARGE_TILE;
     TIFFOpenOptionsSetMaxSingleMemAlloc(o, (tmsize_t)t->most_bytes);
     TIFFOpenOptionsSetErrorHandlerExtR(o, on_error, t);
     TIFFOpenOptionsSetWarningHandlerExtR(o, on_warning, t);
@@ -115,14 +121,26 @@ static clip_status no_memory(const tiff_state *t) { return clipb_fail(t->in->err
 
 /* ---- what is in it ---- */
 
-static void read_alpha(tiff_state *t, unsigned colours)
+static void read_alpha(tiff_state *t)
 {
     uint16_t n = 0, *extra = NULL;
     TIFFGetFieldDefaulted(t->tiff, TIFFTAG_EXTRASAMPLES, &n, &extra);
-    if (t->samples <= colours)
+    if (t->samples <= t->colours)
         return;
     t->premultiplied = n > 0 && extra[0] == EXTRASAMPLE_ASSOCALPHA;
     t->alpha = t->photometric != PHOTOMETRIC_SEPARATED && (n == 0 || extra[0] != EXTRASAMPLE_UNSPECIFIED);
+}
+
+/* How the samples are to be read; false: they cannot be, here. */
+static bool set_form(tiff_state *t)
+{
+    const bool planar = t->planar == PLANARCONFIG_SEPARATE, grey = t->colours == 1 && t->photometric != PHOTOMETRIC_PALETTE;
+    t->used = (uint16_t)(t->colours + t->alpha);
+    t->form = (clipimg_samples){.bits = t->bits, .per_pixel = planar ? 1 : t->samples, .colour = t->colours > 1,
+                                .index = t->photometric == PHOTOMETRIC_PALETTE};
+    t->form.form = t->format == SAMPLEFORMAT_INT ? CLIPIMG_SIGNED : t->format == SAMPLEFORMAT_IEEEFP ? CLIPIMG_FLOAT : CLIPIMG_UNSIGNED;
+    t->form.alpha = t->alpha && !planar ? t->colours : t->form.per_pixel;
+    return clipimg_samples_known(&t->form) && (!clipimg_samples_measured(&t->form) || grey || t->photometric == PHOTOMETRIC_RGB);
 }
 
 /* Can the rows be read here? Sets everything that read_blocks() needs. */
@@ -133,21 +151,23 @@ static bool is_plain(tiff_state *t)
         TIFFSetField(f, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
         t->photometric = PHOTOMETRIC_RGB;
     }
-    unsigned colours;
+    if (t->photometric == PHOTOMETRIC_YCBCR && t->samples == 1)
+        t->photometric = PHOTOMETRIC_MINISBLACK;
     switch (t->photometric) {
     case PHOTOMETRIC_MINISWHITE:
-    case PHOTOMETRIC_MINISBLACK: colours = 1; break;
-    case PHOTOMETRIC_PALETTE: colours = 1; break;
-    case PHOTOMETRIC_RGB: colours = 3; break;
-    case PHOTOMETRIC_SEPARATED: colours = 4; break;
+    case PHOTOMETRIC_MINISBLACK:
+    case PHOTOMETRIC_PALETTE: t->colours = 1; break;
+    case PHOTOMETRIC_RGB:
+    case PHOTOMETRIC_CIELAB:
+    case PHOTOMETRIC_ICCLAB: t->colours = 3; break;
+    case PHOTOMETRIC_SEPARATED: t->colours = 4; break;
     default: return false;
     }
-    bool small = t->bits == 1 || t->bits == 2 || t->bits == 4, palette = t->photometric == PHOTOMETRIC_PALETTE;
-    if (t->samples < colours || (t->bits != 8 && t->bits != 16 && !small) || (small && t->samples > 1) || (palette && t->bits > 8))
+    if (t->samples < t->colours)
         return false;
-    if (palette && !TIFFGetField(f, TIFFTAG_COLORMAP, &t->map[0], &t->map[1], &t->map[2]))
+    read_alpha(t);
+    if (!set_form(t) || (t->form.index && !TIFFGetField(f, TIFFTAG_COLORMAP, &t->map[0], &t->map[1], &t->map[2])))
         return false;
-    read_alpha(t, colours);
     t->tiled = TIFFIsTiled(f);
     t->block_w = t->width;
     t->block_h = t->height;
@@ -165,11 +185,12 @@ static bool is_plain(tiff_state *t)
 static clip_status allocate(tiff_state *t)
 {
     tmsize_t bytes = t->tiled ? TIFFTileSize(t->tiff) : TIFFStripSize(t->tiff);
-    size_t planes = t->planar == PLANARCONFIG_SEPARATE ? t->samples : 1, per_row = t->planar == PLANARCONFIG_SEPARATE ? 1 : t->samples;
-    size_t need = (((size_t)t->block_w * per_row * t->bits + 7) / 8) * t->block_h, total;
+    size_t planes = t->planar == PLANARCONFIG_SEPARATE ? t->used : 1;
+    size_t need = (((size_t)t->block_w * t->form.per_pixel * t->bits + 7) / 8) * t->block_h, total;
     if (bytes <= 0 || (size_t)bytes < need || t->block_w < 1 || t->block_h < 1)
         return damaged(t);
-    if (__builtin_mul_overflow((size_t)bytes, planes, &total) || total > (size_t)t->most_bytes)
+    const uint64_t most = 32 * (uint64_t)t->width * t->height + LARGE_TILE;
+    if (__builtin_mul_overflow((size_t)bytes, planes, &total) || total > most || total > (size_t)t->most_bytes)
         return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "TIFF: tiles of %lld bytes", (long long)bytes);
     t->plane_bytes = (size_t)bytes;
     t->planes = malloc(total);
@@ -179,25 +200,6 @@ static clip_status allocate(tiff_state *t)
 }
 
 /* ---- samples to RGB ---- */
-
-/* n samples of t->bits at p to bytes, `step` apart. Grey of few bits is spread over 0..255, an index is not. */
-static void unpack(const tiff_state *t, const uint8_t *p, size_t n, uint8_t *to, size_t step)
-{
-    if (t->bits == 8)
-        for (size_t i = 0; i < n; i++)
-            to[i * step] = p[i];
-    else if (t->bits == 16)
-        for (size_t i = 0; i < n; i++) {
-            uint16_t v; /* in the machine's order */
-            memcpy(&v, p + 2 * i, 2);
-            to[i * step] = (uint8_t)(v >> 8);
-        }
-    else {
-        unsigned per_byte = 8u / t->bits, max = (1u << t->bits) - 1, scale = t->photometric == PHOTOMETRIC_PALETTE ? 1 : 255 / max;
-        for (size_t i = 0; i < n; i++)
-            to[i * step] = (uint8_t)((p[i / per_byte] >> (8 - t->bits * (i % per_byte + 1)) & max) * scale);
-    }
-}
 
 static uint8_t divide_alpha(unsigned c, unsigned a)
 {
@@ -213,13 +215,16 @@ static void colour_row(const tiff_state *t, size_t n)
     uint8_t *q = t->rgba;
     unsigned flip = t->photometric == PHOTOMETRIC_MINISWHITE ? 255 : 0;
     for (size_t x = 0; x < n; x++, p += step, q += 4) {
-        unsigned colours = t->photometric == PHOTOMETRIC_RGB ? 3 : 1;
         if (t->photometric == PHOTOMETRIC_SEPARATED)
             clipimg_cmyk_row(p, false, q, 1);
+        else if (t->photometric == PHOTOMETRIC_CIELAB)
+            clipimg_lab_pixel(p[0], (int8_t)p[1], (int8_t)p[2], q);
+        else if (t->photometric == PHOTOMETRIC_ICCLAB)
+            clipimg_lab_pixel(p[0], p[1] - 128, p[2] - 128, q);
         else
             for (int c = 0; c < 3; c++)
-                q[c] = t->map[0] ? (uint8_t)(t->map[c][*p] >> 8) : colours == 3 ? p[c] : (uint8_t)(*p ^ flip);
-        q[3] = t->alpha ? p[colours] : 255;
+                q[c] = t->map[0] ? (uint8_t)(t->map[c][*p] >> 8) : t->colours == 3 ? p[c] : (uint8_t)(*p ^ flip);
+        q[3] = t->alpha ? p[t->colours] : 255;
         if (t->alpha && t->premultiplied)
             for (int c = 0; c < 3; c++)
                 q[c] = divide_alpha(q[c], q[3]);
@@ -235,37 +240,57 @@ static void write_row(const clipimg_input *in, const uint8_t *rgba, size_t n, ui
             memcpy(rgb + 3 * x, rgba + 4 * x, 3);
 }
 
+/* The samples of one block, plane by plane. They become pixels; or, without `out`, they are only
+ * looked at for their white. */
 static clip_status read_block(tiff_state *t, uint32_t x, uint32_t y, const clip_image *out)
 {
     TIFF *f = t->tiff;
     uint32_t w = t->width - x < t->block_w ? t->width - x : t->block_w, h = t->height - y < t->block_h ? t->height - y : t->block_h;
-    bool planar = t->planar == PLANARCONFIG_SEPARATE;
-    uint16_t planes = planar ? t->samples : 1;
+    const bool planar = t->planar == PLANARCONFIG_SEPARATE;
+    uint16_t planes = planar ? t->used : 1;
+    size_t per_row = t->form.per_pixel, bytes = ((size_t)t->block_w * per_row * t->bits + 7) / 8;
     for (uint16_t s = 0; s < planes; s++) {
         uint8_t *to = t->planes + s * t->plane_bytes;
         tmsize_t got = t->tiled ? TIFFReadEncodedTile(f, TIFFComputeTile(f, x, y, 0, s), to, (tmsize_t)t->plane_bytes)
                                 : TIFFReadEncodedStrip(f, TIFFComputeStrip(f, y, s), to, (tmsize_t)t->plane_bytes);
-        size_t row = ((size_t)t->block_w * (planar ? 1 : t->samples) * t->bits + 7) / 8;
-        if (got < 0 || (size_t)got < row * h)
+        if (got < 0 || (size_t)got < bytes * h)
             return damaged(t);
     }
-    size_t per_row = planar ? 1 : t->samples, bytes = ((size_t)t->block_w * per_row * t->bits + 7) / 8;
     for (uint32_t i = 0; i < h; i++) {
-        for (uint16_t s = 0; s < planes; s++)
-            unpack(t, t->planes + s * t->plane_bytes + i * bytes, w * per_row, t->row + s, planes);
-        colour_row(t, w);
-        write_row(t->in, t->rgba, w, clipimg_row(out, y + i) + 3 * (size_t)x);
+        for (uint16_t s = 0; s < planes; s++) {
+            const uint8_t *p = t->planes + s * t->plane_bytes + i * bytes;
+            clipimg_samples form = t->form;
+            if (planar && s == t->colours)
+                form.alpha = 0;
+            if (out)
+                clipimg_samples_unpack(&form, p, w * per_row, t->row + s, planar ? t->samples : 1);
+            else if (s < t->colours)
+                clipimg_samples_measure(&t->form, p, w * per_row);
+        }
+        if (out) {
+            colour_row(t, w);
+            write_row(t->in, t->rgba, w, clipimg_row(out, y + i) + 3 * (size_t)x);
+        }
     }
+    return CLIP_OK;
+}
+
+static clip_status each_block(tiff_state *t, const clip_image *out)
+{
+    for (uint64_t y = 0; y < t->height; y += t->block_h)
+        for (uint64_t x = 0; x < t->width; x += t->block_w)
+            TRY(read_block(t, (uint32_t)x, (uint32_t)y, out));
     return CLIP_OK;
 }
 
 static clip_status read_blocks(tiff_state *t, const clip_image *out)
 {
     TRY(allocate(t));
-    for (uint64_t y = 0; y < t->height; y += t->block_h)
-        for (uint64_t x = 0; x < t->width; x += t->block_w)
-            TRY(read_block(t, (uint32_t)x, (uint32_t)y, out));
-    return CLIP_OK;
+    if (clipimg_samples_measured(&t->form)) {
+        TRY(each_block(t, NULL));
+        clipimg_samples_set_white(&t->form);
+    }
+    return each_block(t, out);
 }
 
 /* libtiff's RGBA: alpha multiplied in, if there is any. */
@@ -293,10 +318,24 @@ static clip_status read_rgba(tiff_state *t, const clip_image *out)
     return CLIP_OK;
 }
 
+/* The tag may be of a type that libtiff does not take for it; of a BigTIFF only libtiff knows. XMP
+ * counts where there is none. */
+static int orientation_of(const tiff_state *t)
+{
+    uint16_t tag = 0;
+    uint32_t size = 0;
+    void *xmp = NULL;
+    int o = clipimg_exif_orientation(t->in->data, t->in->size);
+    if (!o && TIFFGetField(t->tiff, TIFFTAG_ORIENTATION, &tag))
+        o = tag >= 1 && tag <= 8 ? tag : 1;
+    if (!o && TIFFGetField(t->tiff, TIFFTAG_XMLPACKET, &size, &xmp))
+        o = clipimg_xmp_orientation(xmp, size);
+    return o ? o : 1;
+}
+
 static clip_status read_picture(tiff_state *t, clip_image *out, int *orientation)
 {
     TIFF *f = t->tiff;
-    uint16_t turned = 1;
     if (!TIFFGetField(f, TIFFTAG_IMAGEWIDTH, &t->width) || !TIFFGetField(f, TIFFTAG_IMAGELENGTH, &t->height))
         return damaged(t);
     TRY(clipimg_new(t->in, t->width, t->height, out));
@@ -305,17 +344,19 @@ static clip_status read_picture(tiff_state *t, clip_image *out, int *orientation
     TIFFGetFieldDefaulted(f, TIFFTAG_PLANARCONFIG, &t->planar);
     TIFFGetFieldDefaulted(f, TIFFTAG_COMPRESSION, &t->compression);
     TIFFGetFieldDefaulted(f, TIFFTAG_SAMPLEFORMAT, &t->format);
-    TIFFGetFieldDefaulted(f, TIFFTAG_ORIENTATION, &turned);
     if (!TIFFGetField(f, TIFFTAG_PHOTOMETRIC, &t->photometric))
-        t->photometric = PHOTOMETRIC_MINISWHITE; /* as Pillow reads files that don't say */
-    if (turned >= 1 && turned <= 8)
-        *orientation = turned;
+        t->photometric = t->bits <= 8 ? PHOTOMETRIC_MINISWHITE : PHOTOMETRIC_MINISBLACK; /* as Pillow reads files that don't say */
+    *orientation = orientation_of(t);
     if (t->samples < 1 || t->samples > 8)
         return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF of %u samples a pixel", t->samples);
-    if (t->format != SAMPLEFORMAT_UINT && t->format != SAMPLEFORMAT_VOID && !(t->format == SAMPLEFORMAT_INT && t->bits == 8))
+    if (t->format == SAMPLEFORMAT_INT && t->bits <= 8)
+        t->format = SAMPLEFORMAT_UINT; /* as Pillow reads them */
+    if (is_plain(t))
+        return read_blocks(t, out);
+    if (t->format != SAMPLEFORMAT_UINT && t->format != SAMPLEFORMAT_VOID)
         return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF of %u-bit %s samples", t->bits,
                           t->format == SAMPLEFORMAT_IEEEFP ? "float" : t->format == SAMPLEFORMAT_INT ? "signed" : "complex");
-    return is_plain(t) ? read_blocks(t, out) : read_rgba(t, out);
+    return read_rgba(t, out);
 }
 
 clip_status clipimg_read_tiff(const clipimg_input *in, clip_image *out, int *orientation)

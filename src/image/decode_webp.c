@@ -10,7 +10,7 @@
 static clip_status failed(const clipimg_input *in, VP8StatusCode code)
 {
     switch (code) {
-    case VP8_STATUS_OUT_OF_MEMORY: return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+    case VP8_STATUS_OUT_OF_MEMORY: return clipb_fail(in->err, CLIP_ELIMIT, in->name, "WebP: too large for libwebp");
     case VP8_STATUS_UNSUPPORTED_FEATURE:
         return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "WebP: a feature that libwebp does not support");
     case VP8_STATUS_NOT_ENOUGH_DATA:

@@ -4,6 +4,7 @@
  * entries of 12 bytes (tag, type, count, value or its place). Directory 0 has the orientation and points to the camera's own, with the date:
  *
  *     II*\0 at -> [ 274 Orientation | 34665 Exif -> [ 36867 DateTimeOriginal "2023:05:17 14:03:21" | 36881 OffsetTimeOriginal "+02:00" ] ] */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,7 +12,10 @@
 #include "image/decode.h"
 
 enum { ORIENTATION = 274, EXIF_DIRECTORY = 34665, DATE_TAKEN = 36867, DATE_DIGITIZED = 36868, OFFSET_TAKEN = 36881, OFFSET_DIGITIZED = 36882 };
-enum { ASCII = 2, SHORT = 3, LONG = 4 };
+enum { BYTE = 1, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, SSHORT, SLONG, SRATIONAL, FLOAT, DOUBLE, IFD, LONG8 = 16, TYPES };
+
+static const uint8_t bytes_of[TYPES] = {[BYTE] = 1,   [ASCII] = 1,  [SHORT] = 2,     [LONG] = 4,  [RATIONAL] = 8, [SBYTE] = 1, [UNDEFINED] = 1,
+                                        [SSHORT] = 2, [SLONG] = 4, [SRATIONAL] = 8, [FLOAT] = 4, [DOUBLE] = 8,   [IFD] = 4,   [LONG8] = 8};
 
 typedef struct block {
     const unsigned char *data;
@@ -22,6 +26,12 @@ typedef struct block {
 static uint32_t u16(const block *b, const unsigned char *p) { return b->little ? clipimg_le16(p) : clipimg_be16(p); }
 static uint32_t u32(const block *b, const unsigned char *p) { return b->little ? clipimg_le32(p) : clipimg_be32(p); }
 
+static uint64_t u64(const block *b, const unsigned char *p)
+{
+    const uint64_t first = u32(b, p), second = u32(b, p + 4);
+    return b->little ? second << 32 | first : first << 32 | second;
+}
+
 /* The header; false: this is no EXIF. */
 static bool open_block(const unsigned char *exif, size_t size, block *b)
 {
@@ -29,39 +39,69 @@ static bool open_block(const unsigned char *exif, size_t size, block *b)
         exif += 6;
         size -= 6;
     }
-    if (size < 8 || (memcmp(exif, "II*", 4) != 0 && memcmp(exif, "MM\0*", 4) != 0))
-        return false;
+    if (size < 8 || (exif[0] != 'I' && exif[0] != 'M') || exif[0] != exif[1] || exif[2] + exif[3] != '*' || (exif[2] && exif[3]))
+        return false; /* some writers have the '*' in the wrong order */
     *b = (block){exif, size, exif[0] == 'I'};
     return true;
 }
 
-/* The first entry of the directory at `at` with this tag, one of the types of `types` (a bit each) and a count in [1, most]; NULL: none. */
-static const unsigned char *find(const block *b, size_t at, uint32_t tag, unsigned types, uint32_t most)
+/* One entry of a directory, whose value lies in the block. */
+typedef struct entry {
+    uint32_t type, count;
+    const unsigned char *value;
+} entry;
+
+/* The first sound entry with this tag of the directory at `at`; false: none. */
+static bool find(const block *b, size_t at, uint32_t tag, entry *out)
 {
     if (at > b->size - 2)
-        return NULL;
+        return false;
     const size_t entries = u16(b, b->data + at), fit = (b->size - at - 2) / 12;
     const unsigned char *e = b->data + at + 2;
     for (size_t i = 0; i < entries && i < fit; i++, e += 12) {
         const uint32_t type = u16(b, e + 2), count = u32(b, e + 4);
-        if (u16(b, e) == tag && type < 32 && (types >> type & 1) && count >= 1 && count <= most)
-            return e;
+        const uint64_t bytes = type < TYPES ? (uint64_t)bytes_of[type] * count : 0;
+        if (u16(b, e) != tag || bytes == 0)
+            continue;
+        const size_t from = bytes <= 4 ? (size_t)(e + 8 - b->data) : u32(b, e + 8);
+        if (from > b->size || b->size - from < bytes)
+            continue;
+        *out = (entry){type, count, b->data + from};
+        return true;
     }
-    return NULL;
+    return false;
 }
 
-static uint32_t number(const block *b, const unsigned char *e) { return u16(b, e + 2) == SHORT ? u16(b, e + 8) : u32(b, e + 8); }
+/* The entry's first number, whatever its type; NAN: it is a text. */
+static double number(const block *b, const entry *e)
+{
+    const uint32_t a = bytes_of[e->type] >= 4 ? u32(b, e->value) : 0, z = bytes_of[e->type] == 8 ? u32(b, e->value + 4) : 0;
+    const uint64_t both = bytes_of[e->type] == 8 ? u64(b, e->value) : 0;
+    float f;
+    double d;
+    switch (e->type) {
+    case SBYTE: return (int8_t)e->value[0];
+    case SHORT: return u16(b, e->value);
+    case SSHORT: return (int16_t)u16(b, e->value);
+    case LONG:
+    case IFD: return a;
+    case SLONG: return (int32_t)a;
+    case RATIONAL: return (double)a / z;
+    case SRATIONAL: return (double)(int32_t)a / (int32_t)z;
+    case FLOAT: memcpy(&f, &a, sizeof f); return f;
+    case DOUBLE: memcpy(&d, &both, sizeof d); return d;
+    case LONG8: return (double)both;
+    default: return NAN;
+    }
+}
 
 /* A text of at least `least` characters; what is behind them is cut off. */
 static bool text(const block *b, size_t at, uint32_t tag, size_t least, char *out)
 {
-    const unsigned char *e = find(b, at, tag, 1u << ASCII, 64);
-    if (!e || u32(b, e + 4) < least)
+    entry e;
+    if (!find(b, at, tag, &e) || e.type != ASCII || e.count < least || e.count > 64)
         return false;
-    const size_t from = u32(b, e + 4) <= 4 ? (size_t)(e + 8 - b->data) : u32(b, e + 8);
-    if (from > b->size || b->size - from < least)
-        return false;
-    memcpy(out, b->data + from, least);
+    memcpy(out, e.value, least);
     out[least] = 0;
     return true;
 }
@@ -69,11 +109,11 @@ static bool text(const block *b, size_t at, uint32_t tag, size_t least, char *ou
 int clipimg_exif_orientation(const unsigned char *exif, size_t size)
 {
     block b;
-    if (!open_block(exif, size, &b))
+    entry e;
+    if (!open_block(exif, size, &b) || !find(&b, u32(&b, b.data + 4), ORIENTATION, &e))
         return 0;
-    const unsigned char *e = find(&b, u32(&b, b.data + 4), ORIENTATION, 1u << SHORT | 1u << LONG, 1);
-    const uint32_t value = e ? number(&b, e) : 0;
-    return value >= 1 && value <= 8 ? (int)value : 0;
+    const double value = e.type == BYTE && e.count == 1 ? e.value[0] : number(&b, &e);
+    return value >= 1 && value <= 8 && value == (int)value ? (int)value : 1;
 }
 
 /* ---- The date -------------------------------------------------------------------------------------------------- */
@@ -122,10 +162,13 @@ int64_t clipimg_exif_taken(const unsigned char *exif, size_t size)
     block b;
     if (!open_block(exif, size, &b))
         return 0;
-    const unsigned char *e = find(&b, u32(&b, b.data + 4), EXIF_DIRECTORY, 1u << LONG, 1);
-    if (!e)
+    entry e;
+    if (!find(&b, u32(&b, b.data + 4), EXIF_DIRECTORY, &e))
         return 0;
-    const size_t at = number(&b, e);
+    const double place = number(&b, &e);
+    if (!(place >= 0 && place < (double)b.size))
+        return 0;
+    const size_t at = (size_t)place;
     const bool taken = text(&b, at, DATE_TAKEN, DATE, date) && parse_date(date, &t);
     if (!taken && !(text(&b, at, DATE_DIGITIZED, DATE, date) && parse_date(date, &t)))
         return 0;

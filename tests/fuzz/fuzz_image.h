@@ -2,7 +2,7 @@
  *
  *     static void prepare(unsigned char *data, size_t size);     e.g. put the magic number in its place
  *
- * A picture of up to a megapixel is decoded, with and without a background, and every pixel read. */
+ * A picture of up to a megapixel is decoded, with and without a background, in full or reduced, and every pixel read. */
 #ifndef FUZZ_IMAGE_H
 #define FUZZ_IMAGE_H
 
@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     prepare(copy, size);
     clip_image img;
     clip_error err;
-    clip_image_options o = {.max_pixels = 1 << 20, .background = size % 2 ? 0x808080 : -1};
+    clip_image_options o = {.max_pixels = 1 << 20, .background = size % 2 ? 0x808080 : -1, .enough = size % 4 < 2 ? 0 : 16};
     if (clip_image_decode(copy, size, "fuzz", &o, &img, &err) == CLIP_OK) {
         unsigned sum = 0;
         for (int y = 0; y < img.height; y++)

@@ -69,7 +69,7 @@ static clip_status decode(const unsigned char *data, size_t size, const golden_r
         assert_true(strlen(err.message) > strlen(r->name) + 4);
     } else {
         assert_true(img.width > 0 && img.height > 0 && img.stride >= 3 * (size_t)img.width);
-        bool lost = strstr(r->name, "exif_last") != NULL; /* the orientation lies behind the pixels */
+        bool lost = strstr(r->name, "exif_last") || strstr(r->name, "many_texts"); /* the orientation lies behind the pixels */
         if (whole && !(lost && img.width == r->height && img.height == r->width))
             assert_true(img.width == r->width && img.height == r->height);
         volatile uint64_t read_all = picture_hash(&img); /* for the sanitizers */
@@ -327,7 +327,7 @@ static void test_scans(void **state)
     clip_image img;
     clip_error err = {0};
     assert_int_equal(clip_image_decode(many, total, "many.jpg", NULL, &img, &err), CLIP_ELIMIT);
-    assert_string_equal(err.message, "many.jpg: JPEG: more than 500 scans");
+    assert_string_equal(err.message, "many.jpg: JPEG: 501 scans over 1073 pixels are too many");
     free(many);
     free(d);
 }
