@@ -40,6 +40,8 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
             code = add_folder(out, path);
         } else {
             code = cli_list_add(&out->files, path); /* what is wrong with it is found when it is read */
+            if (code == CLI_DONE && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+                code = cli_list_add(&out->pipes, path);
         }
     }
     if (code == CLI_DONE && files_from)
@@ -52,5 +54,6 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
 void cli_source_close(cli_source *s)
 {
     cli_list_free(&s->files);
+    cli_list_free(&s->pipes);
     cli_lines_close(&s->list);
 }
