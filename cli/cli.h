@@ -147,8 +147,14 @@ typedef struct cli_out {
     char *path, *temporary;          /* NULL: stdout, or something that cannot be replaced (a pipe, a device) */
 } cli_out;
 
-/* cli_out_open(): path NULL: stdout. */
+/* cli_out_open(): a file that a person names; path NULL: stdout. A symbolic link is followed: the file
+ * behind it is replaced. A pipe or a device is written to.
+ * cli_out_open_own(): a file of ours in a folder of ours. A link of its name is replaced. */
 int cli_out_open(cli_out *o, const char *path);
+int cli_out_open_own(cli_out *o, const char *path);
+/* cli_own_open(): open() and fdopen() of a file of ours. A link or a pipe in its place is a failure.
+ * *out is NULL where it is not there. */
+int cli_own_open(const char *path, int flags, const char *mode, FILE **out);
 /* cli_out_check(): has everything so far been written? */
 int cli_out_check(cli_out *o);
 /* cli_out_close(): flush, check, put in place. */
@@ -309,6 +315,7 @@ typedef struct cli_picture {
     void *bytes;          /* NULL: read the file */
     size_t size;
     clip_image thumbnail; /* where the batch asks for them */
+    bool named;           /* a pipe or a device that the person has named; else only files are read */
     int row;              /* of the embeddings; -1: broken, `error` says how */
     clip_error error;
 } cli_picture;
@@ -329,7 +336,7 @@ void cli_batch_free(cli_batch *b);
 
 /* Pictures by name: arguments, folders, and a list that is read as it is needed. */
 typedef struct cli_source {
-    cli_list files;
+    cli_list files, pipes; /* pipes: operands that are neither files nor folders; they are among the files */
     size_t at;
     cli_lines list;
     long given;   /* so far */

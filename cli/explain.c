@@ -210,8 +210,10 @@ static int json_head(job *j)
 
 static int explain(job *j)
 {
+    clip_image_options o = clip_image_options_default();
     clip_error err;
-    if (clip_image_read(j->path, NULL, &j->picture, &err) < 0)
+    o.pipes = true;
+    if (clip_image_read(j->path, &o, &j->picture, &err) < 0)
         return cli_fail("%s", err.message);
     DO(cli_status(cli_thumbnail(&j->picture, j->size, &j->small), j->path));
     const size_t pixels = (size_t)j->small.width * (size_t)j->small.height, cells = (size_t)j->G * (size_t)j->G;

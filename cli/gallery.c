@@ -58,7 +58,8 @@ static void write_card(const search *s, const search_answer *r, int64_t i, bool 
     if (clip_index_item_at(s->index, r->hit[i].row, &item, NULL) < 0 || !item.kind)
         return;
     const char *path = item.path ? item.path : "";
-    const bool gone = search_gone(&item), link = path[0] == '/' && has;
+    const char *fault = search_fault(&item);
+    const bool gone = fault && strcmp(fault, "gone") == 0, link = path[0] == '/' && has;
     fprintf(f, "<%s class=\"card%s\"", link ? "a" : "div", best ? " best" : "");
     if (link) {
         fputs(" href=\"", f);
@@ -98,7 +99,7 @@ static void write_body(const search *s, const search_answer *r, const bool *has,
             fprintf(f, "<h2>Group %lld</h2>\n", (long long)g + 1);
         fputs("<div class=\"grid\">\n", f);
         for (int64_t i = r->group[g]; i < r->group[g + 1]; i++)
-            write_card(s, r, i, i == r->group[g], has[i], f);
+            write_card(s, r, i, i == r->group[g] && !s->by_date, has[i], f);
         fputs("</div>\n", f);
     }
     fputs("</main>\n</body>\n</html>\n", f);

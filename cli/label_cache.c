@@ -167,7 +167,8 @@ void cli_label_cache_write(const char *path, const float *x, size_t L, size_t D)
     cli_make_folders(dir);
     *strrchr(dir, '/') = 0;
     unlink(path); /* whatever is there is not what was written */
-    if (access(dir, W_OK | X_OK) == 0 && make_room(dir, (int64_t)(CLI_NPY_HEAD + L * D * sizeof *x)) && cli_out_open(&o, path) == CLI_DONE) {
+    if (access(dir, W_OK | X_OK) == 0 && make_room(dir, (int64_t)(CLI_NPY_HEAD + L * D * sizeof *x)) &&
+        cli_out_open_own(&o, path) == CLI_DONE) {
         cli_npy_header(o.f, shape, 2);
         fwrite(x, sizeof *x, L * D, o.f);
         cli_out_close(&o);

@@ -63,11 +63,8 @@ static bool replaceable(const char *path, mode_t *mode)
 
 static int fail_errno(const char *path) { return cli_fail("%s: %s", path, strerror(errno)); }
 
-static int open_temporary(cli_out *o, const char *path, mode_t mode)
+static int open_temporary(cli_out *o, mode_t mode)
 {
-    o->path = realpath(path, NULL); /* behind a symbolic link, the file and not the link is replaced */
-    if (!o->path)
-        o->path = strdup(path);
     if (!o->path || asprintf(&o->temporary, "%s.XXXXXX", o->path) < 0) {
         o->temporary = NULL;
         return cli_no_memory();
@@ -76,14 +73,26 @@ static int open_temporary(cli_out *o, const char *path, mode_t mode)
     if (fd < 0) {
         free(o->temporary);
         o->temporary = NULL;
-        return fail_errno(path);
+        return fail_errno(o->name);
     }
     remember(o->temporary);
     if (fchmod(fd, mode) < 0 || !(o->f = fdopen(fd, "wb"))) {
         close(fd);
-        return fail_errno(path);
+        return fail_errno(o->name);
     }
     return CLI_DONE;
+}
+
+/* Behind a symbolic link, the file and not the link is replaced. */
+static int open_behind(cli_out *o, const char *path, mode_t mode)
+{
+    struct stat st;
+    o->path = realpath(path, NULL);
+    if (!o->path && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+        return cli_fail("%s: is a symbolic link that leads nowhere", path);
+    if (!o->path)
+        o->path = strdup(path);
+    return open_temporary(o, mode);
 }
 
 int cli_out_open(cli_out *o, const char *path)
@@ -96,12 +105,43 @@ int cli_out_open(cli_out *o, const char *path)
     }
     int code = CLI_DONE;
     if (replaceable(path, &mode))
-        code = open_temporary(o, path, mode);
+        code = open_behind(o, path, mode);
     else if (!(o->f = fopen(path, "wb")))
         code = fail_errno(path);
     if (code != CLI_DONE)
         cli_out_discard(o);
     return code;
+}
+
+int cli_out_open_own(cli_out *o, const char *path)
+{
+    const mode_t mask = umask(0);
+    umask(mask);
+    *o = (cli_out){.name = path, .path = strdup(path)};
+    const int code = open_temporary(o, 0666 & ~mask);
+    if (code != CLI_DONE)
+        cli_out_discard(o);
+    return code;
+}
+
+int cli_own_open(const char *path, int flags, const char *mode, FILE **out)
+{
+    struct stat st;
+    *out = NULL;
+    const int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd < 0)
+        return errno == ENOENT && !(flags & O_CREAT) ? CLI_DONE
+               : errno == ELOOP                      ? cli_fail("%s: is a symbolic link, which is not followed", path)
+                                                     : fail_errno(path);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return cli_fail("%s: is not a regular file", path);
+    }
+    if (!(*out = fdopen(fd, mode))) {
+        close(fd);
+        return fail_errno(path);
+    }
+    return CLI_DONE;
 }
 
 /* A reader that has gone away wants no more, and no message either. */

@@ -46,9 +46,11 @@ void cli_batch_free(cli_batch *b)
  * memory for it is this picture's fault as well. */
 static clip_status prepare(const cli_session *s, cli_picture *p, int thumbnail_side, float *pixels)
 {
+    clip_image_options o = clip_image_options_default();
     clip_image img;
-    clip_status status = p->bytes ? clip_image_decode(p->bytes, p->size, p->path, NULL, &img, &p->error)
-                                  : clip_image_read(p->path, NULL, &img, &p->error);
+    o.pipes = p->named;
+    clip_status status = p->bytes ? clip_image_decode(p->bytes, p->size, p->path, &o, &img, &p->error)
+                                  : clip_image_read(p->path, &o, &img, &p->error);
     if (status < 0)
         return status;
     status = clip_preprocess(s->model, &img, pixels);
@@ -112,13 +114,22 @@ int cli_batch_encode(cli_session *s, cli_batch *b)
     return encoded == CLIP_OK ? CLI_DONE : tell_failure(s, b, encoded);
 }
 
+static bool is_named(const cli_source *source, const char *path)
+{
+    for (size_t i = 0; i < source->pipes.n; i++)
+        if (strcmp(source->pipes.item[i], path) == 0)
+            return true;
+    return false;
+}
+
 /* Fill the batch from the source; what cannot be listed has been reported. */
 static int fill(cli_source *source, cli_batch *b)
 {
     while (b->n < CLI_BATCH) {
         char *path = NULL;
+        bool named = false;
         if (source->at < source->files.n)
-            path = source->files.item[source->at++];
+            named = is_named(source, path = source->files.item[source->at++]);
         else if (source->list.f)
             DO(cli_lines_next(&source->list, &path));
         if (!path)
@@ -126,7 +137,7 @@ static int fill(cli_source *source, cli_batch *b)
         if (!*path) /* a blank line */
             continue;
         cli_picture *p = &b->picture[b->n];
-        *p = (cli_picture){.path = strdup(path), .row = -1};
+        *p = (cli_picture){.path = strdup(path), .named = named, .row = -1};
         if (!p->path)
             return cli_no_memory();
         b->n++;

@@ -382,7 +382,7 @@ static int write_page(FILE *f, const train_folder *t, const clip_train_info *inf
 int train_report(const train_folder *t, const clip_train_info *info, const char *state, const train_validation *v)
 {
     cli_out o;
-    DO(cli_out_open(&o, t->report));
+    DO(cli_out_open_own(&o, t->report));
     int code = write_page(o.f, t, info, state, v);
     if (code == CLI_DONE)
         return cli_out_close(&o);

@@ -7,7 +7,12 @@
 
 #include "search_common.h"
 
-enum { INDEX = CLI_LONG, KIND, MIN_SCORE, FILTER, AFTER, BEFORE, LIKE, PROMPT, QUERIES, DUPLICATES, TABLE, HTML, SHOW, BATCH = 64 };
+enum {
+    INDEX = CLI_LONG, KIND, MIN_SCORE, FILTER, BELOW, AFTER, BEFORE, UNIQUE, LIKE, PROMPT, QUERIES, DUPLICATES, GROUP,
+    SORT, TABLE, HTML, SHOW, BATCH = 64
+};
+
+#define NEAR 0.97f /* the cosine of pictures that are nearly the same */
 
 static const cli_option options[] = {
     {CLI_HEADING, NULL, NULL, "what to ask"},
@@ -18,7 +23,9 @@ static const cli_option options[] = {
     {QUERIES, "queries", "FILE", "a query a line ('-': standard input), its terms and operators separated by tabs;\n"
                                  "prints a line of JSON each"},
     {DUPLICATES, "duplicates", NULL, "instead of asking: groups of pictures that are nearly the same, with an empty line\n"
-                                     "between them"},
+                                     "between them; only files that are there, and each by one name"},
+    {GROUP, "group", "HOW", "which are one group: first (near the first of it, the default), linked (near one that\n"
+                            "is in it: chains may be long) or bytes (the same file twice)"},
     {CLI_HEADING, NULL, NULL, "what to look at"},
     {INDEX, "index", "DIR", "the index (default: $CLIP_INDEX, else that of 'clip index')"},
     {'k', "top", "K", "the K best (default: 10)"},
@@ -26,10 +33,14 @@ static const cli_option options[] = {
     {MIN_SCORE, "min-score", "S", "only what has a cosine of at least S (for --duplicates the default is 0.97)"},
     {FILTER, "filter", "PATTERN", "only paths that are like this from end to end ('*/2023/*', '*.png'); like one of\n"
                                    "them, if given several times"},
+    {BELOW, "below", "DIR", "only what is below this folder, whatever characters are in its name; below one of\n"
+                            "them, if given several times"},
     {AFTER, "after", "DATE", "only pictures taken (or, where that is not known, files changed) since the\n"
                              "beginning of 2023, 2023-05 or 2023-05-17"},
-    {BEFORE, "before", "DATE", "only those from before the beginning of it"},
+    {BEFORE, "before", "DATE", "only those from until the end of it: --after D --before D is D alone"},
+    {UNIQUE, "unique", NULL, "of copies (equal bytes, or a cosine of 0.97 with a better hit) only the best"},
     {CLI_HEADING, NULL, NULL, "how to show the answer"},
+    {SORT, "sort", "HOW", "the K best by score (default), or by date, the newest first"},
     {TABLE, "table", NULL, "with ranks and cosines also where the output is no terminal"},
     {'0', "null", NULL, "zero bytes instead of newlines end the paths, and the lines of --queries"},
     {HTML, "html", "FILE", "also write a page with the pictures"},
@@ -40,7 +51,8 @@ static const cli_option options[] = {
 typedef struct job {
     search search;
     const char *queries;
-    bool duplicates, show_set, kind_set, score_set;
+    bool duplicates, show_set, kind_set, score_set, group_set, sort_set;
+    clip_grouping grouping;
     int k;
     search_query query[BATCH];
     float *vector; /* [Q, D] */
@@ -56,6 +68,40 @@ static bool is_liked(const search *s, int64_t row)
         if (s->liked[i] == row)
             return true;
     return false;
+}
+
+typedef struct dated {
+    clip_hit hit;
+    int64_t when;
+    int rank;
+} dated;
+
+/* The newest first; what has no date comes last. */
+static int newest(const void *a, const void *b)
+{
+    const dated *p = a, *q = b;
+    if (p->when != q->when && p->when && q->when)
+        return p->when > q->when ? -1 : 1;
+    if (!p->when != !q->when)
+        return p->when ? -1 : 1;
+    return p->rank - q->rank;
+}
+
+static int sort_by_date(const search *s, clip_hit *hit, int n)
+{
+    dated *d = malloc(((size_t)n + 1) * sizeof *d);
+    if (!d)
+        return cli_no_memory();
+    for (int i = 0; i < n; i++) {
+        clip_item item;
+        const bool known = clip_index_item_at(s->index, hit[i].row, &item, NULL) == CLIP_OK;
+        d[i] = (dated){hit[i], known ? search_when(&item) : 0, i};
+    }
+    qsort(d, (size_t)n, sizeof *d, newest);
+    for (int i = 0; i < n; i++)
+        hit[i] = d[i].hit;
+    free(d);
+    return CLI_DONE;
 }
 
 /* So many queries at once; afterwards hit [Q, k + liked] has found[q] of each. What --like names is not an answer itself. */
@@ -74,6 +120,8 @@ static int ask(job *j, int Q)
             if (!is_liked(s, h[i].row))
                 h[n++] = h[i];
         j->found[q] = n;
+        if (s->by_date)
+            DO(sort_by_date(s, h, n));
     }
     return CLI_DONE;
 }
@@ -183,90 +231,12 @@ static int answer_many(job *j)
     return code;
 }
 
-/* ---- Near duplicates ------------------------------------------------------------------------------------- */
-
-/* Does row `at` lead, by symbolic links, to another of the group? They are one file: who deletes one as the duplicate of the other would lose it. */
-static int is_link(const search *s, int64_t at, const int64_t *row, int64_t n, bool *out)
-{
-    clip_item item;
-    clip_error err;
-    *out = false;
-    if (clip_index_item_at(s->index, at, &item, &err) < 0)
-        return cli_fail("%s", err.message);
-    char *real = item.path ? realpath(item.path, NULL) : NULL;
-    clip_status status = CLIP_OK;
-    if (real && strcmp(real, item.path) != 0) {
-        status = clip_index_find(s->index, real, &item, &err);
-        for (int64_t i = 0; status == CLIP_OK && item.kind && i < n; i++)
-            *out |= row[i] == item.row;
-    }
-    free(real);
-    return status == CLIP_OK ? CLI_DONE : cli_fail("%s", err.message);
-}
-
-/* Rows that only are links to others of their group leave, and with them what then is no group any more. */
-static int drop_links(const search *s, search_answer *r, int64_t *row)
-{
-    int64_t groups = 0, kept = 0;
-    for (int64_t g = 0, begin = 0, end; g < r->groups; g++, begin = end) {
-        const int64_t from = kept;
-        end = r->group[g + 1];
-        for (int64_t i = begin; i < end; i++) {
-            bool link;
-            DO(is_link(s, row[i], row + begin, end - begin, &link));
-            if (link)
-                row[i] = -1;
-        }
-        for (int64_t i = begin; i < end; i++)
-            if (row[i] >= 0)
-                row[kept++] = row[i];
-        if (kept - from > 1)
-            r->group[++groups] = kept;
-        else
-            kept = from;
-    }
-    r->groups = groups;
-    return CLI_DONE;
-}
-
-/* Cosines with the first of the group. */
-static int score_group(const search *s, const int64_t *row, int64_t n, float *first, float *other, clip_hit *hit)
-{
-    const int D = s->info.dim;
-    clip_error err;
-    if (clip_index_vector(s->index, row[0], first, &err) < 0)
-        return cli_fail("%s", err.message);
-    for (int64_t i = 0; i < n; i++) {
-        double cosine = 0;
-        if (clip_index_vector(s->index, row[i], other, &err) < 0)
-            return cli_fail("%s", err.message);
-        for (int d = 0; d < D; d++)
-            cosine += (double)first[d] * (double)other[d];
-        hit[i] = (clip_hit){row[i], (float)cosine};
-    }
-    return CLI_DONE;
-}
-
 static int answer_duplicates(job *j)
 {
-    search *s = &j->search;
     search_answer r = {0};
-    int64_t *row = NULL;
-    clip_error err;
-    clip_index_filter filter = s->filter;
-    filter.min_score = 0; /* the score of the groups */
-    if (clip_index_duplicates(s->index, s->filter.min_score, &filter, &row, &r.group, &r.groups, &err) < 0)
-        return cli_fail("%s", err.message);
-    const size_t D = (size_t)s->info.dim, n = (size_t)r.group[r.groups];
-    float *two = malloc(2 * D * sizeof *two);
-    r.hit = malloc((n + 1) * sizeof *r.hit);
-    int code = two && r.hit ? drop_links(s, &r, row) : cli_no_memory();
-    for (int64_t g = 0; g < r.groups && code == CLI_DONE; g++)
-        code = score_group(s, row + r.group[g], r.group[g + 1] - r.group[g], two, two + D, r.hit + r.group[g]);
+    int code = search_duplicates(&j->search, j->grouping, &r);
     if (code == CLI_DONE)
         code = present(j, &r);
-    free(two);
-    free(row);
     free(r.hit);
     free(r.group);
     return code;
@@ -308,6 +278,27 @@ static int read_kind(job *j)
     return CLI_DONE;
 }
 
+static int read_group(job *j)
+{
+    static const char *const words[] = {"first", "linked", "bytes", NULL};
+    static const clip_grouping groupings[] = {CLIP_GROUP_FIRST, CLIP_GROUP_LINKED, CLIP_GROUP_BYTES};
+    int which;
+    DO(read_word(j->search.args, words, &which));
+    j->grouping = groupings[which];
+    j->group_set = true;
+    return CLI_DONE;
+}
+
+static int read_sort(job *j)
+{
+    static const char *const words[] = {"score", "date", NULL};
+    int which;
+    DO(read_word(j->search.args, words, &which));
+    j->search.by_date = which == 1;
+    j->sort_set = true;
+    return CLI_DONE;
+}
+
 static int read_show(job *j)
 {
     static const char *const words[] = {"no", "kitty", "iterm", "sixel", NULL};
@@ -339,8 +330,15 @@ static int check_options(const job *j)
                                                                  : "a query is missing: words, or a picture");
     if (j->queries && (s->html || s->table || j->show_set))
         return cli_usage(a, "--queries prints JSON; --html, --table and --show are for one query");
-    if (j->duplicates && (j->k || j->kind_set || s->prompts.n > 0))
-        return cli_usage(a, "--duplicates lists all groups of pictures; -k, --kind and --prompt are for a query");
+    if (j->duplicates && (j->k || j->kind_set || j->sort_set || s->filter.unique != 0 || s->prompts.n > 0))
+        return cli_usage(a, "--duplicates lists all groups of pictures; -k, --kind, --sort, --unique and --prompt are "
+                            "for a query");
+    if (j->group_set && !j->duplicates)
+        return cli_usage(a, "--group says how --duplicates groups; a query has no groups");
+    if (j->grouping == CLIP_GROUP_BYTES && j->score_set)
+        return cli_usage(a, "bytes are equal or not; --min-score is for '--group first' and 'linked'");
+    if (s->filter.after && s->filter.before && s->filter.after >= s->filter.before)
+        return cli_usage(a, "--after is later than --before");
     if (s->likes.n > SEARCH_TERMS)
         return cli_usage(a, "a query has at most %d terms", SEARCH_TERMS);
     return CLI_DONE;
@@ -378,10 +376,12 @@ static int open_index(job *j)
         DO(search_resolve(s, s->likes.item[i], &s->liked[i]));
     s->filter.patterns = (const char *const *)s->patterns.item;
     s->filter.n_patterns = (int)s->patterns.n;
+    s->filter.below = (const char *const *)s->below.item;
+    s->filter.n_below = (int)s->below.n;
     if (!j->kind_set)
         s->filter.kinds = s->info.pictures > 0 ? CLIP_ITEM_PICTURE : CLIP_ITEM_TEXT;
     if (j->duplicates && !j->score_set)
-        s->filter.min_score = 0.97f;
+        s->filter.min_score = NEAR;
     if (j->k == 0)
         j->k = 10;
     if (j->k > s->info.items)
@@ -420,12 +420,16 @@ static int parse(job *j, cli_args *a)
         case KIND: DO(read_kind(j)); break;
         case MIN_SCORE: DO(read_score(j)); break;
         case FILTER: DO(cli_list_add(&s->patterns, a->value)); break;
-        case AFTER: DO(search_date(a, &s->filter.after)); break;
-        case BEFORE: DO(search_date(a, &s->filter.before)); break;
+        case AFTER: DO(search_date(a, false, &s->filter.after)); break;
+        case BEFORE: DO(search_date(a, true, &s->filter.before)); break;
+        case BELOW: DO(search_below(s)); break;
+        case UNIQUE: s->filter.unique = NEAR; break;
         case LIKE: DO(cli_list_add(&s->likes, a->value)); break;
         case PROMPT: DO(read_prompt(j)); break;
-        case QUERIES: j->queries = a->value; break;
+        case QUERIES: j->queries = a->value, s->listed = true; break;
         case DUPLICATES: j->duplicates = true; break;
+        case GROUP: DO(read_group(j)); break;
+        case SORT: DO(read_sort(j)); break;
         case TABLE: s->table = true; break;
         case '0': s->delimiter = 0; break;
         case HTML: s->html = a->value; break;
@@ -452,6 +456,7 @@ static int run(cli_args *a)
     cli_list_free(&s->prompts);
     cli_list_free(&s->patterns);
     cli_list_free(&s->likes);
+    cli_list_free(&s->below);
     free(s->title);
     free(j->vector);
     free(j->hit);
@@ -473,10 +478,11 @@ const cli_command cli_search = {
             "paths, and the words of captions that are found. Exit code 1: nothing was found, or something failed.",
     .examples = "clip search a red balloon\n"
                 "clip search '2:golden retriever' + ./pool.jpg - fruit\n"
-                "clip search --after 2023-05 --before 2023-06 --html may.html a birthday\n"
+                "clip search --after 2023-05 --before 2023-05 --html may.html a birthday\n"
                 "clip search --like 3\n"
                 "clip search --kind text photo.jpg\n"
-                "clip search --duplicates --html twins.html",
+                "clip search --below ~/Pictures/2023 --unique --sort date a birthday\n"
+                "clip search --duplicates --group bytes",
     .options = options,
     .run = run,
 };

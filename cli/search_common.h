@@ -6,6 +6,8 @@
 #ifndef SEARCH_COMMON_H
 #define SEARCH_COMMON_H
 
+#include <sys/stat.h>
+
 #include "cli.h"
 
 enum { SEARCH_TERMS = 32 };
@@ -38,11 +40,14 @@ typedef struct search {
     clip_index *index;
     clip_index_info info;
     cli_session words, pictures; /* a tower each, loaded when it is first needed */
-    cli_list prompts, patterns, likes;
+    cli_list prompts, patterns, likes, below;
     clip_index_filter filter;
     int64_t liked[SEARCH_TERMS]; /* rows that --like names: not answers themselves */
     int n_liked;
+    bool listed;                 /* queries come from a file */
     int delimiter;
+    bool by_date;                /* not by score */
+    int64_t gone, changed;       /* files left out of an answer */
     bool table;                  /* ranks and scores; else paths alone */
     cli_graphics graphics;
     const char *html;
@@ -58,8 +63,13 @@ void search_query_free(search_query *q);
 /* search_embed(): queries [Q] to vectors [Q, D] of unit length; loads what towers it needs. */
 int search_embed(search *s, const search_query *q, int Q, float *out);
 
-/* search_date(): the beginning of 2023, 2023-05 or 2023-05-17, local time, in seconds since 1970. */
-int search_date(const cli_args *a, int64_t *out);
+/* search_date(): the beginning of 2023, 2023-05 or 2023-05-17, or the first moment after it, local
+ * time, in seconds since 1970. */
+int search_date(const cli_args *a, bool behind, int64_t *out);
+
+/* search_below(): the value of --below, added to s->below: as it is said, from the current
+ * directory on, and by its real name. */
+int search_below(search *s);
 
 /* ---- The last answer (search_last.c) ---------------------------------------------------------------------- */
 
@@ -71,10 +81,30 @@ int search_resolve(const search *s, const char *like, int64_t *row);
 /* ---- Showing an answer (search_print.c, gallery.c) --------------------------------------------------------- */
 
 int search_print(search *s, const search_answer *r);
-void search_print_json(search *s, const search_answer *r, cli_json *j, bool groups); /* the member "hits", or "groups" of them */
+/* search_print_json(): "hits", or "groups" of them and how many files were left out. */
+void search_print_json(search *s, const search_answer *r, cli_json *j, bool groups);
 
-/* search_gone(): its file is no longer there. What never was a file here (a member of a tar, an address) is not gone. */
-bool search_gone(const clip_item *item);
+/* search_duplicates(): the groups of --duplicates (search_duplicates.c). free() out's lists in any
+ * case. */
+int search_duplicates(search *s, clip_grouping grouping, search_answer *out);
+
+/* ---- Files and dates (search_files.c) -------------------------------------------------------- */
+
+/* SEARCH_ELSEWHERE: not a file of its own here, like a member of a tar, an address, a name that was
+ * imported. */
+typedef enum search_file {
+    SEARCH_THERE, SEARCH_CHANGED, SEARCH_ELSEWHERE, SEARCH_GONE, SEARCH_UNREACHABLE
+} search_file;
+
+/* search_look(): what has become of an item's file since it was indexed (size, time). *st: of what
+ * is there; search_fault(): a word for that, NULL: nothing. */
+search_file search_look(const clip_item *item, struct stat *st);
+const char *search_fault(const clip_item *item);
+
+/* search_when(): when a picture was taken, or its file changed; 0: unknown. search_json_dates():
+ * "taken" and "mtime", as far as known. */
+int64_t search_when(const clip_item *item);
+void search_json_dates(cli_json *j, const clip_item *item);
 
 /* search_thumbnails(): of n hits; all zero where there is none. free() each .rgb. */
 int search_thumbnails(search *s, const clip_hit *hit, int n, int side, clip_image *out);

@@ -1,6 +1,7 @@
 /* "More like number 3": what the numbers of the last answer stand for is kept below $XDG_STATE_HOME, as text ended by zeros: the index, then for
  * each hit its row, path and text. Names rather than rows decide, because rows may have moved since. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,9 @@ int search_resolve(const search *s, const char *like, int64_t *row)
     if (errno || number < 1)
         return cli_usage(s->args, "--like: '%s' is no number of an answer; they count from 1", like);
     state_path(path);
-    FILE *f = *path ? fopen(path, "rb") : NULL;
+    FILE *f = NULL;
+    if (*path)
+        DO(cli_own_open(path, O_RDONLY, "rb", &f));
     if (!f)
         return cli_fail("--like %s: there is no last answer yet", like);
     const int code = resolve_number(s, f, path, number, row);

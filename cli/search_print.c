@@ -1,19 +1,11 @@
 /* An answer as paths, as a table, as JSON, and with pictures where the terminal shows them. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "search_common.h"
 
 enum { TILE = 16, TILE_ROWS = 8 }; /* a picture in a terminal: columns and rows of characters */
-
-bool search_gone(const clip_item *item)
-{
-    struct stat st;
-    return item->path && !strstr(item->path, "://") && stat(item->path, &st) < 0 && errno == ENOENT;
-}
 
 /* An item that a writer has removed meanwhile is not shown. */
 static bool read_item(const search *s, const clip_hit *h, clip_item *item)
@@ -46,7 +38,8 @@ static void print_row(const search *s, int64_t rank, const clip_hit *h, const cl
         fputs(item->path ? "  in " : "", f);
     }
     cli_print_plain(f, item->path ? nearby(item->path) : "");
-    fputs(search_gone(item) ? "  (no longer there)\n" : "\n", f);
+    const char *fault = search_fault(item);
+    fprintf(f, fault ? "  (%s)\n" : "\n", fault && strcmp(fault, "gone") == 0 ? "no longer there" : fault);
 }
 
 /* ---- Pictures in the terminal ---------------------------------------------------------------------------- */
@@ -169,10 +162,10 @@ static void json_hits(search *s, const search_answer *r, int64_t group, cli_json
             cli_json_path(j, "path", item.path);
         if (item.text)
             cli_json_string(j, "text", item.text);
-        if (item.taken)
-            cli_json_int(j, "taken", item.taken);
-        if (search_gone(&item))
-            cli_json_raw(j, "gone", "true");
+        search_json_dates(j, &item);
+        const char *fault = search_fault(&item);
+        if (fault)
+            cli_json_raw(j, fault, "true");
         cli_json_close(j, '}');
     }
     cli_json_close(j, ']');
@@ -188,4 +181,6 @@ void search_print_json(search *s, const search_answer *r, cli_json *j, bool grou
     for (int64_t g = 0; g < r->groups; g++)
         json_hits(s, r, g, j, NULL);
     cli_json_close(j, ']');
+    cli_json_int(j, "gone", s->gone);
+    cli_json_int(j, "changed", s->changed);
 }

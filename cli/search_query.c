@@ -5,7 +5,6 @@
  *     picture  = "-" | a file | what looks like a path
  *
  * Words that follow each other without an operator are one text, so nobody has to quote `clip search a red balloon`. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,18 +132,69 @@ void search_query_free(search_query *q)
 
 /* ---- Dates ----------------------------------------------------------------------------------------------- */
 
-int search_date(const cli_args *a, int64_t *out)
+int search_date(const cli_args *a, bool behind, int64_t *out)
 {
     int year, month = 1, day = 1, used[3] = {0};
     const int n = sscanf(a->value, "%4d%n-%2d%n-%2d%n", &year, &used[0], &month, &used[1], &day, &used[2]);
     const size_t length = strspn(a->value, "0123456789-");
     struct tm t = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_isdst = -1};
-    const time_t at = n >= 1 ? mktime(&t) : -1;
+    time_t at = n >= 1 ? mktime(&t) : -1;
     if (n < 1 || (size_t)used[n - 1] != length || a->value[length] || length != (size_t)(1 + 3 * n) || year < 1000 || t.tm_mon != month - 1 ||
         t.tm_mday != day)
         return cli_usage(a, "--%s: '%s' is no date like 2023, 2023-05 or 2023-05-17", a->name, a->value);
+    if (behind) {
+        t = (struct tm){.tm_year = year - 1900 + (n == 1),
+                        .tm_mon = month - 1 + (n == 2),
+                        .tm_mday = day + (n == 3),
+                        .tm_isdst = -1};
+        at = mktime(&t);
+    }
     *out = at != 0 ? at : 1; /* to clip_index_filter 0 is no bound */
     return CLI_DONE;
+}
+
+/* ---- Folders --------------------------------------------------------------------------------- */
+
+/* From the current directory on, without "." and "..", whether it is there or not; NULL: out of
+ * memory. */
+static char *as_written(const char *path)
+{
+    char *here = *path == '/' ? NULL : realpath(".", NULL), *out = malloc(strlen(path) + (here ? strlen(here) : 0) + 3);
+    size_t end = 0;
+    if (out && here && strcmp(here, "/") != 0)
+        end = (size_t)sprintf(out, "%s", here);
+    free(here);
+    for (size_t n; out && *path; path += n + (path[n] == '/')) {
+        n = strcspn(path, "/");
+        if (n == 2 && strncmp(path, "..", n) == 0) {
+            while (end > 0 && out[--end] != '/')
+                ;
+        } else if (n > 0 && !(n == 1 && *path == '.')) {
+            out[end++] = '/';
+            memcpy(out + end, path, n);
+            end += n;
+        }
+    }
+    if (out)
+        strcpy(out + end, end == 0 ? "/" : "");
+    return out;
+}
+
+int search_below(search *s)
+{
+    const char *path = s->args->value;
+    if (!*path)
+        return cli_usage(s->args, "--below: a folder without a name");
+    char *written = as_written(path), *real = realpath(path, NULL);
+    int code = written ? cli_list_add(&s->below, written) : cli_no_memory();
+    if (code == CLI_DONE && real && strcmp(real, written) != 0)
+        code = cli_list_add(&s->below, real);
+    if (code == CLI_DONE && strcmp(path, written) != 0 &&
+        strcmp(path, ".") != 0) /* an address, or a name that was imported */
+        code = cli_list_add(&s->below, path);
+    free(written);
+    free(real);
+    return code;
 }
 
 /* ---- Terms to vectors ------------------------------------------------------------------------------------ */
@@ -190,48 +240,18 @@ static int embed_words(search *s, const search_query *q, int Q, float **out)
     return code;
 }
 
-static int read_standard_input(void **bytes, size_t *size)
-{
-    enum { MOST = 1 << 30 };
-    size_t capacity = 1 << 16, n = 0;
-    char *data = malloc(capacity);
-    while (data && n < MOST) {
-        n += fread(data + n, 1, capacity - n, stdin);
-        if (n < capacity)
-            break;
-        char *more = realloc(data, capacity *= 2);
-        if (!more)
-            free(data);
-        data = more;
-    }
-    *bytes = data;
-    *size = n;
-    if (!data)
-        return cli_no_memory();
-    if (ferror(stdin))
-        return cli_fail("standard input: %s", strerror(errno));
-    return n < MOST ? CLI_DONE : cli_fail("standard input: more than 1 GiB");
-}
-
+/* A line of --queries may not name a pipe or a device: it could make us wait for ever. */
 static int embed_picture(search *s, const char *path, float *out)
 {
-    clip_image img = {0};
+    clip_image_options o = clip_image_options_default();
+    clip_image img;
     clip_error err;
-    void *bytes = NULL;
-    size_t size;
-    clip_status status = CLIP_OK;
     DO(need(s, CLIP_TOWER_IMAGE));
-    int code = CLI_DONE;
-    if (strcmp(path, "-") != 0)
-        status = clip_image_read(path, NULL, &img, &err);
-    else if ((code = read_standard_input(&bytes, &size)) == CLI_DONE)
-        status = clip_image_decode(bytes, size, "standard input", NULL, &img, &err);
-    if (code == CLI_DONE && status < 0)
-        code = cli_fail("%s", err.message);
-    if (code == CLI_DONE)
-        code = cli_encoded(s->pictures.ctx, clip_encode_image(s->pictures.ctx, &img, 1, out), path);
+    o.pipes = !s->listed;
+    if (clip_image_read(path, &o, &img, &err) < 0)
+        return cli_fail("%s", err.message);
+    const int code = cli_encoded(s->pictures.ctx, clip_encode_image(s->pictures.ctx, &img, 1, out), path);
     clip_image_free(&img);
-    free(bytes);
     return code;
 }
 

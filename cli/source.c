@@ -48,6 +48,8 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
             code = add_folder(out, path);
         } else {
             code = cli_list_add(&out->files, path); /* what is wrong with it is found when it is read */
+            if (code == CLI_DONE && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+                code = cli_list_add(&out->pipes, path);
         }
     }
     cli_passed_say(&out->passed);
@@ -61,5 +63,6 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
 void cli_source_close(cli_source *s)
 {
     cli_list_free(&s->files);
+    cli_list_free(&s->pipes);
     cli_lines_close(&s->list);
 }

@@ -44,7 +44,7 @@ static int names(train_folder *f, const char *path)
 static bool is_there(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0;
+    return lstat(path, &st) == 0; /* also a symbolic link that leads nowhere */
 }
 
 /* The folder and those above it that are not there yet. */
@@ -143,7 +143,7 @@ static int absolute(const char *spec, char **out)
 static int write_run(const train_folder *f)
 {
     cli_out o;
-    DO(cli_out_open(&o, f->run));
+    DO(cli_out_open_own(&o, f->run));
     cli_json j = {.f = o.f};
     cli_json_open(&j, NULL, '{');
     cli_json_string(&j, "clip", clip_version());
@@ -165,16 +165,15 @@ int train_folder_begin(train_folder *f, const train_options *o, const char *sett
     if (!(f->settings = strdup(settings)))
         return cli_no_memory();
     DO(write_run(f));
-    if (!(f->log = fopen(f->metrics, "wbe")))
-        return fail_errno(f->metrics);
-    return CLI_DONE;
+    return cli_own_open(f->metrics, O_WRONLY | O_CREAT | O_TRUNC, "wb", &f->log);
 }
 
 static int read_text(const char *path, char **out)
 {
-    FILE *f = fopen(path, "rbe");
+    FILE *f;
+    DO(cli_own_open(path, O_RDONLY, "rb", &f));
     if (!f)
-        return fail_errno(path);
+        return cli_fail("%s: %s", path, strerror(ENOENT));
     char *text = calloc(1, MOST_RUN_JSON);
     int code = text ? CLI_DONE : cli_no_memory();
     if (text && fread(text, 1, MOST_RUN_JSON - 1, f) == MOST_RUN_JSON - 1)
@@ -430,9 +429,8 @@ static int recall_all(train_folder *f, FILE *in, int64_t step, off_t *end)
 int train_folder_continue(train_folder *f, int64_t step)
 {
     off_t end = 0;
-    FILE *in = fopen(f->metrics, "rbe");
-    if (!in && errno != ENOENT)
-        return fail_errno(f->metrics);
+    FILE *in;
+    DO(cli_own_open(f->metrics, O_RDONLY, "rb", &in));
     if (in) {
         int code = recall_all(f, in, step, &end);
         fclose(in);
@@ -441,7 +439,6 @@ int train_folder_continue(train_folder *f, int64_t step)
     const train_history *h = &f->history;
     if ((h->steps ? h->step[h->steps - 1].step : 0) != step)
         cli_warn("%s: does not reach to step %lld, where the checkpoint is", f->metrics, (long long)step);
-    if (!(f->log = fopen(f->metrics, "abe")))
-        return fail_errno(f->metrics);
+    DO(cli_own_open(f->metrics, O_WRONLY | O_CREAT | O_APPEND, "ab", &f->log));
     return ftruncate(fileno(f->log), end) < 0 ? fail_errno(f->metrics) : CLI_DONE;
 }

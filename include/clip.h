@@ -194,17 +194,21 @@ typedef struct clip_image_options {
     int background;     /* 0xRRGGBB: transparent parts are laid on it; -1: transparency is dropped, as Pillow's convert("RGB") does */
     int enough;         /* a picture may come reduced, where its format can do that in less time (JPEG by 1/2, 1/4, 1/8; thumbnails in HEIC), as
                            long as its shorter side keeps this many pixels; 0: in full */
+    bool pipes;         /* for a path that a person has given: clip_image_read() also reads pipes
+                           and devices, and "-" is standard input. A path that comes from a file
+                           could make it wait for ever */
 } clip_image_options;
 
 /* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1, in full. */
 CLIP_API clip_image_options clip_image_options_default(void);
 
-/* clip_image_read(), clip_image_decode(): a picture from a file, or from its bytes.
+/* clip_image_read(), clip_image_decode(): a picture from a regular file of at most 1 GiB, or from its bytes.
  * JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC, AVIF, PNM, told by content; EXIF orientation applied.
  * opt   in   NULL: defaults
  * name  in   how clip_image_decode() calls the picture in an error
  * out   out  free with clip_image_free(); all zero on error
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT (too many pixels), CLIP_ENOMEM. */
+ * Errors: CLIP_EIO (also: not a regular file), CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT (too many
+ * pixels or bytes), CLIP_ENOMEM. */
 CLIP_API clip_status clip_image_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err);
 CLIP_API clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
                                        clip_image *out, clip_error *err);
@@ -825,8 +829,11 @@ CLIP_API clip_index_options clip_index_options_default(void);
 
 /* clip_index_open(): what a crash has left is repaired where the index is opened for writing, and passed over where it is read.
  * out  out  close with clip_index_close(), which commits; NULL on error
- * Errors: CLIP_EIO (not there, cannot be made), CLIP_EFORMAT (a catalogue or a vector file is damaged), CLIP_EMISMATCH (of another model: the message names
- * both), CLIP_EBUSY (another writer), CLIP_EUNSUPPORTED (made by a later version), CLIP_EINVAL, CLIP_ENOMEM. */
+ * An index from elsewhere is safe to open: its catalogue may only hold what this library writes, and
+ * nothing that computes. Its files must be regular files; its directory may lie behind a symbolic link.
+ * Errors: CLIP_EIO (not there, cannot be made, a link or a pipe in the place of a file), CLIP_EFORMAT (a
+ * catalogue or a vector file is damaged, or is not as this library makes it: the message names the
+ * difference), CLIP_EMISMATCH (of another model: the message names both), CLIP_EBUSY (another writer), CLIP_EUNSUPPORTED (made by a later version), CLIP_EINVAL, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err);
 
 /* clip_index_commit(): all changes so far are on the disk, and seen by who opens the index from now on. clip_index_close(): the same for a writer, which
@@ -868,7 +875,9 @@ typedef struct clip_item {
 
 /* clip_index_add(): N items with their vectors. An item of the same kind, path and text is replaced. Rows are given here: those in `item` are not read.
  * vector  in  [N, D], of any length but 0: it is normalised
- * Errors: CLIP_EINVAL (opened for reading, a vector that is no direction), CLIP_EIO (a full disk: what was committed is as it was), CLIP_ELIMIT, CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (opened for reading, a zero or non-finite vector, a negative size), CLIP_EIO (a
+ * full disk: what was committed is as it was), CLIP_ELIMIT (a path or a text of more than 16 MiB),
+ * CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector, int N, clip_error *err);
 
 /* clip_index_rename(): the picture in `row`, and the texts that came with it, now have this path, size and time; a picture of that path, and equal texts,
@@ -895,9 +904,15 @@ typedef struct clip_index_filter {
     int kinds;                    /* CLIP_ITEM_* or'ed; 0: both */
     const char *const *patterns;  /* [n_patterns] of the path, as the shell's ("*.jpg", "*2023*"; * also matches /), one of which fits; 0: any path */
     int n_patterns;
+    const char *const *below;     /* [n_below] folders, not patterns: the path is one of them, or
+                                   * begins with one and a slash. n_below 0: anywhere */
+    int n_below;
     int64_t after, before;        /* taken (or, where unknown, changed) at or after, and before: seconds since 1970; 0: no bound. Items without a date
                                    * (mtime 0, too) meet neither */
     float min_score;              /* hits score at least this; 0: no bound */
+    float unique;                 /* copies of a better hit of the same kind are passed over: by equal
+                                   * bytes (size and hash), or by a cosine of at least this between the
+                                   * two; above 1: by equal bytes alone; 0: no hit is passed over */
 } clip_index_filter;
 
 typedef struct clip_hit {
@@ -915,12 +930,35 @@ typedef struct clip_hit {
 CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter, clip_hit *hit, int *found,
                                        clip_error *err);
 
-/* clip_index_duplicates(): groups of pictures that are nearly the same: linked by cosines of at least `score`, or by equal bytes.
- * row    out  rows of all groups, one group after the other, its earliest row first; free() it
- * group  out  [*n + 1] where each begins; free() it
- * Errors: those of clip_index_search(). On error both are NULL. */
-CLIP_API clip_status clip_index_duplicates(const clip_index *x, float score, const clip_index_filter *filter, int64_t **row, int64_t **group, int64_t *n,
-                                           clip_error *err);
+/* Which pictures are in one group. Two are near if their cosine is at least `score`. They have equal
+ * bytes if size and hash (XXH3, 128 bits) of their files were equal when they were indexed. */
+typedef enum clip_grouping {
+    CLIP_GROUP_FIRST,  /* near the first of the group, or of its bytes, and in no earlier group */
+    CLIP_GROUP_LINKED, /* near one of the group, or of its bytes: the ends of a group may be far apart */
+    CLIP_GROUP_BYTES   /* of equal bytes */
+} clip_grouping;
+
+typedef struct clip_duplicates_options {
+    clip_grouping grouping;
+    float score;                     /* CLIP_GROUP_BYTES does not read it */
+    const clip_index_filter *filter; /* which pictures; its kinds and scores are not read. NULL: all */
+    const int8_t *grade;             /* [info.rows] -1: left out. The first of a group has the lowest
+                                      * grade in it (0 or 1), and is the earliest of these. So a caller who
+                                      * keeps the first gives 0 to files that exist. NULL: all are 0 */
+} clip_duplicates_options;
+
+/* clip_duplicates_options_default(): CLIP_GROUP_FIRST, 0.97, all pictures. */
+CLIP_API clip_duplicates_options clip_duplicates_options_default(void);
+
+/* clip_index_duplicates(): groups of two or more pictures that are nearly the same, or the same.
+ * opt    in   NULL: defaults
+ * row    out  rows of all groups, one group after the other; in each the first, then the others by
+ *             grade and row; free() it
+ * group  out  [*n + 1] where each group begins; free() it
+ * The index does not know which names are links to one file: look before you delete one of two.
+ * Errors: those of clip_index_search(). On error both lists are NULL. */
+CLIP_API clip_status clip_index_duplicates(const clip_index *x, const clip_duplicates_options *opt, int64_t **row,
+                                           int64_t **group, int64_t *n, clip_error *err);
 
 /* clip_index_verify(): read everything and compare it with what was noted when it was written. *faults: how many rows are wrong; `warn` hears of each.
  * Where the index is open for writing, rows with a wrong vector are removed (an update embeds them again) and wrong codes computed anew; damage to the

@@ -214,6 +214,8 @@ static clip_status open_stream(clip_feed *f, clip_error *err)
 {
     const clip_pairs_options o = clip_pairs_options_default();
     struct stat st;
+    if (!clipb_is_file(f->source->path)) /* a pipe would be waited for, each time the index is brought up to date */
+        return clipb_fail(err, CLIP_EIO, f->source->path, "is not a regular file");
     TRY(clipdat_open(f->source->path, &o, &f->stream, err));
     f->stream->unread = f->kind == CLIP_SOURCE_TABLE;
     f->mtime = stat(f->source->path, &st) == 0 ? nanoseconds(&st) : 0;

@@ -200,7 +200,7 @@ clip_status clip_match_load(const clip_model *m, const char *path, clip_match *o
     char *file = NULL;
     cJSON *j;
     TRY(file_of(m, path, &file, err));
-    clip_status s = clipb_json_read(file, MOST_JSON, &j, err);
+    clip_status s = clipb_json_read_named(file, MOST_JSON, &j, err);
     if (s == CLIP_OK) {
         s = read_match(m, j, file, out, err);
         cJSON_Delete(j);

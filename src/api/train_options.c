@@ -177,7 +177,7 @@ static clip_status set_all(clip_train_options *o, const cJSON *tree, const char 
 clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err)
 {
     cJSON *tree;
-    TRY(clipb_json_read(path, MOST_JSON, &tree, err));
+    TRY(clipb_json_read_named(path, MOST_JSON, &tree, err));
     clip_status s = set_all(o, tree, path, path, err);
     cJSON_Delete(tree);
     return s;

@@ -47,64 +47,89 @@ void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes)
         madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-clip_status clipb_read_file(const char *path, size_t limit, unsigned char **data, size_t *size, clip_error *err)
+/* The whole of an open file. `size` is what it should have: all is read at once. */
+static clip_status read_all(int fd, const char *name, size_t expected, size_t limit, unsigned char **data, size_t *size,
+                            clip_error *err)
 {
-    *data = NULL;
-    *size = 0;
-    bool in = strcmp(path, "-") == 0;
-    const char *name = in ? "standard input" : path;
-    int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno));
-    struct stat st;
-    size_t capacity = 1 << 16, n = 0;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-        if ((uint64_t)st.st_size > limit) {
-            if (!in)
-                close(fd);
-            return clipb_fail(err, CLIP_ELIMIT, name, "%lld bytes are more than the %zu allowed", (long long)st.st_size, limit);
-        }
-        capacity = (size_t)st.st_size + 2; /* one to see the end, one for the closing 0 */
-    }
-    clip_status s = CLIP_OK;
+    size_t capacity = expected + 2, n = 0; /* one to see the end, one for the closing 0 */
     unsigned char *p = malloc(capacity);
-    for (;;) {
-        if (!p) {
-            s = clipb_fail(err, CLIP_ENOMEM, name, "out of memory");
-            break;
-        }
-        ssize_t got = read(fd, p + n, capacity - 1 - n);
+    while (p) {
+        const ssize_t got = read(fd, p + n, capacity - 1 - n);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0) {
-            s = clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno));
-            break;
+        if (got <= 0) {
+            if (got < 0)
+                break;
+            p[n] = 0;
+            *data = p;
+            *size = n;
+            return CLIP_OK;
         }
-        if (got == 0)
-            break;
         n += (size_t)got;
         if (n > limit) {
-            s = clipb_fail(err, CLIP_ELIMIT, name, "more than the %zu bytes allowed", limit);
-            break;
+            free(p);
+            return clipb_fail(err, CLIP_ELIMIT, name, "more than the %zu bytes allowed", limit);
         }
         if (n + 1 == capacity) {
-            capacity *= 2;
-            unsigned char *q = realloc(p, capacity);
+            unsigned char *q = realloc(p, capacity *= 2);
             if (!q)
                 free(p);
             p = q;
         }
     }
+    const clip_status s = p ? clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno))
+                            : clipb_fail(err, CLIP_ENOMEM, name, "out of memory");
+    free(p);
+    return s;
+}
+
+/* Is the open file one of those that may be read, and not too large? */
+static clip_status check_file(int fd, const char *name, bool any, size_t limit, size_t *expected, clip_error *err)
+{
+    struct stat st;
+    *expected = 1 << 16;
+    if (fstat(fd, &st) < 0)
+        return clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return clipb_fail(err, CLIP_EIO, name, "%s", strerror(EISDIR));
+    if (!S_ISREG(st.st_mode))
+        return any ? CLIP_OK : clipb_fail(err, CLIP_EIO, name, "is not a regular file");
+    if ((uint64_t)st.st_size > limit)
+        return clipb_fail(err, CLIP_ELIMIT, name, "%lld bytes are more than the %zu allowed", (long long)st.st_size,
+                          limit);
+    *expected = (size_t)st.st_size;
+    return CLIP_OK;
+}
+
+static clip_status read_path(const char *path, bool any, size_t limit, unsigned char **data, size_t *size,
+                             clip_error *err)
+{
+    const bool in = any && strcmp(path, "-") == 0;
+    const char *name = in ? "standard input" : path;
+    size_t expected;
+    *data = NULL;
+    *size = 0;
+    const int fd =
+        in ? STDIN_FILENO
+           : open(path, O_RDONLY | O_CLOEXEC | (any ? 0 : O_NONBLOCK)); /* opening a pipe would wait for its writer */
+    if (fd < 0)
+        return clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno));
+    clip_status s = check_file(fd, name, any, limit, &expected, err);
+    if (s == CLIP_OK)
+        s = read_all(fd, name, expected, limit, data, size, err);
     if (!in)
         close(fd);
-    if (s < 0) {
-        free(p);
-        return s;
-    }
-    p[n] = 0;
-    *data = p;
-    *size = n;
-    return CLIP_OK;
+    return s;
+}
+
+clip_status clipb_read_file(const char *path, size_t limit, unsigned char **data, size_t *size, clip_error *err)
+{
+    return read_path(path, false, limit, data, size, err);
+}
+
+clip_status clipb_read_named(const char *path, size_t limit, unsigned char **data, size_t *size, clip_error *err)
+{
+    return read_path(path, true, limit, data, size, err);
 }
 
 /* ---- Writing ------------------------------------------------------------------------------------------------ */
@@ -119,19 +144,59 @@ clip_status clipb_dir_sync(const char *dir, clip_error *err)
     return s;
 }
 
+int clipb_create(const char *path)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        return -1;
+    return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
+/* The file that is to be replaced: behind a symbolic link, not the link. */
+static clip_status find_target(const char *path, char **out, clip_error *err)
+{
+    struct stat st;
+    const bool there = lstat(path, &st) == 0, link = there && S_ISLNK(st.st_mode);
+    *out = link ? realpath(path, NULL) : strdup(path);
+    if (!*out && link && errno != ENOMEM)
+        return clipb_fail(err, CLIP_EIO, path, "is a symbolic link that leads nowhere");
+    if (!*out)
+        return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+    return there && (stat(*out, &st) < 0 || !S_ISREG(st.st_mode))
+               ? clipb_fail(err, CLIP_EIO, path, "is not a regular file, which could be replaced")
+               : CLIP_OK;
+}
+
+/* A name that nobody has: another program may be writing the same file, and a person may have
+ * called a file so. */
+static int open_temporary(clipb_output *o, size_t room)
+{
+    enum { TRIES = 1000 };
+    int fd = -1;
+    for (int i = 0; i < TRIES && fd < 0 && (i == 0 || errno == EEXIST); i++) {
+        if (i == 0)
+            snprintf(o->temporary, room, "%s.tmp", o->path);
+        else
+            snprintf(o->temporary, room, "%s.%d.tmp", o->path, i);
+        fd = open(o->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    }
+    return fd;
+}
+
 clip_status clipb_output_open(clipb_output *o, const char *path, clip_error *err)
 {
-    size_t n = strlen(path);
-    *o = (clipb_output){.path = strdup(path), .temporary = malloc(n + sizeof ".tmp")};
-    if (!o->path || !o->temporary)
+    *o = (clipb_output){0};
+    clip_status s = find_target(path, &o->path, err);
+    if (s < 0)
+        return clipb_output_close(o, s, err);
+    const size_t room = strlen(o->path) + 16;
+    o->temporary = malloc(room);
+    if (!o->temporary)
         return clipb_output_close(o, clipb_fail(err, CLIP_ENOMEM, path, "out of memory"), err);
-    memcpy(o->temporary, path, n);
-    memcpy(o->temporary + n, ".tmp", sizeof ".tmp");
-    int fd = open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    const int fd = open_temporary(o, room);
     o->f = fd < 0 ? NULL : fdopen(fd, "wb");
     if (o->f)
         return CLIP_OK;
-    clip_status s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "%s", strerror(errno));
+    s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "%s", strerror(errno));
     if (fd >= 0) {
         close(fd);
         unlink(o->temporary);
@@ -202,12 +267,21 @@ static clip_status sibling(const char *path, const char *ending, char **out, cli
     return CLIP_OK;
 }
 
-/* The files in it, and itself. Nothing where there is none. */
+/* The files in it, and itself. Nothing where there is none. Of a symbolic link only the link: what
+ * is behind it is not ours. */
 static clip_status remove_dir(const char *path, clip_error *err)
 {
-    DIR *d = opendir(path);
-    if (!d)
-        return errno == ENOENT ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+        return unlink(path) == 0 ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "cannot be removed: %s", strerror(errno));
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        const int fault = errno;
+        if (fd >= 0)
+            close(fd);
+        return fault == ENOENT ? CLIP_OK : clipb_fail(err, CLIP_EIO, path, "%s", strerror(fault));
+    }
     int fault = 0;
     for (struct dirent *e; (e = readdir(d)) != NULL;)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && unlinkat(dirfd(d), e->d_name, 0) < 0)

@@ -23,14 +23,24 @@ void clipb_map_close(clipb_map *m);
 /* clipb_map_drop(): these bytes will not be read again soon; their pages stop counting as resident. Whole pages only. */
 void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes);
 
-/* clipb_read_file(): the bytes of a file with a 0 after them; free() them.
+/* clipb_read_file(): the bytes of a regular file with a 0 after them; free() them.
  * limit  in   CLIP_ELIMIT beyond so many bytes
- * Reads pipes too (path "-" is standard input). */
+ * CLIP_EIO for a pipe or a device: a path that stands in a file must not make us wait, or read
+ * without end. clipb_read_named(): the same for a path that a person has given, which may be a pipe
+ * or a device ("-": standard input). */
 clip_status clipb_read_file(const char *path, size_t limit, unsigned char **data, size_t *size, clip_error *err);
+clip_status clipb_read_named(const char *path, size_t limit, unsigned char **data, size_t *size, clip_error *err);
 
 /* ---- Writing: who finds a name finds all of it, also after a kill or a power cut ---- */
 
-/* A file being written beside its place, as PATH.tmp:
+/* clipb_create(): a new file of ours, for reading and writing. What has its name is removed first, so
+ * no symbolic link is followed. Returns the descriptor; -1: see errno. */
+int clipb_create(const char *path);
+
+/* A file being written beside its place, as PATH.tmp (PATH.1.tmp, .. where there is such a file
+ * already). A symbolic link that a person names is followed: the file behind it is replaced.
+ * CLIP_EIO where the link leads nowhere, or to what cannot be replaced (a pipe, a device, a
+ * directory).
  *     TRY(clipb_output_open(&o, path, err));
  *     s = clipb_output_write(&o, data, n, err);      or fprintf(o.f, ..), whose faults show at closing
  *     return clipb_output_close(&o, s, err); */
@@ -45,12 +55,14 @@ clip_status clipb_output_write(clipb_output *o, const void *data, size_t size, c
 /* clipb_output_close(): where s is CLIP_OK: flush, to the disk, rename; else, or if that fails, the file is dropped. Returns the first fault. */
 clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err);
 
-/* A directory of files that belong together is written to a fresh one, which then takes the place of the last:
+/* A directory of files that belong together is written to a fresh one, which then takes the place
+ * of the last:
  *     TRY(clipb_dir_new(path, &tmp, err));           .NAME.tmp beside it; what an interrupted run left there is removed
  *     ... files into tmp, each through a clipb_output ...
  *     s = clipb_dir_replace(tmp, path, s, err);
  *     free(tmp);
- * Symbolic links are followed. The directories hold files only; CLIP_EIO if there are others below. One process writes, any read. */
+ * A symbolic link at `path` is followed, one at a temporary name is removed. The directories hold
+ * files only; CLIP_EIO if there are others below. One process writes, any read. */
 clip_status clipb_dir_new(const char *path, char **tmp, clip_error *err);
 
 /* clipb_dir_check_empty(): nothing is there, or an empty directory. Errors: CLIP_EINVAL (something is in it, or it is a file), CLIP_EIO. */

@@ -26,15 +26,29 @@ clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJ
     return CLIP_OK;
 }
 
+static clip_status parse_and_free(unsigned char *data, size_t size, const char *path, cJSON **out, clip_error *err)
+{
+    const clip_status s = clipb_json_parse((const char *)data, size, path, out, err);
+    free(data);
+    return s;
+}
+
 clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_error *err)
 {
     unsigned char *data;
     size_t size;
     *out = NULL;
     TRY(clipb_read_file(path, limit, &data, &size, err));
-    clip_status s = clipb_json_parse((const char *)data, size, path, out, err);
-    free(data);
-    return s;
+    return parse_and_free(data, size, path, out, err);
+}
+
+clip_status clipb_json_read_named(const char *path, size_t limit, cJSON **out, clip_error *err)
+{
+    unsigned char *data;
+    size_t size;
+    *out = NULL;
+    TRY(clipb_read_named(path, limit, &data, &size, err));
+    return parse_and_free(data, size, path, out, err);
 }
 
 static const cJSON *find(const cJSON *o, const char *key)

@@ -11,6 +11,9 @@
  * running out of memory cannot be told from a fault in the text). */
 clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_error *err);
 
+/* clipb_json_read_named(): the same of a path that a person has given: clipb_read_named(). */
+clip_status clipb_json_read_named(const char *path, size_t limit, cJSON **out, clip_error *err);
+
 /* clipb_json_parse(): the same from memory; `name` is for messages. */
 clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJSON **out, clip_error *err);
 

@@ -1,9 +1,7 @@
 /* A sample and its growing buffers. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "data/data.h"
@@ -63,18 +61,13 @@ clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, bool unr
 {
     unsigned char *data;
     size_t size;
-    struct stat st;
     s->key.n = 0;
     TRY(clipdat_bytes_add(&s->key, path, strlen(path)));
     if (unread)
         return CLIP_OK;
-    if (stat(path, &st) < 0)
-        return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
-    if (!S_ISREG(st.st_mode)) /* a table may name a pipe or a device: we would read for ever */
-        return clipb_fail(err, CLIP_EIO, path, "is not a regular file");
     clip_status status = clipb_read_file(path, CLIPDAT_MAX_PICTURE, &data, &size, err);
     if (status == CLIP_ENOMEM) /* of this file alone */
-        return clipb_fail(err, CLIP_EIO, path, "out of memory for its %lld bytes", (long long)st.st_size);
+        return clipb_fail(err, CLIP_EIO, path, "out of memory for its bytes");
     TRY(status);
     free(s->picture.p);
     s->picture = (clipdat_bytes){(char *)data, size, size + 1};

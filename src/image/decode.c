@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-#define MAX_FILE_BYTES INT_MAX /* what every library below counts without overflow */
+#define MAX_FILE_BYTES (1 << 30) /* every library below counts so far without overflow */
 
 clip_image_options clip_image_options_default(void)
 {
@@ -249,8 +249,9 @@ clip_status clip_image_read(const char *path, const clip_image_options *opt, cli
     unsigned char *data;
     size_t size;
     *out = (clip_image){0};
-    TRY(clipb_read_file(path, MAX_FILE_BYTES, &data, &size, err));
-    clip_status s = clip_image_decode(data, size, path, opt, out, err);
+    TRY((opt && opt->pipes ? clipb_read_named : clipb_read_file)(path, MAX_FILE_BYTES, &data, &size, err));
+    clip_status s = clip_image_decode(data, size, opt && opt->pipes && strcmp(path, "-") == 0 ? "standard input" : path,
+                                      opt, out, err);
     free(data);
     return s;
 }

@@ -68,20 +68,21 @@ static clip_status write_at(const clipidx_array *a, const void *data, size_t byt
     return CLIP_OK;
 }
 
-static clip_status begin(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes, int columns, int flags, clip_error *err)
+static clip_status begin(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes,
+                         int columns, bool write, clip_error *err)
 {
-    *a = (clipidx_array){.descr = descr, .columns = columns, .row_bytes = bytes * (size_t)columns, .fd = -1, .write = flags & O_RDWR};
+    *a = (clipidx_array){
+        .descr = descr, .columns = columns, .row_bytes = bytes * (size_t)columns, .fd = -1, .write = write};
     a->path = clipb_path_join(dir, name);
-    if (!a->path)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    a->fd = open(a->path, flags | O_CLOEXEC | O_NONBLOCK, 0666);
-    return a->fd < 0 ? clipb_fail(err, CLIP_EIO, a->path, "%s", strerror(errno)) : CLIP_OK;
+    return a->path ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
 }
 
 clip_status clipidx_array_create(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes, int columns, clip_error *err)
 {
     char header[HEADER];
-    TRY(begin(a, dir, name, descr, bytes, columns, O_RDWR | O_CREAT | O_TRUNC, err));
+    TRY(begin(a, dir, name, descr, bytes, columns, true, err));
+    if ((a->fd = clipb_create(a->path)) < 0)
+        return clipb_fail(err, CLIP_EIO, a->path, "%s", strerror(errno));
     header_of(a, 0, header);
     return write_at(a, header, HEADER, 0, err);
 }
@@ -91,7 +92,11 @@ clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *na
 {
     char header[HEADER];
     struct stat st;
-    TRY(begin(a, dir, name, descr, bytes, columns, write ? O_RDWR : O_RDONLY, err));
+    TRY(begin(a, dir, name, descr, bytes, columns, write, err));
+    a->fd = open(a->path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (a->fd < 0)
+        return clipb_fail(err, CLIP_EIO, a->path, "%s",
+                          errno == ELOOP ? "is a symbolic link, which is not followed" : strerror(errno));
     if (fstat(a->fd, &st) < 0)
         return clipb_fail(err, CLIP_EIO, a->path, "%s", strerror(errno));
     if (!S_ISREG(st.st_mode))

@@ -3,22 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 
-#define APPLICATION_ID 0x434c4950 /* "CLIP": what file(1) shows, and who else's database this would be */
 #define MOST_ROWS (INT64_C(1) << 40)
-
-static const char tables[] = "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-                             "CREATE TABLE rows (name TEXT PRIMARY KEY, bits BLOB) WITHOUT ROWID;"
-                             "CREATE TABLE items (row INTEGER PRIMARY KEY, kind INTEGER NOT NULL, path TEXT NOT NULL, text TEXT NOT NULL, size INTEGER,"
-                             " mtime INTEGER, taken INTEGER, hash BLOB, sum INTEGER);"
-                             "CREATE UNIQUE INDEX items_path ON items (path, kind, text);"
-                             "CREATE INDEX items_hash ON items (hash);";
 
 #define ITEM "row, kind, path, text, size, mtime, taken, hash, sum"
 
@@ -27,15 +19,16 @@ static const char *const sql[CLIPIDX_STATEMENTS] = {
     [CLIPIDX_COMMIT] = "COMMIT",
     [CLIPIDX_ROLLBACK] = "ROLLBACK",
     [CLIPIDX_INSERT] = "INSERT INTO items (" ITEM ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    [CLIPIDX_HASHES] = "SELECT hash, row FROM items ORDER BY hash, row",
+    [CLIPIDX_HASHES] = "SELECT hash, size, row FROM items ORDER BY hash, size, row",
     [CLIPIDX_CHECK] = "PRAGMA integrity_check",
     [CLIPIDX_MOVE] = "UPDATE items SET row = ?2 WHERE row = ?1",
     [CLIPIDX_DELETE] = "DELETE FROM items WHERE row = ?1",
     [CLIPIDX_AT] = "SELECT " ITEM " FROM items WHERE row = ?1",
     [CLIPIDX_PICTURE] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = 1",
     [CLIPIDX_SAME] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = ?2 AND text = ?3",
-    [CLIPIDX_SAME_TEXTS] = "SELECT other.row FROM items, items AS other WHERE items.path = ?1 AND items.kind = 2 AND other.path = ?2 AND other.kind = 2"
-                           " AND other.text = items.text LIMIT 1",
+    [CLIPIDX_SAME_TEXTS] =
+        "SELECT other.row FROM items, items AS other WHERE items.path = ?1 AND items.kind = 2 AND other.path = ?2 AND other.kind = 2"
+        " AND other.text = items.text LIMIT 1",
     [CLIPIDX_NEXT] = "SELECT " ITEM " FROM items WHERE row >= ?1 ORDER BY row LIMIT 1",
     [CLIPIDX_BYTES] = "SELECT " ITEM " FROM items WHERE hash = ?1 AND kind = 1 AND row >= ?2 ORDER BY row LIMIT 1",
     [CLIPIDX_TEXTS] = "SELECT " ITEM " FROM items WHERE path = ?1 AND kind = 2 AND row >= ?2 ORDER BY row LIMIT 1",
@@ -77,7 +70,7 @@ void clipidx_state_free(clipidx_state *s)
 
 /* ---- Statements --------------------------------------------------------------------------------------------- */
 
-static clip_status fail(const clipidx_catalogue *c, clip_error *err)
+clip_status clipidx_catalogue_fail(const clipidx_catalogue *c, clip_error *err)
 {
     const int code = c->db ? sqlite3_errcode(c->db) & 0xff : SQLITE_NOMEM;
     const char *message = c->db ? sqlite3_errmsg(c->db) : "out of memory";
@@ -90,6 +83,11 @@ static clip_status fail(const clipidx_catalogue *c, clip_error *err)
     case SQLITE_ERROR: /* a table or column is missing: our statements are sound */
     case SQLITE_CONSTRAINT:
     case SQLITE_SCHEMA: return clipb_fail(err, CLIP_EFORMAT, c->path, "the catalogue is damaged: %s", message);
+    case SQLITE_TOOBIG:
+        return clipb_fail(err, CLIP_EFORMAT, c->path,
+                          "the catalogue is damaged: a value in it is longer than any that is written");
+    case SQLITE_INTERRUPT:
+        return clipb_fail(err, CLIP_EFORMAT, c->path, "the catalogue is damaged: reading it does not come to an end");
     case SQLITE_FULL: return clipb_fail(err, CLIP_EIO, c->path, "cannot be written: the disk is full");
     case SQLITE_READONLY: return clipb_fail(err, CLIP_EIO, c->path, "cannot be written: it or its directory is read-only");
     default: return clipb_fail(err, CLIP_EIO, c->path, "%s", message);
@@ -105,7 +103,7 @@ clip_status clipidx_statement(clipidx_catalogue *c, int which, sqlite3_stmt **ou
 {
     clip_status s = CLIP_OK;
     if (!c->statement[which] && sqlite3_prepare_v3(c->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[which], NULL) != SQLITE_OK)
-        s = fail(c, err);
+        s = clipidx_catalogue_fail(c, err);
     *out = c->statement[which];
     return s;
 }
@@ -118,9 +116,10 @@ void clipidx_reset(sqlite3_stmt *q)
 
 clip_status clipidx_step(clipidx_catalogue *c, sqlite3_stmt *q, bool *row, clip_error *err)
 {
+    c->steps = c->most_steps;
     const int code = sqlite3_step(q);
     *row = code == SQLITE_ROW;
-    return code == SQLITE_ROW || code == SQLITE_DONE ? CLIP_OK : fail(c, err);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? CLIP_OK : clipidx_catalogue_fail(c, err);
 }
 
 clip_status clipidx_run(clipidx_catalogue *c, sqlite3_stmt *q, clip_error *err)
@@ -139,135 +138,6 @@ static clip_status run_plain(clipidx_catalogue *c, int which, clip_error *err)
     sqlite3_stmt *q;
     TRY(clipidx_statement(c, which, &q, err));
     return clipidx_run(c, q, err);
-}
-
-/* ---- Opening ------------------------------------------------------------------------------------------------ */
-
-/* For file:PATH?..: what means something in a URI is written as %XX. */
-static char *uri_of(const char *path, const char *query)
-{
-    char *uri = malloc(strlen(path) * 3 + strlen(query) + 8), *p = uri;
-    if (!uri)
-        return NULL;
-    p += sprintf(p, "file:%s", path[0] == '/' ? "//" : "");
-    for (const unsigned char *s = (const unsigned char *)path; *s; s++)
-        p += *s == '%' || *s == '?' || *s == '#' ? sprintf(p, "%%%02X", *s) : sprintf(p, "%c", *s);
-    strcpy(p, query);
-    return uri;
-}
-
-static clip_status connect(clipidx_catalogue *c, bool write, bool create, bool immutable, clip_error *err)
-{
-    char *uri = uri_of(c->path, immutable ? "?immutable=1" : "");
-    if (!uri)
-        return clipb_fail(err, CLIP_ENOMEM, c->path, "out of memory");
-    const int flags = (write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | (create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
-    const int code = sqlite3_open_v2(uri, &c->db, flags, NULL);
-    free(uri);
-    if (code != SQLITE_OK)
-        return fail(c, err);
-    sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    sqlite3_busy_timeout(c->db, 10000); /* for moments of recovery and checkpoints: writers are kept apart by the index's own lock */
-    return CLIP_OK;
-}
-
-static clip_status pragma(clipidx_catalogue *c, const char *text, int64_t *out, clip_error *err)
-{
-    sqlite3_stmt *q;
-    bool row;
-    if (sqlite3_prepare_v2(c->db, text, -1, &q, NULL) != SQLITE_OK)
-        return fail(c, err);
-    clip_status s = clipidx_step(c, q, &row, err);
-    if (s == CLIP_OK && out)
-        *out = row ? sqlite3_column_int64(q, 0) : 0;
-    sqlite3_finalize(q);
-    return s;
-}
-
-/* Is it ours? *fresh: there is nothing in it at all. */
-static clip_status identify(clipidx_catalogue *c, bool *fresh, clip_error *err)
-{
-    int64_t application = 0, version = 0, tables_there = 0, programs = 0;
-    TRY(pragma(c, "PRAGMA application_id", &application, err));
-    TRY(pragma(c, "PRAGMA user_version", &version, err));
-    TRY(pragma(c, "SELECT count(*) FROM sqlite_master", &tables_there, err));
-    *fresh = application == 0 && tables_there == 0;
-    if (*fresh)
-        return CLIP_OK;
-    if (application != APPLICATION_ID)
-        return clipb_fail(err, CLIP_EFORMAT, c->path, "is a database of something else");
-    if (version > CLIPIDX_VERSION)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, c->path, "was made by a later version of clip (format %" PRId64 ", this one knows %d)", version, CLIPIDX_VERSION);
-    TRY(pragma(c, "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')", &programs, err));
-    return programs == 0 ? CLIP_OK : damaged(c, err, "it holds views or triggers, which would run whenever it is read and written, and need never end");
-}
-
-/* A reader's transaction, held until it closes: it sees one state. */
-static clip_status open_for_reading(clipidx_catalogue *c, bool immutable, bool *fresh, clip_error *err)
-{
-    TRY(connect(c, false, false, immutable, err));
-    TRY(pragma(c, "BEGIN", NULL, err));
-    return identify(c, fresh, err);
-}
-
-static void disconnect(clipidx_catalogue *c)
-{
-    for (int i = 0; i < CLIPIDX_STATEMENTS; i++) {
-        sqlite3_finalize(c->statement[i]);
-        c->statement[i] = NULL;
-    }
-    sqlite3_close(c->db);
-    c->db = NULL;
-}
-
-/* Nobody has left anything beside it that SQLite would have to look into. */
-static bool at_rest(const char *path)
-{
-    char name[4096];
-    struct stat st;
-    return snprintf(name, sizeof name, "%s-wal", path) < (int)sizeof name && (stat(name, &st) < 0 || st.st_size == 0);
-}
-
-clip_status clipidx_catalogue_open(clipidx_catalogue *c, const char *dir, bool write, bool create, bool *fresh, clip_error *err)
-{
-    *c = (clipidx_catalogue){.path = clipb_path_join(dir, "catalogue.db")};
-    if (!c->path)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    if (!create && !clipb_is_file(c->path))
-        return clipb_fail(err, CLIP_EIO, dir, clipb_is_dir(dir) ? "is no index: it has no catalogue.db" : "there is no such index");
-    if (!write) {
-        clip_status s = open_for_reading(c, false, fresh, err);
-        if (s == CLIP_EIO && at_rest(c->path)) { /* in a directory that is read-only SQLite cannot make the file by which readers and a writer agree */
-            disconnect(c);
-            s = open_for_reading(c, true, fresh, err);
-        }
-        return s;
-    }
-    TRY(connect(c, true, create, false, err));
-    TRY(identify(c, fresh, err));
-    TRY(pragma(c, "PRAGMA journal_mode = WAL", NULL, err));
-    return pragma(c, "PRAGMA synchronous = FULL", NULL, err);
-}
-
-clip_status clipidx_catalogue_make(clipidx_catalogue *c, int dim, clip_error *err)
-{
-    char text[sizeof tables + 512];
-    snprintf(text, sizeof text,
-             "BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s INSERT INTO meta VALUES ('dim', %d), ('rows', 0), ('pictures', 0), "
-             "('texts', 0), ('generation', 0); COMMIT;", APPLICATION_ID, CLIPIDX_VERSION, tables, dim);
-    if (sqlite3_exec(c->db, text, NULL, NULL, NULL) == SQLITE_OK)
-        return CLIP_OK;
-    clip_status s = fail(c, err);
-    sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
-    return s;
-}
-
-void clipidx_catalogue_close(clipidx_catalogue *c)
-{
-    disconnect(c);
-    free(c->path);
-    *c = (clipidx_catalogue){0};
 }
 
 /* ---- What is the same for all rows -------------------------------------------------------------------------- */
@@ -316,12 +186,20 @@ static clip_status set_number(clipidx_catalogue *c, const char *key, int64_t val
     return clipidx_catalogue_set(c, key, text, err);
 }
 
+/* From now on a value may be as long as a bitmap over so many rows. */
+static void allow_bits(clipidx_catalogue *c, int64_t rows)
+{
+    const int64_t bytes = rows / 8 + 1024;
+    sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, bytes < CLIPIDX_MOST_VALUE ? CLIPIDX_MOST_VALUE : bytes < INT_MAX ? (int)bytes : INT_MAX);
+}
+
 static clip_status get_bits(clipidx_catalogue *c, const char *name, clipidx_bits *b, int64_t rows, clip_error *err)
 {
     sqlite3_stmt *q;
     bool row;
     TRY(clipidx_statement(c, CLIPIDX_GET_BITS, &q, err));
     clipidx_bind_text(q, 1, name);
+    allow_bits(c, rows);
     clip_status s = clipidx_step(c, q, &row, err);
     const void *blob = s == CLIP_OK && row ? sqlite3_column_blob(q, 0) : NULL;
     const size_t bytes = blob ? (size_t)sqlite3_column_bytes(q, 0) : 0;
@@ -344,6 +222,7 @@ static clip_status set_bits(clipidx_catalogue *c, const char *name, const clipid
 {
     sqlite3_stmt *q;
     TRY(clipidx_statement(c, CLIPIDX_SET_BITS, &q, err));
+    allow_bits(c, rows);
     clipidx_bind_text(q, 1, name);
     sqlite3_bind_blob64(q, 2, b->word ? (const void *)b->word : "", (sqlite3_uint64)(rows + 63) / 64 * 8, SQLITE_STATIC);
     return clipidx_run(c, q, err);
@@ -385,6 +264,7 @@ clip_status clipidx_catalogue_commit(clipidx_catalogue *c, const clipidx_state *
     TRY(set_bits(c, "text", &s->text, s->rows, err));
     TRY(run_plain(c, CLIPIDX_COMMIT, err));
     c->changing = false;
+    clipidx_allow_steps(c);
     return CLIP_OK;
 }
 
@@ -399,19 +279,46 @@ void clipidx_catalogue_rollback(clipidx_catalogue *c)
 
 uint64_t clipidx_column_sum(sqlite3_stmt *q) { return (uint64_t)sqlite3_column_int64(q, 8); }
 
+/* A string of an item: whole, and not longer than what is written. */
+static const char *column_string(sqlite3_stmt *q, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(q, column);
+    const size_t bytes = text ? (size_t)sqlite3_column_bytes(q, column) : 0;
+    return text && bytes <= CLIPIDX_MOST_STRING && strlen(text) == bytes ? text : NULL;
+}
+
 clip_status clipidx_column_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t rows, clip_item *out, clip_error *err)
 {
-    *out = (clip_item){.row = sqlite3_column_int64(q, 0), .kind = (clip_item_kind)sqlite3_column_int(q, 1), .size = sqlite3_column_int64(q, 4),
-                       .mtime = sqlite3_column_int64(q, 5), .taken = sqlite3_column_int64(q, 6)};
-    const char *path = (const char *)sqlite3_column_text(q, 2), *text = (const char *)sqlite3_column_text(q, 3);
+    const int64_t kind = sqlite3_column_int64(q, 1);
+    *out = (clip_item){.row = sqlite3_column_int64(q, 0),
+                       .size = sqlite3_column_int64(q, 4),
+                       .mtime = sqlite3_column_int64(q, 5),
+                       .taken = sqlite3_column_int64(q, 6)};
+    const char *path = column_string(q, 2), *text = column_string(q, 3);
     const void *hash = sqlite3_column_blob(q, 7);
     if (!path || !text)
-        return sqlite3_errcode(c->db) == SQLITE_NOMEM ? fail(c, err) : damaged(c, err, "an item has no path or text");
-    if (out->row < 0 || out->row >= rows || (out->kind != CLIP_ITEM_PICTURE && out->kind != CLIP_ITEM_TEXT))
+        return sqlite3_errcode(c->db) == SQLITE_NOMEM
+                   ? clipidx_catalogue_fail(c, err)
+                   : damaged(c, err, "an item has no path or text, or one that is too long");
+    if (out->row < 0 || out->row >= rows || (kind != CLIP_ITEM_PICTURE && kind != CLIP_ITEM_TEXT))
         return damaged(c, err, "an item is of no kind or in no row");
+    if (out->size < 0)
+        return damaged(c, err, "the size of a file is negative");
+    out->kind = (clip_item_kind)kind;
     out->path = *path || out->kind == CLIP_ITEM_PICTURE ? path : NULL;
     out->text = out->kind == CLIP_ITEM_TEXT ? text : NULL;
     if (hash && sqlite3_column_bytes(q, 7) == (int)sizeof out->hash)
         memcpy(out->hash, hash, sizeof out->hash);
     return CLIP_OK;
+}
+
+clip_status clipidx_step_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t rows, clip_item *item, bool *more,
+                              clip_error *err)
+{
+    const int64_t last = item->row;
+    TRY(clipidx_step(c, q, more, err));
+    if (!*more)
+        return CLIP_OK;
+    TRY(clipidx_column_item(c, q, rows, item, err));
+    return item->row > last ? CLIP_OK : damaged(c, err, "its rows are not in their order");
 }

@@ -18,6 +18,8 @@
 #include "base/status.h"
 
 #define CLIPIDX_VERSION 1
+#define CLIPIDX_MOST_VALUE (1 << 26)           /* bytes of a row of SQLite, but for the bitmaps */
+#define CLIPIDX_MOST_STRING ((size_t)1 << 24) /* bytes of a path or a text */
 
 /* A bitmap over rows; bits beyond its words are 0. */
 typedef struct clipidx_bits {
@@ -50,12 +52,16 @@ typedef struct clipidx_catalogue {
     char *path;
     sqlite3_stmt *statement[CLIPIDX_STATEMENTS]; /* made when first used */
     bool changing;                               /* within a writer's transaction */
+    int64_t steps, most_steps;                   /* of SQLite's machine: that the statement under way has left; that each is given */
 } clipidx_catalogue;
 
 /* clipidx_catalogue_open(): dir/catalogue.db.
  * create  in   make it where there is none; *fresh says that it has no tables yet: clipidx_catalogue_make() makes them
- * A reader's state stays that of this moment until it is closed.
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a later version), CLIP_ENOMEM. Close it in any case. */
+ * A reader's state stays that of this moment until it is closed. Its schema is the one that
+ * clipidx_catalogue_make() makes, word by word, and a value or a statement that takes more than
+ * ours do is CLIP_EFORMAT. The database and what SQLite puts beside it are files, not links.
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a later version), CLIP_ENOMEM. Close it in any
+ * case. */
 clip_status clipidx_catalogue_open(clipidx_catalogue *c, const char *dir, bool write, bool create, bool *fresh, clip_error *err);
 clip_status clipidx_catalogue_make(clipidx_catalogue *c, int dim, clip_error *err);
 void clipidx_catalogue_close(clipidx_catalogue *c);
@@ -73,6 +79,11 @@ clip_status clipidx_catalogue_begin(clipidx_catalogue *c, clip_error *err);     
 clip_status clipidx_catalogue_commit(clipidx_catalogue *c, const clipidx_state *s, clip_error *err); /* writes the state, too */
 void clipidx_catalogue_rollback(clipidx_catalogue *c);
 
+/* clipidx_catalogue_fail(): SQLite's last fault as a status, and said. clipidx_allow_steps(): what a
+ * statement may take, by the size that the file has now. */
+clip_status clipidx_catalogue_fail(const clipidx_catalogue *c, clip_error *err);
+void clipidx_allow_steps(clipidx_catalogue *c);
+
 /* Running a statement: clipidx_statement() makes or finds it; clipidx_step() is CLIP_OK with *row telling whether there is one;
  * clipidx_reset() when done with it, in any case. */
 clip_status clipidx_statement(clipidx_catalogue *c, int which, sqlite3_stmt **out, clip_error *err);
@@ -82,6 +93,10 @@ clip_status clipidx_run(clipidx_catalogue *c, sqlite3_stmt *q, clip_error *err);
 
 /* clipidx_column_item(): the columns that CLIPIDX_AT, _PICTURE, _SAME and _NEXT give, checked. Strings live until the statement's next step or reset. */
 clip_status clipidx_column_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t rows, clip_item *out, clip_error *err);
+
+/* clipidx_step_item(): the next item of CLIPIDX_ALL. Their rows rise: in a damaged file they might
+ * not, and never end. row -1: before the first. */
+clip_status clipidx_step_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t rows, clip_item *item, bool *more, clip_error *err);
 
 /* clipidx_column_sum(): and the sum of its vector. */
 uint64_t clipidx_column_sum(sqlite3_stmt *q);

@@ -1,16 +1,41 @@
-/* Rows in turn, some at a time, are queries against those that come after them; who is found is in one group with its finder (a forest of sets: Tarjan 1975).
- * The root of a group is its earliest row. */
+/* Groups of duplicates. Some rows at a time are queries against the rows behind them.
+ *
+ *     LINKED   a query and a row it finds are in one group (a forest of sets: Tarjan 1975)
+ *     FIRST    a row that is in no group joins the group of the first query that finds it, and is no
+ *              query itself
+ *
+ * A row is before another if its grade is lower, or equal and its number lower. The root of a group is
+ * its first row. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "index/scan.h"
 
-typedef struct groups {
-    pthread_mutex_t mutex;
-    int64_t *parent;     /* [rows] */
-    const int64_t *rows; /* [Q] of the queries */
-    float score;
-} groups;
+typedef struct finder {
+    const clip_index *x;
+    clip_duplicates_options o;
+    clipidx_bits rows, late; /* that are looked at, of those the ones of a higher grade than 0 */
+    bool any_late;
+    int64_t *parent;       /* [rows] of the forest */
+    int64_t *copy;         /* [rows] the next row of the same bytes, and from the last on to the first: rings */
+    pthread_mutex_t mutex; /* of what found_row() writes */
+    int64_t *query;        /* [CLIPIDX_SCAN_QUERIES] rows that ask now */
+    int Q;
+    uint64_t *asked_by; /* [rows] FIRST: a bit a query that has found it */
+    int64_t *touched;   /* [n_touched] rows with such bits */
+    int64_t n_touched;
+} finder;
+
+clip_duplicates_options clip_duplicates_options_default(void) { return (clip_duplicates_options){.score = 0.97f}; }
+
+static bool is_before(const finder *f, int64_t a, int64_t b)
+{
+    const bool late_a = clipidx_bit(&f->late, a), late_b = clipidx_bit(&f->late, b);
+    return late_a != late_b ? late_b : a < b;
+}
+
+static void clear(clipidx_bits *b, int64_t i) { b->word[i / 64] &= ~(UINT64_C(1) << (i % 64)); }
 
 static int64_t root_of(int64_t *parent, int64_t i)
 {
@@ -19,85 +44,194 @@ static int64_t root_of(int64_t *parent, int64_t i)
     return i;
 }
 
-static void join(int64_t *parent, int64_t a, int64_t b)
+static void join(finder *f, int64_t a, int64_t b)
 {
-    a = root_of(parent, a);
-    b = root_of(parent, b);
-    parent[a < b ? b : a] = a < b ? a : b;
+    a = root_of(f->parent, a);
+    b = root_of(f->parent, b);
+    if (is_before(f, a, b))
+        f->parent[b] = a;
+    else
+        f->parent[a] = b;
 }
 
-static void found_row(void *user, const clipidx_scan *scan, int q, int64_t row)
-{
-    groups *g = user;
-    if (row <= g->rows[q])
-        return;
-    pthread_mutex_lock(&g->mutex);
-    const bool known = root_of(g->parent, g->rows[q]) == root_of(g->parent, row);
-    pthread_mutex_unlock(&g->mutex);
-    if (known || !(clipidx_scan_score(scan, q, row) >= g->score))
-        return;
-    pthread_mutex_lock(&g->mutex);
-    join(g->parent, g->rows[q], row);
-    pthread_mutex_unlock(&g->mutex);
-}
+/* ---- Equal bytes ----------------------------------------------------------------------------- */
 
-/* Equal bytes. Items come in the order of their hashes. */
-static clip_status join_copies(clip_index *x, const clipidx_bits *rows, int64_t *parent, clip_error *err)
+/* Rings of equal hash and size. Items come in that order. */
+static clip_status find_copies(finder *f, clip_error *err)
 {
     static const uint8_t unknown[16] = {0};
+    clip_index *w = (clip_index *)(uintptr_t)f->x; /* its mutex is held */
     uint8_t last[16] = {0};
-    int64_t last_row = -1;
+    int64_t last_row = -1, last_size = 0, steps = 0;
     sqlite3_stmt *q;
     bool more = true;
-    TRY(clipidx_statement(&x->catalogue, CLIPIDX_HASHES, &q, err));
+    TRY(clipidx_statement(&w->catalogue, CLIPIDX_HASHES, &q, err));
     clip_status s = CLIP_OK;
     while (s == CLIP_OK && more) {
-        s = clipidx_step(&x->catalogue, q, &more, err);
+        s = clipidx_step(&w->catalogue, q, &more, err);
+        if (s == CLIP_OK && more && ++steps > w->state.rows)
+            s = clipb_fail(err, CLIP_EFORMAT, w->catalogue.path,
+                           "the catalogue is damaged: there are more items than rows");
         const void *hash = s == CLIP_OK && more ? sqlite3_column_blob(q, 0) : NULL;
-        const int64_t row = hash ? sqlite3_column_int64(q, 1) : -1;
-        if (!hash || sqlite3_column_bytes(q, 0) != (int)sizeof last || row < 0 || row >= x->state.rows || !clipidx_bit(rows, row))
+        const int64_t size = sqlite3_column_int64(q, 1), row = hash ? sqlite3_column_int64(q, 2) : -1;
+        if (!hash || sqlite3_column_bytes(q, 0) != (int)sizeof last || row < 0 || row >= w->state.rows ||
+            !clipidx_bit(&f->rows, row))
             continue;
-        if (last_row >= 0 && memcmp(hash, last, sizeof last) == 0 && memcmp(hash, unknown, sizeof unknown) != 0)
-            join(parent, last_row, row);
+        if (last_row >= 0 && memcmp(hash, last, sizeof last) == 0 && size == last_size &&
+            memcmp(hash, unknown, sizeof unknown) != 0) {
+            f->copy[row] = f->copy[last_row];
+            f->copy[last_row] = row;
+        }
         memcpy(last, hash, sizeof last);
         last_row = row;
+        last_size = size;
     }
     clipidx_reset(q);
     return s;
 }
 
-static clip_status join_near(const clip_index *x, const clipidx_bits *rows, groups *g, clip_error *err)
+static void join_copies(finder *f)
 {
-    const size_t D = (size_t)x->dim;
-    float *query = malloc(CLIPIDX_SCAN_QUERIES * D * sizeof *query);
-    int64_t row_of[CLIPIDX_SCAN_QUERIES];
-    clip_status s = query ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    g->rows = row_of;
-    for (int64_t row = 0; s == CLIP_OK && row < x->state.rows;) {
-        int Q = 0;
-        for (; row < x->state.rows && Q < CLIPIDX_SCAN_QUERIES; row++) {
-            if (!clipidx_bit(rows, row))
-                continue;
-            float *v = query + (size_t)Q * D;
-            x->k.set->to_f32(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), CLIPK_F16, D);
-            if (clipidx_unit(v, v, x->dim)) /* else it is damaged, and near nothing */
-                row_of[Q++] = row;
-        }
-        clipidx_scan scan = {.x = x, .rows = rows, .begin = Q ? row_of[0] : 0, .row = found_row, .user = g};
-        if (Q > 0)
-            s = clipidx_scan_init(&scan, query, Q, g->score, err);
-        if (Q > 0 && s == CLIP_OK)
+    for (int64_t i = 0; i < f->x->state.rows; i++)
+        if (f->copy[i] != i)
+            join(f, i, f->copy[i]);
+}
+
+/* ---- Near ones: linked ----------------------------------------------------------------------- */
+
+static void found_linked(void *user, const clipidx_scan *scan, int q, int64_t row)
+{
+    finder *f = user;
+    if (row <= f->query[q])
+        return;
+    pthread_mutex_lock(&f->mutex);
+    const bool known = root_of(f->parent, f->query[q]) == root_of(f->parent, row);
+    pthread_mutex_unlock(&f->mutex);
+    if (known || !(clipidx_scan_score(scan, q, row) >= f->o.score))
+        return;
+    pthread_mutex_lock(&f->mutex);
+    join(f, f->query[q], row);
+    pthread_mutex_unlock(&f->mutex);
+}
+
+/* ---- Near ones: near the first --------------------------------------------------------------- */
+
+static void touch(finder *f, int q, int64_t row)
+{
+    if (!f->asked_by[row])
+        f->touched[f->n_touched++] = row;
+    f->asked_by[row] |= UINT64_C(1) << q;
+}
+
+static void found_first(void *user, const clipidx_scan *scan, int q, int64_t row)
+{
+    finder *f = user;
+    if (row == f->query[q] || !(clipidx_scan_score(scan, q, row) >= f->o.score))
+        return;
+    pthread_mutex_lock(&f->mutex);
+    touch(f, q, row);
+    pthread_mutex_unlock(&f->mutex);
+}
+
+/* A query that no earlier first has found is itself the first of a group. It and all it has found
+ * leave `rows`. */
+static void settle(finder *f)
+{
+    uint64_t firsts = 0;
+    for (int q = 0; q < f->Q; q++) {
+        const int64_t row = f->query[q];
+        if (f->asked_by[row] & firsts)
+            continue;
+        firsts |= UINT64_C(1) << q;
+        for (int64_t i = f->copy[row]; i != row; i = f->copy[i])
+            if (clipidx_bit(&f->rows, i))
+                touch(f, q, i);
+    }
+    for (int q = 0; q < f->Q; q++)
+        if (firsts >> q & 1)
+            clear(&f->rows, f->query[q]);
+    for (int64_t i = 0; i < f->n_touched; i++) {
+        const int64_t row = f->touched[i];
+        const uint64_t by = f->asked_by[row] & firsts;
+        f->asked_by[row] = 0;
+        if (!by || !clipidx_bit(&f->rows, row))
+            continue;
+        f->parent[row] = f->query[__builtin_ctzll(by)];
+        clear(&f->rows, row);
+    }
+    f->n_touched = 0;
+}
+
+/* ---- Near ones: asking ----------------------------------------------------------------------- */
+
+/* The next queries, from *row on. A damaged vector is near nothing. */
+static void gather(finder *f, bool late, int64_t *row, float *vector)
+{
+    const clip_index *x = f->x;
+    for (f->Q = 0; *row < x->state.rows && f->Q < CLIPIDX_SCAN_QUERIES; ++*row) {
+        float *v = vector + (size_t)f->Q * (size_t)x->dim;
+        if (!clipidx_bit(&f->rows, *row) || clipidx_bit(&f->late, *row) != late)
+            continue;
+        x->k.set->to_f32(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], *row), CLIPK_F16, (size_t)x->dim);
+        if (clipidx_unit(v, v, x->dim))
+            f->query[f->Q++] = *row;
+    }
+}
+
+static clip_status ask_all(finder *f, bool late, float *vector, clip_error *err)
+{
+    const bool first = f->o.grouping == CLIP_GROUP_FIRST;
+    for (int64_t row = 0; row < f->x->state.rows;) {
+        gather(f, late, &row, vector);
+        if (f->Q == 0)
+            break;
+        clipidx_scan scan = {.x = f->x,
+                             .rows = &f->rows,
+                             .begin = f->any_late && !late ? 0 : f->query[0],
+                             .row = first ? found_first : found_linked,
+                             .user = f};
+        clip_status s = clipidx_scan_init(&scan, vector, f->Q, f->o.score, err);
+        if (s == CLIP_OK)
             clipidx_scan_run(&scan);
         clipidx_scan_free(&scan);
+        TRY(s);
+        if (first)
+            settle(f);
     }
-    free(query);
+    return CLIP_OK;
+}
+
+static clip_status find_near(finder *f, clip_error *err)
+{
+    const size_t rows = (size_t)f->x->state.rows + 1;
+    const bool first = f->o.grouping == CLIP_GROUP_FIRST;
+    int64_t query[CLIPIDX_SCAN_QUERIES];
+    float *vector = malloc(CLIPIDX_SCAN_QUERIES * (size_t)f->x->dim * sizeof *vector);
+    f->query = query;
+    f->asked_by = first ? calloc(rows, sizeof *f->asked_by) : NULL;
+    f->touched = first ? malloc(rows * sizeof *f->touched) : NULL;
+    clip_status s = vector && (!first || (f->asked_by && f->touched))
+                        ? CLIP_OK
+                        : clipb_fail(err, CLIP_ENOMEM, f->x->dir, "out of memory");
+    if (s == CLIP_OK && !first)
+        f->any_late = false; /* links have no direction */
+    if (s == CLIP_OK)
+        s = ask_all(f, false, vector, err);
+    if (s == CLIP_OK)
+        s = ask_all(f, true, vector, err);
+    free(vector);
+    free(f->asked_by);
+    free(f->touched);
     return s;
 }
 
-/* Groups of two and more, in the order of their roots. */
-static clip_status list_groups(const clip_index *x, int64_t *parent, int64_t **row, int64_t **group, int64_t *n, clip_error *err)
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+/* Groups of two and more, in the order of their roots' rows, each in the order of "before". */
+static clip_status list_groups(const finder *f, int64_t **row, int64_t **group, int64_t *n, clip_error *err)
 {
-    const int64_t N = x->state.rows;
+    const int64_t N = f->x->state.rows;
+    int64_t *parent = f->parent;
     int64_t *at = calloc((size_t)N + 1, sizeof *at), members = 0, groups_there = 0; /* at[root]: how many; then where its next row goes */
     for (int64_t i = 0; at && i < N; i++)
         at[root_of(parent, i)]++;
@@ -111,7 +245,7 @@ static clip_status list_groups(const clip_index *x, int64_t *parent, int64_t **r
         free(*row);
         free(at);
         *row = NULL;
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_fail(err, CLIP_ENOMEM, f->x->dir, "out of memory");
     }
     int64_t next = 0;
     *n = 0;
@@ -123,37 +257,68 @@ static clip_status list_groups(const clip_index *x, int64_t *parent, int64_t **r
         next += size > 1 ? size : 0;
     }
     (*group)[*n] = next;
-    for (int64_t i = 0; i < N; i++)
-        if (at[root_of(parent, i)] >= 0)
-            (*row)[at[root_of(parent, i)]++] = i;
+    for (int late = 0; late < 2; late++)
+        for (int64_t i = 0; i < N; i++)
+            if (at[root_of(parent, i)] >= 0 && clipidx_bit(&f->late, i) == late)
+                (*row)[at[root_of(parent, i)]++] = i;
     free(at);
     return CLIP_OK;
 }
 
-clip_status clip_index_duplicates(const clip_index *x, float score, const clip_index_filter *filter, int64_t **row, int64_t **group, int64_t *n,
-                                  clip_error *err)
+/* Which rows there are, and room for what is found of them. */
+static clip_status prepare(finder *f, clip_error *err)
 {
-    clip_index *w = (clip_index *)(uintptr_t)x; /* the catalogue, behind its mutex */
-    clip_index_filter pictures = filter ? *filter : (clip_index_filter){0};
-    clipidx_bits rows;
+    const clip_index *x = f->x;
+    const int64_t N = x->state.rows;
+    clip_index_filter pictures = f->o.filter ? *f->o.filter : (clip_index_filter){0};
     pictures.kinds = CLIP_ITEM_PICTURE;
+    TRY(clipidx_filter(x, &pictures, &f->rows, err));
+    f->parent = malloc(((size_t)N + 1) * sizeof *f->parent);
+    f->copy = malloc(((size_t)N + 1) * sizeof *f->copy);
+    if (clipidx_bits_reserve(&f->late, N) < 0 || !f->parent || !f->copy)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    for (int64_t i = 0; i < N; i++) {
+        const int grade = f->o.grade ? f->o.grade[i] : 0;
+        f->parent[i] = f->copy[i] = i;
+        if (grade < 0)
+            clear(&f->rows, i);
+        else if (grade > 0)
+            clipidx_bit_set(&f->late, i);
+        f->any_late |= grade > 0;
+    }
+    return CLIP_OK;
+}
+
+static clip_status find(finder *f, clip_error *err)
+{
+    clip_index *w = (clip_index *)(uintptr_t)f->x; /* the catalogue, behind its mutex */
+    TRY(prepare(f, err));
+    pthread_mutex_lock(&w->mutex);
+    const clip_status s = find_copies(f, err);
+    pthread_mutex_unlock(&w->mutex);
+    TRY(s);
+    if (f->o.grouping != CLIP_GROUP_FIRST)
+        join_copies(f);
+    return f->o.grouping == CLIP_GROUP_BYTES ? CLIP_OK : find_near(f, err);
+}
+
+clip_status clip_index_duplicates(const clip_index *x, const clip_duplicates_options *opt, int64_t **row,
+                                  int64_t **group, int64_t *n, clip_error *err)
+{
+    finder f = {.x = x, .o = opt ? *opt : clip_duplicates_options_default()};
     *row = *group = NULL;
     *n = 0;
+    if (f.o.grouping < CLIP_GROUP_FIRST || f.o.grouping > CLIP_GROUP_BYTES)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "there is no such grouping of duplicates");
     TRY(clipidx_map(x, err));
-    TRY(clipidx_filter(x, &pictures, &rows, err));
-    groups g = {.parent = malloc(((size_t)x->state.rows + 1) * sizeof *g.parent), .score = score};
-    for (int64_t i = 0; g.parent && i < x->state.rows; i++)
-        g.parent[i] = i;
-    pthread_mutex_init(&g.mutex, NULL);
-    pthread_mutex_lock(&w->mutex);
-    clip_status s = g.parent ? join_copies(w, &rows, g.parent, err) : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    pthread_mutex_unlock(&w->mutex);
+    pthread_mutex_init(&f.mutex, NULL);
+    clip_status s = find(&f, err);
     if (s == CLIP_OK)
-        s = join_near(x, &rows, &g, err);
-    if (s == CLIP_OK)
-        s = list_groups(x, g.parent, row, group, n, err);
-    pthread_mutex_destroy(&g.mutex);
-    free(g.parent);
-    free(rows.word);
+        s = list_groups(&f, row, group, n, err);
+    pthread_mutex_destroy(&f.mutex);
+    free(f.rows.word);
+    free(f.late.word);
+    free(f.parent);
+    free(f.copy);
     return s;
 }

@@ -206,7 +206,10 @@ static clip_status open_out(target *o, const char *dir, clip_error *err)
     o->half = malloc((size_t)D * sizeof *o->half);
     if (!o->metadata_path || !o->unit || !o->half)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    o->metadata = fopen(o->metadata_path, "wb");
+    const int fd = clipb_create(o->metadata_path);
+    o->metadata = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (!o->metadata && fd >= 0)
+        close(fd);
     return o->metadata ? CLIP_OK : fail_write(o->metadata_path, err);
 }
 

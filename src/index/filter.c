@@ -13,6 +13,20 @@ static bool path_fits(const clip_index_filter *f, const char *path)
     return f->n_patterns == 0;
 }
 
+static bool is_below(const char *path, const char *root)
+{
+    const size_t n = strlen(root);
+    return n > 0 && strncmp(path, root, n) == 0 && (path[n] == 0 || path[n] == '/' || root[n - 1] == '/');
+}
+
+static bool place_fits(const clip_index_filter *f, const char *path)
+{
+    for (int i = 0; i < f->n_below; i++)
+        if (path && is_below(path, f->below[i]))
+            return true;
+    return f->n_below == 0;
+}
+
 static bool date_fits(const clip_index_filter *f, const clip_item *item)
 {
     const int64_t when = item->taken ? item->taken : item->mtime / 1000000000 - (item->mtime % 1000000000 < 0);
@@ -24,16 +38,14 @@ static bool date_fits(const clip_index_filter *f, const clip_item *item)
 static clip_status walk(clip_index *x, const clip_index_filter *f, clipidx_bits *out, clip_error *err)
 {
     sqlite3_stmt *q;
-    clip_item item;
+    clip_item item = {.row = -1};
     bool more = true;
     clipidx_bits fits = {0};
     TRY(clipidx_statement(&x->catalogue, CLIPIDX_ALL, &q, err));
     clip_status s = clipidx_bits_reserve(&fits, (int64_t)out->words * 64);
     while (s == CLIP_OK && more) {
-        s = clipidx_step(&x->catalogue, q, &more, err);
-        if (s == CLIP_OK && more)
-            s = clipidx_column_item(&x->catalogue, q, x->state.rows, &item, err);
-        if (s == CLIP_OK && more && path_fits(f, item.path) && date_fits(f, &item))
+        s = clipidx_step_item(&x->catalogue, q, x->state.rows, &item, &more, err);
+        if (s == CLIP_OK && more && path_fits(f, item.path) && place_fits(f, item.path) && date_fits(f, &item))
             clipidx_bit_set(&fits, item.row);
     }
     clipidx_reset(q);
@@ -48,8 +60,8 @@ clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clip
     const clipidx_state *s = &x->state;
     const int kinds = f && f->kinds ? f->kinds : CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT;
     *out = (clipidx_bits){0};
-    if (f && (f->n_patterns < 0 || (kinds & ~(CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT))))
-        return clipb_fail(err, CLIP_EINVAL, x->dir, "a filter has kinds or patterns that there are not");
+    if (f && (f->n_patterns < 0 || f->n_below < 0 || (kinds & ~(CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT))))
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "a filter has kinds, patterns or folders that there are not");
     if (clipidx_bits_reserve(out, s->rows) < 0)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     for (int64_t i = 0; i < (s->rows + 63) / 64; i++) {
@@ -57,7 +69,7 @@ clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clip
         const uint64_t text = s->text.word[i];
         out->word[i] = there & ~s->gone.word[i] & ((kinds & CLIP_ITEM_PICTURE ? ~text : 0) | (kinds & CLIP_ITEM_TEXT ? text : 0));
     }
-    if (!f || (f->n_patterns == 0 && !f->after && !f->before))
+    if (!f || (f->n_patterns == 0 && f->n_below == 0 && !f->after && !f->before))
         return CLIP_OK;
     pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&x->mutex;
     pthread_mutex_lock(mutex);

@@ -91,10 +91,11 @@ static clip_status take_lock(clip_index *x, clip_error *err)
     struct stat st;
     if (!path)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     clip_status s = CLIP_OK;
     if (x->lock < 0)
-        s = clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
+        s = clipb_fail(err, CLIP_EIO, path, "%s",
+                       errno == ELOOP ? "is a symbolic link, which is not followed" : strerror(errno));
     else if (flock(x->lock, LOCK_EX | LOCK_NB) < 0)
         s = errno == EWOULDBLOCK ? clipb_fail(err, CLIP_EBUSY, x->dir, "another process is writing this index")
                                  : clipb_fail(err, CLIP_EIO, path, "cannot be locked: %s", strerror(errno));
@@ -332,6 +333,11 @@ static clip_status check_item(const clip_index *x, const clip_item *item, const 
 {
     if (item->kind != CLIP_ITEM_PICTURE && item->kind != CLIP_ITEM_TEXT)
         return clipb_fail(err, CLIP_EINVAL, x->dir, "an item is a picture or a text");
+    if ((item->path && strlen(item->path) > CLIPIDX_MOST_STRING) ||
+        (item->text && strlen(item->text) > CLIPIDX_MOST_STRING))
+        return clipb_fail(err, CLIP_ELIMIT, x->dir, "a path or a text has more than %zu bytes", CLIPIDX_MOST_STRING);
+    if (item->size < 0)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "the size of a file is negative");
     if (item->kind == CLIP_ITEM_PICTURE ? !item->path || !*item->path : !item->text)
         return clipb_fail(err, CLIP_EINVAL, x->dir, "a picture has a path, a text its words");
     if (!clipidx_unit(unit, vector, x->dim))
@@ -409,8 +415,9 @@ clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int6
     TRY(check_row(x, row, err));
     char *name = path ? strdup(path) : NULL; /* it may be a string of the item we had given last */
     clip_status s = path && !name ? clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory") : clip_index_item_at(x, row, &item, err);
-    if (s == CLIP_OK && (item.kind != CLIP_ITEM_PICTURE || !name || !*name))
-        s = clipb_fail(err, CLIP_EINVAL, x->dir, "a picture is renamed, and has a path");
+    if (s == CLIP_OK &&
+        (item.kind != CLIP_ITEM_PICTURE || !name || !*name || strlen(name) > CLIPIDX_MOST_STRING || size < 0))
+        s = clipb_fail(err, CLIP_EINVAL, x->dir, "a picture is renamed, and has a path and a size");
     else if (s == CLIP_OK) {
         s = rename_items(x, row, item.path, name, size, mtime, err);
         if (s < 0)
@@ -543,6 +550,9 @@ static clip_status item_by(const clip_index *x, int statement, const char *path,
         s = read_item(x, q, out, err);
     }
     pthread_mutex_unlock(&w->mutex);
+    if (s == CLIP_OK && out->kind && cursor && out->row < *cursor) /* whoever walks would go round in circles */
+        return clipb_fail(err, CLIP_EFORMAT, x->catalogue.path,
+                          "the catalogue is damaged: its rows are not in their order");
     if (s == CLIP_OK && out->kind && cursor)
         *cursor = out->row + 1;
     return s;

@@ -1,6 +1,6 @@
 /* index.h: an index as the files of this room see it. What it does is said in clip.h, whose clip_index_*() are here:
  *
- *     index.c       open, add, rename, remove, commit, close, the items        catalogue.c   SQLite: what each row is
+ *     index.c       open, add, rename, remove, commit, close, the items        catalogue.c   SQLite: what each row is; catalogue_open.c
  *     search.c      the best k, on scan.c                                      files.c       the arrays beside it, as one; array.c each of them
  *     filter.c      which rows a search looks at                               code.c        vectors to int8 and what they lose; learn.c on which axes
  *     duplicates.c  near-identical pictures                                    verify.c      reading all of it again

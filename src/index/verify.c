@@ -71,14 +71,12 @@ static clip_status check_row(verifier *v, const clip_item *item, uint64_t sum, c
 static clip_status check_rows(verifier *v, clip_error *err)
 {
     sqlite3_stmt *q;
-    clip_item item;
+    clip_item item = {.row = -1};
     bool more = true;
     TRY(clipidx_statement(&v->x->catalogue, CLIPIDX_ALL, &q, err));
     clip_status s = CLIP_OK;
     while (s == CLIP_OK && more) {
-        s = clipidx_step(&v->x->catalogue, q, &more, err);
-        if (s == CLIP_OK && more)
-            s = clipidx_column_item(&v->x->catalogue, q, v->x->state.rows, &item, err);
+        s = clipidx_step_item(&v->x->catalogue, q, v->x->state.rows, &item, &more, err);
         if (s == CLIP_OK && more)
             s = check_row(v, &item, clipidx_column_sum(q), err);
     }

@@ -125,6 +125,77 @@ static void a_full_disk_leaves_what_was(void **state)
     }
 }
 
+/* A person's link is followed; what has a temporary name is not ours to replace; at a name of ours
+ * no link is followed. */
+static void links_and_names(void **state)
+{
+    (void)state;
+    clip_error err = {0};
+    clipb_output o;
+    char *tmp, target[16];
+    assert_int_equal(put(in_dir("name-behind"), "old", &err), CLIP_OK);
+    assert_int_equal(symlink("name-behind", in_dir("name-link")), 0);
+    assert_int_equal(put(in_dir("name-link"), "new", &err), CLIP_OK);
+    assert_holds(in_dir("name-behind"), "new");
+    struct stat st;
+    assert_true(lstat(in_dir("name-link"), &st) == 0 && S_ISLNK(st.st_mode));
+    assert_int_equal(symlink("nowhere", in_dir("name-dangling")), 0);
+    assert_int_equal(clipb_output_open(&o, in_dir("name-dangling"), &err), CLIP_EIO);
+    assert_non_null(strstr(err.message, "leads nowhere"));
+    assert_int_equal(mkfifo(in_dir("pipe"), 0600), 0);
+    assert_int_equal(clipb_output_open(&o, in_dir("pipe"), &err), CLIP_EIO);
+    assert_int_equal(put(in_dir("h.tmp"), "somebody's", &err), CLIP_OK);
+    assert_int_equal(put(in_dir("h"), "ours", &err), CLIP_OK);
+    assert_holds(in_dir("h.tmp"), "somebody's");
+    assert_holds(in_dir("h"), "ours");
+
+    const int fd = clipb_create(in_dir("name-link"));
+    assert_true(fd >= 0 && write(fd, "made", 4) == 4);
+    close(fd);
+    assert_holds(in_dir("name-behind"), "new");
+    assert_holds(in_dir("name-link"), "made");
+    assert_int_equal(clipb_create(dir), -1);
+
+    assert_int_equal(mkdir(in_dir("precious"), 0777), 0); /* a link in the place of what an interrupted run has left */
+    assert_int_equal(put(in_dir("precious/file"), "kept", &err), CLIP_OK);
+    for (int old = 0; old < 2; old++) {
+        snprintf(target, sizeof target, ".taken.%s", old ? "old" : "tmp");
+        assert_int_equal(symlink("precious", in_dir(target)), 0);
+        assert_int_equal(clipb_dir_new(in_dir("taken"), &tmp, &err), CLIP_OK);
+        no_exchange = old;
+        assert_int_equal(clipb_dir_replace(tmp, in_dir("taken"), CLIP_OK, &err), CLIP_OK);
+        assert_int_equal(clipb_dir_settle(in_dir("taken"), &err), CLIP_OK);
+        no_exchange = false;
+        free(tmp);
+        assert_holds(in_dir("precious/file"), "kept");
+    }
+}
+
+/* A path that stands in a file may name a pipe or a device; one that a person has given may well. */
+static void pipes(void **state)
+{
+    (void)state;
+    clip_error err = {0};
+    unsigned char *data;
+    size_t size;
+    int ends[2];
+    char path[32];
+    assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
+    assert_int_equal(clipb_read_file(in_dir("fifo"), 100, &data, &size, &err), CLIP_EIO);
+    assert_int_equal(clipb_read_file("/dev/zero", 100, &data, &size, &err), CLIP_EIO);
+    assert_int_equal(clipb_read_file("-", 100, &data, &size, &err), CLIP_EIO);
+    assert_int_equal(clipb_read_named("/dev/zero", 100, &data, &size, &err), CLIP_ELIMIT);
+    assert_int_equal(clipb_read_named(dir, 100, &data, &size, &err), CLIP_EIO);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "through", 7), 7);
+    close(ends[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    assert_int_equal(clipb_read_named(path, 100, &data, &size, &err), CLIP_OK);
+    assert_true(size == 7 && strcmp((char *)data, "through") == 0);
+    free(data);
+    close(ends[0]);
+}
+
 static clip_status put_dir(const char *path, const char *text, clip_error *err)
 {
     char *tmp;
@@ -233,9 +304,14 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_appears_when_it_is_whole), cmocka_unit_test(a_full_disk_leaves_what_was),
-        cmocka_unit_test(a_directory_is_replaced),         cmocka_unit_test(an_interrupted_replacement_is_settled),
-        cmocka_unit_test(a_kill_leaves_a_whole_directory), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_file_appears_when_it_is_whole),
+        cmocka_unit_test(a_full_disk_leaves_what_was),
+        cmocka_unit_test(a_directory_is_replaced),
+        cmocka_unit_test(an_interrupted_replacement_is_settled),
+        cmocka_unit_test(a_kill_leaves_a_whole_directory),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(links_and_names),
+        cmocka_unit_test(pipes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -150,12 +150,60 @@ want 0 "$clip" search --filter '*/castle.png' --filter '*/swan.png' flag
 lines 2
 want 1 "$clip" search --filter '*.jpg' castle
 says 'nothing found'
-want 0 "$clip" search --after 2023-05 --before 2023-06 swan
-same "$(cat out)" "$P/castle.png"
+for month in '2023-05 --before 2023-05' '2023-05-17 --before 2023-05-17' '2023-05-17 --before 2023-05-31' '2023 --before 2023-05'; do
+    want 0 "$clip" search --after $month swan
+    same "$(cat out)" "$P/castle.png"
+done
 want 0 "$clip" search --after 2023-06-01 --before 2023-06-02 castle
 same "$(cat out)" "$P/swan.png"
-want 0 "$clip" search --before 2024 castle
+want 0 "$clip" search --after 2023-06-01 --before 2023-06-01 castle
+same "$(cat out)" "$P/swan.png"
+want 0 "$clip" search --before 2023 castle
 lines 2
+want 1 "$clip" search --before 2022 castle
+TZ=Asia/Tokyo want 0 "$clip" search --after 2023-06-01 --before 2023-06-01 castle # local time
+same "$(cat out)" "$P/swan.png"
+TZ=America/New_York want 0 "$clip" search --after 2023-05-31 --before 2023-05-31 castle
+same "$(cat out)" "$P/swan.png"
+for when in '2024 --before 2023' '2023-06 --before 2023-05' '2023-05-18 --before 2023-05-17'; do
+    want 2 "$clip" search --after $when castle
+    says 'later than'
+done
+want 0 "$clip" search --sort date -k 3 --before 2023 castle
+same "$(cat out)" "$(printf '%s\n%s' "$P/swan.png" "$P/castle.png")"
+want 0 "$clip" search --sort score --before 2023 castle
+first "$P/castle.png"
+want 0 "$clip" search --json --sort date --before 2023 castle
+same "$(json hits.0.mtime)" '2023-06-01T00:00:00+00:00'
+same "$(json hits.0.rank)" 1
+TZ=Asia/Kolkata want 0 "$clip" search --json -k 1 castle
+same "$(json hits.0.mtime)" '2023-05-17T17:30:00+05:30'
+want 2 "$clip" search --sort name castle
+mkdir -p 'odd/a[1]*' odd/a1 && cp pictures/castle.png 'odd/a[1]*/' && cp pictures/castle.png pictures/swan.png odd/a1/ && ln -s a1 odd/link
+cp -p pictures/castle.png 'odd/a[1]*x.png'
+want 0 "$clip" index --index "$T/odd-names" odd
+for below in 'odd/a[1]*' 'odd/a[1]*/' './odd/../odd/a[1]*' "$T/odd/a[1]*" 'odd/a[1]*/castle.png'; do
+    want 0 "$clip" search --index "$T/odd-names" --below "$below" castle
+    same "$(cat out)" "$(realpath odd)/a[1]*/castle.png"
+done
+want 0 "$clip" search --index "$T/odd-names" --below odd/a1 --filter '*swan*' castle
+lines 1
+want 0 "$clip" search --index "$T/odd-names" --below odd/link castle # what it leads to
+lines 2
+want 0 "$clip" search --index "$T/odd-names" --below 'odd/a[1]*' --below odd/a1 castle
+lines 3
+cd odd && want 0 "$clip" search --index "$T/odd-names" --below . castle
+cd "$T" && want 0 "$clip" search --index "$T/odd-names" --below odd castle
+lines 4
+want 1 "$clip" search --index "$T/odd-names" --below odd/a castle
+want 2 "$clip" search --below '' castle
+want 0 "$clip" search --index "$T/odd-names" --unique castle
+lines 2
+want 0 "$clip" search --index "$T/odd-names" --unique -k 1 swan
+first "$(realpath odd)/a1/swan.png"
+printf 'castle\nswan\n' >queries
+want 0 "$clip" search --index "$T/odd-names" --unique --queries queries
+same "$(sed -n 2p out | "$check" get hits.0.path)" "$(realpath odd)/a1/swan.png"
 for date in 2023-13 2023-02-29 23 2023-5 2023-05- today 2023-05-17x -1 ''; do
     want 2 "$clip" search --after="$date" castle
     says 'is no date'
@@ -212,6 +260,40 @@ want 0 "$clip" search --index "$T/hostile" --html page.html '"<i>"'
 grep -q '/%3Ci%3E%22%26%27%0A%01.png" title="[^"<>]*/&lt;i&gt;&quot;&amp;&#39;  .png">' page.html || fault "the name is not escaped"
 ! grep -q '<i>' page.html || fault "something is not escaped"
 
+it "links, pipes and devices in the place of files"
+mkdir strange && for n in fifo zero folder; do cp pictures/castle.png strange/$n.png; done
+want 0 "$clip" index --index "$T/strange.index" strange
+rm strange/* && mkfifo strange/fifo.png && ln -s /dev/zero strange/zero.png && mkdir strange/folder.png
+for how in '--html page.html' '--show kitty' '--duplicates' '--json'; do
+    query=castle && [ "$how" = --duplicates ] && query=
+    "$clip" search --index "$T/strange.index" $how $query >out 2>err &
+    waits=0
+    while kill -0 $! 2>err.kill && [ $waits -lt 200 ]; do sleep 0.1; waits=$((waits + 1)); done
+    [ $waits -lt 200 ] || { fault "$how waits for a pipe"; kill $!; }
+done
+same "$(grep -c 'no longer there' page.html)" 3
+printf 'strange/fifo.png\nstrange/zero.png\n' >list
+want 1 "$clip" embed --files-from list
+says 'strange/fifo.png: is not a regular file'
+says 'strange/zero.png: is not a regular file'
+printf './strange/fifo.png\n' >queries
+want 1 "$clip" search --queries queries
+says 'is not a regular file'
+"$clip" search -k 1 /dev/stdin <pictures/swan.png >out 2>err # but a person may name one
+first "$P/swan.png"
+mkfifo pipe && { cat pictures/swan.png >pipe & } && want 0 "$clip" search -k 1 ./pipe
+first "$P/swan.png"
+{ cat pictures/swan.png >pipe & } && want 0 "$clip" embed pipe
+echo old >target && ln -s target link.html && ln -s nowhere dangling.html
+want 0 "$clip" search -k 1 --html link.html castle # what is behind a link is replaced, not the link
+[ -h link.html ] && grep -q '<html' target || fault "a link is not followed"
+want 1 "$clip" search -k 1 --html dangling.html castle
+says 'leads nowhere'
+cp -r index copied && ln -sf "$T/target" copied/heads.npy
+want 1 "$clip" index --index copied pictures
+says 'heads.npy: is a symbolic link'
+grep -q '<html' target || fault "a link in an index is written through"
+
 it "pictures in a terminal"
 want 0 "$clip" search --show kitty -k 2 castle
 same "$(grep -a -o '_Ga=T' out | grep -c '')" 2
@@ -234,6 +316,30 @@ cp pictures/bee.png linked/bee.png && cp pictures/bee.png linked/c.png && ln -s 
 want 0 "$clip" index --index "$T/links" linked
 want 0 "$clip" search --index "$T/links" --duplicates # names of one file are no duplicates: who deletes one would lose it
 same "$(cat out)" "$(printf '%s\n%s' "$T/linked/bee.png" "$T/linked/c.png")"
+ln linked/bee.png linked/hard.png
+mkdir linked/sub && ln -s ../bee.png linked/sub/z.png && ln -s sub linked/way
+want 0 "$clip" index --index "$T/links" linked
+want 0 "$clip" search --index "$T/links" --duplicates --group bytes
+same "$(cat out)" "$(printf '%s\n%s' "$T/linked/bee.png" "$T/linked/c.png")"
+mv linked/bee.png away.png && rm linked/hard.png # the first of the group has gone: the other is no duplicate any more
+for how in first linked bytes; do
+    want 1 "$clip" search --index "$T/links" --duplicates --group $how
+    says 'no longer there'
+done
+mv away.png linked/bee.png
+want 0 "$clip" search --index "$T/links" --duplicates --json
+same "$(json gone)" 1
+same "$(json groups.0.0.path)" "$T/linked/bee.png"
+printf x >>linked/bee.png
+want 1 "$clip" search --index "$T/links" --duplicates
+says 'have changed'
+want 0 "$clip" search --index "$T/links" --json -k 20 bee
+prints '"changed":true'
+want 2 "$clip" search --duplicates --group all
+want 2 "$clip" search --duplicates --group bytes --min-score 0.9
+want 2 "$clip" search --group bytes castle
+want 2 "$clip" search --duplicates --unique
+want 2 "$clip" search --duplicates --sort date
 want 2 "$clip" search --duplicates castle
 want 2 "$clip" search --duplicates -k 3
 want 2 "$clip" search --duplicates --kind text

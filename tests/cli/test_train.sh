@@ -165,6 +165,22 @@ want 0 "$clip" train --resume late
 equals long late
 [ ! -e late/.checkpoint.tmp ] || fault 'it is still there'
 
+it "links and pipes in the place of a run's files"
+cp -r late strange && echo mine >mine && mkdir kept && echo kept >kept/file
+ln -s "$T/kept" strange/.checkpoint.tmp
+for name in metrics.jsonl run.json; do
+    mv strange/$name away && ln -s "$T/mine" strange/$name
+    want 1 "$clip" train --resume strange
+    says "$name: is a symbolic link"
+    rm strange/$name && mkfifo strange/$name
+    want 1 timeout 60 "$clip" train --resume strange
+    says "$name: is not a regular file"
+    rm strange/$name && mv away strange/$name
+done
+want 0 "$clip" train --resume strange # which sweeps away what a killed run has left: the link, and not what is behind it
+want 1 test -h strange/.checkpoint.tmp
+same "$(cat mine kept/file)" "$(printf 'mine\nkept')"
+
 # halves NAME OPTION...: a run, and the same one from the end of its first epoch: they must end alike
 halves() {
     name=$1

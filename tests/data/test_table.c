@@ -75,7 +75,7 @@ static void a_broken_row_is_named_and_passed(void **state)
                         "EIO t.csv: line 2: gone.png: No such file or directory\n"
                         "EFORMAT t.csv: line 4: no picture is named\n"
                         "EFORMAT t.csv: line 5: 3 fields, but the first line names 2 (is a separator in an unquoted caption?)\n"
-                        "EIO t.csv: line 6: img: is not a regular file\n"
+                        "EIO t.csv: line 6: img: Is a directory\n"
                         "img/a.png=A: two\nlines\n"
                         "EFORMAT t.csv: line 10: a zero byte, which no text holds\n"
                         "d.png=D: sound\n");

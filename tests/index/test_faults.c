@@ -12,7 +12,7 @@ static int make(void **state)
 {
     for (int i = 0; i < N; i++) {
         snprintf(name[i], sizeof name[i], "p%d", i);
-        item[i] = (clip_item){.kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i, .hash = {(uint8_t)(i / 2 + 1)}};
+        item[i] = (clip_item){.kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i / 2, .hash = {(uint8_t)(i / 2 + 1)}};
     }
     vector = random_vectors(1, N, D);
     return dir_make(state);
@@ -34,7 +34,7 @@ static clip_status ask(clip_index *x)
     int64_t *row, *group, groups, faults;
     TRY(clip_index_search(x, vector, 2, K, &filter, hit, n, &err));
     TRY(clip_index_item_at(x, hit[0].row, &found, &err));
-    TRY(clip_index_duplicates(x, 0.99f, NULL, &row, &group, &groups, &err));
+    TRY(clip_index_duplicates(x, &(clip_duplicates_options){.score = 0.99f}, &row, &group, &groups, &err));
     assert_true(groups >= 1);
     free(row);
     free(group);

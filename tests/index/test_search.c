@@ -262,10 +262,24 @@ static void test_filters(void **state)
     const struct {
         clip_index_filter f;
         int rows; /* bits */
-    } cases[] = {{{0}, 63}, {{.kinds = 1}, 19}, {{.kinds = 2}, 44}, {{.kinds = 3}, 63},
-                 {{.patterns = (const char *const[]){"*.jpg"}, .n_patterns = 1}, 1}, {{.patterns = (const char *const[]){"*.jpg", "?.JPG"}, .n_patterns = 2}, 39},
-                 {{.patterns = (const char *const[]){"c*"}, .n_patterns = 1}, 16}, {{.kinds = 1, .after = 2000}, 18}, {{.kinds = 1, .before = 2000}, 1},
-                 {{.kinds = 1, .after = 1001, .before = 3000}, 2}, {{.before = 2000}, 1} /* what has no date is not from before */};
+    } cases[] = {{{0}, 63},
+                 {{.kinds = 1}, 19},
+                 {{.kinds = 2}, 44},
+                 {{.kinds = 3}, 63},
+                 {{.patterns = (const char *const[]){"*.jpg"}, .n_patterns = 1}, 1},
+                 {{.patterns = (const char *const[]){"*.jpg", "?.JPG"}, .n_patterns = 2}, 39},
+                 {{.patterns = (const char *const[]){"c*"}, .n_patterns = 1}, 16},
+                 {{.kinds = 1, .after = 2000}, 18},
+                 {{.kinds = 1, .before = 2000}, 1},
+                 {{.kinds = 1, .after = 1001, .before = 3000}, 2},
+                 {{.before = 2000}, 1}, /* what has no date is not from before */
+                 {{.below = (const char *const[]){"2021"}, .n_below = 1}, 1},
+                 {{.below = (const char *const[]){"202"}, .n_below = 1}, 0},
+                 {{.below = (const char *const[]){"2021/"}, .n_below = 1}, 1},
+                 {{.below = (const char *const[]){"b.JPG", "2021"}, .n_below = 2}, 39},
+                 {{.below = (const char *const[]){"2021/?.jpg"}, .n_below = 1}, 0},
+                 {{.below = (const char *const[]){""}, .n_below = 1}, 0},
+                 {{.below = (const char *const[]){"b.JPG"}, .n_below = 1, .kinds = 1}, 2}};
     empty_dir();
     OK(open_index(true, 8, &x));
     OK(clip_index_add(x, item, v, 6, &err));
@@ -285,55 +299,10 @@ static void test_filters(void **state)
     free(v);
 }
 
-static void test_duplicates(void **state)
-{
-    (void)state;
-    clip_index *x;
-    int64_t *row, *group, n;
-    const int N = 700, D = 48;
-    float *v = random_vectors(11, N, D);
-    for (int i = 1; i < N; i++)
-        for (int d = 0; d < D && i % 100 < 3; d++) /* 0 1 2, 100 101 102, .. are near each other */
-            v[i * D + d] = v[i / 100 * 100 * D + d] + 0.02f * v[i * D + d];
-    empty_dir();
-    OK(open_index(true, D, &x));
-    OK(add_pictures(x, v, 0, N));
-    clip_item copy[] = {{.kind = 1, .path = "copy", .hash = {1}}, {.kind = 2, .path = "p1", .text = "no picture"}, {.kind = 1, .path = "copy2", .hash = {1}}};
-    float *w = random_vectors(12, 3, D);
-    memcpy(w + D, v, sizeof(float) * (size_t)D);
-    OK(clip_index_add(x, copy, w, 3, &err));
-    OK(clip_index_duplicates(x, 0.97f, NULL, &row, &group, &n, &err));
-    assert_int_equal(n, 8);
-    for (int g = 0; g < 7; g++) {
-        assert_int_equal(group[g + 1] - group[g], 3);
-        for (int i = 0; i < 3; i++)
-            assert_int_equal(row[group[g] + i], 100 * g + i);
-    }
-    assert_int_equal(row[group[7]], N);
-    assert_int_equal(row[group[7] + 1], N + 2);
-    assert_int_equal(group[8] - group[7], 2);
-    free(row), free(group);
-    OK(clip_index_duplicates(x, 0.97f, &(clip_index_filter){.patterns = (const char *const[]){"p?"}, .n_patterns = 1}, &row, &group, &n, &err));
-    assert_int_equal(n, 1);
-    free(row), free(group);
-    OK(clip_index_close(x, &err));
-    FILE *f = fopen(file("vectors.npy"), "r+b"); /* a damaged vector is near nothing, and hides nothing */
-    assert_non_null(f);
-    fseek(f, CLIPIDX_ARRAY_HEADER + 5 * 2 * D, SEEK_SET);
-    for (int d = 0; d < D; d++)
-        fwrite("\0", 1, 2, f);
-    fclose(f);
-    OK(open_index(false, 0, &x));
-    OK(clip_index_duplicates(x, 0.97f, NULL, &row, &group, &n, &err));
-    assert_int_equal(n, 8);
-    free(row), free(group);
-    OK(clip_index_close(x, &err));
-    free(v), free(w);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_learned), cmocka_unit_test(test_bounds), cmocka_unit_test(test_reflectors), cmocka_unit_test(test_filters),
-                                       cmocka_unit_test(test_duplicates)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_learned),
+                                       cmocka_unit_test(test_bounds), cmocka_unit_test(test_reflectors),
+                                       cmocka_unit_test(test_filters)};
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }
