@@ -6,7 +6,7 @@ set -u
 clip=$(realpath "$1") root=$(realpath "$2") picture=$(realpath "$2")/tests/cli/golden/picture.png
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
-unset CLIP_MODEL
+export CLIP_MODEL="$root/models/emoji-clip"
 mkdir -p zoo/cat zoo/dog out
 cp "$picture" zoo/cat/ && cp "$picture" zoo/dog/
 echo "$picture" >list
