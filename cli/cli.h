@@ -151,6 +151,8 @@ typedef struct cli_out {
 int cli_out_open(cli_out *o, const char *path);
 /* cli_out_check(): has everything so far been written? */
 int cli_out_check(cli_out *o);
+/* cli_out_pause(): all results so far leave the buffers, for whoever waits for them before writing more input. */
+int cli_out_pause(void);
 /* cli_out_close(): flush, check, put in place. */
 int cli_out_close(cli_out *o);
 /* cli_npy_header(), cli_npy_head(): what stands before the numbers of a float32 array of NumPy's with n (1 to 3) dimensions; as long whatever the shape. */
@@ -200,21 +202,32 @@ typedef struct cli_name {
 int cli_list_sort(const cli_list *l, cli_name **out);
 int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text);
 
-/* Lines of a file, one at a time. */
+/* Lines of a file, one at a time. Whoever answers them in batches asks cli_lines_ready() before the next line joins a
+ * batch: where input pauses, what is there is answered. */
 typedef struct cli_lines {
-    FILE *f;
+    bool open;
+    int fd;
     const char *name;
     int delimiter; /* '\n' or 0 */
-    char *line;
-    size_t capacity;
-    long number; /* of the line just read, from 1 */
+    char *buffer;  /* [capacity]; data up to `to`, the next line from `from`; no delimiter between `from` and `seen` */
+    size_t capacity, from, seen, to;
+    bool ended;    /* no more comes */
+    int fault;     /* the errno that ended it; 0: none */
+    long number;   /* of the line just read, from 1 */
 } cli_lines;
 
 /* cli_lines_open(): "-" is standard input, which only one list can have. */
 int cli_lines_open(cli_lines *l, const char *path, int delimiter);
-/* cli_lines_next(): *line is NULL at the end; it lives until the next call. */
+/* cli_lines_ready(): cli_lines_next() has an answer without waiting for whoever writes the input. */
+bool cli_lines_ready(cli_lines *l);
+/* cli_lines_next(): *line is NULL at the end; it lives until the next call of either. Of lines that end in newlines, a
+ * carriage return in front of it and a byte order mark before the first are left out. Before it waits, what has been
+ * written so far is sent on its way. */
 int cli_lines_next(cli_lines *l, char **line);
 void cli_lines_close(cli_lines *l); /* may be called again, and on zeros */
+
+/* cli_take_input(): standard input is the caller's from now on; a failure where somebody has it already. */
+int cli_take_input(void);
 
 /* cli_labels_read(): "a,b,c", or the name of a file with one a line ("-": standard input). Blanks around labels and repeats
  * are dropped. At least one. */

@@ -118,6 +118,15 @@ int cli_out_check(cli_out *o)
     return fflush(o->f) != 0 || ferror(o->f) ? fail_write(o) : CLI_DONE;
 }
 
+/* Faults of other streams than stdout show when they are closed. */
+int cli_out_pause(void)
+{
+    cli_out out = {.f = stdout, .name = "standard output"};
+    DO(cli_out_check(&out));
+    fflush(NULL);
+    return CLI_DONE;
+}
+
 int cli_out_close(cli_out *o)
 {
     int code = cli_out_check(o);
