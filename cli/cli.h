@@ -20,6 +20,7 @@
 #ifndef CLI_H
 #define CLI_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -105,15 +106,17 @@ const char *cli_nearest(const char *word, const char *const *names, int n);
 
 /* ---- Messages (message.c) -------------------------------------------------------------------------------- */
 
-/* cli_fail(): "clip: ..." on stderr, control characters made harmless. Returns CLI_FAILED. */
+/* cli_fail(): "clip: ..." on stderr, one line as cli_print_plain() prints it. Returns CLI_FAILED. */
 int cli_fail(const char *format, ...) CLI_PRINTF(1, 2);
+void cli_say(const char *kind, const char *format, va_list ap) CLI_PRINTF(2, 0); /* what cli_fail() prints, after "clip: " and `kind` */
 int cli_no_memory(void);
 void cli_warn(const char *format, ...) CLI_PRINTF(1, 2);
 
 /* cli_status(): 0 for CLIP_OK, else cli_fail() with `what` and the status's own sentence. */
 int cli_status(clip_status s, const char *what);
 
-/* cli_print_plain(): a name from outside, control characters made '?', so that it cannot write on a terminal what it likes. */
+/* cli_print_plain(): a name from outside, so that it cannot write on a terminal what it likes: '?' stands for each character
+ * that clip_text_shown() refuses. */
 void cli_print_plain(FILE *f, const char *text);
 
 /* A line on stderr while something takes long: done/total, rate, time left. Only on a terminal, and only after the first second.
@@ -380,7 +383,9 @@ int cli_show(FILE *f, cli_graphics graphics, const clip_image *img);
 
 /* cli_html_head(): up to and into <style>, with what all pages have in common: colours (variables, light and dark), type, cards, .pic. */
 void cli_html_head(FILE *f, const char *title);
-void cli_html_text(FILE *f, const char *text); /* escaped, also for attributes */
+/* cli_html_text(): escaped, also for attributes; U+FFFD stands for what clip_text_shown() refuses. Elements below <main> are
+ * isolated from each other's direction of text; a text beside others in one element goes between <bdi> and </bdi>. */
+void cli_html_text(FILE *f, const char *text);
 /* cli_html_thumbnail(): in the style sheet: elements of class p`number` show this picture. */
 int cli_html_thumbnail(FILE *f, long number, const clip_image *thumbnail);
 const char *cli_base_name(const char *path);

@@ -64,6 +64,18 @@ typedef struct clip_error {
 CLIP_API const char *clip_status_name(clip_status s);
 CLIP_API const char *clip_status_message(clip_status s);
 
+/* Text from outside: names of files and tensors, captions, labels. It may hold what takes over a terminal, or turns a line
+ * around. clip_error's messages and what a clip_warn_fn hears are free of it, and one line each; strings that are returned
+ * otherwise (paths, captions) come as they are.
+ * clip_text_next(): the first character of a text.
+ * code  out  its code point, CLIP_TEXT_INVALID for a byte that is not UTF-8
+ * Returns its length in bytes; 0 at the end of the text.
+ * clip_text_shown(): may it be shown to a person? Not: control characters (C0, DEL, C1; so no newline either), line and
+ * paragraph separators, controls of the direction of text, bytes that are not UTF-8. */
+enum { CLIP_TEXT_INVALID = -1 };
+CLIP_API size_t clip_text_next(const char *text, int32_t *code);
+CLIP_API bool clip_text_shown(int32_t code);
+
 /* clip_version(): "0.1.0". clip_build_info(): the optional parts built in and the instruction sets this machine can use. Static strings. */
 CLIP_API const char *clip_version(void);
 CLIP_API const char *clip_build_info(void);

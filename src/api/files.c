@@ -6,8 +6,8 @@
 
 /* What the user of a pickle has to do; it is a program, so it is not opened here. */
 #define CONVERT                                                                                                                        \
-    "a pickle can run any program when it is opened, so it is not read here. Convert it once:\n"                                       \
-    "  python3 -c \"import sys,torch,zipfile as z;from safetensors.torch import save_file;p,o=sys.argv[1:];"                             \
+    "a pickle can run any program when it is opened, so it is not read here. Convert it once:"                                         \
+    " python3 -c \"import sys,torch,zipfile as z;from safetensors.torch import save_file;p,o=sys.argv[1:];"                             \
     "j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());"                                          \
     "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);"                    \
     "save_file({k.removeprefix('module.'):v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "base/line.h"
 
 typedef struct loader {
     clip_load_options opt;
@@ -21,7 +22,7 @@ __attribute__((format(printf, 2, 3))) static void warn(const loader *l, const ch
         return;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    clipb_line(line, sizeof line, fmt, ap);
     va_end(ap);
     l->opt.warn(l->opt.warn_user, line);
 }

@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/line.h"
 #include "kernels/set.h"
 
 clip_index_options clip_index_options_default(void) { return (clip_index_options){0}; }
@@ -27,7 +28,7 @@ void clipidx_warn(const clip_index *x, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    clipb_line(line, sizeof line, fmt, ap);
     va_end(ap);
     x->warn(x->warn_user, line);
 }

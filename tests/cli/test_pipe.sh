@@ -31,7 +31,8 @@ talk() {
 coprocess() {
     wanted=$1
     shift
-    cat out.pipe >answers &
+    : >answers
+    cat out.pipe >>answers &
     reader=$!
     timeout 300 "$@" <in >out.pipe 2>err &
     pid=$!
