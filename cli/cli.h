@@ -141,6 +141,10 @@ const char *cli_time(double seconds, char out[24]);
 void cli_catch_signals(void);
 bool cli_interrupted(void);
 
+/* cli_catch_cut_files(): where a file that is read through a mapping is cut short by another program, a message names it, what was
+ * begun is removed, and the exit code is CLI_FAILED. */
+void cli_catch_cut_files(void);
+
 /* ---- Where results go (out.c) ---------------------------------------------------------------------------- */
 
 /* stdout, or a file that appears under its name only when it is complete. */
@@ -164,6 +168,8 @@ void cli_npy_header(FILE *f, const long long *shape, int n);
 void cli_npy_head(const long long *shape, int n, char out[CLI_NPY_HEAD]);
 /* cli_make_folders(): what leads to `path`, for its owner alone; what cannot be made shows when it is used. */
 void cli_make_folders(char *path);
+/* cli_out_abandon(): every file that was begun leaves again, at a moment when nothing else is safe: in a signal's handler. */
+void cli_out_abandon(void);
 /* cli_out_discard(): as if it had never been; nothing after a close, or on zeros. */
 void cli_out_discard(cli_out *o);
 

@@ -71,6 +71,7 @@ static int dispatch(cli_args *a)
 int main(int argc, char **argv)
 {
     cli_args a = {.command = &root, .title = "clip", .argc = argc, .argv = argv};
+    cli_catch_cut_files();
     int code = dispatch(&a);
     cli_progress_end();
     return code == CLI_DONE ? cli_out_pause() : code; /* what the buffer still holds may not fit on the disk */

@@ -126,7 +126,7 @@ int search_resolve(const search *s, const char *like, int64_t *row)
     if (errno || number < 1)
         return cli_usage(s->args, "--like: '%s' is no number of an answer; they count from 1", like);
     state_path(path);
-    FILE *f = *path ? fopen(path, "rb") : NULL;
+    FILE *f = *path ? fopen(path, "rbe") : NULL;
     if (!f)
         return cli_fail("--like %s: there is no last answer yet", like);
     const int code = resolve_number(s, f, path, number, row);

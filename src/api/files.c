@@ -42,7 +42,7 @@ static bool is_pickle(const char *path)
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends(path, endings[i]))
             return true;
-    FILE *f = fopen(path, "rb");
+    FILE *f = fopen(path, "rbe");
     unsigned char b[9] = {0};
     size_t n = f ? fread(b, 1, sizeof b, f) : 0;
     if (f)

@@ -322,7 +322,7 @@ static clip_status read_weights(loader *l, clip_model *m)
     if (m->towers == CLIP_TOWER_BOTH && is_all_of_file(m->prefix))
         report_unexpected(l, m);
     name_type(m);
-    return CLIP_OK;
+    return clipmdl_store_check(&m->store, l->err);
 }
 
 static clip_status load(const char *path, const clip_load_options *opt, bool weights, clip_model **out, clip_error *err)
@@ -331,6 +331,8 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
     *out = NULL;
     if (err)
         *err = (clip_error){0};
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a model");
     clip_model *m = calloc(1, sizeof *m);
     clip_status s = m ? read_all_but_weights(&l, path, m) : CLIP_ENOMEM;
     if (s == CLIP_OK && weights)

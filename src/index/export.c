@@ -206,7 +206,7 @@ static clip_status open_out(target *o, const char *dir, clip_error *err)
     o->half = malloc((size_t)D * sizeof *o->half);
     if (!o->metadata_path || !o->unit || !o->half)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    o->metadata = fopen(o->metadata_path, "wb");
+    o->metadata = fopen(o->metadata_path, "wbe");
     return o->metadata ? CLIP_OK : fail_write(o->metadata_path, err);
 }
 
