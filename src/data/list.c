@@ -182,7 +182,9 @@ bool clip_is_picture_name(const char *name)
 
 clip_status clip_list_pictures(const char *path, char ***out, size_t *n, clip_error *err)
 {
-    return clipdat_list(path, NULL, out, n, err);
+    *out = NULL;
+    *n = 0;
+    return path ? clipdat_list(path, NULL, out, n, err) : clipb_fail(err, CLIP_EINVAL, NULL, "no path of a picture or folder");
 }
 
 clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char ***out, size_t *n, clip_error *err)
