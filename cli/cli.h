@@ -106,7 +106,8 @@ const char *cli_nearest(const char *word, const char *const *names, int n);
 
 /* ---- Messages (message.c) -------------------------------------------------------------------------------- */
 
-/* cli_fail(): "clip: ..." on stderr, one line as cli_print_plain() prints it. Returns CLI_FAILED. */
+/* cli_fail(): "clip: ..." on stderr, one line as cli_print_plain() prints it. Returns
+ * CLI_FAILED. */
 int cli_fail(const char *format, ...) CLI_PRINTF(1, 2);
 void cli_say(const char *kind, const char *format, va_list ap) CLI_PRINTF(2, 0); /* what cli_fail() prints, after "clip: " and `kind` */
 int cli_no_memory(void);
@@ -115,8 +116,8 @@ void cli_warn(const char *format, ...) CLI_PRINTF(1, 2);
 /* cli_status(): 0 for CLIP_OK, else cli_fail() with `what` and the status's own sentence. */
 int cli_status(clip_status s, const char *what);
 
-/* cli_print_plain(): a name from outside, so that it cannot write on a terminal what it likes: '?' stands for each character
- * that clip_text_shown() refuses. */
+/* cli_print_plain(): a name from outside, so that it cannot write on a terminal what it likes: '?'
+ * stands for each character that clip_text_shown() refuses. */
 void cli_print_plain(FILE *f, const char *text);
 
 /* A line on stderr while something takes long: done/total, rate, time left. Only on a terminal, and only after the first second.
@@ -141,8 +142,8 @@ const char *cli_time(double seconds, char out[24]);
 void cli_catch_signals(void);
 bool cli_interrupted(void);
 
-/* cli_catch_cut_files(): where a file that is read through a mapping is cut short by another program, a message names it, what was
- * begun is removed, and the exit code is CLI_FAILED. */
+/* cli_catch_cut_files(): where a file that is read through a mapping is cut short by another
+ * program, a message names it, what was begun is removed, and the exit code is CLI_FAILED. */
 void cli_catch_cut_files(void);
 
 /* ---- Where results go (out.c) ---------------------------------------------------------------------------- */
@@ -158,7 +159,8 @@ typedef struct cli_out {
 int cli_out_open(cli_out *o, const char *path);
 /* cli_out_check(): has everything so far been written? */
 int cli_out_check(cli_out *o);
-/* cli_out_pause(): all results so far leave the buffers, for whoever waits for them before writing more input. */
+/* cli_out_pause(): all results so far leave the buffers, for whoever waits for them before writing
+ * more input. */
 int cli_out_pause(void);
 /* cli_out_close(): flush, check, put in place. */
 int cli_out_close(cli_out *o);
@@ -168,7 +170,8 @@ void cli_npy_header(FILE *f, const long long *shape, int n);
 void cli_npy_head(const long long *shape, int n, char out[CLI_NPY_HEAD]);
 /* cli_make_folders(): what leads to `path`, for its owner alone; what cannot be made shows when it is used. */
 void cli_make_folders(char *path);
-/* cli_out_abandon(): every file that was begun leaves again, at a moment when nothing else is safe: in a signal's handler. */
+/* cli_out_abandon(): every file that was begun leaves again, at a moment when nothing else is safe:
+ * in a signal's handler. */
 void cli_out_abandon(void);
 /* cli_out_discard(): as if it had never been; nothing after a close, or on zeros. */
 void cli_out_discard(cli_out *o);
@@ -211,8 +214,8 @@ typedef struct cli_name {
 int cli_list_sort(const cli_list *l, cli_name **out);
 int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text);
 
-/* Lines of a file, one at a time. Whoever answers them in batches asks cli_lines_ready() before the next line joins a
- * batch: where input pauses, what is there is answered. */
+/* Lines of a file, one at a time. Whoever answers them in batches asks cli_lines_ready() before the
+ * next line joins a batch: where input pauses, what is there is answered. */
 typedef struct cli_lines {
     bool open;
     int fd;
@@ -227,15 +230,17 @@ typedef struct cli_lines {
 
 /* cli_lines_open(): "-" is standard input, which only one list can have. */
 int cli_lines_open(cli_lines *l, const char *path, int delimiter);
-/* cli_lines_ready(): cli_lines_next() has an answer without waiting for whoever writes the input. */
+/* cli_lines_ready(): cli_lines_next() has an answer without waiting for whoever writes the
+ * input. */
 bool cli_lines_ready(cli_lines *l);
-/* cli_lines_next(): *line is NULL at the end; it lives until the next call of either. Of lines that end in newlines, a
- * carriage return in front of it and a byte order mark before the first are left out. Before it waits, what has been
- * written so far is sent on its way. */
+/* cli_lines_next(): *line is NULL at the end; it lives until the next call of either. Of lines that
+ * end in newlines, a carriage return in front of it and a byte order mark before the first are left
+ * out. Before it waits, what has been written so far is sent on its way. */
 int cli_lines_next(cli_lines *l, char **line);
 void cli_lines_close(cli_lines *l); /* may be called again, and on zeros */
 
-/* cli_take_input(): standard input is the caller's from now on; a failure where somebody has it already. */
+/* cli_take_input(): standard input is the caller's from now on; a failure where somebody has it
+ * already. */
 int cli_take_input(void);
 
 /* cli_labels_read(): "a,b,c", or the name of a file with one a line ("-": standard input). Blanks around labels and repeats
@@ -389,8 +394,9 @@ int cli_show(FILE *f, cli_graphics graphics, const clip_image *img);
 
 /* cli_html_head(): up to and into <style>, with what all pages have in common: colours (variables, light and dark), type, cards, .pic. */
 void cli_html_head(FILE *f, const char *title);
-/* cli_html_text(): escaped, also for attributes; U+FFFD stands for what clip_text_shown() refuses. Elements below <main> are
- * isolated from each other's direction of text; a text beside others in one element goes between <bdi> and </bdi>. */
+/* cli_html_text(): escaped, also for attributes; U+FFFD stands for what clip_text_shown() refuses.
+ * Elements below <main> are isolated from each other's direction of text; a text beside others in
+ * one element goes between <bdi> and </bdi>. */
 void cli_html_text(FILE *f, const char *text);
 /* cli_html_thumbnail(): in the style sheet: elements of class p`number` show this picture. */
 int cli_html_thumbnail(FILE *f, long number, const clip_image *thumbnail);

@@ -24,7 +24,8 @@ static row row_of(const int32_t *count, size_t L, size_t i)
     return r;
 }
 
-/* A spreadsheet takes a cell that begins like this for a formula, quotes or not, and formulas can run programs and send what
+/* A spreadsheet takes a cell that begins like this for a formula, quotes or not, and formulas can
+ * run programs and send what
  * is in other cells (OWASP, CSV Injection). */
 static bool is_formula(const char *text)
 {

@@ -139,7 +139,8 @@ static int next_text(job *j, size_t at, char **out)
     return CLI_DONE;
 }
 
-/* Up to TEXT_BATCH of them, as far as that takes no waiting once there is one; none: they are at an end. */
+/* Up to TEXT_BATCH of them, as far as that takes no waiting once there is one; none: they are at an
+ * end. */
 static int fill(job *j, size_t *at, cli_list *batch)
 {
     char *text;

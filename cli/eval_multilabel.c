@@ -130,7 +130,8 @@ static int write_thresholds(const job *j)
     cli_out o;
     for (size_t l = 0; l < j->z->labels->n; l++)
         if (strchr(j->z->labels->item[l], '\n'))
-            return cli_fail("%s: label '%s' has a newline in it, and the file is a label a line", j->fit, j->z->labels->item[l]);
+            return cli_fail("%s: label '%s' has a newline in it, and the file is a label a line", j->fit,
+                            j->z->labels->item[l]);
     DO(cli_out_open(&o, j->fit));
     for (size_t l = 0; l < j->z->labels->n; l++)
         fprintf(o.f, "%s\t%.6f\n", j->z->labels->item[l], (double)j->threshold[l]);

@@ -221,7 +221,8 @@ static int update(cli_args *a, job *j)
     else if (s == CLIP_OK && !cli_interrupted())
         report_words(&report);
     if (s < 0 && report.embedded > 0)
-        return cli_fail("%s. What was done until then is in the index; the same command goes on from there.", err.message);
+        return cli_fail("%s. What was done until then is in the index; the same command goes on from there.",
+                        err.message);
     if (s < 0)
         return cli_fail("%s", err.message);
     if (cli_interrupted()) {

@@ -92,8 +92,8 @@ int cli_lines_open(cli_lines *l, const char *path, int delimiter)
     return CLI_DONE;
 }
 
-/* Is the next line in the buffer, from `from` to `seen`? The last may end without a delimiter; one that is too long is
- * not read to its end. */
+/* Is the next line in the buffer, from `from` to `seen`? The last may end without a delimiter; one
+ * that is too long is not read to its end. */
 static bool complete(cli_lines *l)
 {
     const char *end = l->to > l->seen ? memchr(l->buffer + l->seen, l->delimiter, l->to - l->seen) : NULL;
@@ -101,7 +101,8 @@ static bool complete(cli_lines *l)
     return end || l->ended || l->to - l->from > LONGEST_LINE;
 }
 
-/* Is there something to read, at the latest after so many milliseconds (-1: whenever)? What poll() cannot tell, read() will. */
+/* Is there something to read, at the latest after so many milliseconds (-1: whenever)? What poll()
+ * cannot tell, read() will. */
 static bool arrives(const cli_lines *l, int milliseconds)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLIN};
@@ -153,7 +154,8 @@ static int trim_line(const cli_lines *l, char *s, size_t n, char **line)
     if (n > LONGEST_LINE)
         return cli_fail("%s: line %ld is longer than %zu bytes", l->name, l->number, LONGEST_LINE);
     if (memchr(s, 0, n))
-        return cli_fail("%s: line %ld holds a zero byte: not a list of lines (is it separated by zeros? then -0)", l->name, l->number);
+        return cli_fail("%s: line %ld holds a zero byte: not a list of lines (is it separated by zeros? then -0)",
+                        l->name, l->number);
     s[n] = 0;
     if (l->delimiter == '\n' && n > 0 && s[n - 1] == '\r')
         s[n - 1] = 0;

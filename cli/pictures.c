@@ -97,8 +97,8 @@ int cli_batch_encode(cli_session *s, cli_batch *b)
                                                : clip_hidden_pixels(s->ctx, b->pixels, b->sound, &s->hidden, &hidden), "pictures");
 }
 
-/* Fill the batch from the source, as far as that takes no waiting once something is in it. What cannot be listed has been
- * reported. *more: the source is not at its end. */
+/* Fill the batch from the source, as far as that takes no waiting once something is in it. What
+ * cannot be listed has been reported. *more: the source is not at its end. */
 static int fill(cli_source *source, cli_batch *b, bool *more)
 {
     *more = true;

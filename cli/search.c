@@ -58,8 +58,8 @@ static bool is_liked(const search *s, int64_t row)
     return false;
 }
 
-/* *Q queries at once; afterwards hit [*Q, k + liked] has found[q] of each. What --like names is not an answer itself. One
- * that fails ends it, and *Q are those in front of it. */
+/* *Q queries at once; afterwards hit [*Q, k + liked] has found[q] of each. What --like names is not
+ * an answer itself. One that fails ends it, and *Q are those in front of it. */
 static int ask(job *j, int *Q)
 {
     search *s = &j->search;

@@ -1,5 +1,5 @@
-/* Ctrl-C while something long is under way: it comes to a good place, then stops. A file that is cut short under a mapping: nothing
- * can go on. */
+/* Ctrl-C while something long is under way: it comes to a good place, then stops. A file that is
+ * cut short under a mapping: nothing can go on. */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>

@@ -56,7 +56,8 @@ clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokeniz
 /* encode.c: of N prepared pictures the unit embeddings, and all rows of a layer as clipmdl_tap counts them, from one forward. */
 clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
 
-/* index.c: clip_weights_hash(). CLIP_EIO where the files are no longer those that were loaded: nothing is known by them then. */
+/* index.c: clip_weights_hash(). CLIP_EIO where the files are no longer those that were loaded:
+ * nothing is known by them then. */
 clip_status clip_weights_identify(const clip_model *m, char out[33], clip_error *err);
 
 /* files.c: the files of a checkpoint. */

@@ -235,7 +235,8 @@ clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, flo
     return encode_image(c, img, N, &(outputs){.unit = out});
 }
 
-static clip_status picture_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt, const clip_hidden *out, outputs *o)
+static clip_status picture_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt,
+                                   const clip_hidden *out, outputs *o)
 {
     if (!in || !out || N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
@@ -363,7 +364,7 @@ static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int3
         return CLIP_EINVAL;
     TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
-        const int64_t n = (int64_t)offsets[i + 1] - offsets[i]; /* above 0 throughout, so none of them is below the first */
+        const int64_t n = (int64_t)offsets[i + 1] - offsets[i]; /* always above 0: no offset is below the first */
         if (n < 1 || n > t->context_length)
             return CLIP_EINVAL;
         for (int j = 0; j < n; j++) {
@@ -389,7 +390,8 @@ clip_status clip_encode_tokens(clip_context *c, const int32_t *ids, const int32_
     return encode_tokens(c, ids, offsets, N, &(outputs){.unit = out});
 }
 
-static clip_status text_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt, const clip_hidden *out, outputs *o)
+static clip_status text_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt,
+                                const clip_hidden *out, outputs *o)
 {
     const clipmdl_text_config *t = &m->config.text;
     if (!in || !out || N < 1 || !(m->towers & CLIP_TOWER_TEXT))

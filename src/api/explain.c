@@ -178,7 +178,9 @@ static clip_status explain_resnet(pass *p, float *map, float *cosine)
 clip_status clip_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map, float *cosine)
 {
     const clip_model *m = c->model;
-    if (!img || !img->rgb || !texts || !map || !cosine || K < 1 || m->towers != CLIP_TOWER_BOTH || !m->tokenizer || m->config.embed_dim < 1)
+    if (!img || !img->rgb || !texts || !map || !cosine || K < 1)
+        return CLIP_EINVAL;
+    if (m->towers != CLIP_TOWER_BOTH || !m->tokenizer || m->config.embed_dim < 1)
         return CLIP_EINVAL;
     TRY(explainer(c));
     pass p = {.c = c, .K = K, .S = m->config.vision.image_size, .D = m->config.embed_dim, .G = clip_explain_side(m)};

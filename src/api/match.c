@@ -111,7 +111,9 @@ clip_status clip_match_hardest(clip_context *ctx, const float *image, const floa
 {
     const int D = ctx->model->config.embed_dim;
     *found = 0;
-    return out && are_numbers(image, text, N, D) ? cliptsk_confusions(&ctx->k, image, text, N, D, n, out, found) : CLIP_EINVAL;
+    if (!out || !are_numbers(image, text, N, D))
+        return CLIP_EINVAL;
+    return cliptsk_confusions(&ctx->k, image, text, N, D, n, out, found);
 }
 
 /* ---- match.json ---------------------------------------------------------------------------------------------- */

@@ -12,8 +12,11 @@
 /* L labels in T templates each: unit [L*T, D] gets their embeddings. */
 static clip_status encode_filled(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, char **filled, float *unit)
 {
-    for (int i = 0; i < L * T; i++)
-        TRY(templates[i % T] && labels[i / T] ? cliptsk_fill_template(templates[i % T], labels[i / T], &filled[i]) : CLIP_EINVAL);
+    for (int i = 0; i < L * T; i++) {
+        if (!templates[i % T] || !labels[i / T])
+            return CLIP_EINVAL;
+        TRY(cliptsk_fill_template(templates[i % T], labels[i / T], &filled[i]));
+    }
     return clip_encode_text(ctx, (const char *const *)filled, L * T, unit);
 }
 

@@ -379,7 +379,9 @@ void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
 /* The threads that read data stay with the process that made the trainer. */
 static clip_status check_process(const clip_trainer *t, clip_error *err)
 {
-    return getpid() == t->process ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, NULL, "a forked process cannot go on with its parent's training");
+    if (getpid() == t->process)
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EINVAL, NULL, "a forked process cannot go on with its parent's training");
 }
 
 clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, clip_error *err)

@@ -305,7 +305,7 @@ static bool has(const char *const *list, int n)
     for (int i = 0; i < n; i++)
         if (!list || !list[i])
             return false;
-    return true;
+    return n >= 0;
 }
 
 clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text, const clip_question_options *options, clip_question **out,
@@ -313,8 +313,7 @@ clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const cha
 {
     const clip_question_options none = {0}, *o = options ? options : &none;
     *out = NULL;
-    if (o->n_answers < 0 || o->n_words < 0 || o->n_templates < 0 || !has(o->answers, o->n_answers) || !has(o->words, o->n_words) ||
-        !has(o->templates, o->n_templates))
+    if (!has(o->answers, o->n_answers) || !has(o->words, o->n_words) || !has(o->templates, o->n_templates))
         return clipb_fail(err, CLIP_EINVAL, NULL, "answers, words or templates are missing");
     if (!text || !text[strspn(text, " \t\r\n?.!")])
         return clipb_fail(err, CLIP_EINVAL, NULL, "the question is empty");

@@ -11,7 +11,10 @@
 
 #include "base/mapped.h"
 
-static int64_t changed_at(const struct stat *st) { return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec; }
+static int64_t changed_at(const struct stat *st)
+{
+    return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
 
 clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
 {

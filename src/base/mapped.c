@@ -1,5 +1,6 @@
-/* A list that only grows at its front, and whose entries are used again: a signal handler may walk along it at any moment, and no
- * lock can be left behind by a thread that a fork has not taken along. */
+/* A list that only grows at its front, and whose entries are used again: a signal handler may walk
+ * along it at any moment, and no lock can be left behind by a thread that a fork has not taken
+ * along. */
 #include "base/mapped.h"
 
 #include <stdatomic.h>

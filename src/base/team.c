@@ -93,7 +93,8 @@ static void *member_main(void *arg)
 
 static bool all_done(clipb_team *t) { return atomic_load(&t->done) == t->n; }
 
-/* The members are in another process. What they left in the team, a lock they held among it, is not looked at. */
+/* The members are in another process. What they left in the team, a lock they held among it, is not
+ * looked at. */
 static bool alone(const clipb_team *t) { return t->threads < 2 || getpid() != t->process; }
 
 void clipb_team_run(clipb_team *t, int64_t n, clipb_piece *piece, void *job)

@@ -125,7 +125,9 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
 
 clip_status clipidx_check_process(const clip_index *x, clip_error *err)
 {
-    return getpid() == x->process ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "was opened before this process was forked: it has to open it anew");
+    if (getpid() == x->process)
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EINVAL, x->dir, "was opened before this process was forked: it has to open it anew");
 }
 
 /* A forked child lets go of its memory alone (https://sqlite.org/howtocorrupt.html, 2.6). */
@@ -572,12 +574,16 @@ clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out,
 
 clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err)
 {
-    return path ? item_by(x, CLIPIDX_PICTURE, path, NULL, NULL, out, err) : clipb_fail(err, CLIP_EINVAL, x->dir, "no path to find");
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "no path to find");
+    return item_by(x, CLIPIDX_PICTURE, path, NULL, NULL, out, err);
 }
 
 clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err)
 {
-    return cursor ? item_by(x, CLIPIDX_NEXT, NULL, NULL, cursor, out, err) : clipb_fail(err, CLIP_EINVAL, x->dir, "no cursor");
+    if (!cursor)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "no cursor");
+    return item_by(x, CLIPIDX_NEXT, NULL, NULL, cursor, out, err);
 }
 
 clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out, clip_error *err)

@@ -420,7 +420,8 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
     return CLIP_OK;
 }
 
-/* In a forked child the workers are missing, and whatever they were at is half done: it stays where it is. */
+/* In a forked child the workers are missing, and whatever they were at is half done: it stays where
+ * it is. */
 void cliptrn_stream_close(cliptrn_stream *s)
 {
     if (!s || getpid() != s->process)

@@ -1,6 +1,6 @@
-/* What clip.h promises of forked children: models and contexts work, with one thread; a trainer, an index and a stream of pairs of the
- * parent are refused; all of them can be freed; the parent notices nothing.
- * usage: test_fork MODEL SAMPLES      models/emoji-clip models/samples */
+/* What clip.h promises of forked children: models and contexts work, with one thread; a trainer, an
+ * index and a stream of pairs of the parent are refused; all of them can be freed; the parent
+ * notices nothing. usage: test_fork MODEL SAMPLES      models/emoji-clip models/samples */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
