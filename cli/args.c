@@ -159,12 +159,10 @@ void cli_print_help(const cli_args *a)
 
 int cli_usage(const cli_args *a, const char *format, ...)
 {
-    char message[1024];
     va_list ap;
     va_start(ap, format);
-    vsnprintf(message, sizeof message, format, ap);
+    cli_say("", format, ap);
     va_end(ap);
-    cli_fail("%s", message);
     fprintf(stderr, "usage: %s %s\nTry '%s --help'.\n", a->title, a->command->operands, a->title);
     return CLI_USAGE;
 }

@@ -20,6 +20,7 @@
 #ifndef CLI_H
 #define CLI_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -105,15 +106,18 @@ const char *cli_nearest(const char *word, const char *const *names, int n);
 
 /* ---- Messages (message.c) -------------------------------------------------------------------------------- */
 
-/* cli_fail(): "clip: ..." on stderr, control characters made harmless. Returns CLI_FAILED. */
+/* cli_fail(): "clip: ..." on stderr, one line as cli_print_plain() prints it. Returns
+ * CLI_FAILED. */
 int cli_fail(const char *format, ...) CLI_PRINTF(1, 2);
+void cli_say(const char *kind, const char *format, va_list ap) CLI_PRINTF(2, 0); /* what cli_fail() prints, after "clip: " and `kind` */
 int cli_no_memory(void);
 void cli_warn(const char *format, ...) CLI_PRINTF(1, 2);
 
 /* cli_status(): 0 for CLIP_OK, else cli_fail() with `what` and the status's own sentence. */
 int cli_status(clip_status s, const char *what);
 
-/* cli_print_plain(): a name from outside, control characters made '?', so that it cannot write on a terminal what it likes. */
+/* cli_print_plain(): a name from outside, so that it cannot write on a terminal what it likes: '?'
+ * stands for each character that clip_text_shown() refuses. */
 void cli_print_plain(FILE *f, const char *text);
 
 /* A line on stderr while something takes long: done/total, rate, time left. Only on a terminal, and only after the first second.
@@ -138,6 +142,10 @@ const char *cli_time(double seconds, char out[24]);
 void cli_catch_signals(void);
 bool cli_interrupted(void);
 
+/* cli_catch_cut_files(): where a file that is read through a mapping is cut short by another
+ * program, a message names it, what was begun is removed, and the exit code is CLI_FAILED. */
+void cli_catch_cut_files(void);
+
 /* ---- Where results go (out.c) ---------------------------------------------------------------------------- */
 
 /* stdout, or a file that appears under its name only when it is complete. */
@@ -157,6 +165,9 @@ int cli_out_open_own(cli_out *o, const char *path);
 int cli_own_open(const char *path, int flags, const char *mode, FILE **out);
 /* cli_out_check(): has everything so far been written? */
 int cli_out_check(cli_out *o);
+/* cli_out_pause(): all results so far leave the buffers, for whoever waits for them before writing
+ * more input. */
+int cli_out_pause(void);
 /* cli_out_close(): flush, check, put in place. */
 int cli_out_close(cli_out *o);
 /* cli_npy_header(), cli_npy_head(): what stands before the numbers of a float32 array of NumPy's with n (1 to 3) dimensions; as long whatever the shape. */
@@ -165,6 +176,9 @@ void cli_npy_header(FILE *f, const long long *shape, int n);
 void cli_npy_head(const long long *shape, int n, char out[CLI_NPY_HEAD]);
 /* cli_make_folders(): what leads to `path`, for its owner alone; what cannot be made shows when it is used. */
 void cli_make_folders(char *path);
+/* cli_out_abandon(): every file that was begun leaves again, at a moment when nothing else is safe:
+ * in a signal's handler. */
+void cli_out_abandon(void);
 /* cli_out_discard(): as if it had never been; nothing after a close, or on zeros. */
 void cli_out_discard(cli_out *o);
 
@@ -206,21 +220,34 @@ typedef struct cli_name {
 int cli_list_sort(const cli_list *l, cli_name **out);
 int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text);
 
-/* Lines of a file, one at a time. */
+/* Lines of a file, one at a time. Whoever answers them in batches asks cli_lines_ready() before the
+ * next line joins a batch: where input pauses, what is there is answered. */
 typedef struct cli_lines {
-    FILE *f;
+    bool open;
+    int fd;
     const char *name;
     int delimiter; /* '\n' or 0 */
-    char *line;
-    size_t capacity;
-    long number; /* of the line just read, from 1 */
+    char *buffer;  /* [capacity]; data up to `to`, the next line from `from`; no delimiter between `from` and `seen` */
+    size_t capacity, from, seen, to;
+    bool ended;    /* no more comes */
+    int fault;     /* the errno that ended it; 0: none */
+    long number;   /* of the line just read, from 1 */
 } cli_lines;
 
 /* cli_lines_open(): "-" is standard input, which only one list can have. */
 int cli_lines_open(cli_lines *l, const char *path, int delimiter);
-/* cli_lines_next(): *line is NULL at the end; it lives until the next call. */
+/* cli_lines_ready(): cli_lines_next() has an answer without waiting for whoever writes the
+ * input. */
+bool cli_lines_ready(cli_lines *l);
+/* cli_lines_next(): *line is NULL at the end; it lives until the next call of either. Of lines that
+ * end in newlines, a carriage return in front of it and a byte order mark before the first are left
+ * out. Before it waits, what has been written so far is sent on its way. */
 int cli_lines_next(cli_lines *l, char **line);
 void cli_lines_close(cli_lines *l); /* may be called again, and on zeros */
+
+/* cli_take_input(): standard input is the caller's from now on; a failure where somebody has it
+ * already. */
+int cli_take_input(void);
 
 /* cli_labels_read(): "a,b,c", or the name of a file with one a line ("-": standard input). Blanks around labels and repeats
  * are dropped. At least one. */
@@ -387,7 +414,10 @@ int cli_show(FILE *f, cli_graphics graphics, const clip_image *img);
 
 /* cli_html_head(): up to and into <style>, with what all pages have in common: colours (variables, light and dark), type, cards, .pic. */
 void cli_html_head(FILE *f, const char *title);
-void cli_html_text(FILE *f, const char *text); /* escaped, also for attributes */
+/* cli_html_text(): escaped, also for attributes; U+FFFD stands for what clip_text_shown() refuses.
+ * Elements below <main> are isolated from each other's direction of text; a text beside others in
+ * one element goes between <bdi> and </bdi>. */
+void cli_html_text(FILE *f, const char *text);
 /* cli_html_thumbnail(): in the style sheet: elements of class p`number` show this picture. */
 int cli_html_thumbnail(FILE *f, long number, const clip_image *thumbnail);
 const char *cli_base_name(const char *path);

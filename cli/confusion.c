@@ -24,9 +24,24 @@ static row row_of(const int32_t *count, size_t L, size_t i)
     return r;
 }
 
+/* A spreadsheet takes a cell that begins like this for a formula, quotes or not, and formulas can
+ * run programs and send what
+ * is in other cells (OWASP, CSV Injection). */
+static bool is_formula(const char *text)
+{
+    static const int32_t begins[] = {'=', '+', '-', '@', '\t', '\r', '\n', 0xff1d, 0xff0b, 0xff0d, 0xff20};
+    int32_t code;
+    clip_text_next(text, &code);
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (code == begins[i])
+            return true;
+    return false;
+}
+
+/* An apostrophe in front makes it text. */
 static void csv_text(FILE *f, const char *text)
 {
-    fputc('"', f);
+    fputs(is_formula(text) ? "\"'" : "\"", f);
     for (; *text; text++) {
         if (*text == '"')
             fputc('"', f);
@@ -93,8 +108,9 @@ static void html_classes(FILE *f, const cli_list *labels, const int32_t *count)
         html_share(f, r.hits, r.taken);
         fputs("<td class=t>", f);
         if (r.other >= 0) {
+            fputs("<bdi>", f);
             cli_html_text(f, labels->item[r.other]);
-            fprintf(f, " (%d)", count[i * labels->n + (size_t)r.other]);
+            fprintf(f, "</bdi> (%d)", count[i * labels->n + (size_t)r.other]);
         }
         fputs("</tr>\n", f);
     }

@@ -134,22 +134,19 @@ static int next_text(job *j, size_t at, char **out)
     *out = NULL;
     if (at < j->text.n)
         *out = j->text.item[at];
-    else if (j->lines.f)
+    else if (j->lines.open)
         DO(cli_lines_next(&j->lines, out));
-    if (*out && at >= j->text.n) { /* lists written on Windows */
-        size_t n = strlen(*out);
-        if (n > 0 && (*out)[n - 1] == '\r')
-            (*out)[n - 1] = 0;
-    }
     return CLI_DONE;
 }
 
-/* Up to TEXT_BATCH of them; none: they are at an end. */
+/* Up to TEXT_BATCH of them, as far as that takes no waiting once there is one; none: they are at an
+ * end. */
 static int fill(job *j, size_t *at, cli_list *batch)
 {
     char *text;
-    *batch = (cli_list){0};
     while (batch->n < TEXT_BATCH) {
+        if (batch->n > 0 && *at >= j->text.n && j->lines.open && !cli_lines_ready(&j->lines))
+            break;
         DO(next_text(j, *at, &text));
         if (!text)
             break;
@@ -173,18 +170,20 @@ static int texts(job *j, bool quiet)
     int code = row ? CLI_DONE : cli_no_memory();
     size_t at = 0;
     if (!quiet)
-        cli_progress_start("texts", j->lines.f ? 0 : (long)j->text.n);
+        cli_progress_start("texts", j->lines.open ? 0 : (long)j->text.n);
     for (bool more = true; more && code == CLI_DONE;) {
-        cli_list batch;
-        code = fill(j, &at, &batch);
-        more = batch.n == TEXT_BATCH;
-        if (code == CLI_DONE && batch.n > 0)
+        cli_list batch = {0};
+        const int list = fill(j, &at, &batch); /* a fault of the list comes after what stood in front of it */
+        more = batch.n > 0;
+        if (batch.n > 0)
             code = cli_encoded(j->session.ctx, encode(&j->session, &batch, row), "texts");
         for (size_t i = 0; i < batch.n && code == CLI_DONE; i++)
             code = sink_row(&j->sink, "text", batch.item[i], row + i * j->session.row);
         if (!quiet)
             cli_progress_step((long)batch.n);
         cli_list_free(&batch);
+        if (code == CLI_DONE)
+            code = list;
     }
     cli_progress_end();
     free(row);

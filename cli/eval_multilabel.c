@@ -128,6 +128,10 @@ static int measure(job *j)
 static int write_thresholds(const job *j)
 {
     cli_out o;
+    for (size_t l = 0; l < j->z->labels->n; l++)
+        if (strchr(j->z->labels->item[l], '\n'))
+            return cli_fail("%s: label '%s' has a newline in it, and the file is a label a line", j->fit,
+                            j->z->labels->item[l]);
     DO(cli_out_open(&o, j->fit));
     for (size_t l = 0; l < j->z->labels->n; l++)
         fprintf(o.f, "%s\t%.6f\n", j->z->labels->item[l], (double)j->threshold[l]);
@@ -146,8 +150,9 @@ static void print_people(const job *j)
     const zeroshot_data *z = j->z;
     char name[64];
     cli_print_plain(stdout, z->spec);
-    printf(": %zu pictures, %zu labels, %zu template%s, %s\n\n", z->data->n, z->labels->n, z->templates, z->templates == 1 ? "" : "s",
-           cli_model_name(z->session));
+    printf(": %zu pictures, %zu labels, %zu template%s, ", z->data->n, z->labels->n, z->templates, z->templates == 1 ? "" : "s");
+    cli_print_plain(stdout, cli_model_name(z->session));
+    printf("\n\n");
     printf("in per cent                 precision   recall       F1   labels' F1\n");
     if (j->fit) {
         snprintf(name, sizeof name, "one threshold, %.3f", (double)j->for_all);

@@ -80,7 +80,9 @@ static void row(const char *name, const clip_rank_metrics *m)
 static void print_people(const job *j)
 {
     cli_print_plain(stdout, j->spec);
-    printf(": %zu pictures, %zu captions, %s\n\n", j->data.n, j->data.captions.n, cli_model_name(&j->session));
+    printf(": %zu pictures, %zu captions, ", j->data.n, j->data.captions.n);
+    cli_print_plain(stdout, cli_model_name(&j->session));
+    printf("\n\n");
     printf("in per cent        R@1      R@5     R@10   mean rank   median rank\n");
     row("image to text", &j->found.image_to_text);
     row("text to image", &j->found.text_to_image);

@@ -203,8 +203,9 @@ static int beyond_ranks(job *j, const zeroshot_data *z)
 static void print_people(const job *j)
 {
     cli_print_plain(stdout, j->spec);
-    printf(": %zu pictures, %zu labels, %zu template%s, %s\n\n", j->data.n, j->labels.n, j->templates.n, j->templates.n == 1 ? "" : "s",
-           cli_model_name(&j->session));
+    printf(": %zu pictures, %zu labels, %zu template%s, ", j->data.n, j->labels.n, j->templates.n, j->templates.n == 1 ? "" : "s");
+    cli_print_plain(stdout, cli_model_name(&j->session));
+    printf("\n\n");
     printf("in per cent      top-1    top-5   top-10   mean rank   median rank\n");
     printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", "right label", 100 * j->m.r1, 100 * j->m.r5, 100 * j->m.r10, j->m.mean_rank,
            j->m.median_rank);

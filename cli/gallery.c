@@ -88,12 +88,12 @@ static void write_body(const search *s, const search_answer *r, const bool *has,
     const int64_t n = r->group[r->groups];
     fputs("</style>\n</head>\n<body>\n<main>\n<h1>", f);
     cli_html_text(f, s->title);
-    fprintf(f, "</h1>\n<p>%s%lld of %lld pictures and %lld texts in ", r->groups == 1 ? "The best " : "", (long long)n,
+    fprintf(f, "</h1>\n<p>%s%lld of %lld pictures and %lld texts in <bdi>", r->groups == 1 ? "The best " : "", (long long)n,
             (long long)s->info.pictures, (long long)s->info.texts);
     cli_html_text(f, s->info.path);
-    fputs(", with their cosines. Model: ", f);
+    fputs("</bdi>, with their cosines. Model: <bdi>", f);
     cli_html_text(f, s->info.model_name);
-    fputs(".</p>\n", f);
+    fputs("</bdi>.</p>\n", f);
     for (int64_t g = 0; g < r->groups; g++) {
         if (r->groups > 1)
             fprintf(f, "<h2>Group %lld</h2>\n", (long long)g + 1);

@@ -16,6 +16,7 @@ static const char style[] =
     "p{color:var(--soft);margin:0 0 20px;max-width:75ch}\n"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:14px;overflow:hidden}\n"
     ".pic{background:var(--tile) center/contain no-repeat content-box border-box}\n"
+    "main *{unicode-bidi:isolate}\n" /* names and captions that are written from right to left turn nothing around beside them */
     "@media(max-width:460px){main{padding:24px 12px}}\n";
 
 void cli_html_head(FILE *f, const char *title)
@@ -28,14 +29,22 @@ void cli_html_head(FILE *f, const char *title)
 
 void cli_html_text(FILE *f, const char *text)
 {
-    for (; *text; text++)
-        switch (*text) {
+    int32_t code;
+    for (size_t n; (n = clip_text_next(text, &code)) > 0; text += n)
+        switch (code) {
         case '&': fputs("&amp;", f); break;
         case '<': fputs("&lt;", f); break;
         case '>': fputs("&gt;", f); break;
         case '"': fputs("&quot;", f); break;
         case '\'': fputs("&#39;", f); break;
-        default: fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, f);
+        case '\t':
+        case '\n':
+        case '\r': fputc(' ', f); break;
+        default:
+            if (clip_text_shown(code))
+                fwrite(text, 1, n, f);
+            else
+                fputs("&#xfffd;", f);
         }
 }
 

@@ -225,7 +225,8 @@ static int update(cli_args *a, job *j)
     else if (s == CLIP_OK && !cli_interrupted())
         report_words(&report);
     if (s < 0 && report.embedded > 0)
-        return cli_fail("%s\nWhat was done until then is in the index; the same command goes on from there.", err.message);
+        return cli_fail("%s. What was done until then is in the index; the same command goes on from there.",
+                        err.message);
     if (s < 0)
         return cli_fail("%s", err.message);
     if (cli_interrupted()) {
@@ -260,14 +261,17 @@ static int stats_json(const clip_index_info *i, char *const *source, size_t n)
 
 static int stats_words(const clip_index_info *i, char *const *source, size_t n)
 {
-    char number[32], when[64] = "never";
+    char number[32], when[64] = "never", id[9];
     const time_t t = (time_t)i->updated;
     struct tm local;
     printf("index     ");
     cli_print_plain(stdout, i->path);
     printf("\nmodel     ");
     cli_print_plain(stdout, *i->model_name ? i->model_name : "unknown");
-    printf("  (%d dimensions%s%.8s)\n", i->dim, *i->model_id ? ", weights " : "", i->model_id);
+    snprintf(id, sizeof id, "%.8s", i->model_id);
+    printf("  (%d dimensions%s", i->dim, *id ? ", weights " : "");
+    cli_print_plain(stdout, id);
+    printf(")\n");
     printf("pictures  %s\n", grouped(i->pictures, number));
     printf("captions  %s\n", grouped(i->texts, number));
     printf("size      ");

@@ -4,49 +4,24 @@
 
 #include "cli.h"
 
-/* The length of the UTF-8 sequence at s; 0: it is none (RFC 3629: no surrogates, nothing overlong, nothing beyond 10FFFF). */
-static int utf8_length(const unsigned char *s)
-{
-    static const struct {
-        unsigned char lo, hi, second_lo, second_hi;
-        int n;
-    } rows[] = {
-        {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
-        {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    if (s[0] < 0x80)
-        return 1;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (s[0] >= rows[i].lo && s[0] <= rows[i].hi) {
-            if (s[1] < rows[i].second_lo || s[1] > rows[i].second_hi)
-                return 0;
-            for (int k = 2; k < rows[i].n; k++)
-                if ((s[k] & 0xc0) != 0x80) /* the 0 that ends the text is none either */
-                    return 0;
-            return rows[i].n;
-        }
-    return 0;
-}
-
+/* What a terminal should not get is escaped, which is the same text to a reader of JSON. */
 static void quoted(FILE *f, const char *text)
 {
+    int32_t code;
     fputc('"', f);
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        int n = utf8_length(s);
-        if (n == 0)
+    for (size_t n; (n = clip_text_next(text, &code)) > 0; text += n)
+        if (code == CLIP_TEXT_INVALID)
             fputs("\xef\xbf\xbd", f);
-        else if (*s == '"' || *s == '\\')
-            fprintf(f, "\\%c", *s);
-        else if (*s == '\n')
+        else if (code == '"' || code == '\\')
+            fprintf(f, "\\%c", (char)code);
+        else if (code == '\n')
             fputs("\\n", f);
-        else if (*s == '\t')
+        else if (code == '\t')
             fputs("\\t", f);
-        else if (*s < 0x20)
-            fprintf(f, "\\u%04x", *s);
+        else if (!clip_text_shown(code)) /* all of them are below U+10000 */
+            fprintf(f, "\\u%04x", (unsigned)code);
         else
-            fwrite(s, 1, (size_t)n, f);
-        s += n > 0 ? n : 1;
-    }
+            fwrite(text, 1, n, f);
     fputc('"', f);
 }
 
@@ -85,10 +60,11 @@ void cli_json_string(cli_json *j, const char *key, const char *text)
 
 static bool is_utf8(const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    for (int n = 1; *s && n > 0; s += n)
-        n = utf8_length(s);
-    return !*s;
+    int32_t code;
+    for (size_t n; (n = clip_text_next(text, &code)) > 0; text += n)
+        if (code == CLIP_TEXT_INVALID)
+            return false;
+    return true;
 }
 
 void cli_json_path(cli_json *j, const char *key, const char *path)

@@ -51,8 +51,11 @@ static bool make_key(cli_session *s, const cli_list *labels, const cli_list *tem
     float *first = malloc((size_t)s->D * sizeof *first);
     bool good = h && ids && first && clip_encode_text(s->ctx, (const char *const *)labels->item, 1, first) == CLIP_OK;
     if (good) {
-        XXH3_128bits_reset(h);
         clip_weights_hash(s->model, weights);
+        good = *weights;
+    }
+    if (good) {
+        XXH3_128bits_reset(h);
         add(h, weights, sizeof weights);
         add(h, first, (size_t)s->D * sizeof *first);
         good = add_texts(s, h, labels, ids) && add_texts(s, h, templates, ids);

@@ -1,9 +1,12 @@
 /* Lists that people write: lines of a file, labels, templates. */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -66,63 +69,129 @@ int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text)
 
 /* ---- Lines ----------------------------------------------------------------------------------------------- */
 
-int cli_lines_open(cli_lines *l, const char *path, int delimiter)
+int cli_take_input(void)
 {
     static bool taken;
-    bool in = strcmp(path, "-") == 0;
-    *l = (cli_lines){.name = in ? "standard input" : path, .delimiter = delimiter};
-    if (in && taken) {
+    if (taken) {
         cli_fail("standard input ('-') can be read only once");
         return CLI_USAGE;
     }
-    taken |= in;
-    l->f = in ? stdin : fopen(path, "rb");
-    return l->f ? CLI_DONE : cli_fail("%s: %s", path, strerror(errno));
+    taken = true;
+    return CLI_DONE;
 }
 
-static int put(cli_lines *l, size_t at, int c)
+int cli_lines_open(cli_lines *l, const char *path, int delimiter)
 {
-    if (at == LONGEST_LINE)
-        return cli_fail("%s: line %ld is longer than %zu bytes", l->name, l->number, LONGEST_LINE);
-    if (at + 1 >= l->capacity) {
-        size_t capacity = l->capacity ? 2 * l->capacity : 256;
-        char *line = realloc(l->line, capacity);
-        if (!line)
-            return cli_no_memory();
-        l->line = line;
+    const bool in = strcmp(path, "-") == 0;
+    *l = (cli_lines){.fd = STDIN_FILENO, .name = in ? "standard input" : path, .delimiter = delimiter};
+    if (in)
+        DO(cli_take_input());
+    else if ((l->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        return cli_fail("%s: %s", path, strerror(errno));
+    l->open = true;
+    return CLI_DONE;
+}
+
+/* Is the next line in the buffer, from `from` to `seen`? The last may end without a delimiter; one
+ * that is too long is not read to its end. */
+static bool complete(cli_lines *l)
+{
+    const char *end = l->to > l->seen ? memchr(l->buffer + l->seen, l->delimiter, l->to - l->seen) : NULL;
+    l->seen = end ? (size_t)(end - l->buffer) : l->to;
+    return end || l->ended || l->to - l->from > LONGEST_LINE;
+}
+
+/* Is there something to read, at the latest after so many milliseconds (-1: whenever)? What poll()
+ * cannot tell, read() will. */
+static bool arrives(const cli_lines *l, int milliseconds)
+{
+    struct pollfd p = {.fd = l->fd, .events = POLLIN};
+    return poll(&p, 1, milliseconds) != 0;
+}
+
+/* What the input has now, behind what is in the buffer. */
+static void fetch(cli_lines *l)
+{
+    if (l->from > 0) {
+        memmove(l->buffer, l->buffer + l->from, l->to - l->from);
+        l->to -= l->from;
+        l->seen -= l->from;
+        l->from = 0;
+    }
+    if (l->to + 1 >= l->capacity) { /* one byte stays free for the 0 behind the last line */
+        const size_t capacity = l->capacity ? 2 * l->capacity : (size_t)1 << 16;
+        char *more = realloc(l->buffer, capacity);
+        if (!more) {
+            l->ended = true;
+            l->fault = ENOMEM;
+            return;
+        }
+        l->buffer = more;
         l->capacity = capacity;
     }
-    l->line[at] = (char)c;
-    l->line[at + 1] = 0;
+    const ssize_t got = read(l->fd, l->buffer + l->to, l->capacity - 1 - l->to);
+    if (got > 0)
+        l->to += (size_t)got;
+    else if (got == 0 || (errno != EINTR && errno != EAGAIN)) {
+        l->ended = true;
+        l->fault = got < 0 ? errno : 0;
+    }
+}
+
+bool cli_lines_ready(cli_lines *l)
+{
+    while (!complete(l)) {
+        if (!arrives(l, 0))
+            return false;
+        fetch(l);
+    }
+    return true;
+}
+
+/* The line of n bytes at s, checked, without what editors put around it. */
+static int trim_line(const cli_lines *l, char *s, size_t n, char **line)
+{
+    if (n > LONGEST_LINE)
+        return cli_fail("%s: line %ld is longer than %zu bytes", l->name, l->number, LONGEST_LINE);
+    if (memchr(s, 0, n))
+        return cli_fail("%s: line %ld holds a zero byte: not a list of lines (is it separated by zeros? then -0)",
+                        l->name, l->number);
+    s[n] = 0;
+    if (l->delimiter == '\n' && n > 0 && s[n - 1] == '\r')
+        s[n - 1] = 0;
+    if (l->delimiter == '\n' && l->number == 1 && strncmp(s, "\xef\xbb\xbf", 3) == 0)
+        s += 3;
+    *line = s;
     return CLI_DONE;
 }
 
 int cli_lines_next(cli_lines *l, char **line)
 {
-    size_t n = 0;
-    int c;
     *line = NULL;
     l->number++;
-    while ((c = getc_unlocked(l->f)) != EOF && c != l->delimiter) {
-        if (c == 0)
-            return cli_fail("%s: line %ld holds a zero byte: no list of lines (is it separated by zeros? then -0)", l->name, l->number);
-        DO(put(l, n++, c));
+    while (!complete(l)) {
+        if (!arrives(l, 0)) {
+            DO(cli_out_pause());
+            arrives(l, -1);
+        }
+        fetch(l);
     }
-    if (ferror(l->f))
-        return cli_fail("%s: %s", l->name, strerror(errno));
-    if (c == EOF && n == 0)
+    char *s = l->buffer + l->from;
+    const size_t n = l->seen - l->from;
+    const bool last = l->seen == l->to;
+    if (last && l->fault)
+        return l->fault == ENOMEM ? cli_no_memory() : cli_fail("%s: %s", l->name, strerror(l->fault));
+    if (last && n == 0)
         return CLI_DONE;
-    if (n == 0)
-        DO(put(l, 0, 0));
-    *line = l->line;
-    return CLI_DONE;
+    l->from = l->seen = last ? l->to : l->seen + 1;
+    return trim_line(l, s, n, line);
 }
 
 void cli_lines_close(cli_lines *l)
 {
-    if (l->f && l->f != stdin)
-        fclose(l->f);
-    free(l->line);
+    if (l->open && l->fd != STDIN_FILENO)
+        close(l->fd);
+    free(l->buffer);
     *l = (cli_lines){0};
 }
 
@@ -137,15 +206,13 @@ static char *trim(char *s)
     return s;
 }
 
-/* What is not blank, one item a line. A mark of byte order, as some editors put it in front, is no part of the first. */
+/* What is not blank, one item a line. */
 static int read_items(const char *path, cli_list *out)
 {
     cli_lines l;
     char *line;
     int code = cli_lines_open(&l, path, '\n');
     while (code == CLI_DONE && (code = cli_lines_next(&l, &line)) == CLI_DONE && line) {
-        if (l.number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
-            line += 3;
         line = trim(line);
         if (out->n == MOST_ITEMS)
             code = cli_fail("%s: more than %d lines", l.name, MOST_ITEMS);

@@ -71,8 +71,8 @@ static int dispatch(cli_args *a)
 int main(int argc, char **argv)
 {
     cli_args a = {.command = &root, .title = "clip", .argc = argc, .argv = argv};
+    cli_catch_cut_files();
     int code = dispatch(&a);
     cli_progress_end();
-    cli_out out = {.f = stdout, .name = "standard output"};
-    return code == CLI_DONE ? cli_out_check(&out) : code; /* what the buffer still holds may not fit on the disk */
+    return code == CLI_DONE ? cli_out_pause() : code; /* what the buffer still holds may not fit on the disk */
 }

@@ -8,33 +8,39 @@
 
 #include "cli.h"
 
-/* Beside ASCII's control characters those of Unicode's second half: U+009B is ESC [ in one. */
-static void print_plain(FILE *f, const char *text, char keep)
+void cli_print_plain(FILE *f, const char *text)
 {
-    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-        const bool upper = s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0;
-        fputc(upper || ((*s < 0x20 || *s == 0x7f) && *s != keep) ? '?' : *s, f);
-        s += upper;
-    }
+    int32_t code;
+    for (size_t n; (n = clip_text_next(text, &code)) > 0; text += n)
+        if (clip_text_shown(code))
+            fwrite(text, 1, n, f);
+        else
+            fputc('?', f);
 }
 
-void cli_print_plain(FILE *f, const char *text) { print_plain(f, text, 0); }
-
-static void say(const char *kind, const char *format, va_list ap)
+/* One line, whatever the names in it hold. Room for long ones is made where there is memory. */
+void cli_say(const char *kind, const char *format, va_list ap)
 {
-    char message[2048];
-    vsnprintf(message, sizeof message, format, ap);
+    char shorter[2048], *message = shorter;
+    va_list again;
+    va_copy(again, ap);
+    const int n = vsnprintf(shorter, sizeof shorter, format, ap);
+    if (n >= (int)sizeof shorter && (message = malloc((size_t)n + 1)))
+        vsnprintf(message, (size_t)n + 1, format, again);
+    va_end(again);
     cli_progress_hide();
     fprintf(stderr, "clip: %s", kind);
-    print_plain(stderr, message, '\n'); /* some messages have lines */
+    cli_print_plain(stderr, message ? message : shorter);
     fputc('\n', stderr);
+    if (message != shorter)
+        free(message);
 }
 
 int cli_fail(const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    say("", format, ap);
+    cli_say("", format, ap);
     va_end(ap);
     return CLI_FAILED;
 }
@@ -43,7 +49,7 @@ void cli_warn(const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    say("warning: ", format, ap);
+    cli_say("warning: ", format, ap);
     va_end(ap);
 }
 

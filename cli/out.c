@@ -16,11 +16,16 @@ enum { MOST = 4 }; /* files open at once */
 
 static char *volatile begun[MOST];
 
-static void on_signal(int number)
+void cli_out_abandon(void)
 {
     for (int i = 0; i < MOST; i++)
         if (begun[i])
             unlink(begun[i]);
+}
+
+static void on_signal(int number)
+{
+    cli_out_abandon();
     raise(number); /* SA_RESETHAND: the default now, which ends us */
 }
 
@@ -106,7 +111,7 @@ int cli_out_open(cli_out *o, const char *path)
     int code = CLI_DONE;
     if (replaceable(path, &mode))
         code = open_behind(o, path, mode);
-    else if (!(o->f = fopen(path, "wb")))
+    else if (!(o->f = fopen(path, "wbe")))
         code = fail_errno(path);
     if (code != CLI_DONE)
         cli_out_discard(o);
@@ -156,6 +161,15 @@ int cli_out_check(cli_out *o)
 {
     errno = 0;
     return fflush(o->f) != 0 || ferror(o->f) ? fail_write(o) : CLI_DONE;
+}
+
+/* Faults of other streams than stdout show when they are closed. */
+int cli_out_pause(void)
+{
+    cli_out out = {.f = stdout, .name = "standard output"};
+    DO(cli_out_check(&out));
+    fflush(NULL);
+    return CLI_DONE;
 }
 
 int cli_out_close(cli_out *o)

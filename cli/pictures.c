@@ -122,18 +122,24 @@ static bool is_named(const cli_source *source, const char *path)
     return false;
 }
 
-/* Fill the batch from the source; what cannot be listed has been reported. */
-static int fill(cli_source *source, cli_batch *b)
+/* Fill the batch from the source, as far as that takes no waiting once something is in it. What
+ * cannot be listed has been reported. *more: the source is not at its end. */
+static int fill(cli_source *source, cli_batch *b, bool *more)
 {
+    *more = true;
     while (b->n < CLI_BATCH) {
         char *path = NULL;
         bool named = false;
         if (source->at < source->files.n)
             named = is_named(source, path = source->files.item[source->at++]);
-        else if (source->list.f)
-            DO(cli_lines_next(&source->list, &path));
-        if (!path)
+        else if (source->list.open && b->n > 0 && !cli_lines_ready(&source->list))
             break;
+        else if (source->list.open)
+            DO(cli_lines_next(&source->list, &path));
+        if (!path) {
+            *more = false;
+            break;
+        }
         if (!*path) /* a blank line */
             continue;
         cli_picture *p = &b->picture[b->n];
@@ -141,8 +147,8 @@ static int fill(cli_source *source, cli_batch *b)
         if (!p->path)
             return cli_no_memory();
         b->n++;
+        source->given++;
     }
-    source->given += b->n;
     return CLI_DONE;
 }
 
@@ -164,21 +170,23 @@ int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, boo
     cli_batch *b = cli_batch_new(s);
     if (!b)
         return CLI_FAILED;
-    int code, n;
+    int code = CLI_DONE;
+    bool more = true;
     b->thumbnail_side = thumbnail_side;
     if (!quiet)
-        cli_progress_start("pictures", source->list.f ? 0 : (long)source->files.n);
-    do {
+        cli_progress_start("pictures", source->list.open ? 0 : (long)source->files.n);
+    while (more && code == CLI_DONE) {
         cli_batch_clear(b);
-        code = fill(source, b);
-        n = b->n;
-        if (code == CLI_DONE && n > 0)
+        const int list = fill(source, b, &more); /* a fault of the list comes after what stood in front of it */
+        if (b->n > 0)
             code = cli_batch_encode(s, b);
         if (code == CLI_DONE)
             code = hand_out(s, source, b, each, user);
-        if (n > 0 && !quiet)
-            cli_progress_step(n);
-    } while (code == CLI_DONE && n == CLI_BATCH);
+        if (b->n > 0 && !quiet)
+            cli_progress_step(b->n);
+        if (code == CLI_DONE)
+            code = list;
+    }
     cli_progress_end();
     cli_batch_free(b);
     if (code == CLI_DONE && source->given == 0)

@@ -282,9 +282,9 @@ static void write_look(FILE *f, const train_validation *v, const train_ranking *
     fputs("</ol>", f);
     if (r->rank >= r->n) {
         fputs("<p class=\"miss\">right, place ", f);
-        fprintf(f, "%d of %zu: ", r->rank + 1, v->data.captions.n);
+        fprintf(f, "%d of %zu: <bdi>", r->rank + 1, v->data.captions.n);
         cli_html_text(f, first_caption(v, r->query));
-        fputs("</p>", f);
+        fputs("</bdi></p>", f);
     }
     fputs("</div></article>\n", f);
 }

@@ -104,16 +104,18 @@ static int sort_by_date(const search *s, clip_hit *hit, int n)
     return CLI_DONE;
 }
 
-/* So many queries at once; afterwards hit [Q, k + liked] has found[q] of each. What --like names is not an answer itself. */
-static int ask(job *j, int Q)
+/* *Q queries at once; afterwards hit [*Q, k + liked] has found[q] of each. What --like names is not
+ * an answer itself. One that fails ends it, and *Q are those in front of it. */
+static int ask(job *j, int *Q)
 {
     search *s = &j->search;
-    const int width = j->k + s->n_liked;
+    const int width = j->k + s->n_liked, code = search_embed(s, j->query, Q, j->vector);
     clip_error err;
-    DO(search_embed(s, j->query, Q, j->vector));
-    if (clip_index_search(s->index, j->vector, Q, width, &s->filter, j->hit, j->found, &err) < 0)
+    if (*Q > 0 && clip_index_search(s->index, j->vector, *Q, width, &s->filter, j->hit, j->found, &err) < 0) {
+        *Q = 0;
         return cli_fail("%s", err.message);
-    for (int q = 0; q < Q; q++) {
+    }
+    for (int q = 0; q < *Q; q++) {
         clip_hit *h = j->hit + (size_t)q * (size_t)width;
         int n = 0;
         for (int i = 0; i < j->found[q] && n < j->k; i++)
@@ -123,7 +125,7 @@ static int ask(job *j, int Q)
         if (s->by_date)
             DO(sort_by_date(s, h, n));
     }
-    return CLI_DONE;
+    return code;
 }
 
 static void json_head(const search *s, cli_json *o)
@@ -160,8 +162,9 @@ static int answer_one(job *j)
 {
     int64_t group[2] = {0};
     search_answer r = {j->hit, group, 1};
+    int Q = 1;
     DO(search_parse(&j->search, j->search.args->operand, j->search.args->operands, &j->query[0]));
-    DO(ask(j, 1));
+    DO(ask(j, &Q));
     group[1] = j->found[0];
     return present(j, &r);
 }
@@ -177,43 +180,57 @@ static int parse_line(job *j, char *line, const char *name, long number, search_
     while (line && n < MOST)
         operand[n++] = strsep(&line, "\t");
     if (line || search_parse(&j->search, operand, n, q) != CLI_DONE)
-        return cli_fail("%s: line %ld is no query", name, number);
+        return cli_fail("%s: line %ld is not a query", name, number);
     return CLI_DONE;
 }
 
-static int answer_lines(job *j, cli_lines *lines, char **texts)
+/* The next queries, as far as that takes no waiting once there is one; none: they are at an end. */
+static int read_queries(job *j, cli_lines *lines, char **texts, int *Q)
+{
+    for (*Q = 0; *Q < BATCH && (*Q == 0 || cli_lines_ready(lines)); ++*Q) {
+        char *line;
+        DO(cli_lines_next(lines, &line));
+        if (!line)
+            break;
+        texts[*Q] = strdup(line);
+        if (!texts[*Q])
+            return cli_no_memory();
+        DO(parse_line(j, line, lines->name, lines->number, &j->query[*Q]));
+    }
+    return CLI_DONE;
+}
+
+static void print_answer(job *j, int q, const char *text)
 {
     search *s = &j->search;
-    int Q = 0;
-    bool any = false, more = true;
-    while (more) {
-        for (Q = 0; Q < BATCH && more; Q++) {
-            char *line;
-            DO(cli_lines_next(lines, &line));
-            if (!(more = line != NULL))
-                break;
-            texts[Q] = strdup(line);
-            if (!texts[Q])
-                return cli_no_memory();
-            DO(parse_line(j, line, lines->name, lines->number, &j->query[Q]));
-        }
-        if (Q > 0)
-            DO(ask(j, Q));
+    int64_t group[2] = {0, j->found[q]};
+    search_answer r = {j->hit + (size_t)q * (size_t)(j->k + s->n_liked), group, 1};
+    cli_json o = {.f = s->out.f};
+    cli_json_open(&o, NULL, '{');
+    cli_json_string(&o, "query", text);
+    search_print_json(s, &r, &o, false);
+    cli_json_close(&o, '}');
+    cli_json_line(&o);
+}
+
+/* A line at fault ends it, once those in front of it are answered. */
+static int answer_lines(job *j, cli_lines *lines, char **texts)
+{
+    bool any = false;
+    for (int Q = 1; Q > 0;) {
+        int code = read_queries(j, lines, texts, &Q);
+        const int asked = Q > 0 ? ask(j, &Q) : CLI_DONE;
         for (int q = 0; q < Q; q++) {
-            int64_t group[2] = {0, j->found[q]};
-            search_answer r = {j->hit + (size_t)q * (size_t)(j->k + s->n_liked), group, 1};
-            cli_json o = {.f = s->out.f};
-            cli_json_open(&o, NULL, '{');
-            cli_json_string(&o, "query", texts[q]);
-            search_print_json(s, &r, &o, false);
-            cli_json_close(&o, '}');
-            cli_json_line(&o);
+            print_answer(j, q, texts[q]);
             any |= j->found[q] > 0;
+        }
+        for (int q = 0; q < BATCH; q++) {
             free(texts[q]);
             texts[q] = NULL;
             search_query_free(&j->query[q]);
         }
-        DO(cli_out_check(&s->out));
+        code = asked != CLI_DONE ? asked : code;
+        DO(code != CLI_DONE ? code : cli_out_check(&j->search.out));
     }
     return any ? CLI_DONE : cli_fail("nothing found");
 }

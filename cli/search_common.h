@@ -60,8 +60,9 @@ typedef struct search {
 int search_parse(const search *s, char *const *operand, int n, search_query *out);
 void search_query_free(search_query *q);
 
-/* search_embed(): queries [Q] to vectors [Q, D] of unit length; loads what towers it needs. */
-int search_embed(search *s, const search_query *q, int Q, float *out);
+/* search_embed(): queries [*Q] to vectors [*Q, D] of unit length; loads the towers it needs. On a
+ * failure *Q says how many are done. */
+int search_embed(search *s, const search_query *q, int *Q, float *out);
 
 /* search_date(): the beginning of 2023, 2023-05 or 2023-05-17, or the first moment after it, local
  * time, in seconds since 1970. */

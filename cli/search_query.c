@@ -296,13 +296,16 @@ static int combine(search *s, const search_query *q, const float **words, float 
     return normalise(q, out, D);
 }
 
-int search_embed(search *s, const search_query *q, int Q, float *out)
+int search_embed(search *s, const search_query *q, int *Q, float *out)
 {
     float *words = NULL, *term = malloc((size_t)s->info.dim * sizeof *term);
-    int code = term ? embed_words(s, q, Q, &words) : cli_no_memory();
+    int code = term ? embed_words(s, q, *Q, &words) : cli_no_memory(), n = 0;
     const float *at = words;
-    for (int i = 0; i < Q && code == CLI_DONE; i++)
-        code = combine(s, &q[i], &at, term, out + (size_t)i * (size_t)s->info.dim);
+    while (code == CLI_DONE && n < *Q) {
+        code = combine(s, &q[n], &at, term, out + (size_t)n * (size_t)s->info.dim);
+        n += code == CLI_DONE;
+    }
+    *Q = n;
     free(words);
     free(term);
     return code;

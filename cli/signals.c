@@ -1,5 +1,8 @@
-/* Ctrl-C while something long is under way: it comes to a good place, then stops. */
+/* Ctrl-C while something long is under way: it comes to a good place, then stops. A file that is
+ * cut short under a mapping: nothing can go on. */
 #include <signal.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -30,3 +33,45 @@ void cli_catch_signals(void)
 }
 
 bool cli_interrupted(void) { return interrupted; }
+
+/* ---- Files that are cut short ----------------------------------------------------------------------------- */
+
+enum { LONGEST = 4096 };
+
+static size_t put(char *line, size_t n, const char *text)
+{
+    int32_t code;
+    for (size_t bytes; (bytes = clip_text_next(text, &code)) > 0 && n + bytes < LONGEST; text += bytes) {
+        const bool shown = clip_text_shown(code);
+        memcpy(line + n, shown ? text : "?", shown ? bytes : 1);
+        n += shown ? bytes : 1;
+    }
+    return n;
+}
+
+/* Only what a handler may do: no stdio, no allocation. */
+static void on_cut_file(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_code != BUS_ADRERR) { /* a fault of the machine or of ours: again, and without us */
+        signal(number, SIG_DFL);
+        return;
+    }
+    char line[LONGEST + 1];
+    const char *name = clip_mapped_file(info->si_addr);
+    size_t n = put(line, 0, "clip: ");
+    n = put(line, n, name ? name : "a file");
+    n = put(line, n, ": has been cut short by another program while it was read");
+    line[n++] = '\n';
+    if (write(STDERR_FILENO, line, n) < 0) {
+    } /* nobody is left to tell */
+    cli_out_abandon();
+    _exit(CLI_FAILED);
+}
+
+void cli_catch_cut_files(void)
+{
+    struct sigaction act = {.sa_sigaction = on_cut_file, .sa_flags = SA_SIGINFO};
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGBUS, &act, NULL);
+}

@@ -178,7 +178,9 @@ static void print_people(const job *j)
 {
     const type all = total(j);
     cli_print_plain(stdout, j->path);
-    printf(": %zu questions, %zu pictures, %s, %s\n\n", j->d.n, j->d.pictures - (size_t)j->d.failed, cli_model_name(j->s), j->head ? "a fitted head" : "zero-shot");
+    printf(": %zu questions, %zu pictures, ", j->d.n, j->d.pictures - (size_t)j->d.failed);
+    cli_print_plain(stdout, cli_model_name(j->s));
+    printf(", %s\n\n", j->head ? "a fitted head" : "zero-shot");
     printf("in per cent questions  accuracy%s  most frequent\n", j->head ? "  question alone" : "");
     for (int t = 0; t < j->types; t++)
         print_row(j, &j->type[t]);

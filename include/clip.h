@@ -13,7 +13,23 @@
  * Threads   A clip_model is immutable: any number of threads share one. A clip_context is a workspace: one a
  *           thread (it uses `threads` cores by itself). Functions without a context are safe from any thread.
  * Results   do not depend on the batch or the number of threads: N pictures in one call are, bit for bit, N calls.
+ * Forks     In a forked child a model is what it was, and a context works with one thread. The
+ *           child cannot go on with a trainer, an index or a stream of pairs of its parent: their
+ *           functions return CLIP_EINVAL, and the function that frees them lets go of memory alone,
+ *           not always of all of it, and changes nothing on the disk. No call may be under way on
+ *           them, or on a context that the child uses, when the process forks. The child ends with
+ *           _exit() or exec(). Files are opened with O_CLOEXEC.
+ * Files     Weights and the arrays of an index stay mapped. A function that is about to read what
+ *           has been cut short, or weights that have been written to in place, returns CLIP_EIO.
+ *           Where that happens while it reads, the process gets SIGBUS; the library installs no
+ *           signal handlers. A handler finds the name of the file by clip_mapped_file().
+ * Process   The library never ends the process, prints nothing, and changes neither locale nor
+ *           signals.
  * Ownership What a function returns through `**out` belongs to the caller and has a free function beside it, which takes NULL.
+ * Arguments A pointer may be NULL where that is said, or where its array is empty. A function that
+ *           returns a status returns CLIP_EINVAL for another NULL among texts, paths and arrays, and
+ *           for negative counts. Handles (models, contexts, indexes, ..) and `out` pointers to
+ *           handles are not checked.
  * Errors    Functions that can fail return a clip_status: 0 or negative. Those that read files also fill a
  *           clip_error (where given) with the name of the file and the fault. On error outputs are NULL or unspecified
  *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD. */
@@ -80,6 +96,23 @@ typedef struct clip_error {
 CLIP_API const char *clip_status_name(clip_status s);
 CLIP_API const char *clip_status_message(clip_status s);
 
+/* Text from outside: names of files and tensors, captions, labels. It may hold what takes over a
+ * terminal, or turns a line around. clip_error's messages and what a clip_warn_fn hears are free of
+ * it, and one line each; strings that are returned otherwise (paths, captions) come as they are.
+ * clip_text_next(): the first character of a text.
+ * code  out  its code point, CLIP_TEXT_INVALID for a byte that is not UTF-8
+ * Returns its length in bytes; 0 at the end of the text.
+ * clip_text_shown(): may it be shown to a person? Not: control characters (C0, DEL, C1; so no
+ * newline either), line and paragraph separators, controls of the direction of text, bytes that are
+ * not UTF-8. */
+enum { CLIP_TEXT_INVALID = -1 };
+CLIP_API size_t clip_text_next(const char *text, int32_t *code);
+CLIP_API bool clip_text_shown(int32_t code);
+
+/* clip_mapped_file(): the file that the library has mapped at this address; NULL: none. For a
+ * handler of SIGBUS, which finds the address in siginfo_t's si_addr: it is safe to call there. */
+CLIP_API const char *clip_mapped_file(const void *address);
+
 /* clip_version(): "0.1.0". clip_build_info(): the optional parts built in and the instruction sets this machine can use. Static strings. */
 CLIP_API const char *clip_version(void);
 CLIP_API const char *clip_build_info(void);
@@ -119,11 +152,14 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * opt   in   NULL: defaults
  * out   out  the model; NULL on error. Free with clip_model_free()
  * err   out  may be NULL
- * Matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; all else, and all arithmetic, is f32. The file stays mapped
- * (the token embedding is read from it): replace a checkpoint by renaming, never write into it while a model is loaded.
- * Precision "bf16": those matrices are kept in bf16, and in products with them what they are multiplied by is rounded to bf16, too (8 bits, to nearest
- * even), while sums stay f32; so do the residual stream, norms, attention between tokens, biases, and a ResNet's convolutions. Embeddings then have a
- * cosine of more than 0.999 with those of f32 (docs/performance.md has measurements), near enough to be compared with them.
+ * Matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; all else, and all
+ * arithmetic, is f32. The file stays mapped: the token embedding is read from it. Replace a
+ * checkpoint by renaming, never write into it while a model is loaded (see Files).
+ * Precision "bf16": those matrices are kept in bf16, and in products with them what they are multiplied by is
+ * rounded to bf16, too (8 bits, to nearest even), while sums stay f32; so do the residual stream,
+ * norms, attention between tokens, biases, and a ResNet's convolutions. Embeddings then have a
+ * cosine of more than 0.999 with those of f32 (docs/performance.md has measurements), near enough
+ * to be compared with them.
  * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO,
  * CLIP_EFORMAT, CLIP_EUNSUPPORTED (settings, tensors and types of numbers that this engine does not
  * know, each named; also bf16 on a processor that cannot), CLIP_ELIMIT, CLIP_EMISMATCH (tensors
@@ -159,7 +195,9 @@ typedef struct clip_model_info {
 /* clip_model_get_info(): fill `out`; its strings live as long as the model. What is said of an encoder that the checkpoint does not have is 0 or NULL. */
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
-/* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal: what was made of them (an index, a head, a probe) is known by it. Reads them all. */
+/* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal: identifies the weights that
+ * an index, head or probe was made with. Reads them all. Empty where they have been written to
+ * since they were loaded. */
 CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
 
 /* clip_context_new(): a workspace for one calling thread.
@@ -217,7 +255,7 @@ CLIP_API void clip_image_free(clip_image *img);
 /* clip_preprocess(): resize (Pillow's two-pass 8-bit resampling, bit for bit), crop or pad, normalise, as the checkpoint asks.
  * img  in   [H, W] RGB
  * out  out  [3, S, S] f32, S = image_size; the caller's
- * Errors: CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (an empty picture, a stride shorter than a row), CLIP_ENOMEM. */
 CLIP_API clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out);
 
 /* ---- Words ---------------------------------------------------------------------------------------------- */
@@ -244,8 +282,10 @@ CLIP_API clip_status clip_encode_pixels(clip_context *ctx, const float *pixels, 
 /* clip_encode_text(): embed N texts. out [N, D] f32, unit L2 norm. Errors as above. */
 CLIP_API clip_status clip_encode_text(clip_context *ctx, const char *const *texts, int N, float *out);
 
-/* clip_encode_tokens(): the same from token ids: text i is ids[offsets[i]] .. ids[offsets[i+1]-1], offsets [N+1].
- * Errors: CLIP_EINVAL also for an id outside the vocabulary, or a text that is empty or longer than context_length. */
+/* clip_encode_tokens(): the same from token ids: text i is ids[offsets[i]] .. ids[offsets[i+1]-1],
+ * offsets [N+1], the first of them at least 0.
+ * Errors: CLIP_EINVAL also for an id outside the vocabulary, an offset below 0, a text that is
+ * empty (its offsets do not rise) or longer than context_length. */
 CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N, float *out);
 
 /* clip_encode_labels(): one embedding a label, the ensemble over templates of CLIP's zero-shot classification

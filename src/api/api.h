@@ -75,6 +75,10 @@ clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int 
 clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
                               const float *input, size_t each);
 
+/* index.c: clip_weights_hash(). CLIP_EIO where the files are no longer those that were loaded:
+ * nothing is known by them then. */
+clip_status clip_weights_identify(const clip_model *m, char out[33], clip_error *err);
+
 /* files.c: the files of a checkpoint. */
 typedef struct clip_files {
     char *dir, *weights;

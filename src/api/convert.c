@@ -143,6 +143,8 @@ static clip_status write_weights(const converter *c, const char *dir)
     if (s == CLIP_OK)
         s = clipmdl_params_read(&c->params, &c->m->store, c->m->scheme, c->m->prefix, w, c->err);
     if (s == CLIP_OK)
+        s = clipmdl_store_check(&c->m->store, c->err);
+    if (s == CLIP_OK)
         s = average(c, w);
     if (s == CLIP_OK)
         s = clipmdl_save_weights(path, &c->params, w, c->type, c->scheme, c->err);
@@ -207,6 +209,8 @@ static clip_status convert(converter *c)
 
 clip_status clip_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err)
 {
+    if (!path || !out)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a model, or none to write to");
     converter c = {.opt = opt ? *opt : (clip_convert_options){0}, .out = out, .err = err};
     clip_load_options load = clip_load_options_default();
     load.warn = c.opt.warn;

@@ -19,7 +19,7 @@ static clip_status reserve_scratch(clip_context *c)
 clip_status clip_context_new(const clip_model *m, int threads, clip_context **out)
 {
     *out = NULL;
-    if (threads < 0 || threads > CLIP_MOST_THREADS)
+    if (!m || threads < 0 || threads > CLIP_MOST_THREADS)
         return CLIP_EINVAL;
     clip_context *c = calloc(1, sizeof *c);
     if (!c)
@@ -65,6 +65,8 @@ static void parallel_piece(void *job, int64_t i, int thread)
 void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user)
 {
     parallel_job j = {fn, user};
+    if (n < 1)
+        return;
     clipb_team_run(ctx->k.team, n, parallel_piece, &j);
 }
 
@@ -195,7 +197,7 @@ static clip_status encode_pixels(clip_context *c, const float *pixels, int N, ou
 
 clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out)
 {
-    return clipimg_preprocess(&m->recipe, img, out);
+    return img && out ? clipimg_preprocess(&m->recipe, img, out) : CLIP_EINVAL;
 }
 
 typedef struct preprocess_job {
@@ -236,26 +238,27 @@ static clip_status encode_image(clip_context *c, const clip_image *img, int N, o
 }
 
 /* Is there what makes embeddings of N of these? */
-static clip_status check_embeds(const clip_model *m, int tower, int N)
+static clip_status check_embeds(const clip_model *m, int tower, const void *in, int N, const float *out)
 {
-    return N >= 1 && (m->towers & tower) && m->config.embed_dim > 0 ? CLIP_OK : CLIP_EINVAL;
+    return in && out && N >= 1 && (m->towers & tower) && m->config.embed_dim > 0 ? CLIP_OK : CLIP_EINVAL;
 }
 
 clip_status clip_encode_pixels(clip_context *c, const float *pixels, int N, float *out)
 {
-    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, N));
+    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, out));
     return encode_pixels(c, pixels, N, &(outputs){.unit = out});
 }
 
 clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, float *out)
 {
-    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, N));
+    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, img, N, out));
     return encode_image(c, img, N, &(outputs){.unit = out});
 }
 
-static clip_status picture_outputs(const clip_model *m, int N, const clip_hidden_options *opt, const clip_hidden *out, outputs *o)
+static clip_status picture_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt,
+                                   const clip_hidden *out, outputs *o)
 {
-    if (N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
+    if (!in || !out || N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
     if (m->config.vision.kind == CLIPMDL_RESNET && (out->states || out->pooled))
         return CLIP_EUNSUPPORTED;
@@ -265,20 +268,20 @@ static clip_status picture_outputs(const clip_model *m, int N, const clip_hidden
 clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt, const clip_hidden *out)
 {
     outputs o;
-    TRY(picture_outputs(c->model, N, opt, out, &o));
+    TRY(picture_outputs(c->model, pixels, N, opt, out, &o));
     return encode_pixels(c, pixels, N, &o);
 }
 
 clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, const clip_hidden_options *opt, const clip_hidden *out)
 {
     outputs o;
-    TRY(picture_outputs(c->model, N, opt, out, &o));
+    TRY(picture_outputs(c->model, img, N, opt, out, &o));
     return encode_image(c, img, N, &o);
 }
 
 clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
 {
-    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, N));
+    TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, unit));
     return encode_pixels(c, pixels, N, &(outputs){.unit = unit, .hidden.states = states, .layer = layer});
 }
 
@@ -286,7 +289,7 @@ clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int 
 
 clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n)
 {
-    if (!m->tokenizer)
+    if (!m->tokenizer || !text || !ids || !n)
         return CLIP_EINVAL;
     return cliptok_encode(m->tokenizer, text, strlen(text), ids, m->config.text.context_length, n);
 }
@@ -299,6 +302,7 @@ static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int
     const clipmdl_tap *taps = o->hidden.states ? &tap : NULL;
     clipmdl_text_acts acts;
     clipb_arena a = {0};
+    TRY(clipmdl_store_check(&c->model->store, NULL)); /* the rows of the token embedding come from there */
     clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
     TRY(clipb_block_reserve(&c->acts, a.peak));
     a = clipb_arena_on(&c->acts);
@@ -375,9 +379,11 @@ static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int3
 {
     const clipmdl_text_config *t = &c->model->config.text;
     gather g;
+    if (!offsets || offsets[0] < 0)
+        return CLIP_EINVAL;
     TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
-        const int64_t n = (int64_t)offsets[i + 1] - offsets[i];
+        const int64_t n = (int64_t)offsets[i + 1] - offsets[i]; /* always above 0: no offset is below the first */
         if (n < 1 || n > t->context_length)
             return CLIP_EINVAL;
         for (int j = 0; j < n; j++) {
@@ -393,20 +399,21 @@ static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int3
 
 clip_status clip_encode_text(clip_context *c, const char *const *texts, int N, float *out)
 {
-    TRY(check_embeds(c->model, CLIP_TOWER_TEXT, N));
+    TRY(check_embeds(c->model, CLIP_TOWER_TEXT, texts, N, out));
     return encode_text(c, texts, N, &(outputs){.unit = out});
 }
 
 clip_status clip_encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, float *out)
 {
-    TRY(check_embeds(c->model, CLIP_TOWER_TEXT, N));
+    TRY(check_embeds(c->model, CLIP_TOWER_TEXT, ids, N, out));
     return encode_tokens(c, ids, offsets, N, &(outputs){.unit = out});
 }
 
-static clip_status text_outputs(const clip_model *m, int N, const clip_hidden_options *opt, const clip_hidden *out, outputs *o)
+static clip_status text_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt,
+                                const clip_hidden *out, outputs *o)
 {
     const clipmdl_text_config *t = &m->config.text;
-    if (N < 1 || !(m->towers & CLIP_TOWER_TEXT))
+    if (!in || !out || N < 1 || !(m->towers & CLIP_TOWER_TEXT))
         return CLIP_EINVAL;
     TRY(read_options(m, opt, out, t->layers, true, o));
     return o->pad_id >= 0 && o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
@@ -415,13 +422,13 @@ static clip_status text_outputs(const clip_model *m, int N, const clip_hidden_op
 clip_status clip_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt, const clip_hidden *out)
 {
     outputs o;
-    TRY(text_outputs(c->model, N, opt, out, &o));
+    TRY(text_outputs(c->model, texts, N, opt, out, &o));
     return encode_text(c, texts, N, &o);
 }
 
 clip_status clip_hidden_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, const clip_hidden_options *opt, const clip_hidden *out)
 {
     outputs o;
-    TRY(text_outputs(c->model, N, opt, out, &o));
+    TRY(text_outputs(c->model, ids, N, opt, out, &o));
     return encode_tokens(c, ids, offsets, N, &o);
 }

@@ -49,6 +49,8 @@ static clip_status explainer(clip_context *c)
         return CLIP_OK;
     clip_explainer *e = calloc(1, sizeof *e);
     clip_status s = e ? bind(c->model, &c->k, e) : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        s = clipmdl_store_check(&c->model->store, NULL);
     if (s < 0)
         clip_explainer_free(e);
     else
@@ -178,7 +180,9 @@ static clip_status explain_resnet(pass *p, float *map, float *cosine)
 clip_status clip_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map, float *cosine)
 {
     const clip_model *m = c->model;
-    if (K < 1 || m->towers != CLIP_TOWER_BOTH)
+    if (!img || !img->rgb || !texts || !map || !cosine || K < 1)
+        return CLIP_EINVAL;
+    if (m->towers != CLIP_TOWER_BOTH || !m->tokenizer || m->config.embed_dim < 1)
         return CLIP_EINVAL;
     TRY(explainer(c));
     pass p = {.c = c, .K = K, .S = m->config.vision.image_size, .D = m->config.embed_dim, .G = clip_explain_side(m)};
@@ -233,6 +237,8 @@ clip_status clip_explain_heat(const clip_model *m, const float *map, int width, 
     const int G = clip_explain_side(m);
     clip_window w;
     float most = 0;
+    if (!map || !heat || !(m->towers & CLIP_TOWER_IMAGE))
+        return CLIP_EINVAL;
     TRY(clip_seen_window(m, width, height, &w));
     taps *column = malloc((size_t)width * sizeof *column);
     if (!column)

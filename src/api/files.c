@@ -9,8 +9,8 @@
 /* What the user of a pickle has to do; it is a program, so it is not opened here. What wraps all
  * names ("module.", "_orig_mod.") goes. */
 #define CONVERT \
-    "a pickle can run any program when it is opened, so it is not read here. Convert it once:\n" \
-    "  python3 -c \"import sys,os,torch,zipfile as z;from itertools import takewhile as w;" \
+    "a pickle can run any program when it is opened, so it is not read here. Convert it once:" \
+    " python3 -c \"import sys,os,torch,zipfile as z;from itertools import takewhile as w;" \
     "from safetensors.torch import save_file;" \
     "p,o=sys.argv[1:];j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());" \
     "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);" \
@@ -64,7 +64,7 @@ static bool ends(const char *s, const char *end)
 /* The first bytes of a file; what it lacks is 0. */
 static void read_start(const char *path, unsigned char b[START])
 {
-    FILE *f = clipb_is_file(path) ? fopen(path, "rb") : NULL;
+    FILE *f = clipb_is_file(path) ? fopen(path, "rbe") : NULL;
     const size_t n = f ? fread(b, 1, START, f) : 0;
     memset(b + n, 0, START - n);
     if (f)

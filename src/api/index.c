@@ -32,15 +32,21 @@ static void stamp_of(const clip_model *m, char out[48])
     snprintf(out, 48, "weights %s", hex);
 }
 
-void clip_weights_hash(const clip_model *m, char out[33])
+clip_status clip_weights_identify(const clip_model *m, char out[33], clip_error *err)
 {
     XXH128_hash_t h = {0};
+    out[0] = 0;
+    TRY(clipmdl_store_check(&m->store, err));
     for (size_t i = 0; i < m->store.shards; i++) {
         h = fold(h, XXH3_128bits(m->store.map[i].data, m->store.map[i].size), i);
         clipb_map_drop(&m->store.map[i], m->store.map[i].data, m->store.map[i].size);
     }
+    TRY(clipmdl_store_check(&m->store, err));
     hexadecimal(h, out);
+    return CLIP_OK;
 }
+
+void clip_weights_hash(const clip_model *m, char out[33]) { clip_weights_identify(m, out, NULL); }
 
 /* The last part of a model's path: "ViT-B-32". */
 static void name_of(const clip_model *m, char *out, size_t size)
@@ -79,7 +85,7 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
     stamp_of(m, stamp);
     TRY(clipidx_recall(x, stamp, id, sizeof id, err));
     if (strlen(id) != 32)
-        clip_weights_hash(m, id);
+        TRY(clip_weights_identify(m, id, err));
     name_of(m, name, sizeof name);
     if (!fresh && strcmp(id, x->model_id) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of another model: %s (weights %.8s); %s has weights %.8s", x->model_name, x->model_id,
@@ -96,6 +102,8 @@ clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip
     *out = NULL;
     if (err)
         *err = (clip_error){0};
+    if (!dir)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of an index");
     if (o.threads < 0 || o.threads > CLIP_MOST_THREADS)
         return clipb_fail(err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
     TRY(clipidx_open(dir, &o, o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0, out, &fresh, err));

@@ -21,7 +21,7 @@ double clip_match_probability(const clip_match *match, double s)
 static bool are_numbers(const float *image, const float *text, int N, int D)
 {
     const size_t n = N < 1 ? 0 : (size_t)N * (size_t)D;
-    return cliptsk_finite(image, n) && cliptsk_finite(text, n);
+    return image && text && cliptsk_finite(image, n) && cliptsk_finite(text, n);
 }
 
 static clip_status find_pairs(clip_context *ctx, const float *image, const float *text, int N, int batch, cliptsk_scored *s, clip_error *err)
@@ -111,7 +111,9 @@ clip_status clip_match_hardest(clip_context *ctx, const float *image, const floa
 {
     const int D = ctx->model->config.embed_dim;
     *found = 0;
-    return are_numbers(image, text, N, D) ? cliptsk_confusions(&ctx->k, image, text, N, D, n, out, found) : CLIP_EINVAL;
+    if (!out || !are_numbers(image, text, N, D))
+        return CLIP_EINVAL;
+    return cliptsk_confusions(&ctx->k, image, text, N, D, n, out, found);
 }
 
 /* ---- match.json ---------------------------------------------------------------------------------------------- */
@@ -154,8 +156,9 @@ clip_status clip_match_save(const clip_model *m, const clip_match *match, const 
     char *file = NULL, weights[33];
     clipb_output o;
     TRY(file_of(m, path, &file, err));
-    clip_weights_hash(m, weights);
-    clip_status s = clipb_output_open(&o, file, err);
+    clip_status s = clip_weights_identify(m, weights, err);
+    if (s == CLIP_OK)
+        s = clipb_output_open(&o, file, err);
     if (s == CLIP_OK) {
         fprintf(o.f, "{\n  \"weights\": \"%s\",\n", weights);
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -189,7 +192,7 @@ static clip_status read_match(const clip_model *m, const cJSON *j, const char *f
     }
     if (!(out->slope > 0) || out->batch < 2)
         return clipb_fail(err, CLIP_EFORMAT, file, "\"slope\" must be above 0, \"batch\" at least 2");
-    clip_weights_hash(m, own);
+    TRY(clip_weights_identify(m, own, err));
     if (strcmp(weights, own) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, file, "was fitted on other weights (%.8s) than those of %s (%.8s): fit again", weights, m->path, own);
     return CLIP_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "base/line.h"
 
 typedef struct loader {
     clip_load_options opt;
@@ -21,7 +22,7 @@ __attribute__((format(printf, 2, 3))) static void warn(const loader *l, const ch
         return;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    clipb_line(line, sizeof line, fmt, ap);
     va_end(ap);
     l->opt.warn(l->opt.warn_user, line);
 }
@@ -371,6 +372,8 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
     *out = NULL;
     if (err)
         *err = (clip_error){0};
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a model");
     clip_model *m = calloc(1, sizeof *m);
     clip_status s = m ? read_all_but_weights(&l, path, m) : CLIP_ENOMEM;
     if (s == CLIP_OK)
@@ -379,6 +382,8 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
         s = read_logit_scale(&l, m);
     if (s == CLIP_OK)
         name_type(m);
+    if (s == CLIP_OK && weights)
+        s = clipmdl_store_check(&m->store, err);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     clip_files_free(&l.files);

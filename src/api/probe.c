@@ -93,7 +93,7 @@ static clip_status check_options(const clip_probe_options *o, clip_error *err)
 
 static clip_status check_part(const clip_probe_data *d, int C, int D, const char *what, clip_error *err)
 {
-    if (d->n < 1)
+    if (!d || !d->image || !d->label || d->n < 1)
         return clipb_fail(err, CLIP_EINVAL, NULL, "the %s part is empty", what);
     for (int i = 0; i < d->n; i++)
         if (d->label[i] < 0 || d->label[i] >= C)
@@ -107,7 +107,9 @@ static clip_status check_part(const clip_probe_data *d, int C, int D, const char
 static clip_status fill(clip_probe *p, const char *const *names, const clip_probe_data *train, clip_error *err)
 {
     for (int c = 0; c < p->C; c++)
-        if (!(p->name[c] = strdup(names[c])))
+        if (!names[c])
+            return clipb_fail(err, CLIP_EINVAL, NULL, "class %d has no name", c);
+        else if (!(p->name[c] = strdup(names[c])))
             return CLIP_ENOMEM;
     for (int i = 0; i < train->n; i++)
         p->pictures[train->label[i]]++;
@@ -191,7 +193,7 @@ clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_na
     const int D = ctx->model->config.embed_dim;
     *out = NULL;
     TRY(check_options(&o, err));
-    if (n_names < 2)
+    if (!names || n_names < 2)
         return clipb_fail(err, CLIP_EINVAL, NULL, "a probe needs at least two classes");
     TRY(check_part(train, n_names, D, "training", err));
     if (val)
@@ -218,7 +220,7 @@ clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_na
 
 clip_status clip_probe_predict(clip_context *ctx, const clip_probe *p, const float *image, int N, float *out)
 {
-    if (N < 1 || p->D != ctx->model->config.embed_dim)
+    if (!image || !out || N < 1 || p->D != ctx->model->config.embed_dim)
         return CLIP_EINVAL;
     if (p->info.kind == CLIP_PROBE_LINEAR)
         return cliptsk_logistic_predict(&ctx->k, p->theta, image, N, p->D, p->C, out);
@@ -263,10 +265,11 @@ static bool add_class(cJSON *list, const char *name, int pictures)
 
 static clip_status write_words(const clip_model *m, const clip_probe *p, const char *dir, clip_error *err)
 {
-    char weights[33], *path = clipb_path_join(dir, "probe.json"), *text = NULL;
+    char weights[33];
+    TRY(clip_weights_identify(m, weights, err));
+    char *path = clipb_path_join(dir, "probe.json"), *text = NULL;
     const clip_probe_info *i = &p->info;
     cJSON *j = cJSON_CreateObject();
-    clip_weights_hash(m, weights);
     bool good = path && j && cJSON_AddStringToObject(j, "weights", weights) && cJSON_AddStringToObject(j, "kind", kind_name[i->kind]) &&
                 cJSON_AddNumberToObject(j, "embed_dim", p->D) && cJSON_AddNumberToObject(j, "pictures", i->pictures) &&
                 cJSON_AddNumberToObject(j, "accuracy", i->accuracy) && cJSON_AddNumberToObject(j, "l2", i->l2) &&
@@ -292,6 +295,8 @@ static clip_status write_words(const clip_model *m, const clip_probe *p, const c
 
 clip_status clip_probe_save(const clip_model *m, const clip_probe *p, const char *dir, clip_error *err)
 {
+    if (!dir)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no directory of a probe");
     char *tmp, *old = clipb_path_join(dir, "probe.json");
     if (!old)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
@@ -404,7 +409,7 @@ static clip_status check_weights(const clip_model *m, const cJSON *j, const char
     const char *weights = "";
     char own[33];
     TRY(clipb_json_string(j, "weights", &weights, path, err));
-    clip_weights_hash(m, own);
+    TRY(clip_weights_identify(m, own, err));
     if (strcmp(weights, own) != 0 || p->D != m->config.embed_dim)
         return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)", weights, m->path, own);
     return CLIP_OK;

@@ -12,15 +12,18 @@
 /* L labels in T templates each: unit [L*T, D] gets their embeddings. */
 static clip_status encode_filled(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, char **filled, float *unit)
 {
-    for (int i = 0; i < L * T; i++)
+    for (int i = 0; i < L * T; i++) {
+        if (!templates[i % T] || !labels[i / T])
+            return CLIP_EINVAL;
         TRY(cliptsk_fill_template(templates[i % T], labels[i / T], &filled[i]));
+    }
     return clip_encode_text(ctx, (const char *const *)filled, L * T, unit);
 }
 
 clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out)
 {
     const size_t D = (size_t)ctx->model->config.embed_dim;
-    if (L < 1 || T < 1 || T > INT32_MAX / TEXTS_AT_ONCE)
+    if (!labels || !templates || !out || L < 1 || T < 1 || T > INT32_MAX / TEXTS_AT_ONCE)
         return CLIP_EINVAL;
     const int each = T < TEXTS_AT_ONCE ? TEXTS_AT_ONCE / T : 1;
     const size_t texts = (size_t)each * (size_t)T;
@@ -45,7 +48,7 @@ clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int
 clip_status clip_similarity(clip_context *ctx, const float *a, int N, const float *b, int M, float *out)
 {
     const int D = ctx->model->config.embed_dim;
-    if (N < 1 || M < 1)
+    if (!a || !b || !out || N < 1 || M < 1 || D < 1)
         return CLIP_EINVAL;
     clipk_weight w = {.type = CLIPK_F32, .N = M, .K = D};
     TRY(clipb_block_reserve(&ctx->acts, clipk_weight_bytes(ctx->k.set, w.type, M, D)));
@@ -58,7 +61,7 @@ clip_status clip_similarity(clip_context *ctx, const float *a, int N, const floa
 void clip_probabilities_scaled(const clip_model *m, float scale, float *similarity, int N, int M)
 {
     const clipk_ctx k = {.set = m->set};
-    if (N < 1 || M < 1)
+    if (!similarity || N < 1 || M < 1)
         return;
     clipk_softmax(&k, similarity, scale, N, M);
 }

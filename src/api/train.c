@@ -13,6 +13,7 @@
 
 struct clip_trainer {
     cliptrn_trainer t;
+    pid_t process;       /* that made it */
     clip_model *source;  /* the checkpoint it starts from, or goes on with; NULL: from scratch */
     cliptok *own;        /* a tokenizer that is not the source's */
     const cliptok *tokenizer;
@@ -278,8 +279,10 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
     if (resume)
         stream.start = state->next;
     TRY(cliptrn_net_init(&t->t.net, &t->config, &net, (int)clip_train_int(b->o, CLIP_TRAIN_THREADS), b->err));
-    if (source)
+    if (source) {
         TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->scheme, t->source->prefix, t->t.net.w, b->err));
+        TRY(clipmdl_store_check(&t->source->store, b->err));
+    }
     clip_model_free(t->source); /* all that is needed of it is copied */
     t->source = NULL;
     TRY(cliptrn_trainer_init(&t->t, &stream, &optimizer, b->err));
@@ -296,6 +299,8 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
 static clip_status create(builder *b, const char *resume, const cliptrn_state *state, clip_trainer **out)
 {
     b->out = calloc(1, sizeof *b->out);
+    if (b->out)
+        b->out->process = getpid();
     clip_status s = b->out ? build(b, resume, state) : CLIP_ENOMEM;
     if (s == CLIP_ENOMEM)
         clipb_fail(b->err, s, NULL, "out of memory");
@@ -310,7 +315,7 @@ clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn_fn, 
 {
     builder b = {.o = o, .warn = warn_fn, .user = user, .err = err};
     *out = NULL;
-    return create(&b, NULL, NULL, out);
+    return o ? create(&b, NULL, NULL, out) : clipb_fail(err, CLIP_EINVAL, NULL, "no settings of a training");
 }
 
 /* The settings of a run, with those of `now` that have no part in its result. */
@@ -333,7 +338,7 @@ clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, cl
     cliptrn_state state = {0};
     clip_train_options *all = NULL;
     *out = NULL;
-    clip_status s = clipb_dir_settle(dir, err);
+    clip_status s = dir ? clipb_dir_settle(dir, err) : clipb_fail(err, CLIP_EINVAL, NULL, "no directory of a training");
     if (s == CLIP_OK)
         s = cliptrn_state_read(dir, &state, err);
     if (s == CLIP_OK)
@@ -375,7 +380,19 @@ void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
     }
 }
 
-clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, clip_error *err) { return cliptrn_trainer_step(&t->t, out, err); }
+/* The threads that read data stay with the process that made the trainer. */
+static clip_status check_process(const clip_trainer *t, clip_error *err)
+{
+    if (getpid() == t->process)
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EINVAL, NULL, "a forked process cannot go on with its parent's training");
+}
+
+clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, clip_error *err)
+{
+    TRY(check_process(t, err));
+    return cliptrn_trainer_step(&t->t, out, err);
+}
 
 static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip_error *err)
 {
@@ -395,6 +412,7 @@ static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip
 clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_error *err)
 {
     char *tmp;
+    TRY(check_process(t, err));
     if (!cliptrn_state_is_in(dir))
         TRY(clipb_dir_check_empty(dir, err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(dir, &tmp, err));

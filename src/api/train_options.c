@@ -100,7 +100,9 @@ static int find(const char *name)
 
 clip_status clip_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err)
 {
-    const int i = find(name);
+    const int i = name && value ? find(name) : -1;
+    if (!name || !value)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "a setting has a name and a value");
     if (i < 0)
         return clipb_fail(err, CLIP_EINVAL, NULL, "training has no setting '%s'", name);
     TRY(check(&table[i], value, err));
@@ -177,6 +179,8 @@ static clip_status set_all(clip_train_options *o, const cJSON *tree, const char 
 clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err)
 {
     cJSON *tree;
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of settings");
     TRY(clipb_json_read_named(path, MOST_JSON, &tree, err));
     clip_status s = set_all(o, tree, path, path, err);
     cJSON_Delete(tree);

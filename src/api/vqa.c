@@ -300,12 +300,22 @@ static clip_status ask_head(clip_context *ctx, const clip_question *q, const flo
 
 /* ---- Both ----------------------------------------------------------------------------------------------------- */
 
+static bool has(const char *const *list, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!list || !list[i])
+            return false;
+    return n >= 0;
+}
+
 clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text, const clip_question_options *options, clip_question **out,
                               clip_error *err)
 {
     const clip_question_options none = {0}, *o = options ? options : &none;
     *out = NULL;
-    if (!text[strspn(text, " \t\r\n?.!")])
+    if (!has(o->answers, o->n_answers) || !has(o->words, o->n_words) || !has(o->templates, o->n_templates))
+        return clipb_fail(err, CLIP_EINVAL, NULL, "answers, words or templates are missing");
+    if (!text || !text[strspn(text, " \t\r\n?.!")])
         return clipb_fail(err, CLIP_EINVAL, NULL, "the question is empty");
     clip_question *q = calloc(1, sizeof *q);
     if (!q)
@@ -328,7 +338,7 @@ clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const cha
 
 clip_status clip_question_ask(clip_context *ctx, const clip_question *q, const float *image, int N, float *out)
 {
-    if (N < 1)
+    if (!image || !out || N < 1)
         return CLIP_EINVAL;
     return q->head ? ask_head(ctx, q, image, N, out) : ask_zero_shot(ctx, q, image, N, out);
 }

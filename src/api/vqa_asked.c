@@ -106,11 +106,13 @@ static clip_status read_rows(reader *r, clip_error *err)
 
 clip_status clip_asked_read(const char *path, clip_asked **out, size_t *n, clip_error *err)
 {
+    *out = NULL;
+    *n = 0;
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of questions");
     const char *slash = strrchr(path, '/');
     char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
     reader r = {.path = path, .dir = dir};
-    *out = NULL;
-    *n = 0;
     clip_status s = slash && !dir ? CLIP_ENOMEM : clipdat_csv_open(&r.csv, path, err);
     if (s == CLIP_OK) {
         s = read_rows(&r, err);

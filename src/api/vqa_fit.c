@@ -277,6 +277,9 @@ clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32
 {
     const clip_vqa_options standard = clip_vqa_options_default(), *o = options ? options : &standard;
     *out = NULL;
+    for (int i = 0; i < n; i++)
+        if (!asked || !row || !image || row[i] < 0)
+            return clipb_fail(err, CLIP_EINVAL, NULL, "questions, pictures or the rows of pictures are missing");
     if (n < 2 || !sound(o))
         return clipb_fail(err, CLIP_EINVAL, NULL, n < 2 ? "fewer than two questions to learn from" : "an option of the fit is out of its range");
     data d = {.asked = asked, .row = row, .n = n, .head = {.image = image}};
@@ -366,7 +369,7 @@ static clip_status write_words(const char *text, const char *path, clip_error *e
 clip_status clip_vqa_save(const clip_model *m, const clip_vqa *h, const char *dir, clip_error *err)
 {
     char *network = NULL, *json = NULL, *text = NULL, weights[33], hash[33];
-    clip_weights_hash(m, weights);
+    TRY(clip_weights_identify(m, weights, err));
     if (dir)
         mkdir(dir, 0777); /* what goes wrong with it shows at the first file */
     clip_status s = file_of(m, dir, "vqa.safetensors", &network);
@@ -424,7 +427,7 @@ static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, 
     TRY(clipb_json_int(j, "epoch", 0, INT32_MAX, &h->fit.epoch, path, err));
     TRY(clipb_json_float(j, "accuracy", &accuracy, path, err));
     h->fit.score = (double)accuracy;
-    clip_weights_hash(m, own);
+    TRY(clip_weights_identify(m, own, err));
     if (strcmp(weights, own) != 0 || D != m->config.embed_dim)
         return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)", weights, m->path, own);
     if (strcmp(network, hash) != 0)

@@ -104,7 +104,7 @@ static clip_status look(clip_context *ctx, const grid *g, const float *pixels, i
 
 clip_status clip_look_pixels(clip_context *ctx, const float *pixels, int N, float *out)
 {
-    if (N < 1 || !(ctx->model->towers & CLIP_TOWER_IMAGE))
+    if (!pixels || !out || N < 1 || !(ctx->model->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
     const grid g = grid_of(ctx->model);
     const size_t n = N < AT_ONCE ? (size_t)N : AT_ONCE, patches = (size_t)g.before + (size_t)g.side * (size_t)g.side;

@@ -9,6 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mapped.h"
+
+static int64_t changed_at(const struct stat *st)
+{
+    return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
+
 clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
 {
     *out = (clipb_map){0};
@@ -26,17 +33,33 @@ clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
         if (p == MAP_FAILED)
             s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "cannot be mapped: %s", strerror(errno));
         else
-            *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec};
+            *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, changed_at(&st), fd};
+        if (s == CLIP_OK && !clipb_mapped_add(p, (size_t)st.st_size, path)) {
+            clipb_map_close(out);
+            return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        }
     }
-    close(fd);
+    if (!out->data)
+        close(fd);
     return s;
 }
 
 void clipb_map_close(clipb_map *m)
 {
-    if (m->data)
+    if (m->data) {
+        clipb_mapped_remove(m->data);
         munmap((void *)(uintptr_t)m->data, m->size);
+        close(m->fd);
+    }
     *m = (clipb_map){0};
+}
+
+clip_status clipb_map_check(const clipb_map *m, clip_error *err)
+{
+    struct stat st;
+    if (!m->data || (fstat(m->fd, &st) == 0 && (uint64_t)st.st_size == m->size && changed_at(&st) == m->mtime))
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EIO, clip_mapped_file(m->data), "has been written to since it was opened");
 }
 
 void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes)

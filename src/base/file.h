@@ -14,11 +14,16 @@ typedef struct clipb_map {
     size_t size;
     uint64_t inode;
     int64_t mtime; /* in nanoseconds */
+    int fd;        /* where data is not NULL: of the file that is mapped, whatever its name is now */
 } clipb_map;
 
 /* clipb_map_open(): CLIP_EIO (missing, unreadable, a directory). */
 clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err);
 void clipb_map_close(clipb_map *m);
+
+/* clipb_map_check(): CLIP_EIO where the file has another size or time of change than when it was
+ * mapped: what is read now may be something else, or raise SIGBUS. */
+clip_status clipb_map_check(const clipb_map *m, clip_error *err);
 
 /* clipb_map_drop(): these bytes will not be read again soon; their pages stop counting as resident. Whole pages only. */
 void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes);

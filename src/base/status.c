@@ -1,8 +1,9 @@
 #include "base/status.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/line.h"
 
 const char *clip_status_name(clip_status s)
 {
@@ -24,23 +25,32 @@ const char *clip_status_message(clip_status s)
     return "unknown status";
 }
 
+/* Of a longer name its end is told, so that the fault has room. */
+enum { LONGEST_NAME = 600 };
+
+__attribute__((format(printf, 3, 4))) static void put(char *out, size_t size, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    clipb_line(out, size, fmt, ap);
+    va_end(ap);
+}
+
 clip_status clipb_fail(clip_error *err, clip_status code, const char *where, const char *fmt, ...)
 {
     if (!err)
         return code;
-    const size_t most = sizeof err->message - 256, length = where ? strlen(where) : 0;
     err->code = code;
-    int n = 0;
-    if (length > most) { /* its end tells more, and what is wrong with it must be read as well */
-        for (where += length - most; (*where & 0xc0) == 0x80;)
-            where++; /* not in the middle of a letter of UTF-8 */
-        n = snprintf(err->message, sizeof err->message, "...%s: ", where);
-    } else if (where) {
-        n = snprintf(err->message, sizeof err->message, "%s: ", where);
+    size_t n = 0;
+    if (where) {
+        const size_t length = strlen(where);
+        const bool whole = length <= LONGEST_NAME;
+        put(err->message, sizeof err->message, "%s%s: ", whole ? "" : "...", whole ? where : where + length - LONGEST_NAME);
+        n = strlen(err->message);
     }
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(err->message + n, sizeof err->message - (size_t)n, fmt, ap);
+    clipb_line(err->message + n, sizeof err->message - n, fmt, ap);
     va_end(ap);
     return code;
 }

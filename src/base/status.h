@@ -4,8 +4,10 @@
 
 #include "clip.h"
 
-/* clipb_fail(): fill `err` (may be NULL) and return `code`.
- * where  in   the file or thing at fault, NULL if the message says it; printed before the message
+/* clipb_fail(): fill `err` (may be NULL) and return `code`. The message is one line, whatever the
+ * names in it hold.
+ * where  in   the file or thing at fault, NULL if the message says it; printed before the message,
+ *             of a long name the end
  * Use:  return clipb_fail(err, CLIP_EFORMAT, path, "tensor '%s' ends beyond the file", name); */
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SPIN_NANOSECONDS 30000 /* between two jobs of a forward pass; a longer wait is slept through */
 
@@ -18,6 +19,7 @@ typedef struct member {
 } member;
 
 struct clipb_team {
+    pid_t process; /* that made it: a fork of it has the team, but none of its threads */
     /* the job */
     clipb_piece *piece;
     void *job;
@@ -91,9 +93,13 @@ static void *member_main(void *arg)
 
 static bool all_done(clipb_team *t) { return atomic_load(&t->done) == t->n; }
 
+/* The members are in another process. What they left in the team, a lock they held among it, is not
+ * looked at. */
+static bool alone(const clipb_team *t) { return t->threads < 2 || getpid() != t->process; }
+
 void clipb_team_run(clipb_team *t, int64_t n, clipb_piece *piece, void *job)
 {
-    if (!t || t->threads < 2 || n < 2) {
+    if (!t || n < 2 || alone(t)) {
         for (int64_t i = 0; i < n; i++)
             piece(job, i, 0);
         return;
@@ -127,7 +133,7 @@ clipb_team *clipb_team_new(int threads)
     clipb_team *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
     if (!t)
         return NULL;
-    *t = (clipb_team){.threads = 1};
+    *t = (clipb_team){.threads = 1, .process = getpid()};
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->work, NULL);
     pthread_cond_init(&t->finished, NULL);
@@ -150,15 +156,17 @@ void clipb_team_free(clipb_team *t)
 {
     if (!t)
         return;
-    pthread_mutex_lock(&t->lock);
-    atomic_store(&t->closing, true);
-    pthread_cond_broadcast(&t->work);
-    pthread_mutex_unlock(&t->lock);
-    for (int i = 1; i < t->threads; i++)
-        pthread_join(t->members[i - 1].thread, NULL);
-    pthread_cond_destroy(&t->finished);
-    pthread_cond_destroy(&t->work);
-    pthread_mutex_destroy(&t->lock);
+    if (!alone(t)) {
+        pthread_mutex_lock(&t->lock);
+        atomic_store(&t->closing, true);
+        pthread_cond_broadcast(&t->work);
+        pthread_mutex_unlock(&t->lock);
+        for (int i = 1; i < t->threads; i++)
+            pthread_join(t->members[i - 1].thread, NULL);
+        pthread_cond_destroy(&t->finished);
+        pthread_cond_destroy(&t->work);
+        pthread_mutex_destroy(&t->lock);
+    }
     free(t->members);
     free(t);
 }

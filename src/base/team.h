@@ -5,7 +5,8 @@
  * holds nobody up. (OpenMP's regions end in a barrier for all their threads; with one of two cores taken by another program that made an
  * encoder ten times slower, where half as fast is what there is.)
  *
- * Pieces are independent, and no result may depend on who does which. A team serves one caller at a time. */
+ * Pieces are independent, and no result may depend on who does which. A team serves one caller at a
+ * time. In a forked child the caller does all pieces itself. */
 #ifndef CLIPB_TEAM_H
 #define CLIPB_TEAM_H
 

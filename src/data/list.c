@@ -348,6 +348,10 @@ clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_u
                                int64_t *faults, char ***out, size_t *n, clip_error *err)
 {
     listener l = {warn, warn_user, 0};
+    *out = NULL;
+    *n = 0;
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a picture or folder");
     const clipdat_list_options o = {.fault = hear, .user = &l, .passed = passed};
     clip_status s = clipdat_list(path, &o, out, n, err);
     if (faults)

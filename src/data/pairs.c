@@ -4,10 +4,12 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/data.h"
 
 struct clip_pairs {
+    pid_t process; /* that opened it */
     char **path;
     size_t n, at; /* the source after the open one */
     char *image_key, *caption_key; /* what opt points to */
@@ -66,7 +68,11 @@ static clip_status copy_options(clip_pairs *p, const clip_pairs_options *opt)
 clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err)
 {
     *out = NULL;
+    if (!spec)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no source of pairs");
     clip_pairs *p = calloc(1, sizeof *p);
+    if (p)
+        p->process = getpid();
     clip_status s = p ? copy_options(p, opt) : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipdat_expand(spec, &p->path, &p->n, err);
@@ -107,6 +113,8 @@ clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
 {
     bool end;
     *out = (clip_pair){0};
+    if (getpid() != p->process)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "a forked process cannot go on with its parent's stream of pairs");
     clip_status s = next_sample(p, &end, err);
     if (s == CLIP_ENOMEM)
         return clipb_fail(err, s, p->path[p->at - 1], "out of memory");
@@ -121,7 +129,7 @@ void clip_pairs_close(clip_pairs *p)
 {
     if (!p)
         return;
-    if (p->source)
+    if (p->source && getpid() == p->process) /* closing moves the place in the file, which a forked process shares */
         p->source->close(p->source);
     clipdat_sample_free(&p->sample);
     clip_list_free(p->path, p->n);

@@ -232,6 +232,8 @@ clip_status clipimg_decode(const void *bytes, size_t size, const char *name, con
     if (facts)
         *facts = (clipimg_facts){0};
     *out = (clip_image){0};
+    if (!bytes && size > 0)
+        return clipb_fail(err, CLIP_EINVAL, in.name, "has a size, but no bytes");
     if (size > MAX_FILE_BYTES)
         return clipb_fail(err, CLIP_ELIMIT, in.name, "%zu bytes are more than the %d allowed", size, MAX_FILE_BYTES);
     return decode(&in, out);
@@ -249,6 +251,8 @@ clip_status clip_image_read(const char *path, const clip_image_options *opt, cli
     unsigned char *data;
     size_t size;
     *out = (clip_image){0};
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a picture");
     TRY((opt && opt->pipes ? clipb_read_named : clipb_read_file)(path, MAX_FILE_BYTES, &data, &size, err));
     clip_status s = clip_image_decode(data, size, opt && opt->pipes && strcmp(path, "-") == 0 ? "standard input" : path,
                                       opt, out, err);

@@ -80,7 +80,7 @@ static void normalise(const clipimg_recipe *r, const uint8_t *rgb, float *out)
 
 clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height, float *out)
 {
-    if (!img->rgb || img->width < 1 || img->height < 1 || width < 1 || height < 1 || r->size < 1)
+    if (!img->rgb || img->width < 1 || img->height < 1 || img->stride / 3 < (size_t)img->width || width < 1 || height < 1 || r->size < 1)
         return CLIP_EINVAL;
     plan p = make_plan(r, width, height);
     size_t S = (size_t)r->size;

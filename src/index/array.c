@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mapped.h"
 
 #define HEADER CLIPIDX_ARRAY_HEADER
 
@@ -109,8 +110,10 @@ clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *na
 
 static void unmap(clipidx_array *a)
 {
-    if (a->map)
+    if (a->map) {
+        clipb_mapped_remove(a->map);
         munmap(a->map, a->map_bytes);
+    }
     a->map = NULL;
     a->map_bytes = 0;
     a->mapped = 0;
@@ -166,8 +169,20 @@ clip_status clipidx_array_map(clipidx_array *a, int64_t rows, clip_error *err)
     void *p = mmap(NULL, bytes, PROT_READ, MAP_SHARED, a->fd, 0);
     if (p == MAP_FAILED)
         return clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, a->path, "cannot be mapped: %s", strerror(errno));
+    if (!clipb_mapped_add(p, bytes, a->path)) {
+        munmap(p, bytes);
+        return clipb_fail(err, CLIP_ENOMEM, a->path, "out of memory");
+    }
     a->map = p;
     a->map_bytes = bytes;
     a->mapped = rows;
     return CLIP_OK;
+}
+
+clip_status clipidx_array_check(const clipidx_array *a, clip_error *err)
+{
+    struct stat st;
+    if (!a->map || (fstat(a->fd, &st) == 0 && (uint64_t)st.st_size >= a->map_bytes))
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EIO, a->path, "has been cut short by another program since it was opened");
 }

@@ -48,6 +48,10 @@ clip_status clipidx_array_sync(clipidx_array *a, clip_error *err);
 /* clipidx_array_map(): the first so many rows can be read through clipidx_array_row(); earlier pointers die. */
 clip_status clipidx_array_map(clipidx_array *a, int64_t rows, clip_error *err);
 
+/* clipidx_array_check(): CLIP_EIO where the file no longer holds all that is mapped: reading the
+ * rest would raise SIGBUS. */
+clip_status clipidx_array_check(const clipidx_array *a, clip_error *err);
+
 static inline const void *clipidx_array_row(const clipidx_array *a, int64_t row)
 {
     return a->map + CLIPIDX_ARRAY_HEADER + (size_t)row * a->row_bytes;

@@ -120,6 +120,9 @@ clip_status clipidx_files_cut(clip_index *x, clip_error *err)
 
 clip_status clipidx_map(const clip_index *x, clip_error *err)
 {
+    TRY(clipidx_check_process(x, err));
+    for (int i = 0; i < CLIPIDX_FILES; i++)
+        TRY(clipidx_array_check(&x->array[i], err));
     if (!x->write)
         return CLIP_OK;
     clip_index *w = (clip_index *)(uintptr_t)x; /* a writer's handle is for one thread, and this changes nothing that shows */

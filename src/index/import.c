@@ -80,7 +80,7 @@ static clip_status find_shards(const char *dir, shards *out, clip_error *err)
     if (s == CLIP_OK && out->n == 0) {
         s = list_shards(folder, "metadata_", ".parquet", &parquet, err);
         if (s == CLIP_OK && parquet.n > 0)
-            s = clipb_fail(err, CLIP_EUNSUPPORTED, folder, "is in Parquet; for each file, Python turns it into what is read here:\n"
+            s = clipb_fail(err, CLIP_EUNSUPPORTED, folder, "is in Parquet; for each file, Python turns it into what is read here: "
                            "pandas.read_parquet('metadata_0.parquet').to_json('metadata_0.jsonl', orient='records', lines=True)");
         else if (s == CLIP_OK)
             s = clipb_fail(err, CLIP_EIO, dir, "holds no embeddings: there is no metadata/metadata_0.jsonl (and img_emb/img_emb_0.npy)");

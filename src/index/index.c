@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/line.h"
 #include "kernels/set.h"
 
 clip_index_options clip_index_options_default(void) { return (clip_index_options){0}; }
@@ -27,7 +28,7 @@ void clipidx_warn(const clip_index *x, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    clipb_line(line, sizeof line, fmt, ap);
     va_end(ap);
     x->warn(x->warn_user, line);
 }
@@ -123,10 +124,19 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
     return clipidx_catalogue_state(&x->catalogue, &x->state, err);
 }
 
+clip_status clipidx_check_process(const clip_index *x, clip_error *err)
+{
+    if (getpid() == x->process)
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EINVAL, x->dir, "was opened before this process was forked: it has to open it anew");
+}
+
+/* A forked child lets go of its memory alone (https://sqlite.org/howtocorrupt.html, 2.6). */
 static void close_files(clip_index *x)
 {
     clipidx_files_close(x);
-    clipidx_catalogue_close(&x->catalogue);
+    if (getpid() == x->process)
+        clipidx_catalogue_close(&x->catalogue);
     clipidx_state_free(&x->state);
 }
 
@@ -156,9 +166,11 @@ static void free_index(clip_index *x)
     close_files(x);
     clipb_team_free(x->k.team);
     if (x->lock >= 0)
-        close(x->lock);
-    pthread_mutex_destroy(&x->mutex);
-    pthread_mutex_destroy(&x->team_mutex);
+        close(x->lock); /* the parent still holds it */
+    if (getpid() == x->process) {
+        pthread_mutex_destroy(&x->mutex);
+        pthread_mutex_destroy(&x->team_mutex);
+    }
     free(x->dir);
     free(x);
 }
@@ -170,7 +182,7 @@ clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim
     *fresh = false;
     if (!x)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    *x = (clip_index){.dir = strdup(dir), .write = opt->write, .lock = -1, .k.set = clipk_set_find(NULL),
+    *x = (clip_index){.dir = strdup(dir), .process = getpid(), .write = opt->write, .lock = -1, .k.set = clipk_set_find(NULL),
                       .threads = opt->threads ? opt->threads : clipb_cores(), .warn = opt->warn, .warn_user = opt->warn_user};
     pthread_mutex_init(&x->mutex, NULL);
     pthread_mutex_init(&x->team_mutex, NULL);
@@ -213,6 +225,7 @@ clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model
 
 clip_status clipidx_recall(clip_index *x, const char *key, char *out, size_t size, clip_error *err)
 {
+    TRY(clipidx_check_process(x, err));
     pthread_mutex_lock(&x->mutex);
     clip_status s = clipidx_catalogue_get(&x->catalogue, key, out, size, err);
     pthread_mutex_unlock(&x->mutex);
@@ -235,6 +248,7 @@ clip_status clipidx_remember(clip_index *x, const char *key, const char *value, 
 
 static clip_status writable(const clip_index *x, clip_error *err)
 {
+    TRY(clipidx_check_process(x, err));
     if (x->lost)
         return clipb_fail(err, CLIP_EIO, x->dir, "could not be read again after a fault: nothing is written until it is opened anew");
     return x->write ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "the index is open for reading");
@@ -348,8 +362,8 @@ static clip_status check_item(const clip_index *x, const clip_item *item, const 
 clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector, int N, clip_error *err)
 {
     TRY(writable(x, err));
-    if (N < 0)
-        return clipb_fail(err, CLIP_EINVAL, x->dir, "the number of items is negative");
+    if (N < 0 || (N > 0 && (!item || !vector)))
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "the number of items is negative, or there are none");
     const size_t D = (size_t)x->dim;
     uint16_t *half = malloc(((size_t)N * D + 1) * sizeof *half + D * sizeof(float));
     if (!half)
@@ -376,6 +390,8 @@ static clip_status check_row(const clip_index *x, int64_t row, clip_error *err)
 clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err)
 {
     TRY(writable(x, err));
+    if (n < 0 || (n > 0 && !row))
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "the number of rows is negative, or there are none");
     for (int64_t i = 0; i < n; i++)
         if (row[i] < 0 || row[i] >= x->state.rows)
             return clipb_fail(err, CLIP_EINVAL, x->dir, "there is no row %" PRId64, row[i]);
@@ -444,9 +460,10 @@ clip_status clip_index_close(clip_index *x, clip_error *err)
 {
     if (!x)
         return CLIP_OK;
-    clip_status s = x->write ? clip_index_commit(x, err) : CLIP_OK;
+    const bool write = x->write && getpid() == x->process;
+    clip_status s = write ? clip_index_commit(x, err) : CLIP_OK;
     clip_error why;
-    if (x->write && s == CLIP_OK && clipidx_files_tidy(x, &why) < 0)
+    if (write && s == CLIP_OK && clipidx_files_tidy(x, &why) < 0)
         clipidx_warn(x, "%s: its files stay as they are: %s", x->dir, why.message);
     free_index(x);
     return s;
@@ -454,7 +471,7 @@ clip_status clip_index_close(clip_index *x, clip_error *err)
 
 void clip_index_discard(clip_index *x)
 {
-    if (!x || !x->fresh || x->state.rows > 0) {
+    if (!x || !x->fresh || x->state.rows > 0 || getpid() != x->process) {
         clip_index_close(x, NULL);
         return;
     }
@@ -538,6 +555,8 @@ static clip_status item_by(const clip_index *x, int statement, const char *path,
     clip_index *w = (clip_index *)(uintptr_t)x;
     sqlite3_stmt *q;
     int at = 0;
+    *out = (clip_item){0};
+    TRY(clipidx_check_process(x, err));
     pthread_mutex_lock(&w->mutex);
     clip_status s = clipidx_statement(&w->catalogue, statement, &q, err);
     if (s == CLIP_OK) {
@@ -565,11 +584,15 @@ clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out,
 
 clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err)
 {
+    if (!path)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "no path to find");
     return item_by(x, CLIPIDX_PICTURE, path, NULL, NULL, out, err);
 }
 
 clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err)
 {
+    if (!cursor)
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "no cursor");
     return item_by(x, CLIPIDX_NEXT, NULL, NULL, cursor, out, err);
 }
 
@@ -585,7 +608,7 @@ clip_status clipidx_next_text(const clip_index *x, const char *path, int64_t *cu
 
 clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip_error *err)
 {
-    TRY(check_row(x, row, err));
+    TRY(out ? check_row(x, row, err) : clipb_fail(err, CLIP_EINVAL, x->dir, "no room for a vector"));
     TRY(clipidx_map(x, err));
     x->k.set->to_f32(out, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), CLIPK_F16, (size_t)x->dim);
     return CLIP_OK;

@@ -23,6 +23,7 @@ enum {
 
 struct clip_index {
     char *dir;
+    pid_t process; /* that opened it: a fork must not touch SQLite's handles, nor what they lock */
     bool write, lost; /* lost: after a fault its state could not be read again */
     bool fresh, dir_made; /* this handle has made it, and its directory */
     int lock; /* descriptor that holds the writer's lock; -1: a reader */
@@ -56,6 +57,9 @@ clip_status clipidx_recall(clip_index *x, const char *key, char *out, size_t siz
 /* clipidx_next_copy(), clipidx_next_text(): clip_index_next() among the pictures of these bytes, and among the texts that came with a picture. */
 clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out, clip_error *err);
 clip_status clipidx_next_text(const clip_index *x, const char *path, int64_t *cursor, clip_item *out, clip_error *err);
+
+/* clipidx_check_process(): CLIP_EINVAL in a forked child of the process that opened it. */
+clip_status clipidx_check_process(const clip_index *x, clip_error *err);
 
 /* clipidx_warn(): tell who opened it. */
 #if defined(__GNUC__)

@@ -177,7 +177,7 @@ clip_status clip_index_search(const clip_index *x, const float *query, int Q, in
 {
     const float least = filter && filter->min_score != 0 ? filter->min_score : -INFINITY;
     clipidx_bits rows;
-    if (Q < 0 || k < 1)
+    if (Q < 0 || k < 1 || (Q > 0 && (!query || !hit || !found)))
         return clipb_fail(err, CLIP_EINVAL, x->dir, "a search is for one hit or more");
     TRY(clipidx_map(x, err));
     TRY(clipidx_filter(x, filter, &rows, err));

@@ -1,5 +1,7 @@
 #include "model/bind.h"
 
+#include "base/line.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@ __attribute__((format(printf, 2, 3))) static void fault(clipmdl_binder *b, const
     char line[CLIPMDL_MAX_NAME + 256];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    clipb_line(line, sizeof line, fmt, ap);
     va_end(ap);
     size_t used = strlen(b->first_faults);
     if (b->faults < 4)

@@ -248,3 +248,10 @@ clipmdl_tensor *clipmdl_store_find(const clipmdl_store *s, const char *name)
     clipmdl_tensor key = {.name = name};
     return s->n ? bsearch(&key, s->tensor, s->n, sizeof key, by_name) : NULL;
 }
+
+clip_status clipmdl_store_check(const clipmdl_store *s, clip_error *err)
+{
+    for (size_t i = 0; i < s->shards; i++)
+        TRY(clipb_map_check(&s->map[i], err));
+    return CLIP_OK;
+}

@@ -41,6 +41,10 @@ typedef struct clipmdl_store {
 clip_status clipmdl_store_open(const char *path, clipmdl_store *out, clip_error *err);
 void clipmdl_store_close(clipmdl_store *s);
 
+/* clipmdl_store_check(): CLIP_EIO where one of the files has been written to since: what was read
+ * of it may be something else. */
+clip_status clipmdl_store_check(const clipmdl_store *s, clip_error *err);
+
 /* clipmdl_store_find(): NULL where there is none of that name. The pointer lives as long as the store. */
 clipmdl_tensor *clipmdl_store_find(const clipmdl_store *s, const char *name);
 

@@ -32,7 +32,7 @@ static double mean_nll(const float *cosine, const int32_t *right, int64_t N, int
 
 static clip_status check(const float *cosine, const int32_t *right, int64_t N, int L)
 {
-    if (N < 1 || L < 1)
+    if (!cosine || !right || N < 1 || L < 1)
         return CLIP_EINVAL;
     for (int64_t n = 0; n < N; n++)
         if (right[n] < 0 || right[n] >= L)
@@ -82,6 +82,8 @@ clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t
 {
     const choices c = {cosine, right, N, L};
     TRY(check(cosine, right, N, L));
+    if (!scale)
+        return CLIP_EINVAL;
     *scale = cliptsk_best_scale(choices_nll, &c);
     return CLIP_OK;
 }
@@ -89,6 +91,8 @@ clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t
 clip_status cliptsk_choice_errors(const float *cosine, const int32_t *right, int64_t N, int L, double scale, double *nll, double *ece)
 {
     TRY(check(cosine, right, N, L));
+    if (!isfinite(scale) || !nll || !ece)
+        return CLIP_EINVAL;
     float *p = malloc((size_t)N * sizeof *p);
     uint8_t *yes = malloc((size_t)N);
     if (p && yes) {

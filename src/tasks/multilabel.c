@@ -72,7 +72,7 @@ static void gather(scored *s, const float *cosine, const uint8_t *yes, int64_t N
 static clip_status check(const float *cosine, const uint8_t *yes, int64_t N, int L)
 {
     bool any = false;
-    if (N < 1 || L < 1)
+    if (!cosine || !yes || N < 1 || L < 1)
         return CLIP_EINVAL;
     for (int64_t i = 0; i < N * L; i++) {
         if (!isfinite(cosine[i]))
@@ -108,6 +108,8 @@ clip_status cliptsk_fit_thresholds(const float *cosine, const uint8_t *yes, int6
 {
     const judged j = {cosine, threshold, yes, N, L};
     TRY(check(cosine, yes, N, L));
+    if (!threshold || !for_all || !scale)
+        return CLIP_EINVAL;
     scored *s = N <= (int64_t)(SIZE_MAX / sizeof *s) / L ? malloc((size_t)N * (size_t)L * sizeof *s) : NULL;
     if (!s)
         return CLIP_ENOMEM;
@@ -157,6 +159,8 @@ clip_status cliptsk_multilabel(const float *cosine, const uint8_t *yes, int64_t 
 {
     counts all = {0};
     TRY(check(cosine, yes, N, L));
+    if (!threshold || !out || !isfinite(scale))
+        return CLIP_EINVAL;
     for (int l = 0; l < L; l++)
         if (!isfinite(threshold[l]))
             return CLIP_EINVAL;

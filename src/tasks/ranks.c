@@ -90,7 +90,7 @@ static void count_all(const clipk_ctx *k, block *b, const float *query, int Q, c
 
 static clip_status check(int Q, int C, int D, const int32_t *right, const int32_t *right_off)
 {
-    if (Q < 1 || C < 1 || D < 1 || right_off[0] != 0)
+    if (!right || !right_off || Q < 1 || C < 1 || D < 1 || right_off[0] != 0)
         return CLIP_EINVAL;
     for (int q = 0; q < Q; q++)
         if (right_off[q + 1] <= right_off[q])
@@ -104,7 +104,7 @@ static clip_status check(int Q, int C, int D, const int32_t *right, const int32_
 clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D, const int32_t *right,
                           const int32_t *right_off, int32_t *rank)
 {
-    TRY(check(Q, C, D, right, right_off));
+    TRY(query && candidate && rank ? check(Q, C, D, right, right_off) : CLIP_EINVAL);
     clipb_block memory = {0};
     clipb_arena a = {0};
     block b;

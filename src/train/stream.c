@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "train/stream_order.h"
@@ -61,6 +62,7 @@ struct cliptrn_stream {
     bool ended, stop;        /* the order after a fatal error; close() */
     pthread_t *thread;
     int workers;             /* that run */
+    pid_t process;           /* they run in */
     /* the batch */
     int N;
     float *pixels;
@@ -397,6 +399,7 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
     cliptrn_stream *s = calloc(1, sizeof *s);
     if (!s)
         return clipb_fail(err, CLIP_ENOMEM, opt->spec, "out of memory");
+    s->process = getpid();
     s->recipe = *opt->recipe;
     s->augmented = opt->augment;
     s->augment = opt->augment ? *opt->augment : clipimg_augment_default();
@@ -422,9 +425,11 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
     return CLIP_OK;
 }
 
+/* In a forked child the workers are missing, and whatever they were at is half done: it stays where
+ * it is. */
 void cliptrn_stream_close(cliptrn_stream *s)
 {
-    if (!s)
+    if (!s || getpid() != s->process)
         return;
     pthread_mutex_lock(&s->lock);
     s->stop = true;

@@ -189,9 +189,58 @@ static void statuses_have_names(void **state)
     assert_non_null(strstr(err.message, "xx/last: is wrong"));
 }
 
+/* ---- Text from outside ---- */
+
+static void characters_are_told_apart(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t bytes;
+        int32_t code;
+        bool shown;
+    } c[] = {
+        {"", 0, 0, false}, {"a", 1, 'a', true}, {" ", 1, ' ', true}, {"\n", 1, '\n', false}, {"\t", 1, '\t', false}, {"\x1b[", 1, 0x1b, false},
+        {"\x7f", 1, 0x7f, false}, {"\u00a0", 2, 0xa0, true}, {"\xc2\x9b", 2, 0x9b, false}, {"\xc2\x80", 2, 0x80, false}, {"\u00e9", 2, 0xe9, true},
+        {"\x9b", 1, CLIP_TEXT_INVALID, false}, {"\xe9", 1, CLIP_TEXT_INVALID, false}, {"\xc0\x9b", 1, CLIP_TEXT_INVALID, false},
+        {"\xe0\x82\x9b", 1, CLIP_TEXT_INVALID, false}, {"\xed\xa0\x80", 1, CLIP_TEXT_INVALID, false}, {"\xf4\x90\x80\x80", 1, CLIP_TEXT_INVALID, false},
+        {"\xe2\x80", 1, CLIP_TEXT_INVALID, false}, {"\xf0\x9f\x98", 1, CLIP_TEXT_INVALID, false}, {"\xff", 1, CLIP_TEXT_INVALID, false},
+        {"\u061c", 2, 0x61c, false}, {"\u200d", 3, 0x200d, true}, {"\u200e", 3, 0x200e, false}, {"\u200f", 3, 0x200f, false},
+        {"\u2028", 3, 0x2028, false}, {"\u2029", 3, 0x2029, false}, {"\u202a", 3, 0x202a, false}, {"\u202e", 3, 0x202e, false},
+        {"\u2066", 3, 0x2066, false}, {"\u2069", 3, 0x2069, false}, {"\u05d0", 2, 0x5d0, true}, {"\u4e2d", 3, 0x4e2d, true},
+        {"\U0001f600", 4, 0x1f600, true}, {"\U0010ffff", 4, 0x10ffff, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        int32_t code;
+        assert_int_equal(clip_text_next(c[i].text, &code), c[i].bytes);
+        assert_int_equal(code, c[i].code);
+        assert_int_equal(clip_text_shown(code), c[i].shown);
+    }
+}
+
+static void a_message_is_one_line(void **state)
+{
+    (void)state;
+    clip_error err;
+    clipb_fail(&err, CLIP_EIO, "a\n\x1b[31m\u202e.png", "key '%s' \x9b", "b\xc2\x85\u00e9");
+    assert_string_equal(err.message, "a??[31m?.png: key 'b?\u00e9' ?");
+    char name[5000];
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    strcpy(name + sizeof name - 9, "/end.png");
+    clipb_fail(&err, CLIP_EIO, name, "is gone");
+    assert_non_null(strstr(err.message, "x/end.png: is gone"));
+    assert_memory_equal(err.message, "...x", 4);
+    clipb_fail(&err, CLIP_EIO, "short", "%s", name);
+    assert_memory_equal(err.message, "short: xx", 9);
+    assert_int_equal(strlen(err.message), sizeof err.message - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(characters_are_told_apart),
+        cmocka_unit_test(a_message_is_one_line),
         cmocka_unit_test(arena_runs_the_same_layout_twice), cmocka_unit_test(arena_measures_what_no_machine_has),
         cmocka_unit_test(files_are_read_whole),             cmocka_unit_test(paths_join),
         cmocka_unit_test(json_getters_say_file_and_key),    cmocka_unit_test(every_allocation_may_fail),
