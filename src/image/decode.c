@@ -88,7 +88,9 @@ static bool is_jpeg(const clipimg_input *in) { return STARTS(in, 0, "\xff\xd8\xf
 static bool is_png(const clipimg_input *in) { return STARTS(in, 0, "\x89PNG\r\n\x1a\n"); }
 static bool is_webp(const clipimg_input *in) { return STARTS(in, 0, "RIFF") && STARTS(in, 8, "WEBP"); }
 static bool is_gif(const clipimg_input *in) { return STARTS(in, 0, "GIF87a") || STARTS(in, 0, "GIF89a"); }
-static bool is_bmp(const clipimg_input *in) { return STARTS(in, 0, "BM"); }
+
+/* Two letters begin many texts: the length of the header behind them, less than 256, must be there as well. */
+static bool is_bmp(const clipimg_input *in) { return STARTS(in, 0, "BM") && (in->size < 18 || STARTS(in, 15, "\0\0\0")); }
 
 static bool is_tiff(const clipimg_input *in)
 {
@@ -117,9 +119,13 @@ static bool is_heic(const clipimg_input *in)
     return has_brand(in, (const char *const[]){"heic", "heix", "hevc", "hevx", "heim", "heis", "hevm", "hevs", "mif1", "msf1", NULL});
 }
 
+/* "P6", white space or a comment, and the width; PAM ("P7") has words. */
 static bool is_pnm(const clipimg_input *in)
 {
-    return in->size >= 3 && in->data[0] == 'P' && in->data[1] >= '1' && in->data[1] <= '7' && strchr(" \t\n\v\f\r#", in->data[2]);
+    if (in->size < 3 || in->data[0] != 'P' || in->data[1] < '1' || in->data[1] > '7')
+        return false;
+    const unsigned char c = in->data[2], next = in->size > 3 ? in->data[3] : '#';
+    return c == '#' || (c && strchr(" \t\n\v\f\r", c) && (in->data[1] == '7' || (next && strchr("0123456789 \t\n\v\f\r#", next))));
 }
 
 static bool is_pfm(const clipimg_input *in) { return STARTS(in, 0, "PF\n") || STARTS(in, 0, "Pf\n"); }
@@ -171,6 +177,22 @@ static const struct format {
     {"Photoshop", is_psd, NULL},          {"PDF", is_pdf, NULL},               {"SVG", is_svg, NULL},
 };
 
+static const struct format *find_format(const clipimg_input *in)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (formats[i].is(in))
+            return &formats[i];
+    return NULL;
+}
+
+const char *clipimg_format(const void *bytes, size_t size, bool *reads)
+{
+    const struct format *f = find_format(&(clipimg_input){.data = bytes, .size = size});
+    if (reads)
+        *reads = f && f->read;
+    return f ? f->name : NULL;
+}
+
 const char *clipimg_formats(void)
 {
     return "JPEG PNG" WEBP_NAME GIF_NAME " BMP" TIFF_NAME HEIF_NAME " PNM";
@@ -178,25 +200,22 @@ const char *clipimg_formats(void)
 
 static clip_status decode(const clipimg_input *in, clip_image *out)
 {
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        if (!formats[i].is(in))
-            continue;
-        if (!formats[i].read)
-            return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", formats[i].name,
-                              clipimg_formats());
-        int orientation = 1;
-        clip_status s = formats[i].read(in, out, &orientation);
-        if (s == CLIP_OK && (s = clipimg_turn(out, orientation)) < 0)
-            s = clipb_fail(in->err, s, in->name, "out of memory to turn the picture upright");
-        if (s < 0)
-            clip_image_free(out);
-        else if (in->facts && !in->facts->width) {
-            in->facts->width = out->width;
-            in->facts->height = out->height;
-        }
-        return s;
+    const struct format *f = find_format(in);
+    if (!f)
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, in->size ? "not a picture of a known format" : "is empty");
+    if (!f->read)
+        return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", f->name, clipimg_formats());
+    int orientation = 1;
+    clip_status s = f->read(in, out, &orientation);
+    if (s == CLIP_OK && (s = clipimg_turn(out, orientation)) < 0)
+        s = clipb_fail(in->err, s, in->name, "out of memory to turn the picture upright");
+    if (s < 0)
+        clip_image_free(out);
+    else if (in->facts && !in->facts->width) {
+        in->facts->width = out->width;
+        in->facts->height = out->height;
     }
-    return clipb_fail(in->err, CLIP_EFORMAT, in->name, in->size ? "not a picture of a known format" : "is empty");
+    return s;
 }
 
 clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clipimg_facts *facts, clip_image *out,

@@ -13,6 +13,11 @@
 /* clipimg_formats(): what this build reads, "JPEG PNG WebP GIF BMP TIFF HEIC AVIF PNM". */
 const char *clipimg_formats(void);
 
+/* clipimg_format(): the name of a picture's format, "JPEG", "JPEG XL", .., told by its first bytes; NULL: not a picture.
+ * bytes, size  in   the file, or its beginning: 4 KiB are enough
+ * reads        out  does this build read the format? May be NULL */
+const char *clipimg_format(const void *bytes, size_t size, bool *reads);
+
 /* What a file says of its picture. */
 typedef struct clipimg_facts {
     int64_t taken;     /* when it was taken, by its EXIF, in seconds since 1970; 0: the file does not say */

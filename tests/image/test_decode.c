@@ -242,12 +242,39 @@ static void test_reduced(void **state)
             check_reduced(names[i], enough);
 }
 
+static void test_format(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes, *format;
+        size_t size;
+    } rows[] = {
+        {"\xff\xd8\xff\xe0", "JPEG", 4}, {"P6 2 2 255 ", "PNM", 11}, {"P7\nWIDTH 2", "PNM", 10}, {"P3#a\n1", "PNM", 6},
+        {"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL", 12}, {"8BPS\0\1", "Photoshop", 6},
+        {"BMW and other letters", NULL, 21}, {"P1 is first", NULL, 11}, {"P", NULL, 1}, {"", NULL, 0}, {"plain text", NULL, 10},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *format = clipimg_format(rows[i].bytes, rows[i].size, NULL);
+        if (rows[i].format ? !format || strcmp(format, rows[i].format) != 0 : format != NULL)
+            fail_msg("row %zu: %s, not %s", i, format ? format : "nothing", rows[i].format ? rows[i].format : "nothing");
+    }
+    bool reads = true;
+    assert_string_equal(clipimg_format("%PDF-1.7", 8, &reads), "PDF");
+    assert_false(reads);
+    size_t size;
+    unsigned char *data = golden_file("rgb24.bmp", &size);
+    assert_string_equal(clipimg_format(data, 64, &reads), "BMP");
+    assert_true(reads);
+    free(data);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),           cmocka_unit_test(test_near),         cmocka_unit_test(test_avif_alpha),
         cmocka_unit_test(test_content_not_name), cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn),
         cmocka_unit_test(test_exif),             cmocka_unit_test(test_taken),        cmocka_unit_test(test_reduced),
+        cmocka_unit_test(test_format),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);
