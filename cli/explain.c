@@ -211,7 +211,7 @@ static int json_head(job *j)
 static int explain(job *j)
 {
     clip_error err;
-    if (clip_image_read(j->path, NULL, &j->picture, &err) < 0)
+    if (clip_image_read(j->path, &j->session.image, &j->picture, &err) < 0)
         return cli_fail("%s", err.message);
     DO(cli_status(cli_thumbnail(&j->picture, j->size, &j->small), j->path));
     const size_t pixels = (size_t)j->small.width * (size_t)j->small.height, cells = (size_t)j->G * (size_t)j->G;
@@ -319,5 +319,6 @@ const cli_command cli_explain = {
                 "clip explain pets.jpg 'a dog' 'a cat' -o heats/\n"
                 "clip explain pets.jpg 'a dog' --json --raw dog.npy",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

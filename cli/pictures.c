@@ -46,8 +46,8 @@ void cli_batch_free(cli_batch *b)
 static clip_status prepare(const cli_session *s, cli_picture *p, int thumbnail_side, float *pixels)
 {
     clip_image img;
-    clip_status status = p->bytes ? clip_image_decode(p->bytes, p->size, p->path, NULL, &img, &p->error)
-                                  : clip_image_read(p->path, NULL, &img, &p->error);
+    clip_status status = p->bytes ? clip_image_decode(p->bytes, p->size, p->path, &s->image, &img, &p->error)
+                                  : clip_image_read(p->path, &s->image, &img, &p->error);
     if (status < 0)
         return status;
     status = clip_preprocess(s->model, &img, pixels);

@@ -478,5 +478,6 @@ const cli_command cli_search = {
                 "clip search --kind text photo.jpg\n"
                 "clip search --duplicates --html twins.html",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

@@ -221,11 +221,12 @@ static int embed_picture(search *s, const char *path, float *out)
     size_t size;
     clip_status status = CLIP_OK;
     DO(need(s, CLIP_TOWER_IMAGE));
+    const clip_image_options o = cli_image_options(s->args, clip_index_image_options(s->index, s->pictures.model));
     int code = CLI_DONE;
     if (strcmp(path, "-") != 0)
-        status = clip_image_read(path, NULL, &img, &err);
+        status = clip_image_read(path, &o, &img, &err);
     else if ((code = read_standard_input(&bytes, &size)) == CLI_DONE)
-        status = clip_image_decode(bytes, size, "standard input", NULL, &img, &err);
+        status = clip_image_decode(bytes, size, "standard input", &o, &img, &err);
     if (code == CLI_DONE && status < 0)
         code = cli_fail("%s", err.message);
     if (code == CLI_DONE)

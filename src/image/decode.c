@@ -15,6 +15,24 @@ clip_image_options clip_image_options_default(void)
     return (clip_image_options){.max_pixels = 178956970, .background = -1};
 }
 
+clip_status clip_background_parse(const char *text, int *background)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } names[] = {{"drop", -1}, {"white", 0xFFFFFF}, {"black", 0}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(text, names[i].name) == 0) {
+            *background = names[i].value;
+            return CLIP_OK;
+        }
+    text += *text == '#';
+    if (strlen(text) != 6 || strspn(text, "0123456789abcdefABCDEF") != 6)
+        return CLIP_EINVAL;
+    *background = (int)strtol(text, NULL, 16);
+    return CLIP_OK;
+}
+
 void clip_image_free(clip_image *img)
 {
     if (!img)
@@ -40,7 +58,7 @@ clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t heig
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
                           (unsigned long long)width, (unsigned long long)height);
     if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
-        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed",
+        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed (max_pixels; for the command: --max-pixels)",
                           (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
     return CLIP_OK;
 }
