@@ -4,8 +4,8 @@
 set -eu
 
 build="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
- libheif-dev libcjson-dev libutf8proc-dev zlib1g-dev libarchive-dev libsqlite3-dev libxxhash-dev"
-test="clang libclang-rt-14-dev libcmocka-dev"
+ libheif-dev libraw-dev libjxl-dev libopenjp2-7-dev libcjson-dev libutf8proc-dev zlib1g-dev libarchive-dev libsqlite3-dev libxxhash-dev"
+test="clang libclang-rt-14-dev libcmocka-dev librsvg2-dev"
 
 [ "${1:-build}" = test ] && wanted="$build $test" || wanted=$build
 

@@ -29,7 +29,11 @@ static bool open_block(const unsigned char *exif, size_t size, block *b)
         exif += 6;
         size -= 6;
     }
-    if (size < 8 || (memcmp(exif, "II*", 4) != 0 && memcmp(exif, "MM\0*", 4) != 0))
+    static const char marks[][4] = {{'I', 'I', '*', 0}, {'M', 'M', 0, '*'}, "IIRO", "IIRS", "MMOR", {'I', 'I', 'U', 0}}; /* and those of raw files */
+    size_t i = 0;
+    while (i < sizeof marks / sizeof *marks && (size < 8 || memcmp(exif, marks[i], 4) != 0))
+        i++;
+    if (i == sizeof marks / sizeof *marks)
         return false;
     *b = (block){exif, size, exif[0] == 'I'};
     return true;
