@@ -180,7 +180,9 @@ CLIP_API clip_image_options clip_model_image_options(const clip_model *m);
 CLIP_API clip_status clip_background_parse(const char *text, int *background);
 
 /* clip_image_read(), clip_image_decode(): a picture from a file, or from its bytes.
- * JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC, AVIF, PNM, told by content; EXIF orientation applied.
+ * JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC, AVIF, PNM, JPEG XL (first frame), JPEG 2000, SVG, and cameras' raw
+ * files (the largest preview in them), told by content, as far as clip_build_info() names them; EXIF orientation applied.
+ * SVG is drawn at its own size, or larger, so that the shorter side has 512 pixels; nothing outside the file is loaded.
  * opt   in   NULL: defaults; clip_model_image_options() for pictures on their way into a model
  * name  in   how clip_image_decode() calls the picture in an error
  * out   out  free with clip_image_free(); all zero on error

@@ -286,7 +286,7 @@ static clip_status read_preview(const clipimg_input *in, const preview *p, clip_
 }
 
 #ifndef HAVE_RAW
-static clip_status clipimg_develop_raw(const clipimg_input *in, clip_image *out)
+clip_status clipimg_develop_raw(const clipimg_input *in, clip_image *out)
 {
     (void)out;
     return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this build has no LibRaw to develop it");
