@@ -9,7 +9,7 @@
 
 #include "cli.h"
 
-enum { MOST = 128, JSON = 1000000, PRECISION };
+enum { MOST = 128, JSON = 1000000, PRECISION, BACKGROUND, MAX_PIXELS };
 
 static const cli_option common[] = {
     {'m', "model", "DIR", "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
@@ -17,6 +17,10 @@ static const cli_option common[] = {
     {'t', "threads", "N", "processor cores to use (default: all)"},
     {PRECISION, "precision", "TYPE", "what the matrix products of the encoders are computed in: f32, or bf16: faster on\n"
                                      "processors with AVX512_BF16, and less exact (default: f32)"},
+    {BACKGROUND, "background", "COLOR", "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
+                                        "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
+    {MAX_PIXELS, "max-pixels", "N", "refuse pictures of more than N pixels (default: 178956970); of those that come\n"
+                                    "reduced, the reduced ones count"},
     {JSON, "json", NULL, "results as JSON, for programs"},
     {'h', "help", NULL, "this text"},
     {0},
@@ -31,7 +35,11 @@ static bool has(const cli_option *table, const char *name)
 }
 
 /* Is a common option for this command? */
-static bool fits(const cli_args *a, const cli_option *o) { return !has(a->options, o->name) && !(o->id == PRECISION && a->command->encodes_nothing); }
+static bool fits(const cli_args *a, const cli_option *o)
+{
+    const bool of_pictures = o->id == BACKGROUND || o->id == MAX_PIXELS;
+    return !has(a->options, o->name) && !(o->id == PRECISION && a->command->encodes_nothing) && !(of_pictures && !a->command->reads_pictures);
+}
 
 /* Row i of the command's own options followed by those common ones whose names it has not taken; NULL behind the last. */
 static const cli_option *row(const cli_args *a, int i)
@@ -213,6 +221,46 @@ static int all_read(cli_args *a)
     return 0;
 }
 
+clip_image_options cli_image_options(const cli_args *a, clip_image_options o)
+{
+    if (a->background_set)
+        o.background = a->background;
+    if (a->max_pixels > 0)
+        o.max_pixels = a->max_pixels;
+    return o;
+}
+
+const char *cli_background_words(int background, char out[16])
+{
+    snprintf(out, 16, background < 0 ? "drop" : "#%06x", (unsigned)background);
+    return out;
+}
+
+static int set_background(cli_args *a)
+{
+    a->background_set = true;
+    return clip_background_parse(a->value, &a->background) == CLIP_OK
+               ? CLI_DONE : cli_usage(a, "--background: '%s' is neither a color like #ffffff nor drop", a->value);
+}
+
+/* One of the options that every command takes, or every one that reads pictures. *taken: it was. */
+static int take_common(cli_args *a, int id, bool *taken)
+{
+    *taken = true;
+    switch (id) {
+    case 'm': a->model = a->value; return CLI_DONE;
+    case 't': return cli_number(a, 1, 1024, &a->threads);
+    case PRECISION:
+        a->precision = a->value;
+        return strcmp(a->value, "f32") == 0 || strcmp(a->value, "bf16") == 0
+                   ? CLI_DONE : cli_usage(a, "--precision: '%s' is neither f32 nor bf16", a->value);
+    case BACKGROUND: return set_background(a);
+    case MAX_PIXELS: return cli_number(a, 1, INT_MAX, &a->max_pixels);
+    case JSON: a->json = true; return CLI_DONE;
+    default: *taken = false; return CLI_DONE;
+    }
+}
+
 int cli_next(cli_args *a)
 {
     struct option longs[MOST] = {0};
@@ -234,18 +282,12 @@ int cli_next(cli_args *a)
         for (int i = 0; (o = row(a, i)); i++)
             if (o->id == id)
                 a->name = o->name;
+        bool taken;
+        if ((a->code = take_common(a, id, &taken)) != CLI_DONE)
+            return -1;
+        if (taken)
+            continue;
         switch (id) {
-        case 'm': a->model = optarg; break;
-        case 't':
-            if ((a->code = cli_number(a, 1, 1024, &a->threads)) != CLI_DONE)
-                return -1;
-            break;
-        case PRECISION:
-            if (strcmp(optarg, "f32") != 0 && strcmp(optarg, "bf16") != 0)
-                return stop(a, cli_usage(a, "--precision: '%s' is neither f32 nor bf16", optarg));
-            a->precision = optarg;
-            break;
-        case JSON: a->json = true; break;
         case 'h': cli_print_help(a); return stop(a, CLI_DONE);
         case ':': return stop(a, cli_usage(a, "option '%s' needs a value", a->argv[optind - 1]));
         case '?': return unknown_option(a, longs, n);

@@ -336,5 +336,6 @@ const cli_command cli_classify = {
                 "clip classify --labels 'cake,candle,balloon' --multi-label --threshold 0.25 party/\n"
                 "clip classify --labels animals.txt --html zoo.html zoo/",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

@@ -62,6 +62,7 @@ typedef struct cli_command {
     int (*run)(cli_args *a);
     const struct cli_command *const *kinds; /* instead of run: a table of further commands, ended by NULL */
     bool encodes_nothing; /* so it has no --precision */
+    bool reads_pictures;  /* so it has --background and --max-pixels */
 } cli_command;
 
 extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe, cli_vqa;
@@ -78,6 +79,9 @@ struct cli_args {
     bool model_named;  /* by --model or $CLIP_MODEL; else it is the one that ships */
     int threads;       /* 0: all */
     const char *precision; /* NULL: the library's default */
+    int background;    /* of pictures, 0xRRGGBB or -1, */
+    bool background_set; /* if it was given; else the model's counts */
+    int max_pixels;    /* 0: the library's default */
     bool json;
 
     const char *value; /* of the option that cli_next() has just returned */
@@ -86,6 +90,12 @@ struct cli_args {
     int operands;
     int code;          /* what to exit with, once cli_next() has returned -1 */
 };
+
+/* cli_image_options(): what pictures are read with: `o`, which comes from the model or from an index, but for what the person
+ * has said otherwise. */
+clip_image_options cli_image_options(const cli_args *a, clip_image_options o);
+/* cli_background_words(): "#ffffff" or "drop", as --background takes it. */
+const char *cli_background_words(int background, char out[16]);
 
 /* cli_next(): the next option's id; 0: all read; -1: stop with a->code (help was printed, or a fault reported). */
 int cli_next(cli_args *a);
@@ -270,6 +280,7 @@ typedef struct cli_session {
     clip_model *model;
     clip_context *ctx;
     clip_model_info info;
+    clip_image_options image;   /* what pictures are read with: as the model asks, or as the person has said */
     int D;
     cli_kind kind;              /* of the rows that cli_each_picture() makes; embeddings, unless the command says something else */
     clip_hidden_options hidden; /* of CLI_STATES */

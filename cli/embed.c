@@ -348,5 +348,6 @@ const cli_command cli_embed = {
                 "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset at the sea' --tokens --layer -2 -o states.npy\n"
                 "clip embed -m clip-vit-large-patch14-336 cat.jpg --tokens --layer -2 -o patches.npy",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

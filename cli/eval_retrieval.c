@@ -163,5 +163,6 @@ const cli_command eval_retrieval = {
     .examples = "clip eval retrieval 'pairs/val-{000..003}.tar'\n"
                 "clip eval retrieval flickr.tsv --image-key path --caption-key text --json",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

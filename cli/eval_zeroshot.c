@@ -348,5 +348,6 @@ const cli_command eval_zeroshot = {
                 "clip eval zeroshot party/ --fit-thresholds party.txt\n"
                 "clip eval zeroshot 'imagenet-val-{00..49}.tar' --labels classes.txt --templates 80-templates.txt",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

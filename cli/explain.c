@@ -210,7 +210,7 @@ static int json_head(job *j)
 
 static int explain(job *j)
 {
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = j->session.image;
     clip_error err;
     o.pipes = true;
     if (clip_image_read(j->path, &o, &j->picture, &err) < 0)
@@ -323,5 +323,6 @@ const cli_command cli_explain = {
                 "clip explain pets.jpg 'a dog' 'a cat' -o heats/\n"
                 "clip explain pets.jpg 'a dog' --json --raw dog.npy",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

@@ -211,6 +211,8 @@ static int update(cli_args *a, job *j)
     DO(cli_open(a, towers, &j->session));
     DO(cli_index_open(a, j->path, &j->session, a->operands ? CLI_INDEX_MAKE : CLI_INDEX_WRITE, &j->index));
     cli_catch_signals();
+    const clip_image_options image = cli_image_options(a, clip_index_image_options(j->index, j->session.model));
+    j->opt.image = &image;
     j->opt.exclude = (const char *const *)j->exclude.item;
     j->opt.n_exclude = (int)j->exclude.n;
     j->opt.progress = progress;
@@ -236,7 +238,7 @@ static int update(cli_args *a, job *j)
     return report.broken > 0 ? CLI_FAILED : CLI_DONE;
 }
 
-static int stats_json(const clip_index_info *i, char *const *source, size_t n)
+static int stats_json(const clip_index_info *i, const char *background, char *const *source, size_t n)
 {
     cli_json o = {.f = stdout};
     cli_json_open(&o, NULL, '{');
@@ -250,6 +252,7 @@ static int stats_json(const clip_index_info *i, char *const *source, size_t n)
     cli_json_int(&o, "rows", i->rows);
     cli_json_int(&o, "bytes", i->bytes);
     cli_json_int(&o, "updated", i->updated);
+    cli_json_string(&o, "background", background);
     cli_json_open(&o, "sources", '[');
     for (size_t k = 0; k < n; k++)
         cli_json_string(&o, NULL, source[k]);
@@ -259,7 +262,7 @@ static int stats_json(const clip_index_info *i, char *const *source, size_t n)
     return CLI_DONE;
 }
 
-static int stats_words(const clip_index_info *i, char *const *source, size_t n)
+static int stats_words(const clip_index_info *i, const char *background, char *const *source, size_t n)
 {
     char number[32], when[64] = "never", id[9];
     const time_t t = (time_t)i->updated;
@@ -278,7 +281,7 @@ static int stats_words(const clip_index_info *i, char *const *source, size_t n)
     print_size((double)i->bytes);
     if (i->updated && localtime_r(&t, &local))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
-    printf("\nupdated   %s\n", when);
+    printf("\nupdated   %s\nalpha     %s%s\n", when, *background == '#' ? "laid on " : "", *background == '#' ? background : "dropped");
     for (size_t k = 0; k < n; k++) {
         printf("%-10s", k ? "" : "sources");
         cli_print_plain(stdout, source[k]);
@@ -291,13 +294,13 @@ static int stats(cli_args *a, job *j)
 {
     clip_index_info info;
     clip_error err;
-    char **source;
+    char **source, background[16];
     size_t n;
     DO(cli_index_open(a, j->path, NULL, CLI_INDEX_READ, &j->index));
     clip_index_get_info(j->index, &info);
     if (clip_index_sources(j->index, &source, &n, NULL, &err) < 0)
         return cli_fail("%s", err.message);
-    const int code = (a->json ? stats_json : stats_words)(&info, source, n);
+    const int code = (a->json ? stats_json : stats_words)(&info, cli_background_words(clip_index_image_options(j->index, NULL).background, background), source, n);
     clip_list_free(source, n);
     return code;
 }
@@ -448,5 +451,6 @@ const cli_command cli_index = {
                 "clip index --stats\n"
                 "clip index --remove ~/Pictures/old",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

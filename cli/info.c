@@ -16,6 +16,10 @@ static void print_image(const clip_model_info *i)
         printf("%d layers, patches of %d\n", i->vision_layers[0], i->patch_size);
     printf("  size         %d x %d\n", i->image_size, i->image_size);
     printf("  resize       %s, %s\n", i->interpolation, i->resize_mode);
+    if (i->background >= 0)
+        printf("  transparent  on #%06x\n", (unsigned)i->background);
+    else
+        printf("  transparent  transparency is dropped\n");
     printf("  mean         %.6g %.6g %.6g\n", (double)i->mean[0], (double)i->mean[1], (double)i->mean[2]);
     printf("  deviation    %.6g %.6g %.6g\n", (double)i->std[0], (double)i->std[1], (double)i->std[2]);
 }
@@ -80,6 +84,8 @@ static void json_image(cli_json *j, const clip_model_info *i)
     }
     cli_json_string(j, "interpolation", i->interpolation);
     cli_json_string(j, "resize_mode", i->resize_mode);
+    char background[16];
+    cli_json_string(j, "background", cli_background_words(i->background, background));
     cli_json_floats(j, "mean", i->mean, 3);
     cli_json_floats(j, "std", i->std, 3);
     cli_json_close(j, '}');

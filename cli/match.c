@@ -336,5 +336,6 @@ const cli_command cli_match = {
                 "clip match --hardest 20 pairs.tsv\n"
                 "clip match --texts 'a cat,a dog' zoo/",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

@@ -46,7 +46,7 @@ void cli_batch_free(cli_batch *b)
  * memory for it is this picture's fault as well. */
 static clip_status prepare(const cli_session *s, cli_picture *p, int thumbnail_side, float *pixels)
 {
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = s->image;
     clip_image img;
     o.pipes = p->named;
     clip_status status = p->bytes ? clip_image_decode(p->bytes, p->size, p->path, &o, &img, &p->error)

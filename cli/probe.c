@@ -332,5 +332,6 @@ const cli_command cli_probe = {
                 "clip probe flowers/ -o flowers.probe && clip probe --apply flowers.probe garden.jpg\n"
                 "clip probe train.tsv --caption-key label --test-data test.tsv --json",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

@@ -501,5 +501,6 @@ const cli_command cli_search = {
                 "clip search --below ~/Pictures/2023 --unique --sort date a birthday\n"
                 "clip search --duplicates --group bytes",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

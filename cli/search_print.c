@@ -47,13 +47,14 @@ static void print_row(const search *s, int64_t rank, const clip_hit *h, const cl
 typedef struct thumbnails {
     char *path[CLI_BATCH];
     clip_image *out;
+    clip_image_options image;
     int side;
 } thumbnails;
 
 static void thumbnail(void *user, int64_t i)
 {
     thumbnails *t = user;
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = t->image;
     clip_image img;
     o.enough = t->side;
     if (!t->path[i] || clip_image_read(t->path[i], &o, &img, NULL) < 0)
@@ -65,7 +66,7 @@ static void thumbnail(void *user, int64_t i)
 
 int search_thumbnails(search *s, const clip_hit *hit, int n, int side, clip_image *out)
 {
-    thumbnails t = {.out = out, .side = side};
+    thumbnails t = {.out = out, .side = side, .image = cli_image_options(s->args, clip_index_image_options(s->index, s->pictures.model))};
     clip_context *ctx = s->words.ctx ? s->words.ctx : s->pictures.ctx;
     int code = CLI_DONE;
     memset(out, 0, (size_t)n * sizeof *out);

@@ -243,10 +243,10 @@ static int embed_words(search *s, const search_query *q, int Q, float **out)
 /* A line of --queries may not name a pipe or a device: it could make us wait for ever. */
 static int embed_picture(search *s, const char *path, float *out)
 {
-    clip_image_options o = clip_image_options_default();
     clip_image img;
     clip_error err;
     DO(need(s, CLIP_TOWER_IMAGE));
+    clip_image_options o = cli_image_options(s->args, clip_index_image_options(s->index, s->pictures.model));
     o.pipes = !s->listed;
     if (clip_image_read(path, &o, &img, &err) < 0)
         return cli_fail("%s", err.message);

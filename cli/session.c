@@ -45,6 +45,7 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     if (status < 0)
         return cli_fail("%s", err.message);
     clip_model_get_info(s->model, &s->info);
+    s->image = cli_image_options(a, clip_model_image_options(s->model));
     s->D = s->info.embed_dim;
     s->row = (size_t)s->D;
     return CLI_DONE;

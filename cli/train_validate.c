@@ -181,7 +181,7 @@ long train_thumbnail(const train_validation *v, int32_t picture)
 }
 
 /* The data once more, for the few pictures shown. One that can no longer be read is not shown. */
-static int thumbnails(const char *spec, const clip_pairs_options *o, train_validation *v)
+static int thumbnails(const char *spec, const clip_pairs_options *o, const clip_image_options *image, train_validation *v)
 {
     clip_pairs *pairs;
     clip_error err;
@@ -199,7 +199,7 @@ static int thumbnails(const char *spec, const clip_pairs_options *o, train_valid
             break;
         if (s < 0 || place++ != v->data.place[v->shown[i]])
             continue;
-        if (clip_image_decode(pair.bytes, pair.size, pair.key, NULL, &img, &err) == CLIP_OK)
+        if (clip_image_decode(pair.bytes, pair.size, pair.key, image, &img, &err) == CLIP_OK)
             cli_thumbnail(&img, THUMBNAIL, &v->thumbnail[i]);
         clip_image_free(&img);
         i++;
@@ -229,6 +229,16 @@ static int options(const char *settings, char *text[COLUMNS], eval_options *o)
     return CLI_DONE;
 }
 
+/* Pictures are as large here as in training. */
+static int limit(const char *settings, int *max_pixels)
+{
+    char *text;
+    DO(train_setting(settings, "max-pixels", &text));
+    *max_pixels = text ? atoi(text) : 0;
+    free(text);
+    return CLI_DONE;
+}
+
 int train_validation_try(const char *settings, const char *spec)
 {
     clip_pairs *pairs = NULL;
@@ -253,7 +263,7 @@ static int work(cli_session *s, const char *spec, const eval_options *o, int bat
     DO(loss(s, v, batch));
     DO(matrix(s, v));
     DO(rankings(s, v));
-    return thumbnails(spec, &o->pairs, v);
+    return thumbnails(spec, &o->pairs, &s->image, v);
 }
 
 int train_validate(const cli_args *a, const train_folder *f, const char *spec, int batch, train_validation *out)
@@ -262,9 +272,11 @@ int train_validate(const cli_args *a, const train_folder *f, const char *spec, i
     cli_session s;
     eval_options o;
     char *text[COLUMNS];
-    model.model = f->checkpoint;
+    model.model = f->checkpoint; /* whose preprocessing has the background of the run */
     *out = (train_validation){0};
     int code = options(f->settings, text, &o);
+    if (code == CLI_DONE)
+        code = limit(f->settings, &model.max_pixels);
     o.quiet = code == CLI_DONE && f->history.scores > 0; /* what is broken has been said the first time */
     if (code == CLI_DONE && (code = cli_open(&model, CLIP_TOWER_BOTH, &s)) == CLI_DONE) {
         code = work(&s, spec, &o, batch, out);

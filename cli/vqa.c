@@ -311,5 +311,6 @@ const cli_command cli_vqa = {
                 "clip vqa -m ViT-B-32 --fit train.tsv --head heads/vqa\n"
                 "clip vqa -m ViT-B-32 --head heads/vqa --eval test.tsv",
     .options = options,
+    .reads_pictures = true,
     .run = run,
 };

@@ -63,15 +63,40 @@ OTHERS = ("apple|bus|car|chair|computer|dog|drum|fish|flag of Japan|hammer|heart
           "snowman|star|strawberry|telephone|train|umbrella").split("|")
 
 
-def flat(path):
-    """The picture on white, without white margins."""
+def small(path):
+    """The picture without the margins that are white on white, reduced: on white in RGB, and its alpha."""
     picture = Image.open(path).convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     white.alpha_composite(picture)
-    picture = white.convert("RGB")
-    far = ImageChops.difference(picture, Image.new("RGB", picture.size, "white")).convert("L")
-    shown = far.point(lambda v: 255 if v > 8 else 0).getbbox()
-    return picture.crop(shown or (0, 0, *picture.size))
+    flat = white.convert("RGB")
+    far = ImageChops.difference(flat, Image.new("RGB", picture.size, "white")).convert("L")
+    shown = far.point(lambda v: 255 if v > 8 else 0).getbbox() or (0, 0, *picture.size)
+    parts = [flat.crop(shown), picture.getchannel("A").crop(shown)]
+    for part in parts:
+        part.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return parts
+
+
+def on_white(color, alpha):
+    """Pillow's paste() with a mask."""
+    t = color * alpha + 255 * (255 - alpha) + 128
+    return (t + (t >> 8)) >> 8
+
+
+# [alpha][what is seen on white]: the color that gives it
+COLOR = [{on_white(c, a): c for c in range(255, -1, -1)} for a in range(256)]
+
+
+def transparent(flat, alpha):
+    """RGBA that on white is `flat` to the bit: alpha rises where no color would give what is seen."""
+    out = []
+    for (r, g, b), a in zip(flat.getdata(), alpha.getdata()):
+        while not (r in COLOR[a] and g in COLOR[a] and b in COLOR[a]):
+            a += 1
+        out.append((COLOR[a][r], COLOR[a][g], COLOR[a][b], a))
+    picture = Image.new("RGBA", flat.size)
+    picture.putdata(out)
+    return picture
 
 
 def author(source):
@@ -90,8 +115,8 @@ LICENSE = """The pictures in this folder are in the public domain.
 They come from the Open Clip Art Library (openclipart.org), release 0.18, as the Debian package
 openclipart-png (1:0.18+dfsg-19) carries it. Their authors dedicated them to the public domain (Creative
 Commons Public Domain Dedication; the library's later releases say the same with CC0 1.0,
-https://creativecommons.org/publicdomain/zero/1.0/). data/make_samples.py laid them on white, cut them to
-what they show and reduced them; what that adds is dedicated to the public domain under CC0 1.0 too.
+https://creativecommons.org/publicdomain/zero/1.0/). data/make_samples.py cut them to what they show and
+reduced them; what that adds is dedicated to the public domain under CC0 1.0 too.
 
 file, place in the package, author as its drawing names him or her:
 
@@ -103,8 +128,8 @@ def main():
     os.makedirs(out, exist_ok=True)
     rows, credits = [], []
     for name, label, source in sorted(SAMPLES):
-        picture = flat(os.path.join(PNG, source + ".png"))
-        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        flat, alpha = small(os.path.join(PNG, source + ".png"))
+        picture = flat if alpha.getextrema() == (255, 255) else transparent(flat, alpha)
         picture.save(os.path.join(out, name + ".png"), optimize=True)
         rows.append(f"{name}.png\t{label}\n")
         credits.append(f"{name}.png  {source}.png  {author(source)}\n")

@@ -24,10 +24,11 @@ int main(int argc, char **argv)
     const int n = argc - 3;
 
     /* One model for the whole program, one context for each thread that works. */
-    if (clip_model_load(argv[1], NULL, &model, &error) < 0 || clip_image_read(argv[2], NULL, &picture, &error) < 0) {
-        fprintf(stderr, "%s\n", error.message);
-        goto done;
-    }
+    if (clip_model_load(argv[1], NULL, &model, &error) < 0)
+        goto failed;
+    const clip_image_options options = clip_model_image_options(model); /* the model says what transparent pictures are laid on */
+    if (clip_image_read(argv[2], &options, &picture, &error) < 0)
+        goto failed;
     clip_model_get_info(model, &info);
     const size_t D = (size_t)info.embed_dim;
     float *image = malloc(D * sizeof *image), *text = malloc((size_t)n * D * sizeof *text), *score = malloc((size_t)n * sizeof *score);
@@ -58,4 +59,8 @@ done:
     clip_image_free(&picture);
     clip_model_free(model);
     return code;
+
+failed:
+    fprintf(stderr, "%s\n", error.message);
+    goto done;
 }

@@ -185,6 +185,7 @@ typedef struct clip_model_info {
     int vision_tokens;                        /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
     float mean[3], std[3];
     const char *interpolation, *resize_mode;  /* "bicubic"/"bilinear"; "shortest"/"longest"/"squash" */
+    int background;                           /* 0xRRGGBB: what transparent pictures are laid on; -1: transparency is dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
     const char *activation;                   /* "gelu" or "quickgelu" */
@@ -228,7 +229,8 @@ typedef struct clip_image {
 } clip_image;
 
 typedef struct clip_image_options {
-    int64_t max_pixels; /* refuse larger pictures before anything is allocated for them */
+    int64_t max_pixels; /* refuse larger pictures before anything is allocated for them. What is decoded counts: of a picture that
+                           comes reduced, the reduced one */
     int background;     /* 0xRRGGBB: transparent parts are laid on it; -1: transparency is dropped, as Pillow's convert("RGB") does */
     int enough;         /* a picture may come reduced, where its format can do that in less time (JPEG by 1/2, 1/4, 1/8; thumbnails in HEIC), as
                            long as its shorter side keeps this many pixels; 0: in full */
@@ -237,12 +239,21 @@ typedef struct clip_image_options {
                            could make it wait for ever */
 } clip_image_options;
 
-/* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1, in full. */
+/* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1, in full.
+ * clip_model_image_options(): the same, with the background that the model's checkpoint asks for: what to read the pictures
+ * of a model with. */
 CLIP_API clip_image_options clip_image_options_default(void);
+CLIP_API clip_image_options clip_model_image_options(const clip_model *m);
+
+/* clip_background_parse(): "#rrggbb" (the # may be missing), "white", "black", or "drop", as a background: 0xRRGGBB or -1.
+ * Errors: CLIP_EINVAL. */
+CLIP_API clip_status clip_background_parse(const char *text, int *background);
 
 /* clip_image_read(), clip_image_decode(): a picture from a regular file of at most 1 GiB, or from its bytes.
- * JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC, AVIF, PNM, told by content; EXIF orientation applied.
- * opt   in   NULL: defaults
+ * JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC, AVIF, PNM, JPEG XL (first frame), JPEG 2000, SVG, and cameras' raw
+ * files (the largest preview in them), told by content, as far as clip_build_info() names them; EXIF orientation applied.
+ * SVG is drawn at its own size, or larger, so that the shorter side has 512 pixels; nothing outside the file is loaded.
+ * opt   in   NULL: defaults; clip_model_image_options() for pictures on their way into a model
  * name  in   how clip_image_decode() calls the picture in an error
  * out   out  free with clip_image_free(); all zero on error
  * Errors: CLIP_EIO (also: not a regular file), CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT (too many
@@ -1026,6 +1037,7 @@ typedef struct clip_update_options {
     bool captions;      /* also index the captions in NAME.txt beside the pictures; tables and tars always bring theirs, if the model has a text tower */
     const char *const *exclude; /* [n_exclude] patterns as the shell's of names ("*.png", "drafts" with all in it) or, with a slash, of paths below a folder */
     int n_exclude;
+    const clip_image_options *image; /* what pictures are read with; NULL: clip_index_image_options(). `enough` is not read */
     bool full_decode;   /* decode every JPEG in full (default: at the smallest scale that is at least twice what the model looks at) */
     int workers;        /* threads that decode, 0: as many as the context has */
     double commit_every; /* seconds; default 5 */
@@ -1037,6 +1049,10 @@ typedef struct clip_update_options {
 
 CLIP_API clip_update_options clip_update_options_default(void);
 
+/* clip_index_image_options(): what pictures for this index are read with, those that it is asked about as well: it keeps the
+ * background that its pictures were embedded with. Before the first update that is the model's (m NULL: -1). */
+CLIP_API clip_image_options clip_index_image_options(const clip_index *x, const clip_model *m);
+
 /* clip_index_update(): bring what the index has of these folders (or pictures, or what clip_pairs_open() takes) up to date: new and changed pictures are
  * embedded, moved ones recognised by their bytes, those that are gone removed, and those that have
  * become something else than a picture. A folder, at any depth, that cannot be listed, or that is
@@ -1047,7 +1063,7 @@ CLIP_API clip_update_options clip_update_options_default(void);
  * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index was ever given; one that is not there is told to `warn`
  * report  out  may be NULL; filled also on error
  * Errors: CLIP_EIO (a path that is not there), CLIP_EINVAL (opened for reading; no text tower for captions; n = 0 and nothing remembered), CLIP_EMISMATCH
- * (the model makes vectors of another size), those of clip_index_add(), CLIP_ENOMEM. */
+ * (the model makes vectors of another size; a background that is not the one of the pictures in the index), those of clip_index_add(), CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n, const clip_update_options *opt,
                                        clip_update_report *report, clip_error *err);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes tests/image/golden (small pictures of every kind, and tables of what they must decode, resize and preprocess to) and the seeds in
-tests/fuzz/corpus/image_*. For developers: needs Pillow, numpy, torch, torchvision, open_clip, transformers, and libheif with x265 for the HEIC.
+tests/fuzz/corpus/image_*. For developers: needs Pillow, numpy, torch, torchvision, open_clip, transformers, libheif with x265 for the HEIC, pillow-jxl-plugin and cjxl.
 
     dump_images.py ROOT            ROOT is the repository
 
@@ -10,6 +10,7 @@ preprocess.tsv   seed  S  mode  filter  flavour  fill  statistics  W  H  FNV of 
 X.ppm            beside X.avif, X.heic: what must come out, about
 """
 import ctypes
+import gzip
 import io
 import os
 import random
@@ -23,6 +24,8 @@ import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
+
+import pillow_jxl  # registers itself
 
 from parity_images import FILTERS, peers
 import write_heif
@@ -462,6 +465,158 @@ def heifs(g):
         g.write(name, data)
 
 
+# ---- JPEG 2000, JPEG XL
+
+def box(kind, data):
+    return struct.pack(">I", 8 + len(data)) + kind + data
+
+
+def jp2s(g):
+    a = source(30, 22)
+    rgb, alpha = Image.fromarray(a), Image.fromarray(noise(30, 22, 13, 0)[:, :, 0])
+    rgba, grey_alpha = rgb.convert("RGBA"), rgb.convert("LA")
+    rgba.putalpha(alpha)
+    grey_alpha.putalpha(alpha)
+    g.save("rgb.jp2", rgb)
+    g.save("tiles.jp2", rgb, tile_size=(16, 16))
+    g.save("codestream.j2k", rgb)
+    g.save("grey.jp2", rgb.convert("L"))
+    g.save("rgba.jp2", rgba)
+    g.save("greyalpha.jp2", grey_alpha)
+    g.save("cmyk.jp2", rgb.convert("CMYK"))
+    wide = a[:, :, 0].astype(np.uint16) * 257
+    Image.fromarray(wide).save(g.path("grey16.jp2"))
+    g.expect("grey16.jp2", np.repeat(a[:, :, :1], 3, 2))
+    with open(g.path("rgb.jp2"), "rb") as f:
+        data = f.read()
+    g.write("exif_last.jp2", data + box(b"uuid", b"JpgTiffExif->JP2" + exif(6)[6:]))
+    g.expect("exif_last.jp2", np.rot90(a, -1))
+
+
+def jxls(g):
+    a = source(30, 22)
+    rgb, alpha = Image.fromarray(a), Image.fromarray(noise(30, 22, 14, 0)[:, :, 0])
+    rgba, grey_alpha = rgb.convert("RGBA"), rgb.convert("LA")
+    rgba.putalpha(alpha)
+    grey_alpha.putalpha(alpha)
+    for name, im in (("rgb", rgb), ("grey", rgb.convert("L")), ("rgba", rgba), ("greyalpha", grey_alpha)):
+        g.save(name + ".jxl", im, lossless=True)
+    turned = g.path("turned6.jxl")
+    with tempfile.TemporaryDirectory() as folder:  # cjxl moves the orientation of a JPEG into the codestream
+        path = os.path.join(folder, "a.jpg")
+        rgb.save(path, exif=exif(6), quality=95, subsampling=0)
+        subprocess.run(["cjxl", "-q", "100", "--quiet", path, turned], check=True)
+    Image.fromarray(np.ascontiguousarray(np.rot90(a, -1))).save(g.path("turned6.jxl.ppm"))
+
+
+# ---- SVG: squares whose edges lie on pixels at any whole scale
+
+def svgs(g):
+    a = np.zeros((8, 8, 4), np.uint8)
+    squares = ((1, 2, 4, 3, "c81e28"), (4, 0, 3, 8, "1e28c8"), (0, 7, 8, 1, "28c81e"))
+    body = ""
+    for x, y, w, h, color in squares:
+        a[y:y + h, x:x + w] = (*bytes.fromhex(color), 255)
+        body += f'<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="#{color}"/>'
+    space = 'xmlns="http://www.w3.org/2000/svg"'
+    drawings = {
+        "size.svg": (f'<svg {space} width="8" height="8">{body}</svg>', 64),
+        "box.svg": (f'<?xml version="1.0"?>\n<!-- <not/> --><!DOCTYPE svg [<!ELEMENT svg ANY>]>\n<svg {space} viewBox="0 0 8 8">'
+                    f'{body}</svg>', 64),
+        "prefix.svg": ("\ufeff" + f'<s:svg {space.replace("xmlns", "xmlns:s")} width="1024" height="1024" viewBox="0 0 8 8">'
+                       f'{body.replace("<rect", "<s:rect")}</s:svg>', 128),
+        "outside.svg": (f'<svg {space} xmlns:xlink="http://www.w3.org/1999/xlink" width="8" height="8"><image width="8" height="8" '
+                        f'xlink:href="rgb8.png"/>{body}</svg>', 64),
+    }
+    for name, (text, scale) in drawings.items():
+        big = np.kron(a, np.ones((scale, scale, 1), np.uint8))
+        g.write(name, text.encode())
+        g.expect(name, big[:, :, :3], big[:, :, 3])
+    big = np.kron(a, np.ones((64, 64, 1), np.uint8))
+    g.write("packed.svgz", gzip.compress(drawings["size.svg"][0].encode(), mtime=0))
+    g.expect("packed.svgz", big[:, :, :3], big[:, :, 3])
+
+
+# ---- RAW: containers as cameras write them, with pictures that are drawn
+
+def jpeg(w, h, color, **options):
+    a = np.full((h, w, 3), color, np.uint8)
+    a[h // 8:h // 3, w // 8:w // 2] = (250, 240, 10)
+    out = io.BytesIO()
+    Image.fromarray(a).save(out, "jpeg", quality=60, **options)
+    return out.getvalue()
+
+
+class Raw:
+    """A TIFF: directories of (tag, type, values) with data behind them, added from the last to the first."""
+
+    def __init__(self, mark=b"II*\0", head=b""):
+        self.data = bytearray(mark + bytes(4) + head)
+
+    def add(self, data):
+        self.data += bytes(len(self.data) % 2)
+        at = len(self.data)
+        self.data += data
+        return at
+
+    def directory(self, entries, following=0):
+        packed = b""
+        for tag, kind, values in entries:
+            raw = struct.pack("<" + {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 10: "i"}[kind] * len(values), *values)
+            packed += struct.pack("<HHI", tag, kind, len(values) // (2 if kind in (5, 10) else 1)) + (raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", self.add(raw)))
+        return self.add(struct.pack("<H", len(entries)) + packed + struct.pack("<I", following))
+
+    def file(self, first):
+        self.data[4:8] = struct.pack("<I", first)
+        return bytes(self.data)
+
+
+def strip(raw, data, **more):
+    tags = {259: 6, 273: raw.add(data), 279: len(data), **{int(k[1:]): v for k, v in more.items()}}
+    return [(t, 4, v if isinstance(v, list) else [v]) for t, v in sorted(tags.items())]
+
+
+def raws(g):
+    red, blue = jpeg(340, 300, (200, 30, 40)), jpeg(160, 120, (30, 40, 200))
+
+    def add(name, data, picture, turn=0):
+        want = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(picture))).convert("RGB"))
+        g.write(name, data)
+        g.expect(name, np.rot90(want, -turn))
+
+    r = Raw(head=b"CR\2\0" + bytes(4))  # Canon: the picture comes first
+    add("preview.cr2", r.file(r.directory([*strip(r, red, t256=340, t257=300, t274=6)])), red, 1)
+    r = Raw()  # Nikon: a thumbnail; below it the picture and the sensor
+    below = [r.directory(strip(r, red, t254=1)), r.directory(strip(r, b"sensor", t259=34713, t262=32803))]
+    add("preview.nef", r.file(r.directory(strip(r, blue, t254=1, t274=8, t330=below))), red, 3)
+    r = Raw()  # Adobe, with loss: the sensor's tiles are larger than the picture, which a version tells
+    tiles = [r.add(jpeg(340, 301, (1, 2, 3))), r.add(jpeg(340, 310, (4, 5, 6)))]
+    below = [r.directory([(259, 4, [34892]), (262, 4, [34892]), (324, 4, tiles)]), r.directory(strip(r, red))]
+    add("tiles.dng", r.file(r.directory([(50706, 1, [1, 4, 0, 0]), *strip(r, blue, t330=below)])), red)
+    r = Raw(b"IIRO")  # Olympus
+    r.add(red)
+    add("preview.orf", r.file(r.directory([(274, 3, [3])])), red, 2)
+    r = Raw(b"IIU\0")  # Panasonic: the JPEG knows more
+    own = jpeg(340, 300, (20, 130, 40), exif=exif(6))
+    add("preview.rw2", r.file(r.directory([(46, 1, own), (274, 3, [8])])), own)
+    add("preview.raf", b"FUJIFILMCCD-RAW 0201" + bytes(80) + blue + own, own)
+    r = Raw()  # a sensor of red, green and blue in turn, and a thumbnail
+    a = np.repeat(np.repeat(source(32, 24), 2, 0), 2, 1).astype(np.float64)
+    a = (65535 * (a / 255) ** 2.2).astype("<u2")
+    sensor = a[:, :, 1].copy()
+    sensor[::2, ::2], sensor[1::2, 1::2] = a[::2, ::2, 0], a[1::2, 1::2, 2]
+    to_srgb = [3.2405, -1.5371, -0.4985, -0.9693, 1.8760, 0.0416, 0.0556, -0.2040, 1.0572]
+    tags = [(254, 4, [0]), (256, 4, [64]), (257, 4, [48]), (258, 3, [16]), (259, 3, [1]), (262, 3, [32803]), (273, 4, [r.add(sensor.tobytes())]),
+            (274, 3, [6]), (277, 3, [1]), (278, 4, [48]), (279, 4, [sensor.nbytes]), (330, 4, [r.directory(strip(r, blue))]),
+            (33421, 3, [2, 2]), (33422, 1, [0, 1, 1, 2]), (50706, 1, [1, 4, 0, 0]), (50708, 2, b"A camera\0"), (50717, 4, [65535]),
+            (50721, 10, [v for c in to_srgb for v in (round(c * 10000), 10000)]), (50728, 10, [1, 1] * 3), (50778, 3, [21])]
+    g.write("sensor.dng", r.file(r.directory(tags)))
+    Image.fromarray(np.rot90(source(32, 24), -1).copy()).save(g.path("sensor.dng.ppm"))
+    r = Raw()
+    tiff = r.file(r.directory([(274, 3, [6])]))
+    add("preview.cr3", box(b"ftyp", b"crx \0\0\0\1crx isom") + box(b"moov", box(b"uuid", bytes(16) + box(b"CMT1", tiff))) + box(b"mdat", red), red, 1)
+
+
 # ---- tables
 
 def resize_table():
@@ -494,7 +649,8 @@ def preprocess_table():
 
 
 KINDS = {"jpeg": ("jpg",), "png": ("png",), "webp": ("webp",), "gif": ("gif",), "bmp": ("bmp",), "tiff": ("tif",), "heif": ("avif", "heic"),
-         "pnm": ("pbm", "pgm", "ppm", "pam")}
+         "pnm": ("pbm", "pgm", "ppm", "pam"), "jp2": ("jp2", "j2k"), "jxl": ("jxl",), "svg": ("svg", "svgz"),
+         "raw": ("cr2", "cr3", "nef", "dng", "orf", "rw2", "raf")}
 
 
 def seeds(root, golden):
@@ -510,7 +666,7 @@ def main():
     root = sys.argv[1]
     golden = os.path.join(root, "tests/image/golden")
     g = Golden(golden)
-    for make in (jpegs, pngs, webps, gifs, bmps, pnms, tiffs, heifs):
+    for make in (jpegs, pngs, webps, gifs, bmps, pnms, tiffs, heifs, jp2s, jxls, svgs, raws):
         make(g)
     g.table("decode.tsv", g.rows)
     g.table("resize.tsv", resize_table())

@@ -10,7 +10,6 @@ Needs what make_checkpoints.py needs, and Pillow.
 """
 import argparse
 import gc
-import io
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 import make_checkpoints
 import references
@@ -78,7 +76,7 @@ def reference(directory, files):
     ref = references.load(directory)
     rows = []
     for i in range(0, len(files), 4):  # a few at a time: 336 x 336 through 24 layers is not small
-        images = [Image.open(io.BytesIO(f.read_bytes())) for f in files[i : i + 4]]
+        images = [references.on_white(f) for f in files[i : i + 4]]
         rows.append(ref.encode_image(ref.pixels(images)))
     ids = ref.ids(TEXTS)
     texts = [ref.encode_text(ids[i : i + 8]) for i in range(0, len(ids), 8)]
@@ -86,7 +84,7 @@ def reference(directory, files):
 
 
 def engine(clip, directory, precision, work, files):
-    command = [clip, "embed", "--model", directory, "--precision", precision]
+    command = [clip, "embed", "--model", directory, "--precision", precision, "--background", "white"]
     run = lambda out, *args: subprocess.run([*command, "-o", out, *args], check=True, stdout=subprocess.DEVNULL)
     run(work / "image.npy", *files)
     run(work / "text.npy", *(f"--text={t}" for t in TEXTS))

@@ -20,9 +20,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import open_clip
 import torch
-from PIL import Image
 from transformers import AutoTokenizer, CLIPModel, CLIPProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as Pil  # Pillow's arithmetic, not torchvision's
+
+import references
 
 SMALLEST_COSINE, LARGEST_DIFFERENCE = 0.99999, 2e-5
 PICTURES = sorted((Path(__file__).resolve().parent.parent / "models/samples").glob("*.png"))
@@ -39,7 +40,7 @@ def by_openclip(directory, own_tokenizer):
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{directory}", precision="fp32")
     model.eval()
     with torch.no_grad():
-        image = model.encode_image(torch.stack([preprocess(Image.open(f)) for f in PICTURES]), normalize=True)
+        image = model.encode_image(torch.stack([preprocess(references.on_white(f)) for f in PICTURES]), normalize=True)
         if not own_tokenizer:
             return image.numpy(), None
         text = model.encode_text(open_clip.get_tokenizer(f"local-dir:{directory}")(TEXTS), normalize=True)
@@ -57,7 +58,7 @@ def by_transformers(directory):
             raise SystemExit(f"{directory}: {kind}: {loading[kind]}")
     processor = CLIPProcessor.from_pretrained(directory)
     model.eval()
-    pixels = Pil.from_pretrained(directory)([Image.open(f).convert("RGB") for f in PICTURES], return_tensors="pt").pixel_values
+    pixels = Pil.from_pretrained(directory)([references.on_white(f) for f in PICTURES], return_tensors="pt").pixel_values
     assert AutoTokenizer.from_pretrained(directory)(TEXTS[0]).input_ids == processor.tokenizer(TEXTS[0]).input_ids
     ids = processor(text=TEXTS, return_tensors="pt", padding=True, truncation=True, max_length=model.config.text_config.max_position_embeddings)
     with torch.no_grad():
@@ -65,7 +66,7 @@ def by_transformers(directory):
 
 
 def by_clip(clip, directory, work):
-    run = lambda out, *args: subprocess.run([clip, "embed", "--model", directory, "-o", out, *args], check=True, stdout=subprocess.DEVNULL)
+    run = lambda out, *args: subprocess.run([clip, "embed", "--model", directory, "--background", "white", "-o", out, *args], check=True, stdout=subprocess.DEVNULL)
     run(work / "image.npy", *PICTURES)
     run(work / "text.npy", *(f"--text={t}" for t in TEXTS))
     return np.load(work / "image.npy"), np.load(work / "text.npy")

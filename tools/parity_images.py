@@ -3,7 +3,8 @@
 
     parity_images.py BUILD [--resize N] [--preprocess N] [--decode N] [--time] [--pictures DIR]
 
-BUILD is a Meson build folder that holds tests/image/image_probe. Needs numpy and Pillow; --preprocess also torch, torchvision, open_clip and
+BUILD is a Meson build folder that holds tests/image/image_probe. Needs numpy and Pillow; JPEG XL is compared where pillow-jxl-plugin
+is there; --preprocess also torch, torchvision, open_clip and
 transformers. Differences are printed; the exit code is 1 if there was one. For developers: the tests themselves need no Python.
 """
 import argparse
@@ -19,6 +20,11 @@ import warnings
 
 import numpy as np
 from PIL import Image, ImageOps
+
+try:
+    import pillow_jxl  # registers itself
+except ImportError:
+    pass
 
 warnings.simplefilter("ignore")
 FILTERS = {0: Image.Resampling.BILINEAR, 1: Image.Resampling.BICUBIC}
@@ -155,6 +161,11 @@ def encodings(rng):
             yield f"tiff {mode} {c}", "tif", mode, dict(compression=c)
     yield "tiff jpeg", "tif", "RGB", dict(compression="jpeg", quality=rng.randrange(1, 101))
     yield "tiff YCbCr", "tif", "YCbCr", {}
+    for mode in ("RGB", "L", "RGBA", "LA"):
+        for ext in ("jp2", "j2k"):
+            yield f"jpeg2000 {mode}", ext, mode, dict(num_resolutions=1)
+        if "JXL" in Image.registered_extensions().values():
+            yield f"jpeg xl {mode}", "jxl", mode, dict(lossless=True)
 
 
 def pillow(path, background):

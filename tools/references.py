@@ -17,6 +17,7 @@ import open_clip
 import torch
 import transformers
 from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
 from safetensors.torch import load_file
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
@@ -29,6 +30,14 @@ def padded(ids, length):
     for row, i in zip(out, ids):
         row[: len(i)] = torch.tensor(i)
     return out
+
+
+def on_white(path):
+    """A picture as `clip embed --background white` sees it: peers drop transparency, and resize it in ways of their own."""
+    picture = Image.open(path).convert("RGBA")
+    ground = Image.new("RGB", picture.size, "white")
+    ground.paste(picture, mask=picture.getchannel("A"))
+    return ground
 
 
 def unit(x):

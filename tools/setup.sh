@@ -5,9 +5,13 @@ set -eu
 
 needed="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libcjson-dev libutf8proc-dev zlib1g-dev
  libarchive-dev libsqlite3-dev libxxhash-dev"
-formats="libwebp-dev libtiff-dev libgif-dev libheif-dev" # more pictures; the build does without those that are not there
+# more pictures; the build does without those that are not there
+formats="libwebp-dev libtiff-dev libgif-dev libheif-dev libraw-dev libjxl-dev libopenjp2-7-dev"
 tests="clang libclang-rt-dev libcmocka-dev"
-[ "${1:-build}" = test ] && needed="$needed $tests"
+drawings="librsvg2-dev" # for SVG: with all it needs as much as everything else
+if [ "${1:-build}" = test ]; then
+    needed="$needed $tests" formats="$formats $drawings"
+fi
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
     echo "setup: not a Debian machine. Needed are these packages or their like:" $needed "For more picture formats:" $formats >&2

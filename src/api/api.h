@@ -65,6 +65,9 @@ clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *pro
 clipimg_recipe clip_recipe_default(int size);
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias); /* as a configuration says it */
 
+/* index.c: pictures for this index are laid on this background from now on. CLIP_EMISMATCH: those in it were laid on another. */
+clip_status clip_index_settle_background(clip_index *x, int background, clip_error *err);
+
 /* encode.c: of N prepared pictures the unit embeddings, and all rows of a layer as clipmdl_tap counts them, from one forward. */
 clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
 

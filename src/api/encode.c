@@ -195,6 +195,8 @@ static clip_status encode_pixels(clip_context *c, const float *pixels, int N, ou
     return CLIP_OK;
 }
 
+clip_image_options clip_model_image_options(const clip_model *m) { return clipimg_recipe_options(&m->recipe); }
+
 clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out)
 {
     return img && out ? clipimg_preprocess(&m->recipe, img, out) : CLIP_EINVAL;

@@ -73,6 +73,46 @@ static clip_status note_path(clip_index *x, const clip_model *m, clip_error *err
     return s;
 }
 
+/* ---- The background of its pictures ---- */
+
+/* What the catalogue says; *known: it does. An index that was updated before there was such a note dropped transparency. */
+static clip_status recall_background(clip_index *x, int *background, bool *known, clip_error *err)
+{
+    char text[32], updated[32];
+    TRY(clipidx_recall(x, "background", text, sizeof text, err));
+    TRY(clipidx_recall(x, "updated", updated, sizeof updated, err));
+    *known = (text[0] || updated[0]) && x->state.pictures > 0;
+    if (*known && clip_background_parse(text[0] ? text : "drop", background) < 0)
+        return clipb_fail(err, CLIP_EFORMAT, x->dir, "the catalogue is damaged: '%s' is not a background", text);
+    return CLIP_OK;
+}
+
+clip_image_options clip_index_image_options(const clip_index *x, const clip_model *m)
+{
+    clip_image_options o = m ? clip_model_image_options(m) : clip_image_options_default();
+    bool known;
+    recall_background((clip_index *)(uintptr_t)x, &o.background, &known, NULL); /* behind its mutex; damage shows in an update */
+    return o;
+}
+
+static const char *background_words(int background, char out[16])
+{
+    snprintf(out, 16, background < 0 ? "drop" : "#%06x", (unsigned)background);
+    return out;
+}
+
+clip_status clip_index_settle_background(clip_index *x, int background, clip_error *err)
+{
+    char wanted[16], there[16];
+    int now = background;
+    bool known;
+    TRY(recall_background(x, &now, &known, err));
+    if (now != background)
+        return clipb_fail(err, CLIP_EMISMATCH, x->dir, "its pictures were embedded with the background %s; with %s they could not be compared",
+                          background_words(now, there), background_words(background, wanted));
+    return clipidx_remember(x, "background", background_words(background, wanted), err);
+}
+
 static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, clip_error *err)
 {
     char stamp[48], id[33], name[256];

@@ -27,6 +27,7 @@ typedef struct update {
     clip_index *x;
     clip_context *ctx;
     clip_update_options opt;
+    clip_image_options image; /* what pictures are read with */
     clip_update_report report;
     double started, committed;
     bool stopped;
@@ -102,7 +103,7 @@ static clip_status read_captions(clip_parcel *p)
  * be read, and the run goes on. */
 static clip_status decode(const update *u, clip_parcel *p)
 {
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = u->image;
     clipimg_facts facts;
     clip_image img;
     o.enough = u->opt.full_decode ? 0 : ENOUGH * u->ctx->model->config.vision.image_size;
@@ -567,6 +568,10 @@ clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *cons
     clip_sources sources = {0};
     pthread_mutex_init(&u.lock, NULL);
     clip_status s = check(&u, n, err);
+    if (s == CLIP_OK) {
+        u.image = u.opt.image ? *u.opt.image : clip_index_image_options(x, ctx->model);
+        s = clip_index_settle_background(x, u.image.background, err);
+    }
     if (s == CLIP_OK)
         s = find_sources(&u, paths, n, &sources, err);
     if (s == CLIP_OK)

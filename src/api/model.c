@@ -438,6 +438,7 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     o->vision_tokens = vit ? 1 + side * side : 0;
     o->interpolation = recipe.interpolation;
     o->resize_mode = recipe.resize_mode;
+    o->background = recipe.background;
     for (int i = 0; i < 4; i++)
         o->vision_layers[i] = vit ? (i == 0 ? v->layers : 0) : v->stage[i];
     for (int i = 0; i < 3; i++) {

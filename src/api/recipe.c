@@ -15,6 +15,7 @@ clipimg_recipe clip_recipe_default(int size)
         .mode = CLIPIMG_SHORTEST,
         .filter = CLIPIMG_BICUBIC,
         .flavour = CLIPIMG_OPENCLIP,
+        .background = -1,
         .mean = {0.48145466f, 0.4578275f, 0.40821073f}, /* OpenAI's, openai/CLIP clip.py */
         .std = {0.26862954f, 0.26130258f, 0.27577711f},
     };
@@ -60,6 +61,16 @@ static clip_status statistics(const cJSON *o, const char *mean, const char *std,
     return CLIP_OK;
 }
 
+/* "background": "#rrggbb", our own key in both layouts; the peers pass over it and drop transparency. */
+static clip_status background(const cJSON *o, clipimg_recipe *r, const char *file, clip_error *err)
+{
+    const char *text = "drop";
+    TRY(clipb_json_string(o, "background", &text, file, err));
+    if (clip_background_parse(text, &r->background) < 0)
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"background\": \"%.40s\" is not a color like #ffffff", text);
+    return CLIP_OK;
+}
+
 static clip_status openclip(const cJSON *root, clipimg_recipe *r, const char *file, clip_error *err)
 {
     const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, "preprocess_cfg");
@@ -70,6 +81,7 @@ static clip_status openclip(const cJSON *root, clipimg_recipe *r, const char *fi
     if (!cJSON_IsObject(o))
         return clipb_fail(err, CLIP_EFORMAT, file, "\"preprocess_cfg\" must be an object");
     TRY(statistics(o, "mean", "std", r, file, err));
+    TRY(background(o, r, file, err));
     TRY(clipb_json_string(o, "interpolation", &filter, file, err));
     TRY(clipb_json_string(o, "resize_mode", &mode, file, err));
     TRY(triple(o, "fill_color", 0, 255, fill, file, err));
@@ -122,6 +134,7 @@ static clip_status huggingface(const clip_recipe_reader *reader, const cJSON *o,
     float rescale = 1.0f / 255;
     TRY(clipmdl_settings_preprocessor(o, file, reader->warn, reader->warn_user, err));
     TRY(statistics(o, "image_mean", "image_std", r, file, err));
+    TRY(background(o, r, file, err));
     TRY(clipb_json_int(o, "resample", 2, 3, &resample, file, err));
     TRY(clipb_json_bool(o, "do_center_crop", &do_center_crop, file, err));
     TRY(clipb_json_float(o, "rescale_factor", &rescale, file, err));
@@ -180,7 +193,8 @@ clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *pro
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias)
 {
     static const char *const modes[] = {[CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
-    clipmdl_recipe w = {.interpolation = r->filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear", .resize_mode = modes[r->mode], .logit_bias = logit_bias,
+    clipmdl_recipe w = {.interpolation = r->filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear", .resize_mode = modes[r->mode],
+                        .background = r->background, .logit_bias = logit_bias,
                         .own_tokenizer = tokenizer && cliptok_follows(tokenizer) == CLIPTOK_HUGGINGFACE && cliptok_vocab_size(tokenizer) != CLIP_VOCABULARY,
                         .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1, .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};
     for (int i = 0; i < 3; i++) {

@@ -173,6 +173,14 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     return s;
 }
 
+/* The background of the settings wins over that of the configuration or the checkpoint, and is saved with the model. */
+static void set_background(const builder *b)
+{
+    const char *color = text(b, CLIP_TRAIN_BACKGROUND);
+    if (color)
+        clip_background_parse(color, &b->out->recipe.background); /* was checked when it was set */
+}
+
 static clip_status read_augment(const builder *b)
 {
     const char *cfg = text(b, CLIP_TRAIN_AUG_CFG);
@@ -227,7 +235,7 @@ static cliptrn_stream_options stream_options(const builder *b, const clip_pairs_
         .spec = text(b, CLIP_TRAIN_TRAIN_DATA), .pairs = pairs, .recipe = &t->recipe, .augment = &t->augment, .tokenizer = t->tokenizer,
         .context_length = t->config.text.context_length, .batch = (int)clip_train_int(b->o, CLIP_TRAIN_BATCH_SIZE),
         .workers = (int)clip_train_int(b->o, CLIP_TRAIN_WORKERS), .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
-        .warn = b->warn, .warn_user = b->user,
+        .max_pixels = clip_train_int(b->o, CLIP_TRAIN_MAX_PIXELS), .warn = b->warn, .warn_user = b->user,
     };
 }
 
@@ -271,6 +279,7 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
     if (!resume && source && (text(b, CLIP_TRAIN_MODEL) || text(b, CLIP_TRAIN_TOKENIZER) || text(b, CLIP_TRAIN_TOKENIZER_VOCAB)))
         return wrong(b, "a checkpoint (pretrained) brings its own model and tokenizer: model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
+    set_background(b);
     TRY(read_augment(b));
     const clip_pairs_options pairs = pairs_options(b);
     const cliptrn_net_options net = net_options(b);

@@ -14,7 +14,7 @@
 #define MOST_JSON ((size_t)1 << 20)
 
 /* SPEC and PATH: where paths stand, relative to the file they are read from. */
-typedef enum kind { TEXT, CHAR, SPEC, PATH, INT, REAL, FLAG, CHOICE, JSON } kind;
+typedef enum kind { TEXT, CHAR, SPEC, PATH, INT, REAL, FLAG, CHOICE, COLOR, JSON } kind;
 
 typedef struct row {
     const char *group, *name;
@@ -79,6 +79,8 @@ static clip_status check(const row *r, const char *value, clip_error *err)
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither true nor false", r->name, value);
     } else if (r->kind == CHAR && strlen(value) != 1 && strcmp(value, "\\t") != 0) {
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither one character nor \\t", r->name, value);
+    } else if (r->kind == COLOR && clip_background_parse(value, &(int){0}) < 0) {
+        return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither a color like #ffffff nor drop", r->name, value);
     } else if (r->kind == JSON) {
         cJSON *o;
         TRY(clipb_json_parse(value, strlen(value), r->name, &o, err));

@@ -13,6 +13,8 @@
     X(CSV_CAPTION_KEY, "Data", "csv-caption-key", TEXT, "NAME", "title", 0, 0, "column of a table with the caption")                                                           \
     X(CSV_SEPARATOR, "Data", "csv-separator", CHAR, "CHAR", NULL, 0, 0, "between columns; default: what the first line shows")                                                 \
     X(AUG_CFG, "Data", "aug-cfg", JSON, "JSON", NULL, 0, 0, "augmentation, as {\"scale\": [0.9, 1], \"color_jitter\": [..], ..};\ndefault: OpenCLIP's random resized crop")    \
+    X(BACKGROUND, "Data", "background", COLOR, "COLOR", NULL, 0, 0, "transparent pictures are laid on #rrggbb, white or black; or drop; default: the model's")                     \
+    X(MAX_PIXELS, "Data", "max-pixels", INT, "N", NULL, 1, 2147483647, "pass over pictures of more pixels; default: 178956970")                                                    \
     X(WORKERS, "Data", "workers", INT, "N", "1", 1, 64, "threads that read and prepare pictures, ahead of the step")                                                           \
     X(MODEL, "Model", "model", PATH, "FILE", NULL, 0, 0, "train from scratch: an open_clip_config.json")                                                                       \
     X(PRETRAINED, "Model", "pretrained", PATH, "DIR", NULL, 0, 0, "fine-tune this checkpoint")                                                                                 \

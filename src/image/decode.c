@@ -15,6 +15,24 @@ clip_image_options clip_image_options_default(void)
     return (clip_image_options){.max_pixels = 178956970, .background = -1};
 }
 
+clip_status clip_background_parse(const char *text, int *background)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } names[] = {{"drop", -1}, {"white", 0xFFFFFF}, {"black", 0}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(text, names[i].name) == 0) {
+            *background = names[i].value;
+            return CLIP_OK;
+        }
+    text += *text == '#';
+    if (strlen(text) != 6 || strspn(text, "0123456789abcdefABCDEF") != 6)
+        return CLIP_EINVAL;
+    *background = (int)strtol(text, NULL, 16);
+    return CLIP_OK;
+}
+
 void clip_image_free(clip_image *img)
 {
     if (!img)
@@ -40,7 +58,8 @@ clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t heig
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
                           (unsigned long long)width, (unsigned long long)height);
     if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
-        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed",
+        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed (max_pixels; for the command: "
+                          "--max-pixels)",
                           (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
     return CLIP_OK;
 }
@@ -89,8 +108,11 @@ static bool is_png(const clipimg_input *in) { return STARTS(in, 0, "\x89PNG\r\n\
 static bool is_webp(const clipimg_input *in) { return STARTS(in, 0, "RIFF") && STARTS(in, 8, "WEBP"); }
 static bool is_gif(const clipimg_input *in) { return STARTS(in, 0, "GIF87a") || STARTS(in, 0, "GIF89a"); }
 
-/* Two letters begin many texts: the length of the header behind them, less than 256, must be there as well. */
-static bool is_bmp(const clipimg_input *in) { return STARTS(in, 0, "BM") && (in->size < 18 || STARTS(in, 15, "\0\0\0")); }
+/* Two letters begin many texts: the length of the header behind them must be less than 256. */
+static bool is_bmp(const clipimg_input *in)
+{
+    return STARTS(in, 0, "BM") && (in->size < 18 || STARTS(in, 15, "\0\0\0"));
+}
 
 static bool is_tiff(const clipimg_input *in)
 {
@@ -125,7 +147,9 @@ static bool is_pnm(const clipimg_input *in)
     if (in->size < 3 || in->data[0] != 'P' || in->data[1] < '1' || in->data[1] > '7')
         return false;
     const unsigned char c = in->data[2], next = in->size > 3 ? in->data[3] : '#';
-    return c == '#' || (c && strchr(" \t\n\v\f\r", c) && (in->data[1] == '7' || (next && strchr("0123456789 \t\n\v\f\r#", next))));
+    if (c == '#' || !c || !strchr(" \t\n\v\f\r", c))
+        return c == '#';
+    return in->data[1] == '7' || (next && strchr("0123456789 \t\n\v\f\r#", next));
 }
 
 static bool is_pfm(const clipimg_input *in) { return STARTS(in, 0, "PF\n") || STARTS(in, 0, "Pf\n"); }
@@ -133,50 +157,45 @@ static bool is_jp2(const clipimg_input *in) { return STARTS(in, 4, "jP  \r\n") |
 static bool is_jxl(const clipimg_input *in) { return STARTS(in, 4, "JXL \r\n") || STARTS(in, 0, "\xff\x0a"); }
 static bool is_psd(const clipimg_input *in) { return STARTS(in, 0, "8BPS"); }
 static bool is_pdf(const clipimg_input *in) { return STARTS(in, 0, "%PDF-"); }
-static bool is_svg(const clipimg_input *in) { return STARTS(in, 0, "<svg"); }
 
-#ifdef HAVE_WEBP
-#define WEBP_NAME " WebP"
-#define WEBP_READER clipimg_read_webp
-#else
-#define WEBP_NAME ""
-#define WEBP_READER NULL
+/* Where a library is missing the format is known by name only. */
+#ifndef HAVE_WEBP
+#define clipimg_read_webp NULL
 #endif
-#ifdef HAVE_GIF
-#define GIF_NAME " GIF"
-#define GIF_READER clipimg_read_gif
-#else
-#define GIF_NAME ""
-#define GIF_READER NULL
+#ifndef HAVE_GIF
+#define clipimg_read_gif NULL
 #endif
-#ifdef HAVE_TIFF
-#define TIFF_NAME " TIFF"
-#define TIFF_READER clipimg_read_tiff
-#else
-#define TIFF_NAME ""
-#define TIFF_READER NULL
+#ifndef HAVE_TIFF
+#define clipimg_read_tiff NULL
 #endif
-#ifdef HAVE_HEIF
-#define HEIF_NAME " HEIC AVIF"
-#define HEIC_READER clipimg_read_heic
-#define AVIF_READER clipimg_read_avif
-#else
-#define HEIF_NAME ""
-#define HEIC_READER NULL
-#define AVIF_READER NULL
+#ifndef HAVE_HEIF
+#define clipimg_read_heic NULL
+#define clipimg_read_avif NULL
+#endif
+#ifndef HAVE_JXL
+#define clipimg_read_jxl NULL
+#endif
+#ifndef HAVE_JP2
+#define clipimg_read_jp2 NULL
+#endif
+#ifndef HAVE_SVG
+#define clipimg_read_svg NULL
 #endif
 
-/* In the order of asking; a format without a reader is known by name only. */
+/* In the order of asking. */
 static const struct format {
     const char *name;
     bool (*is)(const clipimg_input *in);
     clipimg_reader *read;
 } formats[] = {
-    {"JPEG", is_jpeg, clipimg_read_jpeg}, {"PNG", is_png, clipimg_read_png},   {"WebP", is_webp, WEBP_READER},
-    {"GIF", is_gif, GIF_READER},          {"AVIF", is_avif, AVIF_READER},      {"HEIC", is_heic, HEIC_READER},
-    {"TIFF", is_tiff, TIFF_READER},       {"PNM", is_pnm, clipimg_read_pnm},   {"BMP", is_bmp, clipimg_read_bmp},
-    {"PFM", is_pfm, NULL},                {"JPEG 2000", is_jp2, NULL},         {"JPEG XL", is_jxl, NULL},
-    {"Photoshop", is_psd, NULL},          {"PDF", is_pdf, NULL},               {"SVG", is_svg, NULL},
+    {"JPEG", is_jpeg, clipimg_read_jpeg},      {"PNG", is_png, clipimg_read_png},
+    {"WebP", is_webp, clipimg_read_webp},      {"GIF", is_gif, clipimg_read_gif},
+    {"RAW", clipimg_is_raw, clipimg_read_raw}, {"AVIF", is_avif, clipimg_read_avif},
+    {"HEIC", is_heic, clipimg_read_heic},      {"TIFF", is_tiff, clipimg_read_tiff},
+    {"PNM", is_pnm, clipimg_read_pnm},         {"BMP", is_bmp, clipimg_read_bmp},
+    {"JPEG 2000", is_jp2, clipimg_read_jp2},   {"JPEG XL", is_jxl, clipimg_read_jxl},
+    {"SVG", clipimg_is_svg, clipimg_read_svg}, {"PFM", is_pfm, NULL},
+    {"Photoshop", is_psd, NULL},               {"PDF", is_pdf, NULL},
 };
 
 static const struct format *find_format(const clipimg_input *in)
@@ -197,7 +216,35 @@ const char *clipimg_format(const void *bytes, size_t size, bool *reads)
 
 const char *clipimg_formats(void)
 {
-    return "JPEG PNG" WEBP_NAME GIF_NAME " BMP" TIFF_NAME HEIF_NAME " PNM";
+    return "JPEG PNG"
+#ifdef HAVE_WEBP
+           " WebP"
+#endif
+#ifdef HAVE_GIF
+           " GIF"
+#endif
+           " BMP"
+#ifdef HAVE_TIFF
+           " TIFF"
+#endif
+#ifdef HAVE_HEIF
+           " HEIC AVIF"
+#endif
+#ifdef HAVE_JXL
+           " JXL"
+#endif
+#ifdef HAVE_JP2
+           " JP2"
+#endif
+#ifdef HAVE_SVG
+           " SVG"
+#endif
+#ifdef HAVE_RAW
+           " RAW"
+#else
+           " RAW (previews)"
+#endif
+           " PNM";
 }
 
 static clip_status decode(const clipimg_input *in, clip_image *out)
@@ -209,6 +256,11 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
         return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", f->name, clipimg_formats());
     int orientation = 1;
     clip_status s = f->read(in, out, &orientation);
+    if (s == CLIP_OK && in->facts && orientation >= 5) {
+        const int width = in->facts->width;
+        in->facts->width = in->facts->height;
+        in->facts->height = width;
+    }
     if (s == CLIP_OK && (s = clipimg_turn(out, orientation)) < 0)
         s = clipb_fail(in->err, s, in->name, "out of memory to turn the picture upright");
     if (s < 0)

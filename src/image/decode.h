@@ -20,11 +20,20 @@ typedef struct clipimg_input {
     clip_error *err;
 } clipimg_input;
 
-/* orientation  out  1..8 as EXIF counts them; left alone where the file says nothing */
+/* orientation  out  1..8 as EXIF counts them; left alone where the file says nothing. The facts' width and
+ *                   height, if the reader fills them, are those before the picture is turned so */
 typedef clip_status clipimg_reader(const clipimg_input *in, clip_image *out, int *orientation);
 
 clipimg_reader clipimg_read_jpeg, clipimg_read_png, clipimg_read_webp, clipimg_read_gif, clipimg_read_bmp, clipimg_read_tiff,
-    clipimg_read_heic, clipimg_read_avif, clipimg_read_pnm;
+    clipimg_read_heic, clipimg_read_avif, clipimg_read_pnm, clipimg_read_raw, clipimg_read_jxl, clipimg_read_jp2, clipimg_read_svg;
+
+/* clipimg_is_raw(): is it a camera's raw file? Most are TIFFs, told by what their directories hold.
+ * clipimg_develop_raw(): a picture from the sensor data, upright. Only where LibRaw is. */
+bool clipimg_is_raw(const clipimg_input *in);
+clip_status clipimg_develop_raw(const clipimg_input *in, clip_image *out);
+
+/* clipimg_is_svg(): is the first element <svg>? Also of what is packed by gzip. */
+bool clipimg_is_svg(const clipimg_input *in);
 
 /* clipimg_allow(): may a picture have this size? CLIP_EFORMAT (a side of 0), CLIP_ELIMIT. */
 clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t height);

@@ -112,6 +112,17 @@ static void reduce(const clipimg_input *in, struct jpeg_decompress_struct *d)
     jpeg_calc_output_dimensions(d);
 }
 
+/* What is allocated for the rows has its own limit, but of several scans the library keeps all coefficients, at any scale: they may take what those of
+ * three colours at full resolution take in the largest picture that is allowed. */
+static clip_status allow_coefficients(jpeg_state *j)
+{
+    struct jpeg_decompress_struct *d = &j->d;
+    int64_t n = 0;
+    for (int i = 0; i < d->num_components && jpeg_has_multiple_scans(d); i++)
+        n += (int64_t)d->comp_info[i].width_in_blocks * d->comp_info[i].height_in_blocks * DCTSIZE2;
+    return n / 3 > j->in->max_pixels ? clipimg_allow(j->in, d->image_width, d->image_height) : CLIP_OK;
+}
+
 /* Rows go straight to their place. CMYK is converted on the way; a picture that has to be turned is turned in bands that stay in the
  * cache, which spares a second picture and half of the time. */
 static clip_status read_rows(jpeg_state *j, const clip_image *out, int orientation)
@@ -154,7 +165,7 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
         return clipb_fail(j->in->err, CLIP_EUNSUPPORTED, j->in->name, "JPEG of %d components", d->num_components);
     int orientation = orientation_of(j);
     bool swapped = orientation >= 5;
-    TRY(clipimg_allow(j->in, d->image_width, d->image_height));
+    TRY(allow_coefficients(j));
     d->out_color_space = d->num_components == 4 ? JCS_CMYK : JCS_RGB;
     d->output_width = d->image_width;
     d->output_height = d->image_height;

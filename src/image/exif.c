@@ -32,15 +32,28 @@ static uint64_t u64(const block *b, const unsigned char *p)
     return b->little ? second << 32 | first : first << 32 | second;
 }
 
-/* The header; false: this is no EXIF. */
+/* Some writers have the '*' in the wrong order. */
+static bool is_tiff(const unsigned char *b) { return (b[0] == 'I' || b[0] == 'M') && b[2] + b[3] == '*' && !(b[2] && b[3]); }
+
+/* The marks of raw files. */
+static bool is_raw(const unsigned char *b)
+{
+    static const char marks[][4] = {"IIRO", "IIRS", "MMOR", {'I', 'I', 'U', 0}};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (memcmp(b, marks[i], 4) == 0)
+            return true;
+    return false;
+}
+
+/* The header; false: this is not EXIF. */
 static bool open_block(const unsigned char *exif, size_t size, block *b)
 {
     for (int i = 0; i < 2 && size >= 6 && memcmp(exif, "Exif\0", 6) == 0; i++) { /* some writers put it twice */
         exif += 6;
         size -= 6;
     }
-    if (size < 8 || (exif[0] != 'I' && exif[0] != 'M') || exif[0] != exif[1] || exif[2] + exif[3] != '*' || (exif[2] && exif[3]))
-        return false; /* some writers have the '*' in the wrong order */
+    if (size < 8 || exif[0] != exif[1] || !(is_tiff(exif) || is_raw(exif)))
+        return false;
     *b = (block){exif, size, exif[0] == 'I'};
     return true;
 }

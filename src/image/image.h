@@ -56,8 +56,12 @@ typedef struct clipimg_recipe {
     clipimg_filter filter;
     clipimg_flavour flavour;
     uint8_t fill_color[3];
+    int background; /* of transparent pictures, as in clip_image_options */
     float mean[3], std[3];
 } clipimg_recipe;
+
+/* clipimg_recipe_options(): what pictures for this recipe are read with. */
+clip_image_options clipimg_recipe_options(const clipimg_recipe *r);
 
 /* clipimg_window(): what of a picture of width x height the S x S pixels show; beyond its edges where it is padded. CLIP_EINVAL (a side < 1). */
 clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_window *out);

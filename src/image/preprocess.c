@@ -66,6 +66,13 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
     return CLIP_OK;
 }
 
+clip_image_options clipimg_recipe_options(const clipimg_recipe *r)
+{
+    clip_image_options o = clip_image_options_default();
+    o.background = r->background;
+    return o;
+}
+
 static void normalise(const clipimg_recipe *r, const uint8_t *rgb, float *out)
 {
     size_t plane = (size_t)r->size * (size_t)r->size;

@@ -1,7 +1,7 @@
 /* catalogue.h: what each row is, in SQLite.
  *
  *     meta   (key, value)      dim, model_id, model_name, model_path, weights, rows, pictures, texts, generation, learned, sources,
- *                          updated
+ *                          updated, background
  *     rows   (name, bits)      two bitmaps over the rows: 'gone' (removed: a gap in the arrays), 'text' (of that kind)
  *     items  (row, kind, path, text, size, mtime, taken, hash, sum)
  *

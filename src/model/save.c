@@ -283,6 +283,8 @@ static clip_status put_openclip(FILE *f, const clipmdl_config *c, const clipmdl_
         fprintf(f, ",\n    \"fill_color\": [%d, %d, %d]", fill[0], fill[1], fill[2]);
     else if (fill[0] != 0)
         fprintf(f, ",\n    \"fill_color\": %d", fill[0]);
+    if (r->background >= 0)
+        fprintf(f, ",\n    \"background\": \"#%06x\"", (unsigned)r->background);
     fputs("\n  }\n}\n", f);
     return CLIP_OK;
 }
@@ -340,6 +342,8 @@ static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clip
     fprintf(f, "  \"resample\": %d,\n", strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
     fprintf(f, "  \"do_center_crop\": %s,\n  \"crop_size\": {\"height\": %d, \"width\": %d},\n", squash ? "false" : "true", size, size);
     fputs("  \"do_rescale\": true,\n  \"rescale_factor\": 0.00392156862745098,\n  \"do_normalize\": true,\n", f);
+    if (r->background >= 0)
+        fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
     put_triple(f, "  \"image_mean\": ", r->mean, ",\n");
     put_triple(f, "  \"image_std\": ", r->std, "\n}\n");
     return CLIP_OK;

@@ -57,6 +57,7 @@ typedef struct clipmdl_recipe {
     const char *interpolation; /* "bicubic", "bilinear" */
     const char *resize_mode;   /* "shortest", "longest", "squash" */
     uint8_t fill_color[3];     /* around a "longest" picture */
+    int background;            /* of transparent pictures, 0xRRGGBB; -1: none */
     int start_id, end_id;      /* of the tokenizer; -1: there is none */
     bool logit_bias;           /* the weights have one */
     bool own_tokenizer;        /* beside the weights, in files that AutoTokenizer reads; else OpenCLIP takes the one of CLIP */

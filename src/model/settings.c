@@ -59,7 +59,7 @@ static const table model_cfg = {
 /* interpolation "random" is for training: OpenCLIP evaluates with bicubic. size is the model's,
  * whatever it says. */
 static const table preprocess_cfg = {
-    .known = "size mean std fill_color",
+    .known = "size mean std fill_color background",
     .one_of = (const choice[]){{"mode", "RGB"},
                                {"interpolation", "bicubic bilinear random"},
                                {"resize_mode", "shortest longest squash"},
@@ -120,7 +120,7 @@ static const table vision_alone = {.known = IMAGE_TOWER,
 static const table sides = {.known = "shortest_edge height width",
                             .off = "longest_edge max_height max_width min_pixels max_pixels"};
 static const table preprocessor = {
-    .known = "processor_class image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size size_divisor "
+    .known = "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size size_divisor "
              "data_format input_data_format device return_tensors disable_grouping image_seq_length "
              "_valid_processor_keys _processor_class "
              "transformers_version",

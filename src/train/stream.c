@@ -38,6 +38,7 @@ typedef struct cell {
 
 struct cliptrn_stream {
     clipimg_recipe recipe;
+    clip_image_options image;
     clipimg_augment augment;
     bool augmented;
     const cliptok *tokenizer;
@@ -124,7 +125,7 @@ static clip_status decode(cliptrn_stream *s, cell *c, clipdat_sample *scratch)
         size = scratch->picture.n;
     }
     clip_image img;
-    TRY(clip_image_decode(bytes, size, sample->text, NULL, &img, &c->err));
+    TRY(clip_image_decode(bytes, size, sample->text, &s->image, &img, &c->err));
     clipb_rng rng = clipb_rng_at(s->seed, CLIPB_RNG_AUGMENT, (uint64_t)c->at.epoch, (uint64_t)sample->index);
     clip_status status = s->augmented ? clipimg_augment_apply(&s->augment, &rng, &s->recipe, &img, c->pixels)
                                       : clipimg_preprocess(&s->recipe, &img, c->pixels);
@@ -401,6 +402,9 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
         return clipb_fail(err, CLIP_ENOMEM, opt->spec, "out of memory");
     s->process = getpid();
     s->recipe = *opt->recipe;
+    s->image = clipimg_recipe_options(opt->recipe);
+    if (opt->max_pixels > 0)
+        s->image.max_pixels = opt->max_pixels;
     s->augmented = opt->augment;
     s->augment = opt->augment ? *opt->augment : clipimg_augment_default();
     s->tokenizer = opt->tokenizer;

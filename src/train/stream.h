@@ -26,6 +26,7 @@ typedef struct cliptrn_stream_options {
     const char *spec;                /* what clip_pairs_open() takes */
     const clip_pairs_options *pairs; /* NULL: defaults */
     const clipimg_recipe *recipe;
+    int64_t max_pixels;              /* larger pictures are broken; 0: the usual limit */
     const clipimg_augment *augment;  /* NULL: pictures as for inference */
     const cliptok *tokenizer;        /* must outlive the stream; the rest of what is pointed at is copied */
     int context_length;

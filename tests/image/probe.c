@@ -110,7 +110,7 @@ static void time_command(const char *line)
 static void decode_command(const char *line)
 {
     char path[4096];
-    clip_image_options o;
+    clip_image_options o = clip_image_options_default();
     long long most;
     if (sscanf(line, "%d %lld %4095[^\n]", &o.background, &most, path) != 3)
         exit(2);

@@ -305,7 +305,7 @@ static void a_full_disk_leaves_what_was(void **state)
 
 static clipmdl_recipe recipe(void)
 {
-    return (clipmdl_recipe){.mean = {0.48145466f, 0.5f, 0.40821073f}, .std = {0.26862954f, 0.25f, 1}, .interpolation = "bicubic", .resize_mode = "shortest",
+    return (clipmdl_recipe){.background = -1, .mean = {0.48145466f, 0.5f, 0.40821073f}, .std = {0.26862954f, 0.25f, 1}, .interpolation = "bicubic", .resize_mode = "shortest",
                             .start_id = 48, .end_id = 49};
 }
 
@@ -392,17 +392,20 @@ static void the_recipe_is_written(void **state)
     char *text = (char *)slurp(in_dir("open_clip_config.json"), &n);
     assert_non_null(strstr(text, "\"mean\": [0.48145467, 0.5, 0.40821072]"));
     assert_null(strstr(text, "fill_color"));
+    assert_null(strstr(text, "background"));
     assert_null(strstr(text, "logit_bias"));
     free(text);
     r.resize_mode = "longest";
     memset(r.fill_color, 255, 3);
+    r.background = 0x0080ff;
     saved(CLIPMDL_OPENCLIP, &c, &r);
     text = (char *)slurp(in_dir("open_clip_config.json"), &n);
-    assert_non_null(strstr(text, "\"fill_color\": 255\n"));
+    assert_non_null(strstr(text, "\"fill_color\": 255,\n    \"background\": \"#0080ff\"\n"));
     free(text);
     saved(CLIPMDL_HUGGINGFACE, &c, &r);
     text = (char *)slurp(in_dir("preprocessor_config.json"), &n);
     assert_non_null(strstr(text, "\"size\": {\"shortest_edge\": 32}"));
+    assert_non_null(strstr(text, "\"background\": \"#0080ff\""));
     free(text);
     r.resize_mode = "squash";
     r.interpolation = "bilinear";
