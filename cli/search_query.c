@@ -247,7 +247,10 @@ static int embed_picture(search *s, const char *path, float *out)
     clip_error err;
     DO(need(s, CLIP_TOWER_IMAGE));
     clip_image_options o = cli_image_options(s->args, clip_index_image_options(s->index, s->pictures.model));
-    o.pipes = !s->listed;
+    const bool input = strcmp(path, "-") == 0;
+    if (input)
+        DO(cli_take_input());
+    o.pipes = input || !s->listed;
     if (clip_image_read(path, &o, &img, &err) < 0)
         return cli_fail("%s", err.message);
     const int code = cli_encoded(s->pictures.ctx, clip_encode_image(s->pictures.ctx, &img, 1, out), path);

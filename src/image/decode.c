@@ -58,8 +58,7 @@ clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t heig
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
                           (unsigned long long)width, (unsigned long long)height);
     if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
-        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed (max_pixels; for the command: "
-                          "--max-pixels)",
+        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed (max_pixels, --max-pixels)",
                           (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
     return CLIP_OK;
 }
