@@ -289,7 +289,10 @@ static int parse(cli_args *a, match_job *j)
         case TEXTS: j->texts_arg = a->value; break;
         case FILES_FROM: j->files_from = a->value; break;
         case '0': j->delimiter = 0; break;
-        case 'o': j->output = a->value; break;
+        case 'o':
+            j->output = a->value;
+            DO(cli_only_file(a, a->name, a->value));
+            break;
         case FITTED: j->fitted_arg = a->value; break;
         case BATCH: DO(cli_number(a, 2, 1000000, &j->batch)); break;
         case EVAL_CAPTIONS:

@@ -157,6 +157,44 @@ says '--names'
 want 0 "$clip" embed one.ppm -o c.jsonl
 same "$("$check" lines <c.jsonl)" 1
 
+it "where an output goes: '-', descriptors, pipes and devices are written to and never replaced"
+for to in - /dev/stdout /dev/fd/1 /proc/self/fd/1 onelink; do
+    ln -sf /dev/stdout onelink
+    (echo before; "$clip" embed one.ppm -o d.npy --names "$to"; echo after) >stream 2>err
+    same "$(cat stream)" "$(printf 'before\none.ppm\nafter')"
+done
+[ ! -e ./- ] || fault "a file called '-'"
+[ -L onelink ] || fault 'a link to /dev/stdout was replaced'
+(echo before; "$clip" embed one.ppm -o d.npy --names stream) >>stream 2>err
+same "$(tail -2 stream)" "$(printf 'before\none.ppm')"
+("$clip" embed one.ppm -o d.npy --names /dev/fd/3; echo after >&3) 3>third 2>err
+same "$(cat third)" "$(printf 'one.ppm\nafter')"
+mkfifo fifo && (cat fifo >piped &) && want 0 "$clip" embed one.ppm -o d.npy --names fifo
+[ -p fifo ] || fault 'a FIFO was replaced'
+want 0 "$clip" embed one.ppm -o - --names e.txt
+same "$("$check" lines <out)" 1
+want 0 "$clip" embed one.ppm -o e.npy --names /dev/null
+[ -c /dev/null ] || fault '/dev/null was replaced'
+want 2 "$clip" embed one.ppm --names -
+says "--names: '-' is standard output, where the rows go"
+want 2 "$clip" embed one.ppm -o f.npy --json --names /dev/stdout
+says 'where the summary of --json goes'
+want 2 "$clip" classify -l a,b --html - one.ppm
+says "--html: '-' is standard output, where the results go"
+want 2 "$clip" explain one.ppm a -o /dev/stdout
+want 2 "$clip" explain one.ppm a --raw -
+want 2 "$clip" eval zeroshot x.tsv -l a,b --confusion -
+want 2 "$clip" eval zeroshot x.tsv -l a,b --fit-thresholds -
+want 2 "$clip" search --html - cat
+want 2 "$clip" match --fit x.tsv -o /dev/stderr
+says "'/dev/stderr' is not a file that can be replaced"
+want 2 "$clip" convert --to hf -
+says "'-' is not a folder"
+for option in 'index --index' 'index --export' 'search --index' 'probe --output' 'probe --apply' 'vqa --head' 'train --output' 'train --resume' 'info --model'; do
+    want 2 "$clip" $option -
+    says "'-' is not a folder"
+done
+
 it "encoders alone"
 hidden=$root/tests/model/golden/hidden
 want 0 "$clip" info "$hidden/text"
