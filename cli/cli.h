@@ -27,6 +27,7 @@
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 
+#define CLI_MOST_TEXT 65536 /* bytes of a label, of a template, and of a template that a label has been put into */
 #define CLI_TEMPLATE "{}" /* what labels are put into if --templates says nothing: they are read as they were typed */
 
 /* Only where nothing is owned; else `goto done`. */
@@ -225,7 +226,7 @@ int cli_lines_next(cli_lines *l, char **line);
 void cli_lines_close(cli_lines *l); /* may be called again, and on zeros */
 
 /* cli_labels_read(): "a,b,c", or the name of a file with one a line ("-": standard input). Blanks around labels and repeats
- * are dropped. At least one. */
+ * are dropped. At least one; none is longer than CLI_MOST_TEXT. */
 int cli_labels_read(const cli_args *a, const char *arg, cli_list *out);
 
 /* cli_thresholds_split(): labels "a cat<TAB>0.31" become the label and its threshold, a cosine; NaN where there is none. *out [n] is the caller's to free(),

@@ -105,9 +105,29 @@ static int encode_labels(cli_session *s, const cli_list *labels, const cli_list 
     return code;
 }
 
+/* A template has room for each of the labels if it has for the longest. */
+static int check_filled(const cli_list *labels, const cli_list *templates)
+{
+    const char *longest = "";
+    for (size_t i = 0; i < labels->n; i++)
+        longest = strlen(labels->item[i]) > strlen(longest) ? labels->item[i] : longest;
+    for (size_t t = 0; t < templates->n; t++) {
+        size_t n = strlen(templates->item[t]), times = 0;
+        for (const char *p = templates->item[t]; (p = strstr(p, "{}")); p += 2)
+            times++;
+        n += times * strlen(longest) - 2 * times;
+        if (n > CLI_MOST_TEXT)
+            return cli_fail("template '%.40s', which has %zu places for a label, and label '%.40s' make a text of %zu bytes; %d are allowed",
+                            templates->item[t], times, longest, n, CLI_MOST_TEXT);
+    }
+    return CLI_DONE;
+}
+
 int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out)
 {
     const size_t L = labels->n, D = (size_t)s->D;
+    *out = NULL;
+    DO(check_filled(labels, templates));
     *out = malloc(L * D * sizeof **out);
     if (!*out)
         return cli_no_memory();

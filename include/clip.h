@@ -217,7 +217,7 @@ CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, c
  * (arXiv:2103.00020, 3.1.4): the mean of the unit embeddings of every template filled with the label, scaled to unit length again.
  * templates  in   [T] each with one or more "{}" where the label goes ("a photo of a {}."); a template without is an error
  * out        out  [L, D] f32, unit L2 norm
- * Errors: CLIP_EINVAL, CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL, CLIP_ELIMIT (a filled template of more than 65,536 bytes), CLIP_ENOMEM. Memory does not grow with L and T. */
 CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out);
 
 /* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M] */
