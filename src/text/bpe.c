@@ -223,6 +223,18 @@ int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n)
     return t ? t->id : -1;
 }
 
+int32_t cliptok_bpe_inner(const cliptok_bpe *b, int32_t id)
+{
+    if (id < 0 || (size_t)id >= b->n_tokens || b->token[id] == 0)
+        return id;
+    const token *t = record(b, b->token[id]);
+    const unsigned char *at = bytes_of(t), *end = at + t->n;
+    if (t->kind != CLIPTOK_LAST || t->n == 0 || !cliptok_unspaced(cliptok_utf8_next(&at, end)) || at < end)
+        return id;
+    const token *inner = find(b, bytes_of(t), t->n, CLIPTOK_INNER, hash_bytes(bytes_of(t), t->n, CLIPTOK_INNER));
+    return inner ? inner->id : id;
+}
+
 /* ---- Merges ------------------------------------------------------------------------------------------------- */
 
 static uint32_t hash_pair(int32_t left, int32_t right)

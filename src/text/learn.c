@@ -11,18 +11,22 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "text/unicode.h"
 #include "text/vocab.h"
 
 enum {
     MAX_WORD = 256,     /* bytes */
     MAX_TEXT = 1 << 16, /* bytes */
     BYTES = 512,        /* ids of bytes; what is above 255 ends a word */
+    PHRASE = 16,        /* letters: what is longer and one word is more likely a phrase without blanks */
 };
 
 typedef struct word {
     size_t at; /* in `symbol` */
     uint32_t n;
+    uint32_t letters; /* UTF-8 characters */
     int64_t count;
+    int64_t alone; /* of these, as the whole of a text */
 } word;
 
 typedef struct pair {
@@ -45,7 +49,9 @@ typedef struct table {
 
 struct cliptok_learner {
     cliptok *bytes;
-    int32_t *ids; /* [MAX_TEXT] of the text being added */
+    unsigned char byte[256]; /* of ids 0 to 255 */
+    int32_t *ids; /* [MAX_TEXT] of the text being added, and its words' bytes */
+    unsigned char *text;
     word *word;
     size_t n_words, word_capacity;
     int32_t *symbol;
@@ -104,21 +110,33 @@ static clip_status table_reserve(table *t, size_t n, const cliptok_learner *l, u
 
 /* ---- Words -------------------------------------------------------------------------------------------------- */
 
-static clip_status count_word(cliptok_learner *l, const int32_t *id, size_t n)
+static uint32_t letters_of(const unsigned char *text, size_t n)
 {
+    uint32_t letters = 0;
+    for (size_t i = 0; i < n; i++)
+        letters += (text[i] & 0xC0) != 0x80;
+    return letters;
+}
+
+/* A word, or a piece of one; text [n] its bytes; whole: there is nothing else in its text. */
+static clip_status count_word(cliptok_learner *l, const int32_t *id, const unsigned char *text, size_t n, bool whole)
+{
+    if (n > MAX_WORD)
+        return CLIP_OK;
     TRY(table_reserve(&l->words, l->n_words, l, hash_of_word));
     size_t s = hash_word(id, n) & (l->words.size - 1);
     for (; l->words.slot[s]; s = (s + 1) & (l->words.size - 1)) {
         word *w = &l->word[l->words.slot[s] - 1];
         if (w->n == n && memcmp(l->symbol + w->at, id, n * sizeof *id) == 0) {
             w->count++;
+            w->alone += whole;
             return CLIP_OK;
         }
     }
     TRY(clipb_grow((void **)&l->word, &l->word_capacity, l->n_words + 1, sizeof *l->word));
     TRY(clipb_grow((void **)&l->symbol, &l->symbol_capacity, l->n_symbols + n, sizeof *l->symbol));
     memcpy(l->symbol + l->n_symbols, id, n * sizeof *id);
-    l->word[l->n_words++] = (word){l->n_symbols, (uint32_t)n, 1};
+    l->word[l->n_words++] = (word){l->n_symbols, (uint32_t)n, letters_of(text, n), 1, whole};
     l->n_symbols += n;
     l->words.slot[s] = (uint32_t)l->n_words;
     return CLIP_OK;
@@ -129,8 +147,10 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     cliptok_learner *l = *out = calloc(1, sizeof *l);
     if (!l)
         return CLIP_ENOMEM;
+    cliptok_byte_order(l->byte);
     l->ids = malloc(MAX_TEXT * sizeof *l->ids);
-    clip_status s = l->ids ? cliptok_new_bytes(CLIPTOK_HUGGINGFACE, &l->bytes) : CLIP_ENOMEM;
+    l->text = malloc(MAX_TEXT);
+    clip_status s = l->ids && l->text ? cliptok_new_bytes(CLIPTOK_HUGGINGFACE, &l->bytes) : CLIP_ENOMEM;
     if (s < 0) {
         cliptok_learner_free(l);
         *out = NULL;
@@ -138,16 +158,44 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     return s;
 }
 
+/* A character of a script without blanks counts as both, within a word and at its end: where it stands says little there, and so both become tokens. */
+static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool alone, bool whole)
+{
+    TRY(count_word(l, id, text, n, whole));
+    if (!alone)
+        return CLIP_OK;
+    id[n - 1] = (id[n - 1] + BYTES / 2) % BYTES; /* with the end of a word, or without */
+    return count_word(l, id, text, n, false);
+}
+
+/* A word in the pieces that merges are learned from: each character of a script without blanks is one of its own, for there a
+ * "word" is a whole phrase, and what stands in it must be found in other phrases. */
+static clip_status count_pieces(cliptok_learner *l, int32_t *id, size_t n, bool whole)
+{
+    unsigned char *text = l->text;
+    for (size_t i = 0; i < n; i++)
+        text[i] = l->byte[id[i] % (BYTES / 2)];
+    const unsigned char *at = text, *end = text + n, *piece = text;
+    bool last = false;
+    for (bool alone; at < end; last = alone) {
+        const unsigned char *from = at;
+        alone = cliptok_unspaced(cliptok_utf8_next(&at, end));
+        if (from > piece && (alone || last)) {
+            TRY(count_piece(l, id + (piece - text), piece, (size_t)(from - piece), last, false));
+            piece = from;
+        }
+    }
+    return count_piece(l, id + (piece - text), piece, (size_t)(end - piece), last, whole && piece == text);
+}
+
 clip_status cliptok_learner_add(cliptok_learner *l, const char *text, size_t n)
 {
     int n_ids;
     TRY(cliptok_encode(l->bytes, text, n, l->ids, MAX_TEXT, &n_ids));
-    const int32_t *id = l->ids + 1, *end = l->ids + n_ids - 1; /* without start and end */
-    for (const int32_t *p = id; p < end; p++)
+    int32_t *id = l->ids + 1, *end = l->ids + n_ids - 1, *first = id; /* without start and end */
+    for (int32_t *p = id; p < end; p++)
         if (*p >= BYTES / 2) {
-            const size_t length = (size_t)(p + 1 - id);
-            if (length <= MAX_WORD)
-                TRY(count_word(l, id, length));
+            TRY(count_pieces(l, id, (size_t)(p + 1 - id), id == first && p + 1 == end));
             l->stats.words++;
             id = p + 1;
         }
@@ -166,6 +214,7 @@ void cliptok_learner_free(cliptok_learner *l)
         free(l->pair[i].word);
     cliptok_free(l->bytes);
     free(l->ids);
+    free(l->text);
     free(l->word);
     free(l->symbol);
     free(l->words.slot);
@@ -326,6 +375,9 @@ clip_status cliptok_learner_finish(cliptok_learner *l, int vocab_size, cliptok_b
     TRY(cliptok_bpe_init(out, (size_t)vocab_size, merges));
     TRY(cliptok_add_bytes(out));
     TRY(learn(l, merges, out));
+    for (size_t i = 0; i < l->n_words; i++)
+        if (l->word[i].n == 1 && l->word[i].letters >= PHRASE)
+            l->stats.by_heart += l->word[i].alone;
     const int32_t start = (int32_t)out->n_tokens;
     TRY(cliptok_bpe_add(out, CLIPTOK_START, strlen(CLIPTOK_START), start, NULL, NULL));
     return cliptok_bpe_add(out, CLIPTOK_END, strlen(CLIPTOK_END), start + 1, NULL, NULL);

@@ -159,6 +159,39 @@ bool cliptok_python_digit(uint32_t c)
     return !late_class(c) && utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
+/* Whole blocks: marks and signs are written among the letters. Hangul, Tibetan and the scripts of India have blanks or dots. */
+bool cliptok_unspaced(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } blocks[] = {
+        {0x0E00, 0x0EFF},   /* Thai, Lao */
+        {0x1000, 0x109F},   /* Burmese */
+        {0x1780, 0x17FF},   /* Khmer */
+        {0x1950, 0x19DF},   /* Tai Le, New Tai Lue */
+        {0x1A20, 0x1AAF},   /* Tai Tham */
+        {0x1B00, 0x1B7F},   /* Balinese */
+        {0x2E80, 0x2FDF},   /* radicals */
+        {0x3005, 0x312F},   /* marks of repetition, hiragana, katakana, bopomofo */
+        {0x31A0, 0x31BF},   /* bopomofo */
+        {0x31F0, 0x31FF},   /* katakana */
+        {0x3400, 0x4DBF},   /* Chinese characters */
+        {0x4E00, 0xA4CF},   /* Chinese characters, Yi */
+        {0xA980, 0xA9FF},   /* Javanese, Burmese */
+        {0xAA60, 0xAADF},   /* Burmese, Tai Viet */
+        {0xF900, 0xFAFF},   /* Chinese characters */
+        {0xFF66, 0xFF9F},   /* katakana of half width */
+        {0x11700, 0x1174F}, /* Ahom */
+        {0x16FE0, 0x18DFF}, /* Tangut, Khitan */
+        {0x1AFF0, 0x1B2FF}, /* kana, Nushu */
+        {0x20000, 0x3FFFF}, /* Chinese characters */
+    };
+    for (size_t i = 0; i < COUNT(blocks) && c >= blocks[i].first; i++)
+        if (c <= blocks[i].last)
+            return true;
+    return false;
+}
+
 /* ---- Lower case --------------------------------------------------------------------------------------------- */
 
 static bool case_ignorable(uint32_t c)

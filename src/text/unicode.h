@@ -41,6 +41,10 @@ bool cliptok_python_space(uint32_t c);
 bool cliptok_python_alnum(uint32_t c); /* str.isalnum() */
 bool cliptok_python_digit(uint32_t c); /* \d: category Nd */
 
+/* cliptok_unspaced(): is it of a script that is written without blanks between words: Chinese characters, kana, Thai, Lao,
+ * Burmese, Khmer and their neighbours (the classes ID and SA of Unicode's UAX #14)? */
+bool cliptok_unspaced(uint32_t c);
+
 /* cliptok_lower(): append the lower case of word[0..n) to `out`, which need not be empty: str.lower() or Rust's
  * to_lowercase() of each character. `word` must begin and end where its text has a space or ends (the final sigma looks around). */
 clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, cliptok_points *out);
