@@ -280,6 +280,9 @@ int cli_check_texts(const cli_session *s, const cli_list *texts);
 /* cli_hidden(): where what the session's kind asks for goes, if that is no embedding. */
 clip_hidden cli_hidden(const cli_session *s, float *out);
 
+/* cli_cosine(): of two vectors of any length, -1 .. 1. */
+float cli_cosine(const float *a, const float *b, int D);
+
 /* cli_encode_texts(): texts [n] to out [n, D]. */
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out);
 

@@ -79,14 +79,6 @@ static void heading(const match_job *j)
         printf("probability cosine   logit\n");
 }
 
-float match_cosine(const float *a, const float *b, int D)
-{
-    double sum = 0;
-    for (int d = 0; d < D; d++)
-        sum += (double)a[d] * (double)b[d];
-    return (float)sum;
-}
-
 /* One line: a picture, a text, and how they go together. */
 static void line(const match_job *j, const char *picture, const char *text, float cosine)
 {
@@ -116,7 +108,7 @@ static int list_pairs(match_job *j, const char *spec)
         heading(j);
         for (int i = 0; i < p.n; i++) {
             const size_t at = (size_t)i * (size_t)j->session.D;
-            line(j, p.data.keys.item[p.picture[i]], p.data.captions.item[i], match_cosine(p.image + at, p.text + at, j->session.D));
+            line(j, p.data.keys.item[p.picture[i]], p.data.captions.item[i], cli_cosine(p.image + at, p.text + at, j->session.D));
         }
         code = p.data.failed > 0 ? CLI_FAILED : CLI_DONE;
     }

@@ -1,4 +1,5 @@
 /* A loaded model with its workspace, and words through it. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -162,6 +163,17 @@ int cli_check_texts(const cli_session *s, const cli_list *texts)
 clip_hidden cli_hidden(const cli_session *s, float *out)
 {
     return (clip_hidden){s->kind == CLI_STATES ? out : NULL, s->kind == CLI_POOLED ? out : NULL, s->kind == CLI_PROJECTED ? out : NULL};
+}
+
+float cli_cosine(const float *a, const float *b, int D)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int d = 0; d < D; d++) {
+        ab += (double)a[d] * (double)b[d];
+        aa += (double)a[d] * (double)a[d];
+        bb += (double)b[d] * (double)b[d];
+    }
+    return (float)(ab / sqrt(aa * bb));
 }
 
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out)

@@ -220,7 +220,8 @@ CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, c
  * Errors: CLIP_EINVAL, CLIP_ELIMIT (a filled template of more than 65,536 bytes), CLIP_ENOMEM. Memory does not grow with L and T. */
 CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out);
 
-/* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M] */
+/* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M]
+ * Where rounding alone takes it beyond 1 or -1, by less than 1e-5, it is 1 or -1. */
 CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, const float *b, int M, float *out);
 
 /* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in place. */
@@ -836,7 +837,7 @@ typedef struct clip_index_filter {
 
 typedef struct clip_hit {
     int64_t row;
-    float score; /* cosine */
+    float score; /* cosine, -1 .. 1 */
 } clip_hit;
 
 /* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: short codes bound each score from

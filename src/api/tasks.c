@@ -1,4 +1,5 @@
 /* The tasks behind clip.h: classes, similarities, ranks. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "tasks/multilabel.h"
 #include "tasks/tasks.h"
 
+#define ROUNDING 1e-5f /* by which the product of two unit rows may be beyond 1 */
 enum { TEXTS_AT_ONCE = 256 }; /* whose tokens and embeddings are held */
 
 /* The texts from `first` on, n of them, of all L*T, a label's beside each other: unit [n, D] gets their embeddings.
@@ -60,6 +62,9 @@ clip_status clip_similarity(clip_context *ctx, const float *a, int N, const floa
     w.panels = ctx->acts.base;
     clipk_weight_pack(&ctx->k, &w, clipk_rows(b, D));
     clipk_gemm(&ctx->k, out, M, clipk_rows(a, D), N, &w, NULL);
+    for (size_t i = 0; i < (size_t)N * (size_t)M; i++)
+        if (fabsf(out[i]) < 1 + ROUNDING)
+            out[i] = clipk_cosine(out[i]);
     return CLIP_OK;
 }
 

@@ -39,7 +39,7 @@ static void offer(best *b, _Atomic float *least, clip_hit hit)
         b->hit[0] = hit;
         sift_down(b->hit, b->n, 0);
     }
-    if (b->n == b->k && b->hit[0].score > atomic_load_explicit(least, memory_order_relaxed))
+    if (b->n == b->k && b->hit[0].score > -1 && b->hit[0].score > atomic_load_explicit(least, memory_order_relaxed))
         atomic_store_explicit(least, b->hit[0].score, memory_order_relaxed);
     pthread_mutex_unlock(&b->mutex);
 }
@@ -63,7 +63,7 @@ clip_status clip_index_search(const clip_index *x, const float *query, int Q, in
     TRY(clipidx_filter(x, filter, &rows, err));
     best *b = malloc(((size_t)Q + 1) * sizeof *b);
     clipidx_scan scan = {.x = x, .rows = &rows, .row = found_row, .user = b};
-    clip_status s = b ? clipidx_scan_init(&scan, query, Q, filter && filter->min_score != 0 ? filter->min_score : -INFINITY, err)
+    clip_status s = b ? clipidx_scan_init(&scan, query, Q, filter && filter->min_score != 0 && filter->min_score > -1 ? filter->min_score : -INFINITY, err)
                       : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     if (s == CLIP_OK) {
         for (int q = 0; q < Q; q++) {

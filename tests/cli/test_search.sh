@@ -221,6 +221,12 @@ want 0 "$clip" search --show sixel -k 2 castle
 same "$(grep -a -o 'P0;1;0q' out | grep -c '')" 2
 want 2 "$clip" search --show ascii castle
 
+it "no cosine is above 1"
+for picture in "$P"/*.png; do
+    want 0 "$clip" search --json -k 2 "$picture"
+    awk -F'"score":' '{ for (i = 2; i <= NF; i++) if ($i + 0 > 1) exit 1 }' "$T/out" || fault "$picture: $(cat "$T/out")"
+done
+
 it "near duplicates"
 want 1 "$clip" search --duplicates
 cp pictures/castle.png pictures/copy.png
@@ -228,6 +234,7 @@ want 0 "$clip" index pictures
 want 0 "$clip" search --duplicates
 same "$(sort out)" "$(printf '%s\n%s' "$P/castle.png" "$P/copy.png")"
 want 0 "$clip" search --duplicates --json
+awk -F'"score":' '{ for (i = 2; i <= NF; i++) if ($i + 0 > 1) exit 1 }' "$T/out" || fault 'a cosine above 1'
 same "$(json groups.0.1.rank)" 2
 mkdir linked && cp pictures/castle.png linked/real.png && ln -s real.png linked/a.png && cp pictures/swan.png linked/ && ln -s swan.png linked/link.png
 cp pictures/bee.png linked/bee.png && cp pictures/bee.png linked/c.png && ln -s c.png linked/d.png

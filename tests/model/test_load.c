@@ -222,6 +222,13 @@ static void templates_may_be_many_and_not_long(void **state)
     assert_true(d <= D);
     assert_int_equal(clip_encode_labels(ctx, labels, L, templates, T, is), CLIP_OK);
     assert_int_equal(clip_encode_text(ctx, texts, T, unit), CLIP_OK);
+    float *cosine = malloc(T * T * sizeof *cosine);
+    assert_int_equal(clip_similarity(ctx, unit, T, unit, T, cosine), CLIP_OK);
+    for (int i = 0; i < T * T; i++)
+        assert_true(cosine[i] >= -1 && cosine[i] <= 1);
+    assert_int_equal(clip_similarity(ctx, unit, 1, (const float[D]){[0] = 7}, 1, cosine), CLIP_OK);
+    assert_true(fabsf(cosine[0] - 7 * unit[0]) < 1e-5f); /* rows of another length are taken as they are */
+    free(cosine);
     for (int i = 0; i < T * d; i++)
         mean[i % d] += (double)unit[i];
     for (int i = 0; i < d; i++)
