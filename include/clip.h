@@ -16,7 +16,8 @@
  * Ownership What a function returns through `**out` belongs to the caller and has a free function beside it, which takes NULL.
  * Errors    Functions that can fail return a clip_status: 0 or negative. Those that read files also fill a
  *           clip_error (where given) with the name of the file and the fault. On error outputs are NULL or unspecified
- *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD. */
+ *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD.
+ * Locale    Whatever setlocale() was called with, files are read and written the same. Dates without a time zone are local. */
 #ifndef CLIP_H
 #define CLIP_H
 

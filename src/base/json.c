@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 
 clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJSON **out, clip_error *err)
 {
     const char *end = NULL;
+    const locale_t before = uselocale(clipb_plain());
     *out = cJSON_ParseWithLengthOpts(text, size, &end, 0);
+    uselocale(before);
     for (const char *rest = end; *out && rest < text + size; rest++)
         if (!strchr(" \t\r\n", *rest)) { /* safetensors pads its header with spaces; anything else is a fault */
             cJSON_Delete(*out);
@@ -24,6 +27,14 @@ clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJ
         return clipb_fail(err, CLIP_EFORMAT, name, "not valid JSON (line %zu, byte %zu)", line, at);
     }
     return CLIP_OK;
+}
+
+char *clipb_json_print(const cJSON *v, bool indented)
+{
+    const locale_t before = uselocale(clipb_plain());
+    char *text = indented ? cJSON_Print(v) : cJSON_PrintUnformatted(v);
+    uselocale(before);
+    return text;
 }
 
 clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_error *err)

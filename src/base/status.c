@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/plain.h"
+
 const char *clip_status_name(clip_status s)
 {
     switch (s) {
@@ -27,6 +29,7 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
 {
     if (!err)
         return code;
+    const locale_t before = uselocale(clipb_plain());
     err->code = code;
     int n = 0;
     if (where) {
@@ -38,5 +41,6 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
     va_start(ap, fmt);
     vsnprintf(err->message + n, sizeof err->message - (size_t)n, fmt, ap);
     va_end(ap);
+    uselocale(before);
     return code;
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 #include "data/data.h"
 
 enum { OFTEN = 256 };
@@ -86,16 +87,18 @@ bool clipdat_excluded(const char *const *patterns, int n, const char *path)
     const size_t length = strlen(path);
     if (n == 0 || length >= sizeof part)
         return false;
-    for (size_t start = 0; start < length;) {
+    const locale_t before = uselocale(clipb_plain()); /* '?' is a byte */
+    bool fits = false;
+    for (size_t start = 0; start < length && !fits;) {
         const size_t end = start + strcspn(path + start, "/");
         memcpy(part, path, end);
         part[end] = 0;
-        for (int i = 0; i < n; i++)
-            if (fnmatch(patterns[i], strchr(patterns[i], '/') ? part : part + start, 0) == 0)
-                return true;
+        for (int i = 0; i < n && !fits; i++)
+            fits = fnmatch(patterns[i], strchr(patterns[i], '/') ? part : part + start, 0) == 0;
         start = end + 1;
     }
-    return false;
+    uselocale(before);
+    return fits;
 }
 
 /* One name in `dir`. What cannot be looked at, and what is neither file nor directory, is passed over. */

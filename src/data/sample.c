@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 #include "data/data.h"
 
 clip_status clipdat_bytes_reserve(clipdat_bytes *b, size_t n) { return clipb_grow((void **)&b->p, &b->capacity, n + 1, 1); }
@@ -96,7 +97,7 @@ int clipdat_picture_rank(const char *ext)
     static const char *const extensions[] = {"jpg",  "png", "jpeg", "webp", "jfif", "gif", "bmp", "tif",
                                              "tiff", "heic", "heif", "avif", "pnm",  "ppm", "pgm", "pbm"};
     for (int i = 0; i < (int)(sizeof extensions / sizeof *extensions); i++)
-        if (strcasecmp(ext, extensions[i]) == 0)
+        if (strcasecmp_l(ext, extensions[i], clipb_plain()) == 0)
             return i;
     return -1;
 }

@@ -343,11 +343,30 @@ want 0 "$clip" classify -l 'a photo of a cat.,a photo of a dog.' one.ppm
 same "$(awk 'NR > 1 {print $1, $3}' out)" "$(awk 'NR > 1 {print $1, $3}' inline)"
 want 1 "$clip" classify -l animals.txt one.ppm
 says 'no such file'
+(echo cat && head -c 65537 long && echo) >labels
+want 1 "$clip" classify --labels labels one.ppm
+says 'labels: line 2 has 65537 bytes; a label or template has at most 65536'
+(echo '{}' && head -c 65537 long && echo) >templates
+want 1 "$clip" classify -l a,b --templates templates one.ppm
+says 'templates: line 2 has 65537 bytes'
+yes '{}' | head -20000 | tr '\n' ' ' >templates && head -c 20000 long >labels
+want 1 "$clip" classify --labels labels --templates templates one.ppm # 400 MB, filled
+says 'which has 20000 places for a label'
+says '65536 are allowed'
 want 1 "$clip" classify -l /dev/null one.ppm
 want 1 "$clip" classify -l empty/x,y --json one.ppm broken.png
 says 'broken.png'
 same "$(json failed)" 1
 same "$(json pictures.1.path)" broken.png
+
+it "the same in any locale"
+mkdir locales && { localedef -i de_DE -f UTF-8 locales/de_DE.UTF-8 || true; } >/dev/null 2>&1 # where the languages' package is installed
+for options in "embed --text cat one.ppm" "classify -l a,b one.ppm" "classify -l a,b --json one.ppm" "info" "classify -l a,b --html page.html one.ppm"; do
+    want 0 "$clip" $options
+    cat out page.html >plain 2>/dev/null
+    want 0 env LOCPATH="$T/locales" LC_ALL=de_DE.UTF-8 "$clip" $options
+    cat out page.html 2>/dev/null | cmp -s - plain || fault "$options: German"
+done
 
 it "the page"
 cp one.ppm '<i>&"x.ppm'

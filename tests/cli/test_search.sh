@@ -156,6 +156,14 @@ want 0 "$clip" search --after 2023-06-01 --before 2023-06-02 castle
 same "$(cat out)" "$P/swan.png"
 want 0 "$clip" search --before 2024 castle
 lines 2
+touch -d 2023-06-01T22:30:00Z pictures/swan.png # in Berlin half past midnight on the second, but by winter time the first
+want 0 "$clip" index pictures
+want 0 env TZ=CET-1CEST,M3.5.0,M10.5.0/3 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
+same "$(cat out)" "$P/swan.png"
+want 1 env TZ=CET-1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
+want 1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
+touch -d 2023-06-01T12:00:00Z pictures/swan.png
+want 0 "$clip" index pictures
 for date in 2023-13 2023-02-29 23 2023-5 2023-05- today 2023-05-17x -1 ''; do
     want 2 "$clip" search --after="$date" castle
     says 'is no date'
