@@ -222,7 +222,7 @@ int cli_no_folder(const cli_args *a, const char *what, const char *path)
     return strcmp(path, "-") == 0 ? cli_usage(a, "%s: '-' is not a folder ('./-' names one)", what) : CLI_DONE;
 }
 
-/* The option that getopt_long has just found, by the row it comes from: its name, and '-' where a folder has to be. */
+/* The option that getopt_long has just found, by its row: its name, and '-' where a folder has to be. */
 static int found(cli_args *a, int id)
 {
     char what[64];

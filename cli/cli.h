@@ -96,7 +96,8 @@ int cli_number(const cli_args *a, int lo, int hi, int *out);
 /* cli_decimal(): the same with a fraction. */
 int cli_decimal(const cli_args *a, double lo, double hi, double *out);
 
-/* cli_no_folder(): CLI_USAGE where `path` is "-", which means a stream. cli_next() asks this of every option whose value is called DIR. */
+/* cli_no_folder(): CLI_USAGE where `path` is "-", which means a stream. cli_next() asks this of every
+ * option whose value is called DIR. */
 int cli_no_folder(const cli_args *a, const char *what, const char *path);
 
 /* cli_usage(): a message, the usage line and where to find help. Returns CLI_USAGE. */
@@ -153,10 +154,12 @@ typedef struct cli_out {
 
 /* cli_out_open(): path NULL, "-" and what leads there, as /dev/stdout does: stdout. */
 int cli_out_open(cli_out *o, const char *path);
-/* cli_is_stdout(): does this name lead to stdout? cli_not_stdout(): CLI_USAGE where the value of this option does, because results are printed there. */
+/* cli_is_stdout(): does this name lead to stdout? cli_not_stdout(): CLI_USAGE where the value of this
+ * option does, because results are printed there. */
 bool cli_is_stdout(const char *path);
 int cli_not_stdout(const cli_args *a, const char *option, const char *path);
-/* cli_only_file(): CLI_USAGE where the library is to write a file and the name leads to a stream, a device or a folder. */
+/* cli_only_file(): CLI_USAGE where the library is to write a file and the name leads to a stream, a
+ * device or a folder. */
 int cli_only_file(const cli_args *a, const char *option, const char *path);
 /* cli_out_check(): has everything so far been written? */
 int cli_out_check(cli_out *o);

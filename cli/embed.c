@@ -240,8 +240,8 @@ static int check_outputs(const cli_args *a, sink *s)
         s->path = NULL;
     const char *taken = !s->path ? "rows" : a->json ? "summary of --json" : NULL;
     if (taken && s->names_path && cli_is_stdout(s->names_path))
-        return cli_usage(a, "--names: '%s' is standard output, where the %s %s; name a file%s", s->names_path, taken, s->path ? "goes" : "go",
-                         s->path ? "" : ", or another with -o");
+        return cli_usage(a, "--names: '%s' is standard output, where the %s %s; name a file%s", s->names_path, taken,
+                         s->path ? "goes" : "go", s->path ? "" : ", or another with -o");
     return CLI_DONE;
 }
 

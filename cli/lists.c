@@ -227,13 +227,14 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
     bool inline_one = strstr(arg, "{}") != NULL && !is_there(arg);
     if (!inline_one && !is_there(arg) && strcmp(arg, "-") != 0 && !strpbrk(arg, "/."))
         return cli_usage(a, "--templates: '%s' is neither a file nor a text with {} where the label goes", arg);
+    const char *name = strcmp(arg, "-") == 0 ? "standard input" : arg;
     if (inline_one)
         DO(check_length(arg, 0, strlen(arg)));
     DO(inline_one ? cli_list_add(out, arg) : read_items(arg, out));
     for (size_t i = 0; i < out->n; i++)
         if (!strstr(out->item[i], "{}"))
-            return cli_fail("%s: template '%s' has no {} for the label", arg, out->item[i]);
-    return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", arg);
+            return cli_fail("%s: template '%s' has no {} for the label", name, out->item[i]);
+    return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", name);
 }
 
 /* ---- Thresholds ------------------------------------------------------------------------------------------ */

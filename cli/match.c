@@ -108,7 +108,8 @@ static int list_pairs(match_job *j, const char *spec)
         heading(j);
         for (int i = 0; i < p.n; i++) {
             const size_t at = (size_t)i * (size_t)j->session.D;
-            line(j, p.data.keys.item[p.picture[i]], p.data.captions.item[i], cli_cosine(p.image + at, p.text + at, j->session.D));
+            line(j, p.data.keys.item[p.picture[i]], p.data.captions.item[i],
+                 cli_cosine(p.image + at, p.text + at, j->session.D));
         }
         code = p.data.failed > 0 ? CLI_FAILED : CLI_DONE;
     }

@@ -1,6 +1,6 @@
-/* Results go to stdout, to what is open already or cannot be replaced (a descriptor, a pipe, a device), or to a file that is
- * written beside its place under a temporary name and renamed when it is whole: who finds FILE finds all of it. A signal that
- * ends the program removes what was begun. */
+/* Results go to stdout, to what is open already or cannot be replaced (a descriptor, a pipe, a
+ * device), or to a file that is written beside its place under a temporary name and renamed when it
+ * is whole: whoever finds FILE finds all of it. A signal that ends the program removes what was begun. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -50,8 +50,8 @@ static void forget(const char *path)
 
 /* ---- Files ----------------------------------------------------------------------------------------------- */
 
-/* The descriptor of ours that a name leads to, as /dev/stdout and /dev/fd/3 do; -1: none. What is behind it may be a file, which whoever
- * opened it goes on writing to. */
+/* The descriptor of ours that a name leads to, as /dev/stdout and /dev/fd/3 do; -1: none. What is
+ * behind it may be a file, which whoever opened it goes on writing to. */
 static int descriptor_of(const char *path)
 {
     enum { MOST_LINKS = 8 };
@@ -87,12 +87,15 @@ bool cli_is_stdout(const char *path)
     struct stat st, out;
     if (strcmp(path, "-") == 0 || descriptor_of(path) == STDOUT_FILENO)
         return true;
-    return stat(path, &st) == 0 && fstat(STDOUT_FILENO, &out) == 0 && st.st_dev == out.st_dev && st.st_ino == out.st_ino && !is_null_device(&st);
+    const bool both = stat(path, &st) == 0 && fstat(STDOUT_FILENO, &out) == 0;
+    return both && st.st_dev == out.st_dev && st.st_ino == out.st_ino && !is_null_device(&st);
 }
 
 int cli_not_stdout(const cli_args *a, const char *option, const char *path)
 {
-    return cli_is_stdout(path) ? cli_usage(a, "--%s: '%s' is standard output, where the results go; name a file", option, path) : CLI_DONE;
+    if (!cli_is_stdout(path))
+        return CLI_DONE;
+    return cli_usage(a, "--%s: '%s' is standard output, where the results go; name a file", option, path);
 }
 
 int cli_only_file(const cli_args *a, const char *option, const char *path)
@@ -102,7 +105,7 @@ int cli_only_file(const cli_args *a, const char *option, const char *path)
     return other ? cli_usage(a, "--%s: '%s' is not a file that can be replaced", option, path) : CLI_DONE;
 }
 
-/* Something that is there and is not an ordinary file (a device, a pipe) is written to, not replaced. */
+/* What is there and is not an ordinary file (a device, a pipe) is written to, not replaced. */
 static bool replaceable(const char *path, mode_t *mode)
 {
     struct stat st;

@@ -118,8 +118,8 @@ static int check_filled(const cli_list *labels, const cli_list *templates)
             times++;
         n += times * strlen(longest) - 2 * times;
         if (n > CLI_MOST_TEXT)
-            return cli_fail("template '%.40s', which has %zu places for a label, and label '%.40s' make a text of %zu bytes; %d are allowed",
-                            templates->item[t], times, longest, n, CLI_MOST_TEXT);
+            return cli_fail("template '%.40s', which has %zu places for a label, and label '%.40s' make a text "
+                            "of %zu bytes; %d are allowed", templates->item[t], times, longest, n, CLI_MOST_TEXT);
     }
     return CLI_DONE;
 }

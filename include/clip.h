@@ -17,7 +17,8 @@
  * Errors    Functions that can fail return a clip_status: 0 or negative. Those that read files also fill a
  *           clip_error (where given) with the name of the file and the fault. On error outputs are NULL or unspecified
  *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD.
- * Locale    Whatever setlocale() was called with, files are read and written the same. Dates without a time zone are local. */
+ * Locale    Whatever setlocale() was called with, files are read and written the same. Dates without a
+ *           time zone are local. */
 #ifndef CLIP_H
 #define CLIP_H
 
@@ -218,7 +219,8 @@ CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, c
  * (arXiv:2103.00020, 3.1.4): the mean of the unit embeddings of every template filled with the label, scaled to unit length again.
  * templates  in   [T] each with one or more "{}" where the label goes ("a photo of a {}."); a template without is an error
  * out        out  [L, D] f32, unit L2 norm
- * Errors: CLIP_EINVAL, CLIP_ELIMIT (a filled template of more than 65,536 bytes), CLIP_ENOMEM. Memory does not grow with L and T. */
+ * Errors: CLIP_EINVAL, CLIP_ELIMIT (a filled template of more than 65,536 bytes), CLIP_ENOMEM.
+ * Memory does not grow with L and T. */
 CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out);
 
 /* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M]

@@ -12,10 +12,10 @@
 #define ROUNDING 1e-5f /* by which the product of two unit rows may be beyond 1 */
 enum { TEXTS_AT_ONCE = 256 }; /* whose tokens and embeddings are held */
 
-/* The texts from `first` on, n of them, of all L*T, a label's beside each other: unit [n, D] gets their embeddings.
+/* The texts from `first` on, n of all L*T, a label's beside each other: unit [n, D] gets their embeddings.
  * ids [TEXTS_AT_ONCE, context_length] and off [TEXTS_AT_ONCE + 1] are room for their tokens. */
-static clip_status encode_filled(clip_context *ctx, const char *const *labels, const char *const *templates, int T, int64_t first, int n, int32_t *ids,
-                                 int32_t *off, float *unit)
+static clip_status encode_filled(clip_context *ctx, const char *const *labels, const char *const *templates, int T,
+                                 int64_t first, int n, int32_t *ids, int32_t *off, float *unit)
 {
     for (int i = 0; i < n; i++) {
         char *filled;
@@ -35,7 +35,8 @@ clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int
     if (L < 1 || T < 1 || !(ctx->model->towers & CLIP_TOWER_TEXT))
         return CLIP_EINVAL;
     const int64_t all = (int64_t)L * T;
-    int32_t *ids = malloc(TEXTS_AT_ONCE * (size_t)ctx->model->config.text.context_length * sizeof *ids), off[TEXTS_AT_ONCE + 1] = {0};
+    const size_t room = TEXTS_AT_ONCE * (size_t)ctx->model->config.text.context_length;
+    int32_t *ids = malloc(room * sizeof *ids), off[TEXTS_AT_ONCE + 1] = {0};
     float *unit = malloc(TEXTS_AT_ONCE * D * sizeof *unit);
     clip_status s = ids && unit ? CLIP_OK : CLIP_ENOMEM;
     memset(out, 0, (size_t)L * D * sizeof *out);

@@ -73,8 +73,9 @@ static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
     char line[320];
     if (stats.by_heart * 20 < stats.texts || stats.by_heart == 0)
         return;
-    snprintf(line, sizeof line, "%lld of %lld captions have no blanks and became one token each, learned by heart: words that stand in them will find nothing; "
-             "put blanks between words, or choose a smaller vocabulary (tokenizer-vocab)", (long long)stats.by_heart, (long long)stats.texts);
+    snprintf(line, sizeof line, "%lld of %lld captions have no blanks and became one token each, learned by heart: "
+             "words that stand in them will find nothing; put blanks between words, or choose a smaller vocabulary (tokenizer-vocab)",
+             (long long)stats.by_heart, (long long)stats.texts);
     warn(b, line);
 }
 
@@ -91,7 +92,8 @@ static clip_status learn(const builder *b, const char *dir)
         s = cliptok_learner_finish(l, wanted, &bpe);
     if (s == CLIP_OK && (int)bpe.n_tokens < wanted) {
         char line[128];
-        snprintf(line, sizeof line, "the captions give a vocabulary of %d: no pair of tokens that may be joined occurs twice any more", (int)bpe.n_tokens);
+        snprintf(line, sizeof line, "the captions give a vocabulary of %d: no pair of tokens that may be joined occurs twice any more",
+                 (int)bpe.n_tokens);
         warn(b, line);
     }
     if (s == CLIP_OK)

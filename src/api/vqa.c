@@ -82,7 +82,8 @@ static const char *as_said(const clip_question *q, const char *answer)
 static clip_status encode(clip_context *ctx, const clip_question_options *o, char *const *statements, int n, float *out)
 {
     const bool given = o->n_templates > 0;
-    return clip_encode_labels(ctx, (const char *const *)statements, n, given ? o->templates : no_template, given ? o->n_templates : 1, out);
+    const char *const *const templates = given ? o->templates : no_template;
+    return clip_encode_labels(ctx, (const char *const *)statements, n, templates, given ? o->n_templates : 1, out);
 }
 
 static clip_status embed(clip_context *ctx, const clip_question_options *o, char *const *statements, int n, float **out)

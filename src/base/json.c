@@ -43,7 +43,8 @@ clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_er
     size_t size;
     *out = NULL;
     TRY(clipb_read_file(path, limit, &data, &size, err));
-    clip_status s = clipb_json_parse((const char *)data, size, path, out, err);
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    clip_status s = clipb_json_parse((const char *)data, size, name, out, err);
     free(data);
     return s;
 }

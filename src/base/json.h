@@ -14,7 +14,7 @@ clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_er
 /* clipb_json_parse(): the same from memory; `name` is for messages. */
 clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJSON **out, clip_error *err);
 
-/* clipb_json_print(): as text, on lines that are indented or on one; cJSON_free() it. NULL: out of memory. */
+/* clipb_json_print(): as text, on indented lines or on one; cJSON_free() it. NULL: out of memory. */
 char *clipb_json_print(const cJSON *v, bool indented);
 
 /* Getters: an absent or null key leaves *out as it is (the default); a value of another type, or out of [lo, hi], is CLIP_EFORMAT. */

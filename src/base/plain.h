@@ -1,5 +1,5 @@
-/* plain.h: C's own locale. Files, options and names must mean the same whatever locale the program has chosen: a decimal comma in
- * JSON, or a Turkish i in ".GIF", would be a fault.
+/* plain.h: C's own locale. Files, options and names must mean the same whatever locale the program
+ * has chosen: a decimal comma in JSON, or a Turkish i in ".GIF", would be a fault.
  *
  *     strtod_l(text, &end, clipb_plain())
  *     strcasecmp_l(ending, ".gif", clipb_plain())

@@ -97,8 +97,8 @@ static clip_status look_for_member(tar *t, clip_error *err)
     return CLIP_OK;
 }
 
-/* The next member that matters into t->name and so on; t->ended if there is none. Names that are not marked as UTF-8 stay the bytes they are: libarchive
- * would recode them from the program's locale. */
+/* The next member that matters into t->name and so on; t->ended if there is none. Names that are not
+ * marked as UTF-8 stay the bytes they are: libarchive would recode them from the program's locale. */
 static clip_status next_member(tar *t, clip_error *err)
 {
     const locale_t before = uselocale(clipb_plain());

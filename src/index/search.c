@@ -63,7 +63,8 @@ clip_status clip_index_search(const clip_index *x, const float *query, int Q, in
     TRY(clipidx_filter(x, filter, &rows, err));
     best *b = malloc(((size_t)Q + 1) * sizeof *b);
     clipidx_scan scan = {.x = x, .rows = &rows, .row = found_row, .user = b};
-    clip_status s = b ? clipidx_scan_init(&scan, query, Q, filter && filter->min_score != 0 && filter->min_score > -1 ? filter->min_score : -INFINITY, err)
+    const bool bounded = filter && filter->min_score != 0 && filter->min_score > -1;
+    clip_status s = b ? clipidx_scan_init(&scan, query, Q, bounded ? filter->min_score : -INFINITY, err)
                       : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     if (s == CLIP_OK) {
         for (int q = 0; q < Q; q++) {

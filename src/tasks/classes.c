@@ -14,7 +14,9 @@ clip_status cliptsk_fill_template(const char *text, const char *label, char **ou
     if (times == 0)
         return CLIP_EINVAL;
     size_t added;
-    if (__builtin_mul_overflow(times, n, &added) || __builtin_add_overflow(size, added, &size) || size - 2 * times > CLIPTSK_MOST_TEXT + 1)
+    if (__builtin_mul_overflow(times, n, &added) || __builtin_add_overflow(size, added, &size))
+        return CLIP_ELIMIT;
+    if (size - 2 * times > CLIPTSK_MOST_TEXT + 1)
         return CLIP_ELIMIT;
     char *to = malloc(size);
     if (!to)

@@ -21,8 +21,9 @@ enum { CLIPTSK_MOST_TEXT = 1 << 16 }; /* bytes of a filled template; the longest
  * Errors: CLIP_EINVAL (no "{}" in it), CLIP_ELIMIT (longer than CLIPTSK_MOST_TEXT), CLIP_ENOMEM. */
 clip_status cliptsk_fill_template(const char *text, const char *label, char **out);
 
-/* The direction of a class, from its T templates (arXiv:2103.00020, 3.1.4): m / |m|, m = 1/T Σₜ unit[t]. cliptsk_class_add() adds one of them, of
- * unit length, to sum [D], which begins at 0; cliptsk_class_embedding() makes the direction of the sum. */
+/* The direction of a class, from its T templates (arXiv:2103.00020, 3.1.4): m / |m|, m = 1/T Σₜ unit[t].
+ * cliptsk_class_add() adds one of them to sum [D], which begins at 0; cliptsk_class_embedding() makes
+ * the direction of the sum. */
 void cliptsk_class_add(float *sum, const float *unit, int D);
 void cliptsk_class_embedding(const clipk_ctx *k, float *sum, int T, int D);
 

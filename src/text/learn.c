@@ -158,7 +158,8 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     return s;
 }
 
-/* A character of a script without blanks counts as both, within a word and at its end: where it stands says little there, and so both become tokens. */
+/* A character of a script without blanks counts as both, within a word and at its end, so that both
+ * become tokens: where it stands says little there. */
 static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool alone, bool whole)
 {
     TRY(count_word(l, id, text, n, whole));
@@ -168,8 +169,8 @@ static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned c
     return count_word(l, id, text, n, false);
 }
 
-/* A word in the pieces that merges are learned from: each character of a script without blanks is one of its own, for there a
- * "word" is a whole phrase, and what stands in it must be found in other phrases. */
+/* A word in the pieces that merges are learned from: each character of a script without blanks is one
+ * of its own, for there a "word" is a whole phrase, and what stands in it is to be found in others. */
 static clip_status count_pieces(cliptok_learner *l, int32_t *id, size_t n, bool whole)
 {
     unsigned char *text = l->text;

@@ -159,7 +159,8 @@ bool cliptok_python_digit(uint32_t c)
     return !late_class(c) && utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
-/* Whole blocks: marks and signs are written among the letters. Hangul, Tibetan and the scripts of India have blanks or dots. */
+/* Whole blocks: marks and signs are written among the letters. Hangul, Tibetan and the scripts of
+ * India have blanks or dots. */
 bool cliptok_unspaced(uint32_t c)
 {
     static const struct {

@@ -41,8 +41,8 @@ bool cliptok_python_space(uint32_t c);
 bool cliptok_python_alnum(uint32_t c); /* str.isalnum() */
 bool cliptok_python_digit(uint32_t c); /* \d: category Nd */
 
-/* cliptok_unspaced(): is it of a script that is written without blanks between words: Chinese characters, kana, Thai, Lao,
- * Burmese, Khmer and their neighbours (the classes ID and SA of Unicode's UAX #14)? */
+/* cliptok_unspaced(): is it of a script that is written without blanks between words: Chinese
+ * characters, kana, Thai, Lao, Burmese, Khmer and their neighbours (classes ID and SA of UAX #14)? */
 bool cliptok_unspaced(uint32_t c);
 
 /* cliptok_lower(): append the lower case of word[0..n) to `out`, which need not be empty: str.lower() or Rust's

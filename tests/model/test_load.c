@@ -196,7 +196,7 @@ static void labels_are_the_mean_of_their_templates(void **state)
     clip_model_free(m);
 }
 
-/* Templates are taken in parts, which shows nowhere; what is too long is refused before it is filled. */
+/* Templates are taken in parts, which shows nowhere; what is too long is refused, not filled. */
 static void templates_may_be_many_and_not_long(void **state)
 {
     (void)state;

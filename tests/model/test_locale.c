@@ -1,4 +1,5 @@
-/* A program that has chosen a locale reads and writes the same files as one that has not: decimal commas, and the i of Turkish.
+/* A program that has chosen a locale reads and writes the same files as one that has not: decimal
+ * commas, and the i of Turkish.
  * usage: test_locale GOLDEN */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,8 +40,8 @@ static void write_file(const char *path, const void *bytes, size_t n)
     assert_int_equal(fclose(f), 0);
 }
 
-/* glibc's LC_NUMERIC of German, as localedef writes it: a magic number, how many fields, where each begins, and the fields. So no package of locales is
- * needed. False where this libc knows another form. */
+/* glibc's LC_NUMERIC of German, as localedef writes it: a magic number, how many fields, where each
+ * begins, and the fields. So no package of locales is needed. False where this libc knows another form. */
 static bool decimal_commas(void)
 {
     struct {
@@ -65,7 +66,8 @@ static void write_all(const char *name)
     clip_error err = {0};
     clip_model_info info;
     clip_train_options *o;
-    const clip_match match = {.knot = 0.5, .slope = 1.25, .intercept = -2.5, .batch = 16, .pairs = 100, .accuracy = 0.75, .auc = 0.875, .ece = 0.125};
+    const clip_match match = {.knot = 0.5, .slope = 1.25, .intercept = -2.5, .batch = 16, .pairs = 100,
+                              .accuracy = 0.75, .auc = 0.875, .ece = 0.125};
     clip_match again;
     snprintf(folder, sizeof folder, "%s", at(name));
     assert_int_equal(clip_model_load(golden, NULL, &m, &err), CLIP_OK);
@@ -98,7 +100,8 @@ static void write_all(const char *name)
 static void decimals_are_the_same(void **state)
 {
     (void)state;
-    static const char *const files[] = {"open_clip_config.json", "hf/config.json", "hf/preprocessor_config.json", "match.json", "settings.json"};
+    static const char *const files[] = {"open_clip_config.json", "hf/config.json", "hf/preprocessor_config.json",
+                                        "match.json", "settings.json"};
     write_all("plain");
     if (!decimal_commas()) {
         print_message("skipped: this libc does not take the test's locale\n");
@@ -117,7 +120,8 @@ static void decimals_are_the_same(void **state)
     }
 }
 
-/* In Turkish the small letter of I is not i. localedef is libc's; the description of the language comes in a package that may be missing. */
+/* In Turkish the small letter of I is not i. localedef is libc's; the description of the language
+ * comes in a package that may be missing. */
 static void endings_are_the_same(void **state)
 {
     (void)state;

@@ -222,13 +222,27 @@ static void what_is_written_is_read_again(void **state)
 
 /* Phrases, each with words that stand in it. */
 static const char *const phrases[][4] = {
-    {"\u4E00\u53EA\u9ED1\u8272\u7684\u732B\u5728\u684C\u5B50\u65C1", "\u732B", "\u684C\u5B50", "\u9ED1\u8272"},                                    /* Chinese */
-    {"\u8D64\u3044\u308A\u3093\u3054\u304C\u30C6\u30FC\u30D6\u30EB\u306B\u3042\u308A\u307E\u3059", "\u308A\u3093\u3054", "\u30C6\u30FC\u30D6\u30EB", "\u8D64"}, /* Japanese */
-    {"\u0E41\u0E21\u0E27\u0E14\u0E33\u0E19\u0E2D\u0E19\u0E1A\u0E19\u0E40\u0E15\u0E35\u0E22\u0E07", "\u0E41\u0E21\u0E27", "\u0E19\u0E2D\u0E19", "\u0E40\u0E15"},    /* Thai */
-    {"\u0EC1\u0EA1\u0EA7\u0E94\u0EB3\u0E99\u0EAD\u0E99", "\u0EC1\u0EA1\u0EA7", "\u0E99\u0EAD\u0E99", "\u0E94\u0EB3"},                         /* Lao */
-    {"\u1786\u17D2\u1798\u17B6\u1781\u17D2\u1798\u17C5", "\u1786\u17D2\u1798\u17B6", "\u1781\u17D2\u1798\u17C5", "\u1786"},                   /* Khmer */
-    {"\u1000\u103C\u1031\u102C\u1004\u103A\u1021\u1014\u1000\u103A", "\u1000\u103C\u1031\u102C\u1004\u103A", "\u1021\u1014\u1000\u103A", "\u1021"}, /* Burmese */
-    {"\u767D\u8272T\u6064\u886B\u548Ccat\u732B\u7C7B", "T\u6064\u886B", "cat", "\u732B\u7C7B"},                                              /* mixed */
+    /* Chinese */
+    {"\u4E00\u53EA\u9ED1\u8272\u7684\u732B\u5728\u684C\u5B50\u65C1",
+     "\u732B", "\u684C\u5B50", "\u9ED1\u8272"},
+    /* Japanese */
+    {"\u8D64\u3044\u308A\u3093\u3054\u304C\u30C6\u30FC\u30D6\u30EB\u306B\u3042\u308A\u307E\u3059",
+     "\u308A\u3093\u3054", "\u30C6\u30FC\u30D6\u30EB", "\u8D64"},
+    /* Thai */
+    {"\u0E41\u0E21\u0E27\u0E14\u0E33\u0E19\u0E2D\u0E19\u0E1A\u0E19\u0E40\u0E15\u0E35\u0E22\u0E07",
+     "\u0E41\u0E21\u0E27", "\u0E19\u0E2D\u0E19", "\u0E40\u0E15"},
+    /* Lao */
+    {"\u0EC1\u0EA1\u0EA7\u0E94\u0EB3\u0E99\u0EAD\u0E99",
+     "\u0EC1\u0EA1\u0EA7", "\u0E99\u0EAD\u0E99", "\u0E94\u0EB3"},
+    /* Khmer */
+    {"\u1786\u17D2\u1798\u17B6\u1781\u17D2\u1798\u17C5",
+     "\u1786\u17D2\u1798\u17B6", "\u1781\u17D2\u1798\u17C5", "\u1786"},
+    /* Burmese */
+    {"\u1000\u103C\u1031\u102C\u1004\u103A\u1021\u1014\u1000\u103A",
+     "\u1000\u103C\u1031\u102C\u1004\u103A", "\u1021\u1014\u1000\u103A", "\u1021"},
+    /* mixed */
+    {"\u767D\u8272T\u6064\u886B\u548Ccat\u732B\u7C7B",
+     "T\u6064\u886B", "cat", "\u732B\u7C7B"},
 };
 enum { PHRASES = sizeof phrases / sizeof *phrases };
 
@@ -251,7 +265,8 @@ static bool stands_in(const int32_t *word, int n, const int32_t *phrase, int m)
     return false;
 }
 
-/* However large the vocabulary and however often a phrase occurs, it is not learned by heart: its characters are its tokens. */
+/* However large the vocabulary and however often a phrase occurs, it is not learned by heart: its
+ * characters are its tokens. */
 static void a_word_is_found_in_phrases_without_blanks(void **state)
 {
     (void)state;
