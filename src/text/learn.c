@@ -158,35 +158,36 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     return s;
 }
 
-/* A character of a script without blanks counts as both, within a word and at its end, so that both
- * become tokens: where it stands says little there. */
-static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool alone, bool whole)
+/* A piece of a script without blanks counts as both, within a word and at its end, so that both become
+ * tokens: where it stands says little there. */
+static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool unspaced, bool whole)
 {
     TRY(count_word(l, id, text, n, whole));
-    if (!alone)
+    if (!unspaced)
         return CLIP_OK;
     id[n - 1] = (id[n - 1] + BYTES / 2) % BYTES; /* with the end of a word, or without */
     return count_word(l, id, text, n, false);
 }
 
-/* A word in the pieces that merges are learned from: each character of a script without blanks is one
- * of its own, for there a "word" is a whole phrase, and what stands in it is to be found in others. */
+/* A word in the pieces that merges are learned from: it is cut around every Chinese character and kana,
+ * and where letters of Thai and its like begin or end. For there a "word" is a whole phrase, and what
+ * stands in it is to be found in others. */
 static clip_status count_pieces(cliptok_learner *l, int32_t *id, size_t n, bool whole)
 {
     unsigned char *text = l->text;
     for (size_t i = 0; i < n; i++)
         text[i] = l->byte[id[i] % (BYTES / 2)];
     const unsigned char *at = text, *end = text + n, *piece = text;
-    bool last = false;
-    for (bool alone; at < end; last = alone) {
+    int last = 0;
+    for (int most; at < end; last = most) {
         const unsigned char *from = at;
-        alone = cliptok_unspaced(cliptok_utf8_next(&at, end));
-        if (from > piece && (alone || last)) {
-            TRY(count_piece(l, id + (piece - text), piece, (size_t)(from - piece), last, false));
+        most = cliptok_unspaced(cliptok_utf8_next(&at, end));
+        if (from > piece && (most == 1 || most != last)) {
+            TRY(count_piece(l, id + (piece - text), piece, (size_t)(from - piece), last > 0, false));
             piece = from;
         }
     }
-    return count_piece(l, id + (piece - text), piece, (size_t)(end - piece), last, whole && piece == text);
+    return count_piece(l, id + (piece - text), piece, (size_t)(end - piece), last > 0, whole && piece == text);
 }
 
 clip_status cliptok_learner_add(cliptok_learner *l, const char *text, size_t n)
@@ -336,11 +337,29 @@ static pair *pop(cliptok_learner *l)
 
 /* ---- Learning ----------------------------------------------------------------------------------------------- */
 
+/* Would their token have more letters than one of their script may have? */
+static bool too_long(const pair *p, const cliptok_bpe *b)
+{
+    unsigned char text[2 * MAX_WORD];
+    const unsigned char *left, *right, *at = text;
+    const size_t n = cliptok_bpe_bytes(b, p->left, &left), m = cliptok_bpe_bytes(b, p->right, &right);
+    memcpy(text, left, n);
+    memcpy(text + n, right, m);
+    for (int letters = 0; at < text + n + m;) {
+        const int most = cliptok_unspaced(cliptok_utf8_next(&at, text + n + m));
+        if (most > 0 && ++letters > most)
+            return true;
+    }
+    return false;
+}
+
 /* The pair's merge gets the next id, and its words are rewritten. Where its text is a token already, by way of another pair, it is passed over:
  * every token has one merge, so that ids and ranks go together. */
 static clip_status learn_pair(cliptok_learner *l, pair *p, cliptok_bpe *b)
 {
     char text[2 * CLIPTOK_TEXT], right[CLIPTOK_TEXT];
+    if (too_long(p, b))
+        return CLIP_OK;
     const size_t n = cliptok_bpe_text(b, p->left, text), m = cliptok_bpe_text(b, p->right, right);
     memcpy(text + n, right, m);
     const int32_t joint = (int32_t)b->n_tokens;

@@ -6,9 +6,9 @@
  * Text is cleaned and cut into words as transformers' CLIPTokenizer does, which is who reads such a vocabulary. Of pairs that occur equally often
  * the one of the smaller ids comes first, as in Hugging Face's BpeTrainer; the order of the captions makes no difference.
  *
- * In a script without blanks (cliptok_unspaced()) such a "word" is a phrase. There every character is
- * learned by itself, within a word and at its end, and no token is longer than one: what stands in a
- * phrase has the tokens that it has alone, but for the mark at the end of its last character.
+ * In a script without blanks (cliptok_unspaced()) such a "word" is a phrase. There tokens are characters
+ * (Chinese, kana) or at most four letters (Thai and its like), learned both within a word and at its
+ * end: what stands in a phrase has the tokens that it has alone, but for the mark at the end of its last.
  *
  *     TRY(cliptok_learner_new(&l));
  *     for every caption:  TRY(cliptok_learner_add(l, caption, strlen(caption)));

@@ -11,7 +11,7 @@
 
 static int64_t in_steps(int64_t n, int64_t per_epoch) { return n < 0 ? -n * per_epoch : n; }
 
-/* CLIP's encoding tells a word's last character from the same one within a word. Where there are no
+/* CLIP's encoding tells a word's last token from the same letters within a word. Where there are no
  * blanks, a word has this end only where a phrase has: alone it would be another text than in a
  * caption. So the two tokens share what they learn; both rows are in the weights, equal. */
 static clip_status find_rows(cliptrn_trainer *t, const cliptok *tokenizer)
