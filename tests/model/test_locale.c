@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <ctype.h>
 #include <locale.h>
 #include <math.h>
 #include <stdbool.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,7 +134,7 @@ static void endings_are_the_same(void **state)
     write_file(at("folder/a.GIF"), gif, sizeof gif - 1);
     write_file(at("folder/a.txt"), "a dot", 5);
     snprintf(command, sizeof command, "localedef -i tr_TR -f UTF-8 %s/tr_TR.UTF-8 >%s/said 2>&1", dir, dir);
-    if (system(command) != 0 || !setlocale(LC_ALL, "tr_TR.UTF-8") || strcasecmp("GIF", "gif") == 0) {
+    if (system(command) != 0 || !setlocale(LC_ALL, "tr_TR.UTF-8") || toupper('i') == 'I') {
         print_message("skipped: no Turkish locale can be made here\n");
         skip();
     }
