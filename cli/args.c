@@ -261,6 +261,26 @@ static int take_common(cli_args *a, int id, bool *taken)
     }
 }
 
+int cli_no_folder(const cli_args *a, const char *what, const char *path)
+{
+    return strcmp(path, "-") == 0 ? cli_usage(a, "%s: '-' is not a folder ('./-' names one)", what) : CLI_DONE;
+}
+
+/* The option that getopt_long has just found, by its row: its name, and '-' where a folder has to be. */
+static int found(cli_args *a, int id)
+{
+    char what[64];
+    const cli_option *o = NULL, *r;
+    for (int i = 0; (r = row(a, i)); i++)
+        if (r->id == id)
+            o = r;
+    if (!o)
+        return CLI_DONE;
+    a->name = o->name;
+    snprintf(what, sizeof what, "--%s", o->name);
+    return o->value && strcmp(o->value, "DIR") == 0 ? cli_no_folder(a, what, optarg) : CLI_DONE;
+}
+
 int cli_next(cli_args *a)
 {
     struct option longs[MOST] = {0};
@@ -279,9 +299,8 @@ int cli_next(cli_args *a)
     opterr = 0;
     for (int id; (id = getopt_long(a->argc, a->argv, shorts, longs, NULL)) != -1;) {
         a->value = optarg;
-        for (int i = 0; (o = row(a, i)); i++)
-            if (o->id == id)
-                a->name = o->name;
+        if ((a->code = found(a, id)) != CLI_DONE)
+            return -1;
         bool taken;
         if ((a->code = take_common(a, id, &taken)) != CLI_DONE)
             return -1;

@@ -287,7 +287,10 @@ static int parse(cli_args *a, job *j)
         case THRESHOLD: DO(cli_decimal(a, -1, 1, &value)); j->rest = (float)value; break;
         case SCALE: DO(cli_decimal(a, 1e-3, 1e5, &value)); j->scale = (float)value; break;
         case 'k': DO(cli_number(a, 1, 1000000, &j->k)); break;
-        case HTML: j->html = a->value; break;
+        case HTML:
+            j->html = a->value;
+            DO(cli_not_stdout(a, a->name, a->value));
+            break;
         case FILES_FROM: j->files_from = a->value; break;
         case '0': j->delimiter = 0; break;
         default: return a->code;

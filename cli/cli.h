@@ -28,6 +28,7 @@
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 
+#define CLI_MOST_TEXT 65536 /* bytes of a label, of a template, and of a template that a label has been put into */
 #define CLI_TEMPLATE "{}" /* what labels are put into if --templates says nothing: they are read as they were typed */
 
 /* Only where nothing is owned; else `goto done`. */
@@ -106,6 +107,10 @@ int cli_number(const cli_args *a, int lo, int hi, int *out);
 /* cli_decimal(): the same with a fraction. */
 int cli_decimal(const cli_args *a, double lo, double hi, double *out);
 
+/* cli_no_folder(): CLI_USAGE where `path` is "-", which means a stream. cli_next() asks this of every
+ * option whose value is called DIR. */
+int cli_no_folder(const cli_args *a, const char *what, const char *path);
+
 /* cli_usage(): a message, the usage line and where to find help. Returns CLI_USAGE. */
 int cli_usage(const cli_args *a, const char *format, ...) CLI_PRINTF(2, 3);
 
@@ -165,14 +170,22 @@ typedef struct cli_out {
     char *path, *temporary;          /* NULL: stdout, or something that cannot be replaced (a pipe, a device) */
 } cli_out;
 
-/* cli_out_open(): a file that a person names; path NULL: stdout. A symbolic link is followed: the file
- * behind it is replaced. A pipe or a device is written to.
+/* cli_out_open(): a file that a person names. path NULL, "-" and what leads there, as /dev/stdout
+ * does: stdout. A symbolic link is followed: the file behind it is replaced. A pipe or a device is
+ * written to.
  * cli_out_open_own(): a file of ours in a folder of ours. A link of its name is replaced. */
 int cli_out_open(cli_out *o, const char *path);
 int cli_out_open_own(cli_out *o, const char *path);
 /* cli_own_open(): open() and fdopen() of a file of ours. A link or a pipe in its place is a failure.
  * *out is NULL where it is not there. */
 int cli_own_open(const char *path, int flags, const char *mode, FILE **out);
+/* cli_is_stdout(): does this name lead to stdout? cli_not_stdout(): CLI_USAGE where the value of this
+ * option does, because results are printed there. */
+bool cli_is_stdout(const char *path);
+int cli_not_stdout(const cli_args *a, const char *option, const char *path);
+/* cli_only_file(): CLI_USAGE where the library is to write a file and the name leads to a stream, a
+ * device or a folder. */
+int cli_only_file(const cli_args *a, const char *option, const char *path);
 /* cli_out_check(): has everything so far been written? */
 int cli_out_check(cli_out *o);
 /* cli_out_pause(): all results so far leave the buffers, for whoever waits for them before writing
@@ -260,7 +273,7 @@ void cli_lines_close(cli_lines *l); /* may be called again, and on zeros */
 int cli_take_input(void);
 
 /* cli_labels_read(): "a,b,c", or the name of a file with one a line ("-": standard input). Blanks around labels and repeats
- * are dropped. At least one. */
+ * are dropped. At least one; none is longer than CLI_MOST_TEXT. */
 int cli_labels_read(const cli_args *a, const char *arg, cli_list *out);
 
 /* cli_thresholds_split(): labels "a cat<TAB>0.31" become the label and its threshold, a cosine; NaN where there is none. *out [n] is the caller's to free(),
@@ -318,6 +331,9 @@ int cli_check_texts(const cli_session *s, const cli_list *texts);
 
 /* cli_hidden(): where what the session's kind asks for goes, if that is no embedding. */
 clip_hidden cli_hidden(const cli_session *s, float *out);
+
+/* cli_cosine(): of two vectors of any length, -1 .. 1. */
+float cli_cosine(const float *a, const float *b, int D);
 
 /* cli_encode_texts(): texts [n] to out [n, D]. */
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out);

@@ -24,6 +24,7 @@ static int convert(cli_args *a, cli_list *average)
     opt.averages = (int)average->n;
     if (a->operands != 1)
         return cli_usage(a, a->operands ? "one directory to write" : "the directory to write is missing");
+    DO(cli_no_folder(a, "OUT", a->operand[0]));
     if (!opt.layout && !opt.type && opt.averages == 0)
         return cli_usage(a, "say what to convert to: --to LAYOUT, --dtype TYPE, --average DIR, or several");
     clip_status s = clip_convert(a->model, a->operand[0], &opt, &err);

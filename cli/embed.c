@@ -11,7 +11,8 @@ enum { TEXT = CLI_LONG, TEXTS_FROM, FILES_FROM, NAMES, TOKENS, LAYER, FINAL_NORM
 static const cli_option options[] = {
     {'o', "output", "FILE", "write to FILE instead of standard output: FILE.npy is a float32 array [rows, D] of\n"
                             "NumPy's, any other name gets JSON lines"},
-    {NAMES, "names", "FILE", "also write the name of each row, one a line: the picture's path or the text"},
+    {NAMES, "names", "FILE", "also write the name of each row, one a line: the picture's path or the text;\n"
+                              "'-' is standard output, where -o has sent the rows elsewhere"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
     {TEXT, "text", "TEXT", "embed TEXT; may be given several times"},
     {TEXTS_FROM, "texts-from", "FILE", "embed each line of FILE; '-' is standard input"},
@@ -233,8 +234,21 @@ static void print_summary(const job *j, long long rows)
     cli_json_line(&o);
 }
 
+/* Rows, their names and the summary of --json: only one of them can be standard output. */
+static int check_outputs(const cli_args *a, sink *s)
+{
+    if (s->path && !s->npy && cli_is_stdout(s->path))
+        s->path = NULL;
+    const char *taken = !s->path ? "rows" : a->json ? "summary of --json" : NULL;
+    if (taken && s->names_path && cli_is_stdout(s->names_path))
+        return cli_usage(a, "--names: '%s' is standard output, where the %s %s; name a file%s", s->names_path, taken,
+                         s->path ? "goes" : "go", s->path ? "" : ", or another with -o");
+    return CLI_DONE;
+}
+
 static int work(cli_args *a, job *j)
 {
+    DO(check_outputs(a, &j->sink));
     const bool pictures = a->operands > 0 || j->files_from, words = j->text.n > 0 || j->texts_from;
     const bool quiet = !j->sink.path && isatty(STDOUT_FILENO);
     if (!pictures && !words)

@@ -298,9 +298,13 @@ static int parse(cli_args *a, job *j)
         case TEMPLATES: j->templates_arg = a->value; break;
         case HIERARCHY: j->hierarchy_arg = a->value; break;
         case CALIBRATE: j->calibrate = true; break;
-        case CONFUSION: j->confusion = a->value; break;
+        case CONFUSION:
+            j->confusion = a->value;
+            DO(cli_not_stdout(a, a->name, a->value));
+            break;
         case MULTI_LABEL: j->several = true; break;
         case FIT_THRESHOLDS:
+            DO(cli_not_stdout(a, a->name, a->value));
             j->fit_thresholds = a->value;
             j->several = true;
             break;

@@ -286,9 +286,15 @@ static int parse(cli_args *a, job *j)
     j->size = 1024;
     for (int id; (id = cli_next(a)) != 0;)
         switch (id) {
-        case 'o': j->output = a->value; break;
+        case 'o':
+            j->output = a->value;
+            DO(cli_not_stdout(a, a->name, a->value));
+            break;
         case SIZE: DO(cli_number(a, 16, 16384, &j->size)); break;
-        case RAW: j->raw = a->value; break;
+        case RAW:
+            j->raw = a->value;
+            DO(cli_not_stdout(a, a->name, a->value));
+            break;
         default: return a->code;
         }
     return work(a, j);

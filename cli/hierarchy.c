@@ -144,6 +144,8 @@ void cli_hierarchy_sums(const cli_hierarchy *h, const float *probability, double
     for (size_t i = h->name.n; i-- > 0;) /* children stand behind their parents */
         if (h->node[i].parent >= 0)
             sum[h->node[i].parent] += sum[i];
+    for (size_t i = 0; i < h->name.n; i++)
+        sum[i] = sum[i] > 1 ? 1 : sum[i]; /* by rounding */
 }
 
 int cli_hierarchy_best(const cli_hierarchy *h, const double *sum, int depth)

@@ -12,6 +12,7 @@
 
 #define LONGEST_LINE ((size_t)1 << 20)
 #define MOST_ITEMS 10000000 /* labels or templates in a file; far fewer make sense */
+#define MOST_BYTES ((size_t)1 << 30) /* of all of them */
 
 /* ---- Growing lists --------------------------------------------------------------------------------------- */
 
@@ -206,17 +207,29 @@ static char *trim(char *s)
     return s;
 }
 
+/* An item of a file, at this line; 0: of an argument. */
+static int check_length(const char *name, long number, size_t n)
+{
+    if (n <= CLI_MOST_TEXT)
+        return CLI_DONE;
+    return number ? cli_fail("%s: line %ld has %zu bytes; a label or template has at most %d", name, number, n, CLI_MOST_TEXT)
+                  : cli_fail("'%.40s...' has %zu bytes; a label or template has at most %d", name, n, CLI_MOST_TEXT);
+}
+
 /* What is not blank, one item a line. */
 static int read_items(const char *path, cli_list *out)
 {
     cli_lines l;
     char *line;
+    size_t bytes = 0;
     int code = cli_lines_open(&l, path, '\n');
     while (code == CLI_DONE && (code = cli_lines_next(&l, &line)) == CLI_DONE && line) {
         line = trim(line);
-        if (out->n == MOST_ITEMS)
-            code = cli_fail("%s: more than %d lines", l.name, MOST_ITEMS);
-        else if (*line)
+        const size_t n = strlen(line);
+        bytes += n;
+        if (out->n == MOST_ITEMS || bytes > MOST_BYTES)
+            code = cli_fail("%s: line %ld: a list has at most %d lines and %zu bytes", l.name, l.number, MOST_ITEMS, MOST_BYTES);
+        else if (n > 0 && (code = check_length(l.name, l.number, n)) == CLI_DONE)
             code = cli_list_add(out, line);
     }
     cli_lines_close(&l);
@@ -234,7 +247,7 @@ static int split(const char *arg, cli_list *out)
     char *copy = strdup(arg), *rest = copy, *item;
     int code = copy ? CLI_DONE : cli_no_memory();
     while (code == CLI_DONE && (item = strsep(&rest, ",")))
-        if (*(item = trim(item)))
+        if (*(item = trim(item)) && (code = check_length(item, 0, strlen(item))) == CLI_DONE)
             code = cli_list_add(out, item);
     free(copy);
     return code;
@@ -281,11 +294,14 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
     bool inline_one = strstr(arg, "{}") != NULL && !is_there(arg);
     if (!inline_one && !is_there(arg) && strcmp(arg, "-") != 0 && !strpbrk(arg, "/."))
         return cli_usage(a, "--templates: '%s' is neither a file nor a text with {} where the label goes", arg);
+    const char *name = strcmp(arg, "-") == 0 ? "standard input" : arg;
+    if (inline_one)
+        DO(check_length(arg, 0, strlen(arg)));
     DO(inline_one ? cli_list_add(out, arg) : read_items(arg, out));
     for (size_t i = 0; i < out->n; i++)
         if (!strstr(out->item[i], "{}"))
-            return cli_fail("%s: template '%s' has no {} for the label", arg, out->item[i]);
-    return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", arg);
+            return cli_fail("%s: template '%s' has no {} for the label", name, out->item[i]);
+    return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", name);
 }
 
 /* ---- Thresholds ------------------------------------------------------------------------------------------ */

@@ -79,14 +79,6 @@ static void heading(const match_job *j)
         printf("probability cosine   logit\n");
 }
 
-float match_cosine(const float *a, const float *b, int D)
-{
-    double sum = 0;
-    for (int d = 0; d < D; d++)
-        sum += (double)a[d] * (double)b[d];
-    return (float)sum;
-}
-
 /* One line: a picture, a text, and how they go together. */
 static void line(const match_job *j, const char *picture, const char *text, float cosine)
 {
@@ -116,7 +108,8 @@ static int list_pairs(match_job *j, const char *spec)
         heading(j);
         for (int i = 0; i < p.n; i++) {
             const size_t at = (size_t)i * (size_t)j->session.D;
-            line(j, p.data.keys.item[p.picture[i]], p.data.captions.item[i], match_cosine(p.image + at, p.text + at, j->session.D));
+            line(j, p.data.keys.item[p.picture[i]], p.data.captions.item[i],
+                 cli_cosine(p.image + at, p.text + at, j->session.D));
         }
         code = p.data.failed > 0 ? CLI_FAILED : CLI_DONE;
     }
@@ -289,7 +282,10 @@ static int parse(cli_args *a, match_job *j)
         case TEXTS: j->texts_arg = a->value; break;
         case FILES_FROM: j->files_from = a->value; break;
         case '0': j->delimiter = 0; break;
-        case 'o': j->output = a->value; break;
+        case 'o':
+            j->output = a->value;
+            DO(cli_only_file(a, a->name, a->value));
+            break;
         case FITTED: j->fitted_arg = a->value; break;
         case BATCH: DO(cli_number(a, 2, 1000000, &j->batch)); break;
         case EVAL_CAPTIONS:

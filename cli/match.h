@@ -27,8 +27,6 @@ typedef struct match_pairs {
 int match_read(match_job *j, const char *spec, match_pairs *out);
 void match_pairs_free(match_pairs *p);
 
-float match_cosine(const float *image, const float *text, int D);
-
 /* match_score(): a cosine as people (a line's beginning, no newline) or programs (keys of the object that is open) get it. */
 void match_score(const match_job *j, cli_json *o, float cosine);
 

@@ -196,7 +196,7 @@ static void count(const match_pairs side[2], int D, winoground *w)
         float s[2][2];
         for (int c = 0; c < 2; c++)
             for (int i = 0; i < 2; i++)
-                s[c][i] = match_cosine(side[i].image + (size_t)r * (size_t)D, side[c].text + (size_t)r * (size_t)D, D);
+                s[c][i] = cli_cosine(side[i].image + (size_t)r * (size_t)D, side[c].text + (size_t)r * (size_t)D, D);
         const bool text = s[0][0] > s[1][0] && s[1][1] > s[0][1], image = s[0][0] > s[0][1] && s[1][1] > s[1][0];
         w->text += text;
         w->image += image;

@@ -1,11 +1,14 @@
-/* Results go to stdout, or to a file that is written beside its place under a temporary name and renamed when it is whole:
- * who finds FILE finds all of it. A signal that ends the program removes what was begun. */
+/* Results go to stdout, to what is open already or cannot be replaced (a descriptor, a pipe, a
+ * device), or to a file that is written beside its place under a temporary name and renamed when it
+ * is whole: whoever finds FILE finds all of it. A signal that ends the program removes what was begun. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -52,7 +55,62 @@ static void forget(const char *path)
 
 /* ---- Files ----------------------------------------------------------------------------------------------- */
 
-/* Something that is there and is no ordinary file (a device, a pipe, /dev/fd/63) is written to, not replaced. */
+/* The descriptor of ours that a name leads to, as /dev/stdout and /dev/fd/3 do; -1: none. What is
+ * behind it may be a file, which whoever opened it goes on writing to. */
+static int descriptor_of(const char *path)
+{
+    enum { MOST_LINKS = 8 };
+    char at[PATH_MAX], real[PATH_MAX], own[32], to[PATH_MAX];
+    int n = snprintf(at, sizeof at, "%s", path);
+    snprintf(own, sizeof own, "/proc/%d/", (int)getpid());
+    for (int i = 0; i < MOST_LINKS && n < (int)sizeof at; i++) {
+        char *slash = strrchr(at, '/'), *name = slash ? slash + 1 : at, *end;
+        const char *dir = slash == at ? "/" : slash ? at : ".";
+        if (slash)
+            *slash = 0;
+        if (!realpath(dir, real))
+            return -1;
+        const size_t length = strlen(real);
+        const long number = strtol(name, &end, 10);
+        if (strncmp(real, own, strlen(own)) == 0 && length > 3 && strcmp(real + length - 3, "/fd") == 0)
+            return end > name && !*end && number >= 0 && number <= INT_MAX ? (int)number : -1;
+        char link[2 * PATH_MAX];
+        snprintf(link, sizeof link, "%s/%s", real, name);
+        const ssize_t k = readlink(link, to, sizeof to - 1);
+        if (k <= 0)
+            return -1;
+        to[k] = 0;
+        n = to[0] == '/' ? snprintf(at, sizeof at, "%s", to) : snprintf(at, sizeof at, "%s/%s", real, to);
+    }
+    return -1;
+}
+
+static bool is_null_device(const struct stat *st) { return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3); }
+
+bool cli_is_stdout(const char *path)
+{
+    struct stat st, out;
+    if (strcmp(path, "-") == 0 || descriptor_of(path) == STDOUT_FILENO)
+        return true;
+    const bool both = stat(path, &st) == 0 && fstat(STDOUT_FILENO, &out) == 0;
+    return both && st.st_dev == out.st_dev && st.st_ino == out.st_ino && !is_null_device(&st);
+}
+
+int cli_not_stdout(const cli_args *a, const char *option, const char *path)
+{
+    if (!cli_is_stdout(path))
+        return CLI_DONE;
+    return cli_usage(a, "--%s: '%s' is standard output, where the results go; name a file", option, path);
+}
+
+int cli_only_file(const cli_args *a, const char *option, const char *path)
+{
+    struct stat st;
+    const bool other = cli_is_stdout(path) || descriptor_of(path) >= 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode));
+    return other ? cli_usage(a, "--%s: '%s' is not a file that can be replaced", option, path) : CLI_DONE;
+}
+
+/* What is there and is not an ordinary file (a device, a pipe) is written to, not replaced. */
 static bool replaceable(const char *path, mode_t *mode)
 {
     struct stat st;
@@ -100,16 +158,31 @@ static int open_behind(cli_out *o, const char *path, mode_t mode)
     return open_temporary(o, mode);
 }
 
+/* A descriptor of ours is written on from where it stands. */
+static int open_copy(cli_out *o, const char *path, int fd)
+{
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy >= 0 && (o->f = fdopen(copy, "wb")))
+        return CLI_DONE;
+    const int code = fail_errno(path);
+    if (copy >= 0)
+        close(copy);
+    return code;
+}
+
 int cli_out_open(cli_out *o, const char *path)
 {
     mode_t mode;
     *o = (cli_out){.name = path ? path : "standard output"};
-    if (!path) {
+    if (!path || cli_is_stdout(path)) {
         o->f = stdout;
         return CLI_DONE;
     }
     int code = CLI_DONE;
-    if (replaceable(path, &mode))
+    const int fd = descriptor_of(path);
+    if (fd >= 0)
+        code = open_copy(o, path, fd);
+    else if (replaceable(path, &mode))
         code = open_behind(o, path, mode);
     else if (!(o->f = fopen(path, "wbe")))
         code = fail_errno(path);

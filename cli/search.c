@@ -449,7 +449,10 @@ static int parse(job *j, cli_args *a)
         case SORT: DO(read_sort(j)); break;
         case TABLE: s->table = true; break;
         case '0': s->delimiter = 0; break;
-        case HTML: s->html = a->value; break;
+        case HTML:
+            s->html = a->value;
+            DO(cli_not_stdout(a, a->name, a->value));
+            break;
         case SHOW: DO(read_show(j)); break;
         default: return a->code;
         }

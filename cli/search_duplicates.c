@@ -92,12 +92,9 @@ static int score_group(const search *s, const int64_t *row, int64_t n, float *fi
     if (clip_index_vector(s->index, row[0], first, &err) < 0)
         return cli_fail("%s", err.message);
     for (int64_t i = 0; i < n; i++) {
-        double cosine = 0;
         if (clip_index_vector(s->index, row[i], other, &err) < 0)
             return cli_fail("%s", err.message);
-        for (int d = 0; d < D; d++)
-            cosine += (double)first[d] * (double)other[d];
-        hit[i] = (clip_hit){row[i], (float)cosine};
+        hit[i] = (clip_hit){row[i], cli_cosine(first, other, D)};
     }
     return CLI_DONE;
 }

@@ -1,4 +1,5 @@
 /* A loaded model with its workspace, and words through it. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,9 +118,29 @@ static int encode_labels(cli_session *s, const cli_list *labels, const cli_list 
     return code;
 }
 
+/* A template has room for each of the labels if it has for the longest. */
+static int check_filled(const cli_list *labels, const cli_list *templates)
+{
+    const char *longest = "";
+    for (size_t i = 0; i < labels->n; i++)
+        longest = strlen(labels->item[i]) > strlen(longest) ? labels->item[i] : longest;
+    for (size_t t = 0; t < templates->n; t++) {
+        size_t n = strlen(templates->item[t]), times = 0;
+        for (const char *p = templates->item[t]; (p = strstr(p, "{}")); p += 2)
+            times++;
+        n += times * strlen(longest) - 2 * times;
+        if (n > CLI_MOST_TEXT)
+            return cli_fail("template '%.40s', which has %zu places for a label, and label '%.40s' make a text "
+                            "of %zu bytes; %d are allowed", templates->item[t], times, longest, n, CLI_MOST_TEXT);
+    }
+    return CLI_DONE;
+}
+
 int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float **out)
 {
     const size_t L = labels->n, D = (size_t)s->D;
+    *out = NULL;
+    DO(check_filled(labels, templates));
     *out = malloc(L * D * sizeof **out);
     if (!*out)
         return cli_no_memory();
@@ -154,6 +175,17 @@ int cli_check_texts(const cli_session *s, const cli_list *texts)
 clip_hidden cli_hidden(const cli_session *s, float *out)
 {
     return (clip_hidden){s->kind == CLI_STATES ? out : NULL, s->kind == CLI_POOLED ? out : NULL, s->kind == CLI_PROJECTED ? out : NULL};
+}
+
+float cli_cosine(const float *a, const float *b, int D)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int d = 0; d < D; d++) {
+        ab += (double)a[d] * (double)b[d];
+        aa += (double)a[d] * (double)a[d];
+        bb += (double)b[d] * (double)b[d];
+    }
+    return (float)(ab / sqrt(aa * bb));
 }
 
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out)

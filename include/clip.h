@@ -32,7 +32,9 @@
  *           handles are not checked.
  * Errors    Functions that can fail return a clip_status: 0 or negative. Those that read files also fill a
  *           clip_error (where given) with the name of the file and the fault. On error outputs are NULL or unspecified
- *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD. */
+ *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD.
+ * Locale    Whatever setlocale() was called with, files are read and written the same. Dates without a
+ *           time zone are local. */
 #ifndef CLIP_H
 #define CLIP_H
 
@@ -303,10 +305,12 @@ CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, c
  * (arXiv:2103.00020, 3.1.4): the mean of the unit embeddings of every template filled with the label, scaled to unit length again.
  * templates  in   [T] each with one or more "{}" where the label goes ("a photo of a {}."); a template without is an error
  * out        out  [L, D] f32, unit L2 norm
- * Errors: CLIP_EINVAL, CLIP_ENOTFINITE, CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL, CLIP_ENOTFINITE, CLIP_ELIMIT (a filled template of more than 65,536 bytes),
+ * CLIP_ENOMEM. Memory does not grow with L and T. */
 CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out);
 
-/* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M] */
+/* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M]
+ * Where rounding alone takes it beyond 1 or -1, by less than 1e-5, it is 1 or -1. */
 CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, const float *b, int M, float *out);
 
 /* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in place. */
@@ -968,7 +972,7 @@ typedef struct clip_index_filter {
 
 typedef struct clip_hit {
     int64_t row;
-    float score; /* cosine */
+    float score; /* cosine, -1 .. 1 */
 } clip_hit;
 
 /* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: short codes bound each score from

@@ -12,6 +12,7 @@
 #include "api/index_plan.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/plain.h"
 
 #define KEY "sources"
 #define MOST_BYTES ((size_t)1 << 22)
@@ -19,7 +20,7 @@
 static bool ends(const char *s, const char *end)
 {
     const size_t n = strlen(s), e = strlen(end);
-    return n > e && strcasecmp(s + n - e, end) == 0;
+    return n > e && strcasecmp_l(s + n - e, end, clipb_plain()) == 0;
 }
 
 static bool is_table(const char *path) { return ends(path, ".tsv") || ends(path, ".csv"); }
@@ -175,7 +176,7 @@ static clip_status note(clip_index *x, const clip_sources *sources, clip_error *
     bool ok = list;
     for (size_t i = 0; ok && i < sources->n; i++)
         ok = add_json(list, &sources->item[i]);
-    char *text = ok ? cJSON_PrintUnformatted(list) : NULL;
+    char *text = ok ? clipb_json_print(list, false) : NULL;
     cJSON_Delete(list);
     if (!text)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "base/json.h"
+#include "base/plain.h"
 #include "tasks/match.h"
 #include "tasks/metrics.h"
 
@@ -160,11 +161,13 @@ clip_status clip_match_save(const clip_model *m, const clip_match *match, const 
     if (s == CLIP_OK)
         s = clipb_output_open(&o, file, err);
     if (s == CLIP_OK) {
+        const locale_t before = uselocale(clipb_plain());
         fprintf(o.f, "{\n  \"weights\": \"%s\",\n", weights);
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
             if (isfinite(*number(match, i)))
                 fprintf(o.f, "  \"%s\": %.9g,\n", numbers[i].name, *number(match, i));
         fprintf(o.f, "  \"batch\": %d,\n  \"pairs\": %lld\n}\n", match->batch, (long long)match->pairs);
+        uselocale(before);
         s = clipb_output_close(&o, CLIP_OK, err);
     }
     free(file);

@@ -280,7 +280,7 @@ static clip_status write_words(const clip_model *m, const clip_probe *p, const c
     for (int c = 0; c < p->C && good; c++)
         good = add_class(list, p->name[c], p->pictures[c]);
     if (good)
-        text = cJSON_PrintUnformatted(j);
+        text = clipb_json_print(j, false);
     clipb_output o;
     clip_status s = text ? clipb_output_open(&o, path, err) : CLIP_ENOMEM;
     if (s == CLIP_OK) {

@@ -1,5 +1,7 @@
 /* The tasks behind clip.h: classes, similarities, ranks. */
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -7,40 +9,48 @@
 #include "tasks/multilabel.h"
 #include "tasks/tasks.h"
 
-#define TEXTS_AT_ONCE 256 /* filled templates held, if one label has not more */
+#define ROUNDING 1e-5f /* by which the product of two unit rows may be beyond 1 */
+enum { TEXTS_AT_ONCE = 256 }; /* whose tokens and embeddings are held */
 
-/* L labels in T templates each: unit [L*T, D] gets their embeddings. */
-static clip_status encode_filled(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, char **filled, float *unit)
+/* The texts from `first` on, n of all L*T, a label's beside each other: unit [n, D] gets their embeddings.
+ * ids [TEXTS_AT_ONCE, context_length] and off [TEXTS_AT_ONCE + 1] are room for their tokens. */
+static clip_status encode_filled(clip_context *ctx, const char *const *labels, const char *const *templates, int T,
+                                 int64_t first, int n, int32_t *ids, int32_t *off, float *unit)
 {
-    for (int i = 0; i < L * T; i++) {
-        if (!templates[i % T] || !labels[i / T])
+    for (int i = 0; i < n; i++) {
+        char *filled;
+        int length;
+        if (!templates[(first + i) % T] || !labels[(first + i) / T])
             return CLIP_EINVAL;
-        TRY(cliptsk_fill_template(templates[i % T], labels[i / T], &filled[i]));
+        TRY(cliptsk_fill_template(templates[(first + i) % T], labels[(first + i) / T], &filled));
+        const clip_status s = clip_tokenize(ctx->model, filled, ids + off[i], &length);
+        free(filled);
+        TRY(s);
+        off[i + 1] = off[i] + length;
     }
-    return clip_encode_text(ctx, (const char *const *)filled, L * T, unit);
+    return clip_encode_tokens(ctx, ids, off, n, unit);
 }
 
 clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out)
 {
     const size_t D = (size_t)ctx->model->config.embed_dim;
-    if (!labels || !templates || !out || L < 1 || T < 1 || T > INT32_MAX / TEXTS_AT_ONCE)
+    if (!labels || !templates || !out || L < 1 || T < 1 || !(ctx->model->towers & CLIP_TOWER_TEXT))
         return CLIP_EINVAL;
-    const int each = T < TEXTS_AT_ONCE ? TEXTS_AT_ONCE / T : 1;
-    const size_t texts = (size_t)each * (size_t)T;
-    char **filled = calloc(texts, sizeof *filled);
-    float *unit = malloc(texts * D * sizeof *unit);
-    clip_status s = filled && unit ? CLIP_OK : CLIP_ENOMEM;
-    for (int i = 0; s == CLIP_OK && i < L; i += each) {
-        const int n = L - i < each ? L - i : each;
-        s = encode_filled(ctx, labels + i, n, templates, T, filled, unit);
-        for (int j = 0; s == CLIP_OK && j < n; j++)
-            cliptsk_class_embedding(&ctx->k, unit + (size_t)j * (size_t)T * D, T, (int)D, out + (size_t)(i + j) * D);
-        for (size_t t = 0; t < texts; t++) {
-            free(filled[t]);
-            filled[t] = NULL;
-        }
+    const int64_t all = (int64_t)L * T;
+    const size_t room = TEXTS_AT_ONCE * (size_t)ctx->model->config.text.context_length;
+    int32_t *ids = malloc(room * sizeof *ids), off[TEXTS_AT_ONCE + 1] = {0};
+    float *unit = malloc(TEXTS_AT_ONCE * D * sizeof *unit);
+    clip_status s = ids && unit ? CLIP_OK : CLIP_ENOMEM;
+    memset(out, 0, (size_t)L * D * sizeof *out);
+    for (int64_t first = 0; s == CLIP_OK && first < all; first += TEXTS_AT_ONCE) {
+        const int n = all - first < TEXTS_AT_ONCE ? (int)(all - first) : TEXTS_AT_ONCE;
+        s = encode_filled(ctx, labels, templates, T, first, n, ids, off, unit);
+        for (int i = 0; s == CLIP_OK && i < n; i++)
+            cliptsk_class_add(out + (size_t)((first + i) / T) * D, unit + (size_t)i * D, (int)D);
     }
-    free(filled);
+    for (int l = 0; s == CLIP_OK && l < L; l++)
+        cliptsk_class_embedding(&ctx->k, out + (size_t)l * D, T, (int)D);
+    free(ids);
     free(unit);
     return s;
 }
@@ -55,6 +65,9 @@ clip_status clip_similarity(clip_context *ctx, const float *a, int N, const floa
     w.panels = ctx->acts.base;
     clipk_weight_pack(&ctx->k, &w, clipk_rows(b, D));
     clipk_gemm(&ctx->k, out, M, clipk_rows(a, D), N, &w, NULL);
+    for (size_t i = 0; i < (size_t)N * (size_t)M; i++)
+        if (fabsf(out[i]) < 1 + ROUNDING)
+            out[i] = clipk_cosine(out[i]);
     return CLIP_OK;
 }
 

@@ -68,6 +68,18 @@ static clip_status count_words(const builder *b, cliptok_learner *l)
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
+/* Where words are not parted, a vocabulary that is large enough learns phrases instead of words. */
+static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
+{
+    char line[320];
+    if (stats.by_heart * 20 < stats.texts || stats.by_heart == 0)
+        return;
+    snprintf(line, sizeof line, "%lld of %lld captions have no blanks and became one token each, learned by heart: "
+             "words that stand in them will find nothing; put blanks between words, or choose a smaller vocabulary (tokenizer-vocab)",
+             (long long)stats.by_heart, (long long)stats.texts);
+    warn(b, line);
+}
+
 /* The files of a vocabulary learned from the captions, into the directory. */
 static clip_status learn(const builder *b, const char *dir)
 {
@@ -81,9 +93,12 @@ static clip_status learn(const builder *b, const char *dir)
         s = cliptok_learner_finish(l, wanted, &bpe);
     if (s == CLIP_OK && (int)bpe.n_tokens < wanted) {
         char line[128];
-        snprintf(line, sizeof line, "the captions give a vocabulary of %d: no pair of tokens occurs twice any more", (int)bpe.n_tokens);
+        snprintf(line, sizeof line, "the captions give a vocabulary of %d: no pair of tokens that may be joined occurs twice any more",
+                 (int)bpe.n_tokens);
         warn(b, line);
     }
+    if (s == CLIP_OK)
+        warn_of_phrases(b, cliptok_learner_count(l));
     if (s == CLIP_OK)
         s = cliptok_write_vocab(&bpe, dir, b->err);
     cliptok_bpe_free(&bpe);
@@ -294,6 +309,7 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
     }
     clip_model_free(t->source); /* all that is needed of it is copied */
     t->source = NULL;
+    t->t.share_ends = text(b, CLIP_TRAIN_TOKENIZER_VOCAB) != NULL;
     TRY(cliptrn_trainer_init(&t->t, &stream, &optimizer, b->err));
     if (resume)
         TRY(cliptrn_state_apply(state, &t->t, resume, b->err));

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/plain.h"
 
 #define MOST_JSON ((size_t)1 << 20)
 
@@ -70,7 +71,7 @@ static clip_status check(const row *r, const char *value, clip_error *err)
     char *end = NULL;
     errno = 0;
     if (r->kind == INT || r->kind == REAL) {
-        const double x = r->kind == INT ? (double)strtol(value, &end, 10) : strtod(value, &end);
+        const double x = r->kind == INT ? (double)strtol(value, &end, 10) : strtod_l(value, &end, clipb_plain());
         if (end == value || *end || errno || !(x >= r->lo && x <= r->hi))
             return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is not a %snumber from %g to %g", r->name, value, r->kind == INT ? "whole " : "", r->lo, r->hi);
     } else if (r->kind == CHOICE && !among(value, r->value)) {
@@ -153,10 +154,12 @@ static char *as_text(const cJSON *v, const char *file)
     }
     if (cJSON_IsNumber(v)) {
         char text[40];
+        const locale_t before = uselocale(clipb_plain());
         snprintf(text, sizeof text, "%.17g", v->valuedouble);
+        uselocale(before);
         return strdup(text);
     }
-    return cJSON_PrintUnformatted(v);
+    return clipb_json_print(v, false);
 }
 
 /* name: for messages; file: what paths are relative to. */
@@ -203,7 +206,7 @@ static cJSON *as_json(int i, const char *value, const char *here)
 {
     const kind k = table[i].kind;
     if (k == INT || k == REAL)
-        return cJSON_CreateNumber(strtod(value, NULL)); /* JSON has not every spelling that strtod() takes */
+        return cJSON_CreateNumber(strtod_l(value, NULL, clipb_plain())); /* JSON has not every spelling that strtod() takes */
     if (k == FLAG || k == JSON)
         return cJSON_CreateRaw(value);
     char *path = is_path(i) ? from_file(value, here) : NULL;
@@ -226,7 +229,7 @@ char *clip_train_options_json(const clip_train_options *o)
             return NULL;
         }
     }
-    char *text = tree ? cJSON_PrintUnformatted(tree) : NULL;
+    char *text = tree ? clipb_json_print(tree, false) : NULL;
     cJSON_Delete(tree);
     return text;
 }
@@ -244,7 +247,7 @@ long clip_train_int(const clip_train_options *o, int id)
 double clip_train_real(const clip_train_options *o, int id)
 {
     const char *text = clip_train_text(o, id);
-    return text ? strtod(text, NULL) : 0;
+    return text ? strtod_l(text, NULL, clipb_plain()) : 0;
 }
 
 bool clip_train_flag(const clip_train_options *o, int id)

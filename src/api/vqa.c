@@ -79,26 +79,33 @@ static const char *as_said(const clip_question *q, const char *answer)
     return q->q.type == CLIPTSK_COUNT && end != answer && !*end && v >= 0 && v <= 10 ? number[v] : answer;
 }
 
+static clip_status encode(clip_context *ctx, const clip_question_options *o, char *const *statements, int n, float *out)
+{
+    const bool given = o->n_templates > 0;
+    const char *const *const templates = given ? o->templates : no_template;
+    return clip_encode_labels(ctx, (const char *const *)statements, n, templates, given ? o->n_templates : 1, out);
+}
+
 static clip_status embed(clip_context *ctx, const clip_question_options *o, char *const *statements, int n, float **out)
 {
     *out = malloc((size_t)n * (size_t)ctx->model->config.embed_dim * sizeof **out);
-    if (!*out)
-        return CLIP_ENOMEM;
-    const bool given = o->n_templates > 0;
-    return clip_encode_labels(ctx, (const char *const *)statements, n, given ? o->templates : no_template, given ? o->n_templates : 1, *out);
+    return *out ? encode(ctx, o, statements, n, *out) : CLIP_ENOMEM;
 }
 
 static clip_status embed_statements(clip_context *ctx, clip_question *q, const clip_question_options *o)
 {
-    char **statements = calloc((size_t)q->n, sizeof *statements);
-    clip_status s = statements ? CLIP_OK : CLIP_ENOMEM;
-    for (int i = 0; i < q->n && s == CLIP_OK; i++)
-        s = cliptsk_fill_template(q->q.statement, as_said(q, q->answer[i]), &statements[i]);
-    if (s == CLIP_OK)
-        s = embed(ctx, o, statements, q->n, &q->statement);
-    for (int i = 0; statements && i < q->n; i++)
-        free(statements[i]);
-    free(statements);
+    enum { AT_ONCE = 256 };
+    char *statements[AT_ONCE];
+    q->statement = malloc((size_t)q->n * (size_t)q->D * sizeof *q->statement);
+    clip_status s = q->statement ? CLIP_OK : CLIP_ENOMEM;
+    for (int i = 0, n; i < q->n && s == CLIP_OK; i += AT_ONCE) {
+        for (n = 0; s == CLIP_OK && n < AT_ONCE && i + n < q->n; n++)
+            s = cliptsk_fill_template(q->q.statement, as_said(q, q->answer[i + n]), &statements[n]);
+        if (s == CLIP_OK)
+            s = encode(ctx, o, statements, n, q->statement + (size_t)i * (size_t)q->D);
+        while (n > 0)
+            free(statements[--n]);
+    }
     return s;
 }
 

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "api/api.h"
+#include "base/plain.h"
 #include "data/csv.h"
 #include "tasks/vqa_score.h"
 
@@ -93,7 +94,7 @@ static clip_status add_row(reader *r, clip_error *err)
 static clip_status read_rows(reader *r, clip_error *err)
 {
     const char *dot = strrchr(r->path, '.');
-    r->csv.separator = dot && strcasecmp(dot, ".csv") == 0 ? ',' : '\t';
+    r->csv.separator = dot && strcasecmp_l(dot, ".csv", clipb_plain()) == 0 ? ',' : '\t';
     TRY(read_columns(r, err));
     for (;;) {
         TRY(clipdat_csv_row(&r->csv, err));

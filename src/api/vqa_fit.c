@@ -353,7 +353,7 @@ static clip_status words(const clip_vqa *h, const char *weights, const char *net
     cJSON *answers = cJSON_AddArrayToObject(j, "answers");
     for (int i = 0; i < h->net.A && good && answers; i++)
         good = cJSON_AddItemToArray(answers, cJSON_CreateString(h->answer[i]));
-    *out = good && answers ? cJSON_Print(j) : NULL;
+    *out = good && answers ? clipb_json_print(j, true) : NULL;
     cJSON_Delete(j);
     return *out ? CLIP_OK : CLIP_ENOMEM;
 }

@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 
 clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJSON **out, clip_error *err)
 {
     const char *end = NULL;
+    const locale_t before = uselocale(clipb_plain());
     *out = cJSON_ParseWithLengthOpts(text, size, &end, 0);
+    uselocale(before);
     for (const char *rest = end; *out && rest < text + size; rest++)
         if (!strchr(" \t\r\n", *rest)) { /* safetensors pads its header with spaces; anything else is a fault */
             cJSON_Delete(*out);
@@ -33,6 +36,14 @@ static clip_status parse_and_free(unsigned char *data, size_t size, const char *
     return s;
 }
 
+char *clipb_json_print(const cJSON *v, bool indented)
+{
+    const locale_t before = uselocale(clipb_plain());
+    char *text = indented ? cJSON_Print(v) : cJSON_PrintUnformatted(v);
+    uselocale(before);
+    return text;
+}
+
 clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_error *err)
 {
     unsigned char *data;
@@ -48,7 +59,7 @@ clip_status clipb_json_read_named(const char *path, size_t limit, cJSON **out, c
     size_t size;
     *out = NULL;
     TRY(clipb_read_named(path, limit, &data, &size, err));
-    return parse_and_free(data, size, path, out, err);
+    return parse_and_free(data, size, strcmp(path, "-") == 0 ? "standard input" : path, out, err);
 }
 
 static const cJSON *find(const cJSON *o, const char *key)

@@ -17,6 +17,9 @@ clip_status clipb_json_read_named(const char *path, size_t limit, cJSON **out, c
 /* clipb_json_parse(): the same from memory; `name` is for messages. */
 clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJSON **out, clip_error *err);
 
+/* clipb_json_print(): as text, on indented lines or on one; cJSON_free() it. NULL: out of memory. */
+char *clipb_json_print(const cJSON *v, bool indented);
+
 /* Getters: an absent or null key leaves *out as it is (the default); a value of another type, or out of [lo, hi], is CLIP_EFORMAT. */
 clip_status clipb_json_int(const cJSON *o, const char *key, int lo, int hi, int *out, const char *file, clip_error *err);
 clip_status clipb_json_float(const cJSON *o, const char *key, float *out, const char *file, clip_error *err);

@@ -5,6 +5,8 @@
 
 #include "base/line.h"
 
+#include "base/plain.h"
+
 const char *clip_status_name(clip_status s)
 {
     switch (s) {
@@ -40,6 +42,7 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
 {
     if (!err)
         return code;
+    const locale_t before = uselocale(clipb_plain());
     err->code = code;
     size_t n = 0;
     if (where) {
@@ -52,5 +55,6 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
     va_start(ap, fmt);
     clipb_line(err->message + n, sizeof err->message - n, fmt, ap);
     va_end(ap);
+    uselocale(before);
     return code;
 }

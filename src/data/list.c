@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 #include "data/data.h"
 #include "image/image.h"
 
@@ -95,6 +96,7 @@ clip_status clipdat_excluded(const char *const *patterns, int n, const char *pat
     char *part = malloc(length + 1);
     if (!part)
         return CLIP_ENOMEM;
+    const locale_t before = uselocale(clipb_plain()); /* '?' is a byte */
     for (size_t start = 0; start < length && !*excluded;) {
         const size_t end = start + strcspn(path + start, "/");
         memcpy(part, path, end);
@@ -103,6 +105,7 @@ clip_status clipdat_excluded(const char *const *patterns, int n, const char *pat
             *excluded = fnmatch(patterns[i], strchr(patterns[i], '/') ? part : part + start, 0) == 0;
         start = end + 1;
     }
+    uselocale(before);
     free(part);
     return CLIP_OK;
 }

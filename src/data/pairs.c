@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/plain.h"
 #include "data/data.h"
 
 struct clip_pairs {
@@ -24,7 +25,7 @@ clip_pairs_options clip_pairs_options_default(void) { return (clip_pairs_options
 static bool ends(const char *s, const char *end)
 {
     size_t n = strlen(s), e = strlen(end);
-    return n > e && strcasecmp(s + n - e, end) == 0;
+    return n > e && strcasecmp_l(s + n - e, end, clipb_plain()) == 0;
 }
 
 bool clipdat_is_tar(const char *path) { return ends(path, ".tar") || ends(path, ".tar.gz") || ends(path, ".tgz"); }

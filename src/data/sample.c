@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 #include "data/data.h"
 
 clip_status clipdat_bytes_reserve(clipdat_bytes *b, size_t n) { return clipb_grow((void **)&b->p, &b->capacity, n + 1, 1); }
@@ -93,7 +94,7 @@ int clipdat_picture_rank(const char *ext)
                                              "heic", "heif", "avif", "pnm",  "ppm",  "pgm", "pbm",   "pam",   "jpe",
                                              "jif",  "mpo",  "hif",  "dib",  "apng", "heics", "avifs"};
     for (int i = 0; i < (int)(sizeof extensions / sizeof *extensions); i++)
-        if (strcasecmp(ext, extensions[i]) == 0)
+        if (strcasecmp_l(ext, extensions[i], clipb_plain()) == 0)
             return i;
     return -1;
 }

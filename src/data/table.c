@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 #include "data/csv.h"
 
 typedef struct table {
@@ -62,7 +63,7 @@ static clip_status find_separator(table *t, const clip_pairs_options *opt, clip_
 {
     const char tab[] = "\t", any[] = ",\t;", given[] = {opt->separator, 0};
     const char *dot = strrchr(t->path, '.');
-    const char *candidates = opt->separator ? given : dot && strcasecmp(dot, ".tsv") == 0 ? tab : any;
+    const char *candidates = opt->separator ? given : dot && strcasecmp_l(dot, ".tsv", clipb_plain()) == 0 ? tab : any;
     char best = *candidates;
     size_t most = 0, which;
     bool found = false;

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/plain.h"
 #include "data/data.h"
 
 #define READ_SIZE ((size_t)1 << 18)
@@ -63,14 +64,13 @@ static void classify(tar *t)
     t->rank = clipdat_picture_rank(dot + 1);
     if (t->rank >= 0)
         t->kind = PICTURE;
-    else if (strcasecmp(dot + 1, "txt") == 0)
+    else if (strcasecmp_l(dot + 1, "txt", clipb_plain()) == 0)
         t->kind = TEXT;
-    else if (strcasecmp(dot + 1, "json") == 0)
+    else if (strcasecmp_l(dot + 1, "json", clipb_plain()) == 0)
         t->kind = JSON;
 }
 
-/* The next member that matters into t->name and so on; t->ended if there is none. */
-static clip_status next_member(tar *t, clip_error *err)
+static clip_status look_for_member(tar *t, clip_error *err)
 {
     struct archive_entry *e;
     while (!t->name && !t->ended) {
@@ -95,6 +95,16 @@ static clip_status next_member(tar *t, clip_error *err)
         t->end = archive_filter_bytes(t->archive, 0);
     }
     return CLIP_OK;
+}
+
+/* The next member that matters into t->name and so on; t->ended if there is none. Names that are not
+ * marked as UTF-8 stay the bytes they are: libarchive would recode them from the program's locale. */
+static clip_status next_member(tar *t, clip_error *err)
+{
+    const locale_t before = uselocale(clipb_plain());
+    const clip_status s = look_for_member(t, err);
+    uselocale(before);
+    return s;
 }
 
 /* Past the waiting member, with what is left of it. */

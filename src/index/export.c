@@ -50,7 +50,7 @@ static clip_status write_metadata(target *o, const char *path, const char *capti
     cJSON *line = cJSON_CreateObject();
     bool whole = line && (!path || cJSON_AddStringToObject(line, "image_path", path));
     whole = whole && (!caption || cJSON_AddStringToObject(line, "caption", caption));
-    char *text = whole ? cJSON_PrintUnformatted(line) : NULL;
+    char *text = whole ? clipb_json_print(line, false) : NULL;
     cJSON_Delete(line);
     if (!text)
         return clipb_fail(err, CLIP_ENOMEM, o->metadata_path, "out of memory");

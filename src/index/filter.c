@@ -3,14 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plain.h"
 #include "index/index.h"
 
 static bool path_fits(const clip_index_filter *f, const char *path)
 {
-    for (int i = 0; i < f->n_patterns; i++)
-        if (fnmatch(f->patterns[i], path ? path : "", 0) == 0)
-            return true;
-    return f->n_patterns == 0;
+    const locale_t before = uselocale(clipb_plain()); /* '?' is a byte */
+    bool fits = f->n_patterns == 0;
+    for (int i = 0; i < f->n_patterns && !fits; i++)
+        fits = fnmatch(f->patterns[i], path ? path : "", 0) == 0;
+    uselocale(before);
+    return fits;
 }
 
 static bool is_below(const char *path, const char *root)

@@ -37,10 +37,12 @@ clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, flo
 void clipidx_scan_run(clipidx_scan *scan);
 void clipidx_scan_free(clipidx_scan *scan); /* what clipidx_scan_init() has made */
 
-/* clipidx_scan_score(): the score itself, in f32 from the f16 vector. */
+/* clipidx_scan_score(): the score itself, in f32 from the f16 vector, whose length is 1 but for
+ * rounding. */
 static inline float clipidx_scan_score(const clipidx_scan *scan, int q, int64_t row)
 {
-    return scan->x->k.set->dot_f16(scan->query[q].unit, clipidx_array_row(&scan->x->array[CLIPIDX_VECTORS], row), scan->x->dim);
+    const void *vector = clipidx_array_row(&scan->x->array[CLIPIDX_VECTORS], row);
+    return clipk_cosine(scan->x->k.set->dot_f16(scan->query[q].unit, vector, scan->x->dim));
 }
 
 #endif

@@ -41,7 +41,7 @@ static void offer(best *b, _Atomic float *least, clip_hit hit)
         b->hit[0] = hit;
         sift_down(b->hit, b->n, 0);
     }
-    if (b->n == b->k && b->hit[0].score > atomic_load_explicit(least, memory_order_relaxed))
+    if (b->n == b->k && b->hit[0].score > -1 && b->hit[0].score > atomic_load_explicit(least, memory_order_relaxed))
         atomic_store_explicit(least, b->hit[0].score, memory_order_relaxed);
     pthread_mutex_unlock(&b->mutex);
 }
@@ -175,7 +175,7 @@ static clip_status search_all_unique(const clip_index *x, const float *query, in
 clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter,
                               clip_hit *hit, int *found, clip_error *err)
 {
-    const float least = filter && filter->min_score != 0 ? filter->min_score : -INFINITY;
+    const float least = filter && filter->min_score != 0 && filter->min_score > -1 ? filter->min_score : -INFINITY;
     clipidx_bits rows;
     if (Q < 0 || k < 1 || (Q > 0 && (!query || !hit || !found)))
         return clipb_fail(err, CLIP_EINVAL, x->dir, "a search is for one hit or more");

@@ -56,6 +56,8 @@ typedef struct clipk_view {
     int64_t rs, cs;
 } clipk_view;
 
+/* clipk_cosine(): of the product of rows whose length is 1 but for rounding. */
+static inline float clipk_cosine(float product) { return product > 1 ? 1 : product < -1 ? -1 : product; }
 static inline clipk_view clipk_rows(const float *p, int64_t ld) { return (clipk_view){p, CLIPK_F32, ld, 1}; }
 
 /* ---- Matrix product ------------------------------------------------------------------------------------- */

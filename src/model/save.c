@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plain.h"
+
 /* ---- Numbers ------------------------------------------------------------------------------------------------ */
 
 static uint32_t bits_of(float f)
@@ -206,7 +208,7 @@ static void put_float(FILE *f, double v)
     char digits[32];
     for (int n = 1; n <= 9; n++) {
         snprintf(digits, sizeof digits, "%.*g", n, v);
-        if (strtof(digits, NULL) == (float)v)
+        if (strtof_l(digits, NULL, clipb_plain()) == (float)v)
             break;
     }
     fputs(digits, f);
@@ -355,8 +357,12 @@ static clip_status save_config(const char *dir, const char *name, const clipmdl_
     clipb_output o;
     char *path = clipb_path_join(dir, name);
     clip_status s = path ? clipb_output_open(&o, path, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    if (s == CLIP_OK)
-        s = clipb_output_close(&o, put(o.f, c, r, err), err);
+    if (s == CLIP_OK) {
+        const locale_t before = uselocale(clipb_plain());
+        s = put(o.f, c, r, err);
+        uselocale(before);
+        s = clipb_output_close(&o, s, err);
+    }
     free(path);
     return s;
 }

@@ -15,7 +15,9 @@ clip_status cliptsk_fill_template(const char *text, const char *label, char **ou
         return CLIP_EINVAL;
     size_t added;
     if (__builtin_mul_overflow(times, n, &added) || __builtin_add_overflow(size, added, &size))
-        return CLIP_ENOMEM;
+        return CLIP_ELIMIT;
+    if (size - 2 * times > CLIPTSK_MOST_TEXT + 1)
+        return CLIP_ELIMIT;
     char *to = malloc(size);
     if (!to)
         return CLIP_ENOMEM;
@@ -30,14 +32,15 @@ clip_status cliptsk_fill_template(const char *text, const char *label, char **ou
     return CLIP_OK;
 }
 
-void cliptsk_class_embedding(const clipk_ctx *k, const float *unit, int T, int D, float *out)
+void cliptsk_class_add(float *sum, const float *unit, int D)
 {
     for (int d = 0; d < D; d++)
-        out[d] = 0;
-    for (int t = 0; t < T; t++)
-        for (int d = 0; d < D; d++)
-            out[d] += unit[(size_t)t * (size_t)D + (size_t)d];
+        sum[d] += unit[d];
+}
+
+void cliptsk_class_embedding(const clipk_ctx *k, float *sum, int T, int D)
+{
     for (int d = 0; d < D; d++)
-        out[d] /= (float)T;
-    clipk_l2norm(k, out, NULL, 1, D);
+        sum[d] /= (float)T;
+    clipk_l2norm(k, sum, NULL, 1, D);
 }

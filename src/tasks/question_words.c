@@ -2,6 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/plain.h"
 #include "tasks/question.h"
 
 static const char *const yes_no[] = {"yes", "no", NULL};
@@ -113,7 +114,7 @@ const char *const *cliptsk_words_of(const char *kind)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         const size_t m = strlen(kinds[i].kind);
         const bool plural = n == m + 1 && (kind[m] == 's' || kind[m] == 'S');
-        if ((n == m || plural) && strncasecmp(kind, kinds[i].kind, m) == 0)
+        if ((n == m || plural) && strncasecmp_l(kind, kinds[i].kind, m, clipb_plain()) == 0)
             return kinds[i].words;
     }
     return NULL;

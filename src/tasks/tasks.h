@@ -14,13 +14,17 @@
 clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D, const int32_t *right,
                           const int32_t *right_off, int32_t *rank);
 
+enum { CLIPTSK_MOST_TEXT = 1 << 16 }; /* bytes of a filled template; the longest context takes a few thousand */
+
 /* cliptsk_fill_template(): `text` with every "{}" replaced by `label`.
  * out  out  malloc'ed
- * Errors: CLIP_EINVAL (no "{}" in it), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (no "{}" in it), CLIP_ELIMIT (longer than CLIPTSK_MOST_TEXT), CLIP_ENOMEM. */
 clip_status cliptsk_fill_template(const char *text, const char *label, char **out);
 
-/* cliptsk_class_embedding(): the direction of a class, from its templates (arXiv:2103.00020, 3.1.4):
- * out = m / |m|, m = 1/T Σₜ unit[t]        unit [T, D], rows of unit length   out [D] */
-void cliptsk_class_embedding(const clipk_ctx *k, const float *unit, int T, int D, float *out);
+/* The direction of a class, from its T templates (arXiv:2103.00020, 3.1.4): m / |m|, m = 1/T Σₜ unit[t].
+ * cliptsk_class_add() adds one of them to sum [D], which begins at 0; cliptsk_class_embedding() makes
+ * the direction of the sum. */
+void cliptsk_class_add(float *sum, const float *unit, int D);
+void cliptsk_class_embedding(const clipk_ctx *k, float *sum, int T, int D);
 
 #endif

@@ -223,6 +223,27 @@ int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n)
     return t ? t->id : -1;
 }
 
+size_t cliptok_bpe_bytes(const cliptok_bpe *b, int32_t id, const unsigned char **bytes)
+{
+    const token *t = record(b, b->token[id]);
+    *bytes = bytes_of(t);
+    return t->n;
+}
+
+int32_t cliptok_bpe_inner(const cliptok_bpe *b, int32_t id)
+{
+    if (id < 0 || (size_t)id >= b->n_tokens || b->token[id] == 0)
+        return id;
+    const token *t = record(b, b->token[id]);
+    if (t->kind != CLIPTOK_LAST || t->n == 0)
+        return id;
+    for (const unsigned char *at = bytes_of(t), *end = at + t->n; at < end;)
+        if (!cliptok_unspaced(cliptok_utf8_next(&at, end)))
+            return id;
+    const token *inner = find(b, bytes_of(t), t->n, CLIPTOK_INNER, hash_bytes(bytes_of(t), t->n, CLIPTOK_INNER));
+    return inner ? inner->id : id;
+}
+
 /* ---- Merges ------------------------------------------------------------------------------------------------- */
 
 static uint32_t hash_pair(int32_t left, int32_t right)

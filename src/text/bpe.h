@@ -87,6 +87,14 @@ void cliptok_bpe_parts(const cliptok_bpe *b, size_t rank, int32_t *left, int32_t
 /* cliptok_bpe_find(): id of the token that files write like this; -1: none. */
 int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n);
 
+/* cliptok_bpe_bytes(): what a token stands for, n bytes; valid until the next token is added. */
+size_t cliptok_bpe_bytes(const cliptok_bpe *b, int32_t id, const unsigned char **bytes);
+
+/* cliptok_bpe_inner(): of a token that ends a word and has only characters of scripts without blanks
+ * (cliptok_unspaced()): the id of the same characters within a word. Of any other, and where there is
+ * none: `id`. */
+int32_t cliptok_bpe_inner(const cliptok_bpe *b, int32_t id);
+
 /* cliptok_bpe_word(): append the ids of word[0..n), n > 0, as far as there is room. Memory: none for words of up to 64 bytes,
  * 32 bytes a byte beyond (48 if merges are not in_order). Time: n log n. CLIP_ENOMEM. */
 clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *word, size_t n, cliptok_ids *out);

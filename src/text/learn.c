@@ -11,18 +11,22 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "text/unicode.h"
 #include "text/vocab.h"
 
 enum {
     MAX_WORD = 256,     /* bytes */
     MAX_TEXT = 1 << 16, /* bytes */
     BYTES = 512,        /* ids of bytes; what is above 255 ends a word */
+    PHRASE = 16,        /* letters: what is longer and one word is more likely a phrase without blanks */
 };
 
 typedef struct word {
     size_t at; /* in `symbol` */
     uint32_t n;
+    uint32_t letters; /* UTF-8 characters */
     int64_t count;
+    int64_t alone; /* of these, as the whole of a text */
 } word;
 
 typedef struct pair {
@@ -45,7 +49,9 @@ typedef struct table {
 
 struct cliptok_learner {
     cliptok *bytes;
-    int32_t *ids; /* [MAX_TEXT] of the text being added */
+    unsigned char byte[256]; /* of ids 0 to 255 */
+    int32_t *ids; /* [MAX_TEXT] of the text being added, and its words' bytes */
+    unsigned char *text;
     word *word;
     size_t n_words, word_capacity;
     int32_t *symbol;
@@ -104,21 +110,33 @@ static clip_status table_reserve(table *t, size_t n, const cliptok_learner *l, u
 
 /* ---- Words -------------------------------------------------------------------------------------------------- */
 
-static clip_status count_word(cliptok_learner *l, const int32_t *id, size_t n)
+static uint32_t letters_of(const unsigned char *text, size_t n)
 {
+    uint32_t letters = 0;
+    for (size_t i = 0; i < n; i++)
+        letters += (text[i] & 0xC0) != 0x80;
+    return letters;
+}
+
+/* A word, or a piece of one; text [n] its bytes; whole: there is nothing else in its text. */
+static clip_status count_word(cliptok_learner *l, const int32_t *id, const unsigned char *text, size_t n, bool whole)
+{
+    if (n > MAX_WORD)
+        return CLIP_OK;
     TRY(table_reserve(&l->words, l->n_words, l, hash_of_word));
     size_t s = hash_word(id, n) & (l->words.size - 1);
     for (; l->words.slot[s]; s = (s + 1) & (l->words.size - 1)) {
         word *w = &l->word[l->words.slot[s] - 1];
         if (w->n == n && memcmp(l->symbol + w->at, id, n * sizeof *id) == 0) {
             w->count++;
+            w->alone += whole;
             return CLIP_OK;
         }
     }
     TRY(clipb_grow((void **)&l->word, &l->word_capacity, l->n_words + 1, sizeof *l->word));
     TRY(clipb_grow((void **)&l->symbol, &l->symbol_capacity, l->n_symbols + n, sizeof *l->symbol));
     memcpy(l->symbol + l->n_symbols, id, n * sizeof *id);
-    l->word[l->n_words++] = (word){l->n_symbols, (uint32_t)n, 1};
+    l->word[l->n_words++] = (word){l->n_symbols, (uint32_t)n, letters_of(text, n), 1, whole};
     l->n_symbols += n;
     l->words.slot[s] = (uint32_t)l->n_words;
     return CLIP_OK;
@@ -129,8 +147,10 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     cliptok_learner *l = *out = calloc(1, sizeof *l);
     if (!l)
         return CLIP_ENOMEM;
+    cliptok_byte_order(l->byte);
     l->ids = malloc(MAX_TEXT * sizeof *l->ids);
-    clip_status s = l->ids ? cliptok_new_bytes(CLIPTOK_HUGGINGFACE, &l->bytes) : CLIP_ENOMEM;
+    l->text = malloc(MAX_TEXT);
+    clip_status s = l->ids && l->text ? cliptok_new_bytes(CLIPTOK_HUGGINGFACE, &l->bytes) : CLIP_ENOMEM;
     if (s < 0) {
         cliptok_learner_free(l);
         *out = NULL;
@@ -138,16 +158,46 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     return s;
 }
 
+/* A piece of a script without blanks counts as both, within a word and at its end, so that both become
+ * tokens: where it stands says little there. */
+static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool unspaced, bool whole)
+{
+    TRY(count_word(l, id, text, n, whole));
+    if (!unspaced)
+        return CLIP_OK;
+    id[n - 1] = (id[n - 1] + BYTES / 2) % BYTES; /* with the end of a word, or without */
+    return count_word(l, id, text, n, false);
+}
+
+/* A word in the pieces that merges are learned from: it is cut around every Chinese character and kana,
+ * and where letters of Thai and its like begin or end. For there a "word" is a whole phrase, and what
+ * stands in it is to be found in others. */
+static clip_status count_pieces(cliptok_learner *l, int32_t *id, size_t n, bool whole)
+{
+    unsigned char *text = l->text;
+    for (size_t i = 0; i < n; i++)
+        text[i] = l->byte[id[i] % (BYTES / 2)];
+    const unsigned char *at = text, *end = text + n, *piece = text;
+    int last = 0;
+    for (int most; at < end; last = most) {
+        const unsigned char *from = at;
+        most = cliptok_unspaced(cliptok_utf8_next(&at, end));
+        if (from > piece && (most == 1 || most != last)) {
+            TRY(count_piece(l, id + (piece - text), piece, (size_t)(from - piece), last > 0, false));
+            piece = from;
+        }
+    }
+    return count_piece(l, id + (piece - text), piece, (size_t)(end - piece), last > 0, whole && piece == text);
+}
+
 clip_status cliptok_learner_add(cliptok_learner *l, const char *text, size_t n)
 {
     int n_ids;
     TRY(cliptok_encode(l->bytes, text, n, l->ids, MAX_TEXT, &n_ids));
-    const int32_t *id = l->ids + 1, *end = l->ids + n_ids - 1; /* without start and end */
-    for (const int32_t *p = id; p < end; p++)
+    int32_t *id = l->ids + 1, *end = l->ids + n_ids - 1, *first = id; /* without start and end */
+    for (int32_t *p = id; p < end; p++)
         if (*p >= BYTES / 2) {
-            const size_t length = (size_t)(p + 1 - id);
-            if (length <= MAX_WORD)
-                TRY(count_word(l, id, length));
+            TRY(count_pieces(l, id, (size_t)(p + 1 - id), id == first && p + 1 == end));
             l->stats.words++;
             id = p + 1;
         }
@@ -166,6 +216,7 @@ void cliptok_learner_free(cliptok_learner *l)
         free(l->pair[i].word);
     cliptok_free(l->bytes);
     free(l->ids);
+    free(l->text);
     free(l->word);
     free(l->symbol);
     free(l->words.slot);
@@ -286,11 +337,29 @@ static pair *pop(cliptok_learner *l)
 
 /* ---- Learning ----------------------------------------------------------------------------------------------- */
 
+/* Would their token have more letters than one of their script may have? */
+static bool too_long(const pair *p, const cliptok_bpe *b)
+{
+    unsigned char text[2 * MAX_WORD];
+    const unsigned char *left, *right, *at = text;
+    const size_t n = cliptok_bpe_bytes(b, p->left, &left), m = cliptok_bpe_bytes(b, p->right, &right);
+    memcpy(text, left, n);
+    memcpy(text + n, right, m);
+    for (int letters = 0; at < text + n + m;) {
+        const int most = cliptok_unspaced(cliptok_utf8_next(&at, text + n + m));
+        if (most > 0 && ++letters > most)
+            return true;
+    }
+    return false;
+}
+
 /* The pair's merge gets the next id, and its words are rewritten. Where its text is a token already, by way of another pair, it is passed over:
  * every token has one merge, so that ids and ranks go together. */
 static clip_status learn_pair(cliptok_learner *l, pair *p, cliptok_bpe *b)
 {
     char text[2 * CLIPTOK_TEXT], right[CLIPTOK_TEXT];
+    if (too_long(p, b))
+        return CLIP_OK;
     const size_t n = cliptok_bpe_text(b, p->left, text), m = cliptok_bpe_text(b, p->right, right);
     memcpy(text + n, right, m);
     const int32_t joint = (int32_t)b->n_tokens;
@@ -326,6 +395,9 @@ clip_status cliptok_learner_finish(cliptok_learner *l, int vocab_size, cliptok_b
     TRY(cliptok_bpe_init(out, (size_t)vocab_size, merges));
     TRY(cliptok_add_bytes(out));
     TRY(learn(l, merges, out));
+    for (size_t i = 0; i < l->n_words; i++)
+        if (l->word[i].n == 1 && l->word[i].letters >= PHRASE)
+            l->stats.by_heart += l->word[i].alone;
     const int32_t start = (int32_t)out->n_tokens;
     TRY(cliptok_bpe_add(out, CLIPTOK_START, strlen(CLIPTOK_START), start, NULL, NULL));
     return cliptok_bpe_add(out, CLIPTOK_END, strlen(CLIPTOK_END), start + 1, NULL, NULL);

@@ -6,6 +6,10 @@
  * Text is cleaned and cut into words as transformers' CLIPTokenizer does, which is who reads such a vocabulary. Of pairs that occur equally often
  * the one of the smaller ids comes first, as in Hugging Face's BpeTrainer; the order of the captions makes no difference.
  *
+ * In a script without blanks (cliptok_unspaced()) such a "word" is a phrase. There tokens are characters
+ * (Chinese, kana) or at most four letters (Thai and its like), learned both within a word and at its
+ * end: what stands in a phrase has the tokens that it has alone, but for the mark at the end of its last.
+ *
  *     TRY(cliptok_learner_new(&l));
  *     for every caption:  TRY(cliptok_learner_add(l, caption, strlen(caption)));
  *     TRY(cliptok_learner_finish(l, 4096, &bpe));
@@ -37,6 +41,7 @@ clip_status cliptok_learner_finish(cliptok_learner *l, int vocab_size, cliptok_b
 /* What has been counted. */
 typedef struct cliptok_learner_stats {
     int64_t texts, words, distinct;
+    int64_t by_heart; /* after learning: texts of one word of 16 letters or more that have become one token */
 } cliptok_learner_stats;
 
 cliptok_learner_stats cliptok_learner_count(const cliptok_learner *l);

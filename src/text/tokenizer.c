@@ -417,5 +417,6 @@ int cliptok_vocab_size(const cliptok *t) { return t->vocab_size; }
 int cliptok_start_id(const cliptok *t) { return t->start; }
 int cliptok_end_id(const cliptok *t) { return t->end; }
 int cliptok_pad_id(const cliptok *t) { return t->pad; }
+int32_t cliptok_inner_id(const cliptok *t, int32_t id) { return cliptok_bpe_inner(&t->bpe, id); }
 cliptok_rules cliptok_follows(const cliptok *t) { return t->rules; }
 const char *cliptok_source(const cliptok *t) { return t->source; }

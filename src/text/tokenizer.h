@@ -49,6 +49,7 @@ int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);
 int cliptok_pad_id(const cliptok *t); /* what fills the context behind a text: pad_token, by default the end token; OpenCLIP has 0, which is "!" */
 cliptok_rules cliptok_follows(const cliptok *t);
+int32_t cliptok_inner_id(const cliptok *t, int32_t id); /* cliptok_bpe_inner() of bpe.h */
 const char *cliptok_source(const cliptok *t); /* "vocab.json + merges.txt, OpenCLIP's rules" */
 
 /* cliptok_encode(): start token, the text's tokens, end token; no padding.

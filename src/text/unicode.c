@@ -159,6 +159,42 @@ bool cliptok_python_digit(uint32_t c)
     return !late_class(c) && utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
+/* Whole blocks: marks and signs are written among the letters. Hangul, Tibetan and the scripts of
+ * India have blanks or dots. */
+int cliptok_unspaced(uint32_t c)
+{
+    enum { LETTERS = 4 }; /* about a syllable */
+    static const struct {
+        uint32_t first, last;
+        int most;
+    } blocks[] = {
+        {0x0E00, 0x0EFF, LETTERS}, /* Thai, Lao */
+        {0x1000, 0x109F, LETTERS}, /* Burmese */
+        {0x1780, 0x17FF, LETTERS}, /* Khmer */
+        {0x1950, 0x19DF, LETTERS}, /* Tai Le, New Tai Lue */
+        {0x1A20, 0x1AAF, LETTERS}, /* Tai Tham */
+        {0x1B00, 0x1B7F, LETTERS}, /* Balinese */
+        {0x2E80, 0x2FDF, 1},       /* radicals */
+        {0x3005, 0x312F, 1},       /* marks of repetition, hiragana, katakana, bopomofo */
+        {0x31A0, 0x31BF, 1},       /* bopomofo */
+        {0x31F0, 0x31FF, 1},       /* katakana */
+        {0x3400, 0x4DBF, 1},       /* Chinese characters */
+        {0x4E00, 0xA4CF, 1},       /* Chinese characters, Yi */
+        {0xA980, 0xA9FF, LETTERS}, /* Javanese, Burmese */
+        {0xAA60, 0xAADF, LETTERS}, /* Burmese, Tai Viet */
+        {0xF900, 0xFAFF, 1},       /* Chinese characters */
+        {0xFF66, 0xFF9F, 1},       /* katakana of half width */
+        {0x11700, 0x1174F, LETTERS}, /* Ahom */
+        {0x16FE0, 0x18DFF, 1},       /* Tangut, Khitan */
+        {0x1AFF0, 0x1B2FF, 1},       /* kana, Nushu */
+        {0x20000, 0x3FFFF, 1},       /* Chinese characters */
+    };
+    for (size_t i = 0; i < COUNT(blocks) && c >= blocks[i].first; i++)
+        if (c <= blocks[i].last)
+            return blocks[i].most;
+    return 0;
+}
+
 /* ---- Lower case --------------------------------------------------------------------------------------------- */
 
 static bool case_ignorable(uint32_t c)

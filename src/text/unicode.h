@@ -41,6 +41,11 @@ bool cliptok_python_space(uint32_t c);
 bool cliptok_python_alnum(uint32_t c); /* str.isalnum() */
 bool cliptok_python_digit(uint32_t c); /* \d: category Nd */
 
+/* cliptok_unspaced(): of a character of a script that is written without blanks between words (classes
+ * ID and SA of UAX #14), how many of them a token may have: 1 of Chinese characters and kana, 4 of the
+ * letters of Thai, Lao, Burmese, Khmer and their neighbours. Of others 0: any number. */
+int cliptok_unspaced(uint32_t c);
+
 /* cliptok_lower(): append the lower case of word[0..n) to `out`, which need not be empty: str.lower() or Rust's
  * to_lowercase() of each character. `word` must begin and end where its text has a space or ends (the final sigma looks around). */
 clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, cliptok_points *out);

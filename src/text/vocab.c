@@ -240,14 +240,21 @@ static clip_status read_tokenizer_json(const char *path, cliptok_bpe *b, cJSON *
 
 /* ---- bpe_simple_vocab_16e6.txt.gz --------------------------------------------------------------------------- */
 
+void cliptok_byte_order(unsigned char byte[256])
+{
+    int n = 0;
+    for (int printable = 1; printable >= 0; printable--)
+        for (int c = 0; c < 256; c++)
+            if (((c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c != 0xAD)) == printable)
+                byte[n++] = (unsigned char)c;
+}
+
 clip_status cliptok_add_bytes(cliptok_bpe *b)
 {
-    int32_t id = 0;
-    for (int last = 0; last < 2; last++)
-        for (int printable = 1; printable >= 0; printable--)
-            for (int byte = 0; byte < 256; byte++)
-                if (((byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD)) == printable)
-                    TRY(cliptok_bpe_add_byte(b, byte, last, id++));
+    unsigned char byte[256];
+    cliptok_byte_order(byte);
+    for (int id = 0; id < 512; id++)
+        TRY(cliptok_bpe_add_byte(b, byte[id % 256], id >= 256, id));
     return CLIP_OK;
 }
 

@@ -23,7 +23,9 @@
  * CLIP_ENOMEM. */
 clip_status cliptok_read_vocab(const char *dir, cliptok_bpe *b, const char **found, cJSON **added, clip_error *err);
 
-/* cliptok_add_bytes(): ids 0 to 511 as SimpleTokenizer gives them: the bytes, printable ones first, then the same at the end of a word. */
+/* cliptok_add_bytes(): ids 0 to 511 as SimpleTokenizer gives them: the bytes, printable ones first, then the same at the end of a word.
+ * cliptok_byte_order(): the bytes of ids 0 to 255. */
+void cliptok_byte_order(unsigned char byte[256]);
 clip_status cliptok_add_bytes(cliptok_bpe *b);
 
 #endif

@@ -71,7 +71,7 @@ static clip_status read_state(const cJSON *o, cliptrn_state *out, const char *fi
     const cJSON *s = cJSON_GetObjectItemCaseSensitive(o, "settings");
     if (!cJSON_IsObject(s))
         return clipb_fail(err, CLIP_EFORMAT, file, "has no settings");
-    out->settings = cJSON_PrintUnformatted(s);
+    out->settings = clipb_json_print(s, false);
     return out->settings ? CLIP_OK : CLIP_ENOMEM;
 }
 

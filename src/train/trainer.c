@@ -11,6 +11,27 @@
 
 static int64_t in_steps(int64_t n, int64_t per_epoch) { return n < 0 ? -n * per_epoch : n; }
 
+/* CLIP's encoding tells a word's last token from the same letters within a word. Where there are no
+ * blanks, a word has this end only where a phrase has: alone it would be another text than in a
+ * caption. So the two tokens share what they learn; both rows are in the weights, equal. */
+static clip_status find_rows(cliptrn_trainer *t, const cliptok *tokenizer)
+{
+    const int V = t->net.config.text.vocab_size;
+    t->row = malloc((size_t)V * sizeof *t->row);
+    for (int id = 0; t->row && id < V; id++)
+        t->row[id] = cliptok_inner_id(tokenizer, id);
+    return t->row ? CLIP_OK : CLIP_ENOMEM;
+}
+
+static void copy_rows(const cliptrn_trainer *t)
+{
+    const size_t C = (size_t)t->net.config.text.width;
+    float *table = t->row ? t->net.w + clipmdl_params_find(&t->net.params, "token_embedding.weight")->at : NULL;
+    for (int id = 0; t->row && id < t->net.config.text.vocab_size; id++)
+        if (t->row[id] != id)
+            memcpy(table + (size_t)id * C, table + (size_t)t->row[id] * C, C * sizeof *table);
+}
+
 clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream, const cliptrn_optimizer_options *optimizer, clip_error *err)
 {
     cliptrn_optimizer_options o = *optimizer;
@@ -23,6 +44,9 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
     if (o.warmup < 0)
         o.warmup = o.steps / 10 < MOST_WARMUP ? o.steps / 10 : MOST_WARMUP;
     t->off = calloc((size_t)stream->batch + 1, sizeof *t->off);
+    if (t->share_ends && find_rows(t, stream->tokenizer) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+    copy_rows(t);
     if (!t->off || cliptrn_optimizer_init(&t->optimizer, &o, &t->net) < 0)
         return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
     return CLIP_OK;
@@ -35,6 +59,7 @@ void cliptrn_trainer_free(cliptrn_trainer *t)
     cliptrn_net_free(&t->net);
     free(t->ids);
     free(t->off);
+    free(t->row);
     *t = (cliptrn_trainer){0};
 }
 
@@ -45,7 +70,8 @@ static clip_status cut_texts(cliptrn_trainer *t, const cliptrn_batch *b)
     for (int i = 0; i < b->N; i++) {
         const int32_t *ids = b->ids + b->off[i];
         const int n = clipmdl_text_length(&t->net.text, ids, b->off[i + 1] - b->off[i]);
-        memcpy(t->ids + t->off[i], ids, (size_t)n * sizeof *ids);
+        for (int j = 0; j < n; j++)
+            t->ids[t->off[i] + j] = t->row ? t->row[ids[j]] : ids[j];
         t->off[i + 1] = t->off[i] + n;
     }
     return CLIP_OK;
@@ -78,6 +104,7 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
                           "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or grad-clip-norm may help", (long long)t->optimizer.step + 1, loss.loss, norm);
     out->lr = cliptrn_learning_rate(&t->optimizer.opt, t->optimizer.step);
     cliptrn_optimizer_step(&t->optimizer, &t->net, norm);
+    copy_rows(t);
     t->next = b.next;
 
     const cliptrn_stream_stats stats = cliptrn_stream_get_stats(t->stream);

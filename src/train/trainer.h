@@ -12,6 +12,9 @@ typedef struct cliptrn_trainer {
     cliptrn_position next;   /* of the stream, after the last step */
     int64_t steps, per_epoch;
     int batch;
+    bool share_ends; /* set it before init: a token of a script without blanks has one embedding, be it
+                      * within a word or at its end (cliptok_inner_id()) */
+    int32_t *row;    /* [vocabulary] of the token embedding, which learns for this id; NULL: its own */
     /* of a batch: texts cut where they are pooled */
     int32_t *ids, *off;
     size_t ids_capacity;

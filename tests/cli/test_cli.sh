@@ -157,6 +157,44 @@ says '--names'
 want 0 "$clip" embed one.ppm -o c.jsonl
 same "$("$check" lines <c.jsonl)" 1
 
+it "where an output goes: '-', descriptors, pipes and devices are written to and never replaced"
+for to in - /dev/stdout /dev/fd/1 /proc/self/fd/1 onelink; do
+    ln -sf /dev/stdout onelink
+    (echo before; "$clip" embed one.ppm -o d.npy --names "$to"; echo after) >stream 2>err
+    same "$(cat stream)" "$(printf 'before\none.ppm\nafter')"
+done
+[ ! -e ./- ] || fault "a file called '-'"
+[ -L onelink ] || fault 'a link to /dev/stdout was replaced'
+(echo before; "$clip" embed one.ppm -o d.npy --names stream) >>stream 2>err
+same "$(tail -2 stream)" "$(printf 'before\none.ppm')"
+("$clip" embed one.ppm -o d.npy --names /dev/fd/3; echo after >&3) 3>third 2>err
+same "$(cat third)" "$(printf 'one.ppm\nafter')"
+mkfifo fifo && (cat fifo >piped &) && want 0 "$clip" embed one.ppm -o d.npy --names fifo
+[ -p fifo ] || fault 'a FIFO was replaced'
+want 0 "$clip" embed one.ppm -o - --names e.txt
+same "$("$check" lines <out)" 1
+want 0 "$clip" embed one.ppm -o e.npy --names /dev/null
+[ -c /dev/null ] || fault '/dev/null was replaced'
+want 2 "$clip" embed one.ppm --names -
+says "--names: '-' is standard output, where the rows go"
+want 2 "$clip" embed one.ppm -o f.npy --json --names /dev/stdout
+says 'where the summary of --json goes'
+want 2 "$clip" classify -l a,b --html - one.ppm
+says "--html: '-' is standard output, where the results go"
+want 2 "$clip" explain one.ppm a -o /dev/stdout
+want 2 "$clip" explain one.ppm a --raw -
+want 2 "$clip" eval zeroshot x.tsv -l a,b --confusion -
+want 2 "$clip" eval zeroshot x.tsv -l a,b --fit-thresholds -
+want 2 "$clip" search --html - cat
+want 2 "$clip" match --fit x.tsv -o /dev/stderr
+says "'/dev/stderr' is not a file that can be replaced"
+want 2 "$clip" convert --to hf -
+says "'-' is not a folder"
+for option in 'index --index' 'index --export' 'search --index' 'probe --output' 'probe --apply' 'vqa --head' 'train --output' 'train --resume' 'info --model'; do
+    want 2 "$clip" $option -
+    says "'-' is not a folder"
+done
+
 it "encoders alone"
 hidden=$root/tests/model/golden/hidden
 want 0 "$clip" info "$hidden/text"
@@ -305,11 +343,30 @@ want 0 "$clip" classify -l 'a photo of a cat.,a photo of a dog.' one.ppm
 same "$(awk 'NR > 1 {print $1, $3}' out)" "$(awk 'NR > 1 {print $1, $3}' inline)"
 want 1 "$clip" classify -l animals.txt one.ppm
 says 'no such file'
+(echo cat && head -c 65537 long && echo) >labels
+want 1 "$clip" classify --labels labels one.ppm
+says 'labels: line 2 has 65537 bytes; a label or template has at most 65536'
+(echo '{}' && head -c 65537 long && echo) >templates
+want 1 "$clip" classify -l a,b --templates templates one.ppm
+says 'templates: line 2 has 65537 bytes'
+yes '{}' | head -20000 | tr '\n' ' ' >templates && head -c 20000 long >labels
+want 1 "$clip" classify --labels labels --templates templates one.ppm # 400 MB, filled
+says 'which has 20000 places for a label'
+says '65536 are allowed'
 want 1 "$clip" classify -l /dev/null one.ppm
 want 1 "$clip" classify -l empty/x,y --json one.ppm broken.png
 says 'broken.png'
 same "$(json failed)" 1
 same "$(json pictures.1.path)" broken.png
+
+it "the same in any locale"
+mkdir locales && { localedef -i de_DE -f UTF-8 locales/de_DE.UTF-8 || true; } >/dev/null 2>&1 # where the languages' package is installed
+for options in "embed --text cat one.ppm" "classify -l a,b one.ppm" "classify -l a,b --json one.ppm" "info" "classify -l a,b --html page.html one.ppm"; do
+    want 0 "$clip" $options
+    cat out page.html >plain 2>/dev/null
+    want 0 env LOCPATH="$T/locales" LC_ALL=de_DE.UTF-8 "$clip" $options
+    cat out page.html 2>/dev/null | cmp -s - plain || fault "$options: German"
+done
 
 it "the page"
 cp one.ppm '<i>&"x.ppm'

@@ -204,6 +204,14 @@ first "$(realpath odd)/a1/swan.png"
 printf 'castle\nswan\n' >queries
 want 0 "$clip" search --index "$T/odd-names" --unique --queries queries
 same "$(sed -n 2p out | "$check" get hits.0.path)" "$(realpath odd)/a1/swan.png"
+touch -d 2023-06-01T22:30:00Z pictures/swan.png # in Berlin half past midnight on the second, but by winter time the first
+want 0 "$clip" index pictures
+want 0 env TZ=CET-1CEST,M3.5.0,M10.5.0/3 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
+same "$(cat out)" "$P/swan.png"
+want 1 env TZ=CET-1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
+want 1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
+touch -d 2023-06-01T12:00:00Z pictures/swan.png
+want 0 "$clip" index pictures
 for date in 2023-13 2023-02-29 23 2023-5 2023-05- today 2023-05-17x -1 ''; do
     want 2 "$clip" search --after="$date" castle
     says 'is no date'
@@ -303,6 +311,12 @@ want 0 "$clip" search --show sixel -k 2 castle
 same "$(grep -a -o 'P0;1;0q' out | grep -c '')" 2
 want 2 "$clip" search --show ascii castle
 
+it "no cosine is above 1"
+for picture in "$P"/*.png; do
+    want 0 "$clip" search --json -k 2 "$picture"
+    awk -F'"score":' '{ for (i = 2; i <= NF; i++) if ($i + 0 > 1) exit 1 }' "$T/out" || fault "$picture: $(cat "$T/out")"
+done
+
 it "near duplicates"
 want 1 "$clip" search --duplicates
 cp pictures/castle.png pictures/copy.png
@@ -310,6 +324,7 @@ want 0 "$clip" index pictures
 want 0 "$clip" search --duplicates
 same "$(sort out)" "$(printf '%s\n%s' "$P/castle.png" "$P/copy.png")"
 want 0 "$clip" search --duplicates --json
+awk -F'"score":' '{ for (i = 2; i <= NF; i++) if ($i + 0 > 1) exit 1 }' "$T/out" || fault 'a cosine above 1'
 same "$(json groups.0.1.rank)" 2
 mkdir linked && cp pictures/castle.png linked/real.png && ln -s real.png linked/a.png && cp pictures/swan.png linked/ && ln -s swan.png linked/link.png
 cp pictures/bee.png linked/bee.png && cp pictures/bee.png linked/c.png && ln -s c.png linked/d.png

@@ -57,6 +57,26 @@ same "$(json val/num_samples)" 36
 json 'val/image_to_text_median_rank' >/dev/null || fault 'no rank'
 recall=$(json 'val/text_to_image_R@5')
 
+it "a script without blanks: tokens are characters, and the end of a phrase has the embedding of the same character within"
+{
+    echo 'filepath	title'
+    for picture in bee books castle; do
+        echo "$root/models/samples/$picture.png	一只黑色的猫在桌子旁"
+        echo "$root/models/samples/$picture.png	桌子旁有狗"
+    done
+} >phrases.tsv
+want 0 "$clip" train --config tiny-run.json --tokenizer-vocab 559 --batch-size 3 --train-data phrases.tsv --output phrases
+! grep -q 'by heart' err || fault 'captions were learned by heart'
+want 0 "$clip" embed -m phrases/checkpoint --tokens --layer 0 --text 猫
+alone=$(json states.1.7)
+want 0 "$clip" embed -m phrases/checkpoint --tokens --layer 0 --text 猫在
+same "$(json states.1.7)" "$alone"
+for picture in bee books; do
+    echo "$root/models/samples/$picture.png	aredcircleonabluetable"
+done | sed '1i filepath	title' >glued.tsv
+want 0 "$clip" train --config tiny-run.json --batch-size 2 --train-data glued.tsv --output glued
+says '2 of 2 captions have no blanks and became one token each, learned by heart'
+
 it "its model is one, and scores what it said"
 want 0 "$clip" eval retrieval -m whole/checkpoint "$samples" --json
 same "$(json text_to_image.R@5)" "$recall"

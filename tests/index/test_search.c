@@ -17,7 +17,8 @@ static int plain_search(const clip_index *x, const float *query, const clipidx_b
     int n = 0;
     assert_true(clipidx_unit(unit, query, D));
     for (int64_t row = 0; row < x->state.rows; row++) {
-        const float score = x->k.set->dot_f16(unit, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), D);
+        const float score = clipk_cosine(x->k.set->dot_f16(unit, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), D));
+        assert_true(score >= -1 && score <= 1);
         if (clipidx_bit(rows, row) && score >= least)
             all[n++] = (clip_hit){row, score};
     }

@@ -196,6 +196,53 @@ static void labels_are_the_mean_of_their_templates(void **state)
     clip_model_free(m);
 }
 
+/* Templates are taken in parts, which shows nowhere; what is too long is refused, not filled. */
+static void templates_may_be_many_and_not_long(void **state)
+{
+    (void)state;
+    enum { T = 600, L = 2, D = 1024 };
+    clip_model *m;
+    clip_error err;
+    clip_context *ctx;
+    clip_model_info info;
+    static char text[T][16], filled[T][16], hostile[3 * 30000];
+    const char *labels[L] = {"apple", "pear"}, *templates[T], *texts[T], *bomb = hostile;
+    float is[L * D], *unit = malloc(T * D * sizeof *unit);
+    double mean[D] = {0}, norm = 0;
+    for (int t = 0; t < T; t++) {
+        snprintf(text[t], sizeof text[t], "%d {}", t % 100);
+        snprintf(filled[t], sizeof filled[t], "%d pear", t % 100);
+        templates[t] = text[t];
+        texts[t] = filled[t];
+    }
+    assert_int_equal(load(in_golden("tiny-vit"), &m, &err), CLIP_OK);
+    assert_int_equal(clip_context_new(m, 1, &ctx), CLIP_OK);
+    clip_model_get_info(m, &info);
+    const int d = info.embed_dim;
+    assert_true(d <= D);
+    assert_int_equal(clip_encode_labels(ctx, labels, L, templates, T, is), CLIP_OK);
+    assert_int_equal(clip_encode_text(ctx, texts, T, unit), CLIP_OK);
+    float *cosine = malloc(T * T * sizeof *cosine);
+    assert_int_equal(clip_similarity(ctx, unit, T, unit, T, cosine), CLIP_OK);
+    for (int i = 0; i < T * T; i++)
+        assert_true(cosine[i] >= -1 && cosine[i] <= 1);
+    assert_int_equal(clip_similarity(ctx, unit, 1, (const float[D]){[0] = 7}, 1, cosine), CLIP_OK);
+    assert_true(fabsf(cosine[0] - 7 * unit[0]) < 1e-5f); /* rows of another length are taken as they are */
+    free(cosine);
+    for (int i = 0; i < T * d; i++)
+        mean[i % d] += (double)unit[i];
+    for (int i = 0; i < d; i++)
+        norm += mean[i] * mean[i];
+    for (int i = 0; i < d; i++)
+        assert_true(fabs(mean[i] / sqrt(norm) - (double)is[d + i]) < 1e-5);
+    for (int i = 0; i + 3 < (int)sizeof hostile; i += 3)
+        memcpy(hostile + i, "{} ", 3);
+    assert_int_equal(clip_encode_labels(ctx, labels, L, &bomb, 1, is), CLIP_ELIMIT);
+    free(unit);
+    clip_context_free(ctx);
+    clip_model_free(m);
+}
+
 /* Load, embed a picture and a text, free. */
 static clip_status everything(const char *path)
 {
@@ -258,7 +305,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_missing_is_named),        cmocka_unit_test(a_wrong_shape_and_a_stranger_are_named),
         cmocka_unit_test(a_bare_file_loads_with_warnings), cmocka_unit_test(arguments_are_checked),
-        cmocka_unit_test(labels_are_the_mean_of_their_templates), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(labels_are_the_mean_of_their_templates),
+        cmocka_unit_test(templates_may_be_many_and_not_long), cmocka_unit_test(every_allocation_may_fail),
     };
     if (argc != 2)
         return 2;

@@ -238,18 +238,31 @@ static void templates_are_filled(void **state)
     }
     assert_int_equal(cliptsk_fill_template("a photo of a { }.", "cat", &out), CLIP_EINVAL);
     assert_null(out);
+    char *label = malloc(CLIPTSK_MOST_TEXT + 1);
+    memset(label, 'a', CLIPTSK_MOST_TEXT);
+    label[CLIPTSK_MOST_TEXT] = 0;
+    assert_int_equal(cliptsk_fill_template("{}", label, &out), CLIP_OK);
+    assert_string_equal(out, label);
+    free(out);
+    assert_int_equal(cliptsk_fill_template("{}.", label, &out), CLIP_ELIMIT);
+    assert_int_equal(cliptsk_fill_template("{} {}", label, &out), CLIP_ELIMIT);
+    assert_null(out);
+    free(label);
 }
 
 static void a_class_is_the_mean_of_its_templates(void **state)
 {
     (void)state;
     const float unit[] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0};
-    float out[4];
+    float out[4] = {0};
     clipk_ctx k = context(clipk_set_find(NULL), 1);
-    cliptsk_class_embedding(&k, unit, 3, 4, out);
+    for (int t = 0; t < 3; t++)
+        cliptsk_class_add(out, unit + 4 * t, 4);
+    cliptsk_class_embedding(&k, out, 3, 4);
     assert_true(fabsf(out[0] - 1 / sqrtf(5)) < 1e-6f && fabsf(out[1] - 2 / sqrtf(5)) < 1e-6f);
     assert_true(out[2] == 0 && out[3] == 0);
-    cliptsk_class_embedding(&k, unit, 1, 4, out);
+    memcpy(out, unit, sizeof out);
+    cliptsk_class_embedding(&k, out, 1, 4);
     assert_memory_equal(out, unit, sizeof out);
 }
 

@@ -218,6 +218,108 @@ static void what_is_written_is_read_again(void **state)
     cliptok_bpe_free(&b);
 }
 
+/* ---- Scripts without blanks --------------------------------------------------------------------------------- */
+
+/* Phrases, each with words that stand in it. */
+static const char *const phrases[][4] = {
+    /* Chinese */
+    {"\u4E00\u53EA\u9ED1\u8272\u7684\u732B\u5728\u684C\u5B50\u65C1",
+     "\u732B", "\u684C\u5B50", "\u9ED1\u8272"},
+    /* Japanese */
+    {"\u8D64\u3044\u308A\u3093\u3054\u304C\u30C6\u30FC\u30D6\u30EB\u306B\u3042\u308A\u307E\u3059",
+     "\u308A\u3093\u3054", "\u30C6\u30FC\u30D6\u30EB", "\u8D64"},
+    /* Thai */
+    {"\u0E41\u0E21\u0E27\u0E14\u0E33\u0E19\u0E2D\u0E19\u0E1A\u0E19\u0E40\u0E15\u0E35\u0E22\u0E07",
+     "\u0E41\u0E21\u0E27", "\u0E19\u0E2D\u0E19", "\u0E40\u0E15"},
+    /* Lao */
+    {"\u0EC1\u0EA1\u0EA7\u0E94\u0EB3\u0E99\u0EAD\u0E99",
+     "\u0EC1\u0EA1\u0EA7", "\u0E99\u0EAD\u0E99", "\u0E94\u0EB3"},
+    /* Khmer */
+    {"\u1786\u17D2\u1798\u17B6\u1781\u17D2\u1798\u17C5",
+     "\u1786\u17D2\u1798\u17B6", "\u1781\u17D2\u1798\u17C5", "\u1786"},
+    /* Burmese */
+    {"\u1000\u103C\u1031\u102C\u1004\u103A\u1021\u1014\u1000\u103A",
+     "\u1000\u103C\u1031\u102C\u1004\u103A", "\u1021\u1014\u1000\u103A", "\u1021"},
+    /* mixed */
+    {"\u767D\u8272T\u6064\u886B\u548Ccat\u732B\u7C7B",
+     "T\u6064\u886B", "cat", "\u732B\u7C7B"},
+};
+enum { PHRASES = sizeof phrases / sizeof *phrases };
+
+/* Its tokens, each as the one within a word. Returns how many. */
+static int inner_ids(const cliptok *t, const char *text, int32_t *id)
+{
+    int n;
+    assert_int_equal(cliptok_encode(t, text, strlen(text), id, 128, &n), CLIP_OK);
+    for (int i = 0; i < n; i++)
+        id[i] = cliptok_inner_id(t, id[i]);
+    memmove(id, id + 1, (size_t)(n - 2) * sizeof *id); /* without start and end */
+    return n - 2;
+}
+
+static bool stands_in(const int32_t *word, int n, const int32_t *phrase, int m)
+{
+    for (int i = 0; i + n <= m; i++)
+        if (memcmp(word, phrase + i, (size_t)n * sizeof *word) == 0)
+            return true;
+    return false;
+}
+
+static int letters_of(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += (*text & 0xC0) != 0x80;
+    return n;
+}
+
+/* However large the vocabulary and however often a phrase occurs, it is not learned by heart. Chinese
+ * characters and kana are tokens; of letters, as of Thai, a token has four at most. */
+static void a_word_is_found_in_phrases_without_blanks(void **state)
+{
+    (void)state;
+    enum { CHARACTERS = 2, MIXED = PHRASES - 1 }; /* phrases of them; the last */
+    const char *text[4 * PHRASES];
+    cliptok_bpe b;
+    cliptok *t;
+    clip_error err;
+    for (int i = 0; i < 4 * PHRASES; i++)
+        text[i] = i % 4 < 3 ? phrases[i / 4][0] : "cat";
+    learn(text, 4 * PHRASES, 8192, &b);
+    assert_int_equal(cliptok_write_vocab(&b, dir, &err), CLIP_OK);
+    assert_int_equal(cliptok_write_settings(dir, 77, &err), CLIP_OK);
+    assert_int_equal(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err), CLIP_OK);
+    for (int i = 0; i < PHRASES; i++) {
+        int32_t phrase[128], word[128];
+        const int m = inner_ids(t, phrases[i][0], phrase), letters = letters_of(phrases[i][0]);
+        if (i >= CHARACTERS && i != MIXED) {
+            assert_true(m >= (letters + 3) / 4);
+            continue;
+        }
+        assert_int_equal(m, i == MIXED ? letters - 2 : letters); /* "cat" is one token */
+        for (int k = 1; k < 4; k++)
+            if (strcmp(phrases[i][k], "cat") != 0 && !stands_in(word, inner_ids(t, phrases[i][k], word), phrase, m))
+                fail_msg("phrase %d: word %d is not found", i, k);
+    }
+    cliptok_free(t);
+    cliptok_bpe_free(&b);
+}
+
+static void what_is_learned_by_heart_is_counted(void **state)
+{
+    (void)state;
+    static const char *const glued[] = {"aredcircleonabluetable", "Aredcircleonabluetable", "a red circle on a blue table", "circle", "circle"};
+    cliptok_learner *l;
+    cliptok_bpe b;
+    assert_int_equal(cliptok_learner_new(&l), CLIP_OK);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(cliptok_learner_add(l, glued[i], strlen(glued[i])), CLIP_OK);
+    assert_int_equal(cliptok_learner_finish(l, 1000, &b), CLIP_OK);
+    assert_int_equal(cliptok_learner_count(l).by_heart, 2);
+    cliptok_bpe_free(&b);
+    cliptok_learner_free(l);
+}
+
 static void the_order_of_captions_makes_no_difference(void **state)
 {
     (void)state;
@@ -302,6 +404,8 @@ int main(void)
         cmocka_unit_test(counting_by_differences_counts_right),
         cmocka_unit_test(what_is_written_is_read_again),
         cmocka_unit_test(the_order_of_captions_makes_no_difference),
+        cmocka_unit_test(a_word_is_found_in_phrases_without_blanks),
+        cmocka_unit_test(what_is_learned_by_heart_is_counted),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(every_allocation_may_fail),
     };
