@@ -79,7 +79,7 @@ static void read_metadata(const clipimg_input *in, int *orientation)
             const unsigned char *data = box + head + 16;
             const size_t n = (size_t)size - head - 16;
             if (memcmp(box + head, exif, 16) == 0) {
-                from_exif = clipimg_exif_orientation(data, n);
+                from_exif = from_exif ? from_exif : clipimg_exif_orientation(data, n);
                 clipimg_note_taken(in, data, n);
             } else if (memcmp(box + head, xmp, 16) == 0) {
                 from_xmp = clipimg_xmp_orientation((const char *)data, n);

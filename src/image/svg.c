@@ -49,7 +49,9 @@ static bool is_drawing(const char *text, size_t size)
 bool clipimg_is_svg(const clipimg_input *in)
 {
     enum { BEGINNING = 1 << 16 };
-    if (in->size < 4 || in->data[0] != 0x1F || in->data[1] != 0x8B)
+    if (in->size < 4)
+        return false;
+    if (in->data[0] != 0x1F || in->data[1] != 0x8B)
         return is_drawing((const char *)in->data, in->size < BEGINNING ? in->size : BEGINNING);
     char text[4096];
     z_stream z = {.next_in = (Bytef *)(uintptr_t)in->data};

@@ -182,13 +182,17 @@ static void test_exif(void **state)
 }
 
 /* Two directories; the date in the second, with an offset from UTC. */
+static const unsigned char exif_taken[] =
+    "II*\0\x08\0\0\0\x01\0"
+    "\x69\x87\x04\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"                                             /* at 26: */
+    "\x02\0\x03\x90\x02\0\x14\0\0\0\x38\0\0\0\x11\x90\x02\0\x07\0\0\0\x4c\0\0\0\0\0\0\0" /* 36867, 36881 */
+    "2023:05:17 14:03:21\0+02:00";
+
 static void test_taken(void **state)
 {
     (void)state;
-    unsigned char exif[] = "II*\0\x08\0\0\0\x01\0"
-                           "\x69\x87\x04\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"                          /* at 26: */
-                           "\x02\0\x03\x90\x02\0\x14\0\0\0\x38\0\0\0\x11\x90\x02\0\x07\0\0\0\x4c\0\0\0\0\0\0\0" /* 36867, 36881 */
-                           "2023:05:17 14:03:21\0+02:00";
+    unsigned char exif[sizeof exif_taken];
+    memcpy(exif, exif_taken, sizeof exif);
     assert_int_equal(sizeof exif, 26 + 30 + 20 + 7);
     assert_int_equal(clipimg_exif_taken(exif, sizeof exif), 1684325001);
     for (size_t cut = 0; cut < sizeof exif; cut++) { /* without its offset the date is of this machine's time zone */
@@ -200,6 +204,69 @@ static void test_taken(void **state)
     }
     memcpy(exif + 56, "0000:00:00", 10); /* a clock that was never set */
     assert_int_equal(clipimg_exif_taken(exif, sizeof exif), 0);
+}
+
+/* A box of the ISO's kind: its length, its name, what it holds. */
+static unsigned char *put_box(unsigned char *to, const char *name, const char *head, size_t n_head, const void *data,
+                              size_t n)
+{
+    const size_t size = 8 + n_head + n;
+    for (int i = 0; i < 4; i++)
+        to[i] = (unsigned char)(size >> (24 - 8 * i));
+    memcpy(to + 4, name, 4);
+    memcpy(to + 8, head, n_head);
+    memcpy(to + 8 + n_head, data, n);
+    return to + size;
+}
+
+static void check_facts(const char *name, const unsigned char *data, size_t size, int enough, int64_t taken, int width,
+                        int height)
+{
+    clip_image img;
+    clipimg_facts facts;
+    clip_error err = {0};
+    clip_image_options o = clip_image_options_default();
+    o.enough = enough;
+    if (clipimg_decode(data, size, name, &o, &facts, &img, &err) < 0)
+        fail_msg("%s", err.message);
+    if (facts.taken != taken || facts.width != width || facts.height != height)
+        fail_msg("%s: taken at %lld, %d x %d", name, (long long)facts.taken, facts.width, facts.height);
+    if (enough && (img.width >= width || img.height >= height))
+        fail_msg("%s: did not come reduced", name);
+    clip_image_free(&img);
+}
+
+/* When it was taken, and how large it is in full, of the formats that keep it in boxes or directories. */
+static void test_facts(void **state)
+{
+    (void)state;
+    unsigned char file[16384], *end;
+    size_t n;
+    unsigned char *data;
+    if (golden_readable("x.jp2")) {
+        data = golden_file("exif_last.jp2", &n);
+        memcpy(file, data, n);
+        end = put_box(file + n, "uuid", "JpgTiffExif->JP2", 16, exif_taken, sizeof exif_taken);
+        /* the first that says how it is turned counts */
+        check_facts("taken.jp2", file, (size_t)(end - file), 0, 1684325001, 22, 30);
+        check_facts("turned.jp2", data, n, 0, 0, 22, 30);
+        check_facts("reduced.jp2", data, n, 11, 0, 22, 30);
+        free(data);
+    }
+    if (golden_readable("x.jxl")) {
+        data = golden_file("rgb.jxl", &n);
+        end = put_box(file, "JXL ", "\r\n\x87\n", 4, "", 0);
+        end = put_box(end, "ftyp", "jxl \0\0\0\0jxl ", 12, "", 0);
+        unsigned char *boxes = end;
+        end = put_box(put_box(boxes, "Exif", "\0\0\0\0", 4, exif_taken, sizeof exif_taken), "jxlc", "", 0, data, n);
+        check_facts("before.jxl", file, (size_t)(end - file), 0, 1684325001, 30, 22);
+        end = put_box(put_box(boxes, "jxlc", "", 0, data, n), "Exif", "\0\0\0\0", 4, exif_taken, sizeof exif_taken);
+        check_facts("behind.jxl", file, (size_t)(end - file), 0, 1684325001, 30, 22);
+        free(data);
+    }
+    data = golden_file("preview.cr2", &n);
+    check_facts("preview.cr2", data, n, 150, 0, 300, 340);
+    free(data);
 }
 
 /* The least eighth of the size that is enough; upright like the whole picture, and of the same colours. */
@@ -322,6 +389,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_content_not_name), cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn),
         cmocka_unit_test(test_exif),             cmocka_unit_test(test_taken),        cmocka_unit_test(test_reduced),
         cmocka_unit_test(test_format),           cmocka_unit_test(test_limit),        cmocka_unit_test(test_background_words),
+        cmocka_unit_test(test_facts),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);
