@@ -30,7 +30,7 @@ static int start(void **state)
         fail_msg("%s", err.message);
     clip_model_get_info(m, &info);
     pixels = calloc(2 * 3 * (size_t)info.image_size * (size_t)info.image_size, sizeof *pixels);
-    out = calloc(2 * (size_t)info.embed_dim, sizeof *out);
+    out = calloc(3 * (size_t)info.embed_dim, sizeof *out);
     return clip_context_new(m, 2, &ctx);
 }
 
