@@ -177,13 +177,13 @@ int cli_lines_next(cli_lines *l, char **line)
         }
         fetch(l);
     }
-    char *s = l->buffer + l->from;
     const size_t n = l->seen - l->from;
     const bool last = l->seen == l->to;
     if (last && l->fault)
         return l->fault == ENOMEM ? cli_no_memory() : cli_fail("%s: %s", l->name, strerror(l->fault));
     if (last && n == 0)
         return CLI_DONE;
+    char *s = l->buffer + l->from;
     l->from = l->seen = last ? l->to : l->seen + 1;
     return trim_line(l, s, n, line);
 }

@@ -126,9 +126,8 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
 
 clip_status clipidx_check_process(const clip_index *x, clip_error *err)
 {
-    if (getpid() == x->process)
-        return CLIP_OK;
-    return clipb_fail(err, CLIP_EINVAL, x->dir, "was opened before this process was forked: it has to open it anew");
+    static const char forked[] = "was opened before this process was forked: it has to open it anew";
+    return getpid() == x->process ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, forked);
 }
 
 /* A forked child lets go of its memory alone (https://sqlite.org/howtocorrupt.html, 2.6). */
@@ -584,15 +583,13 @@ clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out,
 
 clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err)
 {
-    if (!path)
-        return clipb_fail(err, CLIP_EINVAL, x->dir, "no path to find");
+    TRY(path ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "no path to find"));
     return item_by(x, CLIPIDX_PICTURE, path, NULL, NULL, out, err);
 }
 
 clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err)
 {
-    if (!cursor)
-        return clipb_fail(err, CLIP_EINVAL, x->dir, "no cursor");
+    TRY(cursor ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "no cursor"));
     return item_by(x, CLIPIDX_NEXT, NULL, NULL, cursor, out, err);
 }
 
