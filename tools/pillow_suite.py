@@ -74,6 +74,8 @@ def clipped_grey(f, got):
     if f.format == "TIFF":
         wide.append(np.clip(a, 0, None) >> max(0, int(a.max()).bit_length() - 8))
         wide.append(255 - (a >> 8))  # WhiteIsZero
+    if f.format == "JPEG2000":
+        wide.append(np.rint(a / 257))
     if f.format == "PPM":
         wide.append(np.rint(a / 65535 * 255))
     tolerance = ROUNDING if f.format == "HEIF" else 0
@@ -154,7 +156,7 @@ def unread_format(f, got):
 def ours_alone(f, got):
     """Read here, refused by Pillow"""
     reasons = (("MAX_TEXT_CHUNK", "texts of a PNG are not unpacked beyond a limit, and are no fault of it"), ("decoder error", "Pillow's libtiff lacks the compression, or is stricter"),
-               ("Truncated File Read", "a fault behind the last pixel"), ("APNG contains frame sequence errors", "of an APNG the default picture is read"),
+               ("broken data stream", "JPEG 2000 that OpenJPEG decodes without a fault"), ("Truncated File Read", "a fault behind the last pixel"), ("APNG contains frame sequence errors", "of an APNG the default picture is read"),
                ("Unsupported BMP bitfields", "BMP of any masks"), ("invalid palette size", "BMP with a palette of more colours than can be used"),
                ("cannot identify image file", "Pillow demands more of the header"))
     return next((why for key, why in reasons if key in f.fault), None)

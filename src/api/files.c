@@ -94,6 +94,10 @@ static const char *foreign(const char *path, const unsigned char b[START])
     return n > 4 && (size_t)n < sizeof graph && clipb_is_file(graph) ? "an OpenVINO graph" : NULL;
 }
 
+/* What stands between the apostrophes of CONVERT: a path with one of its own would end there and go
+ * on as a command. */
+static const char *quotable(const char *path) { return strchr(path, '\'') ? "FILE" : path; }
+
 /* A file of another format than safetensors is called by its name. b: its first bytes; zeros: its
  * name alone tells. */
 static clip_status refuse_foreign(const char *path, const unsigned char b[START], clip_error *err)
@@ -105,7 +109,7 @@ static clip_status refuse_foreign(const char *path, const unsigned char b[START]
                           "(model.safetensors with config.json, or open_clip_model.safetensors with "
                           "open_clip_config.json)",
                           name);
-    return is_pickle(path, b) ? clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, path) : CLIP_OK;
+    return is_pickle(path, b) ? clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, quotable(path)) : CLIP_OK;
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -172,7 +176,7 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
     for (size_t i = 0; i < sizeof pickle_names / sizeof *pickle_names; i++) {
         TRY(find(dir, pickle_names[i], out));
         if (*out) {
-            clip_status s = clipb_fail(err, CLIP_EUNSUPPORTED, *out, CONVERT, *out);
+            clip_status s = clipb_fail(err, CLIP_EUNSUPPORTED, *out, CONVERT, quotable(*out));
             free(*out);
             *out = NULL;
             return s;

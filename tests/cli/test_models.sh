@@ -71,6 +71,14 @@ says 'an ONNX graph'
 want 1 "$clip" info -m onnx/model.onnx
 says 'an ONNX graph'
 
+it "a pickle's name does not become a command of the line that converts it"
+echo x >"a'; touch taken; '.pt"
+want 1 "$clip" info -m "a'; touch taken; '.pt"
+says "'FILE' model.safetensors"
+echo x >plain.pt
+want 1 "$clip" info -m plain.pt
+says "'plain.pt' model.safetensors"
+
 it "layers without end"
 printf '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"width": 64, "layers": 65536}, "text_cfg": {"layers": 65536}}}' >endless.json
 want 1 timeout 20 "$clip" train --model endless.json --tokenizer-vocab 600 --train-data pairs.tsv --output made
