@@ -16,6 +16,7 @@
 
 #include "api/api.h"
 #include "api/index_feed.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/queue.h"
 
@@ -49,13 +50,6 @@ typedef struct update {
 
 clip_update_options clip_update_options_default(void) { return (clip_update_options){.commit_every = 5}; }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void tell(const update *u, const char *message)
 {
     if (u->opt.warn)
@@ -65,7 +59,7 @@ static void tell(const update *u, const char *message)
 static bool go_on(void *user)
 {
     update *u = user;
-    u->report.seconds = now() - u->started;
+    u->report.seconds = clipb_now() - u->started;
     u->report.waited = u->queue ? clipb_queue_waited(u->queue) : 0;
     u->stopped = u->stopped || (u->opt.progress && !u->opt.progress(u->opt.progress_user, &u->report));
     return !u->stopped;
@@ -219,7 +213,7 @@ static clip_status encode_texts(update *u, clip_error *err)
 static clip_status commit(update *u, clip_error *err)
 {
     LOCKED(u, clip_index_commit(u->x, err));
-    u->committed = now();
+    u->committed = clipb_now();
     return CLIP_OK;
 }
 
@@ -359,7 +353,7 @@ static clip_status take_unchanged(update *u, clip_parcel *p, clip_error *err)
     return take_captions(u, p, err);
 }
 
-static clip_status commit_in_time(update *u, clip_error *err) { return now() - u->committed < u->opt.commit_every ? CLIP_OK : commit(u, err); }
+static clip_status commit_in_time(update *u, clip_error *err) { return clipb_now() - u->committed < u->opt.commit_every ? CLIP_OK : commit(u, err); }
 
 /* Fill the queue as far as it goes. */
 static clip_status fill(update *u, clip_feed *feed, bool *more, clip_error *err)
@@ -564,7 +558,7 @@ static clip_status find_sources(update *u, const char *const *paths, int n, clip
 clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n, const clip_update_options *opt,
                               clip_update_report *report, clip_error *err)
 {
-    update u = {.x = x, .ctx = ctx, .opt = opt ? *opt : clip_update_options_default(), .started = now(), .committed = now()};
+    update u = {.x = x, .ctx = ctx, .opt = opt ? *opt : clip_update_options_default(), .started = clipb_now(), .committed = clipb_now()};
     clip_sources sources = {0};
     pthread_mutex_init(&u.lock, NULL);
     clip_status s = check(&u, n, err);
@@ -578,7 +572,7 @@ clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *cons
         s = run(&u, &sources, n == 0, err);
     if (s == CLIP_OK && n > 0 && !u.stopped)
         s = forget_barren(&u, &sources, err);
-    u.report.seconds = now() - u.started;
+    u.report.seconds = clipb_now() - u.started;
     u.report.waited = u.queue ? clipb_queue_waited(u.queue) : 0;
     clipb_queue_free(u.queue, drop);
     if (x->write) { /* also after a fault: what is done is done */

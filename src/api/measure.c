@@ -1,18 +1,11 @@
 /* What this machine does: the peak of its multiply-adds, and how much of it a real product of this model reaches. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "api/api.h"
+#include "base/clock.h"
 
 #define ROUNDS 7
 #define PICTURES 32 /* of the batch whose product is timed */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -54,9 +47,9 @@ clip_status clip_measure(clip_context *c, clip_machine_speed *out)
     clipk_gemm(&c->k, y, w->N, clipk_rows(x, w->K), M, w, NULL); /* warm-up */
     for (int r = 0; r < ROUNDS; r++) { /* in turn, so that both meet the same machine */
         peak[r] = clipk_fma_peak(&c->k, w->type, 0.02);
-        double start = now();
+        double start = clipb_now();
         clipk_gemm(&c->k, y, w->N, clipk_rows(x, w->K), M, w, NULL);
-        seconds[r] = now() - start;
+        seconds[r] = clipb_now() - start;
     }
     qsort(peak, ROUNDS, sizeof *peak, by_value);
     qsort(seconds, ROUNDS, sizeof *seconds, by_value);

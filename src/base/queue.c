@@ -1,4 +1,5 @@
 /* Three counters that only grow: put >= taken (by threads) and put >= passed; a cell's number modulo the ring is its place. */
+#include "base/clock.h"
 #include "base/queue.h"
 
 #include <pthread.h>
@@ -6,7 +7,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 struct clipb_queue {
@@ -24,13 +24,6 @@ struct clipb_queue {
     int threads;
     pthread_t *thread;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void *cell_at(const clipb_queue *q, uint64_t i) { return q->cell + (size_t)(i % q->cells) * q->size; }
 
@@ -99,10 +92,10 @@ void *clipb_queue_oldest(clipb_queue *q)
         return NULL;
     pthread_mutex_lock(&q->lock);
     if (!q->done[q->passed % q->cells]) {
-        const double since = now();
+        const double since = clipb_now();
         while (!q->done[q->passed % q->cells])
             pthread_cond_wait(&q->ready, &q->lock);
-        q->waited += now() - since;
+        q->waited += clipb_now() - since;
     }
     pthread_mutex_unlock(&q->lock);
     return cell_at(q, q->passed);

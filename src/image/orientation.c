@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "image/decode.h"
 
 int clipimg_xmp_orientation(const char *xmp, size_t size)
@@ -65,7 +66,6 @@ static void turn_tile(const uint8_t *from, ptrdiff_t dx, ptrdiff_t dy, uint8_t *
     }
 }
 
-static int least(int a, int b) { return a < b ? a : b; }
 
 void clipimg_turn_rows(const clip_image *rows, int y, int height, int orientation, const clip_image *to)
 {
@@ -78,7 +78,7 @@ void clipimg_turn_rows(const clip_image *rows, int y, int height, int orientatio
     for (int v = y0; v < y1; v += TILE)
         for (int u = x0; u < x1; u += TILE)
             turn_tile(rows->rgb + (w.start + u * w.dx + v * w.dy), w.dx, w.dy, clipimg_row(to, (size_t)v) + 3 * (size_t)u, to->stride,
-                      least(x1 - u, TILE), least(y1 - v, TILE));
+                      clipb_min(x1 - u, TILE), clipb_min(y1 - v, TILE));
 }
 
 clip_status clipimg_turn(clip_image *img, int orientation)

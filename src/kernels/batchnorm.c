@@ -1,6 +1,7 @@
 /* batchnorm.c: batch norm cut into parts of rows and shared among threads.
  *
  * Means over rows are made of the parts' own means and squares, added in double in the order of the parts, whose size depends on C alone. */
+#include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
@@ -10,9 +11,8 @@
 #define COLUMNS 64        /* whose parts are added by one thread */
 #define FORK_FROM 32768
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int rows_of_part(int C) { return (int)least(PART_ROWS, ceil_div(PART, C)); }
+static int rows_of_part(int C) { return (int)clipb_min64(PART_ROWS, ceil_div(PART, C)); }
 
 /* Two numbers a part and column, and three coefficients a column. */
 size_t clipk_batchnorm_work(int T, int C) { return sizeof(float) * (size_t)C * (2 * (size_t)ceil_div(T, rows_of_part(C)) + 3); }
@@ -43,7 +43,7 @@ static void share_columns(const clipk_ctx *k, clipb_piece *piece, norm_job *j)
     clipb_team_run((int64_t)j->parts * j->p.C < FORK_FROM ? NULL : k->team, ceil_div(j->p.C, COLUMNS), piece, j);
 }
 
-static int rows_in(const norm_job *j, int64_t part) { return (int)least(j->rows, j->T - part * j->rows); }
+static int rows_in(const norm_job *j, int64_t part) { return (int)clipb_min64(j->rows, j->T - part * j->rows); }
 
 /* ---- Forward -------------------------------------------------------------------------------------------------- */
 
@@ -61,7 +61,7 @@ static void stats_columns(void *job, int64_t i, int thread)
     const norm_job *j = job;
     const int C = j->p.C;
     (void)thread;
-    for (int c = (int)i * COLUMNS; c < least((i + 1) * COLUMNS, C); c++) {
+    for (int c = (int)i * COLUMNS; c < clipb_min64((i + 1) * COLUMNS, C); c++) {
         double sum = 0, squares = 0;
         for (int p = 0; p < j->parts; p++)
             sum += rows_in(j, p) * (double)j->sum[(int64_t)p * 2 * C + c];
@@ -128,7 +128,7 @@ static void sums_columns(void *job, int64_t i, int thread)
     const norm_job *j = job;
     const int C = j->p.C;
     (void)thread;
-    for (int c = (int)i * COLUMNS; c < least((i + 1) * COLUMNS, C); c++) {
+    for (int c = (int)i * COLUMNS; c < clipb_min64((i + 1) * COLUMNS, C); c++) {
         const double rstd = j->p.b.rstd[c], scale = j->p.b.gain[c] * rstd;
         double s = 0, q = 0;
         for (int p = 0; p < j->parts; p++) {

@@ -3,13 +3,13 @@
  * The 3x3 convolution is cut into strips of tiles, each with all its channels where there are strips enough for the threads;
  * where a small picture gives few, the channels are cut as well, and every group of channels transforms the strip's input again, which is
  * cheap beside the product. No sum is ever cut, so the cut leaves no trace in the result. */
+#include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
 #include <string.h>
 
 static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
-static int least(int a, int b) { return a < b ? a : b; }
 
 /* ---- 3x3 ------------------------------------------------------------------------------------------------- */
 
@@ -27,7 +27,7 @@ typedef struct conv_plan {
 
 static int strip_tiles(int I, int O)
 {
-    const int cached = (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, O)), amortised = least(I * O / 2048, STRIP_MOST);
+    const int cached = (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, O)), amortised = clipb_min(I * O / 2048, STRIP_MOST);
     return cached > STRIP_LEAST ? cached : amortised > STRIP_LEAST ? amortised : STRIP_LEAST;
 }
 
@@ -40,7 +40,7 @@ static conv_plan plan_conv(const clipk_ctx *k, int N, int H, int W, int I, int O
     if (p.strips >= threads) {
         p.strips = ceil_div(p.strips, threads) * threads; /* the same for all */
     } else {
-        p.groups = least(ceil_div(threads, p.strips), ceil_div(O, GROUP_LEAST));
+        p.groups = clipb_min(ceil_div(threads, p.strips), ceil_div(O, GROUP_LEAST));
         if (p.strips * p.groups < threads)
             p.strips = ceil_div(threads, p.groups);
     }
@@ -64,7 +64,7 @@ static void pack_piece(void *job, int64_t i, int thread)
     const pack_job *j = job;
     const int nr = j->set->nr, o0 = (int)i * nr;
     (void)thread;
-    j->set->conv3x3_pack(j->w->panels, j->W, j->w->O, j->w->I, o0, least(o0 + nr, j->w->O));
+    j->set->conv3x3_pack(j->w->panels, j->W, j->w->O, j->w->I, o0, clipb_min(o0 + nr, j->w->O));
 }
 
 void clipk_conv3x3_pack(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W)
@@ -97,9 +97,9 @@ static void conv_piece(void *job, int64_t i, int thread)
     const conv_plan *p = &j->plan;
     clipk_conv3x3_piece piece = j->piece;
     piece.t0 = (int)(i / p->groups) * p->T;
-    piece.t1 = least(piece.t0 + p->T, p->tiles);
+    piece.t1 = clipb_min(piece.t0 + p->T, p->tiles);
     piece.o0 = (int)(i % p->groups) * p->G;
-    piece.o1 = least(piece.o0 + p->G, piece.O);
+    piece.o1 = clipb_min(piece.o0 + p->G, piece.O);
     piece.scratch += (size_t)thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
     j->set->conv3x3(&piece);
 }

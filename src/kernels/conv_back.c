@@ -2,14 +2,13 @@
  *
  * The filters' gradient is a sum over all tiles. It is cut into parts of a fixed number of tiles, and where channels are many (and parts
  * therefore few, since each has sums of its own) into groups of channels. Neither depends on the threads: the parts are added in their order. */
+#include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
 #include <string.h>
 
 static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
-static int least(int a, int b) { return a < b ? a : b; }
-static int most(int a, int b) { return a > b ? a : b; }
 
 /* ---- Filters ------------------------------------------------------------------------------------------------ */
 
@@ -34,14 +33,14 @@ static filters_plan plan_filters(int N, int H, int W, int I, int O)
     int parts = PIECES;
     while (parts > 1 && parts * p.sums > SUMS)
         parts /= 2;
-    p.groups = parts > 1 ? 1 : most(1, least(PIECES, O / GROUP_LEAST));
+    p.groups = parts > 1 ? 1 : clipb_max(1, clipb_min(PIECES, O / GROUP_LEAST));
     p.G = (ceil_div(O, p.groups) + 15) / 16 * 16;
     p.groups = ceil_div(O, p.G);
-    p.T = most(STRIP_LEAST, least(STRIP_MOST, (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, p.G))));
+    p.T = clipb_max(STRIP_LEAST, clipb_min(STRIP_MOST, (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, p.G))));
     const int strips = ceil_div(p.tiles, p.T);
-    p.part = ceil_div(strips, least(parts, strips)) * p.T;
+    p.part = ceil_div(strips, clipb_min(parts, strips)) * p.T;
     p.parts = ceil_div(p.tiles, p.part);
-    p.T = least(p.T, p.tiles);
+    p.T = clipb_min(p.T, p.tiles);
     return p;
 }
 
@@ -68,14 +67,14 @@ static void sums_piece(void *job, int64_t i, int thread)
     const filters_job *j = job;
     const filters_plan *p = &j->plan;
     clipk_conv3x3_back_piece piece = j->piece;
-    const int part = (int)(i / p->groups), end = least((part + 1) * p->part, p->tiles);
+    const int part = (int)(i / p->groups), end = clipb_min((part + 1) * p->part, p->tiles);
     piece.o0 = (int)(i % p->groups) * p->G;
-    piece.o1 = least(piece.o0 + p->G, piece.O);
+    piece.o1 = clipb_min(piece.o0 + p->G, piece.O);
     piece.sums = sums_of(j, part, piece.o0);
     piece.scratch += (size_t)thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
     for (int t = part * p->part; t < end; t = piece.t1) {
         piece.t0 = t;
-        piece.t1 = least(t + p->T, end);
+        piece.t1 = clipb_min(t + p->T, end);
         piece.first = t == part * p->part;
         j->set->conv3x3_sums(&piece);
     }
@@ -87,7 +86,7 @@ static void filters_piece(void *job, int64_t i, int thread)
     const filters_plan *p = &j->plan;
     const int I = j->piece.I, o0 = (int)i / p->G * p->G;
     (void)thread;
-    j->set->conv3x3_filters(j->dW + i * I * 9, sums_of(j, 0, o0), p->sums, p->parts, I, least(p->G, j->piece.O - o0), (int)i - o0);
+    j->set->conv3x3_filters(j->dW + i * I * 9, sums_of(j, 0, o0), p->sums, p->parts, I, clipb_min(p->G, j->piece.O - o0), (int)i - o0);
 }
 
 void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I, int O, void *work)

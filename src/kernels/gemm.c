@@ -13,11 +13,12 @@
  *
  * Weights that are pairs of bf16 numbers want such rows of x: they are always copied, and rounded on the way. From there on a pair is one number of
  * 4 bytes, and k, depths and blocks count pairs. */
+#include "base/clock.h"
+#include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
 /* Numbers of 4 bytes, for a second cache of 512 KB or more and a first one of 32 KB. */
 #define SLAB (80 * 1024)    /* of a slab */
@@ -39,8 +40,6 @@
 #define FEW_PANELS 32    /* so many of them take less time than the next band needs to come from memory, so it had better start early */
 #define SPAN_MOST 8      /* bands of a piece */
 
-static int least(int a, int b) { return a < b ? a : b; }
-static int most(int a, int b) { return a > b ? a : b; }
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 static int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
@@ -71,7 +70,7 @@ static void pack(const pack_job *j, int panel, int k, int K)
     char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->type, w->K) + panel_bytes(j->set, w->type, k);
     clipk_view from = j->W;
     from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
-    j->set->gemm_pack_w(to, w->type, from, least(nr, w->N - n), K);
+    j->set->gemm_pack_w(to, w->type, from, clipb_min(nr, w->N - n), K);
 }
 
 static void pack_panel(void *job, int64_t i, int thread)
@@ -88,7 +87,7 @@ static void pack_rows(void *job, int64_t i, int thread)
     const int k = (int)i * PACK_ROWS;
     (void)thread;
     for (int panel = 0; panel * j->set->nr < j->w->N; panel++)
-        pack(j, panel, k, least(PACK_ROWS, j->w->K - k));
+        pack(j, panel, k, clipb_min(PACK_ROWS, j->w->K - k));
 }
 
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
@@ -124,23 +123,23 @@ static void plan(gemm_job *j, int threads)
     const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->K;
     j->all_panels = ceil_div(j->w->N, nr);
     /* As deep as few rows allow, so that x is read once and sums need not wait. */
-    j->depth = least(K, most(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
+    j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
     j->flows = !j->pairs && j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
     const int slab = j->flows ? SLAB / 2 : SLAB; /* room for the next */
-    j->bands = ceil_div(M, most(1, least(ROWS_MOST, slab / j->depth) / mr) * mr);
+    j->bands = ceil_div(M, clipb_max(1, clipb_min(ROWS_MOST, slab / j->depth) / mr) * mr);
     if (j->bands > 1)
         j->bands = round_up(j->bands, threads);
     j->rows = round_up(ceil_div(M, j->bands), mr);
     j->bands = ceil_div(M, j->rows);
-    j->span = most(1, least(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
+    j->span = clipb_max(1, clipb_min(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
     j->strips = ceil_div(j->bands, j->span);
-    int cuts = most(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
+    int cuts = clipb_max(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
     j->packs = !j->pairs && (j->x.cs != 1 || j->x.rs == 0); /* 0 says that rows are packed */
     if (j->packs) /* each cut anew */
-        cuts = least(cuts, most(1, j->w->N / PACK_FROM));
+        cuts = clipb_min(cuts, clipb_max(1, j->w->N / PACK_FROM));
     j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = ceil_div(j->all_panels, j->panels);
-    j->group = j->depth == K ? j->panels : least(j->panels, most(1, SUMS / (least(j->rows, M) * nr)));
+    j->group = j->depth == K ? j->panels : clipb_min(j->panels, clipb_max(1, SUMS / (clipb_min(j->rows, M) * nr)));
     j->copies = j->pairs || (!j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
     j->flows = j->flows && !j->copies && j->span > 1;
 }
@@ -171,7 +170,7 @@ static clipk_range block_of(const slab *s, int panel, int k)
     const clipk_weight *w = s->j->w;
     const size_t step = panel_bytes(s->j->k->set, w->type, 1);
     const char *p = (const char *)w->panels + ((size_t)panel * (size_t)s->j->K + (size_t)k) * step;
-    return (clipk_range){p, p + (size_t)least(s->j->k->set->kc, s->k1 - k) * step};
+    return (clipk_range){p, p + (size_t)clipb_min(s->j->k->set->kc, s->k1 - k) * step};
 }
 
 /* What will be needed after block k of the slab's panel, of the weights and of x. */
@@ -200,13 +199,13 @@ static void multiply(const slab *s, float *sum)
     const clipk_set *set = j->k->set;
     const clipk_weight *w = j->w;
     const int nr = set->nr, kc = set->kc, n0 = s->panel * nr;
-    clipk_gemm_block b = {.ldx = s->ldx, .type = w->type, .wide = s->wide, .rows = s->rows, .n = least(nr, w->N - n0), .sum = sum,
+    clipk_gemm_block b = {.ldx = s->ldx, .type = w->type, .wide = s->wide, .rows = s->rows, .n = clipb_min(nr, w->N - n0), .sum = sum,
                           .y = j->y + s->m0 * j->ldy + n0, .ldy = j->ldy, .ld_residual = j->e.ld_residual, .ld_pre = j->e.ld_pre,
                           .act = j->e.act, .bias = j->e.bias ? j->e.bias + n0 : NULL};
     b.residual = j->e.residual ? j->e.residual + s->m0 * b.ld_residual + n0 : NULL;
     b.pre = j->e.pre ? j->e.pre + s->m0 * b.ld_pre + n0 : NULL;
     for (int k = s->k0; k < s->k1; k += kc) {
-        b.K = least(kc, s->k1 - k);
+        b.K = clipb_min(kc, s->k1 - k);
         b.x = j->packs ? s->copy + (k - s->k0) * s->rows : s->x + (k - s->k0);
         b.w = block_of(s, s->panel, k).p;
         b.first = k == 0;
@@ -220,7 +219,7 @@ static void multiply(const slab *s, float *sum)
 static void copy_pairs(const slab *s, int i, int K)
 {
     const gemm_job *j = s->j;
-    const int numbers = least(2 * K, j->w->K - 2 * s->k0);
+    const int numbers = clipb_min(2 * K, j->w->K - 2 * s->k0);
     uint16_t *to = (uint16_t *)(void *)(s->copy + i * s->ldx);
     j->k->set->to_bf16(to, s->x + i * j->x.rs, (size_t)numbers);
     if (numbers < 2 * K)
@@ -233,7 +232,7 @@ static void own_copy(slab *s)
     const gemm_job *j = s->j;
     const int K = s->k1 - s->k0, kc = j->k->set->kc;
     for (int k = 0; k < K && j->packs; k += kc)
-        j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows, least(kc, K - k));
+        j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows, clipb_min(kc, K - k));
     for (int i = 0; i < s->rows && j->copies; i++)
         if (j->pairs)
             copy_pairs(s, i, K);
@@ -250,8 +249,8 @@ static void band(slab *s, int p0, int p1)
     const int K = j->K, each = j->pairs ? 2 : 1;
     for (int g = p0; g < p1; g += j->group)
         for (s->k0 = 0; s->k0 < K; s->k0 = s->k1) {
-            s->k1 = least(s->k0 + j->depth, K);
-            s->panels_end = least(g + j->group, p1);
+            s->k1 = clipb_min(s->k0 + j->depth, K);
+            s->panels_end = clipb_min(g + j->group, p1);
             s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * each * j->x.cs;
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
@@ -263,20 +262,20 @@ static void gemm_piece(void *job, int64_t i, int thread)
 {
     const gemm_job *j = job;
     const clipk_set *set = j->k->set;
-    const int p0 = (int)(i / j->strips) * j->panels, p1 = least(p0 + j->panels, j->all_panels);
-    const int first = (int)(i % j->strips) * j->span, end = least(first + j->span, j->bands);
+    const int p0 = (int)(i / j->strips) * j->panels, p1 = clipb_min(p0 + j->panels, j->all_panels);
+    const int first = (int)(i % j->strips) * j->span, end = clipb_min(first + j->span, j->bands);
     slab s = {.j = j, .ldx = j->packs ? 0 : j->copies ? j->depth + PAD : j->x.rs};
     s.copy = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_scratch_bytes(set, 1));
     s.wide = s.copy + COPIES;
     s.sums = s.wide + (size_t)(set->kc * set->nr);
     for (int at = first; at < end; at++) {
         s.m0 = at * j->rows;
-        s.rows = least(j->rows, j->M - s.m0);
+        s.rows = clipb_min(j->rows, j->M - s.m0);
         s.next = NULL;
         if (j->flows && at + 1 < end) {
             const size_t row = sizeof(float) * (size_t)j->K, blocks = (size_t)(j->panels * ceil_div(j->depth, set->kc));
             s.next = (const char *)j->x.p + row * (size_t)(s.m0 + s.rows);
-            s.next_bytes = row * (size_t)least(j->rows, j->M - s.m0 - s.rows) / blocks;
+            s.next_bytes = row * (size_t)clipb_min(j->rows, j->M - s.m0 - s.rows) / blocks;
         }
         band(&s, p0, p1);
     }
@@ -311,22 +310,15 @@ static void peak_piece(void *job, int64_t i, int thread)
     j->set->fma_rounds(j->type, PEAK_ROUNDS);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 double clipk_fma_peak(const clipk_ctx *k, clipk_type type, double seconds)
 {
     const int n = clipk_threads(k);
     peak_job j = {k->set, type};
     const double operations = n * k->set->fma_rounds(type, PEAK_ROUNDS);
     double best = 0;
-    for (double end = now() + seconds, start = now(); start < end; start = now()) {
+    for (double end = clipb_now() + seconds, start = clipb_now(); start < end; start = clipb_now()) {
         clipb_team_run(k->team, n, peak_piece, &j);
-        double speed = operations / (now() - start);
+        double speed = operations / (clipb_now() - start);
         best = speed > best ? speed : best;
     }
     return best * 1e-9;

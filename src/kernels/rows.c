@@ -1,5 +1,6 @@
 /* rows.c: the functions that work on rows or on single numbers: cut into pieces of about PIECE numbers, shared among threads where
  * there are FORK_FROM numbers or more. Below that, waking the others costs more than they can save. */
+#include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
@@ -9,7 +10,6 @@
 
 static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Numbers one by one: `size` of them a piece, a multiple of every vector length, so that pieces are cut where vectors end. */
 typedef struct numbers_job {
@@ -26,7 +26,7 @@ static void to_f32_piece(void *job, int64_t i, int thread)
     const numbers_job *j = job;
     int64_t at = i * PIECE;
     (void)thread;
-    j->set->to_f32(j->y + at, (const char *)j->x + (size_t)at * clipk_type_size(j->type), j->type, (size_t)least(PIECE, j->n - at));
+    j->set->to_f32(j->y + at, (const char *)j->x + (size_t)at * clipk_type_size(j->type), j->type, (size_t)clipb_min64(PIECE, j->n - at));
 }
 
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n)
@@ -40,7 +40,7 @@ static void act_piece(void *job, int64_t i, int thread)
     const numbers_job *j = job;
     int64_t at = i * PIECE;
     (void)thread;
-    j->set->act(j->y + at, (const float *)j->x + at, (size_t)least(PIECE, j->n - at), j->act);
+    j->set->act(j->y + at, (const float *)j->x + at, (size_t)clipb_min64(PIECE, j->n - at), j->act);
 }
 
 void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act)
@@ -67,7 +67,7 @@ static void share_rows(const clipk_ctx *k, clipb_piece *piece, rows_job *j)
     clipb_team_run(team_for(k, (int64_t)j->T * j->C), pieces(j->T, j->rows_each), piece, j);
 }
 
-static int rows_end(const rows_job *j, int64_t i) { return (int)least((i + 1) * j->rows_each, j->T); }
+static int rows_end(const rows_job *j, int64_t i) { return (int)clipb_min64((i + 1) * j->rows_each, j->T); }
 
 static void layernorm_piece(void *job, int64_t i, int thread)
 {

@@ -2,6 +2,7 @@
  *
  * Who sums over rows sums parts of PART of them, each in the order of its rows, and then the parts in theirs. Where a part begins is a matter of
  * the shape alone, so a sum has the same bits for any number of threads. */
+#include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
@@ -16,7 +17,6 @@
 
 static int64_t ceil_div(int64_t n, int64_t size) { return (n + size - 1) / size; }
 static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- Sums over rows ------------------------------------------------------------------------------------- */
 
@@ -38,7 +38,7 @@ static void join_strip(void *job, int64_t i, int thread)
     const sums_job *j = job;
     const int64_t c = i * STRIP;
     (void)thread;
-    j->set->sum_rows(j->out + c, j->parts + c, part_width(j->C), (int)ceil_div(j->T, PART), (int)least(STRIP, j->C - c));
+    j->set->sum_rows(j->out + c, j->parts + c, part_width(j->C), (int)ceil_div(j->T, PART), (int)clipb_min64(STRIP, j->C - c));
 }
 
 static void join_parts(const clipk_ctx *k, sums_job *j)
@@ -52,7 +52,7 @@ static void sum_part(void *job, int64_t i, int thread)
     float *part = j->parts + i * part_width(j->C);
     (void)thread;
     memset(part, 0, sizeof(float) * (size_t)j->C);
-    j->set->sum_rows(part, j->x + i * PART * j->ldx, j->ldx, (int)least(PART, j->T - i * PART), j->C);
+    j->set->sum_rows(part, j->x + i * PART * j->ldx, j->ldx, (int)clipb_min64(PART, j->T - i * PART), j->C);
 }
 
 void clipk_sum_rows(const clipk_ctx *k, float *out, const float *x, int64_t ldx, int T, int C, void *work)
@@ -76,7 +76,7 @@ static void squares_part(void *job, int64_t i, int thread)
 {
     squares_job *j = job;
     (void)thread;
-    j->part[i] = j->set->sum_squares(j->x + i * SQUARES, (size_t)least(SQUARES, j->n - i * SQUARES));
+    j->part[i] = j->set->sum_squares(j->x + i * SQUARES, (size_t)clipb_min64(SQUARES, j->n - i * SQUARES));
 }
 
 double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n)
@@ -84,7 +84,7 @@ double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n)
     const int64_t once = (int64_t)SQUARES * SQUARES_ONCE;
     double sum = 0;
     for (int64_t at = 0; at < (int64_t)n; at += once) {
-        squares_job j = {.set = k->set, .x = x + at, .n = least(once, (int64_t)n - at)};
+        squares_job j = {.set = k->set, .x = x + at, .n = clipb_min64(once, (int64_t)n - at)};
         clipb_team_run(team_for(k, j.n), ceil_div(j.n, SQUARES), squares_part, &j);
         for (int64_t i = 0; i < ceil_div(j.n, SQUARES); i++)
             sum += j.part[i];
@@ -105,7 +105,7 @@ static void act_piece(void *job, int64_t i, int thread)
     const act_job *j = job;
     const int64_t at = i * PIECE;
     (void)thread;
-    j->set->act_backward(j->dx + at, j->y ? j->y + at : NULL, j->dy + at, j->pre + at, (size_t)least(PIECE, j->n - at), j->act);
+    j->set->act_backward(j->dx + at, j->y ? j->y + at : NULL, j->dy + at, j->pre + at, (size_t)clipb_min64(PIECE, j->n - at), j->act);
 }
 
 void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act)
@@ -127,7 +127,7 @@ static void adamw_piece(void *job, int64_t i, int thread)
     const adamw_job *j = job;
     const int64_t at = i * PIECE;
     (void)thread;
-    j->set->adamw(j->w + at, j->m + at, j->v + at, j->g + at, (size_t)least(PIECE, j->n - at), j->s);
+    j->set->adamw(j->w + at, j->m + at, j->v + at, j->g + at, (size_t)clipb_min64(PIECE, j->n - at), j->s);
 }
 
 void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
@@ -155,7 +155,7 @@ static void layernorm_part(void *job, int64_t i, int thread)
         memset(dgain, 0, sizeof(float) * (size_t)C);
         memset(dbias, 0, sizeof(float) * (size_t)C);
     }
-    for (int64_t t = i * PART; t < least((i + 1) * PART, j->T); t++)
+    for (int64_t t = i * PART; t < clipb_min64((i + 1) * PART, j->T); t++)
         j->set->layernorm_backward(j->dx + t * C, dgain, dbias, j->dy + t * C, j->x + t * C, j->mean[t], j->rstd[t], j->gain,
                                    j->residual ? j->residual + t * C : NULL, j->C);
 }
@@ -181,7 +181,7 @@ static void l2norm_piece(void *job, int64_t i, int thread)
     const norm_job *j = job;
     const int64_t C = j->C;
     (void)thread;
-    for (int64_t t = i * j->rows_each; t < least((i + 1) * j->rows_each, j->T); t++)
+    for (int64_t t = i * j->rows_each; t < clipb_min64((i + 1) * j->rows_each, j->T); t++)
         j->set->l2norm_backward(j->dx + t * C, j->dy + t * C, j->x + t * C, j->norm[t], j->C);
 }
 

@@ -41,7 +41,7 @@ void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int
     for (int i = 0; i < I; i++)
         for (int v = 0; v < NR; v += CLIPK_VL, u += CLIPK_VL) {
             vf w[9] = {{0}}, half[18], all[POINTS];
-            for (int l = 0; l < least(CLIPK_VL, o1 - o0 - v); l++)
+            for (int l = 0; l < clipb_min(CLIPK_VL, o1 - o0 - v); l++)
                 for (int j = 0; j < 9; j++)
                     w[j][l] = W.p[(o0 + v + l) * W.os + i * W.is + j * W.ts];
             for (int j = 0; j < 3; j++)
@@ -126,7 +126,7 @@ INLINE void output_tiles(const clipk_conv3x3_piece *p, const float *M, int Op, c
     const int64_t stride = stride_of(p->t1 - p->t0, Op);
     for (int t = p->t0; t < p->t1; t++, M += Op) {
         const place at = place_of(p->H, p->W, t);
-        const int rows = least(4, p->H - at.h), columns = least(4, p->W - at.w);
+        const int rows = clipb_min(4, p->H - at.h), columns = clipb_min(4, p->W - at.w);
         for (int o = p->o0; o < p->o1; o += CLIPK_VL) {
             vf m[POINTS];
             for (int c = 0; c < 6; c++) {
@@ -138,7 +138,7 @@ INLINE void output_tiles(const clipk_conv3x3_piece *p, const float *M, int Op, c
                 vf y[4];
                 output_line(y, m + 6 * r, 1);
                 for (int c = 0; c < columns; c++)
-                    finish(p, y[c], ((int64_t)at.n * p->H + at.h + r) * p->W + at.w + c, o, least(CLIPK_VL, p->o1 - o), act);
+                    finish(p, y[c], ((int64_t)at.n * p->H + at.h + r) * p->W + at.w + c, o, clipb_min(CLIPK_VL, p->o1 - o), act);
             }
         }
     }

@@ -32,7 +32,7 @@ INLINE void gradient_tile(float *D, int64_t stride, const clipk_conv3x3_back_pie
 {
     const float *dy = p->dy + (((int64_t)at.n * p->H + at.h) * p->W + at.w) * p->O + p->o0;
     for (int o = 0; o < p->o1 - p->o0; o += CLIPK_VL) {
-        const int n = least(CLIPK_VL, p->o1 - p->o0 - o);
+        const int n = clipb_min(CLIPK_VL, p->o1 - p->o0 - o);
         vf d[POINTS], y[4];
         for (int c = 0; c < 4; c++) {
             for (int r = 0; r < 4; r++) {
@@ -141,7 +141,7 @@ void NAME(conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts
             filter_line_back(half + 3 * j, 1, u + 6 * j, 1);
         for (int j = 0; j < 3; j++)
             filter_line_back(w + j, 3, half + j, 3);
-        for (int l = 0; l < least(CLIPK_VL, I - i); l++)
+        for (int l = 0; l < clipb_min(CLIPK_VL, I - i); l++)
             for (int j = 0; j < 9; j++)
                 dW[(i + l) * 9 + j] += w[j][l];
     }

@@ -3,6 +3,7 @@
 #ifndef CLIPK_WINOGRAD_H
 #define CLIPK_WINOGRAD_H
 
+#include "base/number.h"
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
@@ -10,7 +11,6 @@
 
 static const float P1 = 0.75f, P2 = 1.5f, SQ1 = 0.5625f, SQ2 = 2.25f; /* the points and their squares */
 
-static inline int least(int a, int b) { return a < b ? a : b; }
 static inline int round_up(int a, int b) { return (a + b - 1) / b * b; }
 
 /* Where a tile lies: its picture, and its first pixel. */
@@ -47,7 +47,7 @@ INLINE void input_tile(float *V, int64_t stride, const float *x, int H, int W, i
 {
     x += (((int64_t)at.n * H + at.h - 1) * W + at.w - 1) * I;
     for (int i = 0; i < I; i += CLIPK_VL) {
-        const int n = least(CLIPK_VL, I - i);
+        const int n = clipb_min(CLIPK_VL, I - i);
         vf d[POINTS];
         for (int c = 0; c < 6; c++) {
             for (int r = 0; r < 6; r++) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "model/model.h"
 
 clip_status clipmdl_resnet_init(clipmdl_resnet *m, const clipmdl_config *c)
@@ -71,22 +72,16 @@ typedef struct sizes {
     size_t x, narrow, pooled, conv, work;
 } sizes;
 
-static void most(size_t *a, size_t b)
-{
-    if (b > *a)
-        *a = b;
-}
-
 static void measure_conv1x1(sizes *z, const clipk_ctx *k, const clipnn_conv1x1 *c, size_t T, bool back)
 {
-    most(&z->conv, T * (size_t)c->w.w.N);
-    most(&z->work, clipnn_conv1x1_work(k, (int)T, c, back));
+    clipb_raise(&z->conv, T * (size_t)c->w.w.N);
+    clipb_raise(&z->work, clipnn_conv1x1_work(k, (int)T, c, back));
 }
 
 static void measure_conv3x3(sizes *z, const clipk_ctx *k, const clipnn_conv3x3 *c, int N, int S, bool back)
 {
-    most(&z->conv, (size_t)N * (size_t)S * (size_t)S * (size_t)c->w.O);
-    most(&z->work, clipnn_conv3x3_work(k, N, S, c, back));
+    clipb_raise(&z->conv, (size_t)N * (size_t)S * (size_t)S * (size_t)c->w.O);
+    clipb_raise(&z->work, clipnn_conv3x3_work(k, N, S, c, back));
 }
 
 static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N, bool back)
@@ -95,8 +90,8 @@ static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N, bool ba
     int S = m->cfg.image_size / 2;
     size_t pixels = n * (size_t)S * (size_t)S;
     sizes z = {0};
-    most(&z.x, pixels * C); /* the stem's widest map */
-    most(&z.narrow, pixels * (C / 2));
+    clipb_raise(&z.x, pixels * C); /* the stem's widest map */
+    clipb_raise(&z.narrow, pixels * (C / 2));
     measure_conv1x1(&z, k, &m->conv1, pixels, back);
     measure_conv3x3(&z, k, &m->conv2, N, S, back);
     measure_conv3x3(&z, k, &m->conv3, N, S, back);
@@ -104,19 +99,19 @@ static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N, bool ba
     for (int i = 0; i < m->blocks; i++) {
         const clipmdl_bottleneck *p = &m->block[i];
         pixels = n * (size_t)S * (size_t)S;
-        most(&z.x, pixels * (size_t)p->in);
-        most(&z.narrow, pixels * (size_t)p->planes);
+        clipb_raise(&z.x, pixels * (size_t)p->in);
+        clipb_raise(&z.narrow, pixels * (size_t)p->planes);
         measure_conv1x1(&z, k, &p->conv1, pixels, back);
         measure_conv3x3(&z, k, &p->conv2, N, S, back);
         if (p->stride == 2) {
             S /= 2;
             pixels = n * (size_t)S * (size_t)S;
-            most(&z.pooled, pixels * (size_t)p->in);
+            clipb_raise(&z.pooled, pixels * (size_t)p->in);
         }
         measure_conv1x1(&z, k, &p->conv3, pixels, back);
         if (p->has_downsample)
             measure_conv1x1(&z, k, &p->downsample, pixels, back);
-        most(&z.x, pixels * 4 * (size_t)p->planes);
+        clipb_raise(&z.x, pixels * 4 * (size_t)p->planes);
     }
     return z;
 }
@@ -215,8 +210,8 @@ void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const 
     const int G = m->cfg.image_size / 32, W = 32 * m->cfg.width, T = 1 + G * G;
     const size_t n = (size_t)N, w = (size_t)W, t = (size_t)T;
     sizes z = measure(k, m, N, true);
-    most(&z.work, clipnn_linear_work(k, N * T, W, 2 * W));
-    most(&z.work, clipnn_linear_work(k, N, W, m->embed_dim));
+    clipb_raise(&z.work, clipnn_linear_work(k, N * T, W, 2 * W));
+    clipb_raise(&z.work, clipnn_linear_work(k, N, W, m->embed_dim));
     g->x = CLIPB_NEW(a, float, z.x);
     g->work = clipb_arena_alloc(a, z.work, 1);
     size_t mark = clipb_arena_mark(a);

@@ -7,6 +7,7 @@
  * key and value, but only that row asks a query and goes through the MLP. */
 #include <string.h>
 
+#include "base/number.h"
 #include "nn/nn.h"
 
 /* ---- Layout ------------------------------------------------------------------------------------------------ */
@@ -55,15 +56,14 @@ void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const cli
     acts->pre = CLIPB_NEW(a, float, r * (size_t)p->mlp);
 }
 
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R, const clipnn_block *p, size_t work)
 {
     const int C = p->width, F = p->mlp;
     g->mid = CLIPB_NEW(a, float, (size_t)R * (size_t)C);
-    work = most(work, clipk_sums_work(T, C));
-    work = most(work, clipnn_linear_work(k, T, C, F));
-    work = most(work, clipnn_linear_work(k, T, C, 2 * C));
+    work = clipb_max_size(work, clipk_sums_work(T, C));
+    work = clipb_max_size(work, clipnn_linear_work(k, T, C, F));
+    work = clipb_max_size(work, clipnn_linear_work(k, T, C, 2 * C));
     g->work = clipb_arena_alloc(a, work, 1);
     g->relevance = NULL;
 }

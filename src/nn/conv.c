@@ -1,10 +1,10 @@
 /* Convolution, batch norm, activation. Where the norm is folded into the filters (inference) they are one product with an epilogue; in training the
  * product is kept, because the norm's backward reads it, and the norm, the residual and the activation are one pass over it. */
+#include "base/number.h"
 #include "nn/nn.h"
 
 #include <math.h>
 
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O)
 {
@@ -59,7 +59,7 @@ size_t clipnn_conv1x1_work(const clipk_ctx *k, int T, const clipnn_conv1x1 *c, b
 {
     const int I = c->w.w.K, O = c->w.w.N;
     const size_t norm = c->bn.gain ? clipk_batchnorm_work(T, O) : 0;
-    return back ? most(norm, clipnn_linear_work(k, T, I, O)) : norm;
+    return back ? clipb_max_size(norm, clipnn_linear_work(k, T, I, O)) : norm;
 }
 
 void clipnn_conv1x1_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *a, const float *x, int T, const clipnn_conv1x1 *c, clipk_act act,
@@ -100,9 +100,9 @@ static clipk_conv3x3_weight operand(const clipk_ctx *k, const clipnn_conv3x3 *c,
 size_t clipnn_conv3x3_work(const clipk_ctx *k, int N, int S, const clipnn_conv3x3 *c, bool back)
 {
     const int I = c->w.I, O = c->w.O;
-    size_t bytes = most(clipk_conv3x3_work(k, N, S, S, I, O), c->bn.gain ? clipk_batchnorm_work(N * S * S, O) : 0);
+    size_t bytes = clipb_max_size(clipk_conv3x3_work(k, N, S, S, I, O), c->bn.gain ? clipk_batchnorm_work(N * S * S, O) : 0);
     if (back)
-        bytes = most(bytes, most(clipk_conv3x3_work(k, N, S, S, O, I), clipk_conv3x3_filters_work(k, N, S, S, I, O)));
+        bytes = clipb_max_size(bytes, clipb_max_size(clipk_conv3x3_work(k, N, S, S, O, I), clipk_conv3x3_filters_work(k, N, S, S, I, O)));
     return bytes;
 }
 

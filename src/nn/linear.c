@@ -1,8 +1,8 @@
+#include "base/number.h"
 #include "nn/nn.h"
 
 #define ROWS 1152 /* that a product of dW takes: what is packed of x is used while caches hold it */
 
-static int least(int a, int b) { return a < b ? a : b; }
 
 static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
 
@@ -49,7 +49,7 @@ void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, 
     const int O = l->w.N;
     for (int t = 0; t < T && l->dw; t += ROWS) {
         const clipk_view rows = {(const float *)x.p + t * x.rs, CLIPK_F32, x.rs, x.cs};
-        add_product(k, dy + (int64_t)t * O, rows, least(ROWS, T - t), l, work);
+        add_product(k, dy + (int64_t)t * O, rows, clipb_min(ROWS, T - t), l, work);
     }
     if (l->db)
         clipk_sum_rows(k, l->db, dy, O, T, O, work);
@@ -57,7 +57,7 @@ void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, 
 
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O)
 {
-    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, least(T, ROWS)), sums = clipk_sums_work(T, O);
+    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, clipb_min(T, ROWS)), sums = clipk_sums_work(T, O);
     return packed > sums ? packed : sums;
 }
 

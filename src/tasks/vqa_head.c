@@ -1,3 +1,4 @@
+#include "base/number.h"
 #include "tasks/vqa_head.h"
 
 #include <math.h>
@@ -60,12 +61,6 @@ clip_status cliptsk_head_pack(const clipk_ctx *k, cliptsk_head *h) { return clip
 
 /* ---- Layout --------------------------------------------------------------------------------------------------- */
 
-static void most(size_t *a, size_t b)
-{
-    if (b > *a)
-        *a = b;
-}
-
 static void layout_back(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int BT)
 {
     const size_t n = (size_t)N, bt = (size_t)BT;
@@ -73,7 +68,7 @@ static void layout_back(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k
     s->dh = CLIPB_NEW(a, float, n * (size_t)h->H);
     s->dz_out = CLIPB_NEW(a, float, n * (size_t)h->A);
     size_t work = clipnn_linear_work(k, N, width(h), h->H);
-    most(&work, clipnn_linear_work(k, N, h->H, h->A));
+    clipb_raise(&work, clipnn_linear_work(k, N, h->H, h->A));
     if (h->see.T) {
         s->u_pre = CLIPB_NEW(a, float, bt * C);
         s->lse = CLIPB_NEW(a, float, n * CLIPTSK_HEAD_HEADS);
@@ -83,9 +78,9 @@ static void layout_back(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k
         s->dgate = CLIPB_NEW(a, float, n * C);
         s->du = CLIPB_NEW(a, float, bt * C);
         s->dkv = CLIPB_NEW(a, float, bt * 2 * C);
-        most(&work, clipnn_linear_work(k, N, h->see.D, C));
-        most(&work, clipnn_linear_work(k, BT, h->see.W, C));
-        most(&work, clipnn_linear_work(k, BT, C, 2 * C));
+        clipb_raise(&work, clipnn_linear_work(k, N, h->see.D, C));
+        clipb_raise(&work, clipnn_linear_work(k, BT, h->see.W, C));
+        clipb_raise(&work, clipnn_linear_work(k, BT, C, 2 * C));
     }
     s->work = clipb_arena_alloc(a, work, 1);
 }

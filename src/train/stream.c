@@ -12,9 +12,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "train/stream_order.h"
 
@@ -179,13 +179,6 @@ static void *work(void *user)
 
 /* ---- Batches -------------------------------------------------------------------------------------------------- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void release(cliptrn_sample **s)
 {
     if (*s && !(*s)->held)
@@ -204,10 +197,10 @@ static cell *oldest(cliptrn_stream *s)
     cell *c = &s->cells[s->passed % s->n_cells];
     pthread_mutex_lock(&s->lock);
     if (!c->done) {
-        const double since = now();
+        const double since = clipb_now();
         while (!c->done)
             pthread_cond_wait(&s->ready, &s->lock);
-        s->stats.waited += now() - since;
+        s->stats.waited += clipb_now() - since;
     }
     pthread_mutex_unlock(&s->lock);
     return c;

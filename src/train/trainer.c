@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #define MOST_WARMUP 10000 /* OpenCLIP's default, for its long runs */
@@ -77,16 +77,9 @@ static clip_status cut_texts(cliptrn_trainer *t, const cliptrn_batch *b)
     return CLIP_OK;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_error *err)
 {
-    const double start = now(), waited = cliptrn_stream_get_stats(t->stream).waited;
+    const double start = clipb_now(), waited = cliptrn_stream_get_stats(t->stream).waited;
     cliptrn_batch b;
     cliptrn_loss loss;
     *out = (clip_train_step){0};
@@ -114,7 +107,7 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
     out->loss = loss.loss;
     out->grad_norm = norm;
     out->logit_scale = expf(*cliptrn_net_number(&t->net, t->net.w, "logit_scale"));
-    out->seconds = now() - start;
+    out->seconds = clipb_now() - start;
     out->waited = stats.waited - waited;
     out->broken = stats.broken;
     return CLIP_OK;
