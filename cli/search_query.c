@@ -153,50 +153,6 @@ int search_date(const cli_args *a, bool behind, int64_t *out)
     return CLI_DONE;
 }
 
-/* ---- Folders --------------------------------------------------------------------------------- */
-
-/* From the current directory on, without "." and "..", whether it is there or not; NULL: out of
- * memory. */
-static char *as_written(const char *path)
-{
-    char *here = *path == '/' ? NULL : realpath(".", NULL), *out = malloc(strlen(path) + (here ? strlen(here) : 0) + 3);
-    size_t end = 0;
-    if (out && here && strcmp(here, "/") != 0)
-        end = (size_t)sprintf(out, "%s", here);
-    free(here);
-    for (size_t n; out && *path; path += n + (path[n] == '/')) {
-        n = strcspn(path, "/");
-        if (n == 2 && strncmp(path, "..", n) == 0) {
-            while (end > 0 && out[--end] != '/')
-                ;
-        } else if (n > 0 && !(n == 1 && *path == '.')) {
-            out[end++] = '/';
-            memcpy(out + end, path, n);
-            end += n;
-        }
-    }
-    if (out)
-        strcpy(out + end, end == 0 ? "/" : "");
-    return out;
-}
-
-int search_below(search *s)
-{
-    const char *path = s->args->value;
-    if (!*path)
-        return cli_usage(s->args, "--below: a folder without a name");
-    char *written = as_written(path), *real = realpath(path, NULL);
-    int code = written ? cli_list_add(&s->below, written) : cli_no_memory();
-    if (code == CLI_DONE && real && strcmp(real, written) != 0)
-        code = cli_list_add(&s->below, real);
-    if (code == CLI_DONE && strcmp(path, written) != 0 &&
-        strcmp(path, ".") != 0) /* an address, or a name that was imported */
-        code = cli_list_add(&s->below, path);
-    free(written);
-    free(real);
-    return code;
-}
-
 /* ---- Terms to vectors ------------------------------------------------------------------------------------ */
 
 static int check_model(const search *s, const cli_session *session)
