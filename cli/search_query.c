@@ -135,7 +135,9 @@ void search_query_free(search_query *q)
 static bool is_before(time_t at, const struct tm *day)
 {
     struct tm is;
-    return localtime_r(&at, &is) && (is.tm_year < day->tm_year || (is.tm_year == day->tm_year && is.tm_yday < day->tm_yday));
+    if (!localtime_r(&at, &is))
+        return false;
+    return is.tm_year != day->tm_year ? is.tm_year < day->tm_year : is.tm_yday < day->tm_yday;
 }
 
 /* The first second of a day, in local time. mktime() does not know it: where clocks change at midnight

@@ -235,7 +235,8 @@ static const clip_source *source_of(const clip_sources *sources, const char *pat
 {
     const clip_source *best = NULL;
     for (size_t i = 0; i < sources->n; i++)
-        if (clipb_path_below(path, sources->item[i].path) && (!best || strlen(sources->item[i].path) > strlen(best->path)))
+        if (clipb_path_below(path, sources->item[i].path) &&
+            (!best || strlen(sources->item[i].path) > strlen(best->path)))
             best = &sources->item[i];
     return best;
 }

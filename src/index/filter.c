@@ -76,7 +76,8 @@ static clip_status walk(clip_index *x, const clip_index_filter *f, char *const *
     clip_status s = clipidx_bits_reserve(&fits, (int64_t)out->words * 64);
     while (s == CLIP_OK && more) {
         s = clipidx_step_item(&x->catalogue, q, x->state.rows, &item, &more, err);
-        if (s == CLIP_OK && more && path_fits(f, item.path) && place_fits(below, f->n_below, item.path) && date_fits(f, &item))
+        if (s == CLIP_OK && more && path_fits(f, item.path) && place_fits(below, f->n_below, item.path) &&
+            date_fits(f, &item))
             clipidx_bit_set(&fits, item.row);
     }
     clipidx_reset(q);

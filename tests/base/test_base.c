@@ -121,8 +121,9 @@ static void paths_join(void **state)
 static void paths_are_below_folders(void **state)
 {
     (void)state;
-    static const char *const cases[][3] = {{"/a/b", "/a", "b"}, {"/a/b", "/a/", "b"}, {"/a", "/a", ""}, {"/ab", "/a", NULL},
-                                           {"/a", "/", "a"},    {"a", "", NULL},      {"", "", NULL},   {"/a", "/a/b", NULL}};
+    static const char *const cases[][3] = {{"/a/b", "/a", "b"}, {"/a/b", "/a/", "b"}, {"/a", "/a", ""},
+                                           {"/ab", "/a", NULL}, {"/a", "/", "a"},     {"a", "", NULL},
+                                           {"", "", NULL},      {"/a", "/a/b", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *rest = clipb_path_below(cases[i][0], cases[i][1]);
         if (cases[i][2])
@@ -135,7 +136,8 @@ static void paths_are_below_folders(void **state)
 static void paths_are_written_out(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"/a//b/./c/", "/a/b/c"}, {"/a/../../b", "/b"}, {"/..", "/"}, {"/", "/"}, {"/...", "/..."}};
+    static const char *const cases[][2] = {{"/a//b/./c/", "/a/b/c"}, {"/a/../../b", "/b"}, {"/..", "/"},
+                                           {"/", "/"},              {"/...", "/..."}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *p = clipb_path_written(cases[i][0]);
         assert_string_equal(p, cases[i][1]);
