@@ -1,5 +1,7 @@
 /* clip COMMAND [OPTIONS]: the table of commands, and the way to them. */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -68,9 +70,21 @@ static int dispatch(cli_args *a)
     return dispatch(a);
 }
 
+/* A standard stream that is closed stays one that cannot be used. Otherwise the next file that is opened
+ * would take its number: a model would be read as the list of '-', a message written into an index. */
+static bool keep_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     cli_args a = {.command = &root, .title = "clip", .argc = argc, .argv = argv};
+    if (!keep_closed_streams())
+        return CLI_FAILED; /* there is nowhere to say it */
     cli_catch_cut_files();
     int code = dispatch(&a);
     cli_progress_end();

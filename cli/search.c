@@ -439,7 +439,11 @@ static int parse(job *j, cli_args *a)
         case FILTER: DO(cli_list_add(&s->patterns, a->value)); break;
         case AFTER: DO(search_date(a, false, &s->filter.after)); break;
         case BEFORE: DO(search_date(a, true, &s->filter.before)); break;
-        case BELOW: DO(search_below(s)); break;
+        case BELOW:
+            if (!*a->value)
+                return cli_usage(a, "--below: a folder without a name");
+            DO(cli_list_add(&s->below, a->value));
+            break;
         case UNIQUE: s->filter.unique = NEAR; break;
         case LIKE: DO(cli_list_add(&s->likes, a->value)); break;
         case PROMPT: DO(read_prompt(j)); break;

@@ -68,10 +68,6 @@ int search_embed(search *s, const search_query *q, int *Q, float *out);
  * time, in seconds since 1970. */
 int search_date(const cli_args *a, bool behind, int64_t *out);
 
-/* search_below(): the value of --below, added to s->below: as it is said, from the current
- * directory on, and by its real name. */
-int search_below(search *s);
-
 /* ---- The last answer (search_last.c) ---------------------------------------------------------------------- */
 
 /* search_remember(): what the numbers of this answer stand for. That it cannot be noted is no failure. */

@@ -75,7 +75,11 @@ static int look_at_all(survey *v)
             return CLI_DONE;
         if (item.kind != CLIP_ITEM_PICTURE)
             continue;
-        const search_file is = search_look(&item, &st);
+        search_file is = search_look(&item, &st);
+        if (!*item.path) /* an empty line ends a group */
+            is = SEARCH_GONE;
+        if (is == SEARCH_THERE && !item.size && !item.mtime) /* imported before the file was there */
+            is = SEARCH_CHANGED;
         if (is == SEARCH_THERE)
             v->file[v->n++] = (name){st.st_dev, st.st_ino, item.row, false};
         s->gone += is == SEARCH_GONE || is == SEARCH_UNREACHABLE;
@@ -117,6 +121,19 @@ static int find(search *s, clip_grouping grouping, const int8_t *grade, int64_t 
     return code;
 }
 
+/* Lines of paths: a name with a newline would be read as two files, or as the end of a group. */
+static int check_lines(const search *s, const search_answer *r)
+{
+    clip_item item;
+    if (s->table || s->args->json || s->delimiter != '\n')
+        return CLI_DONE;
+    for (int64_t i = 0; i < r->group[r->groups]; i++)
+        if (clip_index_item_at(s->index, r->hit[i].row, &item, NULL) == CLIP_OK && item.path &&
+            strchr(item.path, '\n'))
+            return cli_fail("%s: a name with a newline in it; use -0 or --json", item.path);
+    return CLI_DONE;
+}
+
 static void tell_left_out(const search *s)
 {
     if (s->gone)
@@ -140,6 +157,8 @@ int search_duplicates(search *s, clip_grouping grouping, search_answer *out)
         v.file = NULL;
         code = find(s, grouping, v.grade, &row, out);
     }
+    if (code == CLI_DONE)
+        code = check_lines(s, out);
     if (code == CLI_DONE)
         tell_left_out(s);
     free(v.grade);

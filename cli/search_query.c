@@ -1,4 +1,4 @@
-/* What is asked for: terms with weights, their sum, and the beginning of a date.
+/* What is asked for: terms with weights, their sum, and the first second of a date.
  *
  *     query    = term (("+" | "-") term)...          each an operand of its own; what the shell has quoted is never split
  *     term     = [weight ":"] (picture | words)
@@ -132,69 +132,47 @@ void search_query_free(search_query *q)
 
 /* ---- Dates ----------------------------------------------------------------------------------------------- */
 
+static bool is_before(time_t at, const struct tm *day)
+{
+    struct tm is;
+    if (!localtime_r(&at, &is))
+        return false;
+    return is.tm_year != day->tm_year ? is.tm_year < day->tm_year : is.tm_yday < day->tm_yday;
+}
+
+/* The first second of a day, in local time. mktime() does not know it: where clocks change at midnight
+ * that comes twice, or not at all; a zone that changed sides of the date line left out a whole day. */
+static time_t begin_of(struct tm day)
+{
+    enum { TWO_DAYS = 2 * 86400 }; /* more than any zone is off */
+    const time_t middle = timegm(&day); /* in `day` the 32nd becomes the 1st */
+    time_t before = middle - TWO_DAYS, from = middle + TWO_DAYS;
+    while (from - before > 1) {
+        const time_t at = before + (from - before) / 2;
+        if (is_before(at, &day))
+            before = at;
+        else
+            from = at;
+    }
+    return from;
+}
+
 int search_date(const cli_args *a, bool behind, int64_t *out)
 {
     int year, month = 1, day = 1, used[3] = {0};
     const int n = sscanf(a->value, "%4d%n-%2d%n-%2d%n", &year, &used[0], &month, &used[1], &day, &used[2]);
     const size_t length = strspn(a->value, "0123456789-");
-    struct tm t = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_isdst = -1};
-    time_t at = n >= 1 ? mktime(&t) : -1;
+    struct tm t = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    if (n >= 1)
+        timegm(&t); /* there is no 30th of February: another date comes out */
     if (n < 1 || (size_t)used[n - 1] != length || a->value[length] || length != (size_t)(1 + 3 * n) || year < 1000 || t.tm_mon != month - 1 ||
         t.tm_mday != day)
-        return cli_usage(a, "--%s: '%s' is no date like 2023, 2023-05 or 2023-05-17", a->name, a->value);
-    if (behind) {
-        t = (struct tm){.tm_year = year - 1900 + (n == 1),
-                        .tm_mon = month - 1 + (n == 2),
-                        .tm_mday = day + (n == 3),
-                        .tm_isdst = -1};
-        at = mktime(&t);
-    }
+        return cli_usage(a, "--%s: '%s' is not a date like 2023, 2023-05 or 2023-05-17", a->name, a->value);
+    if (behind)
+        t = (struct tm){.tm_year = year - 1900 + (n == 1), .tm_mon = month - 1 + (n == 2), .tm_mday = day + (n == 3)};
+    const time_t at = begin_of(t);
     *out = at != 0 ? at : 1; /* to clip_index_filter 0 is no bound */
     return CLI_DONE;
-}
-
-/* ---- Folders --------------------------------------------------------------------------------- */
-
-/* From the current directory on, without "." and "..", whether it is there or not; NULL: out of
- * memory. */
-static char *as_written(const char *path)
-{
-    char *here = *path == '/' ? NULL : realpath(".", NULL), *out = malloc(strlen(path) + (here ? strlen(here) : 0) + 3);
-    size_t end = 0;
-    if (out && here && strcmp(here, "/") != 0)
-        end = (size_t)sprintf(out, "%s", here);
-    free(here);
-    for (size_t n; out && *path; path += n + (path[n] == '/')) {
-        n = strcspn(path, "/");
-        if (n == 2 && strncmp(path, "..", n) == 0) {
-            while (end > 0 && out[--end] != '/')
-                ;
-        } else if (n > 0 && !(n == 1 && *path == '.')) {
-            out[end++] = '/';
-            memcpy(out + end, path, n);
-            end += n;
-        }
-    }
-    if (out)
-        strcpy(out + end, end == 0 ? "/" : "");
-    return out;
-}
-
-int search_below(search *s)
-{
-    const char *path = s->args->value;
-    if (!*path)
-        return cli_usage(s->args, "--below: a folder without a name");
-    char *written = as_written(path), *real = realpath(path, NULL);
-    int code = written ? cli_list_add(&s->below, written) : cli_no_memory();
-    if (code == CLI_DONE && real && strcmp(real, written) != 0)
-        code = cli_list_add(&s->below, real);
-    if (code == CLI_DONE && strcmp(path, written) != 0 &&
-        strcmp(path, ".") != 0) /* an address, or a name that was imported */
-        code = cli_list_add(&s->below, path);
-    free(written);
-    free(real);
-    return code;
 }
 
 /* ---- Terms to vectors ------------------------------------------------------------------------------------ */

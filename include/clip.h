@@ -960,7 +960,9 @@ typedef struct clip_index_filter {
     const char *const *patterns;  /* [n_patterns] of the path, as the shell's ("*.jpg", "*2023*"; * also matches /), one of which fits; 0: any path */
     int n_patterns;
     const char *const *below;     /* [n_below] folders, not patterns: the path is one of them, or
-                                   * begins with one and a slash. n_below 0: anywhere */
+                                   * begins with one and a slash. Each is tried as it is written,
+                                   * from the current directory on, and by its real name.
+                                   * n_below 0: anywhere */
     int n_below;
     int64_t after, before;        /* taken (or, where unknown, changed) at or after, and before: seconds since 1970; 0: no bound. Items without a date
                                    * (mtime 0, too) meet neither */

@@ -156,7 +156,7 @@ static clip_hold *hold_of(const clip_holds *h, const char *path)
 {
     clip_hold *best = NULL;
     for (size_t i = 0; i < h->n; i++)
-        if (clip_path_below(path, h->item[i].path) && (!best || strlen(h->item[i].path) > strlen(best->path)))
+        if (clipb_path_below(path, h->item[i].path) && (!best || strlen(h->item[i].path) > strlen(best->path)))
             best = &h->item[i];
     return best;
 }
@@ -235,7 +235,8 @@ static const clip_source *source_of(const clip_sources *sources, const char *pat
 {
     const clip_source *best = NULL;
     for (size_t i = 0; i < sources->n; i++)
-        if (clip_path_below(path, sources->item[i].path) && (!best || strlen(sources->item[i].path) > strlen(best->path)))
+        if (clipb_path_below(path, sources->item[i].path) &&
+            (!best || strlen(sources->item[i].path) > strlen(best->path)))
             best = &sources->item[i];
     return best;
 }
@@ -246,7 +247,7 @@ static clip_status has_left(const clip_source *s, const clip_item *item, clip_ho
     clip_hold *hold;
     *left = clip_source_kind_of(s->path) == CLIP_SOURCE_TAR;
     if (!*left)
-        TRY(clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clip_path_below(item->path, s->path),
+        TRY(clipdat_excluded((const char *const *)s->exclude, (int)s->n_exclude, clipb_path_below(item->path, s->path),
                              left));
     if (*left)
         return CLIP_OK;

@@ -39,9 +39,6 @@ void clip_sources_free(clip_sources *s);
 /* clip_sources_forget(): an index no longer knows these, and none below them. */
 clip_status clip_sources_forget(clip_index *x, char *const *roots, int n, clip_error *err);
 
-/* clip_path_below(): what of `path` follows the folder or tar `root`: "" where it is that itself, NULL where it is elsewhere. */
-const char *clip_path_below(const char *path, const char *root);
-
 /* ---- index_plan.c ---------------------------------------------------------------------------------------------------- */
 
 /* clip_plan_unchanged(): does the index have this picture, with this size and time? `item`: what it has (kind 0: nothing). */

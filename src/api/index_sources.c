@@ -35,16 +35,6 @@ clip_source_kind clip_source_kind_of(const char *path)
     return clipdat_is_tar(path) ? CLIP_SOURCE_TAR : is_table(path) ? CLIP_SOURCE_TABLE : CLIP_SOURCE_PICTURE;
 }
 
-const char *clip_path_below(const char *path, const char *root)
-{
-    const size_t n = strlen(root);
-    if (strncmp(path, root, n) != 0)
-        return NULL;
-    if (path[n] == 0)
-        return path + n;
-    return root[n - 1] == '/' ? path + n : path[n] == '/' ? path + n + 1 : NULL;
-}
-
 /* ---- Lists ----------------------------------------------------------------------------------------------------------- */
 
 static void free_source(clip_source *s)
@@ -224,7 +214,7 @@ clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n, bool
 static bool below_any(const char *path, char *const *roots, int n)
 {
     for (int i = 0; i < n; i++)
-        if (clip_path_below(path, roots[i]))
+        if (clipb_path_below(path, roots[i]))
             return true;
     return false;
 }
@@ -262,24 +252,6 @@ clip_status clip_sources_forget(clip_index *x, char *const *roots, int n, clip_e
     return s;
 }
 
-/* From the current directory on, without "." and "..", whether it is there or not. */
-static char *as_written(const char *path)
-{
-    char *whole = *path == '/' ? strdup("/") : realpath(".", NULL);
-    for (size_t n; whole && *path; path += n + (path[n] == '/')) {
-        n = strcspn(path, "/");
-        if (n == 0 || (n == 1 && *path == '.'))
-            continue;
-        char *name = strndup(path, n), *next = NULL;
-        if (name)
-            next = strcmp(name, "..") == 0 ? clipb_path_dir(whole) : clipb_path_join(whole, name);
-        free(name);
-        free(whole);
-        whole = next;
-    }
-    return whole;
-}
-
 enum { NAMES = 3 };
 
 /* What leaves: called as it is said (an address, a name that was imported), from the current directory on (it may be gone, or lie behind a symbolic link), and
@@ -291,7 +263,7 @@ static clip_status find_roots(const char *const *paths, int n, char **roots, cli
             return clipb_fail(err, CLIP_EINVAL, NULL, "a path is empty");
         errno = 0;
         roots[0] = strdup(paths[i]);
-        roots[1] = as_written(paths[i]);
+        roots[1] = clipb_path_written(paths[i]);
         if (!roots[1])
             return clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, paths[i], "%s", strerror(errno));
         errno = 0;

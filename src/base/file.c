@@ -448,6 +448,33 @@ char *clipb_path_join(const char *dir, const char *name)
     return p;
 }
 
+const char *clipb_path_below(const char *path, const char *root)
+{
+    const size_t n = strlen(root);
+    if (n == 0 || strncmp(path, root, n) != 0)
+        return NULL;
+    if (path[n] == 0)
+        return path + n;
+    return root[n - 1] == '/' ? path + n : path[n] == '/' ? path + n + 1 : NULL;
+}
+
+char *clipb_path_written(const char *path)
+{
+    char *whole = *path == '/' ? strdup("/") : realpath(".", NULL);
+    for (size_t n; whole && *path; path += n + (path[n] == '/')) {
+        n = strcspn(path, "/");
+        if (n == 0 || (n == 1 && *path == '.'))
+            continue;
+        char *name = strndup(path, n), *next = NULL;
+        if (name)
+            next = strcmp(name, "..") == 0 ? clipb_path_dir(whole) : clipb_path_join(whole, name);
+        free(name);
+        free(whole);
+        whole = next;
+    }
+    return whole;
+}
+
 bool clipb_is_file(const char *path)
 {
     struct stat st;

@@ -90,6 +90,14 @@ char *clipb_path_dir(const char *path);
 /* clipb_path_join(): "dir/name", malloc'ed; NULL: out of memory. */
 char *clipb_path_join(const char *dir, const char *name);
 
+/* clipb_path_below(): what of `path` follows the folder or tar `root`: "" where it is that itself,
+ * NULL where it is elsewhere. Nothing is below "". */
+const char *clipb_path_below(const char *path, const char *root);
+
+/* clipb_path_written(): `path` from the current directory on, without "." and "..", whether it is
+ * there or not; malloc'ed; NULL: out of memory, or the current directory is gone (errno). */
+char *clipb_path_written(const char *path);
+
 bool clipb_is_file(const char *path);
 bool clipb_is_dir(const char *path);
 

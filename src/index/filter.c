@@ -1,8 +1,10 @@
 /* Which rows a search looks at, as a bitmap. Kinds and gaps are bitmaps already; only patterns and dates walk the items. */
+#include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/plain.h"
 #include "index/index.h"
 
@@ -16,18 +18,43 @@ static bool path_fits(const clip_index_filter *f, const char *path)
     return fits;
 }
 
-static bool is_below(const char *path, const char *root)
+/* A folder is called as it is said (an address, a name that was imported), from the current directory on
+ * (it may be gone, or lie behind a symbolic link), and by its real name. */
+enum { NAMES = 3 };
+
+static void free_names(char **name, int n)
 {
-    const size_t n = strlen(root);
-    return n > 0 && strncmp(path, root, n) == 0 && (path[n] == 0 || path[n] == '/' || root[n - 1] == '/');
+    for (int i = 0; name && i < NAMES * n; i++)
+        free(name[i]);
+    free(name);
 }
 
-static bool place_fits(const clip_index_filter *f, const char *path)
+static clip_status find_names(const clip_index_filter *f, char ***out, clip_error *err)
 {
-    for (int i = 0; i < f->n_below; i++)
-        if (path && is_below(path, f->below[i]))
+    char **name = *out = calloc(NAMES * (size_t)f->n_below + 1, sizeof *name);
+    for (int i = 0; i < f->n_below; i++, name += NAMES) {
+        if (!name)
+            return CLIP_ENOMEM;
+        if (!*f->below[i])
+            continue; /* nothing is below "" */
+        errno = 0;
+        name[0] = strdup(f->below[i]);
+        name[1] = clipb_path_written(f->below[i]);
+        if (!name[1] && errno != ENOMEM)
+            return clipb_fail(err, CLIP_EIO, f->below[i], "%s", strerror(errno));
+        name[2] = realpath(f->below[i], NULL); /* NULL where nothing is there */
+        if (!name[0] || !name[1] || (!name[2] && errno == ENOMEM))
+            return CLIP_ENOMEM;
+    }
+    return CLIP_OK;
+}
+
+static bool place_fits(char *const *below, int n, const char *path)
+{
+    for (int i = 0; path && i < NAMES * n; i++)
+        if (below[i] && clipb_path_below(path, below[i]))
             return true;
-    return f->n_below == 0;
+    return n == 0;
 }
 
 static bool date_fits(const clip_index_filter *f, const clip_item *item)
@@ -38,7 +65,8 @@ static bool date_fits(const clip_index_filter *f, const clip_item *item)
     return (!f->after || when >= f->after) && (!f->before || when < f->before);
 }
 
-static clip_status walk(clip_index *x, const clip_index_filter *f, clipidx_bits *out, clip_error *err)
+static clip_status walk(clip_index *x, const clip_index_filter *f, char *const *below, clipidx_bits *out,
+                        clip_error *err)
 {
     sqlite3_stmt *q;
     clip_item item = {.row = -1};
@@ -48,7 +76,8 @@ static clip_status walk(clip_index *x, const clip_index_filter *f, clipidx_bits 
     clip_status s = clipidx_bits_reserve(&fits, (int64_t)out->words * 64);
     while (s == CLIP_OK && more) {
         s = clipidx_step_item(&x->catalogue, q, x->state.rows, &item, &more, err);
-        if (s == CLIP_OK && more && path_fits(f, item.path) && place_fits(f, item.path) && date_fits(f, &item))
+        if (s == CLIP_OK && more && path_fits(f, item.path) && place_fits(below, f->n_below, item.path) &&
+            date_fits(f, &item))
             clipidx_bit_set(&fits, item.row);
     }
     clipidx_reset(q);
@@ -76,9 +105,13 @@ clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clip
     if (!f || (f->n_patterns == 0 && f->n_below == 0 && !f->after && !f->before))
         return CLIP_OK;
     pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&x->mutex;
+    char **below;
+    clip_status status = find_names(f, &below, err);
     pthread_mutex_lock(mutex);
-    clip_status status = walk((clip_index *)(uintptr_t)x, f, out, err);
+    if (status == CLIP_OK)
+        status = walk((clip_index *)(uintptr_t)x, f, below, out, err);
     pthread_mutex_unlock(mutex);
+    free_names(below, f->n_below);
     if (status == CLIP_ENOMEM)
         clipb_fail(err, status, x->dir, "out of memory");
     if (status < 0) {

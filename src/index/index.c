@@ -97,6 +97,8 @@ static clip_status take_lock(clip_index *x, clip_error *err)
     if (x->lock < 0)
         s = clipb_fail(err, CLIP_EIO, path, "%s",
                        errno == ELOOP ? "is a symbolic link, which is not followed" : strerror(errno));
+    else if (fstat(x->lock, &st) < 0 || !S_ISREG(st.st_mode))
+        s = clipb_fail(err, CLIP_EIO, path, "is not a regular file");
     else if (flock(x->lock, LOCK_EX | LOCK_NB) < 0)
         s = errno == EWOULDBLOCK ? clipb_fail(err, CLIP_EBUSY, x->dir, "another process is writing this index")
                                  : clipb_fail(err, CLIP_EIO, path, "cannot be locked: %s", strerror(errno));

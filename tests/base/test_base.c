@@ -118,6 +118,37 @@ static void paths_join(void **state)
     }
 }
 
+static void paths_are_below_folders(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {{"/a/b", "/a", "b"}, {"/a/b", "/a/", "b"}, {"/a", "/a", ""},
+                                           {"/ab", "/a", NULL}, {"/a", "/", "a"},     {"a", "", NULL},
+                                           {"", "", NULL},      {"/a", "/a/b", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *rest = clipb_path_below(cases[i][0], cases[i][1]);
+        if (cases[i][2])
+            assert_string_equal(rest, cases[i][2]);
+        else
+            assert_null(rest);
+    }
+}
+
+static void paths_are_written_out(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"/a//b/./c/", "/a/b/c"}, {"/a/../../b", "/b"}, {"/..", "/"},
+                                           {"/", "/"},              {"/...", "/..."}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *p = clipb_path_written(cases[i][0]);
+        assert_string_equal(p, cases[i][1]);
+        free(p);
+    }
+    char *here = realpath(".", NULL), *p = clipb_path_written("./x/..");
+    assert_string_equal(p, here);
+    free(p);
+    free(here);
+}
+
 static clip_status parse(const char *text, cJSON **out, clip_error *err) { return clipb_json_parse(text, strlen(text), "t.json", out, err); }
 
 static void json_getters_say_file_and_key(void **state)
@@ -243,6 +274,8 @@ int main(void)
         cmocka_unit_test(a_message_is_one_line),
         cmocka_unit_test(arena_runs_the_same_layout_twice), cmocka_unit_test(arena_measures_what_no_machine_has),
         cmocka_unit_test(files_are_read_whole),             cmocka_unit_test(paths_join),
+        cmocka_unit_test(paths_are_below_folders),
+        cmocka_unit_test(paths_are_written_out),
         cmocka_unit_test(json_getters_say_file_and_key),    cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(statuses_have_names),
     };

@@ -267,6 +267,17 @@ silent err
 want 0 sh -c 'trap "" PIPE; "$1" embed many | head -n 1' - "$clip"
 silent err
 
+it "streams that are closed" # no file that is opened later takes their place
+want 1 sh -c '"$1" embed - <&-' - "$clip"
+says 'standard input: Bad file descriptor'
+want 1 sh -c '"$1" classify -l - one.ppm <&-' - "$clip"
+says 'standard input: Bad file descriptor'
+want 1 sh -c '"$1" embed one.ppm >&-' - "$clip"
+says 'standard output: Bad file descriptor'
+want 1 sh -c '"$1" embed one.ppm nowhere.ppm -o closed.npy >&- 2>&-' - "$clip"
+same "$("$check" npy closed.npy)" '1 256'
+rm closed.npy
+
 it "lists"
 printf 'one.ppm\ntwo.ppm\n' >list
 want 0 "$clip" embed --files-from list

@@ -210,11 +210,16 @@ want 0 env TZ=CET-1CEST,M3.5.0,M10.5.0/3 "$clip" search --after 2023-06-02 --bef
 same "$(cat out)" "$P/swan.png"
 want 1 env TZ=CET-1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
 want 1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
+touch -d 2023-11-05T04:30:00Z pictures/swan.png # half past midnight; at one, clocks in Havana go back, and it comes again
+want 0 "$clip" index pictures
+want 0 env TZ='CST5CDT,M3.2.0/0,M11.1.0/1' "$clip" search --after 2023-11-05 --before 2023-11-05 castle
+same "$(cat out)" "$P/swan.png"
+want 1 env TZ='CST5CDT,M3.2.0/0,M11.1.0/1' "$clip" search --after 2023-11-04 --before 2023-11-04 castle
 touch -d 2023-06-01T12:00:00Z pictures/swan.png
 want 0 "$clip" index pictures
 for date in 2023-13 2023-02-29 23 2023-5 2023-05- today 2023-05-17x -1 ''; do
     want 2 "$clip" search --after="$date" castle
-    says 'is no date'
+    says 'is not a date'
 done
 want 0 "$clip" search --min-score 0.4 castle
 lines 1
@@ -350,6 +355,19 @@ want 1 "$clip" search --index "$T/links" --duplicates
 says 'have changed'
 want 0 "$clip" search --index "$T/links" --json -k 20 bee
 prints '"changed":true'
+newline=$(printf 'one\ntwo.png') && cp pictures/swan.png "linked/$newline"
+want 0 "$clip" index --index "$T/links" linked
+want 1 "$clip" search --index "$T/links" --duplicates # a line is a name
+says 'a name with a newline in it' && silent out
+want 0 "$clip" search --index "$T/links" --duplicates -0
+tr '\0\n' '\n ' <out | grep -qx "$T/linked/one two.png" || fault 'the name is not there'
+rm -r "linked/$newline"
+want 0 "$clip" index --export "$T/of-others"
+sed "s,$P/castle,$T/later/castle,; s,$P/copy,$T/later/copy," of-others/metadata/metadata_0.jsonl >lines && mv lines of-others/metadata/metadata_0.jsonl
+want 0 "$clip" index --index "$T/imported" --import of-others
+mkdir later && cp pictures/castle.png pictures/copy.png later # whatever they are: nobody has seen them
+want 1 "$clip" search --index "$T/imported" --duplicates
+says '2 pictures have changed' && silent out
 want 2 "$clip" search --duplicates --group all
 want 2 "$clip" search --duplicates --group bytes --min-score 0.9
 want 2 "$clip" search --group bytes castle
