@@ -126,7 +126,7 @@ for layout in openclip hf openclip; do
 done
 sed -i 's/#0000ff/bluish/' model/open_clip_config.json
 want 1 "$clip" info -m model
-says '"background": "bluish" is not a color like #ffffff'
+says '"background": "bluish" is none of #rrggbb, white, black, drop'
 cat >tiny.json <<E
 {"model_cfg": {"embed_dim": 16, "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 32, "heads": 1, "layers": 1}},
