@@ -240,7 +240,7 @@ static int set_background(cli_args *a)
 {
     a->background_set = true;
     return clip_background_parse(a->value, &a->background) == CLIP_OK
-               ? CLI_DONE : cli_usage(a, "--background: '%s' is neither a color like #ffffff nor drop", a->value);
+               ? CLI_DONE : cli_usage(a, "--background: '%s' is none of #rrggbb, white, black, drop", a->value);
 }
 
 /* One of the options that every command takes, or every one that reads pictures. *taken: it was. */

@@ -43,7 +43,7 @@ typedef struct update {
     int n_texts;
     char **seen;          /* paths of all pictures there are, for the sweep */
     size_t n_seen, seen_capacity;
-    clip_sources swept;   /* sources that have been gone through; what they hold is owned elsewhere */
+    clip_sources swept;   /* sources gone through, or not there; what they hold is owned elsewhere */
     clip_holds holds;
     clip_others others;
 } update;
@@ -412,6 +412,7 @@ static clip_status source_gone(update *u, const clip_source *s, clip_error *err)
         return CLIP_OK;
     if (clipb_fail(&said, CLIP_EIO, s->path, "is not there now; what the index has of it stays") < 0)
         tell(u, said.message);
+    u->swept.item[u->swept.n++] = *s; /* so that what stays is counted */
     clip_status added = clip_holds_add(&u->holds, s->path, "");
     return added < 0 ? clipb_fail(err, added, s->path, "out of memory") : CLIP_OK;
 }

@@ -67,7 +67,7 @@ static clip_status background(const cJSON *o, clipimg_recipe *r, const char *fil
     const char *text = "drop";
     TRY(clipb_json_string(o, "background", &text, file, err));
     if (clip_background_parse(text, &r->background) < 0)
-        return clipb_fail(err, CLIP_EFORMAT, file, "\"background\": \"%.40s\" is not a color like #ffffff", text);
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"background\": \"%.40s\" is none of #rrggbb, white, black, drop", text);
     return CLIP_OK;
 }
 

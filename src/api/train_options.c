@@ -81,7 +81,7 @@ static clip_status check(const row *r, const char *value, clip_error *err)
     } else if (r->kind == CHAR && strlen(value) != 1 && strcmp(value, "\\t") != 0) {
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither one character nor \\t", r->name, value);
     } else if (r->kind == COLOR && clip_background_parse(value, &(int){0}) < 0) {
-        return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither a color like #ffffff nor drop", r->name, value);
+        return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is none of #rrggbb, white, black, drop", r->name, value);
     } else if (r->kind == JSON) {
         cJSON *o;
         TRY(clipb_json_parse(value, strlen(value), r->name, &o, err));

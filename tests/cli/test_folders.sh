@@ -144,7 +144,7 @@ want 0 "$clip" index --index drive.ix drive/swan.png
 mv drive/swan.png swan.away
 want 0 "$clip" index --index drive.ix --json
 says 'drive/swan.png: is not there now; what the index has of it stays'
-counts removed=0 pictures=1
+counts removed=0 kept=1 pictures=1
 touch drive/another
 want 0 "$clip" index --index drive.ix --json
 counts removed=1 pictures=0

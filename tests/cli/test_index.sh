@@ -198,7 +198,7 @@ want 0 "$clip" index --index away photos
 mv photos elsewhere
 want 0 "$clip" index --index away --json
 says 'photos: is not there now; what the index has of it stays'
-counts removed=0 pictures=6
+counts removed=0 kept=6 pictures=6
 mv elsewhere photos
 
 it "a folder that is empty today, as where a disk is mounted"

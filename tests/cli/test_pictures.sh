@@ -126,7 +126,7 @@ for layout in openclip hf openclip; do
 done
 sed -i 's/#0000ff/bluish/' model/open_clip_config.json
 want 1 "$clip" info -m model
-says '"background": "bluish" is not a color like #ffffff'
+says '"background": "bluish" is none of #rrggbb, white, black, drop'
 cat >tiny.json <<E
 {"model_cfg": {"embed_dim": 16, "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 32, "heads": 1, "layers": 1}},
@@ -148,14 +148,14 @@ want 0 "$clip" train --pretrained run-clear/checkpoint --background drop --train
 want 0 "$clip" info --json -m run-drop/checkpoint
 same "$(json image.background)" drop
 want 2 "$clip" train --config run.json --background pink --train-data clear/pairs.tsv --output run-x
-says "--background: 'pink' is neither a color like #ffffff nor drop"
+says "--background: 'pink' is none of #rrggbb, white, black, drop"
 
 it 'how large pictures may be'
 for c in 'embed' 'classify -l red,green' match 'probe' 'eval zeroshot' 'explain' 'vqa' 'index --index m' 'search --index m'; do
     want 2 "$clip" $c --max-pixels 0 clear x
     says "--max-pixels: '0' is not a whole number from 1"
     want 2 "$clip" $c --background pink clear x
-    says "--background: 'pink' is neither"
+    says "--background: 'pink' is none of"
 done
 for c in 'embed clear/red/a.ppm' 'explain clear/red/a.ppm circle' 'vqa color? clear/red/a.ppm' 'classify -l red clear/red/a.ppm' 'index --index m clear/red/a.ppm' \
     'search --index i clear/red/a.ppm'; do
