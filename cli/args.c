@@ -12,15 +12,19 @@
 enum { MOST = 128, JSON = 1000000, PRECISION, BACKGROUND, MAX_PIXELS };
 
 static const cli_option common[] = {
-    {'m', "model", "DIR", "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
-                          ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
+    {'m', "model", "DIR",
+     "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
+     ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
-    {PRECISION, "precision", "TYPE", "what the matrix products of the encoders are computed in: f32, or bf16: faster on\n"
-                                     "processors with AVX512_BF16, and less exact (default: f32)"},
-    {BACKGROUND, "background", "COLOR", "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
-                                        "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
-    {MAX_PIXELS, "max-pixels", "N", "refuse pictures of more than N pixels (default: 178956970); of those that come\n"
-                                    "reduced, the reduced ones count"},
+    {PRECISION, "precision", "TYPE",
+     "what the matrix products of the encoders are computed in: f32, or bf16: faster on\n"
+     "processors with AVX512_BF16, and less exact (default: f32)"},
+    {BACKGROUND, "background", "COLOR",
+     "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
+     "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
+    {MAX_PIXELS, "max-pixels", "N",
+     "refuse pictures of more than N pixels (default: 178956970); of those that come\n"
+     "reduced, the reduced ones count"},
     {JSON, "json", NULL, "results as JSON, for programs"},
     {'h', "help", NULL, "this text"},
     {0},
@@ -38,7 +42,8 @@ static bool has(const cli_option *table, const char *name)
 static bool fits(const cli_args *a, const cli_option *o)
 {
     const bool of_pictures = o->id == BACKGROUND || o->id == MAX_PIXELS;
-    return !has(a->options, o->name) && !(o->id == PRECISION && a->command->encodes_nothing) && !(of_pictures && !a->command->reads_pictures);
+    return !has(a->options, o->name) && !(o->id == PRECISION && a->command->encodes_nothing) &&
+           !(of_pictures && !a->command->reads_pictures);
 }
 
 /* Row i of the command's own options followed by those common ones whose names it has not taken; NULL behind the last. */
@@ -68,7 +73,8 @@ static const char *default_model(void)
     static char path[PATH_MAX + 64];
     static const char model[] = "share/clip/models/emoji-clip";
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
-    char *bin = n > 0 ? memrchr(path, '/', (size_t)n) : NULL, *prefix = bin ? memrchr(path, '/', (size_t)(bin - path)) : NULL;
+    char *bin = n > 0 ? memrchr(path, '/', (size_t)n) : NULL,
+         *prefix = bin ? memrchr(path, '/', (size_t)(bin - path)) : NULL;
     strcpy(prefix ? prefix + 1 : path, model);
     return path;
 }

@@ -93,7 +93,8 @@ static int load(const cli_args *a, job *j)
 /* A caption of TOKENS tokens in all: words while they fit, then the letter a, which is one token in every vocabulary. */
 static int write_caption(job *j)
 {
-    static const char *const words[] = {"a", "photo", "of", "small", "dog", "on", "the", "green", "grass", "near", "red", "house"};
+    static const char *const words[] = {"a",   "photo", "of",    "small", "dog", "on",
+                                        "the", "green", "grass", "near",  "red", "house"};
     const int want = TOKENS < j->session.info.context_length ? TOKENS : j->session.info.context_length;
     for (size_t w = 0; j->tokens < want && w < 4 * TOKENS; w++) {
         size_t end = strlen(j->caption);
@@ -117,7 +118,8 @@ static int prepare(const cli_args *a, job *j)
 {
     DO(load(a, j));
     const clip_model_info *info = &j->session.info;
-    const size_t pixels = CLI_BATCH * 3 * (size_t)info->image_size * (size_t)info->image_size, bytes = 3 * (size_t)WIDE * HIGH;
+    const size_t pixels = CLI_BATCH * 3 * (size_t)info->image_size * (size_t)info->image_size,
+                 bytes = 3 * (size_t)WIDE * HIGH;
     j->pixels = malloc(pixels * sizeof *j->pixels);
     j->embedding = malloc(CLI_BATCH * (size_t)j->session.D * sizeof *j->embedding);
     j->ids = malloc((size_t)info->context_length * sizeof *j->ids);
@@ -154,7 +156,8 @@ static int measure(job *j, results *r)
 static void row(const char *name, double seconds, int n, const char *unit)
 {
     const bool micro = seconds / n < 1e-4;
-    printf("  %-22s%10.3f %s%14.1f %s/s\n", name, (micro ? 1e6 : 1e3) * seconds / n, micro ? "us" : "ms", n / seconds, unit);
+    printf("  %-22s%10.3f %s%14.1f %s/s\n", name, (micro ? 1e6 : 1e3) * seconds / n, micro ? "us" : "ms", n / seconds,
+           unit);
 }
 
 static void print_people(const job *j, const results *r)
@@ -233,10 +236,11 @@ const cli_command cli_bench = {
     .name = "bench",
     .operands = "[OPTIONS]",
     .summary = "what this machine does with this model",
-    .help = "Measures, for some seconds: the machine's peak of multiply-adds and how much of it the model's largest matrix\n"
-            "product reaches, both encoders one at a time and 32 at a time (a caption of 12 tokens), the tokenizer,\n"
-            "preparing a picture of 12 megapixels, loading, and memory (resident set). Times are medians after a\n"
-            "warm-up; the machine should have nothing else to do.",
+    .help =
+        "Measures, for some seconds: the machine's peak of multiply-adds and how much of it the model's largest matrix\n"
+        "product reaches, both encoders one at a time and 32 at a time (a caption of 12 tokens), the tokenizer,\n"
+        "preparing a picture of 12 megapixels, loading, and memory (resident set). Times are medians after a\n"
+        "warm-up; the machine should have nothing else to do.",
     .examples = "clip bench\n"
                 "clip bench --model path/to/ViT-B-32 --threads 1 --json",
     .run = run,

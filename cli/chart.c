@@ -36,7 +36,8 @@ static void logarithmic(axis *a)
 {
     static const double part[] = {1, 2, 5};
     const bool sparse = a->hi / a->lo > 1e4;
-    for (double decade = pow(10, floor(log10(a->lo))); decade <= a->hi * 1.0001 && a->ticks < MOST_TICKS - 3; decade *= 10)
+    for (double decade = pow(10, floor(log10(a->lo))); decade <= a->hi * 1.0001 && a->ticks < MOST_TICKS - 3;
+         decade *= 10)
         for (int i = 0; i < (sparse ? 1 : 3); i++)
             if (part[i] * decade >= a->lo * 0.9999 && part[i] * decade <= a->hi * 1.0001)
                 a->tick[a->ticks++] = part[i] * decade;
@@ -72,7 +73,10 @@ static axis y_axis(const chart *c)
     return a;
 }
 
-static double place(const axis *a, double v) { return a->log ? log(v / a->lo) / log(a->hi / a->lo) : (v - a->lo) / (a->hi - a->lo); }
+static double place(const axis *a, double v)
+{
+    return a->log ? log(v / a->lo) / log(a->hi / a->lo) : (v - a->lo) / (a->hi - a->lo);
+}
 
 static double at_x(const axis *x, double v) { return LEFT + (W - LEFT - RIGHT) * place(x, v); }
 static double at_y(const axis *y, double v) { return H - BOTTOM - (H - TOP - BOTTOM) * place(y, v); }
@@ -94,13 +98,15 @@ static void draw_axes(FILE *f, const chart *c, const axis *x, const axis *y)
 {
     for (int i = 0; i < y->ticks; i++) {
         const double at = at_y(y, y->tick[i]);
-        fprintf(f, "<path class=\"rule\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT, at, W - RIGHT, LEFT - 8, at + 4);
+        fprintf(f, "<path class=\"rule\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT, at,
+                W - RIGHT, LEFT - 8, at + 4);
         label(f, y->tick[i], c->percent);
         fputs("</text>\n", f);
     }
     for (int i = 0; i < x->ticks; i++) {
         const double at = at_x(x, x->tick[i]);
-        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", at, H - BOTTOM + 18, at < W - RIGHT - 16 ? "middle" : "end");
+        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", at, H - BOTTOM + 18,
+                at < W - RIGHT - 16 ? "middle" : "end");
         label(f, x->tick[i], false);
         fputs("</text>\n", f);
     }
@@ -143,8 +149,10 @@ static void draw_dots(FILE *f, const chart_line *l, const axis *x, const axis *y
         return;
     for (size_t i = 0; i < l->n; i++)
         if (isfinite(l->y[i]) && (!y->log || l->y[i] > 0))
-            fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" style=\"fill:%s\"><title>step %.0f: %.6g</title></circle>\n", at_x(x, l->x[i]),
-                    at_y(y, l->y[i]), l->color, l->x[i], l->y[i]);
+            fprintf(
+                f,
+                "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" style=\"fill:%s\"><title>step %.0f: %.6g</title></circle>\n",
+                at_x(x, l->x[i]), at_y(y, l->y[i]), l->color, l->x[i], l->y[i]);
 }
 
 static void write_key(FILE *f, const chart *c)

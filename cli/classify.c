@@ -10,16 +10,20 @@ enum { TEMPLATES = CLI_LONG, HIERARCHY, MULTI_LABEL, THRESHOLD, SCALE, FILES_FRO
 
 static const cli_option options[] = {
     {'l', "labels", "LIST", "the labels to choose from: 'a cat,a dog,a bird', or a file with one a line"},
-    {TEMPLATES, "templates", "FILE", "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
-                                     "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
-    {HIERARCHY, "hierarchy", "FILE", "a tree over the labels, one a line, indented below its parent: the best labels are printed in it,\n"
-                                     "with the probability of a parent, which is the sum of its leaves'; without --labels they are\n"
-                                     "its leaves"},
-    {MULTI_LABEL, "multi-label", NULL, "a picture may have several labels, or none: those whose cosine reaches their threshold. A line of\n"
-                                       "--labels can bring it along: 'LABEL<TAB>0.31', as 'clip eval zeroshot --fit-thresholds' writes"},
+    {TEMPLATES, "templates", "FILE",
+     "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
+     "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
+    {HIERARCHY, "hierarchy", "FILE",
+     "a tree over the labels, one a line, indented below its parent: the best labels are printed in it,\n"
+     "with the probability of a parent, which is the sum of its leaves'; without --labels they are\n"
+     "its leaves"},
+    {MULTI_LABEL, "multi-label", NULL,
+     "a picture may have several labels, or none: those whose cosine reaches their threshold. A line of\n"
+     "--labels can bring it along: 'LABEL<TAB>0.31', as 'clip eval zeroshot --fit-thresholds' writes"},
     {THRESHOLD, "threshold", "T", "with --multi-label: the threshold of labels that bring none"},
-    {SCALE, "scale", "S", "what cosines are multiplied by before they become probabilities (default: the model's own; 'clip\n"
-                          "eval zeroshot --calibrate' finds a better one)"},
+    {SCALE, "scale", "S",
+     "what cosines are multiplied by before they become probabilities (default: the model's own; 'clip\n"
+     "eval zeroshot --calibrate' finds a better one)"},
     {'k', "top", "K", "print the K best labels (default: 5; with --multi-label all there are)"},
     {HTML, "html", "FILE", "also write a page to look at: pictures, labels, and the best pictures for each label"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
@@ -322,17 +326,18 @@ const cli_command cli_classify = {
     .name = "classify",
     .operands = "--labels LIST [OPTIONS] PICTURE|FOLDER|-...",
     .summary = "which of your words fits each picture",
-    .help = "Tells which of the labels fits each picture best, without any training for them (zero-shot). A FOLDER means\n"
-            "every picture below it; '-' reads names from standard input.\n"
-            "\n"
-            "For each picture the K best labels are printed with their probability among all labels given (they add up\n"
-            "to 100 %; it says nothing about labels that were not offered) and their cosine with the picture, which can\n"
-            "be compared between pictures. A picture that cannot be read is reported and skipped; the exit code is then 1.\n"
-            "\n"
-            "With --multi-label a label's probability is for itself: 50 % where its cosine is its threshold.\n"
-            "\n"
-            "Labels are read as they are typed. Models that learned from captions of the web mostly do better with\n"
-            "--templates 'a photo of a {}.' or with many such templates; the small model that ships does not.",
+    .help =
+        "Tells which of the labels fits each picture best, without any training for them (zero-shot). A FOLDER means\n"
+        "every picture below it; '-' reads names from standard input.\n"
+        "\n"
+        "For each picture the K best labels are printed with their probability among all labels given (they add up\n"
+        "to 100 %; it says nothing about labels that were not offered) and their cosine with the picture, which can\n"
+        "be compared between pictures. A picture that cannot be read is reported and skipped; the exit code is then 1.\n"
+        "\n"
+        "With --multi-label a label's probability is for itself: 50 % where its cosine is its threshold.\n"
+        "\n"
+        "Labels are read as they are typed. Models that learned from captions of the web mostly do better with\n"
+        "--templates 'a photo of a {}.' or with many such templates; the small model that ships does not.",
     .examples = "clip classify --labels 'a cat,a dog,a bird' photo.jpg\n"
                 "clip classify --labels animals.txt --templates 'a photo of a {}.' -k 1 --json zoo/\n"
                 "clip classify --hierarchy kinds-of-animals.txt -k 2 zoo/\n"

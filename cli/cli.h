@@ -66,7 +66,8 @@ typedef struct cli_command {
     bool reads_pictures;  /* so it has --background and --max-pixels */
 } cli_command;
 
-extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe, cli_vqa;
+extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench,
+    cli_index, cli_search, cli_match, cli_probe, cli_vqa;
 
 /* The options that every command takes have been read into the middle part. */
 struct cli_args {
@@ -416,7 +417,8 @@ typedef int (*cli_picture_fn)(void *user, cli_picture *p, const float *row);
 /* cli_each_picture(): embed all of the source, batch by batch.
  * quiet  in   no progress line (the results themselves show it)
  * Nothing in the source at all is a failure. */
-int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, bool quiet, cli_picture_fn each, void *user);
+int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, bool quiet, cli_picture_fn each,
+                     void *user);
 
 /* cli_thumbnail(): `img` reduced to fit `side` x `side`, never enlarged; free(out->rgb). */
 clip_status cli_thumbnail(const clip_image *img, int side, clip_image *out);
@@ -428,7 +430,12 @@ int cli_write_data_uri(FILE *f, const clip_image *img);
 
 /* ---- Pictures in a terminal (terminal.c) ----------------------------------------------------------------- */
 
-typedef enum cli_graphics { CLI_GRAPHICS_NONE, CLI_GRAPHICS_KITTY, CLI_GRAPHICS_ITERM, CLI_GRAPHICS_SIXEL } cli_graphics;
+typedef enum cli_graphics {
+    CLI_GRAPHICS_NONE,
+    CLI_GRAPHICS_KITTY,
+    CLI_GRAPHICS_ITERM,
+    CLI_GRAPHICS_SIXEL
+} cli_graphics;
 
 /* cli_graphics_find(): what the terminal behind stdout shows; none where there is no terminal. May ask it, for at most 0.3 s. */
 cli_graphics cli_graphics_find(void);

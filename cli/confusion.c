@@ -97,14 +97,17 @@ static void html_share(FILE *f, long part, long whole)
 
 static void html_classes(FILE *f, const cli_list *labels, const int32_t *count)
 {
-    fputs("<h2>Labels</h2>\n<table><thead><tr><th>label<th>pictures<th>recall<th><th>precision<th class=t>mostly taken for</thead><tbody>\n", f);
+    fputs(
+        "<h2>Labels</h2>\n<table><thead><tr><th>label<th>pictures<th>recall<th><th>precision<th class=t>mostly taken for</thead><tbody>\n",
+        f);
     for (size_t i = 0; i < labels->n; i++) {
         const row r = row_of(count, labels->n, i);
         fputs("<tr><td>", f);
         cli_html_text(f, labels->item[i]);
         fprintf(f, "<td>%ld", r.pictures);
         html_share(f, r.hits, r.pictures);
-        fprintf(f, "<td><div class=bar style=\"background-size:%.1f%% 100%%\"></div>", r.pictures > 0 ? 100 * (double)r.hits / (double)r.pictures : 0);
+        fprintf(f, "<td><div class=bar style=\"background-size:%.1f%% 100%%\"></div>",
+                r.pictures > 0 ? 100 * (double)r.hits / (double)r.pictures : 0);
         html_share(f, r.hits, r.taken);
         fputs("<td class=t>", f);
         if (r.other >= 0) {
@@ -120,7 +123,9 @@ static void html_classes(FILE *f, const cli_list *labels, const int32_t *count)
 static void html_matrix(FILE *f, const cli_list *labels, const int32_t *count)
 {
     const size_t L = labels->n;
-    fputs("<h2>Taken for</h2>\n<p>A row a right label, a column what its pictures were taken for.</p>\n<div class=wide><table class=m><thead><tr><th>", f);
+    fputs(
+        "<h2>Taken for</h2>\n<p>A row a right label, a column what its pictures were taken for.</p>\n<div class=wide><table class=m><thead><tr><th>",
+        f);
     for (size_t j = 0; j < L; j++) {
         fputs("<th>", f);
         cli_html_text(f, labels->item[j]);
@@ -133,8 +138,8 @@ static void html_matrix(FILE *f, const cli_list *labels, const int32_t *count)
         for (size_t j = 0; j < L; j++) {
             const int n = count[i * L + j];
             if (n > 0)
-                fprintf(f, "<td style=\"background:color-mix(in srgb,var(--%s) %d%%,transparent)\">%d", i == j ? "right" : "second",
-                        (int)(15 + 55 * (double)n / (double)r.pictures), n);
+                fprintf(f, "<td style=\"background:color-mix(in srgb,var(--%s) %d%%,transparent)\">%d",
+                        i == j ? "right" : "second", (int)(15 + 55 * (double)n / (double)r.pictures), n);
             else
                 fputs("<td>", f);
         }
@@ -154,7 +159,8 @@ static void write_page(FILE *f, const char *title, const cli_list *labels, const
     cli_html_head(f, "clip eval zeroshot");
     fprintf(f, "%s</style>\n</head>\n<body>\n<main>\n<h1>", style);
     cli_html_text(f, title);
-    fprintf(f, "</h1>\n<p>%ld pictures, %zu labels, %.1f %% right.</p>\n", pictures, labels->n, pictures > 0 ? 100 * (double)hits / (double)pictures : 0);
+    fprintf(f, "</h1>\n<p>%ld pictures, %zu labels, %.1f %% right.</p>\n", pictures, labels->n,
+            pictures > 0 ? 100 * (double)hits / (double)pictures : 0);
     html_classes(f, labels, count);
     if (labels->n <= WIDEST)
         html_matrix(f, labels, count);

@@ -55,15 +55,16 @@ const cli_command cli_convert = {
     .name = "convert",
     .operands = "[OPTIONS] OUT",
     .summary = "a checkpoint in another layout or type",
-    .help = "Writes the checkpoint (that of --model) to the directory OUT, which must not be there yet, or be empty:\n"
-            "configuration, weights and tokenizer, as OpenCLIP or Hugging Face's transformers load them.\n"
-            "Converting there and back gives the same weights, bit for bit.\n"
-            "\n"
-            "The mean of models fine-tuned from one start is often better than each of them (model soups, Wortsman et al.\n"
-            "2022), and the mean of a model and its fine-tuned one forgets less of what the first knew (WiSE-FT).\n"
-            "\n"
-            "In Python:  open_clip.create_model_and_transforms('local-dir:OUT'), open_clip.get_tokenizer('local-dir:OUT')\n"
-            "            CLIPModel.from_pretrained('OUT'), CLIPProcessor.from_pretrained('OUT')",
+    .help =
+        "Writes the checkpoint (that of --model) to the directory OUT, which must not be there yet, or be empty:\n"
+        "configuration, weights and tokenizer, as OpenCLIP or Hugging Face's transformers load them.\n"
+        "Converting there and back gives the same weights, bit for bit.\n"
+        "\n"
+        "The mean of models fine-tuned from one start is often better than each of them (model soups, Wortsman et al.\n"
+        "2022), and the mean of a model and its fine-tuned one forgets less of what the first knew (WiSE-FT).\n"
+        "\n"
+        "In Python:  open_clip.create_model_and_transforms('local-dir:OUT'), open_clip.get_tokenizer('local-dir:OUT')\n"
+        "            CLIPModel.from_pretrained('OUT'), CLIPProcessor.from_pretrained('OUT')",
     .examples = "clip convert --model runs/first/checkpoint --to hf first-hf\n"
                 "clip convert --model ViT-B-32 --dtype f16 ViT-B-32-f16\n"
                 "clip convert --model ViT-B-32 --average runs/birds/checkpoint birds-and-all",

@@ -9,21 +9,26 @@
 enum { TEXT = CLI_LONG, TEXTS_FROM, FILES_FROM, NAMES, TOKENS, LAYER, FINAL_NORM, POOLED, PROJECTED, TEXT_BATCH = 64 };
 
 static const cli_option options[] = {
-    {'o', "output", "FILE", "write to FILE instead of standard output: FILE.npy is a float32 array [rows, D] of\n"
-                            "NumPy's, any other name gets JSON lines"},
-    {NAMES, "names", "FILE", "also write the name of each row, one a line: the picture's path or the text;\n"
-                              "'-' is standard output, where -o has sent the rows elsewhere"},
+    {'o', "output", "FILE",
+     "write to FILE instead of standard output: FILE.npy is a float32 array [rows, D] of\n"
+     "NumPy's, any other name gets JSON lines"},
+    {NAMES, "names", "FILE",
+     "also write the name of each row, one a line: the picture's path or the text;\n"
+     "'-' is standard output, where -o has sent the rows elsewhere"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
     {TEXT, "text", "TEXT", "embed TEXT; may be given several times"},
     {TEXTS_FROM, "texts-from", "FILE", "embed each line of FILE; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from, '-' and --names"},
     {CLI_HEADING, NULL, NULL, "What an encoder makes on its way, for models that are built on it:"},
-    {TOKENS, "tokens", NULL, "hidden states of every token, [rows, tokens, width]: of a text the whole context, padded as the\n"
-                             "checkpoint does; of a picture the class token, then its patches row by row"},
+    {TOKENS, "tokens", NULL,
+     "hidden states of every token, [rows, tokens, width]: of a text the whole context, padded as the\n"
+     "checkpoint does; of a picture the class token, then its patches row by row"},
     {LAYER, "layer", "N", "of which layer: -1 the last (default), -2 the one before it; 0 what goes into the first"},
-    {FINAL_NORM, "final-norm", "on|off", "with or without the encoder's last layer norm (default: on for the last layer of texts alone,\n"
-                                         "as transformers' last_hidden_state)"},
-    {POOLED, "pooled", NULL, "the one state behind the last layer that embeddings are made of (transformers' pooler_output)"},
+    {FINAL_NORM, "final-norm", "on|off",
+     "with or without the encoder's last layer norm (default: on for the last layer of texts alone,\n"
+     "as transformers' last_hidden_state)"},
+    {POOLED, "pooled", NULL,
+     "the one state behind the last layer that embeddings are made of (transformers' pooler_output)"},
     {PROJECTED, "projected", NULL, "the embedding before it is scaled to length 1 (text_embeds, image_embeds)"},
     {0},
 };
@@ -209,8 +214,9 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
         return cli_fail("%s: a ResNet has no tokens, and no state before its projection", a->model);
     const int layers = pictures ? i->vision_layers[0] : i->text_layers;
     if (j->hidden.layer > layers || j->hidden.layer < -layers - 1)
-        return cli_fail("--layer %d: the %s encoder has %d layers, which are 1 to %d or %d to -1; 0 is what goes into the first", j->hidden.layer,
-                        pictures ? "image" : "text", layers, layers, -layers);
+        return cli_fail(
+            "--layer %d: the %s encoder has %d layers, which are 1 to %d or %d to -1; 0 is what goes into the first",
+            j->hidden.layer, pictures ? "image" : "text", layers, layers, -layers);
     j->sink.width = pictures ? i->vision_width : i->text_width;
     if (s->kind == CLI_STATES)
         j->sink.tokens = pictures ? i->vision_tokens : i->context_length;
@@ -226,7 +232,8 @@ static void print_summary(const job *j, long long rows)
     cli_json_int(&o, "rows", rows);
     if (j->sink.kind == CLI_STATES)
         cli_json_int(&o, "tokens", j->sink.tokens);
-    cli_json_int(&o, j->sink.kind == CLI_EMBEDDING || j->sink.kind == CLI_PROJECTED ? "embed_dim" : "width", j->sink.width);
+    cli_json_int(&o, j->sink.kind == CLI_EMBEDDING || j->sink.kind == CLI_PROJECTED ? "embed_dim" : "width",
+                 j->sink.width);
     cli_json_int(&o, "failed", j->source.failed);
     if (j->source.given > 0)
         cli_passed_json(&o, &j->source.passed);
@@ -347,20 +354,22 @@ const cli_command cli_embed = {
     .name = "embed",
     .operands = "[OPTIONS] [PICTURE|FOLDER|-]...",
     .summary = "pictures and texts to vectors",
-    .help = "Turns pictures and texts into vectors of length 1 in one space: the product of two is their cosine, and what\n"
-            "belongs together has a high one. A FOLDER means every picture below it; '-' reads names from standard input.\n"
-            "Rows come in the order given: pictures of arguments, pictures of a list, --text, --texts-from.\n"
-            "\n"
-            "Without -o each row is a line of JSON: {\"path\": ..., \"embedding\": [...]} or {\"text\": ..., ...}.\n"
-            "A picture that cannot be read is reported and skipped; the exit code is then 1. Names in JSON that are no\n"
-            "UTF-8 get U+FFFD in place of the faulty bytes; --names keeps them as they are.",
-    .examples = "clip embed cat.jpg dog.jpg\n"
-                "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
-                "find /photos -name '*.jpg' -print0 | clip embed -0 - -o photos.npy --names photos.txt -0\n"
-                "clip embed --text 'a sunset at the sea' --text 'a birthday cake'\n"
-                "clip embed -m sd15/text_encoder --text 'a sunset at the sea' --tokens -o states.npy\n"
-                "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset at the sea' --tokens --layer -2 -o states.npy\n"
-                "clip embed -m clip-vit-large-patch14-336 cat.jpg --tokens --layer -2 -o patches.npy",
+    .help =
+        "Turns pictures and texts into vectors of length 1 in one space: the product of two is their cosine, and what\n"
+        "belongs together has a high one. A FOLDER means every picture below it; '-' reads names from standard input.\n"
+        "Rows come in the order given: pictures of arguments, pictures of a list, --text, --texts-from.\n"
+        "\n"
+        "Without -o each row is a line of JSON: {\"path\": ..., \"embedding\": [...]} or {\"text\": ..., ...}.\n"
+        "A picture that cannot be read is reported and skipped; the exit code is then 1. Names in JSON that are no\n"
+        "UTF-8 get U+FFFD in place of the faulty bytes; --names keeps them as they are.",
+    .examples =
+        "clip embed cat.jpg dog.jpg\n"
+        "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
+        "find /photos -name '*.jpg' -print0 | clip embed -0 - -o photos.npy --names photos.txt -0\n"
+        "clip embed --text 'a sunset at the sea' --text 'a birthday cake'\n"
+        "clip embed -m sd15/text_encoder --text 'a sunset at the sea' --tokens -o states.npy\n"
+        "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset at the sea' --tokens --layer -2 -o states.npy\n"
+        "clip embed -m clip-vit-large-patch14-336 cat.jpg --tokens --layer -2 -o patches.npy",
     .options = options,
     .reads_pictures = true,
     .run = run,

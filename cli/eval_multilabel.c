@@ -109,7 +109,9 @@ static int fit(job *j)
     DO(move_fitted(j));
     if (!memchr(j->yes, 1, j->fitted * L))
         return cli_fail("%s: none of the pictures to fit on has a label of the list", j->z->spec);
-    return cli_status(clip_fit_thresholds(j->cosine, j->yes, (int)j->fitted, (int)L, j->threshold, &j->for_all, &j->scale), j->z->spec);
+    return cli_status(
+        clip_fit_thresholds(j->cosine, j->yes, (int)j->fitted, (int)L, j->threshold, &j->for_all, &j->scale),
+        j->z->spec);
 }
 
 static int measure(job *j)
@@ -122,7 +124,8 @@ static int measure(job *j)
     DO(cli_status(clip_multilabel(cosine, yes, (int)n, (int)L, j->threshold, j->scale, &j->each), j->z->spec));
     for (size_t l = 0; l < L; l++)
         j->same[l] = j->for_all;
-    return j->fit ? cli_status(clip_multilabel(cosine, yes, (int)n, (int)L, j->same, j->scale, &j->all), j->z->spec) : CLI_DONE;
+    return j->fit ? cli_status(clip_multilabel(cosine, yes, (int)n, (int)L, j->same, j->scale, &j->all), j->z->spec)
+                  : CLI_DONE;
 }
 
 static int write_thresholds(const job *j)
@@ -150,7 +153,8 @@ static void print_people(const job *j)
     const zeroshot_data *z = j->z;
     char name[64];
     cli_print_plain(stdout, z->spec);
-    printf(": %zu pictures, %zu labels, %zu template%s, ", z->data->n, z->labels->n, z->templates, z->templates == 1 ? "" : "s");
+    printf(": %zu pictures, %zu labels, %zu template%s, ", z->data->n, z->labels->n, z->templates,
+           z->templates == 1 ? "" : "s");
     cli_print_plain(stdout, cli_model_name(z->session));
     printf("\n\n");
     printf("in per cent                 precision   recall       F1   labels' F1\n");
@@ -162,7 +166,8 @@ static void print_people(const job *j)
     printf("\nmean average precision %.2f %%, of %d labels that some picture has\n", 100 * j->each.map, j->each.labels);
     printf("probabilities: scale %.2f, error (ECE) %.4f\n", j->scale, j->each.ece);
     if (j->fit) {
-        printf("\nfitted on %zu pictures, measured on the other %zu; thresholds are in ", j->fitted, z->data->n - j->fitted);
+        printf("\nfitted on %zu pictures, measured on the other %zu; thresholds are in ", j->fitted,
+               z->data->n - j->fitted);
         cli_print_plain(stdout, j->fit);
         printf(":\nclip classify --multi-label --labels ");
         cli_print_plain(stdout, j->fit);

@@ -54,7 +54,8 @@ int eval_retrieve(cli_session *s, const char *spec, const eval_data *d, eval_ret
 {
     const size_t C = d->captions.n;
     answers a = {0};
-    *r = (eval_retrieved){.text = malloc(C * (size_t)s->D * sizeof *r->text), .image_rank = malloc(d->n * sizeof *r->image_rank),
+    *r = (eval_retrieved){.text = malloc(C * (size_t)s->D * sizeof *r->text),
+                          .image_rank = malloc(d->n * sizeof *r->image_rank),
                           .text_rank = malloc(C * sizeof *r->text_rank)};
     int code = r->text && r->image_rank && r->text_rank ? list_answers(d, &a) : cli_no_memory();
     if (code == CLI_DONE)
@@ -74,7 +75,8 @@ void eval_retrieved_free(eval_retrieved *r)
 
 static void row(const char *name, const clip_rank_metrics *m)
 {
-    printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", name, 100 * m->r1, 100 * m->r5, 100 * m->r10, m->mean_rank, m->median_rank);
+    printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", name, 100 * m->r1, 100 * m->r5, 100 * m->r10, m->mean_rank,
+           m->median_rank);
 }
 
 static void print_people(const job *j)
@@ -155,11 +157,12 @@ const cli_command eval_retrieval = {
     .name = "retrieval",
     .operands = "DATA [OPTIONS]",
     .summary = "R@1/5/10 and ranks: words find pictures, pictures find words",
-    .help = "Ranks all captions of DATA for each of its pictures, and all pictures for each caption, and prints how often\n"
-            "the right one is among the best 1, 5 and 10 (R@k), and its mean and median rank, counted from 1.\n"
-            "\n"
-            "Of several captions of a picture any is right for the picture; for a caption only its own picture is right,\n"
-            "even if another has the same caption (as in OpenCLIP). See 'clip eval --help' for what DATA can be.",
+    .help =
+        "Ranks all captions of DATA for each of its pictures, and all pictures for each caption, and prints how often\n"
+        "the right one is among the best 1, 5 and 10 (R@k), and its mean and median rank, counted from 1.\n"
+        "\n"
+        "Of several captions of a picture any is right for the picture; for a caption only its own picture is right,\n"
+        "even if another has the same caption (as in OpenCLIP). See 'clip eval --help' for what DATA can be.",
     .examples = "clip eval retrieval 'pairs/val-{000..003}.tar'\n"
                 "clip eval retrieval flickr.tsv --image-key path --caption-key text --json",
     .options = options,

@@ -8,21 +8,29 @@
 enum { TEMPLATES = EVAL_OWN, CALIBRATE, HIERARCHY, CONFUSION, MULTI_LABEL, FIT_THRESHOLDS, DEEPEST_SHOWN = 16 };
 
 static const cli_option options[] = {
-    {'l', "labels", "LIST", "the labels to choose from: 'a cat,a dog,a bird', or a file with one a line\n"
-                            "(default: every caption that occurs as a right label)"},
-    {TEMPLATES, "templates", "FILE", "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
-                                     "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
-    {HIERARCHY, "hierarchy", "FILE", "a tree over the labels, one a line, indented below its parent: also tells how often each\n"
-                                     "of its levels is right; a parent's probability is the sum of its leaves'"},
-    {CALIBRATE, "calibrate", NULL, "fit the scale of probabilities on every second picture, and tell on the others how far\n"
-                                   "probabilities are off before and after; 'clip classify --scale' takes it"},
-    {CONFUSION, "confusion", "FILE", "write which labels are taken for which, with recall and precision of each: a page, or\n"
-                                     "a table where the name ends in .csv"},
-    {MULTI_LABEL, "multi-label", NULL, "a picture may have several labels: all its captions are right, and each label has a threshold of\n"
-                                       "its own, which the lines of --labels bring along: 'LABEL<TAB>0.31'"},
-    {FIT_THRESHOLDS, "fit-thresholds", "FILE", "the same with thresholds fitted on every second picture and measured on the others; FILE is what\n"
-                                               "'clip classify --multi-label --labels' takes"},
-    {EVAL_CAPTIONS, "captions", "WHICH", "which caption of a picture is its right label: first or last (default: first)"},
+    {'l', "labels", "LIST",
+     "the labels to choose from: 'a cat,a dog,a bird', or a file with one a line\n"
+     "(default: every caption that occurs as a right label)"},
+    {TEMPLATES, "templates", "FILE",
+     "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
+     "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
+    {HIERARCHY, "hierarchy", "FILE",
+     "a tree over the labels, one a line, indented below its parent: also tells how often each\n"
+     "of its levels is right; a parent's probability is the sum of its leaves'"},
+    {CALIBRATE, "calibrate", NULL,
+     "fit the scale of probabilities on every second picture, and tell on the others how far\n"
+     "probabilities are off before and after; 'clip classify --scale' takes it"},
+    {CONFUSION, "confusion", "FILE",
+     "write which labels are taken for which, with recall and precision of each: a page, or\n"
+     "a table where the name ends in .csv"},
+    {MULTI_LABEL, "multi-label", NULL,
+     "a picture may have several labels: all its captions are right, and each label has a threshold of\n"
+     "its own, which the lines of --labels bring along: 'LABEL<TAB>0.31'"},
+    {FIT_THRESHOLDS, "fit-thresholds", "FILE",
+     "the same with thresholds fitted on every second picture and measured on the others; FILE is what\n"
+     "'clip classify --multi-label --labels' takes"},
+    {EVAL_CAPTIONS, "captions", "WHICH",
+     "which caption of a picture is its right label: first or last (default: first)"},
     EVAL_KEYS,
     {0},
 };
@@ -99,7 +107,9 @@ static int measure(job *j)
         j->off[i] = (int32_t)i;
     DO(find_right(j));
     n = j->data.n;
-    DO(cli_status(clip_ranks(j->session.ctx, j->data.image, (int)n, j->label, (int)j->labels.n, j->right, j->off, j->rank), j->spec));
+    DO(cli_status(
+        clip_ranks(j->session.ctx, j->data.image, (int)n, j->label, (int)j->labels.n, j->right, j->off, j->rank),
+        j->spec));
     return cli_status(clip_rank_summary(j->rank, (int64_t)n, &j->m), j->spec);
 }
 
@@ -114,7 +124,8 @@ int zeroshot_cosines(const zeroshot_data *z, float **out)
         return cli_no_memory();
     for (size_t i = 0; i < n; i += ROWS) {
         const int rows = n - i < ROWS ? (int)(n - i) : ROWS;
-        DO(cli_status(clip_similarity(z->session->ctx, z->data->image + i * D, rows, z->label, (int)L, *out + i * L), z->spec));
+        DO(cli_status(clip_similarity(z->session->ctx, z->data->image + i * D, rows, z->label, (int)L, *out + i * L),
+                      z->spec));
     }
     return CLI_DONE;
 }
@@ -160,8 +171,10 @@ static int calibrate(job *j)
     if (code == CLI_DONE)
         code = cli_status(clip_fit_scale(c, right, (int)even, (int)L, &j->scale), j->spec);
     for (int after = 0; after < 2 && code == CLI_DONE; after++)
-        code = cli_status(clip_calibration(c + even * L, right + even, (int)odd, (int)L, after ? j->scale : (double)j->session.info.logit_scale,
-                                           &j->nll[after], &j->ece[after]), j->spec);
+        code = cli_status(clip_calibration(c + even * L, right + even, (int)odd, (int)L,
+                                           after ? j->scale : (double)j->session.info.logit_scale, &j->nll[after],
+                                           &j->ece[after]),
+                          j->spec);
     free(c);
     free(right);
     return code;
@@ -180,7 +193,8 @@ static int measure_levels(job *j)
         clip_probabilities_scaled(j->session.model, scale, p, 1, (int)L);
         cli_hierarchy_sums(&j->tree, p, sum);
         for (int d = 0; d < j->levels; d++)
-            j->level[d] += (cli_hierarchy_best(&j->tree, sum, d) == cli_hierarchy_at(&j->tree, j->right[i], d)) / (double)j->data.n;
+            j->level[d] += (cli_hierarchy_best(&j->tree, sum, d) == cli_hierarchy_at(&j->tree, j->right[i], d)) /
+                           (double)j->data.n;
     }
     int code = p && sum ? CLI_DONE : cli_no_memory();
     free(p);
@@ -203,12 +217,13 @@ static int beyond_ranks(job *j, const zeroshot_data *z)
 static void print_people(const job *j)
 {
     cli_print_plain(stdout, j->spec);
-    printf(": %zu pictures, %zu labels, %zu template%s, ", j->data.n, j->labels.n, j->templates.n, j->templates.n == 1 ? "" : "s");
+    printf(": %zu pictures, %zu labels, %zu template%s, ", j->data.n, j->labels.n, j->templates.n,
+           j->templates.n == 1 ? "" : "s");
     cli_print_plain(stdout, cli_model_name(&j->session));
     printf("\n\n");
     printf("in per cent      top-1    top-5   top-10   mean rank   median rank\n");
-    printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", "right label", 100 * j->m.r1, 100 * j->m.r5, 100 * j->m.r10, j->m.mean_rank,
-           j->m.median_rank);
+    printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", "right label", 100 * j->m.r1, 100 * j->m.r5, 100 * j->m.r10,
+           j->m.mean_rank, j->m.median_rank);
     for (int d = 0; d < j->levels; d++)
         printf("level %-9d%7.2f\n", d + 1, 100 * j->level[d]);
     if (j->calibrate) {
@@ -216,7 +231,8 @@ static void print_people(const job *j)
         printf("as they are    %8.2f%14.4f%9.4f\n", (double)j->session.info.logit_scale, j->ece[0], j->nll[0]);
         printf("calibrated     %8.2f%14.4f%9.4f\n", j->scale, j->ece[1], j->nll[1]);
         if (j->ece[1] > j->ece[0])
-            printf("On these pictures the calibrated probabilities are further off (ECE): better keep the scale as it is.\n");
+            printf(
+                "On these pictures the calibrated probabilities are further off (ECE): better keep the scale as it is.\n");
     }
     if (j->unlisted > 0)
         printf("\n%ld pictures have a label that is not on the list and are left out\n", j->unlisted);
@@ -263,9 +279,13 @@ static int work(cli_args *a, job *j)
     if (!(j->spec = eval_operand(a)))
         return CLI_USAGE;
     if (j->several && (j->hierarchy_arg || j->calibrate || j->confusion || j->captions_set))
-        return cli_usage(a, "--multi-label and --fit-thresholds do not go together with --hierarchy, --calibrate, --confusion, --captions");
+        return cli_usage(
+            a,
+            "--multi-label and --fit-thresholds do not go together with --hierarchy, --calibrate, --confusion, --captions");
     if (j->several && !j->labels_arg && !j->fit_thresholds)
-        return cli_usage(a, "--multi-label: the labels' thresholds are missing (--labels FILE brings them, --fit-thresholds finds them)");
+        return cli_usage(
+            a,
+            "--multi-label: the labels' thresholds are missing (--labels FILE brings them, --fit-thresholds finds them)");
     if (j->labels_arg) {
         DO(cli_labels_read(a, j->labels_arg, &j->labels));
         DO(cli_thresholds_split(&j->labels, &j->threshold));
@@ -343,11 +363,12 @@ const cli_command eval_zeroshot = {
     .name = "zeroshot",
     .operands = "DATA [OPTIONS]",
     .summary = "how often the right label is among the best of a list",
-    .help = "Classifies each picture of DATA by the labels, without training for them, and prints how often its right label\n"
-            "(its caption) is the best, among the best 5, and among the best 10, and the label's mean and median rank,\n"
-            "counted from 1. Where pictures have several labels, --multi-label tells instead how well thresholds find them.\n"
-            "A picture whose caption is not on the list is left out and counted; the exit code is then 1.\n"
-            "See 'clip eval --help' for what DATA can be.",
+    .help =
+        "Classifies each picture of DATA by the labels, without training for them, and prints how often its right label\n"
+        "(its caption) is the best, among the best 5, and among the best 10, and the label's mean and median rank,\n"
+        "counted from 1. Where pictures have several labels, --multi-label tells instead how well thresholds find them.\n"
+        "A picture whose caption is not on the list is left out and counted; the exit code is then 1.\n"
+        "See 'clip eval --help' for what DATA can be.",
     .examples = "clip eval zeroshot zoo/\n"
                 "clip eval zeroshot party/ --fit-thresholds party.txt\n"
                 "clip eval zeroshot 'imagenet-val-{00..49}.tar' --labels classes.txt --templates 80-templates.txt",

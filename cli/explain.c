@@ -40,9 +40,11 @@ static void draw_heat(const job *j)
         for (int x = 0; x < j->small.width; x++) {
             const uint8_t *from = j->small.rgb + (size_t)y * j->small.stride + 3 * (size_t)x;
             const size_t at = (size_t)y * (size_t)j->small.width + (size_t)x;
-            const float h = j->heat[at], grey = 0.3f * from[0] + 0.59f * from[1] + 0.11f * from[2], cover = h < 0.5f ? 1.3f * h : 0.65f;
+            const float h = j->heat[at], grey = 0.3f * from[0] + 0.59f * from[1] + 0.11f * from[2],
+                        cover = h < 0.5f ? 1.3f * h : 0.65f;
             for (int c = 0; c < 3; c++) {
-                const float pale = 0.55f * from[c] + 0.45f * (0.5f * grey + 110), color = warm[0][c] + h * (warm[1][c] - warm[0][c]);
+                const float pale = 0.55f * from[c] + 0.45f * (0.5f * grey + 110),
+                            color = warm[0][c] + h * (warm[1][c] - warm[0][c]);
                 const float clear = h * from[c] + (1 - h) * pale;
                 j->drawn[3 * at + (size_t)c] = (uint8_t)(clear + cover * (color - clear) + 0.5f);
             }
@@ -157,7 +159,8 @@ static void print_people(const job *j, int text, const char *file)
     printf("%6.3f  ", (double)j->cosine[text]);
     cli_print_plain(stdout, j->text.item[text]);
     if (j->peak_x >= 0)
-        printf("  peak at %d,%d", whole(j->peak_x, j->small.width, j->picture.width), whole(j->peak_y, j->small.height, j->picture.height));
+        printf("  peak at %d,%d", whole(j->peak_x, j->small.width, j->picture.width),
+               whole(j->peak_y, j->small.height, j->picture.height));
     else
         printf("  nothing speaks for it");
     printf("  -> ");
@@ -319,12 +322,13 @@ const cli_command cli_explain = {
     .name = "explain",
     .operands = "PICTURE TEXT... [OPTIONS]",
     .summary = "where in a picture is what makes it match words",
-    .help = "Draws a heat over PICTURE for each TEXT: red where the picture speaks most for the words, with a ring at the\n"
-            "peak. It tells what the model looked at, be the words right or wrong, so look at the cosine too.\n"
-            "\n"
-            "The heat is as fine as a patch of a ViT, or a sixteenth of a side (ResNet). With --json the cells,\n"
-            "the peak (x, y) and the part of the picture that the model sees (x, y, width, height) are printed, and pictures\n"
-            "are only written where --output says.",
+    .help =
+        "Draws a heat over PICTURE for each TEXT: red where the picture speaks most for the words, with a ring at the\n"
+        "peak. It tells what the model looked at, be the words right or wrong, so look at the cosine too.\n"
+        "\n"
+        "The heat is as fine as a patch of a ViT, or a sixteenth of a side (ResNet). With --json the cells,\n"
+        "the peak (x, y) and the part of the picture that the model sees (x, y, width, height) are printed, and pictures\n"
+        "are only written where --output says.",
     .examples = "clip explain street.jpg 'a red car'\n"
                 "clip explain pets.jpg 'a dog' 'a cat' -o heats/\n"
                 "clip explain pets.jpg 'a dog' --json --raw dog.npy",

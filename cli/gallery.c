@@ -47,7 +47,8 @@ static void write_address(FILE *f, const char *path)
     fputs("file://", f);
     for (; *path; path++) {
         const unsigned char c = (unsigned char)*path;
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("/.-_", c);
+        const bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("/.-_", c);
         fprintf(f, plain ? "%c" : "%%%02X", c);
     }
 }
@@ -71,8 +72,10 @@ static void write_card(const search *s, const search_answer *r, int64_t i, bool 
     if (has)
         fprintf(f, "\"><div class=\"pic p%lld\"></div>", (long long)i);
     else
-        fprintf(f, "\">%s", item.kind == CLIP_ITEM_TEXT ? "" : gone ? "<div class=\"pic none\">no longer there</div>"
-                                                                      : "<div class=\"pic none\">no picture to show</div>");
+        fprintf(f, "\">%s",
+                item.kind == CLIP_ITEM_TEXT ? ""
+                : gone                      ? "<div class=\"pic none\">no longer there</div>"
+                                            : "<div class=\"pic none\">no picture to show</div>");
     if (item.text) {
         fputs("<q>", f);
         cli_html_text(f, item.text);
@@ -88,8 +91,8 @@ static void write_body(const search *s, const search_answer *r, const bool *has,
     const int64_t n = r->group[r->groups];
     fputs("</style>\n</head>\n<body>\n<main>\n<h1>", f);
     cli_html_text(f, s->title);
-    fprintf(f, "</h1>\n<p>%s%lld of %lld pictures and %lld texts in <bdi>", r->groups == 1 ? "The best " : "", (long long)n,
-            (long long)s->info.pictures, (long long)s->info.texts);
+    fprintf(f, "</h1>\n<p>%s%lld of %lld pictures and %lld texts in <bdi>", r->groups == 1 ? "The best " : "",
+            (long long)n, (long long)s->info.pictures, (long long)s->info.texts);
     cli_html_text(f, s->info.path);
     fputs("</bdi>, with their cosines. Model: <bdi>", f);
     cli_html_text(f, s->info.model_name);

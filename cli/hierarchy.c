@@ -152,7 +152,8 @@ int cli_hierarchy_best(const cli_hierarchy *h, const double *sum, int depth)
 {
     int best = -1;
     for (size_t i = 0; i < h->name.n; i++)
-        if ((h->node[i].depth == depth || (h->node[i].depth < depth && h->node[i].label >= 0)) && (best < 0 || sum[i] > sum[best]))
+        if ((h->node[i].depth == depth || (h->node[i].depth < depth && h->node[i].label >= 0)) &&
+            (best < 0 || sum[i] > sum[best]))
             best = (int)i;
     return best;
 }

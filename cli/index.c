@@ -10,16 +10,20 @@ enum { INDEX = CLI_LONG, CAPTIONS, FULL_DECODE, EXCLUDE, COMMIT_EVERY, STATS, RE
 static const cli_option options[] = {
     {INDEX, "index", "DIR", "where the index is (default: $CLIP_INDEX, else ~/.local/share/clip/index)"},
     {CAPTIONS, "captions", NULL, "also index the lines of NAME.txt beside the pictures, so that pictures find words"},
-    {EXCLUDE, "exclude", "PATTERN", "pass over names that fit PATTERN, files or folders ('*.png', 'drafts'); with a slash in\n"
-                                    "it, paths from the FOLDER on; may be given several times"},
-    {FULL_DECODE, "full-decode", NULL, "decode every JPEG in full. Without it a large one is reduced while it is decoded, to no less\n"
-                                       "than twice what the model looks at; cosines with the full one are above 0.9999"},
+    {EXCLUDE, "exclude", "PATTERN",
+     "pass over names that fit PATTERN, files or folders ('*.png', 'drafts'); with a slash in\n"
+     "it, paths from the FOLDER on; may be given several times"},
+    {FULL_DECODE, "full-decode", NULL,
+     "decode every JPEG in full. Without it a large one is reduced while it is decoded, to no less\n"
+     "than twice what the model looks at; cosines with the full one are above 0.9999"},
     {COMMIT_EVERY, "commit-every", "S", "what a power cut or kill may cost, in seconds of work (default: 5)"},
     {STATS, "stats", NULL, "print what is in the index, and change nothing"},
-    {REMOVE, "remove", NULL, "forget what the index has of the operands, and no longer refresh them; what lies below\n"
-                             "another folder that is refreshed comes back, unless an --exclude of that keeps it out"},
+    {REMOVE, "remove", NULL,
+     "forget what the index has of the operands, and no longer refresh them; what lies below\n"
+     "another folder that is refreshed comes back, unless an --exclude of that keeps it out"},
     {VERIFY, "verify", NULL, "read the whole index and compare it with what was noted when it was written"},
-    {REPAIR, "repair", NULL, "the same, and forget the items whose vectors are damaged: 'clip index' embeds them again"},
+    {REPAIR, "repair", NULL,
+     "the same, and forget the items whose vectors are damaged: 'clip index' embeds them again"},
     {EXPORT, "export", "DIR", "write all embeddings to DIR in clip-retrieval's layout: .npy and metadata"},
     {IMPORT, "import", "DIR", "take in embeddings that are laid out so"},
     {0},
@@ -72,7 +76,8 @@ static bool progress(void *user, const clip_update_report *r)
         snprintf(line, sizeof line, "looking: %s files", grouped(r->listed, seen));
         cli_progress_show(line);
     } else if (r->seconds > 1) {
-        int n = snprintf(line, sizeof line, "%s pictures, %s embedded", grouped(r->seen, seen), grouped(r->embedded, done));
+        int n =
+            snprintf(line, sizeof line, "%s pictures, %s embedded", grouped(r->seen, seen), grouped(r->embedded, done));
         if (r->embedded > 0)
             n += snprintf(line + n, sizeof line - (size_t)n, rate < 10 ? ", %.1f/s" : ", %.0f/s", rate);
         if (r->embedded > 0 && r->todo > 0)
@@ -217,7 +222,8 @@ static int update(cli_args *a, job *j)
     j->opt.n_exclude = (int)j->exclude.n;
     j->opt.progress = progress;
     j->opt.warn = warn;
-    clip_status s = clip_index_update(j->index, j->session.ctx, (const char *const *)a->operand, a->operands, &j->opt, &report, &err);
+    clip_status s = clip_index_update(j->index, j->session.ctx, (const char *const *)a->operand, a->operands, &j->opt,
+                                      &report, &err);
     cli_progress_end();
     if (report.kept > 0)
         cli_warn("where pictures are kept, a disk or share may be missing; if they really are gone, "
@@ -232,7 +238,8 @@ static int update(cli_args *a, job *j)
     if (s < 0)
         return cli_fail("%s", err.message);
     if (cli_interrupted()) {
-        cli_fail("interrupted with %lld pictures embedded; the same command goes on from here", (long long)report.embedded);
+        cli_fail("interrupted with %lld pictures embedded; the same command goes on from here",
+                 (long long)report.embedded);
         return CLI_INTERRUPTED;
     }
     return report.broken > 0 ? CLI_FAILED : CLI_DONE;
@@ -281,7 +288,8 @@ static int stats_words(const clip_index_info *i, const char *background, char *c
     print_size((double)i->bytes);
     if (i->updated && localtime_r(&t, &local))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
-    printf("\nupdated   %s\nalpha     %s%s\n", when, *background == '#' ? "laid on " : "", *background == '#' ? background : "dropped");
+    printf("\nupdated   %s\nalpha     %s%s\n", when, *background == '#' ? "laid on " : "",
+           *background == '#' ? background : "dropped");
     for (size_t k = 0; k < n; k++) {
         printf("%-10s", k ? "" : "sources");
         cli_print_plain(stdout, source[k]);
@@ -300,7 +308,8 @@ static int stats(cli_args *a, job *j)
     clip_index_get_info(j->index, &info);
     if (clip_index_sources(j->index, &source, &n, NULL, &err) < 0)
         return cli_fail("%s", err.message);
-    const int code = (a->json ? stats_json : stats_words)(&info, cli_background_words(clip_index_image_options(j->index, NULL).background, background), source, n);
+    const int code = (a->json ? stats_json : stats_words)(
+        &info, cli_background_words(clip_index_image_options(j->index, NULL).background, background), source, n);
     clip_list_free(source, n);
     return code;
 }
@@ -330,8 +339,11 @@ static int check_repaired(job *j, int64_t faults)
     if (clip_index_verify(j->index, NULL, NULL, &left, &err) < 0)
         return cli_fail("%s", err.message);
     if (left > 0)
-        return cli_fail("%s: damaged: %lld, and %lld of them cannot be mended: remove the index and make it anew", j->path, (long long)faults, (long long)left);
-    cli_warn("%s: damaged: %lld; codes are mended, items whose vectors were wrong have left: 'clip index' embeds them again", j->path, (long long)faults);
+        return cli_fail("%s: damaged: %lld, and %lld of them cannot be mended: remove the index and make it anew",
+                        j->path, (long long)faults, (long long)left);
+    cli_warn(
+        "%s: damaged: %lld; codes are mended, items whose vectors were wrong have left: 'clip index' embeds them again",
+        j->path, (long long)faults);
     return CLI_DONE;
 }
 
@@ -342,7 +354,8 @@ static int verify(cli_args *a, job *j)
     clip_index_info info;
     char number[32];
     DO(cli_index_open(a, j->path, NULL, j->mode == REPAIR ? CLI_INDEX_WRITE : CLI_INDEX_READ, &j->index));
-    if (clip_index_verify(j->index, warn, NULL, &faults, &err) < 0 || (j->mode == REPAIR && clip_index_commit(j->index, &err) < 0))
+    if (clip_index_verify(j->index, warn, NULL, &faults, &err) < 0 ||
+        (j->mode == REPAIR && clip_index_commit(j->index, &err) < 0))
         return cli_fail("%s", err.message);
     clip_index_get_info(j->index, &info);
     if (a->json)
@@ -352,7 +365,8 @@ static int verify(cli_args *a, job *j)
     if (faults > 0 && j->mode == REPAIR)
         return check_repaired(j, faults);
     if (faults > 0)
-        return cli_fail("%s: damaged: %lld; 'clip index --repair' forgets them, 'clip index' then embeds them again", j->path, (long long)faults);
+        return cli_fail("%s: damaged: %lld; 'clip index --repair' forgets them, 'clip index' then embeds them again",
+                        j->path, (long long)faults);
     return CLI_DONE;
 }
 
@@ -377,7 +391,8 @@ static int work(cli_args *a, job *j)
 static int set_mode(cli_args *a, job *j, int mode)
 {
     if (j->mode && j->mode != mode)
-        return cli_usage(a, "--%s: one of --stats, --remove, --verify, --repair, --export and --import at a time", a->name);
+        return cli_usage(a, "--%s: one of --stats, --remove, --verify, --repair, --export and --import at a time",
+                         a->name);
     j->mode = mode;
     j->dir = a->value;
     return CLI_DONE;
@@ -431,19 +446,20 @@ const cli_command cli_index = {
     .name = "index",
     .operands = "[OPTIONS] [FOLDER|PICTURE|PAIRS]...",
     .summary = "pictures to search: an index of folders, made or refreshed",
-    .help = "Embeds every picture below the folders into an index that 'clip search' answers from. Given again, it embeds only\n"
-            "what is new or changed; what has been moved is recognised by its bytes, what is gone leaves. Without operands it\n"
-            "refreshes all that the index was ever given. Interrupted, or even killed, it goes on from there the next time.\n"
-            "\n"
-            "PAIRS are tables (.tsv, .csv) and WebDataset tars as 'clip train' reads them; their captions are indexed, too.\n"
-            "A file's contents tell whether it is a picture, whatever its name. Other files and hidden ones are passed\n"
-            "over and counted. Symbolic links are followed. Pictures and folders that cannot be read are reported,\n"
-            "counted and skipped; the exit code is then 1. While an index is written it can be searched.\n"
-            "\n"
-            "What is known of a folder stays while the folder cannot be read, or is empty: a disk may be missing.\n"
-            "\n"
-            "An index belongs to the model that made it, and remembers it. The one that ships with clip knows emoji and clip art:\n"
-            "for photographs, name one that knows them when the index is made.",
+    .help =
+        "Embeds every picture below the folders into an index that 'clip search' answers from. Given again, it embeds only\n"
+        "what is new or changed; what has been moved is recognised by its bytes, what is gone leaves. Without operands it\n"
+        "refreshes all that the index was ever given. Interrupted, or even killed, it goes on from there the next time.\n"
+        "\n"
+        "PAIRS are tables (.tsv, .csv) and WebDataset tars as 'clip train' reads them; their captions are indexed, too.\n"
+        "A file's contents tell whether it is a picture, whatever its name. Other files and hidden ones are passed\n"
+        "over and counted. Symbolic links are followed. Pictures and folders that cannot be read are reported,\n"
+        "counted and skipped; the exit code is then 1. While an index is written it can be searched.\n"
+        "\n"
+        "What is known of a folder stays while the folder cannot be read, or is empty: a disk may be missing.\n"
+        "\n"
+        "An index belongs to the model that made it, and remembers it. The one that ships with clip knows emoji and clip art:\n"
+        "for photographs, name one that knows them when the index is made.",
     .examples = "clip index -m ViT-B-32 ~/Pictures\n"
                 "clip index\n"
                 "clip index --captions --exclude '*.png' --index holidays.index holidays/\n"

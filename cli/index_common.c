@@ -50,8 +50,10 @@ static int open_with(const cli_args *a, const char *path, clip_index_options o, 
     switch (clip_index_open(path, &o, out, &err)) {
     case CLIP_OK: return CLI_DONE;
     case CLIP_EMISMATCH:
-        return cli_fail("%s. Embeddings of two models cannot be compared: name that model with --model, make another index with --index DIR, "
-                        "or remove %s and make it anew", err.message, path);
+        return cli_fail(
+            "%s. Embeddings of two models cannot be compared: name that model with --model, make another index with --index DIR, "
+            "or remove %s and make it anew",
+            err.message, path);
     case CLIP_EFORMAT: return cli_fail(o.write ? "%s" : "%s. 'clip index' repairs what can be repaired.", err.message);
     case CLIP_EBUSY: return cli_fail("%s. It can be searched meanwhile.", err.message);
     default: return cli_fail("%s", err.message);

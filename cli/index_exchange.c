@@ -60,7 +60,9 @@ static int open_to_import(const cli_args *a, const char *path, const char *dir, 
         clip_index_info info;
         DO(cli_index_make(a, path, dim, out));
         clip_index_get_info(*out, &info);
-        return *info.model_id ? cli_fail("%s: is an index of %s; whose embeddings are those in %s? --model says it", path, info.model_name, dir) : CLI_DONE;
+        return *info.model_id ? cli_fail("%s: is an index of %s; whose embeddings are those in %s? --model says it",
+                                         path, info.model_name, dir)
+                              : CLI_DONE;
     }
     DO(cli_load(a, CLIP_TOWER_TEXT, s));
     if (s->D != dim)

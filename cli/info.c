@@ -11,7 +11,8 @@ static void print_image(const clip_model_info *i)
 {
     printf("pictures       %s, width %d, %d heads, ", i->vision_kind, i->vision_width, i->vision_heads);
     if (is_resnet(i))
-        printf("%d + %d + %d + %d blocks\n", i->vision_layers[0], i->vision_layers[1], i->vision_layers[2], i->vision_layers[3]);
+        printf("%d + %d + %d + %d blocks\n", i->vision_layers[0], i->vision_layers[1], i->vision_layers[2],
+               i->vision_layers[3]);
     else
         printf("%d layers, patches of %d\n", i->vision_layers[0], i->patch_size);
     printf("  size         %d x %d\n", i->image_size, i->image_size);

@@ -107,7 +107,8 @@ bool cli_label_cache_read(const char *path, float *x, size_t L, size_t D)
         return false;
     }
     cli_npy_head(shape, 2, wanted);
-    const bool good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == (off_t)(sizeof head + L * D * sizeof *x) &&
+    const bool good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                      st.st_size == (off_t)(sizeof head + L * D * sizeof *x) &&
                       fread(head, 1, sizeof head, f) == sizeof head && memcmp(head, wanted, sizeof head) == 0 &&
                       fread(x, sizeof *x, L * D, f) == L * D && unit_rows(x, L, D);
     if (good)
@@ -136,7 +137,8 @@ static int64_t oldest(DIR *d, char name[NAME_MAX + 1])
         if (!is_ours(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         total += st.st_size;
-        if (!name[0] || st.st_mtim.tv_sec < least.tv_sec || (st.st_mtim.tv_sec == least.tv_sec && st.st_mtim.tv_nsec < least.tv_nsec)) {
+        if (!name[0] || st.st_mtim.tv_sec < least.tv_sec ||
+            (st.st_mtim.tv_sec == least.tv_sec && st.st_mtim.tv_nsec < least.tv_nsec)) {
             least = st.st_mtim;
             snprintf(name, NAME_MAX + 1, "%s", e->d_name);
         }

@@ -60,7 +60,10 @@ int cli_list_sort(const cli_list *l, cli_name **out)
     return CLI_DONE;
 }
 
-static int same_text(const void *a, const void *b) { return strcmp(((const cli_name *)a)->text, ((const cli_name *)b)->text); }
+static int same_text(const void *a, const void *b)
+{
+    return strcmp(((const cli_name *)a)->text, ((const cli_name *)b)->text);
+}
 
 int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text)
 {
@@ -212,7 +215,8 @@ static int check_length(const char *name, long number, size_t n)
 {
     if (n <= CLI_MOST_TEXT)
         return CLI_DONE;
-    return number ? cli_fail("%s: line %ld has %zu bytes; a label or template has at most %d", name, number, n, CLI_MOST_TEXT)
+    return number ? cli_fail("%s: line %ld has %zu bytes; a label or template has at most %d", name, number, n,
+                             CLI_MOST_TEXT)
                   : cli_fail("'%.40s...' has %zu bytes; a label or template has at most %d", name, n, CLI_MOST_TEXT);
 }
 
@@ -228,7 +232,8 @@ static int read_items(const char *path, cli_list *out)
         const size_t n = strlen(line);
         bytes += n;
         if (out->n == MOST_ITEMS || bytes > MOST_BYTES)
-            code = cli_fail("%s: line %ld: a list has at most %d lines and %zu bytes", l.name, l.number, MOST_ITEMS, MOST_BYTES);
+            code = cli_fail("%s: line %ld: a list has at most %d lines and %zu bytes", l.name, l.number, MOST_ITEMS,
+                            MOST_BYTES);
         else if (n > 0 && (code = check_length(l.name, l.number, n)) == CLI_DONE)
             code = cli_list_add(out, line);
     }
@@ -338,8 +343,9 @@ int cli_thresholds_complete(const cli_list *labels, float *threshold, float rest
         if (isnan(threshold[i]))
             threshold[i] = rest;
         if (isnan(rest) && isnan(threshold[i]))
-            return cli_fail("label '%s' has no threshold: a line 'LABEL<TAB>NUMBER' of --labels gives it one ('clip eval zeroshot --fit-thresholds' finds it)",
-                            labels->item[i]);
+            return cli_fail(
+                "label '%s' has no threshold: a line 'LABEL<TAB>NUMBER' of --labels gives it one ('clip eval zeroshot --fit-thresholds' finds it)",
+                labels->item[i]);
     }
     return CLI_DONE;
 }

@@ -6,13 +6,16 @@
 #include "cli.h"
 
 /* A new command: write its file, declare it in cli.h, add it here. */
-static const cli_command *const commands[] = {&cli_info, &cli_embed, &cli_classify, &cli_explain, &cli_match, &cli_vqa, &cli_index, &cli_search, &cli_eval, &cli_probe, &cli_train, &cli_convert, &cli_bench, NULL};
+static const cli_command *const commands[] = {&cli_info,  &cli_embed,   &cli_classify, &cli_explain, &cli_match,
+                                              &cli_vqa,   &cli_index,   &cli_search,   &cli_eval,    &cli_probe,
+                                              &cli_train, &cli_convert, &cli_bench,    NULL};
 
 static const cli_command root = {
     .name = "clip",
     .operands = "COMMAND [OPTIONS]",
-    .help = "Pictures and words in one space: a CLIP model that labels pictures by words you choose, and turns pictures\n"
-            "and words into vectors that can be compared.",
+    .help =
+        "Pictures and words in one space: a CLIP model that labels pictures by words you choose, and turns pictures\n"
+        "and words into vectors that can be compared.",
     .examples = "clip classify --labels 'a cat,a dog,a bird' photo.jpg\n"
                 "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
                 "clip train --train-data 'pairs-{000..009}.tar' --output runs/first\n"
@@ -35,7 +38,8 @@ static int unknown_command(const cli_args *a, const char *name)
     for (const cli_command *const *c = a->command->kinds; *c && n < 32; c++)
         names[n++] = (*c)->name;
     if (name[0] == '-')
-        return cli_usage(a, "unknown option '%s' (options follow the %s)", name, a->command == &root ? "command" : "kind");
+        return cli_usage(a, "unknown option '%s' (options follow the %s)", name,
+                         a->command == &root ? "command" : "kind");
     const char *what = a->command == &root ? "command" : "kind", *near = cli_nearest(name, names, n);
     if (near)
         return cli_usage(a, "unknown %s '%s'; did you mean '%s'?", what, name, near);

@@ -9,18 +9,23 @@ enum { TEXTS = EVAL_OWN, FILES_FROM, MATRIX, FITTED, FIT, EVALUATE, BATCH, HARDE
 
 static const cli_option options[] = {
     {TEXTS, "texts", "LIST", "score each picture with each of these: 'a cat,a dog', or a file with one a line"},
-    {FILES_FROM, "files-from", "FILE", "with --texts: read names of pictures from FILE, one a line; '-' is standard input"},
+    {FILES_FROM, "files-from", "FILE",
+     "with --texts: read names of pictures from FILE, one a line; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from and '-'"},
     {MATRIX, "matrix", NULL, "score each picture of PAIRS with each of its texts"},
     {HARDEST, "hardest", "N", "the N two pairs of PAIRS that are most easily confused"},
     {FIT, "fit", NULL, "fit the probability to PAIRS and store it as match.json beside the model's weights"},
     {'o', "output", "FILE", "with --fit: store it in FILE instead"},
     {EVALUATE, "eval", NULL, "accuracy, AUC and calibration error on PAIRS and as many wrong ones"},
-    {BATCH, "batch", "N", "with --fit and --eval: wrong pairs are made in batches of N (default: 16); larger is harder"},
-    {WINOGROUND, "winoground", NULL, "text, image and group score; PAIRS is a table with the columns image_0, image_1,\n"
-                                     "caption_0 and caption_1"},
-    {FITTED, "fitted", "FILE", "take the probability from FILE (default: match.json beside the weights, if it is there)"},
-    {EVAL_CAPTIONS, "captions", "WHICH", "which captions of a picture make pairs with it: first, last or all (default: all)"},
+    {BATCH, "batch", "N",
+     "with --fit and --eval: wrong pairs are made in batches of N (default: 16); larger is harder"},
+    {WINOGROUND, "winoground", NULL,
+     "text, image and group score; PAIRS is a table with the columns image_0, image_1,\n"
+     "caption_0 and caption_1"},
+    {FITTED, "fitted", "FILE",
+     "take the probability from FILE (default: match.json beside the weights, if it is there)"},
+    {EVAL_CAPTIONS, "captions", "WHICH",
+     "which captions of a picture make pairs with it: first, last or all (default: all)"},
     EVAL_KEYS,
     {0},
 };
@@ -223,7 +228,8 @@ static int one_pair(cli_args *a, match_job *j)
 static int with_texts(cli_args *a, match_job *j)
 {
     cli_list texts = {0};
-    int code = a->operands > 0 || j->files_from ? cli_labels_read(a, j->texts_arg, &texts) : cli_usage(a, "no picture is named");
+    int code = a->operands > 0 || j->files_from ? cli_labels_read(a, j->texts_arg, &texts)
+                                                : cli_usage(a, "no picture is named");
     if (code == CLI_DONE)
         code = given_texts(a, j, &texts);
     cli_list_free(&texts);
@@ -247,7 +253,8 @@ static int check(cli_args *a, const match_job *j, int mode)
     if (a->operands == 0)
         return cli_usage(a, mode ? "the pairs are missing" : "a picture and a text, or pairs, are missing");
     if (a->operands > 2 || (mode && a->operands > 1))
-        return cli_usage(a, mode ? "one set of PAIRS at a time ('::' joins several)" : "one picture and one text (--texts takes several)");
+        return cli_usage(a, mode ? "one set of PAIRS at a time ('::' joins several)"
+                                 : "one picture and one text (--texts takes several)");
     return CLI_DONE;
 }
 
@@ -318,14 +325,15 @@ const cli_command cli_match = {
     .name = "match",
     .operands = "PICTURE TEXT | PAIRS | --texts LIST PICTURE|FOLDER|-...",
     .summary = "do a picture and a text belong together",
-    .help = "Scores pictures with texts: one PICTURE with one TEXT, the pairs of a set (a line each), or with --texts or\n"
-            "--matrix each picture with each text. PAIRS are pictures with captions, as 'clip eval --help' says: a folder,\n"
-            "a .tsv or .csv table, a .tar, or several joined by '::'.\n"
-            "\n"
-            "The cosine can be compared between pictures; the logit is the cosine times the model's scale. The probability\n"
-            "that the pair belongs together is there once it was fitted (--fit) to pairs of the kind that it will be asked\n"
-            "about. It is that among as many true as wrong pairs, the wrong ones being hard: in batches of pairs, the\n"
-            "picture with the text most like its own, and that text's picture with its own text. docs/matching.md says more.",
+    .help =
+        "Scores pictures with texts: one PICTURE with one TEXT, the pairs of a set (a line each), or with --texts or\n"
+        "--matrix each picture with each text. PAIRS are pictures with captions, as 'clip eval --help' says: a folder,\n"
+        "a .tsv or .csv table, a .tar, or several joined by '::'.\n"
+        "\n"
+        "The cosine can be compared between pictures; the logit is the cosine times the model's scale. The probability\n"
+        "that the pair belongs together is there once it was fitted (--fit) to pairs of the kind that it will be asked\n"
+        "about. It is that among as many true as wrong pairs, the wrong ones being hard: in batches of pairs, the\n"
+        "picture with the text most like its own, and that text's picture with its own text. docs/matching.md says more.",
     .examples = "clip match photo.jpg 'a cat'\n"
                 "clip match --fit pairs.tsv\n"
                 "clip match --eval held-out.tsv --json\n"

@@ -105,8 +105,10 @@ int match_evaluate(match_job *j, const char *spec)
     match_pairs p = {0};
     clip_match_scores s;
     clip_error err;
-    int code = j->fitted ? match_read(j, spec, &p) : cli_fail("no probability has been fitted for this model: 'clip match --fit PAIRS' does it");
-    if (code == CLI_DONE && clip_match_evaluate(j->session.ctx, &j->match, p.image, p.text, p.n, j->batch, &s, &err) < 0)
+    int code = j->fitted ? match_read(j, spec, &p)
+                         : cli_fail("no probability has been fitted for this model: 'clip match --fit PAIRS' does it");
+    if (code == CLI_DONE &&
+        clip_match_evaluate(j->session.ctx, &j->match, p.image, p.text, p.n, j->batch, &s, &err) < 0)
         code = cli_fail("%s: %s", spec, err.message);
     if (code == CLI_DONE) {
         print_evaluation(j, &p, &s);
@@ -210,8 +212,8 @@ static void print_winoground(const match_job *j, const winoground *w)
     const double n = (double)w->rows;
     cli_json o = {.f = stdout};
     if (!j->json) {
-        printf("%ld rows, in per cent: text %.2f, image %.2f, group %.2f (by chance 25, 25, 16.67)\n", w->rows, 100 * (double)w->text / n,
-               100 * (double)w->image / n, 100 * (double)w->group / n);
+        printf("%ld rows, in per cent: text %.2f, image %.2f, group %.2f (by chance 25, 25, 16.67)\n", w->rows,
+               100 * (double)w->text / n, 100 * (double)w->image / n, 100 * (double)w->group / n);
         return;
     }
     cli_json_open(&o, NULL, '{');

@@ -106,7 +106,8 @@ int cli_not_stdout(const cli_args *a, const char *option, const char *path)
 int cli_only_file(const cli_args *a, const char *option, const char *path)
 {
     struct stat st;
-    const bool other = cli_is_stdout(path) || descriptor_of(path) >= 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode));
+    const bool other =
+        cli_is_stdout(path) || descriptor_of(path) >= 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode));
     return other ? cli_usage(a, "--%s: '%s' is not a file that can be replaced", option, path) : CLI_DONE;
 }
 

@@ -137,8 +137,9 @@ static void write_card(const cli_page *p, size_t i)
         const double percent = 100 * (double)h->probability;
         fputs("<li><b>", f);
         cli_html_text(f, p->labels->item[h->label]);
-        fprintf(f, "</b><span>%.1f&#8201;%%</span><small>%.3f</small><i style=\"background-size:%.1f%% 100%%\"></i></li>\n", percent,
-                (double)h->cosine, percent);
+        fprintf(
+            f, "</b><span>%.1f&#8201;%%</span><small>%.3f</small><i style=\"background-size:%.1f%% 100%%\"></i></li>\n",
+            percent, (double)h->cosine, percent);
     }
     fputs("</ol></article>\n", f);
 }
@@ -161,15 +162,18 @@ static void write_word(const cli_page *p, size_t label)
 int cli_page_close(cli_page *p)
 {
     FILE *f = p->out.f;
-    fprintf(f, "</style>\n</head>\n<body>\n<main>\n<h1>%zu picture%s, %zu label%s</h1>\n<p>Model: <bdi>", p->n, p->n == 1 ? "" : "s",
-            p->labels->n, p->labels->n == 1 ? "" : "s");
+    fprintf(f, "</style>\n</head>\n<body>\n<main>\n<h1>%zu picture%s, %zu label%s</h1>\n<p>Model: <bdi>", p->n,
+            p->n == 1 ? "" : "s", p->labels->n, p->labels->n == 1 ? "" : "s");
     cli_html_text(f, p->model);
     fprintf(f, "</bdi>. Under each picture its %s, smaller, their cosine with the picture.</p>\n<div class=\"grid\">\n",
-            p->several ? "labels, each with its probability to be there and" : "best labels, with their probability among all that were offered and");
+            p->several ? "labels, each with its probability to be there and"
+                       : "best labels, with their probability among all that were offered and");
     for (size_t i = 0; i < p->n; i++)
         write_card(p, i);
-    fputs("</div>\n<h2>Which picture fits each label best?</h2>\n<p>All pictures ranked by their cosine with the label, best first.</p>\n"
-          "<div class=\"words\">\n", f);
+    fputs(
+        "</div>\n<h2>Which picture fits each label best?</h2>\n<p>All pictures ranked by their cosine with the label, best first.</p>\n"
+        "<div class=\"words\">\n",
+        f);
     for (size_t l = 0; l < p->labels->n; l++)
         write_word(p, l);
     fputs("</div>\n</main>\n</body>\n</html>\n", f);

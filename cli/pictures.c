@@ -165,7 +165,8 @@ static int hand_out(cli_session *s, cli_source *source, cli_batch *b, cli_pictur
     return CLI_DONE;
 }
 
-int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, bool quiet, cli_picture_fn each, void *user)
+int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, bool quiet, cli_picture_fn each,
+                     void *user)
 {
     cli_batch *b = cli_batch_new(s);
     if (!b)

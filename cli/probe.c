@@ -7,7 +7,8 @@
 enum { VAL = EVAL_OWN, TEST, SHOTS, TEMPLATES, KNN, LAMBDA, SEED, APPLY, CLASSES };
 
 static const cli_option options[] = {
-    {VAL, "val-data", "DATA", "choose what is swept on these (default: a fifth of the training pictures of each class)"},
+    {VAL, "val-data", "DATA",
+     "choose what is swept on these (default: a fifth of the training pictures of each class)"},
     {TEST, "test-data", "DATA", "measure on these (default: a fifth of the pictures of each class)"},
     {LAMBDA, "l2", "L2", "of the regularisation, 1/C of scikit-learn (default: swept over 1e-6 .. 1e6)"},
     {SHOTS, "shots", "K", "instead of a linear probe: K pictures a class, with the words of the labels (Tip-Adapter)"},
@@ -95,7 +96,9 @@ static summary summarise(const job *j)
 
 static const char *kind_name(const job *j)
 {
-    return j->opt.kind == CLIP_PROBE_LINEAR ? "linear probe" : j->opt.kind == CLIP_PROBE_CACHE ? "few-shot cache" : "nearest neighbours";
+    return j->opt.kind == CLIP_PROBE_LINEAR  ? "linear probe"
+           : j->opt.kind == CLIP_PROBE_CACHE ? "few-shot cache"
+                                             : "nearest neighbours";
 }
 
 static void print_kind(const job *j)
@@ -112,8 +115,8 @@ static void print_kind(const job *j)
 static void print_people(const job *j, const summary *s)
 {
     cli_print_plain(stdout, j->split.train);
-    printf(": %s, %d classes; pictures: %zu training, %zu validation, %zu test\n", kind_name(j), j->info.classes, j->sets.train.n, j->sets.val.n,
-           j->sets.test.n);
+    printf(": %s, %d classes; pictures: %zu training, %zu validation, %zu test\n", kind_name(j), j->info.classes,
+           j->sets.train.n, j->sets.val.n, j->sets.test.n);
     print_kind(j);
     printf(", fitted in %.2f s\n", j->seconds);
     if (j->sets.val.n > 0 && j->info.kind != CLIP_PROBE_NEIGHBOURS)
@@ -133,7 +136,10 @@ static void print_people(const job *j, const summary *s)
 static void json_kind(const job *j, cli_json *o)
 {
     const clip_probe_info *i = &j->info;
-    cli_json_string(o, "kind", i->kind == CLIP_PROBE_LINEAR ? "linear" : i->kind == CLIP_PROBE_CACHE ? "cache" : "neighbours");
+    cli_json_string(o, "kind",
+                    i->kind == CLIP_PROBE_LINEAR  ? "linear"
+                    : i->kind == CLIP_PROBE_CACHE ? "cache"
+                                                  : "neighbours");
     if (i->kind == CLIP_PROBE_LINEAR) {
         cli_json_number(o, "l2", i->l2);
         cli_json_int(o, "iterations", i->iterations);
@@ -197,8 +203,8 @@ static int fit(job *j)
     const clip_probe_data train = data_of(&j->sets.train), val = data_of(&j->sets.val);
     clip_error err;
     const double start = cli_now();
-    if (clip_probe_fit(j->session.ctx, (const char *const *)j->sets.names.item, (int)j->sets.names.n, &train, val.n > 0 ? &val : NULL, &j->opt, &j->probe,
-                       &err) < 0)
+    if (clip_probe_fit(j->session.ctx, (const char *const *)j->sets.names.item, (int)j->sets.names.n, &train,
+                       val.n > 0 ? &val : NULL, &j->opt, &j->probe, &err) < 0)
         return cli_fail("%s: %s", j->split.train, err.message);
     j->seconds = cli_now() - start;
     clip_probe_get_info(j->probe, &j->info);
@@ -224,7 +230,8 @@ static int learn(cli_args *a, job *j)
     DO(cli_open(a, j->opt.kind == CLIP_PROBE_CACHE ? CLIP_TOWER_BOTH : CLIP_TOWER_IMAGE, &j->session));
     DO(probe_read(&j->session, &j->split, &j->eval, &j->sets));
     if (j->sets.test.n == 0)
-        return cli_fail("%s: no picture is left for the test: a class needs five (or name others with --test-data)", j->split.train);
+        return cli_fail("%s: no picture is left for the test: a class needs five (or name others with --test-data)",
+                        j->split.train);
     DO(embed_names(j));
     DO(fit(j));
     DO(count_right(j));
@@ -303,7 +310,8 @@ static int parse(cli_args *a, job *j)
 
 static int run(cli_args *a)
 {
-    job j = {.opt = clip_probe_options_default(), .eval = {.captions = EVAL_FIRST, .pairs = clip_pairs_options_default()}};
+    job j = {.opt = clip_probe_options_default(),
+             .eval = {.captions = EVAL_FIRST, .pairs = clip_pairs_options_default()}};
     int code = parse(a, &j);
     clip_probe_free(j.probe);
     free(j.text);
@@ -319,14 +327,15 @@ const cli_command cli_probe = {
     .name = "probe",
     .operands = "DATA [OPTIONS] | --apply DIR PICTURE|FOLDER|-...",
     .summary = "learn classes from labelled pictures, and classify by them",
-    .help = "Learns the classes of DATA on the embeddings of the model, which stays as it is, and measures them on pictures\n"
-            "that were not learnt from. DATA is labelled pictures, as 'clip eval --help' says: in a folder without captions\n"
-            "a picture's label is the name of the folder it lies in.\n"
-            "\n"
-            "A linear probe is logistic regression, with the regularisation that does best on the validation part. With few\n"
-            "pictures a class, --shots does better: it starts from what the model makes of the labels' words. --knn lets the\n"
-            "nearest pictures vote. Which is measured is stored with -o, and classifies pictures with --apply.\n"
-            "docs/probes.md says more.",
+    .help =
+        "Learns the classes of DATA on the embeddings of the model, which stays as it is, and measures them on pictures\n"
+        "that were not learnt from. DATA is labelled pictures, as 'clip eval --help' says: in a folder without captions\n"
+        "a picture's label is the name of the folder it lies in.\n"
+        "\n"
+        "A linear probe is logistic regression, with the regularisation that does best on the validation part. With few\n"
+        "pictures a class, --shots does better: it starts from what the model makes of the labels' words. --knn lets the\n"
+        "nearest pictures vote. Which is measured is stored with -o, and classifies pictures with --apply.\n"
+        "docs/probes.md says more.",
     .examples = "clip probe flowers/\n"
                 "clip probe --shots 4 --templates 'a photo of a {}, a flower.' flowers/\n"
                 "clip probe flowers/ -o flowers.probe && clip probe --apply flowers.probe garden.jpg\n"

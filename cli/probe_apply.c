@@ -67,7 +67,8 @@ int probe_apply(cli_args *a, cli_session *s, const char *dir, int k)
     apply_job j = {.s = s, .k = k, .json = a->json};
     cli_source source = {0};
     clip_error err;
-    int code = clip_probe_load(s->model, dir, &j.probe, &err) < 0 ? cli_fail("%s", err.message) : cli_source_open(a, NULL, '\n', &source);
+    int code = clip_probe_load(s->model, dir, &j.probe, &err) < 0 ? cli_fail("%s", err.message)
+                                                                  : cli_source_open(a, NULL, '\n', &source);
     if (code == CLI_DONE) {
         clip_probe_get_info(j.probe, &j.info);
         j.p = malloc((size_t)j.info.classes * sizeof *j.p);

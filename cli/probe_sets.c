@@ -125,7 +125,8 @@ static int cut(const eval_data *d, const probe_split *split, int D, probe_sets *
 /* ---- Reading ------------------------------------------------------------------------------------------------- */
 
 /* A part of its own: its labels must be known. */
-static int read_part(cli_session *s, const char *spec, const eval_options *o, const cli_list *names, probe_part *part, long *failed)
+static int read_part(cli_session *s, const char *spec, const eval_options *o, const cli_list *names, probe_part *part,
+                     long *failed)
 {
     eval_data d;
     DO(eval_read(s, spec, o, &d));
@@ -133,7 +134,8 @@ static int read_part(cli_session *s, const char *spec, const eval_options *o, co
     for (size_t i = 0; i < d.n && code == CLI_DONE; i++) {
         const int32_t label = class_of(names, d.captions.item[i]);
         if (label < 0)
-            code = cli_fail("%s: '%s', the label of %s, has no training picture", spec, d.captions.item[i], d.keys.item[i]);
+            code = cli_fail("%s: '%s', the label of %s, has no training picture", spec, d.captions.item[i],
+                            d.keys.item[i]);
         else
             code = put(part, d.image + i * (size_t)s->D, label, s->D);
     }
@@ -151,7 +153,8 @@ int probe_read(cli_session *s, const probe_split *split, const eval_options *o, 
     out->passed = d.passed;
     int code = name_classes(&d, &out->names);
     if (code == CLI_DONE && out->names.n < 2)
-        code = cli_fail("%s: all pictures have the label '%s': there is nothing to tell apart", split->train, out->names.item[0]);
+        code = cli_fail("%s: all pictures have the label '%s': there is nothing to tell apart", split->train,
+                        out->names.item[0]);
     if (code == CLI_DONE)
         code = cut(&d, split, s->D, out);
     eval_free(&d);

@@ -124,7 +124,8 @@ static int fill_columns(const train_history *h, columns *c)
     for (size_t i = 0; i < h->scores; i++) {
         const train_score *s = &h->score[i];
         const clip_rank_metrics *v = &s->image_to_text, *t = &s->text_to_image;
-        const double row[SCORES] = {s->loss, v->r1, v->r5, v->r10, t->r1, t->r5, t->r10, v->mean_rank, t->mean_rank, v->median_rank, t->median_rank};
+        const double row[SCORES] = {s->loss, v->r1,        v->r5,        v->r10,         t->r1,         t->r5,
+                                    t->r10,  v->mean_rank, t->mean_rank, v->median_rank, t->median_rank};
         c->score_x[i] = (double)s->step;
         for (int k = 0; k < SCORES; k++)
             c->score[k][i] = row[k];
@@ -145,7 +146,8 @@ static void write_step_charts(FILE *f, const train_history *h, const columns *c,
     const chart_line lr = {.name = "", .color = BLUE, .x = c->step_x, .y = c->lr, .n = h->steps};
     const chart_line scale = {.name = "", .color = BLUE, .x = c->step_x, .y = c->scale, .n = h->steps};
     const chart_line norm = {.name = "", .color = BLUE, .x = c->step_x, .y = c->norm, .n = h->steps, .smooth = true};
-    chart_write(f, &(chart){.title = "Loss", .line = loss, .lines = h->scores ? 2 : 1, .x_end = end, .from_zero = true});
+    chart_write(f,
+                &(chart){.title = "Loss", .line = loss, .lines = h->scores ? 2 : 1, .x_end = end, .from_zero = true});
     chart_write(f, &(chart){.title = "Learning rate", .line = &lr, .lines = 1, .x_end = end, .from_zero = true});
     chart_write(f, &(chart){.title = "Logit scale", .line = &scale, .lines = 1, .x_end = end});
     chart_write(f, &(chart){.title = "Norm of the gradient", .line = &norm, .lines = 1, .x_end = end, .log = true});
@@ -167,11 +169,20 @@ static void write_score_charts(FILE *f, const train_history *h, const columns *c
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++) {
         chart_line line[3];
         for (int l = 0; l < charts[i].lines; l++)
-            line[l] = (chart_line){.name = charts[i].name[l], .color = color[l], .x = c->score_x, .y = c->score[charts[i].first + l],
-                                   .n = h->scores, .dots = true};
+            line[l] = (chart_line){.name = charts[i].name[l],
+                                   .color = color[l],
+                                   .x = c->score_x,
+                                   .y = c->score[charts[i].first + l],
+                                   .n = h->scores,
+                                   .dots = true};
         const bool percent = charts[i].percent;
-        chart_write(f, &(chart){.title = charts[i].title, .line = line, .lines = charts[i].lines, .x_end = end, .percent = percent,
-                                .from_zero = percent, .log = !percent});
+        chart_write(f, &(chart){.title = charts[i].title,
+                                .line = line,
+                                .lines = charts[i].lines,
+                                .x_end = end,
+                                .percent = percent,
+                                .from_zero = percent,
+                                .log = !percent});
     }
 }
 
@@ -190,7 +201,10 @@ static int write_curves(FILE *f, const train_history *h, double end)
 
 /* ---- The matrix ------------------------------------------------------------------------------------------ */
 
-static const char *first_caption(const train_validation *v, int32_t picture) { return v->data.captions.item[v->data.first[picture]]; }
+static const char *first_caption(const train_validation *v, int32_t picture)
+{
+    return v->data.captions.item[v->data.first[picture]];
+}
 
 static void picture(FILE *f, const train_validation *v, int32_t number, const char *attributes)
 {
@@ -217,7 +231,8 @@ static void write_cells(FILE *f, const train_validation *v, int side, double lo,
     for (int i = 0; i < M; i++)
         for (int j = 0; j < M; j++) {
             const double z = (double)v->cosine[i * M + j];
-            fprintf(f, "<rect x=\"%d\" y=\"%d\" width=\"1\" height=\"1\" opacity=\"%.2f\"><title>%.3f ", j, i, shade(z, lo, hi), z);
+            fprintf(f, "<rect x=\"%d\" y=\"%d\" width=\"1\" height=\"1\" opacity=\"%.2f\"><title>%.3f ", j, i,
+                    shade(z, lo, hi), z);
             cli_html_text(f, first_caption(v, v->matrix[j]));
             fputs("</title></rect>\n", f);
         }
@@ -236,10 +251,13 @@ static void write_matrix(FILE *f, const train_validation *v)
         hi = fmax(hi, (double)v->cosine[i]);
     }
     snprintf(size, sizeof size, "style=\"width:%dpx;height:%dpx\"", side, side);
-    fprintf(f, "<h2>Which picture goes with which caption?</h2>\n<p>The cosine of each of %d validation pictures (rows) with each of their captions "
-               "(columns), <span class=\"scale\">from %.2f<i class=\"ramp\"></i>to %.2f</span>. In a model that has learned, the framed "
-               "diagonal stands out.</p>\n"
-               "<div class=\"card matrix\"><div><div class=\"tops\">", v->M, lo, hi);
+    fprintf(
+        f,
+        "<h2>Which picture goes with which caption?</h2>\n<p>The cosine of each of %d validation pictures (rows) with each of their captions "
+        "(columns), <span class=\"scale\">from %.2f<i class=\"ramp\"></i>to %.2f</span>. In a model that has learned, the framed "
+        "diagonal stands out.</p>\n"
+        "<div class=\"card matrix\"><div><div class=\"tops\">",
+        v->M, lo, hi);
     for (int i = 0; i < v->M; i++) {
         fprintf(f, "<span style=\"width:%dpx\" title=\"", side);
         cli_html_text(f, first_caption(v, v->matrix[i]));
@@ -277,7 +295,8 @@ static void write_look(FILE *f, const train_validation *v, const train_ranking *
         cli_html_text(f, caption);
         fprintf(f, "\">%s", right ? "&#10003; " : "");
         cli_html_text(f, caption);
-        fprintf(f, "</b><span>%.3f</span><i style=\"background-size:%.0f%% 100%%\"></i></li>\n", z, 100 * (z > 0 ? z : 0));
+        fprintf(f, "</b><span>%.3f</span><i style=\"background-size:%.0f%% 100%%\"></i></li>\n", z,
+                100 * (z > 0 ? z : 0));
     }
     fputs("</ol>", f);
     if (r->rank >= r->n) {
@@ -310,12 +329,17 @@ static void write_word(FILE *f, const train_validation *v, const train_ranking *
 
 static void write_rankings(FILE *f, const train_validation *v)
 {
-    fprintf(f, "<h2>What it says about pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, with their cosines; "
-               "the right one is marked.</p>\n<div class=\"looks\">\n", v->data.captions.n);
+    fprintf(
+        f,
+        "<h2>What it says about pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, with their cosines; "
+        "the right one is marked.</p>\n<div class=\"looks\">\n",
+        v->data.captions.n);
     for (int i = 0; i < v->pictures; i++)
         write_look(f, v, &v->picture[i]);
-    fprintf(f, "</div>\n<h2>What it finds for words</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n<div class=\"looks\">\n",
-            v->data.n);
+    fprintf(
+        f,
+        "</div>\n<h2>What it finds for words</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n<div class=\"looks\">\n",
+        v->data.n);
     for (int i = 0; i < v->words; i++)
         write_word(f, v, &v->word[i]);
     fputs("</div>\n", f);
@@ -351,7 +375,8 @@ static int write_settings(FILE *f, const train_folder *t)
 
 /* ---- The page -------------------------------------------------------------------------------------------- */
 
-static int write_page(FILE *f, const train_folder *t, const clip_train_info *info, const char *state, const train_validation *v)
+static int write_page(FILE *f, const train_folder *t, const clip_train_info *info, const char *state,
+                      const train_validation *v)
 {
     char title[300];
     snprintf(title, sizeof title, "Training %s", cli_base_name(t->path));
@@ -362,9 +387,10 @@ static int write_page(FILE *f, const train_folder *t, const clip_train_info *inf
             DO(cli_html_thumbnail(f, (long)i, &v->thumbnail[i]));
     fputs("</style>\n</head>\n<body>\n<main>\n<h1>", f);
     cli_html_text(f, title);
-    fprintf(f, "</h1>\n<p>%s: step %lld of %lld, %d epochs of %lld pairs, batches of %d. %.2f million parameters", state,
-            (long long)(t->history.steps ? t->history.step[t->history.steps - 1].step : 0), (long long)info->steps, info->epochs,
-            (long long)info->pairs, info->batch_size, 1e-6 * (double)info->parameters);
+    fprintf(f, "</h1>\n<p>%s: step %lld of %lld, %d epochs of %lld pairs, batches of %d. %.2f million parameters",
+            state, (long long)(t->history.steps ? t->history.step[t->history.steps - 1].step : 0),
+            (long long)info->steps, info->epochs, (long long)info->pairs, info->batch_size,
+            1e-6 * (double)info->parameters);
     if (info->trained_parameters < info->parameters)
         fprintf(f, ", %.2f of them trained", 1e-6 * (double)info->trained_parameters);
     fputs(".</p>\n", f);

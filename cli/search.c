@@ -16,27 +16,35 @@ enum {
 
 static const cli_option options[] = {
     {CLI_HEADING, NULL, NULL, "what to ask"},
-    {LIKE, "like", "N|PATH", "more like number N of the last answer, or like a picture in the index; terms may\n"
-                             "follow: --like 3 + snow"},
-    {PROMPT, "prompt", "TEXT", "put words into this text, at its {}: 'a photo of {}'; the mean of several, if it is\n"
-                               "given several times (default: words as they are typed)"},
-    {QUERIES, "queries", "FILE", "a query a line ('-': standard input), its terms and operators separated by tabs;\n"
-                                 "prints a line of JSON each"},
-    {DUPLICATES, "duplicates", NULL, "instead of asking: groups of pictures that are nearly the same, with an empty line\n"
-                                     "between them; only files that are there, and each by one name"},
-    {GROUP, "group", "HOW", "which are one group: first (near the first of it, the default), linked (near one that\n"
-                            "is in it: chains may be long) or bytes (the same file twice)"},
+    {LIKE, "like", "N|PATH",
+     "more like number N of the last answer, or like a picture in the index; terms may\n"
+     "follow: --like 3 + snow"},
+    {PROMPT, "prompt", "TEXT",
+     "put words into this text, at its {}: 'a photo of {}'; the mean of several, if it is\n"
+     "given several times (default: words as they are typed)"},
+    {QUERIES, "queries", "FILE",
+     "a query a line ('-': standard input), its terms and operators separated by tabs;\n"
+     "prints a line of JSON each"},
+    {DUPLICATES, "duplicates", NULL,
+     "instead of asking: groups of pictures that are nearly the same, with an empty line\n"
+     "between them; only files that are there, and each by one name"},
+    {GROUP, "group", "HOW",
+     "which are one group: first (near the first of it, the default), linked (near one that\n"
+     "is in it: chains may be long) or bytes (the same file twice)"},
     {CLI_HEADING, NULL, NULL, "what to look at"},
     {INDEX, "index", "DIR", "the index (default: $CLIP_INDEX, else that of 'clip index')"},
     {'k', "top", "K", "the K best (default: 10)"},
     {KIND, "kind", "KIND", "picture, text or all (default: pictures, where the index has any)"},
     {MIN_SCORE, "min-score", "S", "only what has a cosine of at least S (for --duplicates the default is 0.97)"},
-    {FILTER, "filter", "PATTERN", "only paths that are like this from end to end ('*/2023/*', '*.png'); like one of\n"
-                                   "them, if given several times"},
-    {BELOW, "below", "DIR", "only what is below this folder, whatever characters are in its name; below one of\n"
-                            "them, if given several times"},
-    {AFTER, "after", "DATE", "only pictures taken (or, where that is not known, files changed) since the\n"
-                             "beginning of 2023, 2023-05 or 2023-05-17"},
+    {FILTER, "filter", "PATTERN",
+     "only paths that are like this from end to end ('*/2023/*', '*.png'); like one of\n"
+     "them, if given several times"},
+    {BELOW, "below", "DIR",
+     "only what is below this folder, whatever characters are in its name; below one of\n"
+     "them, if given several times"},
+    {AFTER, "after", "DATE",
+     "only pictures taken (or, where that is not known, files changed) since the\n"
+     "beginning of 2023, 2023-05 or 2023-05-17"},
     {BEFORE, "before", "DATE", "only those from until the end of it: --after D --before D is D alone"},
     {UNIQUE, "unique", NULL, "of copies (equal bytes, or a cosine of 0.97 with a better hit) only the best"},
     {CLI_HEADING, NULL, NULL, "how to show the answer"},
@@ -155,7 +163,9 @@ static int present(job *j, const search_answer *r)
     if (s->args->json || s->table || s->html)
         search_remember(s, r);
     DO(cli_out_check(&s->out));
-    return r->group[r->groups] > 0 ? CLI_DONE : cli_fail(j->duplicates ? "no picture is nearly the same as another" : "nothing found");
+    return r->group[r->groups] > 0
+               ? CLI_DONE
+               : cli_fail(j->duplicates ? "no picture is nearly the same as another" : "nothing found");
 }
 
 static int answer_one(job *j)
@@ -319,7 +329,8 @@ static int read_sort(job *j)
 static int read_show(job *j)
 {
     static const char *const words[] = {"no", "kitty", "iterm", "sixel", NULL};
-    static const cli_graphics graphics[] = {CLI_GRAPHICS_NONE, CLI_GRAPHICS_KITTY, CLI_GRAPHICS_ITERM, CLI_GRAPHICS_SIXEL};
+    static const cli_graphics graphics[] = {CLI_GRAPHICS_NONE, CLI_GRAPHICS_KITTY, CLI_GRAPHICS_ITERM,
+                                            CLI_GRAPHICS_SIXEL};
     int which;
     DO(read_word(j->search.args, words, &which));
     j->search.graphics = graphics[which];
@@ -343,8 +354,9 @@ static int check_options(const job *j)
     const cli_args *a = s->args;
     const bool asked = a->operands > 0 || s->likes.n > 0;
     if (asked + !!j->queries + j->duplicates != 1)
-        return cli_usage(a, asked || j->queries || j->duplicates ? "a query, --queries and --duplicates: one of them at a time"
-                                                                 : "a query is missing: words, or a picture");
+        return cli_usage(a, asked || j->queries || j->duplicates
+                                ? "a query, --queries and --duplicates: one of them at a time"
+                                : "a query is missing: words, or a picture");
     if (j->queries && (s->html || s->table || j->show_set))
         return cli_usage(a, "--queries prints JSON; --html, --table and --show are for one query");
     if (j->duplicates && (j->k || j->kind_set || j->sort_set || s->filter.unique != 0 || s->prompts.n > 0))
@@ -492,14 +504,15 @@ const cli_command cli_search = {
     .name = "search",
     .operands = "[OPTIONS] QUERY...",
     .summary = "finds pictures by words, by pictures, and by sums of them",
-    .help = "Finds what in an index (see 'clip index') is nearest to a query, best first.\n"
-            "\n"
-            "A query is words, or a picture (a file, or '-' for standard input), or several such terms with '+' and '-'\n"
-            "between them, each an argument of its own; '2:' in front of one gives it twice the weight. Words in double\n"
-            "quotes of their own ('\"a/b\"') are words, whatever they look like.\n"
-            "\n"
-            "A terminal gets a table of rank, cosine and path, with pictures where it can show them; a pipe gets the\n"
-            "paths, and the words of captions that are found. Exit code 1: nothing was found, or something failed.",
+    .help =
+        "Finds what in an index (see 'clip index') is nearest to a query, best first.\n"
+        "\n"
+        "A query is words, or a picture (a file, or '-' for standard input), or several such terms with '+' and '-'\n"
+        "between them, each an argument of its own; '2:' in front of one gives it twice the weight. Words in double\n"
+        "quotes of their own ('\"a/b\"') are words, whatever they look like.\n"
+        "\n"
+        "A terminal gets a table of rank, cosine and path, with pictures where it can show them; a pipe gets the\n"
+        "paths, and the words of captions that are found. Exit code 1: nothing was found, or something failed.",
     .examples = "clip search a red balloon\n"
                 "clip search '2:golden retriever' + ./pool.jpg - fruit\n"
                 "clip search --after 2023-05 --before 2023-05 --html may.html a birthday\n"

@@ -30,7 +30,8 @@ static void write_all(const search *s, const search_answer *r, const char *index
         clip_item item;
         if (clip_index_item_at(s->index, r->hit[i].row, &item, NULL) < 0)
             item = (clip_item){0};
-        fprintf(f, "%lld%c%s%c%s%c", (long long)r->hit[i].row, 0, item.path ? item.path : "", 0, item.text ? item.text : "", 0);
+        fprintf(f, "%lld%c%s%c%s%c", (long long)r->hit[i].row, 0, item.path ? item.path : "", 0,
+                item.text ? item.text : "", 0);
     }
 }
 
@@ -54,7 +55,10 @@ void search_remember(const search *s, const search_answer *r)
     free(index);
 }
 
-static int next_text(FILE *f, char **text, size_t *capacity) { return getdelim(text, capacity, 0, f) > 0 ? CLI_DONE : CLI_FAILED; }
+static int next_text(FILE *f, char **text, size_t *capacity)
+{
+    return getdelim(text, capacity, 0, f) > 0 ? CLI_DONE : CLI_FAILED;
+}
 
 /* The row that the item had, if it is still that item, else where its picture is now. */
 static int locate(const search *s, int64_t row, const char *path, const char *text, int64_t *out)
@@ -92,7 +96,8 @@ static int resolve_number(const search *s, FILE *f, const char *path, long wante
     if (code == CLI_DONE) {
         char *end;
         const long long at = strtoll(part[0], &end, 10);
-        code = end == part[0] || *end || at < 0 ? cli_fail("%s: not what clip search has written", path) : locate(s, at, part[1], part[2], row);
+        code = end == part[0] || *end || at < 0 ? cli_fail("%s: not what clip search has written", path)
+                                                : locate(s, at, part[1], part[2], row);
     }
     for (int i = 0; i < 3; i++)
         free(part[i]);
@@ -112,7 +117,8 @@ static int resolve_path(const search *s, const char *like, int64_t *row)
     if (status < 0)
         return cli_fail("%s", err.message);
     if (!item.kind)
-        return cli_fail("--like: '%s' is not in the index (a picture that is not is a query itself: clip search %s)", like, like);
+        return cli_fail("--like: '%s' is not in the index (a picture that is not is a query itself: clip search %s)",
+                        like, like);
     *row = item.row;
     return CLI_DONE;
 }

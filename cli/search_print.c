@@ -66,7 +66,9 @@ static void thumbnail(void *user, int64_t i)
 
 int search_thumbnails(search *s, const clip_hit *hit, int n, int side, clip_image *out)
 {
-    thumbnails t = {.out = out, .side = side, .image = cli_image_options(s->args, clip_index_image_options(s->index, s->pictures.model))};
+    thumbnails t = {.out = out,
+                    .side = side,
+                    .image = cli_image_options(s->args, clip_index_image_options(s->index, s->pictures.model))};
     clip_context *ctx = s->words.ctx ? s->words.ctx : s->pictures.ctx;
     int code = CLI_DONE;
     memset(out, 0, (size_t)n * sizeof *out);

@@ -90,7 +90,9 @@ static int continue_words(const search *s, search_query *q, const char *operand)
     char *text;
     if (last->kind != SEARCH_WORDS || is_picture(operand) || is_quoted(operand) || weight_length(operand, &weight))
         return cli_usage(s->args, "'%s': '+' or '-' is missing in front of it%s", operand,
-                         last->kind == SEARCH_WORDS && is_picture(operand) ? " (it names a file; quoted with its neighbours it is words)" : "");
+                         last->kind == SEARCH_WORDS && is_picture(operand)
+                             ? " (it names a file; quoted with its neighbours it is words)"
+                             : "");
     if (asprintf(&text, "%s %s", last->text, operand) < 0)
         return cli_no_memory();
     free(last->text);
@@ -165,8 +167,8 @@ int search_date(const cli_args *a, bool behind, int64_t *out)
     struct tm t = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
     if (n >= 1)
         timegm(&t); /* there is no 30th of February: another date comes out */
-    if (n < 1 || (size_t)used[n - 1] != length || a->value[length] || length != (size_t)(1 + 3 * n) || year < 1000 || t.tm_mon != month - 1 ||
-        t.tm_mday != day)
+    if (n < 1 || (size_t)used[n - 1] != length || a->value[length] || length != (size_t)(1 + 3 * n) || year < 1000 ||
+        t.tm_mon != month - 1 || t.tm_mday != day)
         return cli_usage(a, "--%s: '%s' is not a date like 2023, 2023-05 or 2023-05-17", a->name, a->value);
     if (behind)
         t = (struct tm){.tm_year = year - 1900 + (n == 1), .tm_mon = month - 1 + (n == 2), .tm_mday = day + (n == 3)};
@@ -194,7 +196,8 @@ static int need(search *s, int tower)
         return CLI_DONE;
     DO(cli_open(s->args, tower, mine));
     if (first && !s->info.model_id[0])
-        cli_warn("%s was imported, and does not say which model it is of: it has to be %s", s->index_path, s->args->model);
+        cli_warn("%s was imported, and does not say which model it is of: it has to be %s", s->index_path,
+                 s->args->model);
     return first ? check_model(s, mine) : CLI_DONE;
 }
 

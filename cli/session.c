@@ -60,8 +60,9 @@ static int open_session(const cli_args *a, int towers, bool embeds, cli_session 
     if (missing)
         code = cli_fail("%s: holds no %s encoder", a->model, missing == CLIP_TOWER_IMAGE ? "image" : "text");
     else if (embeds && s->D == 0)
-        code = cli_fail("%s: an encoder without a projection, so it has no embeddings ('clip embed' with --tokens or --pooled gives what it makes)",
-                        a->model);
+        code = cli_fail(
+            "%s: an encoder without a projection, so it has no embeddings ('clip embed' with --tokens or --pooled gives what it makes)",
+            a->model);
     else if ((towers & CLIP_TOWER_TEXT) && !s->info.tokenizer)
         code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
     else
@@ -99,7 +100,10 @@ const char *cli_model_name(const cli_session *s)
     return name;
 }
 
-const char *cli_precision_note(const clip_model_info *i) { return strcmp(i->precision, "bf16") == 0 ? ", products in bf16" : ""; }
+const char *cli_precision_note(const clip_model_info *i)
+{
+    return strcmp(i->precision, "bf16") == 0 ? ", products in bf16" : "";
+}
 
 static int encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float *out)
 {
@@ -174,7 +178,8 @@ int cli_check_texts(const cli_session *s, const cli_list *texts)
 
 clip_hidden cli_hidden(const cli_session *s, float *out)
 {
-    return (clip_hidden){s->kind == CLI_STATES ? out : NULL, s->kind == CLI_POOLED ? out : NULL, s->kind == CLI_PROJECTED ? out : NULL};
+    return (clip_hidden){s->kind == CLI_STATES ? out : NULL, s->kind == CLI_POOLED ? out : NULL,
+                         s->kind == CLI_PROJECTED ? out : NULL};
 }
 
 float cli_cosine(const float *a, const float *b, int D)

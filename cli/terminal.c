@@ -191,8 +191,8 @@ static void write_colour(FILE *f, const uint8_t *band, int width, int rows, int 
 static void write_palette(FILE *f)
 {
     for (int i = 0; i < COLOURS; i++)
-        fprintf(f, "#%d;2;%d;%d;%d", i, i / (LEVELS * LEVELS) * 100 / (LEVELS - 1), i / LEVELS % LEVELS * 100 / (LEVELS - 1),
-                i % LEVELS * 100 / (LEVELS - 1));
+        fprintf(f, "#%d;2;%d;%d;%d", i, i / (LEVELS * LEVELS) * 100 / (LEVELS - 1),
+                i / LEVELS % LEVELS * 100 / (LEVELS - 1), i % LEVELS * 100 / (LEVELS - 1));
 }
 
 static int write_sixel(FILE *f, const clip_image *img)

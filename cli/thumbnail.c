@@ -11,9 +11,11 @@
 static void reduce(const clip_image *in, clip_image *out)
 {
     for (int y = 0; y < out->height; y++) {
-        const int y0 = (int)((int64_t)y * in->height / out->height), y1 = (int)((int64_t)(y + 1) * in->height / out->height);
+        const int y0 = (int)((int64_t)y * in->height / out->height),
+                  y1 = (int)((int64_t)(y + 1) * in->height / out->height);
         for (int x = 0; x < out->width; x++) {
-            const int x0 = (int)((int64_t)x * in->width / out->width), x1 = (int)((int64_t)(x + 1) * in->width / out->width);
+            const int x0 = (int)((int64_t)x * in->width / out->width),
+                      x1 = (int)((int64_t)(x + 1) * in->width / out->width);
             const uint64_t n = (uint64_t)(y1 - y0) * (uint64_t)(x1 - x0);
             uint64_t sum[3] = {n / 2, n / 2, n / 2};
             for (int v = y0; v < y1; v++)
@@ -117,7 +119,8 @@ void cli_write_base64(FILE *f, const uint8_t *s, size_t n)
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         uint32_t v = (uint32_t)s[i] << 16 | (i + 1 < n ? (uint32_t)s[i + 1] << 8 : 0) | (i + 2 < n ? s[i + 2] : 0);
-        char out[4] = {digit[v >> 18], digit[v >> 12 & 63], i + 1 < n ? digit[v >> 6 & 63] : '=', i + 2 < n ? digit[v & 63] : '='};
+        char out[4] = {digit[v >> 18], digit[v >> 12 & 63], i + 1 < n ? digit[v >> 6 & 63] : '=',
+                       i + 2 < n ? digit[v & 63] : '='};
         fwrite(out, 1, 4, f);
     }
 }

@@ -86,8 +86,8 @@ static void say_begin(const run *r)
 {
     const clip_train_info *i = &r->info;
     cli_progress_hide();
-    fprintf(stderr, "%lld pairs, %d epochs of %lld steps, batches of %d; %.2f million parameters", (long long)i->pairs, i->epochs,
-            (long long)i->steps_per_epoch, i->batch_size, 1e-6 * (double)i->parameters);
+    fprintf(stderr, "%lld pairs, %d epochs of %lld steps, batches of %d; %.2f million parameters", (long long)i->pairs,
+            i->epochs, (long long)i->steps_per_epoch, i->batch_size, 1e-6 * (double)i->parameters);
     if (i->trained_parameters < i->parameters)
         fprintf(stderr, ", %.2f of them trained", 1e-6 * (double)i->trained_parameters);
     fprintf(stderr, "\n");
@@ -108,10 +108,13 @@ static void say_step(run *r, const clip_train_step *s)
         seconds += h->step[i].batch_time;
         waited += h->step[i].data_time;
     }
-    const double now = cli_now(), rest = (now - r->start) / (double)(s->step - r->first) * (double)(r->info.steps - s->step);
-    snprintf(text, sizeof text, "epoch %lld/%d  step %lld/%lld  loss %.4f  scale %.2f  %.0f pairs/s  waiting %.0f%%  %s left", (long long)s->epoch,
-             r->info.epochs, (long long)s->step, (long long)r->info.steps, loss, (double)s->logit_scale,
-             seconds > 0 ? (double)n * r->info.batch_size / seconds : 0, seconds > 0 ? 100 * waited / seconds : 0, cli_time(rest, left));
+    const double now = cli_now(),
+                 rest = (now - r->start) / (double)(s->step - r->first) * (double)(r->info.steps - s->step);
+    snprintf(text, sizeof text,
+             "epoch %lld/%d  step %lld/%lld  loss %.4f  scale %.2f  %.0f pairs/s  waiting %.0f%%  %s left",
+             (long long)s->epoch, r->info.epochs, (long long)s->step, (long long)r->info.steps, loss,
+             (double)s->logit_scale, seconds > 0 ? (double)n * r->info.batch_size / seconds : 0,
+             seconds > 0 ? 100 * waited / seconds : 0, cli_time(rest, left));
     if (cli_terminal()) {
         cli_progress_show(text);
     } else if (r->said == 0 || now - r->said >= SAY_EVERY || s->step == r->info.steps) {
@@ -123,9 +126,11 @@ static void say_step(run *r, const clip_train_step *s)
 static void say_score(const run *r, const train_score *s)
 {
     cli_progress_hide();
-    fprintf(stderr, "epoch %lld/%d  validation: loss %.4f  image to text R@1 %.2f%% R@5 %.2f%%  text to image R@1 %.2f%% R@5 %.2f%%\n",
-            (long long)s->epoch, r->info.epochs, s->loss, 100 * s->image_to_text.r1, 100 * s->image_to_text.r5, 100 * s->text_to_image.r1,
-            100 * s->text_to_image.r5);
+    fprintf(
+        stderr,
+        "epoch %lld/%d  validation: loss %.4f  image to text R@1 %.2f%% R@5 %.2f%%  text to image R@1 %.2f%% R@5 %.2f%%\n",
+        (long long)s->epoch, r->info.epochs, s->loss, 100 * s->image_to_text.r1, 100 * s->image_to_text.r5,
+        100 * s->text_to_image.r1, 100 * s->text_to_image.r5);
 }
 
 /* ---- Steps, validations ---------------------------------------------------------------------------------- */
@@ -186,8 +191,15 @@ static int take_step(run *r)
     }
     r->step = s.step;
     r->broken = s.broken;
-    const train_step line = {.step = s.step, .epoch = s.epoch, .loss = s.loss, .lr = s.lr, .scale = (double)s.logit_scale,
-                             .grad_norm = s.grad_norm, .batch_time = s.seconds, .data_time = s.waited, .time = elapsed(r)};
+    const train_step line = {.step = s.step,
+                             .epoch = s.epoch,
+                             .loss = s.loss,
+                             .lr = s.lr,
+                             .scale = (double)s.logit_scale,
+                             .grad_norm = s.grad_norm,
+                             .batch_time = s.seconds,
+                             .data_time = s.waited,
+                             .time = elapsed(r)};
     DO(train_folder_add_step(&r->f, &line, r->info.batch_size));
     say_step(r, &s);
     return CLI_DONE;
@@ -195,7 +207,8 @@ static int take_step(run *r)
 
 static bool save_due(const run *r)
 {
-    return epoch_ends(r) || r->step == r->info.steps || (r->f.save_every > 0 && r->step % r->f.save_every == 0) || cli_interrupted();
+    return epoch_ends(r) || r->step == r->info.steps || (r->f.save_every > 0 && r->step % r->f.save_every == 0) ||
+           cli_interrupted();
 }
 
 static int steps(run *r)
@@ -244,8 +257,8 @@ static void print_people(const run *r)
     printf("\n");
     if (h->scores > 0) {
         const train_score *s = &h->score[h->scores - 1];
-        printf("image to text R@1 %.2f%%, text to image R@1 %.2f%%, of %lld pictures\n", 100 * s->image_to_text.r1, 100 * s->text_to_image.r1,
-               (long long)s->samples);
+        printf("image to text R@1 %.2f%%, text to image R@1 %.2f%%, of %lld pictures\n", 100 * s->image_to_text.r1,
+               100 * s->text_to_image.r1, (long long)s->samples);
     }
     printf("model:  ");
     cli_print_plain(stdout, r->f.checkpoint);
@@ -286,9 +299,11 @@ static int say_stop(const run *r, int code)
 {
     if (code == CLI_INTERRUPTED) {
         report(r, "Interrupted");
-        cli_fail("interrupted; 'clip train --resume %s' goes on after step %lld of %lld", r->f.path, (long long)r->saved, (long long)r->info.steps);
+        cli_fail("interrupted; 'clip train --resume %s' goes on after step %lld of %lld", r->f.path,
+                 (long long)r->saved, (long long)r->info.steps);
     } else if (r->trainer && r->f.log) {
-        cli_fail("%s is whole, of step %lld; 'clip train --resume %s' goes on from there", r->f.checkpoint, (long long)r->saved, r->f.path);
+        cli_fail("%s is whole, of step %lld; 'clip train --resume %s' goes on from there", r->f.checkpoint,
+                 (long long)r->saved, r->f.path);
     }
     return code;
 }
@@ -328,14 +343,15 @@ const cli_command cli_train = {
     .name = "train",
     .operands = "--train-data SPEC --output DIR [OPTIONS]",
     .summary = "a model of your own, from image-text pairs",
-    .help = "Trains both encoders on pictures with captions (see 'clip eval --help' for what SPEC can be), from scratch\n"
-            "(--model) or from a checkpoint (--pretrained). Options are named as OpenCLIP's are.\n"
-            "\n"
-            "DIR/checkpoint is the model as last saved, whole at any moment, an OpenCLIP checkpoint that every command takes\n"
-            "as -m; DIR/metrics.jsonl has a line a step and a line a validation, DIR/report.html is a page of them.\n"
-            "\n"
-            "Ctrl-C finishes the step and saves (exit code 130); a second one ends at once. --resume goes on, after that or\n"
-            "a crash, exactly as if there had been no interruption. A broken sample is reported, counted and skipped.",
+    .help =
+        "Trains both encoders on pictures with captions (see 'clip eval --help' for what SPEC can be), from scratch\n"
+        "(--model) or from a checkpoint (--pretrained). Options are named as OpenCLIP's are.\n"
+        "\n"
+        "DIR/checkpoint is the model as last saved, whole at any moment, an OpenCLIP checkpoint that every command takes\n"
+        "as -m; DIR/metrics.jsonl has a line a step and a line a validation, DIR/report.html is a page of them.\n"
+        "\n"
+        "Ctrl-C finishes the step and saves (exit code 130); a second one ends at once. --resume goes on, after that or\n"
+        "a crash, exactly as if there had been no interruption. A broken sample is reported, counted and skipped.",
     .examples = "clip train --train-data 'pairs-{000..009}.tar' --model small.json --tokenizer-vocab 4096 \\\n"
                 "    --batch-size 256 --epochs 30 --val-data val.tsv --output runs/first\n"
                 "clip train --resume runs/first\n"

@@ -193,7 +193,8 @@ static int small(const cJSON *o, const char *key)
 
 static int understand(train_folder *f, const cJSON *run)
 {
-    const cJSON *settings = cJSON_GetObjectItemCaseSensitive(run, "settings"), *data = cJSON_GetObjectItemCaseSensitive(run, "val-data");
+    const cJSON *settings = cJSON_GetObjectItemCaseSensitive(run, "settings"),
+                *data = cJSON_GetObjectItemCaseSensitive(run, "val-data");
     if (!cJSON_IsObject(settings))
         return cli_fail("%s: not the record of a run", f->run);
     f->save_every = small(run, "save-every");
@@ -235,7 +236,8 @@ int train_folder_set(const train_folder *f, clip_train_options *o)
         char *text = as_text(v);
         if (!text)
             code = cli_no_memory();
-        else if (strcmp(v->string, "threads") != 0 && strcmp(v->string, "workers") != 0 && clip_train_options_set(o, v->string, text, &err) < 0)
+        else if (strcmp(v->string, "threads") != 0 && strcmp(v->string, "workers") != 0 &&
+                 clip_train_options_set(o, v->string, text, &err) < 0)
             code = cli_fail("%s: %s", f->run, err.message);
         free(text);
     }
@@ -333,7 +335,10 @@ static const struct {
 };
 enum { RANKS = sizeof ranks / sizeof *ranks };
 
-static void rank_name(char out[64], const char *direction, int i) { snprintf(out, 64, "val/%s_%s", direction, ranks[i].name); }
+static void rank_name(char out[64], const char *direction, int i)
+{
+    snprintf(out, 64, "val/%s_%s", direction, ranks[i].name);
+}
 
 static void put_ranks(cli_json *j, const char *direction, const clip_rank_metrics *m)
 {

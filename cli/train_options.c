@@ -5,18 +5,31 @@
 
 #include "train.h"
 
-enum { CONFIG = CLI_LONG, OUTPUT, RESUME, VAL_DATA, SAVE_EVERY, SAVE_FREQUENCY, SETTING, MOST_SETTINGS = 96, MOST_GIVEN = 1000 };
+enum {
+    CONFIG = CLI_LONG,
+    OUTPUT,
+    RESUME,
+    VAL_DATA,
+    SAVE_EVERY,
+    SAVE_FREQUENCY,
+    SETTING,
+    MOST_SETTINGS = 96,
+    MOST_GIVEN = 1000
+};
 
 static const cli_option own[] = {
     {CLI_HEADING, NULL, NULL, "Run"},
     {OUTPUT, "output", "DIR", "a new run: its folder, which must not have one yet"},
-    {RESUME, "resume", "DIR", "go on with the run in this folder; settings stay as they were, but for --workers\n"
-                              "and --threads, on which the result does not depend"},
-    {CONFIG, "config", "FILE", "settings as a JSON object, {\"batch-size\": 256, ...}; those given here as options win"},
+    {RESUME, "resume", "DIR",
+     "go on with the run in this folder; settings stay as they were, but for --workers\n"
+     "and --threads, on which the result does not depend"},
+    {CONFIG, "config", "FILE",
+     "settings as a JSON object, {\"batch-size\": 256, ...}; those given here as options win"},
     {VAL_DATA, "val-data", "SPEC", "other pairs, to measure retrieval on after each epoch"},
     {SAVE_EVERY, "save-every", "STEPS", "write a checkpoint so often, besides each end of an epoch"},
-    {SAVE_FREQUENCY, "save-frequency", "EPOCHS", "keep the checkpoint of every so many epochs, as DIR/epoch_N (default: only the\n"
-                                                 "latest is kept, DIR/checkpoint)"},
+    {SAVE_FREQUENCY, "save-frequency", "EPOCHS",
+     "keep the checkpoint of every so many epochs, as DIR/epoch_N (default: only the\n"
+     "latest is kept, DIR/checkpoint)"},
 };
 enum { OWN = sizeof own / sizeof *own };
 

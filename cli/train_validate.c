@@ -28,7 +28,8 @@ static void lse_add(lse *l, double x)
 static double lse_value(const lse *l) { return l->most + log(l->sum); }
 
 /* N pairs of unit rows: the symmetric cross entropy, summed over them. similarity [ROWS, N], column [N]. */
-static int batch_loss(const cli_session *s, const float *v, const float *t, int N, float *similarity, lse *column, double *sum)
+static int batch_loss(const cli_session *s, const float *v, const float *t, int N, float *similarity, lse *column,
+                      double *sum)
 {
     const double scale = (double)s->info.logit_scale;
     for (int j = 0; j < N; j++)
@@ -128,7 +129,9 @@ static int rankings(const cli_session *s, train_validation *v)
         train_ranking *r = &v->picture[i];
         r->query = spread(i, v->pictures, n);
         r->rank = v->found.image_rank[r->query];
-        code = cli_status(clip_similarity(s->ctx, v->data.image + (size_t)r->query * D, 1, v->found.text, (int)C, cosine), "validation");
+        code =
+            cli_status(clip_similarity(s->ctx, v->data.image + (size_t)r->query * D, 1, v->found.text, (int)C, cosine),
+                       "validation");
         if (code == CLI_DONE)
             rank(r, cosine, (int)C);
     }
@@ -136,7 +139,9 @@ static int rankings(const cli_session *s, train_validation *v)
         train_ranking *r = &v->word[i];
         r->query = spread(i, v->words, C);
         r->rank = v->found.text_rank[r->query];
-        code = cli_status(clip_similarity(s->ctx, v->found.text + (size_t)r->query * D, 1, v->data.image, (int)n, cosine), "validation");
+        code =
+            cli_status(clip_similarity(s->ctx, v->found.text + (size_t)r->query * D, 1, v->data.image, (int)n, cosine),
+                       "validation");
         if (code == CLI_DONE)
             rank(r, cosine, (int)n);
     }
@@ -181,7 +186,8 @@ long train_thumbnail(const train_validation *v, int32_t picture)
 }
 
 /* The data once more, for the few pictures shown. One that can no longer be read is not shown. */
-static int thumbnails(const char *spec, const clip_pairs_options *o, const clip_image_options *image, train_validation *v)
+static int thumbnails(const char *spec, const clip_pairs_options *o, const clip_image_options *image,
+                      train_validation *v)
 {
     clip_pairs *pairs;
     clip_error err;

@@ -5,14 +5,30 @@
 
 #include "vqa.h"
 
-enum { ANSWERS_FROM_INDEX = CLI_LONG, TEMPLATES, FILES_FROM, ZERO_SHOT, HEAD, FIT, EVAL, POOLED, UNBIASED, EPOCHS, HIDDEN, SEED };
+enum {
+    ANSWERS_FROM_INDEX = CLI_LONG,
+    TEMPLATES,
+    FILES_FROM,
+    ZERO_SHOT,
+    HEAD,
+    FIT,
+    EVAL,
+    POOLED,
+    UNBIASED,
+    EPOCHS,
+    HIDDEN,
+    SEED
+};
 
 static const cli_option options[] = {
-    {'a', "answers", "LIST", "the answers to choose from: 'red,green,blue', or a file with one a line\n"
-                             "(default: words that ship for such a question; with a head, all it has learned)"},
-    {ANSWERS_FROM_INDEX, "answers-from-index", "DIR", "the answers to choose from: words of the texts in an index ('clip index'); to questions\n"
-                                                      "that there are words for (colors, animals, ..), those of them that the index has, if any"},
-    {TEMPLATES, "templates", "FILE", "a text with {} where the statement goes, or a file with one a line (default: '" CLI_TEMPLATE "')"},
+    {'a', "answers", "LIST",
+     "the answers to choose from: 'red,green,blue', or a file with one a line\n"
+     "(default: words that ship for such a question; with a head, all it has learned)"},
+    {ANSWERS_FROM_INDEX, "answers-from-index", "DIR",
+     "the answers to choose from: words of the texts in an index ('clip index'); to questions\n"
+     "that there are words for (colors, animals, ..), those of them that the index has, if any"},
+    {TEMPLATES, "templates", "FILE",
+     "a text with {} where the statement goes, or a file with one a line (default: '" CLI_TEMPLATE "')"},
     {'k', "top", "K", "print the K best answers (default: 3)"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from and '-'"},
@@ -22,7 +38,8 @@ static const cli_option options[] = {
     {EVAL, "eval", "TABLE", "score the answers, by type of question"},
     {FIT, "fit", "TABLE", "train a head on the frozen model"},
     {POOLED, "pooled", NULL, "fit on the embeddings alone, not on the tokens of a picture's patches"},
-    {UNBIASED, "unbiased", NULL, "fit only what pictures add to what the question alone suggests: for answers spread otherwise than in TABLE"},
+    {UNBIASED, "unbiased", NULL,
+     "fit only what pictures add to what the question alone suggests: for answers spread otherwise than in TABLE"},
     {EPOCHS, "epochs", "N", "at most so many (default: 30)"},
     {HIDDEN, "hidden", "N", "width of the network (default: 512)"},
     {SEED, "seed", "N", "of what is drawn (default: 0)"},
@@ -161,14 +178,15 @@ static int fit(job *j)
     int code = vqa_read(&j->session, j->fit, &d);
     j->vqa.progress = epoch;
     cli_catch_signals();
-    if (code == CLI_DONE && clip_vqa_fit(j->session.ctx, d.asked, d.row, (int)d.n, d.image, &j->vqa, &j->head, &err) < 0)
+    if (code == CLI_DONE &&
+        clip_vqa_fit(j->session.ctx, d.asked, d.row, (int)d.n, d.image, &j->vqa, &j->head, &err) < 0)
         code = cli_fail("%s: %s", j->fit, err.message);
     if (code == CLI_DONE && clip_vqa_save(j->session.model, j->head, j->head_dir, &err) < 0)
         code = cli_fail("%s", err.message);
     if (code == CLI_DONE) {
         clip_vqa_get_info(j->head, &info);
-        fprintf(stderr, "%d answers, %d questions learned, %d held back, of which epoch %d answers %.1f %%\n", info.answers, info.trained, info.held_back,
-                info.epoch, 100 * info.accuracy);
+        fprintf(stderr, "%d answers, %d questions learned, %d held back, of which epoch %d answers %.1f %%\n",
+                info.answers, info.trained, info.held_back, info.epoch, 100 * info.accuracy);
         code = d.failed > 0 ? CLI_FAILED : CLI_DONE;
     }
     vqa_free(&d);
@@ -182,13 +200,17 @@ static int read_words(const cli_args *a, job *j)
     clip_index *x;
     clip_error err;
     if (j->head)
-        return cli_usage(a, "--answers-from-index: a head chooses among what it has learned (--zero-shot leaves it out)");
+        return cli_usage(a,
+                         "--answers-from-index: a head chooses among what it has learned (--zero-shot leaves it out)");
     DO(cli_index_open(a, j->index, NULL, CLI_INDEX_READ, &x));
     const clip_status s = clip_index_words(x, &j->words, &j->n_words, &err);
     clip_index_close(x, NULL);
     if (s < 0)
         return cli_fail("%s", err.message);
-    return j->n_words > 0 ? CLI_DONE : cli_fail("%s: there are no texts in it ('clip index --captions' takes those beside pictures)", j->index);
+    return j->n_words > 0
+               ? CLI_DONE
+               : cli_fail("%s: there are no texts in it ('clip index --captions' takes those beside pictures)",
+                          j->index);
 }
 
 /* ---- The command ----------------------------------------------------------------------------------------- */
@@ -244,9 +266,12 @@ static int work(cli_args *a, job *j)
         look(&j->session);
     if (j->index)
         DO(read_words(a, j));
-    j->options = (clip_question_options){.answers = (const char *const *)j->answers.item, .n_answers = (int)j->answers.n,
-                                         .words = (const char *const *)j->words, .n_words = (int)j->n_words,
-                                         .templates = (const char *const *)j->templates.item, .n_templates = (int)j->templates.n};
+    j->options = (clip_question_options){.answers = (const char *const *)j->answers.item,
+                                         .n_answers = (int)j->answers.n,
+                                         .words = (const char *const *)j->words,
+                                         .n_words = (int)j->n_words,
+                                         .templates = (const char *const *)j->templates.item,
+                                         .n_templates = (int)j->templates.n};
     return j->eval ? vqa_evaluate(&j->session, j->eval, j->head, &j->options, a->json) : answer(a, j);
 }
 
@@ -295,17 +320,18 @@ const cli_command cli_vqa = {
     .name = "vqa",
     .operands = "[OPTIONS] QUESTION PICTURE|FOLDER|-...",
     .summary = "answers a question about pictures",
-    .help = "Answers QUESTION, in plain English, about each picture, with probabilities among the answers to choose from.\n"
-            "A FOLDER means every picture below it; '-' reads names from standard input.\n"
-            "\n"
-            "Without training (zero-shot) the question becomes a statement with a hole, 'what color is the car?' '{} car', and\n"
-            "the picture chooses among the statements that the answers complete. 'Is there a dog?' is yes where a dog fits\n"
-            "the picture better than nearly all of a list of common things.\n"
-            "\n"
-            "--fit trains a head on a table of questions with answers and saves it with the model, as vqa.json and\n"
-            "vqa.safetensors; from then on it answers, unless --zero-shot. --eval scores answers as VQA v2 does: of several\n"
-            "that people gave, three make a right one. Beside it stand what a head knows from the question alone, and what\n"
-            "the most frequent answer to each type of question gets.",
+    .help =
+        "Answers QUESTION, in plain English, about each picture, with probabilities among the answers to choose from.\n"
+        "A FOLDER means every picture below it; '-' reads names from standard input.\n"
+        "\n"
+        "Without training (zero-shot) the question becomes a statement with a hole, 'what color is the car?' '{} car', and\n"
+        "the picture chooses among the statements that the answers complete. 'Is there a dog?' is yes where a dog fits\n"
+        "the picture better than nearly all of a list of common things.\n"
+        "\n"
+        "--fit trains a head on a table of questions with answers and saves it with the model, as vqa.json and\n"
+        "vqa.safetensors; from then on it answers, unless --zero-shot. --eval scores answers as VQA v2 does: of several\n"
+        "that people gave, three make a right one. Beside it stand what a head knows from the question alone, and what\n"
+        "the most frequent answer to each type of question gets.",
     .examples = "clip vqa 'what animal is this?' zoo/\n"
                 "clip vqa 'what color is the car?' --answers red,green,blue photo.jpg\n"
                 "clip vqa -m ViT-B-32 --fit train.tsv --head heads/vqa\n"

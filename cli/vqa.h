@@ -21,6 +21,7 @@ void vqa_free(vqa_data *d);
 /* vqa_evaluate(): `clip vqa --eval`: scores by type of question, beside what the question alone tells and what the most frequent answer of a type gets.
  * head     in   NULL: zero-shot
  * options  in   for every question */
-int vqa_evaluate(cli_session *s, const char *path, const clip_vqa *head, const clip_question_options *options, bool json);
+int vqa_evaluate(cli_session *s, const char *path, const clip_vqa *head, const clip_question_options *options,
+                 bool json);
 
 #endif

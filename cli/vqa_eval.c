@@ -85,7 +85,8 @@ static int ask_all(job *j)
     int code = image && score ? CLI_DONE : cli_no_memory();
     cli_progress_start("questions", (long)j->d.n);
     for (size_t i = 0, n; i < j->d.n && code == CLI_DONE; i += n) {
-        for (n = 1; i + n < j->d.n && strcmp(j->d.asked[j->r[i].asked].question, j->d.asked[j->r[i + n].asked].question) == 0;)
+        for (n = 1;
+             i + n < j->d.n && strcmp(j->d.asked[j->r[i].asked].question, j->d.asked[j->r[i + n].asked].question) == 0;)
             n++;
         code = put(j, j->r + i, n, false, image, score);
         for (size_t k = 0; k < n && code == CLI_DONE; k++)
@@ -220,7 +221,8 @@ static void print_json(const job *j)
     cli_json_line(&o);
 }
 
-int vqa_evaluate(cli_session *s, const char *path, const clip_vqa *head, const clip_question_options *options, bool json)
+int vqa_evaluate(cli_session *s, const char *path, const clip_vqa *head, const clip_question_options *options,
+                 bool json)
 {
     job j = {.s = s, .path = path, .head = head, .options = *options};
     int code = vqa_read(s, path, &j.d);

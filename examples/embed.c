@@ -31,7 +31,8 @@ int main(int argc, char **argv)
         goto failed;
     clip_model_get_info(model, &info);
     const size_t D = (size_t)info.embed_dim;
-    float *image = malloc(D * sizeof *image), *text = malloc((size_t)n * D * sizeof *text), *score = malloc((size_t)n * sizeof *score);
+    float *image = malloc(D * sizeof *image), *text = malloc((size_t)n * D * sizeof *text),
+          *score = malloc((size_t)n * sizeof *score);
     if (!image || !text || !score || clip_context_new(model, 0, &context) < 0) {
         fprintf(stderr, "out of memory\n");
         goto freed;

@@ -299,7 +299,8 @@ CLIP_API clip_status clip_encode_text(clip_context *ctx, const char *const *text
  * offsets [N+1], the first of them at least 0.
  * Errors: CLIP_EINVAL also for an id outside the vocabulary, an offset below 0, a text that is
  * empty (its offsets do not rise) or longer than context_length. */
-CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N, float *out);
+CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N,
+                                        float *out);
 
 /* clip_encode_labels(): one embedding a label, the ensemble over templates of CLIP's zero-shot classification
  * (arXiv:2103.00020, 3.1.4): the mean of the unit embeddings of every template filled with the label, scaled to unit length again.
@@ -307,7 +308,8 @@ CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, c
  * out        out  [L, D] f32, unit L2 norm
  * Errors: CLIP_EINVAL, CLIP_ENOTFINITE, CLIP_ELIMIT (a filled template of more than 65,536 bytes),
  * CLIP_ENOMEM. Memory does not grow with L and T. */
-CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out);
+CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L,
+                                        const char *const *templates, int T, float *out);
 
 /* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M]
  * Where rounding alone takes it beyond 1 or -1, by less than 1e-5, it is 1 or -1. */
@@ -327,7 +329,8 @@ CLIP_API clip_status clip_fit_scale(const float *cosine, const int32_t *right, i
 
 /* clip_calibration(): how far probabilities at this scale are from what happens: nll, the mean of -log p of the right label, and ece, the expected
  * calibration error of the best label's probability (15 bins). Errors: as above, CLIP_ENOMEM. */
-CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale, double *nll, double *ece);
+CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale,
+                                      double *nll, double *ece);
 
 /* Several labels a picture: each has a threshold t, is there where its cosine c reaches it, and has the probability 1 / (1 + exp(-scale (c - t))).
  * clip_fit_thresholds(): the thresholds that do best on pictures whose labels are known.
@@ -336,7 +339,8 @@ CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right,
  * for_all    out  the one that does best for all labels together
  * scale      out  with these thresholds, that of the least mean of -log p
  * Errors: CLIP_EINVAL (N or L < 1, no label is right anywhere, a cosine that is no number), CLIP_ENOMEM. */
-CLIP_API clip_status clip_fit_thresholds(const float *cosine, const uint8_t *yes, int N, int L, float *threshold, float *for_all, double *scale);
+CLIP_API clip_status clip_fit_thresholds(const float *cosine, const uint8_t *yes, int N, int L, float *threshold,
+                                         float *for_all, double *scale);
 
 typedef struct clip_multilabel_metrics {
     double precision, recall, f1; /* of all labels of all pictures together */
@@ -347,8 +351,8 @@ typedef struct clip_multilabel_metrics {
 } clip_multilabel_metrics;
 
 /* clip_multilabel(): how good labels by these thresholds [L] are. Errors: CLIP_EINVAL (as above; a threshold that is no number), CLIP_ENOMEM. */
-CLIP_API clip_status clip_multilabel(const float *cosine, const uint8_t *yes, int N, int L, const float *threshold, double scale,
-                                     clip_multilabel_metrics *out);
+CLIP_API clip_status clip_multilabel(const float *cosine, const uint8_t *yes, int N, int L, const float *threshold,
+                                     double scale, clip_multilabel_metrics *out);
 
 /* ---- Hidden states -------------------------------------------------------------------------------------- */
 
@@ -383,11 +387,14 @@ typedef struct clip_hidden {
  * out  out  what is wanted
  * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that is not there, a pad_id outside the vocabulary, `projected` without a
  * projection); CLIP_EUNSUPPORTED (`states` and `pooled` of a ResNet, which has no tokens). */
-CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N, const clip_hidden_options *opt, const clip_hidden *out);
-CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N, const clip_hidden_options *opt,
+CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
+                                      const clip_hidden_options *opt, const clip_hidden *out);
+CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N,
+                                        const clip_hidden_options *opt, const clip_hidden *out);
+CLIP_API clip_status clip_hidden_image(clip_context *ctx, const clip_image *img, int N, const clip_hidden_options *opt,
+                                       const clip_hidden *out);
+CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, int N, const clip_hidden_options *opt,
                                         const clip_hidden *out);
-CLIP_API clip_status clip_hidden_image(clip_context *ctx, const clip_image *img, int N, const clip_hidden_options *opt, const clip_hidden *out);
-CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, int N, const clip_hidden_options *opt, const clip_hidden *out);
 
 /* ---- Explanation ---------------------------------------------------------------------------------------- */
 
@@ -400,7 +407,8 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
  * cosine  out  [K] of the picture with each text
  * The first call packs a ViT once more, with what gradients want, in f32 whatever the precision; the context keeps it.
  * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOTFINITE, CLIP_ENOMEM. */
-CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map, float *cosine);
+CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map,
+                                  float *cosine);
 CLIP_API int clip_explain_side(const clip_model *m);
 
 /* clip_explain_heat(): a map [G, G] laid over the whole picture, or over a copy of it of another size: smooth between cells, 0 where the model does not
@@ -477,8 +485,8 @@ typedef struct clip_question_info {
  * options  in   NULL: none
  * out      out  free with clip_question_free(); NULL on error. The head must outlive it
  * Errors: CLIP_EINVAL (no question; with a head: none of the answers is one it knows), those of clip_encode_text(), CLIP_ENOMEM. */
-CLIP_API clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text, const clip_question_options *options,
-                                       clip_question **out, clip_error *err);
+CLIP_API clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text,
+                                       const clip_question_options *options, clip_question **out, clip_error *err);
 CLIP_API void clip_question_free(clip_question *q);
 
 /* clip_question_get_info(): its strings live as long as the question. */
@@ -495,7 +503,8 @@ CLIP_API clip_status clip_look_pixels(clip_context *ctx, const float *pixels, in
 /* clip_question_ask(): out [N, n]: probabilities, a row adds up to 1.
  * image  in  zero-shot: unit embeddings [N, D]; with a head: looks [N, clip_look_width()]
  * Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
-CLIP_API clip_status clip_question_ask(clip_context *ctx, const clip_question *q, const float *image, int N, float *out);
+CLIP_API clip_status clip_question_ask(clip_context *ctx, const clip_question *q, const float *image, int N,
+                                       float *out);
 
 /* A question about a picture, and what people answered; all of it the table's. */
 typedef struct clip_asked {
@@ -543,8 +552,8 @@ typedef struct clip_vqa_info {
  * image  in   [.., clip_look_width()] from clip_look_pixels()
  * out    out  free with clip_vqa_free(); NULL on error
  * Errors: CLIP_EINVAL (n < 2, fewer than two different answers), CLIP_EDIVERGED, CLIP_ENOMEM. */
-CLIP_API clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image,
-                                  const clip_vqa_options *options, clip_vqa **out, clip_error *err);
+CLIP_API clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n,
+                                  const float *image, const clip_vqa_options *options, clip_vqa **out, clip_error *err);
 CLIP_API void clip_vqa_free(clip_vqa *h);
 CLIP_API void clip_vqa_get_info(const clip_vqa *h, clip_vqa_info *out);
 
@@ -577,9 +586,10 @@ typedef struct clip_match_scores {
 /* clip_match_fit(), clip_match_evaluate(): from N pairs, or on them.
  * image, text  in   [N, D] unit embeddings; pair i is image[i] and text[i]. Equal pictures and equal texts are found out: they are not wrong for each other
  * Errors: CLIP_EINVAL (N or batch < 2; an embedding is no number; all the same picture or text; pairs that score no higher than wrong ones), CLIP_ENOMEM. */
-CLIP_API clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch, clip_match *out, clip_error *err);
-CLIP_API clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text, int N, int batch,
-                                         clip_match_scores *out, clip_error *err);
+CLIP_API clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch,
+                                    clip_match *out, clip_error *err);
+CLIP_API clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image,
+                                         const float *text, int N, int batch, clip_match_scores *out, clip_error *err);
 
 /* clip_match_probability(): of s, a cosine times the model's logit_scale. */
 CLIP_API double clip_match_probability(const clip_match *match, double s);
@@ -601,7 +611,8 @@ typedef struct clip_confusion {
 /* clip_match_hardest(): the n smallest margins among N pairs, smallest first; not between pairs with the same picture or text.
  * out    out  [n];   found  out  how many of them
  * Errors: CLIP_EINVAL (N < 2, n < 1, an embedding is no number), CLIP_ENOMEM. */
-CLIP_API clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n, clip_confusion *out, int *found);
+CLIP_API clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n,
+                                        clip_confusion *out, int *found);
 
 /* ---- Probes --------------------------------------------------------------------------------------------- */
 
@@ -638,7 +649,8 @@ CLIP_API clip_probe_options clip_probe_options_default(void);
  * val    in   what is swept is chosen on it; LINEAR then fits on both parts. NULL: none
  * out    out  free with clip_probe_free(); NULL on error
  * Errors: CLIP_EINVAL (fewer than two classes; one without a picture, which the message names; numbers that are none; options), CLIP_ENOMEM. */
-CLIP_API clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_names, const clip_probe_data *train, const clip_probe_data *val,
+CLIP_API clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_names,
+                                    const clip_probe_data *train, const clip_probe_data *val,
                                     const clip_probe_options *opt, clip_probe **out, clip_error *err);
 CLIP_API void clip_probe_free(clip_probe *p);
 
@@ -719,7 +731,8 @@ typedef struct clip_pair {
  * opt  in   NULL, or NULL in it: defaults
  * out  out  free with clip_pairs_close(); one thread reads it, any number of streams may be open
  * Errors: CLIP_EIO, CLIP_EFORMAT (a table without the columns), CLIP_EUNSUPPORTED (neither of the above), CLIP_EINVAL, CLIP_ELIMIT, CLIP_ENOMEM. */
-CLIP_API clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err);
+CLIP_API clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out,
+                                     clip_error *err);
 
 /* clip_pairs_next(): the next pair. A sample that is broken (a picture without a caption, a file
  * that is gone) is CLIP_EFORMAT, CLIP_EIO (also of a picture whose bytes there is no memory for) or
@@ -783,7 +796,8 @@ CLIP_API void clip_train_options_free(clip_train_options *o);
 
 /* clip_train_options_set(): one setting, its value as text ("256", "1e-3", "true"; "aug-cfg" a JSON object).
  * Errors: CLIP_EINVAL (no such setting, or not a value for it), CLIP_ENOMEM. */
-CLIP_API clip_status clip_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err);
+CLIP_API clip_status clip_train_options_set(clip_train_options *o, const char *name, const char *value,
+                                            clip_error *err);
 
 /* clip_train_options_read(): settings from a JSON object {"batch-size": 256, "aug-cfg": {..}}. Paths in it are relative to the file.
  * Errors: as above, CLIP_EIO, CLIP_EFORMAT. */
@@ -806,13 +820,14 @@ typedef struct clip_trainer clip_trainer;
  * warn  in   hears of what is odd about the settings (a learning rate that would wreck a pre-trained model, ..) and of broken samples; may be NULL
  * out   out  free with clip_trainer_free(); NULL on error
  * Errors: CLIP_EINVAL (settings against each other), those of clip_model_load() and clip_pairs_open(), CLIP_ENOMEM. */
-CLIP_API clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn, void *warn_user, clip_trainer **out, clip_error *err);
+CLIP_API clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn, void *warn_user,
+                                      clip_trainer **out, clip_error *err);
 
 /* clip_trainer_resume(): go on from a directory that clip_trainer_save() has written, exactly as if there had been no interruption: with the settings
  * it was begun with, but for those in `o` that have no part in the result ("threads", "workers"). o NULL: none.
  * Errors: as above; CLIP_EMISMATCH (data or files are no longer those). */
-CLIP_API clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn, void *warn_user, clip_trainer **out,
-                                         clip_error *err);
+CLIP_API clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn,
+                                         void *warn_user, clip_trainer **out, clip_error *err);
 CLIP_API void clip_trainer_free(clip_trainer *t);
 
 typedef struct clip_train_info {
@@ -938,7 +953,8 @@ CLIP_API clip_status clip_index_add(clip_index *x, const clip_item *item, const 
 /* clip_index_rename(): the picture in `row`, and the texts that came with it, now have this path, size and time; a picture of that path, and equal texts,
  * leave. clip_index_remove(): n rows become gaps; those that are gaps already may be among them.
  * Errors: CLIP_EINVAL (opened for reading, no such row, no picture), those of clip_index_add(). */
-CLIP_API clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime, clip_error *err);
+CLIP_API clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime,
+                                       clip_error *err);
 CLIP_API clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err);
 
 /* clip_index_item_at(): the item of a row (out->path NULL and kind 0 where there is none); its strings live until this thread's next call on an index.
@@ -984,8 +1000,8 @@ typedef struct clip_hit {
  * hit     out  [Q, k]; the caller's
  * found   out  [Q] how many of the k there are
  * Errors: CLIP_EINVAL, CLIP_EIO, CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter, clip_hit *hit, int *found,
-                                       clip_error *err);
+CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k,
+                                       const clip_index_filter *filter, clip_hit *hit, int *found, clip_error *err);
 
 /* Which pictures are in one group. Two are near if their cosine is at least `score`. They have equal
  * bytes if size and hash (XXH3, 128 bits) of their files were equal when they were indexed. */
@@ -1021,7 +1037,8 @@ CLIP_API clip_status clip_index_duplicates(const clip_index *x, const clip_dupli
  * Where the index is open for writing, rows with a wrong vector are removed (an update embeds them again) and wrong codes computed anew; damage to the
  * catalogue itself stays.
  * Errors: CLIP_EIO, CLIP_EFORMAT (more could not be read), CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err);
+CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults,
+                                       clip_error *err);
 
 typedef struct clip_update_report {
     int64_t seen;      /* pictures below the folders */
@@ -1070,15 +1087,16 @@ CLIP_API clip_image_options clip_index_image_options(const clip_index *x, const 
  * report  out  may be NULL; filled also on error
  * Errors: CLIP_EIO (a path that is not there), CLIP_EINVAL (opened for reading; no text tower for captions; n = 0 and nothing remembered), CLIP_EMISMATCH
  * (the model makes vectors of another size; a background that is not the one of the pictures in the index), those of clip_index_add(), CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n, const clip_update_options *opt,
-                                       clip_update_report *report, clip_error *err);
+CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n,
+                                       const clip_update_options *opt, clip_update_report *report, clip_error *err);
 
 /* clip_index_sources(): what clip_index_update() was given so far. out [*n] absolute paths; free with clip_list_free(). *captions: one of them brings
  * captions, which take a text tower; may be NULL.
  * clip_index_forget(): all that the index has at or below these paths (there or gone) leaves it, and what of them it was given is no longer remembered. Commits.
  * removed  out  pictures; may be NULL */
 CLIP_API clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err);
-CLIP_API clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err);
+CLIP_API clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed,
+                                       clip_error *err);
 
 /* Embeddings in the layout of clip-retrieval: DIR/img_emb/img_emb_0.npy [N, D], DIR/text_emb/text_emb_0.npy [N, D] (f16, f32 or f64, C order; one of the
  * two may be missing) and DIR/metadata/metadata_0.jsonl, a line a row: {"image_path": .., "caption": ..}; more of them with other numbers. A picture with

@@ -90,7 +90,8 @@ static bool same_params(const clipmdl_params *a, const clipmdl_params *b)
         return false;
     for (size_t i = 0; i < a->n; i++) {
         const clipmdl_param *p = &a->param[i], *q = &b->param[i];
-        if (strcmp(p->name, q->name) != 0 || p->ndim != q->ndim || memcmp(p->dim, q->dim, (size_t)p->ndim * sizeof *p->dim) != 0)
+        if (strcmp(p->name, q->name) != 0 || p->ndim != q->ndim ||
+            memcmp(p->dim, q->dim, (size_t)p->ndim * sizeof *p->dim) != 0)
             return false;
     }
     return true;
@@ -98,8 +99,8 @@ static bool same_params(const clipmdl_params *a, const clipmdl_params *b)
 
 static bool same_towers(const clipmdl_config *a, const clipmdl_config *b)
 {
-    return a->vision.image_size == b->vision.image_size && a->vision.heads == b->vision.heads && a->vision.act == b->vision.act
-           && a->text.heads == b->text.heads && a->text.act == b->text.act;
+    return a->vision.image_size == b->vision.image_size && a->vision.heads == b->vision.heads &&
+           a->vision.act == b->vision.act && a->text.heads == b->text.heads && a->text.act == b->text.act;
 }
 
 /* w, the mean of k - 1 models, becomes that of k. */
@@ -109,7 +110,8 @@ static clip_status add_to_mean(const converter *c, const clip_model *m, int k, f
     float *v = calloc(c->params.count, sizeof *v);
     clip_status s = v ? clipmdl_params_list(&m->config, has_bias(m), &p) : CLIP_ENOMEM;
     if (s == CLIP_OK && !(same_params(&p, &c->params) && same_towers(&m->config, &c->m->config)))
-        s = clipb_fail(c->err, CLIP_EMISMATCH, m->path, "is another kind of model than %s: they have no mean", c->m->path);
+        s = clipb_fail(c->err, CLIP_EMISMATCH, m->path, "is another kind of model than %s: they have no mean",
+                       c->m->path);
     if (s == CLIP_OK)
         s = clipmdl_params_read(&p, &m->store, m->scheme, m->prefix, v, c->err);
     for (size_t i = 0; s == CLIP_OK && i < p.count; i++)
@@ -190,7 +192,9 @@ static clip_status write_checkpoint(const converter *c, const char *dir)
     if (bias && c->scheme == CLIPMDL_HUGGINGFACE)
         warn(c, "transformers' CLIP has no logit_bias: it is left out, which changes no embedding");
     if (c->m->recipe.mode == CLIPIMG_LONGEST && c->scheme == CLIPMDL_HUGGINGFACE)
-        warn(c, "transformers does not pad pictures to squares, as this model wants them: preprocessor_config.json cuts out the middle");
+        warn(
+            c,
+            "transformers does not pad pictures to squares, as this model wants them: preprocessor_config.json cuts out the middle");
     return CLIP_OK;
 }
 

@@ -81,10 +81,14 @@ typedef struct outputs {
     int64_t done;       /* samples before these */
 } outputs;
 
-clip_hidden_options clip_hidden_options_default(void) { return (clip_hidden_options){.layer = -1, .final_norm = -1, .pad_id = -1}; }
+clip_hidden_options clip_hidden_options_default(void)
+{
+    return (clip_hidden_options){.layer = -1, .final_norm = -1, .pad_id = -1};
+}
 
 /* layers: how many the encoder has; normed: the last is, unless asked otherwise. */
-static clip_status read_options(const clip_model *m, const clip_hidden_options *opt, const clip_hidden *out, int layers, bool normed, outputs *o)
+static clip_status read_options(const clip_model *m, const clip_hidden_options *opt, const clip_hidden *out, int layers,
+                                bool normed, outputs *o)
 {
     const clip_hidden_options h = opt ? *opt : clip_hidden_options_default();
     const int layer = h.layer < 0 ? h.layer + layers + 1 : h.layer;
@@ -99,7 +103,10 @@ static float *projection_of(const outputs *o) { return o->unit ? o->unit : o->hi
 
 static clipmdl_tap tap_of(const outputs *o, const clipnn_layernorm *norm)
 {
-    return (clipmdl_tap){.layer = o->layer, .norm = o->norm ? norm : NULL, .rows = o->hidden.states, .ends = !projection_of(o) && !o->hidden.pooled};
+    return (clipmdl_tap){.layer = o->layer,
+                         .norm = o->norm ? norm : NULL,
+                         .rows = o->hidden.states,
+                         .ends = !projection_of(o) && !o->hidden.pooled};
 }
 
 static float *behind(float *p, size_t n) { return p ? p + n : NULL; }
@@ -154,7 +161,10 @@ static int picture_chunk(const clip_model *m)
     return n > 0 ? n : 1;
 }
 
-static size_t pixels_of(const clip_model *m) { return 3 * (size_t)m->config.vision.image_size * (size_t)m->config.vision.image_size; }
+static size_t pixels_of(const clip_model *m)
+{
+    return 3 * (size_t)m->config.vision.image_size * (size_t)m->config.vision.image_size;
+}
 
 /* N pictures, at most a chunk. */
 static clip_status forward_pixels(clip_context *c, const float *pixels, int N, outputs *o)
@@ -267,14 +277,16 @@ static clip_status picture_outputs(const clip_model *m, const void *in, int N, c
     return read_options(m, opt, out, m->config.vision.layers, false, o);
 }
 
-clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt, const clip_hidden *out)
+clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt,
+                               const clip_hidden *out)
 {
     outputs o;
     TRY(picture_outputs(c->model, pixels, N, opt, out, &o));
     return encode_pixels(c, pixels, N, &o);
 }
 
-clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, const clip_hidden_options *opt, const clip_hidden *out)
+clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, const clip_hidden_options *opt,
+                              const clip_hidden *out)
 {
     outputs o;
     TRY(picture_outputs(c->model, img, N, opt, out, &o));
@@ -421,14 +433,16 @@ static clip_status text_outputs(const clip_model *m, const void *in, int N, cons
     return o->pad_id >= 0 && o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
 }
 
-clip_status clip_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt, const clip_hidden *out)
+clip_status clip_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt,
+                             const clip_hidden *out)
 {
     outputs o;
     TRY(text_outputs(c->model, texts, N, opt, out, &o));
     return encode_text(c, texts, N, &o);
 }
 
-clip_status clip_hidden_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, const clip_hidden_options *opt, const clip_hidden *out)
+clip_status clip_hidden_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N,
+                               const clip_hidden_options *opt, const clip_hidden *out)
 {
     outputs o;
     TRY(text_outputs(c->model, ids, N, opt, out, &o));

@@ -63,7 +63,10 @@ int clip_explain_side(const clip_model *m)
     return is_vit(m) ? m->config.vision.image_size / m->config.vision.patch_size : DISCS;
 }
 
-clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out) { return clipimg_window(&m->recipe, width, height, out); }
+clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out)
+{
+    return clipimg_window(&m->recipe, width, height, out);
+}
 
 /* One picture and its texts. */
 typedef struct pass {
@@ -165,7 +168,8 @@ static clip_status explain_resnet(pass *p, float *map, float *cosine)
     TRY(clip_similarity(p->c, p->image, 1, p->text, K, cosine));
     for (int y = 0; y < G; y++) {
         for (int x = 0; x < G; x++)
-            paint_disc(p, color, (x + 0.5) * step, (y + 0.5) * step, p->painted + (size_t)x * 3 * (size_t)p->S * (size_t)p->S);
+            paint_disc(p, color, (x + 0.5) * step, (y + 0.5) * step,
+                       p->painted + (size_t)x * 3 * (size_t)p->S * (size_t)p->S);
         TRY(clip_encode_pixels(p->c, p->painted, G, p->embedding));
         TRY(clip_similarity(p->c, p->embedding, G, p->text, K, p->cosine));
         for (int x = 0; x < G; x++)
@@ -177,7 +181,8 @@ static clip_status explain_resnet(pass *p, float *map, float *cosine)
     return CLIP_OK;
 }
 
-clip_status clip_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map, float *cosine)
+clip_status clip_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map,
+                         float *cosine)
 {
     const clip_model *m = c->model;
     if (!img || !img->rgb || !texts || !map || !cosine || K < 1)
@@ -246,7 +251,8 @@ clip_status clip_explain_heat(const clip_model *m, const float *map, int width, 
     for (int x = 0; x < width; x++)
         column[x] = taps_at((x + 0.5 - w.x) / w.width * G, G);
     for (int y = 0; y < height; y++) {
-        const float peak = spread_row(heat + (size_t)y * (size_t)width, map, column, taps_at((y + 0.5 - w.y) / w.height * G, G), width, G);
+        const float peak = spread_row(heat + (size_t)y * (size_t)width, map, column,
+                                      taps_at((y + 0.5 - w.y) / w.height * G, G), width, G);
         most = peak > most ? peak : most;
     }
     for (size_t i = 0; most > 0 && i < (size_t)width * (size_t)height; i++)

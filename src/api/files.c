@@ -18,8 +18,9 @@
     "n=sum(len(c)+1 for c in w(lambda c:c not in t,os.path.commonprefix([*d]).split('.')[:-1]));" \
     "save_file({k[n:]:v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"
 
-static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors", "open_clip_model.safetensors.index.json",
-                                           "model.safetensors.index.json", "model.fp16.safetensors"};
+static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors",
+                                           "open_clip_model.safetensors.index.json", "model.safetensors.index.json",
+                                           "model.fp16.safetensors"};
 static const char *const pickle_names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pt"};
 
 /* Formats of other programs. */

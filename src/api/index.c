@@ -9,7 +9,10 @@
 #include "api/api.h"
 #include "index/index.h"
 
-static void hexadecimal(XXH128_hash_t h, char out[33]) { snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, h.high64, h.low64); }
+static void hexadecimal(XXH128_hash_t h, char out[33])
+{
+    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, h.high64, h.low64);
+}
 
 /* One file is known by its own hash, several by that of their hashes, one folded in after the other. */
 static XXH128_hash_t fold(XXH128_hash_t so_far, XXH128_hash_t next, size_t i)
@@ -108,7 +111,8 @@ clip_status clip_index_settle_background(clip_index *x, int background, clip_err
     bool known;
     TRY(recall_background(x, &now, &known, err));
     if (now != background)
-        return clipb_fail(err, CLIP_EMISMATCH, x->dir, "its pictures were embedded with the background %s; with %s they could not be compared",
+        return clipb_fail(err, CLIP_EMISMATCH, x->dir,
+                          "its pictures were embedded with the background %s; with %s they could not be compared",
                           background_words(now, there), background_words(background, wanted));
     return clipidx_remember(x, "background", background_words(background, wanted), err);
 }
@@ -128,8 +132,9 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
         TRY(clip_weights_identify(m, id, err));
     name_of(m, name, sizeof name);
     if (!fresh && strcmp(id, x->model_id) != 0)
-        return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of another model: %s (weights %.8s); %s has weights %.8s", x->model_name, x->model_id,
-                          m->path, id);
+        return clipb_fail(err, CLIP_EMISMATCH, x->dir,
+                          "is an index of another model: %s (weights %.8s); %s has weights %.8s", x->model_name,
+                          x->model_id, m->path, id);
     TRY(clipidx_remember(x, stamp, id, err));
     TRY(note_path(x, m, err));
     return fresh ? clipidx_claim(x, id, name, err) : CLIP_OK;

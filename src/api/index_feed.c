@@ -23,7 +23,10 @@ struct clip_feed {
     clip_error *err;
 };
 
-static int64_t nanoseconds(const struct stat *st) { return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec; }
+static int64_t nanoseconds(const struct stat *st)
+{
+    return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
 
 static void tell(const clip_feed *f, const char *message)
 {
@@ -222,7 +225,8 @@ static clip_status open_stream(clip_feed *f, clip_error *err)
     return CLIP_OK;
 }
 
-clip_status clip_feed_open(clip_index *x, const clip_source *source, const clip_feed_options *opt, clip_feed **out, clip_error *err)
+clip_status clip_feed_open(clip_index *x, const clip_source *source, const clip_feed_options *opt, clip_feed **out,
+                           clip_error *err)
 {
     clip_feed *f = calloc(1, sizeof *f);
     *out = NULL;

@@ -37,7 +37,8 @@ typedef struct clip_feed_options {
 
 /* clip_feed_open(): all that is pointed at outlives it. A folder that cannot be listed is told,
  * counted and held, and has no pictures. */
-clip_status clip_feed_open(clip_index *x, const clip_source *source, const clip_feed_options *opt, clip_feed **out, clip_error *err);
+clip_status clip_feed_open(clip_index *x, const clip_source *source, const clip_feed_options *opt, clip_feed **out,
+                           clip_error *err);
 
 /* clip_feed_next(): the next picture that is new or changed, or whose captions have to be looked at (then `unchanged`, with its item).
  * *more false: there is none; or it was told to stop. */

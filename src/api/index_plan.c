@@ -10,7 +10,8 @@
 
 #include "base/file.h"
 
-clip_status clip_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged, clip_item *item, clip_error *err)
+clip_status clip_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged,
+                                clip_item *item, clip_error *err)
 {
     TRY(clip_index_find(x, path, item, err));
     *unchanged = item->kind && item->size == size && item->mtime == mtime;
@@ -75,7 +76,8 @@ static clip_status find_copy(const clip_index *x, const uint8_t hash[16], clip_i
     return *gone || first < 0 ? CLIP_OK : clip_index_item_at(x, first, out, err);
 }
 
-clip_status clip_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clip_plan_outcome *out, clip_error *err)
+clip_status clip_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clip_plan_outcome *out,
+                               clip_error *err)
 {
     clip_item known;
     bool gone;
@@ -103,7 +105,8 @@ clip_status clip_plan_by_bytes(clip_index *x, const clip_item *item, float *unit
 
 /* ---- Captions -------------------------------------------------------------------------------------------------------- */
 
-clip_status clip_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact, bool *is_new, clip_error *err)
+clip_status clip_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact,
+                               bool *is_new, clip_error *err)
 {
     clip_item text;
     for (int i = 0; i < n; i++) {

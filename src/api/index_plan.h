@@ -11,7 +11,13 @@
 
 /* ---- index_sources.c: what an index was given --------------------------------------------------------------------- */
 
-typedef enum clip_source_kind { CLIP_SOURCE_FOLDER, CLIP_SOURCE_PICTURE, CLIP_SOURCE_TABLE, CLIP_SOURCE_TAR, CLIP_SOURCE_GONE } clip_source_kind;
+typedef enum clip_source_kind {
+    CLIP_SOURCE_FOLDER,
+    CLIP_SOURCE_PICTURE,
+    CLIP_SOURCE_TABLE,
+    CLIP_SOURCE_TAR,
+    CLIP_SOURCE_GONE
+} clip_source_kind;
 
 typedef struct clip_source {
     char *path;      /* absolute, symbolic links resolved */
@@ -29,7 +35,8 @@ typedef struct clip_sources {
 clip_source_kind clip_source_kind_of(const char *path);
 
 /* clip_sources_resolve(): the operands of an update: specifications of pairs are expanded. CLIP_EIO (one is not there), CLIP_ENOMEM, .. */
-clip_status clip_sources_resolve(const char *const *paths, int n, const clip_update_options *opt, clip_sources *out, clip_error *err);
+clip_status clip_sources_resolve(const char *const *paths, int n, const clip_update_options *opt, clip_sources *out,
+                                 clip_error *err);
 
 /* clip_sources_recall(), clip_sources_remember(): those an index knows; the new ones with them, in place of those of the same path. */
 clip_status clip_sources_recall(clip_index *x, clip_sources *out, clip_error *err);
@@ -42,7 +49,8 @@ clip_status clip_sources_forget(clip_index *x, char *const *roots, int n, clip_e
 /* ---- index_plan.c ---------------------------------------------------------------------------------------------------- */
 
 /* clip_plan_unchanged(): does the index have this picture, with this size and time? `item`: what it has (kind 0: nothing). */
-clip_status clip_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged, clip_item *item, clip_error *err);
+clip_status clip_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged,
+                                clip_item *item, clip_error *err);
 
 typedef enum clip_plan_outcome {
     CLIP_PLAN_NEW,     /* nobody knows these bytes: to be embedded */
@@ -54,13 +62,15 @@ typedef enum clip_plan_outcome {
 /* clip_plan_by_bytes(): take in a picture whose bytes are known, without embedding it. CLIP_PLAN_NEW: nothing is done.
  * item  in   path, size, mtime, hash
  * unit  -    room for D floats */
-clip_status clip_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clip_plan_outcome *out, clip_error *err);
+clip_status clip_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clip_plan_outcome *out,
+                               clip_error *err);
 
 /* clip_plan_captions(): the captions a picture has now.
  * exact    in   what it had and has no more leaves
  * caption  in   [n]
  * is_new   out  [n] those to be embedded */
-clip_status clip_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact, bool *is_new, clip_error *err);
+clip_status clip_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact,
+                               bool *is_new, clip_error *err);
 
 /* clip_plan_forget(): a picture and the texts that came with it leave. *removed: how many pictures; may be NULL. */
 clip_status clip_plan_forget(clip_index *x, const char *path, int64_t *removed, clip_error *err);

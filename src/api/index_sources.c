@@ -56,7 +56,9 @@ void clip_sources_free(clip_sources *s)
 static clip_status put(clip_sources *list, char *path, bool captions, const char *const *exclude, size_t n)
 {
     clip_source new = {.path = path, .captions = captions, .exclude = calloc(n + 1, sizeof *new.exclude)};
-    clip_status s = path && new.exclude ? clipb_grow((void **)&list->item, &list->capacity, list->n + 1, sizeof *list->item) : CLIP_ENOMEM;
+    clip_status s = path && new.exclude
+                        ? clipb_grow((void **)&list->item, &list->capacity, list->n + 1, sizeof *list->item)
+                        : CLIP_ENOMEM;
     for (; s == CLIP_OK && new.n_exclude < n; new.n_exclude++)
         if (!(new.exclude[new.n_exclude] = strdup(exclude[new.n_exclude])))
             s = CLIP_ENOMEM;
@@ -88,7 +90,8 @@ static char *absolute(const char *path)
     return out;
 }
 
-clip_status clip_sources_resolve(const char *const *paths, int n, const clip_update_options *opt, clip_sources *out, clip_error *err)
+clip_status clip_sources_resolve(const char *const *paths, int n, const clip_update_options *opt, clip_sources *out,
+                                 clip_error *err)
 {
     clip_status s = CLIP_OK;
     for (int i = 0; s == CLIP_OK && i < n; i++) {
@@ -123,8 +126,9 @@ static clip_status take_source(clip_sources *out, const cJSON *o, const char *wh
     cJSON_ArrayForEach(p, list)
         if (cJSON_IsString(p) && n < sizeof patterns / sizeof *patterns)
             patterns[n++] = p->valuestring;
-    return path && *path == '/' ? put(out, strdup(path), captions, patterns, n)
-                                : clipb_fail(err, CLIP_EFORMAT, where, "the catalogue is damaged: its folders cannot be read");
+    return path && *path == '/'
+               ? put(out, strdup(path), captions, patterns, n)
+               : clipb_fail(err, CLIP_EFORMAT, where, "the catalogue is damaged: its folders cannot be read");
 }
 
 clip_status clip_sources_recall(clip_index *x, clip_sources *out, clip_error *err)
@@ -171,7 +175,8 @@ static clip_status note(clip_index *x, const clip_sources *sources, clip_error *
     if (!text)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     clip_status s = strlen(text) < MOST_BYTES ? clipidx_remember(x, KEY, text, err)
-                                              : clipb_fail(err, CLIP_ELIMIT, x->dir, "too many folders to remember; index one that holds them");
+                                              : clipb_fail(err, CLIP_ELIMIT, x->dir,
+                                                           "too many folders to remember; index one that holds them");
     cJSON_free(text);
     return s;
 }
@@ -181,7 +186,8 @@ clip_status clip_sources_remember(clip_index *x, const clip_sources *more, clip_
     clip_sources all = {0};
     clip_status s = clip_sources_recall(x, &all, err);
     for (size_t i = 0; s == CLIP_OK && i < more->n; i++)
-        s = put(&all, strdup(more->item[i].path), more->item[i].captions, (const char *const *)more->item[i].exclude, more->item[i].n_exclude);
+        s = put(&all, strdup(more->item[i].path), more->item[i].captions, (const char *const *)more->item[i].exclude,
+                more->item[i].n_exclude);
     if (s == CLIP_OK)
         s = note(x, &all, err);
     clip_sources_free(&all);

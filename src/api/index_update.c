@@ -231,7 +231,11 @@ static clip_status add_picture(update *u, const clip_parcel *p, clip_error *err)
 static clip_status add_text(update *u, const clip_parcel *p, const char *words, clip_error *err)
 {
     clip_item *item = &u->text[u->n_texts];
-    *item = (clip_item){.kind = CLIP_ITEM_TEXT, .path = strdup(p->path.p), .text = strdup(words), .mtime = p->item.mtime, .taken = p->item.taken};
+    *item = (clip_item){.kind = CLIP_ITEM_TEXT,
+                        .path = strdup(p->path.p),
+                        .text = strdup(words),
+                        .mtime = p->item.mtime,
+                        .taken = p->item.taken};
     u->n_texts++;
     if (!item->path || !item->text)
         return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
@@ -353,7 +357,10 @@ static clip_status take_unchanged(update *u, clip_parcel *p, clip_error *err)
     return take_captions(u, p, err);
 }
 
-static clip_status commit_in_time(update *u, clip_error *err) { return clipb_now() - u->committed < u->opt.commit_every ? CLIP_OK : commit(u, err); }
+static clip_status commit_in_time(update *u, clip_error *err)
+{
+    return clipb_now() - u->committed < u->opt.commit_every ? CLIP_OK : commit(u, err);
+}
 
 /* Fill the queue as far as it goes. */
 static clip_status fill(update *u, clip_feed *feed, bool *more, clip_error *err)
@@ -428,7 +435,8 @@ static clip_status run_source(update *u, const clip_source *source, clip_error *
     if (kind == CLIP_SOURCE_GONE)
         return source_gone(u, source, err);
     if (source->captions && !words)
-        return clipb_fail(err, CLIP_EINVAL, source->path, "its captions were to be indexed, which takes a text tower and a tokenizer");
+        return clipb_fail(err, CLIP_EINVAL, source->path,
+                          "its captions were to be indexed, which takes a text tower and a tokenizer");
     TRY(clip_feed_open(u->x, source, &o, &feed, err));
     clip_status s = run_feed(u, feed, err);
     if (clip_feed_close(feed, &u->seen, &u->n_seen, &u->seen_capacity, &whole) < 0 && s == CLIP_OK)
@@ -486,7 +494,8 @@ static clip_status check(const update *u, int n, clip_error *err)
     if (!(m->towers & CLIP_TOWER_IMAGE))
         return clipb_fail(err, CLIP_EINVAL, m->path, "its image tower has not been loaded");
     if (m->config.embed_dim != u->x->dim)
-        return clipb_fail(err, CLIP_EMISMATCH, u->x->dir, "has %d numbers a vector; %s makes %d", u->x->dim, m->path, m->config.embed_dim);
+        return clipb_fail(err, CLIP_EMISMATCH, u->x->dir, "has %d numbers a vector; %s makes %d", u->x->dim, m->path,
+                          m->config.embed_dim);
     if (n < 0 || u->opt.workers < 0 || u->opt.workers > CLIP_MOST_THREADS || u->opt.n_exclude < 0)
         return clipb_fail(err, CLIP_EINVAL, NULL, "an option is out of its range");
     return CLIP_OK;
@@ -503,8 +512,11 @@ static clip_status start(update *u, size_t sources, clip_error *err)
     u->swept.item = calloc(sources + 1, sizeof *u->swept.item);
     clip_status s = u->pixels && u->vector && u->swept.item ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
-        s = clipb_queue_new(workers, AHEAD > 2 * workers ? AHEAD : 2 * (size_t)workers, sizeof(clip_parcel), LATER, prepare, u, &u->queue);
-    return s < 0 ? clipb_fail(err, s, u->x->dir, "%s", s == CLIP_ENOMEM ? "out of memory" : "the system allows no thread to read pictures") : s;
+        s = clipb_queue_new(workers, AHEAD > 2 * workers ? AHEAD : 2 * (size_t)workers, sizeof(clip_parcel), LATER,
+                            prepare, u, &u->queue);
+    return s < 0 ? clipb_fail(err, s, u->x->dir, "%s",
+                              s == CLIP_ENOMEM ? "out of memory" : "the system allows no thread to read pictures")
+                 : s;
 }
 
 /* `clip index *` names texts and films too: a file that has given nothing is not looked for again. */
@@ -556,10 +568,14 @@ static clip_status find_sources(update *u, const char *const *paths, int n, clip
     return out->n > 0 ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, u->x->dir, "it has not been given any pictures yet");
 }
 
-clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n, const clip_update_options *opt,
-                              clip_update_report *report, clip_error *err)
+clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n,
+                              const clip_update_options *opt, clip_update_report *report, clip_error *err)
 {
-    update u = {.x = x, .ctx = ctx, .opt = opt ? *opt : clip_update_options_default(), .started = clipb_now(), .committed = clipb_now()};
+    update u = {.x = x,
+                .ctx = ctx,
+                .opt = opt ? *opt : clip_update_options_default(),
+                .started = clipb_now(),
+                .committed = clipb_now()};
     clip_sources sources = {0};
     pthread_mutex_init(&u.lock, NULL);
     clip_status s = check(&u, n, err);

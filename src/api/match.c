@@ -25,7 +25,8 @@ static bool are_numbers(const float *image, const float *text, int N, int D)
     return image && text && cliptsk_finite(image, n) && cliptsk_finite(text, n);
 }
 
-static clip_status find_pairs(clip_context *ctx, const float *image, const float *text, int N, int batch, cliptsk_scored *s, clip_error *err)
+static clip_status find_pairs(clip_context *ctx, const float *image, const float *text, int N, int batch,
+                              cliptsk_scored *s, clip_error *err)
 {
     const int D = ctx->model->config.embed_dim;
     if (N < 2 || batch < 2)
@@ -35,7 +36,10 @@ static clip_status find_pairs(clip_context *ctx, const float *image, const float
     clip_status status = cliptsk_match_pairs(&ctx->k, image, text, N, D, (double)ctx->model->logit_scale, batch, s);
     if (status == CLIP_ENOMEM)
         return clipb_fail(err, status, NULL, "out of memory");
-    return status == CLIP_EINVAL ? clipb_fail(err, status, NULL, "no pair has another in its batch with a different picture and a different text") : status;
+    return status == CLIP_EINVAL
+               ? clipb_fail(err, status, NULL,
+                            "no pair has another in its batch with a different picture and a different text")
+               : status;
 }
 
 /* Each sample judged by the law of its half. */
@@ -56,7 +60,9 @@ static clip_status judge(const cliptsk_scored *s, const cliptsk_match law[2], cl
     out->ece = cliptsk_ece(p, s->yes, s->weight, s->n, CLIPTSK_BINS);
     clip_status status = cliptsk_auc(p, s->yes, s->weight, s->n, &out->auc);
     free(p);
-    return status == CLIP_EINVAL ? clipb_fail(err, status, NULL, "the knot, slope or intercept of the probability is not a number") : status;
+    return status == CLIP_EINVAL
+               ? clipb_fail(err, status, NULL, "the knot, slope or intercept of the probability is not a number")
+               : status;
 }
 
 /* With few pairs a half may have no neighbours; then there is nothing held out to report. */
@@ -77,7 +83,8 @@ static clip_status cross_fit(clip_context *ctx, const cliptsk_scored *s, clip_ma
     return CLIP_OK;
 }
 
-clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch, clip_match *out, clip_error *err)
+clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch, clip_match *out,
+                           clip_error *err)
 {
     cliptsk_scored s;
     cliptsk_match law;
@@ -85,7 +92,8 @@ clip_status clip_match_fit(clip_context *ctx, const float *image, const float *t
     TRY(find_pairs(ctx, image, text, N, batch, &s, err));
     clip_status status = cliptsk_match_fit(&ctx->k, &s, -1, &law);
     if (status == CLIP_EINVAL)
-        status = clipb_fail(err, status, NULL, "pairs score no higher than wrong ones: there is nothing to learn from them");
+        status =
+            clipb_fail(err, status, NULL, "pairs score no higher than wrong ones: there is nothing to learn from them");
     if (status == CLIP_OK) {
         out->knot = law.knot;
         out->slope = law.slope;
@@ -97,8 +105,8 @@ clip_status clip_match_fit(clip_context *ctx, const float *image, const float *t
     return status == CLIP_ENOMEM ? clipb_fail(err, status, NULL, "out of memory") : status;
 }
 
-clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text, int N, int batch, clip_match_scores *out,
-                                clip_error *err)
+clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text,
+                                int N, int batch, clip_match_scores *out, clip_error *err)
 {
     cliptsk_scored s;
     const cliptsk_match law[2] = {law_of(match), law_of(match)};
@@ -108,7 +116,8 @@ clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, cons
     return status == CLIP_ENOMEM ? clipb_fail(err, status, NULL, "out of memory") : status;
 }
 
-clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n, clip_confusion *out, int *found)
+clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n,
+                               clip_confusion *out, int *found)
 {
     const int D = ctx->model->config.embed_dim;
     *found = 0;
@@ -197,7 +206,9 @@ static clip_status read_match(const clip_model *m, const cJSON *j, const char *f
         return clipb_fail(err, CLIP_EFORMAT, file, "\"slope\" must be above 0, \"batch\" at least 2");
     TRY(clip_weights_identify(m, own, err));
     if (strcmp(weights, own) != 0)
-        return clipb_fail(err, CLIP_EMISMATCH, file, "was fitted on other weights (%.8s) than those of %s (%.8s): fit again", weights, m->path, own);
+        return clipb_fail(err, CLIP_EMISMATCH, file,
+                          "was fitted on other weights (%.8s) than those of %s (%.8s): fit again", weights, m->path,
+                          own);
     return CLIP_OK;
 }
 

@@ -31,7 +31,9 @@ __attribute__((format(printf, 2, 3))) static void warn(const loader *l, const ch
 
 static const char *name_towers(int towers)
 {
-    return towers == CLIP_TOWER_BOTH ? "image and text encoder" : towers == CLIP_TOWER_IMAGE ? "image encoder" : "text encoder";
+    return towers == CLIP_TOWER_BOTH    ? "image and text encoder"
+           : towers == CLIP_TOWER_IMAGE ? "image encoder"
+                                        : "text encoder";
 }
 
 static int count_towers(int towers) { return (towers & CLIP_TOWER_IMAGE ? 1 : 0) + (towers & CLIP_TOWER_TEXT ? 1 : 0); }
@@ -42,9 +44,11 @@ static clip_status ambiguous(const loader *l, const clipmdl_found *found, int n)
     char list[CLIPMDL_MAX_FOUND * (CLIPMDL_MAX_PREFIX + 40)] = "";
     for (int i = 0; i < n; i++) {
         const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s'%s' (%s)", i ? ", " : "", found[i].prefix, name_towers(found[i].towers));
+        snprintf(list + used, sizeof list - used, "%s'%s' (%s)", i ? ", " : "", found[i].prefix,
+                 name_towers(found[i].towers));
     }
-    return clipb_fail(l->err, CLIP_EINVAL, l->files.weights, "holds several encoders: choose by a prefix of their tensors' names: %.800s", list);
+    return clipb_fail(l->err, CLIP_EINVAL, l->files.weights,
+                      "holds several encoders: choose by a prefix of their tensors' names: %.800s", list);
 }
 
 /* Which of the encoders in the file: that with the most of the towers asked for. */
@@ -64,8 +68,10 @@ static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
         }
     }
     if (n == 0)
-        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "no tensor%s%s%s has a name that OpenCLIP, OpenAI or Hugging Face give to CLIP's",
-                          l->opt.prefix ? " below '" : "", l->opt.prefix ? l->opt.prefix : "", l->opt.prefix ? "'" : "");
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights,
+                          "no tensor%s%s%s has a name that OpenCLIP, OpenAI or Hugging Face give to CLIP's",
+                          l->opt.prefix ? " below '" : "", l->opt.prefix ? l->opt.prefix : "",
+                          l->opt.prefix ? "'" : "");
     if (ties > 0)
         return ambiguous(l, found, n);
     *out = best ? *best : found[0];
@@ -97,8 +103,10 @@ static clip_status sizes_from_shapes(const loader *l, clip_model *m, const clipm
                           "shapes do not tell (no_causal_mask, pool_type)",
                           m->prefix);
     TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
-    warn(l, "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
-         l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+    warn(
+        l,
+        "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
+        l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
     return CLIP_OK;
 }
 
@@ -120,7 +128,8 @@ static bool has_projection(const clip_model *m)
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     if (m->config.towers == CLIP_TOWER_IMAGE && m->config.vision.kind == CLIPMDL_RESNET)
         return true;
-    clipmdl_parts(m->scheme, m->prefix, m->config.towers == CLIP_TOWER_IMAGE ? "visual.proj" : "text_projection", 0, 1, 1, part);
+    clipmdl_parts(m->scheme, m->prefix, m->config.towers == CLIP_TOWER_IMAGE ? "visual.proj" : "text_projection", 0, 1,
+                  1, part);
     return clipmdl_store_find(&m->store, part[0].name) != NULL;
 }
 
@@ -133,7 +142,8 @@ static clip_status read_config(loader *l, clip_model *m)
     TRY(clipmdl_join_positions(&m->store, &found, l->err));
     TRY(read_sizes(l, m, &found));
     if (m->config.towers != found.towers && (m->config.towers & found.towers) && m->towers == CLIP_TOWER_BOTH)
-        warn(l, "%s: weights and configuration have only the %s in common", l->files.weights, name_towers(m->config.towers & found.towers));
+        warn(l, "%s: weights and configuration have only the %s in common", l->files.weights,
+             name_towers(m->config.towers & found.towers));
     m->config.towers &= found.towers;
     if (!(m->config.towers & CLIP_TOWER_IMAGE))
         m->config.vision = (clipmdl_vision_config){0};
@@ -178,7 +188,9 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     if (!(m->towers & CLIP_TOWER_TEXT))
         return CLIP_OK;
     /* as long as no tokenizer says something else: its end token, where a text is pooled */
-    m->pad_id = m->scheme == CLIPMDL_OPENCLIP ? 0 : t->pooling == CLIPMDL_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id : t->vocab_size - 1;
+    m->pad_id = m->scheme == CLIPMDL_OPENCLIP                                 ? 0
+                : t->pooling == CLIPMDL_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id
+                                                                              : t->vocab_size - 1;
     /* OpenCLIP's tokenizer knows one vocabulary, CLIP's own, and one format, the bpe file's; a model with another was trained behind a
      * reader of vocab.json. */
     bool openclip = m->scheme == CLIPMDL_OPENCLIP && (m->config.text.vocab_size == CLIP_VOCABULARY || l->files.bpe);
@@ -187,11 +199,15 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     if (!m->tokenizer && l->files.tokenizer_dir)
         TRY(cliptok_load(l->files.tokenizer_dir, rules, &m->tokenizer, l->err));
     if (!m->tokenizer) {
-        warn(l, "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded", l->files.dir);
+        warn(
+            l,
+            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded",
+            l->files.dir);
         return CLIP_OK;
     }
     if (cliptok_vocab_size(m->tokenizer) > m->config.text.vocab_size)
-        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir, "the tokenizer has ids up to %d, the model a vocabulary of %d",
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir,
+                          "the tokenizer has ids up to %d, the model a vocabulary of %d",
                           cliptok_vocab_size(m->tokenizer) - 1, m->config.text.vocab_size);
     m->pad_id = cliptok_pad_id(m->tokenizer);
     snprintf(m->tokenizer_name, sizeof m->tokenizer_name, "%s", cliptok_source(m->tokenizer));
@@ -203,7 +219,8 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
 static clip_status init_towers(clip_model *m)
 {
     if (m->towers & CLIP_TOWER_IMAGE)
-        TRY(m->config.vision.kind == CLIPMDL_VIT ? clipmdl_vit_init(&m->vit, &m->config) : clipmdl_resnet_init(&m->resnet, &m->config));
+        TRY(m->config.vision.kind == CLIPMDL_VIT ? clipmdl_vit_init(&m->vit, &m->config)
+                                                 : clipmdl_resnet_init(&m->resnet, &m->config));
     return m->towers & CLIP_TOWER_TEXT ? clipmdl_text_init(&m->text, &m->config) : CLIP_OK;
 }
 
@@ -329,7 +346,10 @@ static void name_type(clip_model *m)
     clipk_type type = CLIPK_F32;
     if (most)
         clipmdl_tensor_type(most, &type);
-    snprintf(m->weights_type, sizeof m->weights_type, "%s", type == CLIPK_F16 ? "f16" : type == CLIPK_BF16 ? "bf16" : "f32");
+    snprintf(m->weights_type, sizeof m->weights_type, "%s",
+             type == CLIPK_F16    ? "f16"
+             : type == CLIPK_BF16 ? "bf16"
+                                  : "f32");
 }
 
 static clip_status choose_arithmetic(const loader *l, clip_model *m)
@@ -342,8 +362,10 @@ static clip_status choose_arithmetic(const loader *l, clip_model *m)
     if (!m->bf16 && strcmp(precision, "f32") != 0)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "precision must be f32 or bf16, not '%s'", precision);
     if (m->bf16 && !clipk_set_has_bf16(m->set))
-        return clipb_fail(l->err, CLIP_EUNSUPPORTED, NULL, "precision bf16 needs AVX512_BF16, which %s on this processor does not have; f32 runs everywhere",
-                          clipk_set_name(m->set));
+        return clipb_fail(
+            l->err, CLIP_EUNSUPPORTED, NULL,
+            "precision bf16 needs AVX512_BF16, which %s on this processor does not have; f32 runs everywhere",
+            clipk_set_name(m->set));
     return CLIP_OK;
 }
 
@@ -464,11 +486,20 @@ void clip_model_get_info(const clip_model *m, clip_model_info *o)
     const bool texts = m->config.towers & CLIP_TOWER_TEXT;
     const clipk_act act = texts ? m->config.text.act : m->config.vision.act;
     *o = (clip_model_info){
-        .path = m->path, .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face", .weights_file = m->store.file, .prefix = m->prefix,
-        .weights_type = m->weights_type, .tokenizer = m->tokenizer ? m->tokenizer_name : NULL, .isa = clipk_set_name(m->set),
-        .precision = m->bf16 ? "bf16" : "f32", .towers = m->towers,
-        .embed_dim = m->config.embed_dim, .logit_scale = m->logit_scale, .activation = act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
-        .image_parameters = m->image_parameters, .text_parameters = m->text_parameters,
+        .path = m->path,
+        .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face",
+        .weights_file = m->store.file,
+        .prefix = m->prefix,
+        .weights_type = m->weights_type,
+        .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,
+        .isa = clipk_set_name(m->set),
+        .precision = m->bf16 ? "bf16" : "f32",
+        .towers = m->towers,
+        .embed_dim = m->config.embed_dim,
+        .logit_scale = m->logit_scale,
+        .activation = act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
+        .image_parameters = m->image_parameters,
+        .text_parameters = m->text_parameters,
         .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),
     };
     if (m->config.towers & CLIP_TOWER_IMAGE)

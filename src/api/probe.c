@@ -29,7 +29,8 @@ struct clip_probe {
 
 clip_probe_options clip_probe_options_default(void)
 {
-    return (clip_probe_options){.kind = CLIP_PROBE_LINEAR, .iterations = 1000, .tolerance = 1e-4, .alpha = -1, .neighbours = 20};
+    return (clip_probe_options){
+        .kind = CLIP_PROBE_LINEAR, .iterations = 1000, .tolerance = 1e-4, .alpha = -1, .neighbours = 20};
 }
 
 void clip_probe_free(clip_probe *p)
@@ -84,8 +85,10 @@ static clip_status check_options(const clip_probe_options *o, clip_error *err)
         return clipb_fail(err, CLIP_EINVAL, NULL, "there is no such kind of probe");
     if (o->kind == CLIP_PROBE_LINEAR && !(o->l2 >= 0 && isfinite(o->l2) && o->iterations >= 1 && o->tolerance > 0))
         return clipb_fail(err, CLIP_EINVAL, NULL, "l2 must be at least 0, iterations at least 1, tolerance above 0");
-    if (o->kind == CLIP_PROBE_CACHE && (!o->text || (o->alpha >= 0 && !(o->beta >= 0 && isfinite(o->alpha) && isfinite(o->beta)))))
-        return clipb_fail(err, CLIP_EINVAL, NULL, "a cache needs embeddings of the classes' names, and alpha and beta of at least 0");
+    if (o->kind == CLIP_PROBE_CACHE &&
+        (!o->text || (o->alpha >= 0 && !(o->beta >= 0 && isfinite(o->alpha) && isfinite(o->beta)))))
+        return clipb_fail(err, CLIP_EINVAL, NULL,
+                          "a cache needs embeddings of the classes' names, and alpha and beta of at least 0");
     if (o->kind == CLIP_PROBE_NEIGHBOURS && o->neighbours < 1)
         return clipb_fail(err, CLIP_EINVAL, NULL, "at least one neighbour must vote");
     return CLIP_OK;
@@ -97,7 +100,8 @@ static clip_status check_part(const clip_probe_data *d, int C, int D, const char
         return clipb_fail(err, CLIP_EINVAL, NULL, "the %s part is empty", what);
     for (int i = 0; i < d->n; i++)
         if (d->label[i] < 0 || d->label[i] >= C)
-            return clipb_fail(err, CLIP_EINVAL, NULL, "the %s part has a label that is none of the %d classes", what, C);
+            return clipb_fail(err, CLIP_EINVAL, NULL, "the %s part has a label that is none of the %d classes", what,
+                              C);
     if (!cliptsk_finite(d->image, (size_t)d->n * (size_t)D))
         return clipb_fail(err, CLIP_EINVAL, NULL, "an embedding of the %s part is not a number", what);
     return CLIP_OK;
@@ -150,13 +154,15 @@ static clip_status validate(clip_context *ctx, const clip_probe *p, const clipts
     return s;
 }
 
-static clip_status fit_linear(clip_context *ctx, clip_probe *p, const cliptsk_samples *train, const cliptsk_samples *val, const clip_probe_options *o)
+static clip_status fit_linear(clip_context *ctx, clip_probe *p, const cliptsk_samples *train,
+                              const cliptsk_samples *val, const clip_probe_options *o)
 {
     const bool sweeps = o->l2 == 0 && val->N > 0; /* else the validation part only tells what the l2 is worth */
     const cliptsk_samples none = {.F = p->D, .C = p->C};
     cliptsk_logistic_report r;
     p->info.l2 = o->l2 > 0 ? o->l2 : USUAL_L2;
-    TRY(cliptsk_probe_linear(&ctx->k, train, sweeps ? val : &none, o->tolerance, o->iterations, &p->info.l2, &p->info.accuracy, p->theta, &r));
+    TRY(cliptsk_probe_linear(&ctx->k, train, sweeps ? val : &none, o->tolerance, o->iterations, &p->info.l2,
+                             &p->info.accuracy, p->theta, &r));
     p->info.pictures += sweeps ? val->N : 0;
     p->info.iterations = r.iterations;
     p->info.converged = r.converged;
@@ -177,7 +183,8 @@ static clip_status fit_cache(clip_context *ctx, clip_probe *p, const cliptsk_sam
     return CLIP_OK;
 }
 
-static clip_status fit(clip_context *ctx, clip_probe *p, const clip_probe_data *train, const clip_probe_data *val, const clip_probe_options *o)
+static clip_status fit(clip_context *ctx, clip_probe *p, const clip_probe_data *train, const clip_probe_data *val,
+                       const clip_probe_options *o)
 {
     const cliptsk_samples t = {train->image, train->label, NULL, train->n, p->D, p->C};
     const cliptsk_samples v = {val ? val->image : NULL, val ? val->label : NULL, NULL, val ? val->n : 0, p->D, p->C};
@@ -186,8 +193,8 @@ static clip_status fit(clip_context *ctx, clip_probe *p, const clip_probe_data *
     return o->kind == CLIP_PROBE_CACHE ? fit_cache(ctx, p, &v, o) : CLIP_OK;
 }
 
-clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_names, const clip_probe_data *train, const clip_probe_data *val,
-                           const clip_probe_options *opt, clip_probe **out, clip_error *err)
+clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_names, const clip_probe_data *train,
+                           const clip_probe_data *val, const clip_probe_options *opt, clip_probe **out, clip_error *err)
 {
     const clip_probe_options o = opt ? *opt : clip_probe_options_default();
     const int D = ctx->model->config.embed_dim;
@@ -203,7 +210,10 @@ clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_na
     clip_probe *p = calloc(1, sizeof *p);
     if (!p)
         return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
-    *p = (clip_probe){.info = {.kind = o.kind, .pictures = train->n, .neighbours = o.neighbours, .converged = true}, .C = n_names, .D = D, .N = train->n,
+    *p = (clip_probe){.info = {.kind = o.kind, .pictures = train->n, .neighbours = o.neighbours, .converged = true},
+                      .C = n_names,
+                      .D = D,
+                      .N = train->n,
                       .logit_scale = (double)ctx->model->logit_scale};
     clip_status s = allocate(p);
     if (s == CLIP_OK)
@@ -235,7 +245,8 @@ clip_status clip_probe_predict(clip_context *ctx, const clip_probe *p, const flo
 /*  probe.json         {"weights": "..", "kind": "linear", "embed_dim": 512, .., "classes": [{"name": "cat", "pictures": 16}, ..]}
  *  probe.safetensors  linear: weight [C, D], bias [C];  cache: key [N, D], text [C, D];  neighbours: key [N, D]. Keys a class after the other */
 
-static const char *const kind_name[] = {[CLIP_PROBE_LINEAR] = "linear", [CLIP_PROBE_CACHE] = "cache", [CLIP_PROBE_NEIGHBOURS] = "neighbours"};
+static const char *const kind_name[] = {
+    [CLIP_PROBE_LINEAR] = "linear", [CLIP_PROBE_CACHE] = "cache", [CLIP_PROBE_NEIGHBOURS] = "neighbours"};
 
 static clip_status write_numbers(const clip_probe *p, const char *dir, clip_error *err)
 {
@@ -260,7 +271,8 @@ static clip_status write_numbers(const clip_probe *p, const char *dir, clip_erro
 static bool add_class(cJSON *list, const char *name, int pictures)
 {
     cJSON *c = cJSON_CreateObject();
-    return c && cJSON_AddItemToArray(list, c) && cJSON_AddStringToObject(c, "name", name) && cJSON_AddNumberToObject(c, "pictures", pictures);
+    return c && cJSON_AddItemToArray(list, c) && cJSON_AddStringToObject(c, "name", name) &&
+           cJSON_AddNumberToObject(c, "pictures", pictures);
 }
 
 static clip_status write_words(const clip_model *m, const clip_probe *p, const char *dir, clip_error *err)
@@ -270,7 +282,8 @@ static clip_status write_words(const clip_model *m, const clip_probe *p, const c
     char *path = clipb_path_join(dir, "probe.json"), *text = NULL;
     const clip_probe_info *i = &p->info;
     cJSON *j = cJSON_CreateObject();
-    bool good = path && j && cJSON_AddStringToObject(j, "weights", weights) && cJSON_AddStringToObject(j, "kind", kind_name[i->kind]) &&
+    bool good = path && j && cJSON_AddStringToObject(j, "weights", weights) &&
+                cJSON_AddStringToObject(j, "kind", kind_name[i->kind]) &&
                 cJSON_AddNumberToObject(j, "embed_dim", p->D) && cJSON_AddNumberToObject(j, "pictures", i->pictures) &&
                 cJSON_AddNumberToObject(j, "accuracy", i->accuracy) && cJSON_AddNumberToObject(j, "l2", i->l2) &&
                 cJSON_AddNumberToObject(j, "alpha", i->alpha) && cJSON_AddNumberToObject(j, "beta", i->beta) &&
@@ -315,12 +328,15 @@ clip_status clip_probe_save(const clip_model *m, const clip_probe *p, const char
 }
 
 /* Copies a tensor of this shape; columns 0: a vector. out NULL: only sees that it is there. */
-static clip_status take(const clipmdl_store *store, const char *name, int64_t rows, int64_t columns, float *out, clip_error *err)
+static clip_status take(const clipmdl_store *store, const char *name, int64_t rows, int64_t columns, float *out,
+                        clip_error *err)
 {
     const clipmdl_tensor *t = clipmdl_store_find(store, name);
     const bool vector = columns == 0;
-    if (!t || strcmp(t->dtype, "F32") != 0 || t->ndim != (vector ? 1 : 2) || t->dim[0] != rows || (!vector && t->dim[1] != columns))
-        return clipb_fail(err, CLIP_EMISMATCH, store->file, "'%s' is missing or not of the shape that probe.json says", name);
+    if (!t || strcmp(t->dtype, "F32") != 0 || t->ndim != (vector ? 1 : 2) || t->dim[0] != rows ||
+        (!vector && t->dim[1] != columns))
+        return clipb_fail(err, CLIP_EMISMATCH, store->file, "'%s' is missing or not of the shape that probe.json says",
+                          name);
     if (!out)
         return CLIP_OK;
     memcpy(out, t->data, t->bytes);
@@ -404,19 +420,22 @@ static clip_status name_classes(const cJSON *j, clip_probe *p)
     return CLIP_OK;
 }
 
-static clip_status check_weights(const clip_model *m, const cJSON *j, const char *path, const clip_probe *p, clip_error *err)
+static clip_status check_weights(const clip_model *m, const cJSON *j, const char *path, const clip_probe *p,
+                                 clip_error *err)
 {
     const char *weights = "";
     char own[33];
     TRY(clipb_json_string(j, "weights", &weights, path, err));
     TRY(clip_weights_identify(m, own, err));
     if (strcmp(weights, own) != 0 || p->D != m->config.embed_dim)
-        return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)", weights, m->path, own);
+        return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)",
+                          weights, m->path, own);
     return CLIP_OK;
 }
 
 /* Room is made only once the file is known to hold as many numbers as probe.json says. */
-static clip_status read_probe(const clip_model *m, const char *path, const cJSON *j, const clipmdl_store *store, clip_probe *p, clip_error *err)
+static clip_status read_probe(const clip_model *m, const char *path, const cJSON *j, const clipmdl_store *store,
+                              clip_probe *p, clip_error *err)
 {
     if (!cJSON_IsObject(j))
         return clipb_fail(err, CLIP_EFORMAT, path, "is no JSON object");

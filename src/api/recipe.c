@@ -22,7 +22,8 @@ clipimg_recipe clip_recipe_default(int size)
 }
 
 /* Three numbers, or one for all. */
-static clip_status triple(const cJSON *o, const char *key, double lo, double hi, double out[3], const char *file, clip_error *err)
+static clip_status triple(const cJSON *o, const char *key, double lo, double hi, double out[3], const char *file,
+                          clip_error *err)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key), *e;
     if (!v || cJSON_IsNull(v))
@@ -42,10 +43,12 @@ static clip_status triple(const cJSON *o, const char *key, double lo, double hi,
     bool fits = n == 3;
     for (int i = 0; i < 3 && fits; i++)
         fits = out[i] >= lo && out[i] <= hi;
-    return fits ? CLIP_OK : clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be three numbers from %g to %g", key, lo, hi);
+    return fits ? CLIP_OK
+                : clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be three numbers from %g to %g", key, lo, hi);
 }
 
-static clip_status statistics(const cJSON *o, const char *mean, const char *std, clipimg_recipe *r, const char *file, clip_error *err)
+static clip_status statistics(const cJSON *o, const char *mean, const char *std, clipimg_recipe *r, const char *file,
+                              clip_error *err)
 {
     double m[3], s[3];
     for (int i = 0; i < 3; i++) {
@@ -67,7 +70,8 @@ static clip_status background(const cJSON *o, clipimg_recipe *r, const char *fil
     const char *text = "drop";
     TRY(clipb_json_string(o, "background", &text, file, err));
     if (clip_background_parse(text, &r->background) < 0)
-        return clipb_fail(err, CLIP_EFORMAT, file, "\"background\": \"%.40s\" is none of #rrggbb, white, black, drop", text);
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"background\": \"%.40s\" is none of #rrggbb, white, black, drop",
+                          text);
     return CLIP_OK;
 }
 
@@ -144,14 +148,16 @@ static clip_status huggingface(const clip_recipe_reader *reader, const cJSON *o,
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"rescale_factor\" is %g: only 1/255 is supported",
                           (double)rescale);
     if (edge && !do_center_crop)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"do_center_crop\" is false, so pictures would not be squares");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file,
+                          "\"do_center_crop\" is false, so pictures would not be squares");
     if (do_center_crop && crop != size)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"size\" %d and \"crop_size\" %d differ", size, crop);
     r->filter = resample == 2 ? CLIPIMG_BILINEAR : CLIPIMG_BICUBIC;
     r->mode = edge ? CLIPIMG_SHORTEST : CLIPIMG_SQUASH;
     r->flavour = CLIPIMG_HUGGINGFACE;
     if (size != r->size)
-        return clipb_fail(err, CLIP_EMISMATCH, file, "prepares pictures of %d pixels for an encoder of %d", size, r->size);
+        return clipb_fail(err, CLIP_EMISMATCH, file, "prepares pictures of %d pixels for an encoder of %d", size,
+                          r->size);
     return CLIP_OK;
 }
 
@@ -192,11 +198,16 @@ clip_status clip_recipe_huggingface(const clip_recipe_reader *r, const char *pro
 
 clipmdl_recipe clip_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer, bool logit_bias)
 {
-    static const char *const modes[] = {[CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
-    clipmdl_recipe w = {.interpolation = r->filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear", .resize_mode = modes[r->mode],
-                        .background = r->background, .logit_bias = logit_bias,
-                        .own_tokenizer = tokenizer && cliptok_follows(tokenizer) == CLIPTOK_HUGGINGFACE && cliptok_vocab_size(tokenizer) != CLIP_VOCABULARY,
-                        .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1, .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};
+    static const char *const modes[] = {
+        [CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
+    clipmdl_recipe w = {.interpolation = r->filter == CLIPIMG_BICUBIC ? "bicubic" : "bilinear",
+                        .resize_mode = modes[r->mode],
+                        .background = r->background,
+                        .logit_bias = logit_bias,
+                        .own_tokenizer = tokenizer && cliptok_follows(tokenizer) == CLIPTOK_HUGGINGFACE &&
+                                         cliptok_vocab_size(tokenizer) != CLIP_VOCABULARY,
+                        .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1,
+                        .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};
     for (int i = 0; i < 3; i++) {
         w.mean[i] = r->mean[i];
         w.std[i] = r->std[i];

@@ -31,7 +31,8 @@ static clip_status encode_filled(clip_context *ctx, const char *const *labels, c
     return clip_encode_tokens(ctx, ids, off, n, unit);
 }
 
-clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T, float *out)
+clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T,
+                               float *out)
 {
     const size_t D = (size_t)ctx->model->config.embed_dim;
     if (!labels || !templates || !out || L < 1 || T < 1 || !(ctx->model->towers & CLIP_TOWER_TEXT))
@@ -79,30 +80,36 @@ void clip_probabilities_scaled(const clip_model *m, float scale, float *similari
     clipk_softmax(&k, similarity, scale, N, M);
 }
 
-void clip_probabilities(const clip_model *m, float *similarity, int N, int M) { clip_probabilities_scaled(m, m->logit_scale, similarity, N, M); }
+void clip_probabilities(const clip_model *m, float *similarity, int N, int M)
+{
+    clip_probabilities_scaled(m, m->logit_scale, similarity, N, M);
+}
 
 clip_status clip_fit_scale(const float *cosine, const int32_t *right, int N, int L, double *scale)
 {
     return cliptsk_fit_scale(cosine, right, N, L, scale);
 }
 
-clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale, double *nll, double *ece)
+clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale, double *nll,
+                             double *ece)
 {
     return cliptsk_choice_errors(cosine, right, N, L, scale, nll, ece);
 }
 
-clip_status clip_fit_thresholds(const float *cosine, const uint8_t *yes, int N, int L, float *threshold, float *for_all, double *scale)
+clip_status clip_fit_thresholds(const float *cosine, const uint8_t *yes, int N, int L, float *threshold, float *for_all,
+                                double *scale)
 {
     return cliptsk_fit_thresholds(cosine, yes, N, L, threshold, for_all, scale);
 }
 
-clip_status clip_multilabel(const float *cosine, const uint8_t *yes, int N, int L, const float *threshold, double scale, clip_multilabel_metrics *out)
+clip_status clip_multilabel(const float *cosine, const uint8_t *yes, int N, int L, const float *threshold, double scale,
+                            clip_multilabel_metrics *out)
 {
     return cliptsk_multilabel(cosine, yes, N, L, threshold, scale, out);
 }
 
-clip_status clip_ranks(clip_context *ctx, const float *query, int Q, const float *candidate, int C, const int32_t *right, const int32_t *right_off,
-                       int32_t *rank)
+clip_status clip_ranks(clip_context *ctx, const float *query, int Q, const float *candidate, int C,
+                       const int32_t *right, const int32_t *right_off, int32_t *rank)
 {
     return cliptsk_ranks(&ctx->k, query, Q, candidate, C, ctx->model->config.embed_dim, right, right_off, rank);
 }

@@ -4,8 +4,13 @@
 #include "text/vocab.h"
 #include "text/write.h"
 
-static const char *const names[CLIP_TOKENIZER_FILES] = {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                                        "added_tokens.json", "bpe_simple_vocab_16e6.txt.gz"};
+static const char *const names[CLIP_TOKENIZER_FILES] = {"vocab.json",
+                                                        "merges.txt",
+                                                        "tokenizer.json",
+                                                        "tokenizer_config.json",
+                                                        "special_tokens_map.json",
+                                                        "added_tokens.json",
+                                                        "bpe_simple_vocab_16e6.txt.gz"};
 
 #define MOST_BYTES ((size_t)64 << 20) /* as cliptok_load() has it */
 

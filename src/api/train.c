@@ -39,7 +39,10 @@ static void warn(const builder *b, const char *message)
         b->warn(b->user, message);
 }
 
-static clip_status wrong(const builder *b, const char *message) { return clipb_fail(b->err, CLIP_EINVAL, NULL, "%s", message); }
+static clip_status wrong(const builder *b, const char *message)
+{
+    return clipb_fail(b->err, CLIP_EINVAL, NULL, "%s", message);
+}
 
 static const char *text(const builder *b, int id) { return clip_train_text(b->o, id); }
 
@@ -74,9 +77,11 @@ static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
     char line[320];
     if (stats.by_heart * 20 < stats.texts || stats.by_heart == 0)
         return;
-    snprintf(line, sizeof line, "%lld of %lld captions have no blanks and became one token each, learned by heart: "
-             "words that stand in them will find nothing; put blanks between words, or choose a smaller vocabulary (tokenizer-vocab)",
-             (long long)stats.by_heart, (long long)stats.texts);
+    snprintf(
+        line, sizeof line,
+        "%lld of %lld captions have no blanks and became one token each, learned by heart: "
+        "words that stand in them will find nothing; put blanks between words, or choose a smaller vocabulary (tokenizer-vocab)",
+        (long long)stats.by_heart, (long long)stats.texts);
     warn(b, line);
 }
 
@@ -93,7 +98,8 @@ static clip_status learn(const builder *b, const char *dir)
         s = cliptok_learner_finish(l, wanted, &bpe);
     if (s == CLIP_OK && (int)bpe.n_tokens < wanted) {
         char line[128];
-        snprintf(line, sizeof line, "the captions give a vocabulary of %d: no pair of tokens that may be joined occurs twice any more",
+        snprintf(line, sizeof line,
+                 "the captions give a vocabulary of %d: no pair of tokens that may be joined occurs twice any more",
                  (int)bpe.n_tokens);
         warn(b, line);
     }
@@ -160,7 +166,9 @@ static clip_status from_scratch(const builder *b)
     if (!model)
         return wrong(b, "say what to train: a new model (model), or a checkpoint (pretrained)");
     if (!tokenizer == !learns)
-        return wrong(b, "a new model needs a tokenizer: learned from the captions (tokenizer-vocab), or another one's (tokenizer)");
+        return wrong(
+            b,
+            "a new model needs a tokenizer: learned from the captions (tokenizer-vocab), or another one's (tokenizer)");
     TRY(clipmdl_config_openclip(model, &t->config, b->err));
     t->recipe = clip_recipe_default(t->config.vision.image_size);
     TRY(clip_recipe_openclip(model, &t->recipe, b->err));
@@ -219,7 +227,9 @@ static cliptrn_net_options net_options(const builder *b)
         .text_unlocked = (int)clip_train_int(b->o, CLIP_TRAIN_LOCK_TEXT_UNLOCKED_LAYERS),
         .freeze_bn = clip_train_flag(b->o, CLIP_TRAIN_LOCK_IMAGE_FREEZE_BN_STATS),
         .patch_dropout = clip_train_real(b->o, CLIP_TRAIN_FORCE_PATCH_DROPOUT),
-        .chunk = clip_train_int(b->o, CLIP_TRAIN_CHUNK) < clip_train_int(b->o, CLIP_TRAIN_BATCH_SIZE) ? (int)clip_train_int(b->o, CLIP_TRAIN_CHUNK) : 0,
+        .chunk = clip_train_int(b->o, CLIP_TRAIN_CHUNK) < clip_train_int(b->o, CLIP_TRAIN_BATCH_SIZE)
+                     ? (int)clip_train_int(b->o, CLIP_TRAIN_CHUNK)
+                     : 0,
         .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
     };
 }
@@ -231,11 +241,17 @@ static cliptrn_optimizer_options optimizer_options(const builder *b)
     cliptrn_optimizer_options o = {
         .lr = clip_train_real(b->o, CLIP_TRAIN_LR),
         .beta1 = text(b, CLIP_TRAIN_BETA1) ? clip_train_real(b->o, CLIP_TRAIN_BETA1) : 0.9,
-        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2) : vit ? 0.98 : 0.999,
-        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS) : vit ? 1e-6 : 1e-8,
+        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2)
+                 : vit                     ? 0.98
+                                           : 0.999,
+        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS)
+               : vit                   ? 1e-6
+                                       : 1e-8,
         .weight_decay = clip_train_real(b->o, CLIP_TRAIN_WD),
         .grad_clip_norm = clip_train_real(b->o, CLIP_TRAIN_GRAD_CLIP_NORM),
-        .schedule = strcmp(schedule, "cosine") == 0 ? CLIPTRN_COSINE : strcmp(schedule, "const") == 0 ? CLIPTRN_CONST : CLIPTRN_CONST_COOLDOWN,
+        .schedule = strcmp(schedule, "cosine") == 0  ? CLIPTRN_COSINE
+                    : strcmp(schedule, "const") == 0 ? CLIPTRN_CONST
+                                                     : CLIPTRN_CONST_COOLDOWN,
         .warmup = text(b, CLIP_TRAIN_WARMUP) ? clip_train_int(b->o, CLIP_TRAIN_WARMUP) : -1,
         .cooldown = -clip_train_int(b->o, CLIP_TRAIN_EPOCHS_COOLDOWN),
         .steps = -clip_train_int(b->o, CLIP_TRAIN_EPOCHS),
@@ -247,10 +263,18 @@ static cliptrn_stream_options stream_options(const builder *b, const clip_pairs_
 {
     const clip_trainer *t = b->out;
     return (cliptrn_stream_options){
-        .spec = text(b, CLIP_TRAIN_TRAIN_DATA), .pairs = pairs, .recipe = &t->recipe, .augment = &t->augment, .tokenizer = t->tokenizer,
-        .context_length = t->config.text.context_length, .batch = (int)clip_train_int(b->o, CLIP_TRAIN_BATCH_SIZE),
-        .workers = (int)clip_train_int(b->o, CLIP_TRAIN_WORKERS), .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
-        .max_pixels = clip_train_int(b->o, CLIP_TRAIN_MAX_PIXELS), .warn = b->warn, .warn_user = b->user,
+        .spec = text(b, CLIP_TRAIN_TRAIN_DATA),
+        .pairs = pairs,
+        .recipe = &t->recipe,
+        .augment = &t->augment,
+        .tokenizer = t->tokenizer,
+        .context_length = t->config.text.context_length,
+        .batch = (int)clip_train_int(b->o, CLIP_TRAIN_BATCH_SIZE),
+        .workers = (int)clip_train_int(b->o, CLIP_TRAIN_WORKERS),
+        .seed = (uint64_t)clip_train_int(b->o, CLIP_TRAIN_SEED),
+        .max_pixels = clip_train_int(b->o, CLIP_TRAIN_MAX_PIXELS),
+        .warn = b->warn,
+        .warn_user = b->user,
     };
 }
 
@@ -261,8 +285,10 @@ static void warn_of_settings(const builder *b)
     const cliptrn_optimizer_options *o = &t->optimizer.opt;
     char line[256];
     if (text(b, CLIP_TRAIN_PRETRAINED) && o->lr > 1e-4 && !t->net.opt.lock_image && !t->net.opt.lock_text) {
-        snprintf(line, sizeof line, "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; 1e-5 is usual for fine-tuning",
-                 o->lr);
+        snprintf(
+            line, sizeof line,
+            "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; 1e-5 is usual for fine-tuning",
+            o->lr);
         warn(b, line);
     }
     const cliptrn_net_options *n = &t->net.opt;
@@ -276,8 +302,10 @@ static void warn_of_settings(const builder *b)
     if (o->schedule == CLIPTRN_CONST_COOLDOWN && o->warmup + o->cooldown > o->steps)
         warn(b, "warm-up and cool-down together are longer than the run: the learning rate never gets where it should");
     if (o->warmup >= o->steps) {
-        snprintf(line, sizeof line, "the warm-up of %lld steps is as long as the run of %lld: the learning rate never gets where it should",
-                 (long long)o->warmup, (long long)o->steps);
+        snprintf(
+            line, sizeof line,
+            "the warm-up of %lld steps is as long as the run of %lld: the learning rate never gets where it should",
+            (long long)o->warmup, (long long)o->steps);
         warn(b, line);
     }
 }
@@ -291,8 +319,11 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
     const char *source = resume ? resume : text(b, CLIP_TRAIN_PRETRAINED);
     if (!text(b, CLIP_TRAIN_TRAIN_DATA))
         return wrong(b, "say what to train on (train-data)");
-    if (!resume && source && (text(b, CLIP_TRAIN_MODEL) || text(b, CLIP_TRAIN_TOKENIZER) || text(b, CLIP_TRAIN_TOKENIZER_VOCAB)))
-        return wrong(b, "a checkpoint (pretrained) brings its own model and tokenizer: model, tokenizer and tokenizer-vocab are for new ones");
+    if (!resume && source &&
+        (text(b, CLIP_TRAIN_MODEL) || text(b, CLIP_TRAIN_TOKENIZER) || text(b, CLIP_TRAIN_TOKENIZER_VOCAB)))
+        return wrong(
+            b,
+            "a checkpoint (pretrained) brings its own model and tokenizer: model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
     set_background(b);
     TRY(read_augment(b));
@@ -304,7 +335,8 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
         stream.start = state->next;
     TRY(cliptrn_net_init(&t->t.net, &t->config, &net, (int)clip_train_int(b->o, CLIP_TRAIN_THREADS), b->err));
     if (source) {
-        TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->scheme, t->source->prefix, t->t.net.w, b->err));
+        TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->scheme, t->source->prefix, t->t.net.w,
+                                b->err));
         TRY(clipmdl_store_check(&t->source->store, b->err));
     }
     clip_model_free(t->source); /* all that is needed of it is copied */
@@ -336,7 +368,8 @@ static clip_status create(builder *b, const char *resume, const cliptrn_state *s
     return s;
 }
 
-clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn_fn, void *user, clip_trainer **out, clip_error *err)
+clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn_fn, void *user, clip_trainer **out,
+                             clip_error *err)
 {
     builder b = {.o = o, .warn = warn_fn, .user = user, .err = err};
     *out = NULL;
@@ -344,7 +377,8 @@ clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn_fn, 
 }
 
 /* The settings of a run, with those of `now` that have no part in its result. */
-static clip_status settings_of(clip_train_options *all, const char *json, const char *dir, const clip_train_options *now, clip_error *err)
+static clip_status settings_of(clip_train_options *all, const char *json, const char *dir,
+                               const clip_train_options *now, clip_error *err)
 {
     TRY(clip_train_options_parse(all, json, dir, err));
     for (int i = 0; now && i < CLIP_TRAIN_OPTION_COUNT; i++) {
@@ -352,13 +386,15 @@ static clip_status settings_of(clip_train_options *all, const char *json, const 
         if (!now->value[i])
             continue;
         if (i != CLIP_TRAIN_THREADS && i != CLIP_TRAIN_WORKERS)
-            return clipb_fail(err, CLIP_EINVAL, NULL, "a run goes on with the settings it was begun with: %s cannot change", name);
+            return clipb_fail(err, CLIP_EINVAL, NULL,
+                              "a run goes on with the settings it was begun with: %s cannot change", name);
         TRY(clip_train_options_set(all, name, now->value[i], err));
     }
     return CLIP_OK;
 }
 
-clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn_fn, void *user, clip_trainer **out, clip_error *err)
+clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn_fn, void *user,
+                                clip_trainer **out, clip_error *err)
 {
     cliptrn_state state = {0};
     clip_train_options *all = NULL;
@@ -394,8 +430,15 @@ void clip_trainer_free(clip_trainer *t)
 void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
 {
     const cliptrn_optimizer *o = &t->t.optimizer;
-    *out = (clip_train_info){.pairs = cliptrn_stream_count(t->t.stream), .steps_per_epoch = t->t.per_epoch, .steps = t->t.steps, .step = o->step,
-                             .epochs = (int)(t->t.steps / t->t.per_epoch), .batch_size = t->t.batch, .lr = o->opt.lr, .weight_decay = o->opt.weight_decay, .settings = t->settings};
+    *out = (clip_train_info){.pairs = cliptrn_stream_count(t->t.stream),
+                             .steps_per_epoch = t->t.per_epoch,
+                             .steps = t->t.steps,
+                             .step = o->step,
+                             .epochs = (int)(t->t.steps / t->t.per_epoch),
+                             .batch_size = t->t.batch,
+                             .lr = o->opt.lr,
+                             .weight_decay = o->opt.weight_decay,
+                             .settings = t->settings};
     out->passed = *cliptrn_stream_passed(t->t.stream);
     out->logit_scale = expf(*cliptrn_net_number(&t->t.net, t->t.net.w, "logit_scale"));
     for (size_t i = 0; i < t->t.net.params.n; i++) {
@@ -424,7 +467,8 @@ static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip
     const cliptrn_net *n = &t->t.net;
     const clipmdl_recipe recipe = clip_recipe_words(&t->recipe, t->tokenizer, n->opt.loss == CLIPTRN_SIGLIP);
     char *weights = clipb_path_join(dir, clipmdl_weights_file(CLIPMDL_OPENCLIP));
-    clip_status s = weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, CLIPMDL_OPENCLIP, err) : CLIP_ENOMEM;
+    clip_status s =
+        weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, CLIPMDL_OPENCLIP, err) : CLIP_ENOMEM;
     free(weights);
     TRY(s);
     TRY(clipmdl_save_config(dir, CLIPMDL_OPENCLIP, &t->config, &recipe, err));

@@ -73,7 +73,8 @@ static clip_status check(const row *r, const char *value, clip_error *err)
     if (r->kind == INT || r->kind == REAL) {
         const double x = r->kind == INT ? (double)strtol(value, &end, 10) : strtod_l(value, &end, clipb_plain());
         if (end == value || *end || errno || !(x >= r->lo && x <= r->hi))
-            return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is not a %snumber from %g to %g", r->name, value, r->kind == INT ? "whole " : "", r->lo, r->hi);
+            return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is not a %snumber from %g to %g", r->name, value,
+                              r->kind == INT ? "whole " : "", r->lo, r->hi);
     } else if (r->kind == CHOICE && !among(value, r->value)) {
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is none of %s", r->name, value, r->value);
     } else if (r->kind == FLAG && !among(value, "true|false")) {
@@ -163,7 +164,8 @@ static char *as_text(const cJSON *v, const char *file)
 }
 
 /* name: for messages; file: what paths are relative to. */
-static clip_status set_all(clip_train_options *o, const cJSON *tree, const char *name, const char *file, clip_error *err)
+static clip_status set_all(clip_train_options *o, const cJSON *tree, const char *name, const char *file,
+                           clip_error *err)
 {
     clip_error why = {0};
     if (!cJSON_IsObject(tree))
@@ -236,7 +238,10 @@ char *clip_train_options_json(const clip_train_options *o)
 
 /* ---- Getting ------------------------------------------------------------------------------------------------------ */
 
-const char *clip_train_text(const clip_train_options *o, int id) { return o->value[id] ? o->value[id] : table[id].standard; }
+const char *clip_train_text(const clip_train_options *o, int id)
+{
+    return o->value[id] ? o->value[id] : table[id].standard;
+}
 
 long clip_train_int(const clip_train_options *o, int id)
 {

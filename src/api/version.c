@@ -12,7 +12,8 @@ static void write_info(void)
     int n = snprintf(info, sizeof info, "pictures: %s; instruction sets:", clipimg_formats());
     const clipk_set *set;
     for (int i = 0; (set = clipk_set_usable(i)) && n > 0 && n < (int)sizeof info; i++)
-        n += snprintf(info + n, sizeof info - (size_t)n, " %s%s", clipk_set_name(set), clipk_set_has_bf16(set) ? " (with bf16)" : "");
+        n += snprintf(info + n, sizeof info - (size_t)n, " %s%s", clipk_set_name(set),
+                      clipk_set_has_bf16(set) ? " (with bf16)" : "");
 }
 
 const char *clip_build_info(void)

@@ -46,7 +46,8 @@ void clip_question_free(clip_question *q)
 
 void clip_question_get_info(const clip_question *q, clip_question_info *out)
 {
-    *out = (clip_question_info){cliptsk_question_type_name(q->q.type), q->q.kind, q->q.statement, (const char *const *)q->answer, q->n};
+    *out = (clip_question_info){cliptsk_question_type_name(q->q.type), q->q.kind, q->q.statement,
+                                (const char *const *)q->answer, q->n};
 }
 
 static int length(const char *const *list)
@@ -73,7 +74,8 @@ static clip_status set_answers(clip_question *q, const char *const *answers, int
 /* In captions numbers are words. */
 static const char *as_said(const clip_question *q, const char *answer)
 {
-    static const char *const number[] = {"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"};
+    static const char *const number[] = {"no",  "one",   "two",   "three", "four", "five",
+                                         "six", "seven", "eight", "nine",  "ten"};
     char *end;
     const long v = strtol(answer, &end, 10);
     return q->q.type == CLIPTSK_COUNT && end != answer && !*end && v >= 0 && v <= 10 ? number[v] : answer;
@@ -278,11 +280,13 @@ static clip_status choose_columns(clip_question *q, const clip_question_options 
     return CLIP_OK;
 }
 
-static clip_status prepare_head(clip_context *ctx, clip_question *q, const char *text, const clip_question_options *o, clip_error *err)
+static clip_status prepare_head(clip_context *ctx, clip_question *q, const char *text, const clip_question_options *o,
+                                clip_error *err)
 {
     TRY(choose_columns(q, o));
     if (q->n == 0)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "none of the answers to choose from is one that the head has learned");
+        return clipb_fail(err, CLIP_EINVAL, NULL,
+                          "none of the answers to choose from is one that the head has learned");
     q->text = malloc((size_t)q->D * sizeof *q->text);
     return q->text ? clip_encode_text(ctx, &text, 1, q->text) : CLIP_ENOMEM;
 }
@@ -299,7 +303,8 @@ static clip_status ask_head(clip_context *ctx, const clip_question *q, const flo
         for (int j = 0; j < q->n; j++)
             sum += p[(size_t)i * A + (size_t)q->column[j]];
         for (int j = 0; j < q->n; j++) /* all of them 0 in f32: nothing is known */
-            out[(size_t)i * (size_t)q->n + (size_t)j] = sum > 0 ? p[(size_t)i * A + (size_t)q->column[j]] / sum : 1 / (float)q->n;
+            out[(size_t)i * (size_t)q->n + (size_t)j] =
+                sum > 0 ? p[(size_t)i * A + (size_t)q->column[j]] / sum : 1 / (float)q->n;
     }
     free(p);
     return s;
@@ -315,8 +320,8 @@ static bool has(const char *const *list, int n)
     return n >= 0;
 }
 
-clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text, const clip_question_options *options, clip_question **out,
-                              clip_error *err)
+clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text,
+                              const clip_question_options *options, clip_question **out, clip_error *err)
 {
     const clip_question_options none = {0}, *o = options ? options : &none;
     *out = NULL;

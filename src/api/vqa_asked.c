@@ -44,7 +44,9 @@ static clip_status read_columns(reader *r, clip_error *err)
         while (at < r->csv.n && strcmp(clipdat_csv_field(&r->csv, at), name[c]) != 0)
             at++;
         if (at == r->csv.n)
-            return clipb_fail(err, CLIP_EFORMAT, r->path, "its first line names no column '%s'; a table of questions has filepath, question, answer", name[c]);
+            return clipb_fail(
+                err, CLIP_EFORMAT, r->path,
+                "its first line names no column '%s'; a table of questions has filepath, question, answer", name[c]);
         r->column[c] = at;
     }
     return CLIP_OK;
@@ -75,7 +77,8 @@ static clip_status add_row(reader *r, clip_error *err)
 {
     for (int c = 0; c < COLUMNS; c++)
         if (r->column[c] >= r->csv.n || !*clipdat_csv_field(&r->csv, r->column[c]))
-            return clipb_fail(err, CLIP_EFORMAT, r->path, "line %zu: a picture, a question or an answer is missing", r->csv.line);
+            return clipb_fail(err, CLIP_EFORMAT, r->path, "line %zu: a picture, a question or an answer is missing",
+                              r->csv.line);
     if (r->n == MOST_ASKED)
         return clipb_fail(err, CLIP_ELIMIT, r->path, "more than %d questions", MOST_ASKED);
     const char *file = clipdat_csv_field(&r->csv, r->column[PICTURE]);

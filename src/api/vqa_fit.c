@@ -17,7 +17,13 @@
 
 clip_vqa_options clip_vqa_options_default(void)
 {
-    return (clip_vqa_options){.hidden = 512, .epochs = 30, .patience = 5, .answers = 3000, .batch_size = 256, .lr = 1e-3, .weight_decay = 0.05,
+    return (clip_vqa_options){.hidden = 512,
+                              .epochs = 30,
+                              .patience = 5,
+                              .answers = 3000,
+                              .batch_size = 256,
+                              .lr = 1e-3,
+                              .weight_decay = 0.05,
                               .dropout = 0.3};
 }
 
@@ -35,7 +41,8 @@ void clip_vqa_free(clip_vqa *h)
 
 void clip_vqa_get_info(const clip_vqa *h, clip_vqa_info *out)
 {
-    *out = (clip_vqa_info){h->net.A, h->net.H, h->net.see.T, h->fit.trained, h->fit.held_back, h->fit.epoch, h->fit.score};
+    *out =
+        (clip_vqa_info){h->net.A, h->net.H, h->net.see.T, h->fit.trained, h->fit.held_back, h->fit.epoch, h->fit.score};
 }
 
 /* ---- Data ----------------------------------------------------------------------------------------------------- */
@@ -239,8 +246,8 @@ static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, cl
 {
     cliptsk_look see = clip_vqa_sees(ctx->model);
     cliptsk_head_fit ignored;
-    cliptsk_head_options opt = {o->hidden, o->epochs, o->patience, o->batch_size, o->lr, o->weight_decay, o->dropout, o->seed, o->progress,
-                                o->progress_user};
+    cliptsk_head_options opt = {o->hidden,       o->epochs,  o->patience, o->batch_size, o->lr,
+                                o->weight_decay, o->dropout, o->seed,     o->progress,   o->progress_user};
     TRY(list_words(d));
     if (d->n_answers < 2)
         return CLIP_EINVAL;
@@ -268,12 +275,13 @@ static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, cl
 
 static bool sound(const clip_vqa_options *o)
 {
-    return o->hidden >= 1 && o->hidden <= 65536 && o->epochs >= 1 && o->patience >= 1 && o->answers >= 2 && o->answers <= MOST_ANSWERS &&
-           o->batch_size >= 1 && o->lr > 0 && o->weight_decay >= 0 && o->dropout >= 0 && o->dropout < 1;
+    return o->hidden >= 1 && o->hidden <= 65536 && o->epochs >= 1 && o->patience >= 1 && o->answers >= 2 &&
+           o->answers <= MOST_ANSWERS && o->batch_size >= 1 && o->lr > 0 && o->weight_decay >= 0 && o->dropout >= 0 &&
+           o->dropout < 1;
 }
 
-clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image, const clip_vqa_options *options,
-                         clip_vqa **out, clip_error *err)
+clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image,
+                         const clip_vqa_options *options, clip_vqa **out, clip_error *err)
 {
     const clip_vqa_options standard = clip_vqa_options_default(), *o = options ? options : &standard;
     *out = NULL;
@@ -281,7 +289,9 @@ clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32
         if (!asked || !row || !image || row[i] < 0)
             return clipb_fail(err, CLIP_EINVAL, NULL, "questions, pictures or the rows of pictures are missing");
     if (n < 2 || !sound(o))
-        return clipb_fail(err, CLIP_EINVAL, NULL, n < 2 ? "fewer than two questions to learn from" : "an option of the fit is out of its range");
+        return clipb_fail(err, CLIP_EINVAL, NULL,
+                          n < 2 ? "fewer than two questions to learn from"
+                                : "an option of the fit is out of its range");
     data d = {.asked = asked, .row = row, .n = n, .head = {.image = image}};
     clip_vqa *h = calloc(1, sizeof *h);
     clip_status s = h ? fit(ctx, &d, o, h) : CLIP_ENOMEM;
@@ -345,11 +355,12 @@ static clip_status write_network(const clip_vqa *h, const char *path, clip_error
 static clip_status words(const clip_vqa *h, const char *weights, const char *network, char **out)
 {
     cJSON *j = cJSON_CreateObject();
-    bool good = cJSON_AddStringToObject(j, "weights", weights) && cJSON_AddStringToObject(j, "network", network) &&
-                cJSON_AddNumberToObject(j, "embed_dim", h->net.see.D) && cJSON_AddNumberToObject(j, "tokens", h->net.see.T) &&
-                cJSON_AddNumberToObject(j, "hidden", h->net.H) &&
-                cJSON_AddNumberToObject(j, "trained", h->fit.trained) && cJSON_AddNumberToObject(j, "held_back", h->fit.held_back) &&
-                cJSON_AddNumberToObject(j, "epoch", h->fit.epoch) && cJSON_AddNumberToObject(j, "accuracy", h->fit.score);
+    bool good =
+        cJSON_AddStringToObject(j, "weights", weights) && cJSON_AddStringToObject(j, "network", network) &&
+        cJSON_AddNumberToObject(j, "embed_dim", h->net.see.D) && cJSON_AddNumberToObject(j, "tokens", h->net.see.T) &&
+        cJSON_AddNumberToObject(j, "hidden", h->net.H) && cJSON_AddNumberToObject(j, "trained", h->fit.trained) &&
+        cJSON_AddNumberToObject(j, "held_back", h->fit.held_back) &&
+        cJSON_AddNumberToObject(j, "epoch", h->fit.epoch) && cJSON_AddNumberToObject(j, "accuracy", h->fit.score);
     cJSON *answers = cJSON_AddArrayToObject(j, "answers");
     for (int i = 0; i < h->net.A && good && answers; i++)
         good = cJSON_AddItemToArray(answers, cJSON_CreateString(h->answer[i]));
@@ -411,7 +422,8 @@ static clip_status read_answers(clip_vqa *h, const cJSON *j, const char *path, i
 }
 
 /* Everything vqa.json says, checked. */
-static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, const char *path, const char *hash, int *T, int *H, clip_error *err)
+static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, const char *path, const char *hash,
+                              int *T, int *H, clip_error *err)
 {
     const char *weights = "", *network = "";
     char own[33];
@@ -429,11 +441,13 @@ static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, 
     h->fit.score = (double)accuracy;
     TRY(clip_weights_identify(m, own, err));
     if (strcmp(weights, own) != 0 || D != m->config.embed_dim)
-        return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)", weights, m->path, own);
+        return clipb_fail(err, CLIP_EMISMATCH, path, "was fitted on other weights (%.8s) than those of %s (%.8s)",
+                          weights, m->path, own);
     if (strcmp(network, hash) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, path, "does not belong to the vqa.safetensors beside it: fit again");
     if (*T != 0 && *T != clip_vqa_sees(m).T)
-        return clipb_fail(err, CLIP_EMISMATCH, path, "looks at %d tokens of a picture, of which this model has %d", *T, clip_vqa_sees(m).T);
+        return clipb_fail(err, CLIP_EMISMATCH, path, "looks at %d tokens of a picture, of which this model has %d", *T,
+                          clip_vqa_sees(m).T);
     if (*H < 1)
         return clipb_fail(err, CLIP_EFORMAT, path, "'hidden' is missing");
     return read_answers(h, j, path, &A, err);

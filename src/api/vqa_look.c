@@ -86,10 +86,12 @@ static void make_row(void *user, int64_t i)
     out[j->width - 1] = 0; /* half of it may be left over */
     memcpy(out, j->unit + (size_t)i * j->D, j->D * sizeof *out);
     for (int t = 0; t < g->G * g->G; t++)
-        make_token(g, j->states + (size_t)i * row + (size_t)g->before * W, t / g->G, t % g->G, j->mean + (size_t)i * W, token + (size_t)t * W);
+        make_token(g, j->states + (size_t)i * row + (size_t)g->before * W, t / g->G, t % g->G, j->mean + (size_t)i * W,
+                   token + (size_t)t * W);
 }
 
-static clip_status look(clip_context *ctx, const grid *g, const float *pixels, int N, float *unit, float *states, float *mean, float *out)
+static clip_status look(clip_context *ctx, const grid *g, const float *pixels, int N, float *unit, float *states,
+                        float *mean, float *out)
 {
     const size_t S = (size_t)ctx->model->config.vision.image_size;
     job j = {g, unit, states, mean, out, (size_t)ctx->model->config.embed_dim, clip_look_width(ctx->model)};
@@ -108,8 +110,8 @@ clip_status clip_look_pixels(clip_context *ctx, const float *pixels, int N, floa
         return CLIP_EINVAL;
     const grid g = grid_of(ctx->model);
     const size_t n = N < AT_ONCE ? (size_t)N : AT_ONCE, patches = (size_t)g.before + (size_t)g.side * (size_t)g.side;
-    float *unit = malloc(n * (size_t)ctx->model->config.embed_dim * sizeof *unit), *states = malloc(n * patches * (size_t)g.W * sizeof *states),
-          *mean = malloc(n * (size_t)g.W * sizeof *mean);
+    float *unit = malloc(n * (size_t)ctx->model->config.embed_dim * sizeof *unit),
+          *states = malloc(n * patches * (size_t)g.W * sizeof *states), *mean = malloc(n * (size_t)g.W * sizeof *mean);
     const clip_status s = unit && states && mean ? look(ctx, &g, pixels, N, unit, states, mean, out) : CLIP_ENOMEM;
     free(unit);
     free(states);

@@ -27,11 +27,13 @@ clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
     if (fstat(fd, &st) < 0)
         s = clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     else if (!S_ISREG(st.st_mode))
-        s = clipb_fail(err, CLIP_EIO, path, "%s", S_ISDIR(st.st_mode) ? "is a directory, not a file" : "is not a regular file");
+        s = clipb_fail(err, CLIP_EIO, path, "%s",
+                       S_ISDIR(st.st_mode) ? "is a directory, not a file" : "is not a regular file");
     else if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)
-            s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "cannot be mapped: %s", strerror(errno));
+            s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "cannot be mapped: %s",
+                           strerror(errno));
         else
             *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, changed_at(&st), fd};
         if (s == CLIP_OK && !clipb_mapped_add(p, (size_t)st.st_size, path)) {
@@ -229,7 +231,8 @@ clip_status clipb_output_open(clipb_output *o, const char *path, clip_error *err
 
 static clip_status fail_write(const clipb_output *o, clip_error *err)
 {
-    return clipb_fail(err, CLIP_EIO, o->path, "cannot be written: %s", errno ? strerror(errno) : "the disk may be full");
+    return clipb_fail(err, CLIP_EIO, o->path, "cannot be written: %s",
+                      errno ? strerror(errno) : "the disk may be full");
 }
 
 clip_status clipb_output_write(clipb_output *o, const void *data, size_t size, clip_error *err)
@@ -244,7 +247,8 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
     if (s == CLIP_OK)
         s = (dir = clipb_path_dir(o->path)) ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, o->path, "out of memory");
     errno = 0;
-    if (s == CLIP_OK && (fflush(o->f) != 0 || ferror(o->f) || (fsync(fileno(o->f)) < 0 && errno != EINVAL && errno != ENOTSUP)))
+    if (s == CLIP_OK &&
+        (fflush(o->f) != 0 || ferror(o->f) || (fsync(fileno(o->f)) < 0 && errno != EINVAL && errno != ENOTSUP)))
         s = fail_write(o, err);
     if (o->f && fclose(o->f) != 0 && s == CLIP_OK)
         s = fail_write(o, err);
@@ -337,7 +341,9 @@ clip_status clipb_dir_check_empty(const char *path, clip_error *err)
 {
     DIR *d = opendir(path);
     if (!d)
-        return errno == ENOENT ? CLIP_OK : clipb_fail(err, errno == ENOTDIR ? CLIP_EINVAL : CLIP_EIO, path, "%s", strerror(errno));
+        return errno == ENOENT
+                   ? CLIP_OK
+                   : clipb_fail(err, errno == ENOTDIR ? CLIP_EINVAL : CLIP_EIO, path, "%s", strerror(errno));
     bool empty = true;
     for (struct dirent *e; (e = readdir(d)) != NULL;)
         empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);

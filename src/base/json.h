@@ -21,7 +21,8 @@ clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJ
 char *clipb_json_print(const cJSON *v, bool indented);
 
 /* Getters: an absent or null key leaves *out as it is (the default); a value of another type, or out of [lo, hi], is CLIP_EFORMAT. */
-clip_status clipb_json_int(const cJSON *o, const char *key, int lo, int hi, int *out, const char *file, clip_error *err);
+clip_status clipb_json_int(const cJSON *o, const char *key, int lo, int hi, int *out, const char *file,
+                           clip_error *err);
 clip_status clipb_json_float(const cJSON *o, const char *key, float *out, const char *file, clip_error *err);
 clip_status clipb_json_bool(const cJSON *o, const char *key, bool *out, const char *file, clip_error *err);
 clip_status clipb_json_string(const cJSON *o, const char *key, const char **out, const char *file, clip_error *err);

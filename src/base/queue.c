@@ -50,7 +50,8 @@ static void *work(void *user)
     return NULL;
 }
 
-clip_status clipb_queue_new(int threads, size_t cells, size_t size, int nice, clipb_queue_work *fn, void *user, clipb_queue **out)
+clip_status clipb_queue_new(int threads, size_t cells, size_t size, int nice, clipb_queue_work *fn, void *user,
+                            clipb_queue **out)
 {
     *out = NULL;
     clipb_queue *q = calloc(1, sizeof *q);

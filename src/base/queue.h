@@ -25,7 +25,8 @@ typedef void clipb_queue_work(void *user, void *cell);
  * nice   in   how much later than the caller the threads get the processor (setpriority()), 0: as it
  * out    out  free with clipb_queue_free()
  * Errors: CLIP_ELIMIT (the system allows no thread), CLIP_ENOMEM. */
-clip_status clipb_queue_new(int threads, size_t cells, size_t size, int nice, clipb_queue_work *work, void *user, clipb_queue **out);
+clip_status clipb_queue_new(int threads, size_t cells, size_t size, int nice, clipb_queue_work *work, void *user,
+                            clipb_queue **out);
 
 void *clipb_queue_room(clipb_queue *q);    /* the next cell to fill; NULL: all are in use */
 void clipb_queue_put(clipb_queue *q);      /* it is filled */

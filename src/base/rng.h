@@ -42,7 +42,10 @@ static inline float clipb_rng_float(clipb_rng *r) { return (float)(clipb_rng_nex
 static inline float clipb_rng_between(clipb_rng *r, float lo, float hi) { return lo + (hi - lo) * clipb_rng_float(r); }
 
 /* In [0, n), n below 2^32; the bias is below 2^-32. */
-static inline uint32_t clipb_rng_below(clipb_rng *r, uint32_t n) { return (uint32_t)((clipb_rng_next(r) >> 32) * n >> 32); }
+static inline uint32_t clipb_rng_below(clipb_rng *r, uint32_t n)
+{
+    return (uint32_t)((clipb_rng_next(r) >> 32) * n >> 32);
+}
 
 /* Normal, mean 0 and deviation 1 (Box and Muller 1958). */
 static inline float clipb_rng_normal(clipb_rng *r)

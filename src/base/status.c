@@ -48,7 +48,8 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
     if (where) {
         const size_t length = strlen(where);
         const bool whole = length <= LONGEST_NAME;
-        put(err->message, sizeof err->message, "%s%s: ", whole ? "" : "...", whole ? where : where + length - LONGEST_NAME);
+        put(err->message, sizeof err->message, "%s%s: ", whole ? "" : "...",
+            whole ? where : where + length - LONGEST_NAME);
         n = strlen(err->message);
     }
     va_list ap;

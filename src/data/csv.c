@@ -77,7 +77,8 @@ clip_status clipdat_csv_row(clipdat_csv *c, clip_error *err)
     else if (s == CLIP_EFORMAT)
         clipb_fail(err, s, c->path, "line %zu: a quote that opens here is never closed", c->line);
     else if (s == CLIP_ELIMIT)
-        clipb_fail(err, s, c->path, "line %zu: longer than %zu bytes (a quote that is never closed?)", c->line, CLIPDAT_MAX_ROW);
+        clipb_fail(err, s, c->path, "line %zu: longer than %zu bytes (a quote that is never closed?)", c->line,
+                   CLIPDAT_MAX_ROW);
     c->over = s < 0;
     if (s == CLIP_OK && zero)
         s = clipb_fail(err, CLIP_EFORMAT, c->path, "line %zu: a zero byte, which no text holds", c->line);

@@ -20,7 +20,10 @@ struct clip_pairs {
     clip_passed passed;
 };
 
-clip_pairs_options clip_pairs_options_default(void) { return (clip_pairs_options){.image_key = "filepath", .caption_key = "title"}; }
+clip_pairs_options clip_pairs_options_default(void)
+{
+    return (clip_pairs_options){.image_key = "filepath", .caption_key = "title"};
+}
 
 static bool ends(const char *s, const char *end)
 {
@@ -41,7 +44,8 @@ clip_status clipdat_open(const char *path, const clip_pairs_options *opt, clipda
     if (clipdat_is_tar(path))
         return clipdat_tar_open(path, out, err);
     if (!ends(path, ".tsv") && !ends(path, ".csv"))
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "is neither a directory nor a .tar, .tar.gz, .tgz, .tsv or .csv file");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, path,
+                          "is neither a directory nor a .tar, .tar.gz, .tgz, .tsv or .csv file");
     return clipdat_table_open(path, opt, out, err);
 }
 
@@ -120,7 +124,8 @@ clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
     if (s == CLIP_ENOMEM)
         return clipb_fail(err, s, p->path[p->at - 1], "out of memory");
     if (s == CLIP_OK && !end)
-        *out = (clip_pair){p->sample.key.p, p->sample.picture.p, p->sample.picture.n, p->sample.caption, p->sample.captions};
+        *out = (clip_pair){p->sample.key.p, p->sample.picture.p, p->sample.picture.n, p->sample.caption,
+                           p->sample.captions};
     return s;
 }
 

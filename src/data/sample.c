@@ -7,7 +7,10 @@
 #include "base/plain.h"
 #include "data/data.h"
 
-clip_status clipdat_bytes_reserve(clipdat_bytes *b, size_t n) { return clipb_grow((void **)&b->p, &b->capacity, n + 1, 1); }
+clip_status clipdat_bytes_reserve(clipdat_bytes *b, size_t n)
+{
+    return clipb_grow((void **)&b->p, &b->capacity, n + 1, 1);
+}
 
 clip_status clipdat_bytes_add(clipdat_bytes *b, const char *p, size_t n)
 {

@@ -79,8 +79,8 @@ static bool read_range(const char *open, range *r)
 static clip_status expand(expansion *x, const char *text, size_t from, int depth);
 
 /* text, with `n` bytes at `middle` in the place of open .. close, expanded from there on. */
-static clip_status substitute(expansion *x, const char *text, const char *open, const char *close, const char *middle, size_t n,
-                              int depth)
+static clip_status substitute(expansion *x, const char *text, const char *open, const char *close, const char *middle,
+                              size_t n, int depth)
 {
     const size_t head = (size_t)(open - text), tail = strlen(close + 1);
     char *s = malloc(head + n + tail + 1);
@@ -94,7 +94,8 @@ static clip_status substitute(expansion *x, const char *text, const char *open, 
     return status;
 }
 
-static clip_status expand_range(expansion *x, const char *text, const char *open, const char *close, const range *r, int depth)
+static clip_status expand_range(expansion *x, const char *text, const char *open, const char *close, const range *r,
+                                int depth)
 {
     const long long step = r->from <= r->to ? 1 : -1;
     for (long long v = r->from;; v += step) {

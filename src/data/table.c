@@ -52,7 +52,8 @@ static clip_status read_header(table *t, char separator, const clip_pairs_option
     if (t->csv.n == 0)
         return clipb_fail(err, CLIP_EFORMAT, t->path, "is empty: a first line that names the columns is missing");
     t->columns = t->csv.n;
-    bool image = find_column(&t->csv, opt->image_key, &t->image), caption = find_column(&t->csv, opt->caption_key, &t->caption);
+    bool image = find_column(&t->csv, opt->image_key, &t->image),
+         caption = find_column(&t->csv, opt->caption_key, &t->caption);
     *found = image && caption;
     return CLIP_OK;
 }
@@ -89,7 +90,8 @@ static clip_status check_row(const table *t, clip_error *err)
         return clipb_fail(err, CLIP_EFORMAT, t->path, "line %zu: %zu fields, but the first line names %zu "
                           "(is a separator in an unquoted caption?)", line, n, t->columns);
     if (t->image >= n || t->caption >= n)
-        return clipb_fail(err, CLIP_EFORMAT, t->path, "line %zu: %zu fields, but the first line names %zu", line, n, t->columns);
+        return clipb_fail(err, CLIP_EFORMAT, t->path, "line %zu: %zu fields, but the first line names %zu", line, n,
+                          t->columns);
     if (!*clipdat_csv_field(&t->csv, t->image))
         return clipb_fail(err, CLIP_EFORMAT, t->path, "line %zu: no picture is named", line);
     return CLIP_OK;

@@ -122,8 +122,8 @@ static clip_status read_member(tar *t, clipdat_bytes *b, size_t limit, clip_erro
 {
     b->n = 0;
     if (t->size < 0 || (uint64_t)t->size > limit)
-        return clipb_fail(err, CLIP_ELIMIT, t->path, "%s: %lld bytes are more than the %zu allowed", t->name, (long long)t->size,
-                          limit);
+        return clipb_fail(err, CLIP_ELIMIT, t->path, "%s: %lld bytes are more than the %zu allowed", t->name,
+                          (long long)t->size, limit);
     TRY(clipdat_bytes_reserve(b, (size_t)t->size < FIRST_STEP ? (size_t)t->size : FIRST_STEP));
     while (b->n < (size_t)t->size) {
         if (b->n + 1 == b->capacity && clipdat_bytes_reserve(b, b->n + 1) < 0) /* of this member alone */
@@ -149,7 +149,8 @@ static clip_status captions_in(tar *t, clipdat_sample *s, const cJSON *root, cli
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "captions"), *c;
     const cJSON *one = cJSON_GetObjectItemCaseSensitive(root, "caption");
     if ((list && !cJSON_IsArray(list) && !cJSON_IsNull(list)) || (one && !cJSON_IsString(one) && !cJSON_IsNull(one)))
-        return clipb_fail(err, CLIP_EFORMAT, t->path, "%s: \"captions\" must be a list of strings, \"caption\" a string", t->name);
+        return clipb_fail(err, CLIP_EFORMAT, t->path,
+                          "%s: \"captions\" must be a list of strings, \"caption\" a string", t->name);
     const bool many = cJSON_GetArraySize(list) > 0;
     if (!many && !cJSON_IsString(one))
         return CLIP_OK;
@@ -270,7 +271,8 @@ static clip_status start(tar *t, const char *path, clip_error *err)
     t->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (t->fd < 0)
         return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
-    if (archive_read_support_format_tar(t->archive) != ARCHIVE_OK || archive_read_support_filter_gzip(t->archive) != ARCHIVE_OK)
+    if (archive_read_support_format_tar(t->archive) != ARCHIVE_OK ||
+        archive_read_support_filter_gzip(t->archive) != ARCHIVE_OK)
         return CLIP_ENOMEM;
     if (archive_read_open_fd(t->archive, t->fd, READ_SIZE) != ARCHIVE_OK)
         return clipb_fail(err, CLIP_EFORMAT, path, "cannot be read as a tar: %s", archive_error_string(t->archive));

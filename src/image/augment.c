@@ -55,7 +55,8 @@ clipimg_box clipimg_augment_box(const clipimg_augment *a, clipb_rng *rng, int wi
     return box;
 }
 
-static clip_status crop(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img, const clip_image *out)
+static clip_status crop(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img,
+                        const clip_image *out)
 {
     const clipimg_box box = clipimg_augment_box(a, rng, img->width, img->height);
     clip_image part = {.width = box.width, .height = box.height, .stride = img->stride};
@@ -67,7 +68,8 @@ static clip_status crop(const clipimg_augment *a, clipb_rng *rng, const clipimg_
 
 static void color_jitter(const clipimg_augment *a, clipb_rng *rng, uint8_t *rgb, size_t n)
 {
-    static void (*const change[4])(uint8_t *, size_t, float) = {clipimg_brightness, clipimg_contrast, clipimg_saturation, clipimg_hue};
+    static void (*const change[4])(uint8_t *, size_t, float) = {clipimg_brightness, clipimg_contrast,
+                                                                clipimg_saturation, clipimg_hue};
     int order[4] = {0, 1, 2, 3};
     float by[4];
     for (int i = 3; i > 0; i--) {
@@ -126,7 +128,8 @@ static void erase(clipb_rng *rng, int S, float *out)
     }
 }
 
-clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img, float *out)
+clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r,
+                                  const clip_image *img, float *out)
 {
     if (!img->rgb || img->width < 1 || img->height < 1 || r->size < 1)
         return CLIP_EINVAL;
@@ -151,7 +154,8 @@ clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, cons
 /* ---- Settings ---- */
 
 /* Numbers within [lo, hi]: one, or n of them as a list. */
-static clip_status numbers(const cJSON *v, float lo, float hi, float *out, int n, bool rising, const char *file, clip_error *err)
+static clip_status numbers(const cJSON *v, float lo, float hi, float *out, int n, bool rising, const char *file,
+                           clip_error *err)
 {
     bool good = n == 1 ? cJSON_IsNumber(v) : cJSON_IsArray(v) && cJSON_GetArraySize(v) == n;
     const cJSON *e = n == 1 ? v : v->child;
@@ -164,9 +168,10 @@ static clip_status numbers(const cJSON *v, float lo, float hi, float *out, int n
     if (good)
         return CLIP_OK;
     if (n == 1)
-        return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be a number from %g to %g", v->string, (double)lo, (double)hi);
-    return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be a list of %d %snumbers from %g to %g", v->string, n, rising ? "rising " : "",
-                      (double)lo, (double)hi);
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be a number from %g to %g", v->string, (double)lo,
+                          (double)hi);
+    return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be a list of %d %snumbers from %g to %g", v->string, n,
+                      rising ? "rising " : "", (double)lo, (double)hi);
 }
 
 typedef struct setting {
@@ -184,7 +189,8 @@ static const cJSON *find(const cJSON *o, const char *key)
 }
 
 /* Every key of `o` is one of the settings, or `other`, which is left to the caller. Lists of two are ranges. */
-static clip_status read_settings(const cJSON *o, const setting *s, size_t n, const char *other, const char *file, clip_error *err)
+static clip_status read_settings(const cJSON *o, const setting *s, size_t n, const char *other, const char *file,
+                                 clip_error *err)
 {
     const cJSON *v;
     if (!cJSON_IsObject(o))
@@ -206,23 +212,32 @@ clip_status clipimg_augment_json(const cJSON *o, clipimg_augment *out, const cha
 {
     *out = clipimg_augment_default();
     const setting top[] = {
-        {"scale", out->scale, 2, 1e-4f, 1}, {"ratio", out->ratio, 2, 0.01f, 100},
-        {"color_jitter", out->color_jitter, 4, 0, 10}, {"color_jitter_prob", &out->color_jitter_prob, 1, 0, 1},
-        {"gray_scale_prob", &out->gray_scale_prob, 1, 0, 1}, {"hflip", &out->hflip, 1, 0, 1}, {"contrast", &out->contrast, 1, 0, 1},
-        {"channel_shift", &out->channel_shift, 1, 0, 1}, {"re_prob", &out->re_prob, 1, 0, 1},
+        {"scale", out->scale, 2, 1e-4f, 1},
+        {"ratio", out->ratio, 2, 0.01f, 100},
+        {"color_jitter", out->color_jitter, 4, 0, 10},
+        {"color_jitter_prob", &out->color_jitter_prob, 1, 0, 1},
+        {"gray_scale_prob", &out->gray_scale_prob, 1, 0, 1},
+        {"hflip", &out->hflip, 1, 0, 1},
+        {"contrast", &out->contrast, 1, 0, 1},
+        {"channel_shift", &out->channel_shift, 1, 0, 1},
+        {"re_prob", &out->re_prob, 1, 0, 1},
     };
     TRY(read_settings(o, top, sizeof top / sizeof *top, "affine", file, err));
     if (out->color_jitter[3] > 0.5f)
-        return clipb_fail(err, CLIP_EFORMAT, file, "the last number of \"color_jitter\", of the hue, must be at most 0.5");
+        return clipb_fail(err, CLIP_EFORMAT, file,
+                          "the last number of \"color_jitter\", of the hue, must be at most 0.5");
     const cJSON *affine = find(o, "affine");
     if (!affine)
         return CLIP_OK;
     clipimg_affine *f = &out->affine;
-    const setting inner[] = {{"zoom", f->zoom, 2, 0.01f, 100}, {"aspect", &f->aspect, 1, 0, 10}, {"shift", &f->shift, 1, 0, 1},
+    const setting inner[] = {{"zoom", f->zoom, 2, 0.01f, 100},
+                             {"aspect", &f->aspect, 1, 0, 10},
+                             {"shift", &f->shift, 1, 0, 1},
                              {"rotate", &f->rotate, 1, 0, 180}};
     TRY(read_settings(affine, inner, sizeof inner / sizeof *inner, NULL, file, err));
     if (find(o, "scale") || find(o, "ratio"))
-        return clipb_fail(err, CLIP_EFORMAT, file, "\"scale\" and \"ratio\" (a crop) do not go together with \"affine\"");
+        return clipb_fail(err, CLIP_EFORMAT, file,
+                          "\"scale\" and \"ratio\" (a crop) do not go together with \"affine\"");
     f->on = true;
     return CLIP_OK;
 }

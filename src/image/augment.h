@@ -45,7 +45,8 @@ clipimg_augment clipimg_augment_default(void);
 clip_status clipimg_augment_json(const cJSON *o, clipimg_augment *out, const char *file, clip_error *err);
 
 /* clipimg_augment_apply(): img to out [3, S, S]. CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
-clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img, float *out);
+clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r,
+                                  const clip_image *img, float *out);
 
 /* ---- The parts, for tests ---- */
 

@@ -31,7 +31,8 @@ static view draw_view(const clipimg_affine *a, clipb_rng *rng)
 {
     const double zoom = clipb_rng_between(rng, a->zoom[0], a->zoom[1]), widest = log1p(a->aspect);
     const double stretch = exp((clipb_rng_between(rng, -1, 1)) * widest / 2), w = zoom * stretch, h = zoom / stretch;
-    const double x = 0.5 + clipb_rng_between(rng, -a->shift, a->shift), y = 0.5 + clipb_rng_between(rng, -a->shift, a->shift);
+    const double x = 0.5 + clipb_rng_between(rng, -a->shift, a->shift),
+                 y = 0.5 + clipb_rng_between(rng, -a->shift, a->shift);
     const double angle = clipb_rng_between(rng, -a->rotate, a->rotate) * (M_PI / 180), c = cos(angle), s = sin(angle);
     return (view){x, y, c * w, s * w, -s * h, c * h};
 }
@@ -67,7 +68,8 @@ static axis make_axis(clipimg_mode mode, int n, int other, double middle, double
     }
     a.at = (a.side - a.len) / 2;
     const double side = (double)a.side, last = side - 1;
-    const double lo = fmin(fmax(floor((middle - reach) * side) - 2, 0), last), hi = fmin(fmax(ceil((middle + reach) * side) + 2, 0), last);
+    const double lo = fmin(fmax(floor((middle - reach) * side) - 2, 0), last),
+                 hi = fmin(fmax(ceil((middle + reach) * side) + 2, 0), last);
     a.lo = (int64_t)lo;
     a.count = (int)(hi - lo) + 1;
     return a;
@@ -82,7 +84,8 @@ static int64_t overlap(const axis *a, int64_t *from)
 }
 
 /* The visible part of the canvas, in bytes. */
-static clip_status make_patch(const clipimg_recipe *r, const clip_image *img, const axis *x, const axis *y, const clip_image *patch)
+static clip_status make_patch(const clipimg_recipe *r, const clip_image *img, const axis *x, const axis *y,
+                              const clip_image *patch)
 {
     clip_image used = {.width = x->n, .height = y->n, .stride = img->stride};
     used.rgb = img->rgb + (size_t)y->from * img->stride + 3 * (size_t)x->from;
@@ -94,7 +97,8 @@ static clip_status make_patch(const clipimg_recipe *r, const clip_image *img, co
         return CLIP_OK;
     clip_image to = {.width = (int)w, .height = (int)h, .stride = patch->stride};
     to.rgb = patch->rgb + (size_t)(top - y->lo) * patch->stride + 3 * (size_t)(left - x->lo);
-    return clipimg_resize_window(clipimg_best_passes(), &used, x->len, y->len, r->filter, left - x->at, top - y->at, &to);
+    return clipimg_resize_window(clipimg_best_passes(), &used, x->len, y->len, r->filter, left - x->at, top - y->at,
+                                 &to);
 }
 
 /* ---- Sampling ---- */
@@ -156,17 +160,20 @@ static inline void store(texel v, uint8_t *out)
 }
 
 /* The view upright: each row is mixed of four first, over all the width, and then along it. */
-static void sample_upright(const texture *t, const kernel *k, const view *v, const axis *ax, const axis *ay, texel *row, const clip_image *out)
+static void sample_upright(const texture *t, const kernel *k, const view *v, const axis *ax, const axis *ay, texel *row,
+                           const clip_image *out)
 {
     const double W = (double)ax->side, H = (double)ay->side;
     for (int i = 0; i < out->height; i++) {
         const double y = (v->y + ((i + 0.5) / out->height - 0.5) * v->down_y) * H - (double)ay->lo - 0.5;
         float by;
-        const texel *from = t->at + (ptrdiff_t)t->stride * (split((float)y, t->height, &by) - 1) - PAD, w = weights(k, by);
+        const texel *from = t->at + (ptrdiff_t)t->stride * (split((float)y, t->height, &by) - 1) - PAD,
+                    w = weights(k, by);
         for (size_t x = 0; x < t->stride; x++)
             row[x] = mix(from + x, t->stride, w);
         uint8_t *to = out->rgb + (size_t)i * out->stride;
-        const double x0 = (v->x + (0.5 / out->width - 0.5) * v->across_x) * W - (double)ax->lo - 0.5, dx = v->across_x / out->width * W;
+        const double x0 = (v->x + (0.5 / out->width - 0.5) * v->across_x) * W - (double)ax->lo - 0.5,
+                     dx = v->across_x / out->width * W;
         for (int x = 0; x < out->width; x++) {
             float bx;
             const int at = split((float)(x0 + x * dx), t->width, &bx);
@@ -175,7 +182,8 @@ static void sample_upright(const texture *t, const kernel *k, const view *v, con
     }
 }
 
-static void sample_turned(const texture *t, const kernel *k, const view *v, const axis *ax, const axis *ay, const clip_image *out)
+static void sample_turned(const texture *t, const kernel *k, const view *v, const axis *ax, const axis *ay,
+                          const clip_image *out)
 {
     const double W = (double)ax->side, H = (double)ay->side, first = 0.5 / out->width - 0.5;
     const double dx = v->across_x / out->width * W, dy = v->across_y / out->width * H;
@@ -186,7 +194,8 @@ static void sample_turned(const texture *t, const kernel *k, const view *v, cons
         uint8_t *to = out->rgb + (size_t)i * out->stride;
         for (int x = 0; x < out->width; x++) {
             float bx, by;
-            const int at_x = split((float)(x0 + x * dx), t->width, &bx), at_y = split((float)(y0 + x * dy), t->height, &by);
+            const int at_x = split((float)(x0 + x * dx), t->width, &bx),
+                      at_y = split((float)(y0 + x * dy), t->height, &by);
             const texel *from = t->at + (ptrdiff_t)t->stride * (at_y - 1) + at_x - 1, w = weights(k, bx);
             const texel rows[4] = {mix(from, 1, w), mix(from + t->stride, 1, w), mix(from + 2 * t->stride, 1, w),
                                    mix(from + 3 * t->stride, 1, w)};

@@ -58,7 +58,8 @@ clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t heig
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
                           (unsigned long long)width, (unsigned long long)height);
     if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
-        return clipb_fail(in->err, CLIP_ELIMIT, in->name, "%llu x %llu pixels are more than the %lld allowed (max_pixels, --max-pixels)",
+        return clipb_fail(in->err, CLIP_ELIMIT, in->name,
+                          "%llu x %llu pixels are more than the %lld allowed (max_pixels, --max-pixels)",
                           (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
     return CLIP_OK;
 }
@@ -137,7 +138,8 @@ static bool is_avif(const clipimg_input *in) { return has_brand(in, (const char 
 
 static bool is_heic(const clipimg_input *in)
 {
-    return has_brand(in, (const char *const[]){"heic", "heix", "hevc", "hevx", "heim", "heis", "hevm", "hevs", "mif1", "msf1", NULL});
+    return has_brand(in, (const char *const[]){"heic", "heix", "hevc", "hevx", "heim", "heis", "hevm", "hevs", "mif1",
+                                               "msf1", NULL});
 }
 
 /* "P6", white space or a comment, and the width; PAM ("P7") has words. */
@@ -252,7 +254,8 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
     if (!f)
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, in->size ? "not a picture of a known format" : "is empty");
     if (!f->read)
-        return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", f->name, clipimg_formats());
+        return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this is %s; this build reads %s", f->name,
+                          clipimg_formats());
     int orientation = 1;
     clip_status s = f->read(in, out, &orientation);
     if (s == CLIP_OK && in->facts && orientation >= 5) {
@@ -271,12 +274,17 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
     return s;
 }
 
-clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clipimg_facts *facts, clip_image *out,
-                           clip_error *err)
+clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
+                           clipimg_facts *facts, clip_image *out, clip_error *err)
 {
     clip_image_options o = opt ? *opt : clip_image_options_default();
-    clipimg_input in = {.data = bytes, .size = size, .name = name ? name : "picture", .max_pixels = o.max_pixels, .enough = o.enough,
-                        .facts = facts, .err = err};
+    clipimg_input in = {.data = bytes,
+                        .size = size,
+                        .name = name ? name : "picture",
+                        .max_pixels = o.max_pixels,
+                        .enough = o.enough,
+                        .facts = facts,
+                        .err = err};
     in.flatten = o.background >= 0;
     for (int c = 0; c < 3; c++)
         in.background[c] = (uint8_t)(o.background >> (16 - 8 * c));
@@ -290,8 +298,8 @@ clip_status clipimg_decode(const void *bytes, size_t size, const char *name, con
     return decode(&in, out);
 }
 
-clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clip_image *out,
-                              clip_error *err)
+clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
+                              clip_image *out, clip_error *err)
 {
     return clipimg_decode(bytes, size, name, opt, NULL, out, err);
 }

@@ -24,8 +24,9 @@ typedef struct clipimg_input {
  *                   height, if the reader fills them, are those before the picture is turned so */
 typedef clip_status clipimg_reader(const clipimg_input *in, clip_image *out, int *orientation);
 
-clipimg_reader clipimg_read_jpeg, clipimg_read_png, clipimg_read_webp, clipimg_read_gif, clipimg_read_bmp, clipimg_read_tiff,
-    clipimg_read_heic, clipimg_read_avif, clipimg_read_pnm, clipimg_read_raw, clipimg_read_jxl, clipimg_read_jp2, clipimg_read_svg;
+clipimg_reader clipimg_read_jpeg, clipimg_read_png, clipimg_read_webp, clipimg_read_gif, clipimg_read_bmp,
+    clipimg_read_tiff, clipimg_read_heic, clipimg_read_avif, clipimg_read_pnm, clipimg_read_raw, clipimg_read_jxl,
+    clipimg_read_jp2, clipimg_read_svg;
 
 /* clipimg_is_raw(): is it a camera's raw file? Most are TIFFs, told by what their directories hold.
  * clipimg_develop_raw(): a picture from the sensor data, upright. Only where LibRaw is. */
@@ -102,7 +103,13 @@ void clipimg_turn_rows(const clip_image *rows, int y, int height, int orientatio
 
 static inline uint16_t clipimg_le16(const unsigned char *p) { return (uint16_t)(p[0] | p[1] << 8); }
 static inline uint16_t clipimg_be16(const unsigned char *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static inline uint32_t clipimg_le32(const unsigned char *p) { return clipimg_le16(p) | (uint32_t)clipimg_le16(p + 2) << 16; }
-static inline uint32_t clipimg_be32(const unsigned char *p) { return (uint32_t)clipimg_be16(p) << 16 | clipimg_be16(p + 2); }
+static inline uint32_t clipimg_le32(const unsigned char *p)
+{
+    return clipimg_le16(p) | (uint32_t)clipimg_le16(p + 2) << 16;
+}
+static inline uint32_t clipimg_be32(const unsigned char *p)
+{
+    return (uint32_t)clipimg_be16(p) << 16 | clipimg_be16(p + 2);
+}
 
 #endif

@@ -83,8 +83,8 @@ static clip_status read_header(bmp_state *b, uint32_t *colours, size_t *colours_
     b->height = b->top_down ? -b->height : b->height;
     if (b->bits != 1 && b->bits != 4 && b->bits != 8 && b->bits != 16 && b->bits != 24 && b->bits != 32)
         return unsupported(b, "bits a pixel:", b->bits);
-    if (b->compression > BITFIELDS || (header == 64 && b->compression == BITFIELDS) || (b->compression == RLE8 && b->bits != 8) ||
-        (b->compression == RLE4 && b->bits != 4))
+    if (b->compression > BITFIELDS || (header == 64 && b->compression == BITFIELDS) ||
+        (b->compression == RLE8 && b->bits != 8) || (b->compression == RLE4 && b->bits != 4))
         return unsupported(b, "compression", b->compression);
     TRY(read_masks(b, header, &extra));
     *colour_bytes = header == 12 ? 3 : 4;
@@ -135,7 +135,8 @@ static void masked_row(const bmp_state *b, const unsigned char *p, uint8_t *rgb)
 {
     size_t bytes = b->bits / 8;
     for (int32_t x = 0; x < b->width; x++, p += bytes, rgb += 3) {
-        uint32_t pixel = clipimg_le16(p) | (bytes > 2 ? (uint32_t)p[2] << 16 : 0) | (bytes > 3 ? (uint32_t)p[3] << 24 : 0);
+        uint32_t pixel =
+            clipimg_le16(p) | (bytes > 2 ? (uint32_t)p[2] << 16 : 0) | (bytes > 3 ? (uint32_t)p[3] << 24 : 0);
         uint8_t rgba[4];
         for (int c = 0; c < 4; c++)
             rgba[c] = field(pixel, b->mask[c]);
@@ -165,7 +166,9 @@ static clip_status read_rows(const bmp_state *b, const clip_image *out)
         return damaged(b, "the file is truncated");
     bool alpha = b->in->flatten && b->mask[3];
     bool plain = b->bits >= 24 && b->mask[0] == 0xFF0000 && b->mask[1] == 0xFF00 && b->mask[2] == 0xFF && !alpha;
-    void (*row)(const bmp_state *, const unsigned char *, uint8_t *) = b->bits <= 8 ? indexed_row : plain ? bgr_row : masked_row;
+    void (*row)(const bmp_state *, const unsigned char *, uint8_t *) = b->bits <= 8 ? indexed_row
+                                                                       : plain      ? bgr_row
+                                                                                    : masked_row;
     for (size_t y = 0; y < (size_t)b->height; y++)
         row(b, b->in->data + b->pixels + y * bytes, clipimg_row(out, b->top_down ? y : (size_t)b->height - 1 - y));
     return CLIP_OK;

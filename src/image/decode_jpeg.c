@@ -59,8 +59,8 @@ static void limit_scans(j_common_ptr c)
     const int64_t scan = j->d.input_scan_number, pixels = (int64_t)j->d.image_width * j->d.image_height;
     if (scan <= FREE_SCANS || (scan <= MAX_SCANS && scan * pixels <= MAX_SCANNED))
         return;
-    j->status = clipb_fail(j->in->err, CLIP_ELIMIT, j->in->name, "JPEG: %lld scans over %lld pixels are too many", (long long)scan,
-                           (long long)pixels);
+    j->status = clipb_fail(j->in->err, CLIP_ELIMIT, j->in->name, "JPEG: %lld scans over %lld pixels are too many",
+                           (long long)scan, (long long)pixels);
     longjmp(j->jump, 1);
 }
 
@@ -129,7 +129,8 @@ static clip_status read_rows(jpeg_state *j, const clip_image *out, int orientati
 {
     struct jpeg_decompress_struct *d = &j->d;
     int height = (int)d->output_height;
-    clip_image band = orientation > 1 ? (clip_image){(int)d->output_width, BAND, 3 * (size_t)d->output_width, j->band} : *out;
+    clip_image band =
+        orientation > 1 ? (clip_image){(int)d->output_width, BAND, 3 * (size_t)d->output_width, j->band} : *out;
     for (int y = 0, in_band = 0; y < height;) {
         JSAMPROW rows[4];
         int n = 0, room = orientation > 1 ? BAND - in_band : height - y, at = orientation > 1 ? in_band : y;
@@ -175,7 +176,8 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
     }
     if (j->in->enough > 0)
         reduce(j->in, d);
-    TRY(clipimg_new(j->in, swapped ? d->output_height : d->output_width, swapped ? d->output_width : d->output_height, out));
+    TRY(clipimg_new(j->in, swapped ? d->output_height : d->output_width, swapped ? d->output_width : d->output_height,
+                    out));
     if ((d->num_components == 4 && !(j->row = malloc(4 * (size_t)d->output_width))) ||
         (orientation > 1 && !(j->band = malloc(BAND * 3 * (size_t)d->output_width))))
         return clipb_fail(j->in->err, CLIP_ENOMEM, j->in->name, "out of memory");

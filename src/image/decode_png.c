@@ -9,7 +9,8 @@
 #include "image/decode.h"
 
 /* Kilobytes of compressed text can become gigabytes: libpng unpacks nothing but pixels. */
-static const png_byte unread[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME\0zTXt";
+static const png_byte unread[] =
+    "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME\0zTXt";
 
 typedef struct png_state {
     png_structp png;

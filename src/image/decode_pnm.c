@@ -170,7 +170,9 @@ static clip_status read_binary(pnm_state *p, uint8_t *samples, size_t n)
         memcpy(samples, from, n);
     else
         for (size_t i = 0; i < n; i++) {
-            uint32_t v = p->kind == 4 ? from[i / 8] >> (7 - i % 8) & 1 : p->maxval > 255 ? clipimg_be16(from + 2 * i) : from[i];
+            uint32_t v = p->kind == 4      ? from[i / 8] >> (7 - i % 8) & 1
+                         : p->maxval > 255 ? clipimg_be16(from + 2 * i)
+                                           : from[i];
             samples[i] = p->level[v > p->maxval ? p->maxval : v];
         }
     return CLIP_OK;
@@ -180,7 +182,8 @@ static void write_row(const pnm_state *p, const uint8_t *samples, uint8_t *rgb)
 {
     bool alpha = p->depth % 2 == 0;
     for (size_t x = 0; x < p->width; x++, samples += p->depth, rgb += 3) {
-        uint8_t rgba[4] = {samples[0], samples[p->depth > 2 ? 1 : 0], samples[p->depth > 2 ? 2 : 0], samples[p->depth - 1]};
+        uint8_t rgba[4] = {samples[0], samples[p->depth > 2 ? 1 : 0], samples[p->depth > 2 ? 2 : 0],
+                           samples[p->depth - 1]};
         if (alpha && p->in->flatten)
             clipimg_flatten_row(p->in, rgba, rgb, 1);
         else

@@ -44,7 +44,9 @@ typedef struct tiff_state {
 static tmsize_t on_read(thandle_t h, void *to, tmsize_t n)
 {
     tiff_state *t = h;
-    uint64_t left = t->at < t->in->size ? t->in->size - t->at : 0, got = n < 0 ? 0 : (uint64_t)n < left ? (uint64_t)n : left;
+    uint64_t left = t->at < t->in->size ? t->in->size - t->at : 0, got = n < 0                ? 0
+                                                                         : (uint64_t)n < left ? (uint64_t)n
+                                                                                              : left;
     if (got > 0)
         memcpy(to, t->in->data + t->at, got);
     t->at += got;
@@ -114,10 +116,14 @@ static bool open_tiff(tiff_state *t)
 
 static clip_status damaged(const tiff_state *t)
 {
-    return clipb_fail(t->in->err, CLIP_EFORMAT, t->in->name, "TIFF: %s", t->fault[0] ? t->fault : "the data are damaged");
+    return clipb_fail(t->in->err, CLIP_EFORMAT, t->in->name, "TIFF: %s",
+                      t->fault[0] ? t->fault : "the data are damaged");
 }
 
-static clip_status no_memory(const tiff_state *t) { return clipb_fail(t->in->err, CLIP_ENOMEM, t->in->name, "out of memory"); }
+static clip_status no_memory(const tiff_state *t)
+{
+    return clipb_fail(t->in->err, CLIP_ENOMEM, t->in->name, "out of memory");
+}
 
 /* ---- what is in it ---- */
 
@@ -134,13 +140,17 @@ static void read_alpha(tiff_state *t)
 /* How the samples are to be read; false: they cannot be, here. */
 static bool set_form(tiff_state *t)
 {
-    const bool planar = t->planar == PLANARCONFIG_SEPARATE, grey = t->colours == 1 && t->photometric != PHOTOMETRIC_PALETTE;
+    const bool planar = t->planar == PLANARCONFIG_SEPARATE,
+               grey = t->colours == 1 && t->photometric != PHOTOMETRIC_PALETTE;
     t->used = (uint16_t)(t->colours + t->alpha);
     t->form = (clipimg_samples){.bits = t->bits, .per_pixel = planar ? 1 : t->samples, .colour = t->colours > 1,
                                 .index = t->photometric == PHOTOMETRIC_PALETTE};
-    t->form.form = t->format == SAMPLEFORMAT_INT ? CLIPIMG_SIGNED : t->format == SAMPLEFORMAT_IEEEFP ? CLIPIMG_FLOAT : CLIPIMG_UNSIGNED;
+    t->form.form = t->format == SAMPLEFORMAT_INT      ? CLIPIMG_SIGNED
+                   : t->format == SAMPLEFORMAT_IEEEFP ? CLIPIMG_FLOAT
+                                                      : CLIPIMG_UNSIGNED;
     t->form.alpha = t->alpha && !planar ? t->colours : t->form.per_pixel;
-    return clipimg_samples_known(&t->form) && (!clipimg_samples_measured(&t->form) || grey || t->photometric == PHOTOMETRIC_RGB);
+    return clipimg_samples_known(&t->form) &&
+           (!clipimg_samples_measured(&t->form) || grey || t->photometric == PHOTOMETRIC_RGB);
 }
 
 /* Can the rows be read here? Sets everything that read_blocks() needs. */
@@ -245,7 +255,8 @@ static void write_row(const clipimg_input *in, const uint8_t *rgba, size_t n, ui
 static clip_status read_block(tiff_state *t, uint32_t x, uint32_t y, const clip_image *out)
 {
     TIFF *f = t->tiff;
-    uint32_t w = t->width - x < t->block_w ? t->width - x : t->block_w, h = t->height - y < t->block_h ? t->height - y : t->block_h;
+    uint32_t w = t->width - x < t->block_w ? t->width - x : t->block_w,
+             h = t->height - y < t->block_h ? t->height - y : t->block_h;
     const bool planar = t->planar == PLANARCONFIG_SEPARATE;
     uint16_t planes = planar ? t->used : 1;
     size_t per_row = t->form.per_pixel, bytes = ((size_t)t->block_w * per_row * t->bits + 7) / 8;
@@ -310,7 +321,8 @@ static clip_status read_rgba(tiff_state *t, const clip_image *out)
     for (size_t y = 0; y < t->height; y++)
         for (size_t x = 0; x < t->width; x++) {
             uint32_t v = t->raster[y * t->width + x];
-            uint8_t rgba[4] = {(uint8_t)TIFFGetR(v), (uint8_t)TIFFGetG(v), (uint8_t)TIFFGetB(v), alpha ? (uint8_t)TIFFGetA(v) : 255};
+            uint8_t rgba[4] = {(uint8_t)TIFFGetR(v), (uint8_t)TIFFGetG(v), (uint8_t)TIFFGetB(v),
+                               alpha ? (uint8_t)TIFFGetA(v) : 255};
             for (int c = 0; alpha && c < 3; c++)
                 rgba[c] = divide_alpha(rgba[c], rgba[3]);
             write_row(t->in, rgba, 1, clipimg_row(out, y) + 3 * x);
@@ -355,7 +367,9 @@ static clip_status read_picture(tiff_state *t, clip_image *out, int *orientation
         return read_blocks(t, out);
     if (t->format != SAMPLEFORMAT_UINT && t->format != SAMPLEFORMAT_VOID)
         return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF of %u-bit %s samples", t->bits,
-                          t->format == SAMPLEFORMAT_IEEEFP ? "float" : t->format == SAMPLEFORMAT_INT ? "signed" : "complex");
+                          t->format == SAMPLEFORMAT_IEEEFP ? "float"
+                          : t->format == SAMPLEFORMAT_INT  ? "signed"
+                                                           : "complex");
     return read_rgba(t, out);
 }
 

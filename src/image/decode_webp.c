@@ -20,7 +20,8 @@ static clip_status failed(const clipimg_input *in, VP8StatusCode code)
 }
 
 /* Decode a frame into rows of `channels` bytes a pixel that start at `to`, `bytes` of them at most. */
-static clip_status decode_into(const clipimg_input *in, const WebPIterator *f, int channels, uint8_t *to, size_t stride, size_t bytes)
+static clip_status decode_into(const clipimg_input *in, const WebPIterator *f, int channels, uint8_t *to, size_t stride,
+                               size_t bytes)
 {
     WebPDecoderConfig c;
     WebPInitDecoderConfig(&c);
@@ -86,7 +87,8 @@ clip_status clipimg_read_webp(const clipimg_input *in, clip_image *out, int *ori
         return failed(in, state == WEBP_DEMUX_PARSE_ERROR ? VP8_STATUS_BITSTREAM_ERROR : VP8_STATUS_NOT_ENOUGH_DATA);
     }
     WebPIterator frame = {0};
-    clip_status s = clipimg_new(in, WebPDemuxGetI(d, WEBP_FF_CANVAS_WIDTH), WebPDemuxGetI(d, WEBP_FF_CANVAS_HEIGHT), out);
+    clip_status s =
+        clipimg_new(in, WebPDemuxGetI(d, WEBP_FF_CANVAS_WIDTH), WebPDemuxGetI(d, WEBP_FF_CANVAS_HEIGHT), out);
     if (s == CLIP_OK && !WebPDemuxGetFrame(d, 1, &frame))
         s = clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: no frame");
     if (s == CLIP_OK)

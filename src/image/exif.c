@@ -11,11 +11,35 @@
 
 #include "image/decode.h"
 
-enum { ORIENTATION = 274, EXIF_DIRECTORY = 34665, DATE_TAKEN = 36867, DATE_DIGITIZED = 36868, OFFSET_TAKEN = 36881, OFFSET_DIGITIZED = 36882 };
-enum { BYTE = 1, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, SSHORT, SLONG, SRATIONAL, FLOAT, DOUBLE, IFD, LONG8 = 16, TYPES };
+enum {
+    ORIENTATION = 274,
+    EXIF_DIRECTORY = 34665,
+    DATE_TAKEN = 36867,
+    DATE_DIGITIZED = 36868,
+    OFFSET_TAKEN = 36881,
+    OFFSET_DIGITIZED = 36882
+};
+enum {
+    BYTE = 1,
+    ASCII,
+    SHORT,
+    LONG,
+    RATIONAL,
+    SBYTE,
+    UNDEFINED,
+    SSHORT,
+    SLONG,
+    SRATIONAL,
+    FLOAT,
+    DOUBLE,
+    IFD,
+    LONG8 = 16,
+    TYPES
+};
 
-static const uint8_t bytes_of[TYPES] = {[BYTE] = 1,   [ASCII] = 1,  [SHORT] = 2,     [LONG] = 4,  [RATIONAL] = 8, [SBYTE] = 1, [UNDEFINED] = 1,
-                                        [SSHORT] = 2, [SLONG] = 4, [SRATIONAL] = 8, [FLOAT] = 4, [DOUBLE] = 8,   [IFD] = 4,   [LONG8] = 8};
+static const uint8_t bytes_of[TYPES] = {
+    [BYTE] = 1,   [ASCII] = 1, [SHORT] = 2,     [LONG] = 4,  [RATIONAL] = 8, [SBYTE] = 1, [UNDEFINED] = 1,
+    [SSHORT] = 2, [SLONG] = 4, [SRATIONAL] = 8, [FLOAT] = 4, [DOUBLE] = 8,   [IFD] = 4,   [LONG8] = 8};
 
 typedef struct block {
     const unsigned char *data;
@@ -33,7 +57,10 @@ static uint64_t u64(const block *b, const unsigned char *p)
 }
 
 /* Some writers have the '*' in the wrong order. */
-static bool is_tiff(const unsigned char *b) { return (b[0] == 'I' || b[0] == 'M') && b[2] + b[3] == '*' && !(b[2] && b[3]); }
+static bool is_tiff(const unsigned char *b)
+{
+    return (b[0] == 'I' || b[0] == 'M') && b[2] + b[3] == '*' && !(b[2] && b[3]);
+}
 
 /* The marks of raw files. */
 static bool is_raw(const unsigned char *b)
@@ -88,7 +115,8 @@ static bool find(const block *b, size_t at, uint32_t tag, entry *out)
 /* The entry's first number, whatever its type; NAN: it is a text. */
 static double number(const block *b, const entry *e)
 {
-    const uint32_t a = bytes_of[e->type] >= 4 ? u32(b, e->value) : 0, z = bytes_of[e->type] == 8 ? u32(b, e->value + 4) : 0;
+    const uint32_t a = bytes_of[e->type] >= 4 ? u32(b, e->value) : 0,
+                   z = bytes_of[e->type] == 8 ? u32(b, e->value + 4) : 0;
     const uint64_t both = bytes_of[e->type] == 8 ? u64(b, e->value) : 0;
     float f;
     double d;
@@ -146,10 +174,16 @@ static int digits(const char *p, int n)
 /* "2023:05:17 14:03:21". Cameras whose clock was never set write zeros or blanks. */
 static bool parse_date(const char *s, struct tm *out)
 {
-    *out = (struct tm){.tm_year = digits(s, 4), .tm_mon = digits(s + 5, 2), .tm_mday = digits(s + 8, 2), .tm_hour = digits(s + 11, 2),
-                       .tm_min = digits(s + 14, 2), .tm_sec = digits(s + 17, 2), .tm_isdst = -1};
-    if (out->tm_year < 1800 || out->tm_mon < 1 || out->tm_mon > 12 || out->tm_mday < 1 || out->tm_mday > 31 || out->tm_hour < 0 ||
-        out->tm_hour > 23 || out->tm_min < 0 || out->tm_min > 59 || out->tm_sec < 0 || out->tm_sec > 60)
+    *out = (struct tm){.tm_year = digits(s, 4),
+                       .tm_mon = digits(s + 5, 2),
+                       .tm_mday = digits(s + 8, 2),
+                       .tm_hour = digits(s + 11, 2),
+                       .tm_min = digits(s + 14, 2),
+                       .tm_sec = digits(s + 17, 2),
+                       .tm_isdst = -1};
+    if (out->tm_year < 1800 || out->tm_mon < 1 || out->tm_mon > 12 || out->tm_mday < 1 || out->tm_mday > 31 ||
+        out->tm_hour < 0 || out->tm_hour > 23 || out->tm_min < 0 || out->tm_min > 59 || out->tm_sec < 0 ||
+        out->tm_sec > 60)
         return false;
     out->tm_year -= 1900;
     out->tm_mon--;

@@ -25,8 +25,8 @@ typedef struct clipimg_facts {
 } clipimg_facts;
 
 /* clipimg_decode(): clip_image_decode(), and the facts (may be NULL). */
-clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt, clipimg_facts *facts, clip_image *out,
-                           clip_error *err);
+clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
+                           clipimg_facts *facts, clip_image *out, clip_error *err);
 
 /* ---- resize.c ---- */
 
@@ -70,6 +70,7 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
 clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out);
 
 /* clipimg_preprocess_reduced(): img is what a picture of width x height came reduced to, whose place in the square it gets to the pixel. */
-clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height, float *out);
+clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height,
+                                       float *out);
 
 #endif

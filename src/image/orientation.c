@@ -70,15 +70,17 @@ static void turn_tile(const uint8_t *from, ptrdiff_t dx, ptrdiff_t dy, uint8_t *
 void clipimg_turn_rows(const clip_image *rows, int y, int height, int orientation, const clip_image *to)
 {
     walk w = walk_of(orientation, (ptrdiff_t)rows->stride, rows->width, height);
-    bool swapped = orientation >= 5, from_end = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    bool swapped = orientation >= 5,
+         from_end = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     int first = from_end ? height - y - rows->height : y; /* upright rows, or columns, that these are */
     int x0 = swapped ? first : 0, y0 = swapped ? 0 : first;
     int x1 = swapped ? first + rows->height : to->width, y1 = swapped ? to->height : first + rows->height;
     w.start -= (ptrdiff_t)rows->stride * y;
     for (int v = y0; v < y1; v += TILE)
         for (int u = x0; u < x1; u += TILE)
-            turn_tile(rows->rgb + (w.start + u * w.dx + v * w.dy), w.dx, w.dy, clipimg_row(to, (size_t)v) + 3 * (size_t)u, to->stride,
-                      clipb_min(x1 - u, TILE), clipb_min(y1 - v, TILE));
+            turn_tile(rows->rgb + (w.start + u * w.dx + v * w.dy), w.dx, w.dy,
+                      clipimg_row(to, (size_t)v) + 3 * (size_t)u, to->stride, clipb_min(x1 - u, TILE),
+                      clipb_min(y1 - v, TILE));
 }
 
 clip_status clipimg_turn(clip_image *img, int orientation)

@@ -59,8 +59,10 @@ static inline __m256i two_rows(const uint8_t *a, const uint8_t *b)
 /* Pixels [from, from + n) of eight rows to pairs; n is made a multiple of 4. */
 static void turn_over(const uint8_t *const *in, int from, int n, __m256i *to)
 {
-    const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
-    const __m256i second = _mm256_broadcastsi128_si256(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
+    const __m256i first =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+    const __m256i second =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
     size_t at = 3 * (size_t)from;
     for (int x = 0; x < n; x += 4, at += 12) {
         __m256i rows[4];
@@ -83,7 +85,8 @@ static void turn_over(const uint8_t *const *in, int from, int n, __m256i *to)
 static inline __m256i finish(__m256i low, __m256i high)
 {
     __m256i sum = _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high, 15), low), _mm256_set1_epi32(HALF));
-    return _mm256_max_epi32(_mm256_setzero_si256(), _mm256_min_epi32(_mm256_srai_epi32(sum, CLIPIMG_SHIFT), _mm256_set1_epi32(255)));
+    return _mm256_max_epi32(_mm256_setzero_si256(),
+                            _mm256_min_epi32(_mm256_srai_epi32(sum, CLIPIMG_SHIFT), _mm256_set1_epi32(255)));
 }
 
 static inline __m256i two_taps(const int16_t *w)

@@ -62,7 +62,8 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
         return CLIP_EINVAL;
     const plan p = make_plan(r, width, height);
     const double across = (double)width / (double)p.width, down = (double)height / (double)p.height; /* pixels of the picture in one of the model's */
-    *out = (clip_window){(double)(p.x - p.left) * across, (double)(p.y - p.top) * down, r->size * across, r->size * down};
+    *out =
+        (clip_window){(double)(p.x - p.left) * across, (double)(p.y - p.top) * down, r->size * across, r->size * down};
     return CLIP_OK;
 }
 
@@ -85,9 +86,11 @@ static void normalise(const clipimg_recipe *r, const uint8_t *rgb, float *out)
             out[c * plane + i] = level[c][rgb[3 * i + (size_t)c]];
 }
 
-clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height, float *out)
+clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height,
+                                       float *out)
 {
-    if (!img->rgb || img->width < 1 || img->height < 1 || img->stride / 3 < (size_t)img->width || width < 1 || height < 1 || r->size < 1)
+    if (!img->rgb || img->width < 1 || img->height < 1 || img->stride / 3 < (size_t)img->width || width < 1 ||
+        height < 1 || r->size < 1)
         return CLIP_EINVAL;
     plan p = make_plan(r, width, height);
     size_t S = (size_t)r->size;

@@ -94,8 +94,10 @@ static int axis_filter(axis *a, int64_t i, int *first)
 static clip_status filters_init(clipimg_filters *f, axis *a, int64_t x, int n)
 {
     size_t most = (size_t)a->most / 2 + 1, bytes; /* pairs, when the first pixel is an odd one */
-    *f = (clipimg_filters){.n = n, .width = a->in, .first = malloc((size_t)n * sizeof(int)), .pairs = malloc((size_t)n * sizeof(int))};
-    if (!f->first || !f->pairs || __builtin_mul_overflow(most * sizeof *f->taps, (size_t)n, &bytes) || !(f->taps = malloc(bytes)))
+    *f = (clipimg_filters){
+        .n = n, .width = a->in, .first = malloc((size_t)n * sizeof(int)), .pairs = malloc((size_t)n * sizeof(int))};
+    if (!f->first || !f->pairs || __builtin_mul_overflow(most * sizeof *f->taps, (size_t)n, &bytes) ||
+        !(f->taps = malloc(bytes)))
         return CLIP_ENOMEM;
     int64_t chunk = (4 * (int64_t)most + MIN_CHUNK) / 4 * 4, all = ((int64_t)a->in + 7) / 4 * 4;
     f->chunk = (int)(chunk < all ? chunk : all);
@@ -266,7 +268,8 @@ clip_status clipimg_resize_window(const clipimg_passes *passes, const clip_image
 {
     assert(in->width > 0 && in->height > 0 && out->width > 0 && out->height > 0);
     assert(x >= 0 && y >= 0 && x + out->width <= width && y + out->height <= height);
-    resizer r = {.passes = passes, .in = in, .x = x, .y = y, .horizontal = width != in->width, .vertical = height != in->height};
+    resizer r = {
+        .passes = passes, .in = in, .x = x, .y = y, .horizontal = width != in->width, .vertical = height != in->height};
     r.columns_first = in->height > height && in->height - height > 2 * (in->width - width);
     clip_status s = resizer_init(&r, width, height, filter, out->width);
     if (s == CLIP_OK)

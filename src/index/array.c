@@ -45,7 +45,8 @@ static bool header_fits(const clipidx_array *a, const char *header)
 {
     char want[HEADER];
     int64_t rows = 0;
-    for (int n = header_begin(a, want, sizeof want), digits = 0; digits < 18 && header[n] >= '0' && header[n] <= '9'; n++, digits++)
+    for (int n = header_begin(a, want, sizeof want), digits = 0; digits < 18 && header[n] >= '0' && header[n] <= '9';
+         n++, digits++)
         rows = rows * 10 + (header[n] - '0');
     header_of(a, rows, want);
     return memcmp(header, want, HEADER) == 0;
@@ -78,7 +79,8 @@ static clip_status begin(clipidx_array *a, const char *dir, const char *name, co
     return a->path ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
 }
 
-clip_status clipidx_array_create(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes, int columns, clip_error *err)
+clip_status clipidx_array_create(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes,
+                                 int columns, clip_error *err)
 {
     char header[HEADER];
     TRY(begin(a, dir, name, descr, bytes, columns, true, err));
@@ -88,8 +90,8 @@ clip_status clipidx_array_create(clipidx_array *a, const char *dir, const char *
     return write_at(a, header, HEADER, 0, err);
 }
 
-clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes, int columns, bool write,
-                               clip_error *err)
+clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes,
+                               int columns, bool write, clip_error *err)
 {
     char header[HEADER];
     struct stat st;
@@ -103,7 +105,8 @@ clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *na
     if (!S_ISREG(st.st_mode))
         return clipb_fail(err, CLIP_EIO, a->path, "is not a regular file");
     if (pread(a->fd, header, HEADER, 0) != HEADER || !header_fits(a, header))
-        return clipb_fail(err, CLIP_EFORMAT, a->path, "is not an array [rows, %d] of %s as this index writes them", columns, descr);
+        return clipb_fail(err, CLIP_EFORMAT, a->path, "is not an array [rows, %d] of %s as this index writes them",
+                          columns, descr);
     a->rows = (int64_t)(((size_t)st.st_size - HEADER) / a->row_bytes);
     return CLIP_OK;
 }
@@ -163,12 +166,14 @@ clip_status clipidx_array_map(clipidx_array *a, int64_t rows, clip_error *err)
     if (rows <= a->mapped)
         return CLIP_OK;
     if (rows > a->rows)
-        return clipb_fail(err, CLIP_EFORMAT, a->path, "holds %" PRId64 " rows where the catalogue knows %" PRId64, a->rows, rows);
+        return clipb_fail(err, CLIP_EFORMAT, a->path, "holds %" PRId64 " rows where the catalogue knows %" PRId64,
+                          a->rows, rows);
     unmap(a);
     const size_t bytes = HEADER + (size_t)rows * a->row_bytes;
     void *p = mmap(NULL, bytes, PROT_READ, MAP_SHARED, a->fd, 0);
     if (p == MAP_FAILED)
-        return clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, a->path, "cannot be mapped: %s", strerror(errno));
+        return clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, a->path, "cannot be mapped: %s",
+                          strerror(errno));
     if (!clipb_mapped_add(p, bytes, a->path)) {
         munmap(p, bytes);
         return clipb_fail(err, CLIP_ENOMEM, a->path, "out of memory");

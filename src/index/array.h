@@ -29,11 +29,12 @@ typedef struct clipidx_array {
 
 /* clipidx_array_open(): the file dir/name. `bytes` of a number go with `descr`.
  * Errors: CLIP_EIO, CLIP_EFORMAT (another header), CLIP_ENOMEM. Close it in any case. */
-clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes, int columns, bool write,
-                               clip_error *err);
+clip_status clipidx_array_open(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes,
+                               int columns, bool write, clip_error *err);
 
 /* clipidx_array_create(): a new file without rows, in the place of what there may be. */
-clip_status clipidx_array_create(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes, int columns, clip_error *err);
+clip_status clipidx_array_create(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes,
+                                 int columns, clip_error *err);
 void clipidx_array_close(clipidx_array *a);
 
 /* clipidx_array_write(): rows at .. at + n from `data`; at is not beyond the rows there are. */

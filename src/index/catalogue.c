@@ -89,7 +89,8 @@ clip_status clipidx_catalogue_fail(const clipidx_catalogue *c, clip_error *err)
     case SQLITE_INTERRUPT:
         return clipb_fail(err, CLIP_EFORMAT, c->path, "the catalogue is damaged: reading it does not come to an end");
     case SQLITE_FULL: return clipb_fail(err, CLIP_EIO, c->path, "cannot be written: the disk is full");
-    case SQLITE_READONLY: return clipb_fail(err, CLIP_EIO, c->path, "cannot be written: it or its directory is read-only");
+    case SQLITE_READONLY:
+        return clipb_fail(err, CLIP_EIO, c->path, "cannot be written: it or its directory is read-only");
     default: return clipb_fail(err, CLIP_EIO, c->path, "%s", message);
     }
 }
@@ -102,7 +103,8 @@ static clip_status damaged(const clipidx_catalogue *c, clip_error *err, const ch
 clip_status clipidx_statement(clipidx_catalogue *c, int which, sqlite3_stmt **out, clip_error *err)
 {
     clip_status s = CLIP_OK;
-    if (!c->statement[which] && sqlite3_prepare_v3(c->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[which], NULL) != SQLITE_OK)
+    if (!c->statement[which] &&
+        sqlite3_prepare_v3(c->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, &c->statement[which], NULL) != SQLITE_OK)
         s = clipidx_catalogue_fail(c, err);
     *out = c->statement[which];
     return s;
@@ -130,7 +132,10 @@ clip_status clipidx_run(clipidx_catalogue *c, sqlite3_stmt *q, clip_error *err)
     return s;
 }
 
-void clipidx_bind_text(sqlite3_stmt *q, int at, const char *text) { sqlite3_bind_text(q, at, text ? text : "", -1, SQLITE_STATIC); }
+void clipidx_bind_text(sqlite3_stmt *q, int at, const char *text)
+{
+    sqlite3_bind_text(q, at, text ? text : "", -1, SQLITE_STATIC);
+}
 
 /* A statement without parameters. */
 static clip_status run_plain(clipidx_catalogue *c, int which, clip_error *err)
@@ -157,7 +162,8 @@ clip_status clipidx_catalogue_get(clipidx_catalogue *c, const char *key, char *o
     return s;
 }
 
-clip_status clipidx_catalogue_number(clipidx_catalogue *c, const char *key, int64_t lo, int64_t hi, int64_t *out, clip_error *err)
+clip_status clipidx_catalogue_number(clipidx_catalogue *c, const char *key, int64_t lo, int64_t hi, int64_t *out,
+                                     clip_error *err)
 {
     char text[32], *end;
     TRY(clipidx_catalogue_get(c, key, text, sizeof text, err));
@@ -190,7 +196,10 @@ static clip_status set_number(clipidx_catalogue *c, const char *key, int64_t val
 static void allow_bits(clipidx_catalogue *c, int64_t rows)
 {
     const int64_t bytes = rows / 8 + 1024;
-    sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, bytes < CLIPIDX_MOST_VALUE ? CLIPIDX_MOST_VALUE : bytes < INT_MAX ? (int)bytes : INT_MAX);
+    sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH,
+                  bytes < CLIPIDX_MOST_VALUE ? CLIPIDX_MOST_VALUE
+                  : bytes < INT_MAX          ? (int)bytes
+                                             : INT_MAX);
 }
 
 static clip_status get_bits(clipidx_catalogue *c, const char *name, clipidx_bits *b, int64_t rows, clip_error *err)
@@ -218,13 +227,15 @@ static clip_status get_bits(clipidx_catalogue *c, const char *name, clipidx_bits
     return s;
 }
 
-static clip_status set_bits(clipidx_catalogue *c, const char *name, const clipidx_bits *b, int64_t rows, clip_error *err)
+static clip_status set_bits(clipidx_catalogue *c, const char *name, const clipidx_bits *b, int64_t rows,
+                            clip_error *err)
 {
     sqlite3_stmt *q;
     TRY(clipidx_statement(c, CLIPIDX_SET_BITS, &q, err));
     allow_bits(c, rows);
     clipidx_bind_text(q, 1, name);
-    sqlite3_bind_blob64(q, 2, b->word ? (const void *)b->word : "", (sqlite3_uint64)(rows + 63) / 64 * 8, SQLITE_STATIC);
+    sqlite3_bind_blob64(q, 2, b->word ? (const void *)b->word : "", (sqlite3_uint64)(rows + 63) / 64 * 8,
+                        SQLITE_STATIC);
     return clipidx_run(c, q, err);
 }
 
@@ -248,7 +259,9 @@ clip_status clipidx_catalogue_state(clipidx_catalogue *c, clipidx_state *s, clip
 clip_status clipidx_catalogue_begin(clipidx_catalogue *c, clip_error *err)
 {
     if (c->changing) /* out of memory or of disk, SQLite may have ended the transaction by itself: going on would commit half of it */
-        return sqlite3_get_autocommit(c->db) ? clipb_fail(err, CLIP_EIO, c->path, "a fault has taken back what was not committed yet") : CLIP_OK;
+        return sqlite3_get_autocommit(c->db)
+                   ? clipb_fail(err, CLIP_EIO, c->path, "a fault has taken back what was not committed yet")
+                   : CLIP_OK;
     TRY(run_plain(c, CLIPIDX_BEGIN, err));
     c->changing = true;
     return CLIP_OK;

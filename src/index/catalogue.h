@@ -27,7 +27,10 @@ typedef struct clipidx_bits {
     size_t words; /* capacity */
 } clipidx_bits;
 
-static inline bool clipidx_bit(const clipidx_bits *b, int64_t i) { return (size_t)(i / 64) < b->words && (b->word[i / 64] >> (i % 64) & 1); }
+static inline bool clipidx_bit(const clipidx_bits *b, int64_t i)
+{
+    return (size_t)(i / 64) < b->words && (b->word[i / 64] >> (i % 64) & 1);
+}
 clip_status clipidx_bits_reserve(clipidx_bits *b, int64_t rows); /* CLIP_ENOMEM */
 static inline void clipidx_bit_set(clipidx_bits *b, int64_t i) { b->word[i / 64] |= UINT64_C(1) << (i % 64); }
 
@@ -40,10 +43,28 @@ typedef struct clipidx_state {
 static inline int64_t clipidx_gaps(const clipidx_state *s) { return s->rows - s->pictures - s->texts; }
 
 enum {
-    CLIPIDX_BEGIN, CLIPIDX_COMMIT, CLIPIDX_ROLLBACK, CLIPIDX_CHECK,
-    CLIPIDX_INSERT, CLIPIDX_DELETE, CLIPIDX_MOVE, CLIPIDX_RENAME, CLIPIDX_RENAME_TEXTS,
-    CLIPIDX_AT, CLIPIDX_PICTURE, CLIPIDX_SAME, CLIPIDX_SAME_TEXTS, CLIPIDX_NEXT, CLIPIDX_BYTES, CLIPIDX_TEXTS, CLIPIDX_HASHES, CLIPIDX_ALL,
-    CLIPIDX_SET_META, CLIPIDX_GET_META, CLIPIDX_SET_BITS, CLIPIDX_GET_BITS,
+    CLIPIDX_BEGIN,
+    CLIPIDX_COMMIT,
+    CLIPIDX_ROLLBACK,
+    CLIPIDX_CHECK,
+    CLIPIDX_INSERT,
+    CLIPIDX_DELETE,
+    CLIPIDX_MOVE,
+    CLIPIDX_RENAME,
+    CLIPIDX_RENAME_TEXTS,
+    CLIPIDX_AT,
+    CLIPIDX_PICTURE,
+    CLIPIDX_SAME,
+    CLIPIDX_SAME_TEXTS,
+    CLIPIDX_NEXT,
+    CLIPIDX_BYTES,
+    CLIPIDX_TEXTS,
+    CLIPIDX_HASHES,
+    CLIPIDX_ALL,
+    CLIPIDX_SET_META,
+    CLIPIDX_GET_META,
+    CLIPIDX_SET_BITS,
+    CLIPIDX_GET_BITS,
     CLIPIDX_STATEMENTS
 };
 
@@ -62,13 +83,15 @@ typedef struct clipidx_catalogue {
  * ours do is CLIP_EFORMAT. The database and what SQLite puts beside it are files, not links.
  * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a later version), CLIP_ENOMEM. Close it in any
  * case. */
-clip_status clipidx_catalogue_open(clipidx_catalogue *c, const char *dir, bool write, bool create, bool *fresh, clip_error *err);
+clip_status clipidx_catalogue_open(clipidx_catalogue *c, const char *dir, bool write, bool create, bool *fresh,
+                                   clip_error *err);
 clip_status clipidx_catalogue_make(clipidx_catalogue *c, int dim, clip_error *err);
 void clipidx_catalogue_close(clipidx_catalogue *c);
 
 /* clipidx_catalogue_get(): a value of `meta` as text ("" where there is none), or as a number in lo .. hi. */
 clip_status clipidx_catalogue_get(clipidx_catalogue *c, const char *key, char *out, size_t size, clip_error *err);
-clip_status clipidx_catalogue_number(clipidx_catalogue *c, const char *key, int64_t lo, int64_t hi, int64_t *out, clip_error *err);
+clip_status clipidx_catalogue_number(clipidx_catalogue *c, const char *key, int64_t lo, int64_t hi, int64_t *out,
+                                     clip_error *err);
 clip_status clipidx_catalogue_set(clipidx_catalogue *c, const char *key, const char *value, clip_error *err);
 
 /* clipidx_catalogue_state(): read it; what `s` held is replaced. */
@@ -96,7 +119,8 @@ clip_status clipidx_column_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t r
 
 /* clipidx_step_item(): the next item of CLIPIDX_ALL. Their rows rise: in a damaged file they might
  * not, and never end. row -1: before the first. */
-clip_status clipidx_step_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t rows, clip_item *item, bool *more, clip_error *err);
+clip_status clipidx_step_item(clipidx_catalogue *c, sqlite3_stmt *q, int64_t rows, clip_item *item, bool *more,
+                              clip_error *err);
 
 /* clipidx_column_sum(): and the sum of its vector. */
 uint64_t clipidx_column_sum(sqlite3_stmt *q);

@@ -183,7 +183,9 @@ static clip_status identify(clipidx_catalogue *c, bool *fresh, clip_error *err)
     if (application != APPLICATION_ID)
         return clipb_fail(err, CLIP_EFORMAT, c->path, "is a database of something else");
     if (version > CLIPIDX_VERSION)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, c->path, "was made by a later version of clip (format %" PRId64 ", this one knows %d)", version, CLIPIDX_VERSION);
+        return clipb_fail(err, CLIP_EUNSUPPORTED, c->path,
+                          "was made by a later version of clip (format %" PRId64 ", this one knows %d)", version,
+                          CLIPIDX_VERSION);
     return check_schema(c, err);
 }
 
@@ -251,14 +253,16 @@ static clip_status check_files(const clipidx_catalogue *c, clip_error *err)
     return s;
 }
 
-clip_status clipidx_catalogue_open(clipidx_catalogue *c, const char *dir, bool write, bool create, bool *fresh, clip_error *err)
+clip_status clipidx_catalogue_open(clipidx_catalogue *c, const char *dir, bool write, bool create, bool *fresh,
+                                   clip_error *err)
 {
     *c = (clipidx_catalogue){.path = clipb_path_join(dir, CATALOGUE)};
     if (!c->path)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     TRY(check_files(c, err));
     if (!create && !clipb_is_file(c->path))
-        return clipb_fail(err, CLIP_EIO, dir, clipb_is_dir(dir) ? "is no index: it has no catalogue.db" : "there is no such index");
+        return clipb_fail(err, CLIP_EIO, dir,
+                          clipb_is_dir(dir) ? "is no index: it has no catalogue.db" : "there is no such index");
     if (!write) {
         clip_status s = open_for_reading(c, false, fresh, err);
         if (s == CLIP_EIO && at_rest(c->path)) { /* in a directory that is read-only SQLite cannot make the file by which readers and a writer agree */

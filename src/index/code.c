@@ -28,7 +28,13 @@ clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, co
 {
     const int H = axes ? axes : clipidx_head(D);
     const size_t d = (size_t)D, n = (size_t)axes;
-    *c = (clipidx_coder){.set = set, .D = D, .H = H, .T = D - H, .bytes = (D - H + 1) / 2, .axes = axes, .normal = malloc((n * d + 1) * sizeof *c->normal),
+    *c = (clipidx_coder){.set = set,
+                         .D = D,
+                         .H = H,
+                         .T = D - H,
+                         .bytes = (D - H + 1) / 2,
+                         .axes = axes,
+                         .normal = malloc((n * d + 1) * sizeof *c->normal),
                          .sign = malloc(ROUNDS * d * sizeof *c->sign)};
     if (!c->normal || !c->sign)
         return CLIP_ENOMEM;
@@ -137,8 +143,8 @@ void clipidx_code(const clipidx_coder *c, const uint16_t *vector, const clipidx_
     out->tail_bound[0] = (float)length_of(left);
 }
 
-bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const int8_t *head, const float *head_bound, const uint8_t *tail,
-                        const float *tail_bound, double *work)
+bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const int8_t *head, const float *head_bound,
+                        const uint8_t *tail, const float *tail_bound, double *work)
 {
     const float *h = rotate_vector(c, vector, work), *t = h + c->H;
     for (int i = 0; i < c->H; i++)
@@ -150,7 +156,8 @@ bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const in
         const double e = t[i] - s * (2 * (tail[byte_of(c, i)] >> shift_of(c, i) & 15) - 15);
         left += e * e;
     }
-    return length_of(squares_of(t, c->T)) <= head_bound[1] * (1 + 0x1p-20) && length_of(left) <= tail_bound[0] * (1 + 0x1p-20);
+    return length_of(squares_of(t, c->T)) <= head_bound[1] * (1 + 0x1p-20) &&
+           length_of(left) <= tail_bound[0] * (1 + 0x1p-20);
 }
 
 /* x = s code + e: no sum of n products with a vector's code, whose numbers reach to most_code, may reach 2^31. Returns s; *squares is |e|^2. */
@@ -158,7 +165,8 @@ static float round_query(const float *x, int n, int most_code, int16_t *code, do
 {
     const int64_t most_fits = INT32_MAX / (most_code * (int64_t)n);
     const int limit = most_fits < INT16_MAX ? (int)most_fits : INT16_MAX;
-    const float most = largest(x, n), s = most > NOTHING ? most / (float)limit : 0, inverse = most > NOTHING ? (float)limit / most : 0;
+    const float most = largest(x, n), s = most > NOTHING ? most / (float)limit : 0,
+                inverse = most > NOTHING ? (float)limit / most : 0;
     *squares = 0;
     for (int i = 0; i < n; i++) {
         int c = (int)lrintf(x[i] * inverse);
@@ -170,7 +178,8 @@ static float round_query(const float *x, int n, int most_code, int16_t *code, do
     return s;
 }
 
-void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head, int16_t *tail, clipidx_query *out, double *work)
+void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head, int16_t *tail, clipidx_query *out,
+                        double *work)
 {
     const size_t padded = (size_t)clipk_scan_padded(c->bytes);
     double head_left, tail_left;
@@ -180,7 +189,8 @@ void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head
     const float *g = rotate(c, work), *u = g + c->H;
     memset(head, 0, (size_t)clipk_scan_padded(c->H) * sizeof *head);
     memset(tail, 0, 2 * padded * sizeof *tail);
-    const float scale = round_query(g, c->H, 128, head, &head_left), tail_scale = round_query(u, c->T, 15, tail, &tail_left);
+    const float scale = round_query(g, c->H, 128, head, &head_left),
+                tail_scale = round_query(u, c->T, 15, tail, &tail_left);
     for (int i = 0; i < c->T; i++)
         sum += tail[i];
     memmove(tail + padded, tail + c->bytes, (size_t)(c->T - c->bytes) * sizeof *tail); /* the numbers of the high halves */
@@ -188,9 +198,11 @@ void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head
 
     /* |x| is below 1.001, |q| below 1 + 1e-6, |s c| at most 1.001 + |e|, and so of the tail. The score itself is computed with some rounding, a chain of at most D/16 + 16
      * additions; and so are the sums that these bounds become part of. */
-    const double rounding = (c->D / 16 + 32) * 0x1p-24 * 1.002 + 0x1p-19, head_rest = length_of(head_left), tail_rest = length_of(tail_left);
+    const double rounding = (c->D / 16 + 32) * 0x1p-24 * 1.002 + 0x1p-19, head_rest = length_of(head_left),
+                 tail_rest = length_of(tail_left);
     const double step = tail_step(c) * tail_scale, up = 1 + 0x1p-20;
-    *out = (clipidx_query){.unit = unit, .scale = scale, .tail_scale = (float)(2 * step), .tail_offset = (float)(15 * step * (double)sum)};
+    *out = (clipidx_query){
+        .unit = unit, .scale = scale, .tail_scale = (float)(2 * step), .tail_offset = (float)(15 * step * (double)sum)};
     out->step = (float)((length_of(squares_of(g, c->H)) + head_rest) * ROUNDED * sqrt(c->H) * up);
     out->length = (float)((length_of(squares_of(u, c->T)) + tail_rest) * up);
     out->head_rest = (float)(1.002 * head_rest + 1.001 * ROTATION_ERROR + rounding);

@@ -55,8 +55,8 @@ typedef struct clipidx_coded {
 void clipidx_code(const clipidx_coder *c, const uint16_t *vector, const clipidx_coded *out, double *work);
 
 /* clipidx_code_holds(): is this its code, and are the bounds true of it? */
-bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const int8_t *head, const float *head_bound, const uint8_t *tail,
-                        const float *tail_bound, double *work);
+bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const int8_t *head, const float *head_bound,
+                        const uint8_t *tail, const float *tail_bound, double *work);
 
 /* A query ready for scanning. The score of a row is at most
  *     s (scale c . cq + step) + |t| length + head_rest                                         by its head, and
@@ -67,6 +67,7 @@ typedef struct clipidx_query {
 } clipidx_query;
 
 /* clipidx_code_query(): unit [D] of unit length, used for as long as `out` is; head [clipk_scan_padded(H)], tail [2, clipk_scan_padded(bytes)] */
-void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head, int16_t *tail, clipidx_query *out, double *work);
+void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head, int16_t *tail, clipidx_query *out,
+                        double *work);
 
 #endif

@@ -30,7 +30,10 @@ typedef struct target {
     uint16_t *half; /* [D] */
 } target;
 
-static clip_status fail_write(const char *path, clip_error *err) { return clipb_fail(err, CLIP_EIO, path, "cannot be written: %s", strerror(errno)); }
+static clip_status fail_write(const char *path, clip_error *err)
+{
+    return clipb_fail(err, CLIP_EIO, path, "cannot be written: %s", strerror(errno));
+}
 
 /* A row of zeros where there is no item. */
 static clip_status write_vector(target *o, clipidx_array *a, int64_t item, clip_error *err)
@@ -177,7 +180,8 @@ static clip_status make_folder(const char *dir, const char *name, char **path, c
     return mkdir(*path, 0777) < 0 ? clipb_fail(err, CLIP_EIO, *path, "cannot be made: %s", strerror(errno)) : CLIP_OK;
 }
 
-static clip_status open_array(clipidx_array *a, const char *dir, const char *folder, const char *name, int dim, clip_error *err)
+static clip_status open_array(clipidx_array *a, const char *dir, const char *folder, const char *name, int dim,
+                              clip_error *err)
 {
     char *path;
     clip_status s = make_folder(dir, folder, &path, err);
@@ -232,7 +236,8 @@ static clip_status close_out(target *o, clip_status s, clip_error *err)
 /* What has been made in `dir`, and the folder itself. */
 static void take_back(const char *dir, bool keep_dir)
 {
-    static const char *const made[] = {"img_emb/img_emb_0.npy", "img_emb", "text_emb/text_emb_0.npy", "text_emb", "metadata/metadata_0.jsonl", "metadata"};
+    static const char *const made[] = {"img_emb/img_emb_0.npy",     "img_emb", "text_emb/text_emb_0.npy", "text_emb",
+                                       "metadata/metadata_0.jsonl", "metadata"};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
         char *path = clipb_path_join(dir, made[i]);
         if (path)

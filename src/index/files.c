@@ -30,8 +30,8 @@ static void name_of(char out[64], const char *what, int64_t generation)
 static const struct kind {
     const char *name, *descr;
     size_t bytes;
-} kinds[CLIPIDX_FILES] = {{"vectors", "<f2", 2},    {"heads", "|i1", 1}, {"head_bounds", "<f4", 4}, {"tails", "|u1", 1}, {"tail_bounds", "<f4", 4},
-                          {"reflectors", "<f4", 4}};
+} kinds[CLIPIDX_FILES] = {{"vectors", "<f2", 2}, {"heads", "|i1", 1},       {"head_bounds", "<f4", 4},
+                          {"tails", "|u1", 1},   {"tail_bounds", "<f4", 4}, {"reflectors", "<f4", 4}};
 
 static int columns_of(const clipidx_coder *c, int i)
 {
@@ -43,10 +43,12 @@ static clip_status open_array(clip_index *x, int i, clip_error *err)
 {
     char name[64];
     name_of(name, kinds[i].name, x->state.generation);
-    return clipidx_array_open(&x->array[i], x->dir, name, kinds[i].descr, kinds[i].bytes, columns_of(&x->coder, i), x->write, err);
+    return clipidx_array_open(&x->array[i], x->dir, name, kinds[i].descr, kinds[i].bytes, columns_of(&x->coder, i),
+                              x->write, err);
 }
 
-static clip_status create_array(const clip_index *x, const clipidx_coder *c, int i, int64_t generation, clipidx_array *out, clip_error *err)
+static clip_status create_array(const clip_index *x, const clipidx_coder *c, int i, int64_t generation,
+                                clipidx_array *out, clip_error *err)
 {
     char name[64];
     name_of(name, kinds[i].name, generation);
@@ -68,20 +70,24 @@ static void unlink_arrays(const clip_index *x, int64_t generation)
 /* ---- Writing ------------------------------------------------------------------------------------------------ */
 
 /* Codes and bounds of n vectors, into the arrays that are theirs in `array`. */
-static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clipidx_array array[CLIPIDX_ARRAYS], int64_t at, const uint16_t *vector, int64_t n,
-                               clip_error *err)
+static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clipidx_array array[CLIPIDX_ARRAYS],
+                               int64_t at, const uint16_t *vector, int64_t n, clip_error *err)
 {
     const size_t D = (size_t)c->D, H = (size_t)c->H, bytes = (size_t)c->bytes;
     float head_bound[2 * BLOCK], tail_bound[BLOCK];
     double *work = malloc(2 * D * sizeof *work);
     int8_t *head = malloc(BLOCK * H);
     uint8_t *tail = malloc(BLOCK * bytes);
-    const void *const data[CLIPIDX_ARRAYS] = {[CLIPIDX_HEADS] = head, [CLIPIDX_HEAD_BOUNDS] = head_bound, [CLIPIDX_TAILS] = tail, [CLIPIDX_TAIL_BOUNDS] = tail_bound};
+    const void *const data[CLIPIDX_ARRAYS] = {[CLIPIDX_HEADS] = head,
+                                              [CLIPIDX_HEAD_BOUNDS] = head_bound,
+                                              [CLIPIDX_TAILS] = tail,
+                                              [CLIPIDX_TAIL_BOUNDS] = tail_bound};
     clip_status s = work && head && tail ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     for (int64_t done = 0, m; s == CLIP_OK && done < n; done += m) {
         m = n - done < BLOCK ? n - done : BLOCK;
         for (size_t i = 0; i < (size_t)m; i++, vector += D)
-            clipidx_code(c, vector, &(clipidx_coded){head + i * H, tail + i * bytes, head_bound + 2 * i, tail_bound + i}, work);
+            clipidx_code(c, vector,
+                         &(clipidx_coded){head + i * H, tail + i * bytes, head_bound + 2 * i, tail_bound + i}, work);
         for (int i = CLIPIDX_HEADS; s == CLIP_OK && i < CLIPIDX_ARRAYS; i++)
             s = clipidx_array_write(&array[i], at + done, data[i], m, err);
     }
@@ -154,7 +160,8 @@ static clip_status forget_lost_rows(clip_index *x, clip_error *err)
     }
     s->rows = have;
     TRY(clipidx_catalogue_commit(&x->catalogue, s, err));
-    clipidx_warn(x, "%s: %" PRId64 " rows are missing at its end: the index has forgotten them", x->array[CLIPIDX_VECTORS].path, lost);
+    clipidx_warn(x, "%s: %" PRId64 " rows are missing at its end: the index has forgotten them",
+                 x->array[CLIPIDX_VECTORS].path, lost);
     return CLIP_OK;
 }
 
@@ -197,7 +204,10 @@ static clip_status note_learned(clip_index *x, int64_t rows, uint64_t sum, clip_
     return clipidx_catalogue_set(&x->catalogue, LEARNED, text, err);
 }
 
-static uint64_t sum_of(const clipidx_array *a) { return a->rows ? XXH3_64bits(clipidx_array_row(a, 0), (size_t)a->rows * a->row_bytes) : 0; }
+static uint64_t sum_of(const clipidx_array *a)
+{
+    return a->rows ? XXH3_64bits(clipidx_array_row(a, 0), (size_t)a->rows * a->row_bytes) : 0;
+}
 
 /* The coder of this generation's codes. Other reflectors than they were made with (*lost) would be as orthogonal, and every answer wrong. */
 static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
@@ -218,7 +228,9 @@ static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
         return CLIP_OK;
     clipidx_coder_free(&x->coder);
     s = clipidx_coder_init(&x->coder, x->k.set, x->dim, clipidx_array_row(a, 0), (int)a->rows);
-    return s == CLIP_OK ? CLIP_OK : clipb_fail(err, s, a->path, s == CLIP_ENOMEM ? "out of memory" : "holds a reflector that is no direction");
+    return s == CLIP_OK ? CLIP_OK
+                        : clipb_fail(err, s, a->path,
+                                     s == CLIP_ENOMEM ? "out of memory" : "holds a reflector that is no direction");
 }
 
 /* Empty files of codes and bounds, and then of reflectors, if these are lost: no code may outlive what it was made with, not even in a crash. */
@@ -241,7 +253,8 @@ static clip_status code_again(clip_index *x, int64_t have, clip_error *err)
     const clipidx_array *vectors = &x->array[CLIPIDX_VECTORS];
     if (have == x->state.rows)
         return CLIP_OK;
-    clipidx_warn(x, "%s: the codes of %" PRId64 " vectors are missing: they are computed again", x->dir, x->state.rows - have);
+    clipidx_warn(x, "%s: the codes of %" PRId64 " vectors are missing: they are computed again", x->dir,
+                 x->state.rows - have);
     TRY(clipidx_array_map(&x->array[CLIPIDX_VECTORS], x->state.rows, err));
     TRY(clipidx_files_code(x, have, clipidx_array_row(vectors, have), x->state.rows - have, err));
     return clipidx_files_sync(x, err);
@@ -319,14 +332,16 @@ static bool learning_is_due(clip_index *x)
     const int64_t rows = x->state.rows - clipidx_gaps(&x->state);
     int64_t learned;
     uint64_t sum;
-    return rows >= LEARN_ROWS && x->dim <= LEARN_MOST_DIM && recall_learned(x, &learned, &sum, NULL) == CLIP_OK && rows / LEARN_GROWTH >= learned;
+    return rows >= LEARN_ROWS && x->dim <= LEARN_MOST_DIM && recall_learned(x, &learned, &sum, NULL) == CLIP_OK &&
+           rows / LEARN_GROWTH >= learned;
 }
 
 /* Rows move towards the front, in order: none meets another. */
 static clip_status renumber(clip_index *x, int64_t learned, uint64_t sum, clipidx_state *to, clip_error *err)
 {
     sqlite3_stmt *q;
-    *to = (clipidx_state){.pictures = x->state.pictures, .texts = x->state.texts, .generation = x->state.generation + 1};
+    *to =
+        (clipidx_state){.pictures = x->state.pictures, .texts = x->state.texts, .generation = x->state.generation + 1};
     if (clipidx_bits_reserve(&to->gone, x->state.rows) < 0 || clipidx_bits_reserve(&to->text, x->state.rows) < 0)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     TRY(clipidx_catalogue_begin(&x->catalogue, err));
@@ -349,7 +364,8 @@ static clip_status renumber(clip_index *x, int64_t learned, uint64_t sum, clipid
 }
 
 /* The reflectors of the codes from now on: as they are, or `learned`. */
-static clip_status write_reflectors(const clip_index *x, bool learn, const clipidx_array *vectors, clipidx_array *to, clipidx_coder *coder, clip_error *err)
+static clip_status write_reflectors(const clip_index *x, bool learn, const clipidx_array *vectors, clipidx_array *to,
+                                    clipidx_coder *coder, clip_error *err)
 {
     const clipidx_array *from = &x->array[CLIPIDX_REFLECTORS];
     float *learned = learn ? malloc((size_t)clipidx_most_axes(x->dim) * (size_t)x->dim * sizeof *learned) : NULL;
@@ -361,7 +377,8 @@ static clip_status write_reflectors(const clip_index *x, bool learn, const clipi
     if (s == CLIP_OK)
         s = clipidx_coder_init(coder, x->k.set, x->dim, reflector, axes);
     if (s < 0)
-        clipb_fail(err, s, x->dir, s == CLIP_ENOMEM ? "out of memory" : "vectors are damaged: 'clip index --verify' finds them");
+        clipb_fail(err, s, x->dir,
+                   s == CLIP_ENOMEM ? "out of memory" : "vectors are damaged: 'clip index --verify' finds them");
     if (s == CLIP_OK && axes > 0)
         s = clipidx_array_write(to, 0, reflector, axes, err);
     if (s == CLIP_OK)
@@ -372,7 +389,8 @@ static clip_status write_reflectors(const clip_index *x, bool learn, const clipi
     return s;
 }
 
-static clip_status write_all(const clip_index *x, bool learn, clipidx_array fresh[CLIPIDX_FILES], clipidx_coder *coder, clip_error *err)
+static clip_status write_all(const clip_index *x, bool learn, clipidx_array fresh[CLIPIDX_FILES], clipidx_coder *coder,
+                             clip_error *err)
 {
     const int64_t generation = x->state.generation + 1;
     clipidx_array *vectors = &fresh[CLIPIDX_VECTORS];

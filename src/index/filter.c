@@ -92,15 +92,16 @@ clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clip
     const clipidx_state *s = &x->state;
     const int kinds = f && f->kinds ? f->kinds : CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT;
     *out = (clipidx_bits){0};
-    if (f && (f->n_patterns < 0 || (f->n_patterns > 0 && !f->patterns) || f->n_below < 0 || (f->n_below > 0 && !f->below) ||
-              (kinds & ~(CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT))))
+    if (f && (f->n_patterns < 0 || (f->n_patterns > 0 && !f->patterns) || f->n_below < 0 ||
+              (f->n_below > 0 && !f->below) || (kinds & ~(CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT))))
         return clipb_fail(err, CLIP_EINVAL, x->dir, "a filter has kinds, patterns or folders that there are not");
     if (clipidx_bits_reserve(out, s->rows) < 0)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     for (int64_t i = 0; i < (s->rows + 63) / 64; i++) {
         const uint64_t there = s->rows - i * 64 < 64 ? (UINT64_C(1) << (s->rows - i * 64)) - 1 : ~UINT64_C(0);
         const uint64_t text = s->text.word[i];
-        out->word[i] = there & ~s->gone.word[i] & ((kinds & CLIP_ITEM_PICTURE ? ~text : 0) | (kinds & CLIP_ITEM_TEXT ? text : 0));
+        out->word[i] =
+            there & ~s->gone.word[i] & ((kinds & CLIP_ITEM_PICTURE ? ~text : 0) | (kinds & CLIP_ITEM_TEXT ? text : 0));
     }
     if (!f || (f->n_patterns == 0 && f->n_below == 0 && !f->after && !f->before))
         return CLIP_OK;

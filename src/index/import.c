@@ -36,7 +36,8 @@ static clip_status list_shards(const char *folder, const char *prefix, const cha
     *out = (shards){0};
     for (struct dirent *e; d && s == CLIP_OK && (e = readdir(d));) {
         const size_t length = strlen(e->d_name);
-        if (length <= before + after || strncmp(e->d_name, prefix, before) != 0 || strcmp(e->d_name + length - after, suffix) != 0)
+        if (length <= before + after || strncmp(e->d_name, prefix, before) != 0 ||
+            strcmp(e->d_name + length - after, suffix) != 0)
             continue;
         const size_t digits = length - before - after;
         if (digits > 18 || strspn(e->d_name + before, "0123456789") != digits)
@@ -60,12 +61,14 @@ static clip_status check_matrices(const char *dir, const char *prefix, const sha
     shards list = {0};
     char *folder = clipb_path_join(dir, prefix), name[16];
     snprintf(name, sizeof name, "%s_", prefix);
-    clip_status s = folder ? list_shards(folder, name, ".npy", &list, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s =
+        folder ? list_shards(folder, name, ".npy", &list, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     if (s == CLIP_OK && list.n > 0 && list.n != metadata->n)
         s = clipb_fail(err, CLIP_EMISMATCH, folder, "has %zu files, the metadata beside it %zu", list.n, metadata->n);
     for (size_t i = 0; s == CLIP_OK && i < list.n; i++)
         if (strcmp(list.number[i], metadata->number[i]) != 0)
-            s = clipb_fail(err, CLIP_EMISMATCH, folder, "has %s%s.npy where the metadata beside it have metadata_%s.jsonl", name, list.number[i],
+            s = clipb_fail(err, CLIP_EMISMATCH, folder,
+                           "has %s%s.npy where the metadata beside it have metadata_%s.jsonl", name, list.number[i],
                            metadata->number[i]);
     free(list.number);
     free(folder);
@@ -76,14 +79,18 @@ static clip_status find_shards(const char *dir, shards *out, clip_error *err)
 {
     char *folder = clipb_path_join(dir, "metadata");
     shards parquet = {0};
-    clip_status s = folder ? list_shards(folder, "metadata_", ".jsonl", out, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s = folder ? list_shards(folder, "metadata_", ".jsonl", out, err)
+                           : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
     if (s == CLIP_OK && out->n == 0) {
         s = list_shards(folder, "metadata_", ".parquet", &parquet, err);
         if (s == CLIP_OK && parquet.n > 0)
-            s = clipb_fail(err, CLIP_EUNSUPPORTED, folder, "is in Parquet; for each file, Python turns it into what is read here: "
-                           "pandas.read_parquet('metadata_0.parquet').to_json('metadata_0.jsonl', orient='records', lines=True)");
+            s = clipb_fail(
+                err, CLIP_EUNSUPPORTED, folder,
+                "is in Parquet; for each file, Python turns it into what is read here: "
+                "pandas.read_parquet('metadata_0.parquet').to_json('metadata_0.jsonl', orient='records', lines=True)");
         else if (s == CLIP_OK)
-            s = clipb_fail(err, CLIP_EIO, dir, "holds no embeddings: there is no metadata/metadata_0.jsonl (and img_emb/img_emb_0.npy)");
+            s = clipb_fail(err, CLIP_EIO, dir,
+                           "holds no embeddings: there is no metadata/metadata_0.jsonl (and img_emb/img_emb_0.npy)");
     }
     if (s == CLIP_OK)
         s = check_matrices(dir, "img_emb", out, err);
@@ -108,7 +115,8 @@ typedef struct source {
     int64_t rows;
 } source;
 
-static clip_status open_matrix(const char *dir, const char *prefix, const char *number, clipidx_npy *out, clip_error *err)
+static clip_status open_matrix(const char *dir, const char *prefix, const char *number, clipidx_npy *out,
+                               clip_error *err)
 {
     char *path;
     if (asprintf(&path, "%s/%s/%s_%s.npy", dir, prefix, prefix, number) < 0)
@@ -136,10 +144,12 @@ static clip_status open_shard(source *i, const char *dir, const char *number, cl
     TRY(open_matrix(dir, "img_emb", number, &i->image, err));
     TRY(open_matrix(dir, "text_emb", number, &i->text, err));
     if (!i->image.data && !i->text.data)
-        return clipb_fail(err, CLIP_EIO, dir, "there is neither img_emb/img_emb_%s.npy nor text_emb/text_emb_%s.npy", number, number);
+        return clipb_fail(err, CLIP_EIO, dir, "there is neither img_emb/img_emb_%s.npy nor text_emb/text_emb_%s.npy",
+                          number, number);
     if (i->image.data && i->text.data && (i->image.rows != i->text.rows || i->image.columns != i->text.columns))
-        return clipb_fail(err, CLIP_EMISMATCH, dir, "img_emb_%s.npy is [%" PRId64 ", %d], text_emb_%s.npy [%" PRId64 ", %d]", number, i->image.rows,
-                          i->image.columns, number, i->text.rows, i->text.columns);
+        return clipb_fail(err, CLIP_EMISMATCH, dir,
+                          "img_emb_%s.npy is [%" PRId64 ", %d], text_emb_%s.npy [%" PRId64 ", %d]", number,
+                          i->image.rows, i->image.columns, number, i->text.rows, i->text.columns);
     i->rows = i->image.data ? i->image.rows : i->text.rows;
     return clipb_map_open(i->metadata_path, &i->metadata, err);
 }
@@ -156,7 +166,8 @@ clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows, cli
         s = open_shard(&i, dir, list.number[k], err);
         const int D = i.image.data ? i.image.columns : i.text.columns;
         if (s == CLIP_OK && *dim && *dim != D)
-            s = clipb_fail(err, CLIP_EMISMATCH, dir, "shard %s has %d columns, those before it %d", list.number[k], D, *dim);
+            s = clipb_fail(err, CLIP_EMISMATCH, dir, "shard %s has %d columns, those before it %d", list.number[k], D,
+                           *dim);
         *dim = D;
         *rows += i.rows;
         close_shard(&i);
@@ -191,8 +202,8 @@ static clip_status flush(clip_index *x, batch *b, clip_error *err)
 }
 
 /* Row `i` of a matrix as an item, if it is a direction (zeros stand for none). *added counts it. */
-static clip_status add_row(clip_index *x, batch *b, const clipidx_npy *a, int64_t i, clip_item_kind kind, const char *path, const char *text, int64_t *added,
-                           clip_error *err)
+static clip_status add_row(clip_index *x, batch *b, const clipidx_npy *a, int64_t i, clip_item_kind kind,
+                           const char *path, const char *text, int64_t *added, clip_error *err)
 {
     float *v = b->vector + (size_t)b->n * (size_t)x->dim;
     struct stat st;
@@ -215,11 +226,13 @@ static clip_status add_row(clip_index *x, batch *b, const clipidx_npy *a, int64_
 }
 
 /* What a line says; its strings live in the tree. A path is image_path, else url, as in lists of pictures of the web. */
-static clip_status read_line(source *in, int64_t number, cJSON **tree, const char **path, const char **caption_text, clip_error *err)
+static clip_status read_line(source *in, int64_t number, cJSON **tree, const char **path, const char **caption_text,
+                             clip_error *err)
 {
     const char *line = (const char *)in->metadata.data + in->at;
     if (in->at == in->metadata.size)
-        return clipb_fail(err, CLIP_EMISMATCH, in->metadata_path, "ends after %" PRId64 " lines; the embeddings beside it have %" PRId64 " rows", number,
+        return clipb_fail(err, CLIP_EMISMATCH, in->metadata_path,
+                          "ends after %" PRId64 " lines; the embeddings beside it have %" PRId64 " rows", number,
                           in->rows);
     const char *end = memchr(line, '\n', in->metadata.size - in->at);
     const size_t n = end ? (size_t)(end - line) + 1 : in->metadata.size - in->at;
@@ -238,7 +251,8 @@ static clip_status read_line(source *in, int64_t number, cJSON **tree, const cha
     return s < 0 ? clipb_fail(err, s, in->metadata_path, "line %" PRId64 ": %s", number + 1, inner.message) : CLIP_OK;
 }
 
-static clip_status add_picture(clip_index *x, batch *b, source *in, int64_t i, const char *path, clip_import_report *r, clip_error *err)
+static clip_status add_picture(clip_index *x, batch *b, source *in, int64_t i, const char *path, clip_import_report *r,
+                               clip_error *err)
 {
     const int64_t before = r->pictures;
     TRY(add_row(x, b, &in->image, i, CLIP_ITEM_PICTURE, path, NULL, &r->pictures, err));
@@ -278,7 +292,8 @@ static clip_status check_shard(const clip_index *x, source *in, clip_error *err)
 {
     const int D = in->image.data ? in->image.columns : in->text.columns;
     if (D != x->dim)
-        return clipb_fail(err, CLIP_EMISMATCH, in->metadata_path, "the embeddings beside it have %d columns, the index %d", D, x->dim);
+        return clipb_fail(err, CLIP_EMISMATCH, in->metadata_path,
+                          "the embeddings beside it have %d columns, the index %d", D, x->dim);
     for (int64_t i = 0; i < in->rows; i++) {
         cJSON *tree = NULL;
         const char *path, *text;
@@ -286,9 +301,9 @@ static clip_status check_shard(const clip_index *x, source *in, clip_error *err)
         cJSON_Delete(tree);
         TRY(s);
     }
-    return in->at == in->metadata.size
-               ? CLIP_OK
-               : clipb_fail(err, CLIP_EMISMATCH, in->metadata_path, "has more lines than the %" PRId64 " rows beside it", in->rows);
+    return in->at == in->metadata.size ? CLIP_OK
+                                       : clipb_fail(err, CLIP_EMISMATCH, in->metadata_path,
+                                                    "has more lines than the %" PRId64 " rows beside it", in->rows);
 }
 
 /* Before anything is added: a line too many or too few says that names and vectors do not belong together, perhaps from the first row on. */

@@ -82,7 +82,9 @@ static clip_status check_place(const clip_index *x, clip_error *err)
         ours &= e->d_name[0] == '.' || strcmp(e->d_name, "lock") == 0 || strncmp(e->d_name, "catalogue.db", 12) == 0;
     }
     closedir(d);
-    return made || ours ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "is no index, and holds other files: an index is made in a directory of its own");
+    return made || ours ? CLIP_OK
+                        : clipb_fail(err, CLIP_EINVAL, x->dir,
+                                     "is no index, and holds other files: an index is made in a directory of its own");
 }
 
 /* Held until the descriptor is closed, also by a crash. */
@@ -115,7 +117,8 @@ static clip_status open_catalogue(clip_index *x, bool create, int dim, bool *fre
     if (*fresh && !create)
         return clipb_fail(err, CLIP_EFORMAT, x->catalogue.path, "the catalogue is empty");
     if (*fresh && (dim < CLIPIDX_LEAST_DIM || dim > CLIPIDX_MOST_DIM))
-        return clipb_fail(err, CLIP_EINVAL, x->dir, "a new index needs a model, or a dimension from %d to %d", CLIPIDX_LEAST_DIM, CLIPIDX_MOST_DIM);
+        return clipb_fail(err, CLIP_EINVAL, x->dir, "a new index needs a model, or a dimension from %d to %d",
+                          CLIPIDX_LEAST_DIM, CLIPIDX_MOST_DIM);
     if (*fresh)
         TRY(clipidx_catalogue_make(&x->catalogue, dim, err));
     TRY(clipidx_catalogue_number(&x->catalogue, "dim", CLIPIDX_LEAST_DIM, CLIPIDX_MOST_DIM, &D, err));
@@ -176,15 +179,22 @@ static void free_index(clip_index *x)
     free(x);
 }
 
-clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim, clip_index **out, bool *fresh, clip_error *err)
+clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim, clip_index **out, bool *fresh,
+                         clip_error *err)
 {
     clip_index *x = calloc(1, sizeof *x);
     *out = NULL;
     *fresh = false;
     if (!x)
         return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
-    *x = (clip_index){.dir = strdup(dir), .process = getpid(), .write = opt->write, .lock = -1, .k.set = clipk_set_find(NULL),
-                      .threads = opt->threads ? opt->threads : clipb_cores(), .warn = opt->warn, .warn_user = opt->warn_user};
+    *x = (clip_index){.dir = strdup(dir),
+                      .process = getpid(),
+                      .write = opt->write,
+                      .lock = -1,
+                      .k.set = clipk_set_find(NULL),
+                      .threads = opt->threads ? opt->threads : clipb_cores(),
+                      .warn = opt->warn,
+                      .warn_user = opt->warn_user};
     pthread_mutex_init(&x->mutex, NULL);
     pthread_mutex_init(&x->team_mutex, NULL);
     clip_status s = x->dir ? open_files(x, opt, dim, fresh, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
@@ -198,7 +208,8 @@ clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim
         return s;
     }
     if (!x->coded)
-        clipidx_warn(x, "%s: codes are missing: searching is slower until somebody opens the index for writing", x->dir);
+        clipidx_warn(x, "%s: codes are missing: searching is slower until somebody opens the index for writing",
+                     x->dir);
     *out = x;
     return CLIP_OK;
 }
@@ -251,7 +262,8 @@ static clip_status writable(const clip_index *x, clip_error *err)
 {
     TRY(clipidx_check_process(x, err));
     if (x->lost)
-        return clipb_fail(err, CLIP_EIO, x->dir, "could not be read again after a fault: nothing is written until it is opened anew");
+        return clipb_fail(err, CLIP_EIO, x->dir,
+                          "could not be read again after a fault: nothing is written until it is opened anew");
     return x->write ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, x->dir, "the index is open for reading");
 }
 
@@ -327,7 +339,8 @@ static clip_status insert(clip_index *x, const clip_item *item, const uint16_t *
     return CLIP_OK;
 }
 
-static clip_status add_some(clip_index *x, const clip_item *item, const float *vector, int N, uint16_t *half, clip_error *err)
+static clip_status add_some(clip_index *x, const clip_item *item, const float *vector, int N, uint16_t *half,
+                            clip_error *err)
 {
     const int64_t at = x->state.rows;
     float *unit = (float *)(void *)(half + (size_t)N * (size_t)x->dim + ((size_t)N * (size_t)x->dim & 1)); /* one row */
@@ -344,7 +357,8 @@ static clip_status add_some(clip_index *x, const clip_item *item, const float *v
     return CLIP_OK;
 }
 
-static clip_status check_item(const clip_index *x, const clip_item *item, const float *vector, float *unit, clip_error *err)
+static clip_status check_item(const clip_index *x, const clip_item *item, const float *vector, float *unit,
+                              clip_error *err)
 {
     if (item->kind != CLIP_ITEM_PICTURE && item->kind != CLIP_ITEM_TEXT)
         return clipb_fail(err, CLIP_EINVAL, x->dir, "an item is a picture or a text");
@@ -405,7 +419,8 @@ clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip
     return s;
 }
 
-static clip_status rename_items(clip_index *x, int64_t row, const char *old, const char *path, int64_t size, int64_t mtime, clip_error *err)
+static clip_status rename_items(clip_index *x, int64_t row, const char *old, const char *path, int64_t size,
+                                int64_t mtime, clip_error *err)
 {
     sqlite3_stmt *q;
     TRY(clipidx_catalogue_begin(&x->catalogue, err));
@@ -425,13 +440,15 @@ static clip_status rename_items(clip_index *x, int64_t row, const char *old, con
     return clipidx_run(&x->catalogue, q, err);
 }
 
-clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime, clip_error *err)
+clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime,
+                              clip_error *err)
 {
     clip_item item;
     TRY(writable(x, err));
     TRY(check_row(x, row, err));
     char *name = path ? strdup(path) : NULL; /* it may be a string of the item we had given last */
-    clip_status s = path && !name ? clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory") : clip_index_item_at(x, row, &item, err);
+    clip_status s =
+        path && !name ? clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory") : clip_index_item_at(x, row, &item, err);
     if (s == CLIP_OK &&
         (item.kind != CLIP_ITEM_PICTURE || !name || !*name || strlen(name) > CLIPIDX_MOST_STRING || size < 0))
         s = clipb_fail(err, CLIP_EINVAL, x->dir, "a picture is renamed, and has a path and a size");
@@ -485,8 +502,14 @@ void clip_index_discard(clip_index *x)
 void clip_index_get_info(const clip_index *x, clip_index_info *out)
 {
     struct stat st;
-    *out = (clip_index_info){.path = x->dir, .model_name = x->model_name, .model_path = x->model_path, .dim = x->dim, .items = x->state.pictures + x->state.texts,
-                             .pictures = x->state.pictures, .texts = x->state.texts, .rows = x->state.rows};
+    *out = (clip_index_info){.path = x->dir,
+                             .model_name = x->model_name,
+                             .model_path = x->model_path,
+                             .dim = x->dim,
+                             .items = x->state.pictures + x->state.texts,
+                             .pictures = x->state.pictures,
+                             .texts = x->state.texts,
+                             .rows = x->state.rows};
     memcpy(out->model_id, x->model_id, sizeof out->model_id);
     out->bytes = stat(x->catalogue.path, &st) == 0 ? st.st_size : 0;
     for (int i = 0; i < CLIPIDX_FILES; i++)
@@ -551,7 +574,8 @@ static clip_status read_item(const clip_index *x, sqlite3_stmt *q, clip_item *ou
 }
 
 /* The item that a statement finds by a path or a hash, where it takes one, and a row, which the cursor then leaves behind. */
-static clip_status item_by(const clip_index *x, int statement, const char *path, const uint8_t *hash, int64_t *cursor, clip_item *out, clip_error *err)
+static clip_status item_by(const clip_index *x, int statement, const char *path, const uint8_t *hash, int64_t *cursor,
+                           clip_item *out, clip_error *err)
 {
     clip_index *w = (clip_index *)(uintptr_t)x;
     sqlite3_stmt *q;
@@ -595,7 +619,8 @@ clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out
     return item_by(x, CLIPIDX_NEXT, NULL, NULL, cursor, out, err);
 }
 
-clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out, clip_error *err)
+clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out,
+                              clip_error *err)
 {
     return item_by(x, CLIPIDX_BYTES, NULL, hash, cursor, out, err);
 }

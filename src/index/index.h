@@ -45,7 +45,8 @@ struct clip_index {
 
 /* clipidx_open(): clip_index_open() without the model: what of the options concerns one is not read, but for model_name and dim where the index is made.
  * fresh  out  it has just been made: nothing in it says whose it is */
-clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim, clip_index **out, bool *fresh, clip_error *err);
+clip_status clipidx_open(const char *dir, const clip_index_options *opt, int dim, clip_index **out, bool *fresh,
+                         clip_error *err);
 
 /* clipidx_claim(): it is of this model from now on. */
 clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model_name, clip_error *err);
@@ -55,7 +56,8 @@ clip_status clipidx_remember(clip_index *x, const char *key, const char *value, 
 clip_status clipidx_recall(clip_index *x, const char *key, char *out, size_t size, clip_error *err);
 
 /* clipidx_next_copy(), clipidx_next_text(): clip_index_next() among the pictures of these bytes, and among the texts that came with a picture. */
-clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out, clip_error *err);
+clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out,
+                              clip_error *err);
 clip_status clipidx_next_text(const clip_index *x, const char *path, int64_t *cursor, clip_item *out, clip_error *err);
 
 /* clipidx_check_process(): CLIP_EINVAL in a forked child of the process that opened it. */

@@ -28,7 +28,8 @@ typedef struct learning {
 
 static void layout(clipb_arena *a, learning *l)
 {
-    const size_t D = (size_t)l->D, square = clipk_weight_bytes(l->k.set, CLIPK_F32, l->D, l->D), tall = clipk_weight_bytes(l->k.set, CLIPK_F32, l->D, l->n);
+    const size_t D = (size_t)l->D, square = clipk_weight_bytes(l->k.set, CLIPK_F32, l->D, l->D),
+                 tall = clipk_weight_bytes(l->k.set, CLIPK_F32, l->D, l->n);
     l->x = CLIPB_NEW(a, float, (size_t)l->n * D);
     l->moments = CLIPB_NEW(a, float, D * D);
     l->basis = CLIPB_NEW(a, float, (size_t)l->axes * D);
@@ -98,7 +99,8 @@ static int enough(const learning *l)
     return n;
 }
 
-clip_status clipidx_learn(const clipk_set *set, const uint16_t *vector, int64_t rows, int D, float *reflector, int *axes)
+clip_status clipidx_learn(const clipk_set *set, const uint16_t *vector, int64_t rows, int D, float *reflector,
+                          int *axes)
 {
     const size_t d = (size_t)D;
     learning l = {.k.set = set, .D = D, .n = (int)(rows < SAMPLE ? rows : SAMPLE), .axes = clipidx_most_axes(D)};

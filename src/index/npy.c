@@ -127,7 +127,8 @@ static clip_status check(const header *h, size_t room, const char *path, clipidx
     if (h->fortran || h->dims != 2)
         return clipb_fail(err, CLIP_EUNSUPPORTED, path, "is not a matrix in C order");
     if (h->shape[1] < CLIPIDX_LEAST_DIM || h->shape[1] > CLIPIDX_MOST_DIM)
-        return clipb_fail(err, CLIP_ELIMIT, path, "has %" PRId64 " columns, not from %d to %d", h->shape[1], CLIPIDX_LEAST_DIM, CLIPIDX_MOST_DIM);
+        return clipb_fail(err, CLIP_ELIMIT, path, "has %" PRId64 " columns, not from %d to %d", h->shape[1],
+                          CLIPIDX_LEAST_DIM, CLIPIDX_MOST_DIM);
     out->rows = h->shape[0];
     out->columns = (int)h->shape[1];
     if ((uint64_t)out->rows > room / ((size_t)out->columns * (size_t)out->bytes))

@@ -8,9 +8,15 @@
 #define BLOCK 256                 /* rows scanned, then picked from */
 #define PIECE_BYTES (1024 * 1024) /* of codes */
 
-static int16_t *head_of(const clipidx_scan *scan, int q) { return scan->head + (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.H); }
+static int16_t *head_of(const clipidx_scan *scan, int q)
+{
+    return scan->head + (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.H);
+}
 
-static int16_t *tail_of(const clipidx_scan *scan, int q) { return scan->tail + 2 * (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.bytes); }
+static int16_t *tail_of(const clipidx_scan *scan, int q)
+{
+    return scan->tail + 2 * (size_t)q * (size_t)clipk_scan_padded(scan->x->coder.bytes);
+}
 
 clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, float least, clip_error *err)
 {
@@ -62,17 +68,20 @@ static void scan_tails(const clipidx_scan *scan, int q, int64_t at, const int32_
 {
     const clip_index *x = scan->x;
     const clipidx_query *query = &scan->query[q];
-    const float *head = clipidx_array_row(&x->array[CLIPIDX_HEAD_BOUNDS], at), *tail = clipidx_array_row(&x->array[CLIPIDX_TAIL_BOUNDS], at);
+    const float *head = clipidx_array_row(&x->array[CLIPIDX_HEAD_BOUNDS], at),
+                *tail = clipidx_array_row(&x->array[CLIPIDX_TAIL_BOUNDS], at);
     int32_t tail_dot[BLOCK];
     int wanted = 0;
     for (int i = 0; i < n; i++)
         if (clipidx_bit(scan->rows, at + pick[i]))
             pick[wanted++] = pick[i];
-    x->k.set->scan_nibbles(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.bytes, tail_of(scan, q));
+    x->k.set->scan_nibbles(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.bytes,
+                           tail_of(scan, q));
     for (int i = 0; i < wanted; i++) {
         const int row = pick[i];
         const float most = ((float)dot[row] * query->scale + query->step) * head[2 * row] +
-                           ((float)tail_dot[i] * query->tail_scale - query->tail_offset) * head[2 * row + 1] + tail[row] * query->length + query->rest;
+                           ((float)tail_dot[i] * query->tail_scale - query->tail_offset) * head[2 * row + 1] +
+                           tail[row] * query->length + query->rest;
         if (!(most < atomic_load_explicit(&scan->least[q], memory_order_relaxed))) /* also where it is not a number */
             scan->row(scan->user, scan, q, at + row);
     }
@@ -90,7 +99,8 @@ static void scan_rows(const clipidx_scan *scan, int64_t at, int rows)
         for (int q = 0; q < Q; q++) {
             const clipidx_query *query = &scan->query[q0 + q];
             const float least = atomic_load_explicit(&scan->least[q0 + q], memory_order_relaxed) - query->head_rest;
-            const int n = set->scan_pick(pick, dot + q * BLOCK, bound, rows, query->scale, query->step, query->length, least);
+            const int n =
+                set->scan_pick(pick, dot + q * BLOCK, bound, rows, query->scale, query->step, query->length, least);
             if (n > 0)
                 scan_tails(scan, q0 + q, at, dot + q * BLOCK, pick, n);
         }
@@ -108,7 +118,8 @@ static bool any_wanted(const clipidx_scan *scan, int64_t at, int rows)
 static void scan_piece(void *job, int64_t i, int thread)
 {
     const clipidx_scan *scan = job;
-    const int64_t begin = scan->begin + i * scan->piece, N = scan->x->state.rows, end = N - begin < scan->piece ? N : begin + scan->piece;
+    const int64_t begin = scan->begin + i * scan->piece, N = scan->x->state.rows,
+                  end = N - begin < scan->piece ? N : begin + scan->piece;
     (void)thread;
     for (int64_t at = begin; at < end; at += BLOCK) {
         const int rows = (int)(end - at < BLOCK ? end - at : BLOCK);
@@ -127,7 +138,8 @@ void clipidx_scan_run(clipidx_scan *scan)
     const bool team = pthread_mutex_trylock(&w->team_mutex) == 0;
     if (team && !w->k.team && w->threads > 1)
         w->k.team = clipb_team_new(w->threads); /* without one the caller does it alone */
-    clipb_team_run(team ? w->k.team : NULL, (w->state.rows - scan->begin + scan->piece - 1) / scan->piece, scan_piece, scan);
+    clipb_team_run(team ? w->k.team : NULL, (w->state.rows - scan->begin + scan->piece - 1) / scan->piece, scan_piece,
+                   scan);
     if (team)
         pthread_mutex_unlock(&w->team_mutex);
 }

@@ -15,7 +15,10 @@ typedef struct best {
     int n, k;
 } best;
 
-static bool before(const clip_hit *a, const clip_hit *b) { return a->score > b->score || (a->score == b->score && a->row < b->row); }
+static bool before(const clip_hit *a, const clip_hit *b)
+{
+    return a->score > b->score || (a->score == b->score && a->row < b->row);
+}
 
 static void sift_down(clip_hit *h, int n, int i)
 {

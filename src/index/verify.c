@@ -43,8 +43,10 @@ static clip_status check_pages(verifier *v, clip_error *err)
 static bool code_holds(verifier *v, const uint16_t *vector, int64_t row)
 {
     const clipidx_array *a = v->x->array;
-    return clipidx_code_holds(&v->x->coder, vector, clipidx_array_row(&a[CLIPIDX_HEADS], row), clipidx_array_row(&a[CLIPIDX_HEAD_BOUNDS], row),
-                              clipidx_array_row(&a[CLIPIDX_TAILS], row), clipidx_array_row(&a[CLIPIDX_TAIL_BOUNDS], row), v->work);
+    return clipidx_code_holds(&v->x->coder, vector, clipidx_array_row(&a[CLIPIDX_HEADS], row),
+                              clipidx_array_row(&a[CLIPIDX_HEAD_BOUNDS], row),
+                              clipidx_array_row(&a[CLIPIDX_TAILS], row),
+                              clipidx_array_row(&a[CLIPIDX_TAIL_BOUNDS], row), v->work);
 }
 
 static clip_status check_row(verifier *v, const clip_item *item, uint64_t sum, clip_error *err)

@@ -30,13 +30,14 @@ static void attention_piece(void *job, int64_t i, int thread)
     assert(nk > 0 && (!j->s.causal || nk >= nq));
     const int sees = j->s.causal ? nk - nq + 1 + q0 : nk;
     const int64_t from = row + q0, column = (int64_t)h * D;
-    j->set->attention(j->y + from * j->ldy + column, j->ldy, j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL,
-                      j->q + from * j->ldq + column, j->ldq, j->k + key * j->ldk + column, j->ldk, j->v + key * j->ldv + column, j->ldv,
-                      q1 - q0, nk, sees, D, j->scratch + (size_t)thread * CLIPK_ATTENTION_SCRATCH);
+    j->set->attention(j->y + from * j->ldy + column, j->ldy,
+                      j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL, j->q + from * j->ldq + column,
+                      j->ldq, j->k + key * j->ldk + column, j->ldk, j->v + key * j->ldv + column, j->ldv, q1 - q0, nk,
+                      sees, D, j->scratch + (size_t)thread * CLIPK_ATTENTION_SCRATCH);
 }
 
-void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
-                     const float *v, int64_t ldv, const clipk_attention_shape *s)
+void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
+                     const float *k, int64_t ldk, const float *v, int64_t ldv, const clipk_attention_shape *s)
 {
     assert(s->D > 0 && s->D <= CLIPK_ATTENTION_D);
     int64_t work = 0;
@@ -87,14 +88,16 @@ static void back_piece(void *job, int64_t i, int thread)
     j->set->attention_back(&p);
 }
 
-void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, float *dk, int64_t lddk, float *dv, int64_t lddv, const float *dy,
-                              int64_t lddy, const float *y, int64_t ldy, const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, float *dk, int64_t lddk, float *dv,
+                              int64_t lddv, const float *dy, int64_t lddy, const float *y, int64_t ldy,
+                              const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
                               const float *v, int64_t ldv, const clipk_attention_shape *s)
 {
     assert(s->D > 0 && s->D <= CLIPK_ATTENTION_D);
     int64_t work = 0;
     for (int b = 0; b < s->B; b++)
         work += 5 * ((int64_t)(s->q_off[b + 1] - s->q_off[b]) + LANES) * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;
-    back_job j = {kc->set, *s, {dq, dk, dv, dy, y, lse, q, k, v, lddq, lddk, lddv, lddy, ldy, ldq, ldk, ldv, 0, 0, 0, s->D, kc->scratch}};
+    back_job j = {kc->set, *s, {dq,   dk,   dv,  dy,  y,   lse, q, k, v, lddq, lddk,
+                                lddv, lddy, ldy, ldq, ldk, ldv, 0, 0, 0, s->D, kc->scratch}};
     clipb_team_run(work < FORK_FROM ? NULL : kc->team, (int64_t)s->B * s->H, back_piece, &j);
 }

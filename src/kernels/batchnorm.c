@@ -15,7 +15,10 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int rows_of_part(int C) { return (int)clipb_min64(PART_ROWS, ceil_div(PART, C)); }
 
 /* Two numbers a part and column, and three coefficients a column. */
-size_t clipk_batchnorm_work(int T, int C) { return sizeof(float) * (size_t)C * (2 * (size_t)ceil_div(T, rows_of_part(C)) + 3); }
+size_t clipk_batchnorm_work(int T, int C)
+{
+    return sizeof(float) * (size_t)C * (2 * (size_t)ceil_div(T, rows_of_part(C)) + 3);
+}
 
 typedef struct norm_job {
     const clipk_set *set;
@@ -87,10 +90,12 @@ static void forward_piece(void *job, int64_t i, int thread)
     const norm_job *j = job;
     const int64_t at = i * j->rows * j->p.C;
     (void)thread;
-    j->set->batchnorm(j->y + at, j->p.x + at, &j->p.b, j->residual ? j->residual + at : NULL, j->p.act, rows_in(j, i), j->p.C);
+    j->set->batchnorm(j->y + at, j->p.x + at, &j->p.b, j->residual ? j->residual + at : NULL, j->p.act, rows_in(j, i),
+                      j->p.C);
 }
 
-void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int T, int C)
+void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const clipk_batchnorm *b,
+                             const float *residual, clipk_act act, int T, int C)
 {
     assert(act == CLIPK_LINEAR || act == CLIPK_RELU);
     norm_job j = {.p = {.b = *b, .x = x, .C = C, .act = act}, .y = y, .residual = residual, .T = T};
@@ -157,11 +162,16 @@ static void backward_piece(void *job, int64_t i, int thread)
     j->set->batchnorm_backward(&p);
 }
 
-void clipk_batchnorm_backward(const clipk_ctx *k, float *dx, float *dz, float *dgain, float *dbias, const float *dy, const float *x, const float *y,
-                              const clipk_batchnorm *b, clipk_act act, bool frozen, int T, int C, void *work)
+void clipk_batchnorm_backward(const clipk_ctx *k, float *dx, float *dz, float *dgain, float *dbias, const float *dy,
+                              const float *x, const float *y, const clipk_batchnorm *b, clipk_act act, bool frozen,
+                              int T, int C, void *work)
 {
     assert((act == CLIPK_LINEAR || act == CLIPK_RELU) && dx != dz);
-    norm_job j = {.p = {.b = *b, .dx = dx, .dz = dz, .dy = dy, .x = x, .y = y, .C = C, .act = act}, .T = T, .dgain = dgain, .dbias = dbias, .frozen = frozen};
+    norm_job j = {.p = {.b = *b, .dx = dx, .dz = dz, .dy = dy, .x = x, .y = y, .C = C, .act = act},
+                  .T = T,
+                  .dgain = dgain,
+                  .dbias = dbias,
+                  .frozen = frozen};
     j.p.scale = j.scale = work;
     j.p.offset = j.offset = j.scale + C;
     j.p.slope = j.slope = j.offset + C;

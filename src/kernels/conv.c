@@ -27,7 +27,8 @@ typedef struct conv_plan {
 
 static int strip_tiles(int I, int O)
 {
-    const int cached = (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, O)), amortised = clipb_min(I * O / 2048, STRIP_MOST);
+    const int cached = (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, O)),
+              amortised = clipb_min(I * O / 2048, STRIP_MOST);
     return cached > STRIP_LEAST ? cached : amortised > STRIP_LEAST ? amortised : STRIP_LEAST;
 }
 
@@ -109,7 +110,8 @@ void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, i
 {
     static const clipk_epilogue none;
     conv_job j = {.set = k->set, .plan = plan_conv(k, N, H, W, w->I, w->O)};
-    j.piece = (clipk_conv3x3_piece){.y = y, .x = x, .H = H, .W = W, .I = w->I, .O = w->O, .panels = w->panels, .e = e ? e : &none, .scratch = work};
+    j.piece = (clipk_conv3x3_piece){
+        .y = y, .x = x, .H = H, .W = W, .I = w->I, .O = w->O, .panels = w->panels, .e = e ? e : &none, .scratch = work};
     clipb_team_run(k->team, (int64_t)j.plan.strips * j.plan.groups, conv_piece, &j);
 }
 
@@ -142,9 +144,11 @@ static void im2col_piece(void *job, int64_t i, int thread)
     }
 }
 
-void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, int H, int W, int kh, int kw, int stride, int pad)
+void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, int H, int W, int kh, int kw, int stride,
+                  int pad)
 {
-    picture_job j = {k->set, y, x, H, W, C, (H + 2 * pad - kh) / stride + 1, (W + 2 * pad - kw) / stride + 1, kh, kw, stride, pad};
+    picture_job j = {k->set, y,  x,      H,  W, C, (H + 2 * pad - kh) / stride + 1, (W + 2 * pad - kw) / stride + 1,
+                     kh,     kw, stride, pad};
     assert(H + 2 * pad >= kh && W + 2 * pad >= kw);
     clipb_team_run(k->team, (int64_t)N * j.Ho, im2col_piece, &j);
 }

@@ -29,7 +29,8 @@ static filters_plan plan_filters(int N, int H, int W, int I, int O)
 {
     assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
     const int Ip = (I + 15) / 16 * 16;
-    filters_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .sums = (int64_t)CLIPK_CONV_POINTS * O * Ip};
+    filters_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE),
+                      .sums = (int64_t)CLIPK_CONV_POINTS * O * Ip};
     int parts = PIECES;
     while (parts > 1 && parts * p.sums > SUMS)
         parts /= 2;
@@ -86,10 +87,12 @@ static void filters_piece(void *job, int64_t i, int thread)
     const filters_plan *p = &j->plan;
     const int I = j->piece.I, o0 = (int)i / p->G * p->G;
     (void)thread;
-    j->set->conv3x3_filters(j->dW + i * I * 9, sums_of(j, 0, o0), p->sums, p->parts, I, clipb_min(p->G, j->piece.O - o0), (int)i - o0);
+    j->set->conv3x3_filters(j->dW + i * I * 9, sums_of(j, 0, o0), p->sums, p->parts, I,
+                            clipb_min(p->G, j->piece.O - o0), (int)i - o0);
 }
 
-void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I, int O, void *work)
+void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I,
+                           int O, void *work)
 {
     filters_job j = {.set = k->set, .plan = plan_filters(N, H, W, I, O), .dW = dW, .sums = work};
     float *scratch = j.sums + j.plan.parts * j.plan.sums;

@@ -133,7 +133,8 @@ static void plan(gemm_job *j, int threads)
     j->bands = ceil_div(M, j->rows);
     j->span = clipb_max(1, clipb_min(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
     j->strips = ceil_div(j->bands, j->span);
-    int cuts = clipb_max(ceil_div(threads * PIECES_EACH, j->strips), (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
+    int cuts = clipb_max(ceil_div(threads * PIECES_EACH, j->strips),
+                         (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
     j->packs = !j->pairs && (j->x.cs != 1 || j->x.rs == 0); /* 0 says that rows are packed */
     if (j->packs) /* each cut anew */
         cuts = clipb_min(cuts, clipb_max(1, j->w->N / PACK_FROM));
@@ -199,9 +200,18 @@ static void multiply(const slab *s, float *sum)
     const clipk_set *set = j->k->set;
     const clipk_weight *w = j->w;
     const int nr = set->nr, kc = set->kc, n0 = s->panel * nr;
-    clipk_gemm_block b = {.ldx = s->ldx, .type = w->type, .wide = s->wide, .rows = s->rows, .n = clipb_min(nr, w->N - n0), .sum = sum,
-                          .y = j->y + s->m0 * j->ldy + n0, .ldy = j->ldy, .ld_residual = j->e.ld_residual, .ld_pre = j->e.ld_pre,
-                          .act = j->e.act, .bias = j->e.bias ? j->e.bias + n0 : NULL};
+    clipk_gemm_block b = {.ldx = s->ldx,
+                          .type = w->type,
+                          .wide = s->wide,
+                          .rows = s->rows,
+                          .n = clipb_min(nr, w->N - n0),
+                          .sum = sum,
+                          .y = j->y + s->m0 * j->ldy + n0,
+                          .ldy = j->ldy,
+                          .ld_residual = j->e.ld_residual,
+                          .ld_pre = j->e.ld_pre,
+                          .act = j->e.act,
+                          .bias = j->e.bias ? j->e.bias + n0 : NULL};
     b.residual = j->e.residual ? j->e.residual + s->m0 * b.ld_residual + n0 : NULL;
     b.pre = j->e.pre ? j->e.pre + s->m0 * b.ld_pre + n0 : NULL;
     for (int k = s->k0; k < s->k1; k += kc) {
@@ -232,7 +242,8 @@ static void own_copy(slab *s)
     const gemm_job *j = s->j;
     const int K = s->k1 - s->k0, kc = j->k->set->kc;
     for (int k = 0; k < K && j->packs; k += kc)
-        j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows, clipb_min(kc, K - k));
+        j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows,
+                               clipb_min(kc, K - k));
     for (int i = 0; i < s->rows && j->copies; i++)
         if (j->pairs)
             copy_pairs(s, i, K);
@@ -254,7 +265,8 @@ static void band(slab *s, int p0, int p1)
             s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * each * j->x.cs;
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
-                multiply(s, j->depth == K ? s->sums : s->sums + (size_t)(s->panel - g) * (size_t)(s->rows * j->k->set->nr));
+                multiply(s, j->depth == K ? s->sums
+                                          : s->sums + (size_t)(s->panel - g) * (size_t)(s->rows * j->k->set->nr));
         }
 }
 
@@ -281,12 +293,14 @@ static void gemm_piece(void *job, int64_t i, int thread)
     }
 }
 
-void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W, const clipk_epilogue *e)
+void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
+                const clipk_epilogue *e)
 {
     const bool pairs = W->type == CLIPK_BF16_PAIRS;
     assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0 && (!pairs || x.cs == 1));
     const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : clipk_threads(k);
-    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M, .K = pairs ? (W->K + 1) / 2 : W->K, .pairs = pairs};
+    gemm_job j = {
+        .k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M, .K = pairs ? (W->K + 1) / 2 : W->K, .pairs = pairs};
     if (e)
         j.e = *e;
     plan(&j, threads);

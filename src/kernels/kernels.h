@@ -96,7 +96,8 @@ typedef struct clipk_epilogue {
 
 /* clipk_gemm(): y = act(x Wᵀ + bias + residual)      x [M, K] f32, any strides (pairs: dense rows)   W [N, K] packed   y [M, N]
  * e may be NULL. y must not overlap x. */
-void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W, const clipk_epilogue *e);
+void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
+                const clipk_epilogue *e);
 
 /* clipk_act_apply(): y = act(x), n numbers; y may be x. */
 void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act);
@@ -116,16 +117,16 @@ typedef struct clipk_attention_shape {
 /* clipk_attention(): y = softmax(q kᵀ / sqrt(D)) v      Vaswani et al. 2017, arXiv:1706.03762, 3.2.1
  * y [Tq, H*D]  q [Tq, H*D]  k, v [Tk, H*D], rows ld apart
  * lse  out  [H, Tq] log of the sum of exponentials of each row of scores, for backward; NULL in inference */
-void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
-                     const float *v, int64_t ldv, const clipk_attention_shape *s);
+void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
+                     const float *k, int64_t ldk, const float *v, int64_t ldv, const clipk_attention_shape *s);
 
 /* ---- Norms ---------------------------------------------------------------------------------------------- */
 
 /* clipk_layernorm(): y = (x - mean) / sqrt(var + eps) * gain + bias, a row at a time.     x, y [T, C], dense
  * rows  in   [T]: row t of y is made from row rows[t] of x (only what is read); NULL: row t
  * mean, rstd out [T], for backward; NULL in inference.   y may be x where rows is NULL. */
-void clipk_layernorm(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows, const float *gain,
-                     const float *bias, float eps, int T, int C);
+void clipk_layernorm(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows,
+                     const float *gain, const float *bias, float eps, int T, int C);
 
 /* clipk_l2norm(): each row of x [T, C] to unit length, in place; norm out [T] (NULL in inference): its length, at least 1e-12. */
 void clipk_l2norm(const clipk_ctx *k, float *x, float *norm, int T, int C);
@@ -153,7 +154,8 @@ void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, i
 
 /* clipk_im2col(): the patches of pictures x [N, C, H, W] as rows: y [N*Ho*Wo, C*kh*kw], column (c*kh + v)*kw + u as filters have it; zeros outside.
  * Ho = (H + 2 pad - kh)/stride + 1 */
-void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, int H, int W, int kh, int kw, int stride, int pad);
+void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, int H, int W, int kh, int kw, int stride,
+                  int pad);
 
 /* clipk_avgpool2x2(): y[n,i,j,c] = mean of the 2x2 block of x, odd edges dropped.     x [N, H, W, C]  y [N, H/2, W/2, C] */
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C);
@@ -172,22 +174,26 @@ void clipk_sum_rows(const clipk_ctx *k, float *out, const float *x, int64_t ldx,
 double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n);
 
 /* clipk_act_backward(): dx = dy act'(pre); y = act(pre) on the way (NULL: not wanted). n numbers; dx may be dy, y may be pre. */
-void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
+void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n,
+                        clipk_act act);
 
 /* clipk_layernorm_backward(): with xh = (x - mean) rstd and h = dy gain
  *     dx = residual + rstd (h - mean over c of h - xh mean over c of (h xh));   dgain += sum over t of dy xh;   dbias += sum over t of dy
  * x, dy, dx [T, C];  mean, rstd [T] as forward left them;  residual [T, C] or NULL; dx may be residual or dy */
-void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float *dbias, const float *dy, const float *x, const float *mean,
-                              const float *rstd, const float *gain, const float *residual, int T, int C, void *work);
+void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float *dbias, const float *dy,
+                              const float *x, const float *mean, const float *rstd, const float *gain,
+                              const float *residual, int T, int C, void *work);
 
 /* clipk_l2norm_backward(): dx = (dy - y (y . dy)) / norm     y [T, C] unit rows, norm [T] as forward left them; dx may be dy */
-void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *y, const float *norm, int T, int C);
+void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *y, const float *norm, int T,
+                           int C);
 
 /* clipk_attention_backward(): with P = exp(scale q kᵀ - lse) where seen, dP = dy vᵀ, delta = sum over d of y dy, dS = P (dP - delta)
  *     dv = Pᵀ dy;   dq = scale dS k;   dk = scale dSᵀ q              (Dao et al. 2022, arXiv:2205.14135, appendix B.2)
  * y, lse as forward left them; shapes as there. What is written overlaps nothing that is read; a key that no query sees gets 0. */
-void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, float *dk, int64_t lddk, float *dv, int64_t lddv, const float *dy,
-                              int64_t lddy, const float *y, int64_t ldy, const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, float *dk, int64_t lddk, float *dv,
+                              int64_t lddv, const float *dy, int64_t lddy, const float *y, int64_t ldy,
+                              const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
                               const float *v, int64_t ldv, const clipk_attention_shape *s);
 
 /* ---- Backward of convolutions, and batch norm; pictures as [N, H, W, C] ---------------------------------------- */
@@ -199,7 +205,8 @@ void clipk_conv3x3_pack_back(const clipk_ctx *k, const clipk_conv3x3_weight *w, 
 /* clipk_conv3x3_filters(): dW[o,i,v,u] += sum over n, h, w of dy[n,h,w,o] x[n,h+v-1,w+u-1,i]     x [N, H, W, I]  dy [N, H, W, O]  dW [O, I, 3, 3]
  * work  scratch of clipk_conv3x3_filters_work() bytes, 64-byte aligned */
 size_t clipk_conv3x3_filters_work(const clipk_ctx *k, int N, int H, int W, int I, int O);
-void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I, int O, void *work);
+void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I,
+                           int O, void *work);
 
 /* clipk_avgpool2x2_backward(): dx[n,h,w,c] = dy[n,h/2,w/2,c] / 4, and 0 at odd edges.     dx [N, H, W, C]  dy [N, H/2, W/2, C] */
 void clipk_avgpool2x2_backward(const clipk_ctx *k, float *dx, const float *dy, int N, int H, int W, int C);
@@ -215,7 +222,8 @@ size_t clipk_batchnorm_work(int T, int C); /* bytes, for both below */
 void clipk_batchnorm_stats(const clipk_ctx *k, float *mean, float *var, const float *x, int T, int C, void *work);
 
 /* clipk_batchnorm_forward(): y = act(xh gain + bias + residual)     act LINEAR or RELU; residual may be NULL; y may be x or residual */
-void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int T, int C);
+void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const clipk_batchnorm *b,
+                             const float *residual, clipk_act act, int T, int C);
 
 /* clipk_batchnorm_backward(): with dz = dy where y > 0 (RELU), dy (LINEAR)
  *     dgain += sum over t of dz xh;   dbias += sum over t of dz;   dx = gain rstd (dz - mean over t of dz - xh mean over t of (dz xh))
@@ -223,8 +231,9 @@ void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const
  * dz      out  [T, C] the gradient of the residual; may be dy; NULL: not wanted
  * frozen  in   mean and rstd do not depend on x: dx = gain rstd dz
  * dx may be dy, where dz is not. */
-void clipk_batchnorm_backward(const clipk_ctx *k, float *dx, float *dz, float *dgain, float *dbias, const float *dy, const float *x, const float *y,
-                              const clipk_batchnorm *b, clipk_act act, bool frozen, int T, int C, void *work);
+void clipk_batchnorm_backward(const clipk_ctx *k, float *dx, float *dz, float *dgain, float *dbias, const float *dy,
+                              const float *x, const float *y, const clipk_batchnorm *b, clipk_act act, bool frozen,
+                              int T, int C, void *work);
 
 /* ---- The optimizer's step ---------------------------------------------------------------------------------- */
 

@@ -13,8 +13,8 @@ static double score(const float *q, const float *k, int D)
     return s / sqrt(D);
 }
 
-void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
-                     int nq, int nk, int sees, int D, void *scratch)
+void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                     const float *v, int64_t ldv, int nq, int nk, int sees, int D, void *scratch)
 {
     double *acc = scratch;
     for (int i = 0; i < nq; i++) {

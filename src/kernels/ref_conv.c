@@ -44,7 +44,8 @@ void NAME(conv3x3)(const clipk_conv3x3_piece *p)
             for (int w = w0; w < w0 + M && w < p->W; w++) {
                 const int64_t row = ((int64_t)n * p->H + h) * p->W + w;
                 for (int o = p->o0; o < p->o1; o++) {
-                    double z = pixel(p, x, h, w, o) + (e->bias ? e->bias[o] : 0) + (e->residual ? e->residual[row * e->ld_residual + o] : 0);
+                    double z = pixel(p, x, h, w, o) + (e->bias ? e->bias[o] : 0) +
+                               (e->residual ? e->residual[row * e->ld_residual + o] : 0);
                     float y = (float)z;
                     if (e->pre)
                         e->pre[row * e->ld_pre + o] = y;
@@ -58,5 +59,7 @@ void NAME(avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C)
 {
     for (int w = 0; w < W; w++)
         for (int c = 0; c < C; c++)
-            y[w * C + c] = (float)(((double)x0[2 * w * C + c] + x0[(2 * w + 1) * C + c] + x1[2 * w * C + c] + x1[(2 * w + 1) * C + c]) / 4);
+            y[w * C + c] = (float)(((double)x0[2 * w * C + c] + x0[(2 * w + 1) * C + c] + x1[2 * w * C + c] +
+                                    x1[(2 * w + 1) * C + c]) /
+                                   4);
 }

@@ -19,7 +19,8 @@ static double of_tile(const clipk_conv3x3_back_piece *p, int n, int h0, int w0, 
         for (int w = w0; w < w0 + CLIPK_CONV_TILE && w < p->W; w++) {
             const int r = h + v - 1, c = w + u - 1;
             if (r >= 0 && r < p->H && c >= 0 && c < p->W)
-                sum += (double)p->dy[(((int64_t)n * p->H + h) * p->W + w) * p->O + o] * p->x[(((int64_t)n * p->H + r) * p->W + c) * p->I + i];
+                sum += (double)p->dy[(((int64_t)n * p->H + h) * p->W + w) * p->O + o] *
+                       p->x[(((int64_t)n * p->H + r) * p->W + c) * p->I + i];
         }
     return sum;
 }
@@ -32,7 +33,8 @@ void NAME(conv3x3_sums)(const clipk_conv3x3_back_piece *p)
             for (int tap = 0; tap < 9; tap++) {
                 double *to = sum_of(p->sums, p->I, o - p->o0, i) + tap, sum = p->first ? 0 : *to;
                 for (int t = p->t0; t < p->t1; t++)
-                    sum += of_tile(p, t / (across * down), t / across % down * M, t % across * M, tap / 3, tap % 3, o, i);
+                    sum +=
+                        of_tile(p, t / (across * down), t / across % down * M, t % across * M, tap / 3, tap % 3, o, i);
                 *to = sum;
             }
 }
@@ -53,7 +55,8 @@ void NAME(avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int 
 {
     for (int w = 0; w < W; w++)
         for (int c = 0; c < C; c++)
-            x0[2 * w * C + c] = x0[(2 * w + 1) * C + c] = x1[2 * w * C + c] = x1[(2 * w + 1) * C + c] = y[w * C + c] / 4;
+            x0[2 * w * C + c] = x0[(2 * w + 1) * C + c] = x1[2 * w * C + c] = x1[(2 * w + 1) * C + c] =
+                y[w * C + c] / 4;
 }
 
 /* ---- Batch norm ------------------------------------------------------------------------------------------------- */
@@ -72,9 +75,13 @@ void NAME(batchnorm_stats)(float *mean, float *squares, const float *x, int rows
     }
 }
 
-static double normed(const clipk_batchnorm *b, float x, int c) { return ((double)x - b->mean[c]) * b->rstd[c] * b->gain[c] + b->bias[c]; }
+static double normed(const clipk_batchnorm *b, float x, int c)
+{
+    return ((double)x - b->mean[c]) * b->rstd[c] * b->gain[c] + b->bias[c];
+}
 
-void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows, int C)
+void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows,
+                     int C)
 {
     for (int64_t i = 0; i < (int64_t)rows * C; i++) {
         const double z = normed(b, x[i], (int)(i % C)) + (residual ? residual[i] : 0);
@@ -109,6 +116,7 @@ void NAME(batchnorm_backward)(const clipk_batchnorm_piece *p)
 {
     for (int64_t i = 0; i < (int64_t)p->rows * p->C; i++) {
         const int c = (int)(i % p->C);
-        p->dx[i] = (float)((double)p->scale[c] * gradient(p, i) - p->offset[c] - (double)p->slope[c] * ((double)p->x[i] - p->b.mean[c]));
+        p->dx[i] = (float)((double)p->scale[c] * gradient(p, i) - p->offset[c] -
+                           (double)p->slope[c] * ((double)p->x[i] - p->b.mean[c]));
     }
 }

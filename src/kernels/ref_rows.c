@@ -5,7 +5,8 @@
 #define CLIPK_ISA ref
 #include "kernels/simd.h"
 
-void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C)
+void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias,
+                     float eps, int C)
 {
     double mu = 0, var = 0;
     for (int c = 0; c < C; c++)

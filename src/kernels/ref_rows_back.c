@@ -46,8 +46,8 @@ void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, 
     }
 }
 
-void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd, const float *gain,
-                              const float *residual, int C)
+void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean,
+                              float rstd, const float *gain, const float *residual, int C)
 {
     double mean_h = 0, mean_hx = 0;
     for (int c = 0; c < C; c++) {

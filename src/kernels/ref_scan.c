@@ -69,7 +69,8 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
         }
 }
 
-int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least)
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift,
+                    float slack, float least)
 {
     int n = 0;
     for (int i = 0; i < rows; i++) {

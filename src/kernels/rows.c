@@ -26,7 +26,8 @@ static void to_f32_piece(void *job, int64_t i, int thread)
     const numbers_job *j = job;
     int64_t at = i * PIECE;
     (void)thread;
-    j->set->to_f32(j->y + at, (const char *)j->x + (size_t)at * clipk_type_size(j->type), j->type, (size_t)clipb_min64(PIECE, j->n - at));
+    j->set->to_f32(j->y + at, (const char *)j->x + (size_t)at * clipk_type_size(j->type), j->type,
+                   (size_t)clipb_min64(PIECE, j->n - at));
 }
 
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n)
@@ -75,16 +76,25 @@ static void layernorm_piece(void *job, int64_t i, int thread)
     (void)thread;
     for (int t = (int)i * j->rows_each; t < rows_end(j, i); t++) {
         const float *x = j->x + (int64_t)(j->rows ? j->rows[t] : t) * j->C;
-        j->set->layernorm(j->y + (int64_t)t * j->C, j->mean ? j->mean + t : NULL, j->rstd ? j->rstd + t : NULL, x, j->gain, j->bias,
-                          j->eps, j->C);
+        j->set->layernorm(j->y + (int64_t)t * j->C, j->mean ? j->mean + t : NULL, j->rstd ? j->rstd + t : NULL, x,
+                          j->gain, j->bias, j->eps, j->C);
     }
 }
 
-void clipk_layernorm(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows, const float *gain,
-                     const float *bias, float eps, int T, int C)
+void clipk_layernorm(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows,
+                     const float *gain, const float *bias, float eps, int T, int C)
 {
     assert(!rows || y != x);
-    rows_job j = {.y = y, .mean = mean, .rstd = rstd, .x = x, .rows = rows, .gain = gain, .bias = bias, .eps = eps, .T = T, .C = C};
+    rows_job j = {.y = y,
+                  .mean = mean,
+                  .rstd = rstd,
+                  .x = x,
+                  .rows = rows,
+                  .gain = gain,
+                  .bias = bias,
+                  .eps = eps,
+                  .T = T,
+                  .C = C};
     share_rows(k, layernorm_piece, &j);
 }
 

@@ -38,7 +38,8 @@ static void join_strip(void *job, int64_t i, int thread)
     const sums_job *j = job;
     const int64_t c = i * STRIP;
     (void)thread;
-    j->set->sum_rows(j->out + c, j->parts + c, part_width(j->C), (int)ceil_div(j->T, PART), (int)clipb_min64(STRIP, j->C - c));
+    j->set->sum_rows(j->out + c, j->parts + c, part_width(j->C), (int)ceil_div(j->T, PART),
+                     (int)clipb_min64(STRIP, j->C - c));
 }
 
 static void join_parts(const clipk_ctx *k, sums_job *j)
@@ -105,10 +106,12 @@ static void act_piece(void *job, int64_t i, int thread)
     const act_job *j = job;
     const int64_t at = i * PIECE;
     (void)thread;
-    j->set->act_backward(j->dx + at, j->y ? j->y + at : NULL, j->dy + at, j->pre + at, (size_t)clipb_min64(PIECE, j->n - at), j->act);
+    j->set->act_backward(j->dx + at, j->y ? j->y + at : NULL, j->dy + at, j->pre + at,
+                         (size_t)clipb_min64(PIECE, j->n - at), j->act);
 }
 
-void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act)
+void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n,
+                        clipk_act act)
 {
     act_job j = {.set = k->set, .dx = dx, .y = y, .dy = dy, .pre = pre, .n = (int64_t)n, .act = act};
     clipb_team_run(team_for(k, j.n), ceil_div(j.n, PIECE), act_piece, &j);
@@ -149,22 +152,33 @@ static void layernorm_part(void *job, int64_t i, int thread)
 {
     const norm_job *j = job;
     const int64_t C = j->C, width = part_width(j->C);
-    float *dgain = j->gain_parts ? j->gain_parts + i * width : NULL, *dbias = j->bias_parts ? j->bias_parts + i * width : NULL;
+    float *dgain = j->gain_parts ? j->gain_parts + i * width : NULL,
+          *dbias = j->bias_parts ? j->bias_parts + i * width : NULL;
     (void)thread;
     if (dgain) {
         memset(dgain, 0, sizeof(float) * (size_t)C);
         memset(dbias, 0, sizeof(float) * (size_t)C);
     }
     for (int64_t t = i * PART; t < clipb_min64((i + 1) * PART, j->T); t++)
-        j->set->layernorm_backward(j->dx + t * C, dgain, dbias, j->dy + t * C, j->x + t * C, j->mean[t], j->rstd[t], j->gain,
-                                   j->residual ? j->residual + t * C : NULL, j->C);
+        j->set->layernorm_backward(j->dx + t * C, dgain, dbias, j->dy + t * C, j->x + t * C, j->mean[t], j->rstd[t],
+                                   j->gain, j->residual ? j->residual + t * C : NULL, j->C);
 }
 
-void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float *dbias, const float *dy, const float *x, const float *mean,
-                              const float *rstd, const float *gain, const float *residual, int T, int C, void *work)
+void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float *dbias, const float *dy,
+                              const float *x, const float *mean, const float *rstd, const float *gain,
+                              const float *residual, int T, int C, void *work)
 {
     assert(T >= 0 && C > 0);
-    norm_job j = {.set = k->set, .dx = dx, .dy = dy, .x = x, .mean = mean, .rstd = rstd, .gain = gain, .residual = residual, .T = T, .C = C};
+    norm_job j = {.set = k->set,
+                  .dx = dx,
+                  .dy = dy,
+                  .x = x,
+                  .mean = mean,
+                  .rstd = rstd,
+                  .gain = gain,
+                  .residual = residual,
+                  .T = T,
+                  .C = C};
     if (dgain || dbias) {
         j.gain_parts = work;
         j.bias_parts = j.gain_parts + ceil_div(T, PART) * part_width(C);
@@ -185,9 +199,11 @@ static void l2norm_piece(void *job, int64_t i, int thread)
         j->set->l2norm_backward(j->dx + t * C, j->dy + t * C, j->x + t * C, j->norm[t], j->C);
 }
 
-void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *y, const float *norm, int T, int C)
+void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *y, const float *norm, int T,
+                           int C)
 {
     assert(T >= 0 && C > 0);
-    norm_job j = {.set = k->set, .dx = dx, .dy = dy, .x = y, .norm = norm, .T = T, .C = C, .rows_each = (PIECE + C - 1) / C};
+    norm_job j = {
+        .set = k->set, .dx = dx, .dy = dy, .x = y, .norm = norm, .T = T, .C = C, .rows_each = (PIECE + C - 1) / C};
     clipb_team_run(team_for(k, (int64_t)T * C), ceil_div(T, j.rows_each), l2norm_piece, &j);
 }

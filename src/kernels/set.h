@@ -126,15 +126,15 @@ struct clipk_set {
     void (*sum_rows)(float *out, const float *x, int64_t ldx, int T, int C); /* out += */
     double (*sum_squares)(const float *x, size_t n);
     void (*act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
-    void (*layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd,
-                               const float *gain, const float *residual, int C);
+    void (*layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean,
+                               float rstd, const float *gain, const float *residual, int C);
     void (*l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
     void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
 
     /* simd_attention.c: one head of one sample, nq queries against nk keys; query i sees the first min(nk, sees + i) keys.
      * lse [nq] or NULL. scratch: CLIPK_ATTENTION_SCRATCH bytes, 64-byte aligned. */
-    void (*attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v,
-                      int64_t ldv, int nq, int nk, int sees, int D, void *scratch);
+    void (*attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                      const float *v, int64_t ldv, int nq, int nk, int sees, int D, void *scratch);
 
     /* simd_attention_back.c */
     void (*attention_back)(const clipk_attention_back_piece *piece);
@@ -152,7 +152,8 @@ struct clipk_set {
 
     /* simd_batchnorm.c: [rows, C] */
     void (*batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C); /* squares: sum of (x - mean)^2 */
-    void (*batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows, int C);
+    void (*batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act,
+                      int rows, int C);
     void (*batchnorm_sums)(const clipk_batchnorm_piece *piece);
     void (*batchnorm_backward)(const clipk_batchnorm_piece *piece);
 
@@ -164,7 +165,8 @@ struct clipk_set {
     /* dot[j, i] = q[j] . code[i]    code [rows, D] dense   q [Q, clipk_scan_padded(D)], 0 beyond D; no product of a row and a query reaches 2^31 */
     void (*scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);
     /* Which i have bound[i, 0] (scale dot[i] + shift) + bound[i, 1] slack >= least, or not a number there; bound [rows, 2]. Returns how many. */
-    int (*scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least);
+    int (*scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift,
+                     float slack, float least);
     /* dot[i] = q . code[row[i]]    code [rows, B] dense, two numbers of 0 .. 15 a byte: number j the low bits of byte j, number B + j its high bits;
      * q [2, clipk_scan_padded(B)], 0 beyond B */
     void (*scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, int n, int B, const int16_t *q);

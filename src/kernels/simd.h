@@ -22,7 +22,8 @@ double NAME(fma_rounds)(clipk_type type, int64_t n);
 void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n);
 void NAME(to_bf16)(uint16_t *out, const float *in, size_t n);
 void NAME(act)(float *y, const float *x, size_t n, clipk_act act);
-void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C);
+void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias,
+                     float eps, int C);
 void NAME(l2norm)(float *x, float *norm, int C);
 void NAME(softmax)(float *x, float scale, int C);
 
@@ -30,14 +31,14 @@ void NAME(softmax)(float *x, float scale, int C);
 void NAME(sum_rows)(float *out, const float *x, int64_t ldx, int T, int C);
 double NAME(sum_squares)(const float *x, size_t n);
 void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
-void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd, const float *gain,
-                              const float *residual, int C);
+void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean,
+                              float rstd, const float *gain, const float *residual, int C);
 void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
 void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
 
 /* simd_attention.c */
-void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
-                     int nq, int nk, int sees, int D, void *scratch);
+void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                     const float *v, int64_t ldv, int nq, int nk, int sees, int D, void *scratch);
 
 /* simd_attention_back.c */
 void NAME(attention_back)(const clipk_attention_back_piece *piece);
@@ -55,7 +56,8 @@ void NAME(avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int 
 
 /* simd_batchnorm.c */
 void NAME(batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C);
-void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows, int C);
+void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows,
+                     int C);
 void NAME(batchnorm_sums)(const clipk_batchnorm_piece *piece);
 void NAME(batchnorm_backward)(const clipk_batchnorm_piece *piece);
 
@@ -65,7 +67,8 @@ float NAME(dot_f16)(const float *q, const void *x, int D);
 void NAME(hadamard)(float *x, int P);
 void NAME(reflect)(double *x, const double *v, int D);
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);
-int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least);
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift,
+                    float slack, float least);
 void NAME(scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, int n, int B, const int16_t *q);
 
 #endif

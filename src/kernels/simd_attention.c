@@ -47,7 +47,9 @@ static void turn_queries(const head *h, const block *b)
                     r[i] = vload(q + i * h->ldq) * scale;
             else
                 for (int i = 0; i < CLIPK_VL; i++)
-                    r[i] = i >= count ? (vf){0} : n >= CLIPK_VL ? vload(q + i * h->ldq) * scale : vload_n(q + i * h->ldq, n) * scale;
+                    r[i] = i >= count      ? (vf){0}
+                           : n >= CLIPK_VL ? vload(q + i * h->ldq) * scale
+                                           : vload_n(q + i * h->ldq, n) * scale;
             transpose(r);
             for (int i = 0; i < CLIPK_VL; i++)
                 vstore(h->Q + ((d + i) * b->nv + v) * CLIPK_VL, r[i]);
@@ -137,15 +139,25 @@ INLINE void value(const head *h, const block *b, int i, int d, int part, int m, 
 
 typedef void value_tile(const head *h, const block *b, int i, int d, int part);
 #define VALUE(m)                                                                                                       \
-    static NOINLINE void value_0_##m(const head *h, const block *b, int i, int d, int part) { value(h, b, i, d, part, m, 1); } \
-    static NOINLINE void value_1_##m(const head *h, const block *b, int i, int d, int part) { (void)part, value(h, b, i, d, 0, m, 1); } \
-    static NOINLINE void value_2_##m(const head *h, const block *b, int i, int d, int part) { (void)part, value(h, b, i, d, 0, m, 2); }
+    static NOINLINE void value_0_##m(const head *h, const block *b, int i, int d, int part)                            \
+    {                                                                                                                  \
+        value(h, b, i, d, part, m, 1);                                                                                 \
+    }                                                                                                                  \
+    static NOINLINE void value_1_##m(const head *h, const block *b, int i, int d, int part)                            \
+    {                                                                                                                  \
+        (void)part, value(h, b, i, d, 0, m, 1);                                                                        \
+    }                                                                                                                  \
+    static NOINLINE void value_2_##m(const head *h, const block *b, int i, int d, int part)                            \
+    {                                                                                                                  \
+        (void)part, value(h, b, i, d, 0, m, 2);                                                                        \
+    }
 TILE_SIZES(VALUE)
 
 #define VALUE_0(m) [m] = value_0_##m,
 #define VALUE_1(m) [m] = value_1_##m,
 #define VALUE_2(m) [m] = value_2_##m,
-static value_tile *const values[3][TILE_ROWS + 1] = {{TILE_SIZES(VALUE_0)}, {TILE_SIZES(VALUE_1)}, {TILE_SIZES(VALUE_2)}};
+static value_tile *const values[3][TILE_ROWS + 1] = {
+    {TILE_SIZES(VALUE_0)}, {TILE_SIZES(VALUE_1)}, {TILE_SIZES(VALUE_2)}};
 
 static void all_values(const head *h, const block *b)
 {
@@ -191,10 +203,21 @@ static void query_block(const head *h, int i0, int count)
         h->lse[i0 + l] = b.best[l / CLIPK_VL][l % CLIPK_VL] + logf(b.sum[l / CLIPK_VL][l % CLIPK_VL]);
 }
 
-void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v, int64_t ldv,
-                     int nq, int nk, int sees, int D, void *scratch)
+void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
+                     const float *v, int64_t ldv, int nq, int nk, int sees, int D, void *scratch)
 {
-    head h = {.q = q, .k = k, .v = v, .y = y, .lse = lse, .ldq = ldq, .ldk = ldk, .ldv = ldv, .ldy = ldy, .nk = nk, .sees = sees, .D = D};
+    head h = {.q = q,
+              .k = k,
+              .v = v,
+              .y = y,
+              .lse = lse,
+              .ldq = ldq,
+              .ldk = ldk,
+              .ldv = ldv,
+              .ldy = ldy,
+              .nk = nk,
+              .sees = sees,
+              .D = D};
     h.S = scratch;
     h.Q = h.S + CLIPK_ATTENTION_KEYS * TILE_COLUMNS;
     const int most = sees + nq - 1 < nk ? sees + nq - 1 : nk; /* keys that any query sees */

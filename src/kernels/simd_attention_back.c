@@ -35,7 +35,9 @@ static void turn(float *to, const float *x, int count, int nv, int D, float scal
             vf r[CLIPK_VL];
             for (int i = 0; i < CLIPK_VL; i++) {
                 const float *row = x + (v * CLIPK_VL + i) * D + d;
-                r[i] = v * CLIPK_VL + i >= count ? (vf){0} : D - d >= CLIPK_VL ? vload(row) * scale : vload_n(row, D - d) * scale;
+                r[i] = v * CLIPK_VL + i >= count ? (vf){0}
+                       : D - d >= CLIPK_VL       ? vload(row) * scale
+                                                 : vload_n(row, D - d) * scale;
             }
             transpose(r);
             for (int i = 0; i < CLIPK_VL; i++)
@@ -176,7 +178,8 @@ static void sum_rows(const sums *s, int i, int m)
 static void query_block(work *w, int i)
 {
     const clipk_attention_back_piece *p = w->p;
-    const int D = p->D, at = w->i0 + i, count = w->count - i < TILE_COLUMNS ? w->count - i : TILE_COLUMNS, nv = count > CLIPK_VL ? 2 : 1;
+    const int D = p->D, at = w->i0 + i, count = w->count - i < TILE_COLUMNS ? w->count - i : TILE_COLUMNS,
+              nv = count > CLIPK_VL ? 2 : 1;
     const int first = p->sees + at - w->j0, last = first + count - 1; /* how many keys of the part these see */
     const int n = last < w->n ? (last > 0 ? last : 0) : w->n, all = first < n ? (first > 0 ? first : 0) : n;
     float *S = w->P + i * w->n, *T = w->dS + i * w->n;
@@ -201,8 +204,18 @@ static void query_block(work *w, int i)
     const size_t beyond = (size_t)((w->n - n < TILE_ROWS ? w->n - n : TILE_ROWS) * nv * CLIPK_VL);
     memset(S + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
     memset(T + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
-    const sums dq = {.y = p->dq + at * p->lddq, .ldy = p->lddq, .a = T, .rs = 1, .cs = nv * CLIPK_VL, .x = w->k, .ldx = w->ldk, .rows = count,
-                     .K = n, .run = n, .D = D, .add = w->j0 > 0};
+    const sums dq = {.y = p->dq + at * p->lddq,
+                     .ldy = p->lddq,
+                     .a = T,
+                     .rs = 1,
+                     .cs = nv * CLIPK_VL,
+                     .x = w->k,
+                     .ldx = w->ldk,
+                     .rows = count,
+                     .K = n,
+                     .run = n,
+                     .D = D,
+                     .add = w->j0 > 0};
     for (int r = 0, m; r < count; r += m) {
         m = tile_step(count - r);
         sum_rows(&dq, r, m);
@@ -212,7 +225,8 @@ static void query_block(work *w, int i)
 /* One of dk and dv: a is dS or P, x is q or dy. A last block of few queries has rows of CLIPK_VL lanes, so it is a sum of its own. */
 static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const float *x, bool add)
 {
-    const int D = w->p->D, tail = w->count % TILE_COLUMNS, narrow = tail && tail <= CLIPK_VL ? tail : 0, wide = w->count - narrow;
+    const int D = w->p->D, tail = w->count % TILE_COLUMNS, narrow = tail && tail <= CLIPK_VL ? tail : 0,
+              wide = w->count - narrow;
     for (int j = 0, m; j < w->n; j += m) {
         m = tile_step(w->n - j);
         int b = 0;
@@ -221,14 +235,33 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
         const int i = b * TILE_COLUMNS < w->count ? b * TILE_COLUMNS : w->count; /* the first that sees any of the tile */
         bool more = add;
         if (i < wide || (i == w->count && !add)) { /* or to write zeros */
-            const sums s = {.y = y, .ldy = ldy, .a = a + i * w->n, .rs = TILE_COLUMNS, .cs = 1, .next = (int64_t)w->n * TILE_COLUMNS, .x = x + i * D,
-                            .ldx = D, .K = i < wide ? wide - i : 0, .run = TILE_COLUMNS, .D = D, .add = more};
+            const sums s = {.y = y,
+                            .ldy = ldy,
+                            .a = a + i * w->n,
+                            .rs = TILE_COLUMNS,
+                            .cs = 1,
+                            .next = (int64_t)w->n * TILE_COLUMNS,
+                            .x = x + i * D,
+                            .ldx = D,
+                            .K = i < wide ? wide - i : 0,
+                            .run = TILE_COLUMNS,
+                            .D = D,
+                            .add = more};
             sum_rows(&s, j, m);
             more = true;
         }
         if (narrow && i < w->count) {
-            const sums s = {.y = y, .ldy = ldy, .a = a + wide * w->n, .rs = CLIPK_VL, .cs = 1, .x = x + wide * D, .ldx = D, .K = narrow,
-                            .run = narrow, .D = D, .add = more};
+            const sums s = {.y = y,
+                            .ldy = ldy,
+                            .a = a + wide * w->n,
+                            .rs = CLIPK_VL,
+                            .cs = 1,
+                            .x = x + wide * D,
+                            .ldx = D,
+                            .K = narrow,
+                            .run = narrow,
+                            .D = D,
+                            .add = more};
             sum_rows(&s, j, m);
         }
     }

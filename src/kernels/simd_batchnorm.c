@@ -85,7 +85,8 @@ INLINE void forward(float *y, const float *x, const clipk_batchnorm *b, const fl
     put(y + c, relu ? vmax((vf){0}, z) : z, n); /* NaN stays */
 }
 
-void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows, int C)
+void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows,
+                     int C)
 {
 #define LINE(c, n) forward(y, x, b, residual, true, c, n)
 #define LINE_LINEAR(c, n) forward(y, x, b, residual, false, c, n)
@@ -159,7 +160,8 @@ void NAME(batchnorm_sums)(const clipk_batchnorm_piece *p)
 INLINE void backward(const clipk_batchnorm_piece *p, int64_t row, int how, int c, int n)
 {
     const vf x = get(p->x + row + c, n), dz = gradient(p, x, row, how, c, n);
-    put(p->dx + row + c, get(p->scale + c, n) * dz - get(p->offset + c, n) - get(p->slope + c, n) * (x - get(p->b.mean + c, n)), n);
+    put(p->dx + row + c,
+        get(p->scale + c, n) * dz - get(p->offset + c, n) - get(p->slope + c, n) * (x - get(p->b.mean + c, n)), n);
 }
 
 INLINE void backward_all(const clipk_batchnorm_piece *p, int how)

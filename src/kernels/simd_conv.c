@@ -138,7 +138,8 @@ INLINE void output_tiles(const clipk_conv3x3_piece *p, const float *M, int Op, c
                 vf y[4];
                 output_line(y, m + 6 * r, 1);
                 for (int c = 0; c < columns; c++)
-                    finish(p, y[c], ((int64_t)at.n * p->H + at.h + r) * p->W + at.w + c, o, clipb_min(CLIPK_VL, p->o1 - o), act);
+                    finish(p, y[c], ((int64_t)at.n * p->H + at.h + r) * p->W + at.w + c, o,
+                           clipb_min(CLIPK_VL, p->o1 - o), act);
             }
         }
     }

@@ -68,7 +68,8 @@ static void gradient_tiles(float *D, int Op, const clipk_conv3x3_back_piece *p)
 /* ---- The products ------------------------------------------------------------------------------------------- */
 
 /* sums [m rows of o, 16 or 2 VL columns of i] = or += Dᵀ V over T tiles. */
-typedef void sum_tile(float *sums, int64_t lds, bool first, const float *D, int64_t ldd, const float *V, int64_t ldv, int T);
+typedef void sum_tile(float *sums, int64_t lds, bool first, const float *D, int64_t ldd, const float *V, int64_t ldv,
+                      int T);
 
 #define SUM(m, name, nv)                                                                                                             \
     static NOINLINE void name##_##m(float *sums, int64_t lds, bool first, const float *D, int64_t ldd, const float *V, int64_t ldv, int T) \

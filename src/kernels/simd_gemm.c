@@ -70,7 +70,9 @@ INLINE int pack_rows32(float *out, bool pairs, clipk_type from, const char *p, i
             vf r[CLIPK_VL];
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++)
-                r[i] = v + i >= n ? (vf){0} : pairs ? load_pairs(p + (v + i) * rs, from) : load_any(p + (v + i) * rs, from);
+                r[i] = v + i >= n ? (vf){0}
+                       : pairs    ? load_pairs(p + (v + i) * rs, from)
+                                  : load_any(p + (v + i) * rs, from);
             transpose(r);
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++)
@@ -99,7 +101,8 @@ INLINE int pack_rows16(uint16_t *out, const char *p, int64_t rs, int n, int K)
             transpose(r);
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++) {
-                const vh even = __builtin_convertvector((vu)r[i] & 0xffff, vh), odd = __builtin_convertvector((vu)r[i] >> 16, vh);
+                const vh even = __builtin_convertvector((vu)r[i] & 0xffff, vh),
+                         odd = __builtin_convertvector((vu)r[i] >> 16, vh);
                 memcpy(out + 2 * i * NR + v, &even, sizeof even);
                 memcpy(out + (2 * i + 1) * NR + v, &odd, sizeof odd);
             }
@@ -178,7 +181,8 @@ INLINE void store_some(float *p, vf v, int n)
 INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, int n, clipk_act act)
 {
     const int n1 = n - CLIPK_VL;
-    const vf bias0 = b->bias ? load_some(b->bias, n) : (vf){0}, bias1 = b->bias ? load_some(b->bias + CLIPK_VL, n1) : (vf){0};
+    const vf bias0 = b->bias ? load_some(b->bias, n) : (vf){0},
+             bias1 = b->bias ? load_some(b->bias + CLIPK_VL, n1) : (vf){0};
     for (int i = row; i < row + m; i++, z += NR) {
         float *y = b->y + i * b->ldy;
         vf z0 = vload(z) + bias0, z1 = vload(z + CLIPK_VL) + bias1;
@@ -237,7 +241,8 @@ INLINE bool is_narrow(clipk_type type) { return type == CLIPK_F16 || type == CLI
 
 /* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one or two strides (of bytes) from it. Packed
  * rows stand behind x[0], so many a step. */
-INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_type type, float *wide, int u)
+INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_type type,
+                 float *wide, int u)
 {
     const char *at = w + u * NR * (is_narrow(type) ? 2 : 4);
     vf w0, w1;

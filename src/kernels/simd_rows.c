@@ -42,7 +42,8 @@ static inline __attribute__((always_inline)) float moment(const float *x, float 
     return vsum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
-void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C)
+void NAME(layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias,
+                     float eps, int C)
 {
     float mu = moment(x, 0, C, 1) / (float)C;
     float r = 1.0f / sqrtf(moment(x, mu, C, 2) / (float)C + eps);

@@ -51,7 +51,8 @@ double NAME(sum_squares)(const float *x, size_t n)
 }
 
 /* Inlined once for each act, which is a constant there. */
-static inline __attribute__((always_inline)) void act_backward(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act)
+static inline __attribute__((always_inline)) void act_backward(float *dx, float *y, const float *dy, const float *pre,
+                                                               size_t n, clipk_act act)
 {
     vf slope;
     size_t i = 0;
@@ -81,7 +82,10 @@ void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, 
 }
 
 /* What the backward of a norm reads at column c, and of the last columns, those that are there. */
-static inline vf load_at(const float *p, int c, int C) { return C - c < CLIPK_VL ? vload_n(p + c, C - c) : vload(p + c); }
+static inline vf load_at(const float *p, int c, int C)
+{
+    return C - c < CLIPK_VL ? vload_n(p + c, C - c) : vload(p + c);
+}
 
 static inline void store_at(float *p, int c, int C, vf v)
 {
@@ -92,8 +96,9 @@ static inline void store_at(float *p, int c, int C, vf v)
 }
 
 /* One vector of the sums of a row: of h into *s, of h xh into *sx. Past the row's end dy and with it all of this is 0. */
-static inline __attribute__((always_inline)) void layernorm_sums(vf *s, vf *sx, float *dgain, float *dbias, const float *dy, const float *x,
-                                                                 float mean, float rstd, const float *gain, int c, int C)
+static inline __attribute__((always_inline)) void layernorm_sums(vf *s, vf *sx, float *dgain, float *dbias,
+                                                                 const float *dy, const float *x, float mean,
+                                                                 float rstd, const float *gain, int c, int C)
 {
     const vf d = load_at(dy, c, C), xh = (load_at(x, c, C) - mean) * rstd, h = d * load_at(gain, c, C);
     *s += h;
@@ -104,8 +109,8 @@ static inline __attribute__((always_inline)) void layernorm_sums(vf *s, vf *sx, 
     }
 }
 
-void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean, float rstd, const float *gain,
-                              const float *residual, int C)
+void NAME(layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean,
+                              float rstd, const float *gain, const float *residual, int C)
 {
     vf s[2] = {{0}}, sx[2] = {{0}};
     int c = 0;
@@ -155,9 +160,14 @@ static inline void adamw_vector(vf *w, vf *m, vf *v, vf g, const adamw_factors *
 
 void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
 {
-    const adamw_factors f = {.scale = (float)s->scale, .decay = (float)(1 - s->lr * s->weight_decay), .m_weight = (float)(1 - s->beta1),
-                             .v_keep = (float)s->beta2, .v_weight = (float)(1 - s->beta2), .root = (float)sqrt(s->correction2),
-                             .eps = (float)s->eps, .step = (float)(s->lr / s->correction1)};
+    const adamw_factors f = {.scale = (float)s->scale,
+                             .decay = (float)(1 - s->lr * s->weight_decay),
+                             .m_weight = (float)(1 - s->beta1),
+                             .v_keep = (float)s->beta2,
+                             .v_weight = (float)(1 - s->beta2),
+                             .root = (float)sqrt(s->correction2),
+                             .eps = (float)s->eps,
+                             .step = (float)(s->lr / s->correction1)};
     size_t i = 0;
     for (; i + CLIPK_VL <= n; i += CLIPK_VL) {
         vf w1 = vload(w + i), m1 = vload(m + i), v1 = vload(v + i);

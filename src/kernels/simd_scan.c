@@ -140,7 +140,8 @@ INLINE vi multiply_add(vi acc, vw a, vw b)
 #elif CLIPK_VL == 4 && defined(__SSE2__)
     return acc + (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #elif CLIPK_VL == 4 && defined(__aarch64__)
-    return (vi)vmlal_high_s16(vmlal_s16((int32x4_t)acc, vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b)), (int16x8_t)a, (int16x8_t)b);
+    return (vi)vmlal_high_s16(vmlal_s16((int32x4_t)acc, vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b)),
+                              (int16x8_t)a, (int16x8_t)b);
 #else
     for (int i = 0; i < CLIPK_VL; i++)
         acc[i] += a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
@@ -185,7 +186,8 @@ INLINE vi multiply_code(vi acc, vw code, const int16_t *q, int high)
 }
 
 /* Some rows against one query; those of `next` are asked for on the way. */
-INLINE void scan_four(int32_t *dot, const int8_t *const code[ROWS], const int8_t *const next[ROWS], int D, const int16_t *q, int high)
+INLINE void scan_four(int32_t *dot, const int8_t *const code[ROWS], const int8_t *const next[ROWS], int D,
+                      const int16_t *q, int high)
 {
     vi acc[ROWS] = {{0}};
     int d = 0;
@@ -236,7 +238,10 @@ static NOINLINE void scan_many(int32_t *dot, int64_t ldo, const int16_t *wide, c
     scan_tile(dot, ldo, wide, q, Dp, QUERIES);
 }
 
-static NOINLINE void scan_single(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp) { scan_tile(dot, ldo, wide, q, Dp, 1); }
+static NOINLINE void scan_single(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp)
+{
+    scan_tile(dot, ldo, wide, q, Dp, 1);
+}
 
 static void scan_tiles(int32_t *dot, int64_t ldo, const int16_t *wide, const int16_t *q, int Dp, int Q)
 {
@@ -266,7 +271,8 @@ static void scan_one(int32_t *dot, const int8_t *code, int rows, int D, const in
     int i = 0;
     for (; i + ROWS <= rows; i += ROWS, code += ROWS * d) {
         const int8_t *p = code + ahead;
-        scan_four(dot + i, (const int8_t *[]){code, code + d, code + 2 * d, code + 3 * d}, (const int8_t *[]){p, p + d, p + 2 * d, p + 3 * d}, D, q, 0);
+        scan_four(dot + i, (const int8_t *[]){code, code + d, code + 2 * d, code + 3 * d},
+                  (const int8_t *[]){p, p + d, p + 2 * d, p + 3 * d}, D, q, 0);
     }
     for (; i < rows; i++, code += d)
         dot[i] = scan_row(code, D, q, 0);
@@ -293,15 +299,16 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
 {
     _Alignas(64) int16_t wide[BLOCK_WORDS];
     const int Dp = clipk_scan_padded(D);
-    const int most = BLOCK_WORDS / Dp < BLOCK_ROWS ? BLOCK_WORDS / Dp / ROWS * ROWS : BLOCK_ROWS, whole = rows / ROWS * ROWS;
+    const int most = BLOCK_WORDS / Dp < BLOCK_ROWS ? BLOCK_WORDS / Dp / ROWS * ROWS : BLOCK_ROWS,
+              whole = rows / ROWS * ROWS;
     if (Q >= QUERIES)
         for (int i = 0, n; i < whole; i += n) {
             n = whole - i < most ? whole - i : most;
             widen(wide, code + (size_t)i * (size_t)D, n, D, Dp);
             for (int j = 0; j < Q; j += BLOCK_QUERIES)
                 for (int r = 0; r < n; r += ROWS)
-                    scan_tiles(dot + j * ldo + i + r, ldo, wide + (size_t)r * (size_t)Dp, q + (size_t)j * (size_t)Dp, Dp,
-                               Q - j < BLOCK_QUERIES ? Q - j : BLOCK_QUERIES);
+                    scan_tiles(dot + j * ldo + i + r, ldo, wide + (size_t)r * (size_t)Dp, q + (size_t)j * (size_t)Dp,
+                               Dp, Q - j < BLOCK_QUERIES ? Q - j : BLOCK_QUERIES);
         }
     const int from = Q >= QUERIES ? whole : 0;
     for (int j = 0; j < Q; j++)
@@ -310,7 +317,8 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
 
 /* ---- Picking ------------------------------------------------------------------------------------------------ */
 
-int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift, float slack, float least)
+int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift,
+                    float slack, float least)
 {
     int n = 0;
     for (int i = 0; i < rows; i += 16) {

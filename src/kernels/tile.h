@@ -53,7 +53,8 @@ INLINE void tile_zero(vf acc[][2], int m)
         acc[i][0] = acc[i][1] = (vf){0};
 }
 
-INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb, int part, int K)
+INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
+                 int part, int K)
 {
     for (int k = 0; k < K; k++, b += ldb, a += cs) {
         const vf b0 = part ? vload_n(b, part) : vload(b), b1 = nv > 1 ? vload(b + CLIPK_VL) : b0;

@@ -74,7 +74,8 @@ typedef struct source {
 static bool trains(const clipmdl_binder *b) { return b->g && b->group >= b->first_group; }
 
 /* In training, or for a list of what there is. The parts of a parameter follow each other. */
-static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *part, int parts, int ndim, const int64_t *dim)
+static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *part, int parts, int ndim,
+                         const int64_t *dim)
 {
     int64_t width = 1;
     for (int i = 1; i < ndim; i++)
@@ -91,7 +92,8 @@ static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *par
 }
 
 /* cols < 0: the parameter has one dimension. */
-static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t first, int64_t rows, int64_t total, int64_t cols)
+static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t first, int64_t rows, int64_t total,
+                   int64_t cols)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int64_t width = cols < 0 ? 1 : cols;
@@ -155,7 +157,8 @@ static void join(char *out, const char *prefix, const char *name)
 
 /* ---- Placing ------------------------------------------------------------------------------------------------ */
 
-static void place_f32(clipmdl_binder *b, const float **out, float **d, const char *name, int64_t first, int64_t rows, int64_t total, int64_t cols)
+static void place_f32(clipmdl_binder *b, const float **out, float **d, const char *name, int64_t first, int64_t rows,
+                      int64_t total, int64_t cols)
 {
     source s;
     const bool found = locate(b, &s, name, first, rows, total, cols);
@@ -194,7 +197,8 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, cons
         out->w = (clipk_weight){.N = O, .K = I};
         out->wt = (clipk_weight){.N = I, .K = O};
         out->W = s->view;
-        out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_F32, O, I), clipk_weight_bytes(b->k->set, CLIPK_F32, I, O));
+        out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_F32, O, I),
+                               clipk_weight_bytes(b->k->set, CLIPK_F32, I, O));
         return;
     }
     const clipk_type type = b->bf16 ? CLIPK_BF16_PAIRS : s->view.type;
@@ -209,21 +213,24 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, cons
     drop(s);
 }
 
-void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t n)
+void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
+                         int64_t n)
 {
     char full[CLIPMDL_MAX_NAME];
     join(full, prefix, name);
     place_f32(b, out, d, full, 0, n, n, -1);
 }
 
-void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t rows, int64_t cols)
+void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
+                         int64_t rows, int64_t cols)
 {
     char full[CLIPMDL_MAX_NAME];
     join(full, prefix, name);
     place_f32(b, out, d, full, 0, rows, rows, cols);
 }
 
-void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C, float eps)
+void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C,
+                            float eps)
 {
     char weight[CLIPMDL_MAX_NAME], bias[CLIPMDL_MAX_NAME];
     snprintf(weight, sizeof weight, "%s%s.weight", prefix, name);
@@ -233,7 +240,8 @@ void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char
     out->eps = eps;
 }
 
-void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight, const char *bias, int first, int O, int total, int I)
+void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight,
+                         const char *bias, int first, int O, int total, int I)
 {
     char name[CLIPMDL_MAX_NAME];
     source s;
@@ -328,7 +336,8 @@ typedef struct conv_source {
     source filters, norm[4];
 } conv_source;
 
-static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
+static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix, const char *conv, const char *bn,
+                        int O, int I, int K)
 {
     static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
     char name[CLIPMDL_MAX_NAME];
@@ -379,7 +388,8 @@ static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv
 
 static clipnn_batchnorm norm_layer(const clipmdl_binder *b, const source norm[4])
 {
-    clipnn_batchnorm bn = {.gain = norm[0].view.p, .bias = norm[1].view.p, .eps = BATCHNORM_EPS, .frozen = b->freeze_bn};
+    clipnn_batchnorm bn = {
+        .gain = norm[0].view.p, .bias = norm[1].view.p, .eps = BATCHNORM_EPS, .frozen = b->freeze_bn};
     bn.running_mean = norm[2].view.p;
     bn.running_var = norm[3].view.p;
     bn.batch_mean = norm[2].g;
@@ -391,7 +401,8 @@ static clipnn_batchnorm norm_layer(const clipmdl_binder *b, const source norm[4]
     return bn;
 }
 
-void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K)
+void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefix, const char *conv, const char *bn,
+                       int O, int I, int K)
 {
     const int n = I * K * K;
     conv_source s;
@@ -408,7 +419,8 @@ void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefi
     out->bn = norm_layer(b, s.norm);
 }
 
-void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn, int O, int I)
+void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn,
+                          int O, int I)
 {
     conv_source s;
     const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, 3), folded = folds(b);

@@ -42,16 +42,20 @@ typedef struct clipmdl_binder {
 /* Names are OpenCLIP's, made of `prefix` and `name`: ("visual.", "ln_pre.weight"). */
 
 /* [n] f32. d: its gradient; NULL where none is wanted. */
-void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t n);
+void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
+                         int64_t n);
 
 /* A [rows, cols] f32 matrix used as it is (positional embeddings). */
-void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name, int64_t rows, int64_t cols);
+void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
+                         int64_t rows, int64_t cols);
 
 /* gain and bias: name.weight, name.bias */
-void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C, float eps);
+void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C,
+                            float eps);
 
 /* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type, or for bf16; `bias` [total] or NULL. */
-void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight, const char *bias, int first, int O, int total, int I);
+void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight,
+                         const char *bias, int first, int O, int total, int I);
 
 /* This tensor's numbers must be finite: what follows it would hide infinities. Others show in what
  * comes out, and are looked for then. */
@@ -68,9 +72,14 @@ void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const cha
 
 /* A convolution and the batch norm behind it: conv.weight [O, I, K, K], bn.{weight,bias,running_mean,running_var}; folded unless gradients are
  * wanted. The first as a product over im2col's columns (or pixels, K = 1), the second as a 3x3 convolution. */
-void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefix, const char *conv, const char *bn, int O, int I, int K);
-void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn, int O, int I);
+void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefix, const char *conv, const char *bn,
+                       int O, int I, int K);
+void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn,
+                          int O, int I);
 
-static inline bool clipmdl_binder_places(const clipmdl_binder *b) { return b->arena.base != NULL && b->status == CLIP_OK; }
+static inline bool clipmdl_binder_places(const clipmdl_binder *b)
+{
+    return b->arena.base != NULL && b->status == CLIP_OK;
+}
 
 #endif

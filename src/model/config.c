@@ -85,7 +85,8 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
         cJSON_ArrayForEach(e, layers)
         {
             if (n == 4 || !cJSON_IsNumber(e) || !(e->valuedouble >= 1 && e->valuedouble <= MAX_LAYERS))
-                return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"layers\" of a ResNet must be four counts of blocks");
+                return clipb_fail(r->err, CLIP_EFORMAT, r->file,
+                                  "\"layers\" of a ResNet must be four counts of blocks");
             v->stage[n++] = (int)e->valuedouble;
         }
         if (n != 4)
@@ -105,7 +106,13 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
 
 static clip_status openclip_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    *t = (clipmdl_text_config){.context_length = 77, .vocab_size = 49408, .width = 512, .heads = 8, .layers = 12, .eos_id = 2, .act = t->act,
+    *t = (clipmdl_text_config){.context_length = 77,
+                               .vocab_size = 49408,
+                               .width = 512,
+                               .heads = 8,
+                               .layers = 12,
+                               .eos_id = 2,
+                               .act = t->act,
                                .pooling = is_string(o, "pool_type", "eos") ? CLIPMDL_POOL_EOS : CLIPMDL_POOL_ARGMAX};
     TRY(get(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, MAX_VOCAB, &t->vocab_size, r->file, r->err));
@@ -144,8 +151,16 @@ static clipk_act huggingface_act(const cJSON *o)
 
 static clip_status huggingface_vision(const reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
-    *v = (clipmdl_vision_config){.kind = CLIPMDL_VIT, .image_size = 224, .patch_size = 32, .width = 768, .heads = 12, .layers = 12, .mlp = 3072,
-                                 .ln_pre = true, .eps = 1e-5f, .act = huggingface_act(o)};
+    *v = (clipmdl_vision_config){.kind = CLIPMDL_VIT,
+                                 .image_size = 224,
+                                 .patch_size = 32,
+                                 .width = 768,
+                                 .heads = 12,
+                                 .layers = 12,
+                                 .mlp = 3072,
+                                 .ln_pre = true,
+                                 .eps = 1e-5f,
+                                 .act = huggingface_act(o)};
     TRY(get(r, o, "image_size", &v->image_size));
     TRY(get(r, o, "patch_size", &v->patch_size));
     TRY(get(r, o, "hidden_size", &v->width));
@@ -228,28 +243,34 @@ static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_confi
 static clip_status check_head(int width, int heads, const char *file, clip_error *err)
 {
     if (width / heads > CLIPK_ATTENTION_D)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "attention heads of %d numbers are more than the %d supported", width / heads, CLIPK_ATTENTION_D);
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "attention heads of %d numbers are more than the %d supported",
+                          width / heads, CLIPK_ATTENTION_D);
     return CLIP_OK;
 }
 
 static clip_status check_vision(const clipmdl_vision_config *v, const char *file, clip_error *err)
 {
     if (v->image_size > MAX_PICTURE)
-        return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d pixels a side are more than the %d supported", v->image_size, MAX_PICTURE);
+        return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d pixels a side are more than the %d supported",
+                          v->image_size, MAX_PICTURE);
     if (v->kind == CLIPMDL_RESNET) {
         for (int i = 0; i < 4; i++)
             if (v->stage[i] < 1)
                 return clipb_fail(err, CLIP_EFORMAT, file, "stage %d of the ResNet has no blocks", i + 1);
         if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 || v->width > MAX_SIDE / 32)
-            return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d, %d heads and pictures of %d is impossible", v->width, v->heads, v->image_size);
+            return clipb_fail(err, CLIP_EFORMAT, file,
+                              "a ResNet of width %d, %d heads and pictures of %d is impossible", v->width, v->heads,
+                              v->image_size);
         return check_head(32 * v->width, v->heads, file, err);
     }
     if (v->layers < 1)
         return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
     if (v->heads < 1 || v->width % v->heads)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a vision width of %d does not divide into %d heads", v->width, v->heads);
+        return clipb_fail(err, CLIP_EFORMAT, file, "a vision width of %d does not divide into %d heads", v->width,
+                          v->heads);
     if (v->patch_size > v->image_size)
-        return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size, v->image_size);
+        return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size,
+                          v->image_size);
     if (v->image_size / v->patch_size > MAX_GRID)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", MAX_GRID);
     if (!(v->eps >= 0))
@@ -262,9 +283,11 @@ static clip_status check_text(const clipmdl_text_config *t, const char *file, cl
     if (t->layers < 1)
         return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
     if (t->context_length < 2)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a context of %d has no room for start and end token", t->context_length);
+        return clipb_fail(err, CLIP_EFORMAT, file, "a context of %d has no room for start and end token",
+                          t->context_length);
     if (t->heads < 1 || t->width % t->heads)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a text width of %d does not divide into %d heads", t->width, t->heads);
+        return clipb_fail(err, CLIP_EFORMAT, file, "a text width of %d does not divide into %d heads", t->width,
+                          t->heads);
     if (!(t->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
     return check_head(t->width, t->heads, file, err);

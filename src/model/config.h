@@ -69,7 +69,8 @@ typedef struct clipmdl_found {
 /* clipmdl_config_from_shapes(): as OpenAI's build_model() does: everything but the activation and how many heads, which are those of the known
  * models of such widths.
  * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape. */
-clip_status clipmdl_config_from_shapes(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *out, clip_error *err);
+clip_status clipmdl_config_from_shapes(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *out,
+                                       clip_error *err);
 
 /* clipmdl_config_check(): sizes of the towers described fit each other (heads divide widths, patches fit into pictures, nothing is empty). CLIP_EFORMAT. */
 clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err);

@@ -29,7 +29,10 @@ typedef struct clipmdl_tape {
     int layers;
 } clipmdl_tape;
 
-static inline size_t clipmdl_tape_end(const clipmdl_tape *t, int group) { return group < t->layers ? t->first + (size_t)group * t->block : t->all; }
+static inline size_t clipmdl_tape_end(const clipmdl_tape *t, int group)
+{
+    return group < t->layers ? t->first + (size_t)group * t->block : t->all;
+}
 
 /* ---- ViT (vit.c): Dosovitskiy et al. 2020, arXiv:2010.11929, with CLIP's extra norm before the blocks ------- */
 
@@ -79,10 +82,14 @@ int clipmdl_vit_tokens(const clipmdl_vit *m); /* 1 + G*G */
 /* K: patches a picture, 0: all. Set acts->kept afterwards where there are fewer. */
 void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape);
 /* clipmdl_vit_layout_tap(): all patches, no tape, and a tap that lives until forward has run. */
-void clipmdl_vit_layout_tap(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, const clipmdl_tap *tap);
-void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N, int K);
-void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *acts, const clipmdl_vit *m, const float *pixels, int N, float *out);
-void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *acts, const clipmdl_vit *m, const float *dout, int N);
+void clipmdl_vit_layout_tap(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N,
+                            const clipmdl_tap *tap);
+void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N,
+                              int K);
+void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *acts, const clipmdl_vit *m, const float *pixels, int N,
+                         float *out);
+void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *acts,
+                          const clipmdl_vit *m, const float *dout, int N);
 
 /* ---- Modified ResNet (resnet.c): He et al. 2015, arXiv:1512.03385, with the changes of arXiv:2103.00020, 2.4:
  *      a stem of three convolutions, blur pooling in the place of strides, attention pooling in the place of the mean */
@@ -129,8 +136,10 @@ typedef struct clipmdl_resnet_acts {
 clip_status clipmdl_resnet_init(clipmdl_resnet *m, const clipmdl_config *c);
 void clipmdl_resnet_free(clipmdl_resnet *m);
 void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m);
-void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N, bool tape);
-void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, const float *pixels, int N, float *out);
+void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m,
+                           int N, bool tape);
+void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, const float *pixels,
+                            int N, float *out);
 
 /* clipmdl_resnet_map(): what a tap of this layer gets of a picture: side * side rows, returns their width. */
 int clipmdl_resnet_map(const clipmdl_resnet *m, int layer, int *side);
@@ -142,9 +151,10 @@ typedef struct clipmdl_resnet_grads {
     void *work;
 } clipmdl_resnet_grads;
 
-void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m, int N);
-void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *acts, const clipmdl_resnet *m,
-                             const float *dout, int N);
+void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m,
+                                 int N);
+void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *acts,
+                             const clipmdl_resnet *m, const float *dout, int N);
 
 /* ---- Text Transformer (text.c): causal, so that what follows the pooled token is never computed --------------- */
 
@@ -180,13 +190,16 @@ int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n);
 /* T: rows of the batch, each text cut to its clipmdl_text_length(). */
 void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape);
 /* clipmdl_text_layout_tap(): no tape, and a tap that lives until forward has run. Texts need not be cut: what is behind is computed for the tap. */
-void clipmdl_text_layout_tap(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, const clipmdl_tap *tap);
-void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N, int T);
+void clipmdl_text_layout_tap(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T,
+                             const clipmdl_tap *tap);
+void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N,
+                               int T);
 
 /* ids [off[N]] ragged, in range and cut as above (but see the tap). */
-void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *acts, const clipmdl_text *m, const int32_t *ids, const int32_t *off, int N, float *out);
-void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *acts, const clipmdl_text *m, const int32_t *ids,
-                           const int32_t *off, const float *dout, int N);
+void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *acts, const clipmdl_text *m, const int32_t *ids,
+                          const int32_t *off, int N, float *out);
+void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *acts,
+                           const clipmdl_text *m, const int32_t *ids, const int32_t *off, const float *dout, int N);
 
 /* ---- Shared by both Transformers (transformer.c) -------------------------------------------------------------- */
 
@@ -198,14 +211,16 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
 /* clipmdl_blocks_layout(): acts [layers] of the blocks: of the last N rows are read (0: all). Without a tape all but the last are the same.
  * acts  itself from the arena, where nothing else shares its room; NULL while measuring
  * ends  out  of the tape; NULL: there is none */
-void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape *ends, float *x, int T, int N, const clipnn_block *p, int layers);
-void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work);
+void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape *ends, float *x, int T, int N,
+                           const clipnn_block *p, int layers);
+void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N,
+                                 const clipnn_block *p, size_t work);
 
 /* clipmdl_blocks_forward(): acts[0].x [T, C] through all blocks; returns the rows read [N, C], NULL where the tap ends there.
  * read  in  of the last block; NULL: all its rows, which must be so where the tap is there (clipmdl_taps_all())
  * tap   in  NULL: none */
-const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
-                                    const int32_t *read, const clipmdl_tap *tap);
+const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p,
+                                    int layers, const clipnn_batch *n, const int32_t *read, const clipmdl_tap *tap);
 static inline bool clipmdl_taps_all(const clipmdl_tap *tap, int layers) { return tap && tap->layer == layers; }
 
 static inline void clipmdl_enter(const clipmdl_tower_grads *g, int group)
@@ -215,7 +230,8 @@ static inline void clipmdl_enter(const clipmdl_tower_grads *g, int group)
 }
 
 /* clipmdl_blocks_backward(): the gradient of the rows read, dout [N, C], to that of acts[first].x in g->x. The last block's group has been entered. */
-void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,
-                             int layers, int first, const clipnn_batch *n, const int32_t *read);
+void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout,
+                             const clipnn_block_acts *acts, const clipnn_block *p, int layers, int first,
+                             const clipnn_batch *n, const int32_t *read);
 
 #endif

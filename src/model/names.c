@@ -54,7 +54,8 @@ static void translate(clipmdl_scheme scheme, const char *prefix, const char *nam
         return;
     }
     const char *rest, *tower = begin(tower_rules, sizeof tower_rules / sizeof *tower_rules, name, &rest);
-    if (scheme == CLIPMDL_HUGGINGFACE_TOWER && (strncmp(tower, "vision_model.", 13) == 0 || strncmp(tower, "text_model.", 11) == 0))
+    if (scheme == CLIPMDL_HUGGINGFACE_TOWER &&
+        (strncmp(tower, "vision_model.", 13) == 0 || strncmp(tower, "text_model.", 11) == 0))
         tower = strchr(tower, '.') + 1;
     int layer = 0, digits = 0;
     if (strstr(tower, "layers.") && sscanf(rest, "%d.%n", &layer, &digits) == 1 && digits > 0) {
@@ -65,7 +66,8 @@ static void translate(clipmdl_scheme scheme, const char *prefix, const char *nam
     }
 }
 
-int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, int64_t first, int64_t rows, int64_t total, clipmdl_part *part)
+int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, int64_t first, int64_t rows,
+                  int64_t total, clipmdl_part *part)
 {
     char whole[CLIPMDL_MAX_NAME];
     translate(scheme, prefix, name, whole);
@@ -79,7 +81,8 @@ int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, i
     int n = 0;
     for (int64_t i = first / third; i < (first + rows) / third; i++, n++) {
         part[n] = (clipmdl_part){.first = 0, .rows = third, .total = third};
-        snprintf(part[n].name, CLIPMDL_MAX_NAME, "%.*s%c_proj.%.32s", (int)(in_proj - whole), whole, "qkv"[i], in_proj + strlen("in_proj_"));
+        snprintf(part[n].name, CLIPMDL_MAX_NAME, "%.*s%c_proj.%.32s", (int)(in_proj - whole), whole, "qkv"[i],
+                 in_proj + strlen("in_proj_"));
     }
     return n;
 }
@@ -127,7 +130,8 @@ int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *foun
         if (m == sizeof marks / sizeof *marks)
             continue;
         int i = 0;
-        while (i < n && !(found[i].scheme == marks[m].scheme && strlen(found[i].prefix) == prefix && strncmp(found[i].prefix, name, prefix) == 0))
+        while (i < n && !(found[i].scheme == marks[m].scheme && strlen(found[i].prefix) == prefix &&
+                          strncmp(found[i].prefix, name, prefix) == 0))
             i++;
         if (i == CLIPMDL_MAX_FOUND)
             continue;

@@ -19,7 +19,8 @@ typedef struct clipmdl_part {
  * three in Hugging Face's and in every attention pool; there first and rows are multiples of total/3.
  * part  out  [CLIPMDL_MAX_PARTS]
  * Returns how many parts. */
-int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, int64_t first, int64_t rows, int64_t total, clipmdl_part *part);
+int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, int64_t first, int64_t rows,
+                  int64_t total, clipmdl_part *part);
 
 /* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before them.
  * within  in   only those whose names begin so; NULL: all

@@ -49,7 +49,8 @@ static clip_status reserve_slots(clipmdl_params *p)
 
 static size_t rounded(size_t count) { return (count + ROUND - 1) / ROUND * ROUND; }
 
-clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows, int ndim, const int64_t *dim, int flags, int group)
+clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows, int ndim, const int64_t *dim,
+                               int flags, int group)
 {
     if (clipmdl_params_find(p, name))
         return CLIP_OK;
@@ -214,14 +215,17 @@ void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint6
         clipb_rng r = clipb_rng_at(seed, CLIPB_RNG_INIT, i, 0);
         const float x = (float)d.x;
         for (size_t j = 0; j < q->count; j++)
-            w[q->at + j] = d.kind == CONSTANT ? x : d.kind == NORMAL ? x * clipb_rng_normal(&r) : clipb_rng_between(&r, -x, x);
+            w[q->at + j] = d.kind == CONSTANT ? x
+                           : d.kind == NORMAL ? x * clipb_rng_normal(&r)
+                                              : clipb_rng_between(&r, -x, x);
     }
 }
 
 /* ---- From a checkpoint ------------------------------------------------------------------------------------------ */
 
 /* The tensor of a file that holds a part of q, its shape as it should be; `transposed` where the file has [cols, rows]. */
-static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_part *part, bool transposed, const clipmdl_store *s)
+static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_part *part, bool transposed,
+                                       const clipmdl_store *s)
 {
     const clipmdl_tensor *t = clipmdl_store_find(s, part->name);
     int64_t dim[4];
@@ -246,7 +250,8 @@ static void transpose(float *w, const float *from, size_t rows, size_t cols)
             w[r * cols + c] = from[c * rows + r];
 }
 
-static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, float *w, clip_error *err)
+static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix,
+                              float *w, clip_error *err)
 {
     const clipk_ctx k = {.set = clipk_set_find(NULL)};
     const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !clipmdl_projection_transposed(scheme);
@@ -259,7 +264,9 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, cl
         if (!t && strcmp(q->name, "logit_bias") == 0)
             return CLIP_OK;
         if (!t)
-            return clipb_fail(err, CLIP_EMISMATCH, s->file, "tensor '%s' is missing, or has another shape or type than the configuration asks for", part[i].name);
+            return clipb_fail(err, CLIP_EMISMATCH, s->file,
+                              "tensor '%s' is missing, or has another shape or type than the configuration asks for",
+                              part[i].name);
         if (!clipmdl_tensor_is_finite(t))
             return clipb_fail(err, CLIP_ENOTFINITE, s->file, "tensor '%s' holds NaN or infinity", t->name);
         clipk_type type;
@@ -278,7 +285,8 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, cl
     return CLIP_OK;
 }
 
-clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, float *w, clip_error *err)
+clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme,
+                                const char *prefix, float *w, clip_error *err)
 {
     for (size_t i = 0; i < p->n; i++)
         TRY(read_param(&p->param[i], s, scheme, prefix, w, err));

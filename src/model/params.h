@@ -39,7 +39,8 @@ clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmd
 void clipmdl_params_free(clipmdl_params *p);
 
 /* clipmdl_params_add(): one more, [rows, dim[1], ..]; what is listed already stays as it is. For binders. CLIP_ENOMEM. */
-clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows, int ndim, const int64_t *dim, int flags, int group);
+clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows, int ndim, const int64_t *dim,
+                               int flags, int group);
 
 /* clipmdl_params_find(): NULL where there is none of that name. */
 const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *name);
@@ -50,6 +51,7 @@ void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint6
 /* clipmdl_params_read(): the weights of a checkpoint, of either scheme and any type, as f32.
  * Errors: CLIP_EMISMATCH (missing or misshapen, named), CLIP_ENOTFINITE. A logit_bias that the file
  * lacks keeps what is in w. */
-clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix, float *w, clip_error *err);
+clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme,
+                                const char *prefix, float *w, clip_error *err);
 
 #endif

@@ -59,10 +59,12 @@ void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m)
             snprintf(prefix, sizeof prefix, "visual.layer%d.%d.", s + 1, i);
             bind_bottleneck(b, p++, prefix);
         }
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.attnpool.", "positional_embedding", 1 + (int64_t)G * G, W);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.attnpool.",
+                        "positional_embedding", 1 + (int64_t)G * G, W);
     clipmdl_bind_linear(b, &m->q, "visual.attnpool.", "in_proj_weight", "in_proj_bias", 0, W, 3 * W, W);
     clipmdl_bind_linear(b, &m->kv, "visual.attnpool.", "in_proj_weight", "in_proj_bias", W, 2 * W, 3 * W, W);
-    clipmdl_bind_linear(b, &m->c_proj, "visual.attnpool.", "c_proj.weight", "c_proj.bias", 0, m->embed_dim, m->embed_dim, W);
+    clipmdl_bind_linear(b, &m->c_proj, "visual.attnpool.", "c_proj.weight", "c_proj.bias", 0, m->embed_dim,
+                        m->embed_dim, W);
 }
 
 /* ---- Layout --------------------------------------------------------------------------------------------------- */
@@ -166,7 +168,8 @@ static void layout_attention_pool(clipb_arena *a, clipmdl_resnet_acts *acts, con
     acts->one_each = CLIPB_NEW(a, int32_t, n + 1);
 }
 
-void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m, int N, bool tape)
+void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m,
+                           int N, bool tape)
 {
     const size_t n = (size_t)N, S = (size_t)m->cfg.image_size / 2, T = n * S * S;
     const int C = m->cfg.width;
@@ -205,7 +208,8 @@ void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clip
         layout_attention_pool(a, acts, m, N);
 }
 
-void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m, int N)
+void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m,
+                                 int N)
 {
     const int G = m->cfg.image_size / 32, W = 32 * m->cfg.width, T = 1 + G * G;
     const size_t n = (size_t)N, w = (size_t)W, t = (size_t)T;
@@ -229,7 +233,8 @@ void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const 
 /* ---- Bottleneck ----------------------------------------------------------------------------------------------- */
 
 /* b->x [N, S, S, in] to b->y [N, S/stride, S/stride, 4 planes] */
-static void bottleneck_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_bottleneck_acts *b, const clipmdl_bottleneck *p, int N)
+static void bottleneck_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_bottleneck_acts *b,
+                               const clipmdl_bottleneck *p, int N)
 {
     const int S = b->S, T = N * S * S, To = T / (p->stride * p->stride);
     const float *inner = a->inner, *identity = b->x;
@@ -249,7 +254,8 @@ static void bottleneck_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a,
 }
 
 /* g->x: the gradient of b->y, then that of b->x */
-static void bottleneck_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_bottleneck_acts *b, const clipmdl_bottleneck *p, int N)
+static void bottleneck_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_bottleneck_acts *b,
+                                const clipmdl_bottleneck *p, int N)
 {
     const int S = b->S, T = N * S * S, To = T / (p->stride * p->stride);
     const float *inner = g->inner, *identity = b->x, *plus = g->x;
@@ -259,13 +265,15 @@ static void bottleneck_backward(const clipk_ctx *k, const clipmdl_resnet_grads *
         clipk_avgpool2x2(k, g->pooled, g->inner, N, S, S, p->planes);
         inner = g->pooled;
     }
-    clipnn_conv1x1_backward(k, dinner, g->wide, g->x, g->x, &b->conv3, inner, b->y, To, &p->conv3, CLIPK_RELU, NULL, g->work);
+    clipnn_conv1x1_backward(k, dinner, g->wide, g->x, g->x, &b->conv3, inner, b->y, To, &p->conv3, CLIPK_RELU, NULL,
+                            g->work);
     if (p->has_downsample) {
         if (p->stride == 2) {
             clipk_avgpool2x2(k, g->pooled, b->x, N, S, S, p->in);
             identity = g->pooled;
         }
-        clipnn_conv1x1_backward(k, g->wide, g->x, NULL, g->x, &b->downsample, identity, NULL, To, &p->downsample, CLIPK_LINEAR, NULL, g->work);
+        clipnn_conv1x1_backward(k, g->wide, g->x, NULL, g->x, &b->downsample, identity, NULL, To, &p->downsample,
+                                CLIPK_LINEAR, NULL, g->work);
         plus = g->wide;
     }
     if (p->stride == 2) {
@@ -284,13 +292,18 @@ static void bottleneck_backward(const clipk_ctx *k, const clipmdl_resnet_grads *
 
 static clipk_attention_shape pool_shape(const clipmdl_resnet_acts *a, const clipmdl_resnet *m, int N)
 {
-    return (clipk_attention_shape){.B = N, .H = m->cfg.heads, .D = 32 * m->cfg.width / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
+    return (clipk_attention_shape){
+        .B = N, .H = m->cfg.heads, .D = 32 * m->cfg.width / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
 }
 
 /* The first token of every picture: the mean, which asks. */
-static clipk_view first_tokens(const float *tokens, int T, int W) { return (clipk_view){tokens, CLIPK_F32, (int64_t)T * W, 1}; }
+static clipk_view first_tokens(const float *tokens, int T, int W)
+{
+    return (clipk_view){tokens, CLIPK_F32, (int64_t)T * W, 1};
+}
 
-static void attention_pool_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *x, int N, int G2, float *out)
+static void attention_pool_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_resnet *m,
+                                   const float *x, int N, int G2, float *out)
 {
     const int W = 32 * m->cfg.width, T = 1 + G2;
     for (int n = 0; n <= N; n++) {
@@ -305,13 +318,14 @@ static void attention_pool_forward(const clipk_ctx *k, const clipmdl_resnet_acts
     clipnn_linear_forward(k, out, NULL, clipk_rows(a->att, W), N, &m->c_proj, CLIPK_LINEAR, NULL);
 }
 
-static void attention_pool_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a, const clipmdl_resnet *m,
-                                    const float *dout, int N, int G2)
+static void attention_pool_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a,
+                                    const clipmdl_resnet *m, const float *dout, int N, int G2)
 {
     const int W = 32 * m->cfg.width, T = 1 + G2;
     const clipk_attention_shape s = pool_shape(a, m, N);
     clipnn_linear_backward(k, g->att, dout, clipk_rows(a->att, W), N, &m->c_proj, NULL, g->work);
-    clipk_attention_backward(k, g->q, W, g->kv, 2 * W, g->kv + W, 2 * W, g->att, W, a->att, W, a->lse, a->q, W, a->kv, 2 * W, a->kv + W, 2 * W, &s);
+    clipk_attention_backward(k, g->q, W, g->kv, 2 * W, g->kv + W, 2 * W, g->att, W, a->att, W, a->lse, a->q, W, a->kv,
+                             2 * W, a->kv + W, 2 * W, &s);
     clipnn_linear_backward(k, g->tokens, g->kv, clipk_rows(a->tokens, W), N * T, &m->kv, NULL, g->work);
     clipnn_linear_backward(k, g->att, g->q, first_tokens(a->tokens, T, W), N, &m->q, NULL, g->work);
     for (int n = 0; n < N; n++)
@@ -337,7 +351,8 @@ static void tap_map(const clipmdl_tap *tap, int layer, const float *x, const cli
     memcpy(tap->rows, x, (size_t)N * (size_t)S * (size_t)S * C * sizeof *x);
 }
 
-void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *pixels, int N, float *out)
+void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *pixels,
+                            int N, float *out)
 {
     const int C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
 
@@ -357,8 +372,8 @@ void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const cl
     attention_pool_forward(k, a, m, a->block[m->blocks - 1].y, N, G * G, out);
 }
 
-void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a, const clipmdl_resnet *m,
-                             const float *dout, int N)
+void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a,
+                             const clipmdl_resnet *m, const float *dout, int N)
 {
     const int C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
 
@@ -371,6 +386,8 @@ void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, 
     clipnn_conv_again(k, g->narrow, &a->conv2, &m->conv2.bn, CLIPK_RELU, T, C / 2);
     clipnn_conv3x3_backward(k, g->narrow, g->wide, g->wide, &a->conv3, g->narrow, N, S, &m->conv3, CLIPK_RELU, g->work);
     clipnn_conv_again(k, g->inner, &a->conv1, &m->conv1.bn, CLIPK_RELU, T, C / 2);
-    clipnn_conv3x3_backward(k, g->inner, g->narrow, g->narrow, &a->conv2, g->inner, N, S, &m->conv2, CLIPK_RELU, g->work);
-    clipnn_conv1x1_backward(k, NULL, g->inner, NULL, g->inner, &a->conv1, a->columns, NULL, T, &m->conv1, CLIPK_RELU, NULL, g->work);
+    clipnn_conv3x3_backward(k, g->inner, g->narrow, g->narrow, &a->conv2, g->inner, N, S, &m->conv2, CLIPK_RELU,
+                            g->work);
+    clipnn_conv1x1_backward(k, NULL, g->inner, NULL, g->inner, &a->conv1, a->columns, NULL, T, &m->conv1, CLIPK_RELU,
+                            NULL, g->work);
 }

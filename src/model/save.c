@@ -51,7 +51,8 @@ static const float *narrow(uint16_t *out, const float *in, size_t n, clipk_type 
 
 /* ---- Arrays ------------------------------------------------------------------------------------------------- */
 
-static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const float *data, const char *prefix, clipmdl_scheme scheme, clipk_type type)
+static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const float *data, const char *prefix,
+                             clipmdl_scheme scheme, clipk_type type)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int64_t rows = q->ndim > 0 ? q->dim[0] : 1;
@@ -73,7 +74,8 @@ static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const fl
     return CLIP_OK;
 }
 
-clip_status clipmdl_arrays_add(clipmdl_arrays *a, const clipmdl_params *p, const float *block, const char *prefix, clipmdl_scheme scheme, clipk_type type)
+clip_status clipmdl_arrays_add(clipmdl_arrays *a, const clipmdl_params *p, const float *block, const char *prefix,
+                               clipmdl_scheme scheme, clipk_type type)
 {
     for (size_t i = 0; i < p->n; i++) {
         const clipmdl_param *q = &p->param[i];
@@ -142,7 +144,8 @@ typedef struct pieces {
     uint16_t narrow[PIECE];
 } pieces;
 
-static clip_status write_run(clipb_output *o, pieces *s, const clipmdl_array *t, const float *data, size_t n, clip_error *err)
+static clip_status write_run(clipb_output *o, pieces *s, const clipmdl_array *t, const float *data, size_t n,
+                             clip_error *err)
 {
     if (t->type == CLIPK_F32)
         return clipb_output_write(o, data, n * sizeof *data, err);
@@ -150,8 +153,8 @@ static clip_status write_run(clipb_output *o, pieces *s, const clipmdl_array *t,
         const size_t k = n - i < PIECE ? n - i : PIECE;
         const float *lost = narrow(s->narrow, data + i, k, t->type);
         if (lost)
-            return clipb_fail(err, CLIP_ELIMIT, o->path, "tensor '%s': %g is beyond the range of %s", t->name, (double)*lost,
-                              t->type == CLIPK_F16 ? "f16 (65504); bf16 or f32 hold it" : "bf16");
+            return clipb_fail(err, CLIP_ELIMIT, o->path, "tensor '%s': %g is beyond the range of %s", t->name,
+                              (double)*lost, t->type == CLIPK_F16 ? "f16 (65504); bf16 or f32 hold it" : "bf16");
         TRY(clipb_output_write(o, s->narrow, k * sizeof *s->narrow, err));
     }
     return CLIP_OK;
@@ -191,7 +194,8 @@ clip_status clipmdl_arrays_write(clipmdl_arrays *a, const char *path, clip_error
     return clipb_output_close(&o, write_file(&o, a, err), err);
 }
 
-clip_status clipmdl_save_weights(const char *path, const clipmdl_params *p, const float *w, clipk_type type, clipmdl_scheme scheme, clip_error *err)
+clip_status clipmdl_save_weights(const char *path, const clipmdl_params *p, const float *w, clipk_type type,
+                                 clipmdl_scheme scheme, clip_error *err)
 {
     clipmdl_arrays a = {0};
     clip_status s = clipmdl_arrays_add(&a, p, w, "", scheme, type);
@@ -242,10 +246,11 @@ static void put_openclip_vision(FILE *f, const clipmdl_vision_config *v)
 {
     fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n      \"width\": %d,\n", v->image_size, v->width);
     if (v->kind == CLIPMDL_RESNET) {
-        fprintf(f, "      \"layers\": [%d, %d, %d, %d],\n      \"head_width\": %d,\n      \"patch_size\": null", v->stage[0], v->stage[1], v->stage[2],
-                v->stage[3], v->width * 32 / v->heads);
+        fprintf(f, "      \"layers\": [%d, %d, %d, %d],\n      \"head_width\": %d,\n      \"patch_size\": null",
+                v->stage[0], v->stage[1], v->stage[2], v->stage[3], v->width * 32 / v->heads);
     } else {
-        fprintf(f, "      \"layers\": %d,\n      \"head_width\": %d,\n      \"patch_size\": %d", v->layers, v->width / v->heads, v->patch_size);
+        fprintf(f, "      \"layers\": %d,\n      \"head_width\": %d,\n      \"patch_size\": %d", v->layers,
+                v->width / v->heads, v->patch_size);
         if (!v->ln_pre)
             fputs(",\n      \"no_ln_pre\": true", f);
         put_mlp_and_eps(f, v->mlp, v->width, v->eps);
@@ -255,8 +260,10 @@ static void put_openclip_vision(FILE *f, const clipmdl_vision_config *v)
 
 static void put_openclip_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
 {
-    fprintf(f, "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n      \"heads\": %d,\n      \"layers\": %d",
-            t->context_length, t->vocab_size, t->width, t->heads, t->layers);
+    fprintf(
+        f,
+        "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n      \"heads\": %d,\n      \"layers\": %d",
+        t->context_length, t->vocab_size, t->width, t->heads, t->layers);
     if (t->pooling == CLIPMDL_POOL_EOS && t->eos_id != t->vocab_size - 1) /* the first of the largest ids is the first of these */
         fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
     if (r->own_tokenizer) /* that there is one; OpenCLIP looks for it in this directory */
@@ -268,7 +275,8 @@ static void put_openclip_text(FILE *f, const clipmdl_text_config *t, const clipm
 static clip_status put_openclip(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     if (c->vision.kind == CLIPMDL_VIT && c->vision.act != c->text.act)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
     if (c->text.act == CLIPK_QUICKGELU)
         fputs("    \"quick_gelu\": true,\n", f);
@@ -300,11 +308,14 @@ static clip_status end_token(const clipmdl_text_config *t, const clipmdl_recipe 
     return CLIP_OK;
 }
 
-static void put_tower(FILE *f, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps, int embed_dim)
+static void put_tower(FILE *f, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps,
+                      int embed_dim)
 {
     fprintf(f, "  \"%s\": {\n    \"model_type\": \"clip_%.*s_model\",\n", name, (int)strcspn(name, "_"), name);
-    fprintf(f, "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n    \"num_hidden_layers\": %d,\n", width, mlp, heads,
-            layers);
+    fprintf(
+        f,
+        "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n    \"num_hidden_layers\": %d,\n",
+        width, mlp, heads, layers);
     fprintf(f, "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": ", act == CLIPK_QUICKGELU ? "quick_gelu" : "gelu");
     put_float(f, (double)eps);
     fprintf(f, ",\n    \"projection_dim\": %d,\n", embed_dim);
@@ -318,9 +329,11 @@ static clip_status put_huggingface(FILE *f, const clipmdl_config *c, const clipm
     if (v->kind == CLIPMDL_RESNET)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has no ResNet");
     if (!v->ln_pre)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has a layer norm before the image Transformer, this model has none");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "transformers' CLIP has a layer norm before the image Transformer, this model has none");
     TRY(end_token(t, r, &end, err));
-    fprintf(f, "{\n  \"architectures\": [\"CLIPModel\"],\n  \"model_type\": \"clip\",\n  \"projection_dim\": %d,\n", c->embed_dim);
+    fprintf(f, "{\n  \"architectures\": [\"CLIPModel\"],\n  \"model_type\": \"clip\",\n  \"projection_dim\": %d,\n",
+            c->embed_dim);
     put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps, c->embed_dim);
     fprintf(f, "    \"image_size\": %d,\n    \"patch_size\": %d\n  },\n", v->image_size, v->patch_size);
     put_tower(f, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps, c->embed_dim);
@@ -336,13 +349,16 @@ static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clip
     (void)err;
     const int size = c->vision.image_size;
     const bool squash = strcmp(r->resize_mode, "squash") == 0;
-    fputs("{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n", f);
+    fputs(
+        "{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
+        f);
     if (squash)
         fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
     else
         fprintf(f, "  \"size\": {\"shortest_edge\": %d},\n", size);
     fprintf(f, "  \"resample\": %d,\n", strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
-    fprintf(f, "  \"do_center_crop\": %s,\n  \"crop_size\": {\"height\": %d, \"width\": %d},\n", squash ? "false" : "true", size, size);
+    fprintf(f, "  \"do_center_crop\": %s,\n  \"crop_size\": {\"height\": %d, \"width\": %d},\n",
+            squash ? "false" : "true", size, size);
     fputs("  \"do_rescale\": true,\n  \"rescale_factor\": 0.00392156862745098,\n  \"do_normalize\": true,\n", f);
     if (r->background >= 0)
         fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
@@ -351,7 +367,8 @@ static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clip
     return CLIP_OK;
 }
 
-static clip_status save_config(const char *dir, const char *name, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err,
+static clip_status save_config(const char *dir, const char *name, const clipmdl_config *c, const clipmdl_recipe *r,
+                               clip_error *err,
                                clip_status (*put)(FILE *, const clipmdl_config *, const clipmdl_recipe *, clip_error *))
 {
     clipb_output o;
@@ -367,7 +384,8 @@ static clip_status save_config(const char *dir, const char *name, const clipmdl_
     return s;
 }
 
-clip_status clipmdl_save_config(const char *dir, clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+clip_status clipmdl_save_config(const char *dir, clipmdl_scheme scheme, const clipmdl_config *c,
+                                const clipmdl_recipe *r, clip_error *err)
 {
     if (scheme == CLIPMDL_OPENCLIP)
         return save_config(dir, "open_clip_config.json", c, r, err, put_openclip);

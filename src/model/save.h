@@ -32,7 +32,8 @@ typedef struct clipmdl_arrays {
 } clipmdl_arrays;
 
 /* clipmdl_arrays_add(): every parameter of a block, named and laid out by a scheme. Hugging Face's has no logit_bias: it is left out. CLIP_ENOMEM. */
-clip_status clipmdl_arrays_add(clipmdl_arrays *a, const clipmdl_params *p, const float *block, const char *prefix, clipmdl_scheme scheme, clipk_type type);
+clip_status clipmdl_arrays_add(clipmdl_arrays *a, const clipmdl_params *p, const float *block, const char *prefix,
+                               clipmdl_scheme scheme, clipk_type type);
 void clipmdl_arrays_free(clipmdl_arrays *a);
 
 /* clipmdl_arrays_write(): one safetensors file, byte for byte as safetensors' own writer makes it: sorted, without holes, the data at a multiple
@@ -47,7 +48,8 @@ static inline const char *clipmdl_weights_file(clipmdl_scheme scheme)
 }
 
 /* clipmdl_save_weights(): the three calls above, for the weights w of a model. */
-clip_status clipmdl_save_weights(const char *path, const clipmdl_params *p, const float *w, clipk_type type, clipmdl_scheme scheme, clip_error *err);
+clip_status clipmdl_save_weights(const char *path, const clipmdl_params *p, const float *w, clipk_type type,
+                                 clipmdl_scheme scheme, clip_error *err);
 
 /* ---- Configuration ------------------------------------------------------------------------------------------ */
 
@@ -67,6 +69,7 @@ typedef struct clipmdl_recipe {
  * there "longest" becomes "shortest", which is the same for squares.
  * Errors: CLIP_EUNSUPPORTED for what the layout has no words for (Hugging Face's: a ResNet, no norm before the Transformer; OpenCLIP's:
  * different activations in the towers), CLIP_EIO, CLIP_ENOMEM. */
-clip_status clipmdl_save_config(const char *dir, clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
+clip_status clipmdl_save_config(const char *dir, clipmdl_scheme scheme, const clipmdl_config *c,
+                                const clipmdl_recipe *r, clip_error *err);
 
 #endif

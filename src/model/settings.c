@@ -120,10 +120,11 @@ static const table vision_alone = {.known = IMAGE_TOWER,
 static const table sides = {.known = "shortest_edge height width",
                             .off = "longest_edge max_height max_width min_pixels max_pixels"};
 static const table preprocessor = {
-    .known = "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size size_divisor "
-             "data_format input_data_format device return_tensors disable_grouping image_seq_length "
-             "_valid_processor_keys _processor_class "
-             "transformers_version",
+    .known =
+        "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size size_divisor "
+        "data_format input_data_format device return_tensors disable_grouping image_seq_length "
+        "_valid_processor_keys _processor_class "
+        "transformers_version",
     .off = "auto_map do_pad default_to_square use_square_size",
     .one_of = (const choice[]){{"image_processor_type", "CLIPImageProcessor CLIPImageProcessorFast "
                                                         "CLIPImageProcessorPil CLIPFeatureExtractor"},

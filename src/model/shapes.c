@@ -24,7 +24,8 @@ static clip_status dim(const shapes *s, const char *name, int ndim, int i, int *
 {
     const clipmdl_tensor *t = find(s, name);
     if (!t)
-        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "no configuration beside it, and no tensor '%s' to infer one from", name);
+        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file,
+                          "no configuration beside it, and no tensor '%s' to infer one from", name);
     bool fits = t->ndim == ndim;
     for (int d = 0; fits && d < ndim; d++)
         fits = t->dim[d] >= 1 && t->dim[d] <= 1 << 24;
@@ -51,7 +52,8 @@ static clip_status root(const shapes *s, const char *name, int *side)
     TRY(dim(s, name, 2, 0, &n));
     *side = (int)lround(sqrt(n - 1));
     if (*side * *side != n - 1 || n < 2)
-        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "'%s' has %d positions, which is no square and one", name, n);
+        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "'%s' has %d positions, which is no square and one",
+                          name, n);
     return CLIP_OK;
 }
 
@@ -124,7 +126,8 @@ static clip_status embed_dim(const shapes *s, clipmdl_config *c)
     return dim(s, name, 2, clipmdl_projection_transposed(s->scheme) ? 1 : 0, &c->embed_dim);
 }
 
-clip_status clipmdl_config_from_shapes(const clipmdl_store *store, const clipmdl_found *f, clipmdl_config *out, clip_error *err)
+clip_status clipmdl_config_from_shapes(const clipmdl_store *store, const clipmdl_found *f, clipmdl_config *out,
+                                       clip_error *err)
 {
     const shapes s = {store, f->scheme, f->prefix, err};
     *out = (clipmdl_config){.towers = f->towers};

@@ -67,14 +67,16 @@ bool clipmdl_tensor_is_finite(const clipmdl_tensor *t)
 /* A whole number of JSON in 0..2^53, where doubles are exact. */
 static bool whole(const cJSON *v, uint64_t *out)
 {
-    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0) || v->valuedouble != (double)(uint64_t)v->valuedouble)
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0) ||
+        v->valuedouble != (double)(uint64_t)v->valuedouble)
         return false;
     *out = (uint64_t)v->valuedouble;
     return true;
 }
 
 /* One entry of the header into *t. `size`: bytes of data the file has. */
-static clip_status read_entry(const cJSON *e, const char *file, const unsigned char *data, size_t size, clipmdl_tensor *t, clip_error *err)
+static clip_status read_entry(const cJSON *e, const char *file, const unsigned char *data, size_t size,
+                              clipmdl_tensor *t, clip_error *err)
 {
     const char *name = e->string;
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(e, "dtype");
@@ -105,9 +107,11 @@ static clip_status read_entry(const cJSON *e, const char *file, const unsigned c
     if (!second || second->next || !whole(first, &begin) || !whole(second, &end) || begin > end)
         return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' has impossible data_offsets", name);
     if (end > size)
-        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' ends at byte %" PRIu64 " of %zu: the file is cut short", name, end, size);
+        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' ends at byte %" PRIu64 " of %zu: the file is cut short",
+                          name, end, size);
     if (end - begin != bytes)
-        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' has %" PRIu64 " bytes where its shape needs %zu", name, end - begin, bytes);
+        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' has %" PRIu64 " bytes where its shape needs %zu", name,
+                          end - begin, bytes);
     t->data = data + begin;
     t->bytes = bytes;
     return CLIP_OK;
@@ -138,7 +142,9 @@ static clip_status read_shard(clipmdl_store *s, size_t *capacity, const char *fi
     for (int i = 0; i < 8; i++)
         header |= (uint64_t)map->data[i] << 8 * i;
     if (header > map->size - 8 || header > MAX_HEADER)
-        return clipb_fail(err, CLIP_EFORMAT, file, "not a safetensors file, or cut short: a header of %" PRIu64 " bytes in a file of %zu", header, map->size);
+        return clipb_fail(err, CLIP_EFORMAT, file,
+                          "not a safetensors file, or cut short: a header of %" PRIu64 " bytes in a file of %zu",
+                          header, map->size);
     cJSON *root;
     TRY(clipb_json_parse((const char *)map->data + 8, (size_t)header, file, &root, err));
     s->header[s->shards - 1] = root;
@@ -162,7 +168,8 @@ static clip_status read_shard(clipmdl_store *s, size_t *capacity, const char *fi
     qsort(s->tensor + first, s->n - first, sizeof *s->tensor, by_data);
     for (size_t i = first + 1; i < s->n; i++)
         if (s->tensor[i].data < s->tensor[i - 1].data + s->tensor[i - 1].bytes)
-            return clipb_fail(err, CLIP_EFORMAT, file, "tensors '%s' and '%s' overlap", s->tensor[i - 1].name, s->tensor[i].name);
+            return clipb_fail(err, CLIP_EFORMAT, file, "tensors '%s' and '%s' overlap", s->tensor[i - 1].name,
+                              s->tensor[i].name);
     return CLIP_OK;
 }
 
@@ -178,7 +185,9 @@ static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *i
     {
         const char *name = cJSON_IsString(e) ? e->valuestring : "";
         if (!*name || *name == '.' || strchr(name, '/'))
-            return clipb_fail(err, CLIP_EFORMAT, path, "tensor '%s' is said to be in '%s', which is not a file beside the index", e->string, name);
+            return clipb_fail(err, CLIP_EFORMAT, path,
+                              "tensor '%s' is said to be in '%s', which is not a file beside the index", e->string,
+                              name);
         size_t i = n; /* shards come in runs: the last one first */
         while (i > 0 && strcmp(names[i - 1], name) != 0)
             i--;
@@ -217,7 +226,8 @@ clip_status clipmdl_store_open(const char *path, clipmdl_store *s, clip_error *e
         size_t capacity = 0;
         s->map = calloc(1, sizeof *s->map);
         s->header = calloc(1, sizeof *s->header);
-        status = s->map && s->header ? read_shard(s, &capacity, path, err) : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        status = s->map && s->header ? read_shard(s, &capacity, path, err)
+                                     : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
     }
     if (status == CLIP_OK && s->n > 0)
         qsort(s->tensor, s->n, sizeof *s->tensor, by_name);

@@ -22,8 +22,10 @@ void clipmdl_text_bind(clipmdl_binder *b, clipmdl_text *m)
     const clipmdl_text_config *t = &m->cfg;
     b->flags = CLIPMDL_TEXT_PARAM;
     b->group = 0;
-    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", t->vocab_size, t->width);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding", t->context_length, t->width);
+    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", t->vocab_size,
+                       t->width);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding",
+                        t->context_length, t->width);
     clipmdl_bind_finite(b, "", "positional_embedding"); /* what is behind a text is not looked at */
     clipmdl_blocks_bind(b, m->block, t->layers, "transformer.resblocks.", t->eps);
     clipmdl_bind_layernorm(b, &m->ln_final, "", "ln_final", t->width, t->eps);
@@ -49,7 +51,8 @@ int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n)
     return at + 1;
 }
 
-static void layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape, const clipmdl_tap *tap)
+static void layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape,
+                   const clipmdl_tap *tap)
 {
     const size_t C = (size_t)m->cfg.width;
     *acts = (clipmdl_text_acts){.tap = tap};
@@ -69,17 +72,20 @@ void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_
     layout(a, acts, m, N, T, tape, NULL);
 }
 
-void clipmdl_text_layout_tap(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, const clipmdl_tap *tap)
+void clipmdl_text_layout_tap(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T,
+                             const clipmdl_tap *tap)
 {
     layout(a, acts, m, N, T, false, tap);
 }
 
-void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N, int T)
+void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N,
+                               int T)
 {
     clipmdl_blocks_layout_grads(a, g, k, T, N, m->block, clipnn_linear_work(k, N, m->cfg.width, m->embed_dim));
 }
 
-void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmdl_text *m, const int32_t *ids, const int32_t *off, int N, float *out)
+void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmdl_text *m, const int32_t *ids,
+                          const int32_t *off, int N, float *out)
 {
     const int C = m->cfg.width;
     const clipnn_batch batch = {.B = N, .off = off, .causal = true};
@@ -88,28 +94,33 @@ void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmd
     for (int n = 0; n < N; n++)
         a->read[n] = off[n] + clipmdl_text_length(m, ids + off[n], off[n + 1] - off[n]) - 1;
     /* A row that asks alone is the last of its text: with a tap the padding is behind it, and all rows ask. */
-    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->tap ? NULL : a->read, a->tap);
+    const float *last =
+        clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->tap ? NULL : a->read, a->tap);
     if (!last)
         return;
-    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, last, a->tap ? a->read : NULL, &m->ln_final, N, C);
+    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, last, a->tap ? a->read : NULL, &m->ln_final, N,
+                             C);
     if (out)
         clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->text_projection, CLIPK_LINEAR, NULL);
 }
 
-void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *a, const clipmdl_text *m, const int32_t *ids,
-                           const int32_t *off, const float *dout, int N)
+void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *a,
+                           const clipmdl_text *m, const int32_t *ids, const int32_t *off, const float *dout, int N)
 {
     const int C = m->cfg.width, L = m->cfg.layers;
     const clipnn_batch batch = {.B = N, .off = off, .causal = true};
     void *work = g->block.work;
 
     clipmdl_enter(g, L + 1);
-    clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->text_projection, NULL, work);
+    clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N,
+                           &m->text_projection, NULL, work);
     if (m->first_group > L)
         return;
     clipmdl_enter(g, L);
-    clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_final, a->rstd_final, &m->ln_final, NULL, N, C, work);
-    clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch, a->read);
+    clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_final, a->rstd_final, &m->ln_final,
+                              NULL, N, C, work);
+    clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch,
+                            a->read);
     if (m->first_group > 0)
         return;
     clipmdl_enter(g, 0);

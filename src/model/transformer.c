@@ -36,7 +36,8 @@ void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, con
     }
 }
 
-void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape *ends, float *x, int T, int N, const clipnn_block *p, int layers)
+void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape *ends, float *x, int T, int N,
+                           const clipnn_block *p, int layers)
 {
     clipnn_block_acts shared, one; /* while measuring, acts has no memory: `one` stands for it */
     size_t mark = clipb_arena_mark(a);
@@ -61,7 +62,8 @@ void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape
     }
 }
 
-void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N, const clipnn_block *p, size_t work)
+void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N,
+                                 const clipnn_block *p, size_t work)
 {
     *g = (clipmdl_tower_grads){.x = CLIPB_NEW(a, float, (size_t)T * (size_t)p->width)};
     g->pooled = CLIPB_NEW(a, float, (size_t)N * (size_t)p->width);
@@ -76,8 +78,8 @@ static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x,
         memcpy(tap->rows, x, (size_t)T * (size_t)C * sizeof *x);
 }
 
-const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, int layers, const clipnn_batch *n,
-                                    const int32_t *read, const clipmdl_tap *tap)
+const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p,
+                                    int layers, const clipnn_batch *n, const int32_t *read, const clipmdl_tap *tap)
 {
     const float *x = acts[0].x;
     for (int i = 0; i <= layers; i++) {
@@ -94,12 +96,14 @@ const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts 
     return x;
 }
 
-void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout, const clipnn_block_acts *acts, const clipnn_block *p,
-                             int layers, int first, const clipnn_batch *n, const int32_t *read)
+void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout,
+                             const clipnn_block_acts *acts, const clipnn_block *p, int layers, int first,
+                             const clipnn_batch *n, const int32_t *read)
 {
     for (int i = layers - 1; i >= first; i--) {
         if (i < layers - 1)
             clipmdl_enter(g, i + 1);
-        clipnn_block_backward(k, g->x, i == layers - 1 ? dout : g->x, &g->block, &acts[i], &p[i], n, i == layers - 1 ? read : NULL);
+        clipnn_block_backward(k, g->x, i == layers - 1 ? dout : g->x, &g->block, &acts[i], &p[i], n,
+                              i == layers - 1 ? read : NULL);
     }
 }

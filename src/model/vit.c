@@ -26,7 +26,8 @@ void clipmdl_vit_bind(clipmdl_binder *b, clipmdl_vit *m)
     b->group = 0;
     clipmdl_bind_patches(b, &m->conv1, "visual.conv1.weight", C, m->cfg.patch_size);
     clipmdl_bind_vector(b, &m->class_embedding, &m->d_class_embedding, "visual.", "class_embedding", C);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.", "positional_embedding", clipmdl_vit_tokens(m), C);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.", "positional_embedding",
+                        clipmdl_vit_tokens(m), C);
     if (m->cfg.ln_pre)
         clipmdl_bind_layernorm(b, &m->ln_pre, "visual.", "ln_pre", C, m->cfg.eps);
     clipmdl_blocks_bind(b, m->block, m->cfg.layers, "visual.transformer.resblocks.", m->cfg.eps);
@@ -37,7 +38,8 @@ void clipmdl_vit_bind(clipmdl_binder *b, clipmdl_vit *m)
     m->first_group = b->first_group;
 }
 
-static void layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape, const clipmdl_tap *tap)
+static void layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape,
+                   const clipmdl_tap *tap)
 {
     const size_t n = (size_t)N, C = (size_t)m->cfg.width, P = (size_t)m->cfg.patch_size;
     *acts = (clipmdl_vit_acts){.K = K ? K : clipmdl_vit_tokens(m) - 1, .tap = tap};
@@ -60,7 +62,8 @@ static void layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m,
     acts->embed = CLIPB_NEW(a, float, n * k * C);
     const size_t embedded = clipb_arena_mark(a);
     clipb_arena_reset(a, mark); /* the blocks begin when x is made, and on the way back they have ended */
-    clipmdl_blocks_layout(a, acts->block, tape ? &acts->tape : NULL, acts->x, (int)T, clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers);
+    clipmdl_blocks_layout(a, acts->block, tape ? &acts->tape : NULL, acts->x, (int)T,
+                          clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers);
     if (tape && acts->tape.first < embedded)
         acts->tape.first = embedded;
 }
@@ -75,14 +78,16 @@ void clipmdl_vit_layout_tap(clipb_arena *a, clipmdl_vit_acts *acts, const clipmd
     layout(a, acts, m, N, 0, false, tap);
 }
 
-void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N, int K)
+void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N,
+                              int K)
 {
     const int C = m->cfg.width, P = m->cfg.patch_size, T = N * (K ? 1 + K : clipmdl_vit_tokens(m));
     const size_t proj = clipnn_linear_work(k, N, C, m->embed_dim), conv1 = clipnn_linear_work(k, T, 3 * P * P, C);
     clipmdl_blocks_layout_grads(a, g, k, T, N, m->block, proj > conv1 ? proj : conv1);
 }
 
-void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_vit *m, const float *pixels, int N, float *out)
+void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_vit *m, const float *pixels, int N,
+                         float *out)
 {
     const int C = m->cfg.width, P = m->cfg.patch_size, K = a->K, T = 1 + K;
 
@@ -99,7 +104,8 @@ void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_
         a->read[n] = n * T; /* the class token */
     const clipnn_batch batch = {.B = N, .off = a->off};
     const bool all = clipmdl_taps_all(a->tap, m->cfg.layers);
-    const float *last = clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, all ? NULL : a->read, a->tap);
+    const float *last =
+        clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, all ? NULL : a->read, a->tap);
     if (!last)
         return;
     clipnn_layernorm_forward(k, a->pooled, a->mean_post, a->rstd_post, last, all ? a->read : NULL, &m->ln_post, N, C);
@@ -107,19 +113,23 @@ void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_
         clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
 }
 
-void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *a, const clipmdl_vit *m, const float *dout, int N)
+void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *a,
+                          const clipmdl_vit *m, const float *dout, int N)
 {
     const int C = m->cfg.width, P = m->cfg.patch_size, L = m->cfg.layers, K = a->K, T = 1 + K;
     const clipnn_batch batch = {.B = N, .off = a->off};
     void *work = g->block.work;
 
     clipmdl_enter(g, L + 1);
-    clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->proj, NULL, work);
+    clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->proj, NULL,
+                           work);
     if (m->first_group > L)
         return;
     clipmdl_enter(g, L);
-    clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_post, a->rstd_post, &m->ln_post, NULL, N, C, work);
-    clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch, a->read);
+    clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_post, a->rstd_post, &m->ln_post,
+                              NULL, N, C, work);
+    clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch,
+                            a->read);
     if (m->first_group > 0)
         return;
 

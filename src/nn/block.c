@@ -40,7 +40,8 @@ void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int 
     acts->mid = acts->out = R ? CLIPB_NEW(a, float, (size_t)R * (size_t)p->width) : x;
 }
 
-void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T, int R, const clipnn_block *p)
+void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T,
+                              int R, const clipnn_block *p)
 {
     const size_t t = (size_t)T, r = R ? (size_t)R : t, c = (size_t)p->width;
     *acts = *shared;
@@ -56,8 +57,8 @@ void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const cli
     acts->pre = CLIPB_NEW(a, float, r * (size_t)p->mlp);
 }
 
-
-void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R, const clipnn_block *p, size_t work)
+void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R,
+                               const clipnn_block *p, size_t work)
 {
     const int C = p->width, F = p->mlp;
     g->mid = CLIPB_NEW(a, float, (size_t)R * (size_t)C);
@@ -70,9 +71,11 @@ void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clip
 
 /* ---- Forward ----------------------------------------------------------------------------------------------- */
 
-static clipk_attention_shape shape_of(const clipnn_block_acts *a, const clipnn_block *p, const clipnn_batch *n, const int32_t *read)
+static clipk_attention_shape shape_of(const clipnn_block_acts *a, const clipnn_block *p, const clipnn_batch *n,
+                                      const int32_t *read)
 {
-    clipk_attention_shape s = {.B = n->B, .H = p->heads, .D = p->width / p->heads, .q_off = n->off, .k_off = n->off, .causal = n->causal};
+    clipk_attention_shape s = {
+        .B = n->B, .H = p->heads, .D = p->width / p->heads, .q_off = n->off, .k_off = n->off, .causal = n->causal};
     if (read) {
         for (int b = 0; b <= n->B; b++)
             a->one_each[b] = b;
@@ -81,7 +84,8 @@ static clipk_attention_shape shape_of(const clipnn_block_acts *a, const clipnn_b
     return s;
 }
 
-void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *a, const clipnn_block *p, const clipnn_batch *n, const int32_t *read)
+void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *a, const clipnn_block *p, const clipnn_batch *n,
+                          const int32_t *read)
 {
     const int C = p->width, F = p->mlp, T = clipnn_batch_rows(n), R = read ? n->B : T;
 
@@ -118,8 +122,8 @@ static void add_rows(float *y, const float *x, const int32_t *read, int R, size_
 
 /* dout to dmid: out = mid + c_proj(fc),  fc = act(pre),  pre = c_fc(ln_2(mid))
  * Each gradient is written where what it is of, or what is behind that, has been used. */
-static void mlp_backward(const clipk_ctx *k, float *dmid, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *a,
-                         const clipnn_block *p, int R)
+static void mlp_backward(const clipk_ctx *k, float *dmid, const float *dout, const clipnn_block_grads *g,
+                         const clipnn_block_acts *a, const clipnn_block *p, int R)
 {
     const int C = p->width, F = p->mlp;
     float *dfc = a->fc, *fc = p->c_proj.dw ? a->pre : NULL, *dln = a->ln;
@@ -131,8 +135,9 @@ static void mlp_backward(const clipk_ctx *k, float *dmid, const float *dout, con
     clipnn_layernorm_backward(k, dmid, dln, a->mid, a->mean_2, a->rstd_2, &p->ln_2, dout, R, C, g->work);
 }
 
-void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *a,
-                           const clipnn_block *p, const clipnn_batch *n, const int32_t *read)
+void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g,
+                           const clipnn_block_acts *a, const clipnn_block *p, const clipnn_batch *n,
+                           const int32_t *read)
 {
     const int C = p->width, T = clipnn_batch_rows(n), R = read ? n->B : T;
     float *dmid = read ? g->mid : dx, *dln = a->ln;
@@ -141,7 +146,8 @@ void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, con
 
     clipnn_linear_backward(k, datt, dmid, clipk_rows(a->att, C), R, &p->out_proj, NULL, g->work);
     const clipk_attention_shape s = shape_of(a, p, n, read);
-    clipk_attention_backward(k, dq, C, dkv, 2 * C, dkv + C, 2 * C, datt, C, a->att, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
+    clipk_attention_backward(k, dq, C, dkv, 2 * C, dkv + C, 2 * C, datt, C, a->att, C, a->lse, a->q, C, a->kv, 2 * C,
+                             a->kv + C, 2 * C, &s);
     if (g->relevance)
         clipnn_relevance_block(k, g->relevance, datt, a, p, &s, read);
 

@@ -58,7 +58,8 @@ static void class_tokens(void *job, int64_t n, int thread)
     place_rows(j, (size_t)n, to);
 }
 
-void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos, const int32_t *kept, int N, int K, int C)
+void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
+                         const int32_t *kept, int N, int K, int C)
 {
     embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .kept = kept, .K = (size_t)K, .C = (size_t)C};
     clipb_team_run(k->team, N, class_tokens, &j);
@@ -84,7 +85,8 @@ void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const floa
     clipb_team_run(k->team, N, mean_tokens, &j);
 }
 
-void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids, const clipnn_batch *n, int C)
+void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids,
+                            const clipnn_batch *n, int C)
 {
     const size_t w = (size_t)C, size = clipk_type_size(table.type);
     for (int b = 0; b < n->B; b++)
@@ -107,7 +109,10 @@ typedef struct back_job {
     size_t N, K, C;
 } back_job;
 
-static size_t piece_end(const back_job *j, int64_t i) { return ((size_t)i + 1) * CHANNELS < j->C ? ((size_t)i + 1) * CHANNELS : j->C; }
+static size_t piece_end(const back_job *j, int64_t i)
+{
+    return ((size_t)i + 1) * CHANNELS < j->C ? ((size_t)i + 1) * CHANNELS : j->C;
+}
 static int64_t channel_pieces(int C) { return (C + CHANNELS - 1) / CHANNELS; }
 
 static void to_parameter(float *d, const float *dy, size_t c0, size_t c1)
@@ -139,9 +144,11 @@ static void class_tokens_dx(void *job, int64_t n, int thread)
     memcpy(j->dx + (size_t)n * j->K * j->C, j->dy + ((size_t)n * (j->K + 1) + 1) * j->C, j->K * j->C * sizeof(float));
 }
 
-void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy, const int32_t *kept, int N, int K, int C)
+void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
+                                  const int32_t *kept, int N, int K, int C)
 {
-    back_job j = {.dx = dx, .dfirst = dcls, .dpos = dpos, .dy = dy, .kept = kept, .N = (size_t)N, .K = (size_t)K, .C = (size_t)C};
+    back_job j = {
+        .dx = dx, .dfirst = dcls, .dpos = dpos, .dy = dy, .kept = kept, .N = (size_t)N, .K = (size_t)K, .C = (size_t)C};
     clipb_team_run(k->team, N, class_tokens_dx, &j);
     clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
 }
@@ -177,7 +184,8 @@ static void tokens_to_parameters(void *job, int64_t i, int thread)
         }
 }
 
-void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy, const int32_t *ids, const clipnn_batch *n, int C)
+void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy,
+                                     const int32_t *ids, const clipnn_batch *n, int C)
 {
     back_job j = {.dtable = dtable, .dpos = dpos, .dy = dy, .ids = ids, .batch = n, .C = (size_t)C};
     clipb_team_run(k->team, channel_pieces(C), tokens_to_parameters, &j);

@@ -17,15 +17,18 @@ static clipk_weight operand(const clipk_ctx *k, const clipnn_linear *l, const cl
     return packed;
 }
 
-void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual)
+void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l,
+                           clipk_act act, const float *residual)
 {
     const int O = l->w.N;
     const clipk_weight w = operand(k, l, &l->w);
-    const clipk_epilogue e = {.bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act};
+    const clipk_epilogue e = {
+        .bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act};
     clipk_gemm(k, y, O, x, T, &w, &e);
 }
 
-void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l, const float *residual)
+void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l,
+                      const float *residual)
 {
     const int I = l->w.K, O = l->w.N;
     const clipk_weight wt = operand(k, l, &l->wt);
@@ -57,11 +60,13 @@ void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, 
 
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O)
 {
-    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, clipb_min(T, ROWS)), sums = clipk_sums_work(T, O);
+    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, clipb_min(T, ROWS)),
+                 sums = clipk_sums_work(T, O);
     return packed > sums ? packed : sums;
 }
 
-void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l, const float *residual, void *work)
+void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l,
+                            const float *residual, void *work)
 {
     clipnn_linear_dw(k, dy, x, T, l, work);
     if (dx)

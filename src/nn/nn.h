@@ -34,25 +34,29 @@ typedef struct clipnn_layernorm {
 
 /* linear.c: y = act(x Wᵀ + b + residual), T rows; ld of x in `x`, of y and residual O. residual may be y or NULL.
  * pre  out  the same before act, [T, O], for backward; NULL in inference */
-void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l, clipk_act act, const float *residual);
+void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l,
+                           clipk_act act, const float *residual);
 
 /* dx = dy W + residual      dy [T, O]  dx, residual [T, I]; residual may be dx or NULL */
-void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l, const float *residual);
+void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l,
+                      const float *residual);
 
 /* dW += dyᵀ x;  db += Σ dy      work: clipnn_linear_work() bytes, 64-byte aligned */
 void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work);
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O);
 
 /* Both; dx may be x, or NULL: nobody wants it. */
-void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l, const float *residual, void *work);
+void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l,
+                            const float *residual, void *work);
 
 /* norm.c: rows  in  [T] which rows of x are read; NULL: all.   mean, rstd  out  [T], for backward; NULL in inference */
-void clipnn_layernorm_forward(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows, const clipnn_layernorm *p,
-                              int T, int C);
+void clipnn_layernorm_forward(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x,
+                              const int32_t *rows, const clipnn_layernorm *p, int T, int C);
 
 /* dx = residual + what clipk_layernorm_backward() says; work: clipk_sums_work(T, C) */
-void clipnn_layernorm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *x, const float *mean, const float *rstd,
-                               const clipnn_layernorm *p, const float *residual, int T, int C, void *work);
+void clipnn_layernorm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *x, const float *mean,
+                               const float *rstd, const clipnn_layernorm *p, const float *residual, int T, int C,
+                               void *work);
 
 /* ---- The residual attention block (block.c) -------------------------------------------------------------- */
 
@@ -97,12 +101,14 @@ void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int 
 
 /* clipnn_block_layout_tape(): place what backward needs; what it can make again cheaply (ln, fc) is shared by all blocks.
  * shared  in  clipnn_block_layout_shared() */
-void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T, int R, const clipnn_block *p);
+void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T,
+                              int R, const clipnn_block *p);
 void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *shared, int T, const clipnn_block *p);
 
 /* clipnn_block_forward(): acts->x [T, C] to acts->out [R, C].
  * read  in  [B] the row of each sample that is read; NULL: all */
-void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p, const clipnn_batch *n, const int32_t *read);
+void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p,
+                          const clipnn_batch *n, const int32_t *read);
 
 /* How much each token mattered (relevance.c); a vector that goes back through the blocks. Not for causal batches. */
 typedef struct clipnn_relevance {
@@ -112,11 +118,13 @@ typedef struct clipnn_relevance {
     void *panels;
 } clipnn_relevance;
 
-void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest, const clipnn_block *p);
+void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest,
+                             const clipnn_block *p);
 
 /* clipnn_relevance_block(): r += r C, C = mean over heads of max(0, P dP), P the attention of the block, dP its gradient.     datt [R, C] */
-void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt, const clipnn_block_acts *acts, const clipnn_block *p,
-                            const clipk_attention_shape *s, const int32_t *read);
+void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt,
+                            const clipnn_block_acts *acts, const clipnn_block *p, const clipk_attention_shape *s,
+                            const int32_t *read);
 
 /* What backward needs beside the acts, in whose shared rooms gradients are on their way; shared by all blocks of a tower. */
 typedef struct clipnn_block_grads {
@@ -126,12 +134,14 @@ typedef struct clipnn_block_grads {
 } clipnn_block_grads;
 
 /* T rows in the blocks that read all, R in the one that reads one a sample; room for `work` bytes of work at least. */
-void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R, const clipnn_block *p, size_t work);
+void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R,
+                               const clipnn_block *p, size_t work);
 
 /* clipnn_block_backward(): dout [R, C] to dx [T, C]; dx may be dout where all rows go on. Where the gradients of parameters are wanted it uses up
  * the tape: it can go back once. */
-void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g, const clipnn_block_acts *acts,
-                           const clipnn_block *p, const clipnn_batch *n, const int32_t *read);
+void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g,
+                           const clipnn_block_acts *acts, const clipnn_block *p, const clipnn_batch *n,
+                           const int32_t *read);
 
 /* ---- Convolutions with their batch norm (conv.c) ----------------------------------------------------------- */
 
@@ -175,15 +185,16 @@ void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O)
 
 /* Forward: x [T, I] or [N, S, S, I], dense, to y [.., O], which may be residual.
  * work: clipnn_conv1x1_work(), clipnn_conv3x3_work() bytes, 64-byte aligned; these are enough for backward too, where `back`. */
-void clipnn_conv1x1_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int T, const clipnn_conv1x1 *c, clipk_act act,
-                            const float *residual, void *work);
-void clipnn_conv3x3_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int N, int S, const clipnn_conv3x3 *c,
-                            clipk_act act, void *work);
+void clipnn_conv1x1_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int T,
+                            const clipnn_conv1x1 *c, clipk_act act, const float *residual, void *work);
+void clipnn_conv3x3_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int N, int S,
+                            const clipnn_conv3x3 *c, clipk_act act, void *work);
 size_t clipnn_conv1x1_work(const clipk_ctx *k, int T, const clipnn_conv1x1 *c, bool back);
 size_t clipnn_conv3x3_work(const clipk_ctx *k, int N, int S, const clipnn_conv3x3 *c, bool back);
 
 /* clipnn_conv_again(): y = act(bn(..)) once more from what was kept. Without residual. */
-void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const clipnn_batchnorm *bn, clipk_act act, int T, int O);
+void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const clipnn_batchnorm *bn,
+                       clipk_act act, int T, int O);
 
 /* Backward, with dconv the gradient at acts->conv, [.., O], room that the caller gives:
  *     dz = dy act'(..);  dconv from dz by the norm's backward;  dW += dconvᵀ x;  dx = dconv W + plus
@@ -193,10 +204,11 @@ void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *act
  * y      what forward made; read where there was a residual
  * dx     NULL: nobody wants it; may be plus, may be x
  * plus   NULL: nothing is added */
-void clipnn_conv1x1_backward(const clipk_ctx *k, float *dx, float *dconv, float *dz, const float *dy, const clipnn_conv_acts *acts, const float *x,
-                             const float *y, int T, const clipnn_conv1x1 *c, clipk_act act, const float *plus, void *work);
-void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const float *dy, const clipnn_conv_acts *acts, const float *x, int N, int S,
-                             const clipnn_conv3x3 *c, clipk_act act, void *work);
+void clipnn_conv1x1_backward(const clipk_ctx *k, float *dx, float *dconv, float *dz, const float *dy,
+                             const clipnn_conv_acts *acts, const float *x, const float *y, int T,
+                             const clipnn_conv1x1 *c, clipk_act act, const float *plus, void *work);
+void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const float *dy, const clipnn_conv_acts *acts,
+                             const float *x, int N, int S, const clipnn_conv3x3 *c, clipk_act act, void *work);
 
 /* ---- Embeddings (embed.c) --------------------------------------------------------------------------------- */
 
@@ -207,10 +219,12 @@ void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const 
 void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, const int32_t *kept, int N, int K, int S, int P);
 
 /* clipnn_class_tokens(): y[n, 0] = cls + pos[0];  y[n, 1+i] = x[n, i] + pos[1 + kept[n, i]]     x [N, K, C]  cls [C]  pos [1+G, C]  y [N, 1+K, C] */
-void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos, const int32_t *kept, int N, int K, int C);
+void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
+                         const int32_t *kept, int N, int K, int C);
 
 /* dx[n, i] = dy[n, 1+i];  dcls += sum over n of dy[n, 0];  dpos likewise. */
-void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy, const int32_t *kept, int N, int K, int C);
+void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
+                                  const int32_t *kept, int N, int K, int C);
 
 /* clipnn_mean_tokens(): y[n, 0] = mean of the sample's rows + pos[0]; the rest as above (ResNet's attention pool).    x [N, G, C]  y [N, 1+G, C] */
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C);
@@ -219,9 +233,11 @@ void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const floa
 void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, const float *dy, int N, int G, int C);
 
 /* clipnn_token_embedding(): y[t] = table[ids[t]] + pos[t - off[b]]      table [V, C] of any type  pos [L, C]  y [T, C] */
-void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids, const clipnn_batch *n, int C);
+void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids,
+                            const clipnn_batch *n, int C);
 
 /* dtable[ids[t]] += dy[t];  dpos[t - off[b]] += dy[t] */
-void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy, const int32_t *ids, const clipnn_batch *n, int C);
+void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy,
+                                     const int32_t *ids, const clipnn_batch *n, int C);
 
 #endif

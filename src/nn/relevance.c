@@ -9,7 +9,8 @@
 
 #include "nn/nn.h"
 
-void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest, const clipnn_block *p)
+void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest,
+                             const clipnn_block *p)
 {
     const size_t square = (size_t)longest * (size_t)longest;
     r->r = CLIPB_NEW(a, float, T);
@@ -20,15 +21,17 @@ void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ct
 }
 
 /* y [M, N] = a bᵀ, columns of one head */
-static void product(const clipk_ctx *k, const clipnn_relevance *r, float *y, const float *a, int lda, int M, const float *b, int ldb, int N, int D)
+static void product(const clipk_ctx *k, const clipnn_relevance *r, float *y, const float *a, int lda, int M,
+                    const float *b, int ldb, int N, int D)
 {
     clipk_weight w = {.type = CLIPK_F32, .N = N, .K = D, .panels = r->panels};
     clipk_weight_pack(k, &w, clipk_rows(b, ldb));
     clipk_gemm(k, y, N, clipk_rows(a, lda), M, &w, NULL);
 }
 
-void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt, const clipnn_block_acts *a, const clipnn_block *p,
-                            const clipk_attention_shape *s, const int32_t *read)
+void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt,
+                            const clipnn_block_acts *a, const clipnn_block *p, const clipk_attention_shape *s,
+                            const int32_t *read)
 {
     const int C = p->width, D = s->D, Tq = s->q_off[s->B];
     const float scale = 1 / sqrtf((float)D);
@@ -40,7 +43,8 @@ void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const
             product(k, r, r->score, a->q + q0 * c + h * D, C, Q, a->kv + k0 * 2 * c + h * D, 2 * C, K, D);
             product(k, r, r->dp, datt + q0 * c + h * D, C, Q, a->kv + k0 * 2 * c + C + h * D, 2 * C, K, D);
             for (int i = 0; i < Q; i++) {
-                const float from = r->before[read ? read[b] : (int)k0 + i] / (float)s->H, lse = a->lse[h * Tq + (int)q0 + i];
+                const float from = r->before[read ? read[b] : (int)k0 + i] / (float)s->H,
+                            lse = a->lse[h * Tq + (int)q0 + i];
                 for (int j = 0; j < K && from > 0; j++) {
                     const float seen = expf(scale * r->score[i * K + j] - lse) * r->dp[i * K + j];
                     if (seen > 0)

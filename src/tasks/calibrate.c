@@ -88,7 +88,8 @@ clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t
     return CLIP_OK;
 }
 
-clip_status cliptsk_choice_errors(const float *cosine, const int32_t *right, int64_t N, int L, double scale, double *nll, double *ece)
+clip_status cliptsk_choice_errors(const float *cosine, const int32_t *right, int64_t N, int L, double scale,
+                                  double *nll, double *ece)
 {
     TRY(check(cosine, right, N, L));
     if (!isfinite(scale) || !nll || !ece)

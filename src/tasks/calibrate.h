@@ -15,6 +15,7 @@ clip_status cliptsk_fit_scale(const float *cosine, const int32_t *right, int64_t
 double cliptsk_best_scale(double (*loss)(const void *data, double scale), const void *data);
 
 /* cliptsk_choice_errors(): of softmax(scale cosine): the mean of -log p[right], and the expected calibration error of the best class's p. */
-clip_status cliptsk_choice_errors(const float *cosine, const int32_t *right, int64_t N, int L, double scale, double *nll, double *ece);
+clip_status cliptsk_choice_errors(const float *cosine, const int32_t *right, int64_t N, int L, double scale,
+                                  double *nll, double *ece);
 
 #endif

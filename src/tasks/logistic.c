@@ -144,11 +144,13 @@ double cliptsk_logistic_value(cliptsk_logistic *l, double l2, const float *theta
     for (int n0 = 0; n0 < s->N; n0 += BLOCK) {
         const int n = block_of(s, n0);
         clipk_weight x = {.N = F, .K = n, .panels = l->x + (size_t)(n0 / BLOCK) * l->x_bytes};
-        clipk_gemm(l->k, l->z, C, clipk_rows(s->x + (size_t)n0 * (size_t)F, F), n, &W, &(clipk_epilogue){.bias = theta + n_W});
+        clipk_gemm(l->k, l->z, C, clipk_rows(s->x + (size_t)n0 * (size_t)F, F), n, &W,
+                   &(clipk_epilogue){.bias = theta + n_W});
         clipb_team_run(l->k->team, n, softmax_row, &(rows_job){l, n0});
         for (int i = 0; i < n; i++)
             loss += l->loss[i];
-        clipk_gemm(l->k, gradient, F, (clipk_view){l->z, CLIPK_F32, 1, C}, C, &x, &(clipk_epilogue){.residual = gradient, .ld_residual = F});
+        clipk_gemm(l->k, gradient, F, (clipk_view){l->z, CLIPK_F32, 1, C}, C, &x,
+                   &(clipk_epilogue){.residual = gradient, .ld_residual = F});
         clipk_sum_rows(l->k, db, l->z, C, n, C, l->work);
     }
     const float decay = (float)(l2 / l->weight);
@@ -159,7 +161,8 @@ double cliptsk_logistic_value(cliptsk_logistic *l, double l2, const float *theta
     return (loss + l2 / 2 * squares) / l->weight;
 }
 
-clip_status cliptsk_logistic_predict(const clipk_ctx *k, const float *theta, const float *x, int N, int F, int C, float *p)
+clip_status cliptsk_logistic_predict(const clipk_ctx *k, const float *theta, const float *x, int N, int F, int C,
+                                     float *p)
 {
     clipb_block memory = {0};
     clipk_weight W = {.N = C, .K = F};
@@ -225,7 +228,8 @@ static void direction(cliptsk_logistic *l, int kept, int last, size_t P)
 }
 
 /* From theta along d to `next`, where the weak Wolfe conditions hold. false: f does not fall in any step that f32 can tell from none. */
-static bool line_search(cliptsk_logistic *l, double l2, const float *theta, double slope, double t, double *f, int *evaluations, size_t P)
+static bool line_search(cliptsk_logistic *l, double l2, const float *theta, double slope, double t, double *f,
+                        int *evaluations, size_t P)
 {
     double lo = 0, hi = INFINITY;
     for (int i = 0; i < STEPS; i++) {
@@ -246,7 +250,8 @@ static bool line_search(cliptsk_logistic *l, double l2, const float *theta, doub
     return false;
 }
 
-void cliptsk_logistic_fit(cliptsk_logistic *l, const cliptsk_logistic_options *o, float *theta, cliptsk_logistic_report *r)
+void cliptsk_logistic_fit(cliptsk_logistic *l, const cliptsk_logistic_options *o, float *theta,
+                          cliptsk_logistic_report *r)
 {
     const size_t P = cliptsk_logistic_size(l->s.F, l->s.C);
     int kept = 0, last = MEMORY - 1;

@@ -47,12 +47,14 @@ typedef struct cliptsk_logistic_report {
 static inline size_t cliptsk_logistic_size(int F, int C) { return (size_t)C * (size_t)F + (size_t)C; }
 
 /* cliptsk_logistic_fit(): theta is where to start (zeros, or the optimum for another l2), and becomes the optimum. */
-void cliptsk_logistic_fit(cliptsk_logistic *l, const cliptsk_logistic_options *o, float *theta, cliptsk_logistic_report *report);
+void cliptsk_logistic_fit(cliptsk_logistic *l, const cliptsk_logistic_options *o, float *theta,
+                          cliptsk_logistic_report *report);
 
 /* cliptsk_logistic_value(): f at theta, and its gradient, [C*F + C]. */
 double cliptsk_logistic_value(cliptsk_logistic *l, double l2, const float *theta, float *gradient);
 
 /* cliptsk_logistic_predict(): p [N, C] = softmax(x Wᵀ + b). CLIP_ENOMEM. */
-clip_status cliptsk_logistic_predict(const clipk_ctx *k, const float *theta, const float *x, int N, int F, int C, float *p);
+clip_status cliptsk_logistic_predict(const clipk_ctx *k, const float *theta, const float *x, int N, int F, int C,
+                                     float *p);
 
 #endif

@@ -26,7 +26,10 @@ static double dot(const float *a, const float *b, int D)
     return sum;
 }
 
-static bool same(const float *x, int i, int j, int D) { return memcmp(row(x, i, D), row(x, j, D), (size_t)D * sizeof *x) == 0; }
+static bool same(const float *x, int i, int j, int D)
+{
+    return memcmp(row(x, i, D), row(x, j, D), (size_t)D * sizeof *x) == 0;
+}
 
 /* FNV-1a over the bits of a vector. */
 static uint8_t half_of(const float *x, int D)
@@ -104,14 +107,18 @@ static int shuffle(const float *image, int N, int D, int *order)
     return first;
 }
 
-clip_status cliptsk_match_pairs(const clipk_ctx *k, const float *image, const float *text, int N, int D, double logit_scale, int batch, cliptsk_scored *out)
+clip_status cliptsk_match_pairs(const clipk_ctx *k, const float *image, const float *text, int N, int D,
+                                double logit_scale, int batch, cliptsk_scored *out)
 {
     *out = (cliptsk_scored){0};
     if (N < 2 || batch < 2 || N > INT32_MAX / 3)
         return CLIP_EINVAL;
     const size_t most = 3 * (size_t)N;
     int *order = malloc(2 * (size_t)N * sizeof *order), *near = order ? order + N : NULL;
-    *out = (cliptsk_scored){.score = malloc(most * sizeof(float)), .weight = malloc(most * sizeof(float)), .yes = malloc(most), .half = malloc(most)};
+    *out = (cliptsk_scored){.score = malloc(most * sizeof(float)),
+                            .weight = malloc(most * sizeof(float)),
+                            .yes = malloc(most),
+                            .half = malloc(most)};
     clip_status s = order && out->score && out->weight && out->yes && out->half ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK) {
         const int first = shuffle(image, N, D, order);
@@ -156,8 +163,8 @@ float cliptsk_match_probability(const cliptsk_match *m, float score)
 }
 
 /* One knot: the logistic of u = max(score - knot, 0) / deviation. Two classes with a weight each; only their difference matters. */
-static clip_status fit_knot(const clipk_ctx *k, const float *score, const cliptsk_samples *s, float *u, double knot, double deviation, cliptsk_match *m,
-                            double *f)
+static clip_status fit_knot(const clipk_ctx *k, const float *score, const cliptsk_samples *s, float *u, double knot,
+                            double deviation, cliptsk_match *m, double *f)
 {
     float theta[4] = {0};
     cliptsk_logistic *l;
@@ -273,7 +280,8 @@ static void product(const clipk_ctx *k, confusion_room *r, float *y, const float
     clipk_gemm(k, y, m, clipk_rows(a, r->w.K), n, &r->w, NULL);
 }
 
-clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n, clip_confusion *out, int *found)
+clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n,
+                               clip_confusion *out, int *found)
 {
     clipb_block memory = {0};
     clipb_arena a = {0};
@@ -294,8 +302,10 @@ clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const flo
             product(k, &r, r.ji, row(image, j0, D), nj, row(text, i0, D), ni);
             for (int i = 0; i < ni; i++)
                 for (int j = i0 == j0 ? i + 1 : 0; j < nj; j++) {
-                    const clip_confusion c = {i0 + i, j0 + j, r.own[i0 + i] + r.own[j0 + j] - r.ij[i * nj + j] - r.ji[j * ni + i]};
-                    if ((*found < n || before(&c, &out[n - 1])) && !same(image, c.i, c.j, D) && !same(text, c.i, c.j, D))
+                    const clip_confusion c = {i0 + i, j0 + j,
+                                              r.own[i0 + i] + r.own[j0 + j] - r.ij[i * nj + j] - r.ji[j * ni + i]};
+                    if ((*found < n || before(&c, &out[n - 1])) && !same(image, c.i, c.j, D) &&
+                        !same(text, c.i, c.j, D))
                         keep(out, n, found, &c);
                 }
         }

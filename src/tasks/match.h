@@ -30,7 +30,8 @@ typedef struct cliptsk_scored {
  * (by a fixed seed), each within one half. Pairs with the same picture or the same text, bit for bit, are not wrong for each other; a pair that finds no
  * other in its batch is left out.
  * Errors: CLIP_EINVAL (N < 2, batch < 2, no pair with a neighbour), CLIP_ENOMEM. */
-clip_status cliptsk_match_pairs(const clipk_ctx *k, const float *image, const float *text, int N, int D, double logit_scale, int batch, cliptsk_scored *out);
+clip_status cliptsk_match_pairs(const clipk_ctx *k, const float *image, const float *text, int N, int D,
+                                double logit_scale, int batch, cliptsk_scored *out);
 void cliptsk_scored_free(cliptsk_scored *s);
 
 typedef struct cliptsk_match {
@@ -47,6 +48,7 @@ clip_status cliptsk_match_fit(const clipk_ctx *k, const cliptsk_scored *s, int h
  * j; pairs with the same picture or text are left out.
  * out    out  [n];   *found of them
  * Errors: CLIP_EINVAL (N < 2, n < 1), CLIP_ENOMEM. */
-clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n, clip_confusion *out, int *found);
+clip_status cliptsk_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n,
+                               clip_confusion *out, int *found);
 
 #endif

@@ -98,13 +98,15 @@ static double mean_loss(const void *data, double scale)
     double sum = 0;
     for (int64_t n = 0; n < j->N; n++)
         for (int l = 0; l < j->L; l++) {
-            const double z = scale * ((double)j->cosine[n * j->L + l] - (double)j->threshold[l]), wrong = j->yes[n * j->L + l] ? -z : z;
+            const double z = scale * ((double)j->cosine[n * j->L + l] - (double)j->threshold[l]),
+                         wrong = j->yes[n * j->L + l] ? -z : z;
             sum += fmax(wrong, 0) + log1p(exp(-fabs(wrong)));
         }
     return sum / (double)j->N / j->L;
 }
 
-clip_status cliptsk_fit_thresholds(const float *cosine, const uint8_t *yes, int64_t N, int L, float *threshold, float *for_all, double *scale)
+clip_status cliptsk_fit_thresholds(const float *cosine, const uint8_t *yes, int64_t N, int L, float *threshold,
+                                   float *for_all, double *scale)
 {
     const judged j = {cosine, threshold, yes, N, L};
     TRY(check(cosine, yes, N, L));
@@ -147,15 +149,16 @@ static counts count(const float *cosine, const uint8_t *yes, int64_t N, int L, i
     return c;
 }
 
-static double calibration(float *p, const float *cosine, const uint8_t *yes, int64_t N, int L, const float *threshold, double scale)
+static double calibration(float *p, const float *cosine, const uint8_t *yes, int64_t N, int L, const float *threshold,
+                          double scale)
 {
     for (int64_t i = 0; i < N * L; i++)
         p[i] = (float)(1 / (1 + exp(-scale * ((double)cosine[i] - (double)threshold[i % L]))));
     return cliptsk_ece(p, yes, NULL, N * L, CLIPTSK_BINS);
 }
 
-clip_status cliptsk_multilabel(const float *cosine, const uint8_t *yes, int64_t N, int L, const float *threshold, double scale,
-                               clip_multilabel_metrics *out)
+clip_status cliptsk_multilabel(const float *cosine, const uint8_t *yes, int64_t N, int L, const float *threshold,
+                               double scale, clip_multilabel_metrics *out)
 {
     counts all = {0};
     TRY(check(cosine, yes, N, L));

@@ -78,8 +78,8 @@ static clip_status find_l2(search *s)
     return CLIP_OK;
 }
 
-static clip_status search_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val, double tolerance, int iterations,
-                                 double *l2, double *accuracy, float *theta)
+static clip_status search_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val,
+                                 double tolerance, int iterations, double *l2, double *accuracy, float *theta)
 {
     search s = {.k = k, .val = val, .opt = {.tolerance = tolerance, .iterations = iterations}, .theta = theta};
     s.best_theta = malloc(cliptsk_logistic_size(train->F, train->C) * sizeof *theta);
@@ -120,8 +120,9 @@ static clip_status join(const cliptsk_samples *a, const cliptsk_samples *b, clip
     return CLIP_OK;
 }
 
-clip_status cliptsk_probe_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val, double tolerance, int iterations, double *l2,
-                                 double *accuracy, float *theta, cliptsk_logistic_report *report)
+clip_status cliptsk_probe_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val,
+                                 double tolerance, int iterations, double *l2, double *accuracy, float *theta,
+                                 cliptsk_logistic_report *report)
 {
     cliptsk_samples all;
     cliptsk_logistic *l = NULL;
@@ -144,7 +145,8 @@ clip_status cliptsk_probe_linear(const clipk_ctx *k, const cliptsk_samples *trai
 /* Queries against keys: each(user, cosines [n, m] of queries q0.. with keys k0..). */
 typedef void block_fn(void *user, const float *cosine, int q0, int n, int k0, int m);
 
-static clip_status each_block(const clipk_ctx *k, const float *query, int Q, const float *key, int N, int D, block_fn *each, void *user)
+static clip_status each_block(const clipk_ctx *k, const float *query, int Q, const float *key, int N, int D,
+                              block_fn *each, void *user)
 {
     clipb_block memory = {0};
     clipb_arena a = {0};
@@ -192,7 +194,8 @@ static void add_keys(void *user, const float *cosine, int q0, int n, int k0, int
     const float alpha = (float)j->c->alpha, beta = (float)j->c->beta;
     for (int q = 0; q < n; q++)
         for (int i = 0; i < m; i++)
-            j->p[(int64_t)(q0 + q) * j->c->C + j->c->y[k0 + i]] += alpha * expf(-beta * (1 - cosine[(int64_t)q * m + i]));
+            j->p[(int64_t)(q0 + q) * j->c->C + j->c->y[k0 + i]] +=
+                alpha * expf(-beta * (1 - cosine[(int64_t)q * m + i]));
 }
 
 clip_status cliptsk_cache_predict(const clipk_ctx *k, const cliptsk_cache *c, const float *query, int Q, float *p)
@@ -276,7 +279,8 @@ static void vote(const near_key *near, int K, const int32_t *y, int C, float *p)
         p[c] /= (float)sum;
 }
 
-clip_status cliptsk_neighbours(const clipk_ctx *k, const float *key, const int32_t *y, int N, int D, int C, const float *query, int Q, int K, float *p)
+clip_status cliptsk_neighbours(const clipk_ctx *k, const float *key, const int32_t *y, int N, int D, int C,
+                               const float *query, int Q, int K, float *p)
 {
     near_job j = {.K = K < N ? K : N};
     j.near = malloc((size_t)Q * (size_t)j.K * sizeof *j.near);

@@ -13,8 +13,9 @@
  * accuracy    out  on val, of that l2 before the last fit; 0 without val
  * theta       out  [C*D + C], as cliptsk_logistic_fit() has it
  * Errors: those of cliptsk_logistic_new(), CLIP_ENOMEM. */
-clip_status cliptsk_probe_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val, double tolerance, int iterations, double *l2,
-                                 double *accuracy, float *theta, cliptsk_logistic_report *report);
+clip_status cliptsk_probe_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val,
+                                 double tolerance, int iterations, double *l2, double *accuracy, float *theta,
+                                 cliptsk_logistic_report *report);
 
 /* Pictures that are remembered, and what the words say. */
 typedef struct cliptsk_cache {
@@ -36,7 +37,8 @@ clip_status cliptsk_cache_sweep(const clipk_ctx *k, cliptsk_cache *c, const clip
 
 /* cliptsk_neighbours(): each of the K nearest keys votes for its class with the weight exp(cosine / 0.07) (Wu et al. 2018, arXiv:1805.01978, 3.4); p are
  * the shares of the votes. K is at most N. Of equally near keys the earlier. CLIP_ENOMEM. */
-clip_status cliptsk_neighbours(const clipk_ctx *k, const float *key, const int32_t *y, int N, int D, int C, const float *query, int Q, int K, float *p);
+clip_status cliptsk_neighbours(const clipk_ctx *k, const float *key, const int32_t *y, int N, int D, int C,
+                               const float *query, int Q, int K, float *p);
 
 /* cliptsk_best_class(): where the row p [C] is highest, the first of equal ones. */
 int cliptsk_best_class(const float *p, int C);

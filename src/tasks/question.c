@@ -69,7 +69,8 @@ static const rule rules[] = {
 
 const char *cliptsk_question_type_name(cliptsk_question_type t)
 {
-    static const char *const name[CLIPTSK_QUESTION_TYPES] = {"yes/no", "color", "count", "kind", "where", "who", "other"};
+    static const char *const name[CLIPTSK_QUESTION_TYPES] = {"yes/no", "color", "count", "kind",
+                                                             "where",  "who",   "other"};
     return name[t];
 }
 
@@ -81,7 +82,10 @@ typedef struct words {
     int n;
 } words;
 
-static bool is_letter(unsigned char c) { return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '\'' || c == '-'; }
+static bool is_letter(unsigned char c)
+{
+    return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '\'' || c == '-';
+}
 
 size_t cliptsk_next_word(const char **text, char *out, size_t room)
 {
@@ -125,9 +129,16 @@ static bool is(const char *word, const char *choices) /* "a|b" */
 }
 
 /* Phrases that only say that there is a picture. */
-static const char *const empty[] = {"in|on|of the|this|that picture|image|photo|photograph|scene|shot|drawing", "do|can you see", "can be seen",
-    "is|are shown", "is|are visible",
-    "is|are pictured", "shown", "pictured", "visible", "here"};
+static const char *const empty[] = {"in|on|of the|this|that picture|image|photo|photograph|scene|shot|drawing",
+                                    "do|can you see",
+                                    "can be seen",
+                                    "is|are shown",
+                                    "is|are visible",
+                                    "is|are pictured",
+                                    "shown",
+                                    "pictured",
+                                    "visible",
+                                    "here"};
 
 static int words_in(const char *pattern)
 {

@@ -33,8 +33,8 @@ static int at_most(int n, int most) { return n < most ? n : most; }
 
 /* best[q]: the highest score of a right candidate of q. Runs over the right ones in their order, GATHERED at a time; the queries they
  * belong to follow each other too, and are at most as many. */
-static void best_right(const clipk_ctx *k, block *b, const float *query, int Q, const float *candidate, int D, const int32_t *right,
-                       const int32_t *right_off)
+static void best_right(const clipk_ctx *k, block *b, const float *query, int Q, const float *candidate, int D,
+                       const int32_t *right, const int32_t *right_off)
 {
     for (int q = 0; q < Q; q++)
         b->best[q] = -INFINITY;
@@ -43,7 +43,8 @@ static void best_right(const clipk_ctx *k, block *b, const float *query, int Q, 
         const int n = at_most(right_off[Q] - r0, GATHERED);
         for (int i = 0; i < n; i++)
             for (int d = 0; d < D; d++)
-                b->gathered[(size_t)i * (size_t)D + (size_t)d] = candidate[(size_t)right[r0 + i] * (size_t)D + (size_t)d];
+                b->gathered[(size_t)i * (size_t)D + (size_t)d] =
+                    candidate[(size_t)right[r0 + i] * (size_t)D + (size_t)d];
         int last = first;
         while (right_off[last + 1] < r0 + n)
             last++;
@@ -70,7 +71,8 @@ static int count_higher(const float *score, int n, float best)
     return higher;
 }
 
-static void count_all(const clipk_ctx *k, block *b, const float *query, int Q, const float *candidate, int C, int D, int32_t *rank)
+static void count_all(const clipk_ctx *k, block *b, const float *query, int Q, const float *candidate, int C, int D,
+                      int32_t *rank)
 {
     for (int q = 0; q < Q; q++)
         rank[q] = 0;
@@ -101,8 +103,8 @@ static clip_status check(int Q, int C, int D, const int32_t *right, const int32_
     return CLIP_OK;
 }
 
-clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D, const int32_t *right,
-                          const int32_t *right_off, int32_t *rank)
+clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D,
+                          const int32_t *right, const int32_t *right_off, int32_t *rank)
 {
     TRY(query && candidate && rank ? check(Q, C, D, right, right_off) : CLIP_EINVAL);
     clipb_block memory = {0};

@@ -11,8 +11,8 @@
  * right      in   [right_off[Q]]: right[right_off[q]] .. right[right_off[q+1]-1] are right for q, at least one each
  * rank       out  [Q], 0 .. C-1. A score that is no number counts as higher, so a broken model ranks last, not first
  * Errors: CLIP_EINVAL (Q, C or D < 1; a query without a right candidate; one that is not there), CLIP_ENOMEM. */
-clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D, const int32_t *right,
-                          const int32_t *right_off, int32_t *rank);
+clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D,
+                          const int32_t *right, const int32_t *right_off, int32_t *rank);
 
 enum { CLIPTSK_MOST_TEXT = 1 << 16 }; /* bytes of a filled template; the longest context takes a few thousand */
 

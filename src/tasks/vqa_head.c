@@ -49,7 +49,8 @@ void cliptsk_head_free(cliptsk_head *h)
 
 clip_status cliptsk_head_bind(const clipk_ctx *k, cliptsk_head *h, float *g, clipb_block *room)
 {
-    clipmdl_binder b = {.params = &h->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = h->w, .g = g, .k = k, .room = room};
+    clipmdl_binder b = {
+        .params = &h->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = h->w, .g = g, .k = k, .room = room};
     bind(&b, h);
     TRY(clipb_block_reserve(&h->panels, b.arena.peak));
     b.arena = clipb_arena_on(&h->panels);
@@ -85,7 +86,8 @@ static void layout_back(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k
     s->work = clipb_arena_alloc(a, work, 1);
 }
 
-static void layout(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int B, bool back)
+static void layout(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int B,
+                   bool back)
 {
     const size_t n = (size_t)N, bt = (size_t)B * (size_t)h->see.T;
     *s = (cliptsk_head_acts){.N = N, .B = B};
@@ -107,7 +109,8 @@ static void layout(clipb_arena *a, cliptsk_head_acts *s, const clipk_ctx *k, con
         layout_back(a, s, k, h, N, (int)bt);
 }
 
-clip_status cliptsk_head_acts_reserve(clipb_block *block, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int B, bool back)
+clip_status cliptsk_head_acts_reserve(clipb_block *block, cliptsk_head_acts *s, const clipk_ctx *k,
+                                      const cliptsk_head *h, int N, int B, bool back)
 {
     clipb_arena a = {0};
     layout(&a, s, k, h, N, B, back);
@@ -141,11 +144,15 @@ void cliptsk_head_hear(const cliptsk_head_acts *s, const cliptsk_head *h, int i,
 }
 
 /* t, as it stands in x */
-static clipk_view heard(const cliptsk_head_acts *s, const cliptsk_head *h) { return (clipk_view){s->x + h->see.D, CLIPK_F32, width(h), 1}; }
+static clipk_view heard(const cliptsk_head_acts *s, const cliptsk_head *h)
+{
+    return (clipk_view){s->x + h->see.D, CLIPK_F32, width(h), 1};
+}
 
 static clipk_attention_shape shape(const cliptsk_head_acts *s)
 {
-    return (clipk_attention_shape){.B = s->B, .H = CLIPTSK_HEAD_HEADS, .D = C / CLIPTSK_HEAD_HEADS, .q_off = s->off, .k_off = s->tokens_off};
+    return (clipk_attention_shape){
+        .B = s->B, .H = CLIPTSK_HEAD_HEADS, .D = C / CLIPTSK_HEAD_HEADS, .q_off = s->off, .k_off = s->tokens_off};
 }
 
 /* What the questions look for in the tokens, to the end of x. */
@@ -183,8 +190,8 @@ void cliptsk_head_forward_out(const clipk_ctx *k, const cliptsk_head_acts *s, co
     clipnn_linear_forward(k, s->z_out, NULL, clipk_rows(s->h, h->H), s->N, &h->out, CLIPK_LINEAR, NULL);
 }
 
-clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, size_t image_step, const float *question,
-                                size_t question_step, int N, float *out)
+clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, size_t image_step,
+                                const float *question, size_t question_step, int N, float *out)
 {
     clipb_block memory = {0};
     cliptsk_head_acts s;
@@ -227,7 +234,8 @@ static void look_backward(const clipk_ctx *k, const cliptsk_head_acts *s, const 
         }
     }
     const clipk_attention_shape a = shape(s);
-    clipk_attention_backward(k, s->dq, C, s->dkv, 2 * C, s->dkv + C, 2 * C, s->dz, C, s->z, C, s->lse, s->q, C, s->kv, 2 * C, s->kv + C, 2 * C, &a);
+    clipk_attention_backward(k, s->dq, C, s->dkv, 2 * C, s->dkv + C, 2 * C, s->dz, C, s->z, C, s->lse, s->q, C, s->kv,
+                             2 * C, s->kv + C, 2 * C, &a);
     clipnn_linear_dw(k, s->dgate, heard(s, h), N, &h->gate, s->work);
     clipnn_linear_dw(k, s->dq, heard(s, h), N, &h->ask, s->work);
     clipnn_linear_backward(k, s->du, s->dkv, clipk_rows(s->u, C), rows, &h->kv, NULL, s->work);

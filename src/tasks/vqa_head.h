@@ -22,7 +22,10 @@ typedef struct cliptsk_look {
     int D, T, W;
 } cliptsk_look;
 
-static inline size_t cliptsk_look_width(const cliptsk_look *l) { return (size_t)l->D + ((size_t)l->T * (size_t)l->W + 1) / 2; }
+static inline size_t cliptsk_look_width(const cliptsk_look *l)
+{
+    return (size_t)l->D + ((size_t)l->T * (size_t)l->W + 1) / 2;
+}
 
 typedef struct cliptsk_head {
     cliptsk_look see; /* blind: T = 0 */
@@ -47,8 +50,8 @@ clip_status cliptsk_head_pack(const clipk_ctx *k, cliptsk_head *h);
  * image, image_step        in  row i is image + i * image_step
  * question, question_step  in  likewise; a step of 0 for one that all share
  * Errors: CLIP_ENOMEM. */
-clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, size_t image_step, const float *question,
-                                size_t question_step, int N, float *out);
+clip_status cliptsk_head_answer(const clipk_ctx *k, const cliptsk_head *h, const float *image, size_t image_step,
+                                const float *question, size_t question_step, int N, float *out);
 
 /* ---- For training (vqa_train.c) ------------------------------------------------------------------------------- */
 
@@ -69,11 +72,13 @@ typedef struct cliptsk_head_acts {
 } cliptsk_head_acts;
 
 /* cliptsk_head_acts_reserve(): for so many at most. CLIP_ENOMEM. */
-clip_status cliptsk_head_acts_reserve(clipb_block *block, cliptsk_head_acts *s, const clipk_ctx *k, const cliptsk_head *h, int N, int B, bool back);
+clip_status cliptsk_head_acts_reserve(clipb_block *block, cliptsk_head_acts *s, const clipk_ctx *k,
+                                      const cliptsk_head *h, int N, int B, bool back);
 
 /* cliptsk_head_see(), cliptsk_head_hear(): put in picture b, and question i about it. */
 void cliptsk_head_see(const clipk_ctx *k, const cliptsk_head_acts *s, const cliptsk_head *h, int b, const float *image);
-void cliptsk_head_hear(const cliptsk_head_acts *s, const cliptsk_head *h, int i, const float *image, const float *question);
+void cliptsk_head_hear(const cliptsk_head_acts *s, const cliptsk_head *h, int i, const float *image,
+                       const float *question);
 
 /* cliptsk_head_bind(): the layers to h->w, with gradients in g, or packed (NULL).
  * room  in  in training: where weights are packed when they are used */
@@ -119,6 +124,7 @@ typedef struct cliptsk_head_fit {
 
 /* cliptsk_head_train(): h->w from nothing; packed. The result depends on the data, the options and the instruction set, not on the threads.
  * Errors: CLIP_EINVAL (fewer than two questions), CLIP_EDIVERGED, CLIP_ENOMEM. */
-clip_status cliptsk_head_train(const clipk_ctx *k, cliptsk_head *h, const cliptsk_head_data *d, const cliptsk_head_options *o, cliptsk_head_fit *out);
+clip_status cliptsk_head_train(const clipk_ctx *k, cliptsk_head *h, const cliptsk_head_data *d,
+                               const cliptsk_head_options *o, cliptsk_head_fit *out);
 
 #endif

@@ -25,8 +25,9 @@ static void clean(const char *text, char *to)
 
 static const char *replaced(const char *word)
 {
-    static const char *const pairs[][2] = {{"a", ""}, {"an", ""}, {"the", ""}, {"none", "0"}, {"zero", "0"}, {"one", "1"}, {"two", "2"}, {"three", "3"},
-        {"four", "4"}, {"five", "5"}, {"six", "6"}, {"seven", "7"}, {"eight", "8"}, {"nine", "9"}, {"ten", "10"}};
+    static const char *const pairs[][2] = {{"a", ""},    {"an", ""},     {"the", ""},    {"none", "0"}, {"zero", "0"},
+                                           {"one", "1"}, {"two", "2"},   {"three", "3"}, {"four", "4"}, {"five", "5"},
+                                           {"six", "6"}, {"seven", "7"}, {"eight", "8"}, {"nine", "9"}, {"ten", "10"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (strcmp(word, pairs[i][0]) == 0)
             return pairs[i][1];

@@ -49,7 +49,8 @@ static double cross_entropy(const fit *f, const int32_t *which, int N)
     double loss = 0;
     for (int i = 0; i < N && d->prior; i++)
         for (int c = 0; c < A; c++)
-            f->s.z_out[(size_t)i * (size_t)A + (size_t)c] += d->prior[(size_t)d->at[which[i]].question * (size_t)A + (size_t)c];
+            f->s.z_out[(size_t)i * (size_t)A + (size_t)c] +=
+                d->prior[(size_t)d->at[which[i]].question * (size_t)A + (size_t)c];
     clipk_softmax(f->k, f->s.z_out, 1, N, A);
     for (int i = 0; i < N; i++) {
         const float *p = f->s.z_out + (size_t)i * (size_t)A;
@@ -100,8 +101,13 @@ static double gradient(fit *f, const int32_t *which, int N)
 static void step(fit *f)
 {
     const double t = (double)f->step + 1;
-    clipk_adamw_step s = {.lr = cliptrn_learning_rate(&f->opt, f->step), .beta1 = f->opt.beta1, .beta2 = f->opt.beta2, .eps = f->opt.eps, .scale = 1,
-                          .correction1 = 1 - pow(f->opt.beta1, t), .correction2 = 1 - pow(f->opt.beta2, t)};
+    clipk_adamw_step s = {.lr = cliptrn_learning_rate(&f->opt, f->step),
+                          .beta1 = f->opt.beta1,
+                          .beta2 = f->opt.beta2,
+                          .eps = f->opt.eps,
+                          .scale = 1,
+                          .correction1 = 1 - pow(f->opt.beta1, t),
+                          .correction2 = 1 - pow(f->opt.beta2, t)};
     for (size_t i = 0; i < f->h->params.n; i++) {
         const clipmdl_param *p = &f->h->params.param[i];
         s.weight_decay = p->ndim >= 2 ? f->opt.weight_decay : 0;
@@ -165,7 +171,8 @@ static int by_picture(const void *a, const void *b)
     const place *x = a, *y = b;
     if (x->held != y->held)
         return x->held - y->held;
-    return x->picture != y->picture ? (x->picture > y->picture) - (x->picture < y->picture) : (x->question > y->question) - (x->question < y->question);
+    return x->picture != y->picture ? (x->picture > y->picture) - (x->picture < y->picture)
+                                    : (x->question > y->question) - (x->question < y->question);
 }
 
 static clip_status split(fit *f)
@@ -205,7 +212,8 @@ static void shuffle(fit *f, int epoch)
         f->run[j] = t;
     }
     for (int i = 0, n = 0; i < f->runs; i++)
-        for (int32_t q = f->run[i]; q < f->trained && f->d->at[f->sorted[q]].image == f->d->at[f->sorted[f->run[i]]].image; q++)
+        for (int32_t q = f->run[i];
+             q < f->trained && f->d->at[f->sorted[q]].image == f->d->at[f->sorted[f->run[i]]].image; q++)
             f->order[n++] = f->sorted[q];
 }
 
@@ -220,8 +228,14 @@ static clip_status prepare(fit *f)
     TRY(cliptrn_zeros(&f->second, &f->v, h->params.count));
     TRY(cliptrn_zeros(&f->kept, &f->best, h->params.count));
     const int64_t steps = (f->trained + o->batch - 1) / o->batch;
-    f->opt = (cliptrn_optimizer_options){.lr = o->lr, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = o->weight_decay,
-                                         .schedule = CLIPTRN_COSINE, .warmup = steps / 2 + 1, .steps = steps * o->epochs + 1};
+    f->opt = (cliptrn_optimizer_options){.lr = o->lr,
+                                         .beta1 = 0.9,
+                                         .beta2 = 0.98,
+                                         .eps = 1e-8,
+                                         .weight_decay = o->weight_decay,
+                                         .schedule = CLIPTRN_COSINE,
+                                         .warmup = steps / 2 + 1,
+                                         .steps = steps * o->epochs + 1};
     draw_weights(f);
     return cliptsk_head_bind(f->k, h, f->g, &f->room);
 }
@@ -252,7 +266,8 @@ static clip_status run(fit *f, cliptsk_head_fit *out)
     return cliptsk_head_pack(f->k, f->h); /* room and gradients go */
 }
 
-clip_status cliptsk_head_train(const clipk_ctx *k, cliptsk_head *h, const cliptsk_head_data *d, const cliptsk_head_options *o, cliptsk_head_fit *out)
+clip_status cliptsk_head_train(const clipk_ctx *k, cliptsk_head *h, const cliptsk_head_data *d,
+                               const cliptsk_head_options *o, cliptsk_head_fit *out)
 {
     if (d->n < 2 || o->batch < 1 || o->epochs < 1)
         return CLIP_EINVAL;

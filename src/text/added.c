@@ -80,7 +80,8 @@ static clip_status add_special(named_list *list, named t)
 {
     for (size_t i = 0; i < list->n; i++) {
         const named *u = &list->token[i];
-        if (strcmp(u->text, t.text) == 0 && (u->order != SPECIAL || (u->normalized == t.normalized && u->string == t.string)))
+        if (strcmp(u->text, t.text) == 0 &&
+            (u->order != SPECIAL || (u->normalized == t.normalized && u->string == t.string)))
             return CLIP_OK;
     }
     return append(list, t);
@@ -113,7 +114,8 @@ static bool is_special_text(const files *f, const char *text)
     return false;
 }
 
-static clip_status read_lists(const files *f, const cJSON *from_tokenizer, named_list *out, const char *dir, clip_error *err)
+static clip_status read_lists(const files *f, const cJSON *from_tokenizer, named_list *out, const char *dir,
+                              clip_error *err)
 {
     const cJSON *v;
     named t;
@@ -124,7 +126,8 @@ static clip_status read_lists(const files *f, const cJSON *from_tokenizer, named
     if (!f->decoder) {
         cJSON_ArrayForEach(v, f->added) {
             if (!cJSON_IsNumber(v))
-                return clipb_fail(err, CLIP_EFORMAT, dir, "added_tokens.json: the id of '%s' is not a number", v->string);
+                return clipb_fail(err, CLIP_EFORMAT, dir, "added_tokens.json: the id of '%s' is not a number",
+                                  v->string);
             TRY(add_listed(out, (named){v->string, v->valueint, !is_special_text(f, v->string), true}));
         }
         cJSON_ArrayForEach(v, from_tokenizer) {
@@ -217,8 +220,8 @@ static const named *last_of_first(const named_list *names, size_t i)
 }
 
 /* Give each its id: that of the vocabulary, or the next one that is free. */
-static clip_status number(cliptok_added_list *list, const named_list *names, const files *f, const cliptok_bpe *b, const char *dir,
-                          clip_error *err)
+static clip_status number(cliptok_added_list *list, const named_list *names, const files *f, const cliptok_bpe *b,
+                          const char *dir, clip_error *err)
 {
     int32_t *const wanted[] = {&list->start, &list->end, &list->unknown, NULL, &list->pad}; /* as in `attributes` */
     int32_t next = (int32_t)b->used_slots;
@@ -261,8 +264,8 @@ static clip_status read_object(const char *dir, const char *name, cJSON **out, c
     return s;
 }
 
-clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer, const cliptok_bpe *b,
-                               clip_error *err)
+clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer,
+                               const cliptok_bpe *b, clip_error *err)
 {
     files f = {0};
     named_list names = {0};

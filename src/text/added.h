@@ -25,8 +25,8 @@ typedef struct cliptok_added_list {
  * special_tokens_map.json, added_tokens.json and tokenizer.json's "added_tokens" (`from_tokenizer`, may be NULL); and the special
  * tokens, bos_token and so on. Free with cliptok_added_free() in any case.
  * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED ("single_word"; spaces in a normalised one), CLIP_ELIMIT, CLIP_ENOMEM. */
-clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer, const cliptok_bpe *b,
-                               clip_error *err);
+clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer,
+                               const cliptok_bpe *b, clip_error *err);
 void cliptok_added_free(cliptok_added_list *list);
 
 /* cliptok_added_find(): the first of them in [p, end), of several that begin there the longest: *at is where. NULL: none. */

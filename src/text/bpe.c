@@ -150,8 +150,8 @@ static clip_status resize_slots(cliptok_bpe *b, size_t slots)
 }
 
 /* Token `id` is these bytes; *fresh: neither was there. */
-static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kind, int32_t id, bool *fresh, const char *file,
-                       clip_error *err)
+static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kind, int32_t id, bool *fresh,
+                       const char *file, clip_error *err)
 {
     uint32_t hash = hash_bytes(p, n, kind);
     size_t need = (size_t)id + 1, size = (sizeof(token) + n + 3) & ~(size_t)3;
@@ -185,10 +185,12 @@ clip_status cliptok_bpe_add(cliptok_bpe *b, const char *text, size_t n, int32_t 
     size_t k;
     bool fresh;
     if (n > CLIPTOK_MAX_BYTES)
-        return clipb_fail(err, CLIP_EFORMAT, file, "token '%.40s...' has %zu bytes, more than %d", text, n, CLIPTOK_MAX_BYTES);
+        return clipb_fail(err, CLIP_EFORMAT, file, "token '%.40s...' has %zu bytes, more than %d", text, n,
+                          CLIPTOK_MAX_BYTES);
     int kind = to_bytes(text, n, bytes, &k);
     TRY(add(b, bytes, k, kind, id, &fresh, file, err));
-    return fresh ? CLIP_OK : clipb_fail(err, CLIP_EFORMAT, file, "token '%.*s' or its id %d is there twice", (int)n, text, id);
+    return fresh ? CLIP_OK
+                 : clipb_fail(err, CLIP_EFORMAT, file, "token '%.*s' or its id %d is there twice", (int)n, text, id);
 }
 
 clip_status cliptok_bpe_add_byte(cliptok_bpe *b, int byte, bool last, int32_t id)
@@ -283,7 +285,8 @@ static clip_status resize_pairs(cliptok_bpe *b, size_t pairs)
 }
 
 /* What l and r become: of the given id, which is new, or -1: the token of their joint text, NULL if there is none. */
-static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t id, token **out, const char *file, clip_error *err)
+static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t id, token **out, const char *file,
+                        clip_error *err)
 {
     unsigned char bytes[2 * CLIPTOK_MAX_BYTES];
     size_t n = l->n;
@@ -310,8 +313,8 @@ static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t 
     return CLIP_OK;
 }
 
-clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, int32_t result,
-                              const char *file, clip_error *err)
+clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right,
+                              int32_t result, const char *file, clip_error *err)
 {
     size_t rank = b->n_merges;
     token *l = find_text(b, left, n_left), *r = find_text(b, right, n_right), *to;
@@ -385,7 +388,8 @@ clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unkn
             int kind = last ? CLIPTOK_LAST : CLIPTOK_INNER;
             const token *t = find(b, &p, 1, kind, hash_bytes(&p, 1, kind));
             if (!t && unknown < 0)
-                return clipb_fail(err, CLIP_EFORMAT, file, "no token for byte %02X%s", i, last ? " at the end of a word" : "");
+                return clipb_fail(err, CLIP_EFORMAT, file, "no token for byte %02X%s", i,
+                                  last ? " at the end of a word" : "");
             b->byte[last][i] = t ? t->id : unknown;
         }
     b->whole = malloc(b->n_tokens * sizeof *b->whole);
@@ -582,7 +586,8 @@ clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *bytes, s
     int32_t id[SHORT];
     int k = merge_short(b, id, start_word(b, bytes, n, id));
     if (known == UNKNOWN)
-        atomic_store_explicit(&b->whole[t->id], (unsigned char)(k == 1 && id[0] == t->id ? WHOLE : IN_PARTS), memory_order_relaxed);
+        atomic_store_explicit(&b->whole[t->id], (unsigned char)(k == 1 && id[0] == t->id ? WHOLE : IN_PARTS),
+                              memory_order_relaxed);
     for (int i = 0; i < k; i++)
         cliptok_put_id(out, id[i]);
     return CLIP_OK;

@@ -70,8 +70,8 @@ clip_status cliptok_bpe_add_byte(cliptok_bpe *b, int byte, bool last, int32_t id
 /* cliptok_bpe_merge(): add a merge of two tokens, each next one ranking after the last.
  * result  in   id that their joint text gets now; -1: it has one
  * CLIP_EFORMAT: one of the three is no token, or the pair has a merge. */
-clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, int32_t result,
-                              const char *file, clip_error *err);
+clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right,
+                              int32_t result, const char *file, clip_error *err);
 
 /* cliptok_bpe_finish(): all is added. A byte without a token becomes `unknown`; -1: such a byte is CLIP_EFORMAT. */
 clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unknown, const char *file, clip_error *err);

@@ -94,8 +94,8 @@ static meaning number_meaning(uint32_t v)
         return (meaning){{0xFFFD}, 1};
     if (v >= 0x80 && v < 0xA0)
         return (meaning){{cliptok_c1_meaning(v)}, 1};
-    bool none = (v < 0x20 && v != '\t' && v != '\n' && v != '\f' && v != '\r') || v == 0x7F || (v >= 0xFDD0 && v < 0xFDF0) ||
-                (v & 0xFFFE) == 0xFFFE;
+    bool none = (v < 0x20 && v != '\t' && v != '\n' && v != '\f' && v != '\r') || v == 0x7F ||
+                (v >= 0xFDD0 && v < 0xFDF0) || (v & 0xFFFE) == 0xFFFE;
     return (meaning){{v}, !none};
 }
 

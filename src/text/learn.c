@@ -82,12 +82,19 @@ static uint64_t hash_word(const int32_t *id, size_t n)
 
 static uint64_t hash_pair(int32_t left, int32_t right) { return mix(mix(0, (uint64_t)left), (uint64_t)right); }
 
-static uint64_t hash_of_word(const cliptok_learner *l, size_t i) { return hash_word(l->symbol + l->word[i].at, l->word[i].n); }
+static uint64_t hash_of_word(const cliptok_learner *l, size_t i)
+{
+    return hash_word(l->symbol + l->word[i].at, l->word[i].n);
+}
 
-static uint64_t hash_of_pair(const cliptok_learner *l, size_t i) { return hash_pair(l->pair[i].left, l->pair[i].right); }
+static uint64_t hash_of_pair(const cliptok_learner *l, size_t i)
+{
+    return hash_pair(l->pair[i].left, l->pair[i].right);
+}
 
 /* Room for one more than n. */
-static clip_status table_reserve(table *t, size_t n, const cliptok_learner *l, uint64_t (*hash_of)(const cliptok_learner *, size_t))
+static clip_status table_reserve(table *t, size_t n, const cliptok_learner *l,
+                                 uint64_t (*hash_of)(const cliptok_learner *, size_t))
 {
     if (2 * (n + 1) <= t->size)
         return CLIP_OK;
@@ -160,7 +167,8 @@ clip_status cliptok_learner_new(cliptok_learner **out)
 
 /* A piece of a script without blanks counts as both, within a word and at its end, so that both become
  * tokens: where it stands says little there. */
-static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool unspaced, bool whole)
+static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool unspaced,
+                               bool whole)
 {
     TRY(count_word(l, id, text, n, whole));
     if (!unspaced)

@@ -35,8 +35,9 @@ static const struct glyph *find_glyph(uint32_t c)
 uint32_t cliptok_c1_meaning(uint32_t c)
 {
     static const uint16_t windows1252[32] = {
-        0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D, 0x017D, 0x8F,
-        0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
+        0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+        0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+        0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178,
     };
     return windows1252[c & 31];
 }
@@ -91,7 +92,8 @@ static bool bad_triple(seen a, seen b, seen c)
     return (ascii_letter(a.c) && (b.kinds & (LOWER_COMMON | UPPER_COMMON)) && (c.kinds & BAD)) ||
            (cliptok_python_space(a.c) && (b.kinds & UPPER_ACCENTED) && (c.kinds & CURRENCY)) ||
            (lower && (b.kinds & UPPER_ACCENTED) && (c.kinds & (START | CURRENCY))) ||
-           ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED | BOX | CURRENCY | END)) && (b.kinds & START) && (c.kinds & NUMERIC)) ||
+           ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED | BOX | CURRENCY | END)) && (b.kinds & START) &&
+            (c.kinds & NUMERIC)) ||
            ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED | CURRENCY | NUMERIC | BOX | LAW)) && (b.kinds & END) &&
             (c.kinds & START)) ||
            ((a.kinds & (LOWER_ACCENTED | UPPER_ACCENTED)) && (b.kinds & (START | END)) && word);
@@ -105,8 +107,8 @@ static bool bad_latin(seen a, seen b, seen c)
         return b.c != PAST && !ascii_letter(b.c);
     case 0xC2: case 0xC3: case 0xCE: case 0xD0: /* Â Ã Î Ð */
         return (b.kinds & (START | END)) || (a.c == 0xC3 && ONE_OF(b.c, 0xA0, 0xA1)) ||
-               ONE_OF(b.c, 0x20AC, 0x153, 0x160, 0x161, 0xA2, 0xA3, 0x178, 0x17E, 0xA0, 0xAD, 0xAE, 0xA9, 0xB0, 0xB7, 0xBB, 0x2013,
-                      0x2014, 0xB4);
+               ONE_OF(b.c, 0x20AC, 0x153, 0x160, 0x161, 0xA2, 0xA3, 0x178, 0x17E, 0xA0, 0xAD, 0xAE, 0xA9, 0xB0, 0xB7,
+                      0xBB, 0x2013, 0x2014, 0xB4);
     case 0xD7:
         return ONE_OF(b.c, 0xB2, 0xB3);
     case 0xE0: /* à: South Asian scripts */
@@ -116,7 +118,8 @@ static bool bad_latin(seen a, seen b, seen c)
     case 0x2248:
         return ONE_OF(b.c, 0xB0, 0xA2);
     case 0x201A:
-        return (b.c == 0xC4 && ONE_OF(c.c, 0xEC, 0xEE, 0xEF, 0xF2, 0xF4, 0xFA, 0xF9, 0xFB, 0x2020, 0xB0, 0xA2, 0x3C0)) ||
+        return (b.c == 0xC4 &&
+                ONE_OF(c.c, 0xEC, 0xEE, 0xEF, 0xF2, 0xF4, 0xFA, 0xF9, 0xFB, 0x2020, 0xB0, 0xA2, 0x3C0)) ||
                (ONE_OF(b.c, 0xE2, 0xF3) && ONE_OF(c.c, 0xE0, 0xE4, 0xB0, 0xEA));
     case 0x101: /* ā€ */
         return b.c == 0x20AC;
@@ -170,8 +173,9 @@ bool cliptok_mojibake(const uint32_t *c, size_t n)
         s[k] = k < n ? (seen){c[k], find_glyph(c[k])->kinds} : (seen){PAST, 0};
     for (size_t i = 0; i < n; i++) {
         if ((s[0].kinds | s[1].kinds | s[2].kinds) &&
-            ((s[0].kinds & C1) || bad_pair(s[0].kinds, s[1].kinds) || ((s[0].kinds & UPPER_ACCENTED) && s[1].c == 0xB0) ||
-             bad_triple(s[0], s[1], s[2]) || bad_latin(s[0], s[1], s[2]) || bad_script(s) || bad_word(s, i == 0)))
+            ((s[0].kinds & C1) || bad_pair(s[0].kinds, s[1].kinds) ||
+             ((s[0].kinds & UPPER_ACCENTED) && s[1].c == 0xB0) || bad_triple(s[0], s[1], s[2]) ||
+             bad_latin(s[0], s[1], s[2]) || bad_script(s) || bad_word(s, i == 0)))
             return true;
         memmove(s, s + 1, (WINDOW - 1) * sizeof *s);
         s[WINDOW - 1] = i + WINDOW < n ? (seen){c[i + WINDOW], find_glyph(c[i + WINDOW])->kinds} : (seen){PAST, 0};
@@ -216,7 +220,8 @@ static bool tail_byte(unsigned char b)
  * one; 0: there is none. Byte 85 stands for so common a character that it does not count. */
 static size_t altered_sequence(const unsigned char *b, size_t n)
 {
-    if (n >= 2 && b[1] == ' ' && (b[0] == 0xC2 || b[0] == 0xC3 || b[0] == 0xC5 || b[0] == 0xCE || b[0] == 0xD0 || b[0] == 0xD9))
+    if (n >= 2 && b[1] == ' ' &&
+        (b[0] == 0xC2 || b[0] == 0xC3 || b[0] == 0xC5 || b[0] == 0xCE || b[0] == 0xD0 || b[0] == 0xD9))
         return 2;
     if (n >= 3 && b[0] >= 0xE0 && b[0] <= 0xE3) {
         if (b[0] >= 0xE2 && b[1] == ' ' && tail_byte(b[2]) && b[2] != 0x85 && b[2] != 0xA0)
@@ -321,7 +326,8 @@ static bool at_end(const unsigned char *p, const unsigned char *end)
  * text; only the case of one missing byte with six left gets through there, and makes a character of the newline. */
 static bool cesu(const unsigned char *p, const unsigned char *end)
 {
-    static const unsigned char lo[6] = {0xED, 0xA0, 0x80, 0xED, 0xB0, 0x80}, hi[6] = {0xED, 0xAF, 0xBF, 0xED, 0xBF, 0xBF};
+    static const unsigned char lo[6] = {0xED, 0xA0, 0x80, 0xED, 0xB0, 0x80},
+                               hi[6] = {0xED, 0xAF, 0xBF, 0xED, 0xBF, 0xBF};
     if (end - p < 6)
         return false;
     for (int k = 0; k < 6; k++)
@@ -340,7 +346,8 @@ static bool decode(const unsigned char *p, size_t n, bool variants, cliptok_poin
             out->c[out->n++] = 0;
             p += 2;
         } else if (variants && *p == 0xED && cesu(p, end)) {
-            out->c[out->n++] = 0x10000 + ((p[1] & 0x0Fu) << 16) + ((p[2] & 0x3Fu) << 10) + ((p[4] & 0x0Fu) << 6) + (p[5] & 0x3Fu);
+            out->c[out->n++] =
+                0x10000 + ((p[1] & 0x0Fu) << 16) + ((p[2] & 0x3Fu) << 10) + ((p[4] & 0x0Fu) << 6) + (p[5] & 0x3Fu);
             p += 6;
         } else {
             const unsigned char *from = p;
@@ -402,7 +409,8 @@ static size_t embedded(const uint32_t *c, size_t i, size_t n)
             if (i >= n || !(find_glyph(c[i])->kinds & lead[k]))
                 continue;
             size_t tails = 0;
-            while (tails <= k && i + 1 + tails < n && (c[i + 1 + tails] == ' ' || (find_glyph(c[i + 1 + tails])->kinds & TAIL)))
+            while (tails <= k && i + 1 + tails < n &&
+                   (c[i + 1 + tails] == ' ' || (find_glyph(c[i + 1 + tails])->kinds & TAIL)))
                 tails++;
             if (tails > k) {
                 i += 1 + tails;

@@ -83,7 +83,9 @@ static size_t special(work *w, const unsigned char *p, size_t n, clip_status *s)
         return 0;
     }
     /* Only what is not written exactly like the token comes here. It is one match, taken apart again by the byte-level step. */
-    size_t name = begins(p, n, CLIPTOK_START) ? strlen(CLIPTOK_START) - 4 : begins(p, n, CLIPTOK_END) ? strlen(CLIPTOK_END) - 4 : 0;
+    size_t name = begins(p, n, CLIPTOK_START) ? strlen(CLIPTOK_START) - 4
+                  : begins(p, n, CLIPTOK_END) ? strlen(CLIPTOK_END) - 4
+                                              : 0;
     const size_t part[] = {2, name, 2};
     for (int i = 0; name > 0 && i < 3 && *s == CLIP_OK; i++) {
         *s = cliptok_bpe_word(&w->t->bpe, p, part[i], &w->ids);
@@ -372,7 +374,8 @@ clip_status cliptok_load(const char *dir, cliptok_rules rules, cliptok **out, cl
     cJSON_Delete(added);
     if (s == CLIP_OK && file) {
         fill_tables(t);
-        snprintf(t->source, sizeof t->source, "%s, %s rules", file, rules == CLIPTOK_OPENCLIP ? "OpenCLIP's" : "Hugging Face's");
+        snprintf(t->source, sizeof t->source, "%s, %s rules", file,
+                 rules == CLIPTOK_OPENCLIP ? "OpenCLIP's" : "Hugging Face's");
         *out = t;
         return CLIP_OK;
     }

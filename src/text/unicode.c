@@ -118,8 +118,9 @@ bool cliptok_space(uint32_t c)
 {
     if (c < 0x80)
         return c == ' ' || (c >= '\t' && c <= '\r');
-    return c == 0x85 || c == 0xA0 || (c >= 0x1680 && (c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-                                                       c == 0x202F || c == 0x205F || c == 0x3000));
+    return c == 0x85 || c == 0xA0 ||
+           (c >= 0x1680 && (c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+                            c == 0x205F || c == 0x3000));
 }
 
 bool cliptok_python_space(uint32_t c)
@@ -272,8 +273,9 @@ static bool odd(uint32_t c, cliptok_rules rules)
 static bool inert(uint32_t c, cliptok_rules rules)
 {
     static const uint32_t ranges[][2] = {
-        {0x0400, 0x0482}, {0x05D0, 0x060F}, {0x0620, 0x064A}, {0x11A7, 0x11A7}, {0x2010, 0x202F}, {0x2190, 0x2199}, {0x2500, 0x2ADB},
-        {0x3041, 0x3098}, {0x309D, 0x31FF}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xFE0E, 0xFE0F}, {0x1F000, 0x1FAFF},
+        {0x0400, 0x0482}, {0x05D0, 0x060F}, {0x0620, 0x064A},   {0x11A7, 0x11A7}, {0x2010, 0x202F},
+        {0x2190, 0x2199}, {0x2500, 0x2ADB}, {0x3041, 0x3098},   {0x309D, 0x31FF}, {0x4E00, 0x9FFF},
+        {0xAC00, 0xD7A3}, {0xFE0E, 0xFE0F}, {0x1F000, 0x1FAFF},
     };
     return c < 0x300 || FIND(ranges, c) || odd(c, rules);
 }
@@ -328,8 +330,8 @@ static clip_status normalize(const uint32_t *text, size_t n, cliptok_points *out
         TRY(order_marks((int32_t *)(out->c + i), end - i));
         i = end + 1;
     }
-    utf8proc_ssize_t k = utf8proc_normalize_utf32((utf8proc_int32_t *)(out->c + from), (utf8proc_ssize_t)(out->n - from),
-                                                  UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    utf8proc_ssize_t k = utf8proc_normalize_utf32(
+        (utf8proc_int32_t *)(out->c + from), (utf8proc_ssize_t)(out->n - from), UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (k >= 0)
         out->n = from + (size_t)k;
     return CLIP_OK;

@@ -149,7 +149,8 @@ static clip_status expect(cliptok_scanner *s, const char *key, const char *expec
         TRY(cliptok_scan_skip(s));
     if (cliptok_string_is(v, expected) || (optional && v.n == 0))
         return CLIP_OK;
-    return clipb_fail(s->err, CLIP_EUNSUPPORTED, s->file, "\"%s\" is not \"%s\" as in CLIP's tokenizers", key, expected);
+    return clipb_fail(s->err, CLIP_EUNSUPPORTED, s->file, "\"%s\" is not \"%s\" as in CLIP's tokenizers", key,
+                      expected);
 }
 
 /* Merges need the whole vocabulary: where they come first, they are read last. */
@@ -311,7 +312,8 @@ static clip_status inflate_lines(z_stream *z, lines *l, cliptok_bpe *b, const ch
         if (got == Z_MEM_ERROR)
             return CLIP_ENOMEM;
         if (got != Z_OK && got != Z_STREAM_END)
-            return clipb_fail(err, CLIP_EFORMAT, path, "damaged, or no gzip file: %s", z->msg ? z->msg : "it ends too early");
+            return clipb_fail(err, CLIP_EFORMAT, path, "damaged, or no gzip file: %s",
+                              z->msg ? z->msg : "it ends too early");
         size_t n = sizeof piece - z->avail_out;
         total += n;
         if (total > FILE_LIMIT)
@@ -353,7 +355,8 @@ static clip_status read_simple_vocab(const char *path, cliptok_bpe *b, clip_erro
 
 enum { TOKENIZER_JSON, VOCAB_JSON, MERGES_TXT, SIMPLE_VOCAB, FILES };
 
-static clip_status read_first(char *const path[FILES], cliptok_bpe *b, const char **found, cJSON **added, clip_error *err)
+static clip_status read_first(char *const path[FILES], cliptok_bpe *b, const char **found, cJSON **added,
+                              clip_error *err)
 {
     bool vocab = clipb_is_file(path[VOCAB_JSON]), merges = clipb_is_file(path[MERGES_TXT]);
     if (clipb_is_file(path[TOKENIZER_JSON])) {
@@ -377,7 +380,8 @@ static clip_status read_first(char *const path[FILES], cliptok_bpe *b, const cha
 
 clip_status cliptok_read_vocab(const char *dir, cliptok_bpe *b, const char **found, cJSON **added, clip_error *err)
 {
-    static const char *const name[FILES] = {"tokenizer.json", "vocab.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz"};
+    static const char *const name[FILES] = {"tokenizer.json", "vocab.json", "merges.txt",
+                                            "bpe_simple_vocab_16e6.txt.gz"};
     char *path[FILES];
     clip_status s = CLIP_OK;
     *found = NULL;

@@ -70,7 +70,8 @@ clip_status cliptok_write_settings(const char *dir, int context_length, clip_err
 {
     clipb_output o;
     TRY(open_in(dir, "tokenizer_config.json", &o, err));
-    fprintf(o.f, "{\n  \"tokenizer_class\": \"CLIPTokenizer\",\n  \"model_max_length\": %d,\n%s\n}\n", context_length, SPECIALS);
+    fprintf(o.f, "{\n  \"tokenizer_class\": \"CLIPTokenizer\",\n  \"model_max_length\": %d,\n%s\n}\n", context_length,
+            SPECIALS);
     TRY(clipb_output_close(&o, CLIP_OK, err));
     TRY(open_in(dir, "special_tokens_map.json", &o, err));
     fprintf(o.f, "{\n%s\n}\n", SPECIALS);

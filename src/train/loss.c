@@ -22,7 +22,8 @@ typedef struct loss_job {
 
 void cliptrn_loss_layout(clipb_arena *a, cliptrn_loss_acts *acts, const clipk_ctx *k, int N, int D)
 {
-    const size_t n = (size_t)N, wide = clipk_weight_bytes(k->set, CLIPK_F32, N, D), tall = clipk_weight_bytes(k->set, CLIPK_F32, D, N);
+    const size_t n = (size_t)N, wide = clipk_weight_bytes(k->set, CLIPK_F32, N, D),
+                 tall = clipk_weight_bytes(k->set, CLIPK_F32, D, N);
     acts->Z = CLIPB_NEW(a, float, n * n);
     acts->row_lse = CLIPB_NEW(a, float, n);
     acts->column_lse = CLIPB_NEW(a, float, n);
@@ -125,8 +126,8 @@ static void scale_row(float *x, int64_t n, float scale)
         x[i] *= scale;
 }
 
-void cliptrn_loss_backward(const clipk_ctx *k, cliptrn_loss *l, float *dv, float *dt, const cliptrn_loss_acts *acts, const float *v, const float *t,
-                           int N, int D, cliptrn_loss_kind kind)
+void cliptrn_loss_backward(const clipk_ctx *k, cliptrn_loss *l, float *dv, float *dt, const cliptrn_loss_acts *acts,
+                           const float *v, const float *t, int N, int D, cliptrn_loss_kind kind)
 {
     loss_job j = {.a = acts, .N = N, .bias = l->bias};
     product(k, acts->Z, clipk_rows(v, D), N, clipk_rows(t, D), N, D, acts->panels);

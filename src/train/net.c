@@ -26,8 +26,14 @@ static int first_group(bool locked, int unlocked, int groups)
     return unlocked < groups ? groups - unlocked : 0;
 }
 
-static int first_image_group(const cliptrn_net *n) { return first_group(n->opt.lock_image, n->opt.image_unlocked, image_groups(n)); }
-static int first_text_group(const cliptrn_net *n) { return first_group(n->opt.lock_text, n->opt.text_unlocked, text_groups(n)); }
+static int first_image_group(const cliptrn_net *n)
+{
+    return first_group(n->opt.lock_image, n->opt.image_unlocked, image_groups(n));
+}
+static int first_text_group(const cliptrn_net *n)
+{
+    return first_group(n->opt.lock_text, n->opt.text_unlocked, text_groups(n));
+}
 static bool trains_image(const cliptrn_net *n) { return first_image_group(n) < image_groups(n); }
 static bool trains_text(const cliptrn_net *n) { return first_text_group(n) < text_groups(n); }
 
@@ -49,7 +55,10 @@ void cliptrn_net_move_statistics(cliptrn_net *n)
     }
 }
 
-float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name) { return block + clipmdl_params_find(&n->params, name)->at; }
+float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name)
+{
+    return block + clipmdl_params_find(&n->params, name)->at;
+}
 
 static clip_status check(const cliptrn_net *n, clip_error *err)
 {
@@ -57,11 +66,13 @@ static clip_status check(const cliptrn_net *n, clip_error *err)
     if (is_vit(n))
         return CLIP_OK;
     if (o->patch_dropout > 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "patch dropout is for ViTs: a ResNet has no patches to leave out");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "patch dropout is for ViTs: a ResNet has no patches to leave out");
     if (o->image_unlocked > 0 && o->lock_image)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "a ResNet is locked as a whole: it has no groups to unlock");
     if (o->chunk > 0 && !o->lock_image && !o->freeze_bn)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "in chunks, batch norms would see other statistics than in the whole batch: "
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "in chunks, batch norms would see other statistics than in the whole batch: "
                           "freeze them, or train without chunks");
     return CLIP_OK;
 }
@@ -70,8 +81,15 @@ static clip_status check(const cliptrn_net *n, clip_error *err)
 static clip_status bind(cliptrn_net *n, bool image, clipb_block *panels)
 {
     const bool trains = image ? trains_image(n) : trains_text(n);
-    clipmdl_binder b = {.params = &n->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = n->w, .g = trains ? n->g : NULL, .k = &n->k,
-                        .room = &n->room, .first_group = image ? first_image_group(n) : first_text_group(n), .freeze_bn = n->opt.freeze_bn};
+    clipmdl_binder b = {.params = &n->params,
+                        .prefix = "",
+                        .scheme = CLIPMDL_OPENCLIP,
+                        .w = n->w,
+                        .g = trains ? n->g : NULL,
+                        .k = &n->k,
+                        .room = &n->room,
+                        .first_group = image ? first_image_group(n) : first_text_group(n),
+                        .freeze_bn = n->opt.freeze_bn};
     for (int pass = 0; pass < 2; pass++) {
         if (!image)
             clipmdl_text_bind(&b, &n->text);
@@ -112,7 +130,8 @@ static clip_status init(cliptrn_net *n, int threads, clip_error *err)
     return CLIP_OK;
 }
 
-clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_options *opt, int threads, clip_error *err)
+clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_options *opt, int threads,
+                             clip_error *err)
 {
     n->config = *c;
     n->opt = *opt;
@@ -127,7 +146,8 @@ void cliptrn_net_free(cliptrn_net *n)
     clipmdl_resnet_free(&n->resnet);
     clipmdl_text_free(&n->text);
     clipb_team_free(n->k.team);
-    clipb_block *const blocks[] = {&n->weights, &n->tape, &n->image_panels, &n->text_panels, &n->room, &n->scratch, &n->batch, &n->grads};
+    clipb_block *const blocks[] = {&n->weights, &n->tape,    &n->image_panels, &n->text_panels,
+                                   &n->room,    &n->scratch, &n->batch,        &n->grads};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         clipb_block_free(blocks[i]);
     *n = (cliptrn_net){0};
@@ -362,7 +382,8 @@ static void loss_at_embeddings(pass *p, cliptrn_loss *out)
     cliptrn_net *n = p->n;
     const int N = p->batch->N, D = p->D;
     const bool sigmoid = n->opt.loss == CLIPTRN_SIGLIP;
-    *out = (cliptrn_loss){.scale = exp(*cliptrn_net_number(n, n->w, "logit_scale")), .bias = sigmoid ? *cliptrn_net_number(n, n->w, "logit_bias") : 0};
+    *out = (cliptrn_loss){.scale = exp(*cliptrn_net_number(n, n->w, "logit_scale")),
+                          .bias = sigmoid ? *cliptrn_net_number(n, n->w, "logit_bias") : 0};
     clipk_l2norm(&n->k, p->v, p->v_norm, N, D);
     clipk_l2norm(&n->k, p->t, p->t_norm, N, D);
     cliptrn_loss_backward(&n->k, out, p->dv, p->dt, &p->loss, p->v, p->t, N, D, n->opt.loss);

@@ -41,7 +41,8 @@ typedef struct cliptrn_net {
 /* cliptrn_net_init(): weights drawn by opt->seed; read others over them with clipmdl_params_read(). Zero the struct before.
  * threads  in   0: all
  * Free with cliptrn_net_free(), also after an error. CLIP_ENOMEM, CLIP_EUNSUPPORTED (a setting the tower hasn't got). */
-clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_options *opt, int threads, clip_error *err);
+clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_options *opt, int threads,
+                             clip_error *err);
 void cliptrn_net_free(cliptrn_net *n);
 
 /* cliptrn_net_trains(): is this parameter trained? */

@@ -31,8 +31,9 @@ static clip_status write_state(const cliptrn_trainer *t, const char *path, const
 {
     clipb_output o;
     TRY(clipb_output_open(&o, path, err));
-    fprintf(o.f, "{\"step\": %lld, \"epoch\": %lld, \"sample\": %lld, \"data\": \"%016llx\", \"settings\": %s}\n", (long long)t->optimizer.step,
-            (long long)t->next.epoch, (long long)t->next.sample, (unsigned long long)cliptrn_stream_fingerprint(t->stream), settings);
+    fprintf(o.f, "{\"step\": %lld, \"epoch\": %lld, \"sample\": %lld, \"data\": \"%016llx\", \"settings\": %s}\n",
+            (long long)t->optimizer.step, (long long)t->next.epoch, (long long)t->next.sample,
+            (unsigned long long)cliptrn_stream_fingerprint(t->stream), settings);
     return clipb_output_close(&o, CLIP_OK, err);
 }
 
@@ -114,8 +115,10 @@ static clip_status read_moments(cliptrn_trainer *t, const char *dir, clip_error 
 clip_status cliptrn_state_apply(const cliptrn_state *s, cliptrn_trainer *t, const char *dir, clip_error *err)
 {
     if (s->data != cliptrn_stream_fingerprint(t->stream))
-        return clipb_fail(err, CLIP_EMISMATCH, dir, "the data have changed since: other pictures, captions, or another order. A new run from this checkpoint "
-                          "(pretrained) can train on them");
+        return clipb_fail(
+            err, CLIP_EMISMATCH, dir,
+            "the data have changed since: other pictures, captions, or another order. A new run from this checkpoint "
+            "(pretrained) can train on them");
     TRY(read_moments(t, dir, err));
     t->optimizer.step = s->step;
     return CLIP_OK;

@@ -341,8 +341,8 @@ static clip_status allocate(cliptrn_stream *s, int workers)
     s->index = malloc(N * sizeof *s->index);
     s->sample = malloc(N * sizeof *s->sample);
     s->thread = malloc((size_t)workers * sizeof *s->thread);
-    if (!s->cells || !s->cell_pixels || !s->cell_ids || !s->pixels || !s->ids || !s->off || !s->key || !s->caption || !s->index ||
-        !s->sample || !s->thread)
+    if (!s->cells || !s->cell_pixels || !s->cell_ids || !s->pixels || !s->ids || !s->off || !s->key || !s->caption ||
+        !s->index || !s->sample || !s->thread)
         return CLIP_ENOMEM;
     for (size_t i = 0; i < s->n_cells; i++) {
         s->cells[i].pixels = s->cell_pixels + i * s->plane;
@@ -357,7 +357,8 @@ static clip_status start(cliptrn_stream *s, const cliptrn_stream_options *opt, c
     const int64_t samples = cliptrn_order_samples(s->order);
     s->count = samples - s->stats.broken;
     if (s->count < s->N)
-        return clipb_fail(err, CLIP_EFORMAT, opt->spec, s->count == 0 ? "has no pair" : "has %lld pairs, fewer than a batch of %d",
+        return clipb_fail(err, CLIP_EFORMAT, opt->spec,
+                          s->count == 0 ? "has no pair" : "has %lld pairs, fewer than a batch of %d",
                           (long long)s->count, s->N);
     const size_t known = s->bad_capacity;
     TRY(clipb_grow((void **)&s->bad, &s->bad_capacity, (size_t)samples, 1));
@@ -369,7 +370,8 @@ static clip_status start(cliptrn_stream *s, const cliptrn_stream_options *opt, c
         if (pthread_create(&s->thread[s->workers], NULL, work, s) == 0)
             s->workers++;
         else
-            return clipb_fail(err, CLIP_ELIMIT, NULL, "the system does not allow thread %d of %d to read data", s->workers + 1, opt->workers);
+            return clipb_fail(err, CLIP_ELIMIT, NULL, "the system does not allow thread %d of %d to read data",
+                              s->workers + 1, opt->workers);
     return CLIP_OK;
 }
 
@@ -380,7 +382,8 @@ static clip_status check(const cliptrn_stream_options *opt, clip_error *err)
     if (opt->batch < 1 || opt->batch > MAX_BATCH)
         return clipb_fail(err, CLIP_EINVAL, NULL, "a batch of %d samples: must be 1 to %d", opt->batch, MAX_BATCH);
     if (opt->workers < 1 || opt->workers > MAX_WORKERS)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "%d threads to read data: must be 1 to %d", opt->workers, MAX_WORKERS);
+        return clipb_fail(err, CLIP_EINVAL, NULL, "%d threads to read data: must be 1 to %d", opt->workers,
+                          MAX_WORKERS);
     if (opt->context_length < 2 || opt->context_length > MAX_CONTEXT || opt->shuffle_buffer < 0)
         return clipb_fail(err, CLIP_EINVAL, NULL, "context length or shuffle buffer are out of range");
     return CLIP_OK;

@@ -242,7 +242,8 @@ static void start_epoch(cliptrn_order *o, int64_t epoch)
 
 static clip_status changed(const tar *t, clip_error *err)
 {
-    return clipb_fail(err, CLIP_EFORMAT, t->path, "does not have the %lld samples any more that it had at first", (long long)t->n);
+    return clipb_fail(err, CLIP_EFORMAT, t->path, "does not have the %lld samples any more that it had at first",
+                      (long long)t->n);
 }
 
 /* One sample of the tars into the buffer; there is one. */
@@ -311,7 +312,8 @@ clip_status cliptrn_order_seek(cliptrn_order *o, cliptrn_position to, clip_error
 {
     const int64_t total = (int64_t)o->n_held + o->n_streamed;
     if (to.epoch < 0 || to.sample < 0 || to.sample > total)
-        return clipb_fail(err, CLIP_EMISMATCH, NULL, "sample %lld of epoch %lld is beyond the data, which have %lld: have they changed?",
+        return clipb_fail(err, CLIP_EMISMATCH, NULL,
+                          "sample %lld of epoch %lld is beyond the data, which have %lld: have they changed?",
                           (long long)to.sample, (long long)to.epoch, (long long)total);
     start_epoch(o, to.epoch);
     if (o->n_tars == 0) {
@@ -360,8 +362,8 @@ static clip_status fill(cliptrn_order *o, const cliptrn_stream_options *opt, cli
     return CLIP_OK;
 }
 
-clip_status cliptrn_order_open(const cliptrn_stream_options *opt, cliptrn_broken_fn *broken, void *user, cliptrn_order **out,
-                               clip_error *err)
+clip_status cliptrn_order_open(const cliptrn_stream_options *opt, cliptrn_broken_fn *broken, void *user,
+                               cliptrn_order **out, clip_error *err)
 {
     clip_error unasked;
     *out = NULL;

@@ -25,8 +25,8 @@ typedef clip_status cliptrn_broken_fn(void *user, int64_t index, const char *mes
 
 /* cliptrn_order_open(): scan the sources.
  * out  out  at the beginning of epoch 0; free with cliptrn_order_close() */
-clip_status cliptrn_order_open(const cliptrn_stream_options *opt, cliptrn_broken_fn *broken, void *user, cliptrn_order **out,
-                               clip_error *err);
+clip_status cliptrn_order_open(const cliptrn_stream_options *opt, cliptrn_broken_fn *broken, void *user,
+                               cliptrn_order **out, clip_error *err);
 void cliptrn_order_close(cliptrn_order *o);
 
 /* cliptrn_order_samples(): how many the scan met, broken ones included: indices are below that. */

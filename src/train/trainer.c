@@ -32,7 +32,8 @@ static void copy_rows(const cliptrn_trainer *t)
             memcpy(table + (size_t)id * C, table + (size_t)t->row[id] * C, C * sizeof *table);
 }
 
-clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream, const cliptrn_optimizer_options *optimizer, clip_error *err)
+clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream,
+                                 const cliptrn_optimizer_options *optimizer, clip_error *err)
 {
     cliptrn_optimizer_options o = *optimizer;
     TRY(cliptrn_stream_open(stream, &t->stream, err));
@@ -93,8 +94,11 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
         return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory: a smaller batch, or chunks of it, take less");
     const double norm = cliptrn_gradient_norm(&t->net);
     if (!isfinite(loss.loss) || !isfinite(norm))
-        return clipb_fail(err, CLIP_EDIVERGED, NULL, "step %lld: the loss is %g and the norm of its gradient %g: training has diverged; "
-                          "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or grad-clip-norm may help", (long long)t->optimizer.step + 1, loss.loss, norm);
+        return clipb_fail(
+            err, CLIP_EDIVERGED, NULL,
+            "step %lld: the loss is %g and the norm of its gradient %g: training has diverged; "
+            "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or grad-clip-norm may help",
+            (long long)t->optimizer.step + 1, loss.loss, norm);
     out->lr = cliptrn_learning_rate(&t->optimizer.opt, t->optimizer.step);
     cliptrn_optimizer_step(&t->optimizer, &t->net, norm);
     copy_rows(t);

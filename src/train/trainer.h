@@ -23,7 +23,8 @@ typedef struct cliptrn_trainer {
 /* cliptrn_trainer_init(): the order: net (cliptrn_net_init), weights, then this, which opens the stream and places the optimizer.
  * optimizer->steps, ->warmup and ->cooldown count steps; where they are below 0: -n epochs, or for the warm-up its default.
  * Free with cliptrn_trainer_free(), also after an error. */
-clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream, const cliptrn_optimizer_options *optimizer, clip_error *err);
+clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream,
+                                 const cliptrn_optimizer_options *optimizer, clip_error *err);
 void cliptrn_trainer_free(cliptrn_trainer *t);
 
 /* cliptrn_trainer_step(): clip_trainer_step() of clip.h. */

@@ -149,7 +149,10 @@ static void paths_are_written_out(void **state)
     free(here);
 }
 
-static clip_status parse(const char *text, cJSON **out, clip_error *err) { return clipb_json_parse(text, strlen(text), "t.json", out, err); }
+static clip_status parse(const char *text, cJSON **out, clip_error *err)
+{
+    return clipb_json_parse(text, strlen(text), "t.json", out, err);
+}
 
 static void json_getters_say_file_and_key(void **state)
 {
@@ -160,7 +163,8 @@ static void json_getters_say_file_and_key(void **state)
     float f = 2;
     bool b = true;
     const char *s = "default";
-    assert_int_equal(parse("{\"i\": 3, \"f\": 0.5, \"b\": false, \"s\": \"x\", \"n\": null, \"half\": 1.5}", &o, &err), CLIP_OK);
+    assert_int_equal(parse("{\"i\": 3, \"f\": 0.5, \"b\": false, \"s\": \"x\", \"n\": null, \"half\": 1.5}", &o, &err),
+                     CLIP_OK);
     assert_int_equal(clipb_json_int(o, "absent", 0, 9, &i, "t.json", &err), CLIP_OK);
     assert_int_equal(clipb_json_int(o, "n", 0, 9, &i, "t.json", &err), CLIP_OK);
     assert_int_equal(i, 7);
@@ -230,15 +234,40 @@ static void characters_are_told_apart(void **state)
         int32_t code;
         bool shown;
     } c[] = {
-        {"", 0, 0, false}, {"a", 1, 'a', true}, {" ", 1, ' ', true}, {"\n", 1, '\n', false}, {"\t", 1, '\t', false}, {"\x1b[", 1, 0x1b, false},
-        {"\x7f", 1, 0x7f, false}, {"\u00a0", 2, 0xa0, true}, {"\xc2\x9b", 2, 0x9b, false}, {"\xc2\x80", 2, 0x80, false}, {"\u00e9", 2, 0xe9, true},
-        {"\x9b", 1, CLIP_TEXT_INVALID, false}, {"\xe9", 1, CLIP_TEXT_INVALID, false}, {"\xc0\x9b", 1, CLIP_TEXT_INVALID, false},
-        {"\xe0\x82\x9b", 1, CLIP_TEXT_INVALID, false}, {"\xed\xa0\x80", 1, CLIP_TEXT_INVALID, false}, {"\xf4\x90\x80\x80", 1, CLIP_TEXT_INVALID, false},
-        {"\xe2\x80", 1, CLIP_TEXT_INVALID, false}, {"\xf0\x9f\x98", 1, CLIP_TEXT_INVALID, false}, {"\xff", 1, CLIP_TEXT_INVALID, false},
-        {"\u061c", 2, 0x61c, false}, {"\u200d", 3, 0x200d, true}, {"\u200e", 3, 0x200e, false}, {"\u200f", 3, 0x200f, false},
-        {"\u2028", 3, 0x2028, false}, {"\u2029", 3, 0x2029, false}, {"\u202a", 3, 0x202a, false}, {"\u202e", 3, 0x202e, false},
-        {"\u2066", 3, 0x2066, false}, {"\u2069", 3, 0x2069, false}, {"\u05d0", 2, 0x5d0, true}, {"\u4e2d", 3, 0x4e2d, true},
-        {"\U0001f600", 4, 0x1f600, true}, {"\U0010ffff", 4, 0x10ffff, true},
+        {"", 0, 0, false},
+        {"a", 1, 'a', true},
+        {" ", 1, ' ', true},
+        {"\n", 1, '\n', false},
+        {"\t", 1, '\t', false},
+        {"\x1b[", 1, 0x1b, false},
+        {"\x7f", 1, 0x7f, false},
+        {"\u00a0", 2, 0xa0, true},
+        {"\xc2\x9b", 2, 0x9b, false},
+        {"\xc2\x80", 2, 0x80, false},
+        {"\u00e9", 2, 0xe9, true},
+        {"\x9b", 1, CLIP_TEXT_INVALID, false},
+        {"\xe9", 1, CLIP_TEXT_INVALID, false},
+        {"\xc0\x9b", 1, CLIP_TEXT_INVALID, false},
+        {"\xe0\x82\x9b", 1, CLIP_TEXT_INVALID, false},
+        {"\xed\xa0\x80", 1, CLIP_TEXT_INVALID, false},
+        {"\xf4\x90\x80\x80", 1, CLIP_TEXT_INVALID, false},
+        {"\xe2\x80", 1, CLIP_TEXT_INVALID, false},
+        {"\xf0\x9f\x98", 1, CLIP_TEXT_INVALID, false},
+        {"\xff", 1, CLIP_TEXT_INVALID, false},
+        {"\u061c", 2, 0x61c, false},
+        {"\u200d", 3, 0x200d, true},
+        {"\u200e", 3, 0x200e, false},
+        {"\u200f", 3, 0x200f, false},
+        {"\u2028", 3, 0x2028, false},
+        {"\u2029", 3, 0x2029, false},
+        {"\u202a", 3, 0x202a, false},
+        {"\u202e", 3, 0x202e, false},
+        {"\u2066", 3, 0x2066, false},
+        {"\u2069", 3, 0x2069, false},
+        {"\u05d0", 2, 0x5d0, true},
+        {"\u4e2d", 3, 0x4e2d, true},
+        {"\U0001f600", 4, 0x1f600, true},
+        {"\U0010ffff", 4, 0x10ffff, true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {

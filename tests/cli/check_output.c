@@ -71,8 +71,10 @@ static int get(char *path)
 static int compare(const char *a, const char *b)
 {
     cJSON *x = parse(a), *y = parse(b);
-    const cJSON *e = cJSON_GetObjectItemCaseSensitive(x, "embedding"), *f = cJSON_GetObjectItemCaseSensitive(y, "embedding");
-    int n = cJSON_GetArraySize(e), code = n > 0 && n == cJSON_GetArraySize(f) ? 0 : fault("embeddings of different lengths");
+    const cJSON *e = cJSON_GetObjectItemCaseSensitive(x, "embedding"),
+                *f = cJSON_GetObjectItemCaseSensitive(y, "embedding");
+    int n = cJSON_GetArraySize(e),
+        code = n > 0 && n == cJSON_GetArraySize(f) ? 0 : fault("embeddings of different lengths");
     double worst = 0, length = 0;
     for (int i = 0; i < n && code == 0; i++) {
         double u = cJSON_GetArrayItem(e, i)->valuedouble, v = cJSON_GetArrayItem(f, i)->valuedouble;

@@ -34,7 +34,9 @@ static int by_name(const void *a, const void *b)
 {
     const entry *x = a, *y = b;
     const int paths = strcmp(x->item.path, y->item.path);
-    return paths ? paths : x->item.kind != y->item.kind ? (int)x->item.kind - (int)y->item.kind : strcmp(x->item.text, y->item.text);
+    return paths                          ? paths
+           : x->item.kind != y->item.kind ? (int)x->item.kind - (int)y->item.kind
+                                          : strcmp(x->item.text, y->item.text);
 }
 
 static entries read_index(const char *path)
@@ -90,10 +92,12 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < a.n && i < b.n; i++) {
         const clip_item *x = &a.e[i].item, *y = &b.e[i].item;
         if (by_name(&a.e[i], &b.e[i]) != 0) {
-            printf("%s '%s' is not in both\n", by_name(&a.e[i], &b.e[i]) < 0 ? x->path : y->path, by_name(&a.e[i], &b.e[i]) < 0 ? x->text : y->text);
+            printf("%s '%s' is not in both\n", by_name(&a.e[i], &b.e[i]) < 0 ? x->path : y->path,
+                   by_name(&a.e[i], &b.e[i]) < 0 ? x->text : y->text);
             return 1;
         }
-        if (x->size != y->size || x->mtime != y->mtime || x->taken != y->taken || memcmp(x->hash, y->hash, sizeof x->hash) != 0 ||
+        if (x->size != y->size || x->mtime != y->mtime || x->taken != y->taken ||
+            memcmp(x->hash, y->hash, sizeof x->hash) != 0 ||
             memcmp(a.e[i].vector, b.e[i].vector, (size_t)a.dim * sizeof(float)) != 0) {
             printf("%s '%s' differs\n", x->path, x->text);
             return 1;

@@ -26,9 +26,11 @@ int main(int argc, char **argv)
     u.progress = stop;
     u.progress_user = &listed;
     const bool done = clip_index_open(argv[1], &o, &x, &err) == CLIP_OK &&
-                      clip_index_update(x, c, (const char *const *)&argv[3], 1, &u, &r, &err) == CLIP_OK && clip_index_close(x, &err) == CLIP_OK;
+                      clip_index_update(x, c, (const char *const *)&argv[3], 1, &u, &r, &err) == CLIP_OK &&
+                      clip_index_close(x, &err) == CLIP_OK;
     if (done)
-        printf("stopped after %lld names: %lld pictures seen, %lld removed\n", (long long)listed, (long long)r.seen, (long long)r.removed);
+        printf("stopped after %lld names: %lld pictures seen, %lld removed\n", (long long)listed, (long long)r.seen,
+               (long long)r.removed);
     else
         fprintf(stderr, "%s\n", err.message);
     clip_context_free(c);

@@ -99,7 +99,10 @@ static inline void tar_add(tar_file *t, const char *name, char type, const void 
     t->n += 512 + (size + 511) / 512 * 512;
 }
 
-static inline void tar_text(tar_file *t, const char *name, const char *text) { tar_add(t, name, '0', text, strlen(text)); }
+static inline void tar_text(tar_file *t, const char *name, const char *text)
+{
+    tar_add(t, name, '0', text, strlen(text));
+}
 
 static inline void tar_end(tar_file *t)
 {

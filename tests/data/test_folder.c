@@ -51,7 +51,8 @@ static void pictures_are_found_by_extension_and_sorted(void **state)
     put_text(".hidden.jpg", "x");
     put_text(".cache/thumbnail.png", "x");
     put_text("caf\xe9.jpg", "no UTF-8");
-    assert_string_equal(listed(dir), "a/Zebra.gif\na/apple.heic\na/deep/er/z.webp\nb.jpeg\nb/10.jpg\nb/2.PNG\ncaf\xe9.jpg\n");
+    assert_string_equal(listed(dir),
+                        "a/Zebra.gif\na/apple.heic\na/deep/er/z.webp\nb.jpeg\nb/10.jpg\nb/2.PNG\ncaf\xe9.jpg\n");
     assert_string_equal(listed(in_dir("a/deep")), "a/deep/er/z.webp\n");
     assert_string_equal(listed(in_dir("a/deep/")), "a/deep/er/z.webp\n");
     assert_string_equal(listed(in_dir(".cache")), ".cache/thumbnail.png\n"); /* named, it is no secret */
@@ -246,9 +247,15 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, fresh_dir)
     const struct CMUnitTest tests[] = {
-        T(pictures_are_found_by_extension_and_sorted), T(what_is_excluded), T(what_is_not_there), T(links_are_followed_once),
-        T(what_may_not_be_read_is_passed_over), T(captions_stand_beside_or_in_the_name), T(a_folder_is_named_whatever_the_way_to_it),
-        T(files_that_go_while_we_read), T(every_failing_allocation_is_survived),
+        T(pictures_are_found_by_extension_and_sorted),
+        T(what_is_excluded),
+        T(what_is_not_there),
+        T(links_are_followed_once),
+        T(what_may_not_be_read_is_passed_over),
+        T(captions_stand_beside_or_in_the_name),
+        T(a_folder_is_named_whatever_the_way_to_it),
+        T(files_that_go_while_we_read),
+        T(every_failing_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

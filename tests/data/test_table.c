@@ -25,12 +25,18 @@ static void openclips_tables(void **state)
 {
     (void)state;
     const char *expected = "img/a.png=A: an apple\nimg/b c.jpg=B: a bear, brown\n";
-    assert_string_equal(table("t.tsv", "filepath\ttitle\nimg/a.png\tan apple\nimg/b c.jpg\ta bear, brown\n", NULL), expected);
-    assert_string_equal(table("t.csv", "filepath\ttitle\nimg/a.png\tan apple\nimg/b c.jpg\ta bear, brown", NULL), expected);
-    assert_string_equal(table("t.csv", "title,x,filepath\nan apple,1,img/a.png\n\"a bear, brown\",2,img/b c.jpg\n", NULL), expected);
-    assert_string_equal(table("t.CSV", "title;filepath\r\nan apple;img/a.png\r\na bear, brown;img/b c.jpg\r\n", NULL), expected);
-    assert_string_equal(table("t.csv", "\xef\xbb\xbf\"filepath\",\"title\"\r\rimg/a.png,an apple\rimg/b c.jpg,\"a bear, brown\"\r", NULL),
+    assert_string_equal(table("t.tsv", "filepath\ttitle\nimg/a.png\tan apple\nimg/b c.jpg\ta bear, brown\n", NULL),
                         expected);
+    assert_string_equal(table("t.csv", "filepath\ttitle\nimg/a.png\tan apple\nimg/b c.jpg\ta bear, brown", NULL),
+                        expected);
+    assert_string_equal(
+        table("t.csv", "title,x,filepath\nan apple,1,img/a.png\n\"a bear, brown\",2,img/b c.jpg\n", NULL), expected);
+    assert_string_equal(table("t.CSV", "title;filepath\r\nan apple;img/a.png\r\na bear, brown;img/b c.jpg\r\n", NULL),
+                        expected);
+    assert_string_equal(
+        table("t.csv", "\xef\xbb\xbf\"filepath\",\"title\"\r\rimg/a.png,an apple\rimg/b c.jpg,\"a bear, brown\"\r",
+              NULL),
+        expected);
 }
 
 static void keys_and_separator_can_be_chosen(void **state)
@@ -48,8 +54,9 @@ static void keys_and_separator_can_be_chosen(void **state)
 static void rows_of_one_picture_are_one_sample(void **state)
 {
     (void)state;
-    assert_string_equal(table("t.csv", "filepath,title\nd.png,one\nd.png,two\nd.png,\nimg/a.png,three\nd.png,four\n", NULL),
-                        "d.png=D: one|two\nimg/a.png=A: three\nd.png=D: four\n");
+    assert_string_equal(
+        table("t.csv", "filepath,title\nd.png,one\nd.png,two\nd.png,\nimg/a.png,three\nd.png,four\n", NULL),
+        "d.png=D: one|two\nimg/a.png=A: three\nd.png=D: four\n");
     assert_string_equal(table("t.csv", "filepath,title\nd.png,one\nd.png\nd.png,two\nimg/a.png,\"open", NULL),
                         "d.png=D: one\n"
                         "EFORMAT t.csv: line 3: 1 fields, but the first line names 2\n"
@@ -71,14 +78,15 @@ static void a_broken_row_is_named_and_passed(void **state)
                                "d.\0png,zero\n"
                                "d.png,sound\n";
     put("t.csv", text, sizeof text - 1);
-    assert_string_equal(all_of(in_dir("t.csv"), NULL),
-                        "EIO t.csv: line 2: gone.png: No such file or directory\n"
-                        "EFORMAT t.csv: line 4: no picture is named\n"
-                        "EFORMAT t.csv: line 5: 3 fields, but the first line names 2 (is a separator in an unquoted caption?)\n"
-                        "EIO t.csv: line 6: img: Is a directory\n"
-                        "img/a.png=A: two\nlines\n"
-                        "EFORMAT t.csv: line 10: a zero byte, which no text holds\n"
-                        "d.png=D: sound\n");
+    assert_string_equal(
+        all_of(in_dir("t.csv"), NULL),
+        "EIO t.csv: line 2: gone.png: No such file or directory\n"
+        "EFORMAT t.csv: line 4: no picture is named\n"
+        "EFORMAT t.csv: line 5: 3 fields, but the first line names 2 (is a separator in an unquoted caption?)\n"
+        "EIO t.csv: line 6: img: Is a directory\n"
+        "img/a.png=A: two\nlines\n"
+        "EFORMAT t.csv: line 10: a zero byte, which no text holds\n"
+        "d.png=D: sound\n");
     put("empty.png", "", 0);
     assert_string_equal(table("t.csv", "filepath,title\nempty.png,a\nd.png, \n", NULL),
                         "EFORMAT t.csv: line 2: empty.png: the picture is empty\n"
@@ -309,18 +317,27 @@ static void sources_follow_each_other(void **state)
     assert_string_equal(all_of(spec, NULL), "d.png=D: one\nd.png=D: two\nimg/a.png=A: img\nimg/b c.jpg=B: img\n");
     snprintf(spec, sizeof spec, "%s/{1..3}.tsv", dir);
     assert_string_equal(all_of(spec, NULL), "open: EIO 3.tsv: No such file or directory\n");
-    assert_string_equal(all_of(in_dir("d.png"), NULL),
-                        "open: EUNSUPPORTED d.png: is neither a directory nor a .tar, .tar.gz, .tgz, .tsv or .csv file\n");
+    assert_string_equal(
+        all_of(in_dir("d.png"), NULL),
+        "open: EUNSUPPORTED d.png: is neither a directory nor a .tar, .tar.gz, .tgz, .tsv or .csv file\n");
 }
 
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, with_pictures)
     const struct CMUnitTest tests[] = {
-        T(openclips_tables), T(keys_and_separator_can_be_chosen), T(rows_of_one_picture_are_one_sample),
-        T(a_broken_row_is_named_and_passed), T(a_header_that_does_not_fit_is_found_at_once), T(quoting_is_that_of_rfc_4180),
-        T(a_row_is_bounded), T(every_cut_and_flip_of_a_table), T(every_failing_allocation_is_survived),
-        T(braces_expand_as_in_a_shell), T(what_exists_under_its_name_is_meant), T(expansion_survives_failing_allocations),
+        T(openclips_tables),
+        T(keys_and_separator_can_be_chosen),
+        T(rows_of_one_picture_are_one_sample),
+        T(a_broken_row_is_named_and_passed),
+        T(a_header_that_does_not_fit_is_found_at_once),
+        T(quoting_is_that_of_rfc_4180),
+        T(a_row_is_bounded),
+        T(every_cut_and_flip_of_a_table),
+        T(every_failing_allocation_is_survived),
+        T(braces_expand_as_in_a_shell),
+        T(what_exists_under_its_name_is_meant),
+        T(expansion_survives_failing_allocations),
         T(sources_follow_each_other),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -57,13 +57,14 @@ static void captions_in_json_win(void **state)
     tar_text(&tar, "6.png", "P");
     tar_text(&tar, "6.json", "[1]");
     tar_end(&tar);
-    assert_string_equal(read_tar(), "t.tar/0.png=P: a|b\n"
-                                    "t.tar/1.png=P: d\n"
-                                    "t.tar/2.png=P: text\n"
-                                    "EFORMAT t.tar: 3.json: \"captions\" must be a list of strings\n"
-                                    "EFORMAT t.tar: 4.json: \"captions\" must be a list of strings, \"caption\" a string\n"
-                                    "EFORMAT t.tar: 5.json: not valid JSON (line 1, byte 11)\n"
-                                    "EFORMAT t.tar/6.png: has no caption\n");
+    assert_string_equal(read_tar(),
+                        "t.tar/0.png=P: a|b\n"
+                        "t.tar/1.png=P: d\n"
+                        "t.tar/2.png=P: text\n"
+                        "EFORMAT t.tar: 3.json: \"captions\" must be a list of strings\n"
+                        "EFORMAT t.tar: 4.json: \"captions\" must be a list of strings, \"caption\" a string\n"
+                        "EFORMAT t.tar: 5.json: not valid JSON (line 1, byte 11)\n"
+                        "EFORMAT t.tar/6.png: has no caption\n");
 }
 
 static void a_broken_sample_is_named_and_passed(void **state)
@@ -148,8 +149,8 @@ static void long_and_foreign_names(void **state)
     tar_text(&tar, "\xe9\xff.png", "S"); /* no UTF-8 */
     tar_text(&tar, "\xe9\xff.txt", "raw");
     tar_end(&tar);
-    snprintf(expected, sizeof expected, "t.tar/%s=P: long\nt.tar/\u00e9.png=Q: e\nt.tar/\u00fc.png=R: u\nt.tar/\xe9\xff.png=S: raw\n",
-             name);
+    snprintf(expected, sizeof expected,
+             "t.tar/%s=P: long\nt.tar/\u00e9.png=Q: e\nt.tar/\u00fc.png=R: u\nt.tar/\xe9\xff.png=S: raw\n", name);
     assert_string_equal(read_tar(), expected);
 }
 
@@ -165,7 +166,8 @@ static void gnu_names_and_gzip(void **state)
     strcpy(name + 196, ".txt");
     put(name, "gnu", 3);
     snprintf(command, sizeof command,
-             "cd %s && tar --format=gnu -czf t.tgz %.196s.png %s 0.png 0.txt && cp t.tgz t.tar.gz && cp t.tgz odd.tar", dir, name, name);
+             "cd %s && tar --format=gnu -czf t.tgz %.196s.png %s 0.png 0.txt && cp t.tgz t.tar.gz && cp t.tgz odd.tar",
+             dir, name, name);
     assert_int_equal(system(command), 0);
     snprintf(expected, sizeof expected, "t.tgz/%.196s.png=P: gnu\nt.tgz/0.png=Q: zero\n", name);
     assert_string_equal(all_of(in_dir("t.tgz"), NULL), expected);
@@ -174,7 +176,8 @@ static void gnu_names_and_gzip(void **state)
     struct stat whole;
     assert_int_equal(stat(in_dir("t.tgz"), &whole), 0);
     assert_int_equal(truncate(in_dir("t.tgz"), whole.st_size - 12), 0); /* without its checksum, and a little more */
-    assert_string_equal(all_of(in_dir("t.tgz"), NULL), "EFORMAT t.tgz: cannot be read as a tar: truncated gzip input\n");
+    assert_string_equal(all_of(in_dir("t.tgz"), NULL),
+                        "EFORMAT t.tgz: cannot be read as a tar: truncated gzip input\n");
 }
 
 static void what_is_no_tar_is_said_once(void **state)
@@ -188,9 +191,10 @@ static void what_is_no_tar_is_said_once(void **state)
     put("t.tar", tar.bytes, tar.n);
     char spec[512];
     snprintf(spec, sizeof spec, "%s::%s::%s", in_dir("garbage.tar"), in_dir("empty.tar"), in_dir("t.tar"));
-    assert_string_equal(all_of(spec, NULL), "EFORMAT garbage.tar: cannot be read as a tar: Unrecognized archive format\n"
-                                            "EFORMAT empty.tar: cannot be read as a tar: Unrecognized archive format\n"
-                                            "t.tar/0.png=P: zero\n");
+    assert_string_equal(all_of(spec, NULL),
+                        "EFORMAT garbage.tar: cannot be read as a tar: Unrecognized archive format\n"
+                        "EFORMAT empty.tar: cannot be read as a tar: Unrecognized archive format\n"
+                        "t.tar/0.png=P: zero\n");
     unsigned char nothing[1024] = {0};
     put("nothing.tar", nothing, sizeof nothing);
     assert_string_equal(all_of(in_dir("nothing.tar"), NULL), "");
@@ -269,7 +273,8 @@ static void every_cut_is_said_and_what_stands_before_it_is_read(void **state)
             fail_msg("cut at %zu: %s", cut, says);
         bool prefix = false;
         for (int samples = 0; samples < 4; samples++)
-            prefix |= (size_t)(fault - says) == strlen(whole[samples]) && strncmp(says, whole[samples], strlen(whole[samples])) == 0;
+            prefix |= (size_t)(fault - says) == strlen(whole[samples]) &&
+                      strncmp(says, whole[samples], strlen(whole[samples])) == 0;
         if (!prefix)
             fail_msg("cut at %zu: %s", cut, says);
     }
@@ -317,10 +322,18 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, empty_tar)
     const struct CMUnitTest tests[] = {
-        T(members_of_a_key_are_a_sample), T(captions_in_json_win), T(a_broken_sample_is_named_and_passed),
-        T(the_best_of_several_pictures_counts), T(what_is_no_member_is_passed_over), T(long_and_foreign_names), T(gnu_names_and_gzip),
-        T(what_is_no_tar_is_said_once), T(sizes_are_bounded), T(every_cut_is_said_and_what_stands_before_it_is_read),
-        T(no_flipped_bit_harms), T(every_failing_allocation_is_survived),
+        T(members_of_a_key_are_a_sample),
+        T(captions_in_json_win),
+        T(a_broken_sample_is_named_and_passed),
+        T(the_best_of_several_pictures_counts),
+        T(what_is_no_member_is_passed_over),
+        T(long_and_foreign_names),
+        T(gnu_names_and_gzip),
+        T(what_is_no_tar_is_said_once),
+        T(sizes_are_bounded),
+        T(every_cut_is_said_and_what_stands_before_it_is_read),
+        T(no_flipped_bit_harms),
+        T(every_failing_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     prepare(copy, size);
     clip_image img;
     clip_error err;
-    clip_image_options o = {.max_pixels = 1 << 20, .background = size % 2 ? 0x808080 : -1, .enough = size % 4 < 2 ? 0 : 16};
+    clip_image_options o = {
+        .max_pixels = 1 << 20, .background = size % 2 ? 0x808080 : -1, .enough = size % 4 < 2 ? 0 : 16};
     if (clip_image_decode(copy, size, "fuzz", &o, &img, &err) == CLIP_OK) {
         unsigned sum = 0;
         for (int y = 0; y < img.height; y++)

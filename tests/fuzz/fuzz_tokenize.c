@@ -6,9 +6,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static cliptok *load(cliptok_rules rules)
 {
-    static const char *const merges[] = {"a b", "ab c</w>", "t h", "th e</w>", "s t", "a r", "st ar", "t e", "te x", "a a",
-                                         "aa aa", "aaaa aaaa",
-                                         "1 2</w>", "! !</w>", "< |", "| ></w>", "\xC3\xB0 \xC5\x81"};
+    static const char *const merges[] = {"a b",
+                                         "ab c</w>",
+                                         "t h",
+                                         "th e</w>",
+                                         "s t",
+                                         "a r",
+                                         "st ar",
+                                         "t e",
+                                         "te x",
+                                         "a a",
+                                         "aa aa",
+                                         "aaaa aaaa",
+                                         "1 2</w>",
+                                         "! !</w>",
+                                         "< |",
+                                         "| ></w>",
+                                         "\xC3\xB0 \xC5\x81"};
     char dir[DIR_MAX];
     clip_error err;
     cliptok *t;

@@ -15,9 +15,14 @@ static void remove_dir(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum { TOKENIZER_JSON, VOCAB_JSON, MERGES_TXT, PACKED, UNPACKED, CONFIG, SPECIAL_MAP, ADDED, KINDS };
-    static const char *const name[KINDS] = {"tokenizer.json", "vocab.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz",
+    static const char *const name[KINDS] = {"tokenizer.json",
+                                            "vocab.json",
+                                            "merges.txt",
                                             "bpe_simple_vocab_16e6.txt.gz",
-                                            "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
+                                            "bpe_simple_vocab_16e6.txt.gz",
+                                            "tokenizer_config.json",
+                                            "special_tokens_map.json",
+                                            "added_tokens.json"};
     static char *vocab;
     if (size == 0)
         return 0;

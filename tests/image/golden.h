@@ -43,8 +43,9 @@ static inline bool golden_next(FILE *f, golden_row *r)
 /* Does this build read a file of that name? */
 static inline bool golden_readable(const char *name)
 {
-    static const char *const kinds[][2] = {{".webp", "WebP"}, {".gif", "GIF"}, {".tif", "TIFF"}, {".avif", "AVIF"}, {".heic", "HEIC"},
-                                           {".jxl", "JXL"}, {".jp2", "JP2"}, {".j2k", "JP2"}, {".svg", "SVG"}};
+    static const char *const kinds[][2] = {{".webp", "WebP"}, {".gif", "GIF"},   {".tif", "TIFF"},
+                                           {".avif", "AVIF"}, {".heic", "HEIC"}, {".jxl", "JXL"},
+                                           {".jp2", "JP2"},   {".j2k", "JP2"},   {".svg", "SVG"}};
     if (strcmp(name, "sensor.dng") == 0)
         return !strstr(clipimg_formats(), "RAW (previews)");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

@@ -80,7 +80,8 @@ static void time_command(const char *line)
         }
         clip_image_free(&in);
     } else if (sscanf(line, "preprocess %d %d %d %d %d %d", &S, &mode, &filter, &W, &H, &n) == 6) {
-        clipimg_recipe r = {.size = S, .mode = mode, .filter = filter, .mean = {.5f, .5f, .5f}, .std = {.25f, .25f, .25f}};
+        clipimg_recipe r = {
+            .size = S, .mode = mode, .filter = filter, .mean = {.5f, .5f, .5f}, .std = {.25f, .25f, .25f}};
         clip_image in = noise_picture(W, H, 1, 0);
         float *out = malloc(3 * sizeof(float) * (size_t)S * (size_t)S);
         for (int i = 0; i < n; i++) {
@@ -133,8 +134,8 @@ static void preprocess_command(const char *line)
     clipimg_recipe r = {0};
     int mode, filter, flavour, fill, W, H;
     float *m = r.mean, *s = r.std;
-    if (sscanf(line, "%d %d %d %d %d %d %d %f %f %f %f %f %f", &r.size, &mode, &filter, &flavour, &fill, &W, &H, m, m + 1, m + 2, s, s + 1,
-               s + 2) != 13)
+    if (sscanf(line, "%d %d %d %d %d %d %d %f %f %f %f %f %f", &r.size, &mode, &filter, &flavour, &fill, &W, &H, m,
+               m + 1, m + 2, s, s + 1, s + 2) != 13)
         exit(2);
     r.mode = mode;
     r.filter = filter;

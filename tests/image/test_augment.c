@@ -15,7 +15,11 @@ static float out[3 * PLANE], plain[3 * PLANE];
 
 static clipimg_recipe recipe(clipimg_mode mode, clipimg_filter filter)
 {
-    return (clipimg_recipe){.size = S, .mode = mode, .filter = filter, .fill_color = {10, 200, 30}, .mean = {0.5f, 0.4f, 0.3f},
+    return (clipimg_recipe){.size = S,
+                            .mode = mode,
+                            .filter = filter,
+                            .fill_color = {10, 200, 30},
+                            .mean = {0.5f, 0.4f, 0.3f},
                             .std = {0.25f, 0.3f, 0.5f}};
 }
 
@@ -52,7 +56,8 @@ static void apply(const clipimg_augment *a, uint64_t n, const clipimg_recipe *r,
 static void test_nothing_asked_is_preprocess(void **state)
 {
     (void)state;
-    static const int sides[][2] = {{S, S}, {20, 20}, {100, 100}, {40, 40}, {3, 3}, {1, 1}, {48, 32}, {31, 77}, {200, 90}};
+    static const int sides[][2] = {{S, S}, {20, 20}, {100, 100}, {40, 40}, {3, 3},
+                                   {1, 1}, {48, 32}, {31, 77},   {200, 90}};
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
         for (int mode = CLIPIMG_SHORTEST; mode <= CLIPIMG_SQUASH; mode++)
             for (int filter = CLIPIMG_BILINEAR; filter <= CLIPIMG_BICUBIC; filter++) {
@@ -139,7 +144,8 @@ static void test_boxes(void **state)
         for (int n = 0; n < MANY; n++) {
             clipb_rng rng = clipb_rng_at(1, CLIPB_RNG_AUGMENT, 0, (uint64_t)n);
             const clipimg_box b = clipimg_augment_box(&a, &rng, sides[i][0], sides[i][1]);
-            assert_true(b.x >= 0 && b.y >= 0 && b.width > 0 && b.height > 0 && b.x + b.width <= W && b.y + b.height <= H);
+            assert_true(b.x >= 0 && b.y >= 0 && b.width > 0 && b.height > 0 && b.x + b.width <= W &&
+                        b.y + b.height <= H);
             const double share = b.width * b.height / (W * H), aspect = (double)b.width / b.height;
             assert_true(share > 0.195 && share < 0.605 && aspect > 0.74 && aspect < 1.35);
             area += share / MANY;
@@ -150,7 +156,8 @@ static void test_boxes(void **state)
             most = fmax(most, share);
         }
         /* Means of 2,000 within four standard errors: a share's deviation is 0.115, an aspect's 0.17, a centre's below 0.17. */
-        assert_true(fabs(area - 0.4) < 0.0104 && fabs(log_aspect) < 0.015 && fabs(x - 0.5) < 0.015 && fabs(y - 0.5) < 0.015);
+        assert_true(fabs(area - 0.4) < 0.0104 && fabs(log_aspect) < 0.015 && fabs(x - 0.5) < 0.015 &&
+                    fabs(y - 0.5) < 0.015);
         assert_true(least < 0.21 && most > 0.59);
     }
     /* Nothing of the aspect fits: the middle, as wide as may be. */
@@ -254,7 +261,8 @@ static void test_one_colour_stays_one(void **state)
     for (int mode = CLIPIMG_SHORTEST; mode <= CLIPIMG_SQUASH; mode++)
         for (int filter = CLIPIMG_BILINEAR; filter <= CLIPIMG_BICUBIC; filter++)
             for (uint64_t n = 0; n < 100; n++) {
-                const clipimg_recipe r = {.size = S, .mode = mode, .filter = filter, .fill_color = {255, 255, 255}, .std = {1, 1, 1}};
+                const clipimg_recipe r = {
+                    .size = S, .mode = mode, .filter = filter, .fill_color = {255, 255, 255}, .std = {1, 1, 1}};
                 clip_image img = noise_picture(1 + (int)n * 3, 1 + (int)(n * 37 % 101), 1, 0);
                 memset(img.rgb, 255, img.stride * (size_t)img.height);
                 clipimg_augment a = affine(0.01f, n % 2 ? 30 : 3);
@@ -404,7 +412,8 @@ static void test_erasing(void **state)
         int zeros = 0, l = S, t = S, right = -1, b = -1;
         apply(&a, n, &r, &img);
         for (int i = 0; i < PLANE; i++) {
-            assert_true((out[i] == 0 || out[i] == 200 / 255.0f) && out[i] == out[PLANE + i] && out[i] == out[2 * PLANE + i]);
+            assert_true((out[i] == 0 || out[i] == 200 / 255.0f) && out[i] == out[PLANE + i] &&
+                        out[i] == out[2 * PLANE + i]);
             if (out[i] != 0)
                 continue;
             zeros++;
@@ -440,12 +449,17 @@ static void test_settings(void **state)
     (void)state;
     clipimg_augment a;
     clip_error err;
-    assert_int_equal(settings("{\"color_jitter\": [0.1, 0.2, 0.3, 0.4], \"color_jitter_prob\": 0.8, \"gray_scale_prob\": 0.2, \"hflip\": 0.5,"
-                              "\"affine\": {\"zoom\": [0.6, 1.05], \"aspect\": 0.1, \"shift\": 0.15, \"rotate\": 10}, \"contrast\": 0.25,"
-                              "\"channel_shift\": 0.05, \"re_prob\": 0.125, \"ratio\": null}", &a, &err), CLIP_OK);
-    assert_true(a.color_jitter[3] == 0.4f && a.color_jitter_prob == 0.8f && a.gray_scale_prob == 0.2f && a.hflip == 0.5f && a.affine.on &&
-                a.affine.zoom[0] == 0.6f && a.affine.zoom[1] == 1.05f && a.affine.aspect == 0.1f && a.affine.shift == 0.15f &&
-                a.affine.rotate == 10 && a.contrast == 0.25f && a.channel_shift == 0.05f && a.re_prob == 0.125f && a.scale[0] == 0.9f);
+    assert_int_equal(
+        settings(
+            "{\"color_jitter\": [0.1, 0.2, 0.3, 0.4], \"color_jitter_prob\": 0.8, \"gray_scale_prob\": 0.2, \"hflip\": 0.5,"
+            "\"affine\": {\"zoom\": [0.6, 1.05], \"aspect\": 0.1, \"shift\": 0.15, \"rotate\": 10}, \"contrast\": 0.25,"
+            "\"channel_shift\": 0.05, \"re_prob\": 0.125, \"ratio\": null}",
+            &a, &err),
+        CLIP_OK);
+    assert_true(a.color_jitter[3] == 0.4f && a.color_jitter_prob == 0.8f && a.gray_scale_prob == 0.2f &&
+                a.hflip == 0.5f && a.affine.on && a.affine.zoom[0] == 0.6f && a.affine.zoom[1] == 1.05f &&
+                a.affine.aspect == 0.1f && a.affine.shift == 0.15f && a.affine.rotate == 10 && a.contrast == 0.25f &&
+                a.channel_shift == 0.05f && a.re_prob == 0.125f && a.scale[0] == 0.9f);
     assert_int_equal(settings("{\"scale\": [0.5, 0.75], \"ratio\": [0.5, 2], \"affine\": null}", &a, &err), CLIP_OK);
     assert_true(a.scale[0] == 0.5f && a.scale[1] == 0.75f && a.ratio[0] == 0.5f && a.ratio[1] == 2 && !a.affine.on);
     static const char *const faults[][2] = {
@@ -459,7 +473,8 @@ static void test_settings(void **state)
         {"{\"scale\": [1, 0.9]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"scale\": [0.5, 2]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"color_jitter\": [0.5, 0.2, 0.1]}", "\"color_jitter\" must be a list of 4 numbers from 0 to 10"},
-        {"{\"color_jitter\": [0.5, 0.2, 0.1, 0.6]}", "the last number of \"color_jitter\", of the hue, must be at most 0.5"},
+        {"{\"color_jitter\": [0.5, 0.2, 0.1, 0.6]}",
+         "the last number of \"color_jitter\", of the hue, must be at most 0.5"},
         {"{\"hflip\": \"yes\"}", "\"hflip\" must be a number from 0 to 1"},
         {"{\"hflip\": -1}", "\"hflip\" must be a number from 0 to 1"},
     };
@@ -492,11 +507,20 @@ static void test_arguments_and_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_asked_is_preprocess), cmocka_unit_test(test_default_is_openclips),
-        cmocka_unit_test(test_the_same_generator_the_same_picture), cmocka_unit_test(test_boxes), cmocka_unit_test(test_a_crop_is_pillows),
-        cmocka_unit_test(test_affine_ranges), cmocka_unit_test(test_one_colour_stays_one), cmocka_unit_test(test_shrinking_averages),
-        cmocka_unit_test(test_colours_are_pillows), cmocka_unit_test(test_grey_is_grey), cmocka_unit_test(test_jitter),
-        cmocka_unit_test(test_flip_contrast_shift), cmocka_unit_test(test_erasing), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_nothing_asked_is_preprocess),
+        cmocka_unit_test(test_default_is_openclips),
+        cmocka_unit_test(test_the_same_generator_the_same_picture),
+        cmocka_unit_test(test_boxes),
+        cmocka_unit_test(test_a_crop_is_pillows),
+        cmocka_unit_test(test_affine_ranges),
+        cmocka_unit_test(test_one_colour_stays_one),
+        cmocka_unit_test(test_shrinking_averages),
+        cmocka_unit_test(test_colours_are_pillows),
+        cmocka_unit_test(test_grey_is_grey),
+        cmocka_unit_test(test_jitter),
+        cmocka_unit_test(test_flip_contrast_shift),
+        cmocka_unit_test(test_erasing),
+        cmocka_unit_test(test_settings),
         cmocka_unit_test(test_arguments_and_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,8 +23,8 @@ static void check_row(const golden_row *r, int background, unsigned long long ha
     if (s < 0)
         fail_msg("%s", err.message);
     if (img.width != r->width || img.height != r->height || picture_hash(&img) != hash)
-        fail_msg("%s: %d x %d pixels, hash %llx; expected %d x %d, %llx (background %d)", r->name, img.width, img.height,
-                 (unsigned long long)picture_hash(&img), r->width, r->height, hash, background);
+        fail_msg("%s: %d x %d pixels, hash %llx; expected %d x %d, %llx (background %d)", r->name, img.width,
+                 img.height, (unsigned long long)picture_hash(&img), r->width, r->height, hash, background);
     clip_image_free(&img);
 }
 
@@ -305,7 +305,8 @@ static void check_reduced(const char *name, int enough)
 static void test_reduced(void **state)
 {
     (void)state;
-    static const char *const names[] = {"rgb420.jpg", "rgb444.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg", "turned6.jpg", "turned3.jpg", "turned_cmyk.jpg"};
+    static const char *const names[] = {"rgb420.jpg", "rgb444.jpg",  "progressive.jpg", "grey.jpg",
+                                        "cmyk.jpg",   "turned6.jpg", "turned3.jpg",     "turned_cmyk.jpg"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (int enough = 14; enough < 200; enough *= 2) /* of 29 pixels: by 2, then in full */
             check_reduced(names[i], enough);
@@ -346,8 +347,19 @@ static void test_background_words(void **state)
     static const struct {
         const char *text;
         int value; /* -2: refused */
-    } rows[] = {{"#ffffff", 0xFFFFFF}, {"0080Ff", 0x0080FF}, {"white", 0xFFFFFF}, {"black", 0}, {"drop", -1}, {"", -2}, {"#", -2},
-                {"#fff", -2}, {"##ffffff", -2}, {"#fffffff", -2}, {"0x00ff", -2}, {"-00001", -2}, {"White", -2}};
+    } rows[] = {{"#ffffff", 0xFFFFFF},
+                {"0080Ff", 0x0080FF},
+                {"white", 0xFFFFFF},
+                {"black", 0},
+                {"drop", -1},
+                {"", -2},
+                {"#", -2},
+                {"#fff", -2},
+                {"##ffffff", -2},
+                {"#fffffff", -2},
+                {"0x00ff", -2},
+                {"-00001", -2},
+                {"White", -2}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int got = -2;
         const clip_status s = clip_background_parse(rows[i].text, &got);
@@ -363,14 +375,23 @@ static void test_format(void **state)
         const char *bytes, *format;
         size_t size;
     } rows[] = {
-        {"\xff\xd8\xff\xe0", "JPEG", 4}, {"P6 2 2 255 ", "PNM", 11}, {"P7\nWIDTH 2", "PNM", 10}, {"P3#a\n1", "PNM", 6},
-        {"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL", 12}, {"8BPS\0\1", "Photoshop", 6},
-        {"BMW and other letters", NULL, 21}, {"P1 is first", NULL, 11}, {"P", NULL, 1}, {"", NULL, 0}, {"plain text", NULL, 10},
+        {"\xff\xd8\xff\xe0", "JPEG", 4},
+        {"P6 2 2 255 ", "PNM", 11},
+        {"P7\nWIDTH 2", "PNM", 10},
+        {"P3#a\n1", "PNM", 6},
+        {"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL", 12},
+        {"8BPS\0\1", "Photoshop", 6},
+        {"BMW and other letters", NULL, 21},
+        {"P1 is first", NULL, 11},
+        {"P", NULL, 1},
+        {"", NULL, 0},
+        {"plain text", NULL, 10},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *format = clipimg_format(rows[i].bytes, rows[i].size, NULL);
         if (rows[i].format ? !format || strcmp(format, rows[i].format) != 0 : format != NULL)
-            fail_msg("row %zu: %s, not %s", i, format ? format : "nothing", rows[i].format ? rows[i].format : "nothing");
+            fail_msg("row %zu: %s, not %s", i, format ? format : "nothing",
+                     rows[i].format ? rows[i].format : "nothing");
     }
     bool reads = true;
     assert_string_equal(clipimg_format("%PDF-1.7", 8, &reads), "PDF");
@@ -385,10 +406,12 @@ static void test_format(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),           cmocka_unit_test(test_near),         cmocka_unit_test(test_avif_alpha),
-        cmocka_unit_test(test_content_not_name), cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn),
-        cmocka_unit_test(test_exif),             cmocka_unit_test(test_taken),        cmocka_unit_test(test_reduced),
-        cmocka_unit_test(test_format),           cmocka_unit_test(test_limit),        cmocka_unit_test(test_background_words),
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_near),
+        cmocka_unit_test(test_avif_alpha),   cmocka_unit_test(test_content_not_name),
+        cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn),
+        cmocka_unit_test(test_exif),         cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_reduced),      cmocka_unit_test(test_format),
+        cmocka_unit_test(test_limit),        cmocka_unit_test(test_background_words),
         cmocka_unit_test(test_facts),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";

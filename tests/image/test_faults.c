@@ -36,8 +36,8 @@ static bool is_slow(const char *name)
  * not for AVIF and JPEG XL, where dav1d and libjxl speak up and nothing stops them. */
 static FILE *words;
 
-static clip_status decode_silently(const void *data, size_t size, const char *name, const clip_image_options *o, clip_image *img,
-                                   clip_error *err)
+static clip_status decode_silently(const void *data, size_t size, const char *name, const clip_image_options *o,
+                                   clip_image *img, clip_error *err)
 {
 #ifdef SANITIZED
     return clip_image_decode(data, size, name, o, img, err);
@@ -96,7 +96,8 @@ static clip_status decode(const unsigned char *data, size_t size, const golden_r
 
 static void for_each_file(void (*check)(const unsigned char *data, size_t size, const golden_row *r))
 {
-    static const golden_row more[] = {{.name = "rgb.avif", .width = 48, .height = 36}, {.name = "rgb.heic", .width = 48, .height = 36}};
+    static const golden_row more[] = {{.name = "rgb.avif", .width = 48, .height = 36},
+                                      {.name = "rgb.heic", .width = 48, .height = 36}};
     FILE *f = golden_table("decode.tsv");
     golden_row r;
     size_t n = 0;
@@ -129,7 +130,8 @@ static void check_flips(const unsigned char *data, size_t size, const golden_row
         memcpy(copy, data, size);
         for (uint32_t k = 0; k <= i % 4; k++) {
             uint32_t at = (uint32_t)noise_byte(i, 3 * k, 0) << 8 | noise_byte(i, 3 * k + 1, 0);
-            copy[i % 2 ? at % size : at % (size < 64 ? size : 64)] ^= (unsigned char)(1u << noise_byte(i, 3 * k + 2, 0) % 8);
+            copy[i % 2 ? at % size : at % (size < 64 ? size : 64)] ^=
+                (unsigned char)(1u << noise_byte(i, 3 * k + 2, 0) % 8);
         }
         decode(copy, size, r, false);
     }
@@ -357,8 +359,9 @@ static void test_drawings(void **state)
     read_drawing(SVG " width=\"10\" height=\"10\"><rect></svg>", usual, CLIP_EFORMAT, 0, 0);
     read_drawing("<!DOCTYPE svg [<!ENTITY a \"aaaaaaaaaaaaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\">"
                  "<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;\"><!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;\">"
-                 "<!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;\"><!ENTITY f \"&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;\">]>"
-                 SVG " width=\"10\" height=\"10\"><text>&f;&f;&f;&f;&f;&f;&f;&f;</text></svg>", usual, CLIP_EFORMAT, 0, 0);
+                 "<!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;\"><!ENTITY f \"&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;\">]>" SVG
+                 " width=\"10\" height=\"10\"><text>&f;&f;&f;&f;&f;&f;&f;&f;</text></svg>",
+                 usual, CLIP_EFORMAT, 0, 0);
 }
 
 /* What is left of a raw file without its pictures. */

@@ -99,8 +99,11 @@ static void test_refused(void **state)
         const char *name, *why;
         clip_status status;
     } files[] = {
-        {"huge.heic", "huge.heic: 65535 x 65535 pixels are more than the 178956970 allowed (max_pixels, --max-pixels)", CLIP_ELIMIT},
-        {"huge_grid.heic", "huge_grid.heic: 32000 x 32000 pixels are more than the 178956970 allowed (max_pixels, --max-pixels)", CLIP_ELIMIT},
+        {"huge.heic", "huge.heic: 65535 x 65535 pixels are more than the 178956970 allowed (max_pixels, --max-pixels)",
+         CLIP_ELIMIT},
+        {"huge_grid.heic",
+         "huge_grid.heic: 32000 x 32000 pixels are more than the 178956970 allowed (max_pixels, --max-pixels)",
+         CLIP_ELIMIT},
         {"bomb.heic", "bomb.heic: HEIF: made of too many parts", CLIP_ELIMIT},
         {"cycle.heic", "cycle.heic: HEIF: a picture that is made of itself", CLIP_EFORMAT},
         {"stream_large.heic", "stream_large.heic: HEIF: a picture is far larger than it says", CLIP_EFORMAT},

@@ -56,11 +56,13 @@ static void test_window(void **state)
                                    {50, 50, 50, 20}, {50, 50, 20, 50}, {33, 33, 33, 33}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int W = sizes[i][0], H = sizes[i][1], w = sizes[i][2], h = sizes[i][3];
-        clip_image all = noise_picture(W + 7, H, 5, 0), in = {W, H, all.stride, all.rgb + 9}, whole, part = empty_picture(6, 7);
+        clip_image all = noise_picture(W + 7, H, 5, 0), in = {W, H, all.stride, all.rgb + 9}, whole,
+                   part = empty_picture(6, 7);
         assert_int_equal(clipimg_resize(&in, w, h, CLIPIMG_BICUBIC, &whole), CLIP_OK);
         for (int corner = 0; corner < 4; corner++) {
             int x = corner % 2 ? w - 6 : 2, y = corner / 2 ? h - 7 : 3;
-            assert_int_equal(clipimg_resize_window(clipimg_best_passes(), &in, w, h, CLIPIMG_BICUBIC, x, y, &part), CLIP_OK);
+            assert_int_equal(clipimg_resize_window(clipimg_best_passes(), &in, w, h, CLIPIMG_BICUBIC, x, y, &part),
+                             CLIP_OK);
             for (int r = 0; r < 7; r++)
                 assert_memory_equal(part.rgb + r * 18, whole.rgb + (size_t)(y + r) * whole.stride + 3 * (size_t)x, 18);
         }
@@ -70,9 +72,10 @@ static void test_window(void **state)
     }
 }
 
-static const float statistics[3][2][3] = {{{0.48145466f, 0.4578275f, 0.40821073f}, {0.26862954f, 0.26130258f, 0.27577711f}},
-                                          {{0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}},
-                                          {{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}};
+static const float statistics[3][2][3] = {
+    {{0.48145466f, 0.4578275f, 0.40821073f}, {0.26862954f, 0.26130258f, 0.27577711f}},
+    {{0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}},
+    {{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}};
 
 static void test_preprocess(void **state)
 {
@@ -81,8 +84,9 @@ static void test_preprocess(void **state)
     unsigned seed;
     int extremes, S, mode, filter, flavour, fill, stats, W, H, n = 0;
     unsigned long long hash;
-    for (; fscanf(f, "%u %d %d %d %d %d %d %d %d %d %llx", &seed, &extremes, &S, &mode, &filter, &flavour, &fill, &stats, &W, &H,
-                  &hash) == 11; n++) {
+    for (; fscanf(f, "%u %d %d %d %d %d %d %d %d %d %llx", &seed, &extremes, &S, &mode, &filter, &flavour, &fill,
+                  &stats, &W, &H, &hash) == 11;
+         n++) {
         clipimg_recipe r = {.size = S, .mode = mode, .filter = filter, .flavour = flavour};
         memset(r.fill_color, fill, 3);
         memcpy(r.mean, statistics[stats][0], sizeof r.mean);
@@ -92,7 +96,8 @@ static void test_preprocess(void **state)
         clip_image in = noise_picture(W, H, seed, extremes);
         assert_int_equal(clipimg_preprocess(&r, &in, out), CLIP_OK);
         if (fnv(out, bytes, FNV_START) != hash)
-            fail_msg("%d x %d to %d, mode %d, filter %d, flavour %d: other floats than the peer's", W, H, S, mode, filter, flavour);
+            fail_msg("%d x %d to %d, mode %d, filter %d, flavour %d: other floats than the peer's", W, H, S, mode,
+                     filter, flavour);
         clip_image_free(&in);
         free(out);
     }
@@ -111,7 +116,8 @@ static void test_extreme_shapes(void **state)
         for (int mode = CLIPIMG_SHORTEST; mode <= CLIPIMG_SQUASH; mode++) {
             clip_image in = empty_picture(tall ? 1 : 1000000, tall ? 1000000 : 1);
             memset(in.rgb, 255, 3000000);
-            clipimg_recipe r = {.size = S, .mode = mode, .filter = CLIPIMG_BICUBIC, .fill_color = {0, 0, 255}, .std = {1, 1, 1}};
+            clipimg_recipe r = {
+                .size = S, .mode = mode, .filter = CLIPIMG_BICUBIC, .fill_color = {0, 0, 255}, .std = {1, 1, 1}};
             assert_int_equal(clipimg_preprocess(&r, &in, out), CLIP_OK);
             float red = 0;
             for (int i = 0; i < S * S; i++)
@@ -135,7 +141,8 @@ static void test_reduced(void **state)
     const clipimg_recipe r = {.size = S, .mode = CLIPIMG_LONGEST, .filter = CLIPIMG_BICUBIC, .std = {1, 1, 1}};
     for (int reduced = 0; reduced < 2; reduced++) {
         float red = 0;
-        assert_int_equal(reduced ? clipimg_preprocess_reduced(&r, &in, 1331, 1030, out) : clipimg_preprocess(&r, &in, out), CLIP_OK);
+        assert_int_equal(
+            reduced ? clipimg_preprocess_reduced(&r, &in, 1331, 1030, out) : clipimg_preprocess(&r, &in, out), CLIP_OK);
         for (int i = 0; i < S * S; i++)
             red += out[i];
         assert_true(red == S * (reduced ? 50 : 49));

@@ -85,7 +85,8 @@ static inline clip_status add_pictures(clip_index *x, const float *vector, int f
     assert_true(item && name);
     for (int i = 0; i < N; i++) {
         snprintf(name[i], sizeof name[i], "p%d", from + i);
-        item[i] = (clip_item){.kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i, .mtime = (int64_t)(from + i) * 1000000000};
+        item[i] = (clip_item){
+            .kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i, .mtime = (int64_t)(from + i) * 1000000000};
         memcpy(item[i].hash, name[i], 16);
     }
     clip_status s = clip_index_add(x, item, vector, N, &err);

@@ -12,7 +12,8 @@ static int make(void **state)
 {
     for (int i = 0; i < N; i++) {
         snprintf(name[i], sizeof name[i], "p%d", i);
-        item[i] = (clip_item){.kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i / 2, .hash = {(uint8_t)(i / 2 + 1)}};
+        item[i] =
+            (clip_item){.kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i / 2, .hash = {(uint8_t)(i / 2 + 1)}};
     }
     vector = random_vectors(1, N, D);
     return dir_make(state);
@@ -96,7 +97,8 @@ static void test_allocations(void **state)
 /* What an export has begun leaves again. */
 static void test_export(void **state)
 {
-    static const char *const made[] = {"x/img_emb/img_emb_0.npy", "x/img_emb", "x/metadata/metadata_0.jsonl", "x/metadata", "x"};
+    static const char *const made[] = {"x/img_emb/img_emb_0.npy", "x/img_emb", "x/metadata/metadata_0.jsonl",
+                                       "x/metadata", "x"};
     (void)state;
     clip_index *x;
     int64_t rows;
@@ -146,6 +148,7 @@ static void test_rolled_back(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations), cmocka_unit_test(test_export), cmocka_unit_test(test_rolled_back)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations), cmocka_unit_test(test_export),
+                                       cmocka_unit_test(test_rolled_back)};
     return cmocka_run_group_tests(tests, make, leave);
 }

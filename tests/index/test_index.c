@@ -50,7 +50,9 @@ static void test_changes(void **state)
     clip_item item;
     clip_index_info info;
     float *v = random_vectors(2, 4, D), back[D];
-    const clip_item some[] = {{.kind = 1, .path = "a", .size = 1, .hash = {7}}, {.kind = 2, .path = "a", .text = "words"}, {.kind = 1, .path = "a", .size = 2},
+    const clip_item some[] = {{.kind = 1, .path = "a", .size = 1, .hash = {7}},
+                              {.kind = 2, .path = "a", .text = "words"},
+                              {.kind = 1, .path = "a", .size = 2},
                               {.kind = 1, .path = "b\xfe"}};
     empty_dir();
     OK(open_index(true, D, &x));
@@ -102,7 +104,10 @@ static void test_rename(void **state)
     clip_index_info info;
     int64_t cursor = 0;
     float *v = random_vectors(2, 5, D);
-    const clip_item some[] = {{.kind = 1, .path = "a"}, {.kind = 2, .path = "a", .text = "words"}, {.kind = 1, .path = "b"}, {.kind = 2, .path = "b", .text = "words"},
+    const clip_item some[] = {{.kind = 1, .path = "a"},
+                              {.kind = 2, .path = "a", .text = "words"},
+                              {.kind = 1, .path = "b"},
+                              {.kind = 2, .path = "b", .text = "words"},
                               {.kind = 2, .path = "b", .text = "others"}};
     empty_dir();
     OK(open_index(true, D, &x));
@@ -169,7 +174,8 @@ static void test_killed(void **state)
                 _exit(1);
             for (int at = 10; at < 2000; at += 5) {
                 const int now = at + 5;
-                if (add_pictures(x, v + at * D, at, 5) < 0 || clip_index_commit(x, &err) < 0 || write(pipes[1], &now, sizeof now) != sizeof now)
+                if (add_pictures(x, v + at * D, at, 5) < 0 || clip_index_commit(x, &err) < 0 ||
+                    write(pipes[1], &now, sizeof now) != sizeof now)
                     _exit(1);
             }
             for (;;)
@@ -436,16 +442,18 @@ static void test_header(void **state)
     FILE *f = fopen(file("vectors.npy"), "rb");
     assert_int_equal(fread(head, 1, sizeof head, f), sizeof head);
     fclose(f);
-    static const char want[] = "\x93NUMPY\x01\x00\x76\x00{'descr': '<f2', 'fortran_order': False, 'shape': (30, 12), }   ";
+    static const char want[] =
+        "\x93NUMPY\x01\x00\x76\x00{'descr': '<f2', 'fortran_order': False, 'shape': (30, 12), }   ";
     assert_memory_equal(head, want, sizeof want - 1);
     assert_int_equal(head[sizeof head - 1], '\n');
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_changes),   cmocka_unit_test(test_two),  cmocka_unit_test(test_killed),
-                                       cmocka_unit_test(test_cut),       cmocka_unit_test(test_damaged), cmocka_unit_test(test_hostile_catalogue),
-                                       cmocka_unit_test(test_full),      cmocka_unit_test(test_read_only), cmocka_unit_test(test_header),
-                                       cmocka_unit_test(test_rename),    cmocka_unit_test(test_programs), cmocka_unit_test(test_few_descriptors)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_changes), cmocka_unit_test(test_two),       cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_cut),     cmocka_unit_test(test_damaged),   cmocka_unit_test(test_hostile_catalogue),
+        cmocka_unit_test(test_full),    cmocka_unit_test(test_read_only), cmocka_unit_test(test_header),
+        cmocka_unit_test(test_rename),  cmocka_unit_test(test_programs),  cmocka_unit_test(test_few_descriptors)};
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

@@ -17,7 +17,8 @@ static int plain_search(const clip_index *x, const float *query, const clipidx_b
     int n = 0;
     assert_true(clipidx_unit(unit, query, D));
     for (int64_t row = 0; row < x->state.rows; row++) {
-        const float score = clipk_cosine(x->k.set->dot_f16(unit, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), D));
+        const float score =
+            clipk_cosine(x->k.set->dot_f16(unit, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), D));
         assert_true(score >= -1 && score <= 1);
         if (clipidx_bit(rows, row) && score >= least)
             all[n++] = (clip_hit){row, score};
@@ -36,12 +37,14 @@ static void compare(clip_index *x, const float *query, int Q, int k, const clip_
     OK(clip_index_search(x, query, Q, k, f, hit, found, &err));
     OK(clipidx_filter(x, f, &rows, &err));
     for (int q = 0; q < Q; q++) {
-        const int there = plain_search(x, query + q * x->dim, &rows, f && f->min_score ? f->min_score : -INFINITY, all), n = there < k ? there : k;
+        const int there = plain_search(x, query + q * x->dim, &rows, f && f->min_score ? f->min_score : -INFINITY, all),
+                  n = there < k ? there : k;
         if (found[q] != n)
             fail_msg("%s, %s, D %d: %d hits of %d", what, x->k.set->name, x->dim, found[q], n);
         for (int i = 0; i < n; i++)
             if (hit[q * k + i].row != all[i].row || hit[q * k + i].score != all[i].score)
-                fail_msg("%s, %s, D %d, query %d: hit %d is row %d, not %d", what, x->k.set->name, x->dim, q, i, (int)hit[q * k + i].row, (int)all[i].row);
+                fail_msg("%s, %s, D %d, query %d: hit %d is row %d, not %d", what, x->k.set->name, x->dim, q, i,
+                         (int)hit[q * k + i].row, (int)all[i].row);
     }
     free(rows.word), free(hit), free(all), free(found);
 }
@@ -89,7 +92,8 @@ static void search_shape(int shape, int N, int D)
         compare(x, query, 70, 3, NULL, "many");
         compare(x, query + D, 2, N + 5, NULL, "all of them");
         compare(x, v, 5, 10, &(clip_index_filter){.min_score = 0.3f}, "a least score");
-        compare(x, query, 4, 10, &(clip_index_filter){.patterns = (const char *const[]){"p*7", "p1?"}, .n_patterns = 2}, "patterns");
+        compare(x, query, 4, 10, &(clip_index_filter){.patterns = (const char *const[]){"p*7", "p1?"}, .n_patterns = 2},
+                "patterns");
     }
     x->coded = false;
     compare(x, query, 3, 10, NULL, "without codes");
@@ -135,7 +139,8 @@ static void test_learned(void **state)
         }
         for (int i = 0; i < 8 * 10; i++)
             if (hit[0][i].row != hit[1][i].row || hit[0][i].score != hit[1][i].score)
-                fail_msg("shape %d, query %d, hit %d: row %d, not %d", shape, i / 10, i % 10, (int)hit[0][i].row, (int)hit[1][i].row);
+                fail_msg("shape %d, query %d, hit %d: row %d, not %d", shape, i / 10, i % 10, (int)hit[0][i].row,
+                         (int)hit[1][i].row);
         OK(clip_index_close(x, &err));
         free(v), free(query);
     }
@@ -147,7 +152,8 @@ static void check_bounds(int D, int axes, int shape)
     const int Q = D < 20 ? 500 : 2;
     clipidx_coder c;
     const clipk_set *set = clipk_set_find(NULL);
-    float *v = vectors_of(shape, 40, D), *unit = malloc(sizeof(float) * (size_t)D), *query = random_vectors(5, Q, D), *reflector = vectors_of(shape, axes + 1, D);
+    float *v = vectors_of(shape, 40, D), *unit = malloc(sizeof(float) * (size_t)D), *query = random_vectors(5, Q, D),
+          *reflector = vectors_of(shape, axes + 1, D);
     double *work = malloc(2 * sizeof(double) * (size_t)D);
     uint16_t *half = malloc(2 * (size_t)D);
     int8_t *head = malloc((size_t)D);
@@ -173,17 +179,22 @@ static void check_bounds(int D, int axes, int shape)
             dot += head[i] * query_head[i];
         for (int i = 0; i < c.bytes; i++)
             tail_dot += (tail[i] & 15) * query_tail[i] + (tail[i] >> 4) * query_tail[padded + i];
-        const double by_head = dot * q.scale * bound[0], by_both = by_head + (tail_dot * q.tail_scale - q.tail_offset) * bound[1];
-        const double head_allowed = q.step * bound[0] + q.length * bound[1] + q.head_rest, allowed = q.step * bound[0] + q.length * tail_bound + q.rest;
+        const double by_head = dot * q.scale * bound[0],
+                     by_both = by_head + (tail_dot * q.tail_scale - q.tail_offset) * bound[1];
+        const double head_allowed = q.step * bound[0] + q.length * bound[1] + q.head_rest,
+                     allowed = q.step * bound[0] + q.length * tail_bound + q.rest;
         if (!(fabs(score - by_head) <= head_allowed))
-            fail_msg("D %d, %d axes, shape %d, %d: the head is off by %g, bound %g", D, axes, shape, at, fabs(score - by_head), head_allowed);
+            fail_msg("D %d, %d axes, shape %d, %d: the head is off by %g, bound %g", D, axes, shape, at,
+                     fabs(score - by_head), head_allowed);
         if (!(fabs(score - by_both) <= allowed))
-            fail_msg("D %d, %d axes, shape %d, %d: off by %g, bound %g", D, axes, shape, at, fabs(score - by_both), allowed);
+            fail_msg("D %d, %d axes, shape %d, %d: off by %g, bound %g", D, axes, shape, at, fabs(score - by_both),
+                     allowed);
         if (D > 100 && allowed > 0.2) /* and a bound that says nothing would be true, too */
             fail_msg("D %d, %d axes, shape %d, %d: a bound of %g", D, axes, shape, at, allowed);
     }
     clipidx_coder_free(&c);
-    free(v), free(unit), free(work), free(query), free(half), free(head), free(tail), free(query_head), free(query_tail), free(reflector);
+    free(v), free(unit), free(work), free(query), free(half), free(head), free(tail), free(query_head),
+        free(query_tail), free(reflector);
 }
 
 static void test_bounds(void **state)
@@ -210,7 +221,10 @@ static void test_reflectors(void **state)
 {
     enum { D = 256, N = 17000, ROW = 4 * D, FAULTS = 6 };
     char name[32] = "reflectors.1.npy";
-    static const int64_t size[FAULTS] = {[1] = 60, [2] = CLIPIDX_ARRAY_HEADER, [3] = CLIPIDX_ARRAY_HEADER + 31 * ROW, [4] = CLIPIDX_ARRAY_HEADER + 100 * ROW};
+    static const int64_t size[FAULTS] = {[1] = 60,
+                                         [2] = CLIPIDX_ARRAY_HEADER,
+                                         [3] = CLIPIDX_ARRAY_HEADER + 31 * ROW,
+                                         [4] = CLIPIDX_ARRAY_HEADER + 100 * ROW};
     (void)state;
     clip_index *x;
     float *v = vectors_of(FLAT, N, D);
@@ -257,9 +271,10 @@ static void test_filters(void **state)
     clip_hit hit[8];
     int found;
     float *v = random_vectors(3, 6, 8);
-    const clip_item item[] = {{.kind = 1, .path = "2021/a.jpg", .taken = 1000}, {.kind = 1, .path = "b.JPG", .mtime = INT64_C(2000000000000)},
-                              {.kind = 2, .path = "b.JPG", .text = "a bee"},    {.kind = 2, .text = "alone"},
-                              {.kind = 1, .path = "c\xff.png", .taken = 3000},  {.kind = 2, .path = "b.JPG", .text = "another"}};
+    const clip_item item[] = {
+        {.kind = 1, .path = "2021/a.jpg", .taken = 1000}, {.kind = 1, .path = "b.JPG", .mtime = INT64_C(2000000000000)},
+        {.kind = 2, .path = "b.JPG", .text = "a bee"},    {.kind = 2, .text = "alone"},
+        {.kind = 1, .path = "c\xff.png", .taken = 3000},  {.kind = 2, .path = "b.JPG", .text = "another"}};
     const struct {
         clip_index_filter f;
         int rows; /* bits */

@@ -143,7 +143,8 @@ static void run(const clipk_ctx *k, const shape *s)
     const double operations = 2.0 * s->M * s->N * s->K * layers;
     const int times = operations > 2e8 ? 1 : (int)(2e8 / operations) + 1;
     char *panels = memory(each * (size_t)layers);
-    float *W = numbers((size_t)s->N * (size_t)s->K), *x = numbers((size_t)s->M * (size_t)s->K), *y = memory(sizeof(float) * (size_t)s->M * (size_t)s->N);
+    float *W = numbers((size_t)s->N * (size_t)s->K), *x = numbers((size_t)s->M * (size_t)s->K),
+          *y = memory(sizeof(float) * (size_t)s->M * (size_t)s->N);
     clipk_weight w = {s->type, s->N, s->K, panels};
     const bool narrow = s->type == CLIPK_F16 || s->type == CLIPK_BF16;
     clipk_view view = {W, narrow ? s->type : CLIPK_F32, s->K, 1}; /* for 16 bits: whatever the bits say */
@@ -156,7 +157,8 @@ static void run(const clipk_ctx *k, const shape *s)
     clipk_epilogue e = {.act = s->act};
     double speed[ROUNDS], share[ROUNDS], bytes[ROUNDS], of_read[ROUNDS];
     for (int r = -1; r < ROUNDS; r++) {
-        double peak = clipk_fma_peak(k, s->type, 0.002) * 1e9, read = s->streams ? read_gbs(k, panels, each * (size_t)layers) : 0, start = now();
+        double peak = clipk_fma_peak(k, s->type, 0.002) * 1e9,
+               read = s->streams ? read_gbs(k, panels, each * (size_t)layers) : 0, start = now();
         for (int t = 0; t < times; t++)
             for (int l = 0; l < layers; l++) {
                 w.panels = panels + (size_t)l * each;
@@ -171,7 +173,8 @@ static void run(const clipk_ctx *k, const shape *s)
         of_read[r] = bytes[r] / read;
     }
     double s50 = median(speed) * 1e-9, p50 = median(share), b50 = median(bytes), r50 = median(of_read);
-    printf("%6d x%5d x%5d  %-36s %7.1f GFLOP/s  %5.1f%% of peak, best %5.1f%%", s->M, s->N, s->K, s->what, s50, 100 * p50, 100 * share[ROUNDS - 1]);
+    printf("%6d x%5d x%5d  %-36s %7.1f GFLOP/s  %5.1f%% of peak, best %5.1f%%", s->M, s->N, s->K, s->what, s50,
+           100 * p50, 100 * share[ROUNDS - 1]);
     if (s->streams)
         printf("  %6.2f GB/s of weights, %5.1f%% of reading, best %5.1f%%", b50, 100 * r50, 100 * of_read[ROUNDS - 1]);
     printf("\n");
@@ -190,7 +193,8 @@ static void packing(const clipk_ctx *k)
         const char *name;
     } types[] = {{CLIPK_F32, "f32"}, {CLIPK_F16, "f16"}};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
-        const size_t size = clipk_type_size(types[t].type) * N * K, each = clipk_weight_bytes(k->set, types[t].type, N, K);
+        const size_t size = clipk_type_size(types[t].type) * N * K,
+                     each = clipk_weight_bytes(k->set, types[t].type, N, K);
         char *W = memory(size * LAYERS);
         double best = 1e9;
         for (int r = 0; r < 5; r++) {
@@ -206,8 +210,8 @@ static void packing(const clipk_ctx *k)
             best = seconds < best ? seconds : best;
             clipb_block_free(&fresh);
         }
-        printf("packing %s: %.0f MB into fresh pages in %.1f ms, %.2f GB/s\n", types[t].name, (double)size * LAYERS * 1e-6, best * 1e3,
-               (double)size * LAYERS / best * 1e-9);
+        printf("packing %s: %.0f MB into fresh pages in %.1f ms, %.2f GB/s\n", types[t].name,
+               (double)size * LAYERS * 1e-6, best * 1e3, (double)size * LAYERS / best * 1e-9);
         free(W);
     }
 }
@@ -215,7 +219,8 @@ static void packing(const clipk_ctx *k)
 int main(int argc, char **argv)
 {
     const clipk_set *set = clipk_set_find(argc > 1 ? argv[1] : NULL);
-    const int first = argc > 3 ? atoi(argv[2]) : 0, last = argc > 3 ? atoi(argv[3]) : (int)(sizeof shapes / sizeof *shapes) - 1;
+    const int first = argc > 3 ? atoi(argv[2]) : 0,
+              last = argc > 3 ? atoi(argv[3]) : (int)(sizeof shapes / sizeof *shapes) - 1;
     if (!set) {
         fprintf(stderr, "bench_kernels: this machine has no set of that name\n");
         return 2;
@@ -231,7 +236,8 @@ int main(int argc, char **argv)
             double r = read_gbs(&k, block, MEMORY);
             read = r > read ? r : read;
         }
-        printf("%s, %d thread%s: peak %.1f GFLOP/s, reading %.1f GB/s\n", clipk_set_name(set), threads, threads > 1 ? "s" : "", clipk_fma_peak(&k, CLIPK_F32, 0.1), read);
+        printf("%s, %d thread%s: peak %.1f GFLOP/s, reading %.1f GB/s\n", clipk_set_name(set), threads,
+               threads > 1 ? "s" : "", clipk_fma_peak(&k, CLIPK_F32, 0.1), read);
         for (int i = first; i <= last; i++)
             if (shapes[i].type != CLIPK_BF16_PAIRS || clipk_set_has_bf16(set))
                 run(&k, &shapes[i]);

@@ -109,8 +109,8 @@ static void attend_backward(const clipk_ctx *k, void *of)
 {
     const attention *a = of;
     const int C = a->H * a->D;
-    clipk_attention_backward(k, a->dq, C, a->dkv, 2 * C, a->dkv + C, 2 * C, a->q, C, a->y, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C,
-                             &a->shape);
+    clipk_attention_backward(k, a->dq, C, a->dkv, 2 * C, a->dkv + C, 2 * C, a->q, C, a->y, C, a->lse, a->q, C, a->kv,
+                             2 * C, a->kv + C, 2 * C, &a->shape);
 }
 
 static void bench_attention(const clipk_ctx *k, attention *a)
@@ -119,9 +119,11 @@ static void bench_attention(const clipk_ctx *k, attention *a)
     int32_t *q_off = memory(sizeof *q_off * (size_t)(a->B + 1)), *k_off = memory(sizeof *k_off * (size_t)(a->B + 1));
     for (int b = 0; b <= a->B; b++)
         q_off[b] = b * a->Q, k_off[b] = b * a->T;
-    a->q = numbers(queries * C), a->kv = numbers(rows * C * 2), a->y = numbers(queries * C), a->lse = numbers(queries * (size_t)a->H);
+    a->q = numbers(queries * C), a->kv = numbers(rows * C * 2), a->y = numbers(queries * C),
+    a->lse = numbers(queries * (size_t)a->H);
     a->dq = numbers(queries * C), a->dkv = numbers(rows * C * 2);
-    a->shape = (clipk_attention_shape){.B = a->B, .H = a->H, .D = a->D, .q_off = q_off, .k_off = k_off, .causal = a->causal};
+    a->shape =
+        (clipk_attention_shape){.B = a->B, .H = a->H, .D = a->D, .q_off = q_off, .k_off = k_off, .causal = a->causal};
     const double operations = 2.0 * (double)(queries * C) * (a->causal ? (a->T + 1) / 2.0 : a->T);
     report(k, a->what, attend, a, 2 * operations);
     report(k, "    backward", attend_backward, a, 5 * operations);

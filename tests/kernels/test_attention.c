@@ -25,7 +25,8 @@ static void batch_new(batch *b, int B, int H, int D, int longest, bool causal, i
         b->k_off[i + 1] = b->k_off[i] + nk;
     }
     int Tq = b->q_off[B], Tk = b->k_off[B], C = H * D;
-    b->ldq = C + random_in(0, 3), b->ldk = C + random_in(0, 3), b->ldv = C + random_in(0, 3), b->ldy = C + random_in(0, 3);
+    b->ldq = C + random_in(0, 3), b->ldk = C + random_in(0, 3), b->ldv = C + random_in(0, 3),
+    b->ldy = C + random_in(0, 3);
     b->q = random_floats(room(Tq, C, b->ldq));
     b->k = random_floats(room(Tk, C, b->ldk));
     b->v = random_floats(room(Tk, C, b->ldv));
@@ -64,12 +65,13 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, ba
     attend(k, b, b->y, b->lse);
     attend(ref, b, y, lse);
     /* A score is off by D roundings at worst, by their root in the mean; p by that and the rounding of exp; |v| <= 1. */
-    const double score = largest_score(b) * (4 + sqrt(b->s.D)) * EPS, tolerance = 2 * score + (16 + longest / 8.0) * EPS;
+    const double score = largest_score(b) * (4 + sqrt(b->s.D)) * EPS,
+                 tolerance = 2 * score + (16 + longest / 8.0) * EPS;
     for (int t = 0; t < Tq; t++)
         for (int64_t c = 0; c < (t < Tq - 1 ? b->ldy : C); c++) {
             if (c < C)
-                CHECK_NEAR(b->y[t * b->ldy + c], y[t * b->ldy + c], tolerance, "%s: H %d D %d causal %d: row %d column %d", name, b->s.H, b->s.D,
-                           b->s.causal, t, (int)c);
+                CHECK_NEAR(b->y[t * b->ldy + c], y[t * b->ldy + c], tolerance,
+                           "%s: H %d D %d causal %d: row %d column %d", name, b->s.H, b->s.D, b->s.causal, t, (int)c);
             else
                 assert_true(b->y[t * b->ldy + c] == y[t * b->ldy + c]); /* between the rows nothing is touched */
         }
@@ -94,7 +96,8 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
         batch_new(&b, 1, 1, 24, 1, causal, 0);
         batch_free(&b);
         b.q_off[1] = 37, b.k_off[1] = 2100;
-        b.q = random_floats(room(37, 24, b.ldq)), b.k = random_floats(room(2100, 24, b.ldk)), b.v = random_floats(room(2100, 24, b.ldv));
+        b.q = random_floats(room(37, 24, b.ldq)), b.k = random_floats(room(2100, 24, b.ldk)),
+        b.v = random_floats(room(2100, 24, b.ldv));
         b.y = random_floats(room(37, 24, b.ldy)), b.lse = floats_new(37);
         for (size_t j = 0; j < room(2100, 24, b.ldk); j++)
             b.k[j] *= 8; /* scores of several tens: later blocks bring new maxima */
@@ -112,12 +115,13 @@ static void test_against_oracle(void **state)
 /* The rows of one sample, one head and one query of it, computed alone. */
 static void alone(const clipk_ctx *k, const batch *b, int s, int h, int i, float *y, float *lse)
 {
-    const int32_t q_off[2] = {0, 1}, k_off[2] = {0, b->s.causal ? i + 1 + (b->k_off[s + 1] - b->k_off[s]) - (b->q_off[s + 1] - b->q_off[s])
-                                                                : b->k_off[s + 1] - b->k_off[s]};
+    const int32_t q_off[2] = {0, 1},
+                  k_off[2] = {0, b->s.causal ? i + 1 + (b->k_off[s + 1] - b->k_off[s]) - (b->q_off[s + 1] - b->q_off[s])
+                                             : b->k_off[s + 1] - b->k_off[s]};
     const clipk_attention_shape one = {.B = 1, .H = 1, .D = b->s.D, .q_off = q_off, .k_off = k_off, .causal = false};
     const int64_t c = h * b->s.D;
-    clipk_attention(k, y, b->s.D, lse, b->q + (b->q_off[s] + i) * b->ldq + c, b->ldq, b->k + b->k_off[s] * b->ldk + c, b->ldk,
-                    b->v + b->k_off[s] * b->ldv + c, b->ldv, &one);
+    clipk_attention(k, y, b->s.D, lse, b->q + (b->q_off[s] + i) * b->ldq + c, b->ldq, b->k + b->k_off[s] * b->ldk + c,
+                    b->ldk, b->v + b->k_off[s] * b->ldv + c, b->ldv, &one);
 }
 
 static void alone_or_not(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
@@ -134,7 +138,8 @@ static void alone_or_not(const char *name, const clipk_ctx *k, const clipk_ctx *
                 for (int i = 0; i < b.q_off[s + 1] - b.q_off[s]; i++) {
                     float y[90], lse;
                     alone(k, &b, s, h, i, y, &lse);
-                    if (memcmp(y, b.y + (b.q_off[s] + i) * b.ldy + h * D, sizeof(float) * (size_t)D) || lse != b.lse[h * Tq + b.q_off[s] + i])
+                    if (memcmp(y, b.y + (b.q_off[s] + i) * b.ldy + h * D, sizeof(float) * (size_t)D) ||
+                        lse != b.lse[h * Tq + b.q_off[s] + i])
                         fail_msg("%s: query %d of sample %d differs when alone", name, i, s);
                 }
         float *y = floats_new(room(Tq, 3 * D, b.ldy));

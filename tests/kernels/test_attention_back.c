@@ -67,8 +67,8 @@ static void batch_random(batch *b, int B, int H, int D, int longest, bool causal
 
 static void back(const clipk_ctx *k, const batch *b, float *dq, float *dk, float *dv)
 {
-    clipk_attention_backward(k, dq, b->ld[DQ], dk, b->ld[DK], dv, b->ld[DV], b->x[DY], b->ld[DY], b->x[Y], b->ld[Y], b->lse, b->x[Q], b->ld[Q],
-                             b->x[K], b->ld[K], b->x[V], b->ld[V], &b->s);
+    clipk_attention_backward(k, dq, b->ld[DQ], dk, b->ld[DK], dv, b->ld[DV], b->x[DY], b->ld[DY], b->x[Y], b->ld[Y],
+                             b->lse, b->x[Q], b->ld[Q], b->x[K], b->ld[K], b->x[V], b->ld[V], &b->s);
 }
 
 /* ---- What rounding can do ---------------------------------------------------------------------------------------- */
@@ -147,8 +147,9 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, ba
             for (int64_t c = 0; c < (t < rows - 1 ? b->ld[a] : C); c++) {
                 const float x = b->x[a][t * b->ld[a] + c], y = want[a][t * b->ld[a] + c];
                 if (c < C)
-                    CHECK_NEAR(x, y, allowed * size[a][t * C + c] + 1e-37, "%s: H %d D %d causal %d: %s row %d column %d", name, b->s.H, b->s.D,
-                               b->s.causal, names[a], t, (int)c);
+                    CHECK_NEAR(x, y, allowed * size[a][t * C + c] + 1e-37,
+                               "%s: H %d D %d causal %d: %s row %d column %d", name, b->s.H, b->s.D, b->s.causal,
+                               names[a], t, (int)c);
                 else
                     assert_true(x == y); /* between the rows nothing is touched */
             }
@@ -272,7 +273,8 @@ static void differences(const char *name, const clipk_ctx *k, const clipk_ctx *r
                 }
         /* The error of this difference is of the order of t^4. */
         const double t = 1e-3;
-        const double want = (8 * (loss(&b, u, t) - loss(&b, u, -t)) - (loss(&b, u, 2 * t) - loss(&b, u, -2 * t))) / (12 * t);
+        const double want =
+            (8 * (loss(&b, u, t) - loss(&b, u, -t)) - (loss(&b, u, 2 * t) - loss(&b, u, -2 * t))) / (12 * t);
         CHECK_NEAR(slope, want, allowed * sqrt(scale), "%s: D %d causal %d: slope", name, b.s.D, b.s.causal);
         for (int a = 0; a < ARRAYS; a++)
             free(u[a]);

@@ -16,7 +16,8 @@ static size_t count(const norm *n) { return (size_t)(n->T * n->C); }
 static norm norm_new(int T, int C, clipk_act act, bool residual)
 {
     norm n = {.T = T, .C = C, .act = act, .frozen = random_in(0, 3) == 0};
-    float **rows[] = {&n.x, &n.residual, &n.dy, &n.y, &n.dx, &n.dz}, **columns[] = {&n.gain, &n.bias, &n.mean, &n.var, &n.rstd, &n.dgain, &n.dbias};
+    float **rows[] = {&n.x, &n.residual, &n.dy, &n.y, &n.dx, &n.dz},
+          **columns[] = {&n.gain, &n.bias, &n.mean, &n.var, &n.rstd, &n.dgain, &n.dbias};
     for (int i = 0; i < 6; i++)
         *rows[i] = random_floats(count(&n));
     for (int i = 0; i < 7; i++)
@@ -39,7 +40,8 @@ static void norm_free(norm *n)
 static norm norm_copy(const norm *from)
 {
     norm n = *from;
-    float **rows[] = {&n.x, &n.residual, &n.dy, &n.y, &n.dx, &n.dz}, **columns[] = {&n.gain, &n.bias, &n.mean, &n.var, &n.rstd, &n.dgain, &n.dbias};
+    float **rows[] = {&n.x, &n.residual, &n.dy, &n.y, &n.dx, &n.dz},
+          **columns[] = {&n.gain, &n.bias, &n.mean, &n.var, &n.rstd, &n.dgain, &n.dbias};
     for (int i = 0; i < 13; i++) {
         float **p = i < 6 ? rows[i] : columns[i - 6];
         const size_t bytes = sizeof(float) * (i < 6 ? count(&n) : (size_t)n.C);
@@ -57,12 +59,13 @@ static void run(const clipk_ctx *k, norm *n)
     for (int c = 0; c < n->C; c++)
         n->rstd[c] = 1 / sqrtf(n->var[c] + EPS_VAR);
     clipk_batchnorm_forward(k, n->y, n->x, &b, n->residual, n->act, n->T, n->C);
-    clipk_batchnorm_backward(k, n->dx, n->residual ? n->dz : NULL, n->dgain, n->dbias, n->dy, n->x, n->residual ? n->y : NULL, &b, n->act, n->frozen,
-                             n->T, n->C, work);
+    clipk_batchnorm_backward(k, n->dx, n->residual ? n->dz : NULL, n->dgain, n->dbias, n->dy, n->x,
+                             n->residual ? n->y : NULL, &b, n->act, n->frozen, n->T, n->C, work);
     free(work);
 }
 
-static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int T, int C, clipk_act act, bool residual)
+static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int T, int C, clipk_act act,
+                  bool residual)
 {
     norm n = norm_new(T, C, act, residual);
     norm m = norm_copy(&n);
@@ -170,14 +173,16 @@ static void test_derivative(void **state)
     clipk_ctx ref = ctx_new("ref", 1);
     for (int round = 0; round < 60; round++) {
         norm n = norm_new(random_in(3, 30), random_in(1, 12), round % 2 ? CLIPK_RELU : CLIPK_LINEAR, round % 3 == 0);
-        float *u = random_floats(count(&n)), *r = random_floats(count(&n)), *v = random_floats((size_t)n.C), *w = random_floats((size_t)n.C);
+        float *u = random_floats(count(&n)), *r = random_floats(count(&n)), *v = random_floats((size_t)n.C),
+              *w = random_floats((size_t)n.C);
         memset(n.dgain, 0, sizeof(float) * (size_t)n.C);
         memset(n.dbias, 0, sizeof(float) * (size_t)n.C);
         run(&ref, &n);
         const double h = 1e-7, numeric = (loss(&n, u, v, w, r, h) - loss(&n, u, v, w, r, -h)) / (2 * h);
         const double exact = dot(n.dx, u, count(&n)) + dot(n.dgain, v, (size_t)n.C) + dot(n.dbias, w, (size_t)n.C) +
                              (n.residual ? dot(n.dz, r, count(&n)) : 0);
-        CHECK_NEAR(exact, numeric, 1e-6 * (double)count(&n), "%dx%d, act %d, frozen %d", n.T, n.C, (int)n.act, n.frozen);
+        CHECK_NEAR(exact, numeric, 1e-6 * (double)count(&n), "%dx%d, act %d, frozen %d", n.T, n.C, (int)n.act,
+                   n.frozen);
         free(u), free(v), free(w), free(r);
         norm_free(&n);
     }

@@ -53,7 +53,13 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, in
 {
     conv c = conv_new(N, H, W, I, O);
     float *y = floats_new(pixels(&c) * (size_t)O), *pre = floats_new(pixels(&c) * (size_t)O);
-    clipk_epilogue e = {.bias = c.bias, .residual = c.residual, .ld_residual = O, .pre = c.pre, .ld_pre = O, .act = CLIPK_RELU}, f = e;
+    clipk_epilogue e = {.bias = c.bias,
+                        .residual = c.residual,
+                        .ld_residual = O,
+                        .pre = c.pre,
+                        .ld_pre = O,
+                        .act = CLIPK_RELU},
+                   f = e;
     f.pre = pre;
     const double tolerance = (4 + 24 / sqrt(I)) * EPS * (loudest(ref, &c) + 2);
     convolve(k, &c, 0, N, &e, c.y);
@@ -148,10 +154,12 @@ static void test_im2col(void **state)
     (void)state;
     for (int round = 0; round < 200; round++) {
         clipk_ctx k = ctx_new(NULL, random_in(1, 3));
-        const int N = random_in(1, 3), H = random_in(1, 9), W = random_in(1, 9), C = random_in(1, 5), pad = random_in(0, 3);
+        const int N = random_in(1, 3), H = random_in(1, 9), W = random_in(1, 9), C = random_in(1, 5),
+                  pad = random_in(0, 3);
         const int kh = random_in(1, H + 2 * pad), kw = random_in(1, W + 2 * pad), stride = random_in(1, 3);
         const int Ho = (H + 2 * pad - kh) / stride + 1, Wo = (W + 2 * pad - kw) / stride + 1;
-        float *x = random_floats((size_t)(N * H * W * C)), *y = floats_new((size_t)(N * Ho * Wo * kh * kw * C)), *at = y;
+        float *x = random_floats((size_t)(N * H * W * C)), *y = floats_new((size_t)(N * Ho * Wo * kh * kw * C)),
+              *at = y;
         clipk_im2col(&k, y, x, N, C, H, W, kh, kw, stride, pad);
         for (int n = 0; n < N; n++)
             for (int h = 0; h < Ho; h++)

@@ -74,7 +74,8 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, in
     float *dw = floats_new(w_count(&c)), *dx = floats_new(x_count(&c));
     memcpy(dw, c.dw, sizeof(float) * w_count(&c));
     const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4); /* each with an error of its own, of random sign */
-    const double for_x = (4 + 24 / sqrt(O)) * EPS * (loudest(ref, &c, false) + 2), for_w = (4 + 48 / sqrt(tiles)) * EPS * (loudest(ref, &c, true) + 2);
+    const double for_x = (4 + 24 / sqrt(O)) * EPS * (loudest(ref, &c, false) + 2),
+                 for_w = (4 + 48 / sqrt(tiles)) * EPS * (loudest(ref, &c, true) + 2);
     filters(k, &c, c.dw);
     filters(ref, &c, dw);
     convolve(k, &c, true, c.dx);
@@ -165,7 +166,8 @@ static void avgpool(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     for (int C = 1; C < 40; C++) {
         const int N = 2, H = random_in(2, 9), W = random_in(2, 9);
         const size_t in = (size_t)(N * H * W * C), out = (size_t)(N * (H / 2) * (W / 2) * C);
-        float *x = random_floats(in), *y = floats_new(out), *dy = random_floats(out), *dx = floats_new(in), *want = floats_new(in);
+        float *x = random_floats(in), *y = floats_new(out), *dy = random_floats(out), *dx = floats_new(in),
+              *want = floats_new(in);
         clipk_avgpool2x2_backward(k, dx, dy, N, H, W, C);
         clipk_avgpool2x2_backward(ref, want, dy, N, H, W, C);
         assert_memory_equal(dx, want, sizeof(float) * in); /* a quarter is exact */

@@ -49,7 +49,8 @@ static uint16_t random_16(clipk_type type)
 {
     if (random_in(0, 20) == 0)
         return (uint16_t)(random_in(0, 1) << 15 | random_in(0, 40)); /* zeros and denormals */
-    return type == CLIPK_F16 ? (uint16_t)(random_in(0, 1) << 15 | random_in(0x2000, 0x3c00)) : (uint16_t)(random_in(0, 1) << 15 | random_in(0x3c00, 0x3f80));
+    return type == CLIPK_F16 ? (uint16_t)(random_in(0, 1) << 15 | random_in(0x2000, 0x3c00))
+                             : (uint16_t)(random_in(0, 1) << 15 | random_in(0x3c00, 0x3f80));
 }
 
 static double value_16(uint16_t h, clipk_type type)
@@ -111,7 +112,11 @@ static product product_new(const clipk_set *set, int M, int N, int K, int lie)
     if (multiplies_pairs(set) && lie <= BAD_DISTANCE && random_in(0, 2) == 0)
         p.type = CLIPK_BF16_PAIRS;
     p.xcs = lie == COLUMNS ? M + random_in(0, 5) : lie == NEITHER ? 2 : 1;
-    p.xrs = lie == DENSE ? K : lie == ROWS_APART ? K + random_in(0, 9) : lie == BAD_DISTANCE ? (K + 1023) / 1024 * 1024 : lie == COLUMNS ? 1 : 2 * K + 1;
+    p.xrs = lie == DENSE          ? K
+            : lie == ROWS_APART   ? K + random_in(0, 9)
+            : lie == BAD_DISTANCE ? (K + 1023) / 1024 * 1024
+            : lie == COLUMNS      ? 1
+                                  : 2 * K + 1;
     p.x = random_floats((size_t)((M - 1) * p.xrs + (K - 1) * p.xcs + 1));
     p.ldy = N + random_in(0, 3);
     p.ld_residual = N + random_in(0, 3);
@@ -140,16 +145,22 @@ static void product_free(product *p)
 static clipk_weight pack(const clipk_ctx *k, const product *p, int from, int N)
 {
     clipk_weight w = {p->type, N, p->K, aligned_new(clipk_weight_bytes(k->set, p->type, N, p->K))};
-    clipk_weight_pack(k, &w, (clipk_view){p->W + (size_t)(from * p->wrs) * clipk_type_size(p->from), p->from, p->wrs, p->wcs});
+    clipk_weight_pack(k, &w,
+                      (clipk_view){p->W + (size_t)(from * p->wrs) * clipk_type_size(p->from), p->from, p->wrs, p->wcs});
     return w;
 }
 
-static clipk_view x_of(const product *p, int row) { return (clipk_view){p->x + row * p->xrs, CLIPK_F32, p->xrs, p->xcs}; }
+static clipk_view x_of(const product *p, int row)
+{
+    return (clipk_view){p->x + row * p->xrs, CLIPK_F32, p->xrs, p->xcs};
+}
 
 /* Rows m0 .. m0+M and columns n0 .. n0+w->N into y and pre (as large as the product's own). */
-static void multiply(const clipk_ctx *k, const product *p, const clipk_weight *w, float *y, float *pre, int m0, int M, int n0)
+static void multiply(const clipk_ctx *k, const product *p, const clipk_weight *w, float *y, float *pre, int m0, int M,
+                     int n0)
 {
-    clipk_epilogue e = {.bias = p->bias ? p->bias + n0 : NULL, .act = p->act, .ld_residual = p->ld_residual, .ld_pre = p->ld_pre};
+    clipk_epilogue e = {
+        .bias = p->bias ? p->bias + n0 : NULL, .act = p->act, .ld_residual = p->ld_residual, .ld_pre = p->ld_pre};
     e.residual = p->residual ? p->residual + m0 * p->ld_residual + n0 : NULL;
     e.pre = pre ? pre + m0 * p->ld_pre + n0 : NULL;
     if (p->in_place) {
@@ -194,15 +205,19 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
                 z += t;
                 size += fabs(t);
             }
-            const float *r = p->residual ? &p->residual[m * p->ld_residual + n] : p->in_place ? &p->y[m * p->ldy + n] : NULL;
+            const float *r = p->residual   ? &p->residual[m * p->ld_residual + n]
+                             : p->in_place ? &p->y[m * p->ldy + n]
+                                           : NULL;
             double b = p->bias ? p->bias[n] : 0, c = r ? *r : 0;
             z += b + c;
             double tolerance = EPS * (p->K * size + 3 * (fabs(b) + fabs(c) + fabs(z))) + p->K * smallest;
             if (pre)
-                CHECK_NEAR(pre[m * p->ld_pre + n], z, tolerance, "%s: pre[%d,%d] of %d x %d x %d", name, m, n, p->M, p->N, p->K);
+                CHECK_NEAR(pre[m * p->ld_pre + n], z, tolerance, "%s: pre[%d,%d] of %d x %d x %d", name, m, n, p->M,
+                           p->N, p->K);
             tolerance = 1.2 * tolerance + (p->act > CLIPK_RELU ? 2e-7 * fmax(1, fabs(z)) : 0);
-            CHECK_NEAR(y[m * p->ldy + n], act_of(z, p->act), tolerance, "%s: y[%d,%d] of %d x %d x %d, type %d from %d, act %d", name, m, n, p->M, p->N,
-                       p->K, (int)p->type, (int)p->from, (int)p->act);
+            CHECK_NEAR(y[m * p->ldy + n], act_of(z, p->act), tolerance,
+                       "%s: y[%d,%d] of %d x %d x %d, type %d from %d, act %d", name, m, n, p->M, p->N, p->K,
+                       (int)p->type, (int)p->from, (int)p->act);
         }
         for (int64_t n = p->N; n < p->ldy && m + 1 < p->M; n++)
             assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* what lies between the rows stays */
@@ -225,7 +240,9 @@ static void try_product(const clipk_set *set, int M, int N, int K, int lie)
         float *again = copy_of(p.y, y_size(&p)), *pre_again = p.pre ? copy_of(p.pre, pre_size(&p)) : NULL;
         if (t < 2) {
             clipk_weight v = pack(&k[t + 1], &p, 0, N);
-            assert_memory_equal(v.panels, w.panels, clipk_type_size(p.type) * (size_t)((N + set->nr - 1) / set->nr * set->nr) * (size_t)clipk_panel_depth(p.type, K));
+            assert_memory_equal(v.panels, w.panels,
+                                clipk_type_size(p.type) * (size_t)((N + set->nr - 1) / set->nr * set->nr) *
+                                    (size_t)clipk_panel_depth(p.type, K));
             multiply(&k[t + 1], &p, &v, again, pre_again, 0, M, 0);
             free(v.panels);
         } else if (t == 2) {
@@ -308,7 +325,8 @@ static void not_numbers_of(const clipk_set *set, clipk_type type)
                     z += (double)x[m * K + i] * W[n * K + i];
                 double want = z == -INFINITY && act > CLIPK_LINEAR ? 0 : act_of(z, (clipk_act)act); /* the limit */
                 if (isnan(want) != isnan(y[m * N + n]) || isinf(want) != isinf(y[m * N + n]))
-                    fail_msg("%s, act %d: y[%d,%d] is %g, should be %g", clipk_set_name(set), act, m, n, (double)y[m * N + n], want);
+                    fail_msg("%s, act %d: y[%d,%d] is %g, should be %g", clipk_set_name(set), act, m, n,
+                             (double)y[m * N + n], want);
             }
         free(w.panels);
     }

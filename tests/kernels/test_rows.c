@@ -3,7 +3,8 @@
 
 #include "kernels/set.h"
 
-static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int T, int C, float offset, bool gather)
+static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int T, int C, float offset,
+                            bool gather)
 {
     float *x = random_floats((size_t)(T * C)), *gain = random_floats((size_t)C), *bias = random_floats((size_t)C);
     float *y = floats_new((size_t)(T * C)), *z = floats_new((size_t)(T * C));
@@ -22,10 +23,13 @@ static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ct
     for (int t = 0; t < T; t++) {
         double r = stat[3][t];
         CHECK_NEAR(stat[0][t], stat[2][t], mu, "%s: layernorm %dx%d: mean of row %d", name, T, C, t);
-        CHECK_NEAR(stat[1][t], r, r * ((8 + C / 64.0) * EPS + mu * r), "%s: layernorm %dx%d: rstd of row %d", name, T, C, t);
+        CHECK_NEAR(stat[1][t], r, r * ((8 + C / 64.0) * EPS + mu * r), "%s: layernorm %dx%d: rstd of row %d", name, T,
+                   C, t);
         for (int c = 0; c < C; c++) {
             double v = fabs(x[(gather ? rows[t] : t) * C + c] - (double)stat[2][t]) * r;
-            CHECK_NEAR(y[t * C + c], z[t * C + c], (v * ((12 + C / 64.0) * EPS + mu * r) + mu * r) * fabs(gain[c]) + 2 * EPS * (fabs(z[t * C + c]) + 1),
+            CHECK_NEAR(y[t * C + c], z[t * C + c],
+                       (v * ((12 + C / 64.0) * EPS + mu * r) + mu * r) * fabs(gain[c]) +
+                           2 * EPS * (fabs(z[t * C + c]) + 1),
                        "%s: layernorm %dx%d: row %d column %d", name, T, C, t, c);
         }
     }
@@ -87,7 +91,8 @@ static void softmax_of(const char *name, const clipk_ctx *k, const clipk_ctx *re
             clipk_softmax(k, x, scales[s], 1, C);
             clipk_softmax(ref, z, scales[s], 1, C);
             for (int c = 0; c < C; c++)
-                CHECK_NEAR(x[c], z[c], z[c] * EPS * (12 + C / 16.0 + 3 * fabs(scales[s])) + 1e-44, "%s: softmax %d: column %d", name, C, c);
+                CHECK_NEAR(x[c], z[c], z[c] * EPS * (12 + C / 16.0 + 3 * fabs(scales[s])) + 1e-44,
+                           "%s: softmax %d: column %d", name, C, c);
             free(x), free(z);
         }
     float big[5] = {3e38f, 3e38f, -INFINITY, -3e38f, 0};
@@ -115,7 +120,8 @@ static float *all_kinds_of_floats(size_t *n)
         uint32_t u = (uint32_t)i * step;
         memcpy(x + i, &u, 4);
     }
-    const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-45f, -1e-45f, 88.7f, -87.4f, -103.9f, 5.5f, -5.5f, 40, -40, 64, -64};
+    const float special[] = {0.0f,   -0.0f,   INFINITY, -INFINITY, NAN, 1e-45f, -1e-45f, 88.7f,
+                             -87.4f, -103.9f, 5.5f,     -5.5f,     40,  -40,    64,      -64};
     memcpy(x, special, sizeof special);
     return x;
 }
@@ -194,7 +200,9 @@ static void to_bf16_of(const char *name, const clipk_ctx *k, const clipk_ctx *re
     for (int round = 0; round < 40; round++) {
         const size_t n = N - (size_t)round;
         for (int i = 0; i < N; i++) {
-            const uint32_t u = round ? random_u32() : (uint32_t)(i >> 3) << 23 | (uint32_t)(i >> 2 & 1) << 16 | (0x7fff + (uint32_t)(i & 3));
+            const uint32_t u =
+                round ? random_u32()
+                      : (uint32_t)(i >> 3) << 23 | (uint32_t)(i >> 2 & 1) << 16 | (0x7fff + (uint32_t)(i & 3));
             memcpy(&x[i], &u, 4);
         }
         k->set->to_bf16(a, x, n);
@@ -236,7 +244,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layernorm),   cmocka_unit_test(test_l2norm), cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_activations), cmocka_unit_test(test_to_f32), cmocka_unit_test(test_to_bf16), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_to_f32), cmocka_unit_test(test_to_bf16),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
 }

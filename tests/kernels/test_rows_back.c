@@ -13,7 +13,8 @@ static float *copy_of(const float *x, size_t n)
 static void check_sum_rows(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int T, int C, int more)
 {
     const int64_t ldx = C + more;
-    float *x = random_floats((size_t)(T * ldx)), *y = random_floats((size_t)C), *z = copy_of(y, (size_t)C), *was = copy_of(y, (size_t)C);
+    float *x = random_floats((size_t)(T * ldx)), *y = random_floats((size_t)C), *z = copy_of(y, (size_t)C),
+          *was = copy_of(y, (size_t)C);
     void *work = aligned_new(clipk_sums_work(T, C));
     clipk_sum_rows(k, y, x, ldx, T, C, work);
     clipk_sum_rows(ref, z, x, ldx, T, C, work);
@@ -64,7 +65,8 @@ static float *all_kinds_of_floats(size_t *n)
     }
     for (size_t i = 0; i < dense; i++)
         x[bits + i] = ((float)i - 20000) * 6e-4f;
-    const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-45f, -1e-45f, -52.1f, -52.3f, -75, -76, 13.2f, -13.2f, 40, -40, 64, -64};
+    const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-45f, -1e-45f, -52.1f, -52.3f,
+                             -75,  -76,   13.2f,    -13.2f,    40,  -40,    64,      -64};
     memcpy(x, special, sizeof special);
     *n = bits + dense;
     return x;
@@ -73,7 +75,8 @@ static float *all_kinds_of_floats(size_t *n)
 static void act_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
     size_t n;
-    float *x = all_kinds_of_floats(&n), *dy = floats_new(n), *dx = floats_new(n), *want = floats_new(n), *y = floats_new(n), *z = floats_new(n);
+    float *x = all_kinds_of_floats(&n), *dy = floats_new(n), *dx = floats_new(n), *want = floats_new(n),
+          *y = floats_new(n), *z = floats_new(n);
     for (size_t i = 0; i < n; i++)
         dy[i] = i & 1 ? 1 : -2;
     for (clipk_act act = CLIPK_LINEAR; act <= CLIPK_QUICKGELU; act++) {
@@ -139,7 +142,13 @@ typedef struct layernorm_case {
 static layernorm_case layernorm_new(const clipk_ctx *k, int T, int C, float offset)
 {
     const size_t n = (size_t)T * (size_t)C;
-    layernorm_case a = {T, C, random_floats(n), random_floats(n), random_floats((size_t)C), random_floats(n), floats_new((size_t)T),
+    layernorm_case a = {T,
+                        C,
+                        random_floats(n),
+                        random_floats(n),
+                        random_floats((size_t)C),
+                        random_floats(n),
+                        floats_new((size_t)T),
                         floats_new((size_t)T)};
     float *y = floats_new(n);
     for (size_t i = 0; i < n; i++)
@@ -149,7 +158,10 @@ static layernorm_case layernorm_new(const clipk_ctx *k, int T, int C, float offs
     return a;
 }
 
-static void layernorm_free(layernorm_case *a) { free(a->x), free(a->dy), free(a->gain), free(a->residual), free(a->mean), free(a->rstd); }
+static void layernorm_free(layernorm_case *a)
+{
+    free(a->x), free(a->dy), free(a->gain), free(a->residual), free(a->mean), free(a->rstd);
+}
 
 /* How far column c of row t may be off: each of the three terms by the roundings of its own sum. */
 static double layernorm_allowed(const layernorm_case *a, int t, int c)
@@ -157,11 +169,13 @@ static double layernorm_allowed(const layernorm_case *a, int t, int c)
     const double r = a->rstd[t], few = 10 * EPS, sum = (10 + a->C / 8.0) * EPS;
     double mean_h = 0, mean_hx = 0;
     for (int i = 0; i < a->C; i++) {
-        const double h = fabs((double)a->dy[t * a->C + i] * a->gain[i]), xh = fabs(a->x[t * a->C + i] - (double)a->mean[t]) * r;
+        const double h = fabs((double)a->dy[t * a->C + i] * a->gain[i]),
+                     xh = fabs(a->x[t * a->C + i] - (double)a->mean[t]) * r;
         mean_h += h / a->C;
         mean_hx += h * xh / a->C;
     }
-    const double h = fabs((double)a->dy[t * a->C + c] * a->gain[c]), xh = fabs(a->x[t * a->C + c] - (double)a->mean[t]) * r;
+    const double h = fabs((double)a->dy[t * a->C + c] * a->gain[c]),
+                 xh = fabs(a->x[t * a->C + c] - (double)a->mean[t]) * r;
     return r * (few * h + sum * mean_h + sum * xh * mean_hx) + few * fabs(a->residual[t * a->C + c]);
 }
 
@@ -169,15 +183,19 @@ static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ct
 {
     const size_t n = (size_t)T * (size_t)C, bytes = n * sizeof(float);
     layernorm_case a = layernorm_new(ref, T, C, offset);
-    float *dx = floats_new(n), *want = floats_new(n), *dgain = random_floats((size_t)C), *dbias = random_floats((size_t)C);
+    float *dx = floats_new(n), *want = floats_new(n), *dgain = random_floats((size_t)C),
+          *dbias = random_floats((size_t)C);
     float *gain_was = copy_of(dgain, (size_t)C), *bias_was = copy_of(dbias, (size_t)C);
-    float *want_gain = copy_of(dgain, (size_t)C), *want_bias = copy_of(dbias, (size_t)C), *alone = copy_of(dgain, (size_t)C);
+    float *want_gain = copy_of(dgain, (size_t)C), *want_bias = copy_of(dbias, (size_t)C),
+          *alone = copy_of(dgain, (size_t)C);
     void *work = aligned_new(clipk_sums_work(T, C));
     clipk_layernorm_backward(k, dx, dgain, dbias, a.dy, a.x, a.mean, a.rstd, a.gain, a.residual, T, C, work);
-    clipk_layernorm_backward(ref, want, want_gain, want_bias, a.dy, a.x, a.mean, a.rstd, a.gain, a.residual, T, C, work);
+    clipk_layernorm_backward(ref, want, want_gain, want_bias, a.dy, a.x, a.mean, a.rstd, a.gain, a.residual, T, C,
+                             work);
     for (int t = 0; t < T; t++)
         for (int c = 0; c < C; c++)
-            CHECK_NEAR(dx[t * C + c], want[t * C + c], layernorm_allowed(&a, t, c), "%s: layernorm %dx%d: dx of row %d column %d", name, T, C, t, c);
+            CHECK_NEAR(dx[t * C + c], want[t * C + c], layernorm_allowed(&a, t, c),
+                       "%s: layernorm %dx%d: dx of row %d column %d", name, T, C, t, c);
     for (int c = 0; c < C; c++) {
         double gains = fabs(gain_was[c]), biases = fabs(bias_was[c]);
         for (int t = 0; t < T; t++) {
@@ -185,7 +203,8 @@ static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ct
             biases += fabs(a.dy[t * C + c]);
         }
         CHECK_NEAR(dgain[c], want_gain[c], (70 + T / 64) * EPS * gains, "%s: layernorm %dx%d: dgain %d", name, T, C, c);
-        CHECK_NEAR(dbias[c], want_bias[c], (67 + T / 64) * EPS * biases, "%s: layernorm %dx%d: dbias %d", name, T, C, c);
+        CHECK_NEAR(dbias[c], want_bias[c], (67 + T / 64) * EPS * biases, "%s: layernorm %dx%d: dbias %d", name, T, C,
+                   c);
     }
     /* In place of the residual and of dy, with parameters that nobody wants. */
     clipk_layernorm_backward(k, a.residual, alone, NULL, a.dy, a.x, a.mean, a.rstd, a.gain, a.residual, T, C, work);
@@ -196,7 +215,8 @@ static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ct
     clipk_layernorm_backward(k, a.dy, NULL, NULL, a.dy, a.x, a.mean, a.rstd, a.gain, NULL, T, C, NULL);
     assert_memory_equal(a.dy, want, bytes);
     layernorm_free(&a);
-    free(dx), free(want), free(dgain), free(dbias), free(gain_was), free(bias_was), free(want_gain), free(want_bias), free(alone), free(work);
+    free(dx), free(want), free(dgain), free(dbias), free(gain_was), free(bias_was), free(want_gain), free(want_bias),
+        free(alone), free(work);
 }
 
 static void layernorm_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
@@ -220,7 +240,9 @@ static double layernorm_along(const layernorm_case *a, const float *u, const flo
         for (int c = 0; c < a->C; c++)
             var += pow(a->x[t * a->C + c] + e * u[t * a->C + c] - mean, 2) / a->C;
         for (int c = 0; c < a->C; c++)
-            sum += a->dy[t * a->C + c] * ((a->x[t * a->C + c] + e * u[t * a->C + c] - mean) / sqrt(var + 1e-5f) * (a->gain[c] + e * v[c]) + e * v[c]);
+            sum += a->dy[t * a->C + c] *
+                   ((a->x[t * a->C + c] + e * u[t * a->C + c] - mean) / sqrt(var + 1e-5f) * (a->gain[c] + e * v[c]) +
+                    e * v[c]);
     }
     return sum;
 }
@@ -241,7 +263,8 @@ static void test_layernorm(void **state)
         for (int i = 0; i < T * C; i++)
             along += (double)dx[i] * u[i], allowed += layernorm_allowed(&a, i / C, i % C) * fabs(u[i]);
         for (int c = 0; c < C; c++)
-            along += (double)(dgain[c] + dbias[c]) * v[c], allowed += 70 * EPS * (fabs(dgain[c]) + fabs(dbias[c])) * fabs(v[c]);
+            along += (double)(dgain[c] + dbias[c]) * v[c],
+                allowed += 70 * EPS * (fabs(dgain[c]) + fabs(dbias[c])) * fabs(v[c]);
         const double e = 1e-6, difference = (layernorm_along(&a, u, v, e) - layernorm_along(&a, u, v, -e)) / (2 * e);
         CHECK_NEAR(along, difference, allowed, "layernorm %dx%d against differences", T, C);
         layernorm_free(&a);
@@ -262,7 +285,8 @@ static void l2norm_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref
             double dot = 0;
             for (int c = 0; c < C; c++)
                 dot += fabs(y[i / C * C + c] * dy[i / C * C + c]);
-            CHECK_NEAR(dx[i], want[i], (4 * fabs(dy[i]) + (8 + C / 32.0) * fabs(y[i]) * dot) * EPS / norm[i / C], "%s: l2norm %d: %d", name, C, i);
+            CHECK_NEAR(dx[i], want[i], (4 * fabs(dy[i]) + (8 + C / 32.0) * fabs(y[i]) * dot) * EPS / norm[i / C],
+                       "%s: l2norm %d: %d", name, C, i);
         }
         clipk_l2norm_backward(k, dy, dy, y, norm, 3, C);
         assert_memory_equal(dy, dx, n * sizeof(float));
@@ -286,7 +310,8 @@ static void test_l2norm(void **state)
     for_each_set(l2norm_of);
     clipk_ctx k = ctx_new(NULL, 1);
     for (int C = 2; C < 600; C += 37) {
-        float *x = random_floats((size_t)C), *y = copy_of(x, (size_t)C), *dy = random_floats((size_t)C), *u = random_floats((size_t)C), norm;
+        float *x = random_floats((size_t)C), *y = copy_of(x, (size_t)C), *dy = random_floats((size_t)C),
+              *u = random_floats((size_t)C), norm;
         float *dx = floats_new((size_t)C);
         clipk_l2norm(&k, y, &norm, 1, C);
         clipk_l2norm_backward(&k, dx, dy, y, &norm, 1, C);
@@ -308,15 +333,19 @@ static void adamw_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     for (size_t n = 1; n < 20000; n += n < 40 ? 1 : 6007) {
         float *w = random_floats(n), *m = calloc(n, sizeof *m), *v = calloc(n, sizeof *v);
         for (int t = 1; t <= 4; t++) {
-            float *g = random_floats(n), *w2 = copy_of(w, n), *m2 = copy_of(m, n), *v2 = copy_of(v, n), *was = copy_of(w, n), *m_was = copy_of(m, n);
+            float *g = random_floats(n), *w2 = copy_of(w, n), *m2 = copy_of(m, n), *v2 = copy_of(v, n),
+                  *was = copy_of(w, n), *m_was = copy_of(m, n);
             s.correction1 = 1 - pow(s.beta1, t), s.correction2 = 1 - pow(s.beta2, t);
             clipk_adamw(k, w, m, v, g, n, &s);
             clipk_adamw(ref, w2, m2, v2, g, n, &s);
             for (size_t i = 0; i < n; i++) {
-                const double moved = s.lr / s.correction1 * (fabs(m_was[i]) + fabs(g[i] * s.scale)) / (sqrt(v2[i] / s.correction2) + s.eps);
-                CHECK_NEAR(m[i], m2[i], 4 * EPS * (fabs(m_was[i]) + fabs(g[i])), "%s: adamw: m[%zu] in step %d", name, i, t);
+                const double moved = s.lr / s.correction1 * (fabs(m_was[i]) + fabs(g[i] * s.scale)) /
+                                     (sqrt(v2[i] / s.correction2) + s.eps);
+                CHECK_NEAR(m[i], m2[i], 4 * EPS * (fabs(m_was[i]) + fabs(g[i])), "%s: adamw: m[%zu] in step %d", name,
+                           i, t);
                 CHECK_NEAR(v[i], v2[i], 8 * EPS * v2[i] + 1e-44, "%s: adamw: v[%zu] in step %d", name, i, t);
-                CHECK_NEAR(w[i], w2[i], 3 * EPS * fabs(was[i]) + 12 * EPS * moved, "%s: adamw: w[%zu] in step %d", name, i, t);
+                CHECK_NEAR(w[i], w2[i], 3 * EPS * fabs(was[i]) + 12 * EPS * moved, "%s: adamw: w[%zu] in step %d", name,
+                           i, t);
             }
             free(g), free(w2), free(m2), free(v2), free(was), free(m_was);
         }
@@ -350,10 +379,12 @@ static float *everything(int threads, const float *x, size_t *n)
 {
     enum { T = 517, C = 333, TC = T * C };
     clipk_ctx k = ctx_new(NULL, threads);
-    float *out = calloc(6 * TC + 4 * C, sizeof *out), *dx = out, *a = dx + TC, *l2 = a + TC, *w = l2 + TC, *m = w + TC, *v = m + TC;
+    float *out = calloc(6 * TC + 4 * C, sizeof *out), *dx = out, *a = dx + TC, *l2 = a + TC, *w = l2 + TC, *m = w + TC,
+          *v = m + TC;
     float *sums = v + TC, *mean = floats_new(T), *rstd = floats_new(T);
     void *work = aligned_new(clipk_sums_work(T, C));
-    const clipk_adamw_step s = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .scale = 1, .correction1 = 0.1, .correction2 = 0.02};
+    const clipk_adamw_step s = {
+        .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .scale = 1, .correction1 = 0.1, .correction2 = 0.02};
     clipk_layernorm(&k, dx, mean, rstd, x, NULL, x, x, 1e-5f, T, C);
     clipk_layernorm_backward(&k, dx, sums, sums + C, x + C, x, mean, rstd, x, x, T, C, work);
     clipk_sum_rows(&k, sums + 2 * C, x, C, T, C, work);

@@ -4,7 +4,8 @@
 
 static void check_scan(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int rows, int D, int Q)
 {
-    const int Dp = clipk_scan_padded(D), limit = INT32_MAX / (128 * D) < INT16_MAX ? INT32_MAX / (128 * D) : INT16_MAX, ldo = rows + 3;
+    const int Dp = clipk_scan_padded(D), limit = INT32_MAX / (128 * D) < INT16_MAX ? INT32_MAX / (128 * D) : INT16_MAX,
+              ldo = rows + 3;
     int8_t *code = bytes_new((size_t)(rows * D));
     int16_t *q = bytes_new(2 * (size_t)(Q * Dp));
     int32_t *a = bytes_new(4 * (size_t)(Q * ldo)), *b = bytes_new(4 * (size_t)(Q * ldo));
@@ -19,13 +20,15 @@ static void check_scan(const char *name, const clipk_ctx *k, const clipk_ctx *re
     ref->set->scan(b, ldo, code, rows, D, q, Q);
     for (int i = 0; i < Q * ldo; i++)
         if (a[i] != b[i])
-            fail_msg("%s: scan of %d rows of %d, %d queries: query %d, row %d: %d, not %d", name, rows, D, Q, i / ldo, i % ldo, a[i], b[i]);
+            fail_msg("%s: scan of %d rows of %d, %d queries: query %d, row %d: %d, not %d", name, rows, D, Q, i / ldo,
+                     i % ldo, a[i], b[i]);
     free(code), free(q), free(a), free(b);
 }
 
 static void check_nibbles(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int rows, int B)
 {
-    const int padded = clipk_scan_padded(B), limit = INT32_MAX / (15 * 2 * B) < INT16_MAX ? INT32_MAX / (15 * 2 * B) : INT16_MAX;
+    const int padded = clipk_scan_padded(B),
+              limit = INT32_MAX / (15 * 2 * B) < INT16_MAX ? INT32_MAX / (15 * 2 * B) : INT16_MAX;
     uint8_t *code = bytes_new((size_t)(rows * B));
     int16_t *q = bytes_new(2 * 2 * (size_t)padded);
     int32_t row[64], a[64], b[64], n = 0;
@@ -77,7 +80,8 @@ static void pick_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
             bound[2 * i + 1] = (float)random_in(0, 4);
         }
         bound[1] = NAN;
-        const int n = k->set->scan_pick(a, dot, bound, rows, 0.5f, 8, 2, 10003), m = ref->set->scan_pick(b, dot, bound, rows, 0.5f, 8, 2, 10003);
+        const int n = k->set->scan_pick(a, dot, bound, rows, 0.5f, 8, 2, 10003),
+                  m = ref->set->scan_pick(b, dot, bound, rows, 0.5f, 8, 2, 10003);
         if (n != m || n < 1)
             fail_msg("%s: %d of %d rows picked, not %d", name, n, rows, m);
         assert_memory_equal(a, b, 4 * (size_t)n);
@@ -129,7 +133,8 @@ static void dot_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
         memmove(half + 1, half, 2 * (size_t)D); /* at an odd address */
         for (int d = 0; d < D; d++)
             sum += fabs((double)x[d] * q[d]);
-        CHECK_NEAR(k->set->dot_f16(q, half + 1, D), ref->set->dot_f16(q, half + 1, D), (D / 16.0 + 16) * EPS * sum * 1.01, "%s: product of %d with f16", name, D);
+        CHECK_NEAR(k->set->dot_f16(q, half + 1, D), ref->set->dot_f16(q, half + 1, D),
+                   (D / 16.0 + 16) * EPS * sum * 1.01, "%s: product of %d with f16", name, D);
         float z[1024];
         memcpy(z, y, sizeof z);
         const int P = 1 << D % 11;
@@ -164,6 +169,7 @@ static void test_dot(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_scan), cmocka_unit_test(test_pick), cmocka_unit_test(test_f16), cmocka_unit_test(test_dot)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_scan), cmocka_unit_test(test_pick),
+                                       cmocka_unit_test(test_f16), cmocka_unit_test(test_dot)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,8 +104,11 @@ static void offsets(void **state)
         int32_t off[MOST];
         int n;
     } bad[] = {
-        {{-1, 2}, 1}, {{INT32_MIN, 2}, 1}, {{INT32_MIN, INT32_MAX}, 1}, {{0, 0}, 1}, {{2, 1}, 1}, {{0, 2, 1}, 2}, {{0, 2, 2}, 2},
-        {{0, -1}, 1}, {{0, 2, INT32_MIN}, 2}, {{0, INT32_MAX}, 1}, {{0, 100}, 1}, {{0, 2}, 0}, {{0, 2}, -1},
+        {{-1, 2}, 1},        {{INT32_MIN, 2}, 1}, {{INT32_MIN, INT32_MAX}, 1},
+        {{0, 0}, 1},         {{2, 1}, 1},         {{0, 2, 1}, 2},
+        {{0, 2, 2}, 2},      {{0, -1}, 1},        {{0, 2, INT32_MIN}, 2},
+        {{0, INT32_MAX}, 1}, {{0, 100}, 1},       {{0, 2}, 0},
+        {{0, 2}, -1},
     };
     int32_t *ids = malloc(4 * sizeof *ids); /* so that a sanitizer sees what is read beside them */
     ids[0] = ids[1] = ids[2] = 1;
@@ -210,7 +213,8 @@ static void fits(void **state)
     REFUSED(clip_match_hardest(ctx, out, NULL, 2, 1, confusion, &found));
     const int32_t label[] = {0, 1}, wrong[] = {0, 2}, below[] = {-1, 0};
     clip_probe *probe;
-    const clip_probe_data part = {out, label, 2}, bad[] = {{out, wrong, 2}, {out, below, 2}, {out, label, 0}, {out, label, -1}, {NULL, label, 2}, {out, NULL, 2}};
+    const clip_probe_data part = {out, label, 2}, bad[] = {{out, wrong, 2},  {out, below, 2},  {out, label, 0},
+                                                           {out, label, -1}, {NULL, label, 2}, {out, NULL, 2}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         REFUSED(clip_probe_fit(ctx, texts, 2, &bad[i], NULL, NULL, &probe, NULL));
         REFUSED(clip_probe_fit(ctx, texts, 2, &part, &bad[i], NULL, &probe, NULL));

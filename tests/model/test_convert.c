@@ -104,7 +104,8 @@ static void embed(const char *path, float out[2][64])
 static void embeddings_stay_as_they_are(void **state)
 {
     (void)state;
-    static const char *const checkpoints[] = {"tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-hf", "tiny-hf-eos"};
+    static const char *const checkpoints[] = {"tiny-vit",    "tiny-vit-eos", "tiny-resnet",
+                                              "tiny-openai", "tiny-hf",      "tiny-hf-eos"};
     for (size_t i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++) {
         static float before[2][64], after[2][64];
         const char *name = checkpoints[i];
@@ -155,7 +156,8 @@ static float weight_of(const char *checkpoint, const char *name)
 static void a_mean_of_several(void **state)
 {
     (void)state;
-    static const char *const some[] = {"visual.proj", "text_projection", "visual.transformer.resblocks.0.attn.in_proj_weight"};
+    static const char *const some[] = {"visual.proj", "text_projection",
+                                       "visual.transformer.resblocks.0.attn.in_proj_weight"};
     convert(in(golden, "tiny-vit"), in(dir, "a"), "openclip", "f32");
     convert(in(golden, "tiny-vit"), in(dir, "half"), "openclip", "bf16"); /* near it, not the same */
     convert(in(dir, "half"), in(dir, "b"), NULL, "f32");

@@ -200,7 +200,8 @@ static void a_trainer(void **state)
     clip_train_step step;
     clip_error err;
     snprintf(table, sizeof table, "%s/samples.tsv", samples);
-    const char *const settings[][2] = {{"train-data", table}, {"pretrained", path}, {"batch-size", "4"}, {"workers", "2"}, {"threads", "2"}, {"lr", "1e-5"}};
+    const char *const settings[][2] = {{"train-data", table}, {"pretrained", path}, {"batch-size", "4"},
+                                       {"workers", "2"},      {"threads", "2"},     {"lr", "1e-5"}};
     assert_int_equal(clip_train_options_new(&o), CLIP_OK);
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (clip_train_options_set(o, settings[i][0], settings[i][1], &err) < 0)

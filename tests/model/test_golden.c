@@ -80,7 +80,8 @@ static float *encode_pixels(const clip_model *m, int threads, const npy *pixels,
     assert_int_equal(clip_context_new(m, threads, &ctx), CLIP_OK);
     for (int i = 0; i < pixels->dim[0]; i += at_once) {
         int n = (int)pixels->dim[0] - i < at_once ? (int)pixels->dim[0] - i : at_once;
-        assert_int_equal(clip_encode_pixels(ctx, (const float *)pixels->data + (size_t)i * each, n, out + (size_t)i * D), CLIP_OK);
+        assert_int_equal(
+            clip_encode_pixels(ctx, (const float *)pixels->data + (size_t)i * each, n, out + (size_t)i * D), CLIP_OK);
     }
     clip_context_free(ctx);
     return out;
@@ -97,7 +98,8 @@ static float *encode_tokens(const clip_model *m, int threads, const npy *ids, co
     assert_int_equal(clip_context_new(m, threads, &ctx), CLIP_OK);
     for (int i = 0; i < N; i += at_once) {
         int n = N - i < at_once ? N - i : at_once;
-        assert_int_equal(clip_encode_tokens(ctx, ids->data, off + i, n, out + (size_t)i * (size_t)info.embed_dim), CLIP_OK);
+        assert_int_equal(clip_encode_tokens(ctx, ids->data, off + i, n, out + (size_t)i * (size_t)info.embed_dim),
+                         CLIP_OK);
     }
     clip_context_free(ctx);
     return out;

@@ -149,7 +149,9 @@ static void one_of_two_in_a_file(void **state)
     float states[TEXTS * 8 * 64], projected[TEXTS * 64];
     assert_int_equal(try_load("two.safetensors", CLIP_TOWER_BOTH, NULL, &m, &err), CLIP_EINVAL);
     assert_null(m);
-    assert_non_null(strstr(err.message, "'conditioner.embedders.0.transformer.' (text encoder), 'conditioner.embedders.1.model.' (text encoder)"));
+    assert_non_null(strstr(
+        err.message,
+        "'conditioner.embedders.0.transformer.' (text encoder), 'conditioner.embedders.1.model.' (text encoder)"));
     fixture f = load("two.safetensors", "conditioner.embedders.0");
     assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, NULL, &(clip_hidden){.states = states}), CLIP_OK);
     close_to(states, "text-last.npy");
@@ -160,7 +162,9 @@ static void one_of_two_in_a_file(void **state)
     assert_null(f.info.interpolation);
     assert_int_equal(f.info.image_size, 0);
     const clip_hidden_options plain = at(-2, -1), normed = at(-2, 1);
-    assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, &plain, &(clip_hidden){.states = states, .projected = projected}), CLIP_OK);
+    assert_int_equal(
+        clip_hidden_tokens(f.ctx, ids, off, TEXTS, &plain, &(clip_hidden){.states = states, .projected = projected}),
+        CLIP_OK);
     close_to(states, "two-1.npy");
     close_to(projected, "two-projected.npy");
     assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, &normed, &(clip_hidden){.states = states}), CLIP_OK);
@@ -198,7 +202,9 @@ static void what_is_not_there_is_refused(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_layer_of_a_text), cmocka_unit_test(every_layer_of_a_picture), cmocka_unit_test(one_of_two_in_a_file),
+        cmocka_unit_test(every_layer_of_a_text),
+        cmocka_unit_test(every_layer_of_a_picture),
+        cmocka_unit_test(one_of_two_in_a_file),
         cmocka_unit_test(what_is_not_there_is_refused),
     };
     if (argc != 2)

@@ -188,7 +188,8 @@ static void labels_are_the_mean_of_their_templates(void **state)
         for (int d = 0; d < D; d++)
             norm += pow((double)unit[2 * i * D + d] + unit[(2 * i + 1) * D + d], 2);
         for (int d = 0; d < D; d++)
-            assert_true(fabs(((double)unit[2 * i * D + d] + unit[(2 * i + 1) * D + d]) / sqrt(norm) - is[i * D + d]) < 1e-6);
+            assert_true(fabs(((double)unit[2 * i * D + d] + unit[(2 * i + 1) * D + d]) / sqrt(norm) - is[i * D + d]) <
+                        1e-6);
     }
     free(unit);
     free(is);

@@ -46,15 +46,33 @@ static clipmdl_config vit(void)
 {
     return (clipmdl_config){
         .embed_dim = 24,
-        .vision = {.kind = CLIPMDL_VIT, .image_size = 32, .patch_size = 8, .width = 16, .heads = 2, .layers = 2, .mlp = 64, .ln_pre = true, .eps = 1e-5f, .act = CLIPK_GELU},
-        .text = {.context_length = 7, .vocab_size = 50, .width = 8, .heads = 2, .layers = 1, .mlp = 32, .eos_id = 2, .eps = 1e-5f, .act = CLIPK_GELU},
+        .vision = {.kind = CLIPMDL_VIT,
+                   .image_size = 32,
+                   .patch_size = 8,
+                   .width = 16,
+                   .heads = 2,
+                   .layers = 2,
+                   .mlp = 64,
+                   .ln_pre = true,
+                   .eps = 1e-5f,
+                   .act = CLIPK_GELU},
+        .text = {.context_length = 7,
+                 .vocab_size = 50,
+                 .width = 8,
+                 .heads = 2,
+                 .layers = 1,
+                 .mlp = 32,
+                 .eos_id = 2,
+                 .eps = 1e-5f,
+                 .act = CLIPK_GELU},
     };
 }
 
 static clipmdl_config resnet(void)
 {
     clipmdl_config c = vit();
-    c.vision = (clipmdl_vision_config){.kind = CLIPMDL_RESNET, .image_size = 32, .width = 2, .heads = 4, .stage = {1, 2, 1, 1}};
+    c.vision = (clipmdl_vision_config){
+        .kind = CLIPMDL_RESNET, .image_size = 32, .width = 2, .heads = 4, .stage = {1, 2, 1, 1}};
     return c;
 }
 
@@ -161,7 +179,8 @@ static void layouts_are_theirs(void **state)
     const clipmdl_tensor *in = tensor(&o, "visual.transformer.resblocks.1.attn.in_proj_weight", 2, 48, 16);
     const clipmdl_tensor *k = tensor(&h, "vision_model.encoder.layers.1.self_attn.k_proj.weight", 2, 16, 16);
     assert_true(at(in, 16 * 16 + 5) == at(k, 5));
-    const clipmdl_tensor *x = tensor(&o, "text_projection", 2, 8, 24), *y = tensor(&h, "text_projection.weight", 2, 24, 8);
+    const clipmdl_tensor *x = tensor(&o, "text_projection", 2, 8, 24),
+                         *y = tensor(&h, "text_projection.weight", 2, 24, 8);
     assert_true(at(x, 3 * 24 + 17) == at(y, 17 * 8 + 3));
     tensor(&h, "vision_model.embeddings.class_embedding", 1, 16, 0);
     tensor(&h, "logit_scale", 0, 0, 0);
@@ -305,8 +324,13 @@ static void a_full_disk_leaves_what_was(void **state)
 
 static clipmdl_recipe recipe(void)
 {
-    return (clipmdl_recipe){.background = -1, .mean = {0.48145466f, 0.5f, 0.40821073f}, .std = {0.26862954f, 0.25f, 1}, .interpolation = "bicubic", .resize_mode = "shortest",
-                            .start_id = 48, .end_id = 49};
+    return (clipmdl_recipe){.background = -1,
+                            .mean = {0.48145466f, 0.5f, 0.40821073f},
+                            .std = {0.26862954f, 0.25f, 1},
+                            .interpolation = "bicubic",
+                            .resize_mode = "shortest",
+                            .start_id = 48,
+                            .end_id = 49};
 }
 
 static clipmdl_config saved(clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r)
@@ -337,7 +361,8 @@ static void assert_same_config(const clipmdl_config *a, const clipmdl_config *b,
         v.layers = w.layers;
     }
     assert_int_equal(a->embed_dim, b->embed_dim);
-    assert_true(v.kind == w.kind && v.image_size == w.image_size && v.patch_size == w.patch_size && v.width == w.width && v.heads == w.heads);
+    assert_true(v.kind == w.kind && v.image_size == w.image_size && v.patch_size == w.patch_size &&
+                v.width == w.width && v.heads == w.heads);
     assert_true(v.layers == w.layers && memcmp(v.stage, w.stage, sizeof v.stage) == 0 && v.mlp == w.mlp);
     assert_true(v.ln_pre == w.ln_pre && v.eps == w.eps && v.act == w.act);
     assert_memory_equal(&x, &y, sizeof x);

@@ -48,8 +48,8 @@ static clip_status open_header(const char *header, size_t data, clipmdl_store *s
     return clipmdl_store_open(in_dir("t.safetensors"), s, err);
 }
 
-#define GOOD                                                                                                                            \
-    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[4,28]},"                          \
+#define GOOD                                                                                                           \
+    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[4,28]},"         \
     "\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"n\":{\"dtype\":\"I64\",\"shape\":[0],\"data_offsets\":[28,28]}}"
 
 static void a_sound_file_opens(void **state)
@@ -84,14 +84,17 @@ static void faults_are_named(void **state)
         {"{\"a\":{\"dtype\":\"F99\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "unknown dtype 'F99'"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4294967296],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4294967296],\"data_offsets\":[0,4]}}", 4,
+         "impossible shape"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4, "impossible shape"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, "impossible data_offsets"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 8, "impossible data_offsets"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, "cut short"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "needs 8"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", 8, "overlap"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "there twice"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}",
+         8, "overlap"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+         8, "there twice"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]", 4, "not valid JSON"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} x", 4, "not valid JSON"},
     };
@@ -146,12 +149,16 @@ static void no_flipped_bit_reads_beyond(void **state)
 static void shards_are_joined(void **state)
 {
     (void)state;
-    static const char index[] = "{\"weight_map\":{\"x\":\"1.safetensors\",\"y\":\"2.safetensors\",\"z\":\"1.safetensors\"}}";
+    static const char index[] =
+        "{\"weight_map\":{\"x\":\"1.safetensors\",\"y\":\"2.safetensors\",\"z\":\"1.safetensors\"}}";
     static const char escape[] = "{\"weight_map\":{\"x\":\"../1.safetensors\"}}";
     unsigned char file[1024];
     clipmdl_store s;
     clip_error err;
-    size_t n = safetensors(file, "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8);
+    size_t n = safetensors(
+        file,
+        "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+        8);
     put("1.safetensors", file, n);
     n = safetensors(file, "{\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
     put("2.safetensors", file, n);
@@ -188,14 +195,17 @@ static void names_translate(void **state)
         clipmdl_scheme scheme;
         const char *name, *in_file;
     } cases[] = {
-        {CLIPMDL_OPENCLIP, "visual.transformer.resblocks.3.attn.in_proj_weight", "visual.transformer.resblocks.3.attn.in_proj_weight"},
-        {CLIPMDL_HUGGINGFACE, "visual.transformer.resblocks.11.mlp.c_fc.bias", "vision_model.encoder.layers.11.mlp.fc1.bias"},
+        {CLIPMDL_OPENCLIP, "visual.transformer.resblocks.3.attn.in_proj_weight",
+         "visual.transformer.resblocks.3.attn.in_proj_weight"},
+        {CLIPMDL_HUGGINGFACE, "visual.transformer.resblocks.11.mlp.c_fc.bias",
+         "vision_model.encoder.layers.11.mlp.fc1.bias"},
         {CLIPMDL_HUGGINGFACE, "transformer.resblocks.0.ln_1.weight", "text_model.encoder.layers.0.layer_norm1.weight"},
         {CLIPMDL_HUGGINGFACE, "visual.ln_pre.weight", "vision_model.pre_layrnorm.weight"},
         {CLIPMDL_HUGGINGFACE, "visual.proj", "visual_projection.weight"},
         {CLIPMDL_HUGGINGFACE, "text_projection", "text_projection.weight"},
         {CLIPMDL_HUGGINGFACE, "positional_embedding", "text_model.embeddings.position_embedding.weight"},
-        {CLIPMDL_HUGGINGFACE, "transformer.resblocks.2.attn.out_proj.weight", "text_model.encoder.layers.2.self_attn.out_proj.weight"},
+        {CLIPMDL_HUGGINGFACE, "transformer.resblocks.2.attn.out_proj.weight",
+         "text_model.encoder.layers.2.self_attn.out_proj.weight"},
     };
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -207,10 +217,13 @@ static void names_translate(void **state)
     assert_string_equal(part[0].name, "x.in_proj_.attnpool.ln_final.weight");
     assert_int_equal(clipmdl_parts(CLIPMDL_HUGGINGFACE_TOWER, "a.", "visual.ln_pre.weight", 0, 64, 64, part), 1);
     assert_string_equal(part[0].name, "a.pre_layrnorm.weight");
-    assert_int_equal(clipmdl_parts(CLIPMDL_OPENCLIP, "module.", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 1);
+    assert_int_equal(
+        clipmdl_parts(CLIPMDL_OPENCLIP, "module.", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part),
+        1);
     assert_string_equal(part[0].name, "module.transformer.resblocks.0.attn.in_proj_weight");
     assert_int_equal(part[0].first, 64);
-    assert_int_equal(clipmdl_parts(CLIPMDL_HUGGINGFACE, "", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 2);
+    assert_int_equal(
+        clipmdl_parts(CLIPMDL_HUGGINGFACE, "", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 2);
     assert_string_equal(part[0].name, "text_model.encoder.layers.0.self_attn.k_proj.weight");
     assert_string_equal(part[1].name, "text_model.encoder.layers.0.self_attn.v_proj.weight");
     assert_int_equal(part[1].total, 64);
@@ -228,14 +241,21 @@ static void configurations_are_checked(void **state)
     } cases[] = {
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{}}}", CLIP_OK, ""},
         {"{}", CLIP_EFORMAT, "model_cfg"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"timm_model_name\":\"vit\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "timm_model_name"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"timm_model_name\":\"vit\"},\"text_cfg\":{}}}",
+         CLIP_EUNSUPPORTED, "timm_model_name"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"width\":0},\"text_cfg\":{}}}", CLIP_EFORMAT, "width"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"width\":100},\"text_cfg\":{\"heads\":7}}}", CLIP_EFORMAT, "heads"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{\"heads\":1}}}", CLIP_EUNSUPPORTED, "heads of 512"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"layers\":[1,2,3]},\"text_cfg\":{}}}", CLIP_EFORMAT, "layers"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"image_size\":[224,336]},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "image_size"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"pool_type\":\"avg\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED, "pool_type"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"mlp_ratio\":1e300},\"text_cfg\":{}}}", CLIP_EFORMAT, "mlp_ratio"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"width\":100},\"text_cfg\":{\"heads\":7}}}", CLIP_EFORMAT,
+         "heads"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{\"heads\":1}}}", CLIP_EUNSUPPORTED,
+         "heads of 512"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"layers\":[1,2,3]},\"text_cfg\":{}}}", CLIP_EFORMAT,
+         "layers"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"image_size\":[224,336]},\"text_cfg\":{}}}",
+         CLIP_EUNSUPPORTED, "image_size"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"pool_type\":\"avg\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED,
+         "pool_type"},
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"mlp_ratio\":1e300},\"text_cfg\":{}}}", CLIP_EFORMAT,
+         "mlp_ratio"},
         {"{\"model_cfg\":{\"embed_dim\":\"8\",\"vision_cfg\":{},\"text_cfg\":{}}}", CLIP_EFORMAT, "embed_dim"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -265,17 +285,20 @@ static void shapes_of_no_clip_are_refused(void **state)
         /* a ResNet of one stage */
         {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[1,3,3,3],\"data_offsets\":[2000,2027]},"
          "\"visual.layer1.0.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,2,1,1],\"data_offsets\":[2027,2155]},"
-         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," LAYER "," TEXT "}",
+         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," LAYER
+         "," TEXT "}",
          "stage 2 of the ResNet has no blocks"},
         /* a text tower of no layers */
         {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[1,3,3,3],\"data_offsets\":[2000,2027]},"
          "\"visual.layer1.0.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,2,1,1],\"data_offsets\":[2027,2155]},"
-         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," TEXT "}",
+         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," TEXT
+         "}",
          "without layers"},
         /* a patch of 2^24 pixels, in no bytes at all */
         {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,0,0,16777216],\"data_offsets\":[2000,2000]},"
          "\"visual.proj\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2000,2000]},"
-         "\"visual.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[16769026,0],\"data_offsets\":[2000,2000]}," TEXT "}",
+         "\"visual.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[16769026,0],\"data_offsets\":[2000,2000]}," TEXT
+         "}",
          "has a shape that no CLIP has"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -283,7 +306,8 @@ static void shapes_of_no_clip_are_refused(void **state)
         clipmdl_config c;
         clip_error err = {0};
         assert_int_equal(open_header(cases[i].header, 2200, &s, &err), CLIP_OK);
-        assert_true(clipmdl_config_from_shapes(&s, &(clipmdl_found){CLIPMDL_OPENCLIP, CLIP_TOWER_BOTH, ""}, &c, &err) < 0);
+        assert_true(clipmdl_config_from_shapes(&s, &(clipmdl_found){CLIPMDL_OPENCLIP, CLIP_TOWER_BOTH, ""}, &c, &err) <
+                    0);
         if (!strstr(err.message, cases[i].says))
             fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
         clipmdl_store_close(&s);
@@ -303,13 +327,14 @@ static void heads_are_those_of_known_models(void **state)
         clipmdl_store s;
         clipmdl_config c;
         clip_error err;
-        snprintf(header, sizeof header,
-                 "{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[%d,3,1,1],\"data_offsets\":[0,%d]},"
-                 "\"visual.class_embedding\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
-                 "\"visual.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[%d,%d]},"
-                 "\"visual.transformer.resblocks.0.ln_1.weight\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
-                 "\"visual.transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[%d,%d]}}",
-                 cases[i].width, n, n, n + 1, n + 1, n + 3, n + 3, n + 4, n + 4, n + 5);
+        snprintf(
+            header, sizeof header,
+            "{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[%d,3,1,1],\"data_offsets\":[0,%d]},"
+            "\"visual.class_embedding\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
+            "\"visual.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[%d,%d]},"
+            "\"visual.transformer.resblocks.0.ln_1.weight\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
+            "\"visual.transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[%d,%d]}}",
+            cases[i].width, n, n, n + 1, n + 1, n + 3, n + 3, n + 4, n + 4, n + 5);
         assert_int_equal(open_header(header, (size_t)n + 5, &s, &err), CLIP_OK);
         if (clipmdl_config_from_shapes(&s, &(clipmdl_found){CLIPMDL_OPENCLIP, CLIP_TOWER_IMAGE, ""}, &c, &err) < 0)
             fail_msg("%s", err.message);
@@ -322,8 +347,9 @@ static void heads_are_those_of_known_models(void **state)
 static void g14_has_its_odd_mlp(void **state)
 {
     (void)state;
-    static const char json[] = "{\"model_cfg\":{\"embed_dim\":1024,\"vision_cfg\":{\"image_size\":224,\"layers\":40,\"width\":1408,\"head_width\":88,"
-                               "\"mlp_ratio\":4.3637,\"patch_size\":14},\"text_cfg\":{\"context_length\":77,\"width\":1024,\"heads\":16,\"layers\":24}}}";
+    static const char json[] =
+        "{\"model_cfg\":{\"embed_dim\":1024,\"vision_cfg\":{\"image_size\":224,\"layers\":40,\"width\":1408,\"head_width\":88,"
+        "\"mlp_ratio\":4.3637,\"patch_size\":14},\"text_cfg\":{\"context_length\":77,\"width\":1024,\"heads\":16,\"layers\":24}}}";
     clipmdl_config c;
     clip_error err;
     put("open_clip_config.json", json, strlen(json));

@@ -29,15 +29,21 @@
 #define SAMPLES 4  /* a pixel's side is cut into so many */
 
 enum { HUES = 8, COLORS = 11, KINDS = 16, SHAPES = 8 }; /* those from COLORS on have no name */
-static const char *const color_name[COLORS] = {"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray"};
+static const char *const color_name[COLORS] = {"red",  "orange", "yellow", "green", "blue", "purple",
+                                               "pink", "brown",  "black",  "white", "gray"};
 
 /* From, to: hue in degrees, saturation, value. */
 static const float color_range[KINDS][3][2] = {
-    {{-8, 8}, {0.75f, 1}, {0.6f, 1}}, {{22, 36}, {0.8f, 1}, {0.85f, 1}}, {{48, 64}, {0.6f, 1}, {0.85f, 1}}, {{90, 155}, {0.5f, 1}, {0.35f, 0.85f}},
-    {{200, 240}, {0.6f, 1}, {0.5f, 1}}, {{268, 295}, {0.5f, 1}, {0.4f, 0.8f}}, {{320, 350}, {0.25f, 0.55f}, {0.9f, 1}}, {{14, 32}, {0.55f, 0.85f}, {0.25f, 0.5f}},
-    {{0, 360}, {0, 0.3f}, {0, 0.15f}}, {{0, 360}, {0, 0.05f}, {0.93f, 1}}, {{0, 360}, {0, 0.08f}, {0.35f, 0.7f}}, {{38, 46}, {0.5f, 1}, {0.7f, 1}},
-    {{66, 88}, {0.4f, 1}, {0.4f, 1}}, {{158, 196}, {0.4f, 1}, {0.4f, 1}}, {{243, 265}, {0.4f, 1}, {0.4f, 1}}, {{298, 316}, {0.4f, 1}, {0.4f, 1}}};
-static const char *const shape_name[SHAPES] = {"circle", "square", "triangle", "cross", "star", "ring", "diamond", "heart"};
+    {{-8, 8}, {0.75f, 1}, {0.6f, 1}},        {{22, 36}, {0.8f, 1}, {0.85f, 1}},
+    {{48, 64}, {0.6f, 1}, {0.85f, 1}},       {{90, 155}, {0.5f, 1}, {0.35f, 0.85f}},
+    {{200, 240}, {0.6f, 1}, {0.5f, 1}},      {{268, 295}, {0.5f, 1}, {0.4f, 0.8f}},
+    {{320, 350}, {0.25f, 0.55f}, {0.9f, 1}}, {{14, 32}, {0.55f, 0.85f}, {0.25f, 0.5f}},
+    {{0, 360}, {0, 0.3f}, {0, 0.15f}},       {{0, 360}, {0, 0.05f}, {0.93f, 1}},
+    {{0, 360}, {0, 0.08f}, {0.35f, 0.7f}},   {{38, 46}, {0.5f, 1}, {0.7f, 1}},
+    {{66, 88}, {0.4f, 1}, {0.4f, 1}},        {{158, 196}, {0.4f, 1}, {0.4f, 1}},
+    {{243, 265}, {0.4f, 1}, {0.4f, 1}},      {{298, 316}, {0.4f, 1}, {0.4f, 1}}};
+static const char *const shape_name[SHAPES] = {"circle", "square", "triangle", "cross",
+                                               "star",   "ring",   "diamond",  "heart"};
 static const char *const number_name[MOST + 1] = {"no", "one", "two", "three", "four", "five"};
 static const char *const size_name[2] = {"small", "large"};
 
@@ -80,7 +86,8 @@ static int below(clipb_rng *r, int n) { return (int)clipb_rng_below(r, (uint32_t
 
 static void draw_color(clipb_rng *r, const float range[3][2], float rgb[3])
 {
-    const float hue = clipb_rng_between(r, range[0][0], range[0][1]) / 60 + 6, saturation = clipb_rng_between(r, range[1][0], range[1][1]),
+    const float hue = clipb_rng_between(r, range[0][0], range[0][1]) / 60 + 6,
+                saturation = clipb_rng_between(r, range[1][0], range[1][1]),
                 value = clipb_rng_between(r, range[2][0], range[2][1]);
     for (int c = 0; c < 3; c++) { /* red's part falls from 60 degrees on, is 0 from 120 to 240 and rises to 300; green's lies 120 degrees further, .. */
         const float away = fabsf(fmodf(hue - 2 * (float)c + 3, 6) - 3);
@@ -153,7 +160,8 @@ static void draw_scene(clipb_rng *r, scene *s, split of)
         if (s->groups == 2) {
             do
                 draw_group(r, &s->g[1], below(r, 2) ? of : TRAIN);
-            while (s->g[1].color == s->g[0].color || s->g[1].shape == s->g[0].shape || !(named(&s->g[0]) || named(&s->g[1])));
+            while (s->g[1].color == s->g[0].color || s->g[1].shape == s->g[0].shape ||
+                   !(named(&s->g[0]) || named(&s->g[1])));
             s->g[1].n = s->sides ? 1 : 1 + below(r, MOST - s->g[0].n);
         }
         if (below(r, 2) && s->groups == 2) { /* which of them is asked about must not tell its side */
@@ -210,7 +218,8 @@ static void lay(const thing *t, const group *g, int x, int y, float rgb[3])
     float covered = 0, second = 0;
     for (int v = 0; v < SAMPLES; v++)
         for (int u = 0; u < SAMPLES; u++) {
-            const float dx = (float)x + ((float)u + 0.5f) / SAMPLES - t->x, dy = (float)y + ((float)v + 0.5f) / SAMPLES - t->y;
+            const float dx = (float)x + ((float)u + 0.5f) / SAMPLES - t->x,
+                        dy = (float)y + ((float)v + 0.5f) / SAMPLES - t->y;
             if (!inside(g->shape, c * dx + s * dy, c * dy - s * dx))
                 continue;
             covered += 1.0f / (SAMPLES * SAMPLES);
@@ -225,7 +234,8 @@ static bool write_picture(clipb_rng *r, const scene *s, const char *path)
     static uint8_t picture[S][S][3];
     for (int y = 0; y < S; y++)
         for (int x = 0; x < S; x++) {
-            const float part = 0.5f + (cosf(s->slope) * ((float)x - S / 2) + sinf(s->slope) * ((float)y - S / 2)) / (1.42f * S);
+            const float part =
+                0.5f + (cosf(s->slope) * ((float)x - S / 2) + sinf(s->slope) * ((float)y - S / 2)) / (1.42f * S);
             float rgb[3];
             for (int c = 0; c < 3; c++)
                 rgb[c] = s->ground[0][c] + part * (s->ground[1][c] - s->ground[0][c]);
@@ -243,7 +253,8 @@ static bool write_picture(clipb_rng *r, const scene *s, const char *path)
 
 static const char *plural(int shape, int n)
 {
-    static const char *const many[SHAPES] = {"circles", "squares", "triangles", "crosses", "stars", "rings", "diamonds", "hearts"};
+    static const char *const many[SHAPES] = {"circles", "squares", "triangles", "crosses",
+                                             "stars",   "rings",   "diamonds",  "hearts"};
     return n == 1 ? shape_name[shape] : many[shape];
 }
 
@@ -252,14 +263,22 @@ static const char *article(const char *word) { return *word == 'o' ? "an" : "a";
 /* Which words a caption has: "a large red circle", "a red circle", "a large circle", "a circle", "a red thing" */
 static const struct {
     bool size, color, shape;
-} wording[] = {{true, true, true}, {false, true, true}, {true, false, true}, {false, false, true}, {false, true, false}};
+} wording[] = {
+    {true, true, true}, {false, true, true}, {true, false, true}, {false, false, true}, {false, true, false}};
 enum { COLOR_SHAPE = 1, WORDINGS = sizeof wording / sizeof *wording };
 
 static void name_group(char out[64], const group *g, int w)
 {
-    const char *size = wording[w].size ? size_name[g->size] : "", *color = wording[w].color && named(g) ? color_name[g->color] : "";
-    const char *things = wording[w].shape ? plural(g->shape, g->n) : g->n == 1 ? "thing" : "things", *first = *size ? size : *color ? color : things;
-    snprintf(out, 64, "%s%s%s%s%s %s", g->n == 1 ? article(first) : number_name[g->n], *size ? " " : "", size, *color ? " " : "", color, things);
+    const char *size = wording[w].size ? size_name[g->size] : "",
+               *color = wording[w].color && named(g) ? color_name[g->color] : "";
+    const char *things = wording[w].shape ? plural(g->shape, g->n)
+                         : g->n == 1      ? "thing"
+                                          : "things",
+               *first = *size    ? size
+                        : *color ? color
+                                 : things;
+    snprintf(out, 64, "%s%s%s%s%s %s", g->n == 1 ? article(first) : number_name[g->n], *size ? " " : "", size,
+             *color ? " " : "", color, things);
 }
 
 static void write_captions(FILE *f, const char *file, const scene *s)
@@ -285,7 +304,8 @@ static void ask_whether(clipb_rng *r, FILE *f, const char *file, const scene *s,
     const group *other = &s->g[g == &s->g[0]];
     if (s->sides && below(r, 3) == 0) {
         const bool left = (g == &s->g[0]) == yes;
-        fprintf(f, "%s\tis the %s %s of the %s?\t%s\n", file, shape_name[shape], left ? "left" : "right", shape_name[other->shape], yes ? "yes" : "no");
+        fprintf(f, "%s\tis the %s %s of the %s?\t%s\n", file, shape_name[shape], left ? "left" : "right",
+                shape_name[other->shape], yes ? "yes" : "no");
         return;
     }
     for (bool there = true; !yes && there;) {
@@ -297,7 +317,8 @@ static void ask_whether(clipb_rng *r, FILE *f, const char *file, const scene *s,
             there |= s->g[i].color == color && s->g[i].shape == shape;
     }
     const char *words = named(g) ? color_name[color] : shape_name[shape];
-    fprintf(f, "%s\tis there %s %s%s%s?\t%s\n", file, article(words), words, named(g) ? " " : "", named(g) ? shape_name[shape] : "", yes ? "yes" : "no");
+    fprintf(f, "%s\tis there %s %s%s%s?\t%s\n", file, article(words), words, named(g) ? " " : "",
+            named(g) ? shape_name[shape] : "", yes ? "yes" : "no");
 }
 
 static void write_questions(clipb_rng *r, FILE *f, const char *file, const scene *s, split of)
@@ -306,7 +327,8 @@ static void write_questions(clipb_rng *r, FILE *f, const char *file, const scene
     if (split_of(s->g[which].color, s->g[which].shape) != of || !named(&s->g[which]))
         which = s->groups - 1 - which;
     const group *g = &s->g[which];
-    const char *color = named(g) ? color_name[g->color] : "", *shape = shape_name[g->shape], *things = plural(g->shape, g->n);
+    const char *color = named(g) ? color_name[g->color] : "", *shape = shape_name[g->shape],
+               *things = plural(g->shape, g->n);
     const char *verb = g->n == 1 ? "is" : "are", *it = g->n == 1 ? "it" : "they"; /* where there is but one group, it need not be named */
     if (s->groups == 1)
         fprintf(f, "%s\twhat shape %s %s?\t%s\n", file, verb, it, shape);
@@ -354,7 +376,8 @@ int main(int argc, char **argv)
     }
     const uint64_t seed = strtoull(argv[3], NULL, 10);
     mkdir(argv[1], 0777);
-    FILE *captions = open_table(argv[1], "captions.tsv", "filepath\ttitle"), *questions = open_table(argv[1], "questions.tsv", "filepath\tquestion\tanswer"),
+    FILE *captions = open_table(argv[1], "captions.tsv", "filepath\ttitle"),
+         *questions = open_table(argv[1], "questions.tsv", "filepath\tquestion\tanswer"),
          *objects = open_table(argv[1], "objects.tsv", "filepath\ttitle\tx\ty\tradius");
     bool good = captions && questions && objects;
     for (int i = 0; good && i < atoi(argv[2]); i++) {

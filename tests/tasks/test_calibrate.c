@@ -17,7 +17,8 @@ static void draw(uint64_t seed)
         right[n] = (int32_t)clipb_rng_below(&r, L);
         for (int l = 0; l < L; l++) {
             yes[n * L + l] = l < L - 1 && (l == right[n] || clipb_rng_below(&r, 5) == 0); /* the last is never right */
-            cosine[n * L + l] = roundf(100 * (0.2f + 0.07f * (float)yes[n * L + l] + 0.05f * clipb_rng_normal(&r))) / 100;
+            cosine[n * L + l] =
+                roundf(100 * (0.2f + 0.07f * (float)yes[n * L + l] + 0.05f * clipb_rng_normal(&r))) / 100;
         }
     }
 }
@@ -127,7 +128,8 @@ static void test_thresholds(void **state)
             assert_true(f1(count(l, l + 1, own)) == best_f1(l, l + 1));
         }
         assert_true(threshold[L - 1] == all);
-        assert_true(loss(threshold, scale) <= loss(threshold, 1.02 * scale) && loss(threshold, scale) <= loss(threshold, scale / 1.02));
+        assert_true(loss(threshold, scale) <= loss(threshold, 1.02 * scale) &&
+                    loss(threshold, scale) <= loss(threshold, scale / 1.02));
     }
 }
 
@@ -182,7 +184,8 @@ static void test_multilabel(void **state)
     }
     assert_int_equal(cliptsk_multilabel(cosine, yes, N, L, threshold, 30, &m), CLIP_OK);
     assert_int_equal(m.labels, L - 1);
-    assert_true(m.precision == (double)all.hits / all.taken && m.recall == (double)all.hits / all.right && m.f1 == f1(all));
+    assert_true(m.precision == (double)all.hits / all.taken && m.recall == (double)all.hits / all.right &&
+                m.f1 == f1(all));
     assert_true(fabs(m.label_f1 - each) < 1e-12 && fabs(m.map - map) < 1e-12);
     assert_true(m.ece > 0 && m.ece < 1);
 }
@@ -232,8 +235,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scale), cmocka_unit_test(test_choice_ece), cmocka_unit_test(test_thresholds), cmocka_unit_test(test_gap),
-        cmocka_unit_test(test_multilabel), cmocka_unit_test(test_refusals), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_scale),  cmocka_unit_test(test_choice_ece), cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_gap),    cmocka_unit_test(test_multilabel), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -270,8 +270,9 @@ static void test_ece(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradient), cmocka_unit_test(test_optimum), cmocka_unit_test(test_closed_form), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_auc),     cmocka_unit_test(test_ece),
+        cmocka_unit_test(test_gradient), cmocka_unit_test(test_optimum),  cmocka_unit_test(test_closed_form),
+        cmocka_unit_test(test_threads),  cmocka_unit_test(test_refusals), cmocka_unit_test(test_auc),
+        cmocka_unit_test(test_ece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,8 @@ static void test_fit_law(void **state)
         s.half[i] = (uint8_t)(i & 1);
     }
     assert_int_equal(cliptsk_match_fit(&w.k, &s, 0, &m), CLIP_OK);
-    assert_true(fabs(m.knot - law.knot) < 0.5 && fabs(m.slope - law.slope) < 0.2 && fabs(m.intercept - law.intercept) < 0.15);
+    assert_true(fabs(m.knot - law.knot) < 0.5 && fabs(m.slope - law.slope) < 0.2 &&
+                fabs(m.intercept - law.intercept) < 0.15);
     for (int i = 0; i < M; i++) {
         p[i] = cliptsk_match_probability(&m, s.score[i]);
         s.weight[i] = (float)s.half[i]; /* the other half alone counts */
@@ -132,7 +133,8 @@ static void test_confusions(void **state)
     assert_int_equal(found, K);
     for (int at = 0; at < K; at++) {
         const int i = got[at].i, j = got[at].j;
-        const double margin = dot_product(image + i * D, text + i * D, D) + dot_product(image + j * D, text + j * D, D) -
+        const double margin = dot_product(image + i * D, text + i * D, D) +
+                              dot_product(image + j * D, text + j * D, D) -
                               dot_product(image + i * D, text + j * D, D) - dot_product(image + j * D, text + i * D, D);
         assert_true(i < j && fabs(margin - (double)got[at].margin) < 1e-5);
         assert_true(at == 0 || got[at].margin >= got[at - 1].margin);
@@ -141,8 +143,9 @@ static void test_confusions(void **state)
     int better = 0; /* pairs below the last one kept */
     for (int i = 0; i < N; i++)
         for (int j = i + 1; j < N; j++) {
-            const double margin = dot_product(image + i * D, text + i * D, D) + dot_product(image + j * D, text + j * D, D) -
-                                  dot_product(image + i * D, text + j * D, D) - dot_product(image + j * D, text + i * D, D);
+            const double margin =
+                dot_product(image + i * D, text + i * D, D) + dot_product(image + j * D, text + j * D, D) -
+                dot_product(image + i * D, text + j * D, D) - dot_product(image + j * D, text + i * D, D);
             better += margin < (double)got[K - 1].margin - 1e-5 && !(i == 3 && j == 7) && !(i == 11 && j == 20);
         }
     assert_true(better < K);

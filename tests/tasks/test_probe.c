@@ -104,7 +104,8 @@ static void test_linear(void **state)
     (void)state;
     draw(1.5f);
     workspace w = workspace_new(2);
-    const cliptsk_samples train = {key, y, NULL, 140, D, C}, val = {key + 140 * D, y + 140, NULL, N - 140, D, C}, none = {.F = D, .C = C};
+    const cliptsk_samples train = {key, y, NULL, 140, D, C}, val = {key + 140 * D, y + 140, NULL, N - 140, D, C},
+                          none = {.F = D, .C = C};
     float theta[C * D + C], again[C * D + C];
     double l2 = 0, accuracy, weak = 1e-6, zero;
     cliptsk_logistic_report r;
@@ -152,8 +153,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_neighbours), cmocka_unit_test(test_cache), cmocka_unit_test(test_cache_sweep), cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_neighbours), cmocka_unit_test(test_cache),  cmocka_unit_test(test_cache_sweep),
+        cmocka_unit_test(test_linear),     cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,7 +93,8 @@ static void ranks_are_those_of_the_definition(void **state)
             assert_int_equal(cliptsk_ranks(&k, query, Q, candidate, C, D, right, right_off, rank), CLIP_OK);
             for (int q = 0; q < Q; q++)
                 if (rank[q] != expected[q])
-                    fail_msg("%s, %d threads, query %d: rank %d, not %d", clipk_set_name(set), threads, q, rank[q], expected[q]);
+                    fail_msg("%s, %d threads, query %d: rank %d, not %d", clipk_set_name(set), threads, q, rank[q],
+                             expected[q]);
         }
 }
 
@@ -116,7 +117,8 @@ static void copies_tie_wherever_they_stand(void **state)
         assert_int_equal(cliptsk_ranks(&k, query, Q, candidate, C, D, right, right_off, rank), CLIP_OK);
         for (int q = 0; q < Q; q++) {
             if (rank[q] != expected[q])
-                fail_msg("%s, query %d: rank %d by one copy, %d by the other", clipk_set_name(set), q, expected[q], rank[q]);
+                fail_msg("%s, query %d: rank %d by one copy, %d by the other", clipk_set_name(set), q, expected[q],
+                         rank[q]);
             assert_int_equal(rank[q] % 2, 0); /* what is higher comes in pairs */
         }
     }

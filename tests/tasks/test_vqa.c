@@ -64,8 +64,8 @@ static void test_rules(void **state)
 /* Whatever comes: a statement that fits its room, with its hole unless it is for "yes". */
 static void test_any_text(void **state)
 {
-    static const char *const piece[] = {"what ", "how many ", "is ", "the ", "color ", "are ", "there ", "x", "? ", "of ",
-                                         "\xff\x01", "{} ", "$1 ", "in the picture "};
+    static const char *const piece[] = {"what ", "how many ", "is ", "the ",     "color ", "are ", "there ",
+                                        "x",     "? ",        "of ", "\xff\x01", "{} ",    "$1 ",  "in the picture "};
     static char text[40000];
     (void)state;
     for (uint64_t i = 0; i < 3000; i++) {
@@ -87,8 +87,19 @@ static void test_any_text(void **state)
 static void test_normalize(void **state)
 {
     static const char *const table[][2] = {
-        {"Yes", "yes"}, {"The  Red car.", "red car"}, {"two", "2"}, {"none", "0"}, {"ten dogs", "10 dogs"}, {"a man, an apple", "man apple"},
-        {"1,000", "1000"}, {"3.5", "3.5"}, {"t-shirt", "t shirt"}, {"don't know!", "dont know"}, {"the", ""}, {"", ""}, {"\"black & white\"", "black & white"},
+        {"Yes", "yes"},
+        {"The  Red car.", "red car"},
+        {"two", "2"},
+        {"none", "0"},
+        {"ten dogs", "10 dogs"},
+        {"a man, an apple", "man apple"},
+        {"1,000", "1000"},
+        {"3.5", "3.5"},
+        {"t-shirt", "t shirt"},
+        {"don't know!", "dont know"},
+        {"the", ""},
+        {"", ""},
+        {"\"black & white\"", "black & white"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -112,7 +123,9 @@ static void test_normalize(void **state)
 
 static void test_score(void **state)
 {
-    const char *const ten[] = {"cat", "cat", "cat", "cat", "dog", "dog", "cow", "cat", "cat", "cat"}, *const two[] = {"cat", "kitten"};
+    const char *const ten[] = {"cat", "cat", "cat", "cat", "dog", "dog", "cow", "cat", "cat", "cat"}, *const two[] = {
+                                                                                                          "cat",
+                                                                                                          "kitten"};
     (void)state;
     assert_true(cliptsk_answer_score("cat", ten, 10) == 1);
     assert_true(cliptsk_answer_score("dog", ten, 10) == 2 / 3.0);
@@ -133,7 +146,14 @@ static cliptsk_asked at[N];
 static int32_t target[N], target_off[N + 1];
 static float worth[N];
 static const cliptsk_head_data data = {{D, 0, 0}, image, question, at, target, target_off, worth, NULL, N};
-static const cliptsk_head_options options = {.hidden = 64, .epochs = 40, .patience = 40, .batch = 64, .lr = 3e-3, .weight_decay = 0.01, .dropout = 0.1, .seed = 5};
+static const cliptsk_head_options options = {.hidden = 64,
+                                             .epochs = 40,
+                                             .patience = 40,
+                                             .batch = 64,
+                                             .lr = 3e-3,
+                                             .weight_decay = 0.01,
+                                             .dropout = 0.1,
+                                             .seed = 5};
 
 static void unit(float *x)
 {
@@ -252,7 +272,8 @@ static void make_tokens(void)
         for (int t = 0; t < T; t++) {
             const int thing = (t + turn) % 4, color = (int)clipb_rng_below(&r, 4);
             for (int d = 0; d < W; d++)
-                token[t * W + d] = clipmdl_to_f16(direction[thing][d] + direction[4 + color][d] + 0.1f * clipb_rng_normal(&r));
+                token[t * W + d] =
+                    clipmdl_to_f16(direction[thing][d] + direction[4 + color][d] + 0.1f * clipb_rng_normal(&r));
             if (thing >= 2)
                 continue;
             look_at[2 * p + thing] = (cliptsk_asked){p, thing};

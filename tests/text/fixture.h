@@ -152,7 +152,8 @@ static inline char *fixture_merge_list(const char *lines, int pairs)
 }
 
 /* A tokenizer.json of these parts; malloc'ed. */
-static inline char *fixture_tokenizer_json(const char *vocab, const char *merge_list, const char *added, int merges_first)
+static inline char *fixture_tokenizer_json(const char *vocab, const char *merge_list, const char *added,
+                                           int merges_first)
 {
     size_t n = strlen(vocab) + strlen(merge_list) + strlen(added) + 512;
     char *out = malloc(n);
@@ -162,8 +163,8 @@ static inline char *fixture_tokenizer_json(const char *vocab, const char *merge_
              " \"model\": {\"type\": \"BPE\", \"dropout\": null, \"continuing_subword_prefix\": \"\",\n"
              "  \"end_of_word_suffix\": \"</w>\",\n"
              "  \"%s\": %s,\n  \"%s\": %s}}",
-             added, merges_first ? "merges" : "vocab", merges_first ? merge_list : vocab, merges_first ? "vocab" : "merges",
-             merges_first ? vocab : merge_list);
+             added, merges_first ? "merges" : "vocab", merges_first ? merge_list : vocab,
+             merges_first ? "vocab" : "merges", merges_first ? vocab : merge_list);
     return out;
 }
 

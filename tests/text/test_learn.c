@@ -105,7 +105,9 @@ static choice most_frequent(const plain_word *w, const cliptok_bpe *b)
             char text[2 * CLIPTOK_TEXT];
             cliptok_bpe_text(b, c.right, text + cliptok_bpe_text(b, c.left, text));
             const bool taken = cliptok_bpe_find(b, text, strlen(text)) >= 0;
-            const bool earlier = c.count > best.count || (c.count == best.count && (c.left < best.left || (c.left == best.left && c.right < best.right)));
+            const bool earlier =
+                c.count > best.count ||
+                (c.count == best.count && (c.left < best.left || (c.left == best.left && c.right < best.right)));
             if (earlier && c.count > 1 && !taken)
                 best = c;
         }
@@ -156,7 +158,8 @@ static void counting_by_differences_counts_right(void **state)
             cliptok_bpe_text(&plain, c.right, right);
             assert_merge(&b, rank, left, right);
             const int32_t joint = 512 + (int32_t)rank;
-            assert_int_equal(cliptok_bpe_merge(&plain, left, strlen(left), right, strlen(right), joint, NULL, NULL), CLIP_OK);
+            assert_int_equal(cliptok_bpe_merge(&plain, left, strlen(left), right, strlen(right), joint, NULL, NULL),
+                             CLIP_OK);
             for (int i = 0; i < WORDS; i++)
                 join(&word[i], c, joint);
         }
@@ -170,8 +173,17 @@ static void counting_by_differences_counts_right(void **state)
 /* ---- Files -------------------------------------------------------------------------------------------------- */
 
 static const char *const captions[] = {
-    "A red circle", "a blue circle, large", "the red square's edge", "ROT \xE2\x80\x9Cquoted\xE2\x80\x9D \\ \"\" \"\" \\\\ \\\\", "Fu\xC3\x9F""ball fu\xC3\x9F""ball 12 12",
-    "\xE8\xB5\xA4\xE3\x81\x84\xE5\x86\x86 \xE8\xB5\xA4\xE3\x81\x84", "\xF0\x9F\x98\x80\xF0\x9F\x98\x80 \xF0\x9F\x98\x80\xF0\x9F\x98\x80", "broken \xC3( \xFF \xC3( \xFF", "<|endoftext|> <|endoftext|>",
+    "A red circle",
+    "a blue circle, large",
+    "the red square's edge",
+    "ROT \xE2\x80\x9Cquoted\xE2\x80\x9D \\ \"\" \"\" \\\\ \\\\",
+    "Fu\xC3\x9F"
+    "ball fu\xC3\x9F"
+    "ball 12 12",
+    "\xE8\xB5\xA4\xE3\x81\x84\xE5\x86\x86 \xE8\xB5\xA4\xE3\x81\x84",
+    "\xF0\x9F\x98\x80\xF0\x9F\x98\x80 \xF0\x9F\x98\x80\xF0\x9F\x98\x80",
+    "broken \xC3( \xFF \xC3( \xFF",
+    "<|endoftext|> <|endoftext|>",
 };
 enum { CAPTIONS = sizeof captions / sizeof *captions };
 
@@ -308,7 +320,8 @@ static void a_word_is_found_in_phrases_without_blanks(void **state)
 static void what_is_learned_by_heart_is_counted(void **state)
 {
     (void)state;
-    static const char *const glued[] = {"aredcircleonabluetable", "Aredcircleonabluetable", "a red circle on a blue table", "circle", "circle"};
+    static const char *const glued[] = {"aredcircleonabluetable", "Aredcircleonabluetable",
+                                        "a red circle on a blue table", "circle", "circle"};
     cliptok_learner *l;
     cliptok_bpe b;
     assert_int_equal(cliptok_learner_new(&l), CLIP_OK);

@@ -115,12 +115,14 @@ static void every_file(void **state)
     (void)state;
     size_t n, m;
     char *vocab = fixture_read(golden, "vocab.json", &n), *text = fixture_read(golden, "merges.txt", &m), dir[DIR_MAX];
-    static const char added[] = "[{\"id\": 4094, \"content\": \"<|startoftext|>\", \"special\": true, \"normalized\": false},"
-                                " {\"id\": 4095, \"content\": \"<|endoftext|>\", \"special\": true, \"normalized\": false}]";
+    static const char added[] =
+        "[{\"id\": 4094, \"content\": \"<|startoftext|>\", \"special\": true, \"normalized\": false},"
+        " {\"id\": 4095, \"content\": \"<|endoftext|>\", \"special\": true, \"normalized\": false}]";
     fixture_new(dir);
     for (int kind = 0; kind < 5; kind++) {
         if (kind < 4) {
-            char *list = fixture_merge_list(text, kind & 1), *whole = fixture_tokenizer_json(vocab, list, added, kind >> 1);
+            char *list = fixture_merge_list(text, kind & 1),
+                 *whole = fixture_tokenizer_json(vocab, list, added, kind >> 1);
             fixture_text(dir, "tokenizer.json", whole);
             free(whole);
             free(list);
@@ -324,7 +326,9 @@ static void pad_tokens(void **state)
             fixture_text(dir, cases[i].file, cases[i].text);
         cliptok *openclip = load(dir, 0), *t = load(dir, 1);
         assert_int_equal(cliptok_pad_id(openclip), 0);
-        const int want = cases[i].pad == END ? cliptok_end_id(t) : cases[i].pad == LAST ? cliptok_vocab_size(t) - 1 : 33;
+        const int want = cases[i].pad == END    ? cliptok_end_id(t)
+                         : cases[i].pad == LAST ? cliptok_vocab_size(t) - 1
+                                                : 33;
         if (cliptok_pad_id(t) != want)
             fail_msg("case %zu: %d, not %d", i, cliptok_pad_id(t), want);
         cliptok_free(openclip);
@@ -343,11 +347,15 @@ static void added_token_faults(void **state)
         clip_status status;
     } cases[] = {
         {"tokenizer_config.json", "[]", "tokenizer_config.json: not an object", CLIP_EFORMAT},
-        {"tokenizer_config.json", "{\"added_tokens_decoder\": {\"0\": {\"content\": 3}}}", "\"content\" must be a string", CLIP_EFORMAT},
-        {"tokenizer_config.json", "{\"added_tokens_decoder\": {\"0\": {}}}", "an added token is not a string", CLIP_EFORMAT},
+        {"tokenizer_config.json", "{\"added_tokens_decoder\": {\"0\": {\"content\": 3}}}",
+         "\"content\" must be a string", CLIP_EFORMAT},
+        {"tokenizer_config.json", "{\"added_tokens_decoder\": {\"0\": {}}}", "an added token is not a string",
+         CLIP_EFORMAT},
         {"tokenizer_config.json", "{\"extra_special_tokens\": [3]}", "an added token is not a string", CLIP_EFORMAT},
-        {"tokenizer_config.json", "{\"bos_token\": {\"content\": \"x\", \"single_word\": true}}", "\"single_word\"", CLIP_EUNSUPPORTED},
-        {"special_tokens_map.json", "{\"pad_token\": {\"content\": \"a b\", \"normalized\": true}}", "has spaces", CLIP_EUNSUPPORTED},
+        {"tokenizer_config.json", "{\"bos_token\": {\"content\": \"x\", \"single_word\": true}}", "\"single_word\"",
+         CLIP_EUNSUPPORTED},
+        {"special_tokens_map.json", "{\"pad_token\": {\"content\": \"a b\", \"normalized\": true}}", "has spaces",
+         CLIP_EUNSUPPORTED},
         {"special_tokens_map.json", "{", "special_tokens_map.json: not valid JSON", CLIP_EFORMAT},
         {"added_tokens.json", "{\"x\": \"y\"}", "added_tokens.json: the id of 'x' is not a number", CLIP_EFORMAT},
     };
@@ -372,9 +380,9 @@ int main(int argc, char **argv)
     golden = argv[1];
     read_golden();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_ids), cmocka_unit_test(every_file), cmocka_unit_test(capacity),  cmocka_unit_test(long_text),
-        cmocka_unit_test(threads),    cmocka_unit_test(no_memory),  cmocka_unit_test(added_tokens),
-        cmocka_unit_test(pad_tokens), cmocka_unit_test(added_token_faults),
+        cmocka_unit_test(golden_ids),   cmocka_unit_test(every_file), cmocka_unit_test(capacity),
+        cmocka_unit_test(long_text),    cmocka_unit_test(threads),    cmocka_unit_test(no_memory),
+        cmocka_unit_test(added_tokens), cmocka_unit_test(pad_tokens), cmocka_unit_test(added_token_faults),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int i = 0; i < lines; i++)

@@ -60,7 +60,8 @@ static void vocab_faults(void **state)
         {"\"abc\": 513", "\"abc\": \"513\"", "vocab.json: a whole number", CLIP_EFORMAT},
         {"\"abc\": 513", "\"abc\": 512", "'abc' or its id 512 is there twice", CLIP_EFORMAT},
         {"\"abc\": 513", "\"ab\": 513", "'ab' or its id 513 is there twice", CLIP_EFORMAT},
-        {"\"abc\": 513", "\"abd\": 513", "merges.txt: merge 2: its result 'abc' is not in the vocabulary", CLIP_EFORMAT},
+        {"\"abc\": 513", "\"abd\": 513", "merges.txt: merge 2: its result 'abc' is not in the vocabulary",
+         CLIP_EFORMAT},
         {"\"ab\": 512", "\"xy\": 512", "merges.txt: merge 1: its result 'ab' is not in the vocabulary", CLIP_EFORMAT},
         {"\"c</w>\"", "\"\\u0107</w>\"", "'ć</w>' or its id", CLIP_EFORMAT},
         {"\"c</w>\"", "\"\\u4e2d</w>\"", "merges.txt: merge 3: 'c</w>' is not in the vocabulary", CLIP_EFORMAT},
@@ -99,10 +100,12 @@ static void merge_faults(void **state)
     } cases[] = {
         {"#version: 0.2\na b\na b\n", "merges.txt: merge 2: 'a b' is there twice"},
         {"a b\nab\n", "merges.txt: line 2 is not two tokens"},
-        {"a b\na b c\n", "merges.txt: line 2 is not two tokens"}, {"a b\n\nab c\n", "merges.txt: line 2 is not two tokens"},
+        {"a b\na b c\n", "merges.txt: line 2 is not two tokens"},
+        {"a b\n\nab c\n", "merges.txt: line 2 is not two tokens"},
         {"a b\nab q9\n", "merges.txt: merge 2: 'q9' is not in the vocabulary"},
         {"a b\n\xFF\xFE a\n", "merges.txt: line 2 is not UTF-8"},
-        {"a \xE4\xB8\xAD\n", "is not in the vocabulary"}, {"c a\n", "merge 1: its result 'ca' is not in the vocabulary"},
+        {"a \xE4\xB8\xAD\n", "is not in the vocabulary"},
+        {"c a\n", "merge 1: its result 'ca' is not in the vocabulary"},
         {"a b\n#version: 0.2\n", "merges.txt: merge 2: '#version:' is not in"},
     };
     char dir[DIR_MAX];
@@ -133,9 +136,12 @@ static void tokenizer_json_faults(void **state)
         {"{\"model\": {}}", "no \"end_of_word_suffix\"", CLIP_EUNSUPPORTED},
         {"{\"model\": {\"type\": \"Unigram\", \"vocab\": []}}", "\"type\" is not \"BPE\"", CLIP_EUNSUPPORTED},
         {CLIP_MODEL("\"vocab\": [[\"a\", 0.5]]"), "not that of a byte-pair encoding", CLIP_EUNSUPPORTED},
-        {"{\"model\": {\"end_of_word_suffix\": \"\", \"vocab\": {}}}", "\"end_of_word_suffix\" is not", CLIP_EUNSUPPORTED},
-        {"{\"model\": {\"end_of_word_suffix\": null, \"vocab\": {}}}", "\"end_of_word_suffix\" is not", CLIP_EUNSUPPORTED},
-        {"{\"model\": {\"continuing_subword_prefix\": \"##\", \"vocab\": {}}}", "\"continuing_subword_prefix\" is not", CLIP_EUNSUPPORTED},
+        {"{\"model\": {\"end_of_word_suffix\": \"\", \"vocab\": {}}}", "\"end_of_word_suffix\" is not",
+         CLIP_EUNSUPPORTED},
+        {"{\"model\": {\"end_of_word_suffix\": null, \"vocab\": {}}}", "\"end_of_word_suffix\" is not",
+         CLIP_EUNSUPPORTED},
+        {"{\"model\": {\"continuing_subword_prefix\": \"##\", \"vocab\": {}}}", "\"continuing_subword_prefix\" is not",
+         CLIP_EUNSUPPORTED},
         {CLIP_MODEL("\"merges\": []"), "no \"vocab\"", CLIP_EFORMAT},
         {CLIP_MODEL("\"vocab\": {}"), "no \"merges\"", CLIP_EFORMAT},
         {CLIP_MODEL("\"vocab\": {\"a\": 0}, \"merges\": [[\"a\"]]"), "fewer than two", CLIP_EFORMAT},
@@ -170,8 +176,10 @@ static void gzip_faults(void **state)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"x\na b\na b", "merge 2: its result 'ab' is already in the vocabulary"}, {"x\na b\nab", "line 3 is not two tokens"},
-        {"x\na b\nxy z", "merge 2: 'xy' is not in the vocabulary"},            {"x\n\xC3( b", "line 2 is not UTF-8"},
+        {"x\na b\na b", "merge 2: its result 'ab' is already in the vocabulary"},
+        {"x\na b\nab", "line 3 is not two tokens"},
+        {"x\na b\nxy z", "merge 2: 'xy' is not in the vocabulary"},
+        {"x\n\xC3( b", "line 2 is not UTF-8"},
     };
     char dir[DIR_MAX];
     fixture_new(dir);
@@ -283,11 +291,13 @@ static void no_memory(void **state)
 {
     (void)state;
     char dir[4][DIR_MAX], *vocab = fixture_vocab(good, 3), *list = fixture_merge_list(good_merges, 0);
-    char *whole = fixture_tokenizer_json(vocab, list, "[{\"id\": 517, \"content\": \"<X\\u00c9>\", \"normalized\": true}]", 1);
+    char *whole =
+        fixture_tokenizer_json(vocab, list, "[{\"id\": 517, \"content\": \"<X\\u00c9>\", \"normalized\": true}]", 1);
     fixture_small(dir[0], good, 3);
     fixture_new(dir[1]);
     fixture_text(dir[1], "tokenizer.json", whole);
-    fixture_text(dir[1], "tokenizer_config.json", "{\"pad_token\": \"!\", \"extra_special_tokens\": [\"<1>\", \"<2>\"]}");
+    fixture_text(dir[1], "tokenizer_config.json",
+                 "{\"pad_token\": \"!\", \"extra_special_tokens\": [\"<1>\", \"<2>\"]}");
     fixture_new(dir[2]);
     fixture_gzip(dir[2], "bpe_simple_vocab_16e6.txt.gz", "x\na b\nab c", 10);
     for (int i = 0; i < 3; i++)

@@ -12,13 +12,14 @@ static clip_status run(step *s, cliptrn_optimizer *o, int B)
 {
     const size_t S = (size_t)s->net.config.vision.image_size;
     for (int i = 0; (i + 1) * B <= s->batch.N; i++) {
-        const cliptrn_pairs batch = {B, s->pixels + (size_t)i * (size_t)B * 3 * S * S, s->ids, s->off + (size_t)i * (size_t)B};
+        const cliptrn_pairs batch = {B, s->pixels + (size_t)i * (size_t)B * 3 * S * S, s->ids,
+                                     s->off + (size_t)i * (size_t)B};
         cliptrn_loss loss;
         TRY(cliptrn_net_gradient(&s->net, &batch, i, &loss));
         const double norm = cliptrn_gradient_norm(&s->net), lr = cliptrn_learning_rate(&o->opt, i);
         cliptrn_optimizer_step(o, &s->net, norm);
-        printf("{\"step\": %d, \"lr\": %.9g, \"loss\": %.9g, \"grad_norm\": %.9g, \"logit_scale\": %.9g}\n", i, lr, loss.loss, norm,
-               (double)*cliptrn_net_number(&s->net, s->net.w, "logit_scale"));
+        printf("{\"step\": %d, \"lr\": %.9g, \"loss\": %.9g, \"grad_norm\": %.9g, \"logit_scale\": %.9g}\n", i, lr,
+               loss.loss, norm, (double)*cliptrn_net_number(&s->net, s->net.w, "logit_scale"));
         fflush(stdout);
     }
     return CLIP_OK;
@@ -31,8 +32,14 @@ int main(int argc, char **argv)
         fputs("usage: run_steps DIRECTORY PAIRS.safetensors BATCH LR WARMUP\n", stderr);
         return 2;
     }
-    const cliptrn_optimizer_options opt = {.lr = atof(argv[4]), .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.2,
-                                           .grad_clip_norm = 1, .schedule = CLIPTRN_CONST, .warmup = atoi(argv[5])};
+    const cliptrn_optimizer_options opt = {.lr = atof(argv[4]),
+                                           .beta1 = 0.9,
+                                           .beta2 = 0.98,
+                                           .eps = 1e-6,
+                                           .weight_decay = 0.2,
+                                           .grad_clip_norm = 1,
+                                           .schedule = CLIPTRN_CONST,
+                                           .warmup = atoi(argv[5])};
     step s;
     cliptrn_optimizer o = {0};
     clip_error err = {.message = "out of memory"};

@@ -7,7 +7,8 @@
 
 static clip_status weights(step *s, const char *dir, const cliptrn_net_options *opt, int threads, clip_error *err)
 {
-    char *config = clipb_path_join(dir, "open_clip_config.json"), *file = clipb_path_join(dir, "open_clip_model.safetensors");
+    char *config = clipb_path_join(dir, "open_clip_config.json"),
+         *file = clipb_path_join(dir, "open_clip_model.safetensors");
     clipmdl_store store = {0};
     clipmdl_config c;
     clip_status r = config && file ? clipmdl_config_openclip(config, &c, err) : CLIP_ENOMEM;
@@ -58,13 +59,15 @@ static clip_status pairs(step *s, const clipmdl_store *store, const char *file, 
     s->ids = copy(store, "ids", "I32", &n_ids);
     s->off = copy(store, "off", "I32", &n_off);
     const int N = (int)(n_off / sizeof *s->off) - 1;
-    if (!s->pixels || !s->ids || N < 1 || n_pixels != (size_t)N * 3 * S * S || n_ids != (size_t)s->off[N] * sizeof *s->ids)
+    if (!s->pixels || !s->ids || N < 1 || n_pixels != (size_t)N * 3 * S * S ||
+        n_ids != (size_t)s->off[N] * sizeof *s->ids)
         return clipb_fail(err, CLIP_EMISMATCH, file, "no batch for this model");
     s->batch = (cliptrn_pairs){N, s->pixels, s->ids, s->off};
     return CLIP_OK;
 }
 
-clip_status step_open(step *s, const char *dir, const char *batch, const cliptrn_net_options *opt, int threads, clip_error *err)
+clip_status step_open(step *s, const char *dir, const char *batch, const cliptrn_net_options *opt, int threads,
+                      clip_error *err)
 {
     clipmdl_store store;
     *s = (step){0};

@@ -12,7 +12,8 @@ typedef struct step {
 } step;
 
 /* step_open(): s becomes the net with the checkpoint's weights, and the batch. Close it also after an error. */
-clip_status step_open(step *s, const char *dir, const char *batch, const cliptrn_net_options *opt, int threads, clip_error *err);
+clip_status step_open(step *s, const char *dir, const char *batch, const cliptrn_net_options *opt, int threads,
+                      clip_error *err);
 void step_close(step *s);
 
 #endif

@@ -94,7 +94,8 @@ static worst compare(const cliptrn_net *n, const float *is, const float *should,
     return w;
 }
 
-static void close_to(const cliptrn_net *n, const float *is, const float *should, bool buffers, double limit, const char *what)
+static void close_to(const cliptrn_net *n, const float *is, const float *should, bool buffers, double limit,
+                     const char *what)
 {
     worst w = compare(n, is, should, buffers);
     if (!(w.error <= limit))
@@ -194,7 +195,12 @@ static void locks_change_no_gradient(void **state)
     for (int which = 0; which < 2; which++) {
         for (int unlocked = 0; unlocked <= (which == 0 && !vit ? 0 : 2); unlocked++) {
             step s;
-            open_step(&s, &(cliptrn_net_options){.lock_image = which == 0, .lock_text = which == 1, .image_unlocked = unlocked, .text_unlocked = unlocked}, 1);
+            open_step(&s,
+                      &(cliptrn_net_options){.lock_image = which == 0,
+                                             .lock_text = which == 1,
+                                             .image_unlocked = unlocked,
+                                             .text_unlocked = unlocked},
+                      1);
             gradient(&s);
             if (vit || which == 1) /* a locked ResNet is in eval() mode: another function */
                 close_to(&s.net, s.net.g, whole.net.g, false, CHUNKS_ERROR, "unlocked");

@@ -50,7 +50,8 @@ static double infonce(double *z, int N)
     }
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)
-            z[i * N + j] = (exp(z[i * N + j] - row[i]) + exp(z[i * N + j] - column[j])) / (2 * N) - (i == j ? 1.0 / N : 0);
+            z[i * N + j] =
+                (exp(z[i * N + j] - row[i]) + exp(z[i * N + j] - column[j])) / (2 * N) - (i == j ? 1.0 / N : 0);
     free(row);
     free(column);
     return loss;
@@ -140,7 +141,8 @@ static void learning_rates(void **state)
 {
     const cliptrn_optimizer_options cosine = {.lr = 2, .schedule = CLIPTRN_COSINE, .warmup = 4, .steps = 12};
     const cliptrn_optimizer_options constant = {.lr = 2, .schedule = CLIPTRN_CONST, .warmup = 4, .steps = 12};
-    const cliptrn_optimizer_options cooldown = {.lr = 2, .schedule = CLIPTRN_CONST_COOLDOWN, .warmup = 0, .cooldown = 4, .steps = 12};
+    const cliptrn_optimizer_options cooldown = {
+        .lr = 2, .schedule = CLIPTRN_CONST_COOLDOWN, .warmup = 0, .cooldown = 4, .steps = 12};
     static const double rises[] = {0.5, 1, 1.5, 2};
     (void)state;
     for (int i = 0; i < 4; i++) {

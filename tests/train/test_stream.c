@@ -108,8 +108,17 @@ static cliptrn_stream_options options(const char *name, size_t memory, int worke
 {
     snprintf(spec, sizeof spec, name, dir);
     *warned = 0;
-    return (cliptrn_stream_options){.spec = spec, .recipe = &recipe, .augment = &augment, .tokenizer = tokenizer, .context_length = 8,
-                                    .batch = N, .workers = workers, .seed = 5, .memory = memory, .warn = warn, .warn_user = warned};
+    return (cliptrn_stream_options){.spec = spec,
+                                    .recipe = &recipe,
+                                    .augment = &augment,
+                                    .tokenizer = tokenizer,
+                                    .context_length = 8,
+                                    .batch = N,
+                                    .workers = workers,
+                                    .seed = 5,
+                                    .memory = memory,
+                                    .warn = warn,
+                                    .warn_user = warned};
 }
 
 static cliptrn_stream *open_stream(const cliptrn_stream_options *o)
@@ -352,7 +361,8 @@ static void put_broken(void)
 static void broken_samples_are_skipped_counted_and_named(void **state)
 {
     (void)state;
-    static const source broken[] = {{"%1$s/broken", 0, true}, {"%1$s/b{0..2}.tar", 0, true}, {"%1$s/b{0..2}.tar", 1000, false}};
+    static const source broken[] = {
+        {"%1$s/broken", 0, true}, {"%1$s/b{0..2}.tar", 0, true}, {"%1$s/b{0..2}.tar", 1000, false}};
     put_broken();
     for (int k = 0; k < 3; k++) {
         cliptrn_stream_options o = options(broken[k].spec, broken[k].memory, 3);
@@ -464,7 +474,8 @@ static void a_damaged_source_is_an_error(void **state)
     assert_int_equal(truncate(in_dir("cut.tar"), (off_t)tar.n / 1024 * 512), 0);
     for (size_t memory = 1; memory < 1000000; memory *= 1000) {
         cliptrn_stream_options o = options("%1$s/folder::%1$s/garbage.tar", memory, 1);
-        assert_string_equal(open_fails(&o, CLIP_EFORMAT), "garbage.tar: cannot be read as a tar: Unrecognized archive format");
+        assert_string_equal(open_fails(&o, CLIP_EFORMAT),
+                            "garbage.tar: cannot be read as a tar: Unrecognized archive format");
         o = options("%1$s/cut.tar", memory, 1);
         assert_non_null(strstr(open_fails(&o, CLIP_EFORMAT), "cut.tar: "));
     }
@@ -588,10 +599,19 @@ int main(int argc, char **argv)
 {
 #define T(f) cmocka_unit_test_setup(f, make_data)
     const struct CMUnitTest tests[] = {
-        T(what_is_delivered_belongs_together), T(every_pair_once_an_epoch), T(shuffles_are_even), T(batches_do_not_depend_on_workers),
-        T(it_goes_on_from_anywhere), T(a_place_beyond_the_data_is_none), T(broken_samples_are_skipped_counted_and_named),
-        T(many_broken_samples_are_not_all_named), T(too_little_is_an_error), T(a_damaged_source_is_an_error),
-        T(a_tar_that_goes_bad_is_an_error_later), T(it_closes_at_any_moment), T(arguments_are_checked),
+        T(what_is_delivered_belongs_together),
+        T(every_pair_once_an_epoch),
+        T(shuffles_are_even),
+        T(batches_do_not_depend_on_workers),
+        T(it_goes_on_from_anywhere),
+        T(a_place_beyond_the_data_is_none),
+        T(broken_samples_are_skipped_counted_and_named),
+        T(many_broken_samples_are_not_all_named),
+        T(too_little_is_an_error),
+        T(a_damaged_source_is_an_error),
+        T(a_tar_that_goes_bad_is_an_error_later),
+        T(it_closes_at_any_moment),
+        T(arguments_are_checked),
         T(every_failing_allocation_is_survived),
     };
     tokenizer_dir = argc > 1 ? argv[1] : "models/emoji-clip";
