@@ -70,7 +70,7 @@ want 0 "$clip" match -m model --fit -o elsewhere.json pairs.tsv
 cmp -s elsewhere.json model/match.json || fault "elsewhere.json differs"
 
 it "a fit that is not this model's, or damaged"
-sed 's/"weights": "./"weights": "x/' elsewhere.json >other.json
+sed 's/"weights":[[:space:]]*"./"weights": "x/' elsewhere.json >other.json
 want 1 "$clip" match -m model --fitted other.json 1.ppm 'red circle'
 says 'fitted on other weights'
 cp other.json model/match.json

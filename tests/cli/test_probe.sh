@@ -59,16 +59,27 @@ mkdir full && touch full/x
 want 1 "$clip" probe zoo -o full
 [ -f full/x ] || fault "what was in the way is gone"
 
+it "a probe of an earlier version, whose words do not name the hash of its numbers"
+cp -r zoo.probe earlier
+sed -i '/"network"/d' earlier/probe.json
+want 0 "$clip" probe --apply earlier test
+cp out whole
+want 0 "$clip" probe --apply zoo.probe test
+same "$(cmp out whole)" ''
+
 it "a probe that is not this model's, or damaged"
 cp -r zoo.probe bad
-sed 's/"weights":"./"weights":"x/' zoo.probe/probe.json >bad/probe.json
+sed 's/"weights":[[:space:]]*"./"weights": "x/' zoo.probe/probe.json >bad/probe.json
 want 1 "$clip" probe --apply bad test
 says 'fitted on other weights'
-sed 's/"kind":"linear"/"kind":"cache"/' zoo.probe/probe.json >bad/probe.json
+sed 's/"kind":[[:space:]]*"linear"/"kind": "cache"/' zoo.probe/probe.json >bad/probe.json
 want 1 "$clip" probe --apply bad test
 says 'missing or not of the shape'
-sed 's/"pictures":[0-9]*}/"pictures":2000000000}/' knn.probe/probe.json >bad/probe.json
 cp knn.probe/probe.safetensors bad/
+cp zoo.probe/probe.json bad/
+want 1 "$clip" probe --apply bad test
+says 'does not belong to'
+sed 's/"pictures":[[:space:]]*[0-9]*$/"pictures": 2000000000/' knn.probe/probe.json >bad/probe.json
 want 1 "$clip" probe --apply bad test
 for broken in '' '[]' '{"kind": "linear"}' '{"kind": 3}' '{"kind": "cache", "alpha": -1}' '{"kind": "cache", "beta": 1e99}'; do
     echo "$broken" >bad/probe.json

@@ -1,0 +1,25 @@
+/* The public functions that keep an index up to date. The bodies are in src/collection. */
+#include "collection/collection.h"
+
+clip_update_options clip_update_options_default(void) { return clipcol_update_options_default(); }
+
+clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n,
+                              const clip_update_options *opt, clip_update_report *report, clip_error *err)
+{
+    return clipcol_update(x, ctx, paths, n, opt, report, err);
+}
+
+clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err)
+{
+    return clipcol_list_sources(x, out, n, captions, err);
+}
+
+clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err)
+{
+    return clipcol_forget_sources(x, paths, n, removed, err);
+}
+
+clip_status clip_index_words(const clip_index *x, char ***out, size_t *n, clip_error *err)
+{
+    return clipcol_list_words(x, out, n, err);
+}

@@ -1,0 +1,301 @@
+/* What an index was given: noted in its catalogue as JSON, so that `clip index` without operands can go over it again:
+ *
+ *     [{"path": "/home/ada/photos", "captions": true, "exclude": ["*.png", "drafts"]}, ..]
+ *
+ * Paths are bytes; cJSON passes on what is no UTF-8 as it is. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/plain.h"
+#include "collection/collection.h"
+#include "collection/plan.h"
+
+#define KEY "sources"
+#define MOST_BYTES ((size_t)1 << 22)
+
+static bool ends(const char *s, const char *end)
+{
+    const size_t n = strlen(s), e = strlen(end);
+    return n > e && strcasecmp_l(s + n - e, end, clipb_plain()) == 0;
+}
+
+static bool is_table(const char *path) { return ends(path, ".tsv") || ends(path, ".csv"); }
+
+clipcol_source_kind clipcol_source_kind_of(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return CLIPCOL_SOURCE_GONE;
+    if (S_ISDIR(st.st_mode))
+        return CLIPCOL_SOURCE_FOLDER;
+    return clipdat_is_tar(path) ? CLIPCOL_SOURCE_TAR : is_table(path) ? CLIPCOL_SOURCE_TABLE : CLIPCOL_SOURCE_PICTURE;
+}
+
+/* ---- Lists ----------------------------------------------------------------------------------------------------------- */
+
+static void free_source(clipcol_source *s)
+{
+    free(s->path);
+    clip_list_free(s->exclude, s->n_exclude);
+    *s = (clipcol_source){0};
+}
+
+void clipcol_sources_free(clipcol_sources *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free_source(&s->item[i]);
+    free(s->item);
+    *s = (clipcol_sources){0};
+}
+
+/* In place of one of the same path, or as another. Takes `path`, also on error. */
+static clip_status put(clipcol_sources *list, char *path, bool captions, const char *const *exclude, size_t n)
+{
+    clipcol_source new = {.path = path, .captions = captions, .exclude = calloc(n + 1, sizeof *new.exclude)};
+    clip_status s = path && new.exclude
+                        ? clipb_grow((void **)&list->item, &list->capacity, list->n + 1, sizeof *list->item)
+                        : CLIP_ENOMEM;
+    for (; s == CLIP_OK && new.n_exclude < n; new.n_exclude++)
+        if (!(new.exclude[new.n_exclude] = strdup(exclude[new.n_exclude])))
+            s = CLIP_ENOMEM;
+    if (s < 0) {
+        free_source(&new);
+        return s;
+    }
+    size_t at = 0;
+    while (at < list->n && strcmp(list->item[at].path, path) != 0)
+        at++;
+    if (at < list->n)
+        free_source(&list->item[at]);
+    else
+        list->n++;
+    list->item[at] = new;
+    return CLIP_OK;
+}
+
+/* A picture keeps its own name where it is a symbolic link; all else is called by its real one. */
+static char *absolute(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (clipcol_source_kind_of(path) != CLIPCOL_SOURCE_PICTURE)
+        return realpath(path, NULL);
+    char *dir = clipb_path_dir(path), *whole = dir ? realpath(dir, NULL) : NULL;
+    char *out = whole ? clipb_path_join(whole, slash ? slash + 1 : path) : NULL;
+    free(dir);
+    free(whole);
+    return out;
+}
+
+clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_update_options *opt, clipcol_sources *out,
+                                 clip_error *err)
+{
+    clip_status s = CLIP_OK;
+    for (int i = 0; s == CLIP_OK && i < n; i++) {
+        char **list = NULL;
+        size_t count = 0;
+        s = clipdat_expand(paths[i], &list, &count, err);
+        for (size_t j = 0; s == CLIP_OK && j < count; j++) {
+            errno = 0;
+            char *path = absolute(list[j]);
+            if (!path || clipcol_source_kind_of(path) == CLIPCOL_SOURCE_GONE)
+                s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, list[j], "%s", strerror(errno));
+            if (s < 0)
+                free(path);
+            else
+                s = put(out, path, opt->captions, opt->exclude, (size_t)opt->n_exclude);
+        }
+        clip_list_free(list, count);
+    }
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;
+}
+
+/* ---- In the catalogue ------------------------------------------------------------------------------------------------ */
+
+static clip_status take_source(clipcol_sources *out, const cJSON *o, const char *where, clip_error *err)
+{
+    const char *path = NULL, *patterns[256];
+    bool captions = false;
+    size_t n = 0;
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(o, "exclude"), *p;
+    TRY(clipb_json_string(o, "path", &path, where, err));
+    TRY(clipb_json_bool(o, "captions", &captions, where, err));
+    cJSON_ArrayForEach(p, list)
+        if (cJSON_IsString(p) && n < sizeof patterns / sizeof *patterns)
+            patterns[n++] = p->valuestring;
+    return path && *path == '/'
+               ? put(out, strdup(path), captions, patterns, n)
+               : clipb_fail(err, CLIP_EFORMAT, where, "the catalogue is damaged: its folders cannot be read");
+}
+
+clip_status clipcol_sources_recall(clip_index *x, clipcol_sources *out, clip_error *err)
+{
+    char *text = malloc(MOST_BYTES);
+    cJSON *root = NULL;
+    const cJSON *o;
+    clip_status s = text ? clipidx_recall(x, KEY, text, MOST_BYTES, err) : CLIP_ENOMEM;
+    if (s == CLIP_OK && *text)
+        s = clipb_json_parse(text, strlen(text), x->dir, &root, err);
+    cJSON_ArrayForEach(o, root) {
+        if (s == CLIP_OK)
+            s = take_source(out, o, x->dir, err);
+    }
+    cJSON_Delete(root);
+    free(text);
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+}
+
+static bool add_json(cJSON *list, const clipcol_source *s)
+{
+    cJSON *o = cJSON_CreateObject(), *exclude = cJSON_CreateArray();
+    bool ok = o && exclude && cJSON_AddItemToArray(list, o);
+    if (!ok)
+        cJSON_Delete(o);
+    ok = ok && cJSON_AddItemToObject(o, "exclude", exclude);
+    if (!ok) {
+        cJSON_Delete(exclude);
+        return false;
+    }
+    for (size_t i = 0; i < s->n_exclude; i++)
+        ok = ok && cJSON_AddItemToArray(exclude, cJSON_CreateString(s->exclude[i]));
+    return ok && cJSON_AddStringToObject(o, "path", s->path) && cJSON_AddBoolToObject(o, "captions", s->captions);
+}
+
+static clip_status note(clip_index *x, const clipcol_sources *sources, clip_error *err)
+{
+    cJSON *list = cJSON_CreateArray();
+    bool ok = list;
+    for (size_t i = 0; ok && i < sources->n; i++)
+        ok = add_json(list, &sources->item[i]);
+    char *text = ok ? clipb_json_print(list, false) : NULL;
+    cJSON_Delete(list);
+    if (!text)
+        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    clip_status s = strlen(text) < MOST_BYTES ? clipidx_remember(x, KEY, text, err)
+                                              : clipb_fail(err, CLIP_ELIMIT, x->dir,
+                                                           "too many folders to remember; index one that holds them");
+    cJSON_free(text);
+    return s;
+}
+
+clip_status clipcol_sources_remember(clip_index *x, const clipcol_sources *more, clip_error *err)
+{
+    clipcol_sources all = {0};
+    clip_status s = clipcol_sources_recall(x, &all, err);
+    for (size_t i = 0; s == CLIP_OK && i < more->n; i++)
+        s = put(&all, strdup(more->item[i].path), more->item[i].captions, (const char *const *)more->item[i].exclude,
+                more->item[i].n_exclude);
+    if (s == CLIP_OK)
+        s = note(x, &all, err);
+    clipcol_sources_free(&all);
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+}
+
+clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err)
+{
+    clipcol_sources all = {0};
+    bool words = false;
+    *out = NULL;
+    *n = 0;
+    clip_status s = clipcol_sources_recall((clip_index *)(uintptr_t)x, &all, err); /* behind its mutex */
+    if (s == CLIP_OK && !(*out = calloc(all.n + 1, sizeof **out)))
+        s = clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    for (; s == CLIP_OK && *n < all.n; ++*n) {
+        const clipcol_source_kind kind = clipcol_source_kind_of(all.item[*n].path);
+        words |= all.item[*n].captions || kind == CLIPCOL_SOURCE_TABLE || kind == CLIPCOL_SOURCE_TAR;
+        (*out)[*n] = all.item[*n].path;
+        all.item[*n].path = NULL;
+    }
+    if (captions)
+        *captions = words;
+    clipcol_sources_free(&all);
+    return s;
+}
+
+/* ---- Forgetting ------------------------------------------------------------------------------------------------------ */
+
+static bool below_any(const char *path, char *const *roots, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (clipb_path_below(path, roots[i]))
+            return true;
+    return false;
+}
+
+static clip_status forget_items(clip_index *x, char *const *roots, int n, int64_t *removed, clip_error *err)
+{
+    int64_t row = 0;
+    clip_item item;
+    for (;;) {
+        TRY(clip_index_next(x, &row, &item, err));
+        if (!item.kind)
+            return CLIP_OK;
+        if (!item.path || !below_any(item.path, roots, n))
+            continue;
+        *removed += item.kind == CLIP_ITEM_PICTURE;
+        TRY(clip_index_remove(x, &item.row, 1, err));
+    }
+}
+
+clip_status clipcol_sources_forget(clip_index *x, char *const *roots, int n, clip_error *err)
+{
+    clipcol_sources all = {0};
+    clip_status s = clipcol_sources_recall(x, &all, err);
+    size_t kept = 0;
+    for (size_t i = 0; i < all.n; i++)
+        if (below_any(all.item[i].path, roots, n))
+            free_source(&all.item[i]);
+        else
+            all.item[kept++] = all.item[i];
+    const bool fewer = kept < all.n;
+    all.n = kept;
+    if (s == CLIP_OK && fewer)
+        s = note(x, &all, err);
+    clipcol_sources_free(&all);
+    return s;
+}
+
+enum { NAMES = 3 };
+
+/* What leaves: called as it is said (an address, a name that was imported), from the current directory on (it may be gone, or lie behind a symbolic link), and
+ * by its real name. */
+static clip_status find_roots(const char *const *paths, int n, char **roots, clip_error *err)
+{
+    for (int i = 0; i < n; i++, roots += NAMES) {
+        if (!*paths[i])
+            return clipb_fail(err, CLIP_EINVAL, NULL, "a path is empty");
+        errno = 0;
+        roots[0] = strdup(paths[i]);
+        roots[1] = clipb_path_written(paths[i]);
+        if (!roots[1])
+            return clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, paths[i], "%s", strerror(errno));
+        errno = 0;
+        roots[2] = absolute(paths[i]);
+        if (!roots[2] && errno != ENOMEM)
+            roots[2] = strdup(roots[1]);
+        if (!roots[0] || !roots[2])
+            return CLIP_ENOMEM;
+    }
+    return CLIP_OK;
+}
+
+clip_status clipcol_forget_sources(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err)
+{
+    char **roots = calloc(NAMES * (size_t)n + 1, sizeof *roots);
+    clip_status s = roots ? find_roots(paths, n, roots, err) : CLIP_ENOMEM;
+    int64_t count = 0;
+    if (s == CLIP_OK)
+        s = forget_items(x, roots, NAMES * n, &count, err);
+    if (s == CLIP_OK)
+        s = clipcol_sources_forget(x, roots, NAMES * n, err);
+    if (s == CLIP_OK)
+        s = clip_index_commit(x, err);
+    clip_list_free(roots, roots ? NAMES * (size_t)n : 0);
+    if (removed)
+        *removed = count;
+    return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+}

@@ -1,0 +1,439 @@
+/* clip_vqa: from tables of questions to a head, and to its files. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "api/api.h"
+#include "heads/vqa.h"
+#include "heads/artefact.h"
+#include "heads/heads.h"
+#include "heads/question.h"
+#include "heads/vqa_score.h"
+
+#define MOST_ANSWERS 1000000
+#define MOST_JSON ((size_t)1 << 28)
+
+clip_vqa_options cliphd_vqa_options_default(void)
+{
+    return (clip_vqa_options){.hidden = 512,
+                              .epochs = 30,
+                              .patience = 5,
+                              .answers = 3000,
+                              .batch_size = 256,
+                              .lr = 1e-3,
+                              .weight_decay = 0.05,
+                              .dropout = 0.3};
+}
+
+void cliphd_vqa_free(clip_vqa *h)
+{
+    if (!h)
+        return;
+    for (int i = 0; h->answer && i < h->net.A; i++)
+        free(h->answer[i]);
+    free(h->answer);
+    cliphd_head_free(&h->net);
+    cliphd_head_free(&h->blind);
+    free(h);
+}
+
+void cliphd_vqa_get_info(const clip_vqa *h, clip_vqa_info *out)
+{
+    *out =
+        (clip_vqa_info){h->net.A, h->net.H, h->net.see.T, h->fit.trained, h->fit.held_back, h->fit.epoch, h->fit.score};
+}
+
+/* ---- Data ----------------------------------------------------------------------------------------------------- */
+
+/* A text among others: how often it is there, and which number it got. */
+typedef struct word {
+    const char *text;
+    int64_t count;
+    int32_t id; /* -1: none */
+} word;
+
+typedef struct data {
+    const clip_asked *asked;
+    const int32_t *row;
+    int n;
+    word *answer, *question; /* [n_answers], [n_questions], distinct, by text */
+    size_t n_answers, n_questions;
+    float *text;             /* [n_questions, D] */
+    float *prior;            /* [n_questions, A] */
+    cliphd_asked *at;
+    int32_t *target, *target_off;
+    float *worth;
+    cliphd_head_data head;
+} data;
+
+static void free_data(data *d)
+{
+    void *const owned[] = {d->answer, d->question, d->text, d->prior, d->at, d->target, d->target_off, d->worth};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(((const word *)a)->text, ((const word *)b)->text); }
+
+static int by_count(const void *a, const void *b)
+{
+    const word *x = a, *y = b;
+    return x->count != y->count ? (x->count < y->count) - (x->count > y->count) : by_text(a, b);
+}
+
+/* Sorted, and each once. */
+static size_t distinct(word *w, size_t n)
+{
+    size_t kept = 0;
+    qsort(w, n, sizeof *w, by_text);
+    for (size_t i = 0; i < n; i++)
+        if (kept > 0 && strcmp(w[kept - 1].text, w[i].text) == 0)
+            w[kept - 1].count++;
+        else
+            w[kept++] = (word){w[i].text, 1, -1};
+    return kept;
+}
+
+static int32_t id_of(const word *w, size_t n, const char *text)
+{
+    const word key = {.text = text};
+    return ((const word *)bsearch(&key, w, n, sizeof *w, by_text))->id;
+}
+
+static clip_status list_words(data *d)
+{
+    size_t all = 0;
+    for (int i = 0; i < d->n; i++)
+        all += (size_t)d->asked[i].n_answers;
+    d->answer = malloc(all * sizeof *d->answer);
+    d->question = malloc((size_t)d->n * sizeof *d->question);
+    d->target = malloc(all * sizeof *d->target);
+    d->worth = malloc(all * sizeof *d->worth);
+    d->target_off = malloc(((size_t)d->n + 1) * sizeof *d->target_off);
+    d->at = malloc((size_t)d->n * sizeof *d->at);
+    if (!d->answer || !d->question || !d->target || !d->worth || !d->target_off || !d->at)
+        return CLIP_ENOMEM;
+    for (int i = 0; i < d->n; i++) {
+        d->question[d->n_questions++].text = d->asked[i].question;
+        for (int j = 0; j < d->asked[i].n_answers; j++)
+            d->answer[d->n_answers++].text = d->asked[i].answers[j];
+    }
+    d->n_answers = distinct(d->answer, d->n_answers);
+    d->n_questions = distinct(d->question, d->n_questions);
+    for (size_t i = 0; i < d->n_questions; i++)
+        d->question[i].id = (int32_t)i;
+    return CLIP_OK;
+}
+
+/* The most frequent answers get the numbers 0, 1, .. and are the head's. */
+static clip_status choose_answers(data *d, clip_vqa *h, int most)
+{
+    const size_t A = d->n_answers < (size_t)most ? d->n_answers : (size_t)most;
+    h->answer = calloc(A, sizeof *h->answer);
+    if (!h->answer)
+        return CLIP_ENOMEM;
+    qsort(d->answer, d->n_answers, sizeof *d->answer, by_count);
+    for (size_t i = 0; i < A; i++) {
+        d->answer[i].id = (int32_t)i;
+        if (!(h->answer[i] = strdup(d->answer[i].text)))
+            return CLIP_ENOMEM;
+        h->net.A = (int)i + 1; /* cliphd_vqa_free() goes by it */
+    }
+    qsort(d->answer, d->n_answers, sizeof *d->answer, by_text);
+    return CLIP_OK;
+}
+
+/* Questions all of whose answers are too rare to be learned are left out. */
+static void gather(data *d)
+{
+    int n = 0;
+    int32_t at = 0;
+    d->target_off[0] = 0;
+    for (int i = 0; i < d->n; i++) {
+        const clip_asked *q = &d->asked[i];
+        for (int j = 0; j < q->n_answers; j++) {
+            const int32_t id = id_of(d->answer, d->n_answers, q->answers[j]);
+            bool again = id < 0;
+            for (int32_t t = d->target_off[n]; t < at; t++)
+                again |= d->target[t] == id;
+            if (again)
+                continue;
+            d->target[at] = id;
+            d->worth[at++] = (float)cliphd_answer_score(q->answers[j], q->answers, q->n_answers);
+        }
+        if (at == d->target_off[n])
+            continue;
+        d->at[n] = (cliphd_asked){d->row[i], id_of(d->question, d->n_questions, q->question)};
+        d->target_off[++n] = at;
+    }
+    d->head.n = n;
+}
+
+static clip_status embed_questions(clip_context *ctx, data *d)
+{
+    const size_t D = (size_t)ctx->model->config.embed_dim;
+    const char **texts = malloc(d->n_questions * sizeof *texts);
+    d->text = malloc(d->n_questions * D * sizeof *d->text);
+    clip_status s = texts && d->text ? CLIP_OK : CLIP_ENOMEM;
+    for (size_t i = 0; i < d->n_questions && s == CLIP_OK; i++)
+        texts[i] = d->question[i].text;
+    if (s == CLIP_OK)
+        s = clip_encode_text(ctx, texts, (int)d->n_questions, d->text);
+    free(texts);
+    return s;
+}
+
+/* The types of the distinct questions, "color", "kind" of "shape", ..: type[i] of question i. */
+static void list_types(const data *d, int32_t *type, cliphd_question *seen, int most)
+{
+    int types = 0;
+    for (size_t i = 0; i < d->n_questions; i++) {
+        cliphd_question q;
+        cliphd_question_parse(d->question[i].text, &q);
+        int t = 0;
+        while (t < types && (seen[t].type != q.type || strcmp(seen[t].kind, q.kind) != 0))
+            t++;
+        if (t == types && types < most)
+            seen[types++] = q;
+        type[i] = t < most ? t : most - 1; /* the last is for all the rest */
+    }
+}
+
+/* prior = log p(answer | question) - log p(answer | type of question), the first by the blind network, the second its mean. */
+static clip_status set_prior(data *d, size_t A)
+{
+    enum { MOST_TYPES = 64 };
+    int32_t *type = malloc(d->n_questions * sizeof *type);
+    cliphd_question *seen = malloc(MOST_TYPES * sizeof *seen);
+    float *mean = calloc(MOST_TYPES * (A + 1), sizeof *mean); /* and how many questions are in it */
+    const clip_status s = type && seen && mean ? CLIP_OK : CLIP_ENOMEM;
+    if (s == CLIP_OK)
+        list_types(d, type, seen, MOST_TYPES);
+    for (size_t i = 0; i < d->n_questions && s == CLIP_OK; i++) {
+        mean[(size_t)type[i] * (A + 1) + A] += 1;
+        for (size_t a = 0; a < A; a++)
+            mean[(size_t)type[i] * (A + 1) + a] += d->prior[i * A + a];
+    }
+    for (size_t i = 0; i < d->n_questions && s == CLIP_OK; i++) {
+        const float *m = mean + (size_t)type[i] * (A + 1);
+        for (size_t a = 0; a < A; a++)
+            d->prior[i * A + a] = logf(fmaxf(d->prior[i * A + a], 1e-6f)) - logf(fmaxf(m[a] / m[A], 1e-6f));
+    }
+    free(type);
+    free(seen);
+    free(mean);
+    return s;
+}
+
+/* What a question suggests beyond its type. Given it while learning, the network need not learn it, and answers without it: a red circle that was never
+ * seen is then not ruled out by what colours circles had (a product of experts: Clark et al. 2019, arXiv:1909.03683). */
+static clip_status find_prior(clip_context *ctx, data *d, const clip_vqa *h)
+{
+    const size_t A = (size_t)h->net.A;
+    d->prior = malloc(d->n_questions * A * sizeof *d->prior);
+    if (!d->prior)
+        return CLIP_ENOMEM;
+    TRY(cliphd_head_answer(&ctx->k, &h->blind, NULL, 0, d->text, (size_t)h->net.see.D, (int)d->n_questions, d->prior));
+    d->head.prior = d->prior;
+    return set_prior(d, A);
+}
+
+/* ---- Fitting -------------------------------------------------------------------------------------------------- */
+
+static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, clip_vqa *h)
+{
+    cliphd_look see = cliphd_vqa_sees(ctx->model);
+    cliphd_head_fit ignored;
+    cliphd_head_options opt = {o->hidden,       o->epochs,  o->patience, o->batch_size, o->lr,
+                                o->weight_decay, o->dropout, o->seed,     o->progress,   o->progress_user};
+    TRY(list_words(d));
+    if (d->n_answers < 2)
+        return CLIP_EINVAL;
+    TRY(choose_answers(d, h, o->answers));
+    gather(d);
+    TRY(embed_questions(ctx, d));
+    d->head.see = see;
+    if (o->pooled)
+        see.T = 0;
+    d->head.question = d->text;
+    d->head.at = d->at;
+    d->head.target = d->target;
+    d->head.target_off = d->target_off;
+    d->head.worth = d->worth;
+    const int A = h->net.A;
+    TRY(cliphd_head_layout(&h->net, see, o->hidden, A, false));
+    TRY(cliphd_head_layout(&h->blind, see, o->hidden, A, true));
+    opt.progress = NULL;
+    TRY(cliphd_head_train(&ctx->k, &h->blind, &d->head, &opt, &ignored));
+    if (o->unbiased)
+        TRY(find_prior(ctx, d, h));
+    opt.progress = o->progress;
+    return cliphd_head_train(&ctx->k, &h->net, &d->head, &opt, &h->fit);
+}
+
+static bool sound(const clip_vqa_options *o)
+{
+    return o->hidden >= 1 && o->hidden <= 65536 && o->epochs >= 1 && o->patience >= 1 && o->answers >= 2 &&
+           o->answers <= MOST_ANSWERS && o->batch_size >= 1 && o->lr > 0 && o->weight_decay >= 0 && o->dropout >= 0 &&
+           o->dropout < 1;
+}
+
+clip_status cliphd_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image,
+                         const clip_vqa_options *options, clip_vqa **out, clip_error *err)
+{
+    const clip_vqa_options standard = cliphd_vqa_options_default(), *o = options ? options : &standard;
+    *out = NULL;
+    for (int i = 0; i < n; i++)
+        if (!asked || !row || !image || row[i] < 0)
+            return clipb_fail(err, CLIP_EINVAL, NULL, "questions, pictures or the rows of pictures are missing");
+    if (n < 2 || !sound(o))
+        return clipb_fail(err, CLIP_EINVAL, NULL,
+                          n < 2 ? "fewer than two questions to learn from"
+                                : "an option of the fit is out of its range");
+    data d = {.asked = asked, .row = row, .n = n, .head = {.image = image}};
+    clip_vqa *h = calloc(1, sizeof *h);
+    clip_status s = h ? fit(ctx, &d, o, h) : CLIP_ENOMEM;
+    free_data(&d);
+    if (s < 0) {
+        cliphd_vqa_free(h);
+        return clipb_fail(err, s, NULL, "%s",
+                          s == CLIP_EINVAL ? "fewer than two different answers to learn"
+                                           : clip_context_message(ctx, s));
+    }
+    *out = h;
+    return CLIP_OK;
+}
+
+/* ---- Files ---------------------------------------------------------------------------------------------------- */
+
+bool cliphd_vqa_exists(const clip_model *m, const char *dir)
+{
+    char *path = NULL;
+    const bool is = cliphd_artefact_path(m, dir, "vqa.json", &path, NULL) == CLIP_OK && clipb_is_file(path);
+    free(path);
+    return is;
+}
+
+static clip_status add_words(const clip_vqa *h, cJSON *j)
+{
+    bool good =
+        cJSON_AddNumberToObject(j, "embed_dim", h->net.see.D) && cJSON_AddNumberToObject(j, "tokens", h->net.see.T) &&
+        cJSON_AddNumberToObject(j, "hidden", h->net.H) && cJSON_AddNumberToObject(j, "trained", h->fit.trained) &&
+        cJSON_AddNumberToObject(j, "held_back", h->fit.held_back) &&
+        cJSON_AddNumberToObject(j, "epoch", h->fit.epoch) && cJSON_AddNumberToObject(j, "accuracy", h->fit.score);
+    cJSON *answers = cJSON_AddArrayToObject(j, "answers");
+    for (int i = 0; i < h->net.A && good && answers; i++)
+        good = cJSON_AddItemToArray(answers, cJSON_CreateString(h->answer[i]));
+    return good && answers ? CLIP_OK : CLIP_ENOMEM;
+}
+
+clip_status cliphd_vqa_save(const clip_model *m, const clip_vqa *h, const char *dir, clip_error *err)
+{
+    clipmdl_arrays numbers = {0};
+    cJSON *words;
+    TRY(cliphd_words_new(m, &words, err));
+    if (dir)
+        mkdir(dir, 0777); /* a failure shows at the first file */
+    clip_status s = add_words(h, words);
+    if (s == CLIP_OK)
+        s = clipmdl_arrays_add(&numbers, &h->net.params, h->net.w, "", CLIPMDL_OPENCLIP, CLIPK_F32);
+    if (s == CLIP_OK)
+        s = clipmdl_arrays_add(&numbers, &h->blind.params, h->blind.w, "blind.", CLIPMDL_OPENCLIP, CLIPK_F32);
+    if (s == CLIP_ENOMEM)
+        clipb_fail(err, s, dir, "out of memory");
+    if (s == CLIP_OK)
+        s = cliphd_artefact_write(m, dir, "vqa", &numbers, words, err);
+    clipmdl_arrays_free(&numbers);
+    cJSON_Delete(words);
+    return s;
+}
+
+static clip_status read_answers(clip_vqa *h, const cJSON *j, const char *path, int *A, clip_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(j, "answers"), *one;
+    const int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
+    if (n < 2 || n > MOST_ANSWERS)
+        return clipb_fail(err, CLIP_EFORMAT, path, "'answers' is no list of 2 to %d texts", MOST_ANSWERS);
+    h->answer = calloc((size_t)n, sizeof *h->answer);
+    if (!h->answer)
+        return CLIP_ENOMEM;
+    *A = n;
+    h->net.A = 0;
+    cJSON_ArrayForEach(one, list) {
+        if (!cJSON_IsString(one))
+            return clipb_fail(err, CLIP_EFORMAT, path, "'answers' has something in it that is no text");
+        if (!(h->answer[h->net.A] = strdup(one->valuestring)))
+            return CLIP_ENOMEM;
+        h->net.A++;
+    }
+    return CLIP_OK;
+}
+
+/* Everything vqa.json says, checked. */
+static clip_status read_words(const clip_model *m, clip_vqa *h, const cJSON *j, const char *path, int *T, int *H,
+                              clip_error *err)
+{
+    int D = 0, A = 0;
+    float accuracy = 0;
+    TRY(clipb_json_int(j, "embed_dim", 1, 1 << 20, &D, path, err));
+    TRY(clipb_json_int(j, "tokens", 0, 1 << 20, T, path, err));
+    TRY(clipb_json_int(j, "hidden", 1, 65536, H, path, err));
+    TRY(clipb_json_int(j, "trained", 0, INT32_MAX, &h->fit.trained, path, err));
+    TRY(clipb_json_int(j, "held_back", 0, INT32_MAX, &h->fit.held_back, path, err));
+    TRY(clipb_json_int(j, "epoch", 0, INT32_MAX, &h->fit.epoch, path, err));
+    TRY(clipb_json_float(j, "accuracy", &accuracy, path, err));
+    h->fit.score = (double)accuracy;
+    if (D != m->config.embed_dim)
+        return clipb_fail(err, CLIP_EFORMAT, path, "\"embed_dim\" is %d, of these weights it is %d", D,
+                          m->config.embed_dim);
+    if (*T != 0 && *T != cliphd_vqa_sees(m).T)
+        return clipb_fail(err, CLIP_EMISMATCH, path, "looks at %d tokens of a picture, of which this model has %d", *T,
+                          cliphd_vqa_sees(m).T);
+    if (*H < 1)
+        return clipb_fail(err, CLIP_EFORMAT, path, "'hidden' is missing");
+    return read_answers(h, j, path, &A, err);
+}
+
+static clip_status read_network(const clip_model *m, clip_vqa *h, const clipmdl_store *store, int T, int H,
+                                clip_error *err)
+{
+    const clipk_ctx k = {.set = m->set};
+    const int A = h->net.A;
+    cliphd_look see = cliphd_vqa_sees(m);
+    see.T = T;
+    clip_status s = cliphd_head_layout(&h->net, see, H, A, false);
+    h->net.A = A;
+    TRY(s);
+    TRY(cliphd_head_layout(&h->blind, see, H, A, true));
+    TRY(clipmdl_params_read(&h->net.params, store, CLIPMDL_OPENCLIP, "", h->net.w, err));
+    TRY(clipmdl_params_read(&h->blind.params, store, CLIPMDL_OPENCLIP, "blind.", h->blind.w, err));
+    TRY(cliphd_head_pack(&k, &h->net));
+    return cliphd_head_pack(&k, &h->blind);
+}
+
+static clip_status read_head(const clip_model *m, clip_vqa *h, const cliphd_artefact *a, clip_error *err)
+{
+    int T = 0, H = 0;
+    TRY(read_words(m, h, a->words, a->path, &T, &H, err));
+    return read_network(m, h, &a->store, T, H, err);
+}
+
+clip_status cliphd_vqa_load(const clip_model *m, const char *dir, clip_vqa **out, clip_error *err)
+{
+    cliphd_artefact a;
+    *out = NULL;
+    clip_vqa *h = calloc(1, sizeof *h);
+    if (!h)
+        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s = cliphd_artefact_open(m, dir, "vqa", MOST_JSON, &a, err);
+    if (s == CLIP_OK)
+        s = read_head(m, h, &a, err);
+    cliphd_artefact_close(&a);
+    if (s < 0) {
+        cliphd_vqa_free(h);
+        return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
+    }
+    *out = h;
+    return CLIP_OK;
+}
