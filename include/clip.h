@@ -1,40 +1,43 @@
 /* clip.h: CLIP in C, the whole public interface of libclip.
  *
- * CLIP (Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
- * arXiv:2103.00020) maps pictures and texts into one space where matching pairs point the same way.
+ * CLIP (Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+ * Supervision", arXiv:2103.00020) maps pictures and texts into one space, where the vectors of a
+ * picture and a text that belong together point the same way.
  *
  *     clip_model *model;  clip_context *ctx;  clip_error err;
  *     clip_model_load("ViT-B-32", NULL, &model, &err);
  *     clip_context_new(model, 0, &ctx);
  *     clip_encode_image(ctx, pictures, n, image_embeddings);      [n, D], unit length
  *     clip_encode_text(ctx, texts, k, text_embeddings);           [k, D], unit length
- *     similarity = image_embeddings @ text_embeddings.T           clip_similarity()
+ *     clip_similarity(ctx, image_embeddings, n, text_embeddings, k, cosines);
  *
- * Threads   A clip_model is immutable: any number of threads share one. A clip_context is a workspace: one a
- *           thread (it uses `threads` cores by itself). Functions without a context are safe from any thread.
- * Results   do not depend on the batch or the number of threads: N pictures in one call are, bit for bit, N calls.
- * Forks     In a forked child a model is what it was, and a context works with one thread. The
- *           child cannot go on with a trainer, an index or a stream of pairs of its parent: their
- *           functions return CLIP_EINVAL, and the function that frees them lets go of memory alone,
- *           not always of all of it, and changes nothing on the disk. No call may be under way on
- *           them, or on a context that the child uses, when the process forks. The child ends with
- *           _exit() or exec(). Files are opened with O_CLOEXEC.
- * Files     Weights and the arrays of an index stay mapped. A function that is about to read what
- *           has been cut short, or weights that have been written to in place, returns CLIP_EIO.
- *           Where that happens while it reads, the process gets SIGBUS; the library installs no
- *           signal handlers. A handler finds the name of the file by clip_mapped_file().
+ * Threads   A clip_model is immutable: any number of threads share one. A clip_context is a
+ *           workspace for one calling thread. Functions without a context are safe from any thread.
+ * Results   They do not depend on the batch or on the number of threads: N pictures in one call
+ *           give, bit for bit, what N calls give.
+ * Ownership What a function returns through `**out` belongs to the caller. A free function stands
+ *           beside it, and takes NULL.
+ * Errors    A function that can fail returns a clip_status: 0 or negative. A function that reads
+ *           files also fills a clip_error, if one is given, with the name of the file and the
+ *           fault. On error outputs are NULL or unspecified, and nothing leaks.
+ * Arguments A pointer may be NULL where that is said, or where its array is empty. Another NULL
+ *           among texts, paths and arrays is CLIP_EINVAL, and so is a negative count. Handles
+ *           (models, contexts, indexes, ...) and `out` pointers to handles are not checked.
+ * Text      UTF-8. Invalid UTF-8 never fails: it is read as U+FFFD.
+ * Locale    Files are read and written the same under every locale. Dates without a time zone are
+ *           local.
  * Process   The library never ends the process, prints nothing, and changes neither locale nor
  *           signals.
- * Ownership What a function returns through `**out` belongs to the caller and has a free function beside it, which takes NULL.
- * Arguments A pointer may be NULL where that is said, or where its array is empty. A function that
- *           returns a status returns CLIP_EINVAL for another NULL among texts, paths and arrays, and
- *           for negative counts. Handles (models, contexts, indexes, ..) and `out` pointers to
- *           handles are not checked.
- * Errors    Functions that can fail return a clip_status: 0 or negative. Those that read files also fill a
- *           clip_error (where given) with the name of the file and the fault. On error outputs are NULL or unspecified
- *           as said, and nothing leaks. Text is UTF-8 throughout; invalid UTF-8 never fails, it is read as U+FFFD.
- * Locale    Whatever setlocale() was called with, files are read and written the same. Dates without a
- *           time zone are local. */
+ * Files     Weights and the arrays of an index stay mapped. A function that is about to read a file
+ *           that has been cut short, or weights that have been written to in place, returns
+ *           CLIP_EIO. Where the file is cut while it is read, the process gets SIGBUS; the library
+ *           installs no handler. A handler learns the file's name from clip_mapped_file(). Files
+ *           are opened with O_CLOEXEC.
+ * Forks     In a forked child a model stays usable, and a context works with one thread. A trainer,
+ *           an index or a stream of pairs of the parent is refused with CLIP_EINVAL; its free
+ *           function then only releases memory, and not always all of it. No call may be under way
+ *           on these, or on a context that the child will use, while the process forks. The child
+ *           ends with _exit() or exec(). */
 #ifndef CLIP_H
 #define CLIP_H
 
@@ -52,34 +55,36 @@ extern "C" {
 #define CLIP_API
 #endif
 
-/* ---- Versions -------------------------------------------------------------------------------------------- */
+/* ---- Versions ------------------------------------------------------------------------------ */
 
-/* The version that this header is of; clip_version() tells the version of the library that runs.
- * Until 1.0 a new minor version may change the interface. From 1.0 on only a new major version may.
- * The SONAME of the shared library, libclip.so.N, gets a new N with every version that programs built against
- * an earlier one cannot run with: a function or a member that is gone or means something else, a structure of
- * another size. What has been built against N runs with every later library of the same N. */
+/* The version of this header; clip_version() tells the version of the library that runs.
+ * Until 1.0 a new minor version may change the interface; from 1.0 on only a new major version may.
+ * The shared library's SONAME is libclip.so.N. N rises with every version that programs built
+ * against an earlier one cannot run with: a function or a member is gone or means something else,
+ * or a structure has another size. A program built against N runs with every later library of N. */
 #define CLIP_VERSION_MAJOR 0
 #define CLIP_VERSION_MINOR 1
 #define CLIP_VERSION_PATCH 0
-#define CLIP_VERSION_NUMBER (CLIP_VERSION_MAJOR * 10000 + CLIP_VERSION_MINOR * 100 + CLIP_VERSION_PATCH)
+#define CLIP_VERSION_NUMBER                                                                        \
+    (CLIP_VERSION_MAJOR * 10000 + CLIP_VERSION_MINOR * 100 + CLIP_VERSION_PATCH)
 #define CLIP_VERSION_QUOTE(a, b, c) #a "." #b "." #c
 #define CLIP_VERSION_DOTTED(a, b, c) CLIP_VERSION_QUOTE(a, b, c)
-#define CLIP_VERSION_STRING CLIP_VERSION_DOTTED(CLIP_VERSION_MAJOR, CLIP_VERSION_MINOR, CLIP_VERSION_PATCH)
+#define CLIP_VERSION_STRING                                                                        \
+    CLIP_VERSION_DOTTED(CLIP_VERSION_MAJOR, CLIP_VERSION_MINOR, CLIP_VERSION_PATCH)
 
-/* ---- Status --------------------------------------------------------------------------------------------- */
+/* ---- Status -------------------------------------------------------------------------------- */
 
-#define CLIP_STATUS_MAP(X)                                                    \
-    X(CLIP_OK, 0, "done")                                                     \
-    X(CLIP_EINVAL, -1, "an argument is out of its range")                     \
-    X(CLIP_ENOMEM, -2, "out of memory")                                       \
-    X(CLIP_EIO, -3, "a file cannot be read or written")                       \
-    X(CLIP_EFORMAT, -4, "a file is damaged or not of the format it should be") \
-    X(CLIP_EUNSUPPORTED, -5, "sound, but not supported by this build, or this machine") \
-    X(CLIP_ELIMIT, -6, "larger than the limit allows")                        \
-    X(CLIP_EMISMATCH, -7, "parts do not fit each other")                      \
-    X(CLIP_EDIVERGED, -8, "training has diverged")                            \
-    X(CLIP_EBUSY, -9, "another process is writing it")                        \
+#define CLIP_STATUS_MAP(X)                                                                         \
+    X(CLIP_OK, 0, "done")                                                                          \
+    X(CLIP_EINVAL, -1, "an argument is out of its range")                                          \
+    X(CLIP_ENOMEM, -2, "out of memory")                                                            \
+    X(CLIP_EIO, -3, "a file cannot be read or written")                                            \
+    X(CLIP_EFORMAT, -4, "a file is damaged or not of the format it should be")                     \
+    X(CLIP_EUNSUPPORTED, -5, "sound, but not supported by this build, or this machine")            \
+    X(CLIP_ELIMIT, -6, "larger than the limit allows")                                             \
+    X(CLIP_EMISMATCH, -7, "parts do not fit each other")                                           \
+    X(CLIP_EDIVERGED, -8, "training has diverged")                                                 \
+    X(CLIP_EBUSY, -9, "another process is writing it")                                             \
     X(CLIP_ENOTFINITE, -10, "a number is NaN or infinite")
 
 typedef enum clip_status {
@@ -88,142 +93,169 @@ typedef enum clip_status {
 #undef X
 } clip_status;
 
-/* What went wrong, for people: "dir/model.safetensors: tensor 'visual.proj' ends beyond the file". */
+/* What went wrong, for people, on one line:
+ * "dir/model.safetensors: tensor 'visual.proj' ends beyond the file". */
 typedef struct clip_error {
     clip_status code;
     char message[1024];
 } clip_error;
 
-/* clip_status_name(), clip_status_message(): "CLIP_EIO" and its sentence; static strings, never NULL. */
+/* clip_status_name(), clip_status_message(): "CLIP_EIO" and its sentence.
+ * @return: static strings, never NULL */
 CLIP_API const char *clip_status_name(clip_status s);
 CLIP_API const char *clip_status_message(clip_status s);
 
-/* Text from outside: names of files and tensors, captions, labels. It may hold what takes over a
- * terminal, or turns a line around. clip_error's messages and what a clip_warn_fn hears are free of
- * it, and one line each; strings that are returned otherwise (paths, captions) come as they are.
- * clip_text_next(): the first character of a text.
- * code  out  its code point, CLIP_TEXT_INVALID for a byte that is not UTF-8
- * Returns its length in bytes; 0 at the end of the text.
- * clip_text_shown(): may it be shown to a person? Not: control characters (C0, DEL, C1; so no
- * newline either), line and paragraph separators, controls of the direction of text, bytes that are
- * not UTF-8. */
+/* Text from outside (names of files and tensors, captions, labels) may hold characters that control
+ * a terminal or turn a line around. The messages of a clip_error and of a clip_warn_fn are free of
+ * them. Paths and captions that are returned come as they are.
+ *
+ * clip_text_next(): read the first character of a text.
+ * code  out  its code point; CLIP_TEXT_INVALID for a byte that is not UTF-8
+ * @return: its length in bytes; 0 at the end of the text
+ *
+ * clip_text_shown(): whether a character may be shown to a person. It may not if it is a control
+ * character (C0, DEL, C1, so a newline too), a line or paragraph separator, a control of the
+ * direction of text, or a byte that is not UTF-8. */
 enum { CLIP_TEXT_INVALID = -1 };
 CLIP_API size_t clip_text_next(const char *text, int32_t *code);
 CLIP_API bool clip_text_shown(int32_t code);
 
-/* clip_mapped_file(): the file that the library has mapped at this address; NULL: none. For a
- * handler of SIGBUS, which finds the address in siginfo_t's si_addr: it is safe to call there. */
+/* clip_mapped_file(): the file that the library has mapped at an address.
+ * It may be called in a handler of SIGBUS, with siginfo_t's si_addr.
+ * @return: the file's name, or NULL */
 CLIP_API const char *clip_mapped_file(const void *address);
 
-/* clip_version(): "0.1.0". clip_build_info(): the optional parts built in and the instruction sets this machine can use. Static strings. */
+/* clip_version(): "0.1.0". clip_build_info(): the optional parts built in, and the instruction sets
+ * that this machine has.
+ * @return: static strings */
 CLIP_API const char *clip_version(void);
 CLIP_API const char *clip_build_info(void);
 
-/* ---- Models --------------------------------------------------------------------------------------------- */
+/* ---- Models -------------------------------------------------------------------------------- */
 
 typedef struct clip_model clip_model;
 typedef struct clip_context clip_context;
 
 enum { CLIP_TOWER_IMAGE = 1, CLIP_TOWER_TEXT = 2, CLIP_TOWER_BOTH = 3 };
 
-/* Called for what loading could not know or found odd (one line, no newline). */
+/* Receives a warning: one line without a newline. */
 typedef void (*clip_warn_fn)(void *user, const char *message);
 
 typedef struct clip_load_options {
-    int towers;        /* CLIP_TOWER_*: only what is asked for is read and packed; of BOTH, what there is */
+    int towers;        /* CLIP_TOWER_*: the others are neither read nor packed */
     int threads;       /* cores to pack the weights with; 0: all this process may use */
     const char *isa;   /* "avx512", "avx2", "neon", "generic"; NULL: the best this machine has */
     clip_warn_fn warn; /* NULL: silent */
     void *warn_user;
-    const char *prefix; /* of a file that holds several encoders: that whose tensors' names begin so; NULL: the only one */
-    const char *precision; /* "f32", or "bf16": faster where the processor has AVX512_BF16, and less exact; NULL: "f32" */
+    /* For a file that holds several encoders: how the names of the wanted one's tensors begin.
+     * NULL: the file holds one. */
+    const char *prefix;
+    /* "f32", or "bf16": faster on processors with AVX512_BF16, and less exact. NULL: "f32". */
+    const char *precision;
 } clip_load_options;
 
-/* clip_load_options_default(): both towers, all cores, best instruction set, silent, f32. */
+/* clip_load_options_default(): both towers, all cores, the best instruction set, silent, f32. */
 CLIP_API clip_load_options clip_load_options_default(void);
 
 /* clip_model_load(): open a checkpoint and pack its weights.
- * path  in   a directory as Hugging Face or OpenCLIP lay it out, or one .safetensors file (beside which
- *            configuration and tokenizer are looked for; what is missing is inferred from the shapes, with a warning).
- *            A folder of the Hugging Face hub's cache (models--ORG--NAME) stands for the snapshot
- *            that its refs/main names, one of sentence-transformers (modules.json) for the CLIP in
- *            it. OpenCLIP's "local-dir:" may stand before a path.
- *            Every setting of a configuration and every tensor of a tower must be understood.
- *            One encoder alone is a model too: transformers' CLIPTextModel, CLIPVisionModel and their kin "WithProjection", the text encoders in
- *            diffusers' folders, and those inside Stable Diffusion's single files (of which nothing else is read)
+ * path  in   One of:
+ *            - a directory in the layout of Hugging Face or OpenCLIP;
+ *            - one .safetensors file; configuration and tokenizer are looked for beside it, and
+ *              sizes that nothing tells are taken from the shapes, with a warning;
+ *            - a folder of the Hugging Face hub's cache (models--ORG--NAME): the snapshot that its
+ *              refs/main names is opened;
+ *            - a folder of sentence-transformers (modules.json): the CLIP in it is opened.
+ *            OpenCLIP's "local-dir:" may stand before a path.
+ *            One encoder alone is a model too: transformers' CLIPTextModel, CLIPVisionModel and
+ *            their WithProjection forms, the text encoders in diffusers' folders, and the text
+ *            encoders inside Stable Diffusion's single files, of which nothing else is read.
  * opt   in   NULL: defaults
- * out   out  the model; NULL on error. Free with clip_model_free()
+ * out   out  the model; NULL on error. Free it with clip_model_free()
  * err   out  may be NULL
- * Matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; all else, and all
- * arithmetic, is f32. The file stays mapped: the token embedding is read from it. Replace a
- * checkpoint by renaming, never write into it while a model is loaded (see Files).
- * Precision "bf16": those matrices are kept in bf16, and in products with them what they are multiplied by is
- * rounded to bf16, too (8 bits, to nearest even), while sums stay f32; so do the residual stream,
- * norms, attention between tokens, biases, and a ResNet's convolutions. Embeddings then have a
- * cosine of more than 0.999 with those of f32 (docs/performance.md has measurements), near enough
- * to be compared with them.
- * Errors: CLIP_EINVAL (options; several encoders to choose from: the message names them), CLIP_EIO,
- * CLIP_EFORMAT, CLIP_EUNSUPPORTED (settings, tensors and types of numbers that this engine does not
- * know, each named; also bf16 on a processor that cannot), CLIP_ELIMIT, CLIP_EMISMATCH (tensors
- * missing, or shapes against the configuration; none of the towers asked for), CLIP_ENOTFINITE
- * (numbers that would hide in what they make; others show when something is embedded), CLIP_ENOMEM. */
-CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
+ *
+ * Every setting of a configuration and every tensor of a tower must be understood.
+ * The matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; everything
+ * else is f32. With precision "bf16" these matrices are kept in bf16, and the other operand of
+ * their products is rounded to bf16 (8 bits, to nearest even). Sums stay f32, and so do the
+ * residual stream, norms, attention between tokens, biases, and a ResNet's convolutions. Such an
+ * embedding has a cosine above 0.999 with its f32 counterpart (measurements:
+ * docs/performance.md), so the two can be compared.
+ * The file stays mapped: the token embedding is read from it. Replace a checkpoint by renaming;
+ * never write into it while a model is loaded.
+ *
+ * Errors: CLIP_EINVAL (an option; several encoders to choose from, named by the message), CLIP_EIO,
+ * CLIP_EFORMAT, CLIP_EUNSUPPORTED (settings, tensors or number types that are not known, each
+ * named; bf16 on a processor without it), CLIP_ELIMIT, CLIP_EMISMATCH (missing tensors, shapes
+ * against the configuration, none of the towers asked for), CLIP_ENOTFINITE (NaN or infinity where
+ * embeddings would hide it; elsewhere it shows when something is embedded), CLIP_ENOMEM. */
+CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt,
+                                     clip_model **out, clip_error *err);
 CLIP_API void clip_model_free(clip_model *m);
 
 typedef struct clip_model_info {
-    const char *path, *layout, *weights_file; /* layout: "OpenCLIP" or "Hugging Face" */
-    const char *prefix;                       /* before the names of its tensors; mostly "" */
-    const char *weights_type;                 /* "f32", "f16", "bf16" */
-    const char *tokenizer;                    /* file it came from and whose rules it follows; NULL: none found */
-    const char *isa, *precision;              /* "avx512" ..; "f32" or "bf16" */
-    int towers;                               /* CLIP_TOWER_*, those loaded */
-    int embed_dim;                            /* D; 0: an encoder alone, without a projection: it has hidden states, and no embeddings */
-    float logit_scale;                        /* exp(logit_scale parameter): what cosines are multiplied by, 1/tau; 0: unknown, as of an encoder alone */
+    const char *path;
+    const char *layout;          /* "OpenCLIP" or "Hugging Face" */
+    const char *weights_file;
+    const char *prefix;          /* how the names of its tensors begin; mostly "" */
+    const char *weights_type;    /* "f32", "f16", "bf16" */
+    const char *tokenizer;       /* its file and the rules it follows; NULL: none found */
+    const char *isa, *precision; /* "avx512", ...; "f32" or "bf16" */
+    int towers;                  /* CLIP_TOWER_*: those that are loaded */
+    /* D. 0: an encoder alone, without a projection: it has hidden states and no embeddings. */
+    int embed_dim;
+    /* exp() of the parameter logit_scale, 1/tau: what cosines are multiplied by. 0: unknown. */
+    float logit_scale;
     int64_t parameters, image_parameters, text_parameters;
     /* pictures */
-    const char *vision_kind;                  /* "ViT" or "ModifiedResNet" */
-    int image_size, vision_width, vision_heads, patch_size; /* patch_size 0: ResNet */
-    int vision_layers[4];                     /* ViT: layers in [0]; ResNet: blocks a stage */
-    int vision_tokens;                        /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
+    const char *vision_kind;     /* "ViT" or "ModifiedResNet" */
+    int image_size, vision_width, vision_heads;
+    int patch_size;              /* 0: a ResNet */
+    int vision_layers[4];        /* ViT: layers in [0]; ResNet: blocks of each stage */
+    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
     float mean[3], std[3];
-    const char *interpolation, *resize_mode;  /* "bicubic"/"bilinear"; "shortest"/"longest"/"squash" */
-    int background;                           /* 0xRRGGBB: what transparent pictures are laid on; -1: transparency is dropped */
+    const char *interpolation;   /* "bicubic" or "bilinear" */
+    const char *resize_mode;     /* "shortest", "longest" or "squash" */
+    int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
-    const char *activation;                   /* "gelu" or "quickgelu" */
-    const char *pooling;                      /* "argmax" or "eos" */
-    int pad_id;                               /* what the checkpoint fills the context with behind a text */
+    const char *activation;      /* "gelu" or "quickgelu" */
+    const char *pooling;         /* "argmax" or "eos" */
+    int pad_id;                  /* the token that fills the context after a text */
 } clip_model_info;
 
-/* clip_model_get_info(): fill `out`; its strings live as long as the model. What is said of an encoder that the checkpoint does not have is 0 or NULL. */
+/* clip_model_get_info(): describe a model. Fields on an encoder that it lacks are 0 or NULL.
+ * out  out  its strings live as long as the model */
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
-/* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal: identifies the weights that
- * an index, head or probe was made with. Reads them all. Empty where they have been written to
- * since they were loaded. */
+/* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal. It identifies the weights
+ * that an index, head or probe was made with. All files are read.
+ * out  out  empty where the files have been written to since they were loaded */
 CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
 
 /* clip_context_new(): a workspace for one calling thread.
  * threads  in   cores to use; 0: all this process may use
- * out      out  free with clip_context_free(); it must not outlive the model
+ * out      out  free with clip_context_free(), before the model
  * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
-CLIP_API int clip_context_threads(const clip_context *ctx); /* how many it uses */
+CLIP_API int clip_context_threads(const clip_context *ctx); /* @return: how many it uses */
 
-/* clip_context_message(): the words for `s`, which a function has just returned for this context.
- * Where s is CLIP_ENOTFINITE they name the picture or text, counted from 1 in that call, and the
- * tensor that holds NaN or infinity, if one does; else they are clip_status_message()'s.
- * The string lives until the next call with this context. */
+/* clip_context_message(): words for the status that a function has just returned for this context.
+ * For CLIP_ENOTFINITE they name the picture or text (counted from 1 in that call) and, if a tensor
+ * of the model holds NaN or infinity, that tensor. Otherwise they are clip_status_message()'s.
+ * @return: lives until the next call with this context */
 CLIP_API const char *clip_context_message(const clip_context *ctx, clip_status s);
 
-/* clip_parallel(): fn(user, i) for every i in 0 .. n-1, on the context's threads, in any order, some at the same time; returns when all are done.
- * For what surrounds an encoder, like decoding the pictures of a batch. fn must not use the context. */
-CLIP_API void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user);
+/* clip_parallel(): call fn(user, i) for every i in 0 .. n-1 on the context's threads, in any order
+ * and several at a time, and return when all are done. For work around an encoder, such as
+ * decoding the pictures of a batch. fn must not use the context. */
+CLIP_API void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i),
+                            void *user);
 
-/* ---- Pictures ------------------------------------------------------------------------------------------- */
+/* ---- Pictures ------------------------------------------------------------------------------ */
 
-/* 8-bit RGB, rows of `stride` bytes. Point it at your own pixels, or let clip_image_read() fill it. */
+/* 8-bit RGB, rows of `stride` bytes. Point it at your own pixels, or let clip_image_read() fill
+ * it. */
 typedef struct clip_image {
     int width, height;
     size_t stride;
@@ -231,55 +263,66 @@ typedef struct clip_image {
 } clip_image;
 
 typedef struct clip_image_options {
-    int64_t max_pixels; /* refuse larger pictures before anything is allocated for them. What is decoded counts: of a picture that
-                           comes reduced, the reduced one */
-    int background;     /* 0xRRGGBB: transparent parts are laid on it; -1: transparency is dropped, as Pillow's convert("RGB") does */
-    int enough;         /* a picture may come reduced, where its format can do that in less time (JPEG by 1/2, 1/4, 1/8; thumbnails in HEIC), as
-                           long as its shorter side keeps this many pixels; 0: in full */
-    bool pipes;         /* for a path that a person has given: clip_image_read() also reads pipes
-                           and devices, and "-" is standard input. A path that comes from a file
-                           could make it wait for ever */
+    /* Larger pictures are refused before memory is allocated for them. The decoded size counts:
+     * of a picture that comes reduced, the reduced one. */
+    int64_t max_pixels;
+    /* 0xRRGGBB: the colour under transparent parts. -1: transparency is dropped, as Pillow's
+     * convert("RGB") does. */
+    int background;
+    /* A picture may come reduced where its format can do that in less time (JPEG by 1/2, 1/4, 1/8;
+     * thumbnails in HEIC), as long as its shorter side keeps this many pixels. 0: full size. */
+    int enough;
+    /* For a path that a person has given: clip_image_read() also reads pipes and devices, and "-"
+     * is standard input. A path from a file could make it wait for ever. */
+    bool pipes;
 } clip_image_options;
 
-/* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1, in full.
- * clip_model_image_options(): the same, with the background that the model's checkpoint asks for: what to read the pictures
- * of a model with. */
+/* clip_image_options_default(): 178,956,970 pixels (Pillow's limit), background -1, full size.
+ * clip_model_image_options(): the same with the background that the model's checkpoint asks for.
+ * Read pictures for a model with these. */
 CLIP_API clip_image_options clip_image_options_default(void);
 CLIP_API clip_image_options clip_model_image_options(const clip_model *m);
 
-/* clip_background_parse(): "#rrggbb" (the # may be missing), "white", "black", or "drop", as a background: 0xRRGGBB or -1.
+/* clip_background_parse(): "#rrggbb" (the # may be missing), "white", "black" or "drop".
+ * background  out  0xRRGGBB or -1
  * Errors: CLIP_EINVAL. */
 CLIP_API clip_status clip_background_parse(const char *text, int *background);
 
-/* clip_image_read(), clip_image_decode(): a picture from a regular file of at most 1 GiB, or from its bytes.
- * JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC, AVIF, PNM, JPEG XL (first frame), JPEG 2000, SVG, and cameras' raw
- * files (the largest preview in them), told by content, as far as clip_build_info() names them; EXIF orientation applied.
- * SVG is drawn at its own size, or larger, so that the shorter side has 512 pixels; nothing outside the file is loaded.
- * opt   in   NULL: defaults; clip_model_image_options() for pictures on their way into a model
- * name  in   how clip_image_decode() calls the picture in an error
+/* clip_image_read(), clip_image_decode(): a picture from a regular file of at most 1 GiB, or from
+ * its bytes. Formats are told by content: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, HEIC,
+ * AVIF, PNM, JPEG XL (first frame), JPEG 2000, SVG, and cameras' raw files (their largest preview),
+ * as far as clip_build_info() names them. EXIF orientation is applied. An SVG is drawn at its own
+ * size, or larger if its shorter side would have fewer than 512 pixels; nothing outside the file is
+ * loaded.
+ * opt   in   NULL: defaults. For pictures on their way into a model: clip_model_image_options()
+ * name  in   the picture's name in an error of clip_image_decode()
  * out   out  free with clip_image_free(); all zero on error
- * Errors: CLIP_EIO (also: not a regular file), CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT (too many
- * pixels or bytes), CLIP_ENOMEM. */
-CLIP_API clip_status clip_image_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err);
-CLIP_API clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
-                                       clip_image *out, clip_error *err);
+ * Errors: CLIP_EIO (also: not a regular file), CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ELIMIT (too
+ * many pixels or bytes), CLIP_ENOMEM. */
+CLIP_API clip_status clip_image_read(const char *path, const clip_image_options *opt,
+                                     clip_image *out, clip_error *err);
+CLIP_API clip_status clip_image_decode(const void *bytes, size_t size, const char *name,
+                                       const clip_image_options *opt, clip_image *out,
+                                       clip_error *err);
 CLIP_API void clip_image_free(clip_image *img);
 
-/* clip_preprocess(): resize (Pillow's two-pass 8-bit resampling, bit for bit), crop or pad, normalise, as the checkpoint asks.
+/* clip_preprocess(): resize (Pillow's two-pass 8-bit resampling, bit for bit), crop or pad, and
+ * normalise, as the checkpoint asks.
  * img  in   [H, W] RGB
  * out  out  [3, S, S] f32, S = image_size; the caller's
  * Errors: CLIP_EINVAL (an empty picture, a stride shorter than a row), CLIP_ENOMEM. */
 CLIP_API clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out);
 
-/* ---- Words ---------------------------------------------------------------------------------------------- */
+/* ---- Words --------------------------------------------------------------------------------- */
 
-/* clip_tokenize(): text to token ids, start and end token included, without padding; a text that is too long is cut and keeps its end token.
+/* clip_tokenize(): a text to token ids, with start and end token, without padding. A text that is
+ * too long is cut, and keeps its end token.
  * ids  out  room for context_length ids; the caller's
  * n    out  how many
  * Errors: CLIP_EINVAL (the model has no tokenizer or no text tower), CLIP_ENOMEM. */
 CLIP_API clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n);
 
-/* ---- Embeddings ----------------------------------------------------------------------------------------- */
+/* ---- Embeddings ---------------------------------------------------------------------------- */
 
 /* clip_encode_image(): embed N pictures, preprocessing included.
  * img  in   [N] pictures
@@ -289,250 +332,323 @@ CLIP_API clip_status clip_tokenize(const clip_model *m, const char *text, int32_
  * On error `out` is unspecified. */
 CLIP_API clip_status clip_encode_image(clip_context *ctx, const clip_image *img, int N, float *out);
 
-/* clip_encode_pixels(): the same from normalised pixels [N, 3, S, S] f32 (what clip_preprocess() gives). */
+/* clip_encode_pixels(): the same from normalised pixels [N, 3, S, S] f32, clip_preprocess()'s
+ * output. */
 CLIP_API clip_status clip_encode_pixels(clip_context *ctx, const float *pixels, int N, float *out);
 
-/* clip_encode_text(): embed N texts. out [N, D] f32, unit L2 norm. Errors as above. */
-CLIP_API clip_status clip_encode_text(clip_context *ctx, const char *const *texts, int N, float *out);
+/* clip_encode_text(): embed N texts.
+ * out  out  [N, D] f32, unit L2 norm
+ * Errors: as above. */
+CLIP_API clip_status clip_encode_text(clip_context *ctx, const char *const *texts, int N,
+                                      float *out);
 
-/* clip_encode_tokens(): the same from token ids: text i is ids[offsets[i]] .. ids[offsets[i+1]-1],
- * offsets [N+1], the first of them at least 0.
+/* clip_encode_tokens(): the same from token ids. Text i is ids[offsets[i]] .. ids[offsets[i+1]-1].
+ * offsets  in  [N+1], the first of them at least 0
  * Errors: CLIP_EINVAL also for an id outside the vocabulary, an offset below 0, a text that is
  * empty (its offsets do not rise) or longer than context_length. */
-CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N,
-                                        float *out);
+CLIP_API clip_status clip_encode_tokens(clip_context *ctx, const int32_t *ids,
+                                        const int32_t *offsets, int N, float *out);
 
-/* clip_encode_labels(): one embedding a label, the ensemble over templates of CLIP's zero-shot classification
- * (arXiv:2103.00020, 3.1.4): the mean of the unit embeddings of every template filled with the label, scaled to unit length again.
- * templates  in   [T] each with one or more "{}" where the label goes ("a photo of a {}."); a template without is an error
+/* clip_encode_labels(): one embedding for each label, the ensemble over templates of CLIP's
+ * zero-shot classification (arXiv:2103.00020, 3.1.4). It is the mean of the unit embeddings of all
+ * templates filled with the label, scaled to unit length.
+ * templates  in   [T], each with one or more "{}" for the label: "a photo of a {}."
  * out        out  [L, D] f32, unit L2 norm
- * Errors: CLIP_EINVAL, CLIP_ENOTFINITE, CLIP_ELIMIT (a filled template of more than 65,536 bytes),
- * CLIP_ENOMEM. Memory does not grow with L and T. */
+ * Memory does not grow with L and T.
+ * Errors: CLIP_EINVAL (also: a template without "{}"), CLIP_ENOTFINITE, CLIP_ELIMIT (a filled
+ * template of more than 65,536 bytes), CLIP_ENOMEM. */
 CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *labels, int L,
                                         const char *const *templates, int T, float *out);
 
-/* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.   a [N, D]  b [M, D]  out [N, M]
- * Where rounding alone takes it beyond 1 or -1, by less than 1e-5, it is 1 or -1. */
-CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, const float *b, int M, float *out);
+/* clip_similarity(): out[i, j] = a[i] . b[j], the cosine for unit rows.
+ * a    in   [N, D]
+ * b    in   [M, D]
+ * out  out  [N, M]. A value that rounding alone takes beyond 1 or -1, by less than 1e-5, is set to
+ *           1 or -1 */
+CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, const float *b,
+                                     int M, float *out);
 
-/* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in place. */
+/* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in
+ * place. clip_probabilities_scaled(): the same with another scale, such as clip_fit_scale()'s. */
 CLIP_API void clip_probabilities(const clip_model *m, float *similarity, int N, int M);
+CLIP_API void clip_probabilities_scaled(const clip_model *m, float scale, float *similarity, int N,
+                                        int M);
 
-/* clip_probabilities_scaled(): the same with another scale, like one that clip_fit_scale() found. */
-CLIP_API void clip_probabilities_scaled(const clip_model *m, float scale, float *similarity, int N, int M);
+/* clip_fit_scale(): the scale by which softmax(scale * cosine) fits pictures of known labels best:
+ * the least mean of -log p (temperature scaling, Guo et al. 2017, arXiv:1706.04599; the temperature
+ * is 1 / scale). The order of a picture's labels does not depend on the scale.
+ * cosine  in  [N, L]
+ * right   in  [N] the label of each picture, 0 .. L-1
+ * Errors: CLIP_EINVAL (N or L < 1, a label that does not exist, a cosine that is not a number). */
+CLIP_API clip_status clip_fit_scale(const float *cosine, const int32_t *right, int N, int L,
+                                    double *scale);
 
-/* clip_fit_scale(): the scale by which softmax(scale * cosine) fits pictures whose label is known best: the least mean of -log p (temperature scaling,
- * Guo et al. 2017, arXiv:1706.04599; the temperature is 1 / scale). Which label is the best of a picture does not depend on it.
- * cosine  in   [N, L];  right in [N] the label of each picture, 0 .. L-1
- * Errors: CLIP_EINVAL (N or L < 1, a label that is not there, a cosine that is no number). */
-CLIP_API clip_status clip_fit_scale(const float *cosine, const int32_t *right, int N, int L, double *scale);
+/* clip_calibration(): how far probabilities at this scale are from the truth.
+ * nll  out  the mean of -log p of the right label
+ * ece  out  the expected calibration error of the best label's probability (15 bins)
+ * Errors: as above, CLIP_ENOMEM. */
+CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L,
+                                      double scale, double *nll, double *ece);
 
-/* clip_calibration(): how far probabilities at this scale are from what happens: nll, the mean of -log p of the right label, and ece, the expected
- * calibration error of the best label's probability (15 bins). Errors: as above, CLIP_ENOMEM. */
-CLIP_API clip_status clip_calibration(const float *cosine, const int32_t *right, int N, int L, double scale,
-                                      double *nll, double *ece);
-
-/* Several labels a picture: each has a threshold t, is there where its cosine c reaches it, and has the probability 1 / (1 + exp(-scale (c - t))).
- * clip_fit_thresholds(): the thresholds that do best on pictures whose labels are known.
- * cosine     in   [N, L];  yes in [N, L] 1 where the label is right
- * threshold  out  [L] of each label that with the best F1, in the middle of a gap between cosines, drawn to `for_all` the more the fewer pictures have it
- * for_all    out  the one that does best for all labels together
- * scale      out  with these thresholds, that of the least mean of -log p
- * Errors: CLIP_EINVAL (N or L < 1, no label is right anywhere, a cosine that is no number), CLIP_ENOMEM. */
-CLIP_API clip_status clip_fit_thresholds(const float *cosine, const uint8_t *yes, int N, int L, float *threshold,
-                                         float *for_all, double *scale);
+/* Several labels for one picture: each label has a threshold t. A label applies if its cosine c
+ * reaches t, and its probability is 1 / (1 + exp(-scale (c - t))).
+ *
+ * clip_fit_thresholds(): the thresholds that do best on pictures of known labels.
+ * cosine     in   [N, L]
+ * yes        in   [N, L] 1 where the label is right
+ * threshold  out  [L] for each label the threshold with the best F1, in the middle of a gap between
+ *                 cosines. The fewer pictures have the label, the closer it is drawn to `for_all`
+ * for_all    out  the threshold that does best for all labels together
+ * scale      out  the scale with the least mean of -log p, at these thresholds
+ * Errors: CLIP_EINVAL (N or L < 1, no label is right anywhere, a cosine that is not a number),
+ * CLIP_ENOMEM. */
+CLIP_API clip_status clip_fit_thresholds(const float *cosine, const uint8_t *yes, int N, int L,
+                                         float *threshold, float *for_all, double *scale);
 
 typedef struct clip_multilabel_metrics {
-    double precision, recall, f1; /* of all labels of all pictures together */
+    double precision, recall, f1; /* over all labels of all pictures together */
     double label_f1;              /* mean of the labels' F1 */
-    double map;                   /* mean of the labels' average precision, which does not depend on thresholds */
+    double map;                   /* mean of the labels' average precision; needs no thresholds */
     double ece;                   /* expected calibration error of the probabilities (15 bins) */
-    int labels;                   /* in the means: those that some picture has */
+    int labels;                   /* in the means: labels that some picture has */
 } clip_multilabel_metrics;
 
-/* clip_multilabel(): how good labels by these thresholds [L] are. Errors: CLIP_EINVAL (as above; a threshold that is no number), CLIP_ENOMEM. */
-CLIP_API clip_status clip_multilabel(const float *cosine, const uint8_t *yes, int N, int L, const float *threshold,
-                                     double scale, clip_multilabel_metrics *out);
+/* clip_multilabel(): how good the labels by these thresholds [L] are.
+ * Errors: CLIP_EINVAL (as above; a threshold that is not a number), CLIP_ENOMEM. */
+CLIP_API clip_status clip_multilabel(const float *cosine, const uint8_t *yes, int N, int L,
+                                     const float *threshold, double scale,
+                                     clip_multilabel_metrics *out);
 
-/* ---- Hidden states -------------------------------------------------------------------------------------- */
+/* ---- Hidden states ------------------------------------------------------------------------- */
 
-/* What an encoder makes on its way, for models that are built on it: Stable Diffusion (texts), LLaVA (pictures). Layers count as transformers'
- * `hidden_states` do. Sizes: C = text_width or vision_width; T = context_length or vision_tokens.
+/* The inner states of an encoder, for models that are built on it: Stable Diffusion (texts), LLaVA
+ * (pictures). Layers are counted as in transformers' `hidden_states`.
+ * Sizes: C = text_width or vision_width; T = context_length or vision_tokens.
  *
  *                                     layer  final_norm  pads with
  *     Stable Diffusion 1                 -1       1      the end token
  *     Stable Diffusion 2                 -2       1      0
  *     Stable Diffusion XL, CLIP-L        -2       0      the end token
  *     Stable Diffusion XL, bigG          -2       0      0             and `projected`
- *     LLaVA 1.5                          -2       0                    without states[:, 0], the class token */
+ *     LLaVA 1.5                          -2       0                    without states[:, 0]
+ */
 typedef struct clip_hidden_options {
-    int layer;      /* 0: what goes into the first layer; l: what comes out of layer l; -1: of the last, -2: of the one before it, .. */
-    int final_norm; /* the encoder's last layer norm over the states: 1: yes; 0: no; -1: as transformers' last_hidden_state: behind a text's last layer */
-    int pad_id;     /* what fills the context behind a text; -1: the checkpoint's own pad_id */
+    /* 0: the input of the first layer. l: the output of layer l. -1: of the last layer, -2: of the
+     * one before it, ... */
+    int layer;
+    /* Whether the encoder's last layer norm is applied. 1: yes. 0: no. -1: as in transformers'
+     * last_hidden_state: after a text's last layer only. */
+    int final_norm;
+    int pad_id; /* fills the context after a text; -1: the checkpoint's own pad_id */
 } clip_hidden_options;
 
 /* clip_hidden_options_default(): layer -1, final_norm -1, pad_id -1. */
 CLIP_API clip_hidden_options clip_hidden_options_default(void);
 
-/* Where it goes, the caller's; NULL: not wanted, and not computed. */
+/* Where the states go; the caller's memory. NULL: not wanted, and not computed. */
 typedef struct clip_hidden {
-    float *states;    /* [N, T, C] f32: of a text its tokens, padded to the context without an attention mask; of a picture the class token, then
-                       * the patches, row by row */
-    float *pooled;    /* [N, C] of the end token, of the class token, behind the last layer and its norm: transformers' pooler_output */
-    float *projected; /* [N, D] pooled @ projection: text_embeds, image_embeds; an embedding before it is scaled to length 1 */
+    /* [N, T, C] f32. Of a text its tokens, padded to the context without an attention mask. Of a
+     * picture the class token, then the patches, row by row. */
+    float *states;
+    /* [N, C] of the end token or the class token, after the last layer and its norm: transformers'
+     * pooler_output. */
+    float *pooled;
+    /* [N, D] pooled @ projection: text_embeds, image_embeds. An embedding before it is scaled to
+     * unit length. */
+    float *projected;
 } clip_hidden;
 
-/* clip_hidden_text(), clip_hidden_tokens(), clip_hidden_image(), clip_hidden_pixels(): of N texts or pictures, given as to clip_encode_*().
+/* clip_hidden_text(), clip_hidden_tokens(), clip_hidden_image(), clip_hidden_pixels(): of N texts
+ * or pictures, given as to clip_encode_*().
  * opt  in   NULL: defaults
  * out  out  what is wanted
- * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that is not there, a pad_id outside the vocabulary, `projected` without a
- * projection); CLIP_EUNSUPPORTED (`states` and `pooled` of a ResNet, which has no tokens). */
+ * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that does not exist, a
+ * pad_id outside the vocabulary, `projected` without a projection); CLIP_EUNSUPPORTED (`states` and
+ * `pooled` of a ResNet, which has no tokens). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
                                       const clip_hidden_options *opt, const clip_hidden *out);
-CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids, const int32_t *offsets, int N,
+CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids,
+                                        const int32_t *offsets, int N,
                                         const clip_hidden_options *opt, const clip_hidden *out);
-CLIP_API clip_status clip_hidden_image(clip_context *ctx, const clip_image *img, int N, const clip_hidden_options *opt,
-                                       const clip_hidden *out);
-CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, int N, const clip_hidden_options *opt,
-                                        const clip_hidden *out);
+CLIP_API clip_status clip_hidden_image(clip_context *ctx, const clip_image *img, int N,
+                                       const clip_hidden_options *opt, const clip_hidden *out);
+CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, int N,
+                                        const clip_hidden_options *opt, const clip_hidden *out);
 
-/* ---- Explanation ---------------------------------------------------------------------------------------- */
+/* ---- Explanation --------------------------------------------------------------------------- */
 
-/* clip_explain(): where in a picture is what makes it match words? Maps of G x G cells over the S x S pixels the model looks at, G = clip_explain_side():
- * for a ViT, relevance through the attention of its blocks (Chefer et al. 2021, arXiv:2103.15679); for a ResNet, how much the cosine falls when a disc is
- * painted over (Zeiler and Fergus 2013, arXiv:1311.2901), which takes G * G encodings.
+/* clip_explain(): which parts of a picture make it match words. The result is a map of G x G cells
+ * over the S x S pixels that the model sees, G = clip_explain_side(). For a ViT it is relevance
+ * through the attention of its blocks (Chefer et al. 2021, arXiv:2103.15679). For a ResNet it is
+ * how much the cosine falls when a disc is painted over (Zeiler and Fergus 2013, arXiv:1311.2901),
+ * which takes G * G encodings.
  * img     in   [H, W] RGB
  * texts   in   [K]
- * map     out  [K, G, G], at least 0; compare the cells of a map, not maps
+ * map     out  [K, G, G], at least 0. Compare the cells of one map, not maps
  * cosine  out  [K] of the picture with each text
- * The first call packs a ViT once more, with what gradients want, in f32 whatever the precision; the context keeps it.
- * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing), CLIP_ENOTFINITE, CLIP_ENOMEM. */
-CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img, const char *const *texts, int K, float *map,
-                                  float *cosine);
+ * The first call packs a ViT once more for gradients, in f32 whatever the precision; the context
+ * keeps it.
+ * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing),
+ * CLIP_ENOTFINITE, CLIP_ENOMEM. */
+CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img,
+                                  const char *const *texts, int K, float *map, float *cosine);
 CLIP_API int clip_explain_side(const clip_model *m);
 
-/* clip_explain_heat(): a map [G, G] laid over the whole picture, or over a copy of it of another size: smooth between cells, 0 where the model does not
- * look, and 1 at its peak (a map of zeros stays so).
+/* clip_explain_heat(): a map [G, G] laid over the whole picture, or over a copy of it of another
+ * size. It is smooth between cells, 0 outside of what the model sees, and 1 at its peak; a map of
+ * zeros stays zero.
  * heat  out  [height, width]; the caller's
  * Errors: CLIP_EINVAL (a side < 1), CLIP_ENOMEM. */
-CLIP_API clip_status clip_explain_heat(const clip_model *m, const float *map, int width, int height, float *heat);
+CLIP_API clip_status clip_explain_heat(const clip_model *m, const float *map, int width, int height,
+                                       float *heat);
 
 /* A part of a picture, in its pixels. */
 typedef struct clip_window {
     double x, y, width, height;
 } clip_window;
 
-/* clip_seen_window(): what of a picture of this size the model looks at. Reaches beyond the picture where it is padded.
+/* clip_seen_window(): the part of a picture of this size that the model sees. Where the picture is
+ * padded, it reaches beyond the picture.
  * Errors: CLIP_EINVAL (a side < 1). */
 CLIP_API clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out);
 
-/* ---- Evaluation ----------------------------------------------------------------------------------------- */
+/* ---- Evaluation ---------------------------------------------------------------------------- */
 
-/* Ranks count the candidates that score strictly higher than the (best-scoring) right one: 0 is best.
- * R@k is the share with rank < k; ranks in the means are counted from 1, as OpenCLIP prints them. */
+/* A rank counts the candidates that score strictly higher than the right one (of several the one
+ * that scores best): 0 is best. R@k is the share of ranks below k. In the means ranks are counted
+ * from 1, as OpenCLIP prints them. */
 typedef struct clip_rank_metrics {
     int64_t queries;
     double r1, r5, r10; /* in 0..1 */
     double mean_rank, median_rank;
 } clip_rank_metrics;
 
-/* clip_ranks(): ranks of queries against candidates, without ever holding the whole matrix of scores.
- * query      in   [Q, D];  candidate in [C, D]
- * right      in   [right_off[Q]] candidates that are right for query q: right[right_off[q]] .. right[right_off[q+1]-1], at least one each
+/* clip_ranks(): ranks of queries among candidates. The whole matrix of scores is never held.
+ * query      in   [Q, D]
+ * candidate  in   [C, D]
+ * right      in   [right_off[Q]] the candidates that are right for query q are
+ *                 right[right_off[q]] .. right[right_off[q+1]-1], at least one each
  * rank       out  [Q]; the caller's
  * Errors: CLIP_EINVAL, CLIP_ENOMEM. */
-CLIP_API clip_status clip_ranks(clip_context *ctx, const float *query, int Q, const float *candidate, int C,
-                                const int32_t *right, const int32_t *right_off, int32_t *rank);
+CLIP_API clip_status clip_ranks(clip_context *ctx, const float *query, int Q,
+                                const float *candidate, int C, const int32_t *right,
+                                const int32_t *right_off, int32_t *rank);
 
-/* clip_rank_summary(): metrics of `rank` [Q]. Q = 0 gives zeros. Errors: CLIP_ENOMEM. */
+/* clip_rank_summary(): metrics of `rank` [Q]; zeros for Q = 0. Errors: CLIP_ENOMEM. */
 CLIP_API clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out);
 
-/* ---- Questions ------------------------------------------------------------------------------------------ */
+/* ---- Questions ----------------------------------------------------------------------------- */
 
-/* Answers to questions about pictures, in two ways that work with any CLIP (docs/vqa.md):
- *   zero-shot  rules turn the question into a statement, "what color is the car?" into "{} car"; every candidate answer completes it, and the picture
- *              chooses among the statements. "Is there a dog?" is yes where "dog" fits the picture better than nearly all of a list of common things
- *   a head     a small network on the frozen CLIP, fitted on questions with answers: it hears the question's embedding, sees the picture's and looks
- *              around among the tokens of its patches; it chooses among the answers it has learned
+/* Answers to questions about pictures, in two ways that work with every CLIP (docs/vqa.md):
+ *   zero-shot  Rules turn the question into a statement: "what color is the car?" into "{} car".
+ *              Every candidate answer completes it, and the picture chooses among the statements.
+ *              "Is there a dog?" is yes where "dog" fits the picture better than nearly all of a
+ *              list of common things.
+ *   a head     A small network on the frozen CLIP, fitted on questions with answers. It reads the
+ *              embeddings of question and picture, and attends to the tokens of the patches. It
+ *              chooses among the answers that it has learned.
  *
  *     clip_question_new(ctx, NULL, "what animal is this?", NULL, &question, &err);
  *     clip_question_get_info(question, &info);
- *     clip_question_ask(ctx, question, image_embeddings, n, p);      p[i, j]: how likely info.answers[j] is for picture i */
+ *     clip_question_ask(ctx, question, image_embeddings, n, p);
+ *     p[i, j]: how likely info.answers[j] is for picture i */
 typedef struct clip_question clip_question; /* ready to be put to pictures; immutable */
 typedef struct clip_vqa clip_vqa;           /* a head; immutable */
 
 typedef struct clip_question_options {
-    const char *const *answers;   /* [n_answers] to choose from; none: the words that ship for such a question, or those of the head */
+    /* [n_answers] to choose from. None: the words that ship for such a question, or the head's
+     * answers. */
+    const char *const *answers;
     int n_answers;
-    const char *const *words;     /* [n_words] of which answers are made where none are given, the most frequent first: of the words that ship those that are
-                                     made of these, if any; to a question that none ship for, the first 1000 that say something. Zero-shot alone, not "yes/no" */
+    /* [n_words] words to make answers of where none are given, the most frequent first. Of the
+     * words that ship those are taken that consist of these words, if there are any; for a question
+     * without such words, the first 1000 that mean something. Zero-shot only; not for "yes/no". */
+    const char *const *words;
     int n_words;
-    const char *const *templates; /* [n_templates] around a statement, "a photo of {}."; none: "{}". Zero-shot alone */
+    /* [n_templates] around a statement: "a photo of {}.". None: "{}". Zero-shot only. */
+    const char *const *templates;
     int n_templates;
-    bool blind;                   /* with a head: answer from the question alone, by the network that was fitted so. What a head is worth is what it adds */
+    /* With a head: answer from the question alone, by the network that was fitted without pictures.
+     * The difference is what the head is worth. */
+    bool blind;
 } clip_question_options;
 
 typedef struct clip_question_info {
-    const char *type;           /* "yes/no", "color", "count", "kind", "where", "who", "other" */
-    const char *kind;           /* where that is "kind": which, "animal"; else "" */
-    const char *statement;      /* with {} for the answer; "yes/no": what "yes" affirms */
+    const char *type;      /* "yes/no", "color", "count", "kind", "where", "who", "other" */
+    const char *kind;      /* for type "kind" the kind: "animal"; else "" */
+    const char *statement; /* with {} for the answer; for "yes/no" what "yes" affirms */
     const char *const *answers; /* [n] */
     int n;
 } clip_question_info;
 
-/* clip_question_new(): read a question and embed what answering it takes.
- * head     in   NULL: zero-shot
+/* clip_question_new(): read a question, and embed what is needed to answer it.
+ * head     in   NULL: zero-shot. It must outlive the question
  * options  in   NULL: none
- * out      out  free with clip_question_free(); NULL on error. The head must outlive it
- * Errors: CLIP_EINVAL (no question; with a head: none of the answers is one it knows), those of clip_encode_text(), CLIP_ENOMEM. */
+ * out      out  free with clip_question_free(); NULL on error
+ * Errors: CLIP_EINVAL (an empty question; with a head: it knows none of the answers), those of
+ * clip_encode_text(), CLIP_ENOMEM. */
 CLIP_API clip_status clip_question_new(clip_context *ctx, const clip_vqa *head, const char *text,
-                                       const clip_question_options *options, clip_question **out, clip_error *err);
+                                       const clip_question_options *options, clip_question **out,
+                                       clip_error *err);
 CLIP_API void clip_question_free(clip_question *q);
 
-/* clip_question_get_info(): its strings live as long as the question. */
+/* clip_question_get_info(): describe a question.
+ * out  out  its strings live as long as the question */
 CLIP_API void clip_question_get_info(const clip_question *q, clip_question_info *out);
 
-/* clip_look_pixels(): what a head sees of pictures that clip_preprocess() has prepared: the unit embedding [D], and behind it the tokens in a form of their
- * own: at most 64 a picture, in 16 bits: 9 KiB a picture for a ResNet of width 16 at 64x64, 76 KiB for ViT-B/32, 131 KiB for ViT-L/14.
+/* clip_look_pixels(): what a head reads of pictures that clip_preprocess() has prepared. It is the
+ * unit embedding [D], followed by at most 64 tokens in 16 bits. A picture takes 9 KiB for a ResNet
+ * of width 16 at 64x64, 76 KiB for ViT-B/32, 131 KiB for ViT-L/14.
  * pixels  in   [N, 3, S, S]
  * out     out  [N, clip_look_width()]
  * Errors: those of clip_encode_pixels(). */
 CLIP_API size_t clip_look_width(const clip_model *m);
 CLIP_API clip_status clip_look_pixels(clip_context *ctx, const float *pixels, int N, float *out);
 
-/* clip_question_ask(): out [N, n]: probabilities, a row adds up to 1.
- * image  in  zero-shot: unit embeddings [N, D]; with a head: looks [N, clip_look_width()]
+/* clip_question_ask(): put a question to N pictures.
+ * image  in   zero-shot: unit embeddings [N, D]; with a head: [N, clip_look_width()] of
+ *             clip_look_pixels()
+ * out    out  [N, n] probabilities; each row adds up to 1
  * Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
-CLIP_API clip_status clip_question_ask(clip_context *ctx, const clip_question *q, const float *image, int N,
-                                       float *out);
+CLIP_API clip_status clip_question_ask(clip_context *ctx, const clip_question *q,
+                                       const float *image, int N, float *out);
 
-/* A question about a picture, and what people answered; all of it the table's. */
+/* A question about a picture, and people's answers. The table owns all of it. */
 typedef struct clip_asked {
     const char *picture, *question;
-    const char *const *answers; /* [n_answers], normalised as VQA v2 does: lower case, no articles and punctuation, numbers as digits */
-    int n_answers;              /* at least 1 */
+    /* [n_answers], normalised as in VQA v2: lower case, without articles and punctuation, numbers
+     * as digits. */
+    const char *const *answers;
+    int n_answers; /* at least 1 */
 } clip_asked;
 
-/* clip_asked_read(): a table (.tsv, .csv) with the columns filepath, question, answer; several answers are parted by "|". Paths are relative to it.
- * out  out  [*n], free with clip_asked_free(); NULL on error
+/* clip_asked_read(): a table (.tsv, .csv) with the columns filepath, question, answer. "|" stands
+ * between several answers. Paths are relative to the table.
+ * out  out  [*n]; free with clip_asked_free(); NULL on error
  * Errors: CLIP_EIO, CLIP_EFORMAT (with the line), CLIP_ELIMIT, CLIP_ENOMEM. */
-CLIP_API clip_status clip_asked_read(const char *path, clip_asked **out, size_t *n, clip_error *err);
+CLIP_API clip_status clip_asked_read(const char *path, clip_asked **out, size_t *n,
+                                     clip_error *err);
 CLIP_API void clip_asked_free(clip_asked *asked, size_t n);
 
-/* clip_asked_score(): what an answer is worth, normalised as above: min(m / 3, 1), where m people said it; of fewer than three answers any is right, 1.
- * Out of memory: 0. */
+/* clip_asked_score(): the score of an answer, normalised as above: min(m / 3, 1), where m people
+ * gave it. With fewer than three answers each of them scores 1.
+ * @return: the score; 0 also when out of memory */
 CLIP_API double clip_asked_score(const clip_asked *asked, const char *answer);
 
 typedef struct clip_vqa_options {
-    int hidden;         /* width of the network */
-    bool pooled;        /* without tokens: embeddings alone */
-    bool unbiased;      /* learn what pictures add to the question, and answer by that: for questions whose answers are not spread as those learned from */
-    int epochs, patience; /* at most so many; without an epoch that is better on what is held back, so many */
-    int answers;        /* the most frequent ones are learned */
+    int hidden;  /* width of the network */
+    bool pooled; /* embeddings only, without tokens */
+    /* Learn what pictures add to the question, and answer by that. For questions whose answers are
+     * distributed differently from those that were learned from. */
+    bool unbiased;
+    int epochs;   /* upper limit */
+    int patience; /* stop after this many epochs without improvement on held-out questions */
+    int answers;  /* how many to learn: the most frequent ones */
     int batch_size;
     double lr, weight_decay, dropout;
     uint64_t seed;
-    bool (*progress)(void *user, int epoch, double loss, double accuracy); /* after each; false: stop with the best so far. May be NULL */
+    /* Called after each epoch; false: stop, and keep the best so far. May be NULL. */
+    bool (*progress)(void *user, int epoch, double loss, double accuracy);
     void *progress_user;
 } clip_vqa_options;
 
@@ -540,151 +656,194 @@ CLIP_API clip_vqa_options clip_vqa_options_default(void);
 
 typedef struct clip_vqa_info {
     int answers, hidden;
-    int tokens;             /* of a picture, that it looks at; 0: it sees the embedding alone */
-    int trained, held_back; /* questions; a tenth of the pictures is held back */
-    int epoch;              /* that was kept */
-    double accuracy;        /* on what was held back */
+    int tokens;             /* that it reads of a picture; 0: it reads the embedding only */
+    int trained, held_back; /* questions; the questions on a tenth of the pictures are held back */
+    int epoch;              /* whose weights were kept */
+    double accuracy;        /* on the questions held back */
 } clip_vqa_info;
 
-/* clip_vqa_fit(): train a head, and the same network without pictures. The result does not depend on the threads.
+/* clip_vqa_fit(): train a head, and the same network without pictures. The result does not depend
+ * on the number of threads.
  * asked  in   [n]
  * row    in   [n] the row of `image` that question i is about
- * image  in   [.., clip_look_width()] from clip_look_pixels()
+ * image  in   [.., clip_look_width()] of clip_look_pixels()
  * out    out  free with clip_vqa_free(); NULL on error
  * Errors: CLIP_EINVAL (n < 2, fewer than two different answers), CLIP_EDIVERGED, CLIP_ENOMEM. */
-CLIP_API clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n,
-                                  const float *image, const clip_vqa_options *options, clip_vqa **out, clip_error *err);
+CLIP_API clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row,
+                                  int n, const float *image, const clip_vqa_options *options,
+                                  clip_vqa **out, clip_error *err);
 CLIP_API void clip_vqa_free(clip_vqa *h);
 CLIP_API void clip_vqa_get_info(const clip_vqa *h, clip_vqa_info *out);
 
-/* clip_vqa_save(), clip_vqa_load(): DIR/vqa.json and DIR/vqa.safetensors; saving makes DIR. dir NULL: the directory of the model. A head belongs to the weights it was
- * fitted on and is refused by others. clip_vqa_exists(): is there one to load?
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights; the two files do not belong together), CLIP_ENOMEM. */
-CLIP_API clip_status clip_vqa_save(const clip_model *m, const clip_vqa *h, const char *dir, clip_error *err);
-CLIP_API clip_status clip_vqa_load(const clip_model *m, const char *dir, clip_vqa **out, clip_error *err);
+/* clip_vqa_save(), clip_vqa_load(): DIR/vqa.json and DIR/vqa.safetensors. Saving makes DIR. A head
+ * belongs to the weights that it was fitted on, and is refused with others. clip_vqa_exists():
+ * whether there is one to load.
+ * dir  in  NULL: the directory of the model
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights; the two files are not of
+ * one head), CLIP_ENOMEM. */
+CLIP_API clip_status clip_vqa_save(const clip_model *m, const clip_vqa *h, const char *dir,
+                                   clip_error *err);
+CLIP_API clip_status clip_vqa_load(const clip_model *m, const char *dir, clip_vqa **out,
+                                   clip_error *err);
 CLIP_API bool clip_vqa_exists(const clip_model *m, const char *dir);
 
-/* ---- Matching ------------------------------------------------------------------------------------------- */
+/* ---- Matching ------------------------------------------------------------------------------ */
 
-/* Does a text belong to a picture? A cosine says which of several texts fits best; a clip_match turns it into a probability (docs/matching.md):
+/* Whether a text belongs to a picture. A cosine tells which of several texts fits best; a
+ * clip_match turns it into a probability (docs/matching.md):
  *     p = 1 / (1 + exp(-(intercept + slope max(s - knot, 0)))),     s = logit_scale * cosine
- * fitted on pairs that belong together and as many that do not: their neighbours in batches, by the likeness of the texts. A plain value. */
+ * It is fitted on pairs that belong together and on as many that do not: in a batch, each pair is
+ * mixed with the pair whose text is most like its own. A plain value. */
 typedef struct clip_match {
     double knot, slope, intercept;
-    int batch;                  /* pairs of a batch: with more of them to choose from, wrong pairs are harder */
-    int64_t pairs;              /* fitted on */
-    double accuracy, auc, ece;  /* on them, each half judged by a fit on the other; ece: expected calibration error, 15 bins */
+    int batch;     /* pairs in a batch: the more there are, the harder are the wrong pairs */
+    int64_t pairs; /* that it was fitted on */
+    /* On these pairs, each half judged by a fit on the other half. ece: expected calibration error,
+     * 15 bins. */
+    double accuracy, auc, ece;
 } clip_match;
 
 typedef struct clip_match_scores {
-    int64_t pairs;             /* that have a neighbour */
-    double accuracy, auc, ece; /* of the probability at 1/2; the area under the ROC curve; the expected calibration error, 15 bins */
+    int64_t pairs;   /* that have a neighbour */
+    double accuracy; /* of the decision at probability 1/2 */
+    double auc;      /* the area under the ROC curve */
+    double ece;      /* expected calibration error, 15 bins */
 } clip_match_scores;
 
-#define CLIP_MATCH_BATCH 16 /* what to take */
+#define CLIP_MATCH_BATCH 16 /* the usual batch */
 
-/* clip_match_fit(), clip_match_evaluate(): from N pairs, or on them.
- * image, text  in   [N, D] unit embeddings; pair i is image[i] and text[i]. Equal pictures and equal texts are found out: they are not wrong for each other
- * Errors: CLIP_EINVAL (N or batch < 2; an embedding is no number; all the same picture or text; pairs that score no higher than wrong ones), CLIP_ENOMEM. */
-CLIP_API clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch,
-                                    clip_match *out, clip_error *err);
-CLIP_API clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match, const float *image,
-                                         const float *text, int N, int batch, clip_match_scores *out, clip_error *err);
+/* clip_match_fit(), clip_match_evaluate(): fit on N pairs, or measure on them. Equal pictures and
+ * equal texts are recognised: they are not wrong for each other.
+ * image, text  in  [N, D] unit embeddings; pair i is image[i] and text[i]
+ * Errors: CLIP_EINVAL (N or batch < 2; an embedding that is not a number; all pictures or texts the
+ * same; pairs that score no higher than wrong ones), CLIP_ENOMEM. */
+CLIP_API clip_status clip_match_fit(clip_context *ctx, const float *image, const float *text,
+                                    int N, int batch, clip_match *out, clip_error *err);
+CLIP_API clip_status clip_match_evaluate(clip_context *ctx, const clip_match *match,
+                                         const float *image, const float *text, int N, int batch,
+                                         clip_match_scores *out, clip_error *err);
 
-/* clip_match_probability(): of s, a cosine times the model's logit_scale. */
+/* clip_match_probability(): the probability at s, a cosine times the model's logit_scale. */
 CLIP_API double clip_match_probability(const clip_match *match, double s);
 
-/* clip_match_save(), clip_match_load(): match.json. It belongs to the weights and is refused by others.
- * path  in   the file; NULL: match.json beside the model's weights
- * clip_match_exists(): is there one to load?
+/* clip_match_save(), clip_match_load(): match.json. It belongs to the weights, and is refused with
+ * others. clip_match_exists(): whether there is one to load.
+ * path  in  the file; NULL: match.json beside the model's weights
  * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights), CLIP_ENOMEM. */
-CLIP_API clip_status clip_match_save(const clip_model *m, const clip_match *match, const char *path, clip_error *err);
-CLIP_API clip_status clip_match_load(const clip_model *m, const char *path, clip_match *out, clip_error *err);
+CLIP_API clip_status clip_match_save(const clip_model *m, const clip_match *match,
+                                     const char *path, clip_error *err);
+CLIP_API clip_status clip_match_load(const clip_model *m, const char *path, clip_match *out,
+                                     clip_error *err);
 CLIP_API bool clip_match_exists(const clip_model *m, const char *path);
 
-/* Two pairs, and how much better they go together than with their texts exchanged: the sum of their cosines less that of the exchanged ones. */
+/* Two pairs, and the margin by which they fit better than with their texts exchanged: the sum of
+ * their cosines less the sum of the exchanged ones. */
 typedef struct clip_confusion {
     int32_t i, j; /* i < j */
-    float margin; /* below 0: the model would exchange them */
+    float margin; /* below 0: the model would exchange the texts */
 } clip_confusion;
 
-/* clip_match_hardest(): the n smallest margins among N pairs, smallest first; not between pairs with the same picture or text.
- * out    out  [n];   found  out  how many of them
- * Errors: CLIP_EINVAL (N < 2, n < 1, an embedding is no number), CLIP_ENOMEM. */
-CLIP_API clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n,
-                                        clip_confusion *out, int *found);
+/* clip_match_hardest(): the n smallest margins among N pairs, smallest first. Pairs with the same
+ * picture or text are left out.
+ * out    out  [n]
+ * found  out  how many of them there are
+ * Errors: CLIP_EINVAL (N < 2, n < 1, an embedding that is not a number), CLIP_ENOMEM. */
+CLIP_API clip_status clip_match_hardest(clip_context *ctx, const float *image, const float *text,
+                                        int N, int n, clip_confusion *out, int *found);
 
-/* ---- Probes --------------------------------------------------------------------------------------------- */
+/* ---- Probes -------------------------------------------------------------------------------- */
 
-/* Classes learnt from labelled pictures, on embeddings of a model that stays as it is (docs/probes.md). */
+/* Classes learned from labelled pictures, on the embeddings of a frozen model (docs/probes.md). */
 typedef struct clip_probe clip_probe; /* immutable: threads may share it */
 
 typedef enum clip_probe_kind {
-    CLIP_PROBE_LINEAR = 1,     /* logistic regression, as CLIP's linear probe (arXiv:2103.00020, A.3) */
-    CLIP_PROBE_CACHE = 2,      /* the names of the classes and a few pictures of each: Tip-Adapter without training (arXiv:2111.03930) */
-    CLIP_PROBE_NEIGHBOURS = 3, /* the nearest pictures vote (arXiv:1805.01978, 3.4) */
+    /* Logistic regression, CLIP's linear probe (arXiv:2103.00020, A.3). */
+    CLIP_PROBE_LINEAR = 1,
+    /* The names of the classes and a few pictures of each: Tip-Adapter without training
+     * (arXiv:2111.03930). */
+    CLIP_PROBE_CACHE = 2,
+    /* The nearest pictures vote (arXiv:1805.01978, 3.4). */
+    CLIP_PROBE_NEIGHBOURS = 3,
 } clip_probe_kind;
 
 typedef struct clip_probe_data {
     const float *image;   /* [n, D] unit embeddings */
-    const int32_t *label; /* [n] which class, from 0 */
+    const int32_t *label; /* [n] the class, from 0 */
     int n;
 } clip_probe_data;
 
 typedef struct clip_probe_options {
     clip_probe_kind kind;
-    double l2;          /* LINEAR: of the regularisation, 1/C of scikit-learn. 0: the best on the validation part, of 1e-6 .. 1e6; without one 3.16 */
-    int iterations;     /* LINEAR: at most so many */
-    double tolerance;   /* LINEAR: until no derivative of the mean loss is larger */
-    const float *text;  /* CACHE: [classes, D] of clip_encode_labels() */
-    double alpha, beta; /* CACHE: weight and sharpness of the pictures. alpha < 0: the best on the validation part; without one 1 and 5.5 */
-    int neighbours;     /* NEIGHBOURS: how many vote */
+    /* LINEAR: the strength of regularisation, scikit-learn's 1/C. 0: the best of 1e-6 .. 1e6 on the
+     * validation part; without one 3.16. */
+    double l2;
+    int iterations;    /* LINEAR: upper limit */
+    double tolerance;  /* LINEAR: stop when no derivative of the mean loss is larger */
+    const float *text; /* CACHE: [classes, D] of clip_encode_labels() */
+    /* CACHE: weight and sharpness of the pictures. alpha < 0: the best on the validation part;
+     * without one 1 and 5.5. */
+    double alpha, beta;
+    int neighbours; /* NEIGHBOURS: how many vote */
 } clip_probe_options;
 
-/* clip_probe_options_default(): LINEAR, l2 0, 1000 iterations, tolerance 1e-4 (as scikit-learn), alpha -1, 20 neighbours. */
+/* clip_probe_options_default(): LINEAR, l2 0, 1000 iterations, tolerance 1e-4 (scikit-learn's),
+ * alpha -1, 20 neighbours. */
 CLIP_API clip_probe_options clip_probe_options_default(void);
 
-/* clip_probe_fit(): the result does not depend on the threads.
- * names  in   [n_names] of the classes, each with a training picture
- * val    in   what is swept is chosen on it; LINEAR then fits on both parts. NULL: none
+/* clip_probe_fit(): learn classes. The result does not depend on the number of threads.
+ * names  in   [n_names] of the classes; each has a training picture
+ * val    in   settings are chosen on it, and LINEAR then fits on both parts. NULL: none
  * out    out  free with clip_probe_free(); NULL on error
- * Errors: CLIP_EINVAL (fewer than two classes; one without a picture, which the message names; numbers that are none; options), CLIP_ENOMEM. */
+ * Errors: CLIP_EINVAL (fewer than two classes; a class without a picture, named by the message;
+ * embeddings that are not numbers; options), CLIP_ENOMEM. */
 CLIP_API clip_status clip_probe_fit(clip_context *ctx, const char *const *names, int n_names,
                                     const clip_probe_data *train, const clip_probe_data *val,
-                                    const clip_probe_options *opt, clip_probe **out, clip_error *err);
+                                    const clip_probe_options *opt, clip_probe **out,
+                                    clip_error *err);
 CLIP_API void clip_probe_free(clip_probe *p);
 
 typedef struct clip_probe_info {
     clip_probe_kind kind;
     const char *const *names; /* [classes]; live as long as the probe */
-    int classes, pictures;    /* it was fitted on, validation part included where that was fitted on */
-    double l2, alpha, beta;   /* that were taken */
+    int classes;
+    int pictures;           /* that it was fitted on, with the validation part if that was used */
+    double l2, alpha, beta; /* that were taken */
     int neighbours;
-    double accuracy;          /* on the validation part, before what was fitted on it; 0: there was none */
-    int iterations;           /* LINEAR: of the last fit */
+    double accuracy; /* on the validation part, before the fit on both parts; 0: there was none */
+    int iterations;  /* LINEAR: of the last fit */
     bool converged;
 } clip_probe_info;
 
 CLIP_API void clip_probe_get_info(const clip_probe *p, clip_probe_info *out);
 
-/* clip_probe_predict(): image [N, D] unit embeddings; out [N, classes]: probabilities, a row adds up to 1. Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
-CLIP_API clip_status clip_probe_predict(clip_context *ctx, const clip_probe *p, const float *image, int N, float *out);
+/* clip_probe_predict(): probabilities of the classes.
+ * image  in   [N, D] unit embeddings
+ * out    out  [N, classes]; each row adds up to 1
+ * Errors: CLIP_EINVAL (N < 1), CLIP_ENOMEM. */
+CLIP_API clip_status clip_probe_predict(clip_context *ctx, const clip_probe *p, const float *image,
+                                        int N, float *out);
 
-/* clip_probe_save(), clip_probe_load(): a directory with probe.json and probe.safetensors; what was there is replaced in one piece. A probe belongs to the
- * weights it was fitted on and is refused by others.
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights), CLIP_ENOMEM. */
-CLIP_API clip_status clip_probe_save(const clip_model *m, const clip_probe *p, const char *dir, clip_error *err);
-CLIP_API clip_status clip_probe_load(const clip_model *m, const char *dir, clip_probe **out, clip_error *err);
+/* clip_probe_save(), clip_probe_load(): a directory with probe.json and probe.safetensors. An older
+ * probe there is replaced in one step. A probe belongs to the weights that it was fitted on, and is
+ * refused with others.
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (fitted on other weights; the two files are not of
+ * one probe), CLIP_ENOMEM. */
+CLIP_API clip_status clip_probe_save(const clip_model *m, const clip_probe *p, const char *dir,
+                                     clip_error *err);
+CLIP_API clip_status clip_probe_load(const clip_model *m, const char *dir, clip_probe **out,
+                                     clip_error *err);
 
-/* ---- Data: pictures and pairs --------------------------------------------------------------------------- */
+/* ---- Data: pictures and pairs -------------------------------------------------------------- */
 
-/* Files in folders that are passed over, counted by the reason. */
+/* Files in folders that are passed over, counted by reason. */
 typedef enum clip_passed_why {
-    CLIP_PASSED_NOT_PICTURE, /* `name`: its extension, ".txt", in lower case; "": it has none, or a rare one */
-    CLIP_PASSED_FORMAT,      /* a picture that this build does not read; `name`: of its format, "Photoshop" */
-    CLIP_PASSED_HIDDEN,      /* the name starts with a dot; a directory counts once */
-    CLIP_PASSED_EXCLUDED,    /* the caller's patterns; a directory counts once */
-    CLIP_PASSED_SPECIAL,     /* a pipe, a socket, a device */
+    /* `name`: the extension in lower case, ".txt"; "": none, or a rare one */
+    CLIP_PASSED_NOT_PICTURE,
+    /* A picture that this build does not read. `name`: its format, "Photoshop" */
+    CLIP_PASSED_FORMAT,
+    CLIP_PASSED_HIDDEN,   /* the name starts with a dot; a directory counts once */
+    CLIP_PASSED_EXCLUDED, /* by the caller's patterns; a directory counts once */
+    CLIP_PASSED_SPECIAL,  /* a pipe, a socket, a device */
 } clip_passed_why;
 
 typedef struct clip_passed_kind {
@@ -698,173 +857,207 @@ enum { CLIP_PASSED_KINDS = 40 };
 typedef struct clip_passed {
     int64_t n; /* all of them */
     int kinds;
-    clip_passed_kind kind[CLIP_PASSED_KINDS]; /* by reason; of one reason the most frequent first */
+    clip_passed_kind kind[CLIP_PASSED_KINDS]; /* by reason, then the most frequent first */
 } clip_passed;
 
-/* A stream of image-text pairs. Sources, told by what `spec` names, several joined by "::", each with {000..012} and {a,b} braces:
- *   *.tar, *.tar.gz    WebDataset: members KEY.jpg|png|webp|..., KEY.txt (one caption), KEY.json ("captions": [..] or "caption": "..",
- *                      which win over KEY.txt), together and in any order; what else there is of KEY is passed over
- *   *.tsv, *.csv       a first line naming the columns `image_key` and `caption_key`; fields may be quoted; paths relative to the table;
- *                      rows of one picture that follow each other are one pair with all their captions
- *   a directory        every picture below it (as clip_list_pictures() finds them) with the caption(s) in NAME.txt beside it, one a line;
- *                      without that file the caption is the name of the directory the picture lies in
- * Captions come without the white space around them; a blank one is none. Memory: one sample. */
+/* A stream of image-text pairs. `spec` names its sources; "::" stands between several, and each may
+ * have {000..012} and {a,b} braces:
+ *   *.tar, *.tar.gz  WebDataset. Members KEY.jpg|png|webp|..., with KEY.txt (one caption) or
+ *                    KEY.json ("captions": [..] or "caption": "..", preferred to KEY.txt), together
+ *                    and in any order. Other members of KEY are passed over.
+ *   *.tsv, *.csv     A first line naming the columns `image_key` and `caption_key`. Fields may be
+ *                    quoted. Paths are relative to the table. Consecutive rows of one picture are
+ *                    one pair with all their captions.
+ *   a directory      Every picture below it (as clip_list_pictures() finds them), with the captions
+ *                    in NAME.txt beside it, one on each line. Without that file the caption is the
+ *                    name of the picture's directory.
+ * Captions come without the white space around them; blank ones are left out. A stream holds one
+ * sample in memory. */
 typedef struct clip_pairs clip_pairs;
 
 typedef struct clip_pairs_options {
-    const char *image_key, *caption_key; /* columns of a table; default "filepath", "title" (OpenCLIP's) */
-    char separator;                      /* 0: tab for .tsv; for .csv that of comma, tab, semicolon which shows both columns */
+    /* Columns of a table; default "filepath" and "title", OpenCLIP's. */
+    const char *image_key, *caption_key;
+    /* 0: a tab for .tsv; for .csv the one of comma, tab, semicolon that shows both columns. */
+    char separator;
 } clip_pairs_options;
 
 CLIP_API clip_pairs_options clip_pairs_options_default(void);
 
-/* One pair; everything in it belongs to the stream and lives until the next clip_pairs_next(). All zero on error. */
+/* One pair. The stream owns all of it, until the next clip_pairs_next(). All zero on error. */
 typedef struct clip_pair {
-    const char *key;              /* file, or TAR/MEMBER, for messages; NULL: the end of the stream */
-    const void *bytes;            /* the encoded picture, for clip_image_decode() */
+    const char *key;   /* file, or TAR/MEMBER, for messages; NULL: the end of the stream */
+    const void *bytes; /* the encoded picture, for clip_image_decode() */
     size_t size;
-    const char *const *captions;  /* all of them */
-    int n_captions;               /* at least 1 */
+    const char *const *captions;
+    int n_captions; /* at least 1 */
 } clip_pair;
 
-/* clip_pairs_open(): a stream over everything `spec` names, in its order. Names and the columns of tables are checked here.
+/* clip_pairs_open(): a stream over everything that `spec` names, in its order. Names and the
+ * columns of tables are checked here.
  * opt  in   NULL, or NULL in it: defaults
- * out  out  free with clip_pairs_close(); one thread reads it, any number of streams may be open
- * Errors: CLIP_EIO, CLIP_EFORMAT (a table without the columns), CLIP_EUNSUPPORTED (neither of the above), CLIP_EINVAL, CLIP_ELIMIT, CLIP_ENOMEM. */
-CLIP_API clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out,
-                                     clip_error *err);
+ * out  out  free with clip_pairs_close(). One thread reads a stream; any number may be open
+ * Errors: CLIP_EIO, CLIP_EFORMAT (a table without the columns), CLIP_EUNSUPPORTED (none of the
+ * above kinds), CLIP_EINVAL, CLIP_ELIMIT, CLIP_ENOMEM. */
+CLIP_API clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt,
+                                     clip_pairs **out, clip_error *err);
 
-/* clip_pairs_next(): the next pair. A sample that is broken (a picture without a caption, a file
- * that is gone) is CLIP_EFORMAT, CLIP_EIO (also of a picture whose bytes there is no memory for) or
- * CLIP_ELIMIT (a picture beyond 1 GiB) with its name in err; the stream goes on with the next call.
- * So it does after the CLIP_EIO of a directory below a folder that cannot be listed. A source that
- * is damaged beyond going on says so once, then the stream moves on to the next one. */
+/* clip_pairs_next(): the next pair. After an error the stream goes on with the next call:
+ *   a broken sample     CLIP_EFORMAT (a picture without a caption), CLIP_EIO (a file that is gone,
+ *                       a picture that memory does not suffice for) or CLIP_ELIMIT (a picture
+ *                       beyond 1 GiB), with its name in err
+ *   a broken directory  CLIP_EIO: a directory below a folder that cannot be listed
+ *   a damaged source    reported once; the stream goes on with the next source */
 CLIP_API clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err);
 
-/* clip_pairs_get_passed(): what the folders of the stream have passed over so far. NAME.txt, which
- * holds captions, is not counted. */
+/* clip_pairs_get_passed(): the files that the folders of the stream have passed over so far.
+ * NAME.txt with captions is not counted. */
 CLIP_API void clip_pairs_get_passed(const clip_pairs *p, clip_passed *out);
 CLIP_API void clip_pairs_close(clip_pairs *p);
 
-/* clip_list_pictures(): the picture files under `path`: a file itself, or a directory with all
- * below it, sorted by path (bytes). A name with a picture's extension is a picture, sound or not.
- * Of other files the first bytes tell. Names that start with a dot are passed over. Symbolic links
- * are followed, but no directory is listed twice.
- * passed  in/out  the files passed over are added to it; may be NULL
- * faults  out     how many directories below, or names in them, could not be looked at or listed to
- *                 their end; `warn` hears of each; may be NULL
+/* clip_list_pictures(): the picture files under `path`: the file itself, or everything below a
+ * directory, sorted by path (bytes). A file with a picture's extension is listed whatever it
+ * contains; of other files the first bytes decide. Names that start with a dot are passed over.
+ * Symbolic links are followed, but no directory is listed twice.
+ * passed  in/out  the files passed over are added; may be NULL
+ * faults  out     how many directories, or names in them, could not be looked at or listed to their
+ *                 end; each is told to `warn`; may be NULL
  * out     out     [*n] paths; free with clip_list_free()
- * Errors: CLIP_EIO (path is not there or cannot be listed), CLIP_ENOMEM. */
-CLIP_API clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
-                                        int64_t *faults, char ***out, size_t *n, clip_error *err);
+ * Errors: CLIP_EIO (path does not exist or cannot be listed), CLIP_ENOMEM. */
+CLIP_API clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user,
+                                        clip_passed *passed, int64_t *faults, char ***out,
+                                        size_t *n, clip_error *err);
 CLIP_API void clip_list_free(char **list, size_t n);
 
-/* clip_is_picture_name(): has it the extension of a picture? */
+/* clip_is_picture_name(): whether a name has a picture's extension. */
 CLIP_API bool clip_is_picture_name(const char *name);
 
-/* ---- Converting ----------------------------------------------------------------------------------------- */
+/* ---- Converting ---------------------------------------------------------------------------- */
 
 typedef struct clip_convert_options {
-    const char *layout; /* "openclip" or "hf" (Hugging Face's transformers); NULL: as it is */
-    const char *type;   /* of the weights, "f32", "f16", "bf16"; NULL: as they are, f32 where there are several */
-    const char *const *average; /* [averages] more checkpoints of such a model: the mean of all their weights and `path`'s is written */
+    const char *layout; /* "openclip" or "hf" (Hugging Face's transformers); NULL: unchanged */
+    /* Of the weights: "f32", "f16", "bf16". NULL: unchanged, or f32 where there are several. */
+    const char *type;
+    /* [averages] more checkpoints of such a model: the mean of all weights is written. */
+    const char *const *average;
     int averages;
-    clip_warn_fn warn;  /* NULL: silent */
+    clip_warn_fn warn; /* NULL: silent */
     void *warn_user;
 } clip_convert_options;
 
-/* clip_convert(): write a checkpoint in another layout or type: configuration, weights and tokenizer, for OpenCLIP ("local-dir:OUT") or for
- * transformers (CLIPModel, CLIPProcessor). What the type can hold stays bit for bit as it is, there and back.
- * The mean of models that were fine-tuned from one is often better than each of them (Wortsman et al. 2022, arXiv:2203.05482), and the mean of a
- * model and its fine-tuned one forgets less (Wortsman et al. 2022, arXiv:2109.01903); of models that share no start it is worth nothing.
- * path  in   as for clip_model_load()
- * out   in   a directory that is not there yet, or empty; it appears when it is whole
- * opt   in   NULL: defaults
- * Errors: as clip_model_load(); CLIP_EINVAL (options; `out` is not empty), CLIP_EMISMATCH (models of different shapes have no mean),
- * CLIP_EUNSUPPORTED (Hugging Face's layout has no ResNet), CLIP_ELIMIT (a weight beyond the range of the type), CLIP_EIO. */
-CLIP_API clip_status clip_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err);
+/* clip_convert(): write a checkpoint in another layout or type, with configuration, weights and
+ * tokenizer, for OpenCLIP ("local-dir:OUT") or for transformers (CLIPModel, CLIPProcessor). What
+ * the type can hold stays the same, bit for bit, there and back.
+ * The mean of models that were fine-tuned from one start is often better than each of them
+ * (Wortsman et al. 2022, arXiv:2203.05482). The mean of a model and its fine-tuned one forgets less
+ * (Wortsman et al. 2022, arXiv:2109.01903). The mean of models without a common start is useless.
+ * path  in  as for clip_model_load()
+ * out   in  a directory that does not exist yet, or is empty; it appears when it is whole
+ * opt   in  NULL: defaults
+ * Errors: those of clip_model_load(); CLIP_EINVAL (options; `out` is not empty), CLIP_EMISMATCH
+ * (models of different shapes), CLIP_EUNSUPPORTED (Hugging Face's layout has no ResNet),
+ * CLIP_ELIMIT (a weight beyond the range of the type), CLIP_EIO. */
+CLIP_API clip_status clip_convert(const char *path, const char *out,
+                                  const clip_convert_options *opt, clip_error *err);
 
-/* ---- Training ------------------------------------------------------------------------------------------- */
+/* ---- Training ------------------------------------------------------------------------------ */
 
-/* What to train, on what, and how: settings by name. The names are those of `clip train` without their dashes, which are OpenCLIP's where it has them:
- * "train-data", "batch-size", "lr", "warmup", "aug-cfg", ... */
+/* What to train, on which data, and how: settings by name. The names are those of `clip train`
+ * without their dashes, which are OpenCLIP's where OpenCLIP has the setting: "train-data",
+ * "batch-size", "lr", "warmup", "aug-cfg", ... */
 typedef struct clip_train_options clip_train_options;
 
-/* clip_train_options_new(): all at their defaults. Free with clip_train_options_free(). CLIP_ENOMEM. */
+/* clip_train_options_new(): all settings at their defaults; free with clip_train_options_free().
+ * Errors: CLIP_ENOMEM. */
 CLIP_API clip_status clip_train_options_new(clip_train_options **out);
 CLIP_API void clip_train_options_free(clip_train_options *o);
 
-/* clip_train_options_set(): one setting, its value as text ("256", "1e-3", "true"; "aug-cfg" a JSON object).
+/* clip_train_options_set(): one setting, its value as text ("256", "1e-3", "true"; "aug-cfg" takes
+ * a JSON object).
  * Errors: CLIP_EINVAL (no such setting, or not a value for it), CLIP_ENOMEM. */
-CLIP_API clip_status clip_train_options_set(clip_train_options *o, const char *name, const char *value,
-                                            clip_error *err);
+CLIP_API clip_status clip_train_options_set(clip_train_options *o, const char *name,
+                                            const char *value, clip_error *err);
 
-/* clip_train_options_read(): settings from a JSON object {"batch-size": 256, "aug-cfg": {..}}. Paths in it are relative to the file.
+/* clip_train_options_read(): settings from a JSON object {"batch-size": 256, "aug-cfg": {..}}.
+ * Paths in it are relative to the file.
  * Errors: as above, CLIP_EIO, CLIP_EFORMAT. */
-CLIP_API clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err);
+CLIP_API clip_status clip_train_options_read(clip_train_options *o, const char *path,
+                                             clip_error *err);
 
-/* clip_train_option_at(): the settings there are, in the order of a help page; NULL behind the last. Static. */
 typedef struct clip_train_option {
     const char *name;
-    const char *value;    /* what a help page calls the value; NULL: true or false */
+    const char *value;    /* the value's name on a help page; NULL: true or false */
     const char *standard; /* the default, as text; NULL: none */
     const char *help;
-    const char *group;    /* heading of a help page: "data", "model", "optimizer", ...: constant over a run of options */
+    const char *group; /* heading on a help page: "data", "model", ...; constant over a run */
 } clip_train_option;
+
+/* clip_train_option_at(): the settings, in the order of a help page.
+ * @return: static; NULL after the last */
 CLIP_API const clip_train_option *clip_train_option_at(int i);
 
 /* A training under way: both towers, the optimizer, the stream of batches. One thread at a time. */
 typedef struct clip_trainer clip_trainer;
 
-/* clip_trainer_new(): read or draw the weights, learn the tokenizer where that is asked for, open the data.
- * warn  in   hears of what is odd about the settings (a learning rate that would wreck a pre-trained model, ..) and of broken samples; may be NULL
+/* clip_trainer_new(): read or draw the weights, learn the tokenizer where that is asked for, and
+ * open the data.
+ * warn  in   hears of odd settings (such as a learning rate that would ruin a pre-trained model)
+ *            and of broken samples; may be NULL
  * out   out  free with clip_trainer_free(); NULL on error
- * Errors: CLIP_EINVAL (settings against each other), those of clip_model_load() and clip_pairs_open(), CLIP_ENOMEM. */
-CLIP_API clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn, void *warn_user,
-                                      clip_trainer **out, clip_error *err);
+ * Errors: CLIP_EINVAL (settings that contradict each other), those of clip_model_load() and
+ * clip_pairs_open(), CLIP_ENOMEM. */
+CLIP_API clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn,
+                                      void *warn_user, clip_trainer **out, clip_error *err);
 
-/* clip_trainer_resume(): go on from a directory that clip_trainer_save() has written, exactly as if there had been no interruption: with the settings
- * it was begun with, but for those in `o` that have no part in the result ("threads", "workers"). o NULL: none.
- * Errors: as above; CLIP_EMISMATCH (data or files are no longer those). */
-CLIP_API clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn,
-                                         void *warn_user, clip_trainer **out, clip_error *err);
+/* clip_trainer_resume(): go on from a directory of clip_trainer_save(), exactly as if there had
+ * been no interruption, with the settings of the run.
+ * o  in  settings without influence on the result ("threads", "workers"); NULL: none
+ * Errors: as above; CLIP_EMISMATCH (data or files have changed). */
+CLIP_API clip_status clip_trainer_resume(const char *dir, const clip_train_options *o,
+                                         clip_warn_fn warn, void *warn_user, clip_trainer **out,
+                                         clip_error *err);
 CLIP_API void clip_trainer_free(clip_trainer *t);
 
 typedef struct clip_train_info {
     int64_t parameters, trained_parameters;
-    int64_t pairs;                  /* of an epoch */
-    int64_t steps_per_epoch, steps; /* of an epoch; of the whole run */
+    int64_t pairs;                  /* in an epoch */
+    int64_t steps_per_epoch, steps; /* in an epoch; in the whole run */
     int64_t step;                   /* done already: 0 in a new run */
     int epochs, batch_size;
     double lr, weight_decay;
     float logit_scale;
-    const char *settings;           /* all of them, as the JSON object clip_train_options_read() takes; lives as long as the trainer */
-    clip_passed passed;             /* files in folders of training data that were passed over */
+    /* All settings, as the JSON object that clip_train_options_read() takes; lives as long as the
+     * trainer. */
+    const char *settings;
+    clip_passed passed; /* files in folders of training data that were passed over */
 } clip_train_info;
 
 CLIP_API void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out);
 
 typedef struct clip_train_step {
-    int64_t step;       /* how many are done: 1 after the first */
-    int64_t epoch;      /* the one this step belonged to, from 1: so many times steps_per_epoch */
-    bool epoch_ends;    /* it was the last of that epoch */
-    double loss;        /* of the batch, before the step */
-    double grad_norm;   /* before clipping */
+    int64_t step;     /* how many are done: 1 after the first */
+    int64_t epoch;    /* of this step, from 1 */
+    bool epoch_ends;  /* it was the last step of that epoch */
+    double loss;      /* of the batch, before the step */
+    double grad_norm; /* before clipping */
     double lr;
-    float logit_scale;  /* exp() of the parameter, after the step */
-    double seconds;     /* the whole step; */
-    double waited;      /* of these, for data */
-    int64_t broken;     /* samples passed over so far */
+    float logit_scale; /* exp() of the parameter, after the step */
+    double seconds;    /* the whole step */
+    double waited;     /* the part of it spent waiting for data */
+    int64_t broken;    /* samples passed over so far */
 } clip_train_step;
 
-/* clip_trainer_step(): one batch. At the end of the run out->step == steps; another call is CLIP_EINVAL.
- * Errors: CLIP_EDIVERGED (the loss or a gradient is not a number; the weights are those before the step), those of clip_pairs_next() where no more
- * batches can be made, CLIP_ENOMEM. */
+/* clip_trainer_step(): train on one batch. After the last step of the run out->step == steps, and
+ * another call is CLIP_EINVAL.
+ * Errors: CLIP_EDIVERGED (the loss or a gradient is not a number; the weights are those before the
+ * step), those of clip_pairs_next() where no more batches can be made, CLIP_ENOMEM. */
 CLIP_API clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, clip_error *err);
 
-/* clip_trainer_save(): the model as it is now, and all that resuming needs, into the directory `dir`: an OpenCLIP checkpoint that clip_model_load()
- * and OpenCLIP read. What was there is replaced in one piece: a reader, or a crash at any moment, finds the old one or the new one, whole.
- * Errors: CLIP_EINVAL (something is there that is no checkpoint of a training), CLIP_EIO (a full disk: what was there is as it was), CLIP_ENOMEM. */
+/* clip_trainer_save(): the model as it is now, and the state for resuming, as an OpenCLIP
+ * checkpoint in the directory `dir`, which clip_model_load() and OpenCLIP read. The old content is
+ * replaced in one step: a reader, or a crash at any moment, finds the old one or the new one.
+ * Errors: CLIP_EINVAL (`dir` exists and is not a checkpoint of a training), CLIP_EIO (a full disk:
+ * the old content is unchanged), CLIP_ENOMEM. */
 CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_error *err);
 
 /* ---- Index: many embeddings, searched exactly ----------------------------------------------------------- */
