@@ -1,5 +1,6 @@
-/* collection.h: an index that is kept up to date with the files it was made from. Here a model and an index
- * meet. Each function does what its namesake in clip.h says (clipcol_update(): clip_index_update()). */
+/* collection.h: an index that is kept up to date with the files it was made from. Here a model and
+ * an index meet. Each function does what its namesake in clip.h says: clipcol_update() is
+ * clip_index_update(). */
 #ifndef CLIPCOL_COLLECTION_H
 #define CLIPCOL_COLLECTION_H
 

@@ -1,4 +1,4 @@
-/* The pictures of a source, held against the catalogue. */
+/* The pictures of a source, compared with the catalogue. */
 #include "collection/feed.h"
 
 #include <errno.h>
@@ -13,9 +13,9 @@ struct clipcol_feed {
     const clipcol_source *source;
     clipcol_source_kind kind;
     clipcol_feed_options opt;
-    char **path;            /* [n] the pictures of a folder; of a tar those that have come by */
+    char **path;            /* [n] the pictures of a folder; of a tar those read so far */
     size_t n, capacity, at;
-    uint8_t *todo;          /* a bit each */
+    uint8_t *todo;          /* one bit each */
     clipdat_source *stream; /* of a table or a tar */
     int64_t mtime;          /* of the tar */
     bool damaged, stopped;
@@ -34,7 +34,7 @@ static void tell(const clipcol_feed *f, const char *message)
         f->opt.warn(f->opt.warn_user, message);
 }
 
-/* ---- Folders --------------------------------------------------------------------------------------------------------- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 static bool list_on(void *user, int64_t names)
 {
@@ -53,7 +53,7 @@ static void list_fault(void *user, const char *path, const char *message)
         f->status = CLIP_ENOMEM;
 }
 
-/* Faults of the catalogue show again where they can be told. */
+/* A fault of the catalogue shows again where it can be reported. */
 static clipdat_known list_known(void *user, const char *path, const struct stat *st)
 {
     clipcol_feed *f = user;
@@ -67,7 +67,7 @@ static clipdat_known list_known(void *user, const char *path, const struct stat 
     return s == CLIP_OK && unchanged ? CLIPDAT_PICTURE : CLIPDAT_UNKNOWN;
 }
 
-/* What the index may have of it is of other bytes. */
+/* What the index may have of it belongs to other bytes. */
 static void list_other(void *user, const char *path, const struct stat *st, const char *format)
 {
     clipcol_feed *f = user;
@@ -125,7 +125,7 @@ static clip_status next_of_folder(clipcol_feed *f, clipcol_parcel *p, bool *more
     return CLIP_OK;
 }
 
-/* ---- Tables and tars ------------------------------------------------------------------------------------------------- */
+/* ---- Tables and tars ------------------------------------------------------------------------- */
 
 static clip_status note_seen(clipcol_feed *f, const char *path)
 {
@@ -134,7 +134,7 @@ static clip_status note_seen(clipcol_feed *f, const char *path)
     return f->path[f->n] ? (f->n++, CLIP_OK) : CLIP_ENOMEM;
 }
 
-/* What stands in a table is called by its real path, like everything else. */
+/* A path in a table is replaced by its real path, as everywhere. */
 static clip_status name_of_row(clipcol_parcel *p)
 {
     char *real = realpath(p->sample.key.p, NULL);
@@ -153,7 +153,7 @@ static clip_status look_at(clipcol_feed *f, clipcol_parcel *p, bool *unchanged, 
     else if (stat(p->path.p, &st) == 0)
         size = st.st_size, mtime = nanoseconds(&st);
     p->captions = f->opt.captions;
-    p->exact = f->kind == CLIPCOL_SOURCE_TAR; /* a table may come back to a picture later on */
+    p->exact = f->kind == CLIPCOL_SOURCE_TAR; /* a table may return to a picture later */
     p->beside = false;
     p->has_bytes = f->kind == CLIPCOL_SOURCE_TAR;
     TRY(clipcol_plan_unchanged(f->x, p->path.p, size, mtime, unchanged, &p->item, err));
@@ -169,7 +169,7 @@ static clip_status next_of_stream(clipcol_feed *f, clipcol_parcel *p, bool *more
         clip_status s = f->stream->next(f->stream, &p->sample, &why);
         if (s == CLIP_ENOMEM)
             return s;
-        if (s < 0) { /* this sample, or the rest of them */
+        if (s < 0) { /* this sample, or all that follow */
             f->damaged |= f->stream->over;
             f->opt.report->broken++;
             tell(f, why.message);
@@ -189,7 +189,7 @@ static clip_status next_of_stream(clipcol_feed *f, clipcol_parcel *p, bool *more
     return CLIP_OK;
 }
 
-/* ---- Both ------------------------------------------------------------------------------------------------------------ */
+/* ---- Both ------------------------------------------------------------------------------------ */
 
 static clip_status open_list(clipcol_feed *f, clip_error *err)
 {
@@ -217,7 +217,7 @@ static clip_status open_stream(clipcol_feed *f, clip_error *err)
 {
     const clip_pairs_options o = clip_pairs_options_default();
     struct stat st;
-    if (!clipb_is_file(f->source->path)) /* a pipe would be waited for, each time the index is brought up to date */
+    if (!clipb_is_file(f->source->path)) /* a pipe would make every update wait */
         return clipb_fail(err, CLIP_EIO, f->source->path, "is not a regular file");
     TRY(clipdat_open(f->source->path, &o, &f->stream, err));
     f->stream->unread = f->kind == CLIPCOL_SOURCE_TABLE;

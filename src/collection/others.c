@@ -1,6 +1,6 @@
 /* Files that were opened and are not pictures, so that the next update need not open them again: on
- * a share each one is a round trip. Of each a hash of path, size and time is noted in the
- * catalogue, as hexadecimal; the first is of what this build knows: another build looks again. */
+ * a share each one is a round trip. The catalogue notes a hash of path, size and time of each, in
+ * hexadecimal. The first hash is that of the formats of this build: another build looks again. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "image/image.h"
 
 #define KEY "others"
-enum { DIGITS = 16, MOST = 1 << 18 }; /* beyond that they are opened again */
+enum { DIGITS = 16, MOST = 1 << 18 }; /* beyond that files are opened again */
 
 static uint64_t build_hash(void)
 {
@@ -42,7 +42,7 @@ static size_t sort_distinct(uint64_t *v, size_t n)
     return kept;
 }
 
-/* Up to the first thing that is not a number; none of another build. */
+/* Up to the first thing that is not a number; nothing of another build. */
 static size_t read_numbers(const char *text, uint64_t *out)
 {
     char digits[DIGITS + 1] = "", *end;

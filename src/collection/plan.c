@@ -1,4 +1,5 @@
-/* What is new, what has only moved, what has left: by the catalogue, the files' sizes and times, and hashes of their bytes. */
+/* What is new, moved or gone, told by the catalogue, by sizes and times of files, and by hashes of
+ * their bytes. */
 #include "collection/plan.h"
 
 #include <dirent.h>
@@ -18,7 +19,8 @@ clip_status clipcol_plan_unchanged(const clip_index *x, const char *path, int64_
     return CLIP_OK;
 }
 
-/* ENOTDIR: what should be a directory on the way is a file: a tar that still is there, or one that has taken the directory's place. */
+/* ENOTDIR: a directory of the path is a file now: a tar that still exists, or a file in the
+ * directory's place. */
 bool clipcol_plan_gone(const char *path)
 {
     struct stat st;
@@ -27,7 +29,7 @@ bool clipcol_plan_gone(const char *path)
     if (errno != ENOTDIR)
         return errno == ENOENT;
     char *part = strdup(path), *slash = part;
-    bool in_tar = !part; /* when in doubt, it is there */
+    bool in_tar = !part; /* when in doubt, it exists */
     while (!in_tar && (slash = strchr(slash + 1, '/'))) {
         *slash = 0;
         in_tar = clipdat_is_tar(part) && clipb_is_file(part);
@@ -59,7 +61,8 @@ clip_status clipcol_plan_forget(clip_index *x, const char *path, int64_t *remove
     return forget_texts(x, path, err);
 }
 
-/* A picture with these bytes whose file is gone, else any; kind 0: there is none. Of very many the first ones do. */
+/* A picture with these bytes whose file is gone, else any. kind 0: there is none. Of very many only
+ * the first ones are tried. */
 static clip_status find_copy(const clip_index *x, const uint8_t hash[16], clip_item *out, bool *gone, clip_error *err)
 {
     enum { MOST = 64 };
@@ -91,7 +94,7 @@ clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *u
     if (!known.kind)
         return CLIP_OK;
     const int64_t row = known.row;
-    if (gone) { /* whatever was known of the new path is of other bytes */
+    if (gone) { /* what was known of the new path belongs to other bytes */
         *out = CLIPCOL_PLAN_MOVED;
         TRY(clipcol_plan_forget(x, item->path, NULL, err));
         return clip_index_rename(x, row, item->path, item->size, item->mtime, err);
@@ -103,7 +106,7 @@ clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *u
     return clip_index_add(x, &copy, unit, 1, err);
 }
 
-/* ---- Captions -------------------------------------------------------------------------------------------------------- */
+/* ---- Captions -------------------------------------------------------------------------------- */
 
 clip_status clipcol_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact,
                                bool *is_new, clip_error *err)
@@ -164,7 +167,7 @@ static clipcol_hold *hold_of(const clipcol_holds *h, const char *path)
     return best;
 }
 
-/* Is anything in a folder, but for hidden names? -1: errno says why it cannot be told. */
+/* Whether a folder holds anything but hidden names. -1: errno tells why that is unknown. */
 static int has_names(const char *folder)
 {
     DIR *d = opendir(folder);
@@ -182,8 +185,9 @@ static int has_names(const char *folder)
 
 static bool is_gone(int fault) { return fault == ENOENT || fault == ENOTDIR; }
 
-/* Up from `path`, at which there is this fault, to the first folder that can be read. `path` is cut
- * to what holds the file; the result says why; NULL: nothing holds it. */
+/* Go up from `path`, which has this fault, to the first folder that can be read. `path` is cut to
+ * the folder that holds the file.
+ * @return: why it holds the file; NULL: nothing holds it */
 static const char *look_up(char *path, int fault)
 {
     for (char *slash; (slash = strrchr(path, '/')) && slash > path;) {
@@ -229,7 +233,7 @@ clip_status clipcol_plan_fate(const char *path, clipcol_holds *holds, clipcol_fa
     return s;
 }
 
-/* ---- What has left --------------------------------------------------------------------------------------------------- */
+/* ---- What has left --------------------------------------------------------------------------- */
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 

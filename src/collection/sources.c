@@ -1,8 +1,9 @@
-/* What an index was given: noted in its catalogue as JSON, so that `clip index` without operands can go over it again:
+/* What an index was given. The catalogue notes it as JSON, so that `clip index` without operands
+ * can look at it again:
  *
  *     [{"path": "/home/ada/photos", "captions": true, "exclude": ["*.png", "drafts"]}, ..]
  *
- * Paths are bytes; cJSON passes on what is no UTF-8 as it is. */
+ * Paths are bytes; cJSON passes on what is not UTF-8 unchanged. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ clipcol_source_kind clipcol_source_kind_of(const char *path)
     return clipdat_is_tar(path) ? CLIPCOL_SOURCE_TAR : is_table(path) ? CLIPCOL_SOURCE_TABLE : CLIPCOL_SOURCE_PICTURE;
 }
 
-/* ---- Lists ----------------------------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static void free_source(clipcol_source *s)
 {
@@ -53,7 +54,7 @@ void clipcol_sources_free(clipcol_sources *s)
     *s = (clipcol_sources){0};
 }
 
-/* In place of one of the same path, or as another. Takes `path`, also on error. */
+/* Replace the source of the same path, or add one. Takes `path`, also on error. */
 static clip_status put(clipcol_sources *list, char *path, bool captions, const char *const *exclude, size_t n)
 {
     clipcol_source new = {.path = path, .captions = captions, .exclude = calloc(n + 1, sizeof *new.exclude)};
@@ -78,7 +79,7 @@ static clip_status put(clipcol_sources *list, char *path, bool captions, const c
     return CLIP_OK;
 }
 
-/* A picture keeps its own name where it is a symbolic link; all else is called by its real one. */
+/* A picture that is a symbolic link keeps its own name; everything else gets its real path. */
 static char *absolute(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -114,7 +115,7 @@ clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_
     return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;
 }
 
-/* ---- In the catalogue ------------------------------------------------------------------------------------------------ */
+/* ---- In the catalogue ------------------------------------------------------------------------ */
 
 static clip_status take_source(clipcol_sources *out, const cJSON *o, const char *where, clip_error *err)
 {
@@ -216,7 +217,7 @@ clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bo
     return s;
 }
 
-/* ---- Forgetting ------------------------------------------------------------------------------------------------------ */
+/* ---- Forgetting ------------------------------------------------------------------------------ */
 
 static bool below_any(const char *path, char *const *roots, int n)
 {
@@ -261,8 +262,9 @@ clip_status clipcol_sources_forget(clip_index *x, char *const *roots, int n, cli
 
 enum { NAMES = 3 };
 
-/* What leaves: called as it is said (an address, a name that was imported), from the current directory on (it may be gone, or lie behind a symbolic link), and
- * by its real name. */
+/* What is to be removed, by three names: as it is written (an address, a name that was imported),
+ * from the current directory on (it may be gone, or behind a symbolic link), and by its real
+ * name. */
 static clip_status find_roots(const char *const *paths, int n, char **roots, clip_error *err)
 {
     for (int i = 0; i < n; i++, roots += NAMES) {

@@ -1,10 +1,13 @@
 /* clipcol_update(): pictures on their way into an index.
  *
- *     feed (this thread) --> parcels --> workers: read, hash, decode, preprocess --> in order --> batches of 32 --> encoder --> clip_index_add()
+ *     feed (this thread) --> parcels --> workers: read, hash, decode, preprocess
+ *                        --> in order --> batches of 32 --> encoder --> the index
  *
- * This thread holds pictures against the catalogue, gathers batches, and encodes them on the context's threads; meanwhile the workers decode ahead, as far as
- * the queue is long. They run at a lower priority: an encoder's pass is a hundred short jobs that wait for each other, a picture is one long one that waits
- * for nobody; so the encoder goes first, and whatever cores it leaves are decoding's. Each file is read once: what is hashed is what is decoded. */
+ * This thread compares pictures with the catalogue, gathers batches, and encodes them on the
+ * context's threads. Meanwhile the workers decode ahead, up to the length of the queue. They run at
+ * a lower priority: an encoder's pass is a hundred short jobs that wait for each other, while a
+ * picture is one long job that nothing waits for. So the encoder goes first, and decoding gets the
+ * cores that it leaves. Each file is read once: the hash is that of the bytes that are decoded. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,29 +24,29 @@
 #include "collection/collection.h"
 #include "collection/feed.h"
 enum { BATCH = 32, AHEAD = 2 * BATCH, TEXTS = 64, MOST_CAPTIONS = 1000, LATER = 5 };
-#define ENOUGH 2                          /* times the side of what the model looks at: what a JPEG is reduced to at most while it is decoded */
+#define ENOUGH 2                          /* A JPEG is decoded at no less than this many times the side of the model's pictures */
 #define MOST_BYTES ((size_t)64 << 20)     /* of encoded pictures that came with their source and wait to be decoded */
 
 typedef struct update {
     clip_index *x;
     clip_context *ctx;
     clip_update_options opt;
-    clip_image_options image; /* what pictures are read with */
+    clip_image_options image; /* how pictures are read */
     clip_update_report report;
     double started, committed;
     bool stopped;
-    size_t floats, D;     /* of a picture's pixels; of a vector */
+    size_t floats, D;     /* numbers of a picture's pixels; of a vector */
     pthread_mutex_t lock; /* of the index, which the workers ask for hashes */
     clipb_queue *queue;
-    size_t bytes;         /* in the queue, that came with their source */
+    size_t bytes;         /* in the queue, of pictures that came with their source */
     clip_item item[BATCH];
     int n;
     float *pixels, *vector; /* [BATCH] of each; vector has room for TEXTS */
     clip_item text[TEXTS];
     int n_texts;
-    char **seen;          /* paths of all pictures there are, for the sweep */
+    char **seen;          /* paths of all existing pictures, for the sweep */
     size_t n_seen, seen_capacity;
-    clipcol_sources swept;   /* sources gone through, or not there; what they hold is owned elsewhere */
+    clipcol_sources swept;   /* sources looked through, or missing; their strings are owned elsewhere */
     clipcol_holds holds;
     clipcol_others others;
 } update;
@@ -65,7 +68,7 @@ static bool go_on(void *user)
     return !u->stopped;
 }
 
-/* ---- Workers --------------------------------------------------------------------------------------------------------- */
+/* ---- Workers --------------------------------------------------------------------------------- */
 
 static clip_status read_picture(clipcol_parcel *p)
 {
@@ -76,12 +79,12 @@ static clip_status read_picture(clipcol_parcel *p)
         p->gone = errno == ENOENT || errno == ENOTDIR;
         return clipb_fail(&p->err, CLIP_EIO, p->path.p, "%s", strerror(errno));
     }
-    p->item.size = st.st_size; /* before it is read: if it changes meanwhile, the next update sees that */
+    p->item.size = st.st_size; /* before reading: if the file changes meanwhile, the next update sees that */
     p->item.mtime = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
     return clipdat_sample_picture(&p->sample, p->path.p, false, &p->err);
 }
 
-/* A caption file that cannot be read is told, and changes nothing. */
+/* A caption file that cannot be read is reported, and changes nothing. */
 static clip_status read_captions(clipcol_parcel *p)
 {
     bool there;
@@ -93,8 +96,8 @@ static clip_status read_captions(clipcol_parcel *p)
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
-/* A picture that there is no memory for is at fault itself: it is passed over, as one that cannot
- * be read, and the run goes on. */
+/* Where memory does not suffice for a picture, the picture counts as broken, and the run goes
+ * on. */
 static clip_status decode(const update *u, clipcol_parcel *p)
 {
     clip_image_options o = u->image;
@@ -123,7 +126,7 @@ static clip_status known_bytes(update *u, const clipcol_parcel *p, bool *known)
     clip_status s = clipidx_next_copy(u->x, p->item.hash, &row, &item, NULL);
     pthread_mutex_unlock(&u->lock);
     *known = s == CLIP_OK && item.kind;
-    return s == CLIP_ENOMEM ? s : CLIP_OK; /* other faults show again where they can be told */
+    return s == CLIP_ENOMEM ? s : CLIP_OK; /* other faults show again where they can be reported */
 }
 
 static clip_status prepare_steps(update *u, clipcol_parcel *p)
@@ -162,9 +165,9 @@ static void drop(void *parcel)
     clipcol_parcel_drop(p);
 }
 
-/* ---- Batches --------------------------------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
-/* What the catalogue asks for (EXPR) while no worker looks into it. */
+/* Ask the catalogue (EXPR) while no worker reads it. */
 #define LOCKED(u, expr)                          \
     do {                                         \
         pthread_mutex_lock(&(u)->lock);          \
@@ -246,7 +249,7 @@ static clip_status take_captions(update *u, const clipcol_parcel *p, clip_error 
 {
     const char *caption[MOST_CAPTIONS], *at = p->sample.text.p;
     bool is_new[MOST_CAPTIONS];
-    const int n = p->sample.captions < MOST_CAPTIONS ? p->sample.captions : MOST_CAPTIONS; /* of a book beside its cover, the beginning */
+    const int n = p->sample.captions < MOST_CAPTIONS ? p->sample.captions : MOST_CAPTIONS; /* of a long text beside a picture, the beginning */
     if (!p->captions)
         return CLIP_OK;
     for (int i = 0; i < n; i++, at += strlen(at) + 1)
@@ -258,7 +261,7 @@ static clip_status take_captions(update *u, const clipcol_parcel *p, clip_error 
     return CLIP_OK;
 }
 
-/* ---- Parcels --------------------------------------------------------------------------------------------------------- */
+/* ---- Parcels --------------------------------------------------------------------------------- */
 
 static bool in_batch(const update *u, const uint8_t *hash)
 {
@@ -268,19 +271,21 @@ static bool in_batch(const update *u, const uint8_t *hash)
     return false;
 }
 
-/* It was among the known ones when a worker looked, and is no longer: another picture's new version had these bytes as its old ones. */
+/* The bytes were known when a worker looked, and no longer are: they were the old bytes of a
+ * picture that has changed since. */
 static clip_status decode_late(update *u, clipcol_parcel *p)
 {
     const clip_item first = p->item;
     TRY(read_picture(p));
-    p->item.size = first.size; /* those that go with the hash: had the file changed since, the next update would see that */
+    p->item.size = first.size; /* those that belong to the hash: if the file has changed since, the next update sees that */
     p->item.mtime = first.mtime;
     clip_status s = decode(u, p);
     drop_bytes(p);
     return s;
 }
 
-/* It was there when the folder was listed. *told: nothing is to be said of it. */
+/* A file that existed when the folder was listed.
+ * told  out  there is nothing to report */
 static clip_status take_gone(update *u, const clipcol_parcel *p, bool *told, clip_error *err)
 {
     clipcol_fate fate;
@@ -300,7 +305,8 @@ static clip_status take_gone(update *u, const clipcol_parcel *p, bool *told, cli
     return CLIP_OK;
 }
 
-/* Bytes that could not be read may be what they were; those that are no picture are not what the index knows. */
+/* Bytes that could not be read may be unchanged. Bytes that are not a picture are not what the
+ * index knows. */
 static clip_status take_broken(update *u, clipcol_parcel *p, clip_error *err)
 {
     int64_t removed = 0;
@@ -362,7 +368,7 @@ static clip_status commit_in_time(update *u, clip_error *err)
     return clipb_now() - u->committed < u->opt.commit_every ? CLIP_OK : commit(u, err);
 }
 
-/* Fill the queue as far as it goes. */
+/* Fill the queue as far as possible. */
 static clip_status fill(update *u, clipcol_feed *feed, bool *more, clip_error *err)
 {
     clipcol_parcel *p;
@@ -401,9 +407,10 @@ static clip_status run_feed(update *u, clipcol_feed *feed, clip_error *err)
     return CLIP_OK;
 }
 
-/* ---- Sources --------------------------------------------------------------------------------------------------------- */
+/* ---- Sources --------------------------------------------------------------------------------- */
 
-/* A remembered source that is not there: a picture has left; a folder may be on a disk that is not there today. */
+/* A remembered source that does not exist: a picture has been deleted; a folder may be on a disk
+ * that is not connected. */
 static clip_status source_gone(update *u, const clipcol_source *s, clip_error *err)
 {
     int64_t removed = 0;
@@ -451,8 +458,8 @@ static clip_status run_source(update *u, const clipcol_source *source, clip_erro
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Also where this update does not go over them: a folder that the index was given, and that is not
- * there, may lie below one it was given, too. */
+/* Also for sources that this update does not look at: a missing folder that the index was given may
+ * lie below another one. */
 static clip_status hold_absent(update *u, clip_error *err)
 {
     clipcol_sources all = {0};
@@ -519,7 +526,8 @@ static clip_status start(update *u, size_t sources, clip_error *err)
                  : s;
 }
 
-/* `clip index *` names texts and films too: a file that has given nothing is not looked for again. */
+/* `clip index *` names texts and films as well: a file that has given nothing is not looked for
+ * again. */
 static clip_status forget_barren(update *u, const clipcol_sources *named, clip_error *err)
 {
     char **barren = calloc(named->n + 1, sizeof *barren);
@@ -592,7 +600,7 @@ clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *
     u.report.seconds = clipb_now() - u.started;
     u.report.waited = u.queue ? clipb_queue_waited(u.queue) : 0;
     clipb_queue_free(u.queue, drop);
-    if (x->write) { /* also after a fault: what is done is done */
+    if (x->write) { /* also after a fault: finished work is kept */
         clip_status committed = clip_index_commit(x, s < 0 ? NULL : err);
         s = s < 0 ? s : committed;
     }

@@ -1,4 +1,5 @@
-/* clipcol_list_words(): the words that an index's texts are made of, in a hash table with open addressing. */
+/* clipcol_list_words(): the words of an index's texts, counted in a hash table with open
+ * addressing. */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -8,7 +9,7 @@
 #include "base/file.h"
 #include "text/word.h"
 
-enum { LONGEST = 64, LEAST_SLOTS = 1024 }; /* bytes of a word: what is longer is none */
+enum { LONGEST = 64, LEAST_SLOTS = 1024 }; /* bytes of a word: longer ones are left out */
 
 typedef struct word {
     char *text; /* NULL: a free slot */
@@ -17,7 +18,7 @@ typedef struct word {
 
 typedef struct table {
     word *slot;
-    size_t slots, n; /* a power of two, at most half of them taken */
+    size_t slots, n; /* a power of two; at most half of them are taken */
 } table;
 
 static word *slot_of(const table *t, const char *text)
@@ -85,7 +86,7 @@ static int by_texts(const void *a, const void *b)
     return x->texts != y->texts ? (x->texts < y->texts) - (x->texts > y->texts) : strcmp(x->text, y->text);
 }
 
-/* Sorts the slots, and hands the words over. */
+/* Sort the slots, and hand over the words. */
 static clip_status list(table *t, char ***out, size_t *n, clip_error *err)
 {
     char **words = malloc((t->n + 1) * sizeof *words);

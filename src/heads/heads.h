@@ -1,5 +1,5 @@
-/* heads.h: what is trained on a frozen CLIP, as clip.h offers it. Each function does what its namesake in
- * clip.h says (cliphd_probe_fit(): clip_probe_fit()). */
+/* heads.h: what is trained on a frozen CLIP. Each function does what its namesake in clip.h says:
+ * cliphd_probe_fit() is clip_probe_fit(). */
 #ifndef CLIPHD_HEADS_H
 #define CLIPHD_HEADS_H
 

@@ -1,4 +1,5 @@
-/* Wrong pairs from batches, the probability fitted to them, and the pairs that are easily confused. */
+/* Wrong pairs from batches, the probability fitted to them, and the pairs that are easily
+ * confused. */
 #include "heads/match.h"
 
 #include <math.h>
@@ -9,12 +10,12 @@
 #include "base/rng.h"
 #include "tasks/logistic.h"
 
-#define SEED 0x6d61746368u /* of the batches */
-#define KNOTS 32           /* quantiles of the scores that are tried */
-#define L2 0.1             /* keeps the slope finite where the kinds can be told apart without a fault */
-#define BLOCK 512          /* pairs a side, when all are compared */
+#define SEED 0x6d61746368u /* by which pairs are drawn into batches */
+#define KNOTS 32           /* quantiles of the scores that are tried as the knot */
+#define L2 0.1             /* keeps the slope finite where scores separate true and wrong pairs without a fault */
+#define BLOCK 512          /* pairs on a side of a block, when all pairs are compared */
 
-/* ---- Wrong pairs --------------------------------------------------------------------------------------------- */
+/* ---- Wrong pairs ----------------------------------------------------------------------------- */
 
 static const float *row(const float *x, int64_t i, int D) { return x + i * D; }
 
@@ -43,7 +44,8 @@ static uint8_t half_of(const float *x, int D)
     return (uint8_t)(h >> 40 & 1);
 }
 
-/* The one in the batch whose text is most like that of `at`; -1: all have its picture or its text. */
+/* The pair in the batch whose text is most like the text of `at`. -1: all have its picture or its
+ * text. */
 static int neighbour(const float *image, const float *text, const int *member, int n, int at, int D)
 {
     const int i = member[at];
@@ -86,7 +88,8 @@ static void find_neighbours(void *job, int64_t piece, int thread)
         j->near[b0 + at] = neighbour(j->image, j->text, j->order + b0, n, at, j->D);
 }
 
-/* Both halves shuffled, one behind the other. Returns how many are in the first. */
+/* Both halves shuffled, one after the other.
+ * @return: how many are in the first */
 static int shuffle(const float *image, int N, int D, int *order)
 {
     int first = 0, at = N;
@@ -154,7 +157,7 @@ void cliphd_scored_free(cliphd_scored *s)
     *s = (cliphd_scored){0};
 }
 
-/* ---- The probability ----------------------------------------------------------------------------------------- */
+/* ---- The probability ------------------------------------------------------------------------- */
 
 float cliphd_law_probability(const cliphd_law *m, float score)
 {
@@ -162,7 +165,8 @@ float cliphd_law_probability(const cliphd_law *m, float score)
     return isnan(score) ? NAN : (float)(z < 0 ? exp(z) / (1 + exp(z)) : 1 / (1 + exp(-z)));
 }
 
-/* One knot: the logistic of u = max(score - knot, 0) / deviation. Two classes with a weight each; only their difference matters. */
+/* One knot: the logistic of u = max(score - knot, 0) / deviation. Two classes with a weight each;
+ * only the difference of the weights matters. */
 static clip_status fit_knot(const clipk_ctx *k, const float *score, const cliptsk_samples *s, float *u, double knot,
                             double deviation, cliphd_law *m, double *f)
 {
@@ -238,14 +242,14 @@ clip_status cliphd_law_fit(const clipk_ctx *k, const cliphd_scored *s, int half,
     return status;
 }
 
-/* ---- Confusions ---------------------------------------------------------------------------------------------- */
+/* ---- Confusions ------------------------------------------------------------------------------ */
 
 static bool before(const clip_confusion *a, const clip_confusion *b)
 {
     return a->margin != b->margin ? a->margin < b->margin : a->i != b->i ? a->i < b->i : a->j < b->j;
 }
 
-/* Into a short list in order. */
+/* Insert into a short sorted list. */
 static void keep(clip_confusion *list, int n, int *found, const clip_confusion *c)
 {
     int at = *found;

@@ -1,4 +1,4 @@
-/* clip_match_*(): a probability from a score, its file, and the pairs that are easily confused. */
+/* clip_match_*(): fitting a probability, its file, and the pairs that are easily confused. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static clip_status find_pairs(clip_context *ctx, const float *image, const float
                : status;
 }
 
-/* Each sample judged by the law of its half. */
+/* Each sample is judged by the law of its half. */
 static clip_status judge(const cliphd_scored *s, const cliphd_law law[2], clip_match_scores *out, clip_error *err)
 {
     float *p = malloc((size_t)s->n * sizeof *p);
@@ -65,7 +65,7 @@ static clip_status judge(const cliphd_scored *s, const cliphd_law law[2], clip_m
                : status;
 }
 
-/* With few pairs a half may have no neighbours; then there is nothing held out to report. */
+/* With few pairs a half may have no neighbours. Then there is no held-out figure to report. */
 static clip_status cross_fit(clip_context *ctx, const cliphd_scored *s, clip_match *out, clip_error *err)
 {
     cliphd_law law[2];
@@ -126,7 +126,7 @@ clip_status cliphd_match_hardest(clip_context *ctx, const float *image, const fl
     return cliphd_confusions(&ctx->k, image, text, N, D, n, out, found);
 }
 
-/* ---- match.json ---------------------------------------------------------------------------------------------- */
+/* ---- match.json ------------------------------------------------------------------------------ */
 
 static clip_status file_of(const clip_model *m, const char *path, char **out, clip_error *err)
 {
@@ -144,11 +144,11 @@ bool cliphd_match_exists(const clip_model *m, const char *path)
     return is;
 }
 
-/* The key of each number. */
+/* The key of each number in the file. */
 static const struct {
     const char *name;
     size_t at;
-    bool measured; /* null where there were too few pairs to hold any out */
+    bool measured; /* left out where too few pairs could be held out */
 } numbers[] = {
     {"knot", offsetof(clip_match, knot), false},         {"slope", offsetof(clip_match, slope), false},
     {"intercept", offsetof(clip_match, intercept), false}, {"accuracy", offsetof(clip_match, accuracy), true},

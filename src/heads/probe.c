@@ -1,4 +1,4 @@
-/* The kinds of probe, and the search for what is not learnt by descent. */
+/* The kinds of probe, and the search for settings that descent does not find. */
 #include "heads/probe.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@
 #define KEYS 1024       /* of a block */
 #define VOTE_SCALE (1 / 0.07)
 #define COARSE 7        /* 1e-6, 1e-4, .. 1e6 */
-#define EIGHTHS 16      /* of a decade, in a coarse step */
+#define EIGHTHS 16      /* steps in a decade, within a coarse step */
 
 int cliphd_best_class(const float *p, int C)
 {
@@ -30,21 +30,21 @@ double cliphd_accuracy(const float *p, const int32_t *y, int N, int C)
     return N > 0 ? (double)right / N : 0;
 }
 
-/* ---- Linear -------------------------------------------------------------------------------------------------- */
+/* ---- Linear ---------------------------------------------------------------------------------- */
 
 typedef struct search {
     const clipk_ctx *k;
     cliptsk_logistic *l;
     const cliptsk_samples *val;
     cliptsk_logistic_options opt;
-    float *theta, *best_theta, *p; /* of the last fit; of the best; [val->N, C] */
-    int at;                        /* the best, in eighths of a decade */
+    float *theta, *best_theta, *p; /* theta of the last fit; of the best fit; [val->N, C] */
+    int at;                        /* position of the best fit, in eighths of a decade */
     double accuracy;
 } search;
 
 static double l2_at(int eighths) { return pow(10, eighths / 8.0); }
 
-/* Fit at a place, from where the last fit ended. */
+/* Fit at a position, starting from the last fit. */
 static clip_status try_l2(search *s, int at)
 {
     cliptsk_logistic_report r;
@@ -60,7 +60,8 @@ static clip_status try_l2(search *s, int at)
     return CLIP_OK;
 }
 
-/* From strong to weak, so that each optimum is near the last; then on both sides of the best, from there. */
+/* From strong to weak regularisation, so that each optimum is near the last. Then on both sides of
+ * the best one, starting from it. */
 static clip_status find_l2(search *s)
 {
     const size_t bytes = cliptsk_logistic_size(s->val->F, s->val->C) * sizeof *s->theta;
@@ -140,7 +141,7 @@ clip_status cliphd_probe_linear(const clipk_ctx *k, const cliptsk_samples *train
     return s;
 }
 
-/* ---- Products with many rows, a block at a time --------------------------------------------------------------- */
+/* ---- Products with many rows, a block at a time ---------------------------------------------- */
 
 /* Queries against keys: each(user, cosines [n, m] of queries q0.. with keys k0..). */
 typedef void block_fn(void *user, const float *cosine, int q0, int n, int k0, int m);
@@ -173,7 +174,7 @@ static clip_status each_block(const clipk_ctx *k, const float *query, int Q, con
     return CLIP_OK;
 }
 
-/* ---- Cache --------------------------------------------------------------------------------------------------- */
+/* ---- Cache ----------------------------------------------------------------------------------- */
 
 typedef struct cache_job {
     const cliphd_cache *c;
@@ -232,7 +233,7 @@ clip_status cliphd_cache_sweep(const clipk_ctx *k, cliphd_cache *c, const clipts
     return s;
 }
 
-/* ---- Neighbours ---------------------------------------------------------------------------------------------- */
+/* ---- Neighbours ------------------------------------------------------------------------------ */
 
 typedef struct near_key {
     float cosine;

@@ -19,10 +19,10 @@
 struct clip_probe {
     clip_probe_info info;
     char **name;   /* [C] */
-    int *pictures; /* [C] kept of each class, NEIGHBOURS and CACHE */
+    int *pictures; /* [C] pictures kept of each class: NEIGHBOURS and CACHE */
     int C, D, N;   /* N: pictures kept */
     float *theta;  /* LINEAR: [C*D + C] weights, then biases */
-    float *key;    /* [N, D], a class after the other */
+    float *key;    /* [N, D], ordered by class */
     int32_t *y;    /* [N] */
     float *text;   /* CACHE: [C, D] */
     double logit_scale;
@@ -56,7 +56,7 @@ void cliphd_probe_get_info(const clip_probe *p, clip_probe_info *out)
     out->classes = p->C;
 }
 
-/* Room for what a kind keeps. */
+/* Room for the arrays of this kind. */
 static clip_status allocate(clip_probe *p)
 {
     const size_t C = (size_t)p->C, D = (size_t)p->D, N = (size_t)p->N;
@@ -78,7 +78,7 @@ static clip_status allocate(clip_probe *p)
     return good ? CLIP_OK : CLIP_ENOMEM;
 }
 
-/* ---- Fitting ------------------------------------------------------------------------------------------------- */
+/* ---- Fitting --------------------------------------------------------------------------------- */
 
 static clip_status check_options(const clip_probe_options *o, clip_error *err)
 {
@@ -108,7 +108,7 @@ static clip_status check_part(const clip_probe_data *d, int C, int D, const char
     return CLIP_OK;
 }
 
-/* Names, how many pictures each class has, and the pictures themselves, a class after the other. */
+/* Names, the number of pictures of each class, and the pictures themselves, ordered by class. */
 static clip_status fill(clip_probe *p, const char *const *names, const clip_probe_data *train, clip_error *err)
 {
     for (int c = 0; c < p->C; c++)
@@ -144,7 +144,7 @@ static cliphd_cache cache_of(const clip_probe *p)
     return (cliphd_cache){p->key, p->y, p->text, p->N, p->D, p->C, p->logit_scale, p->info.alpha, p->info.beta};
 }
 
-/* What a linear probe is worth on a part that it has not seen. */
+/* The accuracy of a linear probe on a part that it was not fitted on. */
 static clip_status validate(clip_context *ctx, const clip_probe *p, const cliptsk_samples *val, double *accuracy)
 {
     float *out = malloc((size_t)val->N * (size_t)p->C * sizeof *out);
@@ -158,7 +158,7 @@ static clip_status validate(clip_context *ctx, const clip_probe *p, const clipts
 static clip_status fit_linear(clip_context *ctx, clip_probe *p, const cliptsk_samples *train,
                               const cliptsk_samples *val, const clip_probe_options *o)
 {
-    const bool sweeps = o->l2 == 0 && val->N > 0; /* else the validation part only tells what the l2 is worth */
+    const bool sweeps = o->l2 == 0 && val->N > 0; /* otherwise the validation part only measures */
     const cliptsk_samples none = {.F = p->D, .C = p->C};
     cliptsk_logistic_report r;
     p->info.l2 = o->l2 > 0 ? o->l2 : USUAL_L2;
@@ -241,10 +241,15 @@ clip_status cliphd_probe_predict(clip_context *ctx, const clip_probe *p, const f
     return cliphd_cache_predict(&ctx->k, &c, image, N, out);
 }
 
-/* ---- The directory ------------------------------------------------------------------------------------------- */
+/* ---- The directory --------------------------------------------------------------------------- */
 
-/*  probe.json         {"weights": "..", "kind": "linear", "embed_dim": 512, .., "classes": [{"name": "cat", "pictures": 16}, ..]}
- *  probe.safetensors  linear: weight [C, D], bias [C];  cache: key [N, D], text [C, D];  neighbours: key [N, D]. Keys a class after the other */
+/* The files of a probe. Keys are ordered by class.
+ *
+ *     probe.json         {"weights": "..", "network": "..", "kind": "linear", "embed_dim": 512, ..,
+ *                         "classes": [{"name": "cat", "pictures": 16}, ..]}
+ *     probe.safetensors  linear: weight [C, D], bias [C]
+ *                        cache: key [N, D], text [C, D]
+ *                        neighbours: key [N, D] */
 
 static const char *const kind_name[] = {
     [CLIP_PROBE_LINEAR] = "linear", [CLIP_PROBE_CACHE] = "cache", [CLIP_PROBE_NEIGHBOURS] = "neighbours"};
@@ -318,7 +323,9 @@ clip_status cliphd_probe_save(const clip_model *m, const clip_probe *p, const ch
     return s;
 }
 
-/* Copies a tensor of this shape; columns 0: a vector. out NULL: only sees that it is there. */
+/* Copy a tensor of this shape.
+ * columns  0: a vector
+ * out      NULL: only check that the tensor is there */
 static clip_status take(const clipmdl_store *store, const char *name, int64_t rows, int64_t columns, float *out,
                         clip_error *err)
 {
@@ -374,7 +381,7 @@ static clip_status read_kind(const cJSON *j, const char *path, clip_probe *p, cl
     return CLIP_OK;
 }
 
-/* The classes: first counted, then their names. */
+/* The classes: counted first, named later. */
 static clip_status read_classes(const cJSON *j, const char *path, clip_probe *p, clip_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(j, "classes"), *one;
@@ -411,7 +418,7 @@ static clip_status name_classes(const cJSON *j, clip_probe *p)
     return CLIP_OK;
 }
 
-/* Room is made only once the file is known to hold as many numbers as probe.json says. */
+/* Room is made only after the file is known to hold as many numbers as probe.json says. */
 static clip_status read_probe(const clip_model *m, const cliphd_artefact *a, clip_probe *p, clip_error *err)
 {
     TRY(read_kind(a->words, a->path, p, err));

@@ -1,8 +1,10 @@
-/* Questions by rules: the first row of the table whose words fit says what is asked for.
+/* Questions by rules: the first row of the table that fits the words says what is asked for.
  *
- * A question is cut into words (lower case, no punctuation); what only says that there is a picture ("in the picture", "do you see") is dropped.
- * In a pattern "a|b" is either word, a "?" behind them makes them optional, and "*" takes one word or more, as few as will do; it is what $1, $2, ..
- * stand for in the statement. A "*" that took only a pronoun ("what is this?") stands for nothing. */
+ * A question is cut into words (lower case, no punctuation). Phrases that only say that there is a
+ * picture ("in the picture", "do you see") are dropped. In a pattern "a|b" is either word, a "?"
+ * after them makes them optional, and "*" takes one word or more, as few as possible; $1, $2, ..
+ * stand for these words in the statement. A "*" that took only a pronoun ("what is this?") stands
+ * for nothing. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +16,7 @@ enum { MOST_WORDS = 128, MOST_TEXT = CLIPHD_MOST_STATEMENT - 64, MOST_HOLES = 3 
 typedef struct rule {
     const char *pattern;
     cliphd_question_type type;
-    const char *statement; /* NULL: "{} $2", where there are words for $1; else the rule does not fit */
+    const char *statement; /* NULL: "{} $2", where there are words for $1; otherwise the rule does not fit */
     const char *kind;
 } rule;
 
@@ -75,15 +77,15 @@ const char *cliphd_question_type_name(cliphd_question_type t)
     return name[t];
 }
 
-/* ---- Words ---------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 typedef struct words {
-    char text[MOST_TEXT]; /* one after the other, a 0 behind each */
+    char text[MOST_TEXT]; /* one after the other, each ended by 0 */
     const char *word[MOST_WORDS];
     int n;
 } words;
 
-/* Cut into words; what has no room any more is left out, from a word's start on. */
+/* Cut into words. Words without room are left out. */
 static void cut(const char *text, words *w)
 {
     char word[MOST_TEXT];
@@ -153,13 +155,13 @@ static void drop_empty(words *w)
     }
 }
 
-/* ---- Rules ---------------------------------------------------------------------------------------------------- */
+/* ---- Rules ----------------------------------------------------------------------------------- */
 
 typedef struct span {
     int from, to;
 } span;
 
-/* Does the pattern fit the words from `at` on? Holes h, h+1, .. are filled. */
+/* Whether the pattern fits the words from `at` on. Holes h, h+1, .. are filled. */
 static bool fits(const char *pattern, const words *w, int at, span hole[MOST_HOLES], int h)
 {
     if (!*pattern)
@@ -206,7 +208,7 @@ static void fill(const char *statement, const words *w, const span *hole, char *
     }
 }
 
-/* A rule for things that have a name: the last word of $1 is it. */
+/* A rule for things that have a name, which is the last word of $1. */
 static bool fits_kind(const rule *r, const words *w, const span *hole, cliphd_question *out)
 {
     const char *kind = r->kind ? r->kind : w->word[hole[0].to - 1];
@@ -235,5 +237,5 @@ void cliphd_question_parse(const char *text, cliphd_question *out)
         if (fits_kind(r, &w, hole, out))
             return;
     }
-    strcpy(out->statement, "{}"); /* no word in it */
+    strcpy(out->statement, "{}"); /* the text has no word */
 }

@@ -1,4 +1,4 @@
-/* clip_question: from words to what a picture's embedding can be compared with. */
+/* clip_question: from words to vectors that a picture's embedding can be compared with. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +11,12 @@
 #include "text/word.h"
 #include "heads/vqa_score.h"
 
-/* Whether something is there is seen from how many of the common things fit the picture better: at most so many. Negations ("no dog") are no use as the
- * alternative: CLIP hardly tells them from what they deny (docs/vqa.md). */
+/* "Is there a dog?" is yes if at most this many common things fit the picture better than a dog
+ * does. Comparing with "no dog" is useless: CLIP hardly tells negations from what they deny
+ * (docs/vqa.md). */
 #define BETTER_THINGS 4
 
-#define MOST_WORDS 1000 /* of those that answers may be made of */
+#define MOST_WORDS 1000 /* that answers are made of, at most */
 
 struct clip_question {
     cliphd_question q;
@@ -23,12 +24,12 @@ struct clip_question {
     int n, D;
     float logit_scale;
     bool yes_no;
-    float *statement;     /* zero-shot: [n, D]; yes/no: [1 + things, D], what is asked and what it is compared with */
+    float *statement;     /* zero-shot: [n, D]. yes/no: [1 + things, D], the thing asked for and the common things */
     int things;
-    const clip_vqa *head; /* or this, and: */
+    const clip_vqa *head; /* or a head, with: */
     const cliphd_head *net;
-    float *text;          /* [D] the question */
-    int *column;          /* [n] of the head's answers */
+    float *text;          /* [D] of the question */
+    int *column;          /* [n] columns of the head's answers */
 };
 
 static const char *const no_template[] = {"{}"};
@@ -71,7 +72,7 @@ static clip_status set_answers(clip_question *q, const char *const *answers, int
     return CLIP_OK;
 }
 
-/* ---- Zero-shot ------------------------------------------------------------------------------------------------ */
+/* ---- Zero-shot ------------------------------------------------------------------------------- */
 
 /* In captions numbers are words. */
 static const char *as_said(const clip_question *q, const char *answer)
@@ -113,7 +114,8 @@ static clip_status embed_statements(clip_context *ctx, clip_question *q, const c
     return s;
 }
 
-/* The common things, [length(things), D]. By themselves, without templates, they are the same for every question: the context keeps them. */
+/* Embeddings of the common things [length(things), D]. Without templates they are the same for
+ * every question, and the context keeps them. */
 static clip_status things_of(clip_context *ctx, const clip_question_options *o, const char *const *things, float **out)
 {
     *out = o->n_templates == 0 ? ctx->things : NULL;
@@ -151,7 +153,8 @@ static clip_status embed_things(clip_context *ctx, clip_question *q, const clip_
     return s;
 }
 
-/* "Is it day or night?" has other answers than its type, and they are statements by themselves. */
+/* "Is it day or night?" has other answers than its type suggests; they are statements by
+ * themselves. */
 static void take_other_answers(clip_question *q)
 {
     int yes = 0, no = 0;
@@ -166,7 +169,7 @@ static void take_other_answers(clip_question *q)
     }
 }
 
-/* Is this word, or all of it if it is several ("fire engine"), among those of o? */
+/* Whether this word, or every part of it ("fire engine"), is among the words of o. */
 static bool made_of(const char *text, const clip_question_options *o)
 {
     char word[64];
@@ -180,7 +183,7 @@ static bool made_of(const char *text, const clip_question_options *o)
     return true;
 }
 
-/* Does the statement have this word already? */
+/* Whether the statement contains this word already. */
 static bool is_said(const char *statement, const char *text)
 {
     char word[64];
@@ -190,7 +193,7 @@ static bool is_said(const char *statement, const char *text)
     return false;
 }
 
-/* Answers of the given words, or those that ship where that leaves none. */
+/* Answers made of the given words; the words that ship where that gives none. */
 static clip_status choose_answers(clip_question *q, const clip_question_options *o)
 {
     const char *const *ship = cliphd_question_words(&q->q);
@@ -225,7 +228,8 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* similarity [N, 1 + things] to p [N, 2]: p(yes) = sigmoid(scale (cos(statement) - cos(the thing that may still be better))). */
+/* similarity [N, 1 + things] to p [N, 2]:
+ *     p(yes) = sigmoid(scale (cos(statement) - cos(the best thing that may not fit better))) */
 static void answer_yes_no(const clip_question *q, float *similarity, int N, float *p)
 {
     const bool yes_first = strcmp(q->answer[0], "yes") == 0;
@@ -255,9 +259,9 @@ static clip_status ask_zero_shot(clip_context *ctx, const clip_question *q, cons
     return s;
 }
 
-/* ---- With a head ---------------------------------------------------------------------------------------------- */
+/* ---- With a head ----------------------------------------------------------------------------- */
 
-/* Which of the head's answers: those that are among the given ones, or all. */
+/* Columns of the head's answers: those that are among the given answers, or all. */
 static clip_status choose_columns(clip_question *q, const clip_question_options *o)
 {
     const int A = q->net->A;
@@ -304,7 +308,7 @@ static clip_status ask_head(clip_context *ctx, const clip_question *q, const flo
         float sum = 0;
         for (int j = 0; j < q->n; j++)
             sum += p[(size_t)i * A + (size_t)q->column[j]];
-        for (int j = 0; j < q->n; j++) /* all of them 0 in f32: nothing is known */
+        for (int j = 0; j < q->n; j++) /* all are 0 in f32: nothing is known */
             out[(size_t)i * (size_t)q->n + (size_t)j] =
                 sum > 0 ? p[(size_t)i * A + (size_t)q->column[j]] / sum : 1 / (float)q->n;
     }
@@ -312,7 +316,7 @@ static clip_status ask_head(clip_context *ctx, const clip_question *q, const flo
     return s;
 }
 
-/* ---- Both ----------------------------------------------------------------------------------------------------- */
+/* ---- Both ------------------------------------------------------------------------------------ */
 
 static bool has(const char *const *list, int n)
 {

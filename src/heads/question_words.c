@@ -1,4 +1,5 @@
-/* Words that answer questions, by what is asked for. Small on purpose: every word too many is one more that can be taken for the right one. */
+/* Words that answer questions, by what is asked for. The lists are small on purpose: every
+ * superfluous word can be taken for the right one. */
 #include <string.h>
 #include <strings.h>
 
@@ -10,7 +11,7 @@ static const char *const yes_no[] = {"yes", "no", NULL};
 static const char *const colors[] = {"black", "white",  "gray", "red",   "orange", "yellow", "green",
                                      "blue",  "purple", "pink", "brown", "gold",   "silver", NULL};
 
-/* Digits stand before them in answers: normalisation makes "three" 3. */
+/* Answers have digits for these: normalisation makes "three" 3. */
 static const char *const numbers[] = {"one",   "two",   "three", "four", "five", "six",
                                       "seven", "eight", "nine",  "ten",  NULL};
 
@@ -186,7 +187,7 @@ static const struct {
     {"activity", actions},
 };
 
-/* What a question without a clue may be about: things. */
+/* Things that a question without a clue may be about. */
 static const char *const things[] = {
     "person",    "man",      "woman",    "child",    "baby",    "face",       "hand",  "heart",    "cat",
     "dog",       "bird",     "horse",    "cow",      "sheep",   "elephant",   "bear",  "fish",     "butterfly",

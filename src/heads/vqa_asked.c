@@ -1,4 +1,4 @@
-/* Tables of questions with the answers that people gave. */
+/* Tables of questions with people's answers. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -53,7 +53,7 @@ static clip_status read_columns(reader *r, clip_error *err)
     return CLIP_OK;
 }
 
-/* "a dog|the dog|puppy": blank ones are none. */
+/* "a dog|the dog|puppy". Blank answers are left out. */
 static clip_status add_answers(clip_asked *q, const char *field)
 {
     char *copy = strdup(field), *rest = copy, *one;

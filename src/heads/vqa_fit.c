@@ -1,4 +1,4 @@
-/* clip_vqa: from tables of questions to a head, and to its files. */
+/* clip_vqa: from tables of questions to a head, and its files. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,9 +44,9 @@ void cliphd_vqa_get_info(const clip_vqa *h, clip_vqa_info *out)
         (clip_vqa_info){h->net.A, h->net.H, h->net.see.T, h->fit.trained, h->fit.held_back, h->fit.epoch, h->fit.score};
 }
 
-/* ---- Data ----------------------------------------------------------------------------------------------------- */
+/* ---- Data ------------------------------------------------------------------------------------ */
 
-/* A text among others: how often it is there, and which number it got. */
+/* A distinct text: how often it occurs, and its number. */
 typedef struct word {
     const char *text;
     int64_t count;
@@ -82,7 +82,7 @@ static int by_count(const void *a, const void *b)
     return x->count != y->count ? (x->count < y->count) - (x->count > y->count) : by_text(a, b);
 }
 
-/* Sorted, and each once. */
+/* Sort, and keep each text once. */
 static size_t distinct(word *w, size_t n)
 {
     size_t kept = 0;
@@ -126,7 +126,7 @@ static clip_status list_words(data *d)
     return CLIP_OK;
 }
 
-/* The most frequent answers get the numbers 0, 1, .. and are the head's. */
+/* The most frequent answers get the numbers 0, 1, .. and become the head's answers. */
 static clip_status choose_answers(data *d, clip_vqa *h, int most)
 {
     const size_t A = d->n_answers < (size_t)most ? d->n_answers : (size_t)most;
@@ -138,13 +138,13 @@ static clip_status choose_answers(data *d, clip_vqa *h, int most)
         d->answer[i].id = (int32_t)i;
         if (!(h->answer[i] = strdup(d->answer[i].text)))
             return CLIP_ENOMEM;
-        h->net.A = (int)i + 1; /* cliphd_vqa_free() goes by it */
+        h->net.A = (int)i + 1; /* cliphd_vqa_free() reads it */
     }
     qsort(d->answer, d->n_answers, sizeof *d->answer, by_text);
     return CLIP_OK;
 }
 
-/* Questions all of whose answers are too rare to be learned are left out. */
+/* Questions whose answers are all too rare to be learned are left out. */
 static void gather(data *d)
 {
     int n = 0;
@@ -184,7 +184,7 @@ static clip_status embed_questions(clip_context *ctx, data *d)
     return s;
 }
 
-/* The types of the distinct questions, "color", "kind" of "shape", ..: type[i] of question i. */
+/* The types of the distinct questions ("color", "kind" of "shape", ..): type[i] of question i. */
 static void list_types(const data *d, int32_t *type, cliphd_question *seen, int most)
 {
     int types = 0;
@@ -196,17 +196,18 @@ static void list_types(const data *d, int32_t *type, cliphd_question *seen, int 
             t++;
         if (t == types && types < most)
             seen[types++] = q;
-        type[i] = t < most ? t : most - 1; /* the last is for all the rest */
+        type[i] = t < most ? t : most - 1; /* the last number is for all other types */
     }
 }
 
-/* prior = log p(answer | question) - log p(answer | type of question), the first by the blind network, the second its mean. */
+/* prior = log p(answer | question) - log p(answer | type of question). The first is the blind
+ * network's answer, the second its mean over the type. */
 static clip_status set_prior(data *d, size_t A)
 {
     enum { MOST_TYPES = 64 };
     int32_t *type = malloc(d->n_questions * sizeof *type);
     cliphd_question *seen = malloc(MOST_TYPES * sizeof *seen);
-    float *mean = calloc(MOST_TYPES * (A + 1), sizeof *mean); /* and how many questions are in it */
+    float *mean = calloc(MOST_TYPES * (A + 1), sizeof *mean); /* A sums, then the number of questions in them */
     const clip_status s = type && seen && mean ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
         list_types(d, type, seen, MOST_TYPES);
@@ -226,8 +227,9 @@ static clip_status set_prior(data *d, size_t A)
     return s;
 }
 
-/* What a question suggests beyond its type. Given it while learning, the network need not learn it, and answers without it: a red circle that was never
- * seen is then not ruled out by what colours circles had (a product of experts: Clark et al. 2019, arXiv:1909.03683). */
+/* What a question suggests beyond its type. If it is given while learning, the network need not
+ * learn it, and answers without it. So a red circle that never occurred is not ruled out by the
+ * usual colours of circles (a product of experts: Clark et al. 2019, arXiv:1909.03683). */
 static clip_status find_prior(clip_context *ctx, data *d, const clip_vqa *h)
 {
     const size_t A = (size_t)h->net.A;
@@ -239,7 +241,7 @@ static clip_status find_prior(clip_context *ctx, data *d, const clip_vqa *h)
     return set_prior(d, A);
 }
 
-/* ---- Fitting -------------------------------------------------------------------------------------------------- */
+/* ---- Fitting --------------------------------------------------------------------------------- */
 
 static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, clip_vqa *h)
 {
@@ -305,7 +307,7 @@ clip_status cliphd_vqa_fit(clip_context *ctx, const clip_asked *asked, const int
     return CLIP_OK;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 bool cliphd_vqa_exists(const clip_model *m, const char *dir)
 {

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { AT_ONCE = 64, C = CLIPHD_HEAD_C }; /* questions answered in one go; width of a token */
+enum { AT_ONCE = 64, C = CLIPHD_HEAD_C }; /* questions answered at once; width of a token */
 
-/* ---- Parameters ----------------------------------------------------------------------------------------------- */
+/* ---- Parameters ------------------------------------------------------------------------------ */
 
 static int width(const cliphd_head *h) { return 4 * h->see.D + (h->see.T ? 2 * C : 0); }
 
@@ -60,7 +60,7 @@ clip_status cliphd_head_bind(const clipk_ctx *k, cliphd_head *h, float *g, clipb
 
 clip_status cliphd_head_pack(const clipk_ctx *k, cliphd_head *h) { return cliphd_head_bind(k, h, NULL, NULL); }
 
-/* ---- Layout --------------------------------------------------------------------------------------------------- */
+/* ---- Layout ---------------------------------------------------------------------------------- */
 
 static void layout_back(clipb_arena *a, cliphd_head_acts *s, const clipk_ctx *k, const cliphd_head *h, int N, int BT)
 {
@@ -120,7 +120,7 @@ clip_status cliphd_head_acts_reserve(clipb_block *block, cliphd_head_acts *s, co
     return CLIP_OK;
 }
 
-/* ---- Forward -------------------------------------------------------------------------------------------------- */
+/* ---- Forward --------------------------------------------------------------------------------- */
 
 void cliphd_head_see(const clipk_ctx *k, const cliphd_head_acts *s, const cliphd_head *h, int b, const float *image)
 {
@@ -155,7 +155,7 @@ static clipk_attention_shape shape(const cliphd_head_acts *s)
         .B = s->B, .H = CLIPHD_HEAD_HEADS, .D = C / CLIPHD_HEAD_HEADS, .q_off = s->off, .k_off = s->tokens_off};
 }
 
-/* What the questions look for in the tokens, to the end of x. */
+/* What the questions look for in the tokens, into the end of x. */
 static void look(const clipk_ctx *k, const cliphd_head_acts *s, const cliphd_head *h)
 {
     const int N = s->N, T = h->see.T, rows = s->B * T, X = width(h);
@@ -198,7 +198,7 @@ clip_status cliphd_head_answer(const clipk_ctx *k, const cliphd_head *h, const f
     const int most_n = N < AT_ONCE ? N : AT_ONCE;
     TRY(cliphd_head_acts_reserve(&memory, &s, k, h, most_n, most_n, false));
     for (int i = 0; i < N; i += most_n) {
-        s.N = s.B = N - i < most_n ? N - i : most_n; /* each a picture of its own */
+        s.N = s.B = N - i < most_n ? N - i : most_n; /* each has a picture of its own */
         s.off[s.N] = s.N;
         for (int j = 0; j < s.N; j++) {
             const float *v = h->blind ? NULL : image + (size_t)(i + j) * image_step;
@@ -215,14 +215,14 @@ clip_status cliphd_head_answer(const clipk_ctx *k, const cliphd_head *h, const f
     return CLIP_OK;
 }
 
-/* ---- Backward: the same from the end -------------------------------------------------------------------------- */
+/* ---- Backward: the same from the end --------------------------------------------------------- */
 
 void cliphd_head_backward_out(const clipk_ctx *k, const cliphd_head_acts *s, const cliphd_head *h)
 {
     clipnn_linear_backward(k, s->dh, s->dz_out, clipk_rows(s->h, h->H), s->N, &h->out, NULL, s->work);
 }
 
-/* s->dx to the parameters of what looks. */
+/* s->dx to the parameters of the layers that look at tokens. */
 static void look_backward(const clipk_ctx *k, const cliphd_head_acts *s, const cliphd_head *h)
 {
     const int N = s->N, T = h->see.T, rows = s->B * T, X = width(h);

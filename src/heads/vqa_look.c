@@ -1,6 +1,8 @@
-/* clip_look: what a head sees of a picture. Its embedding says what is there, the tokens of its patches what is where: those of the layer before the last,
- * as LLaVA takes them (Liu et al. 2023, arXiv:2304.08485); of a ResNet the map of its third stage. Neighbours are averaged until no more than 8 x 8 are
- * left, and each token is brought to mean 0 and variance 1, which also keeps it in f16's range. */
+/* clip_look_pixels(): what a head reads of a picture. The embedding says what is there, and the
+ * tokens of the patches say what is where. Tokens come from the layer before the last, as in LLaVA
+ * (Liu et al. 2023, arXiv:2304.08485); of a ResNet from the map of its third stage. Neighbours are
+ * averaged until there are no more than 8 x 8. Each token is brought to mean 0 and variance 1,
+ * which also keeps it in the range of f16. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +15,8 @@ enum { MOST_SIDE = 8, AT_ONCE = 32, RESNET_STAGE = 3 };
 
 typedef struct grid {
     int layer, before; /* tokens before the patches: the class token */
-    int side, each;    /* patches along a side; of which so many along a side are averaged */
-    int G, W;          /* tokens along a side; their width */
+    int side, each;    /* patches on a side; how many on a side are averaged */
+    int G, W;          /* tokens on a side; their width */
 } grid;
 
 static grid grid_of(const clip_model *m)
@@ -47,7 +49,7 @@ size_t cliphd_look_width(const clip_model *m)
     return cliphd_look_floats(&l);
 }
 
-/* The mean of the patches of cell (r, c), then of mean 0 and variance 1. */
+/* The mean of the patches of cell (r, c), brought to mean 0 and variance 1. */
 static void make_token(const grid *g, const float *patch, int r, int c, float *mean, uint16_t *out)
 {
     int n = 0;
@@ -84,7 +86,7 @@ static void make_row(void *user, int64_t i)
     const size_t W = (size_t)g->W, row = ((size_t)g->before + (size_t)g->side * (size_t)g->side) * W;
     float *out = j->out + (size_t)i * j->width;
     uint16_t *token = (uint16_t *)(void *)(out + j->D);
-    out[j->width - 1] = 0; /* half of it may be left over */
+    out[j->width - 1] = 0; /* half of it may be unused */
     memcpy(out, j->unit + (size_t)i * j->D, j->D * sizeof *out);
     for (int t = 0; t < g->G * g->G; t++)
         make_token(g, j->states + (size_t)i * row + (size_t)g->before * W, t / g->G, t % g->G, j->mean + (size_t)i * W,

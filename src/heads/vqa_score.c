@@ -6,7 +6,8 @@
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* Punctuation goes; between two letters it parts them, within a number it stays ("3.5") or joins ("1,000"). */
+/* Punctuation is removed. Between two letters it separates them. Within a number it stays ("3.5")
+ * or is joined over ("1,000"). */
 static void clean(const char *text, char *to)
 {
     for (const char *p = text; *p; p++) {

@@ -1,4 +1,5 @@
-/* The training of a head. A batch is a run of questions that stand together by pictures, so that the tokens of a picture pass once for all of them. */
+/* Training a head. The questions of a batch are ordered by picture, so that the tokens of a picture
+ * pass once for all its questions. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,10 @@ typedef struct fit {
     const cliphd_head_options *o;
     cliptrn_optimizer_options opt;
     cliphd_head_acts s;
-    float *g, *m, *v, *best; /* laid out as the weights */
-    int32_t *sorted;         /* [n] questions, by pictures: those trained on, then those held back */
-    int32_t *order;          /* [n] the same, the first shuffled by pictures */
-    int32_t *run;            /* [runs] where each picture that is trained on begins in `sorted` */
+    float *g, *m, *v, *best; /* laid out like the weights */
+    int32_t *sorted;         /* [n] questions, ordered by picture: those for training, then those held back */
+    int32_t *order;          /* [n] the same, with the pictures for training shuffled */
+    int32_t *run;            /* [runs] where each picture for training begins in `sorted` */
     int trained, runs;
     int64_t step;
     clipb_block acts, room, gradient, first, second, kept;
@@ -41,7 +42,8 @@ static void gather(fit *f, const int32_t *which, int N)
     s->off[s->B] = N;
 }
 
-/* dz = (p - y) / N, y the shares of the answers; the loss, summed. z becomes p. */
+/* dz = (p - y) / N, where y are the shares of the answers. z becomes p.
+ * @return: the loss, summed */
 static double cross_entropy(const fit *f, const int32_t *which, int N)
 {
     const cliphd_head_data *d = f->d;
@@ -116,7 +118,7 @@ static void step(fit *f)
     f->step++;
 }
 
-/* The mean worth of the best answers to these questions. */
+/* The mean score of the best answers to these questions. */
 static double score(fit *f, const int32_t *which, int n)
 {
     double sum = 0;
@@ -137,7 +139,8 @@ static double score(fit *f, const int32_t *which, int n)
     return sum / n;
 }
 
-/* He et al. 2015 (arXiv:1502.01852) for the layers before an activation, half of their variance for the others. */
+/* He et al. 2015 (arXiv:1502.01852) for layers before an activation; half of that variance for the
+ * others. */
 static void draw_weights(fit *f)
 {
     const cliphd_head *h = f->h;
@@ -190,7 +193,7 @@ static clip_status split(fit *f)
         p[i] = (place){held_back(f, f->d->at[i].image), f->d->at[i].image, i};
         f->trained += !p[i].held;
     }
-    if (f->trained == 0) /* too few pictures to hold some back: all are trained on, and scored */
+    if (f->trained == 0) /* too few pictures to hold any back: train and score on all of them */
         f->trained = n;
     qsort(p, (size_t)n, sizeof *p, by_picture);
     for (int i = 0; i < n; i++) {
@@ -263,7 +266,7 @@ static clip_status run(fit *f, cliphd_head_fit *out)
             break;
     }
     memcpy(f->h->w, f->best, f->h->params.count * sizeof *f->best);
-    return cliphd_head_pack(f->k, f->h); /* room and gradients go */
+    return cliphd_head_pack(f->k, f->h); /* release room and gradients */
 }
 
 clip_status cliphd_head_train(const clipk_ctx *k, cliphd_head *h, const cliphd_head_data *d,
