@@ -225,8 +225,8 @@ static clip_status open_stream(clipcol_feed *f, clip_error *err)
     return CLIP_OK;
 }
 
-clip_status clipcol_feed_open(clip_index *x, const clipcol_source *source, const clipcol_feed_options *opt, clipcol_feed **out,
-                           clip_error *err)
+clip_status clipcol_feed_open(clip_index *x, const clipcol_source *source, const clipcol_feed_options *opt,
+                              clipcol_feed **out, clip_error *err)
 {
     clipcol_feed *f = calloc(1, sizeof *f);
     *out = NULL;

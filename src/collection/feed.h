@@ -39,8 +39,8 @@ typedef struct clipcol_feed_options {
 
 /* clipcol_feed_open(): the source and the options must outlive the feed. A folder that cannot be
  * listed is reported, counted and held, and has no pictures. */
-clip_status clipcol_feed_open(clip_index *x, const clipcol_source *source, const clipcol_feed_options *opt, clipcol_feed **out,
-                           clip_error *err);
+clip_status clipcol_feed_open(clip_index *x, const clipcol_source *source, const clipcol_feed_options *opt,
+                              clipcol_feed **out, clip_error *err);
 
 /* clipcol_feed_next(): the next picture that is new or changed, or whose captions have to be looked
  * at (then `unchanged`, with its item).

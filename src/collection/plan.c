@@ -265,8 +265,8 @@ static clip_status has_left(const clipcol_source *s, const clip_item *item, clip
     return CLIP_OK;
 }
 
-clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, char *const *seen, size_t n, clipcol_holds *holds,
-                            int64_t *removed, clip_error *err)
+clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, char *const *seen, size_t n,
+                               clipcol_holds *holds, int64_t *removed, clip_error *err)
 {
     clip_item item;
     *removed = 0;

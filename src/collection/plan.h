@@ -38,8 +38,8 @@ clipcol_source_kind clipcol_source_kind_of(const char *path);
 /* clipcol_sources_resolve(): the operands of an update. Braces in specifications of pairs are
  * expanded.
  * Errors: CLIP_EIO (an operand does not exist), CLIP_ENOMEM, those of specifications. */
-clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_update_options *opt, clipcol_sources *out,
-                                 clip_error *err);
+clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_update_options *opt,
+                                    clipcol_sources *out, clip_error *err);
 
 /* clipcol_sources_recall(): the sources that an index knows. clipcol_sources_remember(): add more;
  * a source of the same path is replaced. */
@@ -114,8 +114,8 @@ clip_status clipcol_plan_fate(const char *path, clipcol_holds *holds, clipcol_fa
  * seen     in      [n] all pictures of the sources, sorted by strcmp()
  * holds    in/out  pictures below them stay
  * removed  out     pictures */
-clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, char *const *seen, size_t n, clipcol_holds *holds,
-                            int64_t *removed, clip_error *err);
+clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, char *const *seen, size_t n,
+                               clipcol_holds *holds, int64_t *removed, clip_error *err);
 
 /* clipcol_plan_gone(): whether a file does not exist. Members of an existing tar count as
  * existing. */

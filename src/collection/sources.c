@@ -92,8 +92,8 @@ static char *absolute(const char *path)
     return out;
 }
 
-clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_update_options *opt, clipcol_sources *out,
-                                 clip_error *err)
+clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_update_options *opt,
+                                    clipcol_sources *out, clip_error *err)
 {
     clip_status s = CLIP_OK;
     for (int i = 0; s == CLIP_OK && i < n; i++) {

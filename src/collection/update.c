@@ -24,7 +24,7 @@
 #include "collection/collection.h"
 #include "collection/feed.h"
 enum { BATCH = 32, AHEAD = 2 * BATCH, TEXTS = 64, MOST_CAPTIONS = 1000, LATER = 5 };
-#define ENOUGH 2                          /* A JPEG is decoded at no less than this many times the side of the model's pictures */
+#define ENOUGH 2                          /* a JPEG is decoded at no less than twice the model's side */
 #define MOST_BYTES ((size_t)64 << 20)     /* of encoded pictures that came with their source and wait to be decoded */
 
 typedef struct update {
@@ -249,7 +249,8 @@ static clip_status take_captions(update *u, const clipcol_parcel *p, clip_error 
 {
     const char *caption[MOST_CAPTIONS], *at = p->sample.text.p;
     bool is_new[MOST_CAPTIONS];
-    const int n = p->sample.captions < MOST_CAPTIONS ? p->sample.captions : MOST_CAPTIONS; /* of a long text beside a picture, the beginning */
+    /* Of a long text beside a picture, the beginning. */
+    const int n = p->sample.captions < MOST_CAPTIONS ? p->sample.captions : MOST_CAPTIONS;
     if (!p->captions)
         return CLIP_OK;
     for (int i = 0; i < n; i++, at += strlen(at) + 1)
@@ -277,7 +278,8 @@ static clip_status decode_late(update *u, clipcol_parcel *p)
 {
     const clip_item first = p->item;
     TRY(read_picture(p));
-    p->item.size = first.size; /* those that belong to the hash: if the file has changed since, the next update sees that */
+    /* Those that belong to the hash: if the file has changed since, the next update sees that. */
+    p->item.size = first.size;
     p->item.mtime = first.mtime;
     clip_status s = decode(u, p);
     drop_bytes(p);

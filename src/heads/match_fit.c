@@ -83,8 +83,8 @@ static clip_status cross_fit(clip_context *ctx, const cliphd_scored *s, clip_mat
     return CLIP_OK;
 }
 
-clip_status cliphd_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch, clip_match *out,
-                           clip_error *err)
+clip_status cliphd_match_fit(clip_context *ctx, const float *image, const float *text, int N, int batch,
+                             clip_match *out, clip_error *err)
 {
     cliphd_scored s;
     cliphd_law law;

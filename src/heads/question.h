@@ -33,7 +33,7 @@ typedef enum cliphd_question_type {
 typedef struct cliphd_question {
     cliphd_question_type type;
     char statement[CLIPHD_MOST_STATEMENT]; /* with one "{}" for the answer; yes/no: what "yes" affirms, without "{}" */
-    char kind[32];                          /* the kind that is asked for, "animal", if there are words for it; else "" */
+    char kind[32]; /* the kind that is asked for, "animal", if there are words for it; else "" */
 } cliphd_question;
 
 /* cliphd_question_type_name(): "yes/no", "color", "count", "kind", "where", "who", "other". */

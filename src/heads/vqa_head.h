@@ -115,8 +115,9 @@ typedef struct cliphd_head_data {
     const cliphd_asked *at;       /* [n] */
     const int32_t *target, *target_off; /* [target_off[n]], [n + 1] */
     const float *worth;            /* [target_off[n]] the score of each answer, 0..1, and its share of the loss */
-    const float *prior;            /* [.., A] of each question: log of the answers' probability without the picture, added while
- * learning. NULL: none */
+    /* [.., A] of each question: log of the answers' probability without the picture, added while
+     * learning. NULL: none. */
+    const float *prior;
     int n;
 } cliphd_head_data;
 
