@@ -1106,6 +1106,20 @@ CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *
 CLIP_API clip_status clip_index_commit(clip_index *x, clip_error *err);
 CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err); /* takes NULL; frees in any case */
 
+/* clip_index_refresh(): take up what has been committed since the index was opened or last refreshed.
+ * x        in   open for reading. Open for writing it is always current, and nothing happens
+ * changed  out  whether something was taken up; NULL: not of interest. The first refresh of a handle
+ *               may say so without need
+ * Where nothing was committed it costs some microseconds, else as much as opening the index.
+ * A handle that is not refreshed keeps answering from what it saw when it was opened.
+ * Rows may hold other items afterwards: rows from before must not be used any more.
+ * Threads: one thread refreshes at a time. Functions that take a `const clip_index *` may run
+ * meanwhile on any thread: each sees the index as it was before or as it is after. A refresh waits
+ * for those under way; those that are called while it waits, wait for it.
+ * Errors: CLIP_EMISMATCH (it has become an index of another model or dimension), those of
+ * clip_index_open(). On error the handle answers as before. */
+CLIP_API clip_status clip_index_refresh(clip_index *x, bool *changed, clip_error *err);
+
 /* clip_index_discard(): close it after a fault: an index that this handle has made, and that nothing has come into, leaves no file behind. Takes NULL. */
 CLIP_API void clip_index_discard(clip_index *x);
 
@@ -1126,7 +1140,7 @@ typedef enum clip_item_kind { CLIP_ITEM_PICTURE = 1, CLIP_ITEM_TEXT = 2 } clip_i
 
 /* One thing that can be found. */
 typedef struct clip_item {
-    int64_t row;          /* where it stands; constant while the index is open */
+    int64_t row;          /* where it stands; constant while the index is open and not refreshed */
     clip_item_kind kind;
     const char *path;     /* of the picture; for a text: the picture or the file it came with, may be NULL */
     const char *text;     /* the text; of a picture NULL */

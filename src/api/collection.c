@@ -1,5 +1,6 @@
 /* The public functions that keep an index up to date. The bodies are in src/collection. */
 #include "collection/collection.h"
+#include "index/index.h"
 
 clip_update_options clip_update_options_default(void) { return clipcol_update_options_default(); }
 
@@ -11,7 +12,10 @@ clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *cons
 
 clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err)
 {
-    return clipcol_list_sources(x, out, n, captions, err);
+    clipidx_hold(x);
+    const clip_status s = clipcol_list_sources(x, out, n, captions, err);
+    clipidx_release(x);
+    return s;
 }
 
 clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err)
@@ -21,5 +25,8 @@ clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, in
 
 clip_status clip_index_words(const clip_index *x, char ***out, size_t *n, clip_error *err)
 {
-    return clipcol_list_words(x, out, n, err);
+    clipidx_hold(x);
+    const clip_status s = clipcol_list_words(x, out, n, err);
+    clipidx_release(x);
+    return s;
 }

@@ -79,7 +79,7 @@ static clip_status note_path(clip_index *x, const clip_model *m, clip_error *err
 /* ---- The background of its pictures ---- */
 
 /* What the catalogue says; *known: it does. An index that was updated before there was such a note dropped transparency. */
-static clip_status recall_background(clip_index *x, int *background, bool *known, clip_error *err)
+static clip_status recall_background(const clip_index *x, int *background, bool *known, clip_error *err)
 {
     char text[32], updated[32];
     TRY(clipidx_recall(x, "background", text, sizeof text, err));
@@ -94,7 +94,9 @@ clip_image_options clip_index_image_options(const clip_index *x, const clip_mode
 {
     clip_image_options o = m ? clip_model_image_options(m) : clip_image_options_default();
     bool known;
-    recall_background((clip_index *)(uintptr_t)x, &o.background, &known, NULL); /* behind its mutex; damage shows in an update */
+    clipidx_hold(x);
+    recall_background(x, &o.background, &known, NULL); /* damage shows in an update */
+    clipidx_release(x);
     return o;
 }
 
@@ -151,15 +153,118 @@ clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip
         return clipb_fail(err, CLIP_EINVAL, NULL, "no path of an index");
     if (o.threads < 0 || o.threads > CLIP_MOST_THREADS)
         return clipb_fail(err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
-    TRY(clipidx_open(dir, &o, o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0, out, &fresh, err));
+    TRY(clipidx_open(dir, &clipidx_store_sqlite, &o, o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0, out, &fresh, err));
     clip_status s = o.dim && o.dim != (*out)->dim
                         ? clipb_fail(err, CLIP_EMISMATCH, dir, "has %d numbers a vector, not %d", (*out)->dim, o.dim)
                         : CLIP_OK;
     if (s == CLIP_OK && o.model)
         s = check_model(*out, o.model, fresh, err);
     if (s < 0) {
-        clip_index_discard(*out);
+        clipidx_discard(*out);
         *out = NULL;
     }
     return s;
+}
+
+/* ---- The other public functions of an index. The bodies are in src/index. ---- */
+
+clip_index_options clip_index_options_default(void) { return (clip_index_options){0}; }
+
+clip_duplicates_options clip_duplicates_options_default(void) { return (clip_duplicates_options){.score = 0.97f}; }
+
+clip_status clip_index_refresh(clip_index *x, bool *changed, clip_error *err)
+{
+    bool ignored;
+    return clipidx_refresh(x, changed ? changed : &ignored, err);
+}
+
+clip_status clip_index_close(clip_index *x, clip_error *err) { return clipidx_close(x, err); }
+
+void clip_index_discard(clip_index *x) { clipidx_discard(x); }
+
+clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector, int N, clip_error *err)
+{
+    return clipidx_add(x, item, vector, N, err);
+}
+
+clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime,
+                              clip_error *err)
+{
+    return clipidx_rename(x, row, path, size, mtime, err);
+}
+
+clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err)
+{
+    return clipidx_remove(x, row, n, err);
+}
+
+clip_status clip_index_commit(clip_index *x, clip_error *err) { return clipidx_commit(x, err); }
+
+clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err)
+{
+    return clipidx_verify(x, warn, warn_user, faults, err);
+}
+
+clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows, clip_error *err)
+{
+    return clipidx_import_info(dir, dim, rows, err);
+}
+
+clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err)
+{
+    return clipidx_import(x, dir, report, err);
+}
+
+/* The call in EXPR, while the index is not refreshed. */
+#define HELD(x, expr)                \
+    do {                             \
+        clipidx_hold(x);             \
+        const clip_status s_ = expr; \
+        clipidx_release(x);          \
+        return s_;                   \
+    } while (0)
+
+void clip_index_get_info(const clip_index *x, clip_index_info *out)
+{
+    clipidx_hold(x);
+    clipidx_get_info(x, out);
+    clipidx_release(x);
+}
+
+clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out, clip_error *err)
+{
+    HELD(x, clipidx_item_at(x, row, out, err));
+}
+
+clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err)
+{
+    HELD(x, clipidx_find(x, path, out, err));
+}
+
+clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err)
+{
+    HELD(x, clipidx_next(x, cursor, out, err));
+}
+
+clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip_error *err)
+{
+    HELD(x, clipidx_vector(x, row, out, err));
+}
+
+clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter,
+                              clip_hit *hit, int *found, clip_error *err)
+{
+    HELD(x, clipidx_search(x, query, Q, k, filter, hit, found, err));
+}
+
+clip_status clip_index_duplicates(const clip_index *x, const clip_duplicates_options *opt, int64_t **row,
+                                  int64_t **group, int64_t *n, clip_error *err)
+{
+    const clip_duplicates_options o = opt ? *opt : clip_duplicates_options_default();
+    HELD(x, clipidx_duplicates(x, &o, row, group, n, err));
+}
+
+clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *rows, clip_error *err)
+{
+    HELD(x, clipidx_export(x, dir, rows, err));
 }

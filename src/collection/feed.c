@@ -115,7 +115,7 @@ static clip_status next_of_folder(clipcol_feed *f, clipcol_parcel *p, bool *more
         const char *path = f->path[f->at++];
         *more = true;
         if (*unchanged)
-            TRY(clip_index_find(f->x, path, &p->item, err));
+            TRY(clipidx_find(f->x, path, &p->item, err));
         clipdat_sample_no_captions(&p->sample);
         p->captions = p->beside = p->exact = f->source->captions;
         p->has_bytes = false;

@@ -14,7 +14,7 @@
 clip_status clipcol_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged,
                                 clip_item *item, clip_error *err)
 {
-    TRY(clip_index_find(x, path, item, err));
+    TRY(clipidx_find(x, path, item, err));
     *unchanged = item->kind && item->size == size && item->mtime == mtime;
     return CLIP_OK;
 }
@@ -46,16 +46,16 @@ static clip_status forget_texts(clip_index *x, const char *path, clip_error *err
         TRY(clipidx_next_text(x, path, &row, &text, err));
         if (!text.kind)
             return CLIP_OK;
-        TRY(clip_index_remove(x, &text.row, 1, err));
+        TRY(clipidx_remove(x, &text.row, 1, err));
     }
 }
 
 clip_status clipcol_plan_forget(clip_index *x, const char *path, int64_t *removed, clip_error *err)
 {
     clip_item item;
-    TRY(clip_index_find(x, path, &item, err));
+    TRY(clipidx_find(x, path, &item, err));
     if (item.kind)
-        TRY(clip_index_remove(x, &item.row, 1, err));
+        TRY(clipidx_remove(x, &item.row, 1, err));
     if (removed)
         *removed = item.kind != 0;
     return forget_texts(x, path, err);
@@ -76,7 +76,7 @@ static clip_status find_copy(const clip_index *x, const uint8_t hash[16], clip_i
         if (first < 0)
             first = out->row;
     }
-    return *gone || first < 0 ? CLIP_OK : clip_index_item_at(x, first, out, err);
+    return *gone || first < 0 ? CLIP_OK : clipidx_item_at(x, first, out, err);
 }
 
 clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clipcol_plan_outcome *out,
@@ -85,10 +85,10 @@ clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *u
     clip_item known;
     bool gone;
     *out = CLIPCOL_PLAN_NEW;
-    TRY(clip_index_find(x, item->path, &known, err));
+    TRY(clipidx_find(x, item->path, &known, err));
     if (known.kind && memcmp(known.hash, item->hash, sizeof known.hash) == 0) {
         *out = CLIPCOL_PLAN_SAME;
-        return clip_index_rename(x, known.row, item->path, item->size, item->mtime, err);
+        return clipidx_rename(x, known.row, item->path, item->size, item->mtime, err);
     }
     TRY(find_copy(x, item->hash, &known, &gone, err));
     if (!known.kind)
@@ -97,13 +97,13 @@ clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *u
     if (gone) { /* what was known of the new path belongs to other bytes */
         *out = CLIPCOL_PLAN_MOVED;
         TRY(clipcol_plan_forget(x, item->path, NULL, err));
-        return clip_index_rename(x, row, item->path, item->size, item->mtime, err);
+        return clipidx_rename(x, row, item->path, item->size, item->mtime, err);
     }
     clip_item copy = *item;
     copy.taken = known.taken;
     *out = CLIPCOL_PLAN_COPIED;
-    TRY(clip_index_vector(x, row, unit, err));
-    return clip_index_add(x, &copy, unit, 1, err);
+    TRY(clipidx_vector(x, row, unit, err));
+    return clipidx_add(x, &copy, unit, 1, err);
 }
 
 /* ---- Captions -------------------------------------------------------------------------------- */
@@ -128,7 +128,7 @@ clip_status clipcol_plan_captions(clip_index *x, const char *path, const char *c
                 is_new[i] = false;
             }
         if (exact && !there)
-            TRY(clip_index_remove(x, &text.row, 1, err));
+            TRY(clipidx_remove(x, &text.row, 1, err));
     }
 }
 
@@ -272,7 +272,7 @@ clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, ch
     *removed = 0;
     for (int64_t row = 0;;) {
         bool left;
-        TRY(clip_index_next(x, &row, &item, err));
+        TRY(clipidx_next(x, &row, &item, err));
         if (!item.kind)
             return CLIP_OK;
         const clipcol_source *s = item.path ? source_of(sources, item.path) : NULL;
@@ -283,6 +283,6 @@ clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, ch
         if (!left)
             continue;
         *removed += item.kind == CLIP_ITEM_PICTURE;
-        TRY(clip_index_remove(x, &item.row, 1, err));
+        TRY(clipidx_remove(x, &item.row, 1, err));
     }
 }

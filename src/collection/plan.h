@@ -43,7 +43,7 @@ clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_
 
 /* clipcol_sources_recall(): the sources that an index knows. clipcol_sources_remember(): add more;
  * a source of the same path is replaced. */
-clip_status clipcol_sources_recall(clip_index *x, clipcol_sources *out, clip_error *err);
+clip_status clipcol_sources_recall(const clip_index *x, clipcol_sources *out, clip_error *err);
 clip_status clipcol_sources_remember(clip_index *x, const clipcol_sources *more, clip_error *err);
 void clipcol_sources_free(clipcol_sources *s);
 

@@ -133,7 +133,7 @@ static clip_status take_source(clipcol_sources *out, const cJSON *o, const char 
                : clipb_fail(err, CLIP_EFORMAT, where, "the catalogue is damaged: its folders cannot be read");
 }
 
-clip_status clipcol_sources_recall(clip_index *x, clipcol_sources *out, clip_error *err)
+clip_status clipcol_sources_recall(const clip_index *x, clipcol_sources *out, clip_error *err)
 {
     char *text = malloc(MOST_BYTES);
     cJSON *root = NULL;
@@ -202,7 +202,7 @@ clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bo
     bool words = false;
     *out = NULL;
     *n = 0;
-    clip_status s = clipcol_sources_recall((clip_index *)(uintptr_t)x, &all, err); /* behind its mutex */
+    clip_status s = clipcol_sources_recall(x, &all, err);
     if (s == CLIP_OK && !(*out = calloc(all.n + 1, sizeof **out)))
         s = clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     for (; s == CLIP_OK && *n < all.n; ++*n) {
@@ -232,13 +232,13 @@ static clip_status forget_items(clip_index *x, char *const *roots, int n, int64_
     int64_t row = 0;
     clip_item item;
     for (;;) {
-        TRY(clip_index_next(x, &row, &item, err));
+        TRY(clipidx_next(x, &row, &item, err));
         if (!item.kind)
             return CLIP_OK;
         if (!item.path || !below_any(item.path, roots, n))
             continue;
         *removed += item.kind == CLIP_ITEM_PICTURE;
-        TRY(clip_index_remove(x, &item.row, 1, err));
+        TRY(clipidx_remove(x, &item.row, 1, err));
     }
 }
 
@@ -295,7 +295,7 @@ clip_status clipcol_forget_sources(clip_index *x, const char *const *paths, int 
     if (s == CLIP_OK)
         s = clipcol_sources_forget(x, roots, NAMES * n, err);
     if (s == CLIP_OK)
-        s = clip_index_commit(x, err);
+        s = clipidx_commit(x, err);
     clip_list_free(roots, roots ? NAMES * (size_t)n : 0);
     if (removed)
         *removed = count;

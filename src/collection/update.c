@@ -191,7 +191,7 @@ static clip_status encode_pictures(update *u, clip_error *err)
     clip_status s = clip_encode_pixels(u->ctx, u->pixels, u->n, u->vector);
     if (s < 0)
         return clipb_fail(err, s, NULL, "pictures cannot be embedded: %s", clip_context_message(u->ctx, s));
-    LOCKED(u, clip_index_add(u->x, u->item, u->vector, u->n, err));
+    LOCKED(u, clipidx_add(u->x, u->item, u->vector, u->n, err));
     u->report.embedded += u->n;
     clear_items(u->item, &u->n);
     return CLIP_OK;
@@ -207,7 +207,7 @@ static clip_status encode_texts(update *u, clip_error *err)
     clip_status s = clip_encode_text(u->ctx, words, u->n_texts, u->vector);
     if (s < 0)
         return clipb_fail(err, s, NULL, "captions cannot be embedded: %s", clip_context_message(u->ctx, s));
-    LOCKED(u, clip_index_add(u->x, u->text, u->vector, u->n_texts, err));
+    LOCKED(u, clipidx_add(u->x, u->text, u->vector, u->n_texts, err));
     u->report.texts += u->n_texts;
     clear_items(u->text, &u->n_texts);
     return CLIP_OK;
@@ -215,7 +215,7 @@ static clip_status encode_texts(update *u, clip_error *err)
 
 static clip_status commit(update *u, clip_error *err)
 {
-    LOCKED(u, clip_index_commit(u->x, err));
+    LOCKED(u, clipidx_commit(u->x, err));
     u->committed = clipb_now();
     return CLIP_OK;
 }
@@ -297,7 +297,7 @@ static clip_status take_gone(update *u, const clipcol_parcel *p, bool *told, cli
     if (clipcol_plan_fate(p->path.p, &u->holds, &fate, &hold) < 0)
         return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
     if (hold)
-        LOCKED(u, clip_index_find(u->x, p->path.p, &item, err));
+        LOCKED(u, clipidx_find(u->x, p->path.p, &item, err));
     if (hold)
         hold->kept += item.kind != 0;
     if (fate == CLIPCOL_FATE_GONE)
@@ -539,7 +539,7 @@ static clip_status forget_barren(update *u, const clipcol_sources *named, clip_e
         clip_item item = {0};
         if (clipcol_source_kind_of(named->item[i].path) != CLIPCOL_SOURCE_PICTURE)
             continue;
-        s = clip_index_find(u->x, named->item[i].path, &item, err);
+        s = clipidx_find(u->x, named->item[i].path, &item, err);
         if (s == CLIP_OK && !item.kind)
             barren[n++] = named->item[i].path;
     }
@@ -572,7 +572,7 @@ static clip_status find_sources(update *u, const char *const *paths, int n, clip
     if (n > 0) {
         TRY(clipcol_sources_resolve(paths, n, &u->opt, out, err));
         TRY(clipcol_sources_remember(u->x, out, err));
-        return clip_index_commit(u->x, err);
+        return clipidx_commit(u->x, err);
     }
     TRY(clipcol_sources_recall(u->x, out, err));
     return out->n > 0 ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, u->x->dir, "it has not been given any pictures yet");
@@ -603,7 +603,7 @@ clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *
     u.report.waited = u.queue ? clipb_queue_waited(u.queue) : 0;
     clipb_queue_free(u.queue, drop);
     if (x->write) { /* also after a fault: finished work is kept */
-        clip_status committed = clip_index_commit(x, s < 0 ? NULL : err);
+        clip_status committed = clipidx_commit(x, s < 0 ? NULL : err);
         s = s < 0 ? s : committed;
     }
     if (report)

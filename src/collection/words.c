@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "collection/collection.h"
 #include "base/file.h"
+#include "index/index.h"
 #include "text/word.h"
 
 enum { LONGEST = 64, LEAST_SLOTS = 1024 }; /* bytes of a word: longer ones are left out */
@@ -70,7 +71,7 @@ static clip_status count_all(const clip_index *x, table *t, clip_error *err)
     clip_item item;
     int64_t cursor = 0;
     for (;;) {
-        TRY(clip_index_next(x, &cursor, &item, err));
+        TRY(clipidx_next(x, &cursor, &item, err));
         if (!item.kind)
             return CLIP_OK;
         if (item.kind == CLIP_ITEM_TEXT && count_words(t, &item) < 0)

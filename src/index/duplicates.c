@@ -27,15 +27,11 @@ typedef struct finder {
     int64_t n_touched;
 } finder;
 
-clip_duplicates_options clip_duplicates_options_default(void) { return (clip_duplicates_options){.score = 0.97f}; }
-
 static bool is_before(const finder *f, int64_t a, int64_t b)
 {
     const bool late_a = clipidx_bit(&f->late, a), late_b = clipidx_bit(&f->late, b);
     return late_a != late_b ? late_b : a < b;
 }
-
-static void clear(clipidx_bits *b, int64_t i) { b->word[i / 64] &= ~(UINT64_C(1) << (i % 64)); }
 
 static int64_t root_of(int64_t *parent, int64_t i)
 {
@@ -56,37 +52,39 @@ static void join(finder *f, int64_t a, int64_t b)
 
 /* ---- Equal bytes ----------------------------------------------------------------------------- */
 
+/* The item before, of those with a hash. */
+typedef struct copy_finder {
+    finder *f;
+    clip_item last; /* row -1: none */
+} copy_finder;
+
 /* Rings of equal hash and size. Items come in that order. */
+static clip_status take_copy(void *user, const clip_item *item, uint64_t sum, clip_error *err)
+{
+    static const uint8_t unknown[sizeof item->hash] = {0};
+    copy_finder *c = user;
+    finder *f = c->f;
+    const int64_t row = item->row, last = c->last.row;
+    (void)sum;
+    (void)err;
+    if (!clipidx_bit(&f->rows, row) || memcmp(item->hash, unknown, sizeof unknown) == 0)
+        return CLIP_OK;
+    if (last >= 0 && memcmp(item->hash, c->last.hash, sizeof item->hash) == 0 && item->size == c->last.size) {
+        f->copy[row] = f->copy[last];
+        f->copy[last] = row;
+    }
+    c->last = *item;
+    return CLIP_OK;
+}
+
 static clip_status find_copies(finder *f, clip_error *err)
 {
-    static const uint8_t unknown[16] = {0};
-    clip_index *w = (clip_index *)(uintptr_t)f->x; /* its mutex is held */
-    uint8_t last[16] = {0};
-    int64_t last_row = -1, last_size = 0, steps = 0;
-    sqlite3_stmt *q;
-    bool more = true;
-    TRY(clipidx_statement(&w->catalogue, CLIPIDX_HASHES, &q, err));
-    clip_status s = CLIP_OK;
-    while (s == CLIP_OK && more) {
-        s = clipidx_step(&w->catalogue, q, &more, err);
-        if (s == CLIP_OK && more && ++steps > w->state.rows)
-            s = clipb_fail(err, CLIP_EFORMAT, w->catalogue.path,
-                           "the catalogue is damaged: there are more items than rows");
-        const void *hash = s == CLIP_OK && more ? sqlite3_column_blob(q, 0) : NULL;
-        const int64_t size = sqlite3_column_int64(q, 1), row = hash ? sqlite3_column_int64(q, 2) : -1;
-        if (!hash || sqlite3_column_bytes(q, 0) != (int)sizeof last || row < 0 || row >= w->state.rows ||
-            !clipidx_bit(&f->rows, row))
-            continue;
-        if (last_row >= 0 && memcmp(hash, last, sizeof last) == 0 && size == last_size &&
-            memcmp(hash, unknown, sizeof unknown) != 0) {
-            f->copy[row] = f->copy[last_row];
-            f->copy[last_row] = row;
-        }
-        memcpy(last, hash, sizeof last);
-        last_row = row;
-        last_size = size;
-    }
-    clipidx_reset(q);
+    const clip_index *x = f->x;
+    copy_finder c = {.f = f, .last.row = -1};
+    pthread_mutex_lock(&x->shared->store);
+    const clip_status s =
+        clipidx_store_find(x->store, CLIPIDX_BYTES, &(clipidx_key){0}, x->state.rows, take_copy, &c, err);
+    pthread_mutex_unlock(&x->shared->store);
     return s;
 }
 
@@ -149,7 +147,7 @@ static void settle(finder *f)
     }
     for (int q = 0; q < f->Q; q++)
         if (firsts >> q & 1)
-            clear(&f->rows, f->query[q]);
+            clipidx_bit_clear(&f->rows, f->query[q]);
     for (int64_t i = 0; i < f->n_touched; i++) {
         const int64_t row = f->touched[i];
         const uint64_t by = f->asked_by[row] & firsts;
@@ -157,7 +155,7 @@ static void settle(finder *f)
         if (!by || !clipidx_bit(&f->rows, row))
             continue;
         f->parent[row] = f->query[__builtin_ctzll(by)];
-        clear(&f->rows, row);
+        clipidx_bit_clear(&f->rows, row);
     }
     f->n_touched = 0;
 }
@@ -172,7 +170,7 @@ static void gather(finder *f, bool late, int64_t *row, float *vector)
         float *v = vector + (size_t)f->Q * (size_t)x->dim;
         if (!clipidx_bit(&f->rows, *row) || clipidx_bit(&f->late, *row) != late)
             continue;
-        x->k.set->to_f32(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], *row), CLIPK_F16, (size_t)x->dim);
+        x->set->to_f32(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], *row), CLIPK_F16, (size_t)x->dim);
         if (clipidx_unit(v, v, x->dim))
             f->query[f->Q++] = *row;
     }
@@ -281,7 +279,7 @@ static clip_status prepare(finder *f, clip_error *err)
         const int grade = f->o.grade ? f->o.grade[i] : 0;
         f->parent[i] = f->copy[i] = i;
         if (grade < 0)
-            clear(&f->rows, i);
+            clipidx_bit_clear(&f->rows, i);
         else if (grade > 0)
             clipidx_bit_set(&f->late, i);
         f->any_late |= grade > 0;
@@ -291,21 +289,17 @@ static clip_status prepare(finder *f, clip_error *err)
 
 static clip_status find(finder *f, clip_error *err)
 {
-    clip_index *w = (clip_index *)(uintptr_t)f->x; /* the catalogue, behind its mutex */
     TRY(prepare(f, err));
-    pthread_mutex_lock(&w->mutex);
-    const clip_status s = find_copies(f, err);
-    pthread_mutex_unlock(&w->mutex);
-    TRY(s);
+    TRY(find_copies(f, err));
     if (f->o.grouping != CLIP_GROUP_FIRST)
         join_copies(f);
     return f->o.grouping == CLIP_GROUP_BYTES ? CLIP_OK : find_near(f, err);
 }
 
-clip_status clip_index_duplicates(const clip_index *x, const clip_duplicates_options *opt, int64_t **row,
+clip_status clipidx_duplicates(const clip_index *x, const clip_duplicates_options *opt, int64_t **row,
                                   int64_t **group, int64_t *n, clip_error *err)
 {
-    finder f = {.x = x, .o = opt ? *opt : clip_duplicates_options_default()};
+    finder f = {.x = x, .o = *opt};
     *row = *group = NULL;
     *n = 0;
     if (f.o.grouping < CLIP_GROUP_FIRST || f.o.grouping > CLIP_GROUP_BYTES)

@@ -42,8 +42,8 @@ static clip_status write_vector(target *o, clipidx_array *a, int64_t item, clip_
         return CLIP_OK;
     memset(o->half, 0, (size_t)o->x->dim * sizeof *o->half);
     if (item >= 0) {
-        TRY(clip_index_vector(o->x, item, o->unit, err));
-        o->x->k.set->to_f16(o->half, o->unit, (size_t)o->x->dim); /* back to the very bits it was */
+        TRY(clipidx_vector(o->x, item, o->unit, err));
+        o->x->set->to_f16(o->half, o->unit, (size_t)o->x->dim); /* back to the very bits it was */
     }
     return clipidx_array_write(a, o->rows, o->half, 1, err);
 }
@@ -67,11 +67,11 @@ static clip_status write_row(target *o, int64_t picture, int64_t text, clip_erro
 {
     char *caption = NULL, *path = NULL;
     clip_item item = {0};
-    clip_status s = text >= 0 ? clip_index_item_at(o->x, text, &item, err) : CLIP_OK;
+    clip_status s = text >= 0 ? clipidx_item_at(o->x, text, &item, err) : CLIP_OK;
     if (s == CLIP_OK && text >= 0)
         caption = strdup(item.text ? item.text : "");
     if (s == CLIP_OK && picture >= 0)
-        s = clip_index_item_at(o->x, picture, &item, err);
+        s = clipidx_item_at(o->x, picture, &item, err);
     if (s == CLIP_OK && item.path)
         path = strdup(item.path);
     if (s == CLIP_OK && ((text >= 0 && !caption) || (item.path && !path)))
@@ -112,7 +112,7 @@ static clip_status list_captions(const clip_index *x, caption **list, size_t *n,
     size_t capacity = 0;
     int64_t cursor = 0;
     for (*n = 0;;) {
-        TRY(clip_index_next(x, &cursor, &item, err));
+        TRY(clipidx_next(x, &cursor, &item, err));
         if (!item.kind)
             break;
         if (item.kind != CLIP_ITEM_TEXT)
@@ -158,7 +158,7 @@ static clip_status write_rows(target *o, caption *list, size_t n, clip_error *er
 {
     clip_item item;
     for (int64_t cursor = 0;;) {
-        TRY(clip_index_next(o->x, &cursor, &item, err));
+        TRY(clipidx_next(o->x, &cursor, &item, err));
         if (!item.kind)
             break;
         if (item.kind == CLIP_ITEM_PICTURE)
@@ -248,7 +248,7 @@ static void take_back(const char *dir, bool keep_dir)
         rmdir(dir);
 }
 
-clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *rows, clip_error *err)
+clip_status clipidx_export(const clip_index *x, const char *dir, int64_t *rows, clip_error *err)
 {
     target o = {.x = x, .image.fd = -1, .text.fd = -1};
     caption *list = NULL;

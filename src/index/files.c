@@ -16,7 +16,7 @@
 #define LEARN_ROWS 16384   /* fewer are scanned in no time */
 #define LEARN_GROWTH 4
 #define LEARN_MOST_DIM 4096
-#define LEARNED "learned" /* of the catalogue */
+#define LEARNED "learned" /* in the store */
 
 /* Of the files, which come with a new name each time they are rewritten: "vectors.npy", "vectors.1.npy", .. */
 static void name_of(char out[64], const char *what, int64_t generation)
@@ -131,9 +131,8 @@ clip_status clipidx_map(const clip_index *x, clip_error *err)
         TRY(clipidx_array_check(&x->array[i], err));
     if (!x->write)
         return CLIP_OK;
-    clip_index *w = (clip_index *)(uintptr_t)x; /* a writer's handle is for one thread, and this changes nothing that shows */
     for (int i = 0; i < CLIPIDX_ARRAYS; i++)
-        TRY(clipidx_array_map(&w->array[i], x->state.rows, err));
+        TRY(clipidx_array_map(&x->array[i], x->state.rows, err));
     return CLIP_OK;
 }
 
@@ -144,22 +143,19 @@ static clip_status forget_lost_rows(clip_index *x, clip_error *err)
 {
     clipidx_state *s = &x->state;
     const int64_t have = x->array[CLIPIDX_VECTORS].rows, lost = s->rows - have;
-    sqlite3_stmt *q;
     if (lost <= 0)
         return CLIP_OK;
-    TRY(clipidx_catalogue_begin(&x->catalogue, err));
-    TRY(clipidx_statement(&x->catalogue, CLIPIDX_DELETE, &q, err));
+    TRY(x->kind->begin(x->store, err));
     for (int64_t row = have; row < s->rows; row++) {
         if (!clipidx_bit(&s->gone, row)) {
-            sqlite3_bind_int64(q, 1, row);
-            TRY(clipidx_run(&x->catalogue, q, err));
+            TRY(x->kind->remove(x->store, row, err));
             *(clipidx_bit(&s->text, row) ? &s->texts : &s->pictures) -= 1;
         }
-        s->gone.word[row / 64] &= ~(UINT64_C(1) << (row % 64));
-        s->text.word[row / 64] &= ~(UINT64_C(1) << (row % 64));
+        clipidx_bit_clear(&s->gone, row);
+        clipidx_bit_clear(&s->text, row);
     }
     s->rows = have;
-    TRY(clipidx_catalogue_commit(&x->catalogue, s, err));
+    TRY(clipidx_store_commit(x->store, s, err));
     clipidx_warn(x, "%s: %" PRId64 " rows are missing at its end: the index has forgotten them",
                  x->array[CLIPIDX_VECTORS].path, lost);
     return CLIP_OK;
@@ -191,7 +187,7 @@ static clip_status open_vectors(clip_index *x, clip_error *err)
 static clip_status recall_learned(clip_index *x, int64_t *rows, uint64_t *sum, clip_error *err)
 {
     char text[64], *end;
-    TRY(clipidx_catalogue_get(&x->catalogue, LEARNED, text, sizeof text, err));
+    TRY(x->kind->get(x->store, LEARNED, text, sizeof text, err));
     *rows = strtoll(text, &end, 10);
     *sum = strtoull(end, NULL, 16);
     return CLIP_OK;
@@ -201,7 +197,8 @@ static clip_status note_learned(clip_index *x, int64_t rows, uint64_t sum, clip_
 {
     char text[64];
     snprintf(text, sizeof text, "%" PRId64 " %016" PRIx64, rows, sum);
-    return clipidx_catalogue_set(&x->catalogue, LEARNED, text, err);
+    TRY(x->kind->begin(x->store, err));
+    return x->kind->set(x->store, LEARNED, text, err);
 }
 
 static uint64_t sum_of(const clipidx_array *a)
@@ -227,7 +224,7 @@ static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
     if (*lost)
         return CLIP_OK;
     clipidx_coder_free(&x->coder);
-    s = clipidx_coder_init(&x->coder, x->k.set, x->dim, clipidx_array_row(a, 0), (int)a->rows);
+    s = clipidx_coder_init(&x->coder, x->set, x->dim, clipidx_array_row(a, 0), (int)a->rows);
     return s == CLIP_OK ? CLIP_OK
                         : clipb_fail(err, s, a->path,
                                      s == CLIP_ENOMEM ? "out of memory" : "holds a reflector that is no direction");
@@ -242,7 +239,7 @@ static clip_status empty_codes(clip_index *x, bool lost, clip_error *err)
     }
     if (lost) {
         TRY(note_learned(x, 0, 0, err));
-        TRY(clipidx_catalogue_commit(&x->catalogue, &x->state, err));
+        TRY(clipidx_store_commit(x->store, &x->state, err));
     }
     return CLIP_OK;
 }
@@ -285,7 +282,7 @@ static clip_status open_codes(clip_index *x, clip_error *err)
 
 clip_status clipidx_files_open(clip_index *x, clip_error *err)
 {
-    if (clipidx_coder_init(&x->coder, x->k.set, x->dim, NULL, 0) < 0)
+    if (clipidx_coder_init(&x->coder, x->set, x->dim, NULL, 0) < 0)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
     TRY(open_vectors(x, err));
     TRY(open_codes(x, err));
@@ -339,28 +336,23 @@ static bool learning_is_due(clip_index *x)
 /* Rows move towards the front, in order: none meets another. */
 static clip_status renumber(clip_index *x, int64_t learned, uint64_t sum, clipidx_state *to, clip_error *err)
 {
-    sqlite3_stmt *q;
     *to =
         (clipidx_state){.pictures = x->state.pictures, .texts = x->state.texts, .generation = x->state.generation + 1};
     if (clipidx_bits_reserve(&to->gone, x->state.rows) < 0 || clipidx_bits_reserve(&to->text, x->state.rows) < 0)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    TRY(clipidx_catalogue_begin(&x->catalogue, err));
-    TRY(clipidx_statement(&x->catalogue, CLIPIDX_MOVE, &q, err));
+    TRY(x->kind->begin(x->store, err));
     for (int64_t row = 0; row < x->state.rows; row++) {
         if (clipidx_bit(&x->state.gone, row))
             continue;
         if (clipidx_bit(&x->state.text, row))
             clipidx_bit_set(&to->text, to->rows);
-        if (to->rows != row) {
-            sqlite3_bind_int64(q, 1, row);
-            sqlite3_bind_int64(q, 2, to->rows);
-            TRY(clipidx_run(&x->catalogue, q, err));
-        }
+        if (to->rows != row)
+            TRY(x->kind->move(x->store, row, to->rows, err));
         to->rows++;
     }
     if (learned)
         TRY(note_learned(x, learned, sum, err));
-    return clipidx_catalogue_commit(&x->catalogue, to, err);
+    return clipidx_store_commit(x->store, to, err);
 }
 
 /* The reflectors of the codes from now on: as they are, or `learned`. */
@@ -373,9 +365,9 @@ static clip_status write_reflectors(const clip_index *x, bool learn, const clipi
     int axes = x->coder.axes;
     clip_status s = learn && !learned ? CLIP_ENOMEM : CLIP_OK;
     if (learned)
-        s = clipidx_learn(x->k.set, clipidx_array_row(vectors, 0), vectors->rows, x->dim, learned, &axes);
+        s = clipidx_learn(x->set, clipidx_array_row(vectors, 0), vectors->rows, x->dim, learned, &axes);
     if (s == CLIP_OK)
-        s = clipidx_coder_init(coder, x->k.set, x->dim, reflector, axes);
+        s = clipidx_coder_init(coder, x->set, x->dim, reflector, axes);
     if (s < 0)
         clipb_fail(err, s, x->dir,
                    s == CLIP_ENOMEM ? "out of memory" : "vectors are damaged: 'clip index --verify' finds them");
@@ -425,7 +417,7 @@ clip_status clipidx_files_tidy(clip_index *x, clip_error *err)
     if (s == CLIP_OK)
         s = renumber(x, learn ? fresh[CLIPIDX_VECTORS].rows : 0, sum_of(&fresh[CLIPIDX_REFLECTORS]), &state, err);
     if (s < 0)
-        clipidx_catalogue_rollback(&x->catalogue);
+        x->kind->rollback(x->store);
     for (int i = 0; i < CLIPIDX_FILES; i++)
         clipidx_array_close(&fresh[i]);
     unlink_arrays(x, s < 0 ? old + 1 : old);

@@ -65,25 +65,36 @@ static bool date_fits(const clip_index_filter *f, const clip_item *item)
     return (!f->after || when >= f->after) && (!f->before || when < f->before);
 }
 
-static clip_status walk(clip_index *x, const clip_index_filter *f, char *const *below, clipidx_bits *out,
-                        clip_error *err)
+/* The items that meet the conditions, as bits. */
+typedef struct fitting {
+    const clip_index_filter *filter;
+    char *const *below;
+    clipidx_bits bits;
+} fitting;
+
+static clip_status take_fitting(void *user, const clip_item *item, uint64_t sum, clip_error *err)
 {
-    sqlite3_stmt *q;
-    clip_item item = {.row = -1};
-    bool more = true;
-    clipidx_bits fits = {0};
-    TRY(clipidx_statement(&x->catalogue, CLIPIDX_ALL, &q, err));
-    clip_status s = clipidx_bits_reserve(&fits, (int64_t)out->words * 64);
-    while (s == CLIP_OK && more) {
-        s = clipidx_step_item(&x->catalogue, q, x->state.rows, &item, &more, err);
-        if (s == CLIP_OK && more && path_fits(f, item.path) && place_fits(below, f->n_below, item.path) &&
-            date_fits(f, &item))
-            clipidx_bit_set(&fits, item.row);
-    }
-    clipidx_reset(q);
+    fitting *f = user;
+    (void)sum;
+    (void)err;
+    if (path_fits(f->filter, item->path) && place_fits(f->below, f->filter->n_below, item->path) &&
+        date_fits(f->filter, item))
+        clipidx_bit_set(&f->bits, item->row);
+    return CLIP_OK;
+}
+
+static clip_status keep_fitting(const clip_index *x, const clip_index_filter *filter, char *const *below,
+                                clipidx_bits *out, clip_error *err)
+{
+    fitting f = {.filter = filter, .below = below};
+    TRY(clipidx_bits_reserve(&f.bits, (int64_t)out->words * 64));
+    pthread_mutex_lock(&x->shared->store);
+    const clip_status s =
+        clipidx_store_find(x->store, CLIPIDX_ALL, &(clipidx_key){0}, x->state.rows, take_fitting, &f, err);
+    pthread_mutex_unlock(&x->shared->store);
     for (size_t i = 0; s == CLIP_OK && i < out->words; i++)
-        out->word[i] &= fits.word[i];
-    free(fits.word);
+        out->word[i] &= f.bits.word[i];
+    free(f.bits.word);
     return s;
 }
 
@@ -105,13 +116,10 @@ clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clip
     }
     if (!f || (f->n_patterns == 0 && f->n_below == 0 && !f->after && !f->before))
         return CLIP_OK;
-    pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&x->mutex;
     char **below;
     clip_status status = find_names(f, &below, err);
-    pthread_mutex_lock(mutex);
     if (status == CLIP_OK)
-        status = walk((clip_index *)(uintptr_t)x, f, below, out, err);
-    pthread_mutex_unlock(mutex);
+        status = keep_fitting(x, f, below, out, err);
     free_names(below, f->n_below);
     if (status == CLIP_ENOMEM)
         clipb_fail(err, status, x->dir, "out of memory");

@@ -154,7 +154,7 @@ static clip_status open_shard(source *i, const char *dir, const char *number, cl
     return clipb_map_open(i->metadata_path, &i->metadata, err);
 }
 
-clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows, clip_error *err)
+clip_status clipidx_import_info(const char *dir, int *dim, int64_t *rows, clip_error *err)
 {
     shards list;
     TRY(find_shards(dir, &list, err));
@@ -196,7 +196,7 @@ static void clear(batch *b)
 
 static clip_status flush(clip_index *x, batch *b, clip_error *err)
 {
-    clip_status s = b->n > 0 ? clip_index_add(x, b->item, b->vector, b->n, err) : CLIP_OK;
+    clip_status s = b->n > 0 ? clipidx_add(x, b->item, b->vector, b->n, err) : CLIP_OK;
     clear(b);
     return s;
 }
@@ -207,7 +207,7 @@ static clip_status add_row(clip_index *x, batch *b, const clipidx_npy *a, int64_
 {
     float *v = b->vector + (size_t)b->n * (size_t)x->dim;
     struct stat st;
-    clipidx_npy_row(a, x->k.set, i, v);
+    clipidx_npy_row(a, x->set, i, v);
     if (!clipidx_unit(v, v, x->dim))
         return CLIP_OK;
     clip_item item = {.kind = kind, .path = path ? strdup(path) : NULL, .text = text ? strdup(text) : NULL};
@@ -283,7 +283,7 @@ static clip_status add_shard(clip_index *x, batch *b, source *in, clip_import_re
     for (int64_t i = 0; i < in->rows; i++) {
         TRY(add_pair(x, b, in, i, r, err));
         if (i % (BATCH * COMMIT_EVERY) == BATCH * COMMIT_EVERY - 1)
-            TRY(clip_index_commit(x, err));
+            TRY(clipidx_commit(x, err));
     }
     return CLIP_OK;
 }
@@ -320,7 +320,7 @@ static clip_status check_shards(const clip_index *x, const char *dir, const shar
     return s;
 }
 
-clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err)
+clip_status clipidx_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err)
 {
     batch *b = calloc(1, sizeof *b);
     shards list = {0};
@@ -340,7 +340,7 @@ clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report
     if (s == CLIP_OK)
         s = flush(x, b, err);
     if (s == CLIP_OK)
-        s = clip_index_commit(x, err);
+        s = clipidx_commit(x, err);
     if (b) {
         clear(b);
         free(b->vector);

@@ -75,7 +75,7 @@ static void scan_tails(const clipidx_scan *scan, int q, int64_t at, const int32_
     for (int i = 0; i < n; i++)
         if (clipidx_bit(scan->rows, at + pick[i]))
             pick[wanted++] = pick[i];
-    x->k.set->scan_nibbles(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.bytes,
+    x->set->scan_nibbles(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.bytes,
                            tail_of(scan, q));
     for (int i = 0; i < wanted; i++) {
         const int row = pick[i];
@@ -90,7 +90,7 @@ static void scan_tails(const clipidx_scan *scan, int q, int64_t at, const int32_
 static void scan_rows(const clipidx_scan *scan, int64_t at, int rows)
 {
     const clip_index *x = scan->x;
-    const clipk_set *set = x->k.set;
+    const clipk_set *set = x->set;
     const float *bound = clipidx_array_row(&x->array[CLIPIDX_HEAD_BOUNDS], at);
     int32_t dot[CLIPIDX_SCAN_QUERIES * BLOCK], pick[BLOCK];
     for (int q0 = 0, Q; q0 < scan->Q; q0 += Q) {
@@ -134,12 +134,13 @@ static void scan_piece(void *job, int64_t i, int thread)
 
 void clipidx_scan_run(clipidx_scan *scan)
 {
-    clip_index *w = (clip_index *)(uintptr_t)scan->x; /* its team has a mutex of its own */
-    const bool team = pthread_mutex_trylock(&w->team_mutex) == 0;
-    if (team && !w->k.team && w->threads > 1)
-        w->k.team = clipb_team_new(w->threads); /* without one the caller does it alone */
-    clipb_team_run(team ? w->k.team : NULL, (w->state.rows - scan->begin + scan->piece - 1) / scan->piece, scan_piece,
-                   scan);
-    if (team)
-        pthread_mutex_unlock(&w->team_mutex);
+    const clip_index *x = scan->x;
+    clipidx_shared *shared = x->shared;
+    const bool ours = pthread_mutex_trylock(&shared->team_mutex) == 0;
+    if (ours && !shared->team && x->threads > 1)
+        shared->team = clipb_team_new(x->threads); /* without one the caller does it alone */
+    clipb_team_run(ours ? shared->team : NULL, (x->state.rows - scan->begin + scan->piece - 1) / scan->piece,
+                   scan_piece, scan);
+    if (ours)
+        pthread_mutex_unlock(&shared->team_mutex);
 }

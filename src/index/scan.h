@@ -42,7 +42,7 @@ void clipidx_scan_free(clipidx_scan *scan); /* what clipidx_scan_init() has made
 static inline float clipidx_scan_score(const clipidx_scan *scan, int q, int64_t row)
 {
     const void *vector = clipidx_array_row(&scan->x->array[CLIPIDX_VECTORS], row);
-    return clipk_cosine(scan->x->k.set->dot_f16(scan->query[q].unit, vector, scan->x->dim));
+    return clipk_cosine(scan->x->set->dot_f16(scan->query[q].unit, vector, scan->x->dim));
 }
 
 #endif

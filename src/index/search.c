@@ -107,7 +107,7 @@ static bool is_copy(const kept *u, const clip_item *item)
     for (int i = 0; i < u->n; i++)
         if (u->item[i].kind == item->kind &&
             (same_bytes(&u->item[i], item) ||
-             u->x->k.set->dot_f16(u->vector, clipidx_array_row(vectors, u->item[i].row), u->x->dim) >= u->bound))
+             u->x->set->dot_f16(u->vector, clipidx_array_row(vectors, u->item[i].row), u->x->dim) >= u->bound))
             return true;
     return false;
 }
@@ -119,8 +119,8 @@ static clip_status keep_unique(kept *u, const clip_hit *hit, int n, int k, clip_
     u->n = 0;
     for (int i = 0; i < n && u->n < k; i++) {
         clip_item item;
-        TRY(clip_index_item_at(x, hit[i].row, &item, err));
-        x->k.set->to_f32(u->vector, clipidx_array_row(&x->array[CLIPIDX_VECTORS], hit[i].row), CLIPK_F16,
+        TRY(clipidx_item_at(x, hit[i].row, &item, err));
+        x->set->to_f32(u->vector, clipidx_array_row(&x->array[CLIPIDX_VECTORS], hit[i].row), CLIPK_F16,
                          (size_t)x->dim);
         if (is_copy(u, &item))
             continue;
@@ -175,7 +175,7 @@ static clip_status search_all_unique(const clip_index *x, const float *query, in
     return s;
 }
 
-clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter,
+clip_status clipidx_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter,
                               clip_hit *hit, int *found, clip_error *err)
 {
     const float least = filter && filter->min_score != 0 && filter->min_score > -1 ? filter->min_score : -INFINITY;

@@ -1,4 +1,4 @@
-/* Everything is read: SQLite's own pages, every item, the sum of every vector, and whether every code keeps its promise. */
+/* Everything is read: the store's own pages, every item, the sum of every vector, and whether every code keeps its promise. */
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -24,21 +24,7 @@ static void tell(verifier *v, const char *what, const char *more)
         v->warn(v->user, line.message);
 }
 
-static clip_status check_pages(verifier *v, clip_error *err)
-{
-    sqlite3_stmt *q;
-    bool more = true;
-    TRY(clipidx_statement(&v->x->catalogue, CLIPIDX_CHECK, &q, err));
-    clip_status s = CLIP_OK;
-    while (s == CLIP_OK && more) {
-        s = clipidx_step(&v->x->catalogue, q, &more, err);
-        const char *text = s == CLIP_OK && more ? (const char *)sqlite3_column_text(q, 0) : NULL;
-        if (text && sqlite3_stricmp(text, "ok") != 0)
-            tell(v, "the catalogue is damaged: ", text);
-    }
-    clipidx_reset(q);
-    return s;
-}
+static void tell_store(void *user, const char *fault) { tell(user, "the catalogue is damaged: ", fault); }
 
 static bool code_holds(verifier *v, const uint16_t *vector, int64_t row)
 {
@@ -49,8 +35,9 @@ static bool code_holds(verifier *v, const uint16_t *vector, int64_t row)
                               clipidx_array_row(&a[CLIPIDX_TAIL_BOUNDS], row), v->work);
 }
 
-static clip_status check_row(verifier *v, const clip_item *item, uint64_t sum, clip_error *err)
+static clip_status check_row(void *user, const clip_item *item, uint64_t sum, clip_error *err)
 {
+    verifier *v = user;
     clip_index *x = v->x;
     const clipidx_state *s = &x->state;
     const uint16_t *vector = clipidx_array_row(&x->array[CLIPIDX_VECTORS], item->row);
@@ -72,36 +59,27 @@ static clip_status check_row(verifier *v, const clip_item *item, uint64_t sum, c
 
 static clip_status check_rows(verifier *v, clip_error *err)
 {
-    sqlite3_stmt *q;
-    clip_item item = {.row = -1};
-    bool more = true;
-    TRY(clipidx_statement(&v->x->catalogue, CLIPIDX_ALL, &q, err));
-    clip_status s = CLIP_OK;
-    while (s == CLIP_OK && more) {
-        s = clipidx_step_item(&v->x->catalogue, q, v->x->state.rows, &item, &more, err);
-        if (s == CLIP_OK && more)
-            s = check_row(v, &item, clipidx_column_sum(q), err);
-    }
-    clipidx_reset(q);
-    if (s == CLIP_OK && v->items != v->x->state.pictures + v->x->state.texts)
+    const clip_index *x = v->x;
+    TRY(clipidx_store_find(x->store, CLIPIDX_ALL, &(clipidx_key){0}, x->state.rows, check_row, v, err));
+    if (v->items != x->state.pictures + x->state.texts)
         tell(v, "the catalogue has not as many items as it says", "");
-    return s;
+    return CLIP_OK;
 }
 
-clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err)
+clip_status clipidx_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults, clip_error *err)
 {
     *faults = 0;
     TRY(clipidx_map(x, err));
     verifier v = {.x = x, .warn = warn, .user = warn_user, .work = malloc(2 * (size_t)x->dim * sizeof *v.work)};
     if (!v.work)
         return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
-    pthread_mutex_lock(&x->mutex);
-    clip_status s = check_pages(&v, err);
+    pthread_mutex_lock(&x->shared->store);
+    clip_status s = x->kind->check(x->store, tell_store, &v, err);
     if (s == CLIP_OK)
         s = check_rows(&v, err);
-    pthread_mutex_unlock(&x->mutex);
+    pthread_mutex_unlock(&x->shared->store);
     if (s == CLIP_OK && x->write && v.n_lost > 0)
-        s = clip_index_remove(x, v.lost, (int64_t)v.n_lost, err);
+        s = clipidx_remove(x, v.lost, (int64_t)v.n_lost, err);
     *faults = v.faults;
     free(v.work);
     free(v.lost);

@@ -64,7 +64,7 @@ static inline clip_status open_index(bool write, int dim, clip_index **x)
     const clip_index_options o = {.write = write, .create = write, .model_name = "none", .threads = 2};
     bool fresh;
     memset(&err, 0, sizeof err);
-    return clipidx_open(dir, &o, dim, x, &fresh, &err);
+    return clipidx_open(dir, &clipidx_store_sqlite, &o, dim, x, &fresh, &err);
 }
 
 static inline float *random_vectors(uint64_t seed, int N, int D)
@@ -89,7 +89,7 @@ static inline clip_status add_pictures(clip_index *x, const float *vector, int f
             .kind = CLIP_ITEM_PICTURE, .path = name[i], .size = i, .mtime = (int64_t)(from + i) * 1000000000};
         memcpy(item[i].hash, name[i], 16);
     }
-    clip_status s = clip_index_add(x, item, vector, N, &err);
+    clip_status s = clipidx_add(x, item, vector, N, &err);
     free(item);
     free(name);
     return s;

@@ -6,17 +6,17 @@ static float cosine(const clip_index *x, int64_t a, int64_t b)
 {
     float v[64];
     assert_true(x->dim <= 64);
-    x->k.set->to_f32(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], a), CLIPK_F16, (size_t)x->dim);
+    x->set->to_f32(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], a), CLIPK_F16, (size_t)x->dim);
     assert_true(clipidx_unit(v, v, x->dim));
-    return x->k.set->dot_f16(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], b), x->dim);
+    return x->set->dot_f16(v, clipidx_array_row(&x->array[CLIPIDX_VECTORS], b), x->dim);
 }
 
 static bool same_bytes(const clip_index *x, int64_t a, int64_t b)
 {
     static const uint8_t unknown[16] = {0};
     clip_item p, q;
-    OK(clip_index_item_at(x, a, &p, &err));
-    OK(clip_index_item_at(x, b, &q, &err));
+    OK(clipidx_item_at(x, a, &p, &err));
+    OK(clipidx_item_at(x, b, &q, &err));
     return memcmp(p.hash, q.hash, 16) == 0 && p.size == q.size && memcmp(p.hash, unknown, 16) != 0;
 }
 
@@ -66,7 +66,7 @@ static void compare(const clip_index *x, const clip_duplicates_options *o, int N
     for (; at < N; at++)
         order[at] = -1;
     plain_groups(x, o, order, N, first);
-    OK(clip_index_duplicates(x, o, &row, &group, &n, &err));
+    OK(clipidx_duplicates(x, o, &row, &group, &n, &err));
     for (int64_t g = 0; g < n; g++) {
         const int64_t head = row[group[g]];
         assert_true(group[g + 1] - group[g] >= 2);
@@ -110,8 +110,8 @@ static void test_groups(void **state)
     }
     empty_dir();
     OK(open_index(true, D, &x));
-    OK(clip_index_add(x, item, v, N, &err));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_add(x, item, v, N, &err));
+    OK(clipidx_close(x, &err));
     OK(open_index(false, 0, &x));
     for (int i = 0; i < 3; i++)
         for (int graded = 0; graded < 2; graded++)
@@ -123,10 +123,10 @@ static void test_groups(void **state)
                                                                          : 0.999f,
                                                    .grade = graded ? grade : NULL},
                         N);
-    assert_int_equal(clip_index_duplicates(x, &(clip_duplicates_options){.grouping = (clip_grouping)3}, &(int64_t *){0},
+    assert_int_equal(clipidx_duplicates(x, &(clip_duplicates_options){.grouping = (clip_grouping)3}, &(int64_t *){0},
                                            &(int64_t *){0}, &(int64_t){0}, &err),
                      CLIP_EINVAL);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v);
 }
 
@@ -149,9 +149,9 @@ static void test_duplicates(void **state)
                         {.kind = 1, .path = "collision", .hash = {1}, .size = 1}};
     float *w = random_vectors(12, 4, D);
     memcpy(w + D, v, sizeof(float) * (size_t)D);
-    OK(clip_index_add(x, copy, w, 4, &err));
+    OK(clipidx_add(x, copy, w, 4, &err));
     for (clip_grouping how = CLIP_GROUP_FIRST; how <= CLIP_GROUP_LINKED; how++) {
-        OK(clip_index_duplicates(x, &(clip_duplicates_options){.grouping = how, .score = 0.97f}, &row, &group, &n,
+        OK(clipidx_duplicates(x, &(clip_duplicates_options){.grouping = how, .score = 0.97f}, &row, &group, &n,
                                  &err));
         assert_int_equal(n, 8);
         for (int g = 0; g < 7; g++) {
@@ -165,10 +165,10 @@ static void test_duplicates(void **state)
         free(row), free(group);
     }
     const clip_index_filter some = {.patterns = (const char *const[]){"p?"}, .n_patterns = 1};
-    OK(clip_index_duplicates(x, &(clip_duplicates_options){.score = 0.97f, .filter = &some}, &row, &group, &n, &err));
+    OK(clipidx_duplicates(x, &(clip_duplicates_options){.score = 0.97f, .filter = &some}, &row, &group, &n, &err));
     assert_int_equal(n, 1);
     free(row), free(group);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     FILE *f = fopen(file("vectors.npy"), "r+b"); /* a damaged vector is near nothing, and hides nothing */
     assert_non_null(f);
     fseek(f, CLIPIDX_ARRAY_HEADER + 5 * 2 * D, SEEK_SET);
@@ -176,10 +176,10 @@ static void test_duplicates(void **state)
         fwrite("\0", 1, 2, f);
     fclose(f);
     OK(open_index(false, 0, &x));
-    OK(clip_index_duplicates(x, NULL, &row, &group, &n, &err));
+    OK(clipidx_duplicates(x, &(clip_duplicates_options){.score = 0.97f}, &row, &group, &n, &err));
     assert_int_equal(n, 8);
     free(row), free(group);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v), free(w);
 }
 
@@ -205,14 +205,14 @@ static void test_unique(void **state)
     }
     empty_dir();
     OK(open_index(true, D, &x));
-    OK(clip_index_add(x, item, v, N, &err));
+    OK(clipidx_add(x, item, v, N, &err));
     for (size_t b = 0; b < sizeof bounds / sizeof *bounds; b++)
         for (int k = 1; k <= N; k = k * 3 + 1) {
             int found[Q];
-            OK(clip_index_search(x, v, Q, k, &(clip_index_filter){.unique = bounds[b]}, hit, found, &err));
+            OK(clipidx_search(x, v, Q, k, &(clip_index_filter){.unique = bounds[b]}, hit, found, &err));
             for (int q = 0; q < Q; q++) {
                 int there, n = 0;
-                OK(clip_index_search(x, v + q * D, 1, N, NULL, all, &there, &err));
+                OK(clipidx_search(x, v + q * D, 1, N, NULL, all, &there, &err));
                 for (int i = 0; i < there && n < k; i++) {
                     bool copy = false;
                     for (int j = 0; j < n && !copy; j++)
@@ -228,7 +228,7 @@ static void test_unique(void **state)
                 assert_int_equal(found[q], n);
             }
         }
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v);
 }
 

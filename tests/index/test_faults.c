@@ -1,6 +1,7 @@
 /* Memory that runs out at every allocation in turn, and a transaction that SQLite ends by itself: an error each time, and an index that is whole. */
 #include "failing_alloc.h"
 #include "fixture.h"
+#include "index/store_sqlite.h"
 
 enum { D = 24, N = 12, K = 3 };
 
@@ -33,13 +34,13 @@ static clip_status ask(clip_index *x)
     clip_item found;
     int n[2];
     int64_t *row, *group, groups, faults;
-    TRY(clip_index_search(x, vector, 2, K, &filter, hit, n, &err));
-    TRY(clip_index_item_at(x, hit[0].row, &found, &err));
-    TRY(clip_index_duplicates(x, &(clip_duplicates_options){.score = 0.99f}, &row, &group, &groups, &err));
+    TRY(clipidx_search(x, vector, 2, K, &filter, hit, n, &err));
+    TRY(clipidx_item_at(x, hit[0].row, &found, &err));
+    TRY(clipidx_duplicates(x, &(clip_duplicates_options){.score = 0.99f}, &row, &group, &groups, &err));
     assert_true(groups >= 1);
     free(row);
     free(group);
-    TRY(clip_index_verify(x, NULL, NULL, &faults, &err));
+    TRY(clipidx_verify(x, NULL, NULL, &faults, &err));
     assert_int_equal(faults, 0);
     return CLIP_OK;
 }
@@ -49,16 +50,16 @@ static clip_status live(void)
     const int64_t rows[] = {0, 1, 2, 3};
     clip_index *x;
     TRY(open_index(true, D, &x));
-    clip_status s = clip_index_add(x, item, vector, N, &err);
+    clip_status s = clipidx_add(x, item, vector, N, &err);
     if (s == CLIP_OK)
-        s = clip_index_commit(x, &err);
+        s = clipidx_commit(x, &err);
     if (s == CLIP_OK)
         s = ask(x);
     if (s == CLIP_OK)
-        s = clip_index_rename(x, 5, "elsewhere", 1, 2, &err);
+        s = clipidx_rename(x, 5, "elsewhere", 1, 2, &err);
     if (s == CLIP_OK)
-        s = clip_index_remove(x, rows, 4, &err); /* more than a quarter: closing moves the others */
-    const clip_status closed = clip_index_close(x, s < 0 ? NULL : &err);
+        s = clipidx_remove(x, rows, 4, &err); /* more than a quarter: closing moves the others */
+    const clip_status closed = clipidx_close(x, s < 0 ? NULL : &err);
     return s < 0 ? s : closed;
 }
 
@@ -68,11 +69,11 @@ static void check(void)
     int64_t faults;
     clip_index_info info;
     OK(open_index(true, D, &x));
-    OK(clip_index_verify(x, NULL, NULL, &faults, &err));
+    OK(clipidx_verify(x, NULL, NULL, &faults, &err));
     assert_int_equal(faults, 0);
-    clip_index_get_info(x, &info);
+    clipidx_get_info(x, &info);
     assert_true(info.items == 0 || info.items == N || info.items == N - 4);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
 }
 
 static void test_allocations(void **state)
@@ -105,17 +106,17 @@ static void test_export(void **state)
     long n = 1;
     empty_dir();
     OK(open_index(true, D, &x));
-    OK(clip_index_add(x, item, vector, N, &err));
+    OK(clipidx_add(x, item, vector, N, &err));
     for (clip_status s = CLIP_ENOMEM; s < 0; n++) {
         fail_alloc_at(n);
-        s = clip_index_export(x, file("x"), &rows, &err);
+        s = clipidx_export(x, file("x"), &rows, &err);
         assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
         assert_int_equal(access(file("x"), F_OK), s < 0 ? -1 : 0);
     }
     assert_true(n > 10 && rows == N);
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         assert_int_equal(remove(file(made[i])), 0);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
 }
 
 /* As after a full disk: what had been added since the last commit is gone, and nothing of it may be committed. */
@@ -127,22 +128,22 @@ static void test_rolled_back(void **state)
     for (int how = 0; how < 3; how++) {
         empty_dir();
         OK(open_index(true, D, &x));
-        OK(clip_index_add(x, item, vector, 4, &err));
-        OK(clip_index_commit(x, &err));
-        OK(clip_index_add(x, item + 4, vector + 4 * D, 4, &err));
-        assert_int_equal(sqlite3_exec(x->catalogue.db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-        const clip_status s = how == 0   ? clip_index_commit(x, &err)
+        OK(clipidx_add(x, item, vector, 4, &err));
+        OK(clipidx_commit(x, &err));
+        OK(clipidx_add(x, item + 4, vector + 4 * D, 4, &err));
+        assert_int_equal(sqlite3_exec(((clipidx_sqlite *)x->store)->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+        const clip_status s = how == 0   ? clipidx_commit(x, &err)
                               : how == 1 ? clipidx_remember(x, "note", "of something", &err)
-                                         : clip_index_add(x, item + 8, vector + 8 * D, 2, &err);
+                                         : clipidx_add(x, item + 8, vector + 8 * D, 2, &err);
         assert_int_equal(s, CLIP_EIO);
-        clip_index_get_info(x, &info);
+        clipidx_get_info(x, &info);
         assert_int_equal(info.rows, 4);
-        OK(clip_index_add(x, item + 4, vector + 4 * D, 2, &err));
-        OK(clip_index_close(x, &err));
+        OK(clipidx_add(x, item + 4, vector + 4 * D, 2, &err));
+        OK(clipidx_close(x, &err));
         OK(open_index(false, D, &x));
-        clip_index_get_info(x, &info);
+        clipidx_get_info(x, &info);
         assert_true(info.items == 6 && info.rows == 6);
-        clip_index_close(x, NULL);
+        clipidx_close(x, NULL);
     }
 }
 

@@ -2,6 +2,7 @@
  * links and pipes in the place of files. Each is refused by name, in no time, and nothing outside
  * the index is touched. */
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <time.h>
 
 #include "fixture.h"
@@ -31,7 +32,7 @@ static void make_sound(void)
     float *v = random_vectors(1, N, D);
     OK(open_index(true, D, &x));
     OK(add_pictures(x, v, 0, N));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v);
     DIR *d = opendir(dir);
     assert_non_null(d);
@@ -93,17 +94,17 @@ static clip_status use(bool write)
     clip_status s = open_index(write, D, &x);
     const clip_index_filter filter = {.patterns = (const char *const[]){"*"}, .n_patterns = 1};
     if (s == CLIP_OK)
-        s = clip_index_search(x, v, 1, N, &filter, hit, &found, &err);
+        s = clipidx_search(x, v, 1, N, &filter, hit, &found, &err);
     for (int64_t cursor = 0; s == CLIP_OK;) {
-        s = clip_index_next(x, &cursor, &item, &err);
+        s = clipidx_next(x, &cursor, &item, &err);
         if (!item.kind)
             break;
     }
     if (s == CLIP_OK)
-        s = clip_index_duplicates(x, NULL, &row, &group, &groups, &err);
+        s = clipidx_duplicates(x, &(clip_duplicates_options){.score = 0.97f}, &row, &group, &groups, &err);
     if (s == CLIP_OK)
-        s = clip_index_verify(x, NULL, NULL, &faults, &err);
-    clip_index_close(x, NULL);
+        s = clipidx_verify(x, NULL, NULL, &faults, &err);
+    clipidx_close(x, NULL);
     free(v), free(row), free(group);
     return s;
 }
@@ -213,7 +214,7 @@ static void test_circles(void **state)
     empty_dir();
     OK(open_index(true, D, &x));
     OK(add_pictures(x, v, 0, MANY));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v);
     run_sql("PRAGMA journal_mode = DELETE");
     assert_int_equal(sqlite3_open(file("catalogue.db"), &db), SQLITE_OK);

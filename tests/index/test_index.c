@@ -1,6 +1,7 @@
 /* The index as it is filled, changed, broken and mended. */
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -15,7 +16,7 @@ static void fill(int N)
     empty_dir();
     OK(open_index(true, D, &x));
     OK(add_pictures(x, v, 0, N));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v);
 }
 
@@ -26,11 +27,11 @@ static void check_items(int64_t items)
     clip_item item;
     int64_t faults, cursor = 0, n = 0;
     OK(open_index(false, 0, &x));
-    clip_index_get_info(x, &info);
+    clipidx_get_info(x, &info);
     assert_int_equal(info.items, items);
     for (;;) {
         char name[16];
-        OK(clip_index_next(x, &cursor, &item, &err));
+        OK(clipidx_next(x, &cursor, &item, &err));
         if (!item.kind)
             break;
         snprintf(name, sizeof name, "p%d", (int)(item.mtime / 1000000000));
@@ -38,9 +39,9 @@ static void check_items(int64_t items)
         n++;
     }
     assert_int_equal(n, items);
-    OK(clip_index_verify(x, NULL, NULL, &faults, &err));
+    OK(clipidx_verify(x, NULL, NULL, &faults, &err));
     assert_int_equal(faults, 0);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
 }
 
 static void test_changes(void **state)
@@ -56,22 +57,22 @@ static void test_changes(void **state)
                               {.kind = 1, .path = "b\xfe"}};
     empty_dir();
     OK(open_index(true, D, &x));
-    OK(clip_index_add(x, some, v, 4, &err)); /* the third replaces the first */
-    clip_index_get_info(x, &info);
+    OK(clipidx_add(x, some, v, 4, &err)); /* the third replaces the first */
+    clipidx_get_info(x, &info);
     assert_int_equal(info.rows, 4);
     assert_true(info.items == 3 && info.pictures == 2 && info.texts == 1);
-    OK(clip_index_item_at(x, 0, &item, &err));
+    OK(clipidx_item_at(x, 0, &item, &err));
     assert_true(item.kind == 0 && !item.path);
-    OK(clip_index_find(x, "a", &item, &err));
+    OK(clipidx_find(x, "a", &item, &err));
     assert_true(item.row == 2 && item.size == 2 && !item.text);
-    OK(clip_index_rename(x, 2, "b\xfe", 5, 6, &err)); /* in the place of what was there; the text goes along */
-    OK(clip_index_item_at(x, 1, &item, &err));
+    OK(clipidx_rename(x, 2, "b\xfe", 5, 6, &err)); /* in the place of what was there; the text goes along */
+    OK(clipidx_item_at(x, 1, &item, &err));
     assert_string_equal(item.path, "b\xfe");
     assert_string_equal(item.text, "words");
-    OK(clip_index_find(x, "b\xfe", &item, &err));
+    OK(clipidx_find(x, "b\xfe", &item, &err));
     assert_true(item.row == 2 && item.size == 5 && item.mtime == 6);
-    OK(clip_index_rename(x, 2, item.path, 8, 9, &err)); /* a string of its own */
-    OK(clip_index_vector(x, 2, back, &err));
+    OK(clipidx_rename(x, 2, item.path, 8, 9, &err)); /* a string of its own */
+    OK(clipidx_vector(x, 2, back, &err));
     double length = 0, dot = 0, squares = 0;
     for (int d = 0; d < D; d++) {
         length += (double)back[d] * back[d];
@@ -79,19 +80,19 @@ static void test_changes(void **state)
         squares += (double)v[2 * D + d] * v[2 * D + d];
     }
     assert_true(fabs(length - 1) < 2e-3 && fabs(dot / sqrt(squares) - 1) < 2e-3);
-    assert_int_equal(clip_index_vector(x, 0, back, &err), CLIP_EINVAL);
-    assert_int_equal(clip_index_rename(x, 1, "c", 0, 0, &err), CLIP_EINVAL);
-    assert_int_equal(clip_index_remove(x, &(int64_t){4}, 1, &err), CLIP_EINVAL);
+    assert_int_equal(clipidx_vector(x, 0, back, &err), CLIP_EINVAL);
+    assert_int_equal(clipidx_rename(x, 1, "c", 0, 0, &err), CLIP_EINVAL);
+    assert_int_equal(clipidx_remove(x, &(int64_t){4}, 1, &err), CLIP_EINVAL);
     v[0] = NAN;
-    assert_int_equal(clip_index_add(x, some, v, 4, &err), CLIP_EINVAL);
+    assert_int_equal(clipidx_add(x, some, v, 4, &err), CLIP_EINVAL);
     memset(v, 0, sizeof(float) * D);
-    assert_int_equal(clip_index_add(x, some, v, 1, &err), CLIP_EINVAL);
-    OK(clip_index_close(x, &err));
+    assert_int_equal(clipidx_add(x, some, v, 1, &err), CLIP_EINVAL);
+    OK(clipidx_close(x, &err));
     OK(open_index(false, 0, &x));
-    assert_int_equal(clip_index_add(x, some, v + D, 1, &err), CLIP_EINVAL);
-    OK(clip_index_find(x, "b\xfe", &item, &err));
+    assert_int_equal(clipidx_add(x, some, v + D, 1, &err), CLIP_EINVAL);
+    OK(clipidx_find(x, "b\xfe", &item, &err));
     assert_true(item.row == 1 && item.size == 8); /* two of four rows were gaps: they have been closed */
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v);
 }
 
@@ -111,18 +112,18 @@ static void test_rename(void **state)
                               {.kind = 2, .path = "b", .text = "others"}};
     empty_dir();
     OK(open_index(true, D, &x));
-    OK(clip_index_add(x, some, v, 5, &err));
-    OK(clip_index_rename(x, 0, "b", 0, 0, &err));
-    clip_index_get_info(x, &info);
+    OK(clipidx_add(x, some, v, 5, &err));
+    OK(clipidx_rename(x, 0, "b", 0, 0, &err));
+    clipidx_get_info(x, &info);
     assert_true(info.rows == 5 && info.pictures == 1 && info.texts == 2);
     OK(clipidx_next_text(x, "b", &cursor, &item, &err));
     assert_true(item.row == 1);
-    OK(clip_index_remove(x, (const int64_t[]){4, 4, 3}, 3, &err)); /* what is gone already does not matter */
-    OK(clip_index_close(x, &err));
+    OK(clipidx_remove(x, (const int64_t[]){4, 4, 3}, 3, &err)); /* what is gone already does not matter */
+    OK(clipidx_close(x, &err));
     OK(open_index(false, 0, &x));
-    clip_index_get_info(x, &info);
+    clipidx_get_info(x, &info);
     assert_int_equal(info.items, 2);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v);
 }
 
@@ -142,19 +143,19 @@ static void test_two(void **state)
     assert_int_equal(open_index(true, D, &second), CLIP_EBUSY);
     for (int i = 0; i < 60; i++)
         row[i] = i;
-    OK(clip_index_remove(w, row, 60, &err));
-    OK(clip_index_close(w, &err));
+    OK(clipidx_remove(w, row, 60, &err));
+    OK(clipidx_close(w, &err));
     assert_int_equal(access(file("vectors.npy"), F_OK), -1); /* a new generation */
-    OK(clip_index_search(r, v, 1, 1, NULL, &hit, &found, &err));
+    OK(clipidx_search(r, v, 1, 1, NULL, &hit, &found, &err));
     assert_true(found == 1 && hit.row == 0 && hit.score > 0.999f);
-    OK(clip_index_item_at(r, 0, &item, &err));
+    OK(clipidx_item_at(r, 0, &item, &err));
     assert_string_equal(item.path, "p0");
-    OK(clip_index_close(r, &err));
+    OK(clipidx_close(r, &err));
     check_items(40);
     OK(open_index(false, 0, &r));
-    OK(clip_index_search(r, v + 70 * D, 1, 1, NULL, &hit, &found, &err));
+    OK(clipidx_search(r, v + 70 * D, 1, 1, NULL, &hit, &found, &err));
     assert_true(found == 1 && hit.row == 10 && hit.score > 0.999f);
-    OK(clip_index_close(r, &err));
+    OK(clipidx_close(r, &err));
     free(v);
 }
 
@@ -174,7 +175,7 @@ static void test_killed(void **state)
                 _exit(1);
             for (int at = 10; at < 2000; at += 5) {
                 const int now = at + 5;
-                if (add_pictures(x, v + at * D, at, 5) < 0 || clip_index_commit(x, &err) < 0 ||
+                if (add_pictures(x, v + at * D, at, 5) < 0 || clipidx_commit(x, &err) < 0 ||
                     write(pipes[1], &now, sizeof now) != sizeof now)
                     _exit(1);
             }
@@ -194,7 +195,7 @@ static void test_killed(void **state)
         OK(open_index(i % 2, D, &x));
         assert_true(x->state.pictures >= last && x->state.pictures % 5 == 0);
         const int64_t items = x->state.pictures;
-        OK(clip_index_close(x, &err));
+        OK(clipidx_close(x, &err));
         check_items(items);
     }
     free(v);
@@ -212,7 +213,7 @@ static clip_status open_warned(bool write, clip_index **x)
     const clip_index_options o = {.write = write, .warn = warn};
     bool fresh;
     warned[0] = 0;
-    return clipidx_open(dir, &o, 0, x, &fresh, &err);
+    return clipidx_open(dir, &clipidx_store_sqlite, &o, 0, x, &fresh, &err);
 }
 
 /* Files that are shorter than they were. */
@@ -225,11 +226,11 @@ static void test_cut(void **state)
     OK(open_warned(false, &x)); /* a reader goes without */
     assert_false(x->coded);
     assert_non_null(strstr(warned, "codes"));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     unlink(file("tail_bounds.npy"));
     OK(open_warned(true, &x));
     assert_non_null(strstr(warned, "codes of 50"));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     check_items(50);
     for (long size = CLIPIDX_ARRAY_HEADER + 48 * 2 * D - 1; size > CLIPIDX_ARRAY_HEADER; size -= 331) {
         const int64_t rows = (size - CLIPIDX_ARRAY_HEADER) / (2 * D);
@@ -239,7 +240,7 @@ static void test_cut(void **state)
         OK(open_warned(true, &x));
         assert_non_null(strstr(warned, "forgotten"));
         assert_int_equal(x->state.pictures, rows);
-        OK(clip_index_close(x, &err));
+        OK(clipidx_close(x, &err));
         check_items(rows);
     }
     fill(5); /* longer than it should be: rows that were never committed */
@@ -251,7 +252,7 @@ static void test_cut(void **state)
     unlink(file("vectors.npy"));
     assert_int_equal(open_warned(false, &x), CLIP_EIO);
     OK(open_warned(true, &x));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     check_items(0);
 }
 
@@ -271,11 +272,11 @@ static void test_few_descriptors(void **state)
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         failed += s < 0;
         if (s == CLIP_OK)
-            OK(clip_index_close(x, &err));
+            OK(clipidx_close(x, &err));
         OK(open_warned(false, &x));
         assert_true(x->coded);
         assert_string_equal(warned, "");
-        OK(clip_index_close(x, &err));
+        OK(clipidx_close(x, &err));
     }
     assert_in_range(failed, 8, 30);
     check_items(50);
@@ -300,20 +301,20 @@ static void test_damaged(void **state)
     fill(50);
     flip("vectors.npy", CLIPIDX_ARRAY_HEADER + 7 * 2 * D + 5, 4);
     OK(open_warned(false, &x));
-    OK(clip_index_verify(x, warn, NULL, &faults, &err));
+    OK(clipidx_verify(x, warn, NULL, &faults, &err));
     assert_int_equal(faults, 1);
     assert_non_null(strstr(warned, "p7"));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     OK(open_warned(true, &x));
-    OK(clip_index_verify(x, warn, NULL, &faults, &err));
+    OK(clipidx_verify(x, warn, NULL, &faults, &err));
     assert_int_equal(faults, 1);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     check_items(49);
     flip("tails.npy", CLIPIDX_ARRAY_HEADER + 9 * 6 + 3, 64);
     OK(open_warned(true, &x));
-    OK(clip_index_verify(x, warn, NULL, &faults, &err));
+    OK(clipidx_verify(x, warn, NULL, &faults, &err));
     assert_int_equal(faults, 1);
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     check_items(49);
     flip("vectors.npy", 30, 1); /* the header */
     assert_int_equal(open_warned(false, &x), CLIP_EFORMAT);
@@ -358,12 +359,12 @@ static void test_hostile_catalogue(void **state)
         fclose(f);
         if (open_warned(false, &x) == CLIP_OK) {
             opened++;
-            clip_index_search(x, v, 1, 40, NULL, hit, &found, &err);
-            while (clip_index_next(x, &cursor, &item, &err) == CLIP_OK && item.kind)
+            clipidx_search(x, v, 1, 40, NULL, hit, &found, &err);
+            while (clipidx_next(x, &cursor, &item, &err) == CLIP_OK && item.kind)
                 ;
-            clip_index_find(x, "p3", &item, &err);
-            clip_index_verify(x, NULL, NULL, &faults, &err);
-            clip_index_close(x, &err);
+            clipidx_find(x, "p3", &item, &err);
+            clipidx_verify(x, NULL, NULL, &faults, &err);
+            clipidx_close(x, &err);
         }
         free(v);
     }
@@ -408,7 +409,7 @@ static void test_full(void **state)
         if (s != CLIP_EIO || !strstr(err.message, dir))
             _exit(2);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}); /* the handle goes on from the last commit; this fails where we are not root */
-        _exit(clip_index_close(x, &err) == CLIP_OK ? 0 : 3);
+        _exit(clipidx_close(x, &err) == CLIP_OK ? 0 : 3);
     }
     int status;
     waitpid(child, &status, 0);
@@ -426,7 +427,7 @@ static void test_read_only(void **state)
     unlink(file("catalogue.db-shm"));
     chmod(dir, 0555);
     OK(open_index(false, 0, &x)); /* also where not even SQLite's own files can be made */
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     if (geteuid() != 0)
         assert_int_equal(open_index(true, D, &x), CLIP_EIO);
     chmod(dir, 0755);

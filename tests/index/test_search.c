@@ -18,7 +18,7 @@ static int plain_search(const clip_index *x, const float *query, const clipidx_b
     assert_true(clipidx_unit(unit, query, D));
     for (int64_t row = 0; row < x->state.rows; row++) {
         const float score =
-            clipk_cosine(x->k.set->dot_f16(unit, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), D));
+            clipk_cosine(x->set->dot_f16(unit, clipidx_array_row(&x->array[CLIPIDX_VECTORS], row), D));
         assert_true(score >= -1 && score <= 1);
         if (clipidx_bit(rows, row) && score >= least)
             all[n++] = (clip_hit){row, score};
@@ -34,16 +34,16 @@ static void compare(clip_index *x, const float *query, int Q, int k, const clip_
     int *found = malloc(sizeof *found * (size_t)Q);
     clipidx_bits rows;
     assert_true(hit && all && found);
-    OK(clip_index_search(x, query, Q, k, f, hit, found, &err));
+    OK(clipidx_search(x, query, Q, k, f, hit, found, &err));
     OK(clipidx_filter(x, f, &rows, &err));
     for (int q = 0; q < Q; q++) {
         const int there = plain_search(x, query + q * x->dim, &rows, f && f->min_score ? f->min_score : -INFINITY, all),
                   n = there < k ? there : k;
         if (found[q] != n)
-            fail_msg("%s, %s, D %d: %d hits of %d", what, x->k.set->name, x->dim, found[q], n);
+            fail_msg("%s, %s, D %d: %d hits of %d", what, x->set->name, x->dim, found[q], n);
         for (int i = 0; i < n; i++)
             if (hit[q * k + i].row != all[i].row || hit[q * k + i].score != all[i].score)
-                fail_msg("%s, %s, D %d, query %d: hit %d is row %d, not %d", what, x->k.set->name, x->dim, q, i,
+                fail_msg("%s, %s, D %d, query %d: hit %d is row %d, not %d", what, x->set->name, x->dim, q, i,
                          (int)hit[q * k + i].row, (int)all[i].row);
     }
     free(rows.word), free(hit), free(all), free(found);
@@ -83,11 +83,11 @@ static void search_shape(int shape, int N, int D)
     float *v = vectors_of(shape, N, D), *query = vectors_of(shape, 70, D);
     OK(open_index(true, D, &x));
     OK(add_pictures(x, v, 0, N));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     OK(open_index(false, 0, &x));
     assert_true(x->coded);
     for (int i = -1; i < 0 || clipk_set_usable(i); i++) {
-        x->k.set = i < 0 ? clipk_set_find("ref") : clipk_set_usable(i);
+        x->set = i < 0 ? clipk_set_find("ref") : clipk_set_usable(i);
         compare(x, query, 1, 10, NULL, "one");
         compare(x, query, 70, 3, NULL, "many");
         compare(x, query + D, 2, N + 5, NULL, "all of them");
@@ -97,7 +97,7 @@ static void search_shape(int shape, int N, int D)
     }
     x->coded = false;
     compare(x, query, 3, 10, NULL, "without codes");
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     free(v), free(query);
 }
 
@@ -127,7 +127,7 @@ static void test_learned(void **state)
         for (int n = 0; n < rows; n += FEW) {
             OK(open_index(true, D, &x));
             OK(add_pictures(x, v + n * D, n, rows - n < FEW ? rows - n : FEW));
-            OK(clip_index_close(x, &err));
+            OK(clipidx_close(x, &err));
         }
         OK(open_index(false, 0, &x));
         assert_true(x->coded);
@@ -135,13 +135,13 @@ static void test_learned(void **state)
         assert_int_equal(x->state.generation, shape == FLAT ? 2 : 1);
         for (int plain = 0; plain < 2; plain++) {
             x->coded = !plain;
-            OK(clip_index_search(x, query, 8, 10, NULL, hit[plain], found[plain], &err));
+            OK(clipidx_search(x, query, 8, 10, NULL, hit[plain], found[plain], &err));
         }
         for (int i = 0; i < 8 * 10; i++)
             if (hit[0][i].row != hit[1][i].row || hit[0][i].score != hit[1][i].score)
                 fail_msg("shape %d, query %d, hit %d: row %d, not %d", shape, i / 10, i % 10, (int)hit[0][i].row,
                          (int)hit[1][i].row);
-        OK(clip_index_close(x, &err));
+        OK(clipidx_close(x, &err));
         free(v), free(query);
     }
 }
@@ -231,7 +231,7 @@ static void test_reflectors(void **state)
     empty_dir();
     OK(open_index(true, D, &x));
     OK(add_pictures(x, v, 0, N));
-    OK(clip_index_close(x, &err));
+    OK(clipidx_close(x, &err));
     for (int fault = 0; fault < FAULTS; fault++) {
         if (fault == 0)
             unlink(file(name));
@@ -248,17 +248,17 @@ static void test_reflectors(void **state)
         OK(open_index(false, 0, &x));
         assert_false(x->coded);
         compare(x, v, 2, 5, NULL, "reflectors are missing");
-        OK(clip_index_close(x, &err));
+        OK(clipidx_close(x, &err));
         OK(open_index(true, 0, &x));
         assert_int_equal(x->coder.axes, 0);
         compare(x, v, 2, 5, NULL, "coded anew");
-        OK(clip_index_close(x, &err)); /* learns again */
+        OK(clipidx_close(x, &err)); /* learns again */
         OK(open_index(false, 0, &x));
         assert_true(x->coded);
         assert_int_equal(x->coder.axes, 32);
         assert_int_equal(x->state.generation, 2 + fault);
         compare(x, v, 2, 5, NULL, "learned anew");
-        OK(clip_index_close(x, &err));
+        OK(clipidx_close(x, &err));
         snprintf(name, sizeof name, "reflectors.%d.npy", 2 + fault);
     }
     free(v);
@@ -298,20 +298,20 @@ static void test_filters(void **state)
                  {{.below = (const char *const[]){"b.JPG"}, .n_below = 1, .kinds = 1}, 2}};
     empty_dir();
     OK(open_index(true, 8, &x));
-    OK(clip_index_add(x, item, v, 6, &err));
+    OK(clipidx_add(x, item, v, 6, &err));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int rows = 0;
-        OK(clip_index_search(x, v, 1, 8, &cases[i].f, hit, &found, &err));
+        OK(clipidx_search(x, v, 1, 8, &cases[i].f, hit, &found, &err));
         for (int h = 0; h < found; h++)
             rows |= 1 << hit[h].row;
         if (rows != cases[i].rows)
             fail_msg("filter %d: rows %x, not %x", (int)i, rows, cases[i].rows);
     }
-    assert_int_equal(clip_index_search(x, v, 1, 8, &(clip_index_filter){.kinds = 4}, hit, &found, &err), CLIP_EINVAL);
-    assert_int_equal(clip_index_search(x, v, 1, 0, NULL, hit, &found, &err), CLIP_EINVAL);
+    assert_int_equal(clipidx_search(x, v, 1, 8, &(clip_index_filter){.kinds = 4}, hit, &found, &err), CLIP_EINVAL);
+    assert_int_equal(clipidx_search(x, v, 1, 0, NULL, hit, &found, &err), CLIP_EINVAL);
     memset(v, 0, 8 * sizeof *v);
-    assert_int_equal(clip_index_search(x, v, 1, 8, NULL, hit, &found, &err), CLIP_EINVAL);
-    OK(clip_index_close(x, &err));
+    assert_int_equal(clipidx_search(x, v, 1, 8, NULL, hit, &found, &err), CLIP_EINVAL);
+    OK(clipidx_close(x, &err));
     free(v);
 }
 

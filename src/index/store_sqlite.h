@@ -1,0 +1,34 @@
+/* store_sqlite.h: the store that ships, as its own file and its tests see it. */
+#ifndef CLIPIDX_STORE_SQLITE_H
+#define CLIPIDX_STORE_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "index/store.h"
+
+#define CLIPIDX_SQLITE_VERSION 1
+#define CLIPIDX_SQLITE_MOST_VALUE (1 << 26) /* bytes of a row of SQLite, but for the bitmaps */
+
+enum { CLIPIDX_SQLITE_STATEMENTS = 20 };
+
+typedef struct clipidx_sqlite {
+    clipidx_store store;
+    sqlite3 *db;
+    sqlite3_stmt *statement[CLIPIDX_SQLITE_STATEMENTS]; /* prepared when first used */
+    int64_t steps, most_steps;    /* of SQLite's machine: left to the statement that runs; given to each */
+    bool immutable;               /* read from a directory where SQLite cannot make its files */
+    uint64_t device, inode;       /* of the database when it was opened */
+    struct clipidx_sqlite *watch; /* sees commits at once, in no transaction; NULL: not needed so far */
+    int64_t seen;                 /* what `watch` had last seen before this store was opened */
+} clipidx_sqlite;
+
+/* store_sqlite_files.c. clipidx_sqlite_check_files(): the database and the files that SQLite keeps beside it are not
+ * there, or are regular files. Errors: CLIP_EIO, CLIP_EFORMAT (a journal that names another file), CLIP_ENOMEM.
+ * clipidx_sqlite_at_rest(): there is nothing beside the database that SQLite would have to read.
+ * clipidx_sqlite_uri(): "file:PATH" with `query` behind it. What means something in a URI is written as %XX.
+ * free() it; NULL: out of memory. */
+clip_status clipidx_sqlite_check_files(const char *catalogue, clip_error *err);
+bool clipidx_sqlite_at_rest(const char *catalogue);
+char *clipidx_sqlite_uri(const char *path, const char *query);
+
+#endif

@@ -1,0 +1,194 @@
+/* An index that stays open while another handle or process writes it. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+#include "fixture.h"
+
+enum { D = 16, N = 40 };
+
+static float *vectors;
+
+static int make(void **state)
+{
+    vectors = random_vectors(5, 2 * N, D);
+    return dir_make(state);
+}
+
+static int leave(void **state)
+{
+    free(vectors);
+    return dir_remove(state);
+}
+
+/* Pictures from .. from + n are added, those of `gone` removed. */
+static void write_some(int from, int n, const char *const *gone)
+{
+    clip_index *x;
+    clip_item item;
+    OK(open_index(true, D, &x));
+    OK(add_pictures(x, vectors + from * D, from, n));
+    for (; *gone; gone++) {
+        OK(clipidx_find(x, *gone, &item, &err));
+        OK(clipidx_remove(x, &item.row, 1, &err));
+    }
+    OK(clipidx_close(x, &err));
+}
+
+/* Is picture i, asked for by its vector, the best hit; else nothing of its name may be there. */
+static bool finds(const clip_index *x, int i)
+{
+    clip_hit hit;
+    clip_item item;
+    char name[16];
+    int found;
+    snprintf(name, sizeof name, "p%d", i);
+    OK(clipidx_search(x, vectors + i * D, 1, 1, NULL, &hit, &found, &err));
+    OK(clipidx_item_at(x, hit.row, &item, &err));
+    const bool is = found == 1 && strcmp(item.path, name) == 0;
+    OK(clipidx_find(x, name, &item, &err));
+    assert_int_equal(item.kind != 0, is);
+    return is;
+}
+
+static bool refresh(clip_index *x)
+{
+    bool changed;
+    OK(clipidx_refresh(x, &changed, &err));
+    return changed;
+}
+
+/* One handle is refreshed and another is not. `gone`, if it is most of the index, makes the writer renumber rows. */
+static void check_refresh(int n, const char *const *gone)
+{
+    clip_index *fresh, *stale;
+    empty_dir();
+    write_some(0, n, (const char *const[]){NULL});
+    OK(open_index(false, 0, &fresh));
+    OK(open_index(false, 0, &stale));
+    refresh(fresh); /* the first may say so without need */
+    assert_false(refresh(fresh));
+    assert_true(finds(fresh, 0) && finds(fresh, 3) && !finds(fresh, N));
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        write_some(N, 1, gone);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(finds(fresh, 0) && !finds(fresh, N)); /* before it is refreshed */
+    assert_true(refresh(fresh));
+    assert_true(!finds(fresh, 0) && finds(fresh, 3) && finds(fresh, N));
+    assert_true(finds(stale, 0) && finds(stale, 3) && !finds(stale, N));
+    assert_false(refresh(fresh));
+    write_some(N + 1, 1, (const char *const[]){"p3", NULL}); /* a writer of the same process */
+    assert_true(refresh(fresh));
+    assert_false(refresh(fresh));
+    assert_true(!finds(fresh, 3) && finds(fresh, N) && finds(fresh, N + 1));
+    assert_true(finds(stale, 3));
+    assert_true(refresh(stale));
+    assert_true(!finds(stale, 3) && finds(stale, N + 1));
+    OK(clipidx_close(fresh, &err));
+    OK(clipidx_close(stale, &err));
+}
+
+static void test_rows_stay(void **state)
+{
+    (void)state;
+    check_refresh(N, (const char *const[]){"p0", NULL});
+}
+
+static void test_rows_move(void **state)
+{
+    (void)state;
+    check_refresh(6, (const char *const[]){"p0", "p1", "p2", NULL});
+}
+
+/* Whatever goes wrong, the handle answers as before. */
+static void test_errors(void **state)
+{
+    (void)state;
+    clip_index *x, *w;
+    bool changed;
+    char aside[80];
+    empty_dir();
+    write_some(0, N, (const char *const[]){NULL});
+    OK(open_index(false, 0, &x));
+    snprintf(aside, sizeof aside, "%s.aside", dir);
+    assert_int_equal(rename(dir, aside), 0);
+    assert_int_equal(clipidx_refresh(x, &changed, &err), CLIP_EIO);
+    assert_true(finds(x, 0));
+    assert_int_equal(mkdir(dir, 0777), 0);
+    OK(open_index(true, 2 * D, &w)); /* another index in its place */
+    OK(clipidx_close(w, &err));
+    assert_int_equal(clipidx_refresh(x, &changed, &err), CLIP_EMISMATCH);
+    assert_true(finds(x, 0));
+    empty_dir();
+    write_some(N, 3, (const char *const[]){NULL}); /* one of the same kind */
+    assert_true(refresh(x));
+    assert_true(finds(x, N) && !finds(x, 0));
+    OK(clipidx_close(x, &err));
+    OK(open_index(true, 0, &w)); /* a writer is always current */
+    assert_false(refresh(w));
+    OK(clipidx_close(w, &err));
+    empty_dir();
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(rename(aside, dir), 0);
+}
+
+static atomic_bool done;
+
+static void *ask_until_done(void *handle)
+{
+    clip_index *x = handle;
+    int64_t n = 0;
+    while (!atomic_load(&done)) {
+        clip_hit hit[3];
+        clip_item item;
+        clip_error why;
+        int found;
+        clipidx_hold(x);
+        bool ok = clipidx_search(x, vectors, 1, 3, &(clip_index_filter){.patterns = (const char *const[]){"p*"},
+                                                                        .n_patterns = 1}, hit, &found, &why) == CLIP_OK &&
+                  found == 3 && clipidx_item_at(x, hit[0].row, &item, &why) == CLIP_OK && strcmp(item.path, "p0") == 0;
+        clipidx_release(x);
+        if (!ok)
+            return NULL;
+        n++;
+    }
+    return n > 0 ? x : NULL;
+}
+
+/* Searches on other threads see the index before or after. */
+static void test_threads(void **state)
+{
+    (void)state;
+    pthread_t thread[3];
+    clip_index *x;
+    empty_dir();
+    write_some(0, 5, (const char *const[]){NULL});
+    OK(open_index(false, 0, &x));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, ask_until_done, x), 0);
+    for (int i = 5; i < 25; i++) {
+        write_some(i, 1, (const char *const[]){NULL});
+        assert_true(refresh(x));
+        assert_true(finds(x, i));
+    }
+    atomic_store(&done, true);
+    for (int i = 0; i < 3; i++) {
+        void *out;
+        pthread_join(thread[i], &out);
+        assert_ptr_equal(out, x);
+    }
+    OK(clipidx_close(x, &err));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows_stay), cmocka_unit_test(test_rows_move),
+                                       cmocka_unit_test(test_errors), cmocka_unit_test(test_threads)};
+    return cmocka_run_group_tests(tests, make, leave);
+}
