@@ -1071,7 +1071,8 @@ CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_er
  *     clip_index_search(index, query, 1, 10, NULL, hits, &found, &err);            the exact best 10
  *     clip_index_item_at(index, hits[0].row, &item, &err);   puts(item.path);
  *
- * Threads    An index opened for reading is a snapshot: any number of threads and processes search and read it, whatever a writer does meanwhile.
+ * Threads    An index opened for reading is a snapshot: any number of threads and processes search and
+ *            read it, whatever a writer does meanwhile. clip_index_refresh() moves it on.
  *            There is one writer at a time; another is refused (CLIP_EBUSY). A writer's handle is for one thread.
  * Durability What clip_index_commit() has returned from survives a crash; what was added since may be lost, nothing else. A change that fails (a full disk)
  *            takes back all since the last commit, and the handle goes on from there. Rows get other numbers only while a writer closes. */

@@ -11,7 +11,6 @@
  * the schema that clip makes is refused. */
 #include "index/store_sqlite.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -137,11 +136,13 @@ static void bind_text(sqlite3_stmt *q, int at, const char *text)
     sqlite3_bind_text(q, at, text ? text : "", -1, SQLITE_STATIC);
 }
 
-/* A statement without parameters. */
-static clip_status run_plain(clipidx_sqlite *c, int which, clip_error *err)
+/* A statement whose parameters are n numbers. */
+static clip_status run_numbers(clipidx_sqlite *c, int which, const int64_t *value, int n, clip_error *err)
 {
     sqlite3_stmt *q;
     TRY(prepare(c, which, &q, err));
+    for (int i = 0; i < n; i++)
+        sqlite3_bind_int64(q, i + 1, value[i]);
     return run(c, q, err);
 }
 
@@ -197,20 +198,8 @@ static void bound(clipidx_sqlite *c)
 
 static clip_status connect(clipidx_sqlite *c, bool write, bool create, clip_error *err)
 {
-    char *dir = clipb_path_dir(c->store.path), *real = dir ? realpath(dir, NULL) : NULL, *uri = NULL;
-    if (!real && dir && errno != ENOMEM) {
-        free(dir);
-        return clipb_fail(err, CLIP_EIO, c->store.path, "%s", strerror(errno));
-    }
-    free(dir);
-    char *path = real ? clipb_path_join(real, CATALOGUE)
-                      : NULL; /* the index's directory may lie behind symbolic links, the file may not */
-    if (path)
-        uri = clipidx_sqlite_uri(path, c->immutable ? "?immutable=1" : "");
-    free(real);
-    free(path);
-    if (!uri)
-        return clipb_fail(err, CLIP_ENOMEM, c->store.path, "out of memory");
+    char *uri;
+    TRY(clipidx_sqlite_uri(c->store.path, c->immutable ? "?immutable=1" : "", &uri, err));
     const int flags = (write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | (create ? SQLITE_OPEN_CREATE : 0) |
                       SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     const int code = sqlite3_open_v2(uri, &c->db, flags, NULL);
@@ -268,7 +257,8 @@ static clip_status check_schema(clipidx_sqlite *c, clip_error *err)
     for (int i = 0; s == CLIP_OK && i < OBJECTS; i++)
         if (!(found >> i & 1))
             s = clipb_fail(err, CLIP_EFORMAT, c->store.path,
-                           "the catalogue is not as clip makes it: the %s '%s' is missing", schema[i].type, schema[i].name);
+                           "the catalogue is not as clip makes it: the %s '%s' is missing", schema[i].type,
+                           schema[i].name);
     return s;
 }
 
@@ -351,14 +341,13 @@ static clipidx_sqlite *new_store(const char *dir)
 {
     clipidx_sqlite *c = calloc(1, sizeof *c);
     char *path = clipb_path_join(dir, CATALOGUE);
-    if (c && path)
+    if (c && path) {
         c->store = (clipidx_store){.kind = &clipidx_store_sqlite, .path = path};
-    else {
-        free(path);
-        free(c);
-        c = NULL;
+        return c;
     }
-    return c;
+    free(path);
+    free(c);
+    return NULL;
 }
 
 static clip_status open_store(const char *dir, bool write, bool create, clipidx_store **out, bool *fresh,
@@ -393,20 +382,13 @@ static clip_status open_watch(clipidx_sqlite *c, const char *dir, clip_error *er
     return s;
 }
 
-/* Is another file in the place of the one that was opened? */
-static bool is_replaced(const clipidx_sqlite *c)
-{
-    struct stat st;
-    return stat(c->store.path, &st) < 0 || (uint64_t)st.st_dev != c->device || (uint64_t)st.st_ino != c->inode;
-}
-
 /* SQLite says whether a connection has seen a commit since it was last asked (PRAGMA data_version), but only
  * of that connection. So a new store takes the watch over. What it has seen is from before the new store was
  * opened: a commit in between is taken up once more. */
 static clip_status open_newer(clipidx_store *s, const char *dir, clipidx_store **out, clip_error *err)
 {
     clipidx_sqlite *c = (clipidx_sqlite *)s;
-    const bool watched = c->watch && !c->immutable && !is_replaced(c);
+    const bool watched = c->watch && !c->immutable && clipidx_sqlite_is_same(c->store.path, c->device, c->inode);
     int64_t version = 0;
     bool fresh;
     *out = NULL;
@@ -421,9 +403,8 @@ static clip_status open_newer(clipidx_store *s, const char *dir, clipidx_store *
     if (watched && version == c->seen)
         return CLIP_OK;
     TRY(open_store(dir, false, false, out, &fresh, err));
-    clipidx_sqlite *newer = (clipidx_sqlite *)*out;
-    newer->watch = c->watch;
-    newer->seen = version;
+    ((clipidx_sqlite *)*out)->watch = c->watch;
+    ((clipidx_sqlite *)*out)->seen = version;
     c->watch = NULL;
     return CLIP_OK;
 }
@@ -485,11 +466,8 @@ static clip_status set_meta(clipidx_store *s, const char *key, const char *value
 /* From now on a value may be as long as a bitmap over so many rows. */
 static void allow_bits(clipidx_sqlite *c, int64_t rows)
 {
-    const int64_t bytes = rows / 8 + 1024;
-    sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH,
-                  bytes < CLIPIDX_SQLITE_MOST_VALUE ? CLIPIDX_SQLITE_MOST_VALUE
-                  : bytes < INT_MAX                 ? (int)bytes
-                                                    : INT_MAX);
+    const int64_t bytes = rows / 8 + 1024, most = bytes < INT_MAX ? bytes : INT_MAX;
+    sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, most > CLIPIDX_SQLITE_MOST_VALUE ? (int)most : CLIPIDX_SQLITE_MOST_VALUE);
 }
 
 static clip_status get_bits(clipidx_store *s, const char *name, clipidx_bits *b, int64_t rows, clip_error *err)
@@ -529,23 +507,21 @@ static clip_status set_bits(clipidx_store *s, const char *name, const clipidx_bi
 
 static clip_status begin(clipidx_store *s, clip_error *err)
 {
-    clipidx_sqlite *c = (clipidx_sqlite *)s;
     /* Without memory or disk, SQLite may have ended the transaction by itself. Going on would commit half of it. */
     if (s->changing)
-        return sqlite3_get_autocommit(c->db)
+        return sqlite3_get_autocommit(((clipidx_sqlite *)s)->db)
                    ? clipb_fail(err, CLIP_EIO, s->path, "a fault has taken back what was not committed yet")
                    : CLIP_OK;
-    TRY(run_plain(c, BEGIN, err));
+    TRY(run_numbers((clipidx_sqlite *)s, BEGIN, NULL, 0, err));
     s->changing = true;
     return CLIP_OK;
 }
 
 static clip_status commit(clipidx_store *s, clip_error *err)
 {
-    clipidx_sqlite *c = (clipidx_sqlite *)s;
-    TRY(run_plain(c, COMMIT, err));
+    TRY(run_numbers((clipidx_sqlite *)s, COMMIT, NULL, 0, err));
     s->changing = false;
-    allow_steps(c);
+    allow_steps((clipidx_sqlite *)s);
     return CLIP_OK;
 }
 
@@ -553,7 +529,7 @@ static void roll_back(clipidx_store *s)
 {
     clipidx_sqlite *c = (clipidx_sqlite *)s;
     if (s->changing && !sqlite3_get_autocommit(c->db)) /* a full disk makes SQLite roll back by itself */
-        run_plain(c, ROLLBACK, NULL);
+        run_numbers(c, ROLLBACK, NULL, 0, NULL);
     s->changing = false;
 }
 
@@ -660,21 +636,12 @@ static clip_status insert(clipidx_store *s, const clip_item *item, uint64_t sum,
 
 static clip_status remove_row(clipidx_store *s, int64_t row, clip_error *err)
 {
-    clipidx_sqlite *c = (clipidx_sqlite *)s;
-    sqlite3_stmt *q;
-    TRY(prepare(c, DELETE, &q, err));
-    sqlite3_bind_int64(q, 1, row);
-    return run(c, q, err);
+    return run_numbers((clipidx_sqlite *)s, DELETE, (const int64_t[]){row}, 1, err);
 }
 
 static clip_status move_row(clipidx_store *s, int64_t row, int64_t to, clip_error *err)
 {
-    clipidx_sqlite *c = (clipidx_sqlite *)s;
-    sqlite3_stmt *q;
-    TRY(prepare(c, MOVE, &q, err));
-    sqlite3_bind_int64(q, 1, row);
-    sqlite3_bind_int64(q, 2, to);
-    return run(c, q, err);
+    return run_numbers((clipidx_sqlite *)s, MOVE, (const int64_t[]){row, to}, 2, err);
 }
 
 static clip_status rename_row(clipidx_store *s, int64_t row, const char *path, int64_t size, int64_t mtime,

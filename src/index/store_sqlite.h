@@ -22,13 +22,19 @@ typedef struct clipidx_sqlite {
     int64_t seen;                 /* what `watch` had last seen before this store was opened */
 } clipidx_sqlite;
 
-/* store_sqlite_files.c. clipidx_sqlite_check_files(): the database and the files that SQLite keeps beside it are not
- * there, or are regular files. Errors: CLIP_EIO, CLIP_EFORMAT (a journal that names another file), CLIP_ENOMEM.
- * clipidx_sqlite_at_rest(): there is nothing beside the database that SQLite would have to read.
- * clipidx_sqlite_uri(): "file:PATH" with `query` behind it. What means something in a URI is written as %XX.
- * free() it; NULL: out of memory. */
+/* ---- store_sqlite_files.c ---- */
+
+/* clipidx_sqlite_check_files(): the database and the files that SQLite keeps beside it are not there, or are regular
+ * files. Errors: CLIP_EIO, CLIP_EFORMAT (a journal that names another file), CLIP_ENOMEM. */
 clip_status clipidx_sqlite_check_files(const char *catalogue, clip_error *err);
+
+/* clipidx_sqlite_uri(): what SQLite opens, with `query` behind it. The directory may lie behind symbolic links, the
+ * file may not. free(*uri). Errors: CLIP_EIO, CLIP_ENOMEM. */
+clip_status clipidx_sqlite_uri(const char *catalogue, const char *query, char **uri, clip_error *err);
+
+/* clipidx_sqlite_at_rest(): nothing lies beside the database that SQLite would have to read.
+ * clipidx_sqlite_is_same(): the file of that name is still this one. */
 bool clipidx_sqlite_at_rest(const char *catalogue);
-char *clipidx_sqlite_uri(const char *path, const char *query);
+bool clipidx_sqlite_is_same(const char *catalogue, uint64_t device, uint64_t inode);
 
 #endif

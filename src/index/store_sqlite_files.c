@@ -1,4 +1,5 @@
 /* The files of a catalogue, looked at without SQLite. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,9 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "index/store_sqlite.h"
 
-char *clipidx_sqlite_uri(const char *path, const char *query)
+/* What means something in a URI is written as %XX. */
+static char *uri_of(const char *path, const char *query)
 {
     char *uri = malloc(strlen(path) * 3 + strlen(query) + 8), *p = uri;
     if (!uri)
@@ -18,6 +21,22 @@ char *clipidx_sqlite_uri(const char *path, const char *query)
         p += *s == '%' || *s == '?' || *s == '#' ? sprintf(p, "%%%02X", *s) : sprintf(p, "%c", *s);
     strcpy(p, query);
     return uri;
+}
+
+clip_status clipidx_sqlite_uri(const char *catalogue, const char *query, char **uri, clip_error *err)
+{
+    const char *slash = strrchr(catalogue, '/');
+    char *dir = clipb_path_dir(catalogue), *real = dir ? realpath(dir, NULL) : NULL;
+    const int fault = dir && !real ? errno : 0;
+    char *path = real ? clipb_path_join(real, slash ? slash + 1 : catalogue) : NULL;
+    *uri = path ? uri_of(path, query) : NULL;
+    free(dir);
+    free(real);
+    free(path);
+    if (*uri)
+        return CLIP_OK;
+    return fault && fault != ENOMEM ? clipb_fail(err, CLIP_EIO, catalogue, "%s", strerror(fault))
+                                    : clipb_fail(err, CLIP_ENOMEM, catalogue, "out of memory");
 }
 
 bool clipidx_sqlite_at_rest(const char *path)
@@ -62,4 +81,10 @@ clip_status clipidx_sqlite_check_files(const char *catalogue, clip_error *err)
         free(path);
     }
     return s;
+}
+
+bool clipidx_sqlite_is_same(const char *catalogue, uint64_t device, uint64_t inode)
+{
+    struct stat st;
+    return stat(catalogue, &st) == 0 && (uint64_t)st.st_dev == device && (uint64_t)st.st_ino == inode;
 }

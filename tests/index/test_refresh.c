@@ -35,7 +35,7 @@ static void write_some(int from, int n, const char *const *gone)
     OK(clipidx_close(x, &err));
 }
 
-/* Is picture i, asked for by its vector, the best hit; else nothing of its name may be there. */
+/* Is picture i the best hit for its vector? Otherwise there must not be a picture of its name. */
 static bool finds(const clip_index *x, int i)
 {
     clip_hit hit;
@@ -58,26 +58,45 @@ static bool refresh(clip_index *x)
     return changed;
 }
 
-/* One handle is refreshed and another is not. `gone`, if it is most of the index, makes the writer renumber rows. */
+/* A process that writes when a byte comes. It is made before SQLite is used here: a forked child must not share it. */
+static pid_t start_writer(const char *const *gone, int start[2])
+{
+    assert_int_equal(pipe(start), 0);
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        if (read(start[0], &byte, 1) == 1)
+            write_some(N, 1, gone);
+        _exit(0);
+    }
+    return child;
+}
+
+static void let_it_write(pid_t child, const int start[2])
+{
+    int status;
+    assert_int_equal(write(start[1], "", 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(start[0]);
+    close(start[1]);
+}
+
+/* One handle is refreshed and another is not. Where `gone` is most of the index, the writer renumbers rows. */
 static void check_refresh(int n, const char *const *gone)
 {
     clip_index *fresh, *stale;
+    int start[2];
     empty_dir();
+    const pid_t child = start_writer(gone, start);
     write_some(0, n, (const char *const[]){NULL});
     OK(open_index(false, 0, &fresh));
     OK(open_index(false, 0, &stale));
     refresh(fresh); /* the first may say so without need */
     assert_false(refresh(fresh));
     assert_true(finds(fresh, 0) && finds(fresh, 3) && !finds(fresh, N));
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0) {
-        write_some(N, 1, gone);
-        _exit(0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    let_it_write(child, start);
     assert_true(finds(fresh, 0) && !finds(fresh, N)); /* before it is refreshed */
     assert_true(refresh(fresh));
     assert_true(!finds(fresh, 0) && finds(fresh, 3) && finds(fresh, N));
