@@ -1,5 +1,7 @@
-/* clip_index_open(): whose vectors these are. A model is known by XXH3-128 of its weights' files. Reading a gigabyte to find that out would be the slowest
- * part of a search; so the index notes by what the files could be recognised (inodes, sizes, times of change), and what came out. */
+/* The public functions of an index. clip_index_open() checks which model its vectors belong to.
+ * A model is known by XXH3-128 of its weights' files. Reading a gigabyte to find that out would
+ * be the slowest part of a search, so the index notes by what the files can be recognised
+ * (inodes, sizes, times of change), and what their hash was. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,8 @@ static void hexadecimal(XXH128_hash_t h, char out[33])
     snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, h.high64, h.low64);
 }
 
-/* One file is known by its own hash, several by that of their hashes, one folded in after the other. */
+/* One file is known by its own hash, several by that of their hashes, one folded in after the
+ * other. */
 static XXH128_hash_t fold(XXH128_hash_t so_far, XXH128_hash_t next, size_t i)
 {
     const XXH128_hash_t both[2] = {so_far, next};
@@ -78,7 +81,8 @@ static clip_status note_path(clip_index *x, const clip_model *m, clip_error *err
 
 /* ---- The background of its pictures ---- */
 
-/* What the catalogue says; *known: it does. An index that was updated before there was such a note dropped transparency. */
+/* What the catalogue says; *known: it does. An index that was updated before there was such a
+ * note dropped transparency. */
 static clip_status recall_background(const clip_index *x, int *background, bool *known, clip_error *err)
 {
     char text[32], updated[32];
@@ -125,7 +129,7 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
     if (m->config.embed_dim != x->dim)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of %s, %d numbers a vector; %s makes %d",
                           x->model_name[0] ? x->model_name : "an unknown model", x->dim, m->path, m->config.embed_dim);
-    fresh = fresh || (x->write && !x->model_id[0] && x->state.rows == 0); /* nothing has come into it yet: it is nobody's */
+    fresh = fresh || (x->write && !x->model_id[0] && x->state.rows == 0); /* an empty index of no model yet */
     if (!fresh && !x->model_id[0])
         return CLIP_OK; /* made without a model: nobody can tell */
     stamp_of(m, stamp);
@@ -153,7 +157,8 @@ clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip
         return clipb_fail(err, CLIP_EINVAL, NULL, "no path of an index");
     if (o.threads < 0 || o.threads > CLIP_MOST_THREADS)
         return clipb_fail(err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
-    TRY(clipidx_open(dir, &clipidx_store_sqlite, &o, o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0, out, &fresh, err));
+    const int dim = o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0;
+    TRY(clipidx_open(dir, &clipidx_store_sqlite, &o, dim, out, &fresh, err));
     clip_status s = o.dim && o.dim != (*out)->dim
                         ? clipb_fail(err, CLIP_EMISMATCH, dir, "has %d numbers a vector, not %d", (*out)->dim, o.dim)
                         : CLIP_OK;

@@ -20,7 +20,7 @@ static clip_status fail(const clipidx_array *a, clip_error *err, const char *wha
     return clipb_fail(err, CLIP_EIO, a->path, "%s: %s", what, errno ? strerror(errno) : "the disk may be full");
 }
 
-/* ---- The header --------------------------------------------------------------------------------------------- */
+/* ---- The header ------------------------------------------------------------------------------ */
 
 /* What stands before the number of rows, and from there to the end. */
 static int header_begin(const clipidx_array *a, char *out, size_t size)
@@ -52,7 +52,7 @@ static bool header_fits(const clipidx_array *a, const char *header)
     return memcmp(header, want, HEADER) == 0;
 }
 
-/* ---- The file ----------------------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 static clip_status write_at(const clipidx_array *a, const void *data, size_t bytes, off_t at, clip_error *err)
 {

@@ -1,10 +1,13 @@
-/* array.h: a matrix that grows at its end, in a file that NumPy reads: np.load(path, mmap_mode="r").
+/* array.h: a matrix that grows at its end, in a file that NumPy reads:
+ * np.load(path, mmap_mode="r").
  *
- *     128 bytes    "\x93NUMPY", version 1.0, a header that says type and shape, padded, so that it is rewritten in place as rows come
+ *     128 bytes    "\x93NUMPY", version 1.0, and a header that says type and shape. It is padded,
+ *                  so that it can be rewritten in place as rows come
  *     rows         C order, one after the other
  *
- * Rows are written once and never changed: a reader maps those it knows of and is not disturbed by a writer. Which rows count is the catalogue's to
- * say; the shape in the header is for NumPy and may lag behind after a crash. */
+ * Rows are written once and never changed. A reader maps the rows that it knows, and a writer
+ * does not disturb it. The store says which rows count. The shape in the header is for NumPy,
+ * and may lag behind after a crash. */
 #ifndef CLIPIDX_ARRAY_H
 #define CLIPIDX_ARRAY_H
 
@@ -46,7 +49,8 @@ clip_status clipidx_array_cut(clipidx_array *a, int64_t rows, clip_error *err);
 /* clipidx_array_sync(): the header says what there is, and all of it is on the disk. */
 clip_status clipidx_array_sync(clipidx_array *a, clip_error *err);
 
-/* clipidx_array_map(): the first so many rows can be read through clipidx_array_row(); earlier pointers die. */
+/* clipidx_array_map(): the first so many rows can be read through clipidx_array_row(); earlier
+ * pointers die. */
 clip_status clipidx_array_map(clipidx_array *a, int64_t rows, clip_error *err);
 
 /* clipidx_array_check(): CLIP_EIO where the file no longer holds all that is mapped: reading the

@@ -1,6 +1,6 @@
-/* Changing an index. Rows are written behind those that the store knows, reach the disk, and only then become known, in
- * one transaction. So after a crash at any moment the arrays hold what the store knows, and perhaps rows that it does
- * not know, which the next writer cuts off. */
+/* Changing an index. Rows are written behind those that the store knows, reach the disk, and
+ * only then become known, in one transaction. So after a crash at any moment the arrays hold
+ * what the store knows, and perhaps rows that it does not know, which the next writer cuts off. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

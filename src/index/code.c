@@ -7,7 +7,9 @@
 #include "base/rng.h"
 
 #define ROUNDS 4
-#define ROTATION_ERROR 0x1p-17 /* of a vector no longer than 1.001: rounded to f32, then mixed in 4 rounds, each of at most 13 steps and a scaling that round every number once */
+/* Of a vector no longer than 1.001. It is rounded to f32, then mixed in 4 rounds. Each round has
+ * at most 13 steps and a scaling, which round every number once. */
+#define ROTATION_ERROR 0x1p-17
 #define ROUNDED 0.5001         /* of a scale: what a number is off its code, at most */
 #define NOTHING 0x1p-100f      /* no number of a part is larger: its code is 0 */
 
@@ -60,7 +62,8 @@ void clipidx_coder_free(clipidx_coder *c)
     *c = (clipidx_coder){0};
 }
 
-/* Signs that look random, then a Hadamard matrix on as many numbers as it can take, the first and the last in turn: each step is orthogonal. */
+/* Signs that look random, then a Hadamard matrix on as many numbers as it can take: the first
+ * and the last in turn. Each step is orthogonal. */
 static void mix(const clipidx_coder *c, float *x, const float *sign, int n)
 {
     int P = 1;
@@ -114,7 +117,8 @@ static float largest(const float *x, int n)
 /* A length, a little too long rather than too short. */
 static double length_of(double squares) { return sqrt(squares) * (1 + 0x1p-20) + ROTATION_ERROR; }
 
-/* s' for |t| = 1: of 16 equal steps, those that lose least of normally distributed numbers (Max 1960, table II). */
+/* s' for |t| = 1: of 16 equal steps, those that lose least of normally distributed numbers (Max
+ * 1960, table II). */
 static double tail_step(const clipidx_coder *c) { return 0.3352 / 2 / sqrt(c->T); }
 
 /* The bits of a tail's number i: in byte i, or in the high half of byte i - bytes. */
@@ -160,7 +164,8 @@ bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const in
            length_of(left) <= tail_bound[0] * (1 + 0x1p-20);
 }
 
-/* x = s code + e: no sum of n products with a vector's code, whose numbers reach to most_code, may reach 2^31. Returns s; *squares is |e|^2. */
+/* x = s code + e: no sum of n products with a vector's code, whose numbers reach to most_code,
+ * may reach 2^31. Returns s; *squares is |e|^2. */
 static float round_query(const float *x, int n, int most_code, int16_t *code, double *squares)
 {
     const int64_t most_fits = INT32_MAX / (most_code * (int64_t)n);
@@ -193,11 +198,12 @@ void clipidx_code_query(const clipidx_coder *c, const float *unit, int16_t *head
                 tail_scale = round_query(u, c->T, 15, tail, &tail_left);
     for (int i = 0; i < c->T; i++)
         sum += tail[i];
-    memmove(tail + padded, tail + c->bytes, (size_t)(c->T - c->bytes) * sizeof *tail); /* the numbers of the high halves */
+    memmove(tail + padded, tail + c->bytes, (size_t)(c->T - c->bytes) * sizeof *tail); /* the high halves */
     memset(tail + c->bytes, 0, (padded - (size_t)c->bytes) * sizeof *tail);
 
-    /* |x| is below 1.001, |q| below 1 + 1e-6, |s c| at most 1.001 + |e|, and so of the tail. The score itself is computed with some rounding, a chain of at most D/16 + 16
-     * additions; and so are the sums that these bounds become part of. */
+    /* |x| is below 1.001, |q| below 1 + 1e-6, |s c| at most 1.001 + |e|, and so of the tail. The
+     * score itself is computed with some rounding, a chain of at most D/16 + 16 additions; and
+     * so are the sums that these bounds become part of. */
     const double rounding = (c->D / 16 + 32) * 0x1p-24 * 1.002 + 0x1p-19, head_rest = length_of(head_left),
                  tail_rest = length_of(tail_left);
     const double step = tail_step(c) * tail_scale, up = 1 + 0x1p-20;

@@ -1,11 +1,11 @@
 /* Groups of duplicates. Some rows at a time are queries against the rows behind them.
  *
  *     LINKED   a query and a row it finds are in one group (a forest of sets: Tarjan 1975)
- *     FIRST    a row that is in no group joins the group of the first query that finds it, and is no
- *              query itself
+ *     FIRST    a row that is in no group joins the group of the first query that finds it, and is
+ *              then not a query itself
  *
- * A row is before another if its grade is lower, or equal and its number lower. The root of a group is
- * its first row. */
+ * A row is before another if its grade is lower, or equal and its number lower. The root of a
+ * group is its first row. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -230,7 +230,8 @@ static clip_status list_groups(const finder *f, int64_t **row, int64_t **group, 
 {
     const int64_t N = f->x->state.rows;
     int64_t *parent = f->parent;
-    int64_t *at = calloc((size_t)N + 1, sizeof *at), members = 0, groups_there = 0; /* at[root]: how many; then where its next row goes */
+    int64_t *at = calloc((size_t)N + 1, sizeof *at); /* at[root]: how many; then where its next row goes */
+    int64_t members = 0, groups_there = 0;
     for (int64_t i = 0; at && i < N; i++)
         at[root_of(parent, i)]++;
     for (int64_t i = 0; at && i < N; i++) {

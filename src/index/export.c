@@ -4,8 +4,9 @@
  *     DIR/text_emb/text_emb_0.npy    [N, D]
  *     DIR/metadata/metadata_0.jsonl  N lines {"image_path": .., "caption": ..}
  *
- * Row i of each belong together. Here a picture and its captions are items of their own, there they share a row: a picture with three captions leaves
- * in three rows, one without a caption beside a row of zeros. */
+ * Row i of each belong together. Here a picture and its captions are items of their own, there
+ * they share a row: a picture with three captions leaves in three rows, one without a caption
+ * beside a row of zeros. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #include "index/index.h"
 #include "kernels/set.h"
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 typedef struct target {
     const clip_index *x;
@@ -88,7 +89,7 @@ static clip_status write_row(target *o, int64_t picture, int64_t text, clip_erro
     return s;
 }
 
-/* ---- Which texts belong to which picture ----------------------------------------------------------------------- */
+/* ---- Which texts belong to which picture ----------------------------------------------------- */
 
 typedef struct caption {
     uint64_t path; /* hash of it */
@@ -139,7 +140,8 @@ static size_t first_of(const caption *list, size_t n, uint64_t path)
     return lo;
 }
 
-/* A picture with each of its captions, or alone. (Where the hashes of two paths are equal, one of 2^64 pairs, a caption goes with the wrong one.) */
+/* A picture with each of its captions, or alone. Where the hashes of two paths are equal (one of
+ * 2^64 pairs), a caption goes with the wrong picture. */
 static clip_status write_picture(target *o, int64_t picture, const char *path, caption *list, size_t n, clip_error *err)
 {
     const uint64_t hash = hash_path(path);
@@ -170,7 +172,7 @@ static clip_status write_rows(target *o, caption *list, size_t n, clip_error *er
     return CLIP_OK;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static clip_status make_folder(const char *dir, const char *name, char **path, clip_error *err)
 {

@@ -1,6 +1,8 @@
-/* The arrays of an index, side by side: row i of each belongs to row i of the catalogue. The vectors cannot be had again; codes and their bounds can be
- * computed from them, and are, whenever they are not what they should be. The axes that they are made on are learned when there are enough vectors, and
- * again when there are many more: all is then written once more, in files of another generation. */
+/* The arrays of an index, side by side: row i of each belongs to row i of the store. Vectors
+ * cannot be made again. Codes and their bounds are computed from them, and computed again if
+ * they are damaged. The axes of the codes are learned when there are enough vectors, and again
+ * when there are many more. All arrays are then written once more, in files of another
+ * generation. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #define LEARN_MOST_DIM 4096
 #define LEARNED "learned" /* in the store */
 
-/* Of the files, which come with a new name each time they are rewritten: "vectors.npy", "vectors.1.npy", .. */
+/* Names of files: a new one each time they are rewritten ("vectors.npy", "vectors.1.npy", ..). */
 static void name_of(char out[64], const char *what, int64_t generation)
 {
     if (generation)
@@ -67,7 +69,7 @@ static void unlink_arrays(const clip_index *x, int64_t generation)
     }
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Codes and bounds of n vectors, into the arrays that are theirs in `array`. */
 static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clipidx_array array[CLIPIDX_ARRAYS],
@@ -136,9 +138,10 @@ clip_status clipidx_map(const clip_index *x, clip_error *err)
     return CLIP_OK;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Rows the catalogue knows and the vectors' file has not: they are forgotten, so that whoever fills the index embeds them again. */
+/* Rows that the store knows and the vectors' file does not have. They are forgotten, so that the
+ * next update embeds them again. */
 static clip_status forget_lost_rows(clip_index *x, clip_error *err)
 {
     clipidx_state *s = &x->state;
@@ -182,8 +185,8 @@ static clip_status open_vectors(clip_index *x, clip_error *err)
     return s == CLIP_OK && x->write ? forget_lost_rows(x, err) : s;
 }
 
-/* What the catalogue knows of the reflectors that this generation's codes were made with: how many rows they were learned from, and their sum (XXH3);
- * 0 rows: there are none. */
+/* What the store knows of the reflectors of this generation's codes: how many rows they were
+ * learned from (0: there are none), and their sum (XXH3). */
 static clip_status recall_learned(clip_index *x, int64_t *rows, uint64_t *sum, clip_error *err)
 {
     char text[64], *end;
@@ -206,7 +209,8 @@ static uint64_t sum_of(const clipidx_array *a)
     return a->rows ? XXH3_64bits(clipidx_array_row(a, 0), (size_t)a->rows * a->row_bytes) : 0;
 }
 
-/* The coder of this generation's codes. Other reflectors than they were made with (*lost) would be as orthogonal, and every answer wrong. */
+/* The coder of this generation's codes. *lost: the reflectors are not the ones it was made with.
+ * They would be as orthogonal, and every answer wrong. */
 static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
 {
     clipidx_array *a = &x->array[CLIPIDX_REFLECTORS];
@@ -230,7 +234,8 @@ static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
                                      s == CLIP_ENOMEM ? "out of memory" : "holds a reflector that is no direction");
 }
 
-/* Empty files of codes and bounds, and then of reflectors, if these are lost: no code may outlive what it was made with, not even in a crash. */
+/* Empty files of codes and bounds, and then of reflectors, if these are lost. No code may
+ * outlive the reflectors it was made with, not even in a crash. */
 static clip_status empty_codes(clip_index *x, bool lost, clip_error *err)
 {
     for (int i = CLIPIDX_HEADS; i < (lost ? CLIPIDX_FILES : CLIPIDX_ARRAYS); i++) {
@@ -257,7 +262,8 @@ static clip_status code_again(clip_index *x, int64_t have, clip_error *err)
     return clipidx_files_sync(x, err);
 }
 
-/* Reflectors, codes and bounds: if one is not usable, a writer makes them anew, and a reader goes without. */
+/* Reflectors, codes and bounds. If one is not usable, a writer makes all anew, and a reader does
+ * without. */
 static clip_status open_codes(clip_index *x, clip_error *err)
 {
     bool lost;
@@ -305,7 +311,7 @@ void clipidx_files_close(clip_index *x)
     clipidx_coder_free(&x->coder);
 }
 
-/* ---- All of it once more ------------------------------------------------------------------------------------ */
+/* ---- All of it once more --------------------------------------------------------------------- */
 
 /* The rows that are not gone, from one array to another. */
 static clip_status copy_rows(const clip_index *x, const clipidx_array *from, clipidx_array *to, clip_error *err)

@@ -1,4 +1,5 @@
-/* Which rows a search looks at, as a bitmap. Kinds and gaps are bitmaps already; only patterns and dates walk the items. */
+/* Which rows a search looks at, as a bitmap. Kinds and gaps are bitmaps already. Only patterns,
+ * folders and dates visit the items. */
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -18,8 +19,8 @@ static bool path_fits(const clip_index_filter *f, const char *path)
     return fits;
 }
 
-/* A folder is called as it is said (an address, a name that was imported), from the current directory on
- * (it may be gone, or lie behind a symbolic link), and by its real name. */
+/* A folder is called as it is said (an address, a name that was imported), from the current
+ * directory on (it may be gone, or lie behind a symbolic link), and by its real name. */
 enum { NAMES = 3 };
 
 static void free_names(char **name, int n)

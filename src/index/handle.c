@@ -1,4 +1,5 @@
-/* What every function of a handle needs: warnings, the process that owns it, and the lock against a refresh. */
+/* What every function of a handle needs: warnings, the process that owns it, and the lock
+ * against a refresh. */
 #include <stdarg.h>
 #include <unistd.h>
 

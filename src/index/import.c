@@ -1,5 +1,7 @@
-/* Embeddings in, in the layout that export.c describes, in any number of shards (img_emb_0.npy, img_emb_1.npy, ..). clip-retrieval itself writes metadata as
- * Parquet, which takes a library larger than this one to read; the line that turns it into JSON lines is in the message. */
+/* Reads embeddings in the layout that export.c describes, in any number of shards
+ * (img_emb_0.npy, img_emb_1.npy, ..). clip-retrieval itself writes metadata as Parquet. Reading
+ * that takes a library larger than this one, so a message says which line of Python turns it
+ * into JSON lines. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -13,7 +15,7 @@
 
 enum { BATCH = 256, COMMIT_EVERY = 400 }; /* rows at once; batches */
 
-/* ---- Which files ----------------------------------------------------------------------------------------------- */
+/* ---- Which files ----------------------------------------------------------------------------- */
 
 /* Shards by their number, as it is written ("0", "007"). */
 typedef struct shards {
@@ -105,7 +107,7 @@ static clip_status find_shards(const char *dir, shards *out, clip_error *err)
     return s;
 }
 
-/* ---- One shard ------------------------------------------------------------------------------------------------- */
+/* ---- One shard ------------------------------------------------------------------------------- */
 
 typedef struct source {
     clipidx_npy image, text; /* data NULL: there is none */
@@ -176,7 +178,7 @@ clip_status clipidx_import_info(const char *dir, int *dim, int64_t *rows, clip_e
     return s;
 }
 
-/* ---- Items ----------------------------------------------------------------------------------------------------- */
+/* ---- Items ----------------------------------------------------------------------------------- */
 
 typedef struct batch {
     clip_item item[BATCH];
@@ -225,7 +227,8 @@ static clip_status add_row(clip_index *x, batch *b, const clipidx_npy *a, int64_
     return b->n == BATCH ? flush(x, b, err) : CLIP_OK;
 }
 
-/* What a line says; its strings live in the tree. A path is image_path, else url, as in lists of pictures of the web. */
+/* What a line says. The strings live in the tree. A path is image_path, else url, as in lists of
+ * pictures on the web. */
 static clip_status read_line(source *in, int64_t number, cJSON **tree, const char **path, const char **caption_text,
                              clip_error *err)
 {
@@ -306,7 +309,8 @@ static clip_status check_shard(const clip_index *x, source *in, clip_error *err)
                                                     "has more lines than the %" PRId64 " rows beside it", in->rows);
 }
 
-/* Before anything is added: a line too many or too few says that names and vectors do not belong together, perhaps from the first row on. */
+/* Before anything is added: a line too many or too few says that names and vectors do not belong
+ * together, perhaps from the first row on. */
 static clip_status check_shards(const clip_index *x, const char *dir, const shards *list, clip_error *err)
 {
     clip_status s = CLIP_OK;

@@ -53,8 +53,8 @@ static void unmake(const clip_index *x)
         rmdir(x->dir);
 }
 
-/* An index is made in a directory of its own: somebody else's vectors.npy must not be taken for what a crash has
- * left. Hidden files do not matter. */
+/* An index is made in a directory of its own: somebody else's vectors.npy must not be taken for
+ * what a crash has left. Hidden files do not matter. */
 static clip_status check_place(const clip_index *x, clip_error *err)
 {
     const char *first = x->kind->files[0];
@@ -136,7 +136,8 @@ static clip_status open_parts(clip_index *x, bool create, int dim, bool *fresh, 
         TRY(read_store(x, err));
         const clip_status s = clipidx_files_open(x, err);
         const char *vectors = x->array[CLIPIDX_VECTORS].path;
-        /* A writer may have put other files in the place of these, just after their names were read. */
+        /* A writer may have put other files in the place of these, just after their names were
+         * read. */
         if ((s != CLIP_EIO && (s < 0 || x->coded)) || x->write || tries == 8 || (vectors && access(vectors, F_OK) == 0))
             return s;
         close_parts(x);
@@ -163,7 +164,7 @@ static clipidx_shared *new_shared(void)
     if (!shared)
         return NULL;
     pthread_rwlockattr_init(&attributes);
-#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP /* else searches without a pause could keep a refresh waiting */
+#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP /* else endless searches could hold a refresh up */
     pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 #endif
     pthread_rwlock_init(&shared->refresh, &attributes);
@@ -239,7 +240,7 @@ clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model
     return clipidx_commit(x, err);
 }
 
-/* ---- Refreshing ------------------------------------------------------------------------------- */
+/* ---- Refreshing ------------------------------------------------------------------------------ */
 
 /* The parts that are opened anew: of `from`, to x. */
 static void take_parts(clip_index *x, const clip_index *from)
@@ -292,7 +293,7 @@ clip_status clipidx_refresh(clip_index *x, bool *changed, clip_error *err)
     return s;
 }
 
-/* ---- Closing ---------------------------------------------------------------------------------- */
+/* ---- Closing --------------------------------------------------------------------------------- */
 
 clip_status clipidx_close(clip_index *x, clip_error *err)
 {

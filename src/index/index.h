@@ -1,12 +1,13 @@
-/* index.h: an index as the files of this room see it. What it does is said in clip.h: the bodies of clip_index_*() are
- * here as clipidx_*(), with the same parameters and errors.
+/* index.h: an index as the files of this room see it. What it does is said in clip.h: the bodies
+ * of clip_index_*() are here as clipidx_*(), with the same parameters and errors.
  *
- *     index.c       open, refresh, close           store.h       what each row is: an interface; store.c
- *     change.c      add, rename, remove, commit    store_sqlite.c  the store that ships
- *     items.c       the items, one by one          files.c       the arrays beside it, as one; array.c each of them
- *     search.c      the best k, on scan.c          code.c        vectors to int8 and what they lose; learn.c on which axes
- *     filter.c      which rows a search looks at   verify.c      reading all of it again
- *     duplicates.c  near-identical pictures        export.c, import.c  clip-retrieval's layout; npy.c
+ *     index.c       open, refresh, close              store.h         what each row is: an interface
+ *     change.c      add, rename, remove, commit       store_sqlite.c  the store that ships
+ *     items.c       the items, one by one             files.c         the arrays, together
+ *     search.c      the best k, on scan.c             array.c         one of them
+ *     filter.c      which rows a search looks at      code.c          vectors in few bytes
+ *     duplicates.c  near-identical pictures           learn.c         on which axes
+ *     verify.c      reading all of it again           export.c, import.c, npy.c   other layouts
  *     handle.c      warnings, forks, locks
  *
  * No model is known here: clip_index_open() in src/api asks it for its name. */
@@ -58,7 +59,8 @@ struct clip_index {
 
 /* ---- index.c ---- */
 
-/* clipidx_open(): clip_index_open() without the model. Of the options `model` and `dim` are not read.
+/* clipidx_open(): clip_index_open() without the model. Of the options `model` and `dim` are not
+ * read.
  * kind   in   where it keeps what each row is
  * dim    in   where the index is made; it then also takes model_name from the options
  * fresh  out  it has just been made: nothing in it says which model it belongs to */
@@ -79,7 +81,8 @@ clip_status clipidx_rename(clip_index *x, int64_t row, const char *path, int64_t
 clip_status clipidx_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err);
 clip_status clipidx_commit(clip_index *x, clip_error *err);
 
-/* clipidx_remember(): a note that outlives this handle, if the index is open for writing and the note is new. */
+/* clipidx_remember(): a note that outlives this handle, if the index is open for writing and the
+ * note is new. */
 clip_status clipidx_remember(clip_index *x, const char *key, const char *value, clip_error *err);
 
 /* ---- items.c ---- */
@@ -89,8 +92,8 @@ clip_status clipidx_find(const clip_index *x, const char *path, clip_item *out, 
 clip_status clipidx_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err);
 clip_status clipidx_vector(const clip_index *x, int64_t row, float *out, clip_error *err);
 
-/* clipidx_next_copy(), clipidx_next_text(): clipidx_next() among the pictures of these bytes, and among the texts that
- * came with a picture. */
+/* clipidx_next_copy(), clipidx_next_text(): clipidx_next() among the pictures of these bytes,
+ * and among the texts that came with a picture. */
 clip_status clipidx_next_copy(const clip_index *x, const uint8_t hash[16], int64_t *cursor, clip_item *out,
                               clip_error *err);
 clip_status clipidx_next_text(const clip_index *x, const char *path, int64_t *cursor, clip_item *out, clip_error *err);
@@ -117,8 +120,9 @@ clip_status clipidx_import(clip_index *x, const char *dir, clip_import_report *r
 /* clipidx_check_process(): CLIP_EINVAL in a forked child of the process that opened it. */
 clip_status clipidx_check_process(const clip_index *x, clip_error *err);
 
-/* clipidx_hold(), clipidx_release(): between them the index is not refreshed. Public functions that read call them, and
- * nothing below does: a thread that holds it twice could wait for ever. They do nothing in a forked child. */
+/* clipidx_hold(), clipidx_release(): between them the index is not refreshed. Public functions
+ * that read call them, and nothing below does: a thread that holds it twice could wait for ever.
+ * They do nothing in a forked child. */
 void clipidx_hold(const clip_index *x);
 void clipidx_release(const clip_index *x);
 
@@ -130,10 +134,12 @@ void clipidx_warn(const clip_index *x, const char *fmt, ...);
 
 /* ---- files.c ---- */
 
-/* Rows are written from state.rows on. clipidx_files_cut(): rows from state.rows on leave the arrays.
- * clipidx_files_open() repairs what it can where the index is open for writing: the state may then have fewer rows.
- * clipidx_files_tidy(): where it is worth it, gaps leave and axes are learned. Rows have other numbers from then on: only
- * before closing. On error all is as it was. */
+/* Rows are written from state.rows on. clipidx_files_cut(): rows from state.rows on leave the
+ * arrays.
+ * clipidx_files_open() repairs what it can where the index is open for writing: the state may
+ * then have fewer rows.
+ * clipidx_files_tidy(): where it is worth it, gaps leave and axes are learned. Rows have other
+ * numbers from then on: only before closing. On error all is as it was. */
 clip_status clipidx_files_open(clip_index *x, clip_error *err);
 clip_status clipidx_files_add(clip_index *x, const uint16_t *vector, int64_t n, clip_error *err);
 clip_status clipidx_files_code(clip_index *x, int64_t at, const uint16_t *vector, int64_t n,
@@ -148,7 +154,8 @@ clip_status clipidx_map(const clip_index *x, clip_error *err);
 
 /* ---- filter.c ---- */
 
-/* clipidx_filter(): out gets a bit a row that is there and meets the conditions; free(out->word). */
+/* clipidx_filter(): out gets a bit a row that is there and meets the conditions;
+ * free(out->word). */
 clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clipidx_bits *out, clip_error *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* The subspace is that of the largest eigenvalues of the vectors' second moments, found by subspace iteration (Bauer 1957). How well it is found decides how
- * much of an index a search must read, and nothing else. */
+/* The subspace is that of the largest eigenvalues of the vectors' second moments, found by
+ * subspace iteration (Bauer 1957). How well it is found decides how much of an index a search
+ * must read, and nothing else. */
 #include "index/learn.h"
 
 #include <math.h>
@@ -40,7 +41,8 @@ static void layout(clipb_arena *a, learning *l)
     l->k.scratch = CLIPB_NEW(a, unsigned char, clipk_scratch_bytes(l->k.set, 1));
 }
 
-/* The normals of the reflections that turn the span of the image's first i rows onto the first i numbers, for every i (Householder 1958). */
+/* The normals of the reflections that turn the span of the image's first i rows onto the first i
+ * numbers, for every i (Householder 1958). */
 static void find_normals(learning *l)
 {
     const size_t D = (size_t)l->D;

@@ -7,7 +7,7 @@
 
 #define MOST_ROWS (INT64_C(1) << 40)
 
-/* ---- The header: a dictionary as Python writes one ------------------------------------------------------------ */
+/* ---- The header: a dictionary as Python writes one ------------------------------------------- */
 
 typedef struct text {
     const char *at, *end;
@@ -114,7 +114,7 @@ static bool read_header(text t, header *h)
     return h->has_descr && h->has_order && h->has_shape;
 }
 
-/* ---- The file ------------------------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 static clip_status check(const header *h, size_t room, const char *path, clipidx_npy *out, clip_error *err)
 {

@@ -3,7 +3,7 @@
  *     6 bytes     "\x93NUMPY"
  *     2 bytes     version: 1.0, 2.0 or 3.0
  *     2 or 4      length of the header, little-endian (4 from version 2.0 on)
- *     header      a Python dictionary: {'descr': '<f2', 'fortran_order': False, 'shape': (1000, 512), }
+ *     header      a dictionary: {'descr': '<f2', 'fortran_order': False, 'shape': (1000, 512), }
  *     the rest    the numbers
  *
  * Format: numpy/lib/format.py. What array.h reads and writes is one special case of it. */
@@ -21,7 +21,8 @@ typedef struct clipidx_npy {
 } clipidx_npy;
 
 /* clipidx_npy_open(): map a file; afterwards all its rows are inside.
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (other than a matrix of little-endian floats in C order), CLIP_ELIMIT (too many columns). */
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (other than a matrix of little-endian floats in
+ * C order), CLIP_ELIMIT (too many columns). */
 clip_status clipidx_npy_open(const char *path, clipidx_npy *out, clip_error *err);
 void clipidx_npy_close(clipidx_npy *a);
 

@@ -1,5 +1,6 @@
-/* The heads of a block are scanned for all queries while they are near. Rows whose upper bound (code.h) is too low are never looked at again; of the others the
- * tails are read, which leave few. */
+/* The heads of a block are scanned for all queries while they are near. Rows whose upper bound
+ * (code.h) is too low are never looked at again; of the others the tails are read, which leave
+ * few. */
 #include "index/scan.h"
 
 #include <stdlib.h>
@@ -63,7 +64,8 @@ static void take_rows(const clipidx_scan *scan, int64_t at, int rows)
             scan->row(scan->user, scan, q, row);
 }
 
-/* Of the rows at + pick[n], whose heads have these products with a query, those that may be good enough by their tails, too. */
+/* Passes on the rows at + pick[n] that may be good enough by both parts. `dot` holds the
+ * products of their heads with a query. */
 static void scan_tails(const clipidx_scan *scan, int q, int64_t at, const int32_t *dot, int32_t *pick, int n)
 {
     const clip_index *x = scan->x;

@@ -1,13 +1,15 @@
-/* scan.h: many queries against all rows: which may reach a score, by their codes. Reads the heads of all rows, the tails of those whose heads leave it open:
- * a sixth of what f32 vectors would be at most, a thirtieth at best.
+/* scan.h: many queries against all rows: which rows may reach a score, by their codes. Reads the
+ * heads of all rows, and the tails of those whose heads leave it open: at most a sixth of the
+ * f32 vectors, at best a thirtieth.
  *
  *     clipidx_scan scan = {.x = x, .rows = &rows, .row = take, .user = ..};
  *     TRY(clipidx_scan_init(&scan, query, Q, least, err));
  *     clipidx_scan_run(&scan);
  *     clipidx_scan_free(&scan);                                            in any case
  *
- * take(user, &scan, q, row) is called for every row of `rows` whose score for query q may be least[q] or more, and for some others, on any thread. It
- * may raise least[q]. The index is mapped (clipidx_map()). */
+ * take(user, &scan, q, row) is called, on any thread, for every row of `rows` whose score for
+ * query q may be least[q] or more, and for some others. It may raise least[q]. The index must be
+ * mapped (clipidx_map()). */
 #ifndef CLIPIDX_SCAN_H
 #define CLIPIDX_SCAN_H
 
@@ -32,7 +34,8 @@ typedef struct clipidx_scan {
     int piece;            /* rows that a thread takes at once */
 } clipidx_scan;
 
-/* clipidx_scan_init(): Q queries of any length. CLIP_EINVAL (one is no direction), CLIP_ENOMEM. Again for others, once it is freed. */
+/* clipidx_scan_init(): Q queries of any length. May be called again once it is freed.
+ * Errors: CLIP_EINVAL (a zero or non-finite query), CLIP_ENOMEM. */
 clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, float least, clip_error *err);
 void clipidx_scan_run(clipidx_scan *scan);
 void clipidx_scan_free(clipidx_scan *scan); /* what clipidx_scan_init() has made */

@@ -1,5 +1,6 @@
-/* The exact best k. A row whose score may reach the k-th best found so far is computed from its f16 vector, at once. So the order in which threads come to
- * the rows changes how many are computed, and never what is found: equal scores are ordered by row. */
+/* The exact best k. A row whose score may reach the k-th best found so far is computed from its f16
+ * vector at once. The order in which threads come to the rows changes how many are computed, and
+ * never what is found: equal scores are ordered by row. */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -52,7 +53,8 @@ static void offer(best *b, _Atomic float *least, clip_hit hit)
 static void found_row(void *user, const clipidx_scan *scan, int q, int64_t row)
 {
     const float score = clipidx_scan_score(scan, q, row);
-    if (score >= atomic_load_explicit(&scan->least[q], memory_order_relaxed)) /* false also where it is not a number: a damaged file */
+    /* False also where it is not a number, in a damaged file. */
+    if (score >= atomic_load_explicit(&scan->least[q], memory_order_relaxed))
         offer((best *)user + q, &scan->least[q], (clip_hit){row, score});
 }
 

@@ -17,7 +17,7 @@ clip_status clipidx_store_damaged(const clipidx_store *s, clip_error *err, const
     return clipb_fail(err, CLIP_EFORMAT, s->path, "the catalogue is damaged: %s", fault);
 }
 
-/* ---- Bitmaps ---------------------------------------------------------------------------------- */
+/* ---- Bitmaps --------------------------------------------------------------------------------- */
 
 clip_status clipidx_bits_reserve(clipidx_bits *b, int64_t rows)
 {
@@ -47,7 +47,7 @@ static clip_status read_bits(clipidx_store *s, const char *name, clipidx_bits *b
                : CLIP_OK;
 }
 
-/* ---- The state -------------------------------------------------------------------------------- */
+/* ---- The state ------------------------------------------------------------------------------- */
 
 clip_status clipidx_store_number(clipidx_store *s, const char *key, int64_t lo, int64_t hi, int64_t *out,
                                  clip_error *err)
@@ -104,7 +104,7 @@ clip_status clipidx_store_commit(clipidx_store *s, const clipidx_state *state, c
     return s->kind->commit(s, err);
 }
 
-/* ---- Items ------------------------------------------------------------------------------------ */
+/* ---- Items ----------------------------------------------------------------------------------- */
 
 /* A visit whose items are checked before they are passed on. */
 typedef struct visit {

@@ -1,19 +1,19 @@
-/* store.h: what an index keeps of each row, as an interface. A kind of store is one file with one
- * table of functions (clipidx_store_kind): store_sqlite.c is the kind that ships.
+/* store.h: what an index keeps of each row, as an interface. A kind of store is one file with
+ * one table of functions (clipidx_store_kind): store_sqlite.c is the kind that ships.
  *
- *     meta    key -> text      dim, model_id, model_name, model_path, weights, rows, pictures, texts,
- *                              generation, learned, sources, updated, background
+ *     meta    key -> text      dim, model_id, model_name, model_path, weights, rows, pictures,
+ *                              texts, generation, learned, sources, updated, background
  *     bits    name -> bitmap   'gone': rows without an item. 'text': rows of that kind
  *     items   row -> kind, path, text, size, mtime, taken, hash, sum of the vector
  *
- * A row is the number of an item's vector in the arrays (files.c). Rows have gaps. The index gives
- * an item its row; no two items have the same row, or the same kind, path and text.
- * The bitmaps exist so that opening and searching need not visit the items.
+ * A row is the number of an item's vector in the arrays (files.c). Rows have gaps. The index
+ * gives an item its row; no two items have the same row, or the same kind, path and text. The
+ * bitmaps exist so that opening and searching need not visit the items.
  *
- * A store that is open for reading shows one committed state until it is closed. A writer changes
- * things within one transaction. Only one thread calls a store at a time, `newer` aside.
- * What is read may come from a damaged or hostile file. A store checks that values have their type
- * and bounded lengths; clipidx_store_find() and clipidx_state_read() check the rest. */
+ * A store that is open for reading shows one committed state until it is closed. A writer
+ * changes things within one transaction. Only one thread calls a store at a time, `newer` aside.
+ * What is read may come from a damaged or hostile file. A store checks that values have their
+ * type and bounded lengths; clipidx_store_find() and clipidx_state_read() check the rest. */
 #ifndef CLIPIDX_STORE_H
 #define CLIPIDX_STORE_H
 
@@ -73,21 +73,22 @@ typedef struct clipidx_store {
 } clipidx_store;
 
 struct clipidx_store_kind {
-    /* Its files in the directory of the index, up to a NULL. The first one is there if the store is. The
-     * names of the others begin with that of the first. */
+    /* Its files in the directory of the index, up to a NULL. The first one is there if the store
+     * is. The names of the others begin with that of the first. */
     const char *const *files;
 
     /* open: the store of the index in `dir`.
      * create  in   make it where it does not exist
      * fresh   out  it holds nothing yet: `make` makes it a store of vectors of `dim` numbers without rows
-     * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a later version), CLIP_ENOMEM; *out is NULL then. */
+     * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a later version), CLIP_ENOMEM; *out is
+     * NULL then. */
     clip_status (*open)(const char *dir, bool write, bool create, clipidx_store **out, bool *fresh, clip_error *err);
     clip_status (*make)(clipidx_store *s, int dim, clip_error *err);
     void (*close)(clipidx_store *s);
 
-    /* newer: another store of the same place, open for reading, that shows what has been committed since `s`
-     * was opened. *out is NULL if nothing has been. Cheap then, but for the first call.
-     * Other threads may call other functions of `s` meanwhile. */
+    /* newer: another store of the same place, open for reading, that shows what has been
+     * committed since `s` was opened. *out is NULL if nothing has been. Cheap then, but for the
+     * first call. Other threads may call other functions of `s` meanwhile. */
     clip_status (*newer)(clipidx_store *s, const char *dir, clipidx_store **out, clip_error *err);
 
     /* begin: does nothing within a transaction, but fails with CLIP_EIO if a fault has ended it. */
@@ -95,11 +96,13 @@ struct clipidx_store_kind {
     clip_status (*commit)(clipidx_store *s, clip_error *err);
     void (*rollback)(clipidx_store *s);
 
-    /* get: "" where there is no such key; cut to `size`. set: within a transaction, like all changes below. */
+    /* get: "" where there is no such key; cut to `size`. set: within a transaction, like all
+     * changes below. */
     clip_status (*get)(clipidx_store *s, const char *key, char *out, size_t size, clip_error *err);
     clip_status (*set)(clipidx_store *s, const char *key, const char *value, clip_error *err);
 
-    /* get_bits: CLIP_EFORMAT if the bitmap has not (rows + 63) / 64 words, before room is made for them. */
+    /* get_bits: CLIP_EFORMAT if the bitmap has not (rows + 63) / 64 words, before room is made
+     * for them. */
     clip_status (*get_bits)(clipidx_store *s, const char *name, clipidx_bits *b, int64_t rows, clip_error *err);
     clip_status (*set_bits)(clipidx_store *s, const char *name, const clipidx_bits *b, int64_t rows, clip_error *err);
 
@@ -120,12 +123,14 @@ struct clipidx_store_kind {
 
 extern const clipidx_store_kind clipidx_store_sqlite;
 
-/* clipidx_store_find(): the kind's `find`, with every item checked: CLIP_EFORMAT where its row is not below
- * `rows`, where it has no kind or a negative size, and where rows are not in their order. */
+/* clipidx_store_find(): the kind's `find`, with every item checked: CLIP_EFORMAT where its row
+ * is not below `rows`, where it has no kind or a negative size, and where rows are not in their
+ * order. */
 clip_status clipidx_store_find(clipidx_store *s, clipidx_which which, const clipidx_key *key, int64_t rows,
                                clipidx_take_fn take, void *user, clip_error *err);
 
-/* clipidx_store_number(): a value of `meta` as a number in lo .. hi. CLIP_EFORMAT: it is not one. */
+/* clipidx_store_number(): a value of `meta` as a number in lo .. hi. CLIP_EFORMAT: it is not
+ * one. */
 clip_status clipidx_store_number(clipidx_store *s, const char *key, int64_t lo, int64_t hi, int64_t *out,
                                  clip_error *err);
 

@@ -4,11 +4,11 @@
  *     rows   (name, bits)
  *     items  (row, kind, path, text, size, mtime, taken, hash, sum)
  *
- * path and text are '' where an item has none. They are bytes as they came, UTF-8 or not. WAL mode: a reader holds one
- * read transaction from opening to closing, so it sees one state.
+ * path and text are '' where an item has none. They are bytes as they came, UTF-8 or not. WAL
+ * mode: a reader holds one read transaction from opening to closing, so it sees one state.
  *
- * A catalogue may come from anywhere. SQLite is bounded before it reads anything. What differs from
- * the schema that clip makes is refused. */
+ * A catalogue may come from anywhere. SQLite is bounded before it reads anything. What differs
+ * from the schema that clip makes is refused. */
 #include "index/store_sqlite.h"
 
 #include <inttypes.h>
@@ -72,7 +72,7 @@ static const char *const sql[STATEMENTS] = {
     [GET_BITS] = "SELECT bits FROM rows WHERE name = ?1",
 };
 
-/* ---- Statements --------------------------------------------------------------------------------- */
+/* ---- Statements ------------------------------------------------------------------------------ */
 
 static clip_status fail(const clipidx_sqlite *c, clip_error *err)
 {
@@ -146,7 +146,7 @@ static clip_status run_numbers(clipidx_sqlite *c, int which, const int64_t *valu
     return run(c, q, err);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static clip_status pragma(clipidx_sqlite *c, const char *text, int64_t *out, clip_error *err)
 {
@@ -313,7 +313,8 @@ static clip_status open_database(clipidx_sqlite *c, const char *dir, bool write,
     }
     if (!write) {
         clip_status s = open_for_reading(c, fresh, err);
-        /* In a directory that is read-only SQLite cannot make the file by which readers and a writer agree. */
+        /* In a directory that is read-only SQLite cannot make the file by which readers and a
+         * writer agree. */
         if (s == CLIP_EIO && clipidx_sqlite_at_rest(c->store.path)) {
             disconnect(c);
             c->immutable = true;
@@ -365,9 +366,10 @@ static clip_status open_store(const char *dir, bool write, bool create, clipidx_
     return s;
 }
 
-/* ---- Opening again ------------------------------------------------------------------------------ */
+/* ---- Opening again --------------------------------------------------------------------------- */
 
-/* A connection in no transaction, which stays with the store. It sees commits that the store's own does not. */
+/* A connection in no transaction, which stays with the store. It sees commits that the store's
+ * own does not. */
 static clip_status open_watch(clipidx_sqlite *c, const char *dir, clip_error *err)
 {
     clipidx_sqlite *watch = new_store(dir);
@@ -382,9 +384,9 @@ static clip_status open_watch(clipidx_sqlite *c, const char *dir, clip_error *er
     return s;
 }
 
-/* SQLite says whether a connection has seen a commit since it was last asked (PRAGMA data_version), but only
- * of that connection. So a new store takes the watch over. What it has seen is from before the new store was
- * opened: a commit in between is taken up once more. */
+/* SQLite says whether a connection has seen a commit since it was last asked (PRAGMA
+ * data_version), but only of that connection. So a new store takes the watch over. What it has
+ * seen is from before the new store was opened: a commit in between is taken up once more. */
 static clip_status open_newer(clipidx_store *s, const char *dir, clipidx_store **out, clip_error *err)
 {
     clipidx_sqlite *c = (clipidx_sqlite *)s;
@@ -435,7 +437,7 @@ static clip_status make_tables(clipidx_store *s, int dim, clip_error *err)
     return status;
 }
 
-/* ---- Meta and bits ----------------------------------------------------------------------------- */
+/* ---- Meta and bits --------------------------------------------------------------------------- */
 
 static clip_status get_meta(clipidx_store *s, const char *key, char *out, size_t size, clip_error *err)
 {
@@ -503,11 +505,12 @@ static clip_status set_bits(clipidx_store *s, const char *name, const clipidx_bi
     return run(c, q, err);
 }
 
-/* ---- Transactions ------------------------------------------------------------------------------ */
+/* ---- Transactions ---------------------------------------------------------------------------- */
 
 static clip_status begin(clipidx_store *s, clip_error *err)
 {
-    /* Without memory or disk, SQLite may have ended the transaction by itself. Going on would commit half of it. */
+    /* Without memory or disk, SQLite may have ended the transaction by itself. Going on would
+     * commit half of it. */
     if (s->changing)
         return sqlite3_get_autocommit(((clipidx_sqlite *)s)->db)
                    ? clipb_fail(err, CLIP_EIO, s->path, "a fault has taken back what was not committed yet")
@@ -533,7 +536,7 @@ static void roll_back(clipidx_store *s)
     s->changing = false;
 }
 
-/* ---- Items -------------------------------------------------------------------------------------- */
+/* ---- Items ----------------------------------------------------------------------------------- */
 
 /* A string of an item: whole, and not longer than what is written. */
 static const char *column_string(sqlite3_stmt *q, int column)

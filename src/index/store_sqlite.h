@@ -24,12 +24,13 @@ typedef struct clipidx_sqlite {
 
 /* ---- store_sqlite_files.c ---- */
 
-/* clipidx_sqlite_check_files(): the database and the files that SQLite keeps beside it are not there, or are regular
- * files. Errors: CLIP_EIO, CLIP_EFORMAT (a journal that names another file), CLIP_ENOMEM. */
+/* clipidx_sqlite_check_files(): the database and the files that SQLite keeps beside it are not
+ * there, or are regular files. Errors: CLIP_EIO, CLIP_EFORMAT (a journal that names another
+ * file), CLIP_ENOMEM. */
 clip_status clipidx_sqlite_check_files(const char *catalogue, clip_error *err);
 
-/* clipidx_sqlite_uri(): what SQLite opens, with `query` behind it. The directory may lie behind symbolic links, the
- * file may not. free(*uri). Errors: CLIP_EIO, CLIP_ENOMEM. */
+/* clipidx_sqlite_uri(): what SQLite opens, with `query` behind it. The directory may lie behind
+ * symbolic links, the file may not. free(*uri). Errors: CLIP_EIO, CLIP_ENOMEM. */
 clip_status clipidx_sqlite_uri(const char *catalogue, const char *query, char **uri, clip_error *err);
 
 /* clipidx_sqlite_at_rest(): nothing lies beside the database that SQLite would have to read.

@@ -1,4 +1,5 @@
-/* Everything is read: the store's own pages, every item, the sum of every vector, and whether every code keeps its promise. */
+/* Everything is read: the store's own pages, every item, the sum of every vector, and whether
+ * every code keeps its promise. */
 #include <stdlib.h>
 #include <xxhash.h>
 

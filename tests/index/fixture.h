@@ -1,4 +1,5 @@
-/* fixture.h: what the tests of the index share: a directory that goes away, random vectors, an index of them. */
+/* fixture.h: what the tests of the index share: a directory that goes away, random vectors, an
+ * index of them. */
 #ifndef INDEX_FIXTURE_H
 #define INDEX_FIXTURE_H
 

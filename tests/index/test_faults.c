@@ -1,4 +1,5 @@
-/* Memory that runs out at every allocation in turn, and a transaction that SQLite ends by itself: an error each time, and an index that is whole. */
+/* Memory that runs out at every allocation in turn, and a transaction that SQLite ends by
+ * itself: an error each time, and an index that is whole. */
 #include "failing_alloc.h"
 #include "fixture.h"
 #include "index/store_sqlite.h"
@@ -119,7 +120,8 @@ static void test_export(void **state)
     OK(clipidx_close(x, &err));
 }
 
-/* As after a full disk: what had been added since the last commit is gone, and nothing of it may be committed. */
+/* As after a full disk: what had been added since the last commit is gone, and nothing of it may
+ * be committed. */
 static void test_rolled_back(void **state)
 {
     (void)state;

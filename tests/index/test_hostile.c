@@ -155,7 +155,8 @@ static void test_schemas(void **state)
         {ITEMS(KIND, PATH, "", " WITHOUT ROWID"), "'items' is another"},
         {ITEMS("kind BLOB DEFAULT (zeroblob(100000000))", PATH, "", ""), "'items' is another"},
         {"DROP TABLE items; CREATE VIEW items AS SELECT 1 AS row", "'items' is another"},
-        {"ALTER TABLE meta RENAME TO old; CREATE TABLE meta (key TEXT PRIMARY KEY, value); INSERT INTO meta SELECT * FROM old; DROP TABLE old",
+        {"ALTER TABLE meta RENAME TO old; CREATE TABLE meta (key TEXT PRIMARY KEY, value);"
+         " INSERT INTO meta SELECT * FROM old; DROP TABLE old",
          "'meta' is another"},
         {"ALTER TABLE rows ADD COLUMN extra DEFAULT 5", "'rows' is another"},
     };
@@ -167,7 +168,8 @@ static void test_schemas(void **state)
     }
     fill();
     run_sql(
-        "VACUUM; PRAGMA default_cache_size = 100000000; PRAGMA journal_mode = DELETE;"); /* what people may do with it is nothing to refuse */
+        /* what people may do with it is nothing to refuse */
+        "VACUUM; PRAGMA default_cache_size = 100000000; PRAGMA journal_mode = DELETE;");
     assert_int_equal(use(false), CLIP_OK);
     assert_int_equal(use(true), CLIP_OK);
 }

@@ -127,7 +127,8 @@ static void test_rename(void **state)
     free(v);
 }
 
-/* A reader keeps its view while a writer removes, closes gaps and goes; a second writer is refused. */
+/* A reader keeps its view while a writer removes, closes gaps and goes; a second writer is
+ * refused. */
 static void test_two(void **state)
 {
     (void)state;
@@ -330,7 +331,8 @@ static void test_damaged(void **state)
     assert_int_equal(access(file("catalogue.db"), F_OK), -1);
 }
 
-/* Every page of the catalogue overwritten in turn, and bits of it: an error or an index, never a crash. */
+/* Every page of the catalogue overwritten in turn, and bits of it: an error or an index, never a
+ * crash. */
 static void test_hostile_catalogue(void **state)
 {
     (void)state;
@@ -376,7 +378,8 @@ static void test_hostile_catalogue(void **state)
 static void test_programs(void **state)
 {
     static const char *const sql[] = {
-        "ALTER TABLE items RENAME TO kept; CREATE VIEW items AS WITH RECURSIVE c (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c) SELECT kept.* FROM kept, c",
+        "ALTER TABLE items RENAME TO kept; CREATE VIEW items AS WITH RECURSIVE c (n) AS"
+        " (SELECT 0 UNION ALL SELECT n + 1 FROM c) SELECT kept.* FROM kept, c",
         "CREATE TRIGGER more AFTER DELETE ON items BEGIN DELETE FROM meta; END"};
     (void)state;
     for (size_t i = 0; i < sizeof sql / sizeof *sql; i++) {
@@ -408,7 +411,8 @@ static void test_full(void **state)
             s = add_pictures(x, v + at * D, at, 100);
         if (s != CLIP_EIO || !strstr(err.message, dir))
             _exit(2);
-        setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}); /* the handle goes on from the last commit; this fails where we are not root */
+        /* The handle goes on from the last commit. This fails where we are not root. */
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
         _exit(clipidx_close(x, &err) == CLIP_OK ? 0 : 3);
     }
     int status;

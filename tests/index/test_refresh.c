@@ -58,7 +58,8 @@ static bool refresh(clip_index *x)
     return changed;
 }
 
-/* A process that writes when a byte comes. It is made before SQLite is used here: a forked child must not share it. */
+/* A process that writes when a byte comes. It is made before SQLite is used here: a forked child
+ * must not share it. */
 static pid_t start_writer(const char *const *gone, int start[2])
 {
     assert_int_equal(pipe(start), 0);
@@ -83,7 +84,8 @@ static void let_it_write(pid_t child, const int start[2])
     close(start[1]);
 }
 
-/* One handle is refreshed and another is not. Where `gone` is most of the index, the writer renumbers rows. */
+/* One handle is refreshed and another is not. Where `gone` is most of the index, the writer
+ * renumbers rows. */
 static void check_refresh(int n, const char *const *gone)
 {
     clip_index *fresh, *stale;
@@ -169,9 +171,9 @@ static void *ask_until_done(void *handle)
         clip_error why;
         int found;
         clipidx_hold(x);
-        bool ok = clipidx_search(x, vectors, 1, 3, &(clip_index_filter){.patterns = (const char *const[]){"p*"},
-                                                                        .n_patterns = 1}, hit, &found, &why) == CLIP_OK &&
-                  found == 3 && clipidx_item_at(x, hit[0].row, &item, &why) == CLIP_OK && strcmp(item.path, "p0") == 0;
+        const clip_index_filter filter = {.patterns = (const char *const[]){"p*"}, .n_patterns = 1};
+        bool ok = clipidx_search(x, vectors, 1, 3, &filter, hit, &found, &why) == CLIP_OK && found == 3 &&
+                  clipidx_item_at(x, hit[0].row, &item, &why) == CLIP_OK && strcmp(item.path, "p0") == 0;
         clipidx_release(x);
         if (!ok)
             return NULL;

@@ -1,4 +1,5 @@
-/* The search against the plain one: scores of all rows by the same function, sorted. What the codes leave out must not matter, whatever the data. */
+/* The search against the plain one: scores of all rows by the same function, sorted. What the
+ * codes leave out must not matter, whatever the data. */
 #include <fcntl.h>
 
 #include "fixture.h"
@@ -49,7 +50,8 @@ static void compare(clip_index *x, const float *query, int Q, int k, const clip_
     free(rows.word), free(hit), free(all), free(found);
 }
 
-/* Random; in a few tight clusters; full of ties; with one number that is a hundred times the others; tiny and huge; near a space of five dimensions. */
+/* Random; in a few tight clusters; full of ties; with one number that is a hundred times the
+ * others; tiny and huge; near a space of five dimensions. */
 enum { RANDOM, CLUSTERS, TIES, OUTLIER, SCALES, FLAT, SHAPES };
 
 static float *vectors_of(int shape, int N, int D)
@@ -146,7 +148,8 @@ static void test_learned(void **state)
     }
 }
 
-/* The bounds of a code are what the exactness rests on: true scores in double lie within them, on any axes. In few dimensions many queries come near to the worst. */
+/* The bounds of a code are what the exactness rests on: true scores in double lie within them,
+ * on any axes. In few dimensions many queries come near to the worst. */
 static void check_bounds(int D, int axes, int shape)
 {
     const int Q = D < 20 ? 500 : 2;
@@ -216,7 +219,8 @@ static void test_bounds(void **state)
     }
 }
 
-/* Reflectors that have gone, or are not what they were: codes are made anew, and searches stay right. */
+/* Reflectors that have gone, or are not what they were: codes are made anew, and searches stay
+ * right. */
 static void test_reflectors(void **state)
 {
     enum { D = 256, N = 17000, ROW = 4 * D, FAULTS = 6 };

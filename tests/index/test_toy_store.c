@@ -1,11 +1,11 @@
-/* A second kind of store, in memory: a sorted array, written as one file with one table. The index on it does what the
- * index on SQLite does. */
+/* A second kind of store, in memory: a sorted array, written as one file with one table. The
+ * index on it does what the index on SQLite does. */
 #include <fcntl.h>
 
 #include "base/file.h"
 #include "fixture.h"
 
-/* ---- The store ---------------------------------------------------------------------------------- */
+/* ---- The store ------------------------------------------------------------------------------- */
 
 enum { MOST_ITEMS = 256, MOST_META = 16 };
 
@@ -287,7 +287,7 @@ const clipidx_store_kind toy_kind = {
     toy_get_bits, toy_set_bits, toy_find, toy_insert, toy_remove, toy_move, toy_rename, toy_check,
 };
 
-/* ---- The index on it ------------------------------------------------------------------------------ */
+/* ---- The index on it ------------------------------------------------------------------------- */
 
 enum { D = 12, N = 100 };
 
