@@ -1,7 +1,10 @@
-/* search.c: how long searching an index takes, through clip.h alone.
- * usage: search INDEX QUERIES.npy OUT.i32 [THREADS]      QUERIES [Q, D] f32, as NumPy writes them, 64 at least; OUT: [Q, 10] rows found
- *        search --fill INDEX VECTORS.npy D               make it
- * Prints JSON: milliseconds of opening, of a first query, and medians: a query alone, 64 in one call. */
+/* search.c: the time that searching an index takes, through clip.h alone. usage: search INDEX
+ * QUERIES.npy OUT.i32 [THREADS]
+ *            QUERIES  [Q, D] f32, at least 64, as NumPy writes them
+ *            OUT      [Q, 10] rows found
+ *        search --fill INDEX VECTORS.npy D               make the index
+ * Prints JSON: milliseconds of opening and of a first query; medians of one query, and of 64 in one
+ * call. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -62,7 +62,7 @@ typedef struct job {
     bool duplicates, show_set, kind_set, score_set, group_set, sort_set;
     clip_grouping grouping;
     int k;
-    search_query query[BATCH];
+    clip_query query[BATCH];
     float *vector; /* [Q, D] */
     clip_hit *hit; /* [Q, k + liked] */
     int found[BATCH];
@@ -182,9 +182,9 @@ static int answer_one(job *j)
 /* ---- Many answers ---------------------------------------------------------------------------------------- */
 
 /* Terms and operators of a line, which is cut up. */
-static int parse_line(job *j, char *line, const char *name, long number, search_query *q)
+static int parse_line(job *j, char *line, const char *name, long number, clip_query *q)
 {
-    enum { MOST = 2 * SEARCH_TERMS };
+    enum { MOST = 2 * CLIP_QUERY_TERMS };
     char *operand[MOST];
     int n = 0;
     while (line && n < MOST)
@@ -237,7 +237,7 @@ static int answer_lines(job *j, cli_lines *lines, char **texts)
         for (int q = 0; q < BATCH; q++) {
             free(texts[q]);
             texts[q] = NULL;
-            search_query_free(&j->query[q]);
+            clip_query_free(&j->query[q]);
         }
         code = asked != CLI_DONE ? asked : code;
         DO(code != CLI_DONE ? code : cli_out_check(&j->search.out));
@@ -368,8 +368,8 @@ static int check_options(const job *j)
         return cli_usage(a, "bytes are equal or not; --min-score is for '--group first' and 'linked'");
     if (s->filter.after && s->filter.before && s->filter.after >= s->filter.before)
         return cli_usage(a, "--after is later than --before");
-    if (s->likes.n > SEARCH_TERMS)
-        return cli_usage(a, "a query has at most %d terms", SEARCH_TERMS);
+    if (s->likes.n > CLIP_QUERY_TERMS)
+        return cli_usage(a, "a query has at most %d terms", CLIP_QUERY_TERMS);
     return CLI_DONE;
 }
 
@@ -488,7 +488,7 @@ static int run(cli_args *a)
     cli_close(&s->words);
     cli_close(&s->pictures);
     for (int q = 0; q < BATCH; q++)
-        search_query_free(&j->query[q]);
+        clip_query_free(&j->query[q]);
     cli_list_free(&s->prompts);
     cli_list_free(&s->patterns);
     cli_list_free(&s->likes);

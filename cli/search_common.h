@@ -1,6 +1,6 @@
 /* search_common.h: what the files of `clip search` share.
  *
- *     operands -> search_query (search_query.c) -> vectors -> clip_index_search() -> search_answer -> search_print.c, gallery.c
+ *     operands -> clip_query (search_query.c) -> vectors -> clip_index_search() -> search_answer -> search_print.c, gallery.c
  *
  * An answer is a list of groups of hits: one for a search, many for --duplicates. */
 #ifndef SEARCH_COMMON_H
@@ -9,23 +9,6 @@
 #include <sys/stat.h>
 
 #include "cli.h"
-
-enum { SEARCH_TERMS = 32 };
-
-typedef enum search_kind { SEARCH_WORDS, SEARCH_PICTURE, SEARCH_ROW } search_kind;
-
-typedef struct search_term {
-    search_kind kind;
-    float weight; /* with its sign, not 0 */
-    char *text;   /* the words, or the picture's path ("-": standard input); NULL for a row of the index */
-    int64_t row;
-} search_term;
-
-/* A sum of terms. */
-typedef struct search_query {
-    search_term term[SEARCH_TERMS];
-    int n;
-} search_query;
 
 typedef struct search_answer {
     clip_hit *hit;  /* the groups one after the other */
@@ -42,7 +25,7 @@ typedef struct search {
     cli_session words, pictures; /* a tower each, loaded when it is first needed */
     cli_list prompts, patterns, likes, below;
     clip_index_filter filter;
-    int64_t liked[SEARCH_TERMS]; /* rows that --like names: not answers themselves */
+    int64_t liked[CLIP_QUERY_TERMS]; /* rows that --like names: not answers themselves */
     int n_liked;
     bool listed;                 /* queries come from a file */
     int delimiter;
@@ -56,13 +39,12 @@ typedef struct search {
 
 /* ---- Queries (search_query.c) ---------------------------------------------------------------------------- */
 
-/* search_parse(): operands [n] and the rows of --like in front of them. Free with search_query_free(), also after a failure. */
-int search_parse(const search *s, char *const *operand, int n, search_query *out);
-void search_query_free(search_query *q);
+/* search_parse(): operands [n], and the rows of --like in front of them. Free with clip_query_free(). */
+int search_parse(const search *s, char *const *operand, int n, clip_query *out);
 
-/* search_embed(): queries [*Q] to vectors [*Q, D] of unit length; loads the towers it needs. On a
+/* search_embed(): queries [*Q] to vectors [*Q, D] of unit length. Loads the towers that they need. On a
  * failure *Q says how many are done. */
-int search_embed(search *s, const search_query *q, int *Q, float *out);
+int search_embed(search *s, clip_query *q, int *Q, float *out);
 
 /* search_date(): the beginning of 2023, 2023-05 or 2023-05-17, or the first moment after it, local
  * time, in seconds since 1970. */

@@ -26,7 +26,8 @@ int main(int argc, char **argv)
     /* One model for the whole program, one context for each thread that works. */
     if (clip_model_load(argv[1], NULL, &model, &error) < 0)
         goto failed;
-    const clip_image_options options = clip_model_image_options(model); /* the model says what transparent pictures are laid on */
+    /* the background under transparent pictures is the model's */
+    const clip_image_options options = clip_model_image_options(model);
     if (clip_image_read(argv[2], &options, &picture, &error) < 0)
         goto failed;
     clip_model_get_info(model, &info);
@@ -38,7 +39,8 @@ int main(int argc, char **argv)
         goto freed;
     }
 
-    /* Embeddings have unit length, so their product is the cosine; the model's own scale turns cosines into probabilities. */
+    /* Embeddings have unit length, so their product is the cosine. The model's scale turns cosines
+     * into probabilities. */
     if (clip_encode_image(context, &picture, 1, image) < 0 || clip_encode_text(context, words, n, text) < 0 ||
         clip_similarity(context, image, 1, text, n, score) < 0) {
         fprintf(stderr, "the model cannot do this\n");

@@ -1211,6 +1211,80 @@ typedef struct clip_hit {
 CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k,
                                        const clip_index_filter *filter, clip_hit *hit, int *found, clip_error *err);
 
+/* ---- Queries to an index ------------------------------------------------------------------- */
+
+/* A query is a sum of terms. Each has a weight; one below 0 is taken away. */
+typedef enum clip_term_kind {
+    CLIP_TERM_WORDS = 1, /* `text` */
+    CLIP_TERM_PICTURE,   /* `image`; where that is NULL, the file `text` */
+    CLIP_TERM_ROW,       /* the item in `row` of the index */
+    CLIP_TERM_VECTOR,    /* `vector` [D], of any length but 0 */
+} clip_term_kind;
+
+typedef struct clip_term {
+    clip_term_kind kind;
+    float weight; /* finite and not 0 */
+    const char *text;
+    const clip_image *image;
+    int64_t row;
+    const float *vector;
+} clip_term;
+
+enum { CLIP_QUERY_TERMS = 32 };
+
+/* Fill it yourself, or let clip_query_parse() do it. */
+typedef struct clip_query {
+    clip_term term[CLIP_QUERY_TERMS];
+    int n;
+} clip_query;
+
+/* clip_query_parse(): read a query from its parts. "+" and "-" are parts between terms. Other parts
+ * are terms: words, or, where `pictures` allows it, the name of a picture ("-": standard input).
+ * "2:" in front of a term is its weight. Words that follow each other are one text. Words in double
+ * quotes are words, whatever they look like.
+ * rows      in   [n_rows] of an index: terms of weight 1 in front of the parts
+ * part      in   [n] "2:golden retriever", "+", "./pool.jpg", "-", "fruit"
+ * pictures  in   false for text from strangers: no file is looked for
+ * out       out  free with clip_query_free(), which releases the texts; empty on error
+ * Errors: CLIP_EINVAL (an empty query or term, more than CLIP_QUERY_TERMS terms, an operator
+ * without a term, a term without an operator), CLIP_ENOMEM. */
+CLIP_API clip_status clip_query_parse(const int64_t *rows, int n_rows, const char *const *part,
+                                      int n, bool pictures, clip_query *out, clip_error *err);
+CLIP_API void clip_query_free(clip_query *q);
+
+/* clip_query_towers(): the encoders that Q queries take.
+ * @return: CLIP_TOWER_*, or'ed; 0: none */
+CLIP_API int clip_query_towers(const clip_query *q, int Q);
+
+typedef struct clip_query_encoder {
+    clip_context *words;    /* for words; NULL: no query has any */
+    clip_context *pictures; /* for pictures; may be the same; NULL: no query has any */
+    const clip_index *index; /* for rows, and the background of its pictures; may be NULL */
+    /* How files are read. NULL: as clip_index_image_options() or clip_model_image_options() say. */
+    const clip_image_options *image;
+    /* [n_prompts] texts with {} for the words, averaged as by clip_encode_labels(). 0: words as they
+     * are. */
+    const char *const *prompts;
+    int n_prompts;
+} clip_query_encoder;
+
+/* clip_query_embed(): queries to vectors for clip_index_search().
+ * out   out  [Q, D] unit L2 norm; the caller's
+ * done  out  how many queries have been embedded: on error, those in front of the one at fault
+ * Errors: CLIP_EINVAL (a term without content or weight, no encoder for it, terms that cancel each
+ * other out), CLIP_EMISMATCH (vectors of different sizes), those of clip_image_read(),
+ * clip_encode_image(), clip_encode_text(), clip_encode_labels() and clip_index_vector(). */
+CLIP_API clip_status clip_query_embed(const clip_query_encoder *e, const clip_query *q, int Q,
+                                      float *out, int *done, clip_error *err);
+
+/* clip_date_parse(): 2023, 2023-05 or 2023-05-17, in local time, as bounds for clip_index_filter.
+ * begin  out  its first second, in seconds since 1970
+ * end    out  the first second after it
+ * Errors: CLIP_EINVAL. */
+CLIP_API clip_status clip_date_parse(const char *text, int64_t *begin, int64_t *end);
+
+/* ---- Duplicates, verifying, updating ------------------------------------------------------- */
+
 /* Which pictures are in one group. Two are near if their cosine is at least `score`. They have equal
  * bytes if size and hash (XXH3, 128 bits) of their files were equal when they were indexed. */
 typedef enum clip_grouping {

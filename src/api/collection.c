@@ -1,5 +1,6 @@
-/* The public functions that keep an index up to date. The bodies are in src/collection. */
+/* The public functions that keep an index up to date, and on queries. The bodies are in src/collection. */
 #include "collection/collection.h"
+#include "collection/query.h"
 #include "index/index.h"
 
 clip_update_options clip_update_options_default(void) { return clipcol_update_options_default(); }
@@ -29,4 +30,27 @@ clip_status clip_index_words(const clip_index *x, char ***out, size_t *n, clip_e
     const clip_status s = clipcol_list_words(x, out, n, err);
     clipidx_release(x);
     return s;
+}
+
+/* ---- Queries ---- */
+
+clip_status clip_query_parse(const int64_t *rows, int n_rows, const char *const *part, int n, bool pictures,
+                             clip_query *out, clip_error *err)
+{
+    return clipcol_query_parse(rows, n_rows, part, n, pictures, out, err);
+}
+
+void clip_query_free(clip_query *q) { clipcol_query_free(q); }
+
+int clip_query_towers(const clip_query *q, int Q) { return clipcol_query_towers(q, Q); }
+
+clip_status clip_query_embed(const clip_query_encoder *e, const clip_query *q, int Q, float *out, int *done,
+                             clip_error *err)
+{
+    return clipcol_query_embed(e, q, Q, out, done, err);
+}
+
+clip_status clip_date_parse(const char *text, int64_t *begin, int64_t *end)
+{
+    return clipcol_date_parse(text, begin, end);
 }

@@ -444,7 +444,7 @@ void clip_trainer_get_info(const clip_trainer *t, clip_train_info *out)
     for (size_t i = 0; i < t->t.net.params.n; i++) {
         const clipmdl_param *p = &t->t.net.params.param[i];
         out->parameters += p->flags & CLIPMDL_BUFFER_PARAM ? 0 : (int64_t)p->count;
-        out->trained_parameters += cliptrn_net_trains(&t->t.net, p) ? (int64_t)p->count : 0;
+        out->trained_parameters += t->t.net.trains[i] ? (int64_t)p->count : 0;
     }
 }
 

@@ -13,15 +13,14 @@ typedef struct fit {
     cliphd_head *h;
     const cliphd_head_data *d;
     const cliphd_head_options *o;
-    cliptrn_optimizer_options opt;
+    cliptrn_optimizer optimizer;
     cliphd_head_acts s;
-    float *g, *m, *v, *best; /* laid out like the weights */
-    int32_t *sorted;         /* [n] questions, ordered by picture: those for training, then those held back */
-    int32_t *order;          /* [n] the same, with the pictures for training shuffled */
-    int32_t *run;            /* [runs] where each picture for training begins in `sorted` */
+    float *g, *best; /* laid out like the weights */
+    int32_t *sorted; /* [n] questions, ordered by picture: those for training, then those held back */
+    int32_t *order;  /* [n] the same, with the pictures for training shuffled */
+    int32_t *run;    /* [runs] where each picture for training begins in `sorted` */
     int trained, runs;
-    int64_t step;
-    clipb_block acts, room, gradient, first, second, kept;
+    clipb_block acts, room, gradient, kept;
 } fit;
 
 static void gather(fit *f, const int32_t *which, int N)
@@ -77,7 +76,7 @@ static void drop(const fit *f, float *h, int N)
     if (f->o->dropout <= 0)
         return;
     for (int i = 0; i < N; i++) {
-        clipb_rng r = clipb_rng_at(f->o->seed, CLIPB_RNG_PATCHES, (uint64_t)f->step, (uint64_t)i);
+        clipb_rng r = clipb_rng_at(f->o->seed, CLIPB_RNG_PATCHES, (uint64_t)f->optimizer.step, (uint64_t)i);
         for (int j = 0; j < f->h->H; j++) {
             float *at = h + (size_t)i * (size_t)f->h->H + (size_t)j;
             *at = clipb_rng_float(&r) < keep ? *at / keep : 0;
@@ -100,22 +99,10 @@ static double gradient(fit *f, const int32_t *which, int N)
     return loss;
 }
 
-static void step(fit *f)
+static void take_step(fit *f)
 {
-    const double t = (double)f->step + 1;
-    clipk_adamw_step s = {.lr = cliptrn_learning_rate(&f->opt, f->step),
-                          .beta1 = f->opt.beta1,
-                          .beta2 = f->opt.beta2,
-                          .eps = f->opt.eps,
-                          .scale = 1,
-                          .correction1 = 1 - pow(f->opt.beta1, t),
-                          .correction2 = 1 - pow(f->opt.beta2, t)};
-    for (size_t i = 0; i < f->h->params.n; i++) {
-        const clipmdl_param *p = &f->h->params.param[i];
-        s.weight_decay = p->ndim >= 2 ? f->opt.weight_decay : 0;
-        clipk_adamw(f->k, f->h->w + p->at, f->m + p->at, f->v + p->at, f->g + p->at, p->count, &s);
-    }
-    f->step++;
+    const cliptrn_weights weights = {.params = &f->h->params, .w = f->h->w, .g = f->g};
+    cliptrn_optimizer_step(&f->optimizer, f->k, &weights, 0);
 }
 
 /* The mean score of the best answers to these questions. */
@@ -227,18 +214,17 @@ static clip_status prepare(fit *f)
     TRY(split(f));
     TRY(cliphd_head_acts_reserve(&f->acts, &f->s, f->k, h, o->batch, o->batch, true));
     TRY(cliptrn_zeros(&f->gradient, &f->g, h->params.count));
-    TRY(cliptrn_zeros(&f->first, &f->m, h->params.count));
-    TRY(cliptrn_zeros(&f->second, &f->v, h->params.count));
     TRY(cliptrn_zeros(&f->kept, &f->best, h->params.count));
     const int64_t steps = (f->trained + o->batch - 1) / o->batch;
-    f->opt = (cliptrn_optimizer_options){.lr = o->lr,
-                                         .beta1 = 0.9,
-                                         .beta2 = 0.98,
-                                         .eps = 1e-8,
-                                         .weight_decay = o->weight_decay,
-                                         .schedule = CLIPTRN_COSINE,
-                                         .warmup = steps / 2 + 1,
-                                         .steps = steps * o->epochs + 1};
+    const cliptrn_optimizer_options opt = {.lr = o->lr,
+                                           .beta1 = 0.9,
+                                           .beta2 = 0.98,
+                                           .eps = 1e-8,
+                                           .weight_decay = o->weight_decay,
+                                           .schedule = CLIPTRN_COSINE,
+                                           .warmup = steps / 2 + 1,
+                                           .steps = steps * o->epochs + 1};
+    TRY(cliptrn_optimizer_init(&f->optimizer, &opt, &h->params));
     draw_weights(f);
     return cliphd_head_bind(f->k, h, f->g, &f->room);
 }
@@ -253,7 +239,7 @@ static clip_status run(fit *f, cliphd_head_fit *out)
         shuffle(f, epoch);
         for (int i = 0; i < f->trained; i += f->o->batch) {
             loss += gradient(f, f->order + i, f->trained - i < f->o->batch ? f->trained - i : f->o->batch);
-            step(f);
+            take_step(f);
         }
         if (!isfinite(loss))
             return CLIP_EDIVERGED;
@@ -270,7 +256,7 @@ static clip_status run(fit *f, cliphd_head_fit *out)
 }
 
 clip_status cliphd_head_train(const clipk_ctx *k, cliphd_head *h, const cliphd_head_data *d,
-                               const cliphd_head_options *o, cliphd_head_fit *out)
+                              const cliphd_head_options *o, cliphd_head_fit *out)
 {
     if (d->n < 2 || o->batch < 1 || o->epochs < 1)
         return CLIP_EINVAL;
@@ -278,10 +264,11 @@ clip_status cliphd_head_train(const clipk_ctx *k, cliphd_head *h, const cliphd_h
     clip_status s = prepare(&f);
     if (s == CLIP_OK)
         s = run(&f, out);
+    cliptrn_optimizer_free(&f.optimizer);
     free(f.sorted);
     free(f.order);
     free(f.run);
-    clipb_block *const blocks[] = {&f.acts, &f.room, &f.gradient, &f.first, &f.second, &f.kept};
+    clipb_block *const blocks[] = {&f.acts, &f.room, &f.gradient, &f.kept};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         clipb_block_free(blocks[i]);
     return s;

@@ -1,4 +1,4 @@
-/* One number between cosines and probabilities, fitted on pictures whose label is known. */
+/* One number between cosines and probabilities, fitted on pictures of known labels. */
 #include "tasks/calibrate.h"
 
 #include <math.h>
@@ -8,7 +8,8 @@
 
 #define STEPS 60 /* golden section: 0.618^60 of the interval is below f32's rounding */
 
-/* log Σ exp(scale x), its largest term taken out, of one row; *best: where that is. */
+/* log Σ exp(scale x) of one row, with its largest term taken out.
+ * best  out  the index of that term */
 static double log_sum(const float *x, int L, double scale, int *best)
 {
     double sum = 0;

@@ -1,4 +1,4 @@
-/* Classes made of words: templates filled with a label, and the mean of what they mean. */
+/* Classes made of words: templates filled with a label, and the mean of their embeddings. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* Two products a step do nearly all the work: z = x Wᵀ, for which W is packed, and dW = dzᵀ x, for which x is packed once. Samples are taken in blocks, so
- * that z needs the room of a block, whatever their number. */
+/* Two products do nearly all the work of a step: z = x Wᵀ, for which W is packed, and dW = dzᵀ x,
+ * for which x is packed once. Samples are taken in blocks, so that z needs the room of one
+ * block. */
 #include "tasks/logistic.h"
 
 #include <math.h>
@@ -13,7 +14,7 @@
 #define MEMORY 10  /* pairs of L-BFGS */
 #define ARMIJO 1e-4
 #define WOLFE 0.9
-#define STEPS 20   /* of a line search: by then the step is 1e-6 of the first */
+#define STEPS 20   /* in a line search: by then the step is 1e-6 of the first */
 
 struct cliptsk_logistic {
     const clipk_ctx *k;
@@ -22,7 +23,7 @@ struct cliptsk_logistic {
     clipb_block memory;
     unsigned char *x;        /* the blocks of x as operands [F, n], x_bytes each */
     unsigned char *W;        /* the weights as operand [C, F] */
-    unsigned char *work;     /* of clipk_sum_rows() */
+    unsigned char *work;     /* scratch of clipk_sum_rows() */
     size_t x_bytes;
     float *z;                /* [BLOCK, C] */
     double *loss;            /* [BLOCK] */
@@ -102,14 +103,14 @@ void cliptsk_logistic_free(cliptsk_logistic *l)
     free(l);
 }
 
-/* ---- f and its gradient -------------------------------------------------------------------------------------- */
+/* ---- f and its gradient ---------------------------------------------------------------------- */
 
 typedef struct rows_job {
     cliptsk_logistic *l;
     int n0;
 } rows_job;
 
-/* A row of z becomes one of dz. */
+/* Turn a row of z into a row of dz. */
 static void softmax_row(void *job, int64_t i, int thread)
 {
     const rows_job *j = job;
@@ -175,9 +176,9 @@ clip_status cliptsk_logistic_predict(const clipk_ctx *k, const float *theta, con
     return CLIP_OK;
 }
 
-/* ---- L-BFGS -------------------------------------------------------------------------------------------------- */
+/* ---- L-BFGS ---------------------------------------------------------------------------------- */
 
-/* Eight sums side by side, then these: the order is the same on every machine. */
+/* Eight sums side by side, then their sum: the order is the same on every machine. */
 static double dot(const float *a, const float *b, size_t n)
 {
     double sum[8] = {0};
@@ -204,7 +205,7 @@ static double largest(const float *x, size_t n)
     return (double)most;
 }
 
-/* d = -H g, the newest of `kept` pairs being number `last`. */
+/* d = -H g. Number `last` of the `kept` pairs is the newest. */
 static void direction(cliptsk_logistic *l, int kept, int last, size_t P)
 {
     double alpha[MEMORY], rho[MEMORY];
@@ -227,7 +228,8 @@ static void direction(cliptsk_logistic *l, int kept, int last, size_t P)
     }
 }
 
-/* From theta along d to `next`, where the weak Wolfe conditions hold. false: f does not fall in any step that f32 can tell from none. */
+/* From theta along d to `next`, where the weak Wolfe conditions hold.
+ * @return: false: f falls in no step that f32 can resolve */
 static bool line_search(cliptsk_logistic *l, double l2, const float *theta, double slope, double t, double *f,
                         int *evaluations, size_t P)
 {
@@ -266,7 +268,7 @@ void cliptsk_logistic_fit(cliptsk_logistic *l, const cliptsk_logistic_options *o
                 r->converged = true;
                 break;
             }
-            restarted = true; /* once more, down the gradient */
+            restarted = true; /* once more, along the negative gradient */
             kept = 0;
             continue;
         }
@@ -278,7 +280,7 @@ void cliptsk_logistic_fit(cliptsk_logistic *l, const cliptsk_logistic_options *o
         memcpy(theta, l->next, P * sizeof *theta);
         memcpy(l->g, l->g_next, P * sizeof *theta);
         r->iterations++;
-        if (dot(l->change[at], l->step[at], P) > 0) { /* but for rounding always so: f is convex */
+        if (dot(l->change[at], l->step[at], P) > 0) { /* always so but for rounding: f is convex */
             last = at;
             kept = kept < MEMORY ? kept + 1 : MEMORY;
         }

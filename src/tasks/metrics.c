@@ -1,4 +1,4 @@
-/* What is a number, AUC by ranks, and the calibration error by bins. */
+/* Finite numbers, AUC by ranks, and the calibration error by bins. */
 #include "tasks/metrics.h"
 
 #include <math.h>
@@ -37,7 +37,7 @@ clip_status cliptsk_auc(const float *score, const uint8_t *yes, const float *wei
         r[i] = (ranked){score[i], weight ? weight[i] : 1, yes[i]};
         sound &= !isnan(score[i]);
     }
-    double no = 0, all_yes = 0, higher = 0; /* weight of no below the scores at hand; of yes; of pairs in the right order */
+    double no = 0, all_yes = 0, higher = 0; /* weight of no below this score; of yes; of pairs in the right order */
     if (sound)
         qsort(r, (size_t)N, sizeof *r, ascending);
     for (int64_t i = 0; sound && i < N;) {

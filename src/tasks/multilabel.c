@@ -1,7 +1,8 @@
-/* Thresholds and what they are worth. All is read off the pairs of a label sorted by their cosine: with the first k taken for it, TP of them rightly, and P
- * right ones in all,
+/* Thresholds and their quality, read off the pairs of a label sorted by cosine. If the first k are
+ * taken to have the label, TP of them rightly, and P pictures have it in all, then
  *     precision = TP / k      recall = TP / P      F1 = 2 TP / (k + P)
- *     average precision = Σ_k precision(k) (recall(k) - recall(k-1)), over those k where the cosine changes */
+ *     average precision = Σ_k precision(k) (recall(k) - recall(k-1)),
+ *         over those k where the cosine changes */
 #include "tasks/multilabel.h"
 
 #include <math.h>
@@ -11,9 +12,10 @@
 #include "tasks/calibrate.h"
 #include "tasks/metrics.h"
 
-/* A label that few pictures have has its best threshold by chance: it counts against the one for all labels as its pictures do against these many. Of 0, 5,
- * 10, 20, 40 and no thresholds of their own, 20 was best or second on held-out pictures with 6 to 43 a label (F1 97.4 instead of 97.2 and 96.5 %, 33.4
- * instead of 31.3 and 33.1 %). */
+/* The best threshold of a label with few pictures is arbitrary. It is weighed against the threshold
+ * for all labels: the label's own pictures against this many. Of 0, 5, 10, 20, 40 and no thresholds
+ * of their own, 20 was best or second on held-out pictures with 6 to 43 of each label (F1 97.4
+ * instead of 97.2 and 96.5 %, 33.4 instead of 31.3 and 33.1 %). */
 #define WEIGHT_OF_ALL 20
 
 typedef struct scored {
@@ -27,7 +29,7 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Between the last that is in and the first that is not; never as low as that one. */
+/* Between the last cosine that is in and the first that is not, and above the latter. */
 static float between(float in, float out)
 {
     const float t = out + (in - out) / 2;
@@ -82,7 +84,7 @@ static clip_status check(const float *cosine, const uint8_t *yes, int64_t N, int
     return any ? CLIP_OK : CLIP_EINVAL;
 }
 
-/* ---- The fit --------------------------------------------------------------------------------------------- */
+/* ---- The fit --------------------------------------------------------------------------------- */
 
 typedef struct judged {
     const float *cosine, *threshold;
@@ -91,7 +93,7 @@ typedef struct judged {
     int L;
 } judged;
 
-/* The mean of log(1 + exp(-z)) or log(1 + exp(z)): convex in the scale, so it has one valley. */
+/* The mean of log(1 + exp(-z)) or log(1 + exp(z)): convex in the scale, so it has one minimum. */
 static double mean_loss(const void *data, double scale)
 {
     const judged *j = data;
@@ -129,7 +131,7 @@ clip_status cliptsk_fit_thresholds(const float *cosine, const uint8_t *yes, int6
     return CLIP_OK;
 }
 
-/* ---- The measure ----------------------------------------------------------------------------------------- */
+/* ---- The measure ----------------------------------------------------------------------------- */
 
 typedef struct counts {
     int64_t hits, taken, right;

@@ -1,8 +1,10 @@
 /* Ranks of queries among candidates, and their summary.
  *
- * Two passes. First the score to beat: the queries against their own right candidates, gathered a few at a time. Then all candidates, a
- * block at a time as the packed operand of a product, counting what is higher. Both passes take their scores from the same kernel,
- * whose sums depend on D alone; so the right candidate meets itself, or a copy of itself, with exactly the same score. */
+ * Two passes. The first finds the score to beat: the queries against their own right candidates,
+ * gathered a few at a time. The second takes all candidates, a block at a time as the packed
+ * operand of a product, and counts higher scores. Both passes take their scores from the same
+ * kernel, whose sums depend on D alone. So a right candidate, or a copy of it, has exactly the same
+ * score in both. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -11,7 +13,7 @@
 
 #define QUERIES 256     /* of a block */
 #define CANDIDATES 1024 /* of a block */
-#define GATHERED 64     /* right candidates scored at a time: each against the queries of all of them */
+#define GATHERED 64     /* right candidates scored at a time, each against the queries of all of them */
 
 typedef struct block {
     float *score;    /* [QUERIES, CANDIDATES] */
@@ -31,8 +33,8 @@ static void layout(clipb_arena *a, block *b, const clipk_set *set, int Q, int D)
 
 static int at_most(int n, int most) { return n < most ? n : most; }
 
-/* best[q]: the highest score of a right candidate of q. Runs over the right ones in their order, GATHERED at a time; the queries they
- * belong to follow each other too, and are at most as many. */
+/* best[q]: the highest score of a right candidate of q. Right candidates are taken in their order,
+ * GATHERED at a time. Their queries follow each other as well, and are at most as many. */
 static void best_right(const clipk_ctx *k, block *b, const float *query, int Q, const float *candidate, int D,
                        const int32_t *right, const int32_t *right_off)
 {
@@ -62,7 +64,7 @@ static void best_right(const clipk_ctx *k, block *b, const float *query, int Q, 
     }
 }
 
-/* Every score that is not at most `best`, so that NaN counts too. */
+/* Counts every score that is not at most `best`, so that NaN counts as higher. */
 static int count_higher(const float *score, int n, float best)
 {
     int higher = 0;
@@ -120,7 +122,7 @@ clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const f
     return CLIP_OK;
 }
 
-/* ---- Summary -------------------------------------------------------------------------------------------------- */
+/* ---- Summary --------------------------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -128,8 +130,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* As get_clip_metrics() of OpenCLIP's train.py prints them: mean(rank) + 1 and floor(median(rank)) + 1, the median of an even
- * number being the mean of the middle two. */
+/* As get_clip_metrics() of OpenCLIP's train.py prints them: mean(rank) + 1 and floor(median(rank))
+ * + 1. The median of an even number is the mean of the middle two. */
 clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out)
 {
     *out = (clip_rank_metrics){.queries = Q > 0 ? Q : 0};

@@ -37,7 +37,7 @@ static int first_text_group(const cliptrn_net *n)
 static bool trains_image(const cliptrn_net *n) { return first_image_group(n) < image_groups(n); }
 static bool trains_text(const cliptrn_net *n) { return first_text_group(n) < text_groups(n); }
 
-bool cliptrn_net_trains(const cliptrn_net *n, const clipmdl_param *p)
+static bool trains(const cliptrn_net *n, const clipmdl_param *p)
 {
     if (p->flags & CLIPMDL_BUFFER_PARAM)
         return false;
@@ -46,13 +46,20 @@ bool cliptrn_net_trains(const cliptrn_net *n, const clipmdl_param *p)
     return !(p->flags & CLIPMDL_TEXT_PARAM) || p->group >= first_text_group(n);
 }
 
-void cliptrn_net_move_statistics(cliptrn_net *n)
+cliptrn_weights cliptrn_net_weights(const cliptrn_net *n)
 {
+    return (cliptrn_weights){.params = &n->params, .trains = n->trains, .w = n->w, .g = n->g};
+}
+
+void cliptrn_net_settle(cliptrn_net *n)
+{
+    float *logit_scale = cliptrn_net_number(n, n->w, "logit_scale");
     for (size_t i = 0; i < n->params.n && trains_image(n) && !n->opt.freeze_bn; i++) {
         const clipmdl_param *p = &n->params.param[i];
         for (size_t j = p->at; j < p->at + p->count && (p->flags & CLIPMDL_BUFFER_PARAM); j++)
             n->w[j] += MOMENTUM * (n->g[j] - n->w[j]);
     }
+    *logit_scale = fminf(fmaxf(*logit_scale, 0), logf(100));
 }
 
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name)
@@ -106,19 +113,15 @@ static clip_status bind(cliptrn_net *n, bool image, clipb_block *panels)
     return b.status;
 }
 
-clip_status cliptrn_zeros(clipb_block *b, float **out, size_t n)
-{
-    TRY(clipb_block_reserve(b, n * sizeof(float)));
-    *out = (float *)(void *)b->base;
-    clipb_block_zero(b);
-    return CLIP_OK;
-}
-
 static clip_status init(cliptrn_net *n, int threads, clip_error *err)
 {
     TRY(check(n, err));
     TRY(clipmdl_params_list(&n->config, n->opt.loss == CLIPTRN_SIGLIP, &n->params));
     TRY(cliptrn_zeros(&n->weights, &n->w, n->params.count));
+    n->trains = malloc(n->params.n * sizeof *n->trains);
+    TRY(n->trains ? CLIP_OK : CLIP_ENOMEM);
+    for (size_t i = 0; i < n->params.n; i++)
+        n->trains[i] = trains(n, &n->params.param[i]);
     TRY(is_vit(n) ? clipmdl_vit_init(&n->vit, &n->config) : clipmdl_resnet_init(&n->resnet, &n->config));
     TRY(clipmdl_text_init(&n->text, &n->config));
     n->k.set = clipk_set_find(NULL);
@@ -142,6 +145,7 @@ clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const clip
 void cliptrn_net_free(cliptrn_net *n)
 {
     clipmdl_params_free(&n->params);
+    free(n->trains);
     clipmdl_vit_free(&n->vit);
     clipmdl_resnet_free(&n->resnet);
     clipmdl_text_free(&n->text);
@@ -241,7 +245,7 @@ static size_t measure_whole(pass *p, clipb_arena *a)
     p->tapes = trains_image(n) ? clipb_arena_mark(a) : p->image_at;
     for (size_t i = 0; i < n->params.n; i++) {
         const clipmdl_param *q = &n->params.param[i];
-        const size_t at = q->at * sizeof(float), end = cliptrn_net_trains(n, q) ? tape_end(p, q) : 0;
+        const size_t at = q->at * sizeof(float), end = n->trains[i] ? tape_end(p, q) : 0;
         if (end > at + later)
             later = end - at;
     }

@@ -5,6 +5,7 @@
 #include "model/model.h"
 #include "model/params.h"
 #include "train/loss.h"
+#include "train/optimizer.h"
 
 /* What is trained. OpenCLIP's --lock-image-unlocked-groups: a locked tower with 0 unlocked groups stays as it is, with 1 its projection learns,
  * with 2 its last block too, and so on. */
@@ -33,6 +34,7 @@ typedef struct cliptrn_net {
     clipmdl_vit vit;       /* one of the two, by config.vision.kind */
     clipmdl_resnet resnet;
     clipmdl_text text;
+    bool *trains;       /* [params.n] by the locks of opt */
     const float *bound; /* the g that the towers are bound to */
     clipk_ctx k;
     clipb_block weights, tape, image_panels, text_panels, room, scratch, batch, grads;
@@ -45,20 +47,18 @@ clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const clip
                              clip_error *err);
 void cliptrn_net_free(cliptrn_net *n);
 
-/* cliptrn_net_trains(): is this parameter trained? */
-bool cliptrn_net_trains(const cliptrn_net *n, const clipmdl_param *p);
+/* cliptrn_net_weights(): what an optimizer moves, until the next gradient. */
+cliptrn_weights cliptrn_net_weights(const cliptrn_net *n);
 
 /* cliptrn_net_gradient(): n->g becomes the gradient of the loss on a batch at the weights n->w; the loss.
  * step  in   for what is drawn anew in every step
  * Errors: CLIP_ENOMEM. */
 clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out);
 
-/* cliptrn_net_move_statistics(): the running statistics of batch norms move towards those of the batch, which the gradient has left in n->g: by a
- * tenth, PyTorch's default. Part of a step, as the weights' own move is. */
-void cliptrn_net_move_statistics(cliptrn_net *n);
-
-/* cliptrn_zeros(): a block of n numbers, all 0. CLIP_ENOMEM. */
-clip_status cliptrn_zeros(clipb_block *b, float **out, size_t n);
+/* cliptrn_net_settle(): the end of a step, after the optimizer. logit_scale is clamped to [0, ln 100].
+ * The running statistics of batch norms move by a tenth, PyTorch's default, towards the statistics of
+ * the batch, which the gradient has left in n->g. */
+void cliptrn_net_settle(cliptrn_net *n);
 
 /* The parameter of a name that every model has. */
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name);

@@ -1,14 +1,15 @@
-/* optimizer.h: AdamW, the learning rate, and what holds the two in bounds. */
+/* optimizer.h: AdamW, the learning rate, and clipping by the norm of the gradient, over any parameters. */
 #ifndef CLIPTRN_OPTIMIZER_H
 #define CLIPTRN_OPTIMIZER_H
 
-#include "train/net.h"
+#include "base/arena.h"
+#include "model/params.h"
 
-/* OpenCLIP's --lr-scheduler. The rate rises over `warmup` steps, to lr at the last of them, then: */
+/* OpenCLIP's --lr-scheduler. The rate rises over `warmup` steps, and reaches lr at the last of them. */
 typedef enum cliptrn_schedule {
-    CLIPTRN_COSINE,         /* falls to 0 over the rest of the run (Loshchilov and Hutter 2016, arXiv:1608.03983) */
-    CLIPTRN_CONST,          /* stays */
-    CLIPTRN_CONST_COOLDOWN, /* stays, and over the last `cooldown` steps falls to 0 in a line */
+    CLIPTRN_COSINE,         /* then falls to 0 (Loshchilov and Hutter 2016, arXiv:1608.03983) */
+    CLIPTRN_CONST,          /* then stays */
+    CLIPTRN_CONST_COOLDOWN, /* then stays, and falls to 0 in a line over the last `cooldown` steps */
 } cliptrn_schedule;
 
 typedef struct cliptrn_optimizer_options {
@@ -18,24 +19,40 @@ typedef struct cliptrn_optimizer_options {
     int64_t warmup, cooldown, steps;
 } cliptrn_optimizer_options;
 
+/* What an optimizer moves: the weights of a list of parameters, by their gradients. */
+typedef struct cliptrn_weights {
+    const clipmdl_params *params; /* those of two or more dimensions have weight decay */
+    const bool *trains;           /* [params->n] which are moved; NULL: all */
+    float *w;                     /* [params->count] */
+    const float *g;               /* [params->count] gradients of those that are moved */
+} cliptrn_weights;
+
 typedef struct cliptrn_optimizer {
     cliptrn_optimizer_options opt;
-    float *m, *v; /* the two moments, laid out as the weights */
+    float *m, *v; /* [params->count] the two moments */
     int64_t step; /* how many have been taken */
     clipb_block first, second;
 } cliptrn_optimizer;
 
-/* Free with cliptrn_optimizer_free(), also after an error. CLIP_ENOMEM. */
-clip_status cliptrn_optimizer_init(cliptrn_optimizer *o, const cliptrn_optimizer_options *opt, const cliptrn_net *n);
+/* cliptrn_optimizer_init(): moments of 0 for these parameters. Memory that no step touches stays
+ * unused. Free with cliptrn_optimizer_free(), also after an error.
+ * Errors: CLIP_ENOMEM. */
+clip_status cliptrn_optimizer_init(cliptrn_optimizer *o, const cliptrn_optimizer_options *opt,
+                                   const clipmdl_params *params);
 void cliptrn_optimizer_free(cliptrn_optimizer *o);
 
 /* cliptrn_learning_rate(): of step 0, 1, .. */
 double cliptrn_learning_rate(const cliptrn_optimizer_options *o, int64_t step);
 
-/* cliptrn_gradient_norm(): of the parameters that are trained. Not finite where a gradient is not. */
-double cliptrn_gradient_norm(const cliptrn_net *n);
+/* cliptrn_gradient_norm(): of the parameters that are moved. Not finite where a gradient is not. */
+double cliptrn_gradient_norm(const clipk_ctx *k, const cliptrn_weights *x);
 
-/* cliptrn_optimizer_step(): n->w moves against n->g, whose norm is `norm`; logit_scale is clamped to [0, ln 100]. */
-void cliptrn_optimizer_step(cliptrn_optimizer *o, cliptrn_net *n, double norm);
+/* cliptrn_optimizer_step(): move the weights against their gradients.
+ * norm  in  of the gradient, for clipping; not read where grad_clip_norm is 0 */
+void cliptrn_optimizer_step(cliptrn_optimizer *o, const clipk_ctx *k, const cliptrn_weights *x, double norm);
+
+/* cliptrn_zeros(): a block of n numbers, all 0.
+ * Errors: CLIP_ENOMEM. */
+clip_status cliptrn_zeros(clipb_block *b, float **out, size_t n);
 
 #endif

@@ -48,7 +48,7 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
     if (t->share_ends && find_rows(t, stream->tokenizer) < 0)
         return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
     copy_rows(t);
-    if (!t->off || cliptrn_optimizer_init(&t->optimizer, &o, &t->net) < 0)
+    if (!t->off || cliptrn_optimizer_init(&t->optimizer, &o, &t->net.params) < 0)
         return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
     return CLIP_OK;
 }
@@ -92,7 +92,8 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
     const cliptrn_pairs pairs = {.N = b.N, .pixels = b.pixels, .ids = t->ids, .off = t->off};
     if (cliptrn_net_gradient(&t->net, &pairs, t->optimizer.step, &loss) < 0)
         return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory: a smaller batch, or chunks of it, take less");
-    const double norm = cliptrn_gradient_norm(&t->net);
+    const cliptrn_weights weights = cliptrn_net_weights(&t->net);
+    const double norm = cliptrn_gradient_norm(&t->net.k, &weights);
     if (!isfinite(loss.loss) || !isfinite(norm))
         return clipb_fail(
             err, CLIP_EDIVERGED, NULL,
@@ -100,7 +101,8 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
             "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or grad-clip-norm may help",
             (long long)t->optimizer.step + 1, loss.loss, norm);
     out->lr = cliptrn_learning_rate(&t->optimizer.opt, t->optimizer.step);
-    cliptrn_optimizer_step(&t->optimizer, &t->net, norm);
+    cliptrn_optimizer_step(&t->optimizer, &t->net.k, &weights, norm);
+    cliptrn_net_settle(&t->net);
     copy_rows(t);
     t->next = b.next;
 

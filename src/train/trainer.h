@@ -2,7 +2,7 @@
 #ifndef CLIPTRN_TRAINER_H
 #define CLIPTRN_TRAINER_H
 
-#include "train/optimizer.h"
+#include "train/net.h"
 #include "train/stream.h"
 
 typedef struct cliptrn_trainer {

@@ -1,4 +1,5 @@
-/* Wrong pairs, the probability fitted to them, and confusions, against brute force and data whose law is known. */
+/* Wrong pairs, the probability fitted to them, and confusions, against brute force and data of a
+ * known law. */
 #include "fixture.h"
 #include "heads/match.h"
 #include "tasks/metrics.h"
@@ -7,7 +8,7 @@ enum { N = 700, D = 24 }; /* more than a block of confusions a side */
 
 static float image[N * D], text[N * D];
 
-/* Texts at random, pictures near them; every third the model does not know. */
+/* Random texts, and pictures near them. The model does not know every third pair. */
 static void draw(void)
 {
     clipb_rng r = clipb_rng_at(1, 0, 0, 0);
@@ -22,7 +23,7 @@ static void draw(void)
     unit_rows(text, N, D);
 }
 
-/* One batch holds a whole half: every neighbour can be found by looking at all. */
+/* One batch holds a whole half, so every neighbour can be found by looking at all pairs. */
 static void test_pairs(void **state)
 {
     (void)state;
@@ -35,7 +36,7 @@ static void test_pairs(void **state)
     for (int at = 0; at < N; at++)
         ones += s.half[3 * at];
     assert_true(ones > N / 3 && ones < 2 * N / 3);
-    for (int i = 0; i < N; i++) { /* which sample is pair i? by its score */
+    for (int i = 0; i < N; i++) { /* the sample of pair i, by its score */
         const float own = (float)(10 * dot_product(image + i * D, text + i * D, D));
         for (int at = 0; at < N; at++) {
             if (s.score[3 * at] != own)
@@ -76,7 +77,8 @@ static void test_pairs(void **state)
     workspace_free(&one);
 }
 
-/* Samples drawn from the law itself: the parameters come back, and the probabilities are calibrated on what was not fitted. */
+/* Samples drawn from the law itself: the parameters are found again, and the probabilities are
+ * calibrated on samples that were not fitted. */
 static void test_fit_law(void **state)
 {
     (void)state;

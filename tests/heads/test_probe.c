@@ -76,7 +76,8 @@ static void test_cache(void **state)
     workspace_free(&w);
 }
 
-/* Words that mislead (those of the next class): the pictures must win; with good words and random pictures: the words. */
+/* Words that mislead (those of the next class): the pictures must win. With good words and random
+ * pictures the words must win. */
 static void test_cache_sweep(void **state)
 {
     (void)state;
@@ -98,7 +99,8 @@ static void test_cache_sweep(void **state)
     workspace_free(&w);
 }
 
-/* Noise in as many features as there are samples: the search must not choose the weakest regularisation. */
+/* Noise in as many features as there are samples: the search must not choose the weakest
+ * regularisation. */
 static void test_linear(void **state)
 {
     (void)state;

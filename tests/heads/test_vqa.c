@@ -15,7 +15,7 @@
 #include "heads/vqa_head.h"
 #include "heads/vqa_score.h"
 
-/* ---- Questions -------------------------------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
 static void test_rules(void **state)
 {
@@ -61,7 +61,7 @@ static void test_rules(void **state)
     }
 }
 
-/* Whatever comes: a statement that fits its room, with its hole unless it is for "yes". */
+/* Any text: a statement that fits its room, with its hole unless it is for "yes". */
 static void test_any_text(void **state)
 {
     static const char *const piece[] = {"what ", "how many ", "is ", "the ",     "color ", "are ", "there ",
@@ -82,7 +82,7 @@ static void test_any_text(void **state)
     }
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void test_normalize(void **state)
 {
@@ -135,10 +135,10 @@ static void test_score(void **state)
     assert_true(cliphd_answer_score("pig", two, 2) == 0);
 }
 
-/* ---- The head --------------------------------------------------------------------------------------------- */
+/* ---- The head -------------------------------------------------------------------------------- */
 
-/* Pictures of a thing (4 of them) in a colour (4): v is the sum of two directions. Question 0 asks for the thing, 1 for the colour: the answer
- * is in neither alone. */
+/* Pictures of a thing (of 4) in a colour (of 4): v is the sum of two directions. Question 0 asks
+ * for the thing, 1 for the colour. The answer is in neither alone. */
 enum { D = 32, PICTURES = 400, N = 2 * PICTURES, A = 8 };
 
 static float image[PICTURES * D], question[2 * D];
@@ -246,7 +246,8 @@ static void test_learns(void **state)
     clipb_block_free(&scratch);
 }
 
-/* Pictures of four tokens, each a thing (of 4) in a colour (of 4), no thing twice; the question names a thing and asks for its colour. Nothing is in v. */
+/* Pictures of four tokens, each a thing (of 4) in a colour (of 4), no thing twice. The question
+ * names a thing and asks for its colour. v is empty. */
 enum { T = 4, W = 16, ROW = D + T * W / 2 };
 
 static float tokens[PICTURES * ROW], things[4 * D];

@@ -1,4 +1,5 @@
-/* Scales and thresholds against every other that might have been chosen; what they are worth against counting. */
+/* Scales and thresholds against all others that could have been chosen; their quality against
+ * counting. */
 #include "fixture.h"
 #include "tasks/calibrate.h"
 #include "tasks/multilabel.h"
@@ -9,7 +10,7 @@ static float cosine[N * L];
 static int32_t right[N];
 static uint8_t yes[N * L];
 
-/* Cosines as a model gives them, higher where the label is right, many of them equal. */
+/* Cosines as a model gives them: higher where the label is right, many of them equal. */
 static void draw(uint64_t seed)
 {
     clipb_rng r = clipb_rng_at(seed, 0, 0, 0);
@@ -74,7 +75,7 @@ static void test_choice_ece(void **state)
     assert_true(fabs(ece - want) < 1e-6);
 }
 
-/* ---- Several labels -------------------------------------------------------------------------------------- */
+/* ---- Several labels -------------------------------------------------------------------------- */
 
 typedef struct counts {
     int hits, taken, right;
@@ -122,7 +123,7 @@ static void test_thresholds(void **state)
         draw(seed);
         assert_int_equal(cliptsk_fit_thresholds(cosine, yes, N, L, threshold, &all, &scale), CLIP_OK);
         assert_true(f1(count(0, L, all)) == best_f1(0, L));
-        for (int l = 0; l < L - 1; l++) { /* what it was before it was drawn to the one for all */
+        for (int l = 0; l < L - 1; l++) { /* the threshold before it was moved towards the one for all */
             const int pictures = count(l, l + 1, -1).right;
             const float own = all + (threshold[l] - all) * (float)(pictures + 20) / (float)pictures - 1e-4f;
             assert_true(f1(count(l, l + 1, own)) == best_f1(l, l + 1));
@@ -133,7 +134,8 @@ static void test_thresholds(void **state)
     }
 }
 
-/* A threshold stands in the middle of a gap, and between neighbours that are next to each other in f32 it is the upper one. */
+/* A threshold stands in the middle of a gap. Between neighbours that are adjacent in f32 it is the
+ * upper one. */
 static void test_gap(void **state)
 {
     (void)state;
@@ -147,7 +149,8 @@ static void test_gap(void **state)
     assert_true(t == near[0]);
 }
 
-/* By its definition: over the distinct cosines from above, precision times what recall gains. */
+/* By its definition: over the distinct cosines in falling order, precision times the gain of
+ * recall. */
 static double average_precision(int l)
 {
     double sum = 0, recall = 0;

@@ -1,4 +1,5 @@
-/* Logistic regression against its formula in double, known optima, and itself on other threads; AUC and ECE against brute force. */
+/* Logistic regression against its formula in double, known optima, and itself with other threads;
+ * AUC and ECE against brute force. */
 #include "fixture.h"
 #include "tasks/logistic.h"
 #include "tasks/metrics.h"
@@ -46,7 +47,8 @@ static double value(const cliptsk_samples *s, double l2, const double *t)
     return (f + l2 / 2 * squares) / sum;
 }
 
-/* Along random directions: the gradient's slope is that of the value, by central differences in double. */
+/* Along random directions the gradient's slope is that of the value, by central differences in
+ * double. */
 static void test_gradient(void **state)
 {
     (void)state;
@@ -77,7 +79,8 @@ static void test_gradient(void **state)
     workspace_free(&w);
 }
 
-/* At the optimum every derivative in double is 0, to what was asked for; from another start it is the same place. */
+/* At the optimum every derivative in double is 0 within the tolerance; another start finds the same
+ * place. */
 static void test_optimum(void **state)
 {
     (void)state;
@@ -111,7 +114,8 @@ static void test_optimum(void **state)
     workspace_free(&w);
 }
 
-/* x = 1 for everybody: the probabilities are the shares of the classes. Two classes and one feature of 0 or 1: the log-odds ratio of the table. */
+/* x = 1 for all samples: the probabilities are the shares of the classes. Two classes and one
+ * feature of 0 or 1: the log-odds ratio of the table. */
 static void test_closed_form(void **state)
 {
     (void)state;
@@ -193,7 +197,7 @@ static void test_refusals(void **state)
     workspace_free(&w);
 }
 
-/* ---- AUC and ECE --------------------------------------------------------------------------------------------- */
+/* ---- AUC and ECE ----------------------------------------------------------------------------- */
 
 static void test_auc(void **state)
 {

@@ -144,7 +144,7 @@ static void many_right_ones(void **state)
     assert_int_equal(two[1], expected[1]);
 }
 
-/* A model that has come to NaN must not look perfect. */
+/* A model whose embeddings are NaN must not look perfect. */
 static void what_is_no_number_ranks_last(void **state)
 {
     (void)state;
@@ -203,7 +203,7 @@ static void failing_allocations(void **state)
     assert_null(text);
 }
 
-/* What numpy says: mean() + 1, floor(median()) + 1. */
+/* As numpy: mean() + 1, floor(median()) + 1. */
 static void the_summary_is_openclips(void **state)
 {
     (void)state;

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     if (r == CLIP_OK)
         r = cliptrn_net_gradient(&s.net, &s.batch, 0, &loss);
     if (r == CLIP_OK)
-        cliptrn_net_move_statistics(&s.net);
+        cliptrn_net_settle(&s.net);
     if (r == CLIP_OK)
         r = write(&s, loss.loss, argv[4], &err);
     if (r < 0)

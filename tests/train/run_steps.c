@@ -16,8 +16,10 @@ static clip_status run(step *s, cliptrn_optimizer *o, int B)
                                      s->off + (size_t)i * (size_t)B};
         cliptrn_loss loss;
         TRY(cliptrn_net_gradient(&s->net, &batch, i, &loss));
-        const double norm = cliptrn_gradient_norm(&s->net), lr = cliptrn_learning_rate(&o->opt, i);
-        cliptrn_optimizer_step(o, &s->net, norm);
+        const cliptrn_weights weights = cliptrn_net_weights(&s->net);
+        const double norm = cliptrn_gradient_norm(&s->net.k, &weights), lr = cliptrn_learning_rate(&o->opt, i);
+        cliptrn_optimizer_step(o, &s->net.k, &weights, norm);
+        cliptrn_net_settle(&s->net);
         printf("{\"step\": %d, \"lr\": %.9g, \"loss\": %.9g, \"grad_norm\": %.9g, \"logit_scale\": %.9g}\n", i, lr,
                loss.loss, norm, (double)*cliptrn_net_number(&s->net, s->net.w, "logit_scale"));
         fflush(stdout);
@@ -45,7 +47,7 @@ int main(int argc, char **argv)
     clip_error err = {.message = "out of memory"};
     clip_status r = step_open(&s, argv[1], argv[2], &(cliptrn_net_options){0}, 0, &err);
     if (r == CLIP_OK)
-        r = cliptrn_optimizer_init(&o, &opt, &s.net);
+        r = cliptrn_optimizer_init(&o, &opt, &s.net.params);
     if (r == CLIP_OK)
         r = run(&s, &o, B);
     if (r < 0)

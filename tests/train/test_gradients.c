@@ -65,7 +65,7 @@ static double norm_of_all(const cliptrn_net *n, const float *g)
 {
     double sum = 0;
     for (size_t i = 0; i < n->params.n; i++)
-        if (cliptrn_net_trains(n, &n->params.param[i]))
+        if (n->trains[i])
             sum += pow(norm(g + n->params.param[i].at, n->params.param[i].count), 2);
     return sqrt(sum);
 }
@@ -84,7 +84,7 @@ static worst compare(const cliptrn_net *n, const float *is, const float *should,
     const double whole = norm_of_all(n, should);
     for (size_t i = 0; i < n->params.n; i++) {
         const clipmdl_param *p = &n->params.param[i];
-        if (buffers ? !is_buffer(p) : !cliptrn_net_trains(n, p))
+        if (buffers ? !is_buffer(p) : !n->trains[i])
             continue;
         double least = buffers ? 0 : FLOOR * whole, size = norm(should + p->at, p->count);
         double error = distance(is + p->at, should + p->at, p->count) / fmax(size, least);
@@ -137,7 +137,7 @@ static void gradients_equal_pytorch(void **state)
         if (!(fabs(is - (double)value) <= 1e-5 * (double)value))
             fail_msg("%s: the loss is %.9g, not %.9g", losses[loss], is, (double)value);
         close_to(&s.net, s.net.g, should, false, LARGEST_ERROR, losses[loss]);
-        cliptrn_net_move_statistics(&s.net);
+        cliptrn_net_settle(&s.net);
         close_to(&s.net, s.net.w, should, true, CHUNKS_ERROR, "running statistics");
         print_message("%s: %.2g at most\n", losses[loss], compare(&s.net, s.net.g, should, false).error);
         free(should);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "train/loss.h"
 #include "train/optimizer.h"
 
 #define D 16

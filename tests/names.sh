@@ -1,0 +1,28 @@
+#!/bin/sh
+# Names keep to their rooms (docs/design.md).
+#   public   only functions of clip.h begin with clip_, and their bodies are in src/api
+#   sqlite   SQLite is called in one file
+#   towers   the kind of a tower is asked for in src/model only
+# usage: tests/names.sh SOURCE_ROOT
+set -eu
+cd "$1"
+faults=0
+fault() { echo "$*"; faults=$((faults + 1)); }
+
+public=$(grep -o 'clip_[a-z0-9_]*(' include/clip.h | tr -d '(' | sort -u)
+# functions that are defined, not static: "file:name"
+defined=$(grep -rnE '^[a-z][A-Za-z0-9_ *]*[ *]clip_[a-z0-9_]+\(' src --include='*.[ch]' | grep -vE ':[0-9]+:(static|typedef|extern) ' |
+    sed -E 's/^([^:]*):[0-9]+:.*[ *](clip_[a-z0-9_]+)\(.*/\1:\2/')
+for d in $defined; do
+    file=${d%:*} name=${d#*:}
+    case $file in src/api/*) ;; *) fault "$file: $name() is not in src/api, so its name may not begin with clip_" ;; esac
+    echo "$public" | grep -qx "$name" || fault "$file: $name() is not in clip.h, so its name may not begin with clip_"
+done
+
+stores=$(grep -rl 'sqlite3_' src --include='*.c' | wc -l)
+[ "$stores" -le 1 ] || fault "SQLite is called in $stores files:" $(grep -rl 'sqlite3_' src --include='*.c')
+
+for f in $(grep -rlE '(kind|KIND)( == | != )CLIPMDL_|CLIPMDL_(VIT|RESNET)\b' src --include='*.[ch]' | grep -v '^src/model/'); do
+    fault "$f asks for the kind of a tower: use model/tower.h"
+done
+[ "$faults" -eq 0 ]
