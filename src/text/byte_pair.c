@@ -3,9 +3,9 @@
  *     OpenCLIP       a line: ftfy.fix_text, html.unescape twice;  a run between spaces: str.lower
  *     Hugging Face   a text: out with the added tokens;           a run between spaces: NFC, lower-case
  *
- * Lines, pieces and runs are worked on one after the other, and no further than there is room for ids. Most of them are plain
- * ASCII which none of these steps changes but for the lower case; they go from the caller's memory to the words through a
- * buffer on the stack. Nothing else is kept between two calls. */
+ * Lines, pieces and runs are worked on one after the other, and no further than there is room for
+ * ids. Most are plain ASCII, which changes in nothing but its case. They go from the caller's
+ * memory to the words through a buffer on the stack. Nothing is kept between two calls. */
 #include "text/tokenizer.h"
 
 #include <stdio.h>
