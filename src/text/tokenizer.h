@@ -31,6 +31,26 @@ typedef enum cliptok_rules {
 
 typedef struct cliptok cliptok;
 
+/* A kind of tokenizer. Its struct begins with a cliptok; a text is one call. */
+typedef struct cliptok_class {
+    /* As cliptok_load(). CLIP_OK and *out = NULL: `dir` has none of its files, and the next class is asked. */
+    clip_status (*load)(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err);
+    /* As cliptok_encode(); the caller has checked `capacity` and set *n to 0. */
+    clip_status (*encode)(const cliptok *t, const char *text, size_t size, int32_t *ids, int capacity, int *n);
+    int32_t (*inner_id)(const cliptok *t, int32_t id); /* as cliptok_inner_id(); NULL: every id is its own */
+    void (*free)(cliptok *t);
+} cliptok_class;
+
+extern const cliptok_class cliptok_byte_pair;
+
+struct cliptok {
+    const cliptok_class *class;
+    cliptok_rules rules;
+    int32_t start, end, pad;
+    int vocab_size; /* largest id + 1 */
+    char source[96];
+};
+
 /* cliptok_load(): find a tokenizer in `dir`: tokenizer.json, vocab.json + merges.txt, or bpe_simple_vocab_16e6.txt.gz, the first
  * that is there. By Hugging Face's rules also tokenizer_config.json, special_tokens_map.json and added_tokens.json count.
  * rules  in   whose text cleaning and splitting to follow
