@@ -3,8 +3,8 @@
 #define CLIP_API_H
 
 #include "image/image.h"
-#include "model/model.h"
 #include "model/save.h"
+#include "model/tower.h"
 #include "text/tokenizer.h"
 
 #define CLIP_MOST_THREADS 1024
@@ -16,9 +16,7 @@ struct clip_model {
     clipmdl_scheme scheme;
     char prefix[CLIPMDL_MAX_PREFIX]; /* before every name in the store */
     int towers;
-    clipmdl_vit vit;       /* one of the two, by config.vision.kind */
-    clipmdl_resnet resnet;
-    clipmdl_text text;
+    clipmdl_tower *image, *text; /* NULL: not loaded */
     float logit_scale;     /* exp() of the parameter */
     const clipk_set *set;
     bool bf16;             /* products with weights are of bf16 numbers */

@@ -7,7 +7,6 @@
 #include "api/api.h"
 
 #define CHUNK_ROWS 2048   /* rows of a Transformer in one chunk */
-#define CHUNK_PICTURES 8  /* pictures of a ResNet in one chunk */
 
 static clip_status reserve_scratch(clip_context *c)
 {
@@ -101,10 +100,10 @@ static clip_status read_options(const clip_model *m, const clip_hidden_options *
 
 static float *projection_of(const outputs *o) { return o->unit ? o->unit : o->hidden.projected; }
 
-static clipmdl_tap tap_of(const outputs *o, const clipnn_layernorm *norm)
+static clipmdl_tap tap_of(const outputs *o, const clipmdl_tower *t)
 {
     return (clipmdl_tap){.layer = o->layer,
-                         .norm = o->norm ? norm : NULL,
+                         .norm = o->norm ? t->norm : NULL,
                          .rows = o->hidden.states,
                          .ends = !projection_of(o) && !o->hidden.pooled};
 }
@@ -151,13 +150,31 @@ static clip_status finish(clip_context *c, outputs *o, const results *r, int N)
     return CLIP_OK;
 }
 
+/* N samples, at most a chunk, through a tower. r: what is known of them before. */
+static clip_status forward_chunk(clip_context *c, const clipmdl_tower *t, const clipmdl_input *in, outputs *o,
+                                 results r)
+{
+    const clipmdl_tap tap = tap_of(o, t);
+    clipmdl_acts acts = {.tap = o->hidden.states ? &tap : NULL};
+    clipb_arena a = {0};
+    t->kind->layout(&a, &acts, &c->k, t, in, false);
+    TRY(clipb_block_reserve(&c->acts, a.peak));
+    a = clipb_arena_on(&c->acts);
+    t->kind->layout(&a, &acts, &c->k, t, in, false);
+    t->kind->forward(&c->k, &acts, t, in, projection_of(o));
+    const clipmdl_rows rows = t->kind->rows(t, o->layer);
+    r.pooled = acts.pooled;
+    r.T = clipmdl_rows_count(rows);
+    r.C = rows.width;
+    return finish(c, o, &r, in->N);
+}
+
 /* ---- Pictures ------------------------------------------------------------------------------------------------ */
 
 static int picture_chunk(const clip_model *m)
 {
-    if (m->config.vision.kind == CLIPMDL_RESNET)
-        return CHUNK_PICTURES;
-    int n = CHUNK_ROWS / clipmdl_vit_tokens(&m->vit);
+    const clipmdl_tower *t = m->image;
+    const int n = t->kind->chunk ? t->kind->chunk : CHUNK_ROWS / t->tokens;
     return n > 0 ? n : 1;
 }
 
@@ -166,35 +183,11 @@ static size_t pixels_of(const clip_model *m)
     return 3 * (size_t)m->config.vision.image_size * (size_t)m->config.vision.image_size;
 }
 
-/* N pictures, at most a chunk. */
 static clip_status forward_pixels(clip_context *c, const float *pixels, int N, outputs *o)
 {
-    const clip_model *m = c->model;
-    clipb_arena a = {0};
-    if (m->config.vision.kind == CLIPMDL_VIT) {
-        clipmdl_vit_acts acts;
-        const clipmdl_tap tap = tap_of(o, &m->vit.ln_post);
-        const clipmdl_tap *taps = o->hidden.states ? &tap : NULL;
-        clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
-        TRY(clipb_block_reserve(&c->acts, a.peak));
-        a = clipb_arena_on(&c->acts);
-        clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
-        clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, projection_of(o));
-        return finish(
-            c, o,
-            &(results){"picture", acts.pooled, clipmdl_vit_tokens(&m->vit), m->vit.cfg.width, pixels, pixels_of(m)}, N);
-    }
-    clipmdl_resnet_acts acts;
-    clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
-    TRY(clipb_block_reserve(&c->acts, a.peak));
-    a = clipb_arena_on(&c->acts);
-    clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
-    const clipmdl_tap tap = tap_of(o, NULL);
-    acts.tap = o->hidden.states ? &tap : NULL;
-    clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, projection_of(o));
-    int side;
-    const int W = clipmdl_resnet_map(&m->resnet, o->layer, &side);
-    return finish(c, o, &(results){"picture", NULL, side * side, W, pixels, pixels_of(m)}, N);
+    const clipmdl_input in = {.N = N, .pixels = pixels};
+    return forward_chunk(c, c->model->image, &in, o,
+                         (results){.kind = "picture", .input = pixels, .each = pixels_of(c->model)});
 }
 
 static clip_status encode_pixels(clip_context *c, const float *pixels, int N, outputs *o)
@@ -272,9 +265,9 @@ static clip_status picture_outputs(const clip_model *m, const void *in, int N, c
 {
     if (!in || !out || N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
-    if (m->config.vision.kind == CLIPMDL_RESNET && (out->states || out->pooled))
+    if (m->image->width == 0 && (out->states || out->pooled))
         return CLIP_EUNSUPPORTED;
-    return read_options(m, opt, out, m->config.vision.layers, false, o);
+    return read_options(m, opt, out, m->image->layers, false, o);
 }
 
 clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt,
@@ -311,19 +304,9 @@ clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, i
 /* N texts, ragged: cut to what is needed, or padded where their states are wanted. */
 static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int32_t *off, int N, outputs *o)
 {
-    const clipmdl_text *m = &c->model->text;
-    const clipmdl_tap tap = tap_of(o, &m->ln_final);
-    const clipmdl_tap *taps = o->hidden.states ? &tap : NULL;
-    clipmdl_text_acts acts;
-    clipb_arena a = {0};
+    const clipmdl_input in = {.N = N, .ids = ids, .off = off};
     TRY(clipmdl_store_check(&c->model->store, NULL)); /* the rows of the token embedding come from there */
-    clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
-    TRY(clipb_block_reserve(&c->acts, a.peak));
-    a = clipb_arena_on(&c->acts);
-    clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
-    clipmdl_text_forward(&c->k, &acts, m, ids, off, N, projection_of(o));
-    return finish(c, o,
-                  &(results){.kind = "text", .pooled = acts.pooled, .T = m->cfg.context_length, .C = m->cfg.width}, N);
+    return forward_chunk(c, c->model->text, &in, o, (results){.kind = "text"});
 }
 
 /* Texts on their way into a chunk. */
@@ -368,7 +351,7 @@ static clip_status gather_add(clip_context *c, gather *g, int n)
         for (; n < L; n++)
             g->ids[at + n] = g->out->pad_id;
     } else {
-        n = clipmdl_text_length(&c->model->text, g->ids + at, n);
+        n = c->model->text->kind->length(c->model->text, g->ids + at, n);
     }
     g->off[g->n + 1] = at + n;
     g->n++;

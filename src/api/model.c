@@ -125,11 +125,12 @@ static clip_status read_sizes(loader *l, clip_model *m, const clipmdl_found *fou
 /* Is there a projection behind the one tower of the file? A configuration does not tell. */
 static bool has_projection(const clip_model *m)
 {
+    const clipmdl_tower_kind *kind =
+        m->config.towers == CLIP_TOWER_IMAGE ? m->config.vision.tower : m->config.text.tower;
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    if (m->config.towers == CLIP_TOWER_IMAGE && m->config.vision.kind == CLIPMDL_RESNET)
+    if (!kind->projection)
         return true;
-    clipmdl_parts(m->scheme, m->prefix, m->config.towers == CLIP_TOWER_IMAGE ? "visual.proj" : "text_projection", 0, 1,
-                  1, part);
+    clipmdl_parts(m->scheme, m->prefix, kind->projection, 0, 1, 1, part);
     return clipmdl_store_find(&m->store, part[0].name) != NULL;
 }
 
@@ -189,7 +190,7 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
         return CLIP_OK;
     /* as long as no tokenizer says something else: its end token, where a text is pooled */
     m->pad_id = m->scheme == CLIPMDL_OPENCLIP                                 ? 0
-                : t->pooling == CLIPMDL_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id
+                : t->pooling == CLIPNN_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id
                                                                               : t->vocab_size - 1;
     /* OpenCLIP's tokenizer knows one vocabulary, CLIP's own, and one format, the bpe file's; a model with another was trained behind a
      * reader of vocab.json. */
@@ -216,26 +217,21 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
 
 /* ---- Weights ------------------------------------------------------------------------------------------------ */
 
-static clip_status init_towers(clip_model *m)
+static clip_status make_towers(clip_model *m)
 {
     if (m->towers & CLIP_TOWER_IMAGE)
-        TRY(m->config.vision.kind == CLIPMDL_VIT ? clipmdl_vit_init(&m->vit, &m->config)
-                                                 : clipmdl_resnet_init(&m->resnet, &m->config));
-    return m->towers & CLIP_TOWER_TEXT ? clipmdl_text_init(&m->text, &m->config) : CLIP_OK;
+        TRY(clipmdl_tower_new(m->config.vision.tower, &m->config, &m->image));
+    return m->towers & CLIP_TOWER_TEXT ? clipmdl_tower_new(m->config.text.tower, &m->config, &m->text) : CLIP_OK;
 }
 
 static void bind_towers(clipmdl_binder *b, clip_model *m)
 {
     b->parameters = 0;
-    if (m->towers & CLIP_TOWER_IMAGE) {
-        if (m->config.vision.kind == CLIPMDL_VIT)
-            clipmdl_vit_bind(b, &m->vit);
-        else
-            clipmdl_resnet_bind(b, &m->resnet);
-    }
+    if (m->image)
+        clipmdl_tower_bind(b, m->image);
     m->image_parameters = b->parameters;
-    if (m->towers & CLIP_TOWER_TEXT)
-        clipmdl_text_bind(b, &m->text);
+    if (m->text)
+        clipmdl_tower_bind(b, m->text);
     m->text_parameters = b->parameters - m->image_parameters;
 }
 
@@ -288,7 +284,7 @@ static clip_status bind_weights(loader *l, clip_model *m, bool place)
     clipb_block scratch = {0};
     clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .bf16 = m->bf16, .k = &k,
                         .warn = l->opt.warn, .warn_user = l->opt.warn_user};
-    TRY(init_towers(m));
+    TRY(make_towers(m));
     bind_towers(&b, m); /* measuring */
     TRY(tell_faults(l, &b));
     TRY(check_unexpected(l, m));
@@ -436,9 +432,8 @@ void clip_model_free(clip_model *m)
 {
     if (!m)
         return;
-    clipmdl_vit_free(&m->vit);
-    clipmdl_resnet_free(&m->resnet);
-    clipmdl_text_free(&m->text);
+    clipmdl_tower_free(m->image);
+    clipmdl_tower_free(m->text);
     cliptok_free(m->tokenizer);
     clipb_block_free(&m->weights);
     clipmdl_store_close(&m->store);
@@ -450,19 +445,18 @@ static void tell_image(const clip_model *m, clip_model_info *o)
 {
     const clipmdl_vision_config *v = &m->config.vision;
     const clipmdl_recipe recipe = clip_recipe_words(&m->recipe, NULL, false);
-    const bool vit = v->kind == CLIPMDL_VIT;
-    const int side = vit ? v->image_size / v->patch_size : 0;
-    o->vision_kind = vit ? "ViT" : "ModifiedResNet";
+    const int side = v->patch_size ? v->image_size / v->patch_size : 0;
+    o->vision_kind = v->tower->name;
     o->image_size = v->image_size;
     o->vision_width = v->width;
     o->vision_heads = v->heads;
-    o->patch_size = vit ? v->patch_size : 0;
-    o->vision_tokens = vit ? 1 + side * side : 0;
+    o->patch_size = v->patch_size;
+    o->vision_tokens = side ? (v->class_token ? 1 : 0) + side * side : 0;
     o->interpolation = recipe.interpolation;
     o->resize_mode = recipe.resize_mode;
     o->background = recipe.background;
     for (int i = 0; i < 4; i++)
-        o->vision_layers[i] = vit ? (i == 0 ? v->layers : 0) : v->stage[i];
+        o->vision_layers[i] = v->stage[i] ? v->stage[i] : i == 0 ? v->layers : 0;
     for (int i = 0; i < 3; i++) {
         o->mean[i] = m->recipe.mean[i];
         o->std[i] = m->recipe.std[i];
@@ -477,7 +471,7 @@ static void tell_text(const clip_model *m, clip_model_info *o)
     o->text_width = t->width;
     o->text_heads = t->heads;
     o->text_layers = t->layers;
-    o->pooling = t->pooling == CLIPMDL_POOL_ARGMAX ? "argmax" : "eos";
+    o->pooling = t->pooling == CLIPNN_POOL_ARGMAX ? "argmax" : "eos";
     o->pad_id = m->pad_id;
 }
 

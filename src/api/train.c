@@ -236,17 +236,13 @@ static cliptrn_net_options net_options(const builder *b)
 
 static cliptrn_optimizer_options optimizer_options(const builder *b)
 {
-    const bool vit = b->out->config.vision.kind == CLIPMDL_VIT;
+    const clipmdl_tower_kind *kind = b->out->config.vision.tower;
     const char *schedule = text(b, CLIP_TRAIN_LR_SCHEDULER);
     cliptrn_optimizer_options o = {
         .lr = clip_train_real(b->o, CLIP_TRAIN_LR),
         .beta1 = text(b, CLIP_TRAIN_BETA1) ? clip_train_real(b->o, CLIP_TRAIN_BETA1) : 0.9,
-        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2)
-                 : vit                     ? 0.98
-                                           : 0.999,
-        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS)
-               : vit                   ? 1e-6
-                                       : 1e-8,
+        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2) : kind->beta2,
+        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS) : kind->eps,
         .weight_decay = clip_train_real(b->o, CLIP_TRAIN_WD),
         .grad_clip_norm = clip_train_real(b->o, CLIP_TRAIN_GRAD_CLIP_NORM),
         .schedule = strcmp(schedule, "cosine") == 0  ? CLIPTRN_COSINE

@@ -319,11 +319,13 @@ static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int
     return true;
 }
 
-void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P)
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *weight, const char *bias, int O, int P)
 {
     source s;
-    bool found = locate_filters(b, &s, name, O, 3, P);
+    bool found = locate_filters(b, &s, weight, O, 3, P);
     place_linear(b, out, found, &s, O, 3 * P * P);
+    if (bias)
+        place_f32(b, &out->b, &out->db, bias, 0, O, O, -1);
 }
 
 /* ---- Convolutions and their batch norms ----------------------------------------------------------------------- */

@@ -64,8 +64,8 @@ void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name
 /* A projection without bias, [I, O] in OpenCLIP's files and [O, I] in Hugging Face's. */
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I);
 
-/* The filters of a patch embedding, [O, C, P, P] read as [O, C*P*P]. */
-void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P);
+/* The filters of a patch embedding, [O, 3, P, P] read as [O, 3*P*P]; `bias` [O] or NULL. */
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *weight, const char *bias, int O, int P);
 
 /* A table that stays in the file, in its own type and place. */
 void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *name, int64_t rows, int64_t cols);

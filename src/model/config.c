@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "model/settings.h"
+#include "model/tower.h"
 
 #define MAX_CONFIG ((size_t)16 << 20)
-#define MAX_SIDE 65536 /* no width, size or vocabulary of a real model comes near the limits */
 #define MAX_PICTURE 8192
-#define MAX_GRID 255 /* patches a side: 65,026 tokens */
 #define MAX_VOCAB (1 << 24)
 #define MAX_LAYERS 1000
 
@@ -21,7 +20,7 @@ typedef struct reader {
 
 static clip_status get(const reader *r, const cJSON *o, const char *key, int *out)
 {
-    return clipb_json_int(o, key, 1, MAX_SIDE, out, r->file, r->err);
+    return clipb_json_int(o, key, 1, CLIPMDL_MOST_SIDE, out, r->file, r->err);
 }
 
 static bool is_string(const cJSON *o, const char *key, const char *value)
@@ -44,7 +43,7 @@ static clip_status openclip_mlp(const reader *r, const cJSON *o, int width, int 
 {
     const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(o, "mlp_ratio");
     double product = width * (!ratio ? 4.0 : cJSON_IsNumber(ratio) ? ratio->valuedouble : -1); /* int(width * mlp_ratio) */
-    if (!(product >= 1 && product <= 16 * MAX_SIDE))
+    if (!(product >= 1 && product <= 16 * CLIPMDL_MOST_SIDE))
         return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"mlp_ratio\" is out of range");
     *mlp = (int)product;
     return CLIP_OK;
@@ -63,13 +62,13 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
 {
     bool no_ln_pre = false;
     int head_width = 64;
-    *v = (clipmdl_vision_config){.image_size = 224, .patch_size = 16, .width = 768, .layers = 12, .act = v->act};
+    *v = (clipmdl_vision_config){.tower = &clipmdl_vit, .image_size = 224, .width = 768, .act = v->act};
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(o, "image_size");
     if (cJSON_IsArray(size)) { /* [height, width] */
         const cJSON *h = size->child, *w = h ? h->next : NULL;
         if (!w || w->next || !cJSON_IsNumber(h) || !cJSON_IsNumber(w) || h->valuedouble != w->valuedouble)
             return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"image_size\" is not a square");
-        if (!(h->valuedouble >= 1 && h->valuedouble <= MAX_SIDE))
+        if (!(h->valuedouble >= 1 && h->valuedouble <= CLIPMDL_MOST_SIDE))
             return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"image_size\" is out of range");
         v->image_size = (int)h->valuedouble;
     } else {
@@ -79,7 +78,7 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
     TRY(get(r, o, "head_width", &head_width));
     const cJSON *layers = cJSON_GetObjectItemCaseSensitive(o, "layers");
     if (cJSON_IsArray(layers)) {
-        v->kind = CLIPMDL_RESNET;
+        v->tower = &clipmdl_resnet;
         int n = 0;
         const cJSON *e;
         cJSON_ArrayForEach(e, layers)
@@ -94,6 +93,10 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
         v->heads = v->width * 32 / head_width;
         return CLIP_OK;
     }
+    v->layers = 12;
+    v->patch_size = 16;
+    v->class_token = true;
+    v->pooling = CLIPNN_POOL_FIRST;
     TRY(clipb_json_int(o, "layers", 1, MAX_LAYERS, &v->layers, r->file, r->err));
     TRY(get(r, o, "patch_size", &v->patch_size));
     TRY(clipb_json_bool(o, "no_ln_pre", &no_ln_pre, r->file, r->err));
@@ -106,14 +109,16 @@ static clip_status openclip_vision(const reader *r, const cJSON *o, clipmdl_visi
 
 static clip_status openclip_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    *t = (clipmdl_text_config){.context_length = 77,
+    *t = (clipmdl_text_config){.tower = &clipmdl_text,
+                               .context_length = 77,
                                .vocab_size = 49408,
                                .width = 512,
                                .heads = 8,
                                .layers = 12,
                                .eos_id = 2,
                                .act = t->act,
-                               .pooling = is_string(o, "pool_type", "eos") ? CLIPMDL_POOL_EOS : CLIPMDL_POOL_ARGMAX};
+                               .causal = true,
+                               .pooling = is_string(o, "pool_type", "eos") ? CLIPNN_POOL_EOS : CLIPNN_POOL_ARGMAX};
     TRY(get(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, MAX_VOCAB, &t->vocab_size, r->file, r->err));
     TRY(get(r, o, "width", &t->width));
@@ -151,13 +156,14 @@ static clipk_act huggingface_act(const cJSON *o)
 
 static clip_status huggingface_vision(const reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
-    *v = (clipmdl_vision_config){.kind = CLIPMDL_VIT,
+    *v = (clipmdl_vision_config){.tower = &clipmdl_vit,
                                  .image_size = 224,
                                  .patch_size = 32,
                                  .width = 768,
                                  .heads = 12,
                                  .layers = 12,
                                  .mlp = 3072,
+                                 .class_token = true,
                                  .ln_pre = true,
                                  .eps = 1e-5f,
                                  .act = huggingface_act(o)};
@@ -172,11 +178,13 @@ static clip_status huggingface_vision(const reader *r, const cJSON *o, clipmdl_v
 
 static clip_status huggingface_text(const reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    *t = (clipmdl_text_config){.context_length = 77,
+    *t = (clipmdl_text_config){.tower = &clipmdl_text,
+                               .context_length = 77,
                                .vocab_size = 49408,
                                .width = 512,
                                .heads = 8,
                                .layers = 12,
+                               .causal = true,
                                .mlp = 2048,
                                .eos_id = 49407,
                                .eps = 1e-5f,
@@ -189,7 +197,7 @@ static clip_status huggingface_text(const reader *r, const cJSON *o, clipmdl_tex
     TRY(get(r, o, "intermediate_size", &t->mlp));
     TRY(clipb_json_int(o, "eos_token_id", 0, MAX_VOCAB, &t->eos_id, r->file, r->err));
     /* transformers: configurations from before the end token was right say 2, and mean the largest id */
-    t->pooling = t->eos_id == 2 ? CLIPMDL_POOL_ARGMAX : CLIPMDL_POOL_EOS;
+    t->pooling = t->eos_id == 2 ? CLIPNN_POOL_ARGMAX : CLIPNN_POOL_EOS;
     return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
 }
 
@@ -240,64 +248,16 @@ static clip_status huggingface(const reader *r, const cJSON *root, clipmdl_confi
 
 /* ---- Both --------------------------------------------------------------------------------------------------- */
 
-static clip_status check_head(int width, int heads, const char *file, clip_error *err)
-{
-    if (width / heads > CLIPK_ATTENTION_D)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "attention heads of %d numbers are more than the %d supported",
-                          width / heads, CLIPK_ATTENTION_D);
-    return CLIP_OK;
-}
-
-static clip_status check_vision(const clipmdl_vision_config *v, const char *file, clip_error *err)
-{
-    if (v->image_size > MAX_PICTURE)
-        return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d pixels a side are more than the %d supported",
-                          v->image_size, MAX_PICTURE);
-    if (v->kind == CLIPMDL_RESNET) {
-        for (int i = 0; i < 4; i++)
-            if (v->stage[i] < 1)
-                return clipb_fail(err, CLIP_EFORMAT, file, "stage %d of the ResNet has no blocks", i + 1);
-        if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 || v->width > MAX_SIDE / 32)
-            return clipb_fail(err, CLIP_EFORMAT, file,
-                              "a ResNet of width %d, %d heads and pictures of %d is impossible", v->width, v->heads,
-                              v->image_size);
-        return check_head(32 * v->width, v->heads, file, err);
-    }
-    if (v->layers < 1)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
-    if (v->heads < 1 || v->width % v->heads)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a vision width of %d does not divide into %d heads", v->width,
-                          v->heads);
-    if (v->patch_size > v->image_size)
-        return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size,
-                          v->image_size);
-    if (v->image_size / v->patch_size > MAX_GRID)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", MAX_GRID);
-    if (!(v->eps >= 0))
-        return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
-    return check_head(v->width, v->heads, file, err);
-}
-
-static clip_status check_text(const clipmdl_text_config *t, const char *file, clip_error *err)
-{
-    if (t->layers < 1)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
-    if (t->context_length < 2)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a context of %d has no room for start and end token",
-                          t->context_length);
-    if (t->heads < 1 || t->width % t->heads)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a text width of %d does not divide into %d heads", t->width,
-                          t->heads);
-    if (!(t->eps >= 0))
-        return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
-    return check_head(t->width, t->heads, file, err);
-}
-
 clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err)
 {
     if (c->towers & CLIP_TOWER_TEXT)
-        TRY(check_text(&c->text, file, err));
-    return c->towers & CLIP_TOWER_IMAGE ? check_vision(&c->vision, file, err) : CLIP_OK;
+        TRY(c->text.tower->check(c, file, err));
+    if (!(c->towers & CLIP_TOWER_IMAGE))
+        return CLIP_OK;
+    if (c->vision.image_size > MAX_PICTURE)
+        return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d pixels a side are more than the %d supported",
+                          c->vision.image_size, MAX_PICTURE);
+    return c->vision.tower->check(c, file, err);
 }
 
 static clip_status read_config(const reader *r, clipmdl_config *out,

@@ -3,33 +3,38 @@
 #define CLIPMDL_CONFIG_H
 
 #include "model/store.h"
+#include "nn/nn.h"
 
-typedef enum clipmdl_kind { CLIPMDL_VIT, CLIPMDL_RESNET } clipmdl_kind;
+/* Limits of what a configuration may say. No real model comes near them. */
+#define CLIPMDL_MOST_SIDE 65536 /* a width, a size */
+#define CLIPMDL_MOST_GRID 255   /* patches a side: 65,025 patches */
 
-/* Where a text is pooled: at the first of its largest ids (OpenAI: the end token is the largest), or at the first `eos_id`. */
-typedef enum clipmdl_pooling { CLIPMDL_POOL_ARGMAX, CLIPMDL_POOL_EOS } clipmdl_pooling;
+struct clipmdl_tower_kind; /* tower.h: what a tower is made of */
 
 typedef struct clipmdl_vision_config {
-    clipmdl_kind kind;
+    const struct clipmdl_tower_kind *tower;
     int image_size;
-    int patch_size;     /* ViT */
-    int width, heads;   /* ResNet: width of the stem; heads of the attention pool */
-    int layers;         /* ViT */
-    int stage[4];       /* ResNet: blocks a stage */
-    int mlp;            /* ViT: width inside the MLP */
-    bool ln_pre;        /* ViT */
-    float patch_dropout; /* ViT, OpenCLIP: share of the patches that training leaves out */
+    int patch_size;         /* ViT; a ResNet has 0 */
+    int width, heads;       /* ResNet: width of the stem; heads of the attention pool */
+    int layers;             /* ViT; a ResNet has 0 */
+    int stage[4];           /* ResNet: blocks a stage; a ViT has 0 */
+    int mlp;                /* ViT: width inside the MLP */
+    clipnn_pooling pooling; /* ViT */
+    float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
+    bool class_token, ln_pre, patch_bias, projection_bias; /* ViT: it has one */
 } clipmdl_vision_config;
 
 typedef struct clipmdl_text_config {
+    const struct clipmdl_tower_kind *tower;
     int context_length, vocab_size;
     int width, heads, layers, mlp;
-    clipmdl_pooling pooling;
-    int eos_id;
+    clipnn_pooling pooling;
+    int eos_id; /* where texts are pooled at the end token */
     float eps;
     clipk_act act;
+    bool causal, projection_bias;
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/plain.h"
+#include "model/tower.h"
 
 /* ---- Numbers ------------------------------------------------------------------------------------------------ */
 
@@ -245,7 +246,7 @@ static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
 static void put_openclip_vision(FILE *f, const clipmdl_vision_config *v)
 {
     fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n      \"width\": %d,\n", v->image_size, v->width);
-    if (v->kind == CLIPMDL_RESNET) {
+    if (v->tower == &clipmdl_resnet) {
         fprintf(f, "      \"layers\": [%d, %d, %d, %d],\n      \"head_width\": %d,\n      \"patch_size\": null",
                 v->stage[0], v->stage[1], v->stage[2], v->stage[3], v->width * 32 / v->heads);
     } else {
@@ -264,7 +265,7 @@ static void put_openclip_text(FILE *f, const clipmdl_text_config *t, const clipm
         f,
         "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n      \"heads\": %d,\n      \"layers\": %d",
         t->context_length, t->vocab_size, t->width, t->heads, t->layers);
-    if (t->pooling == CLIPMDL_POOL_EOS && t->eos_id != t->vocab_size - 1) /* the first of the largest ids is the first of these */
+    if (t->pooling == CLIPNN_POOL_EOS && t->eos_id != t->vocab_size - 1) /* the first of the largest ids is the first of these */
         fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
     if (r->own_tokenizer) /* that there is one; OpenCLIP looks for it in this directory */
         fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
@@ -274,7 +275,7 @@ static void put_openclip_text(FILE *f, const clipmdl_text_config *t, const clipm
 
 static clip_status put_openclip(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
-    if (c->vision.kind == CLIPMDL_VIT && c->vision.act != c->text.act)
+    if (c->vision.tower == &clipmdl_vit && c->vision.act != c->text.act)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
@@ -302,9 +303,9 @@ static clip_status put_openclip(FILE *f, const clipmdl_config *c, const clipmdl_
 /* transformers pools at the first end token; where it is said to be 2, at the first of the largest ids. */
 static clip_status end_token(const clipmdl_text_config *t, const clipmdl_recipe *r, int *out, clip_error *err)
 {
-    if (t->pooling == CLIPMDL_POOL_EOS && t->eos_id == 2 && t->vocab_size > 3)
+    if (t->pooling == CLIPNN_POOL_EOS && t->eos_id == 2 && t->vocab_size > 3)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers cannot pool texts at the token 2");
-    *out = t->pooling == CLIPMDL_POOL_EOS ? t->eos_id : r->end_id == t->vocab_size - 1 ? r->end_id : 2;
+    *out = t->pooling == CLIPNN_POOL_EOS ? t->eos_id : r->end_id == t->vocab_size - 1 ? r->end_id : 2;
     return CLIP_OK;
 }
 
@@ -326,7 +327,7 @@ static clip_status put_huggingface(FILE *f, const clipmdl_config *c, const clipm
     const clipmdl_vision_config *v = &c->vision;
     const clipmdl_text_config *t = &c->text;
     int end = 2;
-    if (v->kind == CLIPMDL_RESNET)
+    if (v->tower == &clipmdl_resnet)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has no ResNet");
     if (!v->ln_pre)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,

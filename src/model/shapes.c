@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/names.h"
+#include "model/tower.h"
 
 typedef struct shapes {
     const clipmdl_store *store;
@@ -65,7 +66,8 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
 {
     int side;
     if (s->scheme != CLIPMDL_OPENCLIP || find(s, "visual.proj") || find(s, "visual.class_embedding")) {
-        v->kind = CLIPMDL_VIT;
+        v->tower = &clipmdl_vit;
+        v->class_token = true;
         TRY(dim(s, "visual.conv1.weight", 4, 0, &v->width));
         TRY(dim(s, "visual.conv1.weight", 4, 3, &v->patch_size));
         TRY(root(s, "visual.positional_embedding", &side));
@@ -78,7 +80,7 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
         v->eps = 1e-5f;
         return dim(s, "visual.transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &v->mlp);
     }
-    v->kind = CLIPMDL_RESNET;
+    v->tower = &clipmdl_resnet;
     TRY(dim(s, "visual.layer1.0.conv1.weight", 4, 0, &v->width));
     TRY(root(s, "visual.attnpool.positional_embedding", &side));
     v->image_size = side * 32;
@@ -93,6 +95,8 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
 
 static clip_status text(const shapes *s, clipmdl_text_config *t)
 {
+    t->tower = &clipmdl_text;
+    t->causal = true;
     TRY(dim(s, "positional_embedding", 2, 0, &t->context_length));
     TRY(dim(s, "token_embedding.weight", 2, 0, &t->vocab_size));
     TRY(dim(s, "ln_final.weight", 1, 0, &t->width));
@@ -100,7 +104,7 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
     t->heads = t->width / 64;
     t->layers = count(s, "transformer.resblocks.", ".ln_1.weight");
     t->eps = 1e-5f;
-    t->pooling = CLIPMDL_POOL_ARGMAX;
+    t->pooling = CLIPNN_POOL_ARGMAX;
     return CLIP_OK;
 }
 
@@ -119,7 +123,7 @@ static bool quick(const shapes *s, const clipmdl_config *c)
 static clip_status embed_dim(const shapes *s, clipmdl_config *c)
 {
     const char *name = c->towers & CLIP_TOWER_TEXT ? "text_projection" : "visual.proj";
-    if (c->towers == CLIP_TOWER_IMAGE && c->vision.kind == CLIPMDL_RESNET)
+    if (c->towers == CLIP_TOWER_IMAGE && !c->vision.tower->projection)
         return dim(s, "visual.attnpool.c_proj.weight", 2, 0, &c->embed_dim);
     if (c->towers != CLIP_TOWER_BOTH && !find(s, name))
         return CLIP_OK;

@@ -143,6 +143,41 @@ void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, con
                            const clipnn_block_acts *acts, const clipnn_block *p, const clipnn_batch *n,
                            const int32_t *read);
 
+/* ---- Pooling (pool.c) -------------------------------------------------------------------------- */
+
+/* How the rows of a sample become one. Attention pooling (a query of its own that asks all rows) is
+ * a layer with parameters; it would stand here as one more way, with its forward and backward. */
+typedef enum clipnn_pooling {
+    CLIPNN_POOL_FIRST,  /* the first row, which is the class token's */
+    CLIPNN_POOL_ARGMAX, /* the row of the largest id; the first of them (OpenAI's end token is the largest) */
+    CLIPNN_POOL_EOS,    /* the row of the first `eos_id`; the first row where there is none */
+    CLIPNN_POOL_MEAN,   /* the mean of all rows but the first `skip` */
+} clipnn_pooling;
+
+typedef struct clipnn_pool {
+    clipnn_pooling by;
+    int eos_id;
+    int skip;
+} clipnn_pool;
+
+/* clipnn_pools_one(): one row of each sample is read; the others are wanted only for its attention. */
+static inline bool clipnn_pools_one(const clipnn_pool *p) { return p->by != CLIPNN_POOL_MEAN; }
+
+/* clipnn_pool_row(): the place of that row among the n of a sample. ids: NULL for a picture. */
+int clipnn_pool_row(const clipnn_pool *p, const int32_t *ids, int n);
+
+/* clipnn_pool_rows(): read[b] = the row of sample b in the batch. */
+void clipnn_pool_rows(int32_t *read, const clipnn_pool *p, const int32_t *ids, const clipnn_batch *n);
+
+/* y[b] = mean of the rows off[b] + skip .. off[b+1] of x      x [T, C]  y [B, C] */
+void clipnn_pool_mean(const clipk_ctx *k, float *y, const float *x, int skip, const clipnn_batch *n, int C);
+
+/* dx[t] = dy[b] / rows of the mean; 0 for the rows that are skipped */
+void clipnn_pool_mean_backward(const clipk_ctx *k, float *dx, const float *dy, int skip, const clipnn_batch *n, int C);
+
+/* clipnn_pool_relevance(): how much each row gives to what is pooled, where clipnn_relevance begins.     r [T] */
+void clipnn_pool_relevance(float *r, const clipnn_pool *p, const int32_t *read, const clipnn_batch *n);
+
 /* ---- Convolutions with their batch norm (conv.c) ----------------------------------------------------------- */
 
 /* xh gain + bias, xh = (x - mean) / sqrt(var + eps): training takes mean and variance from the batch, inference the running ones (Ioffe and Szegedy
@@ -218,13 +253,14 @@ void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const 
  * The strided convolution of the patch embedding is then a matrix product. */
 void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, const int32_t *kept, int N, int K, int S, int P);
 
-/* clipnn_class_tokens(): y[n, 0] = cls + pos[0];  y[n, 1+i] = x[n, i] + pos[1 + kept[n, i]]     x [N, K, C]  cls [C]  pos [1+G, C]  y [N, 1+K, C] */
-void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
-                         const int32_t *kept, int N, int K, int C);
+/* clipnn_place_patches(): y[n, f+i] = x[n, i] + pos[f + kept[n, i]]; with a class token f = 1 and
+ * y[n, 0] = cls + pos[0], without one cls is NULL and f = 0.    x [N, K, C]  pos [f+G, C]  y [N, f+K, C] */
+void clipnn_place_patches(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
+                          const int32_t *kept, int N, int K, int C);
 
-/* dx[n, i] = dy[n, 1+i];  dcls += sum over n of dy[n, 0];  dpos likewise. */
-void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
-                                  const int32_t *kept, int N, int K, int C);
+/* dx[n, i] = dy[n, f+i];  dcls += Σₙ dy[n, 0];  dpos likewise.     class_token: f = 1 */
+void clipnn_place_patches_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
+                                   const int32_t *kept, int N, int K, int C, bool class_token);
 
 /* clipnn_mean_tokens(): y[n, 0] = mean of the sample's rows + pos[0]; the rest as above (ResNet's attention pool).    x [N, G, C]  y [N, 1+G, C] */
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C);

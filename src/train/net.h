@@ -2,8 +2,8 @@
 #ifndef CLIPTRN_NET_H
 #define CLIPTRN_NET_H
 
-#include "model/model.h"
 #include "model/params.h"
+#include "model/tower.h"
 #include "train/loss.h"
 
 /* What is trained. OpenCLIP's --lock-image-unlocked-groups: a locked tower with 0 unlocked groups stays as it is, with 1 its projection learns,
@@ -30,9 +30,7 @@ typedef struct cliptrn_net {
     cliptrn_net_options opt;
     clipmdl_params params;
     float *w, *g; /* [params.count]: weights; gradients of what is trained, which the next step's tape will be written over */
-    clipmdl_vit vit;       /* one of the two, by config.vision.kind */
-    clipmdl_resnet resnet;
-    clipmdl_text text;
+    clipmdl_tower *image, *text;
     const float *bound; /* the g that the towers are bound to */
     clipk_ctx k;
     clipb_block weights, tape, image_panels, text_panels, room, scratch, batch, grads;

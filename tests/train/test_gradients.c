@@ -191,7 +191,7 @@ static void locks_change_no_gradient(void **state)
     step whole;
     open_step(&whole, &(cliptrn_net_options){0}, 1);
     gradient(&whole);
-    const bool vit = whole.net.config.vision.kind == CLIPMDL_VIT;
+    const bool vit = whole.net.config.vision.tower == &clipmdl_vit;
     for (int which = 0; which < 2; which++) {
         for (int unlocked = 0; unlocked <= (which == 0 && !vit ? 0 : 2); unlocked++) {
             step s;
