@@ -18,7 +18,7 @@ static clip_status reserve_scratch(clip_context *c)
 clip_status clip_context_new(const clip_model *m, int threads, clip_context **out)
 {
     *out = NULL;
-    if (!m || threads < 0 || threads > CLIP_MOST_THREADS)
+    if (!m || threads < 0 || threads > CLIPAPI_MOST_THREADS)
         return CLIP_EINVAL;
     clip_context *c = calloc(1, sizeof *c);
     if (!c)
@@ -42,7 +42,7 @@ void clip_context_free(clip_context *c)
     clipb_block_free(&c->scratch);
     clipb_block_free(&c->acts);
     clipb_block_free(&c->inputs);
-    clip_explainer_free(c->explainer);
+    clipapi_explainer_free(c->explainer);
     free(c->things);
     free(c);
 }
@@ -132,7 +132,7 @@ typedef struct results {
 
 static clip_status check_rows(clip_context *c, const outputs *o, const results *r, const float *x, int N, size_t width)
 {
-    return x ? clip_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
+    return x ? clipapi_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
 }
 
 /* N results are numbers; they are made ready, and `o` goes on behind them. */
@@ -286,7 +286,7 @@ clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, con
     return encode_image(c, img, N, &o);
 }
 
-clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
+clip_status clipapi_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, unit));
     return encode_pixels(c, pixels, N, &(outputs){.unit = unit, .hidden.states = states, .layer = layer});

@@ -15,12 +15,12 @@
 #define DISCS 16 /* along a side of the picture; the radius of a disc is a step */
 
 /* The image tower once more, with the transposed matrices that its backward wants. */
-struct clip_explainer {
+struct clipapi_explainer {
     clipmdl_tower *tower; /* NULL: it has no attention blocks */
     clipb_block weights, memory;
 };
 
-void clip_explainer_free(clip_explainer *e)
+void clipapi_explainer_free(clipapi_explainer *e)
 {
     if (!e)
         return;
@@ -32,9 +32,9 @@ void clip_explainer_free(clip_explainer *e)
 
 static bool has_blocks(const clip_model *m) { return m->image->block != NULL; }
 
-static clip_status bind(const clip_model *m, const clipk_ctx *k, clip_explainer *e)
+static clip_status bind(const clip_model *m, const clipk_ctx *k, clipapi_explainer *e)
 {
-    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = k, .back = true, .first_group = 1}; /* the blocks */
+    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true, .first_group = 1}; /* the blocks */
     if (!has_blocks(m))
         return CLIP_OK;
     TRY(clipmdl_tower_new(m->config.vision.tower, &m->config, &e->tower));
@@ -50,12 +50,12 @@ static clip_status explainer(clip_context *c)
 {
     if (c->explainer)
         return CLIP_OK;
-    clip_explainer *e = calloc(1, sizeof *e);
+    clipapi_explainer *e = calloc(1, sizeof *e);
     clip_status s = e ? bind(c->model, &c->k, e) : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipmdl_store_check(&c->model->store, NULL);
     if (s < 0)
-        clip_explainer_free(e);
+        clipapi_explainer_free(e);
     else
         c->explainer = e;
     return s;
@@ -115,14 +115,14 @@ static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
     const clipmdl_input in = {.N = 1, .pixels = p->pixels};
     const size_t cells = (size_t)p->G * (size_t)p->G, before = (size_t)t->kind->rows(t, 0).before;
     t->kind->forward(k, &p->acts, t, &in, p->image);
-    TRY(clip_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels, 3 * (size_t)p->S * (size_t)p->S));
+    TRY(clipapi_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels, 3 * (size_t)p->S * (size_t)p->S));
     clipk_l2norm(k, p->image, p->norm, 1, p->D);
     for (int i = 0; i < p->K; i++) {
         clipk_l2norm_backward(k, p->dimage, p->text + (size_t)i * (size_t)p->D, p->image, p->norm, 1, p->D);
         t->kind->backward(k, &p->grads, &p->acts, t, &in, p->dimage);
         memcpy(map + (size_t)i * cells, p->relevance.r + before, cells * sizeof *map);
     }
-    TRY(clip_check_finite(p->c, map, p->K, cells, "map", 0, NULL, 0));
+    TRY(clipapi_check_finite(p->c, map, p->K, cells, "map", 0, NULL, 0));
     return clip_similarity(p->c, p->image, 1, p->text, p->K, cosine);
 }
 

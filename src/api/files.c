@@ -187,7 +187,7 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
 }
 
 /* Of text_encoder_2/ the tokenizer is in tokenizer_2/ beside it; of another single file, in tokenizer/ beside that. */
-static clip_status find_tokenizer_dir(clip_files *f, bool single)
+static clip_status find_tokenizer_dir(clipapi_files *f, bool single)
 {
     char *dir = realpath(f->dir, NULL); /* "." has no name */
     if (!dir)
@@ -210,7 +210,7 @@ static clip_status find_tokenizer_dir(clip_files *f, bool single)
     return failed ? CLIP_ENOMEM : CLIP_OK;
 }
 
-static clip_status find_in(const char *path, clip_files *f, clip_error *err)
+static clip_status find_in(const char *path, clipapi_files *f, clip_error *err)
 {
     unsigned char start[START];
     read_start(path, start);
@@ -227,38 +227,32 @@ static clip_status find_in(const char *path, clip_files *f, clip_error *err)
         if (!f->dir || !f->weights)
             return CLIP_ENOMEM;
     }
-    TRY(find(f->dir, "open_clip_config.json", &f->openclip_config));
-    TRY(find(f->dir, "config.json", &f->huggingface_config));
-    TRY(find(f->dir, "processor_config.json", &f->processor_config));
-    TRY(find(f->dir, "preprocessor_config.json", &f->preprocessor_config));
-    TRY(find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &f->bpe));
+    char *bpe;
+    TRY(find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &bpe));
+    f->bpe = bpe != NULL;
+    free(bpe);
     return find_tokenizer_dir(f, !clipb_is_dir(path));
 }
 
-clip_status clip_files_find(const char *path, clip_files *f, clip_error *err)
+clip_status clipapi_files_find(const char *path, clipapi_files *f, clip_error *err)
 {
     char *place;
-    *f = (clip_files){0};
-    clip_status s = clip_place_find(path, &place, err);
+    *f = (clipapi_files){0};
+    clip_status s = clipapi_place_find(path, &place, err);
     if (s == CLIP_OK)
         s = find_in(place, f, err);
     free(place);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     if (s < 0)
-        clip_files_free(f);
+        clipapi_files_free(f);
     return s;
 }
 
-void clip_files_free(clip_files *f)
+void clipapi_files_free(clipapi_files *f)
 {
     free(f->dir);
     free(f->weights);
-    free(f->openclip_config);
-    free(f->huggingface_config);
-    free(f->processor_config);
-    free(f->preprocessor_config);
-    free(f->bpe);
     free(f->tokenizer_dir);
-    *f = (clip_files){0};
+    *f = (clipapi_files){0};
 }

@@ -26,7 +26,7 @@ static const clipmdl_tensor *find_tensor(const clip_model *m)
     return NULL;
 }
 
-clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
+clip_status clipapi_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
                               const float *input, size_t each)
 {
     int row = 0;

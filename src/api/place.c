@@ -141,7 +141,7 @@ static clip_status find_module(char **path, clip_error *err)
 
 /* ---- All of them ----------------------------------------------------------------------------- */
 
-clip_status clip_place_find(const char *path, char **out, clip_error *err)
+clip_status clipapi_place_find(const char *path, char **out, clip_error *err)
 {
     static const char local[] = "local-dir:", hub[] = "hf-hub:";
     *out = NULL;

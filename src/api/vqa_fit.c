@@ -310,14 +310,14 @@ clip_status clip_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32
 
 static clip_status file_of(const clip_model *m, const char *dir, const char *name, char **out)
 {
-    struct clip_files f;
+    struct clipapi_files f;
     if (dir) {
         *out = clipb_path_join(dir, name);
         return *out ? CLIP_OK : CLIP_ENOMEM;
     }
-    TRY(clip_files_find(m->path, &f, NULL));
+    TRY(clipapi_files_find(m->path, &f, NULL));
     *out = clipb_path_join(f.dir, name);
-    clip_files_free(&f);
+    clipapi_files_free(&f);
     return *out ? CLIP_OK : CLIP_ENOMEM;
 }
 
@@ -343,9 +343,9 @@ static clip_status hash_file(const char *path, char out[33], clip_error *err)
 static clip_status write_network(const clip_vqa *h, const char *path, clip_error *err)
 {
     clipmdl_arrays a = {0};
-    clip_status s = clipmdl_arrays_add(&a, &h->net.params, h->net.w, "", CLIPMDL_OPENCLIP, CLIPK_F32);
+    clip_status s = clipmdl_arrays_add(&a, &h->net.params, h->net.w, "", &clipmdl_openclip, CLIPK_F32);
     if (s == CLIP_OK)
-        s = clipmdl_arrays_add(&a, &h->blind.params, h->blind.w, "blind.", CLIPMDL_OPENCLIP, CLIPK_F32);
+        s = clipmdl_arrays_add(&a, &h->blind.params, h->blind.w, "blind.", &clipmdl_openclip, CLIPK_F32);
     if (s == CLIP_OK)
         s = clipmdl_arrays_write(&a, path, err);
     clipmdl_arrays_free(&a);
@@ -466,9 +466,9 @@ static clip_status read_network(const clip_model *m, clip_vqa *h, const char *pa
     if (s == CLIP_OK)
         s = cliptsk_head_layout(&h->blind, see, H, A, true);
     if (s == CLIP_OK)
-        s = clipmdl_params_read(&h->net.params, &store, CLIPMDL_OPENCLIP, "", h->net.w, err);
+        s = clipmdl_params_read(&h->net.params, &store, &clipmdl_openclip, "", h->net.w, err);
     if (s == CLIP_OK)
-        s = clipmdl_params_read(&h->blind.params, &store, CLIPMDL_OPENCLIP, "blind.", h->blind.w, err);
+        s = clipmdl_params_read(&h->blind.params, &store, &clipmdl_openclip, "blind.", h->blind.w, err);
     clipmdl_store_close(&store);
     if (s == CLIP_OK)
         s = cliptsk_head_pack(&k, &h->net);

@@ -91,7 +91,7 @@ static clip_status look(clip_context *ctx, const grid *g, const float *pixels, i
     job j = {g, unit, states, mean, out, (size_t)ctx->model->config.embed_dim, clip_look_width(ctx->model)};
     for (int i = 0; i < N; i += AT_ONCE) {
         const int n = N - i < AT_ONCE ? N - i : AT_ONCE;
-        TRY(clip_encode_states(ctx, pixels + (size_t)i * 3 * S * S, n, g->layer, unit, states));
+        TRY(clipapi_encode_states(ctx, pixels + (size_t)i * 3 * S * S, n, g->layer, unit, states));
         clip_parallel(ctx, n, make_row, &j);
         j.out += (size_t)n * j.width;
     }

@@ -98,7 +98,7 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int64_t width = cols < 0 ? 1 : cols;
     bool same_type = true;
-    *out = (source){.parts = clipmdl_parts(b->scheme, b->prefix, name, first, rows, total, part)};
+    *out = (source){.parts = clipmdl_parts(b->family, b->prefix, name, first, rows, total, part)};
     if (!b->store)
         return locate_param(b, out, part, out->parts, cols < 0 ? 1 : 2, (int64_t[]){total, cols});
     for (int i = 0; i < out->parts; i++) {
@@ -261,13 +261,13 @@ void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name
     if (!b->store)
         return;
     join(full, prefix, name);
-    clipmdl_parts(b->scheme, b->prefix, full, 0, 1, 1, part);
+    clipmdl_parts(b->family, b->prefix, full, 0, 1, 1, part);
     check_finite(b, clipmdl_store_find(b->store, part[0].name));
 }
 
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I)
 {
-    const bool transposed = clipmdl_projection_transposed(b->scheme);
+    const bool transposed = b->family->transposes;
     const int flags = b->flags;
     source s;
     b->flags |= CLIPMDL_PROJECTION_PARAM;
@@ -295,7 +295,7 @@ static clipmdl_tensor *find_filters(clipmdl_binder *b, const char *name, int O, 
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int64_t dim[4] = {O, I, K, K};
-    clipmdl_parts(b->scheme, b->prefix, name, 0, O, O, part);
+    clipmdl_parts(b->family, b->prefix, name, 0, O, O, part);
     b->parameters += (int64_t)O * I * K * K;
     return find(b, part[0].name, 4, dim);
 }
@@ -306,7 +306,7 @@ static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     *out = (source){.parts = 1};
     if (!b->store) {
-        clipmdl_parts(b->scheme, b->prefix, name, 0, O, O, part);
+        clipmdl_parts(b->family, b->prefix, name, 0, O, O, part);
         return locate_param(b, out, part, 1, 4, (int64_t[]){O, I, K, K});
     }
     clipmdl_tensor *t = find_filters(b, name, O, I, K);

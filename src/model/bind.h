@@ -14,7 +14,7 @@
 
 typedef struct clipmdl_binder {
     const clipmdl_store *store; /* from a file .. */
-    clipmdl_scheme scheme;
+    const clipmdl_family *family;
     const char *prefix;
     const clipmdl_params *params; /* .. or from a training: weights w, and gradients g (NULL: none are wanted) of the groups from first_group on */
     float *w, *g;

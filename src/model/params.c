@@ -72,7 +72,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
 static clip_status list_tower(const clipmdl_tower_kind *kind, const clipmdl_config *c, clipmdl_params *out)
 {
     const clipk_ctx k = {.set = clipk_set_find("ref")};
-    clipmdl_binder b = {.list = out, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .k = &k};
+    clipmdl_binder b = {.list = out, .prefix = "", .family = &clipmdl_openclip, .k = &k};
     clipmdl_tower *t;
     TRY(clipmdl_tower_new(kind, c, &t));
     clipmdl_tower_bind(&b, t);
@@ -95,7 +95,7 @@ static void place(clipmdl_params *p)
         }
 }
 
-clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmdl_params *out)
+clip_status clipmdl_params_list(const clipmdl_config *c, clipmdl_params *out)
 {
     *out = (clipmdl_params){0};
     clip_status s = list_tower(c->vision.tower, c, out);
@@ -103,7 +103,7 @@ clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmd
         s = list_tower(c->text.tower, c, out);
     if (s == CLIP_OK)
         s = clipmdl_params_add(out, "logit_scale", 1, 0, NULL, 0, 0);
-    if (s == CLIP_OK && logit_bias)
+    if (s == CLIP_OK && c->logit_bias)
         s = clipmdl_params_add(out, "logit_bias", 1, 0, NULL, 0, 0);
     if (s < 0)
         clipmdl_params_free(out);
@@ -186,14 +186,14 @@ static void transpose(float *w, const float *from, size_t rows, size_t cols)
             w[r * cols + c] = from[c * rows + r];
 }
 
-static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix,
+static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, const clipmdl_family *family, const char *prefix,
                               float *w, clip_error *err)
 {
     const clipk_ctx k = {.set = clipk_set_find(NULL)};
-    const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !clipmdl_projection_transposed(scheme);
+    const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !family->transposes;
     const int64_t rows = q->ndim ? q->dim[0] : 1;
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    const int n = clipmdl_parts(scheme, prefix, q->name, 0, rows, rows, part);
+    const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
     float *to = w + q->at;
     for (int i = 0; i < n; i++) {
         const clipmdl_tensor *t = find_part(q, &part[i], turned, s);
@@ -221,10 +221,10 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, cl
     return CLIP_OK;
 }
 
-clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme,
+clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, const clipmdl_family *family,
                                 const char *prefix, float *w, clip_error *err)
 {
     for (size_t i = 0; i < p->n; i++)
-        TRY(read_param(&p->param[i], s, scheme, prefix, w, err));
+        TRY(read_param(&p->param[i], s, family, prefix, w, err));
     return CLIP_OK;
 }

@@ -33,9 +33,8 @@ typedef struct clipmdl_params {
 } clipmdl_params;
 
 /* clipmdl_params_list(): every parameter of such a model.
- * logit_bias  in   has the bias of the sigmoid loss
- * out         out  free with clipmdl_params_free(). CLIP_ENOMEM. */
-clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmdl_params *out);
+ * out  out  free with clipmdl_params_free(). CLIP_ENOMEM. */
+clip_status clipmdl_params_list(const clipmdl_config *c, clipmdl_params *out);
 void clipmdl_params_free(clipmdl_params *p);
 
 /* clipmdl_params_add(): one more, [rows, dim[1], ..]; what is listed already stays as it is. For binders. CLIP_ENOMEM. */
@@ -48,10 +47,10 @@ const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *na
 /* clipmdl_params_init(): OpenCLIP's initial weights (the distributions, not the draws, of its CLIP class; ln(1/0.07) or ln 10 and -10). */
 void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint64_t seed, float *w);
 
-/* clipmdl_params_read(): the weights of a checkpoint, of either scheme and any type, as f32.
+/* clipmdl_params_read(): the weights of a checkpoint, of any family and type, as f32.
  * Errors: CLIP_EMISMATCH (missing or misshapen, named), CLIP_ENOTFINITE. A logit_bias that the file
  * lacks keeps what is in w. */
-clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme,
+clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, const clipmdl_family *family,
                                 const char *prefix, float *w, clip_error *err);
 
 #endif

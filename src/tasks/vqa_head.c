@@ -30,7 +30,7 @@ clip_status cliptsk_head_layout(cliptsk_head *h, cliptsk_look see, int H, int A,
     *h = (cliptsk_head){.see = see, .H = H, .A = A, .blind = blind};
     if (blind)
         h->see.T = 0;
-    clipmdl_binder b = {.list = &h->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .k = &k};
+    clipmdl_binder b = {.list = &h->params, .prefix = "", .family = &clipmdl_openclip, .k = &k};
     bind(&b, h);
     TRY(b.status);
     TRY(clipb_block_reserve(&h->weights, h->params.count * sizeof *h->w));
@@ -50,7 +50,7 @@ void cliptsk_head_free(cliptsk_head *h)
 clip_status cliptsk_head_bind(const clipk_ctx *k, cliptsk_head *h, float *g, clipb_block *room)
 {
     clipmdl_binder b = {
-        .params = &h->params, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .w = h->w, .g = g, .k = k, .room = room};
+        .params = &h->params, .prefix = "", .family = &clipmdl_openclip, .w = h->w, .g = g, .k = k, .room = room};
     bind(&b, h);
     TRY(clipb_block_reserve(&h->panels, b.arena.peak));
     b.arena = clipb_arena_on(&h->panels);

@@ -77,7 +77,7 @@ static clip_status bind(cliptrn_net *n, clipmdl_tower *t, int first_group, clipb
 {
     clipmdl_binder b = {.params = &n->params,
                         .prefix = "",
-                        .scheme = CLIPMDL_OPENCLIP,
+                        .family = &clipmdl_openclip,
                         .w = n->w,
                         .g = first_group < t->groups ? n->g : NULL,
                         .k = &n->k,
@@ -105,7 +105,7 @@ static clip_status init(cliptrn_net *n, int threads, clip_error *err)
     TRY(clipmdl_tower_new(n->config.vision.tower, &n->config, &n->image));
     TRY(clipmdl_tower_new(n->config.text.tower, &n->config, &n->text));
     TRY(check(n, err));
-    TRY(clipmdl_params_list(&n->config, n->opt.loss == CLIPTRN_SIGLIP, &n->params));
+    TRY(clipmdl_params_list(&n->config, &n->params));
     TRY(cliptrn_zeros(&n->weights, &n->w, n->params.count));
     n->k.set = clipk_set_find(NULL);
     n->k.team = clipb_team_new(threads ? threads : clipb_cores());
@@ -120,6 +120,7 @@ clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const clip
                              clip_error *err)
 {
     n->config = *c;
+    n->config.logit_bias = opt->loss == CLIPTRN_SIGLIP;
     n->opt = *opt;
     clip_status s = init(n, threads, err);
     return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;

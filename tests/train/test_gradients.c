@@ -110,7 +110,7 @@ static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *val
     if (clipmdl_store_open(path_of(losses[loss]), &store, &err) < 0)
         fail_msg("%s", err.message);
     float *g = calloc(n->params.count, sizeof *g);
-    if (clipmdl_params_read(&n->params, &store, CLIPMDL_OPENCLIP, "", g, &err) < 0)
+    if (clipmdl_params_read(&n->params, &store, &clipmdl_openclip, "", g, &err) < 0)
         fail_msg("%s", err.message);
     const clipmdl_tensor *t = clipmdl_store_find(&store, "loss");
     assert_non_null(t);
