@@ -25,12 +25,13 @@ if [ $# -eq 0 ]; then
 fi
 
 printf '%s\n' 'a photo of a cat' 'two dogs on a beach' 'x' \
-    'a very long text about nothing at all, which goes on and on, and does not end before the context does' >"$work/texts"
+    'a very long text about nothing at all, which goes on and on, and does not end where the context ends' \
+    >"$work/texts"
 
 # embed COMMAND OUTPUT MODEL PRECISION
 embed() {
-    "$1" embed -m "$3" --precision "$4" -o "$work/$2.npy" --texts-from "$work/texts" "$root/models/samples" 2>"$work/$2.log" ||
-        { cat "$work/$2.log" >&2; exit 1; }
+    "$1" embed -m "$3" --precision "$4" -o "$work/$2.npy" --texts-from "$work/texts" "$root/models/samples" \
+        2>"$work/$2.log" || { cat "$work/$2.log" >&2; exit 1; }
 }
 
 faults=0

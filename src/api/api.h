@@ -1,5 +1,5 @@
-/* api.h: the two opaque types of clip.h, as the files of this room see them. Private functions begin
- * with clipapi_, public ones with clip_. */
+/* api.h: the two opaque types of clip.h, as the files of this room see them. Private functions
+ * begin with clipapi_, public ones with clip_. */
 #ifndef CLIP_API_H
 #define CLIP_API_H
 
@@ -53,11 +53,12 @@ clipmdl_recipe clipapi_recipe_default(void);
 clipimg_recipe clipapi_recipe_of_words(const clipmdl_recipe *words, int size);
 clipmdl_recipe clipapi_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer);
 
-/* index.c: pictures for this index are laid on this background from now on. CLIP_EMISMATCH: those in it were laid on another. */
+/* index.c: pictures for this index are laid on this background from now on. CLIP_EMISMATCH: those
+ * in it were laid on another. */
 clip_status clip_index_settle_background(clip_index *x, int background, clip_error *err);
 
-/* encode.c: the unit embeddings of N prepared pictures, and all rows of a layer as clipmdl_tap counts
- * them, from one forward. */
+/* encode.c: the unit embeddings of N prepared pictures, and all rows of a layer as clipmdl_tap
+ * counts them, from one forward. */
 clip_status clipapi_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
 
 /* finite.c: the rows of x [N, C] are numbers, and the length of each fits into f32. Else
@@ -71,7 +72,8 @@ clip_status clipapi_check_finite(clip_context *c, const float *x, int N, size_t 
  * nothing is known by them then. */
 clip_status clip_weights_identify(const clip_model *m, char out[33], clip_error *err);
 
-/* files.c: where a checkpoint is. Its configuration's files are looked for in `dir` by the families. */
+/* files.c: where a checkpoint is. Its configuration's files are looked for in `dir` by the
+ * families. */
 typedef struct clipapi_files {
     char *dir, *weights;
     char *tokenizer_dir; /* where diffusers keeps the tokenizer of these weights; NULL: no such folder */
@@ -97,8 +99,8 @@ clip_status clipapi_tokenizer_files_read(const char *dir, clipapi_tokenizer_file
 clip_status clipapi_tokenizer_files_write(const clipapi_tokenizer_files *f, const char *dir, clip_error *err);
 void clipapi_tokenizer_files_free(clipapi_tokenizer_files *f);
 
-/* clipapi_tokenizer_files_complete(): add what AutoTokenizer misses in a directory with a tokenizer:
- * vocab.json and merges.txt, made from the file that is there, tokenizer_config.json and
+/* clipapi_tokenizer_files_complete(): add what AutoTokenizer misses in a directory with a
+ * tokenizer: vocab.json and merges.txt, made from the file that is there, tokenizer_config.json and
  * special_tokens_map.json. It adds nothing where there is no tokenizer. */
 clip_status clipapi_tokenizer_files_complete(const char *dir, int context_length, clip_error *err);
 

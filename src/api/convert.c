@@ -1,5 +1,6 @@
-/* One checkpoint, or the mean of several, to another: the configuration in the other's words, the weights through a block of f32, which holds
- * f16 and bf16 exactly, and the tokenizer's files as they are, completed. */
+/* One checkpoint, or the mean of several, to another. The configuration is written in the words of
+ * the other layout. The weights go through a block of f32, which holds f16 and bf16 exactly. The
+ * files of the tokenizer are copied, and completed. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ static void warn(const converter *c, const char *message)
         c->opt.warn(c->opt.warn_user, message);
 }
 
-/* ---- What is asked for ---------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static clip_status choose_layout(converter *c)
 {
@@ -79,7 +80,7 @@ static clip_status choose_type(converter *c)
     return clipb_fail(c->err, CLIP_EINVAL, NULL, "the type '%s' is none of f32, f16, bf16", c->opt.type);
 }
 
-/* ---- The mean of several -------------------------------------------------------------------------------------- */
+/* ---- The mean of several --------------------------------------------------------------------- */
 
 static bool same_params(const clipmdl_params *a, const clipmdl_params *b)
 {
@@ -132,7 +133,7 @@ static clip_status average(const converter *c, float *w)
     return s;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static clip_status write_weights(const converter *c, const char *dir)
 {
@@ -173,7 +174,7 @@ static clip_status write_tokenizer(const converter *c, const char *dir, bool com
     if (s == CLIP_OK && complete)
         s = clipapi_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
     if (s == CLIP_OK && c->family->auto_tokenizer)
-        s = remove_file(dir, "bpe_simple_vocab_16e6.txt.gz"); /* vocab.json has been made from it; transformers does not know it */
+        s = remove_file(dir, "bpe_simple_vocab_16e6.txt.gz"); /* transformers reads vocab.json, made from it */
     clipapi_tokenizer_files_free(&f);
     clipapi_files_free(&files);
     return s;

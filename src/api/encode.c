@@ -1,12 +1,12 @@
-/* Contexts, and the encoders behind clip.h. Batches are cut into chunks, so that memory is bounded and the acts of a chunk stay
- * near the processor; a sample's result does not depend on the cut. */
+/* Contexts, and the encoders of clip.h. Batches are cut into chunks, so that memory is bounded and
+ * the acts of a chunk stay in the caches. A sample's result does not depend on the cut. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
 
-#define CHUNK_ROWS 2048   /* rows of a Transformer in one chunk */
+#define CHUNK_ROWS 2048 /* rows of a Transformer in one chunk */
 
 static clip_status reserve_scratch(clip_context *c)
 {
@@ -69,9 +69,9 @@ void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t 
     clipb_team_run(ctx->k.team, n, parallel_piece, &j);
 }
 
-/* ---- What is wanted -------------------------------------------------------------------------------------------- */
+/* ---- Outputs --------------------------------------------------------------------------------- */
 
-/* Of a batch; each may be NULL. One forward makes all of it. */
+/* What is wanted of a batch; each may be NULL. One forward makes all of it. */
 typedef struct outputs {
     float *unit;        /* [N, D], of length 1 */
     clip_hidden hidden;
@@ -121,7 +121,7 @@ static void advance(outputs *o, const clip_model *m, int n, int T, int C)
     o->hidden.states = behind(o->hidden.states, rows * (size_t)T * (size_t)C);
 }
 
-/* What a forward has made. */
+/* What a forward has made, and of what. */
 typedef struct results {
     const char *kind;    /* "picture", "text" */
     const float *pooled; /* [N, C] */
@@ -135,7 +135,7 @@ static clip_status check_rows(clip_context *c, const outputs *o, const results *
     return x ? clipapi_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
 }
 
-/* N results are numbers; they are made ready, and `o` goes on behind them. */
+/* Check that N results are numbers, make them ready, and let `o` go on behind them. */
 static clip_status finish(clip_context *c, outputs *o, const results *r, int N)
 {
     const size_t D = (size_t)c->model->config.embed_dim, C = (size_t)r->C;
@@ -169,7 +169,7 @@ static clip_status forward_chunk(clip_context *c, const clipmdl_tower *t, const 
     return finish(c, o, &r, in->N);
 }
 
-/* ---- Pictures ------------------------------------------------------------------------------------------------ */
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 static int picture_chunk(const clip_model *m)
 {
@@ -242,7 +242,7 @@ static clip_status encode_image(clip_context *c, const clip_image *img, int N, o
     return CLIP_OK;
 }
 
-/* Is there what makes embeddings of N of these? */
+/* Can this model embed N of these? */
 static clip_status check_embeds(const clip_model *m, int tower, const void *in, int N, const float *out)
 {
     return in && out && N >= 1 && (m->towers & tower) && m->config.embed_dim > 0 ? CLIP_OK : CLIP_EINVAL;
@@ -292,7 +292,7 @@ clip_status clipapi_encode_states(clip_context *c, const float *pixels, int N, i
     return encode_pixels(c, pixels, N, &(outputs){.unit = unit, .hidden.states = states, .layer = layer});
 }
 
-/* ---- Words --------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n)
 {
@@ -380,7 +380,7 @@ static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int3
         return CLIP_EINVAL;
     TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
-        const int64_t n = (int64_t)offsets[i + 1] - offsets[i]; /* always above 0: no offset is below the first */
+        const int64_t n = (int64_t)offsets[i + 1] - offsets[i]; /* so no offset is below the first */
         if (n < 1 || n > t->context_length)
             return CLIP_EINVAL;
         for (int j = 0; j < n; j++) {

@@ -2,10 +2,11 @@
  *
  *     with attention blocks   relevance through the attention of all blocks and its gradient
  *                             (nn/relevance.c): how much each patch gave to what is pooled
- *     without                 occlusion (Zeiler and Fergus 2013, arXiv:1311.2901): how much the cosine
- *                             falls when a disc of the picture is painted over. A ResNet's last map
- *                             has 2 x 2 cells at 64 pixels and 7 x 7 at 224, too coarse for Grad-CAM,
- *                             and on the maps before it gradients miss. */
+ *     without                 occlusion (Zeiler and Fergus 2013, arXiv:1311.2901): how much the
+ *                             cosine falls when a disc of the picture is painted over
+ *
+ * Grad-CAM is no choice for a ResNet: the last map has 2 x 2 cells at 64 pixels and 7 x 7 at 224, which
+ * is too coarse, and on the maps before it gradients miss. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@ static bool has_blocks(const clip_model *m) { return m->image->block != NULL; }
 
 static clip_status bind(const clip_model *m, const clipk_ctx *k, clipapi_explainer *e)
 {
-    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true, .first_group = 1}; /* the blocks */
+    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true,
+                        .first_group = 1}; /* the blocks */
     if (!has_blocks(m))
         return CLIP_OK;
     TRY(clipmdl_tower_new(m->config.vision.tower, &m->config, &e->tower));
@@ -106,7 +108,7 @@ static void layout(clipb_arena *a, pass *p)
     }
 }
 
-/* ---- Relevance ------------------------------------------------------------------------------------------------------ */
+/* ---- Relevance ------------------------------------------------------------------------------- */
 
 static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
 {
@@ -115,7 +117,8 @@ static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
     const clipmdl_input in = {.N = 1, .pixels = p->pixels};
     const size_t cells = (size_t)p->G * (size_t)p->G, before = (size_t)t->kind->rows(t, 0).before;
     t->kind->forward(k, &p->acts, t, &in, p->image);
-    TRY(clipapi_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels, 3 * (size_t)p->S * (size_t)p->S));
+    TRY(clipapi_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels,
+                             3 * (size_t)p->S * (size_t)p->S));
     clipk_l2norm(k, p->image, p->norm, 1, p->D);
     for (int i = 0; i < p->K; i++) {
         clipk_l2norm_backward(k, p->dimage, p->text + (size_t)i * (size_t)p->D, p->image, p->norm, 1, p->D);
@@ -126,7 +129,7 @@ static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
     return clip_similarity(p->c, p->image, 1, p->text, p->K, cosine);
 }
 
-/* ---- Occlusion --------------------------------------------------------------------------------------------------- */
+/* ---- Occlusion ------------------------------------------------------------------------------- */
 
 /* The pixels with a disc at (cx, cy). */
 static void paint_disc(const pass *p, const float color[3], double cx, double cy, float *out)
@@ -148,7 +151,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* That of most backgrounds; a mean would put a new thing on a white one. room: [S, S] */
+/* The color of most backgrounds. A mean would put a new thing on a white background. room: [S,
+ * S] */
 static void median_color(const pass *p, float *room, float color[3])
 {
     const size_t plane = (size_t)p->S * (size_t)p->S;
@@ -202,9 +206,10 @@ clip_status clip_explain(clip_context *c, const clip_image *img, const char *con
     return has_blocks(m) ? explain_by_relevance(&p, map, cosine) : explain_by_occlusion(&p, map, cosine);
 }
 
-/* ---- Over the picture ----------------------------------------------------------------------------------------- */
+/* ---- Over the picture ------------------------------------------------------------------------ */
 
-/* The three cells whose quadratic B-splines reach a place at `u` cells from the edge, and how much; none outside of 0 .. G. */
+/* The three cells whose quadratic B-splines reach a place `u` cells from the edge, and how much
+ * each does; none outside of 0 .. G. */
 typedef struct taps {
     int cell[3];
     float weight[3];

@@ -1,4 +1,5 @@
-/* What this machine does: the peak of its multiply-adds, and how much of it a real product of this model reaches. */
+/* The speed of this machine: the peak of its multiply-adds, and what a real product of this model
+ * reaches. */
 #include <stdlib.h>
 
 #include "api/api.h"

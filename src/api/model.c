@@ -1,4 +1,4 @@
-/* Loading: files -> configuration -> tensors -> packed layers, and what can be said about the result. */
+/* Loading: files -> configuration -> tensors -> packed layers; and telling about the result. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ __attribute__((format(printf, 2, 3))) static void warn(const loader *l, const ch
     l->opt.warn(l->opt.warn_user, line);
 }
 
-/* ---- Configuration ------------------------------------------------------------------------------------------ */
+/* ---- Configuration --------------------------------------------------------------------------- */
 
 static const char *name_towers(int towers)
 {
@@ -38,7 +38,7 @@ static const char *name_towers(int towers)
 
 static int count_towers(int towers) { return (towers & CLIP_TOWER_IMAGE ? 1 : 0) + (towers & CLIP_TOWER_TEXT ? 1 : 0); }
 
-/* Several fit: they are named, for a person to choose. */
+/* Several encoders fit. They are named, for a person to choose. */
 static clip_status ambiguous(const loader *l, const clipmdl_found *found, int n)
 {
     char list[CLIPMDL_MAX_FOUND * (CLIPMDL_MAX_PREFIX + 40)] = "";
@@ -51,7 +51,7 @@ static clip_status ambiguous(const loader *l, const clipmdl_found *found, int n)
                       "holds several encoders: choose by a prefix of their tensors' names: %.800s", list);
 }
 
-/* Which of the encoders in the file: that with the most of the towers asked for. */
+/* Of the encoders in the file, take those with most of the towers asked for. */
 static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
 {
     clipmdl_found found[CLIPMDL_MAX_FOUND], *best = NULL;
@@ -98,13 +98,14 @@ static clip_status sizes_from_shapes(const loader *l, clip_model *m, const clipm
     TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
     warn(
         l,
-        "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
+        "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' "
+        "eps 1e-5 are assumed",
         l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
     return CLIP_OK;
 }
 
-/* The family whose configuration is beside the weights: their own, or else the first. NULL: none is.
- * *path: free() it. */
+/* The family whose configuration is beside the weights: their own, or else the first. NULL: none
+ * is. *path: free() it. */
 static clip_status find_config(const loader *l, const clip_model *m, const clipmdl_family **out, char **path)
 {
     int n;
@@ -138,7 +139,7 @@ static clip_status read_sizes(loader *l, clip_model *m, const clipmdl_found *fou
     return s;
 }
 
-/* Is there a projection behind the one tower of the file? A configuration does not tell. */
+/* Is there a projection behind the one tower of the file? The configuration does not tell. */
 static bool has_projection(const clip_model *m)
 {
     const clipmdl_tower_kind *kind =
@@ -199,8 +200,8 @@ static clip_status read_recipe(loader *l, clip_model *m)
     if (!found) {
         words.rounding = m->family->rounding;
         warn(l,
-             "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, with "
-             "the rounding of %s, for %d pixels",
+             "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, "
+             "with the rounding of %s, for %d pixels",
              l->files.dir, m->family->preprocessor, size);
     }
     m->recipe = clipapi_recipe_of_words(&words, size);
@@ -228,7 +229,8 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     if (!m->tokenizer) {
         warn(
             l,
-            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded",
+            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts "
+            "cannot be encoded",
             l->files.dir);
         return CLIP_OK;
     }
@@ -241,7 +243,7 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     return CLIP_OK;
 }
 
-/* ---- Weights ------------------------------------------------------------------------------------------------ */
+/* ---- Weights --------------------------------------------------------------------------------- */
 
 static clip_status make_towers(clip_model *m)
 {
@@ -261,8 +263,8 @@ static void bind_towers(clipmdl_binder *b, clip_model *m)
     m->text_parameters = b->parameters - m->image_parameters;
 }
 
-/* Tensors that nobody took. In a tower they would change what it computes, so that it is not a
- * plain CLIP; others are ignored with a word. */
+/* Tensors that nobody took. In a tower they would change what it computes, so the model is another
+ * one, which is refused. Others are ignored with a warning. */
 static clip_status check_unexpected(const loader *l, const clip_model *m)
 {
     char names[512] = "";
@@ -302,7 +304,7 @@ static clip_status tell_faults(const loader *l, const clipmdl_binder *b)
     return CLIP_OK;
 }
 
-/* Every tensor of the towers is there and as it should be; place: and is packed for use. */
+/* Check that every tensor of the towers is there and fits. place: also pack them. */
 static clip_status bind_weights(loader *l, clip_model *m, bool place)
 {
     const int threads = l->opt.threads > 0 ? l->opt.threads : clipb_cores();

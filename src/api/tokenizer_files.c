@@ -1,3 +1,5 @@
+/* The files of a tokenizer: reading, writing and completing them, to lay them beside other
+ * weights. */
 #include <stdlib.h>
 
 #include "api/api.h"

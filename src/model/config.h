@@ -1,5 +1,6 @@
-/* config.h: what a checkpoint's towers look like: read from its configuration, or told by the shapes
- * of the weights. Everything that a tower could take for granted is said here, and read by it. */
+/* config.h: what a checkpoint's towers look like: read from its configuration, or told by the
+ * shapes of the weights. Everything that a tower could take for granted is said here, and read by
+ * it. */
 #ifndef CLIPMDL_CONFIG_H
 #define CLIPMDL_CONFIG_H
 
@@ -39,7 +40,7 @@ typedef struct clipmdl_text_config {
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {
-    int towers;    /* CLIP_TOWER_*: those described; what is here of another is 0 */
+    int towers;    /* CLIP_TOWER_*: those described; the fields of another are 0 */
     int embed_dim; /* 0: one encoder alone, without a projection */
     bool logit_bias; /* the weights have the bias of the sigmoid loss */
     clipmdl_vision_config vision;
@@ -57,17 +58,19 @@ clip_status clipmdl_config_read(const clipmdl_family *f, const char *path, clipm
 /* clipmdl_config_type(): the "model_type" of a config.json; "" where it has none. */
 clip_status clipmdl_config_type(const char *path, char out[64], clip_error *err);
 
-/* Encoders that belong together: a pair, or one alone. A file may hold several (names.h finds them). */
+/* Encoders that belong together: a pair, or one alone. A file may hold several (names.h finds
+ * them). */
 #define CLIPMDL_MAX_PREFIX 96
 typedef struct clipmdl_found {
     const clipmdl_family *family;
     int towers;                      /* CLIP_TOWER_* */
-    char prefix[CLIPMDL_MAX_PREFIX]; /* before each of their names: "", "module.", "cond_stage_model.transformer.", .. */
+    char prefix[CLIPMDL_MAX_PREFIX]; /* before each of their names: "", "module.", .. */
 } clipmdl_found;
 
 /* clipmdl_config_from_shapes(): as OpenAI's build_model() does. Shapes tell everything but the
  * activation, which the family guesses, and the number of heads, which is that of the known models.
- * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape; CLIP_EUNSUPPORTED. */
+ * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape;
+ * CLIP_EUNSUPPORTED. */
 clip_status clipmdl_config_from_shapes(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *out,
                                        clip_error *err);
 

@@ -36,9 +36,10 @@ int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *
     return n;
 }
 
-/* ---- Finding --------------------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
-/* Is `name` the mark behind some beginning? *prefix: how long that is. The beginning ends with a dot. */
+/* Is `name` the mark behind some beginning? *prefix: how long that is. The beginning ends with a
+ * dot. */
 static bool is_mark(const clipmdl_store *s, const clipmdl_mark *m, const char *name, size_t *prefix)
 {
     const size_t n = strlen(name), k = strlen(m->name);

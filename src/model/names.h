@@ -13,15 +13,17 @@ typedef struct clipmdl_part {
 
 #define CLIPMDL_MAX_PARTS 3
 
-/* clipmdl_parts(): where rows first .. first+rows of the parameter `name` (of `total` rows) are in a file.
- * "in_proj" stands for the query, key and value projections one below the other: one tensor in OpenCLIP's Transformers,
- * three in Hugging Face's and in every attention pool; there first and rows are multiples of total/3.
+/* clipmdl_parts(): where rows first .. first+rows of the parameter `name` (of `total` rows) are in
+ * a file. "in_proj" stands for the query, key and value projections one below the other: one tensor
+ * in OpenCLIP's Transformers, three in Hugging Face's and in every attention pool; there first and
+ * rows are multiples of total/3.
  * part  out  [CLIPMDL_MAX_PARTS]
  * Returns how many parts. */
 int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,
                   int64_t total, clipmdl_part *part);
 
-/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before them.
+/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before
+ * them.
  * within  in   only those whose names begin so; NULL: all
  * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; what is beyond is passed over
  * Returns how many there are. */

@@ -1,3 +1,4 @@
+/* The list of a model's parameters, their initial values, and reading them from a checkpoint. */
 #include "model/params.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 
 #define ROUND 16 /* a parameter starts at a multiple of so many numbers */
 
-/* ---- The list ------------------------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 /* Where `name` is, or could be put: a table of at least twice as many slots as names, searched from
  * the slot that the name hashes to. */
@@ -80,7 +81,7 @@ static clip_status list_tower(const clipmdl_tower_kind *kind, const clipmdl_conf
     return b.status;
 }
 
-/* The texts' parameters first, then the pictures': params.h says what for. */
+/* The texts' parameters first, then the pictures': params.h says why. */
 static void place(clipmdl_params *p)
 {
     static const int towers[] = {CLIPMDL_TEXT_PARAM, CLIPMDL_IMAGE_PARAM, 0};
@@ -118,7 +119,7 @@ void clipmdl_params_free(clipmdl_params *p)
     *p = (clipmdl_params){0};
 }
 
-/* ---- Initial weights: what OpenCLIP 3's CLIP class leaves behind, PyTorch's defaults included ------------------------ */
+/* ---- Initial weights: those of OpenCLIP 3's CLIP class, PyTorch's defaults included ---------- */
 
 static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
 
@@ -157,9 +158,10 @@ void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint6
     }
 }
 
-/* ---- From a checkpoint ------------------------------------------------------------------------------------------ */
+/* ---- From a checkpoint ----------------------------------------------------------------------- */
 
-/* The tensor of a file that holds a part of q, its shape as it should be; `transposed` where the file has [cols, rows]. */
+/* The tensor of a file that holds a part of q; NULL where its shape or type is wrong.
+ * transposed: the file has [cols, rows]. */
 static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_part *part, bool transposed,
                                        const clipmdl_store *s)
 {
@@ -186,8 +188,8 @@ static void transpose(float *w, const float *from, size_t rows, size_t cols)
             w[r * cols + c] = from[c * rows + r];
 }
 
-static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, const clipmdl_family *family, const char *prefix,
-                              float *w, clip_error *err)
+static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, const clipmdl_family *family,
+                              const char *prefix, float *w, clip_error *err)
 {
     const clipk_ctx k = {.set = clipk_set_find(NULL)};
     const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !family->transposes;

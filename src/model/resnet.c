@@ -57,7 +57,7 @@ typedef struct resnet_grads {
     void *work;
 } resnet_grads;
 
-/* ---- The model ------------------------------------------------------------------------------------------------ */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 static clip_status check(const clipmdl_config *c, const char *file, clip_error *err)
 {
@@ -152,9 +152,9 @@ static clipmdl_rows rows(const clipmdl_tower *t, int layer)
                           .width = layer == 0 ? v->width : v->width * (2 << layer)};
 }
 
-/* ---- Layout --------------------------------------------------------------------------------------------------- */
+/* ---- Layout ---------------------------------------------------------------------------------- */
 
-/* Room for the largest of what passes through each buffer. */
+/* The largest of what passes through each buffer. */
 typedef struct sizes {
     size_t x, narrow, pooled, conv, work;
 } sizes;
@@ -203,7 +203,8 @@ static sizes measure(const clipk_ctx *k, const resnet *m, int N, bool back)
     return z;
 }
 
-/* What the convolutions keep: each for itself on a tape, else one after the other in the same place; nothing where norms are folded. */
+/* What the convolutions keep. On a tape each has its own place, else all share one. They keep
+ * nothing where norms are folded. */
 typedef struct keeper {
     clipb_arena *a;
     bool tape;
@@ -284,7 +285,7 @@ static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const 
     layout_blocks(&t, acts, m, N, tape ? CLIPB_NEW(a, float, T / 4 * (size_t)C) : acts->y);
     acts->work = clipb_arena_alloc(a, z.work, 1);
     size_t mark = clipb_arena_mark(a);
-    if (tape) { /* the stem has ended when the blocks begin, */
+    if (tape) { /* the stem has ended when the blocks begin */
         acts->x = CLIPB_NEW(a, float, z.x);
         acts->y = CLIPB_NEW(a, float, z.x);
     } else {
@@ -295,7 +296,7 @@ static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const 
     acts->inner = CLIPB_NEW(a, float, z.narrow);
     acts->pooled = CLIPB_NEW(a, float, z.pooled);
     clipb_arena_reset(a, mark);
-    if (!tape) /* and these when the pool does */
+    if (!tape) /* the blocks have ended when the pool begins */
         layout_attention_pool(a, acts, m, N);
     out->tape = (clipmdl_tape){.all = clipb_arena_mark(a)};
 }
@@ -326,7 +327,7 @@ static void layout_grads(clipb_arena *a, clipmdl_grads *grads, const clipk_ctx *
     g->pooled = CLIPB_NEW(a, float, z.pooled);
 }
 
-/* ---- Bottleneck ----------------------------------------------------------------------------------------------- */
+/* ---- Bottleneck ------------------------------------------------------------------------------ */
 
 /* b->x [N, S, S, in] to b->y [N, S/stride, S/stride, 4 planes] */
 static void bottleneck_forward(const clipk_ctx *k, const resnet_acts *a, const bottleneck_acts *b,
@@ -384,7 +385,7 @@ static void bottleneck_backward(const clipk_ctx *k, const resnet_grads *g, const
     clipnn_conv1x1_backward(k, g->x, free, NULL, free, &b->conv1, b->x, NULL, T, &p->conv1, CLIPK_RELU, plus, g->work);
 }
 
-/* ---- Attention pool ------------------------------------------------------------------------------------------- */
+/* ---- Attention pool -------------------------------------------------------------------------- */
 
 static clipk_attention_shape pool_shape(const resnet_acts *a, const resnet *m, int N)
 {
@@ -392,7 +393,7 @@ static clipk_attention_shape pool_shape(const resnet_acts *a, const resnet *m, i
         .B = N, .H = m->cfg.heads, .D = 32 * m->cfg.width / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
 }
 
-/* The first token of every picture: the mean, which asks. */
+/* The first token of every picture is the mean, which asks. */
 static clipk_view first_tokens(const float *tokens, int T, int W)
 {
     return (clipk_view){tokens, CLIPK_F32, (int64_t)T * W, 1};
@@ -430,7 +431,7 @@ static void attention_pool_backward(const clipk_ctx *k, const resnet_grads *g, c
     clipnn_mean_tokens_backward(k, g->x, m->d_positional_embedding, g->tokens, N, G2, W);
 }
 
-/* ---- The tower ------------------------------------------------------------------------------------------------ */
+/* ---- The tower ------------------------------------------------------------------------------- */
 
 static void tap_map(const clipmdl_tap *tap, int layer, const float *x, const clipmdl_tower *t, int N)
 {

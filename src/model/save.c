@@ -7,7 +7,7 @@
 #include <string.h>
 
 
-/* ---- Numbers ------------------------------------------------------------------------------------------------ */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 static uint32_t bits_of(float f)
 {
@@ -49,7 +49,7 @@ static const float *narrow(uint16_t *out, const float *in, size_t n, clipk_type 
     return NULL;
 }
 
-/* ---- Arrays ------------------------------------------------------------------------------------------------- */
+/* ---- Arrays ---------------------------------------------------------------------------------- */
 
 static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const float *data, const char *prefix,
                              const clipmdl_family *family, clipk_type type)
@@ -91,7 +91,7 @@ void clipmdl_arrays_free(clipmdl_arrays *a)
     *a = (clipmdl_arrays){0};
 }
 
-/* ---- The file ----------------------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 /* By type, the wide first, so that each is aligned to its own size; then by name. */
 static int in_file(const void *a, const void *b)

@@ -9,7 +9,7 @@
 /* clipmdl_to_f16(): to the nearest, ties to even; beyond 65,504 and its rounding: infinity. */
 uint16_t clipmdl_to_f16(float f);
 
-/* ---- Tensors ------------------------------------------------------------------------------------------------ */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
 /* One tensor of a file to be. */
 typedef struct clipmdl_array {
@@ -21,7 +21,7 @@ typedef struct clipmdl_array {
     bool transpose;    /* data is [dim[1], dim[0]] */
 } clipmdl_array;
 
-/* Starts as {0}. Weights and optimizer state are the same to it:
+/* Starts as {0}. Weights and optimizer state are written and read alike:
  *     TRY(clipmdl_arrays_add(&a, p, m, "exp_avg.", &clipmdl_openclip, CLIPK_F32));
  *     TRY(clipmdl_arrays_add(&a, p, v, "exp_avg_sq.", &clipmdl_openclip, CLIPK_F32));
  *     TRY(clipmdl_arrays_write(&a, path, err));
@@ -31,15 +31,17 @@ typedef struct clipmdl_arrays {
     size_t n, capacity;
 } clipmdl_arrays;
 
-/* clipmdl_arrays_add(): every parameter of a block, named and laid out by a family.
- * A logit_bias is left out where the family has none. CLIP_ENOMEM. */
+/* clipmdl_arrays_add(): every parameter of a block, named and laid out by a family. A logit_bias is
+ * left out where the family has none. CLIP_ENOMEM. */
 clip_status clipmdl_arrays_add(clipmdl_arrays *a, const clipmdl_params *p, const float *block, const char *prefix,
                                const clipmdl_family *family, clipk_type type);
 void clipmdl_arrays_free(clipmdl_arrays *a);
 
-/* clipmdl_arrays_write(): one safetensors file, byte for byte as safetensors' own writer makes it: sorted, without holes, the data at a multiple
- * of 8; metadata {"format": "pt"}. Numbers are rounded to the nearest, ties to even. No second copy is held. The file appears when it is whole.
- * Errors: CLIP_ELIMIT (a number beyond the type's range; the tensor is named), CLIP_EIO, CLIP_ENOMEM. */
+/* clipmdl_arrays_write(): one safetensors file, byte for byte as safetensors' own writer makes it:
+ * sorted, without holes, the data at a multiple of 8, metadata {"format": "pt"}. Numbers are
+ * rounded to the nearest, ties to even. No second copy is held. The file appears when it is whole.
+ * Errors: CLIP_ELIMIT (a number beyond the type's range; the tensor is named), CLIP_EIO,
+ * CLIP_ENOMEM. */
 clip_status clipmdl_arrays_write(clipmdl_arrays *a, const char *path, clip_error *err);
 
 /* clipmdl_save_weights(): the three calls above, for the weights w of a model. */

@@ -12,7 +12,7 @@ typedef struct clipmdl_settings {
     const char *off;   /* names: must be false, 0 or empty */
     const struct clipmdl_choice *one_of;
     const struct clipmdl_settings_part *parts; /* objects */
-    bool open; /* settings beside these are somebody else's */
+    bool open;                                 /* settings beside these are somebody else's */
 } clipmdl_settings;
 
 typedef struct clipmdl_choice {

@@ -1,5 +1,5 @@
-/* What the shapes of the weights tell: OpenAI's build_model() (openai/CLIP, clip/model.py), for all families that have no
- * configuration beside them. */
+/* What the shapes of the weights tell where no configuration is beside them, as OpenAI's
+ * build_model() reads them (openai/CLIP, clip/model.py). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,8 +59,8 @@ static clip_status root(const shapes *s, const char *name, int *side)
     return CLIP_OK;
 }
 
-/* Shapes do not tell how wide a head is. OpenAI's are of 64; of OpenCLIP's vision Transformers those from ViT-H on (1280, 1408, 1664, 1792 wide) have 16
- * heads whatever their width. */
+/* Shapes do not tell how wide a head is. OpenAI's heads are 64 wide. OpenCLIP's vision Transformers
+ * from ViT-H on (1280, 1408, 1664, 1792 wide) have 16 heads, whatever their width. */
 static int vision_heads(int width) { return width >= 1280 ? 16 : width / 64; }
 
 static clip_status vision(const shapes *s, clipmdl_vision_config *v)

@@ -2,8 +2,8 @@
  *
  *     tokens + positions -> blocks -> ln_final -> pool -> text_projection
  *
- * A batch is ragged. Where attention is causal and one row is pooled, nothing behind that row reaches
- * it, so a text ends there. */
+ * A batch is ragged. Where attention is causal and one row is pooled, nothing behind that row
+ * reaches it, so a text ends there. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ typedef struct text_acts {
     clipmdl_trunk_acts trunk;
 } text_acts;
 
-/* ---- The model --------------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 static clip_status check(const clipmdl_config *c, const char *file, clip_error *err)
 {
@@ -101,7 +101,7 @@ static int length(const clipmdl_tower *t, const int32_t *ids, int n)
     return ends ? clipnn_pool_row(&m->trunk.pool, ids, n) + 1 : n;
 }
 
-/* ---- Layout ------------------------------------------------------------------------------------ */
+/* ---- Layout ---------------------------------------------------------------------------------- */
 
 static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const clipmdl_tower *t,
                    const clipmdl_input *in, bool tape)
@@ -112,7 +112,7 @@ static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const
     v = v ? v : &measured;
     const int N = in->N, T = in->off[N];
     (void)k;
-    v->x = CLIPB_NEW(a, float, (size_t)T * (size_t)m->cfg.width);
+    v->x = CLIPB_NEW(a, float, (size_t)T *(size_t)m->cfg.width);
     clipmdl_trunk_layout(a, &v->trunk, &m->trunk, N, T, tape);
     acts->pooled = v->trunk.pooled;
     clipmdl_trunk_layout_blocks(a, &v->trunk, tape ? &acts->tape : NULL, &m->trunk, v->x, N, T, acts->tap);
@@ -127,7 +127,7 @@ static void layout_grads(clipb_arena *a, clipmdl_grads *g, const clipk_ctx *k, c
     clipmdl_trunk_layout_grads(a, own ? own : &measured, k, &m->trunk, in->N, in->off[in->N], 0, g->relevance);
 }
 
-/* ---- Forward and backward ---------------------------------------------------------------------- */
+/* ---- Forward and backward -------------------------------------------------------------------- */
 
 static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
                     float *out)

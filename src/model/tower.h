@@ -1,8 +1,8 @@
 /* tower.h: one interface for every tower, whatever it is made of.
  *
  * A kind of tower is a row: a table of functions and a few facts. A configuration names the rows of
- * its two towers; nobody else asks what a tower is. To add one: a file with a row, and whoever reads
- * configurations puts the row into them (docs/extending.md).
+ * its two towers; nobody else asks what a tower is. To add one: a file with a row, and whoever
+ * reads configurations puts the row into them (docs/extending.md).
  *
  *     clipmdl_tower_new     allocate the tower that a configuration describes
  *     clipmdl_tower_bind    fill it from a file or from training's parameters; run twice (bind.h)
@@ -18,7 +18,8 @@
 
 #include "model/bind.h"
 
-/* A batch on its way into a tower. An image tower reads pixels and kept, a text tower ids and off. */
+/* A batch on its way into a tower. An image tower reads pixels and kept, a text tower ids and
+ * off. */
 typedef struct clipmdl_input {
     int N;
     const float *pixels;      /* [N, 3, S, S] */
@@ -140,7 +141,8 @@ struct clipmdl_tower {
     const clipnn_linear *largest;  /* the largest product, of `tokens` rows a sample */
 };
 
-/* clipmdl_tower_new(): free with clipmdl_tower_free(). kind: c->vision.tower or c->text.tower. CLIP_ENOMEM. */
+/* clipmdl_tower_new(): free with clipmdl_tower_free(). kind: c->vision.tower or c->text.tower.
+ * CLIP_ENOMEM. */
 clip_status clipmdl_tower_new(const clipmdl_tower_kind *kind, const clipmdl_config *c, clipmdl_tower **out);
 void clipmdl_tower_free(clipmdl_tower *t);
 
@@ -156,7 +158,7 @@ clip_status clipmdl_check_heads(const char *what, int width, int heads, const ch
 clipmdl_draw clipmdl_draw_linear(double fan_in);
 bool clipmdl_name_ends(const char *name, const char *end);
 
-/* ---- The rows ---------------------------------------------------------------------------------- */
+/* ---- The rows -------------------------------------------------------------------------------- */
 
 /* vit.c: Dosovitskiy et al. 2020, arXiv:2010.11929, with CLIP's norm before the blocks */
 extern const clipmdl_tower_kind clipmdl_vit;

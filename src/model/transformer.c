@@ -69,7 +69,7 @@ void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks,
         bind_projection(b, m, proj);
 }
 
-/* ---- Layout ------------------------------------------------------------------------------------ */
+/* ---- Layout ---------------------------------------------------------------------------------- */
 
 /* Do all rows go through the last block? Only the pooled row has to, where one is pooled. But a tap
  * behind it wants all; and a row that asks alone must be the last of its sample where attention is
@@ -83,11 +83,11 @@ void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmd
 {
     const size_t n = (size_t)N, C = (size_t)m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
     *acts = (clipmdl_trunk_acts){0};
-    acts->pooled = CLIPB_NEW(a, float, n * C);
+    acts->pooled = CLIPB_NEW(a, float, n *C);
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
     if (!clipnn_pools_one(&m->pool))
-        acts->normed = CLIPB_NEW(a, float, (size_t)T * C);
+        acts->normed = CLIPB_NEW(a, float, (size_t)T *C);
     if (tape) {
         acts->mean = CLIPB_NEW(a, float, rows);
         acts->rstd = CLIPB_NEW(a, float, rows);
@@ -126,13 +126,13 @@ void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const cl
 {
     const size_t C = (size_t)m->width;
     clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->embed_dim));
-    *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, (size_t)T * C)};
-    g->pooled = CLIPB_NEW(a, float, (size_t)N * C);
+    *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, (size_t)T *C)};
+    g->pooled = CLIPB_NEW(a, float, (size_t)N *C);
     clipnn_block_layout_grads(a, &g->block, k, T, N, m->block, work);
     g->block.relevance = relevance;
 }
 
-/* ---- Forward ----------------------------------------------------------------------------------- */
+/* ---- Forward --------------------------------------------------------------------------------- */
 
 static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x, int T, int C)
 {
@@ -183,9 +183,10 @@ void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, cons
         clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
 }
 
-/* ---- Backward ---------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------- */
 
-/* g->pooled to the gradient of the last block's output: [N, C] where one row is pooled, else [T, C]. */
+/* g->pooled to the gradient of the last block's output: [N, C] where one row is pooled, else [T,
+ * C]. */
 static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
                             const clipmdl_trunk *m, const clipnn_batch *n)
 {

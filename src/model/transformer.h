@@ -1,4 +1,5 @@
-/* transformer.h: what the towers that are Transformers share, from the first block to the embedding:
+/* transformer.h: what the towers that are Transformers share, from the first block to the
+ * embedding:
  *
  *     rows -> blocks -> norm -> pool -> projection
  *
@@ -34,16 +35,17 @@ typedef struct clipmdl_trunk_grads {
     clipnn_block_grads block;
 } clipmdl_trunk_grads;
 
-/* clipmdl_trunk_init(): allocate the blocks of a trunk whose other numbers are set, and fill in what
- * the tower tells of it. free() trunk->block. CLIP_ENOMEM. */
+/* clipmdl_trunk_init(): allocate the blocks of a trunk whose other numbers are set, and fill in
+ * what the tower tells of it. free() trunk->block. CLIP_ENOMEM. */
 clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act);
 
 /* clipmdl_trunk_bind(): groups 1 .. layers + 1.
- * blocks, norm, proj  in  names: "visual.transformer.resblocks.", "visual.ln_post", "visual.proj" */
+ * blocks, norm, proj  in  names: "visual.transformer.resblocks.", "visual.ln_post",
+ * "visual.proj" */
 void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks, const char *norm, const char *proj);
 
-/* clipmdl_trunk_layout(): what is there beside the blocks. clipmdl_trunk_layout_blocks(): the blocks,
- * which begin when x [T, C] is made; what only its making needs may be in their place.
+/* clipmdl_trunk_layout(): what is there beside the blocks. clipmdl_trunk_layout_blocks(): the
+ * blocks, which begin when x [T, C] is made; what only its making needs may be in their place.
  * tape  out  where it ends; NULL: there is none */
 void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape);
 void clipmdl_trunk_layout_blocks(clipb_arena *a, clipmdl_trunk_acts *acts, clipmdl_tape *tape, const clipmdl_trunk *m,

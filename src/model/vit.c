@@ -1,6 +1,7 @@
 /* The Vision Transformer of CLIP:
  *
- *     patches -> conv1 -> [class, patches] + positions -> ln_pre -> blocks -> ln_post -> pool -> proj
+ *     patches -> conv1 -> [class, patches] + positions -> ln_pre
+ *             -> blocks -> ln_post -> pool -> proj
  *
  * The class token, ln_pre, the bias of conv1 and the pooling are the configuration's. */
 #include <math.h>
@@ -32,7 +33,7 @@ typedef struct vit_acts {
 static int kept_patches(const vit *m, const clipmdl_input *in) { return in->K ? in->K : m->tower.patches; }
 static int class_tokens(const vit *m) { return m->cfg.class_token ? 1 : 0; }
 
-/* ---- The model --------------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 static clip_status check(const clipmdl_config *c, const char *file, clip_error *err)
 {
@@ -110,7 +111,7 @@ static clipmdl_rows rows(const clipmdl_tower *t, int layer)
         .before = class_tokens(m), .side = m->cfg.image_size / m->cfg.patch_size, .width = m->cfg.width};
 }
 
-/* ---- Layout ------------------------------------------------------------------------------------ */
+/* ---- Layout ---------------------------------------------------------------------------------- */
 
 static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const clipmdl_tower *t,
                    const clipmdl_input *in, bool tape)
@@ -123,19 +124,19 @@ static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const
     const size_t K = (size_t)kept_patches(m, in), T = n * ((size_t)class_tokens(m) + K);
     (void)k;
     *v = (vit_acts){0};
-    v->x = v->tokens = CLIPB_NEW(a, float, T * C);
+    v->x = v->tokens = CLIPB_NEW(a, float, T *C);
     v->off = CLIPB_NEW(a, int32_t, n + 1);
     if (tape) {
         if (m->cfg.ln_pre)
-            v->x = CLIPB_NEW(a, float, T * C);
+            v->x = CLIPB_NEW(a, float, T *C);
         v->mean_pre = CLIPB_NEW(a, float, T);
         v->rstd_pre = CLIPB_NEW(a, float, T);
     }
     clipmdl_trunk_layout(a, &v->trunk, &m->trunk, in->N, (int)T, tape);
     acts->pooled = v->trunk.pooled;
     const size_t mark = clipb_arena_mark(a);
-    v->patches = CLIPB_NEW(a, float, n * K * 3 * P * P);
-    v->embed = CLIPB_NEW(a, float, n * K * C);
+    v->patches = CLIPB_NEW(a, float, n *K * 3 * P * P);
+    v->embed = CLIPB_NEW(a, float, n *K *C);
     const size_t embedded = clipb_arena_mark(a);
     clipb_arena_reset(a, mark); /* the blocks begin when x is made, and on the way back they have ended */
     clipmdl_trunk_layout_blocks(a, &v->trunk, tape ? &acts->tape : NULL, &m->trunk, v->x, in->N, (int)T, acts->tap);
@@ -154,7 +155,7 @@ static void layout_grads(clipb_arena *a, clipmdl_grads *g, const clipk_ctx *k, c
                                g->relevance);
 }
 
-/* ---- Forward and backward ---------------------------------------------------------------------- */
+/* ---- Forward and backward -------------------------------------------------------------------- */
 
 static clipnn_batch batch_of(const vit_acts *a, const clipmdl_input *in, int T)
 {

@@ -1,10 +1,11 @@
-/* Gathers and sums: what turns pixels and ids into rows. Memory-bound; a sample is a piece of the work. On the way back, where samples add to one
- * parameter, some channels are: every number is then the sum over the samples in their order. */
+/* Gathers and sums that turn pixels and ids into rows. They are bound by memory. Forward, a sample
+ * is a piece of the work. Backward, where all samples add to one parameter, some channels are a
+ * piece, so that every number is a sum over the samples in their order. */
 #include <string.h>
 
 #include "nn/nn.h"
 
-/* What the functions below work on; each uses what it needs. */
+/* What the functions below work on. Each uses some of it. */
 typedef struct embed_job {
     float *y;
     const float *x, *cls, *pos;
@@ -101,7 +102,7 @@ void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, cons
         }
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------ */
+/* ---- Backward -------------------------------------------------------------------------------- */
 
 #define CHANNELS 32 /* of a piece */
 
@@ -125,7 +126,7 @@ static void to_parameter(float *d, const float *dy, size_t c0, size_t c1)
         d[c] += dy[c];
 }
 
-/* Some channels of all samples: into the class embedding (where there is one) and the positions. */
+/* Some channels of all samples into the class embedding, where there is one, and the positions. */
 static void rows_to_parameters(void *job, int64_t i, int thread)
 {
     const back_job *j = job;

@@ -1,6 +1,8 @@
-/* The gradient of a batch. The contrastive loss needs all of the batch, the towers do not: they meet only at the embeddings. So a batch may pass in
- * chunks: all chunks are embedded without a tape, the loss and its gradient are taken at the embeddings, and each chunk is embedded once more with
- * a tape and goes back (Gao et al. 2021, arXiv:2101.06983). The result is that of the whole batch; the memory is that of a chunk. */
+/* The gradient of a batch. The contrastive loss needs the whole batch, the towers do not: they meet
+ * only at the embeddings. So a batch may pass in chunks (Gao et al. 2021, arXiv:2101.06983). All
+ * chunks are embedded without a tape, the loss and its gradient are taken at the embeddings, and
+ * each chunk is embedded once more with a tape and goes back. The result is that of the whole
+ * batch, the memory that of a chunk. */
 #include "train/net.h"
 
 #include <limits.h>
@@ -12,7 +14,7 @@
 
 #define MOMENTUM 0.1f /* PyTorch's default, which every modified ResNet has */
 
-/* ---- The net ------------------------------------------------------------------------------------------------- */
+/* ---- The net --------------------------------------------------------------------------------- */
 
 static int first_group(bool locked, int unlocked, int groups)
 {
@@ -139,7 +141,7 @@ void cliptrn_net_free(cliptrn_net *n)
     *n = (cliptrn_net){0};
 }
 
-/* ---- A batch --------------------------------------------------------------------------------------------------- */
+/* ---- A batch --------------------------------------------------------------------------------- */
 
 typedef struct pass {
     cliptrn_net *n;
@@ -148,7 +150,7 @@ typedef struct pass {
     float *v, *t, *dv, *dt, *again;    /* [N, D] */
     float *v_norm, *t_norm;            /* [N] */
     int32_t *kept, *off;               /* [N, K]; [N + 1], a chunk's own offsets */
-    size_t image_at, tapes;            /* where the pictures' acts begin; where the tapes end */
+    size_t image_at, tapes;            /* where the pictures' acts begin, where the tapes end */
     cliptrn_loss_acts loss;
     clipmdl_acts image, text;
 } pass;
@@ -180,13 +182,14 @@ static void draw_patches(pass *p, int64_t step)
     }
 }
 
-/* ---- Where the tape and the gradient are -------------------------------------------------------------------------
+/* ---- Where the tape and the gradient are --------------------------------------------------------
  *
- *     [texts' tape][pictures' tape: embedding, block 0, 1, .., last]
- *             [texts' gradient ..................][pictures' gradient: embedding, block 0, 1, .., last][scale]
+ *   [texts' tape][pictures' tape: embedding, block 0, 1, .., last]
+ *           [texts' gradient ....][pictures' gradient: embedding, block 0, 1, .., last][scale]
  *
- * in one piece of memory. Backward uses the tape from its end to its front, and comes upon the gradients in the same order; so they may lie over it,
- * where the tape of a layer, and of those before it, ends before the layer's gradient begins. */
+ * in one piece of memory. Backward uses the tape from its end to its front, and makes the gradients
+ * in the same order. So they may lie over it, as long as the tape of a layer, and of those before it,
+ * ends before the layer's gradient begins. */
 
 /* The texts from .. from + N as a batch of their own. */
 static clipmdl_input texts_of(pass *p, int from, int N)
@@ -220,8 +223,8 @@ static size_t tape_end(const pass *p, const clipmdl_param *q)
     return q->flags & CLIPMDL_IMAGE_PARAM ? clipmdl_tape_end(&p->image.tape, q->group) : p->tapes;
 }
 
-/* Measure the acts of both towers, one behind the other as far as their tapes have to be kept. Returns by how much the gradient begins later than
- * they do. */
+/* Measure the acts of both towers, one behind the other as far as their tapes have to be kept.
+ * Returns by how many bytes the gradient begins later than they do. */
 static size_t measure_whole(pass *p, clipb_arena *a)
 {
     const cliptrn_net *n = p->n;
@@ -240,7 +243,8 @@ static size_t measure_whole(pass *p, clipb_arena *a)
     return later;
 }
 
-/* In chunks one is kept at a time, and each adds to the gradient: it is behind them. */
+/* In chunks one tape is kept at a time. Each chunk adds to the gradient, so that is behind the
+ * tapes. */
 static size_t measure_chunks(pass *p, clipb_arena *a, int chunk)
 {
     for (int i = 0; i < p->batch->N; i += chunk) {
@@ -253,7 +257,7 @@ static size_t measure_chunks(pass *p, clipb_arena *a, int chunk)
     return a->peak;
 }
 
-/* Room for so many bytes of tape and gradient, the gradient at its end. */
+/* Room for `bytes` of tape and gradient, the gradient at its end. */
 static clip_status reserve(cliptrn_net *n, size_t bytes)
 {
     TRY(clipb_block_reserve(&n->tape, bytes));
@@ -273,7 +277,7 @@ static clip_status place(pass *p, int chunk)
     const double side = p->n->config.vision.image_size;
     if (chunk * side * side > INT_MAX) /* layers count pixels in an int; a chunk has fewer */
         return CLIP_ENOMEM;
-    TRY(reserve(p->n, gradient)); /* what is not bound cannot be measured */
+    TRY(reserve(p->n, gradient)); /* a tower must be bound before it is measured */
     const size_t later = chunk == p->batch->N ? measure_whole(p, &a) : measure_chunks(p, &a, chunk);
     return reserve(p->n, a.peak > later + gradient ? a.peak : later + gradient);
 }
@@ -289,7 +293,7 @@ static void zero_gradients(const pass *p, int tower, int group)
 static void enter_image(void *user, int group) { zero_gradients(user, CLIPMDL_IMAGE_PARAM, group); }
 static void enter_text(void *user, int group) { zero_gradients(user, CLIPMDL_TEXT_PARAM, group); }
 
-/* ---- There and back ------------------------------------------------------------------------------------------------ */
+/* ---- Forward and backward -------------------------------------------------------------------- */
 
 /* at: where the tower's acts begin in the tape */
 static void tower_forward(const pass *p, const clipmdl_tower *t, clipmdl_acts *acts, clipmdl_input in, size_t at,

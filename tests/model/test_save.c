@@ -246,7 +246,8 @@ static clip_status write_narrow(const float *in, size_t n, clipk_type type, uint
     return CLIP_OK;
 }
 
-/* Every 16-bit number survives, and what lies between two goes to the nearer one, or to the even. */
+/* Every 16-bit number survives, and what lies between two goes to the nearer one, or to the
+ * even. */
 static void numbers_are_rounded_to_the_nearest(void **state)
 {
     (void)state;
@@ -327,7 +328,7 @@ static void a_full_disk_leaves_what_was(void **state)
     free(w);
 }
 
-/* ---- Configuration ------------------------------------------------------------------------------------------ */
+/* ---- Configuration --------------------------------------------------------------------------- */
 
 static clipmdl_recipe recipe(void)
 {
@@ -346,10 +347,7 @@ static clipmdl_config saved(const clipmdl_family *family, const clipmdl_config *
     clip_error err = {0};
     if (family->save(dir, c, r, &err) != CLIP_OK)
         fail_msg("%s", err.message);
-    clip_status s = family == &clipmdl_openclip
-                        ? clipmdl_config_read(&clipmdl_openclip, in_dir("open_clip_config.json"), &out, NULL, NULL, &err)
-                        : clipmdl_config_read(&clipmdl_huggingface, in_dir("config.json"), &out, NULL, NULL, &err);
-    if (s != CLIP_OK)
+    if (clipmdl_config_read(family, in_dir(family->config_file), &out, NULL, NULL, &err) != CLIP_OK)
         fail_msg("%s", err.message);
     return out;
 }

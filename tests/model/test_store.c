@@ -213,7 +213,8 @@ static void names_translate(void **state)
         assert_string_equal(part[0].name, cases[i].in_file);
     }
     /* keys and values: rows 64..192 of in_proj */
-    assert_int_equal(clipmdl_parts(&clipmdl_openclip, "x.in_proj_.attnpool.", "ln_final.weight", 0, 2, 2, part), 1); /* a prefix can be anything */
+    /* a prefix can be anything */
+    assert_int_equal(clipmdl_parts(&clipmdl_openclip, "x.in_proj_.attnpool.", "ln_final.weight", 0, 2, 2, part), 1);
     assert_string_equal(part[0].name, "x.in_proj_.attnpool.ln_final.weight");
     assert_int_equal(clipmdl_parts(&clipmdl_huggingface_tower, "a.", "visual.ln_pre.weight", 0, 64, 64, part), 1);
     assert_string_equal(part[0].name, "a.pre_layrnorm.weight");
@@ -229,6 +230,11 @@ static void names_translate(void **state)
     assert_int_equal(part[1].total, 64);
     assert_int_equal(clipmdl_parts(&clipmdl_openclip, "", "visual.attnpool.in_proj_bias", 0, 64, 192, part), 1);
     assert_string_equal(part[0].name, "visual.attnpool.q_proj.bias");
+}
+
+static clip_status read_openclip(clipmdl_config *c, clip_error *err)
+{
+    return clipmdl_config_read(&clipmdl_openclip, in_dir("open_clip_config.json"), c, NULL, NULL, err);
 }
 
 static void configurations_are_checked(void **state)
@@ -262,7 +268,7 @@ static void configurations_are_checked(void **state)
         clipmdl_config c;
         clip_error err = {0};
         put("open_clip_config.json", cases[i].json, strlen(cases[i].json));
-        assert_int_equal(clipmdl_config_read(&clipmdl_openclip, in_dir("open_clip_config.json"), &c, NULL, NULL, &err), cases[i].status);
+        assert_int_equal(read_openclip(&c, &err), cases[i].status);
         if (!strstr(err.message, cases[i].says))
             fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
     }
@@ -314,7 +320,8 @@ static void shapes_of_no_clip_are_refused(void **state)
     }
 }
 
-/* A bare vision encoder does not say how many heads it has: those of the known model of its width. */
+/* A bare vision encoder does not say how many heads it has: those of the known model of its
+ * width. */
 static void heads_are_those_of_known_models(void **state)
 {
     (void)state;
@@ -353,7 +360,7 @@ static void g14_has_its_odd_mlp(void **state)
     clipmdl_config c;
     clip_error err;
     put("open_clip_config.json", json, strlen(json));
-    assert_int_equal(clipmdl_config_read(&clipmdl_openclip, in_dir("open_clip_config.json"), &c, NULL, NULL, &err), CLIP_OK);
+    assert_int_equal(read_openclip(&c, &err), CLIP_OK);
     assert_int_equal(c.vision.mlp, 6144);
     assert_int_equal(c.vision.heads, 16);
 }

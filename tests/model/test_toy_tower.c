@@ -1,5 +1,6 @@
 /* A third tower, added by one row and put into a configuration, is encoded and trained without a
- * change elsewhere. Then the choices that configurations have: every gradient against differences. */
+ * change elsewhere. Then the choices that configurations have: every gradient against
+ * differences. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,7 @@
 #include "base/rng.h"
 #include "train/net.h"
 
-/* ---- The toy: embedding = W mean(patches) + b ---------------------------------------------------- */
+/* ---- The toy: embedding = W mean(patches) + b ------------------------------------------------ */
 
 typedef struct toy {
     clipmdl_tower tower;
@@ -129,7 +130,7 @@ static const clipmdl_tower_kind toy_kind = {
     .backward = toy_backward,
 };
 
-/* ---- Pairs -------------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------- */
 
 enum { S = 16, P = 8, PAIRS = 4, VOCABULARY = 20, END = 13, LONGEST = 7 };
 
@@ -197,7 +198,7 @@ static double loss_of(cliptrn_net *n)
     return l.loss;
 }
 
-/* ---- Tests -------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void it_is_encoded(void **state)
 {

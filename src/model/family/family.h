@@ -1,5 +1,5 @@
-/* family.h: whose checkpoint is it? A family is a row: how its tensors are called, what its files say
- * and how they are written, which tokenizer and which preparation of pictures belong to it.
+/* family.h: whose checkpoint is it? A family is a row: how its tensors are called, what its files
+ * say and how they are written, which tokenizer and which preparation of pictures belong to it.
  *
  * The model's room knows neither tokenizers nor pictures. So a row speaks of both in plain words
  * (clipmdl_recipe, `tokenizer`), which src/api turns into the structs of those rooms.
@@ -28,7 +28,7 @@ typedef struct clipmdl_recipe {
 
 /* A file being read. */
 typedef struct clipmdl_reader {
-    const char *file; /* for messages */
+    const char *file;  /* for messages */
     clip_warn_fn warn; /* hears of settings that are ignored; may be NULL */
     void *warn_user;
     clip_error *err;
@@ -80,7 +80,8 @@ typedef struct clipmdl_family {
 
     /* ---- Writing */
     const char *weights_file;
-    /* The configuration's files into `dir`. CLIP_EUNSUPPORTED for what the layout has no words for, CLIP_EIO, CLIP_ENOMEM. */
+    /* The configuration's files into `dir`. CLIP_EUNSUPPORTED (the layout has no words for it),
+     * CLIP_EIO, CLIP_ENOMEM. */
     clip_status (*save)(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
     bool auto_tokenizer;       /* beside the weights go the files that transformers' AutoTokenizer reads */
     const char *no_logit_bias; /* the warning that it is left out; NULL: the layout has one */

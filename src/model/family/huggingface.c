@@ -11,7 +11,7 @@
 #define MOST_CONFIG ((size_t)16 << 20)
 #define PREPROCESSOR "transformers' CLIPImageProcessor"
 
-/* ---- Names -------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 typedef struct rule {
     const char *openclip, *huggingface;
@@ -23,7 +23,7 @@ static const rule tower_rules[] = {
     {"visual.class_embedding", "vision_model.embeddings.class_embedding"},
     {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight"},
     {"visual.conv1.", "vision_model.embeddings.patch_embedding."},
-    {"visual.ln_pre.", "vision_model.pre_layrnorm."}, /* transformers' own spelling */
+    {"visual.ln_pre.", "vision_model.pre_layrnorm."}, /* spelled so by transformers */
     {"visual.ln_post.", "vision_model.post_layernorm."},
     {"visual.proj", "visual_projection.weight"},
     {"transformer.resblocks.", "text_model.encoder.layers."},
@@ -90,17 +90,14 @@ static const clipmdl_beginning beginnings[] = {{"vision_model.", CLIP_TOWER_IMAG
 static const clipmdl_mark marks_alone[] = {{"embeddings.patch_embedding.weight", NULL, CLIP_TOWER_IMAGE},
                                            {"embeddings.token_embedding.weight", NULL, CLIP_TOWER_TEXT},
                                            {0}};
-static const clipmdl_beginning beginnings_alone[] = {{"embeddings.", CLIP_TOWER_BOTH},
-                                                     {"encoder.", CLIP_TOWER_BOTH},
-                                                     {"pre_layrnorm", CLIP_TOWER_IMAGE},
-                                                     {"post_layernorm", CLIP_TOWER_IMAGE},
-                                                     {"final_layer_norm", CLIP_TOWER_TEXT},
-                                                     {"visual_projection", CLIP_TOWER_IMAGE},
-                                                     {"text_projection", CLIP_TOWER_TEXT},
-                                                     {0}};
+static const clipmdl_beginning beginnings_alone[] = {
+    {"embeddings.", CLIP_TOWER_BOTH},      {"encoder.", CLIP_TOWER_BOTH},
+    {"pre_layrnorm", CLIP_TOWER_IMAGE},    {"post_layernorm", CLIP_TOWER_IMAGE},
+    {"final_layer_norm", CLIP_TOWER_TEXT}, {"visual_projection", CLIP_TOWER_IMAGE},
+    {"text_projection", CLIP_TOWER_TEXT},  {0}};
 
-/* Hugging Face's default is QuickGELU. The largest of OpenAI's models is ViT-L: 1024 wide, with texts
- * of 768. What is wider is OpenCLIP's, whoever has named its tensors, and GELU. */
+/* Hugging Face's default is QuickGELU. The largest of OpenAI's models is ViT-L: 1024 wide, with
+ * texts of 768. What is wider is OpenCLIP's, whoever has named its tensors, and GELU. */
 static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
 {
     (void)s;
@@ -112,71 +109,78 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 }
 
 /* ---- Settings of transformers 4.0 to 5.24: CLIPConfig, CLIPTextConfig, CLIPVisionConfig,
- *      PreTrainedConfig, CLIPImageProcessor ------------------------------------------------------- */
+ *      PreTrainedConfig, CLIPImageProcessor ---------------------------------------------------- */
 
-#define ALL_MODELS \
-    " _name_or_path _commit_hash _attn_implementation _attn_implementation_autoset" \
-    " _experts_implementation add_cross_attention architectures attn_implementation" \
-    " bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward" \
-    " cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dtype" \
-    " early_stopping encoder_no_repeat_ngram_size eos_token_id" \
-    " exponential_decay_length_penalty finetuning_task forced_bos_token_id" \
-    " forced_eos_token_id gradient_checkpointing id2label initializer_factor" \
-    " initializer_range is_composition is_decoder is_encoder_decoder" \
-    " keys_to_ignore_at_inference label2id length_penalty logit_scale_init_value max_length" \
-    " min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels" \
-    " num_return_sequences output_attentions output_hidden_states output_scores pad_token_id" \
-    " prefix problem_type projection_dim remove_invalid_values repetition_penalty return_dict" \
-    " return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature" \
-    " tf_legacy_loss tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p" \
-    " torch_dtype torchscript transformers.js_config transformers_version" \
+#define ALL_MODELS                                                                                                     \
+    " _name_or_path _commit_hash _attn_implementation _attn_implementation_autoset"                                    \
+    " _experts_implementation add_cross_attention architectures attn_implementation"                                   \
+    " bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward"                                        \
+    " cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dtype"                            \
+    " early_stopping encoder_no_repeat_ngram_size eos_token_id"                                                        \
+    " exponential_decay_length_penalty finetuning_task forced_bos_token_id"                                            \
+    " forced_eos_token_id gradient_checkpointing id2label initializer_factor"                                          \
+    " initializer_range is_composition is_decoder is_encoder_decoder"                                                  \
+    " keys_to_ignore_at_inference label2id length_penalty logit_scale_init_value max_length"                           \
+    " min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels"                                 \
+    " num_return_sequences output_attentions output_hidden_states output_scores pad_token_id"                          \
+    " prefix problem_type projection_dim remove_invalid_values repetition_penalty return_dict"                         \
+    " return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature"                           \
+    " tf_legacy_loss tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p"                              \
+    " torch_dtype torchscript transformers.js_config transformers_version"                                             \
     " transformers_weights typical_p use_bfloat16 use_cache"
 #define OTHER_PROGRAMS "auto_map pruned_heads quantization_config"
 
-#define TOWER \
-    "hidden_size intermediate_size num_hidden_layers num_attention_heads layer_norm_eps attention_dropout " \
+#define TOWER                                                                                                          \
+    "hidden_size intermediate_size num_hidden_layers num_attention_heads layer_norm_eps attention_dropout "            \
     "dropout" ALL_MODELS
 #define TEXT_TOWER TOWER " vocab_size max_position_embeddings"
 #define IMAGE_TOWER TOWER " image_size patch_size"
-#define ACTIVATION {"hidden_act", "quick_gelu gelu"}
+#define ACTIVATION                                                                                                     \
+    {                                                                                                                  \
+        "hidden_act", "quick_gelu gelu"                                                                                \
+    }
 
-static const clipmdl_settings text_config = {.known = TEXT_TOWER,
-                                  .off = OTHER_PROGRAMS,
-                                  .one_of = (const clipmdl_choice[]){{"model_type", "clip_text_model clip"}, ACTIVATION, {0}}};
+static const clipmdl_settings text_config = {
+    .known = TEXT_TOWER,
+    .off = OTHER_PROGRAMS,
+    .one_of = (const clipmdl_choice[]){{"model_type", "clip_text_model clip"}, ACTIVATION, {0}}};
 static const clipmdl_settings vision_config = {
-    .known = IMAGE_TOWER, .off = OTHER_PROGRAMS,
-    .one_of = (const clipmdl_choice[]){{"model_type", "clip_vision_model clip"}, {"num_channels", "3"}, ACTIVATION, {0}}};
+    .known = IMAGE_TOWER,
+    .off = OTHER_PROGRAMS,
+    .one_of =
+        (const clipmdl_choice[]){{"model_type", "clip_vision_model clip"}, {"num_channels", "3"}, ACTIVATION, {0}}};
 
 static const clipmdl_settings_part towers[] = {{"text_config", &text_config},
-                              {"vision_config", &vision_config},
-                              {"text_config_dict", &text_config},
-                              {"vision_config_dict", &vision_config},
-                              {0}};
+                                               {"vision_config", &vision_config},
+                                               {"text_config_dict", &text_config},
+                                               {"vision_config_dict", &vision_config},
+                                               {0}};
 static const clipmdl_settings pair = {.known = ALL_MODELS, .off = OTHER_PROGRAMS, .parts = towers};
 static const clipmdl_settings text_alone_settings = {
     .known = TEXT_TOWER, .off = OTHER_PROGRAMS, .one_of = (const clipmdl_choice[]){ACTIVATION, {0}}, .parts = towers};
-static const clipmdl_settings vision_alone_settings = {.known = IMAGE_TOWER,
-                                   .off = OTHER_PROGRAMS,
-                                   .one_of = (const clipmdl_choice[]){{"num_channels", "3"}, ACTIVATION, {0}},
-                                   .parts = towers};
+static const clipmdl_settings vision_alone_settings = {
+    .known = IMAGE_TOWER,
+    .off = OTHER_PROGRAMS,
+    .one_of = (const clipmdl_choice[]){{"num_channels", "3"}, ACTIVATION, {0}},
+    .parts = towers};
 
 static const clipmdl_settings sides = {.known = "shortest_edge height width",
-                            .off = "longest_edge max_height max_width min_pixels max_pixels"};
+                                       .off = "longest_edge max_height max_width min_pixels max_pixels"};
 static const clipmdl_settings preprocessor = {
-    .known =
-        "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size size_divisor "
-        "data_format input_data_format device return_tensors disable_grouping image_seq_length "
-        "_valid_processor_keys _processor_class "
-        "transformers_version",
+    .known = "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size "
+             "size_divisor "
+             "data_format input_data_format device return_tensors disable_grouping image_seq_length "
+             "_valid_processor_keys _processor_class "
+             "transformers_version",
     .off = "auto_map do_pad default_to_square use_square_size",
     .one_of = (const clipmdl_choice[]){{"image_processor_type", "CLIPImageProcessor CLIPImageProcessorFast "
-                                                        "CLIPImageProcessorPil CLIPFeatureExtractor"},
-                               {"feature_extractor_type", "CLIPFeatureExtractor CLIPImageProcessor"},
-                               {"resample", "2 3"},
-                               {"do_resize", "true"},
-                               {"do_rescale", "true"},
-                               {"do_normalize", "true"},
-                               {0}},
+                                                                "CLIPImageProcessorPil CLIPFeatureExtractor"},
+                                       {"feature_extractor_type", "CLIPFeatureExtractor CLIPImageProcessor"},
+                                       {"resample", "2 3"},
+                                       {"do_resize", "true"},
+                                       {"do_rescale", "true"},
+                                       {"do_normalize", "true"},
+                                       {0}},
     .parts = (const clipmdl_settings_part[]){{"size", &sides}, {"crop_size", &sides}, {0}},
 };
 
@@ -188,7 +192,7 @@ static clip_status check_settings(const clipmdl_reader *r, const cJSON *root, co
     return clipmdl_settings_check(t, root, "transformers' CLIP", false, r->file, r->warn, r->warn_user, r->err);
 }
 
-/* ---- Configuration ------------------------------------------------------------------------------ */
+/* ---- Configuration --------------------------------------------------------------------------- */
 
 static clipk_act read_act(const cJSON *o)
 {
@@ -237,12 +241,13 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
     TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
     TRY(clipb_json_int(o, "eos_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->eos_id, r->file, r->err));
-    /* transformers: configurations from before the end token was right say 2, and mean the largest id */
+    /* transformers: configurations from before the end token was right say 2, and mean the largest
+     * id */
     t->pooling = t->eos_id == 2 ? CLIPNN_POOL_ARGMAX : CLIPNN_POOL_EOS;
     return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
 }
 
-/* The settings of a tower. Where there is an object KEY_dict, transformers takes those instead. */
+/* The settings of a tower. Where there is an object KEY_dict, transformers takes that instead. */
 static const cJSON *find_tower(const cJSON *root, const char *key)
 {
     char dict[32];
@@ -251,7 +256,8 @@ static const cJSON *find_tower(const cJSON *root, const char *key)
     return cJSON_IsObject(o) ? o : cJSON_GetObjectItemCaseSensitive(root, key);
 }
 
-/* An encoder alone has its settings at the top: those of CLIPTextModel, CLIPVisionModel and their kin "WithProjection". */
+/* An encoder alone (CLIPTextModel, CLIPVisionModel, and either "WithProjection") has its settings
+ * at the top. */
 static clip_status read_alone(const clipmdl_reader *r, const cJSON *root, int tower, const char *key, clipmdl_config *c)
 {
     const cJSON *o = find_tower(root, key);
@@ -287,7 +293,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     return read_text(r, text, &c->text);
 }
 
-/* ---- Pictures ----------------------------------------------------------------------------------- */
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 static clip_status side(const cJSON *v, const char *key, int *out, const char *file, clip_error *err)
 {
@@ -298,7 +304,8 @@ static clip_status side(const cJSON *v, const char *key, int *out, const char *f
     return CLIP_OK;
 }
 
-/* "size": 224, {"shortest_edge": 224} or {"height": 224, "width": 224}; "crop_size" likewise. *edge: only one side was given. */
+/* "size": 224, {"shortest_edge": 224} or {"height": 224, "width": 224}; "crop_size" likewise.
+ * *edge: only one side was given. */
 static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge, const char *file, clip_error *err)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
@@ -389,9 +396,10 @@ static int pad_id(const clipmdl_text_config *t)
     return t->pooling == CLIPNN_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id : t->vocab_size - 1;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
-/* transformers pools at the first end token; where it is said to be 2, at the first of the largest ids. */
+/* transformers pools at the first end token; where it is said to be 2, at the first of the largest
+ * ids. */
 static clip_status end_token(const clipmdl_text_config *t, const clipmdl_recipe *r, int *out, clip_error *err)
 {
     if (t->pooling == CLIPNN_POOL_EOS && t->eos_id == 2 && t->vocab_size > 3)
@@ -404,10 +412,10 @@ static void put_tower(FILE *f, const char *name, int width, int heads, int layer
                       int embed_dim)
 {
     fprintf(f, "  \"%s\": {\n    \"model_type\": \"clip_%.*s_model\",\n", name, (int)strcspn(name, "_"), name);
-    fprintf(
-        f,
-        "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n    \"num_hidden_layers\": %d,\n",
-        width, mlp, heads, layers);
+    fprintf(f,
+            "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n"
+            "    \"num_hidden_layers\": %d,\n",
+            width, mlp, heads, layers);
     fprintf(f, "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": ", act == CLIPK_QUICKGELU ? "quick_gelu" : "gelu");
     clipmdl_put_float(f, (double)eps);
     fprintf(f, ",\n    \"projection_dim\": %d,\n", embed_dim);
@@ -456,9 +464,9 @@ static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clip
     (void)err;
     const int size = c->vision.image_size;
     const bool squash = strcmp(r->resize_mode, "squash") == 0;
-    fputs(
-        "{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
-        f);
+    fputs("{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n"
+          "  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
+          f);
     if (squash)
         fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
     else
@@ -481,21 +489,17 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 }
 
 /* Both rows have these. */
-#define SHARED                                                                                                  \
-    .name = "Hugging Face", .splits = true, .config_file = "config.json", .model_type = "clip",                 \
-    .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                   \
-    .preprocessor = PREPROCESSOR, .rounding = "huggingface", .read_recipe = read_recipe,                        \
-    .weights_file = "model.safetensors", .save = save, .auto_tokenizer = true,                                  \
-    .no_logit_bias = "transformers' CLIP has no logit_bias: it is left out, which changes no embedding",        \
-    .no_padding = "transformers does not pad pictures to squares, as this model wants them: "                   \
+#define SHARED                                                                                                         \
+    .name = "Hugging Face", .splits = true, .config_file = "config.json", .model_type = "clip",                        \
+    .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                          \
+    .preprocessor = PREPROCESSOR, .rounding = "huggingface", .read_recipe = read_recipe,                               \
+    .weights_file = "model.safetensors", .save = save, .auto_tokenizer = true,                                         \
+    .no_logit_bias = "transformers' CLIP has no logit_bias: it is left out, which changes no embedding",               \
+    .no_padding = "transformers does not pad pictures to squares, as this model wants them: "                          \
                   "preprocessor_config.json cuts out the middle"
 
 const clipmdl_family clipmdl_huggingface = {
-    SHARED,
-    .layout = "hf",
-    .marks = marks,
-    .beginnings = beginnings,
-    .translate = translate,
+    SHARED, .layout = "hf", .marks = marks, .beginnings = beginnings, .translate = translate,
 };
 
 const clipmdl_family clipmdl_huggingface_tower = {

@@ -9,7 +9,7 @@
 
 #define MOST_CONFIG ((size_t)16 << 20)
 
-/* ---- Names -------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static void translate(const char *name, char *out, size_t size) { snprintf(out, size, "%s", name); }
 
@@ -18,15 +18,16 @@ static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IM
                                      {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
                                      {0}};
 static const clipmdl_beginning beginnings[] = {
-    {"visual.", CLIP_TOWER_IMAGE},             {"transformer.", CLIP_TOWER_TEXT}, {"token_embedding", CLIP_TOWER_TEXT},
-    {"positional_embedding", CLIP_TOWER_TEXT}, {"ln_final", CLIP_TOWER_TEXT},     {"text_projection", CLIP_TOWER_TEXT},
-    {"cls_emb", CLIP_TOWER_TEXT},              {0}};
+    {"visual.", CLIP_TOWER_IMAGE},        {"transformer.", CLIP_TOWER_TEXT},
+    {"token_embedding", CLIP_TOWER_TEXT}, {"positional_embedding", CLIP_TOWER_TEXT},
+    {"ln_final", CLIP_TOWER_TEXT},        {"text_projection", CLIP_TOWER_TEXT},
+    {"cls_emb", CLIP_TOWER_TEXT},         {0}};
 
 #define LONGCLIP_KEPT 20
 
-/* Long-CLIP (Zhang et al. 2024, arXiv:2403.15378) keeps its positional embeddings in two tables of one
- * size: the first 20 rows count of positional_embedding, which stays as it is in training, and the
- * rest of positional_embedding_res. They become one. */
+/* Long-CLIP (Zhang et al. 2024, arXiv:2403.15378) keeps its positional embeddings in two tables of
+ * one size: the first 20 rows count of positional_embedding, which stays as it is in training, and
+ * the rest of positional_embedding_res. They become one. */
 static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip_error *err)
 {
     char name[CLIPMDL_MAX_NAME];
@@ -36,8 +37,8 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
     clipmdl_tensor *kept = rest ? clipmdl_store_find(s, name) : NULL;
     if (!kept)
         return CLIP_OK;
-    if (kept->ndim != 2 || rest->ndim != 2 || kept->dtype != rest->dtype
-        || memcmp(kept->dim, rest->dim, 2 * sizeof *kept->dim) != 0 || kept->dim[0] <= LONGCLIP_KEPT)
+    if (kept->ndim != 2 || rest->ndim != 2 || kept->dtype != rest->dtype ||
+        memcmp(kept->dim, rest->dim, 2 * sizeof *kept->dim) != 0 || kept->dim[0] <= LONGCLIP_KEPT)
         return clipb_fail(err, CLIP_EMISMATCH, s->file,
                           "'%s' and '%s' are not two tables of one size and type, as Long-CLIP has them", kept->name,
                           rest->name);
@@ -72,15 +73,16 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 }
 
 /* ---- Settings of OpenCLIP 3.3: open_clip/model.py, CLIPVisionCfg, CLIPTextCfg, CLIP.__init__();
- *      transform.py, PreprocessCfg ---------------------------------------------------------------- */
+ *      transform.py, PreprocessCfg ------------------------------------------------------------- */
 
 static const clipmdl_settings act_kwargs = {.one_of = (const clipmdl_choice[]){{"approximate", "none"}, {0}}};
-static const clipmdl_settings norm_kwargs = {.known = "eps",
-                                  .one_of = (const clipmdl_choice[]){{"elementwise_affine", "true"}, {"bias", "true"}, {0}}};
+static const clipmdl_settings norm_kwargs = {
+    .known = "eps", .one_of = (const clipmdl_choice[]){{"elementwise_affine", "true"}, {"bias", "true"}, {0}}};
 static const clipmdl_settings_part kwargs_parts[] = {{"act_kwargs", &act_kwargs}, {"norm_kwargs", &norm_kwargs}, {0}};
 
 #define CUSTOM_BLOCKS " qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
-#define PLAIN_BLOCKS {"ls_init_value", "null"}, {"block_type", "default"}
+#define PLAIN_BLOCKS                                                                                                   \
+    {"ls_init_value", "null"}, { "block_type", "default" }
 
 /* final_ln_after_pool: one token is pooled, so its norm is the same before and after. */
 static const clipmdl_settings vision_cfg = {
@@ -113,9 +115,9 @@ static const clipmdl_settings model_cfg = {
 static const clipmdl_settings preprocess_cfg = {
     .known = "size mean std fill_color background",
     .one_of = (const clipmdl_choice[]){{"mode", "RGB"},
-                               {"interpolation", "bicubic bilinear random"},
-                               {"resize_mode", "shortest longest squash"},
-                               {0}},
+                                       {"interpolation", "bicubic bilinear random"},
+                                       {"resize_mode", "shortest longest squash"},
+                                       {0}},
 };
 
 static const clipmdl_settings_part wholes[] = {{"model_cfg", &model_cfg}, {"preprocess_cfg", &preprocess_cfg}, {0}};
@@ -126,15 +128,15 @@ static clip_status check_settings(const cJSON *root, const char *file, clip_erro
     return clipmdl_settings_check(&openclip, root, "OpenCLIP", true, file, NULL, NULL, err);
 }
 
-/* ---- Configuration ------------------------------------------------------------------------------ */
+/* ---- Configuration --------------------------------------------------------------------------- */
 
 static clip_status read_mlp(const clipmdl_reader *r, const cJSON *o, int width, int *mlp)
 {
     const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(o, "mlp_ratio");
-    double product = width * (!ratio ? 4.0 : cJSON_IsNumber(ratio) ? ratio->valuedouble : -1); /* int(width * mlp_ratio) */
+    double product = width * (!ratio ? 4.0 : cJSON_IsNumber(ratio) ? ratio->valuedouble : -1);
     if (!(product >= 1 && product <= 16 * CLIPMDL_MOST_SIDE))
         return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"mlp_ratio\" is out of range");
-    *mlp = (int)product;
+    *mlp = (int)product; /* int(width * mlp_ratio) */
     return CLIP_OK;
 }
 
@@ -198,16 +200,17 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
 
 static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
 {
-    *t = (clipmdl_text_config){.tower = &clipmdl_text,
-                               .context_length = 77,
-                               .vocab_size = 49408,
-                               .width = 512,
-                               .heads = 8,
-                               .layers = 12,
-                               .eos_id = 2,
-                               .act = t->act,
-                               .causal = true,
-                               .pooling = clipmdl_json_is(o, "pool_type", "eos") ? CLIPNN_POOL_EOS : CLIPNN_POOL_ARGMAX};
+    *t =
+        (clipmdl_text_config){.tower = &clipmdl_text,
+                              .context_length = 77,
+                              .vocab_size = 49408,
+                              .width = 512,
+                              .heads = 8,
+                              .layers = 12,
+                              .eos_id = 2,
+                              .act = t->act,
+                              .causal = true,
+                              .pooling = clipmdl_json_is(o, "pool_type", "eos") ? CLIPNN_POOL_EOS : CLIPNN_POOL_ARGMAX};
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "width", &t->width));
@@ -236,7 +239,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     return read_text(r, text, &c->text);
 }
 
-/* ---- Pictures ----------------------------------------------------------------------------------- */
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 static clip_status read_pictures(const cJSON *root, clipmdl_recipe *r, const char *file, clip_error *err)
 {
@@ -288,12 +291,12 @@ static int pad_id(const clipmdl_text_config *t)
     return 0;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
-/* What OpenCLIP takes for granted is not said. */
+/* OpenCLIP's defaults are left out. */
 static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
 {
-    if (mlp != 4 * width) { /* it is int(width * mlp_ratio): where the quotient falls short of it, the middle of what does not */
+    if (mlp != 4 * width) { /* mlp is int(width * mlp_ratio): where the quotient falls short, half a step more */
         const double ratio = (double)mlp / width;
         fprintf(f, ",\n      \"mlp_ratio\": %.17g", (int)(width * ratio) == mlp ? ratio : (mlp + 0.5) / width);
     }
@@ -322,13 +325,14 @@ static void put_vision(FILE *f, const clipmdl_vision_config *v)
 
 static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
 {
-    fprintf(
-        f,
-        "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n      \"heads\": %d,\n      \"layers\": %d",
-        t->context_length, t->vocab_size, t->width, t->heads, t->layers);
-    if (t->pooling == CLIPNN_POOL_EOS && t->eos_id != t->vocab_size - 1) /* the first of the largest ids is the first of these */
+    fprintf(f,
+            "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n"
+            "      \"heads\": %d,\n      \"layers\": %d",
+            t->context_length, t->vocab_size, t->width, t->heads, t->layers);
+    /* Where the end token is the largest id, the first of the largest ids is the first of these. */
+    if (t->pooling == CLIPNN_POOL_EOS && t->eos_id != t->vocab_size - 1)
         fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
-    if (r->own_tokenizer) /* that there is one; OpenCLIP looks for it in this directory */
+    if (r->own_tokenizer) /* OpenCLIP looks for it in this directory */
         fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
     put_mlp_and_eps(f, t->mlp, t->width, t->eps);
     fputs("\n    }\n", f);
@@ -358,7 +362,7 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
     if (c->text.act == CLIPK_QUICKGELU)
         fputs("    \"quick_gelu\": true,\n", f);
-    if (c->logit_bias) /* that there is one; its value is among the weights */
+    if (c->logit_bias) /* its value is among the weights */
         fputs("    \"init_logit_bias\": -10,\n", f);
     put_vision(f, &c->vision);
     put_text(f, &c->text, r);

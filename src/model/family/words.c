@@ -28,7 +28,7 @@ clip_status clipmdl_json_object(const clipmdl_reader *r, const cJSON *o, const c
 
 /* Three numbers, or one for all. */
 clip_status clipmdl_json_triple(const cJSON *o, const char *key, double lo, double hi, double out[3], const char *file,
-                          clip_error *err)
+                                clip_error *err)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key), *e;
     if (!v || cJSON_IsNull(v))
@@ -52,8 +52,8 @@ clip_status clipmdl_json_triple(const cJSON *o, const char *key, double lo, doub
                 : clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" must be three numbers from %g to %g", key, lo, hi);
 }
 
-clip_status clipmdl_json_statistics(const cJSON *o, const char *mean, const char *std, clipmdl_recipe *r, const char *file,
-                              clip_error *err)
+clip_status clipmdl_json_statistics(const cJSON *o, const char *mean, const char *std, clipmdl_recipe *r,
+                                    const char *file, clip_error *err)
 {
     double m[3], s[3];
     for (int i = 0; i < 3; i++) {
@@ -69,7 +69,8 @@ clip_status clipmdl_json_statistics(const cJSON *o, const char *mean, const char
     return CLIP_OK;
 }
 
-/* "background": "#rrggbb", our own key in both layouts; the peers pass over it and drop transparency. */
+/* "background": "#rrggbb", our own key in both layouts; the peers pass over it and drop
+ * transparency. */
 clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const char *file, clip_error *err)
 {
     const char *text = "drop";
@@ -103,8 +104,8 @@ void clipmdl_put_triple(FILE *f, const char *before, const float v[3], const cha
 }
 
 clip_status clipmdl_put_file(const char *dir, const char *name, const clipmdl_config *c, const clipmdl_recipe *r,
-                               clip_error *err,
-                               clip_status (*put)(FILE *, const clipmdl_config *, const clipmdl_recipe *, clip_error *))
+                             clip_error *err,
+                             clip_status (*put)(FILE *, const clipmdl_config *, const clipmdl_recipe *, clip_error *))
 {
     clipb_output o;
     char *path = clipb_path_join(dir, name);

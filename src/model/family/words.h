@@ -10,7 +10,7 @@
 #define CLIPMDL_MOST_LAYERS 1000
 #define CLIPMDL_MOST_VOCABULARY (1 << 24)
 
-/* ---- Reading. Each getter leaves *out where the setting is missing or null. CLIP_EFORMAT. -------- */
+/* ---- Reading. Each getter leaves *out where the setting is missing or null. CLIP_EFORMAT. ---- */
 
 /* clipmdl_json_size(): a whole number, 1 .. CLIPMDL_MOST_SIDE. */
 clip_status clipmdl_json_size(const clipmdl_reader *r, const cJSON *o, const char *key, int *out);
@@ -32,7 +32,7 @@ clip_status clipmdl_json_statistics(const cJSON *o, const char *mean, const char
 /* clipmdl_json_background(): "background", our own key in every layout. */
 clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const char *file, clip_error *err);
 
-/* ---- Writing ------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 void clipmdl_put_float(FILE *f, double v); /* the shortest digits that are read as this float again */
 void clipmdl_put_triple(FILE *f, const char *before, const float v[3], const char *after);
