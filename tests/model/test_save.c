@@ -470,6 +470,13 @@ static void what_a_layout_has_no_words_for_is_refused(void **state)
     c = vit();
     c.vision.act = CLIPK_QUICKGELU;
     refuse(&clipmdl_openclip, &c, &r, "activation");
+    c = vit();
+    c.vision.pooling = CLIPNN_POOL_MEAN;
+    refuse(&clipmdl_openclip, &c, &r, "such a ViT");
+    refuse(&clipmdl_huggingface, &c, &r, "such ViT");
+    c = vit();
+    c.text.causal = false;
+    refuse(&clipmdl_openclip, &c, &r, "such a text Transformer");
 }
 
 static void every_allocation_may_fail(void **state)

@@ -421,18 +421,14 @@ static void put_tower(FILE *f, const char *name, int width, int heads, int layer
     fprintf(f, ",\n    \"projection_dim\": %d,\n", embed_dim);
 }
 
-/* The configuration has choices that transformers' CLIP does not have. */
+/* Choices that this layout has no words for are refused. */
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
-    const clipmdl_vision_config *v = &c->vision;
-    const clipmdl_text_config *t = &c->text;
-    const bool vit = v->tower == &clipmdl_vit && v->class_token && v->pooling == CLIPNN_POOL_FIRST && !v->patch_bias &&
-                     !v->projection_bias;
-    const bool text = t->tower == &clipmdl_text && t->causal && !t->projection_bias &&
-                      (t->pooling == CLIPNN_POOL_ARGMAX || t->pooling == CLIPNN_POOL_EOS);
-    return vit && text ? CLIP_OK
-                       : clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has no such %s",
-                                    text ? v->tower->name : t->tower->name);
+    const bool text = clipmdl_is_plain_text(&c->text);
+    if (text && clipmdl_is_plain_vit(&c->vision))
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has no such %s",
+                      text ? c->vision.tower->name : c->text.tower->name);
 }
 
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)

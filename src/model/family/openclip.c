@@ -338,19 +338,14 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
     fputs("\n    }\n", f);
 }
 
-/* The configuration has choices for which this layout's reader has no words yet. */
+/* Choices that this layout has no words for are refused. */
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
-    const clipmdl_vision_config *v = &c->vision;
-    const clipmdl_text_config *t = &c->text;
-    const bool vit = v->tower == &clipmdl_vit && v->class_token && v->pooling == CLIPNN_POOL_FIRST && !v->patch_bias &&
-                     !v->projection_bias;
-    const bool text = t->tower == &clipmdl_text && t->causal && !t->projection_bias &&
-                      (t->pooling == CLIPNN_POOL_ARGMAX || t->pooling == CLIPNN_POOL_EOS);
-    if ((vit || v->tower == &clipmdl_resnet) && text)
+    const bool text = clipmdl_is_plain_text(&c->text);
+    if (text && (clipmdl_is_plain_vit(&c->vision) || c->vision.tower == &clipmdl_resnet))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
-                      text ? v->tower->name : t->tower->name);
+                      text ? c->vision.tower->name : c->text.tower->name);
 }
 
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)

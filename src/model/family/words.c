@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/plain.h"
+#include "model/tower.h"
 
 clip_status clipmdl_json_size(const clipmdl_reader *r, const cJSON *o, const char *key, int *out)
 {
@@ -101,6 +102,18 @@ void clipmdl_put_triple(FILE *f, const char *before, const float v[3], const cha
         clipmdl_put_float(f, (double)v[i]);
     }
     fprintf(f, "]%s", after);
+}
+
+bool clipmdl_is_plain_vit(const clipmdl_vision_config *v)
+{
+    return v->tower == &clipmdl_vit && v->class_token && v->pooling == CLIPNN_POOL_FIRST && !v->patch_bias &&
+           !v->projection_bias;
+}
+
+bool clipmdl_is_plain_text(const clipmdl_text_config *t)
+{
+    return t->tower == &clipmdl_text && t->causal && !t->projection_bias &&
+           (t->pooling == CLIPNN_POOL_ARGMAX || t->pooling == CLIPNN_POOL_EOS);
 }
 
 clip_status clipmdl_put_file(const char *dir, const char *name, const clipmdl_config *c, const clipmdl_recipe *r,
