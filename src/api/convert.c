@@ -1,5 +1,6 @@
-/* One checkpoint, or the mean of several, to another: the configuration in the other's words, the weights through a block of f32, which holds
- * f16 and bf16 exactly, and the tokenizer's files as they are, completed. */
+/* One checkpoint, or the mean of several, to another. The configuration is written in the words of
+ * the other layout. The weights go through a block of f32, which holds f16 and bf16 exactly. The
+ * files of the tokenizer are copied, and completed. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 typedef struct converter {
     clip_convert_options opt;
     clip_model *m;
-    clipmdl_scheme scheme;
+    const clipmdl_family *family;
     clipmdl_params params;
     clipk_type type;
     const char *out;
@@ -22,20 +23,24 @@ static void warn(const converter *c, const char *message)
         c->opt.warn(c->opt.warn_user, message);
 }
 
-/* ---- What is asked for ---------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static clip_status choose_layout(converter *c)
 {
-    const char *layout = c->opt.layout;
-    if (!layout)
-        c->scheme = c->m->scheme;
-    else if (strcmp(layout, "openclip") == 0)
-        c->scheme = CLIPMDL_OPENCLIP;
-    else if (strcmp(layout, "hf") == 0)
-        c->scheme = CLIPMDL_HUGGINGFACE;
-    else
-        return clipb_fail(c->err, CLIP_EINVAL, NULL, "the layout '%s' is none of openclip, hf", layout);
-    return CLIP_OK;
+    int n;
+    const clipmdl_family *const *all = clipmdl_families(&n);
+    char names[128] = "";
+    c->family = c->opt.layout ? NULL : c->m->family;
+    for (int i = 0; i < n && !c->family; i++) {
+        const size_t used = strlen(names);
+        if (!all[i]->layout)
+            continue;
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", all[i]->layout);
+        if (strcmp(c->opt.layout, all[i]->layout) == 0)
+            c->family = all[i];
+    }
+    return c->family ? CLIP_OK
+                     : clipb_fail(c->err, CLIP_EINVAL, NULL, "the layout '%s' is none of %s", c->opt.layout, names);
 }
 
 /* The one type that all tensors have, or f32. */
@@ -47,7 +52,7 @@ static clipk_type common_type(const converter *c)
         const clipmdl_param *p = &c->params.param[i];
         const int64_t rows = p->ndim > 0 ? p->dim[0] : 1;
         clipmdl_part part[CLIPMDL_MAX_PARTS];
-        const int n = clipmdl_parts(c->m->scheme, c->m->prefix, p->name, 0, rows, rows, part);
+        const int n = clipmdl_parts(c->m->family, c->m->prefix, p->name, 0, rows, rows, part);
         for (int j = 0; j < n; j++) {
             const clipmdl_tensor *t = clipmdl_store_find(&c->m->store, part[j].name);
             if (!t || !clipmdl_tensor_type(t, &type))
@@ -75,14 +80,7 @@ static clip_status choose_type(converter *c)
     return clipb_fail(c->err, CLIP_EINVAL, NULL, "the type '%s' is none of f32, f16, bf16", c->opt.type);
 }
 
-/* ---- The mean of several -------------------------------------------------------------------------------------- */
-
-static bool has_bias(const clip_model *m)
-{
-    char name[CLIPMDL_MAX_NAME];
-    snprintf(name, sizeof name, "%slogit_bias", m->prefix);
-    return clipmdl_store_find(&m->store, name) != NULL;
-}
+/* ---- The mean of several --------------------------------------------------------------------- */
 
 static bool same_params(const clipmdl_params *a, const clipmdl_params *b)
 {
@@ -108,12 +106,12 @@ static clip_status add_to_mean(const converter *c, const clip_model *m, int k, f
 {
     clipmdl_params p = {0};
     float *v = calloc(c->params.count, sizeof *v);
-    clip_status s = v ? clipmdl_params_list(&m->config, has_bias(m), &p) : CLIP_ENOMEM;
+    clip_status s = v ? clipmdl_params_list(&m->config, &p) : CLIP_ENOMEM;
     if (s == CLIP_OK && !(same_params(&p, &c->params) && same_towers(&m->config, &c->m->config)))
         s = clipb_fail(c->err, CLIP_EMISMATCH, m->path, "is another kind of model than %s: they have no mean",
                        c->m->path);
     if (s == CLIP_OK)
-        s = clipmdl_params_read(&p, &m->store, m->scheme, m->prefix, v, c->err);
+        s = clipmdl_params_read(&p, &m->store, m->family, m->prefix, v, c->err);
     for (size_t i = 0; s == CLIP_OK && i < p.count; i++)
         w[i] += (v[i] - w[i]) / (float)k;
     clipmdl_params_free(&p);
@@ -127,7 +125,7 @@ static clip_status average(const converter *c, float *w)
     for (int i = 0; s == CLIP_OK && i < c->opt.averages; i++) {
         const clip_load_options load = clip_load_options_default();
         clip_model *m = NULL;
-        s = clip_model_open(c->opt.average[i], &load, &m, c->err);
+        s = clipapi_model_open(c->opt.average[i], &load, &m, c->err);
         if (s == CLIP_OK)
             s = add_to_mean(c, m, i + 2, w);
         clip_model_free(m);
@@ -135,21 +133,21 @@ static clip_status average(const converter *c, float *w)
     return s;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static clip_status write_weights(const converter *c, const char *dir)
 {
-    char *path = clipb_path_join(dir, clipmdl_weights_file(c->scheme));
+    char *path = clipb_path_join(dir, c->family->weights_file);
     float *w = calloc(c->params.count, sizeof *w);
     clip_status s = path && w ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
-        s = clipmdl_params_read(&c->params, &c->m->store, c->m->scheme, c->m->prefix, w, c->err);
+        s = clipmdl_params_read(&c->params, &c->m->store, c->m->family, c->m->prefix, w, c->err);
     if (s == CLIP_OK)
         s = clipmdl_store_check(&c->m->store, c->err);
     if (s == CLIP_OK)
         s = average(c, w);
     if (s == CLIP_OK)
-        s = clipmdl_save_weights(path, &c->params, w, c->type, c->scheme, c->err);
+        s = clipmdl_save_weights(path, &c->params, w, c->type, c->family, c->err);
     free(path);
     free(w);
     return s;
@@ -167,34 +165,32 @@ static clip_status remove_file(const char *dir, const char *name)
 
 static clip_status write_tokenizer(const converter *c, const char *dir, bool complete)
 {
-    clip_files files;
-    clip_tokenizer_files f = {0};
-    TRY(clip_files_find(c->m->path, &files, c->err));
-    clip_status s = clip_tokenizer_files_read(files.dir, &f, c->err);
+    clipapi_files files;
+    clipapi_tokenizer_files f = {0};
+    TRY(clipapi_files_find(c->m->path, &files, c->err));
+    clip_status s = clipapi_tokenizer_files_read(files.dir, &f, c->err);
     if (s == CLIP_OK)
-        s = clip_tokenizer_files_write(&f, dir, c->err);
+        s = clipapi_tokenizer_files_write(&f, dir, c->err);
     if (s == CLIP_OK && complete)
-        s = clip_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
-    if (s == CLIP_OK && c->scheme == CLIPMDL_HUGGINGFACE)
-        s = remove_file(dir, "bpe_simple_vocab_16e6.txt.gz"); /* vocab.json has been made from it; transformers does not know it */
-    clip_tokenizer_files_free(&f);
-    clip_files_free(&files);
+        s = clipapi_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
+    if (s == CLIP_OK && c->family->auto_tokenizer)
+        s = remove_file(dir, "bpe_simple_vocab_16e6.txt.gz"); /* transformers reads vocab.json, made from it */
+    clipapi_tokenizer_files_free(&f);
+    clipapi_files_free(&files);
     return s;
 }
 
 static clip_status write_checkpoint(const converter *c, const char *dir)
 {
-    const bool bias = clipmdl_params_find(&c->params, "logit_bias") != NULL;
-    const clipmdl_recipe recipe = clip_recipe_words(&c->m->recipe, c->m->tokenizer, bias);
-    TRY(clipmdl_save_config(dir, c->scheme, &c->m->config, &recipe, c->err)); /* first: it knows what the layout cannot say */
-    TRY(write_tokenizer(c, dir, c->scheme == CLIPMDL_HUGGINGFACE || recipe.own_tokenizer));
+    const clipmdl_family *f = c->family;
+    const clipmdl_recipe recipe = clipapi_recipe_words(&c->m->recipe, c->m->tokenizer);
+    TRY(f->save(dir, &c->m->config, &recipe, c->err)); /* first: it knows what the layout cannot say */
+    TRY(write_tokenizer(c, dir, f->auto_tokenizer || recipe.own_tokenizer));
     TRY(write_weights(c, dir));
-    if (bias && c->scheme == CLIPMDL_HUGGINGFACE)
-        warn(c, "transformers' CLIP has no logit_bias: it is left out, which changes no embedding");
-    if (c->m->recipe.mode == CLIPIMG_LONGEST && c->scheme == CLIPMDL_HUGGINGFACE)
-        warn(
-            c,
-            "transformers does not pad pictures to squares, as this model wants them: preprocessor_config.json cuts out the middle");
+    if (c->m->config.logit_bias && f->no_logit_bias)
+        warn(c, f->no_logit_bias);
+    if (c->m->recipe.mode == CLIPIMG_LONGEST && f->no_padding)
+        warn(c, f->no_padding);
     return CLIP_OK;
 }
 
@@ -202,7 +198,7 @@ static clip_status convert(converter *c)
 {
     char *tmp;
     TRY(choose_layout(c));
-    TRY(clipmdl_params_list(&c->m->config, has_bias(c->m), &c->params));
+    TRY(clipmdl_params_list(&c->m->config, &c->params));
     TRY(choose_type(c));
     TRY(clipb_dir_check_empty(c->out, c->err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(c->out, &tmp, c->err));
@@ -219,7 +215,7 @@ clip_status clip_convert(const char *path, const char *out, const clip_convert_o
     clip_load_options load = clip_load_options_default();
     load.warn = c.opt.warn;
     load.warn_user = c.opt.warn_user;
-    clip_status s = clip_model_open(path, &load, &c.m, err);
+    clip_status s = clipapi_model_open(path, &load, &c.m, err);
     if (s == CLIP_OK)
         s = convert(&c);
     if (s == CLIP_ENOMEM)

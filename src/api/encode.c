@@ -1,13 +1,12 @@
-/* Contexts, and the encoders behind clip.h. Batches are cut into chunks, so that memory is bounded and the acts of a chunk stay
- * near the processor; a sample's result does not depend on the cut. */
+/* Contexts, and the encoders of clip.h. Batches are cut into chunks, so that memory is bounded and
+ * the acts of a chunk stay in the caches. A sample's result does not depend on the cut. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
 
-#define CHUNK_ROWS 2048   /* rows of a Transformer in one chunk */
-#define CHUNK_PICTURES 8  /* pictures of a ResNet in one chunk */
+#define CHUNK_ROWS 2048 /* rows of a Transformer in one chunk */
 
 static clip_status reserve_scratch(clip_context *c)
 {
@@ -19,7 +18,7 @@ static clip_status reserve_scratch(clip_context *c)
 clip_status clip_context_new(const clip_model *m, int threads, clip_context **out)
 {
     *out = NULL;
-    if (!m || threads < 0 || threads > CLIP_MOST_THREADS)
+    if (!m || threads < 0 || threads > CLIPAPI_MOST_THREADS)
         return CLIP_EINVAL;
     clip_context *c = calloc(1, sizeof *c);
     if (!c)
@@ -43,7 +42,7 @@ void clip_context_free(clip_context *c)
     clipb_block_free(&c->scratch);
     clipb_block_free(&c->acts);
     clipb_block_free(&c->inputs);
-    clip_explainer_free(c->explainer);
+    clipapi_explainer_free(c->explainer);
     free(c->things);
     free(c);
 }
@@ -70,9 +69,9 @@ void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t 
     clipb_team_run(ctx->k.team, n, parallel_piece, &j);
 }
 
-/* ---- What is wanted -------------------------------------------------------------------------------------------- */
+/* ---- Outputs --------------------------------------------------------------------------------- */
 
-/* Of a batch; each may be NULL. One forward makes all of it. */
+/* What is wanted of a batch; each may be NULL. One forward makes all of it. */
 typedef struct outputs {
     float *unit;        /* [N, D], of length 1 */
     clip_hidden hidden;
@@ -101,10 +100,10 @@ static clip_status read_options(const clip_model *m, const clip_hidden_options *
 
 static float *projection_of(const outputs *o) { return o->unit ? o->unit : o->hidden.projected; }
 
-static clipmdl_tap tap_of(const outputs *o, const clipnn_layernorm *norm)
+static clipmdl_tap tap_of(const outputs *o, const clipmdl_tower *t)
 {
     return (clipmdl_tap){.layer = o->layer,
-                         .norm = o->norm ? norm : NULL,
+                         .norm = o->norm ? t->norm : NULL,
                          .rows = o->hidden.states,
                          .ends = !projection_of(o) && !o->hidden.pooled};
 }
@@ -122,7 +121,7 @@ static void advance(outputs *o, const clip_model *m, int n, int T, int C)
     o->hidden.states = behind(o->hidden.states, rows * (size_t)T * (size_t)C);
 }
 
-/* What a forward has made. */
+/* What a forward has made, and of what. */
 typedef struct results {
     const char *kind;    /* "picture", "text" */
     const float *pooled; /* [N, C] */
@@ -133,10 +132,10 @@ typedef struct results {
 
 static clip_status check_rows(clip_context *c, const outputs *o, const results *r, const float *x, int N, size_t width)
 {
-    return x ? clip_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
+    return x ? clipapi_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
 }
 
-/* N results are numbers; they are made ready, and `o` goes on behind them. */
+/* Check that N results are numbers, make them ready, and let `o` go on behind them. */
 static clip_status finish(clip_context *c, outputs *o, const results *r, int N)
 {
     const size_t D = (size_t)c->model->config.embed_dim, C = (size_t)r->C;
@@ -151,13 +150,31 @@ static clip_status finish(clip_context *c, outputs *o, const results *r, int N)
     return CLIP_OK;
 }
 
-/* ---- Pictures ------------------------------------------------------------------------------------------------ */
+/* N samples, at most a chunk, through a tower. r: what is known of them before. */
+static clip_status forward_chunk(clip_context *c, const clipmdl_tower *t, const clipmdl_input *in, outputs *o,
+                                 results r)
+{
+    const clipmdl_tap tap = tap_of(o, t);
+    clipmdl_acts acts = {.tap = o->hidden.states ? &tap : NULL};
+    clipb_arena a = {0};
+    t->kind->layout(&a, &acts, &c->k, t, in, false);
+    TRY(clipb_block_reserve(&c->acts, a.peak));
+    a = clipb_arena_on(&c->acts);
+    t->kind->layout(&a, &acts, &c->k, t, in, false);
+    t->kind->forward(&c->k, &acts, t, in, projection_of(o));
+    const clipmdl_rows rows = t->kind->rows(t, o->layer);
+    r.pooled = acts.pooled;
+    r.T = clipmdl_rows_count(rows);
+    r.C = rows.width;
+    return finish(c, o, &r, in->N);
+}
+
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 static int picture_chunk(const clip_model *m)
 {
-    if (m->config.vision.kind == CLIPMDL_RESNET)
-        return CHUNK_PICTURES;
-    int n = CHUNK_ROWS / clipmdl_vit_tokens(&m->vit);
+    const clipmdl_tower *t = m->image;
+    const int n = t->kind->chunk ? t->kind->chunk : CHUNK_ROWS / t->tokens;
     return n > 0 ? n : 1;
 }
 
@@ -166,35 +183,11 @@ static size_t pixels_of(const clip_model *m)
     return 3 * (size_t)m->config.vision.image_size * (size_t)m->config.vision.image_size;
 }
 
-/* N pictures, at most a chunk. */
 static clip_status forward_pixels(clip_context *c, const float *pixels, int N, outputs *o)
 {
-    const clip_model *m = c->model;
-    clipb_arena a = {0};
-    if (m->config.vision.kind == CLIPMDL_VIT) {
-        clipmdl_vit_acts acts;
-        const clipmdl_tap tap = tap_of(o, &m->vit.ln_post);
-        const clipmdl_tap *taps = o->hidden.states ? &tap : NULL;
-        clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
-        TRY(clipb_block_reserve(&c->acts, a.peak));
-        a = clipb_arena_on(&c->acts);
-        clipmdl_vit_layout_tap(&a, &acts, &m->vit, N, taps);
-        clipmdl_vit_forward(&c->k, &acts, &m->vit, pixels, N, projection_of(o));
-        return finish(
-            c, o,
-            &(results){"picture", acts.pooled, clipmdl_vit_tokens(&m->vit), m->vit.cfg.width, pixels, pixels_of(m)}, N);
-    }
-    clipmdl_resnet_acts acts;
-    clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
-    TRY(clipb_block_reserve(&c->acts, a.peak));
-    a = clipb_arena_on(&c->acts);
-    clipmdl_resnet_layout(&a, &acts, &c->k, &m->resnet, N, false);
-    const clipmdl_tap tap = tap_of(o, NULL);
-    acts.tap = o->hidden.states ? &tap : NULL;
-    clipmdl_resnet_forward(&c->k, &acts, &m->resnet, pixels, N, projection_of(o));
-    int side;
-    const int W = clipmdl_resnet_map(&m->resnet, o->layer, &side);
-    return finish(c, o, &(results){"picture", NULL, side * side, W, pixels, pixels_of(m)}, N);
+    const clipmdl_input in = {.N = N, .pixels = pixels};
+    return forward_chunk(c, c->model->image, &in, o,
+                         (results){.kind = "picture", .input = pixels, .each = pixels_of(c->model)});
 }
 
 static clip_status encode_pixels(clip_context *c, const float *pixels, int N, outputs *o)
@@ -249,7 +242,7 @@ static clip_status encode_image(clip_context *c, const clip_image *img, int N, o
     return CLIP_OK;
 }
 
-/* Is there what makes embeddings of N of these? */
+/* Can this model embed N of these? */
 static clip_status check_embeds(const clip_model *m, int tower, const void *in, int N, const float *out)
 {
     return in && out && N >= 1 && (m->towers & tower) && m->config.embed_dim > 0 ? CLIP_OK : CLIP_EINVAL;
@@ -272,9 +265,9 @@ static clip_status picture_outputs(const clip_model *m, const void *in, int N, c
 {
     if (!in || !out || N < 1 || !(m->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
-    if (m->config.vision.kind == CLIPMDL_RESNET && (out->states || out->pooled))
+    if (m->image->width == 0 && (out->states || out->pooled))
         return CLIP_EUNSUPPORTED;
-    return read_options(m, opt, out, m->config.vision.layers, false, o);
+    return read_options(m, opt, out, m->image->layers, false, o);
 }
 
 clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt,
@@ -293,13 +286,13 @@ clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, con
     return encode_image(c, img, N, &o);
 }
 
-clip_status clip_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
+clip_status clipapi_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, unit));
     return encode_pixels(c, pixels, N, &(outputs){.unit = unit, .hidden.states = states, .layer = layer});
 }
 
-/* ---- Words --------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n)
 {
@@ -311,19 +304,9 @@ clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, i
 /* N texts, ragged: cut to what is needed, or padded where their states are wanted. */
 static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int32_t *off, int N, outputs *o)
 {
-    const clipmdl_text *m = &c->model->text;
-    const clipmdl_tap tap = tap_of(o, &m->ln_final);
-    const clipmdl_tap *taps = o->hidden.states ? &tap : NULL;
-    clipmdl_text_acts acts;
-    clipb_arena a = {0};
+    const clipmdl_input in = {.N = N, .ids = ids, .off = off};
     TRY(clipmdl_store_check(&c->model->store, NULL)); /* the rows of the token embedding come from there */
-    clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
-    TRY(clipb_block_reserve(&c->acts, a.peak));
-    a = clipb_arena_on(&c->acts);
-    clipmdl_text_layout_tap(&a, &acts, m, N, off[N], taps);
-    clipmdl_text_forward(&c->k, &acts, m, ids, off, N, projection_of(o));
-    return finish(c, o,
-                  &(results){.kind = "text", .pooled = acts.pooled, .T = m->cfg.context_length, .C = m->cfg.width}, N);
+    return forward_chunk(c, c->model->text, &in, o, (results){.kind = "text"});
 }
 
 /* Texts on their way into a chunk. */
@@ -368,7 +351,7 @@ static clip_status gather_add(clip_context *c, gather *g, int n)
         for (; n < L; n++)
             g->ids[at + n] = g->out->pad_id;
     } else {
-        n = clipmdl_text_length(&c->model->text, g->ids + at, n);
+        n = c->model->text->kind->length(c->model->text, g->ids + at, n);
     }
     g->off[g->n + 1] = at + n;
     g->n++;
@@ -397,7 +380,7 @@ static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int3
         return CLIP_EINVAL;
     TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
-        const int64_t n = (int64_t)offsets[i + 1] - offsets[i]; /* always above 0: no offset is below the first */
+        const int64_t n = (int64_t)offsets[i + 1] - offsets[i]; /* so no offset is below the first */
         if (n < 1 || n > t->context_length)
             return CLIP_EINVAL;
         for (int j = 0; j < n; j++) {

@@ -1,44 +1,49 @@
-/* What in a picture makes it match words. Two ways to know, for two kinds of towers:
+/* What in a picture makes it match words. Two ways to know, for two sorts of towers:
  *
- *     ViT     relevance through the attention of all blocks and its gradient (nn/relevance.c): how much each patch gave to the class token
- *     ResNet  occlusion (Zeiler and Fergus 2013, arXiv:1311.2901): how much the cosine falls when a disc of the picture is painted over. Of the
- *             last map, 2 x 2 cells at 64 pixels and 7 x 7 at 224, Grad-CAM would be too coarse; on maps before it, gradients miss. */
+ *     with attention blocks   relevance through the attention of all blocks and its gradient
+ *                             (nn/relevance.c): how much each patch gave to what is pooled
+ *     without                 occlusion (Zeiler and Fergus 2013, arXiv:1311.2901): how much the
+ *                             cosine falls when a disc of the picture is painted over
+ *
+ * Grad-CAM is no choice for a ResNet: the last map has 2 x 2 cells at 64 pixels and 7 x 7 at 224, which
+ * is too coarse, and on the maps before it gradients miss. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
 
-#define DISCS 16 /* along a side of the picture of a ResNet; the radius of a disc is a step */
+#define DISCS 16 /* along a side of the picture; the radius of a disc is a step */
 
-/* A ViT once more, with the transposed matrices that its way back wants. */
-struct clip_explainer {
-    clipmdl_vit vit;
+/* The image tower once more, with the transposed matrices that its backward wants. */
+struct clipapi_explainer {
+    clipmdl_tower *tower; /* NULL: it has no attention blocks */
     clipb_block weights, memory;
 };
 
-void clip_explainer_free(clip_explainer *e)
+void clipapi_explainer_free(clipapi_explainer *e)
 {
     if (!e)
         return;
-    clipmdl_vit_free(&e->vit);
+    clipmdl_tower_free(e->tower);
     clipb_block_free(&e->weights);
     clipb_block_free(&e->memory);
     free(e);
 }
 
-static bool is_vit(const clip_model *m) { return m->config.vision.kind == CLIPMDL_VIT; }
+static bool has_blocks(const clip_model *m) { return m->image->block != NULL; }
 
-static clip_status bind(const clip_model *m, const clipk_ctx *k, clip_explainer *e)
+static clip_status bind(const clip_model *m, const clipk_ctx *k, clipapi_explainer *e)
 {
-    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .k = k, .back = true, .first_group = 1}; /* the blocks */
-    if (!is_vit(m))
+    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true,
+                        .first_group = 1}; /* the blocks */
+    if (!has_blocks(m))
         return CLIP_OK;
-    TRY(clipmdl_vit_init(&e->vit, &m->config));
-    clipmdl_vit_bind(&b, &e->vit);
+    TRY(clipmdl_tower_new(m->config.vision.tower, &m->config, &e->tower));
+    clipmdl_tower_bind(&b, e->tower);
     TRY(clipb_block_reserve(&e->weights, b.arena.peak));
     b.arena = clipb_arena_on(&e->weights);
-    clipmdl_vit_bind(&b, &e->vit);
+    clipmdl_tower_bind(&b, e->tower);
     clipb_block_free(&b.scratch);
     return b.status;
 }
@@ -47,12 +52,12 @@ static clip_status explainer(clip_context *c)
 {
     if (c->explainer)
         return CLIP_OK;
-    clip_explainer *e = calloc(1, sizeof *e);
+    clipapi_explainer *e = calloc(1, sizeof *e);
     clip_status s = e ? bind(c->model, &c->k, e) : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipmdl_store_check(&c->model->store, NULL);
     if (s < 0)
-        clip_explainer_free(e);
+        clipapi_explainer_free(e);
     else
         c->explainer = e;
     return s;
@@ -60,7 +65,7 @@ static clip_status explainer(clip_context *c)
 
 int clip_explain_side(const clip_model *m)
 {
-    return is_vit(m) ? m->config.vision.image_size / m->config.vision.patch_size : DISCS;
+    return !m->image ? 0 : has_blocks(m) ? m->image->kind->rows(m->image, 0).side : DISCS;
 }
 
 clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out)
@@ -74,28 +79,28 @@ typedef struct pass {
     int K, S, D, G;
     float *pixels, *text;      /* [3, S, S], [K, D] */
     float *image, *norm;       /* [D], [1] */
-    float *dimage;             /* ViT: [D] */
-    clipmdl_vit_acts vit;
-    clipmdl_tower_grads grads;
+    float *dimage;             /* relevance: [D] */
+    clipmdl_acts acts;
+    clipmdl_grads grads;
     clipnn_relevance relevance;
-    float *painted, *embedding, *cosine; /* ResNet, a row of discs: [G, 3, S, S], [G, D], [G, K] */
+    float *painted, *embedding, *cosine; /* occlusion, a row of discs: [G, 3, S, S], [G, D], [G, K] */
 } pass;
 
 static void layout(clipb_arena *a, pass *p)
 {
-    const clipmdl_vit *vit = &p->c->explainer->vit;
+    const clipmdl_tower *t = p->c->explainer->tower;
     const size_t D = (size_t)p->D, K = (size_t)p->K, G = (size_t)p->G, pixels = 3 * (size_t)p->S * (size_t)p->S;
     p->pixels = CLIPB_NEW(a, float, pixels);
     p->text = CLIPB_NEW(a, float, K * D);
     p->image = CLIPB_NEW(a, float, D);
     p->norm = CLIPB_NEW(a, float, 1);
-    if (is_vit(p->c->model)) {
-        const int T = clipmdl_vit_tokens(vit);
+    if (has_blocks(p->c->model)) {
+        const clipmdl_input in = {.N = 1, .pixels = p->pixels};
         p->dimage = CLIPB_NEW(a, float, D);
-        clipmdl_vit_layout(a, &p->vit, vit, 1, 0, true);
-        clipmdl_vit_layout_grads(a, &p->grads, &p->c->k, vit, 1, 0);
-        clipnn_relevance_layout(a, &p->relevance, &p->c->k, T, T, vit->block);
-        p->grads.block.relevance = &p->relevance;
+        t->kind->layout(a, &p->acts, &p->c->k, t, &in, true);
+        p->grads.relevance = &p->relevance;
+        t->kind->layout_grads(a, &p->grads, &p->c->k, t, &in);
+        clipnn_relevance_layout(a, &p->relevance, &p->c->k, t->tokens, t->tokens, t->block);
     } else {
         p->painted = CLIPB_NEW(a, float, G * pixels);
         p->embedding = CLIPB_NEW(a, float, G * D);
@@ -103,29 +108,28 @@ static void layout(clipb_arena *a, pass *p)
     }
 }
 
-/* ---- ViT ------------------------------------------------------------------------------------------------------ */
+/* ---- Relevance ------------------------------------------------------------------------------- */
 
-static clip_status explain_vit(pass *p, float *map, float *cosine)
+static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
 {
     const clipk_ctx *k = &p->c->k;
-    const clipmdl_vit *vit = &p->c->explainer->vit;
-    const size_t cells = (size_t)p->G * (size_t)p->G;
-    clipmdl_vit_forward(k, &p->vit, vit, p->pixels, 1, p->image);
-    TRY(clip_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels, 3 * (size_t)p->S * (size_t)p->S));
+    const clipmdl_tower *t = p->c->explainer->tower;
+    const clipmdl_input in = {.N = 1, .pixels = p->pixels};
+    const size_t cells = (size_t)p->G * (size_t)p->G, before = (size_t)t->kind->rows(t, 0).before;
+    t->kind->forward(k, &p->acts, t, &in, p->image);
+    TRY(clipapi_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels,
+                             3 * (size_t)p->S * (size_t)p->S));
     clipk_l2norm(k, p->image, p->norm, 1, p->D);
     for (int i = 0; i < p->K; i++) {
-        float *r = p->relevance.r;
-        memset(r, 0, (1 + cells) * sizeof *r);
-        r[0] = 1; /* the class token is read */
         clipk_l2norm_backward(k, p->dimage, p->text + (size_t)i * (size_t)p->D, p->image, p->norm, 1, p->D);
-        clipmdl_vit_backward(k, &p->grads, &p->vit, vit, p->dimage, 1);
-        memcpy(map + (size_t)i * cells, r + 1, cells * sizeof *map);
+        t->kind->backward(k, &p->grads, &p->acts, t, &in, p->dimage);
+        memcpy(map + (size_t)i * cells, p->relevance.r + before, cells * sizeof *map);
     }
-    TRY(clip_check_finite(p->c, map, p->K, cells, "map", 0, NULL, 0));
+    TRY(clipapi_check_finite(p->c, map, p->K, cells, "map", 0, NULL, 0));
     return clip_similarity(p->c, p->image, 1, p->text, p->K, cosine);
 }
 
-/* ---- ResNet --------------------------------------------------------------------------------------------------- */
+/* ---- Occlusion ------------------------------------------------------------------------------- */
 
 /* The pixels with a disc at (cx, cy). */
 static void paint_disc(const pass *p, const float color[3], double cx, double cy, float *out)
@@ -147,7 +151,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* That of most backgrounds; a mean would put a new thing on a white one. room: [S, S] */
+/* The color of most backgrounds. A mean would put a new thing on a white background. room: [S,
+ * S] */
 static void median_color(const pass *p, float *room, float color[3])
 {
     const size_t plane = (size_t)p->S * (size_t)p->S;
@@ -158,7 +163,7 @@ static void median_color(const pass *p, float *room, float color[3])
     }
 }
 
-static clip_status explain_resnet(pass *p, float *map, float *cosine)
+static clip_status explain_by_occlusion(pass *p, float *map, float *cosine)
 {
     const int G = p->G, K = p->K;
     const double step = (double)p->S / G;
@@ -198,12 +203,13 @@ clip_status clip_explain(clip_context *c, const clip_image *img, const char *con
     layout(&a, &p);
     TRY(clip_encode_text(c, texts, K, p.text));
     TRY(clip_preprocess(m, img, p.pixels));
-    return is_vit(m) ? explain_vit(&p, map, cosine) : explain_resnet(&p, map, cosine);
+    return has_blocks(m) ? explain_by_relevance(&p, map, cosine) : explain_by_occlusion(&p, map, cosine);
 }
 
-/* ---- Over the picture ----------------------------------------------------------------------------------------- */
+/* ---- Over the picture ------------------------------------------------------------------------ */
 
-/* The three cells whose quadratic B-splines reach a place at `u` cells from the edge, and how much; none outside of 0 .. G. */
+/* The three cells whose quadratic B-splines reach a place `u` cells from the edge, and how much
+ * each does; none outside of 0 .. G. */
 typedef struct taps {
     int cell[3];
     float weight[3];

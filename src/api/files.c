@@ -6,8 +6,8 @@
 
 #include "api/api.h"
 
-/* What the user of a pickle has to do; it is a program, so it is not opened here. What wraps all
- * names ("module.", "_orig_mod.") goes. */
+/* What to do with a pickle. It can run any program, so it is not opened here. A prefix that wraps
+ * all names ("module.", "_orig_mod.") is taken off. */
 #define CONVERT \
     "a pickle can run any program when it is opened, so it is not read here. Convert it once:" \
     " python3 -c \"import sys,os,torch,zipfile as z;from itertools import takewhile as w;" \
@@ -62,7 +62,7 @@ static bool ends(const char *s, const char *end)
 
 #define START 16
 
-/* The first bytes of a file; what it lacks is 0. */
+/* The first bytes of a file, filled up with 0. */
 static void read_start(const char *path, unsigned char b[START])
 {
     FILE *f = clipb_is_file(path) ? fopen(path, "rbe") : NULL;
@@ -83,8 +83,8 @@ static bool is_pickle(const char *path, const unsigned char b[START])
            && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
 }
 
-/* What another program's file is; NULL: not one of those. OpenVINO's weights are in a .bin beside
- * the graph. */
+/* The format of another program's file; NULL: it is none of those. OpenVINO's weights are in a .bin
+ * beside the graph. */
 static const char *foreign(const char *path, const unsigned char b[START])
 {
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
@@ -95,12 +95,12 @@ static const char *foreign(const char *path, const unsigned char b[START])
     return n > 4 && (size_t)n < sizeof graph && clipb_is_file(graph) ? "an OpenVINO graph" : NULL;
 }
 
-/* What stands between the apostrophes of CONVERT: a path with one of its own would end there and go
+/* What stands between the apostrophes of CONVERT. A path with an apostrophe would end there, and go
  * on as a command. */
 static const char *quotable(const char *path) { return strchr(path, '\'') ? "FILE" : path; }
 
-/* A file of another format than safetensors is called by its name. b: its first bytes; zeros: its
- * name alone tells. */
+/* Refuse a file of another format than safetensors, and name the format.
+ * b  in  its first bytes; zeros: only its name tells */
 static clip_status refuse_foreign(const char *path, const unsigned char b[START], clip_error *err)
 {
     const char *name = foreign(path, b);
@@ -137,7 +137,7 @@ static clip_status list(const char *dir, char ***out, size_t *n, clip_error *err
     return s;
 }
 
-/* No file has a name that weights are known by: the only .safetensors, or what there is instead. */
+/* No file has a usual name of weights: take the only .safetensors, or say what there is instead. */
 static clip_status find_other(const char *dir, char **out, clip_error *err)
 {
     char **name, names[512] = "";
@@ -186,12 +186,13 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
     return find_other(dir, out, err);
 }
 
-/* Of text_encoder_2/ the tokenizer is in tokenizer_2/ beside it; of another single file, in tokenizer/ beside that. */
-static clip_status find_tokenizer_dir(clip_files *f, bool single)
+/* The tokenizer of text_encoder_2/ is in tokenizer_2/ beside it; that of another single file in
+ * tokenizer/ beside the file. */
+static clip_status find_tokenizer_dir(clipapi_files *f, bool single)
 {
     char *dir = realpath(f->dir, NULL); /* "." has no name */
     if (!dir)
-        return CLIP_OK; /* what is wrong with it is told when it is read */
+        return CLIP_OK; /* reading it says what is wrong */
     char *slash = strrchr(dir, '/'), name[256] = "tokenizer";
     const size_t n = strlen("text_encoder");
     const bool beside = strncmp(slash + 1, "text_encoder", n) == 0;
@@ -210,7 +211,7 @@ static clip_status find_tokenizer_dir(clip_files *f, bool single)
     return failed ? CLIP_ENOMEM : CLIP_OK;
 }
 
-static clip_status find_in(const char *path, clip_files *f, clip_error *err)
+static clip_status find_in(const char *path, clipapi_files *f, clip_error *err)
 {
     unsigned char start[START];
     read_start(path, start);
@@ -227,38 +228,32 @@ static clip_status find_in(const char *path, clip_files *f, clip_error *err)
         if (!f->dir || !f->weights)
             return CLIP_ENOMEM;
     }
-    TRY(find(f->dir, "open_clip_config.json", &f->openclip_config));
-    TRY(find(f->dir, "config.json", &f->huggingface_config));
-    TRY(find(f->dir, "processor_config.json", &f->processor_config));
-    TRY(find(f->dir, "preprocessor_config.json", &f->preprocessor_config));
-    TRY(find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &f->bpe));
+    char *bpe;
+    TRY(find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &bpe));
+    f->bpe = bpe != NULL;
+    free(bpe);
     return find_tokenizer_dir(f, !clipb_is_dir(path));
 }
 
-clip_status clip_files_find(const char *path, clip_files *f, clip_error *err)
+clip_status clipapi_files_find(const char *path, clipapi_files *f, clip_error *err)
 {
     char *place;
-    *f = (clip_files){0};
-    clip_status s = clip_place_find(path, &place, err);
+    *f = (clipapi_files){0};
+    clip_status s = clipapi_place_find(path, &place, err);
     if (s == CLIP_OK)
         s = find_in(place, f, err);
     free(place);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     if (s < 0)
-        clip_files_free(f);
+        clipapi_files_free(f);
     return s;
 }
 
-void clip_files_free(clip_files *f)
+void clipapi_files_free(clipapi_files *f)
 {
     free(f->dir);
     free(f->weights);
-    free(f->openclip_config);
-    free(f->huggingface_config);
-    free(f->processor_config);
-    free(f->preprocessor_config);
-    free(f->bpe);
     free(f->tokenizer_dir);
-    *f = (clip_files){0};
+    *f = (clipapi_files){0};
 }

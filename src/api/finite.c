@@ -1,12 +1,12 @@
-/* Numbers that are none: found where results are made, so that loading does not read all weights;
- * then the tensor is looked for. */
+/* NaN and infinity are found where results are made, so that loading need not read all weights.
+ * Then the tensor to blame is looked for. */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
 
 #include "api/api.h"
 
-/* Sums in double: no length that f32 holds overflows. NaN compares false. */
+/* The sum is a double, so that no length that fits into f32 overflows. NaN compares false. */
 static bool is_sound(const float *x, size_t n)
 {
     double sum = 0;
@@ -26,7 +26,7 @@ static const clipmdl_tensor *find_tensor(const clip_model *m)
     return NULL;
 }
 
-clip_status clip_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
+clip_status clipapi_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
                               const float *input, size_t each)
 {
     int row = 0;

@@ -155,8 +155,8 @@ clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip
         *err = (clip_error){0};
     if (!dir)
         return clipb_fail(err, CLIP_EINVAL, NULL, "no path of an index");
-    if (o.threads < 0 || o.threads > CLIP_MOST_THREADS)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
+    if (o.threads < 0 || o.threads > CLIPAPI_MOST_THREADS)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIPAPI_MOST_THREADS);
     const int dim = o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0;
     TRY(clipidx_open(dir, &clipidx_store_sqlite, &o, dim, out, &fresh, err));
     clip_status s = o.dim && o.dim != (*out)->dim

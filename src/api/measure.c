@@ -1,11 +1,12 @@
-/* What this machine does: the peak of its multiply-adds, and how much of it a real product of this model reaches. */
+/* The speed of this machine: the peak of its multiply-adds, and what a real product of this model
+ * reaches. */
 #include <stdlib.h>
 
 #include "api/api.h"
 #include "base/clock.h"
 
 #define ROUNDS 7
-#define PICTURES 32 /* of the batch whose product is timed */
+#define SAMPLES 32 /* of the batch whose product is timed */
 
 static int by_value(const void *a, const void *b)
 {
@@ -13,26 +14,11 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The largest product of the image tower, or of the text tower where that is all there is: its weights, and rows at batch 32. */
-static const clipk_weight *largest(const clip_model *m, int *M)
-{
-    if (!(m->towers & CLIP_TOWER_IMAGE)) {
-        *M = PICTURES * m->config.text.context_length;
-        return &m->text.block[0].c_fc.w;
-    }
-    if (m->config.vision.kind == CLIPMDL_VIT) {
-        *M = PICTURES * clipmdl_vit_tokens(&m->vit);
-        return &m->vit.block[0].c_fc.w;
-    }
-    const int side = m->config.vision.image_size / 32;
-    *M = PICTURES * (1 + side * side);
-    return &m->resnet.kv.w;
-}
-
 clip_status clip_measure(clip_context *c, clip_machine_speed *out)
 {
-    int M;
-    const clipk_weight *w = largest(c->model, &M);
+    const clipmdl_tower *t = c->model->image ? c->model->image : c->model->text;
+    const clipk_weight *w = &t->largest->w;
+    const int M = SAMPLES * t->tokens;
     const size_t x_size = (size_t)M * (size_t)w->K, y_size = (size_t)M * (size_t)w->N;
     clipb_arena a = {0};
     clipb_arena_alloc(&a, x_size, sizeof(float));

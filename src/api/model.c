@@ -1,4 +1,4 @@
-/* Loading: files -> configuration -> tensors -> packed layers, and what can be said about the result. */
+/* Loading: files -> configuration -> tensors -> packed layers; and telling about the result. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 typedef struct loader {
     clip_load_options opt;
-    clip_files files;
+    clipapi_files files;
     clip_error *err;
 } loader;
 
@@ -27,7 +27,7 @@ __attribute__((format(printf, 2, 3))) static void warn(const loader *l, const ch
     l->opt.warn(l->opt.warn_user, line);
 }
 
-/* ---- Configuration ------------------------------------------------------------------------------------------ */
+/* ---- Configuration --------------------------------------------------------------------------- */
 
 static const char *name_towers(int towers)
 {
@@ -38,7 +38,7 @@ static const char *name_towers(int towers)
 
 static int count_towers(int towers) { return (towers & CLIP_TOWER_IMAGE ? 1 : 0) + (towers & CLIP_TOWER_TEXT ? 1 : 0); }
 
-/* Several fit: they are named, for a person to choose. */
+/* Several encoders fit. They are named, for a person to choose. */
 static clip_status ambiguous(const loader *l, const clipmdl_found *found, int n)
 {
     char list[CLIPMDL_MAX_FOUND * (CLIPMDL_MAX_PREFIX + 40)] = "";
@@ -51,7 +51,7 @@ static clip_status ambiguous(const loader *l, const clipmdl_found *found, int n)
                       "holds several encoders: choose by a prefix of their tensors' names: %.800s", list);
 }
 
-/* Which of the encoders in the file: that with the most of the towers asked for. */
+/* Of the encoders in the file, take those with most of the towers asked for. */
 static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
 {
     clipmdl_found found[CLIPMDL_MAX_FOUND], *best = NULL;
@@ -78,68 +78,94 @@ static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
     return CLIP_OK;
 }
 
-/* Does config.json describe these encoders? It may be that of something larger that they are a part
- * of; then they are not all of the file. */
-static clip_status is_of_clip(const loader *l, const clip_model *m, bool *is)
+/* Does a configuration describe these encoders? It may be that of something larger that they are a
+ * part of; then they are not all of the file. */
+static clip_status describes(const loader *l, const clip_model *m, const clipmdl_family *f, const char *path, bool *is)
 {
     char type[64];
-    *is = false;
-    if (!l->files.huggingface_config)
+    *is = true;
+    if (!f->model_type)
         return CLIP_OK;
-    TRY(clipmdl_config_type(l->files.huggingface_config, type, l->err));
-    *is = !*type || strncmp(type, "clip", 4) == 0 || clipmdl_is_whole(&m->store, m->prefix);
+    TRY(clipmdl_config_type(path, type, l->err));
+    *is = !*type || strncmp(type, f->model_type, strlen(f->model_type)) == 0 || clipmdl_is_whole(&m->store, m->prefix);
     if (!*is)
-        warn(l, "%s: is of a model of type \"%s\", and says nothing of '%s' in it", l->files.huggingface_config, type,
-             m->prefix);
+        warn(l, "%s: is of a model of type \"%s\", and says nothing of '%s' in it", path, type, m->prefix);
     return CLIP_OK;
 }
 
 static clip_status sizes_from_shapes(const loader *l, clip_model *m, const clipmdl_found *found)
 {
-    const size_t n = strlen(m->prefix);
-    if (m->scheme == CLIPMDL_OPENCLIP && n >= 5 && strcmp(m->prefix + n - 5, "text.") == 0)
-        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
-                          "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
-                          "shapes do not tell (no_causal_mask, pool_type)",
-                          m->prefix);
     TRY(clipmdl_config_from_shapes(&m->store, found, &m->config, l->err));
     warn(
         l,
-        "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' eps 1e-5 are assumed",
+        "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' "
+        "eps 1e-5 are assumed",
         l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+    return CLIP_OK;
+}
+
+/* The family whose configuration is beside the weights: their own, or else the first. NULL: none
+ * is. *path: free() it. */
+static clip_status find_config(const loader *l, const clip_model *m, const clipmdl_family **out, char **path)
+{
+    int n;
+    const clipmdl_family *const *all = clipmdl_families(&n);
+    *out = NULL;
+    *path = NULL;
+    for (int i = -1; i < n && !*out; i++) {
+        const clipmdl_family *f = i < 0 ? m->family : all[i];
+        free(*path);
+        *path = clipb_path_join(l->files.dir, f->config_file);
+        if (!*path)
+            return CLIP_ENOMEM;
+        if (clipb_is_file(*path))
+            *out = f;
+    }
     return CLIP_OK;
 }
 
 static clip_status read_sizes(loader *l, clip_model *m, const clipmdl_found *found)
 {
-    const char *openclip = l->files.openclip_config, *huggingface = l->files.huggingface_config;
-    bool of_clip;
-    if (openclip && (m->scheme == CLIPMDL_OPENCLIP || !huggingface))
-        return clipmdl_config_openclip(openclip, &m->config, l->err);
-    TRY(is_of_clip(l, m, &of_clip));
-    if (of_clip)
-        return clipmdl_config_huggingface(huggingface, &m->config, l->opt.warn, l->opt.warn_user, l->err);
-    return sizes_from_shapes(l, m, found);
+    const clipmdl_family *f;
+    char *path;
+    bool is = false;
+    clip_status s = find_config(l, m, &f, &path);
+    if (s == CLIP_OK && f)
+        s = describes(l, m, f, path, &is);
+    if (s == CLIP_OK)
+        s = is ? clipmdl_config_read(f, path, &m->config, l->opt.warn, l->opt.warn_user, l->err)
+               : sizes_from_shapes(l, m, found);
+    free(path);
+    return s;
 }
 
-/* Is there a projection behind the one tower of the file? A configuration does not tell. */
+/* Is there a projection behind the one tower of the file? The configuration does not tell. */
 static bool has_projection(const clip_model *m)
 {
+    const clipmdl_tower_kind *kind =
+        m->config.towers == CLIP_TOWER_IMAGE ? m->config.vision.tower : m->config.text.tower;
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    if (m->config.towers == CLIP_TOWER_IMAGE && m->config.vision.kind == CLIPMDL_RESNET)
+    if (!kind->projection)
         return true;
-    clipmdl_parts(m->scheme, m->prefix, m->config.towers == CLIP_TOWER_IMAGE ? "visual.proj" : "text_projection", 0, 1,
-                  1, part);
+    clipmdl_parts(m->family, m->prefix, kind->projection, 0, 1, 1, part);
     return clipmdl_store_find(&m->store, part[0].name) != NULL;
+}
+
+static bool has_logit_bias(const clip_model *m)
+{
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%slogit_bias", m->prefix);
+    return clipmdl_store_find(&m->store, name) != NULL;
 }
 
 static clip_status read_config(loader *l, clip_model *m)
 {
     clipmdl_found found;
     TRY(find_encoders(l, m, &found));
-    m->scheme = found.scheme;
+    m->family = found.family;
     memcpy(m->prefix, found.prefix, sizeof m->prefix);
-    TRY(clipmdl_join_positions(&m->store, &found, l->err));
+    if (m->family->prepare)
+        TRY(m->family->prepare(&m->store, &found, l->err));
     TRY(read_sizes(l, m, &found));
     if (m->config.towers != found.towers && (m->config.towers & found.towers) && m->towers == CLIP_TOWER_BOTH)
         warn(l, "%s: weights and configuration have only the %s in common", l->files.weights,
@@ -154,54 +180,57 @@ static clip_status read_config(loader *l, clip_model *m)
         return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights, "holds no %s", name_towers(l->opt.towers));
     if (m->config.towers != CLIP_TOWER_BOTH && !has_projection(m))
         m->config.embed_dim = 0;
+    m->config.logit_bias = has_logit_bias(m);
     return CLIP_OK;
 }
 
-/* transformers has its own rules where no file says any; its sizes are then the model's. */
+/* The weights' own family is asked first. Where no file says it, that family's rounding counts. */
 static clip_status read_recipe(loader *l, clip_model *m)
 {
-    const clip_files *f = &l->files;
-    const clip_recipe_reader r = {&m->recipe, l->opt.warn, l->opt.warn_user, l->err};
-    const bool openclip = m->scheme == CLIPMDL_OPENCLIP;
-    bool found = false;
-    m->recipe = clip_recipe_default(m->config.vision.image_size);
-    if (!(m->config.towers & CLIP_TOWER_IMAGE))
-        return CLIP_OK;
-    if (openclip && f->openclip_config)
-        return clip_recipe_openclip(f->openclip_config, &m->recipe, l->err);
-    TRY(clip_recipe_huggingface(&r, f->processor_config, f->preprocessor_config, &found));
-    if (!found && f->openclip_config)
-        return clip_recipe_openclip(f->openclip_config, &m->recipe, l->err);
-    if (found)
-        return CLIP_OK;
-    m->recipe.flavour = openclip ? CLIPIMG_OPENCLIP : CLIPIMG_HUGGINGFACE;
-    warn(l,
-         "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, with "
-         "the rounding of %s, for %d pixels",
-         f->dir, openclip ? "OpenCLIP" : "transformers' CLIPImageProcessor", m->recipe.size);
+    const clipmdl_reader r = {.warn = l->opt.warn, .warn_user = l->opt.warn_user, .err = l->err};
+    const int size = m->config.vision.image_size;
+    clipmdl_recipe words = clipapi_recipe_default();
+    int n;
+    const clipmdl_family *const *all = clipmdl_families(&n);
+    bool found = !(m->config.towers & CLIP_TOWER_IMAGE);
+    for (int i = -1; i < n && !found; i++) {
+        const clipmdl_family *f = i < 0 ? m->family : all[i];
+        TRY(f->read_recipe(&r, l->files.dir, size, &words, &found));
+    }
+    if (!found) {
+        words.rounding = m->family->rounding;
+        warn(l,
+             "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, "
+             "with the rounding of %s, for %d pixels",
+             l->files.dir, m->family->preprocessor, size);
+    }
+    m->recipe = clipapi_recipe_of_words(&words, size);
     return CLIP_OK;
+}
+
+/* A family's own tokenizer may know one vocabulary alone; a model with another was trained behind a
+ * reader of vocab.json. */
+static cliptok_rules rules_of(const loader *l, const clip_model *m)
+{
+    const clipmdl_family *f = m->family;
+    const bool own = f->vocabulary == 0 || m->config.text.vocab_size == f->vocabulary || l->files.bpe;
+    return own && strcmp(f->tokenizer, "openclip") == 0 ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE;
 }
 
 static clip_status read_tokenizer(loader *l, clip_model *m)
 {
-    const clipmdl_text_config *t = &m->config.text;
     if (!(m->towers & CLIP_TOWER_TEXT))
         return CLIP_OK;
-    /* as long as no tokenizer says something else: its end token, where a text is pooled */
-    m->pad_id = m->scheme == CLIPMDL_OPENCLIP                                 ? 0
-                : t->pooling == CLIPMDL_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id
-                                                                              : t->vocab_size - 1;
-    /* OpenCLIP's tokenizer knows one vocabulary, CLIP's own, and one format, the bpe file's; a model with another was trained behind a
-     * reader of vocab.json. */
-    bool openclip = m->scheme == CLIPMDL_OPENCLIP && (m->config.text.vocab_size == CLIP_VOCABULARY || l->files.bpe);
-    const cliptok_rules rules = openclip ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE;
+    m->pad_id = m->family->pad_id(&m->config.text); /* as long as no tokenizer says another */
+    const cliptok_rules rules = rules_of(l, m);
     TRY(cliptok_load(l->files.dir, rules, &m->tokenizer, l->err));
     if (!m->tokenizer && l->files.tokenizer_dir)
         TRY(cliptok_load(l->files.tokenizer_dir, rules, &m->tokenizer, l->err));
     if (!m->tokenizer) {
         warn(
             l,
-            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts cannot be encoded",
+            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts "
+            "cannot be encoded",
             l->files.dir);
         return CLIP_OK;
     }
@@ -214,33 +243,28 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     return CLIP_OK;
 }
 
-/* ---- Weights ------------------------------------------------------------------------------------------------ */
+/* ---- Weights --------------------------------------------------------------------------------- */
 
-static clip_status init_towers(clip_model *m)
+static clip_status make_towers(clip_model *m)
 {
     if (m->towers & CLIP_TOWER_IMAGE)
-        TRY(m->config.vision.kind == CLIPMDL_VIT ? clipmdl_vit_init(&m->vit, &m->config)
-                                                 : clipmdl_resnet_init(&m->resnet, &m->config));
-    return m->towers & CLIP_TOWER_TEXT ? clipmdl_text_init(&m->text, &m->config) : CLIP_OK;
+        TRY(clipmdl_tower_new(m->config.vision.tower, &m->config, &m->image));
+    return m->towers & CLIP_TOWER_TEXT ? clipmdl_tower_new(m->config.text.tower, &m->config, &m->text) : CLIP_OK;
 }
 
 static void bind_towers(clipmdl_binder *b, clip_model *m)
 {
     b->parameters = 0;
-    if (m->towers & CLIP_TOWER_IMAGE) {
-        if (m->config.vision.kind == CLIPMDL_VIT)
-            clipmdl_vit_bind(b, &m->vit);
-        else
-            clipmdl_resnet_bind(b, &m->resnet);
-    }
+    if (m->image)
+        clipmdl_tower_bind(b, m->image);
     m->image_parameters = b->parameters;
-    if (m->towers & CLIP_TOWER_TEXT)
-        clipmdl_text_bind(b, &m->text);
+    if (m->text)
+        clipmdl_tower_bind(b, m->text);
     m->text_parameters = b->parameters - m->image_parameters;
 }
 
-/* Tensors that nobody took. In a tower they would change what it computes, so that it is not a
- * plain CLIP; others are ignored with a word. */
+/* Tensors that nobody took. In a tower they would change what it computes, so the model is another
+ * one, which is refused. Others are ignored with a warning. */
 static clip_status check_unexpected(const loader *l, const clip_model *m)
 {
     char names[512] = "";
@@ -250,7 +274,7 @@ static clip_status check_unexpected(const loader *l, const clip_model *m)
         const clipmdl_tensor *t = &m->store.tensor[i];
         if (t->used || clipmdl_is_harmless(t->name))
             continue;
-        if (clipmdl_in_tower(m->scheme, m->prefix, t->name, m->towers)) {
+        if (clipmdl_in_tower(m->family, m->prefix, t->name, m->towers)) {
             const size_t used = strlen(names);
             if (inside++ < 4)
                 snprintf(names + used, sizeof names - used, "%s'%.100s'", used ? ", " : "", t->name);
@@ -280,15 +304,15 @@ static clip_status tell_faults(const loader *l, const clipmdl_binder *b)
     return CLIP_OK;
 }
 
-/* Every tensor of the towers is there and as it should be; place: and is packed for use. */
+/* Check that every tensor of the towers is there and fits. place: also pack them. */
 static clip_status bind_weights(loader *l, clip_model *m, bool place)
 {
     const int threads = l->opt.threads > 0 ? l->opt.threads : clipb_cores();
     clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
-    clipmdl_binder b = {.store = &m->store, .scheme = m->scheme, .prefix = m->prefix, .bf16 = m->bf16, .k = &k,
+    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .bf16 = m->bf16, .k = &k,
                         .warn = l->opt.warn, .warn_user = l->opt.warn_user};
-    TRY(init_towers(m));
+    TRY(make_towers(m));
     bind_towers(&b, m); /* measuring */
     TRY(tell_faults(l, &b));
     TRY(check_unexpected(l, m));
@@ -317,7 +341,7 @@ static clip_status bind_weights(loader *l, clip_model *m, bool place)
 static clip_status read_logit_scale(loader *l, clip_model *m)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    clipmdl_parts(m->scheme, m->prefix, "logit_scale", 0, 1, 1, part);
+    clipmdl_parts(m->family, m->prefix, "logit_scale", 0, 1, 1, part);
     clipmdl_tensor *t = clipmdl_store_find(&m->store, part[0].name);
     clipk_type type;
     float log_scale = logf(1 / 0.07f);
@@ -377,11 +401,11 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
     if (!m->path)
         return CLIP_ENOMEM;
     TRY(choose_arithmetic(l, m));
-    if (l->opt.threads < 0 || l->opt.threads > CLIP_MOST_THREADS)
-        return clipb_fail(l->err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIP_MOST_THREADS);
+    if (l->opt.threads < 0 || l->opt.threads > CLIPAPI_MOST_THREADS)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIPAPI_MOST_THREADS);
     if (m->towers < 1 || m->towers > CLIP_TOWER_BOTH)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "towers must be CLIP_TOWER_IMAGE, CLIP_TOWER_TEXT or both");
-    TRY(clip_files_find(path, &l->files, l->err));
+    TRY(clipapi_files_find(path, &l->files, l->err));
     TRY(clipmdl_store_open(l->files.weights, &m->store, l->err));
     TRY(read_config(l, m));
     TRY(read_recipe(l, m));
@@ -408,7 +432,7 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
         s = clipmdl_store_check(&m->store, err);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
-    clip_files_free(&l.files);
+    clipapi_files_free(&l.files);
     if (s < 0)
         clip_model_free(m);
     else
@@ -421,7 +445,7 @@ clip_status clip_model_load(const char *path, const clip_load_options *opt, clip
     return load(path, opt, true, out, err);
 }
 
-clip_status clip_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err)
+clip_status clipapi_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err)
 {
     TRY(load(path, opt, false, out, err));
     const int missing = (opt ? opt->towers : CLIP_TOWER_BOTH) & ~(*out)->towers;
@@ -436,9 +460,8 @@ void clip_model_free(clip_model *m)
 {
     if (!m)
         return;
-    clipmdl_vit_free(&m->vit);
-    clipmdl_resnet_free(&m->resnet);
-    clipmdl_text_free(&m->text);
+    clipmdl_tower_free(m->image);
+    clipmdl_tower_free(m->text);
     cliptok_free(m->tokenizer);
     clipb_block_free(&m->weights);
     clipmdl_store_close(&m->store);
@@ -449,20 +472,19 @@ void clip_model_free(clip_model *m)
 static void tell_image(const clip_model *m, clip_model_info *o)
 {
     const clipmdl_vision_config *v = &m->config.vision;
-    const clipmdl_recipe recipe = clip_recipe_words(&m->recipe, NULL, false);
-    const bool vit = v->kind == CLIPMDL_VIT;
-    const int side = vit ? v->image_size / v->patch_size : 0;
-    o->vision_kind = vit ? "ViT" : "ModifiedResNet";
+    const clipmdl_recipe recipe = clipapi_recipe_words(&m->recipe, NULL);
+    const int side = v->patch_size ? v->image_size / v->patch_size : 0;
+    o->vision_kind = v->tower->name;
     o->image_size = v->image_size;
     o->vision_width = v->width;
     o->vision_heads = v->heads;
-    o->patch_size = vit ? v->patch_size : 0;
-    o->vision_tokens = vit ? 1 + side * side : 0;
+    o->patch_size = v->patch_size;
+    o->vision_tokens = side ? (v->class_token ? 1 : 0) + side * side : 0;
     o->interpolation = recipe.interpolation;
     o->resize_mode = recipe.resize_mode;
     o->background = recipe.background;
     for (int i = 0; i < 4; i++)
-        o->vision_layers[i] = vit ? (i == 0 ? v->layers : 0) : v->stage[i];
+        o->vision_layers[i] = v->stage[i] ? v->stage[i] : i == 0 ? v->layers : 0;
     for (int i = 0; i < 3; i++) {
         o->mean[i] = m->recipe.mean[i];
         o->std[i] = m->recipe.std[i];
@@ -477,7 +499,7 @@ static void tell_text(const clip_model *m, clip_model_info *o)
     o->text_width = t->width;
     o->text_heads = t->heads;
     o->text_layers = t->layers;
-    o->pooling = t->pooling == CLIPMDL_POOL_ARGMAX ? "argmax" : "eos";
+    o->pooling = t->pooling == CLIPNN_POOL_ARGMAX ? "argmax" : "eos";
     o->pad_id = m->pad_id;
 }
 
@@ -487,7 +509,7 @@ void clip_model_get_info(const clip_model *m, clip_model_info *o)
     const clipk_act act = texts ? m->config.text.act : m->config.vision.act;
     *o = (clip_model_info){
         .path = m->path,
-        .layout = m->scheme == CLIPMDL_OPENCLIP ? "OpenCLIP" : "Hugging Face",
+        .layout = m->family->name,
         .weights_file = m->store.file,
         .prefix = m->prefix,
         .weights_type = m->weights_type,

@@ -1,5 +1,5 @@
-/* From what people name to the folder or file with the weights: a folder of the Hugging Face hub's
- * cache, one of sentence-transformers, OpenCLIP's "local-dir:". */
+/* From the name that people give to the folder or file with the weights. It may be a folder of the
+ * Hugging Face hub's cache, one of sentence-transformers, or OpenCLIP's "local-dir:". */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "api/api.h"
 #include "base/json.h"
 
-#define MOST_BYTES ((size_t)1 << 20) /* of modules.json and of refs/main */
+#define MOST_BYTES ((size_t)1 << 20) /* of modules.json, of refs/main */
 
 /* *path becomes *path/name. */
 static clip_status descend(char **path, const char *name)
@@ -20,7 +20,7 @@ static clip_status descend(char **path, const char *name)
     return CLIP_OK;
 }
 
-/* A name from a file is that of something inside the folder, and no path out of it. */
+/* A name from a file must be inside the folder. A path could lead out of it. */
 static bool is_plain_name(const char *name) { return *name && *name != '.' && !strchr(name, '/'); }
 
 /* ---- The hub's cache: models--ORG--NAME/refs/main holds HASH, snapshots/HASH/ the files ------ */
@@ -96,8 +96,8 @@ static const char *text_of(const cJSON *o, const char *key)
     return cJSON_IsString(v) ? v->valuestring : "";
 }
 
-/* The first module must be a CLIP, and none behind it may change what comes out. *inside: its
- * folder; "" this one. */
+/* The first module must be a CLIP, and none behind it may change the embeddings. *inside: the
+ * folder of the CLIP; "" this one. */
 static clip_status check_modules(const cJSON *modules, const char *file, const char **inside, clip_error *err)
 {
     const cJSON *m;
@@ -141,7 +141,7 @@ static clip_status find_module(char **path, clip_error *err)
 
 /* ---- All of them ----------------------------------------------------------------------------- */
 
-clip_status clip_place_find(const char *path, char **out, clip_error *err)
+clip_status clipapi_place_find(const char *path, char **out, clip_error *err)
 {
     static const char local[] = "local-dir:", hub[] = "hf-hub:";
     *out = NULL;

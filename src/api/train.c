@@ -17,7 +17,7 @@ struct clip_trainer {
     clip_model *source;  /* the checkpoint it starts from, or goes on with; NULL: from scratch */
     cliptok *own;        /* a tokenizer that is not the source's */
     const cliptok *tokenizer;
-    clip_tokenizer_files tokenizer_files;
+    clipapi_tokenizer_files tokenizer_files;
     clipmdl_config config;
     clipimg_recipe recipe;
     clipimg_augment augment;
@@ -124,7 +124,7 @@ static clip_status learn_tokenizer(const builder *b)
     if (s == CLIP_OK)
         s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &b->out->own, b->err);
     if (s == CLIP_OK)
-        s = clip_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
+        s = clipapi_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
     static const char *const written[] = {"vocab.json", "merges.txt"};
     for (int i = 0; i < 2; i++) {
         char path[600];
@@ -145,7 +145,7 @@ static clip_status load_tokenizer(const builder *b, const char *dir)
     const bool has_bpe = clipb_is_file(bpe);
     free(bpe);
     TRY(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, b->err));
-    if (t && (has_bpe || cliptok_vocab_size(t) == CLIP_VOCABULARY)) {
+    if (t && (has_bpe || cliptok_vocab_size(t) == CLIPMDL_OPENAI_VOCABULARY)) {
         cliptok_free(t);
         TRY(cliptok_load(dir, CLIPTOK_OPENCLIP, &t, b->err));
     }
@@ -153,7 +153,7 @@ static clip_status load_tokenizer(const builder *b, const char *dir)
         return clipb_fail(b->err, CLIP_EIO, dir, "holds no tokenizer");
     b->out->own = t;
     b->out->tokenizer = t;
-    return clip_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
+    return clipapi_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
 }
 
 /* ---- What is trained ----------------------------------------------------------------------------------------------- */
@@ -169,9 +169,10 @@ static clip_status from_scratch(const builder *b)
         return wrong(
             b,
             "a new model needs a tokenizer: learned from the captions (tokenizer-vocab), or another one's (tokenizer)");
-    TRY(clipmdl_config_openclip(model, &t->config, b->err));
-    t->recipe = clip_recipe_default(t->config.vision.image_size);
-    TRY(clip_recipe_openclip(model, &t->recipe, b->err));
+    clipmdl_recipe words = clipapi_recipe_default();
+    TRY(clipmdl_config_read(&clipmdl_openclip, model, &t->config, NULL, NULL, b->err));
+    TRY(clipmdl_openclip_recipe(model, &words, b->err));
+    t->recipe = clipapi_recipe_of_words(&words, t->config.vision.image_size);
     TRY(tokenizer ? load_tokenizer(b, tokenizer) : learn_tokenizer(b));
     t->tokenizer = t->own;
     t->config.text.vocab_size = cliptok_vocab_size(t->own);
@@ -185,14 +186,14 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     clip_load_options load = clip_load_options_default();
     load.warn = b->warn;
     load.warn_user = b->user;
-    TRY(clip_model_open(dir, &load, &t->source, b->err));
+    TRY(clipapi_model_open(dir, &load, &t->source, b->err));
     t->config = t->source->config;
     t->recipe = t->source->recipe;
     t->recipe.flavour = CLIPIMG_OPENCLIP;
-    clip_files files;
-    TRY(clip_files_find(dir, &files, b->err));
+    clipapi_files files;
+    TRY(clipapi_files_find(dir, &files, b->err));
     clip_status s = load_tokenizer(b, files.dir);
-    clip_files_free(&files);
+    clipapi_files_free(&files);
     return s;
 }
 
@@ -236,17 +237,13 @@ static cliptrn_net_options net_options(const builder *b)
 
 static cliptrn_optimizer_options optimizer_options(const builder *b)
 {
-    const bool vit = b->out->config.vision.kind == CLIPMDL_VIT;
+    const clipmdl_tower_kind *kind = b->out->config.vision.tower;
     const char *schedule = text(b, CLIP_TRAIN_LR_SCHEDULER);
     cliptrn_optimizer_options o = {
         .lr = clip_train_real(b->o, CLIP_TRAIN_LR),
         .beta1 = text(b, CLIP_TRAIN_BETA1) ? clip_train_real(b->o, CLIP_TRAIN_BETA1) : 0.9,
-        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2)
-                 : vit                     ? 0.98
-                                           : 0.999,
-        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS)
-               : vit                   ? 1e-6
-                                       : 1e-8,
+        .beta2 = text(b, CLIP_TRAIN_BETA2) ? clip_train_real(b->o, CLIP_TRAIN_BETA2) : kind->beta2,
+        .eps = text(b, CLIP_TRAIN_EPS) ? clip_train_real(b->o, CLIP_TRAIN_EPS) : kind->eps,
         .weight_decay = clip_train_real(b->o, CLIP_TRAIN_WD),
         .grad_clip_norm = clip_train_real(b->o, CLIP_TRAIN_GRAD_CLIP_NORM),
         .schedule = strcmp(schedule, "cosine") == 0  ? CLIPTRN_COSINE
@@ -335,7 +332,7 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
         stream.start = state->next;
     TRY(cliptrn_net_init(&t->t.net, &t->config, &net, (int)clip_train_int(b->o, CLIP_TRAIN_THREADS), b->err));
     if (source) {
-        TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->scheme, t->source->prefix, t->t.net.w,
+        TRY(clipmdl_params_read(&t->t.net.params, &t->source->store, t->source->family, t->source->prefix, t->t.net.w,
                                 b->err));
         TRY(clipmdl_store_check(&t->source->store, b->err));
     }
@@ -422,7 +419,7 @@ void clip_trainer_free(clip_trainer *t)
     cliptrn_trainer_free(&t->t);
     clip_model_free(t->source);
     cliptok_free(t->own);
-    clip_tokenizer_files_free(&t->tokenizer_files);
+    clipapi_tokenizer_files_free(&t->tokenizer_files);
     free(t->settings);
     free(t);
 }
@@ -465,16 +462,16 @@ clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, clip_error 
 static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip_error *err)
 {
     const cliptrn_net *n = &t->t.net;
-    const clipmdl_recipe recipe = clip_recipe_words(&t->recipe, t->tokenizer, n->opt.loss == CLIPTRN_SIGLIP);
-    char *weights = clipb_path_join(dir, clipmdl_weights_file(CLIPMDL_OPENCLIP));
+    const clipmdl_recipe recipe = clipapi_recipe_words(&t->recipe, t->tokenizer);
+    char *weights = clipb_path_join(dir, clipmdl_openclip.weights_file);
     clip_status s =
-        weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, CLIPMDL_OPENCLIP, err) : CLIP_ENOMEM;
+        weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, &clipmdl_openclip, err) : CLIP_ENOMEM;
     free(weights);
     TRY(s);
-    TRY(clipmdl_save_config(dir, CLIPMDL_OPENCLIP, &t->config, &recipe, err));
-    TRY(clip_tokenizer_files_write(&t->tokenizer_files, dir, err));
+    TRY(clipmdl_openclip.save(dir, &n->config, &recipe, err));
+    TRY(clipapi_tokenizer_files_write(&t->tokenizer_files, dir, err));
     if (recipe.own_tokenizer)
-        TRY(clip_tokenizer_files_complete(dir, t->config.text.context_length, err));
+        TRY(clipapi_tokenizer_files_complete(dir, t->config.text.context_length, err));
     return cliptrn_state_write(&t->t, dir, t->settings, err);
 }
 

@@ -505,7 +505,7 @@ static clip_status check(const update *u, int n, clip_error *err)
     if (m->config.embed_dim != u->x->dim)
         return clipb_fail(err, CLIP_EMISMATCH, u->x->dir, "has %d numbers a vector; %s makes %d", u->x->dim, m->path,
                           m->config.embed_dim);
-    if (n < 0 || u->opt.workers < 0 || u->opt.workers > CLIP_MOST_THREADS || u->opt.n_exclude < 0)
+    if (n < 0 || u->opt.workers < 0 || u->opt.workers > CLIPAPI_MOST_THREADS || u->opt.n_exclude < 0)
         return clipb_fail(err, CLIP_EINVAL, NULL, "an option is out of its range");
     return CLIP_OK;
 }

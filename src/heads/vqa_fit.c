@@ -339,9 +339,9 @@ clip_status cliphd_vqa_save(const clip_model *m, const clip_vqa *h, const char *
         mkdir(dir, 0777); /* a failure shows at the first file */
     clip_status s = add_words(h, words);
     if (s == CLIP_OK)
-        s = clipmdl_arrays_add(&numbers, &h->net.params, h->net.w, "", CLIPMDL_OPENCLIP, CLIPK_F32);
+        s = clipmdl_arrays_add(&numbers, &h->net.params, h->net.w, "", &clipmdl_openclip, CLIPK_F32);
     if (s == CLIP_OK)
-        s = clipmdl_arrays_add(&numbers, &h->blind.params, h->blind.w, "blind.", CLIPMDL_OPENCLIP, CLIPK_F32);
+        s = clipmdl_arrays_add(&numbers, &h->blind.params, h->blind.w, "blind.", &clipmdl_openclip, CLIPK_F32);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, dir, "out of memory");
     if (s == CLIP_OK)
@@ -408,8 +408,8 @@ static clip_status read_network(const clip_model *m, clip_vqa *h, const clipmdl_
     h->net.A = A;
     TRY(s);
     TRY(cliphd_head_layout(&h->blind, see, H, A, true));
-    TRY(clipmdl_params_read(&h->net.params, store, CLIPMDL_OPENCLIP, "", h->net.w, err));
-    TRY(clipmdl_params_read(&h->blind.params, store, CLIPMDL_OPENCLIP, "blind.", h->blind.w, err));
+    TRY(clipmdl_params_read(&h->net.params, store, &clipmdl_openclip, "", h->net.w, err));
+    TRY(clipmdl_params_read(&h->blind.params, store, &clipmdl_openclip, "blind.", h->blind.w, err));
     TRY(cliphd_head_pack(&k, &h->net));
     return cliphd_head_pack(&k, &h->blind);
 }

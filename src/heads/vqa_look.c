@@ -11,7 +11,7 @@
 #include "heads/heads.h"
 #include "heads/vqa.h"
 
-enum { MOST_SIDE = 8, AT_ONCE = 32, RESNET_STAGE = 3 };
+enum { MOST_SIDE = 8, AT_ONCE = 32 };
 
 typedef struct grid {
     int layer, before; /* tokens before the patches: the class token */
@@ -21,15 +21,9 @@ typedef struct grid {
 
 static grid grid_of(const clip_model *m)
 {
-    grid g = {.layer = RESNET_STAGE};
-    if (m->config.vision.kind == CLIPMDL_VIT) {
-        g.layer = m->config.vision.layers - 1;
-        g.before = 1;
-        g.side = m->config.vision.image_size / m->config.vision.patch_size;
-        g.W = m->config.vision.width;
-    } else {
-        g.W = clipmdl_resnet_map(&m->resnet, g.layer, &g.side);
-    }
+    const int layer = m->image->look;
+    const clipmdl_rows rows = m->image->kind->rows(m->image, layer);
+    grid g = {.layer = layer, .before = rows.before, .side = rows.side, .W = rows.width};
     g.each = (g.side + MOST_SIDE - 1) / MOST_SIDE;
     g.G = (g.side + g.each - 1) / g.each;
     return g;
@@ -100,7 +94,7 @@ static clip_status look(clip_context *ctx, const grid *g, const float *pixels, i
     job j = {g, unit, states, mean, out, (size_t)ctx->model->config.embed_dim, cliphd_look_width(ctx->model)};
     for (int i = 0; i < N; i += AT_ONCE) {
         const int n = N - i < AT_ONCE ? N - i : AT_ONCE;
-        TRY(clip_encode_states(ctx, pixels + (size_t)i * 3 * S * S, n, g->layer, unit, states));
+        TRY(clipapi_encode_states(ctx, pixels + (size_t)i * 3 * S * S, n, g->layer, unit, states));
         clip_parallel(ctx, n, make_row, &j);
         j.out += (size_t)n * j.width;
     }

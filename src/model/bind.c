@@ -1,3 +1,4 @@
+/* Finding tensors by name and shape, and packing them for the layers. */
 #include "model/bind.h"
 
 #include "base/line.h"
@@ -11,7 +12,7 @@
 
 #define MOST_WARNINGS 20 /* a wrong configuration lacks every tensor: nobody reads 500 lines */
 
-/* ---- Finding ------------------------------------------------------------------------------------------------ */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void fault(clipmdl_binder *b, const char *fmt, ...)
 {
@@ -37,7 +38,8 @@ static void format_shape(char *out, size_t size, const int64_t *dim, int ndim)
         snprintf(out + n, size - n, "]");
 }
 
-/* The tensor `name` of exactly this shape and a type of weights; NULL and a fault (while measuring) if not. */
+/* The tensor `name` of exactly this shape and a type of weights; NULL and a fault (while measuring)
+ * if not. */
 static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const int64_t *dim)
 {
     clipmdl_tensor *t = clipmdl_store_find(b->store, name);
@@ -46,7 +48,9 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
         fault(b, "tensor '%s' is missing", name);
         return NULL;
     }
-    if (!t->used) /* set while loading, before the store is shared: who binds again, as clip_explain() does beside other threads, only reads it */
+    /* Written while loading, before the store is shared. Whoever binds again, as clip_explain()
+     * does beside other threads, only reads it. */
+    if (!t->used)
         t->used = true;
     if (!clipmdl_tensor_type(t, &type)) {
         if (b->odd_types++ == 0)
@@ -63,7 +67,8 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
     return t;
 }
 
-/* A run of rows of a parameter, [rows, cols] in one piece: inside the file where it is so, else put together in scratch; in training, where it is. */
+/* A run of rows of a parameter, [rows, cols] in one piece: inside the file, or put together in
+ * scratch where the file has it in parts. In training, where the parameter is. */
 typedef struct source {
     clipk_view view;
     float *g; /* its gradient; NULL: none is wanted */
@@ -98,7 +103,7 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int64_t width = cols < 0 ? 1 : cols;
     bool same_type = true;
-    *out = (source){.parts = clipmdl_parts(b->scheme, b->prefix, name, first, rows, total, part)};
+    *out = (source){.parts = clipmdl_parts(b->family, b->prefix, name, first, rows, total, part)};
     if (!b->store)
         return locate_param(b, out, part, out->parts, cols < 0 ? 1 : 2, (int64_t[]){total, cols});
     for (int i = 0; i < out->parts; i++) {
@@ -155,7 +160,7 @@ static void join(char *out, const char *prefix, const char *name)
     snprintf(out, CLIPMDL_MAX_NAME, "%s%s", prefix, name);
 }
 
-/* ---- Placing ------------------------------------------------------------------------------------------------ */
+/* ---- Placing --------------------------------------------------------------------------------- */
 
 static void place_f32(clipmdl_binder *b, const float **out, float **d, const char *name, int64_t first, int64_t rows,
                       int64_t total, int64_t cols)
@@ -180,7 +185,7 @@ static void place_weight(clipmdl_binder *b, clipk_weight *w, clipk_type type, in
     w->panels = clipb_arena_alloc(&b->arena, clipk_weight_bytes(b->k->set, type, O, I), 1);
 }
 
-/* Weights that change are packed when they are used, all into one room, that of the largest. */
+/* Weights that change are packed when they are used, all into one room as large as the largest. */
 static const clipb_block *share_room(clipmdl_binder *b, size_t w, size_t wt)
 {
     if (clipb_block_reserve(b->room, w > wt ? w : wt) < 0)
@@ -261,13 +266,13 @@ void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name
     if (!b->store)
         return;
     join(full, prefix, name);
-    clipmdl_parts(b->scheme, b->prefix, full, 0, 1, 1, part);
+    clipmdl_parts(b->family, b->prefix, full, 0, 1, 1, part);
     check_finite(b, clipmdl_store_find(b->store, part[0].name));
 }
 
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I)
 {
-    const bool transposed = clipmdl_projection_transposed(b->scheme);
+    const bool transposed = b->family->transposes;
     const int flags = b->flags;
     source s;
     b->flags |= CLIPMDL_PROJECTION_PARAM;
@@ -288,14 +293,14 @@ void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const cha
     *d = s.g;
 }
 
-/* ---- Filters ------------------------------------------------------------------------------------------------ */
+/* ---- Filters --------------------------------------------------------------------------------- */
 
 /* A tensor [O, I, K, K] found by its one name. */
 static clipmdl_tensor *find_filters(clipmdl_binder *b, const char *name, int O, int I, int K)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int64_t dim[4] = {O, I, K, K};
-    clipmdl_parts(b->scheme, b->prefix, name, 0, O, O, part);
+    clipmdl_parts(b->family, b->prefix, name, 0, O, O, part);
     b->parameters += (int64_t)O * I * K * K;
     return find(b, part[0].name, 4, dim);
 }
@@ -306,7 +311,7 @@ static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     *out = (source){.parts = 1};
     if (!b->store) {
-        clipmdl_parts(b->scheme, b->prefix, name, 0, O, O, part);
+        clipmdl_parts(b->family, b->prefix, name, 0, O, O, part);
         return locate_param(b, out, part, 1, 4, (int64_t[]){O, I, K, K});
     }
     clipmdl_tensor *t = find_filters(b, name, O, I, K);
@@ -319,16 +324,19 @@ static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int
     return true;
 }
 
-void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P)
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *weight, const char *bias, int O, int P)
 {
     source s;
-    bool found = locate_filters(b, &s, name, O, 3, P);
+    bool found = locate_filters(b, &s, weight, O, 3, P);
     place_linear(b, out, found, &s, O, 3 * P * P);
+    if (bias)
+        place_f32(b, &out->b, &out->db, bias, 0, O, O, -1);
 }
 
-/* ---- Convolutions and their batch norms ----------------------------------------------------------------------- */
+/* ---- Convolutions and their batch norms ------------------------------------------------------ */
 
-/* Where gradients are wanted the norm stays a layer of its own; a locked tower's is folded as in inference. */
+/* Where gradients are wanted the norm stays a layer of its own; a locked tower's is folded as in
+ * inference. */
 static bool folds(const clipmdl_binder *b) { return b->store || !b->g; }
 
 /* conv.weight [O, I, K, K] and bn's weight, bias, running_mean, running_var [O]. */
@@ -355,8 +363,9 @@ static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix,
     return all;
 }
 
-/* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: the filters in scratch, scaled, and the bias in the arena.
- * Returns the filters [O, n] f32, NULL while measuring or where something is missing. */
+/* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: the filters in scratch, scaled, and
+ * the bias in the arena. Returns the filters [O, n] f32, NULL while measuring or where something is
+ * missing. */
 static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv_source *s, int O, int n)
 {
     const size_t o = (size_t)O, each = (size_t)n;

@@ -1,10 +1,13 @@
-/* bind.h: from the tensors of a file, or the parameters of a training, to the operands of the layers.
+/* bind.h: from the tensors of a file, or the parameters of a training, to the operands of the
+ * layers.
  *
- * A tower's bind function names every parameter once, with its shape, and runs twice: measuring (the arena has no memory)
- * it finds the tensors, checks their shapes and counts bytes; placing, it converts and packs. What is missing or misshapen is
- * collected, so that a person sees all of it at once.
+ * A tower's bind function names every parameter once, with its shape. It runs twice. Measuring (the
+ * arena has no memory) it finds the tensors, checks their shapes and counts bytes. Placing, it
+ * converts and packs. Missing and misshapen tensors are collected, so that a person sees all at
+ * once.
  *
- * In training parameters are used where they are: what changes is packed at each use, what is locked once. */
+ * In training, parameters are used where they are. Those that change are packed at each use, those
+ * that are locked once. */
 #ifndef CLIPMDL_BIND_H
 #define CLIPMDL_BIND_H
 
@@ -13,18 +16,22 @@
 #include "nn/nn.h"
 
 typedef struct clipmdl_binder {
-    const clipmdl_store *store; /* from a file .. */
-    clipmdl_scheme scheme;
+    /* From a file: */
+    const clipmdl_store *store;
+    const clipmdl_family *family;
     const char *prefix;
-    const clipmdl_params *params; /* .. or from a training: weights w, and gradients g (NULL: none are wanted) of the groups from first_group on */
-    float *w, *g;
+    bool bf16; /* matrices become products of bf16 numbers, whatever their type; not a ResNet's filters */
+    bool back; /* matrices also transposed, for the gradients of activations; parameters get none */
+    /* Or from a training: */
+    const clipmdl_params *params;
+    float *w, *g;      /* weights; gradients (NULL: none are wanted) of the groups from first_group on */
     int first_group;
-    clipb_block *room;          /* in training: where weights are packed when they are used; grows to hold any */
-    bool freeze_bn;             /* batch norms use their running statistics and leave them, and learn nothing */
-    bool bf16;                  /* from a file: matrices for products of bf16 numbers, whatever their type; not a ResNet's filters */
-    bool back;                  /* from a file: also the transposed matrices that gradients of activations want. Parameters get none */
-    clipmdl_params *list;       /* .. or only list what there is */
-    int flags, group;           /* of the parameters named next; the towers set them */
+    clipb_block *room; /* where weights are packed when they are used; grows to hold any */
+    bool freeze_bn;    /* batch norms use their running statistics, leave them, and learn nothing */
+    /* Or only a list of all parameters: */
+    clipmdl_params *list;
+
+    int flags, group; /* of the parameters named next: clipmdl_tower_bind() sets flags, the tower the group */
     const clipk_ctx *k;
     clipb_arena arena;
     clipb_block scratch; /* a tensor that has to be put together before it is packed */
@@ -33,7 +40,7 @@ typedef struct clipmdl_binder {
     int64_t parameters;  /* counted while measuring */
     int faults;
     char first_faults[512]; /* the first few, for the error */
-    int odd_types;          /* tensors whose type is not one of weights */
+    int odd_types;          /* tensors whose type no weight has */
     const clipmdl_tensor *odd_type; /* the first of them */
     clip_warn_fn warn;      /* hears of every fault; may be NULL */
     void *warn_user;
@@ -41,7 +48,7 @@ typedef struct clipmdl_binder {
 
 /* Names are OpenCLIP's, made of `prefix` and `name`: ("visual.", "ln_pre.weight"). */
 
-/* [n] f32. d: its gradient; NULL where none is wanted. */
+/* A vector [n] of f32. d: its gradient; NULL where none is wanted. */
 void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
                          int64_t n);
 
@@ -53,25 +60,28 @@ void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const 
 void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C,
                             float eps);
 
-/* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type, or for bf16; `bias` [total] or NULL. */
+/* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type or for bf16.
+ * bias  in  [total] or NULL */
 void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight,
                          const char *bias, int first, int O, int total, int I);
 
-/* This tensor's numbers must be finite: what follows it would hide infinities. Others show in what
- * comes out, and are looked for then. */
+/* This tensor's numbers must be finite, because the layer behind it would hide infinities. In other
+ * tensors they show in the results, and are looked for then. */
 void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name);
 
-/* A projection without bias, [I, O] in OpenCLIP's files and [O, I] in Hugging Face's. */
+/* A projection without bias: [I, O] where the family transposes it, else [O, I]. */
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I);
 
-/* The filters of a patch embedding, [O, C, P, P] read as [O, C*P*P]. */
-void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int P);
+/* The filters of a patch embedding, [O, 3, P, P] read as [O, 3*P*P]; `bias` [O] or NULL. */
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *weight, const char *bias, int O, int P);
 
 /* A table that stays in the file, in its own type and place. */
 void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *name, int64_t rows, int64_t cols);
 
-/* A convolution and the batch norm behind it: conv.weight [O, I, K, K], bn.{weight,bias,running_mean,running_var}; folded unless gradients are
- * wanted. The first as a product over im2col's columns (or pixels, K = 1), the second as a 3x3 convolution. */
+/* A convolution and the batch norm behind it: conv.weight [O, I, K, K] and
+ * bn.{weight,bias,running_mean,running_var}. The norm is folded into the filters unless gradients
+ * are wanted. clipmdl_bind_conv() makes a product over im2col's columns (or over pixels, K = 1),
+ * clipmdl_bind_conv3x3() a 3x3 convolution. */
 void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefix, const char *conv, const char *bn,
                        int O, int I, int K);
 void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn,

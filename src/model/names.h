@@ -1,10 +1,9 @@
-/* names.h: one parameter, many names. The code speaks OpenCLIP's (which are OpenAI's); a scheme says where a file has it. */
+/* names.h: one parameter, many names. The code speaks OpenCLIP's, which are OpenAI's; a family says
+ * where a file has the parameter. */
 #ifndef CLIPMDL_NAMES_H
 #define CLIPMDL_NAMES_H
 
-#include "model/config.h"
-
-#define CLIPMDL_MAX_NAME 192
+#include "model/family/family.h"
 
 /* A run of rows of a parameter, as it lies in a file. */
 typedef struct clipmdl_part {
@@ -14,15 +13,17 @@ typedef struct clipmdl_part {
 
 #define CLIPMDL_MAX_PARTS 3
 
-/* clipmdl_parts(): where rows first .. first+rows of the parameter `name` (of `total` rows) are in a file.
- * "in_proj" stands for the query, key and value projections one below the other: one tensor in OpenCLIP's Transformers,
- * three in Hugging Face's and in every attention pool; there first and rows are multiples of total/3.
+/* clipmdl_parts(): where rows first .. first+rows of the parameter `name` (of `total` rows) are in
+ * a file. "in_proj" stands for the query, key and value projections one below the other: one tensor
+ * in OpenCLIP's Transformers, three in Hugging Face's and in every attention pool; there first and
+ * rows are multiples of total/3.
  * part  out  [CLIPMDL_MAX_PARTS]
  * Returns how many parts. */
-int clipmdl_parts(clipmdl_scheme scheme, const char *prefix, const char *name, int64_t first, int64_t rows,
+int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,
                   int64_t total, clipmdl_part *part);
 
-/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before them.
+/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before
+ * them.
  * within  in   only those whose names begin so; NULL: all
  * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; what is beyond is passed over
  * Returns how many there are. */
@@ -35,16 +36,7 @@ bool clipmdl_is_whole(const clipmdl_store *s, const char *prefix);
 
 /* clipmdl_in_tower(): is a tensor part of one of these towers, by its name? clipmdl_is_harmless():
  * one that carries nothing that is used, like position_ids. */
-bool clipmdl_in_tower(clipmdl_scheme scheme, const char *prefix, const char *name, int towers);
+bool clipmdl_in_tower(const clipmdl_family *family, const char *prefix, const char *name, int towers);
 bool clipmdl_is_harmless(const char *name);
-
-/* clipmdl_join_positions(): Long-CLIP (Zhang et al. 2024, arXiv:2403.15378) keeps its positional
- * embeddings in two tables of one size: the first 20 rows count of positional_embedding, which
- * stays as it is in training, and the rest of positional_embedding_res. They become one.
- * Errors: CLIP_EMISMATCH (the tables do not fit each other), CLIP_ENOMEM. */
-clip_status clipmdl_join_positions(clipmdl_store *s, const clipmdl_found *f, clip_error *err);
-
-/* clipmdl_projection_transposed(): "visual.proj" and "text_projection" are [width, embed] (x @ W) in this scheme. */
-static inline bool clipmdl_projection_transposed(clipmdl_scheme scheme) { return scheme == CLIPMDL_OPENCLIP; }
 
 #endif

@@ -1,3 +1,4 @@
+/* The list of a model's parameters, their initial values, and reading them from a checkpoint. */
 #include "model/params.h"
 
 #include <math.h>
@@ -6,11 +7,11 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "model/model.h"
+#include "model/tower.h"
 
 #define ROUND 16 /* a parameter starts at a multiple of so many numbers */
 
-/* ---- The list ------------------------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 /* Where `name` is, or could be put: a table of at least twice as many slots as names, searched from
  * the slot that the name hashes to. */
@@ -68,33 +69,19 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
     return CLIP_OK;
 }
 
-/* The towers' bind functions name everything. */
-static clip_status list_towers(const clipmdl_config *c, clipmdl_params *out)
+/* A tower's bind function names everything. */
+static clip_status list_tower(const clipmdl_tower_kind *kind, const clipmdl_config *c, clipmdl_params *out)
 {
     const clipk_ctx k = {.set = clipk_set_find("ref")};
-    clipmdl_binder b = {.list = out, .prefix = "", .scheme = CLIPMDL_OPENCLIP, .k = &k};
-    clipmdl_vit vit = {0};
-    clipmdl_resnet resnet = {0};
-    clipmdl_text text = {0};
-    const bool is_vit = c->vision.kind == CLIPMDL_VIT;
-    clip_status s = is_vit ? clipmdl_vit_init(&vit, c) : clipmdl_resnet_init(&resnet, c);
-    if (s == CLIP_OK)
-        s = clipmdl_text_init(&text, c);
-    if (s == CLIP_OK) {
-        if (is_vit)
-            clipmdl_vit_bind(&b, &vit);
-        else
-            clipmdl_resnet_bind(&b, &resnet);
-        clipmdl_text_bind(&b, &text);
-        s = b.status;
-    }
-    clipmdl_vit_free(&vit);
-    clipmdl_resnet_free(&resnet);
-    clipmdl_text_free(&text);
-    return s;
+    clipmdl_binder b = {.list = out, .prefix = "", .family = &clipmdl_openclip, .k = &k};
+    clipmdl_tower *t;
+    TRY(clipmdl_tower_new(kind, c, &t));
+    clipmdl_tower_bind(&b, t);
+    clipmdl_tower_free(t);
+    return b.status;
 }
 
-/* The texts' parameters first, then the pictures': params.h says what for. */
+/* The texts' parameters first, then the pictures': params.h says why. */
 static void place(clipmdl_params *p)
 {
     static const int towers[] = {CLIPMDL_TEXT_PARAM, CLIPMDL_IMAGE_PARAM, 0};
@@ -109,13 +96,15 @@ static void place(clipmdl_params *p)
         }
 }
 
-clip_status clipmdl_params_list(const clipmdl_config *c, bool logit_bias, clipmdl_params *out)
+clip_status clipmdl_params_list(const clipmdl_config *c, clipmdl_params *out)
 {
     *out = (clipmdl_params){0};
-    clip_status s = list_towers(c, out);
+    clip_status s = list_tower(c->vision.tower, c, out);
+    if (s == CLIP_OK)
+        s = list_tower(c->text.tower, c, out);
     if (s == CLIP_OK)
         s = clipmdl_params_add(out, "logit_scale", 1, 0, NULL, 0, 0);
-    if (s == CLIP_OK && logit_bias)
+    if (s == CLIP_OK && c->logit_bias)
         s = clipmdl_params_add(out, "logit_bias", 1, 0, NULL, 0, 0);
     if (s < 0)
         clipmdl_params_free(out);
@@ -130,74 +119,22 @@ void clipmdl_params_free(clipmdl_params *p)
     *p = (clipmdl_params){0};
 }
 
-/* ---- Initial weights: what OpenCLIP 3's CLIP class leaves behind, PyTorch's defaults included ------------------------ */
-
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), e = strlen(end);
-    return n >= e && strcmp(s + n - e, end) == 0;
-}
+/* ---- Initial weights: those of OpenCLIP 3's CLIP class, PyTorch's defaults included ---------- */
 
 static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
 
-typedef struct draw {
-    enum { CONSTANT, NORMAL, UNIFORM } kind;
-    double x; /* the constant, the deviation, the bound */
-} draw;
-
-/* nn.Linear's and nn.Conv2d's own: uniform within 1/sqrt(fan_in), weights and biases alike. */
-static draw linear_default(double fan_in) { return (draw){UNIFORM, 1 / sqrt(fan_in)}; }
-
-/* What norms, and biases of attention, start from; where `p` is none of them: false. */
-static bool draw_plain(const clipmdl_param *p, draw *out)
+/* What norms, and biases of attention, start from; false where `p` is none of them. */
+static bool draw_plain(const clipmdl_param *p, clipmdl_draw *out)
 {
     const char *n = p->name;
     const bool norm = has(n, "ln_") || has(n, ".bn") || has(n, "downsample.1.");
-    if (norm && (ends(n, ".weight") || ends(n, "running_var")))
-        *out = (draw){CONSTANT, has(n, ".layer") && has(n, "bn3.weight") ? 0 : 1};
-    else if (norm || ends(n, "attn.in_proj_bias") || ends(n, "attn.out_proj.bias"))
-        *out = (draw){CONSTANT, 0};
+    if (norm && (clipmdl_name_ends(n, ".weight") || clipmdl_name_ends(n, "running_var")))
+        *out = (clipmdl_draw){CLIPMDL_CONSTANT, has(n, ".layer") && has(n, "bn3.weight") ? 0 : 1};
+    else if (norm || clipmdl_name_ends(n, "attn.in_proj_bias") || clipmdl_name_ends(n, "attn.out_proj.bias"))
+        *out = (clipmdl_draw){CLIPMDL_CONSTANT, 0};
     else
         return false;
     return true;
-}
-
-static draw draw_image(const clipmdl_param *p, const clipmdl_config *c)
-{
-    const char *n = p->name;
-    const double C = c->vision.width, W = 32 * C;
-    const double fan_in = p->ndim > 1 ? (double)p->count / (double)p->dim[0] : 0;
-    if (has(n, "attnpool.")) {
-        if (ends(n, "positional_embedding"))
-            return (draw){NORMAL, 1 / sqrt(W)};
-        return ends(n, ".weight") ? (draw){NORMAL, 1 / sqrt(W)} : linear_default(W);
-    }
-    if (ends(n, "class_embedding") || ends(n, "positional_embedding") || ends(n, "visual.proj"))
-        return (draw){NORMAL, 1 / sqrt(C)};
-    if (ends(n, "attn.in_proj_weight")) /* xavier_uniform_ */
-        return (draw){UNIFORM, sqrt(6.0 / (4 * C))};
-    if (ends(n, "c_fc.bias"))
-        return linear_default(C);
-    if (ends(n, "c_proj.bias"))
-        return linear_default(c->vision.mlp);
-    return linear_default(fan_in);
-}
-
-static draw draw_text(const clipmdl_param *p, const clipmdl_config *c)
-{
-    const char *n = p->name;
-    const double C = c->text.width, L = c->text.layers;
-    if (ends(n, "token_embedding.weight"))
-        return (draw){NORMAL, 0.02};
-    if (ends(n, "positional_embedding"))
-        return (draw){NORMAL, 0.01};
-    if (ends(n, "attn.in_proj_weight") || ends(n, "text_projection"))
-        return (draw){NORMAL, 1 / sqrt(C)};
-    if (ends(n, "attn.out_proj.weight") || ends(n, "c_proj.weight"))
-        return (draw){NORMAL, 1 / sqrt(C) / sqrt(2 * L)};
-    if (ends(n, "c_fc.weight"))
-        return (draw){NORMAL, 1 / sqrt(2 * C)};
-    return linear_default(ends(n, "c_fc.bias") ? C : c->text.mlp);
 }
 
 void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint64_t seed, float *w)
@@ -205,25 +142,26 @@ void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint6
     const bool sigmoid = clipmdl_params_find(p, "logit_bias") != NULL;
     for (size_t i = 0; i < p->n; i++) {
         const clipmdl_param *q = &p->param[i];
-        draw d;
+        clipmdl_draw d;
         if (strcmp(q->name, "logit_scale") == 0)
-            d = (draw){CONSTANT, sigmoid ? log(10) : log(1 / 0.07)};
+            d = (clipmdl_draw){CLIPMDL_CONSTANT, sigmoid ? log(10) : log(1 / 0.07)};
         else if (strcmp(q->name, "logit_bias") == 0)
-            d = (draw){CONSTANT, -10};
+            d = (clipmdl_draw){CLIPMDL_CONSTANT, -10};
         else if (!draw_plain(q, &d))
-            d = q->flags & CLIPMDL_IMAGE_PARAM ? draw_image(q, c) : draw_text(q, c);
+            d = (q->flags & CLIPMDL_IMAGE_PARAM ? c->vision.tower : c->text.tower)->draw(q, c);
         clipb_rng r = clipb_rng_at(seed, CLIPB_RNG_INIT, i, 0);
         const float x = (float)d.x;
         for (size_t j = 0; j < q->count; j++)
-            w[q->at + j] = d.kind == CONSTANT ? x
-                           : d.kind == NORMAL ? x * clipb_rng_normal(&r)
-                                              : clipb_rng_between(&r, -x, x);
+            w[q->at + j] = d.by == CLIPMDL_CONSTANT ? x
+                           : d.by == CLIPMDL_NORMAL ? x * clipb_rng_normal(&r)
+                                                    : clipb_rng_between(&r, -x, x);
     }
 }
 
-/* ---- From a checkpoint ------------------------------------------------------------------------------------------ */
+/* ---- From a checkpoint ----------------------------------------------------------------------- */
 
-/* The tensor of a file that holds a part of q, its shape as it should be; `transposed` where the file has [cols, rows]. */
+/* The tensor of a file that holds a part of q; NULL where its shape or type is wrong.
+ * transposed: the file has [cols, rows]. */
 static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_part *part, bool transposed,
                                        const clipmdl_store *s)
 {
@@ -250,14 +188,14 @@ static void transpose(float *w, const float *from, size_t rows, size_t cols)
             w[r * cols + c] = from[c * rows + r];
 }
 
-static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, clipmdl_scheme scheme, const char *prefix,
-                              float *w, clip_error *err)
+static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, const clipmdl_family *family,
+                              const char *prefix, float *w, clip_error *err)
 {
     const clipk_ctx k = {.set = clipk_set_find(NULL)};
-    const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !clipmdl_projection_transposed(scheme);
+    const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !family->transposes;
     const int64_t rows = q->ndim ? q->dim[0] : 1;
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    const int n = clipmdl_parts(scheme, prefix, q->name, 0, rows, rows, part);
+    const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
     float *to = w + q->at;
     for (int i = 0; i < n; i++) {
         const clipmdl_tensor *t = find_part(q, &part[i], turned, s);
@@ -285,10 +223,10 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, cl
     return CLIP_OK;
 }
 
-clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, clipmdl_scheme scheme,
+clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, const clipmdl_family *family,
                                 const char *prefix, float *w, clip_error *err)
 {
     for (size_t i = 0; i < p->n; i++)
-        TRY(read_param(&p->param[i], s, scheme, prefix, w, err));
+        TRY(read_param(&p->param[i], s, family, prefix, w, err));
     return CLIP_OK;
 }

@@ -4,24 +4,91 @@
  *     bottleneck:  y = relu(conv3 1x1(avgpool(relu(conv2 3x3(relu(conv1 1x1(x)))))) + identity)
  *                  identity = x, or downsample 1x1(avgpool(x));  avgpool only where the stride is 2
  *     attnpool:    one query, the mean of the last map, over all its positions */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/number.h"
-#include "model/model.h"
+#include "model/tower.h"
 
-clip_status clipmdl_resnet_init(clipmdl_resnet *m, const clipmdl_config *c)
+typedef struct bottleneck {
+    int in, planes, stride;    /* out = 4 planes */
+    clipnn_conv1x1 conv1;      /* [planes, in] */
+    clipnn_conv3x3 conv2;      /* [planes, planes, 3, 3] */
+    clipnn_conv1x1 conv3;      /* [4 planes, planes] */
+    clipnn_conv1x1 downsample; /* [4 planes, in], where has_downsample */
+    bool has_downsample;
+} bottleneck;
+
+typedef struct resnet {
+    clipmdl_tower tower;
+    clipmdl_vision_config cfg;
+    clipnn_conv1x1 conv1;        /* [C/2, 27], over im2col's columns */
+    clipnn_conv3x3 conv2, conv3; /* [C/2, C/2, 3, 3], [C, C/2, 3, 3] */
+    bottleneck *block;           /* [blocks] */
+    int blocks;
+    const float *positional_embedding; /* [1+G*G, 32 C] */
+    clipnn_linear q, kv, c_proj;       /* [32C, 32C], [64C, 32C], [D, 32C] */
+    float *d_positional_embedding;     /* training alone */
+} resnet;
+
+typedef struct bottleneck_acts {
+    int S;        /* side of the input */
+    float *x, *y; /* input and output; without a tape y may be x */
+    clipnn_conv_acts conv1, conv2, conv3, downsample;
+} bottleneck_acts;
+
+typedef struct resnet_acts {
+    float *columns; /* im2col of the pixels */
+    float *x, *y;   /* the stem's maps; without a tape also the blocks' */
+    clipnn_conv_acts conv1, conv2, conv3;
+    bottleneck_acts *block;             /* [blocks] */
+    float *narrow, *inner, *pooled;     /* inside a bottleneck */
+    float *tokens, *q, *kv, *att, *lse; /* attention pool */
+    int32_t *off, *one_each;
+    void *work; /* of the convolutions */
+} resnet_acts;
+
+typedef struct resnet_grads {
+    float *x, *wide;                /* of a block's output, then of its input; another as wide */
+    float *narrow, *inner, *pooled; /* inside a bottleneck */
+    float *tokens, *q, *kv, *att;   /* attention pool */
+    void *work;
+} resnet_grads;
+
+/* ---- The model ------------------------------------------------------------------------------- */
+
+static clip_status check(const clipmdl_config *c, const char *file, clip_error *err)
 {
     const clipmdl_vision_config *v = &c->vision;
-    *m = (clipmdl_resnet){.cfg = *v, .embed_dim = c->embed_dim};
+    for (int i = 0; i < 4; i++)
+        if (v->stage[i] < 1)
+            return clipb_fail(err, CLIP_EFORMAT, file, "stage %d of the ResNet has no blocks", i + 1);
+    if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 ||
+        v->width > CLIPMDL_MOST_SIDE / 32)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d, %d heads and pictures of %d is impossible",
+                          v->width, v->heads, v->image_size);
+    return clipmdl_check_heads("vision", 32 * v->width, v->heads, file, err);
+}
+
+static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
+{
+    resnet *m = (resnet *)t;
+    const clipmdl_vision_config *v = &c->vision;
+    const int G = v->image_size / 32;
+    m->cfg = *v;
+    t->groups = 1;
+    t->look = 3; /* the map of the third stage */
+    t->tokens = 1 + G * G;
+    t->largest = &m->kv;
     for (int s = 0; s < 4; s++)
         m->blocks += v->stage[s];
     m->block = calloc((size_t)m->blocks, sizeof *m->block);
     if (!m->block)
         return CLIP_ENOMEM;
     int in = v->width;
-    clipmdl_bottleneck *p = m->block;
+    bottleneck *p = m->block;
     for (int s = 0; s < 4; s++)
         for (int i = 0; i < v->stage[s]; i++, p++) {
             p->in = in;
@@ -33,9 +100,9 @@ clip_status clipmdl_resnet_init(clipmdl_resnet *m, const clipmdl_config *c)
     return CLIP_OK;
 }
 
-void clipmdl_resnet_free(clipmdl_resnet *m) { free(m->block); }
+static void free_blocks(clipmdl_tower *t) { free(((resnet *)t)->block); }
 
-static void bind_bottleneck(clipmdl_binder *b, clipmdl_bottleneck *p, const char *prefix)
+static void bind_bottleneck(clipmdl_binder *b, bottleneck *p, const char *prefix)
 {
     clipmdl_bind_conv(b, &p->conv1, prefix, "conv1", "bn1", p->planes, p->in, 1);
     clipmdl_bind_conv3x3(b, &p->conv2, prefix, "conv2", "bn2", p->planes, p->planes);
@@ -44,15 +111,15 @@ static void bind_bottleneck(clipmdl_binder *b, clipmdl_bottleneck *p, const char
         clipmdl_bind_conv(b, &p->downsample, prefix, "downsample.0", "downsample.1", 4 * p->planes, p->in, 1);
 }
 
-void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m)
+/* All of it is one group. */
+static void bind(clipmdl_binder *b, clipmdl_tower *t)
 {
-    const int C = m->cfg.width, G = m->cfg.image_size / 32, W = 32 * C;
-    b->flags = CLIPMDL_IMAGE_PARAM;
-    b->group = 0; /* all of it is one */
+    resnet *m = (resnet *)t;
+    const int C = m->cfg.width, D = t->embed_dim, W = 32 * C;
     clipmdl_bind_conv(b, &m->conv1, "visual.", "conv1", "bn1", C / 2, 3, 3);
     clipmdl_bind_conv3x3(b, &m->conv2, "visual.", "conv2", "bn2", C / 2, C / 2);
     clipmdl_bind_conv3x3(b, &m->conv3, "visual.", "conv3", "bn3", C, C / 2);
-    clipmdl_bottleneck *p = m->block;
+    bottleneck *p = m->block;
     for (int s = 0; s < 4; s++)
         for (int i = 0; i < m->cfg.stage[s]; i++) {
             char prefix[CLIPMDL_MAX_NAME];
@@ -60,16 +127,34 @@ void clipmdl_resnet_bind(clipmdl_binder *b, clipmdl_resnet *m)
             bind_bottleneck(b, p++, prefix);
         }
     clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.attnpool.",
-                        "positional_embedding", 1 + (int64_t)G * G, W);
+                        "positional_embedding", t->tokens, W);
     clipmdl_bind_linear(b, &m->q, "visual.attnpool.", "in_proj_weight", "in_proj_bias", 0, W, 3 * W, W);
     clipmdl_bind_linear(b, &m->kv, "visual.attnpool.", "in_proj_weight", "in_proj_bias", W, 2 * W, 3 * W, W);
-    clipmdl_bind_linear(b, &m->c_proj, "visual.attnpool.", "c_proj.weight", "c_proj.bias", 0, m->embed_dim,
-                        m->embed_dim, W);
+    clipmdl_bind_linear(b, &m->c_proj, "visual.attnpool.", "c_proj.weight", "c_proj.bias", 0, D, D, W);
 }
 
-/* ---- Layout --------------------------------------------------------------------------------------------------- */
+static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
+{
+    const char *n = p->name;
+    const double W = 32 * c->vision.width;
+    if (!strstr(n, "attnpool."))
+        return clipmdl_draw_linear((double)p->count / (double)p->dim[0]);
+    if (clipmdl_name_ends(n, "positional_embedding") || clipmdl_name_ends(n, ".weight"))
+        return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(W)};
+    return clipmdl_draw_linear(W);
+}
 
-/* Room for the largest of what passes through each buffer. */
+/* Layer 0 is the stem, 1 .. 4 are the stages. */
+static clipmdl_rows rows(const clipmdl_tower *t, int layer)
+{
+    const clipmdl_vision_config *v = &((const resnet *)t)->cfg;
+    return (clipmdl_rows){.side = v->image_size / (layer < 2 ? 4 : 2 << layer),
+                          .width = layer == 0 ? v->width : v->width * (2 << layer)};
+}
+
+/* ---- Layout ---------------------------------------------------------------------------------- */
+
+/* The largest of what passes through each buffer. */
 typedef struct sizes {
     size_t x, narrow, pooled, conv, work;
 } sizes;
@@ -86,7 +171,7 @@ static void measure_conv3x3(sizes *z, const clipk_ctx *k, const clipnn_conv3x3 *
     clipb_raise(&z->work, clipnn_conv3x3_work(k, N, S, c, back));
 }
 
-static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N, bool back)
+static sizes measure(const clipk_ctx *k, const resnet *m, int N, bool back)
 {
     const size_t n = (size_t)N, C = (size_t)m->cfg.width;
     int S = m->cfg.image_size / 2;
@@ -99,7 +184,7 @@ static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N, bool ba
     measure_conv3x3(&z, k, &m->conv3, N, S, back);
     S /= 2;
     for (int i = 0; i < m->blocks; i++) {
-        const clipmdl_bottleneck *p = &m->block[i];
+        const bottleneck *p = &m->block[i];
         pixels = n * (size_t)S * (size_t)S;
         clipb_raise(&z.x, pixels * (size_t)p->in);
         clipb_raise(&z.narrow, pixels * (size_t)p->planes);
@@ -118,7 +203,8 @@ static sizes measure(const clipk_ctx *k, const clipmdl_resnet *m, int N, bool ba
     return z;
 }
 
-/* What the convolutions keep: each for itself on a tape, else one after the other in the same place; nothing where norms are folded. */
+/* What the convolutions keep. On a tape each has its own place, else all share one. They keep
+ * nothing where norms are folded. */
 typedef struct keeper {
     clipb_arena *a;
     bool tape;
@@ -133,12 +219,12 @@ static clipnn_conv_acts keep(const keeper *t, size_t T, int O)
     return acts;
 }
 
-static void layout_blocks(const keeper *t, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, int N, float *x)
+static void layout_blocks(const keeper *t, resnet_acts *acts, const resnet *m, int N, float *x)
 {
     int S = m->cfg.image_size / 4;
     for (int i = 0; i < m->blocks; i++) {
-        const clipmdl_bottleneck *p = &m->block[i];
-        clipmdl_bottleneck_acts b = {.S = S, .x = x, .y = x};
+        const bottleneck *p = &m->block[i];
+        bottleneck_acts b = {.S = S, .x = x, .y = x};
         size_t T = (size_t)N * (size_t)S * (size_t)S;
         b.conv1 = keep(t, T, p->planes);
         b.conv2 = keep(t, T, p->planes);
@@ -157,7 +243,7 @@ static void layout_blocks(const keeper *t, clipmdl_resnet_acts *acts, const clip
     }
 }
 
-static void layout_attention_pool(clipb_arena *a, clipmdl_resnet_acts *acts, const clipmdl_resnet *m, int N)
+static void layout_attention_pool(clipb_arena *a, resnet_acts *acts, const resnet *m, int N)
 {
     const size_t n = (size_t)N, G = (size_t)(m->cfg.image_size / 32), W = 32 * (size_t)m->cfg.width, T = 1 + G * G;
     acts->tokens = CLIPB_NEW(a, float, n * T * W);
@@ -168,14 +254,20 @@ static void layout_attention_pool(clipb_arena *a, clipmdl_resnet_acts *acts, con
     acts->one_each = CLIPB_NEW(a, int32_t, n + 1);
 }
 
-void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clipk_ctx *k, const clipmdl_resnet *m,
-                           int N, bool tape)
+static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const clipmdl_tower *tower,
+                   const clipmdl_input *in, bool tape)
 {
+    const resnet *m = (const resnet *)tower;
+    resnet_acts measured, *acts = CLIPB_NEW(a, resnet_acts, 1);
+    out->own = acts;
+    out->pooled = NULL;
+    acts = acts ? acts : &measured;
+    const int N = in->N;
     const size_t n = (size_t)N, S = (size_t)m->cfg.image_size / 2, T = n * S * S;
     const int C = m->cfg.width;
     const sizes z = measure(k, m, N, false);
     keeper t = {.a = a, .tape = tape};
-    *acts = (clipmdl_resnet_acts){.block = CLIPB_NEW(a, clipmdl_bottleneck_acts, m->blocks)};
+    *acts = (resnet_acts){.block = CLIPB_NEW(a, bottleneck_acts, m->blocks)};
     if (!tape) {
         acts->x = CLIPB_NEW(a, float, z.x);
         acts->y = CLIPB_NEW(a, float, z.x);
@@ -193,7 +285,7 @@ void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clip
     layout_blocks(&t, acts, m, N, tape ? CLIPB_NEW(a, float, T / 4 * (size_t)C) : acts->y);
     acts->work = clipb_arena_alloc(a, z.work, 1);
     size_t mark = clipb_arena_mark(a);
-    if (tape) { /* the stem has ended when the blocks begin, */
+    if (tape) { /* the stem has ended when the blocks begin */
         acts->x = CLIPB_NEW(a, float, z.x);
         acts->y = CLIPB_NEW(a, float, z.x);
     } else {
@@ -204,18 +296,23 @@ void clipmdl_resnet_layout(clipb_arena *a, clipmdl_resnet_acts *acts, const clip
     acts->inner = CLIPB_NEW(a, float, z.narrow);
     acts->pooled = CLIPB_NEW(a, float, z.pooled);
     clipb_arena_reset(a, mark);
-    if (!tape) /* and these when the pool does */
+    if (!tape) /* the blocks have ended when the pool begins */
         layout_attention_pool(a, acts, m, N);
+    out->tape = (clipmdl_tape){.all = clipb_arena_mark(a)};
 }
 
-void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const clipk_ctx *k, const clipmdl_resnet *m,
-                                 int N)
+static void layout_grads(clipb_arena *a, clipmdl_grads *grads, const clipk_ctx *k, const clipmdl_tower *tower,
+                         const clipmdl_input *in)
 {
-    const int G = m->cfg.image_size / 32, W = 32 * m->cfg.width, T = 1 + G * G;
+    const resnet *m = (const resnet *)tower;
+    resnet_grads measured, *g = CLIPB_NEW(a, resnet_grads, 1);
+    grads->own = g;
+    g = g ? g : &measured;
+    const int N = in->N, W = 32 * m->cfg.width, T = tower->tokens;
     const size_t n = (size_t)N, w = (size_t)W, t = (size_t)T;
     sizes z = measure(k, m, N, true);
     clipb_raise(&z.work, clipnn_linear_work(k, N * T, W, 2 * W));
-    clipb_raise(&z.work, clipnn_linear_work(k, N, W, m->embed_dim));
+    clipb_raise(&z.work, clipnn_linear_work(k, N, W, tower->embed_dim));
     g->x = CLIPB_NEW(a, float, z.x);
     g->work = clipb_arena_alloc(a, z.work, 1);
     size_t mark = clipb_arena_mark(a);
@@ -230,11 +327,11 @@ void clipmdl_resnet_layout_grads(clipb_arena *a, clipmdl_resnet_grads *g, const 
     g->pooled = CLIPB_NEW(a, float, z.pooled);
 }
 
-/* ---- Bottleneck ----------------------------------------------------------------------------------------------- */
+/* ---- Bottleneck ------------------------------------------------------------------------------ */
 
 /* b->x [N, S, S, in] to b->y [N, S/stride, S/stride, 4 planes] */
-static void bottleneck_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_bottleneck_acts *b,
-                               const clipmdl_bottleneck *p, int N)
+static void bottleneck_forward(const clipk_ctx *k, const resnet_acts *a, const bottleneck_acts *b,
+                               const bottleneck *p, int N)
 {
     const int S = b->S, T = N * S * S, To = T / (p->stride * p->stride);
     const float *inner = a->inner, *identity = b->x;
@@ -254,8 +351,8 @@ static void bottleneck_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a,
 }
 
 /* g->x: the gradient of b->y, then that of b->x */
-static void bottleneck_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_bottleneck_acts *b,
-                                const clipmdl_bottleneck *p, int N)
+static void bottleneck_backward(const clipk_ctx *k, const resnet_grads *g, const bottleneck_acts *b,
+                                const bottleneck *p, int N)
 {
     const int S = b->S, T = N * S * S, To = T / (p->stride * p->stride);
     const float *inner = g->inner, *identity = b->x, *plus = g->x;
@@ -288,21 +385,21 @@ static void bottleneck_backward(const clipk_ctx *k, const clipmdl_resnet_grads *
     clipnn_conv1x1_backward(k, g->x, free, NULL, free, &b->conv1, b->x, NULL, T, &p->conv1, CLIPK_RELU, plus, g->work);
 }
 
-/* ---- Attention pool ------------------------------------------------------------------------------------------- */
+/* ---- Attention pool -------------------------------------------------------------------------- */
 
-static clipk_attention_shape pool_shape(const clipmdl_resnet_acts *a, const clipmdl_resnet *m, int N)
+static clipk_attention_shape pool_shape(const resnet_acts *a, const resnet *m, int N)
 {
     return (clipk_attention_shape){
         .B = N, .H = m->cfg.heads, .D = 32 * m->cfg.width / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
 }
 
-/* The first token of every picture: the mean, which asks. */
+/* The first token of every picture is the mean, which asks. */
 static clipk_view first_tokens(const float *tokens, int T, int W)
 {
     return (clipk_view){tokens, CLIPK_F32, (int64_t)T * W, 1};
 }
 
-static void attention_pool_forward(const clipk_ctx *k, const clipmdl_resnet_acts *a, const clipmdl_resnet *m,
+static void attention_pool_forward(const clipk_ctx *k, const resnet_acts *a, const resnet *m,
                                    const float *x, int N, int G2, float *out)
 {
     const int W = 32 * m->cfg.width, T = 1 + G2;
@@ -318,8 +415,8 @@ static void attention_pool_forward(const clipk_ctx *k, const clipmdl_resnet_acts
     clipnn_linear_forward(k, out, NULL, clipk_rows(a->att, W), N, &m->c_proj, CLIPK_LINEAR, NULL);
 }
 
-static void attention_pool_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a,
-                                    const clipmdl_resnet *m, const float *dout, int N, int G2)
+static void attention_pool_backward(const clipk_ctx *k, const resnet_grads *g, const resnet_acts *a,
+                                    const resnet *m, const float *dout, int N, int G2)
 {
     const int W = 32 * m->cfg.width, T = 1 + G2;
     const clipk_attention_shape s = pool_shape(a, m, N);
@@ -334,49 +431,48 @@ static void attention_pool_backward(const clipk_ctx *k, const clipmdl_resnet_gra
     clipnn_mean_tokens_backward(k, g->x, m->d_positional_embedding, g->tokens, N, G2, W);
 }
 
-/* ---- The tower ------------------------------------------------------------------------------------------------ */
+/* ---- The tower ------------------------------------------------------------------------------- */
 
-int clipmdl_resnet_map(const clipmdl_resnet *m, int layer, int *side)
-{
-    *side = m->cfg.image_size / (layer < 2 ? 4 : 2 << layer);
-    return layer == 0 ? m->cfg.width : m->cfg.width * (2 << layer);
-}
-
-static void tap_map(const clipmdl_tap *tap, int layer, const float *x, const clipmdl_resnet *m, int N)
+static void tap_map(const clipmdl_tap *tap, int layer, const float *x, const clipmdl_tower *t, int N)
 {
     if (!tap || tap->layer != layer)
         return;
-    int S;
-    const size_t C = (size_t)clipmdl_resnet_map(m, layer, &S);
-    memcpy(tap->rows, x, (size_t)N * (size_t)S * (size_t)S * C * sizeof *x);
+    const clipmdl_rows r = rows(t, layer);
+    memcpy(tap->rows, x, (size_t)N * (size_t)clipmdl_rows_count(r) * (size_t)r.width * sizeof *x);
 }
 
-void clipmdl_resnet_forward(const clipk_ctx *k, clipmdl_resnet_acts *a, const clipmdl_resnet *m, const float *pixels,
-                            int N, float *out)
+static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
+                    float *out)
 {
-    const int C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
+    const resnet *m = (const resnet *)t;
+    const resnet_acts *a = acts->own;
+    const int N = in->N, C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
 
-    clipk_im2col(k, a->columns, pixels, N, 3, I, I, 3, 3, 2, 1);
+    clipk_im2col(k, a->columns, in->pixels, N, 3, I, I, 3, 3, 2, 1);
     clipnn_conv1x1_forward(k, a->x, &a->conv1, a->columns, T, &m->conv1, CLIPK_RELU, NULL, a->work);
     clipnn_conv3x3_forward(k, a->y, &a->conv2, a->x, N, S, &m->conv2, CLIPK_RELU, a->work);
     clipnn_conv3x3_forward(k, a->x, &a->conv3, a->y, N, S, &m->conv3, CLIPK_RELU, a->work);
     clipk_avgpool2x2(k, a->block[0].x, a->x, N, S, S, C);
 
-    tap_map(a->tap, 0, a->block[0].x, m, N);
+    tap_map(acts->tap, 0, a->block[0].x, t, N);
     for (int s = 0, i = 0; s < 4; s++) {
         for (int end = i + m->cfg.stage[s]; i < end; i++)
             bottleneck_forward(k, a, &a->block[i], &m->block[i], N);
-        tap_map(a->tap, s + 1, a->block[i - 1].y, m, N);
+        tap_map(acts->tap, s + 1, a->block[i - 1].y, t, N);
     }
 
     attention_pool_forward(k, a, m, a->block[m->blocks - 1].y, N, G * G, out);
 }
 
-void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, const clipmdl_resnet_acts *a,
-                             const clipmdl_resnet *m, const float *dout, int N)
+static void backward(const clipk_ctx *k, const clipmdl_grads *grads, const clipmdl_acts *acts, const clipmdl_tower *t,
+                     const clipmdl_input *in, const float *dout)
 {
-    const int C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
+    const resnet *m = (const resnet *)t;
+    const resnet_acts *a = acts->own;
+    const resnet_grads *g = grads->own;
+    const int N = in->N, C = m->cfg.width, I = m->cfg.image_size, S = I / 2, T = N * S * S, G = I / 32;
 
+    clipmdl_enter(grads, 0);
     attention_pool_backward(k, g, a, m, dout, N, G * G);
 
     for (int i = m->blocks - 1; i >= 0; i--)
@@ -391,3 +487,23 @@ void clipmdl_resnet_backward(const clipk_ctx *k, const clipmdl_resnet_grads *g, 
     clipnn_conv1x1_backward(k, NULL, g->inner, NULL, g->inner, &a->conv1, a->columns, NULL, T, &m->conv1, CLIPK_RELU,
                             NULL, g->work);
 }
+
+const clipmdl_tower_kind clipmdl_resnet = {
+    .name = "ModifiedResNet",
+    .flags = CLIPMDL_IMAGE_PARAM,
+    .chunk = 8,
+    .batchnorm = true,
+    .beta2 = 0.999,
+    .eps = 1e-8,
+    .check = check,
+    .size = sizeof(resnet),
+    .init = init,
+    .free = free_blocks,
+    .bind = bind,
+    .draw = draw,
+    .rows = rows,
+    .layout = layout,
+    .forward = forward,
+    .layout_grads = layout_grads,
+    .backward = backward,
+};

@@ -1,13 +1,15 @@
-/* What the shapes of the weights tell: OpenAI's build_model() (openai/CLIP, clip/model.py), for both schemes. */
+/* What the shapes of the weights tell where no configuration is beside them, as OpenAI's
+ * build_model() reads them (openai/CLIP, clip/model.py). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "model/names.h"
+#include "model/tower.h"
 
 typedef struct shapes {
     const clipmdl_store *store;
-    clipmdl_scheme scheme;
+    const clipmdl_family *family;
     const char *prefix;
     clip_error *err;
 } shapes;
@@ -15,7 +17,7 @@ typedef struct shapes {
 static const clipmdl_tensor *find(const shapes *s, const char *name)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    clipmdl_parts(s->scheme, s->prefix, name, 0, 1, 1, part);
+    clipmdl_parts(s->family, s->prefix, name, 0, 1, 1, part);
     return clipmdl_store_find(s->store, part[0].name);
 }
 
@@ -57,15 +59,16 @@ static clip_status root(const shapes *s, const char *name, int *side)
     return CLIP_OK;
 }
 
-/* Shapes do not tell how wide a head is. OpenAI's are of 64; of OpenCLIP's vision Transformers those from ViT-H on (1280, 1408, 1664, 1792 wide) have 16
- * heads whatever their width. */
+/* Shapes do not tell how wide a head is. OpenAI's heads are 64 wide. OpenCLIP's vision Transformers
+ * from ViT-H on (1280, 1408, 1664, 1792 wide) have 16 heads, whatever their width. */
 static int vision_heads(int width) { return width >= 1280 ? 16 : width / 64; }
 
 static clip_status vision(const shapes *s, clipmdl_vision_config *v)
 {
     int side;
-    if (s->scheme != CLIPMDL_OPENCLIP || find(s, "visual.proj") || find(s, "visual.class_embedding")) {
-        v->kind = CLIPMDL_VIT;
+    if (find(s, "visual.proj") || find(s, "visual.class_embedding") || !find(s, "visual.layer1.0.conv1.weight")) {
+        v->tower = &clipmdl_vit;
+        v->class_token = true;
         TRY(dim(s, "visual.conv1.weight", 4, 0, &v->width));
         TRY(dim(s, "visual.conv1.weight", 4, 3, &v->patch_size));
         TRY(root(s, "visual.positional_embedding", &side));
@@ -78,7 +81,7 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
         v->eps = 1e-5f;
         return dim(s, "visual.transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &v->mlp);
     }
-    v->kind = CLIPMDL_RESNET;
+    v->tower = &clipmdl_resnet;
     TRY(dim(s, "visual.layer1.0.conv1.weight", 4, 0, &v->width));
     TRY(root(s, "visual.attnpool.positional_embedding", &side));
     v->image_size = side * 32;
@@ -93,6 +96,8 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
 
 static clip_status text(const shapes *s, clipmdl_text_config *t)
 {
+    t->tower = &clipmdl_text;
+    t->causal = true;
     TRY(dim(s, "positional_embedding", 2, 0, &t->context_length));
     TRY(dim(s, "token_embedding.weight", 2, 0, &t->vocab_size));
     TRY(dim(s, "ln_final.weight", 1, 0, &t->width));
@@ -100,42 +105,31 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
     t->heads = t->width / 64;
     t->layers = count(s, "transformer.resblocks.", ".ln_1.weight");
     t->eps = 1e-5f;
-    t->pooling = CLIPMDL_POOL_ARGMAX;
+    t->pooling = CLIPNN_POOL_ARGMAX;
     return CLIP_OK;
-}
-
-/* OpenAI's own files, Long-CLIP's, which are made from them, and Hugging Face's default are
- * QuickGELU, OpenCLIP's models mostly GELU. OpenAI's carry their sizes as tensors, and the largest
- * of them that Hugging Face names is ViT-L: 1024 wide, with texts of 768. What is wider is
- * OpenCLIP's, whoever has named its tensors. */
-static bool quick(const shapes *s, const clipmdl_config *c)
-{
-    if (s->scheme == CLIPMDL_OPENCLIP)
-        return find(s, "input_resolution") || find(s, "positional_embedding_res");
-    return c->text.width < 1024 && c->vision.width <= 1024;
 }
 
 /* The width of what a projection makes; 0 where an encoder alone has none. */
 static clip_status embed_dim(const shapes *s, clipmdl_config *c)
 {
     const char *name = c->towers & CLIP_TOWER_TEXT ? "text_projection" : "visual.proj";
-    if (c->towers == CLIP_TOWER_IMAGE && c->vision.kind == CLIPMDL_RESNET)
+    if (c->towers == CLIP_TOWER_IMAGE && !c->vision.tower->projection)
         return dim(s, "visual.attnpool.c_proj.weight", 2, 0, &c->embed_dim);
     if (c->towers != CLIP_TOWER_BOTH && !find(s, name))
         return CLIP_OK;
-    return dim(s, name, 2, clipmdl_projection_transposed(s->scheme) ? 1 : 0, &c->embed_dim);
+    return dim(s, name, 2, s->family->transposes ? 1 : 0, &c->embed_dim);
 }
 
 clip_status clipmdl_config_from_shapes(const clipmdl_store *store, const clipmdl_found *f, clipmdl_config *out,
                                        clip_error *err)
 {
-    const shapes s = {store, f->scheme, f->prefix, err};
+    const shapes s = {store, f->family, f->prefix, err};
     *out = (clipmdl_config){.towers = f->towers};
     if (f->towers & CLIP_TOWER_IMAGE)
         TRY(vision(&s, &out->vision));
     TRY(embed_dim(&s, out));
     if (f->towers & CLIP_TOWER_TEXT)
         TRY(text(&s, &out->text));
-    out->vision.act = out->text.act = quick(&s, out) ? CLIPK_QUICKGELU : CLIPK_GELU;
+    TRY(f->family->guess(store, f, out, err));
     return clipmdl_config_check(out, store->file, err);
 }

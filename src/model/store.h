@@ -1,11 +1,13 @@
 /* store.h: the tensors of a checkpoint: one safetensors file, or the shards that an index names.
  *
  *     8 bytes      N, little-endian: length of the header
- *     N bytes      JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ..., "__metadata__": {..}}
+ *     N bytes      JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]},
+ *                  ..., "__metadata__": {..}}
  *     the rest     the data; offsets count from here
  *
- * Format: huggingface/safetensors. Everything is checked at opening: afterwards a tensor's bytes are inside its mapping,
- * as many as its shape and type say, and no two tensors share any. */
+ * Format: huggingface/safetensors. Everything is checked at opening. Afterwards a tensor's bytes
+ * are inside its mapping, they are as many as its shape and type say, and no two tensors share
+ * any. */
 #ifndef CLIPMDL_STORE_H
 #define CLIPMDL_STORE_H
 
@@ -22,7 +24,7 @@ typedef struct clipmdl_tensor {
     const unsigned char *data; /* no alignment is promised */
     size_t bytes;
     const clipb_map *map; /* NULL: the data is not in a mapping */
-    bool used; /* set by whoever takes it; what stays false is unexpected */
+    bool used; /* set by whoever takes it; a tensor that nobody takes is unexpected */
 } clipmdl_tensor;
 
 typedef struct clipmdl_store {
@@ -33,7 +35,7 @@ typedef struct clipmdl_store {
     struct cJSON **header;
     clipb_map *map;
     size_t shards;
-    unsigned char *joined; /* by clipmdl_join_positions() */
+    unsigned char *joined; /* a tensor that a family has put together */
 } clipmdl_store;
 
 /* clipmdl_store_open(): map `path`, a .safetensors file or a .safetensors.index.json.
@@ -41,14 +43,16 @@ typedef struct clipmdl_store {
 clip_status clipmdl_store_open(const char *path, clipmdl_store *out, clip_error *err);
 void clipmdl_store_close(clipmdl_store *s);
 
-/* clipmdl_store_check(): CLIP_EIO where one of the files has been written to since: what was read
- * of it may be something else. */
+/* clipmdl_store_check(): CLIP_EIO where one of the files has been written to since it was
+ * opened. */
 clip_status clipmdl_store_check(const clipmdl_store *s, clip_error *err);
 
-/* clipmdl_store_find(): NULL where there is none of that name. The pointer lives as long as the store. */
+/* clipmdl_store_find(): NULL where there is none of that name. The pointer lives as long as the
+ * store. */
 clipmdl_tensor *clipmdl_store_find(const clipmdl_store *s, const char *name);
 
-/* clipmdl_tensor_type(): the kernels' type of a weight; false for a type that is none (integers, f64). */
+/* clipmdl_tensor_type(): the kernels' type of a weight; false for a type that no weight has
+ * (integers, f64). */
 bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out);
 
 /* clipmdl_tensor_is_finite(): no number of a weight is NaN or infinite. */

@@ -1,128 +1,174 @@
 /* The text Transformer of CLIP:
  *
- *     tokens + positions -> causal blocks -> ln_final(end-of-text row) -> text_projection
+ *     tokens + positions -> blocks -> ln_final -> pool -> text_projection
  *
- * A batch is ragged: with causal attention nothing behind the pooled token reaches it, so a text ends there. */
+ * A batch is ragged. Where attention is causal and one row is pooled, nothing behind that row
+ * reaches it, so a text ends there. */
+#include <math.h>
 #include <stdlib.h>
 
-#include "model/model.h"
+#include "model/transformer.h"
 
-clip_status clipmdl_text_init(clipmdl_text *m, const clipmdl_config *c)
+typedef struct text {
+    clipmdl_tower tower;
+    clipmdl_text_config cfg;
+    clipk_view token_embedding;        /* [V, C], in the file */
+    const float *positional_embedding; /* [L, C] */
+    clipmdl_trunk trunk;
+    float *d_token_embedding, *d_positional_embedding; /* training alone */
+} text;
+
+typedef struct text_acts {
+    float *x; /* [T, C] */
+    clipmdl_trunk_acts trunk;
+} text_acts;
+
+/* ---- The model ------------------------------------------------------------------------------- */
+
+static clip_status check(const clipmdl_config *c, const char *file, clip_error *err)
 {
     const clipmdl_text_config *t = &c->text;
-    *m = (clipmdl_text){.cfg = *t, .embed_dim = c->embed_dim};
-    m->block = clipmdl_blocks_new(t->layers, t->width, t->heads, t->mlp, t->act);
-    return m->block ? CLIP_OK : CLIP_ENOMEM;
+    if (t->layers < 1)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
+    if (t->context_length < 2)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a context of %d has no room for start and end token",
+                          t->context_length);
+    TRY(clipmdl_check_heads("text", t->width, t->heads, file, err));
+    if (!(t->eps >= 0))
+        return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
+    return CLIP_OK;
 }
 
-void clipmdl_text_free(clipmdl_text *m) { free(m->block); }
-
-void clipmdl_text_bind(clipmdl_binder *b, clipmdl_text *m)
+static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
 {
-    const clipmdl_text_config *t = &m->cfg;
-    b->flags = CLIPMDL_TEXT_PARAM;
-    b->group = 0;
-    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", t->vocab_size,
-                       t->width);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding",
-                        t->context_length, t->width);
-    clipmdl_bind_finite(b, "", "positional_embedding"); /* what is behind a text is not looked at */
-    clipmdl_blocks_bind(b, m->block, t->layers, "transformer.resblocks.", t->eps);
-    clipmdl_bind_layernorm(b, &m->ln_final, "", "ln_final", t->width, t->eps);
-    b->group++;
-    if (m->embed_dim > 0)
-        clipmdl_bind_projection(b, &m->text_projection, "text_projection", m->embed_dim, t->width);
-    m->first_group = b->first_group;
+    text *m = (text *)t;
+    m->cfg = c->text;
+    m->trunk = (clipmdl_trunk){.layers = m->cfg.layers,
+                               .width = m->cfg.width,
+                               .embed_dim = c->embed_dim,
+                               .causal = m->cfg.causal,
+                               .projection_bias = m->cfg.projection_bias,
+                               .eps = m->cfg.eps,
+                               .pool = {.by = m->cfg.pooling, .eos_id = m->cfg.eos_id}};
+    t->tokens = m->cfg.context_length;
+    return clipmdl_trunk_init(t, &m->trunk, m->cfg.heads, m->cfg.mlp, m->cfg.act);
 }
 
-int clipmdl_text_length(const clipmdl_text *m, const int32_t *ids, int n)
-{
-    int at = 0;
-    if (m->cfg.pooling == CLIPMDL_POOL_ARGMAX) {
-        for (int i = 1; i < n; i++)
-            if (ids[i] > ids[at])
-                at = i;
-    } else {
-        while (at < n && ids[at] != m->cfg.eos_id)
-            at++;
-        if (at == n) /* none: the peers' argmax over "is it the end token" gives the first */
-            at = 0;
-    }
-    return at + 1;
-}
+static void free_blocks(clipmdl_tower *t) { free(((text *)t)->trunk.block); }
 
-static void layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape,
-                   const clipmdl_tap *tap)
+static void bind(clipmdl_binder *b, clipmdl_tower *t)
 {
-    const size_t C = (size_t)m->cfg.width;
-    *acts = (clipmdl_text_acts){.tap = tap};
-    acts->x = CLIPB_NEW(a, float, (size_t)T * C);
-    acts->pooled = CLIPB_NEW(a, float, (size_t)N * C);
-    acts->read = CLIPB_NEW(a, int32_t, N);
-    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
-    if (tape) {
-        acts->mean_final = CLIPB_NEW(a, float, N);
-        acts->rstd_final = CLIPB_NEW(a, float, N);
-    }
-    clipmdl_blocks_layout(a, acts->block, tape ? &acts->tape : NULL, acts->x, T, tap ? 0 : N, m->block, m->cfg.layers);
-}
-
-void clipmdl_text_layout(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T, bool tape)
-{
-    layout(a, acts, m, N, T, tape, NULL);
-}
-
-void clipmdl_text_layout_tap(clipb_arena *a, clipmdl_text_acts *acts, const clipmdl_text *m, int N, int T,
-                             const clipmdl_tap *tap)
-{
-    layout(a, acts, m, N, T, false, tap);
-}
-
-void clipmdl_text_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_text *m, int N,
-                               int T)
-{
-    clipmdl_blocks_layout_grads(a, g, k, T, N, m->block, clipnn_linear_work(k, N, m->cfg.width, m->embed_dim));
-}
-
-void clipmdl_text_forward(const clipk_ctx *k, clipmdl_text_acts *a, const clipmdl_text *m, const int32_t *ids,
-                          const int32_t *off, int N, float *out)
-{
+    text *m = (text *)t;
     const int C = m->cfg.width;
-    const clipnn_batch batch = {.B = N, .off = off, .causal = true};
-
-    clipnn_token_embedding(k, a->x, m->token_embedding, m->positional_embedding, ids, &batch, C);
-    for (int n = 0; n < N; n++)
-        a->read[n] = off[n] + clipmdl_text_length(m, ids + off[n], off[n + 1] - off[n]) - 1;
-    /* A row that asks alone is the last of its text: with a tap the padding is behind it, and all rows ask. */
-    const float *last =
-        clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, a->tap ? NULL : a->read, a->tap);
-    if (!last)
-        return;
-    clipnn_layernorm_forward(k, a->pooled, a->mean_final, a->rstd_final, last, a->tap ? a->read : NULL, &m->ln_final, N,
-                             C);
-    if (out)
-        clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->text_projection, CLIPK_LINEAR, NULL);
+    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", m->cfg.vocab_size, C);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding",
+                        m->cfg.context_length, C);
+    clipmdl_bind_finite(b, "", "positional_embedding"); /* what is behind a text is not looked at */
+    clipmdl_trunk_bind(b, &m->trunk, "transformer.resblocks.", "ln_final", "text_projection");
 }
 
-void clipmdl_text_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_text_acts *a,
-                           const clipmdl_text *m, const int32_t *ids, const int32_t *off, const float *dout, int N)
+static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
 {
-    const int C = m->cfg.width, L = m->cfg.layers;
-    const clipnn_batch batch = {.B = N, .off = off, .causal = true};
-    void *work = g->block.work;
-
-    clipmdl_enter(g, L + 1);
-    clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N,
-                           &m->text_projection, NULL, work);
-    if (m->first_group > L)
-        return;
-    clipmdl_enter(g, L);
-    clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_final, a->rstd_final, &m->ln_final,
-                              NULL, N, C, work);
-    clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch,
-                            a->read);
-    if (m->first_group > 0)
-        return;
-    clipmdl_enter(g, 0);
-    clipnn_token_embedding_backward(k, m->d_token_embedding, m->d_positional_embedding, g->x, ids, &batch, C);
+    const char *n = p->name;
+    const double C = c->text.width, L = c->text.layers;
+    if (clipmdl_name_ends(n, "token_embedding.weight"))
+        return (clipmdl_draw){CLIPMDL_NORMAL, 0.02};
+    if (clipmdl_name_ends(n, "positional_embedding"))
+        return (clipmdl_draw){CLIPMDL_NORMAL, 0.01};
+    if (clipmdl_name_ends(n, "attn.in_proj_weight") || clipmdl_name_ends(n, "text_projection") ||
+        clipmdl_name_ends(n, "text_projection.weight"))
+        return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(C)};
+    if (clipmdl_name_ends(n, "text_projection.bias"))
+        return (clipmdl_draw){CLIPMDL_CONSTANT, 0};
+    if (clipmdl_name_ends(n, "attn.out_proj.weight") || clipmdl_name_ends(n, "c_proj.weight"))
+        return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(C) / sqrt(2 * L)};
+    if (clipmdl_name_ends(n, "c_fc.weight"))
+        return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(2 * C)};
+    return clipmdl_draw_linear(clipmdl_name_ends(n, "c_fc.bias") ? C : c->text.mlp);
 }
+
+/* All rows of a text are padded to the context. */
+static clipmdl_rows rows(const clipmdl_tower *t, int layer)
+{
+    (void)layer;
+    return (clipmdl_rows){.before = t->tokens, .width = t->width};
+}
+
+static int length(const clipmdl_tower *t, const int32_t *ids, int n)
+{
+    const text *m = (const text *)t;
+    const bool ends = m->cfg.causal && clipnn_pools_one(&m->trunk.pool);
+    return ends ? clipnn_pool_row(&m->trunk.pool, ids, n) + 1 : n;
+}
+
+/* ---- Layout ---------------------------------------------------------------------------------- */
+
+static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const clipmdl_tower *t,
+                   const clipmdl_input *in, bool tape)
+{
+    const text *m = (const text *)t;
+    text_acts measured, *v = CLIPB_NEW(a, text_acts, 1);
+    acts->own = v;
+    v = v ? v : &measured;
+    const int N = in->N, T = in->off[N];
+    (void)k;
+    v->x = CLIPB_NEW(a, float, (size_t)T *(size_t)m->cfg.width);
+    clipmdl_trunk_layout(a, &v->trunk, &m->trunk, N, T, tape);
+    acts->pooled = v->trunk.pooled;
+    clipmdl_trunk_layout_blocks(a, &v->trunk, tape ? &acts->tape : NULL, &m->trunk, v->x, N, T, acts->tap);
+}
+
+static void layout_grads(clipb_arena *a, clipmdl_grads *g, const clipk_ctx *k, const clipmdl_tower *t,
+                         const clipmdl_input *in)
+{
+    const text *m = (const text *)t;
+    clipmdl_trunk_grads measured, *own = CLIPB_NEW(a, clipmdl_trunk_grads, 1);
+    g->own = own;
+    clipmdl_trunk_layout_grads(a, own ? own : &measured, k, &m->trunk, in->N, in->off[in->N], 0, g->relevance);
+}
+
+/* ---- Forward and backward -------------------------------------------------------------------- */
+
+static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
+                    float *out)
+{
+    const text *m = (const text *)t;
+    const text_acts *a = acts->own;
+    const clipnn_batch batch = {.B = in->N, .off = in->off, .causal = m->cfg.causal};
+
+    clipnn_token_embedding(k, a->x, m->token_embedding, m->positional_embedding, in->ids, &batch, m->cfg.width);
+    clipmdl_trunk_forward(k, &a->trunk, &m->trunk, &batch, in->ids, acts->tap, out);
+}
+
+static void backward(const clipk_ctx *k, const clipmdl_grads *grads, const clipmdl_acts *acts, const clipmdl_tower *t,
+                     const clipmdl_input *in, const float *dout)
+{
+    const text *m = (const text *)t;
+    const text_acts *a = acts->own;
+    const clipmdl_trunk_grads *g = grads->own;
+    const clipnn_batch batch = {.B = in->N, .off = in->off, .causal = m->cfg.causal};
+
+    if (!clipmdl_trunk_backward(k, grads, g, &a->trunk, &m->trunk, &batch, dout))
+        return;
+    clipmdl_enter(grads, 0);
+    clipnn_token_embedding_backward(k, m->d_token_embedding, m->d_positional_embedding, g->x, in->ids, &batch,
+                                    m->cfg.width);
+}
+
+const clipmdl_tower_kind clipmdl_text = {
+    .name = "text Transformer",
+    .flags = CLIPMDL_TEXT_PARAM,
+    .projection = "text_projection",
+    .check = check,
+    .size = sizeof(text),
+    .init = init,
+    .free = free_blocks,
+    .bind = bind,
+    .draw = draw,
+    .rows = rows,
+    .length = length,
+    .layout = layout,
+    .forward = forward,
+    .layout_grads = layout_grads,
+    .backward = backward,
+};

@@ -1,74 +1,138 @@
+/* The trunk of a Transformer: blocks, norm, pooling, projection; forward and backward. */
+#include "model/transformer.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/model.h"
+#include "base/number.h"
 
-clipnn_block *clipmdl_blocks_new(int layers, int width, int heads, int mlp, clipk_act act)
+clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act)
 {
-    clipnn_block *p = calloc((size_t)layers, sizeof *p);
-    for (int i = 0; p && i < layers; i++) {
-        p[i].width = width;
-        p[i].heads = heads;
-        p[i].mlp = mlp;
-        p[i].act = act;
+    m->block = calloc((size_t)m->layers, sizeof *m->block);
+    if (!m->block)
+        return CLIP_ENOMEM;
+    for (int i = 0; i < m->layers; i++) {
+        m->block[i].width = m->width;
+        m->block[i].heads = heads;
+        m->block[i].mlp = mlp;
+        m->block[i].act = act;
     }
-    return p;
+    t->width = m->width;
+    t->layers = m->layers;
+    t->groups = m->layers + 2;
+    t->look = m->layers - 1;
+    t->norm = &m->norm;
+    t->block = m->block;
+    t->largest = &m->block[0].c_fc;
+    return CLIP_OK;
 }
 
-void clipmdl_blocks_bind(clipmdl_binder *b, clipnn_block *block, int layers, const char *prefix, float eps)
+static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, float eps)
 {
-    const int C = block->width, F = block->mlp;
+    const int C = p->width, F = p->mlp;
+    clipmdl_bind_layernorm(b, &p->ln_1, layer, "ln_1", C, eps);
+    clipmdl_bind_linear(b, &p->q, layer, "attn.in_proj_weight", "attn.in_proj_bias", 0, C, 3 * C, C);
+    clipmdl_bind_linear(b, &p->kv, layer, "attn.in_proj_weight", "attn.in_proj_bias", C, 2 * C, 3 * C, C);
+    clipmdl_bind_linear(b, &p->out_proj, layer, "attn.out_proj.weight", "attn.out_proj.bias", 0, C, C, C);
+    clipmdl_bind_layernorm(b, &p->ln_2, layer, "ln_2", C, eps);
+    clipmdl_bind_linear(b, &p->c_fc, layer, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);
+    clipmdl_bind_finite(b, layer, "mlp.c_fc.weight"); /* the activation of -inf is 0 */
+    clipmdl_bind_finite(b, layer, "mlp.c_fc.bias");
+    clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
+}
+
+static void bind_projection(clipmdl_binder *b, clipmdl_trunk *m, const char *proj)
+{
+    char weight[CLIPMDL_MAX_NAME], bias[CLIPMDL_MAX_NAME];
+    if (!m->projection_bias) {
+        clipmdl_bind_projection(b, &m->proj, proj, m->embed_dim, m->width);
+        return;
+    }
+    snprintf(weight, sizeof weight, "%s.weight", proj);
+    snprintf(bias, sizeof bias, "%s.bias", proj);
+    clipmdl_bind_linear(b, &m->proj, "", weight, bias, 0, m->embed_dim, m->embed_dim, m->width);
+}
+
+void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks, const char *norm, const char *proj)
+{
     char layer[CLIPMDL_MAX_NAME];
-    for (int i = 0; i < layers; i++) {
-        clipnn_block *p = &block[i];
-        snprintf(layer, sizeof layer, "%s%d.", prefix, i);
+    m->first_group = b->first_group;
+    for (int i = 0; i < m->layers; i++) {
+        snprintf(layer, sizeof layer, "%s%d.", blocks, i);
         b->group = i + 1;
-        clipmdl_bind_layernorm(b, &p->ln_1, layer, "ln_1", C, eps);
-        clipmdl_bind_linear(b, &p->q, layer, "attn.in_proj_weight", "attn.in_proj_bias", 0, C, 3 * C, C);
-        clipmdl_bind_linear(b, &p->kv, layer, "attn.in_proj_weight", "attn.in_proj_bias", C, 2 * C, 3 * C, C);
-        clipmdl_bind_linear(b, &p->out_proj, layer, "attn.out_proj.weight", "attn.out_proj.bias", 0, C, C, C);
-        clipmdl_bind_layernorm(b, &p->ln_2, layer, "ln_2", C, eps);
-        clipmdl_bind_linear(b, &p->c_fc, layer, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);
-        clipmdl_bind_finite(b, layer, "mlp.c_fc.weight"); /* the activation of -inf is 0 */
-        clipmdl_bind_finite(b, layer, "mlp.c_fc.bias");
-        clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
+        bind_block(b, &m->block[i], layer, m->eps);
+    }
+    clipmdl_bind_layernorm(b, &m->norm, "", norm, m->width, m->eps);
+    b->group = m->layers + 1;
+    if (m->embed_dim > 0)
+        bind_projection(b, m, proj);
+}
+
+/* ---- Layout ---------------------------------------------------------------------------------- */
+
+/* Do all rows go through the last block? Only the pooled row has to, where one is pooled. But a tap
+ * behind it wants all; and a row that asks alone must be the last of its sample where attention is
+ * causal, while with a tap the padding is behind it. */
+static bool reads_all(const clipmdl_trunk *m, const clipmdl_tap *tap)
+{
+    return !clipnn_pools_one(&m->pool) || (tap && (tap->layer == m->layers || m->causal));
+}
+
+void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape)
+{
+    const size_t n = (size_t)N, C = (size_t)m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
+    *acts = (clipmdl_trunk_acts){0};
+    acts->pooled = CLIPB_NEW(a, float, n *C);
+    acts->read = CLIPB_NEW(a, int32_t, n);
+    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
+    if (!clipnn_pools_one(&m->pool))
+        acts->normed = CLIPB_NEW(a, float, (size_t)T *C);
+    if (tape) {
+        acts->mean = CLIPB_NEW(a, float, rows);
+        acts->rstd = CLIPB_NEW(a, float, rows);
     }
 }
 
-void clipmdl_blocks_layout(clipb_arena *a, clipnn_block_acts *acts, clipmdl_tape *ends, float *x, int T, int N,
-                           const clipnn_block *p, int layers)
+/* Without a tape all blocks but the last have the same acts. */
+void clipmdl_trunk_layout_blocks(clipb_arena *a, clipmdl_trunk_acts *acts, clipmdl_tape *tape, const clipmdl_trunk *m,
+                                 float *x, int N, int T, const clipmdl_tap *tap)
 {
-    clipnn_block_acts shared, one; /* while measuring, acts has no memory: `one` stands for it */
-    size_t mark = clipb_arena_mark(a);
-    if (ends) {
-        clipnn_block_layout_shared(a, &shared, T, p);
-        *ends = (clipmdl_tape){.first = clipb_arena_mark(a), .layers = layers};
+    clipnn_block_acts shared, one; /* while measuring, acts->block has no memory: `one` stands for it */
+    const size_t mark = clipb_arena_mark(a);
+    if (tape) {
+        clipnn_block_layout_shared(a, &shared, T, m->block);
+        *tape = (clipmdl_tape){.first = clipb_arena_mark(a), .layers = m->layers};
     }
-    for (int i = 0; i < layers; i++) {
-        const int R = i == layers - 1 ? N : 0;
-        if (ends) {
-            clipnn_block_layout_tape(a, &one, &shared, x, T, R, p);
-            ends->all = clipb_arena_mark(a);
+    for (int i = 0; i < m->layers; i++) {
+        const int R = i < m->layers - 1 || reads_all(m, tap) ? 0 : N;
+        if (tape) {
+            clipnn_block_layout_tape(a, &one, &shared, x, T, R, m->block);
+            tape->all = clipb_arena_mark(a);
             if (i == 0)
-                ends->block = ends->all - ends->first;
+                tape->block = tape->all - tape->first;
         } else {
             clipb_arena_reset(a, mark); /* a block begins when the one before has ended */
-            clipnn_block_layout(a, &one, x, T, R, p);
+            clipnn_block_layout(a, &one, x, T, R, m->block);
         }
         x = one.out;
-        if (acts)
-            acts[i] = one;
+        if (acts->block)
+            acts->block[i] = one;
     }
 }
 
-void clipmdl_blocks_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, int T, int N,
-                                 const clipnn_block *p, size_t work)
+void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const clipk_ctx *k, const clipmdl_trunk *m,
+                                int N, int T, size_t work, const clipnn_relevance *relevance)
 {
-    *g = (clipmdl_tower_grads){.x = CLIPB_NEW(a, float, (size_t)T * (size_t)p->width)};
-    g->pooled = CLIPB_NEW(a, float, (size_t)N * (size_t)p->width);
-    clipnn_block_layout_grads(a, &g->block, k, T, N, p, work);
+    const size_t C = (size_t)m->width;
+    clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->embed_dim));
+    *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, (size_t)T *C)};
+    g->pooled = CLIPB_NEW(a, float, (size_t)N *C);
+    clipnn_block_layout_grads(a, &g->block, k, T, N, m->block, work);
+    g->block.relevance = relevance;
 }
+
+/* ---- Forward --------------------------------------------------------------------------------- */
 
 static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x, int T, int C)
 {
@@ -78,32 +142,85 @@ static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x,
         memcpy(tap->rows, x, (size_t)T * (size_t)C * sizeof *x);
 }
 
-const float *clipmdl_blocks_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p,
-                                    int layers, const clipnn_batch *n, const int32_t *read, const clipmdl_tap *tap)
+/* The rows that come out of the last block: [N, C] where `read` is given, else [T, C]. NULL where
+ * the tap ends the forward. */
+static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
+                                   const clipnn_batch *n, const int32_t *read, const clipmdl_tap *tap)
 {
-    const float *x = acts[0].x;
-    for (int i = 0; i <= layers; i++) {
+    const float *x = a->block[0].x;
+    for (int i = 0; i <= m->layers; i++) {
         if (tap && tap->layer == i) {
-            tap_rows(k, tap, x, clipnn_batch_rows(n), p->width);
+            tap_rows(k, tap, x, clipnn_batch_rows(n), m->width);
             if (tap->ends)
                 return NULL;
         }
-        if (i == layers)
+        if (i == m->layers)
             break;
-        clipnn_block_forward(k, &acts[i], &p[i], n, i == layers - 1 ? read : NULL);
-        x = acts[i].out;
+        clipnn_block_forward(k, &a->block[i], &m->block[i], n, i == m->layers - 1 ? read : NULL);
+        x = a->block[i].out;
     }
     return x;
 }
 
-void clipmdl_blocks_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const float *dout,
-                             const clipnn_block_acts *acts, const clipnn_block *p, int layers, int first,
-                             const clipnn_batch *n, const int32_t *read)
+void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
+                           const clipnn_batch *n, const int32_t *ids, const clipmdl_tap *tap, float *out)
 {
-    for (int i = layers - 1; i >= first; i--) {
-        if (i < layers - 1)
-            clipmdl_enter(g, i + 1);
-        clipnn_block_backward(k, g->x, i == layers - 1 ? dout : g->x, &g->block, &acts[i], &p[i], n,
-                              i == layers - 1 ? read : NULL);
+    const int N = n->B, T = clipnn_batch_rows(n), C = m->width;
+    const bool one = clipnn_pools_one(&m->pool), all = reads_all(m, tap);
+
+    if (one)
+        clipnn_pool_rows(a->read, &m->pool, ids, n);
+    const float *x = blocks_forward(k, a, m, n, all ? NULL : a->read, tap);
+    if (!x)
+        return;
+    if (one) {
+        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, x, all ? a->read : NULL, &m->norm, N, C);
+    } else {
+        clipnn_layernorm_forward(k, a->normed, a->mean, a->rstd, x, NULL, &m->norm, T, C);
+        clipnn_pool_mean(k, a->pooled, a->normed, m->pool.skip, n, C);
     }
+    if (out)
+        clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
+}
+
+/* ---- Backward -------------------------------------------------------------------------------- */
+
+/* g->pooled to the gradient of the last block's output: [N, C] where one row is pooled, else [T,
+ * C]. */
+static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
+                            const clipmdl_trunk *m, const clipnn_batch *n)
+{
+    const bool one = clipnn_pools_one(&m->pool);
+    const int rows = one ? n->B : clipnn_batch_rows(n), C = m->width;
+    float *d = one ? g->pooled : g->x;
+    if (!one)
+        clipnn_pool_mean_backward(k, d, g->pooled, m->pool.skip, n, C);
+    clipnn_layernorm_backward(k, d, d, a->block[m->layers - 1].out, a->mean, a->rstd, &m->norm, NULL, rows, C,
+                              g->block.work);
+    return d;
+}
+
+bool clipmdl_trunk_backward(const clipk_ctx *k, const clipmdl_grads *g, const clipmdl_trunk_grads *own,
+                            const clipmdl_trunk_acts *a, const clipmdl_trunk *m, const clipnn_batch *n,
+                            const float *dout)
+{
+    const int N = n->B, C = m->width, L = m->layers, first = m->first_group;
+    const int32_t *read = clipnn_pools_one(&m->pool) ? a->read : NULL;
+
+    if (g->relevance)
+        clipnn_pool_relevance(g->relevance->r, &m->pool, a->read, n);
+    clipmdl_enter(g, L + 1);
+    clipnn_linear_backward(k, first <= L ? own->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->proj, NULL,
+                           own->block.work);
+    if (first > L)
+        return false;
+    clipmdl_enter(g, L);
+    const float *d = pool_backward(k, own, a, m, n);
+    for (int i = L - 1; i >= 0 && i + 1 >= first; i--) {
+        if (i < L - 1)
+            clipmdl_enter(g, i + 1);
+        clipnn_block_backward(k, own->x, d, &own->block, &a->block[i], &m->block[i], n, i == L - 1 ? read : NULL);
+        d = own->x;
+    }
+    return first == 0;
 }

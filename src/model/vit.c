@@ -1,142 +1,223 @@
 /* The Vision Transformer of CLIP:
  *
- *     patches -> conv1 -> [class, patches] + positions -> ln_pre -> blocks -> ln_post(class token) -> proj */
+ *     patches -> conv1 -> [class, patches] + positions -> ln_pre
+ *             -> blocks -> ln_post -> pool -> proj
+ *
+ * The class token, ln_pre, the bias of conv1 and the pooling are the configuration's. */
+#include <math.h>
 #include <stdlib.h>
 
-#include "model/model.h"
+#include "model/transformer.h"
 
-static int grid(const clipmdl_vit *m) { return m->cfg.image_size / m->cfg.patch_size; }
+typedef struct vit {
+    clipmdl_tower tower;
+    clipmdl_vision_config cfg;
+    clipnn_linear conv1;               /* [C, 3*P*P] */
+    const float *class_embedding;      /* [C]; NULL: there is none */
+    const float *positional_embedding; /* [c+G*G, C], c: 1 with a class token */
+    clipnn_layernorm ln_pre;
+    clipmdl_trunk trunk;
+    float *d_class_embedding, *d_positional_embedding; /* training alone */
+} vit;
 
-int clipmdl_vit_tokens(const clipmdl_vit *m) { return 1 + grid(m) * grid(m); }
+typedef struct vit_acts {
+    float *patches; /* [N*K, 3*P*P] */
+    float *embed;   /* [N*K, C]; on the way back its gradient */
+    float *tokens;  /* [N*(c+K), C]: before ln_pre */
+    float *x;       /* after it; tokens itself where nothing is kept, or without ln_pre */
+    float *mean_pre, *rstd_pre;
+    int32_t *off;
+    clipmdl_trunk_acts trunk;
+} vit_acts;
 
-clip_status clipmdl_vit_init(clipmdl_vit *m, const clipmdl_config *c)
+static int kept_patches(const vit *m, const clipmdl_input *in) { return in->K ? in->K : m->tower.patches; }
+static int class_tokens(const vit *m) { return m->cfg.class_token ? 1 : 0; }
+
+/* ---- The model ------------------------------------------------------------------------------- */
+
+static clip_status check(const clipmdl_config *c, const char *file, clip_error *err)
 {
     const clipmdl_vision_config *v = &c->vision;
-    *m = (clipmdl_vit){.cfg = *v, .embed_dim = c->embed_dim};
-    m->block = clipmdl_blocks_new(v->layers, v->width, v->heads, v->mlp, v->act);
-    return m->block ? CLIP_OK : CLIP_ENOMEM;
+    if (v->layers < 1)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a Transformer without layers");
+    TRY(clipmdl_check_heads("vision", v->width, v->heads, file, err));
+    if (v->patch_size > v->image_size)
+        return clipb_fail(err, CLIP_EFORMAT, file, "patches of %d do not fit pictures of %d", v->patch_size,
+                          v->image_size);
+    if (v->image_size / v->patch_size > CLIPMDL_MOST_GRID)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", CLIPMDL_MOST_GRID);
+    if (!(v->eps >= 0))
+        return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
+    return CLIP_OK;
 }
 
-void clipmdl_vit_free(clipmdl_vit *m) { free(m->block); }
-
-void clipmdl_vit_bind(clipmdl_binder *b, clipmdl_vit *m)
+static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
 {
+    vit *m = (vit *)t;
+    const clipmdl_vision_config *v = &c->vision;
+    const int G = v->image_size / v->patch_size;
+    m->cfg = *v;
+    m->trunk = (clipmdl_trunk){.layers = v->layers,
+                               .width = v->width,
+                               .embed_dim = c->embed_dim,
+                               .projection_bias = v->projection_bias,
+                               .eps = v->eps,
+                               .pool = {.by = v->pooling, .skip = class_tokens(m)}};
+    t->patches = G * G;
+    t->tokens = class_tokens(m) + t->patches;
+    return clipmdl_trunk_init(t, &m->trunk, v->heads, v->mlp, v->act);
+}
+
+static void free_blocks(clipmdl_tower *t) { free(((vit *)t)->trunk.block); }
+
+static void bind(clipmdl_binder *b, clipmdl_tower *t)
+{
+    vit *m = (vit *)t;
     const int C = m->cfg.width;
-    b->flags = CLIPMDL_IMAGE_PARAM;
-    b->group = 0;
-    clipmdl_bind_patches(b, &m->conv1, "visual.conv1.weight", C, m->cfg.patch_size);
-    clipmdl_bind_vector(b, &m->class_embedding, &m->d_class_embedding, "visual.", "class_embedding", C);
+    clipmdl_bind_patches(b, &m->conv1, "visual.conv1.weight", m->cfg.patch_bias ? "visual.conv1.bias" : NULL, C,
+                         m->cfg.patch_size);
+    if (m->cfg.class_token)
+        clipmdl_bind_vector(b, &m->class_embedding, &m->d_class_embedding, "visual.", "class_embedding", C);
     clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.", "positional_embedding",
-                        clipmdl_vit_tokens(m), C);
+                        t->tokens, C);
     if (m->cfg.ln_pre)
         clipmdl_bind_layernorm(b, &m->ln_pre, "visual.", "ln_pre", C, m->cfg.eps);
-    clipmdl_blocks_bind(b, m->block, m->cfg.layers, "visual.transformer.resblocks.", m->cfg.eps);
-    clipmdl_bind_layernorm(b, &m->ln_post, "visual.", "ln_post", C, m->cfg.eps);
-    b->group++;
-    if (m->embed_dim > 0)
-        clipmdl_bind_projection(b, &m->proj, "visual.proj", m->embed_dim, C);
-    m->first_group = b->first_group;
+    clipmdl_trunk_bind(b, &m->trunk, "visual.transformer.resblocks.", "visual.ln_post", "visual.proj");
 }
 
-static void layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape,
-                   const clipmdl_tap *tap)
+static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
 {
-    const size_t n = (size_t)N, C = (size_t)m->cfg.width, P = (size_t)m->cfg.patch_size;
-    *acts = (clipmdl_vit_acts){.K = K ? K : clipmdl_vit_tokens(m) - 1, .tap = tap};
-    const size_t k = (size_t)acts->K, T = n * (1 + k);
-    acts->x = acts->tokens = CLIPB_NEW(a, float, T * C);
-    acts->pooled = CLIPB_NEW(a, float, n * C);
-    acts->off = CLIPB_NEW(a, int32_t, n + 1);
-    acts->read = CLIPB_NEW(a, int32_t, n);
-    acts->block = CLIPB_NEW(a, clipnn_block_acts, m->cfg.layers);
+    const char *n = p->name;
+    const double C = c->vision.width;
+    if (clipmdl_name_ends(n, "class_embedding") || clipmdl_name_ends(n, "positional_embedding") ||
+        clipmdl_name_ends(n, "visual.proj"))
+        return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(C)};
+    if (clipmdl_name_ends(n, "attn.in_proj_weight")) /* xavier_uniform_ */
+        return (clipmdl_draw){CLIPMDL_UNIFORM, sqrt(6.0 / (4 * C))};
+    if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias"))
+        return clipmdl_draw_linear(C);
+    if (clipmdl_name_ends(n, "c_proj.bias"))
+        return clipmdl_draw_linear(c->vision.mlp);
+    if (clipmdl_name_ends(n, "conv1.bias"))
+        return clipmdl_draw_linear(3.0 * c->vision.patch_size * c->vision.patch_size);
+    return clipmdl_draw_linear((double)p->count / (double)p->dim[0]);
+}
+
+static clipmdl_rows rows(const clipmdl_tower *t, int layer)
+{
+    const vit *m = (const vit *)t;
+    (void)layer;
+    return (clipmdl_rows){
+        .before = class_tokens(m), .side = m->cfg.image_size / m->cfg.patch_size, .width = m->cfg.width};
+}
+
+/* ---- Layout ---------------------------------------------------------------------------------- */
+
+static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const clipmdl_tower *t,
+                   const clipmdl_input *in, bool tape)
+{
+    const vit *m = (const vit *)t;
+    vit_acts measured, *v = CLIPB_NEW(a, vit_acts, 1);
+    acts->own = v;
+    v = v ? v : &measured;
+    const size_t C = (size_t)m->cfg.width, P = (size_t)m->cfg.patch_size, n = (size_t)in->N;
+    const size_t K = (size_t)kept_patches(m, in), T = n * ((size_t)class_tokens(m) + K);
+    (void)k;
+    *v = (vit_acts){0};
+    v->x = v->tokens = CLIPB_NEW(a, float, T *C);
+    v->off = CLIPB_NEW(a, int32_t, n + 1);
     if (tape) {
         if (m->cfg.ln_pre)
-            acts->x = CLIPB_NEW(a, float, T * C);
-        acts->mean_pre = CLIPB_NEW(a, float, T);
-        acts->rstd_pre = CLIPB_NEW(a, float, T);
-        acts->mean_post = CLIPB_NEW(a, float, n);
-        acts->rstd_post = CLIPB_NEW(a, float, n);
+            v->x = CLIPB_NEW(a, float, T *C);
+        v->mean_pre = CLIPB_NEW(a, float, T);
+        v->rstd_pre = CLIPB_NEW(a, float, T);
     }
+    clipmdl_trunk_layout(a, &v->trunk, &m->trunk, in->N, (int)T, tape);
+    acts->pooled = v->trunk.pooled;
     const size_t mark = clipb_arena_mark(a);
-    acts->patches = CLIPB_NEW(a, float, n * k * 3 * P * P);
-    acts->embed = CLIPB_NEW(a, float, n * k * C);
+    v->patches = CLIPB_NEW(a, float, n *K * 3 * P * P);
+    v->embed = CLIPB_NEW(a, float, n *K *C);
     const size_t embedded = clipb_arena_mark(a);
     clipb_arena_reset(a, mark); /* the blocks begin when x is made, and on the way back they have ended */
-    clipmdl_blocks_layout(a, acts->block, tape ? &acts->tape : NULL, acts->x, (int)T,
-                          clipmdl_taps_all(tap, m->cfg.layers) ? 0 : N, m->block, m->cfg.layers);
+    clipmdl_trunk_layout_blocks(a, &v->trunk, tape ? &acts->tape : NULL, &m->trunk, v->x, in->N, (int)T, acts->tap);
     if (tape && acts->tape.first < embedded)
         acts->tape.first = embedded;
 }
 
-void clipmdl_vit_layout(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, int K, bool tape)
+static void layout_grads(clipb_arena *a, clipmdl_grads *g, const clipk_ctx *k, const clipmdl_tower *t,
+                         const clipmdl_input *in)
 {
-    layout(a, acts, m, N, K, tape, NULL);
+    const vit *m = (const vit *)t;
+    clipmdl_trunk_grads measured, *own = CLIPB_NEW(a, clipmdl_trunk_grads, 1);
+    const int C = m->cfg.width, P = m->cfg.patch_size, T = in->N * (class_tokens(m) + kept_patches(m, in));
+    g->own = own;
+    clipmdl_trunk_layout_grads(a, own ? own : &measured, k, &m->trunk, in->N, T, clipnn_linear_work(k, T, 3 * P * P, C),
+                               g->relevance);
 }
 
-void clipmdl_vit_layout_tap(clipb_arena *a, clipmdl_vit_acts *acts, const clipmdl_vit *m, int N, const clipmdl_tap *tap)
+/* ---- Forward and backward -------------------------------------------------------------------- */
+
+static clipnn_batch batch_of(const vit_acts *a, const clipmdl_input *in, int T)
 {
-    layout(a, acts, m, N, 0, false, tap);
+    for (int n = 0; n <= in->N; n++)
+        a->off[n] = n * T;
+    return (clipnn_batch){.B = in->N, .off = a->off};
 }
 
-void clipmdl_vit_layout_grads(clipb_arena *a, clipmdl_tower_grads *g, const clipk_ctx *k, const clipmdl_vit *m, int N,
-                              int K)
+static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
+                    float *out)
 {
-    const int C = m->cfg.width, P = m->cfg.patch_size, T = N * (K ? 1 + K : clipmdl_vit_tokens(m));
-    const size_t proj = clipnn_linear_work(k, N, C, m->embed_dim), conv1 = clipnn_linear_work(k, T, 3 * P * P, C);
-    clipmdl_blocks_layout_grads(a, g, k, T, N, m->block, proj > conv1 ? proj : conv1);
-}
+    const vit *m = (const vit *)t;
+    const vit_acts *a = acts->own;
+    const int N = in->N, C = m->cfg.width, P = m->cfg.patch_size, K = kept_patches(m, in), T = class_tokens(m) + K;
 
-void clipmdl_vit_forward(const clipk_ctx *k, clipmdl_vit_acts *a, const clipmdl_vit *m, const float *pixels, int N,
-                         float *out)
-{
-    const int C = m->cfg.width, P = m->cfg.patch_size, K = a->K, T = 1 + K;
-
-    a->pixels = pixels;
-    clipnn_patchify(k, a->patches, pixels, a->kept, N, K, m->cfg.image_size, P);
+    clipnn_patchify(k, a->patches, in->pixels, in->kept, N, K, m->cfg.image_size, P);
     clipnn_linear_forward(k, a->embed, NULL, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, CLIPK_LINEAR, NULL);
-    clipnn_class_tokens(k, a->tokens, a->embed, m->class_embedding, m->positional_embedding, a->kept, N, K, C);
+    clipnn_place_patches(k, a->tokens, a->embed, m->class_embedding, m->positional_embedding, in->kept, N, K, C);
     if (m->cfg.ln_pre)
         clipnn_layernorm_forward(k, a->x, a->mean_pre, a->rstd_pre, a->tokens, NULL, &m->ln_pre, N * T, C);
 
-    for (int n = 0; n <= N; n++)
-        a->off[n] = n * T;
-    for (int n = 0; n < N; n++)
-        a->read[n] = n * T; /* the class token */
-    const clipnn_batch batch = {.B = N, .off = a->off};
-    const bool all = clipmdl_taps_all(a->tap, m->cfg.layers);
-    const float *last =
-        clipmdl_blocks_forward(k, a->block, m->block, m->cfg.layers, &batch, all ? NULL : a->read, a->tap);
-    if (!last)
-        return;
-    clipnn_layernorm_forward(k, a->pooled, a->mean_post, a->rstd_post, last, all ? a->read : NULL, &m->ln_post, N, C);
-    if (out)
-        clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
+    const clipnn_batch batch = batch_of(a, in, T);
+    clipmdl_trunk_forward(k, &a->trunk, &m->trunk, &batch, NULL, acts->tap, out);
 }
 
-void clipmdl_vit_backward(const clipk_ctx *k, const clipmdl_tower_grads *g, const clipmdl_vit_acts *a,
-                          const clipmdl_vit *m, const float *dout, int N)
+static void backward(const clipk_ctx *k, const clipmdl_grads *grads, const clipmdl_acts *acts, const clipmdl_tower *t,
+                     const clipmdl_input *in, const float *dout)
 {
-    const int C = m->cfg.width, P = m->cfg.patch_size, L = m->cfg.layers, K = a->K, T = 1 + K;
-    const clipnn_batch batch = {.B = N, .off = a->off};
+    const vit *m = (const vit *)t;
+    const vit_acts *a = acts->own;
+    const clipmdl_trunk_grads *g = grads->own;
+    const int N = in->N, C = m->cfg.width, P = m->cfg.patch_size, K = kept_patches(m, in), T = class_tokens(m) + K;
     void *work = g->block.work;
 
-    clipmdl_enter(g, L + 1);
-    clipnn_linear_backward(k, m->first_group <= L ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->proj, NULL,
-                           work);
-    if (m->first_group > L)
-        return;
-    clipmdl_enter(g, L);
-    clipnn_layernorm_backward(k, g->pooled, g->pooled, a->block[L - 1].out, a->mean_post, a->rstd_post, &m->ln_post,
-                              NULL, N, C, work);
-    clipmdl_blocks_backward(k, g, g->pooled, a->block, m->block, L, m->first_group > 0 ? m->first_group - 1 : 0, &batch,
-                            a->read);
-    if (m->first_group > 0)
+    const clipnn_batch batch = batch_of(a, in, T);
+    if (!clipmdl_trunk_backward(k, grads, g, &a->trunk, &m->trunk, &batch, dout))
         return;
 
-    clipmdl_enter(g, 0);
+    clipmdl_enter(grads, 0);
     if (m->cfg.ln_pre)
         clipnn_layernorm_backward(k, g->x, g->x, a->tokens, a->mean_pre, a->rstd_pre, &m->ln_pre, NULL, N * T, C, work);
-    clipnn_class_tokens_backward(k, a->embed, m->d_class_embedding, m->d_positional_embedding, g->x, a->kept, N, K, C);
-    clipnn_patchify(k, a->patches, a->pixels, a->kept, N, K, m->cfg.image_size, P);
-    clipnn_linear_dw(k, a->embed, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, work); /* pixels want no gradient */
+    clipnn_place_patches_backward(k, a->embed, m->d_class_embedding, m->d_positional_embedding, g->x, in->kept, N, K, C,
+                                  m->cfg.class_token);
+    clipnn_patchify(k, a->patches, in->pixels, in->kept, N, K, m->cfg.image_size, P);
+    clipnn_linear_dw(k, a->embed, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, work); /* pixels want none */
 }
+
+const clipmdl_tower_kind clipmdl_vit = {
+    .name = "ViT",
+    .flags = CLIPMDL_IMAGE_PARAM,
+    .projection = "visual.proj",
+    .beta2 = 0.98,
+    .eps = 1e-6,
+    .check = check,
+    .size = sizeof(vit),
+    .init = init,
+    .free = free_blocks,
+    .bind = bind,
+    .draw = draw,
+    .rows = rows,
+    .layout = layout,
+    .forward = forward,
+    .layout_grads = layout_grads,
+    .backward = backward,
+};

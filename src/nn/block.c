@@ -1,16 +1,17 @@
 /* The residual attention block of CLIP (pre-norm, as in GPT-2 and ViT):
  *
- *     mid = x   + out_proj(attention(q, k, v)),   q, k, v = ln_1(x) W_qᵀ, ln_1(x) W_kᵀ, ln_1(x) W_vᵀ
+ *     mid = x   + out_proj(attention(q, k, v)),  q = ln_1(x) W_qᵀ,  k = ln_1(x) W_kᵀ,  v = ln_1(x) W_vᵀ
  *     out = mid + c_proj(act(c_fc(ln_2(mid))))
  *
- * In a tower's last block only one row a sample is read (the class token, the end of the text): every row still gives its
- * key and value, but only that row asks a query and goes through the MLP. */
+ * In a tower's last block only one row a sample is read (the class token, the end of the text).
+ * Every row still gives its key and value, but only that row asks a query and goes through the
+ * MLP. */
 #include <string.h>
 
 #include "base/number.h"
 #include "nn/nn.h"
 
-/* ---- Layout ------------------------------------------------------------------------------------------------ */
+/* ---- Layout ---------------------------------------------------------------------------------- */
 
 void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *acts, int T, const clipnn_block *p)
 {
@@ -20,7 +21,7 @@ void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *acts, int T, 
     acts->fc = CLIPB_NEW(a, float, (size_t)T * (size_t)widest);
 }
 
-/* What both kinds of layout have, beside what is shared. */
+/* The acts that both layouts place, beside the shared ones. */
 static void layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, size_t C)
 {
     const size_t t = (size_t)T, r = R ? (size_t)R : t;
@@ -69,7 +70,7 @@ void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clip
     g->relevance = NULL;
 }
 
-/* ---- Forward ----------------------------------------------------------------------------------------------- */
+/* ---- Forward --------------------------------------------------------------------------------- */
 
 static clipk_attention_shape shape_of(const clipnn_block_acts *a, const clipnn_block *p, const clipnn_batch *n,
                                       const int32_t *read)
@@ -110,7 +111,7 @@ void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *a, const 
     clipnn_linear_forward(k, a->out, NULL, clipk_rows(a->fc, F), R, &p->c_proj, CLIPK_LINEAR, a->mid);
 }
 
-/* ---- Backward: the same from the end ------------------------------------------------------------------------- */
+/* ---- Backward: the same from the end --------------------------------------------------------- */
 
 /* Rows read[b] of y += rows b of x. */
 static void add_rows(float *y, const float *x, const int32_t *read, int R, size_t C)
@@ -121,7 +122,7 @@ static void add_rows(float *y, const float *x, const int32_t *read, int R, size_
 }
 
 /* dout to dmid: out = mid + c_proj(fc),  fc = act(pre),  pre = c_fc(ln_2(mid))
- * Each gradient is written where what it is of, or what is behind that, has been used. */
+ * Each gradient overwrites an activation that is no longer needed. */
 static void mlp_backward(const clipk_ctx *k, float *dmid, const float *dout, const clipnn_block_grads *g,
                          const clipnn_block_acts *a, const clipnn_block *p, int R)
 {

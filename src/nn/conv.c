@@ -1,10 +1,10 @@
-/* Convolution, batch norm, activation. Where the norm is folded into the filters (inference) they are one product with an epilogue; in training the
- * product is kept, because the norm's backward reads it, and the norm, the residual and the activation are one pass over it. */
+/* Convolution, batch norm, activation. In inference the norm is folded into the filters, and all
+ * three are one product with an epilogue. In training the product is kept, because the norm's
+ * backward reads it; the norm, the residual and the activation are one pass over it. */
 #include "base/number.h"
 #include "nn/nn.h"
 
 #include <math.h>
-
 
 void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O)
 {
@@ -14,7 +14,7 @@ void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O)
     acts->rstd = CLIPB_NEW(a, float, O);
 }
 
-/* ---- The norm ------------------------------------------------------------------------------------------------- */
+/* ---- The norm -------------------------------------------------------------------------------- */
 
 static clipk_batchnorm norm_of(const clipnn_conv_acts *a, const clipnn_batchnorm *bn)
 {
@@ -44,7 +44,8 @@ void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *a, 
     clipk_batchnorm_forward(k, y, a->conv, &b, NULL, act, T, O);
 }
 
-/* What the running statistics will move towards is left beside the gradients: the variance without bias. */
+/* What the running statistics will move towards is left beside the gradients: the variance without
+ * bias. */
 static void norm_backward(const clipk_ctx *k, float *dconv, float *dz, const float *dy, const clipnn_conv_acts *a,
                           const float *y, const clipnn_batchnorm *bn, clipk_act act, int T, int O, void *work)
 {
@@ -58,7 +59,7 @@ static void norm_backward(const clipk_ctx *k, float *dconv, float *dz, const flo
     }
 }
 
-/* ---- 1x1 ------------------------------------------------------------------------------------------------------ */
+/* ---- 1x1 ------------------------------------------------------------------------------------- */
 
 size_t clipnn_conv1x1_work(const clipk_ctx *k, int T, const clipnn_conv1x1 *c, bool back)
 {
@@ -88,7 +89,7 @@ void clipnn_conv1x1_backward(const clipk_ctx *k, float *dx, float *dconv, float 
     clipnn_linear_backward(k, dx, dconv, clipk_rows(x, I), T, &c->w, plus, work);
 }
 
-/* ---- 3x3 ------------------------------------------------------------------------------------------------------ */
+/* ---- 3x3 ------------------------------------------------------------------------------------- */
 
 typedef void pack_filters(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
 

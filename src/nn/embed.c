@@ -1,15 +1,17 @@
-/* Gathers and sums: what turns pixels and ids into rows. Memory-bound; a sample is a piece of the work. On the way back, where samples add to one
- * parameter, some channels are: every number is then the sum over the samples in their order. */
+/* Gathers and sums that turn pixels and ids into rows. They are bound by memory. Forward, a sample
+ * is a piece of the work. Backward, where all samples add to one parameter, some channels are a
+ * piece, so that every number is a sum over the samples in their order. */
 #include <string.h>
 
 #include "nn/nn.h"
 
-/* What the functions below work on; each uses what it needs. */
+/* What the functions below work on. Each uses some of it. */
 typedef struct embed_job {
     float *y;
     const float *x, *cls, *pos;
     const int32_t *kept;
     size_t S, P, K, C;
+    size_t first; /* rows of a sample before its patches: 1 with a class token or a mean */
 } embed_job;
 
 /* The patch that row i of sample n is. */
@@ -41,28 +43,31 @@ static void add(float *y, const float *a, const float *b, size_t C)
         y[c] = a[c] + b[c];
 }
 
-/* The rows of sample n behind its first, and their positions. */
+/* The patches of sample n and their positions. */
 static void place_rows(const embed_job *j, size_t n, float *to)
 {
     const float *from = j->x + n * j->K * j->C;
     for (size_t i = 0; i < j->K; i++)
-        add(to + (i + 1) * j->C, from + i * j->C, j->pos + (1 + patch_of(j->kept, j->K, n, i)) * j->C, j->C);
+        add(to + (j->first + i) * j->C, from + i * j->C,
+            j->pos + (j->first + patch_of(j->kept, j->K, n, i)) * j->C, j->C);
 }
 
-static void class_tokens(void *job, int64_t n, int thread)
+static void place_patches(void *job, int64_t n, int thread)
 {
     const embed_job *j = job;
-    float *to = j->y + (size_t)n * (j->K + 1) * j->C;
+    float *to = j->y + (size_t)n * (j->first + j->K) * j->C;
     (void)thread;
-    add(to, j->cls, j->pos, j->C);
+    if (j->cls)
+        add(to, j->cls, j->pos, j->C);
     place_rows(j, (size_t)n, to);
 }
 
-void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
-                         const int32_t *kept, int N, int K, int C)
+void clipnn_place_patches(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
+                          const int32_t *kept, int N, int K, int C)
 {
-    embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .kept = kept, .K = (size_t)K, .C = (size_t)C};
-    clipb_team_run(k->team, N, class_tokens, &j);
+    embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .kept = kept, .K = (size_t)K, .C = (size_t)C,
+                   .first = cls ? 1 : 0};
+    clipb_team_run(k->team, N, place_patches, &j);
 }
 
 static void mean_tokens(void *job, int64_t n, int thread)
@@ -81,7 +86,7 @@ static void mean_tokens(void *job, int64_t n, int thread)
 
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C)
 {
-    embed_job j = {.y = y, .x = x, .pos = pos, .K = (size_t)G, .C = (size_t)C};
+    embed_job j = {.y = y, .x = x, .pos = pos, .K = (size_t)G, .C = (size_t)C, .first = 1};
     clipb_team_run(k->team, N, mean_tokens, &j);
 }
 
@@ -97,7 +102,7 @@ void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, cons
         }
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------ */
+/* ---- Backward -------------------------------------------------------------------------------- */
 
 #define CHANNELS 32 /* of a piece */
 
@@ -106,7 +111,7 @@ typedef struct back_job {
     const float *dy;
     const int32_t *kept, *ids;
     const clipnn_batch *batch;
-    size_t N, K, C;
+    size_t N, K, C, first;
 } back_job;
 
 static size_t piece_end(const back_job *j, int64_t i)
@@ -121,7 +126,7 @@ static void to_parameter(float *d, const float *dy, size_t c0, size_t c1)
         d[c] += dy[c];
 }
 
-/* Some channels of all samples: into the class embedding (where there is one) and the positions. */
+/* Some channels of all samples into the class embedding, where there is one, and the positions. */
 static void rows_to_parameters(void *job, int64_t i, int thread)
 {
     const back_job *j = job;
@@ -129,27 +134,31 @@ static void rows_to_parameters(void *job, int64_t i, int thread)
     const float *dy = j->dy;
     (void)thread;
     for (size_t n = 0; n < j->N; n++) {
-        to_parameter(j->dfirst, dy, c0, c1);
-        to_parameter(j->dpos, dy, c0, c1);
-        dy += j->C;
+        if (j->first) {
+            to_parameter(j->dfirst, dy, c0, c1);
+            to_parameter(j->dpos, dy, c0, c1);
+            dy += j->C;
+        }
         for (size_t r = 0; r < j->K; r++, dy += j->C)
-            to_parameter(j->dpos ? j->dpos + (1 + patch_of(j->kept, j->K, n, r)) * j->C : NULL, dy, c0, c1);
+            to_parameter(j->dpos ? j->dpos + (j->first + patch_of(j->kept, j->K, n, r)) * j->C : NULL, dy, c0, c1);
     }
 }
 
-static void class_tokens_dx(void *job, int64_t n, int thread)
+static void place_patches_dx(void *job, int64_t n, int thread)
 {
     const back_job *j = job;
+    const size_t rows = j->first + j->K;
     (void)thread;
-    memcpy(j->dx + (size_t)n * j->K * j->C, j->dy + ((size_t)n * (j->K + 1) + 1) * j->C, j->K * j->C * sizeof(float));
+    memcpy(j->dx + (size_t)n * j->K * j->C, j->dy + ((size_t)n * rows + j->first) * j->C,
+           j->K * j->C * sizeof(float));
 }
 
-void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
-                                  const int32_t *kept, int N, int K, int C)
+void clipnn_place_patches_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
+                                   const int32_t *kept, int N, int K, int C, bool class_token)
 {
-    back_job j = {
-        .dx = dx, .dfirst = dcls, .dpos = dpos, .dy = dy, .kept = kept, .N = (size_t)N, .K = (size_t)K, .C = (size_t)C};
-    clipb_team_run(k->team, N, class_tokens_dx, &j);
+    back_job j = {.dx = dx, .dfirst = dcls, .dpos = dpos, .dy = dy, .kept = kept,
+                  .N = (size_t)N, .K = (size_t)K, .C = (size_t)C, .first = class_token ? 1 : 0};
+    clipb_team_run(k->team, N, place_patches_dx, &j);
     clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
 }
 
@@ -165,7 +174,7 @@ static void mean_tokens_dx(void *job, int64_t n, int thread)
 
 void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, const float *dy, int N, int G, int C)
 {
-    back_job j = {.dx = dx, .dpos = dpos, .dy = dy, .N = (size_t)N, .K = (size_t)G, .C = (size_t)C};
+    back_job j = {.dx = dx, .dpos = dpos, .dy = dy, .N = (size_t)N, .K = (size_t)G, .C = (size_t)C, .first = 1};
     clipb_team_run(k->team, N, mean_tokens_dx, &j);
     clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
 }

@@ -1,12 +1,12 @@
+/* The linear layer: a product with packed weights, and its two products backward. */
 #include "base/number.h"
 #include "nn/nn.h"
 
-#define ROWS 1152 /* that a product of dW takes: what is packed of x is used while caches hold it */
-
+#define ROWS 1152 /* rows that a product of dW takes, so that the packed part of x stays in the caches */
 
 static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
 
-/* w or wt of a layer, packed now if it has not been before. */
+/* w or wt of a layer, packed now if it is not yet. */
 static clipk_weight operand(const clipk_ctx *k, const clipnn_linear *l, const clipk_weight *w)
 {
     clipk_weight packed = *w;
@@ -36,7 +36,8 @@ void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, con
     clipk_gemm(k, dx, I, clipk_rows(dy, O), T, &wt, &e);
 }
 
-/* A product sums over its operands' columns; here the sum is over rows, so both are turned: dW[o, i] = Σ_t dy[t, o] x[t, i]. */
+/* dW[o, i] = Σₜ dy[t, o] x[t, i]. A product sums over the columns of its operands. Here the sum is
+ * over rows, so both are turned. */
 static void add_product(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work)
 {
     const int I = l->w.K, O = l->w.N, M = l->dw_transposed ? I : O, N = l->dw_transposed ? O : I;

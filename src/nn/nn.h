@@ -1,17 +1,20 @@
-/* nn.h: the layers of CLIP's towers, each a function that reads like the formula above it, its backward below.
+/* nn.h: the layers of CLIP's towers. Each is a function that reads like the formula above it, with
+ * its backward below.
  *
- * Rows are tokens (or pixels): x [T, C], row-major and dense unless said. A layer knows its packed weights and nothing of the
- * model around it. What a layer needs for its backward it leaves in an `acts` struct: training lays one out for every layer
- * (the tape), inference lays out one and lets all layers share it. The forward code is the same.
+ * Rows are tokens or pixels: x [T, C], row-major, and dense unless said. A layer knows its packed
+ * weights and nothing of the model around it. Forward leaves in an `acts` struct what backward
+ * needs. Training lays out one for every layer (the tape); inference lays out one that all layers
+ * share. The forward code is the same.
  *
- * Backward: dx is written, gradients of parameters are added to what is there; a parameter's gradient is NULL where it is frozen. */
+ * Backward writes dx and adds to the gradients of parameters. The gradient of a frozen parameter is
+ * NULL. */
 #ifndef CLIPNN_NN_H
 #define CLIPNN_NN_H
 
 #include "base/arena.h"
 #include "kernels/kernels.h"
 
-/* ---- Parameters of the simple layers ------------------------------------------------------------------- */
+/* ---- Parameters of the simple layers --------------------------------------------------------- */
 
 /* y = x Wᵀ + b      x [T, I]  W [O, I]  b [O] or NULL */
 typedef struct clipnn_linear {
@@ -19,21 +22,23 @@ typedef struct clipnn_linear {
     const float *b;
     /* training alone, else zero: */
     clipk_weight wt;    /* Wᵀ [I, O], for dx */
-    clipk_view W;       /* what w and wt are packed from whenever they are used, */
-    const clipb_block *room; /* into room that all layers share; NULL: both are packed already */
+    clipk_view W;       /* w and wt are packed from it at each use */
+    const clipb_block *room; /* where, shared by all layers; NULL: both are packed already */
     float *dw, *db;
-    bool dw_transposed; /* dw is [I, O], as OpenCLIP keeps a projection */
+    bool dw_transposed; /* dw is [I, O], as OpenCLIP stores a projection */
 } clipnn_linear;
 
-/* y = (x - mean) / sqrt(var + eps) * gain + bias, over the C of a row    (Ba et al. 2016, arXiv:1607.06450) */
+/* y = (x - mean) / sqrt(var + eps) * gain + bias, over the C of a row    (Ba et al. 2016,
+ * arXiv:1607.06450) */
 typedef struct clipnn_layernorm {
     const float *gain, *bias; /* [C] */
     float eps;
     float *dgain, *dbias; /* training alone */
 } clipnn_layernorm;
 
-/* linear.c: y = act(x Wᵀ + b + residual), T rows; ld of x in `x`, of y and residual O. residual may be y or NULL.
- * pre  out  the same before act, [T, O], for backward; NULL in inference */
+/* linear.c: y = act(x Wᵀ + b + residual), T rows. `x` says its own strides; rows of y and of
+ * residual are O apart. residual may be y or NULL.
+ * pre  out  the argument of act, [T, O], for backward; NULL in inference */
 void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l,
                            clipk_act act, const float *residual);
 
@@ -45,20 +50,23 @@ void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, con
 void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work);
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O);
 
-/* Both; dx may be x, or NULL: nobody wants it. */
+/* dw and dx. dx may be x, or NULL where nobody wants it. */
 void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clipk_view x, int T, const clipnn_linear *l,
                             const float *residual, void *work);
 
-/* norm.c: rows  in  [T] which rows of x are read; NULL: all.   mean, rstd  out  [T], for backward; NULL in inference */
+/* norm.c
+ * rows        in   [T] which rows of x are read; NULL: all
+ * mean, rstd  out  [T], for backward; NULL in inference */
 void clipnn_layernorm_forward(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x,
                               const int32_t *rows, const clipnn_layernorm *p, int T, int C);
 
-/* dx = residual + what clipk_layernorm_backward() says; work: clipk_sums_work(T, C) */
+/* dx = residual + the norm's own gradient (clipk_layernorm_backward()); work: clipk_sums_work(T,
+ * C) */
 void clipnn_layernorm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *x, const float *mean,
                                const float *rstd, const clipnn_layernorm *p, const float *residual, int T, int C,
                                void *work);
 
-/* ---- The residual attention block (block.c) -------------------------------------------------------------- */
+/* ---- The residual attention block (block.c) -------------------------------------------------- */
 
 /* A ragged batch: sample b has the rows off[b] .. off[b+1] of x. */
 typedef struct clipnn_batch {
@@ -78,15 +86,16 @@ typedef struct clipnn_block {
     clipnn_linear c_fc, c_proj; /* [F, C], [C, F] */
 } clipnn_block;
 
-/* What a block computes on its way. T rows come in; R go on: all T, or one a sample where only that is read. */
+/* What a block computes. T rows come in and R go on: all T, or one a sample where only that is
+ * read. */
 typedef struct clipnn_block_acts {
-    float *x;         /* [T, C]: what comes in */
+    float *x;         /* [T, C]: the input */
     float *ln;        /* [T, C]: of one norm, then of the other */
     float *ln_read;   /* [R, C]: the rows that ask; ln itself where all do */
     float *q, *kv;    /* [R, C], [T, 2C] */
     float *att;       /* [R, C]; in inference between the norms, in their place */
     float *mid;       /* [R, C]: x + attention */
-    float *fc;        /* [R, F]; has room for the gradients at q, kv and att, which come where that at fc has been */
+    float *fc;        /* [R, F]; then the gradient of fc, and behind it those of q, kv and att */
     float *out;       /* [R, C] */
     int32_t *one_each; /* [R+1] 0, 1, ..: the offsets of one query a sample, where R are read */
     /* the rest of the tape; NULL in inference: */
@@ -95,11 +104,13 @@ typedef struct clipnn_block_acts {
     float *pre;       /* [R, F]: fc before its activation */
 } clipnn_block_acts;
 
-/* clipnn_block_layout(): place the acts of a block for inference, which keeps nothing: where all rows go on, mid and out are x itself.
+/* clipnn_block_layout(): place the acts of a block for inference, which keeps nothing. Where all
+ * rows go on, mid and out are x itself.
  * R  in  rows that are read, one a sample; 0: all */
 void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, const clipnn_block *p);
 
-/* clipnn_block_layout_tape(): place what backward needs; what it can make again cheaply (ln, fc) is shared by all blocks.
+/* clipnn_block_layout_tape(): place what backward needs. All blocks share what it can make again
+ * cheaply (ln, fc).
  * shared  in  clipnn_block_layout_shared() */
 void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T,
                               int R, const clipnn_block *p);
@@ -110,9 +121,10 @@ void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *shared, int T
 void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *acts, const clipnn_block *p,
                           const clipnn_batch *n, const int32_t *read);
 
-/* How much each token mattered (relevance.c); a vector that goes back through the blocks. Not for causal batches. */
+/* How much each token mattered (relevance.c): a vector that goes back through the blocks. Not for
+ * causal batches. */
 typedef struct clipnn_relevance {
-    float *r;      /* [T]: in: 1 at the rows that are read, else 0 */
+    float *r;      /* [T] begins as clipnn_pool_relevance() */
     float *before; /* [T] */
     float *score, *dp; /* [longest, longest], of one sample and head */
     void *panels;
@@ -121,43 +133,86 @@ typedef struct clipnn_relevance {
 void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest,
                              const clipnn_block *p);
 
-/* clipnn_relevance_block(): r += r C, C = mean over heads of max(0, P dP), P the attention of the block, dP its gradient.     datt [R, C] */
+/* clipnn_relevance_block(): r += r C, C = mean over heads of max(0, P dP), where P is the attention
+ * of
+ * the block and dP its gradient.     datt [R, C] */
 void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt,
                             const clipnn_block_acts *acts, const clipnn_block *p, const clipk_attention_shape *s,
                             const int32_t *read);
 
-/* What backward needs beside the acts, in whose shared rooms gradients are on their way; shared by all blocks of a tower. */
+/* What backward needs beside the acts, whose shared rooms hold gradients on their way. All blocks
+ * of a tower share it. */
 typedef struct clipnn_block_grads {
     float *mid; /* [R, C], where R are read */
     void *work;
     const clipnn_relevance *relevance; /* NULL: not wanted */
 } clipnn_block_grads;
 
-/* T rows in the blocks that read all, R in the one that reads one a sample; room for `work` bytes of work at least. */
+/* T: rows in the blocks that read all. R: rows in the block that reads one a sample. work: bytes
+ * that grads->work holds at least. */
 void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R,
                                const clipnn_block *p, size_t work);
 
-/* clipnn_block_backward(): dout [R, C] to dx [T, C]; dx may be dout where all rows go on. Where the gradients of parameters are wanted it uses up
- * the tape: it can go back once. */
+/* clipnn_block_backward(): dout [R, C] to dx [T, C]; dx may be dout where all rows go on. Where the
+ * gradients of parameters are wanted, it uses up the tape. */
 void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, const clipnn_block_grads *g,
                            const clipnn_block_acts *acts, const clipnn_block *p, const clipnn_batch *n,
                            const int32_t *read);
 
-/* ---- Convolutions with their batch norm (conv.c) ----------------------------------------------------------- */
+/* ---- Pooling (pool.c) ------------------------------------------------------------------------ */
 
-/* xh gain + bias, xh = (x - mean) / sqrt(var + eps): training takes mean and variance from the batch, inference the running ones (Ioffe and Szegedy
- * 2015, arXiv:1502.03167). Inference has no such layer: it is folded into the convolution before it: gain / sqrt(var + eps) scales the filters,
+/* How the rows of a sample become one. Attention pooling (a query of its own that asks all rows) is
+ * a layer with parameters; it would stand here as one more way, with its forward and backward. */
+typedef enum clipnn_pooling {
+    CLIPNN_POOL_FIRST,  /* the first row, which is the class token's */
+    CLIPNN_POOL_ARGMAX, /* the row of the largest id; the first of them (OpenAI's end token is the largest) */
+    CLIPNN_POOL_EOS,    /* the row of the first `eos_id`; the first row where there is none */
+    CLIPNN_POOL_MEAN,   /* the mean of all rows but the first `skip` */
+} clipnn_pooling;
+
+typedef struct clipnn_pool {
+    clipnn_pooling by;
+    int eos_id;
+    int skip;
+} clipnn_pool;
+
+/* clipnn_pools_one(): one row of each sample is read; the others are wanted only for its
+ * attention. */
+static inline bool clipnn_pools_one(const clipnn_pool *p) { return p->by != CLIPNN_POOL_MEAN; }
+
+/* clipnn_pool_row(): the place of that row among the n of a sample. ids: NULL for a picture. */
+int clipnn_pool_row(const clipnn_pool *p, const int32_t *ids, int n);
+
+/* clipnn_pool_rows(): read[b] = the row of sample b in the batch. */
+void clipnn_pool_rows(int32_t *read, const clipnn_pool *p, const int32_t *ids, const clipnn_batch *n);
+
+/* y[b] = mean of the rows off[b] + skip .. off[b+1] of x      x [T, C]  y [B, C] */
+void clipnn_pool_mean(const clipk_ctx *k, float *y, const float *x, int skip, const clipnn_batch *n, int C);
+
+/* dx[t] = dy[b] / rows of the mean; 0 for the rows that are skipped */
+void clipnn_pool_mean_backward(const clipk_ctx *k, float *dx, const float *dy, int skip, const clipnn_batch *n, int C);
+
+/* clipnn_pool_relevance(): how much each row gives to the pooled row, where clipnn_relevance begins.
+ * r  out  [T] */
+void clipnn_pool_relevance(float *r, const clipnn_pool *p, const int32_t *read, const clipnn_batch *n);
+
+/* ---- Convolutions with their batch norm (conv.c) --------------------------------------------- */
+
+/* xh gain + bias, xh = (x - mean) / sqrt(var + eps) (Ioffe and Szegedy 2015, arXiv:1502.03167).
+ * Training takes mean and variance from the batch. In inference the layer is folded into the
+ * convolution before it: gain / sqrt(var + eps), with the running variance, scales the filters, and
  * the rest is the bias. */
 typedef struct clipnn_batchnorm {
     const float *gain, *bias; /* [C]; NULL: folded */
     float eps;
-    bool frozen;              /* training with the running statistics, which stay; gain and bias stay too */
+    bool frozen;              /* training with the running statistics; they, gain and bias stay */
     const float *running_mean, *running_var;
     float *batch_mean, *batch_var; /* backward leaves them here */
     float *dgain, *dbias;
 } clipnn_batchnorm;
 
-/* y = act(bn(x Wᵀ) + residual): a convolution whose patches are rows, be it that they are pixels (1x1) or im2col's. */
+/* y = act(bn(x Wᵀ) + residual): a convolution whose patches are rows: pixels (1x1), or im2col's
+ * columns. */
 typedef struct clipnn_conv1x1 {
     clipnn_linear w;
     clipnn_batchnorm bn;
@@ -175,7 +230,8 @@ typedef struct clipnn_conv3x3 {
     float *dw;
 } clipnn_conv3x3;
 
-/* What a convolution leaves for its backward: what it made before its norm, [T, O], and the statistics used, [O]. NULL where the norm is folded. */
+/* What a convolution leaves for its backward: its output before the norm, [T, O], and the
+ * statistics used, [O]. NULL where the norm is folded. */
 typedef struct clipnn_conv_acts {
     float *conv;
     float *mean, *var, *rstd;
@@ -183,8 +239,9 @@ typedef struct clipnn_conv_acts {
 
 void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O);
 
-/* Forward: x [T, I] or [N, S, S, I], dense, to y [.., O], which may be residual.
- * work: clipnn_conv1x1_work(), clipnn_conv3x3_work() bytes, 64-byte aligned; these are enough for backward too, where `back`. */
+/* Forward: x [T, I] or [N, S, S, I], dense, to y [.., O], which may be residual. work:
+ * clipnn_conv1x1_work(), clipnn_conv3x3_work() bytes, 64-byte aligned; with `back` enough also for
+ * backward. */
 void clipnn_conv1x1_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int T,
                             const clipnn_conv1x1 *c, clipk_act act, const float *residual, void *work);
 void clipnn_conv3x3_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int N, int S,
@@ -192,13 +249,14 @@ void clipnn_conv3x3_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts
 size_t clipnn_conv1x1_work(const clipk_ctx *k, int T, const clipnn_conv1x1 *c, bool back);
 size_t clipnn_conv3x3_work(const clipk_ctx *k, int N, int S, const clipnn_conv3x3 *c, bool back);
 
-/* clipnn_conv_again(): y = act(bn(..)) once more from what was kept. Without residual. */
+/* clipnn_conv_again(): y = act(bn(..)) once more from the acts. Without residual. */
 void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const clipnn_batchnorm *bn,
                        clipk_act act, int T, int O);
 
-/* Backward, with dconv the gradient at acts->conv, [.., O], room that the caller gives:
- *     dz = dy act'(..);  dconv from dz by the norm's backward;  dW += dconvᵀ x;  dx = dconv W + plus
- * and the batch's statistics are left in bn, for the running ones to move towards.
+/* Backward. dconv, [.., O], is room of the caller's for the gradient of acts->conv:
+ *     dz = dy act'(..);  dconv from dz by the norm's backward
+ *     dW += dconvᵀ x;  dx = dconv W + plus
+ * The batch's statistics are left in bn, for the running ones to move towards.
  * dconv  may be dy, where dz is NULL
  * dz     the residual's gradient; may be dy; NULL: there was no residual
  * y      what forward made; read where there was a residual
@@ -210,29 +268,37 @@ void clipnn_conv1x1_backward(const clipk_ctx *k, float *dx, float *dconv, float 
 void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const float *dy, const clipnn_conv_acts *acts,
                              const float *x, int N, int S, const clipnn_conv3x3 *c, clipk_act act, void *work);
 
-/* ---- Embeddings (embed.c) --------------------------------------------------------------------------------- */
+/* ---- Embeddings (embed.c) -------------------------------------------------------------------- */
 
-/* Patch dropout (Li et al. 2022, arXiv:2212.00794) keeps K of the G patches of a picture: kept [N, K] says which, ascending. NULL: all, and K = G. */
+/* Patch dropout (Li et al. 2022, arXiv:2212.00794) keeps K of the G patches of a picture. kept [N,
+ * K] says which, ascending; NULL: all, and K = G. */
 
-/* clipnn_patchify(): y[n*K + i, (c*P + u)*P + v] = x[n, c, (p/g)*P + u, (p%g)*P + v], p = kept[n, i], g = S/P     x [N, 3, S, S]  y [N*K, 3*P*P]
+/* clipnn_patchify(): y[n*K + i, (c*P + u)*P + v] = x[n, c, (p/g)*P + u, (p%g)*P + v], p = kept[n,
+ * i],
+ * g = S/P     x [N, 3, S, S]  y [N*K, 3*P*P]
  * The strided convolution of the patch embedding is then a matrix product. */
 void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, const int32_t *kept, int N, int K, int S, int P);
 
-/* clipnn_class_tokens(): y[n, 0] = cls + pos[0];  y[n, 1+i] = x[n, i] + pos[1 + kept[n, i]]     x [N, K, C]  cls [C]  pos [1+G, C]  y [N, 1+K, C] */
-void clipnn_class_tokens(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
-                         const int32_t *kept, int N, int K, int C);
+/* clipnn_place_patches(): y[n, f+i] = x[n, i] + pos[f + kept[n, i]]
+ * With a class token f = 1 and y[n, 0] = cls + pos[0]; without one cls is NULL and f = 0.
+ * x [N, K, C]  pos [f+G, C]  y [N, f+K, C] */
+void clipnn_place_patches(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
+                          const int32_t *kept, int N, int K, int C);
 
-/* dx[n, i] = dy[n, 1+i];  dcls += sum over n of dy[n, 0];  dpos likewise. */
-void clipnn_class_tokens_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
-                                  const int32_t *kept, int N, int K, int C);
+/* dx[n, i] = dy[n, f+i];  dcls += Σₙ dy[n, 0];  dpos likewise.     class_token: f = 1 */
+void clipnn_place_patches_backward(const clipk_ctx *k, float *dx, float *dcls, float *dpos, const float *dy,
+                                   const int32_t *kept, int N, int K, int C, bool class_token);
 
-/* clipnn_mean_tokens(): y[n, 0] = mean of the sample's rows + pos[0]; the rest as above (ResNet's attention pool).    x [N, G, C]  y [N, 1+G, C] */
+/* clipnn_mean_tokens(): y[n, 0] = mean of the sample's rows + pos[0]; the rest as with a class
+ * token
+ * (ResNet's attention pool).    x [N, G, C]  y [N, 1+G, C] */
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C);
 
 /* dx[n, i] = dy[n, 1+i] + dy[n, 0] / G;  dpos += sum over n of dy[n] */
 void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, const float *dy, int N, int G, int C);
 
-/* clipnn_token_embedding(): y[t] = table[ids[t]] + pos[t - off[b]]      table [V, C] of any type  pos [L, C]  y [T, C] */
+/* clipnn_token_embedding(): y[t] = table[ids[t]] + pos[t - off[b]]
+ * table [V, C] of any type  pos [L, C]  y [T, C] */
 void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids,
                             const clipnn_batch *n, int C);
 

@@ -1,9 +1,10 @@
-/* How much each token mattered, from the attention of a block and its gradient (Chefer, Gur and Wolf 2021, arXiv:2103.15679, equations 5 and 6):
+/* How much each token mattered, from the attention of a block and its gradient (Chefer, Gur and
+ * Wolf 2021, arXiv:2103.15679, equations 5 and 6):
  *
  *     R = (1 + C_L) .. (1 + C_1),   C = mean over heads of max(0, P dP)
  *
- * of which the row of the token that is read is wanted. That is a vector times matrices, the last block's first: it goes through the blocks in the
- * order of backward, as a gradient does. */
+ * Only the row of the pooled token is wanted. That is a vector times matrices, the last block's
+ * first, so it goes through the blocks in the order of backward, as a gradient does. */
 #include <math.h>
 #include <string.h>
 

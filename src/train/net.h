@@ -2,24 +2,25 @@
 #ifndef CLIPTRN_NET_H
 #define CLIPTRN_NET_H
 
-#include "model/model.h"
 #include "model/params.h"
+#include "model/tower.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 
-/* What is trained. OpenCLIP's --lock-image-unlocked-groups: a locked tower with 0 unlocked groups stays as it is, with 1 its projection learns,
- * with 2 its last block too, and so on. */
+/* What is trained. Unlocked groups are OpenCLIP's --lock-image-unlocked-groups: with 0 a locked
+ * tower stays as it is, with 1 its projection learns, with 2 also its last block, and so on. */
 typedef struct cliptrn_net_options {
     cliptrn_loss_kind loss;
     bool lock_image, lock_text;
     int image_unlocked, text_unlocked; /* groups */
-    bool freeze_bn;                    /* batch norms use their running statistics and leave them (ResNet) */
-    double patch_dropout;              /* share of a picture's patches that a step leaves out (ViT) */
-    int chunk;                         /* samples whose tape is kept at once; 0: all */
+    bool freeze_bn;                    /* batch norms use their running statistics and leave them */
+    double patch_dropout;              /* share of a picture's patches that a step leaves out */
+    int chunk;                         /* samples whose tape is held at once; 0: all */
     uint64_t seed;
 } cliptrn_net_options;
 
-/* N pairs: pixels [N, 3, S, S]; text i is ids[off[i]] .. ids[off[i + 1] - 1], each cut at the token it is pooled at. */
+/* N pairs: pixels [N, 3, S, S]; text i is ids[off[i]] .. ids[off[i + 1] - 1], cut to the length
+ * that its tower needs. */
 typedef struct cliptrn_pairs {
     int N;
     const float *pixels;
@@ -30,19 +31,19 @@ typedef struct cliptrn_net {
     clipmdl_config config;
     cliptrn_net_options opt;
     clipmdl_params params;
-    float *w, *g; /* [params.count]: weights; gradients of what is trained, which the next step's tape will be written over */
-    clipmdl_vit vit;       /* one of the two, by config.vision.kind */
-    clipmdl_resnet resnet;
-    clipmdl_text text;
-    bool *trains;       /* [params.n] by the locks of opt */
+    float *w, *g; /* [params.count]: weights; gradients, which the tape of the next step overwrites */
+    clipmdl_tower *image, *text;
+    bool *trains; /* [params.n] by the locks of opt */
     const float *bound; /* the g that the towers are bound to */
     clipk_ctx k;
     clipb_block weights, tape, image_panels, text_panels, room, scratch, batch, grads;
 } cliptrn_net;
 
-/* cliptrn_net_init(): weights drawn by opt->seed; read others over them with clipmdl_params_read(). Zero the struct before.
+/* cliptrn_net_init(): weights drawn by opt->seed; clipmdl_params_read() can replace them. Zero the
+ * struct before.
  * threads  in   0: all
- * Free with cliptrn_net_free(), also after an error. CLIP_ENOMEM, CLIP_EUNSUPPORTED (a setting the tower hasn't got). */
+ * Free with cliptrn_net_free(), also after an error.
+ * Errors: CLIP_ENOMEM, CLIP_EUNSUPPORTED (the tower does not have such a setting). */
 clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_options *opt, int threads,
                              clip_error *err);
 void cliptrn_net_free(cliptrn_net *n);
@@ -50,8 +51,8 @@ void cliptrn_net_free(cliptrn_net *n);
 /* cliptrn_net_weights(): what an optimizer moves, until the next gradient. */
 cliptrn_weights cliptrn_net_weights(const cliptrn_net *n);
 
-/* cliptrn_net_gradient(): n->g becomes the gradient of the loss on a batch at the weights n->w; the loss.
- * step  in   for what is drawn anew in every step
+/* cliptrn_net_gradient(): n->g becomes the gradient of the loss on a batch at the weights n->w.
+ * step  in   seeds the draws of this step (patch dropout)
  * Errors: CLIP_ENOMEM. */
 clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out);
 
@@ -60,7 +61,7 @@ clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int
  * the batch, which the gradient has left in n->g. */
 void cliptrn_net_settle(cliptrn_net *n);
 
-/* The parameter of a name that every model has. */
+/* cliptrn_net_number(): where the parameter `name`, which the model must have, is in a block. */
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name);
 
 #endif

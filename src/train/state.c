@@ -18,9 +18,9 @@
 static clip_status write_moments(const cliptrn_trainer *t, const char *path, clip_error *err)
 {
     clipmdl_arrays a = {0};
-    clip_status s = clipmdl_arrays_add(&a, &t->net.params, t->optimizer.m, FIRST, CLIPMDL_OPENCLIP, CLIPK_F32);
+    clip_status s = clipmdl_arrays_add(&a, &t->net.params, t->optimizer.m, FIRST, &clipmdl_openclip, CLIPK_F32);
     if (s == CLIP_OK)
-        s = clipmdl_arrays_add(&a, &t->net.params, t->optimizer.v, SECOND, CLIPMDL_OPENCLIP, CLIPK_F32);
+        s = clipmdl_arrays_add(&a, &t->net.params, t->optimizer.v, SECOND, &clipmdl_openclip, CLIPK_F32);
     if (s == CLIP_OK)
         s = clipmdl_arrays_write(&a, path, err);
     clipmdl_arrays_free(&a);
@@ -103,9 +103,9 @@ static clip_status read_moments(cliptrn_trainer *t, const char *dir, clip_error 
     char *path = clipb_path_join(dir, MOMENTS);
     clip_status s = path ? clipmdl_store_open(path, &store, err) : CLIP_ENOMEM;
     if (s == CLIP_OK) {
-        s = clipmdl_params_read(&t->net.params, &store, CLIPMDL_OPENCLIP, FIRST, t->optimizer.m, err);
+        s = clipmdl_params_read(&t->net.params, &store, &clipmdl_openclip, FIRST, t->optimizer.m, err);
         if (s == CLIP_OK)
-            s = clipmdl_params_read(&t->net.params, &store, CLIPMDL_OPENCLIP, SECOND, t->optimizer.v, err);
+            s = clipmdl_params_read(&t->net.params, &store, &clipmdl_openclip, SECOND, t->optimizer.v, err);
         clipmdl_store_close(&store);
     }
     free(path);

@@ -70,7 +70,7 @@ static clip_status cut_texts(cliptrn_trainer *t, const cliptrn_batch *b)
     TRY(clipb_grow((void **)&t->ids, &t->ids_capacity, (size_t)b->off[b->N], sizeof *t->ids));
     for (int i = 0; i < b->N; i++) {
         const int32_t *ids = b->ids + b->off[i];
-        const int n = clipmdl_text_length(&t->net.text, ids, b->off[i + 1] - b->off[i]);
+        const int n = t->net.text->kind->length(t->net.text, ids, b->off[i + 1] - b->off[i]);
         for (int j = 0; j < n; j++)
             t->ids[t->off[i] + j] = t->row ? t->row[ids[j]] : ids[j];
         t->off[i + 1] = t->off[i] + n;

@@ -1,4 +1,4 @@
-/* Any bytes as the JSON that describes a checkpoint. */
+/* Any bytes as the JSON that describes a checkpoint, to every family. */
 #include "api/api.h"
 #include "memory_file.h"
 
@@ -7,14 +7,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *path = memory_file(data, size);
-    clipmdl_config config;
-    clipimg_recipe recipe = clip_recipe_default(64);
+    clipmdl_recipe recipe = clipapi_recipe_default();
     clip_error err;
-    clipmdl_config_openclip(path, &config, &err);
-    clipmdl_config_huggingface(path, &config, NULL, NULL, &err);
-    clip_recipe_openclip(path, &recipe, &err);
-    const clip_recipe_reader r = {.out = &recipe, .err = &err};
+    int n;
+    const clipmdl_family *const *families = clipmdl_families(&n);
+    for (int i = 0; i < n; i++) {
+        clipmdl_config config;
+        clipmdl_config_read(families[i], path, &config, NULL, NULL, &err);
+    }
+    clipmdl_openclip_recipe(path, &recipe, &err);
+    const clipmdl_reader r = {.err = &err};
     bool found;
-    clip_recipe_huggingface(&r, path, path, &found);
+    clipmdl_huggingface_recipe(&r, path, NULL, 64, &recipe, &found);
+    clipmdl_huggingface_recipe(&r, path, "image_processor", 64, &recipe, &found);
     return 0;
 }

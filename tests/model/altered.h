@@ -75,7 +75,8 @@ static inline clip_model *loads(const char *path)
     return m;
 }
 
-/* A setting of a JSON file of the checkpoint. inside: objects, separated by dots; "" is the whole. */
+/* A setting of a JSON file of the checkpoint. inside: objects, separated by dots; "" is the
+ * whole. */
 static inline void set(const char *file, const char *inside, const char *key, const char *value)
 {
     cJSON *root, *o;
@@ -97,7 +98,8 @@ static inline void set(const char *file, const char *inside, const char *key, co
     cJSON_Delete(root);
 }
 
-/* A safetensors file read and written: `prefix` before every name, and one more tensor of n zeros. */
+/* A safetensors file read and written: `prefix` before every name, and one more tensor of n
+ * zeros. */
 static inline void rewrite(const char *file, const char *prefix, const char *extra, const char *dtype)
 {
     unsigned char *data, size8[8];

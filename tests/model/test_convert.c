@@ -1,5 +1,5 @@
-/* Converting through clip.h: what comes out embeds as what went in; what cannot be written leaves nothing behind.
- * usage: test_convert GOLDEN_DIRECTORY */
+/* Converting through clip.h: what comes out embeds as what went in; what cannot be written leaves
+ * nothing behind. usage: test_convert GOLDEN_DIRECTORY */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

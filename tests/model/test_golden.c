@@ -1,4 +1,5 @@
-/* Small checkpoints whose embeddings PyTorch computed (OpenCLIP and transformers; tools/dump_golden.py).
+/* Small checkpoints whose embeddings PyTorch computed (OpenCLIP and transformers;
+ * tools/dump_golden.py).
  * usage: test_golden DIRECTORY      one directory of tests/model/golden */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,8 @@
 #include "clip.h"
 #include "npy.h"
 
-/* Unit embeddings from f32 arithmetic in another order: what the issue of the engine asks of full-size models. */
+/* Unit embeddings from f32 arithmetic in another order: what the issue of the engine asks of
+ * full-size models. */
 #define LARGEST_DIFFERENCE 2e-5f
 #define SMALLEST_COSINE 0.99999
 #define SMALLEST_COSINE_BF16 0.999

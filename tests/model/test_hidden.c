@@ -1,4 +1,5 @@
-/* Encoders alone: what transformers and OpenCLIP make of tiny ones on the way (tools/dump_hidden.py), and what is refused.
+/* Encoders alone: what transformers and OpenCLIP make of tiny ones on the way
+ * (tools/dump_hidden.py), and what is refused.
  * usage: test_hidden DIRECTORY      tests/model/golden/hidden */
 #include <setjmp.h>
 #include <stdarg.h>

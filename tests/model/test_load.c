@@ -1,5 +1,5 @@
-/* Loading and encoding through clip.h: what is refused, what is said, and that any allocation may fail.
- * usage: test_load GOLDEN_DIRECTORY */
+/* Loading and encoding through clip.h: what is refused, what is said, and that any allocation may
+ * fail. usage: test_load GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,7 +86,8 @@ static void a_wrong_shape_and_a_stranger_are_named(void **state)
     clip_error err = {0};
     shell("cp %s/tiny-vit/* %s/; sed -i 's/\"embed_dim\": [0-9]*/\"embed_dim\": 24/' %s/open_clip_config.json", golden, dir, dir);
     refused(dir, CLIP_EMISMATCH, "has the shape");
-    /* the same number of bytes: a tensor nobody knows, in the place of one that is missed only by its warning */
+    /* the same number of bytes: a tensor nobody knows, in the place of one that is missed only by
+     * its warning */
     shell("cp %s/tiny-vit/* %s/; LC_ALL=C sed -i 's/\"logit_scale\"/\"logit_stale\"/' %s/open_clip_model.safetensors", golden, dir, dir);
     assert_int_equal(load(dir, &m, &err), CLIP_OK);
     assert_non_null(strstr(said, "'logit_stale' is not part of this model"));

@@ -41,7 +41,8 @@ static void write_file(const char *path, const void *bytes, size_t n)
 }
 
 /* glibc's LC_NUMERIC of German, as localedef writes it: a magic number, how many fields, where each
- * begins, and the fields. So no package of locales is needed. False where this libc knows another form. */
+ * begins, and the fields. So no package of locales is needed. False where this libc knows another
+ * form. */
 static bool decimal_commas(void)
 {
     struct {

@@ -14,6 +14,7 @@
 
 #include "failing_alloc.h"
 #include "model/save.h"
+#include "model/tower.h"
 
 static char dir[64];
 
@@ -46,24 +47,28 @@ static clipmdl_config vit(void)
 {
     return (clipmdl_config){
         .embed_dim = 24,
-        .vision = {.kind = CLIPMDL_VIT,
+        .vision = {.tower = &clipmdl_vit,
                    .image_size = 32,
                    .patch_size = 8,
                    .width = 16,
                    .heads = 2,
                    .layers = 2,
                    .mlp = 64,
+                   .class_token = true,
                    .ln_pre = true,
                    .eps = 1e-5f,
                    .act = CLIPK_GELU},
-        .text = {.context_length = 7,
+        .text = {.tower = &clipmdl_text,
+                 .context_length = 7,
                  .vocab_size = 50,
                  .width = 8,
                  .heads = 2,
                  .layers = 1,
                  .mlp = 32,
+                 .pooling = CLIPNN_POOL_ARGMAX,
                  .eos_id = 2,
                  .eps = 1e-5f,
+                 .causal = true,
                  .act = CLIPK_GELU},
     };
 }
@@ -72,7 +77,7 @@ static clipmdl_config resnet(void)
 {
     clipmdl_config c = vit();
     c.vision = (clipmdl_vision_config){
-        .kind = CLIPMDL_RESNET, .image_size = 32, .width = 2, .heads = 4, .stage = {1, 2, 1, 1}};
+        .tower = &clipmdl_resnet, .image_size = 32, .width = 2, .heads = 4, .stage = {1, 2, 1, 1}};
     return c;
 }
 
@@ -105,25 +110,25 @@ static void assert_same_file(const char *a, const char *b)
 }
 
 /* Write, read, compare, write again: the second file is the first. */
-static void round_trip(const clipmdl_config *c, clipmdl_scheme scheme, clipk_type type)
+static void round_trip(const clipmdl_config *c, const clipmdl_family *family, clipk_type type)
 {
     clipmdl_params p;
     clipmdl_store store;
     clip_error err = {0};
-    assert_int_equal(clipmdl_params_list(c, false, &p), CLIP_OK);
+    assert_int_equal(clipmdl_params_list(c, &p), CLIP_OK);
     float *w = numbered(&p), *back = calloc(p.count, sizeof *w);
-    assert_int_equal(clipmdl_save_weights(in_dir("a"), &p, w, type, scheme, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("a"), &p, w, type, family, &err), CLIP_OK);
     assert_int_equal(clipmdl_store_open(in_dir("a"), &store, &err), CLIP_OK);
     clipmdl_found found[CLIPMDL_MAX_FOUND];
     assert_int_equal(clipmdl_find(&store, NULL, found), 1);
-    assert_int_equal(found[0].scheme, scheme);
+    assert_ptr_equal(found[0].family, family);
     assert_int_equal(found[0].towers, CLIP_TOWER_BOTH);
-    if (clipmdl_params_read(&p, &store, scheme, found[0].prefix, back, &err) != CLIP_OK)
+    if (clipmdl_params_read(&p, &store, family, found[0].prefix, back, &err) != CLIP_OK)
         fail_msg("%s", err.message);
     const double epsilon = type == CLIPK_F32 ? 0 : type == CLIPK_F16 ? ldexp(1, -11) : ldexp(1, -8);
     for (size_t i = 0; i < p.count; i++)
         assert_true(fabs((double)back[i] - (double)w[i]) <= epsilon * (double)w[i]);
-    assert_int_equal(clipmdl_save_weights(in_dir("b"), &p, back, type, scheme, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("b"), &p, back, type, family, &err), CLIP_OK);
     assert_same_file(in_dir("a"), in_dir("b"));
     clipmdl_store_close(&store);
     clipmdl_params_free(&p);
@@ -136,9 +141,9 @@ static void weights_come_back(void **state)
     (void)state;
     const clipmdl_config v = vit(), r = resnet();
     for (clipk_type type = CLIPK_F32; type <= CLIPK_BF16; type++) {
-        round_trip(&v, CLIPMDL_OPENCLIP, type);
-        round_trip(&v, CLIPMDL_HUGGINGFACE, type);
-        round_trip(&r, CLIPMDL_OPENCLIP, type);
+        round_trip(&v, &clipmdl_openclip, type);
+        round_trip(&v, &clipmdl_huggingface, type);
+        round_trip(&r, &clipmdl_openclip, type);
     }
 }
 
@@ -163,14 +168,15 @@ static float at(const clipmdl_tensor *t, size_t i)
 static void layouts_are_theirs(void **state)
 {
     (void)state;
-    const clipmdl_config c = vit();
+    clipmdl_config c = vit();
     clipmdl_params p;
     clipmdl_store o, h;
     clip_error err;
-    assert_int_equal(clipmdl_params_list(&c, true, &p), CLIP_OK);
+    c.logit_bias = true;
+    assert_int_equal(clipmdl_params_list(&c, &p), CLIP_OK);
     float *w = numbered(&p);
-    assert_int_equal(clipmdl_save_weights(in_dir("o"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err), CLIP_OK);
-    assert_int_equal(clipmdl_save_weights(in_dir("h"), &p, w, CLIPK_F32, CLIPMDL_HUGGINGFACE, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("o"), &p, w, CLIPK_F32, &clipmdl_openclip, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("h"), &p, w, CLIPK_F32, &clipmdl_huggingface, &err), CLIP_OK);
     assert_int_equal(clipmdl_store_open(in_dir("o"), &o, &err), CLIP_OK);
     assert_int_equal(clipmdl_store_open(in_dir("h"), &h, &err), CLIP_OK);
     assert_int_equal(((uintptr_t)o.tensor[0].map->data + 8) % 8, 0);
@@ -201,23 +207,24 @@ static void layouts_are_theirs(void **state)
 static void optimizer_state_is_the_same_to_it(void **state)
 {
     (void)state;
-    const clipmdl_config c = vit();
+    clipmdl_config c = vit();
     clipmdl_params p;
     clipmdl_arrays a = {0};
     clipmdl_store store;
     clip_error err;
-    assert_int_equal(clipmdl_params_list(&c, true, &p), CLIP_OK);
+    c.logit_bias = true;
+    assert_int_equal(clipmdl_params_list(&c, &p), CLIP_OK);
     float *m = numbered(&p), *v = numbered(&p), *back = calloc(p.count, sizeof *m);
     for (size_t i = 0; i < p.count; i++)
         if (v[i] != 0) /* none between the parameters */
             v[i] *= -2;
-    assert_int_equal(clipmdl_arrays_add(&a, &p, m, "exp_avg.", CLIPMDL_OPENCLIP, CLIPK_F32), CLIP_OK);
-    assert_int_equal(clipmdl_arrays_add(&a, &p, v, "exp_avg_sq.", CLIPMDL_OPENCLIP, CLIPK_F32), CLIP_OK);
+    assert_int_equal(clipmdl_arrays_add(&a, &p, m, "exp_avg.", &clipmdl_openclip, CLIPK_F32), CLIP_OK);
+    assert_int_equal(clipmdl_arrays_add(&a, &p, v, "exp_avg_sq.", &clipmdl_openclip, CLIPK_F32), CLIP_OK);
     assert_int_equal(clipmdl_arrays_write(&a, in_dir("state"), &err), CLIP_OK);
     clipmdl_arrays_free(&a);
     assert_int_equal(clipmdl_store_open(in_dir("state"), &store, &err), CLIP_OK);
     assert_int_equal(store.n, 2 * p.n);
-    assert_int_equal(clipmdl_params_read(&p, &store, CLIPMDL_OPENCLIP, "exp_avg_sq.", back, &err), CLIP_OK);
+    assert_int_equal(clipmdl_params_read(&p, &store, &clipmdl_openclip, "exp_avg_sq.", back, &err), CLIP_OK);
     assert_memory_equal(back, v, p.count * sizeof *v);
     clipmdl_store_close(&store);
     clipmdl_params_free(&p);
@@ -239,7 +246,8 @@ static clip_status write_narrow(const float *in, size_t n, clipk_type type, uint
     return CLIP_OK;
 }
 
-/* Every 16-bit number survives, and what lies between two goes to the nearer one, or to the even. */
+/* Every 16-bit number survives, and what lies between two goes to the nearer one, or to the
+ * even. */
 static void numbers_are_rounded_to_the_nearest(void **state)
 {
     (void)state;
@@ -279,17 +287,17 @@ static void what_f16_cannot_hold_is_named(void **state)
     const clipmdl_config c = vit();
     clipmdl_params p;
     clip_error err = {0};
-    assert_int_equal(clipmdl_params_list(&c, false, &p), CLIP_OK);
+    assert_int_equal(clipmdl_params_list(&c, &p), CLIP_OK);
     float *w = numbered(&p);
     const clipmdl_param *q = clipmdl_params_find(&p, "visual.proj");
     w[q->at + 7] = -65519;
-    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_F16, CLIPMDL_HUGGINGFACE, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_F16, &clipmdl_huggingface, &err), CLIP_OK);
     unlink(in_dir("big"));
     w[q->at + 7] = -65520;
-    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_F16, CLIPMDL_HUGGINGFACE, &err), CLIP_ELIMIT);
+    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_F16, &clipmdl_huggingface, &err), CLIP_ELIMIT);
     assert_non_null(strstr(err.message, "/big: tensor 'visual_projection.weight': -65520 is beyond the range of f16"));
     assert_false(clipb_is_file(in_dir("big")) || clipb_is_file(in_dir("big.tmp")));
-    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_BF16, CLIPMDL_HUGGINGFACE, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("big"), &p, w, CLIPK_BF16, &clipmdl_huggingface, &err), CLIP_OK);
     clipmdl_params_free(&p);
     free(w);
 }
@@ -302,14 +310,14 @@ static void a_full_disk_leaves_what_was(void **state)
     clip_error err = {0};
     struct rlimit old;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    assert_int_equal(clipmdl_params_list(&c, false, &p), CLIP_OK);
+    assert_int_equal(clipmdl_params_list(&c, &p), CLIP_OK);
     float *w = numbered(&p);
-    assert_int_equal(clipmdl_save_weights(in_dir("kept"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err), CLIP_OK);
-    assert_int_equal(clipmdl_save_weights(in_dir("copy"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("kept"), &p, w, CLIPK_F32, &clipmdl_openclip, &err), CLIP_OK);
+    assert_int_equal(clipmdl_save_weights(in_dir("copy"), &p, w, CLIPK_F32, &clipmdl_openclip, &err), CLIP_OK);
     for (rlim_t limit = 1; limit < 40000; limit *= 7) {
         const struct rlimit tight = {limit, old.rlim_max};
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-        clip_status s = clipmdl_save_weights(in_dir("kept"), &p, w, CLIPK_F32, CLIPMDL_OPENCLIP, &err);
+        clip_status s = clipmdl_save_weights(in_dir("kept"), &p, w, CLIPK_F32, &clipmdl_openclip, &err);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
         assert_int_equal(s, CLIP_EIO);
         assert_non_null(strstr(err.message, "/kept: cannot be written"));
@@ -320,7 +328,7 @@ static void a_full_disk_leaves_what_was(void **state)
     free(w);
 }
 
-/* ---- Configuration ------------------------------------------------------------------------------------------ */
+/* ---- Configuration --------------------------------------------------------------------------- */
 
 static clipmdl_recipe recipe(void)
 {
@@ -333,16 +341,13 @@ static clipmdl_recipe recipe(void)
                             .end_id = 49};
 }
 
-static clipmdl_config saved(clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r)
+static clipmdl_config saved(const clipmdl_family *family, const clipmdl_config *c, const clipmdl_recipe *r)
 {
     clipmdl_config out;
     clip_error err = {0};
-    if (clipmdl_save_config(dir, scheme, c, r, &err) != CLIP_OK)
+    if (family->save(dir, c, r, &err) != CLIP_OK)
         fail_msg("%s", err.message);
-    clip_status s = scheme == CLIPMDL_OPENCLIP
-                        ? clipmdl_config_openclip(in_dir("open_clip_config.json"), &out, &err)
-                        : clipmdl_config_huggingface(in_dir("config.json"), &out, NULL, NULL, &err);
-    if (s != CLIP_OK)
+    if (clipmdl_config_read(family, in_dir(family->config_file), &out, NULL, NULL, &err) != CLIP_OK)
         fail_msg("%s", err.message);
     return out;
 }
@@ -355,55 +360,56 @@ static void assert_same_config(const clipmdl_config *a, const clipmdl_config *b,
         x.pooling = y.pooling;
         x.eos_id = y.eos_id;
     }
-    if (v.kind == CLIPMDL_RESNET) { /* what a ResNet has none of */
+    if (v.tower == &clipmdl_resnet) { /* what a ResNet has none of */
         v.act = w.act;
-        v.patch_size = w.patch_size;
-        v.layers = w.layers;
     }
     assert_int_equal(a->embed_dim, b->embed_dim);
-    assert_true(v.kind == w.kind && v.image_size == w.image_size && v.patch_size == w.patch_size &&
+    assert_true(v.tower == w.tower && v.image_size == w.image_size && v.patch_size == w.patch_size &&
                 v.width == w.width && v.heads == w.heads);
     assert_true(v.layers == w.layers && memcmp(v.stage, w.stage, sizeof v.stage) == 0 && v.mlp == w.mlp);
     assert_true(v.ln_pre == w.ln_pre && v.eps == w.eps && v.act == w.act);
-    assert_memory_equal(&x, &y, sizeof x);
+    assert_true(x.context_length == y.context_length && x.vocab_size == y.vocab_size && x.width == y.width &&
+                x.heads == y.heads && x.layers == y.layers && x.mlp == y.mlp);
+    assert_true(x.tower == y.tower && x.pooling == y.pooling && x.eos_id == y.eos_id && x.eps == y.eps &&
+                x.act == y.act && x.causal == y.causal);
 }
 
 static void configurations_come_back(void **state)
 {
     (void)state;
     clipmdl_recipe r = recipe();
-    clipmdl_config c = vit(), d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    clipmdl_config c = vit(), d = saved(&clipmdl_openclip, &c, &r);
     assert_same_config(&c, &d, true);
-    d = saved(CLIPMDL_HUGGINGFACE, &c, &r);
+    d = saved(&clipmdl_huggingface, &c, &r);
     assert_same_config(&c, &d, false);
-    assert_int_equal(d.text.pooling, CLIPMDL_POOL_EOS); /* the first 49 is the first of the largest */
+    assert_int_equal(d.text.pooling, CLIPNN_POOL_EOS); /* the first 49 is the first of the largest */
     assert_int_equal(d.text.eos_id, 49);
-    d = saved(CLIPMDL_OPENCLIP, &d, &r);
+    d = saved(&clipmdl_openclip, &d, &r);
     assert_same_config(&c, &d, true);
 
     c.vision.eps = 1e-6f;
     c.text.eps = 3e-7f;
     c.vision.act = c.text.act = CLIPK_QUICKGELU;
     c.text.eos_id = 13;
-    c.text.pooling = CLIPMDL_POOL_EOS;
-    d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    c.text.pooling = CLIPNN_POOL_EOS;
+    d = saved(&clipmdl_openclip, &c, &r);
     assert_same_config(&c, &d, true);
-    d = saved(CLIPMDL_HUGGINGFACE, &c, &r);
+    d = saved(&clipmdl_huggingface, &c, &r);
     assert_same_config(&c, &d, true);
     c.vision.ln_pre = false;
-    d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    d = saved(&clipmdl_openclip, &c, &r);
     assert_same_config(&c, &d, true);
 
     for (int mlp = 1; mlp < 200; mlp++) { /* int(width * mlp_ratio) hits every width */
         c.vision.width = 48 + mlp % 50;
         c.vision.heads = 1;
         c.vision.mlp = mlp;
-        d = saved(CLIPMDL_OPENCLIP, &c, &r);
+        d = saved(&clipmdl_openclip, &c, &r);
         assert_same_config(&c, &d, true);
     }
     c = resnet();
-    r.logit_bias = r.own_tokenizer = true;
-    d = saved(CLIPMDL_OPENCLIP, &c, &r);
+    c.logit_bias = r.own_tokenizer = true;
+    d = saved(&clipmdl_openclip, &c, &r);
     assert_same_config(&c, &d, true);
 }
 
@@ -413,7 +419,7 @@ static void the_recipe_is_written(void **state)
     const clipmdl_config c = vit();
     clipmdl_recipe r = recipe();
     size_t n;
-    saved(CLIPMDL_OPENCLIP, &c, &r);
+    saved(&clipmdl_openclip, &c, &r);
     char *text = (char *)slurp(in_dir("open_clip_config.json"), &n);
     assert_non_null(strstr(text, "\"mean\": [0.48145467, 0.5, 0.40821072]"));
     assert_null(strstr(text, "fill_color"));
@@ -423,28 +429,28 @@ static void the_recipe_is_written(void **state)
     r.resize_mode = "longest";
     memset(r.fill_color, 255, 3);
     r.background = 0x0080ff;
-    saved(CLIPMDL_OPENCLIP, &c, &r);
+    saved(&clipmdl_openclip, &c, &r);
     text = (char *)slurp(in_dir("open_clip_config.json"), &n);
     assert_non_null(strstr(text, "\"fill_color\": 255,\n    \"background\": \"#0080ff\"\n"));
     free(text);
-    saved(CLIPMDL_HUGGINGFACE, &c, &r);
+    saved(&clipmdl_huggingface, &c, &r);
     text = (char *)slurp(in_dir("preprocessor_config.json"), &n);
     assert_non_null(strstr(text, "\"size\": {\"shortest_edge\": 32}"));
     assert_non_null(strstr(text, "\"background\": \"#0080ff\""));
     free(text);
     r.resize_mode = "squash";
     r.interpolation = "bilinear";
-    saved(CLIPMDL_HUGGINGFACE, &c, &r);
+    saved(&clipmdl_huggingface, &c, &r);
     text = (char *)slurp(in_dir("preprocessor_config.json"), &n);
     assert_non_null(strstr(text, "\"size\": {\"height\": 32, \"width\": 32}"));
     assert_non_null(strstr(text, "\"resample\": 2"));
     free(text);
 }
 
-static void refuse(clipmdl_scheme scheme, const clipmdl_config *c, const clipmdl_recipe *r, const char *says)
+static void refuse(const clipmdl_family *family, const clipmdl_config *c, const clipmdl_recipe *r, const char *says)
 {
     clip_error err = {0};
-    assert_int_equal(clipmdl_save_config(dir, scheme, c, r, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(family->save(dir, c, r, &err), CLIP_EUNSUPPORTED);
     if (!strstr(err.message, says))
         fail_msg("\"%s\" does not say \"%s\"", err.message, says);
 }
@@ -454,16 +460,23 @@ static void what_a_layout_has_no_words_for_is_refused(void **state)
     (void)state;
     const clipmdl_recipe r = recipe();
     clipmdl_config c = resnet();
-    refuse(CLIPMDL_HUGGINGFACE, &c, &r, "transformers' CLIP has no ResNet");
+    refuse(&clipmdl_huggingface, &c, &r, "transformers' CLIP has no ResNet");
     c = vit();
     c.vision.ln_pre = false;
-    refuse(CLIPMDL_HUGGINGFACE, &c, &r, "layer norm");
+    refuse(&clipmdl_huggingface, &c, &r, "layer norm");
     c = vit();
-    c.text.pooling = CLIPMDL_POOL_EOS;
-    refuse(CLIPMDL_HUGGINGFACE, &c, &r, "token 2");
+    c.text.pooling = CLIPNN_POOL_EOS;
+    refuse(&clipmdl_huggingface, &c, &r, "token 2");
     c = vit();
     c.vision.act = CLIPK_QUICKGELU;
-    refuse(CLIPMDL_OPENCLIP, &c, &r, "activation");
+    refuse(&clipmdl_openclip, &c, &r, "activation");
+    c = vit();
+    c.vision.pooling = CLIPNN_POOL_MEAN;
+    refuse(&clipmdl_openclip, &c, &r, "such a ViT");
+    refuse(&clipmdl_huggingface, &c, &r, "such ViT");
+    c = vit();
+    c.text.causal = false;
+    refuse(&clipmdl_openclip, &c, &r, "such a text Transformer");
 }
 
 static void every_allocation_may_fail(void **state)
@@ -473,13 +486,13 @@ static void every_allocation_may_fail(void **state)
     const clipmdl_recipe r = recipe();
     clipmdl_params p;
     clip_error err;
-    assert_int_equal(clipmdl_params_list(&c, false, &p), CLIP_OK);
+    assert_int_equal(clipmdl_params_list(&c, &p), CLIP_OK);
     float *w = numbered(&p);
     for (long n = 1;; n++) {
         fail_alloc_at(n);
-        clip_status s = clipmdl_save_weights(in_dir("alloc"), &p, w, CLIPK_F16, CLIPMDL_HUGGINGFACE, &err);
+        clip_status s = clipmdl_save_weights(in_dir("alloc"), &p, w, CLIPK_F16, &clipmdl_huggingface, &err);
         if (s == CLIP_OK)
-            s = clipmdl_save_config(dir, CLIPMDL_HUGGINGFACE, &c, &r, &err);
+            s = clipmdl_huggingface.save(dir, &c, &r, &err);
         if (!fail_alloc_stop()) {
             assert_int_equal(s, CLIP_OK);
             break;

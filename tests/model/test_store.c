@@ -192,43 +192,49 @@ static void names_translate(void **state)
 {
     (void)state;
     static const struct {
-        clipmdl_scheme scheme;
+        const clipmdl_family *family;
         const char *name, *in_file;
     } cases[] = {
-        {CLIPMDL_OPENCLIP, "visual.transformer.resblocks.3.attn.in_proj_weight",
+        {&clipmdl_openclip, "visual.transformer.resblocks.3.attn.in_proj_weight",
          "visual.transformer.resblocks.3.attn.in_proj_weight"},
-        {CLIPMDL_HUGGINGFACE, "visual.transformer.resblocks.11.mlp.c_fc.bias",
+        {&clipmdl_huggingface, "visual.transformer.resblocks.11.mlp.c_fc.bias",
          "vision_model.encoder.layers.11.mlp.fc1.bias"},
-        {CLIPMDL_HUGGINGFACE, "transformer.resblocks.0.ln_1.weight", "text_model.encoder.layers.0.layer_norm1.weight"},
-        {CLIPMDL_HUGGINGFACE, "visual.ln_pre.weight", "vision_model.pre_layrnorm.weight"},
-        {CLIPMDL_HUGGINGFACE, "visual.proj", "visual_projection.weight"},
-        {CLIPMDL_HUGGINGFACE, "text_projection", "text_projection.weight"},
-        {CLIPMDL_HUGGINGFACE, "positional_embedding", "text_model.embeddings.position_embedding.weight"},
-        {CLIPMDL_HUGGINGFACE, "transformer.resblocks.2.attn.out_proj.weight",
+        {&clipmdl_huggingface, "transformer.resblocks.0.ln_1.weight", "text_model.encoder.layers.0.layer_norm1.weight"},
+        {&clipmdl_huggingface, "visual.ln_pre.weight", "vision_model.pre_layrnorm.weight"},
+        {&clipmdl_huggingface, "visual.proj", "visual_projection.weight"},
+        {&clipmdl_huggingface, "text_projection", "text_projection.weight"},
+        {&clipmdl_huggingface, "positional_embedding", "text_model.embeddings.position_embedding.weight"},
+        {&clipmdl_huggingface, "transformer.resblocks.2.attn.out_proj.weight",
          "text_model.encoder.layers.2.self_attn.out_proj.weight"},
     };
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(clipmdl_parts(cases[i].scheme, "", cases[i].name, 0, 64, 64, part), 1);
+        assert_int_equal(clipmdl_parts(cases[i].family, "", cases[i].name, 0, 64, 64, part), 1);
         assert_string_equal(part[0].name, cases[i].in_file);
     }
     /* keys and values: rows 64..192 of in_proj */
-    assert_int_equal(clipmdl_parts(CLIPMDL_OPENCLIP, "x.in_proj_.attnpool.", "ln_final.weight", 0, 2, 2, part), 1); /* a prefix can be anything */
+    /* a prefix can be anything */
+    assert_int_equal(clipmdl_parts(&clipmdl_openclip, "x.in_proj_.attnpool.", "ln_final.weight", 0, 2, 2, part), 1);
     assert_string_equal(part[0].name, "x.in_proj_.attnpool.ln_final.weight");
-    assert_int_equal(clipmdl_parts(CLIPMDL_HUGGINGFACE_TOWER, "a.", "visual.ln_pre.weight", 0, 64, 64, part), 1);
+    assert_int_equal(clipmdl_parts(&clipmdl_huggingface_tower, "a.", "visual.ln_pre.weight", 0, 64, 64, part), 1);
     assert_string_equal(part[0].name, "a.pre_layrnorm.weight");
     assert_int_equal(
-        clipmdl_parts(CLIPMDL_OPENCLIP, "module.", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part),
+        clipmdl_parts(&clipmdl_openclip, "module.", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part),
         1);
     assert_string_equal(part[0].name, "module.transformer.resblocks.0.attn.in_proj_weight");
     assert_int_equal(part[0].first, 64);
     assert_int_equal(
-        clipmdl_parts(CLIPMDL_HUGGINGFACE, "", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 2);
+        clipmdl_parts(&clipmdl_huggingface, "", "transformer.resblocks.0.attn.in_proj_weight", 64, 128, 192, part), 2);
     assert_string_equal(part[0].name, "text_model.encoder.layers.0.self_attn.k_proj.weight");
     assert_string_equal(part[1].name, "text_model.encoder.layers.0.self_attn.v_proj.weight");
     assert_int_equal(part[1].total, 64);
-    assert_int_equal(clipmdl_parts(CLIPMDL_OPENCLIP, "", "visual.attnpool.in_proj_bias", 0, 64, 192, part), 1);
+    assert_int_equal(clipmdl_parts(&clipmdl_openclip, "", "visual.attnpool.in_proj_bias", 0, 64, 192, part), 1);
     assert_string_equal(part[0].name, "visual.attnpool.q_proj.bias");
+}
+
+static clip_status read_openclip(clipmdl_config *c, clip_error *err)
+{
+    return clipmdl_config_read(&clipmdl_openclip, in_dir("open_clip_config.json"), c, NULL, NULL, err);
 }
 
 static void configurations_are_checked(void **state)
@@ -262,7 +268,7 @@ static void configurations_are_checked(void **state)
         clipmdl_config c;
         clip_error err = {0};
         put("open_clip_config.json", cases[i].json, strlen(cases[i].json));
-        assert_int_equal(clipmdl_config_openclip(in_dir("open_clip_config.json"), &c, &err), cases[i].status);
+        assert_int_equal(read_openclip(&c, &err), cases[i].status);
         if (!strstr(err.message, cases[i].says))
             fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
     }
@@ -306,7 +312,7 @@ static void shapes_of_no_clip_are_refused(void **state)
         clipmdl_config c;
         clip_error err = {0};
         assert_int_equal(open_header(cases[i].header, 2200, &s, &err), CLIP_OK);
-        assert_true(clipmdl_config_from_shapes(&s, &(clipmdl_found){CLIPMDL_OPENCLIP, CLIP_TOWER_BOTH, ""}, &c, &err) <
+        assert_true(clipmdl_config_from_shapes(&s, &(clipmdl_found){&clipmdl_openclip, CLIP_TOWER_BOTH, ""}, &c, &err) <
                     0);
         if (!strstr(err.message, cases[i].says))
             fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
@@ -314,7 +320,8 @@ static void shapes_of_no_clip_are_refused(void **state)
     }
 }
 
-/* A bare vision encoder does not say how many heads it has: those of the known model of its width. */
+/* A bare vision encoder does not say how many heads it has: those of the known model of its
+ * width. */
 static void heads_are_those_of_known_models(void **state)
 {
     (void)state;
@@ -336,7 +343,7 @@ static void heads_are_those_of_known_models(void **state)
             "\"visual.transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[%d,%d]}}",
             cases[i].width, n, n, n + 1, n + 1, n + 3, n + 3, n + 4, n + 4, n + 5);
         assert_int_equal(open_header(header, (size_t)n + 5, &s, &err), CLIP_OK);
-        if (clipmdl_config_from_shapes(&s, &(clipmdl_found){CLIPMDL_OPENCLIP, CLIP_TOWER_IMAGE, ""}, &c, &err) < 0)
+        if (clipmdl_config_from_shapes(&s, &(clipmdl_found){&clipmdl_openclip, CLIP_TOWER_IMAGE, ""}, &c, &err) < 0)
             fail_msg("%s", err.message);
         assert_int_equal(c.vision.heads, cases[i].heads);
         assert_int_equal(c.embed_dim, 0);
@@ -353,7 +360,7 @@ static void g14_has_its_odd_mlp(void **state)
     clipmdl_config c;
     clip_error err;
     put("open_clip_config.json", json, strlen(json));
-    assert_int_equal(clipmdl_config_openclip(in_dir("open_clip_config.json"), &c, &err), CLIP_OK);
+    assert_int_equal(read_openclip(&c, &err), CLIP_OK);
     assert_int_equal(c.vision.mlp, 6144);
     assert_int_equal(c.vision.heads, 16);
 }

@@ -20,9 +20,9 @@ static clip_status write(const step *s, double loss, const char *path, clip_erro
     }
     clip_status r = clipmdl_params_add(&only, "loss", 1, 0, NULL, 0, 0);
     if (r == CLIP_OK)
-        r = clipmdl_arrays_add(&a, &only, &value, "", CLIPMDL_OPENCLIP, CLIPK_F32);
+        r = clipmdl_arrays_add(&a, &only, &value, "", &clipmdl_openclip, CLIPK_F32);
     if (r == CLIP_OK)
-        r = clipmdl_arrays_add(&a, &n->params, n->g, "", CLIPMDL_OPENCLIP, CLIPK_F32);
+        r = clipmdl_arrays_add(&a, &n->params, n->g, "", &clipmdl_openclip, CLIPK_F32);
     if (r == CLIP_OK)
         r = clipmdl_arrays_write(&a, path, err);
     clipmdl_arrays_free(&a);

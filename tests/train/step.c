@@ -11,13 +11,13 @@ static clip_status weights(step *s, const char *dir, const cliptrn_net_options *
          *file = clipb_path_join(dir, "open_clip_model.safetensors");
     clipmdl_store store = {0};
     clipmdl_config c;
-    clip_status r = config && file ? clipmdl_config_openclip(config, &c, err) : CLIP_ENOMEM;
+    clip_status r = config && file ? clipmdl_config_read(&clipmdl_openclip, config, &c, NULL, NULL, err) : CLIP_ENOMEM;
     if (r == CLIP_OK)
         r = cliptrn_net_init(&s->net, &c, opt, threads, err);
     if (r == CLIP_OK)
         r = clipmdl_store_open(file, &store, err);
     if (r == CLIP_OK) {
-        r = clipmdl_params_read(&s->net.params, &store, CLIPMDL_OPENCLIP, "", s->net.w, err);
+        r = clipmdl_params_read(&s->net.params, &store, &clipmdl_openclip, "", s->net.w, err);
         clipmdl_store_close(&store);
     }
     free(config);

@@ -110,7 +110,7 @@ static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *val
     if (clipmdl_store_open(path_of(losses[loss]), &store, &err) < 0)
         fail_msg("%s", err.message);
     float *g = calloc(n->params.count, sizeof *g);
-    if (clipmdl_params_read(&n->params, &store, CLIPMDL_OPENCLIP, "", g, &err) < 0)
+    if (clipmdl_params_read(&n->params, &store, &clipmdl_openclip, "", g, &err) < 0)
         fail_msg("%s", err.message);
     const clipmdl_tensor *t = clipmdl_store_find(&store, "loss");
     assert_non_null(t);
@@ -191,7 +191,7 @@ static void locks_change_no_gradient(void **state)
     step whole;
     open_step(&whole, &(cliptrn_net_options){0}, 1);
     gradient(&whole);
-    const bool vit = whole.net.config.vision.kind == CLIPMDL_VIT;
+    const bool vit = whole.net.config.vision.tower == &clipmdl_vit;
     for (int which = 0; which < 2; which++) {
         for (int unlocked = 0; unlocked <= (which == 0 && !vit ? 0 : 2); unlocked++) {
             step s;

@@ -1,0 +1,506 @@
+/* Hugging Face's layout: transformers' CLIPModel, and its encoders alone, as transformers and
+ * diffusers save them. config.json, vision_model.encoder.layers.N., projections used as x @ W.T. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/family/words.h"
+#include "model/settings.h"
+#include "model/tower.h"
+
+#define MOST_CONFIG ((size_t)16 << 20)
+#define PREPROCESSOR "transformers' CLIPImageProcessor"
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+typedef struct rule {
+    const char *openclip, *huggingface;
+} rule;
+
+/* Beginnings of names: the first that fits, so the longer ones first. */
+static const rule tower_rules[] = {
+    {"visual.transformer.resblocks.", "vision_model.encoder.layers."},
+    {"visual.class_embedding", "vision_model.embeddings.class_embedding"},
+    {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight"},
+    {"visual.conv1.", "vision_model.embeddings.patch_embedding."},
+    {"visual.ln_pre.", "vision_model.pre_layrnorm."}, /* spelled so by transformers */
+    {"visual.ln_post.", "vision_model.post_layernorm."},
+    {"visual.proj", "visual_projection.weight"},
+    {"transformer.resblocks.", "text_model.encoder.layers."},
+    {"token_embedding.", "text_model.embeddings.token_embedding."},
+    {"positional_embedding", "text_model.embeddings.position_embedding.weight"},
+    {"ln_final.", "text_model.final_layer_norm."},
+    {"text_projection", "text_projection.weight"},
+    {"logit_scale", "logit_scale"},
+};
+
+/* Behind "resblocks.N.". */
+static const rule blocks[] = {
+    {"ln_1.", "layer_norm1."},
+    {"ln_2.", "layer_norm2."},
+    {"attn.out_proj.", "self_attn.out_proj."},
+    {"attn.in_proj_", "self_attn.in_proj_"},
+    {"mlp.c_fc.", "mlp.fc1."},
+    {"mlp.c_proj.", "mlp.fc2."},
+};
+
+/* Translate the beginning of `name`; *rest is what follows it. */
+static const char *begin(const rule *r, size_t n, const char *name, const char **rest)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(name, r[i].openclip, strlen(r[i].openclip)) == 0) {
+            *rest = name + strlen(r[i].openclip);
+            return r[i].huggingface;
+        }
+    *rest = name;
+    return "";
+}
+
+static void translate(const char *name, char *out, size_t size)
+{
+    const char *rest, *tower = begin(tower_rules, sizeof tower_rules / sizeof *tower_rules, name, &rest);
+    int layer = 0, digits = 0;
+    if (strstr(tower, "layers.") && sscanf(rest, "%d.%n", &layer, &digits) == 1 && digits > 0) {
+        const char *block = begin(blocks, sizeof blocks / sizeof *blocks, rest + digits, &rest);
+        snprintf(out, size, "%s%d.%s%s", tower, layer, block, rest);
+    } else {
+        snprintf(out, size, "%s%s", tower, rest);
+    }
+}
+
+/* One encoder alone, as transformers 5 saves it: the same without vision_model. or text_model. */
+static void translate_alone(const char *name, char *out, size_t size)
+{
+    translate(name, out, size);
+    if (strncmp(out, "vision_model.", 13) == 0 || strncmp(out, "text_model.", 11) == 0) {
+        const char *rest = strchr(out, '.') + 1;
+        memmove(out, rest, strlen(rest) + 1);
+    }
+}
+
+static const clipmdl_mark marks[] = {{"vision_model.embeddings.patch_embedding.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"text_model.embeddings.token_embedding.weight", NULL, CLIP_TOWER_TEXT},
+                                     {0}};
+static const clipmdl_beginning beginnings[] = {{"vision_model.", CLIP_TOWER_IMAGE},
+                                               {"visual_projection", CLIP_TOWER_IMAGE},
+                                               {"text_model.", CLIP_TOWER_TEXT},
+                                               {"text_projection", CLIP_TOWER_TEXT},
+                                               {0}};
+
+static const clipmdl_mark marks_alone[] = {{"embeddings.patch_embedding.weight", NULL, CLIP_TOWER_IMAGE},
+                                           {"embeddings.token_embedding.weight", NULL, CLIP_TOWER_TEXT},
+                                           {0}};
+static const clipmdl_beginning beginnings_alone[] = {
+    {"embeddings.", CLIP_TOWER_BOTH},      {"encoder.", CLIP_TOWER_BOTH},
+    {"pre_layrnorm", CLIP_TOWER_IMAGE},    {"post_layernorm", CLIP_TOWER_IMAGE},
+    {"final_layer_norm", CLIP_TOWER_TEXT}, {"visual_projection", CLIP_TOWER_IMAGE},
+    {"text_projection", CLIP_TOWER_TEXT},  {0}};
+
+/* Hugging Face's default is QuickGELU. The largest of OpenAI's models is ViT-L: 1024 wide, with
+ * texts of 768. What is wider is OpenCLIP's, whoever has named its tensors, and GELU. */
+static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
+{
+    (void)s;
+    (void)f;
+    (void)err;
+    const bool quick = c->text.width < 1024 && c->vision.width <= 1024;
+    c->vision.act = c->text.act = quick ? CLIPK_QUICKGELU : CLIPK_GELU;
+    return CLIP_OK;
+}
+
+/* ---- Settings of transformers 4.0 to 5.24: CLIPConfig, CLIPTextConfig, CLIPVisionConfig,
+ *      PreTrainedConfig, CLIPImageProcessor ---------------------------------------------------- */
+
+#define ALL_MODELS                                                                                                     \
+    " _name_or_path _commit_hash _attn_implementation _attn_implementation_autoset"                                    \
+    " _experts_implementation add_cross_attention architectures attn_implementation"                                   \
+    " bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward"                                        \
+    " cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dtype"                            \
+    " early_stopping encoder_no_repeat_ngram_size eos_token_id"                                                        \
+    " exponential_decay_length_penalty finetuning_task forced_bos_token_id"                                            \
+    " forced_eos_token_id gradient_checkpointing id2label initializer_factor"                                          \
+    " initializer_range is_composition is_decoder is_encoder_decoder"                                                  \
+    " keys_to_ignore_at_inference label2id length_penalty logit_scale_init_value max_length"                           \
+    " min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels"                                 \
+    " num_return_sequences output_attentions output_hidden_states output_scores pad_token_id"                          \
+    " prefix problem_type projection_dim remove_invalid_values repetition_penalty return_dict"                         \
+    " return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature"                           \
+    " tf_legacy_loss tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p"                              \
+    " torch_dtype torchscript transformers.js_config transformers_version"                                             \
+    " transformers_weights typical_p use_bfloat16 use_cache"
+#define OTHER_PROGRAMS "auto_map pruned_heads quantization_config"
+
+#define TOWER                                                                                                          \
+    "hidden_size intermediate_size num_hidden_layers num_attention_heads layer_norm_eps attention_dropout "            \
+    "dropout" ALL_MODELS
+#define TEXT_TOWER TOWER " vocab_size max_position_embeddings"
+#define IMAGE_TOWER TOWER " image_size patch_size"
+#define ACTIVATION                                                                                                     \
+    {                                                                                                                  \
+        "hidden_act", "quick_gelu gelu"                                                                                \
+    }
+
+static const clipmdl_settings text_config = {
+    .known = TEXT_TOWER,
+    .off = OTHER_PROGRAMS,
+    .one_of = (const clipmdl_choice[]){{"model_type", "clip_text_model clip"}, ACTIVATION, {0}}};
+static const clipmdl_settings vision_config = {
+    .known = IMAGE_TOWER,
+    .off = OTHER_PROGRAMS,
+    .one_of =
+        (const clipmdl_choice[]){{"model_type", "clip_vision_model clip"}, {"num_channels", "3"}, ACTIVATION, {0}}};
+
+static const clipmdl_settings_part towers[] = {{"text_config", &text_config},
+                                               {"vision_config", &vision_config},
+                                               {"text_config_dict", &text_config},
+                                               {"vision_config_dict", &vision_config},
+                                               {0}};
+static const clipmdl_settings pair = {.known = ALL_MODELS, .off = OTHER_PROGRAMS, .parts = towers};
+static const clipmdl_settings text_alone_settings = {
+    .known = TEXT_TOWER, .off = OTHER_PROGRAMS, .one_of = (const clipmdl_choice[]){ACTIVATION, {0}}, .parts = towers};
+static const clipmdl_settings vision_alone_settings = {
+    .known = IMAGE_TOWER,
+    .off = OTHER_PROGRAMS,
+    .one_of = (const clipmdl_choice[]){{"num_channels", "3"}, ACTIVATION, {0}},
+    .parts = towers};
+
+static const clipmdl_settings sides = {.known = "shortest_edge height width",
+                                       .off = "longest_edge max_height max_width min_pixels max_pixels"};
+static const clipmdl_settings preprocessor = {
+    .known = "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size "
+             "size_divisor "
+             "data_format input_data_format device return_tensors disable_grouping image_seq_length "
+             "_valid_processor_keys _processor_class "
+             "transformers_version",
+    .off = "auto_map do_pad default_to_square use_square_size",
+    .one_of = (const clipmdl_choice[]){{"image_processor_type", "CLIPImageProcessor CLIPImageProcessorFast "
+                                                                "CLIPImageProcessorPil CLIPFeatureExtractor"},
+                                       {"feature_extractor_type", "CLIPFeatureExtractor CLIPImageProcessor"},
+                                       {"resample", "2 3"},
+                                       {"do_resize", "true"},
+                                       {"do_rescale", "true"},
+                                       {"do_normalize", "true"},
+                                       {0}},
+    .parts = (const clipmdl_settings_part[]){{"size", &sides}, {"crop_size", &sides}, {0}},
+};
+
+static clip_status check_settings(const clipmdl_reader *r, const cJSON *root, const char *type)
+{
+    const clipmdl_settings *t = strcmp(type, "clip_text_model") == 0     ? &text_alone_settings
+                                : strcmp(type, "clip_vision_model") == 0 ? &vision_alone_settings
+                                                                         : &pair;
+    return clipmdl_settings_check(t, root, "transformers' CLIP", false, r->file, r->warn, r->warn_user, r->err);
+}
+
+/* ---- Configuration --------------------------------------------------------------------------- */
+
+static clipk_act read_act(const cJSON *o)
+{
+    return clipmdl_json_is(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_QUICKGELU;
+}
+
+static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    *v = (clipmdl_vision_config){.tower = &clipmdl_vit,
+                                 .image_size = 224,
+                                 .patch_size = 32,
+                                 .width = 768,
+                                 .heads = 12,
+                                 .layers = 12,
+                                 .mlp = 3072,
+                                 .class_token = true,
+                                 .ln_pre = true,
+                                 .eps = 1e-5f,
+                                 .act = read_act(o)};
+    TRY(clipmdl_json_size(r, o, "image_size", &v->image_size));
+    TRY(clipmdl_json_size(r, o, "patch_size", &v->patch_size));
+    TRY(clipmdl_json_size(r, o, "hidden_size", &v->width));
+    TRY(clipmdl_json_size(r, o, "num_attention_heads", &v->heads));
+    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &v->layers, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "intermediate_size", &v->mlp));
+    return clipb_json_float(o, "layer_norm_eps", &v->eps, r->file, r->err);
+}
+
+static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    *t = (clipmdl_text_config){.tower = &clipmdl_text,
+                               .context_length = 77,
+                               .vocab_size = 49408,
+                               .width = 512,
+                               .heads = 8,
+                               .layers = 12,
+                               .causal = true,
+                               .mlp = 2048,
+                               .eos_id = 49407,
+                               .eps = 1e-5f,
+                               .act = read_act(o)};
+    TRY(clipmdl_json_size(r, o, "max_position_embeddings", &t->context_length));
+    TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "hidden_size", &t->width));
+    TRY(clipmdl_json_size(r, o, "num_attention_heads", &t->heads));
+    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
+    TRY(clipb_json_int(o, "eos_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->eos_id, r->file, r->err));
+    /* transformers: configurations from before the end token was right say 2, and mean the largest
+     * id */
+    t->pooling = t->eos_id == 2 ? CLIPNN_POOL_ARGMAX : CLIPNN_POOL_EOS;
+    return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
+}
+
+/* The settings of a tower. Where there is an object KEY_dict, transformers takes that instead. */
+static const cJSON *find_tower(const cJSON *root, const char *key)
+{
+    char dict[32];
+    snprintf(dict, sizeof dict, "%s_dict", key);
+    const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, dict);
+    return cJSON_IsObject(o) ? o : cJSON_GetObjectItemCaseSensitive(root, key);
+}
+
+/* An encoder alone (CLIPTextModel, CLIPVisionModel, and either "WithProjection") has its settings
+ * at the top. */
+static clip_status read_alone(const clipmdl_reader *r, const cJSON *root, int tower, const char *key, clipmdl_config *c)
+{
+    const cJSON *o = find_tower(root, key);
+    if (!cJSON_IsObject(o))
+        o = root;
+    c->towers = tower;
+    TRY(clipmdl_json_size(r, o, "projection_dim", &c->embed_dim));
+    return tower == CLIP_TOWER_TEXT ? read_text(r, o, &c->text) : read_vision(r, o, &c->vision);
+}
+
+static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
+{
+    const char *type = "clip";
+    c->embed_dim = 512;
+    TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
+    const bool text_alone = strcmp(type, "clip_text_model") == 0, vision_alone = strcmp(type, "clip_vision_model") == 0;
+    if (!text_alone && !vision_alone && strcmp(type, "clip") != 0)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"model_type\" is \"%.60s\": only clip, clip_text_model and clip_vision_model are supported",
+                          type);
+    TRY(check_settings(r, root, type));
+    if (text_alone)
+        return read_alone(r, root, CLIP_TOWER_TEXT, "text_config", c);
+    if (vision_alone)
+        return read_alone(r, root, CLIP_TOWER_IMAGE, "vision_config", c);
+    const cJSON *vision = find_tower(root, "vision_config"), *text = find_tower(root, "text_config");
+    if (!cJSON_IsObject(vision) || !cJSON_IsObject(text))
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no object \"%s\"",
+                          cJSON_IsObject(vision) ? "text_config" : "vision_config");
+    c->towers = CLIP_TOWER_BOTH;
+    TRY(clipmdl_json_size(r, root, "projection_dim", &c->embed_dim));
+    TRY(read_vision(r, vision, &c->vision));
+    return read_text(r, text, &c->text);
+}
+
+/* ---- Pictures -------------------------------------------------------------------------------- */
+
+static clip_status side(const cJSON *v, const char *key, int *out, const char *file, clip_error *err)
+{
+    double d = cJSON_IsNumber(v) ? v->valuedouble : 0;
+    if (!(d >= 1 && d <= 65536))
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"%s\" has no usable side", key);
+    *out = (int)d;
+    return CLIP_OK;
+}
+
+/* "size": 224, {"shortest_edge": 224} or {"height": 224, "width": 224}; "crop_size" likewise.
+ * *edge: only one side was given. */
+static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge, const char *file, clip_error *err)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+    *edge = true;
+    if (!v || cJSON_IsNull(v))
+        return CLIP_OK;
+    if (cJSON_IsNumber(v))
+        return side(v, key, out, file, err);
+    const cJSON *shortest = cJSON_GetObjectItemCaseSensitive(v, "shortest_edge");
+    if (shortest)
+        return side(shortest, key, out, file, err);
+    int h = 0, w = 0;
+    TRY(side(cJSON_GetObjectItemCaseSensitive(v, "height"), key, &h, file, err));
+    TRY(side(cJSON_GetObjectItemCaseSensitive(v, "width"), key, &w, file, err));
+    if (h != w)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"%s\" is not a square", key);
+    *out = h;
+    *edge = false;
+    return CLIP_OK;
+}
+
+static clip_status read_pictures(const clipmdl_reader *reader, const cJSON *o, const char *file, int S,
+                                 clipmdl_recipe *r)
+{
+    clip_error *err = reader->err;
+    int resample = 3, size = S, crop = S;
+    bool edge, ignored, do_center_crop = true;
+    float rescale = 1.0f / 255;
+    TRY(clipmdl_settings_check(&preprocessor, o, PREPROCESSOR, false, file, reader->warn, reader->warn_user, err));
+    TRY(clipmdl_json_statistics(o, "image_mean", "image_std", r, file, err));
+    TRY(clipmdl_json_background(o, r, file, err));
+    TRY(clipb_json_int(o, "resample", 2, 3, &resample, file, err));
+    TRY(clipb_json_bool(o, "do_center_crop", &do_center_crop, file, err));
+    TRY(clipb_json_float(o, "rescale_factor", &rescale, file, err));
+    TRY(size_of(o, "size", &size, &edge, file, err));
+    TRY(size_of(o, "crop_size", &crop, &ignored, file, err));
+    if (!(fabsf(rescale * 255 - 1) < 1e-4f))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"rescale_factor\" is %g: only 1/255 is supported",
+                          (double)rescale);
+    if (edge && !do_center_crop)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file,
+                          "\"do_center_crop\" is false, so pictures would not be squares");
+    if (do_center_crop && crop != size)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"size\" %d and \"crop_size\" %d differ", size, crop);
+    r->interpolation = resample == 2 ? "bilinear" : "bicubic";
+    r->resize_mode = edge ? "shortest" : "squash";
+    r->rounding = "huggingface";
+    if (size != S)
+        return clipb_fail(err, CLIP_EMISMATCH, file, "prepares pictures of %d pixels for an encoder of %d", size, S);
+    return CLIP_OK;
+}
+
+clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const char *path, const char *key, int size,
+                                       clipmdl_recipe *out, bool *found)
+{
+    cJSON *root;
+    TRY(clipb_json_read(path, MOST_CONFIG, &root, r->err));
+    const cJSON *o = key ? cJSON_GetObjectItemCaseSensitive(root, key) : root;
+    *found = !key || (o && !cJSON_IsNull(o));
+    clip_status s = !*found             ? CLIP_OK
+                    : cJSON_IsObject(o) ? read_pictures(r, o, path, size, out)
+                                        : clipb_fail(r->err, CLIP_EFORMAT, path, "has no settings of pictures");
+    cJSON_Delete(root);
+    return s;
+}
+
+/* "image_processor" of processor_config.json, where it is there, else preprocessor_config.json. */
+static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
+{
+    static const struct {
+        const char *name, *key;
+    } files[] = {{"processor_config.json", "image_processor"}, {"preprocessor_config.json", NULL}};
+    clip_status s = CLIP_OK;
+    *found = false;
+    for (int i = 0; i < 2 && s == CLIP_OK && !*found; i++) {
+        char *path = clipb_path_join(dir, files[i].name);
+        s = !path                  ? CLIP_ENOMEM
+            : !clipb_is_file(path) ? CLIP_OK
+                                   : clipmdl_huggingface_recipe(r, path, files[i].key, size, out, found);
+        free(path);
+    }
+    return s;
+}
+
+/* Where no tokenizer says another, texts are padded with the end token. */
+static int pad_id(const clipmdl_text_config *t)
+{
+    return t->pooling == CLIPNN_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id : t->vocab_size - 1;
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/* transformers pools at the first end token; where it is said to be 2, at the first of the largest
+ * ids. */
+static clip_status end_token(const clipmdl_text_config *t, const clipmdl_recipe *r, int *out, clip_error *err)
+{
+    if (t->pooling == CLIPNN_POOL_EOS && t->eos_id == 2 && t->vocab_size > 3)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers cannot pool texts at the token 2");
+    *out = t->pooling == CLIPNN_POOL_EOS ? t->eos_id : r->end_id == t->vocab_size - 1 ? r->end_id : 2;
+    return CLIP_OK;
+}
+
+static void put_tower(FILE *f, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps,
+                      int embed_dim)
+{
+    fprintf(f, "  \"%s\": {\n    \"model_type\": \"clip_%.*s_model\",\n", name, (int)strcspn(name, "_"), name);
+    fprintf(f,
+            "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n"
+            "    \"num_hidden_layers\": %d,\n",
+            width, mlp, heads, layers);
+    fprintf(f, "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": ", act == CLIPK_QUICKGELU ? "quick_gelu" : "gelu");
+    clipmdl_put_float(f, (double)eps);
+    fprintf(f, ",\n    \"projection_dim\": %d,\n", embed_dim);
+}
+
+/* Choices that this layout has no words for are refused. */
+static clip_status check_words(const clipmdl_config *c, clip_error *err)
+{
+    const bool text = clipmdl_is_plain_text(&c->text);
+    if (text && clipmdl_is_plain_vit(&c->vision))
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has no such %s",
+                      text ? c->vision.tower->name : c->text.tower->name);
+}
+
+static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    const clipmdl_vision_config *v = &c->vision;
+    const clipmdl_text_config *t = &c->text;
+    int end = 2;
+    if (v->tower == &clipmdl_resnet)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' CLIP has no ResNet");
+    if (!v->ln_pre)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "transformers' CLIP has a layer norm before the image Transformer, this model has none");
+    TRY(check_words(c, err));
+    TRY(end_token(t, r, &end, err));
+    fprintf(f, "{\n  \"architectures\": [\"CLIPModel\"],\n  \"model_type\": \"clip\",\n  \"projection_dim\": %d,\n",
+            c->embed_dim);
+    put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps, c->embed_dim);
+    fprintf(f, "    \"image_size\": %d,\n    \"patch_size\": %d\n  },\n", v->image_size, v->patch_size);
+    put_tower(f, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps, c->embed_dim);
+    fprintf(f, "    \"max_position_embeddings\": %d,\n    \"vocab_size\": %d,\n", t->context_length, t->vocab_size);
+    if (r->start_id >= 0)
+        fprintf(f, "    \"bos_token_id\": %d,\n", r->start_id);
+    fprintf(f, "    \"eos_token_id\": %d\n  }\n}\n", end);
+    return CLIP_OK;
+}
+
+static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    (void)err;
+    const int size = c->vision.image_size;
+    const bool squash = strcmp(r->resize_mode, "squash") == 0;
+    fputs("{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n"
+          "  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
+          f);
+    if (squash)
+        fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
+    else
+        fprintf(f, "  \"size\": {\"shortest_edge\": %d},\n", size);
+    fprintf(f, "  \"resample\": %d,\n", strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
+    fprintf(f, "  \"do_center_crop\": %s,\n  \"crop_size\": {\"height\": %d, \"width\": %d},\n",
+            squash ? "false" : "true", size, size);
+    fputs("  \"do_rescale\": true,\n  \"rescale_factor\": 0.00392156862745098,\n  \"do_normalize\": true,\n", f);
+    if (r->background >= 0)
+        fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
+    clipmdl_put_triple(f, "  \"image_mean\": ", r->mean, ",\n");
+    clipmdl_put_triple(f, "  \"image_std\": ", r->std, "\n}\n");
+    return CLIP_OK;
+}
+
+static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    TRY(clipmdl_put_file(dir, "config.json", c, r, err, put_config));
+    return clipmdl_put_file(dir, "preprocessor_config.json", c, r, err, put_preprocessor);
+}
+
+/* Both rows have these. */
+#define SHARED                                                                                                         \
+    .name = "Hugging Face", .splits = true, .config_file = "config.json", .model_type = "clip",                        \
+    .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                          \
+    .preprocessor = PREPROCESSOR, .rounding = "huggingface", .read_recipe = read_recipe,                               \
+    .weights_file = "model.safetensors", .save = save, .auto_tokenizer = true,                                         \
+    .no_logit_bias = "transformers' CLIP has no logit_bias: it is left out, which changes no embedding",               \
+    .no_padding = "transformers does not pad pictures to squares, as this model wants them: "                          \
+                  "preprocessor_config.json cuts out the middle"
+
+const clipmdl_family clipmdl_huggingface = {
+    SHARED, .layout = "hf", .marks = marks, .beginnings = beginnings, .translate = translate,
+};
+
+const clipmdl_family clipmdl_huggingface_tower = {
+    SHARED,
+    .marks = marks_alone,
+    .beginnings = beginnings_alone,
+    .translate = translate_alone,
+};

@@ -1,0 +1,403 @@
+/* OpenCLIP's layout, which is OpenAI's: open_clip_config.json, visual.transformer.resblocks.N. and
+ * projections that are used as x @ W. The code speaks these names. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/family/words.h"
+#include "model/settings.h"
+#include "model/tower.h"
+
+#define MOST_CONFIG ((size_t)16 << 20)
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+static void translate(const char *name, char *out, size_t size) { snprintf(out, size, "%s", name); }
+
+/* These names are short, and other programs use them too: a text encoder has both of the second. */
+static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
+                                     {0}};
+static const clipmdl_beginning beginnings[] = {
+    {"visual.", CLIP_TOWER_IMAGE},        {"transformer.", CLIP_TOWER_TEXT},
+    {"token_embedding", CLIP_TOWER_TEXT}, {"positional_embedding", CLIP_TOWER_TEXT},
+    {"ln_final", CLIP_TOWER_TEXT},        {"text_projection", CLIP_TOWER_TEXT},
+    {"cls_emb", CLIP_TOWER_TEXT},         {0}};
+
+#define LONGCLIP_KEPT 20
+
+/* Long-CLIP (Zhang et al. 2024, arXiv:2403.15378) keeps its positional embeddings in two tables of
+ * one size: the first 20 rows count of positional_embedding, which stays as it is in training, and
+ * the rest of positional_embedding_res. They become one. */
+static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip_error *err)
+{
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%spositional_embedding_res", f->prefix);
+    clipmdl_tensor *rest = clipmdl_store_find(s, name);
+    snprintf(name, sizeof name, "%spositional_embedding", f->prefix);
+    clipmdl_tensor *kept = rest ? clipmdl_store_find(s, name) : NULL;
+    if (!kept)
+        return CLIP_OK;
+    if (kept->ndim != 2 || rest->ndim != 2 || kept->dtype != rest->dtype ||
+        memcmp(kept->dim, rest->dim, 2 * sizeof *kept->dim) != 0 || kept->dim[0] <= LONGCLIP_KEPT)
+        return clipb_fail(err, CLIP_EMISMATCH, s->file,
+                          "'%s' and '%s' are not two tables of one size and type, as Long-CLIP has them", kept->name,
+                          rest->name);
+    const size_t head = kept->bytes / (size_t)kept->dim[0] * LONGCLIP_KEPT;
+    unsigned char *joined = malloc(kept->bytes);
+    if (!joined)
+        return clipb_fail(err, CLIP_ENOMEM, s->file, "out of memory");
+    memcpy(joined, kept->data, head);
+    memcpy(joined + head, rest->data + head, kept->bytes - head);
+    kept->data = s->joined = joined;
+    kept->map = NULL;
+    rest->used = true;
+    return CLIP_OK;
+}
+
+/* OpenAI's own files, and Long-CLIP's, which are made from them, are QuickGELU; OpenCLIP's models
+ * mostly GELU. OpenAI's carry their sizes as tensors. */
+static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
+{
+    char sizes[CLIPMDL_MAX_NAME], longclip[CLIPMDL_MAX_NAME];
+    const size_t n = strlen(f->prefix);
+    if (n >= 5 && strcmp(f->prefix + n - 5, "text.") == 0)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, s->file,
+                          "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
+                          "shapes do not tell (no_causal_mask, pool_type)",
+                          f->prefix);
+    snprintf(sizes, sizeof sizes, "%sinput_resolution", f->prefix);
+    snprintf(longclip, sizeof longclip, "%spositional_embedding_res", f->prefix);
+    const bool quick = clipmdl_store_find(s, sizes) || clipmdl_store_find(s, longclip);
+    c->vision.act = c->text.act = quick ? CLIPK_QUICKGELU : CLIPK_GELU;
+    return CLIP_OK;
+}
+
+/* ---- Settings of OpenCLIP 3.3: open_clip/model.py, CLIPVisionCfg, CLIPTextCfg, CLIP.__init__();
+ *      transform.py, PreprocessCfg ------------------------------------------------------------- */
+
+static const clipmdl_settings act_kwargs = {.one_of = (const clipmdl_choice[]){{"approximate", "none"}, {0}}};
+static const clipmdl_settings norm_kwargs = {
+    .known = "eps", .one_of = (const clipmdl_choice[]){{"elementwise_affine", "true"}, {"bias", "true"}, {0}}};
+static const clipmdl_settings_part kwargs_parts[] = {{"act_kwargs", &act_kwargs}, {"norm_kwargs", &norm_kwargs}, {0}};
+
+#define CUSTOM_BLOCKS " qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
+#define PLAIN_BLOCKS                                                                                                   \
+    {"ls_init_value", "null"}, { "block_type", "default" }
+
+/* final_ln_after_pool: one token is pooled, so its norm is the same before and after. */
+static const clipmdl_settings vision_cfg = {
+    .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
+             "attn_pooler_queries "
+             "attn_pooler_heads timm_model_pretrained timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
+    .off = "attentional_pool output_tokens timm_model_name" CUSTOM_BLOCKS,
+    .one_of = (const clipmdl_choice[]){{"pool_type", "tok"}, {"pos_embed_type", "learnable"}, PLAIN_BLOCKS, {0}},
+    .parts = kwargs_parts,
+};
+
+static const clipmdl_settings text_cfg = {
+    .known = "context_length vocab_size width heads layers mlp_ratio eos_id pad_id final_ln_after_pool "
+             "hf_tokenizer_name hf_model_pretrained "
+             "hf_proj_type hf_pooler_type",
+    .off = "embed_cls no_causal_mask proj_bias output_tokens tokenizer_mode tokenizer_kwargs "
+           "hf_model_name" CUSTOM_BLOCKS,
+    .one_of = (const clipmdl_choice[]){{"pool_type", "argmax eos"}, {"proj_type", "linear"}, PLAIN_BLOCKS, {0}},
+    .parts = kwargs_parts,
+};
+
+static const clipmdl_settings model_cfg = {
+    .known = "embed_dim quick_gelu init_logit_scale init_logit_bias nonscalar_logit_scale cast_dtype output_dict",
+    .off = "custom_text multimodal_cfg",
+    .parts = (const clipmdl_settings_part[]){{"vision_cfg", &vision_cfg}, {"text_cfg", &text_cfg}, {0}},
+};
+
+/* interpolation "random" is for training: OpenCLIP evaluates with bicubic. size is the model's,
+ * whatever it says. */
+static const clipmdl_settings preprocess_cfg = {
+    .known = "size mean std fill_color background",
+    .one_of = (const clipmdl_choice[]){{"mode", "RGB"},
+                                       {"interpolation", "bicubic bilinear random"},
+                                       {"resize_mode", "shortest longest squash"},
+                                       {0}},
+};
+
+static const clipmdl_settings_part wholes[] = {{"model_cfg", &model_cfg}, {"preprocess_cfg", &preprocess_cfg}, {0}};
+static const clipmdl_settings openclip = {.parts = wholes, .open = true};
+
+static clip_status check_settings(const cJSON *root, const char *file, clip_error *err)
+{
+    return clipmdl_settings_check(&openclip, root, "OpenCLIP", true, file, NULL, NULL, err);
+}
+
+/* ---- Configuration --------------------------------------------------------------------------- */
+
+static clip_status read_mlp(const clipmdl_reader *r, const cJSON *o, int width, int *mlp)
+{
+    const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(o, "mlp_ratio");
+    double product = width * (!ratio ? 4.0 : cJSON_IsNumber(ratio) ? ratio->valuedouble : -1);
+    if (!(product >= 1 && product <= 16 * CLIPMDL_MOST_SIDE))
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"mlp_ratio\" is out of range");
+    *mlp = (int)product; /* int(width * mlp_ratio) */
+    return CLIP_OK;
+}
+
+static clip_status read_eps(const clipmdl_reader *r, const cJSON *o, float *eps)
+{
+    *eps = 1e-5f;
+    const cJSON *kwargs = cJSON_GetObjectItemCaseSensitive(o, "norm_kwargs");
+    if (kwargs && !cJSON_IsNull(kwargs) && !cJSON_IsObject(kwargs))
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"norm_kwargs\" must be an object");
+    return kwargs ? clipb_json_float(kwargs, "eps", eps, r->file, r->err) : CLIP_OK;
+}
+
+static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    bool no_ln_pre = false;
+    int head_width = 64;
+    *v = (clipmdl_vision_config){.tower = &clipmdl_vit, .image_size = 224, .width = 768, .act = v->act};
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(o, "image_size");
+    if (cJSON_IsArray(size)) { /* [height, width] */
+        const cJSON *h = size->child, *w = h ? h->next : NULL;
+        if (!w || w->next || !cJSON_IsNumber(h) || !cJSON_IsNumber(w) || h->valuedouble != w->valuedouble)
+            return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"image_size\" is not a square");
+        if (!(h->valuedouble >= 1 && h->valuedouble <= CLIPMDL_MOST_SIDE))
+            return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"image_size\" is out of range");
+        v->image_size = (int)h->valuedouble;
+    } else {
+        TRY(clipmdl_json_size(r, o, "image_size", &v->image_size));
+    }
+    TRY(clipmdl_json_size(r, o, "width", &v->width));
+    TRY(clipmdl_json_size(r, o, "head_width", &head_width));
+    const cJSON *layers = cJSON_GetObjectItemCaseSensitive(o, "layers");
+    if (cJSON_IsArray(layers)) {
+        v->tower = &clipmdl_resnet;
+        int n = 0;
+        const cJSON *e;
+        cJSON_ArrayForEach(e, layers)
+        {
+            if (n == 4 || !cJSON_IsNumber(e) || !(e->valuedouble >= 1 && e->valuedouble <= CLIPMDL_MOST_LAYERS))
+                return clipb_fail(r->err, CLIP_EFORMAT, r->file,
+                                  "\"layers\" of a ResNet must be four counts of blocks");
+            v->stage[n++] = (int)e->valuedouble;
+        }
+        if (n != 4)
+            return clipb_fail(r->err, CLIP_EFORMAT, r->file, "\"layers\" of a ResNet must be four counts of blocks");
+        v->heads = v->width * 32 / head_width;
+        return CLIP_OK;
+    }
+    v->layers = 12;
+    v->patch_size = 16;
+    v->class_token = true;
+    v->pooling = CLIPNN_POOL_FIRST;
+    TRY(clipb_json_int(o, "layers", 1, CLIPMDL_MOST_LAYERS, &v->layers, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "patch_size", &v->patch_size));
+    TRY(clipb_json_bool(o, "no_ln_pre", &no_ln_pre, r->file, r->err));
+    TRY(clipb_json_float(o, "patch_dropout", &v->patch_dropout, r->file, r->err));
+    v->ln_pre = !no_ln_pre;
+    v->heads = v->width / head_width;
+    TRY(read_mlp(r, o, v->width, &v->mlp));
+    return read_eps(r, o, &v->eps);
+}
+
+static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    *t =
+        (clipmdl_text_config){.tower = &clipmdl_text,
+                              .context_length = 77,
+                              .vocab_size = 49408,
+                              .width = 512,
+                              .heads = 8,
+                              .layers = 12,
+                              .eos_id = 2,
+                              .act = t->act,
+                              .causal = true,
+                              .pooling = clipmdl_json_is(o, "pool_type", "eos") ? CLIPNN_POOL_EOS : CLIPNN_POOL_ARGMAX};
+    TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
+    TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "width", &t->width));
+    TRY(clipmdl_json_size(r, o, "heads", &t->heads));
+    TRY(clipb_json_int(o, "layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
+    TRY(clipb_json_int(o, "eos_id", 0, CLIPMDL_MOST_VOCABULARY, &t->eos_id, r->file, r->err));
+    TRY(read_mlp(r, o, t->width, &t->mlp));
+    return read_eps(r, o, &t->eps);
+}
+
+static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
+{
+    TRY(check_settings(root, r->file, r->err));
+    const cJSON *model, *vision, *text;
+    bool quick_gelu = false;
+    TRY(clipmdl_json_object(r, root, "model_cfg", &model));
+    TRY(clipmdl_json_object(r, model, "vision_cfg", &vision));
+    TRY(clipmdl_json_object(r, model, "text_cfg", &text));
+    TRY(clipmdl_json_size(r, model, "embed_dim", &c->embed_dim));
+    if (!c->embed_dim)
+        return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no \"embed_dim\"");
+    TRY(clipb_json_bool(model, "quick_gelu", &quick_gelu, r->file, r->err));
+    c->towers = CLIP_TOWER_BOTH;
+    c->vision.act = c->text.act = quick_gelu ? CLIPK_QUICKGELU : CLIPK_GELU;
+    TRY(read_vision(r, vision, &c->vision));
+    return read_text(r, text, &c->text);
+}
+
+/* ---- Pictures -------------------------------------------------------------------------------- */
+
+static clip_status read_pictures(const cJSON *root, clipmdl_recipe *r, const char *file, clip_error *err)
+{
+    const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, "preprocess_cfg");
+    const char *filter = "bicubic", *mode = "shortest";
+    double fill[3] = {0};
+    if (!o || cJSON_IsNull(o))
+        return CLIP_OK;
+    if (!cJSON_IsObject(o))
+        return clipb_fail(err, CLIP_EFORMAT, file, "\"preprocess_cfg\" must be an object");
+    TRY(clipmdl_json_statistics(o, "mean", "std", r, file, err));
+    TRY(clipmdl_json_background(o, r, file, err));
+    TRY(clipb_json_string(o, "interpolation", &filter, file, err));
+    TRY(clipb_json_string(o, "resize_mode", &mode, file, err));
+    TRY(clipmdl_json_triple(o, "fill_color", 0, 255, fill, file, err));
+    for (int i = 0; i < 3; i++)
+        r->fill_color[i] = (uint8_t)fill[i];
+    r->interpolation = strcmp(filter, "bilinear") == 0 ? "bilinear" : "bicubic";
+    r->resize_mode = strcmp(mode, "longest") == 0 ? "longest" : strcmp(mode, "squash") == 0 ? "squash" : "shortest";
+    return CLIP_OK;
+}
+
+clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err)
+{
+    cJSON *root;
+    TRY(clipb_json_read(path, MOST_CONFIG, &root, err));
+    clip_status s = check_settings(root, path, err);
+    if (s == CLIP_OK)
+        s = read_pictures(root, out, path, err);
+    cJSON_Delete(root);
+    return s;
+}
+
+static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
+{
+    char *path = clipb_path_join(dir, "open_clip_config.json");
+    (void)size; /* the model's, whatever the file says */
+    if (!path)
+        return CLIP_ENOMEM;
+    *found = clipb_is_file(path);
+    clip_status s = *found ? clipmdl_openclip_recipe(path, out, r->err) : CLIP_OK;
+    free(path);
+    return s;
+}
+
+static int pad_id(const clipmdl_text_config *t)
+{
+    (void)t;
+    return 0;
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/* OpenCLIP's defaults are left out. */
+static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
+{
+    if (mlp != 4 * width) { /* mlp is int(width * mlp_ratio): where the quotient falls short, half a step more */
+        const double ratio = (double)mlp / width;
+        fprintf(f, ",\n      \"mlp_ratio\": %.17g", (int)(width * ratio) == mlp ? ratio : (mlp + 0.5) / width);
+    }
+    if (eps != 1e-5f) {
+        fputs(",\n      \"norm_kwargs\": {\"eps\": ", f);
+        clipmdl_put_float(f, (double)eps);
+        fputc('}', f);
+    }
+}
+
+static void put_vision(FILE *f, const clipmdl_vision_config *v)
+{
+    fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n      \"width\": %d,\n", v->image_size, v->width);
+    if (v->tower == &clipmdl_resnet) {
+        fprintf(f, "      \"layers\": [%d, %d, %d, %d],\n      \"head_width\": %d,\n      \"patch_size\": null",
+                v->stage[0], v->stage[1], v->stage[2], v->stage[3], v->width * 32 / v->heads);
+    } else {
+        fprintf(f, "      \"layers\": %d,\n      \"head_width\": %d,\n      \"patch_size\": %d", v->layers,
+                v->width / v->heads, v->patch_size);
+        if (!v->ln_pre)
+            fputs(",\n      \"no_ln_pre\": true", f);
+        put_mlp_and_eps(f, v->mlp, v->width, v->eps);
+    }
+    fputs("\n    },\n", f);
+}
+
+static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
+{
+    fprintf(f,
+            "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n"
+            "      \"heads\": %d,\n      \"layers\": %d",
+            t->context_length, t->vocab_size, t->width, t->heads, t->layers);
+    /* Where the end token is the largest id, the first of the largest ids is the first of these. */
+    if (t->pooling == CLIPNN_POOL_EOS && t->eos_id != t->vocab_size - 1)
+        fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
+    if (r->own_tokenizer) /* OpenCLIP looks for it in this directory */
+        fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
+    put_mlp_and_eps(f, t->mlp, t->width, t->eps);
+    fputs("\n    }\n", f);
+}
+
+/* Choices that this layout has no words for are refused. */
+static clip_status check_words(const clipmdl_config *c, clip_error *err)
+{
+    const bool text = clipmdl_is_plain_text(&c->text);
+    if (text && (clipmdl_is_plain_vit(&c->vision) || c->vision.tower == &clipmdl_resnet))
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
+                      text ? c->vision.tower->name : c->text.tower->name);
+}
+
+static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    TRY(check_words(c, err));
+    if (c->vision.tower == &clipmdl_vit && c->vision.act != c->text.act)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
+    fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
+    if (c->text.act == CLIPK_QUICKGELU)
+        fputs("    \"quick_gelu\": true,\n", f);
+    if (c->logit_bias) /* its value is among the weights */
+        fputs("    \"init_logit_bias\": -10,\n", f);
+    put_vision(f, &c->vision);
+    put_text(f, &c->text, r);
+    fputs("  },\n  \"preprocess_cfg\": {\n", f);
+    clipmdl_put_triple(f, "    \"mean\": ", r->mean, ",\n");
+    clipmdl_put_triple(f, "    \"std\": ", r->std, ",\n");
+    fprintf(f, "    \"interpolation\": \"%s\",\n    \"resize_mode\": \"%s\"", r->interpolation, r->resize_mode);
+    const uint8_t *fill = r->fill_color;
+    if (fill[0] != fill[1] || fill[0] != fill[2])
+        fprintf(f, ",\n    \"fill_color\": [%d, %d, %d]", fill[0], fill[1], fill[2]);
+    else if (fill[0] != 0)
+        fprintf(f, ",\n    \"fill_color\": %d", fill[0]);
+    if (r->background >= 0)
+        fprintf(f, ",\n    \"background\": \"#%06x\"", (unsigned)r->background);
+    fputs("\n  }\n}\n", f);
+    return CLIP_OK;
+}
+
+static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    return clipmdl_put_file(dir, "open_clip_config.json", c, r, err, put_config);
+}
+
+const clipmdl_family clipmdl_openclip = {
+    .name = "OpenCLIP",
+    .layout = "openclip",
+    .marks = marks,
+    .beginnings = beginnings,
+    .translate = translate,
+    .transposes = true,
+    .prepare = join_positions,
+    .config_file = "open_clip_config.json",
+    .read_config = read_config,
+    .guess = guess,
+    .tokenizer = "openclip",
+    .vocabulary = CLIPMDL_OPENAI_VOCABULARY,
+    .pad_id = pad_id,
+    .preprocessor = "OpenCLIP",
+    .rounding = "openclip",
+    .read_recipe = read_recipe,
+    .weights_file = "open_clip_model.safetensors",
+    .save = save,
+};
