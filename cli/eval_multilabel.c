@@ -155,7 +155,7 @@ static void print_people(const job *j)
     cli_print_plain(stdout, z->spec);
     printf(": %zu pictures, %zu labels, %zu template%s, ", z->data->n, z->labels->n, z->templates,
            z->templates == 1 ? "" : "s");
-    cli_print_plain(stdout, cli_model_name(z->session));
+    cli_print_plain(stdout, z->session->name);
     printf("\n\n");
     printf("in per cent                 precision   recall       F1   labels' F1\n");
     if (j->fit) {

@@ -83,7 +83,7 @@ static void print_people(const job *j)
 {
     cli_print_plain(stdout, j->spec);
     printf(": %zu pictures, %zu captions, ", j->data.n, j->data.captions.n);
-    cli_print_plain(stdout, cli_model_name(&j->session));
+    cli_print_plain(stdout, j->session.name);
     printf("\n\n");
     printf("in per cent        R@1      R@5     R@10   mean rank   median rank\n");
     row("image to text", &j->found.image_to_text);

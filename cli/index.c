@@ -372,7 +372,7 @@ static int verify(cli_args *a, job *j)
 
 static int work(cli_args *a, job *j)
 {
-    j->path = cli_index_path(j->path);
+    j->path = cli_index_path(a, j->path);
     if (!j->path)
         return CLI_FAILED;
     if (j->mode && j->mode != REMOVE && a->operands > 0)

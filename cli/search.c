@@ -393,7 +393,7 @@ static int write_title(job *j)
 static int open_index(job *j)
 {
     search *s = &j->search;
-    if (!(s->index_path = cli_index_path(s->index_path)))
+    if (!(s->index_path = cli_index_path(s->args, s->index_path)))
         return CLI_FAILED;
     DO(cli_index_open(s->args, s->index_path, NULL, CLI_INDEX_READ, &s->index));
     clip_index_get_info(s->index, &s->info);
