@@ -120,7 +120,7 @@ static void print_json(const job *j)
     cli_json_line(&o);
 }
 
-static int work(cli_args *a, job *j)
+static int evaluate_retrieval(cli_args *a, job *j)
 {
     if (!(j->spec = eval_operand(a)))
         return CLI_USAGE;
@@ -140,7 +140,7 @@ static int parse(cli_args *a, job *j)
         case EVAL_CAPTION_KEY: DO(eval_option(a, id, true, &j->eval)); break;
         default: return a->code;
         }
-    return work(a, j);
+    return evaluate_retrieval(a, j);
 }
 
 static int run(cli_args *a)

@@ -274,7 +274,7 @@ static void print_json(const job *j)
     cli_json_line(&o);
 }
 
-static int work(cli_args *a, job *j)
+static int evaluate_zeroshot(cli_args *a, job *j)
 {
     if (!(j->spec = eval_operand(a)))
         return CLI_USAGE;
@@ -338,7 +338,7 @@ static int parse(cli_args *a, job *j)
         }
     if (j->several)
         j->eval.captions = EVAL_ALL;
-    return work(a, j);
+    return evaluate_zeroshot(a, j);
 }
 
 static int run(cli_args *a)

@@ -418,7 +418,7 @@ static int open_index(job *j)
     return CLI_DONE;
 }
 
-static int work(job *j)
+static int search_index(job *j)
 {
     search *s = &j->search;
     const size_t Q = j->queries ? BATCH : 1;
@@ -472,7 +472,7 @@ static int parse(job *j, cli_args *a)
         case SHOW: DO(read_show(j)); break;
         default: return a->code;
         }
-    return work(j);
+    return search_index(j);
 }
 
 static int run(cli_args *a)
