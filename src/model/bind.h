@@ -21,7 +21,7 @@ typedef struct clipmdl_binder {
     int first_group;
     clipb_block *room;          /* in training: where weights are packed when they are used; grows to hold any */
     bool freeze_bn;             /* batch norms use their running statistics and leave them, and learn nothing */
-    bool bf16;                  /* from a file: matrices for products of bf16 numbers, whatever their type; not a ResNet's filters */
+    const clipk_format *format; /* from a file: the format of matrices, but not of a ResNet's filters; NULL: f32 products */
     bool back;                  /* from a file: also the transposed matrices that gradients of activations want. Parameters get none */
     clipmdl_params *list;       /* .. or only list what there is */
     int flags, group;           /* of the parameters named next; the towers set them */
@@ -53,7 +53,7 @@ void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const 
 void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C,
                             float eps);
 
-/* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type, or for bf16; `bias` [total] or NULL. */
+/* Rows first .. first+O of the [total, I] matrix `weight`, packed in the binder's format; `bias` [total] or NULL. */
 void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight,
                          const char *bias, int first, int O, int total, int I);
 
