@@ -19,7 +19,7 @@ struct clip_model {
     clipmdl_tower *image, *text; /* NULL: not loaded */
     float logit_scale;     /* exp() of the parameter */
     const clipk_set *set;
-    bool bf16;             /* products with weights are of bf16 numbers */
+    const clipk_format *format; /* of products with weights */
     clipb_block weights;   /* what the layers point to */
     clipimg_recipe recipe;
     cliptok *tokenizer;    /* NULL: none found */

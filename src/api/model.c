@@ -310,7 +310,7 @@ static clip_status bind_weights(loader *l, clip_model *m, bool place)
     const int threads = l->opt.threads > 0 ? l->opt.threads : clipb_cores();
     clipk_ctx k = {.set = m->set};
     clipb_block scratch = {0};
-    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .bf16 = m->bf16, .k = &k,
+    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .format = m->format, .k = &k,
                         .warn = l->opt.warn, .warn_user = l->opt.warn_user};
     TRY(make_towers(m));
     bind_towers(&b, m); /* measuring */
@@ -380,16 +380,16 @@ static clip_status choose_arithmetic(const loader *l, clip_model *m)
 {
     const char *precision = l->opt.precision ? l->opt.precision : "f32";
     m->set = clipk_set_find(l->opt.isa);
-    m->bf16 = strcmp(precision, "bf16") == 0;
+    m->format = clipk_format_find(precision);
     if (!m->set)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
-    if (!m->bf16 && strcmp(precision, "f32") != 0)
+    if (!m->format)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "precision must be f32 or bf16, not '%s'", precision);
-    if (m->bf16 && !clipk_set_has_bf16(m->set))
+    if (!clipk_set_has(m->set, m->format))
         return clipb_fail(
             l->err, CLIP_EUNSUPPORTED, NULL,
-            "precision bf16 needs AVX512_BF16, which %s on this processor does not have; f32 runs everywhere",
-            clipk_set_name(m->set));
+            "precision %s needs %s, which %s on this processor does not have; f32 runs everywhere", precision,
+            m->format->needs, clipk_set_name(m->set));
     return CLIP_OK;
 }
 
@@ -515,7 +515,7 @@ void clip_model_get_info(const clip_model *m, clip_model_info *o)
         .weights_type = m->weights_type,
         .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,
         .isa = clipk_set_name(m->set),
-        .precision = m->bf16 ? "bf16" : "f32",
+        .precision = m->format->precision,
         .towers = m->towers,
         .embed_dim = m->config.embed_dim,
         .logit_scale = m->logit_scale,

@@ -61,8 +61,8 @@ clip_status clip_similarity(clip_context *ctx, const float *a, int N, const floa
     const int D = ctx->model->config.embed_dim;
     if (!a || !b || !out || N < 1 || M < 1 || D < 1)
         return CLIP_EINVAL;
-    clipk_weight w = {.type = CLIPK_F32, .N = M, .K = D};
-    TRY(clipb_block_reserve(&ctx->acts, clipk_weight_bytes(ctx->k.set, w.type, M, D)));
+    clipk_weight w = {.format = CLIPK_FORMAT_F32, .N = M, .K = D};
+    TRY(clipb_block_reserve(&ctx->acts, clipk_weight_bytes(ctx->k.set, w.format, M, D)));
     w.panels = ctx->acts.base;
     clipk_weight_pack(&ctx->k, &w, clipk_rows(b, D));
     clipk_gemm(&ctx->k, out, M, clipk_rows(a, D), N, &w, NULL);

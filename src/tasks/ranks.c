@@ -27,8 +27,8 @@ static void layout(clipb_arena *a, block *b, const clipk_set *set, int Q, int D)
     b->score = CLIPB_NEW(a, float, QUERIES * CANDIDATES);
     b->gathered = CLIPB_NEW(a, float, (size_t)GATHERED * (size_t)D);
     b->best = CLIPB_NEW(a, float, Q);
-    b->w = (clipk_weight){.type = CLIPK_F32, .K = D};
-    b->w.panels = clipb_arena_alloc(a, clipk_weight_bytes(set, CLIPK_F32, CANDIDATES, D), 1);
+    b->w = (clipk_weight){.format = CLIPK_FORMAT_F32, .K = D};
+    b->w.panels = clipb_arena_alloc(a, clipk_weight_bytes(set, CLIPK_FORMAT_F32, CANDIDATES, D), 1);
 }
 
 static int at_most(int n, int most) { return n < most ? n : most; }
