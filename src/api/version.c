@@ -1,7 +1,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 const char *clip_version(void) { return CLIP_VERSION_STRING; }
 

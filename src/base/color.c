@@ -2,9 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/color.h"
 #include "base/status.h"
 
-clip_status clip_background_parse(const char *text, int *background)
+clip_status clipb_background_parse(const char *text, int *background)
 {
     static const struct {
         const char *name;

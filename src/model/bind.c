@@ -48,7 +48,7 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
         fault(b, "tensor '%s' is missing", name);
         return NULL;
     }
-    /* Written while loading, before the store is shared. Whoever binds again, as clip_explain()
+    /* Written while loading, before the store is shared. Whoever binds again, as clipeng_explain()
      * does beside other threads, only reads it. */
     if (!t->used)
         t->used = true;

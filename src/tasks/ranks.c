@@ -132,7 +132,7 @@ static int ascending(const void *a, const void *b)
 
 /* As get_clip_metrics() of OpenCLIP's train.py prints them: mean(rank) + 1 and floor(median(rank))
  * + 1. The median of an even number is the mean of the middle two. */
-clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out)
+clip_status cliptsk_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out)
 {
     *out = (clip_rank_metrics){.queries = Q > 0 ? Q : 0};
     if (Q <= 0)

@@ -1,6 +1,7 @@
 /* test_decode.c: every kind of picture against what Pillow makes of it, or what went in. */
 #include <math.h>
 
+#include "base/color.h"
 #include "golden.h"
 #include "image/decode.h"
 #include "pictures.h"
@@ -362,7 +363,7 @@ static void test_background_words(void **state)
                 {"White", -2}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int got = -2;
-        const clip_status s = clip_background_parse(rows[i].text, &got);
+        const clip_status s = clipb_background_parse(rows[i].text, &got);
         if (got != rows[i].value || (s == CLIP_OK) != (got != -2))
             fail_msg("'%s': %d", rows[i].text, got);
     }

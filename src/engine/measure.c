@@ -2,7 +2,7 @@
  * reaches. */
 #include <stdlib.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "base/clock.h"
 
 #define ROUNDS 7
@@ -14,7 +14,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-clip_status clip_measure(clip_context *c, clip_machine_speed *out)
+clip_status clipeng_measure(clip_context *c, clip_machine_speed *out)
 {
     const clipmdl_tower *t = c->model->image ? c->model->image : c->model->text;
     const clipk_weight *w = &t->largest->w;

@@ -1,0 +1,10 @@
+/* color.h: colours as configurations and people write them. */
+#ifndef CLIPB_COLOR_H
+#define CLIPB_COLOR_H
+
+#include "clip.h"
+
+/* clipb_background_parse(): clip_background_parse() of clip.h. */
+clip_status clipb_background_parse(const char *text, int *background);
+
+#endif
