@@ -19,6 +19,7 @@ left_out() { echo "bare: left out: $*" >&2; exit 77; }
 command -v debootstrap >/dev/null || { apt-get update && apt-get install -y debootstrap; } >/dev/null 2>&1 || left_out "there is no debootstrap"
 
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/clip-bare.XXXXXX")
+chmod 755 "$root" # what is / inside: tests also run as another user
 finish() {
     for m in dev/pts dev proc; do
         if mountpoint -q "$root/$m"; then umount -l "$root/$m"; fi

@@ -196,6 +196,67 @@ static clip_status copy_picture(const clipimg_input *in, const opj_image_t *img,
     return CLIP_OK;
 }
 
+/* ---- Completeness ---------------------------------------------------------------------------- */
+
+/* Where the codestream begins; the size of the file where there is none. */
+static size_t find_codestream(const clipimg_input *in)
+{
+    size_t at = 0;
+    if (in->size < 12 || memcmp(in->data + 4, "jP  ", 4) != 0)
+        return 0;
+    while (in->size - at >= 16) {
+        const unsigned char *box = in->data + at;
+        const uint64_t size = clipimg_be32(box) == 1 ? (uint64_t)clipimg_be32(box + 8) << 32 | clipimg_be32(box + 12)
+                                                     : clipimg_be32(box);
+        if (memcmp(box + 4, "jp2c", 4) == 0)
+            return at + (clipimg_be32(box) == 1 ? 16 : 8);
+        if (size < 8 || size > in->size - at)
+            break;
+        at += (size_t)size;
+    }
+    return in->size;
+}
+
+/* How many tiles a codestream has (SIZ, ISO/IEC 15444-1, A.5.1); p points behind the marker. */
+static uint64_t count_tiles(const unsigned char *p)
+{
+    uint64_t n[2];
+    for (int i = 0; i < 2; i++) {
+        const uint64_t end = clipimg_be32(p + 4 + 4 * i), size = clipimg_be32(p + 20 + 4 * i),
+                       from = clipimg_be32(p + 28 + 4 * i);
+        n[i] = size > 0 && end > from ? (end - from + size - 1) / size : 0;
+    }
+    return n[0] * n[1];
+}
+
+/* Whether every tile begins, and its parts are whole. From version 2.5.1 on OpenJPEG decodes a file that has
+ * been cut between two tiles, and says nothing. */
+static bool is_whole(const clipimg_input *in)
+{
+    size_t at = find_codestream(in) + 2; /* SOC */
+    uint64_t tiles = 0, begun = 0;
+    while (at < in->size && in->size - at >= 12) {
+        const unsigned char *p = in->data + at;
+        const size_t left = in->size - at, marker = (size_t)p[0] << 8 | p[1], length = (size_t)p[2] << 8 | p[3];
+        if (marker == 0xFFD9)
+            break;
+        if (marker == 0xFF51 && left >= 42)
+            tiles = count_tiles(p + 2);
+        if (marker == 0xFF90) {
+            const uint32_t part = clipimg_be32(p + 6);
+            begun += p[10] == 0; /* the first part of a tile */
+            if (part == 0)       /* up to the end */
+                break;
+            if (part < 12 || part > left)
+                return false;
+            at += part;
+        } else {
+            at += 2 + length;
+        }
+    }
+    return begun >= tiles;
+}
+
 /* ---- Decoding -------------------------------------------------------------------------------- */
 
 /* How many halvings leave enough, of those that every component allows. */
@@ -237,6 +298,8 @@ static clip_status decode(source *s, opj_codec_t *codec, opj_stream_t *stream, o
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s", s->message);
     if (!opj_decode(codec, stream, *img) || !opj_end_decompress(codec, stream))
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s", *s->message ? s->message : "damaged");
+    if (!is_whole(in))
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: the file ends too early: tiles are missing");
     if (in->facts) {
         in->facts->width = (int)width;
         in->facts->height = (int)height;

@@ -128,12 +128,12 @@ INLINE void value(const head *h, const block *b, int i, int d, int part, int m, 
         float *y = h->y + (b->i0 + i + r) * h->ldy + d;
         const float keep = b->keep[i + r], scale = b->scale[i + r];
         if (part) {
-            vstore_n(y, (b->j0 ? vload_n(y, part) * keep + o[r][0] : o[r][0]) * scale, part);
+            vstore_n(y, (b->j0 ? vfma(vload_n(y, part), vset1(keep), o[r][0]) : o[r][0]) * scale, part);
             continue;
         }
-        vstore(y, (b->j0 ? vload(y) * keep + o[r][0] : o[r][0]) * scale);
+        vstore(y, (b->j0 ? vfma(vload(y), vset1(keep), o[r][0]) : o[r][0]) * scale);
         if (nv > 1)
-            vstore(y + CLIPK_VL, (b->j0 ? vload(y + CLIPK_VL) * keep + o[r][1] : o[r][1]) * scale);
+            vstore(y + CLIPK_VL, (b->j0 ? vfma(vload(y + CLIPK_VL), vset1(keep), o[r][1]) : o[r][1]) * scale);
     }
 }
 

@@ -276,9 +276,9 @@ INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool p
             acc[i][0] = vdot_bf16(acc[i][0], s, w0);
             acc[i][1] = vdot_bf16(acc[i][1], s, w1);
         } else {
-            const float s = *(const float *)at_x;
-            acc[i][0] += s * w0;
-            acc[i][1] += s * w1;
+            const vf s = vset1(*(const float *)at_x);
+            acc[i][0] = vfma(s, w0, acc[i][0]);
+            acc[i][1] = vfma(s, w1, acc[i][1]);
         }
     }
 }

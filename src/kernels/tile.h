@@ -60,10 +60,10 @@ INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t
         const vf b0 = part ? vload_n(b, part) : vload(b), b1 = nv > 1 ? vload(b + CLIPK_VL) : b0;
         UNROLL
         for (int i = 0; i < m; i++) {
-            const float s = a[i * rs];
-            acc[i][0] += s * b0;
+            const vf s = vset1(a[i * rs]);
+            acc[i][0] = vfma(s, b0, acc[i][0]);
             if (nv > 1)
-                acc[i][1] += s * b1;
+                acc[i][1] = vfma(s, b1, acc[i][1]);
         }
     }
 }

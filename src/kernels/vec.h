@@ -34,6 +34,16 @@ static inline vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
 static inline vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
 #endif
 
+/* a b + c, rounded once where the set has such an instruction. Sums of products name it, because a compiler may
+ * fuse one loop and not its neighbour: then a row would round otherwise in a tile of its own. */
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+static inline vf vfma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+#elif CLIPK_VL == 8 && defined(__FMA__)
+static inline vf vfma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+#else
+static inline vf vfma(vf a, vf b, vf c) { return a * b + c; }
+#endif
+
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 static inline vf vsqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
 #elif CLIPK_VL == 8 && defined(__AVX2__)

@@ -25,16 +25,16 @@ static inline vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 static inline vf vexp_parts(vf x, vi *whole)
 {
     const float magic = 12582912.0f;
-    vf t = x * 1.44269504f + magic;
+    vf t = vfma(x, vset1(1.44269504f), vset1(magic));
     vf n = t - magic;
-    vf r = x - n * 0.693145752f;
-    r = r - n * 1.42860677e-6f;
-    vf p = r * 0.00138145406f + 0.00836874545f;
-    p = p * r + 0.041668389f;
-    p = p * r + 0.166665211f;
-    p = p * r + 0.49999994f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
+    vf r = vfma(n, vset1(-0.693145752f), x);
+    r = vfma(n, vset1(-1.42860677e-6f), r);
+    vf p = vfma(r, vset1(0.00138145406f), vset1(0.00836874545f));
+    p = vfma(p, r, vset1(0.041668389f));
+    p = vfma(p, r, vset1(0.166665211f));
+    p = vfma(p, r, vset1(0.49999994f));
+    p = vfma(p, r, vset1(1.0f));
+    p = vfma(p, r, vset1(1.0f));
     *whole = (vi)t - 0x4b400000;
     return p;
 }
