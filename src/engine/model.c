@@ -245,7 +245,9 @@ static cliptok_rules rules_of(const loader *l, const clip_model *m)
 {
     const clipmdl_family *f = m->family;
     const bool own = f->vocabulary == 0 || m->config.text.vocab_size == f->vocabulary || l->files.bpe;
-    return own && strcmp(f->tokenizer, "openclip") == 0 ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE;
+    if (!own || strcmp(f->tokenizer, "openclip") != 0)
+        return CLIPTOK_HUGGINGFACE;
+    return m->config.text.hf_tokenizer ? CLIPTOK_OPENCLIP_HF : CLIPTOK_OPENCLIP;
 }
 
 static clip_status read_tokenizer(loader *l, clip_model *m)

@@ -247,6 +247,22 @@ static void a_configuration_tells_what_names_do_not(void **state)
     refused(dir, CLIP_EUNSUPPORTED, "\"model_type\" is \"blip\"");
 }
 
+/* OpenCLIP reads texts with its HFTokenizer then. */
+static void a_tokenizer_of_transformers(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"\"ViT-B-32\"", "null", "\"\""};
+    for (int i = 0; i < 3; i++) {
+        clip_model_info info;
+        take("tiny-longclip");
+        set("open_clip_config.json", "model_cfg.text_cfg", "hf_tokenizer_name", names[i]);
+        clip_model *m = loads(dir);
+        clip_model_get_info(m, &info);
+        says(info.tokenizer, i ? "OpenCLIP's rules" : "OpenCLIP's HFTokenizer's rules");
+        clip_model_free(m);
+    }
+}
+
 /* A second set of weights, as of a moving average. */
 static void twins(void **state)
 {
@@ -299,6 +315,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_prefix_is_only_a_prefix),
         cmocka_unit_test(a_configuration_of_something_larger),
         cmocka_unit_test(a_configuration_tells_what_names_do_not),
+        cmocka_unit_test(a_tokenizer_of_transformers),
         cmocka_unit_test(twins),
     };
     if (argc != 2)
