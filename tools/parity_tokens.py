@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare our token ids with OpenCLIP's SimpleTokenizer and transformers' CLIPTokenizer, line by line.
+"""Compare our token ids with OpenCLIP's SimpleTokenizer and HFTokenizer and transformers' CLIPTokenizer, line by line.
 
     python3 tools/parity_tokens.py build/tests/text/encode_lines [--vocab DIR] [--lines 20000] [--seed 0]
 
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import unicodedata
 
-from open_clip.tokenizer import SimpleTokenizer, default_bpe
+from open_clip.tokenizer import SimpleTokenizer, default_bpe, get_clean_fn
 from transformers import CLIPTokenizer
 
 WORDS = """a an the of on in with photo picture painting drawing sketch red green blue yellow small large dog cat bird horse car
@@ -193,6 +193,10 @@ def main():
         for where in (files, saved):
             equal &= report(f"transformers, {sorted(os.listdir(where))}",
                             ours(args.program, where, "huggingface", args.context, lines), want, lines, args.show)
+        clean = get_clean_fn("whitespace")
+        want = hf([clean(t) for t in texts], truncation=True, max_length=args.context)["input_ids"]
+        equal &= report("OpenCLIP's HFTokenizer", ours(args.program, files, "hftokenizer", args.context, lines), want,
+                        lines, args.show)
     return 0 if equal else 1
 
 

@@ -51,22 +51,53 @@ static clip_status ambiguous(const loader *l, const clipmdl_found *found, int n)
                       "holds several encoders: choose by a prefix of their tensors' names: %.800s", list);
 }
 
-/* Of the encoders in the file, take those with most of the towers asked for. */
+/* The names of the tensors do not tell which encoders to take. A configuration beside them may say
+ * why: it is of another model, or has settings that are not supported (custom_text).
+ * typed: a file with a model type counts too. It may be of something larger that the encoders are a
+ * part of. */
+static clip_status blame_config(const loader *l, bool typed)
+{
+    int n;
+    const clipmdl_family *const *all = clipmdl_families(&n);
+    clip_status s = CLIP_OK;
+    for (int i = 0; i < n && s == CLIP_OK; i++) {
+        clipmdl_config ignored;
+        char *path = clipb_path_join(l->files.dir, all[i]->config_file);
+        if (!path)
+            return CLIP_ENOMEM;
+        if (clipb_is_file(path) && (typed || !all[i]->model_type))
+            s = clipmdl_config_read(all[i], path, &ignored, NULL, NULL, l->err);
+        free(path);
+    }
+    return s;
+}
+
+/* Of the encoders in the file, take those with most of the towers asked for. Of several with the
+ * same towers, the one without a prefix is the model, as it is for transformers. */
 static clip_status find_encoders(loader *l, clip_model *m, clipmdl_found *out)
 {
     clipmdl_found found[CLIPMDL_MAX_FOUND], *best = NULL;
     const int n = clipmdl_find(&m->store, l->opt.prefix, found);
     int most = 0, ties = 0;
+    bool twins = true;
     for (int i = 0; i < n; i++) {
         const int has = count_towers(found[i].towers & l->opt.towers);
         if (has > most) {
             most = has;
             best = &found[i];
             ties = 0;
+            twins = true;
         } else if (has > 0 && has == most) {
+            twins = twins && found[i].towers == best->towers;
             ties++;
+            if (!*found[i].prefix)
+                best = &found[i];
         }
     }
+    if (ties > 0 && twins && !*best->prefix)
+        ties = 0;
+    if (ties > 0 || (n == 0 && !l->opt.prefix))
+        TRY(blame_config(l, n == 0));
     if (n == 0)
         return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights,
                           "no tensor%s%s%s has a name that OpenCLIP, OpenAI or Hugging Face give to CLIP's",
@@ -214,7 +245,9 @@ static cliptok_rules rules_of(const loader *l, const clip_model *m)
 {
     const clipmdl_family *f = m->family;
     const bool own = f->vocabulary == 0 || m->config.text.vocab_size == f->vocabulary || l->files.bpe;
-    return own && strcmp(f->tokenizer, "openclip") == 0 ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE;
+    if (!own || strcmp(f->tokenizer, "openclip") != 0)
+        return CLIPTOK_HUGGINGFACE;
+    return m->config.text.hf_tokenizer ? CLIPTOK_OPENCLIP_HF : CLIPTOK_OPENCLIP;
 }
 
 static clip_status read_tokenizer(loader *l, clip_model *m)

@@ -21,6 +21,8 @@ __attribute__((format(printf, 2, 3))) static void fault(clipmdl_binder *b, const
     va_start(ap, fmt);
     clipb_line(line, sizeof line, fmt, ap);
     va_end(ap);
+    if (strstr(b->first_faults, line)) /* in_proj is asked for twice */
+        return;
     size_t used = strlen(b->first_faults);
     if (b->faults < 4)
         snprintf(b->first_faults + used, sizeof b->first_faults - used, "%s%s", used ? "; " : "", line);

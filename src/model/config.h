@@ -37,6 +37,7 @@ typedef struct clipmdl_text_config {
     float eps;
     clipk_act act;
     bool causal, projection_bias;
+    bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, around transformers' */
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {

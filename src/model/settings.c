@@ -107,7 +107,8 @@ static void check_setting(check *c, const clipmdl_settings *t, const cJSON *v, c
         add(&c->faults, line);
     } else if (inner && cJSON_IsObject(v)) {
         check_object(c, inner, v, path);
-    } else if (!cJSON_IsNull(v) && ((values && !is_one_of(values, token(v, room))) || (off && *token(v, room)))) {
+    } else if ((values && (!cJSON_IsNull(v) || t->null_counts) && !is_one_of(values, token(v, room))) ||
+               (off && !cJSON_IsNull(v) && *token(v, room))) {
         name_fault(c, path, v);
     } else if (!known && c->strict) {
         snprintf(line, sizeof line, "%s is unknown", path);

@@ -6,13 +6,14 @@
 
 #include "base/json.h"
 
-/* What an object may hold. null is every setting's default, or stands for it. */
+/* What an object may hold. null is every setting's default, or stands for it, but for null_counts. */
 typedef struct clipmdl_settings {
     const char *known; /* names: their readers check them, or they change nothing that is computed here */
     const char *off;   /* names: must be false, 0 or empty */
     const struct clipmdl_choice *one_of;
     const struct clipmdl_settings_part *parts; /* objects */
     bool open;                                 /* settings beside these are somebody else's */
+    bool null_counts;                          /* null is a value: one_of lists "null" where it is supported */
 } clipmdl_settings;
 
 typedef struct clipmdl_choice {

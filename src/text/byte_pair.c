@@ -33,8 +33,8 @@ typedef struct work {
     const byte_pair *t;
     cliptok_ids ids;
     cliptok_points text, line, spare;
-    unsigned char *low;
-    size_t low_capacity;
+    unsigned char *low, *cleaned;
+    size_t low_capacity, cleaned_capacity;
 } work;
 
 /* ---- Words -------------------------------------------------------------------------------------------------- */
@@ -189,47 +189,6 @@ static clip_status encode_openclip_runs(work *w)
     return CLIP_OK;
 }
 
-/* A line that is not plain. *unescape: no '<' has been seen, for ftfy the sign of real HTML. */
-static clip_status encode_openclip_line(work *w, const unsigned char *p, const unsigned char *end, bool *unescape)
-{
-    w->text.n = 0;
-    while (p < end) {
-        const unsigned char *from = p;
-        TRY(decode(&p, end, CLIPTOK_FIX_MAX, &w->line));
-        if (memchr(from, '<', (size_t)(p - from)))
-            *unescape = false;
-        TRY(cliptok_fix(&w->line, *unescape, &w->spare));
-        TRY(cliptok_points_reserve(&w->text, w->line.n));
-        if (w->line.n > 0)
-            memcpy(w->text.c + w->text.n, w->line.c, w->line.n * sizeof *w->line.c);
-        w->text.n += w->line.n;
-    }
-    cliptok_html_unescape(&w->text);
-    cliptok_html_unescape(&w->text);
-    return encode_openclip_runs(w);
-}
-
-static clip_status encode_openclip(work *w, const unsigned char *p, const unsigned char *end)
-{
-    bool unescape = true;
-    while (p < end && !cliptok_full(&w->ids)) {
-        const unsigned char *eol = memchr(p, '\n', (size_t)(end - p)), *line_end = eol ? eol + 1 : end;
-        bool plain = true, bracket = false;
-        for (const unsigned char *q = p; q < line_end; q++) {
-            plain = plain && w->t->plain[*q];
-            bracket = bracket || *q == '<';
-        }
-        if (plain) {
-            unescape = unescape && !bracket;
-            TRY(encode_plain(w, &p, line_end));
-        }
-        if (p < line_end)
-            TRY(encode_openclip_line(w, p, line_end, &unescape));
-        p = line_end;
-    }
-    return CLIP_OK;
-}
-
 /* ---- Hugging Face ------------------------------------------------------------------------------------------- */
 
 /* Normalised text: the added tokens that are looked for there, words between them. */
@@ -295,6 +254,66 @@ static clip_status encode_huggingface(work *w, const unsigned char *p, const uns
     return CLIP_OK;
 }
 
+/* ---- Lines that OpenCLIP cleans -------------------------------------------------------------- */
+
+/* OpenCLIP's HFTokenizer: w->text, cleaned, is a text for transformers. What Python cuts at becomes
+ * a space. */
+static clip_status encode_cleaned(work *w)
+{
+    size_t n = 0;
+    TRY(clipb_grow((void **)&w->cleaned, &w->cleaned_capacity, 4 * w->text.n + 1, 1));
+    for (size_t i = 0; i < w->text.n; i++) {
+        const uint32_t c = w->text.c[i];
+        n += (size_t)cliptok_utf8_put(cliptok_python_space(c) ? ' ' : c, w->cleaned + n);
+    }
+    return encode_huggingface(w, w->cleaned, w->cleaned + n);
+}
+
+/* A line that is not plain. *unescape: no '<' has been seen, for ftfy the sign of real HTML. */
+static clip_status clean_line(work *w, const unsigned char *p, const unsigned char *end, bool *unescape)
+{
+    w->text.n = 0;
+    while (p < end) {
+        const unsigned char *from = p;
+        TRY(decode(&p, end, CLIPTOK_FIX_MAX, &w->line));
+        if (memchr(from, '<', (size_t)(p - from)))
+            *unescape = false;
+        TRY(cliptok_fix(&w->line, *unescape, &w->spare));
+        TRY(cliptok_points_reserve(&w->text, w->line.n));
+        if (w->line.n > 0)
+            memcpy(w->text.c + w->text.n, w->line.c, w->line.n * sizeof *w->line.c);
+        w->text.n += w->line.n;
+    }
+    cliptok_html_unescape(&w->text);
+    cliptok_html_unescape(&w->text);
+    return w->t->base.rules == CLIPTOK_OPENCLIP ? encode_openclip_runs(w) : encode_cleaned(w);
+}
+
+static clip_status encode_lines(work *w, const unsigned char *p, const unsigned char *end)
+{
+    bool unescape = true;
+    while (p < end && !cliptok_full(&w->ids)) {
+        const unsigned char *eol = memchr(p, '\n', (size_t)(end - p)), *line_end = eol ? eol + 1 : end;
+        bool plain = true, bracket = false;
+        for (const unsigned char *q = p; q < line_end; q++) {
+            plain = plain && w->t->plain[*q];
+            bracket = bracket || *q == '<';
+        }
+        if (plain)
+            unescape = unescape && !bracket;
+        if (plain && w->t->base.rules == CLIPTOK_OPENCLIP_HF) {
+            TRY(encode_huggingface(w, p, line_end));
+            p = line_end;
+        } else if (plain) {
+            TRY(encode_plain(w, &p, line_end));
+        }
+        if (p < line_end)
+            TRY(clean_line(w, p, line_end, &unescape));
+        p = line_end;
+    }
+    return CLIP_OK;
+}
+
 static clip_status encode(const cliptok *base, const char *text, size_t size, int32_t *ids, int capacity, int *n)
 {
     const byte_pair *t = (const byte_pair *)base;
@@ -303,7 +322,7 @@ static clip_status encode(const cliptok *base, const char *text, size_t size, in
     cliptok_put_id(&w.ids, t->base.start);
     clip_status s = CLIP_OK;
     if (size > 0)
-        s = t->base.rules == CLIPTOK_OPENCLIP ? encode_openclip(&w, p, p + size) : encode_huggingface(&w, p, p + size);
+        s = t->base.rules == CLIPTOK_HUGGINGFACE ? encode_huggingface(&w, p, p + size) : encode_lines(&w, p, p + size);
     if (s == CLIP_OK) {
         *n = w.ids.n + 1;
         ids[w.ids.n] = t->base.end;
@@ -312,6 +331,7 @@ static clip_status encode(const cliptok *base, const char *text, size_t size, in
     cliptok_points_free(&w.line);
     cliptok_points_free(&w.spare);
     free(w.low);
+    free(w.cleaned);
     return s;
 }
 
@@ -381,7 +401,9 @@ static clip_status load(const char *dir, cliptok_rules rules, cliptok **out, cli
     if (s == CLIP_OK && file) {
         fill_tables(t);
         snprintf(t->base.source, sizeof t->base.source, "%s, %s rules", file,
-                 rules == CLIPTOK_OPENCLIP ? "OpenCLIP's" : "Hugging Face's");
+                 rules == CLIPTOK_HUGGINGFACE ? "Hugging Face's"
+                 : rules == CLIPTOK_OPENCLIP  ? "OpenCLIP's"
+                                              : "OpenCLIP's HFTokenizer's");
         *out = &t->base;
         return CLIP_OK;
     }

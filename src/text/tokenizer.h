@@ -4,7 +4,8 @@
  *     text -> clean -> words (a regular expression) -> bytes -> merges by rank -> ids
  *
  * Two programs define what a checkpoint was trained on, and they differ in small things: OpenCLIP's SimpleTokenizer and
- * transformers' CLIPTokenizer. A tokenizer here follows one of them, id for id. Immutable after loading; any number of threads.
+ * transformers' CLIPTokenizer. A tokenizer here follows one of them, id for id, or OpenCLIP's HFTokenizer: the first's
+ * cleaning, but for the lower case, then all of the second. Immutable after loading; any number of threads.
  *
  *                     OpenCLIP 3.3                                 transformers 5
  *     clean           ftfy.fix_text a line: mojibake, curly        NFC, spaces to one, lower case of
@@ -27,6 +28,7 @@
 typedef enum cliptok_rules {
     CLIPTOK_OPENCLIP,    /* open_clip.SimpleTokenizer, clean="lower" */
     CLIPTOK_HUGGINGFACE, /* transformers.CLIPTokenizer */
+    CLIPTOK_OPENCLIP_HF, /* open_clip.HFTokenizer around it, clean="whitespace" */
 } cliptok_rules;
 
 typedef struct cliptok cliptok;

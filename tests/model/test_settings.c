@@ -115,6 +115,12 @@ static void settings_of_transformers(void **state)
         {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"",
          "image_processor_type is \"ViTImageProcessor\""},
         {"preprocessor_config.json", "", "sharpen", "2", "warning: does not know sharpen"},
+        {"preprocessor_config.json", "", "do_resize", "null", "do_resize is null"}, /* not done, as false */
+        {"preprocessor_config.json", "", "do_rescale", "null", "do_rescale is null"},
+        {"preprocessor_config.json", "", "do_normalize", "null", "do_normalize is null"},
+        {"preprocessor_config.json", "", "do_center_crop", "null", "do_center_crop"},
+        {"preprocessor_config.json", "", "do_pad", "null", NULL},
+        {"preprocessor_config.json", "", "image_processor_type", "null", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *part = cases[i].says;
@@ -212,6 +218,74 @@ static void a_prefix_is_only_a_prefix(void **state)
     }
 }
 
+/* `from` becomes `to`, of the same length, in the names of the tensors. */
+static void rename_tensors(const char *file, const char *from, const char *to)
+{
+    shell("sed -i 's/%s/%s/g' %s", from, to, in_dir(file));
+}
+
+/* Where the names of the tensors tell no encoder, or two, the configuration says why. */
+static void a_configuration_tells_what_names_do_not(void **state)
+{
+    (void)state;
+    static const char weights[] = "open_clip_model.safetensors";
+    take("tiny-vit"); /* the texts' encoder of custom_text is text.* */
+    rename_tensors(weights, "\"token_", "\"other_");
+    rewrite(weights, "", "text.token_embedding.weight", NULL);
+    rewrite(weights, "", "text.positional_embedding", NULL);
+    refused(dir, CLIP_EINVAL, "choose by a prefix");
+    set("open_clip_config.json", "model_cfg", "custom_text", "true");
+    refused(dir, CLIP_EUNSUPPORTED, "custom_text is true");
+    take("tiny-vit");
+    rewrite(weights, "x", NULL, NULL);
+    refused(dir, CLIP_EMISMATCH, "no tensor has a name");
+    set("open_clip_config.json", "model_cfg.vision_cfg", "timm_model_name", "\"convnext\"");
+    refused(dir, CLIP_EUNSUPPORTED, "timm_model_name is \"convnext\"");
+    take("tiny-hf");
+    rename_tensors("model.safetensors", ".embeddings.", ".embeddimgs.");
+    set("config.json", "", "model_type", "\"blip\"");
+    refused(dir, CLIP_EUNSUPPORTED, "\"model_type\" is \"blip\"");
+}
+
+/* OpenCLIP reads texts with its HFTokenizer then. */
+static void a_tokenizer_of_transformers(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"\"ViT-B-32\"", "null", "\"\""};
+    for (int i = 0; i < 3; i++) {
+        clip_model_info info;
+        take("tiny-longclip");
+        set("open_clip_config.json", "model_cfg.text_cfg", "hf_tokenizer_name", names[i]);
+        clip_model *m = loads(dir);
+        clip_model_get_info(m, &info);
+        says(info.tokenizer, i ? "OpenCLIP's rules" : "OpenCLIP's HFTokenizer's rules");
+        clip_model_free(m);
+    }
+}
+
+/* A second set of weights, as of a moving average. */
+static void twins(void **state)
+{
+    (void)state;
+    take("tiny-hf");
+    clip_model *m = loads(dir);
+    clip_model_info info;
+    clip_model_free(m);
+    static const char *const marks[] = {"ema.vision_model.embeddings.patch_embedding.weight",
+                                        "ema.text_model.embeddings.token_embedding.weight"};
+    for (int i = 0; i < 2; i++)
+        rewrite("model.safetensors", "", marks[i], NULL);
+    m = loads(dir);
+    clip_model_get_info(m, &info);
+    assert_string_equal(info.prefix, "");
+    says(said, "tensor 'ema.vision_model.embeddings.patch_embedding.weight' is not part of this model and is ignored");
+    clip_model_free(m);
+    take("tiny-hf");
+    for (int i = 0; i < 2; i++)
+        rewrite("model.safetensors", i ? "" : "model.", marks[i], NULL);
+    refused(dir, CLIP_EINVAL, "choose by a prefix");
+}
+
 static void a_configuration_of_something_larger(void **state)
 {
     (void)state;
@@ -240,6 +314,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(processors_of_transformers),
         cmocka_unit_test(a_prefix_is_only_a_prefix),
         cmocka_unit_test(a_configuration_of_something_larger),
+        cmocka_unit_test(a_configuration_tells_what_names_do_not),
+        cmocka_unit_test(a_tokenizer_of_transformers),
+        cmocka_unit_test(twins),
     };
     if (argc != 2)
         return 2;

@@ -110,6 +110,41 @@ static void golden_ids(void **state)
     }
 }
 
+static bool same_ids(const cliptok *one, const char *text, const cliptok *other, const char *as)
+{
+    int32_t ids[2][CONTEXT];
+    int n[2];
+    assert_int_equal(cliptok_encode(one, text, strlen(text), ids[0], CONTEXT, &n[0]), CLIP_OK);
+    assert_int_equal(cliptok_encode(other, as, strlen(as), ids[1], CONTEXT, &n[1]), CLIP_OK);
+    return n[0] == n[1] && memcmp(ids[0], ids[1], (size_t)n[0] * sizeof **ids) == 0;
+}
+
+/* OpenCLIP's HFTokenizer cleans a text as its own tokenizer does, and transformers' does the rest. */
+static void cleaned_for_transformers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *cleaned;
+    } cases[] = {
+        {"plain TEXT <|endoftext|> more", "plain TEXT <|endoftext|> more"},
+        {"it\u2019s \u201cquoted\u201d &amp;amp; done", "it's \"quoted\" & done"},
+        {"caf\u00c3\u00a9\n\nR&amp;D <end_of_text>", "caf\u00e9 R&D <end_of_text>"},
+        {"&lt;|endoftext|&gt;", "<|endoftext|>"},
+        {"\u0391\u03a3 &amp; \u039f\u0394\u039f\u03a3", "\u0391\u03a3 & \u039f\u0394\u039f\u03a3"}, /* no final sigma */
+        {"", ""},
+    };
+    cliptok *hf = load(golden, 1), *openclip = load(golden, 0), *cleans;
+    assert_int_equal(cliptok_load(golden, CLIPTOK_OPENCLIP_HF, &cleans, NULL), CLIP_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (!same_ids(cleans, cases[i].text, hf, cases[i].cleaned))
+            fail_msg("%s is not read as %s", cases[i].text, cases[i].cleaned);
+    assert_false(same_ids(cleans, cases[4].text, openclip, cases[4].text));
+    assert_int_equal(cliptok_pad_id(cleans), cliptok_pad_id(hf));
+    cliptok_free(hf);
+    cliptok_free(openclip);
+    cliptok_free(cleans);
+}
+
 static void every_file(void **state)
 {
     (void)state;
@@ -380,7 +415,7 @@ int main(int argc, char **argv)
     golden = argv[1];
     read_golden();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_ids),   cmocka_unit_test(every_file), cmocka_unit_test(capacity),
+        cmocka_unit_test(golden_ids),   cmocka_unit_test(cleaned_for_transformers), cmocka_unit_test(every_file), cmocka_unit_test(capacity),
         cmocka_unit_test(long_text),    cmocka_unit_test(threads),    cmocka_unit_test(no_memory),
         cmocka_unit_test(added_tokens), cmocka_unit_test(pad_tokens), cmocka_unit_test(added_token_faults),
     };

@@ -166,7 +166,9 @@ static const clipmdl_settings vision_alone_settings = {
 
 static const clipmdl_settings sides = {.known = "shortest_edge height width",
                                        .off = "longest_edge max_height max_width min_pixels max_pixels"};
+/* Where do_resize and the like are null, CLIPImageProcessor does not do it. */
 static const clipmdl_settings preprocessor = {
+    .null_counts = true,
     .known = "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size "
              "size_divisor "
              "data_format input_data_format device return_tensors disable_grouping image_seq_length "
@@ -174,8 +176,8 @@ static const clipmdl_settings preprocessor = {
              "transformers_version",
     .off = "auto_map do_pad default_to_square use_square_size",
     .one_of = (const clipmdl_choice[]){{"image_processor_type", "CLIPImageProcessor CLIPImageProcessorFast "
-                                                                "CLIPImageProcessorPil CLIPFeatureExtractor"},
-                                       {"feature_extractor_type", "CLIPFeatureExtractor CLIPImageProcessor"},
+                                                                "CLIPImageProcessorPil CLIPFeatureExtractor null"},
+                                       {"feature_extractor_type", "CLIPFeatureExtractor CLIPImageProcessor null"},
                                        {"resample", "2 3"},
                                        {"do_resize", "true"},
                                        {"do_rescale", "true"},
@@ -332,7 +334,7 @@ static clip_status read_pictures(const clipmdl_reader *reader, const cJSON *o, c
 {
     clip_error *err = reader->err;
     int resample = 3, size = S, crop = S;
-    bool edge, ignored, do_center_crop = true;
+    bool edge, ignored, do_center_crop = !cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "do_center_crop"));
     float rescale = 1.0f / 255;
     TRY(clipmdl_settings_check(&preprocessor, o, PREPROCESSOR, false, file, reader->warn, reader->warn_user, err));
     TRY(clipmdl_json_statistics(o, "image_mean", "image_std", r, file, err));

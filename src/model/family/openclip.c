@@ -211,6 +211,9 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
                               .act = t->act,
                               .causal = true,
                               .pooling = clipmdl_json_is(o, "pool_type", "eos") ? CLIPNN_POOL_EOS : CLIPNN_POOL_ARGMAX};
+    const char *name = "";
+    TRY(clipb_json_string(o, "hf_tokenizer_name", &name, r->file, r->err));
+    t->hf_tokenizer = *name != 0;
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "width", &t->width));
