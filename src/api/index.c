@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "api/api.h"
+#include "base/color.h"
 #include "index/index.h"
 
 static void hexadecimal(XXH128_hash_t h, char out[33])
@@ -89,14 +90,14 @@ static clip_status recall_background(const clip_index *x, int *background, bool 
     TRY(clipidx_recall(x, "background", text, sizeof text, err));
     TRY(clipidx_recall(x, "updated", updated, sizeof updated, err));
     *known = (text[0] || updated[0]) && x->state.pictures > 0;
-    if (*known && clip_background_parse(text[0] ? text : "drop", background) < 0)
+    if (*known && clipb_background_parse(text[0] ? text : "drop", background) < 0)
         return clipb_fail(err, CLIP_EFORMAT, x->dir, "the catalogue is damaged: '%s' is not a background", text);
     return CLIP_OK;
 }
 
 clip_image_options clip_index_image_options(const clip_index *x, const clip_model *m)
 {
-    clip_image_options o = m ? clip_model_image_options(m) : clip_image_options_default();
+    clip_image_options o = m ? clip_model_image_options(m) : clipimg_options_default();
     bool known;
     clipidx_hold(x);
     recall_background(x, &o.background, &known, NULL); /* damage shows in an update */

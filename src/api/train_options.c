@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/color.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/plain.h"
@@ -81,7 +82,7 @@ static clip_status check(const row *r, const char *value, clip_error *err)
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither true nor false", r->name, value);
     } else if (r->kind == CHAR && strlen(value) != 1 && strcmp(value, "\\t") != 0) {
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is neither one character nor \\t", r->name, value);
-    } else if (r->kind == COLOR && clip_background_parse(value, &(int){0}) < 0) {
+    } else if (r->kind == COLOR && clipb_background_parse(value, &(int){0}) < 0) {
         return clipb_fail(err, CLIP_EINVAL, NULL, "%s: '%s' is none of #rrggbb, white, black, drop", r->name, value);
     } else if (r->kind == JSON) {
         cJSON *o;

@@ -1,10 +1,10 @@
 /* A color as people and configurations write it. */
+#include "base/color.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/status.h"
-
-clip_status clip_background_parse(const char *text, int *background)
+clip_status clipb_background_parse(const char *text, int *background)
 {
     static const struct {
         const char *name;

@@ -101,8 +101,8 @@ static clip_status folder_next(clipdat_source *source, clipdat_sample *s, clip_e
 static void folder_close(clipdat_source *source)
 {
     folder *f = (folder *)source;
-    clip_list_free(f->picture, f->n);
-    clip_list_free(f->fault, f->faults);
+    clipdat_list_free(f->picture, f->n);
+    clipdat_list_free(f->fault, f->faults);
     free(f->root);
     free(f);
 }

@@ -69,7 +69,7 @@ static clip_status add(strings *list, char *s)
 
 static void free_strings(strings *list)
 {
-    clip_list_free(list->item, list->n);
+    clipdat_list_free(list->item, list->n);
     *list = (strings){0};
 }
 
@@ -177,7 +177,7 @@ static clip_status tell_by_content(walk *w, char *path, const char *name, const 
 static clip_status take_unknown(walk *w, char *path, const char *name)
 {
     struct stat st, link;
-    const bool picture = clip_is_picture_name(name);
+    const bool picture = clipdat_is_picture_name(name);
     if (stat(path, &st) < 0) {
         const int why = errno;
         const bool there = lstat(path, &link) == 0;
@@ -218,7 +218,7 @@ static clip_status take(walk *w, const char *dir, const struct dirent *e)
         return s;
     }
     switch (e->d_type) {
-    case DT_REG: return clip_is_picture_name(name) ? add(&w->pictures, path) : tell_by_content(w, path, name, NULL);
+    case DT_REG: return clipdat_is_picture_name(name) ? add(&w->pictures, path) : tell_by_content(w, path, name, NULL);
     case DT_DIR: return add(&w->dirs, path);
     default: return take_unknown(w, path, name);
     }
@@ -284,12 +284,6 @@ static clip_status list_rest(walk *w)
     }
 }
 
-bool clip_is_picture_name(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && clipdat_picture_rank(dot + 1) >= 0;
-}
-
 clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char ***out, size_t *n, clip_error *err)
 {
     const clipdat_list_options standard = {0};
@@ -323,14 +317,7 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
     return CLIP_OK;
 }
 
-void clip_list_free(char **list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(list[i]);
-    free(list);
-}
-
-/* ---- clip.h ---------------------------------------------------------------------------------- */
+/* ---- For callers that only want to be warned -------------------------------------------------- */
 
 typedef struct listener {
     clip_warn_fn warn;
@@ -347,14 +334,10 @@ static void hear(void *user, const char *path, const char *message)
         l->warn(l->user, message);
 }
 
-clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
+clip_status clipdat_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
                                int64_t *faults, char ***out, size_t *n, clip_error *err)
 {
     listener l = {warn, warn_user, 0};
-    *out = NULL;
-    *n = 0;
-    if (!path)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a picture or folder");
     const clipdat_list_options o = {.fault = hear, .user = &l, .passed = passed};
     clip_status s = clipdat_list(path, &o, out, n, err);
     if (faults)

@@ -20,7 +20,7 @@ struct clip_pairs {
     clip_passed passed;
 };
 
-clip_pairs_options clip_pairs_options_default(void)
+clip_pairs_options clipdat_pairs_options_default(void)
 {
     return (clip_pairs_options){.image_key = "filepath", .caption_key = "title"};
 }
@@ -63,18 +63,16 @@ static clip_status check_source(const char *path, const clip_pairs_options *opt,
 
 static clip_status copy_options(clip_pairs *p, const clip_pairs_options *opt)
 {
-    const clip_pairs_options standard = clip_pairs_options_default();
+    const clip_pairs_options standard = clipdat_pairs_options_default();
     p->image_key = strdup(opt && opt->image_key ? opt->image_key : standard.image_key);
     p->caption_key = strdup(opt && opt->caption_key ? opt->caption_key : standard.caption_key);
     p->opt = (clip_pairs_options){p->image_key, p->caption_key, opt ? opt->separator : 0};
     return p->image_key && p->caption_key ? CLIP_OK : CLIP_ENOMEM;
 }
 
-clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err)
+clip_status clipdat_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err)
 {
     *out = NULL;
-    if (!spec)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "no source of pairs");
     clip_pairs *p = calloc(1, sizeof *p);
     if (p)
         p->process = getpid();
@@ -84,7 +82,7 @@ clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, cli
     for (size_t i = 0; s == CLIP_OK && i < p->n; i++)
         s = check_source(p->path[i], &p->opt, err);
     if (s < 0) {
-        clip_pairs_close(p);
+        clipdat_pairs_close(p);
         return s == CLIP_ENOMEM ? clipb_fail(err, s, spec, "out of memory") : s;
     }
     *out = p;
@@ -114,7 +112,7 @@ static clip_status next_sample(clip_pairs *p, bool *end, clip_error *err)
     }
 }
 
-clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
+clip_status clipdat_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
 {
     bool end;
     *out = (clip_pair){0};
@@ -129,16 +127,16 @@ clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
     return s;
 }
 
-void clip_pairs_get_passed(const clip_pairs *p, clip_passed *out) { *out = p->passed; }
+void clipdat_pairs_get_passed(const clip_pairs *p, clip_passed *out) { *out = p->passed; }
 
-void clip_pairs_close(clip_pairs *p)
+void clipdat_pairs_close(clip_pairs *p)
 {
     if (!p)
         return;
     if (p->source && getpid() == p->process) /* closing moves the place in the file, which a forked process shares */
         p->source->close(p->source);
     clipdat_sample_free(&p->sample);
-    clip_list_free(p->path, p->n);
+    clipdat_list_free(p->path, p->n);
     free(p->image_key);
     free(p->caption_key);
     free(p);

@@ -101,3 +101,16 @@ int clipdat_picture_rank(const char *ext)
             return i;
     return -1;
 }
+
+bool clipdat_is_picture_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && clipdat_picture_rank(dot + 1) >= 0;
+}
+
+void clipdat_list_free(char **list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(list[i]);
+    free(list);
+}

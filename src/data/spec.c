@@ -170,7 +170,7 @@ clip_status clipdat_expand(const char *spec, char ***out, size_t *n, clip_error 
     *n = 0;
     clip_status s = expand_all(&x, spec);
     if (s < 0) {
-        clip_list_free(x.item, x.n);
+        clipdat_list_free(x.item, x.n);
         return s;
     }
     *out = x.item;

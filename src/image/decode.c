@@ -1,80 +1,16 @@
 /* decode.c: tell a picture's format by its first bytes, hand it to the reader, turn the result upright. */
 #include "image/decode.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/file.h"
 
 #define MAX_FILE_BYTES (1 << 30) /* every library below counts so far without overflow */
 
-clip_image_options clip_image_options_default(void)
+clip_image_options clipimg_options_default(void)
 {
     return (clip_image_options){.max_pixels = 178956970, .background = -1};
-}
-
-void clip_image_free(clip_image *img)
-{
-    if (!img)
-        return;
-    free(img->rgb);
-    *img = (clip_image){0};
-}
-
-void *clipimg_pixels(size_t bytes)
-{
-    const size_t huge = 2u << 20;
-    if (bytes < 2 * huge || bytes > SIZE_MAX - huge)
-        return malloc(bytes);
-    void *p = aligned_alloc(huge, (bytes + huge - 1) / huge * huge);
-    if (p)
-        madvise(p, bytes, MADV_HUGEPAGE);
-    return p;
-}
-
-clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t height)
-{
-    if (width == 0 || height == 0)
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
-                          (unsigned long long)width, (unsigned long long)height);
-    if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
-        return clipb_fail(in->err, CLIP_ELIMIT, in->name,
-                          "%llu x %llu pixels are more than the %lld allowed (max_pixels, --max-pixels)",
-                          (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
-    return CLIP_OK;
-}
-
-clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out)
-{
-    TRY(clipimg_allow(in, width, height));
-    size_t stride = 3 * (size_t)width, bytes;
-    uint8_t *rgb = __builtin_mul_overflow(stride, (size_t)height, &bytes) ? NULL : clipimg_pixels(bytes);
-    if (!rgb)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory for %llu x %llu pixels",
-                          (unsigned long long)width, (unsigned long long)height);
-    *out = (clip_image){.width = (int)width, .height = (int)height, .stride = stride, .rgb = rgb};
-    return CLIP_OK;
-}
-
-void clipimg_flatten_row(const clipimg_input *in, const uint8_t *rgba, uint8_t *rgb, size_t width)
-{
-    for (size_t x = 0; x < width; x++, rgba += 4, rgb += 3)
-        for (int c = 0; c < 3; c++) {
-            unsigned t = (unsigned)(rgba[c] * rgba[3] + in->background[c] * (255 - rgba[3]) + 128);
-            rgb[c] = (uint8_t)((t + (t >> 8)) >> 8);
-        }
-}
-
-void clipimg_cmyk_row(const uint8_t *cmyk, bool inverted, uint8_t *rgb, size_t width)
-{
-    unsigned flip = inverted ? 255 : 0;
-    for (size_t x = 0; x < width; x++, cmyk += 4, rgb += 3) {
-        unsigned light = 255 - (cmyk[3] ^ flip);
-        for (int c = 0; c < 3; c++)
-            rgb[c] = (uint8_t)(light - clipimg_mul255(cmyk[c] ^ flip, light));
-    }
 }
 
 /* ---- formats ---- */
@@ -248,7 +184,7 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
     if (s == CLIP_OK && (s = clipimg_turn(out, orientation)) < 0)
         s = clipb_fail(in->err, s, in->name, "out of memory to turn the picture upright");
     if (s < 0)
-        clip_image_free(out);
+        clipimg_free(out);
     else if (in->facts && !in->facts->width) {
         in->facts->width = out->width;
         in->facts->height = out->height;
@@ -259,7 +195,7 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
 clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
                            clipimg_facts *facts, clip_image *out, clip_error *err)
 {
-    clip_image_options o = opt ? *opt : clip_image_options_default();
+    clip_image_options o = opt ? *opt : clipimg_options_default();
     clipimg_input in = {.data = bytes,
                         .size = size,
                         .name = name ? name : "picture",
@@ -280,23 +216,15 @@ clip_status clipimg_decode(const void *bytes, size_t size, const char *name, con
     return decode(&in, out);
 }
 
-clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
-                              clip_image *out, clip_error *err)
-{
-    return clipimg_decode(bytes, size, name, opt, NULL, out, err);
-}
-
-/* Read, not mapped: a file that shrinks while it is decoded must not raise SIGBUS in a program that only wanted a picture. */
-clip_status clip_image_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err)
+/* Read, not mapped: a file that shrinks while it is decoded must not raise SIGBUS. */
+clip_status clipimg_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err)
 {
     unsigned char *data;
     size_t size;
     *out = (clip_image){0};
-    if (!path)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a picture");
     TRY((opt && opt->pipes ? clipb_read_named : clipb_read_file)(path, MAX_FILE_BYTES, &data, &size, err));
-    clip_status s = clip_image_decode(data, size, opt && opt->pipes && strcmp(path, "-") == 0 ? "standard input" : path,
-                                      opt, out, err);
+    const char *name = opt && opt->pipes && strcmp(path, "-") == 0 ? "standard input" : path;
+    clip_status s = clipimg_decode(data, size, name, opt, NULL, out, err);
     free(data);
     return s;
 }

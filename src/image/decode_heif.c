@@ -175,7 +175,7 @@ static bool read_thumbnail(const clipimg_input *in, struct heif_context *c, cons
     const bool good = t && is_confirmed(c, t, plan) && read_picture(&quiet, t, out) == CLIP_OK;
     heif_image_handle_release(t);
     if (!good)
-        clip_image_free(out);
+        clipimg_free(out);
     else if (in->facts) {
         in->facts->width = heif_image_handle_get_width(h);
         in->facts->height = heif_image_handle_get_height(h);

@@ -273,7 +273,7 @@ clip_status clipimg_read_jp2(const clipimg_input *in, clip_image *out, int *orie
     bool reduced = false;
     clip_status s = read_picture(in, out, in->enough > 0, &reduced);
     if (s == CLIP_EFORMAT && reduced) { /* a tile may have fewer resolutions than the others */
-        clip_image_free(out);
+        clipimg_free(out);
         s = read_picture(in, out, false, &reduced);
     }
     if (s == CLIP_OK && in->size >= 12 && memcmp(in->data + 4, "jP  ", 4) == 0)

@@ -94,7 +94,7 @@ clip_status clipimg_turn(clip_image *img, int orientation)
     if (!to.rgb)
         return CLIP_ENOMEM;
     clipimg_turn_rows(img, 0, img->height, orientation, &to);
-    clip_image_free(img);
+    clipimg_free(img);
     *img = to;
     return CLIP_OK;
 }

@@ -69,7 +69,7 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
 
 clip_image_options clipimg_recipe_options(const clipimg_recipe *r)
 {
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.background = r->background;
     return o;
 }

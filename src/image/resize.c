@@ -303,7 +303,7 @@ clip_status clipimg_resize(const clip_image *in, int width, int height, clipimg_
         return CLIP_ENOMEM;
     clip_status s = clipimg_resize_window(clipimg_best_passes(), in, width, height, filter, 0, 0, &to);
     if (s < 0)
-        clip_image_free(&to);
+        clipimg_free(&to);
     else
         *out = to;
     return s;

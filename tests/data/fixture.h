@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "clip.h"
+#include "data/data.h"
 
 static char dir[64];
 
@@ -134,7 +134,7 @@ static inline const char *all_of(const char *spec, const clip_pairs_options *opt
     clip_error err;
     char line[4096];
     *told = 0;
-    clip_status s = clip_pairs_open(spec, opt, &p, &err);
+    clip_status s = clipdat_pairs_open(spec, opt, &p, &err);
     if (s < 0) {
         assert_null(p);
         assert_int_equal(s, err.code);
@@ -143,11 +143,11 @@ static inline const char *all_of(const char *spec, const clip_pairs_options *opt
         return told;
     }
     for (int i = 0; i < 10000; i++) {
-        s = clip_pairs_next(p, &pair, &err);
+        s = clipdat_pairs_next(p, &pair, &err);
         if (s == CLIP_OK && !pair.key) {
-            assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_OK); /* the end stays */
+            assert_int_equal(clipdat_pairs_next(p, &pair, &err), CLIP_OK); /* the end stays */
             assert_null(pair.key);
-            clip_pairs_close(p);
+            clipdat_pairs_close(p);
             return told;
         }
         if (s < 0) {

@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 
-#include "data/data.h"
 #include "failing_alloc.h"
 
 static void hear(void *user, const char *message)
@@ -20,7 +19,7 @@ static const char *listed(const char *path)
     size_t n;
     clip_error err;
     *told = 0;
-    clip_status s = clip_list_pictures(path, hear, NULL, NULL, NULL, &list, &n, &err);
+    clip_status s = clipdat_list_pictures(path, hear, NULL, NULL, NULL, &list, &n, &err);
     if (s < 0) {
         assert_null(list);
         tell(clip_status_name(s));
@@ -32,7 +31,7 @@ static const char *listed(const char *path)
         tell(list[i]);
         tell("\n");
     }
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
     return told;
 }
 
@@ -94,7 +93,7 @@ static void what_is_excluded(void **state)
     assert_int_equal(clipdat_list(in_dir("."), &o, &list, &n, NULL), CLIP_OK);
     assert_int_equal(n, 1);
     assert_non_null(strstr(list[0], "a/1.jpg"));
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
 }
 
 static void what_is_not_there(void **state)
@@ -206,14 +205,14 @@ static void files_that_go_while_we_read(void **state)
     clip_pairs *p;
     clip_pair pair;
     clip_error err;
-    assert_int_equal(clip_pairs_open(in_dir("f"), NULL, &p, &err), CLIP_OK);
-    assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_OK);
+    assert_int_equal(clipdat_pairs_open(in_dir("f"), NULL, &p, &err), CLIP_OK);
+    assert_int_equal(clipdat_pairs_next(p, &pair, &err), CLIP_OK);
     unlink(in_dir("f/2.png"));
-    assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_EIO);
+    assert_int_equal(clipdat_pairs_next(p, &pair, &err), CLIP_EIO);
     assert_non_null(strstr(err.message, "f/2.png: No such file"));
-    assert_int_equal(clip_pairs_next(p, &pair, NULL), CLIP_OK);
+    assert_int_equal(clipdat_pairs_next(p, &pair, NULL), CLIP_OK);
     assert_string_equal(pair.captions[0], "f");
-    clip_pairs_close(p);
+    clipdat_pairs_close(p);
 }
 
 static void every_failing_allocation_is_survived(void **state)
@@ -232,10 +231,10 @@ static void every_failing_allocation_is_survived(void **state)
         clip_error err;
         int without = 0;
         fail_alloc_at(n);
-        without += clip_pairs_open(in_dir("f"), NULL, &p, &err) == CLIP_ENOMEM;
+        without += clipdat_pairs_open(in_dir("f"), NULL, &p, &err) == CLIP_ENOMEM;
         for (int i = 0; p && i < 10; i++)
-            without += clip_pairs_next(p, &pair, &err) < 0 && strstr(err.message, "out of memory");
-        clip_pairs_close(p);
+            without += clipdat_pairs_next(p, &pair, &err) < 0 && strstr(err.message, "out of memory");
+        clipdat_pairs_close(p);
         if (!fail_alloc_stop())
             break;
         if (without != 1)

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "data/data.h"
 
 /* ---- Listings that break off ----------------------------------------------------------------- */
 
@@ -44,7 +43,7 @@ static const char *listed(const char *path, int64_t *faults)
     clip_error err;
     clip_passed p = {0};
     *told = 0;
-    if (clip_list_pictures(path, hear, NULL, &p, faults, &list, &n, &err) < 0)
+    if (clipdat_list_pictures(path, hear, NULL, &p, faults, &list, &n, &err) < 0)
         fail_msg("%s", err.message);
     for (size_t i = 0; i < n; i++) {
         tell(list[i]);
@@ -57,7 +56,7 @@ static const char *listed(const char *path, int64_t *faults)
         all += p.kind[i].n;
     }
     assert_int_equal(all, p.n);
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
     return told;
 }
 

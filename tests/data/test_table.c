@@ -208,12 +208,12 @@ static void every_failing_allocation_is_survived(void **state)
         clip_error err;
         int without = 0; /* of the stream, or of one picture */
         fail_alloc_at(n);
-        without += clip_pairs_open(in_dir("t.csv"), NULL, &p, &err) == CLIP_ENOMEM;
+        without += clipdat_pairs_open(in_dir("t.csv"), NULL, &p, &err) == CLIP_ENOMEM;
         for (int i = 0; p && i < 10; i++) {
-            clip_status s = clip_pairs_next(p, &pair, &err);
+            clip_status s = clipdat_pairs_next(p, &pair, &err);
             without += s < 0 && strstr(err.message, "out of memory");
         }
-        clip_pairs_close(p);
+        clipdat_pairs_close(p);
         if (!fail_alloc_stop())
             break;
         if (without != 1)
@@ -237,7 +237,7 @@ static const char *expanded(const char *spec)
     }
     for (size_t i = 0; i < n; i++)
         sprintf(out + strlen(out), "%s%s", i ? " " : "", list[i]);
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
     return out;
 }
 
@@ -299,7 +299,7 @@ static void expansion_survives_failing_allocations(void **state)
         clip_status s = clipdat_expand("a{1..3}{x,y}::b::c{1,{2..20}}", &list, &count, NULL);
         if (!fail_alloc_stop()) {
             assert_int_equal(count, 6 + 1 + 20);
-            clip_list_free(list, count);
+            clipdat_list_free(list, count);
             break;
         }
         assert_int_equal(s, CLIP_ENOMEM);

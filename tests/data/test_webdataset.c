@@ -302,15 +302,15 @@ static void every_failing_allocation_is_survived(void **state)
         clip_error err;
         int without = 0;
         fail_alloc_at(n);
-        clip_status s = clip_pairs_open(in_dir("t.tar"), NULL, &p, &err);
+        clip_status s = clipdat_pairs_open(in_dir("t.tar"), NULL, &p, &err);
         without += s == CLIP_ENOMEM;
         for (int i = 0; p && i < 10; i++) {
-            s = clip_pairs_next(p, &pair, &err);
+            s = clipdat_pairs_next(p, &pair, &err);
             without += s == CLIP_ENOMEM;
             if (s < 0)
                 assert_int_equal(s, CLIP_ENOMEM);
         }
-        clip_pairs_close(p);
+        clipdat_pairs_close(p);
         if (!fail_alloc_stop())
             break;
         assert_int_equal(without, 1);

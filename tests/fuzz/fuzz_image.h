@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clip.h"
+#include "image/image.h"
 
 static void prepare(unsigned char *data, size_t size);
 
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     clip_error err;
     clip_image_options o = {
         .max_pixels = 1 << 20, .background = size % 2 ? 0x808080 : -1, .enough = size % 4 < 2 ? 0 : 16};
-    if (clip_image_decode(copy, size, "fuzz", &o, &img, &err) == CLIP_OK) {
+    if (clipimg_decode(copy, size, "fuzz", &o, NULL, &img, &err) == CLIP_OK) {
         unsigned sum = 0;
         for (int y = 0; y < img.height; y++)
             for (size_t x = 0; x < 3 * (size_t)img.width; x++)
@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         volatile unsigned keep = sum;
         (void)keep;
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
     free(copy);
     return 0;
 }

@@ -27,7 +27,7 @@ static void read_rows(const char *path, char separator)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const clip_pairs_options opt = clip_pairs_options_default();
+    const clip_pairs_options opt = clipdat_pairs_options_default();
     const char *path = memory_file(data, size);
     clipdat_source *source;
     clipdat_sample sample = {0};

@@ -78,7 +78,7 @@ static void test_nothing_asked_is_preprocess(void **state)
                     apply(&a, 0, &r, &img);
                     assert_memory_equal(out, plain, sizeof out);
                 }
-                clip_image_free(&img);
+                clipimg_free(&img);
             }
 }
 
@@ -124,7 +124,7 @@ static void test_the_same_generator_the_same_picture(void **state)
             assert_memory_not_equal(first, out, sizeof out);
         }
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* ---- The crop ---- */
@@ -187,9 +187,9 @@ static void test_a_crop_is_pillows(void **state)
         assert_int_equal(clipimg_preprocess(&r, &small, plain), CLIP_OK);
         apply(&a, n, &r, &img);
         assert_memory_equal(out, plain, sizeof out);
-        clip_image_free(&small);
+        clipimg_free(&small);
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* ---- The affine view ---- */
@@ -251,7 +251,7 @@ static void test_affine_ranges(void **state)
     assert_range("x", x, -0.15, 0.15, 0.01);
     assert_range("y", y, -0.15, 0.15, 0.01);
     assert_range("angle", angle, -20, 20, 1.5);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* Weights add up to 1 wherever one looks; and beyond the edge there is the edge. */
@@ -272,7 +272,7 @@ static void test_one_colour_stays_one(void **state)
                 apply(&a, n, &r, &img);
                 for (int i = 0; i < 3 * PLANE; i++)
                     assert_true(out[i] == 1);
-                clip_image_free(&img);
+                clipimg_free(&img);
             }
 }
 
@@ -289,7 +289,7 @@ static void test_shrinking_averages(void **state)
     apply(&a, 1, &r, &img);
     for (int i = 0; i < PLANE; i++)
         assert_true(fabsf(out[i] - 0.5f) < 0.03f);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* ---- Colours ---- */
@@ -314,7 +314,7 @@ static void test_colours_are_pillows(void **state)
         cases[i].change(img.rgb, 64 * 48, cases[i].by);
         if (picture_hash(&img) != cases[i].hash)
             fail_msg("case %zu: other bytes than Pillow's", i);
-        clip_image_free(&img);
+        clipimg_free(&img);
     }
 }
 
@@ -336,7 +336,7 @@ static void test_grey_is_grey(void **state)
             assert_true(fabsf(out[0] * 255 - (0.299f * img.rgb[0] + 0.587f * img.rgb[1] + 0.114f * img.rgb[2])) <= 1);
     }
     assert_true(abs(grey - 600) < 82); /* four deviations of 20.5 */
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 static void test_jitter(void **state)
@@ -363,7 +363,7 @@ static void test_jitter(void **state)
     apply(&a, 1, &r, &img);
     for (int i = 0; i < 3 * PLANE; i++) /* grey has neither hue nor saturation to change */
         assert_true(out[i] == 100 / 255.0f);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 static void test_flip_contrast_shift(void **state)
@@ -395,7 +395,7 @@ static void test_flip_contrast_shift(void **state)
     assert_range("contrast", contrast, 0.8, 1.2, 0.001);
     for (int c = 0; c < 3; c++)
         assert_range("shift", shift[c], -0.05, 0.05, 0.001);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 static void test_erasing(void **state)
@@ -430,7 +430,7 @@ static void test_erasing(void **state)
     }
     assert_range("share", share, 0.02, 1 / 3.0, 0.015);
     assert_true(abs(erased - 500) < 78);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* ---- Settings, and memory ---- */
@@ -501,7 +501,7 @@ static void test_arguments_and_memory(void **state)
             assert_int_equal(s, CLIP_ENOMEM);
         }
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 int main(void)

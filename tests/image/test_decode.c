@@ -1,6 +1,7 @@
 /* test_decode.c: every kind of picture against what Pillow makes of it, or what went in. */
 #include <math.h>
 
+#include "base/color.h"
 #include "golden.h"
 #include "image/decode.h"
 #include "pictures.h"
@@ -12,10 +13,10 @@ static void check_row(const golden_row *r, int background, unsigned long long ha
     char path[4096];
     clip_image img;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.background = background;
     golden_path(path, sizeof path, r->name);
-    clip_status s = clip_image_read(path, &o, &img, &err);
+    clip_status s = clipimg_read(path, &o, &img, &err);
     if (!golden_readable(r->name)) {
         assert_int_equal(s, CLIP_EUNSUPPORTED);
         return;
@@ -25,7 +26,7 @@ static void check_row(const golden_row *r, int background, unsigned long long ha
     if (img.width != r->width || img.height != r->height || picture_hash(&img) != hash)
         fail_msg("%s: %d x %d pixels, hash %llx; expected %d x %d, %llx (background %d)", r->name, img.width,
                  img.height, (unsigned long long)picture_hash(&img), r->width, r->height, hash, background);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 static void test_golden(void **state)
@@ -51,14 +52,14 @@ static void check_near(const char *name, double bound)
     snprintf(want_name, sizeof want_name, "%s.ppm", name);
     golden_path(path, sizeof path, name);
     golden_path(want_path, sizeof want_path, want_name);
-    clip_status s = clip_image_read(path, NULL, &got, &err);
+    clip_status s = clipimg_read(path, NULL, &got, &err);
     if (!golden_readable(name)) {
         assert_int_equal(s, CLIP_EUNSUPPORTED);
         return;
     }
     if (s < 0)
         fail_msg("%s", err.message);
-    assert_int_equal(clip_image_read(want_path, NULL, &want, &err), CLIP_OK);
+    assert_int_equal(clipimg_read(want_path, NULL, &want, &err), CLIP_OK);
     assert_int_equal(got.width, want.width);
     assert_int_equal(got.height, want.height);
     double sum = 0;
@@ -67,8 +68,8 @@ static void check_near(const char *name, double bound)
         sum += abs(got.rgb[i] - want.rgb[i]);
     if (sum / (double)n > bound)
         fail_msg("%s: differs by %.2f levels in the mean", name, sum / (double)n);
-    clip_image_free(&got);
-    clip_image_free(&want);
+    clipimg_free(&got);
+    clipimg_free(&want);
 }
 
 static void test_near(void **state)
@@ -90,15 +91,15 @@ static void test_avif_alpha(void **state)
     char path[4096];
     golden_path(path, sizeof path, "rgba.avif");
     clip_image bare, flat;
-    clip_image_options o = clip_image_options_default();
-    assert_int_equal(clip_image_read(path, &o, &bare, NULL), CLIP_OK);
+    clip_image_options o = clipimg_options_default();
+    assert_int_equal(clipimg_read(path, &o, &bare, NULL), CLIP_OK);
     o.background = 0x0000FF;
-    assert_int_equal(clip_image_read(path, &o, &flat, NULL), CLIP_OK);
+    assert_int_equal(clipimg_read(path, &o, &flat, NULL), CLIP_OK);
     const uint8_t blue[3] = {0, 0, 255};
     for (size_t i = 0; i < flat.stride * (size_t)flat.height; i++)
         assert_true(abs(flat.rgb[i] - (bare.rgb[i] + blue[i % 3]) / 2) <= 3);
-    clip_image_free(&bare);
-    clip_image_free(&flat);
+    clipimg_free(&bare);
+    clipimg_free(&flat);
 }
 
 static void test_content_not_name(void **state)
@@ -108,16 +109,16 @@ static void test_content_not_name(void **state)
     clip_error err = {0};
     size_t size;
     unsigned char *data = golden_file("rgb8.png", &size);
-    assert_int_equal(clip_image_decode(data, size, "holiday.jpg", NULL, &img, &err), CLIP_OK);
-    clip_image_free(&img);
+    assert_int_equal(clipimg_decode(data, size, "holiday.jpg", NULL, NULL, &img, &err), CLIP_OK);
+    clipimg_free(&img);
     free(data);
 
-    assert_int_equal(clip_image_decode("GIF is what I like", 18, "words.gif", NULL, &img, &err), CLIP_EFORMAT);
+    assert_int_equal(clipimg_decode("GIF is what I like", 18, "words.gif", NULL, NULL, &img, &err), CLIP_EFORMAT);
     assert_string_equal(err.message, "words.gif: not a picture of a known format");
     assert_null(img.rgb);
-    assert_int_equal(clip_image_decode(NULL, 0, NULL, NULL, &img, &err), CLIP_EFORMAT);
+    assert_int_equal(clipimg_decode(NULL, 0, NULL, NULL, NULL, &img, &err), CLIP_EFORMAT);
     assert_string_equal(err.message, "picture: is empty");
-    assert_int_equal(clip_image_decode("%PDF-1.7 and so on", 18, "a.png", NULL, &img, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(clipimg_decode("%PDF-1.7 and so on", 18, "a.png", NULL, NULL, &img, &err), CLIP_EUNSUPPORTED);
     assert_non_null(strstr(err.message, "a.png: this is PDF"));
 }
 
@@ -126,12 +127,12 @@ static void test_missing_file(void **state)
     (void)state;
     clip_image img;
     clip_error err = {0};
-    assert_int_equal(clip_image_read("/nowhere/at/all.png", NULL, &img, &err), CLIP_EIO);
+    assert_int_equal(clipimg_read("/nowhere/at/all.png", NULL, &img, &err), CLIP_EIO);
     assert_non_null(strstr(err.message, "/nowhere/at/all.png"));
-    assert_int_equal(clip_image_read(golden_dir, NULL, &img, &err), CLIP_EIO);
+    assert_int_equal(clipimg_read(golden_dir, NULL, &img, &err), CLIP_EIO);
     assert_null(img.rgb);
-    clip_image_free(&img);
-    clip_image_free(NULL);
+    clipimg_free(&img);
+    clipimg_free(NULL);
 }
 
 /* Row and column 0 of every orientation, on a picture that is larger than a tile. */
@@ -150,8 +151,8 @@ static void test_turn(void **state)
                 const uint8_t *a = img.rgb + (size_t)row * img.stride, *b = from.rgb + (size_t)y * from.stride;
                 assert_memory_equal(a + 3 * (size_t)col, b + 3 * (size_t)x, 3);
             }
-        clip_image_free(&img);
-        clip_image_free(&from);
+        clipimg_free(&img);
+        clipimg_free(&from);
     }
 }
 
@@ -225,7 +226,7 @@ static void check_facts(const char *name, const unsigned char *data, size_t size
     clip_image img;
     clipimg_facts facts;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.enough = enough;
     if (clipimg_decode(data, size, name, &o, &facts, &img, &err) < 0)
         fail_msg("%s", err.message);
@@ -233,7 +234,7 @@ static void check_facts(const char *name, const unsigned char *data, size_t size
         fail_msg("%s: taken at %lld, %d x %d", name, (long long)facts.taken, facts.width, facts.height);
     if (enough && (img.width >= width || img.height >= height))
         fail_msg("%s: did not come reduced", name);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* When it was taken, and how large it is in full, of the formats that keep it in boxes or directories. */
@@ -275,11 +276,11 @@ static void check_reduced(const char *name, int enough)
     char path[4096];
     clip_image whole, small;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     golden_path(path, sizeof path, name);
-    assert_int_equal(clip_image_read(path, &o, &whole, &err), CLIP_OK);
+    assert_int_equal(clipimg_read(path, &o, &whole, &err), CLIP_OK);
     o.enough = enough;
-    assert_int_equal(clip_image_read(path, &o, &small, &err), CLIP_OK);
+    assert_int_equal(clipimg_read(path, &o, &small, &err), CLIP_OK);
     const int shorter = whole.width < whole.height ? whole.width : whole.height;
     int num = 1;
     while (num < 8 && shorter * num < enough * 8)
@@ -298,8 +299,8 @@ static void check_reduced(const char *name, int enough)
         if (fabs(mean[0] - mean[1]) > 12)
             fail_msg("%s, at least %d: corner %d is %.1f, not %.1f", name, enough, corner, mean[1], mean[0]);
     }
-    clip_image_free(&whole);
-    clip_image_free(&small);
+    clipimg_free(&whole);
+    clipimg_free(&small);
 }
 
 static void test_reduced(void **state)
@@ -319,25 +320,25 @@ static void test_limit(void **state)
     char path[4096];
     clip_image img;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     static const char *const names[] = {"rgb420.jpg", "grey.jpg", "progressive.jpg"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         golden_path(path, sizeof path, names[i]);
         o.max_pixels = 178956970;
         o.enough = 0;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_OK);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_OK);
         const int64_t pixels = (int64_t)img.width * img.height;
-        clip_image_free(&img);
+        clipimg_free(&img);
         o.max_pixels = pixels - 1;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_ELIMIT);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_ELIMIT);
         assert_non_null(strstr(err.message, "max_pixels"));
         o.max_pixels = pixels - pixels / 4; /* the half of each side, and of a progressive one the coefficients of 4:2:0 */
         o.enough = 14;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_OK);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_OK);
         assert_true((int64_t)img.width * img.height < pixels / 2);
-        clip_image_free(&img);
+        clipimg_free(&img);
         o.max_pixels = pixels / 8;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_ELIMIT);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_ELIMIT);
     }
 }
 
@@ -362,7 +363,7 @@ static void test_background_words(void **state)
                 {"White", -2}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int got = -2;
-        const clip_status s = clip_background_parse(rows[i].text, &got);
+        const clip_status s = clipb_background_parse(rows[i].text, &got);
         if (got != rows[i].value || (s == CLIP_OK) != (got != -2))
             fail_msg("'%s': %d", rows[i].text, got);
     }

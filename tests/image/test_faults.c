@@ -40,12 +40,12 @@ static clip_status decode_silently(const void *data, size_t size, const char *na
                                    clip_image *img, clip_error *err)
 {
 #ifdef SANITIZED
-    return clip_image_decode(data, size, name, o, img, err);
+    return clipimg_decode(data, size, name, o, NULL, img, err);
 #else
     const off_t before = lseek(fileno(words), 0, SEEK_CUR);
     int kept = dup(STDERR_FILENO);
     dup2(fileno(words), STDERR_FILENO);
-    clip_status s = clip_image_decode(data, size, name, o, img, err);
+    clip_status s = clipimg_decode(data, size, name, o, NULL, img, err);
     dup2(kept, STDERR_FILENO);
     close(kept);
     if (strstr(name, ".avif") || strstr(name, ".jxl")) {
@@ -90,7 +90,7 @@ static clip_status decode(const unsigned char *data, size_t size, const golden_r
         volatile uint64_t read_all = picture_hash(&img); /* for the sanitizers */
         (void)read_all;
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
     return s;
 }
 
@@ -145,7 +145,7 @@ static void check_memory(const unsigned char *data, size_t size, const golden_ro
         clip_error err = {0};
         clip_image_options o = {.max_pixels = 1 << 20, .background = GOLDEN_BACKGROUND};
         fail_alloc_at(n);
-        clip_status s = clip_image_decode(data, size, r->name, &o, &img, &err);
+        clip_status s = clipimg_decode(data, size, r->name, &o, NULL, &img, &err);
         bool failed = fail_alloc_stop();
         if (failed) {
             assert_int_equal(s, CLIP_ENOMEM);
@@ -153,7 +153,7 @@ static void check_memory(const unsigned char *data, size_t size, const golden_ro
             continue;
         }
         assert_int_equal(s, CLIP_OK);
-        clip_image_free(&img);
+        clipimg_free(&img);
         assert_true(n > 1);
         return;
     }
@@ -197,21 +197,21 @@ static void test_memory_of_resize(void **state)
             s = clipimg_resize(&in, 16, 16, CLIPIMG_BICUBIC, &out);
             assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
         }
-        clip_image_free(&out);
+        clipimg_free(&out);
         s = CLIP_ENOMEM;
         for (long n = 1; s != CLIP_OK; n++) {
             fail_alloc_at(n);
             s = clipimg_preprocess(&r, &in, pixels);
             assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
         }
-        clip_image_free(&in);
+        clipimg_free(&in);
     }
     clip_image turned = noise_picture(5, 4, 1, 0);
     fail_alloc_at(1);
     assert_int_equal(clipimg_turn(&turned, 6), CLIP_ENOMEM);
     assert_true(fail_alloc_stop());
     assert_int_equal(turned.width, 5);
-    clip_image_free(&turned);
+    clipimg_free(&turned);
 }
 
 /* ---- enormous ---- */
@@ -253,7 +253,7 @@ static void refuse(unsigned char *data, size_t size, const char *name, long long
     clip_error err = {0};
     clip_image_options o = {.max_pixels = max_pixels, .background = -1};
     fail_alloc_at(1);
-    clip_status s = clip_image_decode(data, size, name, &o, &img, &err);
+    clip_status s = clipimg_decode(data, size, name, &o, NULL, &img, &err);
     fail_alloc_stop();
     if (s != want)
         fail_msg("%s: %s (%s)", name, clip_status_name(s), err.message);
@@ -279,7 +279,7 @@ static void test_limit(void **state)
 static void test_enormous(void **state)
 {
     (void)state;
-    const long long usual = clip_image_options_default().max_pixels;
+    const long long usual = clipimg_options_default().max_pixels;
     size_t n;
     unsigned char *d = golden_file("rgb8.png", &n);
     put_big(d + 16, 0x7FFFFFFF, 4);
@@ -331,12 +331,12 @@ static void read_drawing(const char *text, long long max_pixels, clip_status wan
     clip_image img;
     clip_error err = {0};
     clip_image_options o = {.max_pixels = max_pixels, .background = 0xFFFFFF};
-    clip_status s = clip_image_decode(text, strlen(text), "drawing.svg", &o, &img, &err);
+    clip_status s = clipimg_decode(text, strlen(text), "drawing.svg", &o, NULL, &img, &err);
     if (s != want)
         fail_msg("%s: %s (%s)", text, clip_status_name(s), err.message);
     if (s == CLIP_OK && (img.width != width || img.height != height))
         fail_msg("%s: %d x %d, not %d x %d", text, img.width, img.height, width, height);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 static void test_drawings(void **state)
@@ -345,7 +345,7 @@ static void test_drawings(void **state)
     if (!golden_readable("x.svg"))
         skip();
 #define SVG "<svg xmlns=\"http://www.w3.org/2000/svg\""
-    const long long usual = clip_image_options_default().max_pixels;
+    const long long usual = clipimg_options_default().max_pixels;
     read_drawing(SVG " width=\"700\" height=\"600\"/>", usual, CLIP_OK, 700, 600);
     read_drawing(SVG " width=\"16\" height=\"24\"/>", usual, CLIP_OK, 512, 768);
     read_drawing(SVG " width=\"16\" height=\"24\"/>", 600, CLIP_OK, 20, 30);
@@ -375,11 +375,11 @@ static void test_raw(void **state)
     assert_int_equal(find(d, n, "\xff\xd8\xff", 3)[0], 0xFF);
     unsigned char *sof = find(d, n, "\xff\xc0", 2); /* of the large one: only the thumbnail is left */
     sof[1] = 0xC3;
-    assert_true(clip_image_decode(d, n, "thumbnail.nef", NULL, &img, &err) < 0);
+    assert_true(clipimg_decode(d, n, "thumbnail.nef", NULL, NULL, &img, &err) < 0);
     assert_non_null(strstr(err.message, "thumbnail.nef: RAW: the largest preview in it has only 160 x 120 pixels; "));
     sof = find(sof, n - (size_t)(sof - d), "\xff\xc0", 2);
     sof[1] = 0xC3;
-    assert_true(clip_image_decode(d, n, "nothing.nef", NULL, &img, &err) < 0);
+    assert_true(clipimg_decode(d, n, "nothing.nef", NULL, NULL, &img, &err) < 0);
     assert_non_null(strstr(err.message, "nothing.nef: RAW: no preview in it; "));
     free(d);
 }
@@ -401,7 +401,7 @@ static void test_scans(void **state)
     memcpy(many + total - 2, "\xff\xd9", 2);
     clip_image img;
     clip_error err = {0};
-    assert_int_equal(clip_image_decode(many, total, "many.jpg", NULL, &img, &err), CLIP_ELIMIT);
+    assert_int_equal(clipimg_decode(many, total, "many.jpg", NULL, NULL, &img, &err), CLIP_ELIMIT);
     assert_string_equal(err.message, "many.jpg: JPEG: 501 scans over 1073 pixels are too many");
     free(many);
     free(d);

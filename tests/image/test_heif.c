@@ -31,7 +31,7 @@ static clip_status read_golden(const char *name, int enough, clipimg_facts *fact
 {
     size_t size;
     unsigned char *data = golden_file(name, &size);
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.enough = enough;
     clip_status s = clipimg_decode(data, size, name, &o, facts, out, err);
     free(data);
@@ -78,7 +78,7 @@ static void test_pictures(void **state)
             if (facts.taken != (files[i].dated ? TAKEN : 0))
                 fail_msg("%s: taken at %lld", files[i].name, (long long)facts.taken);
             check_quarters(files[i].name, &img, files[i].red, files[i].green);
-            clip_image_free(&img);
+            clipimg_free(&img);
         }
 }
 
@@ -89,7 +89,7 @@ static void test_crop(void **state)
     assert_int_equal(read_golden("clap_first.heic", 0, NULL, &img, NULL), CLIP_OK);
     assert_int_equal(img.width, 40);
     assert_int_equal(img.height, 30);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 static void test_refused(void **state)

@@ -37,12 +37,12 @@ static void test_golden(void **state)
             assert_int_equal(clipimg_resize_window(sets[s], &in, w, h, filter, 0, 0, &out), CLIP_OK);
             if (picture_hash(&out) != hash)
                 fail_msg("%s: %d x %d to %d x %d, filter %d: not Pillow's pixels", sets[s]->name, W, H, w, h, filter);
-            clip_image_free(&out);
+            clipimg_free(&out);
         }
         assert_int_equal(clipimg_resize(&in, w, h, filter, &out), CLIP_OK);
         assert_true(picture_hash(&out) == hash);
-        clip_image_free(&in);
-        clip_image_free(&out);
+        clipimg_free(&in);
+        clipimg_free(&out);
     }
     fclose(f);
     assert_true(n > 100);
@@ -66,9 +66,9 @@ static void test_window(void **state)
             for (int r = 0; r < 7; r++)
                 assert_memory_equal(part.rgb + r * 18, whole.rgb + (size_t)(y + r) * whole.stride + 3 * (size_t)x, 18);
         }
-        clip_image_free(&all);
-        clip_image_free(&whole);
-        clip_image_free(&part);
+        clipimg_free(&all);
+        clipimg_free(&whole);
+        clipimg_free(&part);
     }
 }
 
@@ -98,7 +98,7 @@ static void test_preprocess(void **state)
         if (fnv(out, bytes, FNV_START) != hash)
             fail_msg("%d x %d to %d, mode %d, filter %d, flavour %d: other floats than the peer's", W, H, S, mode,
                      filter, flavour);
-        clip_image_free(&in);
+        clipimg_free(&in);
         free(out);
     }
     fclose(f);
@@ -126,7 +126,7 @@ static void test_extreme_shapes(void **state)
                 assert_true(red == S && out[0] == 0.0f && out[2 * S * S] == 1.0f);
             } else
                 assert_true(red == S * S);
-            clip_image_free(&in);
+            clipimg_free(&in);
         }
 }
 
@@ -148,7 +148,7 @@ static void test_reduced(void **state)
         assert_true(red == S * (reduced ? 50 : 49));
     }
     assert_int_equal(clipimg_preprocess_reduced(&r, &in, 1331, 0, out), CLIP_EINVAL);
-    clip_image_free(&in);
+    clipimg_free(&in);
 }
 
 static void test_arguments(void **state)
@@ -165,7 +165,7 @@ static void test_arguments(void **state)
     assert_int_equal(clipimg_preprocess(&r, &in, pixels), CLIP_OK);
     r.size = 0;
     assert_int_equal(clipimg_preprocess(&r, &in, pixels), CLIP_EINVAL);
-    clip_image_free(&in);
+    clipimg_free(&in);
 }
 
 int main(int argc, char **argv)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/color.h"
 #include "base/file.h"
 #include "base/plain.h"
 #include "model/tower.h"
@@ -76,7 +77,7 @@ clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const cha
 {
     const char *text = "drop";
     TRY(clipb_json_string(o, "background", &text, file, err));
-    if (clip_background_parse(text, &r->background) < 0)
+    if (clipb_background_parse(text, &r->background) < 0)
         return clipb_fail(err, CLIP_EFORMAT, file, "\"background\": \"%.40s\" is none of #rrggbb, white, black, drop",
                           text);
     return CLIP_OK;
