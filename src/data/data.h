@@ -52,7 +52,8 @@ void clipdat_sample_no_captions(clipdat_sample *s);
 
 /* clipdat_sample_picture(): set the key and read the bytes of a picture file.
  * unread  in  set the key alone
- * Errors: CLIP_EIO (also: not a regular file, no memory for its bytes), CLIP_ELIMIT, CLIP_ENOMEM. */
+ * Errors: CLIP_EIO (also: not a regular file, no memory for its bytes), CLIP_ELIMIT,
+ * CLIP_ENOMEM. */
 clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, bool unread, clip_error *err);
 
 /* clipdat_sample_finish(): check that the sample is complete, and set `caption`.

@@ -1,4 +1,4 @@
-/* clip_pairs_*() of clip.h: the sources of a specification, one after the other. */
+/* pairs.c: all sources of a specification, one after the other. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,10 @@
 #include "data/data.h"
 
 struct clip_pairs {
-    pid_t process; /* that opened it */
+    pid_t process; /* the process that opened it */
     char **path;
     size_t n, at; /* the source after the open one */
-    char *image_key, *caption_key; /* what opt points to */
+    char *image_key, *caption_key; /* opt points to them */
     clip_pairs_options opt;
     clipdat_source *source; /* NULL: none is open */
     clipdat_sample sample;
@@ -49,7 +49,7 @@ clip_status clipdat_open(const char *path, const clip_pairs_options *opt, clipda
     return clipdat_table_open(path, opt, out, err);
 }
 
-/* What a user can have mistyped is found before the first pair: names, and the columns of tables. */
+/* Finds a user's mistakes before the first pair: wrong names, and missing columns of tables. */
 static clip_status check_source(const char *path, const clip_pairs_options *opt, clip_error *err)
 {
     struct stat st;
@@ -89,7 +89,7 @@ clip_status clipdat_pairs_open(const char *spec, const clip_pairs_options *opt, 
     return CLIP_OK;
 }
 
-/* The next sample, from whatever source has one. *end: none has. */
+/* The next sample of the next source that has one. *end: no source has one. */
 static clip_status next_sample(clip_pairs *p, bool *end, clip_error *err)
 {
     *end = false;
@@ -117,7 +117,8 @@ clip_status clipdat_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
     bool end;
     *out = (clip_pair){0};
     if (getpid() != p->process)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "a forked process cannot go on with its parent's stream of pairs");
+        return clipb_fail(err, CLIP_EINVAL, NULL,
+                          "a forked process cannot read its parent's stream of pairs; open a new one");
     clip_status s = next_sample(p, &end, err);
     if (s == CLIP_ENOMEM)
         return clipb_fail(err, s, p->path[p->at - 1], "out of memory");
@@ -133,7 +134,7 @@ void clipdat_pairs_close(clip_pairs *p)
 {
     if (!p)
         return;
-    if (p->source && getpid() == p->process) /* closing moves the place in the file, which a forked process shares */
+    if (p->source && getpid() == p->process) /* closing moves the position in the file, which a forked process shares */
         p->source->close(p->source);
     clipdat_sample_free(&p->sample);
     clipdat_list_free(p->path, p->n);

@@ -37,7 +37,8 @@ typedef struct clipimg_augment {
                                * area gets the mean color */
 } clipimg_augment;
 
-/* clipimg_augment_default(): OpenCLIP's defaults. scale 0.9 .. 1, ratio 3/4 .. 4/3, nothing else. */
+/* clipimg_augment_default(): OpenCLIP's defaults. scale 0.9 .. 1, ratio 3/4 .. 4/3, nothing
+ * else. */
 clipimg_augment clipimg_augment_default(void);
 
 /* clipimg_augment_json(): read settings from an object. Missing keys keep their defaults.

@@ -1,4 +1,5 @@
-/* decode.c: tell a picture's format by its first bytes, hand it to the reader, turn the result upright. */
+/* decode.c: finds a picture's format by its first bytes, calls the reader, turns the result
+ * upright. */
 #include "image/decode.h"
 
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 
 #include "base/file.h"
 
-#define MAX_FILE_BYTES (1 << 30) /* every library below counts so far without overflow */
+#define MAX_FILE_BYTES (1 << 30) /* every library below counts this far without overflow */
 
 clip_image_options clipimg_options_default(void)
 {
@@ -15,18 +16,18 @@ clip_image_options clipimg_options_default(void)
 
 /* ---- formats ---- */
 
-static bool starts(const clipimg_input *in, size_t at, const char *magic, size_t n)
+static bool starts_with(const clipimg_input *in, size_t at, const char *magic, size_t n)
 {
     return in->size >= at + n && memcmp(in->data + at, magic, n) == 0;
 }
-#define STARTS(in, at, magic) starts((in), (at), (magic), sizeof(magic) - 1)
+#define STARTS(in, at, magic) starts_with((in), (at), (magic), sizeof(magic) - 1)
 
 static bool is_jpeg(const clipimg_input *in) { return STARTS(in, 0, "\xff\xd8\xff"); }
 static bool is_png(const clipimg_input *in) { return STARTS(in, 0, "\x89PNG\r\n\x1a\n"); }
 static bool is_webp(const clipimg_input *in) { return STARTS(in, 0, "RIFF") && STARTS(in, 8, "WEBP"); }
 static bool is_gif(const clipimg_input *in) { return STARTS(in, 0, "GIF87a") || STARTS(in, 0, "GIF89a"); }
 
-/* Two letters begin many texts: the length of the header behind them must be less than 256. */
+/* Many texts begin with these two letters, so the length of the header must be less than 256. */
 static bool is_bmp(const clipimg_input *in)
 {
     return STARTS(in, 0, "BM") && (in->size < 18 || STARTS(in, 15, "\0\0\0"));
@@ -37,7 +38,8 @@ static bool is_tiff(const clipimg_input *in)
     return STARTS(in, 0, "II*\0") || STARTS(in, 0, "MM\0*") || STARTS(in, 0, "II+\0") || STARTS(in, 0, "MM\0+");
 }
 
-/* ISO base media: the box "ftyp" with a major brand and a list of compatible ones, four letters each. */
+/* ISO base media: the box "ftyp" with a major brand and a list of compatible brands, four letters
+ * each. */
 static bool has_brand(const clipimg_input *in, const char *const *brands)
 {
     if (!STARTS(in, 4, "ftyp"))
@@ -60,7 +62,7 @@ static bool is_heic(const clipimg_input *in)
                                                "msf1", NULL});
 }
 
-/* "P6", white space or a comment, and the width; PAM ("P7") has words. */
+/* "P6", white space or a comment, and the width. In PAM ("P7") words follow. */
 static bool is_pnm(const clipimg_input *in)
 {
     if (in->size < 3 || in->data[0] != 'P' || in->data[1] < '1' || in->data[1] > '7')
@@ -77,7 +79,7 @@ static bool is_jxl(const clipimg_input *in) { return STARTS(in, 4, "JXL \r\n") |
 static bool is_psd(const clipimg_input *in) { return STARTS(in, 0, "8BPS"); }
 static bool is_pdf(const clipimg_input *in) { return STARTS(in, 0, "%PDF-"); }
 
-/* Where a library is missing the format is known by name only. */
+/* A format whose library is missing is known by name only. */
 #ifndef HAVE_WEBP
 #define clipimg_read_webp NULL
 #endif
@@ -101,7 +103,7 @@ static bool is_pdf(const clipimg_input *in) { return STARTS(in, 0, "%PDF-"); }
 #define clipimg_read_svg NULL
 #endif
 
-/* In the order of asking. */
+/* In the order in which they are tried. */
 static const struct format {
     const char *name;
     bool (*is)(const clipimg_input *in);
@@ -166,7 +168,7 @@ const char *clipimg_formats(void)
            " PNM";
 }
 
-static clip_status decode(const clipimg_input *in, clip_image *out)
+static clip_status decode_input(const clipimg_input *in, clip_image *out)
 {
     const struct format *f = find_format(in);
     if (!f)
@@ -210,10 +212,10 @@ clip_status clipimg_decode(const void *bytes, size_t size, const char *name, con
         *facts = (clipimg_facts){0};
     *out = (clip_image){0};
     if (!bytes && size > 0)
-        return clipb_fail(err, CLIP_EINVAL, in.name, "has a size, but no bytes");
+        return clipb_fail(err, CLIP_EINVAL, in.name, "the bytes are missing: NULL with a size above 0");
     if (size > MAX_FILE_BYTES)
         return clipb_fail(err, CLIP_ELIMIT, in.name, "%zu bytes are more than the %d allowed", size, MAX_FILE_BYTES);
-    return decode(&in, out);
+    return decode_input(&in, out);
 }
 
 /* Read, not mapped: a file that shrinks while it is decoded must not raise SIGBUS. */

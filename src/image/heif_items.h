@@ -36,10 +36,11 @@ clipimg_size clipimg_hevc_config_size(const unsigned char *p, size_t size);
 clipimg_size clipimg_hevc_data_size(const unsigned char *p, size_t size);
 clipimg_size clipimg_av1_size(const unsigned char *p, size_t size);
 
-/* clipimg_heif_trim(): copy the file with only the primary picture and its parts visible to libheif.
+/* clipimg_heif_trim(): copy the file with only the primary picture and its parts visible to
+ * libheif.
  * keep  in   the extras that stay, if they are sound
- * Errors: CLIP_EFORMAT (a damaged table, a picture that contains itself), CLIP_ELIMIT (too large, or
- * too much to decode), CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
+ * Errors: CLIP_EFORMAT (a damaged table, a picture that contains itself), CLIP_ELIMIT (too large,
+ * or too much to decode), CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
 clip_status clipimg_heif_trim(const clipimg_input *in, unsigned keep, clipimg_heif_plan *plan);
 
 #endif

@@ -38,8 +38,8 @@ void clipimg_free(clip_image *img);
 
 typedef enum clipimg_filter { CLIPIMG_BILINEAR, CLIPIMG_BICUBIC } clipimg_filter;
 
-/* clipimg_resize(): Image.resize((width, height), filter) of Pillow 13, bit for bit. Two antialiased
- * passes over 8-bit samples, with 22-bit coefficients.
+/* clipimg_resize(): Image.resize((width, height), filter) of Pillow 13, bit for bit. Two
+ * antialiased passes over 8-bit samples, with 22-bit coefficients.
  * out  out  allocated here, stride 3 * width; free with clipimg_free()
  * Errors: CLIP_EINVAL (a side < 1), CLIP_ENOMEM. */
 clip_status clipimg_resize(const clip_image *in, int width, int height, clipimg_filter filter, clip_image *out);

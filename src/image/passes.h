@@ -1,8 +1,8 @@
 /* passes.h: the two passes of a resize, in integers. Every instruction set gives the same results.
  *
  * A coefficient is round(weight * 2^22). A pass sums coefficient * sample, adds 2^21, shifts by 22
- * and clips to 0..255. Sums fit 32 bits: the absolute values of normalised bicubic weights add up to
- * 1.25 at most. */
+ * and clips to 0..255. Sums fit 32 bits: the absolute values of normalised bicubic weights add up
+ * to 1.25 at most. */
 #ifndef CLIPIMG_PASSES_H
 #define CLIPIMG_PASSES_H
 
@@ -21,8 +21,8 @@ typedef struct clipimg_taps {
 } clipimg_taps;
 
 /* The filters of a row of output pixels. Pixel i reads pairs[i] pairs of input pixels, from
- * first[i] on, an even number. `taps` holds the coefficients of all pixels in order; unused ones are
- * 0. */
+ * first[i] on, an even number. `taps` holds the coefficients of all pixels in order; unused ones
+ * are 0. */
 typedef struct clipimg_filters {
     int n;
     int *first, *pairs;

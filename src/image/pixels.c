@@ -1,4 +1,4 @@
-/* pixels.c: memory for a picture, and rows of other color models on their way into it. */
+/* pixels.c: memory for pictures, and the conversion of RGBA and CMYK rows. */
 #include "image/decode.h"
 
 #include <limits.h>
@@ -27,7 +27,7 @@ void *clipimg_pixels(size_t bytes)
 clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t height)
 {
     if (width == 0 || height == 0)
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels has no content",
                           (unsigned long long)width, (unsigned long long)height);
     if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
         return clipb_fail(in->err, CLIP_ELIMIT, in->name,

@@ -10,9 +10,9 @@ typedef enum clipimg_form { CLIPIMG_UNSIGNED, CLIPIMG_SIGNED, CLIPIMG_FLOAT } cl
 
 /* The white of unsigned samples of up to 16 bits is the largest number of that many bits. Other
  * forms have no agreed white. clipimg_samples_measure() finds it from the picture: the least of 1,
- * 255, 511, 1023, .. that no sample exceeds. 1 is for floats only; in color pictures floats up to 16
- * count as 1, because highlights go beyond white. So samples in 0..255 look as in Pillow. Negative
- * samples are black.
+ * 255, 511, 1023, .. that no sample exceeds. 1 is for floats only; in color pictures floats up to
+ * 16 count as 1, because highlights go beyond white. So samples in 0..255 look as in Pillow.
+ * Negative samples are black.
  *
  * Samples of 16, 24, 32 and 64 bits are in the machine's byte order. Other samples are packed, high
  * bits first. */

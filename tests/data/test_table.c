@@ -61,7 +61,7 @@ static void rows_of_one_picture_are_one_sample(void **state)
                         "d.png=D: one\n"
                         "EFORMAT t.csv: line 3: 1 fields, but the first line names 2\n"
                         "d.png=D: two\n"
-                        "EFORMAT t.csv: line 5: a quote that opens here is never closed\n");
+                        "EFORMAT t.csv: line 5: a quote that opens here is not closed\n");
 }
 
 static void a_broken_row_is_named_and_passed(void **state)
@@ -81,11 +81,11 @@ static void a_broken_row_is_named_and_passed(void **state)
     assert_string_equal(
         all_of(in_dir("t.csv"), NULL),
         "EIO t.csv: line 2: gone.png: No such file or directory\n"
-        "EFORMAT t.csv: line 4: no picture is named\n"
+        "EFORMAT t.csv: line 4: the picture's name is empty\n"
         "EFORMAT t.csv: line 5: 3 fields, but the first line names 2 (is a separator in an unquoted caption?)\n"
         "EIO t.csv: line 6: img: Is a directory\n"
         "img/a.png=A: two\nlines\n"
-        "EFORMAT t.csv: line 10: a zero byte, which no text holds\n"
+        "EFORMAT t.csv: line 10: holds a zero byte, so it is not text\n"
         "d.png=D: sound\n");
     put("empty.png", "", 0);
     assert_string_equal(table("t.csv", "filepath,title\nempty.png,a\nd.png, \n", NULL),
@@ -111,7 +111,7 @@ static void a_header_that_does_not_fit_is_found_at_once(void **state)
     assert_string_equal(table("t.csv", "filepath,title\n", NULL), "");
     assert_string_equal(table("t.csv", "\xff\xfe" "f", NULL), "open: EFORMAT t.csv: is UTF-16; save it as UTF-8\n");
     assert_string_equal(table("t.csv", "\"filepath,title\nd.png,a\n", NULL),
-                        "open: EFORMAT t.csv: line 1: a quote that opens here is never closed\n");
+                        "open: EFORMAT t.csv: line 1: a quote that opens here is not closed\n");
 }
 
 /* A text as rows: fields joined by '/', rows by '.'. */
@@ -177,7 +177,7 @@ static void a_row_is_bounded(void **state)
     memcpy(text, "filepath,title\n", 15);
     put("t.csv", text, n);
     assert_string_equal(all_of(in_dir("t.csv"), NULL),
-                        "ELIMIT t.csv: line 2: longer than 1048576 bytes (a quote that is never closed?)\n");
+                        "ELIMIT t.csv: line 2: longer than 1048576 bytes (is a quote not closed?)\n");
     free(text);
 }
 

@@ -463,18 +463,18 @@ static void test_settings(void **state)
     assert_int_equal(settings("{\"scale\": [0.5, 0.75], \"ratio\": [0.5, 2], \"affine\": null}", &a, &err), CLIP_OK);
     assert_true(a.scale[0] == 0.5f && a.scale[1] == 0.75f && a.ratio[0] == 0.5f && a.ratio[1] == 2 && !a.affine.on);
     static const char *const faults[][2] = {
-        {"[]", "augmentation must be an object"},
-        {"{\"scales\": [1, 1]}", "augmentation has no setting \"scales\""},
-        {"{\"affine\": {\"scale\": 1}}", "augmentation has no setting \"scale\""},
-        {"{\"affine\": {}, \"ratio\": [1, 1]}", "\"scale\" and \"ratio\" (a crop) do not go together with \"affine\""},
-        {"{\"affine\": 1}", "augmentation must be an object"},
+        {"[]", "the augmentation must be a JSON object"},
+        {"{\"scales\": [1, 1]}", "the augmentation has no setting \"scales\""},
+        {"{\"affine\": {\"scale\": 1}}", "the augmentation has no setting \"scale\""},
+        {"{\"affine\": {}, \"ratio\": [1, 1]}", "\"scale\" and \"ratio\" (a crop) cannot be combined with \"affine\""},
+        {"{\"affine\": 1}", "the augmentation must be a JSON object"},
         {"{\"scale\": 0.9}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"scale\": [0.9]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"scale\": [1, 0.9]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"scale\": [0.5, 2]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"color_jitter\": [0.5, 0.2, 0.1]}", "\"color_jitter\" must be a list of 4 numbers from 0 to 10"},
         {"{\"color_jitter\": [0.5, 0.2, 0.1, 0.6]}",
-         "the last number of \"color_jitter\", of the hue, must be at most 0.5"},
+         "the last number of \"color_jitter\" (the hue) must be at most 0.5"},
         {"{\"hflip\": \"yes\"}", "\"hflip\" must be a number from 0 to 1"},
         {"{\"hflip\": -1}", "\"hflip\" must be a number from 0 to 1"},
     };

@@ -332,7 +332,8 @@ static void test_limit(void **state)
         o.max_pixels = pixels - 1;
         assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_ELIMIT);
         assert_non_null(strstr(err.message, "max_pixels"));
-        o.max_pixels = pixels - pixels / 4; /* the half of each side, and of a progressive one the coefficients of 4:2:0 */
+        /* the half of each side, and of a progressive one the coefficients of 4:2:0 */
+        o.max_pixels = pixels - pixels / 4;
         o.enough = 14;
         assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_OK);
         assert_true((int64_t)img.width * img.height < pixels / 2);

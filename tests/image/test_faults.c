@@ -83,7 +83,8 @@ static clip_status decode(const unsigned char *data, size_t size, const golden_r
         assert_true(strlen(err.message) > strlen(r->name) + 4);
     } else {
         assert_true(img.width > 0 && img.height > 0 && img.stride >= 3 * (size_t)img.width);
-        bool lost = strstr(r->name, "exif_last") || strstr(r->name, "many_texts"); /* the orientation lies behind the pixels */
+        /* the orientation lies behind the pixels */
+        bool lost = strstr(r->name, "exif_last") || strstr(r->name, "many_texts");
         if (whole && !(lost && img.width == r->height && img.height == r->width))
             if (img.width != r->width || img.height != r->height)
                 fail_msg("%s: %zu bytes: %d x %d", r->name, size, img.width, img.height);
@@ -267,7 +268,8 @@ static void test_limit(void **state)
     FILE *f = golden_table("decode.tsv");
     golden_row r;
     while (golden_next(f, &r)) {
-        if (!golden_readable(r.name) || r.width * r.height < 2 || strstr(r.name, ".svg")) /* a drawing becomes as small as it has to */
+        /* a drawing becomes as small as it has to */
+        if (!golden_readable(r.name) || r.width * r.height < 2 || strstr(r.name, ".svg"))
             continue;
         size_t size;
         unsigned char *data = golden_file(r.name, &size);
