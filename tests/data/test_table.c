@@ -1,4 +1,4 @@
-/* Tables of pairs: quoting, separators, faults; and the specification that names sources. */
+/* test_table.c: tables of pairs (quoting, separators, faults), and specifications of sources. */
 #include "fixture.h"
 
 #include <stdbool.h>
@@ -64,7 +64,7 @@ static void rows_of_one_picture_are_one_sample(void **state)
                         "EFORMAT t.csv: line 5: a quote that opens here is not closed\n");
 }
 
-static void a_broken_row_is_named_and_passed(void **state)
+static void a_broken_row_is_named_and_skipped(void **state)
 {
     (void)state;
     static const char text[] = "filepath,title\n"
@@ -136,7 +136,7 @@ static const char *rows(const char *text, size_t size)
     return out;
 }
 
-static void quoting_is_that_of_rfc_4180(void **state)
+static void quoting_follows_rfc_4180(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -206,7 +206,7 @@ static void every_failing_allocation_is_survived(void **state)
         clip_pairs *p;
         clip_pair pair;
         clip_error err;
-        int without = 0; /* of the stream, or of one picture */
+        int without = 0; /* failing allocations of the stream, or of one picture */
         fail_alloc_at(n);
         without += clipdat_pairs_open(in_dir("t.csv"), NULL, &p, &err) == CLIP_ENOMEM;
         for (int i = 0; p && i < 10; i++) {
@@ -221,7 +221,7 @@ static void every_failing_allocation_is_survived(void **state)
     }
 }
 
-/* ---- Specifications ------------------------------------------------------------------------------------------- */
+/* ---- Specifications ---- */
 
 static const char *expanded(const char *spec)
 {
@@ -282,7 +282,7 @@ static void braces_expand_as_in_a_shell(void **state)
     assert_string_equal(expanded(deep), "CLIP_ELIMIT");
 }
 
-static void what_exists_under_its_name_is_meant(void **state)
+static void an_existing_name_is_not_expanded(void **state)
 {
     (void)state;
     put_text("x{1,2}::y/t.csv", "filepath,title\n../d.png,odd\n");
@@ -329,14 +329,14 @@ int main(void)
         T(openclips_tables),
         T(keys_and_separator_can_be_chosen),
         T(rows_of_one_picture_are_one_sample),
-        T(a_broken_row_is_named_and_passed),
+        T(a_broken_row_is_named_and_skipped),
         T(a_header_that_does_not_fit_is_found_at_once),
-        T(quoting_is_that_of_rfc_4180),
+        T(quoting_follows_rfc_4180),
         T(a_row_is_bounded),
         T(every_cut_and_flip_of_a_table),
         T(every_failing_allocation_is_survived),
         T(braces_expand_as_in_a_shell),
-        T(what_exists_under_its_name_is_meant),
+        T(an_existing_name_is_not_expanded),
         T(expansion_survives_failing_allocations),
         T(sources_follow_each_other),
     };

@@ -1,8 +1,10 @@
-/* fuzz_image.h: what the targets of the picture formats share. Each says how to make its input look like its format:
+/* fuzz_image.h: the common part of the picture formats' targets. Each defines how its input is made
+ * to look like its format:
  *
- *     static void prepare(unsigned char *data, size_t size);     e.g. put the magic number in its place
+ *     static void prepare(unsigned char *data, size_t size);     e.g. write the magic number
  *
- * A picture of up to a megapixel is decoded, with and without a background, in full or reduced, and every pixel read. */
+ * A picture of up to a megapixel is decoded with and without a background, in full or reduced, and
+ * every pixel is read. */
 #ifndef FUZZ_IMAGE_H
 #define FUZZ_IMAGE_H
 
@@ -24,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    unsigned char *copy = malloc(size ? size : 1); /* its end is the heap's end */
+    unsigned char *copy = malloc(size ? size : 1); /* its end is the end of a heap block */
     if (!copy)
         return 0;
     memcpy(copy, data, size);

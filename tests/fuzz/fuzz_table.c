@@ -1,4 +1,5 @@
-/* Any bytes as a table, rows with each separator; then as a table of image-text pairs, whose pictures are not there. */
+/* fuzz_table.c: any bytes as a table, read with each separator; then as a table of image-text pairs
+ * without their pictures. */
 #include <string.h>
 
 #include "data/csv.h"

@@ -1,11 +1,15 @@
-/* probe.c: the image room as a filter, for tools/parity_images.py. Commands on standard input, a line each:
+/* probe.c: the image room as a filter, for tools/parity_images.py. Commands on standard input, one
+ * on each line:
  *
- *     decode BACKGROUND MAX_PIXELS PATH                   -> "WIDTH HEIGHT\n" RGB, or "-STATUS MESSAGE\n"
- *     resize SET FILTER W H w h (then W*H*3 bytes)        -> RGB of w x h
- *     preprocess S MODE FILTER FLAVOUR FILL W H m m m s s s (then W*H*3 bytes)  -> 3*S*S floats
- *     time resize SET FILTER W H w h N                    -> median milliseconds of N
- *     time decode N PATH                                  -> median milliseconds of N
- *     time preprocess S MODE FILTER W H N                 -> median milliseconds of N */
+ *     decode BACKGROUND MAX_PIXELS PATH
+ *         -> "WIDTH HEIGHT\n" RGB, or "-STATUS MESSAGE\n"
+ *     resize SET FILTER W H w h (then W*H*3 bytes)
+ *         -> RGB of w x h
+ *     preprocess S MODE FILTER FLAVOUR FILL W H m m m s s s (then W*H*3 bytes)
+ *         -> 3*S*S floats
+ *     time resize SET FILTER W H w h N            -> median milliseconds of N
+ *     time decode N PATH                          -> median milliseconds of N
+ *     time preprocess S MODE FILTER W H N         -> median milliseconds of N */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

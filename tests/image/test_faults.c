@@ -1,5 +1,6 @@
-/* test_faults.c: pictures that lie: cut at every length, with flipped bits, claiming to be enormous; and memory that runs out. Either
- * an error that names the picture, or a whole picture; never a crash, never a word from a library on standard error. */
+/* test_faults.c: pictures that are truncated at every length, have flipped bits, or claim an
+ * enormous size; and memory that runs out. The result is an error that names the picture, or a
+ * whole picture. There is no crash, and no library writes to standard error. */
 #include "failing_alloc.h"
 #include "golden.h"
 #include "image/decode.h"
@@ -18,11 +19,12 @@
 
 const char *golden_dir;
 
-/* librsvg loses the text of each entity that is declared. */
+/* librsvg leaks the text of each declared entity. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libxml2.so\n"; }
 
-/* HEIC and AVIF decoders start threads, for milliseconds each time; drawings and raw files are large: try some of the cuts. */
+/* Decoders of HEIC and AVIF start threads, which takes milliseconds, and drawings and raw files are
+ * large: only some of the cuts are tried. */
 static bool is_slow(const char *name)
 {
     static const char *const slow[] = {".heic", ".avif", ".jxl", ".svg", "preview.", ".dng"};
@@ -32,8 +34,8 @@ static bool is_slow(const char *name)
     return false;
 }
 
-/* While a picture is decoded standard error is a file, which must stay empty. Not under a sanitizer, whose report would be lost; and
- * not for AVIF and JPEG XL, where dav1d and libjxl speak up and nothing stops them. */
+/* Standard error is a file while a picture is decoded, and must stay empty. Not under a sanitizer,
+ * whose report would be lost, and not for AVIF and JPEG XL: dav1d and libjxl cannot be silenced. */
 static FILE *words;
 
 static clip_status decode_silently(const void *data, size_t size, const char *name, const clip_image_options *o,
@@ -66,7 +68,7 @@ static void assert_silence(void)
         fail_msg("a library said on standard error: %s", said);
 }
 
-/* Decode a copy that ends where the heap's block ends. */
+/* Decodes a copy that ends at the end of a heap block. */
 static clip_status decode(const unsigned char *data, size_t size, const golden_row *r, bool whole)
 {
     clip_image img;
@@ -117,7 +119,8 @@ static void check_cuts(const unsigned char *data, size_t size, const golden_row 
 {
     for (size_t n = 0; n < size; n += is_slow(r->name) ? 37 : 1) {
         clip_status s = decode(data, n, r, true);
-        /* the first frame may lie in the first half; libtiff makes do without tags that lie behind the pixels */
+        /* the first frame may lie in the first half, and libtiff needs no tags that lie behind the
+         * pixels */
         bool enough = strstr(r->name, "animated") || strstr(r->name, ".tif");
         if (n < size / 2 && !enough && s == CLIP_OK)
             fail_msg("%s: %zu of %zu bytes were enough", r->name, n, size);
@@ -160,7 +163,7 @@ static void check_memory(const unsigned char *data, size_t size, const golden_ro
     }
 }
 
-static void test_cuts(void **state)
+static void every_cut_is_an_error_or_harmless(void **state)
 {
     (void)state;
     words = tmpfile();
@@ -169,7 +172,7 @@ static void test_cuts(void **state)
     assert_silence();
 }
 
-static void test_flips(void **state)
+static void no_flipped_bit_harms(void **state)
 {
     (void)state;
     words = tmpfile();
@@ -178,13 +181,13 @@ static void test_flips(void **state)
     assert_silence();
 }
 
-static void test_memory(void **state)
+static void every_failing_allocation_is_survived(void **state)
 {
     (void)state;
     for_each_file(check_memory);
 }
 
-static void test_memory_of_resize(void **state)
+static void resizing_survives_failing_allocations(void **state)
 {
     (void)state;
     static float pixels[3 * 16 * 16];
@@ -215,7 +218,7 @@ static void test_memory_of_resize(void **state)
     clipimg_free(&turned);
 }
 
-/* ---- enormous ---- */
+/* ---- Enormous pictures ---- */
 
 static uint32_t crc32_of(const unsigned char *p, size_t n)
 {
@@ -247,7 +250,7 @@ static unsigned char *find(unsigned char *data, size_t size, const char *what, s
     return p;
 }
 
-/* Refused from the header: had anything been allocated before, that allocation would have failed. */
+/* Refused by the header: an allocation before that would have failed. */
 static void refuse(unsigned char *data, size_t size, const char *name, long long max_pixels, clip_status want)
 {
     clip_image img;
@@ -262,13 +265,13 @@ static void refuse(unsigned char *data, size_t size, const char *name, long long
     free(data);
 }
 
-static void test_limit(void **state)
+static void one_pixel_too_many_is_refused(void **state)
 {
     (void)state;
     FILE *f = golden_table("decode.tsv");
     golden_row r;
     while (golden_next(f, &r)) {
-        /* a drawing becomes as small as it has to */
+        /* a drawing is scaled down as far as needed */
         if (!golden_readable(r.name) || r.width * r.height < 2 || strstr(r.name, ".svg"))
             continue;
         size_t size;
@@ -278,7 +281,7 @@ static void test_limit(void **state)
     fclose(f);
 }
 
-static void test_enormous(void **state)
+static void enormous_pictures_are_refused(void **state)
 {
     (void)state;
     const long long usual = clipimg_options_default().max_pixels;
@@ -341,7 +344,7 @@ static void read_drawing(const char *text, long long max_pixels, clip_status wan
     clipimg_free(&img);
 }
 
-static void test_drawings(void **state)
+static void drawings_have_a_bounded_size(void **state)
 {
     (void)state;
     if (!golden_readable("x.svg"))
@@ -366,8 +369,8 @@ static void test_drawings(void **state)
                  usual, CLIP_EFORMAT, 0, 0);
 }
 
-/* What is left of a raw file without its pictures. */
-static void test_raw(void **state)
+/* A raw file without its pictures. */
+static void raw_files_without_previews_are_refused(void **state)
 {
     (void)state;
     clip_image img;
@@ -375,7 +378,7 @@ static void test_raw(void **state)
     size_t n;
     unsigned char *d = golden_file("preview.nef", &n);
     assert_int_equal(find(d, n, "\xff\xd8\xff", 3)[0], 0xFF);
-    unsigned char *sof = find(d, n, "\xff\xc0", 2); /* of the large one: only the thumbnail is left */
+    unsigned char *sof = find(d, n, "\xff\xc0", 2); /* the large picture's: only the thumbnail is left */
     sof[1] = 0xC3;
     assert_true(clipimg_decode(d, n, "thumbnail.nef", NULL, NULL, &img, &err) < 0);
     assert_non_null(strstr(err.message, "thumbnail.nef: RAW: the largest preview in it has only 160 x 120 pixels; "));
@@ -386,8 +389,8 @@ static void test_raw(void **state)
     free(d);
 }
 
-/* A progressive picture whose last scan comes 600 times over: little to read, much to do. */
-static void test_scans(void **state)
+/* A progressive picture whose last scan is repeated 600 times: little to read, much to do. */
+static void too_many_scans_are_refused(void **state)
 {
     (void)state;
     size_t n, scan = 0;
@@ -412,9 +415,15 @@ static void test_scans(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limit),            cmocka_unit_test(test_enormous), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_memory_of_resize), cmocka_unit_test(test_cuts),     cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_scans),            cmocka_unit_test(test_drawings), cmocka_unit_test(test_raw),
+        cmocka_unit_test(one_pixel_too_many_is_refused),
+        cmocka_unit_test(enormous_pictures_are_refused),
+        cmocka_unit_test(every_failing_allocation_is_survived),
+        cmocka_unit_test(resizing_survives_failing_allocations),
+        cmocka_unit_test(every_cut_is_an_error_or_harmless),
+        cmocka_unit_test(no_flipped_bit_harms),
+        cmocka_unit_test(too_many_scans_are_refused),
+        cmocka_unit_test(drawings_have_a_bounded_size),
+        cmocka_unit_test(raw_files_without_previews_are_refused),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);

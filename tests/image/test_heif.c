@@ -1,6 +1,6 @@
-/* test_heif.c: HEIC files whose items lie, are damaged, or are listed in another order
- * (tools/write_heif.py makes them): what is sound is read, a thumbnail is taken only where the
- * picture confirms it, and what would take too long is refused. */
+/* test_heif.c: HEIC files with false, damaged or reordered items (made by tools/write_heif.py).
+ * Sound ones are read, a thumbnail is used only if the picture confirms it, and files that would
+ * take too long are refused. */
 #include <stdlib.h>
 
 #include "golden.h"
@@ -40,7 +40,7 @@ static clip_status read_golden(const char *name, int enough, clipimg_facts *fact
 
 enum { ENOUGH = 64, TAKEN = 1684325001 };
 
-static void test_pictures(void **state)
+static void sound_pictures_are_read(void **state)
 {
     (void)state;
     static const struct {
@@ -82,7 +82,7 @@ static void test_pictures(void **state)
         }
 }
 
-static void test_crop(void **state)
+static void a_crop_listed_first_is_applied(void **state)
 {
     (void)state;
     clip_image img;
@@ -92,7 +92,7 @@ static void test_crop(void **state)
     clipimg_free(&img);
 }
 
-static void test_refused(void **state)
+static void hostile_files_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -106,8 +106,10 @@ static void test_refused(void **state)
          CLIP_ELIMIT},
         {"bomb.heic", "bomb.heic: HEIF: the picture has too many parts", CLIP_ELIMIT},
         {"cycle.heic", "cycle.heic: HEIF: a picture contains itself", CLIP_EFORMAT},
-        {"stream_large.heic", "stream_large.heic: HEIF: the coded picture is far larger than its declared size", CLIP_EFORMAT},
-        {"stream_large.avif", "stream_large.avif: HEIF: the coded picture is far larger than its declared size", CLIP_EFORMAT},
+        {"stream_large.heic", "stream_large.heic: HEIF: the coded picture is far larger than its declared size",
+         CLIP_EFORMAT},
+        {"stream_large.avif", "stream_large.avif: HEIF: the coded picture is far larger than its declared size",
+         CLIP_EFORMAT},
         {"cycle_grid.heic", "cycle_grid.heic: HEIF: a picture contains itself", CLIP_EFORMAT},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -121,8 +123,11 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures), cmocka_unit_test(test_crop),
-                                       cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sound_pictures_are_read),
+        cmocka_unit_test(a_crop_listed_first_is_applied),
+        cmocka_unit_test(hostile_files_are_refused),
+    };
     golden_dir = argc > 1 ? argv[1] : "golden";
     if (!golden_readable("x.heic"))
         return 77;
