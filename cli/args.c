@@ -68,11 +68,11 @@ static const cli_option *row(const cli_args *a, int i)
 /* ---- The default model ----------------------------------------------------------------------------------- */
 
 /* PREFIX/share/clip/models/emoji-clip, where the command is PREFIX/bin/clip. A build directory looks the same. */
-static const char *default_model(void)
+static const char *default_model(cli_args *a)
 {
-    static char path[PATH_MAX + 64];
+    char *path = a->model_room;
     static const char model[] = "share/clip/models/emoji-clip";
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+    ssize_t n = readlink("/proc/self/exe", path, CLI_PATH - sizeof model);
     char *bin = n > 0 ? memrchr(path, '/', (size_t)n) : NULL,
          *prefix = bin ? memrchr(path, '/', (size_t)(bin - path)) : NULL;
     strcpy(prefix ? prefix + 1 : path, model);
@@ -223,7 +223,7 @@ static int all_read(cli_args *a)
         a->model = set;
     a->model_named = a->model;
     if (!a->model)
-        a->model = default_model();
+        a->model = default_model(a);
     return 0;
 }
 

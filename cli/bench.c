@@ -165,7 +165,7 @@ static void print_people(const job *j, const results *r)
     const clip_model_info *i = &j->session.info;
     char caption[32];
     snprintf(caption, sizeof caption, "text (%d tokens)", j->tokens);
-    cli_print_plain(stdout, cli_model_name(&j->session));
+    cli_print_plain(stdout, j->session.name);
     printf(", %s, %s, %s%s", i->vision_kind, i->weights_type, i->isa, cli_precision_note(i));
     const int threads = clip_context_threads(j->session.ctx);
     printf(", %d thread%s", threads, threads == 1 ? "" : "s");

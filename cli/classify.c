@@ -252,7 +252,7 @@ static int prepare(cli_args *a, job *j)
     return j->cosine && j->probability && j->hit && j->sum && j->picked ? CLI_DONE : cli_no_memory();
 }
 
-static int work(cli_args *a, job *j)
+static int classify_pictures(cli_args *a, job *j)
 {
     if (!j->labels_arg && (!j->hierarchy_arg || j->several))
         return cli_usage(a, "--labels is missing: the words to choose from");
@@ -299,7 +299,7 @@ static int parse(cli_args *a, job *j)
         case '0': j->delimiter = 0; break;
         default: return a->code;
         }
-    return work(a, j);
+    return classify_pictures(a, j);
 }
 
 static int run(cli_args *a)

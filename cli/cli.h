@@ -26,6 +26,7 @@
 
 #include "clip.h"
 
+enum { CLI_PATH = 4096 + 64 }; /* bytes of a default path */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 
 #define CLI_MOST_TEXT 65536 /* bytes of a label, of a template, and of a template that a label has been put into */
@@ -91,6 +92,8 @@ struct cli_args {
     char **operand;    /* [operands], once cli_next() has returned 0 */
     int operands;
     int code;          /* what to exit with, once cli_next() has returned -1 */
+
+    char model_room[CLI_PATH], index_room[CLI_PATH]; /* where paths that nobody has typed are kept */
 };
 
 /* cli_image_options(): what pictures are read with: `o`, which comes from the model or from an index, but for what the person
@@ -294,6 +297,7 @@ typedef struct cli_session {
     clip_model *model;
     clip_context *ctx;
     clip_model_info info;
+    char name[256];             /* the last part of the model's path */
     clip_image_options image;   /* what pictures are read with: as the model asks, or as the person has said */
     int D;
     cli_kind kind;              /* of the rows that cli_each_picture() makes; embeddings, unless the command says something else */
@@ -313,8 +317,7 @@ int cli_open_encoders(const cli_args *a, int towers, cli_session *s);
 int cli_encoded(const clip_context *ctx, clip_status s, const char *what);
 void cli_close(cli_session *s);
 
-/* cli_model_name(): the last part of the model's path. cli_precision_note(): what stands behind its instruction set, where that is not f32. */
-const char *cli_model_name(const cli_session *s);
+/* cli_precision_note(): what stands behind its instruction set, where that is not f32. */
 const char *cli_precision_note(const clip_model_info *i);
 
 /* cli_encode_labels(): [L, D], with a progress line; many texts only once, then they come from where the last time has left them. *out is the caller's to
@@ -342,8 +345,8 @@ int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out);
 /* ---- The index (index_common.c) -------------------------------------------------------------------------- */
 
 /* cli_index_path(): where it is: what --index says (`set`, or NULL), else $CLIP_INDEX, else $XDG_DATA_HOME/clip/index, else
- * ~/.local/share/clip/index. Static; NULL after a message. */
-const char *cli_index_path(const char *set);
+ * ~/.local/share/clip/index. Lives as long as `a`; NULL after a message. */
+const char *cli_index_path(cli_args *a, const char *set);
 
 typedef enum cli_index_mode { CLI_INDEX_READ, CLI_INDEX_WRITE, CLI_INDEX_MAKE } cli_index_mode;
 

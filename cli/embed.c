@@ -253,7 +253,7 @@ static int check_outputs(const cli_args *a, sink *s)
     return CLI_DONE;
 }
 
-static int work(cli_args *a, job *j)
+static int embed_inputs(cli_args *a, job *j)
 {
     DO(check_outputs(a, &j->sink));
     const bool pictures = a->operands > 0 || j->files_from, words = j->text.n > 0 || j->texts_from;
@@ -334,7 +334,7 @@ static int parse(cli_args *a, job *j)
             break;
         default: return a->code;
         }
-    return work(a, j);
+    return embed_inputs(a, j);
 }
 
 static int run(cli_args *a)

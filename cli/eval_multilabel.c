@@ -155,7 +155,7 @@ static void print_people(const job *j)
     cli_print_plain(stdout, z->spec);
     printf(": %zu pictures, %zu labels, %zu template%s, ", z->data->n, z->labels->n, z->templates,
            z->templates == 1 ? "" : "s");
-    cli_print_plain(stdout, cli_model_name(z->session));
+    cli_print_plain(stdout, z->session->name);
     printf("\n\n");
     printf("in per cent                 precision   recall       F1   labels' F1\n");
     if (j->fit) {
@@ -220,7 +220,7 @@ static void print_json(const job *j)
     cli_json_line(&o);
 }
 
-static int work(job *j)
+static int evaluate_multilabel(job *j)
 {
     DO(find_right(j));
     DO(zeroshot_cosines(j->z, &j->cosine));
@@ -240,7 +240,7 @@ int zeroshot_multilabel(const zeroshot_data *z, const float *threshold, const ch
     if (code == CLI_DONE && !to)
         memcpy(j.threshold, threshold, L * sizeof *threshold);
     if (code == CLI_DONE)
-        code = work(&j);
+        code = evaluate_multilabel(&j);
     if (code == CLI_DONE) {
         (json ? print_json : print_people)(&j);
         code = z->data->failed + j.unlisted > 0 ? CLI_FAILED : CLI_DONE;

@@ -83,7 +83,7 @@ static void print_people(const job *j)
 {
     cli_print_plain(stdout, j->spec);
     printf(": %zu pictures, %zu captions, ", j->data.n, j->data.captions.n);
-    cli_print_plain(stdout, cli_model_name(&j->session));
+    cli_print_plain(stdout, j->session.name);
     printf("\n\n");
     printf("in per cent        R@1      R@5     R@10   mean rank   median rank\n");
     row("image to text", &j->found.image_to_text);
@@ -120,7 +120,7 @@ static void print_json(const job *j)
     cli_json_line(&o);
 }
 
-static int work(cli_args *a, job *j)
+static int evaluate_retrieval(cli_args *a, job *j)
 {
     if (!(j->spec = eval_operand(a)))
         return CLI_USAGE;
@@ -140,7 +140,7 @@ static int parse(cli_args *a, job *j)
         case EVAL_CAPTION_KEY: DO(eval_option(a, id, true, &j->eval)); break;
         default: return a->code;
         }
-    return work(a, j);
+    return evaluate_retrieval(a, j);
 }
 
 static int run(cli_args *a)

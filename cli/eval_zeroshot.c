@@ -148,7 +148,7 @@ static int write_confusion(const job *j)
         return cli_no_memory();
     for (size_t i = 0; i < j->data.n; i++)
         count[(size_t)j->right[i] * L + best_label(j->cosine + i * L, L)]++;
-    snprintf(title, sizeof title, "%s, %s", j->spec, cli_model_name(&j->session));
+    snprintf(title, sizeof title, "%s, %s", j->spec, j->session.name);
     int code = cli_confusion_write(j->confusion, title, &j->labels, count);
     free(count);
     return code;
@@ -219,7 +219,7 @@ static void print_people(const job *j)
     cli_print_plain(stdout, j->spec);
     printf(": %zu pictures, %zu labels, %zu template%s, ", j->data.n, j->labels.n, j->templates.n,
            j->templates.n == 1 ? "" : "s");
-    cli_print_plain(stdout, cli_model_name(&j->session));
+    cli_print_plain(stdout, j->session.name);
     printf("\n\n");
     printf("in per cent      top-1    top-5   top-10   mean rank   median rank\n");
     printf("%-15s%7.2f%9.2f%9.2f%12.2f%14.1f\n", "right label", 100 * j->m.r1, 100 * j->m.r5, 100 * j->m.r10,
@@ -274,7 +274,7 @@ static void print_json(const job *j)
     cli_json_line(&o);
 }
 
-static int work(cli_args *a, job *j)
+static int evaluate_zeroshot(cli_args *a, job *j)
 {
     if (!(j->spec = eval_operand(a)))
         return CLI_USAGE;
@@ -338,7 +338,7 @@ static int parse(cli_args *a, job *j)
         }
     if (j->several)
         j->eval.captions = EVAL_ALL;
-    return work(a, j);
+    return evaluate_zeroshot(a, j);
 }
 
 static int run(cli_args *a)

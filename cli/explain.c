@@ -237,7 +237,7 @@ static bool is_folder(const char *path)
     return path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int work(cli_args *a, job *j)
+static int explain_picture(cli_args *a, job *j)
 {
     if (a->operands < 2)
         return cli_usage(a, a->operands == 0 ? "no picture is named" : "the words are missing");
@@ -300,7 +300,7 @@ static int parse(cli_args *a, job *j)
             break;
         default: return a->code;
         }
-    return work(a, j);
+    return explain_picture(a, j);
 }
 
 static int run(cli_args *a)

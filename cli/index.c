@@ -370,9 +370,9 @@ static int verify(cli_args *a, job *j)
     return CLI_DONE;
 }
 
-static int work(cli_args *a, job *j)
+static int change_index(cli_args *a, job *j)
 {
-    j->path = cli_index_path(j->path);
+    j->path = cli_index_path(a, j->path);
     if (!j->path)
         return CLI_FAILED;
     if (j->mode && j->mode != REMOVE && a->operands > 0)
@@ -425,7 +425,7 @@ static int parse(cli_args *a, job *j)
         case IMPORT: DO(set_mode(a, j, id)); break;
         default: return a->code;
         }
-    return work(a, j);
+    return change_index(a, j);
 }
 
 static int run(cli_args *a)

@@ -7,9 +7,9 @@
 
 #include "cli.h"
 
-const char *cli_index_path(const char *set)
+const char *cli_index_path(cli_args *a, const char *set)
 {
-    static char path[4096];
+    char *path = a->index_room;
     const char *variable = getenv("CLIP_INDEX"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     int n = -1;
     if (set)
@@ -17,10 +17,10 @@ const char *cli_index_path(const char *set)
     if (variable && *variable)
         return variable;
     if (data && *data == '/') /* a relative one is to be ignored, says the XDG base directory specification */
-        n = snprintf(path, sizeof path, "%s/clip/index", data);
+        n = snprintf(path, CLI_PATH, "%s/clip/index", data);
     else if (home && *home)
-        n = snprintf(path, sizeof path, "%s/.local/share/clip/index", home);
-    if (n < 0 || n >= (int)sizeof path) {
+        n = snprintf(path, CLI_PATH, "%s/.local/share/clip/index", home);
+    if (n < 0 || n >= CLI_PATH) {
         cli_fail("where is the index? --index DIR or $CLIP_INDEX say it (there is no $HOME to put it in)");
         return NULL;
     }
@@ -29,11 +29,10 @@ const char *cli_index_path(const char *set)
 
 void cli_index_model(cli_args *a, const clip_index_info *info)
 {
-    static char path[4096];
     if (a->model_named || access(info->model_path, F_OK) < 0)
         return;
-    snprintf(path, sizeof path, "%s", info->model_path);
-    a->model = path;
+    snprintf(a->model_room, sizeof a->model_room, "%s", info->model_path);
+    a->model = a->model_room;
 }
 
 static void warn(void *user, const char *message)

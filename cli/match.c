@@ -258,7 +258,7 @@ static int check(cli_args *a, const match_job *j, int mode)
     return CLI_DONE;
 }
 
-static int work(cli_args *a, match_job *j, int mode)
+static int match_inputs(cli_args *a, match_job *j, int mode)
 {
     DO(check(a, j, mode));
     j->json = a->json;
@@ -310,7 +310,7 @@ static int parse(cli_args *a, match_job *j)
             break;
         default: return a->code;
         }
-    return work(a, j, mode);
+    return match_inputs(a, j, mode);
 }
 
 static int run(cli_args *a)

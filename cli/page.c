@@ -72,7 +72,7 @@ int cli_page_open(const char *path, const cli_session *s, const cli_list *labels
         cli_page_free(p);
         return code;
     }
-    snprintf(p->model, sizeof p->model, "%s", cli_model_name(s));
+    snprintf(p->model, sizeof p->model, "%s", s->name);
     cli_html_head(p->out.f, "clip classify");
     fputs(style, p->out.f);
     *out = p;

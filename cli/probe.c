@@ -256,7 +256,7 @@ static int check(const cli_args *a, const job *j)
     return CLI_DONE;
 }
 
-static int work(cli_args *a, job *j)
+static int fit_or_apply(cli_args *a, job *j)
 {
     DO(check(a, j));
     j->json = a->json;
@@ -305,7 +305,7 @@ static int parse(cli_args *a, job *j)
         default: return a->code;
         }
     }
-    return work(a, j);
+    return fit_or_apply(a, j);
 }
 
 static int run(cli_args *a)

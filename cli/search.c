@@ -393,7 +393,7 @@ static int write_title(job *j)
 static int open_index(job *j)
 {
     search *s = &j->search;
-    if (!(s->index_path = cli_index_path(s->index_path)))
+    if (!(s->index_path = cli_index_path(s->args, s->index_path)))
         return CLI_FAILED;
     DO(cli_index_open(s->args, s->index_path, NULL, CLI_INDEX_READ, &s->index));
     clip_index_get_info(s->index, &s->info);
@@ -418,7 +418,7 @@ static int open_index(job *j)
     return CLI_DONE;
 }
 
-static int work(job *j)
+static int search_index(job *j)
 {
     search *s = &j->search;
     const size_t Q = j->queries ? BATCH : 1;
@@ -472,7 +472,7 @@ static int parse(job *j, cli_args *a)
         case SHOW: DO(read_show(j)); break;
         default: return a->code;
         }
-    return work(j);
+    return search_index(j);
 }
 
 static int run(cli_args *a)

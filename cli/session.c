@@ -28,6 +28,17 @@ static int split_prefix(const char *model, char **path, const char **prefix)
     return *path ? CLI_DONE : cli_no_memory();
 }
 
+static void name_session(cli_session *s)
+{
+    const char *path = s->info.path, *end = path + strlen(path);
+    while (end > path + 1 && end[-1] == '/')
+        end--;
+    const char *start = end;
+    while (start > path && start[-1] != '/')
+        start--;
+    snprintf(s->name, sizeof s->name, "%.*s", (int)(end - start), start);
+}
+
 int cli_load(const cli_args *a, int towers, cli_session *s)
 {
     static bool said; /* loading again (clip bench) has nothing new to say */
@@ -46,6 +57,7 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     if (status < 0)
         return cli_fail("%s", err.message);
     clip_model_get_info(s->model, &s->info);
+    name_session(s);
     s->image = cli_image_options(a, clip_model_image_options(s->model));
     s->D = s->info.embed_dim;
     s->row = (size_t)s->D;
@@ -85,19 +97,6 @@ void cli_close(cli_session *s)
     clip_context_free(s->ctx);
     clip_model_free(s->model);
     *s = (cli_session){0};
-}
-
-const char *cli_model_name(const cli_session *s)
-{
-    static char name[256];
-    const char *path = s->info.path, *end = path + strlen(path);
-    while (end > path + 1 && end[-1] == '/')
-        end--;
-    const char *start = end;
-    while (start > path && start[-1] != '/')
-        start--;
-    snprintf(name, sizeof name, "%.*s", (int)(end - start), start);
-    return name;
 }
 
 const char *cli_precision_note(const clip_model_info *i)

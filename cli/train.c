@@ -308,7 +308,7 @@ static int say_stop(const run *r, int code)
     return code;
 }
 
-static int work(run *r)
+static int train_model(run *r)
 {
     DO(r->o.resume ? go_on(r) : begin(r));
     const train_history *h = &r->f.history;
@@ -331,7 +331,7 @@ static int run_train(cli_args *a)
     bool stop;
     int code = train_options_read(a, &r.o, &stop);
     if (code == CLI_DONE && !stop)
-        code = work(&r);
+        code = train_model(&r);
     train_validation_free(&r.validation);
     clip_trainer_free(r.trainer);
     train_folder_close(&r.f);

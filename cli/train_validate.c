@@ -259,7 +259,7 @@ int train_validation_try(const char *settings, const char *spec)
     return code;
 }
 
-static int work(cli_session *s, const char *spec, const eval_options *o, int batch, train_validation *v)
+static int validate_pairs(cli_session *s, const char *spec, const eval_options *o, int batch, train_validation *v)
 {
     DO(eval_read(s, spec, o, &v->data));
     DO(eval_retrieve(s, spec, &v->data, &v->found));
@@ -285,7 +285,7 @@ int train_validate(const cli_args *a, const train_folder *f, const char *spec, i
         code = limit(f->settings, &model.max_pixels);
     o.quiet = code == CLI_DONE && f->history.scores > 0; /* what is broken has been said the first time */
     if (code == CLI_DONE && (code = cli_open(&model, CLIP_TOWER_BOTH, &s)) == CLI_DONE) {
-        code = work(&s, spec, &o, batch, out);
+        code = validate_pairs(&s, spec, &o, batch, out);
         cli_close(&s);
     }
     free_options(text);

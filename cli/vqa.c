@@ -249,7 +249,7 @@ static void look(cli_session *s)
     s->row = clip_look_width(s->model);
 }
 
-static int work(cli_args *a, job *j)
+static int answer_questions(cli_args *a, job *j)
 {
     DO(check(a, j));
     if (j->answers_arg)
@@ -298,7 +298,7 @@ static int parse(cli_args *a, job *j)
         default: return a->code;
         }
     j->vqa.seed = (uint64_t)seed;
-    return work(a, j);
+    return answer_questions(a, j);
 }
 
 static int run(cli_args *a)

@@ -180,7 +180,7 @@ static void print_people(const job *j)
     const type all = total(j);
     cli_print_plain(stdout, j->path);
     printf(": %zu questions, %zu pictures, ", j->d.n, j->d.pictures - (size_t)j->d.failed);
-    cli_print_plain(stdout, cli_model_name(j->s));
+    cli_print_plain(stdout, j->s->name);
     printf(", %s\n\n", j->head ? "a fitted head" : "zero-shot");
     printf("in per cent questions  accuracy%s  most frequent\n", j->head ? "  question alone" : "");
     for (int t = 0; t < j->types; t++)

@@ -1,6 +1,16 @@
 /* The public functions that keep an index up to date, and on queries. The bodies are in src/collection. */
 #include "collection/collection.h"
 #include "collection/query.h"
+
+clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err)
+{
+    return clipcol_index_open(dir, opt, out, err);
+}
+
+clip_image_options clip_index_image_options(const clip_index *x, const clip_model *m)
+{
+    return clipcol_index_image_options(x, m);
+}
 #include "index/index.h"
 
 clip_update_options clip_update_options_default(void) { return clipcol_update_options_default(); }

@@ -1,14 +1,7 @@
-/* The public functions on pictures. The bodies are in src/image. clip_preprocess() is in encode.c:
- * it needs a model. */
-#include "base/color.h"
+/* The public functions on pictures that need no model. The bodies are in src/image. */
 #include "image/image.h"
 
 clip_image_options clip_image_options_default(void) { return clipimg_options_default(); }
-
-clip_status clip_background_parse(const char *text, int *background)
-{
-    return clipb_background_parse(text, background);
-}
 
 clip_status clip_image_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err)
 {

@@ -1,7 +1,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 const char *clip_version(void) { return CLIP_VERSION_STRING; }
 
@@ -13,7 +13,7 @@ static void write_info(void)
     const clipk_set *set;
     for (int i = 0; (set = clipk_set_usable(i)) && n > 0 && n < (int)sizeof info; i++)
         n += snprintf(info + n, sizeof info - (size_t)n, " %s%s", clipk_set_name(set),
-                      clipk_set_has_bf16(set) ? " (with bf16)" : "");
+                      clipk_set_has(set, &clipk_formats[CLIPK_TILE_BF16_PAIRS]) ? " (with bf16)" : "");
 }
 
 const char *clip_build_info(void)

@@ -1,8 +1,9 @@
 /* A color as people and configurations write it. */
-#include "base/color.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/color.h"
+#include "base/status.h"
 
 clip_status clipb_background_parse(const char *text, int *background)
 {

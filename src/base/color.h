@@ -1,10 +1,10 @@
-/* color.h: a color as people and configurations write it. */
+/* color.h: colours as configurations and people write them. */
 #ifndef CLIPB_COLOR_H
 #define CLIPB_COLOR_H
 
-#include "base/status.h"
+#include "clip.h"
 
-/* clipb_background_parse(): clip_background_parse() of clip.h. CLIP_EINVAL. */
+/* clipb_background_parse(): clip_background_parse() of clip.h. */
 clip_status clipb_background_parse(const char *text, int *background);
 
 #endif

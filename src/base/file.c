@@ -61,7 +61,7 @@ clip_status clipb_map_check(const clipb_map *m, clip_error *err)
     struct stat st;
     if (!m->data || (fstat(m->fd, &st) == 0 && (uint64_t)st.st_size == m->size && changed_at(&st) == m->mtime))
         return CLIP_OK;
-    return clipb_fail(err, CLIP_EIO, clip_mapped_file(m->data), "has been written to since it was opened");
+    return clipb_fail(err, CLIP_EIO, clipb_mapped_file(m->data), "has been written to since it was opened");
 }
 
 void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes)

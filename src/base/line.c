@@ -26,7 +26,7 @@ static size_t utf8_length(const unsigned char *s)
     return 0;
 }
 
-size_t clip_text_next(const char *text, int32_t *code)
+size_t clipb_text_next(const char *text, int32_t *code)
 {
     const unsigned char *s = (const unsigned char *)text;
     *code = s[0];
@@ -43,7 +43,7 @@ size_t clip_text_next(const char *text, int32_t *code)
     return n;
 }
 
-bool clip_text_shown(int32_t code)
+bool clipb_text_shown(int32_t code)
 {
     static const int32_t hidden[][2] = {
         {CLIP_TEXT_INVALID, 0x1f}, {0x7f, 0x9f},     /* C0, DEL and C1: U+009B is ESC [ in one */
@@ -63,8 +63,8 @@ void clipb_line(char *out, size_t size, const char *fmt, va_list ap)
         return;
     char *to = out;
     int32_t code;
-    for (size_t n; (n = clip_text_next(out, &code)) > 0; out += n)
-        if (clip_text_shown(code)) {
+    for (size_t n; (n = clipb_text_next(out, &code)) > 0; out += n)
+        if (clipb_text_shown(code)) {
             memmove(to, out, n);
             to += n;
         } else {

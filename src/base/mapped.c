@@ -59,7 +59,7 @@ void clipb_mapped_remove(const void *at)
         }
 }
 
-const char *clip_mapped_file(const void *address)
+const char *clipb_mapped_file(const void *address)
 {
     for (const entry *e = atomic_load(&first); e; e = e->next) {
         const uintptr_t at = atomic_load(&e->at);

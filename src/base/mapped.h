@@ -1,5 +1,5 @@
 /* mapped.h: which files are mapped where. Reading a page of a file that has been cut short raises
- * SIGBUS; a program's handler asks clip_mapped_file() of clip.h whose page it was. */
+ * SIGBUS; a program's handler asks clipb_mapped_file() of clip.h whose page it was. */
 #ifndef CLIPB_MAPPED_H
 #define CLIPB_MAPPED_H
 
@@ -8,7 +8,8 @@
 
 #include "clip.h"
 
-/* clip_mapped_file() of clip.h is here, too. */
+/* clipb_mapped_file(): clip_mapped_file() of clip.h. It may be called in a handler of signals. */
+const char *clipb_mapped_file(const void *address);
 
 /* clipb_mapped_add(): `bytes` at `at` are the file `path` from now on; false: out of memory.
  * clipb_mapped_remove(): no longer. */

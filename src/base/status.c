@@ -7,7 +7,7 @@
 
 #include "base/plain.h"
 
-const char *clip_status_name(clip_status s)
+const char *clipb_status_name(clip_status s)
 {
     switch (s) {
 #define X(name, code, message) case name: return #name;
@@ -17,7 +17,7 @@ const char *clip_status_name(clip_status s)
     return "CLIP_E?";
 }
 
-const char *clip_status_message(clip_status s)
+const char *clipb_status_message(clip_status s)
 {
     switch (s) {
 #define X(name, code, message) case name: return message;

@@ -14,6 +14,10 @@ __attribute__((format(printf, 4, 5)))
 #endif
 clip_status clipb_fail(clip_error *err, clip_status code, const char *where, const char *fmt, ...);
 
+/* clipb_status_name(), clipb_status_message(): clip_status_name(), clip_status_message() of clip.h. */
+const char *clipb_status_name(clip_status s);
+const char *clipb_status_message(clip_status s);
+
 /* TRY(expr): pass a fault on. Only where nothing is owned; else `goto fail`. */
 #define TRY(expr)                         \
     do {                                  \

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "collection/collection.h"
+#include "engine/engine.h"
 #include "collection/query.h"
 #include "index/index.h"
 
@@ -88,18 +89,18 @@ static clip_status embed_words(encoder *e, const clip_query *q, int Q)
     e->words = malloc(((size_t)n + 1) * (size_t)e->D * sizeof *e->words);
     clip_status s = text && e->words ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK && n > 0)
-        s = with->n_prompts > 0 ? clip_encode_labels(with->words, text, n, with->prompts, with->n_prompts, e->words)
-                                : clip_encode_text(with->words, text, n, e->words);
+        s = with->n_prompts > 0 ? clipeng_encode_labels(with->words, text, n, with->prompts, with->n_prompts, e->words)
+                                : clipeng_encode_text(with->words, text, n, e->words);
     free(text);
     if (s == CLIP_ENOMEM)
         return clipb_fail(e->err, s, NULL, "out of memory");
-    return s < 0 ? clipb_fail(e->err, s, "words", "%s", clip_context_message(with->words, s)) : s;
+    return s < 0 ? clipb_fail(e->err, s, "words", "%s", clipeng_context_message(with->words, s)) : s;
 }
 
 static clip_image_options image_options(const clip_query_encoder *e)
 {
     const clip_model *m = e->pictures->model;
-    return e->image ? *e->image : e->index ? clip_index_image_options(e->index, m) : clip_model_image_options(m);
+    return e->image ? *e->image : e->index ? clipcol_index_image_options(e->index, m) : clipeng_model_image_options(m);
 }
 
 static clip_status embed_picture(const encoder *e, const clip_term *t)
@@ -108,9 +109,9 @@ static clip_status embed_picture(const encoder *e, const clip_term *t)
     const clip_image_options o = image_options(e->e);
     if (!t->image)
         TRY(clipimg_read(t->text, &o, &read, e->err));
-    const clip_status s = clip_encode_image(e->e->pictures, t->image ? t->image : &read, 1, e->term);
+    const clip_status s = clipeng_encode_image(e->e->pictures, t->image ? t->image : &read, 1, e->term);
     clipimg_free(&read);
-    return s < 0 ? clipb_fail(e->err, s, t->text, "%s", clip_context_message(e->e->pictures, s)) : s;
+    return s < 0 ? clipb_fail(e->err, s, t->text, "%s", clipeng_context_message(e->e->pictures, s)) : s;
 }
 
 static clip_status take_vector(const encoder *e, const float *x)

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <xxhash.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/queue.h"
@@ -112,7 +112,7 @@ static clip_status decode(const update *u, clipcol_parcel *p)
         s = clipimg_preprocess_reduced(&u->ctx->model->recipe, &img, facts.width, facts.height, p->pixels);
         clipimg_free(&img);
         if (s < 0)
-            clipb_fail(&p->err, s, p->path.p, "%s", clip_status_message(s));
+            clipb_fail(&p->err, s, p->path.p, "%s", clipb_status_message(s));
     }
     p->decoded = s == CLIP_OK;
     return s == CLIP_ENOMEM ? CLIP_EIO : s;
@@ -188,9 +188,9 @@ static clip_status encode_pictures(update *u, clip_error *err)
 {
     if (u->n == 0)
         return CLIP_OK;
-    clip_status s = clip_encode_pixels(u->ctx, u->pixels, u->n, u->vector);
+    clip_status s = clipeng_encode_pixels(u->ctx, u->pixels, u->n, u->vector);
     if (s < 0)
-        return clipb_fail(err, s, NULL, "pictures cannot be embedded: %s", clip_context_message(u->ctx, s));
+        return clipb_fail(err, s, NULL, "pictures cannot be embedded: %s", clipeng_context_message(u->ctx, s));
     LOCKED(u, clipidx_add(u->x, u->item, u->vector, u->n, err));
     u->report.embedded += u->n;
     clear_items(u->item, &u->n);
@@ -204,9 +204,9 @@ static clip_status encode_texts(update *u, clip_error *err)
         return CLIP_OK;
     for (int i = 0; i < u->n_texts; i++)
         words[i] = u->text[i].text;
-    clip_status s = clip_encode_text(u->ctx, words, u->n_texts, u->vector);
+    clip_status s = clipeng_encode_text(u->ctx, words, u->n_texts, u->vector);
     if (s < 0)
-        return clipb_fail(err, s, NULL, "captions cannot be embedded: %s", clip_context_message(u->ctx, s));
+        return clipb_fail(err, s, NULL, "captions cannot be embedded: %s", clipeng_context_message(u->ctx, s));
     LOCKED(u, clipidx_add(u->x, u->text, u->vector, u->n_texts, err));
     u->report.texts += u->n_texts;
     clear_items(u->text, &u->n_texts);
@@ -505,7 +505,7 @@ static clip_status check(const update *u, int n, clip_error *err)
     if (m->config.embed_dim != u->x->dim)
         return clipb_fail(err, CLIP_EMISMATCH, u->x->dir, "has %d numbers a vector; %s makes %d", u->x->dim, m->path,
                           m->config.embed_dim);
-    if (n < 0 || u->opt.workers < 0 || u->opt.workers > CLIPAPI_MOST_THREADS || u->opt.n_exclude < 0)
+    if (n < 0 || u->opt.workers < 0 || u->opt.workers > CLIPENG_MOST_THREADS || u->opt.n_exclude < 0)
         return clipb_fail(err, CLIP_EINVAL, NULL, "an option is out of its range");
     return CLIP_OK;
 }
@@ -513,7 +513,7 @@ static clip_status check(const update *u, int n, clip_error *err)
 static clip_status start(update *u, size_t sources, clip_error *err)
 {
     const size_t rows = BATCH > TEXTS ? BATCH : TEXTS;
-    const int workers = u->opt.workers ? u->opt.workers : clip_context_threads(u->ctx);
+    const int workers = u->opt.workers ? u->opt.workers : clipeng_context_threads(u->ctx);
     u->floats = 3 * (size_t)u->ctx->model->config.vision.image_size * (size_t)u->ctx->model->config.vision.image_size;
     u->D = (size_t)u->x->dim;
     u->pixels = malloc(BATCH * u->floats * sizeof *u->pixels);
@@ -590,8 +590,8 @@ clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *
     pthread_mutex_init(&u.lock, NULL);
     clip_status s = check(&u, n, err);
     if (s == CLIP_OK) {
-        u.image = u.opt.image ? *u.opt.image : clip_index_image_options(x, ctx->model);
-        s = clip_index_settle_background(x, u.image.background, err);
+        u.image = u.opt.image ? *u.opt.image : clipcol_index_image_options(x, ctx->model);
+        s = clipcol_index_settle_background(x, u.image.background, err);
     }
     if (s == CLIP_OK)
         s = find_sources(&u, paths, n, &sources, err);

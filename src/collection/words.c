@@ -4,7 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "collection/collection.h"
 #include "base/file.h"
 #include "index/index.h"
@@ -75,7 +75,7 @@ static clip_status count_all(const clip_index *x, table *t, clip_error *err)
         if (!item.kind)
             return CLIP_OK;
         if (item.kind == CLIP_ITEM_TEXT && count_words(t, &item) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, NULL, "%s", clip_status_message(CLIP_ENOMEM));
+            return clipb_fail(err, CLIP_ENOMEM, NULL, "%s", clipb_status_message(CLIP_ENOMEM));
     }
 }
 
@@ -92,7 +92,7 @@ static clip_status list(table *t, char ***out, size_t *n, clip_error *err)
 {
     char **words = malloc((t->n + 1) * sizeof *words);
     if (!words)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "%s", clip_status_message(CLIP_ENOMEM));
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "%s", clipb_status_message(CLIP_ENOMEM));
     if (t->n > 0)
         qsort(t->slot, t->slots, sizeof *t->slot, by_texts);
     for (size_t i = 0; i < t->n; i++) {

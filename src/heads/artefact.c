@@ -5,7 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 static clip_status out_of_memory(const char *where, clip_error *err)
 {
@@ -54,7 +54,7 @@ clip_status cliphd_words_new(const clip_model *m, cJSON **out, clip_error *err)
 {
     char weights[33];
     *out = NULL;
-    TRY(clip_weights_identify(m, weights, err));
+    TRY(clipeng_weights_identify(m, weights, err));
     cJSON *words = cJSON_CreateObject();
     if (!cJSON_AddStringToObject(words, "weights", weights)) {
         cJSON_Delete(words);
@@ -86,7 +86,7 @@ clip_status cliphd_words_check(const clip_model *m, const cJSON *words, const ch
     if (!cJSON_IsObject(words))
         return clipb_fail(err, CLIP_EFORMAT, path, "is not a JSON object");
     TRY(clipb_json_string(words, "weights", &weights, path, err));
-    TRY(clip_weights_identify(m, own, err));
+    TRY(clipeng_weights_identify(m, own, err));
     if (strcmp(weights, own) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, path,
                           "was fitted on other weights (%.8s) than those of %s (%.8s): fit again", weights, m->path,

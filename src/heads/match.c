@@ -271,7 +271,8 @@ typedef struct confusion_room {
 
 static void confusion_layout(clipb_arena *a, confusion_room *r, const clipk_set *set, int N, int D)
 {
-    r->w = (clipk_weight){.K = D, .panels = clipb_arena_alloc(a, clipk_weight_bytes(set, CLIPK_F32, BLOCK, D), 1)};
+    r->w = (clipk_weight){.format = CLIPK_FORMAT_F32, .K = D,
+                          .panels = clipb_arena_alloc(a, clipk_weight_bytes(set, CLIPK_FORMAT_F32, BLOCK, D), 1)};
     r->ij = CLIPB_NEW(a, float, BLOCK * BLOCK);
     r->ji = CLIPB_NEW(a, float, BLOCK * BLOCK);
     r->own = CLIPB_NEW(a, float, N);

@@ -151,10 +151,10 @@ static clip_status each_block(const clipk_ctx *k, const float *query, int Q, con
 {
     clipb_block memory = {0};
     clipb_arena a = {0};
-    clipk_weight w = {.K = D};
+    clipk_weight w = {.format = CLIPK_FORMAT_F32, .K = D};
     float *cosine = NULL;
     for (int round = 0; round < 2; round++) { /* measuring, placing */
-        w.panels = clipb_arena_alloc(&a, clipk_weight_bytes(k->set, CLIPK_F32, KEYS, D), 1);
+        w.panels = clipb_arena_alloc(&a, clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, KEYS, D), 1);
         cosine = CLIPB_NEW(&a, float, QUERIES * KEYS);
         if (round == 0) {
             TRY(clipb_block_reserve(&memory, a.peak));

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "heads/artefact.h"
 #include "heads/heads.h"
 #include "tasks/metrics.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "heads/heads.h"
 #include "heads/vqa.h"
 #include "heads/question.h"
@@ -88,7 +88,7 @@ static clip_status encode(clip_context *ctx, const clip_question_options *o, cha
 {
     const bool given = o->n_templates > 0;
     const char *const *const templates = given ? o->templates : no_template;
-    return clip_encode_labels(ctx, (const char *const *)statements, n, templates, given ? o->n_templates : 1, out);
+    return clipeng_encode_labels(ctx, (const char *const *)statements, n, templates, given ? o->n_templates : 1, out);
 }
 
 static clip_status embed(clip_context *ctx, const clip_question_options *o, char *const *statements, int n, float **out)
@@ -245,14 +245,14 @@ static void answer_yes_no(const clip_question *q, float *similarity, int N, floa
 static clip_status ask_zero_shot(clip_context *ctx, const clip_question *q, const float *image, int N, float *out)
 {
     if (!q->yes_no) {
-        TRY(clip_similarity(ctx, image, N, q->statement, q->n, out));
-        clip_probabilities(ctx->model, out, N, q->n);
+        TRY(clipeng_similarity(ctx, image, N, q->statement, q->n, out));
+        clipeng_probabilities(ctx->model, out, N, q->n);
         return CLIP_OK;
     }
     float *similarity = malloc((size_t)N * ((size_t)q->things + 1) * sizeof *similarity);
     if (!similarity)
         return CLIP_ENOMEM;
-    const clip_status s = clip_similarity(ctx, image, N, q->statement, q->things + 1, similarity);
+    const clip_status s = clipeng_similarity(ctx, image, N, q->statement, q->things + 1, similarity);
     if (s == CLIP_OK)
         answer_yes_no(q, similarity, N, out);
     free(similarity);
@@ -294,7 +294,7 @@ static clip_status prepare_head(clip_context *ctx, clip_question *q, const char 
         return clipb_fail(err, CLIP_EINVAL, NULL,
                           "none of the answers to choose from is one that the head has learned");
     q->text = malloc((size_t)q->D * sizeof *q->text);
-    return q->text ? clip_encode_text(ctx, &text, 1, q->text) : CLIP_ENOMEM;
+    return q->text ? clipeng_encode_text(ctx, &text, 1, q->text) : CLIP_ENOMEM;
 }
 
 static clip_status ask_head(clip_context *ctx, const clip_question *q, const float *image, int N, float *out)
@@ -337,7 +337,7 @@ clip_status cliphd_question_new(clip_context *ctx, const clip_vqa *head, const c
         return clipb_fail(err, CLIP_EINVAL, NULL, "the question is empty");
     clip_question *q = calloc(1, sizeof *q);
     if (!q)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "%s", clip_status_message(CLIP_ENOMEM));
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "%s", clipb_status_message(CLIP_ENOMEM));
     q->D = ctx->model->config.embed_dim;
     q->logit_scale = ctx->model->logit_scale;
     q->head = head;
@@ -348,7 +348,7 @@ clip_status cliphd_question_new(clip_context *ctx, const clip_vqa *head, const c
     clip_status s = head ? prepare_head(ctx, q, text, o, err) : prepare_zero_shot(ctx, q, o);
     if (s < 0) {
         cliphd_question_free(q);
-        return err && *err->message ? s : clipb_fail(err, s, NULL, "%s", clip_context_message(ctx, s));
+        return err && *err->message ? s : clipb_fail(err, s, NULL, "%s", clipeng_context_message(ctx, s));
     }
     *out = q;
     return CLIP_OK;

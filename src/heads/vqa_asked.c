@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "heads/heads.h"
 #include "base/plain.h"
 #include "data/csv.h"
@@ -126,7 +126,7 @@ clip_status cliphd_asked_read(const char *path, clip_asked **out, size_t *n, cli
     free(dir);
     if (s < 0) {
         cliphd_asked_free(r.asked, r.n);
-        return s == CLIP_ENOMEM ? clipb_fail(err, s, path, "%s", clip_status_message(s)) : s;
+        return s == CLIP_ENOMEM ? clipb_fail(err, s, path, "%s", clipb_status_message(s)) : s;
     }
     *out = r.asked;
     *n = r.n;

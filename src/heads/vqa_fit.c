@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "heads/vqa.h"
 #include "heads/artefact.h"
 #include "heads/heads.h"
@@ -179,7 +179,7 @@ static clip_status embed_questions(clip_context *ctx, data *d)
     for (size_t i = 0; i < d->n_questions && s == CLIP_OK; i++)
         texts[i] = d->question[i].text;
     if (s == CLIP_OK)
-        s = clip_encode_text(ctx, texts, (int)d->n_questions, d->text);
+        s = clipeng_encode_text(ctx, texts, (int)d->n_questions, d->text);
     free(texts);
     return s;
 }
@@ -301,7 +301,7 @@ clip_status cliphd_vqa_fit(clip_context *ctx, const clip_asked *asked, const int
         cliphd_vqa_free(h);
         return clipb_fail(err, s, NULL, "%s",
                           s == CLIP_EINVAL ? "fewer than two different answers to learn"
-                                           : clip_context_message(ctx, s));
+                                           : clipeng_context_message(ctx, s));
     }
     *out = h;
     return CLIP_OK;

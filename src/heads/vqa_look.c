@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "heads/heads.h"
 #include "heads/vqa.h"
 
@@ -94,8 +94,8 @@ static clip_status look(clip_context *ctx, const grid *g, const float *pixels, i
     job j = {g, unit, states, mean, out, (size_t)ctx->model->config.embed_dim, cliphd_look_width(ctx->model)};
     for (int i = 0; i < N; i += AT_ONCE) {
         const int n = N - i < AT_ONCE ? N - i : AT_ONCE;
-        TRY(clipapi_encode_states(ctx, pixels + (size_t)i * 3 * S * S, n, g->layer, unit, states));
-        clip_parallel(ctx, n, make_row, &j);
+        TRY(clipeng_encode_states(ctx, pixels + (size_t)i * 3 * S * S, n, g->layer, unit, states));
+        clipeng_parallel(ctx, n, make_row, &j);
         j.out += (size_t)n * j.width;
     }
     return CLIP_OK;

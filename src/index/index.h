@@ -10,7 +10,7 @@
  *     verify.c      reading all of it again           export.c, import.c, npy.c   other layouts
  *     handle.c      warnings, forks, locks
  *
- * No model is known here: clip_index_open() in src/api asks it for its name. */
+ * No model is known here: clipcol_index_open() in src/api asks it for its name. */
 #ifndef CLIPIDX_INDEX_H
 #define CLIPIDX_INDEX_H
 
@@ -59,7 +59,7 @@ struct clip_index {
 
 /* ---- index.c ---- */
 
-/* clipidx_open(): clip_index_open() without the model. Of the options `model` and `dim` are not
+/* clipidx_open(): clipcol_index_open() without the model. Of the options `model` and `dim` are not
  * read.
  * kind   in   where it keeps what each row is
  * dim    in   where the index is made; it then also takes model_name from the options

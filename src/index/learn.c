@@ -29,8 +29,8 @@ typedef struct learning {
 
 static void layout(clipb_arena *a, learning *l)
 {
-    const size_t D = (size_t)l->D, square = clipk_weight_bytes(l->k.set, CLIPK_F32, l->D, l->D),
-                 tall = clipk_weight_bytes(l->k.set, CLIPK_F32, l->D, l->n);
+    const size_t D = (size_t)l->D, square = clipk_weight_bytes(l->k.set, CLIPK_FORMAT_F32, l->D, l->D),
+                 tall = clipk_weight_bytes(l->k.set, CLIPK_FORMAT_F32, l->D, l->n);
     l->x = CLIPB_NEW(a, float, (size_t)l->n * D);
     l->moments = CLIPB_NEW(a, float, D * D);
     l->basis = CLIPB_NEW(a, float, (size_t)l->axes * D);
@@ -82,7 +82,7 @@ static void find_basis(learning *l)
 
 static void multiply(learning *l, float *out, clipk_view a, int M, clipk_view b, int K)
 {
-    const clipk_weight W = {CLIPK_F32, l->D, K, l->panels};
+    const clipk_weight W = {CLIPK_FORMAT_F32, l->D, K, l->panels};
     clipk_weight_pack(&l->k, &W, b);
     clipk_gemm(&l->k, out, l->D, a, M, &W, NULL);
 }

@@ -11,14 +11,13 @@
  *
  * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once.
  *
- * Weights that are pairs of bf16 numbers want such rows of x: they are always copied, and rounded on the way. From there on a pair is one number of
- * 4 bytes, and k, depths and blocks count pairs. */
+ * Where a weight's format wants x in another form than f32, rows of x are always copied and converted on the way. From
+ * there on k, depths and blocks count groups of neighbours along k. A group of x has 4 bytes in every form. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
-#include <string.h>
 
 /* Numbers of 4 bytes, for a second cache of 512 KB or more and a first one of 32 KB. */
 #define SLAB (80 * 1024)    /* of a slab */
@@ -45,14 +44,15 @@ static int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
 /* ---- Packing ------------------------------------------------------------------------------------------------- */
 
-static size_t panel_bytes(const clipk_set *set, clipk_type type, int K)
+static size_t panel_bytes(const clipk_set *set, const clipk_format *f, int K)
 {
-    return (size_t)set->nr * (size_t)clipk_panel_depth(type, K) * clipk_type_size(type);
+    return (size_t)set->nr * (size_t)clipk_panel_depth(f, K) * (size_t)f->bytes;
 }
 
-size_t clipk_weight_bytes(const clipk_set *set, clipk_type type, int N, int K)
+size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *f, int N, int K)
 {
-    const size_t bytes = (size_t)ceil_div(N, set->nr) * panel_bytes(set, type, K);
+    const size_t row_scales = sizeof(float) * (size_t)f->scales * (size_t)set->nr;
+    const size_t bytes = (size_t)ceil_div(N, set->nr) * (panel_bytes(set, f, K) + row_scales);
     return (bytes + CLIPK_ALIGN - 1) / CLIPK_ALIGN * CLIPK_ALIGN;
 }
 
@@ -67,10 +67,10 @@ static void pack(const pack_job *j, int panel, int k, int K)
 {
     const clipk_weight *w = j->w;
     const int nr = j->set->nr, n = panel * nr;
-    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->type, w->K) + panel_bytes(j->set, w->type, k);
+    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->format, w->K) + panel_bytes(j->set, w->format, k);
     clipk_view from = j->W;
     from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
-    j->set->gemm_pack_w(to, w->type, from, clipb_min(nr, w->N - n), K);
+    j->set->gemm_pack_w(to, w->format, from, clipb_min(nr, w->N - n), K);
 }
 
 static void pack_panel(void *job, int64_t i, int thread)
@@ -92,7 +92,7 @@ static void pack_rows(void *job, int64_t i, int thread)
 
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
 {
-    assert(W.type == w->type || w->type == CLIPK_F32 || w->type == CLIPK_BF16_PAIRS);
+    assert(W.type == w->format->type || w->format->tile == CLIPK_TILE_F32 || w->format->group > 1);
     pack_job j = {k->set, w, W};
     clipb_team *team = (int64_t)w->N * w->K < FORK_FROM ? NULL : k->team;
     if (W.rs == 1 && W.cs != 1)
@@ -110,12 +110,12 @@ typedef struct gemm_job {
     clipk_view x;
     const clipk_weight *w;
     clipk_epilogue e;
-    int M, K;                  /* K counts pairs where x and W are such */
+    int M, K;                  /* K counts groups */
     int rows, bands;           /* rows of a band; bands in M */
     int span, strips;          /* bands of a piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels of a piece; pieces side by side */
     int depth, group;          /* of a slab; panels whose sums wait together */
-    bool pairs, packs, copies, flows; /* x becomes pairs; it is packed; its rows are copied; the next band is fetched ahead */
+    bool converts, packs, copies, flows; /* x gets another form; it is packed; its rows are copied; the next band is fetched ahead */
 } gemm_job;
 
 static void plan(gemm_job *j, int threads)
@@ -124,7 +124,7 @@ static void plan(gemm_job *j, int threads)
     j->all_panels = ceil_div(j->w->N, nr);
     /* As deep as few rows allow, so that x is read once and sums need not wait. */
     j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
-    j->flows = !j->pairs && j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
+    j->flows = !j->converts && j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
     const int slab = j->flows ? SLAB / 2 : SLAB; /* room for the next */
     j->bands = ceil_div(M, clipb_max(1, clipb_min(ROWS_MOST, slab / j->depth) / mr) * mr);
     if (j->bands > 1)
@@ -135,13 +135,13 @@ static void plan(gemm_job *j, int threads)
     j->strips = ceil_div(j->bands, j->span);
     int cuts = clipb_max(ceil_div(threads * PIECES_EACH, j->strips),
                          (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
-    j->packs = !j->pairs && (j->x.cs != 1 || j->x.rs == 0); /* 0 says that rows are packed */
+    j->packs = !j->converts && (j->x.cs != 1 || j->x.rs == 0); /* 0 says that rows are packed */
     if (j->packs) /* each cut anew */
         cuts = clipb_min(cuts, clipb_max(1, j->w->N / PACK_FROM));
     j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = ceil_div(j->all_panels, j->panels);
     j->group = j->depth == K ? j->panels : clipb_min(j->panels, clipb_max(1, SUMS / (clipb_min(j->rows, M) * nr)));
-    j->copies = j->pairs || (!j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
+    j->copies = j->converts || (!j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
     j->flows = j->flows && !j->copies && j->span > 1;
 }
 
@@ -169,7 +169,7 @@ typedef struct slab {
 static clipk_range block_of(const slab *s, int panel, int k)
 {
     const clipk_weight *w = s->j->w;
-    const size_t step = panel_bytes(s->j->k->set, w->type, 1);
+    const size_t step = panel_bytes(s->j->k->set, w->format, w->format->group);
     const char *p = (const char *)w->panels + ((size_t)panel * (size_t)s->j->K + (size_t)k) * step;
     return (clipk_range){p, p + (size_t)clipb_min(s->j->k->set->kc, s->k1 - k) * step};
 }
@@ -201,7 +201,7 @@ static void multiply(const slab *s, float *sum)
     const clipk_weight *w = j->w;
     const int nr = set->nr, kc = set->kc, n0 = s->panel * nr;
     clipk_gemm_block b = {.ldx = s->ldx,
-                          .type = w->type,
+                          .tile = w->format->tile,
                           .wide = s->wide,
                           .rows = s->rows,
                           .n = clipb_min(nr, w->N - n0),
@@ -225,15 +225,13 @@ static void multiply(const slab *s, float *sum)
     }
 }
 
-/* K pairs of row i; where x's K is odd, a zero makes the last of them whole. */
-static void copy_pairs(const slab *s, int i, int K)
+/* K groups of row i in the form that the tile wants. */
+static void copy_row(const slab *s, int i, int K)
 {
     const gemm_job *j = s->j;
-    const int numbers = clipb_min(2 * K, j->w->K - 2 * s->k0);
-    uint16_t *to = (uint16_t *)(void *)(s->copy + i * s->ldx);
-    j->k->set->to_bf16(to, s->x + i * j->x.rs, (size_t)numbers);
-    if (numbers < 2 * K)
-        to[numbers] = 0;
+    const clipk_format *f = j->w->format;
+    const int depth = K * f->group, numbers = clipb_min(depth, j->w->K - s->k0 * f->group);
+    j->k->set->gemm_form_x(s->copy + i * s->ldx, f->x, s->x + i * j->x.rs, numbers, depth);
 }
 
 /* Of the slab's part of x, if there has to be one. */
@@ -245,10 +243,7 @@ static void own_copy(slab *s)
         j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows,
                                clipb_min(kc, K - k));
     for (int i = 0; i < s->rows && j->copies; i++)
-        if (j->pairs)
-            copy_pairs(s, i, K);
-        else
-            memcpy(s->copy + i * s->ldx, s->x + i * j->x.rs, sizeof(float) * (size_t)K);
+        copy_row(s, i, K);
     if (j->copies)
         s->x = s->copy;
 }
@@ -257,7 +252,7 @@ static void own_copy(slab *s)
 static void band(slab *s, int p0, int p1)
 {
     const gemm_job *j = s->j;
-    const int K = j->K, each = j->pairs ? 2 : 1;
+    const int K = j->K, each = j->w->format->group;
     for (int g = p0; g < p1; g += j->group)
         for (s->k0 = 0; s->k0 < K; s->k0 = s->k1) {
             s->k1 = clipb_min(s->k0 + j->depth, K);
@@ -296,11 +291,11 @@ static void gemm_piece(void *job, int64_t i, int thread)
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e)
 {
-    const bool pairs = W->type == CLIPK_BF16_PAIRS;
-    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0 && (!pairs || x.cs == 1));
+    const bool converts = W->format->x != CLIPK_X_F32;
+    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0 && (!converts || x.cs == 1));
     const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : clipk_threads(k);
-    gemm_job j = {
-        .k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M, .K = pairs ? (W->K + 1) / 2 : W->K, .pairs = pairs};
+    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M, .converts = converts};
+    j.K = clipk_groups(W->format, W->K);
     if (e)
         j.e = *e;
     plan(&j, threads);
@@ -313,7 +308,7 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
 
 typedef struct peak_job {
     const clipk_set *set;
-    clipk_type type;
+    clipk_tile tile;
 } peak_job;
 
 static void peak_piece(void *job, int64_t i, int thread)
@@ -321,14 +316,14 @@ static void peak_piece(void *job, int64_t i, int thread)
     const peak_job *j = job;
     (void)i;
     (void)thread;
-    j->set->fma_rounds(j->type, PEAK_ROUNDS);
+    j->set->fma_rounds(j->tile, PEAK_ROUNDS);
 }
 
-double clipk_fma_peak(const clipk_ctx *k, clipk_type type, double seconds)
+double clipk_fma_peak(const clipk_ctx *k, const clipk_format *format, double seconds)
 {
     const int n = clipk_threads(k);
-    peak_job j = {k->set, type};
-    const double operations = n * k->set->fma_rounds(type, PEAK_ROUNDS);
+    peak_job j = {k->set, format->tile};
+    const double operations = n * k->set->fma_rounds(format->tile, PEAK_ROUNDS);
     double best = 0;
     for (double end = clipb_now() + seconds, start = clipb_now(); start < end; start = clipb_now()) {
         clipb_team_run(k->team, n, peak_piece, &j);

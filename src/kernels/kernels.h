@@ -41,8 +41,8 @@ size_t clipk_scratch_bytes(const clipk_set *set, int threads);
 
 /* ---- Types ---------------------------------------------------------------------------------------------- */
 
-/* The last is of packed weights alone: numbers as CLIPK_BF16's, for products that round x to bf16 as well. */
-typedef enum clipk_type { CLIPK_F32, CLIPK_F16, CLIPK_BF16, CLIPK_BF16_PAIRS } clipk_type;
+/* How numbers are stored. */
+typedef enum clipk_type { CLIPK_F32, CLIPK_F16, CLIPK_BF16 } clipk_type;
 
 static inline size_t clipk_type_size(clipk_type t) { return t == CLIPK_F32 ? 4 : 2; }
 
@@ -62,22 +62,53 @@ static inline clipk_view clipk_rows(const float *p, int64_t ld) { return (clipk_
 
 /* ---- Matrix product ------------------------------------------------------------------------------------- */
 
-/* The right operand, packed for one set: W [N, K] as panels of the set's tile width. It keeps its type; a panel of
- * 16-bit numbers becomes f32 in the innermost cache as it is used. A new type is a new packing, never a new layer.
- * CLIPK_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs along k; sums are f32. Numbers below 2^-126 may count as 0. */
+/* The tiles of a set, and the rows of clipk_formats. The first three are named after the type they store. */
+typedef enum clipk_tile { CLIPK_TILE_F32, CLIPK_TILE_F16, CLIPK_TILE_BF16, CLIPK_TILE_BF16_PAIRS, CLIPK_TILES } clipk_tile;
+
+/* What a tile wants the rows of x to be. CLIPK_X_F32: f32, read in place where the rows are dense.
+ * Any other form is made when a thread copies rows of x into its scratch. */
+typedef enum clipk_x_form { CLIPK_X_F32, CLIPK_X_BF16 } clipk_x_form;
+
+/* How a weight is stored, packed and multiplied. docs/extending.md says how to add one. */
+typedef struct clipk_format {
+    const char *name;      /* of the stored numbers and how they are grouped */
+    const char *precision; /* of its products, as people ask for it: "f32", "bf16" */
+    const char *needs;     /* the instructions that not every processor has; NULL: none */
+    clipk_tile tile;       /* which packing and which tile of a set */
+    clipk_type type;       /* of a view whose numbers the panels hold unchanged */
+    int bytes;             /* of a number in the panels */
+    int group;             /* neighbours along k that the tile takes together; the last group is filled with zeros */
+    int scales;            /* f32 numbers for each row of W, behind the panels, which the epilogue reads; 0: none */
+    clipk_x_form x;
+} clipk_format;
+
+extern const clipk_format clipk_formats[CLIPK_TILES];
+#define CLIPK_FORMAT_F32 (&clipk_formats[CLIPK_TILE_F32])
+
+/* clipk_format_find(): the first format with this precision, or NULL: none has it. */
+const clipk_format *clipk_format_find(const char *precision);
+
+/* clipk_format_for(): the format of a weight whose numbers come as `type`. Where `wanted` computes in f32, the numbers
+ * keep their type. */
+const clipk_format *clipk_format_for(const clipk_format *wanted, clipk_type type);
+
+/* clipk_set_has(): can this set multiply by weights of this format on this machine? */
+bool clipk_set_has(const clipk_set *set, const clipk_format *format);
+
+/* The right operand, packed for one set: W [N, K] as panels of the set's tile width. Panels of f16 and bf16 numbers
+ * become f32 in the innermost cache as they are used.
+ * CLIPK_TILE_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs along k. Sums are f32.
+ * Numbers below 2^-126 may count as 0. */
 typedef struct clipk_weight {
-    clipk_type type;
+    const clipk_format *format;
     int N, K;
     void *panels; /* clipk_weight_bytes(), 64-byte aligned */
 } clipk_weight;
 
-size_t clipk_weight_bytes(const clipk_set *set, clipk_type type, int N, int K);
+size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *format, int N, int K);
 
-/* clipk_set_has_bf16(): can the set, on this machine, multiply by weights of CLIPK_BF16_PAIRS? */
-bool clipk_set_has_bf16(const clipk_set *set);
-
-/* clipk_weight_pack(): fill w->panels from W [N, K]; the view's type must be w->type, or w->type F32 (converted, exactly) or
- * BF16_PAIRS (rounded). Threads share the work. */
+/* clipk_weight_pack(): fill w->panels from W [N, K]. Numbers are converted to f32 exactly, and rounded to bf16 pairs.
+ * A format that stores f16 or bf16 takes only views of its own type. Threads share the work. */
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W);
 
 typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU } clipk_act;
@@ -94,7 +125,7 @@ typedef struct clipk_epilogue {
     clipk_act act;
 } clipk_epilogue;
 
-/* clipk_gemm(): y = act(x Wᵀ + bias + residual)      x [M, K] f32, any strides (pairs: dense rows)   W [N, K] packed   y [M, N]
+/* clipk_gemm(): y = act(x Wᵀ + bias + residual)      x [M, K] f32, any strides (other forms of x: dense rows)   W [N, K] packed   y [M, N]
  * e may be NULL. y must not overlap x. */
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e);
@@ -250,7 +281,8 @@ void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *
 
 /* ---- Measuring ------------------------------------------------------------------------------------------ */
 
-/* clipk_fma_peak(): GFLOP/s of independent multiply-adds on all threads, over about `seconds`: those that weights of this type are multiplied by. */
-double clipk_fma_peak(const clipk_ctx *k, clipk_type type, double seconds);
+/* clipk_fma_peak(): GFLOP/s of independent multiply-adds on all threads, over about `seconds`. They are of the kind
+ * that products with weights of this format use. */
+double clipk_fma_peak(const clipk_ctx *k, const clipk_format *format, double seconds);
 
 #endif

@@ -16,24 +16,35 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
             *out++ = x[i * rs + k * cs];
 }
 
-void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
+void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
 {
-    const size_t from = clipk_type_size(W.type), to = clipk_type_size(type);
-    memset(panel, 0, to * NR * (size_t)clipk_panel_depth(type, K));
+    switch (form) {
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* a group of one is always whole */
+    case CLIPK_X_BF16:
+        NAME(to_bf16)(out, x, (size_t)K);
+        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
+        break;
+    }
+}
+
+void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
+{
+    const size_t from = clipk_type_size(W.type), to = (size_t)f->bytes;
+    memset(panel, 0, to * NR * (size_t)clipk_panel_depth(f, K));
     for (int k = 0; k < K; k++)
         for (int j = 0; j < n; j++) {
             const char *p = (const char *)W.p + (j * W.rs + k * W.cs) * (int64_t)from;
             char *q = (char *)panel + (size_t)(k * NR + j) * to;
-            float f;
-            if (type == W.type) {
+            float value;
+            if (f->group == 1 && f->type == W.type) {
                 memcpy(q, p, to);
                 continue;
             }
-            NAME(to_f32)(&f, p, W.type, 1);
-            if (type == CLIPK_F32)
-                memcpy(q, &f, to);
+            NAME(to_f32)(&value, p, W.type, 1);
+            if (f->tile == CLIPK_TILE_F32)
+                memcpy(q, &value, to);
             else
-                NAME(to_bf16)((uint16_t *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1);
+                NAME(to_bf16)((uint16_t *)panel + (k / 2 * NR + j) * 2 + k % 2, &value, 1);
         }
 }
 
@@ -60,8 +71,9 @@ static double number(const void *p, clipk_type type)
 static double product(const clipk_gemm_block *b, int i, int k, int j)
 {
     const float *x = b->x + i * (b->ldx ? b->ldx : b->K) + k;
-    if (b->type != CLIPK_BF16_PAIRS)
-        return *x * number((const char *)b->w + (size_t)(k * NR + j) * clipk_type_size(b->type), b->type);
+    const clipk_format *f = &clipk_formats[b->tile];
+    if (f->group == 1)
+        return *x * number((const char *)b->w + (size_t)(k * NR + j) * (size_t)f->bytes, f->type);
     const char *p = (const char *)x, *q = (const char *)b->w + (size_t)(k * NR + j) * 4;
     return number(p, CLIPK_BF16) * number(q, CLIPK_BF16) + number(p + 2, CLIPK_BF16) * number(q + 2, CLIPK_BF16);
 }
@@ -85,9 +97,9 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
         }
 }
 
-double NAME(fma_rounds)(clipk_type type, int64_t n)
+double NAME(fma_rounds)(clipk_tile tile, int64_t n)
 {
-    (void)type;
+    (void)tile;
     volatile float a = 1;
     for (int64_t k = 0; k < n; k++)
         a = a * 0.9999f + 0.0001f;
@@ -101,6 +113,7 @@ const clipk_set NAME(set) = {
     .kc = KC,
     .gemm_pack_x = NAME(gemm_pack_x),
     .gemm_pack_w = NAME(gemm_pack_w),
+    .gemm_form_x = NAME(gemm_form_x),
     .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),
     .to_f32 = NAME(to_f32),

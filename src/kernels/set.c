@@ -38,13 +38,24 @@ const clipk_set *clipk_set_usable(int i)
     return NULL;
 }
 
-bool clipk_set_has_bf16(const clipk_set *set)
-{
+/* Formats whose tiles only some sets have. */
+static const struct {
+    const clipk_set *set;
+    clipk_tile tile;
+    bool (*runs)(void);
+} special_tiles[] = {
 #if defined(__x86_64__)
-    if (set == &clipk_set_avx512)
-        return clipk_cpu_has_avx512_bf16();
+    {&clipk_set_avx512, CLIPK_TILE_BF16_PAIRS, clipk_cpu_has_avx512_bf16},
 #endif
-    return set == &clipk_set_ref;
+    {&clipk_set_ref, CLIPK_TILE_BF16_PAIRS, always},
+};
+
+bool clipk_set_has(const clipk_set *set, const clipk_format *format)
+{
+    for (size_t i = 0; format->needs && i < sizeof special_tiles / sizeof *special_tiles; i++)
+        if (special_tiles[i].set == set && special_tiles[i].tile == format->tile)
+            return special_tiles[i].runs();
+    return !format->needs;
 }
 
 const char *clipk_set_name(const clipk_set *set) { return set->name; }

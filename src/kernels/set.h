@@ -76,8 +76,9 @@ typedef struct clipk_batchnorm_piece {
     const float *scale, *offset, *slope; /* dx = scale dz - offset - slope (x - mean) */
 } clipk_batchnorm_piece;
 
-/* Numbers of k in a panel: pairs are whole ones. */
-static inline int clipk_panel_depth(clipk_type type, int K) { return type == CLIPK_BF16_PAIRS ? (K + 1) / 2 * 2 : K; }
+/* Groups along k, the last one filled with zeros; and the numbers that they make. */
+static inline int clipk_groups(const clipk_format *f, int K) { return (K + f->group - 1) / f->group; }
+static inline int clipk_panel_depth(const clipk_format *f, int K) { return clipk_groups(f, K) * f->group; }
 
 typedef struct clipk_range {
     const char *p, *end;
@@ -86,11 +87,11 @@ typedef struct clipk_range {
 /* A block of a matrix product: some rows of x times up to kc numbers of one panel of W, and what happens to the sums when the last block
  * of k is done (clipk_epilogue; pointers are at the block's own corner). */
 typedef struct clipk_gemm_block {
-    const float *x; /* [rows, K]; where `type` is pairs, K counts pairs, of x, too */
-    int64_t ldx;    /* 0: x is packed */
-    const void *w;  /* [K][nr] of `type` */
-    clipk_type type;
-    float *wide;    /* room for [K][nr], 64-byte aligned; used where type is f16 or bf16 */
+    const float *x; /* [rows, K]; K counts groups, and a group of x has 4 bytes in every form */
+    int64_t ldx;    /* in groups; 0: x is packed */
+    const void *w;  /* [K][nr] groups */
+    clipk_tile tile;
+    float *wide;    /* room for [K][nr], 64-byte aligned; used by the tiles of f16 and bf16 */
     int rows, n, K; /* n <= nr columns are stored */
     bool first, last;
     float *sum;     /* [rows][nr]: the sum of the blocks so far; unused where the first is the last */
@@ -109,10 +110,13 @@ struct clipk_set {
     int kc;     /* depth of a block of it: a panel of so many k stays in the innermost cache */
 
     /* simd_gemm.c */
-    void (*gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K); /* n <= nr rows to [K][nr], pairs to [(K + 1) / 2][nr][2] */
+    /* n <= nr rows to [groups][nr][group] */
+    void (*gemm_pack_w)(void *panel, const clipk_format *format, clipk_view W, int n, int K);
+    /* K numbers of a row to another form than f32, and zeros behind them up to `depth` */
+    void (*gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth);
     void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K); /* rows * K numbers, as gemm_block wants them */
     void (*gemm_block)(const clipk_gemm_block *b);
-    double (*fma_rounds)(clipk_type type, int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
+    double (*fma_rounds)(clipk_tile tile, int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
 
     /* simd_rows.c */
     void (*to_f32)(float *out, const void *in, clipk_type type, size_t n);

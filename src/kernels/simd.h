@@ -13,10 +13,11 @@
 #define CLIPK_TEXT(a) CLIPK_TEXT2(a)
 
 /* simd_gemm.c */
-void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K);
+void NAME(gemm_pack_w)(void *panel, const clipk_format *format, clipk_view W, int n, int K);
+void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth);
 void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K);
 void NAME(gemm_block)(const clipk_gemm_block *b);
-double NAME(fma_rounds)(clipk_type type, int64_t n);
+double NAME(fma_rounds)(clipk_tile tile, int64_t n);
 
 /* simd_rows.c */
 void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n);

@@ -44,16 +44,16 @@ INLINE vf load_pairs(const char *p, clipk_type type)
 }
 
 /* One number to [k][j] of a panel. Where types differ, the panel's is f32, or of pairs. */
-INLINE void pack_one(char *panel, clipk_type to, int k, int j, const char *p, clipk_type from)
+INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const char *p, clipk_type from)
 {
-    char *out = panel + ((size_t)k * NR + (size_t)j) * clipk_type_size(to);
+    char *out = panel + ((size_t)k * NR + (size_t)j) * (size_t)to->bytes;
     float f;
-    if (to == from) {
-        memcpy(out, p, clipk_type_size(to));
+    if (to->group == 1 && to->type == from) {
+        memcpy(out, p, (size_t)to->bytes);
         return;
     }
     NAME(to_f32)(&f, p, from, 1);
-    if (to == CLIPK_F32)
+    if (to->tile == CLIPK_TILE_F32)
         memcpy(out, &f, sizeof f);
     else
         NAME(to_bf16)((uint16_t *)(void *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1);
@@ -110,31 +110,43 @@ INLINE int pack_rows16(uint16_t *out, const char *p, int64_t rs, int n, int K)
     return k;
 }
 
-void NAME(gemm_pack_w)(void *panel, clipk_type type, clipk_view W, int n, int K)
+void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
 {
-    const size_t to = clipk_type_size(type), from = clipk_type_size(W.type);
+    const size_t to = (size_t)f->bytes, from = clipk_type_size(W.type);
     const int64_t rs = W.rs * (int64_t)from, cs = W.cs * (int64_t)from;
-    const int depth = clipk_panel_depth(type, K);
+    const int depth = clipk_panel_depth(f, K);
+    const bool same = f->group == 1 && f->type == W.type;
     const char *p = W.p;
     char *out = panel;
     int k = 0;
     if (n < NR || K < depth)
         memset(out, 0, to * NR * (size_t)depth);
-    if (W.cs == 1 && type == CLIPK_BF16_PAIRS)
+    if (W.cs == 1 && f->tile == CLIPK_TILE_BF16_PAIRS)
         k = 2 * pack_rows32_from(panel, true, W.type, p, rs, n, K / 2);
-    else if (W.cs == 1 && type == CLIPK_F32)
+    else if (W.cs == 1 && f->tile == CLIPK_TILE_F32)
         k = pack_rows32_from(panel, false, W.type, p, rs, n, K);
     else if (W.cs == 1)
         k = pack_rows16(panel, p, rs, n, K);
-    else if (W.rs == 1 && W.type == type && n == NR && type == CLIPK_F32)
+    else if (W.rs == 1 && same && n == NR && f->tile == CLIPK_TILE_F32)
         for (; k < K; k++)
             memcpy(out + (size_t)k * NR * sizeof(float), p + k * cs, NR * sizeof(float));
-    else if (W.rs == 1 && W.type == type)
+    else if (W.rs == 1 && same)
         for (; k < K; k++)
             memcpy(out + (size_t)k * NR * to, p + k * cs, (size_t)n * to);
     for (; k < K; k++)
         for (int j = 0; j < n; j++)
-            pack_one(out, type, k, j, p + j * rs + k * cs, W.type);
+            pack_one(out, f, k, j, p + j * rs + k * cs, W.type);
+}
+
+void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
+{
+    switch (form) {
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* a group of one is always whole */
+    case CLIPK_X_BF16:
+        NAME(to_bf16)(out, x, (size_t)K);
+        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
+        break;
+    }
 }
 
 /* The rows of a tile, [K][m]; m is a constant where it can be. */
@@ -237,28 +249,29 @@ typedef struct work {
 typedef uint32_t pair __attribute__((may_alias)); /* among the numbers of x */
 
 /* Of weights that become f32 as they are used. */
-INLINE bool is_narrow(clipk_type type) { return type == CLIPK_F16 || type == CLIPK_BF16; }
+INLINE bool is_narrow(clipk_tile kind) { return kind == CLIPK_TILE_F16 || kind == CLIPK_TILE_BF16; }
+INLINE clipk_type narrow_type(clipk_tile kind) { return kind == CLIPK_TILE_F16 ? CLIPK_F16 : CLIPK_BF16; }
 
 /* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one or two strides (of bytes) from it. Packed
  * rows stand behind x[0], so many a step. */
-INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_type type,
+INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_tile kind,
                  float *wide, int u)
 {
-    const char *at = w + u * NR * (is_narrow(type) ? 2 : 4);
+    const char *at = w + u * NR * (is_narrow(kind) ? 2 : 4);
     vf w0, w1;
-    if (!is_narrow(type)) {
+    if (!is_narrow(kind)) {
         w0 = vload((const float *)(const void *)at);
         w1 = vload((const float *)(const void *)at + CLIPK_VL);
     } else {
-        w0 = vload16(at, type);
-        w1 = vload16(at + 2 * CLIPK_VL, type);
+        w0 = vload16(at, narrow_type(kind));
+        w1 = vload16(at + 2 * CLIPK_VL, narrow_type(kind));
         vstore(wide + u * NR, w0);
         vstore(wide + u * NR + CLIPK_VL, w1);
     }
     UNROLL
     for (int i = 0; i < R; i++) {
         const void *at_x = packed ? (const char *)(x[0] + u * R + i) : (const char *)(x[i / 3] + u) + i % 3 * ldx;
-        if (type == CLIPK_BF16_PAIRS) {
+        if (kind == CLIPK_TILE_BF16_PAIRS) {
             const vu s = *(const pair *)at_x - (vu){0};
             acc[i][0] = vdot_bf16(acc[i][0], s, w0);
             acc[i][1] = vdot_bf16(acc[i][1], s, w1);
@@ -271,10 +284,10 @@ INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool p
 }
 
 /* acc[R] = x[R][K] W */
-INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type, bool packed)
+INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_tile kind, bool packed)
 {
     const clipk_gemm_block *b = t->b;
-    const int P = packed ? 1 : (R + 2) / 3, each = packed ? R : 1, size = NR * (is_narrow(type) ? 2 : 4);
+    const int P = packed ? 1 : (R + 2) / 3, each = packed ? R : 1, size = NR * (is_narrow(kind) ? 2 : 4);
     const float *x[(TILE_ROWS + 2) / 3];
     const char *w = t->w;
     float *wide = b->wide;
@@ -297,7 +310,7 @@ INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type, bool p
         OPAQUE(ldx);
         UNROLL
         for (int u = 0; u < STEPS; u++)
-            step(acc, R, x, ldx, packed, w, type, wide, u);
+            step(acc, R, x, ldx, packed, w, kind, wide, u);
         UNROLL
         for (int i = 0; i < P; i++)
             x[i] += STEPS * each;
@@ -305,7 +318,7 @@ INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_type type, bool p
         wide += STEPS * NR;
     }
     for (; k > 0; k--) {
-        step(acc, R, x, ldx, packed, w, type, wide, 0);
+        step(acc, R, x, ldx, packed, w, kind, wide, 0);
         UNROLL
         for (int i = 0; i < P; i++)
             x[i] += each;
@@ -332,8 +345,8 @@ INLINE void add_rows(vf acc[][2], const float *p, int64_t ld, int R)
     }
 }
 
-/* The R rows from `row` on, with weights of `type`. R, type and packed are constants. */
-INLINE void tile_rows(work *t, int row, int R, clipk_type type, bool packed)
+/* The R rows from `row` on, with the tile `kind`. R, kind and packed are constants. */
+INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
 {
     const clipk_gemm_block *b = t->b;
     vf acc[TILE_ROWS][2];
@@ -342,7 +355,7 @@ INLINE void tile_rows(work *t, int row, int R, clipk_type type, bool packed)
         UNROLL
         for (int i = 0; i < R; i++)
             __builtin_prefetch(y + i * b->ldy, 1); /* when the sums are done, y will be near */
-    sum_up(t, acc, row, R, type, packed);
+    sum_up(t, acc, row, R, kind, packed);
     if (!b->first)
         add_rows(acc, sum, NR, R);
     if (!b->last) {
@@ -366,15 +379,15 @@ INLINE void tile_rows(work *t, int row, int R, clipk_type type, bool packed)
 }
 
 #define TILE(R)                                                                                       \
-    static NOINLINE void tile_f32_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F32, false); }   \
-    static NOINLINE void tile_f16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F16, false); }   \
-    static NOINLINE void tile_bf16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_BF16, false); } \
-    static NOINLINE void tile_packed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_F32, true); }
+    static NOINLINE void tile_f32_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_F32, false); }   \
+    static NOINLINE void tile_f16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_F16, false); }   \
+    static NOINLINE void tile_bf16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16, false); } \
+    static NOINLINE void tile_packed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_F32, true); }
 TILE_SIZES(TILE)
 
 #if CLIPK_VL == 16 /* in the other sets nothing multiplies pairs faster than single numbers */
 #define TILE_OF_PAIRS(R) \
-    static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_BF16_PAIRS, false); }
+    static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, false); }
 TILE_SIZES(TILE_OF_PAIRS)
 #endif
 
@@ -383,15 +396,15 @@ TILE_SIZES(TILE_OF_PAIRS)
 #define TILE_BF16(R) [R] = tile_bf16_##R,
 #define TILE_PAIRS(R) [R] = tile_pairs_##R,
 #define TILE_PACKED(R) [R] = tile_packed_##R,
-#define PACKED (CLIPK_BF16_PAIRS + 1)
+#define PACKED CLIPK_TILES /* the tile of packed rows of x; its weights are f32 */
 static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
-    [CLIPK_F32] = {TILE_SIZES(TILE_F32)},
-    [CLIPK_F16] = {TILE_SIZES(TILE_F16)},
-    [CLIPK_BF16] = {TILE_SIZES(TILE_BF16)},
+    [CLIPK_TILE_F32] = {TILE_SIZES(TILE_F32)},
+    [CLIPK_TILE_F16] = {TILE_SIZES(TILE_F16)},
+    [CLIPK_TILE_BF16] = {TILE_SIZES(TILE_BF16)},
 #if CLIPK_VL == 16
-    [CLIPK_BF16_PAIRS] = {TILE_SIZES(TILE_PAIRS)},
+    [CLIPK_TILE_BF16_PAIRS] = {TILE_SIZES(TILE_PAIRS)},
 #endif
-    [PACKED] = {TILE_SIZES(TILE_PACKED)}, /* rows of x; weights are f32 */
+    [PACKED] = {TILE_SIZES(TILE_PACKED)},
 };
 
 /* ---- The block ------------------------------------------------------------------------------------------------- */
@@ -404,11 +417,11 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
     t.plain = b->n == NR && b->act <= CLIPK_RELU && !b->pre;
     if (t.plain && b->bias)
         memcpy(t.bias, b->bias, sizeof t.bias);
-    int kind = (int)b->type;
+    int kind = (int)b->tile;
     bool second = false;
     if (b->ldx == 0) {
-        if (b->type != CLIPK_F32) {
-            NAME(to_f32)(b->wide, b->w, b->type, (size_t)b->K * NR);
+        if (b->tile != CLIPK_TILE_F32) {
+            NAME(to_f32)(b->wide, b->w, narrow_type(b->tile), (size_t)b->K * NR);
             t.w = b->wide;
         }
         kind = PACKED;
@@ -420,8 +433,8 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
             t.next = b->next[1];
         }
         tile_of[kind][m](&t, row);
-        if (is_narrow((clipk_type)kind)) { /* the first tile has left them as f32 for the others */
-            kind = CLIPK_F32;
+        if (is_narrow((clipk_tile)kind)) { /* the first tile has left them as f32 for the others */
+            kind = CLIPK_TILE_F32;
             t.w = b->wide;
         }
     }
@@ -430,7 +443,7 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
 /* ---- The peak -------------------------------------------------------------------------------------------------- */
 
 /* 12 independent chains of fused multiply-adds: more than any processor here has in flight. Returns how many operations `n` rounds are. */
-double NAME(fma_rounds)(clipk_type type, int64_t n)
+double NAME(fma_rounds)(clipk_tile kind, int64_t n)
 {
     vf a[12];
     const vf x = vset1(0.9999f), y = vset1(0.0003f); /* no chain starts at the fixed point, 3: it would be folded away */
@@ -438,11 +451,11 @@ double NAME(fma_rounds)(clipk_type type, int64_t n)
     UNROLL
     for (int i = 0; i < 12; i++)
         a[i] = vset1((float)i + 0.5f);
-    for (int64_t k = 0; k < n && type == CLIPK_BF16_PAIRS; k++)
+    for (int64_t k = 0; k < n && kind == CLIPK_TILE_BF16_PAIRS; k++)
         UNROLL
         for (int i = 0; i < 12; i++)
             a[i] = vdot_bf16(a[i], ones, y);
-    for (int64_t k = 0; k < n && type != CLIPK_BF16_PAIRS; k++)
+    for (int64_t k = 0; k < n && kind != CLIPK_TILE_BF16_PAIRS; k++)
         UNROLL
         for (int i = 0; i < 12; i++)
             a[i] = a[i] * x + y;
@@ -452,7 +465,7 @@ double NAME(fma_rounds)(clipk_type type, int64_t n)
         sum += a[i];
     volatile float keep = sum[0];
     (void)keep;
-    return (double)n * 12 * CLIPK_VL * (type == CLIPK_BF16_PAIRS ? 4 : 2);
+    return (double)n * 12 * CLIPK_VL * (kind == CLIPK_TILE_BF16_PAIRS ? 4 : 2);
 }
 
 /* ---- The table ------------------------------------------------------------------------------------------------- */
@@ -464,6 +477,7 @@ const clipk_set NAME(set) = {
     .kc = KC,
     .gemm_pack_x = NAME(gemm_pack_x),
     .gemm_pack_w = NAME(gemm_pack_w),
+    .gemm_form_x = NAME(gemm_form_x),
     .gemm_block = NAME(gemm_block),
     .fma_rounds = NAME(fma_rounds),
     .to_f32 = NAME(to_f32),

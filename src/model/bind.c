@@ -48,7 +48,7 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
         fault(b, "tensor '%s' is missing", name);
         return NULL;
     }
-    /* Written while loading, before the store is shared. Whoever binds again, as clip_explain()
+    /* Written while loading, before the store is shared. Whoever binds again, as clipeng_explain()
      * does beside other threads, only reads it. */
     if (!t->used)
         t->used = true;
@@ -179,10 +179,10 @@ static void place_f32(clipmdl_binder *b, const float **out, float **d, const cha
         clipk_to_f32(b->k, p, s.view.p, s.view.type, n);
 }
 
-static void place_weight(clipmdl_binder *b, clipk_weight *w, clipk_type type, int O, int I)
+static void place_weight(clipmdl_binder *b, clipk_weight *w, const clipk_format *format, int O, int I)
 {
-    *w = (clipk_weight){.type = type, .N = O, .K = I};
-    w->panels = clipb_arena_alloc(&b->arena, clipk_weight_bytes(b->k->set, type, O, I), 1);
+    *w = (clipk_weight){.format = format, .N = O, .K = I};
+    w->panels = clipb_arena_alloc(&b->arena, clipk_weight_bytes(b->k->set, format, O, I), 1);
 }
 
 /* Weights that change are packed when they are used, all into one room as large as the largest. */
@@ -199,17 +199,17 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, cons
     const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
     *out = (clipnn_linear){.dw = s->g};
     if (trains(b)) {
-        out->w = (clipk_weight){.N = O, .K = I};
-        out->wt = (clipk_weight){.N = I, .K = O};
+        out->w = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = O, .K = I};
+        out->wt = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = I, .K = O};
         out->W = s->view;
-        out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_F32, O, I),
-                               clipk_weight_bytes(b->k->set, CLIPK_F32, I, O));
+        out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, O, I),
+                               clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, I, O));
         return;
     }
-    const clipk_type type = b->bf16 ? CLIPK_BF16_PAIRS : s->view.type;
-    place_weight(b, &out->w, type, O, I);
+    const clipk_format *format = clipk_format_for(b->format ? b->format : CLIPK_FORMAT_F32, s->view.type);
+    place_weight(b, &out->w, format, O, I);
     if (b->back)
-        place_weight(b, &out->wt, type, I, O);
+        place_weight(b, &out->wt, format, I, O);
     if (!found || !clipmdl_binder_places(b))
         return;
     clipk_weight_pack(b->k, &out->w, s->view);
@@ -419,7 +419,7 @@ void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefi
     *out = (clipnn_conv1x1){0};
     if (folds(b)) {
         const float *w = fold(b, &out->w.b, found, &s, O, n);
-        place_weight(b, &out->w.w, CLIPK_F32, O, n);
+        place_weight(b, &out->w.w, CLIPK_FORMAT_F32, O, n);
         if (w)
             clipk_weight_pack(b->k, &out->w.w, clipk_rows(w, n));
         return;

@@ -20,7 +20,7 @@ typedef struct clipmdl_binder {
     const clipmdl_store *store;
     const clipmdl_family *family;
     const char *prefix;
-    bool bf16; /* matrices become products of bf16 numbers, whatever their type; not a ResNet's filters */
+    const clipk_format *format; /* of matrices, but not of a ResNet's filters; NULL: f32 products */
     bool back; /* matrices also transposed, for the gradients of activations; parameters get none */
     /* Or from a training: */
     const clipmdl_params *params;
@@ -60,7 +60,7 @@ void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const 
 void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C,
                             float eps);
 
-/* Rows first .. first+O of the [total, I] matrix `weight`, packed in the file's type or for bf16.
+/* Rows first .. first+O of the [total, I] matrix `weight`, packed in the binder's format.
  * bias  in  [total] or NULL */
 void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight,
                          const char *bias, int first, int O, int total, int I);

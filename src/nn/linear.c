@@ -42,7 +42,7 @@ static void add_product(const clipk_ctx *k, const float *dy, clipk_view x, int T
 {
     const int I = l->w.K, O = l->w.N, M = l->dw_transposed ? I : O, N = l->dw_transposed ? O : I;
     const clipk_view dyt = transposed(clipk_rows(dy, O)), xt = transposed(x);
-    const clipk_weight right = {.N = N, .K = T, .panels = work};
+    const clipk_weight right = {.format = CLIPK_FORMAT_F32, .N = N, .K = T, .panels = work};
     const clipk_epilogue e = {.residual = l->dw, .ld_residual = N};
     clipk_weight_pack(k, &right, l->dw_transposed ? dyt : xt);
     clipk_gemm(k, l->dw, N, l->dw_transposed ? xt : dyt, M, &right, &e);
@@ -61,7 +61,7 @@ void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, 
 
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O)
 {
-    const size_t packed = clipk_weight_bytes(k->set, CLIPK_F32, I > O ? I : O, clipb_min(T, ROWS)),
+    const size_t packed = clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, I > O ? I : O, clipb_min(T, ROWS)),
                  sums = clipk_sums_work(T, O);
     return packed > sums ? packed : sums;
 }

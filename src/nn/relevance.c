@@ -18,14 +18,14 @@ void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ct
     r->before = CLIPB_NEW(a, float, T);
     r->score = CLIPB_NEW(a, float, square);
     r->dp = CLIPB_NEW(a, float, square);
-    r->panels = clipb_arena_alloc(a, clipk_weight_bytes(k->set, CLIPK_F32, longest, p->width / p->heads), 1);
+    r->panels = clipb_arena_alloc(a, clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, longest, p->width / p->heads), 1);
 }
 
 /* y [M, N] = a bᵀ, columns of one head */
 static void product(const clipk_ctx *k, const clipnn_relevance *r, float *y, const float *a, int lda, int M,
                     const float *b, int ldb, int N, int D)
 {
-    clipk_weight w = {.type = CLIPK_F32, .N = N, .K = D, .panels = r->panels};
+    clipk_weight w = {.format = CLIPK_FORMAT_F32, .N = N, .K = D, .panels = r->panels};
     clipk_weight_pack(k, &w, clipk_rows(b, ldb));
     clipk_gemm(k, y, N, clipk_rows(a, lda), M, &w, NULL);
 }

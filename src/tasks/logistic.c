@@ -38,9 +38,9 @@ static void layout(clipb_arena *a, cliptsk_logistic *l)
     const cliptsk_samples *s = &l->s;
     const size_t P = cliptsk_logistic_size(s->F, s->C), blocks = ((size_t)s->N + BLOCK - 1) / BLOCK;
     const int n = block_of(s, 0);
-    l->x_bytes = (clipk_weight_bytes(l->k->set, CLIPK_F32, s->F, n) + CLIPB_ALIGN - 1) / CLIPB_ALIGN * CLIPB_ALIGN;
+    l->x_bytes = (clipk_weight_bytes(l->k->set, CLIPK_FORMAT_F32, s->F, n) + CLIPB_ALIGN - 1) / CLIPB_ALIGN * CLIPB_ALIGN;
     l->x = clipb_arena_alloc(a, blocks, l->x_bytes);
-    l->W = clipb_arena_alloc(a, clipk_weight_bytes(l->k->set, CLIPK_F32, s->C, s->F), 1);
+    l->W = clipb_arena_alloc(a, clipk_weight_bytes(l->k->set, CLIPK_FORMAT_F32, s->C, s->F), 1);
     l->work = clipb_arena_alloc(a, clipk_sums_work(n, s->C), 1);
     l->z = CLIPB_NEW(a, float, (size_t)n * (size_t)s->C);
     l->loss = CLIPB_NEW(a, double, n);
@@ -88,7 +88,8 @@ clip_status cliptsk_logistic_new(const clipk_ctx *k, const cliptsk_samples *s, c
     a = clipb_arena_on(&l->memory);
     layout(&a, l);
     for (int n0 = 0; n0 < s->N; n0 += BLOCK) {
-        clipk_weight w = {.N = s->F, .K = block_of(s, n0), .panels = l->x + (size_t)(n0 / BLOCK) * l->x_bytes};
+        clipk_weight w = {.format = CLIPK_FORMAT_F32, .N = s->F, .K = block_of(s, n0),
+                          .panels = l->x + (size_t)(n0 / BLOCK) * l->x_bytes};
         clipk_weight_pack(k, &w, (clipk_view){s->x + (size_t)n0 * (size_t)s->F, CLIPK_F32, 1, s->F});
     }
     *out = l;
@@ -138,13 +139,14 @@ double cliptsk_logistic_value(cliptsk_logistic *l, double l2, const float *theta
     const int C = s->C, F = s->F;
     const size_t n_W = (size_t)C * (size_t)F;
     float *db = gradient + n_W;
-    clipk_weight W = {.N = C, .K = F, .panels = l->W};
+    clipk_weight W = {.format = CLIPK_FORMAT_F32, .N = C, .K = F, .panels = l->W};
     double loss = 0, squares = 0;
     clipk_weight_pack(l->k, &W, clipk_rows(theta, F));
     memset(gradient, 0, cliptsk_logistic_size(F, C) * sizeof *gradient);
     for (int n0 = 0; n0 < s->N; n0 += BLOCK) {
         const int n = block_of(s, n0);
-        clipk_weight x = {.N = F, .K = n, .panels = l->x + (size_t)(n0 / BLOCK) * l->x_bytes};
+        clipk_weight x = {.format = CLIPK_FORMAT_F32, .N = F, .K = n,
+                          .panels = l->x + (size_t)(n0 / BLOCK) * l->x_bytes};
         clipk_gemm(l->k, l->z, C, clipk_rows(s->x + (size_t)n0 * (size_t)F, F), n, &W,
                    &(clipk_epilogue){.bias = theta + n_W});
         clipb_team_run(l->k->team, n, softmax_row, &(rows_job){l, n0});
@@ -166,8 +168,8 @@ clip_status cliptsk_logistic_predict(const clipk_ctx *k, const float *theta, con
                                      float *p)
 {
     clipb_block memory = {0};
-    clipk_weight W = {.N = C, .K = F};
-    TRY(clipb_block_reserve(&memory, clipk_weight_bytes(k->set, CLIPK_F32, C, F)));
+    clipk_weight W = {.format = CLIPK_FORMAT_F32, .N = C, .K = F};
+    TRY(clipb_block_reserve(&memory, clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, C, F)));
     W.panels = memory.base;
     clipk_weight_pack(k, &W, clipk_rows(theta, F));
     clipk_gemm(k, p, C, clipk_rows(x, F), N, &W, &(clipk_epilogue){.bias = theta + (size_t)C * (size_t)F});

@@ -27,8 +27,8 @@ static void layout(clipb_arena *a, block *b, const clipk_set *set, int Q, int D)
     b->score = CLIPB_NEW(a, float, QUERIES * CANDIDATES);
     b->gathered = CLIPB_NEW(a, float, (size_t)GATHERED * (size_t)D);
     b->best = CLIPB_NEW(a, float, Q);
-    b->w = (clipk_weight){.type = CLIPK_F32, .K = D};
-    b->w.panels = clipb_arena_alloc(a, clipk_weight_bytes(set, CLIPK_F32, CANDIDATES, D), 1);
+    b->w = (clipk_weight){.format = CLIPK_FORMAT_F32, .K = D};
+    b->w.panels = clipb_arena_alloc(a, clipk_weight_bytes(set, CLIPK_FORMAT_F32, CANDIDATES, D), 1);
 }
 
 static int at_most(int n, int most) { return n < most ? n : most; }
@@ -132,7 +132,7 @@ static int ascending(const void *a, const void *b)
 
 /* As get_clip_metrics() of OpenCLIP's train.py prints them: mean(rank) + 1 and floor(median(rank))
  * + 1. The median of an even number is the mean of the middle two. */
-clip_status clip_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out)
+clip_status cliptsk_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out)
 {
     *out = (clip_rank_metrics){.queries = Q > 0 ? Q : 0};
     if (Q <= 0)

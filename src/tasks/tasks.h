@@ -20,6 +20,9 @@
 clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const float *candidate, int C, int D,
                           const int32_t *right, const int32_t *right_off, int32_t *rank);
 
+/* cliptsk_rank_summary(): clip_rank_summary() of clip.h. */
+clip_status cliptsk_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out);
+
 enum { CLIPTSK_MOST_TEXT = 1 << 16 }; /* bytes of a filled template; the longest context takes a few thousand */
 
 /* cliptsk_fill_template(): `text` with every "{}" replaced by `label`.

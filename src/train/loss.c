@@ -22,8 +22,8 @@ typedef struct loss_job {
 
 void cliptrn_loss_layout(clipb_arena *a, cliptrn_loss_acts *acts, const clipk_ctx *k, int N, int D)
 {
-    const size_t n = (size_t)N, wide = clipk_weight_bytes(k->set, CLIPK_F32, N, D),
-                 tall = clipk_weight_bytes(k->set, CLIPK_F32, D, N);
+    const size_t n = (size_t)N, wide = clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, N, D),
+                 tall = clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, D, N);
     acts->Z = CLIPB_NEW(a, float, n * n);
     acts->row_lse = CLIPB_NEW(a, float, n);
     acts->column_lse = CLIPB_NEW(a, float, n);
@@ -36,7 +36,7 @@ void cliptrn_loss_layout(clipb_arena *a, cliptrn_loss_acts *acts, const clipk_ct
 /* y = x Wᵀ for W [N, K] that is used this once. */
 static void product(const clipk_ctx *k, float *y, clipk_view x, int M, clipk_view W, int N, int K, void *panels)
 {
-    clipk_weight w = {.N = N, .K = K, .panels = panels};
+    clipk_weight w = {.format = CLIPK_FORMAT_F32, .N = N, .K = K, .panels = panels};
     clipk_weight_pack(k, &w, W);
     clipk_gemm(k, y, N, x, M, &w, NULL);
 }

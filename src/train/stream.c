@@ -130,7 +130,7 @@ static clip_status decode(cliptrn_stream *s, cell *c, clipdat_sample *scratch)
     clip_status status = s->augmented ? clipimg_augment_apply(&s->augment, &rng, &s->recipe, &img, c->pixels)
                                       : clipimg_preprocess(&s->recipe, &img, c->pixels);
     clipimg_free(&img);
-    return status < 0 ? clipb_fail(&c->err, status, sample->text, "%s", clip_status_message(status)) : CLIP_OK;
+    return status < 0 ? clipb_fail(&c->err, status, sample->text, "%s", clipb_status_message(status)) : CLIP_OK;
 }
 
 static clip_status tokenize(cliptrn_stream *s, cell *c)

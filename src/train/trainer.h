@@ -27,7 +27,7 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
                                  const cliptrn_optimizer_options *optimizer, clip_error *err);
 void cliptrn_trainer_free(cliptrn_trainer *t);
 
-/* cliptrn_trainer_step(): clip_trainer_step() of clip.h. */
+/* cliptrn_trainer_step(): clipeng_trainer_step() of clip.h. */
 clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_error *err);
 
 /* cliptrn_state_write(), cliptrn_state_read(): what resuming needs besides the weights, as files in `dir`:

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/line.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -212,9 +213,9 @@ static void every_allocation_may_fail(void **state)
 static void statuses_have_names(void **state)
 {
     (void)state;
-    assert_string_equal(clip_status_name(CLIP_EIO), "CLIP_EIO");
-    assert_string_equal(clip_status_message(CLIP_OK), "done");
-    assert_non_null(clip_status_message((clip_status)-99));
+    assert_string_equal(clipb_status_name(CLIP_EIO), "CLIP_EIO");
+    assert_string_equal(clipb_status_message(CLIP_OK), "done");
+    assert_non_null(clipb_status_message((clip_status)-99));
     char far[5000]; /* its end, and what is wrong, are told of a name that is too long for a message */
     clip_error err;
     memset(far, 'x', sizeof far);
@@ -272,9 +273,9 @@ static void characters_are_told_apart(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
         int32_t code;
-        assert_int_equal(clip_text_next(c[i].text, &code), c[i].bytes);
+        assert_int_equal(clipb_text_next(c[i].text, &code), c[i].bytes);
         assert_int_equal(code, c[i].code);
-        assert_int_equal(clip_text_shown(code), c[i].shown);
+        assert_int_equal(clipb_text_shown(code), c[i].shown);
     }
 }
 

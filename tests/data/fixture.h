@@ -139,7 +139,7 @@ static inline const char *all_of(const char *spec, const clip_pairs_options *opt
     if (s < 0) {
         assert_null(p);
         assert_int_equal(s, err.code);
-        snprintf(line, sizeof line, "open: %s %s\n", clip_status_name(s) + 5, err.message);
+        snprintf(line, sizeof line, "open: %s %s\n", clipb_status_name(s) + 5, err.message);
         tell(line);
         return told;
     }
@@ -154,7 +154,7 @@ static inline const char *all_of(const char *spec, const clip_pairs_options *opt
         if (s < 0) {
             assert_null(pair.key);
             assert_int_equal(s, err.code);
-            snprintf(line, sizeof line, "%s %s\n", clip_status_name(s) + 5, err.message);
+            snprintf(line, sizeof line, "%s %s\n", clipb_status_name(s) + 5, err.message);
         } else {
             assert_true(pair.n_captions >= 1 && pair.size > 0);
             int n = snprintf(line, sizeof line, "%s=%.*s:", pair.key, (int)pair.size, (const char *)pair.bytes);

@@ -22,7 +22,7 @@ static const char *listed(const char *path)
     clip_status s = clipdat_list_pictures(path, hear, NULL, NULL, NULL, &list, &n, &err);
     if (s < 0) {
         assert_null(list);
-        tell(clip_status_name(s));
+        tell(clipb_status_name(s));
         tell(" ");
         tell(err.message);
         return told;

@@ -233,7 +233,7 @@ static const char *expanded(const char *spec)
     clip_status s = clipdat_expand(spec, &list, &n, &err);
     if (s < 0) {
         assert_null(list);
-        return strcpy(out, clip_status_name(s));
+        return strcpy(out, clipb_status_name(s));
     }
     for (size_t i = 0; i < n; i++)
         sprintf(out + strlen(out), "%s%s", i ? " " : "", list[i]);

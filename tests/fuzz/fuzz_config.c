@@ -1,5 +1,5 @@
 /* fuzz_config.c: any bytes as the JSON of a checkpoint, read by every family. */
-#include "api/api.h"
+#include "engine/engine.h"
 #include "memory_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *path = memory_file(data, size);
-    clipmdl_recipe recipe = clipapi_recipe_default();
+    clipmdl_recipe recipe = clipeng_recipe_default();
     clip_error err;
     int n;
     const clipmdl_family *const *families = clipmdl_families(&n);

@@ -35,7 +35,7 @@ static const clipimg_passes *passes_named(const char *name)
 static void check(clip_status s)
 {
     if (s < 0) {
-        fprintf(stderr, "probe: %s\n", clip_status_name(s));
+        fprintf(stderr, "probe: %s\n", clipb_status_name(s));
         exit(4);
     }
 }

@@ -260,7 +260,7 @@ static void refuse(unsigned char *data, size_t size, const char *name, long long
     clip_status s = clipimg_decode(data, size, name, &o, NULL, &img, &err);
     fail_alloc_stop();
     if (s != want)
-        fail_msg("%s: %s (%s)", name, clip_status_name(s), err.message);
+        fail_msg("%s: %s (%s)", name, clipb_status_name(s), err.message);
     assert_null(img.rgb);
     free(data);
 }
@@ -338,7 +338,7 @@ static void read_drawing(const char *text, long long max_pixels, clip_status wan
     clip_image_options o = {.max_pixels = max_pixels, .background = 0xFFFFFF};
     clip_status s = clipimg_decode(text, strlen(text), "drawing.svg", &o, NULL, &img, &err);
     if (s != want)
-        fail_msg("%s: %s (%s)", text, clip_status_name(s), err.message);
+        fail_msg("%s: %s (%s)", text, clipb_status_name(s), err.message);
     if (s == CLIP_OK && (img.width != width || img.height != height))
         fail_msg("%s: %d x %d, not %d x %d", text, img.width, img.height, width, height);
     clipimg_free(&img);

@@ -27,7 +27,7 @@ static clip_error err;
     do {                                                                         \
         const clip_status got_ = (expr);                                         \
         if (got_ != CLIP_OK)                                                     \
-            fail_msg("%s: %s, %s", #expr, clip_status_name(got_), err.message);  \
+            fail_msg("%s: %s, %s", #expr, clipb_status_name(got_), err.message);  \
     } while (0)
 
 static inline void empty_dir(void)

@@ -90,7 +90,7 @@ static void test_allocations(void **state)
             break;
         }
         if (s != CLIP_OK && s != CLIP_ENOMEM) /* without threads it searches alone, without room gaps stay */
-            fail_msg("allocation %ld: %s, %s", n, clip_status_name(s), err.message);
+            fail_msg("allocation %ld: %s, %s", n, clipb_status_name(s), err.message);
         check();
     }
     assert_true(n > 20);

@@ -116,7 +116,7 @@ static void refused(clip_status status, const char *word, const char *what)
         const double started = now();
         const clip_status s = use(write);
         if (s != status || !strstr(err.message, word))
-            fail_msg("%s: %s, %s", what, clip_status_name(s), err.message);
+            fail_msg("%s: %s, %s", what, clipb_status_name(s), err.message);
         if (now() - started > 20)
             fail_msg("%s: took %g s", what, now() - started);
     }
@@ -277,7 +277,7 @@ static void test_links(void **state)
             assert_int_equal(symlink(gone ? "../clip-index-nowhere" : target, file(names[i])), 0);
             const clip_status s = use(true);
             if (s == CLIP_OK ? !gone : s != CLIP_EIO || !strstr(err.message, "link"))
-                fail_msg("%s: %s, %s", names[i], clip_status_name(s), err.message);
+                fail_msg("%s: %s, %s", names[i], clipb_status_name(s), err.message);
             check_outside("mine", names[i]);
             assert_int_equal(access("clip-index-nowhere", F_OK), -1);
         }
@@ -296,7 +296,7 @@ static void test_pipes(void **state)
         for (int write = 0; write < 2; write++) {
             const clip_status s = use(write); /* a reader goes without codes, and needs no lock */
             if (s != CLIP_EIO && !(s == CLIP_OK && !write && (i > 5 || i == 4)))
-                fail_msg("%s: %s, %s", names[i], clip_status_name(s), err.message);
+                fail_msg("%s: %s, %s", names[i], clipb_status_name(s), err.message);
         }
     }
     alarm(0);

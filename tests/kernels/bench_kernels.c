@@ -17,51 +17,56 @@
 
 typedef struct shape {
     int M, N, K;
-    clipk_type type;
+    const clipk_format *format;
     bool streams; /* the weights come from memory */
     clipk_act act;
     const char *what;
 } shape;
 
+#define F32 (&clipk_formats[CLIPK_TILE_F32])
+#define F16 (&clipk_formats[CLIPK_TILE_F16])
+#define BF16 (&clipk_formats[CLIPK_TILE_BF16])
+#define BF16_PAIRS (&clipk_formats[CLIPK_TILE_BF16_PAIRS])
+
 static const shape shapes[] = {
-    {1600, 2304, 768, CLIPK_F32, false, CLIPK_LINEAR, "ViT-B/32, 32 pictures: q, k, v"},
-    {1600, 768, 768, CLIPK_F32, false, CLIPK_LINEAR, "  out"},
-    {1600, 3072, 768, CLIPK_F32, false, CLIPK_LINEAR, "  fc"},
-    {1600, 3072, 768, CLIPK_F32, false, CLIPK_GELU, "  fc with GELU"},
-    {1600, 768, 3072, CLIPK_F32, false, CLIPK_LINEAR, "  proj"},
-    {1600, 3072, 768, CLIPK_F16, false, CLIPK_LINEAR, "  fc, f16"},
-    {1600, 3072, 768, CLIPK_BF16, false, CLIPK_LINEAR, "  fc, bf16"},
-    {1600, 2304, 768, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  q, k, v, products in bf16"},
-    {1600, 768, 768, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  out"},
-    {1600, 3072, 768, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  fc"},
-    {1600, 3072, 768, CLIPK_BF16_PAIRS, false, CLIPK_GELU, "  fc with GELU"},
-    {1600, 768, 3072, CLIPK_BF16_PAIRS, false, CLIPK_LINEAR, "  proj"},
-    {577, 4096, 1024, CLIPK_F32, false, CLIPK_LINEAR, "ViT-L/14-336, 1 picture: fc"},
-    {577, 1024, 4096, CLIPK_F32, false, CLIPK_LINEAR, "  proj"},
-    {514, 5120, 1280, CLIPK_F32, false, CLIPK_LINEAR, "ViT-H/14, 2 pictures: fc"},
-    {514, 1280, 5120, CLIPK_F32, false, CLIPK_LINEAR, "  proj"},
-    {384, 2048, 512, CLIPK_F32, false, CLIPK_LINEAR, "text, 32 captions: fc"},
-    {384, 512, 2048, CLIPK_F32, false, CLIPK_LINEAR, "  proj"},
-    {100352, 64, 64, CLIPK_F32, false, CLIPK_RELU, "RN50, 32 pictures: 1x1 convolutions"},
-    {100352, 256, 64, CLIPK_F32, false, CLIPK_LINEAR, "  "},
-    {100352, 64, 256, CLIPK_F32, false, CLIPK_RELU, "  "},
-    {100352, 64, 576, CLIPK_F32, false, CLIPK_RELU, "  3x3 by im2col"},
-    {6272, 256, 1024, CLIPK_F32, false, CLIPK_RELU, "  "},
-    {50, 3072, 768, CLIPK_F32, true, CLIPK_LINEAR, "ViT-B/32, 1 picture: fc"},
-    {50, 768, 3072, CLIPK_F32, true, CLIPK_LINEAR, "  proj"},
-    {50, 768, 768, CLIPK_F32, true, CLIPK_LINEAR, "  out"},
-    {50, 3072, 768, CLIPK_F16, true, CLIPK_LINEAR, "  fc, f16"},
-    {50, 3072, 768, CLIPK_BF16_PAIRS, true, CLIPK_LINEAR, "  fc, products in bf16"},
-    {50, 768, 3072, CLIPK_BF16_PAIRS, true, CLIPK_LINEAR, "  proj"},
-    {12, 2048, 512, CLIPK_F32, true, CLIPK_LINEAR, "text, 1 caption: fc"},
-    {12, 512, 2048, CLIPK_F32, true, CLIPK_LINEAR, "  proj"},
-    {12, 2048, 512, CLIPK_F16, true, CLIPK_LINEAR, "  fc, f16"},
-    {4, 2048, 512, CLIPK_F32, true, CLIPK_LINEAR, "  fc, 4 rows"},
-    {1, 2048, 512, CLIPK_F32, true, CLIPK_LINEAR, "  fc, 1 row"},
-    {1, 512, 2048, CLIPK_F32, true, CLIPK_LINEAR, "  proj, 1 row"},
-    {1, 2048, 512, CLIPK_F16, true, CLIPK_LINEAR, "  fc, 1 row, f16"},
-    {1, 512, 512, CLIPK_F32, false, CLIPK_LINEAR, "  in cache: 1 row"},
-    {12, 512, 512, CLIPK_F32, false, CLIPK_LINEAR, "  in cache: 12 rows"},
+    {1600, 2304, 768, F32, false, CLIPK_LINEAR, "ViT-B/32, 32 pictures: q, k, v"},
+    {1600, 768, 768, F32, false, CLIPK_LINEAR, "  out"},
+    {1600, 3072, 768, F32, false, CLIPK_LINEAR, "  fc"},
+    {1600, 3072, 768, F32, false, CLIPK_GELU, "  fc with GELU"},
+    {1600, 768, 3072, F32, false, CLIPK_LINEAR, "  proj"},
+    {1600, 3072, 768, F16, false, CLIPK_LINEAR, "  fc, f16"},
+    {1600, 3072, 768, BF16, false, CLIPK_LINEAR, "  fc, bf16"},
+    {1600, 2304, 768, BF16_PAIRS, false, CLIPK_LINEAR, "  q, k, v, products in bf16"},
+    {1600, 768, 768, BF16_PAIRS, false, CLIPK_LINEAR, "  out"},
+    {1600, 3072, 768, BF16_PAIRS, false, CLIPK_LINEAR, "  fc"},
+    {1600, 3072, 768, BF16_PAIRS, false, CLIPK_GELU, "  fc with GELU"},
+    {1600, 768, 3072, BF16_PAIRS, false, CLIPK_LINEAR, "  proj"},
+    {577, 4096, 1024, F32, false, CLIPK_LINEAR, "ViT-L/14-336, 1 picture: fc"},
+    {577, 1024, 4096, F32, false, CLIPK_LINEAR, "  proj"},
+    {514, 5120, 1280, F32, false, CLIPK_LINEAR, "ViT-H/14, 2 pictures: fc"},
+    {514, 1280, 5120, F32, false, CLIPK_LINEAR, "  proj"},
+    {384, 2048, 512, F32, false, CLIPK_LINEAR, "text, 32 captions: fc"},
+    {384, 512, 2048, F32, false, CLIPK_LINEAR, "  proj"},
+    {100352, 64, 64, F32, false, CLIPK_RELU, "RN50, 32 pictures: 1x1 convolutions"},
+    {100352, 256, 64, F32, false, CLIPK_LINEAR, "  "},
+    {100352, 64, 256, F32, false, CLIPK_RELU, "  "},
+    {100352, 64, 576, F32, false, CLIPK_RELU, "  3x3 by im2col"},
+    {6272, 256, 1024, F32, false, CLIPK_RELU, "  "},
+    {50, 3072, 768, F32, true, CLIPK_LINEAR, "ViT-B/32, 1 picture: fc"},
+    {50, 768, 3072, F32, true, CLIPK_LINEAR, "  proj"},
+    {50, 768, 768, F32, true, CLIPK_LINEAR, "  out"},
+    {50, 3072, 768, F16, true, CLIPK_LINEAR, "  fc, f16"},
+    {50, 3072, 768, BF16_PAIRS, true, CLIPK_LINEAR, "  fc, products in bf16"},
+    {50, 768, 3072, BF16_PAIRS, true, CLIPK_LINEAR, "  proj"},
+    {12, 2048, 512, F32, true, CLIPK_LINEAR, "text, 1 caption: fc"},
+    {12, 512, 2048, F32, true, CLIPK_LINEAR, "  proj"},
+    {12, 2048, 512, F16, true, CLIPK_LINEAR, "  fc, f16"},
+    {4, 2048, 512, F32, true, CLIPK_LINEAR, "  fc, 4 rows"},
+    {1, 2048, 512, F32, true, CLIPK_LINEAR, "  fc, 1 row"},
+    {1, 512, 2048, F32, true, CLIPK_LINEAR, "  proj, 1 row"},
+    {1, 2048, 512, F16, true, CLIPK_LINEAR, "  fc, 1 row, f16"},
+    {1, 512, 512, F32, false, CLIPK_LINEAR, "  in cache: 1 row"},
+    {12, 512, 512, F32, false, CLIPK_LINEAR, "  in cache: 12 rows"},
 };
 
 static double now(void)
@@ -138,16 +143,16 @@ static double read_gbs(const clipk_ctx *k, const void *p, size_t bytes)
 
 static void run(const clipk_ctx *k, const shape *s)
 {
-    const size_t each = clipk_weight_bytes(k->set, s->type, s->N, s->K);
+    const size_t each = clipk_weight_bytes(k->set, s->format, s->N, s->K);
     const int layers = s->streams ? (int)(MEMORY / each) : 1;
     const double operations = 2.0 * s->M * s->N * s->K * layers;
     const int times = operations > 2e8 ? 1 : (int)(2e8 / operations) + 1;
     char *panels = memory(each * (size_t)layers);
     float *W = numbers((size_t)s->N * (size_t)s->K), *x = numbers((size_t)s->M * (size_t)s->K),
           *y = memory(sizeof(float) * (size_t)s->M * (size_t)s->N);
-    clipk_weight w = {s->type, s->N, s->K, panels};
-    const bool narrow = s->type == CLIPK_F16 || s->type == CLIPK_BF16;
-    clipk_view view = {W, narrow ? s->type : CLIPK_F32, s->K, 1}; /* for 16 bits: whatever the bits say */
+    clipk_weight w = {s->format, s->N, s->K, panels};
+    const bool narrow = s->format == F16 || s->format == BF16;
+    clipk_view view = {W, narrow ? s->format->type : CLIPK_F32, s->K, 1}; /* for 16 bits: whatever the bits say */
     if (narrow)
         memset(W, 0x22, sizeof(float) * (size_t)s->N * (size_t)s->K);
     for (int l = 0; l < layers; l++) {
@@ -157,7 +162,7 @@ static void run(const clipk_ctx *k, const shape *s)
     clipk_epilogue e = {.act = s->act};
     double speed[ROUNDS], share[ROUNDS], bytes[ROUNDS], of_read[ROUNDS];
     for (int r = -1; r < ROUNDS; r++) {
-        double peak = clipk_fma_peak(k, s->type, 0.002) * 1e9,
+        double peak = clipk_fma_peak(k, s->format, 0.002) * 1e9,
                read = s->streams ? read_gbs(k, panels, each * (size_t)layers) : 0, start = now();
         for (int t = 0; t < times; t++)
             for (int l = 0; l < layers; l++) {
@@ -189,12 +194,12 @@ static void packing(const clipk_ctx *k)
 {
     enum { N = 2048, K = 512, LAYERS = 36 };
     static const struct {
-        clipk_type type;
+        const clipk_format *format;
         const char *name;
-    } types[] = {{CLIPK_F32, "f32"}, {CLIPK_F16, "f16"}};
+    } types[] = {{F32, "f32"}, {F16, "f16"}};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
-        const size_t size = clipk_type_size(types[t].type) * N * K,
-                     each = clipk_weight_bytes(k->set, types[t].type, N, K);
+        const size_t size = (size_t)types[t].format->bytes * N * K,
+                     each = clipk_weight_bytes(k->set, types[t].format, N, K);
         char *W = memory(size * LAYERS);
         double best = 1e9;
         for (int r = 0; r < 5; r++) {
@@ -203,8 +208,8 @@ static void packing(const clipk_ctx *k)
             if (clipb_block_reserve(&fresh, each * LAYERS) < 0)
                 abort();
             for (size_t l = 0; l < LAYERS; l++) {
-                clipk_weight w = {types[t].type, N, K, fresh.base + l * each};
-                clipk_weight_pack(k, &w, (clipk_view){W + l * size, types[t].type, K, 1});
+                clipk_weight w = {types[t].format, N, K, fresh.base + l * each};
+                clipk_weight_pack(k, &w, (clipk_view){W + l * size, types[t].format->type, K, 1});
             }
             double seconds = now() - start;
             best = seconds < best ? seconds : best;
@@ -237,9 +242,9 @@ int main(int argc, char **argv)
             read = r > read ? r : read;
         }
         printf("%s, %d thread%s: peak %.1f GFLOP/s, reading %.1f GB/s\n", clipk_set_name(set), threads,
-               threads > 1 ? "s" : "", clipk_fma_peak(&k, CLIPK_F32, 0.1), read);
+               threads > 1 ? "s" : "", clipk_fma_peak(&k, F32, 0.1), read);
         for (int i = first; i <= last; i++)
-            if (shapes[i].type != CLIPK_BF16_PAIRS || clipk_set_has_bf16(set))
+            if (clipk_set_has(set, shapes[i].format))
                 run(&k, &shapes[i]);
         if (argc < 3 || first > last)
             packing(&k);

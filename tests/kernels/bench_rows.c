@@ -50,7 +50,7 @@ static void report(const clipk_ctx *k, const char *what, job *run, void *of, dou
     double time[ROUNDS], share[ROUNDS];
     int times = 1;
     for (int r = -1; r < ROUNDS; r++) {
-        const double peak = operations > 0 ? clipk_fma_peak(k, CLIPK_F32, 0.002) * 1e9 : 1, start = now();
+        const double peak = operations > 0 ? clipk_fma_peak(k, CLIPK_FORMAT_F32, 0.002) * 1e9 : 1, start = now();
         for (int t = 0; t < times; t++)
             run(k, of);
         const double each = (now() - start) / times;

@@ -36,7 +36,8 @@ typedef struct product {
     int M, N, K;
     float *x, *y, *bias, *residual, *pre;
     int64_t xrs, xcs, ldy, ld_residual, ld_pre;
-    clipk_type from, type; /* of the view, of the panels */
+    clipk_type from;       /* of the view */
+    const clipk_format *format;
     char *W;               /* as it comes, at any address */
     char *W_block;
     int64_t wrs, wcs;
@@ -73,7 +74,9 @@ static double to_bf16(double x)
     return ldexp(rint(ldexp(x, 8 - e)), e - 8);
 }
 
-static bool multiplies_pairs(const clipk_set *set) { return set == &clipk_set_wide || clipk_set_has_bf16(set); }
+#define PAIRS (&clipk_formats[CLIPK_TILE_BF16_PAIRS])
+
+static bool multiplies_pairs(const clipk_set *set) { return set == &clipk_set_wide || clipk_set_has(set, PAIRS); }
 
 static void fill_weights(product *p)
 {
@@ -97,7 +100,7 @@ static void fill_weights(product *p)
                 memcpy(at, &h, 2);
                 p->w[n * p->K + k] = value_16(h, p->from);
             }
-            if (p->type == CLIPK_BF16_PAIRS)
+            if (p->format == PAIRS)
                 p->w[n * p->K + k] = to_bf16(p->w[n * p->K + k]);
         }
 }
@@ -108,9 +111,9 @@ enum { DENSE, ROWS_APART, BAD_DISTANCE, COLUMNS, NEITHER, LIES };
 static product product_new(const clipk_set *set, int M, int N, int K, int lie)
 {
     product p = {.M = M, .N = N, .K = K, .from = (clipk_type)random_in(0, 2)};
-    p.type = random_in(0, 2) ? p.from : CLIPK_F32;
+    p.format = random_in(0, 2) ? clipk_format_for(CLIPK_FORMAT_F32, p.from) : CLIPK_FORMAT_F32;
     if (multiplies_pairs(set) && lie <= BAD_DISTANCE && random_in(0, 2) == 0)
-        p.type = CLIPK_BF16_PAIRS;
+        p.format = PAIRS;
     p.xcs = lie == COLUMNS ? M + random_in(0, 5) : lie == NEITHER ? 2 : 1;
     p.xrs = lie == DENSE          ? K
             : lie == ROWS_APART   ? K + random_in(0, 9)
@@ -144,7 +147,7 @@ static void product_free(product *p)
 
 static clipk_weight pack(const clipk_ctx *k, const product *p, int from, int N)
 {
-    clipk_weight w = {p->type, N, p->K, aligned_new(clipk_weight_bytes(k->set, p->type, N, p->K))};
+    clipk_weight w = {p->format, N, p->K, aligned_new(clipk_weight_bytes(k->set, p->format, N, p->K))};
     clipk_weight_pack(k, &w,
                       (clipk_view){p->W + (size_t)(from * p->wrs) * clipk_type_size(p->from), p->from, p->wrs, p->wcs});
     return w;
@@ -195,7 +198,7 @@ static double act_of(double z, clipk_act a)
 static void check(const clipk_set *set, const product *p, const float *y, const float *pre)
 {
     const char *name = clipk_set_name(set);
-    const bool pairs = p->type == CLIPK_BF16_PAIRS;
+    const bool pairs = p->format == PAIRS;
     const double smallest = pairs ? 0x1p-125 : 0x1p-149; /* what a product may lose besides: denormals' rounding, or all of them */
     for (int m = 0; m < p->M; m++) {
         for (int n = 0; n < p->N; n++) {
@@ -217,7 +220,7 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
             tolerance = 1.2 * tolerance + (p->act > CLIPK_RELU ? 2e-7 * fmax(1, fabs(z)) : 0);
             CHECK_NEAR(y[m * p->ldy + n], act_of(z, p->act), tolerance,
                        "%s: y[%d,%d] of %d x %d x %d, type %d from %d, act %d", name, m, n, p->M, p->N, p->K,
-                       (int)p->type, (int)p->from, (int)p->act);
+                       (int)p->format->tile, (int)p->from, (int)p->act);
         }
         for (int64_t n = p->N; n < p->ldy && m + 1 < p->M; n++)
             assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* what lies between the rows stays */
@@ -241,8 +244,8 @@ static void try_product(const clipk_set *set, int M, int N, int K, int lie)
         if (t < 2) {
             clipk_weight v = pack(&k[t + 1], &p, 0, N);
             assert_memory_equal(v.panels, w.panels,
-                                clipk_type_size(p.type) * (size_t)((N + set->nr - 1) / set->nr * set->nr) *
-                                    (size_t)clipk_panel_depth(p.type, K));
+                                (size_t)p.format->bytes * (size_t)((N + set->nr - 1) / set->nr * set->nr) *
+                                    (size_t)clipk_panel_depth(p.format, K));
             multiply(&k[t + 1], &p, &v, again, pre_again, 0, M, 0);
             free(v.panels);
         } else if (t == 2) {
@@ -305,7 +308,7 @@ static void large_shapes(const clipk_set *set)
 
 /* ---- What is not a number ------------------------------------------------------------------------------------- */
 
-static void not_numbers_of(const clipk_set *set, clipk_type type)
+static void not_numbers_of(const clipk_set *set, const clipk_format *format)
 {
     enum { M = 9, N = 37, K = 301 };
     clipk_ctx k = ctx_of(set, 1);
@@ -315,7 +318,7 @@ static void not_numbers_of(const clipk_set *set, clipk_type type)
         x[4 * K + K - 1] = INFINITY;
         W[7 * K + 3] = NAN;
         W[N * K - 1] = -INFINITY;
-        clipk_weight w = {type, N, K, aligned_new(clipk_weight_bytes(set, type, N, K))};
+        clipk_weight w = {format, N, K, aligned_new(clipk_weight_bytes(set, format, N, K))};
         clipk_weight_pack(&k, &w, clipk_rows(W, K));
         clipk_gemm(&k, y, N, clipk_rows(x, K), M, &w, &(clipk_epilogue){.act = (clipk_act)act});
         for (int m = 0; m < M; m++)
@@ -338,9 +341,9 @@ static void not_numbers_of(const clipk_set *set, clipk_type type)
 
 static void not_numbers(const clipk_set *set)
 {
-    not_numbers_of(set, CLIPK_F32);
+    not_numbers_of(set, CLIPK_FORMAT_F32);
     if (multiplies_pairs(set))
-        not_numbers_of(set, CLIPK_BF16_PAIRS);
+        not_numbers_of(set, PAIRS);
 }
 
 static void test_small(void **state) { (void)state, on_each(small_shapes); }
@@ -358,7 +361,7 @@ static void test_sets(void **state)
         const clipk_set *s = clipk_set_usable(i);
         assert_ptr_equal(clipk_set_find(clipk_set_name(s)), s);
         clipk_ctx k = ctx_of(s, 2);
-        assert_true(clipk_fma_peak(&k, CLIPK_F32, 0.001) > 0);
+        assert_true(clipk_fma_peak(&k, CLIPK_FORMAT_F32, 0.001) > 0);
         ctx_free(&k);
     }
 }

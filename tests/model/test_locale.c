@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "api/train_options.h"
+#include "engine/train_options.h"
 #include "clip.h"
 
 static const char *golden;
@@ -85,12 +85,12 @@ static void write_all(const char *name)
 
     assert_int_equal(clip_train_options_new(&o), CLIP_OK);
     assert_int_equal(clip_train_options_set(o, "lr", "0.00125", &err), CLIP_OK);
-    assert_int_equal(clip_train_options_parse(o, "{\"wd\": 0.25}", "settings", &err), CLIP_OK);
+    assert_int_equal(clipeng_train_options_parse(o, "{\"wd\": 0.25}", "settings", &err), CLIP_OK);
     assert_int_equal(clip_train_options_set(o, "lr", "0,5", &err), CLIP_EINVAL);
     assert_int_equal(clip_train_options_set(o, "lr", "nonsense", &err), CLIP_EINVAL);
     assert_null(strstr(err.message, "0,"));
-    assert_true(clip_train_real(o, CLIP_TRAIN_LR) == 0.00125 && clip_train_real(o, CLIP_TRAIN_WD) == 0.25);
-    char *settings = clip_train_options_json(o);
+    assert_true(clipeng_train_real(o, CLIP_TRAIN_LR) == 0.00125 && clipeng_train_real(o, CLIP_TRAIN_WD) == 0.25);
+    char *settings = clipeng_train_options_json(o);
     assert_non_null(settings);
     snprintf(file, sizeof file, "%s/settings.json", folder);
     write_file(file, settings, strlen(settings));

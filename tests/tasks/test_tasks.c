@@ -195,7 +195,7 @@ static void failing_allocations(void **state)
     assert_int_equal(RANKS(2, 2, 2), CLIP_ENOMEM);
     assert_true(fail_alloc_stop());
     fail_alloc_at(1);
-    assert_int_equal(clip_rank_summary(out, 2, &m), CLIP_ENOMEM);
+    assert_int_equal(cliptsk_rank_summary(out, 2, &m), CLIP_ENOMEM);
     assert_true(fail_alloc_stop());
     fail_alloc_at(1);
     assert_int_equal(cliptsk_fill_template("{}", "x", &text), CLIP_ENOMEM);
@@ -209,16 +209,16 @@ static void the_summary_is_openclips(void **state)
     (void)state;
     clip_rank_metrics m;
     const int32_t odd[] = {9, 0, 4, 10, 0}, even[] = {3, 0}, one[] = {1000000};
-    assert_int_equal(clip_rank_summary(odd, 5, &m), CLIP_OK);
+    assert_int_equal(cliptsk_rank_summary(odd, 5, &m), CLIP_OK);
     assert_int_equal(m.queries, 5);
     assert_true(m.r1 == 0.4 && m.r5 == 0.6 && m.r10 == 0.8);
     assert_true(m.mean_rank == 23.0 / 5 + 1 && m.median_rank == 5);
-    assert_int_equal(clip_rank_summary(even, 2, &m), CLIP_OK);
+    assert_int_equal(cliptsk_rank_summary(even, 2, &m), CLIP_OK);
     assert_true(m.r1 == 0.5 && m.r5 == 1 && m.r10 == 1);
     assert_true(m.mean_rank == 2.5 && m.median_rank == 2); /* floor(1.5) + 1 */
-    assert_int_equal(clip_rank_summary(one, 1, &m), CLIP_OK);
+    assert_int_equal(cliptsk_rank_summary(one, 1, &m), CLIP_OK);
     assert_true(m.r10 == 0 && m.mean_rank == 1000001 && m.median_rank == 1000001);
-    assert_int_equal(clip_rank_summary(NULL, 0, &m), CLIP_OK);
+    assert_int_equal(cliptsk_rank_summary(NULL, 0, &m), CLIP_OK);
     assert_true(m.queries == 0 && m.r1 == 0 && m.mean_rank == 0 && m.median_rank == 0);
 }
 

@@ -367,7 +367,7 @@ static void added_token_faults(void **state)
         fixture_text(dir, cases[i].name, cases[i].text);
         clip_status s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err);
         if (s != cases[i].status || !strstr(err.message, cases[i].message))
-            fail_msg("%s '%s', not '%s'", clip_status_name(s), err.message, cases[i].message);
+            fail_msg("%s '%s', not '%s'", clipb_status_name(s), err.message, cases[i].message);
         assert_null(t);
         fixture_remove(dir);
     }

@@ -28,7 +28,7 @@ static void refuse(const char *dir, cliptok_rules rules, clip_status status, con
     cliptok *t = (cliptok *)1;
     clip_status s = cliptok_load(dir, rules, &t, &err);
     if (s != status || !strstr(err.message, in_message))
-        fail_msg("%s '%s', not %s with '%s'", clip_status_name(s), err.message, clip_status_name(status), in_message);
+        fail_msg("%s '%s', not %s with '%s'", clipb_status_name(s), err.message, clipb_status_name(status), in_message);
     assert_null(t);
     assert_int_equal(err.code, status);
     assert_int_equal(cliptok_load(dir, rules, &t, NULL), status);

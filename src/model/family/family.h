@@ -48,7 +48,7 @@ typedef struct clipmdl_beginning {
 
 typedef struct clipmdl_family {
     const char *name;   /* clip_model_info.layout */
-    const char *layout; /* what clip_convert() calls it; NULL: it is read, not chosen */
+    const char *layout; /* what clipeng_convert() calls it; NULL: it is read, not chosen */
 
     /* ---- Tensors */
     const clipmdl_mark *marks;           /* ends with {0} */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 /* What to do with a pickle. It can run any program, so it is not opened here. A prefix that wraps
  * all names ("module.", "_orig_mod.") is taken off. */
@@ -188,7 +188,7 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
 
 /* The tokenizer of text_encoder_2/ is in tokenizer_2/ beside it; that of another single file in
  * tokenizer/ beside the file. */
-static clip_status find_tokenizer_dir(clipapi_files *f, bool single)
+static clip_status find_tokenizer_dir(clipeng_files *f, bool single)
 {
     char *dir = realpath(f->dir, NULL); /* "." has no name */
     if (!dir)
@@ -211,7 +211,7 @@ static clip_status find_tokenizer_dir(clipapi_files *f, bool single)
     return failed ? CLIP_ENOMEM : CLIP_OK;
 }
 
-static clip_status find_in(const char *path, clipapi_files *f, clip_error *err)
+static clip_status find_in(const char *path, clipeng_files *f, clip_error *err)
 {
     unsigned char start[START];
     read_start(path, start);
@@ -235,25 +235,25 @@ static clip_status find_in(const char *path, clipapi_files *f, clip_error *err)
     return find_tokenizer_dir(f, !clipb_is_dir(path));
 }
 
-clip_status clipapi_files_find(const char *path, clipapi_files *f, clip_error *err)
+clip_status clipeng_files_find(const char *path, clipeng_files *f, clip_error *err)
 {
     char *place;
-    *f = (clipapi_files){0};
-    clip_status s = clipapi_place_find(path, &place, err);
+    *f = (clipeng_files){0};
+    clip_status s = clipeng_place_find(path, &place, err);
     if (s == CLIP_OK)
         s = find_in(place, f, err);
     free(place);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     if (s < 0)
-        clipapi_files_free(f);
+        clipeng_files_free(f);
     return s;
 }
 
-void clipapi_files_free(clipapi_files *f)
+void clipeng_files_free(clipeng_files *f)
 {
     free(f->dir);
     free(f->weights);
     free(f->tokenizer_dir);
-    *f = (clipapi_files){0};
+    *f = (clipeng_files){0};
 }

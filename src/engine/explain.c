@@ -11,17 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 #define DISCS 16 /* along a side of the picture; the radius of a disc is a step */
 
 /* The image tower once more, with the transposed matrices that its backward wants. */
-struct clipapi_explainer {
+struct clipeng_explainer {
     clipmdl_tower *tower; /* NULL: it has no attention blocks */
     clipb_block weights, memory;
 };
 
-void clipapi_explainer_free(clipapi_explainer *e)
+void clipeng_explainer_free(clipeng_explainer *e)
 {
     if (!e)
         return;
@@ -33,7 +33,7 @@ void clipapi_explainer_free(clipapi_explainer *e)
 
 static bool has_blocks(const clip_model *m) { return m->image->block != NULL; }
 
-static clip_status bind(const clip_model *m, const clipk_ctx *k, clipapi_explainer *e)
+static clip_status bind(const clip_model *m, const clipk_ctx *k, clipeng_explainer *e)
 {
     clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true,
                         .first_group = 1}; /* the blocks */
@@ -52,23 +52,23 @@ static clip_status explainer(clip_context *c)
 {
     if (c->explainer)
         return CLIP_OK;
-    clipapi_explainer *e = calloc(1, sizeof *e);
+    clipeng_explainer *e = calloc(1, sizeof *e);
     clip_status s = e ? bind(c->model, &c->k, e) : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipmdl_store_check(&c->model->store, NULL);
     if (s < 0)
-        clipapi_explainer_free(e);
+        clipeng_explainer_free(e);
     else
         c->explainer = e;
     return s;
 }
 
-int clip_explain_side(const clip_model *m)
+int clipeng_explain_side(const clip_model *m)
 {
     return !m->image ? 0 : has_blocks(m) ? m->image->kind->rows(m->image, 0).side : DISCS;
 }
 
-clip_status clip_seen_window(const clip_model *m, int width, int height, clip_window *out)
+clip_status clipeng_seen_window(const clip_model *m, int width, int height, clip_window *out)
 {
     return clipimg_window(&m->recipe, width, height, out);
 }
@@ -117,7 +117,7 @@ static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
     const clipmdl_input in = {.N = 1, .pixels = p->pixels};
     const size_t cells = (size_t)p->G * (size_t)p->G, before = (size_t)t->kind->rows(t, 0).before;
     t->kind->forward(k, &p->acts, t, &in, p->image);
-    TRY(clipapi_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels,
+    TRY(clipeng_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels,
                              3 * (size_t)p->S * (size_t)p->S));
     clipk_l2norm(k, p->image, p->norm, 1, p->D);
     for (int i = 0; i < p->K; i++) {
@@ -125,8 +125,8 @@ static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
         t->kind->backward(k, &p->grads, &p->acts, t, &in, p->dimage);
         memcpy(map + (size_t)i * cells, p->relevance.r + before, cells * sizeof *map);
     }
-    TRY(clipapi_check_finite(p->c, map, p->K, cells, "map", 0, NULL, 0));
-    return clip_similarity(p->c, p->image, 1, p->text, p->K, cosine);
+    TRY(clipeng_check_finite(p->c, map, p->K, cells, "map", 0, NULL, 0));
+    return clipeng_similarity(p->c, p->image, 1, p->text, p->K, cosine);
 }
 
 /* ---- Occlusion ------------------------------------------------------------------------------- */
@@ -169,14 +169,14 @@ static clip_status explain_by_occlusion(pass *p, float *map, float *cosine)
     const double step = (double)p->S / G;
     float color[3];
     median_color(p, p->painted, color);
-    TRY(clip_encode_pixels(p->c, p->pixels, 1, p->image));
-    TRY(clip_similarity(p->c, p->image, 1, p->text, K, cosine));
+    TRY(clipeng_encode_pixels(p->c, p->pixels, 1, p->image));
+    TRY(clipeng_similarity(p->c, p->image, 1, p->text, K, cosine));
     for (int y = 0; y < G; y++) {
         for (int x = 0; x < G; x++)
             paint_disc(p, color, (x + 0.5) * step, (y + 0.5) * step,
                        p->painted + (size_t)x * 3 * (size_t)p->S * (size_t)p->S);
-        TRY(clip_encode_pixels(p->c, p->painted, G, p->embedding));
-        TRY(clip_similarity(p->c, p->embedding, G, p->text, K, p->cosine));
+        TRY(clipeng_encode_pixels(p->c, p->painted, G, p->embedding));
+        TRY(clipeng_similarity(p->c, p->embedding, G, p->text, K, p->cosine));
         for (int x = 0; x < G; x++)
             for (int i = 0; i < K; i++) {
                 const float lost = cosine[i] - p->cosine[x * K + i];
@@ -186,7 +186,7 @@ static clip_status explain_by_occlusion(pass *p, float *map, float *cosine)
     return CLIP_OK;
 }
 
-clip_status clip_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map,
+clip_status clipeng_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map,
                          float *cosine)
 {
     const clip_model *m = c->model;
@@ -195,14 +195,14 @@ clip_status clip_explain(clip_context *c, const clip_image *img, const char *con
     if (m->towers != CLIP_TOWER_BOTH || !m->tokenizer || m->config.embed_dim < 1)
         return CLIP_EINVAL;
     TRY(explainer(c));
-    pass p = {.c = c, .K = K, .S = m->config.vision.image_size, .D = m->config.embed_dim, .G = clip_explain_side(m)};
+    pass p = {.c = c, .K = K, .S = m->config.vision.image_size, .D = m->config.embed_dim, .G = clipeng_explain_side(m)};
     clipb_arena a = {0};
     layout(&a, &p);
     TRY(clipb_block_reserve(&c->explainer->memory, a.peak));
     a = clipb_arena_on(&c->explainer->memory);
     layout(&a, &p);
-    TRY(clip_encode_text(c, texts, K, p.text));
-    TRY(clip_preprocess(m, img, p.pixels));
+    TRY(clipeng_encode_text(c, texts, K, p.text));
+    TRY(clipeng_preprocess(m, img, p.pixels));
     return has_blocks(m) ? explain_by_relevance(&p, map, cosine) : explain_by_occlusion(&p, map, cosine);
 }
 
@@ -243,14 +243,14 @@ static float spread_row(float *heat, const float *map, const taps *column, taps 
     return most;
 }
 
-clip_status clip_explain_heat(const clip_model *m, const float *map, int width, int height, float *heat)
+clip_status clipeng_explain_heat(const clip_model *m, const float *map, int width, int height, float *heat)
 {
-    const int G = clip_explain_side(m);
+    const int G = clipeng_explain_side(m);
     clip_window w;
     float most = 0;
     if (!map || !heat || !(m->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
-    TRY(clip_seen_window(m, width, height, &w));
+    TRY(clipeng_seen_window(m, width, height, &w));
     taps *column = malloc((size_t)width * sizeof *column);
     if (!column)
         return CLIP_ENOMEM;

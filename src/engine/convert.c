@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 typedef struct converter {
     clip_convert_options opt;
@@ -123,12 +123,12 @@ static clip_status average(const converter *c, float *w)
 {
     clip_status s = CLIP_OK;
     for (int i = 0; s == CLIP_OK && i < c->opt.averages; i++) {
-        const clip_load_options load = clip_load_options_default();
+        const clip_load_options load = clipeng_load_options_default();
         clip_model *m = NULL;
-        s = clipapi_model_open(c->opt.average[i], &load, &m, c->err);
+        s = clipeng_model_open(c->opt.average[i], &load, &m, c->err);
         if (s == CLIP_OK)
             s = add_to_mean(c, m, i + 2, w);
-        clip_model_free(m);
+        clipeng_model_free(m);
     }
     return s;
 }
@@ -165,25 +165,25 @@ static clip_status remove_file(const char *dir, const char *name)
 
 static clip_status write_tokenizer(const converter *c, const char *dir, bool complete)
 {
-    clipapi_files files;
-    clipapi_tokenizer_files f = {0};
-    TRY(clipapi_files_find(c->m->path, &files, c->err));
-    clip_status s = clipapi_tokenizer_files_read(files.dir, &f, c->err);
+    clipeng_files files;
+    clipeng_tokenizer_files f = {0};
+    TRY(clipeng_files_find(c->m->path, &files, c->err));
+    clip_status s = clipeng_tokenizer_files_read(files.dir, &f, c->err);
     if (s == CLIP_OK)
-        s = clipapi_tokenizer_files_write(&f, dir, c->err);
+        s = clipeng_tokenizer_files_write(&f, dir, c->err);
     if (s == CLIP_OK && complete)
-        s = clipapi_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
+        s = clipeng_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
     if (s == CLIP_OK && c->family->auto_tokenizer)
         s = remove_file(dir, "bpe_simple_vocab_16e6.txt.gz"); /* transformers reads vocab.json, made from it */
-    clipapi_tokenizer_files_free(&f);
-    clipapi_files_free(&files);
+    clipeng_tokenizer_files_free(&f);
+    clipeng_files_free(&files);
     return s;
 }
 
 static clip_status write_checkpoint(const converter *c, const char *dir)
 {
     const clipmdl_family *f = c->family;
-    const clipmdl_recipe recipe = clipapi_recipe_words(&c->m->recipe, c->m->tokenizer);
+    const clipmdl_recipe recipe = clipeng_recipe_words(&c->m->recipe, c->m->tokenizer);
     TRY(f->save(dir, &c->m->config, &recipe, c->err)); /* first: it knows what the layout cannot say */
     TRY(write_tokenizer(c, dir, f->auto_tokenizer || recipe.own_tokenizer));
     TRY(write_weights(c, dir));
@@ -207,20 +207,20 @@ static clip_status convert(converter *c)
     return s;
 }
 
-clip_status clip_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err)
+clip_status clipeng_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err)
 {
     if (!path || !out)
         return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a model, or none to write to");
     converter c = {.opt = opt ? *opt : (clip_convert_options){0}, .out = out, .err = err};
-    clip_load_options load = clip_load_options_default();
+    clip_load_options load = clipeng_load_options_default();
     load.warn = c.opt.warn;
     load.warn_user = c.opt.warn_user;
-    clip_status s = clipapi_model_open(path, &load, &c.m, err);
+    clip_status s = clipeng_model_open(path, &load, &c.m, err);
     if (s == CLIP_OK)
         s = convert(&c);
     if (s == CLIP_ENOMEM)
         clipb_fail(err, s, path, "out of memory");
     clipmdl_params_free(&c.params);
-    clip_model_free(c.m);
+    clipeng_model_free(c.m);
     return s;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "base/json.h"
 
 #define MOST_BYTES ((size_t)1 << 20) /* of modules.json, of refs/main */
@@ -141,7 +141,7 @@ static clip_status find_module(char **path, clip_error *err)
 
 /* ---- All of them ----------------------------------------------------------------------------- */
 
-clip_status clipapi_place_find(const char *path, char **out, clip_error *err)
+clip_status clipeng_place_find(const char *path, char **out, clip_error *err)
 {
     static const char local[] = "local-dir:", hub[] = "hf-hub:";
     *out = NULL;

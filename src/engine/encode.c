@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 #define CHUNK_ROWS 2048 /* rows of a Transformer in one chunk */
 
@@ -15,10 +15,10 @@ static clip_status reserve_scratch(clip_context *c)
     return CLIP_OK;
 }
 
-clip_status clip_context_new(const clip_model *m, int threads, clip_context **out)
+clip_status clipeng_context_new(const clip_model *m, int threads, clip_context **out)
 {
     *out = NULL;
-    if (!m || threads < 0 || threads > CLIPAPI_MOST_THREADS)
+    if (!m || threads < 0 || threads > CLIPENG_MOST_THREADS)
         return CLIP_EINVAL;
     clip_context *c = calloc(1, sizeof *c);
     if (!c)
@@ -27,14 +27,14 @@ clip_status clip_context_new(const clip_model *m, int threads, clip_context **ou
     c->k.set = m->set;
     c->k.team = clipb_team_new(threads ? threads : clipb_cores());
     if (!c->k.team || reserve_scratch(c) < 0) {
-        clip_context_free(c);
+        clipeng_context_free(c);
         return CLIP_ENOMEM;
     }
     *out = c;
     return CLIP_OK;
 }
 
-void clip_context_free(clip_context *c)
+void clipeng_context_free(clip_context *c)
 {
     if (!c)
         return;
@@ -42,12 +42,12 @@ void clip_context_free(clip_context *c)
     clipb_block_free(&c->scratch);
     clipb_block_free(&c->acts);
     clipb_block_free(&c->inputs);
-    clipapi_explainer_free(c->explainer);
+    clipeng_explainer_free(c->explainer);
     free(c->things);
     free(c);
 }
 
-int clip_context_threads(const clip_context *ctx) { return clipk_threads(&ctx->k); }
+int clipeng_context_threads(const clip_context *ctx) { return clipk_threads(&ctx->k); }
 
 typedef struct parallel_job {
     void (*fn)(void *user, int64_t i);
@@ -61,7 +61,7 @@ static void parallel_piece(void *job, int64_t i, int thread)
     j->fn(j->user, i);
 }
 
-void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user)
+void clipeng_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user)
 {
     parallel_job j = {fn, user};
     if (n < 1)
@@ -80,7 +80,7 @@ typedef struct outputs {
     int64_t done;       /* samples before these */
 } outputs;
 
-clip_hidden_options clip_hidden_options_default(void)
+clip_hidden_options clipeng_hidden_options_default(void)
 {
     return (clip_hidden_options){.layer = -1, .final_norm = -1, .pad_id = -1};
 }
@@ -89,7 +89,7 @@ clip_hidden_options clip_hidden_options_default(void)
 static clip_status read_options(const clip_model *m, const clip_hidden_options *opt, const clip_hidden *out, int layers,
                                 bool normed, outputs *o)
 {
-    const clip_hidden_options h = opt ? *opt : clip_hidden_options_default();
+    const clip_hidden_options h = opt ? *opt : clipeng_hidden_options_default();
     const int layer = h.layer < 0 ? h.layer + layers + 1 : h.layer;
     *o = (outputs){.hidden = *out, .layer = layer, .pad_id = h.pad_id < 0 ? m->pad_id : h.pad_id};
     o->norm = h.final_norm < 0 ? normed && layer == layers : h.final_norm != 0;
@@ -132,7 +132,7 @@ typedef struct results {
 
 static clip_status check_rows(clip_context *c, const outputs *o, const results *r, const float *x, int N, size_t width)
 {
-    return x ? clipapi_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
+    return x ? clipeng_check_finite(c, x, N, width, r->kind, o->done, r->input, r->each) : CLIP_OK;
 }
 
 /* Check that N results are numbers, make them ready, and let `o` go on behind them. */
@@ -198,9 +198,9 @@ static clip_status encode_pixels(clip_context *c, const float *pixels, int N, ou
     return CLIP_OK;
 }
 
-clip_image_options clip_model_image_options(const clip_model *m) { return clipimg_recipe_options(&m->recipe); }
+clip_image_options clipeng_model_image_options(const clip_model *m) { return clipimg_recipe_options(&m->recipe); }
 
-clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out)
+clip_status clipeng_preprocess(const clip_model *m, const clip_image *img, float *out)
 {
     return img && out ? clipimg_preprocess(&m->recipe, img, out) : CLIP_EINVAL;
 }
@@ -216,7 +216,7 @@ static void preprocess_piece(void *job, int64_t i, int thread)
 {
     const preprocess_job *j = job;
     (void)thread;
-    j->status[i] = clip_preprocess(j->m, &j->img[i], j->pixels + (size_t)i * pixels_of(j->m));
+    j->status[i] = clipeng_preprocess(j->m, &j->img[i], j->pixels + (size_t)i * pixels_of(j->m));
 }
 
 static clip_status encode_image(clip_context *c, const clip_image *img, int N, outputs *o)
@@ -248,13 +248,13 @@ static clip_status check_embeds(const clip_model *m, int tower, const void *in, 
     return in && out && N >= 1 && (m->towers & tower) && m->config.embed_dim > 0 ? CLIP_OK : CLIP_EINVAL;
 }
 
-clip_status clip_encode_pixels(clip_context *c, const float *pixels, int N, float *out)
+clip_status clipeng_encode_pixels(clip_context *c, const float *pixels, int N, float *out)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, out));
     return encode_pixels(c, pixels, N, &(outputs){.unit = out});
 }
 
-clip_status clip_encode_image(clip_context *c, const clip_image *img, int N, float *out)
+clip_status clipeng_encode_image(clip_context *c, const clip_image *img, int N, float *out)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, img, N, out));
     return encode_image(c, img, N, &(outputs){.unit = out});
@@ -270,7 +270,7 @@ static clip_status picture_outputs(const clip_model *m, const void *in, int N, c
     return read_options(m, opt, out, m->image->layers, false, o);
 }
 
-clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt,
+clip_status clipeng_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt,
                                const clip_hidden *out)
 {
     outputs o;
@@ -278,7 +278,7 @@ clip_status clip_hidden_pixels(clip_context *c, const float *pixels, int N, cons
     return encode_pixels(c, pixels, N, &o);
 }
 
-clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, const clip_hidden_options *opt,
+clip_status clipeng_hidden_image(clip_context *c, const clip_image *img, int N, const clip_hidden_options *opt,
                               const clip_hidden *out)
 {
     outputs o;
@@ -286,7 +286,7 @@ clip_status clip_hidden_image(clip_context *c, const clip_image *img, int N, con
     return encode_image(c, img, N, &o);
 }
 
-clip_status clipapi_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
+clip_status clipeng_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, unit));
     return encode_pixels(c, pixels, N, &(outputs){.unit = unit, .hidden.states = states, .layer = layer});
@@ -294,7 +294,7 @@ clip_status clipapi_encode_states(clip_context *c, const float *pixels, int N, i
 
 /* ---- Words ----------------------------------------------------------------------------------- */
 
-clip_status clip_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n)
+clip_status clipeng_tokenize(const clip_model *m, const char *text, int32_t *ids, int *n)
 {
     if (!m->tokenizer || !text || !ids || !n)
         return CLIP_EINVAL;
@@ -366,7 +366,7 @@ static clip_status encode_text(clip_context *c, const char *const *texts, int N,
     TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
         int n;
-        TRY(clip_tokenize(c->model, texts[i], g.ids + g.off[g.n], &n));
+        TRY(clipeng_tokenize(c->model, texts[i], g.ids + g.off[g.n], &n));
         TRY(gather_add(c, &g, n));
     }
     return gather_flush(c, &g);
@@ -394,13 +394,13 @@ static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int3
     return gather_flush(c, &g);
 }
 
-clip_status clip_encode_text(clip_context *c, const char *const *texts, int N, float *out)
+clip_status clipeng_encode_text(clip_context *c, const char *const *texts, int N, float *out)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_TEXT, texts, N, out));
     return encode_text(c, texts, N, &(outputs){.unit = out});
 }
 
-clip_status clip_encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, float *out)
+clip_status clipeng_encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, float *out)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_TEXT, ids, N, out));
     return encode_tokens(c, ids, offsets, N, &(outputs){.unit = out});
@@ -416,7 +416,7 @@ static clip_status text_outputs(const clip_model *m, const void *in, int N, cons
     return o->pad_id >= 0 && o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
 }
 
-clip_status clip_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt,
+clip_status clipeng_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt,
                              const clip_hidden *out)
 {
     outputs o;
@@ -424,7 +424,7 @@ clip_status clip_hidden_text(clip_context *c, const char *const *texts, int N, c
     return encode_text(c, texts, N, &o);
 }
 
-clip_status clip_hidden_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N,
+clip_status clipeng_hidden_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N,
                                const clip_hidden_options *opt, const clip_hidden *out)
 {
     outputs o;

@@ -1,4 +1,4 @@
-#include "api/train_options.h"
+#include "engine/train_options.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/plain.h"
+#include "engine/engine.h"
 
 #define MOST_JSON ((size_t)1 << 20)
 
@@ -32,7 +33,7 @@ static const row table[] = {
 #undef X
 };
 
-const clip_train_option *clip_train_option_at(int i)
+const clip_train_option *clipeng_train_option_at(int i)
 {
     static const clip_train_option options[] = {
 #define X(id, group, name, kind, value, standard, lo, hi, help) {name, value, standard, help, group},
@@ -42,13 +43,13 @@ const clip_train_option *clip_train_option_at(int i)
     return i >= 0 && i < CLIP_TRAIN_OPTION_COUNT ? &options[i] : NULL;
 }
 
-clip_status clip_train_options_new(clip_train_options **out)
+clip_status clipeng_train_options_new(clip_train_options **out)
 {
     *out = calloc(1, sizeof **out);
     return *out ? CLIP_OK : CLIP_ENOMEM;
 }
 
-void clip_train_options_free(clip_train_options *o)
+void clipeng_train_options_free(clip_train_options *o)
 {
     for (int i = 0; o && i < CLIP_TRAIN_OPTION_COUNT; i++)
         free(o->value[i]);
@@ -103,7 +104,7 @@ static int find(const char *name)
     return -1;
 }
 
-clip_status clip_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err)
+clip_status clipeng_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err)
 {
     const int i = name && value ? find(name) : -1;
     if (!name || !value)
@@ -173,7 +174,7 @@ static clip_status set_all(clip_train_options *o, const cJSON *tree, const char 
         return clipb_fail(err, CLIP_EFORMAT, name, "not a JSON object of settings");
     for (const cJSON *v = tree->child; v; v = v->next) {
         char *text = as_text(v, file);
-        clip_status s = text ? clip_train_options_set(o, v->string, text, &why) : CLIP_ENOMEM;
+        clip_status s = text ? clipeng_train_options_set(o, v->string, text, &why) : CLIP_ENOMEM;
         if (s < 0) {
             clipb_fail(err, s, name, "%s", text ? why.message : "out of memory");
             free(text);
@@ -184,7 +185,7 @@ static clip_status set_all(clip_train_options *o, const cJSON *tree, const char 
     return CLIP_OK;
 }
 
-clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err)
+clip_status clipeng_train_options_read(clip_train_options *o, const char *path, clip_error *err)
 {
     cJSON *tree;
     if (!path)
@@ -195,7 +196,7 @@ clip_status clip_train_options_read(clip_train_options *o, const char *path, cli
     return s;
 }
 
-clip_status clip_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err)
+clip_status clipeng_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err)
 {
     cJSON *tree;
     TRY(clipb_json_parse(json, strlen(json), name, &tree, err));
@@ -218,7 +219,7 @@ static cJSON *as_json(int i, const char *value, const char *here)
     return v;
 }
 
-char *clip_train_options_json(const clip_train_options *o)
+char *clipeng_train_options_json(const clip_train_options *o)
 {
     char here[PATH_MAX + 2] = "";
     if (getcwd(here, PATH_MAX))
@@ -239,25 +240,25 @@ char *clip_train_options_json(const clip_train_options *o)
 
 /* ---- Getting ------------------------------------------------------------------------------------------------------ */
 
-const char *clip_train_text(const clip_train_options *o, int id)
+const char *clipeng_train_text(const clip_train_options *o, int id)
 {
     return o->value[id] ? o->value[id] : table[id].standard;
 }
 
-long clip_train_int(const clip_train_options *o, int id)
+long clipeng_train_int(const clip_train_options *o, int id)
 {
-    const char *text = clip_train_text(o, id);
+    const char *text = clipeng_train_text(o, id);
     return text ? strtol(text, NULL, 10) : 0;
 }
 
-double clip_train_real(const clip_train_options *o, int id)
+double clipeng_train_real(const clip_train_options *o, int id)
 {
-    const char *text = clip_train_text(o, id);
+    const char *text = clipeng_train_text(o, id);
     return text ? strtod_l(text, NULL, clipb_plain()) : 0;
 }
 
-bool clip_train_flag(const clip_train_options *o, int id)
+bool clipeng_train_flag(const clip_train_options *o, int id)
 {
-    const char *text = clip_train_text(o, id);
+    const char *text = clipeng_train_text(o, id);
     return text && strcmp(text, "true") == 0;
 }

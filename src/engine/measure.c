@@ -2,7 +2,7 @@
  * reaches. */
 #include <stdlib.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "base/clock.h"
 
 #define ROUNDS 7
@@ -14,7 +14,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-clip_status clip_measure(clip_context *c, clip_machine_speed *out)
+clip_status clipeng_measure(clip_context *c, clip_machine_speed *out)
 {
     const clipmdl_tower *t = c->model->image ? c->model->image : c->model->text;
     const clipk_weight *w = &t->largest->w;
@@ -32,7 +32,7 @@ clip_status clip_measure(clip_context *c, clip_machine_speed *out)
     double peak[ROUNDS], seconds[ROUNDS];
     clipk_gemm(&c->k, y, w->N, clipk_rows(x, w->K), M, w, NULL); /* warm-up */
     for (int r = 0; r < ROUNDS; r++) { /* in turn, so that both meet the same machine */
-        peak[r] = clipk_fma_peak(&c->k, w->type, 0.02);
+        peak[r] = clipk_fma_peak(&c->k, w->format, 0.02);
         double start = clipb_now();
         clipk_gemm(&c->k, y, w->N, clipk_rows(x, w->K), M, w, NULL);
         seconds[r] = clipb_now() - start;

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
 /* The sum is a double, so that no length that fits into f32 overflows. NaN compares false. */
 static bool is_sound(const float *x, size_t n)
@@ -26,7 +26,7 @@ static const clipmdl_tensor *find_tensor(const clip_model *m)
     return NULL;
 }
 
-clip_status clipapi_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
+clip_status clipeng_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
                               const float *input, size_t each)
 {
     int row = 0;
@@ -51,7 +51,7 @@ clip_status clipapi_check_finite(clip_context *c, const float *x, int N, size_t 
     return CLIP_ENOTFINITE;
 }
 
-const char *clip_context_message(const clip_context *ctx, clip_status s)
+const char *clipeng_context_message(const clip_context *ctx, clip_status s)
 {
-    return s == CLIP_ENOTFINITE ? ctx->fault : clip_status_message(s);
+    return s == CLIP_ENOTFINITE ? ctx->fault : clipb_status_message(s);
 }

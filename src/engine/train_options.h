@@ -1,6 +1,6 @@
 /* train_options.h: the settings of a training: one table, from which clip.h's functions, the command's help and the trainer all read. */
-#ifndef CLIP_TRAIN_OPTIONS_H
-#define CLIP_TRAIN_OPTIONS_H
+#ifndef CLIPENG_TRAIN_OPTIONS_H
+#define CLIPENG_TRAIN_OPTIONS_H
 
 #include <stdbool.h>
 
@@ -72,15 +72,15 @@ struct clip_train_options {
 };
 
 /* Text, whole numbers and reals: the value set, else the default; NULL and 0 where there is neither. */
-const char *clip_train_text(const clip_train_options *o, int id);
-long clip_train_int(const clip_train_options *o, int id);
-double clip_train_real(const clip_train_options *o, int id);
-bool clip_train_flag(const clip_train_options *o, int id);
+const char *clipeng_train_text(const clip_train_options *o, int id);
+long clipeng_train_int(const clip_train_options *o, int id);
+double clipeng_train_real(const clip_train_options *o, int id);
+bool clipeng_train_flag(const clip_train_options *o, int id);
 
-/* clip_train_options_parse(): clip_train_options_read() from a text; `name` is for messages. */
-clip_status clip_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err);
+/* clipeng_train_options_parse(): clipeng_train_options_read() from a text; `name` is for messages. */
+clip_status clipeng_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err);
 
-/* All that is set, paths made absolute, as the JSON object that clip_train_options_read() takes; free() it. NULL: out of memory. */
-char *clip_train_options_json(const clip_train_options *o);
+/* All that is set, paths made absolute, as the JSON object that clipeng_train_options_read() takes; free() it. NULL: out of memory. */
+char *clipeng_train_options_json(const clip_train_options *o);
 
 #endif

@@ -2,9 +2,9 @@
  * that does it, and back. */
 #include <string.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 
-clipmdl_recipe clipapi_recipe_default(void)
+clipmdl_recipe clipeng_recipe_default(void)
 {
     return (clipmdl_recipe){
         .interpolation = "bicubic",
@@ -33,7 +33,7 @@ static int place_of(const char *word, const char *const *list)
     return i;
 }
 
-clipimg_recipe clipapi_recipe_of_words(const clipmdl_recipe *w, int size)
+clipimg_recipe clipeng_recipe_of_words(const clipmdl_recipe *w, int size)
 {
     clipimg_recipe r = {.size = size,
                         .mode = (clipimg_mode)place_of(w->resize_mode, modes),
@@ -46,7 +46,7 @@ clipimg_recipe clipapi_recipe_of_words(const clipmdl_recipe *w, int size)
     return r;
 }
 
-clipmdl_recipe clipapi_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer)
+clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer)
 {
     clipmdl_recipe w = {.interpolation = filters[r->filter],
                         .resize_mode = modes[r->mode],

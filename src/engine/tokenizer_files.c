@@ -2,11 +2,11 @@
  * weights. */
 #include <stdlib.h>
 
-#include "api/api.h"
+#include "engine/engine.h"
 #include "text/vocab.h"
 #include "text/write.h"
 
-static const char *const names[CLIPAPI_TOKENIZER_FILES] = {"vocab.json",
+static const char *const names[CLIPENG_TOKENIZER_FILES] = {"vocab.json",
                                                         "merges.txt",
                                                         "tokenizer.json",
                                                         "tokenizer_config.json",
@@ -21,17 +21,17 @@ static clip_status read_file(const char *path, unsigned char **data, size_t *siz
     return clipb_is_file(path) ? clipb_read_file(path, MOST_BYTES, data, size, err) : CLIP_OK;
 }
 
-clip_status clipapi_tokenizer_files_read(const char *dir, clipapi_tokenizer_files *out, clip_error *err)
+clip_status clipeng_tokenizer_files_read(const char *dir, clipeng_tokenizer_files *out, clip_error *err)
 {
-    *out = (clipapi_tokenizer_files){0};
+    *out = (clipeng_tokenizer_files){0};
     clip_status s = CLIP_OK;
-    for (int i = 0; i < CLIPAPI_TOKENIZER_FILES && s == CLIP_OK; i++) {
+    for (int i = 0; i < CLIPENG_TOKENIZER_FILES && s == CLIP_OK; i++) {
         char *path = clipb_path_join(dir, names[i]);
         s = path ? read_file(path, &out->data[i], &out->size[i], err) : CLIP_ENOMEM;
         free(path);
     }
     if (s < 0)
-        clipapi_tokenizer_files_free(out);
+        clipeng_tokenizer_files_free(out);
     return s;
 }
 
@@ -42,10 +42,10 @@ static clip_status write_file(const char *path, const unsigned char *data, size_
     return clipb_output_close(&o, clipb_output_write(&o, data, size, err), err);
 }
 
-clip_status clipapi_tokenizer_files_write(const clipapi_tokenizer_files *f, const char *dir, clip_error *err)
+clip_status clipeng_tokenizer_files_write(const clipeng_tokenizer_files *f, const char *dir, clip_error *err)
 {
     clip_status s = CLIP_OK;
-    for (int i = 0; i < CLIPAPI_TOKENIZER_FILES && s == CLIP_OK; i++) {
+    for (int i = 0; i < CLIPENG_TOKENIZER_FILES && s == CLIP_OK; i++) {
         if (!f->data[i])
             continue;
         char *path = clipb_path_join(dir, names[i]);
@@ -78,7 +78,7 @@ static clip_status write_vocab(const char *dir, clip_error *err)
     return s;
 }
 
-clip_status clipapi_tokenizer_files_complete(const char *dir, int context_length, clip_error *err)
+clip_status clipeng_tokenizer_files_complete(const char *dir, int context_length, clip_error *err)
 {
     clip_status s = CLIP_OK;
     if (!is_there(dir, "vocab.json", &s) || !is_there(dir, "merges.txt", &s))
@@ -88,9 +88,9 @@ clip_status clipapi_tokenizer_files_complete(const char *dir, int context_length
     return s;
 }
 
-void clipapi_tokenizer_files_free(clipapi_tokenizer_files *f)
+void clipeng_tokenizer_files_free(clipeng_tokenizer_files *f)
 {
-    for (int i = 0; i < CLIPAPI_TOKENIZER_FILES; i++)
+    for (int i = 0; i < CLIPENG_TOKENIZER_FILES; i++)
         free(f->data[i]);
-    *f = (clipapi_tokenizer_files){0};
+    *f = (clipeng_tokenizer_files){0};
 }
