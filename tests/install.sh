@@ -1,7 +1,9 @@
 #!/bin/sh
-# What must be true of what `make install` installs: it runs from anywhere, a program builds against it, nothing in it names the
-# machine that built it, and a second build of the same tree gives the same bytes.
-# usage: tests/install.sh        in a tree where `make` works; builds twice below a temporary directory
+# What must be true of what `make install` installs: it runs from anywhere, a program builds against
+# it, nothing in it names the machine that built it, and a second build of the same tree gives the
+# same bytes.
+# usage: tests/install.sh        in a tree where `make` works; builds twice below a temporary
+# directory
 set -eu
 cd "$(dirname "$0")/.."
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT

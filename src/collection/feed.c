@@ -215,7 +215,7 @@ static clip_status open_list(clipcol_feed *f, clip_error *err)
 
 static clip_status open_stream(clipcol_feed *f, clip_error *err)
 {
-    const clip_pairs_options o = clip_pairs_options_default();
+    const clip_pairs_options o = clipdat_pairs_options_default();
     struct stat st;
     if (!clipb_is_file(f->source->path)) /* a pipe would make every update wait */
         return clipb_fail(err, CLIP_EIO, f->source->path, "is not a regular file");
@@ -264,7 +264,7 @@ clip_status clipcol_feed_close(clipcol_feed *f, char ***seen, size_t *n, size_t 
     }
     if (f->stream)
         f->stream->close(f->stream);
-    clip_list_free(f->path, f->n);
+    clipdat_list_free(f->path, f->n);
     free(f->todo);
     free(f);
     return s;

@@ -51,7 +51,7 @@ static clip_status recall_background(const clip_index *x, int *background, bool 
 
 clip_image_options clipcol_index_image_options(const clip_index *x, const clip_model *m)
 {
-    clip_image_options o = m ? clipeng_model_image_options(m) : clip_image_options_default();
+    clip_image_options o = m ? clipeng_model_image_options(m) : clipimg_options_default();
     bool known;
     clipidx_hold(x);
     recall_background(x, &o.background, &known, NULL); /* damage shows in an update */

@@ -108,9 +108,9 @@ static clip_status embed_picture(const encoder *e, const clip_term *t)
     clip_image read = {0};
     const clip_image_options o = image_options(e->e);
     if (!t->image)
-        TRY(clip_image_read(t->text, &o, &read, e->err));
+        TRY(clipimg_read(t->text, &o, &read, e->err));
     const clip_status s = clipeng_encode_image(e->e->pictures, t->image ? t->image : &read, 1, e->term);
-    clip_image_free(&read);
+    clipimg_free(&read);
     return s < 0 ? clipb_fail(e->err, s, t->text, "%s", clipeng_context_message(e->e->pictures, s)) : s;
 }
 

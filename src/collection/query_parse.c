@@ -39,7 +39,7 @@ static bool is_picture(const parser *p, const char *s)
     if (stat(s, &st) == 0)
         return !S_ISDIR(st.st_mode) || strchr(s, '/');
     return s[0] == '/' || strncmp(s, "./", 2) == 0 || strncmp(s, "../", 3) == 0 ||
-           ((strchr(s, '/') || clip_is_picture_name(s)) && !strchr(s, ' '));
+           ((strchr(s, '/') || clipdat_is_picture_name(s)) && !strchr(s, ' '));
 }
 
 /* "2:dog": the length of the weight with its colon, else 0. "3:30", "16:9" and "2: dog" are words. */

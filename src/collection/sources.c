@@ -42,7 +42,7 @@ clipcol_source_kind clipcol_source_kind_of(const char *path)
 static void free_source(clipcol_source *s)
 {
     free(s->path);
-    clip_list_free(s->exclude, s->n_exclude);
+    clipdat_list_free(s->exclude, s->n_exclude);
     *s = (clipcol_source){0};
 }
 
@@ -110,7 +110,7 @@ clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_
             else
                 s = put(out, path, opt->captions, opt->exclude, (size_t)opt->n_exclude);
         }
-        clip_list_free(list, count);
+        clipdat_list_free(list, count);
     }
     return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;
 }
@@ -296,7 +296,7 @@ clip_status clipcol_forget_sources(clip_index *x, const char *const *paths, int 
         s = clipcol_sources_forget(x, roots, NAMES * n, err);
     if (s == CLIP_OK)
         s = clipidx_commit(x, err);
-    clip_list_free(roots, roots ? NAMES * (size_t)n : 0);
+    clipdat_list_free(roots, roots ? NAMES * (size_t)n : 0);
     if (removed)
         *removed = count;
     return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;

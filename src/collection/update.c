@@ -110,7 +110,7 @@ static clip_status decode(const update *u, clipcol_parcel *p)
     if (s == CLIP_OK) {
         p->item.taken = facts.taken;
         s = clipimg_preprocess_reduced(&u->ctx->model->recipe, &img, facts.width, facts.height, p->pixels);
-        clip_image_free(&img);
+        clipimg_free(&img);
         if (s < 0)
             clipb_fail(&p->err, s, p->path.p, "%s", clipb_status_message(s));
     }
@@ -610,7 +610,7 @@ clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *
         *report = u.report;
     clear_items(u.item, &u.n);
     clear_items(u.text, &u.n_texts);
-    clip_list_free(u.seen, u.n_seen);
+    clipdat_list_free(u.seen, u.n_seen);
     clipcol_sources_free(&sources);
     clipcol_holds_free(&u.holds);
     clipcol_others_free(&u.others);

@@ -1,3 +1,4 @@
+/* csv.c: reads tables of text row by row. */
 #include "data/csv.h"
 
 #include <errno.h>
@@ -6,8 +7,8 @@
 
 #include "base/file.h"
 
-/* The next character; every kind of line end is '\n'. */
-static int get(clipdat_csv *c)
+/* The next character. Every kind of line end becomes '\n'. */
+static int next_char(clipdat_csv *c)
 {
     int ch = getc_unlocked(c->f);
     if (ch == '\r') {
@@ -21,7 +22,7 @@ static int get(clipdat_csv *c)
     return ch;
 }
 
-static clip_status put(clipdat_csv *c, char ch)
+static clip_status put_char(clipdat_csv *c, char ch)
 {
     if (c->text.n == c->text.capacity)
         TRY(clipdat_bytes_reserve(&c->text, c->text.n));
@@ -36,16 +37,17 @@ static clip_status start_field(clipdat_csv *c)
     return CLIP_OK;
 }
 
-/* A row from its first character to its end. CLIP_EFORMAT: the file ended in a quote. *zero: a 0 byte was in it. */
+/* Reads a row from its first character on. CLIP_EFORMAT: the file ended inside quotes.
+ * zero  out  whether a 0 byte was in it */
 static clip_status read_fields(clipdat_csv *c, int ch, bool *zero)
 {
     enum { START, PLAIN, QUOTED, CLOSED } in = START;
     TRY(start_field(c));
-    for (;; ch = get(c)) {
+    for (;; ch = next_char(c)) {
         if (ch == EOF && in == QUOTED)
             return CLIP_EFORMAT;
         if (ch == EOF || (in != QUOTED && (ch == '\n' || ch == c->separator))) {
-            TRY(put(c, 0));
+            TRY(put_char(c, 0));
             if (ch != c->separator)
                 return CLIP_OK;
             TRY(start_field(c));
@@ -53,9 +55,9 @@ static clip_status read_fields(clipdat_csv *c, int ch, bool *zero)
         } else if (ch == '"' && in == START) {
             in = QUOTED;
         } else if (ch == '"' && in == QUOTED) {
-            in = CLOSED; /* unless another follows */
+            in = CLOSED; /* unless another quote follows */
         } else {
-            TRY(put(c, (char)ch));
+            TRY(put_char(c, (char)ch));
             *zero |= ch == 0;
             in = in == QUOTED || (in == CLOSED && ch == '"') ? QUOTED : PLAIN;
         }
@@ -69,19 +71,19 @@ clip_status clipdat_csv_row(clipdat_csv *c, clip_error *err)
     c->n = c->text.n = 0;
     do {
         c->line = c->next_line;
-        ch = get(c);
+        ch = next_char(c);
     } while (ch == '\n');
     clip_status s = ch == EOF ? CLIP_OK : read_fields(c, ch, &zero);
     if (ferror(c->f))
         s = clipb_fail(err, CLIP_EIO, c->path, "%s", strerror(errno));
     else if (s == CLIP_EFORMAT)
-        clipb_fail(err, s, c->path, "line %zu: a quote that opens here is never closed", c->line);
+        clipb_fail(err, s, c->path, "line %zu: a quote that opens here is not closed", c->line);
     else if (s == CLIP_ELIMIT)
-        clipb_fail(err, s, c->path, "line %zu: longer than %zu bytes (a quote that is never closed?)", c->line,
+        clipb_fail(err, s, c->path, "line %zu: longer than %zu bytes (is a quote not closed?)", c->line,
                    CLIPDAT_MAX_ROW);
     c->over = s < 0;
     if (s == CLIP_OK && zero)
-        s = clipb_fail(err, CLIP_EFORMAT, c->path, "line %zu: a zero byte, which no text holds", c->line);
+        s = clipb_fail(err, CLIP_EFORMAT, c->path, "line %zu: holds a zero byte, so it is not text", c->line);
     if (s < 0)
         c->n = 0;
     return s;

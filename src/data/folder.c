@@ -1,5 +1,5 @@
-/* Pictures below a directory. Their captions stand in a text file beside them, or they are of the class that their directory
- * is named after. */
+/* folder.c: pictures below a directory. Their captions are in a text file beside them, else the
+ * caption is the name of their directory. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +14,12 @@ typedef struct folder {
     size_t n, at;
     char **fault; /* messages */
     size_t faults, faults_capacity, told;
-    bool lost;    /* one could not be kept: no memory */
+    bool lost;    /* a fault could not be kept: no memory */
     clip_passed passed;
-    char *root; /* with its name spelt out, whatever the way to it */
+    char *root; /* its real path */
 } folder;
 
-/* The last name of the directory a picture lies in; of the root's own pictures, the root's. */
+/* Adds the name of the directory that a picture lies in. */
 static clip_status name_of_folder(const folder *f, clipdat_sample *s, const char *picture)
 {
     const char *file = strrchr(picture, '/');
@@ -43,7 +43,7 @@ static clip_status captions_in(clipdat_sample *s, const char *path, clip_error *
     size_t size;
     TRY(clipb_read_file(path, CLIPDAT_MAX_TEXT, &data, &size, err));
     const char *p = (const char *)data, *end = p + size;
-    if (size >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) /* a mark of byte order */
+    if (size >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
         p += 3;
     clip_status status = CLIP_OK;
     while (p < end && status == CLIP_OK) {
@@ -82,7 +82,7 @@ clip_status clipdat_captions_beside(clipdat_sample *s, const char *picture, bool
 static clip_status folder_next(clipdat_source *source, clipdat_sample *s, clip_error *err)
 {
     folder *f = (folder *)source;
-    if (f->told < f->faults) /* its name is in the message */
+    if (f->told < f->faults) /* the message has its name */
         return clipb_fail(err, CLIP_EIO, NULL, "%s", f->fault[f->told++]);
     if (f->at == f->n) {
         source->over = true;
@@ -101,8 +101,8 @@ static clip_status folder_next(clipdat_source *source, clipdat_sample *s, clip_e
 static void folder_close(clipdat_source *source)
 {
     folder *f = (folder *)source;
-    clip_list_free(f->picture, f->n);
-    clip_list_free(f->fault, f->faults);
+    clipdat_list_free(f->picture, f->n);
+    clipdat_list_free(f->fault, f->faults);
     free(f->root);
     free(f);
 }
@@ -120,7 +120,7 @@ static void keep_fault(void *user, const char *path, const char *message)
     f->fault[f->faults++] = copy;
 }
 
-static clip_status list(folder *f, const char *path, clip_error *err)
+static clip_status list_pictures(folder *f, const char *path, clip_error *err)
 {
     const clipdat_list_options o = {.passed = &f->passed, .fault = keep_fault, .user = f};
     f->root = realpath(path, NULL);
@@ -141,7 +141,7 @@ clip_status clipdat_folder_open(const char *path, clipdat_source **out, clip_err
     if (!f)
         return CLIP_ENOMEM;
     f->source = (clipdat_source){.next = folder_next, .close = folder_close, .passed = &f->passed};
-    clip_status s = list(f, path, err);
+    clip_status s = list_pictures(f, path, err);
     if (s < 0) {
         folder_close(&f->source);
         return s;

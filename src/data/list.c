@@ -1,12 +1,13 @@
-/* The pictures below a directory.
+/* list.c: the pictures below a directory.
  *
- * Directories wait on two stacks: those that are really there, and those that symbolic links lead to, which wait until no other does.
- * A set of the (device, inode) seen keeps each from being listed twice, so links that form a loop, or many ways to one place, cost
- * nothing, and a picture is found under its own name rather than a link's.
+ * Directories wait on two stacks: real ones, and ones that symbolic links lead to, which are listed
+ * when no real one is left. A set of the (device, inode) seen keeps each from being listed twice.
+ * So loops of links, or many ways to one place, cost nothing, and a picture is found under its own
+ * name, not under a link's.
  *
- * A picture's extension is believed without a look, so a folder of pictures is listed without
- * opening one. Other files are opened, and their first bytes tell. Whatever cannot be looked at is
- * a fault, which is told: no part of a folder is left out unsaid. */
+ * A picture's extension is believed, so a folder of pictures is listed without opening a file.
+ * Other files are opened, and their first bytes decide. Whatever cannot be looked at is reported:
+ * no part of a folder is left out silently. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,10 +32,10 @@ typedef struct strings {
 
 typedef struct walk {
     strings pictures;
-    strings dirs, links; /* still to be listed; a link to a directory waits until no directory does */
-    void *seen;          /* tree of `place` */
-    size_t root;         /* length of its name, with the slash behind it */
-    int64_t names;       /* that have come by */
+    strings dirs, links; /* still to be listed; links only when dirs is empty */
+    void *seen;          /* a tree of `place` */
+    size_t root;         /* length of the root's path, with the slash behind it */
+    int64_t names;       /* names seen so far */
     bool stopped;
     const clipdat_list_options *opt;
 } walk;
@@ -55,7 +56,7 @@ static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const 
 static int last_first(const void *a, const void *b) { return by_bytes(b, a); }
 
 /* Takes `s`, also on error. */
-static clip_status add(strings *list, char *s)
+static clip_status add_string(strings *list, char *s)
 {
     if (!s)
         return CLIP_ENOMEM;
@@ -69,12 +70,12 @@ static clip_status add(strings *list, char *s)
 
 static void free_strings(strings *list)
 {
-    clip_list_free(list->item, list->n);
+    clipdat_list_free(list->item, list->n);
     *list = (strings){0};
 }
 
-/* Notes a place; *first: it was not known before. */
-static clip_status visit(walk *w, const struct stat *st, bool *first)
+/* Notes a place. *first: whether it is new. */
+static clip_status note_place(walk *w, const struct stat *st, bool *first)
 {
     place *p = malloc(sizeof *p);
     if (!p)
@@ -110,9 +111,9 @@ clip_status clipdat_excluded(const char *const *patterns, int n, const char *pat
     return CLIP_OK;
 }
 
-/* ---- One name -------------------------------------------------------------------------------- */
+/* ---- One name ---- */
 
-static void fault(const walk *w, const char *path, const char *why)
+static void report_fault(const walk *w, const char *path, const char *why)
 {
     clip_error said;
     if (w->opt->fault && clipb_fail(&said, CLIP_EIO, path, "%s", why) < 0)
@@ -124,8 +125,8 @@ static void pass_over(const walk *w, clip_passed_why why, const char *name)
     clipdat_passed_add(w->opt->passed, why, name);
 }
 
-/* What the first bytes of a file are. -1: it cannot be read, errno says why. */
-static int look(const char *path, const char **format, bool *reads)
+/* Finds the format by the first bytes of a file. -1 if it cannot be read; errno says why. */
+static int read_format(const char *path, const char **format, bool *reads)
 {
     unsigned char head[HEAD];
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -146,7 +147,7 @@ static int look(const char *path, const char **format, bool *reads)
     return got < 0 ? -1 : 0;
 }
 
-/* A file whose name does not tell. st NULL: not asked for yet. Takes `path`. */
+/* A file whose name does not say what it is. st NULL: unknown so far. Takes `path`. */
 static clip_status tell_by_content(walk *w, char *path, const char *name, const struct stat *st)
 {
     const clipdat_list_options *o = w->opt;
@@ -160,11 +161,11 @@ static clip_status tell_by_content(walk *w, char *path, const char *name, const 
     if (failed == 0 && o->known)
         known = o->known(o->user, path, st);
     if (failed == 0 && known == CLIPDAT_UNKNOWN && (!st || st->st_size > 0))
-        failed = look(path, &format, &reads);
+        failed = read_format(path, &format, &reads);
     if (failed == 0 && (known == CLIPDAT_PICTURE || (format && reads)))
-        return add(&w->pictures, path);
-    if (failed < 0 && errno != ENOENT) /* what has gone meanwhile is not missed */
-        fault(w, path, strerror(errno));
+        return add_string(&w->pictures, path);
+    if (failed < 0 && errno != ENOENT) /* a file that has just been removed is not missed */
+        report_fault(w, path, strerror(errno));
     else if (failed == 0)
         pass_over(w, format ? CLIP_PASSED_FORMAT : CLIP_PASSED_NOT_PICTURE, format ? format : name);
     if (failed == 0 && known == CLIPDAT_UNKNOWN && o->other)
@@ -173,31 +174,31 @@ static clip_status tell_by_content(walk *w, char *path, const char *name, const 
     return CLIP_OK;
 }
 
-/* A symbolic link, or a name of which the directory does not tell what it is. Takes `path`. */
+/* A symbolic link, or a name whose type the directory does not give. Takes `path`. */
 static clip_status take_unknown(walk *w, char *path, const char *name)
 {
     struct stat st, link;
-    const bool picture = clip_is_picture_name(name);
+    const bool picture = clipdat_is_picture_name(name);
     if (stat(path, &st) < 0) {
         const int why = errno;
         const bool there = lstat(path, &link) == 0;
-        if (there && picture) /* whoever reads it tells what is wrong */
-            return add(&w->pictures, path);
+        if (there && picture) /* its reader will say what is wrong */
+            return add_string(&w->pictures, path);
         if (there || errno != ENOENT)
-            fault(w, path, there && why == ENOENT ? "is a link that leads nowhere" : strerror(why));
+            report_fault(w, path, there && why == ENOENT ? "is a link that leads nowhere" : strerror(why));
         free(path);
         return CLIP_OK;
     }
     if (S_ISDIR(st.st_mode))
-        return add(lstat(path, &link) == 0 && S_ISLNK(link.st_mode) ? &w->links : &w->dirs, path);
+        return add_string(lstat(path, &link) == 0 && S_ISLNK(link.st_mode) ? &w->links : &w->dirs, path);
     if (S_ISREG(st.st_mode))
-        return picture ? add(&w->pictures, path) : tell_by_content(w, path, name, &st);
+        return picture ? add_string(&w->pictures, path) : tell_by_content(w, path, name, &st);
     pass_over(w, CLIP_PASSED_SPECIAL, name);
     free(path);
     return CLIP_OK;
 }
 
-static clip_status take(walk *w, const char *dir, const struct dirent *e)
+static clip_status take_name(walk *w, const char *dir, const struct dirent *e)
 {
     const char *name = e->d_name;
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
@@ -218,22 +219,23 @@ static clip_status take(walk *w, const char *dir, const struct dirent *e)
         return s;
     }
     switch (e->d_type) {
-    case DT_REG: return clip_is_picture_name(name) ? add(&w->pictures, path) : tell_by_content(w, path, name, NULL);
-    case DT_DIR: return add(&w->dirs, path);
+    case DT_REG:
+        return clipdat_is_picture_name(name) ? add_string(&w->pictures, path) : tell_by_content(w, path, name, NULL);
+    case DT_DIR: return add_string(&w->dirs, path);
     default: return take_unknown(w, path, name);
     }
 }
 
-/* ---- Directories ----------------------------------------------------------------------------- */
+/* ---- Directories ---- */
 
-static bool go_on(walk *w)
+static bool may_go_on(walk *w)
 {
     w->stopped = w->stopped || (w->opt->go_on && !w->opt->go_on(w->opt->user, w->names));
     return !w->stopped;
 }
 
-/* CLIP_EIO, without a message: it cannot be opened. A listing that breaks off is a fault, and what
- * has come by of it counts. */
+/* CLIP_EIO, without a message: it cannot be opened. If a listing breaks off, that is reported, and
+ * the names so far count. */
 static clip_status list_dir(walk *w, const char *path)
 {
     struct stat st;
@@ -246,31 +248,32 @@ static clip_status list_dir(walk *w, const char *path)
         errno = why;
         return CLIP_EIO;
     }
-    clip_status s = visit(w, &st, &first);
-    while (s == CLIP_OK && first && (w->names % OFTEN || go_on(w))) {
+    clip_status s = note_place(w, &st, &first);
+    while (s == CLIP_OK && first && (w->names % OFTEN || may_go_on(w))) {
         errno = 0;
         const struct dirent *e = readdir(d);
         if (!e && errno)
-            fault(w, path, strerror(errno));
+            report_fault(w, path, strerror(errno));
         if (!e)
             break;
-        s = take(w, path, e);
+        s = take_name(w, path, e);
         w->names++;
     }
     closedir(d);
     return s;
 }
 
-/* Everything on the two stacks, and what they grow to. The links of a round are followed in the order of their names, each with
- * all below it before the next, so the outcome does not depend on the order in which the disk keeps names. */
+/* Lists both stacks and everything that they grow to. The links of a round are followed in the
+ * order of their names, each with everything below it before the next. So the outcome does not
+ * depend on the order in which the disk keeps names. */
 static clip_status list_rest(walk *w)
 {
     for (;;) {
-        while (w->dirs.n > 0 && go_on(w)) {
+        while (w->dirs.n > 0 && may_go_on(w)) {
             char *path = w->dirs.item[--w->dirs.n];
             clip_status s = list_dir(w, path);
             if (s == CLIP_EIO)
-                fault(w, path, strerror(errno));
+                report_fault(w, path, strerror(errno));
             free(path);
             if (s != CLIP_EIO)
                 TRY(s);
@@ -284,17 +287,11 @@ static clip_status list_rest(walk *w)
     }
 }
 
-bool clip_is_picture_name(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && clipdat_picture_rank(dot + 1) >= 0;
-}
-
 clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char ***out, size_t *n, clip_error *err)
 {
     const clipdat_list_options standard = {0};
     walk w = {.opt = opt ? opt : &standard, .root = strlen(path)};
-    w.root += w.root > 0 && path[w.root - 1] != '/'; /* as clipb_path_join() puts it */
+    w.root += w.root > 0 && path[w.root - 1] != '/'; /* as clipb_path_join() adds it */
     struct stat st;
     clip_status s;
     *out = NULL;
@@ -302,7 +299,7 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
     if (stat(path, &st) < 0)
         return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     if (!S_ISDIR(st.st_mode))
-        s = add(&w.pictures, strdup(path));
+        s = add_string(&w.pictures, strdup(path));
     else if ((s = list_dir(&w, path)) == CLIP_EIO)
         clipb_fail(err, s, path, "%s", strerror(errno));
     else if (s == CLIP_OK)
@@ -323,14 +320,7 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
     return CLIP_OK;
 }
 
-void clip_list_free(char **list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(list[i]);
-    free(list);
-}
-
-/* ---- clip.h ---------------------------------------------------------------------------------- */
+/* ---- For callers that only want to be warned ---- */
 
 typedef struct listener {
     clip_warn_fn warn;
@@ -338,7 +328,7 @@ typedef struct listener {
     int64_t faults;
 } listener;
 
-static void hear(void *user, const char *path, const char *message)
+static void warn_of_fault(void *user, const char *path, const char *message)
 {
     listener *l = user;
     (void)path;
@@ -347,15 +337,11 @@ static void hear(void *user, const char *path, const char *message)
         l->warn(l->user, message);
 }
 
-clip_status clip_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
+clip_status clipdat_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
                                int64_t *faults, char ***out, size_t *n, clip_error *err)
 {
     listener l = {warn, warn_user, 0};
-    *out = NULL;
-    *n = 0;
-    if (!path)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a picture or folder");
-    const clipdat_list_options o = {.fault = hear, .user = &l, .passed = passed};
+    const clipdat_list_options o = {.fault = warn_of_fault, .user = &l, .passed = passed};
     clip_status s = clipdat_list(path, &o, out, n, err);
     if (faults)
         *faults = l.faults;

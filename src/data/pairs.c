@@ -1,4 +1,4 @@
-/* clip_pairs_*() of clip.h: the sources of a specification, one after the other. */
+/* pairs.c: all sources of a specification, one after the other. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +10,17 @@
 #include "data/data.h"
 
 struct clip_pairs {
-    pid_t process; /* that opened it */
+    pid_t process; /* the process that opened it */
     char **path;
     size_t n, at; /* the source after the open one */
-    char *image_key, *caption_key; /* what opt points to */
+    char *image_key, *caption_key; /* opt points to them */
     clip_pairs_options opt;
     clipdat_source *source; /* NULL: none is open */
     clipdat_sample sample;
     clip_passed passed;
 };
 
-clip_pairs_options clip_pairs_options_default(void)
+clip_pairs_options clipdat_pairs_options_default(void)
 {
     return (clip_pairs_options){.image_key = "filepath", .caption_key = "title"};
 }
@@ -49,7 +49,7 @@ clip_status clipdat_open(const char *path, const clip_pairs_options *opt, clipda
     return clipdat_table_open(path, opt, out, err);
 }
 
-/* What a user can have mistyped is found before the first pair: names, and the columns of tables. */
+/* Finds a user's mistakes before the first pair: wrong names, and missing columns of tables. */
 static clip_status check_source(const char *path, const clip_pairs_options *opt, clip_error *err)
 {
     struct stat st;
@@ -63,18 +63,16 @@ static clip_status check_source(const char *path, const clip_pairs_options *opt,
 
 static clip_status copy_options(clip_pairs *p, const clip_pairs_options *opt)
 {
-    const clip_pairs_options standard = clip_pairs_options_default();
+    const clip_pairs_options standard = clipdat_pairs_options_default();
     p->image_key = strdup(opt && opt->image_key ? opt->image_key : standard.image_key);
     p->caption_key = strdup(opt && opt->caption_key ? opt->caption_key : standard.caption_key);
     p->opt = (clip_pairs_options){p->image_key, p->caption_key, opt ? opt->separator : 0};
     return p->image_key && p->caption_key ? CLIP_OK : CLIP_ENOMEM;
 }
 
-clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err)
+clip_status clipdat_pairs_open(const char *spec, const clip_pairs_options *opt, clip_pairs **out, clip_error *err)
 {
     *out = NULL;
-    if (!spec)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "no source of pairs");
     clip_pairs *p = calloc(1, sizeof *p);
     if (p)
         p->process = getpid();
@@ -84,14 +82,14 @@ clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, cli
     for (size_t i = 0; s == CLIP_OK && i < p->n; i++)
         s = check_source(p->path[i], &p->opt, err);
     if (s < 0) {
-        clip_pairs_close(p);
+        clipdat_pairs_close(p);
         return s == CLIP_ENOMEM ? clipb_fail(err, s, spec, "out of memory") : s;
     }
     *out = p;
     return CLIP_OK;
 }
 
-/* The next sample, from whatever source has one. *end: none has. */
+/* The next sample of the next source that has one. *end: no source has one. */
 static clip_status next_sample(clip_pairs *p, bool *end, clip_error *err)
 {
     *end = false;
@@ -114,12 +112,13 @@ static clip_status next_sample(clip_pairs *p, bool *end, clip_error *err)
     }
 }
 
-clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
+clip_status clipdat_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
 {
     bool end;
     *out = (clip_pair){0};
     if (getpid() != p->process)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "a forked process cannot go on with its parent's stream of pairs");
+        return clipb_fail(err, CLIP_EINVAL, NULL,
+                          "a forked process cannot read its parent's stream of pairs; open a new one");
     clip_status s = next_sample(p, &end, err);
     if (s == CLIP_ENOMEM)
         return clipb_fail(err, s, p->path[p->at - 1], "out of memory");
@@ -129,16 +128,16 @@ clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
     return s;
 }
 
-void clip_pairs_get_passed(const clip_pairs *p, clip_passed *out) { *out = p->passed; }
+void clipdat_pairs_get_passed(const clip_pairs *p, clip_passed *out) { *out = p->passed; }
 
-void clip_pairs_close(clip_pairs *p)
+void clipdat_pairs_close(clip_pairs *p)
 {
     if (!p)
         return;
-    if (p->source && getpid() == p->process) /* closing moves the place in the file, which a forked process shares */
+    if (p->source && getpid() == p->process) /* closing moves the position in the file, which a forked process shares */
         p->source->close(p->source);
     clipdat_sample_free(&p->sample);
-    clip_list_free(p->path, p->n);
+    clipdat_list_free(p->path, p->n);
     free(p->image_key);
     free(p->caption_key);
     free(p);

@@ -1,4 +1,4 @@
-/* Files that are passed over, counted by the reason. */
+/* passed.c: counts files that are passed over, by the reason. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,8 +6,7 @@
 
 enum { MOST_EXTENSIONS = CLIP_PASSED_KINDS - 16, LONGEST = 10 };
 
-/* ".txt" of "Notes.TXT"; "" of a name without an extension, and of one whose extension does not
- * look like one. */
+/* ".txt" of "Notes.TXT". "" if the name has no extension, or none that looks like one. */
 static void extension_of(const char *name, char out[LONGEST + 2])
 {
     const char *dot = strrchr(name, '.');
@@ -21,7 +20,7 @@ static void extension_of(const char *name, char out[LONGEST + 2])
         out[i] = (char)(dot[i] >= 'A' && dot[i] <= 'Z' ? dot[i] - 'A' + 'a' : dot[i]);
 }
 
-static clip_passed_kind *find(clip_passed *p, clip_passed_why why, const char *name)
+static clip_passed_kind *find_kind(clip_passed *p, clip_passed_why why, const char *name)
 {
     for (int i = 0; i < p->kinds; i++)
         if (p->kind[i].why == why && strcmp(p->kind[i].name, name) == 0)
@@ -29,14 +28,14 @@ static clip_passed_kind *find(clip_passed *p, clip_passed_why why, const char *n
     return NULL;
 }
 
-/* Where there is no room for another kind, it counts as a file that is not a picture. */
+/* If there is no room for another kind, the file counts as one that is not a picture. */
 static clip_passed_kind *kind_of(clip_passed *p, clip_passed_why why, const char *name)
 {
-    clip_passed_kind *k = find(p, why, name);
+    clip_passed_kind *k = find_kind(p, why, name);
     if (!k && p->kinds >= (why == CLIP_PASSED_NOT_PICTURE ? MOST_EXTENSIONS : CLIP_PASSED_KINDS - 1)) {
         why = CLIP_PASSED_NOT_PICTURE;
         name = "";
-        k = find(p, why, name);
+        k = find_kind(p, why, name);
     }
     if (!k) {
         k = &p->kind[p->kinds++];
@@ -46,7 +45,7 @@ static clip_passed_kind *kind_of(clip_passed *p, clip_passed_why why, const char
     return k;
 }
 
-static void add(clip_passed *p, clip_passed_why why, const char *name, int64_t n)
+static void count_files(clip_passed *p, clip_passed_why why, const char *name, int64_t n)
 {
     kind_of(p, why, name)->n += n;
     p->n += n;
@@ -59,19 +58,19 @@ void clipdat_passed_add(clip_passed *p, clip_passed_why why, const char *name)
         return;
     if (why == CLIP_PASSED_NOT_PICTURE)
         extension_of(name, extension);
-    add(p, why, why == CLIP_PASSED_FORMAT ? name : extension, 1);
+    count_files(p, why, why == CLIP_PASSED_FORMAT ? name : extension, 1);
 }
 
 void clipdat_passed_merge(clip_passed *sum, const clip_passed *more)
 {
     for (int i = 0; i < more->kinds; i++)
-        add(sum, more->kind[i].why, more->kind[i].name, more->kind[i].n);
+        count_files(sum, more->kind[i].why, more->kind[i].name, more->kind[i].n);
     clipdat_passed_sort(sum);
 }
 
 void clipdat_passed_drop(clip_passed *p, const char *extension)
 {
-    clip_passed_kind *k = find(p, CLIP_PASSED_NOT_PICTURE, extension);
+    clip_passed_kind *k = find_kind(p, CLIP_PASSED_NOT_PICTURE, extension);
     if (!k)
         return;
     p->n -= k->n;

@@ -1,4 +1,5 @@
-/* A sample and its growing buffers. */
+/* sample.c: a sample with growing buffers. Also the names and lists that the room's other files
+ * share. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -54,7 +55,7 @@ clip_status clipdat_sample_caption(clipdat_sample *s, const char *text, size_t s
         return CLIP_OK;
     const size_t at = s->text.n;
     TRY(clipdat_bytes_add(&s->text, text, size));
-    s->text.n++; /* its 0 */
+    s->text.n++; /* count its 0 */
     for (char *p = s->text.p + at; (p = memchr(p, 0, (size_t)(s->text.p + at + size - p)));)
         *p = ' ';
     s->captions++;
@@ -70,8 +71,8 @@ clip_status clipdat_sample_picture(clipdat_sample *s, const char *path, bool unr
     if (unread)
         return CLIP_OK;
     clip_status status = clipb_read_file(path, CLIPDAT_MAX_PICTURE, &data, &size, err);
-    if (status == CLIP_ENOMEM) /* of this file alone */
-        return clipb_fail(err, CLIP_EIO, path, "out of memory for its bytes");
+    if (status == CLIP_ENOMEM) /* of this file alone; the next may fit */
+        return clipb_fail(err, CLIP_EIO, path, "out of memory to read it");
     TRY(status);
     free(s->picture.p);
     s->picture = (clipdat_bytes){(char *)data, size, size + 1};
@@ -100,4 +101,17 @@ int clipdat_picture_rank(const char *ext)
         if (strcasecmp_l(ext, extensions[i], clipb_plain()) == 0)
             return i;
     return -1;
+}
+
+bool clipdat_is_picture_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && clipdat_picture_rank(dot + 1) >= 0;
+}
+
+void clipdat_list_free(char **list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(list[i]);
+    free(list);
 }

@@ -1,4 +1,4 @@
-/* From a specification to paths: "::" and braces. */
+/* spec.c: from a specification to paths: "::" and braces. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "data/data.h"
 
-#define MOST_BRACES 64 /* one after or inside the other: the depth of the recursion */
+#define MOST_BRACES 64 /* in a row or nested: the depth of the recursion */
 #define WIDEST 18      /* digits of a number in {1..9} */
 
 typedef struct expansion {
@@ -16,11 +16,11 @@ typedef struct expansion {
     clip_error *err;
 } expansion;
 
-static clip_status add(expansion *x, char *path)
+static clip_status add_path(expansion *x, char *path)
 {
     clip_status s = path ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK && x->n == CLIPDAT_MAX_SOURCES)
-        s = clipb_fail(x->err, CLIP_ELIMIT, NULL, "the braces stand for more than %zu names", CLIPDAT_MAX_SOURCES);
+        s = clipb_fail(x->err, CLIP_ELIMIT, NULL, "the braces expand to more than %zu names", CLIPDAT_MAX_SOURCES);
     if (s == CLIP_OK)
         s = clipb_grow((void **)&x->item, &x->capacity, x->n + 1, sizeof *x->item);
     if (s < 0) {
@@ -31,8 +31,9 @@ static clip_status add(expansion *x, char *path)
     return CLIP_OK;
 }
 
-/* Where the brace that opens at `p` closes, and whether a comma stands directly in it. NULL: it never does. */
-static const char *closing(const char *p, bool *comma)
+/* The end of the brace that opens at `p`; NULL if there is none.
+ * comma  out  whether a comma stands directly in it */
+static const char *find_closing(const char *p, bool *comma)
 {
     int depth = 0;
     *comma = false;
@@ -47,13 +48,13 @@ static const char *closing(const char *p, bool *comma)
     return NULL;
 }
 
-/* "{000..012}": its two ends, and how wide its numbers are written at least. */
+/* "{000..012}": the two ends, and the least width of its numbers. */
 typedef struct range {
     long long from, to;
     int width;
 } range;
 
-/* Digits up to `stop`: their number, 0 if it is none. */
+/* Reads digits up to `stop`. Returns how many; 0 if there is no such number. */
 static int read_number(const char *p, char stop, long long *v)
 {
     size_t n = strspn(p, "0123456789");
@@ -78,7 +79,8 @@ static bool read_range(const char *open, range *r)
 
 static clip_status expand(expansion *x, const char *text, size_t from, int depth);
 
-/* text, with `n` bytes at `middle` in the place of open .. close, expanded from there on. */
+/* Replaces open .. close in text by the n bytes at `middle`, and expands the result from there
+ * on. */
 static clip_status substitute(expansion *x, const char *text, const char *open, const char *close, const char *middle,
                               size_t n, int depth)
 {
@@ -122,7 +124,7 @@ static clip_status expand_list(expansion *x, const char *text, const char *open,
     return CLIP_OK;
 }
 
-/* The first brace at or after text + from that means something. */
+/* Expands the first brace at or after text + from that is a list or a range. */
 static clip_status expand(expansion *x, const char *text, size_t from, int depth)
 {
     if (depth > MOST_BRACES)
@@ -130,7 +132,7 @@ static clip_status expand(expansion *x, const char *text, size_t from, int depth
     for (const char *open = text + from; (open = strchr(open, '{')); open++) {
         bool comma;
         range r;
-        const char *close = closing(open, &comma);
+        const char *close = find_closing(open, &comma);
         if (!close)
             continue;
         if (comma)
@@ -138,13 +140,13 @@ static clip_status expand(expansion *x, const char *text, size_t from, int depth
         if (read_range(open, &r))
             return expand_range(x, text, open, close, &r, depth);
     }
-    return add(x, strdup(text));
+    return add_path(x, strdup(text));
 }
 
 static clip_status expand_all(expansion *x, const char *spec)
 {
     if (access(spec, F_OK) == 0)
-        return add(x, strdup(spec));
+        return add_path(x, strdup(spec));
     for (const char *p = spec, *end; p; p = end ? end + 2 : NULL) {
         end = strstr(p, "::");
         char *piece = end ? strndup(p, (size_t)(end - p)) : strdup(p);
@@ -152,9 +154,9 @@ static clip_status expand_all(expansion *x, const char *spec)
             return CLIP_ENOMEM;
         clip_status s = CLIP_OK;
         if (*piece == 0)
-            s = clipb_fail(x->err, CLIP_EINVAL, NULL, "'%s': a name is missing", spec);
+            s = clipb_fail(x->err, CLIP_EINVAL, NULL, "'%s': a name is missing before or after \"::\"", spec);
         else if (access(piece, F_OK) == 0)
-            s = add(x, strdup(piece));
+            s = add_path(x, strdup(piece));
         else
             s = expand(x, piece, 0, 0);
         free(piece);
@@ -170,7 +172,7 @@ clip_status clipdat_expand(const char *spec, char ***out, size_t *n, clip_error 
     *n = 0;
     clip_status s = expand_all(&x, spec);
     if (s < 0) {
-        clip_list_free(x.item, x.n);
+        clipdat_list_free(x.item, x.n);
         return s;
     }
     *out = x.item;

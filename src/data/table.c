@@ -1,4 +1,5 @@
-/* Rows of a table that name a picture and say what it shows. Rows of one picture that follow each other are one sample. */
+/* table.c: rows of a table with a picture's name and a caption. Adjacent rows of one picture are
+ * one sample. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,11 +14,11 @@ typedef struct table {
     char *path, *dir;
     size_t columns, image, caption;
     bool ahead;         /* csv holds a row that no sample has taken yet */
-    clip_status fault;  /* what was wrong with the row that was looked at to see whether it still belongs to the sample */
+    clip_status fault;  /* of the row that was read ahead, to see whether it belongs to the sample */
     clip_error said;
 } table;
 
-/* ---- The header ----------------------------------------------------------------------------------------------- */
+/* ---- The header ---- */
 
 static bool find_column(const clipdat_csv *c, const char *name, size_t *out)
 {
@@ -43,7 +44,7 @@ static clip_status no_column(const table *t, const char *name, clip_error *err)
     return s;
 }
 
-/* Reads the first line with this separator; *found: both columns are in it. */
+/* Reads the first line with this separator. *found: whether it has both columns. */
 static clip_status read_header(table *t, char separator, const clip_pairs_options *opt, bool *found, clip_error *err)
 {
     TRY(clipdat_csv_rewind(&t->csv, err));
@@ -58,8 +59,8 @@ static clip_status read_header(table *t, char separator, const clip_pairs_option
     return CLIP_OK;
 }
 
-/* OpenCLIP writes tabs into files called .csv; spreadsheets of half of Europe semicolons. The right separator is the one that
- * shows both columns. */
+/* OpenCLIP writes tabs into files called .csv, and spreadsheets in half of Europe write semicolons.
+ * The right separator is the one that shows both columns. */
 static clip_status find_separator(table *t, const clip_pairs_options *opt, clip_error *err)
 {
     const char tab[] = "\t", any[] = ",\t;", given[] = {opt->separator, 0};
@@ -81,7 +82,7 @@ static clip_status find_separator(table *t, const clip_pairs_options *opt, clip_
     return no_column(t, find_column(&t->csv, opt->image_key, &which) ? opt->caption_key : opt->image_key, err);
 }
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------- */
+/* ---- Rows ---- */
 
 static clip_status check_row(const table *t, clip_error *err)
 {
@@ -93,7 +94,7 @@ static clip_status check_row(const table *t, clip_error *err)
         return clipb_fail(err, CLIP_EFORMAT, t->path, "line %zu: %zu fields, but the first line names %zu", line, n,
                           t->columns);
     if (!*clipdat_csv_field(&t->csv, t->image))
-        return clipb_fail(err, CLIP_EFORMAT, t->path, "line %zu: no picture is named", line);
+        return clipb_fail(err, CLIP_EFORMAT, t->path, "line %zu: the picture's name is empty", line);
     return CLIP_OK;
 }
 
@@ -117,7 +118,8 @@ static clip_status need_row(table *t, clip_error *err)
     return s;
 }
 
-/* The next row, if it is of the same picture; if it is not, or broken, it waits for the next call. */
+/* Takes the next rows if they have the same picture. Any other row, or a broken one, waits for the
+ * next call. */
 static clip_status more_captions(table *t, clipdat_sample *s, const char *name)
 {
     while (s->text.n < CLIPDAT_MAX_TEXT / 2) {
@@ -159,7 +161,7 @@ static clip_status table_next(clipdat_source *source, clipdat_sample *s, clip_er
     return status;
 }
 
-/* ---- Open and close ------------------------------------------------------------------------------------------- */
+/* ---- Open and close ---- */
 
 static void table_close(clipdat_source *source)
 {

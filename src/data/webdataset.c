@@ -1,5 +1,6 @@
-/* WebDataset: a tar whose members KEY.jpg, KEY.txt, KEY.json stand together, in any order. KEY is the path up to the first dot of the
- * file's name (so "a.seg.png" is member "seg.png" of "a", and no picture). https://github.com/webdataset/webdataset
+/* webdataset.c: a tar with members KEY.jpg, KEY.txt, KEY.json side by side, in any order. KEY is
+ * the path up to the first dot of the file's name. So "a.seg.png" is the member "seg.png" of "a",
+ * not a picture. https://github.com/webdataset/webdataset
  *
  * libarchive reads the tar: ustar, GNU and PAX, plain or gzipped. */
 #include <archive.h>
@@ -18,7 +19,7 @@
 #include "data/data.h"
 
 #define READ_SIZE ((size_t)1 << 18)
-#define FIRST_STEP ((size_t)1 << 20) /* of a member's claimed size, believed before its bytes have come */
+#define FIRST_STEP ((size_t)1 << 20) /* largest part of a member's claimed size that is believed at once */
 
 typedef enum member { PICTURE, TEXT, JSON, OTHER } member;
 
@@ -27,19 +28,19 @@ typedef struct tar {
     char *path;
     int fd;
     struct archive *archive;
-    int64_t end;        /* of the last member, in the tar */
+    int64_t end;        /* of the last member, in bytes of the tar */
     bool ended;
     /* the member whose header was read last */
-    const char *name;   /* libarchive's; NULL: none is waiting */
+    const char *name;   /* libarchive owns it; NULL: none is waiting */
     int64_t size;
-    size_t key;         /* bytes of `name` that are its key */
+    size_t key;         /* bytes of `name` that are the key */
     member kind;
     int rank;           /* of a picture's extension */
     /* the sample being put together */
     clipdat_bytes sample;  /* its key; n = 0: none */
     clipdat_bytes content; /* of a caption's file */
-    int best;              /* rank of the picture it has, INT_MAX: none */
-    bool text, json;       /* had a TEXT; a JSON with captions */
+    int best;              /* rank of its picture; INT_MAX: none */
+    bool text, json;       /* whether it had a TEXT, or a JSON with captions */
 } tar;
 
 static clip_status damaged(tar *t, clip_error *err)
@@ -51,14 +52,14 @@ static clip_status damaged(tar *t, clip_error *err)
     return clipb_fail(err, CLIP_EFORMAT, t->path, "damaged or cut short: %s", why ? why : "not a tar");
 }
 
-/* ---- Members -------------------------------------------------------------------------------------------------- */
+/* ---- Members ---- */
 
-/* What a member is to us, by its name. */
+/* Finds a member's kind by its name. */
 static void classify(tar *t)
 {
     const char *slash = strrchr(t->name, '/'), *base = slash ? slash + 1 : t->name, *dot = strchr(base, '.');
     t->kind = OTHER;
-    if (!dot || dot == base) /* hidden files too: "._000.jpg" is macOS's, and no picture */
+    if (!dot || dot == base) /* hidden files as well: "._000.jpg" is macOS's, not a picture */
         return;
     t->key = (size_t)(dot - t->name);
     t->rank = clipdat_picture_rank(dot + 1);
@@ -81,7 +82,7 @@ static clip_status look_for_member(tar *t, clip_error *err)
         }
         if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
             return damaged(t, err);
-        /* The UTF-8 name first: the other is recoded for the locale, where different names can become the same. */
+        /* The UTF-8 name first. The other is recoded for the locale, where names can collide. */
         const char *name = archive_entry_pathname_utf8(e);
         t->name = name ? name : archive_entry_pathname(e);
         t->size = archive_entry_size(e);
@@ -97,8 +98,8 @@ static clip_status look_for_member(tar *t, clip_error *err)
     return CLIP_OK;
 }
 
-/* The next member that matters into t->name and so on; t->ended if there is none. Names that are not
- * marked as UTF-8 stay the bytes they are: libarchive would recode them from the program's locale. */
+/* Finds the next member that matters, or sets t->ended. Names that are not marked as UTF-8 keep
+ * their bytes: libarchive would recode them from the program's locale. */
 static clip_status next_member(tar *t, clip_error *err)
 {
     const locale_t before = uselocale(clipb_plain());
@@ -107,7 +108,7 @@ static clip_status next_member(tar *t, clip_error *err)
     return s;
 }
 
-/* Past the waiting member, with what is left of it. */
+/* Skips the rest of the waiting member. */
 static clip_status leave_member(tar *t, clip_error *err)
 {
     t->name = NULL;
@@ -117,7 +118,7 @@ static clip_status leave_member(tar *t, clip_error *err)
     return CLIP_OK;
 }
 
-/* The waiting member's bytes. Damage sets source.over; other errors leave the tar readable. */
+/* Reads the waiting member. Damage sets source.over; after other errors the tar can be read on. */
 static clip_status read_member(tar *t, clipdat_bytes *b, size_t limit, clip_error *err)
 {
     b->n = 0;
@@ -126,7 +127,8 @@ static clip_status read_member(tar *t, clipdat_bytes *b, size_t limit, clip_erro
                           (long long)t->size, limit);
     TRY(clipdat_bytes_reserve(b, (size_t)t->size < FIRST_STEP ? (size_t)t->size : FIRST_STEP));
     while (b->n < (size_t)t->size) {
-        if (b->n + 1 == b->capacity && clipdat_bytes_reserve(b, b->n + 1) < 0) /* of this member alone */
+        /* of this member alone; the next may fit */
+        if (b->n + 1 == b->capacity && clipdat_bytes_reserve(b, b->n + 1) < 0)
             return clipb_fail(err, CLIP_EIO, t->path, "%s: out of memory for its %lld bytes", t->name,
                               (long long)t->size);
         size_t room = b->capacity - 1 - b->n, left = (size_t)t->size - b->n;
@@ -141,9 +143,10 @@ static clip_status read_member(tar *t, clipdat_bytes *b, size_t limit, clip_erro
     return CLIP_OK;
 }
 
-/* ---- Samples -------------------------------------------------------------------------------------------------- */
+/* ---- Samples ---- */
 
-/* "captions": ["..", ..] or "caption": "..". JSON has other uses here: without either, or with an empty list, it says nothing. */
+/* Reads "captions": ["..", ..] or "caption": "..". JSON with neither, or with an empty list, has
+ * other uses and is ignored. */
 static clip_status captions_in(tar *t, clipdat_sample *s, const cJSON *root, clip_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "captions"), *c;
@@ -178,7 +181,7 @@ static clip_status read_json(tar *t, clipdat_sample *s, clip_error *err)
     return status;
 }
 
-/* The waiting member joins the sample. */
+/* Adds the waiting member to the sample. */
 static clip_status take_member(tar *t, clipdat_sample *s, clip_error *err)
 {
     if (t->kind == PICTURE ? t->rank == t->best : t->kind == TEXT ? t->text : t->json)
@@ -203,15 +206,16 @@ static clip_status take_member(tar *t, clipdat_sample *s, clip_error *err)
     return t->json ? CLIP_OK : clipdat_sample_caption(s, t->content.p, t->content.n);
 }
 
-/* No member of this sample follows: is it whole? */
-static clip_status finish(tar *t, clipdat_sample *s, clip_error *err)
+/* Called when no other member of this sample follows: checks that it is complete. */
+static clip_status finish_sample(tar *t, clipdat_sample *s, clip_error *err)
 {
     if (t->best == INT_MAX)
         return clipb_fail(err, CLIP_EFORMAT, t->path, "sample '%s' has no picture", t->sample.p);
     return clipdat_sample_finish(s, t->source.unread, err);
 }
 
-/* The tar is read to its end. Two blocks of zeros stand there; a tar that was cut between members lacks them. */
+/* Called at the end. A tar ends with two blocks of zeros, which one that was cut between members
+ * lacks. */
 static clip_status at_end(tar *t, clip_error *err)
 {
     t->source.over = true;
@@ -223,7 +227,7 @@ static clip_status at_end(tar *t, clip_error *err)
 static clip_status tar_next(clipdat_source *source, clipdat_sample *s, clip_error *err)
 {
     tar *t = (tar *)source;
-    clip_status fault = CLIP_OK; /* the first of this sample; its other members are passed over */
+    clip_status fault = CLIP_OK; /* the first of this sample, whose other members are skipped */
     clipdat_sample_clear(s);
     t->sample.n = 0;
     t->best = INT_MAX;
@@ -235,7 +239,7 @@ static clip_status tar_next(clipdat_source *source, clipdat_sample *s, clip_erro
         if (t->sample.n == 0) {
             TRY(clipdat_bytes_add(&t->sample, t->name, t->key));
         } else if (t->sample.n != t->key || memcmp(t->sample.p, t->name, t->key) != 0) {
-            return fault < 0 ? fault : finish(t, s, err);
+            return fault < 0 ? fault : finish_sample(t, s, err);
         }
         if (fault == CLIP_OK)
             fault = take_member(t, s, err);
@@ -244,11 +248,11 @@ static clip_status tar_next(clipdat_source *source, clipdat_sample *s, clip_erro
         TRY(leave_member(t, err));
     }
     if (t->sample.n > 0)
-        return fault < 0 ? fault : finish(t, s, err);
+        return fault < 0 ? fault : finish_sample(t, s, err);
     return at_end(t, err);
 }
 
-/* ---- Open and close ------------------------------------------------------------------------------------------- */
+/* ---- Open and close ---- */
 
 static void tar_close(clipdat_source *source)
 {
@@ -262,7 +266,7 @@ static void tar_close(clipdat_source *source)
     free(t);
 }
 
-static clip_status start(tar *t, const char *path, clip_error *err)
+static clip_status open_tar(tar *t, const char *path, clip_error *err)
 {
     t->path = strdup(path);
     t->archive = archive_read_new();
@@ -287,7 +291,7 @@ clip_status clipdat_tar_open(const char *path, clipdat_source **out, clip_error 
         return CLIP_ENOMEM;
     t->source = (clipdat_source){.next = tar_next, .close = tar_close};
     t->fd = -1;
-    clip_status s = start(t, path, err);
+    clip_status s = open_tar(t, path, err);
     if (s < 0) {
         tar_close(&t->source);
         return s;

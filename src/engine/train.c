@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/train_options.h"
 #include "base/json.h"
+#include "data/data.h"
 #include "text/learn.h"
 #include "text/write.h"
 #include "train/trainer.h"
@@ -61,14 +62,14 @@ static clip_status count_words(const builder *b, cliptok_learner *l)
     const clip_pairs_options opt = pairs_options(b);
     clip_pairs *pairs;
     clip_pair p;
-    TRY(clip_pairs_open(text(b, CLIP_TRAIN_TRAIN_DATA), &opt, &pairs, b->err));
+    TRY(clipdat_pairs_open(text(b, CLIP_TRAIN_TRAIN_DATA), &opt, &pairs, b->err));
     clip_status s = CLIP_OK;
     do {
-        s = clip_pairs_next(pairs, &p, b->err); /* what is broken is for the stream to report */
+        s = clipdat_pairs_next(pairs, &p, b->err); /* what is broken is for the stream to report */
         for (int i = 0; s == CLIP_OK && i < p.n_captions; i++)
             s = cliptok_learner_add(l, p.captions[i], strlen(p.captions[i]));
     } while (s != CLIP_ENOMEM && (s < 0 || p.key));
-    clip_pairs_close(pairs);
+    clipdat_pairs_close(pairs);
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 

@@ -1,4 +1,4 @@
-/* Random views and colours; what each setting draws and does. */
+/* augment.c: random views and colors: what each setting draws and does. */
 #include "image/augment.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include "image/augment_affine.h"
 #include "image/resize.h"
 
-enum { TRIES = 10 }; /* of a box that fits: torchvision's and timm's */
+enum { TRIES = 10 }; /* to find a box that fits, as in torchvision and timm */
 
 clipimg_augment clipimg_augment_default(void)
 {
@@ -16,11 +16,11 @@ clipimg_augment clipimg_augment_default(void)
 }
 
 static bool happens(clipb_rng *rng, float probability) { return probability > 0 && clipb_rng_float(rng) < probability; }
-static int upto(clipb_rng *rng, int n) { return (int)clipb_rng_below(rng, (uint32_t)n + 1); } /* 0 .. n */
+static int random_upto(clipb_rng *rng, int n) { return (int)clipb_rng_below(rng, (uint32_t)n + 1); } /* 0 .. n */
 
 /* ---- RandomResizedCrop ---- */
 
-/* A box of `share` of the area and of the aspect w / h. */
+/* The sides of a box with this area and this aspect w / h. */
 static void box_sides(double area, double aspect, double *w, double *h)
 {
     *w = rint(sqrt(area * aspect));
@@ -36,12 +36,12 @@ clipimg_box clipimg_augment_box(const clipimg_augment *a, clipb_rng *rng, int wi
         box_sides(area, exp(clipb_rng_between(rng, log_lo, log_hi)), &w, &h);
         if (w >= 1 && w <= width && h >= 1 && h <= height) {
             clipimg_box box = {.width = (int)w, .height = (int)h};
-            box.y = upto(rng, height - box.height);
-            box.x = upto(rng, width - box.width);
+            box.y = random_upto(rng, height - box.height);
+            box.x = random_upto(rng, width - box.width);
             return box;
         }
     }
-    /* None fits: the largest in the middle, its aspect brought into the range. */
+    /* No box fits: take the largest in the middle, with its aspect brought into the range. */
     const double aspect = (double)width / height;
     clipimg_box box = {.width = width, .height = height};
     if (aspect < a->ratio[0])
@@ -55,8 +55,8 @@ clipimg_box clipimg_augment_box(const clipimg_augment *a, clipb_rng *rng, int wi
     return box;
 }
 
-static clip_status crop(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img,
-                        const clip_image *out)
+static clip_status random_crop(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img,
+                               const clip_image *out)
 {
     const clipimg_box box = clipimg_augment_box(a, rng, img->width, img->height);
     clip_image part = {.width = box.width, .height = box.height, .stride = img->stride};
@@ -64,7 +64,7 @@ static clip_status crop(const clipimg_augment *a, clipb_rng *rng, const clipimg_
     return clipimg_resize_window(clipimg_best_passes(), &part, r->size, r->size, r->filter, 0, 0, out);
 }
 
-/* ---- Colour ---- */
+/* ---- Color ---- */
 
 static void color_jitter(const clipimg_augment *a, clipb_rng *rng, uint8_t *rgb, size_t n)
 {
@@ -73,7 +73,7 @@ static void color_jitter(const clipimg_augment *a, clipb_rng *rng, uint8_t *rgb,
     int order[4] = {0, 1, 2, 3};
     float by[4];
     for (int i = 3; i > 0; i--) {
-        const int k = upto(rng, i), other = order[k];
+        const int k = random_upto(rng, i), other = order[k];
         order[k] = order[i];
         order[i] = other;
     }
@@ -86,7 +86,7 @@ static void color_jitter(const clipimg_augment *a, clipb_rng *rng, uint8_t *rgb,
             change[order[i]](rgb, n, by[order[i]]);
 }
 
-/* Bytes to what the encoder reads, and on the way whatever is linear in them, and left for right. */
+/* Bytes to the encoder's input. The linear changes and the flip are done on the way. */
 static void normalise(const clipimg_augment *a, clipb_rng *rng, const clipimg_recipe *r, const uint8_t *rgb, float *out)
 {
     const size_t S = (size_t)r->size;
@@ -111,7 +111,7 @@ static void normalise(const clipimg_augment *a, clipb_rng *rng, const clipimg_re
 }
 
 /* timm's RandomErasing, mode "const", one box. */
-static void erase(clipb_rng *rng, int S, float *out)
+static void erase_box(clipb_rng *rng, int S, float *out)
 {
     const float widest = logf(1 / 0.3f);
     for (int i = 0; i < TRIES; i++) {
@@ -120,7 +120,7 @@ static void erase(clipb_rng *rng, int S, float *out)
         box_sides(area, exp(clipb_rng_between(rng, -widest, widest)), &w, &h);
         if (w >= S || h >= S)
             continue;
-        const int top = upto(rng, S - (int)h), left = upto(rng, S - (int)w);
+        const int top = random_upto(rng, S - (int)h), left = random_upto(rng, S - (int)w);
         for (int c = 0; c < 3; c++)
             for (int y = top; y < top + (int)h; y++)
                 memset(out + ((size_t)c * (size_t)S + (size_t)y) * (size_t)S + left, 0, (size_t)w * sizeof *out);
@@ -137,7 +137,8 @@ clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, cons
     clip_image view = {.width = r->size, .height = r->size, .stride = 3 * S, .rgb = malloc(3 * S * S)};
     if (!view.rgb)
         return CLIP_ENOMEM;
-    clip_status s = a->affine.on ? clipimg_affine_view(&a->affine, rng, r, img, &view) : crop(a, rng, r, img, &view);
+    clip_status s =
+        a->affine.on ? clipimg_affine_view(&a->affine, rng, r, img, &view) : random_crop(a, rng, r, img, &view);
     if (s == CLIP_OK) {
         if (happens(rng, a->color_jitter_prob))
             color_jitter(a, rng, view.rgb, S * S);
@@ -145,7 +146,7 @@ clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, cons
             clipimg_saturation(view.rgb, S * S, 0);
         normalise(a, rng, r, view.rgb, out);
         if (happens(rng, a->re_prob))
-            erase(rng, r->size, out);
+            erase_box(rng, r->size, out);
     }
     free(view.rgb);
     return s;
@@ -153,9 +154,9 @@ clip_status clipimg_augment_apply(const clipimg_augment *a, clipb_rng *rng, cons
 
 /* ---- Settings ---- */
 
-/* Numbers within [lo, hi]: one, or n of them as a list. */
-static clip_status numbers(const cJSON *v, float lo, float hi, float *out, int n, bool rising, const char *file,
-                           clip_error *err)
+/* Numbers within [lo, hi]: a single number for n = 1, else a list of n. */
+static clip_status read_numbers(const cJSON *v, float lo, float hi, float *out, int n, bool rising, const char *file,
+                                clip_error *err)
 {
     bool good = n == 1 ? cJSON_IsNumber(v) : cJSON_IsArray(v) && cJSON_GetArraySize(v) == n;
     const cJSON *e = n == 1 ? v : v->child;
@@ -181,29 +182,30 @@ typedef struct setting {
     float lo, hi;
 } setting;
 
-/* A key that is there and not null. */
-static const cJSON *find(const cJSON *o, const char *key)
+/* The value of a key; NULL if it is missing or null. */
+static const cJSON *find_value(const cJSON *o, const char *key)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
     return v && !cJSON_IsNull(v) ? v : NULL;
 }
 
-/* Every key of `o` is one of the settings, or `other`, which is left to the caller. Lists of two are ranges. */
+/* Reads the settings s. Any other key in `o` is an error, except `other`, which the caller reads.
+ * Lists of two numbers are ranges. */
 static clip_status read_settings(const cJSON *o, const setting *s, size_t n, const char *other, const char *file,
                                  clip_error *err)
 {
     const cJSON *v;
     if (!cJSON_IsObject(o))
-        return clipb_fail(err, CLIP_EFORMAT, file, "augmentation must be an object");
+        return clipb_fail(err, CLIP_EFORMAT, file, "the augmentation must be a JSON object");
     cJSON_ArrayForEach(v, o)
     {
         size_t i = 0;
         while (i < n && strcmp(v->string, s[i].key) != 0)
             i++;
         if (i < n && !cJSON_IsNull(v))
-            TRY(numbers(v, s[i].lo, s[i].hi, s[i].out, s[i].n, s[i].n == 2, file, err));
+            TRY(read_numbers(v, s[i].lo, s[i].hi, s[i].out, s[i].n, s[i].n == 2, file, err));
         if (i == n && !(other && strcmp(v->string, other) == 0))
-            return clipb_fail(err, CLIP_EFORMAT, file, "augmentation has no setting \"%.100s\"", v->string);
+            return clipb_fail(err, CLIP_EFORMAT, file, "the augmentation has no setting \"%.100s\"", v->string);
     }
     return CLIP_OK;
 }
@@ -224,9 +226,8 @@ clip_status clipimg_augment_json(const cJSON *o, clipimg_augment *out, const cha
     };
     TRY(read_settings(o, top, sizeof top / sizeof *top, "affine", file, err));
     if (out->color_jitter[3] > 0.5f)
-        return clipb_fail(err, CLIP_EFORMAT, file,
-                          "the last number of \"color_jitter\", of the hue, must be at most 0.5");
-    const cJSON *affine = find(o, "affine");
+        return clipb_fail(err, CLIP_EFORMAT, file, "the last number of \"color_jitter\" (the hue) must be at most 0.5");
+    const cJSON *affine = find_value(o, "affine");
     if (!affine)
         return CLIP_OK;
     clipimg_affine *f = &out->affine;
@@ -235,9 +236,9 @@ clip_status clipimg_augment_json(const cJSON *o, clipimg_augment *out, const cha
                              {"shift", &f->shift, 1, 0, 1},
                              {"rotate", &f->rotate, 1, 0, 180}};
     TRY(read_settings(affine, inner, sizeof inner / sizeof *inner, NULL, file, err));
-    if (find(o, "scale") || find(o, "ratio"))
+    if (find_value(o, "scale") || find_value(o, "ratio"))
         return clipb_fail(err, CLIP_EFORMAT, file,
-                          "\"scale\" and \"ratio\" (a crop) do not go together with \"affine\"");
+                          "\"scale\" and \"ratio\" (a crop) cannot be combined with \"affine\"");
     f->on = true;
     return CLIP_OK;
 }

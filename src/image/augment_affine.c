@@ -1,10 +1,12 @@
-/* A picture seen through a window that is moved, zoomed, stretched and turned.
+/* augment_affine.c: a picture seen through a window that is moved, zoomed, stretched and turned.
  *
- *     picture --mode--> canvas --resize, where it is finer than the view needs--> patch, what the view can see --sample--> S x S
+ *     picture --mode--> canvas --resize--> patch --sample--> S x S
  *
- * The canvas is what the encoder would see of the picture: its middle square, all of it padded to a square, or all of it squashed. A
- * point (u, v) of the view, -1/2 .. 1/2, lies on the canvas, 0 .. 1, at centre + u * across + v * down. Shrinking is left to Pillow's
- * filters, which average; the rest is one sampling by the checkpoint's kernel. */
+ * The canvas is what the encoder would see of the picture: its middle square, the picture padded to
+ * a square, or squashed to one. A point (u, v) of the view, -1/2 .. 1/2, lies on the canvas,
+ * 0 .. 1, at centre + u * across + v * down. The patch is the part of the canvas that the view can
+ * see. A canvas finer than the view is shrunk by Pillow's filters, which average. The rest is one
+ * sampling with the checkpoint's kernel. */
 #include "image/augment_affine.h"
 
 #include <math.h>
@@ -14,10 +16,10 @@
 #include "base/arena.h"
 #include "image/resize.h"
 
-/* Canvas pixels a pixel of the view may step over before the canvas is shrunk to one: two filters in a row blur more than so
- * little aliasing harms. */
+/* The canvas is shrunk if a step of one pixel in the view is longer than this on the canvas. Below,
+ * two filters in a row would blur more than the little aliasing harms. */
 #define LONGEST_STEP 1.4
-enum { PAD = 3 }; /* pixels repeated around a patch, for the taps of a point at its edge */
+enum { PAD = 3 }; /* pixels repeated around a patch, for the kernel at its edge */
 
 typedef float texel __attribute__((vector_size(16))); /* R, G, B, 0 */
 typedef int lanes __attribute__((vector_size(16)));
@@ -40,14 +42,17 @@ static view draw_view(const clipimg_affine *a, clipb_rng *rng)
 /* ---- The canvas, one axis at a time ---- */
 
 typedef struct axis {
-    int from, n;     /* of the picture's pixels, those used */
+    int from, n;     /* the pixels of the picture that are used */
     int64_t side;    /* of the canvas */
     int64_t at, len; /* where the picture lies on it */
-    int64_t lo;      /* of the canvas, the first pixel that the view can see */
-    int count;       /* and how many of them; never none */
+    int64_t lo;      /* the first pixel of the canvas that the view can see */
+    int count;       /* how many pixels it can see; at least 1 */
 } axis;
 
-/* n pixels of a picture whose other side has `other`; the view's middle, and how far it goes to either side and a pixel steps. */
+/* n, other  pixels of the picture along this axis and the other one
+ * middle    centre of the view
+ * reach     how far the view goes to either side
+ * step      length of one pixel of the view */
 static axis make_axis(clipimg_mode mode, int n, int other, double middle, double reach, double step)
 {
     axis a = {.n = n, .side = n};
@@ -75,7 +80,7 @@ static axis make_axis(clipimg_mode mode, int n, int other, double middle, double
     return a;
 }
 
-/* What both the picture and the patch have of an axis. */
+/* The part of an axis that belongs to the picture and to the patch. */
 static int64_t overlap(const axis *a, int64_t *from)
 {
     const int64_t end = a->at + a->len, to = a->lo + a->count < end ? a->lo + a->count : end;
@@ -83,7 +88,7 @@ static int64_t overlap(const axis *a, int64_t *from)
     return to - *from;
 }
 
-/* The visible part of the canvas, in bytes. */
+/* Renders the visible part of the canvas, in bytes. */
 static clip_status make_patch(const clipimg_recipe *r, const clip_image *img, const axis *x, const axis *y,
                               const clip_image *patch)
 {
@@ -103,7 +108,7 @@ static clip_status make_patch(const clipimg_recipe *r, const clip_image *img, co
 
 /* ---- Sampling ---- */
 
-/* A patch as numbers, its edge pixels repeated PAD times around it. */
+/* A patch in floats, with its edge pixels repeated PAD times around it. */
 typedef struct texture {
     int width, height;
     size_t stride;
@@ -126,18 +131,20 @@ static void fill_texture(const clip_image *patch, const texture *t)
     }
 }
 
-/* Kernels between two pixels: the weights of the one before, both, and the one after, of a point that is t behind the first. */
+/* A kernel: the weights of the four pixels around a point that lies t behind the second of them. */
 typedef struct kernel {
-    texel t3, t2, t1, t0; /* of polynomials in t */
+    texel t3, t2, t1, t0; /* coefficients of polynomials in t */
 } kernel;
 
 static const kernel bilinear = {.t1 = {0, -1, 1, 0}, .t0 = {0, 1, 0, 0}};
-static const kernel bicubic = {{-0.5f, 1.5f, -1.5f, 0.5f}, {1, -2.5f, 2, -0.5f}, {-0.5f, 0, 0.5f, 0}, {0, 1, 0, 0}}; /* a = -1/2 */
+/* a = -1/2 */
+static const kernel bicubic = {{-0.5f, 1.5f, -1.5f, 0.5f}, {1, -2.5f, 2, -0.5f}, {-0.5f, 0, 0.5f, 0}, {0, 1, 0, 0}};
 
-static inline texel weights(const kernel *k, float t) { return ((k->t3 * t + k->t2) * t + k->t1) * t + k->t0; }
+static inline texel kernel_weights(const kernel *k, float t) { return ((k->t3 * t + k->t2) * t + k->t1) * t + k->t0; }
 
-/* A coordinate of n pixels, as the pixel at or before it and what is left. Beyond the edge all is as at the edge. */
-static inline int split(float p, int n, float *t)
+/* Splits a coordinate into the pixel at or before it and the rest. Beyond the edge the edge
+ * counts. */
+static inline int split_coordinate(float p, int n, float *t)
 {
     p = p < -1 ? -1 : p > (float)n ? (float)n : p;
     const int i = (int)(p + 1) - 1;
@@ -145,21 +152,22 @@ static inline int split(float p, int n, float *t)
     return i;
 }
 
-static inline texel mix(const texel *p, size_t stride, texel w)
+static inline texel mix_texels(const texel *p, size_t stride, texel w)
 {
     return (p[0] * w[0] + p[stride] * w[1]) + (p[2 * stride] * w[2] + p[3 * stride] * w[3]);
 }
 
-static inline void store(texel v, uint8_t *out)
+static inline void store_texel(texel v, uint8_t *out)
 {
     const texel half = v + 0.5f, white = {255, 255, 255, 255};
-    const lanes below = half < white, kept = below & (half > 0); /* -1 where so */
+    const lanes below = half < white, kept = below & (half > 0); /* -1 in lanes where it is true */
     const lanes i = __builtin_convertvector((texel)(((lanes)half & kept) | ((lanes)white & ~below)), lanes);
     for (int c = 0; c < 3; c++)
         out[c] = (uint8_t)i[c];
 }
 
-/* The view upright: each row is mixed of four first, over all the width, and then along it. */
+/* A view that is not turned: each row is first mixed from four rows over the whole width, then
+ * sampled along it. */
 static void sample_upright(const texture *t, const kernel *k, const view *v, const axis *ax, const axis *ay, texel *row,
                            const clip_image *out)
 {
@@ -167,17 +175,17 @@ static void sample_upright(const texture *t, const kernel *k, const view *v, con
     for (int i = 0; i < out->height; i++) {
         const double y = (v->y + ((i + 0.5) / out->height - 0.5) * v->down_y) * H - (double)ay->lo - 0.5;
         float by;
-        const texel *from = t->at + (ptrdiff_t)t->stride * (split((float)y, t->height, &by) - 1) - PAD,
-                    w = weights(k, by);
+        const texel *from = t->at + (ptrdiff_t)t->stride * (split_coordinate((float)y, t->height, &by) - 1) - PAD,
+                    w = kernel_weights(k, by);
         for (size_t x = 0; x < t->stride; x++)
-            row[x] = mix(from + x, t->stride, w);
+            row[x] = mix_texels(from + x, t->stride, w);
         uint8_t *to = out->rgb + (size_t)i * out->stride;
         const double x0 = (v->x + (0.5 / out->width - 0.5) * v->across_x) * W - (double)ax->lo - 0.5,
                      dx = v->across_x / out->width * W;
         for (int x = 0; x < out->width; x++) {
             float bx;
-            const int at = split((float)(x0 + x * dx), t->width, &bx);
-            store(mix(row + PAD + at - 1, 1, weights(k, bx)), to + 3 * x);
+            const int at = split_coordinate((float)(x0 + x * dx), t->width, &bx);
+            store_texel(mix_texels(row + PAD + at - 1, 1, kernel_weights(k, bx)), to + 3 * x);
         }
     }
 }
@@ -194,12 +202,12 @@ static void sample_turned(const texture *t, const kernel *k, const view *v, cons
         uint8_t *to = out->rgb + (size_t)i * out->stride;
         for (int x = 0; x < out->width; x++) {
             float bx, by;
-            const int at_x = split((float)(x0 + x * dx), t->width, &bx),
-                      at_y = split((float)(y0 + x * dy), t->height, &by);
-            const texel *from = t->at + (ptrdiff_t)t->stride * (at_y - 1) + at_x - 1, w = weights(k, bx);
-            const texel rows[4] = {mix(from, 1, w), mix(from + t->stride, 1, w), mix(from + 2 * t->stride, 1, w),
-                                   mix(from + 3 * t->stride, 1, w)};
-            store(mix(rows, 1, weights(k, by)), to + 3 * x);
+            const int at_x = split_coordinate((float)(x0 + x * dx), t->width, &bx),
+                      at_y = split_coordinate((float)(y0 + x * dy), t->height, &by);
+            const texel *from = t->at + (ptrdiff_t)t->stride * (at_y - 1) + at_x - 1, w = kernel_weights(k, bx);
+            const texel rows[4] = {mix_texels(from, 1, w), mix_texels(from + t->stride, 1, w),
+                                   mix_texels(from + 2 * t->stride, 1, w), mix_texels(from + 3 * t->stride, 1, w)};
+            store_texel(mix_texels(rows, 1, kernel_weights(k, by)), to + 3 * x);
         }
     }
 }

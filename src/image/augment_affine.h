@@ -4,7 +4,9 @@
 
 #include "image/augment.h"
 
-/* clipimg_affine_view(): draws a view of img and renders it into out's own pixels, [S, S]. CLIP_ENOMEM. */
+/* clipimg_affine_view(): draw a random view of img and render it.
+ * out  in  the caller's pixels [S, S] are written
+ * Errors: CLIP_ENOMEM. */
 clip_status clipimg_affine_view(const clipimg_affine *a, clipb_rng *rng, const clipimg_recipe *r, const clip_image *img,
                                 const clip_image *out);
 

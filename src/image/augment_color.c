@@ -1,12 +1,16 @@
-/* Colour as Pillow's ImageEnhance and torchvision's adjust_hue change it, in 8 bits, bit for bit.
+/* augment_color.c: changes of color in 8 bits, bit for bit as in Pillow's ImageEnhance and
+ * torchvision's adjust_hue.
  *
- * The first three blend with something degenerate, beyond it where factor > 1: d + factor (v - d), cut downwards to 0..255.
- *     brightness  d = black        contrast  d = the mean grey        saturation  d = the pixel's grey */
+ * The first three blend with a degenerate picture d: d + factor (v - d), cut downwards to 0..255.
+ *     brightness  d = black
+ *     contrast    d = the mean grey
+ *     saturation  d = the pixel's grey */
 #include <string.h>
 
 #include "image/augment.h"
 
-static uint8_t grey(const uint8_t *p) { return (uint8_t)((p[0] * 19595 + p[1] * 38470 + p[2] * 7471 + 0x8000) >> 16); } /* BT.601 */
+/* BT.601 */
+static uint8_t grey(const uint8_t *p) { return (uint8_t)((p[0] * 19595 + p[1] * 38470 + p[2] * 7471 + 0x8000) >> 16); }
 
 static uint8_t blend(int d, int v, float factor)
 {
@@ -43,7 +47,7 @@ void clipimg_saturation(uint8_t *rgb, size_t n, float factor)
     }
 }
 
-/* ---- Hue, by way of 8-bit HSV ---- */
+/* ---- Hue, through 8-bit HSV ---- */
 
 static int clip8(int v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
 

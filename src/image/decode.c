@@ -1,96 +1,33 @@
-/* decode.c: tell a picture's format by its first bytes, hand it to the reader, turn the result upright. */
+/* decode.c: finds a picture's format by its first bytes, calls the reader, turns the result
+ * upright. */
 #include "image/decode.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/file.h"
 
-#define MAX_FILE_BYTES (1 << 30) /* every library below counts so far without overflow */
+#define MAX_FILE_BYTES (1 << 30) /* every library below counts this far without overflow */
 
-clip_image_options clip_image_options_default(void)
+clip_image_options clipimg_options_default(void)
 {
     return (clip_image_options){.max_pixels = 178956970, .background = -1};
 }
 
-void clip_image_free(clip_image *img)
-{
-    if (!img)
-        return;
-    free(img->rgb);
-    *img = (clip_image){0};
-}
-
-void *clipimg_pixels(size_t bytes)
-{
-    const size_t huge = 2u << 20;
-    if (bytes < 2 * huge || bytes > SIZE_MAX - huge)
-        return malloc(bytes);
-    void *p = aligned_alloc(huge, (bytes + huge - 1) / huge * huge);
-    if (p)
-        madvise(p, bytes, MADV_HUGEPAGE);
-    return p;
-}
-
-clip_status clipimg_allow(const clipimg_input *in, uint64_t width, uint64_t height)
-{
-    if (width == 0 || height == 0)
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "a picture of %llu x %llu pixels",
-                          (unsigned long long)width, (unsigned long long)height);
-    if (width > INT_MAX || height > INT_MAX || in->max_pixels < 1 || width > (uint64_t)in->max_pixels / height)
-        return clipb_fail(in->err, CLIP_ELIMIT, in->name,
-                          "%llu x %llu pixels are more than the %lld allowed (max_pixels, --max-pixels)",
-                          (unsigned long long)width, (unsigned long long)height, (long long)in->max_pixels);
-    return CLIP_OK;
-}
-
-clip_status clipimg_new(const clipimg_input *in, uint64_t width, uint64_t height, clip_image *out)
-{
-    TRY(clipimg_allow(in, width, height));
-    size_t stride = 3 * (size_t)width, bytes;
-    uint8_t *rgb = __builtin_mul_overflow(stride, (size_t)height, &bytes) ? NULL : clipimg_pixels(bytes);
-    if (!rgb)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory for %llu x %llu pixels",
-                          (unsigned long long)width, (unsigned long long)height);
-    *out = (clip_image){.width = (int)width, .height = (int)height, .stride = stride, .rgb = rgb};
-    return CLIP_OK;
-}
-
-void clipimg_flatten_row(const clipimg_input *in, const uint8_t *rgba, uint8_t *rgb, size_t width)
-{
-    for (size_t x = 0; x < width; x++, rgba += 4, rgb += 3)
-        for (int c = 0; c < 3; c++) {
-            unsigned t = (unsigned)(rgba[c] * rgba[3] + in->background[c] * (255 - rgba[3]) + 128);
-            rgb[c] = (uint8_t)((t + (t >> 8)) >> 8);
-        }
-}
-
-void clipimg_cmyk_row(const uint8_t *cmyk, bool inverted, uint8_t *rgb, size_t width)
-{
-    unsigned flip = inverted ? 255 : 0;
-    for (size_t x = 0; x < width; x++, cmyk += 4, rgb += 3) {
-        unsigned light = 255 - (cmyk[3] ^ flip);
-        for (int c = 0; c < 3; c++)
-            rgb[c] = (uint8_t)(light - clipimg_mul255(cmyk[c] ^ flip, light));
-    }
-}
-
 /* ---- formats ---- */
 
-static bool starts(const clipimg_input *in, size_t at, const char *magic, size_t n)
+static bool starts_with(const clipimg_input *in, size_t at, const char *magic, size_t n)
 {
     return in->size >= at + n && memcmp(in->data + at, magic, n) == 0;
 }
-#define STARTS(in, at, magic) starts((in), (at), (magic), sizeof(magic) - 1)
+#define STARTS(in, at, magic) starts_with((in), (at), (magic), sizeof(magic) - 1)
 
 static bool is_jpeg(const clipimg_input *in) { return STARTS(in, 0, "\xff\xd8\xff"); }
 static bool is_png(const clipimg_input *in) { return STARTS(in, 0, "\x89PNG\r\n\x1a\n"); }
 static bool is_webp(const clipimg_input *in) { return STARTS(in, 0, "RIFF") && STARTS(in, 8, "WEBP"); }
 static bool is_gif(const clipimg_input *in) { return STARTS(in, 0, "GIF87a") || STARTS(in, 0, "GIF89a"); }
 
-/* Two letters begin many texts: the length of the header behind them must be less than 256. */
+/* Many texts begin with these two letters, so the length of the header must be less than 256. */
 static bool is_bmp(const clipimg_input *in)
 {
     return STARTS(in, 0, "BM") && (in->size < 18 || STARTS(in, 15, "\0\0\0"));
@@ -101,7 +38,8 @@ static bool is_tiff(const clipimg_input *in)
     return STARTS(in, 0, "II*\0") || STARTS(in, 0, "MM\0*") || STARTS(in, 0, "II+\0") || STARTS(in, 0, "MM\0+");
 }
 
-/* ISO base media: the box "ftyp" with a major brand and a list of compatible ones, four letters each. */
+/* ISO base media: the box "ftyp" with a major brand and a list of compatible brands, four letters
+ * each. */
 static bool has_brand(const clipimg_input *in, const char *const *brands)
 {
     if (!STARTS(in, 4, "ftyp"))
@@ -124,7 +62,7 @@ static bool is_heic(const clipimg_input *in)
                                                "msf1", NULL});
 }
 
-/* "P6", white space or a comment, and the width; PAM ("P7") has words. */
+/* "P6", white space or a comment, and the width. In PAM ("P7") words follow. */
 static bool is_pnm(const clipimg_input *in)
 {
     if (in->size < 3 || in->data[0] != 'P' || in->data[1] < '1' || in->data[1] > '7')
@@ -141,7 +79,7 @@ static bool is_jxl(const clipimg_input *in) { return STARTS(in, 4, "JXL \r\n") |
 static bool is_psd(const clipimg_input *in) { return STARTS(in, 0, "8BPS"); }
 static bool is_pdf(const clipimg_input *in) { return STARTS(in, 0, "%PDF-"); }
 
-/* Where a library is missing the format is known by name only. */
+/* A format whose library is missing is known by name only. */
 #ifndef HAVE_WEBP
 #define clipimg_read_webp NULL
 #endif
@@ -165,7 +103,7 @@ static bool is_pdf(const clipimg_input *in) { return STARTS(in, 0, "%PDF-"); }
 #define clipimg_read_svg NULL
 #endif
 
-/* In the order of asking. */
+/* In the order in which they are tried. */
 static const struct format {
     const char *name;
     bool (*is)(const clipimg_input *in);
@@ -230,7 +168,7 @@ const char *clipimg_formats(void)
            " PNM";
 }
 
-static clip_status decode(const clipimg_input *in, clip_image *out)
+static clip_status decode_input(const clipimg_input *in, clip_image *out)
 {
     const struct format *f = find_format(in);
     if (!f)
@@ -248,7 +186,7 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
     if (s == CLIP_OK && (s = clipimg_turn(out, orientation)) < 0)
         s = clipb_fail(in->err, s, in->name, "out of memory to turn the picture upright");
     if (s < 0)
-        clip_image_free(out);
+        clipimg_free(out);
     else if (in->facts && !in->facts->width) {
         in->facts->width = out->width;
         in->facts->height = out->height;
@@ -259,7 +197,7 @@ static clip_status decode(const clipimg_input *in, clip_image *out)
 clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
                            clipimg_facts *facts, clip_image *out, clip_error *err)
 {
-    clip_image_options o = opt ? *opt : clip_image_options_default();
+    clip_image_options o = opt ? *opt : clipimg_options_default();
     clipimg_input in = {.data = bytes,
                         .size = size,
                         .name = name ? name : "picture",
@@ -274,29 +212,21 @@ clip_status clipimg_decode(const void *bytes, size_t size, const char *name, con
         *facts = (clipimg_facts){0};
     *out = (clip_image){0};
     if (!bytes && size > 0)
-        return clipb_fail(err, CLIP_EINVAL, in.name, "has a size, but no bytes");
+        return clipb_fail(err, CLIP_EINVAL, in.name, "the bytes are missing: NULL with a size above 0");
     if (size > MAX_FILE_BYTES)
         return clipb_fail(err, CLIP_ELIMIT, in.name, "%zu bytes are more than the %d allowed", size, MAX_FILE_BYTES);
-    return decode(&in, out);
+    return decode_input(&in, out);
 }
 
-clip_status clip_image_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
-                              clip_image *out, clip_error *err)
-{
-    return clipimg_decode(bytes, size, name, opt, NULL, out, err);
-}
-
-/* Read, not mapped: a file that shrinks while it is decoded must not raise SIGBUS in a program that only wanted a picture. */
-clip_status clip_image_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err)
+/* Read, not mapped: a file that shrinks while it is decoded must not raise SIGBUS. */
+clip_status clipimg_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err)
 {
     unsigned char *data;
     size_t size;
     *out = (clip_image){0};
-    if (!path)
-        return clipb_fail(err, CLIP_EINVAL, NULL, "no path of a picture");
     TRY((opt && opt->pipes ? clipb_read_named : clipb_read_file)(path, MAX_FILE_BYTES, &data, &size, err));
-    clip_status s = clip_image_decode(data, size, opt && opt->pipes && strcmp(path, "-") == 0 ? "standard input" : path,
-                                      opt, out, err);
+    const char *name = opt && opt->pipes && strcmp(path, "-") == 0 ? "standard input" : path;
+    clip_status s = clipimg_decode(data, size, name, opt, NULL, out, err);
     free(data);
     return s;
 }

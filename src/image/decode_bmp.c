@@ -1,12 +1,15 @@
 /* decode_bmp.c: Windows and OS/2 bitmaps.
  *
  *     14 bytes     "BM", size, 0, 0, where the pixels start
- *     12..124      the information header, its own size first: 12 OS/2, 40 Windows 3, 64 OS/2 2, 108 and 124 Windows 4 and 5
- *     (12)         masks of red, green, blue, where a 40-byte header asks for them; larger ones hold them
- *     colours      blue, green, red (, 0): as many as the header says, or 2^bits
- *     rows         bottom up (top down if the height is negative), each filled up to 4 bytes; or RLE
+ *     12..124      the information header, its own size first:
+ *                  12 OS/2, 40 Windows 3, 64 OS/2 2, 108 and 124 Windows 4 and 5
+ *     (12)         masks of red, green, blue if a 40-byte header asks for them; larger headers
+ *                  contain them
+ *     colors       blue, green, red (, 0): as many as the header says, or 2^bits
+ *     rows         bottom up (top down if the height is negative), padded to 4 bytes; or RLE
  *
- * A 32-bit bitmap has alpha only if it has a mask for it. Pixels that run-length encoding leaves out are colour 0. */
+ * A 32-bit bitmap has alpha only if it has a mask for it. Pixels that run-length encoding leaves
+ * out are color 0. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,10 +34,11 @@ static clip_status damaged(const bmp_state *b, const char *what)
 
 static clip_status unsupported(const bmp_state *b, const char *what, unsigned n)
 {
-    return clipb_fail(b->in->err, CLIP_EUNSUPPORTED, b->in->name, "BMP: %s %u", what, n);
+    return clipb_fail(b->in->err, CLIP_EUNSUPPORTED, b->in->name, "BMP: not supported: %s %u", what, n);
 }
 
-/* Where the masks are, if anywhere; returns what lies between the header and the colours. */
+/* Finds the masks.
+ * extra  out  bytes between the header and the colors */
 static clip_status read_masks(bmp_state *b, uint32_t header, size_t *extra)
 {
     const unsigned char *p = b->in->data + 14 + 40;
@@ -45,7 +49,7 @@ static clip_status read_masks(bmp_state *b, uint32_t header, size_t *extra)
     if (b->compression != BITFIELDS)
         return CLIP_OK;
     if (b->bits != 16 && b->bits != 24 && b->bits != 32)
-        return unsupported(b, "masks for bits a pixel:", b->bits);
+        return unsupported(b, "color masks with bits per pixel", b->bits);
     if (header == 40)
         *extra = 12;
     if (b->in->size < 14 + 40 + 12 || (header >= 56 && b->in->size < 14 + 56))
@@ -63,7 +67,7 @@ static clip_status read_header(bmp_state *b, uint32_t *colours, size_t *colours_
     uint32_t header = b->in->size < 18 ? 0 : clipimg_le32(p);
     size_t extra = 0;
     if (header != 12 && header != 40 && header != 52 && header != 56 && header != 64 && header != 108 && header != 124)
-        return b->in->size < 18 ? damaged(b, "the file is truncated") : unsupported(b, "a header of bytes:", header);
+        return b->in->size < 18 ? damaged(b, "the file is truncated") : unsupported(b, "a header with bytes", header);
     if (b->in->size < 14 + header)
         return damaged(b, "the file is truncated");
     if (header == 12) {
@@ -79,10 +83,10 @@ static clip_status read_header(bmp_state *b, uint32_t *colours, size_t *colours_
     }
     b->top_down = b->height < 0;
     if (b->width < 1 || b->height == 0 || b->height == INT32_MIN)
-        return damaged(b, "a width or height that cannot be");
+        return damaged(b, "the width or height is not valid");
     b->height = b->top_down ? -b->height : b->height;
     if (b->bits != 1 && b->bits != 4 && b->bits != 8 && b->bits != 16 && b->bits != 24 && b->bits != 32)
-        return unsupported(b, "bits a pixel:", b->bits);
+        return unsupported(b, "bits per pixel", b->bits);
     if (b->compression > BITFIELDS || (header == 64 && b->compression == BITFIELDS) ||
         (b->compression == RLE8 && b->bits != 8) || (b->compression == RLE4 && b->bits != 4))
         return unsupported(b, "compression", b->compression);
@@ -100,13 +104,13 @@ static clip_status read_colours(bmp_state *b, uint32_t colours, size_t at, size_
     size_t start = clipimg_le32(data + 10), after = at;
     if (b->bits <= 8) {
         if (colours > 65536 || at + colours * bytes > b->in->size)
-            return damaged(b, "colours that end beyond the file");
+            return damaged(b, "the palette ends beyond the file");
         for (uint32_t i = 0; i < colours && i < 256; i++)
             for (int c = 0; c < 3; c++)
                 b->colour[i][c] = data[at + i * bytes + 2 - (size_t)c];
         after += colours * bytes;
     }
-    b->pixels = start == 0 || (b->bits <= 8 && start == at) ? after : start; /* files that forget the colours in it exist */
+    b->pixels = start == 0 || (b->bits <= 8 && start == at) ? after : start; /* some files count without the colors */
     return b->pixels > b->in->size ? damaged(b, "the file is truncated") : CLIP_OK;
 }
 
@@ -121,8 +125,8 @@ static void indexed_row(const bmp_state *b, const unsigned char *p, uint8_t *rgb
     }
 }
 
-/* The field of `mask` in a pixel, scaled to 0..255 as Pillow does: v * 255 / max, rounded down. */
-static uint8_t field(uint32_t pixel, uint32_t mask)
+/* The field of `mask` in a pixel, scaled to 0..255 as in Pillow: v * 255 / max, rounded down. */
+static uint8_t mask_field(uint32_t pixel, uint32_t mask)
 {
     if (mask == 0)
         return 0;
@@ -139,7 +143,7 @@ static void masked_row(const bmp_state *b, const unsigned char *p, uint8_t *rgb)
             clipimg_le16(p) | (bytes > 2 ? (uint32_t)p[2] << 16 : 0) | (bytes > 3 ? (uint32_t)p[3] << 24 : 0);
         uint8_t rgba[4];
         for (int c = 0; c < 4; c++)
-            rgba[c] = field(pixel, b->mask[c]);
+            rgba[c] = mask_field(pixel, b->mask[c]);
         if (b->in->flatten && b->mask[3])
             clipimg_flatten_row(b->in, rgba, rgb, 1);
         else
@@ -147,7 +151,7 @@ static void masked_row(const bmp_state *b, const unsigned char *p, uint8_t *rgb)
     }
 }
 
-/* The fields of nearly all files are whole bytes in this order. */
+/* In nearly all files the fields are whole bytes in this order. */
 static void bgr_row(const bmp_state *b, const unsigned char *p, uint8_t *rgb)
 {
     size_t bytes = b->bits / 8;
@@ -161,7 +165,8 @@ static void bgr_row(const bmp_state *b, const unsigned char *p, uint8_t *rgb)
 static clip_status read_rows(const bmp_state *b, const clip_image *out)
 {
     size_t bytes = ((size_t)b->width * b->bits + 31) / 32 * 4, used = ((size_t)b->width * b->bits + 7) / 8;
-    size_t left = b->in->size - b->pixels, need = bytes * (size_t)(b->height - 1) + used; /* the last row's filling may be missing */
+    /* the last row's padding may be missing */
+    size_t left = b->in->size - b->pixels, need = bytes * (size_t)(b->height - 1) + used;
     if (left < need)
         return damaged(b, "the file is truncated");
     bool alpha = b->in->flatten && b->mask[3];
@@ -183,7 +188,7 @@ typedef struct rle_state {
     int64_t x, y; /* counted from the first row in the file */
 } rle_state;
 
-static void put(rle_state *r, unsigned index)
+static void put_pixel(rle_state *r, unsigned index)
 {
     if (r->x < r->b->width && r->y < r->b->height) {
         size_t y = (size_t)(r->b->top_down ? r->y : r->b->height - 1 - r->y);
@@ -196,7 +201,7 @@ static unsigned nibble(unsigned byte, unsigned i) { return i % 2 ? byte & 15 : b
 
 enum { RLE_MORE, RLE_END, RLE_CUT };
 
-/* One command, two bytes or more. */
+/* Executes one command of two or more bytes. */
 static int rle_step(rle_state *r)
 {
     const unsigned char *p = r->b->in->data + r->at;
@@ -206,7 +211,7 @@ static int rle_step(rle_state *r)
     r->at += 2;
     if (count > 0) {
         for (unsigned i = 0; i < count; i++)
-            put(r, four ? nibble(code, i) : code);
+            put_pixel(r, four ? nibble(code, i) : code);
     } else if (code == 0) {
         r->x = 0;
         r->y++;
@@ -223,7 +228,7 @@ static int rle_step(rle_state *r)
         if (left < 2 + bytes)
             return RLE_CUT;
         for (unsigned i = 0; i < code; i++)
-            put(r, four ? nibble(p[2 + i / 2], i) : p[2 + i]);
+            put_pixel(r, four ? nibble(p[2 + i / 2], i) : p[2 + i]);
         r->at += left < 2 + padded ? bytes : padded;
     }
     return RLE_MORE;
@@ -237,7 +242,8 @@ static clip_status read_rle(const bmp_state *b, const clip_image *out)
         memcpy(out->rgb + 3 * i, b->colour[0], 3);
     while (what == RLE_MORE && r.y < b->height && r.at + 2 <= b->in->size)
         what = rle_step(&r);
-    bool last = r.y >= b->height || (r.y == b->height - 1 && r.x >= b->width); /* every pixel was there, if not the end mark */
+    /* all pixels were there, but the end mark may be missing */
+    bool last = r.y >= b->height || (r.y == b->height - 1 && r.x >= b->width);
     return what == RLE_END || last ? CLIP_OK : damaged(b, "the file is truncated");
 }
 

@@ -1,8 +1,8 @@
-/* decode_gif.c: the first frame of a GIF, on its logical screen. giflib finds the frame; its pixels
+/* decode_gif.c: the first frame of a GIF, on its logical screen. giflib finds the frame. Its pixels
  * are unpacked here, because giflib refuses codes that begin with more than 9 bits.
  *
- * As Pillow has it: the screen grows where the frame leaves it; around the frame lies the
- * transparent colour if there is one, else colour 0; a picture without a palette is grey. */
+ * As in Pillow, the screen grows where the frame leaves it. Around the frame lies the transparent
+ * color if there is one, else color 0. A picture without a palette is grey. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,10 +53,10 @@ static clip_status read_extension(gif_state *g)
     return CLIP_OK;
 }
 
-enum { MAX_BITS = 12, CODES = 1 << MAX_BITS }; /* of a code */
+enum { MAX_BITS = 12, CODES = 1 << MAX_BITS }; /* bits of a code */
 
-/* Go to the first frame, behind the byte that says of how many bits a pixel is. giflib reads that
- * byte, and has no use for more than 8. */
+/* Goes to the first frame, behind the byte with the bits per pixel. giflib reads that byte too, and
+ * refuses more than 8. */
 static clip_status find_frame(gif_state *g)
 {
     GifRecordType type = UNDEFINED_RECORD_TYPE;
@@ -66,7 +66,7 @@ static clip_status find_frame(gif_state *g)
         if (type == EXTENSION_RECORD_TYPE)
             TRY(read_extension(g));
         else if (type != IMAGE_DESC_RECORD_TYPE)
-            return clipb_fail(g->in->err, CLIP_EFORMAT, g->in->name, "GIF: no picture in it");
+            return clipb_fail(g->in->err, CLIP_EFORMAT, g->in->name, "GIF: there is no frame in it");
     }
     const bool read = DGifGetImageDesc(g->gif) == GIF_OK;
     const unsigned bits = g->in->data[g->at - 1];
@@ -87,7 +87,7 @@ static void set_colours(gif_state *g)
         memcpy(g->colour[g->transparent & 255], g->in->background, 3);
 }
 
-static void fill(const gif_state *g, const clip_image *out)
+static void fill_background(const gif_state *g, const clip_image *out)
 {
     const uint8_t *colour = g->colour[g->transparent == NO_TRANSPARENT_COLOR ? 0 : g->transparent & 255];
     for (int y = 0; y < out->height; y++)
@@ -97,18 +97,18 @@ static void fill(const gif_state *g, const clip_image *out)
 
 /* ---- LZW ---- */
 
-/* Codes below `clear` are pixels; of the others each stands for the pixels of another code and one
+/* A code below `clear` is a pixel. Any other code stands for the pixels of an earlier code and one
  * more. Bytes come in blocks, each with its length before it. */
 typedef struct lzw {
     const clipimg_input *in;
-    size_t at, block; /* bytes left in this block */
+    size_t at, block; /* block: bytes left in this block */
     uint64_t bits;
     unsigned have; /* bits waiting */
     unsigned pixel_bits, clear, code_bits, next;
-    int last;                    /* the code before; -1: none since the last clear */
-    uint8_t first, pixel[CODES]; /* first: pixel of the code before */
+    int last;                    /* the code before; -1: none since the last clear code */
+    uint8_t first, pixel[CODES]; /* first: the first pixel of the code before */
     uint16_t link[CODES];
-    uint8_t stack[CODES + 1]; /* pixels that are due, last one first */
+    uint8_t stack[CODES + 1]; /* the pixels to write next, the last one first */
     unsigned depth;
 } lzw;
 
@@ -154,7 +154,7 @@ static void add_code(lzw *z)
     z->next++;
 }
 
-/* Put the pixels of the next code on the stack. */
+/* Puts the pixels of the next code on the stack. */
 static int unpack_code(lzw *z)
 {
     int code;
@@ -165,7 +165,7 @@ static int unpack_code(lzw *z)
     if (z->last<0 ? code > (int)z->clear : code>(int) z->next)
         return DAMAGED;
     int c = code;
-    if (z->last >= 0 && code == (int)z->next) { /* the one that is about to be made */
+    if (z->last >= 0 && code == (int)z->next) { /* the code that is about to be made */
         z->stack[z->depth++] = z->first;
         c = z->last;
     }
@@ -213,14 +213,15 @@ static clip_status read_picture(gif_state *g, clip_image *out)
     TRY(find_frame(g));
     const GifImageDesc *d = &g->gif->Image;
     if (d->Width < 1 || d->Height < 1 || d->Left < 0 || d->Top < 0)
-        return clipb_fail(g->in->err, CLIP_EFORMAT, g->in->name, "GIF: a frame of %d x %d pixels", d->Width, d->Height);
-    int right = d->Left + d->Width, bottom = d->Top + d->Height; /* 16 bits each in the file */
+        return clipb_fail(g->in->err, CLIP_EFORMAT, g->in->name,
+                          "GIF: the size or place of a frame is not valid (%d x %d pixels)", d->Width, d->Height);
+    int right = d->Left + d->Width, bottom = d->Top + d->Height; /* each has 16 bits in the file */
     int width = right > g->gif->SWidth ? right : g->gif->SWidth,
         height = bottom > g->gif->SHeight ? bottom : g->gif->SHeight;
     TRY(clipimg_new(g->in, (uint64_t)width, (uint64_t)height, out));
     set_colours(g);
     if (d->Width < width || d->Height < height)
-        fill(g, out);
+        fill_background(g, out);
     lzw *z = calloc(1, sizeof *z);
     if (!z)
         return clipb_fail(g->in->err, CLIP_ENOMEM, g->in->name, "out of memory");

@@ -1,8 +1,8 @@
-/* decode_heif.c: HEIC and AVIF by libheif, which also turns the picture upright (an EXIF
- * orientation in such a file repeats what the container says, and counts for nothing). More than 8
- * bits a sample are brought to 8 by libheif.
+/* decode_heif.c: HEIC and AVIF by libheif, which also turns the picture upright: an EXIF
+ * orientation in such a file repeats the container's and does not count. libheif converts samples
+ * of more than 8 bits to 8.
  *
- * Of a damaged AVIF dav1d says so on standard error before we do: libheif leaves its logger on, and
+ * dav1d reports a damaged AVIF on standard error before we do. libheif leaves dav1d's logger on;
  * only another decoder, at half the speed, would be silent. */
 #include <math.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static clip_status copy_rows(const clipimg_input *in, const struct heif_image *i
     const uint8_t *p = heif_image_get_plane_readonly(img, heif_channel_interleaved, &stride);
     if (!p || heif_image_get_width(img, heif_channel_interleaved) != out->width ||
         heif_image_get_height(img, heif_channel_interleaved) != out->height)
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "HEIF: the picture is not as large as it says");
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "HEIF: the decoded picture does not have its declared size");
     for (size_t y = 0; y < (size_t)out->height; y++, p += stride)
         if (alpha)
             clipimg_flatten_row(in, p, clipimg_row(out, y), (size_t)out->width);
@@ -51,7 +51,7 @@ static clip_status read_picture(const clipimg_input *in, const struct heif_image
 
 /* ---- thumbnails ---- */
 
-/* Does `t` show, small, what h shows? It has the same shape, to 1 %. */
+/* Whether `t` has the shape of h, to 1 %. */
 static bool same_shape(const struct heif_image_handle *h, const struct heif_image_handle *t)
 {
     const double x = (double)heif_image_handle_get_width(h) * heif_image_handle_get_height(t);
@@ -65,7 +65,7 @@ static int shorter_side(const struct heif_image_handle *h)
     return width < height ? width : height;
 }
 
-/* The smallest thumbnail that is enough; NULL: none. */
+/* The smallest thumbnail that is large enough; NULL if there is none. */
 static struct heif_image_handle *find_thumbnail(const clipimg_input *in, const struct heif_image_handle *h)
 {
     enum { MOST = 16 };
@@ -85,7 +85,7 @@ static struct heif_image_handle *find_thumbnail(const clipimg_input *in, const s
     return best;
 }
 
-/* Decoded as it is stored, neither turned nor cropped; NULL: it cannot be. */
+/* Decodes a picture as it is stored, without turning or cropping. NULL on failure. */
 static struct heif_image *decode_stored(const struct heif_image_handle *h)
 {
     struct heif_decoding_options *o = heif_decoding_options_alloc();
@@ -120,8 +120,8 @@ static void cell_mean(const struct heif_image *img, const double box[4], int i, 
                 mean[c] += p[(size_t)y * (size_t)stride + 3 * (size_t)x + (size_t)c] / ((double)(x1 - x0) * (y1 - y0));
 }
 
-/* How far, in levels, the thumbnail is from a tile of the picture; INFINITY: the tile cannot be
- * read. */
+/* The distance, in levels, between the thumbnail and a tile of the picture. INFINITY if the tile
+ * cannot be read. */
 static double distance(const struct heif_image *thumbnail, const struct heif_image *tile, const clipimg_heif_plan *plan,
                        int k)
 {
@@ -145,10 +145,10 @@ static double distance(const struct heif_image *thumbnail, const struct heif_ima
     return sum / (3 * CELLS * CELLS);
 }
 
-/* Does the thumbnail show the picture? Some of the picture's tiles say so. */
+/* Whether the thumbnail shows the picture. Some of the picture's tiles are compared with it. */
 static bool is_confirmed(struct heif_context *c, const struct heif_image_handle *t, const clipimg_heif_plan *plan)
 {
-    enum { MOST = 12 }; /* levels: what coding and scaling may change */
+    enum { MOST = 12 }; /* levels that coding and scaling may change */
     struct heif_image *thumbnail = plan->samples ? decode_stored(t) : NULL;
     bool same = thumbnail != NULL;
     for (int k = 0; same && k < plan->samples; k++) {
@@ -164,7 +164,7 @@ static bool is_confirmed(struct heif_context *c, const struct heif_image_handle 
     return same;
 }
 
-/* The thumbnail takes the place of the picture, if it has no fault; true: it did. */
+/* Reads a thumbnail in place of the picture. @return: false if there is no sound thumbnail. */
 static bool read_thumbnail(const clipimg_input *in, struct heif_context *c, const struct heif_image_handle *h,
                            const clipimg_heif_plan *plan, clip_image *out)
 {
@@ -175,7 +175,7 @@ static bool read_thumbnail(const clipimg_input *in, struct heif_context *c, cons
     const bool good = t && is_confirmed(c, t, plan) && read_picture(&quiet, t, out) == CLIP_OK;
     heif_image_handle_release(t);
     if (!good)
-        clip_image_free(out);
+        clipimg_free(out);
     else if (in->facts) {
         in->facts->width = heif_image_handle_get_width(h);
         in->facts->height = heif_image_handle_get_height(h);
@@ -185,7 +185,7 @@ static bool read_thumbnail(const clipimg_input *in, struct heif_context *c, cons
 
 /* ---- the file ---- */
 
-/* The bytes of the first note of that type; NULL: none, or no memory. free() it. */
+/* The bytes of the first note of this type; free() it. NULL: no such note, or no memory. */
 static unsigned char *read_note(const struct heif_image_handle *h, const char *type, size_t *size)
 {
     heif_item_id id;
@@ -200,15 +200,15 @@ static unsigned char *read_note(const struct heif_image_handle *h, const char *t
     return note;
 }
 
-/* The date; and for a picture that the container does not turn, the orientation that XMP asks for
- * where EXIF is silent. Pillow turns AVIF by it, and pillow-heif no HEIC. */
+/* The date, and the orientation from XMP if the container does not turn the picture and EXIF has
+ * none. Pillow does this for AVIF, pillow-heif does not for HEIC. */
 static void read_notes(const clipimg_input *in, const struct heif_image_handle *h, int *orientation)
 {
     size_t size = 0;
     int o = 0;
     unsigned char *exif = read_note(h, "Exif", &size);
     const size_t skip =
-        exif && size > 4 ? clipimg_be32(exif) : 0; /* the first four bytes say how far behind them the EXIF is */
+        exif && size > 4 ? clipimg_be32(exif) : 0; /* the first four bytes give the distance to the EXIF */
     if (exif && size > 4 && skip < size - 4) {
         clipimg_note_taken(in, exif + 4 + skip, size - 4 - skip);
         o = clipimg_exif_orientation(exif + 4 + skip, size - 4 - skip);
@@ -220,7 +220,7 @@ static void read_notes(const clipimg_input *in, const struct heif_image_handle *
     free(xmp);
 }
 
-/* opened  out  is a fault one of the picture itself? */
+/* opened  out  the file could be opened, so that any fault is the picture's own */
 static clip_status read_file(const clipimg_input *in, unsigned keep, const clipimg_heif_plan *plan, int *orientation,
                              clip_image *out, bool *opened)
 {
@@ -249,7 +249,8 @@ static clip_status read_heif(const clipimg_input *in, bool avif, clip_image *out
     int unused = 1; /* see read_notes() */
     clip_status s = CLIP_EFORMAT;
     bool opened = false;
-    for (int i = 0; i < 3 && s == CLIP_EFORMAT && !opened; i++) { /* a fault in opening may be one of the extras */
+    /* a fault in opening may come from the extras: try with fewer */
+    for (int i = 0; i < 3 && s == CLIP_EFORMAT && !opened; i++) {
         clipimg_heif_plan plan;
         s = clipimg_heif_trim(in, keep[i], &plan);
         if (s == CLIP_OK)

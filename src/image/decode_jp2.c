@@ -1,6 +1,6 @@
-/* decode_jp2.c: JPEG 2000 by OpenJPEG: files of boxes (JP2, JPX, JPH) and bare codestreams. Of a
- * picture that may come reduced the finest wavelets are left out, which halves each side every
- * time. Samples of any depth become 8 bits by their range. */
+/* decode_jp2.c: JPEG 2000 by OpenJPEG: files of boxes (JP2, JPX, JPH) and bare codestreams. A
+ * picture that may come reduced is decoded without its finest wavelets, each level of which halves
+ * both sides. Samples of any depth are scaled to 8 bits. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +58,7 @@ static OPJ_BOOL seek_bytes(OPJ_OFF_T at, void *user)
 
 /* ---- Metadata -------------------------------------------------------------------------------- */
 
-/* Boxes at the top, in turn: those with EXIF and XMP are known by a UUID. */
+/* EXIF and XMP lie in top-level boxes with a UUID. */
 static void read_metadata(const clipimg_input *in, int *orientation)
 {
     static const char exif[] = "JpgTiffExif->JP2";
@@ -96,7 +96,7 @@ static void read_metadata(const clipimg_input *in, int *orientation)
 /* What the components are. */
 typedef struct layout {
     int colors;      /* 1: gray, 3: RGB or YCbCr, 4: CMYK */
-    int alpha;       /* the component with it; -1: none */
+    int alpha;       /* the component with alpha; -1: none */
     bool ycc;
 } layout;
 
@@ -114,18 +114,18 @@ static clip_status find_layout(const clipimg_input *in, const opj_image_t *img, 
         l->alpha = n - 1;
     if (n < 1 || n > l->colors + (l->alpha >= 0) || (l->alpha >= 0 && l->alpha < l->colors))
         return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name,
-                          "JPEG 2000 of %d components that are not gray, RGB or CMYK", n);
+                          "JPEG 2000: %d components that are not gray, RGB or CMYK are not supported", n);
     const opj_image_comp_t *c = img->comps;
     l->ycc = l->colors == 3 && (img->color_space == OPJ_CLRSPC_SYCC || img->color_space == OPJ_CLRSPC_EYCC ||
                                 (img->color_space != OPJ_CLRSPC_SRGB && c[0].dx == c[0].dy && c[1].dx != 1));
     for (int i = 0; i < n; i++)
         if (c[i].prec < 1 || c[i].prec > 31)
-            return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "JPEG 2000 of %u bits a sample",
+            return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "JPEG 2000: %u bits per sample are not supported",
                               (unsigned)c[i].prec);
     return CLIP_OK;
 }
 
-/* Row y of a component in 8 bits; one with fewer samples is stretched. */
+/* Row y of a component in 8 bits. A component with fewer samples is stretched. */
 static void component_row(const opj_image_comp_t *c, const clip_image *out, size_t y, uint8_t *to, size_t step)
 {
     const int64_t most = (INT64_C(1) << c->prec) - 1, base = c->sgnd ? INT64_C(1) << (c->prec - 1) : 0;
@@ -151,7 +151,7 @@ static void ycc_to_rgb(uint8_t *p, size_t width, size_t step)
     }
 }
 
-/* rgba  room for a row of four bytes a pixel */
+/* rgba  room for a row at four bytes per pixel */
 static void write_row(const clipimg_input *in, const opj_image_t *img, const layout *l, size_t y, uint8_t *rgba,
                       const clip_image *out)
 {
@@ -259,7 +259,7 @@ static bool is_whole(const clipimg_input *in)
 
 /* ---- Decoding -------------------------------------------------------------------------------- */
 
-/* How many halvings leave enough, of those that every component allows. */
+/* How often the picture can be halved: every component must allow it, and enough must be left. */
 static unsigned halvings(const clipimg_input *in, opj_codec_t *codec, uint64_t width, uint64_t height)
 {
     opj_codestream_info_v2_t *info = opj_get_cstr_info(codec);
@@ -276,9 +276,9 @@ static unsigned halvings(const clipimg_input *in, opj_codec_t *codec, uint64_t w
     return n;
 }
 
-/* The limit is that of one component's samples; there are five at most. */
-static clip_status decode(source *s, opj_codec_t *codec, opj_stream_t *stream, opj_image_t **img, bool reduce,
-                          bool *reduced)
+/* max_pixels limits the samples of one component. There are five components at most. */
+static clip_status decode_codestream(source *s, opj_codec_t *codec, opj_stream_t *stream, opj_image_t **img,
+                                     bool reduce, bool *reduced)
 {
     const clipimg_input *in = s->in;
     layout l;
@@ -288,16 +288,19 @@ static clip_status decode(source *s, opj_codec_t *codec, opj_stream_t *stream, o
     opj_set_warning_handler(codec, no_message, NULL);
     opj_set_info_handler(codec, no_message, NULL);
     if (!opj_setup_decoder(codec, &parameters) || !opj_read_header(stream, codec, img))
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s", *s->message ? s->message : "damaged");
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s",
+                          *s->message ? s->message : "the data are damaged");
     TRY(find_layout(in, *img, &l));
     const uint64_t width = (uint64_t)(*img)->x1 - (*img)->x0, height = (uint64_t)(*img)->y1 - (*img)->y0;
     const unsigned n = reduce ? halvings(in, codec, width, height) : 0;
     *reduced = n > 0;
     TRY(clipimg_allow(in, (width + (1u << n) - 1) >> n, (height + (1u << n) - 1) >> n));
     if (n > 0 && !opj_set_decoded_resolution_factor(codec, n))
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s", s->message);
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s",
+                          *s->message ? s->message : "the data are damaged");
     if (!opj_decode(codec, stream, *img) || !opj_end_decompress(codec, stream))
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s", *s->message ? s->message : "damaged");
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: %s",
+                          *s->message ? s->message : "the data are damaged");
     if (!is_whole(in))
         return clipb_fail(in->err, CLIP_EFORMAT, in->name, "JPEG 2000: the file ends too early: tiles are missing");
     if (in->facts) {
@@ -321,7 +324,7 @@ static clip_status read_picture(const clipimg_input *in, clip_image *out, bool r
         opj_stream_set_read_function(stream, read_bytes);
         opj_stream_set_skip_function(stream, skip_bytes);
         opj_stream_set_seek_function(stream, seek_bytes);
-        status = decode(&s, codec, stream, &img, reduce, reduced);
+        status = decode_codestream(&s, codec, stream, &img, reduce, reduced);
     }
     if (status == CLIP_OK)
         status = copy_picture(in, img, out);
@@ -335,8 +338,8 @@ clip_status clipimg_read_jp2(const clipimg_input *in, clip_image *out, int *orie
 {
     bool reduced = false;
     clip_status s = read_picture(in, out, in->enough > 0, &reduced);
-    if (s == CLIP_EFORMAT && reduced) { /* a tile may have fewer resolutions than the others */
-        clip_image_free(out);
+    if (s == CLIP_EFORMAT && reduced) { /* a tile may have fewer resolutions than the others: decode in full */
+        clipimg_free(out);
         s = read_picture(in, out, false, &reduced);
     }
     if (s == CLIP_OK && in->size >= 12 && memcmp(in->data + 4, "jP  ", 4) == 0)

@@ -1,9 +1,10 @@
-/* decode_jpeg.c: JPEG by libjpeg-turbo, with the settings of Pillow (its defaults: slow integer DCT, fancy upsampling), so that
- * pixels agree bit for bit.
+/* decode_jpeg.c: JPEG by libjpeg-turbo with Pillow's settings (the defaults: slow integer DCT,
+ * fancy upsampling), so that pixels agree bit for bit.
  *
- * The source manager owns all the bytes and, at their end, suspends instead of inventing an end marker: a file cut short is
- * then told from one that is whole, and where the cut only took bytes behind the last pixel the picture is still good. Corrupt data
- * that the library can bridge is bridged in silence. This is, case for case, what Pillow does. */
+ * The source manager owns all the bytes. At their end it suspends and does not invent an end
+ * marker. So a truncated file is told from a whole one, and a file that lost only bytes behind the
+ * last pixel is still read. Corrupt data that the library can bridge is bridged without a message.
+ * All of this is as in Pillow. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +18,10 @@
 
 enum { BAND = 32 };
 
-/* A progressive file of some kilobytes can ask for 65,535 passes over all its pixels. Encoders write 10 scans, of CMYK
- * 24. */
+/* A progressive file of a few kilobytes can ask for 65,535 passes over all its pixels. Encoders
+ * write 10 scans, or 24 for CMYK. */
 enum { FREE_SCANS = 32, MAX_SCANS = 500 };
-#define MAX_SCANNED ((int64_t)1 << 32) /* pixels times scans, for more */
+#define MAX_SCANNED ((int64_t)1 << 32) /* pixels times scans, if there are more than FREE_SCANS */
 
 typedef struct jpeg_state {
     struct jpeg_decompress_struct d;
@@ -30,8 +31,8 @@ typedef struct jpeg_state {
     jmp_buf jump;
     clip_status status; /* of the fault that jumped */
     const clipimg_input *in;
-    uint8_t *row;  /* CMYK, before it is converted */
-    uint8_t *band; /* [BAND, width] RGB, before it is turned */
+    uint8_t *row;  /* CMYK, before conversion */
+    uint8_t *band; /* [BAND, width] RGB, before turning */
 } jpeg_state;
 
 static void on_error(j_common_ptr c)
@@ -84,7 +85,7 @@ static clip_status truncated(const jpeg_state *j)
     return clipb_fail(j->in->err, CLIP_EFORMAT, j->in->name, "JPEG: the file is truncated");
 }
 
-/* As in Pillow: of several blocks the first one of EXIF counts and the last one of XMP. */
+/* As in Pillow, the first EXIF block and the last XMP block count. */
 static int orientation_of(const jpeg_state *j)
 {
     int from_exif = 0, from_xmp = 0;
@@ -101,9 +102,10 @@ static int orientation_of(const jpeg_state *j)
     return from_exif ? from_exif : from_xmp;
 }
 
-/* The library's own reduction: of each block of 8 x 8 only the lowest frequencies are turned into 4 x 4, 2 x 2 or 1 pixels, and what was coded
- * at half the resolution (most photos' colours) need not be enlarged first. Between those three it has no vector code, and is slower than at the next. */
-static void reduce(const clipimg_input *in, struct jpeg_decompress_struct *d)
+/* The library's own reduction: the lowest frequencies of each 8 x 8 block become 4 x 4, 2 x 2 or 1
+ * pixels, and colors that were coded at half the resolution need not be enlarged first. Other
+ * scales have no vector code and are slower than the next larger one of these. */
+static void choose_scale(const clipimg_input *in, struct jpeg_decompress_struct *d)
 {
     const int64_t shorter = d->image_width < d->image_height ? d->image_width : d->image_height;
     d->scale_denom = 8;
@@ -112,8 +114,9 @@ static void reduce(const clipimg_input *in, struct jpeg_decompress_struct *d)
     jpeg_calc_output_dimensions(d);
 }
 
-/* What is allocated for the rows has its own limit, but of several scans the library keeps all coefficients, at any scale: they may take what those of
- * three colours at full resolution take in the largest picture that is allowed. */
+/* Memory for rows is limited by max_pixels. A file of several scans needs memory for all its
+ * coefficients, at any scale. The limit is the memory for three colors at full resolution of the
+ * largest allowed picture. */
 static clip_status allow_coefficients(jpeg_state *j)
 {
     struct jpeg_decompress_struct *d = &j->d;
@@ -123,8 +126,8 @@ static clip_status allow_coefficients(jpeg_state *j)
     return n / 3 > j->in->max_pixels ? clipimg_allow(j->in, d->image_width, d->image_height) : CLIP_OK;
 }
 
-/* Rows go straight to their place. CMYK is converted on the way; a picture that has to be turned is turned in bands that stay in the
- * cache, which spares a second picture and half of the time. */
+/* Rows go straight to their place. CMYK is converted on the way. A picture that has to be turned is
+ * turned in bands that stay in the cache, which saves a second picture and half of the time. */
 static clip_status read_rows(jpeg_state *j, const clip_image *out, int orientation)
 {
     struct jpeg_decompress_struct *d = &j->d;
@@ -156,14 +159,15 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
 {
     struct jpeg_decompress_struct *d = &j->d;
     jpeg_create_decompress(d);
-    d->client_data = j; /* creating cleared it */
+    d->client_data = j; /* jpeg_create_decompress() has cleared it */
     d->src = &j->source;
     d->progress = &j->progress;
     jpeg_save_markers(d, JPEG_APP0 + 1, 0xFFFF);
     if (jpeg_read_header(d, TRUE) != JPEG_HEADER_OK)
         return truncated(j);
     if (d->num_components != 1 && d->num_components != 3 && d->num_components != 4)
-        return clipb_fail(j->in->err, CLIP_EUNSUPPORTED, j->in->name, "JPEG of %d components", d->num_components);
+        return clipb_fail(j->in->err, CLIP_EUNSUPPORTED, j->in->name, "JPEG: %d components are not supported",
+                          d->num_components);
     int orientation = orientation_of(j);
     bool swapped = orientation >= 5;
     TRY(allow_coefficients(j));
@@ -175,7 +179,7 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
         j->in->facts->height = (int)(swapped ? d->image_width : d->image_height);
     }
     if (j->in->enough > 0)
-        reduce(j->in, d);
+        choose_scale(j->in, d);
     TRY(clipimg_new(j->in, swapped ? d->output_height : d->output_width, swapped ? d->output_width : d->output_height,
                     out));
     if ((d->num_components == 4 && !(j->row = malloc(4 * (size_t)d->output_width))) ||
@@ -186,19 +190,19 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
     return read_rows(j, out, orientation);
 }
 
-static clip_status guarded(jpeg_state *j, clip_image *out)
+static clip_status read_guarded(jpeg_state *j, clip_image *out)
 {
     return setjmp(j->jump) ? j->status : read_all(j, out);
 }
 
 clip_status clipimg_read_jpeg(const clipimg_input *in, clip_image *out, int *orientation)
 {
-    (void)orientation; /* done here */
+    (void)orientation; /* the picture is turned here */
     jpeg_state j = {.in = in, .progress.progress_monitor = limit_scans};
     j.d.err = jpeg_std_error(&j.errors);
     j.errors.error_exit = on_error;
     j.errors.emit_message = no_message;
-    j.d.client_data = &j; /* for a fault in creating */
+    j.d.client_data = &j; /* needed if jpeg_create_decompress() fails */
     j.source = (struct jpeg_source_mgr){
         .next_input_byte = in->data,
         .bytes_in_buffer = in->size,
@@ -208,7 +212,7 @@ clip_status clipimg_read_jpeg(const clipimg_input *in, clip_image *out, int *ori
         .resync_to_restart = jpeg_resync_to_restart,
         .term_source = source_start,
     };
-    clip_status s = guarded(&j, out);
+    clip_status s = read_guarded(&j, out);
     jpeg_destroy_decompress(&j.d);
     free(j.row);
     free(j.band);

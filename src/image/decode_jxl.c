@@ -1,9 +1,9 @@
-/* decode_jxl.c: JPEG XL by libjxl, which also turns the picture upright (an EXIF orientation in
- * such a file counts for nothing). The first frame, in the colors of the file, at 8 bits.
+/* decode_jxl.c: JPEG XL by libjxl, which also turns the picture upright: an EXIF orientation in
+ * such a file does not count. Reads the first frame, in the file's colors, at 8 bits.
  *
- * Of a damaged file some builds of libjxl (Debian's) say so on standard error before we do, and
- * have no means to stop it. Not saying that the input ends here spares the usual case: of a file
- * cut short it asks for more. */
+ * Some builds of libjxl (Debian's) report a damaged file on standard error before we do, and it
+ * cannot be switched off. The decoder is not told that the input ends here: then it asks for more
+ * if a file is truncated, without a report. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,12 +18,12 @@ typedef struct reader {
     JxlDecoder *d;
     JxlPixelFormat format;
     uint8_t *rgba;       /* NULL: rows go straight to the picture */
-    unsigned char *exif; /* of MOST_EXIF bytes, while its box is read */
+    unsigned char *exif; /* [MOST_EXIF], while its box is read */
 } reader;
 
 /* ---- EXIF ------------------------------------------------------------------------------------ */
 
-/* The box begins with four bytes that say how far behind them the EXIF is. */
+/* The first four bytes of the box give the distance to the EXIF. */
 static void end_box(reader *r)
 {
     if (!r->exif)
@@ -60,11 +60,11 @@ static clip_status begin_picture(reader *r, clip_image *out)
 {
     JxlBasicInfo info;
     if (JxlDecoderGetBasicInfo(r->d, &info) != JXL_DEC_SUCCESS)
-        return clipb_fail(r->in->err, CLIP_EFORMAT, r->in->name, "JPEG XL: damaged");
+        return clipb_fail(r->in->err, CLIP_EFORMAT, r->in->name, "JPEG XL: the data are damaged");
     for (uint32_t i = 0; i < info.num_extra_channels; i++) {
         JxlExtraChannelInfo extra;
         if (JxlDecoderGetExtraChannelInfo(r->d, i, &extra) == JXL_DEC_SUCCESS && extra.type == JXL_CHANNEL_BLACK)
-            return clipb_fail(r->in->err, CLIP_EUNSUPPORTED, r->in->name, "JPEG XL in CMYK is not supported");
+            return clipb_fail(r->in->err, CLIP_EUNSUPPORTED, r->in->name, "JPEG XL: CMYK is not supported");
     }
     TRY(clipimg_new(r->in, info.xsize, info.ysize, out));
     const bool alpha = r->in->flatten && info.alpha_bits > 0;
@@ -80,12 +80,12 @@ static clip_status set_buffer(reader *r, const clip_image *out)
     const size_t bytes = r->format.num_channels * (size_t)out->width * (size_t)out->height;
     if (JxlDecoderImageOutBufferSize(r->d, &r->format, &wanted) != JXL_DEC_SUCCESS || wanted > bytes ||
         JxlDecoderSetImageOutBuffer(r->d, &r->format, r->rgba ? r->rgba : out->rgb, bytes) != JXL_DEC_SUCCESS)
-        return clipb_fail(r->in->err, CLIP_EFORMAT, r->in->name, "JPEG XL: damaged");
+        return clipb_fail(r->in->err, CLIP_EFORMAT, r->in->name, "JPEG XL: the data are damaged");
     return CLIP_OK;
 }
 
-/* The decoder asks for what it needs, and tells what it has. EXIF may come behind the picture;
- * of an animation only the first frame is decoded. */
+/* The decoder asks for input and buffers, and tells what it has found. EXIF may follow the
+ * picture. Of an animation only the first frame is decoded. */
 static clip_status read_events(reader *r, clip_image *out)
 {
     bool whole = false;
@@ -98,15 +98,15 @@ static clip_status read_events(reader *r, clip_image *out)
         } else if (s == JXL_DEC_BOX) {
             begin_box(r);
         } else if (s == JXL_DEC_BOX_NEED_MORE_OUTPUT) {
-            end_box(r); /* the date lies before so many bytes */
+            end_box(r); /* the date lies in the first MOST_EXIF bytes */
         } else if (s == JXL_DEC_FULL_IMAGE) {
             whole = true;
             if (!r->in->facts)
                 return CLIP_OK;
         } else if (whole) {
-            return CLIP_OK; /* what is wrong behind the picture is no fault of the picture */
+            return CLIP_OK; /* a fault behind the picture does no harm */
         } else {
-            const char *why = s == JXL_DEC_NEED_MORE_INPUT ? "the file is truncated" : "damaged";
+            const char *why = s == JXL_DEC_NEED_MORE_INPUT ? "the file is truncated" : "the data are damaged";
             return clipb_fail(r->in->err, CLIP_EFORMAT, r->in->name, "JPEG XL: %s", why);
         }
     }
@@ -119,7 +119,8 @@ static clip_status read_picture(reader *r, clip_image *out)
         JxlDecoderSetUnpremultiplyAlpha(r->d, JXL_TRUE) != JXL_DEC_SUCCESS ||
         JxlDecoderSetInput(r->d, r->in->data, r->in->size) != JXL_DEC_SUCCESS)
         return no_memory(r->in);
-    JxlDecoderSetDecompressBoxes(r->d, JXL_TRUE); /* where libjxl has no Brotli for boxes the date is unknown */
+    /* a libjxl without Brotli cannot unpack boxes: the date is then unknown */
+    JxlDecoderSetDecompressBoxes(r->d, JXL_TRUE);
     TRY(read_events(r, out));
     for (size_t y = 0; r->rgba && y < (size_t)out->height; y++)
         clipimg_flatten_row(r->in, r->rgba + 4 * y * (size_t)out->width, clipimg_row(out, y), (size_t)out->width);

@@ -1,5 +1,6 @@
-/* decode_png.c: PNG by libpng. 16-bit samples keep their high byte (as Pillow does for colour; its grey 16-bit clips all above 255
- * to white, which is of no use). Of an animated PNG this is the default picture. */
+/* decode_png.c: PNG by libpng. 16-bit samples keep their high byte, as Pillow does for color. (In
+ * grey Pillow clips all samples above 255 to white.) Of an animated PNG the default picture is
+ * read. */
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 
 #include "image/decode.h"
 
-/* Kilobytes of compressed text can become gigabytes: libpng unpacks nothing but pixels. */
+/* libpng unpacks only pixels: kilobytes of compressed text can become gigabytes. */
 static const png_byte unread[] =
     "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME\0zTXt";
 
@@ -19,7 +20,7 @@ typedef struct png_state {
     clip_status status;
     const clipimg_input *in;
     size_t at;
-    uint8_t *rgba; /* one row, or all of an interlaced picture */
+    uint8_t *rgba; /* one row; of an interlaced picture all rows */
 } png_state;
 
 static void on_error(png_structp png, png_const_charp message)
@@ -44,7 +45,7 @@ static void read_bytes(png_structp png, png_bytep to, size_t n)
     p->at += n;
 }
 
-/* Ask for rows of 8-bit RGB, or of RGBA where transparency is to be laid on something. Returns the channels. */
+/* Asks for rows of 8-bit RGB, or of RGBA if transparency counts. Returns the number of channels. */
 static size_t set_output(png_state *p, int depth, int type)
 {
     png_structp png = p->png;
@@ -91,16 +92,17 @@ static clip_status read_all(png_state *p, clip_image *out)
     png_uint_32 width, height;
     int depth, type;
     png_set_read_fn(p->png, p, read_bytes);
-    png_set_user_limits(p->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* clipimg_new() is stricter and says so better */
+    /* clipimg_new() is stricter and has a better message */
+    png_set_user_limits(p->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_keep_unknown_chunks(p->png, PNG_HANDLE_CHUNK_NEVER, unread, sizeof unread / 5);
     png_read_info(p->png, p->info);
     png_get_IHDR(p->png, p->info, &width, &height, &depth, &type, NULL, NULL, NULL);
     TRY(clipimg_new(p->in, width, height, out));
     TRY(read_pixels(p, out, set_output(p, depth, type)));
-    return CLIP_OK; /* a fault behind the pixels harms nothing */
+    return CLIP_OK; /* a fault behind the pixels does no harm */
 }
 
-static clip_status guarded(png_state *p, clip_image *out)
+static clip_status read_guarded(png_state *p, clip_image *out)
 {
     return setjmp(p->jump) ? p->status : read_all(p, out);
 }
@@ -110,7 +112,7 @@ clip_status clipimg_read_png(const clipimg_input *in, clip_image *out, int *orie
     png_state p = {.in = in};
     p.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &p, on_error, no_warning);
     p.info = p.png ? png_create_info_struct(p.png) : NULL;
-    clip_status s = p.info ? guarded(&p, out) : clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+    clip_status s = p.info ? read_guarded(&p, out) : clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
     png_destroy_read_struct(&p.png, &p.info, NULL);
     free(p.rgba);
     return s == CLIP_OK ? clipimg_read_png_notes(in, orientation) : s;

@@ -1,12 +1,14 @@
-/* decode_pnm.c: the portable anymaps of netpbm: P1..P3 in ASCII, P4..P6 in bytes (bitmap, grey, colour), P7 (PAM).
+/* decode_pnm.c: netpbm's portable anymaps: P1..P3 in ASCII, P4..P6 in bytes (bitmap, grey, color),
+ * P7 (PAM).
  *
  *     P6 # comment            P7
- *     WIDTH HEIGHT            WIDTH 4, HEIGHT 4, DEPTH 3, MAXVAL 255, TUPLTYPE RGB, a line each
+ *     WIDTH HEIGHT            WIDTH 4, HEIGHT 4, DEPTH 3, MAXVAL 255, TUPLTYPE RGB: a line each
  *     MAXVAL                  ENDHDR
  *     samples                 samples
  *
- * A sample v stands for v / MAXVAL; above 255 it has two bytes, big end first. It becomes round(v / MAXVAL * 255), half to even, as
- * in Pillow (which would clip 16-bit grey instead; ours does the same for grey and colour). */
+ * A sample v stands for v / MAXVAL. If MAXVAL is above 255, samples have two bytes, the high one
+ * first. A sample becomes round(v / MAXVAL * 255), half to even, as in Pillow. (Pillow clips 16-bit
+ * grey; here grey and color are treated alike.) */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,7 @@ typedef struct pnm_state {
     size_t at;
     int kind;                   /* 1..7 */
     uint32_t width, height, maxval;
-    unsigned depth;             /* samples a pixel: grey, grey and alpha, RGB, RGBA */
+    unsigned depth;             /* samples per pixel: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA */
     uint8_t *level;             /* [maxval + 1] */
 } pnm_state;
 
@@ -31,7 +33,7 @@ static clip_status truncated(const pnm_state *p) { return damaged(p, "the file i
 
 static bool is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* The next byte that is neither space nor comment; -1: the end. Left unread. */
+/* The next byte that is neither space nor comment, which is left unread; -1: the end. */
 static int next_char(pnm_state *p)
 {
     for (; p->at < p->in->size; p->at++) {
@@ -56,15 +58,15 @@ static clip_status read_number(pnm_state *p, uint32_t *out)
         value = 10 * value + (uint64_t)(p->in->data[p->at] - '0');
     bool ends = p->at == p->in->size || is_space(p->in->data[p->at]) || p->in->data[p->at] == '#';
     if (p->at == from || !ends || value > UINT32_MAX)
-        return damaged(p, "something else where a number should be");
+        return damaged(p, "a number is missing in the header or the samples");
     *out = (uint32_t)value;
     return CLIP_OK;
 }
 
 /* ---- headers ---- */
 
-/* A word of a PAM header: compare, and step over it. */
-static bool word(pnm_state *p, const char *w)
+/* If the PAM header goes on with this word, steps over it. */
+static bool skip_word(pnm_state *p, const char *w)
 {
     size_t n = strlen(w), left = p->in->size - p->at;
     if (left <= n || memcmp(p->in->data + p->at, w, n) != 0 || !is_space(p->in->data[p->at + n]))
@@ -79,22 +81,23 @@ static clip_status read_pam_header(pnm_state *p)
     for (;;) {
         if (next_char(p) < 0)
             return truncated(p);
-        if (word(p, "ENDHDR"))
+        if (skip_word(p, "ENDHDR"))
             break;
-        if (word(p, "WIDTH"))
+        if (skip_word(p, "WIDTH"))
             TRY(read_number(p, &p->width));
-        else if (word(p, "HEIGHT"))
+        else if (skip_word(p, "HEIGHT"))
             TRY(read_number(p, &p->height));
-        else if (word(p, "DEPTH"))
+        else if (skip_word(p, "DEPTH"))
             TRY(read_number(p, &depth));
-        else if (word(p, "MAXVAL"))
+        else if (skip_word(p, "MAXVAL"))
             TRY(read_number(p, &p->maxval));
-        else /* TUPLTYPE: the depth says as much */
+        else /* TUPLTYPE: the depth says the same */
             while (p->at < p->in->size && p->in->data[p->at] != '\n')
                 p->at++;
     }
     if (depth < 1 || depth > 4)
-        return clipb_fail(p->in->err, CLIP_EUNSUPPORTED, p->in->name, "PAM of %u samples a pixel", depth);
+        return clipb_fail(p->in->err, CLIP_EUNSUPPORTED, p->in->name, "PAM: %u samples per pixel are not supported",
+                          depth);
     p->depth = depth;
     return CLIP_OK;
 }
@@ -114,8 +117,8 @@ static clip_status read_header(pnm_state *p)
             TRY(read_number(p, &p->maxval));
     }
     if (p->maxval < 1 || p->maxval > 65535)
-        return damaged(p, "a largest value outside of 1..65535");
-    if (p->kind >= 4) { /* one space, then bytes */
+        return damaged(p, "the largest value (MAXVAL) must be 1..65535");
+    if (p->kind >= 4) { /* one white space, then bytes */
         if (p->at >= p->in->size)
             return truncated(p);
         p->at++;
@@ -139,7 +142,7 @@ static clip_status make_levels(pnm_state *p)
     return CLIP_OK;
 }
 
-/* One row of samples in ASCII; a bitmap's digits need no space between them. */
+/* One row of samples in ASCII. A bitmap's digits need no space between them. */
 static clip_status read_text(pnm_state *p, uint8_t *samples, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -147,13 +150,13 @@ static clip_status read_text(pnm_state *p, uint8_t *samples, size_t n)
         if (p->kind == 1) {
             int c = next_char(p);
             if (c != '0' && c != '1')
-                return c < 0 ? truncated(p) : damaged(p, "something else where 0 or 1 should be");
+                return c < 0 ? truncated(p) : damaged(p, "a bitmap's sample is neither 0 nor 1");
             v = (uint32_t)(c - '0');
             p->at++;
         } else
             TRY(read_number(p, &v));
         if (v > p->maxval)
-            return damaged(p, "a value above the largest");
+            return damaged(p, "a sample is above the largest value (MAXVAL)");
         samples[i] = p->level[v];
     }
     return CLIP_OK;

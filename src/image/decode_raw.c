@@ -1,19 +1,19 @@
-/* decode_raw.c: of a camera's raw file the picture that the camera made itself: the largest JPEG in
- * it, turned as the file says.
+/* decode_raw.c: the picture in a camera's raw file that the camera made itself: the largest JPEG in
+ * the file, turned as the file says.
  *
- * Makers put it in different places, behind offsets in their own notes; but all of them put it
- * there as a whole JPEG file. So the bytes are searched for one: a start marker, and a chain of
- * segments from there to the first scan. What the directories call sensor data, or describe as
- * one of several pieces, does not count. Where there is none of a usable size LibRaw develops
- * the sensor data (raw_develop.c). */
+ * Makers put it in different places, behind offsets in their own notes, but always as a whole JPEG
+ * file. So the bytes are searched for a start marker, followed by a chain of segments up to the
+ * first scan. A JPEG does not count if the directories call it sensor data or one of several
+ * pieces. If there is none of a usable size, LibRaw develops the sensor data (raw_develop.c). */
 #include <string.h>
 
 #include "image/decode.h"
 
-/* The shorter side of a preview that stands for the picture. Thumbnails have some 160 x 120. */
+/* The least shorter side of a preview that stands for the picture. Thumbnails have about 160 x 120
+ * pixels. */
 enum { LEAST = 300 };
 
-/* ---- Directories: those of TIFF, with the marks of several makers ---------------------------- */
+/* ---- Directories: as in TIFF, with the marks of several makers ---- */
 
 typedef struct tiff {
     const unsigned char *data;
@@ -50,9 +50,9 @@ static bool open_tiff(const clipimg_input *in, tiff *t)
     return false;
 }
 
-/* Entry e: how many values of how many bytes, and where; NULL: beyond the file, or not of whole
- * numbers. */
-static const unsigned char *values(const tiff *t, const unsigned char *e, uint64_t *n, int *bytes)
+/* The values of entry e: their number, their size in bytes and their place. NULL if they lie beyond
+ * the file or are not whole numbers. */
+static const unsigned char *entry_values(const tiff *t, const unsigned char *e, uint64_t *n, int *bytes)
 {
     const int at = t->wide ? 12 : 8, room = t->wide ? 8 : 4;
     const uint64_t type = integer(t, e + 2, 2);
@@ -67,19 +67,19 @@ static const unsigned char *values(const tiff *t, const unsigned char *e, uint64
     return where <= t->size - *n * (unsigned)*bytes ? t->data + where : NULL;
 }
 
-/* Directories still to be looked at. */
+/* Directories that have not been read yet. */
 typedef struct todo {
     uint64_t at[MOST_PARTS];
     int n;
 } todo;
 
-static void add(todo *d, uint64_t at)
+static void add_directory(todo *d, uint64_t at)
 {
     if (at && d->n < MOST_PARTS)
         d->at[d->n++] = at;
 }
 
-static void pieces(const tiff *t, const unsigned char *v, uint64_t n, int bytes, part *p)
+static void note_pieces(const tiff *t, const unsigned char *v, uint64_t n, int bytes, part *p)
 {
     p->pieces = n;
     p->from = UINT64_MAX;
@@ -96,17 +96,17 @@ static void read_entry(const tiff *t, const unsigned char *e, part *p, todo *d)
     enum { DNG_VERSION = 50706, PRIVATE_DATA = 50740 };
     uint64_t n;
     int bytes;
-    const unsigned char *v = values(t, e, &n, &bytes);
+    const unsigned char *v = entry_values(t, e, &n, &bytes);
     if (!v)
         return;
     switch (integer(t, e, 2)) {
     case COMPRESSION: p->compression = integer(t, v, bytes); break;
     case PHOTOMETRIC: p->photometric = integer(t, v, bytes); break;
     case STRIPS:
-    case TILES: pieces(t, v, n, bytes, p); break;
+    case TILES: note_pieces(t, v, n, bytes, p); break;
     case SUB_DIRECTORIES:
         for (uint64_t i = 0; i < n && i < MOST_PARTS; i++)
-            add(d, integer(t, v + i * (unsigned)bytes, bytes));
+            add_directory(d, integer(t, v + i * (unsigned)bytes, bytes));
         break;
     case DNG_VERSION:
     case PRIVATE_DATA: p->dng = true; break;
@@ -114,14 +114,14 @@ static void read_entry(const tiff *t, const unsigned char *e, part *p, todo *d)
     }
 }
 
-/* Directory 0, those that follow it, and those below them; out [MOST_PARTS]. Returns how many;
- * 0: the first is not whole. */
+/* Reads directory 0, the ones that follow it, and the ones below them into out [MOST_PARTS].
+ * Returns their number; 0 if the first is damaged. */
 static int read_parts(const tiff *t, part *out)
 {
     const int head = t->wide ? 8 : 2, entry = t->wide ? 20 : 12, link = t->wide ? 8 : 4;
     todo d = {0};
     int n = 0;
-    add(&d, integer(t, t->data + (t->wide ? 8 : 4), link));
+    add_directory(&d, integer(t, t->data + (t->wide ? 8 : 4), link));
     for (; n < d.n; n++) {
         out[n] = (part){0};
         if (d.at[n] > t->size - (unsigned)head) {
@@ -136,17 +136,17 @@ static int read_parts(const tiff *t, part *out)
         for (; i < entries && i < fit; i++, p += entry)
             read_entry(t, p, &out[n], &d);
         if (i == entries && (size_t)(t->data + t->size - p) >= (size_t)link)
-            add(&d, integer(t, p, link));
+            add_directory(&d, integer(t, p, link));
         else if (n == 0)
             return 0;
     }
     return n;
 }
 
-/* A color filter array, or linear raw. */
+/* Whether a directory describes a color filter array or linear raw data. */
 static bool is_sensor(const part *p) { return p->photometric == 32803 || p->photometric == 34892; }
 
-/* ---- Telling --------------------------------------------------------------------------------- */
+/* ---- Is it a raw file? ---- */
 
 static bool starts(const clipimg_input *in, size_t at, const char *mark)
 {
@@ -154,8 +154,7 @@ static bool starts(const clipimg_input *in, size_t at, const char *mark)
     return in->size >= at + n && memcmp(in->data + at, mark, n) == 0;
 }
 
-/* The nature of the picture is not told by a mark at the beginning: it is a TIFF that holds
- * sensor data. */
+/* Most raw files have no mark at the beginning: they are TIFFs that hold sensor data. */
 static bool holds_sensor_data(const tiff *t)
 {
     /* Compressions of Sony, Epson, Samsung, Nikon, Kodak, and Pentax. */
@@ -172,7 +171,7 @@ static bool holds_sensor_data(const tiff *t)
     return false;
 }
 
-/* Canon's CRW, Sigma, Minolta: without directories, only LibRaw knows how the camera was held. */
+/* Canon's CRW, Sigma, Minolta: they have no directories, so only LibRaw knows the orientation. */
 static bool is_old(const clipimg_input *in)
 {
     return starts(in, 6, "HEAPCCDR") || starts(in, 0, "FOVb") || (starts(in, 1, "MRM") && !in->data[0]);
@@ -194,12 +193,12 @@ bool clipimg_is_raw(const clipimg_input *in)
     return holds_sensor_data(&t);
 }
 
-/* ---- The preview ----------------------------------------------------------------------------- */
+/* ---- The preview ---- */
 
 typedef struct preview {
     const unsigned char *at;
     int width, height;
-    bool oriented; /* says itself how it is turned */
+    bool oriented; /* has an orientation of its own */
 } preview;
 
 static bool says_orientation(const unsigned char *s, size_t n)
@@ -211,7 +210,7 @@ static bool says_orientation(const unsigned char *s, size_t n)
            clipimg_xmp_orientation((const char *)s + sizeof xmp, n - sizeof xmp) != 0;
 }
 
-/* Is there a JPEG of 8 bits at p, that is not lossless? Its segments lead to the first scan. */
+/* Whether p is a JPEG of 8 bits that is not lossless. Its segments must lead to the first scan. */
 static bool is_preview(const unsigned char *p, size_t n, preview *out)
 {
     enum { MOST_SEGMENTS = 256, APP1 = 0xE1, SOS = 0xDA };
@@ -230,7 +229,7 @@ static bool is_preview(const unsigned char *p, size_t n, preview *out)
             out->height = clipimg_be16(s + 5);
             out->width = clipimg_be16(s + 7);
         } else if (s[1] < 0xC4 || (s[1] > 0xC4 && s[1] < 0xDA && s[1] != 0xCC)) {
-            return false; /* neither tables nor notes: lossless, a second start, the end */
+            return false; /* lossless, a second start, or the end */
         } else if (s[1] == APP1 && says_orientation(s + 4, length - 2)) {
             out->oriented = true;
         }
@@ -239,7 +238,7 @@ static bool is_preview(const unsigned char *p, size_t n, preview *out)
     return false;
 }
 
-/* A JPEG there is sensor data, or only a piece of a picture. */
+/* Whether a JPEG at this place is sensor data or only a piece of a picture. */
 static bool is_piece(const part *p, int n, uint64_t at)
 {
     for (int i = 0; i < n; i++)
@@ -262,8 +261,8 @@ static bool find_preview(const clipimg_input *in, const part *p, int n, preview 
     return best->at != NULL;
 }
 
-/* Canon's CR3 keeps its first directory in a box; others' is that of the file, or in the
- * preview. */
+/* The orientation. Canon's CR3 keeps its first directory in a box. Other files have it in directory
+ * 0 or in the preview. */
 static int orientation_of(const clipimg_input *in)
 {
     const unsigned char *box = starts(in, 8, "crx ") ? memmem(in->data, in->size, "CMT1", 4) : NULL;
@@ -279,7 +278,7 @@ static clip_status read_preview(const clipimg_input *in, const preview *p, clip_
     jpeg.data = p->at;
     jpeg.size = in->size - (size_t)(p->at - in->data);
     clipimg_note_taken(in, in->data, in->size);
-    TRY(clipimg_read_jpeg(&jpeg, out, &ignored)); /* turns it by what it says itself */
+    TRY(clipimg_read_jpeg(&jpeg, out, &ignored)); /* the reader turns it by its own EXIF */
     if (!p->oriented)
         *orientation = orientation_of(in);
     return CLIP_OK;
@@ -289,7 +288,7 @@ static clip_status read_preview(const clipimg_input *in, const preview *p, clip_
 clip_status clipimg_develop_raw(const clipimg_input *in, clip_image *out)
 {
     (void)out;
-    return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this build has no LibRaw to develop it");
+    return clipb_fail(in->err, CLIP_EUNSUPPORTED, in->name, "this build has no LibRaw to develop the sensor data");
 }
 #endif
 

@@ -1,6 +1,6 @@
-/* decode_svg.c: SVG drawings by librsvg and Cairo, as many pixels as the drawing says it has, or
- * more, so that small icons are not enlarged from their pixels. Without a base address librsvg
- * loads nothing from outside. What is not drawn on is transparent. */
+/* decode_svg.c: SVG drawings by librsvg and Cairo. The picture has the size that the drawing
+ * states, or is larger, so that small icons are not enlarged from their pixels. Without a base
+ * address librsvg loads nothing from outside. What is not painted is transparent. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,18 +11,18 @@
 #include "image/decode.h"
 
 #define MOST_TEXT ((size_t)64 << 20) /* bytes of a drawing */
-#define MOST_PIXELS (1 << 24)        /* nobody needs more of what is drawn at any size, and some effects take long */
-enum { SHORTER = 512, LONGEST = 32767 }; /* pixels of the shorter side, at least; Cairo's limit */
+#define MOST_PIXELS (1 << 24)        /* no model needs more, and some effects take long */
+enum { SHORTER = 512, LONGEST = 32767 }; /* SHORTER: least pixels of the shorter side. LONGEST: Cairo's limit */
 
 static clip_status too_long(const clipimg_input *in)
 {
-    return clipb_fail(in->err, CLIP_ELIMIT, in->name, "SVG: more than the %zu bytes of text allowed", MOST_TEXT);
+    return clipb_fail(in->err, CLIP_ELIMIT, in->name, "SVG: the text is longer than the %zu bytes allowed", MOST_TEXT);
 }
 
-/* ---- .svgz ----------------------------------------------------------------------------------- */
+/* ---- .svgz ---- */
 
-/* *text: the caller's to free(), also on failure. */
-static clip_status unpack(const clipimg_input *in, unsigned char **text, size_t *size)
+/* *text: free() it, also on failure. */
+static clip_status unpack_text(const clipimg_input *in, unsigned char **text, size_t *size)
 {
     z_stream z = {.next_in = (Bytef *)(uintptr_t)in->data, .avail_in = (uInt)in->size};
     int code = inflateInit2(&z, 16 + MAX_WBITS);
@@ -48,12 +48,13 @@ static clip_status unpack(const clipimg_input *in, unsigned char **text, size_t 
         return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
     if (*size == MOST_TEXT)
         return too_long(in);
-    return clipb_fail(in->err, CLIP_EFORMAT, in->name, "SVG: the packed text is damaged or truncated");
+    return clipb_fail(in->err, CLIP_EFORMAT, in->name, "SVG: the compressed text is damaged or truncated");
 }
 
-/* ---- Drawing --------------------------------------------------------------------------------- */
+/* ---- Drawing ---- */
 
-/* What the drawing says, else the window it is drawn in, else what is drawn. false: none of it. */
+/* The size that the drawing states, else its view box, else the extent of what is painted. false if
+ * there is none. */
 static bool natural_size(RsvgHandle *h, double *width, double *height)
 {
     gboolean has_width, has_height, has_box;
@@ -69,7 +70,7 @@ static bool natural_size(RsvgHandle *h, double *width, double *height)
     return *width > 0 && *height > 0 && isfinite(*width) && isfinite(*height);
 }
 
-/* Enough pixels, and not more than are allowed. */
+/* Scales the size so that there are enough pixels, and not more than are allowed. */
 static bool picture_size(const clipimg_input *in, double width, double height, int *w, int *h)
 {
     const double shorter = width < height ? width : height, longer = width < height ? height : width;
@@ -83,8 +84,7 @@ static bool picture_size(const clipimg_input *in, double width, double height, i
     return isfinite(scale) && scale > 0;
 }
 
-/* Cairo's pixels have their colors multiplied by alpha; divided as Cairo's own PNG writer does
- * it. */
+/* Cairo's colors are multiplied by alpha. They are divided as in Cairo's own PNG writer. */
 static void copy_row(const clipimg_input *in, const uint32_t *argb, uint8_t *rgba, uint8_t *rgb, size_t width)
 {
     for (size_t x = 0; x < width; x++) {
@@ -119,7 +119,8 @@ static clip_status failed(const clipimg_input *in, GError *e)
     return s;
 }
 
-static clip_status draw(const clipimg_input *in, RsvgHandle *h, cairo_t *c, cairo_surface_t *surface, clip_image *out)
+static clip_status draw_picture(const clipimg_input *in, RsvgHandle *h, cairo_t *c, cairo_surface_t *surface,
+                                clip_image *out)
 {
     const RsvgRectangle all = {0, 0, out->width, out->height};
     GError *e = NULL;
@@ -144,11 +145,11 @@ static clip_status read_drawing(const clipimg_input *in, const unsigned char *te
     rsvg_handle_set_dpi(handle, 96);
     clip_status s = natural_size(handle, &width, &height) && picture_size(in, width, height, &w, &h)
                         ? clipimg_new(in, (uint64_t)w, (uint64_t)h, out)
-                        : clipb_fail(in->err, CLIP_EFORMAT, in->name, "SVG: a drawing without a size");
+                        : clipb_fail(in->err, CLIP_EFORMAT, in->name, "SVG: the drawing has no size");
     if (s == CLIP_OK) {
         cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, out->width, out->height);
         cairo_t *c = cairo_create(surface);
-        s = draw(in, handle, c, surface, out);
+        s = draw_picture(in, handle, c, surface, out);
         cairo_destroy(c);
         cairo_surface_destroy(surface);
     }
@@ -163,7 +164,7 @@ clip_status clipimg_read_svg(const clipimg_input *in, clip_image *out, int *orie
         return read_drawing(in, in->data, in->size, out);
     unsigned char *text;
     size_t size;
-    clip_status s = unpack(in, &text, &size);
+    clip_status s = unpack_text(in, &text, &size);
     if (s == CLIP_OK)
         s = read_drawing(in, text, size, out);
     free(text);

@@ -1,11 +1,11 @@
 /* decode_tiff.c: the first page of a TIFF, by libtiff.
  *
- * libtiff undoes the compression, strip by strip or tile by tile; the samples (any number of bits;
- * grey, palette, RGB, CMYK, CIE L*a*b*; interleaved or in planes) become RGB here, because
- * libtiff's own RGBA interface multiplies alpha in and rounds 16 bits otherwise than Pillow. That
- * interface serves for the rest (YCbCr outside of JPEG, LogLuv). Unsigned samples of more than 8
- * bits keep their high byte: Pillow does so for colour; its grey clips instead. samples.h says how
- * others are shown. */
+ * libtiff undoes the compression, strip by strip or tile by tile. The samples become RGB here: any
+ * number of bits; grey, palette, RGB, CMYK, CIE L*a*b*; interleaved or in planes. libtiff's own
+ * RGBA interface multiplies alpha in and rounds 16 bits differently from Pillow; it serves only for
+ * the rest (YCbCr outside of JPEG, LogLuv). Unsigned samples of more than 8 bits keep their high
+ * byte, as in Pillow for color. (Pillow clips grey instead.) samples.h describes the other
+ * forms. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,27 +16,27 @@
 #include "image/decode.h"
 #include "image/samples.h"
 
-enum { LARGE_TILE = 64 << 20 }; /* bytes that a tile may have, however small the picture in it */
+enum { LARGE_TILE = 64 << 20 }; /* bytes that a tile may have, even in a small picture */
 
 typedef struct tiff_state {
     const clipimg_input *in;
     uint64_t at;
     TIFF *tiff;
-    int64_t most_bytes; /* that one strip or tile, or one allocation of libtiff, may have */
-    char fault[256];    /* the first thing that libtiff complained of */
+    int64_t most_bytes; /* that one strip, one tile or one allocation of libtiff may have */
+    char fault[256];    /* libtiff's first complaint */
     uint32_t width, height;
     uint16_t bits, samples, photometric, planar, compression, format;
-    uint16_t colours, used;   /* samples of colour; those in planes that have to be read */
+    uint16_t colours, used;   /* colours: color samples. used: planes that must be read */
     clipimg_samples form;
     bool alpha, premultiplied;
-    uint16_t *map[3];         /* palette; libtiff's */
+    uint16_t *map[3];         /* palette; libtiff owns it */
     uint32_t block_w, block_h;
     bool tiled;
     size_t plane_bytes;       /* of one strip or tile */
-    uint8_t *planes;          /* one, or one a sample */
-    uint8_t *row;             /* [block_w, samples] brought to 8 bits */
+    uint8_t *planes;          /* one plane, or one for each sample */
+    uint8_t *row;             /* [block_w, samples] in 8 bits */
     uint8_t *rgba;            /* [block_w] */
-    uint32_t *raster;         /* of libtiff's RGBA interface */
+    uint32_t *raster;         /* for libtiff's RGBA interface */
 } tiff_state;
 
 /* ---- the file in memory ---- */
@@ -77,7 +77,7 @@ static int on_close(thandle_t h)
 static int on_map(thandle_t h, void **base, toff_t *size)
 {
     tiff_state *t = h;
-    *base = (void *)(uintptr_t)t->in->data; /* opened for reading: libtiff copies what it has to change */
+    *base = (void *)(uintptr_t)t->in->data; /* opened for reading, so libtiff copies before it changes bytes */
     *size = t->in->size;
     return 1;
 }
@@ -137,7 +137,7 @@ static void read_alpha(tiff_state *t)
     t->alpha = t->photometric != PHOTOMETRIC_SEPARATED && (n == 0 || extra[0] != EXTRASAMPLE_UNSPECIFIED);
 }
 
-/* How the samples are to be read; false: they cannot be, here. */
+/* Finds how the samples are to be read. false if they cannot be read here. */
 static bool set_form(tiff_state *t)
 {
     const bool planar = t->planar == PLANARCONFIG_SEPARATE,
@@ -153,7 +153,7 @@ static bool set_form(tiff_state *t)
            (!clipimg_samples_measured(&t->form) || grey || t->photometric == PHOTOMETRIC_RGB);
 }
 
-/* Can the rows be read here? Sets everything that read_blocks() needs. */
+/* Whether the rows can be read here. Sets everything that read_blocks() needs. */
 static bool is_plain(tiff_state *t)
 {
     TIFF *f = t->tiff;
@@ -201,7 +201,8 @@ static clip_status allocate(tiff_state *t)
         return damaged(t);
     const uint64_t most = 32 * (uint64_t)t->width * t->height + LARGE_TILE;
     if (__builtin_mul_overflow((size_t)bytes, planes, &total) || total > most || total > (size_t)t->most_bytes)
-        return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "TIFF: tiles of %lld bytes", (long long)bytes);
+        return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "TIFF: tiles of %lld bytes are too large",
+                          (long long)bytes);
     t->plane_bytes = (size_t)bytes;
     t->planes = malloc(total);
     t->row = malloc((size_t)t->block_w * t->samples);
@@ -217,7 +218,7 @@ static uint8_t divide_alpha(unsigned c, unsigned a)
     return (uint8_t)(v < 255 ? v : 255);
 }
 
-/* One row of t->row to RGBA. */
+/* Converts one row of t->row to RGBA. */
 static void colour_row(const tiff_state *t, size_t n)
 {
     size_t step = t->samples;
@@ -250,8 +251,8 @@ static void write_row(const clipimg_input *in, const uint8_t *rgba, size_t n, ui
             memcpy(rgb + 3 * x, rgba + 4 * x, 3);
 }
 
-/* The samples of one block, plane by plane. They become pixels; or, without `out`, they are only
- * looked at for their white. */
+/* Reads the samples of one block, plane by plane. Without `out` they are only measured, to find
+ * their white. */
 static clip_status read_block(tiff_state *t, uint32_t x, uint32_t y, const clip_image *out)
 {
     TIFF *f = t->tiff;
@@ -304,7 +305,7 @@ static clip_status read_blocks(tiff_state *t, const clip_image *out)
     return each_block(t, out);
 }
 
-/* libtiff's RGBA: alpha multiplied in, if there is any. */
+/* Reads through libtiff's RGBA interface, which multiplies alpha in. */
 static clip_status read_rgba(tiff_state *t, const clip_image *out)
 {
     TIFFRGBAImage img;
@@ -330,8 +331,8 @@ static clip_status read_rgba(tiff_state *t, const clip_image *out)
     return CLIP_OK;
 }
 
-/* The tag may be of a type that libtiff does not take for it; of a BigTIFF only libtiff knows. XMP
- * counts where there is none. */
+/* The orientation. libtiff refuses some types of the tag, so the EXIF reader looks first; only
+ * libtiff reads BigTIFF. XMP counts if there is no tag. */
 static int orientation_of(const tiff_state *t)
 {
     uint16_t tag = 0;
@@ -357,16 +358,19 @@ static clip_status read_picture(tiff_state *t, clip_image *out, int *orientation
     TIFFGetFieldDefaulted(f, TIFFTAG_COMPRESSION, &t->compression);
     TIFFGetFieldDefaulted(f, TIFFTAG_SAMPLEFORMAT, &t->format);
     if (!TIFFGetField(f, TIFFTAG_PHOTOMETRIC, &t->photometric))
-        t->photometric = t->bits <= 8 ? PHOTOMETRIC_MINISWHITE : PHOTOMETRIC_MINISBLACK; /* as Pillow reads files that don't say */
+        /* as Pillow reads files that do not say */
+        t->photometric = t->bits <= 8 ? PHOTOMETRIC_MINISWHITE : PHOTOMETRIC_MINISBLACK;
     *orientation = orientation_of(t);
     if (t->samples < 1 || t->samples > 8)
-        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF of %u samples a pixel", t->samples);
+        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF: %u samples per pixel are not supported",
+                          t->samples);
     if (t->format == SAMPLEFORMAT_INT && t->bits <= 8)
         t->format = SAMPLEFORMAT_UINT; /* as Pillow reads them */
     if (is_plain(t))
         return read_blocks(t, out);
     if (t->format != SAMPLEFORMAT_UINT && t->format != SAMPLEFORMAT_VOID)
-        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF of %u-bit %s samples", t->bits,
+        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "TIFF: %u-bit %s samples are not supported",
+                          t->bits,
                           t->format == SAMPLEFORMAT_IEEEFP ? "float"
                           : t->format == SAMPLEFORMAT_INT  ? "signed"
                                                            : "complex");

@@ -1,4 +1,5 @@
-/* decode_webp.c: WebP by libwebp; of an animation the first frame, on its canvas (transparent black around it). */
+/* decode_webp.c: WebP by libwebp. Of an animation the first frame is read, on its canvas, which is
+ * transparent black around it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ static clip_status failed(const clipimg_input *in, VP8StatusCode code)
     }
 }
 
-/* Decode a frame into rows of `channels` bytes a pixel that start at `to`, `bytes` of them at most. */
+/* Decodes a frame into rows of `channels` bytes per pixel.
+ * to, bytes  where the rows start, and the room there */
 static clip_status decode_into(const clipimg_input *in, const WebPIterator *f, int channels, uint8_t *to, size_t stride,
                                size_t bytes)
 {
@@ -48,10 +50,11 @@ static clip_status flatten(const clipimg_input *in, const WebPIterator *f, uint8
 
 static clip_status read_frame(const clipimg_input *in, const WebPIterator *f, const clip_image *out)
 {
-    /* libwebp has checked that the frame lies on the canvas; rows are written by our offsets, so check it ourselves */
+    /* libwebp has checked that the frame lies on the canvas. Rows are written by our own offsets,
+     * so we check again. */
     if (f->x_offset < 0 || f->y_offset < 0 || f->width < 1 || f->height < 1 || f->width > out->width - f->x_offset ||
         f->height > out->height - f->y_offset)
-        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: a frame that leaves its canvas");
+        return clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: a frame reaches beyond its canvas");
     if (f->width < out->width || f->height < out->height)
         for (int y = 0; y < out->height; y++)
             for (int x = 0; x < out->width; x++)
@@ -90,7 +93,7 @@ clip_status clipimg_read_webp(const clipimg_input *in, clip_image *out, int *ori
     clip_status s =
         clipimg_new(in, WebPDemuxGetI(d, WEBP_FF_CANVAS_WIDTH), WebPDemuxGetI(d, WEBP_FF_CANVAS_HEIGHT), out);
     if (s == CLIP_OK && !WebPDemuxGetFrame(d, 1, &frame))
-        s = clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: no frame");
+        s = clipb_fail(in->err, CLIP_EFORMAT, in->name, "WebP: there is no frame in it");
     if (s == CLIP_OK)
         s = read_frame(in, &frame, out);
     int o = orientation_of(in, d);

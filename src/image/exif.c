@@ -1,9 +1,12 @@
-/* exif.c: what a camera noted: how it was held, and when the picture was taken.
+/* exif.c: the orientation and the date that a camera noted.
  *
- * An EXIF block is a TIFF file without a picture: a header with the byte order and the place of a directory; a directory is a count and
- * entries of 12 bytes (tag, type, count, value or its place). Directory 0 has the orientation and points to the camera's own, with the date:
+ * An EXIF block is a TIFF file without a picture: a header with the byte order and the place of a
+ * directory. A directory is a count and entries of 12 bytes (tag, type, count, value or its place).
+ * Directory 0 has the orientation and points to the camera's directory, which has the date:
  *
- *     II*\0 at -> [ 274 Orientation | 34665 Exif -> [ 36867 DateTimeOriginal "2023:05:17 14:03:21" | 36881 OffsetTimeOriginal "+02:00" ] ] */
+ *     II*\0 at -> [ 274 Orientation
+ *                 | 34665 Exif -> [ 36867 DateTimeOriginal "2023:05:17 14:03:21"
+ *                                 | 36881 OffsetTimeOriginal "+02:00" ] ] */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +75,7 @@ static bool is_raw(const unsigned char *b)
     return false;
 }
 
-/* The header; false: this is not EXIF. */
+/* Reads the header. false if this is not EXIF. */
 static bool open_block(const unsigned char *exif, size_t size, block *b)
 {
     for (int i = 0; i < 2 && size >= 6 && memcmp(exif, "Exif\0", 6) == 0; i++) { /* some writers put it twice */
@@ -85,14 +88,14 @@ static bool open_block(const unsigned char *exif, size_t size, block *b)
     return true;
 }
 
-/* One entry of a directory, whose value lies in the block. */
+/* One entry of a directory. Its value lies inside the block. */
 typedef struct entry {
     uint32_t type, count;
     const unsigned char *value;
 } entry;
 
-/* The first sound entry with this tag of the directory at `at`; false: none. */
-static bool find(const block *b, size_t at, uint32_t tag, entry *out)
+/* Finds the first sound entry with this tag in the directory at `at`. false if there is none. */
+static bool find_entry(const block *b, size_t at, uint32_t tag, entry *out)
 {
     if (at > b->size - 2)
         return false;
@@ -112,8 +115,8 @@ static bool find(const block *b, size_t at, uint32_t tag, entry *out)
     return false;
 }
 
-/* The entry's first number, whatever its type; NAN: it is a text. */
-static double number(const block *b, const entry *e)
+/* The entry's first number, whatever its type. NAN for a text. */
+static double entry_number(const block *b, const entry *e)
 {
     const uint32_t a = bytes_of[e->type] >= 4 ? u32(b, e->value) : 0,
                    z = bytes_of[e->type] == 8 ? u32(b, e->value + 4) : 0;
@@ -136,11 +139,11 @@ static double number(const block *b, const entry *e)
     }
 }
 
-/* A text of at least `least` characters; what is behind them is cut off. */
-static bool text(const block *b, size_t at, uint32_t tag, size_t least, char *out)
+/* Copies the first `least` characters of a text. false if it is shorter or missing. */
+static bool read_text(const block *b, size_t at, uint32_t tag, size_t least, char *out)
 {
     entry e;
-    if (!find(b, at, tag, &e) || e.type != ASCII || e.count < least || e.count > 64)
+    if (!find_entry(b, at, tag, &e) || e.type != ASCII || e.count < least || e.count > 64)
         return false;
     memcpy(out, e.value, least);
     out[least] = 0;
@@ -151,16 +154,16 @@ int clipimg_exif_orientation(const unsigned char *exif, size_t size)
 {
     block b;
     entry e;
-    if (!open_block(exif, size, &b) || !find(&b, u32(&b, b.data + 4), ORIENTATION, &e))
+    if (!open_block(exif, size, &b) || !find_entry(&b, u32(&b, b.data + 4), ORIENTATION, &e))
         return 0;
-    const double value = e.type == BYTE && e.count == 1 ? e.value[0] : number(&b, &e);
+    const double value = e.type == BYTE && e.count == 1 ? e.value[0] : entry_number(&b, &e);
     return value >= 1 && value <= 8 && value == (int)value ? (int)value : 1;
 }
 
-/* ---- The date -------------------------------------------------------------------------------------------------- */
+/* ---- The date ---- */
 
-/* Two digits, or four; -1: they are none. */
-static int digits(const char *p, int n)
+/* A number of two or four digits; -1 if there are other characters. */
+static int read_digits(const char *p, int n)
 {
     int v = 0;
     for (; n > 0; n--, p++) {
@@ -174,12 +177,12 @@ static int digits(const char *p, int n)
 /* "2023:05:17 14:03:21". Cameras whose clock was never set write zeros or blanks. */
 static bool parse_date(const char *s, struct tm *out)
 {
-    *out = (struct tm){.tm_year = digits(s, 4),
-                       .tm_mon = digits(s + 5, 2),
-                       .tm_mday = digits(s + 8, 2),
-                       .tm_hour = digits(s + 11, 2),
-                       .tm_min = digits(s + 14, 2),
-                       .tm_sec = digits(s + 17, 2),
+    *out = (struct tm){.tm_year = read_digits(s, 4),
+                       .tm_mon = read_digits(s + 5, 2),
+                       .tm_mday = read_digits(s + 8, 2),
+                       .tm_hour = read_digits(s + 11, 2),
+                       .tm_min = read_digits(s + 14, 2),
+                       .tm_sec = read_digits(s + 17, 2),
                        .tm_isdst = -1};
     if (out->tm_year < 1800 || out->tm_mon < 1 || out->tm_mon > 12 || out->tm_mday < 1 || out->tm_mday > 31 ||
         out->tm_hour < 0 || out->tm_hour > 23 || out->tm_min < 0 || out->tm_min > 59 || out->tm_sec < 0 ||
@@ -193,7 +196,7 @@ static bool parse_date(const char *s, struct tm *out)
 /* "+02:00" in seconds. */
 static bool parse_offset(const char *s, int64_t *out)
 {
-    const int hours = digits(s + 1, 2), minutes = digits(s + 4, 2);
+    const int hours = read_digits(s + 1, 2), minutes = read_digits(s + 4, 2);
     if ((*s != '+' && *s != '-') || hours < 0 || hours > 14 || minutes < 0 || minutes > 59)
         return false;
     *out = (*s == '-' ? -60 : 60) * (60 * hours + minutes);
@@ -210,16 +213,16 @@ int64_t clipimg_exif_taken(const unsigned char *exif, size_t size)
     if (!open_block(exif, size, &b))
         return 0;
     entry e;
-    if (!find(&b, u32(&b, b.data + 4), EXIF_DIRECTORY, &e))
+    if (!find_entry(&b, u32(&b, b.data + 4), EXIF_DIRECTORY, &e))
         return 0;
-    const double place = number(&b, &e);
+    const double place = entry_number(&b, &e);
     if (!(place >= 0 && place < (double)b.size))
         return 0;
     const size_t at = (size_t)place;
-    const bool taken = text(&b, at, DATE_TAKEN, DATE, date) && parse_date(date, &t);
-    if (!taken && !(text(&b, at, DATE_DIGITIZED, DATE, date) && parse_date(date, &t)))
+    const bool taken = read_text(&b, at, DATE_TAKEN, DATE, date) && parse_date(date, &t);
+    if (!taken && !(read_text(&b, at, DATE_DIGITIZED, DATE, date) && parse_date(date, &t)))
         return 0;
-    if (text(&b, at, taken ? OFFSET_TAKEN : OFFSET_DIGITIZED, OFFSET, offset) && parse_offset(offset, &east))
+    if (read_text(&b, at, taken ? OFFSET_TAKEN : OFFSET_DIGITIZED, OFFSET, offset) && parse_offset(offset, &east))
         return (int64_t)timegm(&t) - east;
     const time_t local = mktime(&t);
     return local == (time_t)-1 ? 0 : (int64_t)local;

@@ -1,19 +1,19 @@
-/* heif_items.c: what lies in a HEIC or AVIF file, and what of it is needed.
+/* heif_items.c: what lies in a HEIC or AVIF file, and which of it is needed.
  *
  * A HEIF file is a tree of boxes (32-bit size, four letters, contents). The box "meta" lists items:
- * pictures, the tiles they are made of, thumbnails, EXIF. Each of its boxes says one thing of all
- * items:
+ * pictures, their tiles, thumbnails, EXIF. Each of its boxes says one thing of all items:
  *
- *     pitm  the primary picture                     iloc  where an item's bytes lie
- *     iinf  an "infe" for each item: id and type    iref  dimg: is made of; thmb: is a thumbnail of; auxl: e.g. alpha of;
- *     iprp  ipco: a list of properties                    cdsc: describes
- *           ipma: which items have which
+ *     pitm  the primary picture
+ *     iinf  an "infe" for each item: id and type
+ *     iloc  where an item's bytes lie
+ *     iprp  ipco: a list of properties; ipma: which items have which
+ *     iref  dimg: is made of; thmb: is a thumbnail of; auxl: e.g. alpha of; cdsc: describes
  *
- * libheif reads every item when a file is opened, and one fault in any of them is a fault of the
- * file. It follows references without a bound, and counts properties in the order in which they are
- * listed, though the size of a picture is always that before it is turned. So this pass, on a copy
- * of the file, hides every item that is not needed ("infe" becomes "free"), lists the properties
- * that turn or crop after all others, and refuses what would take too long. */
+ * libheif reads every item when a file is opened, and fails on a fault in any of them. It follows
+ * references without a bound. It also applies properties in the order of the list, although the
+ * size of a picture always means the size before it is turned. So this pass works on a copy of the
+ * file. It hides every item that is not needed ("infe" becomes "free"), moves the properties that
+ * turn or crop to the end, and refuses a file that would take too long. */
 #include "image/heif_items.h"
 
 #include <stdlib.h>
@@ -23,10 +23,10 @@ enum { IDS = 1 << 16, PROPERTIES = 1 << 15, MAX_DEPTH = 8, MAX_DECODED_ITEMS = 4
 
 #define FOURCC(s) ((uint32_t)(s)[0] << 24 | (uint32_t)(s)[1] << 16 | (uint32_t)(s)[2] << 8 | (uint32_t)(s)[3])
 
-/* A part of the file; `bad` once something was read beyond its end. */
+/* A part of the file. `bad` is set by a read beyond its end. */
 typedef struct part {
     unsigned char *data;
-    size_t head, at, end; /* head: where the box begins that this is the contents of */
+    size_t head, at, end; /* head: where the box begins whose contents this is */
     bool bad;
 } part;
 
@@ -34,12 +34,12 @@ typedef struct item {
     size_t infe;        /* where the letters of its infe are */
     size_t made_of;     /* where the list of its parts is */
     size_t properties;  /* where its list in ipma is */
-    bool wide;          /* of 16 bits a property */
-    size_t data, first; /* where its data begin, and how much lies there in one piece */
-    size_t bytes;       /* all of them */
-    bool placed, sound; /* sound: they lie in the file */
+    bool wide;          /* properties have 16 bits */
+    size_t data, first; /* where its data begin, and the length of the first piece */
+    size_t bytes;       /* length of all pieces */
+    bool placed, sound; /* sound: the data lie in the file */
     uint32_t type, width, height;
-    clipimg_size coded;                             /* what the properties say that its data hold */
+    clipimg_size coded;                             /* size of its coded data, by the properties */
     uint16_t thumbnail_of, auxiliary_of, describes; /* 0: nothing */
     bool turned, alpha, needed, on_path;
 } item;
@@ -50,13 +50,13 @@ typedef struct table {
     part idat, references;
     uint64_t primary;
     unsigned last; /* the largest id */
-    bool wide_ids; /* iref's, of 32 bits */
+    bool wide_ids; /* ids in iref have 32 bits */
     size_t properties, decoded;
-    uint64_t pixels, canvases; /* to decode; of pictures to put together */
+    uint64_t pixels, canvases; /* pixels to decode, and pixels to put together */
     struct property {
         size_t at, bytes;
         uint32_t type;
-    } property[PROPERTIES]; /* [0] is none */
+    } property[PROPERTIES]; /* [0] means none */
     item item[IDS];
 } table;
 
@@ -67,7 +67,7 @@ static clip_status damaged(const table *t, const char *what)
 
 /* ---- boxes ---- */
 
-static uint64_t get(part *p, unsigned bytes)
+static uint64_t read_number(part *p, unsigned bytes)
 {
     uint64_t v = 0;
     if (p->end - p->at < bytes) {
@@ -80,19 +80,19 @@ static uint64_t get(part *p, unsigned bytes)
     return v;
 }
 
-/* The next box of `p`; false: none. A box that leaves `p` is cut off at its end, as in a file cut
- * short. */
+/* Finds the next box of `p`. false if there is none. A box that reaches beyond `p` is cut off, as
+ * in a truncated file. */
 static bool next_box(part *p, uint32_t *type, part *body)
 {
     const size_t start = p->at;
     if (p->end - start < 8)
         return false;
-    uint64_t size = get(p, 4);
-    *type = (uint32_t)get(p, 4);
+    uint64_t size = read_number(p, 4);
+    *type = (uint32_t)read_number(p, 4);
     if (size == 1)
-        size = get(p, 8);
+        size = read_number(p, 8);
     if (*type == FOURCC("uuid"))
-        get(p, 16);
+        read_number(p, 16);
     if (size == 0 || size > p->end - start)
         size = p->end - start;
     if (p->bad || size < p->at - start)
@@ -102,7 +102,7 @@ static bool next_box(part *p, uint32_t *type, part *body)
     return true;
 }
 
-/* The first box of that type in p. */
+/* Finds the first box of this type in p. */
 static bool find_box(part p, const char *type, part *body)
 {
     for (uint32_t t; next_box(&p, &t, body);)
@@ -120,15 +120,15 @@ static void hide(const table *t, size_t infe) { memcpy(t->data + infe, "free", 4
 static bool read_infos(table *t, part p)
 {
     part body;
-    const uint64_t version = get(&p, 4) >> 24;
-    get(&p, version == 0 ? 2 : 4);
+    const uint64_t version = read_number(&p, 4) >> 24;
+    read_number(&p, version == 0 ? 2 : 4);
     for (uint32_t type; next_box(&p, &type, &body);) {
         if (type != FOURCC("infe"))
             continue;
         const size_t letters = body.head + 4;
-        const uint64_t v = get(&body, 4) >> 24, id = v >= 2 ? get(&body, v == 2 ? 2 : 4) : 0;
-        get(&body, 2);
-        const uint32_t kind = (uint32_t)get(&body, 4);
+        const uint64_t v = read_number(&body, 4) >> 24, id = v >= 2 ? read_number(&body, v == 2 ? 2 : 4) : 0;
+        read_number(&body, 2);
+        const uint32_t kind = (uint32_t)read_number(&body, 4);
         if (body.bad || id < 1 || id >= IDS || t->item[id].infe)
             hide(t, letters);
         else {
@@ -142,12 +142,12 @@ static bool read_infos(table *t, part p)
 static bool read_extents(table *t, part *p, unsigned method, uint64_t base, const unsigned *sizes, item *i)
 {
     enum { MOST = 32 }; /* libheif's */
-    const uint64_t n = get(p, 2);
+    const uint64_t n = read_number(p, 2);
     const size_t from = method == 1 ? t->idat.at : 0, end = method == 1 ? t->idat.end : t->in->size;
     i->sound = method <= 1 && n <= MOST;
     for (uint64_t k = 0; k < n && !p->bad; k++) {
-        get(p, sizes[3]);
-        const uint64_t offset = get(p, sizes[0]), length = get(p, sizes[1]);
+        read_number(p, sizes[3]);
+        const uint64_t offset = read_number(p, sizes[0]), length = read_number(p, sizes[1]);
         if (base > end - from || offset > end - from - base || length > end - from - base - offset) {
             i->sound = false;
             continue;
@@ -163,20 +163,20 @@ static bool read_extents(table *t, part *p, unsigned method, uint64_t base, cons
 
 static bool read_places(table *t, part p)
 {
-    const uint64_t version = get(&p, 4) >> 24, nibbles = get(&p, 2);
+    const uint64_t version = read_number(&p, 4) >> 24, nibbles = read_number(&p, 2);
     const unsigned sizes[4] = {nibbles >> 12 & 15, nibbles >> 8 & 15, nibbles >> 4 & 15,
                                version == 1 || version == 2 ? nibbles & 15 : 0};
     if (sizes[0] > 8 || sizes[1] > 8 || sizes[2] > 8 || sizes[3] > 8)
         return false;
-    const uint64_t n = get(&p, version < 2 ? 2 : 4);
+    const uint64_t n = read_number(&p, version < 2 ? 2 : 4);
     for (uint64_t k = 0; k < n && !p.bad; k++) {
-        item other = {0}, *i = item_of(t, get(&p, version < 2 ? 2 : 4));
+        item other = {0}, *i = item_of(t, read_number(&p, version < 2 ? 2 : 4));
         if (!i || i->placed)
             i = &other;
         i->placed = true;
-        const unsigned method = version == 1 || version == 2 ? get(&p, 2) & 15 : 0;
-        get(&p, 2);
-        const uint64_t base = get(&p, sizes[2]);
+        const unsigned method = version == 1 || version == 2 ? read_number(&p, 2) & 15 : 0;
+        read_number(&p, 2);
+        const uint64_t base = read_number(&p, sizes[2]);
         if (!read_extents(t, &p, method, base, sizes, i))
             return false;
     }
@@ -207,15 +207,16 @@ static void note_property(const table *t, item *i, unsigned index)
                 i->alpha = true;
 }
 
-/* One item's list in ipma: those properties that turn or crop go to its end, in their order. */
+/* Sorts one item's list in ipma: properties that turn or crop go to the end and keep their
+ * order. */
 static bool read_item_properties(table *t, part *p, uint64_t id, bool wide)
 {
-    const unsigned bytes = wide ? 2 : 1, mask = wide ? 0x7FFF : 0x7F, n = (unsigned)get(p, 1);
+    const unsigned bytes = wide ? 2 : 1, mask = wide ? 0x7FFF : 0x7F, n = (unsigned)read_number(p, 1);
     const size_t list = p->at;
     unsigned value[255], sorted[255], k = 0;
     item *i = item_of(t, id);
     for (unsigned j = 0; j < n; j++)
-        value[j] = (unsigned)get(p, bytes);
+        value[j] = (unsigned)read_number(p, bytes);
     if (p->bad)
         return false;
     for (unsigned pass = 0; pass < 2; pass++)
@@ -247,26 +248,26 @@ static bool read_properties(table *t, part p)
     for (uint32_t type; next_box(&p, &type, &body);) {
         if (type != FOURCC("ipma"))
             continue;
-        const uint64_t head = get(&body, 4), n = get(&body, 4);
+        const uint64_t head = read_number(&body, 4), n = read_number(&body, 4);
         for (uint64_t k = 0; k < n && !body.bad && body.at < body.end; k++)
-            if (!read_item_properties(t, &body, get(&body, head >> 24 ? 4 : 2), head & 1))
+            if (!read_item_properties(t, &body, read_number(&body, head >> 24 ? 4 : 2), head & 1))
                 return false;
     }
     return true;
 }
 
-/* Boxes that hold anything but the list they announce would be read otherwise by libheif. */
+/* A box with anything but the list it announces is refused: libheif would read it differently. */
 static bool read_references(table *t)
 {
     part p = t->references, box;
     if (!p.data)
         return true;
-    t->wide_ids = get(&p, 4) >> 24;
+    t->wide_ids = read_number(&p, 4) >> 24;
     const unsigned bytes = t->wide_ids ? 4 : 2;
     for (uint32_t type; next_box(&p, &type, &box);) {
-        item *i = item_of(t, get(&box, bytes));
+        item *i = item_of(t, read_number(&box, bytes));
         const size_t list = box.at;
-        const uint64_t n = get(&box, 2), first = n ? get(&box, bytes) : 0;
+        const uint64_t n = read_number(&box, 2), first = n ? read_number(&box, bytes) : 0;
         if (box.bad || (n > 1 && box.end - box.at != (n - 1) * bytes) || (n <= 1 && box.end != box.at))
             return false;
         const uint16_t to = n == 1 && first < IDS ? (uint16_t)first : 0;
@@ -290,15 +291,15 @@ static clip_status read_table(table *t)
             meta = body;
     if (!meta.data)
         return damaged(t, "no table of contents ('meta')");
-    get(&meta, 4);
+    read_number(&meta, 4);
     if (!find_box(meta, "pitm", &primary) || !find_box(meta, "iinf", &infos) || !find_box(meta, "iloc", &places) ||
         !find_box(meta, "iprp", &properties))
-        return damaged(t, "the table of contents ('meta') is not complete");
+        return damaged(t, "the table of contents ('meta') is cut short");
     if (!find_box(meta, "idat", &t->idat))
         t->idat = (part){0};
     if (!find_box(meta, "iref", &t->references))
         t->references = (part){0};
-    t->primary = get(&primary, get(&primary, 4) >> 24 ? 4 : 2);
+    t->primary = read_number(&primary, read_number(&primary, 4) >> 24 ? 4 : 2);
     if (!read_infos(t, infos) || !read_places(t, places) || !read_properties(t, properties) || !read_references(t))
         return damaged(t, "the table of contents ('meta') is damaged");
     return item_of(t, t->primary) ? CLIP_OK : damaged(t, "no primary picture");
@@ -318,7 +319,8 @@ static bool is_derived(uint32_t type)
 
 static int printable(uint32_t c) { return (c & 255) >= ' ' && (c & 255) < 127 ? (int)(c & 255) : '?'; }
 
-/* A grid's or an overlay's own size: libheif makes a picture of it, whatever the properties say. */
+/* Checks the own size of a grid or an overlay. libheif makes a picture of that size, whatever the
+ * properties say. */
 static clip_status check_canvas(table *t, const item *i)
 {
     const unsigned char *p = t->data + i->data;
@@ -334,7 +336,8 @@ static clip_status check_canvas(table *t, const item *i)
     return CLIP_OK;
 }
 
-/* A coded picture of much more than it says to be. Decoders fill up to whole blocks. */
+/* Checks that coded data are not much larger than the declared size. Decoders round up to whole
+ * blocks. */
 static clip_status check_coded(table *t, item *i)
 {
     enum { FILLING = 1 << 20 };
@@ -346,52 +349,52 @@ static clip_status check_coded(table *t, item *i)
     const uint64_t most =
         found > (uint64_t)i->coded.width * i->coded.height ? found : (uint64_t)i->coded.width * i->coded.height;
     if (most > 2 * said + FILLING)
-        return damaged(t, "a picture is far larger than it says");
+        return damaged(t, "the coded picture is far larger than its declared size");
     t->pixels += most > said ? most : said;
     return CLIP_OK;
 }
 
-static clip_status need(table *t, uint64_t id, int depth);
+static clip_status mark_item(table *t, uint64_t id, int depth);
 
-static clip_status need_parts(table *t, const item *i, int depth)
+static clip_status mark_parts(table *t, const item *i, int depth)
 {
     part p = {.data = t->data, .at = i->made_of, .end = t->in->size};
-    const uint64_t n = i->made_of ? get(&p, 2) : 0;
+    const uint64_t n = i->made_of ? read_number(&p, 2) : 0;
     TRY(check_canvas(t, i));
     for (uint64_t k = 0; k < n; k++)
-        TRY(need(t, get(&p, t->wide_ids ? 4 : 2), depth + 1));
+        TRY(mark_item(t, read_number(&p, t->wide_ids ? 4 : 2), depth + 1));
     return CLIP_OK;
 }
 
-/* Mark an item, and all that it is made of; add up the work. */
-static clip_status need(table *t, uint64_t id, int depth)
+/* Marks an item and everything that it is made of, and adds up the work. */
+static clip_status mark_item(table *t, uint64_t id, int depth)
 {
     item *i = item_of(t, id);
     const uint64_t most = t->in->max_pixels < INT64_MAX / 4 ? 2 * (uint64_t)t->in->max_pixels + (1 << 26) : INT64_MAX;
     if (!i)
         return damaged(t, "a part of the picture is missing");
     if (i->on_path || depth > MAX_DEPTH)
-        return damaged(t, "a picture that is made of itself");
+        return damaged(t, "a picture contains itself");
     if (!is_coded(i->type) && !is_derived(i->type))
-        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name, "HEIF: a picture of the type '%c%c%c%c'",
-                          printable(i->type >> 24), printable(i->type >> 16), printable(i->type >> 8),
-                          printable(i->type));
+        return clipb_fail(t->in->err, CLIP_EUNSUPPORTED, t->in->name,
+                          "HEIF: pictures of the type '%c%c%c%c' are not supported", printable(i->type >> 24),
+                          printable(i->type >> 16), printable(i->type >> 8), printable(i->type));
     if (i->width || i->height)
         TRY(clipimg_allow(t->in, i->width, i->height));
     i->needed = i->on_path = true;
-    clip_status s = is_derived(i->type) ? need_parts(t, i, depth) : check_coded(t, i);
+    clip_status s = is_derived(i->type) ? mark_parts(t, i, depth) : check_coded(t, i);
     i->on_path = false;
     if (s == CLIP_OK && (++t->decoded > MAX_DECODED_ITEMS || t->pixels > most || t->canvases > most))
-        return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "HEIF: made of too many parts");
+        return clipb_fail(t->in->err, CLIP_ELIMIT, t->in->name, "HEIF: the picture has too many parts");
     return s;
 }
 
-/* The next property of a kind in an item's list; NULL: no more. */
+/* The next property of a kind in an item's list; NULL at the end. */
 static const struct property *next_property(const table *t, const item *i, part *list, unsigned *left,
                                             bool (*kind)(uint32_t))
 {
     while ((*left)-- > 0) {
-        const struct property *p = &t->property[get(list, i->wide ? 2 : 1) & (i->wide ? 0x7FFF : 0x7F)];
+        const struct property *p = &t->property[read_number(list, i->wide ? 2 : 1) & (i->wide ? 0x7FFF : 0x7F)];
         if (kind(p->type))
             return p;
     }
@@ -399,14 +402,14 @@ static const struct property *next_property(const table *t, const item *i, part 
     return NULL;
 }
 
-/* Have a and b the same properties of a kind, in the same order? */
+/* Whether a and b have the same properties of a kind, in the same order. */
 static bool same_properties(const table *t, const item *a, const item *b, bool (*kind)(uint32_t))
 {
     if (!a->properties || !b->properties)
         return false;
     part of_a = {.data = t->data, .at = a->properties, .end = t->in->size}, of_b = of_a;
     of_b.at = b->properties;
-    unsigned left_a = (unsigned)get(&of_a, 1), left_b = (unsigned)get(&of_b, 1);
+    unsigned left_a = (unsigned)read_number(&of_a, 1), left_b = (unsigned)read_number(&of_b, 1);
     for (;;) {
         const struct property *p = next_property(t, a, &of_a, &left_a, kind),
                               *q = next_property(t, b, &of_b, &left_b, kind);
@@ -421,7 +424,7 @@ static bool same_properties(const table *t, const item *a, const item *b, bool (
 static bool is_crop(uint32_t type) { return type == FOURCC("clap"); }
 static bool is_turn(uint32_t type) { return type == FOURCC("irot") || type == FOURCC("imir"); }
 
-/* A thumbnail that is turned or cropped otherwise than its picture does not show the same. */
+/* A thumbnail must be turned and cropped like its picture to show the same. */
 static bool good_thumbnail(const table *t, const item *i)
 {
     const item *of = &t->item[t->primary];
@@ -438,7 +441,7 @@ static bool good_note(const table *t, const item *i)
 
 static clip_status mark_needed(table *t, unsigned keep)
 {
-    TRY(need(t, t->primary, 0));
+    TRY(mark_item(t, t->primary, 0));
     for (unsigned id = 1; id <= t->last; id++) {
         item *i = item_of(t, id);
         if (!i || i->needed)
@@ -448,22 +451,21 @@ static clip_status mark_needed(table *t, unsigned keep)
             i->needed = true;
         else if (i->alpha && item_of(t, i->auxiliary_of) && t->item[i->auxiliary_of].needed &&
                  (keep & HEIF_ALPHA || i->auxiliary_of != t->primary))
-            TRY(need(t, id, 1));
+            TRY(mark_item(t, id, 1));
     }
     return CLIP_OK;
 }
 
-/* References from or to what is hidden are hidden as well. What a picture is made of has been
- * checked. */
+/* Hides references from and to hidden items. The parts of a picture have been checked before. */
 static void hide_references(table *t)
 {
     part p = t->references, box;
-    get(&p, 4);
+    read_number(&p, 4);
     for (uint32_t type; next_box(&p, &type, &box);) {
         const unsigned bytes = t->wide_ids ? 4 : 2;
-        const item *from = item_of(t, get(&box, bytes));
-        const uint64_t n = get(&box, 2);
-        const item *to = n == 1 ? item_of(t, get(&box, bytes)) : NULL;
+        const item *from = item_of(t, read_number(&box, bytes));
+        const uint64_t n = read_number(&box, 2);
+        const item *to = n == 1 ? item_of(t, read_number(&box, bytes)) : NULL;
         const bool kept =
             from && from->needed && to && to->needed && !(type == FOURCC("thmb") && from == &t->item[t->primary]);
         if (type != FOURCC("dimg") && !kept)
@@ -471,14 +473,14 @@ static void hide_references(table *t)
     }
 }
 
-/* Tiles from the beginning, the middle and the end of a grid. Tiles are hidden pictures; these
- * become visible, so that libheif decodes them for themselves. */
+/* Chooses tiles from the beginning, the middle and the end of a grid. Tiles are hidden pictures;
+ * the chosen ones become visible, so that libheif decodes them on their own. */
 static void choose_samples(table *t, clipimg_heif_plan *plan)
 {
     const item *i = &t->item[t->primary];
     part p = {.data = t->data, .at = i->made_of, .end = t->in->size};
     const unsigned char *grid = t->data + i->data;
-    const unsigned n = i->made_of ? (unsigned)get(&p, 2) : 0, bytes = t->wide_ids ? 4 : 2;
+    const unsigned n = i->made_of ? (unsigned)read_number(&p, 2) : 0, bytes = t->wide_ids ? 4 : 2;
     if (i->type != FOURCC("grid") || n != (grid[2] + 1u) * (grid[3] + 1u))
         return;
     const bool wide = grid[1] & 1;
@@ -487,7 +489,7 @@ static void choose_samples(table *t, clipimg_heif_plan *plan)
     for (int k = 0; k < HEIF_SAMPLES; k++) {
         const unsigned at = (n - 1) * (1 + 2 * (unsigned)k) / (2 * HEIF_SAMPLES), columns = grid[3] + 1u;
         part q = {.data = t->data, .at = p.at + (size_t)at * bytes, .end = t->in->size};
-        const uint64_t id = get(&q, bytes);
+        const uint64_t id = read_number(&q, bytes);
         t->data[t->item[id].infe + 7] &= 0xFE;
         plan->sample[k].id = (uint16_t)id;
         plan->sample[k].column = at % columns;

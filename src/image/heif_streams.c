@@ -1,15 +1,15 @@
 /* heif_streams.c: how large a picture the coded data of an item hold, by the headers of HEVC (the
  * sequence parameter set, H.265 7.3.2.2) and AV1 (the sequence header, 5.5). The table of contents
- * can say less: a decoder would still make all of it. */
+ * may state a smaller size, but a decoder would still make the whole picture. */
 #include "image/heif_items.h"
 
-/* Bits of a header, high ones first. Beyond the end they are 0. In HEVC the 3 of 0 0 3 is no part
- * of the bits. */
+/* Bits of a header, high ones first. Beyond the end they are 0. In HEVC the 3 in the bytes 0 0 3 is
+ * skipped. */
 typedef struct bits {
     const unsigned char *data;
     size_t size, at; /* bytes */
     unsigned left;   /* bits of the byte at `at` */
-    int zeros;       /* zero bytes right before it; -1: not counted, in AV1 */
+    int zeros;       /* zero bytes right before it; -1: not counted (AV1) */
 } bits;
 
 static unsigned get_bit(bits *b)
@@ -38,7 +38,7 @@ static uint32_t get_bits(bits *b, unsigned n)
     return v;
 }
 
-/* Exponential Golomb codes: as many bits behind a 1 as there were zeros before it. */
+/* Exponential Golomb codes: n zeros, a 1, and n more bits. */
 static uint32_t get_golomb(bits *b)
 {
     unsigned n = 0;
@@ -121,7 +121,7 @@ static void skip_timing(bits *b)
         get_golomb(b);
 }
 
-/* One operating point: what the decoder has to be able to. */
+/* Skips an operating point: what a decoder must be capable of. */
 static void skip_point(bits *b, bool model, unsigned delay_bits, bool display)
 {
     skip_bits(b, 12);

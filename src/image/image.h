@@ -1,6 +1,7 @@
-/* image.h: from an encoded picture to the tensor an image encoder reads.
+/* image.h: from an encoded picture to the tensor that an image encoder reads.
  *
- *     bytes -> decode (8-bit RGB, upright) -> resize, crop or pad (Pillow's arithmetic) -> (v/255 - mean) / std */
+ *     bytes -> decode (8-bit RGB, upright) -> resize, crop or pad (Pillow's arithmetic)
+ *           -> (v / 255 - mean) / std */
 #ifndef CLIPIMG_IMAGE_H
 #define CLIPIMG_IMAGE_H
 
@@ -8,45 +9,54 @@
 
 #include "base/status.h"
 
-/* ---- decode.c and decode_*.c ---- (clip_image_read(), clip_image_decode(), clip_image_free() of clip.h are defined there) */
+/* ---- decode.c, pixels.c -------------------------------------------------------------------- */
 
-/* clipimg_formats(): what this build reads, "JPEG PNG WebP GIF BMP TIFF HEIC AVIF PNM". */
+/* clipimg_formats(): the formats that this build reads, "JPEG PNG WebP GIF BMP TIFF HEIC PNM". */
 const char *clipimg_formats(void);
 
-/* clipimg_format(): the name of a picture's format, "JPEG", "JPEG XL", .., told by its first bytes; NULL: not a picture.
- * bytes, size  in   the file, or its beginning: 4 KiB are enough
- * reads        out  does this build read the format? May be NULL */
+/* clipimg_format(): find a picture's format by its first bytes.
+ * bytes, size  in   the file or its beginning; 4 KiB are enough
+ * reads        out  whether this build reads the format; may be NULL
+ * @return: "JPEG", "JPEG XL", ..; NULL if the bytes are not a picture. */
 const char *clipimg_format(const void *bytes, size_t size, bool *reads);
 
 /* What a file says of its picture. */
 typedef struct clipimg_facts {
-    int64_t taken;     /* when it was taken, by its EXIF, in seconds since 1970; 0: the file does not say */
-    int width, height; /* in full, and upright: those of `out`, unless it has come reduced */
+    int64_t taken;     /* when it was taken, by its EXIF, in seconds since 1970; 0: unknown */
+    int width, height; /* at full size, upright. The decoded picture may be smaller */
 } clipimg_facts;
 
-/* clipimg_decode(): clip_image_decode(), and the facts (may be NULL). */
+/* clipimg_options_default(), clipimg_read(), clipimg_free(): as in clip.h.
+ * clipimg_decode(): clip_image_decode(), which also gives the facts (may be NULL). */
+clip_image_options clipimg_options_default(void);
+clip_status clipimg_read(const char *path, const clip_image_options *opt, clip_image *out, clip_error *err);
 clip_status clipimg_decode(const void *bytes, size_t size, const char *name, const clip_image_options *opt,
                            clipimg_facts *facts, clip_image *out, clip_error *err);
+void clipimg_free(clip_image *img);
 
-/* ---- resize.c ---- */
+/* ---- resize.c ------------------------------------------------------------------------------ */
 
 typedef enum clipimg_filter { CLIPIMG_BILINEAR, CLIPIMG_BICUBIC } clipimg_filter;
 
-/* clipimg_resize(): Image.resize((width, height), filter) of Pillow 13, bit for bit: two passes, antialiased, 8-bit with 22-bit
- * coefficients.
- * out  out  allocated here, stride 3*width; clip_image_free(). CLIP_EINVAL (a side < 1), CLIP_ENOMEM. */
+/* clipimg_resize(): Image.resize((width, height), filter) of Pillow 13, bit for bit. Two
+ * antialiased passes over 8-bit samples, with 22-bit coefficients.
+ * out  out  allocated here, stride 3 * width; free with clipimg_free()
+ * Errors: CLIP_EINVAL (a side < 1), CLIP_ENOMEM. */
 clip_status clipimg_resize(const clip_image *in, int width, int height, clipimg_filter filter, clip_image *out);
 
-/* ---- preprocess.c ---- */
+/* ---- preprocess.c -------------------------------------------------------------------------- */
 
+/* How a picture becomes S x S pixels. */
 typedef enum clipimg_mode {
-    CLIPIMG_SHORTEST, /* shortest side to S, centre crop S x S (torchvision's Resize + CenterCrop) */
-    CLIPIMG_LONGEST,  /* longest side to S, centred on fill_color (OpenCLIP's ResizeKeepRatio + CenterCropOrPad) */
+    CLIPIMG_SHORTEST, /* shortest side to S, centre crop (torchvision's Resize + CenterCrop) */
+    CLIPIMG_LONGEST,  /* longest side to S, centred on fill_color (OpenCLIP's ResizeKeepRatio +
+                       * CenterCropOrPad) */
     CLIPIMG_SQUASH,   /* both sides to S */
 } clipimg_mode;
 
+/* Whose rounding of sizes and crop offsets. */
 typedef enum clipimg_flavour {
-    CLIPIMG_OPENCLIP,    /* torchvision's rounding of sizes and crop offsets */
+    CLIPIMG_OPENCLIP,    /* torchvision's */
     CLIPIMG_HUGGINGFACE, /* CLIPImageProcessor's */
 } clipimg_flavour;
 
@@ -56,20 +66,25 @@ typedef struct clipimg_recipe {
     clipimg_filter filter;
     clipimg_flavour flavour;
     uint8_t fill_color[3];
-    int background; /* of transparent pictures, as in clip_image_options */
+    int background; /* under transparent parts, as in clip_image_options */
     float mean[3], std[3];
 } clipimg_recipe;
 
-/* clipimg_recipe_options(): what pictures for this recipe are read with. */
+/* clipimg_recipe_options(): the options to read pictures with for this recipe. */
 clip_image_options clipimg_recipe_options(const clipimg_recipe *r);
 
-/* clipimg_window(): what of a picture of width x height the S x S pixels show; beyond its edges where it is padded. CLIP_EINVAL (a side < 1). */
+/* clipimg_window(): the part of a picture of width x height that the S x S pixels show. It reaches
+ * beyond the picture where the picture is padded.
+ * Errors: CLIP_EINVAL (a side < 1). */
 clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_window *out);
 
-/* clipimg_preprocess(): img to out [3, S, S]. CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
+/* clipimg_preprocess(): prepare a picture.
+ * out  out  [3, S, S]
+ * Errors: CLIP_EINVAL (an empty picture), CLIP_ENOMEM. */
 clip_status clipimg_preprocess(const clipimg_recipe *r, const clip_image *img, float *out);
 
-/* clipimg_preprocess_reduced(): img is what a picture of width x height came reduced to, whose place in the square it gets to the pixel. */
+/* clipimg_preprocess_reduced(): the same for a picture that was decoded at a reduced size.
+ * width, height  in  the picture's full size. The crop is computed from it, to the pixel */
 clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image *img, int width, int height,
                                        float *out);
 

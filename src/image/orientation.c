@@ -1,6 +1,7 @@
-/* orientation.c: which way up the camera was held, and the picture turned accordingly.
+/* orientation.c: turns a picture upright.
  *
- * EXIF counts eight orientations, named by where row 0 and column 0 of the file belong on the upright picture:
+ * EXIF has eight orientations, named by where row 0 and column 0 of the file belong in the upright
+ * picture:
  *
  *     1        2       3      4         5            6           7          8
  *     888888  888888      88  88      8888888888  88                  88  8888888888
@@ -34,8 +35,9 @@ int clipimg_xmp_orientation(const char *xmp, size_t size)
 
 /* ---- turning ---- */
 
-/* Every orientation is a walk over the file's pixels from one corner, `dx` bytes a step along the upright row and `dy` down the
- * upright column. In tiles, so that a walk along columns still finds its lines in the cache. */
+/* Every orientation is a walk over the file's pixels from one corner: `dx` bytes for a step along
+ * the upright row, `dy` down the upright column. The walk goes in tiles, so that walking along
+ * columns still finds its lines in the cache. */
 enum { TILE = 32 };
 
 typedef struct walk {
@@ -72,7 +74,7 @@ void clipimg_turn_rows(const clip_image *rows, int y, int height, int orientatio
     walk w = walk_of(orientation, (ptrdiff_t)rows->stride, rows->width, height);
     bool swapped = orientation >= 5,
          from_end = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    int first = from_end ? height - y - rows->height : y; /* upright rows, or columns, that these are */
+    int first = from_end ? height - y - rows->height : y; /* the first upright row, or column */
     int x0 = swapped ? first : 0, y0 = swapped ? 0 : first;
     int x1 = swapped ? first + rows->height : to->width, y1 = swapped ? to->height : first + rows->height;
     w.start -= (ptrdiff_t)rows->stride * y;
@@ -94,7 +96,7 @@ clip_status clipimg_turn(clip_image *img, int orientation)
     if (!to.rgb)
         return CLIP_ENOMEM;
     clipimg_turn_rows(img, 0, img->height, orientation, &to);
-    clip_image_free(img);
+    clipimg_free(img);
     *img = to;
     return CLIP_OK;
 }

@@ -1,14 +1,16 @@
-/* passes.c: compiled once per instruction set (see meson.build), CLIPIMG_ISA being its name.
+/* passes.c: compiled once for each instruction set (see meson.build); CLIPIMG_ISA is its name.
  *
- * Horizontal: each input sample counts in about four outputs, so the pass is bound by multiplications, not by memory. AVX2 has
- * a fast one, 16 x 16 bits with sums of neighbours in 32: hence coefficients in two parts. Samples are first turned over to where
- * it wants them, eight rows at a time: for each pair of pixels and each colour a vector
+ * Horizontal: each input sample counts in about four outputs, so the pass is bound by
+ * multiplications, not by memory. AVX2 has a fast one, 16 x 16 bits, which adds neighbours in 32
+ * bits. This is why coefficients have two parts. First eight rows are rearranged for it: a vector
+ * for each pair of pixels and each color.
  *
  *     row 0     row 1            row 7
  *     p0 p1  |  p0 p1  |  ...  |  p0 p1         times   w0 w1  |  w0 w1  |  ...  |  w0 w1
  *
- * so that no lane is idle and no sum has to be added up across lanes. Sums of low parts may wrap: the total is exact modulo
- * 2^32, and fits. Rows are turned over in chunks that stay in the cache; neighbouring chunks overlap by a filter. */
+ * No lane is idle and no sum is added up across lanes. Sums of low parts may wrap: the total is
+ * exact modulo 2^32, and fits. Rows are rearranged in chunks that stay in the cache. Neighbouring
+ * chunks overlap by a filter. */
 #include "image/passes.h"
 
 #include <string.h>
@@ -27,8 +29,8 @@ typedef uint8_t u8x16 __attribute__((vector_size(16)));
 typedef uint16_t u16x8 __attribute__((vector_size(16)));
 typedef uint64_t u64x2 __attribute__((vector_size(16)));
 
-/* Four bytes, or eight, to integers: zeros shuffled in behind each, twice. (__builtin_convertvector would say it, but GCC makes scalar
- * code of it.) */
+/* Four or eight bytes to integers: zeros are shuffled in behind each, twice. (GCC makes scalar code
+ * of __builtin_convertvector.) */
 #define ZIP(type, v, ...) __builtin_shufflevector((v), (type){0}, __VA_ARGS__)
 #define ZIP_BYTES(v) ((u16x8)ZIP(u8x16, (u8x16)(u64x2){v}, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23))
 
@@ -43,7 +45,7 @@ static inline i32x8 widen8(const uint8_t *p)
 #endif
 }
 
-static inline uint8_t clip(int32_t sum)
+static inline uint8_t clip_to_byte(int32_t sum)
 {
     sum >>= CLIPIMG_SHIFT;
     return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
@@ -56,7 +58,7 @@ static inline __m256i two_rows(const uint8_t *a, const uint8_t *b)
     return _mm256_loadu2_m128i((const __m128i *)b, (const __m128i *)a);
 }
 
-/* Pixels [from, from + n) of eight rows to pairs; n is made a multiple of 4. */
+/* Rearranges pixels [from, from + n) of eight rows in pairs. n is rounded up to a multiple of 4. */
 static void turn_over(const uint8_t *const *in, int from, int n, __m256i *to)
 {
     const __m256i first =
@@ -70,7 +72,8 @@ static void turn_over(const uint8_t *const *in, int from, int n, __m256i *to)
             rows[r] = two_rows(in[r] + at, in[r + 4] + at);
         for (int half = 0; half < 2; half++, to += 3) {
             __m256i which = half ? second : first;
-            __m256i a = _mm256_shuffle_epi8(rows[0], which), b = _mm256_shuffle_epi8(rows[1], which); /* red, green, blue, 0 */
+            /* red, green, blue, 0 */
+            __m256i a = _mm256_shuffle_epi8(rows[0], which), b = _mm256_shuffle_epi8(rows[1], which);
             __m256i c = _mm256_shuffle_epi8(rows[2], which), d = _mm256_shuffle_epi8(rows[3], which);
             __m256i rg_ab = _mm256_unpacklo_epi32(a, b), rg_cd = _mm256_unpacklo_epi32(c, d);
             __m256i b_ab = _mm256_unpackhi_epi32(a, b), b_cd = _mm256_unpackhi_epi32(c, d);
@@ -82,7 +85,7 @@ static void turn_over(const uint8_t *const *in, int from, int n, __m256i *to)
 }
 
 /* (high * 2^15 + low + half) >> 22, clipped. */
-static inline __m256i finish(__m256i low, __m256i high)
+static inline __m256i finish_sums(__m256i low, __m256i high)
 {
     __m256i sum = _mm256_add_epi32(_mm256_add_epi32(_mm256_slli_epi32(high, 15), low), _mm256_set1_epi32(HALF));
     return _mm256_max_epi32(_mm256_setzero_si256(),
@@ -99,11 +102,12 @@ static inline __m256i two_taps(const int16_t *w)
 static void horizontal(const clipimg_filters *f, const uint8_t *const *in, uint8_t *const *out)
 {
     const clipimg_taps *taps = f->taps;
-    int from = 0, to = 0; /* pixels that scratch holds */
+    int from = 0, to = 0; /* the pixels that scratch holds */
     for (int i = 0; i < f->n; i++) {
         if (f->first[i] + 2 * f->pairs[i] > to) {
             from = f->first[i];
-            to = f->width - from < f->chunk ? f->width + 1 : from + f->chunk; /* the last pair may lack its second pixel */
+            /* the last pair may lack its second pixel */
+            to = f->width - from < f->chunk ? f->width + 1 : from + f->chunk;
             turn_over(in, from, f->width - from < f->chunk ? f->width - from : f->chunk, f->scratch);
         }
         const __m256i *p = (const __m256i *)f->scratch + 3 * ((f->first[i] - from) / 2);
@@ -111,7 +115,8 @@ static void horizontal(const clipimg_filters *f, const uint8_t *const *in, uint8
 #pragma GCC unroll 4
         for (const clipimg_taps *end = taps + f->pairs[i]; taps < end; taps++, p += 3) {
             __m256i l = two_taps(taps->low), h = two_taps(taps->high), red = p[0], green = p[1], blue = p[2];
-            __asm__("" : "+x"(red), "+x"(green), "+x"(blue)); /* or GCC loads them twice, and loads are what binds */
+            /* without this GCC loads them twice, and loads are the bottleneck */
+            __asm__("" : "+x"(red), "+x"(green), "+x"(blue));
             low0 = _mm256_add_epi32(low0, _mm256_madd_epi16(red, l));
             low1 = _mm256_add_epi32(low1, _mm256_madd_epi16(green, l));
             low2 = _mm256_add_epi32(low2, _mm256_madd_epi16(blue, l));
@@ -119,12 +124,13 @@ static void horizontal(const clipimg_filters *f, const uint8_t *const *in, uint8
             high1 = _mm256_add_epi32(high1, _mm256_madd_epi16(green, h));
             high2 = _mm256_add_epi32(high2, _mm256_madd_epi16(blue, h));
         }
-        __m256i green = _mm256_slli_epi32(finish(low1, high1), 8), blue = _mm256_slli_epi32(finish(low2, high2), 16);
+        __m256i green = _mm256_slli_epi32(finish_sums(low1, high1), 8),
+                blue = _mm256_slli_epi32(finish_sums(low2, high2), 16);
         uint32_t rgb[CLIPIMG_ROWS];
-        _mm256_storeu_si256((__m256i *)rgb, _mm256_or_si256(_mm256_or_si256(finish(low0, high0), green), blue));
+        _mm256_storeu_si256((__m256i *)rgb, _mm256_or_si256(_mm256_or_si256(finish_sums(low0, high0), green), blue));
         if (i < f->n - 1)
             for (int r = 0; r < CLIPIMG_ROWS; r++)
-                memcpy(out[r] + 3 * i, &rgb[r], 4); /* the next pixel mends the fourth byte */
+                memcpy(out[r] + 3 * i, &rgb[r], 4); /* the next pixel overwrites the fourth byte */
         else
             for (int r = 0; r < CLIPIMG_ROWS; r++)
                 memcpy(out[r] + 3 * i, &rgb[r], 3);
@@ -140,7 +146,7 @@ static inline i32x4 widen4(const uint8_t *p)
     return (i32x4)ZIP(u16x8, ZIP_BYTES(bytes), 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
-/* Four rows, a pixel a vector; its fourth lane carries a neighbour's red along. */
+/* Four rows, with one pixel in each vector. The fourth lane holds a neighbour's red, unused. */
 static void four_rows(const clipimg_filters *f, const uint8_t *const *in, uint8_t *const *out)
 {
     const clipimg_taps *taps = f->taps;
@@ -157,7 +163,7 @@ static void four_rows(const clipimg_filters *f, const uint8_t *const *in, uint8_
             }
         for (int r = 0; r < 4; r++)
             for (int c = 0; c < 3; c++)
-                out[r][3 * i + c] = clip(sum[r][c]);
+                out[r][3 * i + c] = clip_to_byte(sum[r][c]);
     }
 }
 
@@ -169,8 +175,8 @@ static void horizontal(const clipimg_filters *f, const uint8_t *const *in, uint8
 
 #endif
 
-/* Columns are independent: eight sums a vector, four vectors at a time. The last block of a row overlaps the one before it, and
- * writes some bytes twice. */
+/* Columns are independent: eight sums in a vector, four vectors at a time. The last block of a row
+ * overlaps the one before it and writes some bytes twice. */
 enum { LANES = 8, BLOCK = 4 * LANES };
 
 static inline void vertical_block(const int32_t *weight, const uint8_t *const *in, int taps, uint8_t *out, size_t at)
@@ -182,7 +188,7 @@ static inline void vertical_block(const int32_t *weight, const uint8_t *const *i
         for (int b = 0; b < BLOCK / LANES; b++)
             sum[b] += widen8(in[k] + at + (size_t)(LANES * b)) * weight[k];
     for (int i = 0; i < BLOCK; i++)
-        out[at + (size_t)i] = clip(sum[i / LANES][i % LANES]);
+        out[at + (size_t)i] = clip_to_byte(sum[i / LANES][i % LANES]);
 }
 
 static void vertical(const int32_t *weight, const uint8_t *const *in, int taps, uint8_t *out, size_t bytes)
@@ -197,7 +203,7 @@ static void vertical(const int32_t *weight, const uint8_t *const *in, int taps, 
             int32_t sum = HALF;
             for (int k = 0; k < taps; k++)
                 sum += in[k][i] * weight[k];
-            out[i] = clip(sum);
+            out[i] = clip_to_byte(sum);
         }
 }
 

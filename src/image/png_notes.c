@@ -1,14 +1,12 @@
-/* png_notes.c: which way up the camera was held, and when the picture was taken, from the chunks of
- * a PNG.
+/* png_notes.c: the orientation and the date from the chunks of a PNG.
  *
- * EXIF lies in an eXIf chunk, or, from the time before there was one, as ImageMagick's text "Raw
- * profile type exif": "\nexif\n    1234\n" and the bytes in hexadecimal, over many lines. XMP is
- * the text "XML:com.adobe.xmp". A text is a tEXt, zTXt or iTXt chunk. As in Pillow, the text of
- * EXIF counts only without an eXIf chunk, XMP only where EXIF has no orientation, and the last of
- * several chunks counts.
+ * EXIF lies in an eXIf chunk. Before there was one, ImageMagick wrote the text "Raw profile type
+ * exif": "\nexif\n    1234\n" and the bytes in hexadecimal, over many lines. XMP is the text
+ * "XML:com.adobe.xmp". A text is a tEXt, zTXt or iTXt chunk. As in Pillow, EXIF in a text counts
+ * only without an eXIf chunk, XMP only if EXIF has no orientation, and the last of several chunks
+ * counts.
  *
- * libpng would unpack every text of a file, at most so many. Here the two that matter are unpacked,
- * up to a limit. */
+ * libpng would unpack every text of a file. Here only these two are unpacked, up to a limit. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +21,7 @@ typedef struct bytes {
     size_t size;
 } bytes;
 
-static bool split(bytes *from, bytes *head)
+static bool split_at_zero(bytes *from, bytes *head)
 {
     const unsigned char *end = from->size ? memchr(from->data, 0, from->size) : NULL;
     if (!end)
@@ -34,27 +32,30 @@ static bool split(bytes *from, bytes *head)
     return true;
 }
 
-static bool is(bytes b, const char *word) { return b.size == strlen(word) && memcmp(b.data, word, b.size) == 0; }
+static bool is_word(bytes b, const char *word) { return b.size == strlen(word) && memcmp(b.data, word, b.size) == 0; }
 
-/* The text of a chunk with this keyword, and whether it is packed; false: another chunk. */
+/* Finds the text of a chunk with this keyword. false if it is another chunk. */
 static bool find_text(bytes type, bytes chunk, const char *keyword, bytes *text, bool *packed)
 {
     bytes key, skipped;
-    if ((!is(type, "tEXt") && !is(type, "zTXt") && !is(type, "iTXt")) || !split(&chunk, &key) || !is(key, keyword))
+    if ((!is_word(type, "tEXt") && !is_word(type, "zTXt") && !is_word(type, "iTXt")) || !split_at_zero(&chunk, &key) ||
+        !is_word(key, keyword))
         return false;
-    size_t flags = is(type, "tEXt") ? 0 : is(type, "zTXt") ? 1 : 2; /* the method; before it whether there is one */
+    /* the method, and before it in iTXt whether there is one */
+    size_t flags = is_word(type, "tEXt") ? 0 : is_word(type, "zTXt") ? 1 : 2;
     if (chunk.size < flags)
         return false;
     *packed = flags == 1 || (flags == 2 && chunk.data[0] == 1);
     chunk.data += flags;
     chunk.size -= flags;
-    if (flags == 2 && (!split(&chunk, &skipped) || !split(&chunk, &skipped))) /* language, translated keyword */
+    if (flags == 2 &&
+        (!split_at_zero(&chunk, &skipped) || !split_at_zero(&chunk, &skipped))) /* language, translated keyword */
         return false;
     *text = chunk;
     return true;
 }
 
-/* A copy of the text, unpacked; free() it. */
+/* Copies the text, unpacked; free() the copy. */
 static clip_status copy_text(bytes text, bool packed, unsigned char **copy, size_t *size)
 {
     *size = 0;
@@ -78,7 +79,7 @@ static clip_status copy_text(bytes text, bool packed, unsigned char **copy, size
     return code == Z_MEM_ERROR ? CLIP_ENOMEM : CLIP_OK;
 }
 
-/* Hexadecimal digits behind the third line's start become bytes, in place. */
+/* Converts the hexadecimal digits from the third line on to bytes, in place. */
 static size_t unpack_profile(unsigned char *text, size_t size)
 {
     size_t n = 0;
@@ -109,10 +110,10 @@ static void read_chunks(const clipimg_input *in, bytes *exif, note *profile, not
          at += 12 + n) {
         const bytes type = {in->data + at + 4, 4}, chunk = {in->data + at + 8, n};
         note found;
-        const bool raw = is(type, "eXIf"),
+        const bool raw = is_word(type, "eXIf"),
                    text = find_text(type, chunk, "Raw profile type exif", &found.text, &found.packed);
         const bool any = raw || text || find_text(type, chunk, "XML:com.adobe.xmp", &found.text, &found.packed);
-        if (is(type, "IEND"))
+        if (is_word(type, "IEND"))
             return;
         if (!any || crc32(0, type.data, (uInt)n + 4) != clipimg_be32(chunk.data + n))
             continue;

@@ -1,18 +1,21 @@
-/* preprocess.c: what a checkpoint's image encoder was trained to see: S x S pixels, cut and resized as its makers did, normalised.
+/* preprocess.c: the S x S pixels that a checkpoint's image encoder was trained to see.
  *
- *             sizes                                          where
- *   shortest  S and [S long / short], cut downwards          centre crop: offset (side - S) / 2, in OpenCLIP (torchvision) rounded
- *                                                            half to even, in Hugging Face downwards
- *   longest   round(side / (long / S)), half to even         centred on fill_color, the odd pixel right and below
+ *             resized to                              placed
+ *   shortest  S and [S long / short], rounded down    centre crop: offset (side - S) / 2, rounded
+ *                                                     half to even in OpenCLIP (torchvision), down
+ *                                                     in Hugging Face
+ *   longest   round(side / (long / S)), half to even  centred on fill_color, the odd pixel at the
+ *                                                     right and below
  *   squash    S and S
  *
- * then (v / 255 - mean) / std, each operation rounded to f32: torch's ToTensor and Normalize, bit for bit. Of the resized picture only
- * the crop is ever computed.
+ * Then (v / 255 - mean) / std, each operation rounded to f32: torch's ToTensor and Normalize, bit
+ * for bit. Only the crop of the resized picture is computed.
  *
- * The picture is RGB before it is resized: as in OpenCLIP's WebDataset reader and Hugging Face's processor. (OpenCLIP's transform on
- * an opened file converts at the end: palettes and alpha then go through the resize, with other results.) Hugging Face means the
- * Pillow backend, CLIPImageProcessorPil; its default since transformers 5, torchvision on tensors, rounds its 8-bit bicubic
- * otherwise, while checkpoints were made with Pillow. */
+ * The picture is RGB before it is resized, as in OpenCLIP's WebDataset reader and Hugging Face's
+ * processor. OpenCLIP's transform on an opened file converts at the end: it resizes palettes and
+ * alpha, with other results. Hugging Face means the Pillow backend, CLIPImageProcessorPil, which
+ * checkpoints were made with. The default since transformers 5 is torchvision on tensors, which
+ * rounds its 8-bit bicubic differently. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +25,7 @@
 /* Where the S x S pixels come from. */
 typedef struct plan {
     int64_t width, height; /* to resize to */
-    int64_t x, y;          /* the window of that */
+    int64_t x, y;          /* the window of the resized picture */
     int w, h;
     int left, top;         /* where it goes on the S x S canvas */
 } plan;
@@ -46,7 +49,7 @@ static plan make_plan(const clipimg_recipe *r, int width, int height)
         double ratio = (double)longer / (double)S;
         p.width = (int64_t)rint(width / ratio);
         p.height = (int64_t)rint(height / ratio);
-        p.w = p.width < 1 ? 1 : (int)p.width; /* where the peers fail */
+        p.w = p.width < 1 ? 1 : (int)p.width; /* the peers fail here */
         p.h = p.height < 1 ? 1 : (int)p.height;
         p.width = p.w;
         p.height = p.h;
@@ -61,7 +64,8 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
     if (width < 1 || height < 1 || r->size < 1)
         return CLIP_EINVAL;
     const plan p = make_plan(r, width, height);
-    const double across = (double)width / (double)p.width, down = (double)height / (double)p.height; /* pixels of the picture in one of the model's */
+    /* the picture's pixels in one pixel of the model */
+    const double across = (double)width / (double)p.width, down = (double)height / (double)p.height;
     *out =
         (clip_window){(double)(p.x - p.left) * across, (double)(p.y - p.top) * down, r->size * across, r->size * down};
     return CLIP_OK;
@@ -69,7 +73,7 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
 
 clip_image_options clipimg_recipe_options(const clipimg_recipe *r)
 {
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.background = r->background;
     return o;
 }

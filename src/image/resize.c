@@ -1,15 +1,19 @@
 /* resize.c: Pillow's resampling (its Resample.c), bit for bit.
  *
- * Output pixel i of an axis lies at c = (i + 1/2) scale in the input, scale = in / out. Its filter is the kernel widened by
- * max(scale, 1), so that shrinking averages over all that it covers:
+ * Output pixel i of an axis lies at c = (i + 1/2) scale in the input, scale = in / out. Its filter
+ * is the kernel widened by max(scale, 1), so that shrinking averages over all input pixels:
  *
- *     support = radius max(scale, 1),  first = [c - support + 1/2],  end = [c + support + 1/2], cut to the input
- *     w_k = kernel((first + k - c + 1/2) / max(scale, 1)),  divided by their sum in doubles, then rounded to 22 bits
+ *     support = radius max(scale, 1)
+ *     first = [c - support + 1/2],  end = [c + support + 1/2], cut to the input
+ *     w_k = kernel((first + k - c + 1/2) / max(scale, 1)), divided by their sum in doubles, then
+ *           rounded to 22 bits
  *
- * Rows first, rounded to 8 bits, then columns; but columns first where height shrinks, and by more than twice the pixels that width
- * does. (That came with Pillow 13. Before, rows were always first: pictures taller than about 2 : 1 differ by a rounding here and there.)
- * The rows that a column filter wants are kept in a ring: each input row goes through the horizontal pass once, eight at a time, and
- * the ring stays in the cache. */
+ * Rows first, rounded to 8 bits, then columns. Columns go first if the height shrinks, and by more
+ * than twice the pixels that the width does. (This came with Pillow 13. Before, rows were always
+ * first; pictures taller than about 2 : 1 differ by a rounding here and there.)
+ *
+ * The rows that a column filter reads are kept in a ring, which stays in the cache. Each input row
+ * goes through the horizontal pass once, eight at a time. */
 #include "image/resize.h"
 
 #include <assert.h>
@@ -19,7 +23,7 @@
 
 #include "base/arena.h"
 
-enum { MIN_CHUNK = 1024 }; /* pixels turned over at once: what they become stays in the second-level cache */
+enum { MIN_CHUNK = 1024 }; /* pixels rearranged at once; the result fits the second-level cache */
 
 /* ---- kernels ---- */
 
@@ -46,15 +50,15 @@ typedef struct axis {
     int in;       /* pixels of the input */
     double scale, stretch, support;
     double (*kernel)(double);
-    int most;     /* taps that an output can have */
+    int most;     /* most taps of an output */
     double *w;    /* [most] */
-    int32_t *c;   /* [most] coefficients of the last output asked for */
+    int32_t *c;   /* [most] coefficients of the last output */
 } axis;
 
 static clip_status axis_init(axis *a, int in, int64_t out, clipimg_filter filter)
 {
     a->in = in;
-    a->scale = (double)(float)in / (double)out; /* Pillow holds the box in floats */
+    a->scale = (double)(float)in / (double)out; /* Pillow keeps the box in floats */
     a->stretch = a->scale < 1.0 ? 1.0 : a->scale;
     a->kernel = filter == CLIPIMG_BILINEAR ? bilinear : bicubic;
     a->support = (filter == CLIPIMG_BILINEAR ? 1.0 : 2.0) * a->stretch;
@@ -71,7 +75,7 @@ static void axis_free(axis *a)
     free(a->c);
 }
 
-/* The filter of output i: coefficients in a->c, returns how many. */
+/* Computes the filter of output i: coefficients to a->c. Returns their number. */
 static int axis_filter(axis *a, int64_t i, int *first)
 {
     double center = ((double)i + 0.5) * a->scale, from = center - a->support + 0.5, to = center + a->support + 0.5;
@@ -90,10 +94,10 @@ static int axis_filter(axis *a, int64_t i, int *first)
     return n;
 }
 
-/* All filters of the window's columns, in pairs. */
+/* Computes all filters of the window's columns, in pairs. */
 static clip_status filters_init(clipimg_filters *f, axis *a, int64_t x, int n)
 {
-    size_t most = (size_t)a->most / 2 + 1, bytes; /* pairs, when the first pixel is an odd one */
+    size_t most = (size_t)a->most / 2 + 1, bytes; /* pairs, if the first pixel is odd */
     *f = (clipimg_filters){
         .n = n, .width = a->in, .first = malloc((size_t)n * sizeof(int)), .pairs = malloc((size_t)n * sizeof(int))};
     if (!f->first || !f->pairs || __builtin_mul_overflow(most * sizeof *f->taps, (size_t)n, &bytes) ||
@@ -132,17 +136,17 @@ static void filters_free(clipimg_filters *f)
 typedef struct resizer {
     const clipimg_passes *passes;
     const clip_image *in;
-    bool horizontal, vertical; /* which passes there are to do: a side that stays needs none */
+    bool horizontal, vertical; /* the passes to do: a side that keeps its size needs none */
     bool columns_first;
     axis ax, ay;
     clipimg_filters f;
     int64_t x, y;
     size_t bytes;             /* of a row of the window */
-    uint8_t *spare;           /* [CLIPIMG_ROWS, spare_bytes] rows of the input's width that may be read beyond their end */
+    uint8_t *spare;           /* [CLIPIMG_ROWS, spare_bytes] copies of rows that may be read beyond their end */
     size_t spare_bytes;
     uint8_t *ring;            /* [ring_rows, bytes] row y at y % ring_rows */
-    int ring_rows, done;      /* rows below `done` have been through */
-    const uint8_t **rows;     /* [ay.most] that a column filter reads */
+    int ring_rows, done;      /* done: rows below it have been through */
+    const uint8_t **rows;     /* [ay.most] the rows that a column filter reads */
 } resizer;
 
 static clip_status resizer_init(resizer *r, int64_t width, int64_t height, clipimg_filter filter, int window_width)
@@ -164,7 +168,7 @@ static clip_status resizer_init(resizer *r, int64_t width, int64_t height, clipi
             return CLIP_ENOMEM;
     }
     if (r->horizontal && r->vertical && !r->columns_first) {
-        r->ring_rows = r->ay.most + CLIPIMG_ROWS - 1; /* those wanted, and those that come along in a group */
+        r->ring_rows = r->ay.most + CLIPIMG_ROWS - 1; /* the rows of a filter, and the rest of a group */
         if (__builtin_mul_overflow((size_t)r->ring_rows, r->bytes, &bytes) || !(r->ring = malloc(bytes)))
             return CLIP_ENOMEM;
     }
@@ -172,9 +176,9 @@ static clip_status resizer_init(resizer *r, int64_t width, int64_t height, clipi
 }
 
 static const uint8_t *input_row(const resizer *r, int y) { return r->in->rgb + (size_t)y * r->in->stride; }
-static int group(int left) { return left < CLIPIMG_ROWS ? left : CLIPIMG_ROWS; }
+static int group_rows(int left) { return left < CLIPIMG_ROWS ? left : CLIPIMG_ROWS; }
 
-/* The horizontal pass over n <= CLIPIMG_ROWS rows; a short group repeats its first one. */
+/* The horizontal pass over n <= CLIPIMG_ROWS rows. A short group repeats its first row. */
 static void pass_rows(const resizer *r, const uint8_t *const *in, uint8_t *const *out, int n)
 {
     const uint8_t *from[CLIPIMG_ROWS];
@@ -186,7 +190,8 @@ static void pass_rows(const resizer *r, const uint8_t *const *in, uint8_t *const
     r->passes->horizontal(&r->f, from, to);
 }
 
-/* The same over rows [y, y + n) of the input. All but the last are followed by the next one, and so can be read beyond their end. */
+/* The same over rows [y, y + n) of the input. A row that another one follows can be read beyond its
+ * end; the last one is copied. */
 static void pass_input_rows(const resizer *r, int y, int n, uint8_t *const *out)
 {
     const uint8_t *in[CLIPIMG_ROWS];
@@ -199,7 +204,7 @@ static void pass_input_rows(const resizer *r, int y, int n, uint8_t *const *out)
     pass_rows(r, in, out, n);
 }
 
-/* Output row i of the window from rows of the input, bytes [at, at + bytes) of each. */
+/* Output row i of the window from rows of the input, of which bytes [at, at + bytes) are read. */
 static void pass_columns(resizer *r, int i, size_t at, size_t bytes, uint8_t *out)
 {
     int first, n = axis_filter(&r->ay, r->y + i, &first);
@@ -215,7 +220,7 @@ static void rows_then_columns(resizer *r, const clip_image *out)
         if (r->done < first)
             r->done = first;
         while (r->done < first + n) {
-            int rows = group(r->in->height - r->done);
+            int rows = group_rows(r->in->height - r->done);
             uint8_t *to[CLIPIMG_ROWS];
             for (int k = 0; k < rows; k++)
                 to[k] = r->ring + (size_t)((r->done + k) % r->ring_rows) * r->bytes;
@@ -230,10 +235,11 @@ static void rows_then_columns(resizer *r, const clip_image *out)
 
 static void columns_then_rows(resizer *r, const clip_image *out)
 {
-    int last = r->f.n - 1, from = r->f.first[0], to = r->f.first[last] + 2 * r->f.pairs[last]; /* columns that are read */
+    /* the columns that are read */
+    int last = r->f.n - 1, from = r->f.first[0], to = r->f.first[last] + 2 * r->f.pairs[last];
     size_t at = 3 * (size_t)from, bytes = 3 * (size_t)(to < r->in->width ? to : r->in->width) - at;
     for (int i = 0; i < out->height; i += CLIPIMG_ROWS) {
-        int n = group(out->height - i);
+        int n = group_rows(out->height - i);
         const uint8_t *in[CLIPIMG_ROWS];
         uint8_t *rows[CLIPIMG_ROWS];
         for (int k = 0; k < n; k++) {
@@ -249,7 +255,7 @@ static void columns_then_rows(resizer *r, const clip_image *out)
 static void one_pass(resizer *r, const clip_image *out)
 {
     for (int i = 0; i < out->height; i += CLIPIMG_ROWS) {
-        int n = group(out->height - i);
+        int n = group_rows(out->height - i);
         uint8_t *rows[CLIPIMG_ROWS];
         for (int k = 0; k < n; k++) {
             rows[k] = out->rgb + (size_t)(i + k) * out->stride;
@@ -303,7 +309,7 @@ clip_status clipimg_resize(const clip_image *in, int width, int height, clipimg_
         return CLIP_ENOMEM;
     clip_status s = clipimg_resize_window(clipimg_best_passes(), in, width, height, filter, 0, 0, &to);
     if (s < 0)
-        clip_image_free(&to);
+        clipimg_free(&to);
     else
         *out = to;
     return s;

@@ -1,4 +1,4 @@
-/* samples.c: samples of any width and form, by one function that reads a number; the frequent ones
+/* samples.c: samples of any width and form, by one function that reads a number. Frequent forms
  * have their own loops. */
 #include "image/samples.h"
 
@@ -26,7 +26,7 @@ static uint64_t packed(const uint8_t *p, size_t at, unsigned n)
     return v;
 }
 
-static uint64_t sample(const clipimg_samples *s, const uint8_t *p, size_t i)
+static uint64_t raw_sample(const clipimg_samples *s, const uint8_t *p, size_t i)
 {
     uint16_t v16;
     uint32_t v32;
@@ -43,7 +43,7 @@ static uint64_t sample(const clipimg_samples *s, const uint8_t *p, size_t i)
     }
 }
 
-static double half(uint64_t v)
+static double half_to_double(uint64_t v)
 {
     const int exponent = v >> 10 & 31, mantissa = v & 1023;
     const double size = exponent == 31 ? (mantissa ? NAN : INFINITY)
@@ -52,14 +52,14 @@ static double half(uint64_t v)
     return v >> 15 ? -size : size;
 }
 
-static double number(const clipimg_samples *s, const uint8_t *p, size_t i)
+static double sample_number(const clipimg_samples *s, const uint8_t *p, size_t i)
 {
-    const uint64_t v = sample(s, p, i);
+    const uint64_t v = raw_sample(s, p, i);
     const uint32_t low = (uint32_t)v;
     float f;
     double d;
     if (s->form == CLIPIMG_FLOAT && s->bits == 16)
-        return half(v);
+        return half_to_double(v);
     if (s->form == CLIPIMG_FLOAT && s->bits == 32)
         return memcpy(&f, &low, sizeof f), f;
     if (s->form == CLIPIMG_FLOAT)
@@ -72,7 +72,7 @@ static double number(const clipimg_samples *s, const uint8_t *p, size_t i)
 void clipimg_samples_measure(clipimg_samples *s, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const double v = number(s, p, i);
+        const double v = sample_number(s, p, i);
         if (v > s->most && isfinite(v) && i % s->per_pixel != s->alpha)
             s->most = v;
     }
@@ -88,8 +88,8 @@ void clipimg_samples_set_white(clipimg_samples *s)
             s->white = 2 * s->white + 1;
 }
 
-/* By truncation, as Pillow; but what is scaled from 0..1 is rounded. */
-static uint8_t level(double v, double white)
+/* Truncates, as Pillow does. Samples scaled from 0..1 are rounded. */
+static uint8_t to_byte(double v, double white)
 {
     const double scaled = white == 1 ? v * 255 + 0.5 : v * 256 / (white + 1);
     return scaled >= 255 ? 255 : scaled > 0 ? (uint8_t)scaled : 0;
@@ -99,7 +99,7 @@ static void unpack_measured(const clipimg_samples *s, const uint8_t *p, size_t n
 {
     const double opaque = s->form == CLIPIMG_FLOAT ? 1 : ldexp(1, (int)s->bits - (s->form == CLIPIMG_SIGNED)) - 1;
     for (size_t i = 0; i < n; i++)
-        to[i * step] = level(number(s, p, i), i % s->per_pixel == s->alpha ? opaque : s->white);
+        to[i * step] = to_byte(sample_number(s, p, i), i % s->per_pixel == s->alpha ? opaque : s->white);
 }
 
 void clipimg_samples_unpack(const clipimg_samples *s, const uint8_t *p, size_t n, uint8_t *to, size_t step)
@@ -112,7 +112,7 @@ void clipimg_samples_unpack(const clipimg_samples *s, const uint8_t *p, size_t n
             to[i * step] = p[i];
     else if (s->bits > 8)
         for (size_t i = 0; i < n; i++)
-            to[i * step] = (uint8_t)(sample(s, p, i) >> shift);
+            to[i * step] = (uint8_t)(raw_sample(s, p, i) >> shift);
     else
         for (size_t i = 0; i < n; i++) {
             const unsigned v = (unsigned)packed(p, i * s->bits, s->bits);
@@ -128,7 +128,7 @@ static uint8_t to_srgb(double v)
     return s <= 0 ? 0 : s >= 1 ? 255 : (uint8_t)(s * 255 + 0.5);
 }
 
-/* Through XYZ of D50, which the matrix adapts to sRGB's D65 (Bradford). */
+/* By way of XYZ at D50, which the matrix adapts to sRGB's D65 (Bradford). */
 void clipimg_lab_pixel(uint8_t lightness, int a, int b, uint8_t *rgb)
 {
     static const double matrix[3][3] = {

@@ -1,4 +1,4 @@
-/* svg.c: is it an SVG drawing? A text whose first element is <svg>, perhaps packed by gzip
+/* svg.c: whether a file is an SVG drawing: a text whose first element is <svg>, also in gzip
  * (.svgz). */
 #include <string.h>
 
@@ -6,8 +6,8 @@
 
 #include "image/decode.h"
 
-/* Behind what may stand in front of the first element: white space, comments, instructions, a
- * document type. NULL: it does not end here. */
+/* Skips white space, comments, instructions and a document type before the first element. NULL if
+ * one of them does not end here. */
 static const char *skip_prolog(const char *p, const char *end)
 {
     if (end - p >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0)

@@ -125,11 +125,11 @@ static clip_status decode(cliptrn_stream *s, cell *c, clipdat_sample *scratch)
         size = scratch->picture.n;
     }
     clip_image img;
-    TRY(clip_image_decode(bytes, size, sample->text, &s->image, &img, &c->err));
+    TRY(clipimg_decode(bytes, size, sample->text, &s->image, NULL, &img, &c->err));
     clipb_rng rng = clipb_rng_at(s->seed, CLIPB_RNG_AUGMENT, (uint64_t)c->at.epoch, (uint64_t)sample->index);
     clip_status status = s->augmented ? clipimg_augment_apply(&s->augment, &rng, &s->recipe, &img, c->pixels)
                                       : clipimg_preprocess(&s->recipe, &img, c->pixels);
-    clip_image_free(&img);
+    clipimg_free(&img);
     return status < 0 ? clipb_fail(&c->err, status, sample->text, "%s", clipb_status_message(status)) : CLIP_OK;
 }
 

@@ -203,7 +203,7 @@ static clip_status scan_all(cliptrn_order *o, const char *spec, clip_error *err)
     clip_status s = CLIP_OK;
     for (size_t i = 0; i < n && s == CLIP_OK; i++)
         s = add_source(o, path[i], bytes <= o->memory, err);
-    clip_list_free(path, n);
+    clipdat_list_free(path, n);
     return s;
 }
 
@@ -337,7 +337,7 @@ uint64_t cliptrn_order_fingerprint(const cliptrn_order *o) { return o->fingerpri
 
 static clip_status copy_options(cliptrn_order *o, const cliptrn_stream_options *opt)
 {
-    const clip_pairs_options standard = clip_pairs_options_default(), *given = opt->pairs ? opt->pairs : &standard;
+    const clip_pairs_options standard = clipdat_pairs_options_default(), *given = opt->pairs ? opt->pairs : &standard;
     o->image_key = strdup(given->image_key ? given->image_key : standard.image_key);
     o->caption_key = strdup(given->caption_key ? given->caption_key : standard.caption_key);
     o->pairs = (clip_pairs_options){o->image_key, o->caption_key, given->separator};

@@ -1,8 +1,9 @@
-/* What test_cli.sh cannot look at itself: JSON and .npy.
+/* check_output.c: checks of JSON and .npy files for the shell tests.
  *
  *     check_output lines < FILE          every line is one JSON object; prints how many
  *     check_output get KEY.0.KEY < FILE  the value at a path of one JSON text
- *     check_output near GOLDEN < FILE    line by line the same "embedding", within 2e-5 a number, and of unit length
+ *     check_output near GOLDEN < FILE    line by line the same "embedding", to 2e-5 in each number,
+ *                                        and of unit length
  *     check_output npy FILE              checks header, size and unit rows; prints "rows columns"
  * Exit code 0 if all is well. */
 #include <math.h>

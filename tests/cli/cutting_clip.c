@@ -1,5 +1,5 @@
-/* The command, but another program cuts a file short just after it has been mapped: the one whose
- * path ends in $CUT. Linked with all of cli/ and --wrap. */
+/* cutting_clip.c: the command, while another program truncates a file just after it has been
+ * mapped: the file whose path ends in $CUT. Linked with all of cli/ and --wrap. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

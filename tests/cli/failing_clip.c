@@ -1,4 +1,5 @@
-/* The command, but its own allocation number $FAIL_ALLOC_AT fails: linked with all of cli/ and failing_alloc.c. */
+/* failing_clip.c: the command, in which allocation number $FAIL_ALLOC_AT fails. Linked with all of
+ * cli/ and failing_alloc.c. */
 #include <stdlib.h>
 
 #include "failing_alloc.h"

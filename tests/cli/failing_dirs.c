@@ -1,8 +1,8 @@
-/* The command on a disk that fails: linked with all of cli/. What libclip asks of the system comes
- * by here first.
- *   FAIL_LIST=NAME   a folder whose path ends in NAME: its listing breaks off after two names
- *   FAIL_STAT=NAME   a file whose path ends in NAME: a stale handle of a share
- *   NOTE_OPEN=FILE   the files that are opened are noted in FILE, one a line */
+/* failing_dirs.c: the command on a disk that fails. Linked with all of cli/; libclip's calls of the
+ * system pass through here.
+ *   FAIL_LIST=NAME   the listing of a folder whose path ends in NAME breaks off after two names
+ *   FAIL_STAT=NAME   a file whose path ends in NAME has a stale handle, as on a share
+ *   NOTE_OPEN=FILE   files that are opened are noted in FILE, one on each line */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>

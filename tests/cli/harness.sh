@@ -1,6 +1,7 @@
-# What the tests of the command share; sourced by them. $T is a folder of their own, $check the program check_output.
+# The common part of the command's tests, which source it. $T is a folder for the test's files,
+# $check the program check_output.
 faults=0 tests=0 name=
-export XDG_CACHE_HOME="$T/cache" # nothing of whoever runs the tests is read or written
+export XDG_CACHE_HOME="$T/cache" # the user's own files are neither read nor written
 
 fault() {
     faults=$((faults + 1))
@@ -10,7 +11,8 @@ fault() {
 
 it() { name=$*; }
 
-# want CODE COMMAND...: run it; its streams end up in out and err, and a sanitizer must have nothing to say
+# want CODE COMMAND...: runs it and expects this exit code and no report of a sanitizer. The streams
+# go to out and err.
 want() {
     tests=$((tests + 1))
     wanted=$1

@@ -1,4 +1,5 @@
-/* same_index A B: do two indexes hold the same items with the same vectors, in whatever order? Says the first difference. */
+/* same_index.c: same_index A B: whether two indexes hold the same items with the same vectors, in
+ * any order. Prints the first difference. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* stop_listing INDEX MODEL FOLDER: an update of an index that is told to stop as soon as it says that it is listing. */
+/* stop_listing.c: stop_listing INDEX MODEL FOLDER: an update of an index that is stopped as soon as
+ * it reports that it is listing. */
 #include <stdio.h>
 
 #include "clip.h"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Whichever allocation of the command fails: "out of memory", exit code 1, no leak, and no file that was not there before, unless it was one picture
-# that there was no memory for: that is named, and the others go on.
+# Any allocation of the command may fail: the command says "out of memory", ends with exit code 1,
+# leaks nothing and leaves no new file. If the memory for one picture is missing, the command names
+# that picture and goes on with the others.
 # usage: tests/cli/test_alloc.sh FAILING_CLIP SOURCE_ROOT
 set -u
 clip=$(realpath "$1") root=$(realpath "$2") picture=$(realpath "$2")/tests/cli/golden/picture.png
@@ -13,8 +14,9 @@ echo "$picture" >list
 echo 'a cat' >texts
 faults=0 runs=0
 
-# every ARGUMENT...: the command with the first, second, ... allocation failing, until there are no more. $stride: only some of them; $stays: what is
-# begun may stay
+# every ARGUMENT...: the command with the first, second, ... allocation failing, until there are no
+# more.
+# $stride: only every so-many-th. $stays: unfinished files may stay.
 stride=1 stays=
 every() {
     n=0

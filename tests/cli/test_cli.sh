@@ -1,5 +1,6 @@
 #!/bin/sh
-# The command as people and scripts meet it: exit codes, messages, files, lists, JSON, and numbers of the model that ships.
+# The command as people and scripts meet it: exit codes, messages, files, lists, JSON, and the
+# numbers of the model that ships.
 # usage: tests/cli/test_cli.sh CLIP CHECK_OUTPUT EXAMPLE_EMBED SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") example=$(realpath "$3") root=$(realpath "$4")

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Files that other programs write to while they are read: a message that names the file and exit code 1, never a signal.
+# Files that another program changes while they are read: the command names the file and ends with
+# exit code 1, never by a signal.
 # usage: tests/cli/test_cut.sh CLIP CUTTING_CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") cutting=$(realpath "$2") check=$(realpath "$3") root=$(realpath "$4")

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Folders, in every command that walks them: what is a picture, what is passed over, what cannot be looked at, and what an index keeps.
+# Folders, in every command that walks them: which files are pictures, which are passed over, which
+# cannot be looked at, and what an index keeps.
 # usage: tests/cli/test_folders.sh CLIP CHECK_OUTPUT FAILING_DIRS SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") failing=$(realpath "$3") root=$(realpath "$4")

@@ -1,5 +1,6 @@
 #!/bin/sh
-# clip index, on the pictures that ship: what is embedded, what is not embedded again, what leaves, what is refused, and kills.
+# clip index, on the pictures that ship: what is embedded, not embedded again, removed or refused,
+# and kills.
 # usage: tests/cli/test_index.sh CLIP CHECK_OUTPUT SAME_INDEX STOP_LISTING SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") same=$(realpath "$3") stop=$(realpath "$4") root=$(realpath "$5")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# clip match: one pair, sets, matrices; fitting, its file, and what must be refused.
+# clip match: one pair, sets, matrices; fitting and its file; refusals.
 # usage: tests/cli/test_match.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
@@ -8,7 +8,7 @@ cd "$T" || exit 1
 unset CLIP_MODEL
 . "$root/tests/cli/harness.sh"
 
-# drawn FILE KIND: a red disc, a blue square, .. on white; the model that ships knows such things by their names
+# drawn FILE KIND: a red disc, a blue square, .. on white. The model that ships knows their names.
 drawn() {
     awk -v kind="$2" 'BEGIN { print "P3 32 32 255"; split(kind, k, " ")
         for (y = 0; y < 32; y++) for (x = 0; x < 32; x++) {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Checkpoints as people have them, through the command: what is not understood fails with a name, and nothing is half-written.
+# Checkpoints as people have them, through the command. A setting that is not supported is named,
+# and no file is half-written.
 # usage: tests/cli/test_models.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")

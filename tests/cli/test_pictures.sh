@@ -1,5 +1,5 @@
 #!/bin/sh
-# How every command reads its pictures: the ground that transparent ones are laid on, and how large they may be.
+# How every command reads its pictures: the background of transparent ones, and the largest size.
 # usage: tests/cli/test_pictures.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
@@ -10,7 +10,8 @@ export XDG_DATA_HOME="$T/data" XDG_STATE_HOME="$T/state"
 . "$root/tests/cli/harness.sh"
 vit=$root/tests/model/golden/tiny-vit
 
-# disc X Y COLOR GROUND: 24 x 24 pixels of RGB. clear X Y COLOR: the same disc on nothing, as PAM; what cannot be seen is black.
+# disc X Y COLOR GROUND: 24 x 24 pixels of RGB.
+# clear X Y COLOR: the same disc on a transparent ground, as PAM. Transparent pixels are black.
 drawing='{ split(color, c, ","); for (y = 0; y < 24; y++) for (x = 0; x < 24; x++) { in_it = (x - X) ^ 2 + (y - Y) ^ 2 < 60; draw() } }'
 disc() {
     echo x | awk -v X="$1" -v Y="$2" -v color="$3" -v ground="$4" "function draw() { print in_it ? c[1] \" \" c[2] \" \" c[3] : ground }
@@ -38,7 +39,8 @@ for d in clear white blue black; do
     printf 'filepath\tquestion\tanswer\nred/a.ppm\twhat color is it?\tred\ngreen/c.ppm\twhat color is it?\tgreen\n' >$d/asked.tsv
 done
 
-# alike GROUND OPTION... -- COMMAND...: in clear, with the options, the command says what it says in the folder GROUND; without the folder's name
+# alike GROUND OPTION... -- COMMAND...: in the folder clear, with the options, the command prints
+# the same as in the folder GROUND without them. Folders' names are left out.
 # and times it must be the same to the letter
 alike() {
     ground=$1 given=

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Lists on standard input: what is there is answered when input pauses, whatever stands behind the commands' batches.
+# Lists on standard input: lines that are there are answered when the input pauses, even if a batch
+# is not full.
 # usage: tests/cli/test_pipe.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
@@ -13,7 +14,8 @@ cp "$root/models/samples/castle.png" "$root/models/samples/swan.png" .
 "$clip" index castle.png swan.png >log 2>&1 || fault "no index"
 mkfifo in out.pipe
 
-# talk TEXT PATTERN...: the coprocess gets TEXT; only when it has answered with PATTERN (none: at once) it gets the next one
+# talk TEXT PATTERN...: sends TEXT to the coprocess, and waits for an answer with PATTERN before the
+# next one. An empty PATTERN: does not wait.
 talk() {
     tests=$((tests + 1))
     while [ $# -gt 0 ]; do
@@ -27,7 +29,7 @@ talk() {
         shift 2
     done
 }
-# coprocess CODE COMMAND...: with a conversation in the lines that follow, up to `over`. Its output is a pipe.
+# coprocess CODE COMMAND...: starts a conversation, up to `over`. The command's output is a pipe.
 coprocess() {
     wanted=$1
     shift

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Names, labels, captions and tensors from outside that hold control characters, newlines, controls of the direction of text and
-# spreadsheet formulas: what people are shown is tame, what programs get is whole.
+# Names, labels, captions and tensors with control characters, newlines, controls of the direction
+# of text, and spreadsheet formulas: what people see is tame, what programs read is complete.
 # usage: tests/cli/test_plain.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
@@ -10,7 +10,7 @@ unset CLIP_MODEL
 export XDG_STATE_HOME="$T/state" XDG_DATA_HOME="$T/data" CLIP_INDEX="$T/index" TERM=dumb TZ=UTC LC_ALL=C
 . "$root/tests/cli/harness.sh"
 
-# tame FILE: nothing in it moves a terminal's cursor or turns a line around
+# tame FILE: nothing in it moves a terminal's cursor or reverses a line
 tame() {
     iconv -f UTF-8 -t UTF-8 <"$1" >iconv.out 2>&1 || fault "$1 is not UTF-8"
     ! grep -a -q -P '[\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xaf]' "$1" || fault "$1 is not tame"
@@ -21,7 +21,8 @@ messages() {
     ! grep -q -v '^clip: ' err || fault "a message has lines"
 }
 
-# ESC [ by ESC, by C1 in UTF-8 and by C1 alone; a right-to-left override, an isolate, a mark; a newline, DEL, a line separator
+# ESC [ as ESC, as C1 in UTF-8 and as C1 alone; a right-to-left override, an isolate, a mark; a
+# newline, DEL, a line separator
 evil=$(printf 'a\033[31m\302\2331m\2331m\342\200\256gpj\342\201\247\342\200\217\330\234\nb\177\342\200\250')
 mkdir "$evil"
 cp "$root/models/samples/castle.png" "$evil/$evil.png"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# clip probe: the three kinds learn drawn shapes, are stored and applied; what must be refused.
+# clip probe: the three kinds learn drawn shapes, are stored and applied; refusals.
 # usage: tests/cli/test_probe.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# clip search, and embeddings in and out: queries, filters, the outputs, and what goes wrong.
+# clip search, and embeddings in and out: queries, filters, outputs, and faults.
 # usage: tests/cli/test_search.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")

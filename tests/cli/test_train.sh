@@ -1,5 +1,6 @@
 #!/bin/sh
-# clip train, on the pictures that ship and a model of two small layers: what a run leaves, what it refuses, and all the ways in which it can end.
+# clip train, on the pictures that ship and a small model: what a run leaves, what it refuses, and
+# all the ways in which it can end.
 # usage: tests/cli/test_train.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") root=$(realpath "$3")
@@ -137,7 +138,8 @@ want 0 "$clip" train --resume whole
 prints '6 steps in'
 cmp -s before whole/metrics.jsonl || fault 'the metrics have changed'
 
-# interrupted OUT SIGNAL CODE: a longer run, sent SIGNAL once it has taken steps. (Not INT: the shell has its background jobs ignore it.)
+# interrupted OUT SIGNAL CODE: a longer run, sent SIGNAL once it has taken steps. Not INT, which the
+# shell's background jobs ignore.
 interrupted() {
     tests=$((tests + 1))
     (exec "$clip" train --config tiny-run.json --train-data "$samples" --epochs 12 --output "$1") >out 2>err &
@@ -201,7 +203,7 @@ want 0 "$clip" train --resume strange # which sweeps away what a killed run has 
 want 1 test -h strange/.checkpoint.tmp
 same "$(cat mine kept/file)" "$(printf 'mine\nkept')"
 
-# halves NAME OPTION...: a run, and the same one from the end of its first epoch: they must end alike
+# halves NAME OPTION...: a run, and the same run resumed after its first epoch, must end alike
 halves() {
     name=$1
     shift

@@ -1,5 +1,6 @@
 #!/bin/sh
-# clip explain; clip classify and clip eval zeroshot beyond the best label. test_understand.sh CLIP CHECK_OUTPUT SOURCE
+# clip explain; clip classify and clip eval zeroshot beyond the best label.
+# usage: tests/cli/test_understand.sh CLIP CHECK_OUTPUT SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") source=$(realpath "$3")
 T=$(mktemp -d) || exit 1
@@ -177,7 +178,7 @@ want 0 "$clip" classify -m "$model" --labels many --json pictures/red/a.ppm
 cmp -s first "$T/out" || fault 'another answer from what was kept'
 want 0 "$clip" classify -m "$model" --labels many --templates 'a {}' --json pictures/red/a.ppm
 same "$(ls "$kept" | wc -l)" 2
-# what was kept is used: the rows turned around (the first label is now the last's) show in the answer
+# what was kept is used: exchanged rows (the first label's and the last's) show in the answer
 size=$(stat -c %s "$file")
 row=$(((size - 128) / 120))
 cp "$file" good

@@ -1,5 +1,5 @@
 #!/bin/sh
-# clip vqa: questions to the model that ships; heads: fitted, kept, refused; scores.
+# clip vqa: questions to the model that ships; heads that are fitted, kept and refused; scores.
 # usage: tests/cli/test_vqa.sh CLIP CHECK_OUTPUT MAKE_SCENES SOURCE_ROOT
 set -u
 clip=$(realpath "$1") check=$(realpath "$2") scenes=$(realpath "$3") root=$(realpath "$4")

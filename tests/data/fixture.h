@@ -1,4 +1,4 @@
-/* fixture.h: a folder of our own for the files of a test, a writer of tars, and a stream told as text. */
+/* fixture.h: a folder for a test's files, a writer of tars, and a stream of pairs as text. */
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
@@ -13,8 +13,7 @@
 
 #include <cmocka.h>
 
-#include "base/status.h"
-#include "clip.h"
+#include "data/data.h"
 
 static char dir[64];
 
@@ -33,13 +32,13 @@ static inline int remove_dir(void **state)
     return system(command);
 }
 
-/* Another folder for the next test. */
+/* Makes a new folder for the next test. */
 static inline int fresh_dir(void **state)
 {
     return remove_dir(state) || make_dir(state);
 }
 
-/* `name` in the folder; one of four buffers in turn. */
+/* The path of `name` in the folder, in one of four buffers in turn. */
 static inline const char *in_dir(const char *name)
 {
     static char path[4][512];
@@ -65,14 +64,14 @@ static inline void put(const char *name, const void *data, size_t size)
 
 static inline void put_text(const char *name, const char *text) { put(name, text, strlen(text)); }
 
-/* ---- Tars ----------------------------------------------------------------------------------------------------- */
+/* ---- Tars ---- */
 
 typedef struct tar_file {
     unsigned char bytes[1 << 17];
     size_t n;
 } tar_file;
 
-/* The sum over a header, whose own field counts as spaces. */
+/* The checksum of a header, whose own field counts as spaces. */
 static inline void tar_sum(unsigned char *h)
 {
     unsigned sum = 0;
@@ -82,7 +81,7 @@ static inline void tar_sum(unsigned char *h)
     snprintf((char *)h + 148, 8, "%06o", sum);
 }
 
-/* A member as ustar has it; type '0' for a file. */
+/* A member as in ustar; type '0' is a file. */
 static inline void tar_add(tar_file *t, const char *name, char type, const void *data, size_t size)
 {
     unsigned char *h = t->bytes + t->n;
@@ -111,7 +110,7 @@ static inline void tar_end(tar_file *t)
     t->n += 1024;
 }
 
-/* ---- A stream as text ----------------------------------------------------------------------------------------- */
+/* ---- A stream as text ---- */
 
 static char told[1 << 16];
 
@@ -127,7 +126,8 @@ static inline void tell(const char *text)
     told[at] = 0;
 }
 
-/* Everything `spec` gives: a line "KEY=PICTURE: CAPTION|CAPTION" a pair, "CODE MESSAGE" an error; the folder's name is left out. */
+/* Everything that `spec` gives: a line "KEY=PICTURE: CAPTION|CAPTION" for a pair, "CODE MESSAGE"
+ * for an error. The folder's name is left out. */
 static inline const char *all_of(const char *spec, const clip_pairs_options *opt)
 {
     clip_pairs *p;
@@ -135,7 +135,7 @@ static inline const char *all_of(const char *spec, const clip_pairs_options *opt
     clip_error err;
     char line[4096];
     *told = 0;
-    clip_status s = clip_pairs_open(spec, opt, &p, &err);
+    clip_status s = clipdat_pairs_open(spec, opt, &p, &err);
     if (s < 0) {
         assert_null(p);
         assert_int_equal(s, err.code);
@@ -144,11 +144,11 @@ static inline const char *all_of(const char *spec, const clip_pairs_options *opt
         return told;
     }
     for (int i = 0; i < 10000; i++) {
-        s = clip_pairs_next(p, &pair, &err);
+        s = clipdat_pairs_next(p, &pair, &err);
         if (s == CLIP_OK && !pair.key) {
-            assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_OK); /* the end stays */
+            assert_int_equal(clipdat_pairs_next(p, &pair, &err), CLIP_OK); /* the end stays */
             assert_null(pair.key);
-            clip_pairs_close(p);
+            clipdat_pairs_close(p);
             return told;
         }
         if (s < 0) {

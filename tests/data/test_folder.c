@@ -1,9 +1,8 @@
-/* Folders of pictures, as a list and as pairs. */
+/* test_folder.c: folders of pictures, as a list and as pairs. */
 #include "fixture.h"
 
 #include <stdbool.h>
 
-#include "data/data.h"
 #include "failing_alloc.h"
 
 static void hear(void *user, const char *message)
@@ -20,7 +19,7 @@ static const char *listed(const char *path)
     size_t n;
     clip_error err;
     *told = 0;
-    clip_status s = clip_list_pictures(path, hear, NULL, NULL, NULL, &list, &n, &err);
+    clip_status s = clipdat_list_pictures(path, hear, NULL, NULL, NULL, &list, &n, &err);
     if (s < 0) {
         assert_null(list);
         tell(clipb_status_name(s));
@@ -32,7 +31,7 @@ static const char *listed(const char *path)
         tell(list[i]);
         tell("\n");
     }
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
     return told;
 }
 
@@ -66,7 +65,7 @@ static bool excluded(const char *const *patterns, int n, const char *path)
     return yes;
 }
 
-static void what_is_excluded(void **state)
+static void patterns_exclude_names_and_paths(void **state)
 {
     (void)state;
     const char *const names[] = {"*.png", "drafts"}, *const ways[] = {"2019/tests", "a/*.jpg"};
@@ -94,10 +93,10 @@ static void what_is_excluded(void **state)
     assert_int_equal(clipdat_list(in_dir("."), &o, &list, &n, NULL), CLIP_OK);
     assert_int_equal(n, 1);
     assert_non_null(strstr(list[0], "a/1.jpg"));
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
 }
 
-static void what_is_not_there(void **state)
+static void missing_and_empty_folders_are_reported(void **state)
 {
     (void)state;
     assert_string_equal(listed(in_dir("gone")), "CLIP_EIO gone: No such file or directory");
@@ -132,7 +131,7 @@ static void links_are_followed_once(void **state)
     assert_non_null(strstr(listed(in_dir("way")), "way/z/1.png\n"));
 }
 
-static void what_may_not_be_read_is_passed_over(void **state)
+static void unreadable_folders_are_reported(void **state)
 {
     (void)state;
     put_text("shut/1.png", "x");
@@ -150,7 +149,7 @@ static void what_may_not_be_read_is_passed_over(void **state)
     free(shut);
 }
 
-static void captions_stand_beside_or_in_the_name(void **state)
+static void captions_are_beside_or_in_the_folders_name(void **state)
 {
     (void)state;
     put_text("pets/cat/1.jpg", "C1");
@@ -182,7 +181,7 @@ static void captions_stand_beside_or_in_the_name(void **state)
     assert_non_null(strstr(all_of(in_dir("pets"), NULL), "EIO pets/cat/2.txt: is not a regular file\n"));
 }
 
-static void a_folder_is_named_whatever_the_way_to_it(void **state)
+static void a_folder_keeps_its_name_on_any_path(void **state)
 {
     (void)state;
     put_text("owl/1.jpg", "O");
@@ -197,7 +196,7 @@ static void a_folder_is_named_whatever_the_way_to_it(void **state)
     assert_int_equal(chdir(here), 0);
 }
 
-static void files_that_go_while_we_read(void **state)
+static void files_that_vanish_are_reported(void **state)
 {
     (void)state;
     put_text("f/1.png", "1");
@@ -206,14 +205,14 @@ static void files_that_go_while_we_read(void **state)
     clip_pairs *p;
     clip_pair pair;
     clip_error err;
-    assert_int_equal(clip_pairs_open(in_dir("f"), NULL, &p, &err), CLIP_OK);
-    assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_OK);
+    assert_int_equal(clipdat_pairs_open(in_dir("f"), NULL, &p, &err), CLIP_OK);
+    assert_int_equal(clipdat_pairs_next(p, &pair, &err), CLIP_OK);
     unlink(in_dir("f/2.png"));
-    assert_int_equal(clip_pairs_next(p, &pair, &err), CLIP_EIO);
+    assert_int_equal(clipdat_pairs_next(p, &pair, &err), CLIP_EIO);
     assert_non_null(strstr(err.message, "f/2.png: No such file"));
-    assert_int_equal(clip_pairs_next(p, &pair, NULL), CLIP_OK);
+    assert_int_equal(clipdat_pairs_next(p, &pair, NULL), CLIP_OK);
     assert_string_equal(pair.captions[0], "f");
-    clip_pairs_close(p);
+    clipdat_pairs_close(p);
 }
 
 static void every_failing_allocation_is_survived(void **state)
@@ -232,10 +231,10 @@ static void every_failing_allocation_is_survived(void **state)
         clip_error err;
         int without = 0;
         fail_alloc_at(n);
-        without += clip_pairs_open(in_dir("f"), NULL, &p, &err) == CLIP_ENOMEM;
+        without += clipdat_pairs_open(in_dir("f"), NULL, &p, &err) == CLIP_ENOMEM;
         for (int i = 0; p && i < 10; i++)
-            without += clip_pairs_next(p, &pair, &err) < 0 && strstr(err.message, "out of memory");
-        clip_pairs_close(p);
+            without += clipdat_pairs_next(p, &pair, &err) < 0 && strstr(err.message, "out of memory");
+        clipdat_pairs_close(p);
         if (!fail_alloc_stop())
             break;
         if (without != 1)
@@ -248,13 +247,13 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, fresh_dir)
     const struct CMUnitTest tests[] = {
         T(pictures_are_found_by_extension_and_sorted),
-        T(what_is_excluded),
-        T(what_is_not_there),
+        T(patterns_exclude_names_and_paths),
+        T(missing_and_empty_folders_are_reported),
         T(links_are_followed_once),
-        T(what_may_not_be_read_is_passed_over),
-        T(captions_stand_beside_or_in_the_name),
-        T(a_folder_is_named_whatever_the_way_to_it),
-        T(files_that_go_while_we_read),
+        T(unreadable_folders_are_reported),
+        T(captions_are_beside_or_in_the_folders_name),
+        T(a_folder_keeps_its_name_on_any_path),
+        T(files_that_vanish_are_reported),
         T(every_failing_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

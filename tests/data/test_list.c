@@ -1,4 +1,4 @@
-/* What a listing tells by content, what it passes over and counts, and what it cannot look at. */
+/* test_list.c: what a listing finds by content, passes over and counts, and cannot look at. */
 #include "fixture.h"
 
 #include <dirent.h>
@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "data/data.h"
+/* ---- Listings that break off ---- */
 
-/* ---- Listings that break off ----------------------------------------------------------------- */
-
-static int names_left = -1; /* readdir() fails after so many names; -1: it does not */
+static int names_left = -1; /* readdir() fails after so many names; -1: never */
 
 struct dirent64 *readdir64(DIR *d)
 {
@@ -25,7 +23,7 @@ struct dirent64 *readdir64(DIR *d)
     return real(d);
 }
 
-/* ---- A listing as text ----------------------------------------------------------------------- */
+/* ---- A listing as text ---- */
 
 static void hear(void *user, const char *message)
 {
@@ -35,7 +33,7 @@ static void hear(void *user, const char *message)
     tell("\n");
 }
 
-/* Its faults, its pictures, what it passes over; and how many faults there are. */
+/* A listing's faults, its pictures, the files passed over, and the number of faults. */
 static const char *listed(const char *path, int64_t *faults)
 {
     static const char *const why[] = {"not", "format", "hidden", "excluded", "special"};
@@ -44,7 +42,7 @@ static const char *listed(const char *path, int64_t *faults)
     clip_error err;
     clip_passed p = {0};
     *told = 0;
-    if (clip_list_pictures(path, hear, NULL, &p, faults, &list, &n, &err) < 0)
+    if (clipdat_list_pictures(path, hear, NULL, &p, faults, &list, &n, &err) < 0)
         fail_msg("%s", err.message);
     for (size_t i = 0; i < n; i++) {
         tell(list[i]);
@@ -57,13 +55,13 @@ static const char *listed(const char *path, int64_t *faults)
         all += p.kind[i].n;
     }
     assert_int_equal(all, p.n);
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
     return told;
 }
 
 #define JPEG "\xff\xd8\xff\xe0 and so on"
 
-static void pictures_are_told_by_content(void **state)
+static void pictures_are_found_by_content(void **state)
 {
     (void)state;
     int64_t faults;
@@ -75,7 +73,7 @@ static void pictures_are_told_by_content(void **state)
         snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s\n", names[i]);
     }
     put("empty", "", 0);
-    put("empty.jpg", "", 0);                    /* called a picture: broken, not passed over */
+    put("empty.jpg", "", 0);                    /* named like a picture: broken, not passed over */
     put_text("page.jpg", "<html>not found</html>"); /* the same */
     put_text("BMW.txt", "BMW, P1 and other letters");
     put_text("layers.psd", "8BPS\0\1");
@@ -115,7 +113,7 @@ static void many_extensions_are_counted_together(void **state)
     assert_non_null(strstr(told, "format[Photoshop] 1\n"));
 }
 
-static void what_cannot_be_looked_at_is_told(void **state)
+static void names_that_cannot_be_looked_at_are_reported(void **state)
 {
     (void)state;
     int64_t faults;
@@ -138,10 +136,10 @@ static void what_cannot_be_looked_at_is_told(void **state)
     assert_non_null(strstr(told, "fault: secret: Permission denied\n"));
     assert_non_null(strstr(told, "fault: lost: is a link that leads nowhere\n"));
     assert_non_null(strstr(told, "fault: loop: Too many levels of symbolic links\n"));
-    assert_non_null(strstr(told, "\n1.png\nlost.png\n")); /* lost.png is told by whoever reads it */
+    assert_non_null(strstr(told, "\n1.png\nlost.png\n")); /* the reader of lost.png will report it */
 }
 
-static void a_listing_that_breaks_off_is_told(void **state)
+static void a_listing_that_breaks_off_is_reported(void **state)
 {
     (void)state;
     int64_t faults;
@@ -162,7 +160,7 @@ static void a_listing_that_breaks_off_is_told(void **state)
 }
 
 /* Deeper than a path can be long: made from below. */
-static void paths_that_are_too_long_are_told(void **state)
+static void paths_that_are_too_long_are_reported(void **state)
 {
     (void)state;
     int64_t faults;
@@ -190,8 +188,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, fresh_dir)
     const struct CMUnitTest tests[] = {
-        T(pictures_are_told_by_content), T(many_extensions_are_counted_together), T(what_cannot_be_looked_at_is_told),
-        T(a_listing_that_breaks_off_is_told), T(paths_that_are_too_long_are_told),
+        T(pictures_are_found_by_content),
+        T(many_extensions_are_counted_together),
+        T(names_that_cannot_be_looked_at_are_reported),
+        T(a_listing_that_breaks_off_is_reported),
+        T(paths_that_are_too_long_are_reported),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

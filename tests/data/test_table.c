@@ -1,4 +1,4 @@
-/* Tables of pairs: quoting, separators, faults; and the specification that names sources. */
+/* test_table.c: tables of pairs (quoting, separators, faults), and specifications of sources. */
 #include "fixture.h"
 
 #include <stdbool.h>
@@ -61,10 +61,10 @@ static void rows_of_one_picture_are_one_sample(void **state)
                         "d.png=D: one\n"
                         "EFORMAT t.csv: line 3: 1 fields, but the first line names 2\n"
                         "d.png=D: two\n"
-                        "EFORMAT t.csv: line 5: a quote that opens here is never closed\n");
+                        "EFORMAT t.csv: line 5: a quote that opens here is not closed\n");
 }
 
-static void a_broken_row_is_named_and_passed(void **state)
+static void a_broken_row_is_named_and_skipped(void **state)
 {
     (void)state;
     static const char text[] = "filepath,title\n"
@@ -81,11 +81,11 @@ static void a_broken_row_is_named_and_passed(void **state)
     assert_string_equal(
         all_of(in_dir("t.csv"), NULL),
         "EIO t.csv: line 2: gone.png: No such file or directory\n"
-        "EFORMAT t.csv: line 4: no picture is named\n"
+        "EFORMAT t.csv: line 4: the picture's name is empty\n"
         "EFORMAT t.csv: line 5: 3 fields, but the first line names 2 (is a separator in an unquoted caption?)\n"
         "EIO t.csv: line 6: img: Is a directory\n"
         "img/a.png=A: two\nlines\n"
-        "EFORMAT t.csv: line 10: a zero byte, which no text holds\n"
+        "EFORMAT t.csv: line 10: holds a zero byte, so it is not text\n"
         "d.png=D: sound\n");
     put("empty.png", "", 0);
     assert_string_equal(table("t.csv", "filepath,title\nempty.png,a\nd.png, \n", NULL),
@@ -111,7 +111,7 @@ static void a_header_that_does_not_fit_is_found_at_once(void **state)
     assert_string_equal(table("t.csv", "filepath,title\n", NULL), "");
     assert_string_equal(table("t.csv", "\xff\xfe" "f", NULL), "open: EFORMAT t.csv: is UTF-16; save it as UTF-8\n");
     assert_string_equal(table("t.csv", "\"filepath,title\nd.png,a\n", NULL),
-                        "open: EFORMAT t.csv: line 1: a quote that opens here is never closed\n");
+                        "open: EFORMAT t.csv: line 1: a quote that opens here is not closed\n");
 }
 
 /* A text as rows: fields joined by '/', rows by '.'. */
@@ -136,7 +136,7 @@ static const char *rows(const char *text, size_t size)
     return out;
 }
 
-static void quoting_is_that_of_rfc_4180(void **state)
+static void quoting_follows_rfc_4180(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -177,7 +177,7 @@ static void a_row_is_bounded(void **state)
     memcpy(text, "filepath,title\n", 15);
     put("t.csv", text, n);
     assert_string_equal(all_of(in_dir("t.csv"), NULL),
-                        "ELIMIT t.csv: line 2: longer than 1048576 bytes (a quote that is never closed?)\n");
+                        "ELIMIT t.csv: line 2: longer than 1048576 bytes (is a quote not closed?)\n");
     free(text);
 }
 
@@ -206,14 +206,14 @@ static void every_failing_allocation_is_survived(void **state)
         clip_pairs *p;
         clip_pair pair;
         clip_error err;
-        int without = 0; /* of the stream, or of one picture */
+        int without = 0; /* failing allocations of the stream, or of one picture */
         fail_alloc_at(n);
-        without += clip_pairs_open(in_dir("t.csv"), NULL, &p, &err) == CLIP_ENOMEM;
+        without += clipdat_pairs_open(in_dir("t.csv"), NULL, &p, &err) == CLIP_ENOMEM;
         for (int i = 0; p && i < 10; i++) {
-            clip_status s = clip_pairs_next(p, &pair, &err);
+            clip_status s = clipdat_pairs_next(p, &pair, &err);
             without += s < 0 && strstr(err.message, "out of memory");
         }
-        clip_pairs_close(p);
+        clipdat_pairs_close(p);
         if (!fail_alloc_stop())
             break;
         if (without != 1)
@@ -221,7 +221,7 @@ static void every_failing_allocation_is_survived(void **state)
     }
 }
 
-/* ---- Specifications ------------------------------------------------------------------------------------------- */
+/* ---- Specifications ---- */
 
 static const char *expanded(const char *spec)
 {
@@ -237,7 +237,7 @@ static const char *expanded(const char *spec)
     }
     for (size_t i = 0; i < n; i++)
         sprintf(out + strlen(out), "%s%s", i ? " " : "", list[i]);
-    clip_list_free(list, n);
+    clipdat_list_free(list, n);
     return out;
 }
 
@@ -282,7 +282,7 @@ static void braces_expand_as_in_a_shell(void **state)
     assert_string_equal(expanded(deep), "CLIP_ELIMIT");
 }
 
-static void what_exists_under_its_name_is_meant(void **state)
+static void an_existing_name_is_not_expanded(void **state)
 {
     (void)state;
     put_text("x{1,2}::y/t.csv", "filepath,title\n../d.png,odd\n");
@@ -299,7 +299,7 @@ static void expansion_survives_failing_allocations(void **state)
         clip_status s = clipdat_expand("a{1..3}{x,y}::b::c{1,{2..20}}", &list, &count, NULL);
         if (!fail_alloc_stop()) {
             assert_int_equal(count, 6 + 1 + 20);
-            clip_list_free(list, count);
+            clipdat_list_free(list, count);
             break;
         }
         assert_int_equal(s, CLIP_ENOMEM);
@@ -329,14 +329,14 @@ int main(void)
         T(openclips_tables),
         T(keys_and_separator_can_be_chosen),
         T(rows_of_one_picture_are_one_sample),
-        T(a_broken_row_is_named_and_passed),
+        T(a_broken_row_is_named_and_skipped),
         T(a_header_that_does_not_fit_is_found_at_once),
-        T(quoting_is_that_of_rfc_4180),
+        T(quoting_follows_rfc_4180),
         T(a_row_is_bounded),
         T(every_cut_and_flip_of_a_table),
         T(every_failing_allocation_is_survived),
         T(braces_expand_as_in_a_shell),
-        T(what_exists_under_its_name_is_meant),
+        T(an_existing_name_is_not_expanded),
         T(expansion_survives_failing_allocations),
         T(sources_follow_each_other),
     };

@@ -1,4 +1,4 @@
-/* WebDataset tars: whole, odd, cut, and flipped. */
+/* test_webdataset.c: WebDataset tars: sound, odd, truncated, and with flipped bits. */
 #include "fixture.h"
 
 #include <stdbool.h>
@@ -67,7 +67,7 @@ static void captions_in_json_win(void **state)
                         "EFORMAT t.tar/6.png: has no caption\n");
 }
 
-static void a_broken_sample_is_named_and_passed(void **state)
+static void a_broken_sample_is_named_and_skipped(void **state)
 {
     (void)state;
     tar_text(&tar, "0.txt", "no picture");
@@ -105,7 +105,7 @@ static void the_best_of_several_pictures_counts(void **state)
     assert_string_equal(read_tar(), "t.tar/0.jpg=J: in any order\n");
 }
 
-static void what_is_no_member_is_passed_over(void **state)
+static void other_members_are_passed_over(void **state)
 {
     (void)state;
     tar_add(&tar, "a.b/", '5', NULL, 0);
@@ -121,7 +121,7 @@ static void what_is_no_member_is_passed_over(void **state)
     assert_string_equal(read_tar(), "t.tar/a.b/0.jpg=P: zero\n");
 }
 
-/* PAX: names beyond 100 bytes and outside ASCII, whatever the locale. */
+/* PAX: names beyond 100 bytes and outside ASCII, in any locale. */
 static void add_pax(const char *path, const char *data)
 {
     char record[1200];
@@ -132,7 +132,7 @@ static void add_pax(const char *path, const char *data)
     tar_text(&tar, "short", data);
 }
 
-static void long_and_foreign_names(void **state)
+static void long_and_foreign_names_are_read(void **state)
 {
     (void)state;
     char name[300], expected[2000], longer[300];
@@ -142,11 +142,11 @@ static void long_and_foreign_names(void **state)
     strcpy(longer + 250, ".txt");
     add_pax(name, "P");
     add_pax(longer, "long");
-    add_pax("\u00e9.png", "Q"); /* two names that a locale without them would make the same */
+    add_pax("\u00e9.png", "Q"); /* two names that become the same in a locale without them */
     add_pax("\u00e9.txt", "e");
     add_pax("\u00fc.png", "R");
     add_pax("\u00fc.txt", "u");
-    tar_text(&tar, "\xe9\xff.png", "S"); /* no UTF-8 */
+    tar_text(&tar, "\xe9\xff.png", "S"); /* not UTF-8 */
     tar_text(&tar, "\xe9\xff.txt", "raw");
     tar_end(&tar);
     snprintf(expected, sizeof expected,
@@ -154,7 +154,7 @@ static void long_and_foreign_names(void **state)
     assert_string_equal(read_tar(), expected);
 }
 
-static void gnu_names_and_gzip(void **state)
+static void gnu_names_and_gzip_are_read(void **state)
 {
     (void)state;
     char name[201], command[1200], expected[300];
@@ -175,12 +175,12 @@ static void gnu_names_and_gzip(void **state)
     assert_non_null(strstr(all_of(in_dir("odd.tar"), NULL), "odd.tar/0.png=Q: zero\n"));
     struct stat whole;
     assert_int_equal(stat(in_dir("t.tgz"), &whole), 0);
-    assert_int_equal(truncate(in_dir("t.tgz"), whole.st_size - 12), 0); /* without its checksum, and a little more */
+    assert_int_equal(truncate(in_dir("t.tgz"), whole.st_size - 12), 0); /* without its checksum and one more byte */
     assert_string_equal(all_of(in_dir("t.tgz"), NULL),
                         "EFORMAT t.tgz: cannot be read as a tar: truncated gzip input\n");
 }
 
-static void what_is_no_tar_is_said_once(void **state)
+static void a_file_that_is_not_a_tar_is_reported_once(void **state)
 {
     (void)state;
     put_text("garbage.tar", "hello");
@@ -200,13 +200,13 @@ static void what_is_no_tar_is_said_once(void **state)
     assert_string_equal(all_of(in_dir("nothing.tar"), NULL), "");
 }
 
-/* A header that claims 1 GiB and more, with and without the bytes (a hole in the file) to show for it. */
+/* A header that claims 1 GiB or more, with and without the bytes, which are a hole in the file. */
 static void sizes_are_bounded(void **state)
 {
     (void)state;
     static const struct {
         const char *size;
-        off_t next; /* where the next member stands; 0: nowhere */
+        off_t next; /* where the next member is; 0: nowhere */
         const char *says;
     } cases[] = {
         {"07777777777", 0, "EFORMAT t.tar: damaged or cut short: Truncated "},
@@ -249,13 +249,13 @@ static size_t sample_tar(void)
     return end;
 }
 
-static void every_cut_is_said_and_what_stands_before_it_is_read(void **state)
+static void every_cut_is_reported_and_samples_before_it_are_read(void **state)
 {
     (void)state;
     static const char *const whole[] = {
         "",
         "t.tar/0.png=P0: zero\n",
-        "t.tar/0.png=P0: zero\nt.tar/1.png=P1: one\n", /* cut before its JSON: what there is of it is sound */
+        "t.tar/0.png=P0: zero\nt.tar/1.png=P1: one\n", /* cut before its JSON: the sample so far is sound */
         "t.tar/0.png=P0: zero\nt.tar/1.png=P1: one|1\n",
     };
     const size_t end = sample_tar(), full = tar.n;
@@ -284,7 +284,7 @@ static void no_flipped_bit_harms(void **state)
 {
     (void)state;
     sample_tar();
-    for (size_t i = 0; i < tar.n; i += i % 512 < 345 ? 3 : 23) { /* headers more than their padding and the data */
+    for (size_t i = 0; i < tar.n; i += i % 512 < 345 ? 3 : 23) { /* more bytes of headers than of padding and data */
         tar.bytes[i] ^= (unsigned char)(1 << i * 5 % 8);
         read_tar();
         tar.bytes[i] ^= (unsigned char)(1 << i * 5 % 8);
@@ -302,15 +302,15 @@ static void every_failing_allocation_is_survived(void **state)
         clip_error err;
         int without = 0;
         fail_alloc_at(n);
-        clip_status s = clip_pairs_open(in_dir("t.tar"), NULL, &p, &err);
+        clip_status s = clipdat_pairs_open(in_dir("t.tar"), NULL, &p, &err);
         without += s == CLIP_ENOMEM;
         for (int i = 0; p && i < 10; i++) {
-            s = clip_pairs_next(p, &pair, &err);
+            s = clipdat_pairs_next(p, &pair, &err);
             without += s == CLIP_ENOMEM;
             if (s < 0)
                 assert_int_equal(s, CLIP_ENOMEM);
         }
-        clip_pairs_close(p);
+        clipdat_pairs_close(p);
         if (!fail_alloc_stop())
             break;
         assert_int_equal(without, 1);
@@ -324,14 +324,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(members_of_a_key_are_a_sample),
         T(captions_in_json_win),
-        T(a_broken_sample_is_named_and_passed),
+        T(a_broken_sample_is_named_and_skipped),
         T(the_best_of_several_pictures_counts),
-        T(what_is_no_member_is_passed_over),
-        T(long_and_foreign_names),
-        T(gnu_names_and_gzip),
-        T(what_is_no_tar_is_said_once),
+        T(other_members_are_passed_over),
+        T(long_and_foreign_names_are_read),
+        T(gnu_names_and_gzip_are_read),
+        T(a_file_that_is_not_a_tar_is_reported_once),
         T(sizes_are_bounded),
-        T(every_cut_is_said_and_what_stands_before_it_is_read),
+        T(every_cut_is_reported_and_samples_before_it_are_read),
         T(no_flipped_bit_harms),
         T(every_failing_allocation_is_survived),
     };

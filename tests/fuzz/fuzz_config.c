@@ -1,4 +1,4 @@
-/* Any bytes as the JSON that describes a checkpoint, to every family. */
+/* fuzz_config.c: any bytes as the JSON of a checkpoint, read by every family. */
 #include "engine/engine.h"
 #include "memory_file.h"
 

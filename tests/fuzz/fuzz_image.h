@@ -1,8 +1,10 @@
-/* fuzz_image.h: what the targets of the picture formats share. Each says how to make its input look like its format:
+/* fuzz_image.h: the common part of the picture formats' targets. Each defines how its input is made
+ * to look like its format:
  *
- *     static void prepare(unsigned char *data, size_t size);     e.g. put the magic number in its place
+ *     static void prepare(unsigned char *data, size_t size);     e.g. write the magic number
  *
- * A picture of up to a megapixel is decoded, with and without a background, in full or reduced, and every pixel read. */
+ * A picture of up to a megapixel is decoded with and without a background, in full or reduced, and
+ * every pixel is read. */
 #ifndef FUZZ_IMAGE_H
 #define FUZZ_IMAGE_H
 
@@ -10,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clip.h"
+#include "image/image.h"
 
 static void prepare(unsigned char *data, size_t size);
 
@@ -24,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    unsigned char *copy = malloc(size ? size : 1); /* its end is the heap's end */
+    unsigned char *copy = malloc(size ? size : 1); /* its end is the end of a heap block */
     if (!copy)
         return 0;
     memcpy(copy, data, size);
@@ -33,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     clip_error err;
     clip_image_options o = {
         .max_pixels = 1 << 20, .background = size % 2 ? 0x808080 : -1, .enough = size % 4 < 2 ? 0 : 16};
-    if (clip_image_decode(copy, size, "fuzz", &o, &img, &err) == CLIP_OK) {
+    if (clipimg_decode(copy, size, "fuzz", &o, NULL, &img, &err) == CLIP_OK) {
         unsigned sum = 0;
         for (int y = 0; y < img.height; y++)
             for (size_t x = 0; x < 3 * (size_t)img.width; x++)
@@ -41,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         volatile unsigned keep = sum;
         (void)keep;
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
     free(copy);
     return 0;
 }

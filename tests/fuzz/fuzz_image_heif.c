@@ -1,7 +1,7 @@
 /* fuzz_image_heif.c: HEIC and AVIF. */
 #include "fuzz_image.h"
 
-/* libheif and the decoders behind it lose some bytes over damaged streams; ours would still be found. */
+/* libheif and its decoders leak some bytes on damaged streams; our own leaks are still found */
 const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void) { return "leak:libdav1d.so\nleak:libheif.so\nleak:libde265.so\n"; }

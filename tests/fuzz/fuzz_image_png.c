@@ -1,4 +1,4 @@
-/* fuzz_image_png.c: PNG. Checksums are made right, or nothing behind them would ever be reached. */
+/* fuzz_image_png.c: PNG. Checksums are corrected, so that the code behind them is reached. */
 #include "fuzz_image.h"
 
 #include <zlib.h>

@@ -7,5 +7,5 @@ static void prepare(unsigned char *data, size_t size)
         put(data, size, 0, "FUJIFILMCCD-RAW", 15);
     else if (size > 0 && data[0] == 0)
         put(data, size, 4, "ftypcrx ", 8);
-    /* the others are told by all of their directories */
+    /* the others are recognised by their directories */
 }

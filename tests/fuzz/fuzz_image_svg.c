@@ -1,7 +1,7 @@
 /* fuzz_image_svg.c: SVG, as it is. */
 #include "fuzz_image.h"
 
-/* librsvg loses the text of each entity that is declared; ours would still be found. */
+/* librsvg leaks the text of each declared entity; our own leaks are still found */
 const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void) { return "leak:libxml2.so\n"; }

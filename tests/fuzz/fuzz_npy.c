@@ -1,4 +1,4 @@
-/* Any bytes as a matrix that NumPy has written. */
+/* fuzz_npy.c: any bytes as a matrix written by NumPy. */
 #include <stdlib.h>
 
 #include "index/npy.h"

@@ -1,10 +1,11 @@
-/* Any bytes as a safetensors file: what opens must be readable to its last byte, and what it seems to be must be inferable or refused. */
+/* fuzz_safetensors.c: any bytes as a safetensors file. A file that opens must be readable to its
+ * last byte, and its shapes must be inferred or refused. */
 #include "memory_file.h"
 #include "model/names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static volatile unsigned char read_all; /* so that the reading is not left out */
+static volatile unsigned char read_all; /* so that the compiler keeps the reading */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

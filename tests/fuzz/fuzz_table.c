@@ -1,4 +1,5 @@
-/* Any bytes as a table, rows with each separator; then as a table of image-text pairs, whose pictures are not there. */
+/* fuzz_table.c: any bytes as a table, read with each separator; then as a table of image-text pairs
+ * without their pictures. */
 #include <string.h>
 
 #include "data/csv.h"
@@ -27,7 +28,7 @@ static void read_rows(const char *path, char separator)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const clip_pairs_options opt = clip_pairs_options_default();
+    const clip_pairs_options opt = clipdat_pairs_options_default();
     const char *path = memory_file(data, size);
     clipdat_source *source;
     clipdat_sample sample = {0};

@@ -1,4 +1,5 @@
-/* Any bytes as a tar of image-text pairs: the stream must come to an end, and what it gives must be readable to its last byte. */
+/* fuzz_tar.c: any bytes as a tar of image-text pairs. The stream must end, and its samples must be
+ * readable to their last byte. */
 #include "data/data.h"
 #include "memory_file.h"
 

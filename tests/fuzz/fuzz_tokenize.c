@@ -1,5 +1,5 @@
-/* Any bytes as a text, by both rules. The first byte chooses how many ids there is room for: a shorter context must give the
- * same beginning. */
+/* fuzz_tokenize.c: any bytes as a text, by both rules. The first byte chooses the room for ids: a
+ * shorter context must give the same beginning. */
 #include "../text/fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

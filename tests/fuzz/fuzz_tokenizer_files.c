@@ -1,5 +1,5 @@
-/* Any bytes as one of a tokenizer's files. The first byte chooses which and by whose rules; the others are sound. What loads
- * must encode. */
+/* fuzz_tokenizer_files.c: any bytes as one of a tokenizer's files. The first byte chooses the file
+ * and the rules; the other files are sound. A tokenizer that loads must encode. */
 #include "../text/fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,4 +1,4 @@
-/* memory_file.h: give bytes to code that wants a path. */
+/* memory_file.h: bytes as a file, for code that takes a path. */
 #ifndef MEMORY_FILE_H
 #define MEMORY_FILE_H
 
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The path of a file in memory that holds `data`; one at a time, valid until the next call. */
+/* The path of a file in memory that holds `data`. One at a time, valid until the next call. */
 static inline const char *memory_file(const uint8_t *data, size_t size)
 {
     static char path[64];

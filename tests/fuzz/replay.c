@@ -1,4 +1,5 @@
-/* replay.c: run a fuzz target over kept inputs, without libFuzzer: `fuzz_x DIRECTORY...`. Fails if a directory holds no input. */
+/* replay.c: runs a fuzz target over kept inputs without libFuzzer: `fuzz_x DIRECTORY...`. Fails if
+ * a directory holds no input. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ static int replay(const char *path)
         size += got;
     } while (got > 0);
     fclose(f);
-    data = realloc(data, size ? size : 1); /* exact, so that ASan sees the first byte beyond */
+    data = realloc(data, size ? size : 1); /* exact, so that ASan sees reads beyond it */
     LLVMFuzzerTestOneInput(data, size);
     free(data);
     return 1;

@@ -1,4 +1,5 @@
-/* golden.h: walking the tables in tests/image/golden, and whole files. The folder is the program's first argument. */
+/* golden.h: reads the tables and files in tests/image/golden. The folder is the program's first
+ * argument. */
 #ifndef GOLDEN_H
 #define GOLDEN_H
 
@@ -40,7 +41,7 @@ static inline bool golden_next(FILE *f, golden_row *r)
     return fscanf(f, "%63s %d %d %llx %llx", r->name, &r->width, &r->height, &r->hash, &r->hash_flat) == 5;
 }
 
-/* Does this build read a file of that name? */
+/* Whether this build reads a file of this name. */
 static inline bool golden_readable(const char *name)
 {
     static const char *const kinds[][2] = {{".webp", "WebP"}, {".gif", "GIF"},   {".tif", "TIFF"},

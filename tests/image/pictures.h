@@ -1,4 +1,4 @@
-/* pictures.h: pictures that C and tools/dump_images.py make alike, and the number that stands for their pixels. */
+/* pictures.h: pictures that C and tools/dump_images.py make alike, and a hash of their pixels. */
 #ifndef PICTURES_H
 #define PICTURES_H
 
@@ -7,7 +7,8 @@
 
 #include "clip.h"
 
-/* Byte i of a picture of noise: a mix of seed and i, so that either side can make them in any order. extremes: only 0 and 255. */
+/* Byte i of a picture of noise: a mix of seed and i, so that it can be made in any order.
+ * extremes  in  only 0 and 255 */
 static inline uint8_t noise_byte(uint32_t seed, uint32_t i, int extremes)
 {
     uint32_t x = i * 2654435761u + seed;

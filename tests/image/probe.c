@@ -1,11 +1,15 @@
-/* probe.c: the image room as a filter, for tools/parity_images.py. Commands on standard input, a line each:
+/* probe.c: the image room as a filter, for tools/parity_images.py. Commands on standard input, one
+ * on each line:
  *
- *     decode BACKGROUND MAX_PIXELS PATH                   -> "WIDTH HEIGHT\n" RGB, or "-STATUS MESSAGE\n"
- *     resize SET FILTER W H w h (then W*H*3 bytes)        -> RGB of w x h
- *     preprocess S MODE FILTER FLAVOUR FILL W H m m m s s s (then W*H*3 bytes)  -> 3*S*S floats
- *     time resize SET FILTER W H w h N                    -> median milliseconds of N
- *     time decode N PATH                                  -> median milliseconds of N
- *     time preprocess S MODE FILTER W H N                 -> median milliseconds of N */
+ *     decode BACKGROUND MAX_PIXELS PATH
+ *         -> "WIDTH HEIGHT\n" RGB, or "-STATUS MESSAGE\n"
+ *     resize SET FILTER W H w h (then W*H*3 bytes)
+ *         -> RGB of w x h
+ *     preprocess S MODE FILTER FLAVOUR FILL W H m m m s s s (then W*H*3 bytes)
+ *         -> 3*S*S floats
+ *     time resize SET FILTER W H w h N            -> median milliseconds of N
+ *     time decode N PATH                          -> median milliseconds of N
+ *     time preprocess S MODE FILTER W H N         -> median milliseconds of N */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,9 +80,9 @@ static void time_command(const char *line)
             double t = now();
             resize_to(set, filter, &in, &out);
             ms[i] = now() - t;
-            clip_image_free(&out);
+            clipimg_free(&out);
         }
-        clip_image_free(&in);
+        clipimg_free(&in);
     } else if (sscanf(line, "preprocess %d %d %d %d %d %d", &S, &mode, &filter, &W, &H, &n) == 6) {
         clipimg_recipe r = {
             .size = S, .mode = mode, .filter = filter, .mean = {.5f, .5f, .5f}, .std = {.25f, .25f, .25f}};
@@ -90,7 +94,7 @@ static void time_command(const char *line)
             ms[i] = now() - t;
         }
         free(out);
-        clip_image_free(&in);
+        clipimg_free(&in);
     } else if (sscanf(line, "decode %d %4095[^\n]", &n, path) == 2) {
         unsigned char *data;
         size_t size;
@@ -98,9 +102,9 @@ static void time_command(const char *line)
         for (int i = 0; i < n; i++) {
             clip_image out;
             double t = now();
-            check(clip_image_decode(data, size, path, NULL, &out, NULL));
+            check(clipimg_decode(data, size, path, NULL, NULL, &out, NULL));
             ms[i] = now() - t;
-            clip_image_free(&out);
+            clipimg_free(&out);
         }
         free(data);
     } else
@@ -111,14 +115,14 @@ static void time_command(const char *line)
 static void decode_command(const char *line)
 {
     char path[4096];
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     long long most;
     if (sscanf(line, "%d %lld %4095[^\n]", &o.background, &most, path) != 3)
         exit(2);
     o.max_pixels = most;
     clip_image out;
     clip_error err = {0};
-    clip_status s = clip_image_read(path, &o, &out, &err);
+    clip_status s = clipimg_read(path, &o, &out, &err);
     if (s < 0)
         printf("%d %s\n", s, err.message);
     else {
@@ -126,7 +130,7 @@ static void decode_command(const char *line)
         for (int y = 0; y < out.height; y++)
             fwrite(out.rgb + (size_t)y * out.stride, 3, (size_t)out.width, stdout);
     }
-    clip_image_free(&out);
+    clipimg_free(&out);
 }
 
 static void preprocess_command(const char *line)
@@ -147,7 +151,7 @@ static void preprocess_command(const char *line)
     check(clipimg_preprocess(&r, &in, out));
     fwrite(out, sizeof *out, n, stdout);
     free(out);
-    clip_image_free(&in);
+    clipimg_free(&in);
 }
 
 static void resize_command(const char *line)
@@ -160,8 +164,8 @@ static void resize_command(const char *line)
     clip_image in = read_pixels(W, H);
     resize_to(set, filter, &in, &out);
     fwrite(out.rgb, out.stride, (size_t)out.height, stdout);
-    clip_image_free(&in);
-    clip_image_free(&out);
+    clipimg_free(&in);
+    clipimg_free(&out);
 }
 
 int main(void)

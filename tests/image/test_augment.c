@@ -1,5 +1,5 @@
-/* test_augment.c: random views and colours: that nothing asked is nothing done, that what is drawn stays in its range and fills it, and that
- * colours are Pillow's. */
+/* test_augment.c: random views and colors. Without settings nothing changes, draws stay in their
+ * range and fill it, and colors are Pillow's. */
 #include "failing_alloc.h"
 #include "golden.h"
 #include "image/augment.h"
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-const char *golden_dir; /* golden.h wants one */
+const char *golden_dir; /* unused; golden.h needs it */
 
 enum { S = 32, PLANE = S * S, MANY = 2000 };
 static float out[3 * PLANE], plain[3 * PLANE];
@@ -23,13 +23,13 @@ static clipimg_recipe recipe(clipimg_mode mode, clipimg_filter filter)
                             .std = {0.25f, 0.3f, 0.5f}};
 }
 
-/* v is 0..1, no more than that. */
+/* v is in 0..1. */
 static clipimg_recipe bare(void)
 {
     return (clipimg_recipe){.size = S, .filter = CLIPIMG_BILINEAR, .std = {1, 1, 1}};
 }
 
-/* The whole picture, and nothing else done to it. */
+/* The whole picture, without any change. */
 static clipimg_augment nothing(void)
 {
     clipimg_augment a = clipimg_augment_default();
@@ -49,11 +49,11 @@ static clipimg_augment affine(float lo, float hi)
 static void apply(const clipimg_augment *a, uint64_t n, const clipimg_recipe *r, const clip_image *img)
 {
     clipb_rng rng = clipb_rng_at(7, CLIPB_RNG_AUGMENT, 0, n);
-    memset(out, 0xff, sizeof out); /* NaN: what is not written shows */
+    memset(out, 0xff, sizeof out); /* NaN: pixels that are not written show */
     assert_int_equal(clipimg_augment_apply(a, &rng, r, img, out), CLIP_OK);
 }
 
-static void test_nothing_asked_is_preprocess(void **state)
+static void nothing_asked_equals_preprocessing(void **state)
 {
     (void)state;
     static const int sides[][2] = {{S, S}, {20, 20}, {100, 100}, {40, 40}, {3, 3},
@@ -70,7 +70,8 @@ static void test_nothing_asked_is_preprocess(void **state)
                     apply(&a, 0, &r, &img);
                     assert_memory_equal(out, plain, sizeof out);
                 }
-                /* An affine view does not enlarge before it samples: the same where nothing is enlarged, and a middle is cut exactly. */
+                /* An affine view does not enlarge before it samples. It equals preprocessing if
+                 * nothing is enlarged and the middle is cut exactly. */
                 const bool exact = mode == CLIPIMG_SHORTEST ? shorter == S || (w == h && w > 1.4 * S)
                                                             : shorter > 1.4 * S || (w == S && h == S);
                 if (exact) {
@@ -78,11 +79,11 @@ static void test_nothing_asked_is_preprocess(void **state)
                     apply(&a, 0, &r, &img);
                     assert_memory_equal(out, plain, sizeof out);
                 }
-                clip_image_free(&img);
+                clipimg_free(&img);
             }
 }
 
-static void test_default_is_openclips(void **state)
+static void the_default_is_openclips(void **state)
 {
     (void)state;
     const clipimg_augment a = clipimg_augment_default();
@@ -105,7 +106,7 @@ static clipimg_augment everything(bool as_affine)
     return a;
 }
 
-static void test_the_same_generator_the_same_picture(void **state)
+static void the_same_generator_gives_the_same_picture(void **state)
 {
     (void)state;
     static float first[3 * PLANE];
@@ -124,12 +125,12 @@ static void test_the_same_generator_the_same_picture(void **state)
             assert_memory_not_equal(first, out, sizeof out);
         }
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* ---- The crop ---- */
 
-static void test_boxes(void **state)
+static void boxes_fill_their_ranges(void **state)
 {
     (void)state;
     static const int sides[][2] = {{300, 200}, {224, 224}, {90, 400}};
@@ -155,12 +156,13 @@ static void test_boxes(void **state)
             least = fmin(least, share);
             most = fmax(most, share);
         }
-        /* Means of 2,000 within four standard errors: a share's deviation is 0.115, an aspect's 0.17, a centre's below 0.17. */
+        /* Means of 2,000 draws lie within four standard errors. The deviation of a share is 0.115,
+         * of an aspect 0.17, of a centre below 0.17. */
         assert_true(fabs(area - 0.4) < 0.0104 && fabs(log_aspect) < 0.015 && fabs(x - 0.5) < 0.015 &&
                     fabs(y - 0.5) < 0.015);
         assert_true(least < 0.21 && most > 0.59);
     }
-    /* Nothing of the aspect fits: the middle, as wide as may be. */
+    /* No box of this aspect fits: the middle, as wide as possible. */
     a.scale[0] = a.scale[1] = 1;
     clipb_rng rng = {0};
     clipimg_box b = clipimg_augment_box(&a, &rng, 1000, 90);
@@ -171,7 +173,7 @@ static void test_boxes(void **state)
     assert_true(b.height == 1 && b.width == 1);
 }
 
-static void test_a_crop_is_pillows(void **state)
+static void a_crop_equals_pillows(void **state)
 {
     (void)state;
     clip_image img = noise_picture(90, 60, 4, 0), small;
@@ -187,14 +189,14 @@ static void test_a_crop_is_pillows(void **state)
         assert_int_equal(clipimg_preprocess(&r, &small, plain), CLIP_OK);
         apply(&a, n, &r, &img);
         assert_memory_equal(out, plain, sizeof out);
-        clip_image_free(&small);
+        clipimg_free(&small);
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* ---- The affine view ---- */
 
-/* Red grows to the right, green downwards: from what is seen follows where one looks. */
+/* Red grows to the right, green downwards: the colors seen give the view's place. */
 static clip_image ramps(void)
 {
     clip_image p = noise_picture(256, 256, 1, 0);
@@ -216,14 +218,15 @@ static void widen(range *r, double v)
     r->hi = fmax(r->hi, v);
 }
 
-/* All of [lo, hi] is met, and nothing beyond it; fringe: how near its ends 2,000 draws come, and what bytes cannot tell. */
+/* All of [lo, hi] is met, and nothing beyond it. fringe: how near the ends 2,000 draws come, and
+ * the precision of bytes. */
 static void assert_range(const char *what, range r, double lo, double hi, double fringe)
 {
     if (r.lo < lo - fringe || r.lo > lo + fringe || r.hi > hi + fringe || r.hi < hi - fringe)
         fail_msg("%s: %g .. %g, not %g .. %g", what, r.lo, r.hi, lo, hi);
 }
 
-static void test_affine_ranges(void **state)
+static void affine_views_fill_their_ranges(void **state)
 {
     (void)state;
     clip_image img = ramps();
@@ -233,7 +236,7 @@ static void test_affine_ranges(void **state)
     a.affine.shift = 0.15f;
     a.affine.rotate = 20;
     range zoom = {9, 0}, aspect = {9, 0}, x = {9, -9}, y = {9, -9}, angle = {99, -99};
-    enum { K = 6 }; /* pixels from the middle: what they show lies inside */
+    enum { K = 6 }; /* pixels from the middle whose colors lie inside the picture */
     for (uint64_t n = 0; n < MANY; n++) {
         apply(&a, n, &r, &img);
         const float *red = out + PLANE / 2 + S / 2, *green = red + PLANE;
@@ -251,11 +254,11 @@ static void test_affine_ranges(void **state)
     assert_range("x", x, -0.15, 0.15, 0.01);
     assert_range("y", y, -0.15, 0.15, 0.01);
     assert_range("angle", angle, -20, 20, 1.5);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-/* Weights add up to 1 wherever one looks; and beyond the edge there is the edge. */
-static void test_one_colour_stays_one(void **state)
+/* Weights add up to 1 everywhere. Beyond the edge the edge is repeated. */
+static void one_color_stays_one_color(void **state)
 {
     (void)state;
     for (int mode = CLIPIMG_SHORTEST; mode <= CLIPIMG_SQUASH; mode++)
@@ -272,12 +275,12 @@ static void test_one_colour_stays_one(void **state)
                 apply(&a, n, &r, &img);
                 for (int i = 0; i < 3 * PLANE; i++)
                     assert_true(out[i] == 1);
-                clip_image_free(&img);
+                clipimg_free(&img);
             }
 }
 
-/* Lines finer than the view's pixels become grey, as with Pillow: no moiré. */
-static void test_shrinking_averages(void **state)
+/* Lines finer than the view's pixels become grey, as with Pillow, without moiré. */
+static void shrinking_averages(void **state)
 {
     (void)state;
     clip_image img = noise_picture(8 * S, 8 * S, 1, 0);
@@ -289,13 +292,13 @@ static void test_shrinking_averages(void **state)
     apply(&a, 1, &r, &img);
     for (int i = 0; i < PLANE; i++)
         assert_true(fabsf(out[i] - 0.5f) < 0.03f);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-/* ---- Colours ---- */
+/* ---- Colors ---- */
 
-/* Hashes of what Pillow 13 and torchvision 0.29 make of noise_picture(64, 48, 5, 0). */
-static void test_colours_are_pillows(void **state)
+/* Hashes of noise_picture(64, 48, 5, 0), changed by Pillow 13 and torchvision 0.29. */
+static void colors_equal_pillows(void **state)
 {
     (void)state;
     static const struct {
@@ -314,11 +317,11 @@ static void test_colours_are_pillows(void **state)
         cases[i].change(img.rgb, 64 * 48, cases[i].by);
         if (picture_hash(&img) != cases[i].hash)
             fail_msg("case %zu: other bytes than Pillow's", i);
-        clip_image_free(&img);
+        clipimg_free(&img);
     }
 }
 
-static void test_grey_is_grey(void **state)
+static void grey_is_grey(void **state)
 {
     (void)state;
     clip_image img = noise_picture(S, S, 2, 0);
@@ -336,10 +339,10 @@ static void test_grey_is_grey(void **state)
             assert_true(fabsf(out[0] * 255 - (0.299f * img.rgb[0] + 0.587f * img.rgb[1] + 0.114f * img.rgb[2])) <= 1);
     }
     assert_true(abs(grey - 600) < 82); /* four deviations of 20.5 */
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-static void test_jitter(void **state)
+static void jitter_fills_its_range(void **state)
 {
     (void)state;
     clip_image img = noise_picture(S, S, 2, 0);
@@ -356,17 +359,17 @@ static void test_jitter(void **state)
         same += out[5] * 255 == 100;
     }
     assert_range("brightness", brightness, 0.6, 1.4, 0.0101);
-    assert_true(same > 900 && same < 1150); /* half, and few more by chance */
+    assert_true(same > 900 && same < 1150); /* half of them, and a few more by chance */
     a.color_jitter[0] = 0;
     a.color_jitter[2] = a.color_jitter[3] = 0.5f;
     a.color_jitter_prob = 1;
     apply(&a, 1, &r, &img);
-    for (int i = 0; i < 3 * PLANE; i++) /* grey has neither hue nor saturation to change */
+    for (int i = 0; i < 3 * PLANE; i++) /* grey has no hue or saturation to change */
         assert_true(out[i] == 100 / 255.0f);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-static void test_flip_contrast_shift(void **state)
+static void flip_contrast_and_shift_fill_their_ranges(void **state)
 {
     (void)state;
     clip_image img = noise_picture(S, S, 2, 0);
@@ -395,10 +398,10 @@ static void test_flip_contrast_shift(void **state)
     assert_range("contrast", contrast, 0.8, 1.2, 0.001);
     for (int c = 0; c < 3; c++)
         assert_range("shift", shift[c], -0.05, 0.05, 0.001);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-static void test_erasing(void **state)
+static void erasing_fills_one_box(void **state)
 {
     (void)state;
     clip_image img = noise_picture(S, S, 2, 0);
@@ -430,7 +433,7 @@ static void test_erasing(void **state)
     }
     assert_range("share", share, 0.02, 1 / 3.0, 0.015);
     assert_true(abs(erased - 500) < 78);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 /* ---- Settings, and memory ---- */
@@ -444,14 +447,15 @@ static clip_status settings(const char *json, clipimg_augment *a, clip_error *er
     return s;
 }
 
-static void test_settings(void **state)
+static void settings_are_read_or_refused(void **state)
 {
     (void)state;
     clipimg_augment a;
     clip_error err;
     assert_int_equal(
         settings(
-            "{\"color_jitter\": [0.1, 0.2, 0.3, 0.4], \"color_jitter_prob\": 0.8, \"gray_scale_prob\": 0.2, \"hflip\": 0.5,"
+            "{\"color_jitter\": [0.1, 0.2, 0.3, 0.4], \"color_jitter_prob\": 0.8, \"gray_scale_prob\": 0.2,"
+            "\"hflip\": 0.5,"
             "\"affine\": {\"zoom\": [0.6, 1.05], \"aspect\": 0.1, \"shift\": 0.15, \"rotate\": 10}, \"contrast\": 0.25,"
             "\"channel_shift\": 0.05, \"re_prob\": 0.125, \"ratio\": null}",
             &a, &err),
@@ -463,18 +467,18 @@ static void test_settings(void **state)
     assert_int_equal(settings("{\"scale\": [0.5, 0.75], \"ratio\": [0.5, 2], \"affine\": null}", &a, &err), CLIP_OK);
     assert_true(a.scale[0] == 0.5f && a.scale[1] == 0.75f && a.ratio[0] == 0.5f && a.ratio[1] == 2 && !a.affine.on);
     static const char *const faults[][2] = {
-        {"[]", "augmentation must be an object"},
-        {"{\"scales\": [1, 1]}", "augmentation has no setting \"scales\""},
-        {"{\"affine\": {\"scale\": 1}}", "augmentation has no setting \"scale\""},
-        {"{\"affine\": {}, \"ratio\": [1, 1]}", "\"scale\" and \"ratio\" (a crop) do not go together with \"affine\""},
-        {"{\"affine\": 1}", "augmentation must be an object"},
+        {"[]", "the augmentation must be a JSON object"},
+        {"{\"scales\": [1, 1]}", "the augmentation has no setting \"scales\""},
+        {"{\"affine\": {\"scale\": 1}}", "the augmentation has no setting \"scale\""},
+        {"{\"affine\": {}, \"ratio\": [1, 1]}", "\"scale\" and \"ratio\" (a crop) cannot be combined with \"affine\""},
+        {"{\"affine\": 1}", "the augmentation must be a JSON object"},
         {"{\"scale\": 0.9}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"scale\": [0.9]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"scale\": [1, 0.9]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"scale\": [0.5, 2]}", "\"scale\" must be a list of 2 rising numbers from 0.0001 to 1"},
         {"{\"color_jitter\": [0.5, 0.2, 0.1]}", "\"color_jitter\" must be a list of 4 numbers from 0 to 10"},
         {"{\"color_jitter\": [0.5, 0.2, 0.1, 0.6]}",
-         "the last number of \"color_jitter\", of the hue, must be at most 0.5"},
+         "the last number of \"color_jitter\" (the hue) must be at most 0.5"},
         {"{\"hflip\": \"yes\"}", "\"hflip\" must be a number from 0 to 1"},
         {"{\"hflip\": -1}", "\"hflip\" must be a number from 0 to 1"},
     };
@@ -484,7 +488,7 @@ static void test_settings(void **state)
     }
 }
 
-static void test_arguments_and_memory(void **state)
+static void arguments_are_checked_and_memory_may_fail(void **state)
 {
     (void)state;
     clip_image img = noise_picture(90, 60, 2, 0), none = {0};
@@ -501,27 +505,27 @@ static void test_arguments_and_memory(void **state)
             assert_int_equal(s, CLIP_ENOMEM);
         }
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_asked_is_preprocess),
-        cmocka_unit_test(test_default_is_openclips),
-        cmocka_unit_test(test_the_same_generator_the_same_picture),
-        cmocka_unit_test(test_boxes),
-        cmocka_unit_test(test_a_crop_is_pillows),
-        cmocka_unit_test(test_affine_ranges),
-        cmocka_unit_test(test_one_colour_stays_one),
-        cmocka_unit_test(test_shrinking_averages),
-        cmocka_unit_test(test_colours_are_pillows),
-        cmocka_unit_test(test_grey_is_grey),
-        cmocka_unit_test(test_jitter),
-        cmocka_unit_test(test_flip_contrast_shift),
-        cmocka_unit_test(test_erasing),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_arguments_and_memory),
+        cmocka_unit_test(nothing_asked_equals_preprocessing),
+        cmocka_unit_test(the_default_is_openclips),
+        cmocka_unit_test(the_same_generator_gives_the_same_picture),
+        cmocka_unit_test(boxes_fill_their_ranges),
+        cmocka_unit_test(a_crop_equals_pillows),
+        cmocka_unit_test(affine_views_fill_their_ranges),
+        cmocka_unit_test(one_color_stays_one_color),
+        cmocka_unit_test(shrinking_averages),
+        cmocka_unit_test(colors_equal_pillows),
+        cmocka_unit_test(grey_is_grey),
+        cmocka_unit_test(jitter_fills_its_range),
+        cmocka_unit_test(flip_contrast_and_shift_fill_their_ranges),
+        cmocka_unit_test(erasing_fills_one_box),
+        cmocka_unit_test(settings_are_read_or_refused),
+        cmocka_unit_test(arguments_are_checked_and_memory_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* test_decode.c: every kind of picture against what Pillow makes of it, or what went in. */
+/* test_decode.c: every kind of picture, against Pillow or against the picture that was encoded. */
 #include <math.h>
 
 #include "base/color.h"
@@ -13,10 +13,10 @@ static void check_row(const golden_row *r, int background, unsigned long long ha
     char path[4096];
     clip_image img;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.background = background;
     golden_path(path, sizeof path, r->name);
-    clip_status s = clip_image_read(path, &o, &img, &err);
+    clip_status s = clipimg_read(path, &o, &img, &err);
     if (!golden_readable(r->name)) {
         assert_int_equal(s, CLIP_EUNSUPPORTED);
         return;
@@ -26,10 +26,10 @@ static void check_row(const golden_row *r, int background, unsigned long long ha
     if (img.width != r->width || img.height != r->height || picture_hash(&img) != hash)
         fail_msg("%s: %d x %d pixels, hash %llx; expected %d x %d, %llx (background %d)", r->name, img.width,
                  img.height, (unsigned long long)picture_hash(&img), r->width, r->height, hash, background);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-static void test_golden(void **state)
+static void pictures_equal_pillows(void **state)
 {
     (void)state;
     FILE *f = golden_table("decode.tsv");
@@ -43,7 +43,7 @@ static void test_golden(void **state)
     assert_true(n > 100);
 }
 
-/* AVIF and HEIC lose something in coding, and colour conversion differs between libraries: near is enough. */
+/* AVIF and HEIC lose something in coding, and libraries convert colors differently. */
 static void check_near(const char *name, double bound)
 {
     char path[4096], want_name[64], want_path[4096];
@@ -52,14 +52,14 @@ static void check_near(const char *name, double bound)
     snprintf(want_name, sizeof want_name, "%s.ppm", name);
     golden_path(path, sizeof path, name);
     golden_path(want_path, sizeof want_path, want_name);
-    clip_status s = clip_image_read(path, NULL, &got, &err);
+    clip_status s = clipimg_read(path, NULL, &got, &err);
     if (!golden_readable(name)) {
         assert_int_equal(s, CLIP_EUNSUPPORTED);
         return;
     }
     if (s < 0)
         fail_msg("%s", err.message);
-    assert_int_equal(clip_image_read(want_path, NULL, &want, &err), CLIP_OK);
+    assert_int_equal(clipimg_read(want_path, NULL, &want, &err), CLIP_OK);
     assert_int_equal(got.width, want.width);
     assert_int_equal(got.height, want.height);
     double sum = 0;
@@ -68,22 +68,22 @@ static void check_near(const char *name, double bound)
         sum += abs(got.rgb[i] - want.rgb[i]);
     if (sum / (double)n > bound)
         fail_msg("%s: differs by %.2f levels in the mean", name, sum / (double)n);
-    clip_image_free(&got);
-    clip_image_free(&want);
+    clipimg_free(&got);
+    clipimg_free(&want);
 }
 
-static void test_near(void **state)
+static void lossy_pictures_are_near(void **state)
 {
     (void)state;
     check_near("rgb.avif", 6);
     check_near("rgba.avif", 6);
     check_near("rgb.heic", 6);
     check_near("turned6.jxl", 6);
-    check_near("sensor.dng", 12); /* brightened, as much as LibRaw thinks right */
+    check_near("sensor.dng", 12); /* LibRaw brightens it */
 }
 
-/* Alpha of one half over blue, through a codec with loss. */
-static void test_avif_alpha(void **state)
+/* Alpha of one half over blue, through a lossy codec. */
+static void alpha_of_avif_is_laid_on_the_background(void **state)
 {
     (void)state;
     if (!golden_readable("rgba.avif"))
@@ -91,52 +91,52 @@ static void test_avif_alpha(void **state)
     char path[4096];
     golden_path(path, sizeof path, "rgba.avif");
     clip_image bare, flat;
-    clip_image_options o = clip_image_options_default();
-    assert_int_equal(clip_image_read(path, &o, &bare, NULL), CLIP_OK);
+    clip_image_options o = clipimg_options_default();
+    assert_int_equal(clipimg_read(path, &o, &bare, NULL), CLIP_OK);
     o.background = 0x0000FF;
-    assert_int_equal(clip_image_read(path, &o, &flat, NULL), CLIP_OK);
+    assert_int_equal(clipimg_read(path, &o, &flat, NULL), CLIP_OK);
     const uint8_t blue[3] = {0, 0, 255};
     for (size_t i = 0; i < flat.stride * (size_t)flat.height; i++)
         assert_true(abs(flat.rgb[i] - (bare.rgb[i] + blue[i % 3]) / 2) <= 3);
-    clip_image_free(&bare);
-    clip_image_free(&flat);
+    clipimg_free(&bare);
+    clipimg_free(&flat);
 }
 
-static void test_content_not_name(void **state)
+static void the_content_counts_not_the_name(void **state)
 {
     (void)state;
     clip_image img;
     clip_error err = {0};
     size_t size;
     unsigned char *data = golden_file("rgb8.png", &size);
-    assert_int_equal(clip_image_decode(data, size, "holiday.jpg", NULL, &img, &err), CLIP_OK);
-    clip_image_free(&img);
+    assert_int_equal(clipimg_decode(data, size, "holiday.jpg", NULL, NULL, &img, &err), CLIP_OK);
+    clipimg_free(&img);
     free(data);
 
-    assert_int_equal(clip_image_decode("GIF is what I like", 18, "words.gif", NULL, &img, &err), CLIP_EFORMAT);
+    assert_int_equal(clipimg_decode("GIF is what I like", 18, "words.gif", NULL, NULL, &img, &err), CLIP_EFORMAT);
     assert_string_equal(err.message, "words.gif: not a picture of a known format");
     assert_null(img.rgb);
-    assert_int_equal(clip_image_decode(NULL, 0, NULL, NULL, &img, &err), CLIP_EFORMAT);
+    assert_int_equal(clipimg_decode(NULL, 0, NULL, NULL, NULL, &img, &err), CLIP_EFORMAT);
     assert_string_equal(err.message, "picture: is empty");
-    assert_int_equal(clip_image_decode("%PDF-1.7 and so on", 18, "a.png", NULL, &img, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(clipimg_decode("%PDF-1.7 and so on", 18, "a.png", NULL, NULL, &img, &err), CLIP_EUNSUPPORTED);
     assert_non_null(strstr(err.message, "a.png: this is PDF"));
 }
 
-static void test_missing_file(void **state)
+static void a_missing_file_is_named(void **state)
 {
     (void)state;
     clip_image img;
     clip_error err = {0};
-    assert_int_equal(clip_image_read("/nowhere/at/all.png", NULL, &img, &err), CLIP_EIO);
+    assert_int_equal(clipimg_read("/nowhere/at/all.png", NULL, &img, &err), CLIP_EIO);
     assert_non_null(strstr(err.message, "/nowhere/at/all.png"));
-    assert_int_equal(clip_image_read(golden_dir, NULL, &img, &err), CLIP_EIO);
+    assert_int_equal(clipimg_read(golden_dir, NULL, &img, &err), CLIP_EIO);
     assert_null(img.rgb);
-    clip_image_free(&img);
-    clip_image_free(NULL);
+    clipimg_free(&img);
+    clipimg_free(NULL);
 }
 
-/* Row and column 0 of every orientation, on a picture that is larger than a tile. */
-static void test_turn(void **state)
+/* Row and column 0 in every orientation, in a picture larger than a tile. */
+static void every_orientation_becomes_upright(void **state)
 {
     (void)state;
     enum { W = 71, H = 40 };
@@ -151,12 +151,12 @@ static void test_turn(void **state)
                 const uint8_t *a = img.rgb + (size_t)row * img.stride, *b = from.rgb + (size_t)y * from.stride;
                 assert_memory_equal(a + 3 * (size_t)col, b + 3 * (size_t)x, 3);
             }
-        clip_image_free(&img);
-        clip_image_free(&from);
+        clipimg_free(&img);
+        clipimg_free(&from);
     }
 }
 
-static void test_exif(void **state)
+static void exif_orientations_are_read(void **state)
 {
     (void)state;
     unsigned char little[] = "Exif\0\0II*\0\x08\0\0\0\x02\0"
@@ -182,21 +182,21 @@ static void test_exif(void **state)
     assert_int_equal(clipimg_xmp_orientation("tiff:Orientation", 16), 0);
 }
 
-/* Two directories; the date in the second, with an offset from UTC. */
+/* Two directories. The second has the date, with an offset from UTC. */
 static const unsigned char exif_taken[] =
     "II*\0\x08\0\0\0\x01\0"
     "\x69\x87\x04\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"                                             /* at 26: */
     "\x02\0\x03\x90\x02\0\x14\0\0\0\x38\0\0\0\x11\x90\x02\0\x07\0\0\0\x4c\0\0\0\0\0\0\0" /* 36867, 36881 */
     "2023:05:17 14:03:21\0+02:00";
 
-static void test_taken(void **state)
+static void dates_are_read(void **state)
 {
     (void)state;
     unsigned char exif[sizeof exif_taken];
     memcpy(exif, exif_taken, sizeof exif);
     assert_int_equal(sizeof exif, 26 + 30 + 20 + 7);
     assert_int_equal(clipimg_exif_taken(exif, sizeof exif), 1684325001);
-    for (size_t cut = 0; cut < sizeof exif; cut++) { /* without its offset the date is of this machine's time zone */
+    for (size_t cut = 0; cut < sizeof exif; cut++) { /* without the offset the time zone is this machine's */
         unsigned char *copy = malloc(cut ? cut : 1);
         memcpy(copy, exif, cut);
         const int64_t t = clipimg_exif_taken(copy, cut);
@@ -207,7 +207,7 @@ static void test_taken(void **state)
     assert_int_equal(clipimg_exif_taken(exif, sizeof exif), 0);
 }
 
-/* A box of the ISO's kind: its length, its name, what it holds. */
+/* A box of ISO base media: its length, its name, its contents. */
 static unsigned char *put_box(unsigned char *to, const char *name, const char *head, size_t n_head, const void *data,
                               size_t n)
 {
@@ -226,7 +226,7 @@ static void check_facts(const char *name, const unsigned char *data, size_t size
     clip_image img;
     clipimg_facts facts;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.enough = enough;
     if (clipimg_decode(data, size, name, &o, &facts, &img, &err) < 0)
         fail_msg("%s", err.message);
@@ -234,11 +234,11 @@ static void check_facts(const char *name, const unsigned char *data, size_t size
         fail_msg("%s: taken at %lld, %d x %d", name, (long long)facts.taken, facts.width, facts.height);
     if (enough && (img.width >= width || img.height >= height))
         fail_msg("%s: did not come reduced", name);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-/* When it was taken, and how large it is in full, of the formats that keep it in boxes or directories. */
-static void test_facts(void **state)
+/* The date and the full size, in formats that keep them in boxes or directories. */
+static void facts_are_of_the_full_picture(void **state)
 {
     (void)state;
     unsigned char file[16384], *end;
@@ -248,7 +248,7 @@ static void test_facts(void **state)
         data = golden_file("exif_last.jp2", &n);
         memcpy(file, data, n);
         end = put_box(file + n, "uuid", "JpgTiffExif->JP2", 16, exif_taken, sizeof exif_taken);
-        /* the first that says how it is turned counts */
+        /* the first orientation counts */
         check_facts("taken.jp2", file, (size_t)(end - file), 0, 1684325001, 22, 30);
         check_facts("turned.jp2", data, n, 0, 0, 22, 30);
         check_facts("reduced.jp2", data, n, 11, 0, 22, 30);
@@ -270,17 +270,18 @@ static void test_facts(void **state)
     free(data);
 }
 
-/* The least eighth of the size that is enough; upright like the whole picture, and of the same colours. */
+/* The least eighth of the size that is enough: upright like the full picture, in the same
+ * colors. */
 static void check_reduced(const char *name, int enough)
 {
     char path[4096];
     clip_image whole, small;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     golden_path(path, sizeof path, name);
-    assert_int_equal(clip_image_read(path, &o, &whole, &err), CLIP_OK);
+    assert_int_equal(clipimg_read(path, &o, &whole, &err), CLIP_OK);
     o.enough = enough;
-    assert_int_equal(clip_image_read(path, &o, &small, &err), CLIP_OK);
+    assert_int_equal(clipimg_read(path, &o, &small, &err), CLIP_OK);
     const int shorter = whole.width < whole.height ? whole.width : whole.height;
     int num = 1;
     while (num < 8 && shorter * num < enough * 8)
@@ -299,50 +300,51 @@ static void check_reduced(const char *name, int enough)
         if (fabs(mean[0] - mean[1]) > 12)
             fail_msg("%s, at least %d: corner %d is %.1f, not %.1f", name, enough, corner, mean[1], mean[0]);
     }
-    clip_image_free(&whole);
-    clip_image_free(&small);
+    clipimg_free(&whole);
+    clipimg_free(&small);
 }
 
-static void test_reduced(void **state)
+static void reduced_pictures_are_large_enough(void **state)
 {
     (void)state;
     static const char *const names[] = {"rgb420.jpg", "rgb444.jpg",  "progressive.jpg", "grey.jpg",
                                         "cmyk.jpg",   "turned6.jpg", "turned3.jpg",     "turned_cmyk.jpg"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        for (int enough = 14; enough < 200; enough *= 2) /* of 29 pixels: by 2, then in full */
+        for (int enough = 14; enough < 200; enough *= 2) /* of 29 pixels: halved, then in full */
             check_reduced(names[i], enough);
 }
 
-/* What is decoded counts: a JPEG that comes reduced may be larger. */
-static void test_limit(void **state)
+/* The decoded size counts: a JPEG that comes reduced may be larger. */
+static void the_decoded_size_is_limited(void **state)
 {
     (void)state;
     char path[4096];
     clip_image img;
     clip_error err = {0};
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     static const char *const names[] = {"rgb420.jpg", "grey.jpg", "progressive.jpg"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         golden_path(path, sizeof path, names[i]);
         o.max_pixels = 178956970;
         o.enough = 0;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_OK);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_OK);
         const int64_t pixels = (int64_t)img.width * img.height;
-        clip_image_free(&img);
+        clipimg_free(&img);
         o.max_pixels = pixels - 1;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_ELIMIT);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_ELIMIT);
         assert_non_null(strstr(err.message, "max_pixels"));
-        o.max_pixels = pixels - pixels / 4; /* the half of each side, and of a progressive one the coefficients of 4:2:0 */
+        /* half of each side, and for a progressive JPEG the coefficients of 4:2:0 */
+        o.max_pixels = pixels - pixels / 4;
         o.enough = 14;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_OK);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_OK);
         assert_true((int64_t)img.width * img.height < pixels / 2);
-        clip_image_free(&img);
+        clipimg_free(&img);
         o.max_pixels = pixels / 8;
-        assert_int_equal(clip_image_read(path, &o, &img, &err), CLIP_ELIMIT);
+        assert_int_equal(clipimg_read(path, &o, &img, &err), CLIP_ELIMIT);
     }
 }
 
-static void test_background_words(void **state)
+static void backgrounds_are_parsed(void **state)
 {
     (void)state;
     static const struct {
@@ -369,7 +371,7 @@ static void test_background_words(void **state)
     }
 }
 
-static void test_format(void **state)
+static void formats_are_found_by_content(void **state)
 {
     (void)state;
     static const struct {
@@ -407,13 +409,19 @@ static void test_format(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_near),
-        cmocka_unit_test(test_avif_alpha),   cmocka_unit_test(test_content_not_name),
-        cmocka_unit_test(test_missing_file), cmocka_unit_test(test_turn),
-        cmocka_unit_test(test_exif),         cmocka_unit_test(test_taken),
-        cmocka_unit_test(test_reduced),      cmocka_unit_test(test_format),
-        cmocka_unit_test(test_limit),        cmocka_unit_test(test_background_words),
-        cmocka_unit_test(test_facts),
+        cmocka_unit_test(pictures_equal_pillows),
+        cmocka_unit_test(lossy_pictures_are_near),
+        cmocka_unit_test(alpha_of_avif_is_laid_on_the_background),
+        cmocka_unit_test(the_content_counts_not_the_name),
+        cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(every_orientation_becomes_upright),
+        cmocka_unit_test(exif_orientations_are_read),
+        cmocka_unit_test(dates_are_read),
+        cmocka_unit_test(reduced_pictures_are_large_enough),
+        cmocka_unit_test(formats_are_found_by_content),
+        cmocka_unit_test(the_decoded_size_is_limited),
+        cmocka_unit_test(backgrounds_are_parsed),
+        cmocka_unit_test(facts_are_of_the_full_picture),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);

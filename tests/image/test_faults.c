@@ -1,5 +1,6 @@
-/* test_faults.c: pictures that lie: cut at every length, with flipped bits, claiming to be enormous; and memory that runs out. Either
- * an error that names the picture, or a whole picture; never a crash, never a word from a library on standard error. */
+/* test_faults.c: pictures that are truncated at every length, have flipped bits, or claim an
+ * enormous size; and memory that runs out. The result is an error that names the picture, or a
+ * whole picture. There is no crash, and no library writes to standard error. */
 #include "failing_alloc.h"
 #include "golden.h"
 #include "image/decode.h"
@@ -18,11 +19,12 @@
 
 const char *golden_dir;
 
-/* librsvg loses the text of each entity that is declared. */
+/* librsvg leaks the text of each declared entity. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libxml2.so\n"; }
 
-/* HEIC and AVIF decoders start threads, for milliseconds each time; drawings and raw files are large: try some of the cuts. */
+/* Decoders of HEIC and AVIF start threads, which takes milliseconds, and drawings and raw files are
+ * large: only some of the cuts are tried. */
 static bool is_slow(const char *name)
 {
     static const char *const slow[] = {".heic", ".avif", ".jxl", ".svg", "preview.", ".dng"};
@@ -32,20 +34,20 @@ static bool is_slow(const char *name)
     return false;
 }
 
-/* While a picture is decoded standard error is a file, which must stay empty. Not under a sanitizer, whose report would be lost; and
- * not for AVIF and JPEG XL, where dav1d and libjxl speak up and nothing stops them. */
+/* Standard error is a file while a picture is decoded, and must stay empty. Not under a sanitizer,
+ * whose report would be lost, and not for AVIF and JPEG XL: dav1d and libjxl cannot be silenced. */
 static FILE *words;
 
 static clip_status decode_silently(const void *data, size_t size, const char *name, const clip_image_options *o,
                                    clip_image *img, clip_error *err)
 {
 #ifdef SANITIZED
-    return clip_image_decode(data, size, name, o, img, err);
+    return clipimg_decode(data, size, name, o, NULL, img, err);
 #else
     const off_t before = lseek(fileno(words), 0, SEEK_CUR);
     int kept = dup(STDERR_FILENO);
     dup2(fileno(words), STDERR_FILENO);
-    clip_status s = clip_image_decode(data, size, name, o, img, err);
+    clip_status s = clipimg_decode(data, size, name, o, NULL, img, err);
     dup2(kept, STDERR_FILENO);
     close(kept);
     if (strstr(name, ".avif") || strstr(name, ".jxl")) {
@@ -66,7 +68,7 @@ static void assert_silence(void)
         fail_msg("a library said on standard error: %s", said);
 }
 
-/* Decode a copy that ends where the heap's block ends. */
+/* Decodes a copy that ends at the end of a heap block. */
 static clip_status decode(const unsigned char *data, size_t size, const golden_row *r, bool whole)
 {
     clip_image img;
@@ -83,14 +85,15 @@ static clip_status decode(const unsigned char *data, size_t size, const golden_r
         assert_true(strlen(err.message) > strlen(r->name) + 4);
     } else {
         assert_true(img.width > 0 && img.height > 0 && img.stride >= 3 * (size_t)img.width);
-        bool lost = strstr(r->name, "exif_last") || strstr(r->name, "many_texts"); /* the orientation lies behind the pixels */
+        /* the orientation lies behind the pixels */
+        bool lost = strstr(r->name, "exif_last") || strstr(r->name, "many_texts");
         if (whole && !(lost && img.width == r->height && img.height == r->width))
             if (img.width != r->width || img.height != r->height)
                 fail_msg("%s: %zu bytes: %d x %d", r->name, size, img.width, img.height);
         volatile uint64_t read_all = picture_hash(&img); /* for the sanitizers */
         (void)read_all;
     }
-    clip_image_free(&img);
+    clipimg_free(&img);
     return s;
 }
 
@@ -116,7 +119,8 @@ static void check_cuts(const unsigned char *data, size_t size, const golden_row 
 {
     for (size_t n = 0; n < size; n += is_slow(r->name) ? 37 : 1) {
         clip_status s = decode(data, n, r, true);
-        /* the first frame may lie in the first half; libtiff makes do without tags that lie behind the pixels */
+        /* the first frame may lie in the first half, and libtiff needs no tags that lie behind the
+         * pixels */
         bool enough = strstr(r->name, "animated") || strstr(r->name, ".tif");
         if (n < size / 2 && !enough && s == CLIP_OK)
             fail_msg("%s: %zu of %zu bytes were enough", r->name, n, size);
@@ -145,7 +149,7 @@ static void check_memory(const unsigned char *data, size_t size, const golden_ro
         clip_error err = {0};
         clip_image_options o = {.max_pixels = 1 << 20, .background = GOLDEN_BACKGROUND};
         fail_alloc_at(n);
-        clip_status s = clip_image_decode(data, size, r->name, &o, &img, &err);
+        clip_status s = clipimg_decode(data, size, r->name, &o, NULL, &img, &err);
         bool failed = fail_alloc_stop();
         if (failed) {
             assert_int_equal(s, CLIP_ENOMEM);
@@ -153,13 +157,13 @@ static void check_memory(const unsigned char *data, size_t size, const golden_ro
             continue;
         }
         assert_int_equal(s, CLIP_OK);
-        clip_image_free(&img);
+        clipimg_free(&img);
         assert_true(n > 1);
         return;
     }
 }
 
-static void test_cuts(void **state)
+static void every_cut_is_an_error_or_harmless(void **state)
 {
     (void)state;
     words = tmpfile();
@@ -168,7 +172,7 @@ static void test_cuts(void **state)
     assert_silence();
 }
 
-static void test_flips(void **state)
+static void no_flipped_bit_harms(void **state)
 {
     (void)state;
     words = tmpfile();
@@ -177,13 +181,13 @@ static void test_flips(void **state)
     assert_silence();
 }
 
-static void test_memory(void **state)
+static void every_failing_allocation_is_survived(void **state)
 {
     (void)state;
     for_each_file(check_memory);
 }
 
-static void test_memory_of_resize(void **state)
+static void resizing_survives_failing_allocations(void **state)
 {
     (void)state;
     static float pixels[3 * 16 * 16];
@@ -197,24 +201,24 @@ static void test_memory_of_resize(void **state)
             s = clipimg_resize(&in, 16, 16, CLIPIMG_BICUBIC, &out);
             assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
         }
-        clip_image_free(&out);
+        clipimg_free(&out);
         s = CLIP_ENOMEM;
         for (long n = 1; s != CLIP_OK; n++) {
             fail_alloc_at(n);
             s = clipimg_preprocess(&r, &in, pixels);
             assert_int_equal(s, fail_alloc_stop() ? CLIP_ENOMEM : CLIP_OK);
         }
-        clip_image_free(&in);
+        clipimg_free(&in);
     }
     clip_image turned = noise_picture(5, 4, 1, 0);
     fail_alloc_at(1);
     assert_int_equal(clipimg_turn(&turned, 6), CLIP_ENOMEM);
     assert_true(fail_alloc_stop());
     assert_int_equal(turned.width, 5);
-    clip_image_free(&turned);
+    clipimg_free(&turned);
 }
 
-/* ---- enormous ---- */
+/* ---- Enormous pictures ---- */
 
 static uint32_t crc32_of(const unsigned char *p, size_t n)
 {
@@ -246,14 +250,14 @@ static unsigned char *find(unsigned char *data, size_t size, const char *what, s
     return p;
 }
 
-/* Refused from the header: had anything been allocated before, that allocation would have failed. */
+/* Refused by the header: an allocation before that would have failed. */
 static void refuse(unsigned char *data, size_t size, const char *name, long long max_pixels, clip_status want)
 {
     clip_image img;
     clip_error err = {0};
     clip_image_options o = {.max_pixels = max_pixels, .background = -1};
     fail_alloc_at(1);
-    clip_status s = clip_image_decode(data, size, name, &o, &img, &err);
+    clip_status s = clipimg_decode(data, size, name, &o, NULL, &img, &err);
     fail_alloc_stop();
     if (s != want)
         fail_msg("%s: %s (%s)", name, clipb_status_name(s), err.message);
@@ -261,13 +265,14 @@ static void refuse(unsigned char *data, size_t size, const char *name, long long
     free(data);
 }
 
-static void test_limit(void **state)
+static void one_pixel_too_many_is_refused(void **state)
 {
     (void)state;
     FILE *f = golden_table("decode.tsv");
     golden_row r;
     while (golden_next(f, &r)) {
-        if (!golden_readable(r.name) || r.width * r.height < 2 || strstr(r.name, ".svg")) /* a drawing becomes as small as it has to */
+        /* a drawing is scaled down as far as needed */
+        if (!golden_readable(r.name) || r.width * r.height < 2 || strstr(r.name, ".svg"))
             continue;
         size_t size;
         unsigned char *data = golden_file(r.name, &size);
@@ -276,10 +281,10 @@ static void test_limit(void **state)
     fclose(f);
 }
 
-static void test_enormous(void **state)
+static void enormous_pictures_are_refused(void **state)
 {
     (void)state;
-    const long long usual = clip_image_options_default().max_pixels;
+    const long long usual = clipimg_options_default().max_pixels;
     size_t n;
     unsigned char *d = golden_file("rgb8.png", &n);
     put_big(d + 16, 0x7FFFFFFF, 4);
@@ -331,21 +336,21 @@ static void read_drawing(const char *text, long long max_pixels, clip_status wan
     clip_image img;
     clip_error err = {0};
     clip_image_options o = {.max_pixels = max_pixels, .background = 0xFFFFFF};
-    clip_status s = clip_image_decode(text, strlen(text), "drawing.svg", &o, &img, &err);
+    clip_status s = clipimg_decode(text, strlen(text), "drawing.svg", &o, NULL, &img, &err);
     if (s != want)
         fail_msg("%s: %s (%s)", text, clipb_status_name(s), err.message);
     if (s == CLIP_OK && (img.width != width || img.height != height))
         fail_msg("%s: %d x %d, not %d x %d", text, img.width, img.height, width, height);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-static void test_drawings(void **state)
+static void drawings_have_a_bounded_size(void **state)
 {
     (void)state;
     if (!golden_readable("x.svg"))
         skip();
 #define SVG "<svg xmlns=\"http://www.w3.org/2000/svg\""
-    const long long usual = clip_image_options_default().max_pixels;
+    const long long usual = clipimg_options_default().max_pixels;
     read_drawing(SVG " width=\"700\" height=\"600\"/>", usual, CLIP_OK, 700, 600);
     read_drawing(SVG " width=\"16\" height=\"24\"/>", usual, CLIP_OK, 512, 768);
     read_drawing(SVG " width=\"16\" height=\"24\"/>", 600, CLIP_OK, 20, 30);
@@ -364,8 +369,8 @@ static void test_drawings(void **state)
                  usual, CLIP_EFORMAT, 0, 0);
 }
 
-/* What is left of a raw file without its pictures. */
-static void test_raw(void **state)
+/* A raw file without its pictures. */
+static void raw_files_without_previews_are_refused(void **state)
 {
     (void)state;
     clip_image img;
@@ -373,19 +378,19 @@ static void test_raw(void **state)
     size_t n;
     unsigned char *d = golden_file("preview.nef", &n);
     assert_int_equal(find(d, n, "\xff\xd8\xff", 3)[0], 0xFF);
-    unsigned char *sof = find(d, n, "\xff\xc0", 2); /* of the large one: only the thumbnail is left */
+    unsigned char *sof = find(d, n, "\xff\xc0", 2); /* the large picture's: only the thumbnail is left */
     sof[1] = 0xC3;
-    assert_true(clip_image_decode(d, n, "thumbnail.nef", NULL, &img, &err) < 0);
+    assert_true(clipimg_decode(d, n, "thumbnail.nef", NULL, NULL, &img, &err) < 0);
     assert_non_null(strstr(err.message, "thumbnail.nef: RAW: the largest preview in it has only 160 x 120 pixels; "));
     sof = find(sof, n - (size_t)(sof - d), "\xff\xc0", 2);
     sof[1] = 0xC3;
-    assert_true(clip_image_decode(d, n, "nothing.nef", NULL, &img, &err) < 0);
+    assert_true(clipimg_decode(d, n, "nothing.nef", NULL, NULL, &img, &err) < 0);
     assert_non_null(strstr(err.message, "nothing.nef: RAW: no preview in it; "));
     free(d);
 }
 
-/* A progressive picture whose last scan comes 600 times over: little to read, much to do. */
-static void test_scans(void **state)
+/* A progressive picture whose last scan is repeated 600 times: little to read, much to do. */
+static void too_many_scans_are_refused(void **state)
 {
     (void)state;
     size_t n, scan = 0;
@@ -401,7 +406,7 @@ static void test_scans(void **state)
     memcpy(many + total - 2, "\xff\xd9", 2);
     clip_image img;
     clip_error err = {0};
-    assert_int_equal(clip_image_decode(many, total, "many.jpg", NULL, &img, &err), CLIP_ELIMIT);
+    assert_int_equal(clipimg_decode(many, total, "many.jpg", NULL, NULL, &img, &err), CLIP_ELIMIT);
     assert_string_equal(err.message, "many.jpg: JPEG: 501 scans over 1073 pixels are too many");
     free(many);
     free(d);
@@ -410,9 +415,15 @@ static void test_scans(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limit),            cmocka_unit_test(test_enormous), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_memory_of_resize), cmocka_unit_test(test_cuts),     cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_scans),            cmocka_unit_test(test_drawings), cmocka_unit_test(test_raw),
+        cmocka_unit_test(one_pixel_too_many_is_refused),
+        cmocka_unit_test(enormous_pictures_are_refused),
+        cmocka_unit_test(every_failing_allocation_is_survived),
+        cmocka_unit_test(resizing_survives_failing_allocations),
+        cmocka_unit_test(every_cut_is_an_error_or_harmless),
+        cmocka_unit_test(no_flipped_bit_harms),
+        cmocka_unit_test(too_many_scans_are_refused),
+        cmocka_unit_test(drawings_have_a_bounded_size),
+        cmocka_unit_test(raw_files_without_previews_are_refused),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
-/* test_heif.c: HEIC files whose items lie, are damaged, or are listed in another order
- * (tools/write_heif.py makes them): what is sound is read, a thumbnail is taken only where the
- * picture confirms it, and what would take too long is refused. */
+/* test_heif.c: HEIC files with false, damaged or reordered items (made by tools/write_heif.py).
+ * Sound ones are read, a thumbnail is used only if the picture confirms it, and files that would
+ * take too long are refused. */
 #include <stdlib.h>
 
 #include "golden.h"
@@ -31,7 +31,7 @@ static clip_status read_golden(const char *name, int enough, clipimg_facts *fact
 {
     size_t size;
     unsigned char *data = golden_file(name, &size);
-    clip_image_options o = clip_image_options_default();
+    clip_image_options o = clipimg_options_default();
     o.enough = enough;
     clip_status s = clipimg_decode(data, size, name, &o, facts, out, err);
     free(data);
@@ -40,7 +40,7 @@ static clip_status read_golden(const char *name, int enough, clipimg_facts *fact
 
 enum { ENOUGH = 64, TAKEN = 1684325001 };
 
-static void test_pictures(void **state)
+static void sound_pictures_are_read(void **state)
 {
     (void)state;
     static const struct {
@@ -78,21 +78,21 @@ static void test_pictures(void **state)
             if (facts.taken != (files[i].dated ? TAKEN : 0))
                 fail_msg("%s: taken at %lld", files[i].name, (long long)facts.taken);
             check_quarters(files[i].name, &img, files[i].red, files[i].green);
-            clip_image_free(&img);
+            clipimg_free(&img);
         }
 }
 
-static void test_crop(void **state)
+static void a_crop_listed_first_is_applied(void **state)
 {
     (void)state;
     clip_image img;
     assert_int_equal(read_golden("clap_first.heic", 0, NULL, &img, NULL), CLIP_OK);
     assert_int_equal(img.width, 40);
     assert_int_equal(img.height, 30);
-    clip_image_free(&img);
+    clipimg_free(&img);
 }
 
-static void test_refused(void **state)
+static void hostile_files_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -104,11 +104,13 @@ static void test_refused(void **state)
         {"huge_grid.heic",
          "huge_grid.heic: 32000 x 32000 pixels are more than the 178956970 allowed (max_pixels, --max-pixels)",
          CLIP_ELIMIT},
-        {"bomb.heic", "bomb.heic: HEIF: made of too many parts", CLIP_ELIMIT},
-        {"cycle.heic", "cycle.heic: HEIF: a picture that is made of itself", CLIP_EFORMAT},
-        {"stream_large.heic", "stream_large.heic: HEIF: a picture is far larger than it says", CLIP_EFORMAT},
-        {"stream_large.avif", "stream_large.avif: HEIF: a picture is far larger than it says", CLIP_EFORMAT},
-        {"cycle_grid.heic", "cycle_grid.heic: HEIF: a picture that is made of itself", CLIP_EFORMAT},
+        {"bomb.heic", "bomb.heic: HEIF: the picture has too many parts", CLIP_ELIMIT},
+        {"cycle.heic", "cycle.heic: HEIF: a picture contains itself", CLIP_EFORMAT},
+        {"stream_large.heic", "stream_large.heic: HEIF: the coded picture is far larger than its declared size",
+         CLIP_EFORMAT},
+        {"stream_large.avif", "stream_large.avif: HEIF: the coded picture is far larger than its declared size",
+         CLIP_EFORMAT},
+        {"cycle_grid.heic", "cycle_grid.heic: HEIF: a picture contains itself", CLIP_EFORMAT},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         clip_image img;
@@ -121,8 +123,11 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures), cmocka_unit_test(test_crop),
-                                       cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sound_pictures_are_read),
+        cmocka_unit_test(a_crop_listed_first_is_applied),
+        cmocka_unit_test(hostile_files_are_refused),
+    };
     golden_dir = argc > 1 ? argv[1] : "golden";
     if (!golden_readable("x.heic"))
         return 77;

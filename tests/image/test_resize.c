@@ -1,4 +1,5 @@
-/* test_resize.c: resizing against Pillow, preprocessing against OpenCLIP and transformers: the same bits. */
+/* test_resize.c: resizing equals Pillow's, preprocessing OpenCLIP's and transformers', bit for
+ * bit. */
 #include "golden.h"
 #include "image/resize.h"
 #include "pictures.h"
@@ -21,7 +22,7 @@ static clip_image empty_picture(int w, int h)
     return p;
 }
 
-static void test_golden(void **state)
+static void resizing_equals_pillows(void **state)
 {
     (void)state;
     FILE *f = golden_table("resize.tsv");
@@ -37,19 +38,19 @@ static void test_golden(void **state)
             assert_int_equal(clipimg_resize_window(sets[s], &in, w, h, filter, 0, 0, &out), CLIP_OK);
             if (picture_hash(&out) != hash)
                 fail_msg("%s: %d x %d to %d x %d, filter %d: not Pillow's pixels", sets[s]->name, W, H, w, h, filter);
-            clip_image_free(&out);
+            clipimg_free(&out);
         }
         assert_int_equal(clipimg_resize(&in, w, h, filter, &out), CLIP_OK);
         assert_true(picture_hash(&out) == hash);
-        clip_image_free(&in);
-        clip_image_free(&out);
+        clipimg_free(&in);
+        clipimg_free(&out);
     }
     fclose(f);
     assert_true(n > 100);
 }
 
-/* A window is what the whole would have there, and the input's stride may be any. */
-static void test_window(void **state)
+/* A window equals that part of the whole result, for any stride of the input. */
+static void a_window_equals_that_part_of_the_whole(void **state)
 {
     (void)state;
     static const int sizes[][4] = {{90, 60, 41, 33},  {20, 30, 70, 95}, {8, 300, 9, 40},  {4000, 19, 1500, 12},
@@ -66,9 +67,9 @@ static void test_window(void **state)
             for (int r = 0; r < 7; r++)
                 assert_memory_equal(part.rgb + r * 18, whole.rgb + (size_t)(y + r) * whole.stride + 3 * (size_t)x, 18);
         }
-        clip_image_free(&all);
-        clip_image_free(&whole);
-        clip_image_free(&part);
+        clipimg_free(&all);
+        clipimg_free(&whole);
+        clipimg_free(&part);
     }
 }
 
@@ -77,7 +78,7 @@ static const float statistics[3][2][3] = {
     {{0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}},
     {{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}};
 
-static void test_preprocess(void **state)
+static void preprocessing_equals_its_peers(void **state)
 {
     (void)state;
     FILE *f = golden_table("preprocess.tsv");
@@ -98,16 +99,16 @@ static void test_preprocess(void **state)
         if (fnv(out, bytes, FNV_START) != hash)
             fail_msg("%d x %d to %d, mode %d, filter %d, flavour %d: other floats than the peer's", W, H, S, mode,
                      filter, flavour);
-        clip_image_free(&in);
+        clipimg_free(&in);
         free(out);
     }
     fclose(f);
     assert_true(n > 100);
 }
 
-/* A line of a million pixels would be resized to 224 x 224,000,000: only the crop is computed. And where the peers fail, there is a
- * picture. */
-static void test_extreme_shapes(void **state)
+/* A line of a million pixels would be resized to 224 x 224,000,000: only the crop is computed. And
+ * there is a picture where the peers fail. */
+static void extreme_shapes_are_prepared(void **state)
 {
     (void)state;
     enum { S = 224 };
@@ -126,12 +127,12 @@ static void test_extreme_shapes(void **state)
                 assert_true(red == S && out[0] == 0.0f && out[2 * S * S] == 1.0f);
             } else
                 assert_true(red == S * S);
-            clip_image_free(&in);
+            clipimg_free(&in);
         }
 }
 
-/* 1331 x 1030 has 50 of 64 rows; what is left of it at an eighth would have 49. */
-static void test_reduced(void **state)
+/* 1331 x 1030 shows 50 of 64 rows; computed from the eighth it would be 49. */
+static void reduced_pictures_keep_their_crop(void **state)
 {
     (void)state;
     enum { S = 64 };
@@ -148,10 +149,10 @@ static void test_reduced(void **state)
         assert_true(red == S * (reduced ? 50 : 49));
     }
     assert_int_equal(clipimg_preprocess_reduced(&r, &in, 1331, 0, out), CLIP_EINVAL);
-    clip_image_free(&in);
+    clipimg_free(&in);
 }
 
-static void test_arguments(void **state)
+static void arguments_are_checked(void **state)
 {
     (void)state;
     clip_image in = noise_picture(4, 4, 1, 0), out, none = {0};
@@ -165,14 +166,15 @@ static void test_arguments(void **state)
     assert_int_equal(clipimg_preprocess(&r, &in, pixels), CLIP_OK);
     r.size = 0;
     assert_int_equal(clipimg_preprocess(&r, &in, pixels), CLIP_EINVAL);
-    clip_image_free(&in);
+    clipimg_free(&in);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),         cmocka_unit_test(test_window),    cmocka_unit_test(test_preprocess),
-        cmocka_unit_test(test_extreme_shapes), cmocka_unit_test(test_arguments), cmocka_unit_test(test_reduced),
+        cmocka_unit_test(resizing_equals_pillows),        cmocka_unit_test(a_window_equals_that_part_of_the_whole),
+        cmocka_unit_test(preprocessing_equals_its_peers), cmocka_unit_test(extreme_shapes_are_prepared),
+        cmocka_unit_test(arguments_are_checked),          cmocka_unit_test(reduced_pictures_keep_their_crop),
     };
     golden_dir = argc > 1 ? argv[1] : "golden";
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* failing_alloc.c: the wrapped allocators; see failing_alloc.h. */
 #include "failing_alloc.h"
 
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* npy.h: read a NumPy file of f32 or i32, C order, for the tests: data is malloc'ed, count its elements, dim its shape. */
+/* npy.h: reads a NumPy file of f32 or i32 in C order, for the tests. `data` is allocated, `count`
+ * is the number of elements, `dim` the shape. */
 #ifndef NPY_H
 #define NPY_H
 
@@ -14,7 +15,7 @@ typedef struct npy {
     long dim[8];
 } npy;
 
-/* Returns 0 on any doubt: a test must not go on with half a file. */
+/* Returns 0 on any doubt, so that no test goes on with half a file. */
 static inline int npy_read(const char *path, const char *descr, npy *out)
 {
     unsigned char head[10];

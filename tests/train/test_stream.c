@@ -202,9 +202,9 @@ static void what_is_delivered_belongs_together(void **state)
                 const size_t bytes = picture(number, data);
                 clip_image img;
                 float pixels[3 * S * S];
-                assert_int_equal(clip_image_decode(data, bytes, "", NULL, &img, NULL), CLIP_OK);
+                assert_int_equal(clipimg_decode(data, bytes, "", NULL, NULL, &img, NULL), CLIP_OK);
                 assert_int_equal(clipimg_preprocess(&recipe, &img, pixels), CLIP_OK);
-                clip_image_free(&img);
+                clipimg_free(&img);
                 assert_memory_equal(pixels, b.pixels + i * 3 * S * S, sizeof pixels);
                 called += *b.caption[i] == 'c';
                 sprintf(caption, *b.caption[i] == 'c' ? "called %d" : "number %d", number);
