@@ -1060,79 +1060,98 @@ CLIP_API clip_status clip_trainer_step(clip_trainer *t, clip_train_step *out, cl
  * the old content is unchanged), CLIP_ENOMEM. */
 CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_error *err);
 
-/* ---- Index: many embeddings, searched exactly ----------------------------------------------------------- */
+/* ---- Index: many embeddings, searched exactly ---------------------------------------------- */
 
-/* A directory: catalogue.db (SQLite: what each row is) and, beside it, NumPy arrays with a row an item: the vectors in f16, which answers are
- * computed from, and short codes in two parts, which are scanned first. An index belongs to one model and says so.
+/* A directory. catalogue.db (SQLite) says what each row is. NumPy arrays beside it have a row for
+ * each item: the vectors in f16, from which answers are computed, and short codes in two parts,
+ * which are scanned first. An index belongs to one model, and says so.
  *
  *     clip_index_open("photos.index", &opt, &index, &err);
- *     clip_index_update(index, ctx, folders, n, NULL, &report, &err);              embed what is new below the folders
+ *     clip_index_update(index, ctx, folders, n, NULL, &report, &err);     embed what is new
  *     clip_encode_text(ctx, &words, 1, query);
- *     clip_index_search(index, query, 1, 10, NULL, hits, &found, &err);            the exact best 10
+ *     clip_index_search(index, query, 1, 10, NULL, hits, &found, &err);   the exact best 10
  *     clip_index_item_at(index, hits[0].row, &item, &err);   puts(item.path);
  *
- * Threads    An index opened for reading is a snapshot: any number of threads and processes search and
- *            read it, whatever a writer does meanwhile. clip_index_refresh() moves it on.
- *            There is one writer at a time; another is refused (CLIP_EBUSY). A writer's handle is for one thread.
- * Durability What clip_index_commit() has returned from survives a crash; what was added since may be lost, nothing else. A change that fails (a full disk)
- *            takes back all since the last commit, and the handle goes on from there. Rows get other numbers only while a writer closes. */
+ * Threads    An index opened for reading is a snapshot. Any number of threads and processes search
+ *            and read it, whatever a writer does meanwhile. clip_index_refresh() moves it on.
+ *            There is one writer at a time; another is refused (CLIP_EBUSY). A writer's handle is
+ *            for one thread.
+ * Durability What clip_index_commit() has returned from survives a crash. Only what was added since
+ *            may be lost. A change that fails (a full disk) takes back everything since the last
+ *            commit, and the handle goes on from there.
+ * Rows       They keep their numbers, except that a writer may renumber them when it closes. */
 typedef struct clip_index clip_index;
 
 typedef struct clip_index_options {
-    bool write;               /* open for writing; false: for reading */
-    bool create;              /* and make it if it is not there */
-    const clip_model *model;  /* the index must be of this model (or is made for it). NULL: of any; to create, `dim` and `model_name` say which */
-    int dim;                  /* D, 2 or more; 0: the model's */
-    const char *model_name;   /* for people, where there is no model: "ViT-B-32 of clip-retrieval" */
-    int threads;              /* of searching; 0: all this process may use */
-    clip_warn_fn warn;        /* hears what was repaired; NULL: silent */
+    bool write;  /* open for writing; false: for reading */
+    bool create; /* and make it if it does not exist */
+    /* The index must be of this model, or is made for it. NULL: any model; to create one, `dim` and
+     * `model_name` describe it. */
+    const clip_model *model;
+    int dim;                /* D, 2 or more; 0: the model's */
+    const char *model_name; /* for people, where there is no model: "ViT-B-32 of clip-retrieval" */
+    int threads;            /* for searching; 0: all this process may use */
+    clip_warn_fn warn;      /* hears of repairs; NULL: silent */
     void *warn_user;
 } clip_index_options;
 
 CLIP_API clip_index_options clip_index_options_default(void);
 
-/* clip_index_open(): what a crash has left is repaired where the index is opened for writing, and passed over where it is read.
+/* clip_index_open(): open or make an index. What a crash has left is repaired when the index is
+ * opened for writing, and passed over when it is read.
  * out  out  close with clip_index_close(), which commits; NULL on error
- * An index from elsewhere is safe to open: its catalogue may only hold what this library writes, and
- * nothing that computes. Its files must be regular files; its directory may lie behind a symbolic link.
- * Errors: CLIP_EIO (not there, cannot be made, a link or a pipe in the place of a file), CLIP_EFORMAT (a
- * catalogue or a vector file is damaged, or is not as this library makes it: the message names the
- * difference), CLIP_EMISMATCH (of another model: the message names both), CLIP_EBUSY (another writer), CLIP_EUNSUPPORTED (made by a later version), CLIP_EINVAL, CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err);
+ * An index from elsewhere is safe to open: its catalogue may only hold what this library writes,
+ * and nothing that computes. Its files must be regular files; its directory may be behind a
+ * symbolic link.
+ * Errors: CLIP_EIO (it does not exist, cannot be made, or has a link or a pipe in the place of a
+ * file), CLIP_EFORMAT (a catalogue or a vector file is damaged, or not as this library makes it:
+ * the message names the difference), CLIP_EMISMATCH (of another model: the message names both),
+ * CLIP_EBUSY (another writer), CLIP_EUNSUPPORTED (made by a later version), CLIP_EINVAL,
+ * CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_open(const char *dir, const clip_index_options *opt,
+                                     clip_index **out, clip_error *err);
 
-/* clip_index_commit(): all changes so far are on the disk, and seen by who opens the index from now on. clip_index_close(): the same for a writer, which
- * also closes the gaps once they are more than a quarter, and learns from 16,384 rows, and each time they have become four times as many, how codes are best
- * laid out: half a minute at a million.
+/* clip_index_commit(): put all changes so far on the disk, where those who open the index from now
+ * on see them.
+ * clip_index_close(): commit and close. A writer also closes the gaps once they are more than a
+ * quarter of the rows. From 16,384 rows on, and each time they have become four times as many, it
+ * learns the best layout of the codes: half a minute at a million rows. Takes NULL; frees in any
+ * case.
  * Errors: CLIP_EINVAL (opened for reading), CLIP_EIO (a full disk), CLIP_EFORMAT, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_commit(clip_index *x, clip_error *err);
-CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err); /* takes NULL; frees in any case */
+CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err);
 
-/* clip_index_refresh(): take up what has been committed since the index was opened or last refreshed.
+/* clip_index_refresh(): take up what has been committed since the index was opened or last
+ * refreshed.
  * x        in   open for reading. Open for writing it is always current, and nothing happens
- * changed  out  whether something was taken up; NULL: not of interest. The first refresh of a handle
+ * changed  out  whether something was taken up; NULL: not of interest. The first refresh of a
+ *               handle
  *               may say so without need
- * Where nothing was committed it costs some microseconds, else as much as opening the index.
- * A handle that is not refreshed keeps answering from what it saw when it was opened.
- * Rows may hold other items afterwards: rows from before must not be used any more.
- * Threads: one thread refreshes at a time. Functions that take a `const clip_index *` may run
- * meanwhile on any thread: each sees the index as it was before or as it is after. A refresh waits
- * for those under way; those that are called while it waits, wait for it.
+ * Where nothing was committed it costs some microseconds, else as much as opening the index. A
+ * handle that is not refreshed keeps answering from what it saw when it was opened. Rows may hold
+ * other items afterwards: rows from before must not be used any more. Threads: one thread refreshes
+ * at a time. Functions that take a `const clip_index *` may run meanwhile on any thread: each sees
+ * the index as it was before or as it is after. A refresh waits for those under way; those that are
+ * called while it waits, wait for it.
  * Errors: CLIP_EMISMATCH (it has become an index of another model or dimension), those of
  * clip_index_open(). On error the handle answers as before. */
 CLIP_API clip_status clip_index_refresh(clip_index *x, bool *changed, clip_error *err);
 
-/* clip_index_discard(): close it after a fault: an index that this handle has made, and that nothing has come into, leaves no file behind. Takes NULL. */
+/* clip_index_discard(): close an index after a fault. If this handle has made it and nothing has
+ * been added, no file is left. Takes NULL. */
 CLIP_API void clip_index_discard(clip_index *x);
 
 typedef struct clip_index_info {
     const char *path, *model_name; /* live as long as the index */
-    const char *model_path;         /* where the model was when the index was last written with it; empty: unknown. As long, too */
-    char model_id[33];             /* of the weights it is for: hexadecimal; empty: unknown */
+    /* Where the model was when the index was last written with it; lives as long. Empty:
+     * unknown. */
+    const char *model_path;
+    char model_id[33]; /* hash of the weights it is for, in hexadecimal; empty: unknown */
     int dim;
     int64_t items, pictures, texts; /* items = pictures + texts */
-    int64_t rows;                   /* that a hit's row lies below: items and the gaps of removed ones */
-    int64_t bytes;                  /* on disk */
-    int64_t updated;                /* when clip_index_update() came to its end, in seconds since 1970; 0: never */
+    int64_t rows;    /* upper bound of the rows of hits: items, and the gaps of removed ones */
+    int64_t bytes;   /* on disk */
+    int64_t updated; /* end of the last clip_index_update(), in seconds since 1970; 0: never */
 } clip_index_info;
 
 CLIP_API void clip_index_get_info(const clip_index *x, clip_index_info *out);
@@ -1141,59 +1160,77 @@ typedef enum clip_item_kind { CLIP_ITEM_PICTURE = 1, CLIP_ITEM_TEXT = 2 } clip_i
 
 /* One thing that can be found. */
 typedef struct clip_item {
-    int64_t row;          /* where it stands; constant while the index is open and not refreshed */
+    int64_t row; /* its place; constant while the index is open and not refreshed */
     clip_item_kind kind;
-    const char *path;     /* of the picture; for a text: the picture or the file it came with, may be NULL */
-    const char *text;     /* the text; of a picture NULL */
-    int64_t size;         /* of the file, in bytes */
-    int64_t mtime;        /* of the file, in nanoseconds since 1970 */
-    int64_t taken;        /* when the picture was taken, by its EXIF, in seconds since 1970; 0: unknown */
-    uint8_t hash[16];     /* of the file's bytes (XXH3, 128 bits) */
+    const char *path; /* of the picture; of a text: the picture or file it came with, may be NULL */
+    const char *text; /* of a picture NULL */
+    int64_t size;     /* of the file, in bytes */
+    int64_t mtime;    /* of the file, in nanoseconds since 1970 */
+    int64_t taken;    /* when the picture was taken (EXIF), in seconds since 1970; 0: unknown */
+    uint8_t hash[16]; /* of the file's bytes (XXH3, 128 bits) */
 } clip_item;
 
-/* clip_index_add(): N items with their vectors. An item of the same kind, path and text is replaced. Rows are given here: those in `item` are not read.
+/* clip_index_add(): add N items with their vectors. An item of the same kind, path and text is
+ * replaced. Rows are assigned; those in `item` are not read.
  * vector  in  [N, D], of any length but 0: it is normalised
- * Errors: CLIP_EINVAL (opened for reading, a zero or non-finite vector, a negative size), CLIP_EIO (a
- * full disk: what was committed is as it was), CLIP_ELIMIT (a path or a text of more than 16 MiB),
- * CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector, int N, clip_error *err);
+ * Errors: CLIP_EINVAL (opened for reading, a zero or non-finite vector, a negative size), CLIP_EIO
+ * (a full disk: what was committed is unchanged), CLIP_ELIMIT (a path or a text of more than
+ * 16 MiB), CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_add(clip_index *x, const clip_item *item, const float *vector,
+                                    int N, clip_error *err);
 
-/* clip_index_rename(): the picture in `row`, and the texts that came with it, now have this path, size and time; a picture of that path, and equal texts,
- * leave. clip_index_remove(): n rows become gaps; those that are gaps already may be among them.
- * Errors: CLIP_EINVAL (opened for reading, no such row, no picture), those of clip_index_add(). */
-CLIP_API clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime,
+/* clip_index_rename(): give the picture in `row`, and the texts that came with it, this path, size
+ * and time. A picture that had this path, and equal texts, are removed.
+ * clip_index_remove(): n rows become gaps. Some of them may be gaps already.
+ * Errors: CLIP_EINVAL (opened for reading, a row that does not exist or is not a picture), those of
+ * clip_index_add(). */
+CLIP_API clip_status clip_index_rename(clip_index *x, int64_t row, const char *path, int64_t size,
+                                       int64_t mtime, clip_error *err);
+CLIP_API clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n,
                                        clip_error *err);
-CLIP_API clip_status clip_index_remove(clip_index *x, const int64_t *row, int64_t n, clip_error *err);
 
-/* clip_index_item_at(): the item of a row (out->path NULL and kind 0 where there is none); its strings live until this thread's next call on an index.
- * clip_index_find(): that of a picture's path. clip_index_next(): walks: the first item with a row >= *cursor, which is moved behind it; kind 0 at the end.
- * clip_index_vector(): its vector, [D] f32 of unit length (up to f16's rounding).
- * Errors: CLIP_EINVAL (clip_index_vector(): the row holds no item), CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out, clip_error *err);
-CLIP_API clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out, clip_error *err);
-CLIP_API clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out, clip_error *err);
-CLIP_API clip_status clip_index_vector(const clip_index *x, int64_t row, float *out, clip_error *err);
+/* clip_index_item_at(): the item in a row. Its strings live until this thread's next call on an
+ * index. out->path NULL and kind 0: the row holds none.
+ * clip_index_find(): the item of a picture's path.
+ * clip_index_next(): walks. The first item with a row >= *cursor, which moves behind it; kind 0 at
+ * the end.
+ * clip_index_vector(): the vector in a row, [D] f32 of unit length up to f16's rounding.
+ * Errors: CLIP_EINVAL (clip_index_vector(): the row holds no item), CLIP_EIO, CLIP_EFORMAT,
+ * CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_item_at(const clip_index *x, int64_t row, clip_item *out,
+                                        clip_error *err);
+CLIP_API clip_status clip_index_find(const clip_index *x, const char *path, clip_item *out,
+                                     clip_error *err);
+CLIP_API clip_status clip_index_next(const clip_index *x, int64_t *cursor, clip_item *out,
+                                     clip_error *err);
+CLIP_API clip_status clip_index_vector(const clip_index *x, int64_t row, float *out,
+                                       clip_error *err);
 
-/* clip_index_words(): the words of its texts, in lower case, those that are in most texts first: answers for clip_question_new().
- * out [*n]; free with clip_list_free(). Errors: those of clip_index_next(). */
+/* clip_index_words(): the words of its texts, in lower case, those in most texts first: answers for
+ * clip_question_new().
+ * out  out  [*n]; free with clip_list_free()
+ * Errors: those of clip_index_next(). */
 CLIP_API clip_status clip_index_words(const clip_index *x, char ***out, size_t *n, clip_error *err);
 
-/* What a search looks at: all conditions hold. */
+/* Which items a search looks at: all conditions must hold. */
 typedef struct clip_index_filter {
-    int kinds;                    /* CLIP_ITEM_* or'ed; 0: both */
-    const char *const *patterns;  /* [n_patterns] of the path, as the shell's ("*.jpg", "*2023*"; * also matches /), one of which fits; 0: any path */
+    int kinds; /* CLIP_ITEM_*, or'ed; 0: both */
+    /* [n_patterns] of the path, as in a shell ("*.jpg", "*2023*"; * also matches /); one of them
+     * must match. 0: any path. */
+    const char *const *patterns;
     int n_patterns;
-    const char *const *below;     /* [n_below] folders, not patterns: the path is one of them, or
-                                   * begins with one and a slash. Each is tried as it is written,
-                                   * from the current directory on, and by its real name.
-                                   * n_below 0: anywhere */
+    /* [n_below] folders, not patterns: the path is one of them, or begins with one and a slash.
+     * Each is tried as it is written, from the current directory on, and by its real name. 0:
+     * anywhere. */
+    const char *const *below;
     int n_below;
-    int64_t after, before;        /* taken (or, where unknown, changed) at or after, and before: seconds since 1970; 0: no bound. Items without a date
-                                   * (mtime 0, too) meet neither */
-    float min_score;              /* hits score at least this; 0: no bound */
-    float unique;                 /* copies of a better hit of the same kind are passed over: by equal
-                                   * bytes (size and hash), or by a cosine of at least this between the
-                                   * two; above 1: by equal bytes alone; 0: no hit is passed over */
+    /* Taken (or, where that is unknown, changed) at or after, and before: seconds since 1970. 0: no
+     * bound. Items without a date, and without mtime, meet neither. */
+    int64_t after, before;
+    float min_score; /* hits score at least this; 0: no bound */
+    /* Copies of a better hit of the same kind are passed over: by equal bytes (size and hash), or
+     * by a cosine of at least this between the two. Above 1: by equal bytes only. 0: none is. */
+    float unique;
 } clip_index_filter;
 
 typedef struct clip_hit {
@@ -1201,15 +1238,18 @@ typedef struct clip_hit {
     float score; /* cosine, -1 .. 1 */
 } clip_hit;
 
-/* clip_index_search(): for each of Q queries the k items of the highest cosine, best first; equal ones by row. Exact: short codes bound each score from
- * above, and all that could be among the best is computed from the f16 vectors in f32. Several queries at once cost little more than one.
+/* clip_index_search(): for each of Q queries the k items with the highest cosine, best first; equal
+ * ones by row. The result is exact: short codes bound each score from above, and every item that
+ * could be among the best is computed from the f16 vectors in f32. Several queries at once cost
+ * little more than one.
  * query   in   [Q, D], of any length but 0
  * filter  in   NULL: everything
  * hit     out  [Q, k]; the caller's
  * found   out  [Q] how many of the k there are
  * Errors: CLIP_EINVAL, CLIP_EIO, CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_search(const clip_index *x, const float *query, int Q, int k,
-                                       const clip_index_filter *filter, clip_hit *hit, int *found, clip_error *err);
+                                       const clip_index_filter *filter, clip_hit *hit, int *found,
+                                       clip_error *err);
 
 /* ---- Queries to an index ------------------------------------------------------------------- */
 
@@ -1262,8 +1302,8 @@ typedef struct clip_query_encoder {
     const clip_index *index; /* for rows, and the background of its pictures; may be NULL */
     /* How files are read. NULL: as clip_index_image_options() or clip_model_image_options() say. */
     const clip_image_options *image;
-    /* [n_prompts] texts with {} for the words, averaged as by clip_encode_labels(). 0: words as they
-     * are. */
+    /* [n_prompts] texts with {} for the words, averaged as by clip_encode_labels(). 0: words as
+     * they are. */
     const char *const *prompts;
     int n_prompts;
 } clip_query_encoder;
@@ -1285,130 +1325,164 @@ CLIP_API clip_status clip_date_parse(const char *text, int64_t *begin, int64_t *
 
 /* ---- Duplicates, verifying, updating ------------------------------------------------------- */
 
-/* Which pictures are in one group. Two are near if their cosine is at least `score`. They have equal
+/* Which pictures form a group. Two are near if their cosine is at least `score`. They have equal
  * bytes if size and hash (XXH3, 128 bits) of their files were equal when they were indexed. */
 typedef enum clip_grouping {
     CLIP_GROUP_FIRST,  /* near the first of the group, or of its bytes, and in no earlier group */
-    CLIP_GROUP_LINKED, /* near one of the group, or of its bytes: the ends of a group may be far apart */
+    CLIP_GROUP_LINKED, /* near one of the group, or of its bytes: the ends may be far apart */
     CLIP_GROUP_BYTES   /* of equal bytes */
 } clip_grouping;
 
 typedef struct clip_duplicates_options {
     clip_grouping grouping;
-    float score;                     /* CLIP_GROUP_BYTES does not read it */
-    const clip_index_filter *filter; /* which pictures; its kinds and scores are not read. NULL: all */
-    const int8_t *grade;             /* [info.rows] -1: left out. The first of a group has the lowest
-                                      * grade in it (0 or 1), and is the earliest of these. So a caller who
-                                      * keeps the first gives 0 to files that exist. NULL: all are 0 */
+    float score; /* not read with CLIP_GROUP_BYTES */
+    const clip_index_filter *filter; /* its kinds and scores are not read; NULL: all pictures */
+    /* [info.rows] -1: left out. The first of a group has the lowest grade in it (0 or 1), and is
+     * the earliest of these. So a caller who keeps the first gives 0 to files that exist. NULL: all
+     * are 0. */
+    const int8_t *grade;
 } clip_duplicates_options;
 
 /* clip_duplicates_options_default(): CLIP_GROUP_FIRST, 0.97, all pictures. */
 CLIP_API clip_duplicates_options clip_duplicates_options_default(void);
 
-/* clip_index_duplicates(): groups of two or more pictures that are nearly the same, or the same.
+/* clip_index_duplicates(): groups of two or more pictures that are nearly, or exactly, the same.
  * opt    in   NULL: defaults
  * row    out  rows of all groups, one group after the other; in each the first, then the others by
  *             grade and row; free() it
  * group  out  [*n + 1] where each group begins; free() it
  * The index does not know which names are links to one file: look before you delete one of two.
  * Errors: those of clip_index_search(). On error both lists are NULL. */
-CLIP_API clip_status clip_index_duplicates(const clip_index *x, const clip_duplicates_options *opt, int64_t **row,
-                                           int64_t **group, int64_t *n, clip_error *err);
+CLIP_API clip_status clip_index_duplicates(const clip_index *x, const clip_duplicates_options *opt,
+                                           int64_t **row, int64_t **group, int64_t *n,
+                                           clip_error *err);
 
-/* clip_index_verify(): read everything and compare it with what was noted when it was written. *faults: how many rows are wrong; `warn` hears of each.
- * Where the index is open for writing, rows with a wrong vector are removed (an update embeds them again) and wrong codes computed anew; damage to the
- * catalogue itself stays.
- * Errors: CLIP_EIO, CLIP_EFORMAT (more could not be read), CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user, int64_t *faults,
-                                       clip_error *err);
+/* clip_index_verify(): read everything, and compare it with what was noted when it was written. In
+ * an index that is open for writing, rows with a wrong vector are removed (an update embeds them
+ * again), and wrong codes are computed anew. Damage to the catalogue itself stays.
+ * warn    in   hears of each fault
+ * faults  out  how many rows are wrong
+ * Errors: CLIP_EIO, CLIP_EFORMAT (the rest could not be read), CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_verify(clip_index *x, clip_warn_fn warn, void *warn_user,
+                                       int64_t *faults, clip_error *err);
 
 typedef struct clip_update_report {
-    int64_t seen;      /* pictures below the folders */
-    int64_t embedded;  /* new or changed */
-    int64_t moved;     /* known by their bytes under a path that is gone: not embedded again */
-    int64_t copied;    /* known by their bytes under another path, too: not embedded again */
-    int64_t removed;   /* no longer there */
-    int64_t kept;      /* not found, but a disk may be missing where they were; told to `warn` */
-    int64_t broken;    /* pictures that could not be read, folders that could not be listed; told to `warn` */
-    int64_t texts;     /* captions embedded */
-    int64_t listed;    /* in the progress callback: names that have come by in the folder that is being listed; 0: none is */
-    int64_t todo;      /* there, too: pictures still to be looked at, as far as known */
-    double seconds;    /* in all; of these */
-    double waited;     /* the encoder had no pictures yet */
+    int64_t seen;       /* pictures below the folders */
+    int64_t embedded;   /* new or changed */
+    int64_t moved;      /* bytes known under a path that is gone: not embedded again */
+    int64_t copied;     /* bytes known under another path as well: not embedded again */
+    int64_t removed;    /* no longer there */
+    int64_t kept;       /* not found, but a disk may be missing; reported to `warn` */
+    int64_t broken;     /* pictures or folders that could not be read; reported to `warn` */
+    int64_t texts;      /* captions embedded */
+    int64_t listed;     /* in the progress callback: names seen in the folder being listed */
+    int64_t todo;       /* in the progress callback: pictures still to be looked at */
+    double seconds;     /* in all */
+    double waited;      /* of these, the encoder waited for pictures */
     clip_passed passed; /* files in the folders that are passed over */
 } clip_update_report;
 
 typedef struct clip_update_options {
-    bool captions;      /* also index the captions in NAME.txt beside the pictures; tables and tars always bring theirs, if the model has a text tower */
-    const char *const *exclude; /* [n_exclude] patterns as the shell's of names ("*.png", "drafts" with all in it) or, with a slash, of paths below a folder */
+    /* Also index the captions in NAME.txt beside the pictures. Tables and tars always bring theirs,
+     * if the model has a text tower. */
+    bool captions;
+    /* [n_exclude] patterns as in a shell: of names ("*.png", "drafts" with all in it) or, with a
+     * slash, of paths below a folder. */
+    const char *const *exclude;
     int n_exclude;
-    const clip_image_options *image; /* what pictures are read with; NULL: clip_index_image_options(). `enough` is not read */
-    bool full_decode;   /* decode every JPEG in full (default: at the smallest scale that is at least twice what the model looks at) */
-    int workers;        /* threads that decode, 0: as many as the context has */
+    /* How pictures are read; `enough` is not read. NULL: clip_index_image_options(). */
+    const clip_image_options *image;
+    /* Decode every JPEG in full. Default: at the smallest scale that is at least twice the size
+     * that the model sees. */
+    bool full_decode;
+    int workers;         /* threads that decode; 0: as many as the context has */
     double commit_every; /* seconds; default 5 */
-    bool (*progress)(void *user, const clip_update_report *now); /* called often; false: stop; what is done is committed. May be NULL */
+    /* Called often; false: stop, and commit what is done. May be NULL. */
+    bool (*progress)(void *user, const clip_update_report *now);
     void *progress_user;
-    clip_warn_fn warn;  /* hears of each picture and folder that cannot be read; NULL: silent */
+    clip_warn_fn warn; /* hears of each picture and folder that cannot be read; NULL: silent */
     void *warn_user;
 } clip_update_options;
 
 CLIP_API clip_update_options clip_update_options_default(void);
 
-/* clip_index_image_options(): what pictures for this index are read with, those that it is asked about as well: it keeps the
- * background that its pictures were embedded with. Before the first update that is the model's (m NULL: -1). */
+/* clip_index_image_options(): how pictures for this index, and pictures that it is asked about, are
+ * read: with the background that its pictures were embedded with. Before the first update that is
+ * the model's (m NULL: -1). */
 CLIP_API clip_image_options clip_index_image_options(const clip_index *x, const clip_model *m);
 
-/* clip_index_update(): bring what the index has of these folders (or pictures, or what clip_pairs_open() takes) up to date: new and changed pictures are
- * embedded, moved ones recognised by their bytes, those that are gone removed, and those that have
- * become something else than a picture. A folder, at any depth, that cannot be listed, or that is
- * still there and empty, is reported, and what was known of it stays: clip_index_forget() removes
- * it. A folder that is itself gone from its parent has been deleted, and so have its pictures.
- * Pictures are called by their absolute paths, those in tars TAR/MEMBER. Interrupted at any moment, the next call goes on where the last commit was.
- * Memory: a path for each picture, and some pictures.
- * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index was ever given; one that is not there is told to `warn`
- * report  out  may be NULL; filled also on error
- * Errors: CLIP_EIO (a path that is not there), CLIP_EINVAL (opened for reading; no text tower for captions; n = 0 and nothing remembered), CLIP_EMISMATCH
- * (the model makes vectors of another size; a background that is not the one of the pictures in the index), those of clip_index_add(), CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n,
-                                       const clip_update_options *opt, clip_update_report *report, clip_error *err);
+/* clip_index_update(): bring the index up to date with folders, pictures, or what clip_pairs_open()
+ * takes.
+ *   new or changed       is embedded
+ *   moved or copied      is recognised by its bytes, and not embedded again
+ *   gone, or no picture  is removed
+ *   below a folder that cannot be listed, or that is empty now: is reported and stays, because a
+ *                        disk may be missing; clip_index_forget() removes it
+ *   below a folder that is gone from its parent: is removed
+ * Pictures are known by their absolute paths, members of tars by TAR/MEMBER. After an interruption
+ * the next call goes on from the last commit. Memory: a path for each picture, and some pictures.
+ * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index
+ *              was ever given; those that are missing are reported to `warn`
+ * report  out  filled also on error; may be NULL
+ * Errors: CLIP_EIO (a path that does not exist), CLIP_EINVAL (opened for reading; captions without
+ * a text tower; n = 0 and nothing remembered), CLIP_EMISMATCH (the model makes vectors of another
+ * size; another background than that of the pictures in the index), those of clip_index_add(),
+ * CLIP_ENOMEM. */
+CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths,
+                                       int n, const clip_update_options *opt,
+                                       clip_update_report *report, clip_error *err);
 
-/* clip_index_sources(): what clip_index_update() was given so far. out [*n] absolute paths; free with clip_list_free(). *captions: one of them brings
- * captions, which take a text tower; may be NULL.
- * clip_index_forget(): all that the index has at or below these paths (there or gone) leaves it, and what of them it was given is no longer remembered. Commits.
+/* clip_index_sources(): what clip_index_update() was given so far.
+ * out       out  [*n] absolute paths; free with clip_list_free()
+ * captions  out  whether one of them brings captions, which need a text tower; may be NULL
+ *
+ * clip_index_forget(): remove everything at or below these paths, which may exist or not, and
+ * forget the sources among them. Commits.
  * removed  out  pictures; may be NULL */
-CLIP_API clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err);
-CLIP_API clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, int64_t *removed,
-                                       clip_error *err);
+CLIP_API clip_status clip_index_sources(const clip_index *x, char ***out, size_t *n,
+                                        bool *captions, clip_error *err);
+CLIP_API clip_status clip_index_forget(clip_index *x, const char *const *paths, int n,
+                                       int64_t *removed, clip_error *err);
 
-/* Embeddings in the layout of clip-retrieval: DIR/img_emb/img_emb_0.npy [N, D], DIR/text_emb/text_emb_0.npy [N, D] (f16, f32 or f64, C order; one of the
- * two may be missing) and DIR/metadata/metadata_0.jsonl, a line a row: {"image_path": .., "caption": ..}; more of them with other numbers. A picture with
- * several captions has several rows; a row of zeros is none. */
+/* Embeddings in the layout of clip-retrieval: DIR/img_emb/img_emb_0.npy [N, D],
+ * DIR/text_emb/text_emb_0.npy [N, D] (f16, f32 or f64, C order; one of the two may be missing) and
+ * DIR/metadata/metadata_0.jsonl, one line for each row: {"image_path": .., "caption": ..}. Further
+ * parts have other numbers. A picture with several captions has several rows. A row of zeros is
+ * empty. */
 
-/* clip_index_export(): write all of it. dir: not there yet, or empty; after a fault it is again. rows  out  how many.
+/* clip_index_export(): write all of it.
+ * dir   in   does not exist yet, or is empty; after a fault it is so again
+ * rows  out  how many
  * Errors: CLIP_EINVAL (something is in dir), CLIP_EIO, CLIP_EFORMAT, CLIP_ENOMEM. */
-CLIP_API clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *rows, clip_error *err);
+CLIP_API clip_status clip_index_export(const clip_index *x, const char *dir, int64_t *rows,
+                                       clip_error *err);
 
 typedef struct clip_import_report {
     int64_t rows;            /* read */
     int64_t pictures, texts; /* added, or replaced */
-    int64_t empty;           /* rows with neither: without a vector, or without a name */
+    int64_t empty;           /* rows without a vector or without a name */
 } clip_import_report;
 
-/* clip_index_import_info(): what is in `dir`: the dimension that the index needs, and how many rows. clip_index_import(): add it,
- * once all metadata have been looked through.
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (numbers of rows or columns against each other, or against the index), CLIP_EUNSUPPORTED (metadata in
- * Parquet), those of clip_index_add(). */
-CLIP_API clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows, clip_error *err);
-CLIP_API clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err);
+/* clip_index_import_info(): the dimension that an index for `dir` needs, and its number of rows.
+ * clip_index_import(): add it, after all metadata have been looked through.
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (numbers of rows or columns that contradict each
+ * other or the index), CLIP_EUNSUPPORTED (metadata in Parquet), those of clip_index_add(). */
+CLIP_API clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows,
+                                            clip_error *err);
+CLIP_API clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report,
+                                       clip_error *err);
 
-/* ---- Measuring ------------------------------------------------------------------------------------------ */
+/* ---- Measuring ----------------------------------------------------------------------------- */
 
 typedef struct clip_machine_speed {
-    double fma_gflops;  /* peak of multiply-adds, in the model's precision, all threads of the context */
-    double gemm_gflops; /* reached by the largest matrix product of this model's image tower (the text tower, if only that is loaded) at batch 32 */
+    /* Peak of multiply-adds, in the model's precision, on all threads of the context. */
+    double fma_gflops;
+    /* Reached by the largest matrix product of the image tower at batch 32 (of the text tower, if
+     * only that is loaded). */
+    double gemm_gflops;
 } clip_machine_speed;
 
-/* clip_measure(): take half a second to find out what this machine does. For `clip bench`. */
+/* clip_measure(): find out in half a second what this machine does. For `clip bench`. */
 CLIP_API clip_status clip_measure(clip_context *ctx, clip_machine_speed *out);
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Names keep to their rooms (docs/design.md).
 #   public   only functions of clip.h begin with clip_, and their bodies are in src/api
+#            nothing below src/api calls them
 #   sqlite   SQLite is called in one file
 #   towers   the kind of a tower is asked for in src/model only
 # usage: tests/names.sh SOURCE_ROOT
@@ -18,6 +19,14 @@ for d in $defined; do
     case $file in src/api/*) ;; *) fault "$file: $name() is not in src/api, so its name may not begin with clip_" ;; esac
     echo "$public" | grep -qx "$name" || fault "$file: $name() is not in clip.h, so its name may not begin with clip_"
 done
+
+# calls: comments say clip_x(), so a bracket that closes at once does not count
+grep -rnoE '\bclip_[a-z0-9_]+\([^)]' src --include='*.[ch]' | grep -v '^src/api/' | sed -E 's/:[0-9]+:/ /; s/\(.$//' | sort -u |
+    while read -r file name; do
+        echo "$public" | grep -qx "$name" && echo "$file calls $name() of src/api: call the function of its room"
+    done >"${TMPDIR:-/tmp}/clip-names.$$" || :
+while read -r line; do fault "$line"; done <"${TMPDIR:-/tmp}/clip-names.$$"
+rm -f "${TMPDIR:-/tmp}/clip-names.$$"
 
 stores=$(grep -rl 'sqlite3_' src --include='*.c' | wc -l)
 [ "$stores" -le 1 ] || fault "SQLite is called in $stores files:" $(grep -rl 'sqlite3_' src --include='*.c')

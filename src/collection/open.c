@@ -103,7 +103,7 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
 
 clip_status clipcol_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err)
 {
-    const clip_index_options o = opt ? *opt : clip_index_options_default();
+    const clip_index_options o = opt ? *opt : (clip_index_options){0};
     bool fresh = false;
     *out = NULL;
     if (err)

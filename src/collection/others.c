@@ -15,7 +15,7 @@ enum { DIGITS = 16, MOST = 1 << 18 }; /* beyond that files are opened again */
 
 static uint64_t build_hash(void)
 {
-    const char *formats = clipimg_formats(), *version = clip_version();
+    const char *formats = clipimg_formats(), *version = CLIP_VERSION_STRING;
     return XXH3_64bits_withSeed(formats, strlen(formats), XXH3_64bits(version, strlen(version)));
 }
 

@@ -114,6 +114,16 @@ static clip_status embed_picture(const encoder *e, const clip_term *t)
     return s < 0 ? clipb_fail(e->err, s, t->text, "%s", clipeng_context_message(e->e->pictures, s)) : s;
 }
 
+/* Of one state of the index, whether or not it is refreshed meanwhile. */
+static clip_status take_row(const encoder *e, int64_t row)
+{
+    const clip_index *x = e->e->index;
+    clipidx_hold(x);
+    const clip_status s = clipidx_vector(x, row, e->term, e->err);
+    clipidx_release(x);
+    return s;
+}
+
 static clip_status take_vector(const encoder *e, const float *x)
 {
     double squares = 0;
@@ -156,7 +166,7 @@ static clip_status combine(const encoder *e, const clip_query *q, const float **
             *words += e->D;
             break;
         case CLIP_TERM_PICTURE: TRY(embed_picture(e, term)); break;
-        case CLIP_TERM_ROW: TRY(clip_index_vector(e->e->index, term->row, e->term, e->err)); break;
+        case CLIP_TERM_ROW: TRY(take_row(e, term->row)); break;
         case CLIP_TERM_VECTOR: TRY(take_vector(e, term->vector)); break;
         }
         for (int d = 0; d < e->D; d++)
