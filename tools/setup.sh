@@ -27,29 +27,34 @@ missing() {
 must=$(missing $needed) may=$(missing $formats)
 [ -n "$must$may" ] || exit 0
 
-as_root=
-if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null 2>&1; then
-        as_root=sudo
-    elif [ -n "$must" ]; then
+# They cannot be installed here: name them. The build does without formats alone.
+name_them() {
+    if [ -n "$must" ]; then
         echo "setup: packages are missing. Install them as root:  apt-get install$must$may" >&2
         exit 1
-    else
-        echo "setup: some picture formats are left out. For them, install as root:  apt-get install$may" >&2
-        exit 0
     fi
+    echo "setup: some picture formats are left out. For them, install as root:  apt-get install$may" >&2
+    exit 0
+}
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null 2>&1 || name_them
+    as_root=sudo
 fi
 
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 # quietly COMMAND... : its output only where it fails
 quietly() {
-    "$@" >"$log" 2>&1 || { cat "$log" >&2; echo "setup: failed: $*" >&2; exit 1; }
+    "$@" >"$log" 2>&1 || { cat "$log" >&2; echo "setup: failed: $*" >&2; name_them; }
 }
 quietly $as_root apt-get update
+all=$must
 for p in $may; do
-    apt-cache show "$p" >/dev/null 2>&1 && must="$must $p" || echo "setup: this Debian has no $p: left out" >&2
+    apt-cache show "$p" >/dev/null 2>&1 && all="$all $p" || echo "setup: this Debian has no $p: left out" >&2
 done
 # From Debian 13 on, the decoder for HEIC is a package of its own.
-case $must in *libheif-dev*) apt-cache show libheif-plugin-libde265 >/dev/null 2>&1 && must="$must libheif-plugin-libde265" ;; esac
-echo "setup: installing$must" >&2
-quietly $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $must
+case $all in *libheif-dev*) apt-cache show libheif-plugin-libde265 >/dev/null 2>&1 && all="$all libheif-plugin-libde265" ;; esac
+[ -n "$all" ] || exit 0
+echo "setup: installing$all" >&2
+quietly $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $all

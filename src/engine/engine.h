@@ -69,6 +69,7 @@ clip_status clipeng_check_finite(clip_context *c, const float *x, int N, size_t 
 typedef struct clipeng_files {
     char *dir, *weights;
     char *tokenizer_dir; /* where diffusers keeps the tokenizer of these weights; NULL: no such folder */
+    char *pictures_dir;  /* where it keeps how pictures are prepared; NULL: in dir */
     bool bpe;            /* dir holds the file of OpenCLIP's own tokenizer */
 } clipeng_files;
 

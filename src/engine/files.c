@@ -211,6 +211,19 @@ static clip_status find_tokenizer_dir(clipeng_files *f, bool single)
     return failed ? CLIP_ENOMEM : CLIP_OK;
 }
 
+/* How pictures are prepared for image_encoder/ is in feature_extractor/ beside it. */
+static clip_status find_pictures_dir(clipeng_files *f)
+{
+    char *dir = realpath(f->dir, NULL), *slash = dir ? strrchr(dir, '/') : NULL;
+    const bool beside = slash && strcmp(slash + 1, "image_encoder") == 0;
+    if (beside) {
+        *slash = 0;
+        f->pictures_dir = clipb_path_join(dir, "feature_extractor");
+    }
+    free(dir);
+    return beside && !f->pictures_dir ? CLIP_ENOMEM : CLIP_OK;
+}
+
 static clip_status find_in(const char *path, clipeng_files *f, clip_error *err)
 {
     unsigned char start[START];
@@ -232,7 +245,8 @@ static clip_status find_in(const char *path, clipeng_files *f, clip_error *err)
     TRY(find(f->dir, "bpe_simple_vocab_16e6.txt.gz", &bpe));
     f->bpe = bpe != NULL;
     free(bpe);
-    return find_tokenizer_dir(f, !clipb_is_dir(path));
+    TRY(find_tokenizer_dir(f, !clipb_is_dir(path)));
+    return find_pictures_dir(f);
 }
 
 clip_status clipeng_files_find(const char *path, clipeng_files *f, clip_error *err)
@@ -255,5 +269,6 @@ void clipeng_files_free(clipeng_files *f)
     free(f->dir);
     free(f->weights);
     free(f->tokenizer_dir);
+    free(f->pictures_dir);
     *f = (clipeng_files){0};
 }

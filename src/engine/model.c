@@ -228,6 +228,8 @@ static clip_status read_recipe(loader *l, clip_model *m)
         const clipmdl_family *f = i < 0 ? m->family : all[i];
         TRY(f->read_recipe(&r, l->files.dir, size, &words, &found));
     }
+    if (!found && l->files.pictures_dir)
+        TRY(m->family->read_recipe(&r, l->files.pictures_dir, size, &words, &found));
     if (!found) {
         words.rounding = m->family->rounding;
         warn(l,

@@ -53,9 +53,9 @@ clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *toke
                         .resize_mode = modes[r->mode],
                         .rounding = flavours[r->flavour],
                         .background = r->background,
-                        .own_tokenizer =
-                            rules == CLIPTOK_OPENCLIP_HF ||
-                            (rules == CLIPTOK_HUGGINGFACE && cliptok_vocab_size(tokenizer) != CLIPMDL_OPENAI_VOCABULARY),
+                        .own_tokenizer = rules == CLIPTOK_OPENCLIP_HF ||
+                                         (rules == CLIPTOK_HUGGINGFACE &&
+                                          cliptok_vocab_size(tokenizer) != CLIPMDL_OPENAI_VOCABULARY),
                         .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1,
                         .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};
     memcpy(w.mean, r->mean, sizeof w.mean);

@@ -172,7 +172,7 @@ static clip_status from_scratch(const builder *b)
             b,
             "a new model needs a tokenizer: learned from the captions (tokenizer-vocab), or another one's (tokenizer)");
     clipmdl_recipe words = clipeng_recipe_default();
-    TRY(clipmdl_config_read(&clipmdl_openclip, model, &t->config, NULL, NULL, b->err));
+    TRY(clipmdl_config_read(&clipmdl_openclip, model, &t->config, b->warn, b->user, b->err));
     TRY(clipmdl_openclip_recipe(model, &words, b->err));
     t->recipe = clipeng_recipe_of_words(&words, t->config.vision.image_size);
     TRY(tokenizer ? load_tokenizer(b, tokenizer) : learn_tokenizer(b));

@@ -110,7 +110,7 @@ static void check_setting(check *c, const clipmdl_settings *t, const cJSON *v, c
     } else if ((values && (!cJSON_IsNull(v) || t->null_counts) && !is_one_of(values, token(v, room))) ||
                (off && !cJSON_IsNull(v) && *token(v, room))) {
         name_fault(c, path, v);
-    } else if (!known && c->strict) {
+    } else if (!known && c->strict && !t->lenient) {
         snprintf(line, sizeof line, "%s is unknown", path);
         add(&c->faults, line);
     } else if (!known && !cJSON_IsNull(v)) {

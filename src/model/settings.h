@@ -13,6 +13,7 @@ typedef struct clipmdl_settings {
     const struct clipmdl_choice *one_of;
     const struct clipmdl_settings_part *parts; /* objects */
     bool open;                                 /* settings beside these are somebody else's */
+    bool lenient;                              /* an unknown one is never a fault */
     bool null_counts;                          /* null is a value: one_of lists "null" where it is supported */
 } clipmdl_settings;
 

@@ -113,6 +113,7 @@ static const clipmdl_settings model_cfg = {
 /* interpolation "random" is for training: OpenCLIP evaluates with bicubic. size is the model's,
  * whatever it says. */
 static const clipmdl_settings preprocess_cfg = {
+    .lenient = true,
     .known = "size mean std fill_color background",
     .one_of = (const clipmdl_choice[]){{"mode", "RGB"},
                                        {"interpolation", "bicubic bilinear random"},
@@ -123,9 +124,9 @@ static const clipmdl_settings preprocess_cfg = {
 static const clipmdl_settings_part wholes[] = {{"model_cfg", &model_cfg}, {"preprocess_cfg", &preprocess_cfg}, {0}};
 static const clipmdl_settings openclip = {.parts = wholes, .open = true};
 
-static clip_status check_settings(const cJSON *root, const char *file, clip_error *err)
+static clip_status check_settings(const clipmdl_reader *r, const cJSON *root)
 {
-    return clipmdl_settings_check(&openclip, root, "OpenCLIP", true, file, NULL, NULL, err);
+    return clipmdl_settings_check(&openclip, root, "OpenCLIP", true, r->file, r->warn, r->warn_user, r->err);
 }
 
 /* ---- Configuration --------------------------------------------------------------------------- */
@@ -226,7 +227,7 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
 
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
 {
-    TRY(check_settings(root, r->file, r->err));
+    TRY(check_settings(r, root));
     const cJSON *model, *vision, *text;
     bool quick_gelu = false;
     TRY(clipmdl_json_object(r, root, "model_cfg", &model));
@@ -269,7 +270,7 @@ clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_
 {
     cJSON *root;
     TRY(clipb_json_read(path, MOST_CONFIG, &root, err));
-    clip_status s = check_settings(root, path, err);
+    clip_status s = check_settings(&(clipmdl_reader){.file = path, .err = err}, root); /* warned of before */
     if (s == CLIP_OK)
         s = read_pictures(root, out, path, err);
     cJSON_Delete(root);
