@@ -1,4 +1,5 @@
-/* The public functions on errors, text from outside and mapped files. The bodies are in src/base. */
+/* The public functions on errors, text from outside and mapped files. The bodies are in
+ * src/base. */
 #include "base/color.h"
 #include "base/line.h"
 #include "base/mapped.h"

@@ -1,4 +1,5 @@
-/* The public functions that keep an index up to date, and on queries. The bodies are in src/collection. */
+/* The public functions that keep an index up to date, and on queries. The bodies are in
+ * src/collection. */
 #include "collection/collection.h"
 #include "collection/query.h"
 

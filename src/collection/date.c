@@ -14,8 +14,9 @@ static bool is_before(time_t at, const struct tm *day)
     return is.tm_year != day->tm_year ? is.tm_year < day->tm_year : is.tm_yday < day->tm_yday;
 }
 
-/* The first second of a day, in local time. mktime() does not know it: where clocks change at midnight it
- * comes twice or not at all, and a zone that changed sides of the date line left out a whole day. */
+/* The first second of a day, in local time. mktime() does not know it: where clocks change at
+ * midnight it comes twice or not at all, and a zone that changed sides of the date line left out a
+ * whole day. */
 static time_t begin_of(struct tm day)
 {
     enum { TWO_DAYS = 2 * 86400 };      /* more than any zone is off */

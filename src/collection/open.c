@@ -1,5 +1,5 @@
-/* Opening an index for a model: the weights that its vectors were made with, and the background that its
- * pictures were laid on. The catalogue notes both. */
+/* Opening an index for a model: the weights that its vectors were made with, and the background
+ * that its pictures were laid on. The catalogue notes both. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -53,7 +53,8 @@ static clip_status check(const encoder *e, const clip_query *q, int Q)
             const clip_term *term = &q[i].term[t];
             if (!is_term(term))
                 return clipb_fail(e->err, CLIP_EINVAL, NULL, "term %d of the query has no content or no weight", t + 1);
-            if ((term->kind == CLIP_TERM_WORDS && !with->words) || (term->kind == CLIP_TERM_PICTURE && !with->pictures) ||
+            if ((term->kind == CLIP_TERM_WORDS && !with->words) ||
+                (term->kind == CLIP_TERM_PICTURE && !with->pictures) ||
                 (term->kind == CLIP_TERM_ROW && !with->index))
                 return clipb_fail(e->err, CLIP_EINVAL, NULL, "term %d of the query needs %s", t + 1,
                                   term->kind == CLIP_TERM_ROW ? "an index" : "a model");

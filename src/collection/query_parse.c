@@ -4,7 +4,8 @@
  *     term     = [weight ":"] (picture | words)
  *     picture  = "-" | a file | what looks like a path
  *
- * Words that follow each other without an operator are one text, so `clip search a red balloon` needs no quotes. */
+ * Words that follow each other without an operator are one text, so `clip search a red balloon`
+ * needs no quotes. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,8 @@ static bool is_picture(const parser *p, const char *s)
            ((strchr(s, '/') || clipdat_is_picture_name(s)) && !strchr(s, ' '));
 }
 
-/* "2:dog": the length of the weight with its colon, else 0. "3:30", "16:9" and "2: dog" are words. */
+/* "2:dog": the length of the weight with its colon, else 0. "3:30", "16:9" and "2: dog" are
+ * words. */
 static size_t weight_length(const char *s, float *weight)
 {
     const size_t n = strspn(s, "0123456789.");

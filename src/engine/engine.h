@@ -1,5 +1,5 @@
-/* engine.h: a model that is loaded, and a context that works for it: weights, tokenizer and the way of preparing
- * pictures, together. */
+/* engine.h: a model that is loaded, and a context that works for it: weights, tokenizer and the way
+ * of preparing pictures, together. */
 #ifndef CLIPENG_ENGINE_H
 #define CLIPENG_ENGINE_H
 
@@ -43,8 +43,8 @@ struct clip_context {
     char fault[512];     /* why the last CLIP_ENOTFINITE */
 };
 
-/* model.c: clipeng_model_load() without packing the weights: its towers cannot run. For what reads the
- * store itself. All towers asked for must be in it, and every tensor as it should be. */
+/* model.c: clipeng_model_load() without packing the weights: its towers cannot run. For what reads
+ * the store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clipeng_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
 /* recipe.c: how pictures are prepared, between the words of configurations and the struct of the
@@ -97,13 +97,15 @@ void clipeng_tokenizer_files_free(clipeng_tokenizer_files *f);
  * special_tokens_map.json. It adds nothing where there is no tokenizer. */
 clip_status clipeng_tokenizer_files_complete(const char *dir, int context_length, clip_error *err);
 
-/* identity.c: the hash of the weights' files. clipeng_weights_stamp(): what can be told of them without
- * reading: inodes, sizes and times, as a key for the hash.
+/* identity.c: the hash of the weights' files. clipeng_weights_stamp(): what can be told of them
+ * without reading: inodes, sizes and times, as a key for the hash.
  * Errors: CLIP_EIO (the files have changed since they were loaded: the hash says nothing then). */
 clip_status clipeng_weights_identify(const clip_model *m, char out[33], clip_error *err);
 void clipeng_weights_stamp(const clip_model *m, char out[48]);
 
-/* ---- Each function does what its namesake in clip.h says: clipeng_encode_text() is clip_encode_text() ---- */
+/* ---- Public functions ---------------------------------------------------------------------------- */
+
+/* Each does what its namesake in clip.h says: clipeng_encode_text() is clip_encode_text(). */
 
 clip_load_options clipeng_load_options_default(void);
 clip_status clipeng_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);

@@ -5,8 +5,8 @@
  *     without                 occlusion (Zeiler and Fergus 2013, arXiv:1311.2901): how much the
  *                             cosine falls when a disc of the picture is painted over
  *
- * Grad-CAM is no choice for a ResNet: the last map has 2 x 2 cells at 64 pixels and 7 x 7 at 224, which
- * is too coarse, and on the maps before it gradients miss. */
+ * Grad-CAM is no choice for a ResNet: the last map has 2 x 2 cells at 64 pixels and 7 x 7 at 224,
+ * which is too coarse, and on the maps before it gradients miss. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

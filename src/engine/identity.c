@@ -1,5 +1,6 @@
-/* What a model's weights are known by: XXH3-128 of their files. Reading a gigabyte to find that out takes long,
- * so there is also a stamp of inodes, sizes and times, by which one can look up the hash. */
+/* What a model's weights are known by: XXH3-128 of their files. Reading a gigabyte to find that out
+ * takes long, so there is also a stamp of inodes, sizes and times, by which one can look up the
+ * hash. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <xxhash.h>

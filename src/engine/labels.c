@@ -9,8 +9,9 @@
 #define ROUNDING 1e-5f /* by which the product of two unit rows may be beyond 1 */
 enum { TEXTS_AT_ONCE = 256 }; /* whose tokens and embeddings are held */
 
-/* The texts from `first` on, n of all L*T, a label's beside each other: unit [n, D] gets their embeddings.
- * ids [TEXTS_AT_ONCE, context_length] and off [TEXTS_AT_ONCE + 1] are room for their tokens. */
+/* The texts from `first` on, n of all L*T, a label's beside each other: unit [n, D] gets their
+ * embeddings. ids [TEXTS_AT_ONCE, context_length] and off [TEXTS_AT_ONCE + 1] are room for their
+ * tokens. */
 static clip_status encode_filled(clip_context *ctx, const char *const *labels, const char *const *templates, int T,
                                  int64_t first, int n, int32_t *ids, int32_t *off, float *unit)
 {
@@ -28,8 +29,8 @@ static clip_status encode_filled(clip_context *ctx, const char *const *labels, c
     return clipeng_encode_tokens(ctx, ids, off, n, unit);
 }
 
-clip_status clipeng_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates, int T,
-                               float *out)
+clip_status clipeng_encode_labels(clip_context *ctx, const char *const *labels, int L, const char *const *templates,
+                                  int T, float *out)
 {
     const size_t D = (size_t)ctx->model->config.embed_dim;
     if (!labels || !templates || !out || L < 1 || T < 1 || !(ctx->model->towers & CLIP_TOWER_TEXT))

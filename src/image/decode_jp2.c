@@ -229,8 +229,8 @@ static uint64_t count_tiles(const unsigned char *p)
     return n[0] * n[1];
 }
 
-/* Whether every tile begins, and its parts are whole. From version 2.5.1 on OpenJPEG decodes a file that has
- * been cut between two tiles, and says nothing. */
+/* Whether every tile begins, and its parts are whole. From version 2.5.1 on OpenJPEG decodes a file
+ * that has been cut between two tiles, and says nothing. */
 static bool is_whole(const clipimg_input *in)
 {
     size_t at = find_codestream(in) + 2; /* SOC */

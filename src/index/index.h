@@ -1,7 +1,7 @@
-/* index.h: an index as the files of this room see it. What it does is said in clip.h: the bodies
- * of clip_index_*() are here as clipidx_*(), with the same parameters and errors.
+/* index.h: an index as the files of this room see it. What it does is said in clip.h: the bodies of
+ * clip_index_*() are here as clipidx_*(), with the same parameters and errors.
  *
- *     index.c       open, refresh, close              store.h         what each row is: an interface
+ *     index.c       open, refresh, close              store.h         what each row is: interface
  *     change.c      add, rename, remove, commit       store_sqlite.c  the store that ships
  *     items.c       the items, one by one             files.c         the arrays, together
  *     search.c      the best k, on scan.c             array.c         one of them
@@ -46,8 +46,9 @@ struct clip_index {
     const clipidx_store_kind *kind;
     clipidx_store *store;
     clipidx_state state;
-    clipidx_array *array; /* [CLIPIDX_FILES] vectors [rows, D] f16; heads [rows, H] and tails [rows, (D - H + 1) / 2]
-                           * in bytes, bounds of both in f32 (code.h); reflectors [H, D] f32, or none */
+    /* [CLIPIDX_FILES] vectors [rows, D] f16; heads [rows, H] and tails [rows, (D - H + 1) / 2] in
+     * bytes, bounds of both in f32 (code.h); reflectors [H, D] f32, or none. */
+    clipidx_array *array;
     bool coded;            /* codes and bounds are there: a writer always has them */
     clipidx_coder coder;
     const clipk_set *set;

@@ -79,7 +79,8 @@ struct clipidx_store_kind {
 
     /* open: the store of the index in `dir`.
      * create  in   make it where it does not exist
-     * fresh   out  it holds nothing yet: `make` makes it a store of vectors of `dim` numbers without rows
+     * fresh   out  it holds nothing yet: `make` makes it a store of vectors of `dim` numbers
+     *              without rows
      * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a later version), CLIP_ENOMEM; *out is
      * NULL then. */
     clip_status (*open)(const char *dir, bool write, bool create, clipidx_store **out, bool *fresh, clip_error *err);

@@ -38,7 +38,8 @@ static void layout(clipb_arena *a, cliptsk_logistic *l)
     const cliptsk_samples *s = &l->s;
     const size_t P = cliptsk_logistic_size(s->F, s->C), blocks = ((size_t)s->N + BLOCK - 1) / BLOCK;
     const int n = block_of(s, 0);
-    l->x_bytes = (clipk_weight_bytes(l->k->set, CLIPK_FORMAT_F32, s->F, n) + CLIPB_ALIGN - 1) / CLIPB_ALIGN * CLIPB_ALIGN;
+    const size_t bytes = clipk_weight_bytes(l->k->set, CLIPK_FORMAT_F32, s->F, n);
+    l->x_bytes = (bytes + CLIPB_ALIGN - 1) / CLIPB_ALIGN * CLIPB_ALIGN;
     l->x = clipb_arena_alloc(a, blocks, l->x_bytes);
     l->W = clipb_arena_alloc(a, clipk_weight_bytes(l->k->set, CLIPK_FORMAT_F32, s->C, s->F), 1);
     l->work = clipb_arena_alloc(a, clipk_sums_work(n, s->C), 1);

@@ -5,14 +5,17 @@
  * writes 64x64 pictures and three tables with tabs between the columns:
  *     captions.tsv   filepath, title                  ten a picture, for `clip train`
  *     questions.tsv  filepath, question, answer       for `clip vqa`
- *     objects.tsv    filepath, title, x, y, radius    where each thing lies, in pixels, for `clip explain`
+ *     objects.tsv    filepath, title, x, y, radius    each thing's place, for `clip explain`
  *
- * A scene has one or two groups of up to five equal things: "three small red circles and one large blue square". Groups of one stand left and right.
- * A name stands for many colours, a thing shows two of them, and the ground is of any colour from which they stand out. Things of the hues between the
- * named ones are told without a colour: "three small circles".
+ * A scene has one or two groups of up to five equal things: "three small red circles and one large
+ * blue square". Groups of one stand left and right. A name stands for many colours, a thing shows
+ * two of them, and the ground is of any colour from which they stand out. Things of the hues
+ * between the named ones are told without a colour: "three small circles".
  *
- * Of the 64 pairs of a hue and a shape, 8 are only in `val` and another 8 only in `test`, one of each hue and of each shape. Each scene there has such a
- * pair and is asked about it; no picture, caption or question of `train` has one. Black, white, gray and what has no name come in all shapes. */
+ * Of the 64 pairs of a hue and a shape, 8 are only in `val` and another 8 only in `test`, one of
+ * each hue and of each shape. Each scene there has such a pair and is asked about it; no picture,
+ * caption or question of `train` has one. Black, white, gray and what has no name come in all
+ * shapes. */
 #include <errno.h>
 #include <math.h>
 #include <png.h>
@@ -82,14 +85,16 @@ static split split_of(int color, int shape)
 
 static int below(clipb_rng *r, int n) { return (int)clipb_rng_below(r, (uint32_t)n); }
 
-/* ---- Scenes --------------------------------------------------------------------------------------------------- */
+/* ---- Scenes ---------------------------------------------------------------------------------- */
 
 static void draw_color(clipb_rng *r, const float range[3][2], float rgb[3])
 {
     const float hue = clipb_rng_between(r, range[0][0], range[0][1]) / 60 + 6,
                 saturation = clipb_rng_between(r, range[1][0], range[1][1]),
                 value = clipb_rng_between(r, range[2][0], range[2][1]);
-    for (int c = 0; c < 3; c++) { /* red's part falls from 60 degrees on, is 0 from 120 to 240 and rises to 300; green's lies 120 degrees further, .. */
+    /* Red's part falls from 60 degrees on, is 0 from 120 to 240, and rises to 300. Green's lies 120
+     * degrees further, and so on. */
+    for (int c = 0; c < 3; c++) {
         const float away = fabsf(fmodf(hue - 2 * (float)c + 3, 6) - 3);
         rgb[c] = 255 * value * (1 - saturation * fminf(fmaxf(away - 1, 0), 1));
     }
@@ -176,7 +181,7 @@ static void draw_scene(clipb_rng *r, scene *s, split of)
     draw_ground(r, s);
 }
 
-/* ---- Pictures ------------------------------------------------------------------------------------------------- */
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 static bool inside(int shape, float x, float y)
 {
@@ -249,7 +254,7 @@ static bool write_picture(clipb_rng *r, const scene *s, const char *path)
     return png_image_write_to_file(&png, path, 0, picture, 0, NULL);
 }
 
-/* ---- Words ---------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 static const char *plural(int shape, int n)
 {
@@ -260,7 +265,8 @@ static const char *plural(int shape, int n)
 
 static const char *article(const char *word) { return *word == 'o' ? "an" : "a"; }
 
-/* Which words a caption has: "a large red circle", "a red circle", "a large circle", "a circle", "a red thing" */
+/* Which words a caption has: "a large red circle", "a red circle", "a large circle", "a circle", "a
+ * red thing" */
 static const struct {
     bool size, color, shape;
 } wording[] = {
@@ -296,7 +302,8 @@ static void write_captions(FILE *f, const char *file, const scene *s)
     }
 }
 
-/* "is there a red circle?": half of the time there is. Else one word of a group is wrong, or it has the other group's colour. */
+/* "is there a red circle?": half of the time there is. Else one word of a group is wrong, or it has
+ * the other group's colour. */
 static void ask_whether(clipb_rng *r, FILE *f, const char *file, const scene *s, const group *g, split of)
 {
     const bool yes = below(r, 2);
@@ -329,7 +336,8 @@ static void write_questions(clipb_rng *r, FILE *f, const char *file, const scene
     const group *g = &s->g[which];
     const char *color = named(g) ? color_name[g->color] : "", *shape = shape_name[g->shape],
                *things = plural(g->shape, g->n);
-    const char *verb = g->n == 1 ? "is" : "are", *it = g->n == 1 ? "it" : "they"; /* where there is but one group, it need not be named */
+    /* A single group need not be named. */
+    const char *verb = g->n == 1 ? "is" : "are", *it = g->n == 1 ? "it" : "they";
     if (s->groups == 1)
         fprintf(f, "%s\twhat shape %s %s?\t%s\n", file, verb, it, shape);
     else
@@ -349,7 +357,7 @@ static void write_questions(clipb_rng *r, FILE *f, const char *file, const scene
         fprintf(f, "%s\thow many %s things are there?\t%d\n", file, color, g->n);
 }
 
-/* ---- The program ---------------------------------------------------------------------------------------------- */
+/* ---- The program ----------------------------------------------------------------------------- */
 
 static FILE *open_table(const char *folder, const char *name, const char *columns)
 {
@@ -398,7 +406,8 @@ int main(int argc, char **argv)
             fprintf(objects, "%s\t%s\t%.1f\t%.1f\t%.1f\n", file, title, (double)o->x, (double)o->y, (double)o->r);
         }
     }
-    const bool written[] = {finish(captions), finish(questions), finish(objects)}; /* all three are closed, whatever happens */
+    /* All three are closed, whatever happens. */
+    const bool written[] = {finish(captions), finish(questions), finish(objects)};
     good = good && written[0] && written[1] && written[2];
     if (!good)
         fprintf(stderr, "make_scenes: %s: not everything could be written\n", argv[1]);
