@@ -103,7 +103,7 @@ clip_status clipeng_tokenizer_files_complete(const char *dir, int context_length
 clip_status clipeng_weights_identify(const clip_model *m, char out[33], clip_error *err);
 void clipeng_weights_stamp(const clip_model *m, char out[48]);
 
-/* ---- Public functions ---------------------------------------------------------------------------- */
+/* ---- Public functions ------------------------------------------------------------------------ */
 
 /* Each does what its namesake in clip.h says: clipeng_encode_text() is clip_encode_text(). */
 

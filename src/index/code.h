@@ -68,8 +68,9 @@ bool clipidx_code_holds(const clipidx_coder *c, const uint16_t *vector, const in
                         const uint8_t *tail, const float *tail_bound, double *work);
 
 /* A query ready for scanning. The score of a row is at most
- *     s (scale c . cq + step) + |t| length + head_rest                                     by its head
- *     s (scale c . cq + step) + |t| (tail_scale c' . cq' - tail_offset) + r' length + rest by both */
+ *     by its head    s (scale c . cq + step) + |t| length + head_rest
+ *     by both        s (scale c . cq + step) + |t| (tail_scale c' . cq' - tail_offset)
+ *                    + r' length + rest */
 typedef struct clipidx_query {
     const float *unit; /* [D] */
     float scale, step, tail_scale, tail_offset, length, head_rest, rest;
