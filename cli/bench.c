@@ -1,4 +1,4 @@
-/* clip bench: what this machine does with this model. Times are medians after a warm-up. */
+/* clip bench: the speed of this model on this machine. Times are medians after a warm-up. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,15 +15,15 @@ typedef struct job {
     const char *texts[CLI_BATCH];
     int32_t *ids; /* [context_length] */
     char caption[256];
-    int tokens;   /* in the caption, as near to TOKENS as the tokenizer lets it come */
-    int batch;    /* of the measure under way */
+    int tokens;   /* in the caption: TOKENS, or as near as the tokenizer allows */
+    int batch;    /* of the current measurement */
     double load;  /* seconds */
-    long resident, peak; /* KB: with the model loaded; over all */
+    long resident, peak; /* KB: with the model loaded; peak */
 } job;
 
 typedef clip_status (*measure_fn)(job *j);
 
-/* ---- What is measured ------------------------------------------------------------------------------------ */
+/* ---- What is measured ------------------------------------------------------------------------ */
 
 static clip_status run_images(job *j) { return clip_encode_pixels(j->session.ctx, j->pixels, j->batch, j->embedding); }
 
@@ -48,7 +48,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Seconds of one run. */
+/* The median time of a run, in seconds. */
 static int median(job *j, measure_fn f, int batch, double *out)
 {
     static double seconds[MOST_RUNS];
@@ -65,7 +65,7 @@ static int median(job *j, measure_fn f, int batch, double *out)
     return CLI_DONE;
 }
 
-/* ---- Preparing ------------------------------------------------------------------------------------------- */
+/* ---- Preparing ------------------------------------------------------------------------------- */
 
 static long peak_kilobytes(void)
 {
@@ -73,7 +73,7 @@ static long peak_kilobytes(void)
     return getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_maxrss : 0;
 }
 
-/* Load a few times; the files are in the cache after the first. */
+/* Load the model a few times. After the first time its files are in the cache. */
 static int load(const cli_args *a, job *j)
 {
     double seconds[LOADS];
@@ -90,7 +90,8 @@ static int load(const cli_args *a, job *j)
     return CLI_DONE;
 }
 
-/* A caption of TOKENS tokens in all: words while they fit, then the letter a, which is one token in every vocabulary. */
+/* A caption of TOKENS tokens: words while they fit, then the letter a, which is one token in every
+ * vocabulary. */
 static int write_caption(job *j)
 {
     static const char *const words[] = {"a",   "photo", "of",    "small", "dog", "on",
@@ -133,7 +134,7 @@ static int prepare(const cli_args *a, job *j)
     return write_caption(j);
 }
 
-/* ---- The table ------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 typedef struct results {
     clip_machine_speed speed;

@@ -1,4 +1,4 @@
-/* clip classify: which of these words fits each picture (arXiv:2103.00020, 3.1). */
+/* clip classify: which of the labels fits each picture (arXiv:2103.00020, 3.1). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static const cli_option options[] = {
 
 typedef struct job {
     const char *labels_arg, *templates_arg, *hierarchy_arg, *html, *files_from;
-    int k, delimiter; /* k 0: not said */
+    int k, delimiter; /* k 0: not given */
     float scale;      /* 0: the model's */
     float rest;       /* --threshold */
     bool json, several;
@@ -42,21 +42,21 @@ typedef struct job {
     cli_source source;
     float *label;     /* [L, D] */
     float *threshold; /* [L] */
-    float *cosine, *probability; /* [L], of the picture at hand */
+    float *cosine, *probability; /* [L], of the current picture */
     cli_hit *hit;     /* [k], best first */
     int hits;
     cli_hierarchy tree;
     double *sum;      /* [names of the tree] */
     int *picked;      /* the same */
-    cli_page *page;   /* NULL: none wanted */
+    cli_page *page;   /* NULL: no page */
     cli_out out;
     cli_json j;
 } job;
 
-/* By this labels are ordered: their cosine, or how far it is above their threshold. */
+/* Labels are ordered by this: the cosine, or its distance above the threshold. */
 static float score(const job *j, int l) { return j->several ? j->cosine[l] - j->threshold[l] : j->cosine[l]; }
 
-/* The k best labels, best first; of equal ones the earlier. One pass, inserting into a short list. */
+/* The k best labels, best first, in one pass. Of equal labels the earlier one comes first. */
 static void best(job *j)
 {
     const int L = (int)j->labels.n;
@@ -75,7 +75,7 @@ static void best(job *j)
     j->hits = n;
 }
 
-/* ---- What is printed ------------------------------------------------------------------------------------- */
+/* ---- What is printed ------------------------------------------------------------------------- */
 
 static void print_hits(const job *j)
 {
@@ -157,7 +157,7 @@ static void print_json(job *j, const cli_picture *p, bool sound, int picked)
     cli_json_close(&j->j, '}');
 }
 
-/* ---- A picture ------------------------------------------------------------------------------------------- */
+/* ---- A picture ------------------------------------------------------------------------------- */
 
 static void probabilities(job *j)
 {
@@ -192,7 +192,7 @@ static int picture(void *user, cli_picture *p, const float *embedding)
     return ferror(j->out.f) ? cli_out_check(&j->out) : CLI_DONE;
 }
 
-/* ---- All of them ----------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static void json_head(job *j)
 {

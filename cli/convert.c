@@ -1,4 +1,5 @@
-/* clip convert: the same checkpoint, laid out for another program; or the mean of several. */
+/* clip convert: a checkpoint in the layout of another program, or the mean of several
+ * checkpoints. */
 #include "cli.h"
 
 enum { TO = CLI_LONG, DTYPE, AVERAGE };

@@ -1,4 +1,5 @@
-/* clip embed: pictures and texts to vectors. Rows leave as they come, so memory does not grow with their number. */
+/* clip embed: pictures and texts to vectors. Rows are written as they come, so memory does not grow
+ * with their number. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -33,7 +34,7 @@ static const cli_option options[] = {
     {0},
 };
 
-/* ---- Where rows go --------------------------------------------------------------------------------------- */
+/* ---- Where rows go --------------------------------------------------------------------------- */
 
 typedef struct sink {
     cli_out out, names;
@@ -41,11 +42,12 @@ typedef struct sink {
     bool npy;
     int delimiter;
     cli_kind kind;
-    int tokens, width; /* of a row: `tokens` vectors of this width, 1 unless hidden states of all tokens are wanted */
+    int tokens, width; /* of a row: `tokens` vectors of `width`; 1 unless all tokens are wanted */
     long long rows;
 } sink;
 
-/* Written again at the end, when the number of rows is known; its length does not depend on it. */
+/* Written again at the end, when the number of rows is known. Its length does not depend on that
+ * number. */
 static int write_header(sink *s)
 {
     const long long states[] = {s->rows, s->tokens, s->width}, rows[] = {s->rows, s->width};
@@ -115,12 +117,12 @@ static int sink_close(sink *s)
     return cli_out_close(&s->out);
 }
 
-/* ---- Pictures and texts ---------------------------------------------------------------------------------- */
+/* ---- Pictures and texts ---------------------------------------------------------------------- */
 
 typedef struct job {
     const char *files_from, *texts_from;
     clip_hidden_options hidden;
-    bool of_states; /* an option was given that only they have */
+    bool of_states; /* an option was given that needs hidden states */
     cli_list text;
     cli_session session;
     cli_source source;
@@ -134,7 +136,7 @@ static int picture_row(void *user, cli_picture *p, const float *row)
     return row ? sink_row(&j->sink, "path", p->path, row) : CLI_DONE;
 }
 
-/* The next text: those of --text, then the lines of --texts-from. NULL: no more. */
+/* The next text: from --text, then from the lines of --texts-from. NULL: no more. */
 static int next_text(job *j, size_t at, char **out)
 {
     *out = NULL;
@@ -145,8 +147,8 @@ static int next_text(job *j, size_t at, char **out)
     return CLI_DONE;
 }
 
-/* Up to TEXT_BATCH of them, as far as that takes no waiting once there is one; none: they are at an
- * end. */
+/* Collect up to TEXT_BATCH texts. Once there is one, do not wait for more. No text: the end of the
+ * input. */
 static int fill(job *j, size_t *at, cli_list *batch)
 {
     char *text;
@@ -179,7 +181,7 @@ static int texts(job *j, bool quiet)
         cli_progress_start("texts", j->lines.open ? 0 : (long)j->text.n);
     for (bool more = true; more && code == CLI_DONE;) {
         cli_list batch = {0};
-        const int list = fill(j, &at, &batch); /* a fault of the list comes after what stood in front of it */
+        const int list = fill(j, &at, &batch); /* report an error of the list after the texts before it */
         more = batch.n > 0;
         if (batch.n > 0)
             code = cli_encoded(j->session.ctx, encode(&j->session, &batch, row), "texts");
@@ -196,7 +198,7 @@ static int texts(job *j, bool quiet)
     return code == CLI_DONE && at == 0 ? cli_fail("%s: no text in it", j->lines.name) : code;
 }
 
-/* The model, and what its encoders are asked for. */
+/* Load the model, and set what its encoders are asked for. */
 static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
 {
     cli_session *s = &j->session;
@@ -241,7 +243,7 @@ static void print_summary(const job *j, long long rows)
     cli_json_line(&o);
 }
 
-/* Rows, their names and the summary of --json: only one of them can be standard output. */
+/* Rows, their names and the summary of --json: only one of them can go to standard output. */
 static int check_outputs(const cli_args *a, sink *s)
 {
     if (s->path && !s->npy && cli_is_stdout(s->path))
@@ -275,7 +277,7 @@ static int embed_inputs(cli_args *a, job *j)
     if (words)
         DO(texts(j, quiet));
     if (j->sink.rows == 0)
-        return CLI_FAILED; /* every picture was broken, and that has been said */
+        return CLI_FAILED; /* every picture was broken, and has been reported */
     if (j->sink.npy && !j->sink.names_path && j->source.failed > 0)
         cli_warn("rows are missing for the pictures that could not be read; --names tells which is which");
     long long rows = j->sink.rows;

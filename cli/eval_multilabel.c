@@ -1,4 +1,5 @@
-/* clip eval zeroshot --multi-label: how well thresholds tell which labels a picture has, and the thresholds that do. */
+/* clip eval zeroshot --multi-label: how well thresholds tell which labels a picture has.
+ * --fit-thresholds finds good thresholds. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,17 +10,18 @@ typedef struct job {
     const zeroshot_data *z;
     const char *fit;
     uint8_t *yes;  /* [n, L] */
-    float *cosine; /* [n, L], those to fit on first */
-    size_t fitted; /* pictures */
-    float *threshold, *same, for_all; /* [L]; [L] for_all each */
+    float *cosine; /* [n, L], pictures to fit on first */
+    size_t fitted; /* pictures to fit on */
+    float *threshold, *same, for_all; /* [L]; [L] all equal to for_all */
     double scale;
     long unlisted;
-    clip_multilabel_metrics each, all; /* by a threshold for each label; by one for all */
+    clip_multilabel_metrics each, all; /* with a threshold for each label; with one for all */
 } job;
 
-/* ---- What is right --------------------------------------------------------------------------------------- */
+/* ---- What is right --------------------------------------------------------------------------- */
 
-/* A table may name a picture once for each of its labels: the first takes them all. owner [n]. */
+/* A table may name a picture once for each of its labels. owner [n]: the first sample of each
+ * picture, which collects all its labels. */
 static int find_owners(const job *j, size_t *owner)
 {
     const eval_data *d = j->z->data;
@@ -48,7 +50,7 @@ static void mark(job *j, const cli_name *sorted, size_t picture, uint8_t *yes)
     }
 }
 
-/* The right labels of each picture; pictures that are there again leave the data. */
+/* Collect the right labels of each picture, and drop repeated pictures from the data. */
 static int find_right(job *j)
 {
     eval_data *d = j->z->data;
@@ -60,7 +62,7 @@ static int find_right(job *j)
     if (code == CLI_DONE)
         code = cli_list_sort(j->z->labels, &sorted);
     for (size_t i = 0; i < d->n && code == CLI_DONE; i++) {
-        if (owner[i] == i) { /* its row is known before those of its copies, which come later */
+        if (owner[i] == i) { /* an owner comes before its copies, so its row is known first */
             memmove(d->image + kept * D, d->image + i * D, D * sizeof(float));
             owner[i] = kept++;
         } else {
@@ -75,9 +77,9 @@ static int find_right(job *j)
     return code;
 }
 
-/* ---- The measure ----------------------------------------------------------------------------------------- */
+/* ---- The measure ----------------------------------------------------------------------------- */
 
-/* Every second picture goes to the front, to be fitted on. */
+/* Move every second picture to the front, to fit on. */
 static int move_fitted(job *j)
 {
     const size_t n = j->z->data->n, L = j->z->labels->n;
@@ -141,7 +143,7 @@ static int write_thresholds(const job *j)
     return cli_out_close(&o);
 }
 
-/* ---- The answer ------------------------------------------------------------------------------------------ */
+/* ---- The answer ------------------------------------------------------------------------------ */
 
 static void print_row(const char *name, const clip_multilabel_metrics *m)
 {

@@ -1,4 +1,5 @@
-/* clip eval zeroshot: how often the right label is among the best of a list (arXiv:2103.00020, 3.1). */
+/* clip eval zeroshot: how often the right label is among the best of a list (arXiv:2103.00020,
+ * 3.1). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,18 +44,18 @@ typedef struct job {
     eval_data data;
     cli_list labels, templates;
     float *label;               /* [L, D] */
-    float *threshold;           /* [L] those that labels brought along */
+    float *threshold;           /* [L] given with the labels */
     int32_t *right, *off, *rank; /* [n], [n + 1], [n] */
     long unlisted;              /* pictures whose label is not on the list */
     clip_rank_metrics m;
-    float *cosine;              /* [n, L], where more than ranks is wanted */
+    float *cosine;              /* [n, L]; only if more than ranks is wanted */
     cli_hierarchy tree;
-    double level[DEEPEST_SHOWN]; /* share of pictures whose name at each depth is right */
+    double level[DEEPEST_SHOWN]; /* share of pictures whose name at this depth is right */
     int levels;
     double scale, nll[2], ece[2]; /* fitted; before and after */
 } job;
 
-/* ---- The right labels ------------------------------------------------------------------------------------ */
+/* ---- The right labels ------------------------------------------------------------------------ */
 
 /* The distinct captions become the labels. */
 static int distinct(const cli_list *captions, cli_list *labels)
@@ -69,7 +70,7 @@ static int distinct(const cli_list *captions, cli_list *labels)
     return code;
 }
 
-/* The right label of each picture. Pictures without one on the list leave the data. */
+/* Find the right label of each picture. Pictures whose label is not on the list leave the data. */
 static int find_right(job *j)
 {
     eval_data *d = &j->data;
@@ -78,7 +79,7 @@ static int find_right(job *j)
     DO(cli_list_sort(&j->labels, &s));
     size_t kept = 0;
     for (size_t i = 0; i < d->n; i++) {
-        const char *text = d->captions.item[i]; /* one caption a picture, so caption i is picture i's */
+        const char *text = d->captions.item[i]; /* one caption for each picture, so caption i belongs to picture i */
         const int32_t found = cli_list_find(s, j->labels.n, text);
         if (found < 0) {
             if (j->unlisted++ == 0)
@@ -93,7 +94,7 @@ static int find_right(job *j)
     return kept > 0 ? CLI_DONE : cli_fail("%s: no picture has a label of the list", j->spec);
 }
 
-/* ---- The measure ----------------------------------------------------------------------------------------- */
+/* ---- The measure ----------------------------------------------------------------------------- */
 
 static int measure(job *j)
 {
@@ -113,7 +114,7 @@ static int measure(job *j)
     return cli_status(clip_rank_summary(j->rank, (int64_t)n, &j->m), j->spec);
 }
 
-/* ---- Beyond ranks ---------------------------------------------------------------------------------------- */
+/* ---- Beyond ranks ---------------------------------------------------------------------------- */
 
 int zeroshot_cosines(const zeroshot_data *z, float **out)
 {
@@ -154,7 +155,7 @@ static int write_confusion(const job *j)
     return code;
 }
 
-/* Even pictures are fitted on, odd ones measured. */
+/* Fit the scale on even pictures, and measure it on odd ones. */
 static int calibrate(job *j)
 {
     const size_t n = j->data.n, L = j->labels.n, odd = n / 2, even = n - odd;
@@ -180,7 +181,7 @@ static int calibrate(job *j)
     return code;
 }
 
-/* Of each picture, the name at every depth: is the best the right one's? */
+/* For each picture and depth: is the best name the right one? */
 static int measure_levels(job *j)
 {
     const size_t L = j->labels.n;

@@ -1,4 +1,4 @@
-/* clip explain: where in a picture is what makes it match words, as a heat over the picture. */
+/* clip explain: which parts of a picture match a text, as a heat map over the picture. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,17 +22,17 @@ typedef struct job {
     int size, K, G;
     cli_list text;         /* [K] */
     cli_session session;
-    clip_image picture, small; /* small: as it is drawn on */
+    clip_image picture, small; /* small: the size that is drawn */
     float *map, *cosine;   /* [K, G, G], [K] */
-    float *heat;           /* [h, w] of the text at hand */
+    float *heat;           /* [h, w] of the current text */
     uint8_t *drawn;        /* [h, w, 3] */
-    int peak_x, peak_y;    /* in small; -1: nothing speaks for the text */
+    int peak_x, peak_y;    /* in small; -1: no part matches the text */
     cli_json j;
 } job;
 
-/* ---- Drawing --------------------------------------------------------------------------------------------- */
+/* ---- Drawing --------------------------------------------------------------------------------- */
 
-/* Cold parts stay as they are, but paler; warm ones go through yellow to red. */
+/* Cold parts keep their colour but become paler. Warm parts go through yellow to red. */
 static void draw_heat(const job *j)
 {
     static const float warm[2][3] = {{255, 225, 40}, {225, 20, 35}};
@@ -84,7 +84,7 @@ static int draw(job *j, int text)
     return CLI_DONE;
 }
 
-/* ---- Files ----------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 enum { SLUG = 101 };
 
@@ -103,8 +103,8 @@ static void slug_of(const char *text, char out[SLUG])
     out[n] = 0;
 }
 
-/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` where there is one. Words that make the name of earlier ones, or none, get
- * their number. */
+/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` if there is one. A text that
+ * gives no name, or the name of an earlier text, gets its number as well. */
 static void name_file(const job *j, const char *folder, int text, char out[1200])
 {
     const char *base = cli_base_name(j->path), *dot = strrchr(base, '.');
@@ -149,9 +149,9 @@ static int write_raw(const job *j)
     return cli_out_close(&o);
 }
 
-/* ---- Output ---------------------------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
-/* From the pixels drawn on to those of the picture. */
+/* From pixels of the drawing to pixels of the picture. */
 static int whole(int small, int from, int to) { return (int)(((double)small + 0.5) * to / from); }
 
 static void print_people(const job *j, int text, const char *file)
@@ -209,7 +209,7 @@ static int json_head(job *j)
     return CLI_DONE;
 }
 
-/* ---- The work -------------------------------------------------------------------------------------------- */
+/* ---- The work -------------------------------------------------------------------------------- */
 
 static int explain(job *j)
 {
@@ -262,7 +262,7 @@ static int explain_picture(cli_args *a, job *j)
         if (j->output && !folder)
             file = j->output;
         else if (a->json && !j->output)
-            file = NULL; /* a program asks for pictures if it wants them */
+            file = NULL; /* with --json, pictures are written only if asked for */
         else
             name_file(j, j->output, k, name);
         DO(draw(j, k));

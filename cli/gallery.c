@@ -1,4 +1,5 @@
-/* The page of `search --html`: one file with everything in it, no scripts, nothing fetched; a picture leads to its file. */
+/* The page of `search --html`: a single file without scripts that fetches nothing. A picture is a
+ * link to its file. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static const char style[] =
     ".none{display:grid;place-items:center;color:var(--soft);font-size:13px}\n"
     "a.card:hover{border-color:var(--best)}\n";
 
-/* Thumbnails go into the style sheet as they are made. *has [n]: which hits have one. */
+/* Thumbnails go into the style sheet as they are made. has [n]: which hits have one. */
 static int write_thumbnails(search *s, const search_answer *r, FILE *f, bool *has)
 {
     const int64_t n = r->group[r->groups];
@@ -41,7 +42,7 @@ static int write_thumbnails(search *s, const search_answer *r, FILE *f, bool *ha
     return code;
 }
 
-/* As an address: what is no letter or digit, and no '/', '.', '-' or '_', as %XX. */
+/* A path as an address. Bytes other than letters, digits, '/', '.', '-' and '_' become %XX. */
 static void write_address(FILE *f, const char *path)
 {
     fputs("file://", f);

@@ -1,4 +1,5 @@
-/* What the pages have in common: the head, the look of the house in light and dark, escaping, pictures in the style sheet. */
+/* What all pages share: the head, styles for light and dark, escaping, pictures in the style
+ * sheet. */
 #include <string.h>
 
 #include "cli.h"
@@ -16,7 +17,8 @@ static const char style[] =
     "p{color:var(--soft);margin:0 0 20px;max-width:75ch}\n"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:14px;overflow:hidden}\n"
     ".pic{background:var(--tile) center/contain no-repeat content-box border-box}\n"
-    "main *{unicode-bidi:isolate}\n" /* names and captions that are written from right to left turn nothing around beside them */
+    /* right-to-left names and captions must not reorder text beside them */
+    "main *{unicode-bidi:isolate}\n"
     "@media(max-width:460px){main{padding:24px 12px}}\n";
 
 void cli_html_head(FILE *f, const char *title)

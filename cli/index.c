@@ -1,4 +1,4 @@
-/* clip index: an index of pictures, made and kept up to date; what is in it. */
+/* clip index: make and update an index of pictures, and show its contents. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,7 +39,7 @@ typedef struct job {
     clip_index *index;
 } job;
 
-/* ---- Words about numbers --------------------------------------------------------------------------------- */
+/* ---- Words about numbers --------------------------------------------------------------------- */
 
 /* 1204 as "1,204". */
 static const char *grouped(long long n, char out[32])
@@ -65,7 +65,7 @@ static void print_size(double bytes)
     printf(u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
 }
 
-/* ---- Progress -------------------------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 static bool progress(void *user, const clip_update_report *r)
 {
@@ -93,7 +93,7 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* ---- Reports --------------------------------------------------------------------------------------------- */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 static void report_json(const job *j, const clip_update_report *r)
 {
@@ -119,7 +119,7 @@ static void report_json(const job *j, const clip_update_report *r)
     cli_json_line(&o);
 }
 
-/* ", 13 new": nothing where there is none. */
+/* ", 13 new", or nothing if the number is zero. */
 static void part(long long n, const char *what, bool *first)
 {
     char number[32];
@@ -150,7 +150,7 @@ static void report_words(const clip_update_report *r)
     printf("\n");
 }
 
-/* ---- What it does ---------------------------------------------------------------------------------------- */
+/* ---- What it does ---------------------------------------------------------------------------- */
 
 static bool ends(const char *s, const char *end)
 {
@@ -158,7 +158,7 @@ static bool ends(const char *s, const char *end)
     return n >= e && strcmp(s + n - e, end) == 0;
 }
 
-/* Do captions come with one of these? */
+/* Whether one of these operands may have captions. */
 static bool brings_captions(char *const *paths, int n)
 {
     static const char *const endings[] = {".tar", ".tar.gz", ".tgz", ".tsv", ".csv"};
@@ -169,8 +169,9 @@ static bool brings_captions(char *const *paths, int n)
     return false;
 }
 
-/* What the index says before any model is read: which one it is of, and whether what it was given brings captions. It is opened for writing, as that
- * repairs a damaged one; where folders are given there need be none yet, and what else may be wrong is told when it is opened with the model. */
+/* Read from the index, before any model is loaded, which model it belongs to and whether its
+ * sources have captions. Opening it for writing repairs a damaged index. If folders are given, the
+ * index need not exist yet. Other errors are reported when it is opened with the model. */
 static int ask_index(cli_args *a, const job *j, bool *captions)
 {
     clip_index_options o = clip_index_options_default();
@@ -331,7 +332,7 @@ static int forget(cli_args *a, job *j)
     return CLI_DONE;
 }
 
-/* What could not be mended shows when all is read once more. */
+/* Read everything once more, to find what could not be repaired. */
 static int check_repaired(job *j, int64_t faults)
 {
     clip_error err;
@@ -398,7 +399,7 @@ static int set_mode(cli_args *a, job *j, int mode)
     return CLI_DONE;
 }
 
-/* "drafts/" is meant as "drafts". */
+/* "drafts/" means "drafts". */
 static int add_pattern(const cli_args *a, job *j)
 {
     DO(cli_list_add(&j->exclude, a->value));

@@ -1,4 +1,4 @@
-/* Which index is meant, and how it is opened: what `clip index` and `clip search` share. */
+/* Which index is meant, and how it is opened. Shared by `clip index` and `clip search`. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ const char *cli_index_path(cli_args *a, const char *set)
         return set;
     if (variable && *variable)
         return variable;
-    if (data && *data == '/') /* a relative one is to be ignored, says the XDG base directory specification */
+    if (data && *data == '/') /* the XDG base directory specification says to ignore relative paths */
         n = snprintf(path, CLI_PATH, "%s/clip/index", data);
     else if (home && *home)
         n = snprintf(path, CLI_PATH, "%s/.local/share/clip/index", home);

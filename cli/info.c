@@ -1,4 +1,4 @@
-/* clip info: what is in a checkpoint. */
+/* clip info: the contents of a checkpoint. */
 #include <string.h>
 
 #include "cli.h"

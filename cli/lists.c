@@ -11,10 +11,10 @@
 #include "cli.h"
 
 #define LONGEST_LINE ((size_t)1 << 20)
-#define MOST_ITEMS 10000000 /* labels or templates in a file; far fewer make sense */
-#define MOST_BYTES ((size_t)1 << 30) /* of all of them */
+#define MOST_ITEMS 10000000 /* labels or templates in a file; a limit far above sensible use */
+#define MOST_BYTES ((size_t)1 << 30) /* of all items */
 
-/* ---- Growing lists --------------------------------------------------------------------------------------- */
+/* ---- Growing lists --------------------------------------------------------------------------- */
 
 int cli_list_add(cli_list *l, const char *text)
 {
@@ -71,7 +71,7 @@ int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text)
     return found ? (int32_t)found->at : -1;
 }
 
-/* ---- Lines ----------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 int cli_take_input(void)
 {
@@ -96,8 +96,8 @@ int cli_lines_open(cli_lines *l, const char *path, int delimiter)
     return CLI_DONE;
 }
 
-/* Is the next line in the buffer, from `from` to `seen`? The last may end without a delimiter; one
- * that is too long is not read to its end. */
+/* Whether the next line is in the buffer, from `from` to `seen`. The last line may end without a
+ * delimiter. A line that is too long counts, and is not read to its end. */
 static bool complete(cli_lines *l)
 {
     const char *end = l->to > l->seen ? memchr(l->buffer + l->seen, l->delimiter, l->to - l->seen) : NULL;
@@ -105,15 +105,15 @@ static bool complete(cli_lines *l)
     return end || l->ended || l->to - l->from > LONGEST_LINE;
 }
 
-/* Is there something to read, at the latest after so many milliseconds (-1: whenever)? What poll()
- * cannot tell, read() will. */
+/* Whether there is something to read within so many milliseconds (-1: no limit). What poll() cannot
+ * tell, read() will. */
 static bool arrives(const cli_lines *l, int milliseconds)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLIN};
     return poll(&p, 1, milliseconds) != 0;
 }
 
-/* What the input has now, behind what is in the buffer. */
+/* Read what the input has now, and append it to the buffer. */
 static void fetch(cli_lines *l)
 {
     if (l->from > 0) {
@@ -122,7 +122,7 @@ static void fetch(cli_lines *l)
         l->seen -= l->from;
         l->from = 0;
     }
-    if (l->to + 1 >= l->capacity) { /* one byte stays free for the 0 behind the last line */
+    if (l->to + 1 >= l->capacity) { /* one byte stays free for the 0 after the last line */
         const size_t capacity = l->capacity ? 2 * l->capacity : (size_t)1 << 16;
         char *more = realloc(l->buffer, capacity);
         if (!more) {
@@ -152,7 +152,7 @@ bool cli_lines_ready(cli_lines *l)
     return true;
 }
 
-/* The line of n bytes at s, checked, without what editors put around it. */
+/* Check the line of n bytes at s, and remove what editors put around it. */
 static int trim_line(const cli_lines *l, char *s, size_t n, char **line)
 {
     if (n > LONGEST_LINE)
@@ -199,7 +199,7 @@ void cli_lines_close(cli_lines *l)
     *l = (cli_lines){0};
 }
 
-/* ---- Labels and templates -------------------------------------------------------------------------------- */
+/* ---- Labels and templates -------------------------------------------------------------------- */
 
 static char *trim(char *s)
 {
@@ -210,7 +210,7 @@ static char *trim(char *s)
     return s;
 }
 
-/* An item of a file, at this line; 0: of an argument. */
+/* Check an item on this line of a file. Line 0: an item of an argument. */
 static int check_length(const char *name, long number, size_t n)
 {
     if (n <= CLI_MOST_TEXT)
@@ -220,7 +220,7 @@ static int check_length(const char *name, long number, size_t n)
                   : cli_fail("'%.40s...' has %zu bytes; a label or template has at most %d", name, n, CLI_MOST_TEXT);
 }
 
-/* What is not blank, one item a line. */
+/* Read the lines that are not blank, one item a line. */
 static int read_items(const char *path, cli_list *out)
 {
     cli_lines l;
@@ -258,7 +258,7 @@ static int split(const char *arg, cli_list *out)
     return code;
 }
 
-/* The first of equal labels stays, in its place. */
+/* The first of equal labels stays in its place. */
 static int drop_repeats(cli_list *l)
 {
     cli_name *sorted;
@@ -284,7 +284,7 @@ int cli_labels_read(const cli_args *a, const char *arg, cli_list *out)
 {
     bool list = !is_there(arg) && strcmp(arg, "-") != 0;
     DO(list ? split(arg, out) : read_items(arg, out));
-    /* One "label" that looks like a path is a slip that would give every picture 100 %. */
+    /* A single "label" that looks like a path is a mistake. It would give every picture 100 %. */
     if (list && out->n == 1 && (strchr(arg, '/') || (strchr(arg, '.') && !strchr(arg, ' '))))
         return cli_fail("%s: no such file (labels are a file with one a line, or a list: 'a cat,a dog')", arg);
     if (out->n == 0)
@@ -309,7 +309,7 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
     return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", name);
 }
 
-/* ---- Thresholds ------------------------------------------------------------------------------------------ */
+/* ---- Thresholds ------------------------------------------------------------------------------ */
 
 int cli_thresholds_split(cli_list *labels, float **out)
 {

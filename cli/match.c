@@ -1,4 +1,5 @@
-/* clip match: do this picture and this text belong together? For one pair, for many, for all pictures with all texts. */
+/* clip match: do this picture and this text belong together? For one pair, for many pairs, or for
+ * all pictures with all texts. */
 #include "match.h"
 
 #include <math.h>
@@ -30,7 +31,7 @@ static const cli_option options[] = {
     {0},
 };
 
-/* ---- Pairs --------------------------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------- */
 
 int match_read(match_job *j, const char *spec, match_pairs *p)
 {
@@ -84,7 +85,7 @@ static void heading(const match_job *j)
         printf("probability cosine   logit\n");
 }
 
-/* One line: a picture, a text, and how they go together. */
+/* One line: a picture, a text, and their score. */
 static void line(const match_job *j, const char *picture, const char *text, float cosine)
 {
     cli_json o = {.f = stdout};
@@ -122,7 +123,7 @@ static int list_pairs(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- All pictures with all texts ----------------------------------------------------------------------------- */
+/* ---- All pictures with all texts ------------------------------------------------------------- */
 
 typedef struct matrix {
     match_job *j;
@@ -152,7 +153,7 @@ static int start_matrix(match_job *j, const cli_list *texts, matrix *m, float **
     return cli_encode_texts(&j->session, texts->item, texts->n, *text);
 }
 
-/* PICTURE TEXT, or pictures by the command line and texts by --texts. */
+/* Either PICTURE TEXT, or pictures on the command line and texts from --texts. */
 static int given_texts(cli_args *a, match_job *j, const cli_list *texts)
 {
     cli_source source;
@@ -174,7 +175,7 @@ static int given_texts(cli_args *a, match_job *j, const cli_list *texts)
     return code;
 }
 
-/* A picture with several captions comes once. */
+/* A picture with several captions is listed once. */
 static int own_texts(match_job *j, const char *spec)
 {
     match_pairs p;
@@ -197,9 +198,10 @@ static int own_texts(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- Which of these ------------------------------------------------------------------------------------------ */
+/* ---- Which of these -------------------------------------------------------------------------- */
 
-/* The fitted probability: one that was asked for must be there and fit; one beside the weights is taken where it does. */
+/* Load the fitted probability. If it was asked for, it must exist and belong to the model. If it
+ * only lies beside the weights, it is used if it belongs to the model. */
 static int load_match(match_job *j)
 {
     clip_error err;

@@ -1,7 +1,8 @@
-/* The page of `classify --html`: one file with everything in it, no scripts, nothing fetched.
+/* The page of `classify --html`: a single file without scripts that fetches nothing.
  *
- * It is written while pictures come. Each picture goes into the style sheet once, as the background of a class of its own
- * (.p0, .p1, ...), because it is shown in several places; names and scores wait in memory for the body. */
+ * It is written while pictures come. Each picture goes into the style sheet once, as the background
+ * of its own class (.p0, .p1, ...), because it is shown in several places. Names and scores wait in
+ * memory for the body. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,7 +80,7 @@ int cli_page_open(const char *path, const cli_session *s, const cli_list *labels
     return CLI_DONE;
 }
 
-/* ---- While pictures come --------------------------------------------------------------------------------- */
+/* ---- While pictures come --------------------------------------------------------------------- */
 
 static void rank(cli_page *p, size_t label, float cosine)
 {
@@ -119,7 +120,7 @@ int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit
     return ferror(p->out.f) ? cli_out_check(&p->out) : CLI_DONE;
 }
 
-/* ---- The body -------------------------------------------------------------------------------------------- */
+/* ---- The body -------------------------------------------------------------------------------- */
 
 static void write_card(const cli_page *p, size_t i)
 {

@@ -1,4 +1,4 @@
-/* clip probe: how well can classes be learnt from the embeddings of a model that stays as it is? */
+/* clip probe: learn classes from the embeddings of a model that does not change. */
 #include "probe.h"
 
 #include <stdlib.h>
@@ -30,7 +30,7 @@ typedef struct job {
     eval_options eval;
     clip_probe_options opt;
     int k;                     /* 0: not given */
-    const char *of_learning;   /* an option that was given and is no use to --apply; NULL: none */
+    const char *of_learning;   /* an option that --apply cannot use; NULL: none given */
     bool json, classes;
     cli_session session;
     probe_sets sets;
@@ -39,10 +39,10 @@ typedef struct job {
     clip_probe *probe;
     clip_probe_info info;
     double seconds; /* of the fit */
-    int32_t *asked, *right; /* [classes] test pictures, and those classified right */
+    int32_t *asked, *right; /* [classes] test pictures; those classified right */
 } job;
 
-/* ---- Measuring ----------------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 static int count_right(job *j)
 {
@@ -92,7 +92,7 @@ static summary summarise(const job *j)
     return s;
 }
 
-/* ---- Printing ------------------------------------------------------------------------------------------------ */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 static const char *kind_name(const job *j)
 {
@@ -184,7 +184,7 @@ static void print_json(const job *j, const summary *s)
     cli_json_line(&o);
 }
 
-/* ---- Fitting ------------------------------------------------------------------------------------------------- */
+/* ---- Fitting --------------------------------------------------------------------------------- */
 
 static int embed_names(job *j)
 {

@@ -1,5 +1,6 @@
-/* The page of a run: curves, the similarity matrix of a validation batch, what ranks first for some pictures and words, the settings. One file
- * with everything in it, no scripts, nothing fetched; written anew after every validation. */
+/* The page of a run: curves, the similarity matrix of a validation batch, the best matches of some
+ * pictures and captions, the settings. A single file without scripts that fetches nothing. It is
+ * rewritten after every validation. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,12 +59,12 @@ static const char style[] =
     "dd{margin:0;text-align:right;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}\n"
     "dd.standard{color:var(--soft)}\n";
 
-/* ---- Head ------------------------------------------------------------------------------------------------ */
+/* ---- Head ------------------------------------------------------------------------------------ */
 
 static void tile(FILE *f, const char *what, const char *format, double value)
 {
     fputs("<div class=\"card tile\"><b>", f);
-    fprintf(f, format, value); /* one of those below */
+    fprintf(f, format, value); /* `format` is one of the constants below */
     fprintf(f, "</b><span>%s</span></div>\n", what);
 }
 
@@ -93,7 +94,7 @@ static void write_tiles(FILE *f, const train_folder *t, const clip_train_info *i
     fputs("</div>\n", f);
 }
 
-/* ---- Curves ---------------------------------------------------------------------------------------------- */
+/* ---- Curves ---------------------------------------------------------------------------------- */
 
 enum { VAL_LOSS, I_R1, I_R5, I_R10, T_R1, T_R5, T_R10, I_MEAN, T_MEAN, I_MEDIAN, T_MEDIAN, SCORES };
 
@@ -103,7 +104,7 @@ typedef struct columns {
     double *score_x, *score[SCORES];           /* [scores] */
 } columns;
 
-/* One block behind all columns: free(c->step_x). */
+/* All columns share one block: free(c->step_x). */
 static int fill_columns(const train_history *h, columns *c)
 {
     double *p = malloc((5 * h->steps + (1 + SCORES) * h->scores + 1) * sizeof *p);
@@ -199,7 +200,7 @@ static int write_curves(FILE *f, const train_history *h, double end)
     return CLI_DONE;
 }
 
-/* ---- The matrix ------------------------------------------------------------------------------------------ */
+/* ---- The matrix ------------------------------------------------------------------------------ */
 
 static const char *first_caption(const train_validation *v, int32_t picture)
 {
@@ -217,7 +218,7 @@ static void picture(FILE *f, const train_validation *v, int32_t number, const ch
     fputs("\"></span>", f);
 }
 
-/* Squared, so that what is not the best of its row is quiet. */
+/* Squared, so that all but the best cells of a row are pale. */
 static double shade(double z, double lo, double hi)
 {
     const double t = hi > lo ? (z - lo) / (hi - lo) : 1;
@@ -273,7 +274,7 @@ static void write_matrix(FILE *f, const train_validation *v)
     fputs("</div></div>\n", f);
 }
 
-/* ---- Rankings -------------------------------------------------------------------------------------------- */
+/* ---- Rankings -------------------------------------------------------------------------------- */
 
 static void write_rank(FILE *f, const train_ranking *r, size_t of)
 {
@@ -345,7 +346,7 @@ static void write_rankings(FILE *f, const train_validation *v)
     fputs("</div>\n", f);
 }
 
-/* ---- Settings -------------------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------- */
 
 static void write_setting(FILE *f, const char *name, const char *value, bool standard)
 {
@@ -373,7 +374,7 @@ static int write_settings(FILE *f, const train_folder *t)
     return CLI_DONE;
 }
 
-/* ---- The page -------------------------------------------------------------------------------------------- */
+/* ---- The page -------------------------------------------------------------------------------- */
 
 static int write_page(FILE *f, const train_folder *t, const clip_train_info *info, const char *state,
                       const train_validation *v)

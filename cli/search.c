@@ -1,4 +1,4 @@
-/* clip search: what in an index is nearest to words, pictures, and sums of them. */
+/* clip search: find what in an index is nearest to words, pictures, and sums of them. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@ enum {
     SORT, TABLE, HTML, SHOW, BATCH = 64
 };
 
-#define NEAR 0.97f /* the cosine of pictures that are nearly the same */
+#define NEAR 0.97f /* cosine from which pictures count as nearly the same */
 
 static const cli_option options[] = {
     {CLI_HEADING, NULL, NULL, "what to ask"},
@@ -68,7 +68,7 @@ typedef struct job {
     int found[BATCH];
 } job;
 
-/* ---- One answer ------------------------------------------------------------------------------------------ */
+/* ---- One answer ------------------------------------------------------------------------------ */
 
 static bool is_liked(const search *s, int64_t row)
 {
@@ -84,7 +84,7 @@ typedef struct dated {
     int rank;
 } dated;
 
-/* The newest first; what has no date comes last. */
+/* Newest first. Items without a date come last. */
 static int newest(const void *a, const void *b)
 {
     const dated *p = a, *q = b;
@@ -112,8 +112,9 @@ static int sort_by_date(const search *s, clip_hit *hit, int n)
     return CLI_DONE;
 }
 
-/* *Q queries at once; afterwards hit [*Q, k + liked] has found[q] of each. What --like names is not
- * an answer itself. One that fails ends it, and *Q are those in front of it. */
+/* Answer *Q queries at once: hit [*Q, k + liked], of which found[q] belong to query q. Items that
+ * --like names are left out. After a query that fails no more are answered, and *Q is the number of
+ * queries before it. */
 static int ask(job *j, int *Q)
 {
     search *s = &j->search;
@@ -143,7 +144,7 @@ static void json_head(const search *s, cli_json *o)
     cli_json_string(o, "model", s->info.model_name);
 }
 
-/* The numbers of an answer that shows them can be named by the next --like. */
+/* Print an answer. If it shows numbers, remember them for the next --like. */
 static int present(job *j, const search_answer *r)
 {
     search *s = &j->search;
@@ -179,9 +180,9 @@ static int answer_one(job *j)
     return present(j, &r);
 }
 
-/* ---- Many answers ---------------------------------------------------------------------------------------- */
+/* ---- Many answers ---------------------------------------------------------------------------- */
 
-/* Terms and operators of a line, which is cut up. */
+/* Split a line into terms and operators. The line is modified. */
 static int parse_line(job *j, char *line, const char *name, long number, clip_query *q)
 {
     enum { MOST = 2 * CLIP_QUERY_TERMS };
@@ -194,7 +195,8 @@ static int parse_line(job *j, char *line, const char *name, long number, clip_qu
     return CLI_DONE;
 }
 
-/* The next queries, as far as that takes no waiting once there is one; none: they are at an end. */
+/* Read the next queries. Once there is one, do not wait for more. No query: the end of the
+ * input. */
 static int read_queries(job *j, cli_lines *lines, char **texts, int *Q)
 {
     for (*Q = 0; *Q < BATCH && (*Q == 0 || cli_lines_ready(lines)); ++*Q) {
@@ -223,7 +225,7 @@ static void print_answer(job *j, int q, const char *text)
     cli_json_line(&o);
 }
 
-/* A line at fault ends it, once those in front of it are answered. */
+/* Answer line by line. An error in a line ends this after the lines before it are answered. */
 static int answer_lines(job *j, cli_lines *lines, char **texts)
 {
     bool any = false;
@@ -269,7 +271,7 @@ static int answer_duplicates(job *j)
     return code;
 }
 
-/* ---- Options --------------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static int read_score(job *j)
 {
@@ -278,12 +280,12 @@ static int read_score(job *j)
     const float v = strtof(a->value, &end);
     if (end == a->value || *end || !(v >= -1 && v <= 1))
         return cli_usage(a, "--%s: '%s' is not a number from -1 to 1", a->name, a->value);
-    j->search.filter.min_score = v != 0 ? v : 1e-30f; /* to clip_index_filter 0 is no bound */
+    j->search.filter.min_score = v != 0 ? v : 1e-30f; /* in clip_index_filter 0 means no limit */
     j->score_set = true;
     return CLI_DONE;
 }
 
-/* The place of the value in a list of words, which ends with NULL. */
+/* The position of the value in a list of words. The list ends with NULL. */
 static int read_word(const cli_args *a, const char *const *words, int *out)
 {
     for (*out = 0; words[*out]; ++*out)
@@ -346,7 +348,7 @@ static int read_prompt(job *j)
     return cli_list_add(&j->search.prompts, a->value);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 static int check_options(const job *j)
 {
@@ -373,7 +375,7 @@ static int check_options(const job *j)
     return CLI_DONE;
 }
 
-/* For a page and a message: the query as it was typed. */
+/* The query as typed, for a page and a message. */
 static int write_title(job *j)
 {
     search *s = &j->search;

@@ -1,5 +1,6 @@
-/* "More like number 3": what the numbers of the last answer stand for is kept below $XDG_STATE_HOME, as text ended by zeros: the index, then for
- * each hit its row, path and text. Names rather than rows decide, because rows may have moved since. */
+/* "More like number 3". The last answer is kept below $XDG_STATE_HOME, as texts that end in zero
+ * bytes: the index, then the row, path and text of each hit. Path and text decide which item is
+ * meant, because rows may have moved since. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +11,7 @@
 
 #include "search_common.h"
 
-/* "" if there is no place for it. */
+/* "" if there is no folder for it. */
 static void state_path(char out[PATH_MAX])
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -60,7 +61,7 @@ static int next_text(FILE *f, char **text, size_t *capacity)
     return getdelim(text, capacity, 0, f) > 0 ? CLI_DONE : CLI_FAILED;
 }
 
-/* The row that the item had, if it is still that item, else where its picture is now. */
+/* The item's row if it still holds that item; else the row where its picture is now. */
 static int locate(const search *s, int64_t row, const char *path, const char *text, int64_t *out)
 {
     clip_item item;

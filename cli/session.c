@@ -1,4 +1,4 @@
-/* A loaded model with its workspace, and words through it. */
+/* A loaded model with its workspace, and the encoding of texts. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +6,8 @@
 
 #include "cli.h"
 
-#define TEXTS_AT_ONCE 256 /* between two looks at the progress line */
-#define WORTH_KEEPING 100  /* texts; for fewer, reading the weights to recognise them takes longer */
+#define TEXTS_AT_ONCE 256 /* texts between two updates of the progress line */
+#define WORTH_KEEPING 100  /* texts; for fewer, hashing the weights takes longer */
 
 static void warn(void *user, const char *message)
 {
@@ -15,8 +15,8 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* FILE:PREFIX, where that is not itself the name of a file: *path is then a copy of its first part.
- * The colon of "local-dir:" is another. */
+/* Split FILE:PREFIX, unless a file has this whole name. *path becomes a copy of FILE. The colon of
+ * "local-dir:" does not count. */
 static int split_prefix(const char *model, char **path, const char **prefix)
 {
     const char *name = strncmp(model, "local-dir:", 10) == 0 ? model + 10
@@ -41,7 +41,7 @@ static void name_session(cli_session *s)
 
 int cli_load(const cli_args *a, int towers, cli_session *s)
 {
-    static bool said; /* loading again (clip bench) has nothing new to say */
+    static bool said; /* warn once, although clip bench loads again */
     clip_error err;
     char *path;
     clip_load_options o = clip_load_options_default();
@@ -121,7 +121,7 @@ static int encode_labels(cli_session *s, const cli_list *labels, const cli_list 
     return code;
 }
 
-/* A template has room for each of the labels if it has for the longest. */
+/* If a template can hold the longest label, it can hold each of them. */
 static int check_filled(const cli_list *labels, const cli_list *templates)
 {
     const char *longest = "";
@@ -168,7 +168,7 @@ int cli_check_texts(const cli_session *s, const cli_list *texts)
     int code = ids ? CLI_DONE : cli_no_memory(), n;
     for (size_t i = 0; i < texts->n && code == CLI_DONE; i++) {
         code = cli_status(clip_tokenize(s->model, texts->item[i], ids, &n), texts->item[i]);
-        if (code == CLI_DONE && n <= 2) /* start and end */
+        if (code == CLI_DONE && n <= 2) /* only start and end tokens */
             code = cli_fail("'%s' has no words in it", texts->item[i]);
     }
     free(ids);

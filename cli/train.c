@@ -1,13 +1,14 @@
-/* clip train: a CLIP of one's own, from scratch or from a checkpoint. Here is the course of a run: steps, checkpoints, validations, and the ways
- * in which it ends. Each checkpoint comes after the lines of metrics.jsonl up to its step and before the validation of it, so that whatever is
- * interrupted, --resume finds all there was and does what is missing. */
+/* clip train: train a CLIP model, from scratch or from a checkpoint. This file runs the steps,
+ * checkpoints and validations, and ends the run. A checkpoint is written after the lines of
+ * metrics.jsonl up to its step, and before its validation. So after any interruption --resume finds
+ * everything, and does what is missing. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "train.h"
 
-#define SAY_EVERY 10.0 /* seconds between two lines where there is no terminal */
+#define SAY_EVERY 10.0 /* seconds between two lines without a terminal */
 
 typedef struct run {
     const cli_args *a;
@@ -16,10 +17,10 @@ typedef struct run {
     clip_trainer *trainer;
     clip_train_info info;
     train_validation validation;
-    bool validated;             /* there is one, by this process */
-    int64_t step, saved;        /* taken; that the checkpoint has */
-    int64_t first, broken;      /* step this process began with; samples passed over since */
-    double start, before;       /* now() of step `first`; seconds the run had taken by then */
+    bool validated;             /* this process has a validation */
+    int64_t step, saved;        /* steps taken; steps in the checkpoint */
+    int64_t first, broken;      /* first step of this process; samples skipped since */
+    double start, before;       /* now() at step `first`; seconds the run took before */
     double said;
 } run;
 
@@ -29,7 +30,7 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* ---- Beginning ------------------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static int save(run *r)
 {
@@ -64,7 +65,7 @@ static int go_on(run *r)
 {
     clip_error err;
     DO(train_folder_find(r->o.resume, &r->f));
-    if (!train_folder_has_checkpoint(&r->f)) { /* ended before it had taken a step */
+    if (!train_folder_has_checkpoint(&r->f)) { /* the run ended before its first step */
         DO(train_folder_set(&r->f, r->o.settings));
         DO(new_trainer(r));
         DO(train_folder_continue(&r->f, 0));
@@ -75,10 +76,10 @@ static int go_on(run *r)
     clip_trainer_get_info(r->trainer, &r->info);
     r->step = r->saved = r->info.step;
     DO(train_folder_continue(&r->f, r->step));
-    return r->step == r->info.steps ? save(r) : CLI_DONE; /* no step will be; what a killed save left beside the checkpoint goes */
+    return r->step == r->info.steps ? save(r) : CLI_DONE; /* no step is left; this removes what a killed save left beside the checkpoint */
 }
 
-/* ---- What people see ------------------------------------------------------------------------------------- */
+/* ---- What people see ------------------------------------------------------------------------- */
 
 static double elapsed(const run *r) { return r->before + (cli_now() - r->start); }
 
@@ -96,7 +97,7 @@ static void say_begin(const run *r)
         fprintf(stderr, "going on after step %lld of %lld\n", (long long)r->step, (long long)i->steps);
 }
 
-/* Averages over the last `n` steps: a single one says little. */
+/* Averages over the last `n` steps, because a single step is noisy. */
 static void say_step(run *r, const clip_train_step *s)
 {
     const train_history *h = &r->f.history;
@@ -133,9 +134,9 @@ static void say_score(const run *r, const train_score *s)
         100 * s->text_to_image.r1, 100 * s->text_to_image.r5);
 }
 
-/* ---- Steps, validations ---------------------------------------------------------------------------------- */
+/* ---- Steps, validations ---------------------------------------------------------------------- */
 
-/* An older page with pictures in it is not replaced by one without. */
+/* Write the page. A page without pictures never replaces one that has them. */
 static int report(const run *r, const char *state)
 {
     if (r->f.val_data && !r->validated && r->f.history.scores > 0)
@@ -145,7 +146,8 @@ static int report(const run *r, const char *state)
 
 static bool epoch_ends(const run *r) { return r->step > 0 && r->step % r->info.steps_per_epoch == 0; }
 
-/* What follows an epoch. Where that has been interrupted, the metrics may have the score already, but not the page. */
+/* Validate and report after an epoch. If this was interrupted before, the score may be in the
+ * metrics already while the page is missing. */
 static int end_epoch(run *r)
 {
     const train_history *h = &r->f.history;
@@ -232,7 +234,7 @@ static int steps(run *r)
     return CLI_DONE;
 }
 
-/* ---- The end --------------------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static void sum(const run *r, double *seconds, double *waited)
 {
@@ -294,7 +296,7 @@ static void print_json(const run *r)
     cli_json_line(&j);
 }
 
-/* Nothing is lost; how to have the rest. */
+/* Tell how to continue. Nothing is lost. */
 static int say_stop(const run *r, int code)
 {
     if (code == CLI_INTERRUPTED) {

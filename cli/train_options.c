@@ -1,5 +1,6 @@
-/* The command line of `clip train`: the settings are the library's own table, so that the help, the reading, a file of settings and the
- * record of a run cannot differ; the few rows in front of them are about the run. */
+/* The command line of `clip train`. The settings come from the library's own table, so that the
+ * help, the reading, a file of settings and the record of a run cannot differ. The rows before them
+ * are options of the command. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,12 +34,12 @@ static const cli_option own[] = {
 };
 enum { OWN = sizeof own / sizeof *own };
 
-/* ---- The table ------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
-/* What every command has under the same name (--threads) is left to the common rows. */
+/* Settings that every command has as well are left to the common rows. */
 static bool common(const char *name) { return strcmp(name, "threads") == 0; }
 
-/* Headings by group, and each default behind its help. */
+/* The rows, with a heading for each group, and defaults appended to the help. */
 typedef struct table {
     cli_option row[OWN + 2 * MOST_SETTINGS];
     char *help[MOST_SETTINGS];
@@ -72,9 +73,10 @@ static void clear(table *t)
     free(t);
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Settings wait until the file of settings has been read: they win. */
+/* Settings of the command line wait until the file of settings is read, because they override
+ * it. */
 typedef struct given {
     const char *config;
     int setting[MOST_GIVEN];
@@ -82,7 +84,8 @@ typedef struct given {
     int n;
 } given;
 
-/* What the library says about a value, as an error of usage; the name is an option here. */
+/* Report the library's message about a value as a usage error. Its setting is named as an
+ * option. */
 static int refused(const cli_args *a, clip_status s, const clip_error *err)
 {
     return s == CLIP_ENOMEM ? cli_no_memory() : cli_usage(a, "--%s", err->message);

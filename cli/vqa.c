@@ -1,4 +1,4 @@
-/* clip vqa: answers to a question about pictures; heads that learn to answer; and how good the answers are. */
+/* clip vqa: answer questions about pictures, train heads that answer, and measure the answers. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,14 +60,14 @@ typedef struct job {
     clip_question_options options;
     clip_question *question;
     clip_question_info info;
-    float *p; /* [n] of the picture at hand */
+    float *p; /* [n] of the current picture */
     cli_out out;
     cli_json j;
 } job;
 
-/* ---- Answers --------------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
-/* The most likely answer that is not taken yet; taken ones are below 0. */
+/* The most likely answer that has not been taken. Taken answers are negative. */
 static int take_best(job *j)
 {
     int best = 0;
@@ -137,7 +137,7 @@ static void json_head(job *j, const char *question)
 
 static int answer(cli_args *a, job *j)
 {
-    const char *question = *a->operand++; /* what is left are pictures */
+    const char *question = *a->operand++; /* the remaining operands are pictures */
     clip_error err;
     a->operands--;
     DO(cli_source_open(a, j->files_from, j->delimiter, &j->source));
@@ -161,7 +161,7 @@ static int answer(cli_args *a, job *j)
     return j->source.failed > 0 ? CLI_FAILED : CLI_DONE;
 }
 
-/* ---- Fitting --------------------------------------------------------------------------------------------- */
+/* ---- Fitting --------------------------------------------------------------------------------- */
 
 static bool epoch(void *user, int n, double loss, double accuracy)
 {
@@ -193,7 +193,7 @@ static int fit(job *j)
     return code;
 }
 
-/* ---- Words of an index ----------------------------------------------------------------------------------- */
+/* ---- Words of an index ----------------------------------------------------------------------- */
 
 static int read_words(const cli_args *a, job *j)
 {
@@ -213,7 +213,7 @@ static int read_words(const cli_args *a, job *j)
                           j->index);
 }
 
-/* ---- The command ----------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int load_head(job *j)
 {
@@ -242,7 +242,7 @@ static int check(const cli_args *a, const job *j)
     return CLI_DONE;
 }
 
-/* What heads want of pictures. */
+/* Make the session encode pictures as heads need them. */
 static void look(cli_session *s)
 {
     s->kind = CLI_LOOK;
