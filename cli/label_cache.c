@@ -103,7 +103,8 @@ bool cli_label_cache_read(const char *path, float *x, size_t L, size_t D)
     const long long shape[] = {(long long)L, (long long)D};
     char head[CLI_NPY_HEAD], wanted[CLI_NPY_HEAD];
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe in its place must not block us */
+    /* O_NONBLOCK: a pipe in its place must not block us. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
     if (!f) {
         if (fd >= 0)

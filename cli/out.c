@@ -37,7 +37,8 @@ static void remember(char *path)
     static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     struct sigaction act = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) /* a signal that nohup ignores stays ignored */
+        /* A signal that nohup ignores stays ignored. */
+        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
             sigaction(deadly[i], &act, NULL);
     for (int i = 0; i < MOST; i++)
         if (!begun[i]) {
@@ -268,7 +269,8 @@ int cli_out_close(cli_out *o)
     return code;
 }
 
-/* NumPy's format 1.0: magic, version, length of the header, a Python dictionary padded to 128 bytes in all. */
+/* NumPy's format 1.0: magic, version, length of the header, a Python dictionary padded to 128 bytes
+ * in all. */
 void cli_npy_head(const long long *shape, int n, char out[CLI_NPY_HEAD])
 {
     char head[CLI_NPY_HEAD + 1];

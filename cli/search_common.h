@@ -70,7 +70,7 @@ void search_print_json(search *s, const search_answer *r, cli_json *j, bool grou
  * also after an error. */
 int search_duplicates(search *s, clip_grouping grouping, search_answer *out);
 
-/* ---- Files and dates (search_files.c) ---- */
+/* ---- Files and dates (search_files.c) -------------------------------------------------------- */
 
 /* SEARCH_ELSEWHERE: not a file here: a member of a tar, a URL, or an imported name. */
 typedef enum search_file {

@@ -53,7 +53,7 @@ static size_t put(char *line, size_t n, const char *text)
 static void on_cut_file(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    if (info->si_code != BUS_ADRERR) { /* a hardware fault or a bug of ours: repeat it without this handler */
+    if (info->si_code != BUS_ADRERR) { /* hardware, or a bug of ours: fail again without handler */
         signal(number, SIG_DFL);
         return;
     }

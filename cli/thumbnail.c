@@ -1,4 +1,5 @@
-/* Small copies of pictures for a page: averaged down, written as PNG (ISO/IEC 15948) inside a data: URI (RFC 2397). */
+/* Small copies of pictures for a page: averaged down, written as PNG (ISO/IEC 15948) inside a data:
+ * URI (RFC 2397). */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

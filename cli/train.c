@@ -76,7 +76,8 @@ static int go_on(run *r)
     clip_trainer_get_info(r->trainer, &r->info);
     r->step = r->saved = r->info.step;
     DO(train_folder_continue(&r->f, r->step));
-    return r->step == r->info.steps ? save(r) : CLI_DONE; /* no step is left; this removes what a killed save left beside the checkpoint */
+    /* If no step is left, this removes what a killed save left beside the checkpoint. */
+    return r->step == r->info.steps ? save(r) : CLI_DONE;
 }
 
 /* ---- What people see ------------------------------------------------------------------------- */

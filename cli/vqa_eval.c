@@ -5,7 +5,7 @@
 
 #include "vqa.h"
 
-enum { MOST_TYPES = 128 }; /* question types; a name for each kind of thing, singular and plural, makes no more than that */
+enum { MOST_TYPES = 128 }; /* question types: singular and plural of each kind of thing */
 
 /* A question and its scores. */
 typedef struct result {
