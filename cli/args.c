@@ -17,14 +17,14 @@ static const cli_option common[] = {
      ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
     {PRECISION, "precision", "TYPE",
-     "what the matrix products of the encoders are computed in: f32, or bf16: faster on\n"
-     "processors with AVX512_BF16, and less exact (default: f32)"},
+     "number format of the encoders' matrix products: f32, or bf16: faster on processors\n"
+     "with AVX512_BF16, and less exact (default: f32)"},
     {BACKGROUND, "background", "COLOR",
      "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
      "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
     {MAX_PIXELS, "max-pixels", "N",
-     "refuse pictures of more than N pixels (default: 178956970); of those that come\n"
-     "reduced, the reduced ones count"},
+     "refuse pictures of more than N pixels (default: 178956970); if a picture is decoded\n"
+     "at a reduced size, that size counts"},
     {JSON, "json", NULL, "results as JSON, for programs"},
     {'h', "help", NULL, "this text"},
     {0},
@@ -164,7 +164,7 @@ void cli_print_help(const cli_args *a)
         printf("\ncommands:\n");
         for (const cli_command *const *k = c->kinds; *k; k++)
             printf("  %-12s%s\n", (*k)->name, (*k)->summary);
-        printf("\n'%s COMMAND --help' tells more about each.\n", a->title);
+        printf("\n'%s COMMAND --help' tells more about a command.\n", a->title);
     } else {
         const cli_option *first = row(a, 0);
         printf(first->id == CLI_HEADING ? "\n" : "\noptions:\n");
@@ -211,7 +211,7 @@ static int unknown_option(cli_args *a, const struct option *longs, int n)
         matches += strncmp(longs[i].name, typed, strlen(typed)) == 0;
     }
     if (matches > 1)
-        return stop(a, cli_usage(a, "option '--%s' could be several", typed));
+        return stop(a, cli_usage(a, "option '--%s' is ambiguous", typed));
     const char *near = cli_nearest(typed, names, n);
     if (near)
         return stop(a, cli_usage(a, "unknown option '--%s'; did you mean '--%s'?", typed, near));
@@ -250,7 +250,7 @@ static int set_background(cli_args *a)
 {
     a->background_set = true;
     return clip_background_parse(a->value, &a->background) == CLIP_OK
-               ? CLI_DONE : cli_usage(a, "--background: '%s' is none of #rrggbb, white, black, drop", a->value);
+               ? CLI_DONE : cli_usage(a, "--background: '%s' is not #rrggbb, white, black or drop", a->value);
 }
 
 /* Read an option that every command takes, or every command that reads pictures. *taken: it was

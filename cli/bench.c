@@ -219,7 +219,7 @@ static int run(cli_args *a)
     if (cli_next(a) != 0)
         return a->code;
     if (a->operands > 0)
-        return cli_usage(a, "'%s' is one argument too many", a->operand[0]);
+        return cli_usage(a, "unexpected argument '%s'", a->operand[0]);
     int code = prepare(a, &j);
     if (code == CLI_DONE)
         code = measure(&j, &r);
@@ -236,12 +236,12 @@ static int run(cli_args *a)
 const cli_command cli_bench = {
     .name = "bench",
     .operands = "[OPTIONS]",
-    .summary = "what this machine does with this model",
+    .summary = "the speed of this model on this machine",
     .help =
-        "Measures, for some seconds: the machine's peak of multiply-adds and how much of it the model's largest matrix\n"
-        "product reaches, both encoders one at a time and 32 at a time (a caption of 12 tokens), the tokenizer,\n"
-        "preparing a picture of 12 megapixels, loading, and memory (resident set). Times are medians after a\n"
-        "warm-up; the machine should have nothing else to do.",
+        "Measures for some seconds: the machine's peak of multiply-adds, and how much of it the model's\n"
+        "largest matrix product reaches; both encoders, one at a time and 32 at a time (a caption of 12\n"
+        "tokens); the tokenizer; preparing a picture of 12 megapixels; loading; and memory (resident set).\n"
+        "Times are medians after a warm-up. The machine should have nothing else to do.",
     .examples = "clip bench\n"
                 "clip bench --model path/to/ViT-B-32 --threads 1 --json",
     .run = run,

@@ -124,7 +124,7 @@ static void html_matrix(FILE *f, const cli_list *labels, const int32_t *count)
 {
     const size_t L = labels->n;
     fputs(
-        "<h2>Taken for</h2>\n<p>A row a right label, a column what its pictures were taken for.</p>\n<div class=wide><table class=m><thead><tr><th>",
+        "<h2>Taken for</h2>\n<p>Rows are right labels. Columns are the labels that their pictures were taken for.</p>\n<div class=wide><table class=m><thead><tr><th>",
         f);
     for (size_t j = 0; j < L; j++) {
         fputs("<th>", f);

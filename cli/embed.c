@@ -11,25 +11,25 @@ enum { TEXT = CLI_LONG, TEXTS_FROM, FILES_FROM, NAMES, TOKENS, LAYER, FINAL_NORM
 
 static const cli_option options[] = {
     {'o', "output", "FILE",
-     "write to FILE instead of standard output: FILE.npy is a float32 array [rows, D] of\n"
-     "NumPy's, any other name gets JSON lines"},
+     "write to FILE instead of standard output: FILE.npy becomes a NumPy array [rows, D] of\n"
+     "float32, any other name gets JSON lines"},
     {NAMES, "names", "FILE",
      "also write the name of each row, one a line: the picture's path or the text;\n"
-     "'-' is standard output, where -o has sent the rows elsewhere"},
+     "'-' is standard output, if -o names another file for the rows"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
     {TEXT, "text", "TEXT", "embed TEXT; may be given several times"},
     {TEXTS_FROM, "texts-from", "FILE", "embed each line of FILE; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from, '-' and --names"},
-    {CLI_HEADING, NULL, NULL, "What an encoder makes on its way, for models that are built on it:"},
+    {CLI_HEADING, NULL, NULL, "Inner states of an encoder, for models that are built on it:"},
     {TOKENS, "tokens", NULL,
-     "hidden states of every token, [rows, tokens, width]: of a text the whole context, padded as the\n"
-     "checkpoint does; of a picture the class token, then its patches row by row"},
-    {LAYER, "layer", "N", "of which layer: -1 the last (default), -2 the one before it; 0 what goes into the first"},
+     "hidden states of every token, [rows, tokens, width]: for a text its whole context, padded as the\n"
+     "checkpoint does; for a picture the class token, then its patches row by row"},
+    {LAYER, "layer", "N", "the layer for --tokens: -1 the last (default), -2 the one before it; 0 the first layer's input"},
     {FINAL_NORM, "final-norm", "on|off",
      "with or without the encoder's last layer norm (default: on for the last layer of texts alone,\n"
      "as transformers' last_hidden_state)"},
     {POOLED, "pooled", NULL,
-     "the one state behind the last layer that embeddings are made of (transformers' pooler_output)"},
+     "the state after the last layer from which the embedding is made (transformers' pooler_output)"},
     {PROJECTED, "projected", NULL, "the embedding before it is scaled to length 1 (text_embeds, image_embeds)"},
     {0},
 };
@@ -217,7 +217,7 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
     const int layers = pictures ? i->vision_layers[0] : i->text_layers;
     if (j->hidden.layer > layers || j->hidden.layer < -layers - 1)
         return cli_fail(
-            "--layer %d: the %s encoder has %d layers, which are 1 to %d or %d to -1; 0 is what goes into the first",
+            "--layer %d: the %s encoder has %d layers: 1 to %d or %d to -1; 0 is the input of the first",
             j->hidden.layer, pictures ? "image" : "text", layers, layers, -layers);
     j->sink.width = pictures ? i->vision_width : i->text_width;
     if (s->kind == CLI_STATES)
@@ -263,9 +263,9 @@ static int embed_inputs(cli_args *a, job *j)
     if (!pictures && !words)
         return cli_usage(a, "nothing to embed: pictures, --text or --texts-from are missing");
     if (j->of_states && j->sink.kind != CLI_STATES)
-        return cli_usage(a, "--layer and --final-norm are of --tokens");
+        return cli_usage(a, "--layer and --final-norm go with --tokens");
     if (pictures && words && (j->sink.kind == CLI_STATES || j->sink.kind == CLI_POOLED))
-        return cli_usage(a, "hidden states of pictures and of texts differ in size: one of both at a time");
+        return cli_usage(a, "hidden states of pictures and texts differ in size: give only one kind");
     if (pictures)
         DO(cli_source_open(a, j->files_from, j->sink.delimiter, &j->source));
     if (j->texts_from)
@@ -279,7 +279,7 @@ static int embed_inputs(cli_args *a, job *j)
     if (j->sink.rows == 0)
         return CLI_FAILED; /* every picture was broken, and has been reported */
     if (j->sink.npy && !j->sink.names_path && j->source.failed > 0)
-        cli_warn("rows are missing for the pictures that could not be read; --names tells which is which");
+        cli_warn("pictures that could not be read have no row; --names tells which picture each row is");
     long long rows = j->sink.rows;
     DO(sink_close(&j->sink));
     if (a->json && j->sink.path)
@@ -305,7 +305,7 @@ static int set_final_norm(const cli_args *a, job *j)
 {
     const bool on = strcmp(a->value, "on") == 0;
     if (!on && strcmp(a->value, "off") != 0)
-        return cli_usage(a, "--final-norm: '%s' is neither on nor off", a->value);
+        return cli_usage(a, "--final-norm: '%s' is not on or off", a->value);
     j->hidden.final_norm = on;
     j->of_states = true;
     return CLI_DONE;
@@ -357,20 +357,21 @@ const cli_command cli_embed = {
     .operands = "[OPTIONS] [PICTURE|FOLDER|-]...",
     .summary = "pictures and texts to vectors",
     .help =
-        "Turns pictures and texts into vectors of length 1 in one space: the product of two is their cosine, and what\n"
-        "belongs together has a high one. A FOLDER means every picture below it; '-' reads names from standard input.\n"
-        "Rows come in the order given: pictures of arguments, pictures of a list, --text, --texts-from.\n"
+        "Turns pictures and texts into vectors of length 1 in one space. The product of two vectors is\n"
+        "their cosine, which is high for pictures and texts that belong together. A FOLDER means every\n"
+        "picture below it; '-' reads names from standard input. Rows come in this order: pictures of\n"
+        "arguments, pictures of a list, --text, --texts-from.\n"
         "\n"
         "Without -o each row is a line of JSON: {\"path\": ..., \"embedding\": [...]} or {\"text\": ..., ...}.\n"
-        "A picture that cannot be read is reported and skipped; the exit code is then 1. Names in JSON that are no\n"
-        "UTF-8 get U+FFFD in place of the faulty bytes; --names keeps them as they are.",
+        "A picture that cannot be read is reported and skipped; the exit code is then 1. In JSON, U+FFFD\n"
+        "replaces bytes of names that are not UTF-8; --names keeps the bytes.",
     .examples =
         "clip embed cat.jpg dog.jpg\n"
         "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
         "find /photos -name '*.jpg' -print0 | clip embed -0 - -o photos.npy --names photos.txt -0\n"
         "clip embed --text 'a sunset at the sea' --text 'a birthday cake'\n"
         "clip embed -m sd15/text_encoder --text 'a sunset at the sea' --tokens -o states.npy\n"
-        "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset at the sea' --tokens --layer -2 -o states.npy\n"
+        "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset' --tokens --layer -2 -o states.npy\n"
         "clip embed -m clip-vit-large-patch14-336 cat.jpg --tokens --layer -2 -o patches.npy",
     .options = options,
     .reads_pictures = true,

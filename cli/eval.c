@@ -37,7 +37,7 @@ int eval_option(const cli_args *a, int id, bool all, eval_options *o)
                 o->captions = (eval_captions)i;
                 return CLI_DONE;
             }
-        return cli_usage(a, "--captions: '%s' is none of first, last%s", a->value, all ? ", all" : "");
+        return cli_usage(a, "--captions: '%s' is not %s", a->value, all ? "first, last or all" : "first or last");
     }
     return CLI_DONE;
 }

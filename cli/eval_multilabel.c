@@ -107,10 +107,10 @@ static int fit(job *j)
 {
     const size_t L = j->z->labels->n;
     if (j->z->data->n < 2)
-        return cli_fail("%s: --fit-thresholds needs two pictures at least", j->z->spec);
+        return cli_fail("%s: --fit-thresholds needs at least two pictures", j->z->spec);
     DO(move_fitted(j));
     if (!memchr(j->yes, 1, j->fitted * L))
-        return cli_fail("%s: none of the pictures to fit on has a label of the list", j->z->spec);
+        return cli_fail("%s: no picture to fit on has a label from the list", j->z->spec);
     return cli_status(
         clip_fit_thresholds(j->cosine, j->yes, (int)j->fitted, (int)L, j->threshold, &j->for_all, &j->scale),
         j->z->spec);
@@ -122,7 +122,7 @@ static int measure(job *j)
     const float *cosine = j->cosine + j->fitted * L;
     const uint8_t *yes = j->yes + j->fitted * L;
     if (!memchr(yes, 1, n * L))
-        return cli_fail("%s: none of the pictures has a label of the list", j->z->spec);
+        return cli_fail("%s: no picture has a label from the list", j->z->spec);
     DO(cli_status(clip_multilabel(cosine, yes, (int)n, (int)L, j->threshold, j->scale, &j->each), j->z->spec));
     for (size_t l = 0; l < L; l++)
         j->same[l] = j->for_all;
@@ -135,7 +135,7 @@ static int write_thresholds(const job *j)
     cli_out o;
     for (size_t l = 0; l < j->z->labels->n; l++)
         if (strchr(j->z->labels->item[l], '\n'))
-            return cli_fail("%s: label '%s' has a newline in it, and the file is a label a line", j->fit,
+            return cli_fail("%s: label '%s' contains a newline, but the file has one label a line", j->fit,
                             j->z->labels->item[l]);
     DO(cli_out_open(&o, j->fit));
     for (size_t l = 0; l < j->z->labels->n; l++)
@@ -165,7 +165,7 @@ static void print_people(const job *j)
         print_row(name, &j->all);
     }
     print_row("one for each label", &j->each);
-    printf("\nmean average precision %.2f %%, of %d labels that some picture has\n", 100 * j->each.map, j->each.labels);
+    printf("\nmean average precision %.2f %%, over %d labels that occur\n", 100 * j->each.map, j->each.labels);
     printf("probabilities: scale %.2f, error (ECE) %.4f\n", j->scale, j->each.ece);
     if (j->fit) {
         printf("\nfitted on %zu pictures, measured on the other %zu; thresholds are in ", j->fitted,

@@ -159,11 +159,13 @@ const cli_command eval_retrieval = {
     .operands = "DATA [OPTIONS]",
     .summary = "R@1/5/10 and ranks: words find pictures, pictures find words",
     .help =
-        "Ranks all captions of DATA for each of its pictures, and all pictures for each caption, and prints how often\n"
-        "the right one is among the best 1, 5 and 10 (R@k), and its mean and median rank, counted from 1.\n"
+        "Ranks all captions of DATA for each of its pictures, and all pictures for each caption. Prints how\n"
+        "often the right one is among the best 1, 5 and 10 (R@k), and its mean and median rank, counted\n"
+        "from 1.\n"
         "\n"
-        "Of several captions of a picture any is right for the picture; for a caption only its own picture is right,\n"
-        "even if another has the same caption (as in OpenCLIP). See 'clip eval --help' for what DATA can be.",
+        "If a picture has several captions, any of them is right for it. For a caption only its own picture\n"
+        "is right, even if another has the same caption (as in OpenCLIP). See 'clip eval --help' for what\n"
+        "DATA can be.",
     .examples = "clip eval retrieval 'pairs/val-{000..003}.tar'\n"
                 "clip eval retrieval flickr.tsv --image-key path --caption-key text --json",
     .options = options,

@@ -13,7 +13,7 @@ static const cli_option options[] = {
     {'o', "output", "FILE", "where the picture goes (default: NAME-WORDS.png here); where there are several texts, an\n"
                             "existing folder for all of them"},
     {SIZE, "size", "N", "the longer side of the picture, at most (default: 1024)"},
-    {RAW, "raw", "FILE", "also write the maps, cell by cell, as a float32 array [texts, G, G] of NumPy's"},
+    {RAW, "raw", "FILE", "also write the maps, cell by cell, as a NumPy array [texts, G, G] of float32"},
     {0},
 };
 
@@ -162,7 +162,7 @@ static void print_people(const job *j, int text, const char *file)
         printf("  peak at %d,%d", whole(j->peak_x, j->small.width, j->picture.width),
                whole(j->peak_y, j->small.height, j->picture.height));
     else
-        printf("  nothing speaks for it");
+        printf("  no part matches");
     printf("  -> ");
     cli_print_plain(stdout, file);
     putchar('\n');
@@ -240,14 +240,14 @@ static bool is_folder(const char *path)
 static int explain_picture(cli_args *a, job *j)
 {
     if (a->operands < 2)
-        return cli_usage(a, a->operands == 0 ? "no picture is named" : "the words are missing");
+        return cli_usage(a, a->operands == 0 ? "no picture is named" : "the text is missing");
     j->path = a->operand[0];
     j->K = a->operands - 1;
     if (j->K > MOST_TEXTS)
         return cli_usage(a, "more than %d texts", MOST_TEXTS);
     const bool folder = is_folder(j->output);
     if (j->K > 1 && j->output && !folder)
-        return cli_usage(a, "--output: '%s' is no folder, and there are several texts", j->output);
+        return cli_usage(a, "--output: '%s' is not a folder, but there are several texts", j->output);
     for (int k = 0; k < j->K; k++)
         DO(cli_list_add(&j->text, a->operand[1 + k]));
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
@@ -321,14 +321,15 @@ static int run(cli_args *a)
 const cli_command cli_explain = {
     .name = "explain",
     .operands = "PICTURE TEXT... [OPTIONS]",
-    .summary = "where in a picture is what makes it match words",
+    .summary = "which parts of a picture match a text",
     .help =
-        "Draws a heat over PICTURE for each TEXT: red where the picture speaks most for the words, with a ring at the\n"
-        "peak. It tells what the model looked at, be the words right or wrong, so look at the cosine too.\n"
+        "Draws a heat map over PICTURE for each TEXT: red where the picture matches the words most, with a\n"
+        "ring at the peak. It shows what the model looked at, even if the words are wrong, so look at the\n"
+        "cosine as well.\n"
         "\n"
-        "The heat is as fine as a patch of a ViT, or a sixteenth of a side (ResNet). With --json the cells,\n"
-        "the peak (x, y) and the part of the picture that the model sees (x, y, width, height) are printed, and pictures\n"
-        "are only written where --output says.",
+        "The map is as fine as a patch of a ViT, or a sixteenth of a side (ResNet). With --json, the cells,\n"
+        "the peak (x, y) and the part of the picture that the model sees (x, y, width, height) are printed,\n"
+        "and pictures are written only with --output.",
     .examples = "clip explain street.jpg 'a red car'\n"
                 "clip explain pets.jpg 'a dog' 'a cat' -o heats/\n"
                 "clip explain pets.jpg 'a dog' --json --raw dog.npy",

@@ -61,7 +61,7 @@ static int check_names(const char *path, const cli_hierarchy *h)
     int code = CLI_DONE;
     for (size_t i = 1; i < h->name.n && code == CLI_DONE; i++)
         if (strcmp(sorted[i].text, sorted[i - 1].text) == 0)
-            code = cli_fail("%s: line %ld: '%s' is there twice", path, h->node[sorted[i].at].line, sorted[i].text);
+            code = cli_fail("%s: line %ld: '%s' occurs twice", path, h->node[sorted[i].at].line, sorted[i].text);
     free(sorted);
     return code;
 }
@@ -75,7 +75,7 @@ static int match_leaves(const char *path, const cli_list *labels, const cli_name
             continue;
         const int32_t label = cli_list_find(sorted, labels->n, h->name.item[i]);
         if (label < 0)
-            return cli_fail("%s: '%s' has nothing below it and is not on the list of labels", path, h->name.item[i]);
+            return cli_fail("%s: the leaf '%s' is not on the list of labels", path, h->name.item[i]);
         h->node[i].label = label;
         h->leaf[label] = (int)i;
     }

@@ -60,7 +60,7 @@ static int open_to_import(const cli_args *a, const char *path, const char *dir, 
         clip_index_info info;
         DO(cli_index_make(a, path, dim, out));
         clip_index_get_info(*out, &info);
-        return *info.model_id ? cli_fail("%s: is an index of %s; whose embeddings are those in %s? --model says it",
+        return *info.model_id ? cli_fail("%s: is an index of %s; name the model of the embeddings in %s with --model",
                                          path, info.model_name, dir)
                               : CLI_DONE;
     }

@@ -123,7 +123,7 @@ prints 'model     emoji-clip'
 prints 'pictures  5'
 prints "$T/photos"
 want 0 index --verify
-prints '5 items: all is as it was written'
+prints '5 items: all are intact'
 want 0 env CLIP_INDEX=other XDG_DATA_HOME= HOME="$T/home" "$clip" index photos/swan.png
 [ -s other/catalogue.db ] || fault 'not in $CLIP_INDEX'
 want 0 env XDG_DATA_HOME="$T/data" "$clip" index photos/swan.png

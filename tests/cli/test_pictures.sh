@@ -148,7 +148,7 @@ want 0 "$clip" train --pretrained run-clear/checkpoint --background drop --train
 want 0 "$clip" info --json -m run-drop/checkpoint
 same "$(json image.background)" drop
 want 2 "$clip" train --config run.json --background pink --train-data clear/pairs.tsv --output run-x
-says "--background: 'pink' is none of #rrggbb, white, black, drop"
+says "--background: 'pink' is not #rrggbb, white, black or drop"
 
 it 'how large pictures may be'
 for c in 'embed' 'classify -l red,green' match 'probe' 'eval zeroshot' 'explain' 'vqa' 'index --index m' 'search --index m'; do

@@ -41,7 +41,7 @@ same "$(ls same | tr '\n' ' ')" 'a-3.png a-A-cat-2.png a-a-cat.png '
 
 it 'explain: what is wrong'
 want 2 "$clip" explain -m "$model" pictures/red/a.ppm
-says 'the words are missing'
+says 'the text is missing'
 want 1 "$clip" explain -m "$model" pictures/red/a.ppm x ' '
 says 'no words'
 want 2 "$clip" explain -m "$model" pictures/red/a.ppm x y -o one.png
@@ -62,7 +62,7 @@ grep -q '</html>' c.html || fault 'the page has no end'
 it 'zeroshot: hierarchies that are none'
 printf 'warm\n  red\n  red\n' >tree
 want 1 "$clip" eval zeroshot -m "$model" pictures --hierarchy tree
-says "line 3: 'red' is there twice"
+says "line 3: 'red' occurs twice"
 printf 'warm\n  red\n' >tree
 want 1 "$clip" eval zeroshot -m "$model" pictures --labels red,blue --hierarchy tree
 says "'blue' is not among its leaves"
