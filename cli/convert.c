@@ -47,8 +47,8 @@ static const cli_option options[] = {
                          "hf: config.json, preprocessor_config.json and model.safetensors\n"
                          "(default: its own layout)"},
     {DTYPE, "dtype", "TYPE", "store weights as f32, f16 or bf16 (default: their own type)"},
-    {AVERAGE, "average", "DIR", "write the mean of the model's weights and this one's; may be given several times,\n"
-                                "also for one DIR, to give it more weight"},
+    {AVERAGE, "average", "DIR", "write the mean of the model's weights and those in DIR; may be given several times,\n"
+                                "also for the same DIR, to give it more weight"},
     {0},
 };
 

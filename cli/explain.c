@@ -10,8 +10,8 @@
 enum { RAW = CLI_LONG, SIZE, MOST_TEXTS = 1000 };
 
 static const cli_option options[] = {
-    {'o', "output", "FILE", "where the picture goes (default: NAME-WORDS.png here); where there are several texts, an\n"
-                            "existing folder for all of them"},
+    {'o', "output", "FILE", "where to write the picture (default: NAME-WORDS.png here); with several texts, an\n"
+                            "existing folder"},
     {SIZE, "size", "N", "the longer side of the picture, at most (default: 1024)"},
     {RAW, "raw", "FILE", "also write the maps, cell by cell, as a NumPy array [texts, G, G] of float32"},
     {0},

@@ -158,7 +158,7 @@ static int trim_line(const cli_lines *l, char *s, size_t n, char **line)
     if (n > LONGEST_LINE)
         return cli_fail("%s: line %ld is longer than %zu bytes", l->name, l->number, LONGEST_LINE);
     if (memchr(s, 0, n))
-        return cli_fail("%s: line %ld holds a zero byte: not a list of lines (is it separated by zeros? then -0)",
+        return cli_fail("%s: line %ld contains a zero byte (if the list is separated by zeros, use -0)",
                         l->name, l->number);
     s[n] = 0;
     if (l->delimiter == '\n' && n > 0 && s[n - 1] == '\r')
@@ -286,7 +286,7 @@ int cli_labels_read(const cli_args *a, const char *arg, cli_list *out)
     DO(list ? split(arg, out) : read_items(arg, out));
     /* A single "label" that looks like a path is a mistake. It would give every picture 100 %. */
     if (list && out->n == 1 && (strchr(arg, '/') || (strchr(arg, '.') && !strchr(arg, ' '))))
-        return cli_fail("%s: no such file (labels are a file with one a line, or a list: 'a cat,a dog')", arg);
+        return cli_fail("%s: no such file (--labels takes a file with one a line, or a list: 'a cat,a dog')", arg);
     if (out->n == 0)
         return list ? cli_usage(a, "--labels: the list is empty") : cli_fail("%s: no label in it", arg);
     return drop_repeats(out);
@@ -298,7 +298,7 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
         return cli_list_add(out, CLI_TEMPLATE);
     bool inline_one = strstr(arg, "{}") != NULL && !is_there(arg);
     if (!inline_one && !is_there(arg) && strcmp(arg, "-") != 0 && !strpbrk(arg, "/."))
-        return cli_usage(a, "--templates: '%s' is neither a file nor a text with {} where the label goes", arg);
+        return cli_usage(a, "--templates: '%s' is not a file, nor a text with {} for the label", arg);
     const char *name = strcmp(arg, "-") == 0 ? "standard input" : arg;
     if (inline_one)
         DO(check_length(arg, 0, strlen(arg)));
@@ -325,14 +325,14 @@ int cli_thresholds_split(cli_list *labels, float **out)
             continue;
         t[i] = strtof(tab + 1, &end);
         if (end == tab + 1 || *end || !(t[i] >= -1 && t[i] <= 1))
-            return cli_fail("label '%s': behind the tab stands no threshold from -1 to 1", labels->item[i]);
+            return cli_fail("label '%s': after the tab, a threshold from -1 to 1 is missing", labels->item[i]);
         *tab = 0;
         trim(labels->item[i]);
     }
     int code = cli_list_sort(labels, &sorted);
     for (size_t i = 1; i < labels->n && code == CLI_DONE; i++)
         if (strcmp(sorted[i].text, sorted[i - 1].text) == 0)
-            code = cli_fail("label '%s' is there twice, with and without or with different thresholds", sorted[i].text);
+            code = cli_fail("label '%s' occurs twice, with different thresholds", sorted[i].text);
     free(sorted);
     return code;
 }
@@ -344,7 +344,8 @@ int cli_thresholds_complete(const cli_list *labels, float *threshold, float rest
             threshold[i] = rest;
         if (isnan(rest) && isnan(threshold[i]))
             return cli_fail(
-                "label '%s' has no threshold: a line 'LABEL<TAB>NUMBER' of --labels gives it one ('clip eval zeroshot --fit-thresholds' finds it)",
+                "label '%s' has no threshold: write 'LABEL<TAB>NUMBER' in the file of --labels ('clip eval zeroshot "
+                "--fit-thresholds' finds good ones)",
                 labels->item[i]);
     }
     return CLI_DONE;

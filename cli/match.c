@@ -14,10 +14,10 @@ static const cli_option options[] = {
      "with --texts: read names of pictures from FILE, one a line; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from and '-'"},
     {MATRIX, "matrix", NULL, "score each picture of PAIRS with each of its texts"},
-    {HARDEST, "hardest", "N", "the N two pairs of PAIRS that are most easily confused"},
+    {HARDEST, "hardest", "N", "the N most easily confused couples of PAIRS"},
     {FIT, "fit", NULL, "fit the probability to PAIRS and store it as match.json beside the model's weights"},
     {'o', "output", "FILE", "with --fit: store it in FILE instead"},
-    {EVALUATE, "eval", NULL, "accuracy, AUC and calibration error on PAIRS and as many wrong ones"},
+    {EVALUATE, "eval", NULL, "accuracy, AUC and calibration error on PAIRS and as many wrong pairs"},
     {BATCH, "batch", "N",
      "with --fit and --eval: wrong pairs are made in batches of N (default: 16); larger is harder"},
     {WINOGROUND, "winoground", NULL,
@@ -245,7 +245,7 @@ static int check(cli_args *a, const match_job *j, int mode)
     if (j->batch && mode != FIT && mode != EVALUATE)
         return cli_usage(a, "--batch goes with --fit and --eval");
     if (j->fitted_arg && (mode == FIT || mode == HARDEST || mode == WINOGROUND))
-        return cli_usage(a, "--fitted goes with what prints probabilities");
+        return cli_usage(a, "--fitted does not go with modes that print no probabilities");
     if (j->files_from && !j->texts_arg)
         return cli_usage(a, "--files-from goes with --texts");
     if (mode != 0 && j->texts_arg)
@@ -328,14 +328,15 @@ const cli_command cli_match = {
     .operands = "PICTURE TEXT | PAIRS | --texts LIST PICTURE|FOLDER|-...",
     .summary = "do a picture and a text belong together",
     .help =
-        "Scores pictures with texts: one PICTURE with one TEXT, the pairs of a set (a line each), or with --texts or\n"
-        "--matrix each picture with each text. PAIRS are pictures with captions, as 'clip eval --help' says: a folder,\n"
-        "a .tsv or .csv table, a .tar, or several joined by '::'.\n"
+        "Scores pictures with texts: one PICTURE with one TEXT, the pairs of a set (a line each), or with\n"
+        "--texts or --matrix each picture with each text. PAIRS are pictures with captions, as 'clip eval\n"
+        "--help' says: a folder, a .tsv or .csv table, a .tar, or several joined by '::'.\n"
         "\n"
-        "The cosine can be compared between pictures; the logit is the cosine times the model's scale. The probability\n"
-        "that the pair belongs together is there once it was fitted (--fit) to pairs of the kind that it will be asked\n"
-        "about. It is that among as many true as wrong pairs, the wrong ones being hard: in batches of pairs, the\n"
-        "picture with the text most like its own, and that text's picture with its own text. docs/matching.md says more.",
+        "The cosine can be compared between pictures. The logit is the cosine times the model's scale. The\n"
+        "probability that the pair belongs together is printed once it has been fitted (--fit) to pairs\n"
+        "like those it will be used for. It assumes as many wrong pairs as true ones. The wrong pairs are\n"
+        "hard: in batches of pairs, each picture with the most similar wrong text, and that text's picture\n"
+        "with its own text. docs/matching.md says more.",
     .examples = "clip match photo.jpg 'a cat'\n"
                 "clip match --fit pairs.tsv\n"
                 "clip match --eval held-out.tsv --json\n"

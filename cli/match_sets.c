@@ -25,7 +25,7 @@ static void print_scores(const match_job *j, cli_json *o, double accuracy, doubl
         return;
     }
     if (isnan(accuracy))
-        printf("too few pairs to hold any out\n");
+        printf("too few pairs to hold any back\n");
     else
         printf("accuracy %.1f %%, AUC %.3f, calibration error %.3f\n", 100 * accuracy, auc, ece);
 }
@@ -36,7 +36,7 @@ static void print_fit(const match_job *j, const match_pairs *p, const clip_match
     if (!j->json) {
         printf("%lld pairs, and as many wrong ones in batches of %d\n", (long long)m->pairs, m->batch);
         printf("p = 1 / (1 + exp(-(%.3f + %.3f max(logit - %.2f, 0))))\n", m->intercept, m->slope, m->knot);
-        printf("each half judged by a fit on the other: ");
+        printf("each half measured with a fit on the other: ");
         print_scores(j, NULL, m->accuracy, m->auc, m->ece);
         print_failed(p->data.failed);
         return;
@@ -250,12 +250,12 @@ int match_winoground(match_job *j, const char *spec)
         j->eval.captions = EVAL_ALL;
         code = match_read(j, spec, &side[i]);
         if (code == CLI_DONE && side[i].data.failed > 0)
-            code = cli_fail("%s: every row must be sound", spec);
+            code = cli_fail("%s: every row must be readable", spec);
     }
     if (code == CLI_DONE && side[0].n != side[1].n)
         code = cli_fail("%s: a row lacks a caption", spec);
     else if (code == CLI_DONE && same_captions(side))
-        code = cli_fail("%s: --winoground wants a table whose columns caption_0 and caption_1 differ", spec);
+        code = cli_fail("%s: --winoground needs a table whose columns caption_0 and caption_1 differ", spec);
     if (code == CLI_DONE) {
         count(side, j->session.D, &w);
         print_winoground(j, &w);

@@ -154,7 +154,7 @@ static int open_behind(cli_out *o, const char *path, mode_t mode)
     struct stat st;
     o->path = realpath(path, NULL);
     if (!o->path && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-        return cli_fail("%s: is a symbolic link that leads nowhere", path);
+        return cli_fail("%s: is a broken symbolic link", path);
     if (!o->path)
         o->path = strdup(path);
     return open_temporary(o, mode);

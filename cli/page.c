@@ -166,9 +166,9 @@ int cli_page_close(cli_page *p)
     fprintf(f, "</style>\n</head>\n<body>\n<main>\n<h1>%zu picture%s, %zu label%s</h1>\n<p>Model: <bdi>", p->n,
             p->n == 1 ? "" : "s", p->labels->n, p->labels->n == 1 ? "" : "s");
     cli_html_text(f, p->model);
-    fprintf(f, "</bdi>. Under each picture its %s, smaller, their cosine with the picture.</p>\n<div class=\"grid\">\n",
-            p->several ? "labels, each with its probability to be there and"
-                       : "best labels, with their probability among all that were offered and");
+    fprintf(f, "</bdi>. Under each picture its %s, in small print, their cosine with the picture.</p>\n<div class=\"grid\">\n",
+            p->several ? "labels, each with its probability and"
+                       : "best labels, with their probability among all given labels and");
     for (size_t i = 0; i < p->n; i++)
         write_card(p, i);
     fputs(

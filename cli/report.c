@@ -87,8 +87,8 @@ static void write_tiles(FILE *f, const train_folder *t, const clip_train_info *i
             loss += h->step[i].loss;
             seconds += h->step[i].batch_time;
         }
-        tile(f, "training loss, lately", "%.3g", loss / (double)some);
-        tile(f, "pairs a second, lately", "%.0f", seconds > 0 ? (double)some * info->batch_size / seconds : 0);
+        tile(f, "recent training loss", "%.3g", loss / (double)some);
+        tile(f, "recent pairs a second", "%.0f", seconds > 0 ? (double)some * info->batch_size / seconds : 0);
         fprintf(f, "<div class=\"card tile\"><b>%s</b><span>time</span></div>\n", cli_time(last->time, time));
     }
     fputs("</div>\n", f);
@@ -332,14 +332,14 @@ static void write_rankings(FILE *f, const train_validation *v)
 {
     fprintf(
         f,
-        "<h2>What it says about pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, with their cosines; "
+        "<h2>Captions for pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, with their cosines; "
         "the right one is marked.</p>\n<div class=\"looks\">\n",
         v->data.captions.n);
     for (int i = 0; i < v->pictures; i++)
         write_look(f, v, &v->picture[i]);
     fprintf(
         f,
-        "</div>\n<h2>What it finds for words</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n<div class=\"looks\">\n",
+        "</div>\n<h2>Pictures for captions</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n<div class=\"looks\">\n",
         v->data.n);
     for (int i = 0; i < v->words; i++)
         write_word(f, v, &v->word[i]);
@@ -360,7 +360,7 @@ static void write_setting(FILE *f, const char *name, const char *value, bool sta
 static int write_settings(FILE *f, const train_folder *t)
 {
     const clip_train_option *o;
-    fputs("<h2>Settings</h2>\n<p>Those that were given; defaults are paler.</p>\n<dl class=\"card\">\n", f);
+    fputs("<h2>Settings</h2>\n<p>Defaults are paler.</p>\n<dl class=\"card\">\n", f);
     if (t->val_data)
         write_setting(f, "val-data", t->val_data, false);
     for (int i = 0; (o = clip_train_option_at(i)); i++) {

@@ -139,11 +139,11 @@ static int check_lines(const search *s, const search_answer *r)
 static void tell_left_out(const search *s)
 {
     if (s->gone)
-        cli_warn("%lld pictures of the index are no longer there, or cannot be reached: they are in no group",
+        cli_warn("%lld pictures of the index no longer exist, or cannot be reached: they are left out",
                  (long long)s->gone);
     if (s->changed)
         cli_warn(
-            "%lld pictures have changed since they were indexed: they are in no group until 'clip index' has read them",
+            "%lld pictures have changed since they were indexed: they are left out until 'clip index' has read them",
             (long long)s->changed);
 }
 

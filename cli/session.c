@@ -73,7 +73,7 @@ static int open_session(const cli_args *a, int towers, bool embeds, cli_session 
         code = cli_fail("%s: holds no %s encoder", a->model, missing == CLIP_TOWER_IMAGE ? "image" : "text");
     else if (embeds && s->D == 0)
         code = cli_fail(
-            "%s: an encoder without a projection, so it has no embeddings ('clip embed' with --tokens or --pooled gives what it makes)",
+            "%s: no embeddings, because there is no projection ('clip embed' with --tokens or --pooled gives states)",
             a->model);
     else if ((towers & CLIP_TOWER_TEXT) && !s->info.tokenizer)
         code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
@@ -133,7 +133,7 @@ static int check_filled(const cli_list *labels, const cli_list *templates)
             times++;
         n += times * strlen(longest) - 2 * times;
         if (n > CLI_MOST_TEXT)
-            return cli_fail("template '%.40s', which has %zu places for a label, and label '%.40s' make a text "
+            return cli_fail("template '%.40s', which has {} %zu times, and label '%.40s' make a text "
                             "of %zu bytes; %d are allowed", templates->item[t], times, longest, n, CLI_MOST_TEXT);
     }
     return CLI_DONE;

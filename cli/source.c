@@ -43,7 +43,7 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
         const char *path = a->operand[i];
         if (strcmp(path, "-") == 0) {
             if (files_from)
-                code = cli_usage(a, "'-' and --files-from: one list of pictures at a time");
+                code = cli_usage(a, "give only one list of pictures: '-' or --files-from");
             files_from = "-";
         } else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
             code = add_folder(out, path);

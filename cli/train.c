@@ -95,7 +95,7 @@ static void say_begin(const run *r)
     fprintf(stderr, "\n");
     cli_passed_say(&i->passed);
     if (r->step > 0)
-        fprintf(stderr, "going on after step %lld of %lld\n", (long long)r->step, (long long)i->steps);
+        fprintf(stderr, "continuing after step %lld of %lld\n", (long long)r->step, (long long)i->steps);
 }
 
 /* Averages over the last `n` steps, because a single step is noisy. */
@@ -256,7 +256,7 @@ static void print_people(const run *r)
     printf("%lld steps in %s, of which %.1f%% waiting for data", (long long)r->step, cli_time(elapsed(r), time),
            seconds > 0 ? 100 * waited / seconds : 0);
     if (r->broken > 0)
-        printf("; %lld broken samples passed over", (long long)r->broken);
+        printf("; %lld broken samples skipped", (long long)r->broken);
     printf("\n");
     if (h->scores > 0) {
         const train_score *s = &h->score[h->scores - 1];
@@ -302,10 +302,10 @@ static int say_stop(const run *r, int code)
 {
     if (code == CLI_INTERRUPTED) {
         report(r, "Interrupted");
-        cli_fail("interrupted; 'clip train --resume %s' goes on after step %lld of %lld", r->f.path,
+        cli_fail("interrupted; 'clip train --resume %s' continues after step %lld of %lld", r->f.path,
                  (long long)r->saved, (long long)r->info.steps);
     } else if (r->trainer && r->f.log) {
-        cli_fail("%s is whole, of step %lld; 'clip train --resume %s' goes on from there", r->f.checkpoint,
+        cli_fail("%s is complete, from step %lld; 'clip train --resume %s' continues from it", r->f.checkpoint,
                  (long long)r->saved, r->f.path);
     }
     return code;
@@ -347,14 +347,16 @@ const cli_command cli_train = {
     .operands = "--train-data SPEC --output DIR [OPTIONS]",
     .summary = "a model of your own, from image-text pairs",
     .help =
-        "Trains both encoders on pictures with captions (see 'clip eval --help' for what SPEC can be), from scratch\n"
-        "(--model) or from a checkpoint (--pretrained). Options are named as OpenCLIP's are.\n"
+        "Trains both encoders on pictures with captions (see 'clip eval --help' for what SPEC can be), from\n"
+        "scratch (--model) or from a checkpoint (--pretrained). Options have OpenCLIP's names.\n"
         "\n"
-        "DIR/checkpoint is the model as last saved, whole at any moment, an OpenCLIP checkpoint that every command takes\n"
-        "as -m; DIR/metrics.jsonl has a line a step and a line a validation, DIR/report.html is a page of them.\n"
+        "DIR/checkpoint is the last saved model, complete at any moment, an OpenCLIP checkpoint that every\n"
+        "command takes as -m. DIR/metrics.jsonl has a line a step and a line a validation; DIR/report.html\n"
+        "is a page of them.\n"
         "\n"
-        "Ctrl-C finishes the step and saves (exit code 130); a second one ends at once. --resume goes on, after that or\n"
-        "a crash, exactly as if there had been no interruption. A broken sample is reported, counted and skipped.",
+        "Ctrl-C finishes the step and saves (exit code 130); a second one ends at once. --resume continues\n"
+        "after that or after a crash, exactly as if there had been no interruption. A broken sample is\n"
+        "reported, counted and skipped.",
     .examples = "clip train --train-data 'pairs-{000..009}.tar' --model small.json --tokenizer-vocab 4096 \\\n"
                 "    --batch-size 256 --epochs 30 --val-data val.tsv --output runs/first\n"
                 "clip train --resume runs/first\n"

@@ -70,7 +70,7 @@ static int lock(train_folder *f)
         return fail_errno(f->path);
     f->locked = true;
     if (flock(f->lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return cli_fail("%s: another 'clip train' is at work in it", f->path);
+        return cli_fail("%s: another 'clip train' is using it", f->path);
     return CLI_DONE;
 }
 
@@ -96,11 +96,11 @@ int train_folder_new(const char *path, train_folder *f)
     DO(lock(f));
     sweep(f);
     if (is_there(f->run))
-        return cli_fail("%s: there is a run in it already; 'clip train --resume %s' goes on with it", f->path, f->path);
+        return cli_fail("%s: holds a run already; 'clip train --resume %s' continues it", f->path, f->path);
     const char *const ours[] = {f->checkpoint, f->metrics, f->report};
     for (int i = 0; i < 3; i++)
         if (is_there(ours[i]))
-            return cli_fail("%s: is there already, and a run would replace it", ours[i]);
+            return cli_fail("%s: exists, and a run would replace it", ours[i]);
     return CLI_DONE;
 }
 
@@ -211,7 +211,7 @@ int train_folder_find(const char *path, train_folder *f)
     char *text = NULL;
     DO(names(f, path));
     if (!is_there(f->run))
-        return cli_fail("%s: no run in it (run.json is not there)", f->path);
+        return cli_fail("%s: not the folder of a run (run.json is missing)", f->path);
     DO(lock(f));
     sweep(f);
     int code = read_text(f->run, &text);
@@ -446,7 +446,7 @@ int train_folder_continue(train_folder *f, int64_t step)
     }
     const train_history *h = &f->history;
     if ((h->steps ? h->step[h->steps - 1].step : 0) != step)
-        cli_warn("%s: does not reach to step %lld, where the checkpoint is", f->metrics, (long long)step);
+        cli_warn("%s: ends before step %lld of the checkpoint", f->metrics, (long long)step);
     DO(cli_own_open(f->metrics, O_WRONLY | O_CREAT | O_APPEND, "ab", &f->log));
     return ftruncate(fileno(f->log), end) < 0 ? fail_errno(f->metrics) : CLI_DONE;
 }

@@ -20,14 +20,14 @@ enum {
 
 static const cli_option own[] = {
     {CLI_HEADING, NULL, NULL, "Run"},
-    {OUTPUT, "output", "DIR", "a new run: its folder, which must not have one yet"},
+    {OUTPUT, "output", "DIR", "the folder of a new run, which must not hold a run yet"},
     {RESUME, "resume", "DIR",
-     "go on with the run in this folder; settings stay as they were, but for --workers\n"
-     "and --threads, on which the result does not depend"},
+     "continue the run in this folder; its settings stay, except --workers and --threads,\n"
+     "which do not change the result"},
     {CONFIG, "config", "FILE",
-     "settings as a JSON object, {\"batch-size\": 256, ...}; those given here as options win"},
+     "settings as a JSON object, {\"batch-size\": 256, ...}; options on the command line win"},
     {VAL_DATA, "val-data", "SPEC", "other pairs, to measure retrieval on after each epoch"},
-    {SAVE_EVERY, "save-every", "STEPS", "write a checkpoint so often, besides each end of an epoch"},
+    {SAVE_EVERY, "save-every", "STEPS", "write a checkpoint every so many steps, and after each epoch"},
     {SAVE_FREQUENCY, "save-frequency", "EPOCHS",
      "keep the checkpoint of every so many epochs, as DIR/epoch_N (default: only the\n"
      "latest is kept, DIR/checkpoint)"},
@@ -114,20 +114,20 @@ static int set(const cli_args *a, const given *g, train_options *o)
 static int check(const cli_args *a, const given *g, const train_options *o)
 {
     if (a->operands > 0)
-        return cli_usage(a, "'%s': an option is missing in front of it", a->operand[0]);
+        return cli_usage(a, "'%s': unexpected argument", a->operand[0]);
     if (!o->output && !o->resume)
-        return cli_usage(a, "--output is missing: the folder of the new run (or --resume: that of one to go on with)");
+        return cli_usage(a, "--output is missing: the folder of the new run (or --resume, to continue one)");
     if (!o->resume)
         return CLI_DONE;
     if (o->output)
-        return cli_usage(a, "--output and --resume: a new run, or one to go on with?");
+        return cli_usage(a, "give only one: --output starts a run, --resume continues one");
     const char *changed = g->config ? "config" : o->val_data ? "val-data" : o->save_every ? "save-every" : NULL;
     if (!changed && o->save_frequency)
         changed = "save-frequency";
     for (int i = 0; i < g->n && !changed; i++)
         if (strcmp(clip_train_option_at(g->setting[i])->name, "workers") != 0)
             changed = clip_train_option_at(g->setting[i])->name;
-    return changed ? cli_usage(a, "--%s: a run that goes on keeps the settings it was begun with", changed) : CLI_DONE;
+    return changed ? cli_usage(a, "--%s: --resume keeps the settings of the run", changed) : CLI_DONE;
 }
 
 static int take(const cli_args *a, int id, given *g, train_options *o)

@@ -199,7 +199,7 @@ it "encoders alone"
 hidden=$root/tests/model/golden/hidden
 want 0 "$clip" info "$hidden/text"
 prints 'the text encoder alone'
-prints 'none: it has no projection'
+prints 'none, because there is no projection'
 want 1 "$clip" info "$hidden/two.safetensors"
 says 'holds several encoders'
 want 0 "$clip" info --json "$hidden/two.safetensors:conditioner.embedders.1"
@@ -225,7 +225,7 @@ says 'one at a time'
 want 2 "$clip" embed one.ppm --text hi --tokens
 says 'one of both'
 want 2 "$clip" embed --text hi --tokens --final-norm maybe
-says 'neither on nor off'
+says 'is not on or off'
 want 0 "$clip" embed --text hi --tokens --layer 0
 prints '"states":[['
 

@@ -30,7 +30,7 @@ want 2 index --captions
 want 2 index --exclude drafts
 says 'go with folders'
 want 1 index
-says "no index there; 'clip index FOLDER' makes one"
+says "no index; 'clip index FOLDER' makes one"
 
 it "of what fails at once nothing stays"
 echo 'no picture' >notes.txt && mkdir broken hollow && echo 'no picture' >broken/1.png
@@ -301,7 +301,7 @@ cp -r theirs unsound # a path that the table and its index have two spellings of
 at=$(grep -abo 'photos/castle.png' unsound/catalogue.db | tail -1 | cut -d: -f1)
 printf q | dd of=unsound/catalogue.db bs=1 seek="$at" conv=notrunc 2>/dev/null
 want 1 "$clip" index --index unsound --repair
-says 'cannot be mended'
+says 'cannot be repaired'
 truncate -s 2000 theirs/vectors.npy
 want 1 "$clip" search --index theirs bee
 says 'repairs what can be repaired'

@@ -93,7 +93,7 @@ same "$(json rows)" 2
 same "$(awk -v t="$(json text)" -v i="$(json image)" -v g="$(json group)" 'BEGIN { print (g <= t && g <= i && t <= 1) }')" 1
 printf 'image_0\timage_1\tcaption_0\tcaption_1\n1.ppm\t5.ppm\tred circle\t\n4.ppm\t9.ppm\tblue circle\tgreen triangle\n' >w.tsv
 want 1 "$clip" match -m model --winoground w.tsv
-says 'every row must be sound'
+says 'every row must be readable'
 mkdir pairs && cp 1.ppm pairs && echo 'red circle' >pairs/1.txt
 want 1 "$clip" match -m model --winoground pairs
 says 'wants a table'

@@ -18,7 +18,7 @@ says 'clip index'
 mkdir none
 "$clip" index --index "$T/hollow" none >log 2>&1
 want 1 "$clip" search --index "$T/hollow" castle
-says 'nothing is in the index yet'
+says 'the index is empty'
 
 cp -r "$root/models/samples" pictures
 touch -d '2023-05-17 12:00' pictures/castle.png

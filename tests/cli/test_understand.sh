@@ -45,7 +45,7 @@ says 'the text is missing'
 want 1 "$clip" explain -m "$model" pictures/red/a.ppm x ' '
 says 'no words'
 want 2 "$clip" explain -m "$model" pictures/red/a.ppm x y -o one.png
-says 'is no folder'
+says 'is not a folder'
 want 1 "$clip" explain -m "$model" nowhere.png x
 says nowhere.png
 
@@ -81,8 +81,8 @@ want 0 "$clip" eval zeroshot -m "$model" pictures --labels 'blue,red' --calibrat
 before=$(json ece_before) after=$(json ece_after)
 want 0 "$clip" eval zeroshot -m "$model" pictures --labels 'blue,red' --calibrate
 case $(awk -v a="$after" -v b="$before" 'BEGIN { print a > b }') in
-1) prints 'further off' ;;
-*) ! grep -q 'further off' "$T/out" || fault 'it says so though it helps' ;;
+1) prints 'larger error' ;;
+*) ! grep -q 'larger error' "$T/out" || fault 'it says so though it helps' ;;
 esac
 
 it 'labels without words'

@@ -39,7 +39,7 @@ same "$(sed 1d out | wc -l)" 4
 want 0 "$clip" vqa 'is there a key?' --answers-from-index words "$samples/golden-key.png" --json
 same "$(json pictures.0.answers.0.answer)" yes
 want 1 "$clip" vqa 'what is this?' --answers-from-index nowhere "$samples/swan.png"
-says 'nowhere: no index there'
+says 'nowhere: no index'
 want 0 "$clip" index "$samples/swan.png" --index silent
 want 1 "$clip" vqa 'what is this?' --answers-from-index silent "$samples/swan.png"
 says 'silent: there are no texts in it'
