@@ -80,11 +80,14 @@ static void write_csv(FILE *f, const cli_list *labels, const int32_t *count)
 }
 
 static const char style[] =
-    "table{border-collapse:collapse;font-size:13px}td,th{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);font-weight:400}\n"
+    "table{border-collapse:collapse;font-size:13px}"
+    "td,th{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);font-weight:400}\n"
     "td{white-space:nowrap}td:first-child,.t{white-space:normal}\n"
     "th{color:var(--soft)}td:first-child,th:first-child,.t{text-align:left}\n"
-    ".m td+td{min-width:34px;text-align:center;font-variant-numeric:tabular-nums}.m thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left}\n"
-    ".bar{background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar);height:6px;width:110px;border-radius:3px}\n"
+    ".m td+td{min-width:34px;text-align:center;font-variant-numeric:tabular-nums}"
+    ".m thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left}\n"
+    ".bar{background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar);height:6px;width:110px;"
+    "border-radius:3px}\n"
     ".wide{overflow-x:auto}\n";
 
 static void html_share(FILE *f, long part, long whole)
@@ -98,7 +101,8 @@ static void html_share(FILE *f, long part, long whole)
 static void html_classes(FILE *f, const cli_list *labels, const int32_t *count)
 {
     fputs(
-        "<h2>Labels</h2>\n<table><thead><tr><th>label<th>pictures<th>recall<th><th>precision<th class=t>mostly taken for</thead><tbody>\n",
+        "<h2>Labels</h2>\n<table><thead><tr><th>label<th>pictures<th>recall<th><th>precision<th class=t>"
+        "mostly taken for</thead><tbody>\n",
         f);
     for (size_t i = 0; i < labels->n; i++) {
         const row r = row_of(count, labels->n, i);
@@ -124,7 +128,8 @@ static void html_matrix(FILE *f, const cli_list *labels, const int32_t *count)
 {
     const size_t L = labels->n;
     fputs(
-        "<h2>Taken for</h2>\n<p>Rows are right labels. Columns are the labels that their pictures were taken for.</p>\n<div class=wide><table class=m><thead><tr><th>",
+        "<h2>Taken for</h2>\n<p>Rows are right labels. Columns are the labels that their pictures were taken "
+        "for.</p>\n<div class=wide><table class=m><thead><tr><th>",
         f);
     for (size_t j = 0; j < L; j++) {
         fputs("<th>", f);

@@ -24,7 +24,8 @@ static const cli_option options[] = {
     {TOKENS, "tokens", NULL,
      "hidden states of every token, [rows, tokens, width]: for a text its whole context, padded as the\n"
      "checkpoint does; for a picture the class token, then its patches row by row"},
-    {LAYER, "layer", "N", "the layer for --tokens: -1 the last (default), -2 the one before it; 0 the first layer's input"},
+    {LAYER, "layer", "N",
+     "the layer for --tokens: -1 the last (default), -2 the one before it; 0 the first layer's input"},
     {FINAL_NORM, "final-norm", "on|off",
      "with or without the encoder's last layer norm (default: on for the last layer of texts alone,\n"
      "as transformers' last_hidden_state)"},
@@ -181,7 +182,7 @@ static int texts(job *j, bool quiet)
         cli_progress_start("texts", j->lines.open ? 0 : (long)j->text.n);
     for (bool more = true; more && code == CLI_DONE;) {
         cli_list batch = {0};
-        const int list = fill(j, &at, &batch); /* report an error of the list after the texts before it */
+        const int list = fill(j, &at, &batch); /* a list's error is reported after its texts */
         more = batch.n > 0;
         if (batch.n > 0)
             code = cli_encoded(j->session.ctx, encode(&j->session, &batch, row), "texts");

@@ -79,7 +79,7 @@ static int find_right(job *j)
     DO(cli_list_sort(&j->labels, &s));
     size_t kept = 0;
     for (size_t i = 0; i < d->n; i++) {
-        const char *text = d->captions.item[i]; /* one caption for each picture, so caption i belongs to picture i */
+        const char *text = d->captions.item[i]; /* caption i belongs to picture i */
         const int32_t found = cli_list_find(s, j->labels.n, text);
         if (found < 0) {
             if (j->unlisted++ == 0)

@@ -5,12 +5,15 @@
 #include "cli.h"
 
 static const char style[] =
-    ":root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#667085;--line:#e4e7ec;--bar:#e9edf8;--best:#3b5bdb;"
+    ":root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#667085;--line:#e4e7ec;"
+    "--bar:#e9edf8;--best:#3b5bdb;"
     "--tile:#fff;--right:#12805c;--second:#d9480f;--third:#0c8599}\n"
-    "@media(prefers-color-scheme:dark){:root{--bg:#12151b;--card:#1b2029;--ink:#e8ebf0;--soft:#98a2b3;--line:#2b323e;--bar:#2a303d;"
+    "@media(prefers-color-scheme:dark){:root{--bg:#12151b;--card:#1b2029;--ink:#e8ebf0;--soft:#98a2b3;"
+    "--line:#2b323e;--bar:#2a303d;"
     "--best:#8da2fb;--right:#51cf9b;--second:#ff9f5a;--third:#66d9e8}}\n"
     "*{box-sizing:border-box}\n"
-    "body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\n"
+    "body{margin:0;background:var(--bg);color:var(--ink);"
+    "font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\n"
     "main{max-width:1280px;margin:0 auto;padding:40px 24px 64px}\n"
     "h1{font-size:26px;margin:0 0 6px;letter-spacing:-.01em}\n"
     "h2{font-size:19px;margin:44px 0 4px}\n"

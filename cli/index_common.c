@@ -16,7 +16,7 @@ const char *cli_index_path(cli_args *a, const char *set)
         return set;
     if (variable && *variable)
         return variable;
-    if (data && *data == '/') /* the XDG base directory specification says to ignore relative paths */
+    if (data && *data == '/') /* the XDG specification says to ignore relative paths */
         n = snprintf(path, CLI_PATH, "%s/clip/index", data);
     else if (home && *home)
         n = snprintf(path, CLI_PATH, "%s/.local/share/clip/index", home);

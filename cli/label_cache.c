@@ -1,7 +1,7 @@
 /* Embeddings of labels, cached on disk. A thousand labels in eighty templates take minutes, with
  * the same result every time.
  *
- *     $XDG_CACHE_HOME/clip/labels/KEY.npy      or ~/.cache/clip/labels/KEY.npy     [L, D] f32, NumPy
+ *     $XDG_CACHE_HOME/clip/labels/KEY.npy or ~/.cache/clip/labels/KEY.npy    [L, D] f32, NumPy
  *
  * KEY is XXH3-128 of everything that the embeddings depend on: the weights, the labels and the
  * templates with their tokens, and a fresh embedding of the first label. That embedding stands for
@@ -77,7 +77,8 @@ static bool make_key(cli_session *s, const cli_list *labels, const cli_list *tem
 char *cli_label_cache_path(cli_session *s, const cli_list *labels, const cli_list *templates)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    const bool set = cache && *cache == '/'; /* the XDG base directory specification says to ignore relative paths */
+    /* The XDG base directory specification says to ignore relative paths. */
+    const bool set = cache && *cache == '/';
     char key[KEY_DIGITS + 1], *path;
     if ((!set && !(home && *home == '/')) || !make_key(s, labels, templates, key))
         return NULL;

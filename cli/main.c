@@ -93,5 +93,5 @@ int main(int argc, char **argv)
     cli_catch_cut_files();
     int code = dispatch(&a);
     cli_progress_end();
-    return code == CLI_DONE ? cli_out_pause() : code; /* the rest of the buffer may not fit on the disk */
+    return code == CLI_DONE ? cli_out_pause() : code; /* the last write may fail */
 }

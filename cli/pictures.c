@@ -179,7 +179,7 @@ int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, boo
         cli_progress_start("pictures", source->list.open ? 0 : (long)source->files.n);
     while (more && code == CLI_DONE) {
         cli_batch_clear(b);
-        const int list = fill(source, b, &more); /* report an error of the list after the pictures before it */
+        const int list = fill(source, b, &more); /* a list's error is reported after its pictures */
         if (b->n > 0)
             code = cli_batch_encode(s, b);
         if (code == CLI_DONE)

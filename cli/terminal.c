@@ -134,7 +134,7 @@ static void write_iterm(FILE *f, const clip_image *img, const uint8_t *png, size
     fputc('\a', f);
 }
 
-/* ---- Sixel: 216 colours, the error of each pixel handed to its neighbours (Floyd and Steinberg)  */
+/* ---- Sixel: 216 colours, Floyd-Steinberg dithering ------------------------------------------ */
 
 enum { LEVELS = 6, COLOURS = LEVELS * LEVELS * LEVELS, BAND = 6 };
 

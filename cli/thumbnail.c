@@ -99,9 +99,9 @@ int cli_encode_png(const clip_image *img, uint8_t **png, size_t *size)
     if (rows && p && data) {
         uint8_t header[13], *end = p;
         filter(img, rows);
-        compress2(data, &packed, rows, (uLong)raw, 9); /* cannot fail: the buffer has the size of compressBound() */
+        compress2(data, &packed, rows, (uLong)raw, 9); /* data has compressBound() bytes */
         put32(put32(header, (uint32_t)img->width), (uint32_t)img->height);
-        memcpy(header + 8, "\x08\x02\x00\x00\x00", 5); /* 8 bits, RGB, deflate, adaptive filters, not interlaced */
+        memcpy(header + 8, "\x08\x02\x00\x00\x00", 5); /* 8 bits, RGB, deflate, not interlaced */
         memcpy(end, "\x89PNG\r\n\x1a\n", 8);
         end = put_chunk(end + 8, "IHDR", header, sizeof header);
         end = put_chunk(end, "IDAT", data, packed);

@@ -130,7 +130,8 @@ static void say_score(const run *r, const train_score *s)
     cli_progress_hide();
     fprintf(
         stderr,
-        "epoch %lld/%d  validation: loss %.4f  image to text R@1 %.2f%% R@5 %.2f%%  text to image R@1 %.2f%% R@5 %.2f%%\n",
+        "epoch %lld/%d  validation: loss %.4f  image to text R@1 %.2f%% R@5 %.2f%%  text to image R@1 %.2f%% "
+        "R@5 %.2f%%\n",
         (long long)s->epoch, r->info.epochs, s->loss, 100 * s->image_to_text.r1, 100 * s->image_to_text.r5,
         100 * s->text_to_image.r1, 100 * s->text_to_image.r5);
 }

@@ -286,7 +286,7 @@ int train_validate(const cli_args *a, const train_folder *f, const char *spec, i
     int code = options(f->settings, text, &o);
     if (code == CLI_DONE)
         code = limit(f->settings, &model.max_pixels);
-    o.quiet = code == CLI_DONE && f->history.scores > 0; /* broken samples were reported the first time */
+    o.quiet = code == CLI_DONE && f->history.scores > 0; /* reported the first time */
     if (code == CLI_DONE && (code = cli_open(&model, CLIP_TOWER_BOTH, &s)) == CLI_DONE) {
         code = validate_pairs(&s, spec, &o, batch, out);
         cli_close(&s);
