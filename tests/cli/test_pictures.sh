@@ -155,7 +155,7 @@ for c in 'embed' 'classify -l red,green' match 'probe' 'eval zeroshot' 'explain'
     want 2 "$clip" $c --max-pixels 0 clear x
     says "--max-pixels: '0' is not a whole number from 1"
     want 2 "$clip" $c --background pink clear x
-    says "--background: 'pink' is none of"
+    says "--background: 'pink' is not"
 done
 for c in 'embed clear/red/a.ppm' 'explain clear/red/a.ppm circle' 'vqa color? clear/red/a.ppm' 'classify -l red clear/red/a.ppm' 'index --index m clear/red/a.ppm' \
     'search --index i clear/red/a.ppm'; do

@@ -108,10 +108,10 @@ says "--lr: 'fast'"
 want 2 "$clip" train --output x --resume y
 want 2 "$clip" train x
 want 2 "$clip" train --resume whole --lr 1
-says '--lr: a run that goes on keeps'
+says '--lr: --resume keeps'
 want 2 "$clip" train --resume whole --val-data x
 want 1 "$clip" train --resume nowhere
-says 'nowhere: no run in it'
+says 'nowhere: not the folder of a run'
 want 1 train whole
 says "holds a run already; 'clip train --resume whole' continues it"
 want 1 "$clip" train --config nowhere.json --output x
@@ -125,7 +125,7 @@ want 1 train x --batch-size 40
 [ ! -e x ] || fault 'a folder of nothing'
 mkdir -p x/checkpoint
 want 1 train x
-says 'x/checkpoint: is there already'
+says 'x/checkpoint: exists'
 echo file >file
 want 1 train file/x
 says 'file'
@@ -300,7 +300,7 @@ if command -v script >/dev/null; then
     [2367abef]) ;; # whoever runs the tests has them ignore it
     *)
         want 130 ctrl_c
-        prints "interrupted; 'clip train --resume typed' goes on"
+        prints "interrupted; 'clip train --resume typed' continues"
         want 0 "$clip" train --resume typed
         equals long typed ;;
     esac

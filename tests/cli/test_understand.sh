@@ -160,10 +160,10 @@ want 1 "$clip" eval zeroshot -m "$model" several.tsv --multi-label --labels all 
 same "$(json unlisted)" 4
 says "'disc', a label of a picture, is not on the list"
 want 2 "$clip" eval zeroshot -m "$model" several.tsv --multi-label
-says 'thresholds are missing'
+says 'need thresholds'
 want 2 "$clip" eval zeroshot -m "$model" several.tsv --fit-thresholds fitted --calibrate
 want 1 "$clip" eval zeroshot -m "$model" several.tsv --fit-thresholds fitted --labels moon,sun
-says 'has a label of the list'
+says 'has a label from the list'
 
 it 'labels are kept for the next time'
 seq 1 120 | sed 's/^/thing number /' >many
