@@ -250,7 +250,7 @@ static int set_background(cli_args *a)
 {
     a->background_set = true;
     return clip_background_parse(a->value, &a->background) == CLIP_OK
-               ? CLI_DONE : cli_usage(a, "--background: '%s' is not #rrggbb, white, black or drop", a->value);
+               ? CLI_DONE : cli_usage(a, "--background: '%s' is none of #rrggbb, white, black, drop", a->value);
 }
 
 /* Read an option that every command takes, or every command that reads pictures. *taken: it was

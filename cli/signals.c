@@ -61,7 +61,7 @@ static void on_cut_file(int number, siginfo_t *info, void *context)
     const char *name = clip_mapped_file(info->si_addr);
     size_t n = put(line, 0, "clip: ");
     n = put(line, n, name ? name : "a file");
-    n = put(line, n, ": another program cut the file short while it was read");
+    n = put(line, n, ": has been cut short by another program while it was read");
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0) {
     } /* there is nowhere to report it */

@@ -66,7 +66,7 @@ for file in index/vectors.npy "$evil/open_clip_model.safetensors"; do
             ;;
         cutindex*)
             same "$code" 1
-            says 'vectors.npy: another program cut the file short'
+            says 'vectors.npy: has been cut short'
             ;;
         *)
             same "$code" 1

@@ -148,14 +148,14 @@ want 0 "$clip" train --pretrained run-clear/checkpoint --background drop --train
 want 0 "$clip" info --json -m run-drop/checkpoint
 same "$(json image.background)" drop
 want 2 "$clip" train --config run.json --background pink --train-data clear/pairs.tsv --output run-x
-says "--background: 'pink' is not #rrggbb, white, black or drop"
+says "--background: 'pink' is none of #rrggbb, white, black, drop"
 
 it 'how large pictures may be'
 for c in 'embed' 'classify -l red,green' match 'probe' 'eval zeroshot' 'explain' 'vqa' 'index --index m' 'search --index m'; do
     want 2 "$clip" $c --max-pixels 0 clear x
     says "--max-pixels: '0' is not a whole number from 1"
     want 2 "$clip" $c --background pink clear x
-    says "--background: 'pink' is not"
+    says "--background: 'pink' is none of"
 done
 for c in 'embed clear/red/a.ppm' 'explain clear/red/a.ppm circle' 'vqa color? clear/red/a.ppm' 'classify -l red clear/red/a.ppm' 'index --index m clear/red/a.ppm' \
     'search --index i clear/red/a.ppm'; do

@@ -344,7 +344,7 @@ same "$(cat out)" "$(printf '%s\n%s' "$T/linked/bee.png" "$T/linked/c.png")"
 mv linked/bee.png away.png && rm linked/hard.png # the first of the group has gone: the other is no duplicate any more
 for how in first linked bytes; do
     want 1 "$clip" search --index "$T/links" --duplicates --group $how
-    says 'no longer there'
+    says 'no longer exist'
 done
 mv away.png linked/bee.png
 want 0 "$clip" search --index "$T/links" --duplicates --json
