@@ -81,7 +81,7 @@ static const char *default_model(cli_args *a)
     return path;
 }
 
-/* ---- Near misses ----------------------------------------------------------------------------- */
+/* ---- Similar names --------------------------------------------------------------------------- */
 
 static int least(int a, int b) { return a < b ? a : b; }
 
@@ -184,7 +184,7 @@ int cli_usage(const cli_args *a, const char *format, ...)
     return CLI_USAGE;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------- */
+/* ---- Reading options ------------------------------------------------------------------------- */
 
 static int stop(cli_args *a, int code)
 {

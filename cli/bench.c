@@ -23,7 +23,7 @@ typedef struct job {
 
 typedef clip_status (*measure_fn)(job *j);
 
-/* ---- What is measured ------------------------------------------------------------------------ */
+/* ---- Measurements ---------------------------------------------------------------------------- */
 
 static clip_status run_images(job *j) { return clip_encode_pixels(j->session.ctx, j->pixels, j->batch, j->embedding); }
 
@@ -65,7 +65,7 @@ static int median(job *j, measure_fn f, int batch, double *out)
     return CLI_DONE;
 }
 
-/* ---- Preparing ------------------------------------------------------------------------------- */
+/* ---- Preparation ----------------------------------------------------------------------------- */
 
 static long peak_kilobytes(void)
 {

@@ -75,7 +75,7 @@ static void best(job *j)
     j->hits = n;
 }
 
-/* ---- What is printed ------------------------------------------------------------------------- */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 static void print_hits(const job *j)
 {
@@ -157,7 +157,7 @@ static void print_json(job *j, const cli_picture *p, bool sound, int picked)
     cli_json_close(&j->j, '}');
 }
 
-/* ---- A picture ------------------------------------------------------------------------------- */
+/* ---- One picture ----------------------------------------------------------------------------- */
 
 static void probabilities(job *j)
 {
@@ -192,7 +192,7 @@ static int picture(void *user, cli_picture *p, const float *embedding)
     return ferror(j->out.f) ? cli_out_check(&j->out) : CLI_DONE;
 }
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static void json_head(job *j)
 {

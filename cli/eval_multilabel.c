@@ -18,7 +18,7 @@ typedef struct job {
     clip_multilabel_metrics each, all; /* with a threshold for each label; with one for all */
 } job;
 
-/* ---- What is right --------------------------------------------------------------------------- */
+/* ---- The right labels ------------------------------------------------------------------------ */
 
 /* A table may name a picture once for each of its labels. owner [n]: the first sample of each
  * picture, which collects all its labels. */
@@ -77,7 +77,7 @@ static int find_right(job *j)
     return code;
 }
 
-/* ---- The measure ----------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 /* Move every second picture to the front, to fit on. */
 static int move_fitted(job *j)
@@ -143,7 +143,7 @@ static int write_thresholds(const job *j)
     return cli_out_close(&o);
 }
 
-/* ---- The answer ------------------------------------------------------------------------------ */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 static void print_row(const char *name, const clip_multilabel_metrics *m)
 {

@@ -94,7 +94,7 @@ static int find_right(job *j)
     return kept > 0 ? CLI_DONE : cli_fail("%s: no picture has a label from the list", j->spec);
 }
 
-/* ---- The measure ----------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 static int measure(job *j)
 {
@@ -114,7 +114,7 @@ static int measure(job *j)
     return cli_status(clip_rank_summary(j->rank, (int64_t)n, &j->m), j->spec);
 }
 
-/* ---- Beyond ranks ---------------------------------------------------------------------------- */
+/* ---- Calibration, hierarchies, confusion ----------------------------------------------------- */
 
 int zeroshot_cosines(const zeroshot_data *z, float **out)
 {

@@ -158,7 +158,7 @@ int cli_hierarchy_best(const cli_hierarchy *h, const double *sum, int depth)
     return best;
 }
 
-/* ---- As a tree ------------------------------------------------------------------------------- */
+/* ---- Printing order -------------------------------------------------------------------------- */
 
 typedef struct ordering {
     const cli_hierarchy *h;

@@ -39,7 +39,7 @@ typedef struct job {
     clip_index *index;
 } job;
 
-/* ---- Words about numbers --------------------------------------------------------------------- */
+/* ---- Formatting numbers ---------------------------------------------------------------------- */
 
 /* 1204 as "1,204". */
 static const char *grouped(long long n, char out[32])
@@ -150,7 +150,7 @@ static void report_words(const clip_update_report *r)
     printf("\n");
 }
 
-/* ---- What it does ---------------------------------------------------------------------------- */
+/* ---- Modes ----------------------------------------------------------------------------------- */
 
 static bool ends(const char *s, const char *end)
 {

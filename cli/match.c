@@ -198,7 +198,7 @@ static int own_texts(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- Which of these -------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 /* Load the fitted probability. If it was asked for, it must exist and belong to the model. If it
  * only lies beside the weights, it is used if it belongs to the model. */

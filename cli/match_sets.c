@@ -119,7 +119,7 @@ int match_evaluate(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- The most confusable --------------------------------------------------------------------- */
+/* ---- The most confusable pairs --------------------------------------------------------------- */
 
 static void print_member(const match_job *j, cli_json *o, const match_pairs *p, int i)
 {

@@ -84,7 +84,7 @@ int cli_page_open(const char *path, const cli_session *s, const cli_list *labels
     return CLI_DONE;
 }
 
-/* ---- While pictures come --------------------------------------------------------------------- */
+/* ---- Collecting pictures --------------------------------------------------------------------- */
 
 static void rank(cli_page *p, size_t label, float cosine)
 {

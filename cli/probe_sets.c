@@ -67,7 +67,7 @@ static int32_t class_of(const cli_list *names, const char *label)
     return found ? (int32_t)(found - names->item) : -1;
 }
 
-/* ---- Cutting --------------------------------------------------------------------------------- */
+/* ---- Splitting ------------------------------------------------------------------------------- */
 
 /* A number that decides a picture's place in the order of its class. It depends on the name alone,
  * not on other pictures. */

@@ -348,7 +348,7 @@ static int read_prompt(job *j)
     return cli_list_add(&j->search.prompts, a->value);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int check_options(const job *j)
 {

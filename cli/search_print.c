@@ -127,7 +127,7 @@ static int show(search *s, const clip_hit *hit, int64_t n)
     return CLI_DONE;
 }
 
-/* ---- All of it ------------------------------------------------------------------------------- */
+/* ---- The whole answer ------------------------------------------------------------------------ */
 
 int search_print(search *s, const search_answer *r)
 {

@@ -22,7 +22,7 @@
 
 #define ANSWER_MS 300 /* a near terminal takes 1 ms; one across the world takes this long */
 
-/* ---- What it can ----------------------------------------------------------------------------- */
+/* ---- What the terminal supports -------------------------------------------------------------- */
 
 static bool is(const char *variable, const char *value)
 {

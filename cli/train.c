@@ -80,7 +80,7 @@ static int go_on(run *r)
     return r->step == r->info.steps ? save(r) : CLI_DONE;
 }
 
-/* ---- What people see ------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 static double elapsed(const run *r) { return r->before + (cli_now() - r->start); }
 

@@ -27,7 +27,7 @@ enum { MOST_RUN_JSON = 1 << 22 };
 
 static int fail_errno(const char *path) { return cli_fail("%s: %s", path, strerror(errno)); }
 
-/* ---- Claiming it ----------------------------------------------------------------------------- */
+/* ---- Claiming the folder --------------------------------------------------------------------- */
 
 static int names(train_folder *f, const char *path)
 {
@@ -270,7 +270,7 @@ bool train_folder_has_checkpoint(const train_folder *f)
     return is_there(f->checkpoint) || (stat(f->metrics, &st) == 0 && st.st_size > 0);
 }
 
-/* ---- metrics.jsonl --------------------------------------------------------------------------- */
+/* ---- Writing metrics.jsonl ------------------------------------------------------------------- */
 
 static int room(void **list, size_t n, size_t *capacity, size_t size)
 {
@@ -371,7 +371,7 @@ int train_folder_sync(train_folder *f)
     return fdatasync(fileno(f->log)) < 0 && errno != EINVAL && errno != ENOSYS ? fail_errno(f->metrics) : CLI_DONE;
 }
 
-/* ---- and back -------------------------------------------------------------------------------- */
+/* ---- Reading metrics.jsonl ------------------------------------------------------------------- */
 
 static double number(const cJSON *o, const char *key)
 {

@@ -151,7 +151,7 @@ static int rankings(const cli_session *s, train_validation *v)
     return code;
 }
 
-/* ---- Their thumbnails ------------------------------------------------------------------------ */
+/* ---- Thumbnails ------------------------------------------------------------------------------ */
 
 static int by_number(const void *a, const void *b)
 {
@@ -217,7 +217,7 @@ static int thumbnails(const char *spec, const clip_pairs_options *o, const clip_
     return s == CLIP_ENOMEM ? cli_no_memory() : CLI_DONE;
 }
 
-/* ---- All of it ------------------------------------------------------------------------------- */
+/* ---- Validation ------------------------------------------------------------------------------ */
 
 /* Tables are read with the columns of the training data. */
 enum { COLUMNS = 3 };
