@@ -1,4 +1,4 @@
-/* Options: read by getopt_long from the same rows that the help is printed from, so that the two cannot differ. */
+/* Options. getopt_long and the help read the same rows, so that the two cannot differ. */
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -17,14 +17,14 @@ static const cli_option common[] = {
      ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
     {PRECISION, "precision", "TYPE",
-     "what the matrix products of the encoders are computed in: f32, or bf16: faster on\n"
-     "processors with AVX512_BF16, and less exact (default: f32)"},
+     "number format of the encoders' matrix products: f32, or bf16: faster on processors\n"
+     "with AVX512_BF16, and less exact (default: f32)"},
     {BACKGROUND, "background", "COLOR",
      "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
      "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
     {MAX_PIXELS, "max-pixels", "N",
-     "refuse pictures of more than N pixels (default: 178956970); of those that come\n"
-     "reduced, the reduced ones count"},
+     "refuse pictures of more than N pixels (default: 178956970); if a picture is decoded\n"
+     "at a reduced size, that size counts"},
     {JSON, "json", NULL, "results as JSON, for programs"},
     {'h', "help", NULL, "this text"},
     {0},
@@ -38,7 +38,7 @@ static bool has(const cli_option *table, const char *name)
     return false;
 }
 
-/* Is a common option for this command? */
+/* Whether a common option applies to this command. */
 static bool fits(const cli_args *a, const cli_option *o)
 {
     const bool of_pictures = o->id == BACKGROUND || o->id == MAX_PIXELS;
@@ -46,7 +46,8 @@ static bool fits(const cli_args *a, const cli_option *o)
            !(of_pictures && !a->command->reads_pictures);
 }
 
-/* Row i of the command's own options followed by those common ones whose names it has not taken; NULL behind the last. */
+/* Row i of the options: first the command's own, then the common ones whose names it does not use.
+ * NULL after the last. */
 static const cli_option *row(const cli_args *a, int i)
 {
     static const cli_option heading = {CLI_HEADING, NULL, NULL, "as with every command"};
@@ -65,9 +66,10 @@ static const cli_option *row(const cli_args *a, int i)
     return NULL;
 }
 
-/* ---- The default model ----------------------------------------------------------------------------------- */
+/* ---- The default model ----------------------------------------------------------------------- */
 
-/* PREFIX/share/clip/models/emoji-clip, where the command is PREFIX/bin/clip. A build directory looks the same. */
+/* PREFIX/share/clip/models/emoji-clip if the command is PREFIX/bin/clip. A build directory has the
+ * same layout. */
 static const char *default_model(cli_args *a)
 {
     char *path = a->model_room;
@@ -79,11 +81,12 @@ static const char *default_model(cli_args *a)
     return path;
 }
 
-/* ---- Near misses ----------------------------------------------------------------------------------------- */
+/* ---- Similar names --------------------------------------------------------------------------- */
 
 static int least(int a, int b) { return a < b ? a : b; }
 
-/* Insertions, deletions, replacements and swaps of neighbours that lead from a to b (the optimal string alignment distance). */
+/* The number of insertions, deletions, replacements and swaps of neighbours that turn a into b
+ * (optimal string alignment distance). */
 static int distance(const char *a, const char *b)
 {
     enum { LONGEST = 40 };
@@ -118,7 +121,7 @@ const char *cli_nearest(const char *word, const char *const *names, int n)
     return best_distance <= (length < 5 ? 1 : 2) ? best : NULL;
 }
 
-/* ---- Help ------------------------------------------------------------------------------------------------ */
+/* ---- Help ------------------------------------------------------------------------------------ */
 
 static void print_options(const cli_args *a)
 {
@@ -161,7 +164,7 @@ void cli_print_help(const cli_args *a)
         printf("\ncommands:\n");
         for (const cli_command *const *k = c->kinds; *k; k++)
             printf("  %-12s%s\n", (*k)->name, (*k)->summary);
-        printf("\n'%s COMMAND --help' tells more about each.\n", a->title);
+        printf("\n'%s COMMAND --help' tells more about a command.\n", a->title);
     } else {
         const cli_option *first = row(a, 0);
         printf(first->id == CLI_HEADING ? "\n" : "\noptions:\n");
@@ -181,7 +184,7 @@ int cli_usage(const cli_args *a, const char *format, ...)
     return CLI_USAGE;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------- */
+/* ---- Reading options ------------------------------------------------------------------------- */
 
 static int stop(cli_args *a, int code)
 {
@@ -189,7 +192,8 @@ static int stop(cli_args *a, int code)
     return -1;
 }
 
-/* What getopt_long did not like: a letter is in optopt; a long name was all of argv[optind - 1]. */
+/* Report an option that getopt_long does not know. A letter is in optopt; a long name was all of
+ * argv[optind - 1]. */
 static int unknown_option(cli_args *a, const struct option *longs, int n)
 {
     const char *word = a->argv[optind - 1];
@@ -207,7 +211,7 @@ static int unknown_option(cli_args *a, const struct option *longs, int n)
         matches += strncmp(longs[i].name, typed, strlen(typed)) == 0;
     }
     if (matches > 1)
-        return stop(a, cli_usage(a, "option '--%s' could be several", typed));
+        return stop(a, cli_usage(a, "option '--%s' is ambiguous", typed));
     const char *near = cli_nearest(typed, names, n);
     if (near)
         return stop(a, cli_usage(a, "unknown option '--%s'; did you mean '--%s'?", typed, near));
@@ -249,7 +253,8 @@ static int set_background(cli_args *a)
                ? CLI_DONE : cli_usage(a, "--background: '%s' is none of #rrggbb, white, black, drop", a->value);
 }
 
-/* One of the options that every command takes, or every one that reads pictures. *taken: it was. */
+/* Read an option that every command takes, or every command that reads pictures. *taken: it was
+ * such an option. */
 static int take_common(cli_args *a, int id, bool *taken)
 {
     *taken = true;
@@ -272,7 +277,8 @@ int cli_no_folder(const cli_args *a, const char *what, const char *path)
     return strcmp(path, "-") == 0 ? cli_usage(a, "%s: '-' is not a folder ('./-' names one)", what) : CLI_DONE;
 }
 
-/* The option that getopt_long has just found, by its row: its name, and '-' where a folder has to be. */
+/* Find the row of the option that getopt_long returned. Sets its name, and refuses '-' where a
+ * folder is expected. */
 static int found(cli_args *a, int id)
 {
     char what[64];

@@ -1,4 +1,4 @@
-/* clip bench: what this machine does with this model. Times are medians after a warm-up. */
+/* clip bench: the speed of this model on this machine. Times are medians after a warm-up. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,15 +15,15 @@ typedef struct job {
     const char *texts[CLI_BATCH];
     int32_t *ids; /* [context_length] */
     char caption[256];
-    int tokens;   /* in the caption, as near to TOKENS as the tokenizer lets it come */
-    int batch;    /* of the measure under way */
+    int tokens;   /* in the caption: TOKENS, or as near as the tokenizer allows */
+    int batch;    /* of the current measurement */
     double load;  /* seconds */
-    long resident, peak; /* KB: with the model loaded; over all */
+    long resident, peak; /* KB: with the model loaded; peak */
 } job;
 
 typedef clip_status (*measure_fn)(job *j);
 
-/* ---- What is measured ------------------------------------------------------------------------------------ */
+/* ---- Measurements ---------------------------------------------------------------------------- */
 
 static clip_status run_images(job *j) { return clip_encode_pixels(j->session.ctx, j->pixels, j->batch, j->embedding); }
 
@@ -48,7 +48,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Seconds of one run. */
+/* The median time of a run, in seconds. */
 static int median(job *j, measure_fn f, int batch, double *out)
 {
     static double seconds[MOST_RUNS];
@@ -65,7 +65,7 @@ static int median(job *j, measure_fn f, int batch, double *out)
     return CLI_DONE;
 }
 
-/* ---- Preparing ------------------------------------------------------------------------------------------- */
+/* ---- Preparation ----------------------------------------------------------------------------- */
 
 static long peak_kilobytes(void)
 {
@@ -73,7 +73,7 @@ static long peak_kilobytes(void)
     return getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_maxrss : 0;
 }
 
-/* Load a few times; the files are in the cache after the first. */
+/* Load the model a few times. After the first time its files are in the cache. */
 static int load(const cli_args *a, job *j)
 {
     double seconds[LOADS];
@@ -90,7 +90,8 @@ static int load(const cli_args *a, job *j)
     return CLI_DONE;
 }
 
-/* A caption of TOKENS tokens in all: words while they fit, then the letter a, which is one token in every vocabulary. */
+/* A caption of TOKENS tokens: words while they fit, then the letter a, which is one token in every
+ * vocabulary. */
 static int write_caption(job *j)
 {
     static const char *const words[] = {"a",   "photo", "of",    "small", "dog", "on",
@@ -133,7 +134,7 @@ static int prepare(const cli_args *a, job *j)
     return write_caption(j);
 }
 
-/* ---- The table ------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 typedef struct results {
     clip_machine_speed speed;
@@ -218,7 +219,7 @@ static int run(cli_args *a)
     if (cli_next(a) != 0)
         return a->code;
     if (a->operands > 0)
-        return cli_usage(a, "'%s' is one argument too many", a->operand[0]);
+        return cli_usage(a, "unexpected argument '%s'", a->operand[0]);
     int code = prepare(a, &j);
     if (code == CLI_DONE)
         code = measure(&j, &r);
@@ -235,12 +236,12 @@ static int run(cli_args *a)
 const cli_command cli_bench = {
     .name = "bench",
     .operands = "[OPTIONS]",
-    .summary = "what this machine does with this model",
+    .summary = "the speed of this model on this machine",
     .help =
-        "Measures, for some seconds: the machine's peak of multiply-adds and how much of it the model's largest matrix\n"
-        "product reaches, both encoders one at a time and 32 at a time (a caption of 12 tokens), the tokenizer,\n"
-        "preparing a picture of 12 megapixels, loading, and memory (resident set). Times are medians after a\n"
-        "warm-up; the machine should have nothing else to do.",
+        "Measures for some seconds: the machine's peak of multiply-adds, and how much of it the model's\n"
+        "largest matrix product reaches; both encoders, one at a time and 32 at a time (a caption of 12\n"
+        "tokens); the tokenizer; preparing a picture of 12 megapixels; loading; and memory (resident set).\n"
+        "Times are medians after a warm-up. The machine should have nothing else to do.",
     .examples = "clip bench\n"
                 "clip bench --model path/to/ViT-B-32 --threads 1 --json",
     .run = run,

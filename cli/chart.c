@@ -1,4 +1,5 @@
-/* Curves over the steps of a run, as SVG inside a page: colours come from its style sheet, so that they follow light and dark. */
+/* Curves over the steps of a run, as SVG inside a page. Colours come from the page's style sheet,
+ * so that they follow light and dark. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,9 +14,10 @@ typedef struct axis {
     int ticks;
 } axis;
 
-/* ---- Axes ------------------------------------------------------------------------------------------------ */
+/* ---- Axes ------------------------------------------------------------------------------------ */
 
-/* 1, 2 or 5 times a power of ten: the least such step that makes at most `most` of a length. */
+/* The smallest step of 1, 2 or 5 times a power of ten that divides a length into at most `most`
+ * parts. */
 static double round_step(double length, int most)
 {
     const double raw = length / most, power = pow(10, floor(log10(raw))), x = raw / power;
@@ -31,7 +33,7 @@ static void linear(axis *a, int most)
         a->tick[a->ticks++] = a->lo + i * step;
 }
 
-/* 1, 2, 5 of every decade, or decades only where there are many. */
+/* Ticks at 1, 2, 5 of every decade, or only at decades if there are many. */
 static void logarithmic(axis *a)
 {
     static const double part[] = {1, 2, 5};
@@ -58,7 +60,7 @@ static axis y_axis(const chart *c)
         a.lo = a.hi = 1;
     if (c->from_zero && !c->log)
         a.lo = 0;
-    if (c->log && a.hi / a.lo < 3) { /* fewer than two ticks: as well linear */
+    if (c->log && a.hi / a.lo < 3) { /* fewer than two ticks: use a linear axis */
         a.log = false;
         a.lo = 0;
     }
@@ -112,9 +114,10 @@ static void draw_axes(FILE *f, const chart *c, const axis *x, const axis *y)
     }
 }
 
-/* ---- Lines ----------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
-/* The mean of y over the points from .. to-1 that can be drawn; not finite: none can. */
+/* The mean of y over points from .. to-1 that can be drawn. Not finite if there is no such
+ * point. */
 static double mean(const chart_line *l, size_t from, size_t to, bool log)
 {
     double sum = 0;
@@ -127,7 +130,8 @@ static double mean(const chart_line *l, size_t from, size_t to, bool log)
     return n > 0 ? sum / (double)n : (double)NAN;
 }
 
-/* At most POINTS of them, each the mean of its share of the steps and `reach` to both sides. */
+/* Draw at most POINTS points. Each is the mean of its share of the steps and of `reach` steps on
+ * both sides. */
 static void draw_line(FILE *f, const chart_line *l, const axis *x, const axis *y, size_t reach, const char *class)
 {
     const size_t share = (l->n + POINTS - 1) / POINTS;

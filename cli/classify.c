@@ -1,4 +1,4 @@
-/* clip classify: which of these words fits each picture (arXiv:2103.00020, 3.1). */
+/* clip classify: which of the labels fits each picture (arXiv:2103.00020, 3.1). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +14,17 @@ static const cli_option options[] = {
      "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
      "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
     {HIERARCHY, "hierarchy", "FILE",
-     "a tree over the labels, one a line, indented below its parent: the best labels are printed in it,\n"
-     "with the probability of a parent, which is the sum of its leaves'; without --labels they are\n"
-     "its leaves"},
+     "a tree over the labels, one a line, indented below its parent: the best labels are printed as\n"
+     "a tree. A parent's probability is the sum of its leaves'. Without --labels the leaves are\n"
+     "the labels"},
     {MULTI_LABEL, "multi-label", NULL,
-     "a picture may have several labels, or none: those whose cosine reaches their threshold. A line of\n"
-     "--labels can bring it along: 'LABEL<TAB>0.31', as 'clip eval zeroshot --fit-thresholds' writes"},
-    {THRESHOLD, "threshold", "T", "with --multi-label: the threshold of labels that bring none"},
+     "a picture may have several labels, or none: each label whose cosine reaches its threshold. A line\n"
+     "of --labels can give the threshold: 'LABEL<TAB>0.31', as 'clip eval zeroshot --fit-thresholds' writes"},
+    {THRESHOLD, "threshold", "T", "with --multi-label: the threshold of labels that have none"},
     {SCALE, "scale", "S",
-     "what cosines are multiplied by before they become probabilities (default: the model's own; 'clip\n"
+     "factor for cosines before they become probabilities (default: the model's own; 'clip\n"
      "eval zeroshot --calibrate' finds a better one)"},
-    {'k', "top", "K", "print the K best labels (default: 5; with --multi-label all there are)"},
+    {'k', "top", "K", "print the K best labels (default: 5; with --multi-label all)"},
     {HTML, "html", "FILE", "also write a page to look at: pictures, labels, and the best pictures for each label"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from and '-'"},
@@ -33,7 +33,7 @@ static const cli_option options[] = {
 
 typedef struct job {
     const char *labels_arg, *templates_arg, *hierarchy_arg, *html, *files_from;
-    int k, delimiter; /* k 0: not said */
+    int k, delimiter; /* k 0: not given */
     float scale;      /* 0: the model's */
     float rest;       /* --threshold */
     bool json, several;
@@ -42,21 +42,21 @@ typedef struct job {
     cli_source source;
     float *label;     /* [L, D] */
     float *threshold; /* [L] */
-    float *cosine, *probability; /* [L], of the picture at hand */
+    float *cosine, *probability; /* [L], of the current picture */
     cli_hit *hit;     /* [k], best first */
     int hits;
     cli_hierarchy tree;
     double *sum;      /* [names of the tree] */
     int *picked;      /* the same */
-    cli_page *page;   /* NULL: none wanted */
+    cli_page *page;   /* NULL: no page */
     cli_out out;
     cli_json j;
 } job;
 
-/* By this labels are ordered: their cosine, or how far it is above their threshold. */
+/* Labels are ordered by this: the cosine, or its distance above the threshold. */
 static float score(const job *j, int l) { return j->several ? j->cosine[l] - j->threshold[l] : j->cosine[l]; }
 
-/* The k best labels, best first; of equal ones the earlier. One pass, inserting into a short list. */
+/* The k best labels, best first, in one pass. Of equal labels the earlier one comes first. */
 static void best(job *j)
 {
     const int L = (int)j->labels.n;
@@ -75,7 +75,7 @@ static void best(job *j)
     j->hits = n;
 }
 
-/* ---- What is printed ------------------------------------------------------------------------------------- */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 static void print_hits(const job *j)
 {
@@ -157,7 +157,7 @@ static void print_json(job *j, const cli_picture *p, bool sound, int picked)
     cli_json_close(&j->j, '}');
 }
 
-/* ---- A picture ------------------------------------------------------------------------------------------- */
+/* ---- One picture ----------------------------------------------------------------------------- */
 
 static void probabilities(job *j)
 {
@@ -192,7 +192,7 @@ static int picture(void *user, cli_picture *p, const float *embedding)
     return ferror(j->out.f) ? cli_out_check(&j->out) : CLI_DONE;
 }
 
-/* ---- All of them ----------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static void json_head(job *j)
 {
@@ -255,11 +255,11 @@ static int prepare(cli_args *a, job *j)
 static int classify_pictures(cli_args *a, job *j)
 {
     if (!j->labels_arg && (!j->hierarchy_arg || j->several))
-        return cli_usage(a, "--labels is missing: the words to choose from");
+        return cli_usage(a, "--labels is missing: the labels to choose from");
     if (j->several && j->hierarchy_arg)
         return cli_usage(a, "--hierarchy is for one label a picture, --multi-label for several");
     if (!j->several && !isnan(j->rest))
-        return cli_usage(a, "--threshold is of --multi-label");
+        return cli_usage(a, "--threshold goes with --multi-label");
     if (a->operands == 0 && !j->files_from)
         return cli_usage(a, "no picture is named");
     DO(prepare(a, j));
@@ -327,17 +327,20 @@ const cli_command cli_classify = {
     .operands = "--labels LIST [OPTIONS] PICTURE|FOLDER|-...",
     .summary = "which of your words fits each picture",
     .help =
-        "Tells which of the labels fits each picture best, without any training for them (zero-shot). A FOLDER means\n"
-        "every picture below it; '-' reads names from standard input.\n"
+        "Tells which of the labels fits each picture best, without any training for them (zero-shot). A\n"
+        "FOLDER means every picture below it; '-' reads names from standard input.\n"
         "\n"
-        "For each picture the K best labels are printed with their probability among all labels given (they add up\n"
-        "to 100 %; it says nothing about labels that were not offered) and their cosine with the picture, which can\n"
-        "be compared between pictures. A picture that cannot be read is reported and skipped; the exit code is then 1.\n"
+        "For each picture the K best labels are printed with their probability and their cosine. The\n"
+        "probabilities of all labels given add up to 100 %; they say nothing about other labels. Cosines\n"
+        "can be compared between pictures. A picture that cannot be read is reported and skipped; the exit\n"
+        "code is then 1.\n"
         "\n"
-        "With --multi-label a label's probability is for itself: 50 % where its cosine is its threshold.\n"
+        "With --multi-label each label has a probability of its own: 50 % if its cosine equals its\n"
+        "threshold.\n"
         "\n"
-        "Labels are read as they are typed. Models that learned from captions of the web mostly do better with\n"
-        "--templates 'a photo of a {}.' or with many such templates; the small model that ships does not.",
+        "Labels are read as they are typed. Models that learned from captions of the web mostly do better\n"
+        "with --templates 'a photo of a {}.' or with many such templates; the small model that ships does\n"
+        "not.",
     .examples = "clip classify --labels 'a cat,a dog,a bird' photo.jpg\n"
                 "clip classify --labels animals.txt --templates 'a photo of a {}.' -k 1 --json zoo/\n"
                 "clip classify --hierarchy kinds-of-animals.txt -k 2 zoo/\n"

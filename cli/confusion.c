@@ -1,15 +1,16 @@
-/* Which labels are taken for which, and how well each does: recall, of its pictures those that got it; precision, of those that got it its own. */
+/* Which labels are mistaken for which, and how well each label does. Recall: the share of its
+ * pictures that got it. Precision: the share of the pictures that got it which are its own. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "zeroshot.h"
 
-enum { WIDEST = 60 }; /* labels of a matrix that a page shows; more are told by the table alone */
+enum { WIDEST = 60 }; /* labels in the matrix of a page; with more, only the table is written */
 
 typedef struct row {
-    long pictures, hits, taken; /* of the label; of them right; that were taken for it */
-    int other;                  /* what its pictures are most often taken for beside it; -1: nothing */
+    long pictures, hits, taken; /* of the label; classified right; classified as this label */
+    int other;                  /* the other label that its pictures most often got; -1: none */
 } row;
 
 static row row_of(const int32_t *count, size_t L, size_t i)
@@ -24,9 +25,8 @@ static row row_of(const int32_t *count, size_t L, size_t i)
     return r;
 }
 
-/* A spreadsheet takes a cell that begins like this for a formula, quotes or not, and formulas can
- * run programs and send what
- * is in other cells (OWASP, CSV Injection). */
+/* Whether a spreadsheet would take the cell for a formula, even in quotes. Formulas can run
+ * programs and send the contents of other cells (OWASP, CSV Injection). */
 static bool is_formula(const char *text)
 {
     static const int32_t begins[] = {'=', '+', '-', '@', '\t', '\r', '\n', 0xff1d, 0xff0b, 0xff0d, 0xff20};
@@ -38,7 +38,7 @@ static bool is_formula(const char *text)
     return false;
 }
 
-/* An apostrophe in front makes it text. */
+/* An apostrophe in front makes a cell text. */
 static void csv_text(FILE *f, const char *text)
 {
     fputs(is_formula(text) ? "\"'" : "\"", f);
@@ -80,11 +80,14 @@ static void write_csv(FILE *f, const cli_list *labels, const int32_t *count)
 }
 
 static const char style[] =
-    "table{border-collapse:collapse;font-size:13px}td,th{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);font-weight:400}\n"
+    "table{border-collapse:collapse;font-size:13px}"
+    "td,th{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);font-weight:400}\n"
     "td{white-space:nowrap}td:first-child,.t{white-space:normal}\n"
     "th{color:var(--soft)}td:first-child,th:first-child,.t{text-align:left}\n"
-    ".m td+td{min-width:34px;text-align:center;font-variant-numeric:tabular-nums}.m thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left}\n"
-    ".bar{background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar);height:6px;width:110px;border-radius:3px}\n"
+    ".m td+td{min-width:34px;text-align:center;font-variant-numeric:tabular-nums}"
+    ".m thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left}\n"
+    ".bar{background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar);height:6px;width:110px;"
+    "border-radius:3px}\n"
     ".wide{overflow-x:auto}\n";
 
 static void html_share(FILE *f, long part, long whole)
@@ -98,7 +101,8 @@ static void html_share(FILE *f, long part, long whole)
 static void html_classes(FILE *f, const cli_list *labels, const int32_t *count)
 {
     fputs(
-        "<h2>Labels</h2>\n<table><thead><tr><th>label<th>pictures<th>recall<th><th>precision<th class=t>mostly taken for</thead><tbody>\n",
+        "<h2>Labels</h2>\n<table><thead><tr><th>label<th>pictures<th>recall<th><th>precision<th class=t>"
+        "mostly taken for</thead><tbody>\n",
         f);
     for (size_t i = 0; i < labels->n; i++) {
         const row r = row_of(count, labels->n, i);
@@ -124,7 +128,8 @@ static void html_matrix(FILE *f, const cli_list *labels, const int32_t *count)
 {
     const size_t L = labels->n;
     fputs(
-        "<h2>Taken for</h2>\n<p>A row a right label, a column what its pictures were taken for.</p>\n<div class=wide><table class=m><thead><tr><th>",
+        "<h2>Taken for</h2>\n<p>Rows are right labels. Columns are the labels that their pictures were taken "
+        "for.</p>\n<div class=wide><table class=m><thead><tr><th>",
         f);
     for (size_t j = 0; j < L; j++) {
         fputs("<th>", f);

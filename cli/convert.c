@@ -1,4 +1,5 @@
-/* clip convert: the same checkpoint, laid out for another program; or the mean of several. */
+/* clip convert: a checkpoint in the layout of another program, or the mean of several
+ * checkpoints. */
 #include "cli.h"
 
 enum { TO = CLI_LONG, DTYPE, AVERAGE };
@@ -44,10 +45,10 @@ static int run(cli_args *a)
 static const cli_option options[] = {
     {TO, "to", "LAYOUT", "openclip: open_clip_config.json and open_clip_model.safetensors\n"
                          "hf: config.json, preprocessor_config.json and model.safetensors\n"
-                         "(default: the layout it has)"},
-    {DTYPE, "dtype", "TYPE", "store weights as f32, f16 or bf16 (default: the type they have)"},
-    {AVERAGE, "average", "DIR", "write the mean of the model's weights and this one's; may be given several times,\n"
-                                "also for one DIR, to give it more weight"},
+                         "(default: its own layout)"},
+    {DTYPE, "dtype", "TYPE", "store weights as f32, f16 or bf16 (default: their own type)"},
+    {AVERAGE, "average", "DIR", "write the mean of the model's weights and those in DIR; may be given several times,\n"
+                                "also for the same DIR, to give it more weight"},
     {0},
 };
 
@@ -56,14 +57,16 @@ const cli_command cli_convert = {
     .operands = "[OPTIONS] OUT",
     .summary = "a checkpoint in another layout or type",
     .help =
-        "Writes the checkpoint (that of --model) to the directory OUT, which must not be there yet, or be empty:\n"
+        "Writes the checkpoint given by --model to the directory OUT, which must be new or empty:\n"
         "configuration, weights and tokenizer, as OpenCLIP or Hugging Face's transformers load them.\n"
         "Converting there and back gives the same weights, bit for bit.\n"
         "\n"
-        "The mean of models fine-tuned from one start is often better than each of them (model soups, Wortsman et al.\n"
-        "2022), and the mean of a model and its fine-tuned one forgets less of what the first knew (WiSE-FT).\n"
+        "The mean of models fine-tuned from one start is often better than each of them (model soups,\n"
+        "Wortsman et al. 2022). The mean of a model and its fine-tuned version forgets less of what the\n"
+        "first knew (WiSE-FT).\n"
         "\n"
-        "In Python:  open_clip.create_model_and_transforms('local-dir:OUT'), open_clip.get_tokenizer('local-dir:OUT')\n"
+        "In Python:  open_clip.create_model_and_transforms('local-dir:OUT')\n"
+        "            open_clip.get_tokenizer('local-dir:OUT')\n"
         "            CLIPModel.from_pretrained('OUT'), CLIPProcessor.from_pretrained('OUT')",
     .examples = "clip convert --model runs/first/checkpoint --to hf first-hf\n"
                 "clip convert --model ViT-B-32 --dtype f16 ViT-B-32-f16\n"

@@ -1,4 +1,5 @@
-/* clip embed: pictures and texts to vectors. Rows leave as they come, so memory does not grow with their number. */
+/* clip embed: pictures and texts to vectors. Rows are written as they come, so memory does not grow
+ * with their number. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,30 +11,31 @@ enum { TEXT = CLI_LONG, TEXTS_FROM, FILES_FROM, NAMES, TOKENS, LAYER, FINAL_NORM
 
 static const cli_option options[] = {
     {'o', "output", "FILE",
-     "write to FILE instead of standard output: FILE.npy is a float32 array [rows, D] of\n"
-     "NumPy's, any other name gets JSON lines"},
+     "write to FILE instead of standard output: FILE.npy becomes a NumPy array [rows, D] of\n"
+     "float32, any other name gets JSON lines"},
     {NAMES, "names", "FILE",
      "also write the name of each row, one a line: the picture's path or the text;\n"
-     "'-' is standard output, where -o has sent the rows elsewhere"},
+     "'-' is standard output, if -o names another file for the rows"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
     {TEXT, "text", "TEXT", "embed TEXT; may be given several times"},
     {TEXTS_FROM, "texts-from", "FILE", "embed each line of FILE; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from, '-' and --names"},
-    {CLI_HEADING, NULL, NULL, "What an encoder makes on its way, for models that are built on it:"},
+    {CLI_HEADING, NULL, NULL, "Inner states of an encoder, for models that are built on it:"},
     {TOKENS, "tokens", NULL,
-     "hidden states of every token, [rows, tokens, width]: of a text the whole context, padded as the\n"
-     "checkpoint does; of a picture the class token, then its patches row by row"},
-    {LAYER, "layer", "N", "of which layer: -1 the last (default), -2 the one before it; 0 what goes into the first"},
+     "hidden states of every token, [rows, tokens, width]: for a text its whole context, padded as the\n"
+     "checkpoint does; for a picture the class token, then its patches row by row"},
+    {LAYER, "layer", "N",
+     "the layer for --tokens: -1 the last (default), -2 the one before it; 0 the first layer's input"},
     {FINAL_NORM, "final-norm", "on|off",
      "with or without the encoder's last layer norm (default: on for the last layer of texts alone,\n"
      "as transformers' last_hidden_state)"},
     {POOLED, "pooled", NULL,
-     "the one state behind the last layer that embeddings are made of (transformers' pooler_output)"},
+     "the state after the last layer from which the embedding is made (transformers' pooler_output)"},
     {PROJECTED, "projected", NULL, "the embedding before it is scaled to length 1 (text_embeds, image_embeds)"},
     {0},
 };
 
-/* ---- Where rows go --------------------------------------------------------------------------------------- */
+/* ---- Writing rows ---------------------------------------------------------------------------- */
 
 typedef struct sink {
     cli_out out, names;
@@ -41,11 +43,12 @@ typedef struct sink {
     bool npy;
     int delimiter;
     cli_kind kind;
-    int tokens, width; /* of a row: `tokens` vectors of this width, 1 unless hidden states of all tokens are wanted */
+    int tokens, width; /* of a row: `tokens` vectors of `width`; 1 unless all tokens are wanted */
     long long rows;
 } sink;
 
-/* Written again at the end, when the number of rows is known; its length does not depend on it. */
+/* Written again at the end, when the number of rows is known. Its length does not depend on that
+ * number. */
 static int write_header(sink *s)
 {
     const long long states[] = {s->rows, s->tokens, s->width}, rows[] = {s->rows, s->width};
@@ -115,12 +118,12 @@ static int sink_close(sink *s)
     return cli_out_close(&s->out);
 }
 
-/* ---- Pictures and texts ---------------------------------------------------------------------------------- */
+/* ---- Pictures and texts ---------------------------------------------------------------------- */
 
 typedef struct job {
     const char *files_from, *texts_from;
     clip_hidden_options hidden;
-    bool of_states; /* an option was given that only they have */
+    bool of_states; /* an option was given that needs hidden states */
     cli_list text;
     cli_session session;
     cli_source source;
@@ -134,7 +137,7 @@ static int picture_row(void *user, cli_picture *p, const float *row)
     return row ? sink_row(&j->sink, "path", p->path, row) : CLI_DONE;
 }
 
-/* The next text: those of --text, then the lines of --texts-from. NULL: no more. */
+/* The next text: from --text, then from the lines of --texts-from. NULL: no more. */
 static int next_text(job *j, size_t at, char **out)
 {
     *out = NULL;
@@ -145,8 +148,8 @@ static int next_text(job *j, size_t at, char **out)
     return CLI_DONE;
 }
 
-/* Up to TEXT_BATCH of them, as far as that takes no waiting once there is one; none: they are at an
- * end. */
+/* Collect up to TEXT_BATCH texts. Once there is one, do not wait for more. No text: the end of the
+ * input. */
 static int fill(job *j, size_t *at, cli_list *batch)
 {
     char *text;
@@ -179,7 +182,7 @@ static int texts(job *j, bool quiet)
         cli_progress_start("texts", j->lines.open ? 0 : (long)j->text.n);
     for (bool more = true; more && code == CLI_DONE;) {
         cli_list batch = {0};
-        const int list = fill(j, &at, &batch); /* a fault of the list comes after what stood in front of it */
+        const int list = fill(j, &at, &batch); /* a list's error is reported after its texts */
         more = batch.n > 0;
         if (batch.n > 0)
             code = cli_encoded(j->session.ctx, encode(&j->session, &batch, row), "texts");
@@ -196,7 +199,7 @@ static int texts(job *j, bool quiet)
     return code == CLI_DONE && at == 0 ? cli_fail("%s: no text in it", j->lines.name) : code;
 }
 
-/* The model, and what its encoders are asked for. */
+/* Load the model, and set what its encoders are asked for. */
 static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
 {
     cli_session *s = &j->session;
@@ -215,7 +218,7 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
     const int layers = pictures ? i->vision_layers[0] : i->text_layers;
     if (j->hidden.layer > layers || j->hidden.layer < -layers - 1)
         return cli_fail(
-            "--layer %d: the %s encoder has %d layers, which are 1 to %d or %d to -1; 0 is what goes into the first",
+            "--layer %d: the %s encoder has %d layers: 1 to %d or %d to -1; 0 is the input of the first",
             j->hidden.layer, pictures ? "image" : "text", layers, layers, -layers);
     j->sink.width = pictures ? i->vision_width : i->text_width;
     if (s->kind == CLI_STATES)
@@ -241,7 +244,7 @@ static void print_summary(const job *j, long long rows)
     cli_json_line(&o);
 }
 
-/* Rows, their names and the summary of --json: only one of them can be standard output. */
+/* Rows, their names and the summary of --json: only one of them can go to standard output. */
 static int check_outputs(const cli_args *a, sink *s)
 {
     if (s->path && !s->npy && cli_is_stdout(s->path))
@@ -261,9 +264,9 @@ static int embed_inputs(cli_args *a, job *j)
     if (!pictures && !words)
         return cli_usage(a, "nothing to embed: pictures, --text or --texts-from are missing");
     if (j->of_states && j->sink.kind != CLI_STATES)
-        return cli_usage(a, "--layer and --final-norm are of --tokens");
+        return cli_usage(a, "--layer and --final-norm go with --tokens");
     if (pictures && words && (j->sink.kind == CLI_STATES || j->sink.kind == CLI_POOLED))
-        return cli_usage(a, "hidden states of pictures and of texts differ in size: one of both at a time");
+        return cli_usage(a, "hidden states of pictures and texts differ in size: give only one kind");
     if (pictures)
         DO(cli_source_open(a, j->files_from, j->sink.delimiter, &j->source));
     if (j->texts_from)
@@ -275,9 +278,9 @@ static int embed_inputs(cli_args *a, job *j)
     if (words)
         DO(texts(j, quiet));
     if (j->sink.rows == 0)
-        return CLI_FAILED; /* every picture was broken, and that has been said */
+        return CLI_FAILED; /* every picture was broken, and has been reported */
     if (j->sink.npy && !j->sink.names_path && j->source.failed > 0)
-        cli_warn("rows are missing for the pictures that could not be read; --names tells which is which");
+        cli_warn("pictures that could not be read have no row; --names tells which picture each row is");
     long long rows = j->sink.rows;
     DO(sink_close(&j->sink));
     if (a->json && j->sink.path)
@@ -303,7 +306,7 @@ static int set_final_norm(const cli_args *a, job *j)
 {
     const bool on = strcmp(a->value, "on") == 0;
     if (!on && strcmp(a->value, "off") != 0)
-        return cli_usage(a, "--final-norm: '%s' is neither on nor off", a->value);
+        return cli_usage(a, "--final-norm: '%s' is not on or off", a->value);
     j->hidden.final_norm = on;
     j->of_states = true;
     return CLI_DONE;
@@ -355,20 +358,21 @@ const cli_command cli_embed = {
     .operands = "[OPTIONS] [PICTURE|FOLDER|-]...",
     .summary = "pictures and texts to vectors",
     .help =
-        "Turns pictures and texts into vectors of length 1 in one space: the product of two is their cosine, and what\n"
-        "belongs together has a high one. A FOLDER means every picture below it; '-' reads names from standard input.\n"
-        "Rows come in the order given: pictures of arguments, pictures of a list, --text, --texts-from.\n"
+        "Turns pictures and texts into vectors of length 1 in one space. The product of two vectors is\n"
+        "their cosine, which is high for pictures and texts that belong together. A FOLDER means every\n"
+        "picture below it; '-' reads names from standard input. Rows come in this order: pictures of\n"
+        "arguments, pictures of a list, --text, --texts-from.\n"
         "\n"
         "Without -o each row is a line of JSON: {\"path\": ..., \"embedding\": [...]} or {\"text\": ..., ...}.\n"
-        "A picture that cannot be read is reported and skipped; the exit code is then 1. Names in JSON that are no\n"
-        "UTF-8 get U+FFFD in place of the faulty bytes; --names keeps them as they are.",
+        "A picture that cannot be read is reported and skipped; the exit code is then 1. In JSON, U+FFFD\n"
+        "replaces bytes of names that are not UTF-8; --names keeps the bytes.",
     .examples =
         "clip embed cat.jpg dog.jpg\n"
         "clip embed holidays/ -o holidays.npy --names holidays.txt\n"
         "find /photos -name '*.jpg' -print0 | clip embed -0 - -o photos.npy --names photos.txt -0\n"
         "clip embed --text 'a sunset at the sea' --text 'a birthday cake'\n"
         "clip embed -m sd15/text_encoder --text 'a sunset at the sea' --tokens -o states.npy\n"
-        "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset at the sea' --tokens --layer -2 -o states.npy\n"
+        "clip embed -m sdxl.safetensors:conditioner.embedders.1 --text 'a sunset' --tokens --layer -2 -o states.npy\n"
         "clip embed -m clip-vit-large-patch14-336 cat.jpg --tokens --layer -2 -o patches.npy",
     .options = options,
     .reads_pictures = true,

@@ -1,4 +1,5 @@
-/* clip eval: how good a model is on pictures with captions. Its kinds are commands of their own; here is how they read data. */
+/* clip eval: how good a model is on pictures with captions. The kinds of it are commands of their
+ * own; this file reads their data. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ int eval_option(const cli_args *a, int id, bool all, eval_options *o)
                 o->captions = (eval_captions)i;
                 return CLI_DONE;
             }
-        return cli_usage(a, "--captions: '%s' is none of first, last%s", a->value, all ? ", all" : "");
+        return cli_usage(a, "--captions: '%s' is not %s", a->value, all ? "first, last or all" : "first or last");
     }
     return CLI_DONE;
 }
@@ -52,9 +53,10 @@ const char *eval_operand(const cli_args *a)
     return NULL;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Samples of a batch wait here with their captions until it is known whether the picture is sound. */
+/* The samples of a batch, with their captions. They wait until it is known whether the picture is
+ * broken. */
 typedef struct waiting {
     cli_list caption[CLI_BATCH];
     int32_t place[CLI_BATCH];
@@ -67,7 +69,7 @@ static void report(const eval_options *o, eval_data *d, const char *message)
     d->failed++;
 }
 
-/* Takes `bytes`, the picture's. */
+/* Add a sample to the batch. Takes ownership of the picture's `bytes`. */
 static int take(cli_batch *b, waiting *w, const clip_pair *pair, void *bytes, int32_t place, eval_captions which)
 {
     cli_picture *p = &b->picture[b->n];
@@ -98,7 +100,7 @@ static int fill(clip_pairs *pairs, cli_batch *b, waiting *w, int32_t *place, con
         if (!pair.key)
             break;
         void *bytes = malloc(pair.size + 1);
-        if (!bytes) { /* this picture's fault: it is too large */
+        if (!bytes) { /* this picture alone is too large */
             snprintf(err.message, sizeof err.message, "%.900s: out of memory", pair.key);
             report(o, d, err.message);
             ++*place;

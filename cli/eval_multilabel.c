@@ -1,4 +1,5 @@
-/* clip eval zeroshot --multi-label: how well thresholds tell which labels a picture has, and the thresholds that do. */
+/* clip eval zeroshot --multi-label: how well thresholds tell which labels a picture has.
+ * --fit-thresholds finds good thresholds. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,17 +10,18 @@ typedef struct job {
     const zeroshot_data *z;
     const char *fit;
     uint8_t *yes;  /* [n, L] */
-    float *cosine; /* [n, L], those to fit on first */
-    size_t fitted; /* pictures */
-    float *threshold, *same, for_all; /* [L]; [L] for_all each */
+    float *cosine; /* [n, L], pictures to fit on first */
+    size_t fitted; /* pictures to fit on */
+    float *threshold, *same, for_all; /* [L]; [L] all equal to for_all */
     double scale;
     long unlisted;
-    clip_multilabel_metrics each, all; /* by a threshold for each label; by one for all */
+    clip_multilabel_metrics each, all; /* with a threshold for each label; with one for all */
 } job;
 
-/* ---- What is right --------------------------------------------------------------------------------------- */
+/* ---- The right labels ------------------------------------------------------------------------ */
 
-/* A table may name a picture once for each of its labels: the first takes them all. owner [n]. */
+/* A table may name a picture once for each of its labels. owner [n]: the first sample of each
+ * picture, which collects all its labels. */
 static int find_owners(const job *j, size_t *owner)
 {
     const eval_data *d = j->z->data;
@@ -48,7 +50,7 @@ static void mark(job *j, const cli_name *sorted, size_t picture, uint8_t *yes)
     }
 }
 
-/* The right labels of each picture; pictures that are there again leave the data. */
+/* Collect the right labels of each picture, and drop repeated pictures from the data. */
 static int find_right(job *j)
 {
     eval_data *d = j->z->data;
@@ -60,7 +62,7 @@ static int find_right(job *j)
     if (code == CLI_DONE)
         code = cli_list_sort(j->z->labels, &sorted);
     for (size_t i = 0; i < d->n && code == CLI_DONE; i++) {
-        if (owner[i] == i) { /* its row is known before those of its copies, which come later */
+        if (owner[i] == i) { /* an owner comes before its copies, so its row is known first */
             memmove(d->image + kept * D, d->image + i * D, D * sizeof(float));
             owner[i] = kept++;
         } else {
@@ -75,9 +77,9 @@ static int find_right(job *j)
     return code;
 }
 
-/* ---- The measure ----------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
-/* Every second picture goes to the front, to be fitted on. */
+/* Move every second picture to the front, to fit on. */
 static int move_fitted(job *j)
 {
     const size_t n = j->z->data->n, L = j->z->labels->n;
@@ -105,10 +107,10 @@ static int fit(job *j)
 {
     const size_t L = j->z->labels->n;
     if (j->z->data->n < 2)
-        return cli_fail("%s: --fit-thresholds needs two pictures at least", j->z->spec);
+        return cli_fail("%s: --fit-thresholds needs at least two pictures", j->z->spec);
     DO(move_fitted(j));
     if (!memchr(j->yes, 1, j->fitted * L))
-        return cli_fail("%s: none of the pictures to fit on has a label of the list", j->z->spec);
+        return cli_fail("%s: no picture to fit on has a label from the list", j->z->spec);
     return cli_status(
         clip_fit_thresholds(j->cosine, j->yes, (int)j->fitted, (int)L, j->threshold, &j->for_all, &j->scale),
         j->z->spec);
@@ -120,7 +122,7 @@ static int measure(job *j)
     const float *cosine = j->cosine + j->fitted * L;
     const uint8_t *yes = j->yes + j->fitted * L;
     if (!memchr(yes, 1, n * L))
-        return cli_fail("%s: none of the pictures has a label of the list", j->z->spec);
+        return cli_fail("%s: no picture has a label from the list", j->z->spec);
     DO(cli_status(clip_multilabel(cosine, yes, (int)n, (int)L, j->threshold, j->scale, &j->each), j->z->spec));
     for (size_t l = 0; l < L; l++)
         j->same[l] = j->for_all;
@@ -133,7 +135,7 @@ static int write_thresholds(const job *j)
     cli_out o;
     for (size_t l = 0; l < j->z->labels->n; l++)
         if (strchr(j->z->labels->item[l], '\n'))
-            return cli_fail("%s: label '%s' has a newline in it, and the file is a label a line", j->fit,
+            return cli_fail("%s: label '%s' contains a newline, but the file has one label a line", j->fit,
                             j->z->labels->item[l]);
     DO(cli_out_open(&o, j->fit));
     for (size_t l = 0; l < j->z->labels->n; l++)
@@ -141,7 +143,7 @@ static int write_thresholds(const job *j)
     return cli_out_close(&o);
 }
 
-/* ---- The answer ------------------------------------------------------------------------------------------ */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 static void print_row(const char *name, const clip_multilabel_metrics *m)
 {
@@ -163,7 +165,7 @@ static void print_people(const job *j)
         print_row(name, &j->all);
     }
     print_row("one for each label", &j->each);
-    printf("\nmean average precision %.2f %%, of %d labels that some picture has\n", 100 * j->each.map, j->each.labels);
+    printf("\nmean average precision %.2f %%, over %d labels that occur\n", 100 * j->each.map, j->each.labels);
     printf("probabilities: scale %.2f, error (ECE) %.4f\n", j->scale, j->each.ece);
     if (j->fit) {
         printf("\nfitted on %zu pictures, measured on the other %zu; thresholds are in ", j->fitted,

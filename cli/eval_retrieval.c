@@ -17,10 +17,10 @@ typedef struct job {
     eval_retrieved found;
 } job;
 
-/* Two lists of which answers are right, for clip_ranks(). */
+/* Two lists of the right answers, for clip_ranks(). */
 typedef struct answers {
     int32_t *owner; /* [C] the picture of a caption */
-    int32_t *count; /* [max(C, n) + 1] 0, 1, 2, ...: the captions of the pictures one after the other; one picture a caption */
+    int32_t *count; /* [max(C, n) + 1] 0, 1, 2, ...: all captions; one answer a query */
 } answers;
 
 static int list_answers(const eval_data *d, answers *a)
@@ -48,8 +48,9 @@ static int rank(cli_session *s, const char *spec, const eval_data *d, const answ
     return cli_status(clip_rank_summary(r->text_rank, C, &r->text_to_image), spec);
 }
 
-/* With several captions, each is a query whose right answer is its own picture; a picture is found by its best placed caption. Equal captions
- * of other pictures count as wrong, as in OpenCLIP's evaluation. */
+/* If pictures have several captions, each caption is a query whose right answer is its own picture.
+ * A picture is found by its best placed caption. Equal captions of other pictures count as wrong,
+ * as in OpenCLIP's evaluation. */
 int eval_retrieve(cli_session *s, const char *spec, const eval_data *d, eval_retrieved *r)
 {
     const size_t C = d->captions.n;
@@ -158,11 +159,13 @@ const cli_command eval_retrieval = {
     .operands = "DATA [OPTIONS]",
     .summary = "R@1/5/10 and ranks: words find pictures, pictures find words",
     .help =
-        "Ranks all captions of DATA for each of its pictures, and all pictures for each caption, and prints how often\n"
-        "the right one is among the best 1, 5 and 10 (R@k), and its mean and median rank, counted from 1.\n"
+        "Ranks all captions of DATA for each of its pictures, and all pictures for each caption. Prints how\n"
+        "often the right one is among the best 1, 5 and 10 (R@k), and its mean and median rank, counted\n"
+        "from 1.\n"
         "\n"
-        "Of several captions of a picture any is right for the picture; for a caption only its own picture is right,\n"
-        "even if another has the same caption (as in OpenCLIP). See 'clip eval --help' for what DATA can be.",
+        "If a picture has several captions, any of them is right for it. For a caption only its own picture\n"
+        "is right, even if another has the same caption (as in OpenCLIP). See 'clip eval --help' for what\n"
+        "DATA can be.",
     .examples = "clip eval retrieval 'pairs/val-{000..003}.tar'\n"
                 "clip eval retrieval flickr.tsv --image-key path --caption-key text --json",
     .options = options,

@@ -1,4 +1,5 @@
-/* clip eval zeroshot: how often the right label is among the best of a list (arXiv:2103.00020, 3.1). */
+/* clip eval zeroshot: how often the right label is among the best of a list (arXiv:2103.00020,
+ * 3.1). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +11,22 @@ enum { TEMPLATES = EVAL_OWN, CALIBRATE, HIERARCHY, CONFUSION, MULTI_LABEL, FIT_T
 static const cli_option options[] = {
     {'l', "labels", "LIST",
      "the labels to choose from: 'a cat,a dog,a bird', or a file with one a line\n"
-     "(default: every caption that occurs as a right label)"},
+     "(default: all captions of DATA)"},
     {TEMPLATES, "templates", "FILE",
      "a text with {} where the label goes, or a file with one a line; the embeddings of\n"
      "all of them are averaged for each label (default: '" CLI_TEMPLATE "')"},
     {HIERARCHY, "hierarchy", "FILE",
-     "a tree over the labels, one a line, indented below its parent: also tells how often each\n"
-     "of its levels is right; a parent's probability is the sum of its leaves'"},
+     "a tree over the labels, one a line, indented below its parent: also tells how often the\n"
+     "label is right at each level; a parent's probability is the sum of its leaves'"},
     {CALIBRATE, "calibrate", NULL,
-     "fit the scale of probabilities on every second picture, and tell on the others how far\n"
-     "probabilities are off before and after; 'clip classify --scale' takes it"},
+     "fit the scale of probabilities on every second picture, and measure the error of\n"
+     "probabilities on the others before and after; 'clip classify --scale' takes it"},
     {CONFUSION, "confusion", "FILE",
      "write which labels are taken for which, with recall and precision of each: a page, or\n"
      "a table where the name ends in .csv"},
     {MULTI_LABEL, "multi-label", NULL,
      "a picture may have several labels: all its captions are right, and each label has a threshold of\n"
-     "its own, which the lines of --labels bring along: 'LABEL<TAB>0.31'"},
+     "its own, from the lines of --labels: 'LABEL<TAB>0.31'"},
     {FIT_THRESHOLDS, "fit-thresholds", "FILE",
      "the same with thresholds fitted on every second picture and measured on the others; FILE is what\n"
      "'clip classify --multi-label --labels' takes"},
@@ -43,18 +44,18 @@ typedef struct job {
     eval_data data;
     cli_list labels, templates;
     float *label;               /* [L, D] */
-    float *threshold;           /* [L] those that labels brought along */
+    float *threshold;           /* [L] given with the labels */
     int32_t *right, *off, *rank; /* [n], [n + 1], [n] */
     long unlisted;              /* pictures whose label is not on the list */
     clip_rank_metrics m;
-    float *cosine;              /* [n, L], where more than ranks is wanted */
+    float *cosine;              /* [n, L]; only if more than ranks is wanted */
     cli_hierarchy tree;
-    double level[DEEPEST_SHOWN]; /* share of pictures whose name at each depth is right */
+    double level[DEEPEST_SHOWN]; /* share of pictures whose name at this depth is right */
     int levels;
     double scale, nll[2], ece[2]; /* fitted; before and after */
 } job;
 
-/* ---- The right labels ------------------------------------------------------------------------------------ */
+/* ---- The right labels ------------------------------------------------------------------------ */
 
 /* The distinct captions become the labels. */
 static int distinct(const cli_list *captions, cli_list *labels)
@@ -69,7 +70,7 @@ static int distinct(const cli_list *captions, cli_list *labels)
     return code;
 }
 
-/* The right label of each picture. Pictures without one on the list leave the data. */
+/* Find the right label of each picture. Pictures whose label is not on the list leave the data. */
 static int find_right(job *j)
 {
     eval_data *d = &j->data;
@@ -78,7 +79,7 @@ static int find_right(job *j)
     DO(cli_list_sort(&j->labels, &s));
     size_t kept = 0;
     for (size_t i = 0; i < d->n; i++) {
-        const char *text = d->captions.item[i]; /* one caption a picture, so caption i is picture i's */
+        const char *text = d->captions.item[i]; /* caption i belongs to picture i */
         const int32_t found = cli_list_find(s, j->labels.n, text);
         if (found < 0) {
             if (j->unlisted++ == 0)
@@ -90,10 +91,10 @@ static int find_right(job *j)
     }
     free(s);
     d->n = kept;
-    return kept > 0 ? CLI_DONE : cli_fail("%s: no picture has a label of the list", j->spec);
+    return kept > 0 ? CLI_DONE : cli_fail("%s: no picture has a label from the list", j->spec);
 }
 
-/* ---- The measure ----------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 static int measure(job *j)
 {
@@ -113,7 +114,7 @@ static int measure(job *j)
     return cli_status(clip_rank_summary(j->rank, (int64_t)n, &j->m), j->spec);
 }
 
-/* ---- Beyond ranks ---------------------------------------------------------------------------------------- */
+/* ---- Calibration, hierarchies, confusion ----------------------------------------------------- */
 
 int zeroshot_cosines(const zeroshot_data *z, float **out)
 {
@@ -154,12 +155,12 @@ static int write_confusion(const job *j)
     return code;
 }
 
-/* Even pictures are fitted on, odd ones measured. */
+/* Fit the scale on even pictures, and measure it on odd ones. */
 static int calibrate(job *j)
 {
     const size_t n = j->data.n, L = j->labels.n, odd = n / 2, even = n - odd;
     if (odd == 0)
-        return cli_fail("%s: --calibrate needs two pictures at least", j->spec);
+        return cli_fail("%s: --calibrate needs at least two pictures", j->spec);
     float *c = malloc(n * L * sizeof *c);
     int32_t *right = malloc(n * sizeof *right);
     int code = c && right ? CLI_DONE : cli_no_memory();
@@ -180,7 +181,7 @@ static int calibrate(job *j)
     return code;
 }
 
-/* Of each picture, the name at every depth: is the best the right one's? */
+/* For each picture and depth: is the best name the right one? */
 static int measure_levels(job *j)
 {
     const size_t L = j->labels.n;
@@ -232,7 +233,7 @@ static void print_people(const job *j)
         printf("calibrated     %8.2f%14.4f%9.4f\n", j->scale, j->ece[1], j->nll[1]);
         if (j->ece[1] > j->ece[0])
             printf(
-                "On these pictures the calibrated probabilities are further off (ECE): better keep the scale as it is.\n");
+                "The calibrated probabilities have a larger error (ECE) on these pictures: keep the scale.\n");
     }
     if (j->unlisted > 0)
         printf("\n%ld pictures have a label that is not on the list and are left out\n", j->unlisted);
@@ -281,11 +282,11 @@ static int evaluate_zeroshot(cli_args *a, job *j)
     if (j->several && (j->hierarchy_arg || j->calibrate || j->confusion || j->captions_set))
         return cli_usage(
             a,
-            "--multi-label and --fit-thresholds do not go together with --hierarchy, --calibrate, --confusion, --captions");
+            "--multi-label and --fit-thresholds do not go with --hierarchy, --calibrate, --confusion, --captions");
     if (j->several && !j->labels_arg && !j->fit_thresholds)
         return cli_usage(
             a,
-            "--multi-label: the labels' thresholds are missing (--labels FILE brings them, --fit-thresholds finds them)");
+            "--multi-label: labels need thresholds (in the file of --labels, or from --fit-thresholds)");
     if (j->labels_arg) {
         DO(cli_labels_read(a, j->labels_arg, &j->labels));
         DO(cli_thresholds_split(&j->labels, &j->threshold));
@@ -364,11 +365,11 @@ const cli_command eval_zeroshot = {
     .operands = "DATA [OPTIONS]",
     .summary = "how often the right label is among the best of a list",
     .help =
-        "Classifies each picture of DATA by the labels, without training for them, and prints how often its right label\n"
-        "(its caption) is the best, among the best 5, and among the best 10, and the label's mean and median rank,\n"
-        "counted from 1. Where pictures have several labels, --multi-label tells instead how well thresholds find them.\n"
-        "A picture whose caption is not on the list is left out and counted; the exit code is then 1.\n"
-        "See 'clip eval --help' for what DATA can be.",
+        "Classifies each picture of DATA by the labels, without training for them. Prints how often its\n"
+        "right label (its caption) is the best, among the best 5, and among the best 10, and the label's\n"
+        "mean and median rank, counted from 1. For pictures with several labels, --multi-label measures\n"
+        "instead how well thresholds find them. A picture whose caption is not on the list is left out and\n"
+        "counted; the exit code is then 1. See 'clip eval --help' for what DATA can be.",
     .examples = "clip eval zeroshot zoo/\n"
                 "clip eval zeroshot party/ --fit-thresholds party.txt\n"
                 "clip eval zeroshot 'imagenet-val-{00..49}.tar' --labels classes.txt --templates 80-templates.txt",

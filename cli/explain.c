@@ -1,4 +1,4 @@
-/* clip explain: where in a picture is what makes it match words, as a heat over the picture. */
+/* clip explain: which parts of a picture match a text, as a heat map over the picture. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,10 @@
 enum { RAW = CLI_LONG, SIZE, MOST_TEXTS = 1000 };
 
 static const cli_option options[] = {
-    {'o', "output", "FILE", "where the picture goes (default: NAME-WORDS.png here); where there are several texts, an\n"
-                            "existing folder for all of them"},
+    {'o', "output", "FILE", "where to write the picture (default: NAME-WORDS.png here); with several texts, an\n"
+                            "existing folder"},
     {SIZE, "size", "N", "the longer side of the picture, at most (default: 1024)"},
-    {RAW, "raw", "FILE", "also write the maps, cell by cell, as a float32 array [texts, G, G] of NumPy's"},
+    {RAW, "raw", "FILE", "also write the maps, cell by cell, as a NumPy array [texts, G, G] of float32"},
     {0},
 };
 
@@ -22,17 +22,17 @@ typedef struct job {
     int size, K, G;
     cli_list text;         /* [K] */
     cli_session session;
-    clip_image picture, small; /* small: as it is drawn on */
+    clip_image picture, small; /* small: the size that is drawn */
     float *map, *cosine;   /* [K, G, G], [K] */
-    float *heat;           /* [h, w] of the text at hand */
+    float *heat;           /* [h, w] of the current text */
     uint8_t *drawn;        /* [h, w, 3] */
-    int peak_x, peak_y;    /* in small; -1: nothing speaks for the text */
+    int peak_x, peak_y;    /* in small; -1: no part matches the text */
     cli_json j;
 } job;
 
-/* ---- Drawing --------------------------------------------------------------------------------------------- */
+/* ---- Drawing --------------------------------------------------------------------------------- */
 
-/* Cold parts stay as they are, but paler; warm ones go through yellow to red. */
+/* Cold parts keep their colour but become paler. Warm parts go through yellow to red. */
 static void draw_heat(const job *j)
 {
     static const float warm[2][3] = {{255, 225, 40}, {225, 20, 35}};
@@ -84,7 +84,7 @@ static int draw(job *j, int text)
     return CLI_DONE;
 }
 
-/* ---- Files ----------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 enum { SLUG = 101 };
 
@@ -103,8 +103,8 @@ static void slug_of(const char *text, char out[SLUG])
     out[n] = 0;
 }
 
-/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` where there is one. Words that make the name of earlier ones, or none, get
- * their number. */
+/* "dog.jpg", "a cat, asleep" -> "dog-a-cat-asleep.png", in `folder` if there is one. A text that
+ * gives no name, or the name of an earlier text, gets its number as well. */
 static void name_file(const job *j, const char *folder, int text, char out[1200])
 {
     const char *base = cli_base_name(j->path), *dot = strrchr(base, '.');
@@ -149,9 +149,9 @@ static int write_raw(const job *j)
     return cli_out_close(&o);
 }
 
-/* ---- Output ---------------------------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
-/* From the pixels drawn on to those of the picture. */
+/* From pixels of the drawing to pixels of the picture. */
 static int whole(int small, int from, int to) { return (int)(((double)small + 0.5) * to / from); }
 
 static void print_people(const job *j, int text, const char *file)
@@ -162,7 +162,7 @@ static void print_people(const job *j, int text, const char *file)
         printf("  peak at %d,%d", whole(j->peak_x, j->small.width, j->picture.width),
                whole(j->peak_y, j->small.height, j->picture.height));
     else
-        printf("  nothing speaks for it");
+        printf("  no part matches");
     printf("  -> ");
     cli_print_plain(stdout, file);
     putchar('\n');
@@ -209,7 +209,7 @@ static int json_head(job *j)
     return CLI_DONE;
 }
 
-/* ---- The work -------------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int explain(job *j)
 {
@@ -240,14 +240,14 @@ static bool is_folder(const char *path)
 static int explain_picture(cli_args *a, job *j)
 {
     if (a->operands < 2)
-        return cli_usage(a, a->operands == 0 ? "no picture is named" : "the words are missing");
+        return cli_usage(a, a->operands == 0 ? "no picture is named" : "the text is missing");
     j->path = a->operand[0];
     j->K = a->operands - 1;
     if (j->K > MOST_TEXTS)
         return cli_usage(a, "more than %d texts", MOST_TEXTS);
     const bool folder = is_folder(j->output);
     if (j->K > 1 && j->output && !folder)
-        return cli_usage(a, "--output: '%s' is no folder, and there are several texts", j->output);
+        return cli_usage(a, "--output: '%s' is not a folder, but there are several texts", j->output);
     for (int k = 0; k < j->K; k++)
         DO(cli_list_add(&j->text, a->operand[1 + k]));
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
@@ -262,7 +262,7 @@ static int explain_picture(cli_args *a, job *j)
         if (j->output && !folder)
             file = j->output;
         else if (a->json && !j->output)
-            file = NULL; /* a program asks for pictures if it wants them */
+            file = NULL; /* with --json, pictures are written only if asked for */
         else
             name_file(j, j->output, k, name);
         DO(draw(j, k));
@@ -321,14 +321,15 @@ static int run(cli_args *a)
 const cli_command cli_explain = {
     .name = "explain",
     .operands = "PICTURE TEXT... [OPTIONS]",
-    .summary = "where in a picture is what makes it match words",
+    .summary = "which parts of a picture match a text",
     .help =
-        "Draws a heat over PICTURE for each TEXT: red where the picture speaks most for the words, with a ring at the\n"
-        "peak. It tells what the model looked at, be the words right or wrong, so look at the cosine too.\n"
+        "Draws a heat map over PICTURE for each TEXT: red where the picture matches the words most, with a\n"
+        "ring at the peak. It shows what the model looked at, even if the words are wrong, so look at the\n"
+        "cosine as well.\n"
         "\n"
-        "The heat is as fine as a patch of a ViT, or a sixteenth of a side (ResNet). With --json the cells,\n"
-        "the peak (x, y) and the part of the picture that the model sees (x, y, width, height) are printed, and pictures\n"
-        "are only written where --output says.",
+        "The map is as fine as a patch of a ViT, or a sixteenth of a side (ResNet). With --json, the cells,\n"
+        "the peak (x, y) and the part of the picture that the model sees (x, y, width, height) are printed,\n"
+        "and pictures are written only with --output.",
     .examples = "clip explain street.jpg 'a red car'\n"
                 "clip explain pets.jpg 'a dog' 'a cat' -o heats/\n"
                 "clip explain pets.jpg 'a dog' --json --raw dog.npy",

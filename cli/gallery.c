@@ -1,4 +1,5 @@
-/* The page of `search --html`: one file with everything in it, no scripts, nothing fetched; a picture leads to its file. */
+/* The page of `search --html`: a single file without scripts that fetches nothing. A picture is a
+ * link to its file. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@ static const char style[] =
     ".card{color:inherit;text-decoration:none;display:block}\n"
     ".card .pic{aspect-ratio:1;padding:10px;border-bottom:1px solid var(--line)}\n"
     ".card q{display:block;padding:12px 14px 0;quotes:none;overflow-wrap:anywhere}\n"
-    ".foot{display:grid;grid-template-columns:auto 1fr auto;gap:0 10px;padding:9px 14px 11px;align-items:baseline;font-size:13px}\n"
+    ".foot{display:grid;grid-template-columns:auto 1fr auto;gap:0 10px;padding:9px 14px 11px;"
+    "align-items:baseline;font-size:13px}\n"
     ".foot b{font-variant-numeric:tabular-nums}\n"
     ".foot span{color:var(--soft);overflow:hidden;text-overflow:ellipsis;white-space:nowrap}\n"
     ".foot small{color:var(--soft);font-variant-numeric:tabular-nums}\n"
@@ -19,7 +21,7 @@ static const char style[] =
     ".none{display:grid;place-items:center;color:var(--soft);font-size:13px}\n"
     "a.card:hover{border-color:var(--best)}\n";
 
-/* Thumbnails go into the style sheet as they are made. *has [n]: which hits have one. */
+/* Thumbnails go into the style sheet as they are made. has [n]: which hits have one. */
 static int write_thumbnails(search *s, const search_answer *r, FILE *f, bool *has)
 {
     const int64_t n = r->group[r->groups];
@@ -41,7 +43,7 @@ static int write_thumbnails(search *s, const search_answer *r, FILE *f, bool *ha
     return code;
 }
 
-/* As an address: what is no letter or digit, and no '/', '.', '-' or '_', as %XX. */
+/* A path as an address. Bytes other than letters, digits, '/', '.', '-' and '_' become %XX. */
 static void write_address(FILE *f, const char *path)
 {
     fputs("file://", f);

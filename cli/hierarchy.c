@@ -6,8 +6,8 @@
  *     plants
  *         a tree
  *
- * Blanks and tabs count as one column each; what is indented deeper than the line before is below it. No line can be below itself, so there are no
- * circles. */
+ * A blank and a tab count as one column each. A line that is indented deeper than the line before
+ * is its child. No line can be its own descendant, so there are no cycles. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@
 
 enum { DEEPEST = 100 };
 
-/* The open branch: nodes one below the other, and how far each is indented. */
+/* The open branch: nodes from the root down, and the indentation of each. */
 typedef struct branch {
     int node[DEEPEST];
     size_t column[DEEPEST];
@@ -61,7 +61,7 @@ static int check_names(const char *path, const cli_hierarchy *h)
     int code = CLI_DONE;
     for (size_t i = 1; i < h->name.n && code == CLI_DONE; i++)
         if (strcmp(sorted[i].text, sorted[i - 1].text) == 0)
-            code = cli_fail("%s: line %ld: '%s' is there twice", path, h->node[sorted[i].at].line, sorted[i].text);
+            code = cli_fail("%s: line %ld: '%s' occurs twice", path, h->node[sorted[i].at].line, sorted[i].text);
     free(sorted);
     return code;
 }
@@ -75,7 +75,7 @@ static int match_leaves(const char *path, const cli_list *labels, const cli_name
             continue;
         const int32_t label = cli_list_find(sorted, labels->n, h->name.item[i]);
         if (label < 0)
-            return cli_fail("%s: '%s' has nothing below it and is not on the list of labels", path, h->name.item[i]);
+            return cli_fail("%s: the leaf '%s' is not on the list of labels", path, h->name.item[i]);
         h->node[i].label = label;
         h->leaf[label] = (int)i;
     }
@@ -85,7 +85,7 @@ static int match_leaves(const char *path, const cli_list *labels, const cli_name
     return CLI_DONE;
 }
 
-/* The leaves and the labels: the same names. */
+/* The leaves and the labels have to be the same names. */
 static int match(const char *path, cli_list *labels, cli_hierarchy *h)
 {
     cli_name *sorted = NULL;
@@ -141,11 +141,11 @@ void cli_hierarchy_sums(const cli_hierarchy *h, const float *probability, double
 {
     for (size_t i = 0; i < h->name.n; i++)
         sum[i] = h->node[i].label >= 0 ? (double)probability[h->node[i].label] : 0;
-    for (size_t i = h->name.n; i-- > 0;) /* children stand behind their parents */
+    for (size_t i = h->name.n; i-- > 0;) /* children come after their parents */
         if (h->node[i].parent >= 0)
             sum[h->node[i].parent] += sum[i];
     for (size_t i = 0; i < h->name.n; i++)
-        sum[i] = sum[i] > 1 ? 1 : sum[i]; /* by rounding */
+        sum[i] = sum[i] > 1 ? 1 : sum[i]; /* rounding */
 }
 
 int cli_hierarchy_best(const cli_hierarchy *h, const double *sum, int depth)
@@ -158,14 +158,15 @@ int cli_hierarchy_best(const cli_hierarchy *h, const double *sum, int depth)
     return best;
 }
 
-/* ---- As a tree ------------------------------------------------------------------------------------------- */
+/* ---- Printing order -------------------------------------------------------------------------- */
 
 typedef struct ordering {
     const cli_hierarchy *h;
     const double *sum;
 } ordering;
 
-/* Two names are compared where their branches part: there the more probable comes first, of equal ones the earlier in the file. */
+/* Compare two names where their branches part. The more probable comes first; of equal ones the
+ * earlier in the file. */
 static int as_printed(const void *a, const void *b, void *user)
 {
     const ordering *o = user;
@@ -177,7 +178,7 @@ static int as_printed(const void *a, const void *b, void *user)
     while (node[y].depth > node[x].depth)
         y = node[y].parent;
     if (x == y)
-        return deeper; /* one is above the other */
+        return deeper; /* one is an ancestor of the other */
     while (node[x].parent != node[y].parent) {
         x = node[x].parent;
         y = node[y].parent;

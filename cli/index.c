@@ -1,4 +1,4 @@
-/* clip index: an index of pictures, made and kept up to date; what is in it. */
+/* clip index: make and update an index of pictures, and show its contents. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,23 +9,23 @@ enum { INDEX = CLI_LONG, CAPTIONS, FULL_DECODE, EXCLUDE, COMMIT_EVERY, STATS, RE
 
 static const cli_option options[] = {
     {INDEX, "index", "DIR", "where the index is (default: $CLIP_INDEX, else ~/.local/share/clip/index)"},
-    {CAPTIONS, "captions", NULL, "also index the lines of NAME.txt beside the pictures, so that pictures find words"},
+    {CAPTIONS, "captions", NULL, "also index the lines of NAME.txt beside the pictures, so that pictures find texts"},
     {EXCLUDE, "exclude", "PATTERN",
-     "pass over names that fit PATTERN, files or folders ('*.png', 'drafts'); with a slash in\n"
-     "it, paths from the FOLDER on; may be given several times"},
+     "skip files and folders whose name matches PATTERN ('*.png', 'drafts'); with a slash in\n"
+     "it, it matches paths below the FOLDER; may be given several times"},
     {FULL_DECODE, "full-decode", NULL,
      "decode every JPEG in full. Without it a large one is reduced while it is decoded, to no less\n"
      "than twice what the model looks at; cosines with the full one are above 0.9999"},
-    {COMMIT_EVERY, "commit-every", "S", "what a power cut or kill may cost, in seconds of work (default: 5)"},
+    {COMMIT_EVERY, "commit-every", "S", "seconds of work that a power cut or kill may lose (default: 5)"},
     {STATS, "stats", NULL, "print what is in the index, and change nothing"},
     {REMOVE, "remove", NULL,
-     "forget what the index has of the operands, and no longer refresh them; what lies below\n"
-     "another folder that is refreshed comes back, unless an --exclude of that keeps it out"},
-    {VERIFY, "verify", NULL, "read the whole index and compare it with what was noted when it was written"},
+     "remove the operands from the index, and no longer refresh them; what lies below another\n"
+     "folder that is refreshed comes back, unless an --exclude of that folder matches it"},
+    {VERIFY, "verify", NULL, "read the whole index and compare it with its checksums"},
     {REPAIR, "repair", NULL,
-     "the same, and forget the items whose vectors are damaged: 'clip index' embeds them again"},
+     "the same, and remove items whose vectors are damaged: 'clip index' embeds them again"},
     {EXPORT, "export", "DIR", "write all embeddings to DIR in clip-retrieval's layout: .npy and metadata"},
-    {IMPORT, "import", "DIR", "take in embeddings that are laid out so"},
+    {IMPORT, "import", "DIR", "read embeddings in that layout"},
     {0},
 };
 
@@ -39,7 +39,7 @@ typedef struct job {
     clip_index *index;
 } job;
 
-/* ---- Words about numbers --------------------------------------------------------------------------------- */
+/* ---- Formatting numbers ---------------------------------------------------------------------- */
 
 /* 1204 as "1,204". */
 static const char *grouped(long long n, char out[32])
@@ -65,7 +65,7 @@ static void print_size(double bytes)
     printf(u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
 }
 
-/* ---- Progress -------------------------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 static bool progress(void *user, const clip_update_report *r)
 {
@@ -93,7 +93,7 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* ---- Reports --------------------------------------------------------------------------------------------- */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 static void report_json(const job *j, const clip_update_report *r)
 {
@@ -119,7 +119,7 @@ static void report_json(const job *j, const clip_update_report *r)
     cli_json_line(&o);
 }
 
-/* ", 13 new": nothing where there is none. */
+/* ", 13 new", or nothing if the number is zero. */
 static void part(long long n, const char *what, bool *first)
 {
     char number[32];
@@ -150,7 +150,7 @@ static void report_words(const clip_update_report *r)
     printf("\n");
 }
 
-/* ---- What it does ---------------------------------------------------------------------------------------- */
+/* ---- Modes ----------------------------------------------------------------------------------- */
 
 static bool ends(const char *s, const char *end)
 {
@@ -158,7 +158,7 @@ static bool ends(const char *s, const char *end)
     return n >= e && strcmp(s + n - e, end) == 0;
 }
 
-/* Do captions come with one of these? */
+/* Whether one of these operands may have captions. */
 static bool brings_captions(char *const *paths, int n)
 {
     static const char *const endings[] = {".tar", ".tar.gz", ".tgz", ".tsv", ".csv"};
@@ -169,8 +169,9 @@ static bool brings_captions(char *const *paths, int n)
     return false;
 }
 
-/* What the index says before any model is read: which one it is of, and whether what it was given brings captions. It is opened for writing, as that
- * repairs a damaged one; where folders are given there need be none yet, and what else may be wrong is told when it is opened with the model. */
+/* Read from the index, before any model is loaded, which model it belongs to and whether its
+ * sources have captions. Opening it for writing repairs a damaged index. If folders are given, the
+ * index need not exist yet. Other errors are reported when it is opened with the model. */
 static int ask_index(cli_args *a, const job *j, bool *captions)
 {
     clip_index_options o = clip_index_options_default();
@@ -211,7 +212,7 @@ static int update(cli_args *a, job *j)
     clip_error err;
     int towers = CLIP_TOWER_IMAGE;
     if (a->operands == 0 && (j->opt.captions || j->exclude.n > 0))
-        return cli_usage(a, "--captions and --exclude go with folders: name those that they are for");
+        return cli_usage(a, "--captions and --exclude go with folders, and none is named");
     DO(towers_wanted(a, j, &towers));
     DO(cli_open(a, towers, &j->session));
     DO(cli_index_open(a, j->path, &j->session, a->operands ? CLI_INDEX_MAKE : CLI_INDEX_WRITE, &j->index));
@@ -233,12 +234,12 @@ static int update(cli_args *a, job *j)
     else if (s == CLIP_OK && !cli_interrupted())
         report_words(&report);
     if (s < 0 && report.embedded > 0)
-        return cli_fail("%s. What was done until then is in the index; the same command goes on from there.",
+        return cli_fail("%s. The index has everything up to here; the same command continues.",
                         err.message);
     if (s < 0)
         return cli_fail("%s", err.message);
     if (cli_interrupted()) {
-        cli_fail("interrupted with %lld pictures embedded; the same command goes on from here",
+        cli_fail("interrupted with %lld pictures embedded; the same command continues from here",
                  (long long)report.embedded);
         return CLI_INTERRUPTED;
     }
@@ -320,7 +321,7 @@ static int forget(cli_args *a, job *j)
     int64_t removed;
     char number[32];
     if (a->operands == 0)
-        return cli_usage(a, "--remove: say which folders or pictures");
+        return cli_usage(a, "--remove: folders or pictures are missing");
     DO(cli_index_open(a, j->path, NULL, CLI_INDEX_WRITE, &j->index));
     if (clip_index_forget(j->index, (const char *const *)a->operand, a->operands, &removed, &err) < 0)
         return cli_fail("%s", err.message);
@@ -331,7 +332,7 @@ static int forget(cli_args *a, job *j)
     return CLI_DONE;
 }
 
-/* What could not be mended shows when all is read once more. */
+/* Read everything once more, to find what could not be repaired. */
 static int check_repaired(job *j, int64_t faults)
 {
     clip_error err;
@@ -339,10 +340,10 @@ static int check_repaired(job *j, int64_t faults)
     if (clip_index_verify(j->index, NULL, NULL, &left, &err) < 0)
         return cli_fail("%s", err.message);
     if (left > 0)
-        return cli_fail("%s: damaged: %lld, and %lld of them cannot be mended: remove the index and make it anew",
+        return cli_fail("%s: damaged: %lld, and %lld of them cannot be repaired: delete the index and make it again",
                         j->path, (long long)faults, (long long)left);
     cli_warn(
-        "%s: damaged: %lld; codes are mended, items whose vectors were wrong have left: 'clip index' embeds them again",
+        "%s: damaged: %lld; codes are repaired, items with wrong vectors are removed: 'clip index' embeds them again",
         j->path, (long long)faults);
     return CLI_DONE;
 }
@@ -361,11 +362,11 @@ static int verify(cli_args *a, job *j)
     if (a->json)
         printf("{\"items\": %lld, \"faults\": %lld}\n", (long long)info.items, (long long)faults);
     else if (faults == 0)
-        printf("%s items: all is as it was written\n", grouped(info.items, number));
+        printf("%s items: all are intact\n", grouped(info.items, number));
     if (faults > 0 && j->mode == REPAIR)
         return check_repaired(j, faults);
     if (faults > 0)
-        return cli_fail("%s: damaged: %lld; 'clip index --repair' forgets them, 'clip index' then embeds them again",
+        return cli_fail("%s: damaged: %lld; 'clip index --repair' removes them, 'clip index' then embeds them again",
                         j->path, (long long)faults);
     return CLI_DONE;
 }
@@ -376,7 +377,7 @@ static int change_index(cli_args *a, job *j)
     if (!j->path)
         return CLI_FAILED;
     if (j->mode && j->mode != REMOVE && a->operands > 0)
-        return cli_usage(a, "no folders go with --stats, --verify, --repair, --export and --import");
+        return cli_usage(a, "--stats, --verify, --repair, --export and --import take no folders");
     switch (j->mode) {
     case STATS: return stats(a, j);
     case REMOVE: return forget(a, j);
@@ -391,14 +392,14 @@ static int change_index(cli_args *a, job *j)
 static int set_mode(cli_args *a, job *j, int mode)
 {
     if (j->mode && j->mode != mode)
-        return cli_usage(a, "--%s: one of --stats, --remove, --verify, --repair, --export and --import at a time",
+        return cli_usage(a, "--%s: give only one of --stats, --remove, --verify, --repair, --export and --import",
                          a->name);
     j->mode = mode;
     j->dir = a->value;
     return CLI_DONE;
 }
 
-/* "drafts/" is meant as "drafts". */
+/* "drafts/" means "drafts". */
 static int add_pattern(const cli_args *a, job *j)
 {
     DO(cli_list_add(&j->exclude, a->value));
@@ -447,19 +448,21 @@ const cli_command cli_index = {
     .operands = "[OPTIONS] [FOLDER|PICTURE|PAIRS]...",
     .summary = "pictures to search: an index of folders, made or refreshed",
     .help =
-        "Embeds every picture below the folders into an index that 'clip search' answers from. Given again, it embeds only\n"
-        "what is new or changed; what has been moved is recognised by its bytes, what is gone leaves. Without operands it\n"
-        "refreshes all that the index was ever given. Interrupted, or even killed, it goes on from there the next time.\n"
+        "Embeds every picture below the folders into an index that 'clip search' reads. Run again, it\n"
+        "embeds only what is new or changed. Moved files are recognised by their bytes, deleted files leave\n"
+        "the index. Without operands it refreshes everything that the index was ever given. After an\n"
+        "interruption, or even a kill, the next run continues.\n"
         "\n"
-        "PAIRS are tables (.tsv, .csv) and WebDataset tars as 'clip train' reads them; their captions are indexed, too.\n"
-        "A file's contents tell whether it is a picture, whatever its name. Other files and hidden ones are passed\n"
-        "over and counted. Symbolic links are followed. Pictures and folders that cannot be read are reported,\n"
-        "counted and skipped; the exit code is then 1. While an index is written it can be searched.\n"
+        "PAIRS are tables (.tsv, .csv) and WebDataset tars as 'clip train' reads them; their captions are\n"
+        "indexed as well. A file's contents tell whether it is a picture, whatever its name. Other files\n"
+        "and hidden ones are passed over and counted. Symbolic links are followed. Pictures and folders\n"
+        "that cannot be read are reported, counted and skipped; the exit code is then 1. While an index is\n"
+        "written it can be searched.\n"
         "\n"
-        "What is known of a folder stays while the folder cannot be read, or is empty: a disk may be missing.\n"
+        "Items of a folder stay while the folder cannot be read, or is empty: a disk may be missing.\n"
         "\n"
-        "An index belongs to the model that made it, and remembers it. The one that ships with clip knows emoji and clip art:\n"
-        "for photographs, name one that knows them when the index is made.",
+        "An index belongs to the model that made it, and remembers it. The model that ships with clip knows\n"
+        "emoji and clip art: for photographs, name a model that knows them when the index is made.",
     .examples = "clip index -m ViT-B-32 ~/Pictures\n"
                 "clip index\n"
                 "clip index --captions --exclude '*.png' --index holidays.index holidays/\n"

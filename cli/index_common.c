@@ -1,4 +1,4 @@
-/* Which index is meant, and how it is opened: what `clip index` and `clip search` share. */
+/* Which index is meant, and how it is opened. Shared by `clip index` and `clip search`. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +16,12 @@ const char *cli_index_path(cli_args *a, const char *set)
         return set;
     if (variable && *variable)
         return variable;
-    if (data && *data == '/') /* a relative one is to be ignored, says the XDG base directory specification */
+    if (data && *data == '/') /* the XDG specification says to ignore relative paths */
         n = snprintf(path, CLI_PATH, "%s/clip/index", data);
     else if (home && *home)
         n = snprintf(path, CLI_PATH, "%s/.local/share/clip/index", home);
     if (n < 0 || n >= CLI_PATH) {
-        cli_fail("where is the index? --index DIR or $CLIP_INDEX say it (there is no $HOME to put it in)");
+        cli_fail("$HOME is not set: name the index with --index DIR or $CLIP_INDEX");
         return NULL;
     }
     return path;
@@ -50,8 +50,8 @@ static int open_with(const cli_args *a, const char *path, clip_index_options o, 
     case CLIP_OK: return CLI_DONE;
     case CLIP_EMISMATCH:
         return cli_fail(
-            "%s. Embeddings of two models cannot be compared: name that model with --model, make another index with --index DIR, "
-            "or remove %s and make it anew",
+            "%s. Embeddings of two models cannot be compared: name that model with --model, make another index "
+            "with --index DIR, or delete %s and make it again",
             err.message, path);
     case CLIP_EFORMAT: return cli_fail(o.write ? "%s" : "%s. 'clip index' repairs what can be repaired.", err.message);
     case CLIP_EBUSY: return cli_fail("%s. It can be searched meanwhile.", err.message);
@@ -65,7 +65,7 @@ int cli_index_open(const cli_args *a, const char *path, const cli_session *s, cl
     struct stat st;
     *out = NULL;
     if (mode != CLI_INDEX_MAKE && stat(path, &st) < 0 && errno == ENOENT)
-        return cli_fail("%s: no index there; 'clip index FOLDER' makes one (--index DIR says where)", path);
+        return cli_fail("%s: no index; 'clip index FOLDER' makes one (at --index DIR)", path);
     o.write = mode != CLI_INDEX_READ;
     o.create = mode == CLI_INDEX_MAKE;
     o.model = s ? s->model : NULL;

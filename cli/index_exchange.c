@@ -1,4 +1,4 @@
-/* clip index --export and --import: embeddings from and to clip-retrieval's layout. */
+/* clip index --export and --import: embeddings in the layout of clip-retrieval. */
 #include "cli.h"
 
 int cli_index_export(const cli_args *a, const char *path, const char *dir)
@@ -48,7 +48,7 @@ static void print_report(const cli_args *a, const char *path, const char *dir, c
     fputc('\n', stdout);
 }
 
-/* Whose embeddings these are the files do not say: the person does, with --model, or nobody. */
+/* The files do not say which model made these embeddings. --model may say so. */
 static int open_to_import(const cli_args *a, const char *path, const char *dir, cli_session *s, clip_index **out)
 {
     clip_error err;
@@ -60,7 +60,7 @@ static int open_to_import(const cli_args *a, const char *path, const char *dir, 
         clip_index_info info;
         DO(cli_index_make(a, path, dim, out));
         clip_index_get_info(*out, &info);
-        return *info.model_id ? cli_fail("%s: is an index of %s; whose embeddings are those in %s? --model says it",
+        return *info.model_id ? cli_fail("%s: is an index of %s; name the model of the embeddings in %s with --model",
                                          path, info.model_name, dir)
                               : CLI_DONE;
     }

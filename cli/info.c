@@ -1,4 +1,4 @@
-/* clip info: what is in a checkpoint. */
+/* clip info: the contents of a checkpoint. */
 #include <string.h>
 
 #include "cli.h"
@@ -55,7 +55,7 @@ static void print_people(const cli_session *s)
     if (i->embed_dim > 0)
         printf("  embedding    %d numbers\n", i->embed_dim);
     else
-        printf("  embedding    none: it has no projection\n");
+        printf("  embedding    none, because there is no projection\n");
     if (i->logit_scale > 0)
         printf("  logit scale  %.6g\n", (double)i->logit_scale);
     printf("  activation   %s\n", i->activation);
@@ -150,11 +150,13 @@ static int run(cli_args *a)
 const cli_command cli_info = {
     .name = "info",
     .operands = "[OPTIONS] [DIR]",
-    .summary = "what is in a checkpoint",
-    .help = "Tells what is in the checkpoint DIR (or that of --model): its encoders and their sizes, how it wants\n"
-            "pictures prepared, the tokenizer, and which files and names of tensors were found. Of a file that holds\n"
-            "several encoders, FILE:PREFIX is the one whose tensors' names begin so, here as for every --model.\n"
-            "DIR may also be a folder of the Hugging Face hub's cache (models--ORG--NAME) or of sentence-transformers.",
+    .summary = "the contents of a checkpoint",
+    .help =
+        "Tells what is in the checkpoint DIR (or in that of --model): its encoders and their sizes, how it\n"
+        "wants pictures prepared, the tokenizer, and which files and names of tensors were found. If a file\n"
+        "holds several encoders, FILE:PREFIX is the one whose tensor names begin with PREFIX, here as for\n"
+        "every --model. DIR may also be a folder of the Hugging Face hub's cache (models--ORG--NAME) or of\n"
+        "sentence-transformers.",
     .examples = "clip info\n"
                 "clip info path/to/clip-vit-base-patch32\n"
                 "clip info --json | jq .embed_dim",

@@ -1,10 +1,10 @@
-/* A writer of JSON: no tree, so that a million embeddings need no memory. */
+/* A JSON writer that builds no tree, so that a million embeddings need no memory. */
 #include <math.h>
 #include <string.h>
 
 #include "cli.h"
 
-/* What a terminal should not get is escaped, which is the same text to a reader of JSON. */
+/* Characters that could control a terminal are escaped. A JSON reader gets the same text. */
 static void quoted(FILE *f, const char *text)
 {
     int32_t code;
@@ -18,7 +18,7 @@ static void quoted(FILE *f, const char *text)
             fputs("\\n", f);
         else if (code == '\t')
             fputs("\\t", f);
-        else if (!clip_text_shown(code)) /* all of them are below U+10000 */
+        else if (!clip_text_shown(code)) /* all of these are below U+10000 */
             fprintf(f, "\\u%04x", (unsigned)code);
         else
             fwrite(text, 1, n, f);

@@ -1,10 +1,14 @@
-/* Embeddings of labels are kept for the next time: a thousand labels through eighty templates are minutes of work that is the same every time.
+/* Embeddings of labels, cached on disk. A thousand labels in eighty templates take minutes, with
+ * the same result every time.
  *
- *     $XDG_CACHE_HOME/clip/labels/KEY.npy      or ~/.cache/clip/labels/KEY.npy     [L, D] f32, NumPy's
+ *     $XDG_CACHE_HOME/clip/labels/KEY.npy or ~/.cache/clip/labels/KEY.npy    [L, D] f32, NumPy
  *
- * KEY is XXH3-128 of all that they depend on: the weights' files, the labels and the templates with their tokens, and the embedding of the first label
- * made now, which stands for what else changes numbers: the checkpoint's configuration, the instruction set, this program. The folder is a cache and
- * nothing more: whoever finds nothing, or something else than what was written, computes; what was used least lately goes first. */
+ * KEY is XXH3-128 of everything that the embeddings depend on: the weights, the labels and the
+ * templates with their tokens, and a fresh embedding of the first label. That embedding stands for
+ * everything else that changes numbers: configuration, instruction set, this program.
+ *
+ * The folder is only a cache. If a file is missing or damaged, the embeddings are computed. The
+ * file that was not used for the longest time is deleted first. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,9 +25,9 @@
 #define MOST_BYTES ((int64_t)64 << 20) /* of all files */
 #define KEY_DIGITS 32
 
-/* ---- The key --------------------------------------------------------------------------------------------- */
+/* ---- The key --------------------------------------------------------------------------------- */
 
-/* Its size first, so that "ab", "c" is not "a", "bc". */
+/* The size comes first, so that "ab", "c" differs from "a", "bc". */
 static void add(XXH3_state_t *h, const void *p, size_t n)
 {
     const uint64_t size = n;
@@ -73,14 +77,15 @@ static bool make_key(cli_session *s, const cli_list *labels, const cli_list *tem
 char *cli_label_cache_path(cli_session *s, const cli_list *labels, const cli_list *templates)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    const bool set = cache && *cache == '/'; /* a relative one is to be ignored, says the XDG base directory specification */
+    /* The XDG base directory specification says to ignore relative paths. */
+    const bool set = cache && *cache == '/';
     char key[KEY_DIGITS + 1], *path;
     if ((!set && !(home && *home == '/')) || !make_key(s, labels, templates, key))
         return NULL;
     return asprintf(&path, "%s%s/clip/labels/%s.npy", set ? cache : home, set ? "" : "/.cache", key) < 0 ? NULL : path;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool unit_rows(const float *x, size_t L, size_t D)
 {
@@ -88,7 +93,7 @@ static bool unit_rows(const float *x, size_t L, size_t D)
         double sum = 0;
         for (size_t d = 0; d < D; d++)
             sum += (double)x[l * D + d] * (double)x[l * D + d];
-        if (!(fabs(sum - 1) < 1e-4)) /* nor NaN */
+        if (!(fabs(sum - 1) < 1e-4)) /* true for NaN */
             return false;
     }
     return true;
@@ -99,7 +104,8 @@ bool cli_label_cache_read(const char *path, float *x, size_t L, size_t D)
     const long long shape[] = {(long long)L, (long long)D};
     char head[CLI_NPY_HEAD], wanted[CLI_NPY_HEAD];
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe in its place must not stop us */
+    /* O_NONBLOCK: a pipe in its place must not block us. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
     if (!f) {
         if (fd >= 0)
@@ -112,20 +118,20 @@ bool cli_label_cache_read(const char *path, float *x, size_t L, size_t D)
                       fread(head, 1, sizeof head, f) == sizeof head && memcmp(head, wanted, sizeof head) == 0 &&
                       fread(x, sizeof *x, L * D, f) == L * D && unit_rows(x, L, D);
     if (good)
-        futimens(fd, NULL); /* used now */
+        futimens(fd, NULL); /* marks it as used now */
     fclose(f);
     return good;
 }
 
-/* ---- Writing --------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
-/* Ours: KEY.npy, and what an interrupted run has left, KEY.npy.XXXXXX */
+/* Our files: KEY.npy, and KEY.npy.XXXXXX from an interrupted run. */
 static bool is_ours(const char *name)
 {
     return strspn(name, "0123456789abcdef") == KEY_DIGITS && strncmp(name + KEY_DIGITS, ".npy", 4) == 0;
 }
 
-/* The oldest of our files in `dir`, and the bytes of all of them. */
+/* The oldest of our files in `dir`, and the size of all of them in bytes. */
 static int64_t oldest(DIR *d, char name[NAME_MAX + 1])
 {
     int64_t total = 0;
@@ -171,7 +177,7 @@ void cli_label_cache_write(const char *path, const float *x, size_t L, size_t D)
         return;
     cli_make_folders(dir);
     *strrchr(dir, '/') = 0;
-    unlink(path); /* whatever is there is not what was written */
+    unlink(path); /* a file that is there is damaged */
     if (access(dir, W_OK | X_OK) == 0 && make_room(dir, (int64_t)(CLI_NPY_HEAD + L * D * sizeof *x)) &&
         cli_out_open_own(&o, path) == CLI_DONE) {
         cli_npy_header(o.f, shape, 2);

@@ -11,10 +11,10 @@
 #include "cli.h"
 
 #define LONGEST_LINE ((size_t)1 << 20)
-#define MOST_ITEMS 10000000 /* labels or templates in a file; far fewer make sense */
-#define MOST_BYTES ((size_t)1 << 30) /* of all of them */
+#define MOST_ITEMS 10000000 /* labels or templates in a file; a limit far above sensible use */
+#define MOST_BYTES ((size_t)1 << 30) /* of all items */
 
-/* ---- Growing lists --------------------------------------------------------------------------------------- */
+/* ---- Growing lists --------------------------------------------------------------------------- */
 
 int cli_list_add(cli_list *l, const char *text)
 {
@@ -71,7 +71,7 @@ int32_t cli_list_find(const cli_name *sorted, size_t n, const char *text)
     return found ? (int32_t)found->at : -1;
 }
 
-/* ---- Lines ----------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 int cli_take_input(void)
 {
@@ -96,8 +96,8 @@ int cli_lines_open(cli_lines *l, const char *path, int delimiter)
     return CLI_DONE;
 }
 
-/* Is the next line in the buffer, from `from` to `seen`? The last may end without a delimiter; one
- * that is too long is not read to its end. */
+/* Whether the next line is in the buffer, from `from` to `seen`. The last line may end without a
+ * delimiter. A line that is too long counts, and is not read to its end. */
 static bool complete(cli_lines *l)
 {
     const char *end = l->to > l->seen ? memchr(l->buffer + l->seen, l->delimiter, l->to - l->seen) : NULL;
@@ -105,15 +105,15 @@ static bool complete(cli_lines *l)
     return end || l->ended || l->to - l->from > LONGEST_LINE;
 }
 
-/* Is there something to read, at the latest after so many milliseconds (-1: whenever)? What poll()
- * cannot tell, read() will. */
+/* Whether there is something to read within so many milliseconds (-1: no limit). What poll() cannot
+ * tell, read() will. */
 static bool arrives(const cli_lines *l, int milliseconds)
 {
     struct pollfd p = {.fd = l->fd, .events = POLLIN};
     return poll(&p, 1, milliseconds) != 0;
 }
 
-/* What the input has now, behind what is in the buffer. */
+/* Read what the input has now, and append it to the buffer. */
 static void fetch(cli_lines *l)
 {
     if (l->from > 0) {
@@ -122,7 +122,7 @@ static void fetch(cli_lines *l)
         l->seen -= l->from;
         l->from = 0;
     }
-    if (l->to + 1 >= l->capacity) { /* one byte stays free for the 0 behind the last line */
+    if (l->to + 1 >= l->capacity) { /* one byte stays free for the 0 after the last line */
         const size_t capacity = l->capacity ? 2 * l->capacity : (size_t)1 << 16;
         char *more = realloc(l->buffer, capacity);
         if (!more) {
@@ -152,13 +152,13 @@ bool cli_lines_ready(cli_lines *l)
     return true;
 }
 
-/* The line of n bytes at s, checked, without what editors put around it. */
+/* Check the line of n bytes at s, and remove what editors put around it. */
 static int trim_line(const cli_lines *l, char *s, size_t n, char **line)
 {
     if (n > LONGEST_LINE)
         return cli_fail("%s: line %ld is longer than %zu bytes", l->name, l->number, LONGEST_LINE);
     if (memchr(s, 0, n))
-        return cli_fail("%s: line %ld holds a zero byte: not a list of lines (is it separated by zeros? then -0)",
+        return cli_fail("%s: line %ld contains a zero byte (if the list is separated by zeros, use -0)",
                         l->name, l->number);
     s[n] = 0;
     if (l->delimiter == '\n' && n > 0 && s[n - 1] == '\r')
@@ -199,7 +199,7 @@ void cli_lines_close(cli_lines *l)
     *l = (cli_lines){0};
 }
 
-/* ---- Labels and templates -------------------------------------------------------------------------------- */
+/* ---- Labels and templates -------------------------------------------------------------------- */
 
 static char *trim(char *s)
 {
@@ -210,7 +210,7 @@ static char *trim(char *s)
     return s;
 }
 
-/* An item of a file, at this line; 0: of an argument. */
+/* Check an item on this line of a file. Line 0: an item of an argument. */
 static int check_length(const char *name, long number, size_t n)
 {
     if (n <= CLI_MOST_TEXT)
@@ -220,7 +220,7 @@ static int check_length(const char *name, long number, size_t n)
                   : cli_fail("'%.40s...' has %zu bytes; a label or template has at most %d", name, n, CLI_MOST_TEXT);
 }
 
-/* What is not blank, one item a line. */
+/* Read the lines that are not blank, one item a line. */
 static int read_items(const char *path, cli_list *out)
 {
     cli_lines l;
@@ -258,7 +258,7 @@ static int split(const char *arg, cli_list *out)
     return code;
 }
 
-/* The first of equal labels stays, in its place. */
+/* The first of equal labels stays in its place. */
 static int drop_repeats(cli_list *l)
 {
     cli_name *sorted;
@@ -284,9 +284,9 @@ int cli_labels_read(const cli_args *a, const char *arg, cli_list *out)
 {
     bool list = !is_there(arg) && strcmp(arg, "-") != 0;
     DO(list ? split(arg, out) : read_items(arg, out));
-    /* One "label" that looks like a path is a slip that would give every picture 100 %. */
+    /* A single "label" that looks like a path is a mistake. It would give every picture 100 %. */
     if (list && out->n == 1 && (strchr(arg, '/') || (strchr(arg, '.') && !strchr(arg, ' '))))
-        return cli_fail("%s: no such file (labels are a file with one a line, or a list: 'a cat,a dog')", arg);
+        return cli_fail("%s: no such file (--labels takes a file with one a line, or a list: 'a cat,a dog')", arg);
     if (out->n == 0)
         return list ? cli_usage(a, "--labels: the list is empty") : cli_fail("%s: no label in it", arg);
     return drop_repeats(out);
@@ -298,7 +298,7 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
         return cli_list_add(out, CLI_TEMPLATE);
     bool inline_one = strstr(arg, "{}") != NULL && !is_there(arg);
     if (!inline_one && !is_there(arg) && strcmp(arg, "-") != 0 && !strpbrk(arg, "/."))
-        return cli_usage(a, "--templates: '%s' is neither a file nor a text with {} where the label goes", arg);
+        return cli_usage(a, "--templates: '%s' is not a file, nor a text with {} for the label", arg);
     const char *name = strcmp(arg, "-") == 0 ? "standard input" : arg;
     if (inline_one)
         DO(check_length(arg, 0, strlen(arg)));
@@ -309,7 +309,7 @@ int cli_templates_read(const cli_args *a, const char *arg, cli_list *out)
     return out->n > 0 ? CLI_DONE : cli_fail("%s: no template in it", name);
 }
 
-/* ---- Thresholds ------------------------------------------------------------------------------------------ */
+/* ---- Thresholds ------------------------------------------------------------------------------ */
 
 int cli_thresholds_split(cli_list *labels, float **out)
 {
@@ -325,14 +325,14 @@ int cli_thresholds_split(cli_list *labels, float **out)
             continue;
         t[i] = strtof(tab + 1, &end);
         if (end == tab + 1 || *end || !(t[i] >= -1 && t[i] <= 1))
-            return cli_fail("label '%s': behind the tab stands no threshold from -1 to 1", labels->item[i]);
+            return cli_fail("label '%s': after the tab, a threshold from -1 to 1 is missing", labels->item[i]);
         *tab = 0;
         trim(labels->item[i]);
     }
     int code = cli_list_sort(labels, &sorted);
     for (size_t i = 1; i < labels->n && code == CLI_DONE; i++)
         if (strcmp(sorted[i].text, sorted[i - 1].text) == 0)
-            code = cli_fail("label '%s' is there twice, with and without or with different thresholds", sorted[i].text);
+            code = cli_fail("label '%s' occurs twice, with different thresholds", sorted[i].text);
     free(sorted);
     return code;
 }
@@ -344,7 +344,8 @@ int cli_thresholds_complete(const cli_list *labels, float *threshold, float rest
             threshold[i] = rest;
         if (isnan(rest) && isnan(threshold[i]))
             return cli_fail(
-                "label '%s' has no threshold: a line 'LABEL<TAB>NUMBER' of --labels gives it one ('clip eval zeroshot --fit-thresholds' finds it)",
+                "label '%s' has no threshold: write 'LABEL<TAB>NUMBER' in the file of --labels ('clip eval zeroshot "
+                "--fit-thresholds' finds good ones)",
                 labels->item[i]);
     }
     return CLI_DONE;

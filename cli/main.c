@@ -1,11 +1,11 @@
-/* clip COMMAND [OPTIONS]: the table of commands, and the way to them. */
+/* clip COMMAND [OPTIONS]: the table of commands, and the call of the chosen one. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
 
-/* A new command: write its file, declare it in cli.h, add it here. */
+/* To add a command: write its file, declare it in cli.h, add it here. */
 static const cli_command *const commands[] = {&cli_info,  &cli_embed,   &cli_classify, &cli_explain, &cli_match,
                                               &cli_vqa,   &cli_index,   &cli_search,   &cli_eval,    &cli_probe,
                                               &cli_train, &cli_convert, &cli_bench,    NULL};
@@ -46,7 +46,7 @@ static int unknown_command(const cli_args *a, const char *name)
     return cli_usage(a, "unknown %s '%s'", what, name);
 }
 
-/* argv[0] names the command; its kinds are looked up in argv[1]. */
+/* argv[0] names the command. If it has subcommands, argv[1] names one. */
 static int dispatch(cli_args *a)
 {
     a->options = a->command->options;
@@ -74,8 +74,9 @@ static int dispatch(cli_args *a)
     return dispatch(a);
 }
 
-/* A standard stream that is closed stays one that cannot be used. Otherwise the next file that is opened
- * would take its number: a model would be read as the list of '-', a message written into an index. */
+/* Occupy standard streams that are closed with something unusable. Otherwise the next file that is
+ * opened would get their number: a model would be read as the list of '-', or a message written
+ * into an index. */
 static bool keep_closed_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -88,9 +89,9 @@ int main(int argc, char **argv)
 {
     cli_args a = {.command = &root, .title = "clip", .argc = argc, .argv = argv};
     if (!keep_closed_streams())
-        return CLI_FAILED; /* there is nowhere to say it */
+        return CLI_FAILED; /* there is nowhere to report it */
     cli_catch_cut_files();
     int code = dispatch(&a);
     cli_progress_end();
-    return code == CLI_DONE ? cli_out_pause() : code; /* what the buffer still holds may not fit on the disk */
+    return code == CLI_DONE ? cli_out_pause() : code; /* the last write may fail */
 }

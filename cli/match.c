@@ -1,4 +1,5 @@
-/* clip match: do this picture and this text belong together? For one pair, for many, for all pictures with all texts. */
+/* clip match: do this picture and this text belong together? For one pair, for many pairs, or for
+ * all pictures with all texts. */
 #include "match.h"
 
 #include <math.h>
@@ -13,10 +14,10 @@ static const cli_option options[] = {
      "with --texts: read names of pictures from FILE, one a line; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from and '-'"},
     {MATRIX, "matrix", NULL, "score each picture of PAIRS with each of its texts"},
-    {HARDEST, "hardest", "N", "the N two pairs of PAIRS that are most easily confused"},
+    {HARDEST, "hardest", "N", "the N most easily confused couples of PAIRS"},
     {FIT, "fit", NULL, "fit the probability to PAIRS and store it as match.json beside the model's weights"},
     {'o', "output", "FILE", "with --fit: store it in FILE instead"},
-    {EVALUATE, "eval", NULL, "accuracy, AUC and calibration error on PAIRS and as many wrong ones"},
+    {EVALUATE, "eval", NULL, "accuracy, AUC and calibration error on PAIRS and as many wrong pairs"},
     {BATCH, "batch", "N",
      "with --fit and --eval: wrong pairs are made in batches of N (default: 16); larger is harder"},
     {WINOGROUND, "winoground", NULL,
@@ -30,7 +31,7 @@ static const cli_option options[] = {
     {0},
 };
 
-/* ---- Pairs --------------------------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------- */
 
 int match_read(match_job *j, const char *spec, match_pairs *p)
 {
@@ -84,7 +85,7 @@ static void heading(const match_job *j)
         printf("probability cosine   logit\n");
 }
 
-/* One line: a picture, a text, and how they go together. */
+/* One line: a picture, a text, and their score. */
 static void line(const match_job *j, const char *picture, const char *text, float cosine)
 {
     cli_json o = {.f = stdout};
@@ -122,7 +123,7 @@ static int list_pairs(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- All pictures with all texts ----------------------------------------------------------------------------- */
+/* ---- All pictures with all texts ------------------------------------------------------------- */
 
 typedef struct matrix {
     match_job *j;
@@ -152,7 +153,7 @@ static int start_matrix(match_job *j, const cli_list *texts, matrix *m, float **
     return cli_encode_texts(&j->session, texts->item, texts->n, *text);
 }
 
-/* PICTURE TEXT, or pictures by the command line and texts by --texts. */
+/* Either PICTURE TEXT, or pictures on the command line and texts from --texts. */
 static int given_texts(cli_args *a, match_job *j, const cli_list *texts)
 {
     cli_source source;
@@ -174,7 +175,7 @@ static int given_texts(cli_args *a, match_job *j, const cli_list *texts)
     return code;
 }
 
-/* A picture with several captions comes once. */
+/* A picture with several captions is listed once. */
 static int own_texts(match_job *j, const char *spec)
 {
     match_pairs p;
@@ -197,9 +198,10 @@ static int own_texts(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- Which of these ------------------------------------------------------------------------------------------ */
+/* ---- The command ----------------------------------------------------------------------------- */
 
-/* The fitted probability: one that was asked for must be there and fit; one beside the weights is taken where it does. */
+/* Load the fitted probability. If it was asked for, it must exist and belong to the model. If it
+ * only lies beside the weights, it is used if it belongs to the model. */
 static int load_match(match_job *j)
 {
     clip_error err;
@@ -243,7 +245,7 @@ static int check(cli_args *a, const match_job *j, int mode)
     if (j->batch && mode != FIT && mode != EVALUATE)
         return cli_usage(a, "--batch goes with --fit and --eval");
     if (j->fitted_arg && (mode == FIT || mode == HARDEST || mode == WINOGROUND))
-        return cli_usage(a, "--fitted goes with what prints probabilities");
+        return cli_usage(a, "--fitted does not go with modes that print no probabilities");
     if (j->files_from && !j->texts_arg)
         return cli_usage(a, "--files-from goes with --texts");
     if (mode != 0 && j->texts_arg)
@@ -326,14 +328,15 @@ const cli_command cli_match = {
     .operands = "PICTURE TEXT | PAIRS | --texts LIST PICTURE|FOLDER|-...",
     .summary = "do a picture and a text belong together",
     .help =
-        "Scores pictures with texts: one PICTURE with one TEXT, the pairs of a set (a line each), or with --texts or\n"
-        "--matrix each picture with each text. PAIRS are pictures with captions, as 'clip eval --help' says: a folder,\n"
-        "a .tsv or .csv table, a .tar, or several joined by '::'.\n"
+        "Scores pictures with texts: one PICTURE with one TEXT, the pairs of a set (a line each), or with\n"
+        "--texts or --matrix each picture with each text. PAIRS are pictures with captions, as 'clip eval\n"
+        "--help' says: a folder, a .tsv or .csv table, a .tar, or several joined by '::'.\n"
         "\n"
-        "The cosine can be compared between pictures; the logit is the cosine times the model's scale. The probability\n"
-        "that the pair belongs together is there once it was fitted (--fit) to pairs of the kind that it will be asked\n"
-        "about. It is that among as many true as wrong pairs, the wrong ones being hard: in batches of pairs, the\n"
-        "picture with the text most like its own, and that text's picture with its own text. docs/matching.md says more.",
+        "The cosine can be compared between pictures. The logit is the cosine times the model's scale. The\n"
+        "probability that the pair belongs together is printed once it has been fitted (--fit) to pairs\n"
+        "like those it will be used for. It assumes as many wrong pairs as true ones. The wrong pairs are\n"
+        "hard: in batches of pairs, each picture with the most similar wrong text, and that text's picture\n"
+        "with its own text. docs/matching.md says more.",
     .examples = "clip match photo.jpg 'a cat'\n"
                 "clip match --fit pairs.tsv\n"
                 "clip match --eval held-out.tsv --json\n"

@@ -1,4 +1,4 @@
-/* match.h: what the files of `clip match` share: pairs, scored. */
+/* match.h: what the files of `clip match` share: scored pairs. */
 #ifndef MATCH_H
 #define MATCH_H
 
@@ -11,11 +11,11 @@ typedef struct match_job {
     eval_options eval;
     cli_session session;
     clip_match match;
-    bool fitted; /* there are probabilities */
+    bool fitted; /* probabilities are available */
     bool json;
 } match_job;
 
-/* Pairs: every caption with its picture. */
+/* Pairs: every caption and its picture. */
 typedef struct match_pairs {
     eval_data data;
     float *image, *text; /* [n, D] */
@@ -23,14 +23,15 @@ typedef struct match_pairs {
     int n;
 } match_pairs;
 
-/* match_read(): embed them. match_pairs_free() takes zeros, and what a failure left. */
+/* match_read(): embed the pairs. Free *out with match_pairs_free(), also after an error. */
 int match_read(match_job *j, const char *spec, match_pairs *out);
-void match_pairs_free(match_pairs *p);
+void match_pairs_free(match_pairs *p); /* may be called on zeros */
 
-/* match_score(): a cosine as people (a line's beginning, no newline) or programs (keys of the object that is open) get it. */
+/* match_score(): print a cosine, and its probability if there is one. As text it begins a line. As
+ * JSON it adds keys to the open object. */
 void match_score(const match_job *j, cli_json *o, float cosine);
 
-/* Modes of their own (match_sets.c). Each prints what it finds. */
+/* Further modes (match_sets.c). Each prints its result. */
 int match_fit(match_job *j, const char *spec);
 int match_evaluate(match_job *j, const char *spec);
 int match_hardest(match_job *j, const char *spec);

@@ -1,4 +1,5 @@
-/* What `clip match` tells of sets of pairs: the fit, how good it is, the pairs that are confused, Winoground's scores. */
+/* What `clip match` tells about sets of pairs: the fit, its quality, confusable pairs, Winoground
+ * scores. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static void print_failed(long failed)
         printf("%ld samples could not be read and are left out\n", failed);
 }
 
-/* ---- Fit and eval -------------------------------------------------------------------------------------------- */
+/* ---- Fit and eval ---------------------------------------------------------------------------- */
 
 static void print_scores(const match_job *j, cli_json *o, double accuracy, double auc, double ece)
 {
@@ -24,7 +25,7 @@ static void print_scores(const match_job *j, cli_json *o, double accuracy, doubl
         return;
     }
     if (isnan(accuracy))
-        printf("too few pairs to hold any out\n");
+        printf("too few pairs to hold any back\n");
     else
         printf("accuracy %.1f %%, AUC %.3f, calibration error %.3f\n", 100 * accuracy, auc, ece);
 }
@@ -35,7 +36,7 @@ static void print_fit(const match_job *j, const match_pairs *p, const clip_match
     if (!j->json) {
         printf("%lld pairs, and as many wrong ones in batches of %d\n", (long long)m->pairs, m->batch);
         printf("p = 1 / (1 + exp(-(%.3f + %.3f max(logit - %.2f, 0))))\n", m->intercept, m->slope, m->knot);
-        printf("each half judged by a fit on the other: ");
+        printf("each half measured with a fit on the other: ");
         print_scores(j, NULL, m->accuracy, m->auc, m->ece);
         print_failed(p->data.failed);
         return;
@@ -118,7 +119,7 @@ int match_evaluate(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- The most confusable ------------------------------------------------------------------------------------- */
+/* ---- The most confusable pairs --------------------------------------------------------------- */
 
 static void print_member(const match_job *j, cli_json *o, const match_pairs *p, int i)
 {
@@ -181,10 +182,10 @@ int match_hardest(match_job *j, const char *spec)
     return code;
 }
 
-/* ---- Winoground ---------------------------------------------------------------------------------------------- */
+/* ---- Winoground ------------------------------------------------------------------------------ */
 
-/* Each row of the table has two pictures and two captions with the same words in another order. s(c, i) being the cosine of caption c and picture i
- * (Thrush et al. 2022, arXiv:2204.03162, 3.2):
+/* Each row of the table has two pictures and two captions with the same words in another order.
+ * s(c, i) is the cosine of caption c and picture i (Thrush et al. 2022, arXiv:2204.03162, 3.2):
  *     text   s(0,0) > s(1,0)  and  s(1,1) > s(0,1)        each picture finds its caption
  *     image  s(0,0) > s(0,1)  and  s(1,1) > s(1,0)        each caption finds its picture
  *     group  both */
@@ -225,7 +226,8 @@ static void print_winoground(const match_job *j, const winoground *w)
     cli_json_line(&o);
 }
 
-/* Only a table has columns to choose; of a folder or a tar both readings are the same. */
+/* Only a table has columns to choose from. With a folder or a tar both sides have the same
+ * captions. */
 static bool same_captions(const match_pairs side[2])
 {
     for (int i = 0; i < side[0].n; i++)
@@ -234,7 +236,8 @@ static bool same_captions(const match_pairs side[2])
     return true;
 }
 
-/* The table is read as two sets of pairs. A row that one of them lacks would shift the others, so every one must be sound. */
+/* The table is read as two sets of pairs. A row missing in one set would shift the others, so every
+ * row must be readable. */
 int match_winoground(match_job *j, const char *spec)
 {
     static const char *const image[2] = {"image_0", "image_1"}, *const caption[2] = {"caption_0", "caption_1"};
@@ -247,12 +250,12 @@ int match_winoground(match_job *j, const char *spec)
         j->eval.captions = EVAL_ALL;
         code = match_read(j, spec, &side[i]);
         if (code == CLI_DONE && side[i].data.failed > 0)
-            code = cli_fail("%s: every row must be sound", spec);
+            code = cli_fail("%s: every row must be readable", spec);
     }
     if (code == CLI_DONE && side[0].n != side[1].n)
         code = cli_fail("%s: a row lacks a caption", spec);
     else if (code == CLI_DONE && same_captions(side))
-        code = cli_fail("%s: --winoground wants a table whose columns caption_0 and caption_1 differ", spec);
+        code = cli_fail("%s: --winoground needs a table whose columns caption_0 and caption_1 differ", spec);
     if (code == CLI_DONE) {
         count(side, j->session.D, &w);
         print_winoground(j, &w);

@@ -1,4 +1,4 @@
-/* What a person reads on stderr: faults, warnings, and the line that shows how far a long job is. */
+/* What people read on stderr: errors, warnings, and the progress line. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,8 @@ void cli_print_plain(FILE *f, const char *text)
             fputc('?', f);
 }
 
-/* One line, whatever the names in it hold. Room for long ones is made where there is memory. */
+/* Prints one line, whatever the names in it contain. Long messages get a larger buffer if there is
+ * memory. */
 void cli_say(const char *kind, const char *format, va_list ap)
 {
     char shorter[2048], *message = shorter;
@@ -69,13 +70,13 @@ double cli_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- Progress -------------------------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 #define SHOW_AFTER 1.0 /* seconds */
 #define SHOW_EVERY 0.2
 
 static struct {
-    const char *unit; /* NULL: none under way */
+    const char *unit; /* NULL: no progress line */
     long done, total;
     double start, shown;
     bool visible;
@@ -122,7 +123,7 @@ void cli_progress_step(long n)
 
 bool cli_terminal(void) { return isatty(STDERR_FILENO); }
 
-/* What is wider than the terminal would break into lines that \r cannot take back. */
+/* A text wider than the terminal would wrap, and \r cannot erase wrapped lines. */
 void cli_progress_show(const char *text)
 {
     const double now = cli_now();

@@ -1,6 +1,6 @@
-/* Results go to stdout, to what is open already or cannot be replaced (a descriptor, a pipe, a
- * device), or to a file that is written beside its place under a temporary name and renamed when it
- * is whole: whoever finds FILE finds all of it. A signal that ends the program removes what was begun. */
+/* Results go to stdout, to a descriptor, pipe or device that cannot be replaced, or to a file. A
+ * file is written under a temporary name in its folder, and renamed when it is complete. So FILE is
+ * never partial. A signal that ends the program removes unfinished files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,7 +13,7 @@
 
 #include "cli.h"
 
-/* ---- Cleaning up after a signal -------------------------------------------------------------------------- */
+/* ---- Cleaning up after a signal -------------------------------------------------------------- */
 
 enum { MOST = 4 }; /* files open at once */
 
@@ -29,7 +29,7 @@ void cli_out_abandon(void)
 static void on_signal(int number)
 {
     cli_out_abandon();
-    raise(number); /* SA_RESETHAND: the default now, which ends us */
+    raise(number); /* SA_RESETHAND restored the default, which ends the program */
 }
 
 static void remember(char *path)
@@ -37,7 +37,8 @@ static void remember(char *path)
     static const int deadly[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     struct sigaction act = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) /* nohup's ignored stays ignored */
+        /* A signal that nohup ignores stays ignored. */
+        if (sigaction(deadly[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
             sigaction(deadly[i], &act, NULL);
     for (int i = 0; i < MOST; i++)
         if (!begun[i]) {
@@ -53,10 +54,10 @@ static void forget(const char *path)
             begun[i] = NULL;
 }
 
-/* ---- Files ----------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
-/* The descriptor of ours that a name leads to, as /dev/stdout and /dev/fd/3 do; -1: none. What is
- * behind it may be a file, which whoever opened it goes on writing to. */
+/* Our descriptor that a name leads to, as /dev/stdout and /dev/fd/3 do; -1: none. It may be a file
+ * that whoever opened it still writes to. */
 static int descriptor_of(const char *path)
 {
     enum { MOST_LINKS = 8 };
@@ -111,7 +112,7 @@ int cli_only_file(const cli_args *a, const char *option, const char *path)
     return other ? cli_usage(a, "--%s: '%s' is not a file that can be replaced", option, path) : CLI_DONE;
 }
 
-/* What is there and is not an ordinary file (a device, a pipe) is written to, not replaced. */
+/* An existing device or pipe is written to, not replaced. */
 static bool replaceable(const char *path, mode_t *mode)
 {
     struct stat st;
@@ -147,19 +148,19 @@ static int open_temporary(cli_out *o, mode_t mode)
     return CLI_DONE;
 }
 
-/* Behind a symbolic link, the file and not the link is replaced. */
+/* Replace the file behind a symbolic link, not the link. */
 static int open_behind(cli_out *o, const char *path, mode_t mode)
 {
     struct stat st;
     o->path = realpath(path, NULL);
     if (!o->path && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-        return cli_fail("%s: is a symbolic link that leads nowhere", path);
+        return cli_fail("%s: is a broken symbolic link", path);
     if (!o->path)
         o->path = strdup(path);
     return open_temporary(o, mode);
 }
 
-/* A descriptor of ours is written on from where it stands. */
+/* Go on writing at the current position of one of our descriptors. */
 static int open_copy(cli_out *o, const char *path, int fd)
 {
     const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -223,7 +224,7 @@ int cli_own_open(const char *path, int flags, const char *mode, FILE **out)
     return CLI_DONE;
 }
 
-/* A reader that has gone away wants no more, and no message either. */
+/* If the reader has closed the pipe, end without a message. */
 static int fail_write(const cli_out *o)
 {
     if (o->f == stdout && errno == EPIPE)
@@ -237,7 +238,7 @@ int cli_out_check(cli_out *o)
     return fflush(o->f) != 0 || ferror(o->f) ? fail_write(o) : CLI_DONE;
 }
 
-/* Faults of other streams than stdout show when they are closed. */
+/* Errors of streams other than stdout are reported when they are closed. */
 int cli_out_pause(void)
 {
     cli_out out = {.f = stdout, .name = "standard output"};
@@ -268,7 +269,8 @@ int cli_out_close(cli_out *o)
     return code;
 }
 
-/* NumPy's format 1.0: magic, version, length of the header, a Python dictionary padded to 128 bytes in all. */
+/* NumPy's format 1.0: magic, version, length of the header, a Python dictionary padded to 128 bytes
+ * in all. */
 void cli_npy_head(const long long *shape, int n, char out[CLI_NPY_HEAD])
 {
     char head[CLI_NPY_HEAD + 1];

@@ -1,7 +1,8 @@
-/* The page of `classify --html`: one file with everything in it, no scripts, nothing fetched.
+/* The page of `classify --html`: a single file without scripts that fetches nothing.
  *
- * It is written while pictures come. Each picture goes into the style sheet once, as the background of a class of its own
- * (.p0, .p1, ...), because it is shown in several places; names and scores wait in memory for the body. */
+ * It is written while pictures come. Each picture goes into the style sheet once, as the background
+ * of its own class (.p0, .p1, ...), because it is shown in several places. Names and scores wait in
+ * memory for the body. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,20 +37,24 @@ static const char style[] =
     ".word{background:var(--card);border:1px solid var(--line);border-radius:14px;overflow:hidden}\n"
     ".card:target{outline:3px solid var(--best)}\n"
     ".card .pic{aspect-ratio:1;padding:14px;border-bottom:1px solid var(--line)}\n"
-    ".name{padding:10px 14px 4px;color:var(--soft);font-size:13px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}\n"
+    ".name{padding:10px 14px 4px;color:var(--soft);font-size:13px;overflow:hidden;text-overflow:ellipsis;"
+    "white-space:nowrap}\n"
     ".card ol{list-style:none;margin:0;padding:0 14px 14px}\n"
     ".card li{display:grid;grid-template-columns:1fr auto 3.2em;gap:0 8px;align-items:baseline;margin-top:6px}\n"
     ".card li b{font-weight:400;overflow-wrap:anywhere}\n"
     ".card li span,.card li small{font-variant-numeric:tabular-nums;text-align:right}\n"
     ".card li small{color:var(--soft)}\n"
-    ".card li i{grid-column:1/-1;height:4px;border-radius:2px;background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar)}\n"
+    ".card li i{grid-column:1/-1;height:4px;border-radius:2px;"
+    "background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar)}\n"
     ".card li:first-child b{font-weight:650;color:var(--best)}\n"
     ".words{display:grid;grid-template-columns:repeat(auto-fill,minmax(380px,1fr));gap:14px}\n"
     ".word{padding:12px 14px 10px}\n"
     ".word h3{font-size:15px;margin:0 0 8px;overflow-wrap:anywhere}\n"
     ".strip{display:grid;grid-template-columns:repeat(6,1fr);gap:8px}\n"
-    ".strip a{text-decoration:none;color:var(--soft);font-size:12px;text-align:center;font-variant-numeric:tabular-nums}\n"
-    ".strip .pic{display:block;aspect-ratio:1;padding:4px;border:1px solid var(--line);border-radius:9px;margin-bottom:2px}\n"
+    ".strip a{text-decoration:none;color:var(--soft);font-size:12px;text-align:center;"
+    "font-variant-numeric:tabular-nums}\n"
+    ".strip .pic{display:block;aspect-ratio:1;padding:4px;border:1px solid var(--line);border-radius:9px;"
+    "margin-bottom:2px}\n"
     ".strip a:first-child .pic{border:2px solid var(--best)}\n"
     ".strip a:first-child{color:var(--best);font-weight:650}\n"
     "@media(max-width:460px){.words{grid-template-columns:1fr}}\n";
@@ -79,7 +84,7 @@ int cli_page_open(const char *path, const cli_session *s, const cli_list *labels
     return CLI_DONE;
 }
 
-/* ---- While pictures come --------------------------------------------------------------------------------- */
+/* ---- Collecting pictures --------------------------------------------------------------------- */
 
 static void rank(cli_page *p, size_t label, float cosine)
 {
@@ -119,7 +124,7 @@ int cli_page_picture(cli_page *p, const cli_picture *picture, const cli_hit *hit
     return ferror(p->out.f) ? cli_out_check(&p->out) : CLI_DONE;
 }
 
-/* ---- The body -------------------------------------------------------------------------------------------- */
+/* ---- The body -------------------------------------------------------------------------------- */
 
 static void write_card(const cli_page *p, size_t i)
 {
@@ -165,13 +170,16 @@ int cli_page_close(cli_page *p)
     fprintf(f, "</style>\n</head>\n<body>\n<main>\n<h1>%zu picture%s, %zu label%s</h1>\n<p>Model: <bdi>", p->n,
             p->n == 1 ? "" : "s", p->labels->n, p->labels->n == 1 ? "" : "s");
     cli_html_text(f, p->model);
-    fprintf(f, "</bdi>. Under each picture its %s, smaller, their cosine with the picture.</p>\n<div class=\"grid\">\n",
-            p->several ? "labels, each with its probability to be there and"
-                       : "best labels, with their probability among all that were offered and");
+    fprintf(f,
+            "</bdi>. Under each picture its %s, in small print, their cosine with the picture.</p>\n"
+            "<div class=\"grid\">\n",
+            p->several ? "labels, each with its probability and"
+                       : "best labels, with their probability among all given labels and");
     for (size_t i = 0; i < p->n; i++)
         write_card(p, i);
     fputs(
-        "</div>\n<h2>Which picture fits each label best?</h2>\n<p>All pictures ranked by their cosine with the label, best first.</p>\n"
+        "</div>\n<h2>Which picture fits each label best?</h2>\n"
+        "<p>All pictures ranked by their cosine with the label, best first.</p>\n"
         "<div class=\"words\">\n",
         f);
     for (size_t l = 0; l < p->labels->n; l++)

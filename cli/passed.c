@@ -1,11 +1,11 @@
-/* Files in folders that were passed over, as people and programs are told of them. */
+/* Files in folders that were skipped: the report for people and for programs. */
 #include <string.h>
 
 #include "cli.h"
 
 enum { MOST_NAMED = 6, ROOM = 1024 };
 
-/* What lies beside pictures everywhere: alone it is not worth a line. */
+/* Files that often lie beside pictures. Alone they are not worth a message. */
 static bool is_ordinary(const clip_passed_kind *k)
 {
     static const char *const beside[] = {".txt", ".json", ".jsonl", ".xmp",  ".aae", ".xml",

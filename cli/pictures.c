@@ -1,5 +1,6 @@
-/* Batches of pictures on their way to embeddings. The cores decode one picture each and keep only what the model reads of it,
- * so a batch of huge photos needs the room of a few; then all of them work on the encoder. */
+/* Batches of pictures on their way to embeddings. Each core decodes one picture at a time and keeps
+ * only what the model reads of it, so a batch of huge photos needs the memory of a few. Then all
+ * cores work on the encoder. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,8 +43,8 @@ void cli_batch_free(cli_batch *b)
     free(b);
 }
 
-/* From file or bytes to what the encoder reads. On failure p->error says why; that there is no
- * memory for it is this picture's fault as well. */
+/* Turn a file or bytes into the encoder's input. On error p->error says why. Running out of memory
+ * counts as an error of this picture. */
 static clip_status prepare(const cli_session *s, cli_picture *p, int thumbnail_side, float *pixels)
 {
     clip_image_options o = s->image;
@@ -85,7 +86,7 @@ static clip_status encode(cli_session *s, const float *pixels, int n, float *out
                                       : clip_hidden_pixels(s->ctx, pixels, n, &s->hidden, &hidden);
 }
 
-/* Which of the pictures fails: that which fails alone. */
+/* Name the picture that makes the batch fail: the one that also fails alone. */
 static int tell_failure(cli_session *s, cli_batch *b, clip_status status)
 {
     const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
@@ -122,8 +123,8 @@ static bool is_named(const cli_source *source, const char *path)
     return false;
 }
 
-/* Fill the batch from the source, as far as that takes no waiting once something is in it. What
- * cannot be listed has been reported. *more: the source is not at its end. */
+/* Fill the batch from the source. Once something is in it, do not wait for more. Folders that could
+ * not be listed have been reported. *more: the source has not ended. */
 static int fill(cli_source *source, cli_batch *b, bool *more)
 {
     *more = true;
@@ -178,7 +179,7 @@ int cli_each_picture(cli_session *s, cli_source *source, int thumbnail_side, boo
         cli_progress_start("pictures", source->list.open ? 0 : (long)source->files.n);
     while (more && code == CLI_DONE) {
         cli_batch_clear(b);
-        const int list = fill(source, b, &more); /* a fault of the list comes after what stood in front of it */
+        const int list = fill(source, b, &more); /* a list's error is reported after its pictures */
         if (b->n > 0)
             code = cli_batch_encode(s, b);
         if (code == CLI_DONE)

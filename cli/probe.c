@@ -1,4 +1,4 @@
-/* clip probe: how well can classes be learnt from the embeddings of a model that stays as it is? */
+/* clip probe: learn classes from the embeddings of a model that does not change. */
 #include "probe.h"
 
 #include <stdlib.h>
@@ -8,16 +8,16 @@ enum { VAL = EVAL_OWN, TEST, SHOTS, TEMPLATES, KNN, LAMBDA, SEED, APPLY, CLASSES
 
 static const cli_option options[] = {
     {VAL, "val-data", "DATA",
-     "choose what is swept on these (default: a fifth of the training pictures of each class)"},
-    {TEST, "test-data", "DATA", "measure on these (default: a fifth of the pictures of each class)"},
-    {LAMBDA, "l2", "L2", "of the regularisation, 1/C of scikit-learn (default: swept over 1e-6 .. 1e6)"},
+     "choose swept values on these pictures (default: a fifth of the training pictures of each class)"},
+    {TEST, "test-data", "DATA", "measure on these pictures (default: a fifth of the pictures of each class)"},
+    {LAMBDA, "l2", "L2", "strength of the regularisation, 1/C of scikit-learn (default: swept over 1e-6 .. 1e6)"},
     {SHOTS, "shots", "K", "instead of a linear probe: K pictures a class, with the words of the labels (Tip-Adapter)"},
     {TEMPLATES, "templates", "FILE", "with --shots: a text with {} where the label goes, or a file with one a line"},
     {KNN, "knn", "K", "instead of a linear probe: the K nearest training pictures vote"},
-    {SEED, "seed", "N", "draw other parts and shots (default: 0)"},
+    {SEED, "seed", "N", "for the random choice of parts and shots (default: 0)"},
     {CLASSES, "per-class", NULL, "also print the accuracy of each class"},
     {'o', "output", "DIR", "store the probe"},
-    {APPLY, "apply", "DIR", "classify the pictures named by the command with the probe stored in DIR"},
+    {APPLY, "apply", "DIR", "classify the given pictures with the probe stored in DIR"},
     {'k', "top", "K", "with --apply: print the K best labels (default: 5)"},
     {EVAL_CAPTIONS, "captions", "WHICH", "which caption of a picture is its label: first or last (default: first)"},
     EVAL_KEYS,
@@ -30,7 +30,7 @@ typedef struct job {
     eval_options eval;
     clip_probe_options opt;
     int k;                     /* 0: not given */
-    const char *of_learning;   /* an option that was given and is no use to --apply; NULL: none */
+    const char *of_learning;   /* an option that --apply cannot use; NULL: none given */
     bool json, classes;
     cli_session session;
     probe_sets sets;
@@ -39,10 +39,10 @@ typedef struct job {
     clip_probe *probe;
     clip_probe_info info;
     double seconds; /* of the fit */
-    int32_t *asked, *right; /* [classes] test pictures, and those classified right */
+    int32_t *asked, *right; /* [classes] test pictures; those classified right */
 } job;
 
-/* ---- Measuring ----------------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 static int count_right(job *j)
 {
@@ -92,7 +92,7 @@ static summary summarise(const job *j)
     return s;
 }
 
-/* ---- Printing ------------------------------------------------------------------------------------------------ */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 static const char *kind_name(const job *j)
 {
@@ -184,7 +184,7 @@ static void print_json(const job *j, const summary *s)
     cli_json_line(&o);
 }
 
-/* ---- Fitting ------------------------------------------------------------------------------------------------- */
+/* ---- Fitting --------------------------------------------------------------------------------- */
 
 static int embed_names(job *j)
 {
@@ -230,7 +230,7 @@ static int learn(cli_args *a, job *j)
     DO(cli_open(a, j->opt.kind == CLIP_PROBE_CACHE ? CLIP_TOWER_BOTH : CLIP_TOWER_IMAGE, &j->session));
     DO(probe_read(&j->session, &j->split, &j->eval, &j->sets));
     if (j->sets.test.n == 0)
-        return cli_fail("%s: no picture is left for the test: a class needs five (or name others with --test-data)",
+        return cli_fail("%s: no picture is left for the test: a class needs five (or use --test-data)",
                         j->split.train);
     DO(embed_names(j));
     DO(fit(j));
@@ -250,9 +250,9 @@ static int check(const cli_args *a, const job *j)
     if (j->templates_arg && j->opt.kind != CLIP_PROBE_CACHE)
         return cli_usage(a, "--templates goes with --shots");
     if (j->opt.l2 > 0 && j->opt.kind != CLIP_PROBE_LINEAR)
-        return cli_usage(a, "--l2 is of a linear probe, not of --shots and --knn");
+        return cli_usage(a, "--l2 goes with a linear probe, not with --shots or --knn");
     if (j->split.val && j->opt.kind == CLIP_PROBE_NEIGHBOURS)
-        return cli_usage(a, "--val-data does not go with --knn, which chooses nothing");
+        return cli_usage(a, "--val-data does not go with --knn, which sweeps nothing");
     return CLI_DONE;
 }
 
@@ -326,16 +326,16 @@ static int run(cli_args *a)
 const cli_command cli_probe = {
     .name = "probe",
     .operands = "DATA [OPTIONS] | --apply DIR PICTURE|FOLDER|-...",
-    .summary = "learn classes from labelled pictures, and classify by them",
+    .summary = "learn classes from labelled pictures, and classify others",
     .help =
-        "Learns the classes of DATA on the embeddings of the model, which stays as it is, and measures them on pictures\n"
-        "that were not learnt from. DATA is labelled pictures, as 'clip eval --help' says: in a folder without captions\n"
-        "a picture's label is the name of the folder it lies in.\n"
+        "Learns the classes of DATA from the embeddings of the model, which does not change, and measures\n"
+        "them on pictures that were not learnt from. DATA is labelled pictures, as 'clip eval --help' says:\n"
+        "in a folder without captions a picture's label is the name of its folder.\n"
         "\n"
-        "A linear probe is logistic regression, with the regularisation that does best on the validation part. With few\n"
-        "pictures a class, --shots does better: it starts from what the model makes of the labels' words. --knn lets the\n"
-        "nearest pictures vote. Which is measured is stored with -o, and classifies pictures with --apply.\n"
-        "docs/probes.md says more.",
+        "A linear probe is logistic regression, with the regularisation that does best on the validation\n"
+        "part. With few pictures a class, --shots does better: it starts from the embeddings of the labels.\n"
+        "--knn lets the nearest pictures vote. -o stores the measured probe, and --apply classifies\n"
+        "pictures with it. docs/probes.md says more.",
     .examples = "clip probe flowers/\n"
                 "clip probe --shots 4 --templates 'a photo of a {}, a flower.' flowers/\n"
                 "clip probe flowers/ -o flowers.probe && clip probe --apply flowers.probe garden.jpg\n"

@@ -1,10 +1,10 @@
-/* probe.h: what the files of `clip probe` share: labelled pictures, cut into parts. */
+/* probe.h: what the files of `clip probe` share: labelled pictures, split into parts. */
 #ifndef PROBE_H
 #define PROBE_H
 
 #include "eval.h"
 
-/* Pictures with the number of their class. */
+/* Pictures, each with the number of its class. */
 typedef struct probe_part {
     float *image;   /* [n, D] */
     int32_t *label; /* [n] */
@@ -12,24 +12,27 @@ typedef struct probe_part {
 } probe_part;
 
 typedef struct probe_sets {
-    cli_list names; /* of the classes, by their text */
+    cli_list names; /* of the classes, sorted */
     probe_part train, val, test;
     long failed;    /* samples that could not be read */
-    clip_passed passed; /* of the training data */
+    clip_passed passed; /* files of the training data that were skipped */
 } probe_sets;
 
+/* Where the parts come from: specs for clip_pairs_open(). If test is NULL, a fifth of each class of
+ * the training data is the test part. If val is NULL and want_val is set, a fifth of the rest is
+ * the validation part. */
 typedef struct probe_split {
-    const char *train, *val, *test; /* what clip_pairs_open() takes; val and test NULL: a fifth of the pictures of each class is taken from what is there */
-    bool want_val;                  /* false: without val there is no validation part */
-    int shots;                      /* keep so many training pictures a class; 0: all */
+    const char *train, *val, *test;
+    bool want_val;
+    int shots; /* training pictures to keep in each class; 0: all */
     int seed;
 } probe_split;
 
-/* probe_read(): read, embed and cut. probe_sets_free() takes zeros, and what a failure left. */
+/* probe_read(): read, embed and split. Free *out with probe_sets_free(), also after an error. */
 int probe_read(cli_session *s, const probe_split *split, const eval_options *o, probe_sets *out);
-void probe_sets_free(probe_sets *sets);
+void probe_sets_free(probe_sets *sets); /* may be called on zeros */
 
-/* probe_apply(): classify the command's pictures by a probe that was stored (probe_apply.c). */
+/* probe_apply(): classify the command's pictures with a stored probe (probe_apply.c). */
 int probe_apply(cli_args *a, cli_session *s, const char *dir, int k);
 
 #endif

@@ -1,4 +1,4 @@
-/* clip probe --apply: pictures, classified by a probe that was stored. */
+/* clip probe --apply: classify pictures with a stored probe. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,7 +13,8 @@ typedef struct apply_job {
     bool json;
 } apply_job;
 
-/* The best class that is not yet taken; taking it makes it negative. */
+/* The best class that has not been taken. Its probability is set negative, which marks it as
+ * taken. */
 static int take_best(float *p, int C, float *probability)
 {
     int best = 0;

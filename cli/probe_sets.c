@@ -1,10 +1,11 @@
-/* Labelled pictures, and which of them are for what. A picture's label is its caption: of a folder without captions the folder's name. */
+/* Labelled pictures, and how they are split into parts. A picture's label is its caption. In a
+ * folder without captions it is the folder's name. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "probe.h"
 
-/* ---- Parts --------------------------------------------------------------------------------------------------- */
+/* ---- Parts ----------------------------------------------------------------------------------- */
 
 static int put(probe_part *p, const float *image, int32_t label, int D)
 {
@@ -40,7 +41,7 @@ void probe_sets_free(probe_sets *sets)
     part_free(&sets->test);
 }
 
-/* ---- Labels -------------------------------------------------------------------------------------------------- */
+/* ---- Labels ---------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
@@ -50,7 +51,7 @@ static int name_classes(const eval_data *d, cli_list *names)
     char **sorted = malloc(d->n * sizeof *sorted);
     int code = sorted ? CLI_DONE : cli_no_memory();
     if (sorted) {
-        memcpy(sorted, d->captions.item, d->n * sizeof *sorted); /* one caption a picture */
+        memcpy(sorted, d->captions.item, d->n * sizeof *sorted); /* one caption for each picture */
         qsort(sorted, d->n, sizeof *sorted, by_text);
     }
     for (size_t i = 0; i < d->n && code == CLI_DONE; i++)
@@ -66,9 +67,10 @@ static int32_t class_of(const cli_list *names, const char *label)
     return found ? (int32_t)(found - names->item) : -1;
 }
 
-/* ---- Cutting ------------------------------------------------------------------------------------------------- */
+/* ---- Splitting ------------------------------------------------------------------------------- */
 
-/* A picture's place in the lottery of its class: of its name, so that it does not depend on the others. */
+/* A number that decides a picture's place in the order of its class. It depends on the name alone,
+ * not on other pictures. */
 static uint64_t draw(const char *key, int seed)
 {
     uint64_t h = 0xcbf29ce484222325u ^ (uint64_t)seed * 0x9e3779b97f4a7c15u; /* FNV-1a */
@@ -94,8 +96,8 @@ static int by_class(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* Of each class, in the order drawn: a fifth for the test, a fifth of the others for validation, the rest for training, or as many as there are shots.
- * The first is always for training. */
+/* Split each class, in the order drawn: a fifth for the test, a fifth of the others for validation,
+ * the rest for training, up to `shots`. The first picture is always for training. */
 static int cut(const eval_data *d, const probe_split *split, int D, probe_sets *sets)
 {
     ticket *t = malloc(d->n * sizeof *t);
@@ -122,9 +124,9 @@ static int cut(const eval_data *d, const probe_split *split, int D, probe_sets *
     return code;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* A part of its own: its labels must be known. */
+/* Read a part that has its own data. All its labels must be known. */
 static int read_part(cli_session *s, const char *spec, const eval_options *o, const cli_list *names, probe_part *part,
                      long *failed)
 {

@@ -1,5 +1,6 @@
-/* The page of a run: curves, the similarity matrix of a validation batch, what ranks first for some pictures and words, the settings. One file
- * with everything in it, no scripts, nothing fetched; written anew after every validation. */
+/* The page of a run: curves, the similarity matrix of a validation batch, the best matches of some
+ * pictures and captions, the settings. A single file without scripts that fetches nothing. It is
+ * rewritten after every validation. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,27 +12,31 @@ static const char style[] =
     ".tile{padding:12px 16px}\n"
     ".tile b{display:block;font-size:21px;font-weight:650;font-variant-numeric:tabular-nums;letter-spacing:-.01em}\n"
     ".tile span{color:var(--soft);font-size:13px}\n"
-    ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr));gap:16px;margin-top:14px}\n"
+    ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,480px),1fr));gap:16px;"
+    "margin-top:14px}\n"
     ".chart{margin:0;padding:12px 12px 6px}\n"
     ".chart svg{display:block;width:100%;height:auto}\n"
     ".chart text{font:12px system-ui,sans-serif;fill:var(--soft);font-variant-numeric:tabular-nums}\n"
     ".chart figcaption{display:flex;flex-wrap:wrap;gap:2px 14px;padding:0 4px 6px;font-size:13px;color:var(--soft)}\n"
     ".chart figcaption b{color:var(--ink);font-size:14px;font-weight:650}\n"
-    ".chart figcaption i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;vertical-align:middle}\n"
+    ".chart figcaption i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;"
+    "vertical-align:middle}\n"
     ".rule{stroke:var(--line);stroke-width:1}\n"
     ".curve,.faint{fill:none;stroke-width:2;stroke-linejoin:round}\n"
     ".faint{stroke-width:1;opacity:.3}\n"
     ".matrix{padding:16px;overflow-x:auto}\n"
     ".matrix>div{display:grid;grid-template-columns:auto auto;gap:5px;width:max-content}\n"
     ".tops{grid-column:2;display:flex;align-items:flex-end;height:150px}\n"
-    ".tops span{writing-mode:vertical-rl;transform:rotate(180deg);font-size:12px;color:var(--soft);max-height:150px;overflow:hidden;"
+    ".tops span{writing-mode:vertical-rl;transform:rotate(180deg);font-size:12px;color:var(--soft);"
+    "max-height:150px;overflow:hidden;"
     "text-overflow:ellipsis;white-space:nowrap;line-height:1;display:flex;align-items:center}\n"
     ".sides .pic{display:block;padding:1px;border-radius:3px}\n"
     ".matrix svg{display:block}\n"
     ".matrix rect{fill:var(--best)}\n"
     ".matrix .right{fill:none;stroke:var(--right);stroke-width:.09}\n"
     ".scale{white-space:nowrap}\n"
-    ".ramp{display:inline-block;width:120px;height:9px;border-radius:3px;margin:0 8px;background:linear-gradient(90deg,var(--card),var(--best));"
+    ".ramp{display:inline-block;width:120px;height:9px;border-radius:3px;margin:0 8px;"
+    "background:linear-gradient(90deg,var(--card),var(--best));"
     "border:1px solid var(--line)}\n"
     ".looks{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:14px}\n"
     ".look{display:grid;grid-template-columns:112px 1fr;gap:14px;padding:12px}\n"
@@ -40,30 +45,34 @@ static const char style[] =
     ".look li{display:grid;grid-template-columns:1fr auto;gap:0 8px;margin-bottom:5px}\n"
     ".look li b{font-weight:400;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}\n"
     ".look li span{color:var(--soft);font-variant-numeric:tabular-nums;font-size:12px}\n"
-    ".look li i{grid-column:1/-1;height:3px;border-radius:2px;background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar)}\n"
+    ".look li i{grid-column:1/-1;height:3px;border-radius:2px;"
+    "background:linear-gradient(var(--best),var(--best)) no-repeat var(--bar)}\n"
     ".look .right b,.look .miss{color:var(--right);font-weight:650}\n"
     ".look .right i{background-image:linear-gradient(var(--right),var(--right))}\n"
     ".look .miss{font-weight:400;font-size:12px;margin:2px 0 0}\n"
     ".word{padding:12px 14px}\n"
-    ".word h3{font-size:15px;font-weight:650;margin:0 0 8px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}\n"
+    ".word h3{font-size:15px;font-weight:650;margin:0 0 8px;overflow:hidden;text-overflow:ellipsis;"
+    "white-space:nowrap}\n"
     ".strip{display:grid;grid-template-columns:repeat(5,1fr);gap:8px}\n"
     ".strip span{font-size:12px;text-align:center;color:var(--soft);font-variant-numeric:tabular-nums}\n"
-    ".strip .pic{display:block;aspect-ratio:1;padding:4px;border:1px solid var(--line);border-radius:9px;margin-bottom:2px}\n"
+    ".strip .pic{display:block;aspect-ratio:1;padding:4px;border:1px solid var(--line);border-radius:9px;"
+    "margin-bottom:2px}\n"
     ".strip .right .pic{border:2px solid var(--right)}\n"
     ".strip .right{color:var(--right);font-weight:650}\n"
     ".word .miss{color:var(--soft);font-size:12px;margin:6px 0 0}\n"
-    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,380px),1fr));gap:0 28px;margin:14px 0 0;padding:8px 16px}\n"
+    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,380px),1fr));gap:0 28px;"
+    "margin:14px 0 0;padding:8px 16px}\n"
     "dl div{display:flex;justify-content:space-between;gap:16px;padding:5px 0;border-bottom:1px solid var(--line)}\n"
     "dt{color:var(--soft);white-space:nowrap}\n"
     "dd{margin:0;text-align:right;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}\n"
     "dd.standard{color:var(--soft)}\n";
 
-/* ---- Head ------------------------------------------------------------------------------------------------ */
+/* ---- Head ------------------------------------------------------------------------------------ */
 
 static void tile(FILE *f, const char *what, const char *format, double value)
 {
     fputs("<div class=\"card tile\"><b>", f);
-    fprintf(f, format, value); /* one of those below */
+    fprintf(f, format, value); /* `format` is one of the constants below */
     fprintf(f, "</b><span>%s</span></div>\n", what);
 }
 
@@ -86,14 +95,14 @@ static void write_tiles(FILE *f, const train_folder *t, const clip_train_info *i
             loss += h->step[i].loss;
             seconds += h->step[i].batch_time;
         }
-        tile(f, "training loss, lately", "%.3g", loss / (double)some);
-        tile(f, "pairs a second, lately", "%.0f", seconds > 0 ? (double)some * info->batch_size / seconds : 0);
+        tile(f, "recent training loss", "%.3g", loss / (double)some);
+        tile(f, "recent pairs a second", "%.0f", seconds > 0 ? (double)some * info->batch_size / seconds : 0);
         fprintf(f, "<div class=\"card tile\"><b>%s</b><span>time</span></div>\n", cli_time(last->time, time));
     }
     fputs("</div>\n", f);
 }
 
-/* ---- Curves ---------------------------------------------------------------------------------------------- */
+/* ---- Curves ---------------------------------------------------------------------------------- */
 
 enum { VAL_LOSS, I_R1, I_R5, I_R10, T_R1, T_R5, T_R10, I_MEAN, T_MEAN, I_MEDIAN, T_MEDIAN, SCORES };
 
@@ -103,7 +112,7 @@ typedef struct columns {
     double *score_x, *score[SCORES];           /* [scores] */
 } columns;
 
-/* One block behind all columns: free(c->step_x). */
+/* All columns share one block: free(c->step_x). */
 static int fill_columns(const train_history *h, columns *c)
 {
     double *p = malloc((5 * h->steps + (1 + SCORES) * h->scores + 1) * sizeof *p);
@@ -199,7 +208,7 @@ static int write_curves(FILE *f, const train_history *h, double end)
     return CLI_DONE;
 }
 
-/* ---- The matrix ------------------------------------------------------------------------------------------ */
+/* ---- The matrix ------------------------------------------------------------------------------ */
 
 static const char *first_caption(const train_validation *v, int32_t picture)
 {
@@ -217,7 +226,7 @@ static void picture(FILE *f, const train_validation *v, int32_t number, const ch
     fputs("\"></span>", f);
 }
 
-/* Squared, so that what is not the best of its row is quiet. */
+/* Squared, so that all but the best cells of a row are pale. */
 static double shade(double z, double lo, double hi)
 {
     const double t = hi > lo ? (z - lo) / (hi - lo) : 1;
@@ -253,8 +262,10 @@ static void write_matrix(FILE *f, const train_validation *v)
     snprintf(size, sizeof size, "style=\"width:%dpx;height:%dpx\"", side, side);
     fprintf(
         f,
-        "<h2>Which picture goes with which caption?</h2>\n<p>The cosine of each of %d validation pictures (rows) with each of their captions "
-        "(columns), <span class=\"scale\">from %.2f<i class=\"ramp\"></i>to %.2f</span>. In a model that has learned, the framed "
+        "<h2>Which picture goes with which caption?</h2>\n"
+        "<p>The cosine of each of %d validation pictures (rows) with each of their captions "
+        "(columns), <span class=\"scale\">from %.2f<i class=\"ramp\"></i>to %.2f</span>. "
+        "In a model that has learned, the framed "
         "diagonal stands out.</p>\n"
         "<div class=\"card matrix\"><div><div class=\"tops\">",
         v->M, lo, hi);
@@ -273,7 +284,7 @@ static void write_matrix(FILE *f, const train_validation *v)
     fputs("</div></div>\n", f);
 }
 
-/* ---- Rankings -------------------------------------------------------------------------------------------- */
+/* ---- Rankings -------------------------------------------------------------------------------- */
 
 static void write_rank(FILE *f, const train_ranking *r, size_t of)
 {
@@ -331,21 +342,23 @@ static void write_rankings(FILE *f, const train_validation *v)
 {
     fprintf(
         f,
-        "<h2>What it says about pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, with their cosines; "
+        "<h2>Captions for pictures</h2>\n<p>The best of %zu captions for some of the validation pictures, "
+        "with their cosines; "
         "the right one is marked.</p>\n<div class=\"looks\">\n",
         v->data.captions.n);
     for (int i = 0; i < v->pictures; i++)
         write_look(f, v, &v->picture[i]);
     fprintf(
         f,
-        "</div>\n<h2>What it finds for words</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n<div class=\"looks\">\n",
+        "</div>\n<h2>Pictures for captions</h2>\n<p>The best of %zu pictures for some of the captions.</p>\n"
+        "<div class=\"looks\">\n",
         v->data.n);
     for (int i = 0; i < v->words; i++)
         write_word(f, v, &v->word[i]);
     fputs("</div>\n", f);
 }
 
-/* ---- Settings -------------------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------- */
 
 static void write_setting(FILE *f, const char *name, const char *value, bool standard)
 {
@@ -359,7 +372,7 @@ static void write_setting(FILE *f, const char *name, const char *value, bool sta
 static int write_settings(FILE *f, const train_folder *t)
 {
     const clip_train_option *o;
-    fputs("<h2>Settings</h2>\n<p>Those that were given; defaults are paler.</p>\n<dl class=\"card\">\n", f);
+    fputs("<h2>Settings</h2>\n<p>Defaults are paler.</p>\n<dl class=\"card\">\n", f);
     if (t->val_data)
         write_setting(f, "val-data", t->val_data, false);
     for (int i = 0; (o = clip_train_option_at(i)); i++) {
@@ -373,7 +386,7 @@ static int write_settings(FILE *f, const train_folder *t)
     return CLI_DONE;
 }
 
-/* ---- The page -------------------------------------------------------------------------------------------- */
+/* ---- The page -------------------------------------------------------------------------------- */
 
 static int write_page(FILE *f, const train_folder *t, const clip_train_info *info, const char *state,
                       const train_validation *v)

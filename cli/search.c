@@ -1,4 +1,4 @@
-/* clip search: what in an index is nearest to words, pictures, and sums of them. */
+/* clip search: find what in an index is nearest to words, pictures, and sums of them. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@ enum {
     SORT, TABLE, HTML, SHOW, BATCH = 64
 };
 
-#define NEAR 0.97f /* the cosine of pictures that are nearly the same */
+#define NEAR 0.97f /* cosine from which pictures count as nearly the same */
 
 static const cli_option options[] = {
     {CLI_HEADING, NULL, NULL, "what to ask"},
@@ -20,36 +20,36 @@ static const cli_option options[] = {
      "more like number N of the last answer, or like a picture in the index; terms may\n"
      "follow: --like 3 + snow"},
     {PROMPT, "prompt", "TEXT",
-     "put words into this text, at its {}: 'a photo of {}'; the mean of several, if it is\n"
-     "given several times (default: words as they are typed)"},
+     "put words into this text, at its {}: 'a photo of {}'; may be given several\n"
+     "times, for the mean (default: words as they are typed)"},
     {QUERIES, "queries", "FILE",
      "a query a line ('-': standard input), its terms and operators separated by tabs;\n"
      "prints a line of JSON each"},
     {DUPLICATES, "duplicates", NULL,
      "instead of asking: groups of pictures that are nearly the same, with an empty line\n"
-     "between them; only files that are there, and each by one name"},
+     "between them; only files that exist, each under one name"},
     {GROUP, "group", "HOW",
-     "which are one group: first (near the first of it, the default), linked (near one that\n"
-     "is in it: chains may be long) or bytes (the same file twice)"},
+     "what makes a group: first (near its first picture, the default), linked (near any of\n"
+     "its pictures: chains may be long) or bytes (the same bytes)"},
     {CLI_HEADING, NULL, NULL, "what to look at"},
-    {INDEX, "index", "DIR", "the index (default: $CLIP_INDEX, else that of 'clip index')"},
+    {INDEX, "index", "DIR", "the index (default: $CLIP_INDEX, else the one of 'clip index')"},
     {'k', "top", "K", "the K best (default: 10)"},
-    {KIND, "kind", "KIND", "picture, text or all (default: pictures, where the index has any)"},
-    {MIN_SCORE, "min-score", "S", "only what has a cosine of at least S (for --duplicates the default is 0.97)"},
+    {KIND, "kind", "KIND", "picture, text or all (default: picture, if the index has any)"},
+    {MIN_SCORE, "min-score", "S", "only a cosine of at least S (default with --duplicates: 0.97)"},
     {FILTER, "filter", "PATTERN",
-     "only paths that are like this from end to end ('*/2023/*', '*.png'); like one of\n"
-     "them, if given several times"},
+     "only whole paths that match PATTERN ('*/2023/*', '*.png'), or one of several\n"
+     "patterns"},
     {BELOW, "below", "DIR",
-     "only what is below this folder, whatever characters are in its name; below one of\n"
-     "them, if given several times"},
+     "only below this folder, or one of several folders; no character of DIR is a\n"
+     "pattern"},
     {AFTER, "after", "DATE",
-     "only pictures taken (or, where that is not known, files changed) since the\n"
-     "beginning of 2023, 2023-05 or 2023-05-17"},
-    {BEFORE, "before", "DATE", "only those from until the end of it: --after D --before D is D alone"},
+     "only pictures taken (or, if unknown, files changed) since the beginning of 2023,\n"
+     "2023-05 or 2023-05-17"},
+    {BEFORE, "before", "DATE", "only pictures up to the end of DATE: --after D --before D is D alone"},
     {UNIQUE, "unique", NULL, "of copies (equal bytes, or a cosine of 0.97 with a better hit) only the best"},
     {CLI_HEADING, NULL, NULL, "how to show the answer"},
     {SORT, "sort", "HOW", "the K best by score (default), or by date, the newest first"},
-    {TABLE, "table", NULL, "with ranks and cosines also where the output is no terminal"},
+    {TABLE, "table", NULL, "print ranks and cosines even if the output is not a terminal"},
     {'0', "null", NULL, "zero bytes instead of newlines end the paths, and the lines of --queries"},
     {HTML, "html", "FILE", "also write a page with the pictures"},
     {SHOW, "show", "HOW", "pictures in the terminal: kitty, iterm or sixel; no (default: as the terminal can)"},
@@ -68,7 +68,7 @@ typedef struct job {
     int found[BATCH];
 } job;
 
-/* ---- One answer ------------------------------------------------------------------------------------------ */
+/* ---- One answer ------------------------------------------------------------------------------ */
 
 static bool is_liked(const search *s, int64_t row)
 {
@@ -84,7 +84,7 @@ typedef struct dated {
     int rank;
 } dated;
 
-/* The newest first; what has no date comes last. */
+/* Newest first. Items without a date come last. */
 static int newest(const void *a, const void *b)
 {
     const dated *p = a, *q = b;
@@ -112,8 +112,9 @@ static int sort_by_date(const search *s, clip_hit *hit, int n)
     return CLI_DONE;
 }
 
-/* *Q queries at once; afterwards hit [*Q, k + liked] has found[q] of each. What --like names is not
- * an answer itself. One that fails ends it, and *Q are those in front of it. */
+/* Answer *Q queries at once: hit [*Q, k + liked], of which found[q] belong to query q. Items that
+ * --like names are left out. After a query that fails no more are answered, and *Q is the number of
+ * queries before it. */
 static int ask(job *j, int *Q)
 {
     search *s = &j->search;
@@ -143,7 +144,7 @@ static void json_head(const search *s, cli_json *o)
     cli_json_string(o, "model", s->info.model_name);
 }
 
-/* The numbers of an answer that shows them can be named by the next --like. */
+/* Print an answer. If it shows numbers, remember them for the next --like. */
 static int present(job *j, const search_answer *r)
 {
     search *s = &j->search;
@@ -179,9 +180,9 @@ static int answer_one(job *j)
     return present(j, &r);
 }
 
-/* ---- Many answers ---------------------------------------------------------------------------------------- */
+/* ---- Many answers ---------------------------------------------------------------------------- */
 
-/* Terms and operators of a line, which is cut up. */
+/* Split a line into terms and operators. The line is modified. */
 static int parse_line(job *j, char *line, const char *name, long number, clip_query *q)
 {
     enum { MOST = 2 * CLIP_QUERY_TERMS };
@@ -194,7 +195,8 @@ static int parse_line(job *j, char *line, const char *name, long number, clip_qu
     return CLI_DONE;
 }
 
-/* The next queries, as far as that takes no waiting once there is one; none: they are at an end. */
+/* Read the next queries. Once there is one, do not wait for more. No query: the end of the
+ * input. */
 static int read_queries(job *j, cli_lines *lines, char **texts, int *Q)
 {
     for (*Q = 0; *Q < BATCH && (*Q == 0 || cli_lines_ready(lines)); ++*Q) {
@@ -223,7 +225,7 @@ static void print_answer(job *j, int q, const char *text)
     cli_json_line(&o);
 }
 
-/* A line at fault ends it, once those in front of it are answered. */
+/* Answer line by line. An error in a line ends this after the lines before it are answered. */
 static int answer_lines(job *j, cli_lines *lines, char **texts)
 {
     bool any = false;
@@ -269,7 +271,7 @@ static int answer_duplicates(job *j)
     return code;
 }
 
-/* ---- Options --------------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static int read_score(job *j)
 {
@@ -278,20 +280,20 @@ static int read_score(job *j)
     const float v = strtof(a->value, &end);
     if (end == a->value || *end || !(v >= -1 && v <= 1))
         return cli_usage(a, "--%s: '%s' is not a number from -1 to 1", a->name, a->value);
-    j->search.filter.min_score = v != 0 ? v : 1e-30f; /* to clip_index_filter 0 is no bound */
+    j->search.filter.min_score = v != 0 ? v : 1e-30f; /* in clip_index_filter 0 means no limit */
     j->score_set = true;
     return CLI_DONE;
 }
 
-/* The place of the value in a list of words, which ends with NULL. */
+/* The position of the value in a list of words. The list ends with NULL. */
 static int read_word(const cli_args *a, const char *const *words, int *out)
 {
     for (*out = 0; words[*out]; ++*out)
         if (strcmp(a->value, words[*out]) == 0)
             return CLI_DONE;
     const char *near = cli_nearest(a->value, words, *out);
-    return near ? cli_usage(a, "--%s: there is no '%s'; did you mean '%s'?", a->name, a->value, near)
-                : cli_usage(a, "--%s: there is no '%s'", a->name, a->value);
+    return near ? cli_usage(a, "--%s: unknown value '%s'; did you mean '%s'?", a->name, a->value, near)
+                : cli_usage(a, "--%s: unknown value '%s'", a->name, a->value);
 }
 
 static int read_kind(job *j)
@@ -346,7 +348,7 @@ static int read_prompt(job *j)
     return cli_list_add(&j->search.prompts, a->value);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int check_options(const job *j)
 {
@@ -355,7 +357,7 @@ static int check_options(const job *j)
     const bool asked = a->operands > 0 || s->likes.n > 0;
     if (asked + !!j->queries + j->duplicates != 1)
         return cli_usage(a, asked || j->queries || j->duplicates
-                                ? "a query, --queries and --duplicates: one of them at a time"
+                                ? "give only one of: a query, --queries, --duplicates"
                                 : "a query is missing: words, or a picture");
     if (j->queries && (s->html || s->table || j->show_set))
         return cli_usage(a, "--queries prints JSON; --html, --table and --show are for one query");
@@ -363,9 +365,9 @@ static int check_options(const job *j)
         return cli_usage(a, "--duplicates lists all groups of pictures; -k, --kind, --sort, --unique and --prompt are "
                             "for a query");
     if (j->group_set && !j->duplicates)
-        return cli_usage(a, "--group says how --duplicates groups; a query has no groups");
+        return cli_usage(a, "--group goes with --duplicates");
     if (j->grouping == CLIP_GROUP_BYTES && j->score_set)
-        return cli_usage(a, "bytes are equal or not; --min-score is for '--group first' and 'linked'");
+        return cli_usage(a, "--min-score goes with '--group first' and 'linked', not with bytes");
     if (s->filter.after && s->filter.before && s->filter.after >= s->filter.before)
         return cli_usage(a, "--after is later than --before");
     if (s->likes.n > CLIP_QUERY_TERMS)
@@ -373,7 +375,7 @@ static int check_options(const job *j)
     return CLI_DONE;
 }
 
-/* For a page and a message: the query as it was typed. */
+/* The query as typed, for a page and a message. */
 static int write_title(job *j)
 {
     search *s = &j->search;
@@ -400,7 +402,7 @@ static int open_index(job *j)
     s->index_path = s->info.path;
     cli_index_model(s->args, &s->info);
     if (s->info.items == 0)
-        return cli_fail("%s: nothing is in the index yet; 'clip index FOLDER' fills it", s->info.path);
+        return cli_fail("%s: the index is empty; 'clip index FOLDER' fills it", s->info.path);
     for (size_t i = 0; i < s->likes.n; i++, s->n_liked++)
         DO(search_resolve(s, s->likes.item[i], &s->liked[i]));
     s->filter.patterns = (const char *const *)s->patterns.item;
@@ -507,12 +509,13 @@ const cli_command cli_search = {
     .help =
         "Finds what in an index (see 'clip index') is nearest to a query, best first.\n"
         "\n"
-        "A query is words, or a picture (a file, or '-' for standard input), or several such terms with '+' and '-'\n"
-        "between them, each an argument of its own; '2:' in front of one gives it twice the weight. Words in double\n"
-        "quotes of their own ('\"a/b\"') are words, whatever they look like.\n"
+        "A query is words, or a picture (a file, or '-' for standard input), or several such terms with '+'\n"
+        "and '-' between them, each an argument of its own. '2:' in front of a term doubles its weight.\n"
+        "Words in their own double quotes ('\"a/b\"') are always words, even if they look like a path.\n"
         "\n"
-        "A terminal gets a table of rank, cosine and path, with pictures where it can show them; a pipe gets the\n"
-        "paths, and the words of captions that are found. Exit code 1: nothing was found, or something failed.",
+        "A terminal gets a table of rank, cosine and path, with pictures if it can show them. A pipe gets\n"
+        "the paths, and the words of captions that are found. Exit code 1: nothing was found, or something\n"
+        "failed.",
     .examples = "clip search a red balloon\n"
                 "clip search '2:golden retriever' + ./pool.jpg - fruit\n"
                 "clip search --after 2023-05 --before 2023-05 --html may.html a birthday\n"

@@ -1,6 +1,7 @@
 /* clip search --duplicates. A script may keep the first file of a group and delete the others, so:
- * every file in a group exists and is as it was indexed; of the names of one file only one is listed;
- * what is not a file of its own (a member of a tar, an address) never stands before a file. */
+ * - Every file in a group exists and is unchanged since it was indexed. - If a file has several
+ * names, only one is listed. - An item that is not a file of its own (a member of a tar, a URL)
+ * never comes before a file. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +29,8 @@ static int by_file(const void *a, const void *b)
 
 typedef struct survey {
     search *s;
-    int8_t *grade; /* [rows] as clip_duplicates_options wants it */
-    name *file;    /* [n] those that are there */
+    int8_t *grade; /* [rows] for clip_duplicates_options */
+    name *file;    /* [n] files that exist */
     size_t n;
 } survey;
 
@@ -43,8 +44,8 @@ static bool is_alias(const search *s, int64_t row)
     return alias;
 }
 
-/* Of the names of one file the earliest that is not a symbolic link stays. The others are no copies:
- * deleting one of them would free nothing, or leave links to nothing. */
+/* Of the names of one file, keep the earliest that is not a symbolic link. The others are not
+ * copies: deleting them would free nothing, or leave broken links. */
 static void drop_aliases(survey *v)
 {
     if (v->n > 0)
@@ -78,7 +79,7 @@ static int look_at_all(survey *v)
         search_file is = search_look(&item, &st);
         if (!*item.path) /* an empty line ends a group */
             is = SEARCH_GONE;
-        if (is == SEARCH_THERE && !item.size && !item.mtime) /* imported before the file was there */
+        if (is == SEARCH_THERE && !item.size && !item.mtime) /* imported before the file existed */
             is = SEARCH_CHANGED;
         if (is == SEARCH_THERE)
             v->file[v->n++] = (name){st.st_dev, st.st_ino, item.row, false};
@@ -88,7 +89,7 @@ static int look_at_all(survey *v)
     }
 }
 
-/* Cosines with the first of the group. */
+/* Cosines of the group's rows with its first row. */
 static int score_group(const search *s, const int64_t *row, int64_t n, float *first, float *other, clip_hit *hit)
 {
     const int D = s->info.dim;
@@ -121,7 +122,8 @@ static int find(search *s, clip_grouping grouping, const int8_t *grade, int64_t 
     return code;
 }
 
-/* Lines of paths: a name with a newline would be read as two files, or as the end of a group. */
+/* Output is one path a line. A name with a newline would be read as two files, or as the end of a
+ * group. */
 static int check_lines(const search *s, const search_answer *r)
 {
     clip_item item;
@@ -137,11 +139,11 @@ static int check_lines(const search *s, const search_answer *r)
 static void tell_left_out(const search *s)
 {
     if (s->gone)
-        cli_warn("%lld pictures of the index are no longer there, or cannot be reached: they are in no group",
+        cli_warn("%lld pictures of the index no longer exist, or cannot be reached: they are left out",
                  (long long)s->gone);
     if (s->changed)
         cli_warn(
-            "%lld pictures have changed since they were indexed: they are in no group until 'clip index' has read them",
+            "%lld pictures have changed since they were indexed: they are left out until 'clip index' has read them",
             (long long)s->changed);
 }
 

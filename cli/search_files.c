@@ -1,4 +1,4 @@
-/* What has become of the files that an index names, and the dates it knows of them. */
+/* The state of the files that an index names, and their dates. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static bool is_tar(const char *path)
     return false;
 }
 
-/* TAR/MEMBER: is the tar there? Its time is that of its members. */
+/* TAR/MEMBER: whether the tar exists. A member has the time of its tar. */
 static bool in_tar(const char *path, struct stat *st)
 {
     char *part = strdup(path), *slash = part;
@@ -52,7 +52,7 @@ search_file search_look(const clip_item *item, struct stat *st)
     if (errno == ENOTDIR && in_tar(path, st))
         return item->mtime && item->mtime != nanoseconds(st) ? SEARCH_CHANGED : SEARCH_ELSEWHERE;
     if (*path != '/')
-        return SEARCH_ELSEWHERE; /* a name that was imported: from where it counts is not known */
+        return SEARCH_ELSEWHERE; /* an imported relative name; its base folder is unknown */
     return errno == ENOENT || errno == ENOTDIR ? SEARCH_GONE : SEARCH_UNREACHABLE;
 }
 
@@ -73,7 +73,7 @@ static int64_t whole_seconds(int64_t nanoseconds) { return nanoseconds / 1000000
 
 int64_t search_when(const clip_item *item) { return item->taken ? item->taken : whole_seconds(item->mtime); }
 
-/* ISO 8601, local time with its distance from UTC: "2023-05-17T14:03:21+02:00". */
+/* ISO 8601, local time with its offset from UTC: "2023-05-17T14:03:21+02:00". */
 static void json_date(cli_json *j, const char *key, int64_t seconds)
 {
     char text[64];

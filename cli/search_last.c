@@ -1,5 +1,6 @@
-/* "More like number 3": what the numbers of the last answer stand for is kept below $XDG_STATE_HOME, as text ended by zeros: the index, then for
- * each hit its row, path and text. Names rather than rows decide, because rows may have moved since. */
+/* "More like number 3". The last answer is kept below $XDG_STATE_HOME, as texts that end in zero
+ * bytes: the index, then the row, path and text of each hit. Path and text decide which item is
+ * meant, because rows may have moved since. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +11,7 @@
 
 #include "search_common.h"
 
-/* "" if there is no place for it. */
+/* "" if there is no folder for it. */
 static void state_path(char out[PATH_MAX])
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -60,7 +61,7 @@ static int next_text(FILE *f, char **text, size_t *capacity)
     return getdelim(text, capacity, 0, f) > 0 ? CLI_DONE : CLI_FAILED;
 }
 
-/* The row that the item had, if it is still that item, else where its picture is now. */
+/* The item's row if it still holds that item; else the row where its picture is now. */
 static int locate(const search *s, int64_t row, const char *path, const char *text, int64_t *out)
 {
     clip_item item;
@@ -88,7 +89,7 @@ static int resolve_number(const search *s, FILE *f, const char *path, long wante
     if (!index || got != CLI_DONE)
         code = cli_fail("%s: cannot be read", index ? path : s->index_path);
     else if (strcmp(part[0], index) != 0)
-        code = cli_fail("the last answer was of another index, %s", part[0]);
+        code = cli_fail("the last answer is from another index, %s", part[0]);
     for (long n = 1; n <= wanted && code == CLI_DONE; n++)
         for (int i = 0; i < 3 && code == CLI_DONE; i++)
             if (next_text(f, &part[i], &capacity[i]) != CLI_DONE)
@@ -96,7 +97,7 @@ static int resolve_number(const search *s, FILE *f, const char *path, long wante
     if (code == CLI_DONE) {
         char *end;
         const long long at = strtoll(part[0], &end, 10);
-        code = end == part[0] || *end || at < 0 ? cli_fail("%s: not what clip search has written", path)
+        code = end == part[0] || *end || at < 0 ? cli_fail("%s: not written by clip search", path)
                                                 : locate(s, at, part[1], part[2], row);
     }
     for (int i = 0; i < 3; i++)
@@ -117,7 +118,7 @@ static int resolve_path(const search *s, const char *like, int64_t *row)
     if (status < 0)
         return cli_fail("%s", err.message);
     if (!item.kind)
-        return cli_fail("--like: '%s' is not in the index (a picture that is not is a query itself: clip search %s)",
+        return cli_fail("--like: '%s' is not in the index (to search with the picture itself: clip search %s)",
                         like, like);
     *row = item.row;
     return CLI_DONE;
@@ -131,7 +132,7 @@ int search_resolve(const search *s, const char *like, int64_t *row)
     if (end == like || *end)
         return resolve_path(s, like, row);
     if (errno || number < 1)
-        return cli_usage(s->args, "--like: '%s' is no number of an answer; they count from 1", like);
+        return cli_usage(s->args, "--like: '%s' is not a number of an answer; numbers start at 1", like);
     state_path(path);
     FILE *f = NULL;
     if (*path)

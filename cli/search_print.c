@@ -1,4 +1,4 @@
-/* An answer as paths, as a table, as JSON, and with pictures where the terminal shows them. */
+/* Print an answer: as paths, as a table, as JSON, or with pictures if the terminal shows them. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,13 +7,13 @@
 
 enum { TILE = 16, TILE_ROWS = 8 }; /* a picture in a terminal: columns and rows of characters */
 
-/* An item that a writer has removed meanwhile is not shown. */
+/* false: another process has removed the item meanwhile. */
 static bool read_item(const search *s, const clip_hit *h, clip_item *item)
 {
     return clip_index_item_at(s->index, h->row, item, NULL) == CLIP_OK && item->kind;
 }
 
-/* ---- Lines ----------------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static void print_path(const search *s, const clip_item *item)
 {
@@ -21,7 +21,7 @@ static void print_path(const search *s, const clip_item *item)
     fputc(s->delimiter, s->out.f);
 }
 
-/* For people: what lies below the current directory without the way to it. */
+/* For people: a path below the current directory becomes relative to it. */
 static const char *nearby(const char *path)
 {
     char here[4096];
@@ -42,7 +42,7 @@ static void print_row(const search *s, int64_t rank, const clip_hit *h, const cl
     fprintf(f, fault ? "  (%s)\n" : "\n", fault && strcmp(fault, "gone") == 0 ? "no longer there" : fault);
 }
 
-/* ---- Pictures in the terminal ---------------------------------------------------------------------------- */
+/* ---- Pictures in the terminal ---------------------------------------------------------------- */
 
 typedef struct thumbnails {
     char *path[CLI_BATCH];
@@ -86,8 +86,9 @@ int search_thumbnails(search *s, const clip_hit *hit, int n, int side, clip_imag
     return code;
 }
 
-/* A row of tiles. Room for them is made first, so that nothing scrolls while they are drawn; each is drawn from the same corner, for where the
- * cursor is after a picture is another place in every terminal. */
+/* Draw a row of tiles. Room for them is made first, so that nothing scrolls while they are drawn.
+ * Each tile starts from the same corner, because terminals leave the cursor at different places
+ * after a picture. */
 static int show_row(search *s, const clip_hit *hit, int n, int64_t rank, int side)
 {
     FILE *f = s->out.f;
@@ -126,7 +127,7 @@ static int show(search *s, const clip_hit *hit, int64_t n)
     return CLI_DONE;
 }
 
-/* ---- All of it ------------------------------------------------------------------------------------------- */
+/* ---- The whole answer ------------------------------------------------------------------------ */
 
 int search_print(search *s, const search_answer *r)
 {

@@ -1,4 +1,4 @@
-/* Queries of the command: parsed by the library, with the towers loaded that they need. */
+/* Queries of the command. The library parses them; this file loads the towers that they need. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ int search_date(const cli_args *a, bool behind, int64_t *out)
     return CLI_DONE;
 }
 
-/* ---- Towers -------------------------------------------------------------------------------------------------- */
+/* ---- Towers ---------------------------------------------------------------------------------- */
 
 static int check_model(const search *s, const cli_session *session)
 {
@@ -33,7 +33,7 @@ static int check_model(const search *s, const cli_session *session)
     return CLI_DONE;
 }
 
-/* Only what a query needs is read and packed: a tower each in a session of its own. */
+/* Load only the tower that a query needs. Each tower has a session of its own. */
 static int load_tower(search *s, int tower)
 {
     cli_session *mine = tower == CLIP_TOWER_TEXT ? &s->words : &s->pictures;
@@ -42,7 +42,7 @@ static int load_tower(search *s, int tower)
         return CLI_DONE;
     DO(cli_open(s->args, tower, mine));
     if (first && !s->info.model_id[0])
-        cli_warn("%s was imported, and does not say which model it is of: it has to be %s", s->index_path,
+        cli_warn("%s was imported without the name of its model: it has to be %s", s->index_path,
                  s->args->model);
     return first ? check_model(s, mine) : CLI_DONE;
 }
@@ -54,9 +54,9 @@ static int load_towers(search *s, int towers)
     return towers & CLIP_TOWER_IMAGE ? load_tower(s, CLIP_TOWER_IMAGE) : CLI_DONE;
 }
 
-/* ---- Vectors ------------------------------------------------------------------------------------------------- */
+/* ---- Vectors --------------------------------------------------------------------------------- */
 
-/* The picture on standard input, for the terms that mean it. */
+/* Read the picture on standard input, for the terms that refer to it. */
 static int read_input(const clip_image_options *options, clip_query *q, int Q, clip_image *out)
 {
     clip_image_options o = *options;
@@ -83,7 +83,7 @@ int search_embed(search *s, clip_query *q, int *Q, float *out)
     *Q = 0;
     DO(load_towers(s, towers));
     clip_image_options o = cli_image_options(s->args, clip_index_image_options(s->index, s->pictures.model));
-    o.pipes = !s->listed; /* a line of --queries may not name a pipe: it could make us wait for ever */
+    o.pipes = !s->listed; /* a pipe named in --queries could block for ever */
     const clip_query_encoder e = {.words = s->words.ctx,
                                   .pictures = s->pictures.ctx,
                                   .index = s->index,

@@ -1,4 +1,4 @@
-/* A loaded model with its workspace, and words through it. */
+/* A loaded model with its workspace, and the encoding of texts. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +6,8 @@
 
 #include "cli.h"
 
-#define TEXTS_AT_ONCE 256 /* between two looks at the progress line */
-#define WORTH_KEEPING 100  /* texts; for fewer, reading the weights to recognise them takes longer */
+#define TEXTS_AT_ONCE 256 /* texts between two updates of the progress line */
+#define WORTH_KEEPING 100  /* texts; for fewer, hashing the weights takes longer */
 
 static void warn(void *user, const char *message)
 {
@@ -15,8 +15,8 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* FILE:PREFIX, where that is not itself the name of a file: *path is then a copy of its first part.
- * The colon of "local-dir:" is another. */
+/* Split FILE:PREFIX, unless a file has this whole name. *path becomes a copy of FILE. The colon of
+ * "local-dir:" does not count. */
 static int split_prefix(const char *model, char **path, const char **prefix)
 {
     const char *name = strncmp(model, "local-dir:", 10) == 0 ? model + 10
@@ -41,7 +41,7 @@ static void name_session(cli_session *s)
 
 int cli_load(const cli_args *a, int towers, cli_session *s)
 {
-    static bool said; /* loading again (clip bench) has nothing new to say */
+    static bool said; /* warn once, although clip bench loads again */
     clip_error err;
     char *path;
     clip_load_options o = clip_load_options_default();
@@ -73,7 +73,7 @@ static int open_session(const cli_args *a, int towers, bool embeds, cli_session 
         code = cli_fail("%s: holds no %s encoder", a->model, missing == CLIP_TOWER_IMAGE ? "image" : "text");
     else if (embeds && s->D == 0)
         code = cli_fail(
-            "%s: an encoder without a projection, so it has no embeddings ('clip embed' with --tokens or --pooled gives what it makes)",
+            "%s: no embeddings, because there is no projection ('clip embed' with --tokens or --pooled gives states)",
             a->model);
     else if ((towers & CLIP_TOWER_TEXT) && !s->info.tokenizer)
         code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
@@ -121,7 +121,7 @@ static int encode_labels(cli_session *s, const cli_list *labels, const cli_list 
     return code;
 }
 
-/* A template has room for each of the labels if it has for the longest. */
+/* If a template can hold the longest label, it can hold each of them. */
 static int check_filled(const cli_list *labels, const cli_list *templates)
 {
     const char *longest = "";
@@ -133,7 +133,7 @@ static int check_filled(const cli_list *labels, const cli_list *templates)
             times++;
         n += times * strlen(longest) - 2 * times;
         if (n > CLI_MOST_TEXT)
-            return cli_fail("template '%.40s', which has %zu places for a label, and label '%.40s' make a text "
+            return cli_fail("template '%.40s', which has {} %zu times, and label '%.40s' make a text "
                             "of %zu bytes; %d are allowed", templates->item[t], times, longest, n, CLI_MOST_TEXT);
     }
     return CLI_DONE;
@@ -168,7 +168,7 @@ int cli_check_texts(const cli_session *s, const cli_list *texts)
     int code = ids ? CLI_DONE : cli_no_memory(), n;
     for (size_t i = 0; i < texts->n && code == CLI_DONE; i++) {
         code = cli_status(clip_tokenize(s->model, texts->item[i], ids, &n), texts->item[i]);
-        if (code == CLI_DONE && n <= 2) /* start and end */
+        if (code == CLI_DONE && n <= 2) /* only start and end tokens */
             code = cli_fail("'%s' has no words in it", texts->item[i]);
     }
     free(ids);

@@ -1,5 +1,5 @@
-/* Ctrl-C while something long is under way: it comes to a good place, then stops. A file that is
- * cut short under a mapping: nothing can go on. */
+/* Ctrl-C during a long job: the job stops at the next good place. A mapped file that is cut short:
+ * the program ends. */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@ enum { KINDS = sizeof gentle / sizeof *gentle };
 
 static volatile sig_atomic_t interrupted;
 
-/* Whoever asks again wants it now: from here on each of the signals ends the program. */
+/* After the first signal, any further one ends the program. */
 static void on_signal(int number)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -34,7 +34,7 @@ void cli_catch_signals(void)
 
 bool cli_interrupted(void) { return interrupted; }
 
-/* ---- Files that are cut short ----------------------------------------------------------------------------- */
+/* ---- Files that are cut short ---------------------------------------------------------------- */
 
 enum { LONGEST = 4096 };
 
@@ -49,11 +49,11 @@ static size_t put(char *line, size_t n, const char *text)
     return n;
 }
 
-/* Only what a handler may do: no stdio, no allocation. */
+/* Only what a signal handler may do: no stdio, no allocation. */
 static void on_cut_file(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    if (info->si_code != BUS_ADRERR) { /* a fault of the machine or of ours: again, and without us */
+    if (info->si_code != BUS_ADRERR) { /* hardware, or a bug of ours: fail again without handler */
         signal(number, SIG_DFL);
         return;
     }
@@ -64,7 +64,7 @@ static void on_cut_file(int number, siginfo_t *info, void *context)
     n = put(line, n, ": has been cut short by another program while it was read");
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0) {
-    } /* nobody is left to tell */
+    } /* there is nowhere to report it */
     cli_out_abandon();
     _exit(CLI_FAILED);
 }

@@ -1,4 +1,5 @@
-/* Where pictures come from: arguments, folders, and a list in a file or on standard input. The list is never held as a whole. */
+/* Where pictures come from: arguments, folders, and a list in a file or on standard input. The list
+ * is never held in memory as a whole. */
 #include <string.h>
 #include <sys/stat.h>
 
@@ -42,12 +43,12 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
         const char *path = a->operand[i];
         if (strcmp(path, "-") == 0) {
             if (files_from)
-                code = cli_usage(a, "'-' and --files-from: one list of pictures at a time");
+                code = cli_usage(a, "give only one list of pictures: '-' or --files-from");
             files_from = "-";
         } else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
             code = add_folder(out, path);
         } else {
-            code = cli_list_add(&out->files, path); /* what is wrong with it is found when it is read */
+            code = cli_list_add(&out->files, path); /* reading it will report any error */
             if (code == CLI_DONE && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
                 code = cli_list_add(&out->pipes, path);
         }

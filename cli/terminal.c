@@ -1,11 +1,15 @@
-/* Pictures in a terminal, by what three families of terminals understand:
+/* Pictures in a terminal, in the protocols of three families of terminals:
  *
- *   kitty   ESC _G keys ; base64 of PNG ESC \    kitty, Ghostty                    sw.kovidgoyal.net/kitty/graphics-protocol
- *   iTerm2  ESC ]1337;File=keys : base64 BEL     iTerm2, WezTerm, mintty           iterm2.com/documentation-images.html
- *   sixel   ESC P q bands of six rows ESC \      xterm -ti vt340, foot, Konsole    DEC's VT330/VT340 manual, chapter 14
+ *   kitty   ESC _G keys ; base64 of PNG ESC \    kitty, Ghostty
+ *   iTerm2  ESC ]1337;File=keys : base64 BEL     iTerm2, WezTerm, mintty
+ *   sixel   ESC P q bands of six rows ESC \      xterm -ti vt340, foot, Konsole
  *
- * The first two are told by the environment, sixel by the terminal's answer to "what are you?" (DA1). Within tmux and screen only that answer
- * counts, for they pass on what they know themselves. */
+ * Specifications: sw.kovidgoyal.net/kitty/graphics-protocol, iterm2.com/documentation-images.html,
+ * DEC's VT330/VT340 manual, chapter 14.
+ *
+ * Environment variables tell the first two. Sixel is told by the terminal's answer to the query DA1
+ * ("what are you?"). Within tmux and screen only that answer counts, because they pass on only what
+ * they support. */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -16,9 +20,9 @@
 
 #include "cli.h"
 
-#define ANSWER_MS 300 /* a terminal near by takes 1; one at the other end of the world this */
+#define ANSWER_MS 300 /* a near terminal takes 1 ms; one across the world takes this long */
 
-/* ---- What it can ----------------------------------------------------------------------------------------- */
+/* ---- What the terminal supports -------------------------------------------------------------- */
 
 static bool is(const char *variable, const char *value)
 {
@@ -26,7 +30,7 @@ static bool is(const char *variable, const char *value)
     return s && *s && (!value || strcmp(s, value) == 0);
 }
 
-/* The answer to DA1 is ESC [ ? 62 ; 4 ; 22 c, and a 4 among the numbers is sixel. */
+/* An answer to DA1 looks like ESC [ ? 62 ; 4 ; 22 c. A 4 among the numbers means sixel. */
 static bool answers_sixel(const char *answer)
 {
     const char *s = strstr(answer, "\033[?");
@@ -58,7 +62,7 @@ static void read_answer(int fd, char *answer, size_t size)
     answer[n] = 0;
 }
 
-/* Ask only from the foreground, and put the terminal back as it was. */
+/* Query the terminal only from the foreground, and restore its state. */
 static bool ask_sixel(void)
 {
     struct termios old, raw;
@@ -99,7 +103,7 @@ void cli_terminal_cells(int *columns, int *cell_width, int *cell_height)
 {
     struct winsize size;
     *columns = 80;
-    *cell_width = 10; /* those of the VT340 */
+    *cell_width = 10; /* values of the VT340 */
     *cell_height = 20;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 || size.ws_row == 0)
         return;
@@ -110,7 +114,7 @@ void cli_terminal_cells(int *columns, int *cell_width, int *cell_height)
     }
 }
 
-/* ---- Kitty and iTerm2: a PNG in base64 ------------------------------------------------------------------- */
+/* ---- Kitty and iTerm2: a PNG in base64 ------------------------------------------------------- */
 
 static void write_kitty(FILE *f, const uint8_t *png, size_t size)
 {
@@ -130,13 +134,14 @@ static void write_iterm(FILE *f, const clip_image *img, const uint8_t *png, size
     fputc('\a', f);
 }
 
-/* ---- Sixel: 216 colours, the error of each pixel handed to its neighbours (Floyd and Steinberg) ------------ */
+/* ---- Sixel: 216 colours, Floyd-Steinberg dithering ------------------------------------------ */
 
 enum { LEVELS = 6, COLOURS = LEVELS * LEVELS * LEVELS, BAND = 6 };
 
 static int nearest_level(int v) { return v <= 0 ? 0 : v >= 255 ? LEVELS - 1 : (v * (LEVELS - 1) + 127) / 255; }
 
-/* error [2, width + 2, 3]: of this row and the next, in sixteenths, a column wider on both sides. */
+/* error [2, width + 2, 3]: for this row and the next, in sixteenths, with one more column on each
+ * side. */
 static void dither_row(const clip_image *img, int y, int *error, uint8_t *out)
 {
     const size_t stride = 3 * ((size_t)img->width + 2);
@@ -167,7 +172,8 @@ static void write_run(FILE *f, int sixel, int n)
             fputc(63 + sixel, f);
 }
 
-/* One colour of a band: in each column the bits of the rows that have it. What is blank at the end is left out. */
+/* One colour of a band: for each column, the bits of the rows that have this colour. Blank columns
+ * at the end are left out. */
 static void write_colour(FILE *f, const uint8_t *band, int width, int rows, int colour)
 {
     int last = 0, n = 0;
@@ -213,7 +219,7 @@ static int write_sixel(FILE *f, const clip_image *img)
             for (int i = 0; i < COLOURS; i++)
                 if (used[i])
                     write_colour(f, band, img->width, rows, i);
-            if (y + rows < img->height) /* a new line behind the last band might scroll */
+            if (y + rows < img->height) /* a new line after the last band might scroll */
                 fputc('-', f);
         }
         fputs("\033\\", f);

@@ -1,13 +1,14 @@
-/* Small copies of pictures for a page: averaged down, written as PNG (ISO/IEC 15948) inside a data: URI (RFC 2397). */
+/* Small copies of pictures for a page: averaged down, written as PNG (ISO/IEC 15948) inside a data:
+ * URI (RFC 2397). */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "cli.h"
 
-/* ---- Reducing -------------------------------------------------------------------------------------------- */
+/* ---- Reducing -------------------------------------------------------------------------------- */
 
-/* Every pixel is the mean of the box it came from. */
+/* Every pixel is the mean of the box that it covers. */
 static void reduce(const clip_image *in, clip_image *out)
 {
     for (int y = 0; y < out->height; y++) {
@@ -48,7 +49,7 @@ clip_status cli_thumbnail(const clip_image *img, int side, clip_image *out)
     return CLIP_OK;
 }
 
-/* ---- PNG ------------------------------------------------------------------------------------------------- */
+/* ---- PNG ------------------------------------------------------------------------------------- */
 
 static uint8_t *put32(uint8_t *p, uint32_t v)
 {
@@ -74,7 +75,8 @@ static int paeth(int a, int b, int c)
     return pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
 }
 
-/* Every row through the Paeth filter (type 4), the best single choice for pictures of both kinds. */
+/* Apply the Paeth filter (type 4) to every row. It is the best single choice for photos and
+ * drawings. */
 static void filter(const clip_image *img, uint8_t *out)
 {
     const size_t w = 3 * (size_t)img->width;
@@ -97,9 +99,9 @@ int cli_encode_png(const clip_image *img, uint8_t **png, size_t *size)
     if (rows && p && data) {
         uint8_t header[13], *end = p;
         filter(img, rows);
-        compress2(data, &packed, rows, (uLong)raw, 9); /* cannot fail: the bound is the room */
+        compress2(data, &packed, rows, (uLong)raw, 9); /* data has compressBound() bytes */
         put32(put32(header, (uint32_t)img->width), (uint32_t)img->height);
-        memcpy(header + 8, "\x08\x02\x00\x00\x00", 5); /* 8 bits, RGB, deflate, adaptive filters, not interlaced */
+        memcpy(header + 8, "\x08\x02\x00\x00\x00", 5); /* 8 bits, RGB, deflate, not interlaced */
         memcpy(end, "\x89PNG\r\n\x1a\n", 8);
         end = put_chunk(end + 8, "IHDR", header, sizeof header);
         end = put_chunk(end, "IDAT", data, packed);

@@ -1,13 +1,14 @@
-/* clip train: a CLIP of one's own, from scratch or from a checkpoint. Here is the course of a run: steps, checkpoints, validations, and the ways
- * in which it ends. Each checkpoint comes after the lines of metrics.jsonl up to its step and before the validation of it, so that whatever is
- * interrupted, --resume finds all there was and does what is missing. */
+/* clip train: train a CLIP model, from scratch or from a checkpoint. This file runs the steps,
+ * checkpoints and validations, and ends the run. A checkpoint is written after the lines of
+ * metrics.jsonl up to its step, and before its validation. So after any interruption --resume finds
+ * everything, and does what is missing. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "train.h"
 
-#define SAY_EVERY 10.0 /* seconds between two lines where there is no terminal */
+#define SAY_EVERY 10.0 /* seconds between two lines without a terminal */
 
 typedef struct run {
     const cli_args *a;
@@ -16,10 +17,10 @@ typedef struct run {
     clip_trainer *trainer;
     clip_train_info info;
     train_validation validation;
-    bool validated;             /* there is one, by this process */
-    int64_t step, saved;        /* taken; that the checkpoint has */
-    int64_t first, broken;      /* step this process began with; samples passed over since */
-    double start, before;       /* now() of step `first`; seconds the run had taken by then */
+    bool validated;             /* this process has a validation */
+    int64_t step, saved;        /* steps taken; steps in the checkpoint */
+    int64_t first, broken;      /* first step of this process; samples skipped since */
+    double start, before;       /* now() at step `first`; seconds the run took before */
     double said;
 } run;
 
@@ -29,7 +30,7 @@ static void warn(void *user, const char *message)
     cli_warn("%s", message);
 }
 
-/* ---- Beginning ------------------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static int save(run *r)
 {
@@ -64,7 +65,7 @@ static int go_on(run *r)
 {
     clip_error err;
     DO(train_folder_find(r->o.resume, &r->f));
-    if (!train_folder_has_checkpoint(&r->f)) { /* ended before it had taken a step */
+    if (!train_folder_has_checkpoint(&r->f)) { /* the run ended before its first step */
         DO(train_folder_set(&r->f, r->o.settings));
         DO(new_trainer(r));
         DO(train_folder_continue(&r->f, 0));
@@ -75,10 +76,11 @@ static int go_on(run *r)
     clip_trainer_get_info(r->trainer, &r->info);
     r->step = r->saved = r->info.step;
     DO(train_folder_continue(&r->f, r->step));
-    return r->step == r->info.steps ? save(r) : CLI_DONE; /* no step will be; what a killed save left beside the checkpoint goes */
+    /* If no step is left, this removes what a killed save left beside the checkpoint. */
+    return r->step == r->info.steps ? save(r) : CLI_DONE;
 }
 
-/* ---- What people see ------------------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 static double elapsed(const run *r) { return r->before + (cli_now() - r->start); }
 
@@ -93,10 +95,10 @@ static void say_begin(const run *r)
     fprintf(stderr, "\n");
     cli_passed_say(&i->passed);
     if (r->step > 0)
-        fprintf(stderr, "going on after step %lld of %lld\n", (long long)r->step, (long long)i->steps);
+        fprintf(stderr, "continuing after step %lld of %lld\n", (long long)r->step, (long long)i->steps);
 }
 
-/* Averages over the last `n` steps: a single one says little. */
+/* Averages over the last `n` steps, because a single step is noisy. */
 static void say_step(run *r, const clip_train_step *s)
 {
     const train_history *h = &r->f.history;
@@ -128,14 +130,15 @@ static void say_score(const run *r, const train_score *s)
     cli_progress_hide();
     fprintf(
         stderr,
-        "epoch %lld/%d  validation: loss %.4f  image to text R@1 %.2f%% R@5 %.2f%%  text to image R@1 %.2f%% R@5 %.2f%%\n",
+        "epoch %lld/%d  validation: loss %.4f  image to text R@1 %.2f%% R@5 %.2f%%  text to image R@1 %.2f%% "
+        "R@5 %.2f%%\n",
         (long long)s->epoch, r->info.epochs, s->loss, 100 * s->image_to_text.r1, 100 * s->image_to_text.r5,
         100 * s->text_to_image.r1, 100 * s->text_to_image.r5);
 }
 
-/* ---- Steps, validations ---------------------------------------------------------------------------------- */
+/* ---- Steps, validations ---------------------------------------------------------------------- */
 
-/* An older page with pictures in it is not replaced by one without. */
+/* Write the page. A page without pictures never replaces one that has them. */
 static int report(const run *r, const char *state)
 {
     if (r->f.val_data && !r->validated && r->f.history.scores > 0)
@@ -145,7 +148,8 @@ static int report(const run *r, const char *state)
 
 static bool epoch_ends(const run *r) { return r->step > 0 && r->step % r->info.steps_per_epoch == 0; }
 
-/* What follows an epoch. Where that has been interrupted, the metrics may have the score already, but not the page. */
+/* Validate and report after an epoch. If this was interrupted before, the score may be in the
+ * metrics already while the page is missing. */
 static int end_epoch(run *r)
 {
     const train_history *h = &r->f.history;
@@ -232,7 +236,7 @@ static int steps(run *r)
     return CLI_DONE;
 }
 
-/* ---- The end --------------------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static void sum(const run *r, double *seconds, double *waited)
 {
@@ -253,7 +257,7 @@ static void print_people(const run *r)
     printf("%lld steps in %s, of which %.1f%% waiting for data", (long long)r->step, cli_time(elapsed(r), time),
            seconds > 0 ? 100 * waited / seconds : 0);
     if (r->broken > 0)
-        printf("; %lld broken samples passed over", (long long)r->broken);
+        printf("; %lld broken samples skipped", (long long)r->broken);
     printf("\n");
     if (h->scores > 0) {
         const train_score *s = &h->score[h->scores - 1];
@@ -294,15 +298,15 @@ static void print_json(const run *r)
     cli_json_line(&j);
 }
 
-/* Nothing is lost; how to have the rest. */
+/* Tell how to continue. Nothing is lost. */
 static int say_stop(const run *r, int code)
 {
     if (code == CLI_INTERRUPTED) {
         report(r, "Interrupted");
-        cli_fail("interrupted; 'clip train --resume %s' goes on after step %lld of %lld", r->f.path,
+        cli_fail("interrupted; 'clip train --resume %s' continues after step %lld of %lld", r->f.path,
                  (long long)r->saved, (long long)r->info.steps);
     } else if (r->trainer && r->f.log) {
-        cli_fail("%s is whole, of step %lld; 'clip train --resume %s' goes on from there", r->f.checkpoint,
+        cli_fail("%s is complete, from step %lld; 'clip train --resume %s' continues from it", r->f.checkpoint,
                  (long long)r->saved, r->f.path);
     }
     return code;
@@ -344,14 +348,16 @@ const cli_command cli_train = {
     .operands = "--train-data SPEC --output DIR [OPTIONS]",
     .summary = "a model of your own, from image-text pairs",
     .help =
-        "Trains both encoders on pictures with captions (see 'clip eval --help' for what SPEC can be), from scratch\n"
-        "(--model) or from a checkpoint (--pretrained). Options are named as OpenCLIP's are.\n"
+        "Trains both encoders on pictures with captions (see 'clip eval --help' for what SPEC can be), from\n"
+        "scratch (--model) or from a checkpoint (--pretrained). Options have OpenCLIP's names.\n"
         "\n"
-        "DIR/checkpoint is the model as last saved, whole at any moment, an OpenCLIP checkpoint that every command takes\n"
-        "as -m; DIR/metrics.jsonl has a line a step and a line a validation, DIR/report.html is a page of them.\n"
+        "DIR/checkpoint is the last saved model, complete at any moment, an OpenCLIP checkpoint that every\n"
+        "command takes as -m. DIR/metrics.jsonl has a line a step and a line a validation; DIR/report.html\n"
+        "is a page of them.\n"
         "\n"
-        "Ctrl-C finishes the step and saves (exit code 130); a second one ends at once. --resume goes on, after that or\n"
-        "a crash, exactly as if there had been no interruption. A broken sample is reported, counted and skipped.",
+        "Ctrl-C finishes the step and saves (exit code 130); a second one ends at once. --resume continues\n"
+        "after that or after a crash, exactly as if there had been no interruption. A broken sample is\n"
+        "reported, counted and skipped.",
     .examples = "clip train --train-data 'pairs-{000..009}.tar' --model small.json --tokenizer-vocab 4096 \\\n"
                 "    --batch-size 256 --epochs 30 --val-data val.tsv --output runs/first\n"
                 "clip train --resume runs/first\n"

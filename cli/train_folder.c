@@ -1,12 +1,13 @@
 /* The folder of a run:
  *
- *     OUT/run.json        what it was begun with; a folder is a run from the moment this is there
- *     OUT/checkpoint/     the model as it was last saved, whole at any moment, with all that going on needs
- *     OUT/metrics.jsonl   a line a step, a line a validation; on the disk before the checkpoint of its step is
- *     OUT/report.html     a page of it
+ *     OUT/run.json        how the run was started; with this file a folder becomes a run
+ *     OUT/checkpoint/     the last saved model, always complete, with all that resuming needs
+ *     OUT/metrics.jsonl   a line a step, a line a validation; flushed before each checkpoint
+ *     OUT/report.html     the page of the run
  *     OUT/epoch_N/        checkpoints that are kept
  *
- * So after a kill metrics.jsonl reaches to the checkpoint's step or beyond it, and what is beyond is cut off: it will come again, the same. */
+ * After a kill metrics.jsonl reaches to the checkpoint's step or beyond it. What is beyond is cut
+ * off, because the resumed run writes the same lines again. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@ enum { MOST_RUN_JSON = 1 << 22 };
 
 static int fail_errno(const char *path) { return cli_fail("%s: %s", path, strerror(errno)); }
 
-/* ---- Claiming it ----------------------------------------------------------------------------------------- */
+/* ---- Claiming the folder --------------------------------------------------------------------- */
 
 static int names(train_folder *f, const char *path)
 {
@@ -44,10 +45,10 @@ static int names(train_folder *f, const char *path)
 static bool is_there(const char *path)
 {
     struct stat st;
-    return lstat(path, &st) == 0; /* also a symbolic link that leads nowhere */
+    return lstat(path, &st) == 0; /* also true for a broken symbolic link */
 }
 
-/* The folder and those above it that are not there yet. */
+/* Make the folder, and the folders above it that do not exist. */
 static int make(train_folder *f)
 {
     for (char *at = f->path + 1; (at = strchr(at, '/')); at++) {
@@ -60,7 +61,8 @@ static int make(train_folder *f)
     return f->made || errno == EEXIST ? CLI_DONE : fail_errno(f->path);
 }
 
-/* Two programs in one folder would each undo what the other wrote. Where the file system knows no locks, that is up to people. */
+/* Lock the folder, because two programs in it would overwrite each other's files. On a file system
+ * without locks, people have to take care. */
 static int lock(train_folder *f)
 {
     f->lock = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -68,11 +70,11 @@ static int lock(train_folder *f)
         return fail_errno(f->path);
     f->locked = true;
     if (flock(f->lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return cli_fail("%s: another 'clip train' is at work in it", f->path);
+        return cli_fail("%s: another 'clip train' is using it", f->path);
     return CLI_DONE;
 }
 
-/* What a killed run may have left of files that it was writing. */
+/* Remove unfinished files of a killed run. */
 static void sweep(const train_folder *f)
 {
     static const char *const begun[] = {"run.json.", "report.html."};
@@ -94,11 +96,11 @@ int train_folder_new(const char *path, train_folder *f)
     DO(lock(f));
     sweep(f);
     if (is_there(f->run))
-        return cli_fail("%s: there is a run in it already; 'clip train --resume %s' goes on with it", f->path, f->path);
+        return cli_fail("%s: holds a run already; 'clip train --resume %s' continues it", f->path, f->path);
     const char *const ours[] = {f->checkpoint, f->metrics, f->report};
     for (int i = 0; i < 3; i++)
         if (is_there(ours[i]))
-            return cli_fail("%s: is there already, and a run would replace it", ours[i]);
+            return cli_fail("%s: exists, and a run would replace it", ours[i]);
     return CLI_DONE;
 }
 
@@ -107,7 +109,7 @@ void train_folder_close(train_folder *f)
     if (f->log)
         fclose(f->log);
     if (f->made && !is_there(f->run))
-        rmdir(f->path); /* nothing came of it */
+        rmdir(f->path); /* nothing was written in it */
     if (f->locked)
         close(f->lock);
     free(f->path);
@@ -122,9 +124,9 @@ void train_folder_close(train_folder *f)
     *f = (train_folder){0};
 }
 
-/* ---- run.json -------------------------------------------------------------------------------------------- */
+/* ---- run.json -------------------------------------------------------------------------------- */
 
-/* "a::b" with each path from the root: the run may be resumed from another place. */
+/* Make each path of "a::b" absolute, because the run may be resumed from another folder. */
 static int absolute(const char *spec, char **out)
 {
     char here[PATH_MAX];
@@ -209,7 +211,7 @@ int train_folder_find(const char *path, train_folder *f)
     char *text = NULL;
     DO(names(f, path));
     if (!is_there(f->run))
-        return cli_fail("%s: no run in it (run.json is not there)", f->path);
+        return cli_fail("%s: not the folder of a run (run.json is missing)", f->path);
     DO(lock(f));
     sweep(f);
     int code = read_text(f->run, &text);
@@ -222,9 +224,9 @@ int train_folder_find(const char *path, train_folder *f)
     return code;
 }
 
-/* ---- Settings -------------------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------- */
 
-/* As clip_train_options_set() takes it; NULL: out of memory. */
+/* As text for clip_train_options_set(). NULL: out of memory. */
 static char *as_text(const cJSON *v) { return cJSON_IsString(v) ? strdup(v->valuestring) : cJSON_PrintUnformatted(v); }
 
 int train_folder_set(const train_folder *f, clip_train_options *o)
@@ -261,14 +263,14 @@ int train_setting(const char *settings, const char *name, char **out)
     return tree && (*out || !any) ? CLI_DONE : cli_no_memory();
 }
 
-/* A checkpoint is there before the first step; without one nothing has happened yet that could be lost. */
+/* A checkpoint is written before the first step. Without one nothing can be lost. */
 bool train_folder_has_checkpoint(const train_folder *f)
 {
     struct stat st;
     return is_there(f->checkpoint) || (stat(f->metrics, &st) == 0 && st.st_size > 0);
 }
 
-/* ---- metrics.jsonl --------------------------------------------------------------------------------------- */
+/* ---- Writing metrics.jsonl ------------------------------------------------------------------- */
 
 static int room(void **list, size_t n, size_t *capacity, size_t size)
 {
@@ -297,7 +299,7 @@ static int keep_score(train_history *h, const train_score *s)
     return CLI_DONE;
 }
 
-/* Each line at once: who watches the file sees it, and a fault of the disk shows. */
+/* Write each line at once, so that watchers see it and disk errors are found. */
 static int line_end(train_folder *f, cli_json *j)
 {
     cli_json_close(j, '}');
@@ -327,7 +329,7 @@ int train_folder_add_step(train_folder *f, const train_step *s, int batch_size)
 /* OpenCLIP's names (get_clip_metrics). */
 static const struct {
     const char *name;
-    size_t of; /* in a clip_rank_metrics */
+    size_t of; /* offset in clip_rank_metrics */
 } ranks[] = {
     {"mean_rank", offsetof(clip_rank_metrics, mean_rank)}, {"median_rank", offsetof(clip_rank_metrics, median_rank)},
     {"R@1", offsetof(clip_rank_metrics, r1)},              {"R@5", offsetof(clip_rank_metrics, r5)},
@@ -369,7 +371,7 @@ int train_folder_sync(train_folder *f)
     return fdatasync(fileno(f->log)) < 0 && errno != EINVAL && errno != ENOSYS ? fail_errno(f->metrics) : CLI_DONE;
 }
 
-/* ---- and back -------------------------------------------------------------------------------------------- */
+/* ---- Reading metrics.jsonl ------------------------------------------------------------------- */
 
 static double number(const cJSON *o, const char *key)
 {
@@ -410,7 +412,8 @@ static int recall(train_history *h, const cJSON *o)
     return keep_score(h, &s);
 }
 
-/* All lines up to `step`; *end is where they end. A line that a kill has torn is none. */
+/* Read all lines up to `step`. *end is where they end. An incomplete line of a killed run does not
+ * count. */
 static int recall_all(train_folder *f, FILE *in, int64_t step, off_t *end)
 {
     char *line = NULL;
@@ -443,7 +446,7 @@ int train_folder_continue(train_folder *f, int64_t step)
     }
     const train_history *h = &f->history;
     if ((h->steps ? h->step[h->steps - 1].step : 0) != step)
-        cli_warn("%s: does not reach to step %lld, where the checkpoint is", f->metrics, (long long)step);
+        cli_warn("%s: ends before step %lld of the checkpoint", f->metrics, (long long)step);
     DO(cli_own_open(f->metrics, O_WRONLY | O_CREAT | O_APPEND, "ab", &f->log));
     return ftruncate(fileno(f->log), end) < 0 ? fail_errno(f->metrics) : CLI_DONE;
 }

@@ -1,5 +1,6 @@
-/* The command line of `clip train`: the settings are the library's own table, so that the help, the reading, a file of settings and the
- * record of a run cannot differ; the few rows in front of them are about the run. */
+/* The command line of `clip train`. The settings come from the library's own table, so that the
+ * help, the reading, a file of settings and the record of a run cannot differ. The rows before them
+ * are options of the command. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,26 +20,26 @@ enum {
 
 static const cli_option own[] = {
     {CLI_HEADING, NULL, NULL, "Run"},
-    {OUTPUT, "output", "DIR", "a new run: its folder, which must not have one yet"},
+    {OUTPUT, "output", "DIR", "the folder of a new run, which must not hold a run yet"},
     {RESUME, "resume", "DIR",
-     "go on with the run in this folder; settings stay as they were, but for --workers\n"
-     "and --threads, on which the result does not depend"},
+     "continue the run in this folder; its settings stay, except --workers and --threads,\n"
+     "which do not change the result"},
     {CONFIG, "config", "FILE",
-     "settings as a JSON object, {\"batch-size\": 256, ...}; those given here as options win"},
+     "settings as a JSON object, {\"batch-size\": 256, ...}; options on the command line win"},
     {VAL_DATA, "val-data", "SPEC", "other pairs, to measure retrieval on after each epoch"},
-    {SAVE_EVERY, "save-every", "STEPS", "write a checkpoint so often, besides each end of an epoch"},
+    {SAVE_EVERY, "save-every", "STEPS", "write a checkpoint every so many steps, and after each epoch"},
     {SAVE_FREQUENCY, "save-frequency", "EPOCHS",
      "keep the checkpoint of every so many epochs, as DIR/epoch_N (default: only the\n"
      "latest is kept, DIR/checkpoint)"},
 };
 enum { OWN = sizeof own / sizeof *own };
 
-/* ---- The table ------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
-/* What every command has under the same name (--threads) is left to the common rows. */
+/* Settings that every command has as well are left to the common rows. */
 static bool common(const char *name) { return strcmp(name, "threads") == 0; }
 
-/* Headings by group, and each default behind its help. */
+/* The rows, with a heading for each group, and defaults appended to the help. */
 typedef struct table {
     cli_option row[OWN + 2 * MOST_SETTINGS];
     char *help[MOST_SETTINGS];
@@ -72,9 +73,10 @@ static void clear(table *t)
     free(t);
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Settings wait until the file of settings has been read: they win. */
+/* Settings of the command line wait until the file of settings is read, because they override
+ * it. */
 typedef struct given {
     const char *config;
     int setting[MOST_GIVEN];
@@ -82,7 +84,8 @@ typedef struct given {
     int n;
 } given;
 
-/* What the library says about a value, as an error of usage; the name is an option here. */
+/* Report the library's message about a value as a usage error. Its setting is named as an
+ * option. */
 static int refused(const cli_args *a, clip_status s, const clip_error *err)
 {
     return s == CLIP_ENOMEM ? cli_no_memory() : cli_usage(a, "--%s", err->message);
@@ -111,20 +114,20 @@ static int set(const cli_args *a, const given *g, train_options *o)
 static int check(const cli_args *a, const given *g, const train_options *o)
 {
     if (a->operands > 0)
-        return cli_usage(a, "'%s': an option is missing in front of it", a->operand[0]);
+        return cli_usage(a, "'%s': unexpected argument", a->operand[0]);
     if (!o->output && !o->resume)
-        return cli_usage(a, "--output is missing: the folder of the new run (or --resume: that of one to go on with)");
+        return cli_usage(a, "--output is missing: the folder of the new run (or --resume, to continue one)");
     if (!o->resume)
         return CLI_DONE;
     if (o->output)
-        return cli_usage(a, "--output and --resume: a new run, or one to go on with?");
+        return cli_usage(a, "give only one: --output starts a run, --resume continues one");
     const char *changed = g->config ? "config" : o->val_data ? "val-data" : o->save_every ? "save-every" : NULL;
     if (!changed && o->save_frequency)
         changed = "save-frequency";
     for (int i = 0; i < g->n && !changed; i++)
         if (strcmp(clip_train_option_at(g->setting[i])->name, "workers") != 0)
             changed = clip_train_option_at(g->setting[i])->name;
-    return changed ? cli_usage(a, "--%s: a run that goes on keeps the settings it was begun with", changed) : CLI_DONE;
+    return changed ? cli_usage(a, "--%s: --resume keeps the settings of the run", changed) : CLI_DONE;
 }
 
 static int take(const cli_args *a, int id, given *g, train_options *o)

@@ -1,4 +1,5 @@
-/* Validation: the checkpoint that was just written is loaded as any model is, and measured by the code of `clip eval retrieval`. */
+/* Validation: the last checkpoint is loaded like any model, and measured as by `clip eval
+ * retrieval`. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,9 +9,9 @@
 
 enum { THUMBNAIL = 96, ROWS = 64 /* of a matrix of similarities at a time */ };
 
-/* ---- The loss -------------------------------------------------------------------------------------------- */
+/* ---- The loss -------------------------------------------------------------------------------- */
 
-/* log(sum of exp(x)) while the x come. */
+/* log(sum of exp(x)), computed as the x come. */
 typedef struct lse {
     double most, sum;
 } lse;
@@ -27,7 +28,7 @@ static void lse_add(lse *l, double x)
 
 static double lse_value(const lse *l) { return l->most + log(l->sum); }
 
-/* N pairs of unit rows: the symmetric cross entropy, summed over them. similarity [ROWS, N], column [N]. */
+/* N pairs of unit rows: their symmetric cross entropy, summed. similarity [ROWS, N], column [N]. */
 static int batch_loss(const cli_session *s, const float *v, const float *t, int N, float *similarity, lse *column,
                       double *sum)
 {
@@ -54,7 +55,8 @@ static int batch_loss(const cli_session *s, const float *v, const float *t, int 
     return CLI_DONE;
 }
 
-/* OpenCLIP's clip_val_loss: the mean over batches in the order of the data, each picture with its first caption. */
+/* OpenCLIP's clip_val_loss: the mean over batches in the order of the data, with the first caption
+ * of each picture. */
 static int loss(const cli_session *s, train_validation *v, int batch)
 {
     const size_t D = (size_t)s->D, n = v->data.n, B = (size_t)batch < n ? (size_t)batch : n;
@@ -75,14 +77,14 @@ static int loss(const cli_session *s, train_validation *v, int batch)
     return code;
 }
 
-/* ---- What the report shows ------------------------------------------------------------------------------- */
+/* ---- What the report shows ------------------------------------------------------------------- */
 
-/* Number i of `some` places spread over n. */
+/* Position i of `some` positions spread evenly over n. */
 static int32_t spread(int i, int some, size_t n) { return (int32_t)((2 * (size_t)i + 1) * n / (2 * (size_t)some)); }
 
 static int fewer(int most, size_t n) { return n < (size_t)most ? (int)n : most; }
 
-/* The best of cosine [n] into r, best first; of equal ones the earlier. */
+/* The best of cosine [n] into r, best first. Of equal ones the earlier comes first. */
 static void rank(train_ranking *r, const float *cosine, int n)
 {
     r->n = 0;
@@ -149,7 +151,7 @@ static int rankings(const cli_session *s, train_validation *v)
     return code;
 }
 
-/* ---- Their thumbnails ------------------------------------------------------------------------------------ */
+/* ---- Thumbnails ------------------------------------------------------------------------------ */
 
 static int by_number(const void *a, const void *b)
 {
@@ -185,7 +187,8 @@ long train_thumbnail(const train_validation *v, int32_t picture)
     return at && v->thumbnail[at - v->shown].rgb ? at - v->shown : -1;
 }
 
-/* The data once more, for the few pictures shown. One that can no longer be read is not shown. */
+/* Read the data again for the few pictures shown. A picture that can no longer be read is not
+ * shown. */
 static int thumbnails(const char *spec, const clip_pairs_options *o, const clip_image_options *image,
                       train_validation *v)
 {
@@ -214,7 +217,7 @@ static int thumbnails(const char *spec, const clip_pairs_options *o, const clip_
     return s == CLIP_ENOMEM ? cli_no_memory() : CLI_DONE;
 }
 
-/* ---- All of it ------------------------------------------------------------------------------------------- */
+/* ---- Validation ------------------------------------------------------------------------------ */
 
 /* Tables are read with the columns of the training data. */
 enum { COLUMNS = 3 };
@@ -235,7 +238,7 @@ static int options(const char *settings, char *text[COLUMNS], eval_options *o)
     return CLI_DONE;
 }
 
-/* Pictures are as large here as in training. */
+/* The limit on picture size is the same as in training. */
 static int limit(const char *settings, int *max_pixels)
 {
     char *text;
@@ -278,12 +281,12 @@ int train_validate(const cli_args *a, const train_folder *f, const char *spec, i
     cli_session s;
     eval_options o;
     char *text[COLUMNS];
-    model.model = f->checkpoint; /* whose preprocessing has the background of the run */
+    model.model = f->checkpoint; /* its preprocessing has the background of the run */
     *out = (train_validation){0};
     int code = options(f->settings, text, &o);
     if (code == CLI_DONE)
         code = limit(f->settings, &model.max_pixels);
-    o.quiet = code == CLI_DONE && f->history.scores > 0; /* what is broken has been said the first time */
+    o.quiet = code == CLI_DONE && f->history.scores > 0; /* reported the first time */
     if (code == CLI_DONE && (code = cli_open(&model, CLIP_TOWER_BOTH, &s)) == CLI_DONE) {
         code = validate_pairs(&s, spec, &o, batch, out);
         cli_close(&s);

@@ -1,4 +1,4 @@
-/* clip vqa: answers to a question about pictures; heads that learn to answer; and how good the answers are. */
+/* clip vqa: answer questions about pictures, train heads that answer, and measure the answers. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,24 +25,25 @@ static const cli_option options[] = {
      "the answers to choose from: 'red,green,blue', or a file with one a line\n"
      "(default: words that ship for such a question; with a head, all it has learned)"},
     {ANSWERS_FROM_INDEX, "answers-from-index", "DIR",
-     "the answers to choose from: words of the texts in an index ('clip index'); to questions\n"
-     "that there are words for (colors, animals, ..), those of them that the index has, if any"},
+     "the answers to choose from: words of the texts in an index ('clip index'); for a kind\n"
+     "of question with words of its own (colors, animals, ..), only such words, if it has any"},
     {TEMPLATES, "templates", "FILE",
-     "a text with {} where the statement goes, or a file with one a line (default: '" CLI_TEMPLATE "')"},
+     "a text with {} for the statement, or a file with one a line (default: '" CLI_TEMPLATE "')"},
     {'k', "top", "K", "print the K best answers (default: 3)"},
     {FILES_FROM, "files-from", "FILE", "read names of pictures from FILE, one a line; '-' is standard input"},
     {'0', "null", NULL, "zero bytes instead of newlines end the names in --files-from and '-'"},
-    {ZERO_SHOT, "zero-shot", NULL, "answer by statements, also where the model has a head"},
+    {ZERO_SHOT, "zero-shot", NULL, "answer by statements, even if the model has a head"},
     {HEAD, "head", "DIR", "where the head is, or where --fit puts it (default: the model's folder)"},
-    {CLI_HEADING, NULL, NULL, "Tables of questions, with columns filepath, question, answer (several parted by '|')"},
+    {CLI_HEADING, NULL, NULL,
+     "Tables of questions, with columns filepath, question, answer (several separated by '|')"},
     {EVAL, "eval", "TABLE", "score the answers, by type of question"},
     {FIT, "fit", "TABLE", "train a head on the frozen model"},
     {POOLED, "pooled", NULL, "fit on the embeddings alone, not on the tokens of a picture's patches"},
     {UNBIASED, "unbiased", NULL,
-     "fit only what pictures add to what the question alone suggests: for answers spread otherwise than in TABLE"},
-    {EPOCHS, "epochs", "N", "at most so many (default: 30)"},
+     "fit only what pictures add to the question alone: for answers spread otherwise than in TABLE"},
+    {EPOCHS, "epochs", "N", "at most N epochs (default: 30)"},
     {HIDDEN, "hidden", "N", "width of the network (default: 512)"},
-    {SEED, "seed", "N", "of what is drawn (default: 0)"},
+    {SEED, "seed", "N", "for random numbers (default: 0)"},
     {0},
 };
 
@@ -60,14 +61,14 @@ typedef struct job {
     clip_question_options options;
     clip_question *question;
     clip_question_info info;
-    float *p; /* [n] of the picture at hand */
+    float *p; /* [n] of the current picture */
     cli_out out;
     cli_json j;
 } job;
 
-/* ---- Answers --------------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
-/* The most likely answer that is not taken yet; taken ones are below 0. */
+/* The most likely answer that has not been taken. Taken answers are negative. */
 static int take_best(job *j)
 {
     int best = 0;
@@ -137,7 +138,7 @@ static void json_head(job *j, const char *question)
 
 static int answer(cli_args *a, job *j)
 {
-    const char *question = *a->operand++; /* what is left are pictures */
+    const char *question = *a->operand++; /* the remaining operands are pictures */
     clip_error err;
     a->operands--;
     DO(cli_source_open(a, j->files_from, j->delimiter, &j->source));
@@ -161,12 +162,12 @@ static int answer(cli_args *a, job *j)
     return j->source.failed > 0 ? CLI_FAILED : CLI_DONE;
 }
 
-/* ---- Fitting --------------------------------------------------------------------------------------------- */
+/* ---- Fitting --------------------------------------------------------------------------------- */
 
 static bool epoch(void *user, int n, double loss, double accuracy)
 {
     (void)user;
-    fprintf(stderr, "epoch %d  loss %.4f  on what is held back %.1f %%\n", n, loss, 100 * accuracy);
+    fprintf(stderr, "epoch %d  loss %.4f  held-back questions %.1f %%\n", n, loss, 100 * accuracy);
     return !cli_interrupted();
 }
 
@@ -185,7 +186,7 @@ static int fit(job *j)
         code = cli_fail("%s", err.message);
     if (code == CLI_DONE) {
         clip_vqa_get_info(j->head, &info);
-        fprintf(stderr, "%d answers, %d questions learned, %d held back, of which epoch %d answers %.1f %%\n",
+        fprintf(stderr, "%d answers, %d questions learned, %d held back; epoch %d answers %.1f %%\n",
                 info.answers, info.trained, info.held_back, info.epoch, 100 * info.accuracy);
         code = d.failed > 0 ? CLI_FAILED : CLI_DONE;
     }
@@ -193,7 +194,7 @@ static int fit(job *j)
     return code;
 }
 
-/* ---- Words of an index ----------------------------------------------------------------------------------- */
+/* ---- Words of an index ----------------------------------------------------------------------- */
 
 static int read_words(const cli_args *a, job *j)
 {
@@ -201,7 +202,7 @@ static int read_words(const cli_args *a, job *j)
     clip_error err;
     if (j->head)
         return cli_usage(a,
-                         "--answers-from-index: a head chooses among what it has learned (--zero-shot leaves it out)");
+                         "--answers-from-index: a head chooses among its own answers (use --zero-shot)");
     DO(cli_index_open(a, j->index, NULL, CLI_INDEX_READ, &x));
     const clip_status s = clip_index_words(x, &j->words, &j->n_words, &err);
     clip_index_close(x, NULL);
@@ -209,11 +210,11 @@ static int read_words(const cli_args *a, job *j)
         return cli_fail("%s", err.message);
     return j->n_words > 0
                ? CLI_DONE
-               : cli_fail("%s: there are no texts in it ('clip index --captions' takes those beside pictures)",
+               : cli_fail("%s: the index has no texts ('clip index --captions' adds those beside pictures)",
                           j->index);
 }
 
-/* ---- The command ----------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int load_head(job *j)
 {
@@ -226,7 +227,7 @@ static int load_head(job *j)
 static int check(const cli_args *a, const job *j)
 {
     if (j->fit && j->eval)
-        return cli_usage(a, "--fit and --eval: one at a time");
+        return cli_usage(a, "give only one of --fit and --eval");
     if ((j->fit || j->eval) && (a->operands > 0 || j->files_from))
         return cli_usage(a, "--%s takes its questions and pictures from the table", j->fit ? "fit" : "eval");
     if (j->index && (j->fit || j->answers_arg))
@@ -242,7 +243,7 @@ static int check(const cli_args *a, const job *j)
     return CLI_DONE;
 }
 
-/* What heads want of pictures. */
+/* Make the session encode pictures as heads need them. */
 static void look(cli_session *s)
 {
     s->kind = CLI_LOOK;
@@ -321,17 +322,18 @@ const cli_command cli_vqa = {
     .operands = "[OPTIONS] QUESTION PICTURE|FOLDER|-...",
     .summary = "answers a question about pictures",
     .help =
-        "Answers QUESTION, in plain English, about each picture, with probabilities among the answers to choose from.\n"
-        "A FOLDER means every picture below it; '-' reads names from standard input.\n"
+        "Answers QUESTION, in plain English, about each picture, with probabilities among the answers to\n"
+        "choose from. A FOLDER means every picture below it; '-' reads names from standard input.\n"
         "\n"
-        "Without training (zero-shot) the question becomes a statement with a hole, 'what color is the car?' '{} car', and\n"
-        "the picture chooses among the statements that the answers complete. 'Is there a dog?' is yes where a dog fits\n"
-        "the picture better than nearly all of a list of common things.\n"
+        "Without training (zero-shot) the question becomes a statement with a hole, 'what color is the\n"
+        "car?' '{} car', and the picture chooses among the statements completed with each answer. 'Is there\n"
+        "a dog?' is yes if a dog fits the picture better than nearly all of a list of common things.\n"
         "\n"
-        "--fit trains a head on a table of questions with answers and saves it with the model, as vqa.json and\n"
-        "vqa.safetensors; from then on it answers, unless --zero-shot. --eval scores answers as VQA v2 does: of several\n"
-        "that people gave, three make a right one. Beside it stand what a head knows from the question alone, and what\n"
-        "the most frequent answer to each type of question gets.",
+        "--fit trains a head on a table of questions with answers and saves it with the model, as vqa.json\n"
+        "and vqa.safetensors. From then on the head answers, unless --zero-shot is given. --eval scores\n"
+        "answers as VQA v2 does: an answer is right if three people gave it. For comparison it prints the\n"
+        "scores of a head that knows the question alone, and of the most frequent answer to each type of\n"
+        "question.",
     .examples = "clip vqa 'what animal is this?' zoo/\n"
                 "clip vqa 'what color is the car?' --answers red,green,blue photo.jpg\n"
                 "clip vqa -m ViT-B-32 --fit train.tsv --head heads/vqa\n"

@@ -1,4 +1,5 @@
-/* Tables of questions, and the pictures they are about: each is embedded once, however often it is asked about. */
+/* Tables of questions and their pictures. Each picture is embedded once, even if several questions
+ * are about it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ typedef struct place {
 typedef struct job {
     cli_session *s;
     vqa_data *d;
-    size_t next; /* picture */
+    size_t next; /* next picture */
     bool *sound; /* [pictures] */
 } job;
 
@@ -34,7 +35,7 @@ static int picture(void *user, cli_picture *p, const float *embedding)
     return CLI_DONE;
 }
 
-/* The distinct pictures, sorted, into files; row[i] is that of question i. */
+/* Put the distinct pictures, sorted, into files. row[i] is the picture of question i. */
 static int list_pictures(vqa_data *d, cli_list *files)
 {
     place *p = malloc(d->n * sizeof *p);
@@ -53,7 +54,7 @@ static int list_pictures(vqa_data *d, cli_list *files)
     return code;
 }
 
-/* Questions about broken pictures go behind the others: they stay the table's, but do not count. */
+/* Move questions about broken pictures to the end of the table, where they do not count. */
 static void leave_out_broken(vqa_data *d, const bool *sound)
 {
     size_t kept = 0;

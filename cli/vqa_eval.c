@@ -1,12 +1,13 @@
-/* clip vqa --eval: how good answers are, by type of question, beside two ways of answering without looking. */
+/* clip vqa --eval: how good answers are, by type of question, compared with two ways of answering
+ * that ignore the picture. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "vqa.h"
 
-enum { MOST_TYPES = 128 }; /* kinds of things have names of their own; singular and plural, they are not more than that */
+enum { MOST_TYPES = 128 }; /* question types: singular and plural of each kind of thing */
 
-/* A question, with what it scored. */
+/* A question and its scores. */
 typedef struct result {
     size_t asked;     /* in the table */
     int type;
@@ -26,12 +27,12 @@ typedef struct job {
     const clip_vqa *head;
     clip_question_options options;
     vqa_data d;
-    result *r;        /* [n], those that ask the same together */
+    result *r;        /* [n], equal questions together */
     type type[MOST_TYPES];
     int types;
 } job;
 
-static const vqa_data *sorting; /* qsort() hands nothing on */
+static const vqa_data *sorting; /* qsort() has no user pointer */
 
 static int by_question(const void *a, const void *b)
 {
@@ -50,7 +51,7 @@ static int type_of(job *j, const char *name)
     return t;
 }
 
-/* The scores of the best answers to one question about the pictures of results [n]. */
+/* Score the best answers to one question about the pictures of results [n]. */
 static int put(job *j, result *r, size_t n, bool blind, float *image, double *score)
 {
     const size_t row = j->s->row;
@@ -103,11 +104,11 @@ static int ask_all(job *j)
     return code;
 }
 
-/* ---- The most frequent answer ---------------------------------------------------------------------------- */
+/* ---- The most frequent answer ---------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-/* The answer given most often to questions of this type, and what it would score for each of them. */
+/* Find the most frequent answer to questions of this type, and its score for each of them. */
 static int find_frequent(job *j, int t)
 {
     size_t n = 0, most = 0;
@@ -161,7 +162,7 @@ static type total(const job *j)
     return all;
 }
 
-/* ---- Results --------------------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 static double mean(double sum, size_t n) { return sum / (double)n; }
 

@@ -63,7 +63,7 @@ says 'the list is empty'
 want 2 "$clip" classify -l a,b -k 0 one.ppm
 says 'not a whole number'
 want 2 "$clip" classify -l a,b --templates photo one.ppm
-says 'neither a file nor a text with {}'
+says 'not a file, nor a text with {}'
 want 2 "$clip" embed -t many one.ppm
 want 2 "$clip" embed --files-from a - </dev/null
 want 2 "$clip" embed - --texts-from - </dev/null
@@ -200,7 +200,7 @@ it "encoders alone"
 hidden=$root/tests/model/golden/hidden
 want 0 "$clip" info "$hidden/text"
 prints 'the text encoder alone'
-prints 'none: it has no projection'
+prints 'none, because there is no projection'
 want 1 "$clip" info "$hidden/two.safetensors"
 says 'holds several encoders'
 want 0 "$clip" info --json "$hidden/two.safetensors:conditioner.embedders.1"
@@ -220,13 +220,13 @@ says '3 layers'
 want 1 "$clip" embed one.ppm --tokens
 says 'a ResNet has no tokens'
 want 2 "$clip" embed one.ppm --layer -2
-says 'are of --tokens'
+says 'go with --tokens'
 want 2 "$clip" embed one.ppm --tokens --pooled
 says 'one at a time'
 want 2 "$clip" embed one.ppm --text hi --tokens
-says 'one of both'
+says 'only one kind'
 want 2 "$clip" embed --text hi --tokens --final-norm maybe
-says 'neither on nor off'
+says 'is not on or off'
 want 0 "$clip" embed --text hi --tokens --layer 0
 prints '"states":[['
 
@@ -316,7 +316,7 @@ want 1 "$clip" embed "$odd" --names names -o x.npy
 says 'use -0'
 [ ! -e x.npy ] || fault 'half a result'
 want 1 "$clip" embed --files-from list0
-says 'then -0'
+says 'use -0'
 want 0 "$clip" classify -l a,b "$(printf 'esc\033[31m.ppm')"
 ! grep -q "$(printf '\033')" out || fault 'an escape sequence reached the terminal'
 want 0 "$clip" embed -- one.ppm
@@ -363,7 +363,7 @@ want 1 "$clip" classify -l a,b --templates templates one.ppm
 says 'templates: line 2 has 65537 bytes'
 yes '{}' | head -20000 | tr '\n' ' ' >templates && head -c 20000 long >labels
 want 1 "$clip" classify --labels labels --templates templates one.ppm # 400 MB, filled
-says 'which has 20000 places for a label'
+says 'which has {} 20000 times'
 says '65536 are allowed'
 want 1 "$clip" classify -l /dev/null one.ppm
 want 1 "$clip" classify -l empty/x,y --json one.ppm broken.png

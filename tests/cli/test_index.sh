@@ -31,7 +31,7 @@ want 2 index --captions
 want 2 index --exclude drafts
 says 'go with folders'
 want 1 index
-says "no index there; 'clip index FOLDER' makes one"
+says "no index; 'clip index FOLDER' makes one"
 
 it "of what fails at once nothing stays"
 echo 'no picture' >notes.txt && mkdir broken hollow && echo 'no picture' >broken/1.png
@@ -124,7 +124,7 @@ prints 'model     emoji-clip'
 prints 'pictures  5'
 prints "$T/photos"
 want 0 index --verify
-prints '5 items: all is as it was written'
+prints '5 items: all are intact'
 want 0 env CLIP_INDEX=other XDG_DATA_HOME= HOME="$T/home" "$clip" index photos/swan.png
 [ -s other/catalogue.db ] || fault 'not in $CLIP_INDEX'
 want 0 env XDG_DATA_HOME="$T/data" "$clip" index photos/swan.png
@@ -302,7 +302,7 @@ cp -r theirs unsound # a path that the table and its index have two spellings of
 at=$(grep -abo 'photos/castle.png' unsound/catalogue.db | tail -1 | cut -d: -f1)
 printf q | dd of=unsound/catalogue.db bs=1 seek="$at" conv=notrunc 2>/dev/null
 want 1 "$clip" index --index unsound --repair
-says 'cannot be mended'
+says 'cannot be repaired'
 truncate -s 2000 theirs/vectors.npy
 want 1 "$clip" search --index theirs bee
 says 'repairs what can be repaired'

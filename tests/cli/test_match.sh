@@ -93,10 +93,10 @@ same "$(json rows)" 2
 same "$(awk -v t="$(json text)" -v i="$(json image)" -v g="$(json group)" 'BEGIN { print (g <= t && g <= i && t <= 1) }')" 1
 printf 'image_0\timage_1\tcaption_0\tcaption_1\n1.ppm\t5.ppm\tred circle\t\n4.ppm\t9.ppm\tblue circle\tgreen triangle\n' >w.tsv
 want 1 "$clip" match -m model --winoground w.tsv
-says 'every row must be sound'
+says 'every row must be readable'
 mkdir pairs && cp 1.ppm pairs && echo 'red circle' >pairs/1.txt
 want 1 "$clip" match -m model --winoground pairs
-says 'wants a table'
+says 'needs a table'
 
 it "refusals"
 want 2 "$clip" match -m model
@@ -113,7 +113,7 @@ want 2 "$clip" match -m model -o x pairs.tsv
 want 2 "$clip" match -m model --batch 4 pairs.tsv
 says '--batch goes with'
 want 2 "$clip" match -m model --fitted elsewhere.json --hardest 3 pairs.tsv
-says '--fitted goes with'
+says '--fitted does not go with'
 want 1 "$clip" match -m model 1.ppm
 head -1 pairs.tsv >none.tsv
 want 1 "$clip" match -m model --fit none.tsv

@@ -140,7 +140,7 @@ prints '"text":"castle"'
 printf 'castle.png\nswan\0png\n' >lines
 want 1 "$clip" embed --files-from lines
 prints '"path":"castle.png"'
-says 'line 2 holds a zero byte'
+says 'line 2 contains a zero byte'
 printf 'castle\n./gone.png\nswan\n' >lines
 want 1 "$clip" search -k 1 --queries lines
 prints '"query":"castle"'

@@ -132,7 +132,7 @@ grep -q "^=HYPERLINK(1)	" thresholds.txt || fault "the file of thresholds is for
 want 0 "$clip" classify --multi-label --labels thresholds.txt swan.png
 printf 'filepath\ttitle\nswan.png\t"a\nswan"\n%s/models/samples/castle.png\tcastle\n' "$root" >lines.tsv
 want 1 "$clip" eval zeroshot lines.tsv --fit-thresholds thresholds.txt
-says "has a newline in it"
+says "contains a newline"
 messages 1
 
 echo "$tests runs, $faults faults"

@@ -103,7 +103,7 @@ want 2 "$clip" probe zoo --shots 2 --knn 3
 want 2 "$clip" probe zoo --l2 -1
 want 2 "$clip" probe zoo --templates 'a {}'
 want 2 "$clip" probe zoo --shots 2 --l2 1
-says '--l2 is of a linear probe'
+says '--l2 goes with a linear probe'
 want 2 "$clip" probe zoo --knn 2 --val-data test
 says '--val-data does not go'
 want 2 "$clip" probe zoo -k 3

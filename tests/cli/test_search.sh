@@ -18,7 +18,7 @@ says 'clip index'
 mkdir none
 "$clip" index --index "$T/hollow" none >log 2>&1
 want 1 "$clip" search --index "$T/hollow" castle
-says 'nothing is in the index yet'
+says 'the index is empty'
 
 cp -r "$root/models/samples" pictures
 touch -d '2023-05-17 12:00' pictures/castle.png
@@ -301,7 +301,7 @@ echo old >target && ln -s target link.html && ln -s nowhere dangling.html
 want 0 "$clip" search -k 1 --html link.html castle # what is behind a link is replaced, not the link
 [ -h link.html ] && grep -q '<html' target || fault "a link is not followed"
 want 1 "$clip" search -k 1 --html dangling.html castle
-says 'leads nowhere'
+says 'broken symbolic link'
 cp -r index copied && ln -sf "$T/target" copied/heads.npy
 want 1 "$clip" index --index copied pictures
 says 'heads.npy: is a symbolic link'
@@ -344,7 +344,7 @@ same "$(cat out)" "$(printf '%s\n%s' "$T/linked/bee.png" "$T/linked/c.png")"
 mv linked/bee.png away.png && rm linked/hard.png # the first of the group has gone: the other is no duplicate any more
 for how in first linked bytes; do
     want 1 "$clip" search --index "$T/links" --duplicates --group $how
-    says 'no longer there'
+    says 'no longer exist'
 done
 mv away.png linked/bee.png
 want 0 "$clip" search --index "$T/links" --duplicates --json
@@ -391,10 +391,10 @@ same "$(json pictures)" 37
 same "$(json texts)" 36
 want 0 "$clip" search --json -k 5 castle
 same "$(json hits)" "$before"
-says 'does not say which model'
+says 'without the name of its model'
 want 0 "$clip" index --index "$T/ours" -m "$root/models/emoji-clip" --import pairs
 want 1 "$clip" index --index "$T/ours" --import pairs
-says 'whose embeddings'
+says 'name the model of the embeddings'
 want 0 "$clip" search --index "$T/ours" -k 1 castle
 silent err
 

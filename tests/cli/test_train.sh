@@ -84,7 +84,7 @@ same "$(json text_to_image.R@5)" "$recall"
 want 0 "$clip" classify -m whole/checkpoint -l bee,book "$root/models/samples/bee.png"
 
 it "its report"
-for what in 'Learning rate' 'Median rank' 'data:image/png;base64,' 'What it finds for words' 'tokenizer-vocab'; do
+for what in 'Learning rate' 'Median rank' 'data:image/png;base64,' 'Pictures for captions' 'tokenizer-vocab'; do
     grep -q -F "$what" whole/report.html || fault "no '$what' in it"
 done
 ! grep -q -e '<script' -e 'https\{0,1\}:' -e '[( ">]nan' whole/report.html || fault 'something in it is not in it, or no number'
@@ -109,12 +109,12 @@ says "--lr: 'fast'"
 want 2 "$clip" train --output x --resume y
 want 2 "$clip" train x
 want 2 "$clip" train --resume whole --lr 1
-says '--lr: a run that goes on keeps'
+says '--lr: --resume keeps'
 want 2 "$clip" train --resume whole --val-data x
 want 1 "$clip" train --resume nowhere
-says 'nowhere: no run in it'
+says 'nowhere: not the folder of a run'
 want 1 train whole
-says "there is a run in it already; 'clip train --resume whole' goes on with it"
+says "holds a run already; 'clip train --resume whole' continues it"
 want 1 "$clip" train --config nowhere.json --output x
 says 'nowhere.json'
 want 1 "$clip" train --config "$samples" --output x
@@ -126,7 +126,7 @@ want 1 train x --batch-size 40
 [ ! -e x ] || fault 'a folder of nothing'
 mkdir -p x/checkpoint
 want 1 train x
-says 'x/checkpoint: is there already'
+says 'x/checkpoint: exists'
 echo file >file
 want 1 train file/x
 says 'file'
@@ -153,7 +153,7 @@ interrupted() {
 it "told to stop, and on"
 want 0 train long --epochs 12
 interrupted stopped TERM 130
-says "interrupted; 'clip train --resume stopped' goes on after step $(last_step stopped) of 36"
+says "interrupted; 'clip train --resume stopped' continues after step $(last_step stopped) of 36"
 whole stopped
 want 0 "$clip" train --resume stopped --workers 2
 equals long stopped
@@ -177,7 +177,7 @@ it "metrics that a kill has torn"
 cp -r long torn
 head -c -30 long/metrics.jsonl >torn/metrics.jsonl
 want 0 "$clip" train --resume torn
-says 'does not reach to step 36'
+says 'ends before step 36'
 same "$("$check" lines <torn/metrics.jsonl)" 35
 
 it "killed while it was saving for the last time"
@@ -239,7 +239,7 @@ says 'the data have changed'
 it "two in one folder"
 if command -v flock >/dev/null; then
     want 1 flock long "$clip" train --resume long
-    says "another 'clip train' is at work in it"
+    says "another 'clip train' is using it"
 fi
 
 it "broken samples"
@@ -250,7 +250,7 @@ echo nothing >some/none.png && echo none >some/none.txt
 want 0 train some-run --train-data some --batch-size 2 --val-data some
 says 'some/torn.png'
 says 'some/none.png'
-prints '2 broken samples passed over'
+prints '2 broken samples skipped'
 mkdir none
 cp some/torn.* some/none.* none/
 want 1 train none-run --train-data none --batch-size 2
@@ -267,7 +267,7 @@ interrupted filled TERM 130
 step=$(last_step filled)
 want 1 sh -c 'ulimit -f 600; trap "" XFSZ; "$1" train --resume filled' - "$clip"
 says 'cannot be written'
-says "filled/checkpoint is whole, of step $step; 'clip train --resume filled' goes on from there"
+says "filled/checkpoint is complete, from step $step; 'clip train --resume filled' continues from it"
 whole filled
 want 0 "$clip" train --resume filled
 equals long filled
@@ -282,7 +282,7 @@ at=$(head -c $((8 + header)) $weights | tail -c "$header" |
 for i in $(seq 16); do printf '\377\377\177\177'; done | dd of=$weights bs=1 seek=$((8 + header + at)) conv=notrunc 2>/dev/null
 want 1 "$clip" train --pretrained nan --train-data "$samples" --batch-size 12 --output nan-run
 says 'diverged'
-says 'nan-run/checkpoint is whole, of step 0'
+says 'nan-run/checkpoint is complete, from step 0'
 [ -s nan-run/report.html ] || fault 'no report'
 
 it "fine-tuning"
@@ -302,7 +302,7 @@ if command -v script >/dev/null; then
     [2367abef]) ;; # whoever runs the tests has them ignore it
     *)
         want 130 ctrl_c
-        prints "interrupted; 'clip train --resume typed' goes on"
+        prints "interrupted; 'clip train --resume typed' continues"
         want 0 "$clip" train --resume typed
         equals long typed ;;
     esac

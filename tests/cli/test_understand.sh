@@ -42,11 +42,11 @@ same "$(ls same | tr '\n' ' ')" 'a-3.png a-A-cat-2.png a-a-cat.png '
 
 it 'explain: what is wrong'
 want 2 "$clip" explain -m "$model" pictures/red/a.ppm
-says 'the words are missing'
+says 'the text is missing'
 want 1 "$clip" explain -m "$model" pictures/red/a.ppm x ' '
 says 'no words'
 want 2 "$clip" explain -m "$model" pictures/red/a.ppm x y -o one.png
-says 'is no folder'
+says 'is not a folder'
 want 1 "$clip" explain -m "$model" nowhere.png x
 says nowhere.png
 
@@ -63,7 +63,7 @@ grep -q '</html>' c.html || fault 'the page has no end'
 it 'zeroshot: hierarchies that are none'
 printf 'warm\n  red\n  red\n' >tree
 want 1 "$clip" eval zeroshot -m "$model" pictures --hierarchy tree
-says "line 3: 'red' is there twice"
+says "line 3: 'red' occurs twice"
 printf 'warm\n  red\n' >tree
 want 1 "$clip" eval zeroshot -m "$model" pictures --labels red,blue --hierarchy tree
 says "'blue' is not among its leaves"
@@ -82,8 +82,8 @@ want 0 "$clip" eval zeroshot -m "$model" pictures --labels 'blue,red' --calibrat
 before=$(json ece_before) after=$(json ece_after)
 want 0 "$clip" eval zeroshot -m "$model" pictures --labels 'blue,red' --calibrate
 case $(awk -v a="$after" -v b="$before" 'BEGIN { print a > b }') in
-1) prints 'further off' ;;
-*) ! grep -q 'further off' "$T/out" || fault 'it says so though it helps' ;;
+1) prints 'larger error' ;;
+*) ! grep -q 'larger error' "$T/out" || fault 'it says so though it helps' ;;
 esac
 
 it 'labels without words'
@@ -161,10 +161,10 @@ want 1 "$clip" eval zeroshot -m "$model" several.tsv --multi-label --labels all 
 same "$(json unlisted)" 4
 says "'disc', a label of a picture, is not on the list"
 want 2 "$clip" eval zeroshot -m "$model" several.tsv --multi-label
-says 'thresholds are missing'
+says 'need thresholds'
 want 2 "$clip" eval zeroshot -m "$model" several.tsv --fit-thresholds fitted --calibrate
 want 1 "$clip" eval zeroshot -m "$model" several.tsv --fit-thresholds fitted --labels moon,sun
-says 'has a label of the list'
+says 'has a label from the list'
 
 it 'labels are kept for the next time'
 seq 1 120 | sed 's/^/thing number /' >many

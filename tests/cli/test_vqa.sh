@@ -39,10 +39,10 @@ same "$(sed 1d out | wc -l)" 4
 want 0 "$clip" vqa 'is there a key?' --answers-from-index words "$samples/golden-key.png" --json
 same "$(json pictures.0.answers.0.answer)" yes
 want 1 "$clip" vqa 'what is this?' --answers-from-index nowhere "$samples/swan.png"
-says 'nowhere: no index there'
+says 'nowhere: no index'
 want 0 "$clip" index "$samples/swan.png" --index silent
 want 1 "$clip" vqa 'what is this?' --answers-from-index silent "$samples/swan.png"
-says 'silent: there are no texts in it'
+says 'silent: the index has no texts'
 want 2 "$clip" vqa 'what is this?' --answers-from-index words --answers a,b "$samples/swan.png"
 says 'does not go with --answers'
 want 2 "$clip" vqa --fit a --answers-from-index words
@@ -94,7 +94,7 @@ case $(json pictures.0.answers.0.answer) in red | blue) ;; *) fault 'not one of 
 want 1 "$clip" vqa --head head 'what color is it?' --answers nonsense test/000001.png
 says 'none of the answers'
 want 2 "$clip" vqa --head head 'what color is it?' --answers-from-index words test/000001.png
-says 'a head chooses among what it has learned'
+says 'a head chooses among its own answers'
 want 0 "$clip" vqa --fit train/questions.tsv --head again --epochs 3 --hidden 32 -t 1
 cmp -s head/vqa.safetensors again/vqa.safetensors || fault 'the threads make a difference'
 want 0 "$clip" vqa --fit train/questions.tsv --head other --epochs 3 --hidden 32 --seed 1
