@@ -1,10 +1,10 @@
-/* Jobs are in desks: a caller takes a free desk for one job and leaves it to the next caller. A desk
- * lives as long as its team, so a thread may look at one whose job has ended.
+/* Jobs are in desks: a caller takes a free desk for one job and leaves it to the next caller. A
+ * desk lives as long as its team, so a thread may look at one whose job has ended.
  *
  * A job is its desk's `left`, counting down. A thread that takes a number above 0 from it has a
- * piece. The desk's other fields then stay until the piece is done, because the caller waits for it.
- * A thread that comes late finds nothing left and touches nothing; if the next job is in the desk by
- * then, it takes a piece of that one. */
+ * piece. The desk's other fields then stay until the piece is done, because the caller waits for
+ * it. A thread that comes late finds nothing left and touches nothing; if the next job is in the
+ * desk by then, it takes a piece of that one. */
 #include "base/team.h"
 
 #include <pthread.h>

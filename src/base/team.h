@@ -18,8 +18,8 @@
 
 typedef struct clipb_team clipb_team;
 
-/* Does piece i of a job. thread: 0 (the caller) .. threads-1. No two threads that work on the job at
- * the same time have the same number, so it finds scratch that belongs to the job's caller. */
+/* Does piece i of a job. thread: 0 (the caller) .. threads-1. No two threads that work on the job
+ * at the same time have the same number, so it can pick a part of the job's scratch. */
 typedef void clipb_piece(void *job, int64_t i, int thread);
 
 /* clipb_team_new(): `threads` including a caller; 1 starts none. clipb_team_free(): after the last
