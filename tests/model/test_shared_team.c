@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "clip.h"
+#include "failing_alloc.h"
 
 enum { PICTURES = 5, TEXTS = 4, CALLERS = 4, ROUNDS = 12, THREADS = 2, MOST_D = 1024 };
 
@@ -123,11 +124,37 @@ static void wrong_arguments_are_refused(void **state)
     clip_team_free(NULL);
 }
 
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    clip_team *team = NULL;
+    clip_context *ctx;
+    clip_error err;
+    clip_model *m;
+    if (clip_model_load(path, NULL, &m, &err) < 0)
+        fail_msg("%s", err.message);
+    for (long n = 1;; n++) {
+        fail_alloc_at(n);
+        clip_status s = clip_team_new(THREADS, &team);
+        if (s == CLIP_OK)
+            s = clip_context_new_on(m, team, &ctx);
+        const bool failed = fail_alloc_stop();
+        if (s == CLIP_OK)
+            clip_context_free(ctx);
+        clip_team_free(team);
+        assert_int_equal(s, failed ? CLIP_ENOMEM : CLIP_OK);
+        if (!failed)
+            break;
+    }
+    clip_model_free(m);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contexts_of_a_team_work_at_once),
         cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     if (argc != 3)
         return 2;
