@@ -12,7 +12,8 @@
  *     clip_similarity(ctx, image_embeddings, n, text_embeddings, k, cosines);
  *
  * Threads   A clip_model is immutable: any number of threads share one. A clip_context is a
- *           workspace for one calling thread. Functions without a context are safe from any thread.
+ *           workspace for one calling thread. The contexts of several threads can share a
+ *           clip_team. Functions without a context are safe from any thread.
  * Results   They do not depend on the batch or on the number of threads: N pictures in one call
  *           give, bit for bit, what N calls give.
  * Ownership What a function returns through `**out` belongs to the caller. A free function stands
@@ -135,6 +136,7 @@ CLIP_API const char *clip_build_info(void);
 
 typedef struct clip_model clip_model;
 typedef struct clip_context clip_context;
+typedef struct clip_team clip_team;
 
 enum { CLIP_TOWER_IMAGE = 1, CLIP_TOWER_TEXT = 2, CLIP_TOWER_BOTH = 3 };
 
@@ -237,6 +239,23 @@ CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
  * out      out  free with clip_context_free(), before the model
  * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
+
+/* clip_team_new(): threads that several contexts share. N contexts at work with a team each keep
+ * N * threads threads busy; on one team they keep N - 1 + threads busy.
+ * threads  in   cores to use, a calling thread included; 0: all this process may use
+ * out      out  free with clip_team_free(), after the contexts on it
+ * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
+CLIP_API clip_status clip_team_new(int threads, clip_team **out);
+CLIP_API void clip_team_free(clip_team *t);
+
+/* clip_context_new_on(): as clip_context_new(), with the threads of a team. Any number of contexts
+ * on one team may work at the same time, each in its own thread; their models may differ. Each
+ * calling thread works for its own context. The team's other threads help all of them in turn.
+ * Results are those of a context with its own team.
+ * team  in   it must outlive the context
+ * out   out  free with clip_context_free(), before the model and the team
+ * Errors: CLIP_EINVAL (m or team is NULL), CLIP_ENOMEM. */
+CLIP_API clip_status clip_context_new_on(const clip_model *m, clip_team *team, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
 CLIP_API int clip_context_threads(const clip_context *ctx); /* @return: how many it uses */
 

@@ -1,4 +1,4 @@
-/* The public functions on models, contexts, encoders, heat maps and converting. The bodies are in
+/* The public functions on models, teams, contexts, encoders, heat maps and converting. The bodies are in
  * src/engine. */
 #include "engine/engine.h"
 
@@ -15,9 +15,18 @@ void clip_model_get_info(const clip_model *m, clip_model_info *out) { clipeng_mo
 
 void clip_weights_hash(const clip_model *m, char out[33]) { clipeng_weights_hash(m, out); }
 
+clip_status clip_team_new(int threads, clip_team **out) { return clipeng_team_new(threads, out); }
+
+void clip_team_free(clip_team *t) { clipeng_team_free(t); }
+
 clip_status clip_context_new(const clip_model *m, int threads, clip_context **out)
 {
     return clipeng_context_new(m, threads, out);
+}
+
+clip_status clip_context_new_on(const clip_model *m, clip_team *team, clip_context **out)
+{
+    return clipeng_context_new_on(m, team, out);
 }
 
 void clip_context_free(clip_context *ctx) { clipeng_context_free(ctx); }

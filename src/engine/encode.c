@@ -1,5 +1,6 @@
-/* Contexts, and the encoders of clip.h. Batches are cut into chunks, so that memory is bounded and
- * the acts of a chunk stay in the caches. A sample's result does not depend on the cut. */
+/* Teams, contexts, and the encoders of clip.h. Batches are cut into chunks, so that memory is
+ * bounded and the acts of a chunk stay in the caches. A sample's result does not depend on the
+ * cut. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,37 @@
 
 #define CHUNK_ROWS 2048 /* rows of a Transformer in one chunk */
 
+static bool threads_allowed(int threads) { return threads >= 0 && threads <= CLIPENG_MOST_THREADS; }
+
+/* threads 0: all cores. @return: NULL: out of memory */
+static clipb_team *start_team(int threads) { return clipb_team_new(threads ? threads : clipb_cores()); }
+
+clip_status clipeng_team_new(int threads, clip_team **out)
+{
+    *out = NULL;
+    if (!threads_allowed(threads))
+        return CLIP_EINVAL;
+    clip_team *t = calloc(1, sizeof *t);
+    if (!t)
+        return CLIP_ENOMEM;
+    t->threads = start_team(threads);
+    if (!t->threads) {
+        free(t);
+        return CLIP_ENOMEM;
+    }
+    *out = t;
+    return CLIP_OK;
+}
+
+void clipeng_team_free(clip_team *t)
+{
+    if (!t)
+        return;
+    clipb_team_free(t->threads);
+    free(t);
+}
+
+/* Scratch for every thread of the team: any of them may take a piece of this context's jobs. */
 static clip_status reserve_scratch(clip_context *c)
 {
     TRY(clipb_block_reserve(&c->scratch, clipk_scratch_bytes(c->k.set, clipk_threads(&c->k))));
@@ -15,35 +47,52 @@ static clip_status reserve_scratch(clip_context *c)
     return CLIP_OK;
 }
 
-clip_status clipeng_context_new(const clip_model *m, int threads, clip_context **out)
+/* team NULL: out of memory */
+static clip_status open_context(const clip_model *m, clipb_team *team, clip_context **out)
 {
-    *out = NULL;
-    if (!m || threads < 0 || threads > CLIPENG_MOST_THREADS)
-        return CLIP_EINVAL;
-    clip_context *c = calloc(1, sizeof *c);
+    clip_context *c = team ? calloc(1, sizeof *c) : NULL;
     if (!c)
         return CLIP_ENOMEM;
     c->model = m;
     c->k.set = m->set;
-    c->k.team = clipb_team_new(threads ? threads : clipb_cores());
-    if (!c->k.team || reserve_scratch(c) < 0) {
+    c->k.team = team;
+    const clip_status s = reserve_scratch(c);
+    if (s < 0)
         clipeng_context_free(c);
-        return CLIP_ENOMEM;
-    }
-    *out = c;
-    return CLIP_OK;
+    else
+        *out = c;
+    return s;
+}
+
+clip_status clipeng_context_new_on(const clip_model *m, clip_team *team, clip_context **out)
+{
+    *out = NULL;
+    return m && team ? open_context(m, team->threads, out) : CLIP_EINVAL;
+}
+
+clip_status clipeng_context_new(const clip_model *m, int threads, clip_context **out)
+{
+    *out = NULL;
+    if (!m || !threads_allowed(threads))
+        return CLIP_EINVAL;
+    clipb_team *team = start_team(threads);
+    const clip_status s = open_context(m, team, out);
+    if (s < 0)
+        clipb_team_free(team);
+    else
+        (*out)->own_team = team;
+    return s;
 }
 
 void clipeng_context_free(clip_context *c)
 {
     if (!c)
         return;
-    clipb_team_free(c->k.team);
+    clipb_team_free(c->own_team);
+    clipeng_slots_free(c);
     clipb_block_free(&c->scratch);
     clipb_block_free(&c->acts);
     clipb_block_free(&c->inputs);
-    clipeng_explainer_free(c->explainer);
-    free(c->things);
     free(c);
 }
 

@@ -29,19 +29,33 @@ struct clip_model {
     char weights_type[8], tokenizer_name[160];
 };
 
-typedef struct clipeng_explainer clipeng_explainer; /* explain.c */
-void clipeng_explainer_free(clipeng_explainer *e);
+struct clip_team {
+    clipb_team *threads;
+};
+
+typedef struct clipeng_slot clipeng_slot;
 
 struct clip_context {
     const clip_model *model;
     clipk_ctx k;
+    clipb_team *own_team; /* NULL: k.team belongs to a clip_team */
     clipb_block scratch; /* the kernels' */
     clipb_block acts;    /* the towers' */
     clipb_block inputs;  /* pixels or ids on their way in */
-    clipeng_explainer *explainer; /* NULL until it is needed */
-    float *things;       /* vqa.c: embeddings of common things; NULL until they are needed */
+    clipeng_slot *slots; /* what features keep */
     char fault[512];     /* why the last CLIP_ENOTFINITE */
 };
+
+/* slots.c: a value that a feature keeps in a context for its next call. The key is the address of a
+ * static object of the feature.
+ *
+ * clipeng_slot_get(): @return: the value; NULL: the slot is empty
+ * clipeng_slot_fill(): fill an empty slot. free_value(value) is called when the context is freed.
+ * Errors: CLIP_ENOMEM (the value has been freed).
+ * clipeng_slots_free(): empty all slots. */
+void *clipeng_slot_get(const clip_context *c, const void *key);
+clip_status clipeng_slot_fill(clip_context *c, const void *key, void *value, void (*free_value)(void *value));
+void clipeng_slots_free(clip_context *c);
 
 /* model.c: clipeng_model_load() without packing the weights: its towers cannot run. For what reads
  * the store itself. All towers asked for must be in it, and every tensor as it should be. */
@@ -112,7 +126,10 @@ clip_status clipeng_model_load(const char *path, const clip_load_options *opt, c
 void clipeng_model_free(clip_model *m);
 void clipeng_model_get_info(const clip_model *m, clip_model_info *out);
 void clipeng_weights_hash(const clip_model *m, char out[33]);
+clip_status clipeng_team_new(int threads, clip_team **out);
+void clipeng_team_free(clip_team *t);
 clip_status clipeng_context_new(const clip_model *m, int threads, clip_context **out);
+clip_status clipeng_context_new_on(const clip_model *m, clip_team *team, clip_context **out);
 void clipeng_context_free(clip_context *ctx);
 int clipeng_context_threads(const clip_context *ctx);
 const char *clipeng_context_message(const clip_context *ctx, clip_status s);

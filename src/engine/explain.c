@@ -16,13 +16,16 @@
 #define DISCS 16 /* along a side of the picture; the radius of a disc is a step */
 
 /* The image tower once more, with the transposed matrices that its backward wants. */
-struct clipeng_explainer {
+typedef struct explainer {
     clipmdl_tower *tower; /* NULL: it has no attention blocks */
     clipb_block weights, memory;
-};
+} explainer;
 
-void clipeng_explainer_free(clipeng_explainer *e)
+static const char explainer_slot; /* of a context */
+
+static void free_explainer(void *value)
 {
+    explainer *e = value;
     if (!e)
         return;
     clipmdl_tower_free(e->tower);
@@ -33,7 +36,7 @@ void clipeng_explainer_free(clipeng_explainer *e)
 
 static bool has_blocks(const clip_model *m) { return m->image->block != NULL; }
 
-static clip_status bind(const clip_model *m, const clipk_ctx *k, clipeng_explainer *e)
+static clip_status bind(const clip_model *m, const clipk_ctx *k, explainer *e)
 {
     clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true,
                         .first_group = 1}; /* the blocks */
@@ -48,18 +51,22 @@ static clip_status bind(const clip_model *m, const clipk_ctx *k, clipeng_explain
     return b.status;
 }
 
-static clip_status explainer(clip_context *c)
+/* The context's explainer; the first call makes it. */
+static clip_status find_explainer(clip_context *c, explainer **out)
 {
-    if (c->explainer)
+    *out = clipeng_slot_get(c, &explainer_slot);
+    if (*out)
         return CLIP_OK;
-    clipeng_explainer *e = calloc(1, sizeof *e);
+    explainer *e = calloc(1, sizeof *e);
     clip_status s = e ? bind(c->model, &c->k, e) : CLIP_ENOMEM;
     if (s == CLIP_OK)
         s = clipmdl_store_check(&c->model->store, NULL);
     if (s < 0)
-        clipeng_explainer_free(e);
+        free_explainer(e);
     else
-        c->explainer = e;
+        s = clipeng_slot_fill(c, &explainer_slot, e, free_explainer);
+    if (s == CLIP_OK)
+        *out = e;
     return s;
 }
 
@@ -76,6 +83,7 @@ clip_status clipeng_seen_window(const clip_model *m, int width, int height, clip
 /* One picture and its texts. */
 typedef struct pass {
     clip_context *c;
+    explainer *e;
     int K, S, D, G;
     float *pixels, *text;      /* [3, S, S], [K, D] */
     float *image, *norm;       /* [D], [1] */
@@ -88,7 +96,7 @@ typedef struct pass {
 
 static void layout(clipb_arena *a, pass *p)
 {
-    const clipmdl_tower *t = p->c->explainer->tower;
+    const clipmdl_tower *t = p->e->tower;
     const size_t D = (size_t)p->D, K = (size_t)p->K, G = (size_t)p->G, pixels = 3 * (size_t)p->S * (size_t)p->S;
     p->pixels = CLIPB_NEW(a, float, pixels);
     p->text = CLIPB_NEW(a, float, K * D);
@@ -113,7 +121,7 @@ static void layout(clipb_arena *a, pass *p)
 static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
 {
     const clipk_ctx *k = &p->c->k;
-    const clipmdl_tower *t = p->c->explainer->tower;
+    const clipmdl_tower *t = p->e->tower;
     const clipmdl_input in = {.N = 1, .pixels = p->pixels};
     const size_t cells = (size_t)p->G * (size_t)p->G, before = (size_t)t->kind->rows(t, 0).before;
     t->kind->forward(k, &p->acts, t, &in, p->image);
@@ -194,12 +202,12 @@ clip_status clipeng_explain(clip_context *c, const clip_image *img, const char *
         return CLIP_EINVAL;
     if (m->towers != CLIP_TOWER_BOTH || !m->tokenizer || m->config.embed_dim < 1)
         return CLIP_EINVAL;
-    TRY(explainer(c));
     pass p = {.c = c, .K = K, .S = m->config.vision.image_size, .D = m->config.embed_dim, .G = clipeng_explain_side(m)};
+    TRY(find_explainer(c, &p.e));
     clipb_arena a = {0};
     layout(&a, &p);
-    TRY(clipb_block_reserve(&c->explainer->memory, a.peak));
-    a = clipb_arena_on(&c->explainer->memory);
+    TRY(clipb_block_reserve(&p.e->memory, a.peak));
+    a = clipb_arena_on(&p.e->memory);
     layout(&a, &p);
     TRY(clipeng_encode_text(c, texts, K, p.text));
     TRY(clipeng_preprocess(m, img, p.pixels));

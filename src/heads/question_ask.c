@@ -114,20 +114,20 @@ static clip_status embed_statements(clip_context *ctx, clip_question *q, const c
     return s;
 }
 
+static const char things_slot; /* of a context: embeddings of the common things, without templates */
+
 /* Embeddings of the common things [length(things), D]. Without templates they are the same for
- * every question, and the context keeps them. */
+ * every question, and the context keeps them. With templates they are the caller's. */
 static clip_status things_of(clip_context *ctx, const clip_question_options *o, const char *const *things, float **out)
 {
-    *out = o->n_templates == 0 ? ctx->things : NULL;
+    *out = o->n_templates == 0 ? clipeng_slot_get(ctx, &things_slot) : NULL;
     if (*out)
         return CLIP_OK;
     const clip_status s = embed(ctx, o, (char *const *)things, length(things), out);
-    if (s == CLIP_OK && o->n_templates == 0)
-        ctx->things = *out;
-    else if (s < 0) {
+    if (s < 0)
         free(*out);
-        *out = NULL;
-    }
+    else if (o->n_templates == 0)
+        return clipeng_slot_fill(ctx, &things_slot, *out, free);
     return s;
 }
 
@@ -148,7 +148,7 @@ static clip_status embed_things(clip_context *ctx, clip_question *q, const clip_
         memcpy(q->statement + D, common, (size_t)q->things * D * sizeof *common);
     }
     free(one);
-    if (common != ctx->things)
+    if (o->n_templates > 0)
         free(common);
     return s;
 }
