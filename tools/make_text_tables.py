@@ -132,16 +132,16 @@ def unicode_inc():
 /* {{first, last, kind for OpenCLIP, kind for Hugging Face}}: letters and numbers that came after Unicode {unicodedata.unidata_version}. */
 static const struct late_class {{
     uint32_t first, last;
-    unsigned char openclip, huggingface;
+    unsigned char kind[2];
 }} late_classes[] = {{
-{rows((f"{{0x{a:X}, 0x{b:X}, CLIPTOK_{k[0]}, CLIPTOK_{k[1]}}}," for a, b, k in classes()), 2)}}};
+{rows((f"{{0x{a:X}, 0x{b:X}, {{CLIPTOK_{k[0]}, CLIPTOK_{k[1]}}}}}," for a, b, k in classes()), 2)}}};
 
 /* {{first, last, Python, Hugging Face}}: marks that this peer does not know and therefore neither reorders nor composes. */
 static const struct odd_mark {{
     uint32_t first, last;
-    unsigned char python, huggingface;
+    unsigned char unknown[2];
 }} odd_marks[] = {{
-{rows((f"{{0x{a:X}, 0x{b:X}, {k[0]}, {k[1]}}}," for a, b, k in odd_marks()), 5)}}};
+{rows((f"{{0x{a:X}, 0x{b:X}, {{{k[0]}, {k[1]}}}}}," for a, b, k in odd_marks()), 4)}}};
 
 /* {{first, last, add}}: capitals that only Hugging Face lower-cases. */
 static const struct late_capital {{

@@ -52,7 +52,7 @@ clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *toke
                         .resize_mode = modes[r->mode],
                         .rounding = flavours[r->flavour],
                         .background = r->background,
-                        .own_tokenizer = tokenizer && cliptok_follows(tokenizer) == CLIPTOK_HUGGINGFACE &&
+                        .own_tokenizer = tokenizer && cliptok_follows(tokenizer) == &cliptok_huggingface &&
                                          cliptok_vocab_size(tokenizer) != CLIPMDL_OPENAI_VOCABULARY,
                         .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1,
                         .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};

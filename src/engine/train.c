@@ -123,7 +123,7 @@ static clip_status learn_tokenizer(const builder *b)
         return clipb_fail(b->err, CLIP_EIO, dir, "cannot be made");
     clip_status s = learn(b, dir);
     if (s == CLIP_OK)
-        s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &b->out->own, b->err);
+        s = cliptok_load(dir, &cliptok_huggingface, &b->out->own, b->err);
     if (s == CLIP_OK)
         s = clipeng_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
     static const char *const written[] = {"vocab.json", "merges.txt"};
@@ -145,10 +145,10 @@ static clip_status load_tokenizer(const builder *b, const char *dir)
         return CLIP_ENOMEM;
     const bool has_bpe = clipb_is_file(bpe);
     free(bpe);
-    TRY(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, b->err));
+    TRY(cliptok_load(dir, &cliptok_huggingface, &t, b->err));
     if (t && (has_bpe || cliptok_vocab_size(t) == CLIPMDL_OPENAI_VOCABULARY)) {
         cliptok_free(t);
-        TRY(cliptok_load(dir, CLIPTOK_OPENCLIP, &t, b->err));
+        TRY(cliptok_load(dir, &cliptok_openclip, &t, b->err));
     }
     if (!t)
         return clipb_fail(b->err, CLIP_EIO, dir, "holds no tokenizer");

@@ -173,10 +173,10 @@ static clip_status normalize(const char *text, cliptok_added *out)
     while (s == CLIP_OK && p < end)
         s = cliptok_points_put(&a, cliptok_utf8_next(&p, end));
     if (s == CLIP_OK)
-        s = cliptok_nfc(a.c, a.n, CLIPTOK_HUGGINGFACE, &b);
+        s = cliptok_nfc(a.c, a.n, &cliptok_unicode_rust, &b);
     a.n = 0;
     if (s == CLIP_OK)
-        s = cliptok_lower(b.c, b.n, CLIPTOK_HUGGINGFACE, &a);
+        s = cliptok_lower(b.c, b.n, &cliptok_unicode_rust, &a);
     if (s == CLIP_OK && !(out->text = malloc(4 * a.n + 1)))
         s = CLIP_ENOMEM;
     for (size_t i = 0; s == CLIP_OK && i < a.n; i++)
@@ -201,6 +201,7 @@ static clip_status put(cliptok_added_list *list, const named *t, int32_t id, con
             return CLIP_ENOMEM;
         a->n = strlen(t->text);
     }
+    list->any[t->normalized] |= a->n > 0;
     if (a->n > 0)
         list->begins[t->normalized][(unsigned char)a->text[0]] = true;
     return CLIP_OK;
@@ -302,7 +303,7 @@ void cliptok_added_free(cliptok_added_list *list)
 const cliptok_added *cliptok_added_find(const cliptok_added_list *list, bool normalized, const unsigned char *p,
                                         const unsigned char *end, const unsigned char **at)
 {
-    for (; p < end; p++) {
+    for (; list->any[normalized] && p < end; p++) {
         const cliptok_added *best = NULL;
         for (size_t i = 0; list->begins[normalized][*p] && i < list->n; i++) {
             const cliptok_added *a = &list->token[i];

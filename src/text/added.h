@@ -17,6 +17,7 @@ typedef struct cliptok_added_list {
     cliptok_added *token;
     size_t n, capacity;
     bool begins[2][256];         /* [normalized]: the first bytes */
+    bool any[2];                 /* [normalized]: is there one? */
     int32_t start, end, unknown, pad; /* ids of bos_token, eos_token, unk_token, pad_token */
     int32_t vocab_size;          /* largest id + 1, those of the vocabulary included */
 } cliptok_added_list;

@@ -379,9 +379,9 @@ void cliptok_bpe_free(cliptok_bpe *b)
     *b = (cliptok_bpe){0};
 }
 
-clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unknown, const char *file, clip_error *err)
+clip_status cliptok_bpe_finish(cliptok_bpe *b, bool one_by_one, int32_t unknown, const char *file, clip_error *err)
 {
-    b->one_by_one = rules == CLIPTOK_HUGGINGFACE;
+    b->one_by_one = one_by_one;
     for (int last = 0; last < 2; last++)
         for (int i = 0; i < 256; i++) {
             unsigned char p = (unsigned char)i;

@@ -74,7 +74,7 @@ clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, c
                               int32_t result, const char *file, clip_error *err);
 
 /* cliptok_bpe_finish(): all is added. A byte without a token becomes `unknown`; -1: such a byte is CLIP_EFORMAT. */
-clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unknown, const char *file, clip_error *err);
+clip_status cliptok_bpe_finish(cliptok_bpe *b, bool one_by_one, int32_t unknown, const char *file, clip_error *err);
 
 /* cliptok_bpe_text(): how files write the token of this id.
  * text  out  [CLIPTOK_TEXT], with a 0 after it

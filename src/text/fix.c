@@ -158,7 +158,7 @@ static bool controls(cliptok_points *t)
 static clip_status compose(cliptok_points *t, cliptok_points *spare, bool *changed)
 {
     spare->n = 0;
-    TRY(cliptok_nfc(t->c, t->n, CLIPTOK_OPENCLIP, spare));
+    TRY(cliptok_nfc(t->c, t->n, &cliptok_unicode_python, spare));
     *changed = *changed || spare->n != t->n || memcmp(spare->c, t->c, t->n * sizeof *t->c) != 0;
     swap(t, spare);
     return CLIP_OK;

@@ -157,7 +157,7 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     cliptok_byte_order(l->byte);
     l->ids = malloc(MAX_TEXT * sizeof *l->ids);
     l->text = malloc(MAX_TEXT);
-    clip_status s = l->ids && l->text ? cliptok_new_bytes(CLIPTOK_HUGGINGFACE, &l->bytes) : CLIP_ENOMEM;
+    clip_status s = l->ids && l->text ? cliptok_new_bytes(&cliptok_huggingface, &l->bytes) : CLIP_ENOMEM;
     if (s < 0) {
         cliptok_learner_free(l);
         *out = NULL;

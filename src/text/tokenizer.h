@@ -24,17 +24,17 @@
 
 #include "base/status.h"
 
-typedef enum cliptok_rules {
-    CLIPTOK_OPENCLIP,    /* open_clip.SimpleTokenizer, clean="lower" */
-    CLIPTOK_HUGGINGFACE, /* transformers.CLIPTokenizer */
-} cliptok_rules;
+/* How a program turns text into words and these into tokens (rules.h). */
+typedef struct cliptok_rules cliptok_rules;
+extern const cliptok_rules cliptok_openclip;    /* open_clip.SimpleTokenizer, clean="lower" */
+extern const cliptok_rules cliptok_huggingface; /* transformers.CLIPTokenizer */
 
 typedef struct cliptok cliptok;
 
 /* A kind of tokenizer. Its struct begins with a cliptok; a text is one call. */
 typedef struct cliptok_class {
     /* As cliptok_load(). CLIP_OK and *out = NULL: `dir` has none of its files, and the next class is asked. */
-    clip_status (*load)(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err);
+    clip_status (*load)(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
     /* As cliptok_encode(); the caller has checked `capacity` and set *n to 0. */
     clip_status (*encode)(const cliptok *t, const char *text, size_t size, int32_t *ids, int capacity, int *n);
     int32_t (*inner_id)(const cliptok *t, int32_t id); /* as cliptok_inner_id(); NULL: every id is its own */
@@ -45,7 +45,7 @@ extern const cliptok_class cliptok_byte_pair;
 
 struct cliptok {
     const cliptok_class *class;
-    cliptok_rules rules;
+    const cliptok_rules *rules;
     int32_t start, end, pad;
     int vocab_size; /* largest id + 1 */
     char source[96];
@@ -57,18 +57,18 @@ struct cliptok {
  * out    out  free with cliptok_free(); NULL with CLIP_OK where the directory has none of these files
  * Errors: CLIP_EIO, CLIP_EFORMAT (names the file and the entry), CLIP_EUNSUPPORTED (a tokenizer.json that is not CLIP's kind),
  * CLIP_ELIMIT (64 MB a file, 2^20 tokens), CLIP_ENOMEM. */
-clip_status cliptok_load(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err);
+clip_status cliptok_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
 void cliptok_free(cliptok *t);
 
 /* cliptok_new_bytes(): a tokenizer without merges: the ids of a word are those of its bytes, 0 to 255, and of its last byte, 256 to 511
  * (cliptok_add_bytes()); start and end are 512 and 513. What learning merges begins with. CLIP_ENOMEM. */
-clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out);
+clip_status cliptok_new_bytes(const cliptok_rules *rules, cliptok **out);
 
 int cliptok_vocab_size(const cliptok *t); /* largest id + 1 */
 int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);
 int cliptok_pad_id(const cliptok *t); /* what fills the context behind a text: pad_token, by default the end token; OpenCLIP has 0, which is "!" */
-cliptok_rules cliptok_follows(const cliptok *t);
+const cliptok_rules *cliptok_follows(const cliptok *t);
 int32_t cliptok_inner_id(const cliptok *t, int32_t id); /* cliptok_bpe_inner() of bpe.h */
 const char *cliptok_source(const cliptok *t); /* "vocab.json + merges.txt, OpenCLIP's rules" */
 

@@ -8,6 +8,9 @@
 
 #include "text/unicode.inc"
 
+const cliptok_unicode cliptok_unicode_python = {.column = 0, .splits_at_iota = true, .has_final_sigma = true};
+const cliptok_unicode cliptok_unicode_rust = {.column = 1, .has_new_capitals = true};
+
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 /* ---- Runs of code points ------------------------------------------------------------------------------------ */
@@ -136,16 +139,16 @@ static int general_kind(uint32_t c)
                                                                     : CLIPTOK_OTHER;
 }
 
-int cliptok_kind(uint32_t c, cliptok_rules rules)
+int cliptok_kind(uint32_t c, const cliptok_unicode *u)
 {
     if (cliptok_space(c))
         return CLIPTOK_SPACE;
     const struct late_class *late = late_class(c);
     if (late)
-        return rules == CLIPTOK_OPENCLIP ? late->openclip : late->huggingface;
+        return late->kind[u->column];
     /* A combining iota that is no letter, but the other case of one: with case ignored, regex finds it neither in \p{L} nor
      * in the complement. */
-    if (c == 0x345 && rules == CLIPTOK_OPENCLIP)
+    if (c == 0x345 && u->splits_at_iota)
         return CLIPTOK_NOTHING;
     return general_kind(c);
 }
@@ -231,7 +234,7 @@ static bool final_sigma(const uint32_t *word, size_t n, size_t i)
     return after == n || !cased(word[after]);
 }
 
-clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, cliptok_points *out)
+clip_status cliptok_lower(const uint32_t *word, size_t n, const cliptok_unicode *u, cliptok_points *out)
 {
     TRY(cliptok_points_reserve(out, n));
     for (size_t i = 0; i < n; i++) {
@@ -241,13 +244,13 @@ clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, c
         else if (c == 0x130) { /* the one capital whose lower case is two characters */
             TRY(cliptok_points_put(out, 'i'));
             c = 0x307;
-        } else if (c == 0x3A3 && rules == CLIPTOK_OPENCLIP)
+        } else if (c == 0x3A3 && u->has_final_sigma)
             c = final_sigma(word, n, i) ? 0x3C2 : 0x3C3;
         else {
             const struct late_capital *late = c < late_capitals[0].first ? NULL : FIND(late_capitals, c);
             if (!late)
                 c = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
-            else if (rules == CLIPTOK_HUGGINGFACE)
+            else if (u->has_new_capitals)
                 c = (uint32_t)((int32_t)c + late->add);
         }
         TRY(cliptok_points_put(out, c));
@@ -262,22 +265,22 @@ static int combining_class(uint32_t c)
     return utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
 }
 
-static bool odd(uint32_t c, cliptok_rules rules)
+static bool odd(uint32_t c, const cliptok_unicode *u)
 {
     const struct odd_mark *m = c < odd_marks[0].first ? NULL : FIND(odd_marks, c);
-    return m && (rules == CLIPTOK_OPENCLIP ? m->python : m->huggingface);
+    return m && m->unknown[u->column];
 }
 
 /* Characters that stay as they are and leave alone what stands before them: nothing is lost by cutting the text there. Not
  * all of them, but those that texts are made of; and U+11A7, the Hangul "no final consonant", which utf8proc 2.8 swallows. */
-static bool inert(uint32_t c, cliptok_rules rules)
+static bool inert(uint32_t c, const cliptok_unicode *u)
 {
     static const uint32_t ranges[][2] = {
         {0x0400, 0x0482}, {0x05D0, 0x060F}, {0x0620, 0x064A},   {0x11A7, 0x11A7}, {0x2010, 0x202F},
         {0x2190, 0x2199}, {0x2500, 0x2ADB}, {0x3041, 0x3098},   {0x309D, 0x31FF}, {0x4E00, 0x9FFF},
         {0xAC00, 0xD7A3}, {0xFE0E, 0xFE0F}, {0x1F000, 0x1FAFF},
     };
-    return c < 0x300 || FIND(ranges, c) || odd(c, rules);
+    return c < 0x300 || FIND(ranges, c) || odd(c, u);
 }
 
 /* Canonical order: marks between starters sorted by class, those of one class as they come. A text may be all marks: no
@@ -337,18 +340,18 @@ static clip_status normalize(const uint32_t *text, size_t n, cliptok_points *out
     return CLIP_OK;
 }
 
-clip_status cliptok_nfc(const uint32_t *text, size_t n, cliptok_rules rules, cliptok_points *out)
+clip_status cliptok_nfc(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out)
 {
     TRY(cliptok_points_reserve(out, n));
     for (size_t i = 0; i < n;) {
         size_t end = i + 1; /* a piece: any character and what may melt into it */
-        while (end < n && !inert(text[end], rules))
+        while (end < n && !inert(text[end], u))
             end++;
-        if (odd(text[i], rules)) { /* nothing melts into it, and it must not be shown to utf8proc */
+        if (odd(text[i], u)) { /* nothing melts into it, and it must not be shown to utf8proc */
             TRY(cliptok_points_put(out, text[i++]));
             if (i == end)
                 continue;
-        } else if (end == i + 1 && inert(text[i], rules)) {
+        } else if (end == i + 1 && inert(text[i], u)) {
             TRY(cliptok_points_put(out, text[i++]));
             continue;
         }

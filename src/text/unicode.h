@@ -7,7 +7,17 @@
 
 #include <stdbool.h>
 
-#include "text/tokenizer.h"
+#include "base/status.h"
+
+/* What a program knows of characters: its version of Unicode and the libraries that read it. */
+typedef struct cliptok_unicode {
+    int column;            /* of the tables in unicode.inc */
+    bool splits_at_iota;   /* U+0345 is neither a letter nor among the other characters */
+    bool has_final_sigma;  /* lower case looks at the letters beside a capital sigma */
+    bool has_new_capitals; /* capitals that came after Python's Unicode have a lower case */
+} cliptok_unicode;
+
+extern const cliptok_unicode cliptok_unicode_python, cliptok_unicode_rust;
 
 /* A growing run of code points; {0} is an empty one. */
 typedef struct cliptok_points {
@@ -33,7 +43,7 @@ size_t cliptok_utf8_error(const unsigned char *p, size_t n);
 /* What the regular expression that finds words makes of a character: \p{L}, \p{N}, \s, or [^\s\p{L}\p{N}]. NOTHING is
  * matched by none of these. */
 enum { CLIPTOK_OTHER, CLIPTOK_LETTER, CLIPTOK_NUMBER, CLIPTOK_SPACE, CLIPTOK_NOTHING };
-int cliptok_kind(uint32_t c, cliptok_rules rules);
+int cliptok_kind(uint32_t c, const cliptok_unicode *u);
 
 /* cliptok_space(): \s of either regular expression. cliptok_python_space(): str.isspace(). */
 bool cliptok_space(uint32_t c);
@@ -48,9 +58,9 @@ int cliptok_unspaced(uint32_t c);
 
 /* cliptok_lower(): append the lower case of word[0..n) to `out`, which need not be empty: str.lower() or Rust's
  * to_lowercase() of each character. `word` must begin and end where its text has a space or ends (the final sigma looks around). */
-clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, cliptok_points *out);
+clip_status cliptok_lower(const uint32_t *word, size_t n, const cliptok_unicode *u, cliptok_points *out);
 
 /* cliptok_nfc(): normal form C of text[0..n), appended to `out`. CLIP_ENOMEM. */
-clip_status cliptok_nfc(const uint32_t *text, size_t n, cliptok_rules rules, cliptok_points *out);
+clip_status cliptok_nfc(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out);
 
 #endif

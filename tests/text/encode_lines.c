@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     cliptok *t;
     if (argc != 4 && argc != 6)
         die("DIR openclip|huggingface CAPACITY [THREADS SECONDS] < texts");
-    cliptok_rules rules = strcmp(argv[2], "openclip") == 0 ? CLIPTOK_OPENCLIP : CLIPTOK_HUGGINGFACE;
+    const cliptok_rules *rules = strcmp(argv[2], "openclip") == 0 ? &cliptok_openclip : &cliptok_huggingface;
     double start = now();
     if (cliptok_load(argv[1], rules, &t, &err) < 0)
         die(err.message);

@@ -215,7 +215,7 @@ static void what_is_written_is_read_again(void **state)
         cliptok_bpe_parts(&again, i, &m, &s);
         assert_true(l == m && r == s);
     }
-    assert_int_equal(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err), CLIP_OK);
+    assert_int_equal(cliptok_load(dir, &cliptok_huggingface, &t, &err), CLIP_OK);
     assert_int_equal(cliptok_vocab_size(t), b.n_tokens);
     assert_int_equal(cliptok_start_id(t), b.n_tokens - 2);
     assert_int_equal(cliptok_end_id(t), b.n_tokens - 1);
@@ -300,7 +300,7 @@ static void a_word_is_found_in_phrases_without_blanks(void **state)
     learn(text, 4 * PHRASES, 8192, &b);
     assert_int_equal(cliptok_write_vocab(&b, dir, &err), CLIP_OK);
     assert_int_equal(cliptok_write_settings(dir, 77, &err), CLIP_OK);
-    assert_int_equal(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err), CLIP_OK);
+    assert_int_equal(cliptok_load(dir, &cliptok_huggingface, &t, &err), CLIP_OK);
     for (int i = 0; i < PHRASES; i++) {
         int32_t phrase[128], word[128];
         const int m = inner_ids(t, phrases[i][0], phrase), letters = letters_of(phrases[i][0]);

@@ -73,7 +73,7 @@ static cliptok *load(const char *dir, int rules)
 {
     clip_error err;
     cliptok *t;
-    if (cliptok_load(dir, rules ? CLIPTOK_HUGGINGFACE : CLIPTOK_OPENCLIP, &t, &err) != CLIP_OK)
+    if (cliptok_load(dir, rules ? &cliptok_huggingface : &cliptok_openclip, &t, &err) != CLIP_OK)
         fail_msg("%s", err.message);
     assert_non_null(t);
     return t;
@@ -365,7 +365,7 @@ static void added_token_faults(void **state)
         cliptok *t = NULL;
         fixture_small(dir, merges, 1);
         fixture_text(dir, cases[i].name, cases[i].text);
-        clip_status s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err);
+        clip_status s = cliptok_load(dir, &cliptok_huggingface, &t, &err);
         if (s != cases[i].status || !strstr(err.message, cases[i].message))
             fail_msg("%s '%s', not '%s'", clipb_status_name(s), err.message, cases[i].message);
         assert_null(t);

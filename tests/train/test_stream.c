@@ -582,7 +582,7 @@ static const char *tokenizer_dir;
 static int start(void **state)
 {
     clip_error err;
-    if (cliptok_load(tokenizer_dir, CLIPTOK_OPENCLIP, &tokenizer, &err) < 0 || !tokenizer) {
+    if (cliptok_load(tokenizer_dir, &cliptok_openclip, &tokenizer, &err) < 0 || !tokenizer) {
         fprintf(stderr, "%s\n", err.message);
         return -1;
     }
