@@ -47,7 +47,7 @@ static clip_status wrong(const builder *b, const char *message)
 
 static const char *text(const builder *b, int id) { return clipeng_train_text(b->o, id); }
 
-/* ---- The tokenizer --------------------------------------------------------------------------------------------- */
+/* ---- The tokenizer --------------------------------------------------------------------------- */
 
 static clip_pairs_options pairs_options(const builder *b)
 {
@@ -136,7 +136,8 @@ static clip_status learn_tokenizer(const builder *b)
     return s;
 }
 
-/* The tokenizer of a directory, by the rules by which the checkpoint to be saved, of OpenCLIP's layout, will be read. */
+/* The tokenizer of a directory, by the rules by which the checkpoint to be saved, of OpenCLIP's
+ * layout, will be read. */
 static clip_status load_tokenizer(const builder *b, const char *dir)
 {
     cliptok *t = NULL;
@@ -157,7 +158,7 @@ static clip_status load_tokenizer(const builder *b, const char *dir)
     return clipeng_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
 }
 
-/* ---- What is trained ----------------------------------------------------------------------------------------------- */
+/* ---- What is trained ------------------------------------------------------------------------- */
 
 static clip_status from_scratch(const builder *b)
 {
@@ -198,7 +199,8 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     return s;
 }
 
-/* The background of the settings wins over that of the configuration or the checkpoint, and is saved with the model. */
+/* The background of the settings wins over that of the configuration or the checkpoint, and is
+ * saved with the model. */
 static void set_background(const builder *b)
 {
     const char *color = text(b, CLIP_TRAIN_BACKGROUND);
@@ -308,9 +310,10 @@ static void warn_of_settings(const builder *b)
     }
 }
 
-/* ---- clip.h ---------------------------------------------------------------------------------------------------------- */
+/* ---- clip.h ---------------------------------------------------------------------------------- */
 
-/* resume: the directory of a checkpoint to go on from, and the state it was left in; NULL: a new training. */
+/* resume: the directory of a checkpoint to go on from, and the state it was left in; NULL: a new
+ * training. */
 static clip_status build(const builder *b, const char *resume, const cliptrn_state *state)
 {
     clip_trainer *t = b->out;

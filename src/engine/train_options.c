@@ -56,7 +56,7 @@ void clipeng_train_options_free(clip_train_options *o)
     free(o);
 }
 
-/* ---- Setting ---------------------------------------------------------------------------------------------------- */
+/* ---- Setting --------------------------------------------------------------------------------- */
 
 /* Is `value` one of "a|b|c"? */
 static bool among(const char *value, const char *choices)
@@ -120,7 +120,7 @@ clip_status clipeng_train_options_set(clip_train_options *o, const char *name, c
     return CLIP_OK;
 }
 
-/* ---- Reading and writing ------------------------------------------------------------------------------------------ */
+/* ---- Reading and writing --------------------------------------------------------------------- */
 
 static bool is_path(int i) { return table[i].kind == SPEC || table[i].kind == PATH; }
 
@@ -238,7 +238,7 @@ char *clipeng_train_options_json(const clip_train_options *o)
     return text;
 }
 
-/* ---- Getting ------------------------------------------------------------------------------------------------------ */
+/* ---- Getting --------------------------------------------------------------------------------- */
 
 const char *clipeng_train_text(const clip_train_options *o, int id)
 {

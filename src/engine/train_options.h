@@ -1,4 +1,5 @@
-/* train_options.h: the settings of a training: one table, from which clip.h's functions, the command's help and the trainer all read. */
+/* train_options.h: the settings of a training: one table, from which clip.h's functions, the
+ * command's help and the trainer all read. */
 #ifndef CLIPENG_TRAIN_OPTIONS_H
 #define CLIPENG_TRAIN_OPTIONS_H
 
@@ -71,16 +72,19 @@ struct clip_train_options {
     char *value[CLIP_TRAIN_OPTION_COUNT]; /* as text, checked; NULL: not set */
 };
 
-/* Text, whole numbers and reals: the value set, else the default; NULL and 0 where there is neither. */
+/* Text, whole numbers and reals: the value set, else the default; NULL and 0 where there is
+ * neither. */
 const char *clipeng_train_text(const clip_train_options *o, int id);
 long clipeng_train_int(const clip_train_options *o, int id);
 double clipeng_train_real(const clip_train_options *o, int id);
 bool clipeng_train_flag(const clip_train_options *o, int id);
 
-/* clipeng_train_options_parse(): clipeng_train_options_read() from a text; `name` is for messages. */
+/* clipeng_train_options_parse(): clipeng_train_options_read() from a text; `name` is for
+ * messages. */
 clip_status clipeng_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err);
 
-/* All that is set, paths made absolute, as the JSON object that clipeng_train_options_read() takes; free() it. NULL: out of memory. */
+/* All that is set, paths made absolute, as the JSON object that clipeng_train_options_read() takes;
+ * free() it. NULL: out of memory. */
 char *clipeng_train_options_json(const clip_train_options *o);
 
 #endif

@@ -74,8 +74,9 @@ static clip_status add_listed(named_list *list, named t)
     return append(list, t);
 }
 
-/* A special token: not if a list has its text, nor if the same was there; but one that only differs in what it says about
- * itself is added again, and then what it says counts. So says transformers, which compares strings with objects. */
+/* A special token: not if a list has its text, nor if the same was there; but one that only differs
+ * in what it says about itself is added again, and then what it says counts. So says transformers,
+ * which compares strings with objects. */
 static clip_status add_special(named_list *list, named t)
 {
     for (size_t i = 0; i < list->n; i++) {
@@ -207,7 +208,8 @@ static clip_status put(cliptok_added_list *list, const named *t, int32_t id, con
     return CLIP_OK;
 }
 
-/* Of several with the same text the first has the place, the last the say. NULL: token i is not the first. */
+/* Of several with the same text the first has the place, the last the say. NULL: token i is not the
+ * first. */
 static const named *last_of_first(const named_list *names, size_t i)
 {
     const named *last = &names->token[i];

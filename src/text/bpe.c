@@ -12,8 +12,8 @@ enum {
 };
 #define NO_RANK UINT32_MAX
 
-/* Both hash tables are of 32-bit slots, so that they stay in the caches: where the entry is, plus one, below some bits of its
- * hash that save most looks at entries that are not meant. 0: empty. */
+/* Both hash tables are of 32-bit slots, so that they stay in the caches: where the entry is, plus
+ * one, below some bits of its hash that save most looks at entries that are not meant. 0: empty. */
 #define TOKEN_BITS 24 /* in units of 4 bytes of the pool */
 #define MERGE_BITS 20
 
@@ -34,7 +34,7 @@ static uint32_t slot_of(uint32_t hash, size_t entry, int bits)
     return (hash & ~0u << bits) | (uint32_t)entry;
 }
 
-/* ---- Tokens ------------------------------------------------------------------------------------------------- */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 static uint32_t hash_bytes(const unsigned char *p, size_t n, int kind)
 {
@@ -246,7 +246,7 @@ int32_t cliptok_bpe_inner(const cliptok_bpe *b, int32_t id)
     return inner ? inner->id : id;
 }
 
-/* ---- Merges ------------------------------------------------------------------------------------------------- */
+/* ---- Merges ---------------------------------------------------------------------------------- */
 
 static uint32_t hash_pair(int32_t left, int32_t right)
 {
@@ -284,7 +284,8 @@ static clip_status resize_pairs(cliptok_bpe *b, size_t pairs)
     return CLIP_OK;
 }
 
-/* What l and r become: of the given id, which is new, or -1: the token of their joint text, NULL if there is none. */
+/* What l and r become: of the given id, which is new, or -1: the token of their joint text, NULL if
+ * there is none. */
 static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t id, token **out, const char *file,
                         clip_error *err)
 {
@@ -354,7 +355,7 @@ void cliptok_bpe_parts(const cliptok_bpe *b, size_t rank, int32_t *left, int32_t
     *right = b->merge[rank].right;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 clip_status cliptok_bpe_init(cliptok_bpe *b, size_t tokens, size_t merges)
 {
@@ -400,11 +401,12 @@ clip_status cliptok_bpe_finish(cliptok_bpe *b, bool one_by_one, int32_t unknown,
     return CLIP_OK;
 }
 
-/* ---- A word ------------------------------------------------------------------------------------------------- */
+/* ---- A word ---------------------------------------------------------------------------------- */
 
-/* The order of merges. OpenCLIP takes the pair with the lowest rank and merges it wherever it occurs, from left to right, then
- * looks again. Hugging Face merges one occurrence, then looks again. As long as merges are listed in the order in which they
- * were learned (`in_order`) nothing new can come before what is still to be merged, and the two are the same. */
+/* The order of merges. OpenCLIP takes the pair with the lowest rank and merges it wherever it
+ * occurs, from left to right, then looks again. Hugging Face merges one occurrence, then looks
+ * again. As long as merges are listed in the order in which they were learned (`in_order`) nothing
+ * new can come before what is still to be merged, and the two are the same. */
 
 static uint32_t rank_of(const cliptok_bpe *b, int32_t left, int32_t right, int32_t *result)
 {
@@ -492,7 +494,8 @@ static uint64_t pop(heap *h)
     return top;
 }
 
-/* A long word: symbols in a list, their pairs in a heap. A key in the heap is out of date if its symbol has another rank by now. */
+/* A long word: symbols in a list, their pairs in a heap. A key in the heap is out of date if its
+ * symbol has another rank by now. */
 typedef struct word {
     int32_t *id, *prev, *next; /* [n]; next is n at the end, prev -1 at the beginning */
     uint32_t *rank;            /* of the pair that begins here; NO_RANK: none, or the symbol is gone */
@@ -550,7 +553,8 @@ static void merge_long(const cliptok_bpe *b, word *w)
 
 static clip_status encode_long(const cliptok_bpe *b, const unsigned char *bytes, size_t n, cliptok_ids *out)
 {
-    /* Each merge takes one symbol and one key away and makes at most two keys: never more than 2n. */
+    /* Each merge takes one symbol and one key away and makes at most two keys: never more than
+     * 2n. */
     if (n > INT32_MAX / 4)
         return CLIP_ENOMEM;
     size_t room = n * (4 * sizeof(int32_t) + 2 * sizeof(uint64_t));
@@ -576,7 +580,8 @@ clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *bytes, s
     enum { UNKNOWN, WHOLE, IN_PARTS };
     if (n > SHORT)
         return encode_long(b, bytes, n, out);
-    /* Most words are one token, but not every token that spells a word is what its letters merge to: found out when first seen. */
+    /* Most words are one token, but not every token that spells a word is what its letters merge
+     * to: found out when first seen. */
     const token *t = find(b, bytes, n, CLIPTOK_LAST, hash_bytes(bytes, n, CLIPTOK_LAST));
     int known = t ? atomic_load_explicit(&b->whole[t->id], memory_order_relaxed) : IN_PARTS;
     if (known == WHOLE) {

@@ -1,14 +1,16 @@
-/* bpe.h: byte-pair encoding of one word: its bytes, joined two by two, the earliest learned merge first.
+/* bpe.h: byte-pair encoding of one word: its bytes, joined two by two, the earliest learned merge
+ * first.
  *
  *     "cats"  ->  c a t s</w>  ->  c at s</w>  ->  cat s</w>  ->  ids of "cat" and "s</w>"
  *
- * The last byte carries the end of the word: "s</w>" and "s" are two tokens. In files a token is written with one character
- * a byte, GPT-2's: printable Latin-1 characters stand for themselves, the other bytes for U+0100 to U+0143 in their order.
+ * The last byte carries the end of the word: "s</w>" and "s" are two tokens. In files a token is
+ * written with one character a byte, GPT-2's: printable Latin-1 characters stand for themselves,
+ * the other bytes for U+0100 to U+0143 in their order.
  *
  *     space  "Ġ" U+0120          byte E2  "â"          byte 80  "Ģ" U+0122
  *
- * Filled once, then read by any number of threads. The only thing that changes afterwards is what is known about tokens that
- * are whole words, one atomic byte a token. */
+ * Filled once, then read by any number of threads. The only thing that changes afterwards is what
+ * is known about tokens that are whole words, one atomic byte a token. */
 #ifndef CLIPTOK_BPE_H
 #define CLIPTOK_BPE_H
 
@@ -36,7 +38,8 @@ static inline void cliptok_put_id(cliptok_ids *out, int32_t id)
         out->id[out->n++] = id;
 }
 
-/* Tokens of other characters than GPT-2's are FOREIGN: no word contains them, but they can be special. */
+/* Tokens of other characters than GPT-2's are FOREIGN: no word contains them, but they can be
+ * special. */
 enum { CLIPTOK_INNER, CLIPTOK_LAST, CLIPTOK_FOREIGN };
 
 typedef struct cliptok_bpe {
@@ -57,11 +60,13 @@ typedef struct cliptok_bpe {
     bool one_by_one;      /* if not: Hugging Face's order, else OpenCLIP's; see bpe.c */
 } cliptok_bpe;
 
-/* cliptok_bpe_init(): make room for about so many tokens and merges. CLIP_ENOMEM; in any case free with cliptok_bpe_free(). */
+/* cliptok_bpe_init(): make room for about so many tokens and merges. CLIP_ENOMEM; in any case free
+ * with cliptok_bpe_free(). */
 clip_status cliptok_bpe_init(cliptok_bpe *b, size_t tokens, size_t merges);
 void cliptok_bpe_free(cliptok_bpe *b);
 
-/* cliptok_bpe_add(): token `text`, as files write it, gets `id`. CLIP_EFORMAT: too long, or the text or the id is taken. */
+/* cliptok_bpe_add(): token `text`, as files write it, gets `id`. CLIP_EFORMAT: too long, or the
+ * text or the id is taken. */
 clip_status cliptok_bpe_add(cliptok_bpe *b, const char *text, size_t n, int32_t id, const char *file, clip_error *err);
 
 /* cliptok_bpe_add_byte(): the same for the token of a single byte. */
@@ -73,7 +78,8 @@ clip_status cliptok_bpe_add_byte(cliptok_bpe *b, int byte, bool last, int32_t id
 clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right,
                               int32_t result, const char *file, clip_error *err);
 
-/* cliptok_bpe_finish(): all is added. A byte without a token becomes `unknown`; -1: such a byte is CLIP_EFORMAT. */
+/* cliptok_bpe_finish(): all is added. A byte without a token becomes `unknown`; -1: such a byte is
+ * CLIP_EFORMAT. */
 clip_status cliptok_bpe_finish(cliptok_bpe *b, bool one_by_one, int32_t unknown, const char *file, clip_error *err);
 
 /* cliptok_bpe_text(): how files write the token of this id.
@@ -90,13 +96,14 @@ int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n);
 /* cliptok_bpe_bytes(): what a token stands for, n bytes; valid until the next token is added. */
 size_t cliptok_bpe_bytes(const cliptok_bpe *b, int32_t id, const unsigned char **bytes);
 
-/* cliptok_bpe_inner(): of a token that ends a word and has only characters of scripts without blanks
- * (cliptok_unspaced()): the id of the same characters within a word. Of any other, and where there is
- * none: `id`. */
+/* cliptok_bpe_inner(): of a token that ends a word and has only characters of scripts without
+ * blanks (cliptok_unspaced()): the id of the same characters within a word. Of any other, and where
+ * there is none: `id`. */
 int32_t cliptok_bpe_inner(const cliptok_bpe *b, int32_t id);
 
-/* cliptok_bpe_word(): append the ids of word[0..n), n > 0, as far as there is room. Memory: none for words of up to 64 bytes,
- * 32 bytes a byte beyond (48 if merges are not in_order). Time: n log n. CLIP_ENOMEM. */
+/* cliptok_bpe_word(): append the ids of word[0..n), n > 0, as far as there is room. Memory: none
+ * for words of up to 64 bytes, 32 bytes a byte beyond (48 if merges are not in_order). Time: n log
+ * n. CLIP_ENOMEM. */
 clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *word, size_t n, cliptok_ids *out);
 
 #endif

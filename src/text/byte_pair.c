@@ -2,8 +2,8 @@
  *
  *     text -> between added tokens -> clean (clean.h) -> words (split.h) -> ids (bpe.h)
  *
- * Each step hands on what it has before it goes on, and all stop when there is no more room for ids.
- * Nothing is kept between two calls. */
+ * Each step hands on what it has before it goes on, and all stop when there is no more room for
+ * ids. Nothing is kept between two calls. */
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -100,7 +100,7 @@ static clip_status encode(const cliptok *base, const char *text, size_t size, in
     return s;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------------------ */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 static int32_t find_either(const cliptok_bpe *b, const char *one, const char *other)
 {

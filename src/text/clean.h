@@ -30,7 +30,8 @@ typedef struct cliptok_cleaner {
  * Errors: CLIP_ENOMEM, and those of c->take. */
 typedef clip_status cliptok_clean_text(cliptok_cleaner *c, const unsigned char *p, const unsigned char *end);
 
-/* The cleaning of each program, and whether it leaves an ASCII character alone, but for its case. */
+/* The cleaning of each program, and whether it leaves an ASCII character alone, but for its
+ * case. */
 cliptok_clean_text cliptok_clean_openclip, cliptok_clean_huggingface;
 bool cliptok_plain_openclip(uint32_t c);
 bool cliptok_plain_huggingface(uint32_t c);

@@ -1,6 +1,7 @@
-/* ftfy repeats its steps until none of them changes anything. Each of ours works on the line as a whole, in the same order,
- * because what one leaves can be what the next looks for: a reference may stand for a part of mojibake, which may hold a
- * curly quote. One of ftfy's is missing: joining UTF-16 surrogates, which no decoded UTF-8 contains. */
+/* ftfy repeats its steps until none of them changes anything. Each of ours works on the line as a
+ * whole, in the same order, because what one leaves can be what the next looks for: a reference may
+ * stand for a part of mojibake, which may hold a curly quote. One of ftfy's is missing: joining
+ * UTF-16 surrogates, which no decoded UTF-8 contains. */
 #include "text/fix.h"
 
 #include <string.h>
@@ -9,8 +10,8 @@
 #include "text/html.h"
 #include "text/mojibake.h"
 
-/* A text escaped more often than this stays half escaped: each layer costs a pass over the line, and a hostile one can have
- * as many layers as letters. */
+/* A text escaped more often than this stays half escaped: each layer costs a pass over the line,
+ * and a hostile one can have as many layers as letters. */
 enum { ROUNDS = 32 };
 
 static void swap(cliptok_points *a, cliptok_points *b)
@@ -20,7 +21,8 @@ static void swap(cliptok_points *a, cliptok_points *b)
     *b = c;
 }
 
-/* Latin letters that are two or three in one for reasons of typesetting or of old encodings; NULL: c is none of them. */
+/* Latin letters that are two or three in one for reasons of typesetting or of old encodings; NULL:
+ * c is none of them. */
 static const char *ligature(uint32_t c)
 {
     switch (c) {
@@ -137,8 +139,8 @@ static bool terminal_escapes(cliptok_points *t)
     return w != n;
 }
 
-/* Controls that show nothing. Joiners and marks of direction stay, they change what is seen; C1 controls stay, they tell of
- * mojibake. */
+/* Controls that show nothing. Joiners and marks of direction stay, they change what is seen; C1
+ * controls stay, they tell of mojibake. */
 static bool invisible(uint32_t c)
 {
     return c <= 0x08 || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || (c >= 0x206A && c <= 0x206F) ||

@@ -1,10 +1,12 @@
-/* How learning stays fast: the distinct words are kept with their counts; every pair knows how often it occurs and in which words (or did once);
- * a heap has the most frequent on top. A merge touches only the words of its pair, and only counts of pairs that touch it.
+/* How learning stays fast: the distinct words are kept with their counts; every pair knows how
+ * often it occurs and in which words (or did once); a heap has the most frequent on top. A merge
+ * touches only the words of its pair, and only counts of pairs that touch it.
  *
  *     l o w e r</w>  x 5      merge (l, o):    (l,o)->0  (o,w)-=5  (lo,w)+=5      ->     lo w e r</w>
  *
- * Counts of pairs only fall after they have come up, since a pair that comes up contains the token that has just been made: so an entry of
- * the heap is right or too high, and one that is too high is put back with what it is now when it comes to the top. */
+ * Counts of pairs only fall after they have come up, since a pair that comes up contains the token
+ * that has just been made: so an entry of the heap is right or too high, and one that is too high
+ * is put back with what it is now when it comes to the top. */
 #include "text/learn.h"
 
 #include <stdlib.h>
@@ -64,7 +66,7 @@ struct cliptok_learner {
     cliptok_learner_stats stats;
 };
 
-/* ---- Tables ------------------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t h, uint64_t x)
 {
@@ -115,7 +117,7 @@ static clip_status table_reserve(table *t, size_t n, const cliptok_learner *l,
     return CLIP_OK;
 }
 
-/* ---- Words -------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 static uint32_t letters_of(const unsigned char *text, size_t n)
 {
@@ -165,8 +167,8 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     return s;
 }
 
-/* A piece of a script without blanks counts as both, within a word and at its end, so that both become
- * tokens: where it stands says little there. */
+/* A piece of a script without blanks counts as both, within a word and at its end, so that both
+ * become tokens: where it stands says little there. */
 static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool unspaced,
                                bool whole)
 {
@@ -177,9 +179,9 @@ static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned c
     return count_word(l, id, text, n, false);
 }
 
-/* A word in the pieces that merges are learned from: it is cut around every Chinese character and kana,
- * and where letters of Thai and its like begin or end. For there a "word" is a whole phrase, and what
- * stands in it is to be found in others. */
+/* A word in the pieces that merges are learned from: it is cut around every Chinese character and
+ * kana, and where letters of Thai and its like begin or end. For there a "word" is a whole phrase,
+ * and what stands in it is to be found in others. */
 static clip_status count_pieces(cliptok_learner *l, int32_t *id, size_t n, bool whole)
 {
     unsigned char *text = l->text;
@@ -234,7 +236,7 @@ void cliptok_learner_free(cliptok_learner *l)
     free(l);
 }
 
-/* ---- Pairs -------------------------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------- */
 
 /* It occurs `count` times more (or fewer), in word w. */
 static clip_status count_pair(cliptok_learner *l, int32_t left, int32_t right, int64_t count, uint32_t w)
@@ -287,7 +289,7 @@ static clip_status merge_word(cliptok_learner *l, uint32_t i, int32_t left, int3
     return CLIP_OK;
 }
 
-/* ---- The heap ----------------------------------------------------------------------------------------------- */
+/* ---- The heap -------------------------------------------------------------------------------- */
 
 static bool above(const cliptok_learner *l, entry a, entry b)
 {
@@ -343,7 +345,7 @@ static pair *pop(cliptok_learner *l)
     return NULL;
 }
 
-/* ---- Learning ----------------------------------------------------------------------------------------------- */
+/* ---- Learning -------------------------------------------------------------------------------- */
 
 /* Would their token have more letters than one of their script may have? */
 static bool too_long(const pair *p, const cliptok_bpe *b)
@@ -361,8 +363,9 @@ static bool too_long(const pair *p, const cliptok_bpe *b)
     return false;
 }
 
-/* The pair's merge gets the next id, and its words are rewritten. Where its text is a token already, by way of another pair, it is passed over:
- * every token has one merge, so that ids and ranks go together. */
+/* The pair's merge gets the next id, and its words are rewritten. Where its text is a token
+ * already, by way of another pair, it is passed over: every token has one merge, so that ids and
+ * ranks go together. */
 static clip_status learn_pair(cliptok_learner *l, pair *p, cliptok_bpe *b)
 {
     char text[2 * CLIPTOK_TEXT], right[CLIPTOK_TEXT];

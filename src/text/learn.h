@@ -1,14 +1,17 @@
-/* learn.h: learning a vocabulary: CLIP's byte-pair encoding from captions (Sennrich et al. 2016, arXiv:1508.07909).
+/* learn.h: learning a vocabulary: CLIP's byte-pair encoding from captions (Sennrich et al. 2016,
+ * arXiv:1508.07909).
  *
  *     start: every word a sequence of bytes, the last one carrying the end of the word
  *     again and again: the pair of neighbours that occurs most often becomes a token
  *
- * Text is cleaned and cut into words as transformers' CLIPTokenizer does, which is who reads such a vocabulary. Of pairs that occur equally often
- * the one of the smaller ids comes first, as in Hugging Face's BpeTrainer; the order of the captions makes no difference.
+ * Text is cleaned and cut into words as transformers' CLIPTokenizer does, which is who reads such a
+ * vocabulary. Of pairs that occur equally often the one of the smaller ids comes first, as in
+ * Hugging Face's BpeTrainer; the order of the captions makes no difference.
  *
- * In a script without blanks (cliptok_unspaced()) such a "word" is a phrase. There tokens are characters
- * (Chinese, kana) or at most four letters (Thai and its like), learned both within a word and at its
- * end: what stands in a phrase has the tokens that it has alone, but for the mark at the end of its last.
+ * In a script without blanks (cliptok_unspaced()) such a "word" is a phrase. There tokens are
+ * characters (Chinese, kana) or at most four letters (Thai and its like), learned both within a
+ * word and at its end: what stands in a phrase has the tokens that it has alone, but for the mark
+ * at the end of its last.
  *
  *     TRY(cliptok_learner_new(&l));
  *     for every caption:  TRY(cliptok_learner_add(l, caption, strlen(caption)));
@@ -27,13 +30,15 @@ typedef struct cliptok_learner cliptok_learner;
 clip_status cliptok_learner_new(cliptok_learner **out);
 void cliptok_learner_free(cliptok_learner *l);
 
-/* cliptok_learner_add(): count the words of text[0..n), UTF-8. Words of more than 256 bytes, and what lies beyond the first 65,536 bytes of a
- * text, do not count. CLIP_ENOMEM. Memory: the distinct words. */
+/* cliptok_learner_add(): count the words of text[0..n), UTF-8. Words of more than 256 bytes, and
+ * what lies beyond the first 65,536 bytes of a text, do not count. CLIP_ENOMEM. Memory: the
+ * distinct words. */
 clip_status cliptok_learner_add(cliptok_learner *l, const char *text, size_t n);
 
 /* cliptok_learner_finish(): learn. Once; nothing can be added afterwards.
  * vocab_size  in   CLIPTOK_LEAST_VOCAB .. CLIPTOK_MAX_TOKENS
- * out         out  ids as CLIP's: bytes, bytes at the end of a word, merges as they were learned, <|startoftext|>, <|endoftext|>; fewer than
+ * out         out  ids as CLIP's: bytes, bytes at the end of a word, merges as they were learned,
+ *                  <|startoftext|>, <|endoftext|>; fewer than
  *                  asked for (out->n_tokens) where no pair occurs twice any more. Free with cliptok_bpe_free(), also after an error
  * Errors: CLIP_EINVAL (vocab_size), CLIP_ENOMEM. */
 clip_status cliptok_learner_finish(cliptok_learner *l, int vocab_size, cliptok_bpe *out);

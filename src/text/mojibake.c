@@ -42,7 +42,7 @@ uint32_t cliptok_c1_meaning(uint32_t c)
     return windows1252[c & 31];
 }
 
-/* ---- Is it mojibake? ---------------------------------------------------------------------------------------- */
+/* ---- Is it mojibake? ------------------------------------------------------------------------- */
 
 static bool one_of(uint32_t c, const uint32_t *list)
 {
@@ -135,7 +135,8 @@ static bool arabic_tail(seen s)
     return (s.kinds & (COMMON | CURRENCY | BAD | NUMERIC | START)) || ONE_OF(s.c, 0x178, 0x160, 0xAE, 0xB0, 0xB5, 0xBB);
 }
 
-/* Scripts with an alphabet of their own, in which a single pair may be meant: Arabic as Windows-1252, then 1251 and 1253. */
+/* Scripts with an alphabet of their own, in which a single pair may be meant: Arabic as
+ * Windows-1252, then 1251 and 1253. */
 static bool bad_script(const seen s[WINDOW])
 {
     const uint32_t tail = C1 | BAD | START | END | CURRENCY;
@@ -183,7 +184,7 @@ bool cliptok_mojibake(const uint32_t *c, size_t n)
     return false;
 }
 
-/* ---- Undo it ------------------------------------------------------------------------------------------------ */
+/* ---- Undo it --------------------------------------------------------------------------------- */
 
 /* Which encodings can write all of t: bit k for encoding k. */
 static unsigned possible_codings(const cliptok_points *t)
@@ -216,8 +217,9 @@ static bool tail_byte(unsigned char b)
     return b >= 0x80 && b < 0xC0;
 }
 
-/* The length of the sequence at b[0..n) that would be UTF-8 if a space in it were the byte A0, which many programs take for
- * one; 0: there is none. Byte 85 stands for so common a character that it does not count. */
+/* The length of the sequence at b[0..n) that would be UTF-8 if a space in it were the byte A0,
+ * which many programs take for one; 0: there is none. Byte 85 stands for so common a character that
+ * it does not count. */
 static size_t altered_sequence(const unsigned char *b, size_t n)
 {
     if (n >= 2 && b[1] == ' ' &&
@@ -239,7 +241,8 @@ static size_t altered_sequence(const unsigned char *b, size_t n)
     return 0;
 }
 
-/* "Ã la": a word of its own, not the beginning of "àla". Portuguese joins some: às, àquele, àquela, àquilo. */
+/* "Ã la": a word of its own, not the beginning of "àla". Portuguese joins some: às, àquele, àquela,
+ * àquilo. */
 static bool a_grave_word(const unsigned char *b, size_t n)
 {
     static const char *const joined[] = {" ", "quele", "quela", "quilo", "s "};
@@ -278,7 +281,8 @@ static size_t restore_a0(const unsigned char *from, size_t n, unsigned char *to)
     return w;
 }
 
-/* The length of the UTF-8 sequence at b[0..n) some of whose bytes have become 1A (or one of them '?'); 0: there is none. */
+/* The length of the UTF-8 sequence at b[0..n) some of whose bytes have become 1A (or one of them
+ * '?'); 0: there is none. */
 static size_t lossy_sequence(const unsigned char *b, size_t n)
 {
     #define SUB(k) (b[k] == 0x1A)
@@ -322,8 +326,9 @@ static bool at_end(const unsigned char *p, const unsigned char *end)
     return p == end || (p + 1 == end && *p == '\n');
 }
 
-/* CESU-8 at p, where ftfy's expression finds it: two surrogates of three bytes. It may also be cut off by the end of the
- * text; only the case of one missing byte with six left gets through there, and makes a character of the newline. */
+/* CESU-8 at p, where ftfy's expression finds it: two surrogates of three bytes. It may also be cut
+ * off by the end of the text; only the case of one missing byte with six left gets through there,
+ * and makes a character of the newline. */
 static bool cesu(const unsigned char *p, const unsigned char *end)
 {
     static const unsigned char lo[6] = {0xED, 0xA0, 0x80, 0xED, 0xB0, 0x80},
@@ -360,8 +365,8 @@ static bool decode(const unsigned char *p, size_t n, bool variants, cliptok_poin
     return true;
 }
 
-/* Write all of t in one of the encodings that can, and read that as UTF-8. *done: one of them it is; the result may still
- * be what it was (a U+FFFD that stays one). */
+/* Write all of t in one of the encodings that can, and read that as UTF-8. *done: one of them it
+ * is; the result may still be what it was (a U+FFFD that stays one). */
 static clip_status recode(cliptok_points *t, unsigned can, bool *done, bool *changed)
 {
     unsigned char *a = malloc(t->n * 2 + 1), *b = malloc(t->n * 5 + 1); /* restore_a0() adds a half, replace_lossy() triples */
@@ -470,7 +475,8 @@ static clip_status fix_one(cliptok_points *t, int depth, bool *changed)
         TRY(fix_embedded(t, depth, changed));
     if (done || *changed)
         return CLIP_OK;
-    /* Latin-1 that was meant as Windows-1252, as a whole or in single characters: nobody writes these controls. */
+    /* Latin-1 that was meant as Windows-1252, as a whole or in single characters: nobody writes
+     * these controls. */
     for (size_t i = 0; i < t->n; i++)
         if (t->c[i] >= 0x80 && t->c[i] < 0xA0) {
             uint32_t meant = cliptok_c1_meaning(t->c[i]);

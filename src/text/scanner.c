@@ -108,7 +108,8 @@ static int32_t hex4(cliptok_scanner *s)
     return v;
 }
 
-/* One escape sequence, s->at behind its backslash, to out. Returns how many bytes it is, 0 if it is none. */
+/* One escape sequence, s->at behind its backslash, to out. Returns how many bytes it is, 0 if it is
+ * none. */
 static int escape(cliptok_scanner *s, char *out)
 {
     static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";

@@ -1,8 +1,8 @@
 /* scanner.h: JSON read from front to back, without a tree.
  *
- * A tokenizer.json holds a hundred thousand strings: as a tree of cJSON it takes 50 ms and 20 MB to read once, which a program
- * that embeds one line of text would notice. Each call consumes one thing and fails with CLIP_EFORMAT, file and line
- * otherwise.
+ * A tokenizer.json holds a hundred thousand strings: as a tree of cJSON it takes 50 ms and 20 MB to
+ * read once, which a program that embeds one line of text would notice. Each call consumes one
+ * thing and fails with CLIP_EFORMAT, file and line otherwise.
  *
  *     TRY(cliptok_scan_open(&s, '{'));
  *     while ((more = cliptok_scan_key(&s, &key)) > 0)
@@ -31,19 +31,20 @@ typedef struct cliptok_scanner {
     int turn;
 } cliptok_scanner;
 
-/* cliptok_scan_begin(): read text[0..n), which must outlive the scanner and is checked to be UTF-8; end with
- * cliptok_scan_end(). */
+/* cliptok_scan_begin(): read text[0..n), which must outlive the scanner and is checked to be UTF-8;
+ * end with cliptok_scan_end(). */
 clip_status cliptok_scan_begin(cliptok_scanner *s, const char *text, size_t n, const char *file, clip_error *err);
 void cliptok_scan_end(cliptok_scanner *s);
 
-/* cliptok_scan_peek(): the first character of what comes next: { [ " or one of a number, true, false, null; 0 at the end. */
+/* cliptok_scan_peek(): the first character of what comes next: { [ " or one of a number, true,
+ * false, null; 0 at the end. */
 char cliptok_scan_peek(cliptok_scanner *s);
 
 /* cliptok_scan_open(): enter an object '{' or an array '['. */
 clip_status cliptok_scan_open(cliptok_scanner *s, char bracket);
 
-/* cliptok_scan_key(), cliptok_scan_item(): 1: a member's key was read, or an element follows; 0: the object or array was
- * closed; negative: a status. */
+/* cliptok_scan_key(), cliptok_scan_item(): 1: a member's key was read, or an element follows; 0:
+ * the object or array was closed; negative: a status. */
 int cliptok_scan_key(cliptok_scanner *s, cliptok_string *key);
 int cliptok_scan_item(cliptok_scanner *s);
 

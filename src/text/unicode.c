@@ -13,7 +13,7 @@ const cliptok_unicode cliptok_unicode_rust = {.column = 1, .has_new_capitals = t
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* ---- Runs of code points ------------------------------------------------------------------------------------ */
+/* ---- Runs of code points --------------------------------------------------------------------- */
 
 clip_status cliptok_points_reserve(cliptok_points *p, size_t more)
 {
@@ -38,7 +38,7 @@ void cliptok_points_free(cliptok_points *p)
     *p = (cliptok_points){0};
 }
 
-/* ---- UTF-8 -------------------------------------------------------------------------------------------------- */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 uint32_t cliptok_utf8_next(const unsigned char **at, const unsigned char *end)
 {
@@ -50,7 +50,8 @@ uint32_t cliptok_utf8_next(const unsigned char **at, const unsigned char *end)
     int more = lead < 0xC2 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : lead < 0xF5 ? 3 : 0;
     if (more == 0)
         return 0xFFFD;
-    /* Only the second byte has a range of its own: it keeps out overlong forms, surrogates and what lies above U+10FFFF. */
+    /* Only the second byte has a range of its own: it keeps out overlong forms, surrogates and what
+     * lies above U+10FFFF. */
     unsigned char lo = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     unsigned char hi = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
     uint32_t c = lead & (0x3Fu >> more);
@@ -98,9 +99,10 @@ size_t cliptok_utf8_error(const unsigned char *p, size_t n)
     return n;
 }
 
-/* ---- Classes ------------------------------------------------------------------------------------------------ */
+/* ---- Classes --------------------------------------------------------------------------------- */
 
-/* Every table of unicode.inc is sorted and its rows begin with the first and the last point they are about. */
+/* Every table of unicode.inc is sorted and its rows begin with the first and the last point they
+ * are about. */
 static int compare_to_row(const void *point, const void *row)
 {
     uint32_t c = *(const uint32_t *)point, range[2];
@@ -146,8 +148,8 @@ int cliptok_kind(uint32_t c, const cliptok_unicode *u)
     const struct late_class *late = late_class(c);
     if (late)
         return late->kind[u->column];
-    /* A combining iota that is no letter, but the other case of one: with case ignored, regex finds it neither in \p{L} nor
-     * in the complement. */
+    /* A combining iota that is no letter, but the other case of one: with case ignored, regex finds
+     * it neither in \p{L} nor in the complement. */
     if (c == 0x345 && u->splits_at_iota)
         return CLIPTOK_NOTHING;
     return general_kind(c);
@@ -199,7 +201,7 @@ int cliptok_unspaced(uint32_t c)
     return 0;
 }
 
-/* ---- Lower case --------------------------------------------------------------------------------------------- */
+/* ---- Lower case ------------------------------------------------------------------------------ */
 
 static bool case_ignorable(uint32_t c)
 {
@@ -221,7 +223,8 @@ static bool cased(uint32_t c)
     return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT || FIND(more_cased, c);
 }
 
-/* Unicode 3.13, Final_Sigma: a cased letter before, none after, whatever is case-ignorable between. */
+/* Unicode 3.13, Final_Sigma: a cased letter before, none after, whatever is case-ignorable
+ * between. */
 static bool final_sigma(const uint32_t *word, size_t n, size_t i)
 {
     size_t before = i, after = i + 1;
@@ -258,7 +261,7 @@ clip_status cliptok_lower(const uint32_t *word, size_t n, const cliptok_unicode 
     return CLIP_OK;
 }
 
-/* ---- Normal form C ------------------------------------------------------------------------------------------ */
+/* ---- Normal form C --------------------------------------------------------------------------- */
 
 static int combining_class(uint32_t c)
 {
@@ -271,8 +274,9 @@ static bool odd(uint32_t c, const cliptok_unicode *u)
     return m && m->unknown[u->column];
 }
 
-/* Characters that stay as they are and leave alone what stands before them: nothing is lost by cutting the text there. Not
- * all of them, but those that texts are made of; and U+11A7, the Hangul "no final consonant", which utf8proc 2.8 swallows. */
+/* Characters that stay as they are and leave alone what stands before them: nothing is lost by
+ * cutting the text there. Not all of them, but those that texts are made of; and U+11A7, the Hangul
+ * "no final consonant", which utf8proc 2.8 swallows. */
 static bool inert(uint32_t c, const cliptok_unicode *u)
 {
     static const uint32_t ranges[][2] = {
@@ -283,8 +287,8 @@ static bool inert(uint32_t c, const cliptok_unicode *u)
     return c < 0x300 || FIND(ranges, c) || odd(c, u);
 }
 
-/* Canonical order: marks between starters sorted by class, those of one class as they come. A text may be all marks: no
- * quadratic sort for more than a few. */
+/* Canonical order: marks between starters sorted by class, those of one class as they come. A text
+ * may be all marks: no quadratic sort for more than a few. */
 static clip_status order_marks(int32_t *c, size_t n)
 {
     if (n <= 16) {

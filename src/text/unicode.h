@@ -1,7 +1,8 @@
 /* unicode.h: what the tokenizers need of Unicode, as each of their authors' programs sees it.
  *
- * utf8proc knows the characters; unicode.inc lists where OpenCLIP (Python's str and unicodedata, module regex) and Hugging
- * Face's tokenizers (Oniguruma, Rust) see them differently, which is mostly a matter of their versions of Unicode. */
+ * utf8proc knows the characters; unicode.inc lists where OpenCLIP (Python's str and unicodedata,
+ * module regex) and Hugging Face's tokenizers (Oniguruma, Rust) see them differently, which is
+ * mostly a matter of their versions of Unicode. */
 #ifndef CLIPTOK_UNICODE_H
 #define CLIPTOK_UNICODE_H
 
@@ -30,8 +31,9 @@ clip_status cliptok_points_reserve(cliptok_points *p, size_t more);
 clip_status cliptok_points_put(cliptok_points *p, uint32_t c);
 void cliptok_points_free(cliptok_points *p);
 
-/* cliptok_utf8_next(): read one character from [*at, end), which is not empty, and move *at behind it. An invalid sequence is
- * U+FFFD, one for each maximal subpart (Unicode 3.9, table 3-8), as Python's errors="replace" and Rust's from_utf8_lossy do. */
+/* cliptok_utf8_next(): read one character from [*at, end), which is not empty, and move *at behind
+ * it. An invalid sequence is U+FFFD, one for each maximal subpart (Unicode 3.9, table 3-8), as
+ * Python's errors="replace" and Rust's from_utf8_lossy do. */
 uint32_t cliptok_utf8_next(const unsigned char **at, const unsigned char *end);
 
 /* cliptok_utf8_put(): write `c` and return how many bytes it took, 1-4. */
@@ -40,8 +42,8 @@ int cliptok_utf8_put(uint32_t c, unsigned char *out);
 /* cliptok_utf8_error(): where the first invalid sequence begins; n if there is none. */
 size_t cliptok_utf8_error(const unsigned char *p, size_t n);
 
-/* What the regular expression that finds words makes of a character: \p{L}, \p{N}, \s, or [^\s\p{L}\p{N}]. NOTHING is
- * matched by none of these. */
+/* What the regular expression that finds words makes of a character: \p{L}, \p{N}, \s, or
+ * [^\s\p{L}\p{N}]. NOTHING is matched by none of these. */
 enum { CLIPTOK_OTHER, CLIPTOK_LETTER, CLIPTOK_NUMBER, CLIPTOK_SPACE, CLIPTOK_NOTHING };
 int cliptok_kind(uint32_t c, const cliptok_unicode *u);
 
@@ -51,13 +53,15 @@ bool cliptok_python_space(uint32_t c);
 bool cliptok_python_alnum(uint32_t c); /* str.isalnum() */
 bool cliptok_python_digit(uint32_t c); /* \d: category Nd */
 
-/* cliptok_unspaced(): of a character of a script that is written without blanks between words (classes
- * ID and SA of UAX #14), how many of them a token may have: 1 of Chinese characters and kana, 4 of the
- * letters of Thai, Lao, Burmese, Khmer and their neighbours. Of others 0: any number. */
+/* cliptok_unspaced(): of a character of a script that is written without blanks between words
+ * (classes ID and SA of UAX #14), how many of them a token may have: 1 of Chinese characters and
+ * kana, 4 of the letters of Thai, Lao, Burmese, Khmer and their neighbours. Of others 0: any
+ * number. */
 int cliptok_unspaced(uint32_t c);
 
-/* cliptok_lower(): append the lower case of word[0..n) to `out`, which need not be empty: str.lower() or Rust's
- * to_lowercase() of each character. `word` must begin and end where its text has a space or ends (the final sigma looks around). */
+/* cliptok_lower(): append the lower case of word[0..n) to `out`, which need not be empty:
+ * str.lower() or Rust's to_lowercase() of each character. `word` must begin and end where its text
+ * has a space or ends (the final sigma looks around). */
 clip_status cliptok_lower(const uint32_t *word, size_t n, const cliptok_unicode *u, cliptok_points *out);
 
 /* cliptok_nfc(): normal form C of text[0..n), appended to `out`. CLIP_ENOMEM. */

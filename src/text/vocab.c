@@ -15,7 +15,7 @@ enum {
     BYTES_A_TOKEN = 16,              /* what a file spends on a token, for guessing their number */
 };
 
-/* ---- vocab.json --------------------------------------------------------------------------------------------- */
+/* ---- vocab.json ------------------------------------------------------------------------------ */
 
 /* {"token": id, ...} */
 static clip_status read_ids(cliptok_scanner *s, cliptok_bpe *b)
@@ -49,7 +49,7 @@ static clip_status read_vocab_json(const char *path, cliptok_bpe *b, clip_error 
     return status;
 }
 
-/* ---- merges.txt --------------------------------------------------------------------------------------------- */
+/* ---- merges.txt ------------------------------------------------------------------------------ */
 
 /* "left right"; where the two are, or false. */
 static bool split_merge(const char *line, size_t n, cliptok_string part[2])
@@ -110,7 +110,7 @@ static clip_status read_merges_txt(const char *path, cliptok_bpe *b, clip_error 
     return s;
 }
 
-/* ---- tokenizer.json ----------------------------------------------------------------------------------------- */
+/* ---- tokenizer.json -------------------------------------------------------------------------- */
 
 static clip_status read_merge_list(cliptok_scanner *s, cliptok_bpe *b)
 {
@@ -239,7 +239,7 @@ static clip_status read_tokenizer_json(const char *path, cliptok_bpe *b, cJSON *
     return status;
 }
 
-/* ---- bpe_simple_vocab_16e6.txt.gz --------------------------------------------------------------------------- */
+/* ---- bpe_simple_vocab_16e6.txt.gz ------------------------------------------------------------ */
 
 void cliptok_byte_order(unsigned char byte[256])
 {
@@ -259,8 +259,9 @@ clip_status cliptok_add_bytes(cliptok_bpe *b)
     return CLIP_OK;
 }
 
-/* Lines as they come out of the decompressor, a piece at a time. Python splits at newlines, so that what follows the last one
- * is a line, too: an empty one also takes an id, that of a token "" which nothing becomes. */
+/* Lines as they come out of the decompressor, a piece at a time. Python splits at newlines, so that
+ * what follows the last one is a line, too: an empty one also takes an id, that of a token "" which
+ * nothing becomes. */
 typedef struct lines {
     char text[LINE_LIMIT];
     size_t n, number;
@@ -299,7 +300,8 @@ static clip_status add_lines(lines *l, const char *p, size_t n, cliptok_bpe *b, 
     return CLIP_OK;
 }
 
-/* A gzip file may be several, one after the other. What it unpacks to is never held, nor unpacked further than needed. */
+/* A gzip file may be several, one after the other. What it unpacks to is never held, nor unpacked
+ * further than needed. */
 static clip_status inflate_lines(z_stream *z, lines *l, cliptok_bpe *b, const char *path, clip_error *err)
 {
     char piece[1 << 15];
@@ -351,7 +353,7 @@ static clip_status read_simple_vocab(const char *path, cliptok_bpe *b, clip_erro
     return s;
 }
 
-/* ---- Which one ---------------------------------------------------------------------------------------------- */
+/* ---- Which one ------------------------------------------------------------------------------- */
 
 enum { TOKENIZER_JSON, VOCAB_JSON, MERGES_TXT, SIMPLE_VOCAB, FILES };
 

@@ -1,12 +1,14 @@
-/* vocab.h: the files that hold a vocabulary and its merges. All of them are from outside: sizes are bounded, ids in range, text
- * is UTF-8, nothing is there twice, merges join tokens to tokens; else CLIP_EFORMAT with file and entry. */
+/* vocab.h: the files that hold a vocabulary and its merges. All of them are from outside: sizes are
+ * bounded, ids in range, text is UTF-8, nothing is there twice, merges join tokens to tokens; else
+ * CLIP_EFORMAT with file and entry. */
 #ifndef CLIPTOK_VOCAB_H
 #define CLIPTOK_VOCAB_H
 
 #include "base/json.h"
 #include "text/bpe.h"
 
-/* The two special tokens as Hugging Face's files and OpenAI name them, and as OpenCLIP's SimpleTokenizer does. */
+/* The two special tokens as Hugging Face's files and OpenAI name them, and as OpenCLIP's
+ * SimpleTokenizer does. */
 #define CLIPTOK_START "<|startoftext|>"
 #define CLIPTOK_END "<|endoftext|>"
 #define CLIPTOK_START_OPENCLIP "<start_of_text>"
@@ -19,12 +21,12 @@
  *                                   bytes at the end of a word, a token a merge, start, end
  * found  out  what was read, a static string; NULL: none of them is there
  * added  out  tokenizer.json's "added_tokens", to be freed with cJSON_Delete(); NULL: none
- * In any case free `b`. Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a tokenizer.json of another kind), CLIP_ELIMIT,
- * CLIP_ENOMEM. */
+ * In any case free `b`. Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (a tokenizer.json of
+ * another kind), CLIP_ELIMIT, CLIP_ENOMEM. */
 clip_status cliptok_read_vocab(const char *dir, cliptok_bpe *b, const char **found, cJSON **added, clip_error *err);
 
-/* cliptok_add_bytes(): ids 0 to 511 as SimpleTokenizer gives them: the bytes, printable ones first, then the same at the end of a word.
- * cliptok_byte_order(): the bytes of ids 0 to 255. */
+/* cliptok_add_bytes(): ids 0 to 511 as SimpleTokenizer gives them: the bytes, printable ones first,
+ * then the same at the end of a word. cliptok_byte_order(): the bytes of ids 0 to 255. */
 void cliptok_byte_order(unsigned char byte[256]);
 clip_status cliptok_add_bytes(cliptok_bpe *b);
 

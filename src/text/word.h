@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* cliptok_next_word(): the next word of a text, in lower case (ASCII). Letters, digits, apostrophes and hyphens
- * make a word, and all bytes beyond ASCII.
+/* cliptok_next_word(): the next word of a text, in lower case (ASCII). Letters, digits, apostrophes
+ * and hyphens make a word, and all bytes beyond ASCII.
  * text  in/out  moved behind the word
  * out   out     [room] the word, ended by 0; one that is longer than room - 1 comes in pieces
  * @return: its length; 0: there is none */

@@ -26,7 +26,8 @@ typedef struct cliptrn_loss {
     double scale, bias;
 } cliptrn_loss;
 
-/* cliptrn_loss_backward(): the loss of v, t [N, D], unit rows, pair i being v[i] and t[i]; its gradient at them in dv, dt [N, D].
+/* cliptrn_loss_backward(): the loss of v, t [N, D], unit rows, pair i being v[i] and t[i]; its
+ * gradient at them in dv, dt [N, D].
  * l->scale  in   exp(logit_scale), 1/tau
  * l->bias   in   logit_bias; InfoNCE has none */
 void cliptrn_loss_backward(const clipk_ctx *k, cliptrn_loss *l, float *dv, float *dt, const cliptrn_loss_acts *acts,

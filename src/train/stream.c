@@ -1,11 +1,12 @@
-/* Workers take samples in order, each with the next cell of a ring, and fill their cells at the same time; next() takes the cells in the same
- * order, and makes batches of the sound ones. So nothing depends on who is how fast.
+/* Workers take samples in order, each with the next cell of a ring, and fill their cells at the
+ * same time; next() takes the cells in the same order, and makes batches of the sound ones. So
+ * nothing depends on who is how fast.
  *
  *     order --claim, one worker at a time--> cell cell cell ... --next(), when the oldest is done--> batch
  *                                            \___ in work ___/
  *
- * An epoch's end and a fatal error are cells too: they arrive after all that was before them. Two locks: `turn` for the order and `taken`;
- * `lock`, inside it, for `done`, `passed` and `stop`. */
+ * An epoch's end and a fatal error are cells too: they arrive after all that was before them. Two
+ * locks: `turn` for the order and `taken`; `lock`, inside it, for `done`, `passed` and `stop`. */
 #include "train/stream.h"
 
 #include <pthread.h>
@@ -79,7 +80,7 @@ struct cliptrn_stream {
     clip_error err;
 };
 
-/* ---- Workers -------------------------------------------------------------------------------------------------- */
+/* ---- Workers --------------------------------------------------------------------------------- */
 
 static bool wait_for_room(cliptrn_stream *s)
 {
@@ -177,7 +178,7 @@ static void *work(void *user)
     return NULL;
 }
 
-/* ---- Batches -------------------------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 static void release(cliptrn_sample **s)
 {
@@ -319,7 +320,7 @@ const clip_passed *cliptrn_stream_passed(const cliptrn_stream *s) { return clipt
 uint64_t cliptrn_stream_fingerprint(const cliptrn_stream *s) { return cliptrn_order_fingerprint(s->order); }
 cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s) { return s->stats; }
 
-/* ---- Open and close ------------------------------------------------------------------------------------------- */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 static clip_status allocate(cliptrn_stream *s, int workers)
 {

@@ -1,14 +1,16 @@
-/* stream.h: batches to train on, read, decoded, augmented and tokenized in other threads, ahead of the step.
+/* stream.h: batches to train on, read, decoded, augmented and tokenized in other threads, ahead of
+ * the step.
  *
  *     sources --scan--> catalogue --shuffle (stream_order.c)--> samples in order --workers (stream.c)--> cells in that order --> batches
  *
- * An epoch is every pair once, in an order of its own. What stands in tables, folders, and tars that fit into `memory` together is permuted
- * as a whole. Larger tars are read one after the other, in shuffled order, through a shuffle buffer. Where both are given they are mixed
- * evenly.
+ * An epoch is every pair once, in an order of its own. What stands in tables, folders, and tars
+ * that fit into `memory` together is permuted as a whole. Larger tars are read one after the other,
+ * in shuffled order, through a shuffle buffer. Where both are given they are mixed evenly.
  *
- * A batch is the next N sound samples in order. One that is broken is skipped, counted and named; what is left over at the end of an epoch
- * is dropped, as with OpenCLIP's drop_last. So batches are a function of data, options and seed: neither the number of workers nor their
- * speed has a part in it, and a stream opened at batch.next of another goes on as that one did. */
+ * A batch is the next N sound samples in order. One that is broken is skipped, counted and named;
+ * what is left over at the end of an epoch is dropped, as with OpenCLIP's drop_last. So batches are
+ * a function of data, options and seed: neither the number of workers nor their speed has a part in
+ * it, and a stream opened at batch.next of another goes on as that one did. */
 #ifndef CLIPTRN_STREAM_H
 #define CLIPTRN_STREAM_H
 
@@ -58,19 +60,21 @@ typedef struct cliptrn_stream_stats {
     double waited;  /* seconds that next() waited for the workers */
 } cliptrn_stream_stats;
 
-/* cliptrn_stream_open(): scan the sources (reading no picture but those of tars that are held) and start the workers.
+/* cliptrn_stream_open(): scan the sources (reading no picture but those of tars that are held) and
+ * start the workers.
  * out  out  free with cliptrn_stream_close(); NULL on error
  * Errors: those of clip_pairs_open(); CLIP_EIO (a folder that cannot be listed whole), CLIP_EFORMAT
- * (a source that is damaged, fewer pairs than a batch), CLIP_EINVAL (options),
- * CLIP_EMISMATCH (the start lies beyond the data), CLIP_ELIMIT (threads), CLIP_ENOMEM. */
+ * (a source that is damaged, fewer pairs than a batch), CLIP_EINVAL (options), CLIP_EMISMATCH (the
+ * start lies beyond the data), CLIP_ELIMIT (threads), CLIP_ENOMEM. */
 clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_stream **out, clip_error *err);
 
 /* cliptrn_stream_next(): the next batch; there is always one, epoch after epoch.
- * Errors: CLIP_EFORMAT (an epoch has fewer sound samples than a batch, or a tar became unreadable), CLIP_EIO, CLIP_ENOMEM. After an error
- * the same error again. */
+ * Errors: CLIP_EFORMAT (an epoch has fewer sound samples than a batch, or a tar became unreadable),
+ * CLIP_EIO, CLIP_ENOMEM. After an error the same error again. */
 clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_error *err);
 
-/* cliptrn_stream_count(): pairs an epoch has, less those the scan found broken; count / N batches, if decoding finds no more of them. */
+/* cliptrn_stream_count(): pairs an epoch has, less those the scan found broken; count / N batches,
+ * if decoding finds no more of them. */
 int64_t cliptrn_stream_count(const cliptrn_stream *s);
 
 /* cliptrn_stream_fingerprint(): of the file names and captions there are, in their order. */

@@ -1,4 +1,5 @@
-/* stream_order.h: which samples there are, and in which order an epoch takes them. One thread at a time. */
+/* stream_order.h: which samples there are, and in which order an epoch takes them. One thread at a
+ * time. */
 #ifndef CLIPTRN_STREAM_ORDER_H
 #define CLIPTRN_STREAM_ORDER_H
 
@@ -32,7 +33,8 @@ void cliptrn_order_close(cliptrn_order *o);
 /* cliptrn_order_samples(): how many the scan met, broken ones included: indices are below that. */
 int64_t cliptrn_order_samples(const cliptrn_order *o);
 
-/* cliptrn_order_fingerprint(): of the file names and captions the scan met, in their order: other data have another. */
+/* cliptrn_order_fingerprint(): of the file names and captions the scan met, in their order: other
+ * data have another. */
 uint64_t cliptrn_order_fingerprint(const cliptrn_order *o);
 
 /* cliptrn_order_passed(): the files in folders that the scan passed over. */
@@ -41,7 +43,8 @@ const clip_passed *cliptrn_order_passed(const cliptrn_order *o);
 /* cliptrn_order_seek(): CLIP_EMISMATCH (beyond the data); those of cliptrn_order_next(). */
 clip_status cliptrn_order_seek(cliptrn_order *o, cliptrn_position to, clip_error *err);
 
-/* cliptrn_order_next(): the next sample of the epoch; NULL at its end, and the order is at the beginning of the next one.
+/* cliptrn_order_next(): the next sample of the epoch; NULL at its end, and the order is at the
+ * beginning of the next one.
  * Errors: a tar that cannot be read, or is no longer as it was; CLIP_ENOMEM. */
 clip_status cliptrn_order_next(cliptrn_order *o, cliptrn_sample **out, clip_error *err);
 

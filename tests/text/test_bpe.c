@@ -1,5 +1,6 @@
-/* The fast ways to merge a word (short ones in place, long ones with a heap) against the definition, word for word, with merges
- * in the order in which they are learned and with merges in any order, where the two programs differ. */
+/* The fast ways to merge a word (short ones in place, long ones with a heap) against the
+ * definition, word for word, with merges in the order in which they are learned and with merges in
+ * any order, where the two programs differ. */
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -41,7 +42,8 @@ static int find_merge(const merges *m, const char *left, const char *right)
     return -1;
 }
 
-/* The definition: the lowest rank among all pairs, merged from left to right, everywhere (`all`) or at its first place. */
+/* The definition: the lowest rank among all pairs, merged from left to right, everywhere (`all`) or
+ * at its first place. */
 static int merge_naively(const merges *m, const char *word, int all, char (*symbol)[WORD_MAX + 2])
 {
     int n = (int)strlen(word);
@@ -181,7 +183,8 @@ static void in_any_order(void **state)
     }
 }
 
-/* A megabyte without a space takes a moment, not minutes; only what there is room for is written. */
+/* A megabyte without a space takes a moment, not minutes; only what there is room for is
+ * written. */
 static void endless_word(void **state)
 {
     (void)state;
@@ -207,8 +210,8 @@ static void endless_word(void **state)
     cliptok_bpe_free(&b);
 }
 
-/* Tokens of eight bytes made to have one hash (hash_bytes() of bpe.c, solved for its input): refused, before looking them up
- * takes forever. */
+/* Tokens of eight bytes made to have one hash (hash_bytes() of bpe.c, solved for its input):
+ * refused, before looking them up takes forever. */
 static void colliding_tokens(void **state)
 {
     (void)state;

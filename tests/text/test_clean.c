@@ -1,4 +1,5 @@
-/* What happens to a text before it is cut into words. Expected values are those of Python's html and ftfy 6.3. */
+/* What happens to a text before it is cut into words. Expected values are those of Python's html
+ * and ftfy 6.3. */
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -208,7 +209,8 @@ static void compose(void **state)
         }
 }
 
-/* A hundred thousand marks in the worst order, and entities in a hundred thousand layers: a moment each. */
+/* A hundred thousand marks in the worst order, and entities in a hundred thousand layers: a moment
+ * each. */
 static void hostile(void **state)
 {
     (void)state;

@@ -79,7 +79,7 @@ static void neighbours_that_overlap_are_joined_from_the_left(void **state)
     cliptok_bpe_free(&b);
 }
 
-/* ---- The oracle --------------------------------------------------------------------------------------------- */
+/* ---- The oracle ------------------------------------------------------------------------------ */
 
 enum { WORDS = 80, LENGTH = 12 };
 
@@ -170,7 +170,7 @@ static void counting_by_differences_counts_right(void **state)
     }
 }
 
-/* ---- Files -------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static const char *const captions[] = {
     "A red circle",
@@ -230,7 +230,7 @@ static void what_is_written_is_read_again(void **state)
     cliptok_bpe_free(&b);
 }
 
-/* ---- Scripts without blanks --------------------------------------------------------------------------------- */
+/* ---- Scripts without blanks ------------------------------------------------------------------ */
 
 /* Phrases, each with words that stand in it. */
 static const char *const phrases[][4] = {
@@ -285,8 +285,8 @@ static int letters_of(const char *text)
     return n;
 }
 
-/* However large the vocabulary and however often a phrase occurs, it is not learned by heart. Chinese
- * characters and kana are tokens; of letters, as of Thai, a token has four at most. */
+/* However large the vocabulary and however often a phrase occurs, it is not learned by heart.
+ * Chinese characters and kana are tokens; of letters, as of Thai, a token has four at most. */
 static void a_word_is_found_in_phrases_without_blanks(void **state)
 {
     (void)state;

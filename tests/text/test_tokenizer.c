@@ -1,5 +1,6 @@
-/* Ids of tricky lines against what OpenCLIP and transformers give (golden/, made by tools/dump_tokens.py), whichever file the
- * vocabulary comes from; what is promised about capacity, threads and memory. */
+/* Ids of tricky lines against what OpenCLIP and transformers give (golden/, made by
+ * tools/dump_tokens.py), whichever file the vocabulary comes from; what is promised about capacity,
+ * threads and memory. */
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -304,7 +305,8 @@ static void added_tokens(void **state)
     free(merges);
 }
 
-/* What fills the context: by OpenCLIP's rules 0, whatever the files say; by Hugging Face's the pad token, known, added or none. */
+/* What fills the context: by OpenCLIP's rules 0, whatever the files say; by Hugging Face's the pad
+ * token, known, added or none. */
 static void pad_tokens(void **state)
 {
     (void)state;

@@ -211,7 +211,8 @@ static void gzip_faults(void **state)
         fixture_write(dir, name, packed, k);
         refuse(dir, &cliptok_openclip, CLIP_EFORMAT, name);
     }
-    /* Two gzip files, one behind the other, are one text; its last line, an empty one, has an id. */
+    /* Two gzip files, one behind the other, are one text; its last line, an empty one, has an
+     * id. */
     size_t more;
     fixture_gzip(dir, name, "\na a\n", 5);
     char *second = fixture_read(dir, name, &more);

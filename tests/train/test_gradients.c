@@ -43,7 +43,7 @@ static double gradient(step *s)
     return loss.loss;
 }
 
-/* ---- Comparing ------------------------------------------------------------------------------------------------ */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static double norm(const float *a, size_t n)
 {
@@ -102,7 +102,8 @@ static void close_to(const cliptrn_net *n, const float *is, const float *should,
         fail_msg("%s: %s is off by %.3g of its norm", what, w.name, w.error);
 }
 
-/* The golden numbers, laid out as the parameters; free() it. Nothing may be left over on either side. */
+/* The golden numbers, laid out as the parameters; free() it. Nothing may be left over on either
+ * side. */
 static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *value)
 {
     clipmdl_store store;
@@ -120,7 +121,7 @@ static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *val
     return g;
 }
 
-/* ---- Tests ---------------------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void gradients_equal_pytorch(void **state)
 {

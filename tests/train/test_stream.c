@@ -1,5 +1,5 @@
-/* test_stream.c: batches as a function of data and seed: every pair once an epoch, the same for any number of workers, the same after being
- * taken up anywhere; and broken data of all kinds. */
+/* test_stream.c: batches as a function of data and seed: every pair once an epoch, the same for any
+ * number of workers, the same after being taken up anywhere; and broken data of all kinds. */
 #include "../data/fixture.h"
 
 #include <stdbool.h>
@@ -252,7 +252,8 @@ static void every_pair_once_an_epoch(void **state)
         }
 }
 
-/* The first place of an epoch: any pair may stand there, of the tars those that come first into the buffer. */
+/* The first place of an epoch: any pair may stand there, of the tars those that come first into the
+ * buffer. */
 static void shuffles_are_even(void **state)
 {
     (void)state;
@@ -486,7 +487,8 @@ static void a_damaged_source_is_an_error(void **state)
     open_fails(&o, CLIP_EUNSUPPORTED);
 }
 
-/* A tar that is cut, or gone, while it is trained on: all batches before, then the error, again and again. */
+/* A tar that is cut, or gone, while it is trained on: all batches before, then the error, again and
+ * again. */
 static void a_tar_that_goes_bad_is_an_error_later(void **state)
 {
     (void)state;
