@@ -2,8 +2,8 @@
  *
  *     text -> between added tokens -> clean (clean.h) -> words (split.h) -> ids (bpe.h)
  *
- * Each step hands on what it has before it goes on, and all stop when there is no more room for
- * ids. Nothing is kept between two calls. */
+ * Each step hands its result on piece by piece. All steps stop when there is no more room for ids.
+ * Nothing is kept between two calls. */
 #include "text/tokenizer.h"
 
 #include <stdio.h>

@@ -1,11 +1,10 @@
-/* clean.h: from a text to clean text: lower case, in UTF-8, with everything mended or normalised
- * that the rules want so.
+/* clean.h: from a text to clean text, which is UTF-8 in lower case, mended or normalised.
  *
- *     OpenCLIP       a line: ftfy.fix_text, html.unescape twice;  between spaces: str.lower
- *     Hugging Face                                                between spaces: NFC, lower case
+ *     OpenCLIP       each line: ftfy.fix_text, html.unescape twice;  between spaces: str.lower
+ *     Hugging Face                                                   between spaces: NFC, lower case
  *
- * Lines and runs between spaces are cleaned one after the other, and handed on at once. Most are
- * plain ASCII, which changes in nothing but its case. They pass through a buffer on the stack. */
+ * Lines and runs between spaces are cleaned one after the other, and each is handed on at once. Most
+ * lines are plain ASCII, where only the case changes. They pass through a buffer on the stack. */
 #ifndef CLIPTOK_CLEAN_H
 #define CLIPTOK_CLEAN_H
 
@@ -30,13 +29,13 @@ typedef struct cliptok_cleaner {
  * Errors: CLIP_ENOMEM, and those of c->take. */
 typedef clip_status cliptok_clean_text(cliptok_cleaner *c, const unsigned char *p, const unsigned char *end);
 
-/* The cleaning of each program, and whether it leaves an ASCII character alone, but for its
+/* The cleaning of each program, and whether it leaves an ASCII character as it is but for its
  * case. */
 cliptok_clean_text cliptok_clean_openclip, cliptok_clean_huggingface;
 bool cliptok_plain_openclip(uint32_t c);
 bool cliptok_plain_huggingface(uint32_t c);
 
-/* cliptok_fill_plain(): a table of bytes from the ASCII characters that `is_plain` accepts. */
+/* cliptok_fill_plain(): a table of bytes: true for the ASCII characters that `is_plain` accepts. */
 void cliptok_fill_plain(bool (*is_plain)(uint32_t c), bool plain[256]);
 
 /* cliptok_cleaner_free(): free the buffers. */
