@@ -188,7 +188,7 @@ static const char *const entity_lists[52] = {
         out += f"    /* {letter} */"
         line = ""
         for e in entries:
-            if len(line) + len(e) > 114:
+            if len(line) + len(e) > 112:
                 out += f'\n    "{line}"'
                 line = ""
             line += e

@@ -81,7 +81,8 @@ static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
     snprintf(
         line, sizeof line,
         "%lld of %lld captions have no blanks and became one token each, learned by heart: "
-        "words that stand in them will find nothing; put blanks between words, or choose a smaller vocabulary (tokenizer-vocab)",
+        "words that stand in them will find nothing; put blanks between words, or choose a smaller "
+        "vocabulary (tokenizer-vocab)",
         (long long)stats.by_heart, (long long)stats.texts);
     warn(b, line);
 }
@@ -287,7 +288,8 @@ static void warn_of_settings(const builder *b)
     if (text(b, CLIP_TRAIN_PRETRAINED) && o->lr > 1e-4 && !t->net.opt.lock_image && !t->net.opt.lock_text) {
         snprintf(
             line, sizeof line,
-            "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; 1e-5 is usual for fine-tuning",
+            "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; "
+            "1e-5 is usual for fine-tuning",
             o->lr);
         warn(b, line);
     }
@@ -324,7 +326,8 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
         (text(b, CLIP_TRAIN_MODEL) || text(b, CLIP_TRAIN_TOKENIZER) || text(b, CLIP_TRAIN_TOKENIZER_VOCAB)))
         return wrong(
             b,
-            "a checkpoint (pretrained) brings its own model and tokenizer: model, tokenizer and tokenizer-vocab are for new ones");
+            "a checkpoint (pretrained) brings its own model and tokenizer: "
+            "model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
     set_background(b);
     TRY(read_augment(b));

@@ -210,7 +210,8 @@ static cJSON *as_json(int i, const char *value, const char *here)
 {
     const kind k = table[i].kind;
     if (k == INT || k == REAL)
-        return cJSON_CreateNumber(strtod_l(value, NULL, clipb_plain())); /* JSON has not every spelling that strtod() takes */
+        /* strtod() takes more spellings than JSON has. */
+        return cJSON_CreateNumber(strtod_l(value, NULL, clipb_plain()));
     if (k == FLAG || k == JSON)
         return cJSON_CreateRaw(value);
     char *path = is_path(i) ? from_file(value, here) : NULL;

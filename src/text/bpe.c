@@ -7,8 +7,12 @@
 #include "text/unicode.h"
 
 enum {
-    SHORT = 64,       /* bytes: up to here looking for the best merge again and again is faster than a heap */
-    MAX_PROBES = 512, /* in a hash table; more than some 60 do not happen by chance, and a file made for it would take hours */
+    /* Bytes of a word. Up to here it is faster to look for the best merge again and again than to
+     * keep a heap. */
+    SHORT = 64,
+    /* In a hash table. More than some 60 do not happen by chance. A file that was made to have more
+     * would take hours. */
+    MAX_PROBES = 512,
 };
 #define NO_RANK UINT32_MAX
 
@@ -439,7 +443,8 @@ static int merge_short(const cliptok_bpe *b, int32_t *id, int n)
         if (best == NO_RANK)
             return n;
         int w = 0;
-        bool merged = false, changed = false; /* has any merge been done in this round; was it the symbol before this one */
+        bool merged = false;  /* has this round done any merge? */
+        bool changed = false; /* did a merge make the symbol before this one? */
         for (int i = 0; i < n; w++) {
             bool here = i + 1 < n && rank[i] == best && !(once && merged);
             id[w] = here ? result[i] : id[i];

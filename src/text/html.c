@@ -7,7 +7,8 @@
 
 #include "text/entities.inc"
 
-enum { NAME_MAX_HTML = 32, NAME_MAX_CAREFUL = 24 }; /* characters in a name, as the two programs' expressions bound them */
+/* Characters in a name, as the regular expressions of the two programs bound them. */
+enum { NAME_MAX_HTML = 32, NAME_MAX_CAREFUL = 24 };
 
 /* What a reference becomes. */
 typedef struct meaning {

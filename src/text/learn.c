@@ -378,7 +378,9 @@ static clip_status learn_pair(cliptok_learner *l, pair *p, cliptok_bpe *b)
         return CLIP_OK;
     TRY(cliptok_bpe_merge(b, text, n, right, m, joint, NULL, NULL));
     const size_t first = l->n_pairs;
-    const pair was = *p; /* the array may move; the list of words stays, and nothing is added to it: what comes up contains `joint` */
+    /* The array may move. The list of words stays: new pairs all contain `joint`, so that nothing is
+     * added to this one. */
+    const pair was = *p;
     for (size_t i = 0; i < was.n; i++)
         TRY(merge_word(l, was.word[i], was.left, was.right, joint));
     return push_pairs(l, first);

@@ -147,7 +147,8 @@ static bool bad_script(const seen s[WINDOW])
         return s[1].c == 0x402;
     case 0x412: case 0x413: case 0x420: case 0x421: /* В Г Р С */
         return (((s[1].kinds & tail) || ONE_OF(s[1].c, 0xB0, 0xB5)) && ONE_OF(s[2].c, 0x412, 0x413, 0x420, 0x421)) ||
-               (s[0].c == 0x413 && s[1].c == 0x45E && s[2].c == 0x412 && s[3].c == 0x402 && s[4].c == 0x412 && /* ГўВЂВ.x */
+               /* "ГўВЂВ.x" */
+               (s[0].c == 0x413 && s[1].c == 0x45E && s[2].c == 0x412 && s[3].c == 0x402 && s[4].c == 0x412 &&
                 s[5].c != PAST && s[5].c != '\n' && (ascii_letter(s[6].c) || s[6].c == ' '));
     case 0x392: case 0x393: case 0x39E: case 0x39F: /* Β Γ Ξ Ο */
         return ((s[1].kinds & tail) || s[1].c == 0xB0) && ONE_OF(s[2].c, 0x392, 0x393, 0x39E, 0x39F);
@@ -369,7 +370,8 @@ static bool decode(const unsigned char *p, size_t n, bool variants, cliptok_poin
  * is; the result may still be what it was (a U+FFFD that stays one). */
 static clip_status recode(cliptok_points *t, unsigned can, bool *done, bool *changed)
 {
-    unsigned char *a = malloc(t->n * 2 + 1), *b = malloc(t->n * 5 + 1); /* restore_a0() adds a half, replace_lossy() triples */
+    /* restore_a0() adds a half, replace_lossy() triples. */
+    unsigned char *a = malloc(t->n * 2 + 1), *b = malloc(t->n * 5 + 1);
     cliptok_points out = {0};
     clip_status s = a && b ? cliptok_points_reserve(&out, t->n * 2) : CLIP_ENOMEM;
     for (int k = 0; s == CLIP_OK && k < CODINGS && !*done; k++) {

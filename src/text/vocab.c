@@ -99,7 +99,8 @@ static clip_status read_merges_txt(const char *path, cliptok_bpe *b, clip_error 
         size_t len = (size_t)((eol ? eol : end) - p);
         cliptok_string part[2];
         bool comment = number == 1 && len >= 8 && memcmp(p, "#version", 8) == 0;
-        if (!comment && !(is_blank(p, len) && (!eol || eol + 1 == end))) { /* a blank last line is a matter of editors */
+        bool last_blank = is_blank(p, len) && (!eol || eol + 1 == end); /* some editors leave one */
+        if (!comment && !last_blank) {
             s = check_merge_line(p, len, part, number, path, err);
             if (s == CLIP_OK)
                 s = cliptok_bpe_merge(b, part[0].p, part[0].n, part[1].p, part[1].n, -1, path, err);

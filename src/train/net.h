@@ -61,7 +61,8 @@ clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int
  * statistics of the batch, which the gradient has left in n->g. */
 void cliptrn_net_settle(cliptrn_net *n);
 
-/* cliptrn_net_number(): where the parameter `name`, which the model must have, is in a block. */
+/* cliptrn_net_number(): the place of the parameter `name` in a block of weights or gradients. The
+ * model must have it. */
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name);
 
 #endif

@@ -98,7 +98,8 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
         return clipb_fail(
             err, CLIP_EDIVERGED, NULL,
             "step %lld: the loss is %g and the norm of its gradient %g: training has diverged; "
-            "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or grad-clip-norm may help",
+            "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or "
+            "grad-clip-norm may help",
             (long long)t->optimizer.step + 1, loss.loss, norm);
     out->lr = cliptrn_learning_rate(&t->optimizer.opt, t->optimizer.step);
     cliptrn_optimizer_step(&t->optimizer, &t->net.k, &weights, norm);
