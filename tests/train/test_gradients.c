@@ -14,7 +14,8 @@
 
 #define LARGEST_ERROR 1e-4 /* norm of the difference / norm, of each parameter: what the issue of training asks */
 #define CHUNKS_ERROR 1e-5
-#define FLOOR 5e-4         /* Some gradients are 0, and rounding is all there is of them: none counts as less than this of the whole. */
+/* Some gradients are 0, but for rounding. None counts as less than this share of the whole. */
+#define FLOOR 5e-4
 
 static const char *golden;
 

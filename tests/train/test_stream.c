@@ -368,7 +368,8 @@ static void broken_samples_are_skipped_counted_and_named(void **state)
     for (int k = 0; k < 3; k++) {
         cliptrn_stream_options o = options(broken[k].spec, broken[k].memory, 3);
         cliptrn_stream *s = open_stream(&o);
-        assert_int_equal(cliptrn_stream_count(s), k == 1 ? 35 : 36); /* the empty one is read at once only where tars are held */
+        /* The empty picture is read at once only where tars are held. */
+        assert_int_equal(cliptrn_stream_count(s), k == 1 ? 35 : 36);
         for (int epoch = 0; epoch < 3; epoch++) {
             int seen[PAIRS] = {0}, distinct = 0;
             for (int step = 0; step < 33 / N; step++) {
@@ -574,7 +575,8 @@ static void every_failing_allocation_is_survived(void **state)
                 if (status != CLIP_ENOMEM || !strstr(err.message, "out of memory") || !failed)
                     fail_msg("allocation %ld: %s", n, err.message);
             }
-            if (!failed || n > 400) /* the worker goes on ahead until it is stopped: its last ones may or may not come */
+            /* The worker goes on ahead until it is stopped. Its last samples may or may not come. */
+            if (!failed || n > 400)
                 break;
         }
 }
