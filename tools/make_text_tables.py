@@ -200,7 +200,8 @@ static const char *const entity_lists[52] = {
 
 CODINGS = ftfy.chardata.CHARMAP_ENCODINGS
 SHORT = {"utf8_first_of_2": "lead2", "utf8_first_of_3": "lead3", "utf8_first_of_4": "lead4",
-         "utf8_continuation": "tail", "utf8_continuation_strict": "tail_strict", "start_punctuation": "start", "end_punctuation": "end"}
+         "utf8_continuation": "tail", "utf8_continuation_strict": "tail_strict",
+         "start_punctuation": "start", "end_punctuation": "end"}
 
 
 def mojibake_inc():

@@ -25,7 +25,7 @@ struct clip_trainer {
     char *settings;
 };
 
-/* What building one takes. */
+/* The parts from which a trainer is built. */
 typedef struct builder {
     clip_trainer *out;
     const clip_train_options *o;
@@ -64,7 +64,7 @@ static clip_status count_words(const builder *b, cliptok_learner *l)
     TRY(clip_pairs_open(text(b, CLIP_TRAIN_TRAIN_DATA), &opt, &pairs, b->err));
     clip_status s = CLIP_OK;
     do {
-        s = clip_pairs_next(pairs, &p, b->err); /* what is broken is for the stream to report */
+        s = clip_pairs_next(pairs, &p, b->err); /* the stream reports broken ones */
         for (int i = 0; s == CLIP_OK && i < p.n_captions; i++)
             s = cliptok_learner_add(l, p.captions[i], strlen(p.captions[i]));
     } while (s != CLIP_ENOMEM && (s < 0 || p.key));
@@ -72,7 +72,7 @@ static clip_status count_words(const builder *b, cliptok_learner *l)
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
-/* Where words are not parted, a vocabulary that is large enough learns phrases instead of words. */
+/* Without blanks between words, a large enough vocabulary learns phrases instead of words. */
 static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
 {
     char line[320];
@@ -87,7 +87,7 @@ static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
     warn(b, line);
 }
 
-/* The files of a vocabulary learned from the captions, into the directory. */
+/* Write the files of a vocabulary learned from the captions into the directory. */
 static clip_status learn(const builder *b, const char *dir)
 {
     cliptok_learner *l = NULL;
@@ -114,7 +114,7 @@ static clip_status learn(const builder *b, const char *dir)
     return s;
 }
 
-/* A directory to learn into, gone afterwards. */
+/* A directory to learn into. It is removed afterwards. */
 static clip_status learn_tokenizer(const builder *b)
 {
     const char *tmp = getenv("TMPDIR");
@@ -137,8 +137,8 @@ static clip_status learn_tokenizer(const builder *b)
     return s;
 }
 
-/* The tokenizer of a directory, by the rules by which the checkpoint to be saved, of OpenCLIP's
- * layout, will be read. */
+/* Load the tokenizer of a directory, by the rules that a reader of the saved checkpoint, which has
+ * OpenCLIP's layout, will follow. */
 static clip_status load_tokenizer(const builder *b, const char *dir)
 {
     cliptok *t = NULL;
@@ -279,7 +279,7 @@ static cliptrn_stream_options stream_options(const builder *b, const clip_pairs_
     };
 }
 
-/* What nobody means to ask for, but what can be asked for. */
+/* Warn of settings that are allowed, but hardly meant. */
 static void warn_of_settings(const builder *b)
 {
     const cliptrn_trainer *t = &b->out->t;
@@ -314,8 +314,7 @@ static void warn_of_settings(const builder *b)
 
 /* ---- clip.h ---------------------------------------------------------------------------------- */
 
-/* resume: the directory of a checkpoint to go on from, and the state it was left in; NULL: a new
- * training. */
+/* resume: the directory of a checkpoint to go on from, and its state; NULL: a new training. */
 static clip_status build(const builder *b, const char *resume, const cliptrn_state *state)
 {
     clip_trainer *t = b->out;
@@ -343,7 +342,7 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
                                 b->err));
         TRY(clipmdl_store_check(&t->source->store, b->err));
     }
-    clipeng_model_free(t->source); /* all that is needed of it is copied */
+    clipeng_model_free(t->source); /* everything that is needed has been copied */
     t->source = NULL;
     t->t.share_ends = text(b, CLIP_TRAIN_TOKENIZER_VOCAB) != NULL;
     TRY(cliptrn_trainer_init(&t->t, &stream, &optimizer, b->err));
@@ -380,7 +379,7 @@ clip_status clipeng_trainer_new(const clip_train_options *o, clip_warn_fn warn_f
     return o ? create(&b, NULL, NULL, out) : clipb_fail(err, CLIP_EINVAL, NULL, "no settings of a training");
 }
 
-/* The settings of a run, with those of `now` that have no part in its result. */
+/* The settings of a run, with the settings of `now` that do not change its result. */
 static clip_status settings_of(clip_train_options *all, const char *json, const char *dir,
                                const clip_train_options *now, clip_error *err)
 {

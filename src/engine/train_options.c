@@ -16,7 +16,7 @@
 
 #define MOST_JSON ((size_t)1 << 20)
 
-/* SPEC and PATH: where paths stand, relative to the file they are read from. */
+/* SPEC and PATH hold paths, relative to the file that they are read from. */
 typedef enum kind { TEXT, CHAR, SPEC, PATH, INT, REAL, FLAG, CHOICE, COLOR, JSON } kind;
 
 typedef struct row {

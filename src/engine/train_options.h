@@ -78,11 +78,12 @@ long clipeng_train_int(const clip_train_options *o, int id);
 double clipeng_train_real(const clip_train_options *o, int id);
 bool clipeng_train_flag(const clip_train_options *o, int id);
 
-/* clipeng_train_options_parse(): clipeng_train_options_read() from a text. `name` is for messages. */
+/* clipeng_train_options_parse(): clipeng_train_options_read() from a text. `name` is for
+ * messages. */
 clip_status clipeng_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err);
 
-/* clipeng_train_options_json(): all settings that are set, with absolute paths, as a JSON object that
- * clipeng_train_options_read() takes.
+/* clipeng_train_options_json(): all settings that are set, with absolute paths, as a JSON object
+ * that clipeng_train_options_read() takes.
  * @return: free it with free(); NULL: out of memory */
 char *clipeng_train_options_json(const clip_train_options *o);
 

@@ -38,8 +38,8 @@ static inline void cliptok_put_id(cliptok_ids *out, int32_t id)
         out->id[out->n++] = id;
 }
 
-/* A token stands within a word or at its end. FOREIGN: it has characters that GPT-2 does not use; no
- * word contains it, but it can be a special token. */
+/* A token stands within a word or at its end. FOREIGN: it has characters that GPT-2 does not use;
+ * no word contains it, but it can be a special token. */
 enum { CLIPTOK_INNER, CLIPTOK_LAST, CLIPTOK_FOREIGN };
 
 typedef struct cliptok_bpe {
@@ -54,16 +54,16 @@ typedef struct cliptok_bpe {
     uint32_t *pair;      /* hash table of merges, of the same kind: [pairs] */
     size_t pairs;
     int32_t last_result; /* id that the last merge made; in most files the next merge makes the next id */
-    /* [n_tokens], for a token that ends a word: do the merges turn the word of these letters into this
-     * token? Found out when the word is first seen. */
+    /* [n_tokens], for a token that ends a word: do the merges turn the word of these letters into
+     * this token? Found out when the word is first seen. */
     atomic_uchar *whole;
     int32_t byte[2][256]; /* ids of the bytes within a word, and at its end */
     bool in_order;        /* every merge comes after the merges that make its parts */
     bool one_by_one;      /* the order where not in_order: Hugging Face's, else OpenCLIP's (bpe.c) */
 } cliptok_bpe;
 
-/* cliptok_bpe_init(): make room for about this many tokens and merges. Free with cliptok_bpe_free(),
- * also after an error.
+/* cliptok_bpe_init(): make room for about this many tokens and merges. Free with
+ * cliptok_bpe_free(), also after an error.
  * Errors: CLIP_ENOMEM. */
 clip_status cliptok_bpe_init(cliptok_bpe *b, size_t tokens, size_t merges);
 void cliptok_bpe_free(cliptok_bpe *b);
@@ -100,7 +100,8 @@ void cliptok_bpe_parts(const cliptok_bpe *b, size_t rank, int32_t *left, int32_t
  * @return: -1: there is none */
 int32_t cliptok_bpe_find(const cliptok_bpe *b, const char *text, size_t n);
 
-/* cliptok_bpe_bytes(): the bytes that a token stands for. They are valid until the next token is added.
+/* cliptok_bpe_bytes(): the bytes that a token stands for. They are valid until the next token is
+ * added.
  * @return: how many */
 size_t cliptok_bpe_bytes(const cliptok_bpe *b, int32_t id, const unsigned char **bytes);
 

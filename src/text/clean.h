@@ -1,10 +1,11 @@
 /* clean.h: from a text to clean text, which is UTF-8 in lower case, mended or normalised.
  *
- *     OpenCLIP       each line: ftfy.fix_text, html.unescape twice;  between spaces: str.lower
- *     Hugging Face                                                   between spaces: NFC, lower case
+ *     OpenCLIP      each line: ftfy.fix_text, html.unescape twice;  between spaces: str.lower
+ *     Hugging Face                                                  between spaces: NFC, lower case
  *
- * Lines and runs between spaces are cleaned one after the other, and each is handed on at once. Most
- * lines are plain ASCII, where only the case changes. They pass through a buffer on the stack. */
+ * Lines and runs between spaces are cleaned one after the other, and each is handed on at once.
+ * Most lines are plain ASCII, where only the case changes. They pass through a buffer on the
+ * stack. */
 #ifndef CLIPTOK_CLEAN_H
 #define CLIPTOK_CLEAN_H
 

@@ -10,8 +10,8 @@
  * allowed in a text vanish, or become the characters that browsers make of them. */
 void cliptok_html_unescape(cliptok_points *t);
 
-/* cliptok_html_unescape_careful(): ftfy's unescape_html(). A reference must end in a semicolon. A name
- * may have been put into capitals as a whole ("P&EACUTE;REZ").
+/* cliptok_html_unescape_careful(): ftfy's unescape_html(). A reference must end in a semicolon. A
+ * name may have been put into capitals as a whole ("P&EACUTE;REZ").
  * @return: whether anything changed */
 bool cliptok_html_unescape_careful(cliptok_points *t);
 

@@ -13,8 +13,8 @@ bool cliptok_mojibake(const uint32_t *c, size_t n);
  * Errors: CLIP_ENOMEM. */
 clip_status cliptok_fix_encoding(cliptok_points *t, bool *changed);
 
-/* cliptok_c1_meaning(): the Windows-1252 character of a control character U+0080-U+009F; the control
- * character itself where Windows-1252 has none. */
+/* cliptok_c1_meaning(): the Windows-1252 character of a control character U+0080-U+009F; the
+ * control character itself where Windows-1252 has none. */
 uint32_t cliptok_c1_meaning(uint32_t c);
 
 #endif

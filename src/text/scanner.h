@@ -15,8 +15,8 @@
 
 #include "base/status.h"
 
-/* The bytes of a string. They lie in the file, or they live until the scanner reads the string after
- * the next one. */
+/* The bytes of a string. They lie in the file, or they live until the scanner reads the string
+ * after the next one. */
 typedef struct cliptok_string {
     const char *p;
     size_t n;

@@ -1,8 +1,8 @@
 /* tokenizer.h: from a text to the ids of its tokens. Any number of threads may use a tokenizer.
  *
  * Two programs define what checkpoints of CLIP were trained on: OpenCLIP's SimpleTokenizer and
- * transformers' CLIPTokenizer. Both are byte-pair encodings (Sennrich et al. 2016, arXiv:1508.07909;
- * openai/CLIP, simple_tokenizer.py):
+ * transformers' CLIPTokenizer. Both are byte-pair encodings (Sennrich et al. 2016,
+ * arXiv:1508.07909; openai/CLIP, simple_tokenizer.py):
  *
  *     text -> clean -> words (a regular expression) -> bytes -> merges by rank -> ids
  *
@@ -14,13 +14,13 @@
  *                     controls, NFC), html.unescape twice,
  *                     str.lower
  *     written-out     <start_of_text>, <end_of_text>         <|startoftext|>, <|endoftext|> and
- *     special tokens  in any case, where a word could        whatever the checkpoint adds, anywhere,
- *                     begin                                  spelled exactly
- *     words           's 't 're 've 'm 'll 'd, letters, one digit, other characters: the same for both
+ *     special tokens  in any case, where a word could        the tokens that the checkpoint adds,
+ *                     begin                                  anywhere, spelled exactly
+ *     words           's 't 're 've 'm 'll 'd, letters, one digit, other characters: both the same
  *     unknown byte    cannot be                              <|endoftext|>
  *
- * The answers depend on the programs' versions of Unicode. Ours follow Python 3.11, regex 2026.11 and
- * tokenizers 0.23 (src/text/unicode.inc). tools/parity_tokens.py compares with both programs.
+ * The answers depend on the programs' versions of Unicode. Ours follow Python 3.11, regex 2026.11
+ * and tokenizers 0.23 (src/text/unicode.inc). tools/parity_tokens.py compares with both programs.
  * Known differences:
  * - For Python 3.11, a capital sigma beside a mark that is new in Unicode 15 is never final.
  * - Text that is escaped as HTML more than 32 times over is not unescaped to the end.
@@ -69,9 +69,9 @@ struct cliptok {
 clip_status cliptok_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
 void cliptok_free(cliptok *t);
 
-/* cliptok_new_bytes(): a tokenizer without merges, from which merges are learned. A word becomes its
- * bytes: ids 0 to 255, and 256 to 511 for its last byte (cliptok_add_bytes()). Start and end are 512
- * and 513.
+/* cliptok_new_bytes(): a tokenizer without merges, from which merges are learned. A word becomes
+ * its bytes: ids 0 to 255, and 256 to 511 for its last byte (cliptok_add_bytes()). Start and end
+ * are 512 and 513.
  * Errors: CLIP_ENOMEM. */
 clip_status cliptok_new_bytes(const cliptok_rules *rules, cliptok **out);
 
@@ -79,15 +79,15 @@ int cliptok_vocab_size(const cliptok *t); /* largest id + 1 */
 int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);
 
-/* cliptok_pad_id(): the id that fills the context behind a text. Hugging Face: pad_token, by default
- * the end token. OpenCLIP: 0, which is also the id of "!". */
+/* cliptok_pad_id(): the id that fills the context behind a text. Hugging Face: pad_token, by
+ * default the end token. OpenCLIP: 0, which is also the id of "!". */
 int cliptok_pad_id(const cliptok *t);
 
 /* cliptok_follows(): the rules that the tokenizer was loaded with. */
 const cliptok_rules *cliptok_follows(const cliptok *t);
 
-/* cliptok_inner_id(): the token with the same spelling within a word, for a token that ends a word and
- * has only characters of scripts without blanks. For any other token: `id`. */
+/* cliptok_inner_id(): the token with the same spelling within a word, for a token that ends a word
+ * and has only characters of scripts without blanks. For any other token: `id`. */
 int32_t cliptok_inner_id(const cliptok *t, int32_t id);
 
 const char *cliptok_source(const cliptok *t); /* as "vocab.json + merges.txt, OpenCLIP's rules" */

@@ -14,12 +14,12 @@
 #define CLIPTOK_END_OPENCLIP "<end_of_text>"
 
 /* cliptok_read_vocab(): fill `b`, which is {0}, from the first of these that `dir` has:
- *     tokenizer.json                a file of Hugging Face's tokenizers, model BPE; merges are written
- *                                   as "a b" or as ["a", "b"]
+ *     tokenizer.json                Hugging Face's tokenizers, model BPE; merges are written as
+ *                                   "a b" or as ["a", "b"]
  *     vocab.json, merges.txt        {"token": id, ...}; one merge on each line
- *     bpe_simple_vocab_16e6.txt.gz  a comment, then one merge on each line. Ids are given as
- *                                   SimpleTokenizer does: the bytes, the bytes at the end of a word,
- *                                   a token for each merge, start, end.
+ *     bpe_simple_vocab_16e6.txt.gz  a comment, then one merge on each line. Ids are given as by
+ *                                   SimpleTokenizer: the bytes, the bytes at the end of a word, a
+ *                                   token for each merge, start, end
  * b      out  free with cliptok_bpe_free(), also after an error
  * found  out  the files that were read, a static string; NULL: none of them is there
  * added  out  tokenizer.json's "added_tokens"; free with cJSON_Delete(); NULL: none

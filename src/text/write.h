@@ -1,5 +1,5 @@
-/* write.h: write a vocabulary as the files that transformers and cliptok_load() read. A file appears
- * under its name once it is whole. */
+/* write.h: write a vocabulary as the files that transformers and cliptok_load() read. A file
+ * appears under its name once it is whole. */
 #ifndef CLIPTOK_WRITE_H
 #define CLIPTOK_WRITE_H
 

@@ -20,7 +20,8 @@
 
 typedef struct cliptrn_stream cliptrn_stream;
 
-/* A place between two samples: `sample` samples of epoch `epoch` lie before it. Both count from 0. */
+/* A place between two samples: `sample` samples of epoch `epoch` lie before it. Both count from
+ * 0. */
 typedef struct cliptrn_position {
     int64_t epoch, sample;
 } cliptrn_position;
@@ -61,12 +62,12 @@ typedef struct cliptrn_stream_stats {
     double waited;  /* seconds that next() waited for the workers */
 } cliptrn_stream_stats;
 
-/* cliptrn_stream_open(): scan the sources and start the workers. The scan reads only pictures of tars
- * that are held in memory.
+/* cliptrn_stream_open(): scan the sources and start the workers. The scan reads only pictures of
+ * tars that are held in memory.
  * out  out  free with cliptrn_stream_close(); NULL on error
- * Errors: those of clip_pairs_open(); CLIP_EIO (a folder that cannot be listed whole), CLIP_EFORMAT (a
- * damaged source, or fewer pairs than a batch), CLIP_EINVAL (options), CLIP_EMISMATCH (the start lies
- * beyond the data), CLIP_ELIMIT (threads), CLIP_ENOMEM. */
+ * Errors: those of clip_pairs_open(); CLIP_EIO (a folder that cannot be listed whole), CLIP_EFORMAT
+ * (a damaged source, or fewer pairs than a batch), CLIP_EINVAL (options), CLIP_EMISMATCH (the start
+ * lies beyond the data), CLIP_ELIMIT (threads), CLIP_ENOMEM. */
 clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_stream **out, clip_error *err);
 
 /* cliptrn_stream_next(): the next batch. There always is one, epoch after epoch.
@@ -74,12 +75,12 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
  * unreadable), CLIP_EIO, CLIP_ENOMEM. After an error every call returns the same error. */
 clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_error *err);
 
-/* cliptrn_stream_count(): the number of pairs in an epoch, without those that the scan found broken.
- * An epoch has count / N batches, if decoding finds no more broken ones. */
+/* cliptrn_stream_count(): the number of pairs in an epoch, without those that the scan found
+ * broken. An epoch has count / N batches, if decoding finds no more broken ones. */
 int64_t cliptrn_stream_count(const cliptrn_stream *s);
 
-/* cliptrn_stream_fingerprint(): a hash of the file names and captions in their order. Other data have
- * another one. */
+/* cliptrn_stream_fingerprint(): a hash of the file names and captions in their order. Other data
+ * have another one. */
 uint64_t cliptrn_stream_fingerprint(const cliptrn_stream *s);
 
 /* cliptrn_stream_passed(): the files in folders that were passed over. */
@@ -87,7 +88,8 @@ const clip_passed *cliptrn_stream_passed(const cliptrn_stream *s);
 
 cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s);
 
-/* cliptrn_stream_close(): close it at any moment. Waits only for pictures that are being decoded. */
+/* cliptrn_stream_close(): close it at any moment. Waits only for pictures that are being
+ * decoded. */
 void cliptrn_stream_close(cliptrn_stream *s);
 
 #endif

@@ -11,9 +11,10 @@
 
 static int64_t in_steps(int64_t n, int64_t per_epoch) { return n < 0 ? -n * per_epoch : n; }
 
-/* CLIP's encoding tells a word's last token from the same letters within a word. Where there are no
- * blanks, a word has this end only where a phrase has: alone it would be another text than in a
- * caption. So the two tokens share what they learn; both rows are in the weights, equal. */
+/* CLIP's encoding has two tokens for the same letters, within a word and at its end. Without
+ * blanks, a word has this end only at the end of its phrase. A query of that word alone would then
+ * differ from the word in a caption. So the two tokens share what they learn. Both rows are in the
+ * weights, and are equal. */
 static clip_status find_rows(cliptrn_trainer *t, const cliptok *tokenizer)
 {
     const int V = t->net.config.text.vocab_size;

@@ -24,8 +24,8 @@ typedef struct cliptrn_trainer {
 
 /* cliptrn_trainer_init(): open the stream and the optimizer. Before it, call cliptrn_net_init() and
  * set the weights.
- * optimizer  in   steps, warmup and cooldown count steps. -n means n epochs, and for the warm-up the
- *                 default.
+ * optimizer  in   steps, warmup and cooldown count steps. -n means n epochs; for the warm-up it
+ *                 means the default.
  * Free with cliptrn_trainer_free(), also after an error. */
 clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_options *stream,
                                  const cliptrn_optimizer_options *optimizer, clip_error *err);
@@ -34,8 +34,8 @@ void cliptrn_trainer_free(cliptrn_trainer *t);
 /* cliptrn_trainer_step(): clipeng_trainer_step() of clip.h. */
 clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_error *err);
 
-/* cliptrn_state_write(), cliptrn_state_read(): the state that resuming needs besides the weights, as
- * files in `dir`:
+/* cliptrn_state_write(), cliptrn_state_read(): the state that resuming needs besides the weights,
+ * as files in `dir`:
  *     optimizer.safetensors   exp_avg.NAME, exp_avg_sq.NAME
  *     trainer.json            {"step": .., "epoch": .., "sample": .., "data": "a fingerprint",
  *                              "settings": {..}}

@@ -1,7 +1,7 @@
 /* encode_lines: texts in, ids out, for tools/parity_tokens.py and for measuring.
  *
  *     encode_lines DIR openclip|huggingface CAPACITY < texts > ids
- *     encode_lines DIR openclip|huggingface CAPACITY THREADS SECONDS < texts      texts a second, on standard output
+ *     encode_lines DIR openclip|huggingface CAPACITY THREADS SECONDS < texts  (texts a second)
  *
  * A text is a line with its length in bytes and then so many bytes; ids are a line a text. */
 #include <pthread.h>

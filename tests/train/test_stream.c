@@ -575,7 +575,8 @@ static void every_failing_allocation_is_survived(void **state)
                 if (status != CLIP_ENOMEM || !strstr(err.message, "out of memory") || !failed)
                     fail_msg("allocation %ld: %s", n, err.message);
             }
-            /* The worker goes on ahead until it is stopped. Its last samples may or may not come. */
+            /* The worker goes on ahead until it is stopped. Its last samples may or may not
+             * come. */
             if (!failed || n > 400)
                 break;
         }
