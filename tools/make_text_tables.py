@@ -13,6 +13,7 @@ whether the ids still agree.
 import html.entities
 import re
 import sys
+import textwrap
 import unicodedata
 
 import ftfy
@@ -38,9 +39,14 @@ def ranges(points, key):
     return out
 
 
-def rows(cells, per_line):
-    cells = list(cells)
-    return "".join("    " + " ".join(cells[i:i + per_line]) + "\n" for i in range(0, len(cells), per_line))
+def rows(cells, width=120):
+    """Lines of cells, as many on each as fit."""
+    lines = [""]
+    for cell in cells:
+        if len(lines[-1]) + len(cell) + 5 > width:
+            lines.append("")
+        lines[-1] += " " + cell
+    return "".join("   " + line + "\n" for line in lines)
 
 
 # ---- unicode.inc --------------------------------------------------------------------------------------------
@@ -126,35 +132,37 @@ def case_exceptions():
 
 def unicode_inc():
     ignorable, cased = case_exceptions()
-    return f"""/* Made by tools/make_text_tables.py from Python {sys.version.split()[0]} (Unicode {unicodedata.unidata_version}), regex {regex.__version__},
- * tokenizers {tokenizers.__version__}. */
+    return f"""/* Made by tools/make_text_tables.py from Python {sys.version.split()[0]}
+ * (Unicode {unicodedata.unidata_version}), regex {regex.__version__}, tokenizers {tokenizers.__version__}. */
 
-/* {{first, last, kind for OpenCLIP, kind for Hugging Face}}: letters and numbers that came after Unicode {unicodedata.unidata_version}. */
+/* {{first, last, {{kind for OpenCLIP, kind for Hugging Face}}}}: letters and numbers that came after
+ * Unicode {unicodedata.unidata_version}. */
 static const struct late_class {{
     uint32_t first, last;
-    unsigned char openclip, huggingface;
+    unsigned char kind[2];
 }} late_classes[] = {{
-{rows((f"{{0x{a:X}, 0x{b:X}, CLIPTOK_{k[0]}, CLIPTOK_{k[1]}}}," for a, b, k in classes()), 2)}}};
+{rows((f"{{0x{a:X}, 0x{b:X}, {{CLIPTOK_{k[0]}, CLIPTOK_{k[1]}}}}}," for a, b, k in classes()))}}};
 
-/* {{first, last, Python, Hugging Face}}: marks that this peer does not know and therefore neither reorders nor composes. */
+/* {{first, last, {{Python, Hugging Face}}}}: 1 where that program does not know the mark, so that it
+ * neither reorders nor composes it. */
 static const struct odd_mark {{
     uint32_t first, last;
-    unsigned char python, huggingface;
+    unsigned char unknown[2];
 }} odd_marks[] = {{
-{rows((f"{{0x{a:X}, 0x{b:X}, {k[0]}, {k[1]}}}," for a, b, k in odd_marks()), 5)}}};
+{rows((f"{{0x{a:X}, 0x{b:X}, {{{k[0]}, {k[1]}}}}}," for a, b, k in odd_marks()))}}};
 
 /* {{first, last, add}}: capitals that only Hugging Face lower-cases. */
 static const struct late_capital {{
     uint32_t first, last;
     int32_t add;
 }} late_capitals[] = {{
-{rows((f"{{0x{a:X}, 0x{b:X}, {k}}}," for a, b, k in late_capitals()), 5)}}};
+{rows((f"{{0x{a:X}, 0x{b:X}, {k}}}," for a, b, k in late_capitals()))}}};
 
 /* Case-ignorable besides Mn, Me, Cf, Lm, Sk; cased besides Lu, Ll, Lt. */
 static const uint32_t more_ignorable[][2] = {{
-{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in ignorable), 8)}}};
+{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in ignorable))}}};
 static const uint32_t more_cased[][2] = {{
-{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in cased), 8)}}};
+{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in cased))}}};
 """
 
 
@@ -163,8 +171,9 @@ static const uint32_t more_cased[][2] = {{
 def entities_inc():
     names = html.entities.html5
     out = """/* Made by tools/make_text_tables.py from Python's html.entities: the named characters of HTML 5.
- * One string a first letter, A to Z and then a to z. An entry: the rest of the name, ';' ('!' where HTML also takes the
- * name without its semicolon), the code points in hexadecimal, a blank. */
+ * There is one string for each first letter, A to Z and then a to z. An entry is the rest of the
+ * name, then ';' ('!' where HTML also takes the name without its semicolon), then the code points in
+ * hexadecimal, then a blank. */
 static const char *const entity_lists[52] = {
 """
     for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz":
@@ -179,7 +188,7 @@ static const char *const entity_lists[52] = {
         out += f"    /* {letter} */"
         line = ""
         for e in entries:
-            if len(line) + len(e) > 118:
+            if len(line) + len(e) > 112:
                 out += f'\n    "{line}"'
                 line = ""
             line += e
@@ -190,8 +199,9 @@ static const char *const entity_lists[52] = {
 # ---- mojibake.inc -------------------------------------------------------------------------------------------
 
 CODINGS = ftfy.chardata.CHARMAP_ENCODINGS
-SHORT = {"utf8_first_of_2": "lead2", "utf8_first_of_3": "lead3", "utf8_first_of_4": "lead4", "utf8_continuation": "tail",
-         "utf8_continuation_strict": "tail_strict", "start_punctuation": "start", "end_punctuation": "end"}
+SHORT = {"utf8_first_of_2": "lead2", "utf8_first_of_3": "lead3", "utf8_first_of_4": "lead4",
+         "utf8_continuation": "tail", "utf8_continuation_strict": "tail_strict",
+         "start_punctuation": "start", "end_punctuation": "end"}
 
 
 def mojibake_inc():
@@ -227,21 +237,22 @@ def mojibake_inc():
             line = ""
         line += word + ", "
     lines.append(line)
-    return f"""/* Made by tools/make_text_tables.py: the kinds are those of ftfy {ftfy.__version__} (Robyn Speer; Apache License 2.0),
- * the bytes those of Python's codecs, windows-125x in ftfy's sloppy variants (a byte without a meaning is the control
- * character of Latin-1; 0x1A is U+FFFD). */
+    order = textwrap.fill(", ".join(CODINGS[1:]), 97, break_on_hyphens=False).replace("\n", "\n * ")
+    return f"""/* Made by tools/make_text_tables.py. The kinds of characters come from ftfy {ftfy.__version__} (Robyn Speer;
+ * Apache License 2.0), the bytes from Python's codecs. For windows-125x these are ftfy's sloppy
+ * variants: a byte without a meaning is the control character of Latin-1, and 0x1A is U+FFFD. */
 enum {{
     {(chr(10) + "    ").join(l.rstrip() for l in lines)}
 }};
 
 /* The single-byte encodings after Latin-1, in the order in which they are tried:
- * {', '.join(CODINGS[1:])}. */
+ * {order}. */
 static const struct glyph {{
     uint16_t point;
     uint32_t kinds;
     unsigned char byte[9]; /* 0: not in that encoding */
 }} glyphs[] = {{
-{rows(cells, 2)}}};
+{rows(cells)}}};
 """
 
 

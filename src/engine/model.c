@@ -243,13 +243,13 @@ static clip_status read_recipe(loader *l, clip_model *m)
 
 /* A family's own tokenizer may know one vocabulary alone; a model with another was trained behind a
  * reader of vocab.json. */
-static cliptok_rules rules_of(const loader *l, const clip_model *m)
+static const cliptok_rules *rules_of(const loader *l, const clip_model *m)
 {
     const clipmdl_family *f = m->family;
     const bool own = f->vocabulary == 0 || m->config.text.vocab_size == f->vocabulary || l->files.bpe;
     if (!own || strcmp(f->tokenizer, "openclip") != 0)
-        return CLIPTOK_HUGGINGFACE;
-    return m->config.text.hf_tokenizer ? CLIPTOK_OPENCLIP_HF : CLIPTOK_OPENCLIP;
+        return &cliptok_huggingface;
+    return m->config.text.hf_tokenizer ? &cliptok_openclip_hf : &cliptok_openclip;
 }
 
 static clip_status read_tokenizer(loader *l, clip_model *m)
@@ -257,7 +257,7 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     if (!(m->towers & CLIP_TOWER_TEXT))
         return CLIP_OK;
     m->pad_id = m->family->pad_id(&m->config.text); /* as long as no tokenizer says another */
-    const cliptok_rules rules = rules_of(l, m);
+    const cliptok_rules *rules = rules_of(l, m);
     TRY(cliptok_load(l->files.dir, rules, &m->tokenizer, l->err));
     if (!m->tokenizer && l->files.tokenizer_dir)
         TRY(cliptok_load(l->files.tokenizer_dir, rules, &m->tokenizer, l->err));

@@ -26,7 +26,7 @@ struct clip_trainer {
     char *settings;
 };
 
-/* What building one takes. */
+/* The parts from which a trainer is built. */
 typedef struct builder {
     clip_trainer *out;
     const clip_train_options *o;
@@ -48,7 +48,7 @@ static clip_status wrong(const builder *b, const char *message)
 
 static const char *text(const builder *b, int id) { return clipeng_train_text(b->o, id); }
 
-/* ---- The tokenizer --------------------------------------------------------------------------------------------- */
+/* ---- The tokenizer --------------------------------------------------------------------------- */
 
 static clip_pairs_options pairs_options(const builder *b)
 {
@@ -65,7 +65,7 @@ static clip_status count_words(const builder *b, cliptok_learner *l)
     TRY(clipdat_pairs_open(text(b, CLIP_TRAIN_TRAIN_DATA), &opt, &pairs, b->err));
     clip_status s = CLIP_OK;
     do {
-        s = clipdat_pairs_next(pairs, &p, b->err); /* what is broken is for the stream to report */
+        s = clipdat_pairs_next(pairs, &p, b->err); /* the stream reports broken ones */
         for (int i = 0; s == CLIP_OK && i < p.n_captions; i++)
             s = cliptok_learner_add(l, p.captions[i], strlen(p.captions[i]));
     } while (s != CLIP_ENOMEM && (s < 0 || p.key));
@@ -73,7 +73,7 @@ static clip_status count_words(const builder *b, cliptok_learner *l)
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
-/* Where words are not parted, a vocabulary that is large enough learns phrases instead of words. */
+/* Without blanks between words, a large enough vocabulary learns phrases instead of words. */
 static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
 {
     char line[320];
@@ -82,12 +82,13 @@ static void warn_of_phrases(const builder *b, cliptok_learner_stats stats)
     snprintf(
         line, sizeof line,
         "%lld of %lld captions have no blanks and became one token each, learned by heart: "
-        "words that stand in them will find nothing; put blanks between words, or choose a smaller vocabulary (tokenizer-vocab)",
+        "words that stand in them will find nothing; put blanks between words, or choose a smaller "
+        "vocabulary (tokenizer-vocab)",
         (long long)stats.by_heart, (long long)stats.texts);
     warn(b, line);
 }
 
-/* The files of a vocabulary learned from the captions, into the directory. */
+/* Write the files of a vocabulary learned from the captions into the directory. */
 static clip_status learn(const builder *b, const char *dir)
 {
     cliptok_learner *l = NULL;
@@ -114,7 +115,7 @@ static clip_status learn(const builder *b, const char *dir)
     return s;
 }
 
-/* A directory to learn into, gone afterwards. */
+/* A directory to learn into. It is removed afterwards. */
 static clip_status learn_tokenizer(const builder *b)
 {
     const char *tmp = getenv("TMPDIR");
@@ -124,7 +125,7 @@ static clip_status learn_tokenizer(const builder *b)
         return clipb_fail(b->err, CLIP_EIO, dir, "cannot be made");
     clip_status s = learn(b, dir);
     if (s == CLIP_OK)
-        s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &b->out->own, b->err);
+        s = cliptok_load(dir, &cliptok_huggingface, &b->out->own, b->err);
     if (s == CLIP_OK)
         s = clipeng_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
     static const char *const written[] = {"vocab.json", "merges.txt"};
@@ -137,7 +138,8 @@ static clip_status learn_tokenizer(const builder *b)
     return s;
 }
 
-/* The tokenizer of a directory, by the rules by which the checkpoint to be saved, of OpenCLIP's layout, will be read. */
+/* Load the tokenizer of a directory, by the rules that a reader of the saved checkpoint, which has
+ * OpenCLIP's layout, will follow. */
 static clip_status load_tokenizer(const builder *b, const char *dir)
 {
     cliptok *t = NULL;
@@ -146,10 +148,10 @@ static clip_status load_tokenizer(const builder *b, const char *dir)
         return CLIP_ENOMEM;
     const bool has_bpe = clipb_is_file(bpe);
     free(bpe);
-    TRY(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, b->err));
+    TRY(cliptok_load(dir, &cliptok_huggingface, &t, b->err));
     if (t && (has_bpe || cliptok_vocab_size(t) == CLIPMDL_OPENAI_VOCABULARY)) {
         cliptok_free(t);
-        TRY(cliptok_load(dir, CLIPTOK_OPENCLIP, &t, b->err));
+        TRY(cliptok_load(dir, &cliptok_openclip, &t, b->err));
     }
     if (!t)
         return clipb_fail(b->err, CLIP_EIO, dir, "holds no tokenizer");
@@ -158,7 +160,7 @@ static clip_status load_tokenizer(const builder *b, const char *dir)
     return clipeng_tokenizer_files_read(dir, &b->out->tokenizer_files, b->err);
 }
 
-/* ---- What is trained ----------------------------------------------------------------------------------------------- */
+/* ---- What is trained ------------------------------------------------------------------------- */
 
 static clip_status from_scratch(const builder *b)
 {
@@ -199,7 +201,8 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     return s;
 }
 
-/* The background of the settings wins over that of the configuration or the checkpoint, and is saved with the model. */
+/* The background of the settings wins over that of the configuration or the checkpoint, and is
+ * saved with the model. */
 static void set_background(const builder *b)
 {
     const char *color = text(b, CLIP_TRAIN_BACKGROUND);
@@ -277,7 +280,7 @@ static cliptrn_stream_options stream_options(const builder *b, const clip_pairs_
     };
 }
 
-/* What nobody means to ask for, but what can be asked for. */
+/* Warn of settings that are allowed, but hardly meant. */
 static void warn_of_settings(const builder *b)
 {
     const cliptrn_trainer *t = &b->out->t;
@@ -286,7 +289,8 @@ static void warn_of_settings(const builder *b)
     if (text(b, CLIP_TRAIN_PRETRAINED) && o->lr > 1e-4 && !t->net.opt.lock_image && !t->net.opt.lock_text) {
         snprintf(
             line, sizeof line,
-            "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; 1e-5 is usual for fine-tuning",
+            "a learning rate of %g is for training from scratch: it wrecks a pre-trained model; "
+            "1e-5 is usual for fine-tuning",
             o->lr);
         warn(b, line);
     }
@@ -309,9 +313,9 @@ static void warn_of_settings(const builder *b)
     }
 }
 
-/* ---- clip.h ---------------------------------------------------------------------------------------------------------- */
+/* ---- clip.h ---------------------------------------------------------------------------------- */
 
-/* resume: the directory of a checkpoint to go on from, and the state it was left in; NULL: a new training. */
+/* resume: the directory of a checkpoint to go on from, and its state; NULL: a new training. */
 static clip_status build(const builder *b, const char *resume, const cliptrn_state *state)
 {
     clip_trainer *t = b->out;
@@ -322,7 +326,8 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
         (text(b, CLIP_TRAIN_MODEL) || text(b, CLIP_TRAIN_TOKENIZER) || text(b, CLIP_TRAIN_TOKENIZER_VOCAB)))
         return wrong(
             b,
-            "a checkpoint (pretrained) brings its own model and tokenizer: model, tokenizer and tokenizer-vocab are for new ones");
+            "a checkpoint (pretrained) brings its own model and tokenizer: "
+            "model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
     set_background(b);
     TRY(read_augment(b));
@@ -338,7 +343,7 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
                                 b->err));
         TRY(clipmdl_store_check(&t->source->store, b->err));
     }
-    clipeng_model_free(t->source); /* all that is needed of it is copied */
+    clipeng_model_free(t->source); /* everything that is needed has been copied */
     t->source = NULL;
     t->t.share_ends = text(b, CLIP_TRAIN_TOKENIZER_VOCAB) != NULL;
     TRY(cliptrn_trainer_init(&t->t, &stream, &optimizer, b->err));
@@ -375,7 +380,7 @@ clip_status clipeng_trainer_new(const clip_train_options *o, clip_warn_fn warn_f
     return o ? create(&b, NULL, NULL, out) : clipb_fail(err, CLIP_EINVAL, NULL, "no settings of a training");
 }
 
-/* The settings of a run, with those of `now` that have no part in its result. */
+/* The settings of a run, with the settings of `now` that do not change its result. */
 static clip_status settings_of(clip_train_options *all, const char *json, const char *dir,
                                const clip_train_options *now, clip_error *err)
 {

@@ -16,7 +16,7 @@
 
 #define MOST_JSON ((size_t)1 << 20)
 
-/* SPEC and PATH: where paths stand, relative to the file they are read from. */
+/* SPEC and PATH hold paths, relative to the file that they are read from. */
 typedef enum kind { TEXT, CHAR, SPEC, PATH, INT, REAL, FLAG, CHOICE, COLOR, JSON } kind;
 
 typedef struct row {
@@ -56,7 +56,7 @@ void clipeng_train_options_free(clip_train_options *o)
     free(o);
 }
 
-/* ---- Setting ---------------------------------------------------------------------------------------------------- */
+/* ---- Setting --------------------------------------------------------------------------------- */
 
 /* Is `value` one of "a|b|c"? */
 static bool among(const char *value, const char *choices)
@@ -120,7 +120,7 @@ clip_status clipeng_train_options_set(clip_train_options *o, const char *name, c
     return CLIP_OK;
 }
 
-/* ---- Reading and writing ------------------------------------------------------------------------------------------ */
+/* ---- Reading and writing --------------------------------------------------------------------- */
 
 static bool is_path(int i) { return table[i].kind == SPEC || table[i].kind == PATH; }
 
@@ -210,7 +210,8 @@ static cJSON *as_json(int i, const char *value, const char *here)
 {
     const kind k = table[i].kind;
     if (k == INT || k == REAL)
-        return cJSON_CreateNumber(strtod_l(value, NULL, clipb_plain())); /* JSON has not every spelling that strtod() takes */
+        /* strtod() takes more spellings than JSON has. */
+        return cJSON_CreateNumber(strtod_l(value, NULL, clipb_plain()));
     if (k == FLAG || k == JSON)
         return cJSON_CreateRaw(value);
     char *path = is_path(i) ? from_file(value, here) : NULL;
@@ -238,7 +239,7 @@ char *clipeng_train_options_json(const clip_train_options *o)
     return text;
 }
 
-/* ---- Getting ------------------------------------------------------------------------------------------------------ */
+/* ---- Getting --------------------------------------------------------------------------------- */
 
 const char *clipeng_train_text(const clip_train_options *o, int id)
 {

@@ -1,4 +1,5 @@
-/* train_options.h: the settings of a training: one table, from which clip.h's functions, the command's help and the trainer all read. */
+/* train_options.h: the settings of a training, in one table. The functions of clip.h, the command's
+ * help and the trainer read it. */
 #ifndef CLIPENG_TRAIN_OPTIONS_H
 #define CLIPENG_TRAIN_OPTIONS_H
 
@@ -6,7 +7,7 @@
 
 #include "base/status.h"
 
-/* id, group, name, kind, value as help pages call it, default, least, most, help. */
+/* id, group, name, kind, placeholder in help pages, default, lower limit, upper limit, help. */
 #define CLIP_TRAIN_OPTIONS(X)                                                                                          \
     X(TRAIN_DATA, "Data", "train-data", SPEC, "SPEC", NULL, 0, 0,                                                      \
       "image-text pairs: a .tsv/.csv table, a folder, WebDataset tars;\nwith {000..012} and '::' between several")     \
@@ -71,16 +72,19 @@ struct clip_train_options {
     char *value[CLIP_TRAIN_OPTION_COUNT]; /* as text, checked; NULL: not set */
 };
 
-/* Text, whole numbers and reals: the value set, else the default; NULL and 0 where there is neither. */
+/* The value of a setting, or else its default. Without a default: NULL or 0. */
 const char *clipeng_train_text(const clip_train_options *o, int id);
 long clipeng_train_int(const clip_train_options *o, int id);
 double clipeng_train_real(const clip_train_options *o, int id);
 bool clipeng_train_flag(const clip_train_options *o, int id);
 
-/* clipeng_train_options_parse(): clipeng_train_options_read() from a text; `name` is for messages. */
+/* clipeng_train_options_parse(): clipeng_train_options_read() from a text. `name` is for
+ * messages. */
 clip_status clipeng_train_options_parse(clip_train_options *o, const char *json, const char *name, clip_error *err);
 
-/* All that is set, paths made absolute, as the JSON object that clipeng_train_options_read() takes; free() it. NULL: out of memory. */
+/* clipeng_train_options_json(): all settings that are set, with absolute paths, as a JSON object
+ * that clipeng_train_options_read() takes.
+ * @return: free it with free(); NULL: out of memory */
 char *clipeng_train_options_json(const clip_train_options *o);
 
 #endif

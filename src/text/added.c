@@ -1,3 +1,4 @@
+/* Added tokens: collected from the configuration files, numbered, found in a text. */
 #include "text/added.h"
 
 #include <limits.h>
@@ -11,10 +12,10 @@
 enum { FILE_LIMIT = 16 << 20, MAX_ADDED = 1000, MAX_TEXT = 1024 };
 #define SPECIAL LONG_MAX
 
-/* One of them as a file names it. */
+/* An added token as a file names it. */
 typedef struct named {
     const char *text; /* in a cJSON tree */
-    long order;       /* they get their ids in this order; SPECIAL: after those of the lists, as they come */
+    long order;       /* in which tokens get their ids; SPECIAL: after those of the lists, as they come */
     bool normalized;
     bool string; /* not an object with a "content" */
 } named;
@@ -63,7 +64,7 @@ static clip_status append(named_list *list, named t)
     return CLIP_OK;
 }
 
-/* A token of a list: takes the place of one with the same number. */
+/* Add a token of a list. It replaces one with the same number. */
 static clip_status add_listed(named_list *list, named t)
 {
     for (size_t i = 0; i < list->n; i++)
@@ -74,8 +75,9 @@ static clip_status add_listed(named_list *list, named t)
     return append(list, t);
 }
 
-/* A special token: not if a list has its text, nor if the same was there; but one that only differs in what it says about
- * itself is added again, and then what it says counts. So says transformers, which compares strings with objects. */
+/* Add a special token, unless a list has its text, or the same token was there before. A token with
+ * the same text but other properties is added again, and its properties count. transformers does so
+ * because it compares strings with objects. */
 static clip_status add_special(named_list *list, named t)
 {
     for (size_t i = 0; i < list->n; i++) {
@@ -96,7 +98,7 @@ static int compare_order(const void *a, const void *b)
 static const char *const attributes[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                          "pad_token", "cls_token", "mask_token"};
 
-/* The value of bos_token and so on, NULL where CLIPTokenizer's own stands. */
+/* The value of bos_token and so on; NULL: the file leaves CLIPTokenizer's own. */
 static const cJSON *attribute(const files *f, const char *key)
 {
     const cJSON *v = f->decoder ? NULL : get(f->special, key);
@@ -164,7 +166,7 @@ static clip_status read_attributes(const files *f, named_list *out, const char *
     return CLIP_OK;
 }
 
-/* A token's text as it stands in a normalised text. */
+/* A token's text as it stands in a cleaned text. */
 static clip_status normalize(const char *text, cliptok_added *out)
 {
     cliptok_points a = {0}, b = {0};
@@ -173,10 +175,10 @@ static clip_status normalize(const char *text, cliptok_added *out)
     while (s == CLIP_OK && p < end)
         s = cliptok_points_put(&a, cliptok_utf8_next(&p, end));
     if (s == CLIP_OK)
-        s = cliptok_nfc(a.c, a.n, CLIPTOK_HUGGINGFACE, &b);
+        s = cliptok_nfc(a.c, a.n, &cliptok_unicode_rust, &b);
     a.n = 0;
     if (s == CLIP_OK)
-        s = cliptok_lower(b.c, b.n, CLIPTOK_HUGGINGFACE, &a);
+        s = cliptok_lower(b.c, b.n, &cliptok_unicode_rust, &a);
     if (s == CLIP_OK && !(out->text = malloc(4 * a.n + 1)))
         s = CLIP_ENOMEM;
     for (size_t i = 0; s == CLIP_OK && i < a.n; i++)
@@ -201,12 +203,14 @@ static clip_status put(cliptok_added_list *list, const named *t, int32_t id, con
             return CLIP_ENOMEM;
         a->n = strlen(t->text);
     }
+    list->any[t->normalized] |= a->n > 0;
     if (a->n > 0)
         list->begins[t->normalized][(unsigned char)a->text[0]] = true;
     return CLIP_OK;
 }
 
-/* Of several with the same text the first has the place, the last the say. NULL: token i is not the first. */
+/* Where several tokens have the same text, it has the place of the first and the properties of the
+ * last. NULL: token i is not the first. */
 static const named *last_of_first(const named_list *names, size_t i)
 {
     const named *last = &names->token[i];
@@ -219,7 +223,7 @@ static const named *last_of_first(const named_list *names, size_t i)
     return last;
 }
 
-/* Give each its id: that of the vocabulary, or the next one that is free. */
+/* Give each token its id: that of the vocabulary, or the next free one. */
 static clip_status number(cliptok_added_list *list, const named_list *names, const files *f, const cliptok_bpe *b,
                           const char *dir, clip_error *err)
 {
@@ -302,7 +306,7 @@ void cliptok_added_free(cliptok_added_list *list)
 const cliptok_added *cliptok_added_find(const cliptok_added_list *list, bool normalized, const unsigned char *p,
                                         const unsigned char *end, const unsigned char **at)
 {
-    for (; p < end; p++) {
+    for (; list->any[normalized] && p < end; p++) {
         const cliptok_added *best = NULL;
         for (size_t i = 0; list->begins[normalized][*p] && i < list->n; i++) {
             const cliptok_added *a = &list->token[i];

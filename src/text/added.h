@@ -1,5 +1,5 @@
-/* added.h: tokens that Hugging Face's tokenizers find in a text before anything else happens to it: "<|endoftext|>" and others
- * a checkpoint may name, each in one of several files. */
+/* added.h: special tokens that a checkpoint's files name, such as "<|endoftext|>". Hugging Face's
+ * tokenizers look for them in a text before they do anything else. */
 #ifndef CLIPTOK_ADDED_H
 #define CLIPTOK_ADDED_H
 
@@ -7,29 +7,37 @@
 #include "text/bpe.h"
 
 typedef struct cliptok_added {
-    char *text; /* as it is looked for */
+    char *text; /* the spelling to look for */
     size_t n;
     int32_t id;
-    bool normalized; /* looked for in the normalised text, else in the text as it came */
+    bool normalized; /* look for it in the cleaned text, else in the text as it came */
 } cliptok_added;
 
 typedef struct cliptok_added_list {
     cliptok_added *token;
     size_t n, capacity;
-    bool begins[2][256];         /* [normalized]: the first bytes */
+    bool begins[2][256]; /* [normalized]: does a token begin with this byte? */
+    bool any[2];         /* [normalized]: is there a token? */
     int32_t start, end, unknown, pad; /* ids of bos_token, eos_token, unk_token, pad_token */
-    int32_t vocab_size;          /* largest id + 1, those of the vocabulary included */
+    int32_t vocab_size;  /* largest id + 1, of the vocabulary and of added tokens */
 } cliptok_added_list;
 
-/* cliptok_added_load(): what CLIPTokenizer.from_pretrained(dir) adds: tokenizer_config.json's "added_tokens_decoder"; without it
- * special_tokens_map.json, added_tokens.json and tokenizer.json's "added_tokens" (`from_tokenizer`, may be NULL); and the special
- * tokens, bos_token and so on. Free with cliptok_added_free() in any case.
- * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED ("single_word"; spaces in a normalised one), CLIP_ELIMIT, CLIP_ENOMEM. */
+/* cliptok_added_load(): the tokens that CLIPTokenizer.from_pretrained(dir) adds. They come from
+ * "added_tokens_decoder" of tokenizer_config.json, or else from special_tokens_map.json,
+ * added_tokens.json and tokenizer.json's "added_tokens". The special tokens (bos_token and so on)
+ * come on top.
+ * from_tokenizer  in   tokenizer.json's "added_tokens"; may be NULL
+ * list            out  free with cliptok_added_free(), also after an error
+ * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED ("single_word", or spaces in a normalised token),
+ * CLIP_ELIMIT, CLIP_ENOMEM. */
 clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer,
                                const cliptok_bpe *b, clip_error *err);
 void cliptok_added_free(cliptok_added_list *list);
 
-/* cliptok_added_find(): the first of them in [p, end), of several that begin there the longest: *at is where. NULL: none. */
+/* cliptok_added_find(): the first added token in [p, end). Where several begin, the longest counts.
+ * normalized  in   look for the tokens of cleaned text, else for the others
+ * at          out  where the token begins; not set where there is none
+ * @return: NULL: there is none */
 const cliptok_added *cliptok_added_find(const cliptok_added_list *list, bool normalized, const unsigned char *p,
                                         const unsigned char *end, const unsigned char **at);
 

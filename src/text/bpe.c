@@ -1,3 +1,4 @@
+/* Byte-pair encoding: the tables of tokens and merges, and the encoding of a word. */
 #include "text/bpe.h"
 
 #include <stdlib.h>
@@ -7,17 +8,22 @@
 #include "text/unicode.h"
 
 enum {
-    SHORT = 64,       /* bytes: up to here looking for the best merge again and again is faster than a heap */
-    MAX_PROBES = 512, /* in a hash table; more than some 60 do not happen by chance, and a file made for it would take hours */
+    /* Bytes of a word. Up to here it is faster to look for the best merge again and again than to
+     * keep a heap. */
+    SHORT = 64,
+    /* In a hash table. More than some 60 do not happen by chance. A file that was made to have more
+     * would take hours. */
+    MAX_PROBES = 512,
 };
 #define NO_RANK UINT32_MAX
 
-/* Both hash tables are of 32-bit slots, so that they stay in the caches: where the entry is, plus one, below some bits of its
- * hash that save most looks at entries that are not meant. 0: empty. */
+/* Both hash tables have slots of 32 bits, so that they stay in the caches. A slot holds the place
+ * of its entry plus one, and above it some bits of the hash. These bits save most looks at other
+ * entries. An empty slot is 0. */
 #define TOKEN_BITS 24 /* in units of 4 bytes of the pool */
 #define MERGE_BITS 20
 
-/* A record of the pool, at a multiple of 4; its bytes follow. */
+/* A record of the pool, at a multiple of 4. Its bytes follow it. */
 typedef struct cliptok_token {
     int32_t id;
     uint16_t n;
@@ -34,7 +40,7 @@ static uint32_t slot_of(uint32_t hash, size_t entry, int bits)
     return (hash & ~0u << bits) | (uint32_t)entry;
 }
 
-/* ---- Tokens ------------------------------------------------------------------------------------------------- */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 static uint32_t hash_bytes(const unsigned char *p, size_t n, int kind)
 {
@@ -56,7 +62,7 @@ static uint32_t hash_bytes(const unsigned char *p, size_t n, int kind)
     return (uint32_t)(h ^ h >> 29);
 }
 
-/* A token's text as its bytes; returns the kind. Room for n bytes. */
+/* The bytes that a token's text stands for, at most n. Returns the kind of token. */
 static int to_bytes(const char *text, size_t n, unsigned char *out, size_t *n_out)
 {
     bool ends = n >= 4 && memcmp(text + n - 4, "</w>", 4) == 0;
@@ -122,7 +128,7 @@ static token *find_text(const cliptok_bpe *b, const char *text, size_t n)
     return find(b, bytes, k, kind, hash_bytes(bytes, k, kind));
 }
 
-/* Returns how many slots it went over. */
+/* Returns the number of slots that it passed. */
 static size_t put_slot(uint32_t *slot, size_t slots, uint32_t hash, uint32_t value)
 {
     size_t i = hash & (slots - 1), probes = 0;
@@ -149,7 +155,7 @@ static clip_status resize_slots(cliptok_bpe *b, size_t slots)
     return CLIP_OK;
 }
 
-/* Token `id` is these bytes; *fresh: neither was there. */
+/* Token `id` is these bytes. *fresh: neither the id nor the bytes were there before. */
 static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kind, int32_t id, bool *fresh,
                        const char *file, clip_error *err)
 {
@@ -246,7 +252,7 @@ int32_t cliptok_bpe_inner(const cliptok_bpe *b, int32_t id)
     return inner ? inner->id : id;
 }
 
-/* ---- Merges ------------------------------------------------------------------------------------------------- */
+/* ---- Merges ---------------------------------------------------------------------------------- */
 
 static uint32_t hash_pair(int32_t left, int32_t right)
 {
@@ -284,7 +290,8 @@ static clip_status resize_pairs(cliptok_bpe *b, size_t pairs)
     return CLIP_OK;
 }
 
-/* What l and r become: of the given id, which is new, or -1: the token of their joint text, NULL if there is none. */
+/* The token that l and r become: a new one with the given id; with id -1 the token of their joint
+ * text, or NULL if there is none. */
 static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t id, token **out, const char *file,
                         clip_error *err)
 {
@@ -293,7 +300,7 @@ static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t 
     bool fresh;
     *out = NULL;
     memcpy(bytes, bytes_of(l), l->n);
-    if (l->kind == CLIPTOK_LAST) { /* no word gets there, but the text is what it is */
+    if (l->kind == CLIPTOK_LAST) { /* no word has such a merge, but a file may */
         memcpy(bytes + n, "</w>", 4);
         n += 4;
     }
@@ -354,7 +361,7 @@ void cliptok_bpe_parts(const cliptok_bpe *b, size_t rank, int32_t *left, int32_t
     *right = b->merge[rank].right;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 clip_status cliptok_bpe_init(cliptok_bpe *b, size_t tokens, size_t merges)
 {
@@ -379,9 +386,9 @@ void cliptok_bpe_free(cliptok_bpe *b)
     *b = (cliptok_bpe){0};
 }
 
-clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unknown, const char *file, clip_error *err)
+clip_status cliptok_bpe_finish(cliptok_bpe *b, bool one_by_one, int32_t unknown, const char *file, clip_error *err)
 {
-    b->one_by_one = rules != CLIPTOK_OPENCLIP;
+    b->one_by_one = one_by_one;
     for (int last = 0; last < 2; last++)
         for (int i = 0; i < 256; i++) {
             unsigned char p = (unsigned char)i;
@@ -400,11 +407,12 @@ clip_status cliptok_bpe_finish(cliptok_bpe *b, cliptok_rules rules, int32_t unkn
     return CLIP_OK;
 }
 
-/* ---- A word ------------------------------------------------------------------------------------------------- */
+/* ---- A word ---------------------------------------------------------------------------------- */
 
-/* The order of merges. OpenCLIP takes the pair with the lowest rank and merges it wherever it occurs, from left to right, then
- * looks again. Hugging Face merges one occurrence, then looks again. As long as merges are listed in the order in which they
- * were learned (`in_order`) nothing new can come before what is still to be merged, and the two are the same. */
+/* The order of merges. OpenCLIP takes the pair with the lowest rank, merges it wherever it occurs,
+ * from left to right, and looks again. Hugging Face merges one occurrence and looks again. If
+ * merges are listed in the order in which they were learned (`in_order`), a new pair always ranks
+ * after the pairs that are still to be merged. Then both orders give the same. */
 
 static uint32_t rank_of(const cliptok_bpe *b, int32_t left, int32_t right, int32_t *result)
 {
@@ -422,7 +430,7 @@ static int start_word(const cliptok_bpe *b, const unsigned char *word, size_t n,
     return (int)n;
 }
 
-/* id[0..n), n <= SHORT, merged in place; returns how many are left. */
+/* Merge id[0..n), n <= SHORT, in place. Returns how many are left. */
 static int merge_short(const cliptok_bpe *b, int32_t *id, int n)
 {
     uint32_t rank[SHORT]; /* of the pair that begins here */
@@ -437,7 +445,8 @@ static int merge_short(const cliptok_bpe *b, int32_t *id, int n)
         if (best == NO_RANK)
             return n;
         int w = 0;
-        bool merged = false, changed = false; /* has any merge been done in this round; was it the symbol before this one */
+        bool merged = false;  /* has this round done any merge? */
+        bool changed = false; /* did a merge make the symbol before this one? */
         for (int i = 0; i < n; w++) {
             bool here = i + 1 < n && rank[i] == best && !(once && merged);
             id[w] = here ? result[i] : id[i];
@@ -453,7 +462,7 @@ static int merge_short(const cliptok_bpe *b, int32_t *id, int n)
     }
 }
 
-/* The heap: the lowest rank first, of equal ones the leftmost. */
+/* The heap: the lowest rank is on top; of equal ranks, the leftmost. */
 typedef struct heap {
     uint64_t *key; /* rank << 32 | position */
     size_t n;
@@ -492,13 +501,14 @@ static uint64_t pop(heap *h)
     return top;
 }
 
-/* A long word: symbols in a list, their pairs in a heap. A key in the heap is out of date if its symbol has another rank by now. */
+/* A long word: its symbols are a list, their pairs a heap. A key in the heap is out of date if its
+ * symbol has another rank by now. */
 typedef struct word {
     int32_t *id, *prev, *next; /* [n]; next is n at the end, prev -1 at the beginning */
     uint32_t *rank;            /* of the pair that begins here; NO_RANK: none, or the symbol is gone */
     int32_t n;
     heap heap;
-    uint64_t *later; /* OpenCLIP's order: pairs that arose in this round and would come before the rest of it */
+    uint64_t *later; /* OpenCLIP's order: new pairs that rank before this round, kept for the next */
     size_t n_later;
 } word;
 
@@ -550,7 +560,8 @@ static void merge_long(const cliptok_bpe *b, word *w)
 
 static clip_status encode_long(const cliptok_bpe *b, const unsigned char *bytes, size_t n, cliptok_ids *out)
 {
-    /* Each merge takes one symbol and one key away and makes at most two keys: never more than 2n. */
+    /* Each merge takes one symbol and one key away, and makes at most two keys. So there are never
+     * more than 2n keys. */
     if (n > INT32_MAX / 4)
         return CLIP_ENOMEM;
     size_t room = n * (4 * sizeof(int32_t) + 2 * sizeof(uint64_t));
@@ -576,7 +587,8 @@ clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *bytes, s
     enum { UNKNOWN, WHOLE, IN_PARTS };
     if (n > SHORT)
         return encode_long(b, bytes, n, out);
-    /* Most words are one token, but not every token that spells a word is what its letters merge to: found out when first seen. */
+    /* Most words are one token. But the letters of a token's word need not merge to that token. It
+     * is found out when the word is first seen. */
     const token *t = find(b, bytes, n, CLIPTOK_LAST, hash_bytes(bytes, n, CLIPTOK_LAST));
     int known = t ? atomic_load_explicit(&b->whole[t->id], memory_order_relaxed) : IN_PARTS;
     if (known == WHOLE) {

@@ -1,11 +1,9 @@
-/* CLIP's byte-pair tokenizers, from text to ids. Both rules are the same from the words on; before that
+/* CLIP's byte-pair tokenizers, from text to ids:
  *
- *     OpenCLIP       a line: ftfy.fix_text, html.unescape twice;  a run between spaces: str.lower
- *     Hugging Face   a text: out with the added tokens;           a run between spaces: NFC, lower-case
+ *     text -> between added tokens -> clean (clean.h) -> words (split.h) -> ids (bpe.h)
  *
- * Lines, pieces and runs are worked on one after the other, and no further than there is room for
- * ids. Most are plain ASCII, which changes in nothing but its case. They go from the caller's
- * memory to the words through a buffer on the stack. Nothing is kept between two calls. */
+ * Each step hands its result on piece by piece. All steps stop when there is no more room for ids.
+ * Nothing is kept between two calls. */
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -15,327 +13,122 @@
 #include "base/file.h"
 #include "text/added.h"
 #include "text/bpe.h"
-#include "text/fix.h"
-#include "text/html.h"
-#include "text/unicode.h"
+#include "text/split.h"
 #include "text/vocab.h"
 
 typedef struct byte_pair {
     cliptok base;
     cliptok_bpe bpe;
-    cliptok_added_list added; /* Hugging Face's rules only */
-    unsigned char kind[128];  /* of ASCII */
-    bool plain[256];          /* bytes that the cleaning leaves alone */
+    cliptok_added_list added; /* empty where the rules have no added tokens */
+    cliptok_splitter splitter;
+    bool plain[256]; /* bytes that the cleaning leaves alone */
 } byte_pair;
 
-/* The work of one call: what is encoded so far, and buffers that grow when first needed. */
-typedef struct work {
+/* What a call has encoded so far. */
+typedef struct output {
     const byte_pair *t;
     cliptok_ids ids;
-    cliptok_points text, line, spare;
-    unsigned char *low, *cleaned;
-    size_t low_capacity, cleaned_capacity;
-} work;
+} output;
 
-/* ---- Words -------------------------------------------------------------------------------------------------- */
-
-/* "'s", "'re" and so on at p, which is an apostrophe: the length, 0 if it is none. OpenCLIP ignores case where there is none
- * left, but for one letter: the long s, whose capital is S. */
-static size_t contraction(const byte_pair *t, const unsigned char *p, size_t n)
+static clip_status encode_word(output *o, const cliptok_word *w)
 {
-    static const char pairs[][3] = {"re", "ve", "ll"};
-    if (n >= 2 && (p[1] == 's' || p[1] == 't' || p[1] == 'm' || p[1] == 'd'))
-        return 2;
-    if (t->base.rules == CLIPTOK_OPENCLIP && n >= 3 && p[1] == 0xC5 && p[2] == 0xBF)
-        return 3;
-    for (size_t i = 0; n >= 3 && i < sizeof pairs / sizeof *pairs; i++)
-        if (p[1] == pairs[i][0] && p[2] == pairs[i][1])
-            return 3;
-    return 0;
-}
-
-static bool begins(const unsigned char *p, size_t n, const char *with)
-{
-    size_t k = strlen(with);
-    return n >= k && memcmp(p, with, k) == 0;
-}
-
-/* A special token written out at p, which is a '<': encode it and return its length, 0 if there is none. */
-static size_t special(work *w, const unsigned char *p, size_t n, clip_status *s)
-{
-    static const char long_s[] = "<\xC5\xBFtart_of_text>";
-    if (w->t->base.rules == CLIPTOK_OPENCLIP) {
-        if (begins(p, n, CLIPTOK_START_OPENCLIP)) {
-            cliptok_put_id(&w->ids, w->t->base.start);
-            return strlen(CLIPTOK_START_OPENCLIP);
-        }
-        if (begins(p, n, CLIPTOK_END_OPENCLIP)) {
-            cliptok_put_id(&w->ids, w->t->base.end);
-            return strlen(CLIPTOK_END_OPENCLIP);
-        }
-        if (begins(p, n, long_s)) { /* found as the special token, but it is not called that */
-            *s = cliptok_bpe_word(&w->t->bpe, p, strlen(long_s), &w->ids);
-            return strlen(long_s);
-        }
-        return 0;
+    const cliptok_bpe *b = &o->t->bpe;
+    switch (w->meaning) {
+    case CLIPTOK_IS_START: cliptok_put_id(&o->ids, o->t->base.start); return CLIP_OK;
+    case CLIPTOK_IS_END: cliptok_put_id(&o->ids, o->t->base.end); return CLIP_OK;
+    case CLIPTOK_IS_BRACKET:
+        TRY(cliptok_bpe_word(b, w->text, 2, &o->ids));
+        TRY(cliptok_bpe_word(b, w->text + 2, w->n - 4, &o->ids));
+        return cliptok_bpe_word(b, w->text + w->n - 2, 2, &o->ids);
+    case CLIPTOK_IS_WORD: break;
     }
-    /* Only what is not written exactly like the token comes here. It is one match, taken apart again by the byte-level step. */
-    size_t name = begins(p, n, CLIPTOK_START) ? strlen(CLIPTOK_START) - 4
-                  : begins(p, n, CLIPTOK_END) ? strlen(CLIPTOK_END) - 4
-                                              : 0;
-    const size_t part[] = {2, name, 2};
-    for (int i = 0; name > 0 && i < 3 && *s == CLIP_OK; i++) {
-        *s = cliptok_bpe_word(&w->t->bpe, p, part[i], &w->ids);
-        p += part[i];
-    }
-    return name > 0 ? name + 4 : 0;
+    return cliptok_bpe_word(b, w->text, w->n, &o->ids);
 }
 
-/* The kind of the character at *p, which moves behind it. */
-static inline int next_kind(const byte_pair *t, const unsigned char **p, const unsigned char *end)
+static clip_status encode_words(output *o, const unsigned char *p, const unsigned char *end)
 {
-    if (**p < 0x80)
-        return t->kind[*(*p)++];
-    return cliptok_kind(cliptok_utf8_next(p, end), t->base.rules);
-}
-
-/* Clean lower-case text into words and these into ids:
- *     special | 's|'t|'re|'ve|'m|'ll|'d | \p{L}+ | \p{N} | [^\s\p{L}\p{N}]+ */
-static clip_status encode_words(work *w, const unsigned char *p, const unsigned char *end)
-{
-    while (p < end && !cliptok_full(&w->ids)) {
-        const unsigned char *word = p;
-        size_t n = 0;
-        clip_status s = CLIP_OK;
-        int kind = next_kind(w->t, &p, end);
-        if (kind == CLIPTOK_SPACE || kind == CLIPTOK_NOTHING)
-            continue;
-        if (*word == '<' && (n = special(w, word, (size_t)(end - word), &s)) > 0) {
-            TRY(s);
-            p = word + n;
-            continue;
-        }
-        if (*word == '\'' && (n = contraction(w->t, word, (size_t)(end - word))) > 0)
-            p = word + n;
-        else if (kind != CLIPTOK_NUMBER)
-            for (const unsigned char *q = p; q < end && next_kind(w->t, &q, end) == kind;)
-                p = q;
-        TRY(cliptok_bpe_word(&w->t->bpe, word, (size_t)(p - word), &w->ids));
-    }
+    cliptok_word w;
+    while (!cliptok_full(&o->ids) && cliptok_split(&o->t->splitter, &p, end, &w))
+        TRY(encode_word(o, &w));
     return CLIP_OK;
 }
 
-/* ---- Runs --------------------------------------------------------------------------------------------------- */
-
-/* Plain text, as far as its words fit in the buffer: returns where the rest begins, a word too long for it or the end. */
-static clip_status encode_plain(work *w, const unsigned char **at, const unsigned char *end)
+/* Clean text: the added tokens that are looked for there, words between them. */
+static clip_status encode_clean(void *to, const unsigned char *p, const unsigned char *end, bool *enough)
 {
-    enum { BLOCK = 1024 };
-    unsigned char low[BLOCK];
-    const unsigned char *p = *at;
-    while (p < end && !cliptok_full(&w->ids)) {
-        size_t n = (size_t)(end - p);
-        if (n > BLOCK) {
-            n = BLOCK;
-            while (n > 0 && w->t->kind[p[n - 1]] != CLIPTOK_SPACE)
-                n--;
-            if (n == 0)
-                break;
-        }
-        for (size_t i = 0; i < n; i++)
-            low[i] = (unsigned char)(p[i] | (p[i] - 'A' + 0u < 26u) << 5);
-        TRY(encode_words(w, low, low + n));
-        p += n;
-    }
-    *at = p;
-    return CLIP_OK;
-}
-
-/* w->line as UTF-8 in w->low. */
-static clip_status line_to_utf8(work *w, size_t *n)
-{
-    TRY(clipb_grow((void **)&w->low, &w->low_capacity, 4 * w->line.n + 1, 1));
-    *n = 0;
-    for (size_t i = 0; i < w->line.n; i++)
-        *n += (size_t)cliptok_utf8_put(w->line.c[i], w->low + *n);
-    return CLIP_OK;
-}
-
-static clip_status decode(const unsigned char **p, const unsigned char *end, size_t limit, cliptok_points *out)
-{
-    out->n = 0;
-    while (*p < end && out->n < limit)
-        TRY(cliptok_points_put(out, cliptok_utf8_next(p, end)));
-    return CLIP_OK;
-}
-
-/* ---- OpenCLIP ----------------------------------------------------------------------------------------------- */
-
-/* w->text, cleaned: cut at spaces, lower-case, words. */
-static clip_status encode_openclip_runs(work *w)
-{
-    for (size_t i = 0; i < w->text.n && !cliptok_full(&w->ids);) {
-        size_t from = i, n;
-        while (i < w->text.n && !cliptok_python_space(w->text.c[i]))
-            i++;
-        if (i > from) {
-            w->line.n = 0;
-            TRY(cliptok_lower(w->text.c + from, i - from, CLIPTOK_OPENCLIP, &w->line));
-            TRY(line_to_utf8(w, &n));
-            TRY(encode_words(w, w->low, w->low + n));
-        }
-        i++;
-    }
-    return CLIP_OK;
-}
-
-/* ---- Hugging Face ------------------------------------------------------------------------------------------- */
-
-/* Normalised text: the added tokens that are looked for there, words between them. */
-static clip_status encode_normalized(work *w, const unsigned char *p, const unsigned char *end)
-{
-    while (p < end && !cliptok_full(&w->ids)) {
+    output *o = to;
+    while (p < end && !cliptok_full(&o->ids)) {
         const unsigned char *at = end;
-        const cliptok_added *a = cliptok_added_find(&w->t->added, true, p, end, &at);
-        TRY(encode_words(w, p, at));
+        const cliptok_added *a = cliptok_added_find(&o->t->added, true, p, end, &at);
+        TRY(encode_words(o, p, at));
         if (a)
-            cliptok_put_id(&w->ids, a->id);
+            cliptok_put_id(&o->ids, a->id);
+        p = at + (a ? a->n : 0);
+    }
+    *enough = cliptok_full(&o->ids);
+    return CLIP_OK;
+}
+
+/* A text as it came: the added tokens that are looked for there, cleaned text between them. */
+static clip_status encode_text(output *o, cliptok_cleaner *c, const unsigned char *p, const unsigned char *end)
+{
+    while (p < end && !cliptok_full(&o->ids)) {
+        const unsigned char *at = end;
+        const cliptok_added *a = cliptok_added_find(&o->t->added, false, p, end, &at);
+        TRY(o->t->base.rules->clean(c, p, at));
+        if (a)
+            cliptok_put_id(&o->ids, a->id);
         p = at + (a ? a->n : 0);
     }
     return CLIP_OK;
 }
 
-/* A piece of text between added tokens, a run between spaces at a time. */
-static clip_status encode_huggingface_piece(work *w, const unsigned char *p, const unsigned char *end)
+/* What mended lines are handed on to. */
+typedef struct mended {
+    output *o;
+    cliptok_cleaner *c;
+} mended;
+
+static clip_status encode_mended(void *to, const unsigned char *p, const unsigned char *end, bool *enough)
 {
-    while (p < end && !cliptok_full(&w->ids)) {
-        bool space = false;
-        size_t n;
-        w->text.n = 0;
-        while (p < end && !space) {
-            uint32_t c = cliptok_utf8_next(&p, end);
-            space = cliptok_space(c);
-            if (!space)
-                TRY(cliptok_points_put(&w->text, c));
-        }
-        w->spare.n = w->line.n = 0;
-        TRY(cliptok_nfc(w->text.c, w->text.n, CLIPTOK_HUGGINGFACE, &w->spare));
-        TRY(cliptok_lower(w->spare.c, w->spare.n, CLIPTOK_HUGGINGFACE, &w->line));
-        TRY(line_to_utf8(w, &n));
-        TRY(encode_normalized(w, w->low, w->low + n));
-    }
+    const mended *m = to;
+    TRY(encode_text(m->o, m->c, p, end));
+    *enough = cliptok_full(&m->o->ids);
     return CLIP_OK;
 }
 
-static bool any_normalized(const cliptok_added_list *list)
+/* A text whose lines OpenCLIP mends before the rules read them. */
+static clip_status mend_and_encode(output *o, cliptok_cleaner *c, const unsigned char *p, const unsigned char *end)
 {
-    for (size_t i = 0; i < list->n; i++)
-        if (list->token[i].normalized)
-            return true;
-    return false;
-}
-
-static clip_status encode_huggingface(work *w, const unsigned char *p, const unsigned char *end)
-{
-    bool normalized = any_normalized(&w->t->added);
-    while (p < end && !cliptok_full(&w->ids)) {
-        const unsigned char *at = end;
-        const cliptok_added *a = cliptok_added_find(&w->t->added, false, p, end, &at);
-        bool plain = !normalized;
-        for (const unsigned char *q = p; q < at && plain; q++)
-            plain = w->t->plain[*q];
-        if (plain)
-            TRY(encode_plain(w, &p, at));
-        TRY(encode_huggingface_piece(w, p, at));
-        if (a)
-            cliptok_put_id(&w->ids, a->id);
-        p = at + (a ? a->n : 0);
-    }
-    return CLIP_OK;
-}
-
-/* ---- Lines that OpenCLIP cleans -------------------------------------------------------------- */
-
-/* OpenCLIP's HFTokenizer: w->text, cleaned, is a text for transformers. What Python cuts at becomes
- * a space. */
-static clip_status encode_cleaned(work *w)
-{
-    size_t n = 0;
-    TRY(clipb_grow((void **)&w->cleaned, &w->cleaned_capacity, 4 * w->text.n + 1, 1));
-    for (size_t i = 0; i < w->text.n; i++) {
-        const uint32_t c = w->text.c[i];
-        n += (size_t)cliptok_utf8_put(cliptok_python_space(c) ? ' ' : c, w->cleaned + n);
-    }
-    return encode_huggingface(w, w->cleaned, w->cleaned + n);
-}
-
-/* A line that is not plain. *unescape: no '<' has been seen, for ftfy the sign of real HTML. */
-static clip_status clean_line(work *w, const unsigned char *p, const unsigned char *end, bool *unescape)
-{
-    w->text.n = 0;
-    while (p < end) {
-        const unsigned char *from = p;
-        TRY(decode(&p, end, CLIPTOK_FIX_MAX, &w->line));
-        if (memchr(from, '<', (size_t)(p - from)))
-            *unescape = false;
-        TRY(cliptok_fix(&w->line, *unescape, &w->spare));
-        TRY(cliptok_points_reserve(&w->text, w->line.n));
-        if (w->line.n > 0)
-            memcpy(w->text.c + w->text.n, w->line.c, w->line.n * sizeof *w->line.c);
-        w->text.n += w->line.n;
-    }
-    cliptok_html_unescape(&w->text);
-    cliptok_html_unescape(&w->text);
-    return w->t->base.rules == CLIPTOK_OPENCLIP ? encode_openclip_runs(w) : encode_cleaned(w);
-}
-
-static clip_status encode_lines(work *w, const unsigned char *p, const unsigned char *end)
-{
-    bool unescape = true;
-    while (p < end && !cliptok_full(&w->ids)) {
-        const unsigned char *eol = memchr(p, '\n', (size_t)(end - p)), *line_end = eol ? eol + 1 : end;
-        bool plain = true, bracket = false;
-        for (const unsigned char *q = p; q < line_end; q++) {
-            plain = plain && w->t->plain[*q];
-            bracket = bracket || *q == '<';
-        }
-        if (plain)
-            unescape = unescape && !bracket;
-        if (plain && w->t->base.rules == CLIPTOK_OPENCLIP_HF) {
-            TRY(encode_huggingface(w, p, line_end));
-            p = line_end;
-        } else if (plain) {
-            TRY(encode_plain(w, &p, line_end));
-        }
-        if (p < line_end)
-            TRY(clean_line(w, p, line_end, &unescape));
-        p = line_end;
-    }
-    return CLIP_OK;
+    bool plain[256];
+    mended m = {o, c};
+    cliptok_cleaner mender = {.plain = plain, .take = encode_mended, .to = &m, .enough = c->enough};
+    cliptok_fill_plain(cliptok_plain_openclip, plain);
+    const clip_status s = o->t->base.rules->mend(&mender, p, end);
+    cliptok_cleaner_free(&mender);
+    return s;
 }
 
 static clip_status encode(const cliptok *base, const char *text, size_t size, int32_t *ids, int capacity, int *n)
 {
     const byte_pair *t = (const byte_pair *)base;
-    work w = {.t = t, .ids = {ids, 0, capacity - 1}}; /* the end token has its place */
+    output o = {.t = t, .ids = {ids, 0, capacity - 1}}; /* the end token has its place */
+    cliptok_cleaner c = {.plain = t->plain, .take = encode_clean, .to = &o};
     const unsigned char *p = (const unsigned char *)text;
-    cliptok_put_id(&w.ids, t->base.start);
+    cliptok_put_id(&o.ids, t->base.start);
+    c.enough = cliptok_full(&o.ids);
     clip_status s = CLIP_OK;
     if (size > 0)
-        s = t->base.rules == CLIPTOK_HUGGINGFACE ? encode_huggingface(&w, p, p + size) : encode_lines(&w, p, p + size);
+        s = t->base.rules->mend ? mend_and_encode(&o, &c, p, p + size) : encode_text(&o, &c, p, p + size);
     if (s == CLIP_OK) {
-        *n = w.ids.n + 1;
-        ids[w.ids.n] = t->base.end;
+        *n = o.ids.n + 1;
+        ids[o.ids.n] = t->base.end;
     }
-    cliptok_points_free(&w.text);
-    cliptok_points_free(&w.line);
-    cliptok_points_free(&w.spare);
-    free(w.low);
-    free(w.cleaned);
+    cliptok_cleaner_free(&c);
     return s;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------------------ */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 static int32_t find_either(const cliptok_bpe *b, const char *one, const char *other)
 {
@@ -348,7 +141,7 @@ static clip_status find_specials(byte_pair *t, const char *dir, const char *file
     char where[4352];
     int32_t unknown = -1;
     snprintf(where, sizeof where, "%.4096s, %s", dir, file);
-    if (t->base.rules == CLIPTOK_OPENCLIP) {
+    if (!t->base.rules->added_tokens) {
         t->base.start = find_either(&t->bpe, CLIPTOK_START, CLIPTOK_START_OPENCLIP);
         t->base.end = find_either(&t->bpe, CLIPTOK_END, CLIPTOK_END_OPENCLIP);
         t->base.vocab_size = (int)t->bpe.n_tokens;
@@ -362,16 +155,13 @@ static clip_status find_specials(byte_pair *t, const char *dir, const char *file
     }
     if (t->base.start < 0 || t->base.end < 0)
         return clipb_fail(err, CLIP_EFORMAT, where, "no token '%s'", t->base.start < 0 ? CLIPTOK_START : CLIPTOK_END);
-    return cliptok_bpe_finish(&t->bpe, t->base.rules, unknown, where, err);
+    return cliptok_bpe_finish(&t->bpe, t->base.rules->one_by_one, unknown, where, err);
 }
 
 static void fill_tables(byte_pair *t)
 {
-    for (uint32_t c = 0; c < 128; c++) {
-        t->kind[c] = (unsigned char)cliptok_kind(c, t->base.rules);
-        bool text = (c >= 0x20 && c < 0x7F) || c == '\t' || c == '\n' || c == '\f' || c == '\r';
-        t->plain[c] = t->base.rules == CLIPTOK_HUGGINGFACE || (text && c != '&');
-    }
+    cliptok_splitter_init(&t->splitter, t->base.rules);
+    cliptok_fill_plain(t->base.rules->is_plain, t->plain);
 }
 
 static void release(cliptok *base)
@@ -384,7 +174,7 @@ static void release(cliptok *base)
     free(t);
 }
 
-static clip_status load(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err)
+static clip_status load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err)
 {
     cJSON *added = NULL;
     const char *file = NULL;
@@ -400,18 +190,15 @@ static clip_status load(const char *dir, cliptok_rules rules, cliptok **out, cli
     cJSON_Delete(added);
     if (s == CLIP_OK && file) {
         fill_tables(t);
-        snprintf(t->base.source, sizeof t->base.source, "%s, %s rules", file,
-                 rules == CLIPTOK_HUGGINGFACE ? "Hugging Face's"
-                 : rules == CLIPTOK_OPENCLIP  ? "OpenCLIP's"
-                                              : "OpenCLIP's HFTokenizer's");
+        snprintf(t->base.source, sizeof t->base.source, "%s, %s's rules", file, rules->name);
         *out = &t->base;
         return CLIP_OK;
     }
-    release(t ? &t->base : NULL);
+    release(&t->base);
     return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
 }
 
-clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out)
+clip_status cliptok_new_bytes(const cliptok_rules *rules, cliptok **out)
 {
     *out = NULL;
     byte_pair *t = calloc(1, sizeof *t);
@@ -419,7 +206,7 @@ clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out)
     if (s == CLIP_OK)
         s = cliptok_add_bytes(&t->bpe);
     if (s == CLIP_OK)
-        s = cliptok_bpe_finish(&t->bpe, rules, -1, NULL, NULL);
+        s = cliptok_bpe_finish(&t->bpe, rules->one_by_one, -1, NULL, NULL);
     if (s < 0) {
         release(t ? &t->base : NULL);
         return s;
@@ -428,7 +215,7 @@ clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out)
     t->base.rules = rules;
     t->base.start = 512;
     t->base.end = 513;
-    t->base.pad = rules == CLIPTOK_OPENCLIP ? 0 : t->base.end;
+    t->base.pad = rules->added_tokens ? t->base.end : 0;
     t->base.vocab_size = 514;
     fill_tables(t);
     snprintf(t->base.source, sizeof t->base.source, "bytes");

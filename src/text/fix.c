@@ -1,6 +1,7 @@
-/* ftfy repeats its steps until none of them changes anything. Each of ours works on the line as a whole, in the same order,
- * because what one leaves can be what the next looks for: a reference may stand for a part of mojibake, which may hold a
- * curly quote. One of ftfy's is missing: joining UTF-16 surrogates, which no decoded UTF-8 contains. */
+/* ftfy repeats its steps until none of them changes anything. Our steps work on the whole line, in
+ * the same order. The order matters because a step may produce text for the next: a reference may
+ * stand for a part of mojibake, which may hold a curly quote. One step of ftfy is missing: joining
+ * UTF-16 surrogates, which decoded UTF-8 never contains. */
 #include "text/fix.h"
 
 #include <string.h>
@@ -9,8 +10,8 @@
 #include "text/html.h"
 #include "text/mojibake.h"
 
-/* A text escaped more often than this stays half escaped: each layer costs a pass over the line, and a hostile one can have
- * as many layers as letters. */
+/* A text that is escaped more often than this stays half escaped. Each layer costs a pass over the
+ * line, and a hostile line can have as many layers as letters. */
 enum { ROUNDS = 32 };
 
 static void swap(cliptok_points *a, cliptok_points *b)
@@ -20,7 +21,8 @@ static void swap(cliptok_points *a, cliptok_points *b)
     *b = c;
 }
 
-/* Latin letters that are two or three in one for reasons of typesetting or of old encodings; NULL: c is none of them. */
+/* The two or three letters that a Latin ligature, or a letter of an old encoding, stands for. NULL:
+ * c is neither. */
 static const char *ligature(uint32_t c)
 {
     switch (c) {
@@ -55,7 +57,7 @@ static uint32_t uncurl(uint32_t c)
     return c == 0x2BC || (c >= 0x2018 && c <= 0x201B) ? '\'' : c >= 0x201C && c <= 0x201F ? '"' : c;
 }
 
-/* One character through the steps that look at no other: C1 controls, ligatures, width, quotes. */
+/* The steps that look at a single character: C1 controls, ligatures, width, quotes. */
 static clip_status put_plain(uint32_t c, cliptok_points *out)
 {
     if (c >= 0x80 && c < 0xA0)
@@ -137,8 +139,8 @@ static bool terminal_escapes(cliptok_points *t)
     return w != n;
 }
 
-/* Controls that show nothing. Joiners and marks of direction stay, they change what is seen; C1 controls stay, they tell of
- * mojibake. */
+/* Control characters that show nothing. Joiners and marks of direction stay, because they change
+ * what is seen. C1 controls stay, because they are signs of mojibake. */
 static bool invisible(uint32_t c)
 {
     return c <= 0x08 || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || (c >= 0x206A && c <= 0x206F) ||
@@ -158,7 +160,7 @@ static bool controls(cliptok_points *t)
 static clip_status compose(cliptok_points *t, cliptok_points *spare, bool *changed)
 {
     spare->n = 0;
-    TRY(cliptok_nfc(t->c, t->n, CLIPTOK_OPENCLIP, spare));
+    TRY(cliptok_nfc(t->c, t->n, &cliptok_unicode_python, spare));
     *changed = *changed || spare->n != t->n || memcmp(spare->c, t->c, t->n * sizeof *t->c) != 0;
     swap(t, spare);
     return CLIP_OK;

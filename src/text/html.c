@@ -1,3 +1,4 @@
+/* Character references, by HTML 5's rules and by ftfy's. */
 #include "text/html.h"
 
 #include <string.h>
@@ -7,7 +8,8 @@
 
 #include "text/entities.inc"
 
-enum { NAME_MAX_HTML = 32, NAME_MAX_CAREFUL = 24 }; /* characters in a name, as the two programs' expressions bound them */
+/* Characters in a name, as the regular expressions of the two programs bound them. */
+enum { NAME_MAX_HTML = 32, NAME_MAX_CAREFUL = 24 };
 
 /* What a reference becomes. */
 typedef struct meaning {
@@ -35,8 +37,8 @@ static bool is_alnum(uint32_t c)
     return is_letter(c) || is_digit(c);
 }
 
-/* Compare the name in the list at *entry with name[0..n); how much they agree on if the entry's name is all of that, else 0.
- * *entry moves to the mark behind the entry's name. */
+/* Compare the name in the list at *entry with name[0..n). Returns the length of the entry's name if
+ * name[0..n) begins with it, else 0. *entry moves to the mark behind the entry's name. */
 static size_t match_entry(const char **entry, const uint32_t *name, size_t n)
 {
     const char *p = *entry;
@@ -48,8 +50,8 @@ static size_t match_entry(const char **entry, const uint32_t *name, size_t n)
     return same ? k : 0;
 }
 
-/* Look up name[0..n), what follows the '&', perhaps with a ';' at its end. Returns how much of it is the name: all of it if
- * it is one; else the longest beginning that counts without a semicolon; 0 if there is none. */
+/* Look up name[0..n), the text behind the '&', perhaps with a ';' at its end. Returns the length of
+ * the name: all of it, or the longest beginning that counts without a semicolon, or 0. */
 static size_t find_entity(const uint32_t *name, size_t n, meaning *out)
 {
     if (n < 2 || !is_letter(name[0]))
@@ -74,8 +76,8 @@ static size_t find_entity(const uint32_t *name, size_t n, meaning *out)
     return best;
 }
 
-/* The number at t[i..n), which begins after "&#": how many characters it has, 0 if there is none. Larger ones than any
- * character stay larger. */
+/* Read the number at t[i..n), behind "&#". Returns how many characters it has; 0: there is none.
+ * Numbers that are larger than any character stay larger. */
 static size_t read_number(const uint32_t *t, size_t i, size_t n, uint32_t *value)
 {
     size_t from = i;

@@ -1,10 +1,12 @@
-/* How learning stays fast: the distinct words are kept with their counts; every pair knows how often it occurs and in which words (or did once);
- * a heap has the most frequent on top. A merge touches only the words of its pair, and only counts of pairs that touch it.
+/* Learning stays fast because a merge touches only the words of its pair, and only the counts of
+ * pairs beside it. The distinct words are kept with their counts. Every pair knows how often it
+ * occurs, and in which words it occurs or once did. A heap has the most frequent pair on top.
  *
- *     l o w e r</w>  x 5      merge (l, o):    (l,o)->0  (o,w)-=5  (lo,w)+=5      ->     lo w e r</w>
+ *     l o w e r</w>  x 5   merge (l, o):   (l,o)->0  (o,w)-=5  (lo,w)+=5   ->   lo w e r</w>
  *
- * Counts of pairs only fall after they have come up, since a pair that comes up contains the token that has just been made: so an entry of
- * the heap is right or too high, and one that is too high is put back with what it is now when it comes to the top. */
+ * A new pair contains the token that has just been made. So the count of a pair can only fall after
+ * that, and an entry of the heap is right or too high. One that is too high when it comes to the
+ * top is put back with its present count. */
 #include "text/learn.h"
 
 #include <stdlib.h>
@@ -18,7 +20,7 @@ enum {
     MAX_WORD = 256,     /* bytes */
     MAX_TEXT = 1 << 16, /* bytes */
     BYTES = 512,        /* ids of bytes; what is above 255 ends a word */
-    PHRASE = 16,        /* letters: what is longer and one word is more likely a phrase without blanks */
+    PHRASE = 16,        /* letters: a longer "word" is more likely a phrase without blanks */
 };
 
 typedef struct word {
@@ -64,7 +66,7 @@ struct cliptok_learner {
     cliptok_learner_stats stats;
 };
 
-/* ---- Tables ------------------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t h, uint64_t x)
 {
@@ -115,7 +117,7 @@ static clip_status table_reserve(table *t, size_t n, const cliptok_learner *l,
     return CLIP_OK;
 }
 
-/* ---- Words -------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 static uint32_t letters_of(const unsigned char *text, size_t n)
 {
@@ -125,7 +127,7 @@ static uint32_t letters_of(const unsigned char *text, size_t n)
     return letters;
 }
 
-/* A word, or a piece of one; text [n] its bytes; whole: there is nothing else in its text. */
+/* Count a word or a piece of one. text [n]: its bytes. whole: its text has nothing else. */
 static clip_status count_word(cliptok_learner *l, const int32_t *id, const unsigned char *text, size_t n, bool whole)
 {
     if (n > MAX_WORD)
@@ -157,7 +159,7 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     cliptok_byte_order(l->byte);
     l->ids = malloc(MAX_TEXT * sizeof *l->ids);
     l->text = malloc(MAX_TEXT);
-    clip_status s = l->ids && l->text ? cliptok_new_bytes(CLIPTOK_HUGGINGFACE, &l->bytes) : CLIP_ENOMEM;
+    clip_status s = l->ids && l->text ? cliptok_new_bytes(&cliptok_huggingface, &l->bytes) : CLIP_ENOMEM;
     if (s < 0) {
         cliptok_learner_free(l);
         *out = NULL;
@@ -165,8 +167,8 @@ clip_status cliptok_learner_new(cliptok_learner **out)
     return s;
 }
 
-/* A piece of a script without blanks counts as both, within a word and at its end, so that both become
- * tokens: where it stands says little there. */
+/* A piece of a script without blanks counts twice, within a word and at its end, so that both
+ * become tokens. Its place says little in such a script. */
 static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned char *text, size_t n, bool unspaced,
                                bool whole)
 {
@@ -177,9 +179,9 @@ static clip_status count_piece(cliptok_learner *l, int32_t *id, const unsigned c
     return count_word(l, id, text, n, false);
 }
 
-/* A word in the pieces that merges are learned from: it is cut around every Chinese character and kana,
- * and where letters of Thai and its like begin or end. For there a "word" is a whole phrase, and what
- * stands in it is to be found in others. */
+/* Count a word in the pieces that merges are learned from. It is cut around every Chinese character
+ * and kana, and where letters of Thai and its neighbours begin or end. There a "word" is a whole
+ * phrase, whose parts occur in other phrases. */
 static clip_status count_pieces(cliptok_learner *l, int32_t *id, size_t n, bool whole)
 {
     unsigned char *text = l->text;
@@ -234,9 +236,9 @@ void cliptok_learner_free(cliptok_learner *l)
     free(l);
 }
 
-/* ---- Pairs -------------------------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------- */
 
-/* It occurs `count` times more (or fewer), in word w. */
+/* The pair occurs `count` times more, or fewer, in word w. */
 static clip_status count_pair(cliptok_learner *l, int32_t left, int32_t right, int64_t count, uint32_t w)
 {
     TRY(table_reserve(&l->pairs, l->n_pairs, l, hash_of_pair));
@@ -287,7 +289,7 @@ static clip_status merge_word(cliptok_learner *l, uint32_t i, int32_t left, int3
     return CLIP_OK;
 }
 
-/* ---- The heap ----------------------------------------------------------------------------------------------- */
+/* ---- The heap -------------------------------------------------------------------------------- */
 
 static bool above(const cliptok_learner *l, entry a, entry b)
 {
@@ -343,9 +345,9 @@ static pair *pop(cliptok_learner *l)
     return NULL;
 }
 
-/* ---- Learning ----------------------------------------------------------------------------------------------- */
+/* ---- Learning -------------------------------------------------------------------------------- */
 
-/* Would their token have more letters than one of their script may have? */
+/* Would the token of this pair have more letters than its script allows? */
 static bool too_long(const pair *p, const cliptok_bpe *b)
 {
     unsigned char text[2 * MAX_WORD];
@@ -361,8 +363,8 @@ static bool too_long(const pair *p, const cliptok_bpe *b)
     return false;
 }
 
-/* The pair's merge gets the next id, and its words are rewritten. Where its text is a token already, by way of another pair, it is passed over:
- * every token has one merge, so that ids and ranks go together. */
+/* Give the pair's merge the next id, and rewrite its words. A pair whose text is a token already,
+ * by another pair, is passed over. So every token has one merge, and ids and ranks go together. */
 static clip_status learn_pair(cliptok_learner *l, pair *p, cliptok_bpe *b)
 {
     char text[2 * CLIPTOK_TEXT], right[CLIPTOK_TEXT];
@@ -375,7 +377,9 @@ static clip_status learn_pair(cliptok_learner *l, pair *p, cliptok_bpe *b)
         return CLIP_OK;
     TRY(cliptok_bpe_merge(b, text, n, right, m, joint, NULL, NULL));
     const size_t first = l->n_pairs;
-    const pair was = *p; /* the array may move; the list of words stays, and nothing is added to it: what comes up contains `joint` */
+    /* The array may move. The list of words stays: new pairs all contain `joint`, so that nothing
+     * is added to this one. */
+    const pair was = *p;
     for (size_t i = 0; i < was.n; i++)
         TRY(merge_word(l, was.word[i], was.left, was.right, joint));
     return push_pairs(l, first);

@@ -1,3 +1,4 @@
+/* Mojibake, found and undone as ftfy does. */
 #include "text/mojibake.h"
 
 #include <stdlib.h>
@@ -12,7 +13,7 @@ enum {
     CODINGS = 10,    /* Latin-1 and those of mojibake.inc */
     SLOPPY_LAST = 6, /* 1 .. 6 are Windows', in which 0x1A stands for U+FFFD */
     MACROMAN = 8,
-    ROUNDS = 32,     /* layers of mojibake on top of each other; nobody is known to have seen more than six */
+    ROUNDS = 32,     /* layers of mojibake on top of each other; more than six have hardly been seen */
     DEPTH = 8,       /* pieces within pieces */
     WINDOW = 7,      /* characters that a rule looks at */
 };
@@ -42,7 +43,7 @@ uint32_t cliptok_c1_meaning(uint32_t c)
     return windows1252[c & 31];
 }
 
-/* ---- Is it mojibake? ---------------------------------------------------------------------------------------- */
+/* ---- Is it mojibake? ------------------------------------------------------------------------- */
 
 static bool one_of(uint32_t c, const uint32_t *list)
 {
@@ -58,12 +59,12 @@ static bool ascii_letter(uint32_t c)
     return (c | 32) - 'a' < 26u;
 }
 
-/* A character of the text and its kinds; past its end {PAST, 0}. */
+/* A character of the text and its kinds. Past the end: {PAST, 0}. */
 typedef struct seen {
     uint32_t c, kinds;
 } seen;
 
-/* Two neighbours of these kinds do not occur in text that is meant. */
+/* Two neighbours of these kinds hardly occur otherwise. */
 static bool bad_pair(uint32_t a, uint32_t b)
 {
     static const struct {
@@ -135,7 +136,8 @@ static bool arabic_tail(seen s)
     return (s.kinds & (COMMON | CURRENCY | BAD | NUMERIC | START)) || ONE_OF(s.c, 0x178, 0x160, 0xAE, 0xB0, 0xB5, 0xBB);
 }
 
-/* Scripts with an alphabet of their own, in which a single pair may be meant: Arabic as Windows-1252, then 1251 and 1253. */
+/* Scripts with their own alphabet, where a single pair may be right: Arabic as Windows-1252, then
+ * Windows-1251 and 1253. */
 static bool bad_script(const seen s[WINDOW])
 {
     const uint32_t tail = C1 | BAD | START | END | CURRENCY;
@@ -146,7 +148,8 @@ static bool bad_script(const seen s[WINDOW])
         return s[1].c == 0x402;
     case 0x412: case 0x413: case 0x420: case 0x421: /* В Г Р С */
         return (((s[1].kinds & tail) || ONE_OF(s[1].c, 0xB0, 0xB5)) && ONE_OF(s[2].c, 0x412, 0x413, 0x420, 0x421)) ||
-               (s[0].c == 0x413 && s[1].c == 0x45E && s[2].c == 0x412 && s[3].c == 0x402 && s[4].c == 0x412 && /* ГўВЂВ.x */
+               /* "ГўВЂВ.x" */
+               (s[0].c == 0x413 && s[1].c == 0x45E && s[2].c == 0x412 && s[3].c == 0x402 && s[4].c == 0x412 &&
                 s[5].c != PAST && s[5].c != '\n' && (ascii_letter(s[6].c) || s[6].c == ' '));
     case 0x392: case 0x393: case 0x39E: case 0x39F: /* Β Γ Ξ Ο */
         return ((s[1].kinds & tail) || s[1].c == 0xB0) && ONE_OF(s[2].c, 0x392, 0x393, 0x39E, 0x39F);
@@ -183,7 +186,7 @@ bool cliptok_mojibake(const uint32_t *c, size_t n)
     return false;
 }
 
-/* ---- Undo it ------------------------------------------------------------------------------------------------ */
+/* ---- Undo it --------------------------------------------------------------------------------- */
 
 /* Which encodings can write all of t: bit k for encoding k. */
 static unsigned possible_codings(const cliptok_points *t)
@@ -216,8 +219,9 @@ static bool tail_byte(unsigned char b)
     return b >= 0x80 && b < 0xC0;
 }
 
-/* The length of the sequence at b[0..n) that would be UTF-8 if a space in it were the byte A0, which many programs take for
- * one; 0: there is none. Byte 85 stands for so common a character that it does not count. */
+/* The length of the sequence at b[0..n) that would be UTF-8 if a space in it were the byte A0; 0:
+ * there is none. Many programs turn A0 into a space. Byte 85 does not count, because it stands for
+ * a very common character. */
 static size_t altered_sequence(const unsigned char *b, size_t n)
 {
     if (n >= 2 && b[1] == ' ' &&
@@ -239,7 +243,8 @@ static size_t altered_sequence(const unsigned char *b, size_t n)
     return 0;
 }
 
-/* "Ã la": a word of its own, not the beginning of "àla". Portuguese joins some: às, àquele, àquela, àquilo. */
+/* "Ã la" is a word of its own, not the beginning of "àla". Portuguese has longer words: às, àquele,
+ * àquela, àquilo. */
 static bool a_grave_word(const unsigned char *b, size_t n)
 {
     static const char *const joined[] = {" ", "quele", "quela", "quilo", "s "};
@@ -253,7 +258,7 @@ static bool a_grave_word(const unsigned char *b, size_t n)
     return true;
 }
 
-/* Put A0 back where it was. from[0..n) -> to; returns the new length, at most n * 3 / 2. */
+/* Put A0 back in place of spaces, from[0..n) -> to. Returns the new length, at most n * 3 / 2. */
 static size_t restore_a0(const unsigned char *from, size_t n, unsigned char *to)
 {
     size_t w = 0, r = 0;
@@ -278,7 +283,8 @@ static size_t restore_a0(const unsigned char *from, size_t n, unsigned char *to)
     return w;
 }
 
-/* The length of the UTF-8 sequence at b[0..n) some of whose bytes have become 1A (or one of them '?'); 0: there is none. */
+/* The length of the UTF-8 sequence at b[0..n) in which some bytes have become 1A, or one has become
+ * '?'; 0: there is none. */
 static size_t lossy_sequence(const unsigned char *b, size_t n)
 {
     #define SUB(k) (b[k] == 0x1A)
@@ -322,8 +328,9 @@ static bool at_end(const unsigned char *p, const unsigned char *end)
     return p == end || (p + 1 == end && *p == '\n');
 }
 
-/* CESU-8 at p, where ftfy's expression finds it: two surrogates of three bytes. It may also be cut off by the end of the
- * text; only the case of one missing byte with six left gets through there, and makes a character of the newline. */
+/* CESU-8 at p, where ftfy's expression finds it: two surrogates of three bytes. It may also be cut
+ * off by the end of the text; only the case of one missing byte with six left gets through there,
+ * and makes a character of the newline. */
 static bool cesu(const unsigned char *p, const unsigned char *end)
 {
     static const unsigned char lo[6] = {0xED, 0xA0, 0x80, 0xED, 0xB0, 0x80},
@@ -336,7 +343,7 @@ static bool cesu(const unsigned char *p, const unsigned char *end)
     return true;
 }
 
-/* Strict UTF-8, or with `variants` also CESU-8 and C0 80 for U+0000. False: it is not that. */
+/* Decode strict UTF-8; with `variants` also CESU-8, and C0 80 for U+0000. False: it is not that. */
 static bool decode(const unsigned char *p, size_t n, bool variants, cliptok_points *out)
 {
     const unsigned char *end = p + n;
@@ -360,11 +367,12 @@ static bool decode(const unsigned char *p, size_t n, bool variants, cliptok_poin
     return true;
 }
 
-/* Write all of t in one of the encodings that can, and read that as UTF-8. *done: one of them it is; the result may still
- * be what it was (a U+FFFD that stays one). */
+/* Write all of t in one of the encodings that can, and read the result as UTF-8. *done: there is
+ * such an encoding. The text may still be the same (a U+FFFD that stays one). */
 static clip_status recode(cliptok_points *t, unsigned can, bool *done, bool *changed)
 {
-    unsigned char *a = malloc(t->n * 2 + 1), *b = malloc(t->n * 5 + 1); /* restore_a0() adds a half, replace_lossy() triples */
+    /* restore_a0() adds a half, replace_lossy() triples. */
+    unsigned char *a = malloc(t->n * 2 + 1), *b = malloc(t->n * 5 + 1);
     cliptok_points out = {0};
     clip_status s = a && b ? cliptok_points_reserve(&out, t->n * 2) : CLIP_ENOMEM;
     for (int k = 0; s == CLIP_OK && k < CODINGS && !*done; k++) {
@@ -421,7 +429,7 @@ static size_t embedded(const uint32_t *c, size_t i, size_t n)
     return i - from;
 }
 
-/* No encoding explains all of it: mend the pieces that look like it, each on its own. */
+/* No encoding explains the whole text: mend each piece that looks like it on its own. */
 static clip_status fix_embedded(cliptok_points *t, int depth, bool *changed)
 {
     cliptok_points out = {0}, piece = {0};
@@ -470,7 +478,8 @@ static clip_status fix_one(cliptok_points *t, int depth, bool *changed)
         TRY(fix_embedded(t, depth, changed));
     if (done || *changed)
         return CLIP_OK;
-    /* Latin-1 that was meant as Windows-1252, as a whole or in single characters: nobody writes these controls. */
+    /* Latin-1 that was meant as Windows-1252, as a whole or in single characters. Nobody writes
+     * these controls. */
     for (size_t i = 0; i < t->n; i++)
         if (t->c[i] >= 0x80 && t->c[i] < 0xA0) {
             uint32_t meant = cliptok_c1_meaning(t->c[i]);

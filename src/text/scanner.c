@@ -1,3 +1,4 @@
+/* The JSON scanner. */
 #include "text/scanner.h"
 
 #include <stdlib.h>
@@ -108,7 +109,8 @@ static int32_t hex4(cliptok_scanner *s)
     return v;
 }
 
-/* One escape sequence, s->at behind its backslash, to out. Returns how many bytes it is, 0 if it is none. */
+/* Decode one escape sequence to `out`; s->at is behind its backslash. Returns its length in bytes;
+ * 0: it is not an escape sequence. */
 static int escape(cliptok_scanner *s, char *out)
 {
     static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
@@ -197,7 +199,7 @@ static bool literal(cliptok_scanner *s, const char *word)
     return true;
 }
 
-/* A value that is no string and no bracket. */
+/* A value that is neither a string nor a bracket. */
 static clip_status skip_simple(cliptok_scanner *s)
 {
     if (literal(s, "true") || literal(s, "false") || literal(s, "null"))

@@ -3,7 +3,7 @@
 
 static const cliptok_class *const classes[] = {&cliptok_byte_pair};
 
-clip_status cliptok_load(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err)
+clip_status cliptok_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err)
 {
     *out = NULL;
     for (size_t i = 0; i < sizeof classes / sizeof *classes && !*out; i++)
@@ -28,5 +28,5 @@ int cliptok_vocab_size(const cliptok *t) { return t->vocab_size; }
 int cliptok_start_id(const cliptok *t) { return t->start; }
 int cliptok_end_id(const cliptok *t) { return t->end; }
 int cliptok_pad_id(const cliptok *t) { return t->pad; }
-cliptok_rules cliptok_follows(const cliptok *t) { return t->rules; }
+const cliptok_rules *cliptok_follows(const cliptok *t) { return t->rules; }
 const char *cliptok_source(const cliptok *t) { return t->source; }

@@ -1,42 +1,48 @@
-/* tokenizer.h: CLIP's byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909, on bytes as GPT-2 does; openai/CLIP,
- * simple_tokenizer.py).
+/* tokenizer.h: from a text to the ids of its tokens. Any number of threads may use a tokenizer.
+ *
+ * Two programs define what checkpoints of CLIP were trained on: OpenCLIP's SimpleTokenizer and
+ * transformers' CLIPTokenizer. Both are byte-pair encodings (Sennrich et al. 2016,
+ * arXiv:1508.07909; openai/CLIP, simple_tokenizer.py):
  *
  *     text -> clean -> words (a regular expression) -> bytes -> merges by rank -> ids
  *
- * Two programs define what a checkpoint was trained on, and they differ in small things: OpenCLIP's SimpleTokenizer and
- * transformers' CLIPTokenizer. A tokenizer here follows one of them, id for id, or OpenCLIP's HFTokenizer: the first's
- * cleaning, but for the lower case, then all of the second. Immutable after loading; any number of threads.
+ * They differ in small things. A tokenizer here follows one of them, and gives the same ids.
  *
- *                     OpenCLIP 3.3                                 transformers 5
- *     clean           ftfy.fix_text a line: mojibake, curly        NFC, spaces to one, lower case of
- *                     quotes, ligatures, width, controls, NFC;     each character
- *                     html.unescape twice; str.lower
- *     written-out     <start_of_text>, <end_of_text>               <|startoftext|>, <|endoftext|> and what the
- *     special tokens  in any case, where a word could begin        checkpoint adds, anywhere, as it is written
- *     words           's 't 're 've 'm 'll 'd, letters, one digit, other characters: the same for both
- *     unknown byte    cannot be                                    <|endoftext|>
+ *                     OpenCLIP 3.3                           transformers 5
+ *     clean           each line: ftfy.fix_text (mojibake,    NFC, spaces to one, lower case of
+ *                     curly quotes, ligatures, width,        each character
+ *                     controls, NFC), html.unescape twice,
+ *                     str.lower
+ *     written-out     <start_of_text>, <end_of_text>         <|startoftext|>, <|endoftext|> and
+ *     special tokens  in any case, where a word could        the tokens that the checkpoint adds,
+ *                     begin                                  anywhere, spelled exactly
+ *     words           's 't 're 've 'm 'll 'd, letters, one digit, other characters: both the same
+ *     unknown byte    cannot be                              <|endoftext|>
  *
- * tools/parity_tokens.py compares with both. What Unicode is depends on their versions; ours follows Python 3.11, regex
- * 2026.11 and tokenizers 0.23 (src/text/unicode.inc). Known differences: a capital sigma beside a mark that is new in
- * Unicode 15 is never final for Python 3.11; text escaped as HTML more than 32 times over is not unescaped to the end; a
- * reference like &#000...; of more than 4,300 digits is an exception in Python. */
+ * The answers depend on the programs' versions of Unicode. Ours follow Python 3.11, regex 2026.11
+ * and tokenizers 0.23 (src/text/unicode.inc). tools/parity_tokens.py compares with both programs.
+ * Known differences:
+ * - For Python 3.11, a capital sigma beside a mark that is new in Unicode 15 is never final.
+ * - Text that is escaped as HTML more than 32 times over is not unescaped to the end.
+ * - A reference such as &#000...; of more than 4,300 digits is an exception in Python. */
 #ifndef CLIPTOK_TOKENIZER_H
 #define CLIPTOK_TOKENIZER_H
 
 #include "base/status.h"
 
-typedef enum cliptok_rules {
-    CLIPTOK_OPENCLIP,    /* open_clip.SimpleTokenizer, clean="lower" */
-    CLIPTOK_HUGGINGFACE, /* transformers.CLIPTokenizer */
-    CLIPTOK_OPENCLIP_HF, /* open_clip.HFTokenizer around it, clean="whitespace" */
-} cliptok_rules;
+/* How a program turns text into words and these into tokens (rules.h). */
+typedef struct cliptok_rules cliptok_rules;
+extern const cliptok_rules cliptok_openclip;    /* open_clip.SimpleTokenizer, clean="lower" */
+extern const cliptok_rules cliptok_openclip_hf; /* open_clip.HFTokenizer, clean="whitespace" */
+extern const cliptok_rules cliptok_huggingface; /* transformers.CLIPTokenizer */
 
 typedef struct cliptok cliptok;
 
-/* A kind of tokenizer. Its struct begins with a cliptok; a text is one call. */
+/* A kind of tokenizer. Its struct begins with a cliptok. A whole text is one call. */
 typedef struct cliptok_class {
-    /* As cliptok_load(). CLIP_OK and *out = NULL: `dir` has none of its files, and the next class is asked. */
-    clip_status (*load)(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err);
+    /* As cliptok_load(). CLIP_OK with *out = NULL: `dir` has no file of this kind, and the next
+     * class is asked. */
+    clip_status (*load)(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
     /* As cliptok_encode(); the caller has checked `capacity` and set *n to 0. */
     clip_status (*encode)(const cliptok *t, const char *text, size_t size, int32_t *ids, int capacity, int *n);
     int32_t (*inner_id)(const cliptok *t, int32_t id); /* as cliptok_inner_id(); NULL: every id is its own */
@@ -47,40 +53,59 @@ extern const cliptok_class cliptok_byte_pair;
 
 struct cliptok {
     const cliptok_class *class;
-    cliptok_rules rules;
+    const cliptok_rules *rules;
     int32_t start, end, pad;
     int vocab_size; /* largest id + 1 */
     char source[96];
 };
 
-/* cliptok_load(): find a tokenizer in `dir`: tokenizer.json, vocab.json + merges.txt, or bpe_simple_vocab_16e6.txt.gz, the first
- * that is there. By Hugging Face's rules also tokenizer_config.json, special_tokens_map.json and added_tokens.json count.
- * rules  in   whose text cleaning and splitting to follow
- * out    out  free with cliptok_free(); NULL with CLIP_OK where the directory has none of these files
- * Errors: CLIP_EIO, CLIP_EFORMAT (names the file and the entry), CLIP_EUNSUPPORTED (a tokenizer.json that is not CLIP's kind),
- * CLIP_ELIMIT (64 MB a file, 2^20 tokens), CLIP_ENOMEM. */
-clip_status cliptok_load(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err);
+/* cliptok_load(): load the tokenizer of a directory from the first of these that is there:
+ * tokenizer.json, vocab.json + merges.txt, bpe_simple_vocab_16e6.txt.gz. By Hugging Face's rules,
+ * tokenizer_config.json, special_tokens_map.json and added_tokens.json are read as well.
+ * rules  in   the program whose cleaning and splitting to follow
+ * out    out  free with cliptok_free(); NULL with CLIP_OK where the directory has none of the files
+ * Errors: CLIP_EIO, CLIP_EFORMAT (names the file and the entry), CLIP_EUNSUPPORTED (the
+ * tokenizer.json of another kind of tokenizer), CLIP_ELIMIT (64 MB a file, 2^20 tokens),
+ * CLIP_ENOMEM. */
+clip_status cliptok_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
 void cliptok_free(cliptok *t);
 
-/* cliptok_new_bytes(): a tokenizer without merges: the ids of a word are those of its bytes, 0 to 255, and of its last byte, 256 to 511
- * (cliptok_add_bytes()); start and end are 512 and 513. What learning merges begins with. CLIP_ENOMEM. */
-clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out);
+/* cliptok_new_bytes(): a tokenizer without merges, from which merges are learned. A word becomes
+ * its bytes: ids 0 to 255, and 256 to 511 for its last byte (cliptok_add_bytes()). Start and end
+ * are 512 and 513.
+ * Errors: CLIP_ENOMEM. */
+clip_status cliptok_new_bytes(const cliptok_rules *rules, cliptok **out);
 
 int cliptok_vocab_size(const cliptok *t); /* largest id + 1 */
 int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);
-int cliptok_pad_id(const cliptok *t); /* what fills the context behind a text: pad_token, by default the end token; OpenCLIP has 0, which is "!" */
-cliptok_rules cliptok_follows(const cliptok *t);
-int32_t cliptok_inner_id(const cliptok *t, int32_t id); /* cliptok_bpe_inner() of bpe.h */
-const char *cliptok_source(const cliptok *t); /* "vocab.json + merges.txt, OpenCLIP's rules" */
 
-/* cliptok_encode(): start token, the text's tokens, end token; no padding.
- * text      in   `size` bytes, UTF-8; invalid sequences are read as U+FFFD, a byte 0 is a character like others
- * ids       out  room for `capacity` ids: a longer text is cut there, its last id being the end token
- * n         out  how many; 0 on error
- * Errors: CLIP_EINVAL (capacity < 2), CLIP_ENOMEM. Reads no further than there is room. Temporary memory: none for ASCII
- * without references and controls, else by OpenCLIP's rules up to 40 bytes a character of the longest line, by Hugging
- * Face's of the longest run between spaces; and 32 bytes a byte of a word longer than 64. Time is linear but for that. */
+/* cliptok_pad_id(): the id that fills the context behind a text. Hugging Face: pad_token, by
+ * default the end token. OpenCLIP: 0, which is also the id of "!". */
+int cliptok_pad_id(const cliptok *t);
+
+/* cliptok_follows(): the rules that the tokenizer was loaded with. */
+const cliptok_rules *cliptok_follows(const cliptok *t);
+
+/* cliptok_inner_id(): the token with the same spelling within a word, for a token that ends a word
+ * and has only characters of scripts without blanks. For any other token: `id`. */
+int32_t cliptok_inner_id(const cliptok *t, int32_t id);
+
+const char *cliptok_source(const cliptok *t); /* as "vocab.json + merges.txt, OpenCLIP's rules" */
+
+/* cliptok_encode(): the start token, the text's tokens, the end token. No padding. Reads the text
+ * only as far as there is room for ids.
+ * text      in   `size` bytes of UTF-8. Invalid sequences are read as U+FFFD. A byte 0 is a
+ *                character like others.
+ * ids       out  room for `capacity` ids. A longer text is cut; the last id is then the end token.
+ * n         out  number of ids; 0 on error
+ * Errors: CLIP_EINVAL (capacity < 2), CLIP_ENOMEM.
+ * Time is linear in the text, and n log n in the length of a word. Temporary memory:
+ * - none for ASCII without references and controls;
+ * - else, by OpenCLIP's rules, up to 40 bytes for each character of the longest line;
+ * - else, by Hugging Face's rules, up to 40 bytes for each character of the longest run between
+ *   spaces;
+ * - and 32 bytes for each byte of a word that is longer than 64 bytes. */
 clip_status cliptok_encode(const cliptok *t, const char *text, size_t size, int32_t *ids, int capacity, int *n);
 
 #endif

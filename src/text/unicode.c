@@ -1,3 +1,4 @@
+/* Unicode as Python and Rust see it: UTF-8, classes of characters, lower case, normal form C. */
 #include "text/unicode.h"
 
 #include <stdlib.h>
@@ -8,9 +9,12 @@
 
 #include "text/unicode.inc"
 
+const cliptok_unicode cliptok_unicode_python = {.column = 0, .splits_at_iota = true, .has_final_sigma = true};
+const cliptok_unicode cliptok_unicode_rust = {.column = 1, .has_new_capitals = true};
+
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* ---- Runs of code points ------------------------------------------------------------------------------------ */
+/* ---- Runs of code points --------------------------------------------------------------------- */
 
 clip_status cliptok_points_reserve(cliptok_points *p, size_t more)
 {
@@ -35,7 +39,7 @@ void cliptok_points_free(cliptok_points *p)
     *p = (cliptok_points){0};
 }
 
-/* ---- UTF-8 -------------------------------------------------------------------------------------------------- */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 uint32_t cliptok_utf8_next(const unsigned char **at, const unsigned char *end)
 {
@@ -47,7 +51,8 @@ uint32_t cliptok_utf8_next(const unsigned char **at, const unsigned char *end)
     int more = lead < 0xC2 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : lead < 0xF5 ? 3 : 0;
     if (more == 0)
         return 0xFFFD;
-    /* Only the second byte has a range of its own: it keeps out overlong forms, surrogates and what lies above U+10FFFF. */
+    /* Only the second byte has a range of its own. It keeps out overlong forms, surrogates, and
+     * characters above U+10FFFF. */
     unsigned char lo = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     unsigned char hi = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
     uint32_t c = lead & (0x3Fu >> more);
@@ -95,9 +100,9 @@ size_t cliptok_utf8_error(const unsigned char *p, size_t n)
     return n;
 }
 
-/* ---- Classes ------------------------------------------------------------------------------------------------ */
+/* ---- Classes --------------------------------------------------------------------------------- */
 
-/* Every table of unicode.inc is sorted and its rows begin with the first and the last point they are about. */
+/* Every table of unicode.inc is sorted. Its rows begin with their first and last point. */
 static int compare_to_row(const void *point, const void *row)
 {
     uint32_t c = *(const uint32_t *)point, range[2];
@@ -136,16 +141,16 @@ static int general_kind(uint32_t c)
                                                                     : CLIPTOK_OTHER;
 }
 
-int cliptok_kind(uint32_t c, cliptok_rules rules)
+int cliptok_kind(uint32_t c, const cliptok_unicode *u)
 {
     if (cliptok_space(c))
         return CLIPTOK_SPACE;
     const struct late_class *late = late_class(c);
     if (late)
-        return rules == CLIPTOK_OPENCLIP ? late->openclip : late->huggingface;
-    /* A combining iota that is no letter, but the other case of one: with case ignored, regex finds it neither in \p{L} nor
-     * in the complement. */
-    if (c == 0x345 && rules == CLIPTOK_OPENCLIP)
+        return late->kind[u->column];
+    /* The combining iota is not a letter, but the other case of one. When regex ignores case, it
+     * finds the iota neither in \p{L} nor in the complement. */
+    if (c == 0x345 && u->splits_at_iota)
         return CLIPTOK_NOTHING;
     return general_kind(c);
 }
@@ -160,8 +165,8 @@ bool cliptok_python_digit(uint32_t c)
     return !late_class(c) && utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
-/* Whole blocks: marks and signs are written among the letters. Hangul, Tibetan and the scripts of
- * India have blanks or dots. */
+/* Whole blocks, because marks and signs stand among the letters. Hangul, Tibetan and the scripts of
+ * India are not here: they have blanks or dots. */
 int cliptok_unspaced(uint32_t c)
 {
     enum { LETTERS = 4 }; /* about a syllable */
@@ -196,7 +201,7 @@ int cliptok_unspaced(uint32_t c)
     return 0;
 }
 
-/* ---- Lower case --------------------------------------------------------------------------------------------- */
+/* ---- Lower case ------------------------------------------------------------------------------ */
 
 static bool case_ignorable(uint32_t c)
 {
@@ -218,7 +223,8 @@ static bool cased(uint32_t c)
     return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT || FIND(more_cased, c);
 }
 
-/* Unicode 3.13, Final_Sigma: a cased letter before, none after, whatever is case-ignorable between. */
+/* Unicode 3.13, Final_Sigma: there is a cased letter before it, and none after it. Case-ignorable
+ * characters between do not count. */
 static bool final_sigma(const uint32_t *word, size_t n, size_t i)
 {
     size_t before = i, after = i + 1;
@@ -231,7 +237,7 @@ static bool final_sigma(const uint32_t *word, size_t n, size_t i)
     return after == n || !cased(word[after]);
 }
 
-clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, cliptok_points *out)
+clip_status cliptok_lower(const uint32_t *word, size_t n, const cliptok_unicode *u, cliptok_points *out)
 {
     TRY(cliptok_points_reserve(out, n));
     for (size_t i = 0; i < n; i++) {
@@ -241,13 +247,13 @@ clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, c
         else if (c == 0x130) { /* the one capital whose lower case is two characters */
             TRY(cliptok_points_put(out, 'i'));
             c = 0x307;
-        } else if (c == 0x3A3 && rules == CLIPTOK_OPENCLIP)
+        } else if (c == 0x3A3 && u->has_final_sigma)
             c = final_sigma(word, n, i) ? 0x3C2 : 0x3C3;
         else {
             const struct late_capital *late = c < late_capitals[0].first ? NULL : FIND(late_capitals, c);
             if (!late)
                 c = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
-            else if (rules == CLIPTOK_HUGGINGFACE)
+            else if (u->has_new_capitals)
                 c = (uint32_t)((int32_t)c + late->add);
         }
         TRY(cliptok_points_put(out, c));
@@ -255,33 +261,34 @@ clip_status cliptok_lower(const uint32_t *word, size_t n, cliptok_rules rules, c
     return CLIP_OK;
 }
 
-/* ---- Normal form C ------------------------------------------------------------------------------------------ */
+/* ---- Normal form C --------------------------------------------------------------------------- */
 
 static int combining_class(uint32_t c)
 {
     return utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
 }
 
-static bool odd(uint32_t c, cliptok_rules rules)
+static bool odd(uint32_t c, const cliptok_unicode *u)
 {
     const struct odd_mark *m = c < odd_marks[0].first ? NULL : FIND(odd_marks, c);
-    return m && (rules == CLIPTOK_OPENCLIP ? m->python : m->huggingface);
+    return m && m->unknown[u->column];
 }
 
-/* Characters that stay as they are and leave alone what stands before them: nothing is lost by cutting the text there. Not
- * all of them, but those that texts are made of; and U+11A7, the Hangul "no final consonant", which utf8proc 2.8 swallows. */
-static bool inert(uint32_t c, cliptok_rules rules)
+/* Characters that normalization leaves as they are, and that do not change the character before
+ * them. A text can be cut there. The list has only those that texts are made of, and U+11A7, the
+ * Hangul "no final consonant", which utf8proc 2.8 swallows. */
+static bool inert(uint32_t c, const cliptok_unicode *u)
 {
     static const uint32_t ranges[][2] = {
         {0x0400, 0x0482}, {0x05D0, 0x060F}, {0x0620, 0x064A},   {0x11A7, 0x11A7}, {0x2010, 0x202F},
         {0x2190, 0x2199}, {0x2500, 0x2ADB}, {0x3041, 0x3098},   {0x309D, 0x31FF}, {0x4E00, 0x9FFF},
         {0xAC00, 0xD7A3}, {0xFE0E, 0xFE0F}, {0x1F000, 0x1FAFF},
     };
-    return c < 0x300 || FIND(ranges, c) || odd(c, rules);
+    return c < 0x300 || FIND(ranges, c) || odd(c, u);
 }
 
-/* Canonical order: marks between starters sorted by class, those of one class as they come. A text may be all marks: no
- * quadratic sort for more than a few. */
+/* Canonical order: marks between starters are sorted by class, and keep their order within a class.
+ * A text may be all marks, so more than a few are not sorted in quadratic time. */
 static clip_status order_marks(int32_t *c, size_t n)
 {
     if (n <= 16) {
@@ -310,7 +317,7 @@ static clip_status order_marks(int32_t *c, size_t n)
     return CLIP_OK;
 }
 
-/* A piece without odd marks: decompose, order, compose, in place at the end of `out`. */
+/* Normalize a piece without odd marks: decompose, order, compose, in place at the end of `out`. */
 static clip_status normalize(const uint32_t *text, size_t n, cliptok_points *out)
 {
     size_t from = out->n;
@@ -337,18 +344,18 @@ static clip_status normalize(const uint32_t *text, size_t n, cliptok_points *out
     return CLIP_OK;
 }
 
-clip_status cliptok_nfc(const uint32_t *text, size_t n, cliptok_rules rules, cliptok_points *out)
+clip_status cliptok_nfc(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out)
 {
     TRY(cliptok_points_reserve(out, n));
     for (size_t i = 0; i < n;) {
-        size_t end = i + 1; /* a piece: any character and what may melt into it */
-        while (end < n && !inert(text[end], rules))
+        size_t end = i + 1; /* a piece: a character and everything that may combine with it */
+        while (end < n && !inert(text[end], u))
             end++;
-        if (odd(text[i], rules)) { /* nothing melts into it, and it must not be shown to utf8proc */
+        if (odd(text[i], u)) { /* nothing combines with it, and utf8proc must not see it */
             TRY(cliptok_points_put(out, text[i++]));
             if (i == end)
                 continue;
-        } else if (end == i + 1 && inert(text[i], rules)) {
+        } else if (end == i + 1 && inert(text[i], u)) {
             TRY(cliptok_points_put(out, text[i++]));
             continue;
         }

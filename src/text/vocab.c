@@ -1,3 +1,4 @@
+/* Reading vocabularies, a section for each kind of file. */
 #include "text/vocab.h"
 
 #include <stdlib.h>
@@ -10,12 +11,12 @@
 
 enum {
     FILE_LIMIT = 64 << 20,           /* bytes; CLIP's tokenizer.json has 2 to 4 MB */
-    SIMPLE_MERGES = 49152 - 256 - 2, /* how many SimpleTokenizer reads, whatever the file has: 48,894 */
+    SIMPLE_MERGES = 49152 - 256 - 2, /* SimpleTokenizer reads 48,894, whatever the file has */
     LINE_LIMIT = 4096,
-    BYTES_A_TOKEN = 16,              /* what a file spends on a token, for guessing their number */
+    BYTES_A_TOKEN = 16,              /* about so many in a file, for guessing the number of tokens */
 };
 
-/* ---- vocab.json --------------------------------------------------------------------------------------------- */
+/* ---- vocab.json ------------------------------------------------------------------------------ */
 
 /* {"token": id, ...} */
 static clip_status read_ids(cliptok_scanner *s, cliptok_bpe *b)
@@ -49,9 +50,9 @@ static clip_status read_vocab_json(const char *path, cliptok_bpe *b, clip_error 
     return status;
 }
 
-/* ---- merges.txt --------------------------------------------------------------------------------------------- */
+/* ---- merges.txt ------------------------------------------------------------------------------ */
 
-/* "left right"; where the two are, or false. */
+/* The two parts of "left right"; false: the line has not two. */
 static bool split_merge(const char *line, size_t n, cliptok_string part[2])
 {
     int parts = 0;
@@ -99,7 +100,8 @@ static clip_status read_merges_txt(const char *path, cliptok_bpe *b, clip_error 
         size_t len = (size_t)((eol ? eol : end) - p);
         cliptok_string part[2];
         bool comment = number == 1 && len >= 8 && memcmp(p, "#version", 8) == 0;
-        if (!comment && !(is_blank(p, len) && (!eol || eol + 1 == end))) { /* a blank last line is a matter of editors */
+        bool last_blank = is_blank(p, len) && (!eol || eol + 1 == end); /* some editors leave one */
+        if (!comment && !last_blank) {
             s = check_merge_line(p, len, part, number, path, err);
             if (s == CLIP_OK)
                 s = cliptok_bpe_merge(b, part[0].p, part[0].n, part[1].p, part[1].n, -1, path, err);
@@ -110,7 +112,7 @@ static clip_status read_merges_txt(const char *path, cliptok_bpe *b, clip_error 
     return s;
 }
 
-/* ---- tokenizer.json ----------------------------------------------------------------------------------------- */
+/* ---- tokenizer.json -------------------------------------------------------------------------- */
 
 static clip_status read_merge_list(cliptok_scanner *s, cliptok_bpe *b)
 {
@@ -139,7 +141,7 @@ static clip_status read_merge_list(cliptok_scanner *s, cliptok_bpe *b)
     return (clip_status)more;
 }
 
-/* A string that has to be `expected`; null and, if `optional`, "" will do as well. */
+/* Read a string that must be `expected`. Null and, if `optional`, "" are accepted as well. */
 static clip_status expect(cliptok_scanner *s, const char *key, const char *expected, bool optional)
 {
     cliptok_string v = {"", 0};
@@ -153,7 +155,7 @@ static clip_status expect(cliptok_scanner *s, const char *key, const char *expec
                       expected);
 }
 
-/* Merges need the whole vocabulary: where they come first, they are read last. */
+/* Merges need the whole vocabulary. Where they come first, they are read last. */
 static clip_status read_model(cliptok_scanner *s, cliptok_bpe *b)
 {
     cliptok_string key;
@@ -239,7 +241,7 @@ static clip_status read_tokenizer_json(const char *path, cliptok_bpe *b, cJSON *
     return status;
 }
 
-/* ---- bpe_simple_vocab_16e6.txt.gz --------------------------------------------------------------------------- */
+/* ---- bpe_simple_vocab_16e6.txt.gz ------------------------------------------------------------ */
 
 void cliptok_byte_order(unsigned char byte[256])
 {
@@ -259,8 +261,9 @@ clip_status cliptok_add_bytes(cliptok_bpe *b)
     return CLIP_OK;
 }
 
-/* Lines as they come out of the decompressor, a piece at a time. Python splits at newlines, so that what follows the last one
- * is a line, too: an empty one also takes an id, that of a token "" which nothing becomes. */
+/* Lines as they come out of the decompressor, a piece at a time. Python splits at newlines, so that
+ * the rest behind the last newline is a line as well. Even an empty one takes an id, for a token ""
+ * that no word becomes. */
 typedef struct lines {
     char text[LINE_LIMIT];
     size_t n, number;
@@ -299,7 +302,8 @@ static clip_status add_lines(lines *l, const char *p, size_t n, cliptok_bpe *b, 
     return CLIP_OK;
 }
 
-/* A gzip file may be several, one after the other. What it unpacks to is never held, nor unpacked further than needed. */
+/* A gzip file may be several in a row. The unpacked text is never held as a whole, nor unpacked
+ * further than needed. */
 static clip_status inflate_lines(z_stream *z, lines *l, cliptok_bpe *b, const char *path, clip_error *err)
 {
     char piece[1 << 15];
@@ -351,7 +355,7 @@ static clip_status read_simple_vocab(const char *path, cliptok_bpe *b, clip_erro
     return s;
 }
 
-/* ---- Which one ---------------------------------------------------------------------------------------------- */
+/* ---- Which one ------------------------------------------------------------------------------- */
 
 enum { TOKENIZER_JSON, VOCAB_JSON, MERGES_TXT, SIMPLE_VOCAB, FILES };
 

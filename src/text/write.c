@@ -1,3 +1,4 @@
+/* Writing a vocabulary. */
 #include "text/write.h"
 
 #include <stdlib.h>

@@ -33,7 +33,7 @@ void cliptrn_loss_layout(clipb_arena *a, cliptrn_loss_acts *acts, const clipk_ct
     acts->panels = clipb_arena_alloc(a, wide > tall ? wide : tall, 1);
 }
 
-/* y = x Wᵀ for W [N, K] that is used this once. */
+/* y = x Wᵀ, for W [N, K] that is used only once. */
 static void product(const clipk_ctx *k, float *y, clipk_view x, int M, clipk_view W, int N, int K, void *panels)
 {
     clipk_weight w = {.format = CLIPK_FORMAT_F32, .N = N, .K = K, .panels = panels};

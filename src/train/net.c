@@ -192,8 +192,8 @@ static void draw_patches(pass *p, int64_t step)
  *           [texts' gradient ....][pictures' gradient: embedding, block 0, 1, .., last][scale]
  *
  * in one piece of memory. Backward uses the tape from its end to its front, and makes the gradients
- * in the same order. So they may lie over it, as long as the tape of a layer, and of those before it,
- * ends before the layer's gradient begins. */
+ * in the same order. So they may lie over it, as long as the tapes of a layer and of the
+ * layers before it end before the layer's gradient begins. */
 
 /* The texts from .. from + N as a batch of their own. */
 static clipmdl_input texts_of(pass *p, int from, int N)

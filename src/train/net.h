@@ -56,12 +56,13 @@ cliptrn_weights cliptrn_net_weights(const cliptrn_net *n);
  * Errors: CLIP_ENOMEM. */
 clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out);
 
-/* cliptrn_net_settle(): the end of a step, after the optimizer. logit_scale is clamped to [0, ln 100].
- * The running statistics of batch norms move by a tenth, PyTorch's default, towards the statistics of
- * the batch, which the gradient has left in n->g. */
+/* cliptrn_net_settle(): the end of a step, after the optimizer. logit_scale is clamped to [0, ln
+ * 100]. The running statistics of batch norms move by a tenth, PyTorch's default, towards the
+ * statistics of the batch, which the gradient has left in n->g. */
 void cliptrn_net_settle(cliptrn_net *n);
 
-/* cliptrn_net_number(): where the parameter `name`, which the model must have, is in a block. */
+/* cliptrn_net_number(): the place of the parameter `name` in a block of weights or gradients. The
+ * model must have it. */
 float *cliptrn_net_number(const cliptrn_net *n, float *block, const char *name);
 
 #endif

@@ -1,11 +1,13 @@
-/* optimizer.h: AdamW, the learning rate, and clipping by the norm of the gradient, over any parameters. */
+/* optimizer.h: AdamW, the learning rate, and clipping by the norm of the gradient, over any
+ * parameters. */
 #ifndef CLIPTRN_OPTIMIZER_H
 #define CLIPTRN_OPTIMIZER_H
 
 #include "base/arena.h"
 #include "model/params.h"
 
-/* OpenCLIP's --lr-scheduler. The rate rises over `warmup` steps, and reaches lr at the last of them. */
+/* OpenCLIP's --lr-scheduler. The rate rises over `warmup` steps, and reaches lr at the last of
+ * them. */
 typedef enum cliptrn_schedule {
     CLIPTRN_COSINE,         /* then falls to 0 (Loshchilov and Hutter 2016, arXiv:1608.03983) */
     CLIPTRN_CONST,          /* then stays */

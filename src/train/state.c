@@ -1,4 +1,4 @@
-/* What a run needs to go on, beside its weights. */
+/* The state of a training on the disk, besides its weights. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,14 @@
-/* Workers take samples in order, each with the next cell of a ring, and fill their cells at the same time; next() takes the cells in the same
- * order, and makes batches of the sound ones. So nothing depends on who is how fast.
+/* Workers take samples in order, each with the next cell of a ring, and fill their cells at the
+ * same time. next() takes the cells in the same order, and makes batches of the sound ones. So the
+ * speed of the workers makes no difference.
  *
- *     order --claim, one worker at a time--> cell cell cell ... --next(), when the oldest is done--> batch
+ *     order --claim, one worker at a time--> cell cell cell ...
  *                                            \___ in work ___/
+ *           --next(), when the oldest cell is done--> batch
  *
- * An epoch's end and a fatal error are cells too: they arrive after all that was before them. Two locks: `turn` for the order and `taken`;
- * `lock`, inside it, for `done`, `passed` and `stop`. */
+ * The end of an epoch and a fatal error are cells as well. They arrive after all cells before them.
+ * There are two locks: `turn` for the order and `taken`; within it `lock`, for `done`, `passed` and
+ * `stop`. */
 #include "train/stream.h"
 
 #include <pthread.h>
@@ -79,7 +82,7 @@ struct cliptrn_stream {
     clip_error err;
 };
 
-/* ---- Workers -------------------------------------------------------------------------------------------------- */
+/* ---- Workers --------------------------------------------------------------------------------- */
 
 static bool wait_for_room(cliptrn_stream *s)
 {
@@ -91,7 +94,7 @@ static bool wait_for_room(cliptrn_stream *s)
     return go;
 }
 
-/* The next cell with the next of the order in it; NULL: there is no more to do. */
+/* Put the next sample of the order into the next cell; NULL: there is nothing more to do. */
 static cell *claim(cliptrn_stream *s)
 {
     cell *c = NULL;
@@ -148,7 +151,7 @@ static void prepare(cliptrn_stream *s, cell *c, clipdat_sample *scratch)
         return;
     }
     c->status = decode(s, c, scratch);
-    if (c->status < 0) { /* also where there is no memory for it: this picture's fault, not the run's */
+    if (c->status < 0) { /* also without memory for it: the fault of this picture, not of the run */
         c->kind = BROKEN;
         return;
     }
@@ -177,7 +180,7 @@ static void *work(void *user)
     return NULL;
 }
 
-/* ---- Batches -------------------------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 static void release(cliptrn_sample **s)
 {
@@ -216,7 +219,7 @@ static void pass(cliptrn_stream *s, cell *c)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Counted once, and one of the first is named. */
+/* Count a broken sample once. The first few are named. */
 static void count_broken(cliptrn_stream *s, int64_t index, const char *message)
 {
     if (s->bad[index])
@@ -266,7 +269,7 @@ static clip_status end_epoch(cliptrn_stream *s, const cell *c)
     return CLIP_OK;
 }
 
-/* What the oldest cell says. */
+/* Act on the oldest cell. */
 static clip_status take(cliptrn_stream *s, cell *c, cliptrn_batch *out)
 {
     switch (c->kind) {
@@ -319,7 +322,7 @@ const clip_passed *cliptrn_stream_passed(const cliptrn_stream *s) { return clipt
 uint64_t cliptrn_stream_fingerprint(const cliptrn_stream *s) { return cliptrn_order_fingerprint(s->order); }
 cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s) { return s->stats; }
 
-/* ---- Open and close ------------------------------------------------------------------------------------------- */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 static clip_status allocate(cliptrn_stream *s, int workers)
 {
@@ -425,7 +428,7 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
     return CLIP_OK;
 }
 
-/* In a forked child the workers are missing, and whatever they were at is half done: it stays where
+/* In a forked child the workers are missing, and their work is half done. Their memory stays where
  * it is. */
 void cliptrn_stream_close(cliptrn_stream *s)
 {

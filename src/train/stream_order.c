@@ -1,9 +1,11 @@
-/* The catalogue is made by one scan. What can be reached at any time (files that tables and folders name; tars, if together they fit into
- * `memory`) becomes a list of samples held, which an epoch permutes. Of larger tars the number of samples is kept; an epoch takes them in
- * shuffled order, and their samples from a buffer at random, which grows by two for each one taken until it is full.
+/* One scan makes the catalogue. Samples that can be read at any time (files that tables and folders
+ * name; tars, if together they fit into `memory`) become a list, which an epoch permutes. Of larger
+ * tars only the number of samples is kept. An epoch takes these tars in shuffled order, and their
+ * samples at random from a buffer, which grows by two for each sample taken until it is full.
  *
- * Each draw is from one or the other with the odds of what is left of each. All that is drawn comes from the seed and the epoch, so the
- * order of an epoch is known by them; to get into its middle one goes through it without decoding. */
+ * Each draw is from the list or from the buffer, with the odds of the samples that are left in
+ * each. All draws come from the seed and the epoch, which therefore determine the order. To get
+ * into the middle of an epoch, the order is run through without decoding. */
 #include "train/stream_order.h"
 
 #include <stdlib.h>
@@ -60,7 +62,7 @@ const char *cliptrn_sample_caption(const cliptrn_sample *s, uint32_t i)
     return p;
 }
 
-/* ---- Samples -------------------------------------------------------------------------------------------------- */
+/* ---- Samples --------------------------------------------------------------------------------- */
 
 static clip_status copy_sample(const clipdat_sample *from, int64_t index, cliptrn_sample **out)
 {
@@ -77,7 +79,7 @@ static clip_status copy_sample(const clipdat_sample *from, int64_t index, cliptr
     return CLIP_OK;
 }
 
-/* One that cannot be used, in its place. */
+/* A sample that cannot be used, in its place. */
 static clip_status broken_sample(clip_status fault, const char *message, int64_t index, cliptrn_sample **out)
 {
     const size_t n = strlen(message) + 1;
@@ -92,7 +94,7 @@ static clip_status broken_sample(clip_status fault, const char *message, int64_t
 
 static size_t sample_bytes(const cliptrn_sample *s) { return sizeof *s + s->size + 64; } /* and about so much text */
 
-/* ---- The scan ------------------------------------------------------------------------------------------------- */
+/* ---- The scan -------------------------------------------------------------------------------- */
 
 static void release_held(cliptrn_order *o, size_t from)
 {
@@ -118,7 +120,8 @@ static uint64_t fnv1a(uint64_t hash, const char *p, size_t n)
     return hash;
 }
 
-/* The last part of the key (a folder may be named in more than one way) and the captions, each with the zero that ends it. */
+/* The last part of the key (a folder may be named in more than one way) and the captions, each with
+ * the zero that ends it. */
 static void add_to_fingerprint(cliptrn_order *o)
 {
     const clipdat_sample *s = &o->scratch;
@@ -127,7 +130,8 @@ static void add_to_fingerprint(cliptrn_order *o)
     o->fingerprint = fnv1a(o->fingerprint, s->text.p, s->text.n);
 }
 
-/* All samples of a source into the catalogue. *keep: as samples, unless those of a tar turn out too many bytes; else only their number. */
+/* Take all samples of a source into the catalogue. *keep: as samples, unless those of a tar turn
+ * out to have too many bytes; else only their number. */
 static clip_status scan(cliptrn_order *o, clipdat_source *source, bool is_tar, bool *keep, clip_error *err)
 {
     const size_t before = o->n_held, bytes_before = o->held_bytes;
@@ -154,8 +158,8 @@ static clip_status scan(cliptrn_order *o, clipdat_source *source, bool is_tar, b
     }
 }
 
-/* A run is worth hours, and is made again by the same data: like a tar that is damaged, a folder
- * that cannot be listed whole stops it before it begins. */
+/* A run is worth hours, and the same data must make it again. So a folder that cannot be listed
+ * whole stops it before it begins, as a damaged tar does. */
 static clip_status incomplete(clipdat_source *source, const char *path, clip_error *err)
 {
     clip_error why = {0};
@@ -207,7 +211,7 @@ static clip_status scan_all(cliptrn_order *o, const char *spec, clip_error *err)
     return s;
 }
 
-/* ---- Epochs --------------------------------------------------------------------------------------------------- */
+/* ---- Epochs ---------------------------------------------------------------------------------- */
 
 static void permute(uint32_t *p, size_t n, clipb_rng rng)
 {
@@ -246,7 +250,7 @@ static clip_status changed(const tar *t, clip_error *err)
                       (long long)t->n);
 }
 
-/* One sample of the tars into the buffer; there is one. */
+/* Take one sample of the tars into the buffer. There must be one. */
 static clip_status read_streamed(cliptrn_order *o, clip_error *err)
 {
     while (!o->source) {
@@ -333,7 +337,7 @@ int64_t cliptrn_order_samples(const cliptrn_order *o) { return o->samples; }
 const clip_passed *cliptrn_order_passed(const cliptrn_order *o) { return &o->passed; }
 uint64_t cliptrn_order_fingerprint(const cliptrn_order *o) { return o->fingerprint; }
 
-/* ---- Open and close ------------------------------------------------------------------------------------------- */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 static clip_status copy_options(cliptrn_order *o, const cliptrn_stream_options *opt)
 {

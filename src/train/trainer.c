@@ -11,9 +11,10 @@
 
 static int64_t in_steps(int64_t n, int64_t per_epoch) { return n < 0 ? -n * per_epoch : n; }
 
-/* CLIP's encoding tells a word's last token from the same letters within a word. Where there are no
- * blanks, a word has this end only where a phrase has: alone it would be another text than in a
- * caption. So the two tokens share what they learn; both rows are in the weights, equal. */
+/* CLIP's encoding has two tokens for the same letters, within a word and at its end. Without
+ * blanks, a word has this end only at the end of its phrase. A query of that word alone would then
+ * differ from the word in a caption. So the two tokens share what they learn. Both rows are in the
+ * weights, and are equal. */
 static clip_status find_rows(cliptrn_trainer *t, const cliptok *tokenizer)
 {
     const int V = t->net.config.text.vocab_size;
@@ -98,7 +99,8 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
         return clipb_fail(
             err, CLIP_EDIVERGED, NULL,
             "step %lld: the loss is %g and the norm of its gradient %g: training has diverged; "
-            "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or grad-clip-norm may help",
+            "a new run from the last checkpoint (pretrained) with a lower lr, a longer warmup or "
+            "grad-clip-norm may help",
             (long long)t->optimizer.step + 1, loss.loss, norm);
     out->lr = cliptrn_learning_rate(&t->optimizer.opt, t->optimizer.step);
     cliptrn_optimizer_step(&t->optimizer, &t->net.k, &weights, norm);

@@ -4,7 +4,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static cliptok *load(cliptok_rules rules)
+static cliptok *load(const cliptok_rules *rules)
 {
     static const char *const merges[] = {"a b",
                                          "ab c</w>",
@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int n, k;
     for (int rules = 0; rules < 2; rules++) {
         if (!t[rules])
-            t[rules] = load(rules ? CLIPTOK_HUGGINGFACE : CLIPTOK_OPENCLIP);
+            t[rules] = load(rules ? &cliptok_huggingface : &cliptok_openclip);
         if (size == 0)
             continue;
         int room = 2 + data[0] % 80;

@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fixture_write(dir, name[kind], data + 1, size - 1);
     clip_error err;
     cliptok *t;
-    clip_status s = cliptok_load(dir, data[0] % 2 ? CLIPTOK_HUGGINGFACE : CLIPTOK_OPENCLIP, &t, &err);
+    clip_status s = cliptok_load(dir, data[0] % 2 ? &cliptok_huggingface : &cliptok_openclip, &t, &err);
     if ((s == CLIP_OK) != (t != NULL) || (s != CLIP_OK && err.code != s))
         abort();
     if (t) {

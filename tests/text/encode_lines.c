@@ -1,7 +1,7 @@
 /* encode_lines: texts in, ids out, for tools/parity_tokens.py and for measuring.
  *
  *     encode_lines DIR openclip|huggingface|hftokenizer CAPACITY < texts > ids
- *     encode_lines DIR openclip|huggingface CAPACITY THREADS SECONDS < texts      texts a second, on standard output
+ *     encode_lines DIR openclip|huggingface CAPACITY THREADS SECONDS < texts  (texts a second)
  *
  * A text is a line with its length in bytes and then so many bytes; ids are a line a text. */
 #include <pthread.h>
@@ -93,9 +93,9 @@ int main(int argc, char **argv)
     cliptok *t;
     if (argc != 4 && argc != 6)
         die("DIR openclip|huggingface CAPACITY [THREADS SECONDS] < texts");
-    cliptok_rules rules = strcmp(argv[2], "openclip") == 0      ? CLIPTOK_OPENCLIP
-                          : strcmp(argv[2], "hftokenizer") == 0 ? CLIPTOK_OPENCLIP_HF
-                                                                : CLIPTOK_HUGGINGFACE;
+    const cliptok_rules *rules = strcmp(argv[2], "openclip") == 0      ? &cliptok_openclip
+                                 : strcmp(argv[2], "hftokenizer") == 0 ? &cliptok_openclip_hf
+                                                                       : &cliptok_huggingface;
     double start = now();
     if (cliptok_load(argv[1], rules, &t, &err) < 0)
         die(err.message);

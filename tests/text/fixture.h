@@ -90,7 +90,8 @@ static inline int fixture_byte(int byte, char *out)
     return sprintf(out, byte == '"' || byte == '\\' ? "\\%c" : byte < 0x80 ? "%c" : "\\u%04x", byte);
 }
 
-/* {"!": 0, ...}: the 512 byte tokens, then "left right" of each merge joined, then the two specials; malloc'ed. */
+/* {"!": 0, ...}: the 512 byte tokens, then "left right" of each merge joined, then the two
+ * specials; malloc'ed. */
 static inline char *fixture_vocab(const char *const *merges, size_t n)
 {
     char *out = malloc(512 * 24 + n * 128 + 128), *p = out;

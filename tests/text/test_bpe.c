@@ -1,5 +1,6 @@
-/* The fast ways to merge a word (short ones in place, long ones with a heap) against the definition, word for word, with merges
- * in the order in which they are learned and with merges in any order, where the two programs differ. */
+/* The fast ways to merge a word (short ones in place, long ones with a heap) against the
+ * definition, word for word, with merges in the order in which they are learned and with merges in
+ * any order, where the two programs differ. */
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -41,7 +42,8 @@ static int find_merge(const merges *m, const char *left, const char *right)
     return -1;
 }
 
-/* The definition: the lowest rank among all pairs, merged from left to right, everywhere (`all`) or at its first place. */
+/* The definition: the lowest rank among all pairs, merged from left to right, everywhere (`all`) or
+ * at its first place. */
 static int merge_naively(const merges *m, const char *word, int all, char (*symbol)[WORD_MAX + 2])
 {
     int n = (int)strlen(word);
@@ -102,7 +104,7 @@ static void draw_merges(merges *m, int shuffled)
     }
 }
 
-static void build(const merges *m, cliptok_rules rules, cliptok_bpe *b)
+static void build(const merges *m, bool one_by_one, cliptok_bpe *b)
 {
     clip_error err;
     char left[80], right[80], joint[160];
@@ -124,7 +126,7 @@ static void build(const merges *m, cliptok_rules rules, cliptok_bpe *b)
         to_file(m->right[i], right);
         assert_int_equal(cliptok_bpe_merge(b, left, strlen(left), right, strlen(right), -1, "merges", &err), CLIP_OK);
     }
-    assert_int_equal(cliptok_bpe_finish(b, rules, -1, "vocab", &err), CLIP_OK);
+    assert_int_equal(cliptok_bpe_finish(b, one_by_one, -1, "vocab", &err), CLIP_OK);
 }
 
 static void compare(const merges *m, const cliptok_bpe *b, int all, int words)
@@ -157,10 +159,10 @@ static void in_learned_order(void **state)
         merges m;
         cliptok_bpe b;
         draw_merges(&m, 0);
-        for (int rules = 0; rules < 2; rules++) {
-            build(&m, rules ? CLIPTOK_HUGGINGFACE : CLIPTOK_OPENCLIP, &b);
+        for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
+            build(&m, one_by_one, &b);
             assert_true(b.in_order);
-            compare(&m, &b, !rules, 60);
+            compare(&m, &b, !one_by_one, 60);
             cliptok_bpe_free(&b);
         }
     }
@@ -173,15 +175,16 @@ static void in_any_order(void **state)
         merges m;
         cliptok_bpe b;
         draw_merges(&m, 1);
-        for (int rules = 0; rules < 2; rules++) {
-            build(&m, rules ? CLIPTOK_HUGGINGFACE : CLIPTOK_OPENCLIP, &b);
-            compare(&m, &b, !rules, 60);
+        for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
+            build(&m, one_by_one, &b);
+            compare(&m, &b, !one_by_one, 60);
             cliptok_bpe_free(&b);
         }
     }
 }
 
-/* A megabyte without a space takes a moment, not minutes; only what there is room for is written. */
+/* A megabyte without a space takes a moment, not minutes; only what there is room for is
+ * written. */
 static void endless_word(void **state)
 {
     (void)state;
@@ -192,7 +195,7 @@ static void endless_word(void **state)
     int32_t ids[ROOM + 1] = {0};
     cliptok_ids out = {ids, 0, ROOM};
     draw_merges(&m, 0);
-    build(&m, CLIPTOK_OPENCLIP, &b);
+    build(&m, false, &b);
     for (int i = 0; i < N; i++)
         word[i] = (unsigned char)('a' + draw(3));
     ids[ROOM] = -7;
@@ -207,8 +210,8 @@ static void endless_word(void **state)
     cliptok_bpe_free(&b);
 }
 
-/* Tokens of eight bytes made to have one hash (hash_bytes() of bpe.c, solved for its input): refused, before looking them up
- * takes forever. */
+/* Tokens of eight bytes made to have one hash (hash_bytes() of bpe.c, solved for its input):
+ * refused, before looking them up takes forever. */
 static void colliding_tokens(void **state)
 {
     (void)state;

@@ -79,7 +79,7 @@ static void neighbours_that_overlap_are_joined_from_the_left(void **state)
     cliptok_bpe_free(&b);
 }
 
-/* ---- The oracle --------------------------------------------------------------------------------------------- */
+/* ---- The oracle ------------------------------------------------------------------------------ */
 
 enum { WORDS = 80, LENGTH = 12 };
 
@@ -170,7 +170,7 @@ static void counting_by_differences_counts_right(void **state)
     }
 }
 
-/* ---- Files -------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static const char *const captions[] = {
     "A red circle",
@@ -215,7 +215,7 @@ static void what_is_written_is_read_again(void **state)
         cliptok_bpe_parts(&again, i, &m, &s);
         assert_true(l == m && r == s);
     }
-    assert_int_equal(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err), CLIP_OK);
+    assert_int_equal(cliptok_load(dir, &cliptok_huggingface, &t, &err), CLIP_OK);
     assert_int_equal(cliptok_vocab_size(t), b.n_tokens);
     assert_int_equal(cliptok_start_id(t), b.n_tokens - 2);
     assert_int_equal(cliptok_end_id(t), b.n_tokens - 1);
@@ -230,7 +230,7 @@ static void what_is_written_is_read_again(void **state)
     cliptok_bpe_free(&b);
 }
 
-/* ---- Scripts without blanks --------------------------------------------------------------------------------- */
+/* ---- Scripts without blanks ------------------------------------------------------------------ */
 
 /* Phrases, each with words that stand in it. */
 static const char *const phrases[][4] = {
@@ -285,8 +285,8 @@ static int letters_of(const char *text)
     return n;
 }
 
-/* However large the vocabulary and however often a phrase occurs, it is not learned by heart. Chinese
- * characters and kana are tokens; of letters, as of Thai, a token has four at most. */
+/* However large the vocabulary and however often a phrase occurs, it is not learned by heart.
+ * Chinese characters and kana are tokens; of letters, as of Thai, a token has four at most. */
 static void a_word_is_found_in_phrases_without_blanks(void **state)
 {
     (void)state;
@@ -300,7 +300,7 @@ static void a_word_is_found_in_phrases_without_blanks(void **state)
     learn(text, 4 * PHRASES, 8192, &b);
     assert_int_equal(cliptok_write_vocab(&b, dir, &err), CLIP_OK);
     assert_int_equal(cliptok_write_settings(dir, 77, &err), CLIP_OK);
-    assert_int_equal(cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err), CLIP_OK);
+    assert_int_equal(cliptok_load(dir, &cliptok_huggingface, &t, &err), CLIP_OK);
     for (int i = 0; i < PHRASES; i++) {
         int32_t phrase[128], word[128];
         const int m = inner_ids(t, phrases[i][0], phrase), letters = letters_of(phrases[i][0]);

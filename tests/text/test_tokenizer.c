@@ -1,5 +1,6 @@
-/* Ids of tricky lines against what OpenCLIP and transformers give (golden/, made by tools/dump_tokens.py), whichever file the
- * vocabulary comes from; what is promised about capacity, threads and memory. */
+/* Ids of tricky lines against what OpenCLIP and transformers give (golden/, made by
+ * tools/dump_tokens.py), whichever file the vocabulary comes from; what is promised about capacity,
+ * threads and memory. */
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -73,7 +74,7 @@ static cliptok *load(const char *dir, int rules)
 {
     clip_error err;
     cliptok *t;
-    if (cliptok_load(dir, rules ? CLIPTOK_HUGGINGFACE : CLIPTOK_OPENCLIP, &t, &err) != CLIP_OK)
+    if (cliptok_load(dir, rules ? &cliptok_huggingface : &cliptok_openclip, &t, &err) != CLIP_OK)
         fail_msg("%s", err.message);
     assert_non_null(t);
     return t;
@@ -134,7 +135,7 @@ static void cleaned_for_transformers(void **state)
         {"", ""},
     };
     cliptok *hf = load(golden, 1), *openclip = load(golden, 0), *cleans;
-    assert_int_equal(cliptok_load(golden, CLIPTOK_OPENCLIP_HF, &cleans, NULL), CLIP_OK);
+    assert_int_equal(cliptok_load(golden, &cliptok_openclip_hf, &cleans, NULL), CLIP_OK);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (!same_ids(cleans, cases[i].text, hf, cases[i].cleaned))
             fail_msg("%s is not read as %s", cases[i].text, cases[i].cleaned);
@@ -339,7 +340,8 @@ static void added_tokens(void **state)
     free(merges);
 }
 
-/* What fills the context: by OpenCLIP's rules 0, whatever the files say; by Hugging Face's the pad token, known, added or none. */
+/* What fills the context: by OpenCLIP's rules 0, whatever the files say; by Hugging Face's the pad
+ * token, known, added or none. */
 static void pad_tokens(void **state)
 {
     (void)state;
@@ -400,7 +402,7 @@ static void added_token_faults(void **state)
         cliptok *t = NULL;
         fixture_small(dir, merges, 1);
         fixture_text(dir, cases[i].name, cases[i].text);
-        clip_status s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err);
+        clip_status s = cliptok_load(dir, &cliptok_huggingface, &t, &err);
         if (s != cases[i].status || !strstr(err.message, cases[i].message))
             fail_msg("%s '%s', not '%s'", clipb_status_name(s), err.message, cases[i].message);
         assert_null(t);

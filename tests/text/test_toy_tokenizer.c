@@ -52,10 +52,10 @@ static clip_status toy_encode(const cliptok *t, const char *text, size_t size, i
     return CLIP_OK;
 }
 
-static clip_status toy_load(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err);
+static clip_status toy_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
 static const cliptok_class toy_class = {toy_load, toy_encode, NULL, toy_free};
 
-static clip_status toy_load(const char *dir, cliptok_rules rules, cliptok **out, clip_error *err)
+static clip_status toy_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err)
 {
     char path[2 * DIR_MAX];
     fixture_path(dir, "words.txt", path);
@@ -84,10 +84,10 @@ static void test_asked_through_the_interface(void **state)
     cliptok *t;
     clip_error err;
     fixture_new(dir);
-    assert_int_equal(toy_class.load(dir, CLIPTOK_HUGGINGFACE, &t, &err), CLIP_OK);
+    assert_int_equal(toy_class.load(dir, &cliptok_huggingface, &t, &err), CLIP_OK);
     assert_null(t);
     fixture_text(dir, "words.txt", "a\ncat\ndog\n");
-    assert_int_equal(toy_class.load(dir, CLIPTOK_HUGGINGFACE, &t, &err), CLIP_OK);
+    assert_int_equal(toy_class.load(dir, &cliptok_huggingface, &t, &err), CLIP_OK);
     assert_int_equal(cliptok_vocab_size(t), 5);
     assert_int_equal(cliptok_pad_id(t), 1);
     assert_int_equal(cliptok_inner_id(t, 3), 3);

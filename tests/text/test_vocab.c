@@ -12,7 +12,7 @@
 static const char good_merges[] = "#version: 0.2\na b\nab c\nab c</w>\n";
 static const char *const good[] = {"a b", "ab c", "ab c</w>"};
 
-static cliptok *load(const char *dir, cliptok_rules rules)
+static cliptok *load(const char *dir, const cliptok_rules *rules)
 {
     clip_error err;
     cliptok *t;
@@ -22,7 +22,7 @@ static cliptok *load(const char *dir, cliptok_rules rules)
     return t;
 }
 
-static void refuse(const char *dir, cliptok_rules rules, clip_status status, const char *in_message)
+static void refuse(const char *dir, const cliptok_rules *rules, clip_status status, const char *in_message)
 {
     clip_error err = {0, ""};
     cliptok *t = (cliptok *)1;
@@ -87,7 +87,7 @@ static void vocab_faults(void **state)
         char *vocab = with(cases[i].from, cases[i].to);
         fixture_text(dir, "vocab.json", vocab);
         free(vocab);
-        refuse(dir, CLIPTOK_OPENCLIP, cases[i].status, cases[i].message);
+        refuse(dir, &cliptok_openclip, cases[i].status, cases[i].message);
     }
     fixture_remove(dir);
 }
@@ -112,12 +112,12 @@ static void merge_faults(void **state)
     fixture_small(dir, good, 3);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture_text(dir, "merges.txt", cases[i].text);
-        refuse(dir, CLIPTOK_HUGGINGFACE, CLIP_EFORMAT, cases[i].message);
+        refuse(dir, &cliptok_huggingface, CLIP_EFORMAT, cases[i].message);
     }
     static const char *const fine[] = {"", "a b", "a b\r\nab c\r\n", "#version: 0.2\na b\n\n"};
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         fixture_text(dir, "merges.txt", fine[i]);
-        cliptok_free(load(dir, CLIPTOK_HUGGINGFACE));
+        cliptok_free(load(dir, &cliptok_huggingface));
     }
     fixture_remove(dir);
 }
@@ -157,14 +157,14 @@ static void tokenizer_json_faults(void **state)
     fixture_new(dir);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture_text(dir, "tokenizer.json", cases[i].text);
-        refuse(dir, CLIPTOK_HUGGINGFACE, cases[i].status, cases[i].message);
+        refuse(dir, &cliptok_huggingface, cases[i].status, cases[i].message);
     }
     char *deep = malloc(200000);
     memset(deep, '[', 200000 - 1);
     memcpy(deep, "{\"a\":", 5);
     deep[200000 - 1] = 0;
     fixture_text(dir, "tokenizer.json", deep);
-    refuse(dir, CLIPTOK_HUGGINGFACE, CLIP_EFORMAT, "nested too deep");
+    refuse(dir, &cliptok_huggingface, CLIP_EFORMAT, "nested too deep");
     free(deep);
     fixture_remove(dir);
 }
@@ -185,18 +185,18 @@ static void gzip_faults(void **state)
     fixture_new(dir);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture_gzip(dir, name, cases[i].text, strlen(cases[i].text));
-        refuse(dir, CLIPTOK_OPENCLIP, CLIP_EFORMAT, cases[i].message);
+        refuse(dir, &cliptok_openclip, CLIP_EFORMAT, cases[i].message);
     }
     fixture_text(dir, name, "plain text");
-    refuse(dir, CLIPTOK_OPENCLIP, CLIP_EFORMAT, "txt.gz: damaged, or no gzip file");
+    refuse(dir, &cliptok_openclip, CLIP_EFORMAT, "txt.gz: damaged, or no gzip file");
     char *line = malloc(10000000); /* unpacks to a thousand times its size */
     memset(line, 'a', 10000000);
     fixture_gzip(dir, name, line, 10000000);
-    refuse(dir, CLIPTOK_OPENCLIP, CLIP_EFORMAT, "line 1 is longer than");
+    refuse(dir, &cliptok_openclip, CLIP_EFORMAT, "line 1 is longer than");
     memset(line, '\n', 10000000); /* 48,894 empty lines are read, as SimpleTokenizer does, and no more */
     fixture_gzip(dir, name, line, 10000000);
     free(line);
-    cliptok *t = load(dir, CLIPTOK_OPENCLIP);
+    cliptok *t = load(dir, &cliptok_openclip);
     assert_int_equal(cliptok_vocab_size(t), 49408);
     assert_int_equal(cliptok_end_id(t), 49407);
     cliptok_free(t);
@@ -204,21 +204,22 @@ static void gzip_faults(void **state)
     size_t n;
     fixture_gzip(dir, name, text, strlen(text));
     char *packed = fixture_read(dir, name, &n);
-    t = load(dir, CLIPTOK_OPENCLIP);
+    t = load(dir, &cliptok_openclip);
     assert_int_equal(cliptok_vocab_size(t), 512 + 3 + 2);
     cliptok_free(t);
     for (size_t k = 0; k < n; k++) {
         fixture_write(dir, name, packed, k);
-        refuse(dir, CLIPTOK_OPENCLIP, CLIP_EFORMAT, name);
+        refuse(dir, &cliptok_openclip, CLIP_EFORMAT, name);
     }
-    /* Two gzip files, one behind the other, are one text; its last line, an empty one, has an id. */
+    /* Two gzip files, one behind the other, are one text; its last line, an empty one, has an
+     * id. */
     size_t more;
     fixture_gzip(dir, name, "\na a\n", 5);
     char *second = fixture_read(dir, name, &more);
     packed = realloc(packed, n + more);
     memcpy(packed + n, second, more);
     fixture_write(dir, name, packed, n + more);
-    t = load(dir, CLIPTOK_OPENCLIP);
+    t = load(dir, &cliptok_openclip);
     assert_int_equal(cliptok_vocab_size(t), 512 + 5 + 2);
     cliptok_free(t);
     free(second);
@@ -237,21 +238,21 @@ static void truncations(void **state)
     fixture_text(dir, "merges.txt", good_merges);
     for (size_t k = 0; k < n; k += k < 100 || k > n - 100 ? 1 : 13) {
         fixture_write(dir, "vocab.json", vocab, k);
-        refuse(dir, CLIPTOK_HUGGINGFACE, CLIP_EFORMAT, "vocab.json: ");
+        refuse(dir, &cliptok_huggingface, CLIP_EFORMAT, "vocab.json: ");
     }
     fixture_text(dir, "vocab.json", vocab);
     for (size_t k = 0; k < strlen(good_merges); k++) {
         clip_error err;
         cliptok *t;
         fixture_write(dir, "merges.txt", good_merges, k);
-        clip_status s = cliptok_load(dir, CLIPTOK_HUGGINGFACE, &t, &err);
+        clip_status s = cliptok_load(dir, &cliptok_huggingface, &t, &err);
         assert_true(s == CLIP_OK || (s == CLIP_EFORMAT && strstr(err.message, "merges.txt: ")));
         cliptok_free(t);
     }
     n = strlen(whole);
     for (size_t k = 0; k < n; k += k < 600 || k > n - 200 ? 1 : 13) {
         fixture_write(dir, "tokenizer.json", whole, k);
-        refuse(dir, CLIPTOK_HUGGINGFACE, CLIP_EFORMAT, "tokenizer.json: ");
+        refuse(dir, &cliptok_huggingface, CLIP_EFORMAT, "tokenizer.json: ");
     }
     free(whole);
     free(list);
@@ -266,18 +267,18 @@ static void which_file(void **state)
     clip_error err;
     cliptok *t = (cliptok *)1;
     fixture_new(dir);
-    assert_int_equal(cliptok_load(dir, CLIPTOK_OPENCLIP, &t, &err), CLIP_OK);
+    assert_int_equal(cliptok_load(dir, &cliptok_openclip, &t, &err), CLIP_OK);
     assert_null(t);
-    assert_int_equal(cliptok_load("/nowhere/at/all", CLIPTOK_OPENCLIP, &t, &err), CLIP_OK);
+    assert_int_equal(cliptok_load("/nowhere/at/all", &cliptok_openclip, &t, &err), CLIP_OK);
     assert_null(t);
     fixture_text(dir, "vocab.json", vocab);
-    refuse(dir, CLIPTOK_OPENCLIP, CLIP_EIO, "merges.txt: missing; it belongs to the vocab.json there");
+    refuse(dir, &cliptok_openclip, CLIP_EIO, "merges.txt: missing; it belongs to the vocab.json there");
     fixture_gzip(dir, "bpe_simple_vocab_16e6.txt.gz", "x\na b", 5);
-    t = load(dir, CLIPTOK_OPENCLIP);
+    t = load(dir, &cliptok_openclip);
     assert_string_equal(cliptok_source(t), "bpe_simple_vocab_16e6.txt.gz, OpenCLIP's rules");
     cliptok_free(t);
     fixture_text(dir, "merges.txt", good_merges);
-    t = load(dir, CLIPTOK_HUGGINGFACE);
+    t = load(dir, &cliptok_huggingface);
     assert_string_equal(cliptok_source(t), "vocab.json + merges.txt, Hugging Face's rules");
     assert_int_equal(cliptok_vocab_size(t), 517);
     assert_int_equal(cliptok_start_id(t), 515);
@@ -306,7 +307,7 @@ static void no_memory(void **state)
                 cliptok *t = (cliptok *)1;
                 clip_error err = {0, ""};
                 fail_alloc_at(n);
-                clip_status s = cliptok_load(dir[i], rules ? CLIPTOK_HUGGINGFACE : CLIPTOK_OPENCLIP, &t, &err);
+                clip_status s = cliptok_load(dir[i], rules ? &cliptok_huggingface : &cliptok_openclip, &t, &err);
                 if (!fail_alloc_stop()) {
                     assert_int_equal(s, CLIP_OK);
                     cliptok_free(t);

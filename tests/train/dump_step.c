@@ -1,6 +1,7 @@
-/* The loss of a batch and its gradient at a checkpoint's weights, as a file: tools/gradients.py compares it with PyTorch's.
- * usage: dump_step DIRECTORY BATCH.safetensors clip|siglip OUT.safetensors
- * OUT has `loss`, under the name of every parameter its gradient, and under the names of running statistics their values after the step. */
+/* The loss of a batch and its gradient at a checkpoint's weights, as a file: tools/gradients.py
+ * compares it with PyTorch's. usage: dump_step DIRECTORY BATCH.safetensors clip|siglip
+ * OUT.safetensors OUT has `loss`, under the name of every parameter its gradient, and under the
+ * names of running statistics their values after the step. */
 #include <stdio.h>
 #include <string.h>
 

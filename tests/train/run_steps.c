@@ -1,6 +1,7 @@
-/* Training steps from a checkpoint's weights on batches that are given: tools/trajectory.py compares them with PyTorch's.
- * usage: run_steps DIRECTORY PAIRS.safetensors BATCH LR WARMUP
- * PAIRS is as batch.safetensors, of all batches one after the other. A line of JSON a step; logit_scale is the parameter after it. */
+/* Training steps from a checkpoint's weights on batches that are given: tools/trajectory.py
+ * compares them with PyTorch's. usage: run_steps DIRECTORY PAIRS.safetensors BATCH LR WARMUP PAIRS
+ * is as batch.safetensors, of all batches one after the other. A line of JSON a step; logit_scale
+ * is the parameter after it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

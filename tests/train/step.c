@@ -25,7 +25,8 @@ static clip_status weights(step *s, const char *dir, const cliptrn_net_options *
     return r;
 }
 
-/* A copy, since what the store gives has no alignment. NULL where it is missing or has another type. */
+/* A copy, since what the store gives has no alignment. NULL where it is missing or has another
+ * type. */
 static void *copy(const clipmdl_store *s, const char *name, const char *dtype, size_t *bytes)
 {
     const clipmdl_tensor *t = clipmdl_store_find(s, name);

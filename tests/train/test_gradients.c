@@ -14,7 +14,8 @@
 
 #define LARGEST_ERROR 1e-4 /* norm of the difference / norm, of each parameter: what the issue of training asks */
 #define CHUNKS_ERROR 1e-5
-#define FLOOR 5e-4         /* Some gradients are 0, and rounding is all there is of them: none counts as less than this of the whole. */
+/* Some gradients are 0, but for rounding. None counts as less than this share of the whole. */
+#define FLOOR 5e-4
 
 static const char *golden;
 
@@ -43,7 +44,7 @@ static double gradient(step *s)
     return loss.loss;
 }
 
-/* ---- Comparing ------------------------------------------------------------------------------------------------ */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static double norm(const float *a, size_t n)
 {
@@ -102,7 +103,8 @@ static void close_to(const cliptrn_net *n, const float *is, const float *should,
         fail_msg("%s: %s is off by %.3g of its norm", what, w.name, w.error);
 }
 
-/* The golden numbers, laid out as the parameters; free() it. Nothing may be left over on either side. */
+/* The golden numbers, laid out as the parameters; free() it. Nothing may be left over on either
+ * side. */
 static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *value)
 {
     clipmdl_store store;
@@ -120,7 +122,7 @@ static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *val
     return g;
 }
 
-/* ---- Tests ---------------------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void gradients_equal_pytorch(void **state)
 {

@@ -1,4 +1,5 @@
-/* The losses and their gradients against the formulas in double, at sizes around a piece of columns; the learning rates of every schedule. */
+/* The losses and their gradients against the formulas in double, at sizes around a piece of
+ * columns; the learning rates of every schedule. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* test_stream.c: batches as a function of data and seed: every pair once an epoch, the same for any number of workers, the same after being
- * taken up anywhere; and broken data of all kinds. */
+/* test_stream.c: batches as a function of data and seed: every pair once an epoch, the same for any
+ * number of workers, the same after being taken up anywhere; and broken data of all kinds. */
 #include "../data/fixture.h"
 
 #include <stdbool.h>
@@ -252,7 +252,8 @@ static void every_pair_once_an_epoch(void **state)
         }
 }
 
-/* The first place of an epoch: any pair may stand there, of the tars those that come first into the buffer. */
+/* The first place of an epoch: any pair may stand there, of the tars those that come first into the
+ * buffer. */
 static void shuffles_are_even(void **state)
 {
     (void)state;
@@ -367,7 +368,8 @@ static void broken_samples_are_skipped_counted_and_named(void **state)
     for (int k = 0; k < 3; k++) {
         cliptrn_stream_options o = options(broken[k].spec, broken[k].memory, 3);
         cliptrn_stream *s = open_stream(&o);
-        assert_int_equal(cliptrn_stream_count(s), k == 1 ? 35 : 36); /* the empty one is read at once only where tars are held */
+        /* The empty picture is read at once only where tars are held. */
+        assert_int_equal(cliptrn_stream_count(s), k == 1 ? 35 : 36);
         for (int epoch = 0; epoch < 3; epoch++) {
             int seen[PAIRS] = {0}, distinct = 0;
             for (int step = 0; step < 33 / N; step++) {
@@ -486,7 +488,8 @@ static void a_damaged_source_is_an_error(void **state)
     open_fails(&o, CLIP_EUNSUPPORTED);
 }
 
-/* A tar that is cut, or gone, while it is trained on: all batches before, then the error, again and again. */
+/* A tar that is cut, or gone, while it is trained on: all batches before, then the error, again and
+ * again. */
 static void a_tar_that_goes_bad_is_an_error_later(void **state)
 {
     (void)state;
@@ -572,7 +575,9 @@ static void every_failing_allocation_is_survived(void **state)
                 if (status != CLIP_ENOMEM || !strstr(err.message, "out of memory") || !failed)
                     fail_msg("allocation %ld: %s", n, err.message);
             }
-            if (!failed || n > 400) /* the worker goes on ahead until it is stopped: its last ones may or may not come */
+            /* The worker goes on ahead until it is stopped. Its last samples may or may not
+             * come. */
+            if (!failed || n > 400)
                 break;
         }
 }
@@ -582,7 +587,7 @@ static const char *tokenizer_dir;
 static int start(void **state)
 {
     clip_error err;
-    if (cliptok_load(tokenizer_dir, CLIPTOK_OPENCLIP, &tokenizer, &err) < 0 || !tokenizer) {
+    if (cliptok_load(tokenizer_dir, &cliptok_openclip, &tokenizer, &err) < 0 || !tokenizer) {
         fprintf(stderr, "%s\n", err.message);
         return -1;
     }
