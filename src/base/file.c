@@ -38,7 +38,7 @@ clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
             *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, changed_at(&st), fd};
         if (s == CLIP_OK && !clipb_mapped_add(p, (size_t)st.st_size, path)) {
             clipb_map_close(out);
-            return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+            return clipb_nomem(err, path);
         }
     }
     if (!out->data)
@@ -102,8 +102,7 @@ static clip_status read_all(int fd, const char *name, size_t expected, size_t li
             p = q;
         }
     }
-    const clip_status s = p ? clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno))
-                            : clipb_fail(err, CLIP_ENOMEM, name, "out of memory");
+    const clip_status s = p ? clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno)) : clipb_nomem(err, name);
     free(p);
     return s;
 }
@@ -185,7 +184,7 @@ static clip_status find_target(const char *path, char **out, clip_error *err)
     if (!*out && link && errno != ENOMEM)
         return clipb_fail(err, CLIP_EIO, path, "is a symbolic link that leads nowhere");
     if (!*out)
-        return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        return clipb_nomem(err, path);
     return there && (stat(*out, &st) < 0 || !S_ISREG(st.st_mode))
                ? clipb_fail(err, CLIP_EIO, path, "is not a regular file, which could be replaced")
                : CLIP_OK;
@@ -216,7 +215,7 @@ clip_status clipb_output_open(clipb_output *o, const char *path, clip_error *err
     const size_t room = strlen(o->path) + 16;
     o->temporary = malloc(room);
     if (!o->temporary)
-        return clipb_output_close(o, clipb_fail(err, CLIP_ENOMEM, path, "out of memory"), err);
+        return clipb_output_close(o, clipb_nomem(err, path), err);
     const int fd = open_temporary(o, room);
     o->f = fd < 0 ? NULL : fdopen(fd, "wb");
     if (o->f)
@@ -245,7 +244,7 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
 {
     char *dir = NULL;
     if (s == CLIP_OK)
-        s = (dir = clipb_path_dir(o->path)) ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, o->path, "out of memory");
+        s = (dir = clipb_path_dir(o->path)) ? CLIP_OK : clipb_nomem(err, o->path);
     errno = 0;
     if (s == CLIP_OK &&
         (fflush(o->f) != 0 || ferror(o->f) || (fsync(fileno(o->f)) < 0 && errno != EINVAL && errno != ENOTSUP)))
@@ -279,7 +278,7 @@ static clip_status real_dir(const char *path, char **out, clip_error *err)
     } else if (!*out && errno != ENOMEM) {
         return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     }
-    return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+    return *out ? CLIP_OK : clipb_nomem(err, path);
 }
 
 /* .NAME.ending beside dir/NAME */
@@ -289,7 +288,7 @@ static clip_status sibling(const char *path, const char *ending, char **out, cli
     size_t dir = slash ? (size_t)(slash - path) + 1 : 0, size = strlen(path) + strlen(ending) + 2;
     *out = malloc(size);
     if (!*out)
-        return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        return clipb_nomem(err, path);
     snprintf(*out, size, "%.*s.%s%s", (int)dir, path, path + dir, ending);
     return CLIP_OK;
 }
@@ -401,7 +400,7 @@ clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, 
     if (s == CLIP_OK)
         s = sibling(n.dir, ".old", &n.old, err);
     if (s == CLIP_OK)
-        s = (n.parent = clipb_path_dir(n.dir)) ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        s = (n.parent = clipb_path_dir(n.dir)) ? CLIP_OK : clipb_nomem(err, path);
     if (s == CLIP_OK)
         s = replace(tmp, &n, err);
     if (s < 0)

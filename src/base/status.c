@@ -59,3 +59,8 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
     uselocale(before);
     return code;
 }
+
+clip_status clipb_nomem(clip_error *err, const char *where)
+{
+    return clipb_fail(err, CLIP_ENOMEM, where, "out of memory");
+}

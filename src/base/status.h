@@ -14,6 +14,9 @@ __attribute__((format(printf, 4, 5)))
 #endif
 clip_status clipb_fail(clip_error *err, clip_status code, const char *where, const char *fmt, ...);
 
+/* clipb_nomem(): clipb_fail() with CLIP_ENOMEM and "out of memory". */
+clip_status clipb_nomem(clip_error *err, const char *where);
+
 /* clipb_status_name(), clipb_status_message(): clip_status_name(), clip_status_message() of clip.h. */
 const char *clipb_status_name(clip_status s);
 const char *clipb_status_message(clip_status s);

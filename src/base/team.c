@@ -7,10 +7,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SPIN_NANOSECONDS 30000 /* between two jobs of a forward pass; a longer wait is slept through */
+#include "base/clock.h"
+
+#define SPIN_SECONDS 30e-6 /* between two jobs of a forward pass; a longer wait is slept through */
 
 typedef struct member {
     clipb_team *team;
@@ -34,13 +35,6 @@ struct clipb_team {
     int threads;
     member *members; /* [threads - 1] */
 };
-
-static int64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
 
 static void relax(void)
 {
@@ -76,7 +70,7 @@ static void *member_main(void *arg)
     clipb_team *t = m->team;
     while (!atomic_load(&t->closing)) {
         work(t, m->number);
-        for (int64_t end = now() + SPIN_NANOSECONDS; !wanted(t) && now() < end;)
+        for (double end = clipb_now() + SPIN_SECONDS; !wanted(t) && clipb_now() < end;)
             for (int i = 0; i < 20 && !wanted(t); i++)
                 relax();
         if (wanted(t))
@@ -115,7 +109,7 @@ void clipb_team_run(clipb_team *t, int64_t n, clipb_piece *piece, void *job)
         pthread_mutex_unlock(&t->lock);
     }
     work(t, 0);
-    for (int64_t end = now() + SPIN_NANOSECONDS; !all_done(t) && now() < end;)
+    for (double end = clipb_now() + SPIN_SECONDS; !all_done(t) && clipb_now() < end;)
         for (int i = 0; i < 20 && !all_done(t); i++)
             relax();
     if (all_done(t))

@@ -85,7 +85,7 @@ clip_status clip_pairs_open(const char *spec, const clip_pairs_options *opt, cli
         s = check_source(p->path[i], &p->opt, err);
     if (s < 0) {
         clip_pairs_close(p);
-        return s == CLIP_ENOMEM ? clipb_fail(err, s, spec, "out of memory") : s;
+        return s == CLIP_ENOMEM ? clipb_nomem(err, spec) : s;
     }
     *out = p;
     return CLIP_OK;
@@ -122,7 +122,7 @@ clip_status clip_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
         return clipb_fail(err, CLIP_EINVAL, NULL, "a forked process cannot go on with its parent's stream of pairs");
     clip_status s = next_sample(p, &end, err);
     if (s == CLIP_ENOMEM)
-        return clipb_fail(err, s, p->path[p->at - 1], "out of memory");
+        return clipb_nomem(err, p->path[p->at - 1]);
     if (s == CLIP_OK && !end)
         *out = (clip_pair){p->sample.key.p, p->sample.picture.p, p->sample.picture.n, p->sample.caption,
                            p->sample.captions};

@@ -371,7 +371,7 @@ static clip_status load(const char *dir, cliptok_rules rules, cliptok **out, cli
     *out = NULL;
     byte_pair *t = calloc(1, sizeof *t);
     if (!t)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     t->base.class = &cliptok_byte_pair;
     t->base.rules = rules;
     clip_status s = cliptok_read_vocab(dir, &t->bpe, &file, &added, err);
@@ -386,7 +386,7 @@ static clip_status load(const char *dir, cliptok_rules rules, cliptok **out, cli
         return CLIP_OK;
     }
     release(t ? &t->base : NULL);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
 }
 
 clip_status cliptok_new_bytes(cliptok_rules rules, cliptok **out)
