@@ -156,7 +156,7 @@ clip_status clipb_read_named(const char *path, size_t limit, unsigned char **dat
     return read_path(path, true, limit, data, size, err);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 clip_status clipb_dir_sync(const char *dir, clip_error *err)
 {
@@ -264,9 +264,10 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
     return s;
 }
 
-/* ---- Directories -------------------------------------------------------------------------------------------- */
+/* ---- Directories ----------------------------------------------------------------------------- */
 
-/* Behind symbolic links, the directory itself; where nothing is yet, `path` without slashes at the end. */
+/* Behind symbolic links, the directory itself; where nothing is yet, `path` without slashes at the
+ * end. */
 static clip_status real_dir(const char *path, char **out, clip_error *err)
 {
     *out = realpath(path, NULL);
@@ -430,7 +431,7 @@ clip_status clipb_dir_settle(const char *path, clip_error *err)
     return s;
 }
 
-/* ---- Paths and arrays --------------------------------------------------------------------------------------- */
+/* ---- Paths and arrays ------------------------------------------------------------------------ */
 
 char *clipb_path_dir(const char *path)
 {

@@ -1,5 +1,5 @@
-/* file.h: files from outside, mapped or read whole; files and directories written so that they are whole at any moment; paths; growing
- * arrays. */
+/* file.h: files from outside, mapped or read whole; files and directories written so that they are
+ * whole at any moment; paths; growing arrays. */
 #ifndef CLIPB_FILE_H
 #define CLIPB_FILE_H
 
@@ -25,7 +25,8 @@ void clipb_map_close(clipb_map *m);
  * mapped: what is read now may be something else, or raise SIGBUS. */
 clip_status clipb_map_check(const clipb_map *m, clip_error *err);
 
-/* clipb_map_drop(): these bytes will not be read again soon; their pages stop counting as resident. Whole pages only. */
+/* clipb_map_drop(): these bytes will not be read again soon; their pages stop counting as resident.
+ * Whole pages only. */
 void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes);
 
 /* clipb_read_file(): the bytes of a regular file with a 0 after them; free() them.
@@ -38,8 +39,8 @@ clip_status clipb_read_named(const char *path, size_t limit, unsigned char **dat
 
 /* ---- Writing: who finds a name finds all of it, also after a kill or a power cut ---- */
 
-/* clipb_create(): a new file of ours, for reading and writing. What has its name is removed first, so
- * no symbolic link is followed. Returns the descriptor; -1: see errno. */
+/* clipb_create(): a new file of ours, for reading and writing. What has its name is removed first,
+ * so no symbolic link is followed. Returns the descriptor; -1: see errno. */
 int clipb_create(const char *path);
 
 /* A file being written beside its place, as PATH.tmp (PATH.1.tmp, .. where there is such a file
@@ -57,7 +58,8 @@ typedef struct clipb_output {
 clip_status clipb_output_open(clipb_output *o, const char *path, clip_error *err);
 clip_status clipb_output_write(clipb_output *o, const void *data, size_t size, clip_error *err);
 
-/* clipb_output_close(): where s is CLIP_OK: flush, to the disk, rename; else, or if that fails, the file is dropped. Returns the first fault. */
+/* clipb_output_close(): where s is CLIP_OK: flush, to the disk, rename; else, or if that fails, the
+ * file is dropped. Returns the first fault. */
 clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err);
 
 /* A directory of files that belong together is written to a fresh one, which then takes the place
@@ -70,21 +72,25 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err);
  * files only; CLIP_EIO if there are others below. One process writes, any read. */
 clip_status clipb_dir_new(const char *path, char **tmp, clip_error *err);
 
-/* clipb_dir_check_empty(): nothing is there, or an empty directory. Errors: CLIP_EINVAL (something is in it, or it is a file), CLIP_EIO. */
+/* clipb_dir_check_empty(): nothing is there, or an empty directory. Errors: CLIP_EINVAL (something
+ * is in it, or it is a file), CLIP_EIO. */
 clip_status clipb_dir_check_empty(const char *path, clip_error *err);
 
-/* clipb_dir_replace(): where s is CLIP_OK put tmp in the place of path, in one step where the file system can exchange two names, and remove
- * what was there; else, or if that fails, tmp is removed and path is as it was. */
+/* clipb_dir_replace(): where s is CLIP_OK put tmp in the place of path, in one step where the file
+ * system can exchange two names, and remove what was there; else, or if that fails, tmp is removed
+ * and path is as it was. */
 clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, clip_error *err);
 
-/* clipb_dir_settle(): call it before looking for `path`: an interrupted clipb_dir_replace() may have left it as .NAME.old, on a file system
- * that cannot exchange names. */
+/* clipb_dir_settle(): call it before looking for `path`: an interrupted clipb_dir_replace() may
+ * have left it as .NAME.old, on a file system that cannot exchange names. */
 clip_status clipb_dir_settle(const char *path, clip_error *err);
 
-/* clipb_dir_sync(): a name is on the disk when its directory is. Some file systems cannot say so, and need not. CLIP_EIO. */
+/* clipb_dir_sync(): a name is on the disk when its directory is. Some file systems cannot say so,
+ * and need not. CLIP_EIO. */
 clip_status clipb_dir_sync(const char *dir, clip_error *err);
 
-/* clipb_path_dir(): the directory that `path` is in: of "a/b" it is "a", of "/b" "/", of "b" "."; malloc'ed; NULL: out of memory. */
+/* clipb_path_dir(): the directory that `path` is in: of "a/b" it is "a", of "/b" "/", of "b" ".";
+ * malloc'ed; NULL: out of memory. */
 char *clipb_path_dir(const char *path);
 
 /* clipb_path_join(): "dir/name", malloc'ed; NULL: out of memory. */
@@ -101,7 +107,8 @@ char *clipb_path_written(const char *path);
 bool clipb_is_file(const char *path);
 bool clipb_is_dir(const char *path);
 
-/* clipb_grow(): make room in a growing array: *p of *capacity elements of `size` bytes holds at least `need` afterwards.
+/* clipb_grow(): make room in a growing array: *p of *capacity elements of `size` bytes holds at
+ * least `need` afterwards.
  * Use:  TRY(clipb_grow((void **)&list, &capacity, n + 1, sizeof *list)); */
 clip_status clipb_grow(void **p, size_t *capacity, size_t need, size_t size);
 

@@ -1,4 +1,5 @@
-/* Three counters that only grow: put >= taken (by threads) and put >= passed; a cell's number modulo the ring is its place. */
+/* Three counters that only grow: put >= taken (by threads) and put >= passed; a cell's number
+ * modulo the ring is its place. */
 #include "base/clock.h"
 #include "base/queue.h"
 

@@ -1,4 +1,5 @@
-/* queue.h: work that is put in piece by piece, done by threads of the queue's own at the same time, and taken out in the order it was put in.
+/* queue.h: work that is put in piece by piece, done by threads of the queue's own at the same time,
+ * and taken out in the order it was put in.
  *
  *     clipb_queue_new(2, 64, sizeof(cell), work, user, &q);
  *     for (;;) {
@@ -8,7 +9,8 @@
  *         use it;  clipb_queue_pass(q);
  *     }
  *
- * Bounded: cells are a ring and used again, with what the last piece left in them. One thread puts, takes and passes. */
+ * Bounded: cells are a ring and used again, with what the last piece left in them. One thread puts,
+ * takes and passes. */
 #ifndef CLIPB_QUEUE_H
 #define CLIPB_QUEUE_H
 
@@ -22,7 +24,8 @@ typedef void clipb_queue_work(void *user, void *cell);
 
 /* clipb_queue_new(): start the threads.
  * cells  in   of `size` bytes each, zeros at first; at least 1
- * nice   in   how much later than the caller the threads get the processor (setpriority()), 0: as it
+ * nice   in   how much later than the caller the threads get the processor (setpriority()), 0: as
+ *             it
  * out    out  free with clipb_queue_free()
  * Errors: CLIP_ELIMIT (the system allows no thread), CLIP_ENOMEM. */
 clip_status clipb_queue_new(int threads, size_t cells, size_t size, int nice, clipb_queue_work *work, void *user,

@@ -1,5 +1,5 @@
-/* rng.h: random numbers that are a function of their place: what sample 17 of epoch 3 draws does not depend on who draws before it, on which
- * thread, or after how many interruptions.
+/* rng.h: random numbers that are a function of their place: what sample 17 of epoch 3 draws does
+ * not depend on who draws before it, on which thread, or after how many interruptions.
  *
  *     clipb_rng r = clipb_rng_at(seed, CLIPB_RNG_AUGMENT, epoch, sample);
  *     float zoom = 0.6f + 0.4f * clipb_rng_float(&r);

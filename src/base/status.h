@@ -17,7 +17,8 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
 /* clipb_nomem(): clipb_fail() with CLIP_ENOMEM and "out of memory". */
 clip_status clipb_nomem(clip_error *err, const char *where);
 
-/* clipb_status_name(), clipb_status_message(): clip_status_name(), clip_status_message() of clip.h. */
+/* clipb_status_name(), clipb_status_message(): clip_status_name(), clip_status_message() of
+ * clip.h. */
 const char *clipb_status_name(clip_status s);
 const char *clipb_status_message(clip_status s);
 

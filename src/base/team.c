@@ -1,5 +1,6 @@
-/* A job is `left`, counting down. Who takes a number above 0 from it has a piece, and with it the job's other fields, which stay until all
- * its pieces are done. Who comes late finds nothing left and touches nothing. */
+/* A job is `left`, counting down. Who takes a number above 0 from it has a piece, and with it the
+ * job's other fields, which stay until all its pieces are done. Who comes late finds nothing left
+ * and touches nothing. */
 #include "base/team.h"
 
 #include <pthread.h>

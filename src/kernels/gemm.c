@@ -5,14 +5,17 @@
  *     slab     of a band: so many numbers of k that it stays in the second cache while all panels pass by
  *     block    of a panel: kc numbers of k, which stay in the innermost cache while all rows of a band pass by
  *
- * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the thread's scratch; so is a slab of columns
- * (x transposed), packed in blocks. The sums of several blocks wait there too, never in y, which may be the residual. While a block is used,
- * the next one is on its way from memory, and where panels are few, the next band as well.
+ * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the
+ * thread's scratch; so is a slab of columns (x transposed), packed in blocks. The sums of several
+ * blocks wait there too, never in y, which may be the residual. While a block is used, the next one
+ * is on its way from memory, and where panels are few, the next band as well.
  *
- * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once.
+ * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory,
+ * are read once.
  *
- * Where a weight's format wants x in another form than f32, rows of x are always copied and converted on the way. From
- * there on k, depths and blocks count groups of neighbours along k. A group of x has 4 bytes in every form. */
+ * Where a weight's format wants x in another form than f32, rows of x are always copied and
+ * converted on the way. From there on k, depths and blocks count groups of neighbours along k. A
+ * group of x has 4 bytes in every form. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "kernels/set.h"
@@ -42,7 +45,7 @@
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 static int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
-/* ---- Packing ------------------------------------------------------------------------------------------------- */
+/* ---- Packing --------------------------------------------------------------------------------- */
 
 static size_t panel_bytes(const clipk_set *set, const clipk_format *f, int K)
 {
@@ -80,7 +83,8 @@ static void pack_panel(void *job, int64_t i, int thread)
     pack(j, (int)i, 0, j->w->K);
 }
 
-/* Where a panel's rows are columns, k runs from row to row: all panels take their parts of a few rows. */
+/* Where a panel's rows are columns, k runs from row to row: all panels take their parts of a few
+ * rows. */
 static void pack_rows(void *job, int64_t i, int thread)
 {
     const pack_job *j = job;
@@ -101,7 +105,7 @@ void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
         clipb_team_run(team, ceil_div(w->N, k->set->nr), pack_panel, &j);
 }
 
-/* ---- The plan ------------------------------------------------------------------------------------------------ */
+/* ---- The plan -------------------------------------------------------------------------------- */
 
 typedef struct gemm_job {
     const clipk_ctx *k;
@@ -153,9 +157,10 @@ size_t clipk_gemm_scratch(const clipk_set *set)
     return sizeof(float) * (COPIES + (size_t)set->nr * (size_t)(set->kc + ROWS_MOST + 16) + SUMS);
 }
 
-/* ---- The product --------------------------------------------------------------------------------------------- */
+/* ---- The product ----------------------------------------------------------------------------- */
 
-/* A slab at work: rows m0 .. m0 + rows of x from k0 to k1, with panels from `panel` to `panels_end`. */
+/* A slab at work: rows m0 .. m0 + rows of x from k0 to k1, with panels from `panel` to
+ * `panels_end`. */
 typedef struct slab {
     const gemm_job *j;
     int m0, rows, k0, k1, panel, panels_end;
@@ -302,7 +307,7 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
     clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)j.strips * j.cuts, gemm_piece, &j);
 }
 
-/* ---- Measuring ----------------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 #define PEAK_ROUNDS 100000
 
