@@ -27,7 +27,7 @@ const char *clipb_status_message(clip_status s)
     return "unknown status";
 }
 
-/* Of a longer name its end is told, so that the fault has room. */
+/* Of a longer name only the end is printed, so that the message has room. */
 enum { LONGEST_NAME = 600 };
 
 __attribute__((format(printf, 3, 4))) static void put(char *out, size_t size, const char *fmt, ...)

@@ -1,6 +1,6 @@
-/* A job is `left`, counting down. Who takes a number above 0 from it has a piece, and with it the
- * job's other fields, which stay until all its pieces are done. Who comes late finds nothing left
- * and touches nothing. */
+/* `left` counts down the pieces of a job. A thread that takes a number above 0 from it owns a piece.
+ * The job's other fields stay valid until all pieces are done. A thread that comes late finds no
+ * piece left and reads nothing else. */
 #include "base/team.h"
 
 #include <pthread.h>
@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 
-#define SPIN_SECONDS 30e-6 /* between two jobs of a forward pass; a longer wait is slept through */
+#define SPIN_SECONDS 30e-6 /* the wait between two jobs of a forward pass; longer waits sleep */
 
 typedef struct member {
     clipb_team *team;
@@ -21,14 +21,14 @@ typedef struct member {
 } member;
 
 struct clipb_team {
-    pid_t process; /* that made it: a fork of it has the team, but none of its threads */
+    pid_t process; /* the process that made the team; a fork of it has none of the threads */
     /* the job */
     clipb_piece *piece;
     void *job;
     int64_t n;
-    _Alignas(64) _Atomic int64_t left; /* pieces nobody has taken yet; below 1: none */
+    _Alignas(64) _Atomic int64_t left; /* pieces not taken yet; below 1: none */
     _Alignas(64) _Atomic int64_t done;
-    /* those who sleep */
+    /* sleeping */
     _Alignas(64) pthread_mutex_t lock;
     pthread_cond_t work, finished;
     _Atomic int sleepers;
@@ -46,14 +46,14 @@ static void relax(void)
 #endif
 }
 
-/* Take pieces while there are any. */
+/* Do pieces until none are left. */
 static void work(clipb_team *t, int thread)
 {
     while (atomic_load(&t->left) > 0) {
         int64_t taken = atomic_fetch_sub(&t->left, 1);
         if (taken < 1)
             return;
-        const int64_t n = t->n; /* the job cannot end before this piece does */
+        const int64_t n = t->n; /* the job does not end before this piece */
         t->piece(t->job, n - taken, thread);
         if (atomic_fetch_add(&t->done, 1) + 1 == n && atomic_load(&t->caller_sleeps)) {
             pthread_mutex_lock(&t->lock);
@@ -88,8 +88,8 @@ static void *member_main(void *arg)
 
 static bool all_done(clipb_team *t) { return atomic_load(&t->done) == t->n; }
 
-/* The members are in another process. What they left in the team, a lock they held among it, is not
- * looked at. */
+/* True in a forked child, where the other threads do not exist. The child must not touch the lock,
+ * which one of them may have held. */
 static bool alone(const clipb_team *t) { return t->threads < 2 || getpid() != t->process; }
 
 void clipb_team_run(clipb_team *t, int64_t n, clipb_piece *piece, void *job)
@@ -103,7 +103,7 @@ void clipb_team_run(clipb_team *t, int64_t n, clipb_piece *piece, void *job)
     t->job = job;
     t->n = n;
     atomic_store(&t->done, 0);
-    atomic_store(&t->left, n); /* from here on the job is everybody's */
+    atomic_store(&t->left, n); /* from here on all threads take pieces */
     if (atomic_load(&t->sleepers) > 0) {
         pthread_mutex_lock(&t->lock);
         pthread_cond_broadcast(&t->work);
@@ -115,7 +115,7 @@ void clipb_team_run(clipb_team *t, int64_t n, clipb_piece *piece, void *job)
             relax();
     if (all_done(t))
         return;
-    pthread_mutex_lock(&t->lock); /* whoever has the last piece may be waiting for this core */
+    pthread_mutex_lock(&t->lock); /* the thread with the last piece may need this core */
     atomic_store(&t->caller_sleeps, true);
     while (!all_done(t))
         pthread_cond_wait(&t->finished, &t->lock);

@@ -1,5 +1,6 @@
-/* The matrix product of every set, and of the tile logic of 64-byte vectors wherever it was compiled, against a plain loop in double:
- * random shapes, strides, types and epilogues. And what holds bit for bit: rows alone or in company, columns alone or in company, any number of
+/* The matrix product of every set, and of the tile logic of 64-byte vectors wherever it was
+ * compiled, against a plain loop in double: random shapes, strides, types and epilogues. And what
+ * holds bit for bit: rows alone or in company, columns alone or in company, any number of
  * threads. */
 #include "kernels_test.h"
 
@@ -29,7 +30,7 @@ static clipk_ctx ctx_of(const clipk_set *set, int threads)
     return k;
 }
 
-/* ---- A product ----------------------------------------------------------------------------------------------- */
+/* ---- A product ------------------------------------------------------------------------------- */
 
 /* Everything of one product; each buffer to the byte. */
 typedef struct product {
@@ -183,7 +184,7 @@ static float *copy_of(const float *p, size_t n)
 static size_t y_size(const product *p) { return (size_t)((p->M - 1) * p->ldy + p->N); }
 static size_t pre_size(const product *p) { return (size_t)((p->M - 1) * p->ld_pre + p->N); }
 
-/* ---- Against a plain loop ------------------------------------------------------------------------------------- */
+/* ---- Against a plain loop -------------------------------------------------------------------- */
 
 static double act_of(double z, clipk_act a)
 {
@@ -306,7 +307,7 @@ static void large_shapes(const clipk_set *set)
         try_product(set, 80, 2000, 1281, DENSE); /* more panels than may wait together */
 }
 
-/* ---- What is not a number ------------------------------------------------------------------------------------- */
+/* ---- What is not a number -------------------------------------------------------------------- */
 
 static void not_numbers_of(const clipk_set *set, const clipk_format *format)
 {

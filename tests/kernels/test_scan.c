@@ -1,4 +1,5 @@
-/* What a search is made of: integer products are exact in every set, f16 is rounded as the oracle rounds, a rotation keeps lengths. */
+/* What a search is made of: integer products are exact in every set, f16 is rounded as the oracle
+ * rounds, a rotation keeps lengths. */
 #include "kernels_test.h"
 #include "kernels/set.h"
 
