@@ -266,7 +266,7 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
 
 /* ---- Directories ----------------------------------------------------------------------------- */
 
-/* The directory behind symbolic links. If nothing is there yet, `path` without slashes at the end. */
+/* The directory behind symbolic links. If nothing is there, `path` without slashes at its end. */
 static clip_status real_dir(const char *path, char **out, clip_error *err)
 {
     *out = realpath(path, NULL);

@@ -52,7 +52,7 @@ int clipb_create(const char *path);
 /* A file being written. Until it is closed it is called PATH.tmp, or PATH.1.tmp and so on if that
  * name is taken. A symbolic link at PATH is followed, and the file behind it is replaced.
  *     TRY(clipb_output_open(&o, path, err));
- *     s = clipb_output_write(&o, data, n, err);      or fprintf(o.f, ..); closing reports its errors
+ *     s = clipb_output_write(&o, data, n, err);    or fprintf(o.f, ..); closing reports its errors
  *     return clipb_output_close(&o, s, err);
  * Errors: CLIP_EIO (also if the link is broken, or leads to a pipe, a device or a directory),
  * CLIP_ENOMEM. */
@@ -91,7 +91,7 @@ clip_status clipb_dir_check_empty(const char *path, clip_error *err);
 clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, clip_error *err);
 
 /* clipb_dir_settle(): repair after an interrupted clipb_dir_replace(). Call it before looking for
- * `path`. On a file system that cannot exchange names, the directory may still be called .NAME.old. */
+ * `path`. On a file system that cannot exchange names, the directory may be called .NAME.old. */
 clip_status clipb_dir_settle(const char *path, clip_error *err);
 
 /* clipb_dir_sync(): write the names in a directory to the disk. File systems that do not support
@@ -99,7 +99,7 @@ clip_status clipb_dir_settle(const char *path, clip_error *err);
  * Errors: CLIP_EIO. */
 clip_status clipb_dir_sync(const char *dir, clip_error *err);
 
-/* clipb_path_dir(): the directory that `path` is in. "a/b" gives "a", "/b" gives "/", "b" gives ".".
+/* clipb_path_dir(): the directory that `path` is in. "a/b" gives "a", "/b" gives "/", "b" ".".
  * @return: free() it; NULL: out of memory. */
 char *clipb_path_dir(const char *path);
 

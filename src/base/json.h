@@ -1,5 +1,5 @@
-/* json.h: cJSON with error messages that name the file and the key. Returned strings live as long as
- * the tree. */
+/* json.h: cJSON with error messages that name the file and the key. Returned strings live as
+ * long as the tree. */
 #ifndef CLIPB_JSON_H
 #define CLIPB_JSON_H
 
@@ -9,8 +9,8 @@
 #include "base/status.h"
 
 /* clipb_json_read(): parse a whole file. cJSON_Delete() the tree.
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_ELIMIT, CLIP_ENOMEM. If cJSON itself has no memory, the error
- * is CLIP_EFORMAT, because cJSON does not tell the two apart. */
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_ELIMIT, CLIP_ENOMEM. If cJSON itself has no memory, the
+ * error is CLIP_EFORMAT, because cJSON does not tell the two apart. */
 clip_status clipb_json_read(const char *path, size_t limit, cJSON **out, clip_error *err);
 
 /* clipb_json_read_named(): the same for a path that the user gave, see clipb_read_named(). */

@@ -3,7 +3,7 @@
  *     clipb_queue_new(2, 64, sizeof(cell), 0, work, user, &q);
  *     for (;;) {
  *         while (more && (c = clipb_queue_room(q))) { fill it;  clipb_queue_put(q); }
- *         if (!(c = clipb_queue_oldest(q)))              waits for the work; NULL: nothing is queued
+ *         if (!(c = clipb_queue_oldest(q)))            waits for the work; NULL: nothing is queued
  *             break;
  *         use it;  clipb_queue_pass(q);
  *     }

@@ -1,5 +1,5 @@
-/* `left` counts down the pieces of a job. A thread that takes a number above 0 from it owns a piece.
- * The job's other fields stay valid until all pieces are done. A thread that comes late finds no
+/* `left` counts down the pieces of a job. A thread that takes a number above 0 from it owns a
+ * piece. The job's other fields stay valid until all pieces are done. A late thread finds no
  * piece left and reads nothing else. */
 #include "base/team.h"
 

@@ -2,8 +2,8 @@
  *
  *     piece    some bands, one after the other, by some panels; what a thread takes at a time
  *     band     rows of x
- *     slab     of a band: so many numbers of k that it stays in the second cache while all panels pass by
- *     block    of a panel: kc numbers of k, which stay in the innermost cache while all rows of a band pass by
+ *     slab     a part of a band along k, which stays in the second cache while all panels pass by
+ *     block    kc numbers of k of a panel, which stay in the innermost cache while a band passes by
  *
  * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the
  * thread's scratch; so is a slab of columns (x transposed), packed in blocks. The sums of several
@@ -39,7 +39,7 @@
 #define FORK_FROM 200000 /* multiply-adds: below, waking the others costs more than they can save */
 #define PIECES_EACH 4    /* a thread, at least: one may be late */
 #define PIECE_MOST 6e7   /* multiply-adds of a piece, so that nobody waits long for the last one */
-#define FEW_PANELS 32    /* so many of them take less time than the next band needs to come from memory, so it had better start early */
+#define FEW_PANELS 32    /* panels that take less time than fetching the next band, which starts early then */
 #define SPAN_MOST 8      /* bands of a piece */
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
@@ -70,7 +70,8 @@ static void pack(const pack_job *j, int panel, int k, int K)
 {
     const clipk_weight *w = j->w;
     const int nr = j->set->nr, n = panel * nr;
-    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->format, w->K) + panel_bytes(j->set, w->format, k);
+    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->format, w->K) +
+               panel_bytes(j->set, w->format, k);
     clipk_view from = j->W;
     from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
     j->set->gemm_pack_w(to, w->format, from, clipb_min(nr, w->N - n), K);
@@ -119,7 +120,8 @@ typedef struct gemm_job {
     int span, strips;          /* bands of a piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels of a piece; pieces side by side */
     int depth, group;          /* of a slab; panels whose sums wait together */
-    bool converts, packs, copies, flows; /* x gets another form; it is packed; its rows are copied; the next band is fetched ahead */
+    bool converts, packs, copies; /* x gets another form; it is packed; its rows are copied */
+    bool flows;                   /* the next band is fetched ahead */
 } gemm_job;
 
 static void plan(gemm_job *j, int threads)

@@ -55,7 +55,8 @@ static inline size_t clipk_type_size(clipk_type t) { return t == CLIPK_F32 ? 4 :
 /* clipk_to_f32(): n numbers of any type as f32. Exact. */
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n);
 
-/* A matrix that is only read. Element (r, c) is p[r * rs + c * cs]. Exchange rs and cs to transpose. */
+/* A matrix that is only read. Element (r, c) is p[r * rs + c * cs]. Swap rs and cs to
+ * transpose. */
 typedef struct clipk_view {
     const void *p;
     clipk_type type;
@@ -110,8 +111,8 @@ bool clipk_set_has(const clipk_set *set, const clipk_format *format);
 
 /* The right operand of a product, packed for one set: W [N, K] as panels of the set's tile width.
  * Panels of f16 and bf16 numbers become f32 in the innermost cache as they are used.
- * CLIPK_TILE_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs along
- * k. Sums are f32. Numbers below 2^-126 may count as 0. */
+ * CLIPK_TILE_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs
+ * along k. Sums are f32. Numbers below 2^-126 may count as 0. */
 typedef struct clipk_weight {
     const clipk_format *format;
     int N, K;
@@ -196,7 +197,7 @@ typedef struct clipk_conv3x3_weight {
 size_t clipk_conv3x3_bytes(const clipk_set *set, int O, int I);
 void clipk_conv3x3_pack(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
 
-/* clipk_conv3x3(): y = act(conv3x3(x, W) + bias + residual)    x [N, H, W, I]  y [N, H, W, O], dense
+/* clipk_conv3x3(): y = act(conv3x3(x, W) + bias + residual)   x [N, H, W, I]  y [N, H, W, O], dense
  * e     in   as for clipk_gemm(), a pixel being a row
  * work       scratch of clipk_conv3x3_work() bytes, 64-byte aligned */
 size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O);
@@ -273,7 +274,8 @@ size_t clipk_conv3x3_filters_work(const clipk_ctx *k, int N, int H, int W, int I
 void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I,
                            int O, void *work);
 
-/* clipk_avgpool2x2_backward(): dx[n,h,w,c] = dy[n,h/2,w/2,c] / 4, and 0 in an odd last row or column.
+/* clipk_avgpool2x2_backward(): dx[n,h,w,c] = dy[n,h/2,w/2,c] / 4, and 0 in an odd last row or
+ * column.
  * dx [N, H, W, C]  dy [N, H/2, W/2, C] */
 void clipk_avgpool2x2_backward(const clipk_ctx *k, float *dx, const float *dy, int N, int H, int W, int C);
 

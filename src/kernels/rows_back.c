@@ -22,7 +22,8 @@ static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FRO
 
 /* ---- Sums over rows -------------------------------------------------------------------------- */
 
-static int64_t part_width(int C) { return ceil_div(C, 16) * 16; } /* of a row of parts, so that each starts a cache line */
+/* The length of a row of parts. Each row starts a cache line. */
+static int64_t part_width(int C) { return ceil_div(C, 16) * 16; }
 
 size_t clipk_sums_work(int T, int C) { return 2 * sizeof(float) * (size_t)ceil_div(T, PART) * (size_t)part_width(C); }
 

@@ -14,7 +14,8 @@
  * context's scratch. */
 #define CLIPK_ATTENTION_KEYS 1024
 #define CLIPK_ATTENTION_COPY (40 * 1024)
-#define CLIPK_ATTENTION_SCRATCH (sizeof(float) * (32 * (CLIPK_ATTENTION_KEYS + CLIPK_ATTENTION_D) + 2 * CLIPK_ATTENTION_COPY))
+#define CLIPK_ATTENTION_SCRATCH \
+    (sizeof(float) * (32 * (CLIPK_ATTENTION_KEYS + CLIPK_ATTENTION_D) + 2 * CLIPK_ATTENTION_COPY))
 
 /* Its backward: keys of a part, queries of a group, numbers of a copy of rows, weights of a part
  * and group. */
@@ -123,15 +124,18 @@ struct clipk_set {
     void (*gemm_pack_w)(void *panel, const clipk_format *format, clipk_view W, int n, int K);
     /* K numbers of a row to another form than f32, and zeros behind them up to `depth` */
     void (*gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth);
-    void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K); /* rows * K numbers, as gemm_block wants them */
+    /* rows * K numbers in the order that gemm_block reads */
+    void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K);
     void (*gemm_block)(const clipk_gemm_block *b);
-    double (*fma_rounds)(clipk_tile tile, int64_t n); /* n rounds of multiply-adds; returns how many operations that were */
+    /* n rounds of multiply-adds; returns the number of operations */
+    double (*fma_rounds)(clipk_tile tile, int64_t n);
 
     /* simd_rows.c */
     void (*to_f32)(float *out, const void *in, clipk_type type, size_t n);
-    void (*to_bf16)(uint16_t *out, const float *in, size_t n); /* to the nearest, of two the even one */
+    void (*to_bf16)(uint16_t *out, const float *in, size_t n); /* to nearest even */
     void (*act)(float *y, const float *x, size_t n, clipk_act act);
-    void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias, float eps, int C); /* one row */
+    void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias,
+                      float eps, int C); /* one row */
     void (*l2norm)(float *x, float *norm, int C);        /* one row */
     void (*softmax)(float *x, float scale, int C);       /* one row */
 
@@ -156,27 +160,31 @@ struct clipk_set {
 
     /* simd_conv.c */
     size_t (*conv3x3_bytes)(int O, int I);
-    void (*conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1); /* the filters o0 .. o1; o0 a multiple of nr */
+    /* the filters o0 .. o1; o0 is a multiple of nr */
+    void (*conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1);
     void (*conv3x3)(const clipk_conv3x3_piece *piece);
     void (*avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C); /* a row of W pixels from two of 2W */
 
     /* simd_conv_back.c */
     void (*conv3x3_sums)(const clipk_conv3x3_back_piece *piece);
-    void (*conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts, int I, int n, int o); /* [I, 9] += of filter o of n, from all parts */
+    /* dW [I, 9] of filter o of n += the sums of all parts */
+    void (*conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts, int I, int n, int o);
     void (*avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int C);
 
     /* simd_batchnorm.c: [rows, C] */
-    void (*batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C); /* squares: sum of (x - mean)^2 */
+    /* squares: sum of (x - mean)^2 */
+    void (*batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C);
     void (*batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act,
                       int rows, int C);
     void (*batchnorm_sums)(const clipk_batchnorm_piece *piece);
     void (*batchnorm_backward)(const clipk_batchnorm_piece *piece);
 
     /* simd_scan.c */
-    void (*to_f16)(uint16_t *out, const float *in, size_t n); /* to the nearest, of two the even one */
+    void (*to_f16)(uint16_t *out, const float *in, size_t n); /* to nearest even */
     float (*dot_f16)(const float *q, const void *x, int D);   /* x [D] f16 at any address */
     void (*hadamard)(float *x, int P); /* x [P] times the orthogonal Hadamard matrix; P a power of 2 */
-    void (*reflect)(double *x, const double *v, int D); /* x -= (v . x) v: mirrored at the plane that v is normal to, where |v|^2 = 2 */
+    /* x -= (v . x) v: with |v|^2 = 2, the mirror image at the plane normal to v */
+    void (*reflect)(double *x, const double *v, int D);
     /* dot[j, i] = q[j] . code[i]    code [rows, D] dense   q [Q, clipk_scan_padded(D)], 0 beyond D;
      *     no product of a row and a query reaches 2^31 */
     void (*scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);

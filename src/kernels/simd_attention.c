@@ -1,9 +1,9 @@
 /* simd_attention.c: softmax(q kᵀ / sqrt(D)) v for one head, a block of queries at a time.
  *
  *     Q [D, lanes]       the queries on their side: a lane each
- *     S [keys, lanes] = k Q               rows of k are read where they lie, a number at a time, for all lanes
- *     P = exp(S - max over keys)          max and sum go down the columns: no lane ever asks another
- *     y [lanes, D] = Pᵀ v / sums          columns of P, a number at a time; rows of v, again where they lie
+ *     S [keys, lanes] = k Q           k is read in place, a number at a time, for all lanes
+ *     P = exp(S - max over keys)      max and sum go down the columns and cross no lanes
+ *     y [lanes, D] = Pᵀ v / sums      P is read a number at a time, rows of v in place
  *
  * Keys and values need no packing but a plain copy where several blocks of queries use them (as
  * they come, a power of two apart, they would fight for a few sets of the cache). What happens to a

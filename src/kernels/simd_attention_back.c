@@ -1,7 +1,7 @@
 /* simd_attention_back.c: the gradient of softmax(q kᵀ / sqrt(D)) v for one head of one sample.
  *
- *     S [keys, lanes] = k Q        P = exp(S - lse)            queries on the lanes, as in simd_attention.c; nothing of forward's
- *     T [keys, lanes] = v dY       dS = P (T - delta)          is kept but y and lse
+ *     S [keys, lanes] = k Q        P = exp(S - lse)     queries on the lanes as in simd_attention.c
+ *     T [keys, lanes] = v dY       dS = P (T - delta)    forward keeps only y and lse
  *     dq [lanes, D] = dSᵀ k        dk [keys, D] = dS q         dv [keys, D] = P dy
  *
  * 1/sqrt(D) goes into Q and dY (and delta) as they are turned, so that dS has it where dq and dk
@@ -235,7 +235,8 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
         int b = 0;
         while (b * TILE_COLUMNS < w->count && w->seen[b] <= j)
             b++;
-        const int i = b * TILE_COLUMNS < w->count ? b * TILE_COLUMNS : w->count; /* the first that sees any of the tile */
+        /* the first query that sees any key of the tile */
+        const int i = b * TILE_COLUMNS < w->count ? b * TILE_COLUMNS : w->count;
         bool more = add;
         if (i < wide || (i == w->count && !add)) { /* or to write zeros */
             const sums s = {.y = y,

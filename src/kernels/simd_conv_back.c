@@ -73,20 +73,21 @@ static void gradient_tiles(float *D, int Op, const clipk_conv3x3_back_piece *p)
 typedef void sum_tile(float *sums, int64_t lds, bool first, const float *D, int64_t ldd, const float *V, int64_t ldv,
                       int T);
 
-#define SUM(m, name, nv)                                                                                                             \
-    static NOINLINE void name##_##m(float *sums, int64_t lds, bool first, const float *D, int64_t ldd, const float *V, int64_t ldv, int T) \
-    {                                                                                                                                \
-        vf acc[m][2];                                                                                                                \
-        tile_zero(acc, m);                                                                                                           \
-        tile(acc, m, nv, D, 1, ldd, V, ldv, 0, T);                                                                                   \
-        UNROLL for (int i = 0; i < m; i++)                                                                                           \
-        {                                                                                                                            \
-            UNROLL for (int v = 0; v < nv; v++)                                                                                      \
-            {                                                                                                                        \
-                float *at = sums + i * lds + v * CLIPK_VL;                                                                           \
-                vstore(at, first ? acc[i][v] : vload(at) + acc[i][v]);                                                               \
-            }                                                                                                                        \
-        }                                                                                                                            \
+#define SUM(m, name, nv)                                                                                     \
+    static NOINLINE void name##_##m(float *sums, int64_t lds, bool first, const float *D, int64_t ldd,       \
+                                   const float *V, int64_t ldv, int T)                                       \
+    {                                                                                                        \
+        vf acc[m][2];                                                                                        \
+        tile_zero(acc, m);                                                                                   \
+        tile(acc, m, nv, D, 1, ldd, V, ldv, 0, T);                                                           \
+        UNROLL for (int i = 0; i < m; i++)                                                                   \
+        {                                                                                                    \
+            UNROLL for (int v = 0; v < nv; v++)                                                              \
+            {                                                                                                \
+                float *at = sums + i * lds + v * CLIPK_VL;                                                   \
+                vstore(at, first ? acc[i][v] : vload(at) + acc[i][v]);                                       \
+            }                                                                                                \
+        }                                                                                                    \
     }
 #define SUM2(m) SUM(m, sum2, 2)
 #define SUM1(m) SUM(m, sum1, 1)

@@ -2,7 +2,7 @@
  * x with a block of it.
  *
  *     panel    [K][NR]   NR rows of W, side by side; rows beyond the last are zeros
- *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]         up to TILE_ROWS x NR sums, all in registers
+ *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]   up to TILE_ROWS x NR sums in registers
  *
  * Pairs of bf16 numbers, neighbours along k, are 32-bit numbers like others, [K / 2][NR]: but for
  * the multiplication itself, which gives the sum of two products, all is as with f32.
@@ -451,7 +451,8 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
 double NAME(fma_rounds)(clipk_tile kind, int64_t n)
 {
     vf a[12];
-    const vf x = vset1(0.9999f), y = vset1(0.0003f); /* no chain starts at the fixed point, 3: it would be folded away */
+    /* No chain starts at the fixed point, 3. The compiler would fold it away. */
+    const vf x = vset1(0.9999f), y = vset1(0.0003f);
     const vu ones = 0x3f803f80 - (vu){0};
     UNROLL
     for (int i = 0; i < 12; i++)

@@ -34,7 +34,7 @@ void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
             h = em > 0x7f800000 ? 0x7e00 : 0x7c00;
         else if (em >= 0x477ff000) /* rounds to more than 65504 */
             h = 0x7c00;
-        else if (em < 0x38800000) { /* a denormal of f16: adding 0.5 leaves its multiple of 2^-24, rounded, in the last bits */
+        else if (em < 0x38800000) { /* a denormal: + 0.5 leaves its multiple of 2^-24 in the last bits */
             memcpy(&f, &em, 4);
             f += 0.5f;
             memcpy(&h, &f, 4);

@@ -1,10 +1,10 @@
 /* vecmath.h: exp and the activations, a vector at a time. Included by simd_*.c only.
  *
- *     vexp(x)         e^x, within 2 ulp; 0 below -104, inf above 88.8; the smallest results are denormals
+ *     vexp(x)         e^x, within 2 ulp; 0 below -104, inf above 88.8; may give denormals
  *     vexp_weight(x)  the same for x <= 0, at half the price; results that would be denormals are 0
  *     vsigmoid(x)     1 / (1 + e^-x)
  *     vquickgelu(x)   x / (1 + e^(-1.702 x))
- *     vgelu(x)        x Phi(x), Phi being the distribution function of the normal distribution (the exact form, not tanh's);
+ *     vgelu(x)        x Phi(x), Phi being the normal distribution (the exact form, not tanh's);
  *                     within 1.1e-7 max(1, |x|)
  *     vact(x, act)    one of clipk_act
  *     vact_slope(x, act, &slope)  the same, to the bit, and its derivative, within 3e-7

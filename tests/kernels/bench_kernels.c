@@ -1,7 +1,8 @@
 /* bench_kernels: what the matrix product reaches on the shapes of CLIP, as a share of what the
  * machine can do.
  *
- *     bench_kernels [SET [FIRST-SHAPE LAST-SHAPE]]          SET: avx512, avx2, neon, generic; default the best
+ *     bench_kernels [SET [FIRST-SHAPE LAST-SHAPE]]
+ *         SET: avx512, avx2, neon, generic; default the best
  *
  * Large products against the peak of multiply-adds; those of one picture or caption, whose weights
  * come from memory, against a loop that only reads. Product and yardstick are timed in turn, so

@@ -1,6 +1,7 @@
 /* bench_rows: what attention, the 3x3 convolution and the rows reach on the shapes of CLIP.
  *
- *     bench_rows [SET [THREADS]]          SET: avx512, avx2, neon, generic; default the best. THREADS: default all
+ *     bench_rows [SET [THREADS]]
+ *         SET: avx512, avx2, neon, generic; default the best. THREADS: default all
  *
  * Of attention and convolution, milliseconds and GFLOP/s as a share of the peak of multiply-adds,
  * timed in turn; a convolution counts as the plain sum that it stands for, so that Winograd's 36

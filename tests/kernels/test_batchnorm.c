@@ -24,7 +24,7 @@ static norm norm_new(int T, int C, clipk_act act, bool residual)
     for (int i = 0; i < 7; i++)
         *columns[i] = random_floats((size_t)C);
     for (size_t i = 0; i < count(&n); i++)
-        n.x[i] = n.x[i] * (float)(1 + i % (size_t)C % 7) + 3 * n.gain[i % (size_t)C]; /* a mean and a variance of their own */
+        n.x[i] = n.x[i] * (float)(1 + i % (size_t)C % 7) + 3 * n.gain[i % (size_t)C]; /* own mean and variance */
     if (!residual) {
         free(n.residual);
         n.residual = NULL;

@@ -6,7 +6,8 @@
 
 #include "kernels/set.h"
 
-extern const clipk_set clipk_set_wide; /* simd_*.c with the vectors of AVX-512, whatever the machine: the compiler takes them apart */
+/* simd_*.c with the vectors of AVX-512 on any machine: the compiler takes them apart */
+extern const clipk_set clipk_set_wide;
 
 typedef void gemm_test(const clipk_set *set);
 
@@ -200,7 +201,8 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
 {
     const char *name = clipk_set_name(set);
     const bool pairs = p->format == PAIRS;
-    const double smallest = pairs ? 0x1p-125 : 0x1p-149; /* what a product may lose besides: denormals' rounding, or all of them */
+    /* A product may also lose the rounding of denormals, or the denormals themselves. */
+    const double smallest = pairs ? 0x1p-125 : 0x1p-149;
     for (int m = 0; m < p->M; m++) {
         for (int n = 0; n < p->N; n++) {
             double z = 0, size = 0;
@@ -224,7 +226,7 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
                        (int)p->format->tile, (int)p->from, (int)p->act);
         }
         for (int64_t n = p->N; n < p->ldy && m + 1 < p->M; n++)
-            assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* what lies between the rows stays */
+            assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* gaps stay */
         for (int64_t n = p->N; pre && n < p->ld_pre && m + 1 < p->M; n++)
             assert_memory_equal(&pre[m * p->ld_pre + n], &p->pre[m * p->ld_pre + n], sizeof(float));
     }

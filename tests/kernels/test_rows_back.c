@@ -23,7 +23,7 @@ static void check_sum_rows(const char *name, const clipk_ctx *k, const clipk_ctx
         double size = fabs(was[c]);
         for (int t = 0; t < T; t++)
             size += fabs(x[t * ldx + c]);
-        CHECK_NEAR(y[c], z[c], (66 + T / 64) * EPS * size, "%s: sum of rows %dx%d: column %d", name, T, C, c); /* a term's additions */
+        CHECK_NEAR(y[c], z[c], (66 + T / 64) * EPS * size, "%s: sum of rows %dx%d: column %d", name, T, C, c);
     }
     free(x), free(y), free(z), free(was), free(work);
 }

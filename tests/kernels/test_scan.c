@@ -103,7 +103,7 @@ static void f16_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     uint16_t a[N], b[N];
     for (int round = 0; round < 100; round++) {
         for (int i = 0; i < N; i++) {
-            const uint32_t u = round ? random_u32() : (uint32_t)i << 20 | (i % 3 ? 0 : 0x1000); /* every exponent; halves */
+            const uint32_t u = round ? random_u32() : (uint32_t)i << 20 | (i % 3 ? 0 : 0x1000);
             memcpy(&x[i], &u, 4);
             if (round % 2)
                 x[i] = random_float() * (round % 4 == 1 ? 1 : 6e-5f);
