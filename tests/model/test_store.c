@@ -50,7 +50,7 @@ static clip_status open_header(const char *header, size_t data, clipmdl_store *s
 
 #define GOOD                                                                                                           \
     "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[4,28]},"         \
-    "\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"n\":{\"dtype\":\"I64\",\"shape\":[0],"
+    "\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"n\":{\"dtype\":\"I64\",\"shape\":[0]," \
     "\"data_offsets\":[28,28]}}"
 
 static void a_sound_file_opens(void **state)
