@@ -1,5 +1,6 @@
 #!/bin/sh
-# The include table of docs/design.md, held: a room includes only itself and the rooms named here.
+# Holds the include table of docs/design.md: a room includes only itself and the rooms named here.
+# Also finds circles between headers (A includes B, and B includes A, directly or through others).
 # usage: tests/include_table.sh SOURCE_ROOT
 set -eu
 cd "$1"
@@ -45,5 +46,11 @@ for f in $(find cli examples -name '*.[ch]'); do
         esac
     done
 done
+
+# tsort(1) names the members of every circle in "A B" pairs: header A includes header B.
+circles=$(find src -name '*.h' | while read -r f; do
+    sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\/[^"]*\)".*/\1/p' "$f" | sed "s|^|${f#src/} |"
+done | tsort 2>&1 >/dev/null | sed 's/^tsort: *//; s/^-: *//') || true
+[ -z "$circles" ] || { echo "headers include each other in a circle:" && echo "$circles" && faults=$((faults + 1)); }
 
 [ "$faults" -eq 0 ]

@@ -30,7 +30,7 @@ clip_status clipb_block_reserve(clipb_block *b, size_t bytes)
 void clipb_block_zero(clipb_block *b)
 {
 #ifdef __linux__
-    /* Pages given back come again as zeros; where they can't be (locked memory) this fails. */
+    /* Returned pages come back as zeros. The call fails for locked memory. */
     if (b->capacity >= HUGE_PAGE && madvise(b->base, b->capacity, MADV_DONTNEED) == 0)
         return;
 #endif
@@ -48,7 +48,7 @@ void *clipb_arena_alloc(clipb_arena *a, size_t count, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2 - a->used) {
-        a->peak = a->used = SIZE_MAX / 2; /* no memory is that large: the reservation will say so */
+        a->peak = a->used = SIZE_MAX / 2; /* too large: the reservation will fail */
         return NULL;
     }
     size_t at = a->used;

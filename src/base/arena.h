@@ -1,6 +1,7 @@
 /* arena.h: one aligned block of memory, handed out from the front.
  *
- * A layout is one function run twice: on an arena without memory it measures, on one with memory it places.
+ * A layout is one function that runs twice. On an arena without memory it measures. On an arena
+ * with memory it places.
  *
  *     clipb_arena a = {0};                     measuring: every pointer handed out is NULL
  *     layout(&a, cfg, N, &acts);
@@ -8,8 +9,8 @@
  *     a = clipb_arena_on(&block);              placing
  *     layout(&a, cfg, N, &acts);
  *
- * Pieces start at multiples of 64 bytes and are not zeroed. Within a layout, mark and reset let pieces that live
- * at different times share room: the peak is what has to be reserved. */
+ * Pieces start at multiples of 64 bytes and are not zeroed. With mark and reset, pieces that live
+ * at different times share memory. Reserve the peak. */
 #ifndef CLIPB_ARENA_H
 #define CLIPB_ARENA_H
 
@@ -17,20 +18,23 @@
 
 #define CLIPB_ALIGN 64
 
-/* Memory: owned, and only ever grown. */
+/* Owned memory. It only grows. */
 typedef struct clipb_block {
     unsigned char *base;
     size_t capacity;
 } clipb_block;
 
-/* clipb_block_reserve(): at least `bytes`, aligned to CLIPB_ALIGN (large ones to huge pages). What it held is lost if it grows. CLIP_ENOMEM. */
+/* clipb_block_reserve(): hold at least `bytes`, aligned to CLIPB_ALIGN, or to huge pages where the
+ * block is large. The content is lost if the block grows.
+ * Errors: CLIP_ENOMEM. */
 clip_status clipb_block_reserve(clipb_block *b, size_t bytes);
 void clipb_block_free(clipb_block *b);
 
-/* clipb_block_zero(): all of it becomes 0. Of a large one, pages that are never written to take no memory then. */
+/* clipb_block_zero(): set all of it to 0. In a large block, pages that are never written to take no
+ * memory afterwards. */
 void clipb_block_zero(clipb_block *b);
 
-/* A place in it. A plain value: nothing to free. */
+/* A position in a block. It is a plain value and needs no free. */
 typedef struct clipb_arena {
     unsigned char *base; /* NULL: measuring */
     size_t capacity, used, peak;
@@ -38,7 +42,8 @@ typedef struct clipb_arena {
 
 static inline clipb_arena clipb_arena_on(const clipb_block *b) { return (clipb_arena){b->base, b->capacity, 0, 0}; }
 
-/* clipb_arena_alloc(): `count` pieces of `size` bytes; NULL while measuring. Asking for more than was measured is an assert. */
+/* clipb_arena_alloc(): `count` elements of `size` bytes. NULL while measuring. It asserts that no
+ * more is asked for than was measured. */
 void *clipb_arena_alloc(clipb_arena *a, size_t count, size_t size);
 #define CLIPB_NEW(arena, type, count) ((type *)clipb_arena_alloc((arena), (size_t)(count), sizeof(type)))
 

@@ -1,8 +1,8 @@
-/* clock.h: time that only goes forward. */
+/* clock.h: a clock that only goes forward. */
 #ifndef CLIPB_CLOCK_H
 #define CLIPB_CLOCK_H
 
-/* clipb_now(): seconds since some moment in the past (CLOCK_MONOTONIC). */
+/* clipb_now(): seconds since an arbitrary moment in the past (CLOCK_MONOTONIC). */
 double clipb_now(void);
 
 #endif

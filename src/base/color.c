@@ -1,4 +1,4 @@
-/* A color as people and configurations write it. */
+/* Parses the colours of configurations and options. */
 #include <stdlib.h>
 #include <string.h>
 

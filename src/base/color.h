@@ -1,4 +1,4 @@
-/* color.h: colours as configurations and people write them. */
+/* color.h: parsing the colours of configurations and options. */
 #ifndef CLIPB_COLOR_H
 #define CLIPB_COLOR_H
 

@@ -19,7 +19,7 @@ static int64_t changed_at(const struct stat *st)
 clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
 {
     *out = (clipb_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer must not hang us */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no wait for the writer of a FIFO */
     if (fd < 0)
         return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     struct stat st;
@@ -38,7 +38,7 @@ clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
             *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, changed_at(&st), fd};
         if (s == CLIP_OK && !clipb_mapped_add(p, (size_t)st.st_size, path)) {
             clipb_map_close(out);
-            return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+            return clipb_nomem(err, path);
         }
     }
     if (!out->data)
@@ -72,7 +72,7 @@ void clipb_map_drop(const clipb_map *m, const void *at, size_t bytes)
         madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-/* The whole of an open file. `size` is what it should have: all is read at once. */
+/* Read an open file whole. `expected` is its likely size, which one read() then covers. */
 static clip_status read_all(int fd, const char *name, size_t expected, size_t limit, unsigned char **data, size_t *size,
                             clip_error *err)
 {
@@ -102,13 +102,12 @@ static clip_status read_all(int fd, const char *name, size_t expected, size_t li
             p = q;
         }
     }
-    const clip_status s = p ? clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno))
-                            : clipb_fail(err, CLIP_ENOMEM, name, "out of memory");
+    const clip_status s = p ? clipb_fail(err, CLIP_EIO, name, "%s", strerror(errno)) : clipb_nomem(err, name);
     free(p);
     return s;
 }
 
-/* Is the open file one of those that may be read, and not too large? */
+/* May the open file be read, and is it within the limit? */
 static clip_status check_file(int fd, const char *name, bool any, size_t limit, size_t *expected, clip_error *err)
 {
     struct stat st;
@@ -157,7 +156,7 @@ clip_status clipb_read_named(const char *path, size_t limit, unsigned char **dat
     return read_path(path, true, limit, data, size, err);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 clip_status clipb_dir_sync(const char *dir, clip_error *err)
 {
@@ -176,7 +175,7 @@ int clipb_create(const char *path)
     return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
 }
 
-/* The file that is to be replaced: behind a symbolic link, not the link. */
+/* The file to replace. A symbolic link is followed. */
 static clip_status find_target(const char *path, char **out, clip_error *err)
 {
     struct stat st;
@@ -185,14 +184,14 @@ static clip_status find_target(const char *path, char **out, clip_error *err)
     if (!*out && link && errno != ENOMEM)
         return clipb_fail(err, CLIP_EIO, path, "is a symbolic link that leads nowhere");
     if (!*out)
-        return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        return clipb_nomem(err, path);
     return there && (stat(*out, &st) < 0 || !S_ISREG(st.st_mode))
                ? clipb_fail(err, CLIP_EIO, path, "is not a regular file, which could be replaced")
                : CLIP_OK;
 }
 
-/* A name that nobody has: another program may be writing the same file, and a person may have
- * called a file so. */
+/* Open a temporary file under a free name. Another program may be writing the same file, or a user
+ * may have a file of that name. */
 static int open_temporary(clipb_output *o, size_t room)
 {
     enum { TRIES = 1000 };
@@ -216,7 +215,7 @@ clip_status clipb_output_open(clipb_output *o, const char *path, clip_error *err
     const size_t room = strlen(o->path) + 16;
     o->temporary = malloc(room);
     if (!o->temporary)
-        return clipb_output_close(o, clipb_fail(err, CLIP_ENOMEM, path, "out of memory"), err);
+        return clipb_output_close(o, clipb_nomem(err, path), err);
     const int fd = open_temporary(o, room);
     o->f = fd < 0 ? NULL : fdopen(fd, "wb");
     if (o->f)
@@ -245,7 +244,7 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
 {
     char *dir = NULL;
     if (s == CLIP_OK)
-        s = (dir = clipb_path_dir(o->path)) ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, o->path, "out of memory");
+        s = (dir = clipb_path_dir(o->path)) ? CLIP_OK : clipb_nomem(err, o->path);
     errno = 0;
     if (s == CLIP_OK &&
         (fflush(o->f) != 0 || ferror(o->f) || (fsync(fileno(o->f)) < 0 && errno != EINVAL && errno != ENOTSUP)))
@@ -265,9 +264,9 @@ clip_status clipb_output_close(clipb_output *o, clip_status s, clip_error *err)
     return s;
 }
 
-/* ---- Directories -------------------------------------------------------------------------------------------- */
+/* ---- Directories ----------------------------------------------------------------------------- */
 
-/* Behind symbolic links, the directory itself; where nothing is yet, `path` without slashes at the end. */
+/* The directory behind symbolic links. If nothing is there, `path` without slashes at its end. */
 static clip_status real_dir(const char *path, char **out, clip_error *err)
 {
     *out = realpath(path, NULL);
@@ -279,7 +278,7 @@ static clip_status real_dir(const char *path, char **out, clip_error *err)
     } else if (!*out && errno != ENOMEM) {
         return clipb_fail(err, CLIP_EIO, path, "%s", strerror(errno));
     }
-    return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+    return *out ? CLIP_OK : clipb_nomem(err, path);
 }
 
 /* .NAME.ending beside dir/NAME */
@@ -289,13 +288,13 @@ static clip_status sibling(const char *path, const char *ending, char **out, cli
     size_t dir = slash ? (size_t)(slash - path) + 1 : 0, size = strlen(path) + strlen(ending) + 2;
     *out = malloc(size);
     if (!*out)
-        return clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        return clipb_nomem(err, path);
     snprintf(*out, size, "%.*s.%s%s", (int)dir, path, path + dir, ending);
     return CLIP_OK;
 }
 
-/* The files in it, and itself. Nothing where there is none. Of a symbolic link only the link: what
- * is behind it is not ours. */
+/* Remove a directory and the files in it. A missing directory is fine. Of a symbolic link only the
+ * link is removed, because the target is not ours. */
 static clip_status remove_dir(const char *path, clip_error *err)
 {
     struct stat st;
@@ -351,7 +350,7 @@ clip_status clipb_dir_check_empty(const char *path, clip_error *err)
     return empty ? CLIP_OK : clipb_fail(err, CLIP_EINVAL, path, "is there already, and not empty");
 }
 
-/* Two names change places, as one step; false where the file system cannot. */
+/* Exchange two names in one step. False where the file system cannot. */
 static bool exchange(const char *a, const char *b)
 {
 #ifdef RENAME_EXCHANGE
@@ -370,13 +369,13 @@ typedef struct names {
 static clip_status replace(const char *tmp, const names *n, clip_error *err)
 {
     TRY(clipb_dir_sync(tmp, err));
-    if (rename(tmp, n->dir) == 0) /* there was nothing, or an empty directory */
+    if (rename(tmp, n->dir) == 0) /* the old name was free, or an empty directory */
         return clipb_dir_sync(n->parent, err);
     if (errno != ENOTEMPTY && errno != EEXIST)
         return clipb_fail(err, CLIP_EIO, n->dir, "cannot be replaced: %s", strerror(errno));
     if (exchange(tmp, n->dir)) {
         TRY(clipb_dir_sync(n->parent, err));
-        remove_dir(tmp, NULL); /* what stays, clipb_dir_new() will complain about */
+        remove_dir(tmp, NULL); /* clipb_dir_new() reports files that stay */
         return CLIP_OK;
     }
     TRY(remove_dir(n->old, err));
@@ -401,7 +400,7 @@ clip_status clipb_dir_replace(const char *tmp, const char *path, clip_status s, 
     if (s == CLIP_OK)
         s = sibling(n.dir, ".old", &n.old, err);
     if (s == CLIP_OK)
-        s = (n.parent = clipb_path_dir(n.dir)) ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        s = (n.parent = clipb_path_dir(n.dir)) ? CLIP_OK : clipb_nomem(err, path);
     if (s == CLIP_OK)
         s = replace(tmp, &n, err);
     if (s < 0)
@@ -431,7 +430,7 @@ clip_status clipb_dir_settle(const char *path, clip_error *err)
     return s;
 }
 
-/* ---- Paths and arrays --------------------------------------------------------------------------------------- */
+/* ---- Paths and arrays ------------------------------------------------------------------------ */
 
 char *clipb_path_dir(const char *path)
 {

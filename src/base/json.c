@@ -15,7 +15,7 @@ clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJ
     *out = cJSON_ParseWithLengthOpts(text, size, &end, 0);
     uselocale(before);
     for (const char *rest = end; *out && rest < text + size; rest++)
-        if (!strchr(" \t\r\n", *rest)) { /* safetensors pads its header with spaces; anything else is a fault */
+        if (!strchr(" \t\r\n", *rest)) { /* safetensors pads its header with spaces */
             cJSON_Delete(*out);
             *out = NULL;
             end = rest;

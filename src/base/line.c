@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* RFC 3629: no surrogates, nothing overlong, nothing beyond 10FFFF. */
+/* The length of a valid sequence, else 0. RFC 3629: no surrogates, nothing overlong, nothing above
+ * 10FFFF. */
 static size_t utf8_length(const unsigned char *s)
 {
     static const struct {
@@ -19,7 +20,7 @@ static size_t utf8_length(const unsigned char *s)
             if (s[1] < rows[i].second_lo || s[1] > rows[i].second_hi)
                 return 0;
             for (size_t k = 2; k < rows[i].n; k++)
-                if ((s[k] & 0xc0) != 0x80) /* nor is the 0 that ends the text */
+                if ((s[k] & 0xc0) != 0x80) /* also stops at the end of the text */
                     return 0;
             return rows[i].n;
         }
@@ -48,7 +49,7 @@ bool clipb_text_shown(int32_t code)
     static const int32_t hidden[][2] = {
         {CLIP_TEXT_INVALID, 0x1f}, {0x7f, 0x9f},     /* C0, DEL and C1: U+009B is ESC [ in one */
         {0x61c, 0x61c}, {0x200e, 0x200f},            /* marks of the direction of text */
-        {0x2028, 0x202e}, {0x2066, 0x206f},          /* line and paragraph separators; embeddings, overrides, isolates */
+        {0x2028, 0x202e}, {0x2066, 0x206f},          /* separators of lines; embeddings, overrides, isolates */
         {0xfff9, 0xfffb},                            /* annotations */
     };
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)

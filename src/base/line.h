@@ -1,5 +1,5 @@
-/* line.h: text from outside (names of files, tensors and keys, captions) on its way to a person.
- * What may be shown is said by clipb_text_shown(). */
+/* line.h: text from outside (names of files, tensors and keys, captions) made safe to print.
+ * clipb_text_shown() decides which characters are printed. */
 #ifndef CLIPB_LINE_H
 #define CLIPB_LINE_H
 
@@ -12,8 +12,8 @@
 size_t clipb_text_next(const char *text, int32_t *code);
 bool clipb_text_shown(int32_t code);
 
-/* clipb_line(): vsnprintf() into out [size], cut where it does not fit, as one line: '?' stands for
- * each character that is not shown. */
+/* clipb_line(): vsnprintf() to one line in out [size], cut at the end. '?' replaces every character
+ * that must not be shown. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 0)))
 #endif

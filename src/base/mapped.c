@@ -1,6 +1,5 @@
-/* A list that only grows at its front, and whose entries are used again: a signal handler may walk
- * along it at any moment, and no lock can be left behind by a thread that a fork has not taken
- * along. */
+/* A list without a lock. It only grows at its front, and its entries are reused. A signal handler
+ * may walk along it at any moment. After a fork no lock can stay held by a missing thread. */
 #include "base/mapped.h"
 
 #include <stdatomic.h>
@@ -19,7 +18,7 @@ typedef struct entry {
 
 static entry *_Atomic first;
 
-/* One that is free and long enough. */
+/* An entry that is free and long enough, or NULL. */
 static entry *reuse(size_t length)
 {
     for (entry *e = atomic_load(&first); e; e = e->next) {

@@ -10,7 +10,7 @@ static inline int clipb_max(int a, int b) { return a > b ? a : b; }
 static inline int64_t clipb_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline size_t clipb_max_size(size_t a, size_t b) { return a > b ? a : b; }
 
-/* clipb_raise(): *a becomes b where that is larger. For what a workspace has to hold. */
+/* clipb_raise(): *a = max(*a, b). For sizes of workspaces. */
 static inline void clipb_raise(size_t *a, size_t b) { *a = clipb_max_size(*a, b); }
 
 #endif

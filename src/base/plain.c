@@ -4,7 +4,7 @@
 
 static locale_t plain;
 
-static void make(void) { plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); } /* a constant of libc's: it cannot fail */
+static void make(void) { plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); } /* cannot fail: built into libc */
 
 locale_t clipb_plain(void)
 {

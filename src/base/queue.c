@@ -1,4 +1,5 @@
-/* Three counters that only grow: put >= taken (by threads) and put >= passed; a cell's number modulo the ring is its place. */
+/* Three counters only grow: put >= taken (by threads) and put >= passed. The place of a cell in the
+ * ring is its number modulo the size of the ring. */
 #include "base/clock.h"
 #include "base/queue.h"
 
@@ -67,7 +68,7 @@ clip_status clipb_queue_new(int threads, size_t cells, size_t size, int nice, cl
     clip_status s = q->cell && q->done && q->thread ? CLIP_OK : CLIP_ENOMEM;
     while (s == CLIP_OK && q->threads < threads && pthread_create(&q->thread[q->threads], NULL, work, q) == 0)
         q->threads++;
-    if (s == CLIP_OK && q->threads == 0) /* fewer than asked for will do */
+    if (s == CLIP_OK && q->threads == 0) /* fewer threads than asked for are enough */
         s = CLIP_ELIMIT;
     if (s < 0) {
         clipb_queue_free(q, NULL);

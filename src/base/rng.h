@@ -1,17 +1,17 @@
-/* rng.h: random numbers that are a function of their place: what sample 17 of epoch 3 draws does not depend on who draws before it, on which
- * thread, or after how many interruptions.
+/* rng.h: random numbers that are a function of their place. The numbers of sample 17 in epoch 3 do
+ * not depend on other samples, on threads or on interruptions.
  *
  *     clipb_rng r = clipb_rng_at(seed, CLIPB_RNG_AUGMENT, epoch, sample);
  *     float zoom = 0.6f + 0.4f * clipb_rng_float(&r);
  *
- * SplitMix64 (Steele, Lea and Flood 2014), started where a hash of the place says. */
+ * SplitMix64 (Steele, Lea and Flood 2014), started with a hash of the place. */
 #ifndef CLIPB_RNG_H
 #define CLIPB_RNG_H
 
 #include <math.h>
 #include <stdint.h>
 
-/* What is drawn: streams that must not depend on each other. */
+/* Streams, one for each use. They are independent of each other. */
 enum { CLIPB_RNG_INIT, CLIPB_RNG_SHUFFLE, CLIPB_RNG_CAPTION, CLIPB_RNG_AUGMENT, CLIPB_RNG_PATCHES };
 
 typedef struct clipb_rng {
@@ -41,7 +41,7 @@ static inline float clipb_rng_float(clipb_rng *r) { return (float)(clipb_rng_nex
 
 static inline float clipb_rng_between(clipb_rng *r, float lo, float hi) { return lo + (hi - lo) * clipb_rng_float(r); }
 
-/* In [0, n), n below 2^32; the bias is below 2^-32. */
+/* In [0, n). The bias is below 2^-32. */
 static inline uint32_t clipb_rng_below(clipb_rng *r, uint32_t n)
 {
     return (uint32_t)((clipb_rng_next(r) >> 32) * n >> 32);

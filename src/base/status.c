@@ -27,7 +27,7 @@ const char *clipb_status_message(clip_status s)
     return "unknown status";
 }
 
-/* Of a longer name its end is told, so that the fault has room. */
+/* Of a longer name only the end is printed, so that the message has room. */
 enum { LONGEST_NAME = 600 };
 
 __attribute__((format(printf, 3, 4))) static void put(char *out, size_t size, const char *fmt, ...)
@@ -58,4 +58,9 @@ clip_status clipb_fail(clip_error *err, clip_status code, const char *where, con
     va_end(ap);
     uselocale(before);
     return code;
+}
+
+clip_status clipb_nomem(clip_error *err, const char *where)
+{
+    return clipb_fail(err, CLIP_ENOMEM, where, "out of memory");
 }

@@ -85,7 +85,7 @@ static clip_status look_through(clipcol_feed *f, clip_error *err)
     enum { OFTEN = 256 };
     f->todo = calloc(f->n / 8 + 1, 1);
     if (!f->todo)
-        return clipb_fail(err, CLIP_ENOMEM, f->source->path, "out of memory");
+        return clipb_nomem(err, f->source->path);
     for (size_t i = 0; i < f->n && !f->stopped; i++) {
         struct stat st;
         clip_item item;
@@ -231,7 +231,7 @@ clip_status clipcol_feed_open(clip_index *x, const clipcol_source *source, const
     clipcol_feed *f = calloc(1, sizeof *f);
     *out = NULL;
     if (!f)
-        return clipb_fail(err, CLIP_ENOMEM, source->path, "out of memory");
+        return clipb_nomem(err, source->path);
     *f = (clipcol_feed){.x = x, .source = source, .kind = clipcol_source_kind_of(source->path), .opt = *opt};
     const bool listed = f->kind != CLIPCOL_SOURCE_TABLE && f->kind != CLIPCOL_SOURCE_TAR;
     clip_status s = listed ? open_list(f, err) : open_stream(f, err);
@@ -239,7 +239,7 @@ clip_status clipcol_feed_open(clip_index *x, const clipcol_source *source, const
         clipcol_feed_close(f, NULL, NULL, NULL, NULL);
     else
         *out = f;
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, source->path, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, source->path) : s;
 }
 
 clip_status clipcol_feed_next(clipcol_feed *f, clipcol_parcel *p, bool *more, bool *unchanged, clip_error *err)
@@ -248,7 +248,7 @@ clip_status clipcol_feed_next(clipcol_feed *f, clipcol_parcel *p, bool *more, bo
     p->status = CLIP_OK;
     p->gone = p->decoded = false;
     clip_status s = (f->stream ? next_of_stream : next_of_folder)(f, p, more, unchanged, err);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, f->source->path, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, f->source->path) : s;
 }
 
 clip_status clipcol_feed_close(clipcol_feed *f, char ***seen, size_t *n, size_t *capacity, bool *whole)

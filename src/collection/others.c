@@ -69,7 +69,7 @@ clip_status clipcol_others_recall(clip_index *x, clipcol_others *o, clip_error *
     if (s == CLIP_OK)
         o->n_known = sort_distinct(o->known, read_numbers(text, o->known));
     free(text);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, x->dir) : s;
 }
 
 bool clipcol_others_have(const clipcol_others *o, const char *path, int64_t size, int64_t mtime)
@@ -88,7 +88,7 @@ static clip_status write_numbers(clip_index *x, const uint64_t *v, size_t n, cli
 {
     char *text = malloc((n + 1) * DIGITS + 1);
     if (!text)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     snprintf(text, DIGITS + 1, "%016" PRIx64, build_hash());
     for (size_t i = 0; i < n; i++)
         snprintf(text + (i + 1) * DIGITS, DIGITS + 1, "%016" PRIx64, v[i]);
@@ -101,7 +101,7 @@ clip_status clipcol_others_remember(clip_index *x, clipcol_others *o, bool all, 
 {
     for (size_t i = 0; !all && i < o->n_known && o->n_seen < MOST; i++) {
         if (clipb_grow((void **)&o->seen, &o->capacity, o->n_seen + 1, sizeof *o->seen) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+            return clipb_nomem(err, x->dir);
         o->seen[o->n_seen++] = o->known[i];
     }
     o->n_seen = sort_distinct(o->seen, o->n_seen);

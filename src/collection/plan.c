@@ -279,7 +279,7 @@ clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, ch
         if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, by_bytes)))
             continue;
         if (has_left(s, &item, holds, &left) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+            return clipb_nomem(err, x->dir);
         if (!left)
             continue;
         *removed += item.kind == CLIP_ITEM_PICTURE;

@@ -94,7 +94,7 @@ static clip_status embed_words(encoder *e, const clip_query *q, int Q)
                                 : clipeng_encode_text(with->words, text, n, e->words);
     free(text);
     if (s == CLIP_ENOMEM)
-        return clipb_fail(e->err, s, NULL, "out of memory");
+        return clipb_nomem(e->err, NULL);
     return s < 0 ? clipb_fail(e->err, s, "words", "%s", clipeng_context_message(with->words, s)) : s;
 }
 
@@ -187,7 +187,7 @@ clip_status clipcol_query_embed(const clip_query_encoder *with, const clip_query
     TRY(check(&e, q, Q));
     TRY(find_dimension(&e));
     e.term = malloc((size_t)e.D * sizeof *e.term);
-    clip_status s = e.term ? embed_words(&e, q, Q) : clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+    clip_status s = e.term ? embed_words(&e, q, Q) : clipb_nomem(err, NULL);
     const float *words = e.words;
     while (s == CLIP_OK && n < Q) {
         s = combine(&e, &q[n], &words, out + (size_t)n * (size_t)e.D);

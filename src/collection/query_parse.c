@@ -58,8 +58,6 @@ static size_t weight_length(const char *s, float *weight)
     return n + 1;
 }
 
-static clip_status out_of_memory(const parser *p) { return clipb_fail(p->err, CLIP_ENOMEM, NULL, "out of memory"); }
-
 /* Append a term; `length` bytes of its text are copied. */
 static clip_status add_term(const parser *p, clip_term t, size_t length)
 {
@@ -69,7 +67,7 @@ static clip_status add_term(const parser *p, clip_term t, size_t length)
         if (length == 0)
             return clipb_fail(p->err, CLIP_EINVAL, NULL, "a term of the query is empty");
         if (!(t.text = strndup(t.text, length)))
-            return out_of_memory(p);
+            return clipb_nomem(p->err, NULL);
     }
     p->q->term[p->q->n++] = t;
     return CLIP_OK;
@@ -103,7 +101,7 @@ static clip_status continue_words(const parser *p, const char *part)
                               ? " (it names a file; quoted with its neighbours it is words)"
                               : "");
     if (asprintf(&text, "%s %s", last->text, part) < 0)
-        return out_of_memory(p);
+        return clipb_nomem(p->err, NULL);
     free((char *)last->text);
     last->text = text;
     return CLIP_OK;

@@ -112,7 +112,7 @@ clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_
         }
         clipdat_list_free(list, count);
     }
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, NULL) : s;
 }
 
 /* ---- In the catalogue ------------------------------------------------------------------------ */
@@ -147,7 +147,7 @@ clip_status clipcol_sources_recall(const clip_index *x, clipcol_sources *out, cl
     }
     cJSON_Delete(root);
     free(text);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, x->dir) : s;
 }
 
 static bool add_json(cJSON *list, const clipcol_source *s)
@@ -175,7 +175,7 @@ static clip_status note(clip_index *x, const clipcol_sources *sources, clip_erro
     char *text = ok ? clipb_json_print(list, false) : NULL;
     cJSON_Delete(list);
     if (!text)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     clip_status s = strlen(text) < MOST_BYTES ? clipidx_remember(x, KEY, text, err)
                                               : clipb_fail(err, CLIP_ELIMIT, x->dir,
                                                            "too many folders to remember; index one that holds them");
@@ -193,7 +193,7 @@ clip_status clipcol_sources_remember(clip_index *x, const clipcol_sources *more,
     if (s == CLIP_OK)
         s = note(x, &all, err);
     clipcol_sources_free(&all);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, x->dir) : s;
 }
 
 clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err)
@@ -204,7 +204,7 @@ clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bo
     *n = 0;
     clip_status s = clipcol_sources_recall(x, &all, err);
     if (s == CLIP_OK && !(*out = calloc(all.n + 1, sizeof **out)))
-        s = clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        s = clipb_nomem(err, x->dir);
     for (; s == CLIP_OK && *n < all.n; ++*n) {
         const clipcol_source_kind kind = clipcol_source_kind_of(all.item[*n].path);
         words |= all.item[*n].captions || kind == CLIPCOL_SOURCE_TABLE || kind == CLIPCOL_SOURCE_TAR;
@@ -299,5 +299,5 @@ clip_status clipcol_forget_sources(clip_index *x, const char *const *paths, int 
     clipdat_list_free(roots, roots ? NAMES * (size_t)n : 0);
     if (removed)
         *removed = count;
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, x->dir, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, x->dir) : s;
 }

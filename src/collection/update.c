@@ -155,7 +155,7 @@ static void prepare(void *user, void *parcel)
     if (!p->has_bytes)
         drop_bytes(p);
     if (p->status == CLIP_ENOMEM)
-        clipb_fail(&p->err, CLIP_ENOMEM, p->path.p, "out of memory");
+        clipb_nomem(&p->err, p->path.p);
 }
 
 static void drop(void *parcel)
@@ -226,7 +226,7 @@ static clip_status add_picture(update *u, const clipcol_parcel *p, clip_error *e
     *item = p->item;
     item->path = strdup(p->path.p);
     if (!item->path)
-        return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
+        return clipb_nomem(err, p->path.p);
     memcpy(u->pixels + (size_t)u->n * u->floats, p->pixels, u->floats * sizeof *p->pixels);
     return ++u->n == BATCH ? encode_pictures(u, err) : CLIP_OK;
 }
@@ -241,7 +241,7 @@ static clip_status add_text(update *u, const clipcol_parcel *p, const char *word
                         .taken = p->item.taken};
     u->n_texts++;
     if (!item->path || !item->text)
-        return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
+        return clipb_nomem(err, p->path.p);
     return u->n_texts == TEXTS ? encode_texts(u, err) : CLIP_OK;
 }
 
@@ -295,7 +295,7 @@ static clip_status take_gone(update *u, const clipcol_parcel *p, bool *told, cli
     clip_item item = {0};
     int64_t removed = 0;
     if (clipcol_plan_fate(p->path.p, &u->holds, &fate, &hold) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
+        return clipb_nomem(err, p->path.p);
     if (hold)
         LOCKED(u, clipidx_find(u->x, p->path.p, &item, err));
     if (hold)
@@ -347,7 +347,7 @@ static clip_status take(update *u, clipcol_parcel *p, clip_error *err)
     if (p->has_bytes)
         drop_bytes(p);
     if (p->status == CLIP_ENOMEM)
-        return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
+        return clipb_nomem(err, p->path.p);
     if (p->status < 0)
         return take_broken(u, p, err);
     if (outcome == CLIPCOL_PLAN_NEW)
@@ -359,7 +359,7 @@ static clip_status take_unchanged(update *u, clipcol_parcel *p, clip_error *err)
 {
     p->err = (clip_error){0};
     if (read_captions(p) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, p->path.p, "out of memory");
+        return clipb_nomem(err, p->path.p);
     if (p->err.message[0])
         tell(u, p->err.message);
     return take_captions(u, p, err);
@@ -420,7 +420,7 @@ static clip_status source_gone(update *u, const clipcol_source *s, clip_error *e
     clipcol_fate fate;
     clipcol_hold *hold;
     if (clipcol_plan_fate(s->path, &u->holds, &fate, &hold) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, s->path, "out of memory");
+        return clipb_nomem(err, s->path);
     if (fate == CLIPCOL_FATE_GONE)
         TRY(clipcol_plan_forget(u->x, s->path, &removed, err));
     u->report.removed += removed;
@@ -430,7 +430,7 @@ static clip_status source_gone(update *u, const clipcol_source *s, clip_error *e
         tell(u, said.message);
     u->swept.item[u->swept.n++] = *s; /* so that what stays is counted */
     clip_status added = clipcol_holds_add(&u->holds, s->path, "");
-    return added < 0 ? clipb_fail(err, added, s->path, "out of memory") : CLIP_OK;
+    return added < 0 ? clipb_nomem(err, s->path) : CLIP_OK;
 }
 
 static clip_status run_source(update *u, const clipcol_source *source, clip_error *err)
@@ -449,12 +449,12 @@ static clip_status run_source(update *u, const clipcol_source *source, clip_erro
     TRY(clipcol_feed_open(u->x, source, &o, &feed, err));
     clip_status s = run_feed(u, feed, err);
     if (clipcol_feed_close(feed, &u->seen, &u->n_seen, &u->seen_capacity, &whole) < 0 && s == CLIP_OK)
-        s = clipb_fail(err, CLIP_ENOMEM, source->path, "out of memory");
+        s = clipb_nomem(err, source->path);
     if (s == CLIP_OK && whole)
         u->swept.item[u->swept.n++] = *source;
     if (s == CLIP_OK && whole && kind == CLIPCOL_SOURCE_FOLDER && u->n_seen == seen_before &&
         clipcol_holds_add(&u->holds, source->path, "holds no pictures any more") < 0)
-        s = clipb_fail(err, CLIP_ENOMEM, source->path, "out of memory");
+        s = clipb_nomem(err, source->path);
     return s;
 }
 
@@ -469,7 +469,7 @@ static clip_status hold_absent(update *u, clip_error *err)
     for (size_t i = 0; s == CLIP_OK && i < all.n; i++)
         if (clipcol_source_kind_of(all.item[i].path) == CLIPCOL_SOURCE_GONE &&
             clipcol_holds_add(&u->holds, all.item[i].path, "is not there now") < 0)
-            s = clipb_fail(err, CLIP_ENOMEM, u->x->dir, "out of memory");
+            s = clipb_nomem(err, u->x->dir);
     clipcol_sources_free(&all);
     return s;
 }
@@ -534,7 +534,7 @@ static clip_status forget_barren(update *u, const clipcol_sources *named, clip_e
 {
     char **barren = calloc(named->n + 1, sizeof *barren);
     int n = 0;
-    clip_status s = barren ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, u->x->dir, "out of memory");
+    clip_status s = barren ? CLIP_OK : clipb_nomem(err, u->x->dir);
     for (size_t i = 0; s == CLIP_OK && i < named->n; i++) {
         clip_item item = {0};
         if (clipcol_source_kind_of(named->item[i].path) != CLIPCOL_SOURCE_PICTURE)

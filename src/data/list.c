@@ -309,7 +309,7 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
     tdestroy(w.seen, free);
     if (s < 0) {
         free_strings(&w.pictures);
-        return s == CLIP_ENOMEM ? clipb_fail(err, s, path, "out of memory") : s;
+        return s == CLIP_ENOMEM ? clipb_nomem(err, path) : s;
     }
     if (w.opt->passed)
         clipdat_passed_sort(w.opt->passed);

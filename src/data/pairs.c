@@ -121,7 +121,7 @@ clip_status clipdat_pairs_next(clip_pairs *p, clip_pair *out, clip_error *err)
                           "a forked process cannot read its parent's stream of pairs; open a new one");
     clip_status s = next_sample(p, &end, err);
     if (s == CLIP_ENOMEM)
-        return clipb_fail(err, s, p->path[p->at - 1], "out of memory");
+        return clipb_nomem(err, p->path[p->at - 1]);
     if (s == CLIP_OK && !end)
         *out = (clip_pair){p->sample.key.p, p->sample.picture.p, p->sample.picture.n, p->sample.caption,
                            p->sample.captions};

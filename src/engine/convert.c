@@ -219,7 +219,7 @@ clip_status clipeng_convert(const char *path, const char *out, const clip_conver
     if (s == CLIP_OK)
         s = convert(&c);
     if (s == CLIP_ENOMEM)
-        clipb_fail(err, s, path, "out of memory");
+        clipb_nomem(err, path);
     clipmdl_params_free(&c.params);
     clipeng_model_free(c.m);
     return s;

@@ -258,7 +258,7 @@ clip_status clipeng_files_find(const char *path, clipeng_files *f, clip_error *e
         s = find_in(place, f, err);
     free(place);
     if (s == CLIP_ENOMEM)
-        clipb_fail(err, s, path, "out of memory");
+        clipb_nomem(err, path);
     if (s < 0)
         clipeng_files_free(f);
     return s;

@@ -466,7 +466,7 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
     if (s == CLIP_OK && weights)
         s = clipmdl_store_check(&m->store, err);
     if (s == CLIP_ENOMEM)
-        clipb_fail(err, s, path, "out of memory");
+        clipb_nomem(err, path);
     clipeng_files_free(&l.files);
     if (s < 0)
         clipeng_model_free(m);

@@ -364,7 +364,7 @@ static clip_status create(builder *b, const char *resume, const cliptrn_state *s
         b->out->process = getpid();
     clip_status s = b->out ? build(b, resume, state) : CLIP_ENOMEM;
     if (s == CLIP_ENOMEM)
-        clipb_fail(b->err, s, NULL, "out of memory");
+        clipb_nomem(b->err, NULL);
     if (s < 0)
         clipeng_trainer_free(b->out);
     else
@@ -416,7 +416,7 @@ clip_status clipeng_trainer_resume(const char *dir, const clip_train_options *o,
     }
     clipeng_train_options_free(all);
     free(state.settings);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
 }
 
 void clipeng_trainer_free(clip_trainer *t)
@@ -491,5 +491,5 @@ clip_status clipeng_trainer_save(clip_trainer *t, const char *dir, clip_error *e
     TRY(clipb_dir_new(dir, &tmp, err));
     clip_status s = clipb_dir_replace(tmp, dir, write_checkpoint(t, tmp, err), err);
     free(tmp);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
 }

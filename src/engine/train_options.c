@@ -114,7 +114,7 @@ clip_status clipeng_train_options_set(clip_train_options *o, const char *name, c
     TRY(check(&table[i], value, err));
     char *copy = strdup(value);
     if (!copy)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+        return clipb_nomem(err, NULL);
     free(o->value[i]);
     o->value[i] = copy;
     return CLIP_OK;

@@ -7,17 +7,12 @@
 
 #include "engine/engine.h"
 
-static clip_status out_of_memory(const char *where, clip_error *err)
-{
-    return clipb_fail(err, CLIP_ENOMEM, where, "out of memory");
-}
-
 clip_status cliphd_artefact_path(const clip_model *m, const char *dir, const char *file, char **out, clip_error *err)
 {
     char *beside = dir ? NULL : clipb_path_dir(m->store.file);
     *out = dir || beside ? clipb_path_join(dir ? dir : beside, file) : NULL;
     free(beside);
-    return *out ? CLIP_OK : out_of_memory(dir, err);
+    return *out ? CLIP_OK : clipb_nomem(err, dir);
 }
 
 /* Paths of both files. On error both are NULL. */
@@ -58,7 +53,7 @@ clip_status cliphd_words_new(const clip_model *m, cJSON **out, clip_error *err)
     cJSON *words = cJSON_CreateObject();
     if (!cJSON_AddStringToObject(words, "weights", weights)) {
         cJSON_Delete(words);
-        return out_of_memory(NULL, err);
+        return clipb_nomem(err, NULL);
     }
     *out = words;
     return CLIP_OK;
@@ -69,7 +64,7 @@ clip_status cliphd_words_write(const cJSON *words, const char *path, clip_error 
     clipb_output o;
     char *text = clipb_json_print(words, true);
     if (!text)
-        return out_of_memory(path, err);
+        return clipb_nomem(err, path);
     clip_status s = clipb_output_open(&o, path, err);
     if (s == CLIP_OK) {
         fprintf(o.f, "%s\n", text);
@@ -105,7 +100,7 @@ clip_status cliphd_artefact_write(const clip_model *m, const char *dir, const ch
     if (s == CLIP_OK)
         s = hash_file(numbers_path, hash, err);
     if (s == CLIP_OK && !cJSON_AddStringToObject(words, "network", hash))
-        s = out_of_memory(words_path, err);
+        s = clipb_nomem(err, words_path);
     if (s == CLIP_OK)
         s = cliphd_words_write(words, words_path, err);
     free(words_path);

@@ -35,7 +35,7 @@ static clip_status find_pairs(clip_context *ctx, const float *image, const float
         return clipb_fail(err, CLIP_EINVAL, NULL, "an embedding is not a number");
     clip_status status = cliphd_scored_pairs(&ctx->k, image, text, N, D, (double)ctx->model->logit_scale, batch, s);
     if (status == CLIP_ENOMEM)
-        return clipb_fail(err, status, NULL, "out of memory");
+        return clipb_nomem(err, NULL);
     return status == CLIP_EINVAL
                ? clipb_fail(err, status, NULL,
                             "no pair has another in its batch with a different picture and a different text")
@@ -102,7 +102,7 @@ clip_status cliphd_match_fit(clip_context *ctx, const float *image, const float 
         status = cross_fit(ctx, &s, out, err);
     }
     cliphd_scored_free(&s);
-    return status == CLIP_ENOMEM ? clipb_fail(err, status, NULL, "out of memory") : status;
+    return status == CLIP_ENOMEM ? clipb_nomem(err, NULL) : status;
 }
 
 clip_status cliphd_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text,
@@ -113,7 +113,7 @@ clip_status cliphd_match_evaluate(clip_context *ctx, const clip_match *match, co
     TRY(find_pairs(ctx, image, text, N, batch, &s, err));
     clip_status status = judge(&s, law, out, err);
     cliphd_scored_free(&s);
-    return status == CLIP_ENOMEM ? clipb_fail(err, status, NULL, "out of memory") : status;
+    return status == CLIP_ENOMEM ? clipb_nomem(err, NULL) : status;
 }
 
 clip_status cliphd_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n,
@@ -133,7 +133,7 @@ static clip_status file_of(const clip_model *m, const char *path, char **out, cl
     if (!path)
         return cliphd_artefact_path(m, NULL, "match.json", out, err);
     *out = strdup(path);
-    return *out ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+    return *out ? CLIP_OK : clipb_nomem(err, path);
 }
 
 bool cliphd_match_exists(const clip_model *m, const char *path)
@@ -173,8 +173,8 @@ clip_status cliphd_match_save(const clip_model *m, const clip_match *match, cons
     cJSON *words = NULL;
     TRY(file_of(m, path, &file, err));
     clip_status s = cliphd_words_new(m, &words, err);
-    if (s == CLIP_OK && (s = add_numbers(match, words)) < 0)
-        clipb_fail(err, s, file, "out of memory");
+    if (s == CLIP_OK && add_numbers(match, words) < 0)
+        s = clipb_nomem(err, file);
     if (s == CLIP_OK)
         s = cliphd_words_write(words, file, err);
     cJSON_Delete(words);

@@ -210,7 +210,7 @@ clip_status cliphd_probe_fit(clip_context *ctx, const char *const *names, int n_
         return clipb_fail(err, CLIP_EINVAL, NULL, "an embedding of a class's name is not a number");
     clip_probe *p = calloc(1, sizeof *p);
     if (!p)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+        return clipb_nomem(err, NULL);
     *p = (clip_probe){.info = {.kind = o.kind, .pictures = train->n, .neighbours = o.neighbours, .converged = true},
                       .C = n_names,
                       .D = D,
@@ -223,7 +223,7 @@ clip_status cliphd_probe_fit(clip_context *ctx, const char *const *names, int n_
         s = fit(ctx, p, train, val, &o);
     if (s < 0) {
         cliphd_probe_free(p);
-        return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;
+        return s == CLIP_ENOMEM ? clipb_nomem(err, NULL) : s;
     }
     *out = p;
     return CLIP_OK;
@@ -310,14 +310,14 @@ clip_status cliphd_probe_save(const clip_model *m, const clip_probe *p, const ch
         return clipb_fail(err, CLIP_EINVAL, NULL, "no directory of a probe");
     char *tmp, *old = clipb_path_join(dir, "probe.json");
     if (!old)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     clip_status s = clipb_is_file(old) ? CLIP_OK : clipb_dir_check_empty(dir, err); /* only a probe is replaced */
     free(old);
     TRY(s);
     TRY(clipb_dir_new(dir, &tmp, err));
     s = write_files(m, p, tmp, err);
     if (s == CLIP_ENOMEM)
-        clipb_fail(err, s, dir, "out of memory");
+        clipb_nomem(err, dir);
     s = clipb_dir_replace(tmp, dir, s, err);
     free(tmp);
     return s;
@@ -439,7 +439,7 @@ clip_status cliphd_probe_load(const clip_model *m, const char *dir, clip_probe *
     TRY(clipb_dir_settle(dir, err));
     clip_probe *p = calloc(1, sizeof *p);
     if (!p)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     p->logit_scale = (double)m->logit_scale;
     clip_status s = cliphd_artefact_open(m, dir, "probe", MOST_JSON, &a, err);
     if (s == CLIP_OK)
@@ -447,7 +447,7 @@ clip_status cliphd_probe_load(const clip_model *m, const char *dir, clip_probe *
     cliphd_artefact_close(&a);
     if (s < 0) {
         cliphd_probe_free(p);
-        return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
+        return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
     }
     *out = p;
     return CLIP_OK;

@@ -343,7 +343,7 @@ clip_status cliphd_vqa_save(const clip_model *m, const clip_vqa *h, const char *
     if (s == CLIP_OK)
         s = clipmdl_arrays_add(&numbers, &h->blind.params, h->blind.w, "blind.", &clipmdl_openclip, CLIPK_F32);
     if (s == CLIP_ENOMEM)
-        clipb_fail(err, s, dir, "out of memory");
+        clipb_nomem(err, dir);
     if (s == CLIP_OK)
         s = cliphd_artefact_write(m, dir, "vqa", &numbers, words, err);
     clipmdl_arrays_free(&numbers);
@@ -427,14 +427,14 @@ clip_status cliphd_vqa_load(const clip_model *m, const char *dir, clip_vqa **out
     *out = NULL;
     clip_vqa *h = calloc(1, sizeof *h);
     if (!h)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     clip_status s = cliphd_artefact_open(m, dir, "vqa", MOST_JSON, &a, err);
     if (s == CLIP_OK)
         s = read_head(m, h, &a, err);
     cliphd_artefact_close(&a);
     if (s < 0) {
         cliphd_vqa_free(h);
-        return s == CLIP_ENOMEM ? clipb_fail(err, s, dir, "out of memory") : s;
+        return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
     }
     *out = h;
     return CLIP_OK;

@@ -224,7 +224,7 @@ static clip_status read_picture(gif_state *g, clip_image *out)
         fill_background(g, out);
     lzw *z = calloc(1, sizeof *z);
     if (!z)
-        return clipb_fail(g->in->err, CLIP_ENOMEM, g->in->name, "out of memory");
+        return clipb_nomem(g->in->err, g->in->name);
     z->in = g->in;
     z->at = g->at;
     z->pixel_bits = g->in->data[g->at - 1];

@@ -226,7 +226,7 @@ static clip_status read_file(const clipimg_input *in, unsigned keep, const clipi
 {
     struct heif_context *c = heif_context_alloc();
     if (!c)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     struct heif_image_handle *h = NULL;
     struct heif_error e = heif_context_read_from_memory_without_copy(c, plan->copy, in->size, NULL);
     if (e.code == heif_error_Ok)

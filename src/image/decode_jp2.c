@@ -189,7 +189,7 @@ static clip_status copy_picture(const clipimg_input *in, const opj_image_t *img,
     TRY(clipimg_new(in, width, height, out));
     uint8_t *rgba = malloc(4 * (size_t)width);
     if (!rgba)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     for (size_t y = 0; y < height; y++)
         write_row(in, img, &l, y, rgba, out);
     free(rgba);
@@ -317,7 +317,7 @@ static clip_status read_picture(const clipimg_input *in, clip_image *out, bool r
     opj_image_t *img = NULL;
     opj_codec_t *codec = opj_create_decompress(boxes ? OPJ_CODEC_JP2 : OPJ_CODEC_J2K);
     opj_stream_t *stream = opj_stream_default_create(OPJ_TRUE);
-    clip_status status = codec && stream ? CLIP_OK : clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+    clip_status status = codec && stream ? CLIP_OK : clipb_nomem(in->err, in->name);
     if (status == CLIP_OK) {
         opj_stream_set_user_data(stream, &s, NULL);
         opj_stream_set_user_data_length(stream, in->size);

@@ -184,7 +184,7 @@ static clip_status read_all(jpeg_state *j, clip_image *out)
                     out));
     if ((d->num_components == 4 && !(j->row = malloc(4 * (size_t)d->output_width))) ||
         (orientation > 1 && !(j->band = malloc(BAND * 3 * (size_t)d->output_width))))
-        return clipb_fail(j->in->err, CLIP_ENOMEM, j->in->name, "out of memory");
+        return clipb_nomem(j->in->err, j->in->name);
     if (!jpeg_start_decompress(d))
         return truncated(j);
     return read_rows(j, out, orientation);

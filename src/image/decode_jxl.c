@@ -51,11 +51,6 @@ static void begin_box(reader *r)
 
 /* ---- Pixels ---------------------------------------------------------------------------------- */
 
-static clip_status no_memory(const clipimg_input *in)
-{
-    return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
-}
-
 static clip_status begin_picture(reader *r, clip_image *out)
 {
     JxlBasicInfo info;
@@ -70,7 +65,7 @@ static clip_status begin_picture(reader *r, clip_image *out)
     const bool alpha = r->in->flatten && info.alpha_bits > 0;
     r->format = (JxlPixelFormat){alpha ? 4 : 3, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
     if (alpha && !(r->rgba = clipimg_pixels(4 * (size_t)out->width * (size_t)out->height)))
-        return no_memory(r->in);
+        return clipb_nomem(r->in->err, r->in->name);
     return CLIP_OK;
 }
 
@@ -118,7 +113,7 @@ static clip_status read_picture(reader *r, clip_image *out)
     if (JxlDecoderSubscribeEvents(r->d, events) != JXL_DEC_SUCCESS ||
         JxlDecoderSetUnpremultiplyAlpha(r->d, JXL_TRUE) != JXL_DEC_SUCCESS ||
         JxlDecoderSetInput(r->d, r->in->data, r->in->size) != JXL_DEC_SUCCESS)
-        return no_memory(r->in);
+        return clipb_nomem(r->in->err, r->in->name);
     /* a libjxl without Brotli cannot unpack boxes: the date is then unknown */
     JxlDecoderSetDecompressBoxes(r->d, JXL_TRUE);
     TRY(read_events(r, out));
@@ -132,7 +127,7 @@ clip_status clipimg_read_jxl(const clipimg_input *in, clip_image *out, int *orie
     (void)orientation;
     reader r = {.in = in, .d = JxlDecoderCreate(NULL)};
     if (!r.d)
-        return no_memory(in);
+        return clipb_nomem(in->err, in->name);
     const clip_status s = read_picture(&r, out);
     end_box(&r);
     JxlDecoderDestroy(r.d);

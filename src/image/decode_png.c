@@ -76,7 +76,7 @@ static clip_status read_pixels(png_state *p, const clip_image *out, size_t chann
                           (size_t)png_get_rowbytes(p->png, p->info), width * channels);
     size_t kept = passes > 1 ? height : 1, bytes;
     if (channels == 4 && (__builtin_mul_overflow(4 * width, kept, &bytes) || !(p->rgba = malloc(bytes))))
-        return clipb_fail(p->in->err, CLIP_ENOMEM, p->in->name, "out of memory");
+        return clipb_nomem(p->in->err, p->in->name);
     for (int pass = 0; pass < passes; pass++)
         for (size_t y = 0; y < height; y++) {
             uint8_t *row = p->rgba ? p->rgba + 4 * width * (y % kept) : clipimg_row(out, y);
@@ -112,7 +112,7 @@ clip_status clipimg_read_png(const clipimg_input *in, clip_image *out, int *orie
     png_state p = {.in = in};
     p.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &p, on_error, no_warning);
     p.info = p.png ? png_create_info_struct(p.png) : NULL;
-    clip_status s = p.info ? read_guarded(&p, out) : clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+    clip_status s = p.info ? read_guarded(&p, out) : clipb_nomem(in->err, in->name);
     png_destroy_read_struct(&p.png, &p.info, NULL);
     free(p.rgba);
     return s == CLIP_OK ? clipimg_read_png_notes(in, orientation) : s;

@@ -132,7 +132,7 @@ static clip_status make_levels(pnm_state *p)
 {
     p->level = malloc((size_t)p->maxval + 1);
     if (!p->level)
-        return clipb_fail(p->in->err, CLIP_ENOMEM, p->in->name, "out of memory");
+        return clipb_nomem(p->in->err, p->in->name);
     for (uint32_t v = 0; v <= p->maxval; v++)
         p->level[v] = (uint8_t)rint((double)v / p->maxval * 255);
     if (p->kind == 1 || p->kind == 4) { /* 1 is ink */
@@ -200,7 +200,7 @@ static clip_status read_rows(pnm_state *p, const clip_image *out)
     TRY(make_levels(p));
     uint8_t *samples = p->depth == 3 ? NULL : malloc(n);
     if (p->depth != 3 && !samples)
-        return clipb_fail(p->in->err, CLIP_ENOMEM, p->in->name, "out of memory");
+        return clipb_nomem(p->in->err, p->in->name);
     clip_status s = CLIP_OK;
     for (size_t y = 0; y < p->height && s == CLIP_OK; y++) {
         uint8_t *row = samples ? samples : clipimg_row(out, y);

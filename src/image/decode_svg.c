@@ -45,7 +45,7 @@ static clip_status unpack_text(const clipimg_input *in, unsigned char **text, si
     if (code == Z_STREAM_END)
         return CLIP_OK;
     if (code == Z_MEM_ERROR)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     if (*size == MOST_TEXT)
         return too_long(in);
     return clipb_fail(in->err, CLIP_EFORMAT, in->name, "SVG: the compressed text is damaged or truncated");
@@ -105,7 +105,7 @@ static clip_status copy_picture(const clipimg_input *in, cairo_surface_t *surfac
     const size_t stride = (size_t)cairo_image_surface_get_stride(surface);
     uint8_t *rgba = malloc(4 * (size_t)out->width);
     if (!rgba)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     for (size_t y = 0; y < (size_t)out->height; y++)
         copy_row(in, (const uint32_t *)(const void *)(p + y * stride), rgba, clipimg_row(out, y), (size_t)out->width);
     free(rgba);
@@ -125,7 +125,7 @@ static clip_status draw_picture(const clipimg_input *in, RsvgHandle *h, cairo_t 
     const RsvgRectangle all = {0, 0, out->width, out->height};
     GError *e = NULL;
     if (cairo_status(c) != CAIRO_STATUS_SUCCESS)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     if (!rsvg_handle_render_document(h, c, &all, &e))
         return failed(in, e);
     cairo_surface_flush(surface);

@@ -120,11 +120,6 @@ static clip_status damaged(const tiff_state *t)
                       t->fault[0] ? t->fault : "the data are damaged");
 }
 
-static clip_status no_memory(const tiff_state *t)
-{
-    return clipb_fail(t->in->err, CLIP_ENOMEM, t->in->name, "out of memory");
-}
-
 /* ---- what is in it ---- */
 
 static void read_alpha(tiff_state *t)
@@ -207,7 +202,7 @@ static clip_status allocate(tiff_state *t)
     t->planes = malloc(total);
     t->row = malloc((size_t)t->block_w * t->samples);
     t->rgba = malloc((size_t)t->block_w * 4);
-    return t->planes && t->row && t->rgba ? CLIP_OK : no_memory(t);
+    return t->planes && t->row && t->rgba ? CLIP_OK : clipb_nomem(t->in->err, t->in->name);
 }
 
 /* ---- samples to RGB ---- */
@@ -318,7 +313,7 @@ static clip_status read_rgba(tiff_state *t, const clip_image *out)
     bool alpha = img.alpha != 0;
     TIFFRGBAImageEnd(&img);
     if (!ok)
-        return t->raster ? damaged(t) : no_memory(t);
+        return t->raster ? damaged(t) : clipb_nomem(t->in->err, t->in->name);
     for (size_t y = 0; y < t->height; y++)
         for (size_t x = 0; x < t->width; x++) {
             uint32_t v = t->raster[y * t->width + x];

@@ -40,7 +40,7 @@ static clip_status flatten(const clipimg_input *in, const WebPIterator *f, uint8
     size_t width = (size_t)f->width, height = (size_t)f->height;
     uint8_t *rgba = malloc(4 * width * height);
     if (!rgba)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     clip_status s = decode_into(in, f, 4, rgba, 4 * width, 4 * width * height);
     for (size_t y = 0; s == CLIP_OK && y < height; y++)
         clipimg_flatten_row(in, rgba + 4 * width * y, rgb + stride * y, width);

@@ -504,7 +504,7 @@ clip_status clipimg_heif_trim(const clipimg_input *in, unsigned keep, clipimg_he
     *plan = (clipimg_heif_plan){.copy = malloc(in->size)};
     if (!t || !plan->copy) {
         free(t);
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     }
     memcpy(plan->copy, in->data, in->size);
     t->in = in;

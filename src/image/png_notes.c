@@ -148,5 +148,5 @@ clip_status clipimg_read_png_notes(const clipimg_input *in, int *orientation)
     free(copy);
     if (o)
         *orientation = o;
-    return s == CLIP_OK ? s : clipb_fail(in->err, s, in->name, "out of memory");
+    return s == CLIP_OK ? s : clipb_nomem(in->err, in->name);
 }

@@ -52,7 +52,7 @@ clip_status clipimg_develop_raw(const clipimg_input *in, clip_image *out)
 {
     libraw_data_t *raw = libraw_init(LIBRAW_OPIONS_NO_DATAERR_CALLBACK);
     if (!raw)
-        return clipb_fail(in->err, CLIP_ENOMEM, in->name, "out of memory");
+        return clipb_nomem(in->err, in->name);
     raw->params.half_size = 1;
     raw->params.use_camera_wb = 1;
     raw->params.output_bps = 8;

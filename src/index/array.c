@@ -76,7 +76,7 @@ static clip_status begin(clipidx_array *a, const char *dir, const char *name, co
     *a = (clipidx_array){
         .descr = descr, .columns = columns, .row_bytes = bytes * (size_t)columns, .fd = -1, .write = write};
     a->path = clipb_path_join(dir, name);
-    return a->path ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    return a->path ? CLIP_OK : clipb_nomem(err, dir);
 }
 
 clip_status clipidx_array_create(clipidx_array *a, const char *dir, const char *name, const char *descr, size_t bytes,
@@ -176,7 +176,7 @@ clip_status clipidx_array_map(clipidx_array *a, int64_t rows, clip_error *err)
                           strerror(errno));
     if (!clipb_mapped_add(p, bytes, a->path)) {
         munmap(p, bytes);
-        return clipb_fail(err, CLIP_ENOMEM, a->path, "out of memory");
+        return clipb_nomem(err, a->path);
     }
     a->map = p;
     a->map_bytes = bytes;

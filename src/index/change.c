@@ -83,7 +83,7 @@ static clip_status add_some(clip_index *x, const clip_item *item, const float *v
         x->set->to_f16(half + (size_t)i * (size_t)x->dim, unit, (size_t)x->dim);
     }
     if (clipidx_bits_reserve(&x->state.gone, at + N) < 0 || clipidx_bits_reserve(&x->state.text, at + N) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     TRY(x->kind->begin(x->store, err));
     TRY(clipidx_files_add(x, half, N, err));
     for (int i = 0; i < N; i++)
@@ -116,7 +116,7 @@ clip_status clipidx_add(clip_index *x, const clip_item *item, const float *vecto
     const size_t D = (size_t)x->dim;
     uint16_t *half = malloc(((size_t)N * D + 1) * sizeof *half + D * sizeof(float));
     if (!half)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     clip_status s = CLIP_OK;
     for (int i = 0; s == CLIP_OK && i < N; i++)
         s = check_item(x, &item[i], vector + (size_t)i * D, (float *)(void *)half, err);
@@ -165,8 +165,7 @@ static clip_status rename_items(clip_index *x, const clip_item *item, const char
     TRY(x->kind->begin(x->store, err));
     if (strcmp(item->path, path) != 0) {
         char *old = strdup(item->path); /* the item's strings live until the next is read */
-        clip_status s = old ? remove_same(x, CLIP_ITEM_PICTURE, path, NULL, err)
-                            : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        clip_status s = old ? remove_same(x, CLIP_ITEM_PICTURE, path, NULL, err) : clipb_nomem(err, x->dir);
         if (s == CLIP_OK)
             s = rename_texts(x, old, path, err);
         free(old);
@@ -183,7 +182,7 @@ clip_status clipidx_rename(clip_index *x, int64_t row, const char *path, int64_t
     TRY(clipidx_check_row(x, row, err));
     char *name = path ? strdup(path) : NULL; /* it may be a string of the item we had given last */
     clip_status s =
-        path && !name ? clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory") : clipidx_item_at(x, row, &item, err);
+        path && !name ? clipb_nomem(err, x->dir) : clipidx_item_at(x, row, &item, err);
     if (s == CLIP_OK &&
         (item.kind != CLIP_ITEM_PICTURE || !name || !*name || strlen(name) > CLIPIDX_MOST_STRING || size < 0))
         s = clipb_fail(err, CLIP_EINVAL, x->dir, "a picture is renamed, and has a path and a size");

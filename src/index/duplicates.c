@@ -209,8 +209,7 @@ static clip_status find_near(finder *f, clip_error *err)
     f->asked_by = first ? calloc(rows, sizeof *f->asked_by) : NULL;
     f->touched = first ? malloc(rows * sizeof *f->touched) : NULL;
     clip_status s = vector && (!first || (f->asked_by && f->touched))
-                        ? CLIP_OK
-                        : clipb_fail(err, CLIP_ENOMEM, f->x->dir, "out of memory");
+                        ? CLIP_OK : clipb_nomem(err, f->x->dir);
     if (s == CLIP_OK && !first)
         f->any_late = false; /* links have no direction */
     if (s == CLIP_OK)
@@ -244,7 +243,7 @@ static clip_status list_groups(const finder *f, int64_t **row, int64_t **group, 
         free(*row);
         free(at);
         *row = NULL;
-        return clipb_fail(err, CLIP_ENOMEM, f->x->dir, "out of memory");
+        return clipb_nomem(err, f->x->dir);
     }
     int64_t next = 0;
     *n = 0;
@@ -275,7 +274,7 @@ static clip_status prepare(finder *f, clip_error *err)
     f->parent = malloc(((size_t)N + 1) * sizeof *f->parent);
     f->copy = malloc(((size_t)N + 1) * sizeof *f->copy);
     if (clipidx_bits_reserve(&f->late, N) < 0 || !f->parent || !f->copy)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     for (int64_t i = 0; i < N; i++) {
         const int grade = f->o.grade ? f->o.grade[i] : 0;
         f->parent[i] = f->copy[i] = i;

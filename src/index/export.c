@@ -57,7 +57,7 @@ static clip_status write_metadata(target *o, const char *path, const char *capti
     char *text = whole ? clipb_json_print(line, false) : NULL;
     cJSON_Delete(line);
     if (!text)
-        return clipb_fail(err, CLIP_ENOMEM, o->metadata_path, "out of memory");
+        return clipb_nomem(err, o->metadata_path);
     fprintf(o->metadata, "%s\n", text);
     cJSON_free(text);
     return ferror(o->metadata) ? fail_write(o->metadata_path, err) : CLIP_OK;
@@ -76,7 +76,7 @@ static clip_status write_row(target *o, int64_t picture, int64_t text, clip_erro
     if (s == CLIP_OK && item.path)
         path = strdup(item.path);
     if (s == CLIP_OK && ((text >= 0 && !caption) || (item.path && !path)))
-        s = clipb_fail(err, CLIP_ENOMEM, o->x->dir, "out of memory");
+        s = clipb_nomem(err, o->x->dir);
     if (s == CLIP_OK)
         s = write_vector(o, &o->image, picture, err);
     if (s == CLIP_OK)
@@ -119,7 +119,7 @@ static clip_status list_captions(const clip_index *x, caption **list, size_t *n,
         if (item.kind != CLIP_ITEM_TEXT)
             continue;
         if (clipb_grow((void **)list, &capacity, *n + 1, sizeof **list) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+            return clipb_nomem(err, x->dir);
         (*list)[(*n)++] = (caption){hash_path(item.path), item.row};
     }
     if (*n > 0)
@@ -178,7 +178,7 @@ static clip_status make_folder(const char *dir, const char *name, char **path, c
 {
     *path = clipb_path_join(dir, name);
     if (!*path)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     return mkdir(*path, 0777) < 0 ? clipb_fail(err, CLIP_EIO, *path, "cannot be made: %s", strerror(errno)) : CLIP_OK;
 }
 
@@ -211,7 +211,7 @@ static clip_status open_out(target *o, const char *dir, clip_error *err)
     o->unit = malloc((size_t)D * sizeof *o->unit);
     o->half = malloc((size_t)D * sizeof *o->half);
     if (!o->metadata_path || !o->unit || !o->half)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     const int fd = clipb_create(o->metadata_path);
     o->metadata = fd < 0 ? NULL : fdopen(fd, "wb");
     if (!o->metadata && fd >= 0)

@@ -84,7 +84,7 @@ static clip_status write_codes(const clip_index *x, const clipidx_coder *c, clip
                                               [CLIPIDX_HEAD_BOUNDS] = head_bound,
                                               [CLIPIDX_TAILS] = tail,
                                               [CLIPIDX_TAIL_BOUNDS] = tail_bound};
-    clip_status s = work && head && tail ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    clip_status s = work && head && tail ? CLIP_OK : clipb_nomem(err, x->dir);
     for (int64_t done = 0, m; s == CLIP_OK && done < n; done += m) {
         m = n - done < BLOCK ? n - done : BLOCK;
         for (size_t i = 0; i < (size_t)m; i++, vector += D)
@@ -289,7 +289,7 @@ static clip_status open_codes(clip_index *x, clip_error *err)
 clip_status clipidx_files_open(clip_index *x, clip_error *err)
 {
     if (clipidx_coder_init(&x->coder, x->set, x->dim, NULL, 0) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     TRY(open_vectors(x, err));
     TRY(open_codes(x, err));
     if (x->write) {
@@ -345,7 +345,7 @@ static clip_status renumber(clip_index *x, int64_t learned, uint64_t sum, clipid
     *to =
         (clipidx_state){.pictures = x->state.pictures, .texts = x->state.texts, .generation = x->state.generation + 1};
     if (clipidx_bits_reserve(&to->gone, x->state.rows) < 0 || clipidx_bits_reserve(&to->text, x->state.rows) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     TRY(x->kind->begin(x->store, err));
     for (int64_t row = 0; row < x->state.rows; row++) {
         if (clipidx_bit(&x->state.gone, row))

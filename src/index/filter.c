@@ -108,7 +108,7 @@ clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clip
               (f->n_below > 0 && !f->below) || (kinds & ~(CLIP_ITEM_PICTURE | CLIP_ITEM_TEXT))))
         return clipb_fail(err, CLIP_EINVAL, x->dir, "a filter has kinds, patterns or folders that there are not");
     if (clipidx_bits_reserve(out, s->rows) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     for (int64_t i = 0; i < (s->rows + 63) / 64; i++) {
         const uint64_t there = s->rows - i * 64 < 64 ? (UINT64_C(1) << (s->rows - i * 64)) - 1 : ~UINT64_C(0);
         const uint64_t text = s->text.word[i];
@@ -123,7 +123,7 @@ clip_status clipidx_filter(const clip_index *x, const clip_index_filter *f, clip
         status = keep_fitting(x, f, below, out, err);
     free_names(below, f->n_below);
     if (status == CLIP_ENOMEM)
-        clipb_fail(err, status, x->dir, "out of memory");
+        clipb_nomem(err, x->dir);
     if (status < 0) {
         free(out->word);
         *out = (clipidx_bits){0};

@@ -51,7 +51,7 @@ static clip_status list_shards(const char *folder, const char *prefix, const cha
     if (d)
         closedir(d);
     if (s < 0)
-        return clipb_fail(err, s, folder, "out of memory");
+        return clipb_nomem(err, folder);
     if (out->n > 0)
         qsort(out->number, out->n, sizeof *out->number, by_number);
     return CLIP_OK;
@@ -64,7 +64,7 @@ static clip_status check_matrices(const char *dir, const char *prefix, const sha
     char *folder = clipb_path_join(dir, prefix), name[16];
     snprintf(name, sizeof name, "%s_", prefix);
     clip_status s =
-        folder ? list_shards(folder, name, ".npy", &list, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        folder ? list_shards(folder, name, ".npy", &list, err) : clipb_nomem(err, dir);
     if (s == CLIP_OK && list.n > 0 && list.n != metadata->n)
         s = clipb_fail(err, CLIP_EMISMATCH, folder, "has %zu files, the metadata beside it %zu", list.n, metadata->n);
     for (size_t i = 0; s == CLIP_OK && i < list.n; i++)
@@ -81,8 +81,7 @@ static clip_status find_shards(const char *dir, shards *out, clip_error *err)
 {
     char *folder = clipb_path_join(dir, "metadata");
     shards parquet = {0};
-    clip_status s = folder ? list_shards(folder, "metadata_", ".jsonl", out, err)
-                           : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s = folder ? list_shards(folder, "metadata_", ".jsonl", out, err) : clipb_nomem(err, dir);
     if (s == CLIP_OK && out->n == 0) {
         s = list_shards(folder, "metadata_", ".parquet", &parquet, err);
         if (s == CLIP_OK && parquet.n > 0)
@@ -122,7 +121,7 @@ static clip_status open_matrix(const char *dir, const char *prefix, const char *
 {
     char *path;
     if (asprintf(&path, "%s/%s/%s_%s.npy", dir, prefix, prefix, number) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     clip_status s = clipb_is_file(path) ? clipidx_npy_open(path, out, err) : CLIP_OK;
     free(path);
     return s;
@@ -141,7 +140,7 @@ static clip_status open_shard(source *i, const char *dir, const char *number, cl
     *i = (source){0};
     if (asprintf(&i->metadata_path, "%s/metadata/metadata_%s.jsonl", dir, number) < 0) {
         i->metadata_path = NULL;
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     }
     TRY(open_matrix(dir, "img_emb", number, &i->image, err));
     TRY(open_matrix(dir, "text_emb", number, &i->text, err));
@@ -216,7 +215,7 @@ static clip_status add_row(clip_index *x, batch *b, const clipidx_npy *a, int64_
     if ((path && !item.path) || (text && !item.text)) {
         free((char *)(uintptr_t)item.path);
         free((char *)(uintptr_t)item.text);
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     }
     if (path && stat(path, &st) == 0) { /* unchanged since, it need not be embedded again */
         item.size = st.st_size;
@@ -331,7 +330,7 @@ clip_status clipidx_import(clip_index *x, const char *dir, clip_import_report *r
     *report = (clip_import_report){0};
     if (b)
         b->vector = malloc(BATCH * (size_t)x->dim * sizeof *b->vector);
-    clip_status s = b && b->vector ? find_shards(dir, &list, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s = b && b->vector ? find_shards(dir, &list, err) : clipb_nomem(err, dir);
     if (s == CLIP_OK)
         s = check_shards(x, dir, &list, err);
     for (size_t k = 0; k < list.n && s == CLIP_OK; k++) {

@@ -19,7 +19,7 @@ static clip_status make_dir(clip_index *x, clip_error *err)
 {
     char *path = strdup(x->dir);
     if (!path)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     for (char *p = path + 1; *p; p++)
         if (*p == '/' && p[1]) {
             *p = 0;
@@ -78,7 +78,7 @@ static clip_status take_lock(clip_index *x, clip_error *err)
     char *path = clipb_path_join(x->dir, "lock");
     struct stat st;
     if (!path)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     clip_status s = CLIP_OK;
     if (x->lock < 0)
@@ -201,7 +201,7 @@ clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const 
     *out = NULL;
     *fresh = false;
     if (!x)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     *x = (clip_index){.dir = strdup(dir),
                       .process = getpid(),
                       .write = opt->write,
@@ -214,7 +214,7 @@ clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const 
                       .warn = opt->warn,
                       .warn_user = opt->warn_user};
     clip_status s = x->dir && x->array && x->shared ? open_place(x, opt->create, dim, fresh, err)
-                                                    : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+                                                    : clipb_nomem(err, dir);
     if (s == CLIP_OK && *fresh && opt->model_name)
         s = clipidx_claim(x, "", opt->model_name, err);
     x->fresh = *fresh && opt->write && opt->create;
@@ -256,7 +256,7 @@ static clip_status open_newer(clip_index *newer, const clip_index *x, clip_error
 {
     bool fresh;
     if (!newer->array)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     TRY(open_parts(newer, false, 0, &fresh, err));
     return newer->dim == x->dim && strcmp(newer->model_id, x->model_id) == 0
                ? CLIP_OK

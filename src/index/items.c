@@ -37,7 +37,7 @@ static clip_status keep_strings(const clip_index *x, clip_item *item, clip_error
     }
     const size_t a = item->path ? strlen(item->path) + 1 : 0, b = item->text ? strlen(item->text) + 1 : 0;
     if (!s || clipb_grow((void **)&s->p, &s->capacity, a + b, 1) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     if (item->path)
         item->path = memcpy(s->p, item->path, a);
     if (item->text)

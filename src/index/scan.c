@@ -33,8 +33,7 @@ clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, flo
     scan->head = malloc(n * (size_t)clipk_scan_padded(x->coder.H) * sizeof *scan->head);
     scan->tail = malloc(2 * n * (size_t)clipk_scan_padded(x->coder.bytes) * sizeof *scan->tail);
     clip_status s = work && scan->least && scan->unit && scan->query && scan->head && scan->tail
-                        ? CLIP_OK
-                        : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+                        ? CLIP_OK : clipb_nomem(err, x->dir);
     for (int q = 0; s == CLIP_OK && q < Q; q++) {
         float *unit = scan->unit + (size_t)q * D;
         if (!clipidx_unit(unit, query + (size_t)q * D, x->dim))

@@ -67,7 +67,7 @@ static clip_status search_rows(const clip_index *x, const float *query, int Q, i
     best *b = malloc(((size_t)Q + 1) * sizeof *b);
     clipidx_scan scan = {.x = x, .rows = rows, .row = found_row, .user = b};
     clip_status s =
-        b ? clipidx_scan_init(&scan, query, Q, least, err) : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        b ? clipidx_scan_init(&scan, query, Q, least, err) : clipb_nomem(err, x->dir);
     if (s == CLIP_OK) {
         for (int q = 0; q < Q; q++) {
             b[q] = (best){.hit = hit + (size_t)q * (size_t)k, .k = k};
@@ -147,7 +147,7 @@ static clip_status search_unique(kept *u, const float *query, int k, const clipi
         n = n < all ? n : all > k ? all : k;
         s = n <= INT_MAX ? clipb_grow((void **)&wide, &capacity, (size_t)n, sizeof *wide) : CLIP_ENOMEM;
         if (s < 0)
-            clipb_fail(err, s, u->x->dir, "out of memory");
+            clipb_nomem(err, u->x->dir);
         if (s == CLIP_OK)
             s = search_rows(u->x, query, 1, (int)n, rows, least, wide, &got, err);
         if (s == CLIP_OK)
@@ -168,7 +168,7 @@ static clip_status search_all_unique(const clip_index *x, const float *query, in
               .bound = bound,
               .item = malloc((size_t)k * sizeof *u.item),
               .vector = malloc((size_t)x->dim * sizeof *u.vector)};
-    clip_status s = u.item && u.vector ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+    clip_status s = u.item && u.vector ? CLIP_OK : clipb_nomem(err, x->dir);
     for (int q = 0; q < Q && s == CLIP_OK; q++)
         s = search_unique(&u, query + (size_t)q * (size_t)x->dim, k, rows, least, hit + (size_t)q * (size_t)k,
                           &found[q], err);

@@ -79,7 +79,7 @@ static clip_status fail(const clipidx_sqlite *c, clip_error *err)
     const int code = c->db ? sqlite3_errcode(c->db) & 0xff : SQLITE_NOMEM;
     const char *message = c->db ? sqlite3_errmsg(c->db) : "out of memory";
     switch (code) {
-    case SQLITE_NOMEM: return clipb_fail(err, CLIP_ENOMEM, c->store.path, "out of memory");
+    case SQLITE_NOMEM: return clipb_nomem(err, c->store.path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return clipb_fail(err, CLIP_EBUSY, c->store.path, "another process is writing it");
     case SQLITE_CORRUPT:
@@ -357,7 +357,7 @@ static clip_status open_store(const char *dir, bool write, bool create, clipidx_
     clipidx_sqlite *c = new_store(dir);
     *out = NULL;
     if (!c)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     const clip_status s = open_database(c, dir, write, create, fresh, err);
     if (s < 0)
         close_store(&c->store);
@@ -373,8 +373,7 @@ static clip_status open_store(const char *dir, bool write, bool create, clipidx_
 static clip_status open_watch(clipidx_sqlite *c, const char *dir, clip_error *err)
 {
     clipidx_sqlite *watch = new_store(dir);
-    clip_status s = watch ? clipidx_sqlite_check_files(watch->store.path, err)
-                          : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s = watch ? clipidx_sqlite_check_files(watch->store.path, err) : clipb_nomem(err, dir);
     if (s == CLIP_OK)
         s = connect(watch, false, false, err);
     if (s < 0 && watch)
@@ -486,7 +485,7 @@ static clip_status get_bits(clipidx_store *s, const char *name, clipidx_bits *b,
     if (status == CLIP_OK && bytes != (size_t)(rows + 63) / 64 * 8)
         status = clipidx_store_damaged(s, err, "a bitmap has not as many bits as there are rows");
     if (status == CLIP_OK && clipidx_bits_reserve(b, rows) < 0)
-        status = clipb_fail(err, CLIP_ENOMEM, s->path, "out of memory");
+        status = clipb_nomem(err, s->path);
     if (status == CLIP_OK && bytes > 0)
         memcpy(b->word, blob, bytes);
     reset(q);

@@ -36,7 +36,7 @@ clip_status clipidx_sqlite_uri(const char *catalogue, const char *query, char **
     if (*uri)
         return CLIP_OK;
     return fault && fault != ENOMEM ? clipb_fail(err, CLIP_EIO, catalogue, "%s", strerror(fault))
-                                    : clipb_fail(err, CLIP_ENOMEM, catalogue, "out of memory");
+                                    : clipb_nomem(err, catalogue);
 }
 
 bool clipidx_sqlite_at_rest(const char *path)
@@ -71,7 +71,7 @@ clip_status clipidx_sqlite_check_files(const char *catalogue, clip_error *err)
         char *path;
         struct stat st;
         if (asprintf(&path, "%s%s", catalogue, endings[i]) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, catalogue, "out of memory");
+            return clipb_nomem(err, catalogue);
         if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
             s = clipb_fail(err, CLIP_EIO, path, "%s",
                            S_ISLNK(st.st_mode) ? "is a symbolic link, which is not followed" : "is not a regular file");

@@ -49,7 +49,7 @@ static clip_status check_row(void *user, const clip_item *item, uint64_t sum, cl
     } else if (XXH3_64bits(vector, (size_t)x->dim * sizeof *vector) != sum) {
         tell(v, "the vector is not what was written, of ", name);
         if (clipb_grow((void **)&v->lost, &v->capacity, v->n_lost + 1, sizeof *v->lost) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+            return clipb_nomem(err, x->dir);
         v->lost[v->n_lost++] = item->row;
     } else if (x->coded && !code_holds(v, vector, item->row)) {
         tell(v, "the code does not fit the vector of ", name);
@@ -73,7 +73,7 @@ clip_status clipidx_verify(clip_index *x, clip_warn_fn warn, void *warn_user, in
     TRY(clipidx_map(x, err));
     verifier v = {.x = x, .warn = warn, .user = warn_user, .work = malloc(2 * (size_t)x->dim * sizeof *v.work)};
     if (!v.work)
-        return clipb_fail(err, CLIP_ENOMEM, x->dir, "out of memory");
+        return clipb_nomem(err, x->dir);
     pthread_mutex_lock(&x->shared->store);
     clip_status s = x->kind->check(x->store, tell_store, &v, err);
     if (s == CLIP_OK)

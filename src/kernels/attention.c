@@ -1,5 +1,6 @@
-/* attention.c: attention cut into pieces and shared among threads. A piece is some queries of one head of one sample against all
- * the keys they see; as many pieces are made as keep the threads busy. */
+/* attention.c: attention cut into pieces and shared among threads. A piece is some queries of one
+ * head of one sample against all the keys they see; as many pieces are made as keep the threads
+ * busy. */
 #include "kernels/set.h"
 
 #include <assert.h>
@@ -57,7 +58,7 @@ void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, con
     clipb_team_run(threads > 1 ? kc->team : NULL, heads * j.cuts, attention_piece, &j);
 }
 
-/* ---- Backward: a piece is all of one head of one sample, so that no sum crosses pieces ------------------------ */
+/* ---- Backward: a piece is all of one head of one sample, so that no sum crosses pieces ------- */
 
 typedef struct back_job {
     const clipk_set *set;

@@ -1,6 +1,7 @@
 /* batchnorm.c: batch norm cut into parts of rows and shared among threads.
  *
- * Means over rows are made of the parts' own means and squares, added in double in the order of the parts, whose size depends on C alone. */
+ * Means over rows are made of the parts' own means and squares, added in double in the order of the
+ * parts, whose size depends on C alone. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -48,7 +49,7 @@ static void share_columns(const clipk_ctx *k, clipb_piece *piece, norm_job *j)
 
 static int rows_in(const norm_job *j, int64_t part) { return (int)clipb_min64(j->rows, j->T - part * j->rows); }
 
-/* ---- Forward -------------------------------------------------------------------------------------------------- */
+/* ---- Forward --------------------------------------------------------------------------------- */
 
 static void stats_piece(void *job, int64_t i, int thread)
 {
@@ -58,7 +59,8 @@ static void stats_piece(void *job, int64_t i, int thread)
     j->set->batchnorm_stats(sum, sum + j->p.C, j->p.x + i * j->rows * j->p.C, rows_in(j, i), j->p.C);
 }
 
-/* The squares of a part are about its own mean (Chan et al. 1979, "Updating formulae and a pairwise algorithm for computing sample variances"). */
+/* The squares of a part are about its own mean (Chan et al. 1979, "Updating formulae and a pairwise
+ * algorithm for computing sample variances"). */
 static void stats_columns(void *job, int64_t i, int thread)
 {
     const norm_job *j = job;
@@ -102,7 +104,7 @@ void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const
     share_rows(k, forward_piece, &j);
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------- */
 
 static clipk_batchnorm_piece piece_of(const norm_job *j, int64_t i)
 {

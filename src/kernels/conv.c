@@ -1,8 +1,9 @@
 /* conv.c: convolutions cut into pieces and shared among threads.
  *
- * The 3x3 convolution is cut into strips of tiles, each with all its channels where there are strips enough for the threads;
- * where a small picture gives few, the channels are cut as well, and every group of channels transforms the strip's input again, which is
- * cheap beside the product. No sum is ever cut, so the cut leaves no trace in the result. */
+ * The 3x3 convolution is cut into strips of tiles, each with all its channels where there are
+ * strips enough for the threads; where a small picture gives few, the channels are cut as well, and
+ * every group of channels transforms the strip's input again, which is cheap beside the product. No
+ * sum is ever cut, so the cut leaves no trace in the result. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -11,15 +12,15 @@
 
 static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
 
-/* ---- 3x3 ------------------------------------------------------------------------------------------------- */
+/* ---- 3x3 ------------------------------------------------------------------------------------- */
 
 /* tiles a strip, strips; channels a group, groups */
 typedef struct conv_plan {
     int tiles, T, strips, G, groups;
 } conv_plan;
 
-/* Short strips keep their own transforms in the second cache; long ones use a weight more often once it has come from memory, which large
- * weights need. */
+/* Short strips keep their own transforms in the second cache; long ones use a weight more often
+ * once it has come from memory, which large weights need. */
 #define STRIP_FLOATS (96 * 1024)
 #define STRIP_LEAST 24
 #define STRIP_MOST 96
@@ -115,7 +116,7 @@ void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, i
     clipb_team_run(k->team, (int64_t)j.plan.strips * j.plan.groups, conv_piece, &j);
 }
 
-/* ---- Patches and pooling ----------------------------------------------------------------------------------- */
+/* ---- Patches and pooling --------------------------------------------------------------------- */
 
 typedef struct picture_job {
     const clipk_set *set;

@@ -1,7 +1,8 @@
 /* conv_back.c: the backward of convolutions cut into pieces and shared among threads.
  *
- * The filters' gradient is a sum over all tiles. It is cut into parts of a fixed number of tiles, and where channels are many (and parts
- * therefore few, since each has sums of its own) into groups of channels. Neither depends on the threads: the parts are added in their order. */
+ * The filters' gradient is a sum over all tiles. It is cut into parts of a fixed number of tiles,
+ * and where channels are many (and parts therefore few, since each has sums of its own) into groups
+ * of channels. Neither depends on the threads: the parts are added in their order. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -10,7 +11,7 @@
 
 static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
 
-/* ---- Filters ------------------------------------------------------------------------------------------------ */
+/* ---- Filters --------------------------------------------------------------------------------- */
 
 #define PIECES 8                /* for the threads to share; half of them where a part's sums are large */
 #define SUMS (4 * 1024 * 1024)  /* numbers of all parts' sums */
@@ -101,7 +102,7 @@ void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const
     clipb_team_run(k->team, O, filters_piece, &j);
 }
 
-/* ---- Pooling ------------------------------------------------------------------------------------------------- */
+/* ---- Pooling --------------------------------------------------------------------------------- */
 
 typedef struct pool_job {
     const clipk_set *set;
@@ -110,7 +111,8 @@ typedef struct pool_job {
     int H, W, C;
 } pool_job;
 
-/* Row i % (H/2) of dy's picture i / (H/2), to two rows of dx, or three where it is the last before an odd edge. */
+/* Row i % (H/2) of dy's picture i / (H/2), to two rows of dx, or three where it is the last before
+ * an odd edge. */
 static void pool_piece(void *job, int64_t i, int thread)
 {
     const pool_job *j = job;

@@ -1,10 +1,12 @@
-/* cpu.c: what the processor can do and the operating system saves. Compiled without flags of an instruction set: it runs everywhere. */
+/* cpu.c: what the processor can do and the operating system saves. Compiled without flags of an
+ * instruction set: it runs everywhere. */
 #include "kernels/set.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-/* XCR0: which registers the operating system saves when it changes threads. Only readable where it says so itself (OSXSAVE). */
+/* XCR0: which registers the operating system saves when it changes threads. Only readable where it
+ * says so itself (OSXSAVE). */
 static uint64_t saved_registers(void)
 {
     unsigned a, b, c, d, low, high;

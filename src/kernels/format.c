@@ -1,4 +1,5 @@
-/* format.c: the table of weight formats. The product and the packing read it; layers only carry a row of it. */
+/* format.c: the table of weight formats. The product and the packing read it; layers only carry a
+ * row of it. */
 #include <string.h>
 
 #include "kernels/kernels.h"

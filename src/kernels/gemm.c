@@ -2,17 +2,20 @@
  *
  *     piece    some bands, one after the other, by some panels; what a thread takes at a time
  *     band     rows of x
- *     slab     of a band: so many numbers of k that it stays in the second cache while all panels pass by
- *     block    of a panel: kc numbers of k, which stay in the innermost cache while all rows of a band pass by
+ *     slab     a part of a band along k, which stays in the second cache while all panels pass by
+ *     block    kc numbers of k of a panel, which stay in the innermost cache while a band passes by
  *
- * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the thread's scratch; so is a slab of columns
- * (x transposed), packed in blocks. The sums of several blocks wait there too, never in y, which may be the residual. While a block is used,
- * the next one is on its way from memory, and where panels are few, the next band as well.
+ * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the
+ * thread's scratch; so is a slab of columns (x transposed), packed in blocks. The sums of several
+ * blocks wait there too, never in y, which may be the residual. While a block is used, the next one
+ * is on its way from memory, and where panels are few, the next band as well.
  *
- * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory, are read once.
+ * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory,
+ * are read once.
  *
- * Where a weight's format wants x in another form than f32, rows of x are always copied and converted on the way. From
- * there on k, depths and blocks count groups of neighbours along k. A group of x has 4 bytes in every form. */
+ * Where a weight's format wants x in another form than f32, rows of x are always copied and
+ * converted on the way. From there on k, depths and blocks count groups of neighbours along k. A
+ * group of x has 4 bytes in every form. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "kernels/set.h"
@@ -36,13 +39,13 @@
 #define FORK_FROM 200000 /* multiply-adds: below, waking the others costs more than they can save */
 #define PIECES_EACH 4    /* a thread, at least: one may be late */
 #define PIECE_MOST 6e7   /* multiply-adds of a piece, so that nobody waits long for the last one */
-#define FEW_PANELS 32    /* so many of them take less time than the next band needs to come from memory, so it had better start early */
+#define FEW_PANELS 32    /* panels that take less time than fetching the next band, which starts early then */
 #define SPAN_MOST 8      /* bands of a piece */
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 static int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
-/* ---- Packing ------------------------------------------------------------------------------------------------- */
+/* ---- Packing --------------------------------------------------------------------------------- */
 
 static size_t panel_bytes(const clipk_set *set, const clipk_format *f, int K)
 {
@@ -67,7 +70,8 @@ static void pack(const pack_job *j, int panel, int k, int K)
 {
     const clipk_weight *w = j->w;
     const int nr = j->set->nr, n = panel * nr;
-    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->format, w->K) + panel_bytes(j->set, w->format, k);
+    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->format, w->K) +
+               panel_bytes(j->set, w->format, k);
     clipk_view from = j->W;
     from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
     j->set->gemm_pack_w(to, w->format, from, clipb_min(nr, w->N - n), K);
@@ -80,7 +84,8 @@ static void pack_panel(void *job, int64_t i, int thread)
     pack(j, (int)i, 0, j->w->K);
 }
 
-/* Where a panel's rows are columns, k runs from row to row: all panels take their parts of a few rows. */
+/* Where a panel's rows are columns, k runs from row to row: all panels take their parts of a few
+ * rows. */
 static void pack_rows(void *job, int64_t i, int thread)
 {
     const pack_job *j = job;
@@ -101,7 +106,7 @@ void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
         clipb_team_run(team, ceil_div(w->N, k->set->nr), pack_panel, &j);
 }
 
-/* ---- The plan ------------------------------------------------------------------------------------------------ */
+/* ---- The plan -------------------------------------------------------------------------------- */
 
 typedef struct gemm_job {
     const clipk_ctx *k;
@@ -115,7 +120,8 @@ typedef struct gemm_job {
     int span, strips;          /* bands of a piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels of a piece; pieces side by side */
     int depth, group;          /* of a slab; panels whose sums wait together */
-    bool converts, packs, copies, flows; /* x gets another form; it is packed; its rows are copied; the next band is fetched ahead */
+    bool converts, packs, copies; /* x gets another form; it is packed; its rows are copied */
+    bool flows;                   /* the next band is fetched ahead */
 } gemm_job;
 
 static void plan(gemm_job *j, int threads)
@@ -153,9 +159,10 @@ size_t clipk_gemm_scratch(const clipk_set *set)
     return sizeof(float) * (COPIES + (size_t)set->nr * (size_t)(set->kc + ROWS_MOST + 16) + SUMS);
 }
 
-/* ---- The product --------------------------------------------------------------------------------------------- */
+/* ---- The product ----------------------------------------------------------------------------- */
 
-/* A slab at work: rows m0 .. m0 + rows of x from k0 to k1, with panels from `panel` to `panels_end`. */
+/* A slab at work: rows m0 .. m0 + rows of x from k0 to k1, with panels from `panel` to
+ * `panels_end`. */
 typedef struct slab {
     const gemm_job *j;
     int m0, rows, k0, k1, panel, panels_end;
@@ -302,7 +309,7 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
     clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)j.strips * j.cuts, gemm_piece, &j);
 }
 
-/* ---- Measuring ----------------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 #define PEAK_ROUNDS 100000
 

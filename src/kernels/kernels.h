@@ -1,14 +1,19 @@
 /* kernels.h: the arithmetic that has to be fast.
  *
- * One table of functions an instruction set (clipk_set), all made from the same C files with GCC/Clang vector types
- * and picked at run time; `ref` is the plain-C oracle that the tests hold them against. Above the table stand the
- * functions that cut the work and share it among threads: threads exist only there.
+ * Each instruction set has a table of functions (clipk_set). All tables are compiled from the same
+ * C files, with GCC's and Clang's vector types, and one is picked at run time. `ref` is the oracle
+ * in plain C that the tests compare the others with. The functions in this header cut the work into
+ * pieces and share them among threads. Threads are used nowhere below.
  *
- * Every element of a result is a sum in a fixed order that depends on the reduced dimension alone: not on the other
- * dimensions, not on the tile it falls in, not on the number of threads.
+ * Every element of a result is a sum in a fixed order. The order depends only on the length of the
+ * sum, not on other dimensions, on tiles or on the number of threads.
  *
- * Matrices are row-major; `ld` is the distance between rows in elements. Shapes are the caller's promise: a wrong
- * one is an assert. Nothing here allocates: scratch comes with the context. */
+ * Matrices are row-major. `ld` is the distance between rows, in elements. Wrong shapes are asserts.
+ * Nothing here allocates: scratch comes with the context.
+ *
+ * Includes go one way: kernels.h (for all rooms), set.h (the tables), simd.h (the names of one
+ * set), vec.h (its vectors), then vecmath.h and tile.h, then winograd.h. Besides these, a kernel
+ * includes only src/base. */
 #ifndef CLIPK_KERNELS_H
 #define CLIPK_KERNELS_H
 
@@ -20,26 +25,27 @@
 
 typedef struct clipk_set clipk_set; /* set.h */
 
-/* clipk_set_find(): the table called `name` ("avx512", "avx2", "neon", "generic", "ref"), or NULL where this build or
- * this machine lacks it; name NULL: the best one here. Tables are static. */
+/* clipk_set_find(): the table called `name`: "avx512", "avx2", "neon", "generic" or "ref".
+ * name  in   NULL: the best one here
+ * @return: a static table, or NULL if this build or this machine lacks it. */
 const clipk_set *clipk_set_find(const char *name);
 const char *clipk_set_name(const clipk_set *set);
 
-/* clipk_set_usable(): i = 0, 1, ...: the tables that run here, best first, then NULL. */
+/* clipk_set_usable(): the i-th table that runs here, best first. NULL after the last. */
 const clipk_set *clipk_set_usable(int i);
 
-/* What every call gets: one per calling thread. */
+/* Passed to every call. Each calling thread has its own. */
 typedef struct clipk_ctx {
     const clipk_set *set;
-    clipb_team *team;       /* who shares the work; NULL: the caller alone */
-    unsigned char *scratch; /* clipk_scratch_bytes() for the team's threads, 64-byte aligned */
+    clipb_team *team;       /* shares the work; NULL: the caller works alone */
+    unsigned char *scratch; /* clipk_scratch_bytes() of them, 64-byte aligned */
 } clipk_ctx;
 
 static inline int clipk_threads(const clipk_ctx *k) { return clipb_team_threads(k->team); }
 
 size_t clipk_scratch_bytes(const clipk_set *set, int threads);
 
-/* ---- Types ---------------------------------------------------------------------------------------------- */
+/* ---- Types ----------------------------------------------------------------------------------- */
 
 /* How numbers are stored. */
 typedef enum clipk_type { CLIPK_F32, CLIPK_F16, CLIPK_BF16 } clipk_type;
@@ -49,56 +55,64 @@ static inline size_t clipk_type_size(clipk_type t) { return t == CLIPK_F32 ? 4 :
 /* clipk_to_f32(): n numbers of any type as f32. Exact. */
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n);
 
-/* A matrix that is only read: element (r, c) is p[r * rs + c * cs], rs and cs in elements. A transposed view swaps them. */
+/* A matrix that is only read. Element (r, c) is p[r * rs + c * cs]. Swap rs and cs to
+ * transpose. */
 typedef struct clipk_view {
     const void *p;
     clipk_type type;
     int64_t rs, cs;
 } clipk_view;
 
-/* clipk_cosine(): of the product of rows whose length is 1 but for rounding. */
+/* clipk_cosine(): the product of two unit rows, without the excess that rounding leaves. */
 static inline float clipk_cosine(float product) { return product > 1 ? 1 : product < -1 ? -1 : product; }
 static inline clipk_view clipk_rows(const float *p, int64_t ld) { return (clipk_view){p, CLIPK_F32, ld, 1}; }
 
-/* ---- Matrix product ------------------------------------------------------------------------------------- */
+/* ---- Matrix product -------------------------------------------------------------------------- */
 
-/* The tiles of a set, and the rows of clipk_formats. The first three are named after the type they store. */
-typedef enum clipk_tile { CLIPK_TILE_F32, CLIPK_TILE_F16, CLIPK_TILE_BF16, CLIPK_TILE_BF16_PAIRS, CLIPK_TILES } clipk_tile;
+/* The tiles of a set, and the rows of clipk_formats. The first three are named after the type they
+ * store. */
+typedef enum clipk_tile {
+    CLIPK_TILE_F32,
+    CLIPK_TILE_F16,
+    CLIPK_TILE_BF16,
+    CLIPK_TILE_BF16_PAIRS,
+    CLIPK_TILES
+} clipk_tile;
 
-/* What a tile wants the rows of x to be. CLIPK_X_F32: f32, read in place where the rows are dense.
- * Any other form is made when a thread copies rows of x into its scratch. */
+/* The form of x that a tile reads. CLIPK_X_F32: f32, read in place where the rows are dense. Other
+ * forms are made when a thread copies rows of x into its scratch. */
 typedef enum clipk_x_form { CLIPK_X_F32, CLIPK_X_BF16 } clipk_x_form;
 
 /* How a weight is stored, packed and multiplied. docs/extending.md says how to add one. */
 typedef struct clipk_format {
-    const char *name;      /* of the stored numbers and how they are grouped */
-    const char *precision; /* of its products, as people ask for it: "f32", "bf16" */
-    const char *needs;     /* the instructions that not every processor has; NULL: none */
+    const char *name;      /* the stored numbers and their grouping */
+    const char *precision; /* of its products, as users ask for it: "f32", "bf16" */
+    const char *needs;     /* instructions that some processors lack; NULL: none */
     clipk_tile tile;       /* which packing and which tile of a set */
-    clipk_type type;       /* of a view whose numbers the panels hold unchanged */
+    clipk_type type;       /* numbers of this type are packed unchanged */
     int bytes;             /* of a number in the panels */
-    int group;             /* neighbours along k that the tile takes together; the last group is filled with zeros */
-    int scales;            /* f32 numbers for each row of W, behind the panels, which the epilogue reads; 0: none */
+    int group;             /* neighbours along k that the tile takes together; zeros fill the last group */
+    int scales;            /* f32 numbers per row of W, behind the panels, for the epilogue; 0: none */
     clipk_x_form x;
 } clipk_format;
 
 extern const clipk_format clipk_formats[CLIPK_TILES];
 #define CLIPK_FORMAT_F32 (&clipk_formats[CLIPK_TILE_F32])
 
-/* clipk_format_find(): the first format with this precision, or NULL: none has it. */
+/* clipk_format_find(): the first format with this precision, or NULL. */
 const clipk_format *clipk_format_find(const char *precision);
 
-/* clipk_format_for(): the format of a weight whose numbers come as `type`. Where `wanted` computes in f32, the numbers
- * keep their type. */
+/* clipk_format_for(): the format for a weight whose numbers come as `type`. If `wanted` computes in
+ * f32, the numbers keep their type. */
 const clipk_format *clipk_format_for(const clipk_format *wanted, clipk_type type);
 
-/* clipk_set_has(): can this set multiply by weights of this format on this machine? */
+/* clipk_set_has(): can this set use weights of this format on this machine? */
 bool clipk_set_has(const clipk_set *set, const clipk_format *format);
 
-/* The right operand, packed for one set: W [N, K] as panels of the set's tile width. Panels of f16 and bf16 numbers
- * become f32 in the innermost cache as they are used.
- * CLIPK_TILE_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs along k. Sums are f32.
- * Numbers below 2^-126 may count as 0. */
+/* The right operand of a product, packed for one set: W [N, K] as panels of the set's tile width.
+ * Panels of f16 and bf16 numbers become f32 in the innermost cache as they are used.
+ * CLIPK_TILE_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs
+ * along k. Sums are f32. Numbers below 2^-126 may count as 0. */
 typedef struct clipk_weight {
     const clipk_format *format;
     int N, K;
@@ -107,15 +121,15 @@ typedef struct clipk_weight {
 
 size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *format, int N, int K);
 
-/* clipk_weight_pack(): fill w->panels from W [N, K]. Numbers are converted to f32 exactly, and rounded to bf16 pairs.
- * A format that stores f16 or bf16 takes only views of its own type. Threads share the work. */
+/* clipk_weight_pack(): fill w->panels from W [N, K]. Conversions to f32 are exact. bf16 pairs are
+ * rounded. A format that stores f16 or bf16 takes only views of its own type. */
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W);
 
 typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU } clipk_act;
 
-/* What happens to a product on its way out, while it is still in registers:
+/* Applied to a product while it is still in registers:
  *     z = x Wᵀ + bias + residual;  pre = z;  y = act(z)
- * gelu(z) = z Φ(z), by erf as PyTorch's nn.GELU();  quickgelu(z) = z / (1 + exp(-1.702 z)). */
+ * gelu(z) = z Φ(z), by erf as in PyTorch's nn.GELU();  quickgelu(z) = z / (1 + exp(-1.702 z)). */
 typedef struct clipk_epilogue {
     const float *bias;     /* [N], or NULL */
     const float *residual; /* [M, N], or NULL; may be y itself: y += ... */
@@ -125,49 +139,56 @@ typedef struct clipk_epilogue {
     clipk_act act;
 } clipk_epilogue;
 
-/* clipk_gemm(): y = act(x Wᵀ + bias + residual)      x [M, K] f32, any strides (other forms of x: dense rows)   W [N, K] packed   y [M, N]
- * e may be NULL. y must not overlap x. */
+/* clipk_gemm(): y = act(x Wᵀ + bias + residual)      W [N, K] packed   y [M, N], not overlapping x
+ * x  in   [M, K] f32, any strides; dense rows where the format has another form of x
+ * e  in   may be NULL */
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e);
 
 /* clipk_act_apply(): y = act(x), n numbers; y may be x. */
 void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act);
 
-/* ---- Attention ------------------------------------------------------------------------------------------ */
+/* ---- Attention ------------------------------------------------------------------------------- */
 
 #define CLIPK_ATTENTION_D 256 /* the largest D */
 
-/* One head reads columns h*D .. h*D+D of q, k and v and writes those of y. A batch is ragged: sample b has the query
- * rows q_off[b] .. q_off[b+1] and the key rows k_off[b] .. k_off[b+1]. */
+/* Head h reads the columns h*D .. h*D+D of q, k and v, and writes these columns of y. A batch is
+ * ragged: sample b has the query rows q_off[b] .. q_off[b+1] and the key rows k_off[b] ..
+ * k_off[b+1]. */
 typedef struct clipk_attention_shape {
     int B, H, D;
     const int32_t *q_off, *k_off; /* [B+1], ascending from 0 */
     bool causal;                  /* query i of n sees the keys j <= i + (keys - n): the last query sees all */
 } clipk_attention_shape;
 
-/* clipk_attention(): y = softmax(q kᵀ / sqrt(D)) v      Vaswani et al. 2017, arXiv:1706.03762, 3.2.1
+/* clipk_attention(): y = softmax(q kᵀ / sqrt(D)) v      Vaswani et al. 2017, arXiv:1706.03762,
+ *     3.2.1
  * y [Tq, H*D]  q [Tq, H*D]  k, v [Tk, H*D], rows ld apart
- * lse  out  [H, Tq] log of the sum of exponentials of each row of scores, for backward; NULL in inference */
+ * lse  out  [H, Tq] log of the sum of exponentials of each row of scores, for backward; NULL in
+ *           inference */
 void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
                      const float *k, int64_t ldk, const float *v, int64_t ldv, const clipk_attention_shape *s);
 
-/* ---- Norms ---------------------------------------------------------------------------------------------- */
+/* ---- Norms ----------------------------------------------------------------------------------- */
 
-/* clipk_layernorm(): y = (x - mean) / sqrt(var + eps) * gain + bias, a row at a time.     x, y [T, C], dense
- * rows  in   [T]: row t of y is made from row rows[t] of x (only what is read); NULL: row t
- * mean, rstd out [T], for backward; NULL in inference.   y may be x where rows is NULL. */
+/* clipk_layernorm(): y = (x - mean) / sqrt(var + eps) * gain + bias, row by row      x, y [T, C]
+ * y           out  may be x where rows is NULL
+ * mean, rstd  out  [T], for backward; NULL in inference
+ * rows        in   [T]: row t of y is made from row rows[t] of x; NULL: from row t */
 void clipk_layernorm(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x, const int32_t *rows,
                      const float *gain, const float *bias, float eps, int T, int C);
 
-/* clipk_l2norm(): each row of x [T, C] to unit length, in place; norm out [T] (NULL in inference): its length, at least 1e-12. */
+/* clipk_l2norm(): scale each row of x [T, C] to unit length, in place.
+ * norm  out  [T] the lengths, at least 1e-12; NULL in inference */
 void clipk_l2norm(const clipk_ctx *k, float *x, float *norm, int T, int C);
 
 /* clipk_softmax(): each row of x [T, C] becomes softmax(scale * row), in place. */
 void clipk_softmax(const clipk_ctx *k, float *x, float scale, int T, int C);
 
-/* ---- Convolution (ResNet), pictures as [N, H, W, C] ------------------------------------------------------ */
+/* ---- Convolution (ResNet), pictures as [N, H, W, C] ------------------------------------------ */
 
-/* A 3x3 convolution, stride 1, zero padding 1, packed for one set. W comes as OpenCLIP stores it, [O, I, 3, 3] dense. */
+/* The filters of a 3x3 convolution with stride 1 and zero padding 1, packed for one set. Packing
+ * reads W as OpenCLIP stores it, [O, I, 3, 3], dense. */
 typedef struct clipk_conv3x3_weight {
     int O, I;
     void *panels; /* clipk_conv3x3_bytes(), 64-byte aligned */
@@ -176,97 +197,120 @@ typedef struct clipk_conv3x3_weight {
 size_t clipk_conv3x3_bytes(const clipk_set *set, int O, int I);
 void clipk_conv3x3_pack(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
 
-/* clipk_conv3x3(): y = act(conv3x3(x, W) + bias + residual)     x [N, H, W, I]  y [N, H, W, O], dense
- * e  in  as for clipk_gemm(), rows being pixels
- * work  scratch of clipk_conv3x3_work() bytes, 64-byte aligned; the caller's arena */
+/* clipk_conv3x3(): y = act(conv3x3(x, W) + bias + residual)   x [N, H, W, I]  y [N, H, W, O], dense
+ * e     in   as for clipk_gemm(), a pixel being a row
+ * work       scratch of clipk_conv3x3_work() bytes, 64-byte aligned */
 size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O);
 void clipk_conv3x3(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, const clipk_conv3x3_weight *w,
                    const clipk_epilogue *e, void *work);
 
-/* clipk_im2col(): the patches of pictures x [N, C, H, W] as rows: y [N*Ho*Wo, C*kh*kw], column (c*kh + v)*kw + u as filters have it; zeros outside.
- * Ho = (H + 2 pad - kh)/stride + 1 */
+/* clipk_im2col(): the patches of x [N, C, H, W] as rows of y [N*Ho*Wo, C*kh*kw]. Column
+ * (c*kh + v)*kw + u has the order of the filters. Pixels outside are 0.
+ * Ho = (H + 2 pad - kh)/stride + 1, Wo likewise */
 void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, int H, int W, int kh, int kw, int stride,
                   int pad);
 
-/* clipk_avgpool2x2(): y[n,i,j,c] = mean of the 2x2 block of x, odd edges dropped.     x [N, H, W, C]  y [N, H/2, W/2, C] */
+/* clipk_avgpool2x2(): y[n,i,j,c] = mean of a 2x2 block of x. An odd last row or column is dropped.
+ * x [N, H, W, C]  y [N, H/2, W/2, C] */
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C);
 
-/* ---- Backward -------------------------------------------------------------------------------------------
- * The gradient of what goes in is written (dx), that of a parameter is added to what is there (dgain += ..). Sums over rows are made of fixed
- * parts in a fixed order, so that they do not depend on the threads either; `work` is room for the parts: clipk_sums_work() bytes,
- * 64-byte aligned, the caller's arena. A parameter's pointer may be NULL: nobody wants it. */
+/* ---- Backward -------------------------------------------------------------------------------- */
+
+/* The gradient of an input is written (dx). The gradient of a parameter is added (dgain += ..), and
+ * its pointer may be NULL if it is not wanted. Sums over rows are made of fixed parts in a fixed
+ * order, so they do not depend on the number of threads. `work` holds the parts: clipk_sums_work()
+ * bytes, 64-byte aligned. */
 
 size_t clipk_sums_work(int T, int C);
 
 /* clipk_sum_rows(): out[c] += sum over t of x[t, c]     x [T, C], rows ldx apart */
 void clipk_sum_rows(const clipk_ctx *k, float *out, const float *x, int64_t ldx, int T, int C, void *work);
 
-/* clipk_sum_squares(): the sum of x[i]^2, n numbers, in double; its parts have a fixed size. */
+/* clipk_sum_squares(): the sum of x[i]^2 over n numbers, in double. */
 double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n);
 
-/* clipk_act_backward(): dx = dy act'(pre); y = act(pre) on the way (NULL: not wanted). n numbers; dx may be dy, y may be pre. */
+/* clipk_act_backward(): dx = dy act'(pre), n numbers.
+ * dx  out  may be dy
+ * y   out  act(pre), computed on the way; may be pre; NULL: not wanted */
 void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n,
                         clipk_act act);
 
 /* clipk_layernorm_backward(): with xh = (x - mean) rstd and h = dy gain
- *     dx = residual + rstd (h - mean over c of h - xh mean over c of (h xh));   dgain += sum over t of dy xh;   dbias += sum over t of dy
- * x, dy, dx [T, C];  mean, rstd [T] as forward left them;  residual [T, C] or NULL; dx may be residual or dy */
+ *     dx = residual + rstd (h - mean over c of h - xh mean over c of (h xh))
+ *     dgain += sum over t of dy xh;   dbias += sum over t of dy
+ * x, dy, dx [T, C];  mean, rstd [T] as forward left them;  residual [T, C] or NULL
+ * dx may be residual or dy. */
 void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float *dbias, const float *dy,
                               const float *x, const float *mean, const float *rstd, const float *gain,
                               const float *residual, int T, int C, void *work);
 
-/* clipk_l2norm_backward(): dx = (dy - y (y . dy)) / norm     y [T, C] unit rows, norm [T] as forward left them; dx may be dy */
+/* clipk_l2norm_backward(): dx = (dy - y (y . dy)) / norm      y [T, C] unit rows
+ * norm [T] as forward left it. dx may be dy. */
 void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *y, const float *norm, int T,
                            int C);
 
-/* clipk_attention_backward(): with P = exp(scale q kᵀ - lse) where seen, dP = dy vᵀ, delta = sum over d of y dy, dS = P (dP - delta)
- *     dv = Pᵀ dy;   dq = scale dS k;   dk = scale dSᵀ q              (Dao et al. 2022, arXiv:2205.14135, appendix B.2)
- * y, lse as forward left them; shapes as there. What is written overlaps nothing that is read; a key that no query sees gets 0. */
+/* clipk_attention_backward(): Dao et al. 2022, arXiv:2205.14135, appendix B.2. With
+ *     P = exp(scale q kᵀ - lse) where the query sees the key, else 0
+ *     dP = dy vᵀ,  delta = sum over d of y dy,  dS = P (dP - delta)
+ * it computes
+ *     dv = Pᵀ dy;   dq = scale dS k;   dk = scale dSᵀ q
+ * y and lse are forward's. Outputs must not overlap inputs. A key that no query sees gets 0. */
 void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, float *dk, int64_t lddk, float *dv,
                               int64_t lddv, const float *dy, int64_t lddy, const float *y, int64_t ldy,
                               const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
                               const float *v, int64_t ldv, const clipk_attention_shape *s);
 
-/* ---- Backward of convolutions, and batch norm; pictures as [N, H, W, C] ---------------------------------------- */
+/* ---- Backward of convolutions, and batch norm; pictures as [N, H, W, C] ---------------------- */
 
-/* clipk_conv3x3_pack_back(): the filters by which dx is a convolution of dy: those of forward, W [w->I, w->O, 3, 3], turned by half a turn and with
- * their channels exchanged. w has forward's O as I and its I as O. */
+/* clipk_conv3x3_pack_back(): pack the filters that make dx from dy by a convolution. They are
+ * forward's filters W [w->I, w->O, 3, 3], rotated by half a turn, with their channels exchanged.
+ * w  out  w->I is forward's O, and w->O is forward's I */
 void clipk_conv3x3_pack_back(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
 
-/* clipk_conv3x3_filters(): dW[o,i,v,u] += sum over n, h, w of dy[n,h,w,o] x[n,h+v-1,w+u-1,i]     x [N, H, W, I]  dy [N, H, W, O]  dW [O, I, 3, 3]
+/* clipk_conv3x3_filters(): dW[o,i,v,u] += sum over n, h, w of dy[n,h,w,o] x[n,h+v-1,w+u-1,i]
+ * x [N, H, W, I]  dy [N, H, W, O]  dW [O, I, 3, 3]
  * work  scratch of clipk_conv3x3_filters_work() bytes, 64-byte aligned */
 size_t clipk_conv3x3_filters_work(const clipk_ctx *k, int N, int H, int W, int I, int O);
 void clipk_conv3x3_filters(const clipk_ctx *k, float *dW, const float *dy, const float *x, int N, int H, int W, int I,
                            int O, void *work);
 
-/* clipk_avgpool2x2_backward(): dx[n,h,w,c] = dy[n,h/2,w/2,c] / 4, and 0 at odd edges.     dx [N, H, W, C]  dy [N, H/2, W/2, C] */
+/* clipk_avgpool2x2_backward(): dx[n,h,w,c] = dy[n,h/2,w/2,c] / 4, and 0 in an odd last row or
+ * column.
+ * dx [N, H, W, C]  dy [N, H/2, W/2, C] */
 void clipk_avgpool2x2_backward(const clipk_ctx *k, float *dx, const float *dy, int N, int H, int W, int C);
 
-/* Batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167): xh = (x - mean) rstd, by column. All [C]. */
+/* Batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167): xh = (x - mean) rstd, by column. All
+ * [C]. */
 typedef struct clipk_batchnorm {
     const float *mean, *rstd, *gain, *bias;
 } clipk_batchnorm;
 
-size_t clipk_batchnorm_work(int T, int C); /* bytes, for both below */
+size_t clipk_batchnorm_work(int T, int C); /* bytes of work for stats and backward */
 
-/* clipk_batchnorm_stats(): mean[c], and var[c] = mean over t of (x[t,c] - mean[c])^2     x [T, C], dense */
+/* clipk_batchnorm_stats(): mean[c], and var[c] = mean over t of (x[t,c] - mean[c])^2     x [T, C],
+ *     dense */
 void clipk_batchnorm_stats(const clipk_ctx *k, float *mean, float *var, const float *x, int T, int C, void *work);
 
-/* clipk_batchnorm_forward(): y = act(xh gain + bias + residual)     act LINEAR or RELU; residual may be NULL; y may be x or residual */
+/* clipk_batchnorm_forward(): y = act(xh gain + bias + residual)      x, y [T, C]
+ * y         out  may be x or residual
+ * residual  in   may be NULL
+ * act       in   CLIPK_LINEAR or CLIPK_RELU */
 void clipk_batchnorm_forward(const clipk_ctx *k, float *y, const float *x, const clipk_batchnorm *b,
                              const float *residual, clipk_act act, int T, int C);
 
-/* clipk_batchnorm_backward(): with dz = dy where y > 0 (RELU), dy (LINEAR)
- *     dgain += sum over t of dz xh;   dbias += sum over t of dz;   dx = gain rstd (dz - mean over t of dz - xh mean over t of (dz xh))
- * y       in   what forward made, where it added a residual and act is RELU; else NULL, and its sign is computed again
+/* clipk_batchnorm_backward(): with dz = dy where y > 0 (RELU), dz = dy everywhere (LINEAR)
+ *     dgain += sum over t of dz xh;   dbias += sum over t of dz
+ *     dx = gain rstd (dz - mean over t of dz - xh mean over t of (dz xh))
+ * dx      out  may be dy if dz is another array
  * dz      out  [T, C] the gradient of the residual; may be dy; NULL: not wanted
- * frozen  in   mean and rstd do not depend on x: dx = gain rstd dz
- * dx may be dy, where dz is not. */
+ * y       in   forward's output, needed if it added a residual and act is RELU; NULL: its sign is
+ *              computed again
+ * frozen  in   mean and rstd do not depend on x, so dx = gain rstd dz */
 void clipk_batchnorm_backward(const clipk_ctx *k, float *dx, float *dz, float *dgain, float *dbias, const float *dy,
                               const float *x, const float *y, const clipk_batchnorm *b, clipk_act act, bool frozen,
                               int T, int C, void *work);
 
-/* ---- The optimizer's step ---------------------------------------------------------------------------------- */
+/* ---- The optimizer's step -------------------------------------------------------------------- */
 
 typedef struct clipk_adamw_step {
     double lr, beta1, beta2, eps, weight_decay; /* double: 1 - 0.999f is 1e-5 off */
@@ -274,15 +318,16 @@ typedef struct clipk_adamw_step {
     double correction1, correction2; /* 1 - beta^t */
 } clipk_adamw_step;
 
-/* clipk_adamw(): one step of AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) on n numbers, in PyTorch's order of operations:
+/* clipk_adamw(): one step of AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) on n numbers, in
+ * PyTorch's order of operations:
  *     w -= lr weight_decay w;   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
  *     w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps) */
 void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
 
-/* ---- Measuring ------------------------------------------------------------------------------------------ */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
-/* clipk_fma_peak(): GFLOP/s of independent multiply-adds on all threads, over about `seconds`. They are of the kind
- * that products with weights of this format use. */
+/* clipk_fma_peak(): GFLOP/s of independent multiply-adds on all threads, measured for about
+ * `seconds`, with the instruction that products of this format use. */
 double clipk_fma_peak(const clipk_ctx *k, const clipk_format *format, double seconds);
 
 #endif

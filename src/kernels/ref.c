@@ -1,4 +1,5 @@
-/* ref.c: the oracle of the matrix product, in plain C with sums in double, and the oracle's table. */
+/* ref.c: the oracle of the matrix product, in plain C with sums in double, and the oracle's
+ * table. */
 #include <math.h>
 #include <string.h>
 

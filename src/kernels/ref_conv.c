@@ -1,4 +1,5 @@
-/* ref_conv.c: the oracle of simd_conv.c: the convolution's own sum, in double. Its "panels" are W as it comes. */
+/* ref_conv.c: the oracle of simd_conv.c: the convolution's own sum, in double. Its "panels" are W
+ * as it comes. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* ref_conv_back.c: the oracle of simd_conv_back.c and simd_batchnorm.c: the sums as they are defined, in double. */
+/* ref_conv_back.c: the oracle of simd_conv_back.c and simd_batchnorm.c: the sums as they are
+ * defined, in double. */
 #include <math.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ void NAME(avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int 
                 y[w * C + c] / 4;
 }
 
-/* ---- Batch norm ------------------------------------------------------------------------------------------------- */
+/* ---- Batch norm ------------------------------------------------------------------------------ */
 
 void NAME(batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C)
 {

@@ -1,5 +1,6 @@
-/* rows.c: the functions that work on rows or on single numbers: cut into pieces of about PIECE numbers, shared among threads where
- * there are FORK_FROM numbers or more. Below that, waking the others costs more than they can save. */
+/* rows.c: the functions that work on rows or on single numbers: cut into pieces of about PIECE
+ * numbers, shared among threads where there are FORK_FROM numbers or more. Below that, waking the
+ * others costs more than they can save. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -11,7 +12,8 @@
 static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
 
-/* Numbers one by one: `size` of them a piece, a multiple of every vector length, so that pieces are cut where vectors end. */
+/* Numbers one by one: `size` of them a piece, a multiple of every vector length, so that pieces are
+ * cut where vectors end. */
 typedef struct numbers_job {
     const clipk_set *set;
     float *y;

@@ -1,7 +1,9 @@
-/* rows_back.c: the backward of rows.c and the optimizer's step, cut into pieces and shared among threads as there.
+/* rows_back.c: the backward of rows.c and the optimizer's step, cut into pieces and shared among
+ * threads as there.
  *
- * Who sums over rows sums parts of PART of them, each in the order of its rows, and then the parts in theirs. Where a part begins is a matter of
- * the shape alone, so a sum has the same bits for any number of threads. */
+ * Who sums over rows sums parts of PART of them, each in the order of its rows, and then the parts
+ * in theirs. Where a part begins is a matter of the shape alone, so a sum has the same bits for any
+ * number of threads. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -18,9 +20,10 @@
 static int64_t ceil_div(int64_t n, int64_t size) { return (n + size - 1) / size; }
 static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
 
-/* ---- Sums over rows ------------------------------------------------------------------------------------- */
+/* ---- Sums over rows -------------------------------------------------------------------------- */
 
-static int64_t part_width(int C) { return ceil_div(C, 16) * 16; } /* of a row of parts, so that each starts a cache line */
+/* The length of a row of parts. Each row starts a cache line. */
+static int64_t part_width(int C) { return ceil_div(C, 16) * 16; }
 
 size_t clipk_sums_work(int T, int C) { return 2 * sizeof(float) * (size_t)ceil_div(T, PART) * (size_t)part_width(C); }
 
@@ -64,7 +67,7 @@ void clipk_sum_rows(const clipk_ctx *k, float *out, const float *x, int64_t ldx,
     join_parts(k, &j);
 }
 
-/* ---- Numbers -------------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 typedef struct squares_job {
     const clipk_set *set;
@@ -139,7 +142,7 @@ void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *
     clipb_team_run(team_for(k, j.n), ceil_div(j.n, PIECE), adamw_piece, &j);
 }
 
-/* ---- Norms ---------------------------------------------------------------------------------------------- */
+/* ---- Norms ----------------------------------------------------------------------------------- */
 
 typedef struct norm_job {
     const clipk_set *set;

@@ -1,6 +1,8 @@
-/* simd.h: what the simd_*.c of one instruction set, and the ref_*.c of the oracle, give to its table. set.h says what each does.
+/* simd.h: what the simd_*.c of one instruction set, and the ref_*.c of the oracle, give to its
+ * table. set.h says what each does.
  *
- * CLIPK_ISA: name of the set, which every symbol carries: NAME(layernorm) is clipk_layernorm_avx2. */
+ * CLIPK_ISA: name of the set, which every symbol carries: NAME(layernorm) is
+ * clipk_layernorm_avx2. */
 #ifndef CLIPK_SIMD_H
 #define CLIPK_SIMD_H
 

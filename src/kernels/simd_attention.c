@@ -1,16 +1,17 @@
 /* simd_attention.c: softmax(q kᵀ / sqrt(D)) v for one head, a block of queries at a time.
  *
  *     Q [D, lanes]       the queries on their side: a lane each
- *     S [keys, lanes] = k Q               rows of k are read where they lie, a number at a time, for all lanes
- *     P = exp(S - max over keys)          max and sum go down the columns: no lane ever asks another
- *     y [lanes, D] = Pᵀ v / sums          columns of P, a number at a time; rows of v, again where they lie
+ *     S [keys, lanes] = k Q           k is read in place, a number at a time, for all lanes
+ *     P = exp(S - max over keys)      max and sum go down the columns and cross no lanes
+ *     y [lanes, D] = Pᵀ v / sums      P is read a number at a time, rows of v in place
  *
- * Keys and values need no packing but a plain copy where several blocks of queries use them (as they come, a power of two apart, they would fight
- * for a few sets of the cache). What happens to a query does not depend on what is computed beside it: it gets the same result in any
- * block, alone or in company.
+ * Keys and values need no packing but a plain copy where several blocks of queries use them (as
+ * they come, a power of two apart, they would fight for a few sets of the cache). What happens to a
+ * query does not depend on what is computed beside it: it gets the same result in any block, alone
+ * or in company.
  *
- * Keys come in blocks of CLIPK_ATTENTION_KEYS; all but very long samples have one. A further one rescales what the ones before have added up
- * (Milakov and Gimelshein 2018, arXiv:1805.02867). */
+ * Keys come in blocks of CLIPK_ATTENTION_KEYS; all but very long samples have one. A further one
+ * rescales what the ones before have added up (Milakov and Gimelshein 2018, arXiv:1805.02867). */
 #include <math.h>
 
 #include "kernels/tile.h"
@@ -56,7 +57,7 @@ static void turn_queries(const head *h, const block *b)
         }
 }
 
-/* ---- Scores -------------------------------------------------------------------------------------------------- */
+/* ---- Scores ---------------------------------------------------------------------------------- */
 
 /* S of the keys j .. j+m of the block. */
 INLINE void score(const head *h, const block *b, int j, int m, int nv)
@@ -115,7 +116,7 @@ static void weights(const head *h, block *b, int v)
     b->sum[v] = sum;
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 /* The columns d .. of the rows i .. i+m of y: nv vectors, or the first `part` numbers of one. */
 INLINE void value(const head *h, const block *b, int i, int d, int part, int m, int nv)
@@ -170,7 +171,7 @@ static void all_values(const head *h, const block *b)
     }
 }
 
-/* ---- The block, the head --------------------------------------------------------------------------------------- */
+/* ---- The block, the head --------------------------------------------------------------------- */
 
 static void query_block(const head *h, int i0, int count)
 {

@@ -1,13 +1,15 @@
 /* simd_attention_back.c: the gradient of softmax(q kᵀ / sqrt(D)) v for one head of one sample.
  *
- *     S [keys, lanes] = k Q        P = exp(S - lse)            queries on the lanes, as in simd_attention.c; nothing of forward's
- *     T [keys, lanes] = v dY       dS = P (T - delta)          is kept but y and lse
+ *     S [keys, lanes] = k Q        P = exp(S - lse)     queries on the lanes as in simd_attention.c
+ *     T [keys, lanes] = v dY       dS = P (T - delta)    forward keeps only y and lse
  *     dq [lanes, D] = dSᵀ k        dk [keys, D] = dS q         dv [keys, D] = P dy
  *
- * 1/sqrt(D) goes into Q and dY (and delta) as they are turned, so that dS has it where dq and dk want it.
+ * 1/sqrt(D) goes into Q and dY (and delta) as they are turned, so that dS has it where dq and dk
+ * want it.
  *
- * Keys come in parts, and against each part the queries in groups of several blocks of lanes: dq is complete after the last part; dk and dv of a
- * part after its last group, a group adding up all its queries in registers. Both cuts depend on the shape alone, hence so do the sums' orders. */
+ * Keys come in parts, and against each part the queries in groups of several blocks of lanes: dq is
+ * complete after the last part; dk and dv of a part after its last group, a group adding up all its
+ * queries in registers. Both cuts depend on the shape alone, hence so do the sums' orders. */
 #include <math.h>
 
 #include "kernels/tile.h"
@@ -62,7 +64,7 @@ static vf deltas(const float *y, int64_t ldy, const float *dy, int count, int D,
     return sum * scale;
 }
 
-/* ---- S and T: rows of k or v times what was turned ------------------------------------------------------------ */
+/* ---- S and T: rows of k or v times what was turned ------------------------------------------- */
 
 INLINE void score(float *to, const float *x, int64_t ldx, const float *turned, int D, int m, int nv)
 {
@@ -101,8 +103,8 @@ static void all_scores(float *to, const float *x, int64_t ldx, int n, const floa
     }
 }
 
-/* S becomes P, T becomes dS, for one vector of lanes: `all` keys that every lane sees, then those that a lane sees or not. What it does not
- * see is 0 whatever stands there. */
+/* S becomes P, T becomes dS, for one vector of lanes: `all` keys that every lane sees, then those
+ * that a lane sees or not. What it does not see is 0 whatever stands there. */
 static void weights(float *S, float *T, int step, vf lse, vf delta, vi sees, int all, int n)
 {
     int j = 0;
@@ -118,7 +120,7 @@ static void weights(float *S, float *T, int step, vf lse, vf delta, vi sees, int
     }
 }
 
-/* ---- dq, dk, dv: sums of rows ------------------------------------------------------------------------------------ */
+/* ---- dq, dk, dv: sums of rows ---------------------------------------------------------------- */
 
 /* y[i] = (add: y[i] +) sum over k of a(i, k) x[k]     y [rows, D]  x [K, D]
  * a comes in runs: a(i, k) is a[k / run * next + i * rs + k % run * cs]. */
@@ -172,7 +174,7 @@ static void sum_rows(const sums *s, int i, int m)
     }
 }
 
-/* ---- The block, the group, the part, the head --------------------------------------------------------------------- */
+/* ---- The block, the group, the part, the head ------------------------------------------------ */
 
 /* P, dS and dq of the queries i .. of the group. */
 static void query_block(work *w, int i)
@@ -222,7 +224,8 @@ static void query_block(work *w, int i)
     }
 }
 
-/* One of dk and dv: a is dS or P, x is q or dy. A last block of few queries has rows of CLIPK_VL lanes, so it is a sum of its own. */
+/* One of dk and dv: a is dS or P, x is q or dy. A last block of few queries has rows of CLIPK_VL
+ * lanes, so it is a sum of its own. */
 static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const float *x, bool add)
 {
     const int D = w->p->D, tail = w->count % TILE_COLUMNS, narrow = tail && tail <= CLIPK_VL ? tail : 0,
@@ -232,7 +235,8 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
         int b = 0;
         while (b * TILE_COLUMNS < w->count && w->seen[b] <= j)
             b++;
-        const int i = b * TILE_COLUMNS < w->count ? b * TILE_COLUMNS : w->count; /* the first that sees any of the tile */
+        /* the first query that sees any key of the tile */
+        const int i = b * TILE_COLUMNS < w->count ? b * TILE_COLUMNS : w->count;
         bool more = add;
         if (i < wide || (i == w->count && !add)) { /* or to write zeros */
             const sums s = {.y = y,
@@ -267,7 +271,8 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
     }
 }
 
-/* n in as few equal pieces of at most `most` as there can be: how large they are, in multiples of `of`. */
+/* n in as few equal pieces of at most `most` as there can be: how large they are, in multiples of
+ * `of`. */
 static int piece_size(int n, int most, int of)
 {
     const int pieces = (n + most - 1) / most;

@@ -1,7 +1,8 @@
 /* simd_batchnorm.c: batch norm, [rows, C]: a part of the rows, all columns.
  *
- * Sums over rows are kept in memory (they stay in the innermost cache) and four rows at a time are added first: rows are then read in the order in
- * which they lie, which matters more than registers, and the sums lose less. */
+ * Sums over rows are kept in memory (they stay in the innermost cache) and four rows at a time are
+ * added first: rows are then read in the order in which they lie, which matters more than
+ * registers, and the sums lose less. */
 #include "kernels/vec.h"
 
 #include "kernels/tile.h"
@@ -28,9 +29,10 @@ INLINE void put(float *p, vf v, int n)
             DO(c_, (C) - c_);                       \
     } while (0)
 
-/* ---- Forward -------------------------------------------------------------------------------------------------- */
+/* ---- Forward --------------------------------------------------------------------------------- */
 
-/* Sums of x - first row and of its squares: near the mean, nothing is lost when one is taken from the other. */
+/* Sums of x - first row and of its squares: near the mean, nothing is lost when one is taken from
+ * the other. */
 INLINE void stats_rows(float *sum, float *squares, const float *x, const float *first, int C, int rows, int c, int n)
 {
     vf s = {0}, q = {0};
@@ -99,7 +101,7 @@ void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const f
 #undef LINE_LINEAR
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------- */
 
 /* How it is known where the output was positive. */
 enum { ALL, BY_OUTPUT, BY_INPUT };

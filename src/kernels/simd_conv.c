@@ -1,13 +1,15 @@
-/* simd_conv.c: the 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3)  (Lavin and Gray 2015, arXiv:1509.09308).
+/* simd_conv.c: the 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3)  (Lavin and Gray
+ *     2015, arXiv:1509.09308).
  *
- * A tile of 4x4 pixels depends on 6x6 pixels of x. Read as polynomials, both are known from their values at 6 points a dimension, where
- * convolving is multiplying:
+ * A tile of 4x4 pixels depends on 6x6 pixels of x. Read as polynomials, both are known from their
+ * values at 6 points a dimension, where convolving is multiplying:
  *
  *     y = Aᵀ [ (G w Gᵀ) . (Bᵀ x B) ] A        36 products a tile instead of 144
  *
- * The products of all tiles and channels at one of the 36 points are a matrix product: [tiles, I] by [I, O]. The points are 0, +-3/4, +-3/2 and
- * infinity: symmetric, so that the transforms share their even and odd halves, and close together, which halves the error of the usual
- * 0, +-1, +-2: 7e-7 of the result's root mean square, where the plain sum has 1e-7.
+ * The products of all tiles and channels at one of the 36 points are a matrix product: [tiles, I]
+ * by [I, O]. The points are 0, +-3/4, +-3/2 and infinity: symmetric, so that the transforms share
+ * their even and odd halves, and close together, which halves the error of the usual 0, +-1, +-2:
+ * 7e-7 of the result's root mean square, where the plain sum has 1e-7.
  *
  *     panels  U [36, O/NR, I, NR]
  *     scratch V [36, T, I padded], M [36, T, O padded], for T tiles
@@ -17,7 +19,7 @@
 
 #define NR TILE_COLUMNS
 
-/* ---- The weights ------------------------------------------------------------------------------------------- */
+/* ---- The weights ----------------------------------------------------------------------------- */
 
 size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * POINTS * (size_t)round_up(O, NR) * (size_t)I; }
 
@@ -53,7 +55,7 @@ void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int
         }
 }
 
-/* ---- The products -------------------------------------------------------------------------------------------- */
+/* ---- The products ---------------------------------------------------------------------------- */
 
 /* M = V U at every point: m rows, one panel. */
 typedef void product_tile(float *M, int64_t ldm, const float *V, int64_t ldv, const float *U, int I);
@@ -157,7 +159,7 @@ void NAME(conv3x3)(const clipk_conv3x3_piece *p)
         output_tiles(p, M, Op, p->e->act);
 }
 
-/* ---- Pooling ------------------------------------------------------------------------------------------------ */
+/* ---- Pooling --------------------------------------------------------------------------------- */
 
 void NAME(avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C)
 {

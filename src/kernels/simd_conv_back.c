@@ -1,4 +1,5 @@
-/* simd_conv_back.c: the gradient of a 3x3 convolution at its filters, the way simd_conv.c convolves. From
+/* simd_conv_back.c: the gradient of a 3x3 convolution at its filters, the way simd_conv.c
+ * convolves. From
  *
  *     y = Aᵀ [ (G w Gᵀ) . (Bᵀ x B) ] A
  *
@@ -6,14 +7,15 @@
  *
  *     dw = Gᵀ [ sum over tiles of (A dy Aᵀ) . (Bᵀ x B) ] G
  *
- * At each of the 36 points the sum over tiles is a matrix product, [O, tiles] by [tiles, I], whose operands lie as it wants them: a tile gives
- * a number of each row and a run of columns. Gᵀ and G come once, at the end.
+ * At each of the 36 points the sum over tiles is a matrix product, [O, tiles] by [tiles, I], whose
+ * operands lie as it wants them: a tile gives a number of each row and a run of columns. Gᵀ and G
+ * come once, at the end.
  *
  *     scratch V [36, T, I padded], D [36, T, O of the piece, padded]
  *     sums      [36, O of the piece, I padded] */
 #include "kernels/winograd.h"
 
-/* ---- The tiles of dy --------------------------------------------------------------------------------------- */
+/* ---- The tiles of dy ------------------------------------------------------------------------- */
 
 /* A: four numbers at distance 1 to six. */
 INLINE void gradient_line(vf *to, int step, vf y0, vf y1, vf y2, vf y3)
@@ -65,26 +67,27 @@ static void gradient_tiles(float *D, int Op, const clipk_conv3x3_back_piece *p)
     }
 }
 
-/* ---- The products ------------------------------------------------------------------------------------------- */
+/* ---- The products ---------------------------------------------------------------------------- */
 
 /* sums [m rows of o, 16 or 2 VL columns of i] = or += Dᵀ V over T tiles. */
 typedef void sum_tile(float *sums, int64_t lds, bool first, const float *D, int64_t ldd, const float *V, int64_t ldv,
                       int T);
 
-#define SUM(m, name, nv)                                                                                                             \
-    static NOINLINE void name##_##m(float *sums, int64_t lds, bool first, const float *D, int64_t ldd, const float *V, int64_t ldv, int T) \
-    {                                                                                                                                \
-        vf acc[m][2];                                                                                                                \
-        tile_zero(acc, m);                                                                                                           \
-        tile(acc, m, nv, D, 1, ldd, V, ldv, 0, T);                                                                                   \
-        UNROLL for (int i = 0; i < m; i++)                                                                                           \
-        {                                                                                                                            \
-            UNROLL for (int v = 0; v < nv; v++)                                                                                      \
-            {                                                                                                                        \
-                float *at = sums + i * lds + v * CLIPK_VL;                                                                           \
-                vstore(at, first ? acc[i][v] : vload(at) + acc[i][v]);                                                               \
-            }                                                                                                                        \
-        }                                                                                                                            \
+#define SUM(m, name, nv)                                                                                     \
+    static NOINLINE void name##_##m(float *sums, int64_t lds, bool first, const float *D, int64_t ldd,       \
+                                   const float *V, int64_t ldv, int T)                                       \
+    {                                                                                                        \
+        vf acc[m][2];                                                                                        \
+        tile_zero(acc, m);                                                                                   \
+        tile(acc, m, nv, D, 1, ldd, V, ldv, 0, T);                                                           \
+        UNROLL for (int i = 0; i < m; i++)                                                                   \
+        {                                                                                                    \
+            UNROLL for (int v = 0; v < nv; v++)                                                              \
+            {                                                                                                \
+                float *at = sums + i * lds + v * CLIPK_VL;                                                   \
+                vstore(at, first ? acc[i][v] : vload(at) + acc[i][v]);                                       \
+            }                                                                                                \
+        }                                                                                                    \
     }
 #define SUM2(m) SUM(m, sum2, 2)
 #define SUM1(m) SUM(m, sum1, 1)
@@ -114,7 +117,7 @@ void NAME(conv3x3_sums)(const clipk_conv3x3_back_piece *p)
     }
 }
 
-/* ---- The filters -------------------------------------------------------------------------------------------- */
+/* ---- The filters ----------------------------------------------------------------------------- */
 
 /* Gᵀ: six numbers at distance `from` to three. */
 INLINE void filter_line_back(vf *to, int step, const vf *u, int from)
@@ -148,7 +151,7 @@ void NAME(conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts
     }
 }
 
-/* ---- Pooling ------------------------------------------------------------------------------------------------ */
+/* ---- Pooling --------------------------------------------------------------------------------- */
 
 void NAME(avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int C)
 {

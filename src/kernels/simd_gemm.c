@@ -1,17 +1,19 @@
-/* simd_gemm.c: the pieces of the matrix product: the packing of W, and the product of some rows of x with a block of it.
+/* simd_gemm.c: the pieces of the matrix product: the packing of W, and the product of some rows of
+ * x with a block of it.
  *
  *     panel    [K][NR]   NR rows of W, side by side; rows beyond the last are zeros
- *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]         up to TILE_ROWS x NR sums, all in registers
+ *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]   up to TILE_ROWS x NR sums in registers
  *
- * Pairs of bf16 numbers, neighbours along k, are 32-bit numbers like others, [K / 2][NR]: but for the multiplication itself, which gives the sum of
- * two products, all is as with f32.
+ * Pairs of bf16 numbers, neighbours along k, are 32-bit numbers like others, [K / 2][NR]: but for
+ * the multiplication itself, which gives the sum of two products, all is as with f32.
  *
- * The design is GotoBLAS' (Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"), except that x stays where it
- * is if its rows are dense: a tile reads one number at a time of each of its rows, which caches serve as well from rows as from a packed copy.
+ * The design is GotoBLAS' (Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix
+ * Multiplication"), except that x stays where it is if its rows are dense: a tile reads one number
+ * at a time of each of its rows, which caches serve as well from rows as from a packed copy.
  * Columns are packed, tile by tile: [K][rows of the tile].
  *
- * An element of y is a chain of fused multiply-adds over each block of KC numbers, and the sums of the blocks are added in order:
- * so it is in every tile, and shorter chains lose less. */
+ * An element of y is a chain of fused multiply-adds over each block of KC numbers, and the sums of
+ * the blocks are added in order: so it is in every tile, and shorter chains lose less. */
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
@@ -20,7 +22,7 @@
 #define ALIGNED __attribute__((aligned(CLIPK_ALIGN)))
 #define PACK_STEPS 8 /* of k in a go: columns 4096 bytes apart share eight places of the first cache */
 
-/* ---- Packing ------------------------------------------------------------------------------------------------- */
+/* ---- Packing --------------------------------------------------------------------------------- */
 
 /* CLIPK_VL numbers of any type, at any address, as f32. */
 INLINE vf load_any(const char *p, clipk_type type)
@@ -59,8 +61,8 @@ INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const ch
         NAME(to_bf16)((uint16_t *)(void *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1);
 }
 
-/* Rows of 32-bit numbers (or of numbers that become f32, or pairs): squares of CLIPK_VL are turned in registers. Returns how many numbers or pairs are
- * done of K. */
+/* Rows of 32-bit numbers (or of numbers that become f32, or pairs): squares of CLIPK_VL are turned
+ * in registers. Returns how many numbers or pairs are done of K. */
 INLINE int pack_rows32(float *out, bool pairs, clipk_type from, const char *p, int64_t rs, int n, int K)
 {
     const int64_t step = (int64_t)clipk_type_size(from) * CLIPK_VL * (pairs ? 2 : 1);
@@ -160,7 +162,8 @@ INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m,
                 out[i] = x[i * rs];
 }
 
-/* Tile by tile, as gemm_block cuts the rows. Some numbers of k at a time: then columns, of which a tile takes a part, are read from memory once. */
+/* Tile by tile, as gemm_block cuts the rows. Some numbers of k at a time: then columns, of which a
+ * tile takes a part, are read from memory once. */
 void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K)
 {
     for (int k = 0, n; k < K; k += n) {
@@ -176,7 +179,7 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
     }
 }
 
-/* ---- The way out ---------------------------------------------------------------------------------------------- */
+/* ---- The way out ----------------------------------------------------------------------------- */
 
 /* Lanes 0..n of v; n may be anything: below 1 nothing, from VL on all. */
 INLINE vf load_some(const float *p, int n) { return n >= CLIPK_VL ? vload(p) : n > 0 ? vload_n(p, n) : (vf){0}; }
@@ -229,7 +232,7 @@ static NOINLINE void finish_tile(const clipk_gemm_block *b, const float *z, int 
         finish_as_asked(b, z, row, m, b->n);
 }
 
-/* ---- The tile ------------------------------------------------------------------------------------------------- */
+/* ---- The tile -------------------------------------------------------------------------------- */
 
 #define STEPS 8 /* of k between two branches, and between two goes at what comes next */
 
@@ -243,7 +246,8 @@ typedef struct work {
     ALIGNED float bias[NR];
 } work;
 
-/* The compiler shall not know this value: GCC would keep its sums with constants in memory, rather than add them in the address. */
+/* The compiler shall not know this value: GCC would keep its sums with constants in memory, rather
+ * than add them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
 
 typedef uint32_t pair __attribute__((may_alias)); /* among the numbers of x */
@@ -252,8 +256,8 @@ typedef uint32_t pair __attribute__((may_alias)); /* among the numbers of x */
 INLINE bool is_narrow(clipk_tile kind) { return kind == CLIPK_TILE_F16 || kind == CLIPK_TILE_BF16; }
 INLINE clipk_type narrow_type(clipk_tile kind) { return kind == CLIPK_TILE_F16 ? CLIPK_F16 : CLIPK_BF16; }
 
-/* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one or two strides (of bytes) from it. Packed
- * rows stand behind x[0], so many a step. */
+/* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one
+ * or two strides (of bytes) from it. Packed rows stand behind x[0], so many a step. */
 INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_tile kind,
                  float *wide, int u)
 {
@@ -407,7 +411,7 @@ static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
     [PACKED] = {TILE_SIZES(TILE_PACKED)},
 };
 
-/* ---- The block ------------------------------------------------------------------------------------------------- */
+/* ---- The block ------------------------------------------------------------------------------- */
 
 void NAME(gemm_block)(const clipk_gemm_block *b)
 {
@@ -440,13 +444,15 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
     }
 }
 
-/* ---- The peak -------------------------------------------------------------------------------------------------- */
+/* ---- The peak -------------------------------------------------------------------------------- */
 
-/* 12 independent chains of fused multiply-adds: more than any processor here has in flight. Returns how many operations `n` rounds are. */
+/* 12 independent chains of fused multiply-adds: more than any processor here has in flight. Returns
+ * how many operations `n` rounds are. */
 double NAME(fma_rounds)(clipk_tile kind, int64_t n)
 {
     vf a[12];
-    const vf x = vset1(0.9999f), y = vset1(0.0003f); /* no chain starts at the fixed point, 3: it would be folded away */
+    /* No chain starts at the fixed point, 3. The compiler would fold it away. */
+    const vf x = vset1(0.9999f), y = vset1(0.0003f);
     const vu ones = 0x3f803f80 - (vu){0};
     UNROLL
     for (int i = 0; i < 12; i++)
@@ -468,7 +474,7 @@ double NAME(fma_rounds)(clipk_tile kind, int64_t n)
     return (double)n * 12 * CLIPK_VL * (kind == CLIPK_TILE_BF16_PAIRS ? 4 : 2);
 }
 
-/* ---- The table ------------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 const clipk_set NAME(set) = {
     .name = CLIPK_TEXT(CLIPK_ISA),

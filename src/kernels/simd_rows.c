@@ -1,7 +1,7 @@
 /* simd_rows.c: what is done to a row, and to numbers one by one. One thread, one row.
  *
- * A sum runs in ACCS vectors, so that one addition need not wait for the one before; they are joined in a fixed order. Which
- * number goes into which lane is a matter of its column alone. */
+ * A sum runs in ACCS vectors, so that one addition need not wait for the one before; they are
+ * joined in a fixed order. Which number goes into which lane is a matter of its column alone. */
 #include <math.h>
 
 #include "kernels/simd.h"

@@ -1,7 +1,9 @@
-/* simd_rows_back.c: the backward of simd_rows.c, sums over rows, and the optimizer's step. One thread.
+/* simd_rows_back.c: the backward of simd_rows.c, sums over rows, and the optimizer's step. One
+ * thread.
  *
- * As there, a sum along a row runs in ACCS vectors, joined in a fixed order; a sum over rows goes from row to row, whatever the column's place
- * in its vector. Nearly all of this waits for memory: a row is read a second time only while it is in the innermost cache. */
+ * As there, a sum along a row runs in ACCS vectors, joined in a fixed order; a sum over rows goes
+ * from row to row, whatever the column's place in its vector. Nearly all of this waits for memory:
+ * a row is read a second time only while it is in the innermost cache. */
 #include <math.h>
 
 #include "kernels/simd.h"
@@ -9,7 +11,8 @@
 
 #define ACCS 4
 
-/* Row by row would store a sum as often as it loads a number; four rows at a time keep it in a register, in the same order of additions. */
+/* Row by row would store a sum as often as it loads a number; four rows at a time keep it in a
+ * register, in the same order of additions. */
 void NAME(sum_rows)(float *out, const float *x, int64_t ldx, int T, int C)
 {
     int t = 0;
@@ -95,7 +98,8 @@ static inline void store_at(float *p, int c, int C, vf v)
         vstore(p + c, v);
 }
 
-/* One vector of the sums of a row: of h into *s, of h xh into *sx. Past the row's end dy and with it all of this is 0. */
+/* One vector of the sums of a row: of h into *s, of h xh into *sx. Past the row's end dy and with
+ * it all of this is 0. */
 static inline __attribute__((always_inline)) void layernorm_sums(vf *s, vf *sx, float *dgain, float *dbias,
                                                                  const float *dy, const float *x, float mean,
                                                                  float rstd, const float *gain, int c, int C)
@@ -143,7 +147,8 @@ void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float nor
         store_at(dx, c, C, (load_at(dy, c, C) - load_at(y, c, C) * dot) / norm);
 }
 
-/* PyTorch's operations one after the other, with the numbers that it makes in double before it begins:
+/* PyTorch's operations one after the other, with the numbers that it makes in double before it
+ * begins:
  *     w *= 1 - lr weight_decay;   m += (g - m)(1 - beta1);   v = v beta2 + (1 - beta2) g g
  *     w += -lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps) */
 typedef struct adamw_factors {

@@ -1,8 +1,9 @@
 /* simd_scan.c: what searching many vectors is made of. One thread, a piece of the rows.
  *
- * A scan is a matrix product of integers, exact in any order. One query is bound by the memory that the codes come from; it is compared with four rows at a
- * time, of all or of those picked. Of many queries a tile of rows x queries stays in registers; the rows are made 16 bits wide once for all queries, so that the
- * product needs one instruction (and an addition) for two numbers a lane. */
+ * A scan is a matrix product of integers, exact in any order. One query is bound by the memory that
+ * the codes come from; it is compared with four rows at a time, of all or of those picked. Of many
+ * queries a tile of rows x queries stays in registers; the rows are made 16 bits wide once for all
+ * queries, so that the product needs one instruction (and an addition) for two numbers a lane. */
 #include "kernels/simd.h"
 #include "kernels/tile.h"
 #include "kernels/vec.h"
@@ -14,7 +15,7 @@
 
 #define ACCS 4
 
-/* ---- f16 ---------------------------------------------------------------------------------------------------- */
+/* ---- f16 ------------------------------------------------------------------------------------- */
 
 void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
 {
@@ -33,7 +34,7 @@ void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
             h = em > 0x7f800000 ? 0x7e00 : 0x7c00;
         else if (em >= 0x477ff000) /* rounds to more than 65504 */
             h = 0x7c00;
-        else if (em < 0x38800000) { /* a denormal of f16: adding 0.5 leaves its multiple of 2^-24, rounded, in the last bits */
+        else if (em < 0x38800000) { /* a denormal: + 0.5 leaves its multiple of 2^-24 in the last bits */
             memcpy(&f, &em, 4);
             f += 0.5f;
             memcpy(&h, &f, 4);
@@ -61,7 +62,7 @@ float NAME(dot_f16)(const float *q, const void *x, int D)
     return vsum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
-/* ---- Rotation ----------------------------------------------------------------------------------------------- */
+/* ---- Rotation -------------------------------------------------------------------------------- */
 
 void NAME(hadamard)(float *x, int P)
 {
@@ -94,7 +95,7 @@ void NAME(reflect)(double *x, const double *v, int D)
         x[d] -= s[0] * v[d];
 }
 
-/* ---- 16-bit numbers ----------------------------------------------------------------------------------------- */
+/* ---- 16-bit numbers -------------------------------------------------------------------------- */
 
 #define ROWS 4                              /* of a tile */
 #define QUERIES (CLIPK_VL == 16 ? 6 : 3)
@@ -176,7 +177,8 @@ INLINE void sum_rows(int32_t *out, const vi a[ROWS])
 #endif
 }
 
-/* acc + a code's part of the product. `high`, if not 0: it is of two numbers a word, and so far behind the low ones' are the query's for the high ones. */
+/* acc + a code's part of the product. `high`, if not 0: it is of two numbers a word, and so far
+ * behind the low ones' are the query's for the high ones. */
 INLINE vi multiply_code(vi acc, vw code, const int16_t *q, int high)
 {
     if (!high)
@@ -315,7 +317,7 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
         scan_one(dot + j * ldo + from, code + (size_t)from * (size_t)D, rows - from, D, q + (size_t)j * (size_t)Dp);
 }
 
-/* ---- Picking ------------------------------------------------------------------------------------------------ */
+/* ---- Picking --------------------------------------------------------------------------------- */
 
 int NAME(scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift,
                     float slack, float least)

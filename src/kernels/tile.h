@@ -1,11 +1,14 @@
-/* tile.h: the innermost product, in registers, and the transposition that brings operands into order. Included by simd_*.c only.
+/* tile.h: the innermost product, in registers, and the transposition that brings operands into
+ * order. Included by simd_*.c only.
  *
  *     acc[i] += sum over k of a(i, k) b[k]        i < m rows; b[k] and acc[i] are nv vectors wide
  *
- * a(i, k) is a[i * rs + k * cs], one number for all lanes; b[k] is b + k * ldb, or of its only vector the first `part` lanes. m, nv and whether
- * part is 0 must be constants where tile() is called: then acc lives in registers. The sum runs over k in order, whatever m is.
+ * a(i, k) is a[i * rs + k * cs], one number for all lanes; b[k] is b + k * ldb, or of its only
+ * vector the first `part` lanes. m, nv and whether part is 0 must be constants where tile() is
+ * called: then acc lives in registers. The sum runs over k in order, whatever m is.
  *
- * Every m gets a function of its own, which is not inlined (Clang 14 would merge their loops and lose the constant):
+ * Every m gets a function of its own, which is not inlined (Clang 14 would merge their loops and
+ * lose the constant):
  *
  *     #define TILE(m) static NOINLINE void work_##m(...) { ... tile(acc, m, ...) ... }
  *     TILE_SIZES(TILE)
@@ -18,7 +21,8 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 
-/* Before a loop of a constant number of rounds, at most 16: no loop remains. (Clang's reading of GCC's pragma may leave one.) */
+/* Before a loop of a constant number of rounds, at most 16: no loop remains. (Clang's reading of
+ * GCC's pragma may leave one.) */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -38,7 +42,8 @@
 #endif
 #define TILE_COLUMNS (2 * CLIPK_VL)
 
-/* Rows to do next where `left` are left: full tiles, then the rest in pieces of 4 to 6. Less than 4 rows cost as much as 4. */
+/* Rows to do next where `left` are left: full tiles, then the rest in pieces of 4 to 6. Less than 4
+ * rows cost as much as 4. */
 static inline int tile_step(int left)
 {
     if (left >= TILE_ROWS + 3 || left == TILE_ROWS)

@@ -1,7 +1,7 @@
 /* vec.h: vectors of the set being compiled. Included by simd_*.c only.
  *
- * CLIPK_VL: floats in a vector: 16 (AVX-512), 8 (AVX2), 4 (NEON, generic).
- * The types are GCC's and Clang's: + - * work a lane at a time, a * b + c becomes one fused multiply-add (these files are
+ * CLIPK_VL: floats in a vector: 16 (AVX-512), 8 (AVX2), 4 (NEON, generic). The types are GCC's and
+ * Clang's: + - * work a lane at a time, a * b + c becomes one fused multiply-add (these files are
  * compiled with -ffp-contract=fast), comparisons give masks. Intrinsics stand here alone. */
 #ifndef CLIPK_VEC_H
 #define CLIPK_VEC_H
@@ -34,8 +34,9 @@ static inline vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
 static inline vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
 #endif
 
-/* a b + c, rounded once where the set has such an instruction. Sums of products name it, because a compiler may
- * fuse one loop and not its neighbour: then a row would round otherwise in a tile of its own. */
+/* a b + c, rounded once where the set has such an instruction. Sums of products name it, because a
+ * compiler may fuse one loop and not its neighbour: then a row would round otherwise in a tile of
+ * its own. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 static inline vf vfma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 #elif CLIPK_VL == 8 && defined(__FMA__)
@@ -111,7 +112,8 @@ static inline vf vload_f16(const void *p)
 #elif CLIPK_VL == 8 && defined(__F16C__)
     return (vf)_mm256_cvtph_ps(_mm_loadu_si128(p));
 #else
-    /* Exponent and fraction move to their place, the bias of the exponent changes by 112; a denormal's leading bit is found by a subtraction. */
+    /* Exponent and fraction move to their place, the bias of the exponent changes by 112; a
+     * denormal's leading bit is found by a subtraction. */
     vh h;
     memcpy(&h, p, sizeof h);
     vu u = __builtin_convertvector(h, vu), em = u & 0x7fff;
@@ -122,7 +124,8 @@ static inline vf vload_f16(const void *p)
 #endif
 }
 
-/* Rounded to bf16: the upper halves, one more where more than half of the last place is cut off, or half and it is odd. A NaN stays one. */
+/* Rounded to bf16: the upper halves, one more where more than half of the last place is cut off, or
+ * half and it is odd. A NaN stays one. */
 static inline vh vto_bf16(vf v)
 {
     const vu u = (vu)v, nan = (vu)(v != v), rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
@@ -133,7 +136,8 @@ static inline vh vto_bf16(vf v)
 static inline vf vdot_bf16(vf acc, vu a, vf b)
 {
 #if CLIPK_VL == 16 && defined(__AVX512F__)
-    /* Not an intrinsic: those come with leave to use AVX512_BF16 elsewhere, too, and not every processor that this set runs on has it. */
+    /* Not an intrinsic: those come with leave to use AVX512_BF16 elsewhere, too, and not every
+     * processor that this set runs on has it. */
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
     return acc;
 #else

@@ -1,15 +1,16 @@
 /* vecmath.h: exp and the activations, a vector at a time. Included by simd_*.c only.
  *
- *     vexp(x)         e^x, within 2 ulp; 0 below -104, inf above 88.8; the smallest results are denormals
+ *     vexp(x)         e^x, within 2 ulp; 0 below -104, inf above 88.8; may give denormals
  *     vexp_weight(x)  the same for x <= 0, at half the price; results that would be denormals are 0
  *     vsigmoid(x)     1 / (1 + e^-x)
  *     vquickgelu(x)   x / (1 + e^(-1.702 x))
- *     vgelu(x)        x Phi(x), Phi being the distribution function of the normal distribution (the exact form, not tanh's);
+ *     vgelu(x)        x Phi(x), Phi being the normal distribution (the exact form, not tanh's);
  *                     within 1.1e-7 max(1, |x|)
  *     vact(x, act)    one of clipk_act
  *     vact_slope(x, act, &slope)  the same, to the bit, and its derivative, within 3e-7
  *
- * NaN gives NaN, but the slope of relu there is 1; the activations of -inf are 0, their limit, and all slopes at the infinities are their limits. */
+ * NaN gives NaN, but the slope of relu there is 1; the activations of -inf are 0, their limit, and
+ * all slopes at the infinities are their limits. */
 #ifndef CLIPK_VECMATH_H
 #define CLIPK_VECMATH_H
 
@@ -20,8 +21,9 @@ static inline vf vat_most(vf x, float hi) { return vmin(vset1(hi), x); }
 static inline vf vat_least(vf x, float lo) { return vmax(vset1(lo), x); }
 static inline vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2: e^r is a polynomial (minimax, of degree 6, within 3e-9). Adding 1.5 * 2^23 rounds to a
- * whole number and leaves it in the low bits. Returns e^r. */
+/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2: e^r is a polynomial (minimax, of degree 6,
+ * within 3e-9). Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits. Returns
+ * e^r. */
 static inline vf vexp_parts(vf x, vi *whole)
 {
     const float magic = 12582912.0f;
@@ -63,8 +65,9 @@ static inline vf vquickgelu(vf x)
     return x * vsigmoid(1.702f * x);
 }
 
-/* The tail Q(a) = 1 - Phi(a) of the normal distribution, a >= 0. (2 Q(a))^(-1/4) is smooth and grows slowly: a polynomial of degree 11 gives
- * Q(a) and a Q(a) to 1.6e-8. From a = 40 on its fourth power is inf and the tail 0. */
+/* The tail Q(a) = 1 - Phi(a) of the normal distribution, a >= 0. (2 Q(a))^(-1/4) is smooth and
+ * grows slowly: a polynomial of degree 11 gives Q(a) and a Q(a) to 1.6e-8. From a = 40 on its
+ * fourth power is inf and the tail 0. */
 static inline vf vtail(vf a)
 {
     vf p = a * 9.51838331e-07f - 1.17852715e-05f;
@@ -100,7 +103,8 @@ static inline vf vact(vf x, clipk_act act)
     }
 }
 
-/* gelu'(x) = Phi(x) + x phi(x), of which for a = |x| the first is Q(a) or 1 - Q(a), and the second a phi(a) with the sign of x. */
+/* gelu'(x) = Phi(x) + x phi(x), of which for a = |x| the first is Q(a) or 1 - Q(a), and the second
+ * a phi(a) with the sign of x. */
 static inline vf vgelu_slope(vf x, vf *slope)
 {
     vf a = vat_most(vabs(x), 64.0f), q = vtail(a), xphi = a * 0.398942280f * vexp_weight(a * a * -0.5f);
@@ -108,7 +112,8 @@ static inline vf vgelu_slope(vf x, vf *slope)
     return vat_least(x, 0.0f) - a * q;
 }
 
-/* With z = 1.702 x, e = exp(-z) and the sigmoid s = 1 / (1 + e), of which 1 - s is e s:  quickgelu'(x) = s (1 + z e s).
+/* With z = 1.702 x, e = exp(-z) and the sigmoid s = 1 / (1 + e), of which 1 - s is e s:
+ *     quickgelu'(x) = s (1 + z e s).
  * Where e is inf, s is 0 and its product with e should be 1. */
 static inline vf vquickgelu_slope(vf x, vf *slope)
 {

@@ -1,5 +1,5 @@
-/* winograd.h: the tiles of a 3x3 convolution and their values at the 36 points. Included by simd_conv.c, which tells the method, and by
- * simd_conv_back.c. */
+/* winograd.h: the tiles of a 3x3 convolution and their values at the 36 points. Included by
+ * simd_conv.c, which tells the method, and by simd_conv_back.c. */
 #ifndef CLIPK_WINOGRAD_H
 #define CLIPK_WINOGRAD_H
 
@@ -24,7 +24,8 @@ static inline place place_of(int H, int W, int t)
     return (place){t / (across * down), t / across % down * 4, t % across * 4};
 }
 
-/* Numbers from one point to the next, of T tiles. One cache line more than they need: else all points would share a few sets of the cache. */
+/* Numbers from one point to the next, of T tiles. One cache line more than they need: else all
+ * points would share a few sets of the cache. */
 static inline int64_t stride_of(int T, int channels) { return (int64_t)T * channels + 16; }
 
 /* Bᵀ: six numbers, in place. */
@@ -42,7 +43,8 @@ INLINE void input_line(vf *d, int step)
     d[5 * step] = product * d1 - sum * d3 + d5;
 }
 
-/* V[., t] from the 6x6 pixels around a tile of x [., H, W, I]; `inside`: none of them is beyond the edge. */
+/* V[., t] from the 6x6 pixels around a tile of x [., H, W, I]; `inside`: none of them is beyond the
+ * edge. */
 INLINE void input_tile(float *V, int64_t stride, const float *x, int H, int W, int I, place at, bool inside)
 {
     x += (((int64_t)at.n * H + at.h - 1) * W + at.w - 1) * I;

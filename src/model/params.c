@@ -212,7 +212,7 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, co
         const size_t count = q->count / (size_t)n;
         float *as_it_is = turned ? malloc(count * sizeof(float)) : to;
         if (!as_it_is)
-            return clipb_fail(err, CLIP_ENOMEM, s->file, "out of memory");
+            return clipb_nomem(err, s->file);
         clipk_to_f32(&k, as_it_is, t->data, type, count);
         if (turned) {
             transpose(to, as_it_is, (size_t)q->dim[0], (size_t)q->dim[1]);

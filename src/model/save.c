@@ -176,7 +176,7 @@ static clip_status write_transpose(clipb_output *o, pieces *s, const clipmdl_arr
 static clip_status write_file(clipb_output *o, const clipmdl_arrays *a, clip_error *err)
 {
     pieces *s = malloc(sizeof *s);
-    clip_status status = s ? write_header(o, a, err) : clipb_fail(err, CLIP_ENOMEM, o->path, "out of memory");
+    clip_status status = s ? write_header(o, a, err) : clipb_nomem(err, o->path);
     for (size_t i = 0; status == CLIP_OK && i < a->n; i++) {
         const clipmdl_array *t = &a->array[i];
         status = t->transpose ? write_transpose(o, s, t, err) : write_run(o, s, t, t->data, count_of(t), err);
@@ -199,7 +199,7 @@ clip_status clipmdl_save_weights(const char *path, const clipmdl_params *p, cons
 {
     clipmdl_arrays a = {0};
     clip_status s = clipmdl_arrays_add(&a, p, w, "", family, type);
-    s = s == CLIP_OK ? clipmdl_arrays_write(&a, path, err) : clipb_fail(err, s, path, "out of memory");
+    s = s == CLIP_OK ? clipmdl_arrays_write(&a, path, err) : clipb_nomem(err, path);
     clipmdl_arrays_free(&a);
     return s;
 }

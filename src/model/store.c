@@ -159,7 +159,7 @@ static clip_status read_shard(clipmdl_store *s, size_t *capacity, const char *fi
         if (strcmp(e->string, "__metadata__") == 0)
             continue;
         if (clipb_grow((void **)&s->tensor, capacity, s->n + 1, sizeof *s->tensor) < 0)
-            return clipb_fail(err, CLIP_ENOMEM, file, "out of memory");
+            return clipb_nomem(err, file);
         TRY(read_entry(e, file, data, size, &s->tensor[s->n], err));
         s->tensor[s->n++].map = map;
     }
@@ -200,10 +200,10 @@ static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *i
     s->map = calloc(n, sizeof *s->map);
     s->header = calloc(n, sizeof *s->header);
     char *dir = clipb_path_dir(path);
-    clip_status status = s->map && s->header && dir ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+    clip_status status = s->map && s->header && dir ? CLIP_OK : clipb_nomem(err, path);
     for (size_t i = 0; status == CLIP_OK && i < n; i++) {
         char *file = clipb_path_join(dir, names[i]);
-        status = file ? read_shard(s, &capacity, file, err) : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        status = file ? read_shard(s, &capacity, file, err) : clipb_nomem(err, path);
         free(file);
     }
     free(dir);
@@ -213,7 +213,7 @@ static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *i
 clip_status clipmdl_store_open(const char *path, clipmdl_store *s, clip_error *err)
 {
     *s = (clipmdl_store){.file = strdup(path)};
-    clip_status status = s->file ? CLIP_OK : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+    clip_status status = s->file ? CLIP_OK : clipb_nomem(err, path);
     size_t length = strlen(path);
     if (status == CLIP_OK && length > 5 && strcmp(path + length - 5, ".json") == 0) {
         cJSON *index;
@@ -226,8 +226,7 @@ clip_status clipmdl_store_open(const char *path, clipmdl_store *s, clip_error *e
         size_t capacity = 0;
         s->map = calloc(1, sizeof *s->map);
         s->header = calloc(1, sizeof *s->header);
-        status = s->map && s->header ? read_shard(s, &capacity, path, err)
-                                     : clipb_fail(err, CLIP_ENOMEM, path, "out of memory");
+        status = s->map && s->header ? read_shard(s, &capacity, path, err) : clipb_nomem(err, path);
     }
     if (status == CLIP_OK && s->n > 0)
         qsort(s->tensor, s->n, sizeof *s->tensor, by_name);

@@ -1,6 +1,6 @@
 /* The residual attention block of CLIP (pre-norm, as in GPT-2 and ViT):
  *
- *     mid = x   + out_proj(attention(q, k, v)),  q = ln_1(x) W_qᵀ,  k = ln_1(x) W_kᵀ,  v = ln_1(x) W_vᵀ
+ *     mid = x + out_proj(attention(q, k, v)), q = ln_1(x) W_qᵀ, k = ln_1(x) W_kᵀ, v = ln_1(x) W_vᵀ
  *     out = mid + c_proj(act(c_fc(ln_2(mid))))
  *
  * In a tower's last block only one row a sample is read (the class token, the end of the text).

@@ -192,7 +192,8 @@ void clipnn_pool_mean(const clipk_ctx *k, float *y, const float *x, int skip, co
 /* dx[t] = dy[b] / rows of the mean; 0 for the rows that are skipped */
 void clipnn_pool_mean_backward(const clipk_ctx *k, float *dx, const float *dy, int skip, const clipnn_batch *n, int C);
 
-/* clipnn_pool_relevance(): how much each row gives to the pooled row, where clipnn_relevance begins.
+/* clipnn_pool_relevance(): how much each row gives to the pooled row, where clipnn_relevance
+ * begins.
  * r  out  [T] */
 void clipnn_pool_relevance(float *r, const clipnn_pool *p, const int32_t *read, const clipnn_batch *n);
 

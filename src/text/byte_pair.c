@@ -181,7 +181,7 @@ static clip_status load(const char *dir, const cliptok_rules *rules, cliptok **o
     *out = NULL;
     byte_pair *t = calloc(1, sizeof *t);
     if (!t)
-        return clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+        return clipb_nomem(err, dir);
     t->base.class = &cliptok_byte_pair;
     t->base.rules = rules;
     clip_status s = cliptok_read_vocab(dir, &t->bpe, &file, &added, err);

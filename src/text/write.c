@@ -45,7 +45,7 @@ static void put_merges(FILE *f, const cliptok_bpe *b)
 static clip_status open_in(const char *dir, const char *name, clipb_output *o, clip_error *err)
 {
     char *path = clipb_path_join(dir, name);
-    clip_status s = path ? clipb_output_open(o, path, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s = path ? clipb_output_open(o, path, err) : clipb_nomem(err, dir);
     free(path);
     return s;
 }

@@ -128,7 +128,7 @@ clip_status cliptrn_net_init(cliptrn_net *n, const clipmdl_config *c, const clip
     n->config.logit_bias = opt->loss == CLIPTRN_SIGLIP;
     n->opt = *opt;
     clip_status s = init(n, threads, err);
-    return s == CLIP_ENOMEM ? clipb_fail(err, s, NULL, "out of memory") : s;
+    return s == CLIP_ENOMEM ? clipb_nomem(err, NULL) : s;
 }
 
 void cliptrn_net_free(cliptrn_net *n)

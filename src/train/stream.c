@@ -160,7 +160,7 @@ static void prepare(cliptrn_stream *s, cell *c, clipdat_sample *scratch)
         return;
     c->kind = c->status == CLIP_ENOMEM ? FATAL : BROKEN;
     if (c->kind == FATAL)
-        clipb_fail(&c->err, CLIP_ENOMEM, c->sample->text, "out of memory");
+        clipb_nomem(&c->err, c->sample->text);
 }
 
 static void *work(void *user)
@@ -398,7 +398,7 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
     TRY(check(opt, err));
     cliptrn_stream *s = calloc(1, sizeof *s);
     if (!s)
-        return clipb_fail(err, CLIP_ENOMEM, opt->spec, "out of memory");
+        return clipb_nomem(err, opt->spec);
     s->process = getpid();
     s->recipe = *opt->recipe;
     s->image = clipimg_recipe_options(opt->recipe);
@@ -422,7 +422,7 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
     clip_status status = start(s, opt, err);
     if (status < 0) {
         cliptrn_stream_close(s);
-        return status == CLIP_ENOMEM ? clipb_fail(err, status, opt->spec, "out of memory") : status;
+        return status == CLIP_ENOMEM ? clipb_nomem(err, opt->spec) : status;
     }
     *out = s;
     return CLIP_OK;

@@ -373,13 +373,13 @@ clip_status cliptrn_order_open(const cliptrn_stream_options *opt, cliptrn_broken
     *out = NULL;
     cliptrn_order *o = calloc(1, sizeof *o);
     if (!o)
-        return clipb_fail(err, CLIP_ENOMEM, opt->spec, "out of memory");
+        return clipb_nomem(err, opt->spec);
     o->broken = broken;
     o->user = user;
     clip_status s = fill(o, opt, err ? err : &unasked);
     if (s < 0) {
         cliptrn_order_close(o);
-        return s == CLIP_ENOMEM ? clipb_fail(err, s, opt->spec, "out of memory") : s;
+        return s == CLIP_ENOMEM ? clipb_nomem(err, opt->spec) : s;
     }
     *out = o;
     return CLIP_OK;

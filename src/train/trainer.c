@@ -47,10 +47,10 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
         o.warmup = o.steps / 10 < MOST_WARMUP ? o.steps / 10 : MOST_WARMUP;
     t->off = calloc((size_t)stream->batch + 1, sizeof *t->off);
     if (t->share_ends && find_rows(t, stream->tokenizer) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+        return clipb_nomem(err, NULL);
     copy_rows(t);
     if (!t->off || cliptrn_optimizer_init(&t->optimizer, &o, &t->net.params) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+        return clipb_nomem(err, NULL);
     return CLIP_OK;
 }
 
@@ -89,7 +89,7 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
         return clipb_fail(err, CLIP_EINVAL, NULL, "the run is at its end, %lld steps", (long long)t->steps);
     TRY(cliptrn_stream_next(t->stream, &b, err));
     if (cut_texts(t, &b) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory");
+        return clipb_nomem(err, NULL);
     const cliptrn_pairs pairs = {.N = b.N, .pixels = b.pixels, .ids = t->ids, .off = t->off};
     if (cliptrn_net_gradient(&t->net, &pairs, t->optimizer.step, &loss) < 0)
         return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory: a smaller batch, or chunks of it, take less");

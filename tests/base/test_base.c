@@ -111,7 +111,8 @@ static void files_are_read_whole(void **state)
 static void paths_join(void **state)
 {
     (void)state;
-    static const char *const cases[][3] = {{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"a//", "b", "a/b"}};
+    static const char *const cases[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"a//", "b", "a/b"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *p = clipb_path_join(cases[i][0], cases[i][1]);
         assert_string_equal(p, cases[i][2]);

@@ -171,7 +171,8 @@ static void links_and_names(void **state)
     }
 }
 
-/* A path that stands in a file may name a pipe or a device; one that a person has given may well. */
+/* A path that stands in a file may name a pipe or a device; one that a person has given may
+ * well. */
 static void pipes(void **state)
 {
     (void)state;

@@ -1,9 +1,12 @@
-/* bench_kernels: what the matrix product reaches on the shapes of CLIP, as a share of what the machine can do.
+/* bench_kernels: what the matrix product reaches on the shapes of CLIP, as a share of what the
+ * machine can do.
  *
- *     bench_kernels [SET [FIRST-SHAPE LAST-SHAPE]]          SET: avx512, avx2, neon, generic; default the best
+ *     bench_kernels [SET [FIRST-SHAPE LAST-SHAPE]]
+ *         SET: avx512, avx2, neon, generic; default the best
  *
- * Large products against the peak of multiply-adds; those of one picture or caption, whose weights come from memory, against a loop that
- * only reads. Product and yardstick are timed in turn, so that both meet the same machine; medians, and the best of all rounds. */
+ * Large products against the peak of multiply-adds; those of one picture or caption, whose weights
+ * come from memory, against a loop that only reads. Product and yardstick are timed in turn, so
+ * that both meet the same machine; medians, and the best of all rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +109,7 @@ static float *numbers(size_t n)
     return p;
 }
 
-/* ---- The loop that only reads ---------------------------------------------------------------------------------- */
+/* ---- The loop that only reads ---------------------------------------------------------------- */
 
 typedef float v4 __attribute__((vector_size(16)));
 
@@ -139,7 +142,7 @@ static double read_gbs(const clipk_ctx *k, const void *p, size_t bytes)
     return (double)bytes / (now() - start) * 1e-9;
 }
 
-/* ---- A shape -------------------------------------------------------------------------------------------------- */
+/* ---- A shape --------------------------------------------------------------------------------- */
 
 static void run(const clipk_ctx *k, const shape *s)
 {

@@ -1,9 +1,11 @@
 /* bench_rows: what attention, the 3x3 convolution and the rows reach on the shapes of CLIP.
  *
- *     bench_rows [SET [THREADS]]          SET: avx512, avx2, neon, generic; default the best. THREADS: default all
+ *     bench_rows [SET [THREADS]]
+ *         SET: avx512, avx2, neon, generic; default the best. THREADS: default all
  *
- * Of attention and convolution, milliseconds and GFLOP/s as a share of the peak of multiply-adds, timed in turn; a convolution counts as the plain
- * sum that it stands for, so that Winograd's 36 products for 144 may show more than 100%. Medians of the rounds. */
+ * Of attention and convolution, milliseconds and GFLOP/s as a share of the peak of multiply-adds,
+ * timed in turn; a convolution counts as the plain sum that it stands for, so that Winograd's 36
+ * products for 144 may show more than 100%. Medians of the rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +72,7 @@ static void report(const clipk_ctx *k, const char *what, job *run, void *of, dou
     fflush(stdout);
 }
 
-/* ---- Attention ------------------------------------------------------------------------------------------------ */
+/* ---- Attention ------------------------------------------------------------------------------- */
 
 typedef struct attention {
     const char *what;
@@ -130,7 +132,7 @@ static void bench_attention(const clipk_ctx *k, attention *a)
     free(a->q), free(a->kv), free(a->y), free(a->lse), free(a->dq), free(a->dkv), free(q_off), free(k_off);
 }
 
-/* ---- Convolution ---------------------------------------------------------------------------------------------- */
+/* ---- Convolution ----------------------------------------------------------------------------- */
 
 typedef struct conv {
     int N, H, I, O;
@@ -164,7 +166,7 @@ static void bench_conv(const clipk_ctx *k, int N, const int s[3])
     free(W), free(c.w.panels), free(c.x), free(c.y), free(c.bias), free(c.work);
 }
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 typedef struct rows {
     int T, C;

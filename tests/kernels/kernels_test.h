@@ -1,4 +1,5 @@
-/* kernels_test.h: what the tests of kernels share: random numbers, buffers without a byte to spare, a context a set. */
+/* kernels_test.h: what the tests of kernels share: random numbers, buffers without a byte to spare,
+ * a context a set. */
 #ifndef KERNELS_TEST_H
 #define KERNELS_TEST_H
 
@@ -55,7 +56,8 @@ static inline void *aligned_new(size_t n)
     return p;
 }
 
-/* simd_*.c with the vectors of AVX-512, whatever the machine: the compiler takes them apart (meson.build). */
+/* simd_*.c with the vectors of AVX-512, whatever the machine: the compiler takes them apart
+ * (meson.build). */
 extern const clipk_set clipk_set_wide;
 
 static inline clipk_ctx ctx_new(const char *set, int threads)
@@ -74,7 +76,8 @@ static inline void ctx_free(clipk_ctx *k)
     free(k->scratch);
 }
 
-/* Runs f for every set that this machine can run, and the wide one, against the oracle; one thread each. */
+/* Runs f for every set that this machine can run, and the wide one, against the oracle; one thread
+ * each. */
 typedef void set_test(const char *name, const clipk_ctx *k, const clipk_ctx *ref);
 
 static inline void for_each_set(set_test *f)

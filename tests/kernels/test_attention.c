@@ -1,4 +1,5 @@
-/* Attention: every set against the oracle on ragged batches; a sample's result is its own, whatever is computed beside it. */
+/* Attention: every set against the oracle on ragged batches; a sample's result is its own, whatever
+ * is computed beside it. */
 #include "kernels_test.h"
 
 #include <stdbool.h>
@@ -11,7 +12,8 @@ typedef struct batch {
     float *q, *k, *v, *y, *lse;
 } batch;
 
-/* The least room that holds `rows` rows of `columns`, ld apart: the last ends where its columns do. */
+/* The least room that holds `rows` rows of `columns`, ld apart: the last ends where its columns
+ * do. */
 static size_t room(int rows, int columns, int64_t ld) { return rows ? (size_t)((rows - 1) * ld + columns) : 0; }
 
 static void batch_new(batch *b, int B, int H, int D, int longest, bool causal, int queries)
@@ -64,7 +66,8 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, ba
     memcpy(y, b->y, sizeof(float) * room(Tq, C, b->ldy));
     attend(k, b, b->y, b->lse);
     attend(ref, b, y, lse);
-    /* A score is off by D roundings at worst, by their root in the mean; p by that and the rounding of exp; |v| <= 1. */
+    /* A score is off by D roundings at worst, by their root in the mean; p by that and the rounding
+     * of exp; |v| <= 1. */
     const double score = largest_score(b) * (4 + sqrt(b->s.D)) * EPS,
                  tolerance = 2 * score + (16 + longest / 8.0) * EPS;
     for (int t = 0; t < Tq; t++)
@@ -163,8 +166,8 @@ static void test_alone_or_not(void **state)
     for_each_set(alone_or_not);
 }
 
-/* NaN in a query spoils that query; in a key or value every query that sees it, and maybe some of those computed beside them. Infinite scores
- * are NaN, as everywhere; large ones take all. */
+/* NaN in a query spoils that query; in a key or value every query that sees it, and maybe some of
+ * those computed beside them. Infinite scores are NaN, as everywhere; large ones take all. */
 static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
     (void)ref;

@@ -1,5 +1,5 @@
-/* The gradient of attention: every set against the oracle on ragged batches; against finite differences of the formula in double; the same
- * bits on any number of threads. */
+/* The gradient of attention: every set against the oracle on ragged batches; against finite
+ * differences of the formula in double; the same bits on any number of threads. */
 #include "kernels_test.h"
 
 #include <stdbool.h>
@@ -71,7 +71,7 @@ static void back(const clipk_ctx *k, const batch *b, float *dq, float *dk, float
                              b->lse, b->x[Q], b->ld[Q], b->x[K], b->ld[K], b->x[V], b->ld[V], &b->s);
 }
 
-/* ---- What rounding can do ---------------------------------------------------------------------------------------- */
+/* ---- What rounding can do -------------------------------------------------------------------- */
 
 static double size_of(const float *a, const float *b, int D)
 {
@@ -81,8 +81,9 @@ static double size_of(const float *a, const float *b, int D)
     return s;
 }
 
-/* The sums that are dq, dk and dv, of absolute values: in place of dS = P (dP - delta) stands P (|dP| + |delta|), each again a sum of absolute
- * values. size[DQ] .. as the arrays, dense. Returns the largest sum of |q k| / sqrt(D). */
+/* The sums that are dq, dk and dv, of absolute values: in place of dS = P (dP - delta) stands P
+ * (|dP| + |delta|), each again a sum of absolute values. size[DQ] .. as the arrays, dense. Returns
+ * the largest sum of |q k| / sqrt(D). */
 static double sizes(const batch *b, double *size[ARRAYS])
 {
     const int D = b->s.D, C = b->s.H * D, Tq = b->q_off[b->s.B];
@@ -111,8 +112,8 @@ static double sizes(const batch *b, double *size[ARRAYS])
     return most;
 }
 
-/* Off by so much, relative to those sums. A score is off by D roundings at worst, by their root in the mean, and so is P; then dP and
- * delta likewise, exp, and the sum over up to `longest`. */
+/* Off by so much, relative to those sums. A score is off by D roundings at worst, by their root in
+ * the mean, and so is P; then dP and delta likewise, exp, and the sum over up to `longest`. */
 static double roundings(const batch *b, double score, int longest)
 {
     return ((2 * score + 2) * (4 + sqrt(b->s.D)) + 16 + sqrt(longest)) * EPS;
@@ -124,7 +125,7 @@ static void free_sizes(double *size[ARRAYS])
         free(size[a]);
 }
 
-/* ---- Against the oracle ------------------------------------------------------------------------------------------- */
+/* ---- Against the oracle ---------------------------------------------------------------------- */
 
 static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, batch *b, int longest)
 {
@@ -168,7 +169,8 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
             check(name, k, ref, &b, 70);
             batch_free(&b);
         }
-    /* More than one part of the keys, more than one group of the queries, and queries that see nothing of a part. */
+    /* More than one part of the keys, more than one group of the queries, and queries that see
+     * nothing of a part. */
     const struct {
         int D, queries, keys;
     } large[] = {{8, 300, 300}, {64, 197, 197}, {100, 180, 190}, {256, 90, 130}, {24, 20, 600}, {8, 530, 530}};
@@ -186,7 +188,7 @@ static void test_against_oracle(void **state)
     for_each_set(against_oracle);
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------------------------ */
+/* ---- Threads --------------------------------------------------------------------------------- */
 
 static void any_threads(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
@@ -222,9 +224,10 @@ static void test_any_threads(void **state)
     for_each_set(any_threads);
 }
 
-/* ---- Finite differences -------------------------------------------------------------------------------------------- */
+/* ---- Finite differences ---------------------------------------------------------------------- */
 
-/* Sum of dy . attention(q + t uq, k + t uk, v + t uv), straight from the formula; u [ARRAYS] dense as the arrays. */
+/* Sum of dy . attention(q + t uq, k + t uk, v + t uv), straight from the formula; u [ARRAYS] dense
+ * as the arrays. */
 static double loss(const batch *b, double *const u[ARRAYS], double t)
 {
     const int D = b->s.D, C = b->s.H * D;
@@ -293,7 +296,7 @@ static void test_differences(void **state)
     ctx_free(&ref);
 }
 
-/* ---- Special values ------------------------------------------------------------------------------------------------ */
+/* ---- Special values -------------------------------------------------------------------------- */
 
 /* NaN in a key or value does not reach the queries before it, whose blocks it shares. */
 static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx *ref)

@@ -1,4 +1,5 @@
-/* Batch norm: every set against the oracle, the oracle against finite differences in double; threads leave no trace. */
+/* Batch norm: every set against the oracle, the oracle against finite differences in double;
+ * threads leave no trace. */
 #include "kernels_test.h"
 
 #define EPS_VAR 1e-5f
@@ -23,7 +24,7 @@ static norm norm_new(int T, int C, clipk_act act, bool residual)
     for (int i = 0; i < 7; i++)
         *columns[i] = random_floats((size_t)C);
     for (size_t i = 0; i < count(&n); i++)
-        n.x[i] = n.x[i] * (float)(1 + i % (size_t)C % 7) + 3 * n.gain[i % (size_t)C]; /* a mean and a variance of their own */
+        n.x[i] = n.x[i] * (float)(1 + i % (size_t)C % 7) + 3 * n.gain[i % (size_t)C]; /* own mean and variance */
     if (!residual) {
         free(n.residual);
         n.residual = NULL;
@@ -72,7 +73,8 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, in
     run(k, &n);
     run(ref, &m);
     for (int c = 0; c < C; c++) {
-        /* sums of T numbers, f32 in parts of 512 rows by fours: 128 roundings of a part's sum at most, of random sign */
+        /* sums of T numbers, f32 in parts of 512 rows by fours: 128 roundings of a part's sum at
+         * most, of random sign */
         const double size = 20, sums = 24 * EPS * size * sqrt(T) * 4;
         CHECK_NEAR(n.mean[c], m.mean[c], 24 * EPS * size, "%s: %dx%d: mean of %d", name, T, C, c);
         CHECK_NEAR(n.var[c], m.var[c], 24 * EPS * size * (1 + m.var[c]), "%s: %dx%d: var of %d", name, T, C, c);
@@ -131,9 +133,10 @@ static void test_far_mean(void **state)
     for_each_set(far_mean);
 }
 
-/* ---- Finite differences ------------------------------------------------------------------------------------------ */
+/* ---- Finite differences ---------------------------------------------------------------------- */
 
-/* sum of dy y, in double, at x + t u, gain + t v, bias + t w; frozen: with n's own mean and rstd. */
+/* sum of dy y, in double, at x + t u, gain + t v, bias + t w; frozen: with n's own mean and
+ * rstd. */
 static double loss(const norm *n, const float *u, const float *v, const float *w, const float *r, double t)
 {
     double sum = 0;

@@ -1,4 +1,5 @@
-/* Convolution, patches, pooling: every set against the oracle. A picture's result is its own, in any batch, with any number of threads. */
+/* Convolution, patches, pooling: every set against the oracle. A picture's result is its own, in
+ * any batch, with any number of threads. */
 #include "kernels_test.h"
 
 typedef struct conv {
@@ -32,8 +33,9 @@ static void convolve(const clipk_ctx *k, const conv *c, int n0, int n1, const cl
     free(w.panels), free(work);
 }
 
-/* The largest sum of |x w| over a 3x3 window and its surroundings: what rounding is measured by. Winograd's transforms mix the 6x6 pixels around
- * a tile, so a tile's error follows its loudest pixels. */
+/* The largest sum of |x w| over a 3x3 window and its surroundings: what rounding is measured by.
+ * Winograd's transforms mix the 6x6 pixels around a tile, so a tile's error follows its loudest
+ * pixels. */
 static double loudest(const clipk_ctx *ref, const conv *c)
 {
     conv a = conv_new(c->N, c->H, c->W, c->I, c->O);

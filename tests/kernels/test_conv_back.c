@@ -1,4 +1,5 @@
-/* The backward of convolutions: every set against the oracle; the oracle against what a derivative is; threads leave no trace. */
+/* The backward of convolutions: every set against the oracle; the oracle against what a derivative
+ * is; threads leave no trace. */
 #include "kernels_test.h"
 
 typedef struct conv {
@@ -112,7 +113,8 @@ static double dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
-/* y is linear in x and in w, so that the derivative along x itself, and along w itself, is y: <dy, y> = <dx, x> = <dw, w>. */
+/* y is linear in x and in w, so that the derivative along x itself, and along w itself, is y: <dy,
+ * y> = <dx, x> = <dw, w>. */
 static void test_derivative(void **state)
 {
     (void)state;

@@ -1,11 +1,13 @@
-/* The matrix product of every set, and of the tile logic of 64-byte vectors wherever it was compiled, against a plain loop in double:
- * random shapes, strides, types and epilogues. And what holds bit for bit: rows alone or in company, columns alone or in company, any number of
+/* The matrix product of every set, and of the tile logic of 64-byte vectors wherever it was
+ * compiled, against a plain loop in double: random shapes, strides, types and epilogues. And what
+ * holds bit for bit: rows alone or in company, columns alone or in company, any number of
  * threads. */
 #include "kernels_test.h"
 
 #include "kernels/set.h"
 
-extern const clipk_set clipk_set_wide; /* simd_*.c with the vectors of AVX-512, whatever the machine: the compiler takes them apart */
+/* simd_*.c with the vectors of AVX-512 on any machine: the compiler takes them apart */
+extern const clipk_set clipk_set_wide;
 
 typedef void gemm_test(const clipk_set *set);
 
@@ -29,7 +31,7 @@ static clipk_ctx ctx_of(const clipk_set *set, int threads)
     return k;
 }
 
-/* ---- A product ----------------------------------------------------------------------------------------------- */
+/* ---- A product ------------------------------------------------------------------------------- */
 
 /* Everything of one product; each buffer to the byte. */
 typedef struct product {
@@ -183,7 +185,7 @@ static float *copy_of(const float *p, size_t n)
 static size_t y_size(const product *p) { return (size_t)((p->M - 1) * p->ldy + p->N); }
 static size_t pre_size(const product *p) { return (size_t)((p->M - 1) * p->ld_pre + p->N); }
 
-/* ---- Against a plain loop ------------------------------------------------------------------------------------- */
+/* ---- Against a plain loop -------------------------------------------------------------------- */
 
 static double act_of(double z, clipk_act a)
 {
@@ -199,7 +201,8 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
 {
     const char *name = clipk_set_name(set);
     const bool pairs = p->format == PAIRS;
-    const double smallest = pairs ? 0x1p-125 : 0x1p-149; /* what a product may lose besides: denormals' rounding, or all of them */
+    /* A product may also lose the rounding of denormals, or the denormals themselves. */
+    const double smallest = pairs ? 0x1p-125 : 0x1p-149;
     for (int m = 0; m < p->M; m++) {
         for (int n = 0; n < p->N; n++) {
             double z = 0, size = 0;
@@ -223,7 +226,7 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
                        (int)p->format->tile, (int)p->from, (int)p->act);
         }
         for (int64_t n = p->N; n < p->ldy && m + 1 < p->M; n++)
-            assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* what lies between the rows stays */
+            assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* gaps stay */
         for (int64_t n = p->N; pre && n < p->ld_pre && m + 1 < p->M; n++)
             assert_memory_equal(&pre[m * p->ld_pre + n], &p->pre[m * p->ld_pre + n], sizeof(float));
     }
@@ -306,7 +309,7 @@ static void large_shapes(const clipk_set *set)
         try_product(set, 80, 2000, 1281, DENSE); /* more panels than may wait together */
 }
 
-/* ---- What is not a number ------------------------------------------------------------------------------------- */
+/* ---- What is not a number -------------------------------------------------------------------- */
 
 static void not_numbers_of(const clipk_set *set, const clipk_format *format)
 {

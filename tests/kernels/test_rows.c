@@ -47,7 +47,7 @@ static void layernorm_of(const char *name, const clipk_ctx *k, const clipk_ctx *
     for (int C = 1; C < 70; C++)
         check_layernorm(name, k, ref, 3, C, 0, C & 1);
     check_layernorm(name, k, ref, 5, 768, 0, false);
-    check_layernorm(name, k, ref, 5, 1280, 100, true); /* a mean of a hundred deviations: one pass of squares would fail here */
+    check_layernorm(name, k, ref, 5, 1280, 100, true); /* mean = 100 deviations */
     check_layernorm(name, k, ref, 2, 4099, -30, false);
 }
 

@@ -1,4 +1,5 @@
-/* The backward of rows and the optimizer's step: every set against the oracle, the oracle against differences of a forward in double, threads. */
+/* The backward of rows and the optimizer's step: every set against the oracle, the oracle against
+ * differences of a forward in double, threads. */
 #include "kernels_test.h"
 
 static float *copy_of(const float *x, size_t n)
@@ -8,7 +9,7 @@ static float *copy_of(const float *x, size_t n)
     return p;
 }
 
-/* ---- Sums --------------------------------------------------------------------------------------------------- */
+/* ---- Sums ------------------------------------------------------------------------------------ */
 
 static void check_sum_rows(const char *name, const clipk_ctx *k, const clipk_ctx *ref, int T, int C, int more)
 {
@@ -22,7 +23,7 @@ static void check_sum_rows(const char *name, const clipk_ctx *k, const clipk_ctx
         double size = fabs(was[c]);
         for (int t = 0; t < T; t++)
             size += fabs(x[t * ldx + c]);
-        CHECK_NEAR(y[c], z[c], (66 + T / 64) * EPS * size, "%s: sum of rows %dx%d: column %d", name, T, C, c); /* a term's additions */
+        CHECK_NEAR(y[c], z[c], (66 + T / 64) * EPS * size, "%s: sum of rows %dx%d: column %d", name, T, C, c);
     }
     free(x), free(y), free(z), free(was), free(work);
 }
@@ -51,7 +52,7 @@ static void test_sums(void **state)
     for_each_set(sums_of);
 }
 
-/* ---- Activations -------------------------------------------------------------------------------------------- */
+/* ---- Activations ----------------------------------------------------------------------------- */
 
 /* Every exponent and values between, then what matters most, densely. */
 static float *all_kinds_of_floats(size_t *n)
@@ -132,7 +133,7 @@ static void test_act(void **state)
     ctx_free(&ref);
 }
 
-/* ---- Norms -------------------------------------------------------------------------------------------------- */
+/* ---- Norms ----------------------------------------------------------------------------------- */
 
 typedef struct layernorm_case {
     int T, C;
@@ -325,7 +326,7 @@ static void test_l2norm(void **state)
     ctx_free(&k);
 }
 
-/* ---- The optimizer's step ----------------------------------------------------------------------------------- */
+/* ---- The optimizer's step -------------------------------------------------------------------- */
 
 static void adamw_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
@@ -353,7 +354,8 @@ static void adamw_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-/* torch.optim.AdamW(lr=0.01, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1) on w = (1, -2, 0.5), gradients (0.1, -0.3, 2), then (-0.2, 0, 1). */
+/* torch.optim.AdamW(lr=0.01, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1) on w = (1, -2, 0.5),
+ * gradients (0.1, -0.3, 2), then (-0.2, 0, 1). */
 static void test_adamw(void **state)
 {
     (void)state;
@@ -372,7 +374,7 @@ static void test_adamw(void **state)
     ctx_free(&k);
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------------------ */
+/* ---- Threads --------------------------------------------------------------------------------- */
 
 /* All of it on `threads`: what comes out, one after the other. */
 static float *everything(int threads, const float *x, size_t *n)

@@ -1,4 +1,5 @@
-/* What a search is made of: integer products are exact in every set, f16 is rounded as the oracle rounds, a rotation keeps lengths. */
+/* What a search is made of: integer products are exact in every set, f16 is rounded as the oracle
+ * rounds, a rotation keeps lengths. */
 #include "kernels_test.h"
 #include "kernels/set.h"
 
@@ -102,7 +103,7 @@ static void f16_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     uint16_t a[N], b[N];
     for (int round = 0; round < 100; round++) {
         for (int i = 0; i < N; i++) {
-            const uint32_t u = round ? random_u32() : (uint32_t)i << 20 | (i % 3 ? 0 : 0x1000); /* every exponent; halves */
+            const uint32_t u = round ? random_u32() : (uint32_t)i << 20 | (i % 3 ? 0 : 0x1000);
             memcpy(&x[i], &u, 4);
             if (round % 2)
                 x[i] = random_float() * (round % 4 == 1 ? 1 : 6e-5f);

@@ -129,7 +129,8 @@ static void what_a_layout_cannot_say_is_refused(void **state)
     const clip_convert_options hf = {.layout = "hf"}, odd = {.layout = "onnx"}, narrow = {.type = "f8"};
     clip_error err;
     assert_int_equal(clip_convert(in(golden, "tiny-resnet"), in(dir, "x"), &hf, &err), CLIP_EUNSUPPORTED);
-    assert_int_equal(clip_convert(in(golden, "tiny-vit-eos"), in(dir, "x"), &hf, &err), CLIP_EUNSUPPORTED); /* no norm before the Transformer */
+    assert_int_equal(clip_convert(in(golden, "tiny-vit-eos"), in(dir, "x"), &hf, &err),
+                     CLIP_EUNSUPPORTED); /* no norm before the Transformer */
     assert_int_equal(clip_convert(in(golden, "tiny-vit"), in(dir, "x"), &odd, &err), CLIP_EINVAL);
     assert_int_equal(clip_convert(in(golden, "tiny-vit"), in(dir, "x"), &narrow, &err), CLIP_EINVAL);
     assert_int_equal(clip_convert(in(golden, "tiny-vit"), golden, &hf, &err), CLIP_EINVAL);
@@ -181,7 +182,7 @@ static void a_mean_of_several(void **state)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    static const char *const checkpoints[] = {"tiny-vit", "tiny-openai"}; /* with a vocabulary as it is, and one to be made */
+    static const char *const checkpoints[] = {"tiny-vit", "tiny-openai"}; /* with and without a vocabulary */
     for (size_t c = 0; c < sizeof checkpoints / sizeof *checkpoints; c++) {
         char path[512];
         const char *same = strcpy(path, in(golden, checkpoints[c]));

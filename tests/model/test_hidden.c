@@ -104,7 +104,7 @@ static void every_layer_of_a_text(void **state)
         assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, &o, &out), CLIP_OK);
         close_to(states, name);
         close_to(pooled, "text-pooled.npy");
-        assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, &back, &only), CLIP_OK); /* from the end, and no further */
+        assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, &back, &only), CLIP_OK); /* from the end only */
         assert_memory_equal(states, again, sizeof states);
     }
     assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, NULL, &only), CLIP_OK);
@@ -114,7 +114,8 @@ static void every_layer_of_a_text(void **state)
         assert_memory_equal(states, again + i * 8 * 64, 8 * 64 * sizeof *states);
     }
     memset(pooled, 0, sizeof pooled);
-    assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, NULL, &(clip_hidden){.pooled = pooled}), CLIP_OK); /* without the padding */
+    assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, NULL, &(clip_hidden){.pooled = pooled}),
+                     CLIP_OK); /* without the padding */
     close_to(pooled, "text-pooled.npy");
     release(&f);
 }

@@ -72,7 +72,8 @@ static void what_is_missing_is_named(void **state)
     char path[128];
     snprintf(path, sizeof path, "%s/renamed.safetensors", dir);
     refused(path, CLIP_EUNSUPPORTED, "pickle");
-    shell("rm %s/*; cp %s/tiny-vit/* %s/; sed -i 's/\"layers\": 2/\"layers\": 3/' %s/open_clip_config.json", dir, golden, dir, dir);
+    shell("rm %s/*; cp %s/tiny-vit/* %s/; "
+          "sed -i 's/\"layers\": 2/\"layers\": 3/' %s/open_clip_config.json", dir, golden, dir, dir);
     shell("grep -q '\"layers\": 3' %s/open_clip_config.json", dir);
     refused(dir, CLIP_EMISMATCH, "resblocks.2.ln_1.weight' is missing");
     assert_non_null(strstr(said, "resblocks.2.mlp.c_proj.bias' is missing")); /* every one is warned of */
@@ -84,11 +85,13 @@ static void a_wrong_shape_and_a_stranger_are_named(void **state)
     (void)state;
     clip_model *m;
     clip_error err = {0};
-    shell("cp %s/tiny-vit/* %s/; sed -i 's/\"embed_dim\": [0-9]*/\"embed_dim\": 24/' %s/open_clip_config.json", golden, dir, dir);
+    shell("cp %s/tiny-vit/* %s/; "
+          "sed -i 's/\"embed_dim\": [0-9]*/\"embed_dim\": 24/' %s/open_clip_config.json", golden, dir, dir);
     refused(dir, CLIP_EMISMATCH, "has the shape");
     /* the same number of bytes: a tensor nobody knows, in the place of one that is missed only by
      * its warning */
-    shell("cp %s/tiny-vit/* %s/; LC_ALL=C sed -i 's/\"logit_scale\"/\"logit_stale\"/' %s/open_clip_model.safetensors", golden, dir, dir);
+    shell("cp %s/tiny-vit/* %s/; "
+          "LC_ALL=C sed -i 's/\"logit_scale\"/\"logit_stale\"/' %s/open_clip_model.safetensors", golden, dir, dir);
     assert_int_equal(load(dir, &m, &err), CLIP_OK);
     assert_non_null(strstr(said, "'logit_stale' is not part of this model"));
     assert_non_null(strstr(said, "no logit_scale"));

@@ -50,7 +50,8 @@ static clip_status open_header(const char *header, size_t data, clipmdl_store *s
 
 #define GOOD                                                                                                           \
     "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[4,28]},"         \
-    "\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"n\":{\"dtype\":\"I64\",\"shape\":[0],\"data_offsets\":[28,28]}}"
+    "\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"n\":{\"dtype\":\"I64\",\"shape\":[0]," \
+    "\"data_offsets\":[28,28]}}"
 
 static void a_sound_file_opens(void **state)
 {
@@ -91,9 +92,11 @@ static void faults_are_named(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 8, "impossible data_offsets"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, "cut short"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "needs 8"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}",
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\","
+         "\"shape\":[1],\"data_offsets\":[2,6]}}",
          8, "overlap"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\","
+         "\"shape\":[1],\"data_offsets\":[4,8]}}",
          8, "there twice"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]", 4, "not valid JSON"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} x", 4, "not valid JSON"},
@@ -157,7 +160,8 @@ static void shards_are_joined(void **state)
     clip_error err;
     size_t n = safetensors(
         file,
-        "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+        "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\","
+        "\"shape\":[1],\"data_offsets\":[4,8]}}",
         8);
     put("1.safetensors", file, n);
     n = safetensors(file, "{\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
@@ -278,11 +282,11 @@ static void configurations_are_checked(void **state)
 static void shapes_of_no_clip_are_refused(void **state)
 {
     (void)state;
-#define TEXT                                                                                                                          \
-    "\"text_projection\":{\"dtype\":\"U8\",\"shape\":[64,8],\"data_offsets\":[0,512]},"                                                \
-    "\"positional_embedding\":{\"dtype\":\"U8\",\"shape\":[4,64],\"data_offsets\":[512,768]},"                                         \
-    "\"token_embedding.weight\":{\"dtype\":\"U8\",\"shape\":[9,64],\"data_offsets\":[768,1344]},"                                      \
-    "\"ln_final.weight\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[1344,1408]},"                                              \
+#define TEXT                                                                                                           \
+    "\"text_projection\":{\"dtype\":\"U8\",\"shape\":[64,8],\"data_offsets\":[0,512]},"                                \
+    "\"positional_embedding\":{\"dtype\":\"U8\",\"shape\":[4,64],\"data_offsets\":[512,768]},"                         \
+    "\"token_embedding.weight\":{\"dtype\":\"U8\",\"shape\":[9,64],\"data_offsets\":[768,1344]},"                      \
+    "\"ln_final.weight\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[1344,1408]},"                              \
     "\"transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,64],\"data_offsets\":[1408,1472]}"
 #define LAYER "\"transformer.resblocks.0.ln_1.weight\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[1472,1536]}"
     static const struct {
@@ -291,13 +295,15 @@ static void shapes_of_no_clip_are_refused(void **state)
         /* a ResNet of one stage */
         {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[1,3,3,3],\"data_offsets\":[2000,2027]},"
          "\"visual.layer1.0.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,2,1,1],\"data_offsets\":[2027,2155]},"
-         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," LAYER
+         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],"
+         "\"data_offsets\":[2155,2175]}," LAYER
          "," TEXT "}",
          "stage 2 of the ResNet has no blocks"},
         /* a text tower of no layers */
         {"{\"visual.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[1,3,3,3],\"data_offsets\":[2000,2027]},"
          "\"visual.layer1.0.conv1.weight\":{\"dtype\":\"U8\",\"shape\":[64,2,1,1],\"data_offsets\":[2027,2155]},"
-         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],\"data_offsets\":[2155,2175]}," TEXT
+         "\"visual.attnpool.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[5,4],"
+         "\"data_offsets\":[2155,2175]}," TEXT
          "}",
          "without layers"},
         /* a patch of 2^24 pixels, in no bytes at all */
@@ -340,7 +346,8 @@ static void heads_are_those_of_known_models(void **state)
             "\"visual.class_embedding\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
             "\"visual.positional_embedding\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[%d,%d]},"
             "\"visual.transformer.resblocks.0.ln_1.weight\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[%d,%d]},"
-            "\"visual.transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[%d,%d]}}",
+            "\"visual.transformer.resblocks.0.mlp.c_fc.weight\":{\"dtype\":\"U8\",\"shape\":[1,1],"
+            "\"data_offsets\":[%d,%d]}}",
             cases[i].width, n, n, n + 1, n + 1, n + 3, n + 3, n + 4, n + 4, n + 5);
         assert_int_equal(open_header(header, (size_t)n + 5, &s, &err), CLIP_OK);
         if (clipmdl_config_from_shapes(&s, &(clipmdl_found){&clipmdl_openclip, CLIP_TOWER_IMAGE, ""}, &c, &err) < 0)
@@ -355,8 +362,10 @@ static void g14_has_its_odd_mlp(void **state)
 {
     (void)state;
     static const char json[] =
-        "{\"model_cfg\":{\"embed_dim\":1024,\"vision_cfg\":{\"image_size\":224,\"layers\":40,\"width\":1408,\"head_width\":88,"
-        "\"mlp_ratio\":4.3637,\"patch_size\":14},\"text_cfg\":{\"context_length\":77,\"width\":1024,\"heads\":16,\"layers\":24}}}";
+        "{\"model_cfg\":{\"embed_dim\":1024,\"vision_cfg\":{\"image_size\":224,\"layers\":40,\"width\":1408,"
+        "\"head_width\":88,"
+        "\"mlp_ratio\":4.3637,\"patch_size\":14},\"text_cfg\":{\"context_length\":77,\"width\":1024,"
+        "\"heads\":16,\"layers\":24}}}";
     clipmdl_config c;
     clip_error err;
     put("open_clip_config.json", json, strlen(json));

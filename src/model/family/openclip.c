@@ -45,7 +45,7 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
     const size_t head = kept->bytes / (size_t)kept->dim[0] * LONGCLIP_KEPT;
     unsigned char *joined = malloc(kept->bytes);
     if (!joined)
-        return clipb_fail(err, CLIP_ENOMEM, s->file, "out of memory");
+        return clipb_nomem(err, s->file);
     memcpy(joined, kept->data, head);
     memcpy(joined + head, rest->data + head, kept->bytes - head);
     kept->data = s->joined = joined;

@@ -123,7 +123,7 @@ clip_status clipmdl_put_file(const char *dir, const char *name, const clipmdl_co
 {
     clipb_output o;
     char *path = clipb_path_join(dir, name);
-    clip_status s = path ? clipb_output_open(&o, path, err) : clipb_fail(err, CLIP_ENOMEM, dir, "out of memory");
+    clip_status s = path ? clipb_output_open(&o, path, err) : clipb_nomem(err, dir);
     if (s == CLIP_OK) {
         const locale_t before = uselocale(clipb_plain());
         s = put(o.f, c, r, err);

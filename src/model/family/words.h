@@ -37,8 +37,9 @@ clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const cha
 void clipmdl_put_float(FILE *f, double v); /* the shortest digits that are read as this float again */
 void clipmdl_put_triple(FILE *f, const char *before, const float v[3], const char *after);
 
-/* clipmdl_is_plain_vit(), clipmdl_is_plain_text(): the tower makes the choices of OpenAI's CLIP, for
- * which every layout has words: a class token that is pooled; causal texts pooled at their end. */
+/* clipmdl_is_plain_vit(), clipmdl_is_plain_text(): the tower makes the choices of OpenAI's CLIP,
+ * for which every layout has words: a class token that is pooled; causal texts pooled at their
+ * end. */
 bool clipmdl_is_plain_vit(const clipmdl_vision_config *v);
 bool clipmdl_is_plain_text(const clipmdl_text_config *t);
 
