@@ -1,5 +1,5 @@
-/* The public functions on models, teams, contexts, encoders, heat maps and converting. The bodies are in
- * src/engine. */
+/* The public functions on models, teams, contexts, encoders, heat maps and converting. The bodies
+ * are in src/engine. */
 #include "engine/engine.h"
 
 clip_load_options clip_load_options_default(void) { return clipeng_load_options_default(); }

@@ -6,7 +6,8 @@
 
 #include "base/json.h"
 
-/* What an object may hold. null is every setting's default, or stands for it, but for null_counts. */
+/* What an object may hold. null is every setting's default, or stands for it, but for
+ * null_counts. */
 typedef struct clipmdl_settings {
     const char *known; /* names: their readers check them, or they change nothing that is computed here */
     const char *off;   /* names: must be false, 0 or empty */

@@ -120,7 +120,8 @@ static bool same_ids(const cliptok *one, const char *text, const cliptok *other,
     return n[0] == n[1] && memcmp(ids[0], ids[1], (size_t)n[0] * sizeof **ids) == 0;
 }
 
-/* OpenCLIP's HFTokenizer cleans a text as its own tokenizer does, and transformers' does the rest. */
+/* OpenCLIP's HFTokenizer cleans a text as its own tokenizer does, and transformers' does the
+ * rest. */
 static void cleaned_for_transformers(void **state)
 {
     (void)state;
@@ -417,9 +418,11 @@ int main(int argc, char **argv)
     golden = argv[1];
     read_golden();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_ids),   cmocka_unit_test(cleaned_for_transformers), cmocka_unit_test(every_file), cmocka_unit_test(capacity),
-        cmocka_unit_test(long_text),    cmocka_unit_test(threads),    cmocka_unit_test(no_memory),
-        cmocka_unit_test(added_tokens), cmocka_unit_test(pad_tokens), cmocka_unit_test(added_token_faults),
+        cmocka_unit_test(golden_ids), cmocka_unit_test(cleaned_for_transformers),
+        cmocka_unit_test(every_file), cmocka_unit_test(capacity),
+        cmocka_unit_test(long_text),  cmocka_unit_test(threads),
+        cmocka_unit_test(no_memory),  cmocka_unit_test(added_tokens),
+        cmocka_unit_test(pad_tokens), cmocka_unit_test(added_token_faults),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int i = 0; i < lines; i++)
