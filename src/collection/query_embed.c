@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "collection/collection.h"
-#include "engine/engine.h"
 #include "collection/query.h"
+#include "engine/engine.h"
 #include "index/index.h"
 
 #define NOTHING 1e-3 /* of the weights: equal terms leave no more than this, by the rounding of f16 */
