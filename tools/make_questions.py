@@ -4,7 +4,7 @@
     tools/make_questions.py PAIRS OUT      PAIRS/{style_val,concept_val}.tar to OUT/*.png and OUT/questions.tsv (filepath, question, answer)
 
 A picture is asked about where its name says the answer: "dog face" is asked "what animal is this?", "is this a dog?", and "is this a horse?" or another
-that it is not; "blue circle" is asked "what color is the circle?". The words are those that ship (src/tasks/question_words.c).
+that it is not; "blue circle" is asked "what color is the circle?". The words are those that ship (src/heads/question_words.c).
 """
 import json
 import random

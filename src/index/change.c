@@ -104,7 +104,7 @@ static clip_status check_item(const clip_index *x, const clip_item *item, const 
     if (item->kind == CLIP_ITEM_PICTURE ? !item->path || !*item->path : !item->text)
         return clipb_fail(err, CLIP_EINVAL, x->dir, "a picture has a path, a text its words");
     if (!clipidx_unit(unit, vector, x->dim))
-        return clipb_fail(err, CLIP_EINVAL, item->path ? item->path : item->text, "its vector is no direction");
+        return clipb_fail(err, CLIP_EINVAL, item->path ? item->path : item->text, "zero or non-finite vector");
     return CLIP_OK;
 }
 

@@ -44,12 +44,13 @@ static inline int clipidx_head(int D) { return D / 8 > 0 ? D / 8 : 1; }
 static inline int clipidx_most_axes(int D) { return D / 4 > 0 ? D / 4 : 1; }
 
 /* clipidx_coder_init(): reflector [axes, D]: normals of the planes to reflect at, of any length;
- * none, or clipidx_head(D) .. clipidx_most_axes(D) of them. CLIP_EFORMAT: one is no direction;
+ * none, or clipidx_head(D) .. clipidx_most_axes(D) of them. CLIP_EFORMAT: one is zero;
  * CLIP_ENOMEM. Free it in any case. */
 clip_status clipidx_coder_init(clipidx_coder *c, const clipk_set *set, int D, const float *reflector, int axes);
 void clipidx_coder_free(clipidx_coder *c);
 
-/* clipidx_unit(): a vector of any length, in f32 to unit length; false where it is no direction. */
+/* clipidx_unit(): a vector of any length, in f32 to unit length; false where it is zero or not
+ * finite. */
 bool clipidx_unit(float *out, const float *in, int D);
 
 /* A vector's code. */

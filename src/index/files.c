@@ -231,7 +231,7 @@ static clip_status open_reflectors(clip_index *x, bool *lost, clip_error *err)
     s = clipidx_coder_init(&x->coder, x->set, x->dim, clipidx_array_row(a, 0), (int)a->rows);
     return s == CLIP_OK ? CLIP_OK
                         : clipb_fail(err, s, a->path,
-                                     s == CLIP_ENOMEM ? "out of memory" : "holds a reflector that is no direction");
+                                     s == CLIP_ENOMEM ? "out of memory" : "holds a zero or non-finite reflector");
 }
 
 /* Empty files of codes and bounds, and then of reflectors, if these are lost. No code may

@@ -242,7 +242,7 @@ static clip_status read_line(source *in, int64_t number, cJSON **tree, const cha
     clip_error inner;
     clip_status s = clipb_json_parse(line, n, NULL, tree, &inner);
     if (s == CLIP_OK && !cJSON_IsObject(*tree))
-        s = clipb_fail(&inner, CLIP_EFORMAT, NULL, "is no object");
+        s = clipb_fail(&inner, CLIP_EFORMAT, NULL, "is not a JSON object");
     *path = *caption_text = NULL;
     if (s == CLIP_OK)
         s = clipb_json_string(*tree, "url", path, NULL, &inner);

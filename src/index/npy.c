@@ -142,7 +142,7 @@ static clip_status parse(clipidx_npy *a, const char *path, clip_error *err)
     const size_t size = a->map.size;
     header h;
     if (size < 12 || memcmp(p, "\x93NUMPY", 6) != 0)
-        return clipb_fail(err, CLIP_EFORMAT, path, "is no array of NumPy's");
+        return clipb_fail(err, CLIP_EFORMAT, path, "is not a NumPy array");
     if (p[6] < 1 || p[6] > 3)
         return clipb_fail(err, CLIP_EUNSUPPORTED, path, "is of version %d of NumPy's format", p[6]);
     const size_t begin = p[6] == 1 ? 10 : 12;

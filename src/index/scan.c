@@ -37,7 +37,7 @@ clip_status clipidx_scan_init(clipidx_scan *scan, const float *query, int Q, flo
     for (int q = 0; s == CLIP_OK && q < Q; q++) {
         float *unit = scan->unit + (size_t)q * D;
         if (!clipidx_unit(unit, query + (size_t)q * D, x->dim))
-            s = clipb_fail(err, CLIP_EINVAL, x->dir, "query %d is no direction", q + 1);
+            s = clipb_fail(err, CLIP_EINVAL, x->dir, "query %d is a zero or non-finite vector", q + 1);
         else
             clipidx_code_query(&x->coder, unit, head_of(scan, q), tail_of(scan, q), &scan->query[q], work);
         atomic_init(&scan->least[q], least);
