@@ -20,13 +20,13 @@ const clip_train_option *clip_train_option_at(int i) { return clipeng_train_opti
 clip_status clip_trainer_new(const clip_train_options *o, clip_warn_fn warn, void *warn_user, clip_trainer **out,
                              clip_error *err)
 {
-    return clipeng_trainer_new(o, warn, warn_user, out, err);
+    return clipeng_trainer_new(o, NULL, warn, warn_user, out, err);
 }
 
 clip_status clip_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn, void *warn_user,
                                 clip_trainer **out, clip_error *err)
 {
-    return clipeng_trainer_resume(dir, o, warn, warn_user, out, err);
+    return clipeng_trainer_resume(dir, o, NULL, warn, warn_user, out, err);
 }
 
 void clip_trainer_free(clip_trainer *t) { clipeng_trainer_free(t); }

@@ -3,6 +3,7 @@
 #ifndef CLIPENG_ENGINE_H
 #define CLIPENG_ENGINE_H
 
+#include "base/peers.h"
 #include "image/image.h"
 #include "model/save.h"
 #include "model/tower.h"
@@ -166,10 +167,12 @@ void clipeng_train_options_free(clip_train_options *o);
 clip_status clipeng_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err);
 clip_status clipeng_train_options_read(clip_train_options *o, const char *path, clip_error *err);
 const clip_train_option *clipeng_train_option_at(int i);
-clip_status clipeng_trainer_new(const clip_train_options *o, clip_warn_fn warn, void *warn_user, clip_trainer **out,
-                                clip_error *err);
-clip_status clipeng_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn, void *warn_user,
-                                   clip_trainer **out, clip_error *err);
+/* peers: who train the same model; NULL: alone. All ranks call new(), step() and save() together.
+ * Every rank has the whole model, and only rank 0 saves it. */
+clip_status clipeng_trainer_new(const clip_train_options *o, const clipb_peers *peers, clip_warn_fn warn,
+                                void *warn_user, clip_trainer **out, clip_error *err);
+clip_status clipeng_trainer_resume(const char *dir, const clip_train_options *o, const clipb_peers *peers,
+                                   clip_warn_fn warn, void *warn_user, clip_trainer **out, clip_error *err);
 void clipeng_trainer_free(clip_trainer *t);
 void clipeng_trainer_get_info(const clip_trainer *t, clip_train_info *out);
 clip_status clipeng_trainer_step(clip_trainer *t, clip_train_step *out, clip_error *err);

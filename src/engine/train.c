@@ -30,6 +30,7 @@ struct clip_trainer {
 typedef struct builder {
     clip_trainer *out;
     const clip_train_options *o;
+    const clipb_peers *peers;
     clip_warn_fn warn;
     void *user;
     clip_error *err;
@@ -37,7 +38,7 @@ typedef struct builder {
 
 static void warn(const builder *b, const char *message)
 {
-    if (b->warn)
+    if (b->warn && clipb_peers_rank(b->peers) == 0)
         b->warn(b->user, message);
 }
 
@@ -237,6 +238,7 @@ static cliptrn_net_options net_options(const builder *b)
                      ? (int)clipeng_train_int(b->o, CLIP_TRAIN_CHUNK)
                      : 0,
         .seed = (uint64_t)clipeng_train_int(b->o, CLIP_TRAIN_SEED),
+        .peers = b->peers,
     };
 }
 
@@ -272,6 +274,7 @@ static cliptrn_stream_options stream_options(const builder *b, const clip_pairs_
         .tokenizer = t->tokenizer,
         .context_length = t->config.text.context_length,
         .batch = (int)clipeng_train_int(b->o, CLIP_TRAIN_BATCH_SIZE),
+        .peers = b->peers,
         .workers = (int)clipeng_train_int(b->o, CLIP_TRAIN_WORKERS),
         .seed = (uint64_t)clipeng_train_int(b->o, CLIP_TRAIN_SEED),
         .max_pixels = clipeng_train_int(b->o, CLIP_TRAIN_MAX_PIXELS),
@@ -372,10 +375,10 @@ static clip_status create(builder *b, const char *resume, const cliptrn_state *s
     return s;
 }
 
-clip_status clipeng_trainer_new(const clip_train_options *o, clip_warn_fn warn_fn, void *user, clip_trainer **out,
-                             clip_error *err)
+clip_status clipeng_trainer_new(const clip_train_options *o, const clipb_peers *peers, clip_warn_fn warn_fn,
+                                void *user, clip_trainer **out, clip_error *err)
 {
-    builder b = {.o = o, .warn = warn_fn, .user = user, .err = err};
+    builder b = {.o = o, .peers = peers, .warn = warn_fn, .user = user, .err = err};
     *out = NULL;
     return o ? create(&b, NULL, NULL, out) : clipb_fail(err, CLIP_EINVAL, NULL, "no settings of a training");
 }
@@ -391,14 +394,14 @@ static clip_status settings_of(clip_train_options *all, const char *json, const 
             continue;
         if (i != CLIP_TRAIN_THREADS && i != CLIP_TRAIN_WORKERS)
             return clipb_fail(err, CLIP_EINVAL, NULL,
-                              "a run goes on with the settings it was begun with: %s cannot change", name);
+                              "%s cannot change: a run goes on with the settings that it was begun with", name);
         TRY(clipeng_train_options_set(all, name, now->value[i], err));
     }
     return CLIP_OK;
 }
 
-clip_status clipeng_trainer_resume(const char *dir, const clip_train_options *o, clip_warn_fn warn_fn, void *user,
-                                clip_trainer **out, clip_error *err)
+clip_status clipeng_trainer_resume(const char *dir, const clip_train_options *o, const clipb_peers *peers,
+                                   clip_warn_fn warn_fn, void *user, clip_trainer **out, clip_error *err)
 {
     cliptrn_state state = {0};
     clip_train_options *all = NULL;
@@ -411,7 +414,7 @@ clip_status clipeng_trainer_resume(const char *dir, const clip_train_options *o,
     if (s == CLIP_OK)
         s = settings_of(all, state.settings, dir, o, err);
     if (s == CLIP_OK) {
-        builder b = {.o = all, .warn = warn_fn, .user = user, .err = err};
+        builder b = {.o = all, .peers = peers, .warn = warn_fn, .user = user, .err = err};
         s = create(&b, dir, &state, out);
     }
     clipeng_train_options_free(all);
@@ -486,6 +489,8 @@ clip_status clipeng_trainer_save(clip_trainer *t, const char *dir, clip_error *e
 {
     char *tmp;
     TRY(check_process(t, err));
+    if (clipb_peers_rank(t->t.peers) > 0) /* all ranks have the same weights; the first one saves them */
+        return CLIP_OK;
     if (!cliptrn_state_is_in(dir))
         TRY(clipb_dir_check_empty(dir, err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(dir, &tmp, err));

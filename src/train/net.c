@@ -2,7 +2,12 @@
  * only at the embeddings. So a batch may pass in chunks (Gao et al. 2021, arXiv:2101.06983). All
  * chunks are embedded without a tape, the loss and its gradient are taken at the embeddings, and
  * each chunk is embedded once more with a tape and goes back. The result is that of the whole
- * batch, the memory that of a chunk. */
+ * batch, the memory that of a chunk.
+ *
+ * With peers, each rank has a part of the batch. Between forward and loss the embeddings of all are
+ * gathered, and every rank takes the loss of the whole batch. Each goes back with the gradient at
+ * its own embeddings. The sum over ranks of what it finds at the towers is the gradient of the
+ * batch. */
 #include "train/net.h"
 
 #include <limits.h>
@@ -78,6 +83,9 @@ static clip_status check(const cliptrn_net *n, clip_error *err)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "in chunks, batch norms would see other statistics than in the whole batch: "
                           "freeze them, or train without chunks");
+    if (clipb_peers_size(o->peers) > 1 && !o->lock_image && !o->freeze_bn && t->kind->batchnorm)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "with peers, batch norms would see other statistics than in the whole batch: freeze them");
     return CLIP_OK;
 }
 
@@ -150,10 +158,16 @@ void cliptrn_net_free(cliptrn_net *n)
 typedef struct pass {
     cliptrn_net *n;
     const cliptrn_pairs *batch;
+    int B, most;                       /* pairs of all ranks; the most that a rank has */
     int D, K;                          /* K: patches kept of a picture; 0: all */
     float *v, *t, *dv, *dt, *again;    /* [N, D] */
     float *v_norm, *t_norm;            /* [N] */
     int32_t *kept, *off;               /* [N, K]; [N + 1], a chunk's own offsets */
+    int32_t *place;                    /* [N] place of a pair in the batch of all ranks */
+    /* Of all ranks. Alone, all_v is v, and so on. */
+    float *all_v, *all_t, *all_dv, *all_dt; /* [B, D] */
+    float *parts;                      /* [size][most, 2, D] v and t of the pairs of a rank */
+    int *taken;                        /* [size] */
     size_t image_at, tapes;            /* where the pictures' acts begin, where the tapes end */
     cliptrn_loss_acts loss;
     clipmdl_acts image, text;
@@ -171,7 +185,41 @@ static void layout(clipb_arena *a, pass *p)
     p->t_norm = CLIPB_NEW(a, float, N);
     p->kept = CLIPB_NEW(a, int32_t, N * (size_t)p->K);
     p->off = CLIPB_NEW(a, int32_t, N + 1);
-    cliptrn_loss_layout(a, &p->loss, &p->n->k, p->batch->N, p->D);
+    p->place = CLIPB_NEW(a, int32_t, N);
+    cliptrn_loss_layout(a, &p->loss, &p->n->k, p->B, p->D);
+    if (clipb_peers_size(p->n->opt.peers) == 1) {
+        p->all_v = p->v, p->all_t = p->t, p->all_dv = p->dv, p->all_dt = p->dt;
+        return;
+    }
+    const size_t B = (size_t)p->B, size = (size_t)p->n->opt.peers->size;
+    p->all_v = CLIPB_NEW(a, float, B * D);
+    p->all_t = CLIPB_NEW(a, float, B * D);
+    p->all_dv = CLIPB_NEW(a, float, B * D);
+    p->all_dt = CLIPB_NEW(a, float, B * D);
+    p->parts = CLIPB_NEW(a, float, size * (size_t)p->most * 2 * D);
+    p->taken = CLIPB_NEW(a, int, size);
+}
+
+/* The places in the whole batch that the pairs of this rank have. */
+static void find_places(pass *p)
+{
+    const clipb_peers *peers = p->n->opt.peers;
+    for (int j = 0, i = 0; i < p->batch->N; j++)
+        if (!peers || p->batch->holder[j] == peers->rank)
+            p->place[i++] = j;
+}
+
+/* The most pairs that a rank has. */
+static int most_of_a_rank(const clipb_peers *peers, const cliptrn_pairs *batch)
+{
+    int most = 0;
+    for (int r = 0; r < clipb_peers_size(peers); r++) {
+        int n = peers ? 0 : batch->N;
+        for (int j = 0; peers && j < batch->whole; j++)
+            n += batch->holder[j] == r;
+        most = n > most ? n : most;
+    }
+    return most;
 }
 
 /* K of the G patches of every picture, each choice as likely as any other, in order. */
@@ -179,7 +227,7 @@ static void draw_patches(pass *p, int64_t step)
 {
     const int G = p->n->image->patches;
     for (int i = 0; i < p->batch->N && p->K; i++) {
-        clipb_rng r = clipb_rng_at(p->n->opt.seed, CLIPB_RNG_PATCHES, (uint64_t)step, (uint64_t)i);
+        clipb_rng r = clipb_rng_at(p->n->opt.seed, CLIPB_RNG_PATCHES, (uint64_t)step, (uint64_t)p->place[i]);
         for (int g = 0, left = p->K; left > 0; g++)
             if ((int)clipb_rng_below(&r, (uint32_t)(G - g)) < left)
                 p->kept[i * p->K + p->K - left--] = g;
@@ -345,7 +393,41 @@ static clip_status text_backward(pass *p, int from, int N)
     return tower_backward(p, p->n->text, &p->text, texts_of(p, from, N), &g, p->dt + (size_t)from * (size_t)p->D);
 }
 
-static void loss_at_embeddings(pass *p, cliptrn_loss *out)
+/* The embeddings of all ranks, in the order of the whole batch. */
+static clip_status gather(pass *p, clip_error *err)
+{
+    const clipb_peers *peers = p->n->opt.peers;
+    const size_t D = (size_t)p->D, row = D * sizeof(float), part = (size_t)p->most * 2 * D;
+    if (clipb_peers_size(peers) == 1)
+        return CLIP_OK;
+    float *own = p->parts + (size_t)peers->rank * part;
+    memset(own, 0, part * sizeof(float));
+    for (size_t i = 0; i < (size_t)p->batch->N; i++) {
+        memcpy(own + 2 * i * D, p->v + i * D, row);
+        memcpy(own + (2 * i + 1) * D, p->t + i * D, row);
+    }
+    TRY(peers->gather(peers, p->parts, part * sizeof(float), err));
+    memset(p->taken, 0, (size_t)peers->size * sizeof *p->taken);
+    for (size_t j = 0; j < (size_t)p->B; j++) {
+        const int r = p->batch->holder[j];
+        const float *from = p->parts + (size_t)r * part + (size_t)p->taken[r]++ * 2 * D;
+        memcpy(p->all_v + j * D, from, row);
+        memcpy(p->all_t + j * D, from + D, row);
+    }
+    return CLIP_OK;
+}
+
+/* The gradient at this rank's embeddings, from that of the whole batch. */
+static void keep_own(const pass *p)
+{
+    const size_t D = (size_t)p->D;
+    for (size_t i = 0; p->all_dv != p->dv && i < (size_t)p->batch->N; i++) {
+        memcpy(p->dv + i * D, p->all_dv + (size_t)p->place[i] * D, D * sizeof(float));
+        memcpy(p->dt + i * D, p->all_dt + (size_t)p->place[i] * D, D * sizeof(float));
+    }
+}
+
+static clip_status loss_at_embeddings(pass *p, cliptrn_loss *out, clip_error *err)
 {
     cliptrn_net *n = p->n;
     const int N = p->batch->N, D = p->D;
@@ -354,12 +436,35 @@ static void loss_at_embeddings(pass *p, cliptrn_loss *out)
                           .bias = sigmoid ? *cliptrn_net_number(n, n->w, "logit_bias") : 0};
     clipk_l2norm(&n->k, p->v, p->v_norm, N, D);
     clipk_l2norm(&n->k, p->t, p->t_norm, N, D);
-    cliptrn_loss_backward(&n->k, out, p->dv, p->dt, &p->loss, p->v, p->t, N, D, n->opt.loss);
+    TRY(gather(p, err));
+    cliptrn_loss_backward(&n->k, out, p->all_dv, p->all_dt, &p->loss, p->all_v, p->all_t, p->B, D, n->opt.loss);
+    keep_own(p);
     clipk_l2norm_backward(&n->k, p->dv, p->dv, p->v, p->v_norm, N, D);
     clipk_l2norm_backward(&n->k, p->dt, p->dt, p->t, p->t_norm, N, D);
     *cliptrn_net_number(n, n->g, "logit_scale") = (float)out->dscale;
     if (sigmoid)
         *cliptrn_net_number(n, n->g, "logit_bias") = (float)out->dbias;
+    return CLIP_OK;
+}
+
+/* Sum over ranks the gradient at the towers. Every rank has the whole one at logit_scale and
+ * logit_bias. Neighbours in memory are summed in one call. */
+static clip_status sum_gradients(const cliptrn_net *n, clip_error *err)
+{
+    const clipb_peers *peers = n->opt.peers;
+    size_t from = 0, count = 0;
+    for (size_t i = 0; i < n->params.n && clipb_peers_size(peers) > 1; i++) {
+        const clipmdl_param *q = &n->params.param[i];
+        if (!n->trains[i] || !(q->flags & (CLIPMDL_IMAGE_PARAM | CLIPMDL_TEXT_PARAM)))
+            continue;
+        if (count > 0 && q->at != from + count) {
+            TRY(peers->sum(peers, n->g + from, count, err));
+            count = 0;
+        }
+        from = count > 0 ? from : q->at;
+        count += q->count;
+    }
+    return count > 0 ? peers->sum(peers, n->g + from, count, err) : CLIP_OK;
 }
 
 static clip_status go_back(pass *p, int from, int N, bool once)
@@ -377,31 +482,51 @@ static clip_status go_back(pass *p, int from, int N, bool once)
     return CLIP_OK;
 }
 
-clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out)
+/* A rank that has no pair of a batch adds nothing. */
+static void zero_towers(const cliptrn_net *n)
 {
-    const int N = batch->N, D = n->config.embed_dim, chunk = n->opt.chunk > 0 && n->opt.chunk < N ? n->opt.chunk : N;
-    const bool once = chunk == N;
-    pass p = {.n = n, .batch = batch, .D = D};
+    for (size_t i = 0; i < n->params.n; i++)
+        if (n->params.param[i].flags & (CLIPMDL_IMAGE_PARAM | CLIPMDL_TEXT_PARAM))
+            memset(n->g + n->params.param[i].at, 0, n->params.param[i].count * sizeof(float));
+}
+
+static clip_status prepare(pass *p, int chunk, int64_t step)
+{
+    cliptrn_net *n = p->n;
     if (n->opt.patch_dropout > 0) {
         const int K = (int)(n->image->patches * (1 - n->opt.patch_dropout)); /* in double, as OpenCLIP */
-        p.K = K > 0 ? K : 1;
+        p->K = K > 0 ? K : 1;
     }
     for (int placing = 0; placing < 2; placing++) {
         clipb_arena a = placing ? clipb_arena_on(&n->batch) : (clipb_arena){0};
-        layout(&a, &p);
+        layout(&a, p);
         if (!placing)
             TRY(clipb_block_reserve(&n->batch, a.peak));
     }
-    TRY(place(&p, chunk));
-    draw_patches(&p, step);
+    find_places(p);
+    draw_patches(p, step);
+    return p->batch->N > 0 ? place(p, chunk) : reserve(n, n->params.count * sizeof(float));
+}
 
+clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out,
+                                 clip_error *err)
+{
+    const int N = batch->N, D = n->config.embed_dim, chunk = n->opt.chunk > 0 && n->opt.chunk < N ? n->opt.chunk : N;
+    const bool once = chunk == N;
+    pass p = {.n = n, .batch = batch, .D = D, .B = n->opt.peers ? batch->whole : N};
+    p.most = most_of_a_rank(n->opt.peers, batch);
+    if (prepare(&p, chunk, step) < 0)
+        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory: a smaller batch, or chunks of it, take less");
     for (int i = 0; i < N; i += chunk) {
         const int m = N - i < chunk ? N - i : chunk;
         text_forward(&p, i, m, once && trains_text(n), p.t + (size_t)i * (size_t)D);
         image_forward(&p, i, m, once && trains_image(n), p.v + (size_t)i * (size_t)D);
     }
-    loss_at_embeddings(&p, out);
+    TRY(loss_at_embeddings(&p, out, err));
     for (int i = 0; i < N; i += chunk)
-        TRY(go_back(&p, i, N - i < chunk ? N - i : chunk, once));
-    return CLIP_OK;
+        if (go_back(&p, i, N - i < chunk ? N - i : chunk, once) < 0)
+            return clipb_nomem(err, NULL);
+    if (N == 0)
+        zero_towers(n);
+    return sum_gradients(n, err);
 }

@@ -2,6 +2,7 @@
 #ifndef CLIPTRN_NET_H
 #define CLIPTRN_NET_H
 
+#include "base/peers.h"
 #include "model/params.h"
 #include "model/tower.h"
 #include "train/loss.h"
@@ -17,14 +18,17 @@ typedef struct cliptrn_net_options {
     double patch_dropout;              /* share of a picture's patches that a step leaves out */
     int chunk;                         /* samples whose tape is held at once; 0: all */
     uint64_t seed;
+    const clipb_peers *peers;          /* who train the same net; must outlive it; NULL: alone */
 } cliptrn_net_options;
 
 /* N pairs: pixels [N, 3, S, S]; text i is ids[off[i]] .. ids[off[i + 1] - 1], cut to the length
- * that its tower needs. */
+ * that its tower needs. With peers, they are this rank's part of a batch of `whole` pairs. */
 typedef struct cliptrn_pairs {
     int N;
     const float *pixels;
     const int32_t *ids, *off;
+    int whole;         /* not read alone */
+    const int *holder; /* [whole] the rank that has the pair; each rank has its own in order */
 } cliptrn_pairs;
 
 typedef struct cliptrn_net {
@@ -52,9 +56,12 @@ void cliptrn_net_free(cliptrn_net *n);
 cliptrn_weights cliptrn_net_weights(const cliptrn_net *n);
 
 /* cliptrn_net_gradient(): n->g becomes the gradient of the loss on a batch at the weights n->w.
+ * With peers, all ranks call it together. Loss and gradient are those of the whole batch, with the
+ * same bits in every rank.
  * step  in   seeds the draws of this step (patch dropout)
- * Errors: CLIP_ENOMEM. */
-clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out);
+ * Errors: CLIP_ENOMEM, CLIP_EIO (a peer is gone). */
+clip_status cliptrn_net_gradient(cliptrn_net *n, const cliptrn_pairs *batch, int64_t step, cliptrn_loss *out,
+                                 clip_error *err);
 
 /* cliptrn_net_settle(): the end of a step, after the optimizer. logit_scale is clamped to [0, ln
  * 100]. The running statistics of batch norms move by a tenth, PyTorch's default, towards the

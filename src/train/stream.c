@@ -7,8 +7,13 @@
  *           --next(), when the oldest cell is done--> batch
  *
  * The end of an epoch and a fatal error are cells as well. They arrive after all cells before them.
- * There are two locks: `turn` for the order and `taken`; within it `lock`, for `done`, `passed` and
- * `stop`. */
+ *
+ * With peers, the sample at place p of an epoch is decoded by rank p % size. All ranks take the
+ * same cells. For as many as the batch still lacks, they tell each other which are sound. So a
+ * broken sample is skipped by all of them, and the batch is that of a process alone.
+ *
+ * `turn` guards the order and `taken`. `lock` guards `done`, `passed` and `stop`. Take `turn`
+ * first. */
 #include "train/stream.h"
 
 #include <pthread.h>
@@ -21,10 +26,10 @@
 #include "base/file.h"
 #include "train/stream_order.h"
 
-enum { NAMED = 10, MAX_WORKERS = 1024, MAX_BATCH = 1 << 20, MAX_CONTEXT = 1 << 16 };
+enum { REPORT = 1, NAMED = 10, MAX_WORKERS = 1024, MAX_BATCH = 1 << 20, MAX_CONTEXT = 1 << 16 };
 #define MAX_AHEAD ((size_t)1 << 29) /* bytes of pictures in cells */
 
-typedef enum kind { SOUND, BROKEN, END, FATAL } kind;
+typedef enum kind { SOUND, BROKEN, ELSEWHERE, END, FATAL } kind; /* ELSEWHERE: of another rank */
 
 typedef struct cell {
     kind kind;
@@ -39,7 +44,16 @@ typedef struct cell {
     clip_error err;            /* BROKEN: empty if this was known before */
 } cell;
 
+/* A sample that was taken: its place in the catalogue, who decoded it, and what became of it. */
+typedef struct taken {
+    int64_t index;
+    cliptrn_position at, next;
+    int rank;
+    bool broken;
+} taken;
+
 struct cliptrn_stream {
+    const clipb_peers *peers;
     clipimg_recipe recipe;
     clip_image_options image;
     clipimg_augment augment;
@@ -68,13 +82,17 @@ struct cliptrn_stream {
     int workers;             /* that run */
     pid_t process;           /* they run in */
     /* the batch */
-    int N;
+    int N;                   /* of all ranks */
+    int n;                   /* that it has so far */
+    int *holder;             /* [N] */
+    taken *window;           /* [N] samples that were taken since the last exchange */
+    uint8_t *reports;        /* [size][REPORT + N] what ranks tell each other of a window; NULL: alone */
+    int mine, room_for;      /* samples of this rank in it; and how many the arrays below hold */
     float *pixels;
     int32_t *ids, *off;
     const char **key, **caption;
     int64_t *index;
-    cliptrn_sample **sample; /* [N] that it holds */
-    int n;
+    cliptrn_sample **sample; /* that it holds */
     bool from_start;         /* this epoch was read from its beginning */
     int64_t sound, batches;  /* of it, so far */
     cliptrn_stream_stats stats;
@@ -94,6 +112,11 @@ static bool wait_for_room(cliptrn_stream *s)
     return go;
 }
 
+static int rank_of(const cliptrn_stream *s, const cell *c)
+{
+    return (int)(c->at.sample % clipb_peers_size(s->peers));
+}
+
 /* Put the next sample of the order into the next cell; NULL: there is nothing more to do. */
 static cell *claim(cliptrn_stream *s)
 {
@@ -109,7 +132,12 @@ static cell *claim(cliptrn_stream *s)
         else if (!c->sample)
             s->at = (cliptrn_position){s->at.epoch + 1, 0};
         c->next = s->at;
-        c->kind = c->status < 0 ? FATAL : c->sample ? SOUND : END;
+        if (c->status < 0)
+            c->kind = FATAL;
+        else if (!c->sample)
+            c->kind = END;
+        else
+            c->kind = rank_of(s, c) == clipb_peers_rank(s->peers) ? SOUND : ELSEWHERE;
     }
     pthread_mutex_unlock(&s->turn);
     return c;
@@ -191,8 +219,9 @@ static void release(cliptrn_sample **s)
 
 static void drop_batch(cliptrn_stream *s)
 {
-    while (s->n > 0)
-        release(&s->sample[--s->n]);
+    while (s->mine > 0)
+        release(&s->sample[--s->mine]);
+    s->n = 0;
 }
 
 static cell *oldest(cliptrn_stream *s)
@@ -219,14 +248,15 @@ static void pass(cliptrn_stream *s, cell *c)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Count a broken sample once. The first few are named. */
+/* Count a broken sample once. The first few are named.
+ * message  in   NULL: another rank names it */
 static void count_broken(cliptrn_stream *s, int64_t index, const char *message)
 {
     if (s->bad[index])
         return;
     s->bad[index] = 1;
     s->stats.broken++;
-    if (s->warn && s->stats.broken <= NAMED)
+    if (s->warn && message && s->stats.broken <= NAMED)
         s->warn(s->warn_user, message);
 }
 
@@ -237,13 +267,37 @@ static clip_status found_by_scan(void *user, int64_t index, const char *message)
     TRY(clipb_grow((void **)&s->bad, &s->bad_capacity, (size_t)index + 1, 1));
     for (size_t i = before; i < s->bad_capacity; i++)
         s->bad[i] = 0;
-    count_broken(s, index, message);
+    count_broken(s, index, clipb_peers_rank(s->peers) == 0 ? message : NULL);
     return CLIP_OK;
 }
 
-static void add_to_batch(cliptrn_stream *s, cell *c)
+static bool widen(void *array, size_t n, size_t size)
 {
-    const int n = s->n++;
+    void **p = array, *wider = realloc(*p, n * size);
+    *p = wider ? wider : *p;
+    return wider;
+}
+
+/* Room for n samples of this rank. */
+static clip_status reserve(cliptrn_stream *s, int samples)
+{
+    const size_t n = (size_t)samples;
+    if (s->plane > SIZE_MAX / sizeof(float) / n)
+        return CLIP_ENOMEM;
+    if (!widen(&s->pixels, n, s->plane * sizeof *s->pixels) ||
+        !widen(&s->ids, n, (size_t)s->context * sizeof *s->ids) || !widen(&s->off, n + 1, sizeof *s->off) ||
+        !widen(&s->key, n, sizeof *s->key) || !widen(&s->caption, n, sizeof *s->caption) ||
+        !widen(&s->index, n, sizeof *s->index) || !widen(&s->sample, n, sizeof *s->sample))
+        return CLIP_ENOMEM;
+    s->room_for = samples;
+    return CLIP_OK;
+}
+
+static clip_status add_to_batch(cliptrn_stream *s, cell *c)
+{
+    if (s->mine == s->room_for)
+        TRY(reserve(s, s->mine + s->mine / 8 + 1));
+    const int n = s->mine++;
     s->off[n] = n == 0 ? 0 : s->off[n];
     memcpy(s->pixels + (size_t)n * s->plane, c->pixels, s->plane * sizeof *c->pixels);
     memcpy(s->ids + s->off[n], c->ids, (size_t)c->n_ids * sizeof *c->ids);
@@ -253,7 +307,7 @@ static void add_to_batch(cliptrn_stream *s, cell *c)
     s->index[n] = c->sample->index;
     s->sample[n] = c->sample;
     c->sample = NULL;
-    s->sound++;
+    return CLIP_OK;
 }
 
 static clip_status end_epoch(cliptrn_stream *s, const cell *c)
@@ -269,36 +323,87 @@ static clip_status end_epoch(cliptrn_stream *s, const cell *c)
     return CLIP_OK;
 }
 
-/* Act on the oldest cell. */
-static clip_status take(cliptrn_stream *s, cell *c, cliptrn_batch *out)
+/* Take cells up to what the batch lacks, or to the end of the epoch.
+ * n  out  samples in the window */
+static clip_status take_window(cliptrn_stream *s, int *n)
 {
-    switch (c->kind) {
-    case SOUND:
-        add_to_batch(s, c);
-        out->epoch = c->at.epoch;
-        out->next = c->next;
-        return CLIP_OK;
-    case BROKEN:
-        count_broken(s, c->sample->index, c->err.message);
-        return CLIP_OK;
-    case END:
-        return end_epoch(s, c);
-    case FATAL:
-        s->err = c->err;
-        return c->status;
+    clip_status status = CLIP_OK;
+    for (*n = 0; *n < s->N - s->n && status == CLIP_OK; ++*n) {
+        cell *c = oldest(s);
+        if (c->kind == END)
+            break;
+        if (c->kind == FATAL) {
+            s->err = c->err;
+            return c->status;
+        }
+        s->window[*n] = (taken){c->sample->index, c->at, c->next, rank_of(s, c), c->kind == BROKEN};
+        if (c->kind == BROKEN)
+            count_broken(s, c->sample->index, c->err.message);
+        if (c->kind == SOUND)
+            status = add_to_batch(s, c);
+        pass(s, c);
+    }
+    return status == CLIP_ENOMEM ? clipb_nomem(&s->err, NULL) : status;
+}
+
+/* Tell the other ranks which samples of the window are broken here, and learn it from them.
+ * status  in   not CLIP_OK: this rank cannot go on */
+static clip_status agree(cliptrn_stream *s, int n, clip_status status)
+{
+    const int size = clipb_peers_size(s->peers);
+    const size_t bytes = REPORT + (size_t)s->N;
+    if (size == 1)
+        return status;
+    uint8_t *own = s->reports + (size_t)clipb_peers_rank(s->peers) * bytes;
+    memset(own, 0, bytes);
+    own[0] = status < 0;
+    for (int i = 0; i < n; i++)
+        own[REPORT + i] = s->window[i].broken;
+    const clip_status exchanged = s->peers->gather(s->peers, s->reports, bytes, &s->err);
+    TRY(status);
+    TRY(exchanged);
+    for (int r = 0; r < size; r++)
+        if (s->reports[(size_t)r * bytes])
+            return clipb_fail(&s->err, CLIP_EIO, NULL, "rank %d of %d cannot read its data", r, size);
+    for (int i = 0; i < n; i++) {
+        taken *t = &s->window[i];
+        t->broken = s->reports[(size_t)t->rank * bytes + REPORT + (size_t)i];
+        if (t->broken)
+            count_broken(s, t->index, NULL);
     }
     return CLIP_OK;
+}
+
+static clip_status fill_batch(cliptrn_stream *s, cliptrn_batch *out)
+{
+    int n;
+    const clip_status status = take_window(s, &n);
+    TRY(agree(s, n, status));
+    for (int i = 0; i < n; i++) {
+        const taken *t = &s->window[i];
+        if (t->broken)
+            continue;
+        s->holder[s->n++] = t->rank;
+        s->sound++;
+        out->epoch = t->at.epoch;
+        out->next = t->next;
+    }
+    if (s->n == s->N)
+        return CLIP_OK;
+    cell *c = oldest(s);
+    if (c->kind != END)
+        return CLIP_OK;
+    const clip_status ended = end_epoch(s, c);
+    pass(s, c);
+    return ended;
 }
 
 clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_error *err)
 {
     *out = (cliptrn_batch){0};
     drop_batch(s);
-    while (s->n < s->N && s->status == CLIP_OK) {
-        cell *c = oldest(s);
-        s->status = take(s, c, out);
-        pass(s, c);
-    }
+    while (s->n < s->N && s->status == CLIP_OK)
+        s->status = fill_batch(s, out);
     if (s->status < 0) {
         *out = (cliptrn_batch){0};
         if (err)
@@ -307,7 +412,9 @@ clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_erro
     }
     s->batches++;
     s->stats.seen += s->N;
-    out->N = s->N;
+    out->N = s->mine;
+    out->whole = s->N;
+    out->holder = s->holder;
     out->pixels = s->pixels;
     out->ids = s->ids;
     out->off = s->off;
@@ -327,25 +434,20 @@ cliptrn_stream_stats cliptrn_stream_get_stats(const cliptrn_stream *s) { return 
 static clip_status allocate(cliptrn_stream *s, int workers)
 {
     const size_t N = (size_t)s->N, context = (size_t)s->context, least = 2 * (size_t)workers;
-    size_t floats;
-    if (__builtin_mul_overflow(N, s->plane, &floats) || floats > SIZE_MAX / sizeof(float))
-        return CLIP_ENOMEM;
+    const int size = clipb_peers_size(s->peers);
+    TRY(reserve(s, (s->N + size - 1) / size));
     s->n_cells = MAX_AHEAD / (s->plane * sizeof(float));
     s->n_cells = s->n_cells > 2 * N ? 2 * N : s->n_cells;
     s->n_cells = s->n_cells < least ? least : s->n_cells;
     s->cells = calloc(s->n_cells, sizeof *s->cells);
     s->cell_pixels = calloc(s->n_cells * s->plane, sizeof *s->cell_pixels);
     s->cell_ids = calloc(s->n_cells * context, sizeof *s->cell_ids);
-    s->pixels = malloc(floats * sizeof *s->pixels);
-    s->ids = malloc(N * context * sizeof *s->ids);
-    s->off = malloc((N + 1) * sizeof *s->off);
-    s->key = malloc(N * sizeof *s->key);
-    s->caption = malloc(N * sizeof *s->caption);
-    s->index = malloc(N * sizeof *s->index);
-    s->sample = malloc(N * sizeof *s->sample);
+    s->holder = malloc(N * sizeof *s->holder);
+    s->window = malloc(N * sizeof *s->window);
+    s->reports = size > 1 ? malloc((size_t)size * (REPORT + N)) : NULL;
     s->thread = malloc((size_t)workers * sizeof *s->thread);
-    if (!s->cells || !s->cell_pixels || !s->cell_ids || !s->pixels || !s->ids || !s->off || !s->key || !s->caption ||
-        !s->index || !s->sample || !s->thread)
+    if (!s->cells || !s->cell_pixels || !s->cell_ids || !s->holder || !s->window || (size > 1 && !s->reports) ||
+        !s->thread)
         return CLIP_ENOMEM;
     for (size_t i = 0; i < s->n_cells; i++) {
         s->cells[i].pixels = s->cell_pixels + i * s->plane;
@@ -384,6 +486,9 @@ static clip_status check(const cliptrn_stream_options *opt, clip_error *err)
         return clipb_fail(err, CLIP_EINVAL, NULL, "data, recipe or tokenizer are missing");
     if (opt->batch < 1 || opt->batch > MAX_BATCH)
         return clipb_fail(err, CLIP_EINVAL, NULL, "a batch of %d samples: must be 1 to %d", opt->batch, MAX_BATCH);
+    if (opt->batch < clipb_peers_size(opt->peers))
+        return clipb_fail(err, CLIP_EINVAL, NULL, "a batch of %d pairs for %d ranks: each needs one", opt->batch,
+                          clipb_peers_size(opt->peers));
     if (opt->workers < 1 || opt->workers > MAX_WORKERS)
         return clipb_fail(err, CLIP_EINVAL, NULL, "%d threads to read data: must be 1 to %d", opt->workers,
                           MAX_WORKERS);
@@ -400,6 +505,7 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
     if (!s)
         return clipb_nomem(err, opt->spec);
     s->process = getpid();
+    s->peers = opt->peers;
     s->recipe = *opt->recipe;
     s->image = clipimg_recipe_options(opt->recipe);
     if (opt->max_pixels > 0)
@@ -459,6 +565,9 @@ void cliptrn_stream_close(cliptrn_stream *s)
     free(s->caption);
     free(s->index);
     free(s->sample);
+    free(s->holder);
+    free(s->window);
+    free(s->reports);
     free(s->thread);
     free(s);
 }

@@ -10,11 +10,15 @@
  *
  * A batch is the next N sound samples in order. A broken sample is skipped, counted and named. The
  * rest of an epoch that does not fill a batch is dropped, as with OpenCLIP's drop_last. So batches
- * depend only on data, options and seed, and not on the number or the speed of workers. A stream
- * that is opened at batch.next of another stream goes on as that one did. */
+ * depend only on data, options and seed, and not on the number or the speed of workers or ranks. A
+ * stream that is opened at batch.next of another stream goes on as that one did.
+ *
+ * With peers, every rank opens the stream with the same options, and gets its own part of each
+ * batch. All ranks call next() together. */
 #ifndef CLIPTRN_STREAM_H
 #define CLIPTRN_STREAM_H
 
+#include "base/peers.h"
 #include "image/augment.h"
 #include "text/tokenizer.h"
 
@@ -34,7 +38,8 @@ typedef struct cliptrn_stream_options {
     const clipimg_augment *augment;  /* NULL: pictures as for inference */
     const cliptok *tokenizer;        /* must outlive the stream; all other pointers are copied */
     int context_length;
-    int batch;                       /* N */
+    int batch;                       /* pairs, of all ranks together */
+    const clipb_peers *peers;        /* must outlive the stream; NULL: alone */
     int workers;                     /* threads that decode, at least 1 */
     uint64_t seed;
     int shuffle_buffer;              /* samples; 0: 10,000 */
@@ -46,7 +51,9 @@ typedef struct cliptrn_stream_options {
 
 /* A batch. Its memory belongs to the stream, and is valid until the next call. */
 typedef struct cliptrn_batch {
-    int N;
+    int N;                         /* pairs of this rank; alone, of the whole batch */
+    int whole;                     /* pairs of all ranks */
+    const int *holder;             /* [whole] the rank that has the pair; each rank has its own in order */
     const float *pixels;           /* [N, 3, S, S] */
     const int32_t *ids, *off;      /* text i is ids[off[i]] .. ids[off[i + 1] - 1], with start and end; off [N + 1] */
     const char *const *key;        /* [N] file, or TAR/MEMBER */
@@ -57,8 +64,8 @@ typedef struct cliptrn_batch {
 } cliptrn_batch;
 
 typedef struct cliptrn_stream_stats {
-    int64_t seen;   /* samples delivered in batches */
-    int64_t broken; /* samples found broken; each counts once */
+    int64_t seen;   /* samples delivered in batches, to all ranks */
+    int64_t broken; /* samples found broken, by all ranks; each counts once */
     double waited;  /* seconds that next() waited for the workers */
 } cliptrn_stream_stats;
 
@@ -72,7 +79,8 @@ clip_status cliptrn_stream_open(const cliptrn_stream_options *opt, cliptrn_strea
 
 /* cliptrn_stream_next(): the next batch. There always is one, epoch after epoch.
  * Errors: CLIP_EFORMAT (an epoch has fewer sound samples than a batch, or a tar has become
- * unreadable), CLIP_EIO, CLIP_ENOMEM. After an error every call returns the same error. */
+ * unreadable), CLIP_EIO (also where another rank fails), CLIP_ENOMEM. After an error every call
+ * returns the same error. */
 clip_status cliptrn_stream_next(cliptrn_stream *s, cliptrn_batch *out, clip_error *err);
 
 /* cliptrn_stream_count(): the number of pairs in an epoch, without those that the scan found

@@ -38,6 +38,7 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
 {
     cliptrn_optimizer_options o = *optimizer;
     TRY(cliptrn_stream_open(stream, &t->stream, err));
+    t->peers = stream->peers;
     t->next = stream->start;
     t->batch = stream->batch;
     t->per_epoch = cliptrn_stream_count(t->stream) / stream->batch;
@@ -90,9 +91,9 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
     TRY(cliptrn_stream_next(t->stream, &b, err));
     if (cut_texts(t, &b) < 0)
         return clipb_nomem(err, NULL);
-    const cliptrn_pairs pairs = {.N = b.N, .pixels = b.pixels, .ids = t->ids, .off = t->off};
-    if (cliptrn_net_gradient(&t->net, &pairs, t->optimizer.step, &loss) < 0)
-        return clipb_fail(err, CLIP_ENOMEM, NULL, "out of memory: a smaller batch, or chunks of it, take less");
+    const cliptrn_pairs pairs = {
+        .N = b.N, .pixels = b.pixels, .ids = t->ids, .off = t->off, .whole = b.whole, .holder = b.holder};
+    TRY(cliptrn_net_gradient(&t->net, &pairs, t->optimizer.step, &loss, err));
     const cliptrn_weights weights = cliptrn_net_weights(&t->net);
     const double norm = cliptrn_gradient_norm(&t->net.k, &weights);
     if (!isfinite(loss.loss) || !isfinite(norm))

@@ -10,6 +10,7 @@ typedef struct cliptrn_trainer {
     cliptrn_net net;
     cliptrn_optimizer optimizer;
     cliptrn_stream *stream;
+    const clipb_peers *peers;
     cliptrn_position next;   /* place in the stream after the last step */
     int64_t steps, per_epoch;
     int batch;
@@ -31,7 +32,7 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
                                  const cliptrn_optimizer_options *optimizer, clip_error *err);
 void cliptrn_trainer_free(cliptrn_trainer *t);
 
-/* cliptrn_trainer_step(): clipeng_trainer_step() of clip.h. */
+/* cliptrn_trainer_step(): clip_trainer_step() of clip.h. With peers, all ranks call it together. */
 clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_error *err);
 
 /* cliptrn_state_write(), cliptrn_state_read(): the state that resuming needs besides the weights,

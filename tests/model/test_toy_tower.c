@@ -152,7 +152,7 @@ static int setup(void **state)
     return 0;
 }
 
-static const cliptrn_pairs pairs = {PAIRS, pixels, ids, off};
+static const cliptrn_pairs pairs = {.N = PAIRS, .pixels = pixels, .ids = ids, .off = off};
 
 static clipmdl_config small(void)
 {
@@ -194,7 +194,7 @@ static void net_open(cliptrn_net *n, const clipmdl_config *c, const cliptrn_net_
 static double loss_of(cliptrn_net *n)
 {
     cliptrn_loss l;
-    assert_int_equal(cliptrn_net_gradient(n, &pairs, 0, &l), CLIP_OK);
+    assert_int_equal(cliptrn_net_gradient(n, &pairs, 0, &l, NULL), CLIP_OK);
     return l.loss;
 }
 

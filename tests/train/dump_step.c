@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     clip_error err = {.message = "out of memory"};
     clip_status r = step_open(&s, argv[1], argv[2], &opt, 0, &err);
     if (r == CLIP_OK)
-        r = cliptrn_net_gradient(&s.net, &s.batch, 0, &loss);
+        r = cliptrn_net_gradient(&s.net, &s.batch, 0, &loss, &err);
     if (r == CLIP_OK)
         cliptrn_net_settle(&s.net);
     if (r == CLIP_OK)

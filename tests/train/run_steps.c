@@ -13,10 +13,12 @@ static clip_status run(step *s, cliptrn_optimizer *o, int B)
 {
     const size_t S = (size_t)s->net.config.vision.image_size;
     for (int i = 0; (i + 1) * B <= s->batch.N; i++) {
-        const cliptrn_pairs batch = {B, s->pixels + (size_t)i * (size_t)B * 3 * S * S, s->ids,
-                                     s->off + (size_t)i * (size_t)B};
+        const cliptrn_pairs batch = {.N = B,
+                                     .pixels = s->pixels + (size_t)i * (size_t)B * 3 * S * S,
+                                     .ids = s->ids,
+                                     .off = s->off + (size_t)i * (size_t)B};
         cliptrn_loss loss;
-        TRY(cliptrn_net_gradient(&s->net, &batch, i, &loss));
+        TRY(cliptrn_net_gradient(&s->net, &batch, i, &loss, NULL));
         const cliptrn_weights weights = cliptrn_net_weights(&s->net);
         const double norm = cliptrn_gradient_norm(&s->net.k, &weights), lr = cliptrn_learning_rate(&o->opt, i);
         cliptrn_optimizer_step(o, &s->net.k, &weights, norm);

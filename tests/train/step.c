@@ -63,7 +63,7 @@ static clip_status pairs(step *s, const clipmdl_store *store, const char *file, 
     if (!s->pixels || !s->ids || N < 1 || n_pixels != (size_t)N * 3 * S * S ||
         n_ids != (size_t)s->off[N] * sizeof *s->ids)
         return clipb_fail(err, CLIP_EMISMATCH, file, "no batch for this model");
-    s->batch = (cliptrn_pairs){N, s->pixels, s->ids, s->off};
+    s->batch = (cliptrn_pairs){.N = N, .pixels = s->pixels, .ids = s->ids, .off = s->off};
     return CLIP_OK;
 }
 

@@ -40,7 +40,7 @@ static void open_step(step *s, const cliptrn_net_options *opt, int threads)
 static double gradient(step *s)
 {
     cliptrn_loss loss;
-    assert_int_equal(cliptrn_net_gradient(&s->net, &s->batch, 0, &loss), CLIP_OK);
+    assert_int_equal(cliptrn_net_gradient(&s->net, &s->batch, 0, &loss, NULL), CLIP_OK);
     return loss.loss;
 }
 
