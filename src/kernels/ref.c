@@ -57,6 +57,7 @@ static double act(double z, clipk_act a)
     case CLIPK_RELU: return z < 0 ? 0 : z;
     case CLIPK_GELU: return z * 0.5 * erfc(-z * 0.70710678118654752440);
     case CLIPK_QUICKGELU: return z / (1 + exp(-1.702 * z));
+    case CLIPK_GELU_TANH: return 0.5 * z * (1 + tanh(sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
     default: return z;
     }
 }

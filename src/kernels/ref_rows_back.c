@@ -22,6 +22,12 @@ double NAME(sum_squares)(const float *x, size_t n)
     return s;
 }
 
+static double gelu_tanh_slope(double x)
+{
+    const double t = tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+}
+
 /* act'(x). At the infinities it is its limit, which the formulas miss. */
 static double slope(double x, clipk_act act)
 {
@@ -32,6 +38,7 @@ static double slope(double x, clipk_act act)
     case CLIPK_RELU: return x <= 0 ? 0 : 1;
     case CLIPK_GELU: return 0.5 * erfc(-x / sqrt(2)) + x * exp(-0.5 * x * x) * 0.39894228040143267794;
     case CLIPK_QUICKGELU: return s + 1.702 * x * s / (1 + exp(1.702 * x));
+    case CLIPK_GELU_TANH: return gelu_tanh_slope(x);
     default: return 1;
     }
 }

@@ -93,12 +93,23 @@ static inline vf vgelu(vf x)
     return vat_least(x, 0.0f) - a * vtail(a);
 }
 
+/* (1 + tanh(u)) / 2 is the sigmoid of 2u, which is x (A + B x^2). */
+#define GELU_TANH_A 1.5957691216f
+#define GELU_TANH_B 0.0713548163f
+
+static inline vf vgelu_tanh(vf x)
+{
+    x = vat_least(x, -128.0f);
+    return x * vsigmoid(x * (x * x * GELU_TANH_B + GELU_TANH_A));
+}
+
 static inline vf vact(vf x, clipk_act act)
 {
     switch (act) {
     case CLIPK_RELU: return vat_least(x, 0.0f);
     case CLIPK_GELU: return vgelu(x);
     case CLIPK_QUICKGELU: return vquickgelu(x);
+    case CLIPK_GELU_TANH: return vgelu_tanh(x);
     default: return x;
     }
 }
@@ -123,11 +134,23 @@ static inline vf vquickgelu_slope(vf x, vf *slope)
     return x * s;
 }
 
+/* With w = x (A + B x^2), e = exp(-w), s = 1 / (1 + e):  gelu_tanh'(x) = s (1 + x w' e s). */
+static inline vf vgelu_tanh_slope(vf x, vf *slope)
+{
+    x = vat_least(x, -128.0f);
+    vf near = vat_most(x, 128.0f), square = near * near;
+    vf e = vexp(-near * (square * GELU_TANH_B + GELU_TANH_A)), s = 1.0f / (1.0f + e);
+    vf xdw = near * (square * (3 * GELU_TANH_B) + GELU_TANH_A);
+    *slope = s * (1.0f + xdw * vmin(e * s, vset1(1.0f)));
+    return x * s;
+}
+
 static inline vf vact_slope(vf x, clipk_act act, vf *slope)
 {
     switch (act) {
     case CLIPK_GELU: return vgelu_slope(x, slope);
     case CLIPK_QUICKGELU: return vquickgelu_slope(x, slope);
+    case CLIPK_GELU_TANH: return vgelu_tanh_slope(x, slope);
     case CLIPK_RELU: *slope = vselect(x <= 0, vset1(0.0f), vset1(1.0f)); return vat_least(x, 0.0f);
     default: *slope = vset1(1.0f); return x;
     }

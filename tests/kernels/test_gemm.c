@@ -193,6 +193,7 @@ static double act_of(double z, clipk_act a)
     case CLIPK_RELU: return z < 0 ? 0 : z;
     case CLIPK_GELU: return z * 0.5 * erfc(-z * sqrt(0.5));
     case CLIPK_QUICKGELU: return z / (1 + exp(-1.702 * z));
+    case CLIPK_GELU_TANH: return z * (1 + tanh(sqrt(2 / M_PI) * (z + 0.044715 * z * z * z))) / 2;
     default: return z;
     }
 }
@@ -316,7 +317,7 @@ static void not_numbers_of(const clipk_set *set, const clipk_format *format)
     enum { M = 9, N = 37, K = 301 };
     clipk_ctx k = ctx_of(set, 1);
     float *x = random_floats(M * K), *W = random_floats(N * K), *y = floats_new(M * N);
-    for (int act = CLIPK_LINEAR; act <= CLIPK_QUICKGELU; act++) {
+    for (int act = CLIPK_LINEAR; act <= CLIPK_GELU_TANH; act++) {
         x[2 * K + 5] = NAN;
         x[4 * K + K - 1] = INFINITY;
         W[7 * K + 3] = NAN;
