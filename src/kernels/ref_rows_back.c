@@ -22,7 +22,7 @@ double NAME(sum_squares)(const float *x, size_t n)
     return s;
 }
 
-/* act'(x). At the infinities it is its limit, which the formulas miss. */
+/* act'(x). At the infinities it is the limit, which the formulas do not give. */
 static double slope(double x, clipk_act act)
 {
     if (isinf(x) && act != CLIPK_LINEAR)
