@@ -192,8 +192,7 @@ INLINE void store_some(float *p, vf v, int n)
         vstore_n(p, v, n);
 }
 
-/* y = act(z + bias + residual) for m rows from `row`. n columns are stored, a constant if all
- * are. */
+/* y = act(z + bias + residual) for m rows from `row`. n columns are stored; all: a constant. */
 INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, int n, clipk_act act)
 {
     const int n1 = n - CLIPK_VL;
