@@ -126,8 +126,7 @@ static void to_parameter(float *d, const float *dy, size_t c0, size_t c1)
         d[c] += dy[c];
 }
 
-/* Adds some channels of all samples to the gradients of the class embedding, if any, and
- * positions. */
+/* Adds some channels of all samples to the gradients of positions and class embedding, if any. */
 static void rows_to_parameters(void *job, int64_t i, int thread)
 {
     const back_job *j = job;

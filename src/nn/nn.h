@@ -60,8 +60,8 @@ void clipnn_linear_backward(const clipk_ctx *k, float *dx, const float *dy, clip
 void clipnn_layernorm_forward(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x,
                               const int32_t *rows, const clipnn_layernorm *p, int T, int C);
 
-/* dx = residual + the gradient of the norm (clipk_layernorm_backward()) work: clipk_sums_work(T, C)
- * bytes */
+/* dx = residual + the gradient of the norm (clipk_layernorm_backward())
+ * work: clipk_sums_work(T, C) bytes */
 void clipnn_layernorm_backward(const clipk_ctx *k, float *dx, const float *dy, const float *x, const float *mean,
                                const float *rstd, const clipnn_layernorm *p, const float *residual, int T, int C,
                                void *work);
@@ -133,9 +133,8 @@ typedef struct clipnn_relevance {
 void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest,
                              const clipnn_block *p);
 
-/* clipnn_relevance_block(): r += r C, C = mean over heads of max(0, P dP). P is the attention of
- * the
- * block and dP its gradient.     datt [R, C] */
+/* clipnn_relevance_block(): r += r C, C = mean over heads of max(0, P dP)      datt [R, C]
+ * P is the attention of the block and dP its gradient. */
 void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const float *datt,
                             const clipnn_block_acts *acts, const clipnn_block *p, const clipk_attention_shape *s,
                             const int32_t *read);
@@ -148,8 +147,8 @@ typedef struct clipnn_block_grads {
     const clipnn_relevance *relevance; /* NULL: not wanted */
 } clipnn_block_grads;
 
-/* T: rows in the blocks that read all. R: rows in the block that reads one for each sample. work:
- * least bytes for grads->work. */
+/* T: rows in the blocks that read all. R: rows in the block that reads one for each sample.
+ * work: least bytes for grads->work. */
 void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R,
                                const clipnn_block *p, size_t work);
 
@@ -180,8 +179,7 @@ typedef struct clipnn_pool {
  * attention. */
 static inline bool clipnn_pools_one(const clipnn_pool *p) { return p->by != CLIPNN_POOL_MEAN; }
 
-/* clipnn_pool_row(): the place of that row among the n rows of a sample. ids: NULL for a
- * picture. */
+/* clipnn_pool_row(): the place of that row among the n of a sample. ids: NULL for a picture. */
 int clipnn_pool_row(const clipnn_pool *p, const int32_t *ids, int n);
 
 /* clipnn_pool_rows(): read[b] = the row of sample b in the batch. */
@@ -243,8 +241,7 @@ void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O)
 
 /* Forward: x [T, I] or [N, S, S, I], dense, to y [.., O]. y may be residual.
  * work  scratch of clipnn_conv1x1_work() or clipnn_conv3x3_work() bytes, 64-byte aligned; with
- *       `back`
- *       also enough for backward */
+ *       `back` also enough for backward */
 void clipnn_conv1x1_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int T,
                             const clipnn_conv1x1 *c, clipk_act act, const float *residual, void *work);
 void clipnn_conv3x3_forward(const clipk_ctx *k, float *y, const clipnn_conv_acts *acts, const float *x, int N, int S,
@@ -282,8 +279,8 @@ void clipnn_conv3x3_backward(const clipk_ctx *k, float *dx, float *dconv, const 
  * The strided convolution of the patch embedding is then a matrix product. */
 void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, const int32_t *kept, int N, int K, int S, int P);
 
-/* clipnn_place_patches(): y[n, f+i] = x[n, i] + pos[f + kept[n, i]] With a class token, f = 1 and
- * y[n, 0] = cls + pos[0]. Without one, cls is NULL and f = 0.
+/* clipnn_place_patches(): y[n, f+i] = x[n, i] + pos[f + kept[n, i]]
+ * With a class token, f = 1 and y[n, 0] = cls + pos[0]. Without one, cls is NULL and f = 0.
  * x [N, K, C]  pos [f+G, C]  y [N, f+K, C] */
 void clipnn_place_patches(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
                           const int32_t *kept, int N, int K, int C);
