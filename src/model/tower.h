@@ -12,8 +12,7 @@
  *
  * A group is a set of parameters that fine-tuning unlocks together (OpenCLIP's lock_image_tower).
  * Group 0 is the embedding. A Transformer then has a group for each block, the last one with the
- * final norm, and one for the projection. Backward goes down to the lowest group that is
- * trained. */
+ * final norm, and one for the projection. Backward ends at the lowest group that is trained. */
 #ifndef CLIPMDL_TOWER_H
 #define CLIPMDL_TOWER_H
 

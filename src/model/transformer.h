@@ -45,9 +45,9 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
  * "visual.proj" */
 void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks, const char *norm, const char *proj);
 
-/* clipmdl_trunk_layout(): place everything except the blocks. clipmdl_trunk_layout_blocks(): place
- * the blocks. They start when x [T, C] is complete, so they may overlap the memory that only made
- * x.
+/* clipmdl_trunk_layout(): place everything except the blocks.
+ * clipmdl_trunk_layout_blocks(): place the blocks. They start when x [T, C] is complete, so they
+ * may overlap the memory that was needed only to make x.
  * tape  out  where it ends; NULL: no tape */
 void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape);
 void clipmdl_trunk_layout_blocks(clipb_arena *a, clipmdl_trunk_acts *acts, clipmdl_tape *tape, const clipmdl_trunk *m,

@@ -98,8 +98,8 @@ const clipmdl_family *const *clipmdl_families(int *n);
 /* clipmdl_openclip_recipe(): read a file laid out like open_clip_config.json. */
 clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err);
 
-/* clipmdl_huggingface_recipe(): read the object `key` of a file; NULL: the whole file. *found:
- * there is such an object. */
+/* clipmdl_huggingface_recipe(): read the object `key` of a file; NULL: the whole file.
+ * *found: there is such an object. */
 clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const char *path, const char *key, int size,
                                        clipmdl_recipe *out, bool *found);
 
