@@ -135,8 +135,7 @@ static void test_far_mean(void **state)
 
 /* ---- Finite differences ---------------------------------------------------------------------- */
 
-/* Sum of dy y, in double, at x + t u, gain + t v, bias + t w. frozen: with the mean and rstd of
- * n. */
+/* Sum of dy y, in double, at x + t u, gain + t v, bias + t w. frozen: with n's statistics. */
 static double loss(const norm *n, const float *u, const float *v, const float *w, const float *r, double t)
 {
     double sum = 0;

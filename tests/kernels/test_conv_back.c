@@ -113,8 +113,8 @@ static double dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
-/* y is linear in x and in w, so the derivative along x itself, and along w itself, is y: <dy, y> =
- * <dx, x> = <dw, w>. */
+/* y is linear in x and in w, so the derivative along x itself, and along w itself, is y:
+ * <dy, y> = <dx, x> = <dw, w>. */
 static void test_derivative(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
 /* Converting through clip.h: the result embeds like the original. What cannot be written leaves
- * nothing behind. usage: test_convert GOLDEN_DIRECTORY */
+ * nothing behind.
+ * usage: test_convert GOLDEN_DIRECTORY */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,8 +13,7 @@
 #include "clip.h"
 #include "npy.h"
 
-/* For unit embeddings from f32 arithmetic in another order; full-size models keep this limit
- * too. */
+/* For unit embeddings from f32 arithmetic in another order. */
 #define LARGEST_DIFFERENCE 2e-5f
 #define SMALLEST_COSINE 0.99999
 #define SMALLEST_COSINE_BF16 0.999

@@ -1,5 +1,5 @@
-/* Loading and encoding through clip.h: refusals, messages, and any allocation may fail. usage:
- * test_load GOLDEN_DIRECTORY */
+/* Loading and encoding through clip.h: refusals, messages, and any allocation may fail.
+ * usage: test_load GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,8 +88,7 @@ static void a_wrong_shape_and_a_stranger_are_named(void **state)
     shell("cp %s/tiny-vit/* %s/; "
           "sed -i 's/\"embed_dim\": [0-9]*/\"embed_dim\": 24/' %s/open_clip_config.json", golden, dir, dir);
     refused(dir, CLIP_EMISMATCH, "has the shape");
-    /* As many bytes as before: an unknown tensor in place of one whose absence is only warned
-     * of. */
+    /* As many bytes as before: an unknown tensor replaces one whose absence gives a warning. */
     shell("cp %s/tiny-vit/* %s/; "
           "LC_ALL=C sed -i 's/\"logit_scale\"/\"logit_stale\"/' %s/open_clip_model.safetensors", golden, dir, dir);
     assert_int_equal(load(dir, &m, &err), CLIP_OK);

@@ -1,5 +1,6 @@
 /* A program that has set a locale reads and writes the same files as one that has not: decimal
- * commas, and the i of Turkish. usage: test_locale GOLDEN */
+ * commas, and the i of Turkish.
+ * usage: test_locale GOLDEN */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

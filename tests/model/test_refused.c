@@ -1,5 +1,6 @@
 /* Tensors, types, numbers, places and formats of other programs: each is understood, or refused by
- * name. usage: test_refused GOLDEN_DIRECTORY */
+ * name.
+ * usage: test_refused GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

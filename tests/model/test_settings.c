@@ -1,5 +1,6 @@
 /* Configurations: every setting is understood, or refused by name. A configuration beside the
- * weights is always used. usage: test_settings GOLDEN_DIRECTORY */
+ * weights is always used.
+ * usage: test_settings GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* The loss of a batch and its gradient at a checkpoint's weights, as a file that tools/gradients.py
- * compares with PyTorch's. usage: dump_step DIRECTORY BATCH.safetensors clip|siglip OUT.safetensors
+ * compares with PyTorch's.
+ * usage: dump_step DIRECTORY BATCH.safetensors clip|siglip OUT.safetensors
  * OUT has `loss`, the gradient of every parameter under the parameter's name, and the running
  * statistics after the step under theirs. */
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* Training steps from a checkpoint's weights on given batches: tools/trajectory.py compares them
- * with PyTorch's. usage: run_steps DIRECTORY PAIRS.safetensors BATCH LR WARMUP PAIRS has the form
- * of batch.safetensors, with all batches one after the other. Prints a line of JSON for each step;
- * logit_scale is the parameter after the step. */
+ * with PyTorch's.
+ * usage: run_steps DIRECTORY PAIRS.safetensors BATCH LR WARMUP
+ * PAIRS has the form of batch.safetensors, with all batches one after the other. Prints a line of
+ * JSON for each step; logit_scale is the parameter after the step. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
