@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""`clip index` beside a script on OpenCLIP, over 12-megapixel JPEGs, in one sitting: pictures/s from
-files to embeddings.
+"""`clip index` beside a script on OpenCLIP, over 12-megapixel JPEGs, in one sitting.
+
+Prints pictures/s from files to embeddings.
 
     bench/index.py --clip build/cli/clip --model DIRECTORY --work DIRECTORY [--pictures N]
                    [--rounds N] [--threads N] [--make-only]
@@ -41,7 +42,7 @@ BATCH, LOADERS = 32, 2
 
 
 def landscape(rng):
-    """Noise whose octaves fall off with frequency, as in photographs, in three correlated colours."""
+    """Noise whose octaves fall off with frequency, in three correlated colours."""
     sum_ = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     fall = rng.uniform(0.55, 0.8)
     strength = 60.0
