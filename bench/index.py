@@ -1,15 +1,24 @@
 #!/usr/bin/env python3
-"""`clip index` beside a script on OpenCLIP, over 12-megapixel JPEGs, in one sitting: pictures/s from files to embeddings.
+"""`clip index` beside a script on OpenCLIP, over 12-megapixel JPEGs, in one sitting.
 
-    bench/index.py --clip build/cli/clip --model DIRECTORY --work DIRECTORY [--pictures N] [--rounds N] [--threads N] [--make-only]
+Prints pictures/s from files to embeddings.
 
-The model is a checkpoint as OpenCLIP writes it (open_clip_config.json, open_clip_model.safetensors). The pictures are made (once, kept in WORK): noise over
-several scales as in landscapes, shapes, gradients and lines of text, 4000 x 3000, as large as a phone's files. The script is what people write: a
-DataLoader with two loading processes, batches of 32, OpenCLIP's own transform; with Pillow's draft mode (JPEGs reduced while they are decoded, to no less than twice
-what the model looks at) and without. Turns alternate; the table shows the median, and below it is the limit: what the encoder takes alone and what entropy
-decoding does. Loading the model is not counted on either side. Their embeddings are compared with ours.
-Both sides compute in f32, and where this processor can, also in bf16: `clip index --precision bf16`, and the script with the model and its input in bf16, which is the
-faster of PyTorch's ways here (autocast: slower than f32).
+    bench/index.py --clip build/cli/clip --model DIRECTORY --work DIRECTORY [--pictures N]
+                   [--rounds N] [--threads N] [--make-only]
+
+The model is a checkpoint as OpenCLIP writes it (open_clip_config.json,
+open_clip_model.safetensors). The pictures are made once and kept in WORK: noise over several scales
+as in landscapes, shapes, gradients and lines of text, 4000 x 3000, as large as a phone's files.
+
+The script is a common one: a DataLoader with two loading processes, batches of 32, OpenCLIP's own
+transform. It runs with and without Pillow's draft mode, which reduces JPEGs while decoding, to at
+least twice the model's input. Turns alternate. The table shows the median. The lines below it show
+the limits: the time of the encoder alone and of entropy decoding. Loading the model is not counted
+on either side. Their embeddings are compared with ours.
+
+Both sides compute in f32, and also in bf16 if the processor can: `clip index --precision bf16`, and
+the script with model and input in bf16, the fastest of PyTorch's ways here (autocast is slower than
+f32).
 """
 import argparse
 import copy
@@ -29,11 +38,11 @@ from PIL import Image, ImageDraw
 WIDTH, HEIGHT = 4000, 3000
 BATCH, LOADERS = 32, 2
 
-# ---- Pictures ----------------------------------------------------------------------------------------------
+# ---- Pictures ------------------------------------------------------------------------------------
 
 
 def landscape(rng):
-    """Noise whose octaves fall off with frequency, like light in photographs, in three correlated colours."""
+    """Noise whose octaves fall off with frequency, in three correlated colours."""
     sum_ = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     fall = rng.uniform(0.55, 0.8)
     strength = 60.0
@@ -67,7 +76,8 @@ def draw_things(picture, rng):
 
 
 def make_pictures(folder, count):
-    """A new scene for every eighth; the others are crops, mirror images and other qualities of it."""
+    """Every eighth picture is a new scene; the others are crops, mirror images and other qualities
+    of it."""
     folder.mkdir(parents=True, exist_ok=True)
     scene = None
     for i in range(count):
@@ -94,11 +104,12 @@ def make_pictures(folder, count):
     return [str(folder / f"{i:05}.jpg") for i in range(count)]
 
 
-# ---- The sides ---------------------------------------------------------------------------------------------
+# ---- The sides -----------------------------------------------------------------------------------
 
 
 def ours(args, pictures, *options):
-    """Pictures/s of `clip index`, and the seconds it waited for pictures; the embeddings stay in WORK/index."""
+    """Pictures/s of `clip index`, and the seconds that it waited for pictures. The embeddings stay
+    in WORK/index."""
     index, listing = Path(args.work) / "index", Path(args.work) / "some"
     shutil.rmtree(index, ignore_errors=True)
     shutil.rmtree(listing, ignore_errors=True)
@@ -113,7 +124,7 @@ def ours(args, pictures, *options):
 
 
 class Files:
-    """What a DataLoader's processes do: open, reduce (draft) or not, transform."""
+    """The work of a DataLoader's processes: open, reduce (draft) or not, transform."""
 
     def __init__(self, pictures, transform, draft):
         self.pictures, self.transform, self.draft = pictures, transform, draft
@@ -149,8 +160,9 @@ def encoder_alone(args, precision):
 
 
 def entropy_decoding(pictures):
-    """Milliseconds a picture, on one thread, of the part of a JPEG's decoding that cannot be left out. Timed as decoding to grey at an eighth, which reads all of the
-    code and computes one number of each block."""
+    """Milliseconds a picture, on one thread, of entropy decoding, which no JPEG decoder can leave
+    out. Timed as decoding to grey at an eighth, which reads all of the code and computes one
+    number of each block."""
     files, times = [io.BytesIO(Path(p).read_bytes()) for p in pictures], []
     for f in files:
         start = time.perf_counter()
@@ -162,7 +174,7 @@ def entropy_decoding(pictures):
 
 
 def embeddings(args):
-    """Those of the last index, by the names of the pictures."""
+    """The embeddings of the last index, by the names of the pictures."""
     out = Path(args.work) / "out"
     shutil.rmtree(out, ignore_errors=True)
     subprocess.run([args.clip, "index", "--index", str(Path(args.work) / "index"), "--export", str(out)], check=True, capture_output=True)

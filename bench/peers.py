@@ -1,18 +1,28 @@
 #!/usr/bin/env python3
-"""This engine beside PyTorch, ONNX Runtime and OpenVINO, in one sitting: a markdown table for docs/performance.md.
+"""This engine beside PyTorch, ONNX Runtime and OpenVINO, in one sitting.
 
-    bench/peers.py --lib build/src/api/libclip.so --clip build/cli/clip --work DIRECTORY [--rounds N] [ROW...]
+Prints a markdown table for docs/performance.md.
 
-Rows (a beginning is enough; default: all): B-32-image-1, B-32-image-32, RN50-image-1, RN50-image-32, text-1, text-32, start, gemm.
+    bench/peers.py --lib build/src/api/libclip.so --clip build/cli/clip --work DIRECTORY
+                   [--rounds N] [ROW...]
 
-All sides are in this process, with the same weights, in f32, with the same number of threads, on the same input, and their outputs are
-compared before anything is timed. Turns alternate (A B C A B C ...), with a pause between them in which the threads of the
-last side go to sleep; the table shows the median of all calls and, in brackets, the fastest.
-Each peer as we found it fastest on 2 cores: PyTorch eager with channels_last (half as fast again for RN50, equal for ViT; tracing and freezing
-take another tenth off RN50 and leave it behind ONNX Runtime: not timed here); ONNX Runtime on TorchScript's export (the other exporter's graph is as fast), all optimisations; OpenVINO converted
-from PyTorch for exactly this batch, one stream for one picture, and for 32 also two streams of 16. Texts: a caption of 12 tokens. PyTorch (OpenCLIP)
-and what is exported from it always compute the whole context of 77; transformers can be given the 12 alone, so it is here too.
-Needs what tools/make_checkpoints.py needs, onnx, onnxruntime, openvino.
+Rows (the beginning of a name is enough; default: all): B-32-image-1, B-32-image-32, RN50-image-1,
+RN50-image-32, text-1, text-32, start, gemm.
+
+All sides run in this process, with the same weights, in f32, with the same number of threads, on
+the same input. Their outputs are compared before anything is timed. Turns alternate (A B C A B C
+...), with a pause between them in which the threads of the last side go to sleep. The table shows
+the median of all calls and, in brackets, the fastest.
+
+Each peer runs in the way that was fastest on 2 cores:
+    PyTorch       eager with channels_last: half as fast again for RN50, equal for ViT. Tracing and
+                  freezing take another tenth off RN50, still slower than ONNX Runtime: not timed.
+    ONNX Runtime  TorchScript's export, all optimisations. The other exporter's graph is as fast.
+    OpenVINO      converted from PyTorch for exactly this batch; one stream for one picture, and
+                  for 32 also two streams of 16.
+Texts are a caption of 12 tokens. PyTorch (OpenCLIP) and its exports always compute the whole
+context of 77. transformers can take the 12 alone, so it is a side as well.
+Needs: the packages of tools/make_checkpoints.py, onnx, onnxruntime, openvino.
 """
 import argparse
 import json
@@ -38,12 +48,12 @@ import references
 ROWS = ["B-32-image-1", "B-32-image-32", "RN50-image-1", "RN50-image-32", "text-1", "text-32", "start", "gemm"]
 MODELS = {"B-32": "ViT-B-32", "RN50": "RN50"}
 PAUSE = 0.05          # seconds between two sides
-TURN = 0.3            # seconds a turn lasts at least
+TURN = 0.3            # least seconds of a turn
 CAPTION = "a photo of two small brown dogs on grass"
-FAR = 1e-3            # largest difference of unit embeddings that still is the same model
+FAR = 1e-3            # largest difference of unit embeddings between equal models
 
-# ---- The sides --------------------------------------------------------------------------------------------
-# Each is a function without arguments that returns the embeddings, not necessarily of unit length.
+# ---- The sides -----------------------------------------------------------------------------------
+# Each side is a function without arguments that returns the embeddings, of any length.
 
 
 def pytorch(module, x):
@@ -73,7 +83,7 @@ def onnx(module, x, work, threads):
     o = onnxruntime.SessionOptions()
     o.intra_op_num_threads, o.inter_op_num_threads = threads, 1
     o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    o.add_session_config_entry("session.force_spinning_stop", "1")  # while others have their turn
+    o.add_session_config_entry("session.force_spinning_stop", "1")  # while the others have their turns
     session = onnxruntime.InferenceSession(path, o, providers=["CPUExecutionProvider"])
     path.unlink()
     a = x.numpy()
@@ -94,7 +104,7 @@ def openvino_whole(module, x, threads):
 
 
 def openvino_streams(module, x, threads):
-    """A stream a core: each takes its part of the batch."""
+    """A stream for each core: each takes its part of the batch."""
     parts = x.chunk(threads)
     compiled = openvino_compiled(module, parts[0], threads, threads)
     requests = [compiled.create_infer_request() for _ in parts]
@@ -110,7 +120,7 @@ def openvino_streams(module, x, threads):
 
 
 class Text(torch.nn.Module):
-    """What the exporters need: encode_text as forward."""
+    """For the exporters: encode_text as forward."""
 
     def __init__(self, model):
         super().__init__()
@@ -131,11 +141,12 @@ def peers(module, x, a):
     return sides
 
 
-# ---- Timing -----------------------------------------------------------------------------------------------
+# ---- Timing --------------------------------------------------------------------------------------
 
 
 def turn(run):
-    """Times of calls, for at least TURN seconds. The first call of a turn finds cold caches, so where calls are short it is not counted."""
+    """Times of calls, for at least TURN seconds. The first call of a turn finds cold caches, so it
+    is not counted if calls are short."""
     times, begin = [], time.perf_counter()
     while not times or time.perf_counter() - begin < TURN:
         start = time.perf_counter()
@@ -149,7 +160,7 @@ def unit(y):
 
 
 def race(name, sides, batch, rounds):
-    """Time them in turns and print a row each."""
+    """Time the sides in turns and print a row for each."""
     first = unit(next(iter(sides.values()))())
     for side, run in sides.items():
         far = np.abs(unit(run()) - first).max()
@@ -167,7 +178,7 @@ def race(name, sides, batch, rounds):
         print(f"| {name} | {side} | {median[side]:.2f} ({min(t) / batch * 1e3:.2f}) | {ratio} |", flush=True)
 
 
-# ---- Rows -------------------------------------------------------------------------------------------------
+# ---- Rows ----------------------------------------------------------------------------------------
 
 
 def checkpoint(a, name):
@@ -190,19 +201,19 @@ def text_row(a, lib, row):
     directory, batch = checkpoint(a, "ViT-B-32"), int(row.rpartition("-")[2])
     ref = references.load(directory)
     ids = ref.ids([CAPTION])[0]
-    ids = (ids[:-1] + ids[1:-1])[:11] + ids[-1:]  # 12 in all
+    ids = (ids[:-1] + ids[1:-1])[:11] + ids[-1:]  # 12 with start and end
     rows = [ids] * batch
     sides = peers(Text(ref.model), references.padded(rows, ref.context_length), a)
     context = lib.model(directory, libclip.TEXT).context(a.threads)
     sides["clip.c"] = lambda: context.encode_tokens(rows)
     race(f"ViT-B-32, text of {len(ids)} tokens, batch {batch}", sides, batch, a.rounds)
-    directory = checkpoint(a, "hf-B-32")  # the same towers with weights of its own
+    directory = checkpoint(a, "hf-B-32")  # the same towers with other weights
     context_hf = lib.model(directory, libclip.TEXT).context(a.threads)
     sides = {"transformers, 12 tokens": transformers_short(directory, rows), "clip.c": lambda: context_hf.encode_tokens(rows)}
     race(f"the same in Hugging Face's checkpoint, batch {batch}", sides, batch, a.rounds)
 
 
-# The memory of a process counts from its fork, so it must not be this one, with its models, that forks it.
+# A process's memory counts from its fork, so a small process forks it, not this large one.
 LAUNCHER = """
 import os, sys, time
 start = time.perf_counter()
@@ -214,7 +225,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def process(command):
-    """(seconds, resident MB at most) of a process."""
+    """(seconds, largest resident MB) of a process."""
     out = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)], check=True, capture_output=True, text=True).stdout
     return tuple(map(float, out.split()))
 

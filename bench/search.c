@@ -1,5 +1,5 @@
-/* search.c: the time that searching an index takes, through clip.h alone. usage: search INDEX
- * QUERIES.npy OUT.i32 [THREADS]
+/* search.c: the time of searching an index, through clip.h alone.
+ * usage: search INDEX QUERIES.npy OUT.i32 [THREADS]
  *            QUERIES  [Q, D] f32, at least 64, as NumPy writes them
  *            OUT      [Q, 10] rows found
  *        search --fill INDEX VECTORS.npy D               make the index
@@ -42,7 +42,7 @@ static void must(clip_status s, const clip_error *err)
     }
 }
 
-/* At the numbers of a .npy file. */
+/* Opens a .npy file at its numbers. */
 static FILE *open_numbers(const char *path)
 {
     unsigned char head[10];

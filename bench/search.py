@@ -1,14 +1,23 @@
 #!/usr/bin/env python3
-"""Exact search of 1,000,000 vectors of 512 numbers, beside FAISS and usearch, in one sitting on one machine.
+"""Exact search of 1,000,000 vectors of 512 numbers, beside FAISS and usearch, in one sitting on one
+machine.
 
-usage: search.py BUILD DIR EMBEDDINGS.npy [--texts TEXTS.npy] [--rows 1000000] [--threads 2]      needs numpy, faiss-cpu, usearch
+usage: search.py BUILD DIR EMBEDDINGS.npy [--texts TEXTS.npy] [--rows 1000000] [--threads 2]
   BUILD       a build directory, with bench/search in it
-  DIR         room for the index and what goes in: 5 GB at a million rows; what is there already is used again
-  EMBEDDINGS  [n, d] real embeddings (clip embed -o); several files are put side by side, each row of unit length, until there are 512 numbers
+  DIR         room for the index and its input: 5 GB for a million rows; files there are used again
+  EMBEDDINGS  [n, d] real embeddings (clip embed -o); several files are put side by side, each row
+              of unit length, until there are 512 numbers
+Needs: numpy, faiss-cpu, usearch.
 
-Few have a million pictures. The rows are the real ones, and mixtures a x + (1 - a) y of two of them, a uniform, with Gaussian noise half as long as the median
-distance of a real row to its nearest neighbour. Queries are 1,000 more such mixtures. How much of an index a search reads depends on the query: with --texts (embeddings
-of words by the same models, as many files) clip is timed on those, too, and on random directions, which no codes help with; peers read everything always. What counts as right is numpy's f32 product over the vectors as the index keeps them."""
+Few people have a million pictures. The rows are the real ones, and mixtures a x + (1 - a) y of two
+of them, a uniform, with Gaussian noise half as long as the median distance of a real row to its
+nearest neighbour. Queries are 1,000 more such mixtures.
+
+How much of an index a search reads depends on the query. With --texts (embeddings of words by the
+same models, as many files) clip is also timed on those, and on random directions, for which codes
+do not help. Peers always read everything. The right answers are numpy's f32 product over the
+vectors as the index keeps them.
+"""
 import argparse, glob, json, os, subprocess, sys, time
 import numpy as np
 
@@ -47,7 +56,8 @@ def best(f, times):
     return 1e3 * float(np.median(t))
 
 def peers(base, query, threads):
-    """Each holds all vectors at a time: one after the other. A query alone, 64 in one call: milliseconds, medians."""
+    """Each index holds all vectors at a time, so they are timed one after the other. Medians of a
+    query alone and of 64 in one call, in milliseconds."""
     import faiss
     import usearch.index as usearch
     faiss.omp_set_num_threads(threads)
@@ -67,7 +77,8 @@ def peers(base, query, threads):
     return result
 
 def recall(base, query, found):
-    """Of our 10 against the f32 product over the same f16 vectors; rows that score as much as the tenth are right, too."""
+    """Recall of our 10 against the f32 product over the same f16 vectors. Rows that score as much
+    as the tenth also count as right."""
     hits = 0
     score = np.full((len(query), K), -np.inf, np.float32)
     mine = np.einsum("qd,qkd->qk", query, base[found].astype(np.float32))

@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
-"""Training steps of this engine beside PyTorch's (OpenCLIP), in one sitting: a markdown table for docs/performance.md.
+"""Training steps of this engine beside PyTorch's (OpenCLIP), in one sitting.
 
-    bench/train.py --clip build/cli/clip --pairs REFERENCE --work DIRECTORY [--rounds N] [--steps N] [ROW...]
+Prints a markdown table for docs/performance.md.
 
-Rows: B-32 (ViT-B-32, batches of 32, 224 px, captions of 12 tokens), small (the reference's model and recipe: 64 px, batches of 256).
-REFERENCE has pairs/train-*.tar and emoji-clip/.
+    bench/train.py --clip build/cli/clip --pairs REFERENCE --work DIRECTORY [--rounds N]
+                   [--steps N] [ROW...]
 
-A step is forward, backward, clipping of the gradient and AdamW, in f32, with the same number of threads. Each side is a process that
-takes STEPS steps after a first that is not counted; processes alternate, ROUNDS times; the table shows the median of all steps and the
-fastest, and the largest resident memory of the processes. Ours is `clip train`: reading, decoding, augmentation and tokenizing included.
-PyTorch is a plain loop with OpenCLIP's model and loss, the fused AdamW, and all inputs ready in memory, tokenized and decoded; in `small`
-it augments as the reference did, whole batches at once with grid_sample, which is part of its step.
-Needs what tools/make_checkpoints.py needs, and Pillow.
+Rows: B-32 (ViT-B-32, batches of 32, 224 px, captions of 12 tokens), small (the reference's model
+and recipe: 64 px, batches of 256). REFERENCE has pairs/train-*.tar and emoji-clip/.
+
+A step is forward, backward, clipping of the gradient and AdamW, in f32, with the same number of
+threads. Each side is a process that takes STEPS steps after a first one that is not counted.
+Processes alternate, ROUNDS times. The table shows the median of all steps and the fastest, and the
+largest resident memory of the processes.
+
+Ours is `clip train`, including reading, decoding, augmentation and tokenizing. PyTorch is a plain
+loop with OpenCLIP's model and loss, the fused AdamW, and all inputs ready in memory, tokenized and
+decoded. In `small` it augments as the reference did, whole batches at once with grid_sample, as
+part of its step.
+Needs: the packages of tools/make_checkpoints.py, and Pillow.
 """
 import argparse
 import io
@@ -32,7 +39,7 @@ AUGMENTATION = {"affine": {"zoom": [0.6, 1.05], "aspect": 0.1, "shift": 0.15}, "
 BATCH = {"B-32": 32, "small": 256}
 NAMES = {"B-32": "ViT-B-32, batch 32", "small": "the reference's model, batch 256, augmentation"}
 
-# ---- Data -------------------------------------------------------------------------------------------------
+# ---- Data ----------------------------------------------------------------------------------------
 
 
 def add(tar, name, data):
@@ -70,7 +77,7 @@ def pairs_small(path, n, reference):
 
 
 def prepare(row, a):
-    """The tar of a row, as many batches as steps, and the checkpoint with its tokenizer."""
+    """The tar of a row, with as many batches as steps, and the checkpoint with its tokenizer."""
     tar, n = a.work / f"{row}.tar", (1 + a.steps) * BATCH[row]
     if row == "small":
         pairs_small(tar, n, a.pairs)
@@ -83,7 +90,7 @@ def prepare(row, a):
     return tar, directory
 
 
-# ---- PyTorch ----------------------------------------------------------------------------------------------
+# ---- PyTorch -------------------------------------------------------------------------------------
 
 
 def read_pairs(tar_path, context_length, tokenizer):
@@ -106,7 +113,8 @@ def read_pairs(tar_path, context_length, tokenizer):
 
 
 def augment(x):
-    """The reference's: a random affine view whose edge pixels repeat, contrast, and a shift of each channel."""
+    """The reference's augmentation: a random affine view whose edge pixels repeat, contrast, and a
+    shift of each channel."""
     import torch
     n = len(x)
     uniform = lambda lo, hi, *shape: torch.rand(*shape) * (hi - lo) + lo
@@ -157,9 +165,9 @@ def peer(row, tar, directory, threads, steps):
     print(json.dumps(times[1:]))
 
 
-# ---- Both as processes ------------------------------------------------------------------------------------
+# ---- Both as processes ---------------------------------------------------------------------------
 
-# The memory of a process counts from its fork, so it must not be this one that forks it.
+# A process's memory counts from its fork, so a small process forks it, not this one.
 LAUNCHER = """
 import os, sys
 child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)])
@@ -170,7 +178,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def process(command, output):
-    """Resident MB at most."""
+    """Largest resident MB."""
     launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(output), *map(str, command)]
     run = subprocess.run(launch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if run.returncode:

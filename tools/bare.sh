@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Run a command in a fresh clone of HEAD on a bare Debian: what a stranger sees who has nothing but make and git.
+# Run a command in a fresh clone of HEAD on a bare Debian, as on a machine that has only make and
+# git.
 #
 #     tools/bare.sh make demo                      Debian 12, as root
-#     BARE_USER=1 tools/bare.sh make demo          as an ordinary user without sudo, after root has run tools/setup.sh test
+#     BARE_USER=1 tools/bare.sh make demo          as an ordinary user without sudo, after root has
+#                                                  run tools/setup.sh test
 #     BARE_DEBIAN=trixie tools/bare.sh make demo   Debian 13
 #
-# Needs root and debootstrap. The bare system (debootstrap's minbase, make, git) is made once and kept in $BARE_BASE, by default
-# /var/tmp/clip-bare-DEBIAN; each run gets a copy, which is removed at the end. Ends with the command's status, or with 77 where
-# there can be no bare system here, after a line that says why.
+# Needs root and debootstrap. The bare system (debootstrap's minbase, make, git) is made once and
+# kept in $BARE_BASE, by default /var/tmp/clip-bare-DEBIAN. Each run gets a copy, which is removed
+# at the end. The exit code is the command's, or 77 if no bare system can be made here (a line says
+# why).
 set -euo pipefail
 debian=${BARE_DEBIAN:-bookworm}
 base=${BARE_BASE:-/var/tmp/clip-bare-$debian}
@@ -19,7 +22,7 @@ left_out() { echo "bare: left out: $*" >&2; exit 77; }
 command -v debootstrap >/dev/null || { apt-get update && apt-get install -y debootstrap; } >/dev/null 2>&1 || left_out "there is no debootstrap"
 
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/clip-bare.XXXXXX")
-chmod 755 "$root" # what is / inside: tests also run as another user
+chmod 755 "$root" # the root directory inside: tests also run as another user
 finish() {
     for m in dev/pts dev proc; do
         if mountpoint -q "$root/$m"; then umount -l "$root/$m"; fi
@@ -33,7 +36,7 @@ if ! [ -e "$base/.ready" ]; then
     debootstrap --variant=minbase --include=make,git,ca-certificates "$debian" "$root" >"$root.log" 2>&1 ||
         { tail -n 3 "$root.log" >&2; rm -f "$root.log"; left_out "debootstrap failed"; }
     rm -f "$root.log"
-    # the ways to packages that this machine has been given; its sources where it is the same Debian
+    # this machine's settings for packages; its sources if it is the same Debian
     cp -r /etc/apt/apt.conf.d /etc/apt/keyrings /etc/apt/trusted.gpg.d "$root/etc/apt/" 2>/dev/null || true
     cp -r /usr/local/share/ca-certificates "$root/usr/local/share/" 2>/dev/null || true
     if grep -qs "VERSION_CODENAME=$debian" /etc/os-release && [ -d /etc/apt/sources.list.d ]; then

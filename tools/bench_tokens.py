@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Texts a second: our tokenizer, Hugging Face's (Rust) and OpenCLIP's (Python), in one sitting on the same texts.
+"""Texts a second of three tokenizers, in one sitting on the same texts.
+
+They are ours, Hugging Face's (Rust) and OpenCLIP's (Python).
 
     python3 tools/bench_tokens.py build/tests/text/encode_lines [--threads 2] [--captions FILE.tsv]
 
-The vocabulary is that of the open_clip package. Captions are 12 words each, or FILE.tsv's column of captions. Rounds of the
-three alternate; the table shows the median of each and the ratio to Hugging Face.
+The vocabulary comes from the open_clip package. Captions have 12 words each, or come from
+FILE.tsv's column of captions. Rounds of the three alternate. The table shows the median of each and
+the ratio to Hugging Face's.
 """
 import argparse
 import gzip
@@ -16,7 +19,7 @@ import subprocess
 import tempfile
 import time
 
-os.environ["TOKENIZERS_PARALLELISM"] = "true"  # open_clip would switch it off
+os.environ["TOKENIZERS_PARALLELISM"] = "true"  # open_clip would disable it
 
 
 def texts_from(args):

@@ -18,7 +18,7 @@ index=$(mktemp -d) gallery=${page%.html}-search.html
 trap 'rm -rf "$index"' EXIT
 export CLIP_INDEX="$index/samples" XDG_STATE_HOME="$index"
 echo
-echo "An index of these pictures, and what is in it that looks like a key and like a cloud:"
+echo "An index of these pictures, searched for a key and for a cloud:"
 "$clip" index $samples
 "$clip" search --table -k 3 --html "$gallery" key
 echo

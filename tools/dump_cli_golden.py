@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Write tests/cli/golden: a picture, texts, and the embeddings that OpenCLIP computes for them with the model that ships.
+"""Write tests/cli/golden: a picture, texts, and OpenCLIP's embeddings by the shipped model.
 
     dump_cli_golden.py [DIRECTORY]
 
-The model's vocabulary is not OpenCLIP's own: transformers' CLIPTokenizer reads it. Needs torch, open_clip, transformers, safetensors and Pillow.
+The model's vocabulary is not OpenCLIP's own: transformers' CLIPTokenizer reads it.
+Needs: torch, open_clip, transformers, safetensors, Pillow.
 """
 import json
 import sys
@@ -23,7 +24,8 @@ CAPTIONS = ["grinning face, cheerful, cheery, face, grin, grinning, happy, laugh
 
 
 def picture():
-    """A smiling face in front of a slope. Not square, larger than the model's input: every step of preparing it counts."""
+    """A smiling face in front of a slope. Not square, and larger than the model's input, so that
+    every step of preparation counts."""
     img = Image.new("RGB", (150, 100))
     img.putdata([(255 - x // 10, 255 - y // 8, 255 - (x + y) // 16) for y in range(100) for x in range(150)])
     draw = ImageDraw.Draw(img)

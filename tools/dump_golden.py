@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Write tests/model/golden: tiny checkpoints, inputs, and the embeddings PyTorch computes in f32 (OpenCLIP, transformers).
+"""Write tests/model/golden: tiny checkpoints, inputs, and PyTorch's embeddings in f32.
 
     dump_golden.py [DIRECTORY]
 
-Needs what make_checkpoints.py needs.
+PyTorch runs OpenCLIP and transformers.
+Needs: the packages of make_checkpoints.py.
 """
 import sys
 from pathlib import Path

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Write tests/train/golden: tiny checkpoints, a batch, and the losses and gradients PyTorch (OpenCLIP) computes of it.
+"""Write tests/train/golden: tiny checkpoints, a batch, and OpenCLIP's losses and gradients.
 
     dump_gradients.py [DIRECTORY]
 
-The gradients are computed in f64 and stored as f32: they are the truth to seven digits. How far f32 PyTorch is from it is printed.
-Also a module for gradients.py: the reference step itself.
-Needs what make_checkpoints.py needs.
+Gradients are computed in f64 and stored as f32, exact to seven digits. The distance of f32 PyTorch
+from them is printed. Also a module for gradients.py, which uses the reference step.
+Needs: the packages of make_checkpoints.py.
 """
 import json
 import sys
@@ -55,7 +55,7 @@ Computed in f64, stored as f32. The ResNet is in train() mode; under the names o
 """
 
 
-# ---- The reference step -----------------------------------------------------------------------------------
+# ---- The reference step --------------------------------------------------------------------------
 
 
 def bytes_of(n, size, generator):
@@ -65,7 +65,7 @@ def bytes_of(n, size, generator):
 
 
 def texts(n, vocab_size, context_length, seed):
-    """Ragged: start, words, end; the shortest and the longest among them."""
+    """Ragged texts: start, words, end. The shortest and the longest length are among them."""
     rng = np.random.default_rng(seed)
     lengths = [0, context_length - 2] + rng.integers(1, context_length - 2, n - 2).tolist()
     return [[vocab_size - 2] + rng.integers(0, vocab_size - 2, k).tolist() + [vocab_size - 1] for k in lengths[:n]]
@@ -77,7 +77,8 @@ def write_batch(path, pixels, rows):
 
 
 def step(model, pixels, rows, loss, dtype):
-    """{name: array} of the loss, every gradient, and the running statistics afterwards. Leaves the model as it was."""
+    """{name: array} of the loss, every gradient, and the running statistics after the step. The
+    model is left unchanged."""
     before = {k: v.clone() for k, v in model.state_dict().items()}
     model.to(dtype).train()
     model.zero_grad()
@@ -90,7 +91,7 @@ def step(model, pixels, rows, loss, dtype):
     value.backward()
     out = {"loss": value.detach()}
     for name, p in model.named_parameters():
-        if p.grad is not None:  # logit_bias has none under ClipLoss
+        if p.grad is not None:  # logit_bias has no gradient under ClipLoss
             out[name] = p.grad.clone()
     out |= {k: v for k, v in model.state_dict().items() if k.endswith(("running_mean", "running_var"))}
     out = {k: np.array(v.double().numpy(), order="C") for k, v in out.items()}
@@ -99,8 +100,9 @@ def step(model, pixels, rows, loss, dtype):
 
 
 def error(a, b, scale):
-    """Of a gradient: norm of the difference / norm. Some are 0 (the bias of keys: softmax takes it away) or next to it: those are
-    measured by the whole gradient's norm, `scale`."""
+    """The error of a gradient: norm of the difference / norm. Some gradients are 0 or nearly so
+    (softmax cancels the bias of keys): for them the norm of the whole gradient, `scale`, is
+    used."""
     return float(np.linalg.norm(a - b) / max(np.linalg.norm(b), FLOOR * scale))
 
 
@@ -110,7 +112,7 @@ def compare(got, should):
     return sorted(((error(got[k].astype(np.float64), v.astype(np.float64), scale), k) for k, v in should.items()), reverse=True)
 
 
-# ---- The files --------------------------------------------------------------------------------------------
+# ---- The files -----------------------------------------------------------------------------------
 
 
 def make(out, cfg, seed):

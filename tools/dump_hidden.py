@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Write tests/model/golden/hidden: tiny encoders alone, and the hidden states that transformers computes in f32 from their f16 weights.
+"""Write tests/model/golden/hidden: tiny encoders alone, and their hidden states in f32.
 
     dump_hidden.py [DIRECTORY]
 
-text/ is CLIPTextModel's and vision/ CLIPVisionModelWithProjection's directory; two.safetensors is a single file with two text encoders as Stable
-Diffusion XL has them, between other tensors: `text` again, and one in OpenCLIP's names with a projection, whose values PyTorch computes as OpenCLIP.
-Needs what make_checkpoints.py needs.
+transformers computes the states. text/ is CLIPTextModel's directory, and vision/
+CLIPVisionModelWithProjection's. two.safetensors is a single file with two text encoders between
+other tensors, as in Stable Diffusion XL: `text` again, and one in OpenCLIP's names with a
+projection, whose values PyTorch computes as OpenCLIP.
+Needs: the packages of make_checkpoints.py.
 """
 import shutil
 import sys

@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
-"""Makes tests/image/golden (small pictures of every kind, and tables of what they must decode, resize and preprocess to) and the seeds in
-tests/fuzz/corpus/image_*. For developers: needs Pillow, numpy, torch, torchvision, open_clip, transformers, libheif with x265 for the HEIC, pillow-jxl-plugin and cjxl.
+"""Make tests/image/golden, and the seeds in tests/fuzz/corpus/image_*. For developers.
 
     dump_images.py ROOT            ROOT is the repository
 
-decode.tsv       file  width  height  FNV of RGB  FNV of RGB on background 40C0FF         (what Pillow says, or what went in)
+The golden files are small pictures of every kind, and tables of the results of decoding, resizing
+and preprocessing:
+
+decode.tsv       file  width  height  FNV of RGB  FNV of RGB on background 40C0FF
+                 (from Pillow, or from the picture that was encoded)
 resize.tsv       seed  extremes  W  H  w  h  filter  FNV
 preprocess.tsv   seed  S  mode  filter  flavour  fill  statistics  W  H  FNV of the floats
-X.ppm            beside X.avif, X.heic: what must come out, about
+X.ppm            beside X.avif, X.heic: the expected picture, approximately
+
+Needs: Pillow, numpy, torch, torchvision, open_clip, transformers, libheif with x265 for the HEIC,
+pillow-jxl-plugin and cjxl.
 """
 import ctypes
 import gzip
@@ -36,7 +42,7 @@ BACKGROUND = (0x40, 0xC0, 0xFF)
 
 
 def fnv(a):
-    """FNV-1a, 64 bits, by a C function made on the spot."""
+    """FNV-1a, 64 bits, by a C function that is compiled on the spot."""
     data = np.ascontiguousarray(a).tobytes()
     return f"{FNV(data, len(data)):016x}"
 
@@ -57,7 +63,7 @@ FNV = compile_fnv()
 
 
 def noise(width, height, seed, extremes):
-    """noise_picture() of tests/image/pictures.h"""
+    """noise_picture() of tests/image/pictures.h."""
     i = np.arange(width * height * 3, dtype=np.uint64)
     m = np.uint64(0xFFFFFFFF)
     x = (i * 2654435761 + seed) & m
@@ -69,7 +75,7 @@ def noise(width, height, seed, extremes):
 
 
 def source(w, h, seed=1):
-    """Gradients with some noise: has edges, dark, light and all colours, yet compresses."""
+    """Gradients with some noise: edges, dark, light and all colours, and still compressible."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:h, 0:w]
     a = np.stack([x * 255 / max(1, w - 1), y * 255 / max(1, h - 1), 255 - (x + y) * 255 / max(1, w + h - 2)], 2)
@@ -98,13 +104,13 @@ class Golden:
             f.write(data)
 
     def expect(self, name, rgb, alpha=None):
-        """What a file must decode to, known from what went in."""
+        """The expected pixels of a file, known from the picture that was encoded."""
         rgb = np.ascontiguousarray(rgb)
         flat = rgb if alpha is None else lay(rgb, alpha)
         self.rows.append((name, rgb.shape[1], rgb.shape[0], fnv(rgb), fnv(flat)))
 
     def ask_pillow(self, name):
-        """What a file must decode to, says Pillow."""
+        """The expected pixels of a file, from Pillow."""
         im = ImageOps.exif_transpose(Image.open(io.BytesIO(open(self.path(name), "rb").read())))
         rgba = im.convert("RGBA") if im.has_transparency_data else None
         self.expect(name, np.asarray(im.convert("RGB")), None if rgba is None else np.asarray(rgba.getchannel("A")))
@@ -163,7 +169,7 @@ def jpegs(g):
     g.save("turned_cmyk.jpg", Image.fromarray(np.dstack([source(9, 40), source(9, 40, 2)[:, :, :1]]), "CMYK"), exif=exif(8))
     g.save("turned_xmp.jpg", small, xmp=b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>')
     g.save("turned_wrong.jpg", small, exif=exif(9))
-    # the types of number that a writer may choose; 9 counts as no turn, and hides the orientation of XMP
+    # types of number that a writer may choose (above: 9 means unrotated, and overrides XMP)
     for name, kind, form in (("short", 3, "H"), ("long", 4, "I"), ("rational", 5, "II"), ("sbyte", 6, "b"), ("sshort", 8, "h"), ("slong", 9, "i"),
                              ("srational", 10, "ii"), ("float", 11, "f"), ("double", 12, "d"), ("ifd", 13, "I")):
         for big in (False, True):
@@ -208,7 +214,7 @@ def pngs(g):
     g.write("rgb_trns.png", png(eight >> 5, 8, 2, True, [(b"tRNS", struct.pack(">HHH", *(eight >> 5)[5, 5]))]))
     for name in ("palette_trns", "palette_short", "rgb_trns"):
         g.ask_pillow(name + ".png")
-    v = eight[:, :, 0] >> 4  # Pillow compares tRNS, 4 bits, with samples spread to 8
+    v = eight[:, :, 0] >> 4  # Pillow compares tRNS, 4 bits, with samples that are scaled to 8
     g.expect("grey_trns.png", np.repeat((v * 17)[:, :, None], 3, 2), np.where(v == 7, 0, 255).astype(np.uint8))
     tiff = exif(6)[6:]
     g.write("turned_exif.png", png(eight, 8, 2, False, [(b"eXIf", tiff)]))
@@ -415,7 +421,7 @@ def tiffs(g):
     add("turned_xmp.tif", tiff(a, 8, 2, orientation=None, tags=[(700, 1, list(b'<a tiff:Orientation="5"/>'))]))
     add("turned_tag_and_xmp.tif", tiff(a, 8, 2, orientation=1, tags=[(700, 1, list(b'<a tiff:Orientation="5"/>'))]))
 
-    # any number of bits; above 8 the high ones
+    # any number of bits; above 8 only the high ones count
     for bits in (3, 6, 7):
         v = a[:, :, :1] >> (8 - bits)
         add(f"grey{bits}.tif", tiff(v, bits, 1), grey(np.rint(v * (255 / ((1 << bits) - 1))).astype(np.uint8)))
@@ -430,7 +436,8 @@ def tiffs(g):
     add("palette_alpha.tif", tiff(rgba[:, :, [0, 3]], 8, 3, extra=(2,), tags=[(320, 3, [int(x) for x in np.random.default_rng(8).integers(0, 65536, 3 << 8)])]))
     add("cmyk_extra.tif", tiff(np.concatenate([a, alpha, alpha], 2), 8, 5, extra=(0,)))
 
-    # no agreed white: what fits in a byte is as Pillow has it; the rest by the least of 511, 1023, .. that is not exceeded
+    # White is not defined. Numbers that fit in a byte are as in Pillow; others are scaled by the
+    # least of 511, 1023, .. that is not exceeded.
     small = a[:, :, :1].astype(np.float64)
     for name, bits, form, big in (("int16", 16, 2, False), ("int32", 32, 2, True), ("uint32", 32, 1, False), ("float32", 32, 3, True)):
         add(f"{name}_byte.tif", tiff(small - 9.5, bits, 1, form=form, big=big) if form > 1 else tiff(small, bits, 1, big=big, strip=5))
@@ -439,7 +446,7 @@ def tiffs(g):
     for big in (False, True):
         add(f"uint24{'_big' if big else ''}.tif", tiff(small * 2 ** 16, 24, 1, big=big), grey(a))
     add("float64_wide.tif", tiff(small * 4, 64, 1, form=3, tile=(16, 16)), grey(a))
-    unit = np.rint(a / 255 * 1024) / 1024  # what 16 bits hold
+    unit = np.rint(a / 255 * 1024) / 1024  # numbers that a float of 16 bits holds exactly
     for bits in (16, 32, 64):
         add(f"float{bits}_unit.tif", tiff(unit, bits, 2, form=3, big=bits == 32, planar=2 if bits == 64 else 1), (unit * 255 + 0.5).astype(np.uint8))
     add("float32_bright.tif", tiff(unit * 3, 32, 2, form=3), np.minimum(unit * 3 * 255 + 0.5, 255).astype(np.uint8))
@@ -537,7 +544,7 @@ def svgs(g):
     g.expect("packed.svgz", big[:, :, :3], big[:, :, 3])
 
 
-# ---- RAW: containers as cameras write them, with pictures that are drawn
+# ---- RAW: containers like those of cameras, with pictures that are drawn
 
 def jpeg(w, h, color, **options):
     a = np.full((h, w, 3), color, np.uint8)
@@ -548,7 +555,7 @@ def jpeg(w, h, color, **options):
 
 
 class Raw:
-    """A TIFF: directories of (tag, type, values) with data behind them, added from the last to the first."""
+    """A TIFF: directories of (tag, type, values), each with its data behind it, last one first."""
 
     def __init__(self, mark=b"II*\0", head=b""):
         self.data = bytearray(mark + bytes(4) + head)
@@ -589,14 +596,14 @@ def raws(g):
     r = Raw()  # Nikon: a thumbnail; below it the picture and the sensor
     below = [r.directory(strip(r, red, t254=1)), r.directory(strip(r, b"sensor", t259=34713, t262=32803))]
     add("preview.nef", r.file(r.directory(strip(r, blue, t254=1, t274=8, t330=below))), red, 3)
-    r = Raw()  # Adobe, with loss: the sensor's tiles are larger than the picture, which a version tells
+    r = Raw()  # Adobe, lossy: the sensor's tiles are larger than the picture; a version tag says so
     tiles = [r.add(jpeg(340, 301, (1, 2, 3))), r.add(jpeg(340, 310, (4, 5, 6)))]
     below = [r.directory([(259, 4, [34892]), (262, 4, [34892]), (324, 4, tiles)]), r.directory(strip(r, red))]
     add("tiles.dng", r.file(r.directory([(50706, 1, [1, 4, 0, 0]), *strip(r, blue, t330=below)])), red)
     r = Raw(b"IIRO")  # Olympus
     r.add(red)
     add("preview.orf", r.file(r.directory([(274, 3, [3])])), red, 2)
-    r = Raw(b"IIU\0")  # Panasonic: the JPEG knows more
+    r = Raw(b"IIU\0")  # Panasonic: the JPEG has more metadata
     own = jpeg(340, 300, (20, 130, 40), exif=exif(6))
     add("preview.rw2", r.file(r.directory([(46, 1, own), (274, 3, [8])])), own)
     add("preview.raf", b"FUJIFILMCCD-RAW 0201" + bytes(80) + blue + own, own)
@@ -642,7 +649,7 @@ def preprocess_table():
         S, mode, filter_, fill, stats = rng.choice([8, 32, 65, 224]), i % 3, rng.randrange(2), rng.choice([0, 255, 127]), i % len(STATISTICS)
         W, H = max(1, round(500 ** rng.random())) + 3, max(1, round(500 ** rng.random())) + 3
         if mode == 1 and max(W, H) > S * min(W, H):
-            H = W  # too long for the peers: a side of 0
+            H = W  # too long for the peers: a side would be 0
         a = noise(W, H, 2000 + i, i % 5 == 0)
         for flavour, transform in peers(S, mode, filter_, fill, *STATISTICS[stats]):
             yield 2000 + i, int(i % 5 == 0), S, mode, filter_, flavour, fill, stats, W, H, fnv(np.asarray(transform(Image.fromarray(a)), np.float32))
@@ -655,7 +662,7 @@ KINDS = {"jpeg": ("jpg",), "png": ("png",), "webp": ("webp",), "gif": ("gif",), 
 
 def seeds(root, golden):
     for kind, extensions in KINDS.items():
-        folder = os.path.join(root, "tests/fuzz/corpus", "image_" + kind)  # what fuzzers have found there stays
+        folder = os.path.join(root, "tests/fuzz/corpus", "image_" + kind)  # findings of the fuzzers stay there
         os.makedirs(folder, exist_ok=True)
         for name in sorted(os.listdir(golden)):
             if name.split(".")[-1] in extensions and name.count(".") == 1 and "interlaced.png" not in name:

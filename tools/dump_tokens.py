@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Golden token ids for tests/text: what OpenCLIP's SimpleTokenizer and transformers' CLIPTokenizer make of tricky lines.
+"""Write golden token ids for tests/text, from OpenCLIP's and transformers' tokenizers.
 
     python3 tools/dump_tokens.py tests/text/golden
 
-Reads vocab.json and merges.txt there. Writes lines.txt: three rows a line, the text with its control characters and
-invalid bytes as \\xHH, the ids by either set of rules, cut to 77; and added.json: ids by transformers where a checkpoint's
-other files name tokens of their own. Needs open_clip and transformers.
+Reads vocab.json and merges.txt there. Writes lines.txt and added.json. lines.txt has three rows for
+each line: the text with its control characters and invalid bytes as \\xHH, and the ids by either
+set of rules, cut to 77. added.json has transformers' ids for checkpoints whose other files add
+tokens of their own.
+Needs: open_clip, transformers.
 """
 import gzip
 import json
@@ -129,7 +131,7 @@ def added_tokens(where, scratch):
 
 
 def plain(text):
-    """The bytes that an escaped text stands for."""
+    """The bytes of an escaped text."""
     return text.encode("utf-8").replace(b"\\\\", b"\0BACKSLASH\0").replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\t", b"\t")
 
 
@@ -172,7 +174,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         path = os.path.join(scratch, "bpe.txt.gz")
         with open(f"{where}/merges.txt", "rb") as f, gzip.open(path, "wb") as g:
-            g.write(f.read().rstrip(b"\n"))  # for SimpleTokenizer an empty last line would be a token
+            g.write(f.read().rstrip(b"\n"))  # SimpleTokenizer would take an empty last line for a token
         openclip = SimpleTokenizer(path, context_length=CONTEXT)
         hf = CLIPTokenizer.from_pretrained(where)
         with open(f"{where}/lines.txt", "w", encoding="utf-8") as f:

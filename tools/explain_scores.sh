@@ -1,6 +1,7 @@
 #!/bin/sh
-# How often does the peak of `clip explain` lie on the thing that is named? Asked of the scenes with two single things that tests/scenes/make_scenes.c drew:
-# about each of the two, by colour and shape. Right is a peak within its radius.
+# How often does the peak of `clip explain` lie on the thing that is named? Uses the scenes with two
+# single things that tests/scenes/make_scenes.c draws. Each of the two is named by colour and shape.
+# A peak is right if it lies within the thing's radius.
 # usage: [CLIP=build/cli/clip] tools/explain_scores.sh MODEL SCENES [PICTURES]
 set -eu
 model=$1 scenes=$(realpath "$2") pictures=${3:-100} clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")

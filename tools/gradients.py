@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Compare the gradient of every parameter of full-size models with PyTorch's (OpenCLIP).
 
-    gradients.py --build build --work DIRECTORY [--batch 8] [NAME...]          default: ViT-B-32 RN50 RN50-steady
+    gradients.py --build build --work DIRECTORY [--batch 8] [NAME...]
 
-Makes each checkpoint of make_checkpoints.py that is named (OpenCLIP's layout) in the work directory, and random pictures and ragged texts;
-tests/train/dump_step computes our side. PyTorch computes in f32, as it trains, and in f64: the first is what the engine is measured by,
-the second tells whose rounding a difference is. An error is norm of the difference / norm. Exit 1 where one is above 1e-4, and above three
-times what f32 PyTorch is off by itself.
+NAME: default ViT-B-32 RN50 RN50-steady. Makes each named checkpoint of make_checkpoints.py
+(OpenCLIP's layout) in the work directory, with random pictures and ragged texts.
+tests/train/dump_step computes our side. PyTorch computes in f32, as it trains, and in f64. The
+engine is compared with f32; f64 shows which side a difference comes from. An error is norm of the
+difference / norm. Exit 1 if one is above 1e-4 and above three times the error of f32 PyTorch.
 
-That second clause is for ResNets: their gradient jumps where a ReLU's input passes 0, and among tens of millions of them rounding pushes some
-across. So they are compared twice: as they are, where f32 PyTorch is some 5e-3 away from f64, and with norms that keep most of the inputs of
-the ReLUs away from 0, half of the channels open and half shut, where errors are a hundred times smaller.
-Needs what make_checkpoints.py needs.
+The second condition is for ResNets. Their gradient jumps where a ReLU's input passes 0, and
+rounding moves some of the tens of millions of inputs across. So ResNets are compared twice. As they
+are, f32 PyTorch is some 5e-3 away from f64. "-steady" has norms that keep most inputs of the ReLUs
+away from 0, half of the channels open and half shut; its errors are a hundred times smaller.
+Needs: the packages of make_checkpoints.py.
 """
 import argparse
 import re
@@ -29,11 +31,12 @@ import make_checkpoints
 import references
 
 LIMIT = 1e-4
-STEADY = "-steady"  # behind a name: ReLUs that are open or shut
+STEADY = "-steady"  # ends a name: ReLUs that are open or shut
 
 
 def steady(state):
-    """Norms of deviation 1/5 around 1 or -1. The sums of blocks stay as far from 0: what is added to has a mean of 1 or more."""
+    """Norms of deviation 1/5 around 1 or -1. The sums of blocks stay as far from 0: the identity
+    branch has a mean of at least 1."""
     rng = np.random.default_rng(1)
     for name, bias in state.items():
         if re.fullmatch(r"visual\..*(bn\d|downsample\.1)\.bias", name):

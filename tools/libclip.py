@@ -1,4 +1,4 @@
-"""libclip through ctypes, for the scripts of tools/ and bench/: as much of clip.h as they need.
+"""libclip through ctypes, for the scripts of tools/ and bench/: the part of clip.h that they need.
 
     lib = libclip.load("build/src/api/libclip.so")
     model = lib.model("checkpoint", towers=libclip.BOTH)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Make checkpoint directories with random but living weights, laid out as OpenCLIP and transformers save them.
+"""Make checkpoints with random but lively weights, laid out as OpenCLIP and transformers do.
 
-    make_checkpoints.py DIRECTORY [NAME...]      a directory each; no NAME lists what there is
-    make_checkpoints.py DIRECTORY tiny           all names that begin so
+    make_checkpoints.py DIRECTORY [NAME...]      a directory for each; without NAME, lists all names
+    make_checkpoints.py DIRECTORY tiny           all names that begin like this
 
-Freshly initialised towers are no test: half of their parameters are 0 or 1, their attention is flat, and a wrong one passes.
-So every parameter is drawn anew at the scale that trained towers have (`enliven`).
+Freshly initialised towers test nothing: half of their parameters are 0 or 1, their attention is
+flat, and a wrong tower passes. So every parameter is drawn again at the scale of trained towers
+(`enliven`).
 Needs: torch, open_clip_torch, transformers, safetensors.
 """
 import argparse
@@ -25,13 +26,14 @@ OPENAI_MEAN = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD = [0.26862954, 0.26130258, 0.27577711]
 PREPROCESS = {"mean": OPENAI_MEAN, "std": OPENAI_STD, "interpolation": "bicubic", "resize_mode": "shortest"}
 FULL = 48894  # merges of CLIP's own vocabulary: 49,408 ids
-TINY = 62     # its first: 576 ids, so that the tiny checkpoints are tiny
+TINY = 62     # the first of them: 576 ids, so that the tiny checkpoints are tiny
 
-# ---- Living weights ---------------------------------------------------------------------------------------
+# ---- Lively weights ------------------------------------------------------------------------------
 
 
 def deviation(name, p):
-    """Of a weight of two or more dimensions, so that what it makes of inputs of unit variance has about unit variance."""
+    """The deviation of a weight of two or more dimensions that turns inputs of unit variance into
+    outputs of about unit variance."""
     fan_in = p[0].numel()
     if "token_embedding" in name or "class_embedding" in name:
         return 0.4
@@ -57,7 +59,7 @@ def enliven(model, seed):
         elif name.endswith("bias"):
             p.copy_(torch.randn(p.shape, generator=g) * 0.1)
         elif "bn3.weight" in name and "layer" in name:
-            p.copy_(0.2 + 0.4 * torch.rand(p.shape, generator=g))  # the residual branch is quieter than the stream
+            p.copy_(0.2 + 0.4 * torch.rand(p.shape, generator=g))  # the residual branch is weaker than the stream
         else:
             p.copy_(1 + 0.2 * torch.randn(p.shape, generator=g))
     if hasattr(getattr(model, "visual", None), "bn1"):
@@ -65,7 +67,7 @@ def enliven(model, seed):
 
 
 def smooth_pictures(n, size, generator, coarse=7):
-    """[n, 3, size, size], about normalised: noise at a coarse grid and a little at every pixel."""
+    """[n, 3, size, size], about normalised: noise on a coarse grid and a little at every pixel."""
     low = torch.randn(n, 3, coarse, coarse, generator=generator)
     x = torch.nn.functional.interpolate(low, size=(size, size), mode="bicubic", align_corners=False)
     return x + 0.1 * torch.randn(x.shape, generator=generator)
@@ -85,7 +87,7 @@ def settle_batchnorm(visual, generator):
         m.momentum = was
 
 
-# ---- Tokenizers -------------------------------------------------------------------------------------------
+# ---- Tokenizers ----------------------------------------------------------------------------------
 
 
 def clip_merges(n):
@@ -114,14 +116,14 @@ def write_tokenizer(out, n_merges, form):
         (out / "merges.txt").unlink()
 
 
-# ---- OpenCLIP's and OpenAI's layout -----------------------------------------------------------------------
+# ---- OpenCLIP's and OpenAI's layout --------------------------------------------------------------
 
 TINY_TEXT = {"context_length": 16, "vocab_size": 512 + TINY + 2, "width": 32, "heads": 2, "layers": 2}
 TINY_VIT = {"embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 2, "width": 40, "head_width": 20, "patch_size": 8},
-            "text_cfg": TINY_TEXT | {"mlp_ratio": 9.0}}  # more than 256: sums of real models are longer than a block of a matrix product
+            "text_cfg": TINY_TEXT | {"mlp_ratio": 9.0}}  # more than 256: in real models sums are longer than a block of a matrix product
 TINY_RESNET = {"embed_dim": 40, "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 6, "patch_size": None},
                "text_cfg": TINY_TEXT}
-TINY_OPENAI = {"embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file can't say
+TINY_OPENAI = {"embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file cannot say it
                "text_cfg": TINY_TEXT | {"width": 64, "heads": 1, "layers": 1}}
 TINY_EOS = 512 + TINY + 1  # the end token
 
@@ -157,7 +159,7 @@ def openclip(out, cfg, seed, dtype=torch.float32, merges=FULL, tokenizer="vocab"
 
 
 def openai(out, cfg, seed, extras, merges=FULL):
-    """One bare file with OpenAI's names: matrices f16, norms f32, and OpenAI's three extra tensors if asked for."""
+    """A bare file with OpenAI's names: f16 matrices, f32 norms; optionally the extra tensors."""
     model = make_openclip(changed(cfg, quick_gelu=extras), seed)
     open_clip.model.convert_weights_to_fp16(model)
     tensors = dict(model.state_dict())
@@ -170,7 +172,8 @@ def openai(out, cfg, seed, extras, merges=FULL):
 
 
 def longclip(out, cfg, seed, merges):
-    """Long-CLIP's two tables of positions, of which the one's head and the other's tail count, and every name as torch.compile() saves it."""
+    """Long-CLIP's two tables of positions, and every name as torch.compile() saves it. The head of
+    one table and the tail of the other count."""
     model = make_openclip(cfg, seed)
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     g = torch.Generator().manual_seed(seed + 1)
@@ -180,7 +183,7 @@ def longclip(out, cfg, seed, merges):
     write_tokenizer(out, merges, "bpe")
 
 
-# ---- Hugging Face's layout --------------------------------------------------------------------------------
+# ---- Hugging Face's layout -----------------------------------------------------------------------
 
 HF_B32 = {"text_config": {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}, "vision_config": {}, "projection_dim": 512}
 HF_TINY = {
@@ -205,7 +208,7 @@ def huggingface(out, cfg, seed, dtype=torch.float32, merges=FULL, tokenizer="voc
     model.to(dtype).save_pretrained(out, max_shard_size=shard)
     size = model.config.vision_config.image_size
     pictures = {"do_center_crop": True, "do_normalize": True, "do_resize": True, "image_mean": OPENAI_MEAN, "image_std": OPENAI_STD, "resample": 3}
-    if old_preprocessor:  # as openai/clip-vit-base-patch32 has it
+    if old_preprocessor:  # as in openai/clip-vit-base-patch32
         pictures |= {"crop_size": size, "feature_extractor_type": "CLIPFeatureExtractor", "size": size}
     else:
         pictures |= {"crop_size": {"height": size, "width": size}, "do_convert_rgb": True, "do_rescale": True,
@@ -214,7 +217,7 @@ def huggingface(out, cfg, seed, dtype=torch.float32, merges=FULL, tokenizer="voc
     write_tokenizer(out, merges, tokenizer)
 
 
-# ---- Everything there is ----------------------------------------------------------------------------------
+# ---- All checkpoints -----------------------------------------------------------------------------
 
 f16, bf16 = torch.float16, torch.bfloat16
 SQUASH = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "resize_mode": "squash"}
@@ -245,7 +248,7 @@ CHECKPOINTS = {
     "hf-B-32-bf16": lambda out: huggingface(out, HF_B32, 33, bf16),
     "openai-B-32": lambda out: openai(out, builtin("ViT-B-32"), 34, True),
     "openai-RN50": lambda out: openai(out, builtin("RN50"), 35, True),
-    # the widths, heads and MLPs of the largest, with few layers
+    # the widths, heads and MLPs of the largest models, with few layers
     "H-14-short": lambda out: openclip(out, builtin("ViT-H-14", vision_layers=2, text_layers=2), 40),
     "g-14-short": lambda out: openclip(out, builtin("ViT-g-14", vision_layers=2, text_layers=2), 41),
     "bigG-14-short": lambda out: openclip(out, builtin("ViT-bigG-14", vision_layers=2, text_layers=2), 42),
@@ -255,7 +258,7 @@ CHECKPOINTS = {
 
 
 def make(directory, name):
-    """Make one; returns its directory."""
+    """Make one. Returns its directory."""
     out = Path(directory) / name
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -264,7 +267,7 @@ def make(directory, name):
 
 
 def expand(names):
-    """Names, or beginnings of names."""
+    """Names, or the beginnings of names."""
     found = []
     for n in names:
         these = [n] if n in CHECKPOINTS else [c for c in CHECKPOINTS if c.startswith(n)]

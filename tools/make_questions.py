@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Questions about the validation pictures of data/make_pairs.py, for `clip vqa --eval`.
 
-    tools/make_questions.py PAIRS OUT      PAIRS/{style_val,concept_val}.tar to OUT/*.png and OUT/questions.tsv (filepath, question, answer)
+    tools/make_questions.py PAIRS OUT
 
-A picture is asked about where its name says the answer: "dog face" is asked "what animal is this?", "is this a dog?", and "is this a horse?" or another
-that it is not; "blue circle" is asked "what color is the circle?". The words are those that ship (src/heads/question_words.c).
+Turns PAIRS/{style_val,concept_val}.tar into OUT/*.png and OUT/questions.tsv (filepath, question,
+answer). A picture gets the questions that its name answers: "dog face" is asked "what animal is
+this?", "is this a dog?", and "is this a horse?" or another animal that it is not. "blue circle" is
+asked "what color is the circle?". The words are the shipped ones (src/heads/question_words.c).
 """
 import json
 import random

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Write the data files of src/text: what Python, its regex module, ftfy and Hugging Face's tokenizers know.
+"""Write the data files of src/text from Python, regex, ftfy and Hugging Face's tokenizers.
 
     python3 tools/make_text_tables.py src/text
 
-Needs regex, ftfy and tokenizers. Run again when the peers' versions of Unicode move; tools/parity_tokens.py then says
-whether the ids still agree.
+Run again when the peers' versions of Unicode change. tools/parity_tokens.py then says whether the
+ids still agree.
 
-    unicode.inc    where the peers' Unicode differs from the one utf8proc was made from
+    unicode.inc    differences between the peers' Unicode and utf8proc's
     entities.inc   HTML's named characters
-    mojibake.inc   the characters that UTF-8 read in another encoding consists of
+    mojibake.inc   the characters that appear when UTF-8 is read in another encoding
+
+Needs: regex, ftfy, tokenizers.
 """
 import html.entities
 import re
@@ -40,7 +42,7 @@ def ranges(points, key):
 
 
 def rows(cells, width=120):
-    """Lines of cells, as many on each as fit."""
+    """Lines of cells, each as full as possible."""
     lines = [""]
     for cell in cells:
         if len(lines[-1]) + len(cell) + 5 > width:
@@ -49,10 +51,10 @@ def rows(cells, width=120):
     return "".join("   " + line + "\n" for line in lines)
 
 
-# ---- unicode.inc --------------------------------------------------------------------------------------------
+# ---- unicode.inc ---------------------------------------------------------------------------------
 
 def onig(pattern):
-    """Which points the regular expressions of Hugging Face's tokenizers take for `pattern`."""
+    """The points that `pattern` matches in the regular expressions of Hugging Face's tokenizers."""
     split = pre_tokenizers.Split(tokenizers.Regex(pattern), behavior="removed", invert=True)
     return {c for c in POINTS if split.pre_tokenize_str(chr(c))}
 
@@ -68,7 +70,8 @@ def kinds(letters, numbers):
 
 
 def classes():
-    """Points that a peer calls a letter or a number although Python's Unicode has not assigned them."""
+    """Points that a peer calls a letter or a number although they are unassigned in Python's
+    Unicode."""
     by_openclip = kinds(python_re(r"[\p{L}]"), python_re(r"[\p{N}]"))
     by_hf = kinds(onig(r"[\p{L}]"), onig(r"[\p{N}]"))
     out = []
@@ -82,7 +85,7 @@ def classes():
 
 
 def odd_marks():
-    """Points that take no part in a peer's normalisation because it does not know them yet."""
+    """Points that a peer does not normalise, because its Unicode does not have them yet."""
     nfd, nfc = normalizers.NFD(), normalizers.NFC()
     starter = regex.compile(r"\p{ccc=0}")
     python, hf = set(), set()
@@ -105,7 +108,7 @@ def odd_marks():
 
 
 def late_capitals():
-    """Capitals that Hugging Face lower-cases and Python does not: (first, last, what to add)."""
+    """Capitals that Hugging Face lower-cases and Python does not: (first, last, offset)."""
     lower = normalizers.Lowercase()
     late = {}
     for c in POINTS:
@@ -117,7 +120,8 @@ def late_capitals():
 
 
 def case_exceptions():
-    """Final sigma: what str.lower() calls case-ignorable, and cased, beyond the general categories."""
+    """For the final sigma: points that str.lower() calls case-ignorable or cased, beyond the
+    general categories."""
     def final(s):
         return s.lower()[-1] == "\u03c2"
     categories = {c: unicodedata.category(chr(c)) for c in POINTS}
@@ -166,7 +170,7 @@ static const uint32_t more_cased[][2] = {{
 """
 
 
-# ---- entities.inc -------------------------------------------------------------------------------------------
+# ---- entities.inc --------------------------------------------------------------------------------
 
 def entities_inc():
     names = html.entities.html5
@@ -196,7 +200,7 @@ static const char *const entity_lists[52] = {
     return out + "};\n"
 
 
-# ---- mojibake.inc -------------------------------------------------------------------------------------------
+# ---- mojibake.inc --------------------------------------------------------------------------------
 
 CODINGS = ftfy.chardata.CHARMAP_ENCODINGS
 SHORT = {"utf8_first_of_2": "lead2", "utf8_first_of_3": "lead3", "utf8_first_of_4": "lead4",

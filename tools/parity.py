@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Compare `clip embed` with PyTorch in f32 on the same pictures and texts, from file to unit embedding.
+"""Compare `clip embed` with PyTorch in f32 on the same pictures and texts.
 
     parity.py --clip build/cli/clip --work DIRECTORY [--pairs FILE.tar] [--precision bf16] [NAME...]
 
-Makes each checkpoint of make_checkpoints.py that is named (a beginning is enough; default: all but the two largest) in the work
-directory, one at a time, and removes it again. Prints a table; exit 1 where a cosine is below 0.99999 or a difference above 2e-5,
-in bf16 where a cosine is below 0.999.
-Needs what make_checkpoints.py needs, and Pillow.
+Makes each named checkpoint of make_checkpoints.py in the work directory, one at a time, and removes
+it again. The beginning of a name is enough; default: all but the two largest. Prints a table. Exit
+1 if a cosine is below 0.99999 or a difference above 2e-5; in bf16, if a cosine is below 0.999.
+Needs: the packages of make_checkpoints.py, and Pillow.
 """
 import argparse
 import gc
@@ -55,7 +55,7 @@ TEXTS = [
 
 
 def pictures(work, pairs):
-    """Files on disk: the repository's samples, else members of the tar."""
+    """Files on disk: the repository's samples, otherwise members of the tar."""
     found = sorted(p for p in SAMPLES.glob("*") if p.suffix in (".png", ".jpg", ".jpeg", ".webp"))
     if not pairs:
         if not found:
@@ -75,7 +75,7 @@ def pictures(work, pairs):
 def reference(directory, files):
     ref = references.load(directory)
     rows = []
-    for i in range(0, len(files), 4):  # a few at a time: 336 x 336 through 24 layers is not small
+    for i in range(0, len(files), 4):  # a few at a time: 336 x 336 through 24 layers needs much memory
         images = [references.on_white(f) for f in files[i : i + 4]]
         rows.append(ref.encode_image(ref.pixels(images)))
     ids = ref.ids(TEXTS)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Let OpenCLIP and transformers load what `clip convert` writes, tokenizer and preprocessing included, and compare them with `clip embed`.
+"""Load the output of `clip convert` with OpenCLIP and transformers, and compare embeddings.
 
     parity_convert.py --clip build/cli/clip --work DIRECTORY CHECKPOINT...
 
-For each checkpoint, in both layouts: unit embeddings of the sample pictures and of some texts. Then there and back: the weights must be the same
-file. Prints a table; exit 1 where a cosine is below 0.99999 or a difference above 2e-5, or where files differ.
+For each checkpoint, in both layouts, tokenizer and preprocessing included: unit embeddings of the
+sample pictures and of some texts. Then back to the first layout: the weights must be the same file.
+Prints a table. Exit 1 if a cosine is below 0.99999, a difference above 2e-5, or files differ.
 Needs: numpy, Pillow, torch, open_clip, transformers.
 """
 import argparse
@@ -27,7 +28,7 @@ import references
 
 SMALLEST_COSINE, LARGEST_DIFFERENCE = 0.99999, 2e-5
 PICTURES = sorted((Path(__file__).resolve().parent.parent / "models/samples").glob("*.png"))
-TEXTS = ["a photo of a cat", "grinning face", "It's 12 o'clock: RED, green & blue!", "café", "x", "a flag " * 5]  # short: some contexts are, too
+TEXTS = ["a photo of a cat", "grinning face", "It's 12 o'clock: RED, green & blue!", "café", "x", "a flag " * 5]  # short, because some contexts are short
 CLIP_VOCABULARY = 49408
 
 
@@ -98,7 +99,7 @@ def check_layout(a, source, layout):
 
 
 def check_return(a, source):
-    """openclip -> hf -> openclip, and f16 -> f32 -> f16"""
+    """openclip -> hf -> openclip, and f16 -> f32 -> f16."""
     same = True
     for first, second in ((["--to", "openclip"], ["--to", "hf"]), (["--to", "hf", "--dtype", "f16"], ["--to", "openclip", "--dtype", "f32"])):
         steps = [a.work / n for n in ("step1", "step2", "step3")]

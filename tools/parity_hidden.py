@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Compare `clip embed --tokens`, `--pooled` and `--projected` with transformers' CLIPTextModel, CLIPTextModelWithProjection and CLIPVisionModel.
+"""Compare `clip embed --tokens`, `--pooled` and `--projected` with transformers' CLIP encoders.
 
     parity_hidden.py --clip build/cli/clip --work DIRECTORY [NAME...]
 
-Models of the sizes of Stable Diffusion 1 (text and vision encoder of ViT-L/14) and XL (text encoder of bigG) with random but living weights, laid
-out as diffusers and transformers do, and as a single file of Stable Diffusion; from text or picture to states, padding included. Prints the largest
-difference of each as a share of the largest state; exit 1 where one is above 1e-4. bigG takes 2.8 GB on disk and twice that in memory; every
-model is removed again. Needs what make_checkpoints.py needs, and Pillow.
+The encoders are CLIPTextModel, CLIPTextModelWithProjection and CLIPVisionModel. They have the sizes
+of Stable Diffusion 1 (text and vision encoder of ViT-L/14) and XL (text encoder of bigG), random
+but lively weights, and the layouts of diffusers, of transformers and of a single file of Stable
+Diffusion. Compared from text or picture to states, padding included. Prints the largest difference
+of each as a share of the largest state; exit 1 if one is above 1e-4. bigG takes 2.8 GB on disk and
+twice that in memory. Every model is removed again.
+Needs: the packages of make_checkpoints.py, and Pillow.
 """
 import argparse
 import gc
@@ -45,7 +48,7 @@ def save_tokenizer(out, pad):
 
 @torch.inference_mode()
 def text(work, kind, config, number, pad, single):
-    """(folder or file to load, {what: values})"""
+    """(folder or file to load, {what: values})."""
     model = kind(CLIPTextConfig(bos_token_id=0, eos_token_id=2, **config)).eval()
     make_checkpoints.enliven(model, 50)
     encoder, tokenizer = work / f"text_encoder{number}", work / f"tokenizer{number}"
@@ -81,7 +84,7 @@ def vision(work):
 
 
 def states(hidden, last):
-    """By layer; "last": as last_hidden_state."""
+    """By layer; "last" is last_hidden_state."""
     layers = len(hidden) - 1
     return {0: hidden[0], 1: hidden[1], layers // 2: hidden[layers // 2], -2: hidden[-2], "last": last, -1: hidden[-1]}
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Compares src/image with Pillow, OpenCLIP and transformers on random pictures, and times it beside Pillow.
+"""Compare src/image with Pillow, OpenCLIP and transformers on random pictures, and time it.
 
     parity_images.py BUILD [--resize N] [--preprocess N] [--decode N] [--time] [--pictures DIR]
 
-BUILD is a Meson build folder that holds tests/image/image_probe. Needs numpy and Pillow; JPEG XL is compared where pillow-jxl-plugin
-is there; --preprocess also torch, torchvision, open_clip and
-transformers. Differences are printed; the exit code is 1 if there was one. For developers: the tests themselves need no Python.
+BUILD is a Meson build folder that holds tests/image/image_probe. Prints differences; the exit code
+is 1 if there was one. For developers: the tests themselves need no Python.
+Needs: numpy and Pillow; for JPEG XL pillow-jxl-plugin; for --preprocess torch, torchvision,
+open_clip and transformers.
 """
 import argparse
 import io
@@ -105,7 +106,8 @@ def check_resize(probe, n, rng, np_rng):
 
 
 def peers(size, mode, filter_, fill, mean, std):
-    """The transforms of OpenCLIP and of Hugging Face (None where it has no such mode), each PIL picture -> [3, S, S]."""
+    """The transforms of OpenCLIP and of Hugging Face (None if it lacks this mode), each from PIL
+    picture to [3, S, S]."""
     import open_clip
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     t = open_clip.transform.image_transform(size, False, mean=mean, std=std, resize_mode=MODES[mode], fill_color=fill,
@@ -141,7 +143,8 @@ def check_preprocess(probe, n, rng, np_rng):
 
 
 def encodings(rng):
-    """(name, extension, PIL mode, how to save) of what Pillow can write and this reads, with random options."""
+    """(name, extension, PIL mode, how to save) of the formats that Pillow writes and this reads,
+    with random options."""
     yield "jpeg", "jpg", "RGB", dict(quality=rng.randrange(1, 101), subsampling=rng.randrange(3), progressive=rng.random() < .5)
     yield "jpeg grey", "jpg", "L", dict(quality=rng.randrange(1, 101))
     yield "jpeg cmyk", "jpg", "CMYK", dict(quality=rng.randrange(1, 101), progressive=rng.random() < .5)
@@ -169,7 +172,7 @@ def encodings(rng):
 
 
 def pillow(path, background):
-    im = Image.open(io.BytesIO(open(path, "rb").read()))  # by path, Pillow maps uncompressed TIFFs and forgets to turn them
+    im = Image.open(io.BytesIO(open(path, "rb").read()))  # given a path, Pillow maps uncompressed TIFFs and forgets to rotate them
     im = ImageOps.exif_transpose(im)
     if background < 0:
         return np.asarray(im.convert("RGB"))
@@ -251,7 +254,7 @@ def median_ms(f, n):
 
 
 def photo(w, h, np_rng):
-    """Something with the statistics of a photograph: noise at every scale."""
+    """A picture with the statistics of a photograph: noise at every scale."""
     a = np.zeros((h, w, 3), np.float32)
     for s in (4, 16, 64, 256, 1024):
         small = np_rng.normal(0, 1, (max(2, h // s + 1), max(2, w // s + 1), 3)).astype(np.float32)

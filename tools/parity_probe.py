@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Is `clip probe` as good as scikit-learn's LogisticRegression on the same features, and faster?
 
-usage: parity_probe.py CLIP MODEL TRAIN.tsv TEST.tsv LABEL_COLUMN        (needs numpy, scikit-learn)
+usage: parity_probe.py CLIP MODEL TRAIN.tsv TEST.tsv LABEL_COLUMN
 
-The tables have the columns filepath and LABEL_COLUMN. Both sides fit the same training features with the same l2: that which clip's sweep finds, and
-1. Then scikit-learn does a sweep of its own: seven steps of two decades, halved around the best down to 8 a decade, on every fifth
-training picture, and a last fit on all. Times are of the fits alone, without embedding."""
+The tables have the columns filepath and LABEL_COLUMN. Both sides fit the same training features
+with the same l2: the value that clip's sweep finds, and 1. Then scikit-learn does its own sweep:
+seven steps of two decades, halved around the best down to 8 a decade, on every fifth training
+picture, and a last fit on all. Times are of the fits alone, without embedding.
+Needs: numpy, scikit-learn.
+"""
 import csv
 import json
 import os

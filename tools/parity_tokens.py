@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Compare our token ids with OpenCLIP's SimpleTokenizer and HFTokenizer and transformers' CLIPTokenizer, line by line.
+"""Compare our token ids with OpenCLIP's and transformers' tokenizers, line by line.
 
-    python3 tools/parity_tokens.py build/tests/text/encode_lines [--vocab DIR] [--lines 20000] [--seed 0]
+    python3 tools/parity_tokens.py build/tests/text/encode_lines [--vocab DIR] [--lines 20000]
+                                   [--seed 0]
 
-The vocabulary is that of the open_clip package (49,408 entries), or DIR's vocab.json and merges.txt. The lines are made
-from a seed: every script, emoji with joiners, combining marks, HTML, controls, mojibake, invalid UTF-8, long words, long
-texts, empty ones. Needs open_clip and transformers. Prints how many lines are equal, and the first that are not.
+The tokenizers are OpenCLIP's SimpleTokenizer and HFTokenizer and transformers' CLIPTokenizer. The
+vocabulary comes from the open_clip package (49,408 entries), or from DIR's vocab.json and
+merges.txt. The lines are made from a seed: every script, emoji with joiners, combining marks, HTML,
+controls, mojibake, invalid UTF-8, long words, long texts, empty ones. Prints how many lines are
+equal, and the first ones that differ.
+Needs: open_clip, transformers.
 """
 import argparse
 import gzip

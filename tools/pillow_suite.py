@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""All pictures of other projects' test suites through this decoder and through Pillow; what differs is counted, by its measured cause.
+"""Decode other projects' test pictures here and with Pillow, and explain each difference.
 
     pillow_suite.py BUILD FOLDER... [--list]
 
-BUILD is a Meson build folder with tests/image/image_probe; one process of it reads all pictures. FOLDER: pictures, at any depth, e.g. of
-the source packages of Pillow (Tests/images) and pillow-heif (tests/images). The reference is
-ImageOps.exif_transpose(Image.open(FILE)).convert("RGB"), the first frame. Needs numpy, pillow, pillow-heif; defusedxml and olefile for some files.
+BUILD is a Meson build folder with tests/image/image_probe; one process of it reads all pictures.
+FOLDER: pictures, at any depth, such as the source packages of Pillow (Tests/images) and pillow-heif
+(tests/images). The reference is ImageOps.exif_transpose(Image.open(FILE)).convert("RGB"), the first
+frame.
 
-A cause is a function that makes, from what Pillow knows of the file, the picture that this decoder must have made. What no cause explains is
-printed by name, and the exit code is 1.
+Differences are counted by cause. A cause is a function that takes Pillow's knowledge of the file
+and makes the picture that this decoder should have made. Differences without a cause are printed by
+name, and the exit code is then 1.
+Needs: numpy, pillow, pillow-heif; for some files defusedxml and olefile.
 """
 import argparse
 import collections
@@ -57,7 +60,7 @@ class File:
             self.im = Image.open(io.BytesIO(self.data))
             self.format, self.mode = self.im.format, self.im.mode
             self.want = np.asarray(ImageOps.exif_transpose(self.im).convert("RGB"))
-        except Exception as e:  # whatever a plugin raises is a refusal
+        except Exception as e:  # any exception of a plugin is a refusal
             self.fault = f"{type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}"
             self.fault = re.sub(r"<_io.*>", "the file", self.fault)
 
@@ -66,7 +69,7 @@ class File:
 
 
 def clipped_grey(f, got):
-    """Pillow clips grey of 16 bits at 255; here it keeps its high byte, whatever Pillow calls the mode."""
+    """Pillow clips grey of 16 bits at 255; here it keeps its high byte, in every mode."""
     if f.mode not in ("I;16", "I;16B", "I"):
         return False
     a = raw(f.im).astype(np.int64)
@@ -83,12 +86,12 @@ def clipped_grey(f, got):
 
 
 def lab(f, got):
-    """Pillow converts L*a*b* by a table of LittleCMS, here by the formula."""
+    """Pillow converts L*a*b* by a table of LittleCMS; this decoder uses the formula."""
     return f.mode == "LAB" and distance(got, f.want) <= 16 and np.abs(got.astype(int) - f.want).mean() < 1
 
 
 def chroma(f, got):
-    """libavif smooths colours that are stored at half the resolution, libheif repeats them: brightness is the same, to what clipping adds."""
+    """libavif smooths colours of half the resolution, libheif repeats them; brightness is equal."""
     if f.format != "AVIF" or got.shape != f.want.shape:
         return False
     inside = ((got > 8) & (got < 247) & (f.want > 8) & (f.want < 247)).all(2)
@@ -96,12 +99,12 @@ def chroma(f, got):
 
 
 def deep(f, got):
-    """12 bits become 8 before colours are converted, in pillow-heif's libheif after it."""
+    """12 bits become 8 before colours are converted; in pillow-heif's libheif afterwards."""
     return f.format == "HEIF" and distance(got, f.want) <= 3
 
 
 def range_twice(f, got):
-    """pillow-heif widens the range of a tiled picture twice: its own picture of a single tile agrees with this one."""
+    """pillow-heif widens the range of a tiled picture twice; of a single tile it agrees with this."""
     if f.format != "HEIF" or got.shape != f.want.shape:
         return False
     widened = np.clip((got.astype(float) - 16) * 255 / 219, 0, 255)
@@ -118,7 +121,7 @@ def other_item(f, got):
 
 
 def overrun(f, got):
-    """A damaged run-length encoding: pixels that leave their row are dropped, in Pillow they run into the next."""
+    """Damaged run-length code: pixels beyond their row are dropped; Pillow puts them into the next."""
     if f.format != "BMP" or f.data[30] != 1:
         return False
     at, x, width = struct.unpack("<I", f.data[10:14])[0], 0, f.im.width

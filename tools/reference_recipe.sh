@@ -1,6 +1,7 @@
 #!/bin/sh
-# The reference's own recipe (its README.md), trained by `clip train` from nothing, and the scores of what comes of it beside the reference's.
-# Begun again with the same OUTPUT it goes on where it was. 984 steps of 256 pairs: an hour of two cores.
+# Train the reference's own recipe (its README.md) from nothing with `clip train`, and print the
+# scores of the result beside the reference's. Started again with the same OUTPUT, it goes on from
+# there. 984 steps of 256 pairs take an hour on two cores.
 # usage: [CLIP=build/cli/clip] tools/reference_recipe.sh REFERENCE_DIRECTORY OUTPUT
 set -eu
 reference=$1 output=$2 here=$(dirname "$0")

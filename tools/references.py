@@ -1,10 +1,11 @@
-"""The programs whose embeddings are the truth: OpenCLIP and transformers in f32, behind one face.
+"""The reference programs, OpenCLIP and transformers in f32, behind one interface.
 
     ref = references.load(directory)
     ref.encode_image(ref.pixels(pictures))      [n, D] f32, unit length; pictures are PIL's
-    ref.encode_text(ref.ids(texts))             ids is a list of lists: what the model reads, without padding
+    ref.encode_text(ref.ids(texts))             ids: a list of lists, the model's input unpadded
 
-A module for the other scripts. Needs: torch, open_clip_torch, transformers, safetensors.
+A module for the other scripts.
+Needs: torch, open_clip_torch, transformers, safetensors.
 """
 import json
 import logging
@@ -25,7 +26,8 @@ OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 
 
 def padded(ids, length):
-    """Zeros behind each text: attention is causal, so that nothing read sees them, and no pooling looks for 0."""
+    """Zeros behind each text: attention is causal, so no row that is read sees them, and no pooling
+    looks for 0."""
     out = torch.zeros(len(ids), length, dtype=torch.long)
     for row, i in zip(out, ids):
         row[: len(i)] = torch.tensor(i)
@@ -33,7 +35,8 @@ def padded(ids, length):
 
 
 def on_white(path):
-    """A picture as `clip embed --background white` sees it: peers drop transparency, and resize it in ways of their own."""
+    """A picture as `clip embed --background white` sees it. Peers drop transparency, each in its
+    own way."""
     picture = Image.open(path).convert("RGBA")
     ground = Image.new("RGB", picture.size, "white")
     ground.paste(picture, mask=picture.getchannel("A"))
@@ -92,7 +95,8 @@ class HuggingFace:
 
 
 def simple_tokenizer(directory, context_length):
-    """Over the directory's own merges. SimpleTokenizer reads only the one format: who has another one cleans texts as transformers does."""
+    """Over the directory's own merges. SimpleTokenizer reads only one format; with others, texts
+    are cleaned as in transformers."""
     bpe = directory / "bpe_simple_vocab_16e6.txt.gz"
     if bpe.exists():
         return SimpleTokenizer(str(bpe), context_length=context_length)
@@ -122,7 +126,7 @@ def load_openclip(directory):
 
 
 def load_openai(directory):
-    """A bare file: sizes from its shapes; QuickGELU where OpenAI's extra tensors say that it is theirs."""
+    """A bare file: sizes come from its shapes. QuickGELU if OpenAI's extra tensors are there."""
     state = load_file(directory / "model.safetensors")
     quick = any(k in state for k in OPENAI_EXTRAS)
     model = open_clip.model.build_model_from_openai_state_dict(dict(state), quick_gelu=quick, cast_dtype=torch.float32).float()
@@ -131,7 +135,8 @@ def load_openai(directory):
 
 
 def load_longclip(directory, state, prefix):
-    """Long-CLIP's encode_text() adds positional_embedding * mask1 + positional_embedding_res * mask2 (beichenzbc/Long-CLIP, model_longclip.py)."""
+    """Long-CLIP's encode_text() adds positional_embedding * mask1 + positional_embedding_res * mask2
+    (beichenzbc/Long-CLIP, model_longclip.py)."""
     config = json.loads((directory / "open_clip_config.json").read_text())["model_cfg"]
     state = {k.removeprefix(prefix): v.float() for k, v in state.items()}
     n = len(state["positional_embedding"])

@@ -4,9 +4,9 @@
 #     tools/same_bits.sh OLD_CLIP NEW_CLIP [PRECISION...]
 #
 # PRECISION: f32, bf16 (default: f32, and bf16 where the processor has it). Checkpoints with random
-# weights (ViT-B-32, RN50) are made by tools/make_checkpoints.py with $PYTHON, once, in $CHECKPOINTS.
-# The shipped model is compared too, and every directory in $MODELS (separated by blanks).
-# Needs: torch, open_clip_torch, transformers, safetensors in $PYTHON.
+# weights (ViT-B-32, RN50) are made by tools/make_checkpoints.py with $PYTHON, once, in
+# $CHECKPOINTS. The shipped model is compared too, and every directory in $MODELS (separated by
+# blanks). Needs: torch, open_clip_torch, transformers, safetensors in $PYTHON.
 set -eu
 [ $# -ge 2 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 old=$1 new=$2

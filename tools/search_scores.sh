@@ -1,16 +1,20 @@
 #!/bin/sh
-# Is what `clip search` finds as good as the encoder is? The pictures of the reference's validation tars are indexed with their captions; every caption
-# asks for its picture, and every picture for its captions. R@1, R@5 and R@10 have to be those that `clip eval retrieval` computes on the same tar, where
-# nothing but plain f32 arithmetic is between the model and the ranks. (Captions that several pictures share are ties, which eval resolves in favour of the
-# query: a caption that is found is right if the picture has one of these words, whichever picture it came with. The index keeps f16. So a few answers in
-# a thousand may differ.)
+# Are the results of `clip search` as good as the encoder? The pictures of the reference's
+# validation tars are indexed with their captions. Every caption asks for its picture, and every
+# picture for its captions. R@1, R@5 and R@10 have to equal those of `clip eval retrieval` on the
+# same tar, which uses only plain f32 arithmetic.
+#
+# A few answers in a thousand may differ. Captions that several pictures share are ties, which eval
+# resolves in favour of the query: a caption counts as right here if the picture has the same words.
+# And the index keeps f16.
 # usage: [CLIP=build/cli/clip] tools/search_scores.sh REFERENCE_DIRECTORY [MODEL]
 set -eu
 reference=$(realpath "$1") model=${2:-$reference/emoji-clip} clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 export CLIP_INDEX="$T/index"
 
-# recall WANTED FOUND [METADATA]: each line of FOUND is the answer to that line of WANTED, the path that is right; or any caption that METADATA has of it
+# recall WANTED FOUND [METADATA]: each line of FOUND answers the same line of WANTED, which is the
+# right path. With METADATA, any caption that it has for this path is right.
 recall() {
     awk -v wanted="$1" -v metadata="${3-}" '
         BEGIN {
@@ -44,7 +48,7 @@ evaluated() {
     sed "s/.*\"$1\":{\([^}]*\)}.*/\1/" "$T/eval.json" | tr ',' '\n' | sed -n 's/^"R@[0-9]*"://p' | tr '\n' ' '
 }
 
-# compare NAME OURS EVAL: the line of the table; off by more than 3 in a thousand is a fault
+# compare NAME OURS EVAL: prints a line of the table; a difference above 3 in a thousand is a fault
 compare() {
     echo "$2 $3" | awk -v name="$1" '
         {
@@ -65,7 +69,7 @@ for split in style_val concept_val clipart_val; do
     "$clip" index --export "$T/pairs" >>"$T/log"
     "$clip" eval retrieval "$tar" -m "$model" --json >"$T/eval.json"
 
-    # words to pictures: the captions as queries, in quotes, so that none of them is read as anything else
+    # words to pictures: captions are queries, in quotes, so that they are read only as words
     metadata=$T/pairs/metadata/metadata_0.jsonl
     sed 's/.*"image_path":"\([^"]*\)".*/\1/' "$metadata" >"$T/wanted"
     sed 's/.*"caption":\(".*"\)}$/\1/; s/\\\(.\)/\1/g' "$metadata" >"$T/queries"

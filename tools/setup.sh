@@ -1,24 +1,25 @@
 #!/bin/sh
-# Install the Debian packages that building and testing need and this machine lacks. Says what it does; does nothing if all are there.
-# usage: tools/setup.sh [build|test]      test: also what only the tests need
+# Install the Debian packages that building and testing need. Says which ones it installs. Does
+# nothing if all are there.
+# usage: tools/setup.sh [build|test]      test: also the packages that only the tests need
 set -eu
 
 needed="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libcjson-dev libutf8proc-dev zlib1g-dev
  libarchive-dev libsqlite3-dev libxxhash-dev"
-# more pictures; the build does without those that are not there
+# more picture formats; the build leaves out those that are missing
 formats="libwebp-dev libtiff-dev libgif-dev libheif-dev libraw-dev libjxl-dev libopenjp2-7-dev"
 tests="clang libclang-rt-dev libcmocka-dev"
-drawings="librsvg2-dev" # for SVG: with all it needs as much as everything else
+drawings="librsvg2-dev" # for SVG: with its dependencies as large as everything else
 if [ "${1:-build}" = test ]; then
     needed="$needed $tests" formats="$formats $drawings"
 fi
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
-    echo "setup: not a Debian machine. Needed are these packages or their like:" $needed "For more picture formats:" $formats >&2
+    echo "setup: not a Debian machine. Needed are these packages or similar ones:" $needed "For more picture formats:" $formats >&2
     exit 0
 fi
 
-# missing PACKAGE... : those that are not installed
+# missing PACKAGE... : prints the packages that are not installed
 missing() {
     for p; do
         dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || printf ' %s' "$p"
@@ -27,7 +28,7 @@ missing() {
 must=$(missing $needed) may=$(missing $formats)
 [ -n "$must$may" ] || exit 0
 
-# They cannot be installed here: name them. The build does without formats alone.
+# Nothing can be installed here: name the packages. Only missing formats are not an error.
 name_them() {
     if [ -n "$must" ]; then
         echo "setup: packages are missing. Install them as root:  apt-get install$must$may" >&2
@@ -44,7 +45,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
-# quietly COMMAND... : its output only where it fails
+# quietly COMMAND... : shows its output only if it fails
 quietly() {
     "$@" >"$log" 2>&1 || { cat "$log" >&2; echo "setup: failed: $*" >&2; name_them; }
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Kill a training at random moments (kill -9), go on each time with --resume, and compare what comes out with a run that nobody disturbed: weights,
-# optimizer and metrics (but for times) must be the same bytes, and nothing half-written may be left over.
+# Kill a training run at random moments (kill -9) and go on each time with --resume. Compare the
+# result with an uninterrupted run: weights, optimizer and metrics (except times) must be the same
+# bytes, and no half-written file may remain.
 # usage: tools/survival.sh CLIP [KILLS] [SEED]
 set -u
 clip=$(realpath "$1") kills=${2:-50} seed=${3:-$$}
@@ -40,7 +41,7 @@ seconds=$(echo "$start $(now)" | awk '{print $2 - $1}')
 
 landed=0 runs=0 draw=0
 while [ $landed -lt "$kills" ] || [ -e run ]; do
-    # until the kills have landed, each attempt gets a random share of the time a whole run takes
+    # while kills remain, each attempt gets a random share of the time of a whole run
     draw=$((draw + 1))
     if [ -e run/run.json ]; then "$clip" train --resume run >log 2>&1 & else begin run >log 2>&1 & fi
     pid=$!
@@ -60,4 +61,4 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
     esac
 done
 [ $runs -gt 0 ] || differ 'no run came to its end'
-echo "$landed kills, $runs runs brought to their ends: all as if nothing had happened"
+echo "$landed kills, $runs runs completed: all equal to an uninterrupted run"

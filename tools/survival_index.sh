@@ -1,7 +1,9 @@
 #!/bin/sh
-# Kill an indexing at random moments (kill -9), go on each time with the same command, and compare what comes out with an index that nobody disturbed: the same
-# items with the same vectors, and nothing that had been committed was embedded again.
-# usage: tools/survival_index.sh CLIP SAME_INDEX [KILLS] [PICTURES] [SEED]     (SAME_INDEX: of tests/cli, in the build directory)
+# Kill an indexing run at random moments (kill -9) and go on each time with the same command.
+# Compare the result with an uninterrupted run: the same items with the same vectors, and no
+# committed item was embedded again.
+# usage: tools/survival_index.sh CLIP SAME_INDEX [KILLS] [PICTURES] [SEED]
+#        SAME_INDEX  of tests/cli, in the build directory
 set -u
 clip=$(realpath "$1") same=$(realpath "$2") kills=${3:-100} pictures=${4:-300} seed=${5:-$$}
 root=$(realpath "$(dirname "$0")/..")
@@ -9,7 +11,8 @@ T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 unset CLIP_MODEL CLIP_INDEX
 
-# Pictures that all differ, each with a caption: samples with some bytes behind their ends, which no decoder reads.
+# Different pictures with a caption each: samples with bytes behind their ends, which decoders
+# ignore.
 mkdir photos
 i=0
 while [ $i -lt "$pictures" ]; do
@@ -37,7 +40,7 @@ seconds=$(echo "$start $(now)" | awk '{print $2 - $1}')
 
 landed=0 runs=0 draw=0
 while [ $landed -lt "$kills" ] || [ -e run ]; do
-    # until the kills have landed, each attempt gets a random share of the time a whole run takes
+    # while kills remain, each attempt gets a random share of the time of a whole run
     draw=$((draw + 1))
     before=0
     if [ -e run/catalogue.db ] && "$clip" index --index run --stats --json >stats.json 2>log; then before=$(value pictures stats.json); fi
@@ -54,7 +57,7 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
         "$same" whole run || differ 'the indexes differ'
         "$clip" index --index run --verify >/dev/null 2>log || differ 'the index is damaged'
         "$clip" index --index run --stats --json >stats.json
-        # nothing that had been committed was embedded again: it would have left a gap among the rows
+        # a committed item that was embedded again would have left a gap among the rows
         [ "$(value embedded run.json)" = $((pictures - before)) ] || differ "$(value embedded run.json) embedded in the end, $before were there"
         [ "$(value rows stats.json)" = $((2 * pictures)) ] || differ "$(value rows stats.json) rows for $((2 * pictures)) items"
         runs=$((runs + 1))
@@ -64,4 +67,4 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
     esac
 done
 [ $runs -gt 0 ] || differ 'no run came to its end'
-echo "$landed kills, $runs indexes brought to their ends: all as if nothing had happened, nothing embedded again that was committed"
+echo "$landed kills, $runs indexes completed: all equal to an uninterrupted one, no committed item embedded again"

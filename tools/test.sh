@@ -1,17 +1,18 @@
 #!/bin/sh
-# Build and run all tests: release with gcc, then sanitized with clang. Ends with a line "N passed, N failed".
+# Build and run all tests: release with gcc, then sanitized with clang. Ends with a line "N passed,
+# N failed".
 # usage: tools/test.sh        (TEST_SUITES="unit kernels" narrows it)
 set -u
 cd "$(dirname "$0")/.."
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 status=0
 
-# one DIRECTORY COMPILER OPTION... : configure if need be, build, test
-one() {
+# build_and_test DIRECTORY COMPILER OPTION...
+build_and_test() {
     dir=$1 cc=$2
     shift 2
     echo "== $dir: $cc $*"
-    command -v ccache >/dev/null && cc="ccache $cc" # meson looks for it only where no compiler is named
+    command -v ccache >/dev/null && cc="ccache $cc" # meson uses ccache by itself only if no compiler is named
     [ -f "$dir/build.ninja" ] || CC="$cc" meson setup "$dir" "$@" >"$log.setup" 2>&1 || { cat "$log.setup"; status=1; return; }
     ninja -C "$dir" --quiet || { status=1; return; }
     {
@@ -21,9 +22,9 @@ one() {
     [ "$(cat "$log.rc")" = 0 ] || status=1
 }
 
-one build-test gcc --buildtype=release -Dtests=enabled -Dwerror=true
+build_and_test build-test gcc --buildtype=release -Dtests=enabled -Dwerror=true
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
-one build-sanitize clang --buildtype=debugoptimized -Dtests=enabled -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
+build_and_test build-sanitize clang --buildtype=debugoptimized -Dtests=enabled -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
 
 passed=$(awk '/^Ok: /{n+=$2} /^Expected Fail: /{n+=$3} END{print n+0}' "$log")
 failed=$(awk '/^(Fail|Timeout|Unexpected Pass): /{n+=$NF} END{print n+0}' "$log")

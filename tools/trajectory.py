@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Train a few steps on the batches of the reference's trajectory.json and compare loss, gradient norm and logit_scale with OpenCLIP's.
+"""Train a few steps on the reference's batches and compare loss, gradient norm and logit_scale.
 
     trajectory.py REFERENCE_DIRECTORY --build build --work DIRECTORY
 
-Batch s is the 64 pairs s*64 .. s*64+63 of train-*.tar in order, with their first captions and without augmentation. The steps are made by
-tests/train/run_steps, with the engine's own gradient and optimizer; exit 1 where a number is off by more than a thousandth.
+The reference's trajectory.json has OpenCLIP's values. Batch s is the 64 pairs s*64 .. s*64+63 of
+train-*.tar in order, with their first captions and without augmentation. tests/train/run_steps
+makes the steps, with the engine's own gradient and optimizer. Exit 1 if a number is off by more
+than a thousandth.
 Needs: numpy, Pillow, open_clip_torch, safetensors.
 """
 import argparse
@@ -55,7 +57,8 @@ def far(a, b):
 
 
 def first_gradients(build, checkpoint, batch, should, work):
-    """The largest error of a parameter's gradient norm at the first step; those that are rounding only (softmax takes them away) count as 0."""
+    """The largest error of a parameter's gradient norm at the first step. Norms that are only
+    rounding (softmax cancels them) count as 0."""
     out = work / "gradients.safetensors"
     subprocess.run([build / "tests/train/dump_step", checkpoint, batch, "clip", out], check=True)
     norms = {k: float(np.linalg.norm(v.astype(np.float64))) for k, v in load_file(out).items()}

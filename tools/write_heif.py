@@ -1,4 +1,7 @@
-"""Writes HEIC files of any structure, sound or not, from pictures that pillow-heif has encoded. For dump_images.py."""
+"""Write HEIC files of any structure, sound or broken, from pictures that pillow-heif has encoded.
+
+For dump_images.py.
+"""
 import io
 import struct
 
@@ -30,7 +33,7 @@ def irot(quarters):
 
 
 class Item:
-    """One item of a file: its type, data and properties; made_of: its tiles; refers: (type, id) of another item."""
+    """An item of a file. made_of: its tiles. refers: (type, id) of another item."""
 
     def __init__(self, kind, data, properties=(), made_of=(), refers=None, hidden=False):
         self.kind, self.data, self.properties = kind, data, list(properties)
@@ -60,7 +63,7 @@ def exif(data, of):
 
 
 def heic(items, primary=1, brand=b"heic", beyond=()):
-    """items: by id, from 1. beyond: ids whose data are said to lie behind the file's end."""
+    """items: by id, from 1. beyond: ids whose data are declared to lie behind the file's end."""
     properties, associations = [], b""
     for id_, item in items.items():
         indices = []
@@ -92,10 +95,10 @@ def heic(items, primary=1, brand=b"heic", beyond=()):
 
 
 def cases(date):
-    """(name, file) of HEIC files, most of them with some fault; test_heif.c knows what each must give. date: EXIF with a date.
-
-    They show 192 x 128 pixels, red growing to the right and green to the bottom. Tiles are 64 x 64: 1 is the picture, 2..7 its tiles,
-    8 a thumbnail of 96 x 64, 9 the EXIF."""
+    """(name, file) of HEIC files, most of them faulty. test_heif.c knows the result of each. date:
+    EXIF with a date. They show 192 x 128 pixels, red growing to the right and green to the
+    bottom. Tiles are 64 x 64: 1 is the picture, 2..7 its tiles, 8 a thumbnail of 96 x 64, 9 the
+    EXIF."""
     s = 64
     y, x = np.mgrid[0:2 * s, 0:3 * s]
     a = np.stack([x * 255 / (3 * s - 1), y * 255 / (2 * s - 1), np.full_like(x, 128)], 2).astype(np.uint8)
@@ -124,7 +127,7 @@ def cases(date):
     bare.properties = [p for p in bare.properties if p[0] != b"hvcC"]
     yield "thumbnail_bare.heic", tiled(bare)
     yield "thumbnail_beyond.heic", tiled(coded(small(a)), beyond=(8,))
-    yield "thumbnail_upright.heic", tiled(coded(small(a)), [irot(2)])  # the picture is turned, the thumbnail is not
+    yield "thumbnail_upright.heic", tiled(coded(small(a)), [irot(2)])  # the picture is rotated, the thumbnail is not
     turned = coded(small(a))
     turned.properties.append(irot(3))
     yield "thumbnail_turned.heic", tiled(turned, [irot(3)])

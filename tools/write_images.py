@@ -1,5 +1,8 @@
-"""Encoders for pictures that Pillow cannot write: every kind of PNG, BMP and TIFF, uncompressed or nearly so, and HEIC by libheif. For
-dump_images.py; made to be read, not to be fast."""
+"""Encoders for pictures that Pillow cannot write.
+
+Every kind of PNG, BMP and TIFF, uncompressed or nearly so, and HEIC by libheif. For dump_images.py;
+made to be read, not to be fast.
+"""
 import ctypes
 import ctypes.util
 import struct
@@ -113,7 +116,7 @@ def rle(indices, four):
 
 
 def lzw(indices, bits):
-    """Codes that begin with bits + 1 bits, cleared when there are 4096, as bytes in blocks."""
+    """Codes that start with bits + 1 bits, cleared at 4096 codes, as bytes in blocks."""
     clear, out, n = 1 << bits, 0, 0
     codes, size, nxt, word = {}, bits + 1, clear + 2, ()
 
@@ -156,8 +159,8 @@ def gif(indices, palette, bits):
 # ---- TIFF
 
 def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None, form=1):
-    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows; form 1 unsigned, 2 signed, 3 float. photometric and
-    orientation None: the file does not say."""
+    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows; form 1
+    unsigned, 2 signed, 3 float. photometric or orientation None: left out of the file."""
     h, w, n = samples.shape
     e = ">" if big else "<"
 

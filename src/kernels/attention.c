@@ -1,13 +1,13 @@
 /* attention.c: attention cut into pieces and shared among threads. A piece is some queries of one
- * head of one sample against all the keys they see; as many pieces are made as keep the threads
+ * head of one sample, against all keys that they see. There are enough pieces to keep the threads
  * busy. */
 #include "kernels/set.h"
 
 #include <assert.h>
 
-#define FORK_FROM 300000 /* multiply-adds: below that, waking the others costs more than they can save */
-#define LANES 4          /* on average a block of queries has so many lanes to spare */
-#define PIECES_EACH 4    /* a thread, at least: heads of ragged samples differ in length */
+#define FORK_FROM 300000 /* multiply-adds; below this, waking other threads costs more than they save */
+#define LANES 4          /* unused lanes in an average block of queries */
+#define PIECES_EACH 4    /* least pieces per thread: heads of ragged samples differ in length */
 
 typedef struct attention_job {
     const clipk_set *set;
@@ -15,7 +15,7 @@ typedef struct attention_job {
     float *y, *lse;
     const float *q, *k, *v;
     int64_t ldy, ldq, ldk, ldv;
-    int cuts; /* parts a sample's queries are cut into */
+    int cuts; /* pieces that a sample's queries are cut into */
     unsigned char *scratch;
 } attention_job;
 
@@ -63,7 +63,7 @@ void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, con
 typedef struct back_job {
     const clipk_set *set;
     clipk_attention_shape s;
-    clipk_attention_back_piece p; /* of the first head of the first sample */
+    clipk_attention_back_piece p; /* pointers at the first head of the first sample */
 } back_job;
 
 static void back_piece(void *job, int64_t i, int thread)

@@ -1,21 +1,21 @@
 /* batchnorm.c: batch norm cut into parts of rows and shared among threads.
  *
- * Means over rows are made of the parts' own means and squares, added in double in the order of the
- * parts, whose size depends on C alone. */
+ * The mean and squares of all rows are made from the mean and squares of each part. They are added
+ * in double, in the order of the parts. The size of a part depends on C alone. */
 #include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
 
-#define PART 65536        /* numbers of a part: they pass through the second cache */
-#define PART_ROWS 512     /* at most, so that sums in f32 stay short */
-#define COLUMNS 64        /* whose parts are added by one thread */
+#define PART 65536        /* numbers per part: they fit the second cache */
+#define PART_ROWS 512     /* rows per part at most, so that sums in f32 stay short */
+#define COLUMNS 64        /* columns whose parts one thread adds */
 #define FORK_FROM 32768
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int rows_of_part(int C) { return (int)clipb_min64(PART_ROWS, ceil_div(PART, C)); }
 
-/* Two numbers a part and column, and three coefficients a column. */
+/* Two numbers for each part and column, and three coefficients for each column. */
 size_t clipk_batchnorm_work(int T, int C)
 {
     return sizeof(float) * (size_t)C * (2 * (size_t)ceil_div(T, rows_of_part(C)) + 3);
@@ -23,7 +23,7 @@ size_t clipk_batchnorm_work(int T, int C)
 
 typedef struct norm_job {
     const clipk_set *set;
-    clipk_batchnorm_piece p; /* what all parts have in common */
+    clipk_batchnorm_piece p; /* shared by all parts */
     float *y;
     const float *residual;
     int T, rows, parts;
@@ -157,7 +157,7 @@ static void backward_piece(void *job, int64_t i, int thread)
     const norm_job *j = job;
     clipk_batchnorm_piece p = piece_of(j, i);
     (void)thread;
-    if (p.dz) { /* the sums have left it there */
+    if (p.dz) { /* batchnorm_sums wrote dz here */
         p.dy = p.dz;
         p.act = CLIPK_LINEAR;
     }

@@ -1,9 +1,9 @@
 /* conv.c: convolutions cut into pieces and shared among threads.
  *
- * The 3x3 convolution is cut into strips of tiles, each with all its channels where there are
- * strips enough for the threads; where a small picture gives few, the channels are cut as well, and
- * every group of channels transforms the strip's input again, which is cheap beside the product. No
- * sum is ever cut, so the cut leaves no trace in the result. */
+ * The 3x3 convolution is cut into strips of tiles, each with all its channels. If a small picture
+ * gives fewer strips than there are threads, the channels are cut as well. Every group of channels
+ * then transforms the strip's input again, which is cheap beside the product. No sum is ever cut,
+ * so the result does not depend on the cut. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -14,17 +14,17 @@ static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
 
 /* ---- 3x3 ------------------------------------------------------------------------------------- */
 
-/* tiles a strip, strips; channels a group, groups */
+/* tiles: all; T: per strip. G: channels per group. */
 typedef struct conv_plan {
     int tiles, T, strips, G, groups;
 } conv_plan;
 
-/* Short strips keep their own transforms in the second cache; long ones use a weight more often
- * once it has come from memory, which large weights need. */
+/* Short strips keep their own transforms in the second cache. Long strips use a weight more often
+ * once it has come from memory: large weights need them. */
 #define STRIP_FLOATS (96 * 1024)
 #define STRIP_LEAST 24
 #define STRIP_MOST 96
-#define GROUP_LEAST 64 /* channels that pay for transforming the input once more */
+#define GROUP_LEAST 64 /* least channels that are worth transforming the input once more */
 
 static int strip_tiles(int I, int O)
 {
@@ -40,7 +40,7 @@ static conv_plan plan_conv(const clipk_ctx *k, int N, int H, int W, int I, int O
     conv_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .groups = 1};
     p.strips = ceil_div(p.tiles, strip_tiles(I, O));
     if (p.strips >= threads) {
-        p.strips = ceil_div(p.strips, threads) * threads; /* the same for all */
+        p.strips = ceil_div(p.strips, threads) * threads; /* as many for each thread */
     } else {
         p.groups = clipb_min(ceil_div(threads, p.strips), ceil_div(O, GROUP_LEAST));
         if (p.strips * p.groups < threads)
@@ -89,7 +89,7 @@ size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
 
 typedef struct conv_job {
     const clipk_set *set;
-    clipk_conv3x3_piece piece; /* what all have in common */
+    clipk_conv3x3_piece piece; /* shared by all pieces */
     conv_plan plan;
 } conv_job;
 

@@ -1,8 +1,9 @@
 /* conv_back.c: the backward of convolutions cut into pieces and shared among threads.
  *
- * The filters' gradient is a sum over all tiles. It is cut into parts of a fixed number of tiles,
- * and where channels are many (and parts therefore few, since each has sums of its own) into groups
- * of channels. Neither depends on the threads: the parts are added in their order. */
+ * The filters' gradient is a sum over all tiles. It is cut into parts of a fixed number of tiles.
+ * Each part has sums of its own, so many channels allow few parts: then the channels are cut into
+ * groups as well. The cuts do not depend on the number of threads, and the parts are added in their
+ * order. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -13,14 +14,14 @@ static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
 
 /* ---- Filters --------------------------------------------------------------------------------- */
 
-#define PIECES 8                /* for the threads to share; half of them where a part's sums are large */
-#define SUMS (4 * 1024 * 1024)  /* numbers of all parts' sums */
-#define GROUP_LEAST 64          /* channels that pay for transforming x once more */
+#define PIECES 8                /* parts to share among threads; halved while the sums of all parts exceed SUMS */
+#define SUMS (4 * 1024 * 1024)  /* numbers in the sums of all parts */
+#define GROUP_LEAST 64          /* least channels that are worth transforming x once more */
 #define STRIP_FLOATS (192 * 1024)
 #define STRIP_LEAST 32
 #define STRIP_MOST 128
 
-/* tiles of a strip, of a part; parts; channels of a group; groups; numbers of a part's sums */
+/* tiles: all; T: per strip; part: per part. G: channels per group. sums: numbers per part. */
 typedef struct filters_plan {
     int tiles, T, part, parts, G, groups;
     int64_t sums;
@@ -55,8 +56,8 @@ size_t clipk_conv3x3_filters_work(const clipk_ctx *k, int N, int H, int W, int I
 typedef struct filters_job {
     const clipk_set *set;
     filters_plan plan;
-    clipk_conv3x3_back_piece piece; /* what all have in common */
-    float *dW, *sums;               /* [parts][groups][36, G or what is left, I padded] */
+    clipk_conv3x3_back_piece piece; /* shared by all pieces */
+    float *dW, *sums;               /* [parts][groups][36, G or the remaining channels, I padded] */
 } filters_job;
 
 static float *sums_of(const filters_job *j, int part, int o0)
@@ -111,8 +112,8 @@ typedef struct pool_job {
     int H, W, C;
 } pool_job;
 
-/* Row i % (H/2) of dy's picture i / (H/2), to two rows of dx, or three where it is the last before
- * an odd edge. */
+/* Row i % (H/2) of dy's picture i / (H/2) goes to two rows of dx. The last row goes to three if H
+ * is odd. */
 static void pool_piece(void *job, int64_t i, int thread)
 {
     const pool_job *j = job;

@@ -1,12 +1,12 @@
 /* cpu.c: what the processor can do and the operating system saves. Compiled without flags of an
- * instruction set: it runs everywhere. */
+ * instruction set, so it runs everywhere. */
 #include "kernels/set.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-/* XCR0: which registers the operating system saves when it changes threads. Only readable where it
- * says so itself (OSXSAVE). */
+/* XCR0: which registers the operating system saves when it changes threads. OSXSAVE says whether it
+ * can be read. */
 static uint64_t saved_registers(void)
 {
     unsigned a, b, c, d, low, high;
@@ -17,7 +17,7 @@ static uint64_t saved_registers(void)
 }
 
 #define SAVES_YMM 0x06u /* XMM and YMM */
-#define SAVES_ZMM 0xe6u /* and masks, and both halves of ZMM */
+#define SAVES_ZMM 0xe6u /* XMM, YMM, masks and both halves of ZMM */
 
 bool clipk_cpu_has_avx2(void)
 {

@@ -1,5 +1,4 @@
-/* format.c: the table of weight formats. The product and the packing read it; layers only carry a
- * row of it. */
+/* format.c: the table of weight formats. Packing and product read it; layers only carry a row. */
 #include <string.h>
 
 #include "kernels/kernels.h"

@@ -1,46 +1,47 @@
 /* gemm.c: the matrix product cut into pieces and shared among threads.
  *
- *     piece    some bands, one after the other, by some panels; what a thread takes at a time
+ *     piece    a thread's share at a time: some bands, one after the other, by some panels
  *     band     rows of x
  *     slab     a part of a band along k, which stays in the second cache while all panels pass by
  *     block    kc numbers of k of a panel, which stay in the innermost cache while a band passes by
  *
- * Rows of x are read where they are, unless they lie badly: then a slab of them is copied into the
- * thread's scratch; so is a slab of columns (x transposed), packed in blocks. The sums of several
- * blocks wait there too, never in y, which may be the residual. While a block is used, the next one
- * is on its way from memory, and where panels are few, the next band as well.
+ * Rows of x are usually read in place. A slab is copied into the thread's scratch if its rows lie
+ * badly (BAD_STRIDE). A slab of columns (x transposed) is packed there, in blocks. The sums of
+ * several blocks also wait there. They cannot wait in y, which may be the residual. While a block
+ * is used, the next one is fetched from memory. If there are few panels, the next band is fetched
+ * as well.
  *
- * Few rows (a caption, one picture): only panels are cut, and the weights, which come from memory,
- * are read once.
+ * With few rows (a caption, one picture), only panels are cut. The weights, which come from memory,
+ * are then read once.
  *
- * Where a weight's format wants x in another form than f32, rows of x are always copied and
- * converted on the way. From there on k, depths and blocks count groups of neighbours along k. A
- * group of x has 4 bytes in every form. */
+ * If a weight's format wants x in another form than f32, rows of x are always copied and converted
+ * on the way. From there on k, depths and blocks count groups of neighbours along k. A group of x
+ * has 4 bytes in every form. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
 
-/* Numbers of 4 bytes, for a second cache of 512 KB or more and a first one of 32 KB. */
-#define SLAB (80 * 1024)    /* of a slab */
-#define DEPTH 1152          /* of a slab along k, where K must be cut, */
-#define DEPTH_MOST 1280     /* which is beyond this */
-#define ROWS_MOST 240       /* of a band */
-#define SUMS (128 * 1024)   /* that wait for the next slab */
-#define RESIDENT (32 * 1024) /* weights so few stay in the second cache anyway */
-#define PAD 16              /* between two copied rows, so that no power of two lies between them */
-#define BAD_STRIDE 1024     /* rows a multiple of this apart meet in the same sets of the first cache, */
-#define WAYS 8              /* where there is room for so many of them; taller tiles want a copy, */
-#define COPY_FROM 256       /* if so many columns gain by it */
-#define PACK_FROM 512       /* columns that pay for packing x */
+/* Numbers of 4 bytes, for a second cache of at least 512 KB and a first one of 32 KB. */
+#define SLAB (80 * 1024)    /* per slab */
+#define DEPTH 1152          /* of a slab along k, if K has to be cut */
+#define DEPTH_MOST 1280     /* K is cut if it is larger than this */
+#define ROWS_MOST 240       /* rows per band, at most */
+#define SUMS (128 * 1024)   /* sums that wait for the next slab */
+#define RESIDENT (32 * 1024) /* a weight with so few numbers stays in the second cache */
+#define PAD 16              /* between two copied rows, so that their distance is not a power of two */
+#define BAD_STRIDE 1024     /* rows a multiple of this apart share the same sets of the first cache, */
+#define WAYS 8              /* which hold so many of them; taller tiles want a copy, */
+#define COPY_FROM 256       /* if at least so many columns use it */
+#define PACK_FROM 512       /* least columns that are worth packing x */
 
-#define PACK_ROWS 32 /* of a transposed W, by all panels */
-#define FORK_FROM 200000 /* multiply-adds: below, waking the others costs more than they can save */
-#define PIECES_EACH 4    /* a thread, at least: one may be late */
-#define PIECE_MOST 6e7   /* multiply-adds of a piece, so that nobody waits long for the last one */
-#define FEW_PANELS 32    /* panels that take less time than fetching the next band, which starts early then */
-#define SPAN_MOST 8      /* bands of a piece */
+#define PACK_ROWS 32 /* of a transposed W, packed into all panels together */
+#define FORK_FROM 200000 /* multiply-adds; below this, waking other threads costs more than they save */
+#define PIECES_EACH 4    /* least pieces per thread: one may be late */
+#define PIECE_MOST 6e7   /* multiply-adds per piece, so that the last one is not waited for long */
+#define FEW_PANELS 32    /* so few panels take less time than fetching the next band: fetch it earlier */
+#define SPAN_MOST 8      /* bands per piece, at most */
 
 static int ceil_div(int a, int b) { return (a + b - 1) / b; }
 static int round_up(int a, int b) { return ceil_div(a, b) * b; }
@@ -65,7 +66,7 @@ typedef struct pack_job {
     clipk_view W;
 } pack_job;
 
-/* K numbers from k on of a panel. */
+/* Numbers k .. k + K of a panel. */
 static void pack(const pack_job *j, int panel, int k, int K)
 {
     const clipk_weight *w = j->w;
@@ -84,7 +85,7 @@ static void pack_panel(void *job, int64_t i, int thread)
     pack(j, (int)i, 0, j->w->K);
 }
 
-/* Where a panel's rows are columns, k runs from row to row: all panels take their parts of a few
+/* If a panel's rows are columns, k runs from row to row: all panels take their parts of a few
  * rows. */
 static void pack_rows(void *job, int64_t i, int thread)
 {
@@ -116,11 +117,11 @@ typedef struct gemm_job {
     const clipk_weight *w;
     clipk_epilogue e;
     int M, K;                  /* K counts groups */
-    int rows, bands;           /* rows of a band; bands in M */
-    int span, strips;          /* bands of a piece; pieces one below the other */
-    int all_panels, panels, cuts; /* panels in N; panels of a piece; pieces side by side */
-    int depth, group;          /* of a slab; panels whose sums wait together */
-    bool converts, packs, copies; /* x gets another form; it is packed; its rows are copied */
+    int rows, bands;           /* rows per band; bands in M */
+    int span, strips;          /* bands per piece; pieces one below the other */
+    int all_panels, panels, cuts; /* panels in N; panels per piece; pieces side by side */
+    int depth, group;          /* k per slab; panels whose sums wait together */
+    bool converts, packs, copies; /* x is converted; x is packed; rows of x are copied */
     bool flows;                   /* the next band is fetched ahead */
 } gemm_job;
 
@@ -128,10 +129,10 @@ static void plan(gemm_job *j, int threads)
 {
     const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->K;
     j->all_panels = ceil_div(j->w->N, nr);
-    /* As deep as few rows allow, so that x is read once and sums need not wait. */
+    /* With few rows the slab is deep: x is read once, and sums need not wait. */
     j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
     j->flows = !j->converts && j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
-    const int slab = j->flows ? SLAB / 2 : SLAB; /* room for the next */
+    const int slab = j->flows ? SLAB / 2 : SLAB; /* leave room for the next band */
     j->bands = ceil_div(M, clipb_max(1, clipb_min(ROWS_MOST, slab / j->depth) / mr) * mr);
     if (j->bands > 1)
         j->bands = round_up(j->bands, threads);
@@ -141,8 +142,8 @@ static void plan(gemm_job *j, int threads)
     j->strips = ceil_div(j->bands, j->span);
     int cuts = clipb_max(ceil_div(threads * PIECES_EACH, j->strips),
                          (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
-    j->packs = !j->converts && (j->x.cs != 1 || j->x.rs == 0); /* 0 says that rows are packed */
-    if (j->packs) /* each cut anew */
+    j->packs = !j->converts && (j->x.cs != 1 || j->x.rs == 0); /* a stride of 0 needs packed rows */
+    if (j->packs) /* every cut packs x again */
         cuts = clipb_min(cuts, clipb_max(1, j->w->N / PACK_FROM));
     j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = ceil_div(j->all_panels, j->panels);
@@ -169,7 +170,7 @@ typedef struct slab {
     const float *x;
     int64_t ldx;
     float *copy, *wide, *sums;
-    const char *next; /* the next band of x, and what is to be fetched of it with each block */
+    const char *next; /* the next band of x, and how much of it to fetch with each block */
     size_t next_bytes;
 } slab;
 
@@ -181,7 +182,7 @@ static clipk_range block_of(const slab *s, int panel, int k)
     return (clipk_range){p, p + (size_t)clipb_min(s->j->k->set->kc, s->k1 - k) * step};
 }
 
-/* What will be needed after block k of the slab's panel, of the weights and of x. */
+/* The weights and the part of x to fetch while block k of the panel is used. */
 static void fetch_ahead(const slab *s, int k, clipk_range next[2])
 {
     const gemm_job *j = s->j;
@@ -232,7 +233,7 @@ static void multiply(const slab *s, float *sum)
     }
 }
 
-/* K groups of row i in the form that the tile wants. */
+/* Copy K groups of row i, in the form that the tile wants. */
 static void copy_row(const slab *s, int i, int K)
 {
     const gemm_job *j = s->j;
@@ -241,7 +242,7 @@ static void copy_row(const slab *s, int i, int K)
     j->k->set->gemm_form_x(s->copy + i * s->ldx, f->x, s->x + i * j->x.rs, numbers, depth);
 }
 
-/* Of the slab's part of x, if there has to be one. */
+/* Pack or copy the slab's part of x, if needed. */
 static void own_copy(slab *s)
 {
     const gemm_job *j = s->j;
@@ -255,7 +256,7 @@ static void own_copy(slab *s)
         s->x = s->copy;
 }
 
-/* A band by the panels p0 .. p1. */
+/* Multiply a band by the panels p0 .. p1. */
 static void band(slab *s, int p0, int p1)
 {
     const gemm_job *j = s->j;

@@ -6,7 +6,7 @@
 #define CLIPK_ISA ref
 #include "kernels/simd.h"
 
-#define MR 3 /* odd ones, so that nothing can lean on a tile's shape */
+#define MR 3 /* odd numbers: no test can rely on a tile's shape */
 #define NR 5
 #define KC 200
 
@@ -20,7 +20,7 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
 void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
 {
     switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* a group of one is always whole */
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* groups of one need no padding */
     case CLIPK_X_BF16:
         NAME(to_bf16)(out, x, (size_t)K);
         memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
@@ -52,7 +52,7 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
 static double act(double z, clipk_act a)
 {
     if (z == -INFINITY && a != CLIPK_LINEAR)
-        return 0; /* the limit */
+        return 0; /* the limit at infinity */
     switch (a) {
     case CLIPK_RELU: return z < 0 ? 0 : z;
     case CLIPK_GELU: return z * 0.5 * erfc(-z * 0.70710678118654752440);
@@ -69,7 +69,7 @@ static double number(const void *p, clipk_type type)
     return f;
 }
 
-/* x[i][k] W[j][k], or of pairs the sum of both products. */
+/* x[i][k] W[j][k]. For pairs, the sum of both products. */
 static double product(const clipk_gemm_block *b, int i, int k, int j)
 {
     const float *x = b->x + i * (b->ldx ? b->ldx : b->K) + k;

@@ -1,5 +1,5 @@
-/* ref_attention.c: the oracle of simd_attention.c: the formula, in double, without ever holding a
- * row of scores: the first pass finds the largest, the second adds up. */
+/* ref_attention.c: the oracle of simd_attention.c: the formula, in double. It never holds a row of
+ * scores: the first pass finds the largest score, the second adds up. */
 #include <math.h>
 
 #define CLIPK_ISA ref

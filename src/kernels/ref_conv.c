@@ -1,5 +1,5 @@
-/* ref_conv.c: the oracle of simd_conv.c: the convolution's own sum, in double. Its "panels" are W
- * as it comes. */
+/* ref_conv.c: the oracle of simd_conv.c: the sum that defines a convolution, in double. Its
+ * "panels" are a plain copy of W. */
 #include <math.h>
 #include <string.h>
 

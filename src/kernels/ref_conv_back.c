@@ -1,18 +1,18 @@
-/* ref_conv_back.c: the oracle of simd_conv_back.c and simd_batchnorm.c: the sums as they are
- * defined, in double. */
+/* ref_conv_back.c: the oracle of simd_conv_back.c and simd_batchnorm.c: the sums that define them,
+ * in double. */
 #include <math.h>
 #include <string.h>
 
 #define CLIPK_ISA ref
 #include "kernels/simd.h"
 
-/* A part's sums are the gradient itself, as doubles: [O, I, 9] in the place of 36 floats. */
+/* A part's sums are the gradient itself, as doubles: [O, I, 9] in the room of 36 floats. */
 static double *sum_of(const float *sums, int I, int o, int i)
 {
     return (double *)(uintptr_t)(sums + (int64_t)CLIPK_CONV_POINTS * ((int64_t)o * ((I + 15) / 16 * 16) + i));
 }
 
-/* What the tile at row h0, column w0 of picture n gives to tap (v, u) of (o, i). */
+/* The tile's share of tap (v, u) of (o, i). The tile is at row h0, column w0 of picture n. */
 static double of_tile(const clipk_conv3x3_back_piece *p, int n, int h0, int w0, int v, int u, int o, int i)
 {
     double sum = 0;

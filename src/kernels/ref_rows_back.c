@@ -28,7 +28,7 @@ static double gelu_tanh_slope(double x)
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
 }
 
-/* act'(x). At the infinities it is its limit, which the formulas miss. */
+/* act'(x). At the infinities it is the limit, which the formulas do not give. */
 static double slope(double x, clipk_act act)
 {
     if (isinf(x) && act != CLIPK_LINEAR)

@@ -14,7 +14,7 @@ void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
             out[i] = sign | 0x7e00;
             continue;
         }
-        frexp(x, &e); /* x in 2^(e-1) .. 2^e: numbers of f16 are 2^(e-11) apart there, and never less than 2^-24 */
+        frexp(x, &e); /* x in 2^(e-1) .. 2^e: f16 numbers are 2^(e-11) apart there, and never less than 2^-24 */
         const double unit = ldexp(1, e - 11 > -24 ? e - 11 : -24), y = nearbyint(x / unit) * unit;
         if (!(y < 65520))
             out[i] = sign | 0x7c00;

@@ -1,6 +1,6 @@
-/* rows.c: the functions that work on rows or on single numbers: cut into pieces of about PIECE
- * numbers, shared among threads where there are FORK_FROM numbers or more. Below that, waking the
- * others costs more than they can save. */
+/* rows.c: functions on rows or on single numbers. They are cut into pieces of about PIECE numbers.
+ * Threads share them from FORK_FROM numbers on: below that, waking other threads costs more than
+ * they save. */
 #include "base/number.h"
 #include "kernels/set.h"
 
@@ -12,8 +12,8 @@
 static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
 
-/* Numbers one by one: `size` of them a piece, a multiple of every vector length, so that pieces are
- * cut where vectors end. */
+/* Single numbers, PIECE of them at a time. PIECE is a multiple of every vector length, so pieces
+ * end where vectors end. */
 typedef struct numbers_job {
     const clipk_set *set;
     float *y;
@@ -52,7 +52,7 @@ void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, cli
     clipb_team_run(team_for(k, j.n), pieces(j.n, PIECE), act_piece, &j);
 }
 
-/* Rows: `rows_each` of T a piece. */
+/* Rows, `rows_each` of T at a time. */
 typedef struct rows_job {
     const clipk_set *set;
     float *y, *mean, *rstd, *norm;

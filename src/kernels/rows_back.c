@@ -1,8 +1,8 @@
 /* rows_back.c: the backward of rows.c and the optimizer's step, cut into pieces and shared among
- * threads as there.
+ * threads in the same way.
  *
- * Who sums over rows sums parts of PART of them, each in the order of its rows, and then the parts
- * in theirs. Where a part begins is a matter of the shape alone, so a sum has the same bits for any
+ * A sum over rows is made of parts of PART rows. Each part is added in the order of its rows, then
+ * the parts in their order. Parts depend on the shape alone, so a sum has the same bits for any
  * number of threads. */
 #include "base/number.h"
 #include "kernels/set.h"
@@ -10,19 +10,19 @@
 #include <assert.h>
 #include <string.h>
 
-#define PIECE 8192       /* numbers, or rows of about as many together */
-#define FORK_FROM 32768  /* numbers: below that, waking the others costs more than they can save */
-#define PART 64          /* rows */
-#define STRIP 256        /* columns of the parts, when these are summed */
-#define SQUARES 16384    /* numbers of a part of a sum of squares */
-#define SQUARES_ONCE 512 /* its parts that are remembered at a time */
+#define PIECE 8192       /* numbers in a piece, or in the rows of a piece */
+#define FORK_FROM 32768  /* numbers; below this, waking other threads costs more than they save */
+#define PART 64          /* rows per part of a sum */
+#define STRIP 256        /* columns that one thread joins from all parts */
+#define SQUARES 16384    /* numbers per part of a sum of squares */
+#define SQUARES_ONCE 512 /* parts of it that are kept at a time */
 
 static int64_t ceil_div(int64_t n, int64_t size) { return (n + size - 1) / size; }
 static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
 
 /* ---- Sums over rows -------------------------------------------------------------------------- */
 
-/* The length of a row of parts. Each row starts a cache line. */
+/* The length of a row of parts. Each row starts at a cache line. */
 static int64_t part_width(int C) { return ceil_div(C, 16) * 16; }
 
 size_t clipk_sums_work(int T, int C) { return 2 * sizeof(float) * (size_t)ceil_div(T, PART) * (size_t)part_width(C); }
@@ -147,7 +147,7 @@ void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *
 typedef struct norm_job {
     const clipk_set *set;
     float *dx, *gain_parts, *bias_parts;
-    const float *dy, *x, *mean, *rstd, *gain, *residual, *norm; /* x: the rows of l2norm's y, too */
+    const float *dy, *x, *mean, *rstd, *gain, *residual, *norm; /* x: for l2norm, its output y */
     int T, C, rows_each;
 } norm_job;
 

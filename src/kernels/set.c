@@ -1,11 +1,11 @@
-/* set.c: which tables there are, and which run here. */
+/* set.c: the list of tables, and which of them run here. */
 #include <string.h>
 
 #include "kernels/set.h"
 
 static bool always(void) { return true; }
 
-/* Best first; the oracle last: it is found by its name only. */
+/* Best first. The oracle is last: it is found only by its name. */
 static const struct {
     const clipk_set *set;
     bool (*runs)(void);

@@ -1,7 +1,7 @@
-/* simd.h: what the simd_*.c of one instruction set, and the ref_*.c of the oracle, give to its
- * table. set.h says what each does.
+/* simd.h: the functions that the simd_*.c of one instruction set, or the ref_*.c of the oracle,
+ * give to their table. set.h describes them.
  *
- * CLIPK_ISA: name of the set, which every symbol carries: NAME(layernorm) is
+ * CLIPK_ISA: the name of the set, which every symbol carries: NAME(layernorm) is
  * clipk_layernorm_avx2. */
 #ifndef CLIPK_SIMD_H
 #define CLIPK_SIMD_H

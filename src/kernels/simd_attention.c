@@ -1,17 +1,17 @@
 /* simd_attention.c: softmax(q kᵀ / sqrt(D)) v for one head, a block of queries at a time.
  *
- *     Q [D, lanes]       the queries on their side: a lane each
+ *     Q [D, lanes]       queries transposed: one lane each
  *     S [keys, lanes] = k Q           k is read in place, a number at a time, for all lanes
  *     P = exp(S - max over keys)      max and sum go down the columns and cross no lanes
  *     y [lanes, D] = Pᵀ v / sums      P is read a number at a time, rows of v in place
  *
- * Keys and values need no packing but a plain copy where several blocks of queries use them (as
- * they come, a power of two apart, they would fight for a few sets of the cache). What happens to a
- * query does not depend on what is computed beside it: it gets the same result in any block, alone
- * or in company.
+ * Keys and values are not packed. They are copied, densely, if several blocks of queries use them:
+ * rows a power of two apart would share a few sets of the cache. A query's result does not depend
+ * on the other queries of its block.
  *
- * Keys come in blocks of CLIPK_ATTENTION_KEYS; all but very long samples have one. A further one
- * rescales what the ones before have added up (Milakov and Gimelshein 2018, arXiv:1805.02867). */
+ * Keys come in blocks of CLIPK_ATTENTION_KEYS. All but very long samples have one block. Each
+ * further block rescales the sums of the blocks before (Milakov and Gimelshein 2018,
+ * arXiv:1805.02867). */
 #include <math.h>
 
 #include "kernels/tile.h"
@@ -25,16 +25,16 @@ typedef struct head {
     float *S, *Q; /* [CLIPK_ATTENTION_KEYS, lanes], [D, lanes] */
 } head;
 
-/* Queries i0 .. i0 + count, in nv vectors of lanes, and n keys from j0 on. */
+/* Queries i0 .. i0 + count, in nv vectors of lanes, and n keys from j0. */
 typedef struct block {
     int i0, count, nv, j0, n;
-    vi sees[2]; /* of each lane: how many keys */
-    int all;    /* seen by every lane */
+    vi sees[2]; /* how many keys each lane sees */
+    int all;    /* keys that every lane sees */
     vf best[2], sum[2];
     float keep[TILE_COLUMNS], scale[TILE_COLUMNS]; /* y = (y keep + Pᵀ v) scale */
 } block;
 
-/* Q[d][lane] = scale q[lane][d]; lanes without a query get 0, which harms nobody. */
+/* Q[d][lane] = scale q[lane][d]. Lanes without a query are 0. */
 static void turn_queries(const head *h, const block *b)
 {
     const float scale = 1.0f / sqrtf((float)h->D);
@@ -84,7 +84,7 @@ TILE_SIZES(SCORE)
 #define SCORE_2(m) [m] = score_2_##m,
 static score_tile *const scores[2][TILE_ROWS + 1] = {{TILE_SIZES(SCORE_1)}, {TILE_SIZES(SCORE_2)}};
 
-/* What a lane does not see is -inf. The largest of each lane. */
+/* Keys that a lane does not see become -inf. Finds the largest score of each lane. */
 static void mask_and_best(const head *h, block *b, int v)
 {
     const int step = b->nv * CLIPK_VL, all = b->all - b->j0 < b->n ? b->all - b->j0 : b->n;
@@ -101,7 +101,7 @@ static void mask_and_best(const head *h, block *b, int v)
     b->best[v] = best;
 }
 
-/* S becomes P; the sums. */
+/* S becomes P. Adds up the sums. */
 static void weights(const head *h, block *b, int v)
 {
     const int step = b->nv * CLIPK_VL;
@@ -118,7 +118,7 @@ static void weights(const head *h, block *b, int v)
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-/* The columns d .. of the rows i .. i+m of y: nv vectors, or the first `part` numbers of one. */
+/* Columns d .. of the rows i .. i+m of y: nv vectors, or the first `part` numbers of one. */
 INLINE void value(const head *h, const block *b, int i, int d, int part, int m, int nv)
 {
     vf o[TILE_ROWS][2];
@@ -221,7 +221,7 @@ void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t 
               .D = D};
     h.S = scratch;
     h.Q = h.S + CLIPK_ATTENTION_KEYS * TILE_COLUMNS;
-    const int most = sees + nq - 1 < nk ? sees + nq - 1 : nk; /* keys that any query sees */
+    const int most = sees + nq - 1 < nk ? sees + nq - 1 : nk; /* keys that at least one query sees */
     if (nq > CLIPK_VL && most * D <= CLIPK_ATTENTION_COPY) {
         float *copy = h.Q + CLIPK_ATTENTION_D * TILE_COLUMNS;
         copy_rows(copy, k, ldk, most, D);

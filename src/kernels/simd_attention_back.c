@@ -4,29 +4,30 @@
  *     T [keys, lanes] = v dY       dS = P (T - delta)    forward keeps only y and lse
  *     dq [lanes, D] = dSᵀ k        dk [keys, D] = dS q         dv [keys, D] = P dy
  *
- * 1/sqrt(D) goes into Q and dY (and delta) as they are turned, so that dS has it where dq and dk
- * want it.
+ * Q, dY and delta are multiplied by 1/sqrt(D) as they are transposed. So dS already has the factor
+ * that dq and dk need.
  *
- * Keys come in parts, and against each part the queries in groups of several blocks of lanes: dq is
- * complete after the last part; dk and dv of a part after its last group, a group adding up all its
- * queries in registers. Both cuts depend on the shape alone, hence so do the sums' orders. */
+ * Keys come in parts. For each part, queries come in groups of several blocks of lanes. dq is
+ * complete after the last part; dk and dv of a part are complete after its last group. A group adds
+ * up all its queries in registers. Both cuts depend on the shape alone, so the order of the sums
+ * does. */
 #include <math.h>
 
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
-#define BLOCKS (CLIPK_ATTENTION_BACK_QUERIES / TILE_COLUMNS) /* of a group, at most */
+#define BLOCKS (CLIPK_ATTENTION_BACK_QUERIES / TILE_COLUMNS) /* blocks per group, at most */
 
 typedef struct work {
     const clipk_attention_back_piece *p;
-    float *rows[4];     /* copies: k and v of the part, q and dy of the group */
+    float *rows[4];     /* copies of k and v of the part, and of q and dy of the group */
     float *Q, *dY;      /* [D, lanes] */
-    float *P, *dS;      /* [blocks][n][TILE_COLUMNS], or with CLIPK_VL lanes in a last block of so many queries */
-    const float *k, *v; /* of the part: where they lie or the copy */
+    float *P, *dS;      /* [blocks][n][TILE_COLUMNS]; a last block of at most CLIPK_VL queries has CLIPK_VL lanes */
+    const float *k, *v; /* k and v of the part: the input or the copy */
     int64_t ldk, ldv;
     int j0, n;          /* the part: keys j0 .. j0+n */
     int i0, count;      /* the group: queries i0 .. i0+count */
-    int seen[BLOCKS];   /* of the part's keys, by any query of the block; ascends */
+    int seen[BLOCKS];   /* keys of the part that some query of the block sees; ascends */
 } work;
 
 /* to[d][lane] = scale x[lane][d]     x [count, D] dense; lanes without a row get 0 */
@@ -47,7 +48,7 @@ static void turn(float *to, const float *x, int count, int nv, int D, float scal
         }
 }
 
-/* scale y . dy of count <= CLIPK_VL rows, a lane each. */
+/* scale y . dy of count <= CLIPK_VL rows, one lane each. */
 static vf deltas(const float *y, int64_t ldy, const float *dy, int count, int D, float scale)
 {
     vf r[CLIPK_VL], sum = {0};
@@ -103,8 +104,8 @@ static void all_scores(float *to, const float *x, int64_t ldx, int n, const floa
     }
 }
 
-/* S becomes P, T becomes dS, for one vector of lanes: `all` keys that every lane sees, then those
- * that a lane sees or not. What it does not see is 0 whatever stands there. */
+/* S becomes P and T becomes dS, for one vector of lanes. Every lane sees the first `all` keys. Keys
+ * that a lane does not see become 0, whatever their value was. */
 static void weights(float *S, float *T, int step, vf lse, vf delta, vi sees, int all, int n)
 {
     int j = 0;
@@ -132,7 +133,7 @@ typedef struct sums {
     bool add;
 } sums;
 
-/* The columns d .. of the rows i .. i+m: nv vectors, or the first `part` numbers of one. */
+/* Columns d .. of the rows i .. i+m: nv vectors, or the first `part` numbers of one. */
 INLINE void sum(const sums *s, int i, int d, int part, int m, int nv)
 {
     vf o[TILE_ROWS][2];
@@ -165,7 +166,7 @@ TILE_SIZES(SUM)
 #define SUM_2(m) [m] = sum_2_##m,
 static sum_tile *const sum_tiles[3][TILE_ROWS + 1] = {{TILE_SIZES(SUM_0)}, {TILE_SIZES(SUM_1)}, {TILE_SIZES(SUM_2)}};
 
-/* The rows i .. i+m of it. */
+/* All columns of the rows i .. i+m. */
 static void sum_rows(const sums *s, int i, int m)
 {
     for (int d = 0, nv; d < s->D; d += nv ? nv * CLIPK_VL : CLIPK_VL) {
@@ -182,7 +183,7 @@ static void query_block(work *w, int i)
     const clipk_attention_back_piece *p = w->p;
     const int D = p->D, at = w->i0 + i, count = w->count - i < TILE_COLUMNS ? w->count - i : TILE_COLUMNS,
               nv = count > CLIPK_VL ? 2 : 1;
-    const int first = p->sees + at - w->j0, last = first + count - 1; /* how many keys of the part these see */
+    const int first = p->sees + at - w->j0, last = first + count - 1; /* keys of the part that the first and last see */
     const int n = last < w->n ? (last > 0 ? last : 0) : w->n, all = first < n ? (first > 0 ? first : 0) : n;
     float *S = w->P + i * w->n, *T = w->dS + i * w->n;
     w->seen[i / TILE_COLUMNS] = n;
@@ -202,7 +203,7 @@ static void query_block(work *w, int i)
         const vf lse = lanes < CLIPK_VL ? vload_n(p->lse + at + l, lanes) : vload(p->lse + at + l);
         weights(S + l, T + l, nv * CLIPK_VL, lse, delta, sees, all, n);
     }
-    /* Tiles of keys may reach beyond what this block sees. */
+    /* Tiles of keys may reach beyond the keys that this block sees. */
     const size_t beyond = (size_t)((w->n - n < TILE_ROWS ? w->n - n : TILE_ROWS) * nv * CLIPK_VL);
     memset(S + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
     memset(T + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
@@ -224,8 +225,8 @@ static void query_block(work *w, int i)
     }
 }
 
-/* One of dk and dv: a is dS or P, x is q or dy. A last block of few queries has rows of CLIPK_VL
- * lanes, so it is a sum of its own. */
+/* dk or dv: a is dS and x is q, or a is P and x is dy. A last block with few queries has rows of
+ * CLIPK_VL lanes, so it is added separately. */
 static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const float *x, bool add)
 {
     const int D = w->p->D, tail = w->count % TILE_COLUMNS, narrow = tail && tail <= CLIPK_VL ? tail : 0,
@@ -238,7 +239,7 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
         /* the first query that sees any key of the tile */
         const int i = b * TILE_COLUMNS < w->count ? b * TILE_COLUMNS : w->count;
         bool more = add;
-        if (i < wide || (i == w->count && !add)) { /* or to write zeros */
+        if (i < wide || (i == w->count && !add)) { /* no query sees the tile: write zeros */
             const sums s = {.y = y,
                             .ldy = ldy,
                             .a = a + i * w->n,
@@ -271,8 +272,7 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
     }
 }
 
-/* n in as few equal pieces of at most `most` as there can be: how large they are, in multiples of
- * `of`. */
+/* Cut n into the fewest equal pieces of at most `most`. Returns their size, a multiple of `of`. */
 static int piece_size(int n, int most, int of)
 {
     const int pieces = (n + most - 1) / most;
@@ -285,7 +285,7 @@ static void key_part(work *w)
     const int D = p->D;
     w->k = p->k + w->j0 * p->ldk, w->ldk = p->ldk;
     w->v = p->v + w->j0 * p->ldv, w->ldv = p->ldv;
-    if (p->nq > CLIPK_VL) { /* as they come, a power of two apart, they would fight for a few sets of the cache */
+    if (p->nq > CLIPK_VL) { /* rows a power of two apart would share a few sets of the cache */
         copy_rows(w->rows[0], w->k, w->ldk, w->n, D);
         copy_rows(w->rows[1], w->v, w->ldv, w->n, D);
         w->k = w->rows[0], w->v = w->rows[1], w->ldk = w->ldv = D;
@@ -298,7 +298,7 @@ static void key_part(work *w)
     for (w->i0 = 0; w->i0 < p->nq; w->i0 += each) {
         w->count = p->nq - w->i0 < each ? p->nq - w->i0 : each;
         if (p->sees + w->i0 + w->count - 1 <= w->j0)
-            continue; /* none sees any of these keys */
+            continue; /* no query sees these keys */
         copy_rows(w->rows[2], p->q + w->i0 * p->ldq, p->ldq, w->count, D);
         copy_rows(w->rows[3], p->dy + w->i0 * p->lddy, p->lddy, w->count, D);
         for (int i = 0; i < w->count; i += TILE_COLUMNS)

@@ -1,17 +1,17 @@
 /* simd_batchnorm.c: batch norm, [rows, C]: a part of the rows, all columns.
  *
- * Sums over rows are kept in memory (they stay in the innermost cache) and four rows at a time are
- * added first: rows are then read in the order in which they lie, which matters more than
- * registers, and the sums lose less. */
+ * Sums over rows are kept in memory, in the innermost cache. Four rows are added together first. So
+ * rows are read in the order in which they lie, which matters more than registers, and the sums are
+ * more exact. */
 #include "kernels/vec.h"
 
 #include "kernels/tile.h"
 
 #define ROWS 4
 
-INLINE vf get(const float *p, int n) { return n == CLIPK_VL ? vload(p) : vload_n(p, n); }
+INLINE vf load_run(const float *p, int n) { return n == CLIPK_VL ? vload(p) : vload_n(p, n); }
 
-INLINE void put(float *p, vf v, int n)
+INLINE void store_run(float *p, vf v, int n)
 {
     if (n == CLIPK_VL)
         vstore(p, v);
@@ -19,7 +19,7 @@ INLINE void put(float *p, vf v, int n)
         vstore_n(p, v, n);
 }
 
-/* DO(c, n) for every run of n columns from c: whole vectors, then what is left. */
+/* DO(c, n) for every run of n columns from c: whole vectors, then the remaining columns. */
 #define COLUMNS(C, DO)                              \
     do {                                            \
         int c_ = 0;                                 \
@@ -31,27 +31,27 @@ INLINE void put(float *p, vf v, int n)
 
 /* ---- Forward --------------------------------------------------------------------------------- */
 
-/* Sums of x - first row and of its squares: near the mean, nothing is lost when one is taken from
- * the other. */
+/* Sums of (x - first row) and of its square. These numbers are near the mean, so the difference
+ * that gives the variance loses no digits. */
 INLINE void stats_rows(float *sum, float *squares, const float *x, const float *first, int C, int rows, int c, int n)
 {
     vf s = {0}, q = {0};
-    const vf base = get(first + c, n);
+    const vf base = load_run(first + c, n);
     UNROLL
     for (int r = 0; r < rows; r++) {
-        vf d = get(x + (int64_t)r * C + c, n) - base;
+        vf d = load_run(x + (int64_t)r * C + c, n) - base;
         s += d;
         q += d * d;
     }
-    put(sum + c, get(sum + c, n) + s, n);
-    put(squares + c, get(squares + c, n) + q, n);
+    store_run(sum + c, load_run(sum + c, n) + s, n);
+    store_run(squares + c, load_run(squares + c, n) + q, n);
 }
 
 INLINE void stats_end(float *mean, float *squares, const float *first, float per_row, int c, int n)
 {
-    const vf s = get(mean + c, n), m = s * per_row, q = get(squares + c, n) - s * m;
-    put(mean + c, get(first + c, n) + m, n);
-    put(squares + c, vmax(q, (vf){0}), n);
+    const vf s = load_run(mean + c, n), m = s * per_row, q = load_run(squares + c, n) - s * m;
+    store_run(mean + c, load_run(first + c, n) + m, n);
+    store_run(squares + c, vmax(q, (vf){0}), n);
 }
 
 void NAME(batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C)
@@ -76,15 +76,16 @@ void NAME(batchnorm_stats)(float *mean, float *squares, const float *x, int rows
 /* xh gain + bias. Forward and backward must agree on its sign. */
 INLINE vf normed(const clipk_batchnorm *b, vf x, int c, int n)
 {
-    return (x - get(b->mean + c, n)) * (get(b->rstd + c, n) * get(b->gain + c, n)) + get(b->bias + c, n);
+    return (x - load_run(b->mean + c, n)) * (load_run(b->rstd + c, n) * load_run(b->gain + c, n)) +
+           load_run(b->bias + c, n);
 }
 
 INLINE void forward(float *y, const float *x, const clipk_batchnorm *b, const float *residual, bool relu, int c, int n)
 {
-    vf z = normed(b, get(x + c, n), c, n);
+    vf z = normed(b, load_run(x + c, n), c, n);
     if (residual)
-        z += get(residual + c, n);
-    put(y + c, relu ? vmax((vf){0}, z) : z, n); /* NaN stays */
+        z += load_run(residual + c, n);
+    store_run(y + c, relu ? vmax((vf){0}, z) : z, n); /* NaN stays */
 }
 
 void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act, int rows,
@@ -103,33 +104,33 @@ void NAME(batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const f
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 
-/* How it is known where the output was positive. */
+/* How to find where the output was positive. */
 enum { ALL, BY_OUTPUT, BY_INPUT };
 
 INLINE vf gradient(const clipk_batchnorm_piece *p, vf x, int64_t row, int how, int c, int n)
 {
-    const vf dy = get(p->dy + row + c, n);
+    const vf dy = load_run(p->dy + row + c, n);
     if (how == ALL)
         return dy;
-    const vf y = how == BY_OUTPUT ? get(p->y + row + c, n) : normed(&p->b, x, c, n);
+    const vf y = how == BY_OUTPUT ? load_run(p->y + row + c, n) : normed(&p->b, x, c, n);
     return vselect(y > 0, dy, (vf){0});
 }
 
 INLINE void sums(const clipk_batchnorm_piece *p, int64_t at, int rows, int how, int c, int n)
 {
     vf s = {0}, q = {0};
-    const vf mean = get(p->b.mean + c, n);
+    const vf mean = load_run(p->b.mean + c, n);
     UNROLL
     for (int r = 0; r < rows; r++) {
         const int64_t row = at + (int64_t)r * p->C;
-        const vf x = get(p->x + row + c, n), dz = gradient(p, x, row, how, c, n);
+        const vf x = load_run(p->x + row + c, n), dz = gradient(p, x, row, how, c, n);
         if (p->dz)
-            put(p->dz + row + c, dz, n);
+            store_run(p->dz + row + c, dz, n);
         s += dz;
         q += dz * (x - mean);
     }
-    put(p->sum_dz + c, get(p->sum_dz + c, n) + s, n);
-    put(p->sum_dzx + c, get(p->sum_dzx + c, n) + q, n);
+    store_run(p->sum_dz + c, load_run(p->sum_dz + c, n) + s, n);
+    store_run(p->sum_dzx + c, load_run(p->sum_dzx + c, n) + q, n);
 }
 
 INLINE void sums_all(const clipk_batchnorm_piece *p, int how)
@@ -161,9 +162,11 @@ void NAME(batchnorm_sums)(const clipk_batchnorm_piece *p)
 
 INLINE void backward(const clipk_batchnorm_piece *p, int64_t row, int how, int c, int n)
 {
-    const vf x = get(p->x + row + c, n), dz = gradient(p, x, row, how, c, n);
-    put(p->dx + row + c,
-        get(p->scale + c, n) * dz - get(p->offset + c, n) - get(p->slope + c, n) * (x - get(p->b.mean + c, n)), n);
+    const vf x = load_run(p->x + row + c, n), dz = gradient(p, x, row, how, c, n);
+    store_run(p->dx + row + c,
+              load_run(p->scale + c, n) * dz - load_run(p->offset + c, n) -
+                  load_run(p->slope + c, n) * (x - load_run(p->b.mean + c, n)),
+              n);
 }
 
 INLINE void backward_all(const clipk_batchnorm_piece *p, int how)

@@ -1,20 +1,20 @@
 /* simd_conv.c: the 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3)  (Lavin and Gray
  *     2015, arXiv:1509.09308).
  *
- * A tile of 4x4 pixels depends on 6x6 pixels of x. Read as polynomials, both are known from their
- * values at 6 points a dimension, where convolving is multiplying:
+ * A tile of 4x4 pixels depends on 6x6 pixels of x. Filter and pixels are read as polynomials, known
+ * from their values at 6 points in each dimension. At a point, convolution is a multiplication:
  *
  *     y = Aᵀ [ (G w Gᵀ) . (Bᵀ x B) ] A        36 products a tile instead of 144
  *
  * The products of all tiles and channels at one of the 36 points are a matrix product: [tiles, I]
- * by [I, O]. The points are 0, +-3/4, +-3/2 and infinity: symmetric, so that the transforms share
- * their even and odd halves, and close together, which halves the error of the usual 0, +-1, +-2:
- * 7e-7 of the result's root mean square, where the plain sum has 1e-7.
+ * by [I, O]. The points are 0, +-3/4, +-3/2 and infinity. They are symmetric, so the transforms
+ * share their even and odd halves. They are close together, which halves the error of the usual 0,
+ * +-1, +-2: 7e-7 of the result's root mean square, where the plain sum has 1e-7.
  *
  *     panels  U [36, O/NR, I, NR]
  *     scratch V [36, T, I padded], M [36, T, O padded], for T tiles
  *
- * winograd.h has the tiles of x. */
+ * winograd.h has the transforms of x. */
 #include "kernels/winograd.h"
 
 #define NR TILE_COLUMNS
@@ -23,7 +23,7 @@
 
 size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * POINTS * (size_t)round_up(O, NR) * (size_t)I; }
 
-/* G: three numbers at distance `from` to six. */
+/* G: three numbers, `from` apart, to six. */
 INLINE void filter_line(vf *to, int step, const vf *from, int at)
 {
     const float f0 = 1 / (SQ1 * SQ2), f1 = 1 / (2 * SQ1 * (SQ1 - SQ2)), f2 = 1 / (2 * SQ2 * (SQ2 - SQ1));
@@ -57,7 +57,7 @@ void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int
 
 /* ---- The products ---------------------------------------------------------------------------- */
 
-/* M = V U at every point: m rows, one panel. */
+/* M = V U at every point, for m rows and one panel. */
 typedef void product_tile(float *M, int64_t ldm, const float *V, int64_t ldv, const float *U, int I);
 
 #define PRODUCT(m)                                                                                                  \
@@ -92,7 +92,7 @@ static void products(const clipk_conv3x3_piece *p, float *M, int Op, const float
     }
 }
 
-/* Aᵀ: six numbers to four, at distance `step`. */
+/* Aᵀ: six numbers to four, `step` apart. */
 INLINE void output_line(vf *y, const vf *m, int step)
 {
     vf sum1 = m[step] + m[2 * step], difference1 = m[step] - m[2 * step];
@@ -103,7 +103,7 @@ INLINE void output_line(vf *y, const vf *m, int step)
     y[3 * step] = SQ1 * P1 * difference1 + SQ2 * P2 * difference2 + m[5 * step];
 }
 
-/* One pixel's channels o .. o+n, through the epilogue. */
+/* Channels o .. o+n of one pixel, through the epilogue. */
 INLINE void finish(const clipk_conv3x3_piece *p, vf z, int64_t pixel, int o, int n, clipk_act act)
 {
     const clipk_epilogue *e = p->e;

@@ -1,15 +1,15 @@
-/* simd_conv_back.c: the gradient of a 3x3 convolution at its filters, the way simd_conv.c
- * convolves. From
+/* simd_conv_back.c: the gradient of a 3x3 convolution with respect to its filters, by the method of
+ * simd_conv.c. From
  *
  *     y = Aᵀ [ (G w Gᵀ) . (Bᵀ x B) ] A
  *
- * follows, all of it being linear in w,
+ * follows, since y is linear in w,
  *
  *     dw = Gᵀ [ sum over tiles of (A dy Aᵀ) . (Bᵀ x B) ] G
  *
- * At each of the 36 points the sum over tiles is a matrix product, [O, tiles] by [tiles, I], whose
- * operands lie as it wants them: a tile gives a number of each row and a run of columns. Gᵀ and G
- * come once, at the end.
+ * At each of the 36 points the sum over tiles is a matrix product, [O, tiles] by [tiles, I]. Its
+ * operands need no packing: a tile gives one number of each row and a run of columns. Gᵀ and G are
+ * applied once, at the end.
  *
  *     scratch V [36, T, I padded], D [36, T, O of the piece, padded]
  *     sums      [36, O of the piece, I padded] */
@@ -17,7 +17,7 @@
 
 /* ---- The tiles of dy ------------------------------------------------------------------------- */
 
-/* A: four numbers at distance 1 to six. */
+/* A: four numbers to six. */
 INLINE void gradient_line(vf *to, int step, vf y0, vf y1, vf y2, vf y3)
 {
     vf even1 = y0 + SQ1 * y2, odd1 = P1 * y1 + (SQ1 * P1) * y3;
@@ -119,7 +119,7 @@ void NAME(conv3x3_sums)(const clipk_conv3x3_back_piece *p)
 
 /* ---- The filters ----------------------------------------------------------------------------- */
 
-/* Gᵀ: six numbers at distance `from` to three. */
+/* Gᵀ: six numbers, `from` apart, to three. */
 INLINE void filter_line_back(vf *to, int step, const vf *u, int from)
 {
     const float f0 = 1 / (SQ1 * SQ2), f1 = 1 / (2 * SQ1 * (SQ1 - SQ2)), f2 = 1 / (2 * SQ2 * (SQ2 - SQ1));

@@ -1,26 +1,26 @@
 /* simd_gemm.c: the pieces of the matrix product: the packing of W, and the product of some rows of
- * x with a block of it.
+ * x with a block of W.
  *
  *     panel    [K][NR]   NR rows of W, side by side; rows beyond the last are zeros
  *     tile     z[i][j] = sum over k of x[i][k] panel[k][j]   up to TILE_ROWS x NR sums in registers
  *
- * Pairs of bf16 numbers, neighbours along k, are 32-bit numbers like others, [K / 2][NR]: but for
- * the multiplication itself, which gives the sum of two products, all is as with f32.
+ * A pair of bf16 numbers, neighbours along k, is one 32-bit number: [K / 2][NR]. Its multiplication
+ * gives the sum of two products. Everything else is as for f32.
  *
  * The design is GotoBLAS' (Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix
- * Multiplication"), except that x stays where it is if its rows are dense: a tile reads one number
- * at a time of each of its rows, which caches serve as well from rows as from a packed copy.
- * Columns are packed, tile by tile: [K][rows of the tile].
+ * Multiplication"), except that dense rows of x stay in place: a tile reads one number at a time of
+ * each of its rows, which the caches serve as well from rows as from a packed copy. Columns are
+ * packed, tile by tile: [K][rows of the tile].
  *
  * An element of y is a chain of fused multiply-adds over each block of KC numbers, and the sums of
- * the blocks are added in order: so it is in every tile, and shorter chains lose less. */
+ * the blocks are added in order. This holds in every tile. Shorter chains lose less. */
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
 
 #define NR TILE_COLUMNS
-#define KC 384 /* of a first cache of 32 KB three quarters with a narrow panel; a wide one passes by from the second */
+#define KC 384 /* with a narrow panel, 3/4 of a first cache of 32 KB; a wide one passes by from the second */
 #define ALIGNED __attribute__((aligned(CLIPK_ALIGN)))
-#define PACK_STEPS 8 /* of k in a go: columns 4096 bytes apart share eight places of the first cache */
+#define PACK_STEPS 8 /* steps of k at a time: columns 4096 bytes apart share eight places of the first cache */
 
 /* ---- Packing --------------------------------------------------------------------------------- */
 
@@ -45,7 +45,7 @@ INLINE vf load_pairs(const char *p, clipk_type type)
     return v;
 }
 
-/* One number to [k][j] of a panel. Where types differ, the panel's is f32, or of pairs. */
+/* One number to [k][j] of a panel. If the types differ, the panel holds f32 or pairs. */
 INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const char *p, clipk_type from)
 {
     char *out = panel + ((size_t)k * NR + (size_t)j) * (size_t)to->bytes;
@@ -61,8 +61,8 @@ INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const ch
         NAME(to_bf16)((uint16_t *)(void *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1);
 }
 
-/* Rows of 32-bit numbers (or of numbers that become f32, or pairs): squares of CLIPK_VL are turned
- * in registers. Returns how many numbers or pairs are done of K. */
+/* Rows of 32-bit numbers, or of numbers that become f32 or pairs. Squares of CLIPK_VL are
+ * transposed in registers. Returns how many of the K numbers or pairs are done. */
 INLINE int pack_rows32(float *out, bool pairs, clipk_type from, const char *p, int64_t rs, int n, int K)
 {
     const int64_t step = (int64_t)clipk_type_size(from) * CLIPK_VL * (pairs ? 2 : 1);
@@ -90,7 +90,7 @@ INLINE int pack_rows32_from(float *out, bool pairs, clipk_type from, const char 
                                : pack_rows32(out, pairs, CLIPK_BF16, p, rs, n, K);
 }
 
-/* Rows of 16-bit numbers: turned two by two as 32-bit ones, then taken apart. */
+/* Rows of 16-bit numbers: transposed two by two as 32-bit numbers, then taken apart. */
 INLINE int pack_rows16(uint16_t *out, const char *p, int64_t rs, int n, int K)
 {
     int k = 0;
@@ -143,7 +143,7 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
 void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
 {
     switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* a group of one is always whole */
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* groups of one need no padding */
     case CLIPK_X_BF16:
         NAME(to_bf16)(out, x, (size_t)K);
         memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
@@ -151,7 +151,7 @@ void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int 
     }
 }
 
-/* The rows of a tile, [K][m]; m is a constant where it can be. */
+/* The rows of a tile, [K][m]. m is a constant where possible. */
 INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m, int K)
 {
     for (int k = 0; k < K; k++, x += cs, out += m)
@@ -162,8 +162,8 @@ INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m,
                 out[i] = x[i * rs];
 }
 
-/* Tile by tile, as gemm_block cuts the rows. Some numbers of k at a time: then columns, of which a
- * tile takes a part, are read from memory once. */
+/* Tile by tile, as gemm_block cuts the rows, and PACK_STEPS of k at a time: columns, of which a
+ * tile takes a part, are then read from memory once. */
 void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K)
 {
     for (int k = 0, n; k < K; k += n) {
@@ -181,7 +181,7 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
 
 /* ---- The way out ----------------------------------------------------------------------------- */
 
-/* Lanes 0..n of v; n may be anything: below 1 nothing, from VL on all. */
+/* The first n lanes of v. n <= 0: none; n >= CLIPK_VL: all. */
 INLINE vf load_some(const float *p, int n) { return n >= CLIPK_VL ? vload(p) : n > 0 ? vload_n(p, n) : (vf){0}; }
 
 INLINE void store_some(float *p, vf v, int n)
@@ -192,7 +192,7 @@ INLINE void store_some(float *p, vf v, int n)
         vstore_n(p, v, n);
 }
 
-/* y = act(z + bias + residual) for m rows from `row` on. n columns are y's, a constant if all. */
+/* y = act(z + bias + residual) for m rows from `row`. n columns are stored; all: a constant. */
 INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, int n, clipk_act act)
 {
     const int n1 = n - CLIPK_VL;
@@ -235,32 +235,32 @@ static NOINLINE void finish_tile(const clipk_gemm_block *b, const float *z, int 
 
 /* ---- The tile -------------------------------------------------------------------------------- */
 
-#define STEPS 8 /* of k between two branches, and between two goes at what comes next */
+#define STEPS 8 /* steps of k between two branches, and between two fetches */
 
-/* What the tiles of a block have in common. */
+/* Shared by the tiles of a block. */
 typedef struct work {
     const clipk_gemm_block *b;
     const void *w;    /* [K][NR] */
-    clipk_range next; /* what will be needed next: */
-    int lines;        /* so many lines of it every STEPS steps */
-    bool plain;       /* whole rows, and nothing but sums and ReLU: no need to leave the registers */
+    clipk_range next; /* to fetch: */
+    int lines;        /* lines of `next` to fetch every STEPS steps */
+    bool plain;       /* whole rows, only sums and ReLU: everything stays in registers */
     ALIGNED float bias[NR];
 } work;
 
-/* The compiler shall not know this value: GCC would keep its sums with constants in memory, rather
- * than add them in the address. */
+/* Hides the value from the compiler: GCC would keep its sums with constants in memory, instead of
+ * adding them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
 
-typedef uint32_t pair __attribute__((may_alias)); /* among the numbers of x */
+typedef uint32_t pair __attribute__((may_alias)); /* aliases the numbers of x */
 
-/* Of weights that become f32 as they are used. */
+/* Weights that become f32 as they are used. */
 INLINE bool is_narrow(clipk_tile kind) { return kind == CLIPK_TILE_F16 || kind == CLIPK_TILE_BF16; }
 INLINE clipk_type narrow_type(clipk_tile kind) { return kind == CLIPK_TILE_F16 ? CLIPK_F16 : CLIPK_BF16; }
 
-/* One step of k, the u-th from x and w on. Rows 0, 3, 6, .. have a pointer; those between are one
- * or two strides (of bytes) from it. Packed rows stand behind x[0], so many a step. */
-INLINE void step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w, clipk_tile kind,
-                 float *wide, int u)
+/* Step u of k from x and w. Rows 0, 3, 6, .. have a pointer; the rows between are one or two
+ * strides, in bytes, from it. Packed rows stand behind x[0], R in a step. */
+INLINE void multiply_step(vf acc[][2], int R, const float *const x[], int64_t ldx, bool packed, const char *w,
+                          clipk_tile kind, float *wide, int u)
 {
     const char *at = w + u * NR * (is_narrow(kind) ? 2 : 4);
     vf w0, w1;
@@ -315,7 +315,7 @@ INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_tile kind, bool p
         OPAQUE(ldx);
         UNROLL
         for (int u = 0; u < STEPS; u++)
-            step(acc, R, x, ldx, packed, w, kind, wide, u);
+            multiply_step(acc, R, x, ldx, packed, w, kind, wide, u);
         UNROLL
         for (int i = 0; i < P; i++)
             x[i] += STEPS * each;
@@ -323,7 +323,7 @@ INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_tile kind, bool p
         wide += STEPS * NR;
     }
     for (; k > 0; k--) {
-        step(acc, R, x, ldx, packed, w, kind, wide, 0);
+        multiply_step(acc, R, x, ldx, packed, w, kind, wide, 0);
         UNROLL
         for (int i = 0; i < P; i++)
             x[i] += each;
@@ -350,7 +350,7 @@ INLINE void add_rows(vf acc[][2], const float *p, int64_t ld, int R)
     }
 }
 
-/* The R rows from `row` on, with the tile `kind`. R, kind and packed are constants. */
+/* R rows from `row`, with the tile `kind`. R, kind and packed are constants. */
 INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
 {
     const clipk_gemm_block *b = t->b;
@@ -359,7 +359,7 @@ INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
     if (b->last)
         UNROLL
         for (int i = 0; i < R; i++)
-            __builtin_prefetch(y + i * b->ldy, 1); /* when the sums are done, y will be near */
+            __builtin_prefetch(y + i * b->ldy, 1); /* y will be near when the sums are done */
     sum_up(t, acc, row, R, kind, packed);
     if (!b->first)
         add_rows(acc, sum, NR, R);
@@ -390,7 +390,7 @@ INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
     static NOINLINE void tile_packed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_F32, true); }
 TILE_SIZES(TILE)
 
-#if CLIPK_VL == 16 /* in the other sets nothing multiplies pairs faster than single numbers */
+#if CLIPK_VL == 16 /* other sets have no instruction for pairs that is faster than f32 */
 #define TILE_OF_PAIRS(R) \
     static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, false); }
 TILE_SIZES(TILE_OF_PAIRS)
@@ -401,7 +401,7 @@ TILE_SIZES(TILE_OF_PAIRS)
 #define TILE_BF16(R) [R] = tile_bf16_##R,
 #define TILE_PAIRS(R) [R] = tile_pairs_##R,
 #define TILE_PACKED(R) [R] = tile_packed_##R,
-#define PACKED CLIPK_TILES /* the tile of packed rows of x; its weights are f32 */
+#define PACKED CLIPK_TILES /* the tile of packed rows of x, with f32 weights */
 static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
     [CLIPK_TILE_F32] = {TILE_SIZES(TILE_F32)},
     [CLIPK_TILE_F16] = {TILE_SIZES(TILE_F16)},
@@ -438,7 +438,7 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
             t.next = b->next[1];
         }
         tile_of[kind][m](&t, row);
-        if (is_narrow((clipk_tile)kind)) { /* the first tile has left them as f32 for the others */
+        if (is_narrow((clipk_tile)kind)) { /* the first tile stored them as f32 for the others */
             kind = CLIPK_TILE_F32;
             t.w = b->wide;
         }
@@ -447,12 +447,12 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
 
 /* ---- The peak -------------------------------------------------------------------------------- */
 
-/* 12 independent chains of fused multiply-adds: more than any processor here has in flight. Returns
- * how many operations `n` rounds are. */
+/* 12 independent chains of fused multiply-adds, more than a processor has in flight. Returns the
+ * number of operations in `n` rounds. */
 double NAME(fma_rounds)(clipk_tile kind, int64_t n)
 {
     vf a[12];
-    /* No chain starts at the fixed point, 3. The compiler would fold it away. */
+    /* No chain starts at the fixed point, 3: the compiler would fold it away. */
     const vf x = vset1(0.9999f), y = vset1(0.0003f);
     const vu ones = 0x3f803f80 - (vu){0};
     UNROLL

@@ -1,7 +1,7 @@
-/* simd_rows.c: what is done to a row, and to numbers one by one. One thread, one row.
+/* simd_rows.c: functions on one row, and on single numbers. One thread.
  *
- * A sum runs in ACCS vectors, so that one addition need not wait for the one before; they are
- * joined in a fixed order. Which number goes into which lane is a matter of its column alone. */
+ * A sum runs in ACCS vectors, so that an addition need not wait for the one before. The vectors are
+ * joined in a fixed order. A number's lane depends on its column alone. */
 #include <math.h>
 
 #include "kernels/simd.h"
@@ -17,7 +17,7 @@ static float max_lanes(vf v)
     return m;
 }
 
-/* The n < CLIPK_VL first numbers at p, and `fill` after them. */
+/* The first n < CLIPK_VL numbers at p, then `fill`. */
 static inline vf load_filled(const float *p, int n, float fill)
 {
     vf v = vset1(fill);
@@ -71,7 +71,7 @@ void NAME(l2norm)(float *x, float *norm, int C)
         *norm = n;
 }
 
-/* The largest of scale * x[c]. NaN loses every comparison here and comes back through exp(). */
+/* The largest scale * x[c]. NaN loses every comparison here; exp() brings it back. */
 static float max_scaled(const float *x, float scale, int C)
 {
     vf m = vset1(-INFINITY);

@@ -1,9 +1,9 @@
 /* simd_rows_back.c: the backward of simd_rows.c, sums over rows, and the optimizer's step. One
  * thread.
  *
- * As there, a sum along a row runs in ACCS vectors, joined in a fixed order; a sum over rows goes
- * from row to row, whatever the column's place in its vector. Nearly all of this waits for memory:
- * a row is read a second time only while it is in the innermost cache. */
+ * A sum along a row runs in ACCS vectors, as in simd_rows.c. A sum over rows goes from row to row,
+ * whatever the column's place in its vector. Nearly all of this waits for memory, so a row is read
+ * a second time only while it is in the innermost cache. */
 #include <math.h>
 
 #include "kernels/simd.h"
@@ -11,8 +11,8 @@
 
 #define ACCS 4
 
-/* Row by row would store a sum as often as it loads a number; four rows at a time keep it in a
- * register, in the same order of additions. */
+/* One row at a time would store a sum for each number it loads. Four rows at a time keep the sum in
+ * a register, in the same order of additions. */
 void NAME(sum_rows)(float *out, const float *x, int64_t ldx, int T, int C)
 {
     int t = 0;
@@ -29,8 +29,8 @@ void NAME(sum_rows)(float *out, const float *x, int64_t ldx, int T, int C)
             out[c] += x[c];
 }
 
-typedef float vhalf __attribute__((vector_size(2 * CLIPK_VL))); /* half as many floats ... */
-typedef double vd __attribute__((vector_size(4 * CLIPK_VL)));   /* ... make a vector of doubles */
+typedef float vhalf __attribute__((vector_size(2 * CLIPK_VL))); /* half as many floats, */
+typedef double vd __attribute__((vector_size(4 * CLIPK_VL)));   /* which make one vector of doubles */
 
 double NAME(sum_squares)(const float *x, size_t n)
 {
@@ -53,7 +53,7 @@ double NAME(sum_squares)(const float *x, size_t n)
     return sum;
 }
 
-/* Inlined once for each act, which is a constant there. */
+/* Inlined once for each act, which is then a constant. */
 static inline __attribute__((always_inline)) void act_backward(float *dx, float *y, const float *dy, const float *pre,
                                                                size_t n, clipk_act act)
 {
@@ -85,7 +85,7 @@ void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, 
     }
 }
 
-/* What the backward of a norm reads at column c, and of the last columns, those that are there. */
+/* A vector at column c; of the last one, only the columns that exist. */
 static inline vf load_at(const float *p, int c, int C)
 {
     return C - c < CLIPK_VL ? vload_n(p + c, C - c) : vload(p + c);
@@ -99,8 +99,8 @@ static inline void store_at(float *p, int c, int C, vf v)
         vstore(p + c, v);
 }
 
-/* One vector of the sums of a row: of h into *s, of h xh into *sx. Past the row's end dy and with
- * it all of this is 0. */
+/* One vector of a row's sums: of h into *s, of h xh into *sx. Past the row's end dy is 0, and so
+ * are the sums. */
 static inline __attribute__((always_inline)) void layernorm_sums(vf *s, vf *sx, float *dgain, float *dbias,
                                                                  const float *dy, const float *x, float mean,
                                                                  float rstd, const float *gain, int c, int C)
@@ -148,8 +148,7 @@ void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float nor
         store_at(dx, c, C, (load_at(dy, c, C) - load_at(y, c, C) * dot) / norm);
 }
 
-/* PyTorch's operations one after the other, with the numbers that it makes in double before it
- * begins:
+/* PyTorch's operations in its order. The factors are made in double beforehand, as there:
  *     w *= 1 - lr weight_decay;   m += (g - m)(1 - beta1);   v = v beta2 + (1 - beta2) g g
  *     w += -lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps) */
 typedef struct adamw_factors {

@@ -1,9 +1,9 @@
-/* simd_scan.c: what searching many vectors is made of. One thread, a piece of the rows.
+/* simd_scan.c: the parts of a search through many vectors. One thread, a piece of the rows.
  *
- * A scan is a matrix product of integers, exact in any order. One query is bound by the memory that
- * the codes come from; it is compared with four rows at a time, of all or of those picked. Of many
- * queries a tile of rows x queries stays in registers; the rows are made 16 bits wide once for all
- * queries, so that the product needs one instruction (and an addition) for two numbers a lane. */
+ * A scan is a matrix product of integers, exact in any order. With one query, memory is the limit:
+ * it is compared with four rows at a time, either consecutive or picked. With many queries, a tile
+ * of rows x queries stays in registers. The rows are widened to 16 bits once for all queries, so
+ * the product needs one instruction (and an addition) for two numbers in each lane. */
 #include "kernels/simd.h"
 #include "kernels/tile.h"
 #include "kernels/vec.h"
@@ -34,7 +34,7 @@ void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
             h = em > 0x7f800000 ? 0x7e00 : 0x7c00;
         else if (em >= 0x477ff000) /* rounds to more than 65504 */
             h = 0x7c00;
-        else if (em < 0x38800000) { /* a denormal: + 0.5 leaves its multiple of 2^-24 in the last bits */
+        else if (em < 0x38800000) { /* denormal: + 0.5 leaves its multiple of 2^-24 in the low bits */
             memcpy(&f, &em, 4);
             f += 0.5f;
             memcpy(&h, &f, 4);
@@ -80,7 +80,7 @@ void NAME(hadamard)(float *x, int P)
 
 void NAME(reflect)(double *x, const double *v, int D)
 {
-    enum { LANES = 4 * CLIPK_VL }; /* sums that do not wait for each other */
+    enum { LANES = 4 * CLIPK_VL }; /* independent sums */
     double s[LANES] = {0};
     int d = 0;
     for (; d + LANES <= D; d += LANES)
@@ -97,10 +97,10 @@ void NAME(reflect)(double *x, const double *v, int D)
 
 /* ---- 16-bit numbers -------------------------------------------------------------------------- */
 
-#define ROWS 4                              /* of a tile */
+#define ROWS 4                              /* rows per tile */
 #define QUERIES (CLIPK_VL == 16 ? 6 : 3)
 #define WORDS (2 * CLIPK_VL)                /* 16-bit numbers in a vector */
-#define BLOCK_ROWS 16                       /* made wide at once: with some queries they fit the first cache */
+#define BLOCK_ROWS 16                       /* rows widened at a time: with some queries they fit the first cache */
 #define BLOCK_WORDS (64 * 1024)
 #define BLOCK_QUERIES (4 * QUERIES)
 
@@ -177,8 +177,8 @@ INLINE void sum_rows(int32_t *out, const vi a[ROWS])
 #endif
 }
 
-/* acc + a code's part of the product. `high`, if not 0: it is of two numbers a word, and so far
- * behind the low ones' are the query's for the high ones. */
+/* acc + part of a code's product. high: 0, or two numbers are stored in a byte, and the query's
+ * numbers for the high ones are `high` after those for the low ones. */
 INLINE vi multiply_code(vi acc, vw code, const int16_t *q, int high)
 {
     if (!high)
@@ -187,7 +187,7 @@ INLINE vi multiply_code(vi acc, vw code, const int16_t *q, int high)
     return multiply_add(acc, code >> 4 & 15, load_words(q + high));
 }
 
-/* Some rows against one query; those of `next` are asked for on the way. */
+/* ROWS rows against one query; fetches the rows of `next` on the way. */
 INLINE void scan_four(int32_t *dot, const int8_t *const code[ROWS], const int8_t *const next[ROWS], int D,
                       const int16_t *q, int high)
 {

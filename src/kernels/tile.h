@@ -1,11 +1,12 @@
-/* tile.h: the innermost product, in registers, and the transposition that brings operands into
- * order. Included by simd_*.c only.
+/* tile.h: the innermost product, in registers, and the transposition of operands. Included by
+ * simd_*.c only.
  *
  *     acc[i] += sum over k of a(i, k) b[k]        i < m rows; b[k] and acc[i] are nv vectors wide
  *
- * a(i, k) is a[i * rs + k * cs], one number for all lanes; b[k] is b + k * ldb, or of its only
- * vector the first `part` lanes. m, nv and whether part is 0 must be constants where tile() is
- * called: then acc lives in registers. The sum runs over k in order, whatever m is.
+ * a(i, k) is a[i * rs + k * cs], one number for all lanes. b[k] is at b + k * ldb; if part > 0, it
+ * has one vector and only its first `part` lanes are read. m, nv and whether part is 0 must be
+ * constants where tile() is called: then acc lives in registers. The sum runs over k in order, for
+ * every m.
  *
  * Every m gets a function of its own, which is not inlined (Clang 14 would merge their loops and
  * lose the constant):
@@ -21,8 +22,8 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 
-/* Before a loop of a constant number of rounds, at most 16: no loop remains. (Clang's reading of
- * GCC's pragma may leave one.) */
+/* Unrolls a loop of a constant number of rounds, at most 16, completely. (With GCC's pragma, Clang
+ * may leave a loop.) */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -31,19 +32,19 @@
 
 #define TILE_SMALL(DO) DO(1) DO(2) DO(3) DO(4) DO(5)
 #if CLIPK_VL == 16
-#define TILE_ROWS 14 /* 28 sums of 32 registers */
+#define TILE_ROWS 14 /* 28 sums, of 32 registers */
 #define TILE_SIZES(DO) TILE_SMALL(DO) DO(6) DO(14)
 #elif defined(__aarch64__)
 #define TILE_ROWS 12
 #define TILE_SIZES(DO) TILE_SMALL(DO) DO(6) DO(12)
 #else
-#define TILE_ROWS 6 /* 12 of 16 */
+#define TILE_ROWS 6 /* 12 sums, of 16 registers */
 #define TILE_SIZES(DO) TILE_SMALL(DO) DO(6)
 #endif
 #define TILE_COLUMNS (2 * CLIPK_VL)
 
-/* Rows to do next where `left` are left: full tiles, then the rest in pieces of 4 to 6. Less than 4
- * rows cost as much as 4. */
+/* How many of the `left` rows to do next: full tiles, then pieces of 4 to 6. Fewer than 4 rows cost
+ * as much as 4. */
 static inline int tile_step(int left)
 {
     if (left >= TILE_ROWS + 3 || left == TILE_ROWS)
@@ -73,7 +74,7 @@ INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t
     }
 }
 
-/* n rows of D numbers, ld apart, side by side. */
+/* Copies n rows of D numbers, ld apart, side by side. */
 static inline void copy_rows(float *to, const float *from, int64_t ld, int n, int D)
 {
     for (int j = 0; j < n; j++, to += D, from += ld) {
@@ -85,7 +86,7 @@ static inline void copy_rows(float *to, const float *from, int64_t ld, int n, in
     }
 }
 
-/* r[i][j] becomes r[j][i]: at each step s, blocks of s lanes off the diagonal change places. */
+/* r[i][j] becomes r[j][i]: step s swaps blocks of s lanes off the diagonal. */
 #if CLIPK_VL == 4
 #define STEP1_LOW 0, 4, 2, 6
 #define STEP1_HIGH 1, 5, 3, 7

@@ -2,7 +2,7 @@
  *
  * CLIPK_VL: floats in a vector: 16 (AVX-512), 8 (AVX2), 4 (NEON, generic). The types are GCC's and
  * Clang's: + - * work a lane at a time, a * b + c becomes one fused multiply-add (these files are
- * compiled with -ffp-contract=fast), comparisons give masks. Intrinsics stand here alone. */
+ * compiled with -ffp-contract=fast), comparisons give masks. Only this file uses intrinsics. */
 #ifndef CLIPK_VEC_H
 #define CLIPK_VEC_H
 
@@ -22,7 +22,7 @@ static inline void vstore(float *p, vf v) { *(vfu *)p = (vfu)v; }
 static inline vf vset1(float x) { return x - (vf){0}; }
 static inline vf vselect(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); } /* mask ? a : b */
 
-/* a < b ? a : b and a > b ? a : b. Where either is NaN that is b. */
+/* vmin: a < b ? a : b; vmax: a > b ? a : b. If either is NaN, the result is b. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 static inline vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
 static inline vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
@@ -34,9 +34,9 @@ static inline vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
 static inline vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
 #endif
 
-/* a b + c, rounded once where the set has such an instruction. Sums of products name it, because a
- * compiler may fuse one loop and not its neighbour: then a row would round otherwise in a tile of
- * its own. */
+/* a b + c, rounded once if the set has such an instruction. Sums of products name it, because a
+ * compiler may fuse one loop and not its neighbour. A row's result would then depend on its
+ * tile. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 static inline vf vfma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 #elif CLIPK_VL == 8 && defined(__FMA__)
@@ -69,7 +69,7 @@ static inline float vsum(vf v)
     return a[0];
 }
 
-/* The n < CLIPK_VL first lanes; the rest are 0 and are not touched in memory. */
+/* The first n < CLIPK_VL lanes. Other lanes are 0; their memory is not touched. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 static inline vf vload_n(const float *p, int n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 static inline void vstore_n(float *p, vf v, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
@@ -97,7 +97,7 @@ static inline vf vload_bf16(const void *p)
 #if CLIPK_VL == 16 && defined(__AVX512F__)
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16);
 #elif CLIPK_VL == 8 && defined(__AVX2__)
-    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16); /* GCC 12 would go by halves */
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16); /* GCC 12 would work in halves */
 #else
     vh h;
     memcpy(&h, p, sizeof h);
@@ -112,8 +112,8 @@ static inline vf vload_f16(const void *p)
 #elif CLIPK_VL == 8 && defined(__F16C__)
     return (vf)_mm256_cvtph_ps(_mm_loadu_si128(p));
 #else
-    /* Exponent and fraction move to their place, the bias of the exponent changes by 112; a
-     * denormal's leading bit is found by a subtraction. */
+    /* Exponent and fraction move to their place, and the bias of the exponent changes by 112. A
+     * subtraction finds the leading bit of a denormal. */
     vh h;
     memcpy(&h, p, sizeof h);
     vu u = __builtin_convertvector(h, vu), em = u & 0x7fff;
@@ -124,20 +124,19 @@ static inline vf vload_f16(const void *p)
 #endif
 }
 
-/* Rounded to bf16: the upper halves, one more where more than half of the last place is cut off, or
- * half and it is odd. A NaN stays one. */
+/* Rounded to bf16, to nearest even: the upper halves. NaN stays NaN. */
 static inline vh vto_bf16(vf v)
 {
     const vu u = (vu)v, nan = (vu)(v != v), rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
     return __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
 }
 
-/* acc + a0 b0 + a1 b1, the lanes of a and b being pairs of bf16 numbers. */
+/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of bf16 numbers. */
 static inline vf vdot_bf16(vf acc, vu a, vf b)
 {
 #if CLIPK_VL == 16 && defined(__AVX512F__)
-    /* Not an intrinsic: those come with leave to use AVX512_BF16 elsewhere, too, and not every
-     * processor that this set runs on has it. */
+    /* Not an intrinsic: with intrinsics the compiler may use AVX512_BF16 elsewhere, and some
+     * processors that this set runs on lack it. */
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
     return acc;
 #else

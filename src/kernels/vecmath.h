@@ -1,7 +1,7 @@
 /* vecmath.h: exp and the activations, a vector at a time. Included by simd_*.c only.
  *
  *     vexp(x)         e^x, within 2 ulp; 0 below -104, inf above 88.8; may give denormals
- *     vexp_weight(x)  the same for x <= 0, at half the price; results that would be denormals are 0
+ *     vexp_weight(x)  e^x for x <= 0, at half the price; gives 0 instead of denormals
  *     vsigmoid(x)     1 / (1 + e^-x)
  *     vquickgelu(x)   x / (1 + e^(-1.702 x))
  *     vgelu(x)        x Phi(x), Phi being the normal distribution (the exact form, not tanh's);
@@ -9,8 +9,8 @@
  *     vact(x, act)    one of clipk_act
  *     vact_slope(x, act, &slope)  the same, to the bit, and its derivative, within 3e-7
  *
- * NaN gives NaN, but the slope of relu there is 1; the activations of -inf are 0, their limit, and
- * all slopes at the infinities are their limits. */
+ * NaN gives NaN, except that the slope of relu is 1 there. At -inf the activations are 0, their
+ * limit. At both infinities the slopes are their limits. */
 #ifndef CLIPK_VECMATH_H
 #define CLIPK_VECMATH_H
 
@@ -21,7 +21,7 @@ static inline vf vat_most(vf x, float hi) { return vmin(vset1(hi), x); }
 static inline vf vat_least(vf x, float lo) { return vmax(vset1(lo), x); }
 static inline vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2: e^r is a polynomial (minimax, of degree 6,
+/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2. e^r is a polynomial (minimax, degree 6,
  * within 3e-9). Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits. Returns
  * e^r. */
 static inline vf vexp_parts(vf x, vi *whole)
@@ -61,13 +61,13 @@ static inline vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
 
 static inline vf vquickgelu(vf x)
 {
-    x = vat_least(x, -128.0f); /* where the result is 0 already; -inf * 0 would be NaN */
+    x = vat_least(x, -128.0f); /* the result is 0 from here on; -inf * 0 would be NaN */
     return x * vsigmoid(1.702f * x);
 }
 
 /* The tail Q(a) = 1 - Phi(a) of the normal distribution, a >= 0. (2 Q(a))^(-1/4) is smooth and
- * grows slowly: a polynomial of degree 11 gives Q(a) and a Q(a) to 1.6e-8. From a = 40 on its
- * fourth power is inf and the tail 0. */
+ * grows slowly: a polynomial of degree 11 gives Q(a) and a Q(a) to 1.6e-8. From a = 40 its fourth
+ * power is inf and the tail 0. */
 static inline vf vtail(vf a)
 {
     vf p = a * 9.51838331e-07f - 1.17852715e-05f;
@@ -86,7 +86,7 @@ static inline vf vtail(vf a)
     return 0.5f / p;
 }
 
-/* With a = |x|:  gelu(x) = max(x, 0) - a Q(a), which is free of cancellation. */
+/* With a = |x|:  gelu(x) = max(x, 0) - a Q(a), which has no cancellation. */
 static inline vf vgelu(vf x)
 {
     vf a = vat_most(vabs(x), 64.0f);
@@ -114,8 +114,7 @@ static inline vf vact(vf x, clipk_act act)
     }
 }
 
-/* gelu'(x) = Phi(x) + x phi(x), of which for a = |x| the first is Q(a) or 1 - Q(a), and the second
- * a phi(a) with the sign of x. */
+/* gelu'(x) = Phi(x) + x phi(x). With a = |x|, Phi(x) is Q(a) or 1 - Q(a), and phi(x) is phi(a). */
 static inline vf vgelu_slope(vf x, vf *slope)
 {
     vf a = vat_most(vabs(x), 64.0f), q = vtail(a), xphi = a * 0.398942280f * vexp_weight(a * a * -0.5f);
@@ -123,9 +122,9 @@ static inline vf vgelu_slope(vf x, vf *slope)
     return vat_least(x, 0.0f) - a * q;
 }
 
-/* With z = 1.702 x, e = exp(-z) and the sigmoid s = 1 / (1 + e), of which 1 - s is e s:
- *     quickgelu'(x) = s (1 + z e s).
- * Where e is inf, s is 0 and its product with e should be 1. */
+/* With z = 1.702 x, e = exp(-z), s = 1 / (1 + e) and 1 - s = e s:
+ *     quickgelu'(x) = s (1 + z e s)
+ * If e is inf, s is 0, and e s has to be 1. */
 static inline vf vquickgelu_slope(vf x, vf *slope)
 {
     x = vat_least(x, -128.0f);

@@ -1,5 +1,5 @@
 /* winograd.h: the tiles of a 3x3 convolution and their values at the 36 points. Included by
- * simd_conv.c, which tells the method, and by simd_conv_back.c. */
+ * simd_conv.c, which explains the method, and by simd_conv_back.c. */
 #ifndef CLIPK_WINOGRAD_H
 #define CLIPK_WINOGRAD_H
 
@@ -13,7 +13,7 @@ static const float P1 = 0.75f, P2 = 1.5f, SQ1 = 0.5625f, SQ2 = 2.25f; /* the poi
 
 static inline int round_up(int a, int b) { return (a + b - 1) / b * b; }
 
-/* Where a tile lies: its picture, and its first pixel. */
+/* The place of a tile: its picture and its first pixel. */
 typedef struct place {
     int n, h, w;
 } place;
@@ -24,8 +24,8 @@ static inline place place_of(int H, int W, int t)
     return (place){t / (across * down), t / across % down * 4, t % across * 4};
 }
 
-/* Numbers from one point to the next, of T tiles. One cache line more than they need: else all
- * points would share a few sets of the cache. */
+/* Numbers from one point to the next, for T tiles. The extra cache line keeps the points from
+ * sharing a few sets of the cache. */
 static inline int64_t stride_of(int T, int channels) { return (int64_t)T * channels + 16; }
 
 /* Bᵀ: six numbers, in place. */
@@ -43,8 +43,8 @@ INLINE void input_line(vf *d, int step)
     d[5 * step] = product * d1 - sum * d3 + d5;
 }
 
-/* V[., t] from the 6x6 pixels around a tile of x [., H, W, I]; `inside`: none of them is beyond the
- * edge. */
+/* V[., t] from the 6x6 pixels around a tile of x [., H, W, I]. inside: all of them are within the
+ * picture. */
 INLINE void input_tile(float *V, int64_t stride, const float *x, int H, int W, int I, place at, bool inside)
 {
     x += (((int64_t)at.n * H + at.h - 1) * W + at.w - 1) * I;
@@ -69,7 +69,7 @@ INLINE void input_tile(float *V, int64_t stride, const float *x, int H, int W, i
     }
 }
 
-/* V [36, t1 - t0, Ip], Ip being I rounded up to a multiple of vectors. */
+/* V [36, t1 - t0, Ip]. Ip is I rounded up to whole vectors. */
 static inline void input_tiles(float *V, int Ip, const float *x, int H, int W, int I, int t0, int t1)
 {
     const int64_t stride = stride_of(t1 - t0, Ip);

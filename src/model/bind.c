@@ -1,4 +1,4 @@
-/* Finding tensors by name and shape, and packing them for the layers. */
+/* bind.c: finds tensors by name and shape, and packs them for the layers. */
 #include "model/bind.h"
 
 #include "base/line.h"
@@ -40,8 +40,8 @@ static void format_shape(char *out, size_t size, const int64_t *dim, int ndim)
         snprintf(out + n, size - n, "]");
 }
 
-/* The tensor `name` of exactly this shape and a type of weights; NULL and a fault (while measuring)
- * if not. */
+/* The tensor `name`, if it has exactly this shape and a type of weights. Otherwise NULL, and a
+ * fault while measuring. */
 static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const int64_t *dim)
 {
     clipmdl_tensor *t = clipmdl_store_find(b->store, name);
@@ -50,8 +50,8 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
         fault(b, "tensor '%s' is missing", name);
         return NULL;
     }
-    /* Written while loading, before the store is shared. Whoever binds again, as clipeng_explain()
-     * does beside other threads, only reads it. */
+    /* Written only while loading, before the store is shared. Later binds, as by clipeng_explain()
+     * beside other threads, only read it. */
     if (!t->used)
         t->used = true;
     if (!clipmdl_tensor_type(t, &type)) {
@@ -69,18 +69,18 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
     return t;
 }
 
-/* A run of rows of a parameter, [rows, cols] in one piece: inside the file, or put together in
- * scratch where the file has it in parts. In training, where the parameter is. */
+/* A run of rows of a parameter, [rows, cols] in one piece: inside the file, or joined in scratch if
+ * the file has it in parts. In training, the parameter itself. */
 typedef struct source {
     clipk_view view;
-    float *g; /* its gradient; NULL: none is wanted */
-    const clipmdl_tensor *tensor[CLIPMDL_MAX_PARTS]; /* its pages can be dropped when it has been read */
+    float *g; /* its gradient; NULL: not wanted */
+    const clipmdl_tensor *tensor[CLIPMDL_MAX_PARTS]; /* its pages can be dropped after reading */
     int parts;
 } source;
 
 static bool trains(const clipmdl_binder *b) { return b->g && b->group >= b->first_group; }
 
-/* In training, or for a list of what there is. The parts of a parameter follow each other. */
+/* For training, or for a list of the parameters. The parts of a parameter follow each other. */
 static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *part, int parts, int ndim,
                          const int64_t *dim)
 {
@@ -148,7 +148,7 @@ static void drop(const source *s)
         clipb_map_drop(s->tensor[i]->map, s->tensor[i]->data, s->tensor[i]->bytes);
 }
 
-/* While placing from a file. */
+/* Does nothing while measuring. */
 static void check_finite(clipmdl_binder *b, const clipmdl_tensor *t)
 {
     if (t && clipmdl_binder_places(b) && !clipmdl_tensor_is_finite(t)) {
@@ -187,7 +187,7 @@ static void place_weight(clipmdl_binder *b, clipk_weight *w, const clipk_format 
     w->panels = clipb_arena_alloc(&b->arena, clipk_weight_bytes(b->k->set, format, O, I), 1);
 }
 
-/* Weights that change are packed when they are used, all into one room as large as the largest. */
+/* Trained weights are packed when they are used, all into one room as large as the largest. */
 static const clipb_block *share_room(clipmdl_binder *b, size_t w, size_t wt)
 {
     if (clipb_block_reserve(b->room, w > wt ? w : wt) < 0)
@@ -195,7 +195,7 @@ static const clipb_block *share_room(clipmdl_binder *b, size_t w, size_t wt)
     return b->room;
 }
 
-/* W [O, I] as `s` shows it, and what training wants beside it. */
+/* W [O, I] as `s` shows it, and the fields for training. */
 static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, const source *s, int O, int I)
 {
     const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
@@ -297,7 +297,7 @@ void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const cha
 
 /* ---- Filters --------------------------------------------------------------------------------- */
 
-/* A tensor [O, I, K, K] found by its one name. */
+/* A tensor [O, I, K, K]. */
 static clipmdl_tensor *find_filters(clipmdl_binder *b, const char *name, int O, int I, int K)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
@@ -307,7 +307,7 @@ static clipmdl_tensor *find_filters(clipmdl_binder *b, const char *name, int O, 
     return find(b, part[0].name, 4, dim);
 }
 
-/* Filters as rows [O, I*K*K], from wherever they come. */
+/* Filters as rows [O, I*K*K], from a file or from parameters. */
 static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int O, int I, int K)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
@@ -337,7 +337,7 @@ void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *wei
 
 /* ---- Convolutions and their batch norms ------------------------------------------------------ */
 
-/* Where gradients are wanted the norm stays a layer of its own; a locked tower's is folded as in
+/* If gradients are wanted, the norm stays a layer of its own. A locked tower's is folded, as in
  * inference. */
 static bool folds(const clipmdl_binder *b) { return b->store || !b->g; }
 
@@ -353,7 +353,7 @@ static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix,
     char name[CLIPMDL_MAX_NAME];
     snprintf(name, sizeof name, "%s%s.weight", prefix, conv);
     bool all = locate_filters(b, &out->filters, name, O, I, K);
-    const int64_t parameters = b->parameters + 2 * (int64_t)O; /* statistics are none */
+    const int64_t parameters = b->parameters + 2 * (int64_t)O; /* without statistics */
     const int flags = b->flags;
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "%s%s.%s", prefix, bn, parts[i]);
@@ -365,9 +365,8 @@ static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix,
     return all;
 }
 
-/* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: the filters in scratch, scaled, and
- * the bias in the arena. Returns the filters [O, n] f32, NULL while measuring or where something is
- * missing. */
+/* Fold y = (conv(x) - mean) / sqrt(var + eps) * gain + beta: scaled filters in scratch, the bias in
+ * the arena. Returns the filters [O, n] f32. NULL while measuring, or if a tensor is missing. */
 static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv_source *s, int O, int n)
 {
     const size_t o = (size_t)O, each = (size_t)n;

@@ -1,4 +1,5 @@
-/* Configurations: reading one by its family's rules, and checking that its sizes fit each other. */
+/* config.c: reads a configuration by its family's rules, and checks that its sizes fit each
+ * other. */
 #include "model/config.h"
 
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "model/tower.h"
 
 #define MOST_CONFIG ((size_t)16 << 20)
-#define MOST_PICTURE 8192 /* pixels a side */
+#define MOST_PICTURE 8192 /* pixels along a side */
 
 clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err)
 {

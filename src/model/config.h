@@ -1,31 +1,30 @@
-/* config.h: what a checkpoint's towers look like: read from its configuration, or told by the
- * shapes of the weights. Everything that a tower could take for granted is said here, and read by
- * it. */
+/* config.h: the description of a checkpoint's towers. It comes from the checkpoint's configuration,
+ * or from the shapes of its weights. Towers read every choice from it and assume none. */
 #ifndef CLIPMDL_CONFIG_H
 #define CLIPMDL_CONFIG_H
 
 #include "model/store.h"
 #include "nn/nn.h"
 
-/* Limits of what a configuration may say. No real model comes near them. */
+/* Limits of a configuration. Real models are far below them. */
 #define CLIPMDL_MOST_SIDE 65536 /* a width, a size */
-#define CLIPMDL_MOST_GRID 255   /* patches a side: 65,025 patches */
+#define CLIPMDL_MOST_GRID 255   /* patches along a side: 65,025 patches */
 
-struct clipmdl_tower_kind; /* tower.h: what a tower is made of */
+struct clipmdl_tower_kind; /* tower.h */
 
 typedef struct clipmdl_vision_config {
     const struct clipmdl_tower_kind *tower;
     int image_size;
-    int patch_size;         /* ViT; a ResNet has 0 */
+    int patch_size;         /* ViT; 0 for a ResNet */
     int width, heads;       /* ResNet: width of the stem; heads of the attention pool */
-    int layers;             /* ViT; a ResNet has 0 */
-    int stage[4];           /* ResNet: blocks a stage; a ViT has 0 */
+    int layers;             /* ViT; 0 for a ResNet */
+    int stage[4];           /* ResNet: blocks in each stage; 0 for a ViT */
     int mlp;                /* ViT: width inside the MLP */
     clipnn_pooling pooling; /* ViT */
     float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
-    bool class_token, ln_pre, patch_bias, projection_bias; /* ViT: it has one */
+    bool class_token, ln_pre, patch_bias, projection_bias; /* ViT: has it one? */
 } clipmdl_vision_config;
 
 typedef struct clipmdl_text_config {
@@ -33,34 +32,33 @@ typedef struct clipmdl_text_config {
     int context_length, vocab_size;
     int width, heads, layers, mlp;
     clipnn_pooling pooling;
-    int eos_id; /* where texts are pooled at the end token */
+    int eos_id; /* if texts are pooled at the end token */
     float eps;
     clipk_act act;
     bool causal, projection_bias;
-    bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, around transformers' */
+    bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, which uses transformers' tokenizer */
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {
-    int towers;    /* CLIP_TOWER_*: those described; the fields of another are 0 */
+    int towers;    /* CLIP_TOWER_*: the towers described; the fields of the other tower are 0 */
     int embed_dim; /* 0: one encoder alone, without a projection */
     bool logit_bias; /* the weights have the bias of the sigmoid loss */
     clipmdl_vision_config vision;
     clipmdl_text_config text;
 } clipmdl_config;
 
-typedef struct clipmdl_family clipmdl_family; /* family/family.h: whose names and files a checkpoint has */
+typedef struct clipmdl_family clipmdl_family; /* family/family.h: names and files of a checkpoint */
 
-/* clipmdl_config_read(): from a file of the family's.
- * warn  in  hears of settings that are ignored; may be NULL
- * Errors: CLIP_EFORMAT; CLIP_EUNSUPPORTED for what is not supported (every setting is named). */
+/* clipmdl_config_read(): read one of the family's files.
+ * warn  in  called for settings that are ignored; may be NULL
+ * Errors: CLIP_EFORMAT; CLIP_EUNSUPPORTED (names every setting that is not supported). */
 clip_status clipmdl_config_read(const clipmdl_family *f, const char *path, clipmdl_config *out, clip_warn_fn warn,
                                 void *warn_user, clip_error *err);
 
-/* clipmdl_config_type(): the "model_type" of a config.json; "" where it has none. */
+/* clipmdl_config_type(): the "model_type" of a config.json; "" if it has none. */
 clip_status clipmdl_config_type(const char *path, char out[64], clip_error *err);
 
-/* Encoders that belong together: a pair, or one alone. A file may hold several (names.h finds
- * them). */
+/* Encoders that belong together: a pair, or one alone. A file may hold several (names.h). */
 #define CLIPMDL_MAX_PREFIX 96
 typedef struct clipmdl_found {
     const clipmdl_family *family;
@@ -68,15 +66,17 @@ typedef struct clipmdl_found {
     char prefix[CLIPMDL_MAX_PREFIX]; /* before each of their names: "", "module.", .. */
 } clipmdl_found;
 
-/* clipmdl_config_from_shapes(): as OpenAI's build_model() does. Shapes tell everything but the
- * activation, which the family guesses, and the number of heads, which is that of the known models.
- * Errors: CLIP_EMISMATCH, naming the tensor that is missing or of an impossible shape;
+/* clipmdl_config_from_shapes(): as OpenAI's build_model() does. Shapes give everything except the
+ * activation and the number of heads. The family guesses the activation. The number of heads is
+ * that of the known models.
+ * Errors: CLIP_EMISMATCH (names the tensor that is missing or has an impossible shape);
  * CLIP_EUNSUPPORTED. */
 clip_status clipmdl_config_from_shapes(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *out,
                                        clip_error *err);
 
-/* clipmdl_config_check(): the sizes of the towers described fit each other: heads divide widths,
- * patches fit into pictures, nothing is empty. CLIP_EFORMAT, CLIP_EUNSUPPORTED. */
+/* clipmdl_config_check(): the sizes of the towers fit each other: heads divide widths, patches fit
+ * into pictures, nothing is empty.
+ * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED. */
 clip_status clipmdl_config_check(const clipmdl_config *c, const char *file, clip_error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* Where a file keeps the parameters, told by the rows of the families. */
+/* names.c: where a file keeps the parameters, by the families' rows. */
 #include "model/names.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *
     const size_t before = strlen(prefix);
     memcpy(whole, prefix, before);
     family->translate(name, whole + before, sizeof whole - before);
-    const char *in_proj = strstr(whole + before, "in_proj_"); /* whatever the prefix says */
+    const char *in_proj = strstr(whole + before, "in_proj_"); /* after any prefix */
     if (!in_proj || !(family->splits || strstr(name, "attnpool."))) {
         part[0] = (clipmdl_part){.first = first, .rows = rows, .total = total};
         memcpy(part[0].name, whole, sizeof whole);
@@ -38,8 +38,8 @@ int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *
 
 /* ---- Finding --------------------------------------------------------------------------------- */
 
-/* Is `name` the mark behind some beginning? *prefix: how long that is. The beginning ends with a
- * dot. */
+/* Is `name` a prefix and the mark? *prefix: the length of the prefix, which ends with a dot or is
+ * empty. */
 static bool is_mark(const clipmdl_store *s, const clipmdl_mark *m, const char *name, size_t *prefix)
 {
     const size_t n = strlen(name), k = strlen(m->name);
@@ -53,7 +53,7 @@ static bool is_mark(const clipmdl_store *s, const clipmdl_mark *m, const char *n
     return clipmdl_store_find(s, also) != NULL;
 }
 
-/* The first row with a mark that fits. *mark: that one. NULL: none. */
+/* The first family with a mark that fits, or NULL. *mark: this mark. */
 static const clipmdl_family *find_family(const clipmdl_store *s, const char *name, const clipmdl_mark **mark,
                                          size_t *prefix)
 {

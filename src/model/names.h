@@ -1,41 +1,40 @@
-/* names.h: one parameter, many names. The code speaks OpenCLIP's, which are OpenAI's; a family says
- * where a file has the parameter. */
+/* names.h: where a file has each parameter. The code uses OpenCLIP's names, which are OpenAI's. A
+ * family translates them. */
 #ifndef CLIPMDL_NAMES_H
 #define CLIPMDL_NAMES_H
 
 #include "model/family/family.h"
 
-/* A run of rows of a parameter, as it lies in a file. */
+/* A run of rows of a parameter, as the file stores it. */
 typedef struct clipmdl_part {
     char name[CLIPMDL_MAX_NAME];
-    int64_t first, rows, total; /* rows first .. first+rows of the file's tensor, which has `total` */
+    int64_t first, rows, total; /* rows first .. first+rows of the file's tensor; total: all its rows */
 } clipmdl_part;
 
 #define CLIPMDL_MAX_PARTS 3
 
-/* clipmdl_parts(): where rows first .. first+rows of the parameter `name` (of `total` rows) are in
- * a file. "in_proj" stands for the query, key and value projections one below the other: one tensor
- * in OpenCLIP's Transformers, three in Hugging Face's and in every attention pool; there first and
- * rows are multiples of total/3.
+/* clipmdl_parts(): where a file has the rows first .. first+rows of the parameter `name`, which has
+ * `total` rows. "in_proj" is the query, key and value projections, one below the other. It is one
+ * tensor in OpenCLIP's Transformers, and three in Hugging Face's and in every attention pool. If it
+ * is three, first and rows are multiples of total/3.
  * part  out  [CLIPMDL_MAX_PARTS]
- * Returns how many parts. */
+ * @return: how many parts. */
 int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,
                   int64_t total, clipmdl_part *part);
 
-/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before
- * them.
- * within  in   only those whose names begin so; NULL: all
- * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; what is beyond is passed over
- * Returns how many there are. */
+/* clipmdl_find(): the encoders in a file, found by the names of its tensors, with any prefix.
+ * within  in   only encoders whose names begin with this; NULL: all
+ * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; further ones are left out
+ * @return: how many there are. */
 #define CLIPMDL_MAX_FOUND 8
 int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found);
 
-/* clipmdl_is_whole(): every tensor of the file has these encoders' prefix, so nothing else is in
- * it. */
+/* clipmdl_is_whole(): do all tensors of the file have these encoders' prefix? Then the file holds
+ * nothing else. */
 bool clipmdl_is_whole(const clipmdl_store *s, const char *prefix);
 
-/* clipmdl_in_tower(): is a tensor part of one of these towers, by its name? clipmdl_is_harmless():
- * one that carries nothing that is used, like position_ids. */
+/* clipmdl_in_tower(): does a tensor, by its name, belong to one of these towers?
+ * clipmdl_is_harmless(): is it a tensor that no model uses, like position_ids? */
 bool clipmdl_in_tower(const clipmdl_family *family, const char *prefix, const char *name, int towers);
 bool clipmdl_is_harmless(const char *name);
 

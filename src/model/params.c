@@ -1,4 +1,5 @@
-/* The list of a model's parameters, their initial values, and reading them from a checkpoint. */
+/* params.c: the list of a model's parameters, their initial values, and reading them from a
+ * checkpoint. */
 #include "model/params.h"
 
 #include <math.h>
@@ -9,12 +10,12 @@
 #include "base/rng.h"
 #include "model/tower.h"
 
-#define ROUND 16 /* a parameter starts at a multiple of so many numbers */
+#define ROUND 16 /* a parameter starts at a multiple of this many numbers */
 
 /* ---- The list -------------------------------------------------------------------------------- */
 
-/* Where `name` is, or could be put: a table of at least twice as many slots as names, searched from
- * the slot that the name hashes to. */
+/* The slot of `name`, or a free one for it. The table has at least twice as many slots as names,
+ * and is searched from the hash of the name. */
 static size_t slot_of(const clipmdl_params *p, const char *name)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */
@@ -69,7 +70,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
     return CLIP_OK;
 }
 
-/* A tower's bind function names everything. */
+/* The tower's bind function names all of them. */
 static clip_status list_tower(const clipmdl_tower_kind *kind, const clipmdl_config *c, clipmdl_params *out)
 {
     const clipk_ctx k = {.set = clipk_set_find("ref")};
@@ -81,7 +82,7 @@ static clip_status list_tower(const clipmdl_tower_kind *kind, const clipmdl_conf
     return b.status;
 }
 
-/* The texts' parameters first, then the pictures': params.h says why. */
+/* The texts' parameters first, then the pictures': see params.h. */
 static void place(clipmdl_params *p)
 {
     static const int towers[] = {CLIPMDL_TEXT_PARAM, CLIPMDL_IMAGE_PARAM, 0};
@@ -123,7 +124,7 @@ void clipmdl_params_free(clipmdl_params *p)
 
 static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
 
-/* What norms, and biases of attention, start from; false where `p` is none of them. */
+/* Initial values of norms and of biases of attention; false if `p` is another parameter. */
 static bool draw_plain(const clipmdl_param *p, clipmdl_draw *out)
 {
     const char *n = p->name;
@@ -160,8 +161,8 @@ void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint6
 
 /* ---- From a checkpoint ----------------------------------------------------------------------- */
 
-/* The tensor of a file that holds a part of q; NULL where its shape or type is wrong.
- * transposed: the file has [cols, rows]. */
+/* The file's tensor for a part of q; NULL if its shape or type is wrong. transposed: the file has
+ * [cols, rows]. */
 static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_part *part, bool transposed,
                                        const clipmdl_store *s)
 {
@@ -177,7 +178,7 @@ static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_par
     if (!t || !clipmdl_tensor_type(t, &type))
         return NULL;
     if (q->ndim == 0)
-        return t->bytes == clipk_type_size(type) ? t : NULL; /* a number, or a vector of one */
+        return t->bytes == clipk_type_size(type) ? t : NULL; /* a number, or a vector of one number */
     return t->ndim == q->ndim && memcmp(t->dim, dim, (size_t)q->ndim * sizeof *dim) == 0 ? t : NULL;
 }
 

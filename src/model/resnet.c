@@ -1,4 +1,5 @@
-/* The modified ResNet of CLIP, pixels as [N, H, W, C], every convolution with its batch norm:
+/* resnet.c: the modified ResNet of CLIP, pixels as [N, H, W, C], every convolution with its batch
+ * norm:
  *
  *     stem:        relu(conv1 3x3/2), relu(conv2 3x3), relu(conv3 3x3), avgpool 2
  *     bottleneck:  y = relu(conv3 1x1(avgpool(relu(conv2 3x3(relu(conv1 1x1(x)))))) + identity)
@@ -17,7 +18,7 @@ typedef struct bottleneck {
     clipnn_conv1x1 conv1;      /* [planes, in] */
     clipnn_conv3x3 conv2;      /* [planes, planes, 3, 3] */
     clipnn_conv1x1 conv3;      /* [4 planes, planes] */
-    clipnn_conv1x1 downsample; /* [4 planes, in], where has_downsample */
+    clipnn_conv1x1 downsample; /* [4 planes, in], if has_downsample */
     bool has_downsample;
 } bottleneck;
 
@@ -30,7 +31,7 @@ typedef struct resnet {
     int blocks;
     const float *positional_embedding; /* [1+G*G, 32 C] */
     clipnn_linear q, kv, c_proj;       /* [32C, 32C], [64C, 32C], [D, 32C] */
-    float *d_positional_embedding;     /* training alone */
+    float *d_positional_embedding;     /* training only */
 } resnet;
 
 typedef struct bottleneck_acts {
@@ -47,11 +48,11 @@ typedef struct resnet_acts {
     float *narrow, *inner, *pooled;     /* inside a bottleneck */
     float *tokens, *q, *kv, *att, *lse; /* attention pool */
     int32_t *off, *one_each;
-    void *work; /* of the convolutions */
+    void *work; /* scratch of the convolutions */
 } resnet_acts;
 
 typedef struct resnet_grads {
-    float *x, *wide;                /* of a block's output, then of its input; another as wide */
+    float *x, *wide;                /* gradient of a block's output, then of its input; another of the same width */
     float *narrow, *inner, *pooled; /* inside a bottleneck */
     float *tokens, *q, *kv, *att;   /* attention pool */
     void *work;
@@ -111,7 +112,7 @@ static void bind_bottleneck(clipmdl_binder *b, bottleneck *p, const char *prefix
         clipmdl_bind_conv(b, &p->downsample, prefix, "downsample.0", "downsample.1", 4 * p->planes, p->in, 1);
 }
 
-/* All of it is one group. */
+/* The whole tower is one group. */
 static void bind(clipmdl_binder *b, clipmdl_tower *t)
 {
     resnet *m = (resnet *)t;
@@ -154,7 +155,7 @@ static clipmdl_rows rows(const clipmdl_tower *t, int layer)
 
 /* ---- Layout ---------------------------------------------------------------------------------- */
 
-/* The largest of what passes through each buffer. */
+/* The largest array that passes through each buffer. */
 typedef struct sizes {
     size_t x, narrow, pooled, conv, work;
 } sizes;
@@ -203,8 +204,8 @@ static sizes measure(const clipk_ctx *k, const resnet *m, int N, bool back)
     return z;
 }
 
-/* What the convolutions keep. On a tape each has its own place, else all share one. They keep
- * nothing where norms are folded. */
+/* What the convolutions keep for backward. On a tape each has its own place, otherwise all share
+ * one. They keep nothing if norms are folded. */
 typedef struct keeper {
     clipb_arena *a;
     bool tape;
@@ -238,7 +239,7 @@ static void layout_blocks(const keeper *t, resnet_acts *acts, const resnet *m, i
         if (t->tape)
             b.y = CLIPB_NEW(t->a, float, T * 4 * (size_t)p->planes);
         x = b.y;
-        if (acts->block) /* else it is only measured */
+        if (acts->block) /* NULL while measuring */
             acts->block[i] = b;
     }
 }
@@ -285,7 +286,7 @@ static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const 
     layout_blocks(&t, acts, m, N, tape ? CLIPB_NEW(a, float, T / 4 * (size_t)C) : acts->y);
     acts->work = clipb_arena_alloc(a, z.work, 1);
     size_t mark = clipb_arena_mark(a);
-    if (tape) { /* the stem has ended when the blocks begin */
+    if (tape) { /* the stem is done when the blocks begin */
         acts->x = CLIPB_NEW(a, float, z.x);
         acts->y = CLIPB_NEW(a, float, z.x);
     } else {
@@ -296,7 +297,7 @@ static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const 
     acts->inner = CLIPB_NEW(a, float, z.narrow);
     acts->pooled = CLIPB_NEW(a, float, z.pooled);
     clipb_arena_reset(a, mark);
-    if (!tape) /* the blocks have ended when the pool begins */
+    if (!tape) /* the blocks are done when the pool begins */
         layout_attention_pool(a, acts, m, N);
     out->tape = (clipmdl_tape){.all = clipb_arena_mark(a)};
 }
@@ -350,7 +351,7 @@ static void bottleneck_forward(const clipk_ctx *k, const resnet_acts *a, const b
     clipnn_conv1x1_forward(k, b->y, &b->conv3, inner, To, &p->conv3, CLIPK_RELU, identity, a->work);
 }
 
-/* g->x: the gradient of b->y, then that of b->x */
+/* g->x: in, the gradient of b->y; out, the gradient of b->x. */
 static void bottleneck_backward(const clipk_ctx *k, const resnet_grads *g, const bottleneck_acts *b,
                                 const bottleneck *p, int N)
 {
@@ -393,7 +394,7 @@ static clipk_attention_shape pool_shape(const resnet_acts *a, const resnet *m, i
         .B = N, .H = m->cfg.heads, .D = 32 * m->cfg.width / m->cfg.heads, .q_off = a->one_each, .k_off = a->off};
 }
 
-/* The first token of every picture is the mean, which asks. */
+/* The first token of every picture is the mean, the only query. */
 static clipk_view first_tokens(const float *tokens, int T, int W)
 {
     return (clipk_view){tokens, CLIPK_F32, (int64_t)T * W, 1};

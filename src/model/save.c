@@ -1,4 +1,4 @@
-/* Writing tensors: one safetensors file, byte for byte as safetensors' own writer makes it. */
+/* save.c: writes tensors to one safetensors file, byte for byte as safetensors' own writer does. */
 #include "model/save.h"
 
 #include <inttypes.h>
@@ -24,7 +24,7 @@ uint16_t clipmdl_to_f16(float f)
         return (uint16_t)(sign | 0x7E00 | (u >> 13 & 0x3FF));
     if (u >= 0x477FF000) /* 65,520 */
         return (uint16_t)(sign | 0x7C00);
-    if (u < 0x38800000) /* below 2^-14: a multiple of 2^-24, which is what a sum with 1/2 is rounded to */
+    if (u < 0x38800000) /* below 2^-14: a multiple of 2^-24; adding 1/2 rounds to it */
         return (uint16_t)(sign | (bits_of(fabsf(f) + 0.5f) - bits_of(0.5f)));
     return (uint16_t)(sign | ((u + 0xFFF + (u >> 13 & 1) - 0x38000000) >> 13));
 }
@@ -37,7 +37,7 @@ static uint16_t to_bf16(float f)
     return (uint16_t)((u + 0x7FFF + (u >> 16 & 1)) >> 16);
 }
 
-/* Half the numbers; the first that is finite and cannot stay so, or NULL. */
+/* Rounds to 16 bits. Returns the first finite number that becomes infinite, or NULL. */
 static const float *narrow(uint16_t *out, const float *in, size_t n, clipk_type type)
 {
     const uint16_t infinity = type == CLIPK_F16 ? 0x7C00 : 0x7F80;
@@ -93,7 +93,7 @@ void clipmdl_arrays_free(clipmdl_arrays *a)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* By type, the wide first, so that each is aligned to its own size; then by name. */
+/* By type, the wide ones first, so that each is aligned to its own size; then by name. */
 static int in_file(const void *a, const void *b)
 {
     static const int turn[] = {[CLIPK_F32] = 0, [CLIPK_BF16] = 1, [CLIPK_F16] = 2};
@@ -109,7 +109,7 @@ static size_t count_of(const clipmdl_array *t)
     return n;
 }
 
-/* The length goes to the front when it is known. */
+/* The length is written to the front at the end, when it is known. */
 static clip_status write_header(clipb_output *o, const clipmdl_arrays *a, clip_error *err)
 {
     static const char *const dtype[] = {[CLIPK_F32] = "F32", [CLIPK_F16] = "F16", [CLIPK_BF16] = "BF16"};
@@ -137,7 +137,7 @@ static clip_status write_header(clipb_output *o, const clipmdl_arrays *a, clip_e
     return fseek(o->f, 0, SEEK_END) == 0 ? CLIP_OK : clipb_fail(err, CLIP_EIO, o->path, "cannot be written");
 }
 
-enum { PIECE = 1 << 14 }; /* numbers turned around or rounded at a time */
+enum { PIECE = 1 << 14 }; /* numbers transposed or rounded at a time */
 
 typedef struct pieces {
     float row[PIECE];

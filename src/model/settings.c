@@ -1,4 +1,4 @@
-/* The settings of a configuration against the tables that say which are understood. */
+/* settings.c: checks the settings of a configuration against the tables of known settings. */
 #include "model/settings.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@ typedef struct list {
 
 typedef struct check {
     list faults, unknown;
-    bool strict; /* an unknown setting is at fault */
+    bool strict; /* an unknown setting is a fault */
 } check;
 
 static void add(list *l, const char *line)
@@ -31,7 +31,7 @@ static void finish(list *l)
         snprintf(l->text + used, sizeof l->text - used, " +%d", l->left_out);
 }
 
-/* Is `word` one of those in `words`, separated by blanks? */
+/* Is `word` in `words`, which are separated by blanks? */
 static bool is_one_of(const char *words, const char *word)
 {
     const size_t n = strlen(word);
@@ -43,7 +43,7 @@ static bool is_one_of(const char *words, const char *word)
     return false;
 }
 
-/* A value as the tables write it; "" what is false, 0 or empty. */
+/* A value as the tables write it; "" for false, 0 or empty. */
 static const char *token(const cJSON *v, char room[32])
 {
     if (cJSON_IsNull(v) || cJSON_IsTrue(v))
@@ -73,7 +73,8 @@ static const char *find_values(const clipmdl_settings *t, const char *key)
     return c && c->key ? c->values : NULL;
 }
 
-/* JSON does not say which of two counts. Asked of known settings alone, so that it stays linear. */
+/* JSON does not define which of two equal keys counts. Called only for known settings, so that the
+ * check stays linear. */
 static bool comes_again(const cJSON *v)
 {
     const cJSON *later = v->next;

@@ -1,5 +1,5 @@
-/* What the shapes of the weights tell where no configuration is beside them, as OpenAI's
- * build_model() reads them (openai/CLIP, clip/model.py). */
+/* shapes.c: a configuration from the shapes of the weights, as OpenAI's build_model() reads them
+ * (openai/CLIP, clip/model.py). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static const clipmdl_tensor *find(const shapes *s, const char *name)
     return clipmdl_store_find(s->store, part[0].name);
 }
 
-/* Dimension i of a tensor that must have `ndim` of them. */
+/* Dimension i of a tensor that must have `ndim` dimensions. */
 static clip_status dim(const shapes *s, const char *name, int ndim, int i, int *out)
 {
     const clipmdl_tensor *t = find(s, name);
@@ -37,7 +37,7 @@ static clip_status dim(const shapes *s, const char *name, int ndim, int i, int *
     return CLIP_OK;
 }
 
-/* How many of "before0after", "before1after", ... there are. */
+/* How many of "before0after", "before1after", ... exist. */
 static int count(const shapes *s, const char *before, const char *after)
 {
     int n = 0;
@@ -54,13 +54,13 @@ static clip_status root(const shapes *s, const char *name, int *side)
     TRY(dim(s, name, 2, 0, &n));
     *side = (int)lround(sqrt(n - 1));
     if (*side * *side != n - 1 || n < 2)
-        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "'%s' has %d positions, which is no square and one",
-                          name, n);
+        return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file,
+                          "'%s' has %d positions, which is not a square plus one", name, n);
     return CLIP_OK;
 }
 
-/* Shapes do not tell how wide a head is. OpenAI's heads are 64 wide. OpenCLIP's vision Transformers
- * from ViT-H on (1280, 1408, 1664, 1792 wide) have 16 heads, whatever their width. */
+/* Shapes do not show the width of a head. OpenAI's heads are 64 wide. OpenCLIP's vision
+ * Transformers from ViT-H on (1280, 1408, 1664, 1792 wide) have 16 heads of any width. */
 static int vision_heads(int width) { return width >= 1280 ? 16 : width / 64; }
 
 static clip_status vision(const shapes *s, clipmdl_vision_config *v)
@@ -74,7 +74,7 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
         TRY(root(s, "visual.positional_embedding", &side));
         if (v->patch_size > 1 << 16)
             return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "patches of %d pixels", v->patch_size);
-        v->image_size = side * v->patch_size; /* a side is below 2^12 */
+        v->image_size = side * v->patch_size; /* side is below 2^12 */
         v->heads = vision_heads(v->width);
         v->layers = count(s, "visual.transformer.resblocks.", ".ln_1.weight");
         v->ln_pre = find(s, "visual.ln_pre.weight") != NULL;
@@ -109,7 +109,7 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
     return CLIP_OK;
 }
 
-/* The width of what a projection makes; 0 where an encoder alone has none. */
+/* The width of the embedding; 0 for an encoder alone without a projection. */
 static clip_status embed_dim(const shapes *s, clipmdl_config *c)
 {
     const char *name = c->towers & CLIP_TOWER_TEXT ? "text_projection" : "visual.proj";

@@ -1,3 +1,4 @@
+/* store.c: opens safetensors files, checks them, and lists their tensors. */
 #include "model/store.h"
 
 #include <inttypes.h>
@@ -6,7 +7,7 @@
 
 #include "base/json.h"
 
-#define MAX_HEADER ((size_t)16 << 20) /* of the largest CLIP it is a quarter of a megabyte */
+#define MAX_HEADER ((size_t)16 << 20) /* the largest CLIP needs a quarter of a megabyte */
 #define MAX_INDEX ((size_t)64 << 20)
 #define MAX_SHARDS 1000
 
@@ -29,8 +30,8 @@ bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out)
     return true;
 }
 
-/* NaN and infinities are the numbers whose exponent is all ones. A block at a time, so that
- * compilers make vectors of it; files are little-endian, as the machine is. */
+/* NaN and infinities have an exponent of all ones. A block at a time, so that compilers make
+ * vectors of it. Files and machine are little-endian. */
 static bool finite32(const unsigned char *data, size_t bytes)
 {
     uint32_t block[1024], bad = 0;
@@ -64,7 +65,7 @@ bool clipmdl_tensor_is_finite(const clipmdl_tensor *t)
                              : finite16(t->data, t->bytes, type == CLIPK_F16 ? 0x7C00 : 0x7F80);
 }
 
-/* A whole number of JSON in 0..2^53, where doubles are exact. */
+/* A whole number of JSON in 0 .. 2^53, where doubles are exact. */
 static bool whole(const cJSON *v, uint64_t *out)
 {
     if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0) ||
@@ -74,7 +75,7 @@ static bool whole(const cJSON *v, uint64_t *out)
     return true;
 }
 
-/* One entry of the header into *t. `size`: bytes of data the file has. */
+/* Reads one entry of the header into *t. size: bytes of data in the file. */
 static clip_status read_entry(const cJSON *e, const char *file, const unsigned char *data, size_t size,
                               clipmdl_tensor *t, clip_error *err)
 {
@@ -135,7 +136,7 @@ static clip_status read_shard(clipmdl_store *s, size_t *capacity, const char *fi
 {
     clipb_map *map = &s->map[s->shards];
     TRY(clipb_map_open(file, map, err));
-    s->shards++; /* from here on the store owns the mapping and the header */
+    s->shards++; /* from here the store owns the mapping and the header */
     if (map->size < 8)
         return clipb_fail(err, CLIP_EFORMAT, file, "not a safetensors file: only %zu bytes long", map->size);
     uint64_t header = 0;
@@ -173,7 +174,7 @@ static clip_status read_shard(clipmdl_store *s, size_t *capacity, const char *fi
     return CLIP_OK;
 }
 
-/* The distinct file names of an index's "weight_map", each beside the index. */
+/* The distinct file names in an index's "weight_map", each beside the index. */
 static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *index, clip_error *err)
 {
     const cJSON *weights = cJSON_GetObjectItemCaseSensitive(index, "weight_map"), *e;
@@ -188,7 +189,7 @@ static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *i
             return clipb_fail(err, CLIP_EFORMAT, path,
                               "tensor '%s' is said to be in '%s', which is not a file beside the index", e->string,
                               name);
-        size_t i = n; /* shards come in runs: the last one first */
+        size_t i = n; /* shards come in runs: try the last one first */
         while (i > 0 && strcmp(names[i - 1], name) != 0)
             i--;
         if (i > 0)

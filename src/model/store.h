@@ -1,4 +1,4 @@
-/* store.h: the tensors of a checkpoint: one safetensors file, or the shards that an index names.
+/* store.h: the tensors of a checkpoint: one safetensors file, or the shards that an index lists.
  *
  *     8 bytes      N, little-endian: length of the header
  *     N bytes      JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]},
@@ -6,8 +6,7 @@
  *     the rest     the data; offsets count from here
  *
  * Format: huggingface/safetensors. Everything is checked at opening. Afterwards a tensor's bytes
- * are inside its mapping, they are as many as its shape and type say, and no two tensors share
- * any. */
+ * are inside its mapping, their number fits its shape and type, and no two tensors overlap. */
 #ifndef CLIPMDL_STORE_H
 #define CLIPMDL_STORE_H
 
@@ -17,20 +16,20 @@
 #define CLIPMDL_MAX_DIMS 8
 
 typedef struct clipmdl_tensor {
-    const char *name;  /* lives in the store */
-    const char *dtype; /* "F32", "I64", ... as the file says; static */
+    const char *name;  /* owned by the store */
+    const char *dtype; /* "F32", "I64", ... as in the file; static */
     int ndim;
     int64_t dim[CLIPMDL_MAX_DIMS];
-    const unsigned char *data; /* no alignment is promised */
+    const unsigned char *data; /* may be unaligned */
     size_t bytes;
     const clipb_map *map; /* NULL: the data is not in a mapping */
-    bool used; /* set by whoever takes it; a tensor that nobody takes is unexpected */
+    bool used; /* set by the reader that takes it; a tensor that is never taken is an error */
 } clipmdl_tensor;
 
 typedef struct clipmdl_store {
     clipmdl_tensor *tensor; /* [n], ascending by name */
     size_t n;
-    char *file;             /* the file opened: the index, where there are shards */
+    char *file;             /* the opened file: the index if there are shards */
     /* owned */
     struct cJSON **header;
     clipb_map *map;
@@ -43,19 +42,18 @@ typedef struct clipmdl_store {
 clip_status clipmdl_store_open(const char *path, clipmdl_store *out, clip_error *err);
 void clipmdl_store_close(clipmdl_store *s);
 
-/* clipmdl_store_check(): CLIP_EIO where one of the files has been written to since it was
- * opened. */
+/* clipmdl_store_check(): is every file unchanged since it was opened?
+ * Errors: CLIP_EIO. */
 clip_status clipmdl_store_check(const clipmdl_store *s, clip_error *err);
 
-/* clipmdl_store_find(): NULL where there is none of that name. The pointer lives as long as the
+/* clipmdl_store_find(): the tensor of this name, or NULL. The pointer lives as long as the
  * store. */
 clipmdl_tensor *clipmdl_store_find(const clipmdl_store *s, const char *name);
 
-/* clipmdl_tensor_type(): the kernels' type of a weight; false for a type that no weight has
- * (integers, f64). */
+/* clipmdl_tensor_type(): a weight's type for the kernels. False for other types (integers, f64). */
 bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out);
 
-/* clipmdl_tensor_is_finite(): no number of a weight is NaN or infinite. */
+/* clipmdl_tensor_is_finite(): false if a number of the weight is NaN or infinite. */
 bool clipmdl_tensor_is_finite(const clipmdl_tensor *t);
 
 #endif

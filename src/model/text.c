@@ -1,9 +1,9 @@
-/* The text Transformer of CLIP:
+/* text.c: the text Transformer of CLIP:
  *
  *     tokens + positions -> blocks -> ln_final -> pool -> text_projection
  *
- * A batch is ragged. Where attention is causal and one row is pooled, nothing behind that row
- * reaches it, so a text ends there. */
+ * A batch is ragged. If attention is causal and one row is pooled, later rows do not reach it, so a
+ * text ends there. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ typedef struct text {
     clipk_view token_embedding;        /* [V, C], in the file */
     const float *positional_embedding; /* [L, C] */
     clipmdl_trunk trunk;
-    float *d_token_embedding, *d_positional_embedding; /* training alone */
+    float *d_token_embedding, *d_positional_embedding; /* training only */
 } text;
 
 typedef struct text_acts {
@@ -63,7 +63,7 @@ static void bind(clipmdl_binder *b, clipmdl_tower *t)
     clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", m->cfg.vocab_size, C);
     clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding",
                         m->cfg.context_length, C);
-    clipmdl_bind_finite(b, "", "positional_embedding"); /* what is behind a text is not looked at */
+    clipmdl_bind_finite(b, "", "positional_embedding"); /* the rows behind a text are not computed */
     clipmdl_trunk_bind(b, &m->trunk, "transformer.resblocks.", "ln_final", "text_projection");
 }
 
@@ -87,7 +87,7 @@ static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
     return clipmdl_draw_linear(clipmdl_name_ends(n, "c_fc.bias") ? C : c->text.mlp);
 }
 
-/* All rows of a text are padded to the context. */
+/* A tap gets all rows: texts are padded to the context. */
 static clipmdl_rows rows(const clipmdl_tower *t, int layer)
 {
     (void)layer;

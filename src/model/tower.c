@@ -1,4 +1,4 @@
-/* What all kinds of towers share: making, binding and freeing one, and how most layers start. */
+/* tower.c: making, binding and freeing any tower, and the initial weights of most layers. */
 #include "model/tower.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
-/* tower.h: one interface for every tower, whatever it is made of.
+/* tower.h: one interface for all towers.
  *
  * A kind of tower is a row: a table of functions and a few facts. A configuration names the rows of
- * its two towers; nobody else asks what a tower is. To add one: a file with a row, and whoever
- * reads configurations puts the row into them (docs/extending.md).
+ * its two towers. No other code asks what kind a tower is. To add one: write a file with a row, and
+ * let the readers of configurations use the row (docs/extending.md).
  *
  *     clipmdl_tower_new     allocate the tower that a configuration describes
  *     clipmdl_tower_bind    fill it from a file or from training's parameters; run twice (bind.h)
@@ -10,43 +10,42 @@
  *     kind->forward         the embeddings [N, D], not yet normalised
  *     kind->layout_grads, kind->backward    after a forward with a tape
  *
- * Groups are what unlocks together in fine-tuning (OpenCLIP's lock_image_tower). Group 0 is the
- * embedding; a Transformer then has one for each block, the last with the final norm, and one for
- * the projection. Backward goes down to the lowest group that is trained. */
+ * A group is a set of parameters that fine-tuning unlocks together (OpenCLIP's lock_image_tower).
+ * Group 0 is the embedding. A Transformer then has a group for each block, the last one with the
+ * final norm, and one for the projection. Backward ends at the lowest group that is trained. */
 #ifndef CLIPMDL_TOWER_H
 #define CLIPMDL_TOWER_H
 
 #include "model/bind.h"
 
-/* A batch on its way into a tower. An image tower reads pixels and kept, a text tower ids and
- * off. */
+/* The input of a tower. An image tower reads pixels and kept, a text tower ids and off. */
 typedef struct clipmdl_input {
     int N;
     const float *pixels;      /* [N, 3, S, S] */
     int K;                    /* patches kept of each picture; 0: all */
-    const int32_t *kept;      /* [N, K] which, ascending; NULL: all */
+    const int32_t *kept;      /* [N, K] their numbers, ascending; NULL: all */
     const int32_t *ids, *off; /* text n is ids[off[n]] .. ids[off[n + 1] - 1]; off[0] is 0 */
 } clipmdl_input;
 
-/* All rows of one layer, taken on the way through a tower. */
+/* Copies all rows of one layer during a forward. */
 typedef struct clipmdl_tap {
     int layer;                    /* the input of block `layer`, or the output of the last block */
-    const clipnn_layernorm *norm; /* the rows go through it; NULL: they are taken as they are */
+    const clipnn_layernorm *norm; /* applied to the rows; NULL: none */
     float *rows;                  /* out: [T, width] */
-    bool ends;                    /* nothing behind the layer is wanted: forward may stop there */
+    bool ends;                    /* forward may stop there: later layers are not needed */
 } clipmdl_tap;
 
-/* What a tap gets of each sample: `before` rows, then side * side that are the cells of a map. */
+/* Rows that a tap gets of each sample: `before` rows, then side * side cells of a map. */
 typedef struct clipmdl_rows {
     int before, side, width;
 } clipmdl_rows;
 
 static inline int clipmdl_rows_count(clipmdl_rows r) { return r.before + r.side * r.side; }
 
-/* Where the tape of each group ends, in bytes from the front of its arena: backward of a group, and
- * of those below it, reads nothing beyond. */
+/* Where the tape of each group ends, in bytes from the front of its arena. Backward of this group
+ * and of lower ones reads nothing beyond. */
 typedef struct clipmdl_tape {
-    size_t first, block, all; /* of group 0; how much further with each block; of the last block */
+    size_t first, block, all; /* end of group 0; size of a block; end of the last block */
     int layers;
 } clipmdl_tape;
 
@@ -55,18 +54,17 @@ static inline size_t clipmdl_tape_end(const clipmdl_tape *t, int group)
     return group < t->layers ? t->first + (size_t)group * t->block : t->all;
 }
 
-/* What a forward computes. The caller sets `tap`, layout the rest. */
+/* The results of a forward. The caller sets `tap`, layout sets the rest. */
 typedef struct clipmdl_acts {
-    const clipmdl_tap *tap; /* lives until forward has run; NULL: none */
-    float *pooled;          /* [N, width] before the projection; NULL: the tower has no such row */
+    const clipmdl_tap *tap; /* must live until forward has run; NULL: none */
+    float *pooled;          /* [N, width] before the projection; NULL: the tower has none */
     clipmdl_tape tape;
-    void *own;              /* the tower's, in the arena; NULL while measuring */
+    void *own;              /* the tower's own struct, in the arena; NULL while measuring */
 } clipmdl_acts;
 
-/* What a backward works on. The caller sets all but `own`, before layout_grads. */
+/* The memory of a backward. The caller sets everything except `own`, before layout_grads. */
 typedef struct clipmdl_grads {
-    /* Called before the gradients of a group's parameters are added to, the last group first; NULL:
-     * nobody wants to know. */
+    /* Called before a group's gradients are added to, last group first. May be NULL. */
     void (*enter)(void *user, int group);
     void *user;
     const clipnn_relevance *relevance; /* NULL: not wanted, or the tower has no blocks */
@@ -87,74 +85,75 @@ typedef struct clipmdl_draw {
 
 typedef struct clipmdl_tower clipmdl_tower;
 
-/* A row. */
+/* A kind of tower. */
 typedef struct clipmdl_tower_kind {
-    const char *name;       /* "ViT": in clip_model_info, and in messages */
+    const char *name;       /* "ViT": for clip_model_info and messages */
     int flags;              /* of its parameters: CLIPMDL_IMAGE_PARAM or CLIPMDL_TEXT_PARAM */
-    const char *projection; /* the parameter that an encoder alone may lack; NULL: it is always there */
-    int chunk;              /* samples that inference computes at once; 0: as many as have 2048 rows */
+    const char *projection; /* the parameter that an encoder alone may lack; NULL: always present */
+    int chunk;              /* samples that inference computes at once; 0: as many as fit 2048 rows */
     bool batchnorm;         /* training takes statistics from the batch */
-    double beta2, eps;      /* OpenCLIP's defaults of AdamW for such a tower */
+    double beta2, eps;      /* OpenCLIP's defaults of AdamW for this tower */
 
-    /* Are the sizes possible? CLIP_EFORMAT, CLIP_EUNSUPPORTED. */
+    /* Are the sizes possible? Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED. */
     clip_status (*check)(const clipmdl_config *c, const char *file, clip_error *err);
 
-    /* Allocate what the configuration counts, and fill in the facts below. The tower is zeroed, but
-     * for `kind` and `embed_dim`; `free` is called also after an error. CLIP_ENOMEM. */
+    /* Allocate the blocks, and fill in the facts below. The tower comes zeroed, except `kind` and
+     * `embed_dim`. `free` is called even after an error. Errors: CLIP_ENOMEM. */
     clip_status (*init)(clipmdl_tower *t, const clipmdl_config *c);
     void (*free)(clipmdl_tower *t);
     size_t size; /* of the tower's struct, which begins with a clipmdl_tower */
 
-    /* Name every parameter once. Sets binder->group as it goes on; it begins at 0. */
+    /* Name every parameter once. Sets binder->group as it goes on, starting from 0. */
     void (*bind)(clipmdl_binder *b, clipmdl_tower *t);
-    clipmdl_draw (*draw)(const clipmdl_param *p, const clipmdl_config *c); /* of all but norms, which all start alike */
+    clipmdl_draw (*draw)(const clipmdl_param *p, const clipmdl_config *c); /* not for norms, which start alike */
 
     clipmdl_rows (*rows)(const clipmdl_tower *t, int layer);
     int (*length)(const clipmdl_tower *t, const int32_t *ids, int n); /* texts: how many of n ids are needed, 1 .. n */
 
-    /* tape: everything is kept that backward needs. Reads in->N, in->K and in->off alone. */
+    /* tape: keep everything that backward needs. Reads only in->N, in->K and in->off. */
     void (*layout)(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const clipmdl_tower *t,
                    const clipmdl_input *in, bool tape);
-    /* out: [N, D]; NULL: no further than acts->pooled. */
+    /* out: [N, D]; NULL: stop at acts->pooled. */
     void (*forward)(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
                     float *out);
     void (*layout_grads)(clipb_arena *a, clipmdl_grads *g, const clipk_ctx *k, const clipmdl_tower *t,
                          const clipmdl_input *in);
-    /* dout [N, D] into the gradients of the parameters. It uses up the tape. */
+    /* dout [N, D] into the gradients of the parameters. Overwrites the tape. */
     void (*backward)(const clipk_ctx *k, const clipmdl_grads *g, const clipmdl_acts *acts, const clipmdl_tower *t,
                      const clipmdl_input *in, const float *dout);
 } clipmdl_tower_kind;
 
-/* What others may know of a tower. */
+/* Facts of a tower that all code may read. */
 struct clipmdl_tower {
     const clipmdl_tower_kind *kind;
     int embed_dim;               /* D; 0: an encoder alone, without a projection */
-    int width;                   /* of a pooled row; 0: it has none, nor hidden states that callers can ask for */
-    int layers;                  /* callers' taps are at 0 .. layers */
-    int look;                    /* the layer whose rows tell best what is where in a picture */
+    int width;                   /* of a pooled row; 0: it has none, and no hidden states for callers */
+    int layers;                  /* taps of callers are at 0 .. layers */
+    int look;                    /* the layer whose rows show best where things are in a picture */
     int tokens;                  /* rows of a picture, or of the longest text */
-    int patches;                 /* of a picture; training may leave some out. 0: there are none */
+    int patches;                 /* of a picture; training may leave some out; 0: it has no patches */
     int groups;
     int first_group;             /* the lowest that is trained */
     const clipnn_layernorm *norm;  /* the last norm, for a tap; NULL: none */
-    const clipnn_block *block;     /* the attention blocks, which tell what mattered; NULL: none */
-    const clipnn_linear *largest;  /* the largest product, of `tokens` rows a sample */
+    const clipnn_block *block;     /* the attention blocks, for relevance; NULL: none */
+    const clipnn_linear *largest;  /* the largest product, with `tokens` rows for each sample */
 };
 
-/* clipmdl_tower_new(): free with clipmdl_tower_free(). kind: c->vision.tower or c->text.tower.
- * CLIP_ENOMEM. */
+/* clipmdl_tower_new(): free with clipmdl_tower_free().
+ * kind  in  c->vision.tower or c->text.tower
+ * Errors: CLIP_ENOMEM. */
 clip_status clipmdl_tower_new(const clipmdl_tower_kind *kind, const clipmdl_config *c, clipmdl_tower **out);
 void clipmdl_tower_free(clipmdl_tower *t);
 
-/* clipmdl_tower_bind(): once measuring, once placing. */
+/* clipmdl_tower_bind(): call it once to measure, once to place. */
 void clipmdl_tower_bind(clipmdl_binder *b, clipmdl_tower *t);
 
-/* clipmdl_check_heads(): heads divide the width, and are not wider than the kernels' limit.
+/* clipmdl_check_heads(): do heads divide the width, within the kernels' limit of a head's width?
  * what  in  "vision", "text": for the message
  * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED. */
 clip_status clipmdl_check_heads(const char *what, int width, int heads, const char *file, clip_error *err);
 
-/* nn.Linear's and nn.Conv2d's own: uniform within 1/sqrt(fan_in), weights and biases alike. */
+/* As in nn.Linear and nn.Conv2d: uniform within 1/sqrt(fan_in), for weights and biases. */
 clipmdl_draw clipmdl_draw_linear(double fan_in);
 bool clipmdl_name_ends(const char *name, const char *end);
 

@@ -1,4 +1,5 @@
-/* The trunk of a Transformer: blocks, norm, pooling, projection; forward and backward. */
+/* transformer.c: the trunk of a Transformer: blocks, norm, pooling, projection; forward and
+ * backward. */
 #include "model/transformer.h"
 
 #include <stdio.h>
@@ -71,9 +72,9 @@ void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks,
 
 /* ---- Layout ---------------------------------------------------------------------------------- */
 
-/* Do all rows go through the last block? Only the pooled row has to, where one is pooled. But a tap
- * behind it wants all; and a row that asks alone must be the last of its sample where attention is
- * causal, while with a tap the padding is behind it. */
+/* Do all rows go through the last block? If one row is pooled, only that one has to. There are two
+ * exceptions. A tap behind the last block wants all rows. And with a tap, causal samples are
+ * padded: a single query must be the last row of its sample, and the pooled row is not. */
 static bool reads_all(const clipmdl_trunk *m, const clipmdl_tap *tap)
 {
     return !clipnn_pools_one(&m->pool) || (tap && (tap->layer == m->layers || m->causal));
@@ -94,11 +95,11 @@ void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmd
     }
 }
 
-/* Without a tape all blocks but the last have the same acts. */
+/* Without a tape all blocks except the last share the same acts. */
 void clipmdl_trunk_layout_blocks(clipb_arena *a, clipmdl_trunk_acts *acts, clipmdl_tape *tape, const clipmdl_trunk *m,
                                  float *x, int N, int T, const clipmdl_tap *tap)
 {
-    clipnn_block_acts shared, one; /* while measuring, acts->block has no memory: `one` stands for it */
+    clipnn_block_acts shared, one; /* while measuring, acts->block has no memory: `one` takes its place */
     const size_t mark = clipb_arena_mark(a);
     if (tape) {
         clipnn_block_layout_shared(a, &shared, T, m->block);
@@ -112,7 +113,7 @@ void clipmdl_trunk_layout_blocks(clipb_arena *a, clipmdl_trunk_acts *acts, clipm
             if (i == 0)
                 tape->block = tape->all - tape->first;
         } else {
-            clipb_arena_reset(a, mark); /* a block begins when the one before has ended */
+            clipb_arena_reset(a, mark); /* a block begins when the one before is done */
             clipnn_block_layout(a, &one, x, T, R, m->block);
         }
         x = one.out;
@@ -142,8 +143,8 @@ static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x,
         memcpy(tap->rows, x, (size_t)T * (size_t)C * sizeof *x);
 }
 
-/* The rows that come out of the last block: [N, C] where `read` is given, else [T, C]. NULL where
- * the tap ends the forward. */
+/* The output of the last block: [N, C] if `read` is given, otherwise [T, C]. NULL if the tap ends
+ * the forward. */
 static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
                                    const clipnn_batch *n, const int32_t *read, const clipmdl_tap *tap)
 {
@@ -185,8 +186,8 @@ void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, cons
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 
-/* g->pooled to the gradient of the last block's output: [N, C] where one row is pooled, else [T,
- * C]. */
+/* From g->pooled to the gradient of the last block's output: [N, C] if one row is pooled, otherwise
+ * [T, C]. */
 static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
                             const clipmdl_trunk *m, const clipnn_batch *n)
 {

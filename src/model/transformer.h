@@ -1,4 +1,4 @@
-/* transformer.h: what the towers that are Transformers share, from the first block to the
+/* transformer.h: the common part of towers that are Transformers, from the first block to the
  * embedding:
  *
  *     rows -> blocks -> norm -> pool -> projection
@@ -11,21 +11,21 @@
 
 typedef struct clipmdl_trunk {
     int layers, width, embed_dim;
-    bool causal;          /* a row sees only those before it */
-    bool projection_bias; /* then the projection is stored as other linear layers are */
+    bool causal;          /* a row sees only itself and rows before it */
+    bool projection_bias; /* if so, the projection is stored like other linear layers */
     float eps;
     clipnn_pool pool;
     clipnn_block *block;   /* [layers] */
-    clipnn_layernorm norm; /* before pooling, or, which is the same for one row, behind it */
+    clipnn_layernorm norm; /* before pooling; after it if one row is pooled, with the same result */
     clipnn_linear proj;    /* [D, C] */
     int first_group;
 } clipmdl_trunk;
 
 typedef struct clipmdl_trunk_acts {
     clipnn_block_acts *block; /* [layers] */
-    float *normed;            /* [T, C], where the mean of rows is pooled */
+    float *normed;            /* [T, C], if the mean of rows is pooled */
     float *pooled;            /* [N, C] */
-    float *mean, *rstd;       /* of the norm; NULL without a tape */
+    float *mean, *rstd;       /* the norm's; NULL without a tape */
     int32_t *read;            /* [N] the row of each sample that is pooled */
 } clipmdl_trunk_acts;
 
@@ -35,32 +35,34 @@ typedef struct clipmdl_trunk_grads {
     clipnn_block_grads block;
 } clipmdl_trunk_grads;
 
-/* clipmdl_trunk_init(): allocate the blocks of a trunk whose other numbers are set, and fill in
- * what the tower tells of it. free() trunk->block. CLIP_ENOMEM. */
+/* clipmdl_trunk_init(): allocate the blocks of a trunk whose other numbers are set, and fill in the
+ * tower's facts. free() trunk->block.
+ * Errors: CLIP_ENOMEM. */
 clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act);
 
-/* clipmdl_trunk_bind(): groups 1 .. layers + 1.
+/* clipmdl_trunk_bind(): name the parameters of the groups 1 .. layers + 1.
  * blocks, norm, proj  in  names: "visual.transformer.resblocks.", "visual.ln_post",
  * "visual.proj" */
 void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks, const char *norm, const char *proj);
 
-/* clipmdl_trunk_layout(): what is there beside the blocks. clipmdl_trunk_layout_blocks(): the
- * blocks, which begin when x [T, C] is made; what only its making needs may be in their place.
- * tape  out  where it ends; NULL: there is none */
+/* clipmdl_trunk_layout(): place everything except the blocks.
+ * clipmdl_trunk_layout_blocks(): place the blocks. They start when x [T, C] is complete, so they
+ * may overlap the memory that was needed only to make x.
+ * tape  out  where it ends; NULL: no tape */
 void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape);
 void clipmdl_trunk_layout_blocks(clipb_arena *a, clipmdl_trunk_acts *acts, clipmdl_tape *tape, const clipmdl_trunk *m,
                                  float *x, int N, int T, const clipmdl_tap *tap);
 void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const clipk_ctx *k, const clipmdl_trunk *m,
                                 int N, int T, size_t work, const clipnn_relevance *relevance);
 
-/* clipmdl_trunk_forward(): the x of the layout to out [N, D].
- * ids  in   of the batch, where they say which row is pooled; NULL for pictures
- * out  out  NULL: no further than acts->pooled */
+/* clipmdl_trunk_forward(): from the layout's x to out [N, D].
+ * ids  in   of the batch, if they say which row is pooled; NULL for pictures
+ * out  out  NULL: stop at acts->pooled */
 void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
                            const clipnn_batch *n, const int32_t *ids, const clipmdl_tap *tap, float *out);
 
-/* clipmdl_trunk_backward(): dout [N, D] to the gradient of x, in own->x.
- * Returns whether the embedding is trained, so that its group is next. */
+/* clipmdl_trunk_backward(): from dout [N, D] to the gradient of x, in own->x.
+ * @return: is the embedding trained? Then its group is next. */
 bool clipmdl_trunk_backward(const clipk_ctx *k, const clipmdl_grads *g, const clipmdl_trunk_grads *own,
                             const clipmdl_trunk_acts *a, const clipmdl_trunk *m, const clipnn_batch *n,
                             const float *dout);

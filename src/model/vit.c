@@ -1,9 +1,9 @@
-/* The Vision Transformer of CLIP:
+/* vit.c: the Vision Transformer of CLIP:
  *
  *     patches -> conv1 -> [class, patches] + positions -> ln_pre
  *             -> blocks -> ln_post -> pool -> proj
  *
- * The class token, ln_pre, the bias of conv1 and the pooling are the configuration's. */
+ * The configuration chooses class token, ln_pre, the bias of conv1 and the pooling. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,18 +13,18 @@ typedef struct vit {
     clipmdl_tower tower;
     clipmdl_vision_config cfg;
     clipnn_linear conv1;               /* [C, 3*P*P] */
-    const float *class_embedding;      /* [C]; NULL: there is none */
-    const float *positional_embedding; /* [c+G*G, C], c: 1 with a class token */
+    const float *class_embedding;      /* [C]; NULL: no class token */
+    const float *positional_embedding; /* [c+G*G, C]; c = 1 with a class token, otherwise 0 */
     clipnn_layernorm ln_pre;
     clipmdl_trunk trunk;
-    float *d_class_embedding, *d_positional_embedding; /* training alone */
+    float *d_class_embedding, *d_positional_embedding; /* training only */
 } vit;
 
 typedef struct vit_acts {
     float *patches; /* [N*K, 3*P*P] */
-    float *embed;   /* [N*K, C]; on the way back its gradient */
+    float *embed;   /* [N*K, C]; in backward its gradient */
     float *tokens;  /* [N*(c+K), C]: before ln_pre */
-    float *x;       /* after it; tokens itself where nothing is kept, or without ln_pre */
+    float *x;       /* after it; tokens itself without a tape or without ln_pre */
     float *mean_pre, *rstd_pre;
     int32_t *off;
     clipmdl_trunk_acts trunk;
@@ -138,7 +138,7 @@ static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const
     v->patches = CLIPB_NEW(a, float, n *K * 3 * P * P);
     v->embed = CLIPB_NEW(a, float, n *K *C);
     const size_t embedded = clipb_arena_mark(a);
-    clipb_arena_reset(a, mark); /* the blocks begin when x is made, and on the way back they have ended */
+    clipb_arena_reset(a, mark); /* the blocks begin when x is complete; in backward they are done by then */
     clipmdl_trunk_layout_blocks(a, &v->trunk, tape ? &acts->tape : NULL, &m->trunk, v->x, in->N, (int)T, acts->tap);
     if (tape && acts->tape.first < embedded)
         acts->tape.first = embedded;
@@ -200,7 +200,7 @@ static void backward(const clipk_ctx *k, const clipmdl_grads *grads, const clipm
     clipnn_place_patches_backward(k, a->embed, m->d_class_embedding, m->d_positional_embedding, g->x, in->kept, N, K, C,
                                   m->cfg.class_token);
     clipnn_patchify(k, a->patches, in->pixels, in->kept, N, K, m->cfg.image_size, P);
-    clipnn_linear_dw(k, a->embed, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, work); /* pixels want none */
+    clipnn_linear_dw(k, a->embed, clipk_rows(a->patches, 3 * P * P), N * K, &m->conv1, work); /* no dx */
 }
 
 const clipmdl_tower_kind clipmdl_vit = {

@@ -1,11 +1,11 @@
-/* The residual attention block of CLIP (pre-norm, as in GPT-2 and ViT):
+/* block.c: the residual attention block of CLIP (pre-norm, as in GPT-2 and ViT):
  *
  *     mid = x + out_proj(attention(q, k, v)), q = ln_1(x) W_qᵀ, k = ln_1(x) W_kᵀ, v = ln_1(x) W_vᵀ
  *     out = mid + c_proj(act(c_fc(ln_2(mid))))
  *
- * In a tower's last block only one row a sample is read (the class token, the end of the text).
- * Every row still gives its key and value, but only that row asks a query and goes through the
- * MLP. */
+ * In a tower's last block only one row of each sample is read (the class token, the end of the
+ * text). Every row still gives its key and value, but only the row that is read has a query and
+ * goes through the MLP. */
 #include <string.h>
 
 #include "base/number.h"
@@ -21,7 +21,7 @@ void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *acts, int T, 
     acts->fc = CLIPB_NEW(a, float, (size_t)T * (size_t)widest);
 }
 
-/* The acts that both layouts place, beside the shared ones. */
+/* Places the acts that both layouts have, except the shared ones. */
 static void layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, size_t C)
 {
     const size_t t = (size_t)T, r = R ? (size_t)R : t;
@@ -129,7 +129,7 @@ static void mlp_backward(const clipk_ctx *k, float *dmid, const float *dout, con
     const int C = p->width, F = p->mlp;
     float *dfc = a->fc, *fc = p->c_proj.dw ? a->pre : NULL, *dln = a->ln;
     clipnn_linear_dx(k, dfc, dout, R, &p->c_proj, NULL);
-    clipk_act_backward(k, dfc, fc, dfc, a->pre, (size_t)R * (size_t)F, p->act); /* makes fc again */
+    clipk_act_backward(k, dfc, fc, dfc, a->pre, (size_t)R * (size_t)F, p->act); /* computes fc again */
     clipnn_linear_dw(k, dout, clipk_rows(fc, F), R, &p->c_proj, g->work);
     clipnn_layernorm_forward(k, a->ln, NULL, NULL, a->mid, NULL, &p->ln_2, R, C);
     clipnn_linear_backward(k, dln, dfc, clipk_rows(a->ln, C), R, &p->c_fc, NULL, g->work);
@@ -162,7 +162,7 @@ void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, con
         clipnn_layernorm_forward(k, a->ln_read, NULL, NULL, a->x, read, &p->ln_1, R, C);
         clipnn_linear_backward(k, dln_read, dq, clipk_rows(a->ln_read, C), R, &p->q, NULL, g->work);
         add_rows(dln, dln_read, read, R, (size_t)C);
-        memset(dx, 0, (size_t)T * (size_t)C * sizeof(float)); /* to the rows that are not read, mid gives nothing */
+        memset(dx, 0, (size_t)T * (size_t)C * sizeof(float)); /* rows that are not read get no gradient from mid */
         add_rows(dx, dmid, read, R, (size_t)C);
     } else {
         clipnn_linear_dx(k, dln, dq, T, &p->q, dln);

@@ -1,6 +1,6 @@
-/* Convolution, batch norm, activation. In inference the norm is folded into the filters, and all
- * three are one product with an epilogue. In training the product is kept, because the norm's
- * backward reads it; the norm, the residual and the activation are one pass over it. */
+/* conv.c: convolution, batch norm, activation. In inference the norm is folded into the filters,
+ * and all three are one product with an epilogue. In training the product is kept for the norm's
+ * backward. Norm, residual and activation are then one pass over it. */
 #include "base/number.h"
 #include "nn/nn.h"
 
@@ -44,8 +44,8 @@ void clipnn_conv_again(const clipk_ctx *k, float *y, const clipnn_conv_acts *a, 
     clipk_batchnorm_forward(k, y, a->conv, &b, NULL, act, T, O);
 }
 
-/* What the running statistics will move towards is left beside the gradients: the variance without
- * bias. */
+/* The gradient of the norm. Leaves the batch's mean and unbiased variance in bn: the running
+ * statistics will move towards them. */
 static void norm_backward(const clipk_ctx *k, float *dconv, float *dz, const float *dy, const clipnn_conv_acts *a,
                           const float *y, const clipnn_batchnorm *bn, clipk_act act, int T, int O, void *work)
 {
@@ -93,7 +93,7 @@ void clipnn_conv1x1_backward(const clipk_ctx *k, float *dx, float *dconv, float 
 
 typedef void pack_filters(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W);
 
-/* w or wt of a layer, packed now if it has not been before. */
+/* The layer's w or wt. If the layer has a room, it is packed there now. */
 static clipk_conv3x3_weight operand(const clipk_ctx *k, const clipnn_conv3x3 *c, const clipk_conv3x3_weight *w,
                                     pack_filters *pack)
 {

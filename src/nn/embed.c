@@ -1,11 +1,11 @@
-/* Gathers and sums that turn pixels and ids into rows. They are bound by memory. Forward, a sample
- * is a piece of the work. Backward, where all samples add to one parameter, some channels are a
- * piece, so that every number is a sum over the samples in their order. */
+/* embed.c: gathers and sums that turn pixels and ids into rows. Memory is their limit. Forward is
+ * cut into samples. In backward all samples add to one parameter, so it is cut into groups of
+ * channels: every number is a sum over the samples in their order. */
 #include <string.h>
 
 #include "nn/nn.h"
 
-/* What the functions below work on. Each uses some of it. */
+/* Arguments of the functions below. Each uses some of them. */
 typedef struct embed_job {
     float *y;
     const float *x, *cls, *pos;
@@ -14,7 +14,7 @@ typedef struct embed_job {
     size_t first; /* rows of a sample before its patches: 1 with a class token or a mean */
 } embed_job;
 
-/* The patch that row i of sample n is. */
+/* Which patch is row i of sample n. */
 static size_t patch_of(const int32_t *kept, size_t K, size_t n, size_t i) { return kept ? (size_t)kept[n * K + i] : i; }
 
 static void patchify(void *job, int64_t sample, int thread)
@@ -104,7 +104,7 @@ void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, cons
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 
-#define CHANNELS 32 /* of a piece */
+#define CHANNELS 32 /* channels per piece */
 
 typedef struct back_job {
     float *dx, *dfirst, *dpos, *dtable;
@@ -126,7 +126,7 @@ static void to_parameter(float *d, const float *dy, size_t c0, size_t c1)
         d[c] += dy[c];
 }
 
-/* Some channels of all samples into the class embedding, where there is one, and the positions. */
+/* Adds some channels of all samples to the gradients of positions and class embedding, if any. */
 static void rows_to_parameters(void *job, int64_t i, int thread)
 {
     const back_job *j = job;

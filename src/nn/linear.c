@@ -1,12 +1,13 @@
-/* The linear layer: a product with packed weights, and its two products backward. */
+/* linear.c: the linear layer: a product with packed weights, and the two products of its
+ * backward. */
 #include "base/number.h"
 #include "nn/nn.h"
 
-#define ROWS 1152 /* rows that a product of dW takes, so that the packed part of x stays in the caches */
+#define ROWS 1152 /* rows of x in one product of dW, so that the packed part of x stays in the caches */
 
 static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
 
-/* w or wt of a layer, packed now if it is not yet. */
+/* The layer's w or wt. If the layer has a room, it is packed there now. */
 static clipk_weight operand(const clipk_ctx *k, const clipnn_linear *l, const clipk_weight *w)
 {
     clipk_weight packed = *w;
@@ -36,8 +37,8 @@ void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, con
     clipk_gemm(k, dx, I, clipk_rows(dy, O), T, &wt, &e);
 }
 
-/* dW[o, i] = Σₜ dy[t, o] x[t, i]. A product sums over the columns of its operands. Here the sum is
- * over rows, so both are turned. */
+/* dW[o, i] = Σₜ dy[t, o] x[t, i]. A product sums over the columns of its operands. This sum is over
+ * rows, so both operands are transposed. */
 static void add_product(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work)
 {
     const int I = l->w.K, O = l->w.N, M = l->dw_transposed ? I : O, N = l->dw_transposed ? O : I;

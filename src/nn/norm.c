@@ -1,4 +1,4 @@
-/* The layer norm, over the channels of a row. */
+/* norm.c: the layer norm, over the channels of a row. */
 #include "nn/nn.h"
 
 void clipnn_layernorm_forward(const clipk_ctx *k, float *y, float *mean, float *rstd, const float *x,

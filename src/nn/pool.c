@@ -1,5 +1,5 @@
-/* Pooling: the rows of a sample become one. A pooling that takes one row is no arithmetic: it says
- * which row, and the layers before and behind it compute that row alone. */
+/* pool.c: pooling: the rows of a sample become one. Pooling that takes one row needs no arithmetic:
+ * it says which row, and the layers around it compute only that row. */
 #include <string.h>
 
 #include "nn/nn.h"
@@ -15,7 +15,7 @@ int clipnn_pool_row(const clipnn_pool *p, const int32_t *ids, int n)
         while (at < n && ids[at] != p->eos_id)
             at++;
     }
-    return at < n ? at : 0; /* without an end token, the peers' argmax over "is it one" gives the first */
+    return at < n ? at : 0; /* without an end token: the first row, as argmax over (id == eos_id) gives in PyTorch */
 }
 
 void clipnn_pool_rows(int32_t *read, const clipnn_pool *p, const int32_t *ids, const clipnn_batch *n)

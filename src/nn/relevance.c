@@ -1,10 +1,10 @@
-/* How much each token mattered, from the attention of a block and its gradient (Chefer, Gur and
- * Wolf 2021, arXiv:2103.15679, equations 5 and 6):
+/* relevance.c: how much each token mattered, from the attention of each block and its gradient
+ * (Chefer, Gur and Wolf 2021, arXiv:2103.15679, equations 5 and 6):
  *
  *     R = (1 + C_L) .. (1 + C_1),   C = mean over heads of max(0, P dP)
  *
- * Only the row of the pooled token is wanted. That is a vector times matrices, the last block's
- * first, so it goes through the blocks in the order of backward, as a gradient does. */
+ * Only the row of the pooled token is needed. That is a vector times matrices, beginning with the
+ * last block, so it follows the order of backward. */
 #include <math.h>
 #include <string.h>
 
@@ -21,7 +21,7 @@ void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ct
     r->panels = clipb_arena_alloc(a, clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, longest, p->width / p->heads), 1);
 }
 
-/* y [M, N] = a bᵀ, columns of one head */
+/* y [M, N] = a bᵀ, for the columns of one head. */
 static void product(const clipk_ctx *k, const clipnn_relevance *r, float *y, const float *a, int lda, int M,
                     const float *b, int ldb, int N, int D)
 {

@@ -1,4 +1,4 @@
-/* AdamW, the learning rate, and clipping by the norm of the gradient. */
+/* optimizer.c: AdamW, the learning rate, and clipping by the norm of the gradient. */
 #include "train/optimizer.h"
 
 #include <math.h>
@@ -63,7 +63,7 @@ void cliptrn_optimizer_step(cliptrn_optimizer *o, const clipk_ctx *k, const clip
         const clipmdl_param *p = &x->params->param[i];
         if (!is_moved(x, i))
             continue;
-        s.weight_decay = p->ndim >= 2 ? opt->weight_decay : 0; /* gains, biases and logit_scale have none */
+        s.weight_decay = p->ndim >= 2 ? opt->weight_decay : 0; /* not for gains, biases and logit_scale */
         clipk_adamw(k, x->w + p->at, o->m + p->at, o->v + p->at, x->g + p->at, p->count, &s);
     }
 }

@@ -1,4 +1,4 @@
-/* The state of a training on the disk, besides its weights. */
+/* state.c: the state of a training run on disk, besides its weights. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +48,7 @@ clip_status cliptrn_state_write(const cliptrn_trainer *t, const char *dir, const
     return s;
 }
 
-/* A count that JSON holds exactly. */
+/* A whole number, 0 or more, that JSON holds exactly. */
 static clip_status count_of(const cJSON *o, const char *key, int64_t *out, const char *file, clip_error *err)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);

@@ -1,12 +1,12 @@
-/* bench_kernels: what the matrix product reaches on the shapes of CLIP, as a share of what the
- * machine can do.
+/* bench_kernels: the speed of the matrix product on the shapes of CLIP, as a share of the machine's
+ * limit.
  *
  *     bench_kernels [SET [FIRST-SHAPE LAST-SHAPE]]
  *         SET: avx512, avx2, neon, generic; default the best
  *
- * Large products against the peak of multiply-adds; those of one picture or caption, whose weights
- * come from memory, against a loop that only reads. Product and yardstick are timed in turn, so
- * that both meet the same machine; medians, and the best of all rounds. */
+ * Large products are compared with the peak of multiply-adds. Products of one picture or caption,
+ * whose weights come from memory, are compared with a loop that only reads. Product and yardstick
+ * are timed in turn, so both see the same machine. Prints medians, and the best of all rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "kernels/kernels.h"
 
 #define ROUNDS 9
-#define MEMORY ((size_t)256 << 20) /* far more than caches hold */
+#define MEMORY ((size_t)256 << 20) /* far more than the caches hold */
 
 typedef struct shape {
     int M, N, K;
@@ -91,7 +91,7 @@ static double median(double *x)
     return x[ROUNDS / 2];
 }
 
-/* As a model and a context have it, in huge pages where the system gives them. */
+/* Allocated as by a model and a context: in huge pages if the system gives them. */
 static void *memory(size_t bytes)
 {
     clipb_block b = {0};
@@ -144,7 +144,7 @@ static double read_gbs(const clipk_ctx *k, const void *p, size_t bytes)
 
 /* ---- A shape --------------------------------------------------------------------------------- */
 
-static void run(const clipk_ctx *k, const shape *s)
+static void time_shape(const clipk_ctx *k, const shape *s)
 {
     const size_t each = clipk_weight_bytes(k->set, s->format, s->N, s->K);
     const int layers = s->streams ? (int)(MEMORY / each) : 1;
@@ -155,7 +155,7 @@ static void run(const clipk_ctx *k, const shape *s)
           *y = memory(sizeof(float) * (size_t)s->M * (size_t)s->N);
     clipk_weight w = {s->format, s->N, s->K, panels};
     const bool narrow = s->format == F16 || s->format == BF16;
-    clipk_view view = {W, narrow ? s->format->type : CLIPK_F32, s->K, 1}; /* for 16 bits: whatever the bits say */
+    clipk_view view = {W, narrow ? s->format->type : CLIPK_F32, s->K, 1}; /* 16-bit numbers: any bits will do */
     if (narrow)
         memset(W, 0x22, sizeof(float) * (size_t)s->N * (size_t)s->K);
     for (int l = 0; l < layers; l++) {
@@ -174,7 +174,7 @@ static void run(const clipk_ctx *k, const shape *s)
             }
         double seconds = now() - start;
         if (r < 0)
-            continue; /* to warm up */
+            continue; /* warm-up */
         speed[r] = operations * times / seconds;
         share[r] = speed[r] / peak;
         bytes[r] = (double)each * layers * times / seconds * 1e-9;
@@ -206,7 +206,7 @@ static void packing(const clipk_ctx *k)
         char *W = memory(size * LAYERS);
         double best = 1e9;
         for (int r = 0; r < 5; r++) {
-            clipb_block fresh = {0}; /* its pages are yet to be given */
+            clipb_block fresh = {0}; /* its pages are not mapped yet */
             double start = now();
             if (clipb_block_reserve(&fresh, each * LAYERS) < 0)
                 abort();
@@ -248,7 +248,7 @@ int main(int argc, char **argv)
                threads > 1 ? "s" : "", clipk_fma_peak(&k, F32, 0.1), read);
         for (int i = first; i <= last; i++)
             if (clipk_set_has(set, shapes[i].format))
-                run(&k, &shapes[i]);
+                time_shape(&k, &shapes[i]);
         if (argc < 3 || first > last)
             packing(&k);
         clipb_team_free(k.team);

@@ -1,11 +1,11 @@
-/* bench_rows: what attention, the 3x3 convolution and the rows reach on the shapes of CLIP.
+/* bench_rows: the speed of attention, the 3x3 convolution and the rows on the shapes of CLIP.
  *
  *     bench_rows [SET [THREADS]]
  *         SET: avx512, avx2, neon, generic; default the best. THREADS: default all
  *
- * Of attention and convolution, milliseconds and GFLOP/s as a share of the peak of multiply-adds,
- * timed in turn; a convolution counts as the plain sum that it stands for, so that Winograd's 36
- * products for 144 may show more than 100%. Medians of the rounds. */
+ * For attention and convolution: milliseconds, and GFLOP/s as a share of the peak of multiply-adds,
+ * timed in turn. A convolution counts as its plain sum, so Winograd's 36 products for 144 may show
+ * more than 100%. Medians of the rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static float *numbers(size_t n)
     return p;
 }
 
-/* Prints what `of` takes; operations 0: no share. */
+/* Prints the time of `run(of)`. operations: 0 for no share. */
 static void report(const clipk_ctx *k, const char *what, job *run, void *of, double operations)
 {
     double time[ROUNDS], share[ROUNDS];
@@ -56,7 +56,7 @@ static void report(const clipk_ctx *k, const char *what, job *run, void *of, dou
         for (int t = 0; t < times; t++)
             run(k, of);
         const double each = (now() - start) / times;
-        if (r < 0) { /* the first warms up, and says how often the work fits 2 ms */
+        if (r < 0) { /* the first call warms up, and gives how many fit 2 ms */
             times = each < 2e-3 ? (int)(2e-3 / each) + 1 : 1;
             continue;
         }
@@ -106,7 +106,7 @@ static void attend(const clipk_ctx *k, void *of)
     clipk_attention(k, a->y, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &a->shape);
 }
 
-/* The gradient at y is q: any numbers do. */
+/* The gradient at y is q: any numbers will do. */
 static void attend_backward(const clipk_ctx *k, void *of)
 {
     const attention *a = of;

@@ -1,5 +1,5 @@
-/* kernels_test.h: what the tests of kernels share: random numbers, buffers without a byte to spare,
- * a context a set. */
+/* kernels_test.h: common parts of the tests of kernels: random numbers, buffers without a byte to
+ * spare, a context for each set. */
 #ifndef KERNELS_TEST_H
 #define KERNELS_TEST_H
 
@@ -16,7 +16,7 @@
 
 #include "kernels/kernels.h"
 
-#define EPS 0x1p-24 /* half the distance of 1.0f to the next number */
+#define EPS 0x1p-24 /* half the distance from 1.0f to the next number */
 
 static uint64_t random_state = 88172645463325252u;
 
@@ -31,7 +31,7 @@ static inline uint32_t random_u32(void)
 static inline int random_in(int lo, int hi) { return lo + (int)(random_u32() % (uint32_t)(hi - lo + 1)); }
 static inline float random_float(void) { return (float)((int32_t)random_u32() >> 8) * 0x1p-23f; } /* -1 .. 1 */
 
-/* malloc()ed to the byte, so that the sanitizer sees one read too far. */
+/* malloc()ed to the byte, so that the sanitizer sees a read beyond the end. */
 static inline void *bytes_new(size_t n)
 {
     void *p = malloc(n ? n : 1);
@@ -56,8 +56,7 @@ static inline void *aligned_new(size_t n)
     return p;
 }
 
-/* simd_*.c with the vectors of AVX-512, whatever the machine: the compiler takes them apart
- * (meson.build). */
+/* simd_*.c with the vectors of AVX-512 on any machine: the compiler splits them (meson.build). */
 extern const clipk_set clipk_set_wide;
 
 static inline clipk_ctx ctx_new(const char *set, int threads)
@@ -76,8 +75,7 @@ static inline void ctx_free(clipk_ctx *k)
     free(k->scratch);
 }
 
-/* Runs f for every set that this machine can run, and the wide one, against the oracle; one thread
- * each. */
+/* Runs f for every set of this machine, and for the wide one, with the oracle; one thread each. */
 typedef void set_test(const char *name, const clipk_ctx *k, const clipk_ctx *ref);
 
 static inline void for_each_set(set_test *f)

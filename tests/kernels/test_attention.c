@@ -1,10 +1,10 @@
-/* Attention: every set against the oracle on ragged batches; a sample's result is its own, whatever
- * is computed beside it. */
+/* Attention: every set against the oracle on ragged batches. A sample's result does not depend on
+ * the rest of its batch. */
 #include "kernels_test.h"
 
 #include <stdbool.h>
 
-/* A ragged batch: one query a sample, or as many queries as keys, or fewer. */
+/* A ragged batch: each sample has one query, or as many queries as keys, or fewer. */
 typedef struct batch {
     clipk_attention_shape s;
     int32_t q_off[9], k_off[9];
@@ -12,8 +12,8 @@ typedef struct batch {
     float *q, *k, *v, *y, *lse;
 } batch;
 
-/* The least room that holds `rows` rows of `columns`, ld apart: the last ends where its columns
- * do. */
+/* The smallest array that holds `rows` rows of `columns`, ld apart: it ends where the last row's
+ * columns do. */
 static size_t room(int rows, int columns, int64_t ld) { return rows ? (size_t)((rows - 1) * ld + columns) : 0; }
 
 static void batch_new(batch *b, int B, int H, int D, int longest, bool causal, int queries)
@@ -43,7 +43,7 @@ static void attend(const clipk_ctx *k, const batch *b, float *y, float *lse)
     clipk_attention(k, y, b->ldy, lse, b->q, b->ldq, b->k, b->ldk, b->v, b->ldv, &b->s);
 }
 
-/* Largest sum over d of |q k| / sqrt(D): what the rounding of a score is measured by. */
+/* Largest sum over d of |q k| / sqrt(D): the scale of the rounding of a score. */
 static double largest_score(const batch *b)
 {
     double most = 0;
@@ -66,8 +66,8 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, ba
     memcpy(y, b->y, sizeof(float) * room(Tq, C, b->ldy));
     attend(k, b, b->y, b->lse);
     attend(ref, b, y, lse);
-    /* A score is off by D roundings at worst, by their root in the mean; p by that and the rounding
-     * of exp; |v| <= 1. */
+    /* A score is off by D roundings at worst, by their root on average; p by as much and the
+     * rounding of exp; |v| <= 1. */
     const double score = largest_score(b) * (4 + sqrt(b->s.D)) * EPS,
                  tolerance = 2 * score + (16 + longest / 8.0) * EPS;
     for (int t = 0; t < Tq; t++)
@@ -76,7 +76,7 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, ba
                 CHECK_NEAR(b->y[t * b->ldy + c], y[t * b->ldy + c], tolerance,
                            "%s: H %d D %d causal %d: row %d column %d", name, b->s.H, b->s.D, b->s.causal, t, (int)c);
             else
-                assert_true(b->y[t * b->ldy + c] == y[t * b->ldy + c]); /* between the rows nothing is touched */
+                assert_true(b->y[t * b->ldy + c] == y[t * b->ldy + c]); /* gaps between rows are unchanged */
         }
     for (int i = 0; i < b->s.H * Tq; i++)
         CHECK_NEAR(b->lse[i], lse[i], tolerance + 2 * EPS * fabs(lse[i]), "%s: D %d: lse %d", name, b->s.D, i);
@@ -115,7 +115,7 @@ static void test_against_oracle(void **state)
     for_each_set(against_oracle);
 }
 
-/* The rows of one sample, one head and one query of it, computed alone. */
+/* One sample, one head and one query of it, computed alone. */
 static void alone(const clipk_ctx *k, const batch *b, int s, int h, int i, float *y, float *lse)
 {
     const int32_t q_off[2] = {0, 1},
@@ -166,8 +166,9 @@ static void test_alone_or_not(void **state)
     for_each_set(alone_or_not);
 }
 
-/* NaN in a query spoils that query; in a key or value every query that sees it, and maybe some of
- * those computed beside them. Infinite scores are NaN, as everywhere; large ones take all. */
+/* NaN in a query spoils that query. NaN in a key or value spoils every query that sees it, and
+ * maybe some others of its block. Infinite scores give NaN, as everywhere. Large scores take all
+ * weight. */
 static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
     (void)ref;

@@ -1,10 +1,11 @@
-/* The gradient of attention: every set against the oracle on ragged batches; against finite
- * differences of the formula in double; the same bits on any number of threads. */
+/* The gradient of attention: every set against the oracle on ragged batches; the oracle against
+ * finite differences of the formula in double; the same bits on any number of threads. */
 #include "kernels_test.h"
 
 #include <stdbool.h>
 
-/* The arrays of a batch, by what they are: those of the queries, then those of the keys. */
+/* The arrays of a batch: first those with a row for each query, then those with a row for each
+ * key. */
 enum { Q, DY, Y, DQ, K, V, DK, DV, ARRAYS };
 
 typedef struct batch {
@@ -16,7 +17,7 @@ typedef struct batch {
 
 static int rows_of(const batch *b, int array) { return array < K ? b->q_off[b->s.B] : b->k_off[b->s.B]; }
 
-/* The least room that holds the rows, ld apart: the last ends where its columns do. */
+/* The smallest array that holds the rows, ld apart: it ends where the last row's columns do. */
 static size_t room(const batch *b, int array)
 {
     const int rows = rows_of(b, array);
@@ -25,7 +26,7 @@ static size_t room(const batch *b, int array)
 
 static float *at(const batch *b, int array, int row, int h) { return b->x[array] + row * b->ld[array] + h * b->s.D; }
 
-/* keys[i], queries[i] of sample i; `wide`: rows lie apart. y and lse are the oracle's. */
+/* keys[i], queries[i]: of sample i. wide: rows lie apart. y and lse come from the oracle. */
 static void batch_new(batch *b, int B, int H, int D, const int *queries, const int *keys, bool causal, bool wide)
 {
     *b = (batch){.s = {.B = B, .H = H, .D = D, .causal = causal}};
@@ -40,7 +41,7 @@ static void batch_new(batch *b, int B, int H, int D, const int *queries, const i
         b->x[a] = random_floats(room(b, a));
     }
     for (size_t i = 0; i < room(b, K); i++)
-        b->x[K][i] *= 4; /* weights that differ */
+        b->x[K][i] *= 4; /* weights differ clearly */
     b->lse = floats_new((size_t)(H * b->q_off[B]));
     clipk_ctx ref = ctx_new("ref", 1);
     clipk_attention(&ref, b->x[Y], b->ld[Y], b->lse, b->x[Q], b->ld[Q], b->x[K], b->ld[K], b->x[V], b->ld[V], &b->s);
@@ -54,7 +55,7 @@ static void batch_free(batch *b)
     free(b->lse);
 }
 
-/* Samples of 1 .. longest keys; as many queries, or some, or now and then none. */
+/* Samples of 1 .. longest keys, with as many queries, or fewer, or sometimes none. */
 static void batch_random(batch *b, int B, int H, int D, int longest, bool causal, bool fewer)
 {
     int keys[8], queries[8];
@@ -81,9 +82,9 @@ static double size_of(const float *a, const float *b, int D)
     return s;
 }
 
-/* The sums that are dq, dk and dv, of absolute values: in place of dS = P (dP - delta) stands P
- * (|dP| + |delta|), each again a sum of absolute values. size[DQ] .. as the arrays, dense. Returns
- * the largest sum of |q k| / sqrt(D). */
+/* The sums of dq, dk and dv, with absolute values: P (|dP| + |delta|) in place of dS = P (dP -
+ * delta), where each again is a sum of absolute values. size[DQ] .. have the shape of the arrays,
+ * dense. Returns the largest sum of |q k| / sqrt(D). */
 static double sizes(const batch *b, double *size[ARRAYS])
 {
     const int D = b->s.D, C = b->s.H * D, Tq = b->q_off[b->s.B];
@@ -112,8 +113,9 @@ static double sizes(const batch *b, double *size[ARRAYS])
     return most;
 }
 
-/* Off by so much, relative to those sums. A score is off by D roundings at worst, by their root in
- * the mean, and so is P; then dP and delta likewise, exp, and the sum over up to `longest`. */
+/* The error allowed, relative to those sums. A score is off by D roundings at worst, by their root
+ * on average, and so is P. dP and delta are off likewise; exp and the sum over up to `longest` add
+ * more. */
 static double roundings(const batch *b, double score, int longest)
 {
     return ((2 * score + 2) * (4 + sqrt(b->s.D)) + 16 + sqrt(longest)) * EPS;
@@ -152,7 +154,7 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, ba
                                "%s: H %d D %d causal %d: %s row %d column %d", name, b->s.H, b->s.D, b->s.causal,
                                names[a], t, (int)c);
                 else
-                    assert_true(x == y); /* between the rows nothing is touched */
+                    assert_true(x == y); /* gaps between rows are unchanged */
             }
         free(want[a]);
     }
@@ -169,8 +171,8 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
             check(name, k, ref, &b, 70);
             batch_free(&b);
         }
-    /* More than one part of the keys, more than one group of the queries, and queries that see
-     * nothing of a part. */
+    /* More than one part of the keys, more than one group of the queries, and queries that see no
+     * key of a part. */
     const struct {
         int D, queries, keys;
     } large[] = {{8, 300, 300}, {64, 197, 197}, {100, 180, 190}, {256, 90, 130}, {24, 20, 600}, {8, 530, 530}};
@@ -226,8 +228,8 @@ static void test_any_threads(void **state)
 
 /* ---- Finite differences ---------------------------------------------------------------------- */
 
-/* Sum of dy . attention(q + t uq, k + t uk, v + t uv), straight from the formula; u [ARRAYS] dense
- * as the arrays. */
+/* Sum of dy . attention(q + t uq, k + t uk, v + t uv), from the formula. u [ARRAYS] has the shape
+ * of the arrays, dense. */
 static double loss(const batch *b, double *const u[ARRAYS], double t)
 {
     const int D = b->s.D, C = b->s.H * D;
@@ -272,9 +274,9 @@ static void differences(const char *name, const clipk_ctx *k, const clipk_ctx *r
                     const double step = u[inputs[o]][t * C + c] = random_float();
                     slope += step * b.x[outputs[o]][t * b.ld[outputs[o]] + c];
                     const double weighs = step * size[outputs[o]][t * C + c];
-                    scale += weighs * weighs; /* steps have no direction in common with roundings */
+                    scale += weighs * weighs; /* a direction that is independent of roundings */
                 }
-        /* The error of this difference is of the order of t^4. */
+        /* The error of this difference is of order t^4. */
         const double t = 1e-3;
         const double want =
             (8 * (loss(&b, u, t) - loss(&b, u, -t)) - (loss(&b, u, 2 * t) - loss(&b, u, -2 * t))) / (12 * t);
@@ -286,7 +288,7 @@ static void differences(const char *name, const clipk_ctx *k, const clipk_ctx *r
     }
 }
 
-/* The oracle too. */
+/* For every set and the oracle. */
 static void test_differences(void **state)
 {
     (void)state;
@@ -298,7 +300,7 @@ static void test_differences(void **state)
 
 /* ---- Special values -------------------------------------------------------------------------- */
 
-/* NaN in a key or value does not reach the queries before it, whose blocks it shares. */
+/* NaN in a key or value does not reach earlier queries that share its block. */
 static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
     (void)ref;

@@ -1,5 +1,5 @@
-/* Batch norm: every set against the oracle, the oracle against finite differences in double;
- * threads leave no trace. */
+/* Batch norm: every set against the oracle, the oracle against finite differences in double. The
+ * number of threads does not change a bit. */
 #include "kernels_test.h"
 
 #define EPS_VAR 1e-5f
@@ -24,7 +24,7 @@ static norm norm_new(int T, int C, clipk_act act, bool residual)
     for (int i = 0; i < 7; i++)
         *columns[i] = random_floats((size_t)C);
     for (size_t i = 0; i < count(&n); i++)
-        n.x[i] = n.x[i] * (float)(1 + i % (size_t)C % 7) + 3 * n.gain[i % (size_t)C]; /* own mean and variance */
+        n.x[i] = n.x[i] * (float)(1 + i % (size_t)C % 7) + 3 * n.gain[i % (size_t)C]; /* columns differ */
     if (!residual) {
         free(n.residual);
         n.residual = NULL;
@@ -52,7 +52,7 @@ static norm norm_copy(const norm *from)
     return n;
 }
 
-static void run(const clipk_ctx *k, norm *n)
+static void forward_and_backward(const clipk_ctx *k, norm *n)
 {
     void *work = aligned_new(clipk_batchnorm_work(n->T, n->C));
     const clipk_batchnorm b = {n->mean, n->rstd, n->gain, n->bias};
@@ -70,11 +70,11 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, in
 {
     norm n = norm_new(T, C, act, residual);
     norm m = norm_copy(&n);
-    run(k, &n);
-    run(ref, &m);
+    forward_and_backward(k, &n);
+    forward_and_backward(ref, &m);
     for (int c = 0; c < C; c++) {
-        /* sums of T numbers, f32 in parts of 512 rows by fours: 128 roundings of a part's sum at
-         * most, of random sign */
+        /* sums of T numbers, f32 in parts of 512 rows by fours: at most 128 roundings of a part's
+         * sum, of random sign */
         const double size = 20, sums = 24 * EPS * size * sqrt(T) * 4;
         CHECK_NEAR(n.mean[c], m.mean[c], 24 * EPS * size, "%s: %dx%d: mean of %d", name, T, C, c);
         CHECK_NEAR(n.var[c], m.var[c], 24 * EPS * size * (1 + m.var[c]), "%s: %dx%d: var of %d", name, T, C, c);
@@ -87,7 +87,7 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, in
         const size_t c = i % (size_t)C;
         const double size = EPS * 64 * (1 + 20 * (double)m.rstd[c]);
         CHECK_NEAR(n.y[i], m.y[i], size, "%s: %dx%d: y at %zu", name, T, C, i);
-        if (m.var[c] < 0.1f || (act == CLIPK_RELU && fabsf(m.y[i]) < size)) /* which side of 0 it falls on is chance */
+        if (m.var[c] < 0.1f || (act == CLIPK_RELU && fabsf(m.y[i]) < size)) /* rounding decides the sign */
             continue;
         CHECK_NEAR(n.dx[i], m.dx[i], 8 * size, "%s: %dx%d: dx at %zu", name, T, C, i);
         if (residual)
@@ -111,15 +111,15 @@ static void test_against_oracle(void **state)
     for_each_set(against_oracle);
 }
 
-/* A mean far from zero takes nothing from the variance. */
+/* A mean far from zero does not make the variance less exact. */
 static void far_mean(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
     norm n = norm_new(2000, 19, CLIPK_LINEAR, false);
     for (size_t i = 0; i < count(&n); i++)
         n.x[i] = 1000 + n.dy[i];
     norm m = norm_copy(&n);
-    run(k, &n);
-    run(ref, &m);
+    forward_and_backward(k, &n);
+    forward_and_backward(ref, &m);
     for (int c = 0; c < n.C; c++) {
         CHECK_NEAR(n.var[c], m.var[c], 24 * EPS, "%s: var of %d", name, c);
         CHECK_NEAR(n.var[c], 1.0 / 3, 0.05, "%s: var of %d", name, c);
@@ -135,8 +135,7 @@ static void test_far_mean(void **state)
 
 /* ---- Finite differences ---------------------------------------------------------------------- */
 
-/* sum of dy y, in double, at x + t u, gain + t v, bias + t w; frozen: with n's own mean and
- * rstd. */
+/* Sum of dy y, in double, at x + t u, gain + t v, bias + t w. frozen: with n's statistics. */
 static double loss(const norm *n, const float *u, const float *v, const float *w, const float *r, double t)
 {
     double sum = 0;
@@ -180,7 +179,7 @@ static void test_derivative(void **state)
               *w = random_floats((size_t)n.C);
         memset(n.dgain, 0, sizeof(float) * (size_t)n.C);
         memset(n.dbias, 0, sizeof(float) * (size_t)n.C);
-        run(&ref, &n);
+        forward_and_backward(&ref, &n);
         const double h = 1e-7, numeric = (loss(&n, u, v, w, r, h) - loss(&n, u, v, w, r, -h)) / (2 * h);
         const double exact = dot(n.dx, u, count(&n)) + dot(n.dgain, v, (size_t)n.C) + dot(n.dbias, w, (size_t)n.C) +
                              (n.residual ? dot(n.dz, r, count(&n)) : 0);
@@ -199,11 +198,11 @@ static void threads(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     for (int s = 0; s < 3; s++) {
         norm n = norm_new(shape[s][0], shape[s][1], CLIPK_RELU, s == 1);
         norm start = norm_copy(&n);
-        run(k, &n);
+        forward_and_backward(k, &n);
         for (int t = 2; t < 6; t++) {
             clipk_ctx many = ctx_new(name, t);
             norm m = norm_copy(&start);
-            run(&many, &m);
+            forward_and_backward(&many, &m);
             const size_t row = sizeof(float) * count(&n), column = sizeof(float) * (size_t)n.C;
             assert_memory_equal(n.mean, m.mean, column);
             assert_memory_equal(n.var, m.var, column);

@@ -1,4 +1,4 @@
-/* Convolution, patches, pooling: every set against the oracle. A picture's result is its own, in
+/* Convolution, patches, pooling: every set against the oracle. A picture's result is the same in
  * any batch, with any number of threads. */
 #include "kernels_test.h"
 
@@ -33,8 +33,8 @@ static void convolve(const clipk_ctx *k, const conv *c, int n0, int n1, const cl
     free(w.panels), free(work);
 }
 
-/* The largest sum of |x w| over a 3x3 window and its surroundings: what rounding is measured by.
- * Winograd's transforms mix the 6x6 pixels around a tile, so a tile's error follows its loudest
+/* The largest sum of |x w| over a 3x3 window and its surroundings: the scale of rounding.
+ * Winograd's transforms mix the 6x6 pixels around a tile, so a tile's error follows its largest
  * pixels. */
 static double loudest(const clipk_ctx *ref, const conv *c)
 {

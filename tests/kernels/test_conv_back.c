@@ -1,5 +1,5 @@
-/* The backward of convolutions: every set against the oracle; the oracle against what a derivative
- * is; threads leave no trace. */
+/* The backward of convolutions: every set against the oracle, the oracle against the definition of
+ * a derivative. The number of threads does not change a bit. */
 #include "kernels_test.h"
 
 typedef struct conv {
@@ -19,7 +19,7 @@ static conv conv_new(int N, int H, int W, int I, int O)
     c.w = random_floats(w_count(&c));
     c.dy = random_floats(y_count(&c));
     c.dx = floats_new(x_count(&c));
-    c.dw = random_floats(w_count(&c)); /* something is there already */
+    c.dw = random_floats(w_count(&c)); /* the gradient is added to it */
     return c;
 }
 
@@ -32,7 +32,7 @@ static void filters(const clipk_ctx *k, const conv *c, float *dw)
     free(work);
 }
 
-/* y of x, or dx of dy. */
+/* y from x, or dx from dy. */
 static void convolve(const clipk_ctx *k, const conv *c, bool back, float *y)
 {
     const int I = back ? c->O : c->I, O = back ? c->I : c->O;
@@ -46,7 +46,7 @@ static void convolve(const clipk_ctx *k, const conv *c, bool back, float *y)
     free(w.panels), free(work);
 }
 
-/* The largest sum of |terms|: what rounding is measured by. */
+/* The largest sum of |terms|: the scale of rounding. */
 static double loudest(const clipk_ctx *ref, const conv *c, bool of_filters)
 {
     conv a = conv_new(c->N, c->H, c->W, c->I, c->O);
@@ -74,7 +74,7 @@ static void check(const char *name, const clipk_ctx *k, const clipk_ctx *ref, in
     conv c = conv_new(N, H, W, I, O);
     float *dw = floats_new(w_count(&c)), *dx = floats_new(x_count(&c));
     memcpy(dw, c.dw, sizeof(float) * w_count(&c));
-    const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4); /* each with an error of its own, of random sign */
+    const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4); /* each has an error of its own, of random sign */
     const double for_x = (4 + 24 / sqrt(O)) * EPS * (loudest(ref, &c, false) + 2),
                  for_w = (4 + 48 / sqrt(tiles)) * EPS * (loudest(ref, &c, true) + 2);
     filters(k, &c, c.dw);
@@ -94,7 +94,7 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
     for (int n = 1; n < 12; n++)
         check(name, k, ref, 1 + n % 2, n, 1 + n * 5 % 11, random_in(1, 40), random_in(1, 70));
     check(name, k, ref, 3, 7, 7, 64, 48);
-    check(name, k, ref, 9, 33, 30, 3, 8); /* several strips a part */
+    check(name, k, ref, 9, 33, 30, 3, 8); /* several strips in a part */
     check(name, k, ref, 1, 3, 5, 300, 33);
     check(name, k, ref, 2, 4, 4, 290, 270); /* groups of channels */
 }
@@ -113,8 +113,8 @@ static double dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
-/* y is linear in x and in w, so that the derivative along x itself, and along w itself, is y: <dy,
- * y> = <dx, x> = <dw, w>. */
+/* y is linear in x and in w, so the derivative along x itself, and along w itself, is y:
+ * <dy, y> = <dx, x> = <dw, w>. */
 static void test_derivative(void **state)
 {
     (void)state;

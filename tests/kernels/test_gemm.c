@@ -1,12 +1,11 @@
-/* The matrix product of every set, and of the tile logic of 64-byte vectors wherever it was
- * compiled, against a plain loop in double: random shapes, strides, types and epilogues. And what
- * holds bit for bit: rows alone or in company, columns alone or in company, any number of
- * threads. */
+/* The matrix product of every set against a plain loop in double: random shapes, strides, types and
+ * epilogues. The tiles of 64-byte vectors are tested wherever they were compiled. Bit for bit the
+ * same: rows alone or together, columns alone or together, any number of threads. */
 #include "kernels_test.h"
 
 #include "kernels/set.h"
 
-/* simd_*.c with the vectors of AVX-512 on any machine: the compiler takes them apart */
+/* simd_*.c with the vectors of AVX-512 on any machine: the compiler splits them */
 extern const clipk_set clipk_set_wide;
 
 typedef void gemm_test(const clipk_set *set);
@@ -33,14 +32,14 @@ static clipk_ctx ctx_of(const clipk_set *set, int threads)
 
 /* ---- A product ------------------------------------------------------------------------------- */
 
-/* Everything of one product; each buffer to the byte. */
+/* All arrays of one product, allocated to the byte. */
 typedef struct product {
     int M, N, K;
     float *x, *y, *bias, *residual, *pre;
     int64_t xrs, xcs, ldy, ld_residual, ld_pre;
     clipk_type from;       /* of the view */
     const clipk_format *format;
-    char *W;               /* as it comes, at any address */
+    char *W;               /* as stored, at any address */
     char *W_block;
     int64_t wrs, wcs;
     double *w;             /* its values [N, K] */
@@ -68,7 +67,7 @@ static double value_16(uint16_t h, clipk_type type)
     return (h >> 15 ? -1 : 1) * (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
 }
 
-/* To 8 bits, of two the even one (as rint() does). */
+/* To 8 bits, ties to even (as rint() does). */
 static double to_bf16(double x)
 {
     int e;
@@ -160,7 +159,7 @@ static clipk_view x_of(const product *p, int row)
     return (clipk_view){p->x + row * p->xrs, CLIPK_F32, p->xrs, p->xcs};
 }
 
-/* Rows m0 .. m0+M and columns n0 .. n0+w->N into y and pre (as large as the product's own). */
+/* Rows m0 .. m0+M and columns n0 .. n0+w->N into y and pre, which have the product's own size. */
 static void multiply(const clipk_ctx *k, const product *p, const clipk_weight *w, float *y, float *pre, int m0, int M,
                      int n0)
 {
@@ -202,7 +201,7 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
 {
     const char *name = clipk_set_name(set);
     const bool pairs = p->format == PAIRS;
-    /* A product may also lose the rounding of denormals, or the denormals themselves. */
+    /* Pairs may also lose the rounding of denormals, or the denormals themselves. */
     const double smallest = pairs ? 0x1p-125 : 0x1p-149;
     for (int m = 0; m < p->M; m++) {
         for (int n = 0; n < p->N; n++) {
@@ -227,13 +226,13 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
                        (int)p->format->tile, (int)p->from, (int)p->act);
         }
         for (int64_t n = p->N; n < p->ldy && m + 1 < p->M; n++)
-            assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* gaps stay */
+            assert_memory_equal(&y[m * p->ldy + n], &p->y[m * p->ldy + n], sizeof(float)); /* gaps are unchanged */
         for (int64_t n = p->N; pre && n < p->ld_pre && m + 1 < p->M; n++)
             assert_memory_equal(&pre[m * p->ld_pre + n], &p->pre[m * p->ld_pre + n], sizeof(float));
     }
 }
 
-/* The product, whole; then by two and three threads, row by row, and in columns: the same bits. */
+/* The whole product; then with two and three threads, row by row, and in columns: the same bits. */
 static void try_product(const clipk_set *set, int M, int N, int K, int lie)
 {
     product p = product_new(set, M, N, K, lie);
@@ -289,25 +288,25 @@ static void small_shapes(const clipk_set *set)
         try_product(set, M, 33, 17, DENSE);
 }
 
-/* K over one and several blocks; nearly every shape has more than one panel and tile. */
+/* K of one and of several blocks. Nearly every shape has more than one panel and tile. */
 static void deep_shapes(const clipk_set *set)
 {
     for (int i = 0; i < 40; i++)
         try_product(set, random_in(1, 30), random_in(1, 70), random_in(240, 800), i % LIES);
 }
 
-/* gemm.c has a way of its own for each of these. */
+/* Shapes that gemm.c treats in different ways. */
 static void large_shapes(const clipk_set *set)
 {
     try_product(set, 500, 40, 20, DENSE);    /* several bands */
-    try_product(set, 4100, 40, 20, DENSE);   /* so many that pieces have several, and the next is fetched ahead */
+    try_product(set, 4100, 40, 20, DENSE);   /* pieces have several bands, and the next is fetched ahead */
     try_product(set, 300, 20, 300, COLUMNS);
     try_product(set, 20, 300, 1024, BAD_DISTANCE);
     try_product(set, 90, 50, 1290, ROWS_APART); /* several slabs */
     try_product(set, 83, 300, 2048, BAD_DISTANCE);
     try_product(set, 83, 33, 2100, COLUMNS);
     if (set != clipk_set_find("ref"))
-        try_product(set, 80, 2000, 1281, DENSE); /* more panels than may wait together */
+        try_product(set, 80, 2000, 1281, DENSE); /* more panels than can wait together */
 }
 
 /* ---- What is not a number -------------------------------------------------------------------- */

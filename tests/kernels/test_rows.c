@@ -18,7 +18,7 @@ static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ct
         rows[t] = random_in(0, T - 1);
     clipk_layernorm(k, y, stat[0], stat[1], x, gather ? rows : NULL, gain, bias, 1e-5f, T, C);
     clipk_layernorm(ref, z, stat[2], stat[3], x, gather ? rows : NULL, gain, bias, 1e-5f, T, C);
-    /* The mean is off by a few roundings of `offset`, and every difference from it by as much. */
+    /* The mean is off by a few roundings of `offset`, and so is every difference from it. */
     const double mu = (8 + C / 64.0) * EPS * (fabs(offset) + 1);
     for (int t = 0; t < T; t++) {
         double r = stat[3][t];
@@ -110,7 +110,7 @@ static void test_softmax(void **state)
     for_each_set(softmax_of);
 }
 
-/* Every exponent, and values between. */
+/* Every exponent, with values between. */
 static float *all_kinds_of_floats(size_t *n)
 {
     const uint32_t step = 104729;
@@ -191,7 +191,7 @@ static void test_to_f32(void **state)
     for_each_set(to_f32_of);
 }
 
-/* All exponents, halves and what is just beside them, then anything; tails of every length. */
+/* All exponents, halves and their neighbours, then random numbers; tails of every length. */
 static void to_bf16_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 {
     enum { N = 4096 };

@@ -54,7 +54,7 @@ static void test_sums(void **state)
 
 /* ---- Activations ----------------------------------------------------------------------------- */
 
-/* Every exponent and values between, then what matters most, densely. */
+/* Every exponent with values between, then the usual range, densely. */
 static float *all_kinds_of_floats(size_t *n)
 {
     const uint32_t step = 104729;
@@ -165,7 +165,7 @@ static void layernorm_free(layernorm_case *a)
     free(a->x), free(a->dy), free(a->gain), free(a->residual), free(a->mean), free(a->rstd);
 }
 
-/* How far column c of row t may be off: each of the three terms by the roundings of its own sum. */
+/* The error allowed at column c of row t: the roundings of the sum of each of the three terms. */
 static double layernorm_allowed(const layernorm_case *a, int t, int c)
 {
     const double r = a->rstd[t], few = 10 * EPS, sum = (10 + a->C / 8.0) * EPS;
@@ -208,7 +208,7 @@ static void check_layernorm(const char *name, const clipk_ctx *k, const clipk_ct
         CHECK_NEAR(dbias[c], want_bias[c], (67 + T / 64) * EPS * biases, "%s: layernorm %dx%d: dbias %d", name, T, C,
                    c);
     }
-    /* In place of the residual and of dy, with parameters that nobody wants. */
+    /* In place of the residual and of dy, without gradients of parameters. */
     clipk_layernorm_backward(k, a.residual, alone, NULL, a.dy, a.x, a.mean, a.rstd, a.gain, a.residual, T, C, work);
     assert_memory_equal(a.residual, dx, bytes);
     assert_memory_equal(alone, dgain, sizeof(float) * (size_t)C);
@@ -231,7 +231,7 @@ static void layernorm_of(const char *name, const clipk_ctx *k, const clipk_ctx *
     check_layernorm(name, k, ref, 2, 4099, 0);
 }
 
-/* Sum of dy times the forward at x + e u, gain + e v, bias + e v; bias from 0. */
+/* Sum of dy times the forward at x + e u, gain + e v, bias + e v. The bias starts at 0. */
 static double layernorm_along(const layernorm_case *a, const float *u, const float *v, double e)
 {
     double sum = 0;
@@ -254,7 +254,7 @@ static void test_layernorm(void **state)
     (void)state;
     for_each_set(layernorm_of);
     clipk_ctx k = ctx_new(NULL, 1);
-    for (int C = 5; C < 200; C += 19) { /* fewer may lie so close together that the differences are none */
+    for (int C = 5; C < 200; C += 19) { /* with fewer columns, numbers may be so close that differences vanish */
         const int T = random_in(1, 90);
         layernorm_case a = layernorm_new(&k, T, C, 0.5f);
         float *u = random_floats((size_t)(T * C)), *v = random_floats((size_t)C), *dx = floats_new((size_t)(T * C));
@@ -377,7 +377,7 @@ static void test_adamw(void **state)
 
 /* ---- Threads --------------------------------------------------------------------------------- */
 
-/* All of it on `threads`: what comes out, one after the other. */
+/* Every function on `threads` threads: all results, one after the other. */
 static float *everything(int threads, const float *x, size_t *n)
 {
     enum { T = 517, C = 333, TC = T * C };

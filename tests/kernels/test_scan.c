@@ -1,5 +1,5 @@
-/* What a search is made of: integer products are exact in every set, f16 is rounded as the oracle
- * rounds, a rotation keeps lengths. */
+/* The parts of a search: integer products are exact in every set, f16 rounds as in the oracle, a
+ * rotation keeps lengths. */
 #include "kernels_test.h"
 #include "kernels/set.h"
 
@@ -76,7 +76,7 @@ static void pick_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     float bound[200];
     for (int rows = 1; rows <= 100; rows += 3) {
         for (int i = 0; i < rows; i++) {
-            dot[i] = random_in(-1000, 1000) * 1000; /* sums that no rounding moves across the threshold */
+            dot[i] = random_in(-1000, 1000) * 1000; /* no rounding moves these sums across the threshold */
             bound[2 * i] = 0.25f;
             bound[2 * i + 1] = (float)random_in(0, 4);
         }

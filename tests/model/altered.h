@@ -1,5 +1,5 @@
-/* altered.h: golden checkpoints in a directory of the test's own, where one thing is changed at a
- * time. */
+/* altered.h: copies of golden checkpoints in a directory of the test's own, in which one thing at a
+ * time is changed. */
 #ifndef ALTERED_H
 #define ALTERED_H
 
@@ -29,10 +29,10 @@ static const char *in_dir(const char *name)
     return path[turn];
 }
 
-/* The checkpoint `name` of the golden ones, in place of whatever was there. */
+/* Puts the golden checkpoint `name` into the directory, in place of the old content. */
 static inline void take(const char *name) { shell("rm -rf %s/*; cp %s/%s/* %s/", dir, golden, name, dir); }
 
-static char said[8192]; /* what was warned of since the last load */
+static char said[8192]; /* the warnings since the last load */
 
 static inline void hear(void *user, const char *message)
 {
@@ -75,7 +75,7 @@ static inline clip_model *loads(const char *path)
     return m;
 }
 
-/* A setting of a JSON file of the checkpoint. inside: objects, separated by dots; "" is the
+/* Sets a key in a JSON file of the checkpoint. inside: objects, separated by dots; "" is the
  * whole. */
 static inline void set(const char *file, const char *inside, const char *key, const char *value)
 {
@@ -98,7 +98,7 @@ static inline void set(const char *file, const char *inside, const char *key, co
     cJSON_Delete(root);
 }
 
-/* A safetensors file read and written: `prefix` before every name, and one more tensor of n
+/* Reads and writes a safetensors file, with `prefix` before every name, and one more tensor of n
  * zeros. */
 static inline void rewrite(const char *file, const char *prefix, const char *extra, const char *dtype)
 {

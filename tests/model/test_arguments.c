@@ -1,4 +1,4 @@
-/* What clip.h promises of bad arguments: CLIP_EINVAL, nothing read beyond what was given.
+/* What clip.h promises about wrong arguments: CLIP_EINVAL, and no read beyond what was given.
  * usage: test_arguments MODEL      models/emoji-clip */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@ static const char *path;
 static clip_model *m;
 static clip_context *ctx;
 static clip_model_info info;
-static float *pixels, *out; /* of two pictures; two rows */
+static float *pixels, *out; /* two pictures; two rows */
 
 static const char *const texts[] = {"a cat", "a dog", NULL}, *const templates[] = {"a photo of {}", NULL};
 static uint8_t rgb[8 * 8 * 3];
@@ -110,7 +110,7 @@ static void offsets(void **state)
         {{0, INT32_MAX}, 1}, {{0, 100}, 1},       {{0, 2}, 0},
         {{0, 2}, -1},
     };
-    int32_t *ids = malloc(4 * sizeof *ids); /* so that a sanitizer sees what is read beside them */
+    int32_t *ids = malloc(4 * sizeof *ids); /* on the heap, so that a sanitizer sees reads beside them */
     ids[0] = ids[1] = ids[2] = 1;
     ids[3] = info.vocab_size - 1;
     const clip_hidden hidden = {.pooled = out};

@@ -1,5 +1,6 @@
-/* Converting through clip.h: what comes out embeds as what went in; what cannot be written leaves
- * nothing behind. usage: test_convert GOLDEN_DIRECTORY */
+/* Converting through clip.h: the result embeds like the original. What cannot be written leaves
+ * nothing behind.
+ * usage: test_convert GOLDEN_DIRECTORY */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,7 +141,7 @@ static void what_a_layout_cannot_say_is_refused(void **state)
     assert_false(exists(in(dir, "x")) || exists(in(dir, ".x.tmp")));
 }
 
-/* The first weight of the file: the name says which layout. */
+/* The first weight of the file: its name shows the layout. */
 static float weight_of(const char *checkpoint, const char *name)
 {
     clipmdl_store store;
@@ -160,7 +161,7 @@ static void a_mean_of_several(void **state)
     static const char *const some[] = {"visual.proj", "text_projection",
                                        "visual.transformer.resblocks.0.attn.in_proj_weight"};
     convert(in(golden, "tiny-vit"), in(dir, "a"), "openclip", "f32");
-    convert(in(golden, "tiny-vit"), in(dir, "half"), "openclip", "bf16"); /* near it, not the same */
+    convert(in(golden, "tiny-vit"), in(dir, "half"), "openclip", "bf16"); /* close, not the same */
     convert(in(dir, "half"), in(dir, "b"), NULL, "f32");
     char a_path[512], b_path[512];
     const char *more[] = {strcpy(a_path, in(dir, "a")), strcpy(b_path, in(dir, "b"))};

@@ -1,6 +1,7 @@
-/* What clip.h promises of forked children: models and contexts work, with one thread; a trainer, an
- * index and a stream of pairs of the parent are refused; all of them can be freed; the parent
- * notices nothing. usage: test_fork MODEL SAMPLES      models/emoji-clip models/samples */
+/* What clip.h promises about forked children. Models and contexts work, with one thread. A trainer,
+ * an index and a stream of pairs of the parent are refused. All of them can be freed. The parent is
+ * not disturbed.
+ * usage: test_fork MODEL SAMPLES      models/emoji-clip models/samples */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@ static const char *path, *samples;
 static const char *const words[] = {"a castle", "a bee", "a swan"};
 enum { WORDS = 3, THREADS = 4, DEADLINE = 120 };
 
-/* The child's numbered faults: it must not go through cmocka. */
+/* The child counts and prints its faults itself, because it must not go through cmocka. */
 #define CHECK(condition)                                                   \
     do {                                                                   \
         if (!(condition)) {                                                \
@@ -29,7 +30,7 @@ enum { WORDS = 3, THREADS = 4, DEADLINE = 120 };
         }                                                                  \
     } while (0)
 
-/* in_child { .. } joined: the block runs in a forked child that is ended if it hangs. */
+/* in_child { .. } joined: the block runs in a forked child. A child that hangs is killed. */
 static bool in_child(void)
 {
     fflush(NULL);
@@ -69,7 +70,7 @@ static void model_and_context(void **state)
         CHECK(clip_encode_text(ctx, words, WORDS, after) == CLIP_OK);
         CHECK(memcmp(before, after, bytes) == 0);
         clip_context_free(ctx);
-        CHECK(clip_context_new(m, 2, &ctx) == CLIP_OK); /* one of its own has threads */
+        CHECK(clip_context_new(m, 2, &ctx) == CLIP_OK); /* the child's own context has threads */
         CHECK(clip_encode_text(ctx, words, WORDS, after) == CLIP_OK);
         CHECK(memcmp(before, after, bytes) == 0);
         clip_context_free(ctx);
@@ -104,7 +105,7 @@ static void *keep_busy(void *user)
     return NULL;
 }
 
-/* Whatever its threads hold at that moment, a context can be freed in the child. */
+/* A child can free a context, whatever its threads were doing during the fork. */
 static void a_busy_context(void **state)
 {
     (void)state;
@@ -152,7 +153,7 @@ static void an_index(void **state)
     assert_int_equal(clip_index_open(place, &o, &x, NULL), CLIP_OK);
     add(x, "/a.png", 1);
     if (in_child()) {
-        clip_index_discard(x); /* it was made by the parent's handle, and stays */
+        clip_index_discard(x); /* the parent's handle made it, so it stays */
         _exit(0);
     }
     if (in_child()) {

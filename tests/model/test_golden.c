@@ -13,8 +13,7 @@
 #include "clip.h"
 #include "npy.h"
 
-/* Unit embeddings from f32 arithmetic in another order: what the issue of the engine asks of
- * full-size models. */
+/* For unit embeddings from f32 arithmetic in another order. */
 #define LARGEST_DIFFERENCE 2e-5f
 #define SMALLEST_COSINE 0.99999
 #define SMALLEST_COSINE_BF16 0.999
@@ -69,7 +68,7 @@ static void close_to(const clip_model *m, const float *is, const npy *should, co
             fail_msg("%s %ld: cosine %.7f, largest difference %.3g", what, n, dot, most);
         farthest = fmax(farthest, most);
     }
-    assert_true(!bf16 || farthest > LARGEST_DIFFERENCE); /* else it was not used */
+    assert_true(!bf16 || farthest > LARGEST_DIFFERENCE); /* otherwise bf16 was not used */
 }
 
 static float *encode_pixels(const clip_model *m, int threads, const npy *pixels, int at_once)
@@ -118,7 +117,7 @@ static void on_every_instruction_set(const char *precision, void (*check)(const 
         opt.isa = sets[i];
         opt.precision = precision;
         clip_status s = clip_model_load(golden, &opt, &m, &err);
-        if (s == CLIP_EINVAL || (s == CLIP_EUNSUPPORTED && precision)) /* not on this machine */
+        if (s == CLIP_EINVAL || (s == CLIP_EUNSUPPORTED && precision)) /* this machine lacks it */
             continue;
         assert_int_equal(s, CLIP_OK);
         check(m);

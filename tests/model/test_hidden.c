@@ -1,4 +1,4 @@
-/* Encoders alone: what transformers and OpenCLIP make of tiny ones on the way
+/* Encoders alone: the hidden states that transformers and OpenCLIP compute for tiny ones
  * (tools/dump_hidden.py), and what is refused.
  * usage: test_hidden DIRECTORY      tests/model/golden/hidden */
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include "clip.h"
 #include "npy.h"
 
-#define LARGEST_DIFFERENCE 1e-5 /* of the largest value */
+#define LARGEST_DIFFERENCE 1e-5 /* relative to the largest value */
 
 static const char *golden;
 static const int32_t ids[] = {38, 39, 38, 1, 2, 3, 39, 38, 5, 6, 7, 8, 9, 10, 39}, off[] = {0, 2, 7, 15};
@@ -115,7 +115,7 @@ static void every_layer_of_a_text(void **state)
     }
     memset(pooled, 0, sizeof pooled);
     assert_int_equal(clip_hidden_tokens(f.ctx, ids, off, TEXTS, NULL, &(clip_hidden){.pooled = pooled}),
-                     CLIP_OK); /* without the padding */
+                     CLIP_OK); /* without padding */
     close_to(pooled, "text-pooled.npy");
     release(&f);
 }

@@ -1,5 +1,5 @@
-/* Loading and encoding through clip.h: what is refused, what is said, and that any allocation may
- * fail. usage: test_load GOLDEN_DIRECTORY */
+/* Loading and encoding through clip.h: refusals, messages, and any allocation may fail.
+ * usage: test_load GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static void shell(const char *fmt, ...)
     assert_int_equal(system(command), 0);
 }
 
-static char said[4096]; /* what was warned of since the last load */
+static char said[4096]; /* the warnings since the last load */
 
 static void hear(void *user, const char *message)
 {
@@ -76,7 +76,7 @@ static void what_is_missing_is_named(void **state)
           "sed -i 's/\"layers\": 2/\"layers\": 3/' %s/open_clip_config.json", dir, golden, dir, dir);
     shell("grep -q '\"layers\": 3' %s/open_clip_config.json", dir);
     refused(dir, CLIP_EMISMATCH, "resblocks.2.ln_1.weight' is missing");
-    assert_non_null(strstr(said, "resblocks.2.mlp.c_proj.bias' is missing")); /* every one is warned of */
+    assert_non_null(strstr(said, "resblocks.2.mlp.c_proj.bias' is missing")); /* there is a warning for each */
     shell("rm %s/*", dir);
 }
 
@@ -88,8 +88,7 @@ static void a_wrong_shape_and_a_stranger_are_named(void **state)
     shell("cp %s/tiny-vit/* %s/; "
           "sed -i 's/\"embed_dim\": [0-9]*/\"embed_dim\": 24/' %s/open_clip_config.json", golden, dir, dir);
     refused(dir, CLIP_EMISMATCH, "has the shape");
-    /* the same number of bytes: a tensor nobody knows, in the place of one that is missed only by
-     * its warning */
+    /* As many bytes as before: an unknown tensor replaces one whose absence gives a warning. */
     shell("cp %s/tiny-vit/* %s/; "
           "LC_ALL=C sed -i 's/\"logit_scale\"/\"logit_stale\"/' %s/open_clip_model.safetensors", golden, dir, dir);
     assert_int_equal(load(dir, &m, &err), CLIP_OK);
@@ -168,7 +167,7 @@ static void labels_are_the_mean_of_their_templates(void **state)
     clip_error err;
     clip_context *ctx;
     clip_model_info info;
-    enum { L = 300 }; /* more than are filled at once */
+    enum { L = 300 }; /* more than are encoded at once */
     const char *labels[L], *templates[] = {"a {}", "the {} of {}"};
     static char names[L][16], texts[2 * L][40];
     const char *list[2 * L];
@@ -201,7 +200,7 @@ static void labels_are_the_mean_of_their_templates(void **state)
     clip_model_free(m);
 }
 
-/* Templates are taken in parts, which shows nowhere; what is too long is refused, not filled. */
+/* Templates are encoded in parts, with the same result. Templates that are too long are refused. */
 static void templates_may_be_many_and_not_long(void **state)
 {
     (void)state;
@@ -232,7 +231,7 @@ static void templates_may_be_many_and_not_long(void **state)
     for (int i = 0; i < T * T; i++)
         assert_true(cosine[i] >= -1 && cosine[i] <= 1);
     assert_int_equal(clip_similarity(ctx, unit, 1, (const float[D]){[0] = 7}, 1, cosine), CLIP_OK);
-    assert_true(fabsf(cosine[0] - 7 * unit[0]) < 1e-5f); /* rows of another length are taken as they are */
+    assert_true(fabsf(cosine[0] - 7 * unit[0]) < 1e-5f); /* rows of other lengths are used as they are */
     free(cosine);
     for (int i = 0; i < T * d; i++)
         mean[i % d] += (double)unit[i];

@@ -1,4 +1,4 @@
-/* A program that has chosen a locale reads and writes the same files as one that has not: decimal
+/* A program that has set a locale reads and writes the same files as one that has not: decimal
  * commas, and the i of Turkish.
  * usage: test_locale GOLDEN */
 #include <setjmp.h>
@@ -40,9 +40,9 @@ static void write_file(const char *path, const void *bytes, size_t n)
     assert_int_equal(fclose(f), 0);
 }
 
-/* glibc's LC_NUMERIC of German, as localedef writes it: a magic number, how many fields, where each
- * begins, and the fields. So no package of locales is needed. False where this libc knows another
- * form. */
+/* glibc's LC_NUMERIC of German, as localedef writes it: a magic number, the number of fields, the
+ * start of each, and the fields. So no package of locales is needed. False if this libc uses
+ * another form. */
 static bool decimal_commas(void)
 {
     struct {
@@ -59,7 +59,7 @@ static bool decimal_commas(void)
     return set && strcmp(half, "0,5") == 0;
 }
 
-/* What a program writes that knows no locale, and one that does. */
+/* All files that a program writes, for comparison with and without a locale. */
 static void write_all(const char *name)
 {
     char folder[512], file[600];
@@ -111,7 +111,7 @@ static void decimals_are_the_same(void **state)
     write_all("german");
     char half[8];
     snprintf(half, sizeof half, "%.1f", 0.5);
-    assert_string_equal(half, "0,5"); /* the program's locale is as it was */
+    assert_string_equal(half, "0,5"); /* the program's locale is unchanged */
     setlocale(LC_ALL, "C");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char command[1400];
@@ -121,8 +121,8 @@ static void decimals_are_the_same(void **state)
     }
 }
 
-/* In Turkish the small letter of I is not i. localedef is libc's; the description of the language
- * comes in a package that may be missing. */
+/* In Turkish the small letter of I is not i. localedef is part of libc. The description of the
+ * language is in a package that may be missing. */
 static void endings_are_the_same(void **state)
 {
     (void)state;

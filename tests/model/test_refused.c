@@ -1,5 +1,6 @@
 /* Tensors, types, numbers, places and formats of other programs: each is understood, or refused by
- * its name. usage: test_refused GOLDEN_DIRECTORY */
+ * name.
+ * usage: test_refused GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,7 +52,7 @@ static void a_strange_tensor_in_a_tower(void **state)
         assert_int_equal(clip_convert(dir, in_dir("out"), &opt, &err), CLIP_EUNSUPPORTED);
         says(err.message, cases[i].name);
     }
-    take("tiny-vit"); /* the text encoder of a model with custom_text, whose settings no shape tells */
+    take("tiny-vit"); /* the text encoder of a model with custom_text: shapes do not show its settings */
     rewrite("open_clip_model.safetensors", "text.", NULL, NULL);
     shell("rm %s", in_dir("open_clip_config.json"));
     refused(dir, CLIP_EUNSUPPORTED, "custom_text");
@@ -96,7 +97,7 @@ static void long_clips_tables_fit_each_other(void **state)
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
 
-/* Load and embed; where that fails for a number, *message says why. */
+/* Load and embed. If that fails because of a number, *message says why. */
 static clip_status embed(const char *isa, char message[1024])
 {
     static uint8_t rgb[40 * 36 * 3] = {1, 200, 30, 90};
@@ -123,8 +124,8 @@ static clip_status embed(const char *isa, char message[1024])
     return s;
 }
 
-/* Where in the file the i-th number of a tensor is, if that is one that is read: of the token
- *          embedding, a row that every text has. */
+/* The place in the file of the i-th number of a tensor. In the token embedding: of a row that every
+ * text reads. */
 static size_t place(const clipmdl_tensor *t, size_t i, size_t each)
 {
     const size_t count = t->bytes / each, row = t->ndim > 1 ? count / (size_t)t->dim[0] : count;
@@ -180,8 +181,7 @@ static void nan_and_infinity_are_told(void **state)
     every_tensor("tiny-hf", "model.safetensors");
 }
 
-/* Every function that gives numbers, with a tensor that holds NaN: in the last layer, and asked of
- * what comes behind it. */
+/* Every function that gives numbers, with a tensor of the last layer that holds NaN. */
 static void every_function_tells(void **state)
 {
     (void)state;
@@ -231,7 +231,7 @@ static void every_function_tells(void **state)
     m = loads((take("tiny-vit"), dir));
     assert_int_equal(clip_context_new(m, 1, &ctx), CLIP_OK);
     float two[2 * 3 * 32 * 32] = {0};
-    two[3 * 32 * 32 + 5] = 1e30f; /* a norm makes all of it equal; infinity stays */
+    two[3 * 32 * 32 + 5] = 1e30f; /* a norm makes all numbers equal; infinity stays */
     assert_int_equal(clip_encode_pixels(ctx, two, 2, out), CLIP_OK);
     two[3 * 32 * 32 + 5] = two[5] / two[6];
     assert_int_equal(clip_encode_pixels(ctx, two, 2, out), CLIP_ENOTFINITE);
@@ -308,7 +308,7 @@ static void places_of_a_model(void **state)
     snprintf(path, sizeof path, "%s", dir);
     shell("printf '[{\"path\": \"0_CLIPModel\", \"type\": \"m.CLIPModel\"}]' >%s", in_dir("modules.json"));
     any_allocation_may_fail(path);
-    take("tiny-vit"); /* weights of another name, when they are alone */
+    take("tiny-vit"); /* weights of another name are used if they are the only ones */
     shell("cd %s && mv open_clip_model.safetensors ViT-T.safetensors", dir);
     weights_of(dir, "ViT-T.safetensors");
     any_allocation_may_fail(dir);
@@ -361,7 +361,7 @@ static void many_layers_are_listed_at_once(void **state)
                                    .heads = 1,
                                    .layers = 1000,
                                    .mlp = 4};
-    alarm(60); /* comparing each name with all before took longer */
+    alarm(60); /* comparing each name with all earlier ones took longer */
     assert_int_equal(clipmdl_params_list(&c, &p), CLIP_OK);
     for (size_t i = 0; i < p.n; i++)
         assert_ptr_equal(clipmdl_params_find(&p, p.param[i].name), &p.param[i]);

@@ -1,4 +1,4 @@
-/* What is written is what was there. */
+/* Saving: files hold exactly what was written. */
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -81,7 +81,7 @@ static clipmdl_config resnet(void)
     return c;
 }
 
-/* Parameters with weights that tell where they are: none is like another. */
+/* Parameters whose weights are all different, so that each weight shows its place. */
 static float *numbered(const clipmdl_params *p)
 {
     float *w = calloc(p->count, sizeof *w);
@@ -109,7 +109,7 @@ static void assert_same_file(const char *a, const char *b)
     free(y);
 }
 
-/* Write, read, compare, write again: the second file is the first. */
+/* Write, read, compare, write again: the second file equals the first. */
 static void round_trip(const clipmdl_config *c, const clipmdl_family *family, clipk_type type)
 {
     clipmdl_params p;
@@ -190,7 +190,7 @@ static void layouts_are_theirs(void **state)
     assert_true(at(x, 3 * 24 + 17) == at(y, 17 * 8 + 3));
     tensor(&h, "vision_model.embeddings.class_embedding", 1, 16, 0);
     tensor(&h, "logit_scale", 0, 0, 0);
-    /* nothing between the tensors, nothing behind them */
+    /* no bytes between or behind the tensors */
     size_t bytes = 0;
     for (size_t i = 0; i < h.n; i++)
         bytes += h.tensor[i].bytes;
@@ -216,7 +216,7 @@ static void optimizer_state_is_the_same_to_it(void **state)
     assert_int_equal(clipmdl_params_list(&c, &p), CLIP_OK);
     float *m = numbered(&p), *v = numbered(&p), *back = calloc(p.count, sizeof *m);
     for (size_t i = 0; i < p.count; i++)
-        if (v[i] != 0) /* none between the parameters */
+        if (v[i] != 0) /* zeros between the parameters */
             v[i] *= -2;
     assert_int_equal(clipmdl_arrays_add(&a, &p, m, "exp_avg.", &clipmdl_openclip, CLIPK_F32), CLIP_OK);
     assert_int_equal(clipmdl_arrays_add(&a, &p, v, "exp_avg_sq.", &clipmdl_openclip, CLIPK_F32), CLIP_OK);
@@ -233,7 +233,7 @@ static void optimizer_state_is_the_same_to_it(void **state)
     free(back);
 }
 
-/* One tensor of n numbers as `type`: the 16-bit patterns it is stored as. */
+/* One tensor of n numbers, written as `type`: the 16-bit patterns that are stored. */
 static clip_status write_narrow(const float *in, size_t n, clipk_type type, uint16_t *out, clip_error *err)
 {
     clipmdl_array t = {.name = "t", .type = type, .ndim = 1, .dim = {(int64_t)n}, .data = in};
@@ -246,8 +246,7 @@ static clip_status write_narrow(const float *in, size_t n, clipk_type type, uint
     return CLIP_OK;
 }
 
-/* Every 16-bit number survives, and what lies between two goes to the nearer one, or to the
- * even. */
+/* Every 16-bit number survives. Numbers between two go to the nearer one, or to the even one. */
 static void numbers_are_rounded_to_the_nearest(void **state)
 {
     (void)state;
@@ -266,8 +265,8 @@ static void numbers_are_rounded_to_the_nearest(void **state)
             if ((i & 0x7FFF) <= infinity)
                 assert_int_equal(out[i], i);
             else
-                assert_true((out[i] & 0x7FFF) > infinity); /* not a number stays none */
-        for (int shift = -1; shift <= 1; shift++) { /* a hair below the middle, the middle, a hair above */
+                assert_true((out[i] & 0x7FFF) > infinity); /* NaN stays NaN */
+        for (int shift = -1; shift <= 1; shift++) { /* just below the middle, the middle, just above */
             for (int i = 0; i < N; i++) {
                 const bool edge = (i & 0x7FFF) >= infinity - 1;
                 const float middle = edge ? 0 : (float)(((double)value[i] + (double)value[i + 1]) / 2);
@@ -360,7 +359,7 @@ static void assert_same_config(const clipmdl_config *a, const clipmdl_config *b,
         x.pooling = y.pooling;
         x.eos_id = y.eos_id;
     }
-    if (v.tower == &clipmdl_resnet) { /* what a ResNet has none of */
+    if (v.tower == &clipmdl_resnet) { /* fields that a ResNet does not have */
         v.act = w.act;
     }
     assert_int_equal(a->embed_dim, b->embed_dim);
@@ -382,7 +381,7 @@ static void configurations_come_back(void **state)
     assert_same_config(&c, &d, true);
     d = saved(&clipmdl_huggingface, &c, &r);
     assert_same_config(&c, &d, false);
-    assert_int_equal(d.text.pooling, CLIPNN_POOL_EOS); /* the first 49 is the first of the largest */
+    assert_int_equal(d.text.pooling, CLIPNN_POOL_EOS); /* the first 49 is the first of the largest ids */
     assert_int_equal(d.text.eos_id, 49);
     d = saved(&clipmdl_openclip, &d, &r);
     assert_same_config(&c, &d, true);

@@ -1,5 +1,6 @@
-/* Configurations: every setting is understood, or refused by its name; those beside the weights are
- * always used. usage: test_settings GOLDEN_DIRECTORY */
+/* Configurations: every setting is understood, or refused by name. A configuration beside the
+ * weights is always used.
+ * usage: test_settings GOLDEN_DIRECTORY */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +29,7 @@ static void settings_of_openclip(void **state)
         {"model_cfg.vision_cfg", "timm_pool", "\"avg\"", NULL},
         {"model_cfg.vision_cfg", "pool_type", "\"avg\"", "vision_cfg.pool_type is \"avg\""},
         {"model_cfg.vision_cfg", "pool_type", "\"tok\"", NULL},
-        {"model_cfg.vision_cfg", "final_ln_after_pool", "true", NULL}, /* of one token it is the same */
+        {"model_cfg.vision_cfg", "final_ln_after_pool", "true", NULL}, /* one token is pooled: the same result */
         {"model_cfg.vision_cfg", "attentional_pool", "\"parallel\"", "vision_cfg.attentional_pool"},
         {"model_cfg.vision_cfg", "pos_embed_type", "\"sin_cos_2d\"", "vision_cfg.pos_embed_type"},
         {"model_cfg.vision_cfg", "output_tokens", "true", "vision_cfg.output_tokens"},
@@ -54,8 +55,8 @@ static void settings_of_openclip(void **state)
         {"preprocess_cfg", "mode", "\"L\"", "preprocess_cfg.mode is \"L\""},
         {"preprocess_cfg", "interpolation", "\"lanczos\"", "preprocess_cfg.interpolation"},
         {"preprocess_cfg", "resize_mode", "\"fit\"", "preprocess_cfg.resize_mode"},
-        {"preprocess_cfg", "meen", "[0, 0, 0]", NULL}, /* with a warning */
-        {"preprocess_cfg", "size", "224", NULL}, /* the model's, whatever it says */
+        {"preprocess_cfg", "meen", "[0, 0, 0]", NULL}, /* only a warning */
+        {"preprocess_cfg", "size", "224", NULL}, /* the model's size counts */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         take("tiny-vit");
@@ -92,7 +93,7 @@ static void settings_of_transformers(void **state)
 {
     (void)state;
     static const struct {
-        const char *file, *inside, *key, *value, *says; /* says: "warning: " what is only warned of */
+        const char *file, *inside, *key, *value, *says; /* says: begins with "warning: " if it is only a warning */
     } cases[] = {
         {"config.json", "", "model_type", "\"siglip\"", "\"model_type\" is \"siglip\""},
         {"config.json", "", "quantization_config", "{\"bits\": 4}", "quantization_config"},
@@ -119,7 +120,7 @@ static void settings_of_transformers(void **state)
         {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"",
          "image_processor_type is \"ViTImageProcessor\""},
         {"preprocessor_config.json", "", "sharpen", "2", "warning: does not know sharpen"},
-        {"preprocessor_config.json", "", "do_resize", "null", "do_resize is null"}, /* not done, as false */
+        {"preprocessor_config.json", "", "do_resize", "null", "do_resize is null"}, /* null means false */
         {"preprocessor_config.json", "", "do_rescale", "null", "do_rescale is null"},
         {"preprocessor_config.json", "", "do_normalize", "null", "do_normalize is null"},
         {"preprocessor_config.json", "", "do_center_crop", "null", "do_center_crop"},
@@ -158,8 +159,8 @@ static void transformers_takes_the_dict(void **state)
     clip_model_free(m);
 }
 
-/* The pixels of a picture whose sides are no multiples of the model's, which every flavour rounds
- * in its own way. */
+/* The pixels of a picture whose sides are not multiples of the model's: each flavour rounds them in
+ * its own way. */
 static void prepare(const char *path, float pixels[3 * 32 * 32])
 {
     static uint8_t rgb[53 * 35 * 3];
@@ -185,13 +186,13 @@ static void processors_of_transformers(void **state)
     prepare(dir, is);
     assert_memory_equal(is, should, sizeof is);
     assert_string_equal(said, "");
-    shell("cp %s/tiny-hf/preprocessor_config.json %s/", golden, dir); /* the other wins */
+    shell("cp %s/tiny-hf/preprocessor_config.json %s/", golden, dir); /* the other file counts */
     prepare(dir, is);
     assert_memory_equal(is, should, sizeof is);
     set("processor_config.json", "image_processor", "do_resize", "false");
     refused(dir, CLIP_EUNSUPPORTED, "processor_config.json: a setting that is not supported: do_resize is false");
 
-    take("tiny-hf"); /* as diffusers lays them out */
+    take("tiny-hf"); /* the layout of diffusers */
     set("preprocessor_config.json", "", "image_mean", "[0.1, 0.2, 0.3]");
     set("preprocessor_config.json", "", "resample", "2");
     shell("cd %s && mkdir image_encoder feature_extractor && mv preprocessor_config.json feature_extractor/ && "
@@ -201,7 +202,7 @@ static void processors_of_transformers(void **state)
     assert_memory_equal(is, should, sizeof is);
     assert_string_equal(said, "");
 
-    take("tiny-hf"); /* no file at all: transformers' rules, which are those of this one */
+    take("tiny-hf"); /* no file: transformers' rules, as in the file */
     prepare(dir, should);
     shell("rm %s", in_dir("preprocessor_config.json"));
     prepare(dir, is);
@@ -216,7 +217,7 @@ static void a_prefix_is_only_a_prefix(void **state)
     static const char *const prefixes[] = {"_orig_mod.", "module.", "model.", "module._orig_mod.", "what.ever.it.is."};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         clip_model_info info;
-        take("tiny-vit-eos"); /* its configuration says what shapes do not: pooling, MLP */
+        take("tiny-vit-eos"); /* its configuration says what shapes do not show: pooling, MLP */
         rewrite("open_clip_model.safetensors", prefixes[i], NULL, NULL);
         clip_model *m = loads(dir);
         clip_model_get_info(m, &info);
@@ -232,18 +233,18 @@ static void a_prefix_is_only_a_prefix(void **state)
     }
 }
 
-/* `from` becomes `to`, of the same length, in the names of the tensors. */
+/* Replaces `from` by `to`, of the same length, in the names of the tensors. */
 static void rename_tensors(const char *file, const char *from, const char *to)
 {
     shell("sed -i 's/%s/%s/g' %s", from, to, in_dir(file));
 }
 
-/* Where the names of the tensors tell no encoder, or two, the configuration says why. */
+/* If the names of the tensors show no encoder, or two, the configuration says why. */
 static void a_configuration_tells_what_names_do_not(void **state)
 {
     (void)state;
     static const char weights[] = "open_clip_model.safetensors";
-    take("tiny-vit"); /* the texts' encoder of custom_text is text.* */
+    take("tiny-vit"); /* custom_text names the text encoder text.* */
     rename_tensors(weights, "\"token_", "\"other_");
     rewrite(weights, "", "text.token_embedding.weight", NULL);
     rewrite(weights, "", "text.positional_embedding", NULL);
@@ -261,7 +262,7 @@ static void a_configuration_tells_what_names_do_not(void **state)
     refused(dir, CLIP_EUNSUPPORTED, "\"model_type\" is \"blip\"");
 }
 
-/* OpenCLIP reads texts with its HFTokenizer then. */
+/* OpenCLIP then reads texts with its HFTokenizer. */
 static void a_tokenizer_of_transformers(void **state)
 {
     (void)state;
@@ -277,7 +278,7 @@ static void a_tokenizer_of_transformers(void **state)
     }
 }
 
-/* A second set of weights, as of a moving average. */
+/* A second set of weights, such as a moving average. */
 static void twins(void **state)
 {
     (void)state;
@@ -305,12 +306,12 @@ static void a_configuration_of_something_larger(void **state)
     (void)state;
     take("tiny-hf");
     rewrite("model.safetensors", "vision_tower.", "language_model.lm_head.weight", NULL);
-    clip_model_free(loads(dir)); /* a CLIP's configuration is used, whatever else is in the file */
+    clip_model_free(loads(dir)); /* a CLIP's configuration is used, whatever else the file holds */
     assert_null(strstr(said, "told by the shapes"));
     set("config.json", "", "model_type", "\"llava\"");
     clip_model *m;
     clip_error err;
-    load(dir, &m, &err); /* told by the shapes, which are not those of a known model */
+    load(dir, &m, &err); /* from the shapes, which no known model has */
     says(said, "is of a model of type \"llava\"");
     clip_model_free(m);
     take("tiny-hf");

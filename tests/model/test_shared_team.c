@@ -1,4 +1,4 @@
-/* Contexts of one clip_team, each in its own thread, embed bit for bit what a context alone does.
+/* Contexts of one clip_team, each in its own thread, embed bit for bit like a context alone.
  * usage: test_shared_team MODEL SAMPLES      models/emoji-clip models/samples */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +66,7 @@ typedef struct caller {
     const embeddings *expected;
     clip_context *ctx;
     embeddings got;
-    int faults; /* cmocka wants its own thread */
+    int faults; /* counted here: cmocka works only in its own thread */
     pthread_t thread;
 } caller;
 

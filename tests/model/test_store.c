@@ -1,4 +1,4 @@
-/* Safetensors from hostile hands. */
+/* Safetensors files that are broken or hostile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ static const char *in_dir(const char *name)
     return path;
 }
 
-static void put(const char *name, const void *data, size_t size)
+static void write_file(const char *name, const void *data, size_t size)
 {
     FILE *f = fopen(in_dir(name), "wb");
     assert_non_null(f);
@@ -29,7 +29,7 @@ static void put(const char *name, const void *data, size_t size)
     fclose(f);
 }
 
-/* A safetensors file with this header and `data` zero bytes behind it. */
+/* A safetensors file with this header, followed by `data` zero bytes. */
 static size_t safetensors(unsigned char *out, const char *header, size_t data)
 {
     size_t n = strlen(header);
@@ -44,7 +44,7 @@ static size_t safetensors(unsigned char *out, const char *header, size_t data)
 static clip_status open_header(const char *header, size_t data, clipmdl_store *s, clip_error *err)
 {
     static unsigned char file[65536];
-    put("t.safetensors", file, safetensors(file, header, data));
+    write_file("t.safetensors", file, safetensors(file, header, data));
     return clipmdl_store_open(in_dir("t.safetensors"), s, err);
 }
 
@@ -120,12 +120,12 @@ static void every_truncation_is_an_error(void **state)
     for (size_t i = 0; i < n; i++) {
         clipmdl_store s;
         clip_error err;
-        put("cut.safetensors", file, i);
+        write_file("cut.safetensors", file, i);
         assert_int_equal(clipmdl_store_open(in_dir("cut.safetensors"), &s, &err), CLIP_EFORMAT);
     }
 }
 
-static volatile unsigned char read_all; /* so that the reading is not left out */
+static volatile unsigned char read_all; /* the compiler must not drop the reads */
 
 static void no_flipped_bit_reads_beyond(void **state)
 {
@@ -136,7 +136,7 @@ static void no_flipped_bit_reads_beyond(void **state)
         clipmdl_store s;
         clip_error err;
         file[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        put("flip.safetensors", file, n);
+        write_file("flip.safetensors", file, n);
         if (clipmdl_store_open(in_dir("flip.safetensors"), &s, &err) == CLIP_OK) {
             unsigned char sum = 0;
             for (size_t i = 0; i < s.n; i++)
@@ -163,10 +163,10 @@ static void shards_are_joined(void **state)
         "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\","
         "\"shape\":[1],\"data_offsets\":[4,8]}}",
         8);
-    put("1.safetensors", file, n);
+    write_file("1.safetensors", file, n);
     n = safetensors(file, "{\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
-    put("2.safetensors", file, n);
-    put("i.safetensors.index.json", index, strlen(index));
+    write_file("2.safetensors", file, n);
+    write_file("i.safetensors.index.json", index, strlen(index));
     assert_int_equal(clipmdl_store_open(in_dir("i.safetensors.index.json"), &s, &err), CLIP_OK);
     assert_int_equal(s.n, 3);
     assert_int_equal(s.shards, 2);
@@ -183,11 +183,11 @@ static void shards_are_joined(void **state)
         assert_int_equal(status, CLIP_ENOMEM);
     }
 
-    put("i.safetensors.index.json", escape, strlen(escape));
+    write_file("i.safetensors.index.json", escape, strlen(escape));
     assert_int_equal(clipmdl_store_open(in_dir("i.safetensors.index.json"), &s, &err), CLIP_EFORMAT);
     assert_non_null(strstr(err.message, "not a file beside the index"));
     unlink(in_dir("2.safetensors"));
-    put("i.safetensors.index.json", index, strlen(index));
+    write_file("i.safetensors.index.json", index, strlen(index));
     assert_int_equal(clipmdl_store_open(in_dir("i.safetensors.index.json"), &s, &err), CLIP_EIO);
     assert_non_null(strstr(err.message, "2.safetensors"));
 }
@@ -271,14 +271,14 @@ static void configurations_are_checked(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         clipmdl_config c;
         clip_error err = {0};
-        put("open_clip_config.json", cases[i].json, strlen(cases[i].json));
+        write_file("open_clip_config.json", cases[i].json, strlen(cases[i].json));
         assert_int_equal(read_openclip(&c, &err), cases[i].status);
         if (!strstr(err.message, cases[i].says))
             fail_msg("case %zu: \"%s\" does not say \"%s\"", i, err.message, cases[i].says);
     }
 }
 
-/* Bare files whose shapes are a CLIP's, but for what would break the forward. */
+/* Bare files with the shapes of a CLIP, except one that would break the forward. */
 static void shapes_of_no_clip_are_refused(void **state)
 {
     (void)state;
@@ -326,7 +326,7 @@ static void shapes_of_no_clip_are_refused(void **state)
     }
 }
 
-/* A bare vision encoder does not say how many heads it has: those of the known model of its
+/* A bare vision encoder does not say how many heads it has: as many as the known model of its
  * width. */
 static void heads_are_those_of_known_models(void **state)
 {
@@ -368,7 +368,7 @@ static void g14_has_its_odd_mlp(void **state)
         "\"heads\":16,\"layers\":24}}}";
     clipmdl_config c;
     clip_error err;
-    put("open_clip_config.json", json, strlen(json));
+    write_file("open_clip_config.json", json, strlen(json));
     assert_int_equal(read_openclip(&c, &err), CLIP_OK);
     assert_int_equal(c.vision.mlp, 6144);
     assert_int_equal(c.vision.heads, 16);

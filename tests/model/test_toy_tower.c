@@ -1,6 +1,5 @@
-/* A third tower, added by one row and put into a configuration, is encoded and trained without a
- * change elsewhere. Then the choices that configurations have: every gradient against
- * differences. */
+/* A third tower, added by one row and chosen by a configuration, is encoded and trained without a
+ * change elsewhere. Then every choice of a configuration: gradients against differences. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,7 +74,7 @@ static void toy_layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, c
     acts->own = v;
     v = v ? v : &measured;
     (void)k;
-    (void)tape; /* backward needs the mean, which is there anyway */
+    (void)tape; /* backward needs only the mean, which is kept without a tape */
     v->patches = CLIPB_NEW(a, float, in->N * t->tokens * patch_width(m));
     v->mean = acts->pooled = CLIPB_NEW(a, float, in->N * patch_width(m));
     v->off = CLIPB_NEW(a, int32_t, in->N + 1);
@@ -272,17 +271,17 @@ static void it_has_nothing_to_leave_out_or_unlock(void **state)
     cliptrn_net_free(&n);
 }
 
-/* Along the gradient of each parameter the loss changes as the gradient says. */
+/* The loss changes along each parameter's gradient as the gradient says. */
 static void check_gradients(const clipmdl_config *c, const cliptrn_net_options *opt, const char *what)
 {
     cliptrn_net n;
     net_open(&n, c, opt);
     clipb_rng r = clipb_rng_at(11, CLIPB_RNG_INIT, 1, 0);
-    for (size_t i = 0; i < n.params.count; i++) /* nothing is 0 or 1 by chance */
+    for (size_t i = 0; i < n.params.count; i++) /* no weight is 0 or 1 */
         n.w[i] += 0.1f * clipb_rng_normal(&r);
     loss_of(&n);
     float *g = malloc(n.params.count * sizeof *g), *w = malloc(n.params.count * sizeof *w);
-    for (size_t i = 0; i < n.params.n; i++) { /* between parameters there is room that nobody writes */
+    for (size_t i = 0; i < n.params.n; i++) { /* gaps between parameters are unused */
         const clipmdl_param *p = &n.params.param[i];
         memcpy(g + p->at, n.g + p->at, p->count * sizeof *g);
         memcpy(w + p->at, n.w + p->at, p->count * sizeof *w);
@@ -293,7 +292,7 @@ static void check_gradients(const clipmdl_config *c, const cliptrn_net_options *
         for (size_t j = p->at; j < p->at + p->count; j++)
             norm += (double)g[j] * (double)g[j];
         norm = sqrt(norm);
-        const double h = norm > 2 ? 0.02 / norm : 1e-2; /* steep is curved */
+        const double h = norm > 2 ? 0.02 / norm : 1e-2; /* a steep loss is also curved */
         double change = 0;
         for (int side = -1; side <= 1; side += 2) {
             for (size_t j = p->at; j < p->at + p->count && norm > 0; j++)
@@ -301,7 +300,7 @@ static void check_gradients(const clipmdl_config *c, const cliptrn_net_options *
             change += side * loss_of(&n);
         }
         memcpy(n.w + p->at, w + p->at, p->count * sizeof *w);
-        const double is = change / (2 * h), noise = 2e-6 / h; /* of a loss in f32 */
+        const double is = change / (2 * h), noise = 2e-6 / h; /* the noise of a loss in f32 */
         if (!(fabs(is - norm) <= 2e-2 * norm + noise))
             fail_msg("%s: along %s the loss changes by %g, not by %g", what, p->name, is, norm);
     }

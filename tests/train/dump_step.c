@@ -1,7 +1,8 @@
-/* The loss of a batch and its gradient at a checkpoint's weights, as a file: tools/gradients.py
- * compares it with PyTorch's. usage: dump_step DIRECTORY BATCH.safetensors clip|siglip
- * OUT.safetensors OUT has `loss`, under the name of every parameter its gradient, and under the
- * names of running statistics their values after the step. */
+/* The loss of a batch and its gradient at a checkpoint's weights, as a file that tools/gradients.py
+ * compares with PyTorch's.
+ * usage: dump_step DIRECTORY BATCH.safetensors clip|siglip OUT.safetensors
+ * OUT has `loss`, the gradient of every parameter under the parameter's name, and the running
+ * statistics after the step under theirs. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,8 @@
-/* Training steps from a checkpoint's weights on batches that are given: tools/trajectory.py
- * compares them with PyTorch's. usage: run_steps DIRECTORY PAIRS.safetensors BATCH LR WARMUP PAIRS
- * is as batch.safetensors, of all batches one after the other. A line of JSON a step; logit_scale
- * is the parameter after it. */
+/* Training steps from a checkpoint's weights on given batches: tools/trajectory.py compares them
+ * with PyTorch's.
+ * usage: run_steps DIRECTORY PAIRS.safetensors BATCH LR WARMUP
+ * PAIRS has the form of batch.safetensors, with all batches one after the other. Prints a line of
+ * JSON for each step; logit_scale is the parameter after the step. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include "step.h"
 #include "train/optimizer.h"
 
-static clip_status run(step *s, cliptrn_optimizer *o, int B)
+static clip_status train(step *s, cliptrn_optimizer *o, int B)
 {
     const size_t S = (size_t)s->net.config.vision.image_size;
     for (int i = 0; (i + 1) * B <= s->batch.N; i++) {
@@ -52,7 +53,7 @@ int main(int argc, char **argv)
     if (r == CLIP_OK)
         r = cliptrn_optimizer_init(&o, &opt, &s.net.params);
     if (r == CLIP_OK)
-        r = run(&s, &o, B);
+        r = train(&s, &o, B);
     if (r < 0)
         fprintf(stderr, "run_steps: %s\n", err.message);
     cliptrn_optimizer_free(&o);

@@ -25,8 +25,7 @@ static clip_status weights(step *s, const char *dir, const cliptrn_net_options *
     return r;
 }
 
-/* A copy, since what the store gives has no alignment. NULL where it is missing or has another
- * type. */
+/* A copy, because the store's data may be unaligned. NULL if it is missing or has another type. */
 static void *copy(const clipmdl_store *s, const char *name, const char *dtype, size_t *bytes)
 {
     const clipmdl_tensor *t = clipmdl_store_find(s, name);
@@ -37,7 +36,7 @@ static void *copy(const clipmdl_store *s, const char *name, const char *dtype, s
     return p;
 }
 
-/* F32, or U8 with (byte - 128) / 64 in it. NULL where there are none; *n: how many. */
+/* The pixels: F32, or U8 that holds (byte - 128) / 64. NULL if there are none. *n: how many. */
 static float *pixels_of(const clipmdl_store *s, size_t *n)
 {
     float *pixels = copy(s, "pixels", "F32", n);

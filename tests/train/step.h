@@ -1,5 +1,5 @@
-/* step.h: what a gradient is taken of: a checkpoint directory of OpenCLIP, and a batch.safetensors
- * as tools/dump_gradients.py writes it. */
+/* step.h: the input of a gradient: a checkpoint directory of OpenCLIP, and a batch.safetensors as
+ * tools/dump_gradients.py writes it. */
 #ifndef TEST_STEP_H
 #define TEST_STEP_H
 
@@ -12,8 +12,7 @@ typedef struct step {
     int32_t *ids, *off;
 } step;
 
-/* step_open(): s becomes the net with the checkpoint's weights, and the batch. Close it also after
- * an error. */
+/* step_open(): load the checkpoint's weights and the batch. Close it even after an error. */
 clip_status step_open(step *s, const char *dir, const char *batch, const cliptrn_net_options *opt, int threads,
                       clip_error *err);
 void step_close(step *s);

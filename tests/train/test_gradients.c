@@ -12,9 +12,9 @@
 
 #include "step.h"
 
-#define LARGEST_ERROR 1e-4 /* norm of the difference / norm, of each parameter: what the issue of training asks */
+#define LARGEST_ERROR 1e-4 /* norm of the difference / norm, of each parameter */
 #define CHUNKS_ERROR 1e-5
-/* Some gradients are 0, but for rounding. None counts as less than this share of the whole. */
+/* Some gradients are 0 except for rounding. A norm counts as at least this share of the whole. */
 #define FLOOR 5e-4
 
 static const char *golden;
@@ -71,7 +71,7 @@ static double norm_of_all(const cliptrn_net *n, const float *g)
     return sqrt(sum);
 }
 
-/* The worst of the parameters that are trained, or of the running statistics. */
+/* The largest error among the trained parameters, or among the running statistics. */
 typedef struct worst {
     double error;
     const char *name;
@@ -103,8 +103,8 @@ static void close_to(const cliptrn_net *n, const float *is, const float *should,
         fail_msg("%s: %s is off by %.3g of its norm", what, w.name, w.error);
 }
 
-/* The golden numbers, laid out as the parameters; free() it. Nothing may be left over on either
- * side. */
+/* The golden numbers, laid out like the parameters; free() them. Both sides must have the same
+ * parameters. */
 static float *should_be(const cliptrn_net *n, cliptrn_loss_kind loss, float *value)
 {
     clipmdl_store store;
@@ -176,7 +176,7 @@ static void chunks_equal_the_whole(void **state)
     step whole;
     open_step(&whole, &(cliptrn_net_options){.freeze_bn = true}, 2);
     double loss = gradient(&whole);
-    for (int chunk = 1; chunk <= 5; chunk++) { /* of 6, so that the last may be smaller */
+    for (int chunk = 1; chunk <= 5; chunk++) { /* of a batch of 6: the last chunk may be smaller */
         step s;
         open_step(&s, &(cliptrn_net_options){.freeze_bn = true, .chunk = chunk}, 2);
         assert_true(fabs(gradient(&s) - loss) <= 1e-6 * loss);
@@ -186,7 +186,7 @@ static void chunks_equal_the_whole(void **state)
     step_close(&whole);
 }
 
-/* What is not locked has the gradient it has without, whatever tape it is written over. */
+/* Parameters that are not locked have the same gradient with and without locks. */
 static void locks_change_no_gradient(void **state)
 {
     (void)state;
@@ -204,7 +204,7 @@ static void locks_change_no_gradient(void **state)
                                              .text_unlocked = unlocked},
                       1);
             gradient(&s);
-            if (vit || which == 1) /* a locked ResNet is in eval() mode: another function */
+            if (vit || which == 1) /* a locked ResNet is in eval() mode, another function */
                 close_to(&s.net, s.net.g, whole.net.g, false, CHUNKS_ERROR, "unlocked");
             step_close(&s);
         }

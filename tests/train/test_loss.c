@@ -1,5 +1,5 @@
-/* The losses and their gradients against the formulas in double, at sizes around a piece of
- * columns; the learning rates of every schedule. */
+/* The losses and their gradients against the formulas in double, at batch sizes around a piece of
+ * columns. The learning rates of every schedule. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +30,7 @@ static void unit_rows(float *x, int N, clipb_rng *r)
     }
 }
 
-/* log of the sum of exponentials of n numbers `step` apart. */
+/* log of the sum of exponentials of n numbers, `step` apart. */
 static double lse(const double *z, int n, int step)
 {
     double most = z[0], sum = 0;
@@ -41,7 +41,7 @@ static double lse(const double *z, int n, int step)
     return most + log(sum);
 }
 
-/* The loss, and dZ in the place of Z. */
+/* The loss. dZ replaces Z. */
 static double infonce(double *z, int N)
 {
     double *row = calloc((size_t)N, sizeof *row), *column = calloc((size_t)N, sizeof *column), loss = 0;
@@ -138,7 +138,7 @@ static void losses_equal_their_formulas(void **state)
             losses_equal_their_formulas_for(sizes[i], (cliptrn_loss_kind)kind);
 }
 
-/* open_clip_train/scheduler.py, worked out by hand. */
+/* open_clip_train/scheduler.py, computed by hand. */
 static void learning_rates(void **state)
 {
     const cliptrn_optimizer_options cosine = {.lr = 2, .schedule = CLIPTRN_COSINE, .warmup = 4, .steps = 12};

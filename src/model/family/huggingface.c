@@ -1,5 +1,6 @@
-/* Hugging Face's layout: transformers' CLIPModel, and its encoders alone, as transformers and
- * diffusers save them. config.json, vision_model.encoder.layers.N., projections used as x @ W.T. */
+/* huggingface.c: Hugging Face's layout: transformers' CLIPModel, and its encoders alone, as
+ * transformers and diffusers save them. config.json, vision_model.encoder.layers.N., projections
+ * used as x @ W.T. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +18,13 @@ typedef struct rule {
     const char *openclip, *huggingface;
 } rule;
 
-/* Beginnings of names: the first that fits, so the longer ones first. */
+/* Beginnings of names. The first that fits counts, so longer ones come first. */
 static const rule tower_rules[] = {
     {"visual.transformer.resblocks.", "vision_model.encoder.layers."},
     {"visual.class_embedding", "vision_model.embeddings.class_embedding"},
     {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight"},
     {"visual.conv1.", "vision_model.embeddings.patch_embedding."},
-    {"visual.ln_pre.", "vision_model.pre_layrnorm."}, /* spelled so by transformers */
+    {"visual.ln_pre.", "vision_model.pre_layrnorm."}, /* transformers' own spelling */
     {"visual.ln_post.", "vision_model.post_layernorm."},
     {"visual.proj", "visual_projection.weight"},
     {"transformer.resblocks.", "text_model.encoder.layers."},
@@ -34,7 +35,7 @@ static const rule tower_rules[] = {
     {"logit_scale", "logit_scale"},
 };
 
-/* Behind "resblocks.N.". */
+/* The rest of a name after "resblocks.N.". */
 static const rule blocks[] = {
     {"ln_1.", "layer_norm1."},
     {"ln_2.", "layer_norm2."},
@@ -44,7 +45,7 @@ static const rule blocks[] = {
     {"mlp.c_proj.", "mlp.fc2."},
 };
 
-/* Translate the beginning of `name`; *rest is what follows it. */
+/* Translate the beginning of `name`. *rest: the part after it. */
 static const char *begin(const rule *r, size_t n, const char *name, const char **rest)
 {
     for (size_t i = 0; i < n; i++)
@@ -68,7 +69,7 @@ static void translate(const char *name, char *out, size_t size)
     }
 }
 
-/* One encoder alone, as transformers 5 saves it: the same without vision_model. or text_model. */
+/* One encoder alone, as transformers 5 saves it: without vision_model. or text_model. */
 static void translate_alone(const char *name, char *out, size_t size)
 {
     translate(name, out, size);
@@ -97,7 +98,7 @@ static const clipmdl_beginning beginnings_alone[] = {
     {"text_projection", CLIP_TOWER_TEXT},  {0}};
 
 /* Hugging Face's default is QuickGELU. The largest of OpenAI's models is ViT-L: 1024 wide, with
- * texts of 768. What is wider is OpenCLIP's, whoever has named its tensors, and GELU. */
+ * texts of 768. Wider models are OpenCLIP's, in any layout, and use GELU. */
 static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
 {
     (void)s;
@@ -166,7 +167,7 @@ static const clipmdl_settings vision_alone_settings = {
 
 static const clipmdl_settings sides = {.known = "shortest_edge height width",
                                        .off = "longest_edge max_height max_width min_pixels max_pixels"};
-/* Where do_resize and the like are null, CLIPImageProcessor does not do it. */
+/* If do_resize and the like are null, CLIPImageProcessor skips the step. */
 static const clipmdl_settings preprocessor = {
     .null_counts = true,
     .known = "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size "
@@ -243,13 +244,12 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
     TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
     TRY(clipb_json_int(o, "eos_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->eos_id, r->file, r->err));
-    /* transformers: configurations from before the end token was right say 2, and mean the largest
-     * id */
+    /* transformers: configurations with eos_token_id 2 are older and mean the largest id */
     t->pooling = t->eos_id == 2 ? CLIPNN_POOL_ARGMAX : CLIPNN_POOL_EOS;
     return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
 }
 
-/* The settings of a tower. Where there is an object KEY_dict, transformers takes that instead. */
+/* The settings of a tower. If there is an object KEY_dict, transformers takes that one. */
 static const cJSON *find_tower(const cJSON *root, const char *key)
 {
     char dict[32];
@@ -258,8 +258,8 @@ static const cJSON *find_tower(const cJSON *root, const char *key)
     return cJSON_IsObject(o) ? o : cJSON_GetObjectItemCaseSensitive(root, key);
 }
 
-/* An encoder alone (CLIPTextModel, CLIPVisionModel, and either "WithProjection") has its settings
- * at the top. */
+/* An encoder alone (CLIPTextModel, CLIPVisionModel, with or without "WithProjection") has its
+ * settings at the top. */
 static clip_status read_alone(const clipmdl_reader *r, const cJSON *root, int tower, const char *key, clipmdl_config *c)
 {
     const cJSON *o = find_tower(root, key);
@@ -374,7 +374,7 @@ clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const char *path
     return s;
 }
 
-/* "image_processor" of processor_config.json, where it is there, else preprocessor_config.json. */
+/* "image_processor" of processor_config.json if present, otherwise preprocessor_config.json. */
 static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
 {
     static const struct {
@@ -392,7 +392,7 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return s;
 }
 
-/* Where no tokenizer says another, texts are padded with the end token. */
+/* If the tokenizer gives no pad token, texts are padded with the end token. */
 static int pad_id(const clipmdl_text_config *t)
 {
     return t->pooling == CLIPNN_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id : t->vocab_size - 1;
@@ -400,8 +400,8 @@ static int pad_id(const clipmdl_text_config *t)
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* transformers pools at the first end token; where it is said to be 2, at the first of the largest
- * ids. */
+/* transformers pools at the first end token. If eos_token_id is 2, it pools at the first of the
+ * largest ids. */
 static clip_status end_token(const clipmdl_text_config *t, const clipmdl_recipe *r, int *out, clip_error *err)
 {
     if (t->pooling == CLIPNN_POOL_EOS && t->eos_id == 2 && t->vocab_size > 3)
@@ -423,7 +423,7 @@ static void put_tower(FILE *f, const char *name, int width, int heads, int layer
     fprintf(f, ",\n    \"projection_dim\": %d,\n", embed_dim);
 }
 
-/* Choices that this layout has no words for are refused. */
+/* Refuses choices that this layout cannot express. */
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
     const bool text = clipmdl_is_plain_text(&c->text);
@@ -486,7 +486,7 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
     return clipmdl_put_file(dir, "preprocessor_config.json", c, r, err, put_preprocessor);
 }
 
-/* Both rows have these. */
+/* Common to both rows. */
 #define SHARED                                                                                                         \
     .name = "Hugging Face", .splits = true, .config_file = "config.json", .model_type = "clip",                        \
     .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                          \

@@ -1,5 +1,6 @@
-/* OpenCLIP's layout, which is OpenAI's: open_clip_config.json, visual.transformer.resblocks.N. and
- * projections that are used as x @ W. The code speaks these names. */
+/* openclip.c: OpenCLIP's layout, which is OpenAI's: open_clip_config.json,
+ * visual.transformer.resblocks.N. and projections that are used as x @ W. The code uses these
+ * names. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@
 
 static void translate(const char *name, char *out, size_t size) { snprintf(out, size, "%s", name); }
 
-/* These names are short, and other programs use them too: a text encoder has both of the second. */
+/* These names are short and occur in other programs. A text encoder must have both of the second
+ * mark. */
 static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IMAGE},
                                      {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
                                      {0}};
@@ -25,9 +27,9 @@ static const clipmdl_beginning beginnings[] = {
 
 #define LONGCLIP_KEPT 20
 
-/* Long-CLIP (Zhang et al. 2024, arXiv:2403.15378) keeps its positional embeddings in two tables of
- * one size: the first 20 rows count of positional_embedding, which stays as it is in training, and
- * the rest of positional_embedding_res. They become one. */
+/* Long-CLIP (Zhang et al. 2024, arXiv:2403.15378) has two tables of positional embeddings of one
+ * size. positional_embedding, fixed in training, gives the first 20 rows; positional_embedding_res
+ * gives the other rows. They are joined into one. */
 static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip_error *err)
 {
     char name[CLIPMDL_MAX_NAME];
@@ -54,8 +56,8 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
     return CLIP_OK;
 }
 
-/* OpenAI's own files, and Long-CLIP's, which are made from them, are QuickGELU; OpenCLIP's models
- * mostly GELU. OpenAI's carry their sizes as tensors. */
+/* OpenAI's own files use QuickGELU, and so do Long-CLIP's, which are made from them. OpenCLIP's
+ * models mostly use GELU. OpenAI's files carry their sizes as tensors. */
 static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
 {
     char sizes[CLIPMDL_MAX_NAME], longclip[CLIPMDL_MAX_NAME];
@@ -84,7 +86,7 @@ static const clipmdl_settings_part kwargs_parts[] = {{"act_kwargs", &act_kwargs}
 #define PLAIN_BLOCKS                                                                                                   \
     {"ls_init_value", "null"}, { "block_type", "default" }
 
-/* final_ln_after_pool: one token is pooled, so its norm is the same before and after. */
+/* final_ln_after_pool: one token is pooled, so the norm gives the same before and after. */
 static const clipmdl_settings vision_cfg = {
     .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
              "attn_pooler_queries "
@@ -110,8 +112,8 @@ static const clipmdl_settings model_cfg = {
     .parts = (const clipmdl_settings_part[]){{"vision_cfg", &vision_cfg}, {"text_cfg", &text_cfg}, {0}},
 };
 
-/* interpolation "random" is for training: OpenCLIP evaluates with bicubic. size is the model's,
- * whatever it says. */
+/* interpolation "random" is for training: OpenCLIP evaluates with bicubic. The value of size is
+ * ignored: it is the model's. */
 static const clipmdl_settings preprocess_cfg = {
     .lenient = true,
     .known = "size mean std fill_color background",
@@ -270,7 +272,7 @@ clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_
 {
     cJSON *root;
     TRY(clipb_json_read(path, MOST_CONFIG, &root, err));
-    clip_status s = check_settings(&(clipmdl_reader){.file = path, .err = err}, root); /* warned of before */
+    clip_status s = check_settings(&(clipmdl_reader){.file = path, .err = err}, root); /* warned before */
     if (s == CLIP_OK)
         s = read_pictures(root, out, path, err);
     cJSON_Delete(root);
@@ -280,7 +282,7 @@ clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_
 static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
 {
     char *path = clipb_path_join(dir, "open_clip_config.json");
-    (void)size; /* the model's, whatever the file says */
+    (void)size; /* the model's size counts, whatever the file says */
     if (!path)
         return CLIP_ENOMEM;
     *found = clipb_is_file(path);
@@ -297,10 +299,10 @@ static int pad_id(const clipmdl_text_config *t)
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* OpenCLIP's defaults are left out. */
+/* Leaves out OpenCLIP's defaults. */
 static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
 {
-    if (mlp != 4 * width) { /* mlp is int(width * mlp_ratio): where the quotient falls short, half a step more */
+    if (mlp != 4 * width) { /* mlp is int(width * mlp_ratio): if the quotient rounds down, half a step more */
         const double ratio = (double)mlp / width;
         fprintf(f, ",\n      \"mlp_ratio\": %.17g", (int)(width * ratio) == mlp ? ratio : (mlp + 0.5) / width);
     }
@@ -333,16 +335,16 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
             "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n"
             "      \"heads\": %d,\n      \"layers\": %d",
             t->context_length, t->vocab_size, t->width, t->heads, t->layers);
-    /* Where the end token is the largest id, the first of the largest ids is the first of these. */
+    /* If the end token is the largest id, pooling at the first largest id is the same. */
     if (t->pooling == CLIPNN_POOL_EOS && t->eos_id != t->vocab_size - 1)
         fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
-    if (r->own_tokenizer) /* OpenCLIP looks for it in this directory */
+    if (r->own_tokenizer) /* OpenCLIP looks for the tokenizer in this directory */
         fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
     put_mlp_and_eps(f, t->mlp, t->width, t->eps);
     fputs("\n    }\n", f);
 }
 
-/* Choices that this layout has no words for are refused. */
+/* Refuses choices that this layout cannot express. */
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
     const bool text = clipmdl_is_plain_text(&c->text);

@@ -1,4 +1,4 @@
-/* What the readers and writers of the families' files share. */
+/* words.c: common functions for reading and writing the families' files. */
 #include "model/family/words.h"
 
 #include <stdlib.h>
@@ -28,7 +28,7 @@ clip_status clipmdl_json_object(const clipmdl_reader *r, const cJSON *o, const c
     return CLIP_OK;
 }
 
-/* Three numbers, or one for all. */
+/* Three numbers, or one for all three. */
 clip_status clipmdl_json_triple(const cJSON *o, const char *key, double lo, double hi, double out[3], const char *file,
                                 clip_error *err)
 {
@@ -71,8 +71,8 @@ clip_status clipmdl_json_statistics(const cJSON *o, const char *mean, const char
     return CLIP_OK;
 }
 
-/* "background": "#rrggbb", our own key in both layouts; the peers pass over it and drop
- * transparency. */
+/* "background": "#rrggbb", a key of clip.c in both layouts. OpenCLIP and transformers ignore it and
+ * drop transparency. */
 clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const char *file, clip_error *err)
 {
     const char *text = "drop";
@@ -83,7 +83,7 @@ clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const cha
     return CLIP_OK;
 }
 
-/* The shortest digits that are read as this float again. */
+/* The fewest digits that read back as the same float. */
 void clipmdl_put_float(FILE *f, double v)
 {
     char digits[32];
