@@ -13,6 +13,28 @@ const clipmdl_family *const *clipmdl_families(int *n)
     return families;
 }
 
+/* Part of the rows in `whole`, which names alternatives: "attn.{q,k,v}_proj.weight". */
+static int split(const char *whole, const char *open, int64_t first, int64_t rows, int64_t total, clipmdl_part *part)
+{
+    const char *close = strchr(open, '}');
+    const int64_t third = total / 3;
+    int64_t at = 0;
+    int n = 0;
+    for (const char *word = open + 1, *end; word < close && n < CLIPMDL_MAX_PARTS; word = end + 1) {
+        end = word + strcspn(word, ",}");
+        const bool last = end == close;
+        const int64_t has = last ? total - at : third; /* of the parameter's rows, from `at` on */
+        const int64_t from = first > at ? first : at, to = first + rows < at + has ? first + rows : at + has;
+        if (from < to) {
+            part[n] = (clipmdl_part){.first = from - at, .rows = to - from, .total = has};
+            snprintf(part[n++].name, CLIPMDL_MAX_NAME, "%.*s%.*s%s", (int)(open - whole), whole, (int)(end - word), word,
+                     close + 1);
+        }
+        at += has;
+    }
+    return n;
+}
+
 int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,
                   int64_t total, clipmdl_part *part)
 {
@@ -20,20 +42,12 @@ int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *
     const size_t before = strlen(prefix);
     memcpy(whole, prefix, before);
     family->translate(name, whole + before, sizeof whole - before);
-    const char *in_proj = strstr(whole + before, "in_proj_"); /* after any prefix */
-    if (!in_proj || !(family->splits || strstr(name, "attnpool."))) {
-        part[0] = (clipmdl_part){.first = first, .rows = rows, .total = total};
-        memcpy(part[0].name, whole, sizeof whole);
-        return 1;
-    }
-    const int64_t third = total / 3;
-    int n = 0;
-    for (int64_t i = first / third; i < (first + rows) / third; i++, n++) {
-        part[n] = (clipmdl_part){.first = 0, .rows = third, .total = third};
-        snprintf(part[n].name, CLIPMDL_MAX_NAME, "%.*s%c_proj.%.32s", (int)(in_proj - whole), whole, "qkv"[i],
-                 in_proj + strlen("in_proj_"));
-    }
-    return n;
+    const char *open = strchr(whole + before, '{'); /* whatever the prefix says */
+    if (open)
+        return split(whole, open, first, rows, total, part);
+    part[0] = (clipmdl_part){.first = first, .rows = rows, .total = total};
+    memcpy(part[0].name, whole, sizeof whole);
+    return 1;
 }
 
 /* ---- Finding --------------------------------------------------------------------------------- */

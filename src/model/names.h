@@ -14,9 +14,9 @@ typedef struct clipmdl_part {
 #define CLIPMDL_MAX_PARTS 3
 
 /* clipmdl_parts(): where a file has the rows first .. first+rows of the parameter `name`, which has
- * `total` rows. "in_proj" is the query, key and value projections, one below the other. It is one
- * tensor in OpenCLIP's Transformers, and three in Hugging Face's and in every attention pool. If it
- * is three, first and rows are multiples of total/3.
+ * `total` rows. "in_proj" is the query, key and value projections, one below the other, which are
+ * one tensor in OpenCLIP's Transformers and three in Hugging Face's. The tensors that a range of
+ * rows touches are all in it.
  * part  out  [CLIPMDL_MAX_PARTS]
  * @return: how many parts. */
 int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,

@@ -210,7 +210,7 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, co
             return clipb_fail(err, CLIP_ENOTFINITE, s->file, "tensor '%s' holds NaN or infinity", t->name);
         clipk_type type;
         clipmdl_tensor_type(t, &type);
-        const size_t count = q->count / (size_t)n;
+        const size_t count = q->count / (size_t)rows * (size_t)part[i].rows;
         float *as_it_is = turned ? malloc(count * sizeof(float)) : to;
         if (!as_it_is)
             return clipb_nomem(err, s->file);

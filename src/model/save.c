@@ -60,7 +60,8 @@ static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const fl
     TRY(clipb_grow((void **)&a->array, &a->capacity, a->n + (size_t)n, sizeof *a->array));
     for (int i = 0; i < n; i++) {
         clipmdl_array *t = &a->array[a->n++];
-        *t = (clipmdl_array){.type = type, .ndim = q->ndim, .data = data + (size_t)i * (q->count / (size_t)n)};
+        *t = (clipmdl_array){.type = type, .ndim = q->ndim, .data = data};
+        data += q->count / (size_t)rows * (size_t)part[i].rows;
         memcpy(t->name, part[i].name, sizeof t->name);
         memcpy(t->dim, q->dim, sizeof t->dim);
         if (n > 1)

@@ -53,9 +53,10 @@ typedef struct clipmdl_family {
     /* ---- Tensors */
     const clipmdl_mark *marks;           /* ends with {0} */
     const clipmdl_beginning *beginnings; /* ends with {0} */
-    /* From a parameter's name in the code, which is OpenCLIP's, to its name in the file. */
+    /* From a parameter's name in the code, which is OpenCLIP's, to its name in the file. "{q,k,v}" in
+     * it stands for several tensors, one below the other in the parameter: each has a third of the
+     * rows, and the last one the rest. */
     void (*translate)(const char *name, char *out, size_t size);
-    bool splits;     /* in_proj is three tensors everywhere; otherwise only in attention pools */
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */
     clip_status (*prepare)(clipmdl_store *s, const clipmdl_found *f, clip_error *err);

@@ -14,59 +14,36 @@
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-typedef struct rule {
-    const char *openclip, *huggingface;
-} rule;
-
-/* Beginnings of names. The first that fits counts, so longer ones come first. */
-static const rule tower_rules[] = {
-    {"visual.transformer.resblocks.", "vision_model.encoder.layers."},
-    {"visual.class_embedding", "vision_model.embeddings.class_embedding"},
-    {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight"},
-    {"visual.conv1.", "vision_model.embeddings.patch_embedding."},
-    {"visual.ln_pre.", "vision_model.pre_layrnorm."}, /* transformers' own spelling */
-    {"visual.ln_post.", "vision_model.post_layernorm."},
-    {"visual.proj", "visual_projection.weight"},
-    {"transformer.resblocks.", "text_model.encoder.layers."},
-    {"token_embedding.", "text_model.embeddings.token_embedding."},
-    {"positional_embedding", "text_model.embeddings.position_embedding.weight"},
-    {"ln_final.", "text_model.final_layer_norm."},
-    {"text_projection", "text_projection.weight"},
-    {"logit_scale", "logit_scale"},
+static const clipmdl_rename blocks[] = {
+    {"ln_1.", "layer_norm1.", NULL},
+    {"ln_2.", "layer_norm2.", NULL},
+    {"attn.out_proj.", "self_attn.out_proj.", NULL},
+    {"attn.in_proj_", "self_attn.{q,k,v}_proj.", NULL},
+    {"mlp.c_fc.", "mlp.fc1.", NULL},
+    {"mlp.c_proj.", "mlp.fc2.", NULL},
+    {0},
 };
 
-/* The rest of a name after "resblocks.N.". */
-static const rule blocks[] = {
-    {"ln_1.", "layer_norm1."},
-    {"ln_2.", "layer_norm2."},
-    {"attn.out_proj.", "self_attn.out_proj."},
-    {"attn.in_proj_", "self_attn.in_proj_"},
-    {"mlp.c_fc.", "mlp.fc1."},
-    {"mlp.c_proj.", "mlp.fc2."},
+/* The longer ones first. */
+static const clipmdl_rename names[] = {
+    {"visual.transformer.resblocks.", "vision_model.encoder.layers.", blocks},
+    {"visual.class_embedding", "vision_model.embeddings.class_embedding", NULL},
+    {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight", NULL},
+    {"visual.conv1.", "vision_model.embeddings.patch_embedding.", NULL},
+    {"visual.ln_pre.", "vision_model.pre_layrnorm.", NULL}, /* transformers spells it so */
+    {"visual.ln_post.", "vision_model.post_layernorm.", NULL},
+    {"visual.proj", "visual_projection.weight", NULL},
+    {"transformer.resblocks.", "text_model.encoder.layers.", blocks},
+    {"token_embedding.", "text_model.embeddings.token_embedding.", NULL},
+    {"positional_embedding", "text_model.embeddings.position_embedding.weight", NULL},
+    {"ln_final.", "text_model.final_layer_norm.", NULL},
+    {"text_projection", "text_projection.weight", NULL},
+    {0},
 };
-
-/* Translate the beginning of `name`. *rest: the part after it. */
-static const char *begin(const rule *r, size_t n, const char *name, const char **rest)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strncmp(name, r[i].openclip, strlen(r[i].openclip)) == 0) {
-            *rest = name + strlen(r[i].openclip);
-            return r[i].huggingface;
-        }
-    *rest = name;
-    return "";
-}
 
 static void translate(const char *name, char *out, size_t size)
 {
-    const char *rest, *tower = begin(tower_rules, sizeof tower_rules / sizeof *tower_rules, name, &rest);
-    int layer = 0, digits = 0;
-    if (strstr(tower, "layers.") && sscanf(rest, "%d.%n", &layer, &digits) == 1 && digits > 0) {
-        const char *block = begin(blocks, sizeof blocks / sizeof *blocks, rest + digits, &rest);
-        snprintf(out, size, "%s%d.%s%s", tower, layer, block, rest);
-    } else {
-        snprintf(out, size, "%s%s", tower, rest);
-    }
+    clipmdl_rename_by(names, name, out, size);
 }
 
 /* One encoder alone, as transformers 5 saves it: without vision_model. or text_model. */
@@ -488,7 +465,7 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 
 /* Common to both rows. */
 #define SHARED                                                                                                         \
-    .name = "Hugging Face", .splits = true, .config_file = "config.json", .model_type = "clip",                        \
+    .name = "Hugging Face", .config_file = "config.json", .model_type = "clip",                        \
     .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                          \
     .preprocessor = PREPROCESSOR, .rounding = "huggingface", .read_recipe = read_recipe,                               \
     .weights_file = "model.safetensors", .save = save, .auto_tokenizer = true,                                         \

@@ -12,7 +12,12 @@
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-static void translate(const char *name, char *out, size_t size) { snprintf(out, size, "%s", name); }
+static const clipmdl_rename names[] = {
+    {"visual.attnpool.in_proj_", "visual.attnpool.{q,k,v}_proj.", NULL},
+    {0},
+};
+
+static void translate(const char *name, char *out, size_t size) { clipmdl_rename_by(names, name, out, size); }
 
 /* These names are short and occur in other programs. A text encoder must have both of the second
  * mark. */

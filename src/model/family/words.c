@@ -83,6 +83,31 @@ clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const cha
     return CLIP_OK;
 }
 
+static const clipmdl_rename *find_rule(const clipmdl_rename *rules, const char *name)
+{
+    while (rules->ours && strncmp(name, rules->ours, strlen(rules->ours)) != 0)
+        rules++;
+    return rules->ours ? rules : NULL;
+}
+
+void clipmdl_rename_by(const clipmdl_rename *rules, const char *name, char *out, size_t size)
+{
+    const clipmdl_rename *r = find_rule(rules, name);
+    if (!r) {
+        snprintf(out, size, "%s", name);
+        return;
+    }
+    const char *rest = name + strlen(r->ours);
+    int layer = 0, digits = 0;
+    if (!r->inside || sscanf(rest, "%d.%n", &layer, &digits) != 1 || digits == 0) {
+        snprintf(out, size, "%s%s", r->theirs, rest);
+        return;
+    }
+    const clipmdl_rename *in = find_rule(r->inside, rest + digits);
+    snprintf(out, size, "%s%.*s%s%s", r->theirs, digits, rest, in ? in->theirs : "",
+             rest + digits + (in ? strlen(in->ours) : 0));
+}
+
 /* The fewest digits that read back as the same float. */
 void clipmdl_put_float(FILE *f, double v)
 {

@@ -32,6 +32,18 @@ clip_status clipmdl_json_statistics(const cJSON *o, const char *mean, const char
 /* clipmdl_json_background(): "background", a key of clip.c in every layout. */
 clip_status clipmdl_json_background(const cJSON *o, clipmdl_recipe *r, const char *file, clip_error *err);
 
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+/* How names begin in the code and in a file. */
+typedef struct clipmdl_rename {
+    const char *ours, *theirs;
+    const struct clipmdl_rename *inside; /* of a list of layers: renames what follows "N."; NULL: nothing */
+} clipmdl_rename;
+
+/* clipmdl_rename_by(): `name` by the first rule whose beginning fits; without one it stays. The
+ * rules end with {0}. */
+void clipmdl_rename_by(const clipmdl_rename *rules, const char *name, char *out, size_t size);
+
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 void clipmdl_put_float(FILE *f, double v); /* the fewest digits that read back as the same float */
