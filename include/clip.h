@@ -240,10 +240,10 @@ CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
  * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
 
-/* clip_team_new(): threads that several contexts share. N contexts at work with a team each keep
- * N * threads threads busy; on one team they keep N - 1 + threads busy.
+/* clip_team_new(): threads that several contexts and indexes share. N contexts at work with a team
+ * each keep N * threads threads busy; on one team they keep N - 1 + threads busy.
  * threads  in   cores to use, a calling thread included; 0: all this process may use
- * out      out  free with clip_team_free(), after the contexts on it
+ * out      out  free with clip_team_free(), after the contexts and indexes on it
  * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
 CLIP_API clip_status clip_team_new(int threads, clip_team **out);
 CLIP_API void clip_team_free(clip_team *t);
@@ -1092,7 +1092,8 @@ CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_er
  *     clip_index_item_at(index, hits[0].row, &item, &err);   puts(item.path);
  *
  * Threads    An index opened for reading is a snapshot. Any number of threads and processes search
- *            and read it, whatever a writer does meanwhile. clip_index_refresh() moves it on.
+ *            and read it, whatever a writer does meanwhile. clip_index_refresh() moves it on;
+ *            a thread that holds it (clip_index_hold()) sees one state of it.
  *            There is one writer at a time; another is refused (CLIP_EBUSY). A writer's handle is
  *            for one thread.
  * Durability What clip_index_commit() has returned from survives a crash. Only what was added since
@@ -1110,6 +1111,7 @@ typedef struct clip_index_options {
     int dim;                /* D, 2 or more; 0: the model's */
     const char *model_name; /* for people, where there is no model: "ViT-B-32 of clip-retrieval" */
     int threads;            /* for searching; 0: all this process may use */
+    clip_team *team;        /* for searching, instead of `threads`; must outlive it; NULL: its own */
     clip_warn_fn warn;      /* hears of repairs; NULL: silent */
     void *warn_user;
 } clip_index_options;
@@ -1144,17 +1146,30 @@ CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err);
  * refreshed.
  * x        in   open for reading. Open for writing it is always current, and nothing happens
  * changed  out  whether something was taken up; NULL: not of interest. The first refresh of a
- *               handle
- *               may say so without need
+ *               handle may say so without need
  * Where nothing was committed it costs some microseconds, else as much as opening the index. A
  * handle that is not refreshed keeps answering from what it saw when it was opened. Rows may hold
  * other items afterwards: rows from before must not be used any more. Threads: one thread refreshes
  * at a time. Functions that take a `const clip_index *` may run meanwhile on any thread: each sees
- * the index as it was before or as it is after. A refresh waits for those under way; those that are
- * called while it waits, wait for it.
- * Errors: CLIP_EMISMATCH (it has become an index of another model or dimension), those of
- * clip_index_open(). On error the handle answers as before. */
+ * the index as it was before or as it is after. A refresh waits for those under way and for holds;
+ * those that are called while it waits, wait for it, except on a thread that holds the index.
+ * Errors: CLIP_EMISMATCH (it has become an index of another model or dimension), CLIP_EBUSY (this
+ * thread holds an index), those of clip_index_open(). On error the handle answers as before. */
 CLIP_API clip_status clip_index_refresh(clip_index *x, bool *changed, clip_error *err);
+
+/* clip_index_hold(): until clip_index_release() the index is not refreshed. Hold it around a search
+ * and the reading of its items, where another thread may refresh:
+ *
+ *     clip_index_hold(index);
+ *     clip_index_search(index, query, 1, 10, NULL, hits, &found, &err);
+ *     clip_index_item_at(index, hits[0].row, &item, &err);
+ *     clip_index_release(index);
+ *
+ * Threads: any number may hold it. Holds nest, and a thread ends its own. A refresh waits for their
+ * end, and new holds wait for the refresh: hold it for one answer, not for longer.
+ * A thread that holds an index cannot refresh one, and must not close the one that it holds. */
+CLIP_API void clip_index_hold(const clip_index *x);
+CLIP_API void clip_index_release(const clip_index *x);
 
 /* clip_index_discard(): close an index after a fault. If this handle has made it and nothing has
  * been added, no file is left. Takes NULL. */

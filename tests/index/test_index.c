@@ -214,7 +214,7 @@ static clip_status open_warned(bool write, clip_index **x)
     const clip_index_options o = {.write = write, .warn = warn};
     bool fresh;
     warned[0] = 0;
-    return clipidx_open(dir, &clipidx_store_sqlite, &o, 0, x, &fresh, &err);
+    return clipidx_open(dir, &clipidx_store_sqlite, &o, NULL, 0, x, &fresh, &err);
 }
 
 /* Files that are shorter than they were. */

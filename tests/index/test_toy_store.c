@@ -295,7 +295,7 @@ static clip_status open_toy(bool write, clip_index **x)
 {
     const clip_index_options o = {.write = write, .create = write, .model_name = "none", .threads = 2};
     bool fresh;
-    return clipidx_open(dir, &toy_kind, &o, D, x, &fresh, &err);
+    return clipidx_open(dir, &toy_kind, &o, NULL, D, x, &fresh, &err);
 }
 
 static void check_hit(const clip_index *x, const float *query, const char *path)
