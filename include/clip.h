@@ -132,6 +132,11 @@ CLIP_API const char *clip_mapped_file(const void *address);
 CLIP_API const char *clip_version(void);
 CLIP_API const char *clip_build_info(void);
 
+/* clip_precision_at(): the number formats of products that clip_load_options.precision can name,
+ * the default first: "f32", "bf16". clip_build_info() says which of the others this machine has.
+ * @return: static; NULL after the last */
+CLIP_API const char *clip_precision_at(int i);
+
 /* ---- Models -------------------------------------------------------------------------------- */
 
 typedef struct clip_model clip_model;
@@ -152,7 +157,8 @@ typedef struct clip_load_options {
     /* For a file that holds several encoders: how the names of the wanted one's tensors begin.
      * NULL: the file holds one. */
     const char *prefix;
-    /* "f32", or "bf16": faster on processors with AVX512_BF16, and less exact. NULL: "f32". */
+    /* One of clip_precision_at(): "f32", or "bf16", which is faster on processors with AVX512_BF16,
+     * and less exact. NULL: "f32". */
     const char *precision;
 } clip_load_options;
 
@@ -214,14 +220,15 @@ typedef struct clip_model_info {
     int patch_size;              /* 0: a ResNet */
     int vision_layers[4];        /* ViT: layers in [0]; ResNet: blocks of each stage */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
+    const char *vision_activation; /* "gelu" or "quickgelu"; ResNet: "relu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
     const char *resize_mode;     /* "shortest", "longest" or "squash" */
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
-    const char *activation;      /* "gelu" or "quickgelu" */
-    const char *pooling;         /* "argmax" or "eos" */
+    const char *text_activation; /* "gelu" or "quickgelu" */
+    const char *pooling;         /* "argmax" (the greatest id), "eos", "first" or "mean" */
     int pad_id;                  /* the token that fills the context after a text */
 } clip_model_info;
 

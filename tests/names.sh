@@ -3,7 +3,7 @@
 #   public   only functions of clip.h begin with clip_, and their bodies are in src/api
 #            nothing below src/api calls them
 #   sqlite   SQLite is called in one file
-#   towers   the kind of a tower is asked for in src/model only
+#   towers   only src/model compares the row of a tower
 # usage: tests/names.sh SOURCE_ROOT
 set -eu
 cd "$1"
@@ -31,7 +31,10 @@ rm -f "${TMPDIR:-/tmp}/clip-names.$$"
 stores=$(grep -rl 'sqlite3_' src --include='*.c' | wc -l)
 [ "$stores" -le 1 ] || fault "SQLite is called in $stores files:" $(grep -rl 'sqlite3_' src --include='*.c')
 
-for f in $(grep -rlE '(kind|KIND)( == | != )CLIPMDL_|CLIPMDL_(VIT|RESNET)\b' src --include='*.[ch]' | grep -v '^src/model/'); do
-    fault "$f asks for the kind of a tower: use model/tower.h"
+# extern const clipmdl_tower_kind clipmdl_vit, ...: "clipmdl_vit|.."
+towers=$(sed -n 's/^extern const clipmdl_tower_kind \(.*\);.*/\1/p' src/model/tower.h | tr -d ' ' | tr ',' '\n' | sort -u | paste -sd'|')
+[ -n "$towers" ] || fault "src/model/tower.h declares no row"
+for f in $(grep -rlE "[=!]= *&($towers)\b|&($towers) *[=!]=" src cli --include='*.[ch]' | grep -v '^src/model/'); do
+    fault "$f asks which row a tower is: use the fields of model/tower.h"
 done
 [ "$faults" -eq 0 ]

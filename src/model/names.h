@@ -22,14 +22,6 @@ typedef struct clipmdl_part {
 int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,
                   int64_t total, clipmdl_part *part);
 
-/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before
- * them.
- * within  in   only those whose names begin so; NULL: all
- * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; what is beyond is passed over
- * Returns how many there are. */
-#define CLIPMDL_MAX_FOUND 8
-int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found);
-
 /* clipmdl_is_whole(): every tensor of the file has these encoders' prefix, so nothing else is in
  * it. */
 bool clipmdl_is_whole(const clipmdl_store *s, const char *prefix);

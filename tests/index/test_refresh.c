@@ -311,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows_stay), cmocka_unit_test(test_rows_move),
                                        cmocka_unit_test(test_errors), cmocka_unit_test(test_threads),
-                                       cmocka_unit_test(test_refresh_waits_for_hold), cmocka_unit_test(test_shared_team)};
+                                       cmocka_unit_test(test_refresh_waits_for_hold),
+                                       cmocka_unit_test(test_shared_team)};
     return cmocka_run_group_tests(tests, make, leave);
 }

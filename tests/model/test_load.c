@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "clip.h"
+#include "engine/engine.h"
 #include "failing_alloc.h"
 
 static const char *golden;
@@ -159,6 +159,29 @@ static void arguments_are_checked(void **state)
     assert_int_equal(clip_encode_labels(ctx, &label, 1, &good, 1, out), CLIP_OK);
     clip_context_free(ctx);
     clip_model_free(m);
+}
+
+static void an_unknown_name_of_rules_is_refused(void **state)
+{
+    (void)state;
+    clip_error err;
+    const cliptok_rules *rules;
+    const clipmdl_text_config plain = {0}, hf = {.hf_tokenizer = true};
+    clipmdl_family typo = clipmdl_openclip;
+    const int own = typo.vocabulary;
+    typo.tokenizer = "opneclip";
+    assert_int_equal(clipeng_rules_choose(&typo, &plain, own, false, &rules, &err), CLIP_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "opneclip"));
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &plain, own, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_openclip);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &plain, own + 1, true, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_openclip);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &hf, own, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_openclip_hf);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &hf, own + 1, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_huggingface);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_huggingface, &hf, own, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_huggingface);
 }
 
 static void labels_are_the_mean_of_their_templates(void **state)
@@ -310,7 +333,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_missing_is_named),        cmocka_unit_test(a_wrong_shape_and_a_stranger_are_named),
         cmocka_unit_test(a_bare_file_loads_with_warnings), cmocka_unit_test(arguments_are_checked),
-        cmocka_unit_test(labels_are_the_mean_of_their_templates),
+        cmocka_unit_test(labels_are_the_mean_of_their_templates), cmocka_unit_test(an_unknown_name_of_rules_is_refused),
         cmocka_unit_test(templates_may_be_many_and_not_long), cmocka_unit_test(every_allocation_may_fail),
     };
     if (argc != 2)

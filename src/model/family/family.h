@@ -2,9 +2,10 @@
  * say and how they are written, which tokenizer and which preparation of pictures belong to it.
  *
  * The model's room knows neither tokenizers nor pictures. So a row speaks of both in plain words
- * (clipmdl_recipe, `tokenizer`), which src/api turns into the structs of those rooms.
+ * (clipmdl_recipe, `tokenizer`), which src/engine (recipe.c, rules.c) turns into the structs of
+ * those rooms.
  *
- * To add one: a file with a row, and the row in the list of names.c (docs/extending.md). */
+ * To add one: a file with a row, and the row in the list of families.c (docs/extending.md). */
 #ifndef CLIPMDL_FAMILY_H
 #define CLIPMDL_FAMILY_H
 
@@ -93,6 +94,14 @@ extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, wit
 
 /* clipmdl_families(): all rows, *n of them, in the order in which a file's names are tried. */
 const clipmdl_family *const *clipmdl_families(int *n);
+
+/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before
+ * them.
+ * within  in   only those whose names begin so; NULL: all
+ * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; what is beyond is passed over
+ * Returns how many there are. */
+#define CLIPMDL_MAX_FOUND 8
+int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found);
 
 /* clipmdl_openclip_recipe(): from a file that need not be called open_clip_config.json. */
 clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err);
