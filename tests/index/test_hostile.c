@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "fixture.h"
+#include "base/clock.h"
 
 enum { D = 24, N = 40 };
 
@@ -75,13 +76,6 @@ static void run_sql(const char *sql)
     sqlite3_close(db);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* All that an index is asked for, until something is wrong. */
 static clip_status use(bool write)
 {
@@ -113,12 +107,12 @@ static clip_status use(bool write)
 static void refused(clip_status status, const char *word, const char *what)
 {
     for (int write = 0; write < 2; write++) {
-        const double started = now();
+        const double started = clipb_now();
         const clip_status s = use(write);
         if (s != status || !strstr(err.message, word))
             fail_msg("%s: %s, %s", what, clipb_status_name(s), err.message);
-        if (now() - started > 20)
-            fail_msg("%s: took %g s", what, now() - started);
+        if (clipb_now() - started > 20)
+            fail_msg("%s: took %g s", what, clipb_now() - started);
     }
 }
 

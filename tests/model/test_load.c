@@ -11,55 +11,9 @@
 
 #include <cmocka.h>
 
+#include "altered.h"
 #include "engine/engine.h"
 #include "failing_alloc.h"
-
-static const char *golden;
-static char dir[64];
-
-static void shell(const char *fmt, ...)
-{
-    char command[2048];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(command, sizeof command, fmt, ap);
-    va_end(ap);
-    assert_int_equal(system(command), 0);
-}
-
-static char said[4096]; /* what was warned of since the last load */
-
-static void hear(void *user, const char *message)
-{
-    (void)user;
-    size_t n = strlen(said);
-    snprintf(said + n, sizeof said - n, "%s\n", message);
-}
-
-static clip_status load(const char *path, clip_model **m, clip_error *err)
-{
-    clip_load_options opt = clip_load_options_default();
-    opt.warn = hear;
-    *said = 0;
-    return clip_model_load(path, &opt, m, err);
-}
-
-static const char *in_golden(const char *name)
-{
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/%s", golden, name);
-    return path;
-}
-
-static void refused(const char *path, clip_status status, const char *says)
-{
-    clip_model *m;
-    clip_error err = {0};
-    assert_int_equal(load(path, &m, &err), status);
-    assert_null(m);
-    if (!strstr(err.message, says))
-        fail_msg("\"%s\" does not say \"%s\"", err.message, says);
-}
 
 static void what_is_missing_is_named(void **state)
 {
@@ -313,19 +267,6 @@ static void every_allocation_may_fail(void **state)
         }
         assert_true(n > 20);
     }
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/clip-load-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    return rmdir(dir);
 }
 
 int main(int argc, char **argv)
