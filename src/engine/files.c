@@ -252,7 +252,7 @@ clip_status clipeng_files_find(const char *path, clipeng_files *f, clip_error *e
 {
     char *place;
     *f = (clipeng_files){0};
-    clip_status s = clipeng_place_find(path, &place, err);
+    clip_status s = clipeng_path_resolve(path, &place, err);
     if (s == CLIP_OK)
         s = find_in(place, f, err);
     free(place);

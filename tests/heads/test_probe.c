@@ -1,6 +1,6 @@
 /* The kinds of probe against brute force, and what the search finds. */
 #include "fixture.h"
-#include "heads/probe.h"
+#include "heads/probe_kinds.h"
 
 enum { N = 1100, Q = 300, D = 20, C = 7, K = 11 }; /* more than a block of keys, and of queries */
 
