@@ -1265,6 +1265,9 @@ typedef struct clip_index_filter {
      * anywhere. */
     const char *const *below;
     int n_below;
+    /* Folders are tried only as they are written: for text from strangers, which otherwise asks
+     * the file system what a name is. */
+    bool below_as_written;
     /* Taken (or, where that is unknown, changed) at or after, and before: seconds since 1970. 0: no
      * bound. Items without a date, and without mtime, meet neither. */
     int64_t after, before;
@@ -1331,6 +1334,12 @@ typedef struct clip_query {
  * without a term, a term without an operator), CLIP_ENOMEM. */
 CLIP_API clip_status clip_query_parse(const int64_t *rows, int n_rows, const char *const *part,
                                       int n, bool pictures, clip_query *out, clip_error *err);
+
+/* clip_query_parse_line(): clip_query_parse() for the parts of one line, with a tab between two
+ * parts: "2:golden retriever\t+\t./pool.jpg". Without a tab the line is one term.
+ * Errors: as above. */
+CLIP_API clip_status clip_query_parse_line(const int64_t *rows, int n_rows, const char *line,
+                                           bool pictures, clip_query *out, clip_error *err);
 CLIP_API void clip_query_free(clip_query *q);
 
 /* clip_query_towers(): the encoders that Q queries take.

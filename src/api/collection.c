@@ -50,6 +50,12 @@ clip_status clip_query_parse(const int64_t *rows, int n_rows, const char *const 
     return clipcol_query_parse(rows, n_rows, part, n, pictures, out, err);
 }
 
+clip_status clip_query_parse_line(const int64_t *rows, int n_rows, const char *line, bool pictures, clip_query *out,
+                                  clip_error *err)
+{
+    return clipcol_query_parse_line(rows, n_rows, line, pictures, out, err);
+}
+
 void clip_query_free(clip_query *q) { clipcol_query_free(q); }
 
 int clip_query_towers(const clip_query *q, int Q) { return clipcol_query_towers(q, Q); }

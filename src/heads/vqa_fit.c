@@ -254,8 +254,8 @@ static clip_status fit(clip_context *ctx, data *d, const clip_vqa_options *o, cl
 static bool sound(const clip_vqa_options *o)
 {
     return o->hidden >= 1 && o->hidden <= 65536 && o->epochs >= 1 && o->patience >= 1 && o->answers >= 2 &&
-           o->answers <= CLIPHD_MOST_ANSWERS && o->batch_size >= 1 && o->lr > 0 && o->weight_decay >= 0 && o->dropout >= 0 &&
-           o->dropout < 1;
+           o->answers <= CLIPHD_MOST_ANSWERS && o->batch_size >= 1 && o->lr > 0 && o->weight_decay >= 0 &&
+           o->dropout >= 0 && o->dropout < 1;
 }
 
 clip_status cliphd_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image,

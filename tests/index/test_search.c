@@ -319,10 +319,34 @@ static void test_filters(void **state)
     free(v);
 }
 
+/* "/no/.." is "/" to the file system. */
+static void test_below_as_written(void **state)
+{
+    (void)state;
+    clip_index *x;
+    clip_hit hit;
+    int found;
+    float *v = random_vectors(3, 1, 8);
+    clip_index_filter f = {.below = (const char *const[]){"/no/../2021"}, .n_below = 1};
+    empty_dir();
+    OK(open_index(true, 8, &x));
+    OK(clipidx_add(x, &(clip_item){.kind = 1, .path = "/2021/a.jpg"}, v, 1, &err));
+    OK(clipidx_search(x, v, 1, 1, &f, &hit, &found, &err));
+    assert_int_equal(found, 1);
+    f.below_as_written = true;
+    OK(clipidx_search(x, v, 1, 1, &f, &hit, &found, &err));
+    assert_int_equal(found, 0);
+    f.below = (const char *const[]){"/2021"};
+    OK(clipidx_search(x, v, 1, 1, &f, &hit, &found, &err));
+    assert_int_equal(found, 1);
+    OK(clipidx_close(x, &err));
+    free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_learned),
                                        cmocka_unit_test(test_bounds), cmocka_unit_test(test_reflectors),
-                                       cmocka_unit_test(test_filters)};
+                                       cmocka_unit_test(test_filters), cmocka_unit_test(test_below_as_written)};
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }
