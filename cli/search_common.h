@@ -40,8 +40,8 @@ typedef struct search {
 
 /* ---- Queries (search_query.c) ---------------------------------------------------------------- */
 
-/* search_parse(), search_parse_line(): parse operands [n], or a line, after the rows of --like. Free
- * *out with clip_query_free(). */
+/* search_parse(), search_parse_line(): parse operands [n], or a line, after the rows of --like.
+ * Free *out with clip_query_free(). */
 int search_parse(const search *s, char *const *operand, int n, clip_query *out);
 int search_parse_line(const search *s, const char *line, clip_query *out);
 

@@ -51,8 +51,7 @@ static int load_tower(search *s, int tower)
         return CLI_DONE;
     DO(cli_open(s->args, tower, mine));
     if (first && !s->info.model_id[0])
-        cli_warn("%s was imported without the name of its model: it has to be %s", s->index_path,
-                 s->args->model);
+        cli_warn("%s was imported without the name of its model: it has to be %s", s->index_path, s->args->model);
     return first ? check_model(s, mine) : CLI_DONE;
 }
 

@@ -13,8 +13,7 @@
 #include "clip.h"
 #include "npy.h"
 
-/* Unit embeddings from f32 arithmetic in another order: what the issue of the engine asks of
- * full-size models. */
+/* Unit embeddings from f32 arithmetic in another order: the limits of docs/parity.md. */
 #define LARGEST_DIFFERENCE 2e-5f
 #define SMALLEST_COSINE 0.99999
 #define SMALLEST_COSINE_BF16 0.999
