@@ -4,6 +4,7 @@
 #            nothing below src/api calls them
 #   sqlite   SQLite is called in one file
 #   towers   only src/model compares the row of a tower
+#   tests    their functions do not begin with test_
 #   said     functions and files that comments and documents name exist
 # usage: tests/names.sh SOURCE_ROOT
 set -eu
@@ -37,6 +38,10 @@ towers=$(sed -n 's/^extern const clipmdl_tower_kind \(.*\);.*/\1/p' src/model/to
 [ -n "$towers" ] || fault "src/model/tower.h declares no row"
 for f in $(grep -rlE "[=!]= *&($towers)\b|&($towers) *[=!]=" src cli --include='*.[ch]' | grep -v '^src/model/'); do
     fault "$f asks which row a tower is: use the fields of model/tower.h"
+done
+
+for f in $(grep -rlE '^static void test_' tests --include='*.[ch]'); do
+    fault "$f: a test function is named by the statement that it checks, without test_"
 done
 
 # What comments and documents name exists: functions as "clip_x()", files as "src/x/y.c" or "y.c"

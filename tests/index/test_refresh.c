@@ -115,20 +115,20 @@ static void check_refresh(int n, const char *const *gone)
     OK(clipidx_close(stale, &err));
 }
 
-static void test_rows_stay(void **state)
+static void a_refresh_shows_what_was_committed(void **state)
 {
     (void)state;
     check_refresh(N, (const char *const[]){"p0", NULL});
 }
 
-static void test_rows_move(void **state)
+static void a_refresh_follows_rows_that_move(void **state)
 {
     (void)state;
     check_refresh(6, (const char *const[]){"p0", "p1", "p2", NULL});
 }
 
 /* Whatever goes wrong, the handle answers as before. */
-static void test_errors(void **state)
+static void a_failed_refresh_changes_nothing(void **state)
 {
     (void)state;
     clip_index *x, *w;
@@ -183,7 +183,7 @@ static void *ask_until_done(void *handle)
 }
 
 /* Searches on other threads see the index before or after. */
-static void test_threads(void **state)
+static void searches_see_before_or_after(void **state)
 {
     (void)state;
     pthread_t thread[3];
@@ -243,7 +243,7 @@ static void wait_for_refreshing(clip_index *x)
 
 /* A hold keeps a search and its items in one state, and nests while a refresh waits. A thread
  * that begins to hold then waits for the refresh. */
-static void test_refresh_waits_for_hold(void **state)
+static void a_refresh_waits_for_holds(void **state)
 {
     (void)state;
     pthread_t thread, late;
@@ -276,7 +276,7 @@ static void test_refresh_waits_for_hold(void **state)
 }
 
 /* Simultaneous searches, of two indexes on one team. */
-static void test_shared_team(void **state)
+static void searches_share_a_team(void **state)
 {
     (void)state;
     const clip_index_options o = {0};
@@ -309,9 +309,13 @@ static void test_shared_team(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows_stay), cmocka_unit_test(test_rows_move),
-                                       cmocka_unit_test(test_errors), cmocka_unit_test(test_threads),
-                                       cmocka_unit_test(test_refresh_waits_for_hold),
-                                       cmocka_unit_test(test_shared_team)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refresh_shows_what_was_committed),
+        cmocka_unit_test(a_refresh_follows_rows_that_move),
+        cmocka_unit_test(a_failed_refresh_changes_nothing),
+        cmocka_unit_test(searches_see_before_or_after),
+        cmocka_unit_test(a_refresh_waits_for_holds),
+        cmocka_unit_test(searches_share_a_team),
+    };
     return cmocka_run_group_tests(tests, make, leave);
 }

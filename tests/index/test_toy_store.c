@@ -325,7 +325,7 @@ static int count_items(clip_index *x)
     return n;
 }
 
-static void test_toy(void **state)
+static void an_index_works_on_any_store(void **state)
 {
     (void)state;
     clip_index *w, *r;
@@ -376,6 +376,8 @@ static void test_toy(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_toy)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_index_works_on_any_store),
+    };
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }
