@@ -11,14 +11,14 @@
 
 enum { MOST = 128, JSON = 1000000, PRECISION, BACKGROUND, MAX_PIXELS };
 
+static char precision_help[256]; /* filled by write_precision_help() */
+
 static const cli_option common[] = {
     {'m', "model", "DIR",
      "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
      ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
-    {PRECISION, "precision", "TYPE",
-     "number format of the encoders' matrix products: f32, or bf16: faster on processors\n"
-     "with AVX512_BF16, and less exact (default: f32)"},
+    {PRECISION, "precision", "TYPE", precision_help},
     {BACKGROUND, "background", "COLOR",
      "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
      "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
@@ -156,9 +156,32 @@ static void print_indented(const char *text)
     }
 }
 
+/* "f32, bf16" */
+static const char *list_precisions(char out[64])
+{
+    const char *p;
+    int n = 0;
+    *out = 0;
+    for (int i = 0; (p = clip_precision_at(i)) && n < 64; i++)
+        n += snprintf(out + n, 64 - (size_t)n, "%s%s", i ? ", " : "", p);
+    return out;
+}
+
+static void write_precision_help(void)
+{
+    char all[64];
+    const char *first = clip_precision_at(0);
+    snprintf(precision_help, sizeof precision_help,
+             "number format of the encoders' matrix products: %s;\n"
+             "all but %s are less exact, and faster on processors that have them, which\n"
+             "'clip --version' tells (default: %s)",
+             list_precisions(all), first, first);
+}
+
 void cli_print_help(const cli_args *a)
 {
     const cli_command *c = a->command;
+    write_precision_help();
     printf("usage: %s %s\n\n%s\n", a->title, c->operands, c->help);
     if (c->kinds) {
         printf("\ncommands:\n");
@@ -253,6 +276,17 @@ static int set_background(cli_args *a)
                ? CLI_DONE : cli_usage(a, "--background: '%s' is none of #rrggbb, white, black, drop", a->value);
 }
 
+static int set_precision(cli_args *a)
+{
+    char all[64];
+    const char *p;
+    a->precision = a->value;
+    for (int i = 0; (p = clip_precision_at(i)); i++)
+        if (strcmp(a->value, p) == 0)
+            return CLI_DONE;
+    return cli_usage(a, "--precision: '%s' is none of %s", a->value, list_precisions(all));
+}
+
 /* Read an option that every command takes, or every command that reads pictures. *taken: it was
  * such an option. */
 static int take_common(cli_args *a, int id, bool *taken)
@@ -261,10 +295,7 @@ static int take_common(cli_args *a, int id, bool *taken)
     switch (id) {
     case 'm': a->model = a->value; return CLI_DONE;
     case 't': return cli_number(a, 1, 1024, &a->threads);
-    case PRECISION:
-        a->precision = a->value;
-        return strcmp(a->value, "f32") == 0 || strcmp(a->value, "bf16") == 0
-                   ? CLI_DONE : cli_usage(a, "--precision: '%s' is neither f32 nor bf16", a->value);
+    case PRECISION: return set_precision(a);
     case BACKGROUND: return set_background(a);
     case MAX_PIXELS: return cli_number(a, 1, INT_MAX, &a->max_pixels);
     case JSON: a->json = true; return CLI_DONE;

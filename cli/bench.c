@@ -164,10 +164,10 @@ static void row(const char *name, double seconds, int n, const char *unit)
 static void print_people(const job *j, const results *r)
 {
     const clip_model_info *i = &j->session.info;
-    char caption[32];
+    char caption[32], note[32];
     snprintf(caption, sizeof caption, "text (%d tokens)", j->tokens);
     cli_print_plain(stdout, j->session.name);
-    printf(", %s, %s, %s%s", i->vision_kind, i->weights_type, i->isa, cli_precision_note(i));
+    printf(", %s, %s, %s%s", i->vision_kind, i->weights_type, i->isa, cli_precision_note(i, note));
     const int threads = clip_context_threads(j->session.ctx);
     printf(", %d thread%s", threads, threads == 1 ? "" : "s");
     printf("\n\nmachine\n  multiply-adds         %10.1f GFLOP/s\n", r->speed.fma_gflops);

@@ -338,8 +338,8 @@ void cli_close(cli_session *s); /* may be called on zeros */
  * clip_context_message(), which says more. */
 int cli_encoded(const clip_context *ctx, clip_status s, const char *what);
 
-/* cli_precision_note(): the text that follows the instruction set; "" for f32. */
-const char *cli_precision_note(const clip_model_info *i);
+/* cli_precision_note(): the text that follows the instruction set; "" for the default precision. */
+const char *cli_precision_note(const clip_model_info *i, char out[32]);
 
 /* cli_encode_labels(): embed labels, with a progress line. The vectors of many texts are cached on
  * disk for the next time.

@@ -1,4 +1,4 @@
-/* eval.h: what the kinds of `clip eval` share: labelled data, embedded. */
+/* eval.h: what the kinds of `clip eval` share: labelled data, embedded (eval_data.c). */
 #ifndef EVAL_H
 #define EVAL_H
 
@@ -43,6 +43,12 @@ const char *eval_operand(const cli_args *a);
 /* eval_read(): embed every picture of the data. */
 int eval_read(cli_session *s, const char *spec, const eval_options *o, eval_data *out);
 void eval_free(eval_data *d); /* may be called on zeros */
+
+/* eval_cosines(): the cosine of every picture with each of the L labels.
+ * spec   in   for messages
+ * label  in   [L, D]
+ * out    out  [n, L]; the caller free()s it, also after an error */
+int eval_cosines(cli_session *s, const char *spec, const eval_data *d, const float *label, size_t L, float **out);
 
 /* Retrieval in both directions (eval_retrieval.c). Rank 0 is best. */
 typedef struct eval_retrieved {

@@ -224,8 +224,9 @@ static void print_json(const job *j)
 
 static int evaluate_multilabel(job *j)
 {
+    const zeroshot_data *z = j->z;
     DO(find_right(j));
-    DO(zeroshot_cosines(j->z, &j->cosine));
+    DO(eval_cosines(z->session, z->spec, z->data, z->label, z->labels->n, &j->cosine));
     if (j->fit)
         DO(fit(j));
     DO(measure(j));

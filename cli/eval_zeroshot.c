@@ -116,21 +116,6 @@ static int measure(job *j)
 
 /* ---- Calibration, hierarchies, confusion ----------------------------------------------------- */
 
-int zeroshot_cosines(const zeroshot_data *z, float **out)
-{
-    enum { ROWS = 256 };
-    const size_t n = z->data->n, L = z->labels->n, D = (size_t)z->session->D;
-    *out = L <= SIZE_MAX / sizeof **out / n ? malloc(n * L * sizeof **out) : NULL;
-    if (!*out)
-        return cli_no_memory();
-    for (size_t i = 0; i < n; i += ROWS) {
-        const int rows = n - i < ROWS ? (int)(n - i) : ROWS;
-        DO(cli_status(clip_similarity(z->session->ctx, z->data->image + i * D, rows, z->label, (int)L, *out + i * L),
-                      z->spec));
-    }
-    return CLI_DONE;
-}
-
 static size_t best_label(const float *cosine, size_t L)
 {
     size_t best = 0;
@@ -207,7 +192,7 @@ static int beyond_ranks(job *j, const zeroshot_data *z)
 {
     if (!j->calibrate && !j->confusion && !j->hierarchy_arg)
         return CLI_DONE;
-    DO(zeroshot_cosines(z, &j->cosine));
+    DO(eval_cosines(z->session, z->spec, z->data, z->label, z->labels->n, &j->cosine));
     if (j->calibrate)
         DO(calibrate(j));
     if (j->hierarchy_arg)

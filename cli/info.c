@@ -25,18 +25,48 @@ static void print_image(const clip_model_info *i)
     printf("  deviation    %.6g %.6g %.6g\n", (double)i->std[0], (double)i->std[1], (double)i->std[2]);
 }
 
+static const char *pooling_words(const char *pooling)
+{
+    static const char *const words[][2] = {{"argmax", "the greatest id"}, {"eos", "the end token"},
+                                           {"first", "the first token"}, {"mean", "the mean of all tokens"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i][0], pooling) == 0)
+            return words[i][1];
+    return pooling;
+}
+
 static void print_text(const clip_model_info *i)
 {
     printf("texts          Transformer, width %d, %d heads, %d layers\n", i->text_width, i->text_heads, i->text_layers);
     printf("  context      %d tokens of %d, pooled at %s\n", i->context_length, i->vocab_size,
-           strcmp(i->pooling, "eos") == 0 ? "the end token" : "the greatest id");
+           pooling_words(i->pooling));
     printf("  tokenizer    %s\n", i->tokenizer ? i->tokenizer : "none found");
     printf("  padding      token %d\n", i->pad_id);
+}
+
+/* The activation of both encoders, or of the only one. Beside texts a ResNet's is not told. NULL:
+ * they differ. */
+static const char *shared_activation(const clip_model_info *i)
+{
+    const char *picture = is_resnet(i) ? NULL : i->vision_activation, *text = i->text_activation;
+    if (!picture || !text)
+        return text ? text : i->vision_activation;
+    return strcmp(picture, text) == 0 ? text : NULL;
+}
+
+static void print_activation(const clip_model_info *i)
+{
+    const char *shared = shared_activation(i);
+    if (shared)
+        printf("  activation   %s\n", shared);
+    else
+        printf("  activation   pictures %s, texts %s\n", i->vision_activation, i->text_activation);
 }
 
 static void print_people(const cli_session *s)
 {
     const clip_model_info *i = &s->info;
+    char note[32];
     printf("model          ");
     cli_print_plain(stdout, i->path);
     printf("\n  file         ");
@@ -58,8 +88,8 @@ static void print_people(const cli_session *s)
         printf("  embedding    none, because there is no projection\n");
     if (i->logit_scale > 0)
         printf("  logit scale  %.6g\n", (double)i->logit_scale);
-    printf("  activation   %s\n", i->activation);
-    printf("  runs on      %s%s\n", i->isa, cli_precision_note(i));
+    print_activation(i);
+    printf("  runs on      %s%s\n", i->isa, cli_precision_note(i, note));
     if (i->towers & CLIP_TOWER_IMAGE)
         print_image(i);
     if (i->towers & CLIP_TOWER_TEXT)
@@ -83,6 +113,7 @@ static void json_image(cli_json *j, const clip_model_info *i)
         cli_json_int(j, "layers", i->vision_layers[0]);
         cli_json_int(j, "patch_size", i->patch_size);
     }
+    cli_json_string(j, "activation", i->vision_activation);
     cli_json_string(j, "interpolation", i->interpolation);
     cli_json_string(j, "resize_mode", i->resize_mode);
     char background[16];
@@ -101,6 +132,7 @@ static void json_text(cli_json *j, const clip_model_info *i)
     cli_json_int(j, "width", i->text_width);
     cli_json_int(j, "heads", i->text_heads);
     cli_json_int(j, "layers", i->text_layers);
+    cli_json_string(j, "activation", i->text_activation);
     cli_json_string(j, "pooling", i->pooling);
     cli_json_string(j, "tokenizer", i->tokenizer);
     cli_json_int(j, "pad_id", i->pad_id);
@@ -121,7 +153,8 @@ static void print_json(const cli_session *s)
     cli_json_int(&j, "embed_dim", i->embed_dim);
     if (i->logit_scale > 0)
         cli_json_number(&j, "logit_scale", (double)i->logit_scale);
-    cli_json_string(&j, "activation", i->activation);
+    if (shared_activation(i))
+        cli_json_string(&j, "activation", shared_activation(i));
     cli_json_string(&j, "isa", i->isa);
     cli_json_string(&j, "precision", i->precision);
     if (i->towers & CLIP_TOWER_IMAGE)

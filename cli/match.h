@@ -1,4 +1,4 @@
-/* match.h: what the files of `clip match` share: scored pairs. */
+/* match.h: what the files of `clip match` share: scored pairs (match_pairs.c). */
 #ifndef MATCH_H
 #define MATCH_H
 

@@ -182,19 +182,6 @@ static int answer_one(job *j)
 
 /* ---- Many answers ---------------------------------------------------------------------------- */
 
-/* Split a line into terms and operators. The line is modified. */
-static int parse_line(job *j, char *line, const char *name, long number, clip_query *q)
-{
-    enum { MOST = 2 * CLIP_QUERY_TERMS };
-    char *operand[MOST];
-    int n = 0;
-    while (line && n < MOST)
-        operand[n++] = strsep(&line, "\t");
-    if (line || search_parse(&j->search, operand, n, q) != CLI_DONE)
-        return cli_fail("%s: line %ld is not a query", name, number);
-    return CLI_DONE;
-}
-
 /* Read the next queries. Once there is one, do not wait for more. No query: the end of the
  * input. */
 static int read_queries(job *j, cli_lines *lines, char **texts, int *Q)
@@ -207,7 +194,8 @@ static int read_queries(job *j, cli_lines *lines, char **texts, int *Q)
         texts[*Q] = strdup(line);
         if (!texts[*Q])
             return cli_no_memory();
-        DO(parse_line(j, line, lines->name, lines->number, &j->query[*Q]));
+        if (search_parse_line(&j->search, line, &j->query[*Q]) != CLI_DONE)
+            return cli_fail("%s: line %ld is not a query", lines->name, lines->number);
     }
     return CLI_DONE;
 }

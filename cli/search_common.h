@@ -40,9 +40,10 @@ typedef struct search {
 
 /* ---- Queries (search_query.c) ---------------------------------------------------------------- */
 
-/* search_parse(): parse operands [n], after the rows of --like. Free *out with
- * clip_query_free(). */
+/* search_parse(), search_parse_line(): parse operands [n], or a line, after the rows of --like.
+ * Free *out with clip_query_free(). */
 int search_parse(const search *s, char *const *operand, int n, clip_query *out);
+int search_parse_line(const search *s, const char *line, clip_query *out);
 
 /* search_embed(): turn queries [*Q] into vectors [*Q, D] of unit length. Loads the towers it needs.
  * Q  in out  on error: the number of queries that are done */

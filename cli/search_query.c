@@ -4,14 +4,23 @@
 
 #include "search_common.h"
 
+static int parsed(const search *s, clip_status status, const clip_error *err)
+{
+    return status == CLIP_OK       ? CLI_DONE
+           : status == CLIP_EINVAL ? cli_usage(s->args, "%s", err->message)
+                                   : cli_fail("%s", err->message);
+}
+
 int search_parse(const search *s, char *const *operand, int n, clip_query *out)
 {
     clip_error err;
-    const clip_status status =
-        clip_query_parse(s->liked, s->n_liked, (const char *const *)operand, n, true, out, &err);
-    return status == CLIP_OK       ? CLI_DONE
-           : status == CLIP_EINVAL ? cli_usage(s->args, "%s", err.message)
-                                   : cli_fail("%s", err.message);
+    return parsed(s, clip_query_parse(s->liked, s->n_liked, (const char *const *)operand, n, true, out, &err), &err);
+}
+
+int search_parse_line(const search *s, const char *line, clip_query *out)
+{
+    clip_error err;
+    return parsed(s, clip_query_parse_line(s->liked, s->n_liked, line, true, out, &err), &err);
 }
 
 int search_date(const cli_args *a, bool behind, int64_t *out)
@@ -42,8 +51,7 @@ static int load_tower(search *s, int tower)
         return CLI_DONE;
     DO(cli_open(s->args, tower, mine));
     if (first && !s->info.model_id[0])
-        cli_warn("%s was imported without the name of its model: it has to be %s", s->index_path,
-                 s->args->model);
+        cli_warn("%s was imported without the name of its model: it has to be %s", s->index_path, s->args->model);
     return first ? check_model(s, mine) : CLI_DONE;
 }
 

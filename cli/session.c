@@ -99,9 +99,12 @@ void cli_close(cli_session *s)
     *s = (cli_session){0};
 }
 
-const char *cli_precision_note(const clip_model_info *i)
+const char *cli_precision_note(const clip_model_info *i, char out[32])
 {
-    return strcmp(i->precision, "bf16") == 0 ? ", products in bf16" : "";
+    *out = 0;
+    if (strcmp(i->precision, clip_precision_at(0)) != 0)
+        snprintf(out, 32, ", products in %s", i->precision);
+    return out;
 }
 
 static int encode_labels(cli_session *s, const cli_list *labels, const cli_list *templates, float *out)

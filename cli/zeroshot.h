@@ -59,10 +59,6 @@ typedef struct zeroshot_data {
     const char *templates_arg; /* NULL: not given */
 } zeroshot_data;
 
-/* zeroshot_cosines(): the cosine of every picture with every label.
- * out  out  [n, L]; the caller free()s it, also after an error */
-int zeroshot_cosines(const zeroshot_data *z, float **out);
-
 /* zeroshot_multilabel(): measure how well thresholds choose labels, and print the result.
  * threshold  in   [L]; not read if thresholds are fitted
  * fit        in   the file for thresholds fitted on every second picture; NULL: do not fit */

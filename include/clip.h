@@ -132,6 +132,11 @@ CLIP_API const char *clip_mapped_file(const void *address);
 CLIP_API const char *clip_version(void);
 CLIP_API const char *clip_build_info(void);
 
+/* clip_precision_at(): the number formats of products that clip_load_options.precision can name,
+ * the default first: "f32", "bf16". clip_build_info() says which of the others this machine has.
+ * @return: static; NULL after the last */
+CLIP_API const char *clip_precision_at(int i);
+
 /* ---- Models -------------------------------------------------------------------------------- */
 
 typedef struct clip_model clip_model;
@@ -152,7 +157,8 @@ typedef struct clip_load_options {
     /* For a file that holds several encoders: how the names of the wanted one's tensors begin.
      * NULL: the file holds one. */
     const char *prefix;
-    /* "f32", or "bf16": faster on processors with AVX512_BF16, and less exact. NULL: "f32". */
+    /* One of clip_precision_at(): "f32", or "bf16", which is faster on processors with AVX512_BF16,
+     * and less exact. NULL: "f32". */
     const char *precision;
 } clip_load_options;
 
@@ -214,14 +220,15 @@ typedef struct clip_model_info {
     int patch_size;              /* 0: a ResNet */
     int vision_layers[4];        /* ViT: layers in [0]; ResNet: blocks of each stage */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
+    const char *vision_activation; /* "gelu" or "quickgelu"; ResNet: "relu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
     const char *resize_mode;     /* "shortest", "longest" or "squash" */
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
-    const char *activation;      /* "gelu" or "quickgelu" */
-    const char *pooling;         /* "argmax" or "eos" */
+    const char *text_activation; /* "gelu" or "quickgelu" */
+    const char *pooling;         /* "argmax" (the greatest id), "eos", "first" or "mean" */
     int pad_id;                  /* the token that fills the context after a text */
 } clip_model_info;
 
@@ -240,10 +247,10 @@ CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
  * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
 CLIP_API clip_status clip_context_new(const clip_model *m, int threads, clip_context **out);
 
-/* clip_team_new(): threads that several contexts share. N contexts at work with a team each keep
- * N * threads threads busy; on one team they keep N - 1 + threads busy.
+/* clip_team_new(): threads that several contexts and indexes share. N contexts at work with a team
+ * each keep N * threads threads busy; on one team they keep N - 1 + threads busy.
  * threads  in   cores to use, a calling thread included; 0: all this process may use
- * out      out  free with clip_team_free(), after the contexts on it
+ * out      out  free with clip_team_free(), after the contexts and indexes on it
  * Errors: CLIP_EINVAL (threads below 0 or above 1024), CLIP_ENOMEM. */
 CLIP_API clip_status clip_team_new(int threads, clip_team **out);
 CLIP_API void clip_team_free(clip_team *t);
@@ -1092,7 +1099,8 @@ CLIP_API clip_status clip_trainer_save(clip_trainer *t, const char *dir, clip_er
  *     clip_index_item_at(index, hits[0].row, &item, &err);   puts(item.path);
  *
  * Threads    An index opened for reading is a snapshot. Any number of threads and processes search
- *            and read it, whatever a writer does meanwhile. clip_index_refresh() moves it on.
+ *            and read it, whatever a writer does meanwhile. clip_index_refresh() moves it on;
+ *            a thread that holds it (clip_index_hold()) sees one state of it.
  *            There is one writer at a time; another is refused (CLIP_EBUSY). A writer's handle is
  *            for one thread.
  * Durability What clip_index_commit() has returned from survives a crash. Only what was added since
@@ -1110,6 +1118,7 @@ typedef struct clip_index_options {
     int dim;                /* D, 2 or more; 0: the model's */
     const char *model_name; /* for people, where there is no model: "ViT-B-32 of clip-retrieval" */
     int threads;            /* for searching; 0: all this process may use */
+    clip_team *team;        /* for searching, instead of `threads`; must outlive it; NULL: its own */
     clip_warn_fn warn;      /* hears of repairs; NULL: silent */
     void *warn_user;
 } clip_index_options;
@@ -1144,17 +1153,30 @@ CLIP_API clip_status clip_index_close(clip_index *x, clip_error *err);
  * refreshed.
  * x        in   open for reading. Open for writing it is always current, and nothing happens
  * changed  out  whether something was taken up; NULL: not of interest. The first refresh of a
- *               handle
- *               may say so without need
+ *               handle may say so without need
  * Where nothing was committed it costs some microseconds, else as much as opening the index. A
  * handle that is not refreshed keeps answering from what it saw when it was opened. Rows may hold
  * other items afterwards: rows from before must not be used any more. Threads: one thread refreshes
  * at a time. Functions that take a `const clip_index *` may run meanwhile on any thread: each sees
- * the index as it was before or as it is after. A refresh waits for those under way; those that are
- * called while it waits, wait for it.
- * Errors: CLIP_EMISMATCH (it has become an index of another model or dimension), those of
- * clip_index_open(). On error the handle answers as before. */
+ * the index as it was before or as it is after. A refresh waits for those under way and for holds;
+ * those that are called while it waits, wait for it, except on a thread that holds the index.
+ * Errors: CLIP_EMISMATCH (it has become an index of another model or dimension), CLIP_EBUSY (this
+ * thread holds an index), those of clip_index_open(). On error the handle answers as before. */
 CLIP_API clip_status clip_index_refresh(clip_index *x, bool *changed, clip_error *err);
+
+/* clip_index_hold(): until clip_index_release() the index is not refreshed. Hold it around a search
+ * and the reading of its items, where another thread may refresh:
+ *
+ *     clip_index_hold(index);
+ *     clip_index_search(index, query, 1, 10, NULL, hits, &found, &err);
+ *     clip_index_item_at(index, hits[0].row, &item, &err);
+ *     clip_index_release(index);
+ *
+ * Threads: any number may hold it. Holds nest, and a thread ends its own. A refresh waits for their
+ * end, and new holds wait for the refresh: hold it for one answer, not for longer.
+ * A thread that holds an index cannot refresh one, and must not close the one that it holds. */
+CLIP_API void clip_index_hold(const clip_index *x);
+CLIP_API void clip_index_release(const clip_index *x);
 
 /* clip_index_discard(): close an index after a fault. If this handle has made it and nothing has
  * been added, no file is left. Takes NULL. */
@@ -1243,6 +1265,9 @@ typedef struct clip_index_filter {
      * anywhere. */
     const char *const *below;
     int n_below;
+    /* Folders are tried only as they are written: for text from strangers, which otherwise asks
+     * the file system what a name is. */
+    bool below_as_written;
     /* Taken (or, where that is unknown, changed) at or after, and before: seconds since 1970. 0: no
      * bound. Items without a date, and without mtime, meet neither. */
     int64_t after, before;
@@ -1309,6 +1334,12 @@ typedef struct clip_query {
  * without a term, a term without an operator), CLIP_ENOMEM. */
 CLIP_API clip_status clip_query_parse(const int64_t *rows, int n_rows, const char *const *part,
                                       int n, bool pictures, clip_query *out, clip_error *err);
+
+/* clip_query_parse_line(): clip_query_parse() for the parts of one line, with a tab between two
+ * parts: "2:golden retriever\t+\t./pool.jpg". Without a tab the line is one term.
+ * Errors: as above. */
+CLIP_API clip_status clip_query_parse_line(const int64_t *rows, int n_rows, const char *line,
+                                           bool pictures, clip_query *out, clip_error *err);
 CLIP_API void clip_query_free(clip_query *q);
 
 /* clip_query_towers(): the encoders that Q queries take.

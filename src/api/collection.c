@@ -2,6 +2,7 @@
  * src/collection. */
 #include "collection/collection.h"
 #include "collection/query.h"
+#include "index/index.h"
 
 clip_status clip_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err)
 {
@@ -12,8 +13,6 @@ clip_image_options clip_index_image_options(const clip_index *x, const clip_mode
 {
     return clipcol_index_image_options(x, m);
 }
-#include "index/index.h"
-
 clip_update_options clip_update_options_default(void) { return clipcol_update_options_default(); }
 
 clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths, int n,
@@ -49,6 +48,12 @@ clip_status clip_query_parse(const int64_t *rows, int n_rows, const char *const 
                              clip_query *out, clip_error *err)
 {
     return clipcol_query_parse(rows, n_rows, part, n, pictures, out, err);
+}
+
+clip_status clip_query_parse_line(const int64_t *rows, int n_rows, const char *line, bool pictures, clip_query *out,
+                                  clip_error *err)
+{
+    return clipcol_query_parse_line(rows, n_rows, line, pictures, out, err);
 }
 
 void clip_query_free(clip_query *q) { clipcol_query_free(q); }

@@ -11,6 +11,10 @@ clip_status clip_index_refresh(clip_index *x, bool *changed, clip_error *err)
     return clipidx_refresh(x, changed ? changed : &ignored, err);
 }
 
+void clip_index_hold(const clip_index *x) { clipidx_hold(x); }
+
+void clip_index_release(const clip_index *x) { clipidx_release(x); }
+
 clip_status clip_index_close(clip_index *x, clip_error *err) { return clipidx_close(x, err); }
 
 void clip_index_discard(clip_index *x) { clipidx_discard(x); }
@@ -48,7 +52,7 @@ clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report
     return clipidx_import(x, dir, report, err);
 }
 
-/* The call in EXPR, while the index is not refreshed. */
+/* Functions that read hold the index, so that they see one state of it. */
 #define HELD(x, expr)                \
     do {                             \
         clipidx_hold(x);             \

@@ -10,11 +10,14 @@ static char info[256];
 static void write_info(void)
 {
     int n = snprintf(info, sizeof info, "pictures: %s; instruction sets:", clipimg_formats());
+    char with[64];
     const clipk_set *set;
     for (int i = 0; (set = clipk_set_usable(i)) && n > 0 && n < (int)sizeof info; i++)
         n += snprintf(info + n, sizeof info - (size_t)n, " %s%s", clipk_set_name(set),
-                      clipk_set_has(set, &clipk_formats[CLIPK_TILE_BF16_PAIRS]) ? " (with bf16)" : "");
+                      clipeng_precisions_note(set, with));
 }
+
+const char *clip_precision_at(int i) { return clipeng_precision_at(i); }
 
 const char *clip_build_info(void)
 {

@@ -11,10 +11,7 @@
 
 #include "base/mapped.h"
 
-static int64_t changed_at(const struct stat *st)
-{
-    return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
-}
+int64_t clipb_mtime(const struct stat *st) { return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec; }
 
 clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
 {
@@ -35,7 +32,7 @@ clip_status clipb_map_open(const char *path, clipb_map *out, clip_error *err)
             s = clipb_fail(err, errno == ENOMEM ? CLIP_ENOMEM : CLIP_EIO, path, "cannot be mapped: %s",
                            strerror(errno));
         else
-            *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, changed_at(&st), fd};
+            *out = (clipb_map){p, (size_t)st.st_size, st.st_ino, clipb_mtime(&st), fd};
         if (s == CLIP_OK && !clipb_mapped_add(p, (size_t)st.st_size, path)) {
             clipb_map_close(out);
             return clipb_nomem(err, path);
@@ -59,7 +56,7 @@ void clipb_map_close(clipb_map *m)
 clip_status clipb_map_check(const clipb_map *m, clip_error *err)
 {
     struct stat st;
-    if (!m->data || (fstat(m->fd, &st) == 0 && (uint64_t)st.st_size == m->size && changed_at(&st) == m->mtime))
+    if (!m->data || (fstat(m->fd, &st) == 0 && (uint64_t)st.st_size == m->size && clipb_mtime(&st) == m->mtime))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EIO, clipb_mapped_file(m->data), "has been written to since it was opened");
 }

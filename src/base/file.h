@@ -115,6 +115,10 @@ const char *clipb_path_below(const char *path, const char *root);
  * @return: free() it; NULL with errno set if memory or the current directory is missing. */
 char *clipb_path_written(const char *path);
 
+/* clipb_mtime(): when a file was changed, in nanoseconds since 1970. */
+struct stat;
+int64_t clipb_mtime(const struct stat *st);
+
 bool clipb_is_file(const char *path);
 bool clipb_is_dir(const char *path);
 

@@ -62,7 +62,7 @@ clip_status clipb_json_read_named(const char *path, size_t limit, cJSON **out, c
     return parse_and_free(data, size, strcmp(path, "-") == 0 ? "standard input" : path, out, err);
 }
 
-static const cJSON *find(const cJSON *o, const char *key)
+const cJSON *clipb_json_find(const cJSON *o, const char *key)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
     return v && !cJSON_IsNull(v) ? v : NULL;
@@ -70,7 +70,7 @@ static const cJSON *find(const cJSON *o, const char *key)
 
 clip_status clipb_json_int(const cJSON *o, const char *key, int lo, int hi, int *out, const char *file, clip_error *err)
 {
-    const cJSON *v = find(o, key);
+    const cJSON *v = clipb_json_find(o, key);
     if (!v)
         return CLIP_OK;
     double d = cJSON_IsNumber(v) ? v->valuedouble : NAN;
@@ -82,7 +82,7 @@ clip_status clipb_json_int(const cJSON *o, const char *key, int lo, int hi, int 
 
 clip_status clipb_json_float(const cJSON *o, const char *key, float *out, const char *file, clip_error *err)
 {
-    const cJSON *v = find(o, key);
+    const cJSON *v = clipb_json_find(o, key);
     if (!v)
         return CLIP_OK;
     if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= (double)FLT_MAX))
@@ -93,7 +93,7 @@ clip_status clipb_json_float(const cJSON *o, const char *key, float *out, const 
 
 clip_status clipb_json_bool(const cJSON *o, const char *key, bool *out, const char *file, clip_error *err)
 {
-    const cJSON *v = find(o, key);
+    const cJSON *v = clipb_json_find(o, key);
     if (!v)
         return CLIP_OK;
     if (!cJSON_IsBool(v))
@@ -104,7 +104,7 @@ clip_status clipb_json_bool(const cJSON *o, const char *key, bool *out, const ch
 
 clip_status clipb_json_string(const cJSON *o, const char *key, const char **out, const char *file, clip_error *err)
 {
-    const cJSON *v = find(o, key);
+    const cJSON *v = clipb_json_find(o, key);
     if (!v)
         return CLIP_OK;
     if (!cJSON_IsString(v) || !v->valuestring)

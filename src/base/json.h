@@ -23,6 +23,9 @@ clip_status clipb_json_parse(const char *text, size_t size, const char *name, cJ
  * @return: cJSON_free() it; NULL: out of memory. */
 char *clipb_json_print(const cJSON *v, bool indented);
 
+/* clipb_json_find(): the value of a key; NULL if it is missing or null. */
+const cJSON *clipb_json_find(const cJSON *o, const char *key);
+
 /* Getters. If the key is absent or null, *out keeps its value, which is the default.
  * Errors: CLIP_EFORMAT (another type, or outside [lo, hi]). */
 clip_status clipb_json_int(const cJSON *o, const char *key, int lo, int hi, int *out, const char *file,

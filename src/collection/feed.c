@@ -23,11 +23,6 @@ struct clipcol_feed {
     clip_error *err;
 };
 
-static int64_t nanoseconds(const struct stat *st)
-{
-    return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
-}
-
 static void tell(const clipcol_feed *f, const char *message)
 {
     if (f->opt.warn)
@@ -59,11 +54,11 @@ static clipdat_known list_known(void *user, const char *path, const struct stat 
     clipcol_feed *f = user;
     clip_item item;
     bool unchanged;
-    if (clipcol_others_have(f->opt.others, path, st->st_size, nanoseconds(st))) {
-        clipcol_others_add(f->opt.others, path, st->st_size, nanoseconds(st));
+    if (clipcol_others_have(f->opt.others, path, st->st_size, clipb_mtime(st))) {
+        clipcol_others_add(f->opt.others, path, st->st_size, clipb_mtime(st));
         return CLIPDAT_OTHER;
     }
-    clip_status s = clipcol_plan_unchanged(f->x, path, st->st_size, nanoseconds(st), &unchanged, &item, NULL);
+    clip_status s = clipcol_plan_unchanged(f->x, path, st->st_size, clipb_mtime(st), &unchanged, &item, NULL);
     return s == CLIP_OK && unchanged ? CLIPDAT_PICTURE : CLIPDAT_UNKNOWN;
 }
 
@@ -73,7 +68,7 @@ static void list_other(void *user, const char *path, const struct stat *st, cons
     clipcol_feed *f = user;
     int64_t removed = 0;
     if (!format)
-        clipcol_others_add(f->opt.others, path, st->st_size, nanoseconds(st));
+        clipcol_others_add(f->opt.others, path, st->st_size, clipb_mtime(st));
     if (f->status == CLIP_OK)
         f->status = clipcol_plan_forget(f->x, path, &removed, f->err);
     f->opt.report->removed += removed;
@@ -91,7 +86,7 @@ static clip_status look_through(clipcol_feed *f, clip_error *err)
         clip_item item;
         bool unchanged = false;
         if (stat(f->path[i], &st) == 0)
-            TRY(clipcol_plan_unchanged(f->x, f->path[i], st.st_size, nanoseconds(&st), &unchanged, &item, err));
+            TRY(clipcol_plan_unchanged(f->x, f->path[i], st.st_size, clipb_mtime(&st), &unchanged, &item, err));
         f->opt.report->seen++;
         f->opt.report->todo += !unchanged;
         f->todo[i / 8] |= (uint8_t)(!unchanged << i % 8);
@@ -151,7 +146,7 @@ static clip_status look_at(clipcol_feed *f, clipcol_parcel *p, bool *unchanged, 
     if (f->kind == CLIPCOL_SOURCE_TAR)
         TRY(note_seen(f, p->path.p));
     else if (stat(p->path.p, &st) == 0)
-        size = st.st_size, mtime = nanoseconds(&st);
+        size = st.st_size, mtime = clipb_mtime(&st);
     p->captions = f->opt.captions;
     p->exact = f->kind == CLIPCOL_SOURCE_TAR; /* a table may return to a picture later */
     p->beside = false;
@@ -221,7 +216,7 @@ static clip_status open_stream(clipcol_feed *f, clip_error *err)
         return clipb_fail(err, CLIP_EIO, f->source->path, "is not a regular file");
     TRY(clipdat_open(f->source->path, &o, &f->stream, err));
     f->stream->unread = f->kind == CLIPCOL_SOURCE_TABLE;
-    f->mtime = stat(f->source->path, &st) == 0 ? nanoseconds(&st) : 0;
+    f->mtime = stat(f->source->path, &st) == 0 ? clipb_mtime(&st) : 0;
     return CLIP_OK;
 }
 

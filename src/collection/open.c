@@ -113,7 +113,7 @@ clip_status clipcol_index_open(const char *dir, const clip_index_options *opt, c
     if (o.threads < 0 || o.threads > CLIPENG_MOST_THREADS)
         return clipb_fail(err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIPENG_MOST_THREADS);
     const int dim = o.dim ? o.dim : o.model ? o.model->config.embed_dim : 0;
-    TRY(clipidx_open(dir, &clipidx_store_sqlite, &o, dim, out, &fresh, err));
+    TRY(clipidx_open(dir, &clipidx_store_sqlite, &o, o.team ? o.team->threads : NULL, dim, out, &fresh, err));
     clip_status s = o.dim && o.dim != (*out)->dim
                         ? clipb_fail(err, CLIP_EMISMATCH, dir, "has %d numbers a vector, not %d", (*out)->dim, o.dim)
                         : CLIP_OK;

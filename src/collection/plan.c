@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/order.h"
 
 clip_status clipcol_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged,
                                 clip_item *item, clip_error *err)
@@ -235,8 +236,6 @@ clip_status clipcol_plan_fate(const char *path, clipcol_holds *holds, clipcol_fa
 
 /* ---- What has left --------------------------------------------------------------------------- */
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* The nearest source above: a tar within a folder wins. */
 static const clipcol_source *source_of(const clipcol_sources *sources, const char *path)
 {
@@ -276,7 +275,7 @@ clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, ch
         if (!item.kind)
             return CLIP_OK;
         const clipcol_source *s = item.path ? source_of(sources, item.path) : NULL;
-        if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, by_bytes)))
+        if (!s || (n > 0 && bsearch(&item.path, seen, n, sizeof *seen, clipb_order_strings)))
             continue;
         if (has_left(s, &item, holds, &left) < 0)
             return clipb_nomem(err, x->dir);

@@ -10,7 +10,7 @@
 #include "data/data.h"
 #include "index/index.h"
 
-/* ---- index_sources.c: what an index was given ------------------------------------------------ */
+/* ---- sources.c: what an index was given ------------------------------------------------------ */
 
 typedef enum clipcol_source_kind {
     CLIPCOL_SOURCE_FOLDER,
@@ -50,7 +50,7 @@ void clipcol_sources_free(clipcol_sources *s);
 /* clipcol_sources_forget(): an index no longer knows these, nor sources below them. */
 clip_status clipcol_sources_forget(clip_index *x, char *const *roots, int n, clip_error *err);
 
-/* ---- index_plan.c ---------------------------------------------------------------------------- */
+/* ---- plan.c ---------------------------------------------------------------------------------- */
 
 /* clipcol_plan_unchanged(): whether the index has this picture, with this size and time.
  * item  out  what the index has (kind 0: nothing) */
@@ -121,7 +121,7 @@ clip_status clipcol_plan_sweep(clip_index *x, const clipcol_sources *sources, ch
  * existing. */
 bool clipcol_plan_gone(const char *path);
 
-/* ---- index_others.c: files that are not pictures --------------------------------------------- */
+/* ---- others.c: files that are not pictures --------------------------------------------------- */
 
 typedef struct clipcol_others {
     uint64_t *known, *seen; /* hashes: from the index; of this update */

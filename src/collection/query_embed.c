@@ -115,7 +115,6 @@ static clip_status embed_picture(const encoder *e, const clip_term *t)
     return s < 0 ? clipb_fail(e->err, s, t->text, "%s", clipeng_context_message(e->e->pictures, s)) : s;
 }
 
-/* Of one state of the index, whether or not it is refreshed meanwhile. */
 static clip_status take_row(const encoder *e, int64_t row)
 {
     const clip_index *x = e->e->index;

@@ -1,4 +1,4 @@
-/* Reading a query from its parts, as a command line or a line of a file has them.
+/* Reading a query from its parts, which are arguments or lie between the tabs of a line.
  *
  *     query    = term (("+" | "-") term)...     each a part of its own
  *     term     = [weight ":"] (picture | words)
@@ -143,6 +143,27 @@ clip_status clipcol_query_parse(const int64_t *rows, int n_rows, const char *con
     const clip_status s = parse(&p, rows, n_rows, part, n);
     if (s < 0)
         clipcol_query_free(out);
+    return s;
+}
+
+clip_status clipcol_query_parse_line(const int64_t *rows, int n_rows, const char *line, bool pictures, clip_query *out,
+                                     clip_error *err)
+{
+    enum { MOST = 2 * CLIP_QUERY_TERMS }; /* a term and an operator each */
+    const char *part[MOST];
+    int n = 0;
+    *out = (clip_query){0};
+    if (!line)
+        return clipb_fail(err, CLIP_EINVAL, NULL, "a line of the query is missing");
+    char *copy = strdup(line), *rest = copy;
+    if (!copy)
+        return clipb_nomem(err, NULL);
+    while (rest && n < MOST)
+        part[n++] = strsep(&rest, "\t");
+    const clip_status s =
+        rest ? clipb_fail(err, CLIP_EINVAL, NULL, "a query has at most %d terms", CLIP_QUERY_TERMS)
+             : clipcol_query_parse(rows, n_rows, part, n, pictures, out, err);
+    free(copy);
     return s;
 }
 

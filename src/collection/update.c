@@ -17,12 +17,14 @@
 #include <time.h>
 #include <xxhash.h>
 
-#include "engine/engine.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/order.h"
 #include "base/queue.h"
 #include "collection/collection.h"
 #include "collection/feed.h"
+#include "engine/engine.h"
+
 enum { BATCH = 32, AHEAD = 2 * BATCH, TEXTS = 64, MOST_CAPTIONS = 1000, LATER = 5 };
 #define ENOUGH 2                          /* a JPEG is decoded at no less than twice the model's side */
 #define MOST_BYTES ((size_t)64 << 20)     /* of encoded pictures that came with their source and wait to be decoded */
@@ -458,8 +460,6 @@ static clip_status run_source(update *u, const clipcol_source *source, clip_erro
     return s;
 }
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* Also for sources that this update does not look at: a missing folder that the index was given may
  * lie below another one. */
 static clip_status hold_absent(update *u, clip_error *err)
@@ -478,7 +478,7 @@ static clip_status sweep(update *u, clip_error *err)
 {
     int64_t removed;
     if (u->n_seen > 0)
-        qsort(u->seen, u->n_seen, sizeof *u->seen, by_bytes);
+        qsort(u->seen, u->n_seen, sizeof *u->seen, clipb_order_strings);
     TRY(hold_absent(u, err));
     TRY(clipcol_plan_sweep(u->x, &u->swept, u->seen, u->n_seen, &u->holds, &removed, err));
     u->report.removed += removed;

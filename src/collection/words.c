@@ -4,9 +4,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "engine/engine.h"
-#include "collection/collection.h"
 #include "base/file.h"
+#include "collection/collection.h"
+#include "engine/engine.h"
 #include "index/index.h"
 #include "text/word.h"
 

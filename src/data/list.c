@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/order.h"
 #include "base/plain.h"
 #include "data/data.h"
 #include "image/image.h"
@@ -51,9 +52,7 @@ static int by_place(const void *a, const void *b)
     return x->dev != y->dev ? (x->dev > y->dev) - (x->dev < y->dev) : (x->ino > y->ino) - (x->ino < y->ino);
 }
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static int last_first(const void *a, const void *b) { return by_bytes(b, a); }
+static int last_first(const void *a, const void *b) { return clipb_order_strings(b, a); }
 
 /* Takes `s`, also on error. */
 static clip_status add_string(strings *list, char *s)
@@ -314,7 +313,7 @@ clip_status clipdat_list(const char *path, const clipdat_list_options *opt, char
     if (w.opt->passed)
         clipdat_passed_sort(w.opt->passed);
     if (w.pictures.n > 0)
-        qsort(w.pictures.item, w.pictures.n, sizeof *w.pictures.item, by_bytes);
+        qsort(w.pictures.item, w.pictures.n, sizeof *w.pictures.item, clipb_order_strings);
     *out = w.pictures.item;
     *n = w.pictures.n;
     return CLIP_OK;

@@ -62,6 +62,27 @@ void clipeng_slots_free(clip_context *c);
  * the store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clipeng_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
+/* rules.c.
+ * clipeng_rules_choose(): the rules by which a checkpoint's texts are read. A family's own
+ * tokenizer may know one vocabulary alone; a model with another was trained behind a reader of
+ * vocab.json.
+ * vocabulary  in   of the model, or of the tokenizer
+ * bpe         in   the file of OpenCLIP's own tokenizer is there
+ * Errors: CLIP_EUNSUPPORTED (the family names a tokenizer that has no rules).
+ * clipeng_rules_need_files(): must the tokenizer's files lie beside weights in OpenCLIP's layout?
+ * OpenCLIP takes CLIP's where there are none. tokenizer NULL: no. */
+clip_status clipeng_rules_choose(const clipmdl_family *f, const clipmdl_text_config *t, int vocabulary, bool bpe,
+                                 const cliptok_rules **out, clip_error *err);
+bool clipeng_rules_need_files(const cliptok *tokenizer);
+
+/* precision.c.
+ * clipeng_precision_find(): the format whose products have this precision. name NULL: the first.
+ * Errors: CLIP_EINVAL (there is none), CLIP_EUNSUPPORTED (the set does not have it).
+ * clipeng_precisions_note(): " (with bf16)", the precisions that not every processor has and this
+ * set has; "" where there is none. */
+clip_status clipeng_precision_find(const char *name, const clipk_set *set, const clipk_format **out, clip_error *err);
+const char *clipeng_precisions_note(const clipk_set *set, char out[64]);
+
 /* recipe.c: how pictures are prepared, between the words of configurations and the struct of the
  * image room. The default is OpenAI's. tokenizer: beside the weights; NULL: there is none. */
 clipmdl_recipe clipeng_recipe_default(void);
@@ -88,10 +109,10 @@ typedef struct clipeng_files {
     bool bpe;            /* dir holds the file of OpenCLIP's own tokenizer */
 } clipeng_files;
 
-/* place.c: the folder or file of the weights: `path` itself, or where a folder of the Hugging Face
- * hub's cache or of sentence-transformers has them; "local-dir:" before it is OpenCLIP's. out:
+/* resolve.c: the folder or file of the weights: `path` itself, or where a folder of the Hugging
+ * Face hub's cache or of sentence-transformers has them; "local-dir:" before it is OpenCLIP's. out:
  * free() it; NULL on error. CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
-clip_status clipeng_place_find(const char *path, char **out, clip_error *err);
+clip_status clipeng_path_resolve(const char *path, char **out, clip_error *err);
 
 clip_status clipeng_files_find(const char *path, clipeng_files *out, clip_error *err);
 void clipeng_files_free(clipeng_files *f);
@@ -122,6 +143,7 @@ void clipeng_weights_stamp(const clip_model *m, char out[48]);
 
 /* Each does what its namesake in clip.h says: clipeng_encode_text() is clip_encode_text(). */
 
+const char *clipeng_precision_at(int i);
 clip_load_options clipeng_load_options_default(void);
 clip_status clipeng_model_load(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 void clipeng_model_free(clip_model *m);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/order.h"
 #include "engine/engine.h"
 
 #define DISCS 16 /* along a side of the picture; the radius of a disc is a step */
@@ -153,12 +154,6 @@ static void paint_disc(const pass *p, const float color[3], double cx, double cy
         }
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* The color of most backgrounds. A mean would put a new thing on a white background. room: [S,
  * S] */
 static void median_color(const pass *p, float *room, float color[3])
@@ -166,7 +161,7 @@ static void median_color(const pass *p, float *room, float color[3])
     const size_t plane = (size_t)p->S * (size_t)p->S;
     for (size_t c = 0; c < 3; c++) {
         memcpy(room, p->pixels + c * plane, plane * sizeof *room);
-        qsort(room, plane, sizeof *room, ascending);
+        qsort(room, plane, sizeof *room, clipb_order_f32);
         color[c] = room[plane / 2];
     }
 }

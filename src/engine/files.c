@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/order.h"
 #include "engine/engine.h"
 
 /* What to do with a pickle. It can run any program, so it is not opened here. A prefix that wraps
@@ -113,8 +114,6 @@ static clip_status refuse_foreign(const char *path, const unsigned char b[START]
     return is_pickle(path, b) ? clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, quotable(path)) : CLIP_OK;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* The names in a folder, ascending; free all of them and the list. */
 static clip_status list(const char *dir, char ***out, size_t *n, clip_error *err)
 {
@@ -133,7 +132,7 @@ static clip_status list(const char *dir, char ***out, size_t *n, clip_error *err
     }
     closedir(d);
     if (*n > 0)
-        qsort(*out, *n, sizeof **out, by_name);
+        qsort(*out, *n, sizeof **out, clipb_order_strings);
     return s;
 }
 
@@ -253,7 +252,7 @@ clip_status clipeng_files_find(const char *path, clipeng_files *f, clip_error *e
 {
     char *place;
     *f = (clipeng_files){0};
-    clip_status s = clipeng_place_find(path, &place, err);
+    clip_status s = clipeng_path_resolve(path, &place, err);
     if (s == CLIP_OK)
         s = find_in(place, f, err);
     free(place);

@@ -2,17 +2,12 @@
  * reaches. */
 #include <stdlib.h>
 
-#include "engine/engine.h"
 #include "base/clock.h"
+#include "base/order.h"
+#include "engine/engine.h"
 
 #define ROUNDS 7
 #define SAMPLES 32 /* of the batch whose product is timed */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 clip_status clipeng_measure(clip_context *c, clip_machine_speed *out)
 {
@@ -37,8 +32,8 @@ clip_status clipeng_measure(clip_context *c, clip_machine_speed *out)
         clipk_gemm(&c->k, y, w->N, clipk_rows(x, w->K), M, w, NULL);
         seconds[r] = clipb_now() - start;
     }
-    qsort(peak, ROUNDS, sizeof *peak, by_value);
-    qsort(seconds, ROUNDS, sizeof *seconds, by_value);
+    qsort(peak, ROUNDS, sizeof *peak, clipb_order_f64);
+    qsort(seconds, ROUNDS, sizeof *seconds, clipb_order_f64);
     out->fma_gflops = peak[ROUNDS / 2];
     out->gemm_gflops = 2e-9 * (double)M * (double)w->N * (double)w->K / seconds[ROUNDS / 2];
     return CLIP_OK;

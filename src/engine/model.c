@@ -1,4 +1,4 @@
-/* Loading: files -> configuration -> tensors -> packed layers; and telling about the result. */
+/* Loading: files -> configuration -> tensors -> packed layers. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -176,9 +176,10 @@ static bool has_projection(const clip_model *m)
     const clipmdl_tower_kind *kind =
         m->config.towers == CLIP_TOWER_IMAGE ? m->config.vision.tower : m->config.text.tower;
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    if (!kind->projection)
+    char name[CLIPMDL_MAX_NAME];
+    if (!kind->projection || !kind->projection(&m->config, name))
         return true;
-    clipmdl_parts(m->family, m->prefix, kind->projection, 0, 1, 1, part);
+    clipmdl_parts(m->family, m->prefix, name, 0, 1, 1, part);
     return clipmdl_store_find(&m->store, part[0].name) != NULL;
 }
 
@@ -241,23 +242,13 @@ static clip_status read_recipe(loader *l, clip_model *m)
     return CLIP_OK;
 }
 
-/* A family's own tokenizer may know one vocabulary alone; a model with another was trained behind a
- * reader of vocab.json. */
-static const cliptok_rules *rules_of(const loader *l, const clip_model *m)
-{
-    const clipmdl_family *f = m->family;
-    const bool own = f->vocabulary == 0 || m->config.text.vocab_size == f->vocabulary || l->files.bpe;
-    if (!own || strcmp(f->tokenizer, "openclip") != 0)
-        return &cliptok_huggingface;
-    return m->config.text.hf_tokenizer ? &cliptok_openclip_hf : &cliptok_openclip;
-}
-
 static clip_status read_tokenizer(loader *l, clip_model *m)
 {
     if (!(m->towers & CLIP_TOWER_TEXT))
         return CLIP_OK;
     m->pad_id = m->family->pad_id(&m->config.text); /* as long as no tokenizer says another */
-    const cliptok_rules *rules = rules_of(l, m);
+    const cliptok_rules *rules;
+    TRY(clipeng_rules_choose(m->family, &m->config.text, m->config.text.vocab_size, l->files.bpe, &rules, l->err));
     TRY(cliptok_load(l->files.dir, rules, &m->tokenizer, l->err));
     if (!m->tokenizer && l->files.tokenizer_dir)
         TRY(cliptok_load(l->files.tokenizer_dir, rules, &m->tokenizer, l->err));
@@ -392,7 +383,7 @@ static clip_status read_logit_scale(loader *l, clip_model *m)
     m->logit_scale = expf(log_scale);
     if (!isfinite(m->logit_scale))
         return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights,
-                          "tensor 'logit_scale' is %g, which is the logarithm of no number in f32", (double)log_scale);
+                          "tensor 'logit_scale' is %g: exp() of it overflows f32", (double)log_scale);
     return CLIP_OK;
 }
 
@@ -413,19 +404,10 @@ static void name_type(clip_model *m)
 
 static clip_status choose_arithmetic(const loader *l, clip_model *m)
 {
-    const char *precision = l->opt.precision ? l->opt.precision : "f32";
     m->set = clipk_set_find(l->opt.isa);
-    m->format = clipk_format_find(precision);
     if (!m->set)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
-    if (!m->format)
-        return clipb_fail(l->err, CLIP_EINVAL, NULL, "precision must be f32 or bf16, not '%s'", precision);
-    if (!clipk_set_has(m->set, m->format))
-        return clipb_fail(
-            l->err, CLIP_EUNSUPPORTED, NULL,
-            "precision %s needs %s, which %s on this processor does not have; f32 runs everywhere", precision,
-            m->format->needs, clipk_set_name(m->set));
-    return CLIP_OK;
+    return clipeng_precision_find(l->opt.precision, m->set, &m->format, l->err);
 }
 
 /* Everything but the weights. */
@@ -502,65 +484,4 @@ void clipeng_model_free(clip_model *m)
     clipmdl_store_close(&m->store);
     free(m->path);
     free(m);
-}
-
-static void tell_image(const clip_model *m, clip_model_info *o)
-{
-    const clipmdl_vision_config *v = &m->config.vision;
-    const clipmdl_recipe recipe = clipeng_recipe_words(&m->recipe, NULL);
-    const int side = v->patch_size ? v->image_size / v->patch_size : 0;
-    o->vision_kind = v->tower->name;
-    o->image_size = v->image_size;
-    o->vision_width = v->width;
-    o->vision_heads = v->heads;
-    o->patch_size = v->patch_size;
-    o->vision_tokens = side ? (v->class_token ? 1 : 0) + side * side : 0;
-    o->interpolation = recipe.interpolation;
-    o->resize_mode = recipe.resize_mode;
-    o->background = recipe.background;
-    for (int i = 0; i < 4; i++)
-        o->vision_layers[i] = v->stage[i] ? v->stage[i] : i == 0 ? v->layers : 0;
-    for (int i = 0; i < 3; i++) {
-        o->mean[i] = m->recipe.mean[i];
-        o->std[i] = m->recipe.std[i];
-    }
-}
-
-static void tell_text(const clip_model *m, clip_model_info *o)
-{
-    const clipmdl_text_config *t = &m->config.text;
-    o->context_length = t->context_length;
-    o->vocab_size = t->vocab_size;
-    o->text_width = t->width;
-    o->text_heads = t->heads;
-    o->text_layers = t->layers;
-    o->pooling = t->pooling == CLIPNN_POOL_ARGMAX ? "argmax" : "eos";
-    o->pad_id = m->pad_id;
-}
-
-void clipeng_model_get_info(const clip_model *m, clip_model_info *o)
-{
-    const bool texts = m->config.towers & CLIP_TOWER_TEXT;
-    const clipk_act act = texts ? m->config.text.act : m->config.vision.act;
-    *o = (clip_model_info){
-        .path = m->path,
-        .layout = m->family->name,
-        .weights_file = m->store.file,
-        .prefix = m->prefix,
-        .weights_type = m->weights_type,
-        .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,
-        .isa = clipk_set_name(m->set),
-        .precision = m->format->precision,
-        .towers = m->towers,
-        .embed_dim = m->config.embed_dim,
-        .logit_scale = m->logit_scale,
-        .activation = act == CLIPK_QUICKGELU ? "quickgelu" : "gelu",
-        .image_parameters = m->image_parameters,
-        .text_parameters = m->text_parameters,
-        .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),
-    };
-    if (m->config.towers & CLIP_TOWER_IMAGE)
-        tell_image(m, o);
-    if (texts)
-        tell_text(m, o);
 }

@@ -48,14 +48,11 @@ clipimg_recipe clipeng_recipe_of_words(const clipmdl_recipe *w, int size)
 
 clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer)
 {
-    const cliptok_rules *rules = tokenizer ? cliptok_follows(tokenizer) : &cliptok_openclip;
     clipmdl_recipe w = {.interpolation = filters[r->filter],
                         .resize_mode = modes[r->mode],
                         .rounding = flavours[r->flavour],
                         .background = r->background,
-                        .own_tokenizer = rules == &cliptok_openclip_hf ||
-                                         (rules == &cliptok_huggingface &&
-                                          cliptok_vocab_size(tokenizer) != CLIPMDL_OPENAI_VOCABULARY),
+                        .own_tokenizer = clipeng_rules_need_files(tokenizer),
                         .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1,
                         .end_id = tokenizer ? cliptok_end_id(tokenizer) : -1};
     memcpy(w.mean, r->mean, sizeof w.mean);

@@ -5,7 +5,7 @@
 
 #include "clip.h"
 
-/* ---- Probes (probe_fit.c) ---- */
+/* ---- Probes (probe.c, probe_fit.c, probe_files.c) ---- */
 
 clip_probe_options cliphd_probe_options_default(void);
 clip_status cliphd_probe_fit(clip_context *ctx, const char *const *names, int n_names, const clip_probe_data *train,
@@ -30,7 +30,7 @@ bool cliphd_match_exists(const clip_model *m, const char *path);
 clip_status cliphd_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n,
                                  clip_confusion *out, int *found);
 
-/* ---- Questions (question_ask.c, vqa_look.c, vqa_asked.c, vqa_fit.c) ---- */
+/* ---- Questions (question_ask.c, vqa_look.c, vqa_asked.c, vqa_fit.c, vqa_files.c) ---- */
 
 clip_status cliphd_question_new(clip_context *ctx, const clip_vqa *head, const char *text,
                                 const clip_question_options *options, clip_question **out, clip_error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/order.h"
 #include "base/rng.h"
 #include "tasks/logistic.h"
 
@@ -183,12 +184,6 @@ static clip_status fit_knot(const clipk_ctx *k, const float *score, const clipts
     return CLIP_OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 typedef struct fit_room {
     float *score, *sorted, *u, *weight; /* [n] */
     int32_t *y;
@@ -205,7 +200,7 @@ static clip_status fit(const clipk_ctx *k, const fit_room *w, int n, cliphd_law 
     if (!(variance > 0))
         return CLIP_EINVAL;
     memcpy(w->sorted, w->score, (size_t)n * sizeof(float));
-    qsort(w->sorted, (size_t)n, sizeof(float), ascending);
+    qsort(w->sorted, (size_t)n, sizeof(float), clipb_order_f32);
     for (int q = 0; q < KNOTS; q++) {
         cliphd_law m;
         double f;

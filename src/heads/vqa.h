@@ -4,6 +4,8 @@
 
 #include "heads/vqa_head.h"
 
+#define CLIPHD_MOST_ANSWERS 1000000
+
 struct clip_vqa {
     cliphd_head net, blind;
     char **answer; /* [net.A] normalised, the most frequent first */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "image/augment_affine.h"
 #include "image/resize.h"
 
@@ -182,13 +183,6 @@ typedef struct setting {
     float lo, hi;
 } setting;
 
-/* The value of a key; NULL if it is missing or null. */
-static const cJSON *find_value(const cJSON *o, const char *key)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-    return v && !cJSON_IsNull(v) ? v : NULL;
-}
-
 /* Reads the settings s. Any other key in `o` is an error, except `other`, which the caller reads.
  * Lists of two numbers are ranges. */
 static clip_status read_settings(const cJSON *o, const setting *s, size_t n, const char *other, const char *file,
@@ -227,7 +221,7 @@ clip_status clipimg_augment_json(const cJSON *o, clipimg_augment *out, const cha
     TRY(read_settings(o, top, sizeof top / sizeof *top, "affine", file, err));
     if (out->color_jitter[3] > 0.5f)
         return clipb_fail(err, CLIP_EFORMAT, file, "the last number of \"color_jitter\" (the hue) must be at most 0.5");
-    const cJSON *affine = find_value(o, "affine");
+    const cJSON *affine = clipb_json_find(o, "affine");
     if (!affine)
         return CLIP_OK;
     clipimg_affine *f = &out->affine;
@@ -236,7 +230,7 @@ clip_status clipimg_augment_json(const cJSON *o, clipimg_augment *out, const cha
                              {"shift", &f->shift, 1, 0, 1},
                              {"rotate", &f->rotate, 1, 0, 180}};
     TRY(read_settings(affine, inner, sizeof inner / sizeof *inner, NULL, file, err));
-    if (find_value(o, "scale") || find_value(o, "ratio"))
+    if (clipb_json_find(o, "scale") || clipb_json_find(o, "ratio"))
         return clipb_fail(err, CLIP_EFORMAT, file,
                           "\"scale\" and \"ratio\" (a crop) cannot be combined with \"affine\"");
     f->on = true;

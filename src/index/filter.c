@@ -40,11 +40,15 @@ static clip_status find_names(const clip_index_filter *f, char ***out, clip_erro
             continue; /* nothing is below "" */
         errno = 0;
         name[0] = strdup(f->below[i]);
+        if (!name[0])
+            return CLIP_ENOMEM;
+        if (f->below_as_written)
+            continue;
         name[1] = clipb_path_written(f->below[i]);
         if (!name[1] && errno != ENOMEM)
             return clipb_fail(err, CLIP_EIO, f->below[i], "%s", strerror(errno));
         name[2] = realpath(f->below[i], NULL); /* NULL where nothing is there */
-        if (!name[0] || !name[1] || (!name[2] && errno == ENOMEM))
+        if (!name[1] || (!name[2] && errno == ENOMEM))
             return CLIP_ENOMEM;
     }
     return CLIP_OK;

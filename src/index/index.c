@@ -157,45 +157,20 @@ static clip_status open_place(clip_index *x, bool create, int dim, bool *fresh, 
     return open_parts(x, x->write && create, dim, fresh, err);
 }
 
-static clipidx_shared *new_shared(void)
-{
-    clipidx_shared *shared = calloc(1, sizeof *shared);
-    pthread_rwlockattr_t attributes;
-    if (!shared)
-        return NULL;
-    pthread_rwlockattr_init(&attributes);
-#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP /* else endless searches could hold a refresh up */
-    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-#endif
-    pthread_rwlock_init(&shared->refresh, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-    pthread_mutex_init(&shared->store, NULL);
-    pthread_mutex_init(&shared->team_mutex, NULL);
-    return shared;
-}
-
 static void free_index(clip_index *x)
 {
     if (x->array)
         close_parts(x);
     if (x->lock >= 0)
         close(x->lock); /* the parent still holds it */
-    if (x->shared) {
-        clipb_team_free(x->shared->team);
-        if (getpid() == x->process) {
-            pthread_rwlock_destroy(&x->shared->refresh);
-            pthread_mutex_destroy(&x->shared->store);
-            pthread_mutex_destroy(&x->shared->team_mutex);
-        }
-    }
-    free(x->shared);
+    clipidx_shared_free(x->shared, getpid() != x->process);
     free(x->array);
     free(x->dir);
     free(x);
 }
 
-clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const clip_index_options *opt, int dim,
-                         clip_index **out, bool *fresh, clip_error *err)
+clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const clip_index_options *opt,
+                         clipb_team *team, int dim, clip_index **out, bool *fresh, clip_error *err)
 {
     clip_index *x = calloc(1, sizeof *x);
     *out = NULL;
@@ -210,7 +185,8 @@ clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const 
                       .array = calloc(CLIPIDX_FILES, sizeof *x->array),
                       .set = clipk_set_find(NULL),
                       .threads = opt->threads ? opt->threads : clipb_cores(),
-                      .shared = new_shared(),
+                      .team = team,
+                      .shared = clipidx_shared_new(),
                       .warn = opt->warn,
                       .warn_user = opt->warn_user};
     clip_status s = x->dir && x->array && x->shared ? open_place(x, opt->create, dim, fresh, err)
@@ -271,6 +247,7 @@ clip_status clipidx_refresh(clip_index *x, bool *changed, clip_error *err)
     TRY(clipidx_check_process(x, err));
     if (x->write) /* nobody else can have written */
         return CLIP_OK;
+    TRY(clipidx_check_free(x, err));
     TRY(x->kind->newer(x->store, x->dir, &store, err));
     if (!store)
         return CLIP_OK;
@@ -279,9 +256,9 @@ clip_status clipidx_refresh(clip_index *x, bool *changed, clip_error *err)
     const clip_status s = open_newer(&newer, x, err);
     if (s == CLIP_OK) {
         const clip_index old = *x;
-        pthread_rwlock_wrlock(&x->shared->refresh);
+        clipidx_begin_swap(x);
         take_parts(x, &newer);
-        pthread_rwlock_unlock(&x->shared->refresh);
+        clipidx_end_swap(x);
         take_parts(&newer, &old);
         *changed = true;
     }

@@ -10,7 +10,7 @@
  *     verify.c      reading all of it again           export.c, import.c, npy.c   other layouts
  *     handle.c      warnings, forks, locks
  *
- * No model is known here: clipcol_index_open() in src/api asks it for its name. */
+ * No model is known here: clipcol_index_open() in src/collection/open.c asks it for its name. */
 #ifndef CLIPIDX_INDEX_H
 #define CLIPIDX_INDEX_H
 
@@ -29,10 +29,12 @@ enum {
 
 /* What the threads that read an index change of it. */
 typedef struct clipidx_shared {
-    pthread_rwlock_t refresh;   /* held for reading by public functions that read; for writing by clipidx_refresh() */
-    pthread_mutex_t store;      /* a store serves one thread at a time */
-    pthread_mutex_t team_mutex; /* a team serves one search at a time; a search that finds it busy runs alone */
-    clipb_team *team;           /* made by the first search; NULL before */
+    pthread_mutex_t store;   /* a store serves one thread at a time */
+    pthread_mutex_t lock;    /* of the fields below */
+    pthread_cond_t released; /* no hold is left, or the refresh is done */
+    int64_t holds;
+    bool refreshing;      /* a refresh waits for the holds to end */
+    clipb_team *own_team; /* made by the first search where the options gave none; NULL before */
 } clipidx_shared;
 
 struct clip_index {
@@ -53,6 +55,7 @@ struct clip_index {
     clipidx_coder coder;
     const clipk_set *set;
     int threads;
+    clipb_team *team; /* the caller's; NULL: shared->own_team, of so many threads */
     clipidx_shared *shared;
     clip_warn_fn warn;
     void *warn_user;
@@ -60,13 +63,14 @@ struct clip_index {
 
 /* ---- index.c ---- */
 
-/* clipidx_open(): clipcol_index_open() without the model. Of the options `model` and `dim` are not
- * read.
+/* clipidx_open(): clipcol_index_open() without the model. Of the options `model`, `dim` and `team`
+ * are not read.
  * kind   in   where it keeps what each row is
+ * team   in   the threads of `team`; NULL: it starts its own
  * dim    in   where the index is made; it then also takes model_name from the options
  * fresh  out  it has just been made: nothing in it says which model it belongs to */
-clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const clip_index_options *opt, int dim,
-                         clip_index **out, bool *fresh, clip_error *err);
+clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const clip_index_options *opt,
+                         clipb_team *team, int dim, clip_index **out, bool *fresh, clip_error *err);
 clip_status clipidx_refresh(clip_index *x, bool *changed, clip_error *err);
 clip_status clipidx_close(clip_index *x, clip_error *err);
 void clipidx_discard(clip_index *x);
@@ -121,11 +125,31 @@ clip_status clipidx_import(clip_index *x, const char *dir, clip_import_report *r
 /* clipidx_check_process(): CLIP_EINVAL in a forked child of the process that opened it. */
 clip_status clipidx_check_process(const clip_index *x, clip_error *err);
 
-/* clipidx_hold(), clipidx_release(): between them the index is not refreshed. Public functions
- * that read call them, and nothing below does: a thread that holds it twice could wait for ever.
- * They do nothing in a forked child. */
+/* clipidx_hold(), clipidx_release(): between them the index is not refreshed. Holds nest. A thread
+ * without a hold waits for a refresh that waits, so that endless searches cannot keep a refresh
+ * waiting. In a forked child nothing is held.
+ * No function of this room holds an index: each caller does, around what must be of one state.
+ * src/api does so for the functions of this room, src/collection where it reads an index that may
+ * be refreshed. */
 void clipidx_hold(const clip_index *x);
 void clipidx_release(const clip_index *x);
+
+/* clipidx_check_free(): CLIP_EBUSY where this thread holds an index, this one or another. Two
+ * threads that each held an index and refreshed the other's would wait for ever. */
+clip_status clipidx_check_free(const clip_index *x, clip_error *err);
+
+/* clipidx_begin_swap(): wait until nobody holds the index, and let nobody hold it until
+ * clipidx_end_swap(). */
+void clipidx_begin_swap(const clip_index *x);
+void clipidx_end_swap(const clip_index *x);
+
+/* clipidx_team(): the threads that search. NULL: the caller alone. */
+clipb_team *clipidx_team(const clip_index *x);
+
+/* clipidx_shared_new(): NULL: out of memory. clipidx_shared_free(): takes NULL; `forked`: the
+ * locks are another process's. */
+clipidx_shared *clipidx_shared_new(void);
+void clipidx_shared_free(clipidx_shared *shared, bool forked);
 
 /* clipidx_warn(): a line to `warn`. */
 #if defined(__GNUC__)

@@ -136,12 +136,6 @@ static void scan_piece(void *job, int64_t i, int thread)
 void clipidx_scan_run(clipidx_scan *scan)
 {
     const clip_index *x = scan->x;
-    clipidx_shared *shared = x->shared;
-    const bool ours = pthread_mutex_trylock(&shared->team_mutex) == 0;
-    if (ours && !shared->team && x->threads > 1)
-        shared->team = clipb_team_new(x->threads); /* without one the caller does it alone */
-    clipb_team_run(ours ? shared->team : NULL, (x->state.rows - scan->begin + scan->piece - 1) / scan->piece,
-                   scan_piece, scan);
-    if (ours)
-        pthread_mutex_unlock(&shared->team_mutex);
+    const int64_t pieces = (x->state.rows - scan->begin + scan->piece - 1) / scan->piece;
+    clipb_team_run(clipidx_team(x), pieces, scan_piece, scan);
 }

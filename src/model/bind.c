@@ -60,7 +60,7 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
         return NULL;
     }
     char is[96], should[96];
-    if (t->ndim != ndim || memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) != 0) {
+    if (!clipmdl_tensor_has_shape(t, ndim, dim)) {
         format_shape(is, sizeof is, t->dim, t->ndim);
         format_shape(should, sizeof should, dim, ndim);
         fault(b, "tensor '%s' has the shape %s, not %s", name, is, should);
@@ -288,10 +288,13 @@ void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *
     out->dw_transposed = transposed;
 }
 
-void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *name, int64_t rows, int64_t cols)
+void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *prefix, const char *name,
+                        int64_t rows, int64_t cols)
 {
+    char full[CLIPMDL_MAX_NAME];
     source s;
-    *out = locate(b, &s, name, 0, rows, rows, cols) ? s.view : (clipk_view){0};
+    join(full, prefix, name);
+    *out = locate(b, &s, full, 0, rows, rows, cols) ? s.view : (clipk_view){0};
     *d = s.g;
 }
 
@@ -326,13 +329,18 @@ static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int
     return true;
 }
 
-void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *weight, const char *bias, int O, int P)
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight,
+                          const char *bias, int O, int P)
 {
+    char name[CLIPMDL_MAX_NAME];
     source s;
-    bool found = locate_filters(b, &s, weight, O, 3, P);
+    join(name, prefix, weight);
+    bool found = locate_filters(b, &s, name, O, 3, P);
     place_linear(b, out, found, &s, O, 3 * P * P);
-    if (bias)
-        place_f32(b, &out->b, &out->db, bias, 0, O, O, -1);
+    if (!bias)
+        return;
+    join(name, prefix, bias);
+    place_f32(b, &out->b, &out->db, name, 0, O, O, -1);
 }
 
 /* ---- Convolutions and their batch norms ------------------------------------------------------ */

@@ -73,10 +73,12 @@ void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I);
 
 /* The filters of a patch embedding, [O, 3, P, P] read as [O, 3*P*P]; `bias` [O] or NULL. */
-void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *weight, const char *bias, int O, int P);
+void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *prefix, const char *weight,
+                          const char *bias, int O, int P);
 
 /* A table that stays in the file, with its own type. */
-void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *name, int64_t rows, int64_t cols);
+void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const char *prefix, const char *name,
+                        int64_t rows, int64_t cols);
 
 /* A convolution and the batch norm behind it: conv.weight [O, I, K, K] and
  * bn.{weight,bias,running_mean,running_var}. The norm is folded into the filters unless gradients

@@ -10,6 +10,13 @@
 #define CLIPMDL_MOST_SIDE 65536 /* a width, a size */
 #define CLIPMDL_MOST_GRID 255   /* patches along a side: 65,025 patches */
 
+/* The layer behind pooling. */
+typedef enum clipmdl_projection {
+    CLIPMDL_PROJECTION_MATRIX, /* without bias: x @ W */
+    CLIPMDL_PROJECTION_LINEAR, /* with a bias, stored as other linear layers are */
+    CLIPMDL_PROJECTION_NONE,   /* what is pooled is the embedding */
+} clipmdl_projection;
+
 struct clipmdl_tower_kind; /* tower.h */
 
 typedef struct clipmdl_vision_config {
@@ -24,7 +31,9 @@ typedef struct clipmdl_vision_config {
     float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
-    bool class_token, ln_pre, patch_bias, projection_bias; /* ViT: has it one? */
+    clipmdl_projection projection; /* ViT */
+    bool trunk; /* timm's: its names begin with "visual.trunk." instead of "visual." */
+    bool class_token, ln_pre, patch_bias; /* ViT: has it one? */
 } clipmdl_vision_config;
 
 typedef struct clipmdl_text_config {
@@ -35,7 +44,10 @@ typedef struct clipmdl_text_config {
     int eos_id; /* if texts are pooled at the end token */
     float eps;
     clipk_act act;
-    bool causal, projection_bias;
+    clipmdl_projection projection;
+    bool causal;
+    bool padded; /* a text has context_length tokens, and the padding takes part */
+    bool custom; /* OpenCLIP's custom_text: its names begin with "text." */
     bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, which uses transformers' tokenizer */
 } clipmdl_text_config;
 

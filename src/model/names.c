@@ -4,15 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const clipmdl_family *const families[] = {&clipmdl_openclip, &clipmdl_huggingface, &clipmdl_huggingface_tower};
-enum { FAMILIES = sizeof families / sizeof *families };
-
-const clipmdl_family *const *clipmdl_families(int *n)
-{
-    *n = FAMILIES;
-    return families;
-}
-
 /* Part of the rows in `whole`, which names alternatives: "attn.{q,k,v}_proj.weight". */
 static int split(const char *whole, const char *open, int64_t first, int64_t rows, int64_t total, clipmdl_part *part)
 {
@@ -27,8 +18,8 @@ static int split(const char *whole, const char *open, int64_t first, int64_t row
         const int64_t from = first > at ? first : at, to = first + rows < at + has ? first + rows : at + has;
         if (from < to) {
             part[n] = (clipmdl_part){.first = from - at, .rows = to - from, .total = has};
-            snprintf(part[n++].name, CLIPMDL_MAX_NAME, "%.*s%.*s%s", (int)(open - whole), whole, (int)(end - word), word,
-                     close + 1);
+            snprintf(part[n++].name, CLIPMDL_MAX_NAME, "%.*s%.*s%s", (int)(open - whole), whole, (int)(end - word),
+                     word, close + 1);
         }
         at += has;
     }
@@ -48,61 +39,6 @@ int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *
     part[0] = (clipmdl_part){.first = first, .rows = rows, .total = total};
     memcpy(part[0].name, whole, sizeof whole);
     return 1;
-}
-
-/* ---- Finding --------------------------------------------------------------------------------- */
-
-/* Is `name` a prefix and the mark? *prefix: the length of the prefix, which ends with a dot or is
- * empty. */
-static bool is_mark(const clipmdl_store *s, const clipmdl_mark *m, const char *name, size_t *prefix)
-{
-    const size_t n = strlen(name), k = strlen(m->name);
-    if (n < k || n - k >= CLIPMDL_MAX_PREFIX || strcmp(name + n - k, m->name) != 0 || (n > k && name[n - k - 1] != '.'))
-        return false;
-    *prefix = n - k;
-    if (!m->also)
-        return true;
-    char also[CLIPMDL_MAX_NAME];
-    snprintf(also, sizeof also, "%.*s%s", (int)*prefix, name, m->also);
-    return clipmdl_store_find(s, also) != NULL;
-}
-
-/* The first family with a mark that fits, or NULL. *mark: this mark. */
-static const clipmdl_family *find_family(const clipmdl_store *s, const char *name, const clipmdl_mark **mark,
-                                         size_t *prefix)
-{
-    for (int f = 0; f < FAMILIES; f++)
-        for (*mark = families[f]->marks; (*mark)->name; ++*mark)
-            if (is_mark(s, *mark, name, prefix))
-                return families[f];
-    return NULL;
-}
-
-int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found)
-{
-    int n = 0;
-    for (size_t t = 0; t < s->n; t++) {
-        const char *name = s->tensor[t].name;
-        const clipmdl_mark *mark;
-        size_t prefix = 0;
-        if (within && strncmp(name, within, strlen(within)) != 0)
-            continue;
-        const clipmdl_family *family = find_family(s, name, &mark, &prefix);
-        if (!family)
-            continue;
-        int i = 0;
-        while (i < n && !(found[i].family == family && strlen(found[i].prefix) == prefix &&
-                          strncmp(found[i].prefix, name, prefix) == 0))
-            i++;
-        if (i == CLIPMDL_MAX_FOUND)
-            continue;
-        if (i == n) {
-            found[n] = (clipmdl_found){.family = family};
-            memcpy(found[n++].prefix, name, prefix);
-        }
-        found[i].towers |= mark->tower;
-    }
-    return n;
 }
 
 /* ---- What is in a file besides --------------------------------------------------------------- */

@@ -22,13 +22,6 @@ typedef struct clipmdl_part {
 int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,
                   int64_t total, clipmdl_part *part);
 
-/* clipmdl_find(): the encoders in a file, found by the names of its tensors, with any prefix.
- * within  in   only encoders whose names begin with this; NULL: all
- * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; further ones are left out
- * @return: how many there are. */
-#define CLIPMDL_MAX_FOUND 8
-int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found);
-
 /* clipmdl_is_whole(): do all tensors of the file have these encoders' prefix? Then the file holds
  * nothing else. */
 bool clipmdl_is_whole(const clipmdl_store *s, const char *prefix);

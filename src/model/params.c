@@ -179,7 +179,7 @@ static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_par
         return NULL;
     if (q->ndim == 0)
         return t->bytes == clipk_type_size(type) ? t : NULL; /* a number, or a vector of one number */
-    return t->ndim == q->ndim && memcmp(t->dim, dim, (size_t)q->ndim * sizeof *dim) == 0 ? t : NULL;
+    return clipmdl_tensor_has_shape(t, q->ndim, dim) ? t : NULL;
 }
 
 static void transpose(float *w, const float *from, size_t rows, size_t cols)

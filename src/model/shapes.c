@@ -113,7 +113,7 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
 static clip_status embed_dim(const shapes *s, clipmdl_config *c)
 {
     const char *name = c->towers & CLIP_TOWER_TEXT ? "text_projection" : "visual.proj";
-    if (c->towers == CLIP_TOWER_IMAGE && !c->vision.tower->projection)
+    if (c->towers == CLIP_TOWER_IMAGE && c->vision.tower == &clipmdl_resnet)
         return dim(s, "visual.attnpool.c_proj.weight", 2, 0, &c->embed_dim);
     if (c->towers != CLIP_TOWER_BOTH && !find(s, name))
         return CLIP_OK;

@@ -56,6 +56,14 @@ static bool finite16(const unsigned char *data, size_t bytes, uint16_t ones)
     return !bad;
 }
 
+bool clipmdl_tensor_has_shape(const clipmdl_tensor *t, int ndim, const int64_t *dim)
+{
+    int more = 0;
+    while (more < t->ndim - ndim && t->dim[more] == 1)
+        more++;
+    return t->ndim - more == ndim && memcmp(t->dim + more, dim, (size_t)ndim * sizeof *dim) == 0;
+}
+
 bool clipmdl_tensor_is_finite(const clipmdl_tensor *t)
 {
     clipk_type type;

@@ -25,6 +25,8 @@ typedef struct text_acts {
 
 /* ---- The model ------------------------------------------------------------------------------- */
 
+static const char *prefix_of(const clipmdl_text_config *t) { return t->custom ? "text." : ""; }
+
 static clip_status check(const clipmdl_config *c, const char *file, clip_error *err)
 {
     const clipmdl_text_config *t = &c->text;
@@ -47,10 +49,11 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
                                .width = m->cfg.width,
                                .embed_dim = c->embed_dim,
                                .causal = m->cfg.causal,
-                               .projection_bias = m->cfg.projection_bias,
+                               .projection = m->cfg.projection,
                                .eps = m->cfg.eps,
                                .pool = {.by = m->cfg.pooling, .eos_id = m->cfg.eos_id}};
     t->tokens = m->cfg.context_length;
+    t->padded = m->cfg.padded;
     return clipmdl_trunk_init(t, &m->trunk, m->cfg.heads, m->cfg.mlp, m->cfg.act);
 }
 
@@ -59,12 +62,20 @@ static void free_blocks(clipmdl_tower *t) { free(((text *)t)->trunk.block); }
 static void bind(clipmdl_binder *b, clipmdl_tower *t)
 {
     text *m = (text *)t;
+    const char *prefix = prefix_of(&m->cfg);
     const int C = m->cfg.width;
-    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, "token_embedding.weight", m->cfg.vocab_size, C);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "", "positional_embedding",
+    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, prefix, "token_embedding.weight",
+                       m->cfg.vocab_size, C);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, prefix, "positional_embedding",
                         m->cfg.context_length, C);
-    clipmdl_bind_finite(b, "", "positional_embedding"); /* the rows behind a text are not computed */
-    clipmdl_trunk_bind(b, &m->trunk, "transformer.resblocks.", "ln_final", "text_projection");
+    clipmdl_bind_finite(b, prefix, "positional_embedding"); /* the rows behind a text are not computed */
+    clipmdl_trunk_bind(b, &m->trunk, prefix, "ln_final", "text_projection");
+}
+
+static bool projection(const clipmdl_config *c, char name[CLIPMDL_MAX_NAME])
+{
+    clipmdl_trunk_projection(c->text.projection, prefix_of(&c->text), "text_projection", name);
+    return c->text.projection != CLIPMDL_PROJECTION_NONE;
 }
 
 static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
@@ -158,7 +169,7 @@ static void backward(const clipk_ctx *k, const clipmdl_grads *grads, const clipm
 const clipmdl_tower_kind clipmdl_text = {
     .name = "text Transformer",
     .flags = CLIPMDL_TEXT_PARAM,
-    .projection = "text_projection",
+    .projection = projection,
     .check = check,
     .size = sizeof(text),
     .init = init,

@@ -89,7 +89,8 @@ typedef struct clipmdl_tower clipmdl_tower;
 typedef struct clipmdl_tower_kind {
     const char *name;       /* "ViT": for clip_model_info and messages */
     int flags;              /* of its parameters: CLIPMDL_IMAGE_PARAM or CLIPMDL_TEXT_PARAM */
-    const char *projection; /* the parameter that an encoder alone may lack; NULL: always present */
+    /* The name of the projection, which an encoder alone may lack; false: none can be missing. */
+    bool (*projection)(const clipmdl_config *c, char name[CLIPMDL_MAX_NAME]);
     int chunk;              /* samples that inference computes at once; 0: as many as fit 2048 rows */
     bool batchnorm;         /* training takes statistics from the batch */
     double beta2, eps;      /* OpenCLIP's defaults of AdamW for this tower */
@@ -130,6 +131,7 @@ struct clipmdl_tower {
     int width;                   /* of a pooled row; 0: it has none, and no hidden states for callers */
     int layers;                  /* taps of callers are at 0 .. layers */
     int look;                    /* the layer whose rows show best where things are in a picture */
+    bool padded;                 /* a text has `tokens` rows; what pads it takes part */
     int tokens;                  /* rows of a picture, or of the longest text */
     int patches;                 /* of a picture; training may leave some out; 0: it has no patches */
     int groups;

@@ -19,6 +19,7 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
         m->block[i].mlp = mlp;
         m->block[i].act = act;
     }
+    m->head = (clipnn_attention_pool){.width = m->width, .heads = heads, .mlp = mlp, .act = act};
     t->width = m->width;
     t->layers = m->layers;
     t->groups = m->layers + 2;
@@ -43,31 +44,56 @@ static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, fl
     clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
 }
 
-static void bind_projection(clipmdl_binder *b, clipmdl_trunk *m, const char *proj)
+static void bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
 {
-    char weight[CLIPMDL_MAX_NAME], bias[CLIPMDL_MAX_NAME];
-    if (!m->projection_bias) {
-        clipmdl_bind_projection(b, &m->proj, proj, m->embed_dim, m->width);
-        return;
-    }
-    snprintf(weight, sizeof weight, "%s.weight", proj);
-    snprintf(bias, sizeof bias, "%s.bias", proj);
-    clipmdl_bind_linear(b, &m->proj, "", weight, bias, 0, m->embed_dim, m->embed_dim, m->width);
+    const int C = p->width, F = p->mlp;
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%sattn_pool.", prefix);
+    clipmdl_bind_vector(b, &p->probe, &p->dprobe, name, "probe", C);
+    clipmdl_bind_linear(b, &p->q, name, "in_proj_weight", "in_proj_bias", 0, C, 3 * C, C);
+    clipmdl_bind_linear(b, &p->kv, name, "in_proj_weight", "in_proj_bias", C, 2 * C, 3 * C, C);
+    clipmdl_bind_linear(b, &p->out_proj, name, "out_proj.weight", "out_proj.bias", 0, C, C, C);
+    clipmdl_bind_layernorm(b, &p->ln, name, "ln_2", C, eps);
+    clipmdl_bind_linear(b, &p->c_fc, name, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);
+    clipmdl_bind_linear(b, &p->c_proj, name, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
+    clipmdl_bind_finite(b, name, "mlp.c_fc.weight"); /* as in a block */
+    clipmdl_bind_finite(b, name, "mlp.c_fc.bias");
 }
 
-void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks, const char *norm, const char *proj)
+void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const char *proj, char out[CLIPMDL_MAX_NAME])
+{
+    snprintf(out, CLIPMDL_MAX_NAME, "%s%s%s", prefix, proj, p == CLIPMDL_PROJECTION_LINEAR ? ".weight" : "");
+}
+
+static void bind_projection(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *proj)
+{
+    char weight[CLIPMDL_MAX_NAME], bias[CLIPMDL_MAX_NAME];
+    clipmdl_trunk_projection(m->projection, prefix, proj, weight);
+    snprintf(bias, sizeof bias, "%s%s.bias", prefix, proj);
+    switch (m->projection) {
+    case CLIPMDL_PROJECTION_MATRIX: clipmdl_bind_projection(b, &m->proj, weight, m->embed_dim, m->width); break;
+    case CLIPMDL_PROJECTION_LINEAR:
+        clipmdl_bind_linear(b, &m->proj, "", weight, bias, 0, m->embed_dim, m->embed_dim, m->width);
+        break;
+    case CLIPMDL_PROJECTION_NONE: break;
+    }
+}
+
+void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *norm, const char *proj)
 {
     char layer[CLIPMDL_MAX_NAME];
     m->first_group = b->first_group;
     for (int i = 0; i < m->layers; i++) {
-        snprintf(layer, sizeof layer, "%s%d.", blocks, i);
+        snprintf(layer, sizeof layer, "%stransformer.resblocks.%d.", prefix, i);
         b->group = i + 1;
         bind_block(b, &m->block[i], layer, m->eps);
     }
-    clipmdl_bind_layernorm(b, &m->norm, "", norm, m->width, m->eps);
+    clipmdl_bind_layernorm(b, &m->norm, prefix, norm, m->width, m->eps);
     b->group = m->layers + 1;
+    if (m->pool.by == CLIPNN_POOL_ATTENTION)
+        bind_head(b, &m->head, prefix, m->eps);
     if (m->embed_dim > 0)
-        bind_projection(b, m, proj);
+        bind_projection(b, m, prefix, proj);
 }
 
 /* ---- Layout ---------------------------------------------------------------------------------- */
@@ -89,6 +115,8 @@ void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmd
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
     if (!clipnn_pools_one(&m->pool))
         acts->normed = CLIPB_NEW(a, float, (size_t)T *C);
+    if (m->pool.by == CLIPNN_POOL_ATTENTION)
+        clipnn_attention_pool_layout(a, &acts->head, &m->head, N, T, tape);
     if (tape) {
         acts->mean = CLIPB_NEW(a, float, rows);
         acts->rstd = CLIPB_NEW(a, float, rows);
@@ -126,11 +154,16 @@ void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const cl
                                 int N, int T, size_t work, const clipnn_relevance *relevance)
 {
     const size_t C = (size_t)m->width;
-    clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->embed_dim));
+    if (m->embed_dim > 0)
+        clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->embed_dim));
     *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, (size_t)T *C)};
     g->pooled = CLIPB_NEW(a, float, (size_t)N *C);
     clipnn_block_layout_grads(a, &g->block, k, T, N, m->block, work);
     g->block.relevance = relevance;
+    if (m->pool.by == CLIPNN_POOL_ATTENTION) {
+        clipnn_attention_pool_layout_grads(a, &g->head, k, &m->head, N, T);
+        g->head.relevance = relevance;
+    }
 }
 
 /* ---- Forward --------------------------------------------------------------------------------- */
@@ -178,23 +211,39 @@ void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, cons
         clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, x, all ? a->read : NULL, &m->norm, N, C);
     } else {
         clipnn_layernorm_forward(k, a->normed, a->mean, a->rstd, x, NULL, &m->norm, T, C);
-        clipnn_pool_mean(k, a->pooled, a->normed, m->pool.skip, n, C);
+        if (m->pool.by == CLIPNN_POOL_ATTENTION)
+            clipnn_attention_pool_forward(k, a->pooled, &a->head, &m->head, a->normed, n);
+        else
+            clipnn_pool_mean(k, a->pooled, a->normed, m->pool.skip, n, C);
     }
-    if (out)
+    if (out && m->projection == CLIPMDL_PROJECTION_NONE)
+        memcpy(out, a->pooled, (size_t)N * (size_t)C * sizeof *out);
+    else if (out)
         clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
 }
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 
-/* From g->pooled to the gradient of the last block's output: [N, C] if one row is pooled, otherwise
- * [T, C]. */
+/* From dout to g->pooled. wanted: the gradient of the parameters alone will not do. */
+static void project_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
+                             const clipmdl_trunk *m, const float *dout, int N, bool wanted)
+{
+    if (m->projection == CLIPMDL_PROJECTION_NONE)
+        memcpy(g->pooled, dout, (size_t)N * (size_t)m->width * sizeof *dout);
+    else
+        clipnn_linear_backward(k, wanted ? g->pooled : NULL, dout, clipk_rows(a->pooled, m->width), N, &m->proj, NULL,
+                               g->block.work);
+}
+
+/* From g->pooled, or behind a head from g->x, to the gradient of the last block's output: [N, C] if
+ * one row is pooled, otherwise [T, C]. */
 static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
                             const clipmdl_trunk *m, const clipnn_batch *n)
 {
     const bool one = clipnn_pools_one(&m->pool);
     const int rows = one ? n->B : clipnn_batch_rows(n), C = m->width;
     float *d = one ? g->pooled : g->x;
-    if (!one)
+    if (m->pool.by == CLIPNN_POOL_MEAN)
         clipnn_pool_mean_backward(k, d, g->pooled, m->pool.skip, n, C);
     clipnn_layernorm_backward(k, d, d, a->block[m->layers - 1].out, a->mean, a->rstd, &m->norm, NULL, rows, C,
                               g->block.work);
@@ -205,14 +254,17 @@ bool clipmdl_trunk_backward(const clipk_ctx *k, const clipmdl_grads *g, const cl
                             const clipmdl_trunk_acts *a, const clipmdl_trunk *m, const clipnn_batch *n,
                             const float *dout)
 {
-    const int N = n->B, C = m->width, L = m->layers, first = m->first_group;
+    const int L = m->layers, first = m->first_group;
     const int32_t *read = clipnn_pools_one(&m->pool) ? a->read : NULL;
 
-    if (g->relevance)
+    const bool head = m->pool.by == CLIPNN_POOL_ATTENTION;
+    if (g->relevance && !head)
         clipnn_pool_relevance(g->relevance->r, &m->pool, a->read, n);
     clipmdl_enter(g, L + 1);
-    clipnn_linear_backward(k, first <= L ? own->pooled : NULL, dout, clipk_rows(a->pooled, C), N, &m->proj, NULL,
-                           own->block.work);
+    project_backward(k, own, a, m, dout, n->B, first <= L || head);
+    if (head)
+        clipnn_attention_pool_backward(k, first <= L ? own->x : NULL, own->pooled, &own->head, &a->head, &m->head,
+                                       a->normed, n);
     if (first > L)
         return false;
     clipmdl_enter(g, L);

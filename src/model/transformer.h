@@ -12,18 +12,20 @@
 typedef struct clipmdl_trunk {
     int layers, width, embed_dim;
     bool causal;          /* a row sees only itself and rows before it */
-    bool projection_bias; /* if so, the projection is stored like other linear layers */
+    clipmdl_projection projection;
     float eps;
     clipnn_pool pool;
     clipnn_block *block;   /* [layers] */
     clipnn_layernorm norm; /* before pooling; after it if one row is pooled, with the same result */
-    clipnn_linear proj;    /* [D, C] */
+    clipnn_attention_pool head; /* if rows are pooled by attention */
+    clipnn_linear proj;    /* [D, C]; if there is a projection */
     int first_group;
 } clipmdl_trunk;
 
 typedef struct clipmdl_trunk_acts {
     clipnn_block_acts *block; /* [layers] */
-    float *normed;            /* [T, C], if the mean of rows is pooled */
+    float *normed;            /* [T, C], if all rows are pooled */
+    clipnn_attention_pool_acts head;
     float *pooled;            /* [N, C] */
     float *mean, *rstd;       /* the norm's; NULL without a tape */
     int32_t *read;            /* [N] the row of each sample that is pooled */
@@ -32,6 +34,7 @@ typedef struct clipmdl_trunk_acts {
 typedef struct clipmdl_trunk_grads {
     float *x;      /* [T, C] */
     float *pooled; /* [N, C] */
+    clipnn_attention_pool_grads head;
     clipnn_block_grads block;
 } clipmdl_trunk_grads;
 
@@ -41,9 +44,13 @@ typedef struct clipmdl_trunk_grads {
 clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act);
 
 /* clipmdl_trunk_bind(): name the parameters of the groups 1 .. layers + 1.
- * blocks, norm, proj  in  names: "visual.transformer.resblocks.", "visual.ln_post",
- * "visual.proj" */
-void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *blocks, const char *norm, const char *proj);
+ * prefix      in  how all names begin: "visual."
+ * norm, proj  in  "ln_post", "proj" */
+void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *norm, const char *proj);
+
+/* clipmdl_trunk_projection(): the name of the projection's weight. */
+void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const char *proj,
+                              char out[CLIPMDL_MAX_NAME]);
 
 /* clipmdl_trunk_layout(): place everything except the blocks.
  * clipmdl_trunk_layout_blocks(): place the blocks. They start when x [T, C] is complete, so they

@@ -31,6 +31,7 @@ typedef struct vit_acts {
 } vit_acts;
 
 static int kept_patches(const vit *m, const clipmdl_input *in) { return in->K ? in->K : m->tower.patches; }
+static const char *prefix_of(const clipmdl_vision_config *v) { return v->trunk ? "visual.trunk." : "visual."; }
 static int class_tokens(const vit *m) { return m->cfg.class_token ? 1 : 0; }
 
 /* ---- The model ------------------------------------------------------------------------------- */
@@ -60,7 +61,7 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
     m->trunk = (clipmdl_trunk){.layers = v->layers,
                                .width = v->width,
                                .embed_dim = c->embed_dim,
-                               .projection_bias = v->projection_bias,
+                               .projection = v->projection,
                                .eps = v->eps,
                                .pool = {.by = v->pooling, .skip = class_tokens(m)}};
     t->patches = G * G;
@@ -73,26 +74,45 @@ static void free_blocks(clipmdl_tower *t) { free(((vit *)t)->trunk.block); }
 static void bind(clipmdl_binder *b, clipmdl_tower *t)
 {
     vit *m = (vit *)t;
+    const char *prefix = prefix_of(&m->cfg);
     const int C = m->cfg.width;
-    clipmdl_bind_patches(b, &m->conv1, "visual.conv1.weight", m->cfg.patch_bias ? "visual.conv1.bias" : NULL, C,
+    clipmdl_bind_patches(b, &m->conv1, prefix, "conv1.weight", m->cfg.patch_bias ? "conv1.bias" : NULL, C,
                          m->cfg.patch_size);
     if (m->cfg.class_token)
-        clipmdl_bind_vector(b, &m->class_embedding, &m->d_class_embedding, "visual.", "class_embedding", C);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.", "positional_embedding",
+        clipmdl_bind_vector(b, &m->class_embedding, &m->d_class_embedding, prefix, "class_embedding", C);
+    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, prefix, "positional_embedding",
                         t->tokens, C);
     if (m->cfg.ln_pre)
-        clipmdl_bind_layernorm(b, &m->ln_pre, "visual.", "ln_pre", C, m->cfg.eps);
-    clipmdl_trunk_bind(b, &m->trunk, "visual.transformer.resblocks.", "visual.ln_post", "visual.proj");
+        clipmdl_bind_layernorm(b, &m->ln_pre, prefix, "ln_pre", C, m->cfg.eps);
+    clipmdl_trunk_bind(b, &m->trunk, prefix, "ln_post", "proj");
+}
+
+static bool projection(const clipmdl_config *c, char name[CLIPMDL_MAX_NAME])
+{
+    clipmdl_trunk_projection(c->vision.projection, prefix_of(&c->vision), "proj", name);
+    return c->vision.projection != CLIPMDL_PROJECTION_NONE;
+}
+
+/* timm's init_weights_vit_timm(): the filters have PyTorch's default. */
+static clipmdl_draw draw_trunk(const clipmdl_param *p, const clipmdl_config *c)
+{
+    if (clipmdl_name_ends(p->name, "conv1.weight") || clipmdl_name_ends(p->name, "conv1.bias"))
+        return clipmdl_draw_linear(3.0 * c->vision.patch_size * c->vision.patch_size);
+    if (clipmdl_name_ends(p->name, "bias"))
+        return (clipmdl_draw){CLIPMDL_CONSTANT, 0};
+    return (clipmdl_draw){CLIPMDL_NORMAL, clipmdl_name_ends(p->name, "probe") ? 1 / sqrt(c->vision.width) : 0.02};
 }
 
 static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
 {
     const char *n = p->name;
+    if (c->vision.trunk)
+        return draw_trunk(p, c);
     const double C = c->vision.width;
     if (clipmdl_name_ends(n, "class_embedding") || clipmdl_name_ends(n, "positional_embedding") ||
         clipmdl_name_ends(n, "visual.proj"))
         return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(C)};
-    if (clipmdl_name_ends(n, "attn.in_proj_weight")) /* xavier_uniform_ */
+    if (clipmdl_name_ends(n, "in_proj_weight")) /* xavier_uniform_ */
         return (clipmdl_draw){CLIPMDL_UNIFORM, sqrt(6.0 / (4 * C))};
     if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias"))
         return clipmdl_draw_linear(C);
@@ -206,7 +226,7 @@ static void backward(const clipk_ctx *k, const clipmdl_grads *grads, const clipm
 const clipmdl_tower_kind clipmdl_vit = {
     .name = "ViT",
     .flags = CLIPMDL_IMAGE_PARAM,
-    .projection = "visual.proj",
+    .projection = projection,
     .beta2 = 0.98,
     .eps = 1e-6,
     .check = check,

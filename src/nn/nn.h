@@ -160,13 +160,14 @@ void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, con
 
 /* ---- Pooling (pool.c) ------------------------------------------------------------------------ */
 
-/* How the rows of a sample become one. Attention pooling (a query of its own over all rows) is a
- * layer with parameters. It would be one more value here, with its forward and backward. */
+/* How the rows of a sample become one. */
 typedef enum clipnn_pooling {
     CLIPNN_POOL_FIRST,  /* the first row: the class token */
     CLIPNN_POOL_ARGMAX, /* the row of the largest id, the first one if several (OpenAI's end token is the largest) */
     CLIPNN_POOL_EOS,    /* the row of the first `eos_id`; the first row if there is none */
+    CLIPNN_POOL_LAST,   /* the last row */
     CLIPNN_POOL_MEAN,   /* the mean of all rows but the first `skip` */
+    CLIPNN_POOL_ATTENTION, /* a learned query asks all rows (attention_pool.c) */
 } clipnn_pooling;
 
 typedef struct clipnn_pool {
@@ -177,7 +178,18 @@ typedef struct clipnn_pool {
 
 /* clipnn_pools_one(): is only one row of each sample read? The other rows then only serve its
  * attention. */
-static inline bool clipnn_pools_one(const clipnn_pool *p) { return p->by != CLIPNN_POOL_MEAN; }
+static inline bool clipnn_pools_one(const clipnn_pool *p)
+{
+    switch (p->by) {
+    case CLIPNN_POOL_FIRST:
+    case CLIPNN_POOL_ARGMAX:
+    case CLIPNN_POOL_EOS:
+    case CLIPNN_POOL_LAST: return true;
+    case CLIPNN_POOL_MEAN:
+    case CLIPNN_POOL_ATTENTION: return false;
+    }
+    return false;
+}
 
 /* clipnn_pool_row(): the place of that row among the n of a sample. ids: NULL for a picture. */
 int clipnn_pool_row(const clipnn_pool *p, const int32_t *ids, int n);
@@ -192,9 +204,58 @@ void clipnn_pool_mean(const clipk_ctx *k, float *y, const float *x, int skip, co
 void clipnn_pool_mean_backward(const clipk_ctx *k, float *dx, const float *dy, int skip, const clipnn_batch *n, int C);
 
 /* clipnn_pool_relevance(): how much each row contributes to the pooled row: the start of
- * clipnn_relevance.
+ * clipnn_relevance. For all ways but attention, which has clipnn_relevance_pool().
  * r  out  [T] */
 void clipnn_pool_relevance(float *r, const clipnn_pool *p, const int32_t *read, const clipnn_batch *n);
+
+/* ---- Pooling by attention (attention_pool.c) ------------------------------------------------- */
+
+typedef struct clipnn_attention_pool {
+    int width, heads, mlp;
+    clipk_act act;
+    const float *probe;         /* [C] */
+    float *dprobe;              /* training only */
+    clipnn_linear q, kv;        /* [C, C], [2C, C] */
+    clipnn_linear out_proj;     /* [C, C] */
+    clipnn_layernorm ln;
+    clipnn_linear c_fc, c_proj; /* [F, C], [C, F] */
+} clipnn_attention_pool;
+
+typedef struct clipnn_attention_pool_acts {
+    float *q, *kv;     /* [N, C], [T, 2C] */
+    float *att, *u;    /* [N, C] */
+    float *ln, *fc;    /* [N, C], [N, F]; then the gradient of fc */
+    int32_t *one_each; /* [N+1] */
+    float *mean, *rstd, *lse, *pre; /* the tape: [N], [N], [H, N], [N, F]; NULL in inference */
+} clipnn_attention_pool_acts;
+
+typedef struct clipnn_attention_pool_grads {
+    float *dq, *dkv, *du, *dln; /* [N, C], [T, 2C], [N, C], [N, C] */
+    void *work;
+    const clipnn_relevance *relevance; /* NULL: not wanted */
+} clipnn_attention_pool_grads;
+
+/* clipnn_attention_pool_layout(), _layout_grads(): place the acts, and what backward needs, for N
+ * samples of T rows altogether. */
+void clipnn_attention_pool_layout(clipb_arena *a, clipnn_attention_pool_acts *acts, const clipnn_attention_pool *p,
+                                  int N, int T, bool tape);
+void clipnn_attention_pool_layout_grads(clipb_arena *a, clipnn_attention_pool_grads *g, const clipk_ctx *k,
+                                        const clipnn_attention_pool *p, int N, int T);
+
+/* clipnn_attention_pool_forward(): x [T, C] to y [N, C]. clipnn_attention_pool_backward(): dy [N,
+ * C] to dx [T, C], which may be NULL. If gradients of parameters are wanted, it overwrites the
+ * tape. */
+void clipnn_attention_pool_forward(const clipk_ctx *k, float *y, const clipnn_attention_pool_acts *acts,
+                                   const clipnn_attention_pool *p, const float *x, const clipnn_batch *n);
+void clipnn_attention_pool_backward(const clipk_ctx *k, float *dx, const float *dy,
+                                    const clipnn_attention_pool_grads *g, const clipnn_attention_pool_acts *acts,
+                                    const clipnn_attention_pool *p, const float *x, const clipnn_batch *n);
+
+/* clipnn_relevance_pool(): how much each row gave to the pooled one: the start of clipnn_relevance.
+ * datt  in  [N, C] */
+void clipnn_relevance_pool(const clipk_ctx *k, const clipnn_relevance *r, const float *datt,
+                           const clipnn_attention_pool_acts *acts, const clipnn_attention_pool *p,
+                           const clipk_attention_shape *s);
 
 /* ---- Convolutions with their batch norm (conv.c) --------------------------------------------- */
 

@@ -14,6 +14,8 @@ int clipnn_pool_row(const clipnn_pool *p, const int32_t *ids, int n)
     } else if (p->by == CLIPNN_POOL_EOS) {
         while (at < n && ids[at] != p->eos_id)
             at++;
+    } else if (p->by == CLIPNN_POOL_LAST) {
+        at = n - 1;
     }
     return at < n ? at : 0; /* without an end token: the first row, as argmax over (id == eos_id) gives in PyTorch */
 }

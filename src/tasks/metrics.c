@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/order.h"
+
 #define MOST_BINS 256
 
 bool cliptsk_finite(const float *x, size_t n)
@@ -19,12 +21,6 @@ typedef struct ranked {
     bool yes;
 } ranked;
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = ((const ranked *)a)->score, y = ((const ranked *)b)->score;
-    return (x > y) - (x < y);
-}
-
 clip_status cliptsk_auc(const float *score, const uint8_t *yes, const float *weight, int64_t N, double *out)
 {
     if (N < 2)
@@ -39,7 +35,7 @@ clip_status cliptsk_auc(const float *score, const uint8_t *yes, const float *wei
     }
     double no = 0, all_yes = 0, higher = 0; /* weight of no below this score; of yes; of pairs in the right order */
     if (sound)
-        qsort(r, (size_t)N, sizeof *r, ascending);
+        qsort(r, (size_t)N, sizeof *r, clipb_order_f32);
     for (int64_t i = 0; sound && i < N;) {
         double here_yes = 0, here_no = 0;
         const float s = r[i].score;

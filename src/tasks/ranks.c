@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/order.h"
 #include "tasks/tasks.h"
 
 #define QUERIES 256     /* of a block */
@@ -124,12 +125,6 @@ clip_status cliptsk_ranks(const clipk_ctx *k, const float *query, int Q, const f
 
 /* ---- Summary --------------------------------------------------------------------------------- */
 
-static int ascending(const void *a, const void *b)
-{
-    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* As get_clip_metrics() of OpenCLIP's train.py prints them: mean(rank) + 1 and floor(median(rank))
  * + 1. The median of an even number is the mean of the middle two. */
 clip_status cliptsk_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metrics *out)
@@ -148,7 +143,7 @@ clip_status cliptsk_rank_summary(const int32_t *rank, int64_t Q, clip_rank_metri
         below[1] += rank[q] < 5;
         below[2] += rank[q] < 10;
     }
-    qsort(sorted, (size_t)Q, sizeof *sorted, ascending);
+    qsort(sorted, (size_t)Q, sizeof *sorted, clipb_order_i32);
     out->r1 = (double)below[0] / (double)Q;
     out->r5 = (double)below[1] / (double)Q;
     out->r10 = (double)below[2] / (double)Q;

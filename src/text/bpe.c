@@ -15,6 +15,7 @@ enum {
      * would take hours. */
     MAX_PROBES = 512,
 };
+#define BUILT_TO_BE_SLOW "the vocabulary is built to be slow (hash collisions), and is refused"
 #define NO_RANK UINT32_MAX
 
 /* Both hash tables have slots of 32 bits, so that they stay in the caches. A slot holds the place
@@ -179,7 +180,7 @@ static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kin
     memcpy(b->pool + b->n_pool + sizeof(token), p, n);
     b->n_pool += size;
     if (put_slot(b->slot, b->slots, hash, slot_of(hash, b->token[id] / 4, TOKEN_BITS)) > MAX_PROBES)
-        return clipb_fail(err, CLIP_EFORMAT, file, "token %d: too many that share a hash", id);
+        return clipb_fail(err, CLIP_EFORMAT, file, "token %d: " BUILT_TO_BE_SLOW, id);
     b->used_slots++;
     *fresh = true;
     return CLIP_OK;
@@ -346,7 +347,7 @@ clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, c
         return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s %.*s' is there twice", rank + 1, (int)n_left, left,
                           (int)n_right, right);
     if (((size_t)(slot - b->pair) - hash) % b->pairs > MAX_PROBES)
-        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: too many that share a hash", rank + 1);
+        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: " BUILT_TO_BE_SLOW, rank + 1);
     *slot = slot_of(hash, rank + 1, MERGE_BITS);
     b->merge[b->n_merges++] = (struct cliptok_merge){from, with, to->id};
     b->last_result = to->id;

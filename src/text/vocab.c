@@ -84,7 +84,8 @@ static clip_status check_merge_line(const char *line, size_t n, cliptok_string p
     if (cliptok_utf8_error((const unsigned char *)line, n) < n)
         return clipb_fail(err, CLIP_EFORMAT, path, "line %zu is not UTF-8", number);
     if (!split_merge(line, n, part))
-        return clipb_fail(err, CLIP_EFORMAT, path, "line %zu is not two tokens and a blank between them", number);
+        return clipb_fail(err, CLIP_EFORMAT, path, "line %zu: two tokens with a blank between them are expected",
+                          number);
     return CLIP_OK;
 }
 
@@ -134,7 +135,7 @@ static clip_status read_merge_list(cliptok_scanner *s, cliptok_bpe *b)
         } else {
             TRY(cliptok_scan_string(s, &line));
             if (!split_merge(line.p, line.n, part))
-                return cliptok_scan_fail(s, "a merge is not two tokens and a blank between them");
+                return cliptok_scan_fail(s, "a merge: two tokens with a blank between them are expected");
         }
         TRY(cliptok_bpe_merge(b, part[0].p, part[0].n, part[1].p, part[1].n, -1, s->file, s->err));
     }

@@ -15,8 +15,8 @@
 
 #include "base/file.h"
 #include "failing_alloc.h"
+#include "own_dir.h"
 
-static char dir[64];
 static bool no_exchange; /* as on a file system that cannot */
 
 int __real_renameat2(int, const char *, int, const char *, unsigned);
@@ -29,29 +29,10 @@ int __wrap_renameat2(int a, const char *from, int b, const char *to, unsigned fl
     return -1;
 }
 
-static const char *in_dir(const char *name)
-{
-    static char path[16][256];
-    static int turn;
-    char *p = path[turn++ % 16];
-    snprintf(p, sizeof *path, "%s/%s", dir, name);
-    return p;
-}
-
 static int setup(void **state)
 {
-    (void)state;
-    strcpy(dir, "/tmp/clip-test-XXXXXX");
     signal(SIGXFSZ, SIG_IGN);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command);
+    return make_dir(state);
 }
 
 static bool exists(const char *path)
@@ -314,5 +295,5 @@ int main(void)
         cmocka_unit_test(links_and_names),
         cmocka_unit_test(pipes),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, remove_dir);
 }

@@ -100,7 +100,7 @@ want 0 "$clip" embed "$golden/picture.png" \
 
 it "products in bf16: near, and only where the processor can"
 want 2 "$clip" embed --precision f16 one.ppm
-says "'f16' is neither f32 nor bf16"
+says "'f16' is none of f32, bf16"
 for c in train convert; do
     want 2 "$clip" $c --precision bf16
     says "unknown option '--precision'"

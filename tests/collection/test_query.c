@@ -131,7 +131,7 @@ static void parsing_survives_failing_allocations(void **state)
     (void)state;
     for (long n = 1;; n++) {
         fail_alloc_at(n);
-        const clip_status s = clip_query_parse(NULL, 0, PARTS("a", "b", "+", "c"), false, &q, &err);
+        const clip_status s = clip_query_parse_line(NULL, 0, "a\tb\t+\tc", false, &q, &err);
         if (!fail_alloc_stop()) {
             assert_int_equal(s, CLIP_OK);
             break;
@@ -140,6 +140,34 @@ static void parsing_survives_failing_allocations(void **state)
         assert_int_equal(q.n, 0);
     }
     clip_query_free(&q);
+}
+
+static void lines_are_split_at_tabs(void **state)
+{
+    const int64_t rows[] = {7};
+    char many[4 * CLIP_QUERY_TERMS + 2];
+    clip_query q;
+    clip_error err;
+    (void)state;
+    assert_int_equal(clip_query_parse_line(NULL, 0, "2:golden retriever\t-\tfruit + snow", false, &q, &err), CLIP_OK);
+    assert_int_equal(q.n, 2);
+    assert_string_equal(q.term[0].text, "golden retriever");
+    assert_string_equal(q.term[1].text, "fruit + snow");
+    assert_true(q.term[0].weight == 2 && q.term[1].weight == -1);
+    clip_query_free(&q);
+    assert_int_equal(clip_query_parse_line(rows, 1, "-\tsnow", false, &q, &err), CLIP_OK);
+    assert_true(q.n == 2 && q.term[0].row == 7);
+    clip_query_free(&q);
+    for (int i = 0; i < 4 * CLIP_QUERY_TERMS; i += 4)
+        memcpy(many + i, "a\t+\t", 4);
+    many[4 * CLIP_QUERY_TERMS - 3] = 0; /* as many terms as there may be */
+    assert_int_equal(clip_query_parse_line(NULL, 0, many, false, &q, &err), CLIP_OK);
+    assert_int_equal(q.n, CLIP_QUERY_TERMS);
+    clip_query_free(&q);
+    memcpy(many + 4 * CLIP_QUERY_TERMS - 3, "\t+\ta", 5);
+    assert_int_equal(clip_query_parse_line(NULL, 0, many, false, &q, &err), CLIP_EINVAL);
+    assert_int_equal(clip_query_parse_line(NULL, 0, "", false, &q, &err), CLIP_EINVAL);
+    assert_int_equal(clip_query_parse_line(NULL, 0, NULL, false, &q, &err), CLIP_EINVAL);
 }
 
 /* ---- Sums ---- */
@@ -253,6 +281,7 @@ int main(void)
         cmocka_unit_test(rows_come_first),
         cmocka_unit_test(text_from_strangers_names_no_file),
         cmocka_unit_test(weights_that_are_words_stay_words),
+        cmocka_unit_test(lines_are_split_at_tabs),
         cmocka_unit_test(bad_queries_are_refused),
         cmocka_unit_test(parsing_survives_failing_allocations),
         cmocka_unit_test_setup_teardown(terms_are_summed_to_unit_length, open_index, close_index),

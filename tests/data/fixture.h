@@ -14,38 +14,12 @@
 #include <cmocka.h>
 
 #include "data/data.h"
-
-static char dir[64];
-
-static inline int make_dir(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/clip-data-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static inline int remove_dir(void **state)
-{
-    (void)state;
-    char command[256];
-    snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", dir, dir);
-    return system(command);
-}
+#include "own_dir.h"
 
 /* Makes a new folder for the next test. */
 static inline int fresh_dir(void **state)
 {
     return remove_dir(state) || make_dir(state);
-}
-
-/* The path of `name` in the folder, in one of four buffers in turn. */
-static inline const char *in_dir(const char *name)
-{
-    static char path[4][512];
-    static int i;
-    i = (i + 1) % 4;
-    snprintf(path[i], sizeof path[i], "%s/%s", dir, name);
-    return path[i];
 }
 
 static inline void put(const char *name, const void *data, size_t size)
@@ -124,6 +98,15 @@ static inline void tell(const char *text)
             told[at++] = *p++;
     }
     told[at] = 0;
+}
+
+/* A clip_warn_fn. */
+static inline void hear(void *user, const char *message)
+{
+    (void)user;
+    tell("fault: ");
+    tell(message);
+    tell("\n");
 }
 
 /* Everything that `spec` gives: a line "KEY=PICTURE: CAPTION|CAPTION" for a pair, "CODE MESSAGE"

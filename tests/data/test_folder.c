@@ -5,14 +5,6 @@
 
 #include "failing_alloc.h"
 
-static void hear(void *user, const char *message)
-{
-    (void)user;
-    tell("fault: ");
-    tell(message);
-    tell("\n");
-}
-
 static const char *listed(const char *path)
 {
     char **list;

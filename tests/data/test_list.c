@@ -25,14 +25,6 @@ struct dirent64 *readdir64(DIR *d)
 
 /* ---- A listing as text ---- */
 
-static void hear(void *user, const char *message)
-{
-    (void)user;
-    tell("fault: ");
-    tell(message);
-    tell("\n");
-}
-
 /* A listing's faults, its pictures, the files passed over, and the number of faults. */
 static const char *listed(const char *path, int64_t *faults)
 {

@@ -24,7 +24,7 @@ static void draw(void)
 }
 
 /* One batch holds a whole half, so every neighbour can be found by looking at all pairs. */
-static void test_pairs(void **state)
+static void wrong_pairs_are_the_hardest(void **state)
 {
     (void)state;
     draw();
@@ -79,7 +79,7 @@ static void test_pairs(void **state)
 
 /* Samples drawn from the law itself: the parameters are found again, and the probabilities are
  * calibrated on samples that were not fitted. */
-static void test_fit_law(void **state)
+static void a_law_is_found_again(void **state)
 {
     (void)state;
     enum { M = 40000 };
@@ -114,7 +114,7 @@ static void test_fit_law(void **state)
     workspace_free(&w);
 }
 
-static void test_probability(void **state)
+static void a_probability_is_one_half_or_more(void **state)
 {
     (void)state;
     const cliphd_law m = {0, 2, 0};
@@ -123,7 +123,7 @@ static void test_probability(void **state)
     assert_true(cliphd_law_probability(&m, 1e30f) == 1 && isnan(cliphd_law_probability(&m, NAN)));
 }
 
-static void test_confusions(void **state)
+static void the_hardest_couples_are_found(void **state)
 {
     (void)state;
     enum { K = 25 };
@@ -170,7 +170,7 @@ static clip_status all(const clipk_ctx *k)
     return cliphd_confusions(k, image, text, 60, D, 3, c, &found);
 }
 
-static void test_memory_and_refusals(void **state)
+static void bad_pairs_are_refused_and_any_allocation_may_fail(void **state)
 {
     (void)state;
     draw();
@@ -197,8 +197,11 @@ static void test_memory_and_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pairs),      cmocka_unit_test(test_fit_law),  cmocka_unit_test(test_probability),
-        cmocka_unit_test(test_confusions), cmocka_unit_test(test_memory_and_refusals),
+        cmocka_unit_test(wrong_pairs_are_the_hardest),
+        cmocka_unit_test(a_law_is_found_again),
+        cmocka_unit_test(a_probability_is_one_half_or_more),
+        cmocka_unit_test(the_hardest_couples_are_found),
+        cmocka_unit_test(bad_pairs_are_refused_and_any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* The kinds of probe against brute force, and what the search finds. */
 #include "fixture.h"
-#include "heads/probe.h"
+#include "heads/probe_kinds.h"
 
 enum { N = 1100, Q = 300, D = 20, C = 7, K = 11 }; /* more than a block of keys, and of queries */
 
@@ -24,7 +24,7 @@ static void draw(float noise)
     unit_rows(query, Q, D);
 }
 
-static void test_neighbours(void **state)
+static void the_nearest_keys_vote(void **state)
 {
     (void)state;
     draw(2);
@@ -55,7 +55,7 @@ static void test_neighbours(void **state)
     workspace_free(&w);
 }
 
-static void test_cache(void **state)
+static void a_cache_follows_its_formula(void **state)
 {
     (void)state;
     draw(2);
@@ -78,7 +78,7 @@ static void test_cache(void **state)
 
 /* Words that mislead (those of the next class): the pictures must win. With good words and random
  * pictures the words must win. */
-static void test_cache_sweep(void **state)
+static void a_sweep_trusts_what_is_better(void **state)
 {
     (void)state;
     draw(1);
@@ -101,7 +101,7 @@ static void test_cache_sweep(void **state)
 
 /* Noise in as many features as there are samples: the search must not choose the weakest
  * regularisation. */
-static void test_linear(void **state)
+static void a_search_avoids_weak_regularisation(void **state)
 {
     (void)state;
     draw(1.5f);
@@ -135,7 +135,7 @@ static clip_status all(const clipk_ctx *k)
     return cliphd_neighbours(k, key, y, 40, D, C, query, 10, 3, p);
 }
 
-static void test_memory(void **state)
+static void any_allocation_may_fail(void **state)
 {
     (void)state;
     draw(1);
@@ -155,8 +155,11 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_neighbours), cmocka_unit_test(test_cache),  cmocka_unit_test(test_cache_sweep),
-        cmocka_unit_test(test_linear),     cmocka_unit_test(test_memory),
+        cmocka_unit_test(the_nearest_keys_vote),
+        cmocka_unit_test(a_cache_follows_its_formula),
+        cmocka_unit_test(a_sweep_trusts_what_is_better),
+        cmocka_unit_test(a_search_avoids_weak_regularisation),
+        cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

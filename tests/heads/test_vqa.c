@@ -17,7 +17,7 @@
 
 /* ---- Questions ------------------------------------------------------------------------------- */
 
-static void test_rules(void **state)
+static void questions_become_statements(void **state)
 {
     static const struct {
         const char *question, *type, *statement, *kind;
@@ -62,7 +62,7 @@ static void test_rules(void **state)
 }
 
 /* Any text: a statement that fits its room, with its hole unless it is for "yes". */
-static void test_any_text(void **state)
+static void any_text_becomes_a_statement_that_fits(void **state)
 {
     static const char *const piece[] = {"what ", "how many ", "is ", "the ",     "color ", "are ", "there ",
                                         "x",     "? ",        "of ", "\xff\x01", "{} ",    "$1 ",  "in the picture "};
@@ -84,7 +84,7 @@ static void test_any_text(void **state)
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-static void test_normalize(void **state)
+static void answers_are_normalised(void **state)
 {
     static const char *const table[][2] = {
         {"Yes", "yes"},
@@ -121,7 +121,7 @@ static void test_normalize(void **state)
     }
 }
 
-static void test_score(void **state)
+static void answers_are_scored_as_in_vqa(void **state)
 {
     const char *const ten[] = {"cat", "cat", "cat", "cat", "dog", "dog", "cow", "cat", "cat", "cat"}, *const two[] = {
                                                                                                           "cat",
@@ -211,7 +211,7 @@ static void train(int threads, bool blind, cliphd_head *h, cliphd_head_fit *fit)
     clipb_block_free(&scratch);
 }
 
-static void test_learns(void **state)
+static void a_head_learns_and_repeats(void **state)
 {
     cliphd_head one, other, blind;
     cliphd_head_fit fit, again, alone;
@@ -299,7 +299,7 @@ static double look_around(cliphd_look see, int threads, cliphd_head *h)
     return fit.score;
 }
 
-static void test_looks(void **state)
+static void a_head_looks_at_tokens(void **state)
 {
     cliphd_head one, other, pooled;
     (void)state;
@@ -317,8 +317,12 @@ static void test_looks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules), cmocka_unit_test(test_any_text), cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_score), cmocka_unit_test(test_learns), cmocka_unit_test(test_looks),
+        cmocka_unit_test(questions_become_statements),
+        cmocka_unit_test(any_text_becomes_a_statement_that_fits),
+        cmocka_unit_test(answers_are_normalised),
+        cmocka_unit_test(answers_are_scored_as_in_vqa),
+        cmocka_unit_test(a_head_learns_and_repeats),
+        cmocka_unit_test(a_head_looks_at_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/order.h"
 #include "image/resize.h"
 #include "pictures.h"
 
@@ -40,22 +42,9 @@ static void check(clip_status s)
     }
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void print_median(double *ms, int n)
 {
-    qsort(ms, (size_t)n, sizeof *ms, by_value);
+    qsort(ms, (size_t)n, sizeof *ms, clipb_order_f64);
     printf("%.4f\n", ms[n / 2]);
 }
 
@@ -77,9 +66,9 @@ static void time_command(const char *line)
         clip_image in = noise_picture(W, H, 1, 0);
         for (int i = 0; i < n; i++) {
             clip_image out = {.width = w, .height = h};
-            double t = now();
+            double t = 1e3 * clipb_now();
             resize_to(set, filter, &in, &out);
-            ms[i] = now() - t;
+            ms[i] = 1e3 * clipb_now() - t;
             clipimg_free(&out);
         }
         clipimg_free(&in);
@@ -89,9 +78,9 @@ static void time_command(const char *line)
         clip_image in = noise_picture(W, H, 1, 0);
         float *out = malloc(3 * sizeof(float) * (size_t)S * (size_t)S);
         for (int i = 0; i < n; i++) {
-            double t = now();
+            double t = 1e3 * clipb_now();
             check(clipimg_preprocess(&r, &in, out));
-            ms[i] = now() - t;
+            ms[i] = 1e3 * clipb_now() - t;
         }
         free(out);
         clipimg_free(&in);
@@ -101,9 +90,9 @@ static void time_command(const char *line)
         check(clipb_read_file(path, 1u << 30, &data, &size, NULL));
         for (int i = 0; i < n; i++) {
             clip_image out;
-            double t = now();
+            double t = 1e3 * clipb_now();
             check(clipimg_decode(data, size, path, NULL, NULL, &out, NULL));
-            ms[i] = now() - t;
+            ms[i] = 1e3 * clipb_now() - t;
             clipimg_free(&out);
         }
         free(data);

@@ -65,7 +65,7 @@ static inline clip_status open_index(bool write, int dim, clip_index **x)
     const clip_index_options o = {.write = write, .create = write, .model_name = "none", .threads = 2};
     bool fresh;
     memset(&err, 0, sizeof err);
-    return clipidx_open(dir, &clipidx_store_sqlite, &o, dim, x, &fresh, &err);
+    return clipidx_open(dir, &clipidx_store_sqlite, &o, NULL, dim, x, &fresh, &err);
 }
 
 static inline float *random_vectors(uint64_t seed, int N, int D)

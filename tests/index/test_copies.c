@@ -88,7 +88,7 @@ static void compare(const clip_index *x, const clip_duplicates_options *o, int N
 }
 
 /* Points along arcs: each near the next, the ends far apart; some with equal bytes. */
-static void test_groups(void **state)
+static void groups_are_those_of_their_definition(void **state)
 {
     enum { N = 400, D = 24 };
     static const clip_grouping groupings[] = {CLIP_GROUP_FIRST, CLIP_GROUP_LINKED, CLIP_GROUP_BYTES};
@@ -130,7 +130,7 @@ static void test_groups(void **state)
     free(v);
 }
 
-static void test_duplicates(void **state)
+static void duplicates_are_found_exactly(void **state)
 {
     (void)state;
     clip_index *x;
@@ -184,7 +184,7 @@ static void test_duplicates(void **state)
 }
 
 /* Hits without copies are what is left of all hits when each copy of a better one leaves. */
-static void test_unique(void **state)
+static void copies_of_better_hits_leave(void **state)
 {
     enum { N = 600, D = 32, Q = 3 };
     static const float bounds[] = {0.97f, 0.5f, 2};
@@ -234,7 +234,10 @@ static void test_unique(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_groups), cmocka_unit_test(test_duplicates),
-                                       cmocka_unit_test(test_unique)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_are_those_of_their_definition),
+        cmocka_unit_test(duplicates_are_found_exactly),
+        cmocka_unit_test(copies_of_better_hits_leave),
+    };
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

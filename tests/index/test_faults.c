@@ -77,7 +77,7 @@ static void check(void)
     OK(clipidx_close(x, &err));
 }
 
-static void test_allocations(void **state)
+static void any_allocation_may_fail(void **state)
 {
     (void)state;
     long n = 1;
@@ -97,7 +97,7 @@ static void test_allocations(void **state)
 }
 
 /* What an export has begun leaves again. */
-static void test_export(void **state)
+static void a_failed_export_leaves_nothing(void **state)
 {
     static const char *const made[] = {"x/img_emb/img_emb_0.npy", "x/img_emb", "x/metadata/metadata_0.jsonl",
                                        "x/metadata", "x"};
@@ -122,7 +122,7 @@ static void test_export(void **state)
 
 /* As after a full disk: what had been added since the last commit is gone, and nothing of it may
  * be committed. */
-static void test_rolled_back(void **state)
+static void a_failed_change_is_rolled_back(void **state)
 {
     (void)state;
     clip_index *x;
@@ -151,7 +151,10 @@ static void test_rolled_back(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations), cmocka_unit_test(test_export),
-                                       cmocka_unit_test(test_rolled_back)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(a_failed_export_leaves_nothing),
+        cmocka_unit_test(a_failed_change_is_rolled_back),
+    };
     return cmocka_run_group_tests(tests, make, leave);
 }

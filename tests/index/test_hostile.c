@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "fixture.h"
+#include "base/clock.h"
 
 enum { D = 24, N = 40 };
 
@@ -75,13 +76,6 @@ static void run_sql(const char *sql)
     sqlite3_close(db);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* All that an index is asked for, until something is wrong. */
 static clip_status use(bool write)
 {
@@ -113,12 +107,12 @@ static clip_status use(bool write)
 static void refused(clip_status status, const char *word, const char *what)
 {
     for (int write = 0; write < 2; write++) {
-        const double started = now();
+        const double started = clipb_now();
         const clip_status s = use(write);
         if (s != status || !strstr(err.message, word))
             fail_msg("%s: %s, %s", what, clipb_status_name(s), err.message);
-        if (now() - started > 20)
-            fail_msg("%s: took %g s", what, now() - started);
+        if (clipb_now() - started > 20)
+            fail_msg("%s: took %g s", what, clipb_now() - started);
     }
 }
 
@@ -133,7 +127,7 @@ static void refused(clip_status status, const char *word, const char *what)
 #define PATH "path TEXT NOT NULL"
 #define LONG "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n)"
 
-static void test_schemas(void **state)
+static void foreign_schemas_are_refused(void **state)
 {
     static const char *const cases[][2] = {
         {"CREATE VIEW more AS SELECT " LONG, "'more'"},
@@ -176,7 +170,7 @@ static void test_schemas(void **state)
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-static void test_values(void **state)
+static void hostile_values_are_refused(void **state)
 {
     static const char *const cases[] = {
         "UPDATE items SET path = hex(zeroblob(35000000)) WHERE row = 7",
@@ -204,7 +198,7 @@ static void test_values(void **state)
 }
 
 /* All children of the items' root are one leaf: a walk comes by the same rows again and again. */
-static void test_circles(void **state)
+static void a_tree_that_is_a_circle_is_refused(void **state)
 {
     enum { MANY = 3000 };
     unsigned char page[65536];
@@ -264,7 +258,7 @@ static void check_outside(const char *text, const char *what)
     fclose(f);
 }
 
-static void test_links(void **state)
+static void links_are_not_followed(void **state)
 {
     char target[128];
     (void)state;
@@ -285,7 +279,7 @@ static void test_links(void **state)
 }
 
 /* Nothing waits for the other end of a pipe. */
-static void test_pipes(void **state)
+static void nothing_waits_for_a_pipe(void **state)
 {
     (void)state;
     alarm(100);
@@ -304,7 +298,7 @@ static void test_pipes(void **state)
 
 /* A rollback journal that names a second one, as SQLite does for databases that are changed
  * together: it would delete that. */
-static void test_journal(void **state)
+static void a_journal_deletes_nothing_else(void **state)
 {
     static const unsigned char magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
     unsigned char tail[12] = {0};
@@ -336,7 +330,7 @@ static void test_journal(void **state)
 }
 
 /* The directory itself may be reached through a link. */
-static void test_directory(void **state)
+static void the_directory_may_be_a_link(void **state)
 {
     char inner[64], link[80];
     (void)state;
@@ -368,9 +362,14 @@ static int leave(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_schemas),  cmocka_unit_test(test_values),
-                                       cmocka_unit_test(test_circles),  cmocka_unit_test(test_links),
-                                       cmocka_unit_test(test_pipes),    cmocka_unit_test(test_journal),
-                                       cmocka_unit_test(test_directory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(foreign_schemas_are_refused),
+        cmocka_unit_test(hostile_values_are_refused),
+        cmocka_unit_test(a_tree_that_is_a_circle_is_refused),
+        cmocka_unit_test(links_are_not_followed),
+        cmocka_unit_test(nothing_waits_for_a_pipe),
+        cmocka_unit_test(a_journal_deletes_nothing_else),
+        cmocka_unit_test(the_directory_may_be_a_link),
+    };
     return cmocka_run_group_tests(tests, make, leave);
 }

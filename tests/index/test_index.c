@@ -44,7 +44,7 @@ static void check_items(int64_t items)
     OK(clipidx_close(x, &err));
 }
 
-static void test_changes(void **state)
+static void items_are_added_replaced_and_removed(void **state)
 {
     (void)state;
     clip_index *x;
@@ -97,7 +97,7 @@ static void test_changes(void **state)
 }
 
 /* A picture takes the place of another whose texts are the same as its own. */
-static void test_rename(void **state)
+static void a_renamed_picture_takes_a_place(void **state)
 {
     (void)state;
     clip_index *x;
@@ -129,7 +129,7 @@ static void test_rename(void **state)
 
 /* A reader keeps its view while a writer removes, closes gaps and goes; a second writer is
  * refused. */
-static void test_two(void **state)
+static void a_reader_keeps_its_view(void **state)
 {
     (void)state;
     clip_index *r, *w, *second;
@@ -161,7 +161,7 @@ static void test_two(void **state)
 }
 
 /* A writer is killed at any moment: what it had committed is there. */
-static void test_killed(void **state)
+static void what_was_committed_survives_a_kill(void **state)
 {
     (void)state;
     float *v = random_vectors(1, 2000, D);
@@ -214,11 +214,11 @@ static clip_status open_warned(bool write, clip_index **x)
     const clip_index_options o = {.write = write, .warn = warn};
     bool fresh;
     warned[0] = 0;
-    return clipidx_open(dir, &clipidx_store_sqlite, &o, 0, x, &fresh, &err);
+    return clipidx_open(dir, &clipidx_store_sqlite, &o, NULL, 0, x, &fresh, &err);
 }
 
 /* Files that are shorter than they were. */
-static void test_cut(void **state)
+static void cut_files_are_noticed(void **state)
 {
     (void)state;
     clip_index *x;
@@ -258,7 +258,7 @@ static void test_cut(void **state)
 }
 
 /* A writer that cannot open all files says so, and what it could not open stays. */
-static void test_few_descriptors(void **state)
+static void what_cannot_be_opened_stays(void **state)
 {
     (void)state;
     clip_index *x;
@@ -294,7 +294,7 @@ static void flip(const char *name, long at, int with)
     fclose(f);
 }
 
-static void test_damaged(void **state)
+static void verifying_finds_damage(void **state)
 {
     (void)state;
     clip_index *x;
@@ -333,7 +333,7 @@ static void test_damaged(void **state)
 
 /* Every page of the catalogue overwritten in turn, and bits of it: an error or an index, never a
  * crash. */
-static void test_hostile_catalogue(void **state)
+static void any_catalogue_is_an_error_or_an_index(void **state)
 {
     (void)state;
     clipb_rng r = clipb_rng_at(4, 0, 0, 0);
@@ -373,9 +373,8 @@ static void test_hostile_catalogue(void **state)
     assert_in_range(opened, 20, 280);
 }
 
-/* No room: an error that says so, and what was there is there. */
 /* What would run when the catalogue is read. */
-static void test_programs(void **state)
+static void a_catalogue_that_computes_is_refused(void **state)
 {
     static const char *const sql[] = {
         "ALTER TABLE items RENAME TO kept; CREATE VIEW items AS WITH RECURSIVE c (n) AS"
@@ -394,7 +393,8 @@ static void test_programs(void **state)
     }
 }
 
-static void test_full(void **state)
+/* No room: an error that says so, and what was there is there. */
+static void a_full_disk_keeps_what_was_there(void **state)
 {
     (void)state;
     float *v = random_vectors(1, 3000, D);
@@ -423,7 +423,7 @@ static void test_full(void **state)
     free(v);
 }
 
-static void test_read_only(void **state)
+static void a_read_only_directory_can_be_searched(void **state)
 {
     (void)state;
     clip_index *x;
@@ -439,7 +439,7 @@ static void test_read_only(void **state)
 }
 
 /* What NumPy reads. */
-static void test_header(void **state)
+static void numpy_reads_the_header(void **state)
 {
     (void)state;
     char head[CLIPIDX_ARRAY_HEADER];
@@ -456,9 +456,18 @@ static void test_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changes), cmocka_unit_test(test_two),       cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_cut),     cmocka_unit_test(test_damaged),   cmocka_unit_test(test_hostile_catalogue),
-        cmocka_unit_test(test_full),    cmocka_unit_test(test_read_only), cmocka_unit_test(test_header),
-        cmocka_unit_test(test_rename),  cmocka_unit_test(test_programs),  cmocka_unit_test(test_few_descriptors)};
+        cmocka_unit_test(items_are_added_replaced_and_removed),
+        cmocka_unit_test(a_reader_keeps_its_view),
+        cmocka_unit_test(what_was_committed_survives_a_kill),
+        cmocka_unit_test(cut_files_are_noticed),
+        cmocka_unit_test(verifying_finds_damage),
+        cmocka_unit_test(any_catalogue_is_an_error_or_an_index),
+        cmocka_unit_test(a_full_disk_keeps_what_was_there),
+        cmocka_unit_test(a_read_only_directory_can_be_searched),
+        cmocka_unit_test(numpy_reads_the_header),
+        cmocka_unit_test(a_renamed_picture_takes_a_place),
+        cmocka_unit_test(a_catalogue_that_computes_is_refused),
+        cmocka_unit_test(what_cannot_be_opened_stays),
+    };
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

@@ -115,20 +115,20 @@ static void check_refresh(int n, const char *const *gone)
     OK(clipidx_close(stale, &err));
 }
 
-static void test_rows_stay(void **state)
+static void a_refresh_shows_what_was_committed(void **state)
 {
     (void)state;
     check_refresh(N, (const char *const[]){"p0", NULL});
 }
 
-static void test_rows_move(void **state)
+static void a_refresh_follows_rows_that_move(void **state)
 {
     (void)state;
     check_refresh(6, (const char *const[]){"p0", "p1", "p2", NULL});
 }
 
 /* Whatever goes wrong, the handle answers as before. */
-static void test_errors(void **state)
+static void a_failed_refresh_changes_nothing(void **state)
 {
     (void)state;
     clip_index *x, *w;
@@ -183,7 +183,7 @@ static void *ask_until_done(void *handle)
 }
 
 /* Searches on other threads see the index before or after. */
-static void test_threads(void **state)
+static void searches_see_before_or_after(void **state)
 {
     (void)state;
     pthread_t thread[3];
@@ -207,9 +207,115 @@ static void test_threads(void **state)
     OK(clipidx_close(x, &err));
 }
 
+/* ---- Holds ---- */
+
+typedef struct refresher {
+    clip_index *x;
+    atomic_bool done;
+} refresher;
+
+static void *refresh_once(void *user)
+{
+    refresher *r = user;
+    bool changed;
+    clip_error why;
+    const clip_status s = clipidx_refresh(r->x, &changed, &why);
+    atomic_store(&r->done, true);
+    return s == CLIP_OK && changed ? r : NULL;
+}
+
+static void *hold_once(void *x)
+{
+    clipidx_hold(x);
+    const bool new = ((clip_index *)x)->state.pictures == 6;
+    clipidx_release(x);
+    return new ? x : NULL;
+}
+
+static void wait_for_refreshing(clip_index *x)
+{
+    for (bool waits = false; !waits; usleep(100)) {
+        pthread_mutex_lock(&x->shared->lock);
+        waits = x->shared->refreshing;
+        pthread_mutex_unlock(&x->shared->lock);
+    }
+}
+
+/* A hold keeps a search and its items in one state, and nests while a refresh waits. A thread
+ * that begins to hold then waits for the refresh. */
+static void a_refresh_waits_for_holds(void **state)
+{
+    (void)state;
+    pthread_t thread, late;
+    refresher r = {0};
+    bool changed;
+    void *out;
+    empty_dir();
+    write_some(0, 6, (const char *const[]){NULL});
+    OK(open_index(false, 0, &r.x));
+    clipidx_hold(r.x);
+    assert_int_equal(clipidx_refresh(r.x, &changed, &err), CLIP_EBUSY);
+    write_some(6, 2, (const char *const[]){"p0", "p1", NULL});
+    assert_int_equal(pthread_create(&thread, NULL, refresh_once, &r), 0);
+    wait_for_refreshing(r.x);
+    assert_int_equal(pthread_create(&late, NULL, hold_once, r.x), 0);
+    for (int i = 0; i < 20; i++) {
+        clipidx_hold(r.x);
+        assert_true(finds(r.x, 0) && !finds(r.x, 6));
+        clipidx_release(r.x);
+        usleep(1000);
+    }
+    assert_false(atomic_load(&r.done));
+    clipidx_release(r.x);
+    pthread_join(thread, &out);
+    assert_ptr_equal(out, &r);
+    pthread_join(late, &out);
+    assert_ptr_equal(out, r.x);
+    assert_true(!finds(r.x, 0) && finds(r.x, 6));
+    OK(clipidx_close(r.x, &err));
+}
+
+/* Simultaneous searches, of two indexes on one team. */
+static void searches_share_a_team(void **state)
+{
+    (void)state;
+    const clip_index_options o = {0};
+    clipb_team *team = clipb_team_new(3);
+    pthread_t thread[4];
+    clip_index *x[2];
+    bool fresh;
+    assert_non_null(team);
+    empty_dir();
+    write_some(0, 5, (const char *const[]){NULL});
+    for (int i = 0; i < 2; i++)
+        OK(clipidx_open(dir, &clipidx_store_sqlite, &o, team, 0, &x[i], &fresh, &err));
+    atomic_store(&done, false);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, ask_until_done, x[i % 2]), 0);
+    for (int i = 0; i < 100; i++)
+        assert_true(finds(x[i % 2], 3));
+    atomic_store(&done, true);
+    for (int i = 0; i < 4; i++) {
+        void *out;
+        pthread_join(thread[i], &out);
+        assert_ptr_equal(out, x[i % 2]);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_null(x[i]->shared->own_team);
+        OK(clipidx_close(x[i], &err));
+    }
+    clipb_team_free(team);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows_stay), cmocka_unit_test(test_rows_move),
-                                       cmocka_unit_test(test_errors), cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refresh_shows_what_was_committed),
+        cmocka_unit_test(a_refresh_follows_rows_that_move),
+        cmocka_unit_test(a_failed_refresh_changes_nothing),
+        cmocka_unit_test(searches_see_before_or_after),
+        cmocka_unit_test(a_refresh_waits_for_holds),
+        cmocka_unit_test(searches_share_a_team),
+    };
     return cmocka_run_group_tests(tests, make, leave);
 }

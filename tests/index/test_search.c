@@ -103,7 +103,7 @@ static void search_shape(int shape, int N, int D)
     free(v), free(query);
 }
 
-static void test_exact(void **state)
+static void answers_are_exact(void **state)
 {
     static const int dims[] = {2, 3, 7, 16, 31, 33, 64, 100, 255, 257, 512, 1030};
     (void)state;
@@ -114,7 +114,7 @@ static void test_exact(void **state)
 }
 
 /* Enough rows to learn axes from, twice: the same answers, from other codes. */
-static void test_learned(void **state)
+static void learned_axes_change_no_answer(void **state)
 {
     enum { D = 128, FEW = 16500, N = 4 * FEW + 7 };
     (void)state;
@@ -200,7 +200,7 @@ static void check_bounds(int D, int axes, int shape)
         free(query_tail), free(reflector);
 }
 
-static void test_bounds(void **state)
+static void bounds_hold(void **state)
 {
     (void)state;
     static const int dims[] = {2, 5, 8, 16, 67, 202, 607};
@@ -221,7 +221,7 @@ static void test_bounds(void **state)
 
 /* Reflectors that have gone, or are not what they were: codes are made anew, and searches stay
  * right. */
-static void test_reflectors(void **state)
+static void lost_reflectors_are_made_anew(void **state)
 {
     enum { D = 256, N = 17000, ROW = 4 * D, FAULTS = 6 };
     char name[32] = "reflectors.1.npy";
@@ -268,7 +268,7 @@ static void test_reflectors(void **state)
     free(v);
 }
 
-static void test_filters(void **state)
+static void filters_choose_items(void **state)
 {
     (void)state;
     clip_index *x;
@@ -319,10 +319,39 @@ static void test_filters(void **state)
     free(v);
 }
 
+/* "/no/.." is "/" to the file system. */
+static void folders_as_written_ask_no_file_system(void **state)
+{
+    (void)state;
+    clip_index *x;
+    clip_hit hit;
+    int found;
+    float *v = random_vectors(3, 1, 8);
+    clip_index_filter f = {.below = (const char *const[]){"/no/../2021"}, .n_below = 1};
+    empty_dir();
+    OK(open_index(true, 8, &x));
+    OK(clipidx_add(x, &(clip_item){.kind = 1, .path = "/2021/a.jpg"}, v, 1, &err));
+    OK(clipidx_search(x, v, 1, 1, &f, &hit, &found, &err));
+    assert_int_equal(found, 1);
+    f.below_as_written = true;
+    OK(clipidx_search(x, v, 1, 1, &f, &hit, &found, &err));
+    assert_int_equal(found, 0);
+    f.below = (const char *const[]){"/2021"};
+    OK(clipidx_search(x, v, 1, 1, &f, &hit, &found, &err));
+    assert_int_equal(found, 1);
+    OK(clipidx_close(x, &err));
+    free(v);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact), cmocka_unit_test(test_learned),
-                                       cmocka_unit_test(test_bounds), cmocka_unit_test(test_reflectors),
-                                       cmocka_unit_test(test_filters)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_are_exact),
+        cmocka_unit_test(learned_axes_change_no_answer),
+        cmocka_unit_test(bounds_hold),
+        cmocka_unit_test(lost_reflectors_are_made_anew),
+        cmocka_unit_test(filters_choose_items),
+        cmocka_unit_test(folders_as_written_ask_no_file_system),
+    };
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

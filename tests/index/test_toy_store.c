@@ -295,7 +295,7 @@ static clip_status open_toy(bool write, clip_index **x)
 {
     const clip_index_options o = {.write = write, .create = write, .model_name = "none", .threads = 2};
     bool fresh;
-    return clipidx_open(dir, &toy_kind, &o, D, x, &fresh, &err);
+    return clipidx_open(dir, &toy_kind, &o, NULL, D, x, &fresh, &err);
 }
 
 static void check_hit(const clip_index *x, const float *query, const char *path)
@@ -325,7 +325,7 @@ static int count_items(clip_index *x)
     return n;
 }
 
-static void test_toy(void **state)
+static void an_index_works_on_any_store(void **state)
 {
     (void)state;
     clip_index *w, *r;
@@ -376,6 +376,8 @@ static void test_toy(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_toy)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_index_works_on_any_store),
+    };
     return cmocka_run_group_tests(tests, dir_make, dir_remove);
 }

@@ -13,6 +13,8 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
+#include "base/order.h"
 #include "kernels/kernels.h"
 
 #define ROUNDS 9
@@ -72,22 +74,9 @@ static const shape shapes[] = {
     {12, 512, 512, F32, false, CLIPK_LINEAR, "  in cache: 12 rows"},
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *x)
 {
-    qsort(x, ROUNDS, sizeof *x, by_value);
+    qsort(x, ROUNDS, sizeof *x, clipb_order_f64);
     return x[ROUNDS / 2];
 }
 
@@ -137,9 +126,9 @@ static void read_piece(void *job, int64_t i, int thread)
 static double read_gbs(const clipk_ctx *k, const void *p, size_t bytes)
 {
     reading r = {p, bytes, 16};
-    double start = now();
+    double start = clipb_now();
     clipb_team_run(k->team, r.pieces, read_piece, &r);
-    return (double)bytes / (now() - start) * 1e-9;
+    return (double)bytes / (clipb_now() - start) * 1e-9;
 }
 
 /* ---- A shape --------------------------------------------------------------------------------- */
@@ -166,13 +155,13 @@ static void time_shape(const clipk_ctx *k, const shape *s)
     double speed[ROUNDS], share[ROUNDS], bytes[ROUNDS], of_read[ROUNDS];
     for (int r = -1; r < ROUNDS; r++) {
         double peak = clipk_fma_peak(k, s->format, 0.002) * 1e9,
-               read = s->streams ? read_gbs(k, panels, each * (size_t)layers) : 0, start = now();
+               read = s->streams ? read_gbs(k, panels, each * (size_t)layers) : 0, start = clipb_now();
         for (int t = 0; t < times; t++)
             for (int l = 0; l < layers; l++) {
                 w.panels = panels + (size_t)l * each;
                 clipk_gemm(k, y, s->N, clipk_rows(x, s->K), s->M, &w, &e);
             }
-        double seconds = now() - start;
+        double seconds = clipb_now() - start;
         if (r < 0)
             continue; /* warm-up */
         speed[r] = operations * times / seconds;
@@ -206,15 +195,15 @@ static void packing(const clipk_ctx *k)
         char *W = memory(size * LAYERS);
         double best = 1e9;
         for (int r = 0; r < 5; r++) {
-            clipb_block fresh = {0}; /* its pages are not mapped yet */
-            double start = now();
+            clipb_block fresh = {0}; /* its pages are yet to be given */
+            double start = clipb_now();
             if (clipb_block_reserve(&fresh, each * LAYERS) < 0)
                 abort();
             for (size_t l = 0; l < LAYERS; l++) {
                 clipk_weight w = {types[t].format, N, K, fresh.base + l * each};
                 clipk_weight_pack(k, &w, (clipk_view){W + l * size, types[t].format->type, K, 1});
             }
-            double seconds = now() - start;
+            double seconds = clipb_now() - start;
             best = seconds < best ? seconds : best;
             clipb_block_free(&fresh);
         }

@@ -11,24 +11,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+#include "base/order.h"
 #include "kernels/kernels.h"
 
 #define ROUNDS 15
 
 typedef void job(const clipk_ctx *k, void *of);
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static void *memory(size_t bytes)
 {
@@ -52,19 +41,19 @@ static void report(const clipk_ctx *k, const char *what, job *run, void *of, dou
     double time[ROUNDS], share[ROUNDS];
     int times = 1;
     for (int r = -1; r < ROUNDS; r++) {
-        const double peak = operations > 0 ? clipk_fma_peak(k, CLIPK_FORMAT_F32, 0.002) * 1e9 : 1, start = now();
+        const double peak = operations > 0 ? clipk_fma_peak(k, CLIPK_FORMAT_F32, 0.002) * 1e9 : 1, start = clipb_now();
         for (int t = 0; t < times; t++)
             run(k, of);
-        const double each = (now() - start) / times;
-        if (r < 0) { /* the first call warms up, and gives how many fit 2 ms */
+        const double each = (clipb_now() - start) / times;
+        if (r < 0) { /* the first warms up, and says how often the work fits 2 ms */
             times = each < 2e-3 ? (int)(2e-3 / each) + 1 : 1;
             continue;
         }
         time[r] = each;
         share[r] = operations / each / peak;
     }
-    qsort(time, ROUNDS, sizeof *time, by_value);
-    qsort(share, ROUNDS, sizeof *share, by_value);
+    qsort(time, ROUNDS, sizeof *time, clipb_order_f64);
+    qsort(share, ROUNDS, sizeof *share, clipb_order_f64);
     printf("%-52s %9.4f ms", what, time[ROUNDS / 2] * 1e3);
     if (operations > 0)
         printf(" %7.1f GFLOP/s %5.1f%% of the peak", operations / time[ROUNDS / 2] * 1e-9, share[ROUNDS / 2] * 100);

@@ -109,7 +109,7 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
     }
 }
 
-static void test_against_oracle(void **state)
+static void attention_is_that_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(against_oracle);
@@ -160,7 +160,7 @@ static void alone_or_not(const char *name, const clipk_ctx *k, const clipk_ctx *
     }
 }
 
-static void test_alone_or_not(void **state)
+static void a_query_alone_gives_the_same_bits(void **state)
 {
     (void)state;
     for_each_set(alone_or_not);
@@ -193,7 +193,7 @@ static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx
     free(q), free(x), free(y);
 }
 
-static void test_special_values(void **state)
+static void special_values_spoil_what_they_reach(void **state)
 {
     (void)state;
     for_each_set(special_values);
@@ -202,9 +202,9 @@ static void test_special_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_oracle),
-        cmocka_unit_test(test_alone_or_not),
-        cmocka_unit_test(test_special_values),
+        cmocka_unit_test(attention_is_that_of_the_oracle),
+        cmocka_unit_test(a_query_alone_gives_the_same_bits),
+        cmocka_unit_test(special_values_spoil_what_they_reach),
     };
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }

@@ -184,7 +184,7 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
         }
 }
 
-static void test_against_oracle(void **state)
+static void gradients_are_those_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(against_oracle);
@@ -220,7 +220,7 @@ static void any_threads(const char *name, const clipk_ctx *k, const clipk_ctx *r
     }
 }
 
-static void test_any_threads(void **state)
+static void threads_change_no_bit(void **state)
 {
     (void)state;
     for_each_set(any_threads);
@@ -288,8 +288,8 @@ static void differences(const char *name, const clipk_ctx *k, const clipk_ctx *r
     }
 }
 
-/* For every set and the oracle. */
-static void test_differences(void **state)
+/* The oracle too. */
+static void gradients_are_those_of_differences(void **state)
 {
     (void)state;
     for_each_set(differences);
@@ -319,7 +319,7 @@ static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx
     batch_free(&b);
 }
 
-static void test_special_values(void **state)
+static void special_values_spoil_what_they_reach(void **state)
 {
     (void)state;
     for_each_set(special_values);
@@ -328,10 +328,10 @@ static void test_special_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_oracle),
-        cmocka_unit_test(test_any_threads),
-        cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_special_values),
+        cmocka_unit_test(gradients_are_those_of_the_oracle),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(gradients_are_those_of_differences),
+        cmocka_unit_test(special_values_spoil_what_they_reach),
     };
     return cmocka_run_group_tests_name("attention backward", tests, NULL, NULL);
 }

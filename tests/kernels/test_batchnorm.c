@@ -105,7 +105,7 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
     check(name, k, ref, 70, 2048, CLIPK_LINEAR, false);
 }
 
-static void test_against_oracle(void **state)
+static void norms_are_those_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(against_oracle);
@@ -127,7 +127,7 @@ static void far_mean(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     norm_free(&n), norm_free(&m);
 }
 
-static void test_far_mean(void **state)
+static void a_far_mean_takes_nothing_from_the_variance(void **state)
 {
     (void)state;
     for_each_set(far_mean);
@@ -169,7 +169,7 @@ static double dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
-static void test_derivative(void **state)
+static void gradients_are_those_of_differences(void **state)
 {
     (void)state;
     clipk_ctx ref = ctx_new("ref", 1);
@@ -217,7 +217,7 @@ static void threads(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-static void test_threads(void **state)
+static void threads_change_no_bit(void **state)
 {
     (void)state;
     for_each_set(threads);
@@ -226,10 +226,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_oracle),
-        cmocka_unit_test(test_far_mean),
-        cmocka_unit_test(test_derivative),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(norms_are_those_of_the_oracle),
+        cmocka_unit_test(a_far_mean_takes_nothing_from_the_variance),
+        cmocka_unit_test(gradients_are_those_of_differences),
+        cmocka_unit_test(threads_change_no_bit),
     };
     return cmocka_run_group_tests_name("batchnorm", tests, NULL, NULL);
 }

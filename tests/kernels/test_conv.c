@@ -95,7 +95,7 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
     check(name, k, ref, 1, 29, 30, 3, 8); /* more tiles than a strip */
 }
 
-static void test_against_oracle(void **state)
+static void convolutions_are_those_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(against_oracle);
@@ -125,7 +125,7 @@ static void batches_and_threads(const char *name, const clipk_ctx *k, const clip
     }
 }
 
-static void test_batches_and_threads(void **state)
+static void batches_and_threads_change_no_bit(void **state)
 {
     (void)state;
     for_each_set(batches_and_threads);
@@ -145,13 +145,13 @@ static void avgpool(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-static void test_avgpool(void **state)
+static void avgpool_is_that_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(avgpool);
 }
 
-static void test_im2col(void **state)
+static void im2col_copies_every_patch(void **state)
 {
     (void)state;
     for (int round = 0; round < 200; round++) {
@@ -181,10 +181,10 @@ static void test_im2col(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_oracle),
-        cmocka_unit_test(test_batches_and_threads),
-        cmocka_unit_test(test_avgpool),
-        cmocka_unit_test(test_im2col),
+        cmocka_unit_test(convolutions_are_those_of_the_oracle),
+        cmocka_unit_test(batches_and_threads_change_no_bit),
+        cmocka_unit_test(avgpool_is_that_of_the_oracle),
+        cmocka_unit_test(im2col_copies_every_patch),
     };
     return cmocka_run_group_tests_name("conv", tests, NULL, NULL);
 }

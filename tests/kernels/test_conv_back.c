@@ -99,7 +99,7 @@ static void against_oracle(const char *name, const clipk_ctx *k, const clipk_ctx
     check(name, k, ref, 2, 4, 4, 290, 270); /* groups of channels */
 }
 
-static void test_against_oracle(void **state)
+static void gradients_are_those_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(against_oracle);
@@ -113,9 +113,9 @@ static double dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
-/* y is linear in x and in w, so the derivative along x itself, and along w itself, is y:
- * <dy, y> = <dx, x> = <dw, w>. */
-static void test_derivative(void **state)
+/* y is linear in x and in w, so that the derivative along x itself, and along w itself, is y: <dy,
+ * y> = <dx, x> = <dw, w>. */
+static void a_linear_function_is_its_own_derivative(void **state)
 {
     (void)state;
     clipk_ctx ref = ctx_new("ref", 1);
@@ -156,7 +156,7 @@ static void threads(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-static void test_threads(void **state)
+static void threads_change_no_bit(void **state)
 {
     (void)state;
     for_each_set(threads);
@@ -179,7 +179,7 @@ static void avgpool(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-static void test_avgpool(void **state)
+static void avgpool_backward_is_that_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(avgpool);
@@ -188,10 +188,10 @@ static void test_avgpool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_oracle),
-        cmocka_unit_test(test_derivative),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_avgpool),
+        cmocka_unit_test(gradients_are_those_of_the_oracle),
+        cmocka_unit_test(a_linear_function_is_its_own_derivative),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(avgpool_backward_is_that_of_the_oracle),
     };
     return cmocka_run_group_tests_name("conv back", tests, NULL, NULL);
 }

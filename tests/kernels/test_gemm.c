@@ -349,12 +349,12 @@ static void not_numbers(const clipk_set *set)
         not_numbers_of(set, PAIRS);
 }
 
-static void test_small(void **state) { (void)state, on_each(small_shapes); }
-static void test_deep(void **state) { (void)state, on_each(deep_shapes); }
-static void test_large(void **state) { (void)state, on_each(large_shapes); }
-static void test_not_numbers(void **state) { (void)state, on_each(not_numbers); }
+static void small_products_are_right(void **state) { (void)state, on_each(small_shapes); }
+static void deep_products_are_right(void **state) { (void)state, on_each(deep_shapes); }
+static void large_products_are_right(void **state) { (void)state, on_each(large_shapes); }
+static void nan_and_infinity_reach_their_rows(void **state) { (void)state, on_each(not_numbers); }
 
-static void test_sets(void **state)
+static void sets_are_found_by_name(void **state)
 {
     (void)state;
     assert_null(clipk_set_find("sse7"));
@@ -372,8 +372,11 @@ static void test_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sets),  cmocka_unit_test(test_small),       cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_large), cmocka_unit_test(test_not_numbers),
+        cmocka_unit_test(sets_are_found_by_name),
+        cmocka_unit_test(small_products_are_right),
+        cmocka_unit_test(deep_products_are_right),
+        cmocka_unit_test(large_products_are_right),
+        cmocka_unit_test(nan_and_infinity_reach_their_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

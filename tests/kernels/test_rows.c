@@ -51,7 +51,7 @@ static void layernorm_of(const char *name, const clipk_ctx *k, const clipk_ctx *
     check_layernorm(name, k, ref, 2, 4099, -30, false);
 }
 
-static void test_layernorm(void **state)
+static void layernorm_is_that_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(layernorm_of);
@@ -75,7 +75,7 @@ static void l2norm_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref
     assert_true(zero[0] == 0 && zero[2] == 0 && length == 1e-12f);
 }
 
-static void test_l2norm(void **state)
+static void l2norm_is_that_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(l2norm_of);
@@ -104,7 +104,7 @@ static void softmax_of(const char *name, const clipk_ctx *k, const clipk_ctx *re
     assert_true(isnan(bad[0]) && isnan(bad[18]));
 }
 
-static void test_softmax(void **state)
+static void softmax_is_that_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(softmax_of);
@@ -152,7 +152,7 @@ static void activations_of(const char *name, const clipk_ctx *k, const clipk_ctx
     free(x), free(y), free(z);
 }
 
-static void test_activations(void **state)
+static void activations_are_right_for_every_exponent(void **state)
 {
     (void)state;
     for_each_set(activations_of);
@@ -185,7 +185,7 @@ static void to_f32_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref
     free(in), free(y), free(z);
 }
 
-static void test_to_f32(void **state)
+static void any_type_becomes_f32(void **state)
 {
     (void)state;
     for_each_set(to_f32_of);
@@ -213,13 +213,13 @@ static void to_bf16_of(const char *name, const clipk_ctx *k, const clipk_ctx *re
     }
 }
 
-static void test_to_bf16(void **state)
+static void f32_is_rounded_to_bf16(void **state)
 {
     (void)state;
     for_each_set(to_bf16_of);
 }
 
-static void test_threads(void **state)
+static void threads_change_no_bit(void **state)
 {
     (void)state;
     enum { T = 211, C = 333 };
@@ -243,9 +243,13 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layernorm),   cmocka_unit_test(test_l2norm), cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_activations), cmocka_unit_test(test_to_f32), cmocka_unit_test(test_to_bf16),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(layernorm_is_that_of_the_oracle),
+        cmocka_unit_test(l2norm_is_that_of_the_oracle),
+        cmocka_unit_test(softmax_is_that_of_the_oracle),
+        cmocka_unit_test(activations_are_right_for_every_exponent),
+        cmocka_unit_test(any_type_becomes_f32),
+        cmocka_unit_test(f32_is_rounded_to_bf16),
+        cmocka_unit_test(threads_change_no_bit),
     };
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
 }

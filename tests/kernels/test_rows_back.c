@@ -46,7 +46,7 @@ static void sums_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     assert_true(isnan(clipk_sum_squares(k, big, 9)));
 }
 
-static void test_sums(void **state)
+static void sums_of_rows_are_those_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(sums_of);
@@ -119,7 +119,7 @@ static double act(double x, clipk_act a)
     }
 }
 
-static void test_act(void **state)
+static void activations_have_their_derivatives(void **state)
 {
     (void)state;
     for_each_set(act_of);
@@ -249,7 +249,7 @@ static double layernorm_along(const layernorm_case *a, const float *u, const flo
     return sum;
 }
 
-static void test_layernorm(void **state)
+static void layernorm_has_its_derivative(void **state)
 {
     (void)state;
     for_each_set(layernorm_of);
@@ -306,7 +306,7 @@ static double l2norm_along(const float *x, const float *dy, const float *u, int 
     return dot / sqrt(square);
 }
 
-static void test_l2norm(void **state)
+static void l2norm_has_its_derivative(void **state)
 {
     (void)state;
     for_each_set(l2norm_of);
@@ -357,7 +357,7 @@ static void adamw_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
 
 /* torch.optim.AdamW(lr=0.01, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1) on w = (1, -2, 0.5),
  * gradients (0.1, -0.3, 2), then (-0.2, 0, 1). */
-static void test_adamw(void **state)
+static void adamw_steps_as_pytorch_does(void **state)
 {
     (void)state;
     for_each_set(adamw_of);
@@ -402,7 +402,7 @@ static float *everything(int threads, const float *x, size_t *n)
     return out;
 }
 
-static void test_threads(void **state)
+static void threads_change_no_bit(void **state)
 {
     (void)state;
     float *x = random_floats(518 * 333), *one, *more;
@@ -419,8 +419,12 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),   cmocka_unit_test(test_act),   cmocka_unit_test(test_layernorm),
-        cmocka_unit_test(test_l2norm), cmocka_unit_test(test_adamw), cmocka_unit_test(test_threads),
+        cmocka_unit_test(sums_of_rows_are_those_of_the_oracle),
+        cmocka_unit_test(activations_have_their_derivatives),
+        cmocka_unit_test(layernorm_has_its_derivative),
+        cmocka_unit_test(l2norm_has_its_derivative),
+        cmocka_unit_test(adamw_steps_as_pytorch_does),
+        cmocka_unit_test(threads_change_no_bit),
     };
     return cmocka_run_group_tests_name("rows_back", tests, NULL, NULL);
 }

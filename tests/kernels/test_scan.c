@@ -64,7 +64,7 @@ static void scan_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     check_scan(name, k, ref, 9, CLIPK_SCAN_D - 3, 1);
 }
 
-static void test_scan(void **state)
+static void products_of_codes_are_exact(void **state)
 {
     (void)state;
     for_each_set(scan_of);
@@ -90,7 +90,7 @@ static void pick_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-static void test_pick(void **state)
+static void rows_above_a_bound_are_picked(void **state)
 {
     (void)state;
     for_each_set(pick_of);
@@ -118,7 +118,7 @@ static void f16_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-static void test_f16(void **state)
+static void f32_is_rounded_to_f16(void **state)
 {
     (void)state;
     for_each_set(f16_of);
@@ -162,7 +162,7 @@ static void dot_of(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
     }
 }
 
-static void test_dot(void **state)
+static void a_product_with_f16_is_that_of_the_oracle(void **state)
 {
     (void)state;
     for_each_set(dot_of);
@@ -170,7 +170,11 @@ static void test_dot(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_scan), cmocka_unit_test(test_pick),
-                                       cmocka_unit_test(test_f16), cmocka_unit_test(test_dot)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_of_codes_are_exact),
+        cmocka_unit_test(rows_above_a_bound_are_picked),
+        cmocka_unit_test(f32_is_rounded_to_f16),
+        cmocka_unit_test(a_product_with_f16_is_that_of_the_oracle),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,41 +5,12 @@
 
 #include "base/json.h"
 #include "base/file.h"
+#include "checkpoints.h"
 #include "clip.h"
-
-static const char *golden;
-static char dir[64];
-
-static inline void shell(const char *fmt, ...)
-{
-    char command[2048];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(command, sizeof command, fmt, ap);
-    va_end(ap);
-    assert_int_equal(system(command), 0);
-}
-
-static const char *in_dir(const char *name)
-{
-    static char path[2][256];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", dir, name);
-    return path[turn];
-}
+#include "own_dir.h"
 
 /* Puts the golden checkpoint `name` into the directory, in place of the old content. */
 static inline void take(const char *name) { shell("rm -rf %s/*; cp %s/%s/* %s/", dir, golden, name, dir); }
-
-static char said[8192]; /* the warnings since the last load */
-
-static inline void hear(void *user, const char *message)
-{
-    (void)user;
-    size_t n = strlen(said);
-    snprintf(said + n, sizeof said - n, "%s\n", message);
-}
 
 static inline clip_status load(const char *path, clip_model **m, clip_error *err)
 {
@@ -63,6 +34,7 @@ static inline void refused(const char *path, clip_status status, const char *par
     const clip_status is = load(path, &m, &err);
     if (is != status)
         fail_msg("%s, not %s: \"%s\" for %s", clip_status_name(is), clip_status_name(status), err.message, part);
+    assert_null(m);
     says(err.message, part);
 }
 
@@ -143,20 +115,6 @@ static inline void rewrite(const char *file, const char *prefix, const char *ext
     free(data);
     cJSON_Delete(root);
     cJSON_Delete(out);
-}
-
-static inline int make_dir(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/clip-altered-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static inline int remove_dir(void **state)
-{
-    (void)state;
-    shell("rm -rf %s", dir);
-    return 0;
 }
 
 #endif

@@ -14,12 +14,11 @@
 
 #include <cmocka.h>
 
+#include "checkpoints.h"
 #include "clip.h"
 #include "failing_alloc.h"
 #include "model/store.h"
-
-static const char *golden;
-static char dir[64], said[4096];
+#include "own_dir.h"
 
 /* Hundreds of checkpoints need not reach the disk. */
 int __wrap_fsync(int fd);
@@ -27,13 +26,6 @@ int __wrap_fsync(int fd)
 {
     (void)fd;
     return 0;
-}
-
-static void hear(void *user, const char *message)
-{
-    (void)user;
-    size_t n = strlen(said);
-    snprintf(said + n, sizeof said - n, "%s\n", message);
 }
 
 static const char *in(const char *where, const char *name)
@@ -51,27 +43,7 @@ static bool exists(const char *path)
     return lstat(path, &st) == 0;
 }
 
-static void forget(const char *name)
-{
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf %s", in(dir, name));
-    assert_int_equal(system(command), 0);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/clip-test-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command);
-}
+static void forget(const char *name) { shell("rm -rf %s", in(dir, name)); }
 
 static void convert(const char *from, const char *to, const char *layout, const char *type)
 {
@@ -215,5 +187,5 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     golden = argv[1];
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

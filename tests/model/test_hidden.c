@@ -10,21 +10,14 @@
 
 #include <cmocka.h>
 
+#include "checkpoints.h"
 #include "clip.h"
 #include "npy.h"
 
 #define LARGEST_DIFFERENCE 1e-5 /* relative to the largest value */
 
-static const char *golden;
 static const int32_t ids[] = {38, 39, 38, 1, 2, 3, 39, 38, 5, 6, 7, 8, 9, 10, 39}, off[] = {0, 2, 7, 15};
 enum { TEXTS = 3, PICTURES = 2 };
-
-static const char *in_golden(const char *name)
-{
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/%s", golden, name);
-    return path;
-}
 
 static clip_status try_load(const char *name, int towers, const char *prefix, clip_model **m, clip_error *err)
 {

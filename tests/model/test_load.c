@@ -11,55 +11,9 @@
 
 #include <cmocka.h>
 
-#include "clip.h"
+#include "altered.h"
+#include "engine/engine.h"
 #include "failing_alloc.h"
-
-static const char *golden;
-static char dir[64];
-
-static void shell(const char *fmt, ...)
-{
-    char command[2048];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(command, sizeof command, fmt, ap);
-    va_end(ap);
-    assert_int_equal(system(command), 0);
-}
-
-static char said[4096]; /* the warnings since the last load */
-
-static void hear(void *user, const char *message)
-{
-    (void)user;
-    size_t n = strlen(said);
-    snprintf(said + n, sizeof said - n, "%s\n", message);
-}
-
-static clip_status load(const char *path, clip_model **m, clip_error *err)
-{
-    clip_load_options opt = clip_load_options_default();
-    opt.warn = hear;
-    *said = 0;
-    return clip_model_load(path, &opt, m, err);
-}
-
-static const char *in_golden(const char *name)
-{
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/%s", golden, name);
-    return path;
-}
-
-static void refused(const char *path, clip_status status, const char *says)
-{
-    clip_model *m;
-    clip_error err = {0};
-    assert_int_equal(load(path, &m, &err), status);
-    assert_null(m);
-    if (!strstr(err.message, says))
-        fail_msg("\"%s\" does not say \"%s\"", err.message, says);
-}
 
 static void what_is_missing_is_named(void **state)
 {
@@ -158,6 +112,29 @@ static void arguments_are_checked(void **state)
     assert_int_equal(clip_encode_labels(ctx, &label, 1, &good, 1, out), CLIP_OK);
     clip_context_free(ctx);
     clip_model_free(m);
+}
+
+static void an_unknown_name_of_rules_is_refused(void **state)
+{
+    (void)state;
+    clip_error err;
+    const cliptok_rules *rules;
+    const clipmdl_text_config plain = {0}, hf = {.hf_tokenizer = true};
+    clipmdl_family typo = clipmdl_openclip;
+    const int own = typo.vocabulary;
+    typo.tokenizer = "opneclip";
+    assert_int_equal(clipeng_rules_choose(&typo, &plain, own, false, &rules, &err), CLIP_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "opneclip"));
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &plain, own, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_openclip);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &plain, own + 1, true, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_openclip);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &hf, own, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_openclip_hf);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_openclip, &hf, own + 1, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_huggingface);
+    assert_int_equal(clipeng_rules_choose(&clipmdl_huggingface, &hf, own, false, &rules, &err), CLIP_OK);
+    assert_ptr_equal(rules, &cliptok_huggingface);
 }
 
 static void labels_are_the_mean_of_their_templates(void **state)
@@ -291,25 +268,12 @@ static void every_allocation_may_fail(void **state)
     }
 }
 
-static int make_dir(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/clip-load-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    return rmdir(dir);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_missing_is_named),        cmocka_unit_test(a_wrong_shape_and_a_stranger_are_named),
         cmocka_unit_test(a_bare_file_loads_with_warnings), cmocka_unit_test(arguments_are_checked),
-        cmocka_unit_test(labels_are_the_mean_of_their_templates),
+        cmocka_unit_test(labels_are_the_mean_of_their_templates), cmocka_unit_test(an_unknown_name_of_rules_is_refused),
         cmocka_unit_test(templates_may_be_many_and_not_long), cmocka_unit_test(every_allocation_may_fail),
     };
     if (argc != 2)

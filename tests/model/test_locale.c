@@ -17,20 +17,11 @@
 
 #include <cmocka.h>
 
-#include "engine/train_options.h"
 #include "clip.h"
+#include "engine/train_options.h"
+#include "own_dir.h"
 
 static const char *golden;
-static char dir[] = "/tmp/clip-locale-XXXXXX";
-
-static const char *at(const char *name)
-{
-    static char path[4][512];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[0], "%s/%s", dir, name);
-    return path[turn];
-}
 
 static void write_file(const char *path, const void *bytes, size_t n)
 {
@@ -52,8 +43,8 @@ static bool decimal_commas(void)
     } numeric = {0x20031115 ^ LC_NUMERIC, 6, {32, 34, 36, 56, 60, 40}, {0}, ',', '.'};
     char half[8];
     memcpy(numeric.fields, ",\0.\0\3\3\0\0UTF-8", 14);
-    mkdir(at("comma"), 0700);
-    write_file(at("comma/LC_NUMERIC"), &numeric, sizeof numeric);
+    mkdir(in_dir("comma"), 0700);
+    write_file(in_dir("comma/LC_NUMERIC"), &numeric, sizeof numeric);
     const bool set = setlocale(LC_NUMERIC, "comma") != NULL;
     snprintf(half, sizeof half, "%.1f", 0.5);
     return set && strcmp(half, "0,5") == 0;
@@ -70,7 +61,7 @@ static void write_all(const char *name)
     const clip_match match = {.knot = 0.5, .slope = 1.25, .intercept = -2.5, .batch = 16, .pairs = 100,
                               .accuracy = 0.75, .auc = 0.875, .ece = 0.125};
     clip_match again;
-    snprintf(folder, sizeof folder, "%s", at(name));
+    snprintf(folder, sizeof folder, "%s", in_dir(name));
     assert_int_equal(clip_model_load(golden, NULL, &m, &err), CLIP_OK);
     clip_model_get_info(m, &info);
     assert_true(fabsf(info.mean[0] - 0.48145466f) < 1e-7f);
@@ -131,15 +122,15 @@ static void endings_are_the_same(void **state)
     clip_pairs *pairs;
     clip_pair pair;
     clip_error err;
-    mkdir(at("folder"), 0700);
-    write_file(at("folder/a.GIF"), gif, sizeof gif - 1);
-    write_file(at("folder/a.txt"), "a dot", 5);
+    mkdir(in_dir("folder"), 0700);
+    write_file(in_dir("folder/a.GIF"), gif, sizeof gif - 1);
+    write_file(in_dir("folder/a.txt"), "a dot", 5);
     snprintf(command, sizeof command, "localedef -i tr_TR -f UTF-8 %s/tr_TR.UTF-8 >%s/said 2>&1", dir, dir);
     if (system(command) != 0 || !setlocale(LC_ALL, "tr_TR.UTF-8") || toupper('i') == 'I') {
         print_message("skipped: no Turkish locale can be made here\n");
         skip();
     }
-    assert_int_equal(clip_pairs_open(at("folder"), NULL, &pairs, &err), CLIP_OK);
+    assert_int_equal(clip_pairs_open(in_dir("folder"), NULL, &pairs, &err), CLIP_OK);
     assert_int_equal(clip_pairs_next(pairs, &pair, &err), CLIP_OK);
     assert_non_null(pair.key);
     assert_string_equal(pair.captions[0], "a dot");
@@ -147,19 +138,7 @@ static void endings_are_the_same(void **state)
     setlocale(LC_ALL, "C");
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) && setenv("LOCPATH", dir, 1) == 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command);
-}
+static int setup(void **state) { return make_dir(state) == 0 && setenv("LOCPATH", dir, 1) == 0 ? 0 : -1; }
 
 int main(int argc, char **argv)
 {
@@ -167,5 +146,5 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     golden = argv[1];
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, remove_dir);
 }

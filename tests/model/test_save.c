@@ -15,32 +15,13 @@
 #include "failing_alloc.h"
 #include "model/save.h"
 #include "model/tower.h"
+#include "own_dir.h"
 
-static char dir[64];
-
-static const char *in_dir(const char *name)
-{
-    static char path[8][256];
-    static int turn;
-    char *p = path[turn++ % 8];
-    snprintf(p, sizeof *path, "%s/%s", dir, name);
-    return p;
-}
 
 static int setup(void **state)
 {
-    (void)state;
-    strcpy(dir, "/tmp/clip-test-XXXXXX");
     signal(SIGXFSZ, SIG_IGN);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command);
+    return make_dir(state);
 }
 
 static clipmdl_config vit(void)
@@ -517,5 +498,5 @@ int main(void)
         cmocka_unit_test(what_a_layout_has_no_words_for_is_refused),
         cmocka_unit_test(every_allocation_may_fail),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, remove_dir);
 }

@@ -11,15 +11,7 @@
 
 #include "failing_alloc.h"
 #include "model/names.h"
-
-static char dir[64];
-
-static const char *in_dir(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
+#include "own_dir.h"
 
 static void write_file(const char *name, const void *data, size_t size)
 {
@@ -372,21 +364,6 @@ static void g14_has_its_odd_mlp(void **state)
     assert_int_equal(read_openclip(&c, &err), CLIP_OK);
     assert_int_equal(c.vision.mlp, 6144);
     assert_int_equal(c.vision.heads, 16);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/clip-store-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command);
 }
 
 int main(void)

@@ -322,7 +322,7 @@ static void gradients_of_every_choice(void **state)
     check_gradients(&c, &plain, "no class token, mean");
     check_gradients(&c, &dropout, "no class token, mean, patch dropout");
     c.vision.class_token = true;
-    c.vision.projection_bias = c.text.projection_bias = true;
+    c.vision.projection = c.text.projection = CLIPMDL_PROJECTION_LINEAR;
     check_gradients(&c, &chunks, "class token, mean, projection bias");
     c = small();
     c.text.pooling = CLIPNN_POOL_EOS;

@@ -40,7 +40,7 @@ static double choice_nll(double scale)
     return sum / N;
 }
 
-static void test_scale(void **state)
+static void the_scale_fits_best(void **state)
 {
     (void)state;
     double scale, nll, ece, least = INFINITY;
@@ -55,7 +55,7 @@ static void test_scale(void **state)
 }
 
 /* Every picture into the bin of its best label's probability. */
-static void test_choice_ece(void **state)
+static void choice_error_is_by_bins_of_the_best_label(void **state)
 {
     (void)state;
     double gap[15] = {0}, want = 0, nll, ece;
@@ -114,7 +114,7 @@ static double loss(const float *threshold, double scale)
     return sum;
 }
 
-static void test_thresholds(void **state)
+static void thresholds_give_the_best_f1(void **state)
 {
     (void)state;
     float threshold[L], all;
@@ -136,7 +136,7 @@ static void test_thresholds(void **state)
 
 /* A threshold stands in the middle of a gap. Between neighbours that are adjacent in f32 it is the
  * upper one. */
-static void test_gap(void **state)
+static void a_threshold_stands_in_the_middle_of_a_gap(void **state)
 {
     (void)state;
     const float apart[2] = {0.5f, 0.25f}, near[2] = {nextafterf(0.25f, 1), 0.25f};
@@ -169,7 +169,7 @@ static double average_precision(int l)
     return sum;
 }
 
-static void test_multilabel(void **state)
+static void multilabel_metrics_are_counted(void **state)
 {
     (void)state;
     const float threshold[L] = {0.2f, 0.22f, 0.24f, 0.26f, 0.28f, 0.9f, 0.25f}; /* the last but one takes nothing */
@@ -193,7 +193,7 @@ static void test_multilabel(void **state)
     assert_true(m.ece > 0 && m.ece < 1);
 }
 
-static void test_refusals(void **state)
+static void what_cannot_be_fitted_is_refused(void **state)
 {
     (void)state;
     float t[L] = {0}, all;
@@ -213,7 +213,7 @@ static void test_refusals(void **state)
     assert_int_equal(cliptsk_fit_thresholds(cosine, yes, N, L, t, &all, &scale), CLIP_EINVAL);
 }
 
-static void test_memory(void **state)
+static void any_allocation_may_fail(void **state)
 {
     (void)state;
     float t[L], all;
@@ -238,9 +238,13 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scale),  cmocka_unit_test(test_choice_ece), cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_gap),    cmocka_unit_test(test_multilabel), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(the_scale_fits_best),
+        cmocka_unit_test(choice_error_is_by_bins_of_the_best_label),
+        cmocka_unit_test(thresholds_give_the_best_f1),
+        cmocka_unit_test(a_threshold_stands_in_the_middle_of_a_gap),
+        cmocka_unit_test(multilabel_metrics_are_counted),
+        cmocka_unit_test(what_cannot_be_fitted_is_refused),
+        cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,7 +49,7 @@ static double value(const cliptsk_samples *s, double l2, const double *t)
 
 /* Along random directions the gradient's slope is that of the value, by central differences in
  * double. */
-static void test_gradient(void **state)
+static void the_gradient_is_the_slope_of_the_value(void **state)
 {
     (void)state;
     workspace w = workspace_new(2);
@@ -81,7 +81,7 @@ static void test_gradient(void **state)
 
 /* At the optimum every derivative in double is 0 within the tolerance; another start finds the same
  * place. */
-static void test_optimum(void **state)
+static void any_start_finds_the_optimum(void **state)
 {
     (void)state;
     workspace w = workspace_new(2);
@@ -116,7 +116,7 @@ static void test_optimum(void **state)
 
 /* x = 1 for all samples: the probabilities are the shares of the classes. Two classes and one
  * feature of 0 or 1: the log-odds ratio of the table. */
-static void test_closed_form(void **state)
+static void closed_forms_are_found(void **state)
 {
     (void)state;
     workspace w = workspace_new(1);
@@ -143,7 +143,7 @@ static void test_closed_form(void **state)
     workspace_free(&w);
 }
 
-static void test_threads(void **state)
+static void threads_change_no_bit(void **state)
 {
     (void)state;
     cliptsk_samples s = draw(true);
@@ -163,7 +163,7 @@ static void test_threads(void **state)
     }
 }
 
-static void test_refusals(void **state)
+static void bad_samples_are_refused(void **state)
 {
     (void)state;
     workspace w = workspace_new(1);
@@ -199,7 +199,7 @@ static void test_refusals(void **state)
 
 /* ---- AUC and ECE ----------------------------------------------------------------------------- */
 
-static void test_auc(void **state)
+static void auc_is_that_of_all_pairs(void **state)
 {
     (void)state;
     enum { M = 300 };
@@ -235,7 +235,7 @@ static void test_auc(void **state)
     assert_int_equal(s, CLIP_ENOMEM);
 }
 
-static void test_ece(void **state)
+static void ece_is_by_bins(void **state)
 {
     (void)state;
     enum { M = 500 };
@@ -274,9 +274,13 @@ static void test_ece(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradient), cmocka_unit_test(test_optimum),  cmocka_unit_test(test_closed_form),
-        cmocka_unit_test(test_threads),  cmocka_unit_test(test_refusals), cmocka_unit_test(test_auc),
-        cmocka_unit_test(test_ece),
+        cmocka_unit_test(the_gradient_is_the_slope_of_the_value),
+        cmocka_unit_test(any_start_finds_the_optimum),
+        cmocka_unit_test(closed_forms_are_found),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(bad_samples_are_refused),
+        cmocka_unit_test(auc_is_that_of_all_pairs),
+        cmocka_unit_test(ece_is_by_bins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

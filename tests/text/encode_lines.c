@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "text/tokenizer.h"
 
 typedef struct texts {
@@ -24,13 +25,6 @@ typedef struct job {
     int capacity;
     double seconds, rate;
 } job;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void die(const char *what)
 {
@@ -62,9 +56,9 @@ static void *measure(void *arg)
 {
     job *j = arg;
     int32_t *ids = malloc((size_t)j->capacity * sizeof *ids);
-    double start = now(), end = start;
+    double start = clipb_now(), end = start;
     size_t done = 0;
-    for (int n; end - start < j->seconds; end = now())
+    for (int n; end - start < j->seconds; end = clipb_now())
         for (size_t i = 0; i < j->in->n; i++, done++)
             if (cliptok_encode(j->t, j->in->text[i], j->in->size[i], ids, j->capacity, &n) != CLIP_OK)
                 die("cannot encode");
@@ -96,12 +90,12 @@ int main(int argc, char **argv)
     const cliptok_rules *rules = strcmp(argv[2], "openclip") == 0      ? &cliptok_openclip
                                  : strcmp(argv[2], "hftokenizer") == 0 ? &cliptok_openclip_hf
                                                                        : &cliptok_huggingface;
-    double start = now();
+    double start = clipb_now();
     if (cliptok_load(argv[1], rules, &t, &err) < 0)
         die(err.message);
     if (!t)
         die("no tokenizer there");
-    double loading = now() - start;
+    double loading = clipb_now() - start;
     read_texts(&in);
     if (argc == 4)
         print_ids(t, &in, atoi(argv[3]));

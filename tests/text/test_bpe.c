@@ -240,7 +240,7 @@ static void colliding_tokens(void **state)
         }
     }
     assert_int_equal(s, CLIP_EFORMAT);
-    assert_non_null(strstr(err.message, "too many that share a hash"));
+    assert_non_null(strstr(err.message, "the vocabulary is built to be slow"));
     assert_in_range(id, 500, 600);
     cliptok_bpe_free(&b);
 }

@@ -77,7 +77,7 @@ static clip_status toy_load(const char *dir, const cliptok_rules *rules, cliptok
     return s;
 }
 
-static void test_asked_through_the_interface(void **state)
+static void a_tokenizer_is_asked_through_the_interface(void **state)
 {
     (void)state;
     char dir[DIR_MAX];
@@ -108,6 +108,8 @@ static void test_asked_through_the_interface(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_asked_through_the_interface)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tokenizer_is_asked_through_the_interface),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

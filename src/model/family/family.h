@@ -1,10 +1,11 @@
 /* family.h: families of checkpoints. A family is a row: the names of its tensors, its files and how
  * they are written, its tokenizer and its preparation of pictures.
  *
- * The model's room includes neither tokenizers nor pictures. A row describes both in plain words
- * (clipmdl_recipe, `tokenizer`), which src/engine/recipe.c turns into the structs of those rooms.
+ * The model's room knows neither tokenizers nor pictures. So a row speaks of both in plain words
+ * (clipmdl_recipe, `tokenizer`), which src/engine (recipe.c, rules.c) turns into the structs of
+ * those rooms.
  *
- * To add one: a file with a row, and the row in the list of names.c (docs/extending.md). */
+ * To add one: a file with a row, and the row in the list of families.c (docs/extending.md). */
 #ifndef CLIPMDL_FAMILY_H
 #define CLIPMDL_FAMILY_H
 
@@ -53,9 +54,9 @@ typedef struct clipmdl_family {
     /* ---- Tensors */
     const clipmdl_mark *marks;           /* ends with {0} */
     const clipmdl_beginning *beginnings; /* ends with {0} */
-    /* From a parameter's name in the code, which is OpenCLIP's, to its name in the file. "{q,k,v}" in
-     * it stands for several tensors, one below the other in the parameter: each has a third of the
-     * rows, and the last one the rest. */
+    /* From a parameter's name in the code, which is OpenCLIP's, to its name in the file. "{q,k,v}"
+     * in it stands for several tensors, one below the other in the parameter: each has a third of
+     * the rows, and the last one the rest. */
     void (*translate)(const char *name, char *out, size_t size);
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */
@@ -96,7 +97,15 @@ extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, wit
 /* clipmdl_families(): all *n rows, in the order in which they are tried on the names of a file. */
 const clipmdl_family *const *clipmdl_families(int *n);
 
-/* clipmdl_openclip_recipe(): read a file laid out like open_clip_config.json. */
+/* clipmdl_find(): the encoders in a file, told by the names of its tensors, whatever stands before
+ * them.
+ * within  in   only those whose names begin so; NULL: all
+ * found   out  [CLIPMDL_MAX_FOUND], in the order of their names; what is beyond is passed over
+ * Returns how many there are. */
+#define CLIPMDL_MAX_FOUND 8
+int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found);
+
+/* clipmdl_openclip_recipe(): from a file that need not be called open_clip_config.json. */
 clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err);
 
 /* clipmdl_huggingface_recipe(): read the object `key` of a file; NULL: the whole file.

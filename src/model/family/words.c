@@ -133,12 +133,12 @@ void clipmdl_put_triple(FILE *f, const char *before, const float v[3], const cha
 bool clipmdl_is_plain_vit(const clipmdl_vision_config *v)
 {
     return v->tower == &clipmdl_vit && v->class_token && v->pooling == CLIPNN_POOL_FIRST && !v->patch_bias &&
-           !v->projection_bias;
+           v->projection == CLIPMDL_PROJECTION_MATRIX;
 }
 
 bool clipmdl_is_plain_text(const clipmdl_text_config *t)
 {
-    return t->tower == &clipmdl_text && t->causal && !t->projection_bias &&
+    return t->tower == &clipmdl_text && t->causal && t->projection == CLIPMDL_PROJECTION_MATRIX &&
            (t->pooling == CLIPNN_POOL_ARGMAX || t->pooling == CLIPNN_POOL_EOS);
 }
 

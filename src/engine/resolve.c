@@ -141,7 +141,7 @@ static clip_status find_module(char **path, clip_error *err)
 
 /* ---- All of them ----------------------------------------------------------------------------- */
 
-clip_status clipeng_place_find(const char *path, char **out, clip_error *err)
+clip_status clipeng_path_resolve(const char *path, char **out, clip_error *err)
 {
     static const char local[] = "local-dir:", hub[] = "hf-hub:";
     *out = NULL;

@@ -1,0 +1,67 @@
+/* The list of the families, and the encoders in a file, told by the rows' marks. */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/family/family.h"
+
+static const clipmdl_family *const families[] = {&clipmdl_openclip, &clipmdl_huggingface, &clipmdl_huggingface_tower};
+enum { FAMILIES = sizeof families / sizeof *families };
+
+const clipmdl_family *const *clipmdl_families(int *n)
+{
+    *n = FAMILIES;
+    return families;
+}
+
+/* Is `name` the mark behind some beginning? *prefix: how long that is. The beginning ends with a
+ * dot. */
+static bool is_mark(const clipmdl_store *s, const clipmdl_mark *m, const char *name, size_t *prefix)
+{
+    const size_t n = strlen(name), k = strlen(m->name);
+    if (n < k || n - k >= CLIPMDL_MAX_PREFIX || strcmp(name + n - k, m->name) != 0 || (n > k && name[n - k - 1] != '.'))
+        return false;
+    *prefix = n - k;
+    if (!m->also)
+        return true;
+    char also[CLIPMDL_MAX_NAME];
+    snprintf(also, sizeof also, "%.*s%s", (int)*prefix, name, m->also);
+    return clipmdl_store_find(s, also) != NULL;
+}
+
+/* The first row with a mark that fits. *mark: that one. NULL: none. */
+static const clipmdl_family *find_family(const clipmdl_store *s, const char *name, const clipmdl_mark **mark,
+                                         size_t *prefix)
+{
+    for (int f = 0; f < FAMILIES; f++)
+        for (*mark = families[f]->marks; (*mark)->name; ++*mark)
+            if (is_mark(s, *mark, name, prefix))
+                return families[f];
+    return NULL;
+}
+
+int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *found)
+{
+    int n = 0;
+    for (size_t t = 0; t < s->n; t++) {
+        const char *name = s->tensor[t].name;
+        const clipmdl_mark *mark;
+        size_t prefix = 0;
+        if (within && strncmp(name, within, strlen(within)) != 0)
+            continue;
+        const clipmdl_family *family = find_family(s, name, &mark, &prefix);
+        if (!family)
+            continue;
+        int i = 0;
+        while (i < n && !(found[i].family == family && strlen(found[i].prefix) == prefix &&
+                          strncmp(found[i].prefix, name, prefix) == 0))
+            i++;
+        if (i == CLIPMDL_MAX_FOUND)
+            continue;
+        if (i == n) {
+            found[n] = (clipmdl_found){.family = family};
+            memcpy(found[n++].prefix, name, prefix);
+        }
+        found[i].towers |= mark->tower;
+    }
+    return n;
+}
