@@ -396,12 +396,11 @@ static clip_status gather_flush(clip_context *c, gather *g)
 static clip_status gather_add(clip_context *c, gather *g, int n)
 {
     const int at = g->off[g->n], L = c->model->config.text.context_length;
-    if (g->out->hidden.states) {
-        for (; n < L; n++)
-            g->ids[at + n] = g->out->pad_id;
-    } else {
-        n = c->model->text->kind->length(c->model->text, g->ids + at, n);
-    }
+    const clipmdl_tower *t = c->model->text;
+    for (; n < L && (g->out->hidden.states || t->padded); n++)
+        g->ids[at + n] = g->out->hidden.states ? g->out->pad_id : c->model->pad_id;
+    if (!g->out->hidden.states)
+        n = t->kind->length(t, g->ids + at, n);
     g->off[g->n + 1] = at + n;
     g->n++;
     return g->off[g->n] >= CHUNK_ROWS || g->n == g->most ? gather_flush(c, g) : CLIP_OK;

@@ -30,7 +30,7 @@ clip_status cliphd_head_layout(cliphd_head *h, cliphd_look see, int H, int A, bo
     *h = (cliphd_head){.see = see, .H = H, .A = A, .blind = blind};
     if (blind)
         h->see.T = 0;
-    clipmdl_binder b = {.list = &h->params, .prefix = "", .family = &clipmdl_openclip, .k = &k};
+    clipmdl_binder b = {.list = &h->params, .prefix = "", .k = &k};
     bind(&b, h);
     TRY(b.status);
     TRY(clipb_block_reserve(&h->weights, h->params.count * sizeof *h->w));
@@ -50,7 +50,7 @@ void cliphd_head_free(cliphd_head *h)
 clip_status cliphd_head_bind(const clipk_ctx *k, cliphd_head *h, float *g, clipb_block *room)
 {
     clipmdl_binder b = {
-        .params = &h->params, .prefix = "", .family = &clipmdl_openclip, .w = h->w, .g = g, .k = k, .room = room};
+        .params = &h->params, .prefix = "", .w = h->w, .g = g, .k = k, .room = room};
     bind(&b, h);
     TRY(clipb_block_reserve(&h->panels, b.arena.peak));
     b.arena = clipb_arena_on(&h->panels);

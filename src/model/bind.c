@@ -274,7 +274,7 @@ void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name
 
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I)
 {
-    const bool transposed = b->family->transposes;
+    const bool transposed = !b->family || b->family->transposes;
     const int flags = b->flags;
     source s;
     b->flags |= CLIPMDL_PROJECTION_PARAM;

@@ -18,7 +18,7 @@
 typedef struct clipmdl_binder {
     /* From a file: */
     const clipmdl_store *store;
-    const clipmdl_family *family;
+    const clipmdl_family *family; /* NULL: the code's names, of a training or a list */
     const char *prefix;
     const clipk_format *format; /* of matrices, except a ResNet's filters; NULL: f32 products */
     bool back; /* also pack transposed matrices, for the gradients of activations; parameters get no gradients */

@@ -4,6 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The names of the code, in which an attention pool of a ResNet is not joined. */
+static void name_of_code(const char *name, char *out, size_t size)
+{
+    static const char joined[] = "visual.attnpool.in_proj_";
+    const size_t n = sizeof joined - 1;
+    if (strncmp(name, joined, n) == 0)
+        snprintf(out, size, "visual.attnpool.{q,k,v}_proj.%s", name + n);
+    else
+        snprintf(out, size, "%s", name);
+}
+
 /* Part of the rows in `whole`, which names alternatives: "attn.{q,k,v}_proj.weight". */
 static int split(const char *whole, const char *open, int64_t first, int64_t rows, int64_t total, clipmdl_part *part)
 {
@@ -32,7 +43,10 @@ int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *
     char whole[CLIPMDL_MAX_NAME];
     const size_t before = strlen(prefix);
     memcpy(whole, prefix, before);
-    family->translate(name, whole + before, sizeof whole - before);
+    if (family)
+        family->translate(name, whole + before, sizeof whole - before);
+    else
+        name_of_code(name, whole + before, sizeof whole - before);
     const char *open = strchr(whole + before, '{'); /* whatever the prefix says */
     if (open)
         return split(whole, open, first, rows, total, part);

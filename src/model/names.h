@@ -17,7 +17,8 @@ typedef struct clipmdl_part {
  * `total` rows. "in_proj" is the query, key and value projections, one below the other, which are
  * one tensor in OpenCLIP's Transformers and three in Hugging Face's. The tensors that a range of
  * rows touches are all in it.
- * part  out  [CLIPMDL_MAX_PARTS]
+ * family  in   NULL: parameters in memory, which have the code's names
+ * part    out  [CLIPMDL_MAX_PARTS]
  * @return: how many parts. */
 int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *name, int64_t first, int64_t rows,
                   int64_t total, clipmdl_part *part);

@@ -74,7 +74,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
 static clip_status list_tower(const clipmdl_tower_kind *kind, const clipmdl_config *c, clipmdl_params *out)
 {
     const clipk_ctx k = {.set = clipk_set_find("ref")};
-    clipmdl_binder b = {.list = out, .prefix = "", .family = &clipmdl_openclip, .k = &k};
+    clipmdl_binder b = {.list = out, .prefix = "", .k = &k};
     clipmdl_tower *t;
     TRY(clipmdl_tower_new(kind, c, &t));
     clipmdl_tower_bind(&b, t);

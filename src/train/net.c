@@ -94,7 +94,6 @@ static clip_status bind(cliptrn_net *n, clipmdl_tower *t, int first_group, clipb
 {
     clipmdl_binder b = {.params = &n->params,
                         .prefix = "",
-                        .family = &clipmdl_openclip,
                         .w = n->w,
                         .g = first_group < t->groups ? n->g : NULL,
                         .k = &n->k,

@@ -41,6 +41,7 @@ clip_status cliptrn_trainer_init(cliptrn_trainer *t, const cliptrn_stream_option
     t->peers = stream->peers;
     t->next = stream->start;
     t->batch = stream->batch;
+    t->pad_id = cliptok_pad_id(stream->tokenizer);
     t->per_epoch = cliptrn_stream_count(t->stream) / stream->batch;
     o.steps = t->steps = in_steps(o.steps, t->per_epoch);
     o.cooldown = in_steps(o.cooldown, t->per_epoch);
@@ -66,16 +67,19 @@ void cliptrn_trainer_free(cliptrn_trainer *t)
     *t = (cliptrn_trainer){0};
 }
 
-/* The texts of a batch, each cut at the token it is pooled at. */
-static clip_status cut_texts(cliptrn_trainer *t, const cliptrn_batch *b)
+/* The texts of a batch, each cut at the token it is pooled at, or padded if the tower wants that. */
+static clip_status fit_texts(cliptrn_trainer *t, const cliptrn_batch *b)
 {
-    TRY(clipb_grow((void **)&t->ids, &t->ids_capacity, (size_t)b->off[b->N], sizeof *t->ids));
+    const clipmdl_tower *text = t->net.text;
+    const size_t most = text->padded ? (size_t)b->N * (size_t)text->tokens : (size_t)b->off[b->N];
+    TRY(clipb_grow((void **)&t->ids, &t->ids_capacity, most, sizeof *t->ids));
     for (int i = 0; i < b->N; i++) {
         const int32_t *ids = b->ids + b->off[i];
-        const int n = t->net.text->kind->length(t->net.text, ids, b->off[i + 1] - b->off[i]);
-        for (int j = 0; j < n; j++)
-            t->ids[t->off[i] + j] = t->row ? t->row[ids[j]] : ids[j];
-        t->off[i + 1] = t->off[i] + n;
+        int32_t *to = t->ids + t->off[i];
+        const int n = b->off[i + 1] - b->off[i], all = text->padded ? text->tokens : n;
+        for (int j = 0; j < all; j++)
+            to[j] = j >= n ? t->pad_id : t->row ? t->row[ids[j]] : ids[j];
+        t->off[i + 1] = t->off[i] + text->kind->length(text, to, all);
     }
     return CLIP_OK;
 }
@@ -89,7 +93,7 @@ clip_status cliptrn_trainer_step(cliptrn_trainer *t, clip_train_step *out, clip_
     if (t->optimizer.step >= t->steps)
         return clipb_fail(err, CLIP_EINVAL, NULL, "the run is at its end, %lld steps", (long long)t->steps);
     TRY(cliptrn_stream_next(t->stream, &b, err));
-    if (cut_texts(t, &b) < 0)
+    if (fit_texts(t, &b) < 0)
         return clipb_nomem(err, NULL);
     const cliptrn_pairs pairs = {
         .N = b.N, .pixels = b.pixels, .ids = t->ids, .off = t->off, .whole = b.whole, .holder = b.holder};

@@ -17,6 +17,7 @@ typedef struct cliptrn_trainer {
     /* Tokens of scripts without blanks have one embedding, within a word and at its end
      * (cliptok_inner_id()). Set this before init. */
     bool share_ends;
+    int32_t pad_id; /* behind a text, if the padding takes part */
     int32_t *row; /* [vocabulary] row of the token embedding that learns for an id; NULL: its own */
     /* The texts of a batch, cut where they are pooled. */
     int32_t *ids, *off;

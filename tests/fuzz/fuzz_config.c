@@ -1,6 +1,7 @@
 /* fuzz_config.c: any bytes as the JSON of a checkpoint, read by every family. */
 #include "engine/engine.h"
 #include "memory_file.h"
+#include "model/family/huggingface.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     clipmdl_openclip_recipe(path, &recipe, &err);
     const clipmdl_reader r = {.err = &err};
     bool found;
-    clipmdl_huggingface_recipe(&r, path, NULL, 64, &recipe, &found);
-    clipmdl_huggingface_recipe(&r, path, "image_processor", 64, &recipe, &found);
+    clipmdl_huggingface_pictures(&r, &clipmdl_clip_processor, path, NULL, 64, &recipe, &found);
+    clipmdl_huggingface_pictures(&r, &clipmdl_siglip_processor, path, "image_processor", 64, &recipe, &found);
     return 0;
 }

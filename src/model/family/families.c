@@ -4,7 +4,8 @@
 
 #include "model/family/family.h"
 
-static const clipmdl_family *const families[] = {&clipmdl_openclip, &clipmdl_huggingface, &clipmdl_huggingface_tower};
+static const clipmdl_family *const families[] = {&clipmdl_openclip, &clipmdl_siglip, &clipmdl_huggingface,
+                                                 &clipmdl_huggingface_tower};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 const clipmdl_family *const *clipmdl_families(int *n)

@@ -92,6 +92,7 @@ typedef struct clipmdl_family {
 } clipmdl_family;
 
 extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
+extern const clipmdl_family clipmdl_siglip;
 extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, without vision_model. or text_model. */
 
 /* clipmdl_families(): all *n rows, in the order in which they are tried on the names of a file. */
@@ -107,10 +108,5 @@ int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *foun
 
 /* clipmdl_openclip_recipe(): from a file that need not be called open_clip_config.json. */
 clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err);
-
-/* clipmdl_huggingface_recipe(): read the object `key` of a file; NULL: the whole file.
- * *found: there is such an object. */
-clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const char *path, const char *key, int size,
-                                       clipmdl_recipe *out, bool *found);
 
 #endif

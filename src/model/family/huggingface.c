@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/family/huggingface.h"
 #include "model/family/words.h"
-#include "model/settings.h"
 #include "model/tower.h"
 
 #define MOST_CONFIG ((size_t)16 << 20)
@@ -89,42 +89,18 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 /* ---- Settings of transformers 4.0 to 5.24: CLIPConfig, CLIPTextConfig, CLIPVisionConfig,
  *      PreTrainedConfig, CLIPImageProcessor ---------------------------------------------------- */
 
-#define ALL_MODELS                                                                                                     \
-    " _name_or_path _commit_hash _attn_implementation _attn_implementation_autoset"                                    \
-    " _experts_implementation add_cross_attention architectures attn_implementation"                                   \
-    " bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward"                                        \
-    " cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dtype"                            \
-    " early_stopping encoder_no_repeat_ngram_size eos_token_id"                                                        \
-    " exponential_decay_length_penalty finetuning_task forced_bos_token_id"                                            \
-    " forced_eos_token_id gradient_checkpointing id2label initializer_factor"                                          \
-    " initializer_range is_composition is_decoder is_encoder_decoder"                                                  \
-    " keys_to_ignore_at_inference label2id length_penalty logit_scale_init_value max_length"                           \
-    " min_length model_type no_repeat_ngram_size num_beam_groups num_beams num_labels"                                 \
-    " num_return_sequences output_attentions output_hidden_states output_scores pad_token_id"                          \
-    " prefix problem_type projection_dim remove_invalid_values repetition_penalty return_dict"                         \
-    " return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature"                           \
-    " tf_legacy_loss tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p"                              \
-    " torch_dtype torchscript transformers.js_config transformers_version"                                             \
-    " transformers_weights typical_p use_bfloat16 use_cache"
-#define OTHER_PROGRAMS "auto_map pruned_heads quantization_config"
-
-#define TOWER                                                                                                          \
-    "hidden_size intermediate_size num_hidden_layers num_attention_heads layer_norm_eps attention_dropout "            \
-    "dropout" ALL_MODELS
-#define TEXT_TOWER TOWER " vocab_size max_position_embeddings"
-#define IMAGE_TOWER TOWER " image_size patch_size"
 #define ACTIVATION                                                                                                     \
     {                                                                                                                  \
         "hidden_act", "quick_gelu gelu"                                                                                \
     }
 
 static const clipmdl_settings text_config = {
-    .known = TEXT_TOWER,
-    .off = OTHER_PROGRAMS,
+    .known = CLIPMDL_HF_TEXT,
+    .off = CLIPMDL_HF_OTHERS,
     .one_of = (const clipmdl_choice[]){{"model_type", "clip_text_model clip"}, ACTIVATION, {0}}};
 static const clipmdl_settings vision_config = {
-    .known = IMAGE_TOWER,
-    .off = OTHER_PROGRAMS,
+    .known = CLIPMDL_HF_IMAGE,
+    .off = CLIPMDL_HF_OTHERS,
     .one_of =
         (const clipmdl_choice[]){{"model_type", "clip_vision_model clip"}, {"num_channels", "3"}, ACTIVATION, {0}}};
 
@@ -133,36 +109,27 @@ static const clipmdl_settings_part towers[] = {{"text_config", &text_config},
                                                {"text_config_dict", &text_config},
                                                {"vision_config_dict", &vision_config},
                                                {0}};
-static const clipmdl_settings pair = {.known = ALL_MODELS, .off = OTHER_PROGRAMS, .parts = towers};
+static const clipmdl_settings pair = {.known = CLIPMDL_HF_ALL, .off = CLIPMDL_HF_OTHERS, .parts = towers};
 static const clipmdl_settings text_alone_settings = {
-    .known = TEXT_TOWER, .off = OTHER_PROGRAMS, .one_of = (const clipmdl_choice[]){ACTIVATION, {0}}, .parts = towers};
+    .known = CLIPMDL_HF_TEXT, .off = CLIPMDL_HF_OTHERS, .one_of = (const clipmdl_choice[]){ACTIVATION, {0}}, .parts = towers};
 static const clipmdl_settings vision_alone_settings = {
-    .known = IMAGE_TOWER,
-    .off = OTHER_PROGRAMS,
+    .known = CLIPMDL_HF_IMAGE,
+    .off = CLIPMDL_HF_OTHERS,
     .one_of = (const clipmdl_choice[]){{"num_channels", "3"}, ACTIVATION, {0}},
     .parts = towers};
 
-static const clipmdl_settings sides = {.known = "shortest_edge height width",
-                                       .off = "longest_edge max_height max_width min_pixels max_pixels"};
-/* If do_resize and the like are null, CLIPImageProcessor skips the step. */
-static const clipmdl_settings preprocessor = {
+static const clipmdl_settings picture_settings = {
     .null_counts = true,
-    .known = "processor_class background image_mean image_std rescale_factor do_center_crop do_convert_rgb pad_size "
-             "size_divisor "
-             "data_format input_data_format device return_tensors disable_grouping image_seq_length "
-             "_valid_processor_keys _processor_class "
-             "transformers_version",
-    .off = "auto_map do_pad default_to_square use_square_size",
+    .known = CLIPMDL_HF_PICTURES,
+    .off = CLIPMDL_HF_PICTURES_OFF,
     .one_of = (const clipmdl_choice[]){{"image_processor_type", "CLIPImageProcessor CLIPImageProcessorFast "
                                                                 "CLIPImageProcessorPil CLIPFeatureExtractor null"},
                                        {"feature_extractor_type", "CLIPFeatureExtractor CLIPImageProcessor null"},
-                                       {"resample", "2 3"},
-                                       {"do_resize", "true"},
-                                       {"do_rescale", "true"},
-                                       {"do_normalize", "true"},
+                                       CLIPMDL_HF_PICTURES_ONE_OF,
                                        {0}},
-    .parts = (const clipmdl_settings_part[]){{"size", &sides}, {"crop_size", &sides}, {0}},
+    .parts = clipmdl_huggingface_sides,
 };
+const clipmdl_processor clipmdl_clip_processor = {PREPROCESSOR, &picture_settings, .crops = true};
 
 static clip_status check_settings(const clipmdl_reader *r, const cJSON *root, const char *type)
 {
@@ -227,7 +194,7 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
 }
 
 /* The settings of a tower. If there is an object KEY_dict, transformers takes that one. */
-static const cJSON *find_tower(const cJSON *root, const char *key)
+const cJSON *clipmdl_huggingface_tower_of(const cJSON *root, const char *key)
 {
     char dict[32];
     snprintf(dict, sizeof dict, "%s_dict", key);
@@ -239,7 +206,7 @@ static const cJSON *find_tower(const cJSON *root, const char *key)
  * settings at the top. */
 static clip_status read_alone(const clipmdl_reader *r, const cJSON *root, int tower, const char *key, clipmdl_config *c)
 {
-    const cJSON *o = find_tower(root, key);
+    const cJSON *o = clipmdl_huggingface_tower_of(root, key);
     if (!cJSON_IsObject(o))
         o = root;
     c->towers = tower;
@@ -262,7 +229,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
         return read_alone(r, root, CLIP_TOWER_TEXT, "text_config", c);
     if (vision_alone)
         return read_alone(r, root, CLIP_TOWER_IMAGE, "vision_config", c);
-    const cJSON *vision = find_tower(root, "vision_config"), *text = find_tower(root, "text_config");
+    const cJSON *vision = clipmdl_huggingface_tower_of(root, "vision_config"), *text = clipmdl_huggingface_tower_of(root, "text_config");
     if (!cJSON_IsObject(vision) || !cJSON_IsObject(text))
         return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no object \"%s\"",
                           cJSON_IsObject(vision) ? "text_config" : "vision_config");
@@ -273,6 +240,10 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
 }
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
+
+static const clipmdl_settings sides = {.known = "shortest_edge height width",
+                                       .off = "longest_edge max_height max_width min_pixels max_pixels"};
+const clipmdl_settings_part clipmdl_huggingface_sides[] = {{"size", &sides}, {"crop_size", &sides}, {0}};
 
 static clip_status side(const cJSON *v, const char *key, int *out, const char *file, clip_error *err)
 {
@@ -306,14 +277,15 @@ static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge
     return CLIP_OK;
 }
 
-static clip_status read_pictures(const clipmdl_reader *reader, const cJSON *o, const char *file, int S,
-                                 clipmdl_recipe *r)
+static clip_status read_pictures(const clipmdl_reader *reader, const clipmdl_processor *p, const cJSON *o,
+                                 const char *file, int S, clipmdl_recipe *r)
 {
     clip_error *err = reader->err;
     int resample = 3, size = S, crop = S;
-    bool edge, ignored, do_center_crop = !cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "do_center_crop"));
+    const bool crops_by_itself = p->crops && !cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "do_center_crop"));
+    bool edge = p->crops, ignored, do_center_crop = crops_by_itself;
     float rescale = 1.0f / 255;
-    TRY(clipmdl_settings_check(&preprocessor, o, PREPROCESSOR, false, file, reader->warn, reader->warn_user, err));
+    TRY(clipmdl_settings_check(p->settings, o, p->name, false, file, reader->warn, reader->warn_user, err));
     TRY(clipmdl_json_statistics(o, "image_mean", "image_std", r, file, err));
     TRY(clipmdl_json_background(o, r, file, err));
     TRY(clipb_json_int(o, "resample", 2, 3, &resample, file, err));
@@ -337,22 +309,23 @@ static clip_status read_pictures(const clipmdl_reader *reader, const cJSON *o, c
     return CLIP_OK;
 }
 
-clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const char *path, const char *key, int size,
-                                       clipmdl_recipe *out, bool *found)
+clip_status clipmdl_huggingface_pictures(const clipmdl_reader *r, const clipmdl_processor *p, const char *path,
+                                         const char *key, int size, clipmdl_recipe *out, bool *found)
 {
     cJSON *root;
     TRY(clipb_json_read(path, MOST_CONFIG, &root, r->err));
     const cJSON *o = key ? cJSON_GetObjectItemCaseSensitive(root, key) : root;
     *found = !key || (o && !cJSON_IsNull(o));
     clip_status s = !*found             ? CLIP_OK
-                    : cJSON_IsObject(o) ? read_pictures(r, o, path, size, out)
+                    : cJSON_IsObject(o) ? read_pictures(r, p, o, path, size, out)
                                         : clipb_fail(r->err, CLIP_EFORMAT, path, "has no settings of pictures");
     cJSON_Delete(root);
     return s;
 }
 
 /* "image_processor" of processor_config.json if present, otherwise preprocessor_config.json. */
-static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
+clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_processor *p, const char *dir, int size,
+                                       clipmdl_recipe *out, bool *found)
 {
     static const struct {
         const char *name, *key;
@@ -363,13 +336,18 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
         char *path = clipb_path_join(dir, files[i].name);
         s = !path                  ? CLIP_ENOMEM
             : !clipb_is_file(path) ? CLIP_OK
-                                   : clipmdl_huggingface_recipe(r, path, files[i].key, size, out, found);
+                                   : clipmdl_huggingface_pictures(r, p, path, files[i].key, size, out, found);
         free(path);
     }
     return s;
 }
 
 /* If the tokenizer gives no pad token, texts are padded with the end token. */
+static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
+{
+    return clipmdl_huggingface_recipe(r, &clipmdl_clip_processor, dir, size, out, found);
+}
+
 static int pad_id(const clipmdl_text_config *t)
 {
     return t->pooling == CLIPNN_POOL_EOS && t->eos_id < t->vocab_size ? t->eos_id : t->vocab_size - 1;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/family/timm.h"
 #include "model/family/words.h"
 #include "model/settings.h"
 #include "model/tower.h"
@@ -12,8 +13,32 @@
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
+static const clipmdl_rename timm_blocks[] = {
+    {"ln_1.", "norm1.", NULL},
+    {"ln_2.", "norm2.", NULL},
+    {"attn.in_proj_", "attn.qkv.", NULL},
+    {"attn.out_proj.", "attn.proj.", NULL},
+    {"mlp.c_fc.", "mlp.fc1.", NULL},
+    {"mlp.c_proj.", "mlp.fc2.", NULL},
+    {0},
+};
+
+/* OpenCLIP's, and timm's for its encoders. */
 static const clipmdl_rename names[] = {
     {"visual.attnpool.in_proj_", "visual.attnpool.{q,k,v}_proj.", NULL},
+    {"visual.trunk.transformer.resblocks.", "visual.trunk.blocks.", timm_blocks},
+    {"visual.trunk.conv1.", "visual.trunk.patch_embed.proj.", NULL},
+    {"visual.trunk.class_embedding", "visual.trunk.cls_token", NULL},
+    {"visual.trunk.positional_embedding", "visual.trunk.pos_embed", NULL},
+    {"visual.trunk.ln_pre.", "visual.trunk.norm_pre.", NULL},
+    {"visual.trunk.ln_post.", "visual.trunk.norm.", NULL},
+    {"visual.trunk.attn_pool.probe", "visual.trunk.attn_pool.latent", NULL},
+    {"visual.trunk.attn_pool.in_proj_", "visual.trunk.attn_pool.{q,kv}.", NULL},
+    {"visual.trunk.attn_pool.out_proj.", "visual.trunk.attn_pool.proj.", NULL},
+    {"visual.trunk.attn_pool.ln_2.", "visual.trunk.attn_pool.norm.", NULL},
+    {"visual.trunk.attn_pool.mlp.c_fc.", "visual.trunk.attn_pool.mlp.fc1.", NULL},
+    {"visual.trunk.attn_pool.mlp.c_proj.", "visual.trunk.attn_pool.mlp.fc2.", NULL},
+    {"visual.trunk.proj.", "visual.trunk.head.", NULL},
     {0},
 };
 
@@ -22,13 +47,16 @@ static void translate(const char *name, char *out, size_t size) { clipmdl_rename
 /* These names are short and occur in other programs. A text encoder must have both of the second
  * mark. */
 static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.patch_embed.proj.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"text.token_embedding.weight", "text.positional_embedding", CLIP_TOWER_TEXT},
                                      {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
                                      {0}};
 static const clipmdl_beginning beginnings[] = {
     {"visual.", CLIP_TOWER_IMAGE},        {"transformer.", CLIP_TOWER_TEXT},
     {"token_embedding", CLIP_TOWER_TEXT}, {"positional_embedding", CLIP_TOWER_TEXT},
     {"ln_final", CLIP_TOWER_TEXT},        {"text_projection", CLIP_TOWER_TEXT},
-    {"cls_emb", CLIP_TOWER_TEXT},         {0}};
+    {"cls_emb", CLIP_TOWER_TEXT},         {"text.", CLIP_TOWER_TEXT},
+    {0}};
 
 #define LONGCLIP_KEPT 20
 
@@ -82,10 +110,16 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 /* ---- Settings of OpenCLIP 3.3: open_clip/model.py, CLIPVisionCfg, CLIPTextCfg, CLIP.__init__();
  *      transform.py, PreprocessCfg ------------------------------------------------------------- */
 
-static const clipmdl_settings act_kwargs = {.one_of = (const clipmdl_choice[]){{"approximate", "none"}, {0}}};
+static const clipmdl_settings act_kwargs = {.one_of = (const clipmdl_choice[]){{"approximate", "none tanh"}, {0}}};
+static const clipmdl_settings tokenizer_kwargs = {
+    .one_of = (const clipmdl_choice[]){{"clean", "canonicalize whitespace lower"}, {0}}};
+#define NAME(name, ...) " " #name
+static const char timm_names[] = CLIPMDL_TIMM(NAME);
+#undef NAME
 static const clipmdl_settings norm_kwargs = {
     .known = "eps", .one_of = (const clipmdl_choice[]){{"elementwise_affine", "true"}, {"bias", "true"}, {0}}};
-static const clipmdl_settings_part kwargs_parts[] = {{"act_kwargs", &act_kwargs}, {"norm_kwargs", &norm_kwargs}, {0}};
+static const clipmdl_settings_part kwargs_parts[] = {
+    {"act_kwargs", &act_kwargs}, {"norm_kwargs", &norm_kwargs}, {"tokenizer_kwargs", &tokenizer_kwargs}, {0}};
 
 #define CUSTOM_BLOCKS " qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
 #define PLAIN_BLOCKS                                                                                                   \
@@ -96,24 +130,29 @@ static const clipmdl_settings vision_cfg = {
     .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
              "attn_pooler_queries "
              "attn_pooler_heads timm_model_pretrained timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
-    .off = "attentional_pool output_tokens timm_model_name" CUSTOM_BLOCKS,
-    .one_of = (const clipmdl_choice[]){{"pool_type", "tok"}, {"pos_embed_type", "learnable"}, PLAIN_BLOCKS, {0}},
+    .off = "attentional_pool output_tokens" CUSTOM_BLOCKS,
+    .one_of = (const clipmdl_choice[]){{"pool_type", "tok"},
+                                       {"pos_embed_type", "learnable"},
+                                       {"timm_model_name", timm_names},
+                                       PLAIN_BLOCKS,
+                                       {0}},
     .parts = kwargs_parts,
 };
 
 static const clipmdl_settings text_cfg = {
     .known = "context_length vocab_size width heads layers mlp_ratio eos_id pad_id final_ln_after_pool "
              "hf_tokenizer_name hf_model_pretrained "
-             "hf_proj_type hf_pooler_type",
-    .off = "embed_cls no_causal_mask proj_bias output_tokens tokenizer_mode tokenizer_kwargs "
-           "hf_model_name" CUSTOM_BLOCKS,
-    .one_of = (const clipmdl_choice[]){{"pool_type", "argmax eos"}, {"proj_type", "linear"}, PLAIN_BLOCKS, {0}},
+             "hf_proj_type hf_pooler_type no_causal_mask proj_bias",
+    .off = "embed_cls output_tokens tokenizer_mode hf_model_name" CUSTOM_BLOCKS,
+    .one_of = (const clipmdl_choice[]){
+        {"pool_type", "argmax eos last first"}, {"proj_type", "linear none"}, PLAIN_BLOCKS, {0}},
     .parts = kwargs_parts,
 };
 
 static const clipmdl_settings model_cfg = {
-    .known = "embed_dim quick_gelu init_logit_scale init_logit_bias nonscalar_logit_scale cast_dtype output_dict",
-    .off = "custom_text multimodal_cfg",
+    .known = "embed_dim quick_gelu init_logit_scale init_logit_bias nonscalar_logit_scale cast_dtype output_dict "
+             "custom_text",
+    .off = "multimodal_cfg",
     .parts = (const clipmdl_settings_part[]){{"vision_cfg", &vision_cfg}, {"text_cfg", &text_cfg}, {0}},
 };
 
@@ -148,6 +187,13 @@ static clip_status read_mlp(const clipmdl_reader *r, const cJSON *o, int width, 
     return CLIP_OK;
 }
 
+/* act_kwargs go to nn.GELU; OpenCLIP's QuickGELU takes none. */
+static clipk_act read_act(const cJSON *o, clipk_act act)
+{
+    const cJSON *kwargs = cJSON_GetObjectItemCaseSensitive(o, "act_kwargs");
+    return act == CLIPK_GELU && clipmdl_json_is(kwargs, "approximate", "tanh") ? CLIPK_GELU_TANH : act;
+}
+
 static clip_status read_eps(const clipmdl_reader *r, const cJSON *o, float *eps)
 {
     *eps = 1e-5f;
@@ -157,8 +203,30 @@ static clip_status read_eps(const clipmdl_reader *r, const cJSON *o, float *eps)
     return kwargs ? clipb_json_float(kwargs, "eps", eps, r->file, r->err) : CLIP_OK;
 }
 
+/* An encoder of timm's: OpenCLIP takes all but the size of pictures from its name. */
+static clip_status read_timm(const clipmdl_reader *r, const cJSON *o, const char *name, clipmdl_vision_config *v)
+{
+    const char *pool, *proj, *asked_pool = "avg", *asked_proj = "linear";
+    if (!clipmdl_timm_read(name, v, &pool, &proj))
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "timm's encoder \"%.60s\" is not supported", name);
+    const cJSON *none = cJSON_GetObjectItemCaseSensitive(o, "timm_proj");
+    TRY(clipb_json_string(o, "timm_pool", &asked_pool, r->file, r->err));
+    TRY(clipb_json_string(o, "timm_proj", &asked_proj, r->file, r->err));
+    if (cJSON_IsNull(none) || !*asked_proj)
+        asked_proj = NULL;
+    if (strcmp(asked_pool, pool) != 0 || !asked_proj != !proj || (proj && strcmp(asked_proj, proj) != 0))
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"%s\" is supported with \"timm_pool\" \"%s\" and \"timm_proj\" %s alone", name, pool,
+                          proj ? proj : "null");
+    return clipmdl_json_size(r, o, "image_size", &v->image_size);
+}
+
 static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
+    const char *timm = "";
+    TRY(clipb_json_string(o, "timm_model_name", &timm, r->file, r->err));
+    if (*timm)
+        return read_timm(r, o, timm, v);
     bool no_ln_pre = false;
     int head_width = 64;
     *v = (clipmdl_vision_config){.tower = &clipmdl_vit, .image_size = 224, .width = 768, .act = v->act};
@@ -202,8 +270,17 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     TRY(clipb_json_float(o, "patch_dropout", &v->patch_dropout, r->file, r->err));
     v->ln_pre = !no_ln_pre;
     v->heads = v->width / head_width;
+    v->act = read_act(o, v->act);
     TRY(read_mlp(r, o, v->width, &v->mlp));
     return read_eps(r, o, &v->eps);
+}
+
+static clipnn_pooling read_pooling(const cJSON *text)
+{
+    return clipmdl_json_is(text, "pool_type", "eos")     ? CLIPNN_POOL_EOS
+           : clipmdl_json_is(text, "pool_type", "last")  ? CLIPNN_POOL_LAST
+           : clipmdl_json_is(text, "pool_type", "first") ? CLIPNN_POOL_FIRST
+                                                         : CLIPNN_POOL_ARGMAX;
 }
 
 static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
@@ -217,8 +294,16 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
                               .layers = 12,
                               .eos_id = 2,
                               .act = t->act,
-                              .causal = true,
-                              .pooling = clipmdl_json_is(o, "pool_type", "eos") ? CLIPNN_POOL_EOS : CLIPNN_POOL_ARGMAX};
+                              .pooling = read_pooling(o)};
+    bool no_causal_mask = false, proj_bias = false;
+    TRY(clipb_json_bool(o, "no_causal_mask", &no_causal_mask, r->file, r->err));
+    TRY(clipb_json_bool(o, "proj_bias", &proj_bias, r->file, r->err));
+    t->causal = !no_causal_mask;
+    t->padded = no_causal_mask || t->pooling == CLIPNN_POOL_LAST; /* nothing masks the padding */
+    t->projection = clipmdl_json_is(o, "proj_type", "none") ? CLIPMDL_PROJECTION_NONE
+                    : proj_bias                             ? CLIPMDL_PROJECTION_LINEAR
+                                                            : CLIPMDL_PROJECTION_MATRIX;
+    t->act = read_act(o, t->act);
     const char *name = "";
     TRY(clipb_json_string(o, "hf_tokenizer_name", &name, r->file, r->err));
     t->hf_tokenizer = *name != 0;
@@ -236,7 +321,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
 {
     TRY(check_settings(r, root));
     const cJSON *model, *vision, *text;
-    bool quick_gelu = false;
+    bool quick_gelu = false, custom_text = false;
     TRY(clipmdl_json_object(r, root, "model_cfg", &model));
     TRY(clipmdl_json_object(r, model, "vision_cfg", &vision));
     TRY(clipmdl_json_object(r, model, "text_cfg", &text));
@@ -246,8 +331,11 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     TRY(clipb_json_bool(model, "quick_gelu", &quick_gelu, r->file, r->err));
     c->towers = CLIP_TOWER_BOTH;
     c->vision.act = c->text.act = quick_gelu ? CLIPK_QUICKGELU : CLIPK_GELU;
+    TRY(clipb_json_bool(model, "custom_text", &custom_text, r->file, r->err));
     TRY(read_vision(r, vision, &c->vision));
-    return read_text(r, text, &c->text);
+    TRY(read_text(r, text, &c->text));
+    c->text.custom = custom_text;
+    return CLIP_OK;
 }
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
@@ -320,7 +408,17 @@ static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
 
 static void put_vision(FILE *f, const clipmdl_vision_config *v)
 {
-    fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n      \"width\": %d,\n", v->image_size, v->width);
+    const char *timm = v->trunk ? clipmdl_timm_name(v) : NULL;
+    fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n", v->image_size);
+    if (timm) {
+        const bool pools = v->pooling == CLIPNN_POOL_ATTENTION;
+        fprintf(f,
+                "      \"timm_model_name\": \"%s\",\n      \"timm_model_pretrained\": false,\n"
+                "      \"timm_pool\": \"%s\",\n      \"timm_proj\": %s\n    },\n",
+                timm, pools ? "map" : "token", pools ? "\"none\"" : "null");
+        return;
+    }
+    fprintf(f, "      \"width\": %d,\n", v->width);
     if (v->tower == &clipmdl_resnet) {
         fprintf(f, "      \"layers\": [%d, %d, %d, %d],\n      \"head_width\": %d,\n      \"patch_size\": null",
                 v->stage[0], v->stage[1], v->stage[2], v->stage[3], v->width * 32 / v->heads);
@@ -343,6 +441,16 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
     /* If the end token is the largest id, pooling at the first largest id is the same. */
     if (t->pooling == CLIPNN_POOL_EOS && t->eos_id != t->vocab_size - 1)
         fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
+    if (!t->causal)
+        fputs(",\n      \"no_causal_mask\": true", f);
+    if (t->pooling == CLIPNN_POOL_LAST)
+        fputs(",\n      \"pool_type\": \"last\"", f);
+    if (t->projection == CLIPMDL_PROJECTION_LINEAR)
+        fputs(",\n      \"proj_bias\": true", f);
+    if (t->projection == CLIPMDL_PROJECTION_NONE)
+        fputs(",\n      \"proj_type\": \"none\"", f);
+    if (t->act == CLIPK_GELU_TANH)
+        fputs(",\n      \"act_kwargs\": {\"approximate\": \"tanh\"}", f);
     if (r->own_tokenizer) /* OpenCLIP looks for the tokenizer in this directory */
         fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
     put_mlp_and_eps(f, t->mlp, t->width, t->eps);
@@ -352,8 +460,9 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
 /* Refuses choices that this layout cannot express. */
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
-    const bool text = clipmdl_is_plain_text(&c->text);
-    if (text && (clipmdl_is_plain_vit(&c->vision) || c->vision.tower == &clipmdl_resnet))
+    const clipmdl_vision_config *v = &c->vision;
+    const bool text = c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
+    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v))))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
                       text ? c->vision.tower->name : c->text.tower->name);
@@ -362,12 +471,14 @@ static clip_status check_words(const clipmdl_config *c, clip_error *err)
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     TRY(check_words(c, err));
-    if (c->vision.tower == &clipmdl_vit && c->vision.act != c->text.act)
+    if (c->vision.tower == &clipmdl_vit && !c->vision.trunk && c->vision.act != c->text.act)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
     if (c->text.act == CLIPK_QUICKGELU)
         fputs("    \"quick_gelu\": true,\n", f);
+    if (c->text.custom)
+        fputs("    \"custom_text\": true,\n", f);
     if (c->logit_bias) /* its value is among the weights */
         fputs("    \"init_logit_bias\": -10,\n", f);
     put_vision(f, &c->vision);

@@ -1,0 +1,275 @@
+/* siglip.c: SigLIP's layout in transformers: SiglipModel, and its encoders alone (Zhai et al. 2023,
+ * arXiv:2303.15343). SigLIP 2 (arXiv:2502.14786) with pictures of a fixed size has the same. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/family/huggingface.h"
+#include "model/family/timm.h"
+#include "model/family/words.h"
+#include "model/tower.h"
+
+#define PREPROCESSOR "transformers' SiglipImageProcessor"
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+static const clipmdl_rename blocks[] = {
+    {"ln_1.", "layer_norm1.", NULL},
+    {"ln_2.", "layer_norm2.", NULL},
+    {"attn.out_proj.", "self_attn.out_proj.", NULL},
+    {"attn.in_proj_", "self_attn.{q,k,v}_proj.", NULL},
+    {"mlp.c_fc.", "mlp.fc1.", NULL},
+    {"mlp.c_proj.", "mlp.fc2.", NULL},
+    {0},
+};
+
+static const clipmdl_rename names[] = {
+    {"visual.trunk.transformer.resblocks.", "vision_model.encoder.layers.", blocks},
+    {"visual.trunk.positional_embedding", "vision_model.embeddings.position_embedding.weight", NULL},
+    {"visual.trunk.conv1.", "vision_model.embeddings.patch_embedding.", NULL},
+    {"visual.trunk.ln_post.", "vision_model.post_layernorm.", NULL},
+    {"visual.trunk.attn_pool.probe", "vision_model.head.probe", NULL},
+    {"visual.trunk.attn_pool.in_proj_", "vision_model.head.attention.in_proj_", NULL},
+    {"visual.trunk.attn_pool.out_proj.", "vision_model.head.attention.out_proj.", NULL},
+    {"visual.trunk.attn_pool.ln_2.", "vision_model.head.layernorm.", NULL},
+    {"visual.trunk.attn_pool.mlp.c_fc.", "vision_model.head.mlp.fc1.", NULL},
+    {"visual.trunk.attn_pool.mlp.c_proj.", "vision_model.head.mlp.fc2.", NULL},
+    {"text.transformer.resblocks.", "text_model.encoder.layers.", blocks},
+    {"text.token_embedding.", "text_model.embeddings.token_embedding.", NULL},
+    {"text.positional_embedding", "text_model.embeddings.position_embedding.weight", NULL},
+    {"text.ln_final.", "text_model.final_layer_norm.", NULL},
+    {"text.text_projection.", "text_model.head.", NULL},
+    {0},
+};
+
+static void translate(const char *name, char *out, size_t size)
+{
+    clipmdl_rename_by(names, name, out, size);
+}
+
+/* transformers' CLIP has the same first names, and no heads. */
+static const clipmdl_mark marks[] = {
+    {"vision_model.embeddings.patch_embedding.weight", "vision_model.head.probe", CLIP_TOWER_IMAGE},
+    {"text_model.embeddings.token_embedding.weight", "text_model.head.weight", CLIP_TOWER_TEXT},
+    {0}};
+static const clipmdl_beginning beginnings[] = {
+    {"vision_model.", CLIP_TOWER_IMAGE}, {"text_model.", CLIP_TOWER_TEXT}, {0}};
+
+static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
+{
+    (void)f;
+    (void)c;
+    return clipb_fail(err, CLIP_EUNSUPPORTED, s->file,
+                      "is a SigLIP, whose heads and activation shapes do not tell: its config.json is needed");
+}
+
+/* ---- Settings of transformers 4.37 to 5.24: SiglipConfig, SiglipTextConfig, SiglipVisionConfig,
+ *      SiglipImageProcessor -------------------------------------------------------------------- */
+
+#define ACTIVATION                                                                                                     \
+    {                                                                                                                  \
+        "hidden_act", "gelu_pytorch_tanh gelu"                                                                         \
+    }
+
+static const clipmdl_settings text_config = {
+    .known = CLIPMDL_HF_TEXT " projection_size",
+    .off = CLIPMDL_HF_OTHERS,
+    .one_of = (const clipmdl_choice[]){{"model_type", "siglip_text_model siglip"}, ACTIVATION, {0}}};
+static const clipmdl_settings vision_config = {
+    .known = CLIPMDL_HF_IMAGE,
+    .off = CLIPMDL_HF_OTHERS,
+    .one_of = (const clipmdl_choice[]){{"model_type", "siglip_vision_model siglip"},
+                                       {"num_channels", "3"},
+                                       {"vision_use_head", "true"},
+                                       ACTIVATION,
+                                       {0}}};
+static const clipmdl_settings_part towers[] = {{"text_config", &text_config}, {"vision_config", &vision_config}, {0}};
+static const clipmdl_settings pair = {.known = CLIPMDL_HF_ALL, .off = CLIPMDL_HF_OTHERS, .parts = towers};
+
+static const clipmdl_settings pictures = {
+    .null_counts = true,
+    .known = CLIPMDL_HF_PICTURES,
+    .off = CLIPMDL_HF_PICTURES_OFF,
+    .one_of = (const clipmdl_choice[]){{"image_processor_type",
+                                        "SiglipImageProcessor SiglipImageProcessorFast SiglipImageProcessorPil null"},
+                                       {"feature_extractor_type", "SiglipImageProcessor null"},
+                                       CLIPMDL_HF_PICTURES_ONE_OF,
+                                       {0}},
+    .parts = clipmdl_huggingface_sides,
+};
+const clipmdl_processor clipmdl_siglip_processor = {PREPROCESSOR, &pictures, .crops = false};
+
+/* ---- Configuration --------------------------------------------------------------------------- */
+
+static clipk_act read_act(const cJSON *o)
+{
+    return clipmdl_json_is(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_GELU_TANH;
+}
+
+/* o: NULL: transformers' defaults, which are SigLIP's base model with patches of 16. */
+static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    *v = (clipmdl_vision_config){.tower = &clipmdl_vit,
+                                 .image_size = 224,
+                                 .patch_size = 16,
+                                 .width = 768,
+                                 .heads = 12,
+                                 .layers = 12,
+                                 .mlp = 3072,
+                                 .pooling = CLIPNN_POOL_ATTENTION,
+                                 .eps = 1e-6f,
+                                 .act = read_act(o),
+                                 .projection = CLIPMDL_PROJECTION_NONE,
+                                 .trunk = true,
+                                 .patch_bias = true};
+    TRY(clipmdl_json_size(r, o, "image_size", &v->image_size));
+    TRY(clipmdl_json_size(r, o, "patch_size", &v->patch_size));
+    TRY(clipmdl_json_size(r, o, "hidden_size", &v->width));
+    TRY(clipmdl_json_size(r, o, "num_attention_heads", &v->heads));
+    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &v->layers, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "intermediate_size", &v->mlp));
+    return clipb_json_float(o, "layer_norm_eps", &v->eps, r->file, r->err);
+}
+
+static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t, int *embed_dim)
+{
+    *t = (clipmdl_text_config){.tower = &clipmdl_text,
+                               .context_length = 64,
+                               .vocab_size = 32000,
+                               .width = 768,
+                               .heads = 12,
+                               .layers = 12,
+                               .mlp = 3072,
+                               .pooling = CLIPNN_POOL_LAST,
+                               .eps = 1e-6f,
+                               .act = read_act(o),
+                               .projection = CLIPMDL_PROJECTION_LINEAR,
+                               .padded = true,
+                               .custom = true};
+    TRY(clipmdl_json_size(r, o, "max_position_embeddings", &t->context_length));
+    TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "hidden_size", &t->width));
+    TRY(clipmdl_json_size(r, o, "num_attention_heads", &t->heads));
+    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
+    *embed_dim = t->width;
+    TRY(clipmdl_json_size(r, o, "projection_size", embed_dim));
+    return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
+}
+
+static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
+{
+    const char *type = "siglip";
+    TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
+    const bool text_alone = strcmp(type, "siglip_text_model") == 0, vision_alone = strcmp(type, "siglip_vision_model") == 0;
+    if (!text_alone && !vision_alone && strcmp(type, "siglip") != 0)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"model_type\" is \"%.60s\": of SigLIP's, only siglip, siglip_text_model and "
+                          "siglip_vision_model are supported", type);
+    const clipmdl_settings *t = text_alone ? &text_config : vision_alone ? &vision_config : &pair;
+    TRY(clipmdl_settings_check(t, root, "transformers' SigLIP", false, r->file, r->warn, r->warn_user, r->err));
+    c->towers = text_alone ? CLIP_TOWER_TEXT : vision_alone ? CLIP_TOWER_IMAGE : CLIP_TOWER_BOTH;
+    if (!text_alone) {
+        TRY(read_vision(r, vision_alone ? root : clipmdl_huggingface_tower_of(root, "vision_config"), &c->vision));
+        c->embed_dim = c->vision.width;
+    }
+    return vision_alone ? CLIP_OK
+                        : read_text(r, text_alone ? root : clipmdl_huggingface_tower_of(root, "text_config"), &c->text,
+                                    &c->embed_dim);
+}
+
+static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
+{
+    for (int i = 0; i < 3; i++)
+        out->mean[i] = out->std[i] = 0.5f; /* SiglipImageProcessor's own */
+    out->resize_mode = "squash";
+    return clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, out, found);
+}
+
+static int pad_id(const clipmdl_text_config *t)
+{
+    (void)t;
+    return 1;
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+static void put_tower(FILE *f, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps)
+{
+    fprintf(f, "  \"%s\": {\n    \"model_type\": \"siglip_%.*s_model\",\n", name, (int)strcspn(name, "_"), name);
+    fprintf(f,
+            "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n"
+            "    \"num_hidden_layers\": %d,\n",
+            width, mlp, heads, layers);
+    fprintf(f, "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": ", act == CLIPK_GELU ? "gelu" : "gelu_pytorch_tanh");
+    clipmdl_put_float(f, (double)eps);
+    fputs(",\n", f);
+}
+
+static bool has_words(const clipmdl_config *c)
+{
+    const clipmdl_vision_config *v = &c->vision;
+    const clipmdl_text_config *t = &c->text;
+    return v->tower == &clipmdl_vit && v->pooling == CLIPNN_POOL_ATTENTION && !v->class_token && !v->ln_pre &&
+           v->patch_bias && v->projection == CLIPMDL_PROJECTION_NONE && t->tower == &clipmdl_text && !t->causal &&
+           t->padded && t->pooling == CLIPNN_POOL_LAST && t->projection == CLIPMDL_PROJECTION_LINEAR;
+}
+
+static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    const clipmdl_vision_config *v = &c->vision;
+    const clipmdl_text_config *t = &c->text;
+    if (!has_words(c))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' SigLIP has no such towers");
+    fputs("{\n  \"architectures\": [\"SiglipModel\"],\n  \"model_type\": \"siglip\",\n", f);
+    put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
+    fprintf(f, "    \"image_size\": %d,\n    \"patch_size\": %d\n  },\n", v->image_size, v->patch_size);
+    put_tower(f, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps);
+    fprintf(f, "    \"projection_size\": %d,\n    \"max_position_embeddings\": %d,\n    \"vocab_size\": %d", c->embed_dim,
+            t->context_length, t->vocab_size);
+    if (r->end_id >= 0)
+        fprintf(f, ",\n    \"eos_token_id\": %d", r->end_id);
+    fputs("\n  }\n}\n", f);
+    return CLIP_OK;
+}
+
+static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    const int size = c->vision.image_size;
+    if (strcmp(r->resize_mode, "squash") != 0)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "SiglipImageProcessor squashes pictures; this model crops or pads");
+    fputs("{\n  \"image_processor_type\": \"SiglipImageProcessor\",\n  \"processor_class\": \"SiglipProcessor\",\n"
+          "  \"do_resize\": true,\n  \"do_rescale\": true,\n  \"do_normalize\": true,\n", f);
+    fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n  \"resample\": %d,\n", size, size,
+            strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
+    if (r->background >= 0)
+        fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
+    clipmdl_put_triple(f, "  \"image_mean\": ", r->mean, ",\n");
+    clipmdl_put_triple(f, "  \"image_std\": ", r->std, "\n}\n");
+    return CLIP_OK;
+}
+
+static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    TRY(clipmdl_put_file(dir, "config.json", c, r, err, put_config));
+    return clipmdl_put_file(dir, "preprocessor_config.json", c, r, err, put_preprocessor);
+}
+
+const clipmdl_family clipmdl_siglip = {
+    .name = "Hugging Face SigLIP",
+    .layout = "hf-siglip",
+    .marks = marks,
+    .beginnings = beginnings,
+    .translate = translate,
+    .config_file = "config.json",
+    .model_type = "siglip",
+    .read_config = read_config,
+    .guess = guess,
+    .tokenizer = "huggingface",
+    .pad_id = pad_id,
+    .preprocessor = PREPROCESSOR,
+    .rounding = "huggingface",
+    .read_recipe = read_recipe,
+    .weights_file = "model.safetensors",
+    .save = save,
+    .auto_tokenizer = true,
+};

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Which models load, and do their embeddings agree with the packages they come from?
+
+    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
+
+NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2") or "hf:" and a model type of transformers
+("hf:siglip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
+and a smaller vocabulary where the configuration allows it, and lively random weights. Pictures are
+noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
+Needs: torch, open_clip_torch, timm, transformers, safetensors.
+"""
+import argparse
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from safetensors.torch import save_file
+
+import libclip
+from make_checkpoints import PREPROCESS, smooth_pictures
+
+VOCABULARY = 1200  # ids; the rows of a table are all alike
+LAYERS = 3
+HALF = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+
+
+@torch.no_grad()
+def enliven(model, seed):
+    """As in make_checkpoints.py, for towers of any kind."""
+    g = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        if "logit" in name:
+            p.fill_(-9.5 if "bias" in name else 4.2)
+        elif p.ndim >= 2 and any(s in name for s in ("embed", "latent", "probe", "cls")) and "proj" not in name and "patch" not in name:
+            p.copy_(torch.randn(p.shape, generator=g) * 0.4)
+        elif p.ndim >= 2:
+            fan_in = p.shape[0] if name in ("text_projection", "visual.proj", "text.text_projection") else p[0].numel()
+            scale = 1.3 if any(s in name for s in ("in_proj", "q_proj", "k_proj", "qkv", "query", "key")) else 0.8
+            p.copy_(torch.randn(p.shape, generator=g) * scale * fan_in**-0.5)
+        elif name.endswith("bias") or "embed" in name:
+            p.copy_(torch.randn(p.shape, generator=g) * 0.1)
+        else:
+            p.copy_(1 + 0.2 * torch.randn(p.shape, generator=g))
+    return model
+
+
+def random_ids(n, vocabulary, context, end, generator):
+    """Texts of all lengths, each with `end` as its last id."""
+    lengths = torch.randint(2, context + 1, (n,), generator=generator).tolist()
+    return [torch.randint(5, vocabulary - 2, (k - 1,), generator=generator).tolist() + [end] for k in lengths]
+
+
+def unit(x):
+    return torch.nn.functional.normalize(x, dim=-1).float().numpy()
+
+
+class Peer:
+    """A model of a package: its directory is written, and it embeds."""
+
+    def __init__(self, model, size, context, vocabulary, end, pad, image, text):
+        self.model, self.size, self.context = model, size, context
+        self.vocabulary, self.end, self.pad, self.image, self.text = vocabulary, end, pad, image, text
+
+
+def openclip(name, out):
+    cfg = copy.deepcopy(open_clip.get_model_config(name))
+    vision, text = cfg["vision_cfg"], cfg["text_cfg"]
+    if "timm_model_name" not in vision and isinstance(vision["layers"], int):
+        vision["layers"] = LAYERS
+    text["layers"] = LAYERS
+    text["vocab_size"] = VOCABULARY
+    kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
+    make = open_clip.CustomTextCLIP if kinds.get("custom_text") else open_clip.CLIP
+    model = enliven(make(**copy.deepcopy(cfg)).eval(), 7)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
+    preprocess = HALF if "SigLIP" in name else PREPROCESS
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg | kinds, "preprocess_cfg": preprocess}))
+    size = vision.get("image_size", 224)
+    end = text.get("eos_id", 2) if text.get("pool_type") == "eos" else VOCABULARY - 1
+    return Peer(model, size if isinstance(size, int) else size[0], text.get("context_length", 77), VOCABULARY, end, 0,
+                model.encode_image, model.encode_text)
+
+
+def siglip(out):
+    from transformers import SiglipConfig, SiglipModel
+    config = SiglipConfig(text_config={"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS},
+                          vision_config={"num_hidden_layers": LAYERS})
+    model = enliven(SiglipModel(config).eval(), 7)
+    model.save_pretrained(out)
+    return Peer(model, 224, 64, VOCABULARY, 1, 1,
+                lambda x: model.get_image_features(x).pooler_output, lambda t: model.get_text_features(t).pooler_output)
+
+
+HUGGING_FACE = {"siglip": siglip}
+
+
+def compare(lib, name, out):
+    peer = HUGGING_FACE[name[3:]](out) if name.startswith("hf:") else openclip(name, out)
+    g = torch.Generator().manual_seed(3)
+    pixels = smooth_pictures(4, peer.size, g)
+    rows = random_ids(5, peer.vocabulary, peer.context, peer.end, g)
+    ids = torch.full((len(rows), peer.context), peer.pad)
+    for row, i in zip(ids, rows):
+        row[: len(i)] = torch.tensor(i)
+    with torch.inference_mode():
+        images, texts = unit(peer.image(pixels)), unit(peer.text(ids))
+    del peer
+    model = lib.model(out)
+    ctx = model.context()
+    ours = ctx.encode_pixels(np.ascontiguousarray(pixels.numpy()))
+    theirs = ctx.encode_tokens([np.array(r) for r in rows])
+    return (ours * images).sum(1).min(), (theirs * texts).sum(1).min(), abs(ours - images).max(), abs(theirs - texts).max()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lib", required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    lib = libclip.load(args.lib)
+    names = args.names or open_clip.list_models() + ["hf:" + n for n in HUGGING_FACE]
+    good = 0
+    for name in names:
+        out = args.work / name.replace(":", "-")
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        try:
+            image, text, image_error, text_error = compare(lib, name, out)
+            fits = image >= 0.9999 and text >= 0.9999
+            print(f"{name:40} {'yes' if fits else 'NO':4} pictures {image:.7f} ({image_error:.1e}) texts {text:.7f} ({text_error:.1e})", flush=True)
+            good += fits
+        except Exception as e:
+            print(f"{name:40} NO   {type(e).__name__}: {str(e)[:200]}", flush=True)
+        shutil.rmtree(out, ignore_errors=True)
+    print(f"{good} of {len(names)}")
+
+
+if __name__ == "__main__":
+    main()
