@@ -35,6 +35,7 @@ typedef struct job {
     const char *labels_arg, *templates_arg, *hierarchy_arg, *html, *files_from;
     int k, delimiter; /* k 0: not given */
     float scale;      /* 0: the model's */
+    bool scaled;          /* by --scale */
     float rest;       /* --threshold */
     bool json, several;
     cli_list labels, templates;
@@ -163,8 +164,10 @@ static void probabilities(job *j)
 {
     const int L = (int)j->labels.n;
     memcpy(j->probability, j->cosine, (size_t)L * sizeof *j->cosine);
-    if (!j->several)
+    if (!j->several && (j->scaled || j->hierarchy_arg)) /* the names of a tree share what is certain */
         clip_probabilities_scaled(j->session.model, j->scale, j->probability, 1, L);
+    else if (!j->several)
+        clip_probabilities(j->session.model, j->probability, 1, L);
     for (int l = 0; l < L && j->several; l++)
         j->probability[l] = 1 / (1 + expf(-j->scale * (j->cosine[l] - j->threshold[l])));
 }
@@ -200,6 +203,7 @@ static void json_head(job *j)
     cli_json_open(&j->j, NULL, '{');
     cli_json_string(&j->j, "model", j->session.info.path);
     cli_json_number(&j->j, "logit_scale", (double)j->scale);
+    cli_json_string(&j->j, "score", j->scaled || j->hierarchy_arg ? "softmax" : j->session.info.score);
     cli_json_int(&j->j, "labels", (long long)j->labels.n);
     cli_json_open(&j->j, "templates", '[');
     for (size_t i = 0; i < j->templates.n; i++)
@@ -238,7 +242,8 @@ static int prepare(cli_args *a, job *j)
     DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
     DO(cli_check_texts(&j->session, &j->labels));
     DO(cli_encode_labels(&j->session, &j->labels, &j->templates, &j->label));
-    if (j->scale <= 0)
+    j->scaled = j->scale > 0;
+    if (!j->scaled)
         j->scale = j->session.info.logit_scale;
     const size_t L = j->labels.n;
     if (j->k == 0)

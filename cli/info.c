@@ -88,6 +88,8 @@ static void print_people(const cli_session *s)
         printf("  embedding    none, because there is no projection\n");
     if (i->logit_scale > 0)
         printf("  logit scale  %.6g\n", (double)i->logit_scale);
+    if (strcmp(i->score, "sigmoid") == 0)
+        printf("  logit bias   %.6g: every label has a probability of its own\n", (double)i->logit_bias);
     print_activation(i);
     printf("  runs on      %s%s\n", i->isa, cli_precision_note(i, note));
     if (i->towers & CLIP_TOWER_IMAGE)
@@ -153,6 +155,9 @@ static void print_json(const cli_session *s)
     cli_json_int(&j, "embed_dim", i->embed_dim);
     if (i->logit_scale > 0)
         cli_json_number(&j, "logit_scale", (double)i->logit_scale);
+    cli_json_string(&j, "score", i->score);
+    if (strcmp(i->score, "sigmoid") == 0)
+        cli_json_number(&j, "logit_bias", (double)i->logit_bias);
     if (shared_activation(i))
         cli_json_string(&j, "activation", shared_activation(i));
     cli_json_string(&j, "isa", i->isa);

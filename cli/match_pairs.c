@@ -36,15 +36,19 @@ void match_pairs_free(match_pairs *p)
 
 void match_score(const match_job *j, cli_json *o, float cosine)
 {
-    const double logit = (double)cosine * (double)j->session.info.logit_scale;
-    const double p = j->fitted ? clip_match_probability(&j->match, logit) : (double)NAN;
+    const bool sigmoid = strcmp(j->session.info.score, "sigmoid") == 0;
+    const double scaled = (double)cosine * (double)j->session.info.logit_scale,
+                 logit = scaled + (double)j->session.info.logit_bias;
+    const double p = j->fitted ? clip_match_probability(&j->match, scaled)
+                     : sigmoid ? 1 / (1 + exp(-logit))
+                               : (double)NAN;
     if (j->json) {
         cli_json_number(o, "cosine", (double)cosine);
         cli_json_number(o, "logit", logit);
         cli_json_number(o, "probability", p);
         return;
     }
-    if (j->fitted)
+    if (j->fitted || sigmoid)
         printf("%6.1f %%", 100 * p);
     else
         printf("%8s", "-");

@@ -213,6 +213,8 @@ typedef struct clip_model_info {
     int embed_dim;
     /* exp() of the parameter logit_scale, 1/tau: what cosines are multiplied by. 0: unknown. */
     float logit_scale;
+    float logit_bias;            /* added to it, if the score is "sigmoid"; else 0 */
+    const char *score;           /* "softmax", or "sigmoid" for SigLIP's: see clip_probabilities() */
     int64_t parameters, image_parameters, text_parameters;
     /* pictures */
     const char *vision_kind;     /* "ViT" or "ModifiedResNet" */
@@ -220,15 +222,15 @@ typedef struct clip_model_info {
     int patch_size;              /* 0: a ResNet */
     int vision_layers[4];        /* ViT: layers in [0]; ResNet: blocks of each stage */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
-    const char *vision_activation; /* "gelu" or "quickgelu"; ResNet: "relu" */
+    const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet: "relu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
     const char *resize_mode;     /* "shortest", "longest" or "squash" */
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
-    const char *text_activation; /* "gelu" or "quickgelu" */
-    const char *pooling;         /* "argmax" (the greatest id), "eos", "first" or "mean" */
+    const char *text_activation; /* as above */
+    const char *pooling;         /* "argmax" (the greatest id), "eos", "first", "last" or "mean" */
     int pad_id;                  /* the token that fills the context after a text */
 } clip_model_info;
 
@@ -394,8 +396,12 @@ CLIP_API clip_status clip_encode_labels(clip_context *ctx, const char *const *la
 CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, const float *b,
                                      int M, float *out);
 
-/* clip_probabilities(): each row of similarities [N, M] becomes softmax(logit_scale * row), in
- * place. clip_probabilities_scaled(): the same with another scale, such as clip_fit_scale()'s. */
+/* clip_probabilities(): similarities [N, M] become probabilities, in place, by the score that the
+ * model was trained with (clip_model_info.score):
+ *     softmax  of each row: softmax(logit_scale * row). They add up to 1: one of the M fits.
+ *     sigmoid  of each pair: 1 / (1 + exp(-(logit_scale * cosine + logit_bias))). Each label counts by
+ *              itself: all may fit, or none (SigLIP, arXiv:2303.15343).
+ * clip_probabilities_scaled(): always the softmax, with another scale, such as clip_fit_scale()'s. */
 CLIP_API void clip_probabilities(const clip_model *m, float *similarity, int N, int M);
 CLIP_API void clip_probabilities_scaled(const clip_model *m, float scale, float *similarity, int N,
                                         int M);

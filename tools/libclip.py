@@ -30,7 +30,7 @@ class LoadOptions(c.Structure):
 
 class ModelInfo(c.Structure):
     _fields_ = [(s, c.c_char_p) for s in ("path", "layout", "weights_file", "prefix", "weights_type", "tokenizer", "isa", "precision")] + [
-        ("towers", c.c_int), ("embed_dim", c.c_int), ("logit_scale", c.c_float),
+        ("towers", c.c_int), ("embed_dim", c.c_int), ("logit_scale", c.c_float), ("logit_bias", c.c_float), ("score", c.c_char_p),
         ("parameters", c.c_int64), ("image_parameters", c.c_int64), ("text_parameters", c.c_int64),
         ("vision_kind", c.c_char_p), ("image_size", c.c_int), ("vision_width", c.c_int), ("vision_heads", c.c_int), ("patch_size", c.c_int),
         ("vision_layers", c.c_int * 4), ("vision_tokens", c.c_int), ("vision_activation", c.c_char_p), ("mean", c.c_float * 3), ("std", c.c_float * 3), ("interpolation", c.c_char_p), ("resize_mode", c.c_char_p), ("background", c.c_int),

@@ -19,6 +19,7 @@ struct clip_model {
     int towers;
     clipmdl_tower *image, *text; /* NULL: not loaded */
     float logit_scale;     /* exp() of the parameter */
+    float logit_bias;      /* 0 if the weights have none (config.logit_bias) */
     const clipk_set *set;
     const clipk_format *format; /* of products with weights */
     clipb_block weights;   /* what the layers point to */

@@ -80,5 +80,10 @@ void clipeng_probabilities_scaled(const clip_model *m, float scale, float *simil
 
 void clipeng_probabilities(const clip_model *m, float *similarity, int N, int M)
 {
-    clipeng_probabilities_scaled(m, m->logit_scale, similarity, N, M);
+    if (!m->config.logit_bias) {
+        clipeng_probabilities_scaled(m, m->logit_scale, similarity, N, M);
+        return;
+    }
+    for (int64_t i = 0; similarity && i < (int64_t)N * M; i++)
+        similarity[i] = 1 / (1 + expf(-(m->logit_scale * similarity[i] + m->logit_bias)));
 }

@@ -364,26 +364,39 @@ static clip_status bind_weights(loader *l, clip_model *m, bool place)
     return s;
 }
 
-static clip_status read_logit_scale(loader *l, clip_model *m)
+/* A tensor of one number. *found: it is there. */
+static clip_status read_number(const loader *l, const clip_model *m, const char *name, float *out, bool *found)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
-    clipmdl_parts(m->family, m->prefix, "logit_scale", 0, 1, 1, part);
-    clipmdl_tensor *t = clipmdl_store_find(&m->store, part[0].name);
+    clipmdl_parts(m->family, m->prefix, name, 0, 1, 1, part);
+    const clipmdl_tensor *t = clipmdl_store_find(&m->store, part[0].name);
     clipk_type type;
-    float log_scale = logf(1 / 0.07f);
-    if (!t && m->config.towers != CLIP_TOWER_BOTH) /* nothing to compare with */
-        return CLIP_OK;
+    *found = t != NULL;
     if (!t)
-        warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
-    else if (!clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type))
+        return CLIP_OK;
+    if (!clipmdl_tensor_type(t, &type) || t->bytes != clipk_type_size(type))
         return clipb_fail(l->err, CLIP_EMISMATCH, l->files.weights,
                           "tensor '%s' is not one number of the type F32, F16 or BF16", t->name);
-    else
-        clipk_to_f32(&(clipk_ctx){.set = m->set}, &log_scale, t->data, type, 1);
+    clipk_to_f32(&(clipk_ctx){.set = m->set}, out, t->data, type, 1);
+    return CLIP_OK;
+}
+
+static clip_status read_score(loader *l, clip_model *m)
+{
+    float log_scale = logf(1 / 0.07f);
+    bool found;
+    TRY(read_number(l, m, "logit_scale", &log_scale, &found));
+    if (!found && m->config.towers != CLIP_TOWER_BOTH) /* nothing to compare with */
+        return CLIP_OK;
+    if (!found)
+        warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
     m->logit_scale = expf(log_scale);
     if (!isfinite(m->logit_scale))
         return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights,
                           "tensor 'logit_scale' is %g: exp() of it overflows f32", (double)log_scale);
+    TRY(read_number(l, m, "logit_bias", &m->logit_bias, &found));
+    if (!isfinite(m->logit_bias))
+        return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights, "tensor 'logit_bias' is not a number");
     return CLIP_OK;
 }
 
@@ -442,7 +455,7 @@ static clip_status load(const char *path, const clip_load_options *opt, bool wei
     if (s == CLIP_OK)
         s = bind_weights(&l, m, weights);
     if (s == CLIP_OK)
-        s = read_logit_scale(&l, m);
+        s = read_score(&l, m);
     if (s == CLIP_OK)
         name_type(m);
     if (s == CLIP_OK && weights)

@@ -2,9 +2,13 @@
 #include "engine/engine.h"
 
 static const char *const poolings[] = {[CLIPNN_POOL_FIRST] = "first", [CLIPNN_POOL_ARGMAX] = "argmax",
-                                       [CLIPNN_POOL_EOS] = "eos", [CLIPNN_POOL_MEAN] = "mean"};
+                                       [CLIPNN_POOL_EOS] = "eos",     [CLIPNN_POOL_LAST] = "last",
+                                       [CLIPNN_POOL_MEAN] = "mean",   [CLIPNN_POOL_ATTENTION] = "attention"};
 
-static const char *name_activation(clipk_act act) { return act == CLIPK_QUICKGELU ? "quickgelu" : "gelu"; }
+static const char *name_activation(clipk_act act)
+{
+    return act == CLIPK_QUICKGELU ? "quickgelu" : act == CLIPK_GELU_TANH ? "gelu_tanh" : "gelu";
+}
 
 static void tell_image(const clip_model *m, clip_model_info *o)
 {
@@ -56,6 +60,8 @@ void clipeng_model_get_info(const clip_model *m, clip_model_info *o)
         .towers = m->towers,
         .embed_dim = m->config.embed_dim,
         .logit_scale = m->logit_scale,
+        .logit_bias = m->logit_bias,
+        .score = m->config.logit_bias ? "sigmoid" : "softmax",
         .image_parameters = m->image_parameters,
         .text_parameters = m->text_parameters,
         .parameters = m->image_parameters + m->text_parameters + (m->logit_scale > 0),
