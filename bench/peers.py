@@ -3,15 +3,19 @@
 
     bench/peers.py --lib build/src/api/libclip.so --clip build/cli/clip --work DIRECTORY [--rounds N] [ROW...]
 
-Rows (a beginning is enough; default: all): B-32-image-1, B-32-image-32, RN50-image-1, RN50-image-32, text-1, text-32, start, gemm.
+Rows (a beginning is enough; default: all): B-32-image-1, B-32-image-32, RN50-image-1, RN50-image-32, text-1,
+text-32, start, gemm.
 
-All sides are in this process, with the same weights, in f32, with the same number of threads, on the same input, and their outputs are
-compared before anything is timed. Turns alternate (A B C A B C ...), with a pause between them in which the threads of the
-last side go to sleep; the table shows the median of all calls and, in brackets, the fastest.
-Each peer as we found it fastest on 2 cores: PyTorch eager with channels_last (half as fast again for RN50, equal for ViT; tracing and freezing
-take another tenth off RN50 and leave it behind ONNX Runtime: not timed here); ONNX Runtime on TorchScript's export (the other exporter's graph is as fast), all optimisations; OpenVINO converted
-from PyTorch for exactly this batch, one stream for one picture, and for 32 also two streams of 16. Texts: a caption of 12 tokens. PyTorch (OpenCLIP)
-and what is exported from it always compute the whole context of 77; transformers can be given the 12 alone, so it is here too.
+All sides are in this process, with the same weights, in f32, with the same number of threads, on the same
+input, and their outputs are compared before anything is timed. Turns alternate (A B C A B C ...), with a
+pause between them in which the threads of the last side go to sleep; the table shows the median of all calls
+and, in brackets, the fastest.
+Each peer as we found it fastest on 2 cores: PyTorch eager with channels_last (half as fast again for RN50,
+equal for ViT; tracing and freezing take another tenth off RN50 and leave it behind ONNX Runtime: not timed
+here); ONNX Runtime on TorchScript's export (the other exporter's graph is as fast), all optimisations;
+OpenVINO converted from PyTorch for exactly this batch, one stream for one picture, and for 32 also two
+streams of 16. Texts: a caption of 12 tokens. PyTorch (OpenCLIP) and what is exported from it always compute
+the whole context of 77; transformers can be given the 12 alone, so it is here too.
 Needs what tools/make_checkpoints.py needs, onnx, onnxruntime, openvino.
 """
 import argparse
@@ -82,8 +86,10 @@ def onnx(module, x, work, threads):
 
 def openvino_compiled(module, x, threads, streams):
     model = openvino.convert_model(module, example_input=x, input=[list(x.shape)])
-    settings = {"PERFORMANCE_HINT": "THROUGHPUT" if streams > 1 else "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32",
-                "NUM_STREAMS": streams}
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT" if streams > 1 else "LATENCY", "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams
+    }
     return openvino.Core().compile_model(model, "CPU", settings)
 
 
@@ -135,7 +141,8 @@ def peers(module, x, a):
 
 
 def turn(run):
-    """Times of calls, for at least TURN seconds. The first call of a turn finds cold caches, so where calls are short it is not counted."""
+    """Times of calls, for at least TURN seconds. The first call of a turn finds cold caches, so where calls
+    are short it is not counted."""
     times, begin = [], time.perf_counter()
     while not times or time.perf_counter() - begin < TURN:
         start = time.perf_counter()
@@ -198,7 +205,9 @@ def text_row(a, lib, row):
     race(f"ViT-B-32, text of {len(ids)} tokens, batch {batch}", sides, batch, a.rounds)
     directory = checkpoint(a, "hf-B-32")  # the same towers with weights of its own
     context_hf = lib.model(directory, libclip.TEXT).context(a.threads)
-    sides = {"transformers, 12 tokens": transformers_short(directory, rows), "clip.c": lambda: context_hf.encode_tokens(rows)}
+    sides = {
+        "transformers, 12 tokens": transformers_short(directory, rows), "clip.c": lambda: context_hf.encode_tokens(rows)
+    }
     race(f"the same in Hugging Face's checkpoint, batch {batch}", sides, batch, a.rounds)
 
 
@@ -206,7 +215,8 @@ def text_row(a, lib, row):
 LAUNCHER = """
 import os, sys, time
 start = time.perf_counter()
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ,
+                       file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
 _, status, usage = os.wait4(child, 0)
 print(time.perf_counter() - start, usage.ru_maxrss / 1024)
 sys.exit(os.waitstatus_to_exitcode(status))
@@ -215,7 +225,8 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 def process(command):
     """(seconds, resident MB at most) of a process."""
-    out = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)], check=True,
+                         capture_output=True, text=True).stdout
     return tuple(map(float, out.split()))
 
 
@@ -230,17 +241,25 @@ with torch.inference_mode():
 
 def start_row(a, lib, row):
     directory = checkpoint(a, "ViT-B-32")
-    sides = {"PyTorch": ([sys.executable, "-c", OPENCLIP_PROCESS, directory, str(a.threads), CAPTION], 3),
-             "clip.c": ([shutil.which(a.clip), "embed", "--model", directory, "--threads", str(a.threads), "--text", CAPTION], 11)}
+    sides = {
+        "PyTorch": ([sys.executable, "-c", OPENCLIP_PROCESS, directory,
+                     str(a.threads), CAPTION], 3), "clip.c": ([
+                         shutil.which(a.clip), "embed", "--model", directory, "--threads",
+                         str(a.threads), "--text", CAPTION
+                     ], 11)
+    }
     found = {}
     for side, (command, times) in sides.items():
         process(command)  # files into the cache
         runs = [process(command) for _ in range(times)]
-        found[side] = statistics.median(r[0] for r in runs), min(r[0] for r in runs), statistics.median(r[1] for r in runs)
+        found[side] = statistics.median(r[0] for r in runs), min(r[0] for r in runs), statistics.median(
+            r[1] for r in runs)
     for side, (seconds, fastest, memory) in found.items():
         ratio = "" if side == "clip.c" else f"{seconds / found['clip.c'][0]:.1f}"
-        print(f"| a process that embeds one text, ViT-B-32 | {side} | {seconds * 1e3:.0f} ({fastest * 1e3:.0f}), {memory:.0f} MB | {ratio} |",
-              flush=True)
+        print(
+            f"| a process that embeds one text, ViT-B-32 | {side} | {seconds * 1e3:.0f} ({fastest * 1e3:.0f}), "
+            f"{memory:.0f} MB | {ratio} |",
+            flush=True)
 
 
 def gemm_row(a, lib, row):
@@ -253,9 +272,12 @@ def gemm_row(a, lib, row):
 
 def versions(a, lib):
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    print(f"{cpu}, {a.threads} threads, f32. PyTorch {torch.__version__.split('+')[0]}, open_clip {references.open_clip.__version__}, transformers "
-          f"{references.transformers.__version__}, ONNX Runtime {onnxruntime.__version__}, OpenVINO {openvino.__version__.split('-')[0]}, "
-          f"clip.c {lib.clip_version().decode()} ({lib.clip_build_info().decode()}).\n")
+    print(
+        f"{cpu}, {a.threads} threads, f32. PyTorch {torch.__version__.split('+')[0]}, open_clip "
+        f"{references.open_clip.__version__}, transformers "
+        f"{references.transformers.__version__}, ONNX Runtime {onnxruntime.__version__}, OpenVINO "
+        f"{openvino.__version__.split('-')[0]}, "
+        f"clip.c {lib.clip_version().decode()} ({lib.clip_build_info().decode()}).\n")
     print("| what | side | ms each: median (fastest) | times ours |\n|---|---|---|---|", flush=True)
 
 

@@ -3,8 +3,8 @@
 
     python3 tools/bench_tokens.py build/tests/text/encode_lines [--threads 2] [--captions FILE.tsv]
 
-The vocabulary is that of the open_clip package. Captions are 12 words each, or FILE.tsv's column of captions. Rounds of the
-three alternate; the table shows the median of each and the ratio to Hugging Face.
+The vocabulary is that of the open_clip package. Captions are 12 words each, or FILE.tsv's column of captions.
+Rounds of the three alternate; the table shows the median of each and the ratio to Hugging Face.
 """
 import argparse
 import gzip
@@ -54,8 +54,11 @@ def main():
             f.write(b"#version: 0.2\n" + b"\n".join(g.read().split(b"\n")[1:48895]) + b"\n")
         rust = CLIPTokenizer.from_pretrained(scratch).backend_tokenizer
         rust.enable_truncation(77)
-        rates = {name: [] for name in ("ours, OpenCLIP's rules", "ours, Hugging Face's rules", "Hugging Face tokenizers",
-                                       "OpenCLIP SimpleTokenizer, 1 thread")}
+        rates = {
+            name: []
+            for name in ("ours, OpenCLIP's rules", "ours, Hugging Face's rules", "Hugging Face tokenizers",
+                         "OpenCLIP SimpleTokenizer, 1 thread")
+        }
         rust.encode_batch_fast(texts)
         simple(texts[:500])
         for _ in range(args.rounds):

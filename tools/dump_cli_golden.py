@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Write tests/cli/golden: a picture, texts, and the embeddings that OpenCLIP computes for them with the model that ships.
+"""Write tests/cli/golden: a picture, texts, and the embeddings that OpenCLIP computes for them with the model
+that ships.
 
     dump_cli_golden.py [DIRECTORY]
 
-The model's vocabulary is not OpenCLIP's own: transformers' CLIPTokenizer reads it. Needs torch, open_clip, transformers, safetensors and Pillow.
+The model's vocabulary is not OpenCLIP's own: transformers' CLIPTokenizer reads it. Needs torch, open_clip,
+transformers, safetensors and Pillow.
 """
 import json
 import sys
@@ -17,13 +19,16 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "emoji-clip"
-CAPTIONS = ["grinning face, cheerful, cheery, face, grin, grinning, happy, laugh, nice, smile, smiling, teeth",
-            "grinning face with smiling eyes, eye, eyes, face, grin, grinning, happy, laugh, lol, mouth, open, smile, smiling",
-            "beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, teeth"]
+CAPTIONS = [
+    "grinning face, cheerful, cheery, face, grin, grinning, happy, laugh, nice, smile, smiling, teeth",
+    "grinning face with smiling eyes, eye, eyes, face, grin, grinning, happy, laugh, lol, mouth, open, smile, smiling",
+    "beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, teeth"
+]
 
 
 def picture():
-    """A smiling face in front of a slope. Not square, larger than the model's input: every step of preparing it counts."""
+    """A smiling face in front of a slope. Not square, larger than the model's input: every step of preparing
+    it counts."""
     img = Image.new("RGB", (150, 100))
     img.putdata([(255 - x // 10, 255 - y // 8, 255 - (x + y) // 16) for y in range(100) for x in range(150)])
     draw = ImageDraw.Draw(img)
@@ -42,7 +47,8 @@ def main():
     weights = {k: v.float() for k, v in load_file(MODEL / "open_clip_model.safetensors").items()}
     print(model.load_state_dict(weights, strict=False), file=sys.stderr)
     model.eval()
-    prepare = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=64, **config["preprocess_cfg"]), is_train=False)
+    prepare = open_clip.transform.image_transform_v2(
+        open_clip.transform.PreprocessCfg(size=64, **config["preprocess_cfg"]), is_train=False)
     picture().save(out / "picture.png", optimize=True)
     with torch.no_grad():
         image = model.encode_image(prepare(Image.open(out / "picture.png"))[None], normalize=True)[0]

@@ -3,14 +3,16 @@
 
     gradients.py --build build --work DIRECTORY [--batch 8] [NAME...]          default: ViT-B-32 RN50 RN50-steady
 
-Makes each checkpoint of make_checkpoints.py that is named (OpenCLIP's layout) in the work directory, and random pictures and ragged texts;
-tests/train/dump_step computes our side. PyTorch computes in f32, as it trains, and in f64: the first is what the engine is measured by,
-the second tells whose rounding a difference is. An error is norm of the difference / norm. Exit 1 where one is above 1e-4, and above three
-times what f32 PyTorch is off by itself.
+Makes each checkpoint of make_checkpoints.py that is named (OpenCLIP's layout) in the work directory, and
+random pictures and ragged texts; tests/train/dump_step computes our side. PyTorch computes in f32, as it
+trains, and in f64: the first is what the engine is measured by, the second tells whose rounding a difference
+is. An error is norm of the difference / norm. Exit 1 where one is above 1e-4, and above three times what f32
+PyTorch is off by itself.
 
-That second clause is for ResNets: their gradient jumps where a ReLU's input passes 0, and among tens of millions of them rounding pushes some
-across. So they are compared twice: as they are, where f32 PyTorch is some 5e-3 away from f64, and with norms that keep most of the inputs of
-the ReLUs away from 0, half of the channels open and half shut, where errors are a hundred times smaller.
+That second clause is for ResNets: their gradient jumps where a ReLU's input passes 0, and among tens of
+millions of them rounding pushes some across. So they are compared twice: as they are, where f32 PyTorch is
+some 5e-3 away from f64, and with norms that keep most of the inputs of the ReLUs away from 0, half of the
+channels open and half shut, where errors are a hundred times smaller.
 Needs what make_checkpoints.py needs.
 """
 import argparse
@@ -33,7 +35,8 @@ STEADY = "-steady"  # behind a name: ReLUs that are open or shut
 
 
 def steady(state):
-    """Norms of deviation 1/5 around 1 or -1. The sums of blocks stay as far from 0: what is added to has a mean of 1 or more."""
+    """Norms of deviation 1/5 around 1 or -1. The sums of blocks stay as far from 0: what is added to has a
+    mean of 1 or more."""
     rng = np.random.default_rng(1)
     for name, bias in state.items():
         if re.fullmatch(r"visual\..*(bn\d|downsample\.1)\.bias", name):
@@ -67,7 +70,8 @@ def sides(name, a):
     batch, out = a.work / "batch.safetensors", a.work / "gradients.safetensors"
     dump_gradients.write_batch(batch, pixels, rows)
     subprocess.run([a.build / "tests/train/dump_step", directory, batch, "clip", out], check=True)
-    return load_file(out), *(dump_gradients.step(ref.model, pixels, rows, "clip", t) for t in (torch.float32, torch.float64))
+    return load_file(out), *(dump_gradients.step(ref.model, pixels, rows, "clip", t)
+                             for t in (torch.float32, torch.float64))
 
 
 def kind(name):
@@ -81,7 +85,10 @@ def check(name, a):
     by_f32, ours_by_f64, f32_by_f64 = (dump_gradients.compare(x, y) for x, y in ((ours, f32), (ours, f64), (f32, f64)))
     for k in dict.fromkeys(kind(n) for n in f32):
         found, mine, theirs = ([e for e in errors if kind(e[1]) == k] for errors in (by_f32, ours_by_f64, f32_by_f64))
-        print(f"| {name} | {k} | {len(found)} | {found[0][0]:.1e} | {found[0][1]} | {mine[0][0]:.1e} | {theirs[0][0]:.1e} |", flush=True)
+        print(
+            f"| {name} | {k} | {len(found)} | {found[0][0]:.1e} | {found[0][1]} | {mine[0][0]:.1e} | "
+            f"{theirs[0][0]:.1e} |",
+            flush=True)
     return by_f32[0][0] <= max(LIMIT, 3 * f32_by_f64[0][0])
 
 
@@ -93,7 +100,8 @@ def main():
     p.add_argument("name", nargs="*", default=["ViT-B-32", "RN50", "RN50" + STEADY])
     a = p.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
-    print("| model | of | tensors | largest error | in | ours by f64 | f32 PyTorch by f64 |\n" + "|---" * 7 + "|", flush=True)
+    print("| model | of | tensors | largest error | in | ours by f64 | f32 PyTorch by f64 |\n" + "|---" * 7 + "|",
+          flush=True)
     results = [check(name, a) for name in a.name]
     return 0 if all(results) else 1
 

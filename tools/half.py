@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Write a checkpoint directory with its f32 tensors as f16: half.py FROM_DIRECTORY TO_DIRECTORY   (needs: safetensors, torch)"""
+"""Write a checkpoint directory with its f32 tensors as f16: half.py FROM_DIRECTORY TO_DIRECTORY   (needs:
+                                                                                                   safetensors,
+                                                                                                   torch)"""
 import shutil
 import sys
 from pathlib import Path

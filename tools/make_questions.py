@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Questions about the validation pictures of data/make_pairs.py, for `clip vqa --eval`.
 
-    tools/make_questions.py PAIRS OUT      PAIRS/{style_val,concept_val}.tar to OUT/*.png and OUT/questions.tsv (filepath, question, answer)
+    tools/make_questions.py PAIRS OUT      PAIRS/{style_val,concept_val}.tar to OUT/*.png and OUT/questions.tsv
+                                           (filepath, question, answer)
 
-A picture is asked about where its name says the answer: "dog face" is asked "what animal is this?", "is this a dog?", and "is this a horse?" or another
-that it is not; "blue circle" is asked "what color is the circle?". The words are those that ship (src/heads/question_words.c).
+A picture is asked about where its name says the answer: "dog face" is asked "what animal is this?", "is this
+a dog?", and "is this a horse?" or another that it is not; "blue circle" is asked "what color is the circle?".
+The words are those that ship (src/heads/question_words.c).
 """
 import json
 import random
@@ -13,13 +15,18 @@ import sys
 import tarfile
 from pathlib import Path
 
-KINDS = {"animal": "animals", "fruit": "fruits", "vegetable": "vegetables", "food": "foods", "drink": "drinks", "vehicle": "vehicles",
-         "instrument": "instruments", "flower": "flowers", "clothing": "clothes"}
+KINDS = {
+    "animal": "animals", "fruit": "fruits", "vegetable": "vegetables", "food": "foods", "drink": "drinks",
+    "vehicle": "vehicles", "instrument": "instruments", "flower": "flowers", "clothing": "clothes"
+}
 
 
 def shipped_words(source):
     text = source.read_text()
-    return {name: re.findall(r'"([^"]+)"', body) for name, body in re.findall(r"static const char \*const (\w+)\[\] = \{(.*?)\};", text, re.S)}
+    return {
+        name: re.findall(r'"([^"]+)"', body)
+        for name, body in re.findall(r"static const char \*const (\w+)\[\] = \{(.*?)\};", text, re.S)
+    }
 
 
 def questions(name, words, rng):

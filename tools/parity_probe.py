@@ -3,9 +3,10 @@
 
 usage: parity_probe.py CLIP MODEL TRAIN.tsv TEST.tsv LABEL_COLUMN        (needs numpy, scikit-learn)
 
-The tables have the columns filepath and LABEL_COLUMN. Both sides fit the same training features with the same l2: that which clip's sweep finds, and
-1. Then scikit-learn does a sweep of its own: seven steps of two decades, halved around the best down to 8 a decade, on every fifth
-training picture, and a last fit on all. Times are of the fits alone, without embedding."""
+The tables have the columns filepath and LABEL_COLUMN. Both sides fit the same training features with the same
+l2: that which clip's sweep finds, and 1. Then scikit-learn does a sweep of its own: seven steps of two
+decades, halved around the best down to 8 a decade, on every fifth training picture, and a last fit on all.
+Times are of the fits alone, without embedding."""
 import csv
 import json
 import os
@@ -31,7 +32,9 @@ def read(table):
 
 
 def probe(*options):
-    return json.loads(subprocess.check_output([clip, "probe", "--model", model, train, "--test-data", test, "--caption-key", column, "--json", *options]))
+    return json.loads(
+        subprocess.check_output(
+            [clip, "probe", "--model", model, train, "--test-data", test, "--caption-key", column, "--json", *options]))
 
 
 def fit(x, y, l2):
@@ -45,7 +48,10 @@ for l2 in (ours["l2"], 1.0):
     o = probe("--l2", repr(l2))
     start = time.time()
     score = fit(x, y, l2).score(xt, yt)
-    print(f"l2 {l2:<8.3g} clip {100 * o['top1']:6.2f} % in {o['seconds']:6.2f} s   scikit-learn {100 * score:6.2f} % in {time.time() - start:6.2f} s")
+    print(
+        f"l2 {l2:<8.3g} clip {100 * o['top1']:6.2f} % in {o['seconds']:6.2f} s   scikit-learn {100 * score:6.2f} "
+        f"% in {time.time() - start:6.2f} s"
+    )
 
 start, seen, held = time.time(), {}, np.arange(len(y)) % 5 == 3
 a = lambda at: seen.setdefault(at, fit(x[~held], y[~held], 10 ** (at / 8)).score(x[held], y[held]))

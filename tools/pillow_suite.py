@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""All pictures of other projects' test suites through this decoder and through Pillow; what differs is counted, by its measured cause.
+"""All pictures of other projects' test suites through this decoder and through Pillow; what differs is
+counted, by its measured cause.
 
     pillow_suite.py BUILD FOLDER... [--list]
 
-BUILD is a Meson build folder with tests/image/image_probe; one process of it reads all pictures. FOLDER: pictures, at any depth, e.g. of
-the source packages of Pillow (Tests/images) and pillow-heif (tests/images). The reference is
-ImageOps.exif_transpose(Image.open(FILE)).convert("RGB"), the first frame. Needs numpy, pillow, pillow-heif; defusedxml and olefile for some files.
+BUILD is a Meson build folder with tests/image/image_probe; one process of it reads all pictures. FOLDER:
+pictures, at any depth, e.g. of the source packages of Pillow (Tests/images) and pillow-heif (tests/images).
+The reference is ImageOps.exif_transpose(Image.open(FILE)).convert("RGB"), the first frame. Needs numpy,
+pillow, pillow-heif; defusedxml and olefile for some files.
 
-A cause is a function that makes, from what Pillow knows of the file, the picture that this decoder must have made. What no cause explains is
-printed by name, and the exit code is 1.
+A cause is a function that makes, from what Pillow knows of the file, the picture that this decoder must have
+made. What no cause explains is printed by name, and the exit code is 1.
 """
 import argparse
 import collections
@@ -88,7 +90,8 @@ def lab(f, got):
 
 
 def chroma(f, got):
-    """libavif smooths colours that are stored at half the resolution, libheif repeats them: brightness is the same, to what clipping adds."""
+    """libavif smooths colours that are stored at half the resolution, libheif repeats them: brightness is the
+    same, to what clipping adds."""
     if f.format != "AVIF" or got.shape != f.want.shape:
         return False
     inside = ((got > 8) & (got < 247) & (f.want > 8) & (f.want < 247)).all(2)
@@ -149,15 +152,20 @@ CAUSES = (clipped_grey, lab, chroma, deep, range_twice, other_item, overrun)
 
 def unread_format(f, got):
     """A format that is not read here"""
-    return f.format if re.search("not a picture of a known format|this is .*; this build reads|PNM: ", got) and f.format not in (
-        "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF") else None
+    return f.format if re.search("not a picture of a known format|this is .*; this build reads|PNM: ",
+                                 got) and f.format not in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF",
+                                                           "AVIF") else None
 
 
 def ours_alone(f, got):
     """Read here, refused by Pillow"""
-    reasons = (("MAX_TEXT_CHUNK", "texts of a PNG are not unpacked beyond a limit, and are no fault of it"), ("decoder error", "Pillow's libtiff lacks the compression, or is stricter"),
-               ("broken data stream", "JPEG 2000 that OpenJPEG decodes without a fault"), ("Truncated File Read", "a fault behind the last pixel"), ("APNG contains frame sequence errors", "of an APNG the default picture is read"),
-               ("Unsupported BMP bitfields", "BMP of any masks"), ("invalid palette size", "BMP with a palette of more colours than can be used"),
+    reasons = (("MAX_TEXT_CHUNK", "texts of a PNG are not unpacked beyond a limit, and are no fault of it"),
+               ("decoder error", "Pillow's libtiff lacks the compression, or is stricter"),
+               ("broken data stream", "JPEG 2000 that OpenJPEG decodes without a fault"),
+               ("Truncated File Read", "a fault behind the last pixel"), ("APNG contains frame sequence errors",
+                                                                          "of an APNG the default picture is read"),
+               ("Unsupported BMP bitfields",
+                "BMP of any masks"), ("invalid palette size", "BMP with a palette of more colours than can be used"),
                ("cannot identify image file", "Pillow demands more of the header"))
     return next((why for key, why in reasons if key in f.fault), None)
 
@@ -168,7 +176,8 @@ def main():
     p.add_argument("folders", nargs="+")
     p.add_argument("--list", action="store_true", help="print every file that is not identical")
     a = p.parse_args()
-    probe, counts, causes, unexplained, slowest = Probe(a.build), collections.Counter(), collections.defaultdict(list), [], (0, "")
+    probe, counts, causes, unexplained, slowest = Probe(
+        a.build), collections.Counter(), collections.defaultdict(list), [], (0, "")
     paths = sorted(os.path.join(root, n) for folder in a.folders for root, _, names in os.walk(folder) for n in names)
     for path in paths:
         f = File(path)
@@ -179,7 +188,8 @@ def main():
         if refused:
             got = got.replace(path, "")
         if f.fault or refused:
-            kind = "refused by both" if f.fault and refused else "read here, refused by Pillow" if f.fault else "refused here, read by Pillow"
+            kind = ("refused by both" if f.fault and refused else
+                    "read here, refused by Pillow" if f.fault else "refused here, read by Pillow")
             why = "" if f.fault and refused else ours_alone(f, got) if f.fault else unread_format(f, got)
         else:
             d = distance(got, f.want)
@@ -187,7 +197,8 @@ def main():
             why = "" if d <= ROUNDING else next((c.__doc__ for c in CAUSES if c(f, got)), None)
         counts[kind] += 1
         if why is None:
-            unexplained.append((kind, path, got if refused else f.fault or f"{f.format} {f.mode} by {distance(got, f.want)}"))
+            unexplained.append(
+                (kind, path, got if refused else f.fault or f"{f.format} {f.mode} by {distance(got, f.want)}"))
         elif why:
             causes[kind, why].append(path)
         if a.list and kind != "identical":
