@@ -2,12 +2,14 @@
 # Run a command in a fresh clone of HEAD on a bare Debian: what a stranger sees who has nothing but make and git.
 #
 #     tools/bare.sh make demo                      Debian 12, as root
-#     BARE_USER=1 tools/bare.sh make demo          as an ordinary user without sudo, after root has run tools/setup.sh test
+#     BARE_USER=1 tools/bare.sh make demo          as an ordinary user without sudo, after root has run tools/setup.sh
+#                                                  test
 #     BARE_DEBIAN=trixie tools/bare.sh make demo   Debian 13
 #
-# Needs root and debootstrap. The bare system (debootstrap's minbase, make, git) is made once and kept in $BARE_BASE, by default
-# /var/tmp/clip-bare-DEBIAN; each run gets a copy, which is removed at the end. Ends with the command's status, or with 77 where
-# there can be no bare system here, after a line that says why.
+# Needs root and debootstrap. The bare system (debootstrap's minbase, make, git) is made once and kept in
+# $BARE_BASE, by default
+# /var/tmp/clip-bare-DEBIAN; each run gets a copy, which is removed at the end. Ends with the command's
+# status, or with 77 where there can be no bare system here, after a line that says why.
 set -euo pipefail
 debian=${BARE_DEBIAN:-bookworm}
 base=${BARE_BASE:-/var/tmp/clip-bare-$debian}
@@ -16,7 +18,8 @@ top=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 left_out() { echo "bare: left out: $*" >&2; exit 77; }
 [ $# -gt 0 ] || { echo "usage: tools/bare.sh COMMAND..." >&2; exit 2; }
 [ "$(id -u)" = 0 ] || left_out "needs root, to make a chroot"
-command -v debootstrap >/dev/null || { apt-get update && apt-get install -y debootstrap; } >/dev/null 2>&1 || left_out "there is no debootstrap"
+command -v debootstrap >/dev/null || { apt-get update && apt-get install -y debootstrap; } >/dev/null 2>&1 ||
+    left_out "there is no debootstrap"
 
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/clip-bare.XXXXXX")
 chmod 755 "$root" # what is / inside: tests also run as another user
@@ -48,7 +51,8 @@ else
     cp -a "$base/." "$root"
 fi
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
-mount -t proc proc "$root/proc" 2>/dev/null && mount --bind /dev "$root/dev" 2>/dev/null || left_out "nothing can be mounted"
+mount -t proc proc "$root/proc" 2>/dev/null && mount --bind /dev "$root/dev" 2>/dev/null ||
+    left_out "nothing can be mounted"
 mount --bind /dev/pts "$root/dev/pts" 2>/dev/null || true
 git clone -q --no-hardlinks "$top" "$root/home/clip"
 
@@ -56,7 +60,8 @@ git clone -q --no-hardlinks "$top" "$root/home/clip"
 inside() {
     local as=$1
     shift
-    chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb CI="${CI:-}" \
+    chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
+        CI="${CI:-}" \
         su "$as" -c "cd /home/clip && $(printf '%q ' "$@")"
 }
 if [ -n "${BARE_USER:-}" ]; then

@@ -1,6 +1,7 @@
 #!/bin/sh
-# How often does the peak of `clip explain` lie on the thing that is named? Asked of the scenes with two single things that tests/scenes/make_scenes.c drew:
-# about each of the two, by colour and shape. Right is a peak within its radius.
+# How often does the peak of `clip explain` lie on the thing that is named? Asked of the scenes with two
+# single things that tests/scenes/make_scenes.c drew: about each of the two, by colour and shape. Right is
+# a peak within its radius.
 # usage: [CLIP=build/cli/clip] tools/explain_scores.sh MODEL SCENES [PICTURES]
 set -eu
 model=$1 scenes=$(realpath "$2") pictures=${3:-100} clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")
@@ -26,4 +27,5 @@ while IFS='	' read -r file a ax ay ar b bx by br; do
             print right
         }'
     rm -f "$T"/*.png
-done <"$T/asked" | awk '{ right += $1 } END { printf "%d things, the peak lies on %.1f %% of them\n", NR, 100 * right / NR }'
+done <"$T/asked" | awk \
+    '{ right += $1 } END { printf "%d things, the peak lies on %.1f %% of them\n", NR, 100 * right / NR }'

@@ -1,20 +1,23 @@
 #!/bin/sh
-# The scores of a model on the reference's three splits, measured by `clip eval zeroshot`, beside those its README gives, which are what
-# PyTorch and OpenCLIP computed for the reference checkpoint. Without MODEL it is that checkpoint which is measured, and it fails if a score
-# is off by more than 2 pictures (and the README's rounding to 0.1 %).
+# The scores of a model on the reference's three splits, measured by `clip eval zeroshot`, beside those
+# its README gives, which are what PyTorch and OpenCLIP computed for the reference checkpoint. Without
+# MODEL it is that checkpoint which is measured, and it fails if a score is off by more than 2 pictures
+# (and the README's rounding to 0.1 %).
 # usage: [CLIP=build/cli/clip] [PRECISION=f32] tools/reference_scores.sh REFERENCE_DIRECTORY [MODEL]
 set -eu
 reference=$1 model=${2:-$1/emoji-clip} clip=${CLIP:-$(dirname "$0")/../build/cli/clip}
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 
 # Labels of style_val: the distinct first captions of the emoji (not the clip art) that were trained on.
-awk -F'\t' '$3 == "train" && $1 !~ /^openclipart/ {split($2, c, "|"); if (!seen[c[1]]++) print c[1]}' "$reference/pairs.tsv" >"$T/style"
+awk -F'\t' '$3 == "train" && $1 !~ /^openclipart/ {split($2, c, "|"); if (!seen[c[1]]++) print c[1]}' \
+    "$reference/pairs.tsv" >"$T/style"
 
 # score SPLIT OPTION...
 score() {
     split=$1
     shift
-    "$clip" eval zeroshot "$reference/pairs/$split.tar" --model "$model" --precision "${PRECISION:-f32}" --json "$@" >"$T/$split.json"
+    "$clip" eval zeroshot "$reference/pairs/$split.tar" --model "$model" --precision "${PRECISION:-f32}" --json "$@" \
+        >"$T/$split.json"
 }
 score style_val --labels "$T/style"
 score concept_val

@@ -1,16 +1,20 @@
 #!/bin/sh
-# Is what `clip search` finds as good as the encoder is? The pictures of the reference's validation tars are indexed with their captions; every caption
-# asks for its picture, and every picture for its captions. R@1, R@5 and R@10 have to be those that `clip eval retrieval` computes on the same tar, where
-# nothing but plain f32 arithmetic is between the model and the ranks. (Captions that several pictures share are ties, which eval resolves in favour of the
-# query: a caption that is found is right if the picture has one of these words, whichever picture it came with. The index keeps f16. So a few answers in
-# a thousand may differ.)
+# Is what `clip search` finds as good as the encoder is? The pictures of the reference's validation tars
+# are indexed with their captions; every caption asks for its picture, and every picture for its captions.
+# R@1, R@5 and R@10 have to be those that `clip eval retrieval` computes on the same tar, where nothing
+# but plain f32 arithmetic is between the model and the ranks. (Captions that several pictures share are
+# ties, which eval resolves in favour of the query: a caption that is found is right if the picture has
+# one of these words, whichever picture it came with. The index keeps f16. So a few answers in a thousand
+# may differ.)
 # usage: [CLIP=build/cli/clip] tools/search_scores.sh REFERENCE_DIRECTORY [MODEL]
 set -eu
-reference=$(realpath "$1") model=${2:-$reference/emoji-clip} clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")
+reference=$(realpath "$1") model=${2:-$reference/emoji-clip}
+clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 export CLIP_INDEX="$T/index"
 
-# recall WANTED FOUND [METADATA]: each line of FOUND is the answer to that line of WANTED, the path that is right; or any caption that METADATA has of it
+# recall WANTED FOUND [METADATA]: each line of FOUND is the answer to that line of WANTED, the path that
+# is right; or any caption that METADATA has of it
 recall() {
     awk -v wanted="$1" -v metadata="${3-}" '
         BEGIN {

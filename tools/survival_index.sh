@@ -1,7 +1,9 @@
 #!/bin/sh
-# Kill an indexing at random moments (kill -9), go on each time with the same command, and compare what comes out with an index that nobody disturbed: the same
-# items with the same vectors, and nothing that had been committed was embedded again.
-# usage: tools/survival_index.sh CLIP SAME_INDEX [KILLS] [PICTURES] [SEED]     (SAME_INDEX: of tests/cli, in the build directory)
+# Kill an indexing at random moments (kill -9), go on each time with the same command, and compare what
+# comes out with an index that nobody disturbed: the same items with the same vectors, and nothing that
+# had been committed was embedded again.
+# usage: tools/survival_index.sh CLIP SAME_INDEX [KILLS] [PICTURES] [SEED]
+#        (SAME_INDEX: of tests/cli, in the build directory)
 set -u
 clip=$(realpath "$1") same=$(realpath "$2") kills=${3:-100} pictures=${4:-300} seed=${5:-$$}
 root=$(realpath "$(dirname "$0")/..")
@@ -40,11 +42,14 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
     # until the kills have landed, each attempt gets a random share of the time a whole run takes
     draw=$((draw + 1))
     before=0
-    if [ -e run/catalogue.db ] && "$clip" index --index run --stats --json >stats.json 2>log; then before=$(value pictures stats.json); fi
+    if [ -e run/catalogue.db ] && "$clip" index --index run --stats --json >stats.json 2>log; then
+        before=$(value pictures stats.json)
+    fi
     (fill run) >run.json 2>log &
     pid=$!
     if [ $landed -lt "$kills" ]; then
-        sleep "$(awk -v s="$seed" -v n=$draw -v t="$seconds" 'BEGIN { srand(s * 1000 + n); rand(); print t * 0.6 * rand() }')"
+        sleep "$(awk -v s="$seed" -v n=$draw -v t="$seconds" \
+            'BEGIN { srand(s * 1000 + n); rand(); print t * 0.6 * rand() }')"
         kill -9 $pid 2>/dev/null
     fi
     wait $pid 2>/dev/null
@@ -55,8 +60,10 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
         "$clip" index --index run --verify >/dev/null 2>log || differ 'the index is damaged'
         "$clip" index --index run --stats --json >stats.json
         # nothing that had been committed was embedded again: it would have left a gap among the rows
-        [ "$(value embedded run.json)" = $((pictures - before)) ] || differ "$(value embedded run.json) embedded in the end, $before were there"
-        [ "$(value rows stats.json)" = $((2 * pictures)) ] || differ "$(value rows stats.json) rows for $((2 * pictures)) items"
+        [ "$(value embedded run.json)" = $((pictures - before)) ] ||
+            differ "$(value embedded run.json) embedded in the end, $before were there"
+        [ "$(value rows stats.json)" = $((2 * pictures)) ] ||
+            differ "$(value rows stats.json) rows for $((2 * pictures)) items"
         runs=$((runs + 1))
         rm -rf run ;;
     137) landed=$((landed + 1)) ;;
@@ -64,4 +71,5 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
     esac
 done
 [ $runs -gt 0 ] || differ 'no run came to its end'
-echo "$landed kills, $runs indexes brought to their ends: all as if nothing had happened, nothing embedded again that was committed"
+echo "$landed kills, $runs indexes brought to their ends: all as if nothing had happened," \
+    "nothing embedded again that was committed"
