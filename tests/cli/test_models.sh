@@ -30,6 +30,17 @@ want 0 "$clip" convert -m hub/models--org--name --to openclip converted
 want 1 "$clip" info -m hf-hub:org/name
 says 'models--ORG--NAME'
 
+it "encoders with an activation each"
+mkdir mixed
+cp "$golden"/tiny-hf/* mixed/
+sed -i '1,/quick_gelu/s/quick_gelu/gelu/' mixed/config.json # the first is the texts'
+want 0 "$clip" info -m mixed
+prints 'activation   pictures quickgelu, texts gelu'
+want 0 "$clip" info -m mixed --json
+same "$(json activation 2>/dev/null) $(json image.activation) $(json text.activation)" ' quickgelu gelu'
+want 0 "$clip" info -m "$golden/tiny-resnet" --json
+same "$(json activation) $(json image.activation) $(json text.activation)" 'gelu relu gelu'
+
 it "settings that are not supported"
 mkdir coca
 cp "$golden"/tiny-vit/* coca/
