@@ -47,9 +47,11 @@ def landscape(rng):
     fall = rng.uniform(0.55, 0.8)
     strength = 60.0
     for side in (4, 9, 20, 45, 100, 220, 500, 1100):
-        grid = rng.normal(0, 1, (side, side * 4 // 3, 1)).astype(np.float32) + 0.4 * rng.normal(0, 1, (side, side * 4 // 3, 3)).astype(np.float32)
+        grid = rng.normal(0, 1, (side, side * 4 // 3, 1)).astype(
+            np.float32) + 0.4 * rng.normal(0, 1, (side, side * 4 // 3, 3)).astype(np.float32)
         for c in range(3):
-            sum_[:, :, c] += strength * np.asarray(Image.fromarray(grid[:, :, c]).resize((WIDTH, HEIGHT), Image.BICUBIC))
+            sum_[:, :,
+                 c] += strength * np.asarray(Image.fromarray(grid[:, :, c]).resize((WIDTH, HEIGHT), Image.BICUBIC))
         strength *= fall
     across, down = np.linspace(-1, 1, WIDTH, dtype=np.float32), np.linspace(-1, 1, HEIGHT, dtype=np.float32)
     tilt = rng.uniform(-60, 60, (2, 3)).astype(np.float32)
@@ -69,10 +71,12 @@ def draw_things(picture, rng):
         elif kind == 1:
             draw.rectangle((x - r, y - r // 2, x + r, y + r // 2), fill=color)
         else:
-            draw.polygon([(x + int(r * np.cos(a)), y + int(r * np.sin(a))) for a in np.sort(rng.uniform(0, 6.28, 5))], fill=color)
+            draw.polygon([(x + int(r * np.cos(a)), y + int(r * np.sin(a))) for a in np.sort(rng.uniform(0, 6.28, 5))],
+                         fill=color)
     for line in range(rng.integers(0, 8)):
         words = "".join(chr(97 + int(c)) if c < 26 else " " for c in rng.integers(0, 30, 40))
-        draw.text((int(rng.integers(0, WIDTH // 2)), 200 + 300 * line), words, fill=(20, 20, 20), font_size=int(rng.integers(30, 120)))
+        draw.text((int(rng.integers(0, WIDTH // 2)), 200 + 300 * line), words, fill=(20, 20, 20), font_size=int(
+            rng.integers(30, 120)))
 
 
 def make_pictures(folder, count):
@@ -116,7 +120,12 @@ def ours(args, pictures, *options):
     listing.mkdir()
     for p in pictures:
         (listing / Path(p).name).symlink_to(Path(p).resolve())
-    command = [args.clip, "index", "--json", "--index", str(index), "--model", args.model, "--threads", str(args.threads), str(listing)]
+    command = [
+        args.clip, "index", "--json", "--index",
+        str(index), "--model", args.model, "--threads",
+        str(args.threads),
+        str(listing)
+    ]
     done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
     report = json.loads(done.stdout)
     assert report["embedded"] == len(pictures), report
@@ -155,7 +164,10 @@ def openclip(model, transform, pictures, draft):
 
 def encoder_alone(args, precision):
     """Milliseconds a picture, on all threads."""
-    command = [args.clip, "bench", "--json", "--precision", precision, "--model", args.model, "--threads", str(args.threads)]
+    command = [
+        args.clip, "bench", "--json", "--precision", precision, "--model", args.model, "--threads",
+        str(args.threads)
+    ]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["image_batch32_ms"]
 
 
@@ -177,7 +189,9 @@ def embeddings(args):
     """The embeddings of the last index, by the names of the pictures."""
     out = Path(args.work) / "out"
     shutil.rmtree(out, ignore_errors=True)
-    subprocess.run([args.clip, "index", "--index", str(Path(args.work) / "index"), "--export", str(out)], check=True, capture_output=True)
+    subprocess.run([args.clip, "index", "--index",
+                    str(Path(args.work) / "index"), "--export",
+                    str(out)], check=True, capture_output=True)
     rows = np.load(next(out.glob("img_emb/*.npy"))).astype(np.float32)
     names = [Path(json.loads(line)["image_path"]).name for line in next(out.glob("metadata/*.jsonl")).open()]
     return dict(zip(names, rows))
@@ -205,7 +219,8 @@ def main():
     torch.set_num_threads(args.threads)
     model, _, transform = open_clip.create_model_and_transforms("local-dir:" + args.model)
     model.eval()
-    side = 2 * json.loads((Path(args.model) / "open_clip_config.json").read_text())["model_cfg"]["vision_cfg"]["image_size"]
+    side = 2 * json.loads(
+        (Path(args.model) / "open_clip_config.json").read_text())["model_cfg"]["vision_cfg"]["image_size"]
     sides = {
         "clip index": lambda: ours(args, pictures),
         "OpenCLIP, draft": lambda: openclip(model, transform, pictures, side),
@@ -228,18 +243,26 @@ def main():
                 print(f"{name}: {rate:.1f} pictures/s, the encoder waited {extra:.1f} s", file=sys.stderr)
     pace = {name: statistics.median(speed[name]) for name in sides}
     mine = [name for name in ("clip index", "clip index --precision bf16") if name in sides]
-    print("| | pictures/s | " + " | ".join(f"{name}: times as fast" for name in mine) + " |\n|---|---|" + "---|" * len(mine))
+    print("| | pictures/s | " + " | ".join(f"{name}: times as fast"
+                                           for name in mine) + " |\n|---|---|" + "---|" * len(mine))
     for name in sides:
         print(f"| {name} | {pace[name]:.1f} | " + " | ".join(f"{pace[m] / pace[name]:.2f}" for m in mine) + " |")
     entropy = entropy_decoding(pictures)
     for name in mine:
         encoder = encoder_alone(args, "bf16" if "bf16" in name else "f32")
         least = encoder + entropy / args.threads
-        print(f"{name}: {1e3 / pace[name]:.1f} ms a picture; the encoder alone {encoder:.1f}, entropy decoding {entropy:.1f} on one core: "
-              f"{least:.1f} on {args.threads}, {1e3 / least:.1f} pictures/s")
-    vectors = {name: np.stack([v[Path(p).name] for p in pictures]) if isinstance(v, dict) else v for name, v in result.items()}
-    pairs = [("clip index", "clip index --full-decode"), ("OpenCLIP, draft", "OpenCLIP"), ("clip index --full-decode", "OpenCLIP")]
-    pairs += [("clip index --precision bf16", "clip index"), ("OpenCLIP, draft, bf16", "OpenCLIP, draft")] if bf16 else []
+        print(
+            f"{name}: {1e3 / pace[name]:.1f} ms a picture; the encoder alone {encoder:.1f}, entropy decoding "
+            f"{entropy:.1f} on one core: "
+            f"{least:.1f} on {args.threads}, {1e3 / least:.1f} pictures/s")
+    vectors = {
+        name: np.stack([v[Path(p).name] for p in pictures]) if isinstance(v, dict) else v
+        for name, v in result.items()
+    }
+    pairs = [("clip index", "clip index --full-decode"), ("OpenCLIP, draft", "OpenCLIP"),
+             ("clip index --full-decode", "OpenCLIP")]
+    pairs += [("clip index --precision bf16", "clip index"),
+              ("OpenCLIP, draft, bf16", "OpenCLIP, draft")] if bf16 else []
     for a, b in pairs:
         c = cosines(vectors[a], vectors[b])
         print(f"cosine of {a} and {b}: least {c.min():.5f}, median {np.median(c):.5f}")

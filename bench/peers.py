@@ -92,8 +92,10 @@ def onnx(module, x, work, threads):
 
 def openvino_compiled(module, x, threads, streams):
     model = openvino.convert_model(module, example_input=x, input=[list(x.shape)])
-    settings = {"PERFORMANCE_HINT": "THROUGHPUT" if streams > 1 else "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32",
-                "NUM_STREAMS": streams}
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT" if streams > 1 else "LATENCY", "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams
+    }
     return openvino.Core().compile_model(model, "CPU", settings)
 
 
@@ -209,7 +211,9 @@ def text_row(a, lib, row):
     race(f"ViT-B-32, text of {len(ids)} tokens, batch {batch}", sides, batch, a.rounds)
     directory = checkpoint(a, "hf-B-32")  # the same towers with other weights
     context_hf = lib.model(directory, libclip.TEXT).context(a.threads)
-    sides = {"transformers, 12 tokens": transformers_short(directory, rows), "clip.c": lambda: context_hf.encode_tokens(rows)}
+    sides = {
+        "transformers, 12 tokens": transformers_short(directory, rows), "clip.c": lambda: context_hf.encode_tokens(rows)
+    }
     race(f"the same in Hugging Face's checkpoint, batch {batch}", sides, batch, a.rounds)
 
 
@@ -217,7 +221,8 @@ def text_row(a, lib, row):
 LAUNCHER = """
 import os, sys, time
 start = time.perf_counter()
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ,
+                       file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
 _, status, usage = os.wait4(child, 0)
 print(time.perf_counter() - start, usage.ru_maxrss / 1024)
 sys.exit(os.waitstatus_to_exitcode(status))
@@ -225,8 +230,9 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def process(command):
-    """(seconds, largest resident MB) of a process."""
-    out = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)], check=True, capture_output=True, text=True).stdout
+    """(seconds, resident MB at most) of a process."""
+    out = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)], check=True,
+                         capture_output=True, text=True).stdout
     return tuple(map(float, out.split()))
 
 
@@ -241,17 +247,25 @@ with torch.inference_mode():
 
 def start_row(a, lib, row):
     directory = checkpoint(a, "ViT-B-32")
-    sides = {"PyTorch": ([sys.executable, "-c", OPENCLIP_PROCESS, directory, str(a.threads), CAPTION], 3),
-             "clip.c": ([shutil.which(a.clip), "embed", "--model", directory, "--threads", str(a.threads), "--text", CAPTION], 11)}
+    sides = {
+        "PyTorch": ([sys.executable, "-c", OPENCLIP_PROCESS, directory,
+                     str(a.threads), CAPTION], 3), "clip.c": ([
+                         shutil.which(a.clip), "embed", "--model", directory, "--threads",
+                         str(a.threads), "--text", CAPTION
+                     ], 11)
+    }
     found = {}
     for side, (command, times) in sides.items():
         process(command)  # files into the cache
         runs = [process(command) for _ in range(times)]
-        found[side] = statistics.median(r[0] for r in runs), min(r[0] for r in runs), statistics.median(r[1] for r in runs)
+        found[side] = statistics.median(r[0] for r in runs), min(r[0] for r in runs), statistics.median(
+            r[1] for r in runs)
     for side, (seconds, fastest, memory) in found.items():
         ratio = "" if side == "clip.c" else f"{seconds / found['clip.c'][0]:.1f}"
-        print(f"| a process that embeds one text, ViT-B-32 | {side} | {seconds * 1e3:.0f} ({fastest * 1e3:.0f}), {memory:.0f} MB | {ratio} |",
-              flush=True)
+        print(
+            f"| a process that embeds one text, ViT-B-32 | {side} | {seconds * 1e3:.0f} ({fastest * 1e3:.0f}), "
+            f"{memory:.0f} MB | {ratio} |",
+            flush=True)
 
 
 def gemm_row(a, lib, row):
@@ -264,9 +278,12 @@ def gemm_row(a, lib, row):
 
 def versions(a, lib):
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    print(f"{cpu}, {a.threads} threads, f32. PyTorch {torch.__version__.split('+')[0]}, open_clip {references.open_clip.__version__}, transformers "
-          f"{references.transformers.__version__}, ONNX Runtime {onnxruntime.__version__}, OpenVINO {openvino.__version__.split('-')[0]}, "
-          f"clip.c {lib.clip_version().decode()} ({lib.clip_build_info().decode()}).\n")
+    print(
+        f"{cpu}, {a.threads} threads, f32. PyTorch {torch.__version__.split('+')[0]}, open_clip "
+        f"{references.open_clip.__version__}, transformers "
+        f"{references.transformers.__version__}, ONNX Runtime {onnxruntime.__version__}, OpenVINO "
+        f"{openvino.__version__.split('-')[0]}, "
+        f"clip.c {lib.clip_version().decode()} ({lib.clip_build_info().decode()}).\n")
     print("| what | side | ms each: median (fastest) | times ours |\n|---|---|---|---|", flush=True)
 
 

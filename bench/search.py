@@ -70,7 +70,8 @@ def peers(base, query, threads):
         x.search(query[:1], K)
         result[name] = best(lambda: x.search(query[:1], K), 9), best(lambda: x.search(query[:TOGETHER], K), 3)
         del x
-    for name, a, q in [("usearch f32", base, query), ("usearch f16", base.astype(np.float16), query.astype(np.float16))]:
+    for name, a, q in [("usearch f32", base, query),
+                       ("usearch f16", base.astype(np.float16), query.astype(np.float16))]:
         run = lambda n: usearch.search(a, q[:n], K, usearch.MetricKind.IP, exact=True, threads=threads)
         run(1)
         result[name] = best(lambda: run(1), 5), best(lambda: run(TOGETHER), 1)
@@ -91,7 +92,9 @@ def recall(base, query, found):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("build"), p.add_argument("dir"), p.add_argument("embeddings", nargs="+")
-    p.add_argument("--texts", nargs="+", default=[]), p.add_argument("--rows", type=int, default=1000000), p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--texts", nargs="+", default=[]), p.add_argument("--rows", type=int,
+                                                                     default=1000000), p.add_argument(
+                                                                         "--threads", type=int, default=2)
     a = p.parse_args()
     program = os.path.join(a.build, "bench", "search")
     os.makedirs(a.dir, exist_ok=True)
@@ -104,17 +107,29 @@ def main():
         np.save(base, both[:-1000]), np.save(query, both[-1000:])
         print(subprocess.check_output([program, "--fill", index, base, str(D)], text=True), end="", file=sys.stderr)
     run = lambda q: json.loads(subprocess.check_output([program, index, q, out, str(a.threads)]))
-    for name, make in [("words", lambda: side_by_side(a.texts)), ("random directions", lambda: unit(np.random.default_rng(2).standard_normal((64, D), dtype=np.float32)))]:
+    for name, make in [("words", lambda: side_by_side(a.texts)),
+                       ("random directions",
+                        lambda: unit(np.random.default_rng(2).standard_normal((64, D), dtype=np.float32)))]:
         if name != "words" or a.texts:
             np.save(os.path.join(a.dir, "other.npy"), make())
             ours = run(os.path.join(a.dir, "other.npy"))
-            print(f"clip, queries are {name}: one {ours['one_ms']:.1f} ms, 64 in one call {ours['sixtyfour_ms']:.0f} ms")
+            print(
+                f"clip, queries are {name}: one {ours['one_ms']:.1f} ms, 64 in one call {ours['sixtyfour_ms']:.0f} ms")
     ours = run(query)
     query = np.load(query)
-    print(f"clip: opening {ours['open_ms']:.1f} ms, first query {ours['first_ms']:.1f}; one {ours['one_ms']:.1f} ms, 64 in one call {ours['sixtyfour_ms']:.0f} ms")
+    print(
+        f"clip: opening {ours['open_ms']:.1f} ms, first query {ours['first_ms']:.1f}; one {ours['one_ms']:.1f} "
+        f"ms, 64 in one call {ours['sixtyfour_ms']:.0f} ms"
+    )
     for name, (one, many) in peers(np.load(base), query, a.threads).items():
-        print(f"{name}: one {one:.1f} ms ({one / ours['one_ms']:.1f}x), 64 in one call {many:.0f} ms ({many / ours['sixtyfour_ms']:.1f}x)", flush=True)
+        print(
+            f"{name}: one {one:.1f} ms ({one / ours['one_ms']:.1f}x), 64 in one call {many:.0f} ms "
+            f"({many / ours['sixtyfour_ms']:.1f}x)",
+            flush=True)
     found = np.fromfile(out, np.int32).reshape(-1, K)
-    print(f"recall@10 over {len(found)} queries: {recall(np.load(glob.glob(os.path.join(index, 'vectors*.npy'))[0], mmap_mode='r'), query, found):.5f}")
+    print(
+        f"recall@10 over {len(found)} queries: "
+        f"{recall(np.load(glob.glob(os.path.join(index, 'vectors*.npy'))[0], mmap_mode='r'), query, found):.5f}"
+    )
 
 main()

@@ -104,7 +104,8 @@ def read_pairs(tar_path, context_length, tokenizer):
             data = tar.extractfile(member).read()
             kind = member.name.rpartition(".")[2]
             if kind in ("png", "jpg"):
-                pictures.append(torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert("RGB"))).permute(2, 0, 1))
+                pictures.append(
+                    torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert("RGB"))).permute(2, 0, 1))
             elif kind == "txt":
                 ids.append(tokenizer([data.decode().strip()], context_length))
             elif kind == "json":
@@ -143,8 +144,8 @@ def peer(row, tar, directory, threads, steps):
     pictures, ids = read_pairs(tar, model.context_length, references.simple_tokenizer(directory, model.context_length))
     decays = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW([{"params": decays, "weight_decay": 0.2}, {"params": rest, "weight_decay": 0.0}], lr=1e-5, betas=(0.9, 0.98),
-                                  eps=1e-6, fused=True)
+    optimizer = torch.optim.AdamW([{"params": decays, "weight_decay": 0.2}, {"params": rest, "weight_decay": 0.0}],
+                                  lr=1e-5, betas=(0.9, 0.98), eps=1e-6, fused=True)
     loss_of, times, batch = ClipLoss(), [], BATCH[row]
     model.train()
     for step in range(1 + steps):
@@ -170,7 +171,9 @@ def peer(row, tar, directory, threads, steps):
 # A process's memory counts from its fork, so a small process forks it, not this one.
 LAUNCHER = """
 import os, sys
-child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)])
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ,
+                       file_actions=[(os.POSIX_SPAWN_OPEN, 1, sys.argv[1],
+                                      os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)])
 _, status, usage = os.wait4(child, 0)
 print(usage.ru_maxrss / 1024)
 sys.exit(os.waitstatus_to_exitcode(status))
@@ -187,15 +190,19 @@ def process(command, output):
 
 
 def run_peer(row, tar, directory, a):
-    memory = process([sys.executable, __file__, "--peer", row, tar, directory, a.threads, a.steps], a.work / "peer.json")
+    memory = process([sys.executable, __file__, "--peer", row, tar, directory, a.threads, a.steps],
+                     a.work / "peer.json")
     return json.loads((a.work / "peer.json").read_text()), memory
 
 
 def run_ours(row, tar, directory, a):
     out = a.work / "run"
     shutil.rmtree(out, ignore_errors=True)
-    command = [shutil.which(a.clip), "train", "--output", out, "--train-data", tar, "--model", directory / "open_clip_config.json", "--tokenizer", directory,
-               "--batch-size", BATCH[row], "--epochs", 1, "--lr", "1e-5", "--warmup", 1, "--grad-clip-norm", 1, "--threads", a.threads]
+    command = [
+        shutil.which(a.clip), "train", "--output", out, "--train-data", tar, "--model",
+        directory / "open_clip_config.json", "--tokenizer", directory, "--batch-size", BATCH[row], "--epochs", 1,
+        "--lr", "1e-5", "--warmup", 1, "--grad-clip-norm", 1, "--threads", a.threads
+    ]
     if row == "small":
         command += ["--aug-cfg", json.dumps(AUGMENTATION)]
     memory = process(command, os.devnull)
@@ -216,7 +223,10 @@ def race(row, a):
     for side, t in times.items():
         median, pairs = statistics.median(t), BATCH[row] / statistics.median(t)
         ratio = ["", ""] if side == "clip.c" else [f"{median / ours:.2f}", f"{memory[side] / our_memory:.2f}"]
-        print(f"| {NAMES[row]} | {side} | {median * 1e3:.0f} ({min(t) * 1e3:.0f}) | {pairs:.1f} | {ratio[0]} | {memory[side]:.0f} | {ratio[1]} |", flush=True)
+        print(
+            f"| {NAMES[row]} | {side} | {median * 1e3:.0f} ({min(t) * 1e3:.0f}) | {pairs:.1f} | {ratio[0]} | "
+            f"{memory[side]:.0f} | {ratio[1]} |",
+            flush=True)
 
 
 def main():
@@ -235,7 +245,9 @@ def main():
     a.work.mkdir(parents=True, exist_ok=True)
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     print(f"{cpu}, {a.threads} threads, f32; medians of {a.rounds * a.steps} steps.\n")
-    print("| what | side | ms a step: median (fastest) | pairs/s | times ours | peak MB | times ours |\n" + "|---" * 7 + "|", flush=True)
+    print(
+        "| what | side | ms a step: median (fastest) | pairs/s | times ours | peak MB | times ours |\n" + "|---" * 7 +
+        "|", flush=True)
     for row in a.row:
         race(row, a)
 

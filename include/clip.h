@@ -399,9 +399,10 @@ CLIP_API clip_status clip_similarity(clip_context *ctx, const float *a, int N, c
 /* clip_probabilities(): similarities [N, M] become probabilities, in place, by the score that the
  * model was trained with (clip_model_info.score):
  *     softmax  of each row: softmax(logit_scale * row). They add up to 1: one of the M fits.
- *     sigmoid  of each pair: 1 / (1 + exp(-(logit_scale * cosine + logit_bias))). Each label counts by
- *              itself: all may fit, or none (SigLIP, arXiv:2303.15343).
- * clip_probabilities_scaled(): always the softmax, with another scale, such as clip_fit_scale()'s. */
+ *     sigmoid  of each pair: 1 / (1 + exp(-(logit_scale * cosine + logit_bias))). Each label counts
+ *              by itself: all may fit, or none (SigLIP, arXiv:2303.15343).
+ * clip_probabilities_scaled(): always the softmax, with another scale, such as
+ * clip_fit_scale()'s. */
 CLIP_API void clip_probabilities(const clip_model *m, float *similarity, int N, int M);
 CLIP_API void clip_probabilities_scaled(const clip_model *m, float scale, float *similarity, int N,
                                         int M);

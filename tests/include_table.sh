@@ -42,7 +42,10 @@ for f in $(find cli examples -name '*.[ch]'); do
     for inc in $(sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$f"); do
         case $inc in
         */*) echo "$f includes $inc: programs see only clip.h" && faults=$((faults + 1)) ;;
-        *) [ "$inc" = clip.h ] || [ -f "$(dirname "$f")/$inc" ] || { echo "$f includes $inc" && faults=$((faults + 1)); } ;;
+        *)
+            [ "$inc" = clip.h ] || [ -f "$(dirname "$f")/$inc" ] ||
+                { echo "$f includes $inc" && faults=$((faults + 1)); }
+            ;;
         esac
     done
 done

@@ -12,7 +12,8 @@ fail() { echo "FAULT: $*" >&2; exit 1; }
 for n in one two; do # beside the tree and below it: the way from the build to the source differs
     [ $n = one ] && build=$T/build dest=$T/one || build=build-$n dest=$(realpath --relative-to=. "$T")/two
     rm -rf "$build"
-    make --no-print-directory install BUILD="$build" PREFIX=/opt/clip DESTDIR="$dest" >"$T/log" 2>&1 || { cat "$T/log"; fail "make install"; }
+    make --no-print-directory install BUILD="$build" PREFIX=/opt/clip DESTDIR="$dest" >"$T/log" 2>&1 ||
+        { cat "$T/log"; fail "make install"; }
     rm -rf "$build"
 done
 diff -r "$T/one" "$T/two" || fail "two builds of one tree differ"

@@ -19,7 +19,8 @@ top=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 left_out() { echo "bare: left out: $*" >&2; exit 77; }
 [ $# -gt 0 ] || { echo "usage: tools/bare.sh COMMAND..." >&2; exit 2; }
 [ "$(id -u)" = 0 ] || left_out "needs root, to make a chroot"
-command -v debootstrap >/dev/null || { apt-get update && apt-get install -y debootstrap; } >/dev/null 2>&1 || left_out "there is no debootstrap"
+command -v debootstrap >/dev/null || { apt-get update && apt-get install -y debootstrap; } >/dev/null 2>&1 ||
+    left_out "there is no debootstrap"
 
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/clip-bare.XXXXXX")
 chmod 755 "$root" # the root directory inside: tests also run as another user
@@ -51,7 +52,8 @@ else
     cp -a "$base/." "$root"
 fi
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
-mount -t proc proc "$root/proc" 2>/dev/null && mount --bind /dev "$root/dev" 2>/dev/null || left_out "nothing can be mounted"
+mount -t proc proc "$root/proc" 2>/dev/null && mount --bind /dev "$root/dev" 2>/dev/null ||
+    left_out "nothing can be mounted"
 mount --bind /dev/pts "$root/dev/pts" 2>/dev/null || true
 git clone -q --no-hardlinks "$top" "$root/home/clip"
 
@@ -59,7 +61,8 @@ git clone -q --no-hardlinks "$top" "$root/home/clip"
 inside() {
     local as=$1
     shift
-    chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb CI="${CI:-}" \
+    chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
+        CI="${CI:-}" \
         su "$as" -c "cd /home/clip && $(printf '%q ' "$@")"
 }
 if [ -n "${BARE_USER:-}" ]; then

@@ -57,8 +57,11 @@ def main():
             f.write(b"#version: 0.2\n" + b"\n".join(g.read().split(b"\n")[1:48895]) + b"\n")
         rust = CLIPTokenizer.from_pretrained(scratch).backend_tokenizer
         rust.enable_truncation(77)
-        rates = {name: [] for name in ("ours, OpenCLIP's rules", "ours, Hugging Face's rules", "Hugging Face tokenizers",
-                                       "OpenCLIP SimpleTokenizer, 1 thread")}
+        rates = {
+            name: []
+            for name in ("ours, OpenCLIP's rules", "ours, Hugging Face's rules", "Hugging Face tokenizers",
+                         "OpenCLIP SimpleTokenizer, 1 thread")
+        }
         rust.encode_batch_fast(texts)
         simple(texts[:500])
         for _ in range(args.rounds):

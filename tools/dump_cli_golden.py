@@ -18,9 +18,11 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "emoji-clip"
-CAPTIONS = ["grinning face, cheerful, cheery, face, grin, grinning, happy, laugh, nice, smile, smiling, teeth",
-            "grinning face with smiling eyes, eye, eyes, face, grin, grinning, happy, laugh, lol, mouth, open, smile, smiling",
-            "beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, teeth"]
+CAPTIONS = [
+    "grinning face, cheerful, cheery, face, grin, grinning, happy, laugh, nice, smile, smiling, teeth",
+    "grinning face with smiling eyes, eye, eyes, face, grin, grinning, happy, laugh, lol, mouth, open, smile, smiling",
+    "beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, teeth"
+]
 
 
 def picture():
@@ -44,7 +46,8 @@ def main():
     weights = {k: v.float() for k, v in load_file(MODEL / "open_clip_model.safetensors").items()}
     print(model.load_state_dict(weights, strict=False), file=sys.stderr)
     model.eval()
-    prepare = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=64, **config["preprocess_cfg"]), is_train=False)
+    prepare = open_clip.transform.image_transform_v2(
+        open_clip.transform.PreprocessCfg(size=64, **config["preprocess_cfg"]), is_train=False)
     picture().save(out / "picture.png", optimize=True)
     with torch.no_grad():
         image = model.encode_image(prepare(Image.open(out / "picture.png"))[None], normalize=True)[0]

@@ -19,7 +19,8 @@ GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longcl
 
 README = f"""# Golden values of the towers
 
-Made by `tools/dump_golden.py` with torch {torch.__version__.split('+')[0]}, open_clip {references.open_clip.__version__}, \
+Made by `tools/dump_golden.py` with torch {torch.__version__.split('+')[0]}, open_clip \
+{references.open_clip.__version__}, \
 transformers {references.transformers.__version__}; weights are random (`tools/make_checkpoints.py`).
 Each directory is a checkpoint as those programs save it, and beside it
 
@@ -27,7 +28,8 @@ Each directory is a checkpoint as those programs save it, and beside it
 |---|---|
 | pixels.npy | [3, 3, S, S] f32, what clip_encode_pixels() takes |
 | image.npy | [3, D] f32, their unit embeddings |
-| ids.npy, offsets.npy | i32, ragged texts: the shortest, the longest, one with ids behind its end token, one without an end token |
+| ids.npy, offsets.npy | i32, ragged texts: the shortest, the longest, one with ids behind its end token, one \
+without an end token |
 | text.npy | [N, D] f32, their unit embeddings |
 | logit_scale.npy | [1] f32, exp() of the parameter |
 

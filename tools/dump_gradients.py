@@ -21,13 +21,22 @@ from safetensors.torch import load_file, save_file
 import make_checkpoints
 import references
 
-TEXT = {"context_length": 12, "vocab_size": 100, "width": 16, "heads": 2, "layers": 2, "mlp_ratio": 17.0}  # sums longer than a block of a product
+TEXT = {"context_length": 12, "vocab_size": 100, "width": 16, "heads": 2, "layers": 2,
+        "mlp_ratio": 17.0}  # sums longer than a block of a product
 VIT = {"embed_dim": 24, "text_cfg": TEXT,
        "vision_cfg": {"image_size": 32, "layers": 2, "width": 24, "head_width": 12, "patch_size": 8, "mlp_ratio": 3.0}}
-QUICKGELU = {"embed_dim": 20, "quick_gelu": True, "text_cfg": TEXT | {"mlp_ratio": 3.0, "pool_type": "eos", "eos_id": 99},
-             "vision_cfg": {"image_size": 32, "layers": 2, "width": 24, "head_width": 12, "patch_size": 16, "mlp_ratio": 2.1, "no_ln_pre": True}}
-RESNET = {"embed_dim": 20, "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 4, "head_width": 32, "patch_size": None},
-          "text_cfg": TEXT | {"layers": 1, "mlp_ratio": 4.0}}
+QUICKGELU = {
+    "embed_dim": 20, "quick_gelu": True, "text_cfg": TEXT | {"mlp_ratio": 3.0, "pool_type": "eos", "eos_id": 99},
+    "vision_cfg": {
+        "image_size": 32, "layers": 2, "width": 24, "head_width": 12, "patch_size": 16, "mlp_ratio": 2.1,
+        "no_ln_pre": True
+    }
+}
+RESNET = {
+    "embed_dim": 20,
+    "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 4, "head_width": 32,
+                   "patch_size": None}, "text_cfg": TEXT | {"layers": 1, "mlp_ratio": 4.0}
+}
 
 # name: (configuration, seed, whose gradients are stored)
 CASES = {"vit": (VIT, 61, ("clip",)), "vit-quickgelu": (QUICKGELU, 62, ("siglip",)), "resnet": (RESNET, 64, ("clip",))}
@@ -36,16 +45,19 @@ FLOOR = 1e-4
 
 README = f"""# Golden values of training
 
-Made by `tools/dump_gradients.py` with torch {torch.__version__.split('+')[0]}, open_clip {open_clip.__version__}; weights are random \
+Made by `tools/dump_gradients.py` with torch {torch.__version__.split('+')[0]}, open_clip \
+{open_clip.__version__}; weights are random \
 (`tools/make_checkpoints.py`). Each directory is a checkpoint of OpenCLIP without a tokenizer, and beside it
 
 | file | |
 |---|---|
-| batch.safetensors | `pixels` U8 [{BATCH}, 3, S, S], where a byte b stands for (b - 128) / 64; `ids` I32, ragged, and `off` I32 [{BATCH + 1}] |
+| batch.safetensors | `pixels` U8 [{BATCH}, 3, S, S], where a byte b stands for (b - 128) / 64; `ids` I32, \
+ragged, and `off` I32 [{BATCH + 1}] |
 | clip.safetensors | `loss`, the symmetric InfoNCE loss of the batch, and under every parameter's name its gradient |
 | siglip.safetensors | the same of the sigmoid loss, which has a `logit_bias`, where it is there |
 
-Computed in f64, stored as f32. The ResNet is in train() mode; under the names of its running statistics are their values after the step.
+Computed in f64, stored as f32. The ResNet is in train() mode; under the names of its running statistics are \
+their values after the step.
 
 | checkpoint | holds |
 |---|---|
@@ -109,7 +121,8 @@ def error(a, b, scale):
 def compare(got, should):
     """[(error, name)], largest first."""
     scale = np.sqrt(sum(np.sum(v**2) for k, v in should.items() if k != "loss" and "running" not in k))
-    return sorted(((error(got[k].astype(np.float64), v.astype(np.float64), scale), k) for k, v in should.items()), reverse=True)
+    return sorted(((error(got[k].astype(np.float64), v.astype(np.float64), scale), k) for k, v in should.items()),
+                  reverse=True)
 
 
 # ---- The files -----------------------------------------------------------------------------------
@@ -122,8 +135,10 @@ def make(out, cfg, seed):
         model.logit_scale.fill_(2.0)  # neither loss is flat there
     state = {k: v.half() if v.ndim else v for k, v in model.state_dict().items() if "num_batches" not in k}
     save_file(state, out / "open_clip_model.safetensors")
-    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg, "preprocess_cfg": make_checkpoints.PREPROCESS}, indent=2))
-    model.load_state_dict({k: v.float() for k, v in load_file(out / "open_clip_model.safetensors").items()}, strict=False)
+    (out / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": cfg, "preprocess_cfg": make_checkpoints.PREPROCESS}, indent=2))
+    model.load_state_dict({k: v.float()
+                           for k, v in load_file(out / "open_clip_model.safetensors").items()}, strict=False)
     return model
 
 
@@ -139,7 +154,9 @@ def main():
             should = step(model, pixels, rows, loss, torch.float64)
             worst = compare(step(model, pixels, rows, loss, torch.float32), should)[:2]
             save_arrays({k: v.astype(np.float32) for k, v in should.items()}, directory / name / f"{loss}.safetensors")
-            print(f"{name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {', '.join(f'{k} {e:.1e}' for e, k in worst)}")
+            print(
+                f"{name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {', '.join(f'{k} {e:.1e}' for e, k in worst)}"
+            )
         print(f"{name}: {sum(f.stat().st_size for f in (directory / name).iterdir()) / 1e3:.0f} KB")
     (directory / "README.md").write_text(README)
 

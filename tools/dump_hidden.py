@@ -35,8 +35,9 @@ def save(out, name, value):
 
 @torch.inference_mode()
 def text(out):
-    model = CLIPTextModel(CLIPTextConfig(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=1,
-                                         max_position_embeddings=CONTEXT, bos_token_id=38, eos_token_id=2)).eval()
+    model = CLIPTextModel(
+        CLIPTextConfig(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3,
+                       num_attention_heads=1, max_position_embeddings=CONTEXT, bos_token_id=38, eos_token_id=2)).eval()
     make_checkpoints.enliven(model, 60)
     model.half().save_pretrained(out / "text")
     model.float()
@@ -50,8 +51,9 @@ def text(out):
 
 @torch.inference_mode()
 def two(out, first):
-    model = open_clip.CLIP(64, {"image_size": 16, "layers": 1, "width": 64, "patch_size": 16},
-                           {"context_length": CONTEXT, "vocab_size": VOCAB, "width": 64, "heads": 1, "layers": 2}).eval()
+    model = open_clip.CLIP(
+        64, {"image_size": 16, "layers": 1, "width": 64, "patch_size": 16},
+        {"context_length": CONTEXT, "vocab_size": VOCAB, "width": 64, "heads": 1, "layers": 2}).eval()
     make_checkpoints.enliven(model, 61)
     model.half().float()
     ids, seen = padded(0), []
@@ -61,15 +63,22 @@ def two(out, first):
     save(out, "two-1", seen[0])
     save(out, "two-1-normed", model.ln_final(seen[0]))
     tensors = {f"conditioner.embedders.0.transformer.text_model.{k}": v for k, v in first.items()}
-    tensors |= {f"conditioner.embedders.1.model.{k}": v.half() for k, v in model.state_dict().items() if not k.startswith("visual.")}
-    tensors |= {"model.diffusion_model.out.2.bias": torch.zeros(4), "first_stage_model.quant_conv.weight": torch.zeros(8, 8, 1, 1)}
+    tensors |= {
+        f"conditioner.embedders.1.model.{k}": v.half()
+        for k, v in model.state_dict().items() if not k.startswith("visual.")
+    }
+    tensors |= {
+        "model.diffusion_model.out.2.bias": torch.zeros(4), "first_stage_model.quant_conv.weight": torch.zeros(
+            8, 8, 1, 1)
+    }
     save_file({k: v.contiguous() for k, v in tensors.items()}, out / "two.safetensors")
 
 
 @torch.inference_mode()
 def vision(out):
-    model = CLIPVisionModelWithProjection(CLIPVisionConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
-                                                           image_size=16, patch_size=8, projection_dim=24)).eval()
+    model = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
+                         image_size=16, patch_size=8, projection_dim=24)).eval()
     make_checkpoints.enliven(model, 62)
     model.half().save_pretrained(out / "vision")
     model.float()
@@ -83,7 +92,8 @@ def vision(out):
 
 
 def main():
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "tests/model/golden/hidden"
+    out = Path(sys.argv[1]) if len(
+        sys.argv) > 1 else Path(__file__).resolve().parent.parent / "tests/model/golden/hidden"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     two(out, text(out))

@@ -51,8 +51,10 @@ def compile_fnv():
     with tempfile.TemporaryDirectory() as folder:
         code, library = os.path.join(folder, "fnv.c"), os.path.join(folder, "fnv.so")
         with open(code, "w") as f:
-            f.write("unsigned long long fnv(const unsigned char *p, unsigned long n) { unsigned long long h = 14695981039346656037u;"
-                    "while (n--) h = (h ^ *p++) * 1099511628211u; return h; }")
+            f.write(
+                "unsigned long long fnv(const unsigned char *p, unsigned long n) "
+                "{ unsigned long long h = 14695981039346656037u;"
+                "while (n--) h = (h ^ *p++) * 1099511628211u; return h; }")
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, code], check=True)
         f = ctypes.CDLL(library).fnv
     f.restype, f.argtypes = ctypes.c_ulonglong, [ctypes.c_char_p, ctypes.c_ulong]
@@ -134,15 +136,16 @@ def exif(orientation, little=False):
 
 
 # EXIF of 2023-05-17 14:03:21, two hours east of UTC
-DATED = struct.pack("<4sIHHHIIIH", b"II*\0", 8, 1, 34665, 4, 1, 26, 0, 2) + struct.pack("<HHIIHHIII", 36867, 2, 20, 56, 36881, 2, 7, 76, 0) + \
-    b"2023:05:17 14:03:21\0+02:00\0"
+DATED = (struct.pack("<4sIHHHIIIH", b"II*\0", 8, 1, 34665, 4, 1, 26, 0, 2) +
+         struct.pack("<HHIIHHIII", 36867, 2, 20, 56, 36881, 2, 7, 76, 0) + b"2023:05:17 14:03:21\0+02:00\0")
 
 
 def exif_number(kind, payload, big=False, count=1):
     """EXIF with an orientation of any type."""
     e = ">" if big else "<"
     value = payload.ljust(4, b"\0") if len(payload) <= 4 else struct.pack(e + "I", 26)
-    return struct.pack(e + "2sHIHHHI", b"MM" if big else b"II", 42, 8, 1, 274, kind, count) + value + struct.pack(e + "I", 0) + payload
+    return struct.pack(e + "2sHIHHHI", b"MM" if big else b"II", 42, 8, 1, 274, kind, count) + value + struct.pack(
+        e + "I", 0) + payload
 
 
 # ---- JPEG
@@ -166,18 +169,23 @@ def jpegs(g):
     for o in range(1, 9):
         g.save(f"turned{o}.jpg", small, quality=95, exif=exif(o, o % 2 == 1))
     g.save("turned_tall.jpg", Image.fromarray(source(5, 70)), exif=exif(6))  # more than one band
-    g.save("turned_cmyk.jpg", Image.fromarray(np.dstack([source(9, 40), source(9, 40, 2)[:, :, :1]]), "CMYK"), exif=exif(8))
+    g.save("turned_cmyk.jpg", Image.fromarray(np.dstack([source(9, 40), source(9, 40, 2)[:, :, :1]]), "CMYK"),
+           exif=exif(8))
     g.save("turned_xmp.jpg", small, xmp=b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>')
     g.save("turned_wrong.jpg", small, exif=exif(9))
-    # types of number that a writer may choose (above: 9 means unrotated, and overrides XMP)
-    for name, kind, form in (("short", 3, "H"), ("long", 4, "I"), ("rational", 5, "II"), ("sbyte", 6, "b"), ("sshort", 8, "h"), ("slong", 9, "i"),
-                             ("srational", 10, "ii"), ("float", 11, "f"), ("double", 12, "d"), ("ifd", 13, "I")):
+    # the types of number that a writer may choose; 9 counts as no turn, and hides the orientation of XMP
+    for name, kind, form in (("short", 3, "H"), ("long", 4, "I"), ("rational", 5, "II"), ("sbyte", 6, "b"),
+                             ("sshort", 8, "h"), ("slong", 9, "i"), ("srational", 10, "ii"), ("float", 11, "f"),
+                             ("double", 12, "d"), ("ifd", 13, "I")):
         for big in (False, True):
             payload = struct.pack((">" if big else "<") + form, *([6] if len(form) == 1 else [12, 2]))
-            g.save(f"turned_{name}{'_big' if big else ''}.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(kind, payload, big))
-    g.save("turned_two_values.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(3, struct.pack("<HH", 6, 3), count=2))
+            g.save(f"turned_{name}{'_big' if big else ''}.jpg", small, quality=50,
+                   exif=b"Exif\0\0" + exif_number(kind, payload, big))
+    g.save("turned_two_values.jpg", small, quality=50,
+           exif=b"Exif\0\0" + exif_number(3, struct.pack("<HH", 6, 3), count=2))
     g.save("turned_wrong_xmp.jpg", small, quality=50, exif=exif(9), xmp=b'<a tiff:Orientation="8"/>')
-    g.save("turned_no_value_xmp.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(14, b"\6"), xmp=b'<a tiff:Orientation="8"/>')
+    g.save("turned_no_value_xmp.jpg", small, quality=50, exif=b"Exif\0\0" + exif_number(14, b"\6"),
+           xmp=b'<a tiff:Orientation="8"/>')
 
 
 # ---- PNG
@@ -208,8 +216,10 @@ def pngs(g):
                 g.write(f"{name}{depth}{tail}", png(v, depth, kind, inter))
                 g.ask_pillow(f"{name}{depth}{tail}")
     palette = np.random.default_rng(9).integers(0, 256, (16, 3), dtype=np.uint8).tobytes()
-    g.write("palette_trns.png", png(eight[:, :, :1] >> 4, 4, 3, False, [(b"PLTE", palette), (b"tRNS", bytes(range(0, 256, 28)))]))
-    g.write("palette_short.png", png(eight[:, :, :1] >> 4, 4, 3, False, [(b"PLTE", palette[:15])]))  # indices beyond the palette
+    g.write("palette_trns.png",
+            png(eight[:, :, :1] >> 4, 4, 3, False, [(b"PLTE", palette), (b"tRNS", bytes(range(0, 256, 28)))]))
+    g.write("palette_short.png", png(eight[:, :, :1] >> 4, 4, 3, False,
+                                     [(b"PLTE", palette[:15])]))  # indices beyond the palette
     g.write("grey_trns.png", png(eight[:, :, :1] >> 4, 4, 0, False, [(b"tRNS", struct.pack(">H", 7))]))
     g.write("rgb_trns.png", png(eight >> 5, 8, 2, True, [(b"tRNS", struct.pack(">HHH", *(eight >> 5)[5, 5]))]))
     for name in ("palette_trns", "palette_short", "rgb_trns"):
@@ -221,8 +231,12 @@ def pngs(g):
     g.write("turned_exif_last.png", png(eight, 8, 2, False, (), [(b"eXIf", tiff)]))
     hexed = tiff.hex().encode()
     lines = b"\n".join(hexed[i:i + 72] for i in range(0, len(hexed), 72))
-    g.write("turned_raw_profile.png", png(eight, 8, 2, False, [(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"))]))
-    g.write("turned_xmp.png", png(eight, 8, 2, False, [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<a tiff:Orientation=\"3\"/>")]))
+    g.write(
+        "turned_raw_profile.png",
+        png(eight, 8, 2, False,
+            [(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"))]))
+    g.write("turned_xmp.png",
+            png(eight, 8, 2, False, [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<a tiff:Orientation=\"3\"/>")]))
     profile = b"\nexif\n%8d\n" % len(tiff) + lines + b"\n"
     texts = {"text": (b"tEXt", b"Raw profile type exif\0" + profile),
              "itxt": (b"iTXt", b"Raw profile type exif\0\0\0en\0word\0" + profile),
@@ -233,7 +247,8 @@ def pngs(g):
         g.write(f"turned_{name}.png", png(eight, 8, 2, False, [text]))
     many = [(b"tEXt", b"word\0" + b"%d" % i) for i in range(200)]
     g.write("turned_many_texts.png", png(eight, 8, 2, False, many, [texts["text"]]))
-    g.write("turned_exif_first.png", png(eight, 8, 2, False, [texts["text"], (b"eXIf", exif(3)[6:]), texts["xmp_packed"]]))
+    g.write("turned_exif_first.png",
+            png(eight, 8, 2, False, [texts["text"], (b"eXIf", exif(3)[6:]), texts["xmp_packed"]]))
     for name in ("exif", "exif_last", "raw_profile", "xmp", *texts, "many_texts", "exif_first"):
         g.ask_pillow(f"turned_{name}.png")
 
@@ -250,11 +265,13 @@ def webps(g):
     g.save("lossless_alpha.webp", rgba, lossless=True, exact=True)
     g.save("turned.webp", Image.fromarray(source(11, 6)), lossless=True, exif=exif(7))
     g.save("turned_xmp.webp", Image.fromarray(source(11, 6)), lossless=True, xmp=b'<a tiff:Orientation="5"/>')
-    g.save("animated.webp", rgba, save_all=True, append_images=[Image.fromarray(source(33, 26, 2))], duration=100, lossless=True, exact=True)
+    g.save("animated.webp", rgba, save_all=True, append_images=[Image.fromarray(source(33, 26, 2))], duration=100,
+           lossless=True, exact=True)
     data = bytearray(open(g.path("animated.webp"), "rb").read())
     data[24:27], data[27:30] = (40 - 1).to_bytes(3, "little"), (31 - 1).to_bytes(3, "little")  # a larger canvas
     at = data.index(b"ANMF") + 8
-    data[at:at + 3], data[at + 3:at + 6] = (2).to_bytes(3, "little"), (1).to_bytes(3, "little")  # and the frame at (4, 2)
+    data[at:at + 3], data[at + 3:at + 6] = (2).to_bytes(3, "little"), (1).to_bytes(3,
+                                                                                   "little")  # and the frame at (4, 2)
     g.write("animated_offset.webp", data)
     g.ask_pillow("animated_offset.webp")
 
@@ -268,8 +285,10 @@ def gifs(g):
     g.save("grey.gif", a.convert("L"))
     g.save("two.gif", a.convert("1"))
     g.save("transparent.gif", p, transparency=5)
-    g.save("animated.gif", p, save_all=True, append_images=[Image.fromarray(source(29, 21, 2)).quantize(30)], duration=50)
-    for name, base in (("offset.gif", "plain.gif"), ("offset_transparent.gif", "transparent.gif"), ("beyond.gif", "plain.gif")):
+    g.save("animated.gif", p, save_all=True, append_images=[Image.fromarray(source(29, 21, 2)).quantize(30)],
+           duration=50)
+    for name, base in (("offset.gif", "plain.gif"), ("offset_transparent.gif", "transparent.gif"), ("beyond.gif",
+                                                                                                    "plain.gif")):
         data = bytearray(open(g.path(base), "rb").read())
         at = 13 + (3 << (data[10] & 7) + 1)
         while data[at] == 0x21:  # extensions
@@ -306,7 +325,8 @@ def bmps(g):
         palette = rng.integers(0, 256, (1 << bits, 4), dtype=np.uint8)
         index = v >> (8 - bits)
         add(f"indexed{bits}.bmp", bmp(bmp_rows(index, bits, False), w, h, bits, palette=palette.tobytes()))
-        add(f"os2_{bits}.bmp", bmp(bmp_rows(index, bits, False), w, h, bits, header=12, palette=palette[:, :3].tobytes()))
+        add(f"os2_{bits}.bmp", bmp(bmp_rows(index, bits, False), w, h, bits, header=12,
+                                   palette=palette[:, :3].tobytes()))
     add("indexed8_top.bmp", bmp(bmp_rows(v >> 5, 8, True), w, -h, 8, palette=palette[:8].tobytes(), colours=8))
     add("forgetful.bmp", bmp(bmp_rows(v >> 5, 8, False), w, h, 8, palette=palette[:8].tobytes(), colours=8, offset=54))
     code24 = (a[:, :, 0].astype(np.uint32) << 16) | (a[:, :, 1].astype(np.uint32) << 8) | a[:, :, 2]
@@ -322,16 +342,23 @@ def bmps(g):
     rgba = code24 | alpha.astype(np.uint32) << 24
     add("rgba_v4.bmp", bmp(bmp_rows(rgba, 32, False), w, h, 32, 3, 108, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
     add("rgba_v5.bmp", bmp(bmp_rows(rgba, 32, True), w, -h, 32, 3, 124, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
-    swapped = (a[:, :, 2].astype(np.uint32) << 16) | (a[:, :, 1].astype(np.uint32) << 8) | a[:, :, 0] | alpha.astype(np.uint32) << 24
-    add("rgba_swapped.bmp", bmp(bmp_rows(swapped, 32, False), w, h, 32, 3, 56, masks=(0xFF, 0xFF00, 0xFF0000, 0xFF000000)))
-    add("masks10.bmp", bmp(bmp_rows((a[:, :, 0].astype(np.uint32) << 22) | (a[:, :, 1].astype(np.uint32) << 12) | a[:, :, 2] << np.uint32(2), 32, False),
-                           w, h, 32, 3, masks=(0x3FF00000, 0xFFC00, 0x3FF)), (a.astype(np.uint32) * 4 * 255 // 1023).astype(np.uint8))
+    swapped = (a[:, :, 2].astype(np.uint32) << 16) | (
+        a[:, :, 1].astype(np.uint32) << 8) | a[:, :, 0] | alpha.astype(np.uint32) << 24
+    add("rgba_swapped.bmp",
+        bmp(bmp_rows(swapped, 32, False), w, h, 32, 3, 56, masks=(0xFF, 0xFF00, 0xFF0000, 0xFF000000)))
+    add(
+        "masks10.bmp",
+        bmp(
+            bmp_rows((a[:, :, 0].astype(np.uint32) << 22) | (a[:, :, 1].astype(np.uint32) << 12)
+                     | a[:, :, 2] << np.uint32(2), 32, False), w, h, 32, 3, masks=(0x3FF00000, 0xFFC00, 0x3FF)),
+        (a.astype(np.uint32) * 4 * 255 // 1023).astype(np.uint8))
     for bits, code in ((8, 1), (4, 2)):
         index = np.where(v > 128, 1 << bits - 1, v >> (8 - bits)).astype(np.uint8)
         palette = rng.integers(0, 256, (1 << bits, 4), dtype=np.uint8)
         shown = index.copy()
         shown[h - 1 - 2] = 0  # the row that the delta skips
-        add(f"rle{bits}.bmp", bmp(rle(index, bits == 4), w, h, bits, code, palette=palette.tobytes()), palette[shown][:, :, 2::-1])
+        add(f"rle{bits}.bmp", bmp(rle(index, bits == 4), w, h, bits, code, palette=palette.tobytes()),
+            palette[shown][:, :, 2::-1])
 
 
 # ---- PNM
@@ -346,13 +373,15 @@ def pnms(g):
     grey = lambda x: np.repeat(x[:, :, None], 3, 2)
     wide = (source(w, h, 3).astype(np.uint16) << 8 | a).astype(np.uint16)
     files = {
-        "ascii.pbm": (b"P1 # ink\n%d %d\n" % (w, h) + b"\n".join("".join(map(str, r)).encode() for r in bits), grey((1 - bits) * 255)),
+        "ascii.pbm": (b"P1 # ink\n%d %d\n" % (w, h) + b"\n".join("".join(map(str, r)).encode()
+                                                                 for r in bits), grey((1 - bits) * 255)),
         "ascii.pgm": (b"P2\n%d %d # comment\n255\n" % (w, h) + text(v), grey(v)),
         "ascii.ppm": (b"P3\n# comment\n%d %d 100 " % (w, h) + text(a % 101), scaled(a % 101, 100)),
         "raw.pbm": (b"P4 %d %d\n" % (w, h) + np.packbits(bits, axis=1).tobytes(), grey((1 - bits) * 255)),
         "raw.pgm": (b"P5 %d %d 255\n" % (w, h) + v.tobytes(), grey(v)),
         "raw15.pgm": (b"P5 %d %d 15\n" % (w, h) + (v >> 4).tobytes(), grey(scaled(v >> 4, 15))),
-        "raw16.pgm": (b"P5 %d %d 65535\n" % (w, h) + wide[:, :, 0].astype(">u2").tobytes(), grey(scaled(wide[:, :, 0], 65535))),
+        "raw16.pgm": (b"P5 %d %d 65535\n" % (w, h) + wide[:, :, 0].astype(">u2").tobytes(),
+                      grey(scaled(wide[:, :, 0], 65535))),
         "raw.ppm": (b"P6\n%d %d\n255\n" % (w, h) + a.tobytes(), a),
         "raw10.ppm": (b"P6 %d %d 1023\n" % (w, h) + (wide >> 6).astype(">u2").tobytes(), scaled(wide >> 6, 1023)),
         "raw16.ppm": (b"P6 %d %d 65535\n" % (w, h) + wide.astype(">u2").tobytes(), scaled(wide, 65535)),
@@ -366,8 +395,9 @@ def pnms(g):
     alpha = noise(w, h, 6, 0)[:, :, :1]
     header = "P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n"
     for name, kind, pixels, want in (("grey.pam", "GRAYSCALE", v[:, :, None], grey(v)), ("rgb.pam", "RGB", a, a),
-                                     ("rgba.pam", "RGB_ALPHA", np.concatenate([a, alpha], 2), a),
-                                     ("greyalpha.pam", "GRAYSCALE_ALPHA", np.concatenate([v[:, :, None], alpha], 2), grey(v))):
+                                     ("rgba.pam", "RGB_ALPHA", np.concatenate(
+                                         [a, alpha], 2), a), ("greyalpha.pam", "GRAYSCALE_ALPHA",
+                                                              np.concatenate([v[:, :, None], alpha], 2), grey(v))):
         g.write(name, (header % (w, h, pixels.shape[2], kind)).encode() + pixels.tobytes())
         g.expect(name, want, alpha[:, :, 0] if "ALPHA" in kind else None)
 
@@ -430,31 +460,41 @@ def tiffs(g):
     add("rgb12.tif", tiff(wide >> 4, 12, 2, strip=4), a)
     add("rgb4.tif", tiff(a >> 4, 4, 2, tile=(16, 16)), (a >> 4) * 17)
     add("rgb10_planar.tif", tiff(wide >> 6, 10, 2, planar=2), a)
-    add("rgba12.tif", tiff(np.concatenate([wide >> 4, alpha.astype(np.uint16) * 16], 2), 12, 2, extra=(2,)), a, alpha[:, :, 0])
+    add("rgba12.tif", tiff(np.concatenate([wide >> 4, alpha.astype(np.uint16) * 16], 2), 12, 2, extra=(2, )), a,
+        alpha[:, :, 0])
     add("planar_extra.tif", tiff(rgba, 8, 2, planar=2, extra=(0,)), a)
     add("planar_alpha.tif", tiff(rgba, 8, 2, planar=2, extra=(2,)), a, alpha[:, :, 0])
-    add("palette_alpha.tif", tiff(rgba[:, :, [0, 3]], 8, 3, extra=(2,), tags=[(320, 3, [int(x) for x in np.random.default_rng(8).integers(0, 65536, 3 << 8)])]))
+    add(
+        "palette_alpha.tif",
+        tiff(rgba[:, :, [0, 3]], 8, 3, extra=(2, ),
+             tags=[(320, 3, [int(x) for x in np.random.default_rng(8).integers(0, 65536, 3 << 8)])]))
     add("cmyk_extra.tif", tiff(np.concatenate([a, alpha, alpha], 2), 8, 5, extra=(0,)))
 
     # White is not defined. Numbers that fit in a byte are as in Pillow; others are scaled by the
     # least of 511, 1023, .. that is not exceeded.
     small = a[:, :, :1].astype(np.float64)
-    for name, bits, form, big in (("int16", 16, 2, False), ("int32", 32, 2, True), ("uint32", 32, 1, False), ("float32", 32, 3, True)):
-        add(f"{name}_byte.tif", tiff(small - 9.5, bits, 1, form=form, big=big) if form > 1 else tiff(small, bits, 1, big=big, strip=5))
-    add("int16_wide.tif", tiff(small * 128 - 300, 16, 1, form=2), grey(np.clip((small * 128 - 300) * 256 // 32768, 0, 255).astype(np.uint8)))
+    for name, bits, form, big in (("int16", 16, 2, False), ("int32", 32, 2, True), ("uint32", 32, 1, False),
+                                  ("float32", 32, 3, True)):
+        add(f"{name}_byte.tif",
+            tiff(small - 9.5, bits, 1, form=form, big=big) if form > 1 else tiff(small, bits, 1, big=big, strip=5))
+    add("int16_wide.tif", tiff(small * 128 - 300, 16, 1, form=2),
+        grey(np.clip((small * 128 - 300) * 256 // 32768, 0, 255).astype(np.uint8)))
     add("uint32_wide.tif", tiff(small * 2 ** 24, 32, 1, big=True), grey(a))
     for big in (False, True):
         add(f"uint24{'_big' if big else ''}.tif", tiff(small * 2 ** 16, 24, 1, big=big), grey(a))
     add("float64_wide.tif", tiff(small * 4, 64, 1, form=3, tile=(16, 16)), grey(a))
     unit = np.rint(a / 255 * 1024) / 1024  # numbers that a float of 16 bits holds exactly
     for bits in (16, 32, 64):
-        add(f"float{bits}_unit.tif", tiff(unit, bits, 2, form=3, big=bits == 32, planar=2 if bits == 64 else 1), (unit * 255 + 0.5).astype(np.uint8))
+        add(f"float{bits}_unit.tif", tiff(unit, bits, 2, form=3, big=bits == 32, planar=2 if bits == 64 else 1),
+            (unit * 255 + 0.5).astype(np.uint8))
     add("float32_bright.tif", tiff(unit * 3, 32, 2, form=3), np.minimum(unit * 3 * 255 + 0.5, 255).astype(np.uint8))
     add("float32_alpha.tif", tiff(np.concatenate([unit[:, :, :1] * 4095, alpha / 255], 2), 32, 1, form=3, extra=(2,)),
         grey((unit[:, :, :1] * 4095 * 256 / 4096).astype(np.uint8)), alpha[:, :, 0])
     odd = np.where(small > 200, np.nan, np.where(small < 50, np.inf, small / 255))
-    add("float32_odd.tif", tiff(odd, 32, 1, form=3), grey(np.where(small > 200, 0, np.where(small < 50, 255, small / 255 * 255 + 0.5)).astype(np.uint8)))
-    add("float32_silent.tif", tiff(unit[:, :, :1], 32, None, form=3), grey((unit[:, :, :1] * 255 + 0.5).astype(np.uint8)))
+    add("float32_odd.tif", tiff(odd, 32, 1, form=3),
+        grey(np.where(small > 200, 0, np.where(small < 50, 255, small / 255 * 255 + 0.5)).astype(np.uint8)))
+    add("float32_silent.tif", tiff(unit[:, :, :1], 32, None, form=3), grey(
+        (unit[:, :, :1] * 255 + 0.5).astype(np.uint8)))
 
 
 # ---- AVIF, HEIC
@@ -528,12 +568,16 @@ def svgs(g):
     space = 'xmlns="http://www.w3.org/2000/svg"'
     drawings = {
         "size.svg": (f'<svg {space} width="8" height="8">{body}</svg>', 64),
-        "box.svg": (f'<?xml version="1.0"?>\n<!-- <not/> --><!DOCTYPE svg [<!ELEMENT svg ANY>]>\n<svg {space} viewBox="0 0 8 8">'
-                    f'{body}</svg>', 64),
-        "prefix.svg": ("\ufeff" + f'<s:svg {space.replace("xmlns", "xmlns:s")} width="1024" height="1024" viewBox="0 0 8 8">'
+        "box.svg": (
+            f'<?xml version="1.0"?>\n<!-- <not/> --><!DOCTYPE svg [<!ELEMENT svg ANY>]>\n'
+            f'<svg {space} viewBox="0 0 8 8">'
+            f'{body}</svg>', 64),
+        "prefix.svg": ("\ufeff" +
+                       f'<s:svg {space.replace("xmlns", "xmlns:s")} width="1024" height="1024" viewBox="0 0 8 8">'
                        f'{body.replace("<rect", "<s:rect")}</s:svg>', 128),
-        "outside.svg": (f'<svg {space} xmlns:xlink="http://www.w3.org/1999/xlink" width="8" height="8"><image width="8" height="8" '
-                        f'xlink:href="rgb8.png"/>{body}</svg>', 64),
+        "outside.svg": (
+            f'<svg {space} xmlns:xlink="http://www.w3.org/1999/xlink" width="8" height="8"><image width="8" height="8" '
+            f'xlink:href="rgb8.png"/>{body}</svg>', 64),
     }
     for name, (text, scale) in drawings.items():
         big = np.kron(a, np.ones((scale, scale, 1), np.uint8))
@@ -570,7 +614,9 @@ class Raw:
         packed = b""
         for tag, kind, values in entries:
             raw = struct.pack("<" + {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 10: "i"}[kind] * len(values), *values)
-            packed += struct.pack("<HHI", tag, kind, len(values) // (2 if kind in (5, 10) else 1)) + (raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", self.add(raw)))
+            packed += struct.pack("<HHI", tag, kind,
+                                  len(values) // (2 if kind in (5, 10) else 1)) + (raw.ljust(
+                                      4, b"\0") if len(raw) <= 4 else struct.pack("<I", self.add(raw)))
         return self.add(struct.pack("<H", len(entries)) + packed + struct.pack("<I", following))
 
     def file(self, first):
@@ -613,24 +659,31 @@ def raws(g):
     sensor = a[:, :, 1].copy()
     sensor[::2, ::2], sensor[1::2, 1::2] = a[::2, ::2, 0], a[1::2, 1::2, 2]
     to_srgb = [3.2405, -1.5371, -0.4985, -0.9693, 1.8760, 0.0416, 0.0556, -0.2040, 1.0572]
-    tags = [(254, 4, [0]), (256, 4, [64]), (257, 4, [48]), (258, 3, [16]), (259, 3, [1]), (262, 3, [32803]), (273, 4, [r.add(sensor.tobytes())]),
-            (274, 3, [6]), (277, 3, [1]), (278, 4, [48]), (279, 4, [sensor.nbytes]), (330, 4, [r.directory(strip(r, blue))]),
-            (33421, 3, [2, 2]), (33422, 1, [0, 1, 1, 2]), (50706, 1, [1, 4, 0, 0]), (50708, 2, b"A camera\0"), (50717, 4, [65535]),
-            (50721, 10, [v for c in to_srgb for v in (round(c * 10000), 10000)]), (50728, 10, [1, 1] * 3), (50778, 3, [21])]
+    tags = [(254, 4, [0]), (256, 4, [64]), (257, 4, [48]), (258, 3, [16]), (259, 3, [1]), (262, 3, [32803]),
+            (273, 4, [r.add(sensor.tobytes())]), (274, 3, [6]), (277, 3, [1]), (278, 4, [48]),
+            (279, 4, [sensor.nbytes]), (330, 4, [r.directory(strip(r, blue))]), (33421, 3, [2, 2]),
+            (33422, 1, [0, 1, 1, 2]), (50706, 1, [1, 4, 0, 0]), (50708, 2, b"A camera\0"), (50717, 4, [65535]),
+            (50721, 10, [v for c in to_srgb for v in (round(c * 10000), 10000)]), (50728, 10, [1, 1] * 3),
+            (50778, 3, [21])]
     g.write("sensor.dng", r.file(r.directory(tags)))
     Image.fromarray(np.rot90(source(32, 24), -1).copy()).save(g.path("sensor.dng.ppm"))
     r = Raw()
     tiff = r.file(r.directory([(274, 3, [6])]))
-    add("preview.cr3", box(b"ftyp", b"crx \0\0\0\1crx isom") + box(b"moov", box(b"uuid", bytes(16) + box(b"CMT1", tiff))) + box(b"mdat", red), red, 1)
+    add(
+        "preview.cr3",
+        box(b"ftyp", b"crx \0\0\0\1crx isom") + box(b"moov", box(b"uuid",
+                                                                 bytes(16) + box(b"CMT1", tiff))) + box(b"mdat", red),
+        red, 1)
 
 
 # ---- tables
 
 def resize_table():
     rng = random.Random(3)
-    sizes = [(1, 1, 1, 1), (1, 1, 50, 40), (300, 200, 1, 1), (640, 480, 224, 168), (480, 640, 168, 224), (64, 64, 224, 224), (224, 224, 224, 224),
-             (500, 300, 500, 77), (500, 300, 77, 300), (3, 2, 2, 3), (4, 900, 200, 30), (100, 1000, 10, 820), (100, 1000, 10, 819), (1000, 700, 330, 231),
-             (4, 4, 9, 9), (5, 5, 4, 4), (2000, 3, 30, 40), (3000, 20, 2999, 21)]
+    sizes = [(1, 1, 1, 1), (1, 1, 50, 40), (300, 200, 1, 1), (640, 480, 224, 168), (480, 640, 168, 224),
+             (64, 64, 224, 224), (224, 224, 224, 224), (500, 300, 500, 77), (500, 300, 77, 300), (3, 2, 2, 3),
+             (4, 900, 200, 30), (100, 1000, 10, 820), (100, 1000, 10, 819), (1000, 700, 330, 231), (4, 4, 9, 9),
+             (5, 5, 4, 4), (2000, 3, 30, 40), (3000, 20, 2999, 21)]
     while len(sizes) < 90:
         sizes.append(tuple(max(1, round(900 ** rng.random())) for _ in range(4)))
     for i, (W, H, w, h) in enumerate(sizes):
@@ -639,25 +692,29 @@ def resize_table():
             yield 1000 + i, int(i % 3 == 0), W, H, w, h, f, fnv(np.asarray(Image.fromarray(a).resize((w, h), pil)))
 
 
-STATISTICS = [((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-              ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+STATISTICS = [((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+              ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
 
 
 def preprocess_table():
     rng = random.Random(4)
     for i in range(72):
-        S, mode, filter_, fill, stats = rng.choice([8, 32, 65, 224]), i % 3, rng.randrange(2), rng.choice([0, 255, 127]), i % len(STATISTICS)
+        S, mode, filter_, fill, stats = rng.choice([8, 32, 65, 224]), i % 3, rng.randrange(2), rng.choice(
+            [0, 255, 127]), i % len(STATISTICS)
         W, H = max(1, round(500 ** rng.random())) + 3, max(1, round(500 ** rng.random())) + 3
         if mode == 1 and max(W, H) > S * min(W, H):
             H = W  # too long for the peers: a side would be 0
         a = noise(W, H, 2000 + i, i % 5 == 0)
         for flavour, transform in peers(S, mode, filter_, fill, *STATISTICS[stats]):
-            yield 2000 + i, int(i % 5 == 0), S, mode, filter_, flavour, fill, stats, W, H, fnv(np.asarray(transform(Image.fromarray(a)), np.float32))
+            yield 2000 + i, int(i % 5 == 0), S, mode, filter_, flavour, fill, stats, W, H, fnv(
+                np.asarray(transform(Image.fromarray(a)), np.float32))
 
 
-KINDS = {"jpeg": ("jpg",), "png": ("png",), "webp": ("webp",), "gif": ("gif",), "bmp": ("bmp",), "tiff": ("tif",), "heif": ("avif", "heic"),
-         "pnm": ("pbm", "pgm", "ppm", "pam"), "jp2": ("jp2", "j2k"), "jxl": ("jxl",), "svg": ("svg", "svgz"),
-         "raw": ("cr2", "cr3", "nef", "dng", "orf", "rw2", "raf")}
+KINDS = {
+    "jpeg": ("jpg", ), "png": ("png", ), "webp": ("webp", ), "gif": ("gif", ), "bmp": ("bmp", ), "tiff": ("tif", ),
+    "heif": ("avif", "heic"), "pnm": ("pbm", "pgm", "ppm", "pam"), "jp2": ("jp2", "j2k"), "jxl": ("jxl", ),
+    "svg": ("svg", "svgz"), "raw": ("cr2", "cr3", "nef", "dng", "orf", "rw2", "raf")
+}
 
 
 def seeds(root, golden):

@@ -91,18 +91,40 @@ ADDED_TEXT = "!A <cat-toy> <CAT-TOY>! sks<|EndOfText|>x <|startoftext|>\u0338 <|
 ADDED = [
     {},
     {"special_tokens_map.json": {"pad_token": "!"}},
-    {"special_tokens_map.json": {"bos_token": token(START, normalized=True), "eos_token": token(END, normalized=True), "pad_token": END,
-                                 "unk_token": token(END, normalized=True)}},
+    {
+        "special_tokens_map.json": {
+            "bos_token": token(START, normalized=True), "eos_token": token(END, normalized=True), "pad_token": END,
+            "unk_token": token(END, normalized=True)
+        }
+    },
     {"tokenizer_config.json": {"pad_token": token("!", normalized=False, __type="AddedToken"), "do_lower_case": True}},
     {"tokenizer_config.json": {"pad_token": "<|pad|>", "extra_special_tokens": ["<1>", "<2>"]}},
     {"tokenizer_config.json": {"additional_special_tokens": ["<2>", "<cat-toy>"], "pad_token": None}},
-    {"tokenizer_config.json": {"added_tokens_decoder": {"4097": token("<CAT-TOY>", normalized=True, special=False), "0": token("!", normalized=False, special=True),
-                                                        "4094": token(START, normalized=True, special=True), "4096": token("sks", normalized=False, special=False)}},
-     "special_tokens_map.json": {"pad_token": "<1>"}},
-    {"added_tokens.json": {"<cat-toy>": 4097, "sks": 4096, "<1>": 4098}, "special_tokens_map.json": {"cls_token": "<1>"}},
-    {"tokenizer.json": [token(START, id=4094, normalized=True, special=True), token(END, id=4095, normalized=False, special=True)]},
-    {"tokenizer.json": [token("<cat-toy>", id=4096, normalized=True, special=False), token("<cat", id=4097, normalized=False, special=False)],
-     "tokenizer_config.json": {"bos_token": "<1>", "eos_token": "<2>", "unk_token": "<2>"}},
+    {
+        "tokenizer_config.json": {
+            "added_tokens_decoder": {
+                "4097": token("<CAT-TOY>", normalized=True, special=False), "0": token(
+                    "!", normalized=False, special=True), "4094": token(START, normalized=True, special=True),
+                "4096": token("sks", normalized=False, special=False)
+            }
+        }, "special_tokens_map.json": {"pad_token": "<1>"}
+    },
+    {
+        "added_tokens.json": {"<cat-toy>": 4097, "sks": 4096, "<1>": 4098},
+        "special_tokens_map.json": {"cls_token": "<1>"}
+    },
+    {
+        "tokenizer.json": [
+            token(START, id=4094, normalized=True, special=True),
+            token(END, id=4095, normalized=False, special=True)
+        ]
+    },
+    {
+        "tokenizer.json": [
+            token("<cat-toy>", id=4096, normalized=True, special=False),
+            token("<cat", id=4097, normalized=False, special=False)
+        ], "tokenizer_config.json": {"bos_token": "<1>", "eos_token": "<2>", "unk_token": "<2>"}
+    },
 ]
 
 
@@ -119,15 +141,18 @@ def added_tokens(where, scratch):
             shutil.copy(f"{where}/{name}", path)
         for name, content in files.items():
             if name == "tokenizer.json":
-                content = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": content, "normalizer": None, "pre_tokenizer": None,
-                           "post_processor": None, "decoder": None, "model": model}
+                content = {
+                    "version": "1.0", "truncation": None, "padding": None, "added_tokens": content, "normalizer": None,
+                    "pre_tokenizer": None, "post_processor": None, "decoder": None, "model": model
+                }
             with open(f"{path}/{name}", "w") as f:
                 json.dump(content, f)
         hf = CLIPTokenizer.from_pretrained(path)
         ids = hf(ADDED_TEXT)["input_ids"]
         cases.append({"files": files, "vocab_size": max(hf.get_vocab().values()) + 1, "ids": ids})
     with open(f"{where}/added.json", "w") as f:
-        f.write('{"text": ' + json.dumps(ADDED_TEXT) + ', "cases": [\n' + ",\n".join(json.dumps(c) for c in cases) + "\n]}\n")
+        f.write('{"text": ' + json.dumps(ADDED_TEXT) + ', "cases": [\n' + ",\n".join(json.dumps(c)
+                                                                                     for c in cases) + "\n]}\n")
 
 
 def plain(text):

@@ -27,4 +27,5 @@ while IFS='	' read -r file a ax ay ar b bx by br; do
             print right
         }'
     rm -f "$T"/*.png
-done <"$T/asked" | awk '{ right += $1 } END { printf "%d things, the peak lies on %.1f %% of them\n", NR, 100 * right / NR }'
+done <"$T/asked" | awk \
+    '{ right += $1 } END { printf "%d things, the peak lies on %.1f %% of them\n", NR, 100 * right / NR }'

@@ -70,7 +70,8 @@ def sides(name, a):
     batch, out = a.work / "batch.safetensors", a.work / "gradients.safetensors"
     dump_gradients.write_batch(batch, pixels, rows)
     subprocess.run([a.build / "tests/train/dump_step", directory, batch, "clip", out], check=True)
-    return load_file(out), *(dump_gradients.step(ref.model, pixels, rows, "clip", t) for t in (torch.float32, torch.float64))
+    return load_file(out), *(dump_gradients.step(ref.model, pixels, rows, "clip", t)
+                             for t in (torch.float32, torch.float64))
 
 
 def kind(name):
@@ -84,7 +85,10 @@ def check(name, a):
     by_f32, ours_by_f64, f32_by_f64 = (dump_gradients.compare(x, y) for x, y in ((ours, f32), (ours, f64), (f32, f64)))
     for k in dict.fromkeys(kind(n) for n in f32):
         found, mine, theirs = ([e for e in errors if kind(e[1]) == k] for errors in (by_f32, ours_by_f64, f32_by_f64))
-        print(f"| {name} | {k} | {len(found)} | {found[0][0]:.1e} | {found[0][1]} | {mine[0][0]:.1e} | {theirs[0][0]:.1e} |", flush=True)
+        print(
+            f"| {name} | {k} | {len(found)} | {found[0][0]:.1e} | {found[0][1]} | {mine[0][0]:.1e} | "
+            f"{theirs[0][0]:.1e} |",
+            flush=True)
     return by_f32[0][0] <= max(LIMIT, 3 * f32_by_f64[0][0])
 
 
@@ -96,7 +100,8 @@ def main():
     p.add_argument("name", nargs="*", default=["ViT-B-32", "RN50", "RN50" + STEADY])
     a = p.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
-    print("| model | of | tensors | largest error | in | ours by f64 | f32 PyTorch by f64 |\n" + "|---" * 7 + "|", flush=True)
+    print("| model | of | tensors | largest error | in | ours by f64 | f32 PyTorch by f64 |\n" + "|---" * 7 + "|",
+          flush=True)
     results = [check(name, a) for name in a.name]
     return 0 if all(results) else 1
 

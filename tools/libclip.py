@@ -25,18 +25,42 @@ class Error(c.Structure):
 
 
 class LoadOptions(c.Structure):
-    _fields_ = [("towers", c.c_int), ("threads", c.c_int), ("isa", c.c_char_p), ("warn", WARN), ("warn_user", c.c_void_p), ("prefix", c.c_char_p), ("precision", c.c_char_p)]
+    _fields_ = [("towers", c.c_int), ("threads", c.c_int), ("isa", c.c_char_p), ("warn", WARN),
+                ("warn_user", c.c_void_p), ("prefix", c.c_char_p), ("precision", c.c_char_p)]
 
 
 class ModelInfo(c.Structure):
-    _fields_ = [(s, c.c_char_p) for s in ("path", "layout", "weights_file", "prefix", "weights_type", "tokenizer", "isa", "precision")] + [
-        ("towers", c.c_int), ("embed_dim", c.c_int), ("logit_scale", c.c_float), ("logit_bias", c.c_float), ("score", c.c_char_p),
-        ("parameters", c.c_int64), ("image_parameters", c.c_int64), ("text_parameters", c.c_int64),
-        ("vision_kind", c.c_char_p), ("image_size", c.c_int), ("vision_width", c.c_int), ("vision_heads", c.c_int), ("patch_size", c.c_int),
-        ("vision_layers", c.c_int * 4), ("vision_tokens", c.c_int), ("vision_activation", c.c_char_p), ("mean", c.c_float * 3), ("std", c.c_float * 3), ("interpolation", c.c_char_p), ("resize_mode", c.c_char_p), ("background", c.c_int),
-        ("context_length", c.c_int), ("vocab_size", c.c_int), ("text_width", c.c_int), ("text_heads", c.c_int), ("text_layers", c.c_int),
-        ("text_activation", c.c_char_p), ("pooling", c.c_char_p), ("pad_id", c.c_int),
-    ]
+    _fields_ = [(s, c.c_char_p)
+                for s in ("path", "layout", "weights_file", "prefix", "weights_type", "tokenizer", "isa", "precision")
+                ] + [
+                    ("towers", c.c_int),
+                    ("embed_dim", c.c_int),
+                    ("logit_scale", c.c_float), ("logit_bias", c.c_float), ("score", c.c_char_p),
+                    ("parameters", c.c_int64),
+                    ("image_parameters", c.c_int64),
+                    ("text_parameters", c.c_int64),
+                    ("vision_kind", c.c_char_p),
+                    ("image_size", c.c_int),
+                    ("vision_width", c.c_int),
+                    ("vision_heads", c.c_int),
+                    ("patch_size", c.c_int),
+                    ("vision_layers", c.c_int * 4),
+                    ("vision_tokens", c.c_int),
+                    ("vision_activation", c.c_char_p),
+                    ("mean", c.c_float * 3),
+                    ("std", c.c_float * 3),
+                    ("interpolation", c.c_char_p),
+                    ("resize_mode", c.c_char_p),
+                    ("background", c.c_int),
+                    ("context_length", c.c_int),
+                    ("vocab_size", c.c_int),
+                    ("text_width", c.c_int),
+                    ("text_heads", c.c_int),
+                    ("text_layers", c.c_int),
+                    ("text_activation", c.c_char_p),
+                    ("pooling", c.c_char_p),
+                    ("pad_id", c.c_int),
+                ]
 
 
 PROTOTYPES = {

@@ -97,7 +97,8 @@ def clip_merges(n):
 
 def vocabulary(merges):
     letters = list(bytes_to_unicode().values())
-    words = letters + [c + "</w>" for c in letters] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    words = letters + [c + "</w>" for c in letters] + ["".join(m)
+                                                       for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
     return {w: i for i, w in enumerate(words)}
 
 
@@ -119,12 +120,19 @@ def write_tokenizer(out, n_merges, form):
 # ---- OpenCLIP's and OpenAI's layout --------------------------------------------------------------
 
 TINY_TEXT = {"context_length": 16, "vocab_size": 512 + TINY + 2, "width": 32, "heads": 2, "layers": 2}
-TINY_VIT = {"embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 2, "width": 40, "head_width": 20, "patch_size": 8},
-            "text_cfg": TINY_TEXT | {"mlp_ratio": 9.0}}  # more than 256: in real models sums are longer than a block of a matrix product
-TINY_RESNET = {"embed_dim": 40, "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 6, "patch_size": None},
-               "text_cfg": TINY_TEXT}
-TINY_OPENAI = {"embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file cannot say it
-               "text_cfg": TINY_TEXT | {"width": 64, "heads": 1, "layers": 1}}
+TINY_VIT = {
+    "embed_dim": 40, "vision_cfg": {"image_size": 32, "layers": 2, "width": 40, "head_width": 20, "patch_size": 8},
+    "text_cfg": TINY_TEXT | {"mlp_ratio": 9.0}
+}  # more than 256: sums of real models are longer than a block of a matrix product
+TINY_RESNET = {
+    "embed_dim": 40, "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 6, "patch_size": None},
+    "text_cfg": TINY_TEXT
+}
+TINY_OPENAI = {
+    "embed_dim": 40,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file can't say
+    "text_cfg": TINY_TEXT | {"width": 64, "heads": 1, "layers": 1}
+}
 TINY_EOS = 512 + TINY + 1  # the end token
 
 
@@ -185,7 +193,9 @@ def longclip(out, cfg, seed, merges):
 
 # ---- Hugging Face's layout -----------------------------------------------------------------------
 
-HF_B32 = {"text_config": {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}, "vision_config": {}, "projection_dim": 512}
+HF_B32 = {
+    "text_config": {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}, "vision_config": {}, "projection_dim": 512
+}
 HF_TINY = {
     "text_config": {"vocab_size": 512 + TINY + 2, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
                     "num_attention_heads": 2, "max_position_embeddings": 16, "bos_token_id": 0, "eos_token_id": 2},
@@ -202,17 +212,23 @@ def hf_changed(cfg, both=None, **text):
     return cfg
 
 
-def huggingface(out, cfg, seed, dtype=torch.float32, merges=FULL, tokenizer="vocab", shard="50GB", old_preprocessor=False):
+def huggingface(out, cfg, seed, dtype=torch.float32, merges=FULL, tokenizer="vocab", shard="50GB",
+                old_preprocessor=False):
     model = CLIPModel(CLIPConfig(**copy.deepcopy(cfg))).eval()
     enliven(model, seed)
     model.to(dtype).save_pretrained(out, max_shard_size=shard)
     size = model.config.vision_config.image_size
-    pictures = {"do_center_crop": True, "do_normalize": True, "do_resize": True, "image_mean": OPENAI_MEAN, "image_std": OPENAI_STD, "resample": 3}
-    if old_preprocessor:  # as in openai/clip-vit-base-patch32
+    pictures = {
+        "do_center_crop": True, "do_normalize": True, "do_resize": True, "image_mean": OPENAI_MEAN,
+        "image_std": OPENAI_STD, "resample": 3
+    }
+    if old_preprocessor:  # as openai/clip-vit-base-patch32 has it
         pictures |= {"crop_size": size, "feature_extractor_type": "CLIPFeatureExtractor", "size": size}
     else:
-        pictures |= {"crop_size": {"height": size, "width": size}, "do_convert_rgb": True, "do_rescale": True,
-                     "image_processor_type": "CLIPImageProcessor", "rescale_factor": 1 / 255, "size": {"shortest_edge": size}}
+        pictures |= {
+            "crop_size": {"height": size, "width": size}, "do_convert_rgb": True, "do_rescale": True,
+            "image_processor_type": "CLIPImageProcessor", "rescale_factor": 1 / 255, "size": {"shortest_edge": size}
+        }
     (out / "preprocessor_config.json").write_text(json.dumps(pictures, indent=2))
     write_tokenizer(out, merges, tokenizer)
 
@@ -226,24 +242,32 @@ LONGEST = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "res
 CHECKPOINTS = {
     # tiny: every layout, type and switch
     "tiny-vit": lambda out: openclip(out, TINY_VIT, 1, merges=TINY),
-    "tiny-vit-eos": lambda out: openclip(out, changed(TINY_VIT, {"mlp_ratio": 7.3637, "no_ln_pre": True}, {"pool_type": "eos", "eos_id": TINY_EOS}),
-                                         2, f16, TINY),
+    "tiny-vit-eos": lambda out: openclip(
+        out, changed(TINY_VIT, {"mlp_ratio": 7.3637, "no_ln_pre": True}, {"pool_type": "eos", "eos_id": TINY_EOS}), 2,
+        f16, TINY),
     "tiny-vit-quickgelu": lambda out: openclip(out, changed(TINY_VIT, quick_gelu=True), 3, f16, TINY, "bpe", SQUASH),
     "tiny-vit-bf16": lambda out: openclip(out, TINY_VIT, 4, bf16, TINY, "json", LONGEST),
     "tiny-resnet": lambda out: openclip(out, TINY_RESNET, 5, f16, TINY),
-    "tiny-resnet-f32": lambda out: openclip(out, changed(TINY_RESNET, vision={"width": 8, "layers": [2, 1, 2, 2]}), 6, merges=TINY),
+    "tiny-resnet-f32": lambda out: openclip(out, changed(TINY_RESNET, vision={"width": 8, "layers": [2, 1, 2, 2]}), 6,
+                                            merges=TINY),
     "tiny-openai": lambda out: openai(out, TINY_OPENAI, 7, True, TINY),
     "tiny-openai-no-extras": lambda out: openai(out, TINY_OPENAI, 8, False, TINY),
-    "tiny-openai-resnet": lambda out: openai(out, TINY_OPENAI | {"vision_cfg": TINY_RESNET["vision_cfg"] | {"width": 8}}, 9, True, TINY),
-    "tiny-longclip": lambda out: longclip(out, changed(TINY_VIT, {"layers": 1}, {"context_length": 40, "layers": 1}, quick_gelu=True), 13, TINY),
+    "tiny-openai-resnet": lambda out: openai(out, TINY_OPENAI |
+                                             {"vision_cfg": TINY_RESNET["vision_cfg"] | {"width": 8}}, 9, True, TINY),
+    "tiny-longclip": lambda out: longclip(
+        out, changed(TINY_VIT, {"layers": 1}, {"context_length": 40, "layers": 1}, quick_gelu=True), 13, TINY),
     "tiny-hf": lambda out: huggingface(out, HF_TINY, 10, f16, TINY, old_preprocessor=True),
-    "tiny-hf-eos": lambda out: huggingface(out, hf_changed(HF_TINY, {"hidden_act": "gelu"}, eos_token_id=TINY_EOS), 11, bf16, TINY, "json", "100KB"),
+    "tiny-hf-eos": lambda out: huggingface(out, hf_changed(HF_TINY, {"hidden_act": "gelu"}, eos_token_id=TINY_EOS), 11,
+                                           bf16, TINY, "json", "100KB"),
     "tiny-hf-f32": lambda out: huggingface(out, HF_TINY, 12, merges=TINY),
     # full size
-    **{name: (lambda name: lambda out: openclip(out, builtin(name), 20, tokenizer="bpe"))(name)
-       for name in ("ViT-B-32", "ViT-B-32-quickgelu", "ViT-B-16", "ViT-L-14-336", "RN50", "RN101", "RN50x4")},
+    **{
+        name: (lambda name: lambda out: openclip(out, builtin(name), 20, tokenizer="bpe"))(name)
+        for name in ("ViT-B-32", "ViT-B-32-quickgelu", "ViT-B-16", "ViT-L-14-336", "RN50", "RN101", "RN50x4")
+    },
     "hf-B-32": lambda out: huggingface(out, HF_B32, 30, old_preprocessor=True),
-    "hf-B-32-eos": lambda out: huggingface(out, hf_changed(HF_B32, eos_token_id=49407), 31, tokenizer="json", shard="200MB"),
+    "hf-B-32-eos": lambda out: huggingface(out, hf_changed(HF_B32, eos_token_id=49407), 31, tokenizer="json", shard=
+                                           "200MB"),
     "hf-B-32-f16": lambda out: huggingface(out, HF_B32, 32, f16),
     "hf-B-32-bf16": lambda out: huggingface(out, HF_B32, 33, bf16),
     "openai-B-32": lambda out: openai(out, builtin("ViT-B-32"), 34, True),

@@ -15,13 +15,18 @@ import sys
 import tarfile
 from pathlib import Path
 
-KINDS = {"animal": "animals", "fruit": "fruits", "vegetable": "vegetables", "food": "foods", "drink": "drinks", "vehicle": "vehicles",
-         "instrument": "instruments", "flower": "flowers", "clothing": "clothes"}
+KINDS = {
+    "animal": "animals", "fruit": "fruits", "vegetable": "vegetables", "food": "foods", "drink": "drinks",
+    "vehicle": "vehicles", "instrument": "instruments", "flower": "flowers", "clothing": "clothes"
+}
 
 
 def shipped_words(source):
     text = source.read_text()
-    return {name: re.findall(r'"([^"]+)"', body) for name, body in re.findall(r"static const char \*const (\w+)\[\] = \{(.*?)\};", text, re.S)}
+    return {
+        name: re.findall(r'"([^"]+)"', body)
+        for name, body in re.findall(r"static const char \*const (\w+)\[\] = \{(.*?)\};", text, re.S)
+    }
 
 
 def questions(name, words, rng):

@@ -242,7 +242,8 @@ def mojibake_inc():
         line += word + ", "
     lines.append(line)
     order = textwrap.fill(", ".join(CODINGS[1:]), 97, break_on_hyphens=False).replace("\n", "\n * ")
-    return f"""/* Made by tools/make_text_tables.py. The kinds of characters come from ftfy {ftfy.__version__} (Robyn Speer;
+    return f"""/* Made by tools/make_text_tables.py. The kinds of characters come from ftfy {ftfy.__version__} \
+(Robyn Speer;
  * Apache License 2.0), the bytes from Python's codecs. For windows-125x these are ftfy's sloppy
  * variants: a byte without a meaning is the control character of Latin-1, and 0x1A is U+FFFD. */
 enum {{

@@ -45,7 +45,8 @@ TEXTS = [
     "\ucc3d\uac00\uc5d0 \uc788\ub294 \uace0\uc591\uc774",
     "\u0642\u0637\u0629 \u0639\u0644\u0649 \u0627\u0644\u0646\u0627\u0641\u0630\u0629",
     "\u0916\u093f\u0921\u093c\u0915\u0940 \u092a\u0930 \u092c\u093f\u0932\u094d\u0932\u0940",
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 family \U0001f1eb\U0001f1f7 flag \U0001f44d\U0001f3fd thumb \u2764\ufe0f heart",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 family \U0001f1eb\U0001f1f7 flag "
+    "\U0001f44d\U0001f3fd thumb \u2764\ufe0f heart",
     "$ 5 + 7 = 12; a_b-c/d\\e|f ~ `g` ^ {h} [i] <j>",
     "pneumonoultramicroscopicsilicovolcanoconiosis " * 3,
     "x" * 400,
@@ -101,7 +102,8 @@ def compare(name, kind, should, got, labels, limits):
     most = np.abs(a - b).max(axis=1)
     bad = np.flatnonzero(~((cosine >= limits[0]) & (most <= limits[1])))
     for i in bad[:5]:
-        print(f"{name}: {kind} {str(labels[i])[:60]!r}: cosine {cosine[i]:.7f}, largest difference {most[i]:.2g}", file=sys.stderr)
+        print(f"{name}: {kind} {str(labels[i])[:60]!r}: cosine {cosine[i]:.7f}, largest difference {most[i]:.2g}",
+              file=sys.stderr)
     return cosine.min(), most.max(), len(bad) == 0
 
 
@@ -136,7 +138,10 @@ def main():
     a.work.mkdir(parents=True, exist_ok=True)
     names = make_checkpoints.expand(a.name) or [n for n in make_checkpoints.CHECKPOINTS if n not in LEFT_OUT]
     files = pictures(a.work, a.pairs)
-    print(f"{len(files)} pictures, {len(TEXTS)} texts; unit embeddings against PyTorch {references.torch.__version__.split('+')[0]} in f32")
+    print(
+        f"{len(files)} pictures, {len(TEXTS)} texts; unit embeddings against PyTorch "
+        f"{references.torch.__version__.split('+')[0]} in f32"
+    )
     print("\n| model | pictures: least cosine | largest difference | texts: least cosine | largest difference | |")
     print("|---|---|---|---|---|---|", flush=True)
     results = [check(name, a, files) for name in names]

@@ -22,13 +22,15 @@ import numpy as np
 import open_clip
 import torch
 from transformers import AutoTokenizer, CLIPModel, CLIPProcessor
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as Pil  # Pillow's arithmetic, not torchvision's
+# Pillow's arithmetic, not torchvision's
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as Pil
 
 import references
 
 SMALLEST_COSINE, LARGEST_DIFFERENCE = 0.99999, 2e-5
 PICTURES = sorted((Path(__file__).resolve().parent.parent / "models/samples").glob("*.png"))
-TEXTS = ["a photo of a cat", "grinning face", "It's 12 o'clock: RED, green & blue!", "café", "x", "a flag " * 5]  # short, because some contexts are short
+TEXTS = ["a photo of a cat", "grinning face", "It's 12 o'clock: RED, green & blue!", "café", "x",
+         "a flag " * 5]  # short: some contexts are, too
 CLIP_VOCABULARY = 49408
 
 
@@ -59,15 +61,19 @@ def by_transformers(directory):
             raise SystemExit(f"{directory}: {kind}: {loading[kind]}")
     processor = CLIPProcessor.from_pretrained(directory)
     model.eval()
-    pixels = Pil.from_pretrained(directory)([references.on_white(f) for f in PICTURES], return_tensors="pt").pixel_values
+    pixels = Pil.from_pretrained(directory)([references.on_white(f) for f in PICTURES],
+                                            return_tensors="pt").pixel_values
     assert AutoTokenizer.from_pretrained(directory)(TEXTS[0]).input_ids == processor.tokenizer(TEXTS[0]).input_ids
-    ids = processor(text=TEXTS, return_tensors="pt", padding=True, truncation=True, max_length=model.config.text_config.max_position_embeddings)
+    ids = processor(text=TEXTS, return_tensors="pt", padding=True, truncation=True,
+                    max_length=model.config.text_config.max_position_embeddings)
     with torch.no_grad():
         return features(model.get_image_features(pixel_values=pixels)), features(model.get_text_features(**ids))
 
 
 def by_clip(clip, directory, work):
-    run = lambda out, *args: subprocess.run([clip, "embed", "--model", directory, "--background", "white", "-o", out, *args], check=True, stdout=subprocess.DEVNULL)
+    run = lambda out, *args: subprocess.run([
+        clip, "embed", "--model", directory, "--background", "white", "-o", out, *args
+    ], check=True, stdout=subprocess.DEVNULL)
     run(work / "image.npy", *PICTURES)
     run(work / "text.npy", *(f"--text={t}" for t in TEXTS))
     return np.load(work / "image.npy"), np.load(work / "text.npy")
@@ -101,7 +107,8 @@ def check_layout(a, source, layout):
 def check_return(a, source):
     """openclip -> hf -> openclip, and f16 -> f32 -> f16."""
     same = True
-    for first, second in ((["--to", "openclip"], ["--to", "hf"]), (["--to", "hf", "--dtype", "f16"], ["--to", "openclip", "--dtype", "f32"])):
+    for first, second in ((["--to", "openclip"], ["--to", "hf"]), (["--to", "hf", "--dtype",
+                                                                    "f16"], ["--to", "openclip", "--dtype", "f32"])):
         steps = [a.work / n for n in ("step1", "step2", "step3")]
         for step, args in zip(steps, (first, second, first)):
             done = convert(a.clip, source if step is steps[0] else steps[steps.index(step) - 1], step, *args)

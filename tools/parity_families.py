@@ -28,6 +28,10 @@ LAYERS = 3
 HALF = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
 
 
+def is_embedding(name):
+    return any(s in name for s in ("embed", "latent", "probe", "cls")) and "proj" not in name and "patch" not in name
+
+
 @torch.no_grad()
 def enliven(model, seed):
     """As in make_checkpoints.py, for towers of any kind."""
@@ -35,7 +39,7 @@ def enliven(model, seed):
     for name, p in model.named_parameters():
         if "logit" in name:
             p.fill_(-9.5 if "bias" in name else 4.2)
-        elif p.ndim >= 2 and any(s in name for s in ("embed", "latent", "probe", "cls")) and "proj" not in name and "patch" not in name:
+        elif p.ndim >= 2 and is_embedding(name):
             p.copy_(torch.randn(p.shape, generator=g) * 0.4)
         elif p.ndim >= 2:
             fan_in = p.shape[0] if name in ("text_projection", "visual.proj", "text.text_projection") else p[0].numel()
@@ -92,7 +96,8 @@ def siglip(out):
     model = enliven(SiglipModel(config).eval(), 7)
     model.save_pretrained(out)
     return Peer(model, 224, 64, VOCABULARY, 1, 1,
-                lambda x: model.get_image_features(x).pooler_output, lambda t: model.get_text_features(t).pooler_output)
+                lambda x: model.get_image_features(x).pooler_output,
+                lambda t: model.get_text_features(t).pooler_output)
 
 
 HUGGING_FACE = {"siglip": siglip}
@@ -113,7 +118,8 @@ def compare(lib, name, out):
     ctx = model.context()
     ours = ctx.encode_pixels(np.ascontiguousarray(pixels.numpy()))
     theirs = ctx.encode_tokens([np.array(r) for r in rows])
-    return (ours * images).sum(1).min(), (theirs * texts).sum(1).min(), abs(ours - images).max(), abs(theirs - texts).max()
+    return ((ours * images).sum(1).min(), (theirs * texts).sum(1).min(),
+            abs(ours - images).max(), abs(theirs - texts).max())
 
 
 def main():
@@ -132,7 +138,8 @@ def main():
         try:
             image, text, image_error, text_error = compare(lib, name, out)
             fits = image >= 0.9999 and text >= 0.9999
-            print(f"{name:40} {'yes' if fits else 'NO':4} pictures {image:.7f} ({image_error:.1e}) texts {text:.7f} ({text_error:.1e})", flush=True)
+            print(f"{name:40} {'yes' if fits else 'NO':4} pictures {image:.7f} ({image_error:.1e})"
+                  f" texts {text:.7f} ({text_error:.1e})", flush=True)
             good += fits
         except Exception as e:
             print(f"{name:40} NO   {type(e).__name__}: {str(e)[:200]}", flush=True)

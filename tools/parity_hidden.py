@@ -24,26 +24,30 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import (CLIPImageProcessorPil, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionConfig,
-                          CLIPVisionModelWithProjection)
+from transformers import (CLIPImageProcessorPil, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection,
+                          CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection)
 
 import make_checkpoints
 
 LARGEST = 1e-4
 SAMPLES = Path(__file__).resolve().parent.parent / "models/samples"
-TEXTS = ["", "a photo of an astronaut riding a horse on mars", "hello! world", "it's 7 o'clock, (don't) worry", "word " * 100]
+TEXTS = [
+    "", "a photo of an astronaut riding a horse on mars", "hello! world", "it's 7 o'clock, (don't) worry", "word " * 100
+]
 
 TEXT_L = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, projection_dim=768)
-TEXT_G = dict(hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20, projection_dim=1280, hidden_act="gelu")
-VISION_L = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, image_size=224, patch_size=14,
-                projection_dim=768)
+TEXT_G = dict(hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20,
+              projection_dim=1280, hidden_act="gelu")
+VISION_L = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, image_size=224,
+                patch_size=14, projection_dim=768)
 
 
 def save_tokenizer(out, pad):
     out.mkdir()
     make_checkpoints.write_tokenizer(out, make_checkpoints.FULL, "vocab")
     (out / "special_tokens_map.json").write_text(json.dumps({"pad_token": pad}))
-    (out / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad, "model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}))
+    (out / "tokenizer_config.json").write_text(
+        json.dumps({"pad_token": pad, "model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}))
 
 
 @torch.inference_mode()
@@ -54,13 +58,20 @@ def text(work, kind, config, number, pad, single):
     encoder, tokenizer = work / f"text_encoder{number}", work / f"tokenizer{number}"
     model.save_pretrained(encoder, max_shard_size="50GB")
     save_tokenizer(tokenizer, pad)
-    ids = CLIPTokenizer.from_pretrained(tokenizer)(TEXTS, padding="max_length", truncation=True, max_length=77, return_tensors="pt").input_ids
+    ids = CLIPTokenizer.from_pretrained(tokenizer)(TEXTS, padding="max_length", truncation=True, max_length=77,
+                                                   return_tensors="pt").input_ids
     out = model(ids, output_hidden_states=True)
     want = states(out.hidden_states, out.last_hidden_state)
     want |= {"projected": out.text_embeds} if kind is CLIPTextModelWithProjection else {"pooled": out.pooler_output}
     if single:  # among tensors of other parts
-        state = {f"cond_stage_model.transformer.text_model.{k}": v for k, v in load_file(encoder / "model.safetensors").items()}
-        state |= {"model.diffusion_model.out.2.weight": torch.zeros(4, 320, 3, 3), "first_stage_model.decoder.conv_in.bias": torch.zeros(512)}
+        state = {
+            f"cond_stage_model.transformer.text_model.{k}": v
+            for k, v in load_file(encoder / "model.safetensors").items()
+        }
+        state |= {
+            "model.diffusion_model.out.2.weight": torch.zeros(4, 320, 3, 3),
+            "first_stage_model.decoder.conv_in.bias": torch.zeros(512)
+        }
         shutil.rmtree(encoder)
         encoder = work / "sd.safetensors"
         save_file(state, encoder)
@@ -73,13 +84,18 @@ def vision(work):
     make_checkpoints.enliven(model, 51)
     out = work / "vision"
     model.save_pretrained(out, max_shard_size="50GB")
-    (out / "preprocessor_config.json").write_text(json.dumps({
-        "crop_size": 224, "do_center_crop": True, "do_normalize": True, "do_resize": True, "image_mean": make_checkpoints.OPENAI_MEAN,
-        "image_std": make_checkpoints.OPENAI_STD, "resample": 3, "feature_extractor_type": "CLIPFeatureExtractor", "size": 224}))
+    (out / "preprocessor_config.json").write_text(
+        json.dumps({
+            "crop_size": 224, "do_center_crop": True, "do_normalize": True, "do_resize": True,
+            "image_mean": make_checkpoints.OPENAI_MEAN, "image_std": make_checkpoints.OPENAI_STD, "resample": 3,
+            "feature_extractor_type": "CLIPFeatureExtractor", "size": 224
+        }))
     files = sorted(SAMPLES.glob("*.png"))[:3]
     pixels = CLIPImageProcessorPil.from_pretrained(out)([Image.open(f).convert("RGB") for f in files]).pixel_values
     got = model.vision_model(torch.from_numpy(np.stack(pixels)), output_hidden_states=True)
-    want = states(got.hidden_states, got.last_hidden_state) | {"pooled": got.pooler_output, "projected": model.visual_projection(got.pooler_output)}
+    want = states(got.hidden_states, got.last_hidden_state) | {
+        "pooled": got.pooler_output, "projected": model.visual_projection(got.pooler_output)
+    }
     return out, list(map(str, files)), numpy(want)
 
 
@@ -94,8 +110,10 @@ def numpy(want):
 
 
 def command(clip, path, inputs, what, out):
-    options = {"pooled": ["--pooled"], "projected": ["--projected"], "last": ["--tokens"]}.get(what, ["--tokens", "--layer", str(what), "--final-norm", "off"])
-    subprocess.run([clip, "embed", "--model", path, "-o", out, *options, *inputs], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    options = {"pooled": ["--pooled"], "projected": ["--projected"], "last": ["--tokens"]}.get(
+        what, ["--tokens", "--layer", str(what), "--final-norm", "off"])
+    subprocess.run([clip, "embed", "--model", path, "-o", out, *options, *inputs], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     return np.load(out)
 
 
@@ -117,7 +135,9 @@ def check(clip, work, name):
         for what, should in want.items():
             got = command(clip, path, inputs, what, folder / "out.npy")
             share = np.abs(got - should).max() / np.abs(should).max() if got.shape == should.shape else float("inf")
-            print(f"| {name} | {what} | {'x'.join(map(str, should.shape))} | {np.abs(should).max():.3g} | {share:.1e} |", flush=True)
+            print(
+                f"| {name} | {what} | {'x'.join(map(str, should.shape))} | {np.abs(should).max():.3g} | {share:.1e} |",
+                flush=True)
             passed &= bool(share <= LARGEST)
         return passed
     finally:

@@ -34,7 +34,8 @@ MODES = {0: "shortest", 1: "longest", 2: "squash"}
 
 class Probe:
     def __init__(self, build):
-        self.p = subprocess.Popen([os.path.join(build, "tests/image/image_probe")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.p = subprocess.Popen([os.path.join(build, "tests/image/image_probe")], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
 
     def ask(self, line, data=b""):
         self.p.stdin.write(line.encode() + b"\n" + data)
@@ -52,7 +53,8 @@ class Probe:
 
     def preprocess(self, size, mode, filter_, flavour, fill, a, mean, std):
         numbers = " ".join(repr(float(v)) for v in (*mean, *std))
-        self.ask(f"preprocess {size} {mode} {filter_} {flavour} {fill} {a.shape[1]} {a.shape[0]} {numbers}", a.tobytes())
+        self.ask(f"preprocess {size} {mode} {filter_} {flavour} {fill} {a.shape[1]} {a.shape[0]} {numbers}",
+                 a.tobytes())
         return np.frombuffer(self.bytes(12 * size * size), np.float32).reshape(3, size, size)
 
     def decode(self, path, background=-1, most=178956970):
@@ -115,12 +117,14 @@ def peers(size, mode, filter_, fill, mean, std):
     yield 0, lambda im: t(im).numpy()
     if mode != 1:
         p = CLIPImageProcessorPil(size={"shortest_edge": size} if mode == 0 else {"height": size, "width": size},
-                                  crop_size={"height": size, "width": size}, resample=FILTERS[filter_], image_mean=mean, image_std=std)
+                                  crop_size={"height": size,
+                                             "width": size}, resample=FILTERS[filter_], image_mean=mean, image_std=std)
         yield 1, lambda im: np.asarray(p(im, return_tensors="np")["pixel_values"][0])
 
 
 def check_preprocess(probe, n, rng, np_rng):
-    stats = [((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))]
+    stats = [((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+             ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))]
     bad = total = 0
     for i in range(n):
         size, mode, filter_ = rng.choice([7, 64, 65, 224, 225, 336]), rng.randrange(3), rng.randrange(2)
@@ -137,15 +141,18 @@ def check_preprocess(probe, n, rng, np_rng):
             if want.shape != got.shape or not np.array_equal(got, want):
                 bad += 1
                 d = np.abs(got - want).max() if want.shape == got.shape else "shape"
-                print(f"preprocess {('OpenCLIP', 'Hugging Face')[flavour]} {MODES[mode]} {FILTERS[filter_].name} {w}x{h} to {size}: largest difference {d}")
+                print(
+                    f"preprocess {('OpenCLIP', 'Hugging Face')[flavour]} {MODES[mode]} {FILTERS[filter_].name} "
+                    f"{w}x{h} to {size}: largest difference {d}"
+                )
     print(f"preprocess: {total} random pictures and recipes: {bad} differ in any bit")
     return bad
 
 
 def encodings(rng):
-    """(name, extension, PIL mode, how to save) of the formats that Pillow writes and this reads,
-    with random options."""
-    yield "jpeg", "jpg", "RGB", dict(quality=rng.randrange(1, 101), subsampling=rng.randrange(3), progressive=rng.random() < .5)
+    """(name, extension, PIL mode, how to save) of what Pillow can write and this reads, with random options."""
+    yield "jpeg", "jpg", "RGB", dict(quality=rng.randrange(1, 101), subsampling=rng.randrange(3),
+                                     progressive=rng.random() < .5)
     yield "jpeg grey", "jpg", "L", dict(quality=rng.randrange(1, 101))
     yield "jpeg cmyk", "jpg", "CMYK", dict(quality=rng.randrange(1, 101), progressive=rng.random() < .5)
     for mode in ("RGB", "L", "1", "P", "RGBA", "LA"):
@@ -172,7 +179,8 @@ def encodings(rng):
 
 
 def pillow(path, background):
-    im = Image.open(io.BytesIO(open(path, "rb").read()))  # given a path, Pillow maps uncompressed TIFFs and forgets to rotate them
+    im = Image.open(io.BytesIO(open(path,
+                                    "rb").read()))  # by path, Pillow maps uncompressed TIFFs and forgets to turn them
     im = ImageOps.exif_transpose(im)
     if background < 0:
         return np.asarray(im.convert("RGB"))
@@ -200,7 +208,10 @@ def compare(probe, path, name, background=-1):
     if np.array_equal(got, want):
         return 0
     d = np.abs(got.astype(int) - want)
-    print(f"decode {name} background {background}: {np.count_nonzero(d)} of {d.size} bytes differ, by {d.max()} at most, {d.mean():.4f} in the mean")
+    print(
+        f"decode {name} background {background}: {np.count_nonzero(d)} of {d.size} bytes differ, by {d.max()} at "
+        f"most, {d.mean():.4f} in the mean"
+    )
     return 1
 
 
@@ -259,23 +270,30 @@ def photo(w, h, np_rng):
     for s in (4, 16, 64, 256, 1024):
         small = np_rng.normal(0, 1, (max(2, h // s + 1), max(2, w // s + 1), 3)).astype(np.float32)
         for c in range(3):
-            a[:, :, c] += np.asarray(Image.fromarray(small[:, :, c]).resize((w, h), Image.Resampling.BICUBIC)) * s ** 0.5
+            a[:, :, c] += np.asarray(Image.fromarray(small[:, :, c]).resize((w, h), Image.Resampling.BICUBIC)) * s**0.5
     return Image.fromarray(np.clip(128 + a * 4, 0, 255).astype(np.uint8))
 
 
 def timings(probe, np_rng, folder):
     print("milliseconds (median)                 ours  generic   Pillow   ratio")
-    for w, h, W, H, f in ((4000, 3000, 298, 224, 1), (4000, 3000, 298, 224, 0), (640, 480, 298, 224, 1), (4000, 3000, 2000, 1500, 1), (64, 64, 224, 224, 1)):
+    for w, h, W, H, f in ((4000, 3000, 298, 224, 1), (4000, 3000, 298, 224, 0), (640, 480, 298, 224, 1),
+                          (4000, 3000, 2000, 1500, 1), (64, 64, 224, 224, 1)):
         n = 15 if w > 1000 else 100
         im = Image.fromarray(np_rng.integers(0, 256, (h, w, 3), dtype=np.uint8))
         ours = probe.time(f"resize best {f} {w} {h} {W} {H} {n}")
         generic = probe.time(f"resize generic {f} {w} {h} {W} {H} {n}")
         pil = median_ms(lambda: im.resize((W, H), FILTERS[f]), n)
-        print(f"{FILTERS[f].name.lower():8} {w:4}x{h:<4} to {W:4}x{H:<4}     {ours:8.3f} {generic:8.3f} {pil:8.3f} {pil / ours:7.1f}")
+        print(
+            f"{FILTERS[f].name.lower():8} {w:4}x{h:<4} to {W:4}x{H:<4}     {ours:8.3f} {generic:8.3f} {pil:8.3f} "
+            f"{pil / ours:7.1f}"
+        )
     im = photo(4000, 3000, np_rng)
-    for name, ext, save in (("jpeg 4:2:0", "jpg", dict(quality=90)), ("jpeg progressive", "jpg", dict(quality=90, progressive=True)),
-                            ("jpeg turned", "jpg", dict(quality=90, exif=turned(6))), ("png", "png", {}), ("webp", "webp", dict(quality=80)),
-                            ("bmp", "bmp", {}), ("pnm", "ppm", {}), ("tiff lzw", "tif", dict(compression="tiff_lzw")), ("avif", "avif", {})):
+    for name, ext, save in (("jpeg 4:2:0", "jpg",
+                             dict(quality=90)), ("jpeg progressive", "jpg", dict(
+                                 quality=90, progressive=True)), ("jpeg turned", "jpg", dict(
+                                     quality=90, exif=turned(6))), ("png", "png", {}),
+                            ("webp", "webp", dict(quality=80)), ("bmp", "bmp", {}), ("pnm", "ppm", {}),
+                            ("tiff lzw", "tif", dict(compression="tiff_lzw")), ("avif", "avif", {})):
         path = os.path.join(folder, "t." + ext)
         im.save(path, **save)
         data = open(path, "rb").read()

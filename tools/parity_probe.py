@@ -34,7 +34,9 @@ def read(table):
 
 
 def probe(*options):
-    return json.loads(subprocess.check_output([clip, "probe", "--model", model, train, "--test-data", test, "--caption-key", column, "--json", *options]))
+    return json.loads(
+        subprocess.check_output(
+            [clip, "probe", "--model", model, train, "--test-data", test, "--caption-key", column, "--json", *options]))
 
 
 def fit(x, y, l2):
@@ -48,7 +50,10 @@ for l2 in (ours["l2"], 1.0):
     o = probe("--l2", repr(l2))
     start = time.time()
     score = fit(x, y, l2).score(xt, yt)
-    print(f"l2 {l2:<8.3g} clip {100 * o['top1']:6.2f} % in {o['seconds']:6.2f} s   scikit-learn {100 * score:6.2f} % in {time.time() - start:6.2f} s")
+    print(
+        f"l2 {l2:<8.3g} clip {100 * o['top1']:6.2f} % in {o['seconds']:6.2f} s   scikit-learn {100 * score:6.2f} "
+        f"% in {time.time() - start:6.2f} s"
+    )
 
 start, seen, held = time.time(), {}, np.arange(len(y)) % 5 == 3
 a = lambda at: seen.setdefault(at, fit(x[~held], y[~held], 10 ** (at / 8)).score(x[held], y[held]))

@@ -152,15 +152,20 @@ CAUSES = (clipped_grey, lab, chroma, deep, range_twice, other_item, overrun)
 
 def unread_format(f, got):
     """A format that is not read here"""
-    return f.format if re.search("not a picture of a known format|this is .*; this build reads|PNM: ", got) and f.format not in (
-        "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF") else None
+    return f.format if re.search("not a picture of a known format|this is .*; this build reads|PNM: ",
+                                 got) and f.format not in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF",
+                                                           "AVIF") else None
 
 
 def ours_alone(f, got):
     """Read here, refused by Pillow"""
-    reasons = (("MAX_TEXT_CHUNK", "texts of a PNG are not unpacked beyond a limit, and are no fault of it"), ("decoder error", "Pillow's libtiff lacks the compression, or is stricter"),
-               ("broken data stream", "JPEG 2000 that OpenJPEG decodes without a fault"), ("Truncated File Read", "a fault behind the last pixel"), ("APNG contains frame sequence errors", "of an APNG the default picture is read"),
-               ("Unsupported BMP bitfields", "BMP of any masks"), ("invalid palette size", "BMP with a palette of more colours than can be used"),
+    reasons = (("MAX_TEXT_CHUNK", "texts of a PNG are not unpacked beyond a limit, and are no fault of it"),
+               ("decoder error", "Pillow's libtiff lacks the compression, or is stricter"),
+               ("broken data stream", "JPEG 2000 that OpenJPEG decodes without a fault"),
+               ("Truncated File Read", "a fault behind the last pixel"), ("APNG contains frame sequence errors",
+                                                                          "of an APNG the default picture is read"),
+               ("Unsupported BMP bitfields",
+                "BMP of any masks"), ("invalid palette size", "BMP with a palette of more colours than can be used"),
                ("cannot identify image file", "Pillow demands more of the header"))
     return next((why for key, why in reasons if key in f.fault), None)
 
@@ -171,7 +176,8 @@ def main():
     p.add_argument("folders", nargs="+")
     p.add_argument("--list", action="store_true", help="print every file that is not identical")
     a = p.parse_args()
-    probe, counts, causes, unexplained, slowest = Probe(a.build), collections.Counter(), collections.defaultdict(list), [], (0, "")
+    probe, counts, causes, unexplained, slowest = Probe(
+        a.build), collections.Counter(), collections.defaultdict(list), [], (0, "")
     paths = sorted(os.path.join(root, n) for folder in a.folders for root, _, names in os.walk(folder) for n in names)
     for path in paths:
         f = File(path)
@@ -182,7 +188,8 @@ def main():
         if refused:
             got = got.replace(path, "")
         if f.fault or refused:
-            kind = "refused by both" if f.fault and refused else "read here, refused by Pillow" if f.fault else "refused here, read by Pillow"
+            kind = ("refused by both" if f.fault and refused else
+                    "read here, refused by Pillow" if f.fault else "refused here, read by Pillow")
             why = "" if f.fault and refused else ours_alone(f, got) if f.fault else unread_format(f, got)
         else:
             d = distance(got, f.want)
@@ -190,7 +197,8 @@ def main():
             why = "" if d <= ROUNDING else next((c.__doc__ for c in CAUSES if c(f, got)), None)
         counts[kind] += 1
         if why is None:
-            unexplained.append((kind, path, got if refused else f.fault or f"{f.format} {f.mode} by {distance(got, f.want)}"))
+            unexplained.append(
+                (kind, path, got if refused else f.fault or f"{f.format} {f.mode} by {distance(got, f.want)}"))
         elif why:
             causes[kind, why].append(path)
         if a.list and kind != "identical":

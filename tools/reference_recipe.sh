@@ -13,7 +13,8 @@ else
     "$CLIP" train --train-data "$reference/pairs/train-{000..002}.tar" --output "$output" \
         --model "$reference/emoji-clip/open_clip_config.json" --tokenizer-vocab 4096 \
         --batch-size 256 --epochs 24 --lr 1e-3 --warmup 200 --wd 0.2 --grad-clip-norm 1 \
-        --aug-cfg '{"affine": {"zoom": [0.6, 1.05], "aspect": 0.1, "shift": 0.15}, "contrast": 0.2, "channel_shift": 0.05}'
+        --aug-cfg '{"affine": {"zoom": [0.6, 1.05], "aspect": 0.1, "shift": 0.15},
+                    "contrast": 0.2, "channel_shift": 0.05}'
 fi
 awk '{
         if (match($0, /"train\/batch_time":[0-9.]+/)) {

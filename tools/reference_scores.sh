@@ -8,15 +8,16 @@ set -eu
 reference=$1 model=${2:-$1/emoji-clip} clip=${CLIP:-$(dirname "$0")/../build/cli/clip}
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 
-# Labels of style_val: the distinct first captions of the emoji (not the clip art) in the training
-# split.
-awk -F'\t' '$3 == "train" && $1 !~ /^openclipart/ {split($2, c, "|"); if (!seen[c[1]]++) print c[1]}' "$reference/pairs.tsv" >"$T/style"
+# Labels of style_val: the distinct first captions of the emoji (not the clip art) that were trained on.
+awk -F'\t' '$3 == "train" && $1 !~ /^openclipart/ {split($2, c, "|"); if (!seen[c[1]]++) print c[1]}' \
+    "$reference/pairs.tsv" >"$T/style"
 
 # score SPLIT OPTION...
 score() {
     split=$1
     shift
-    "$clip" eval zeroshot "$reference/pairs/$split.tar" --model "$model" --precision "${PRECISION:-f32}" --json "$@" >"$T/$split.json"
+    "$clip" eval zeroshot "$reference/pairs/$split.tar" --model "$model" --precision "${PRECISION:-f32}" --json "$@" \
+        >"$T/$split.json"
 }
 score style_val --labels "$T/style"
 score concept_val

@@ -113,7 +113,8 @@ def simple_tokenizer(directory, context_length):
 
 def retrained(tokenizer, merges):
     letters = list(tokenizer.byte_encoder.values())
-    words = letters + [c + "</w>" for c in letters] + ["".join(m) for m in merges] + ["<start_of_text>", "<end_of_text>"]
+    words = letters + [c + "</w>" for c in letters] + ["".join(m)
+                                                       for m in merges] + ["<start_of_text>", "<end_of_text>"]
     tokenizer.encoder = {w: i for i, w in enumerate(words)}
     tokenizer.bpe_ranks = {m: i for i, m in enumerate(merges)}
     tokenizer.sot_token_id, tokenizer.eot_token_id = len(words) - 2, len(words) - 1
@@ -129,8 +130,10 @@ def load_openai(directory):
     """A bare file: sizes come from its shapes. QuickGELU if OpenAI's extra tensors are there."""
     state = load_file(directory / "model.safetensors")
     quick = any(k in state for k in OPENAI_EXTRAS)
-    model = open_clip.model.build_model_from_openai_state_dict(dict(state), quick_gelu=quick, cast_dtype=torch.float32).float()
-    preprocess = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=model.visual.image_size), is_train=False)
+    model = open_clip.model.build_model_from_openai_state_dict(dict(state), quick_gelu=quick,
+                                                               cast_dtype=torch.float32).float()
+    preprocess = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=model.visual.image_size),
+                                                        is_train=False)
     return OpenClip(model, preprocess, simple_tokenizer(directory, model.context_length))
 
 
@@ -142,16 +145,19 @@ def load_longclip(directory, state, prefix):
     n = len(state["positional_embedding"])
     mask1, mask2 = torch.zeros(n, 1), torch.zeros(n, 1)
     mask1[:20], mask2[20:] = 1, 1
-    state["positional_embedding"] = state["positional_embedding"] * mask1 + state.pop("positional_embedding_res") * mask2
+    state[
+        "positional_embedding"] = state["positional_embedding"] * mask1 + state.pop("positional_embedding_res") * mask2
     model = open_clip.CLIP(**config)
     model.load_state_dict(state)
-    preprocess = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=model.visual.image_size), is_train=False)
+    preprocess = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=model.visual.image_size),
+                                                        is_train=False)
     return OpenClip(model, preprocess, simple_tokenizer(directory, model.context_length))
 
 
 def load_huggingface(directory):
     model = CLIPModel.from_pretrained(directory, dtype=torch.float32)
-    return HuggingFace(model, CLIPImageProcessorPil.from_pretrained(directory), CLIPTokenizer.from_pretrained(directory))
+    return HuggingFace(model, CLIPImageProcessorPil.from_pretrained(directory),
+                       CLIPTokenizer.from_pretrained(directory))
 
 
 def load(directory):
@@ -160,7 +166,8 @@ def load(directory):
     transformers.logging.disable_progress_bar()
     if (directory / "open_clip_config.json").exists():
         state = load_file(directory / "open_clip_model.safetensors")
-        prefix = next((k.removesuffix("positional_embedding_res") for k in state if k.endswith("positional_embedding_res")), None)
+        prefix = next(
+            (k.removesuffix("positional_embedding_res") for k in state if k.endswith("positional_embedding_res")), None)
         if prefix is not None:
             return load_longclip(directory, state, prefix)
         return load_openclip(directory)

@@ -9,7 +9,8 @@
 # And the index keeps f16.
 # usage: [CLIP=build/cli/clip] tools/search_scores.sh REFERENCE_DIRECTORY [MODEL]
 set -eu
-reference=$(realpath "$1") model=${2:-$reference/emoji-clip} clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")
+reference=$(realpath "$1") model=${2:-$reference/emoji-clip}
+clip=$(realpath "${CLIP:-$(dirname "$0")/../build/cli/clip}")
 T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 export CLIP_INDEX="$T/index"
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Install the Debian packages that building and testing need. Says which ones it installs. Does
-# nothing if all are there.
-# usage: tools/setup.sh [build|test]      test: also the packages that only the tests need
+# Install the Debian packages that building and testing need and this machine lacks. Says what it does;
+# does nothing if all are there.
+# usage: tools/setup.sh [build|test]      test: also what only the tests need
 set -eu
 
-needed="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libcjson-dev libutf8proc-dev zlib1g-dev
- libarchive-dev libsqlite3-dev libxxhash-dev"
-# more picture formats; the build leaves out those that are missing
+needed="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libcjson-dev libutf8proc-dev
+zlib1g-dev  libarchive-dev libsqlite3-dev libxxhash-dev"
+# more pictures; the build does without those that are not there
 formats="libwebp-dev libtiff-dev libgif-dev libheif-dev libraw-dev libjxl-dev libopenjp2-7-dev"
 tests="clang libclang-rt-dev libcmocka-dev"
 drawings="librsvg2-dev" # for SVG: with its dependencies as large as everything else
@@ -15,7 +15,8 @@ if [ "${1:-build}" = test ]; then
 fi
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
-    echo "setup: not a Debian machine. Needed are these packages or similar ones:" $needed "For more picture formats:" $formats >&2
+    echo "setup: not a Debian machine. Needed are these packages or their like:" $needed "For more picture formats:" \
+        $formats >&2
     exit 0
 fi
 
@@ -55,7 +56,8 @@ for p in $may; do
     apt-cache show "$p" >/dev/null 2>&1 && all="$all $p" || echo "setup: this Debian has no $p: left out" >&2
 done
 # From Debian 13 on, the decoder for HEIC is a package of its own.
-case $all in *libheif-dev*) apt-cache show libheif-plugin-libde265 >/dev/null 2>&1 && all="$all libheif-plugin-libde265" ;; esac
+case $all in *libheif-dev*) apt-cache show libheif-plugin-libde265 >/dev/null 2>&1 &&
+    all="$all libheif-plugin-libde265" ;; esac
 [ -n "$all" ] || exit 0
 echo "setup: installing$all" >&2
 quietly $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $all

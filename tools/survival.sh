@@ -10,13 +10,15 @@ T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
 cd "$T" || exit 1
 
 cat >tiny.json <<'END'
-{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
+{"model_cfg": {"embed_dim": 32,
+               "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 64, "heads": 2, "layers": 2}}}
 END
 
 now() { date +%s.%N; }
 begin() { # in a process of its own
-    exec "$clip" train --train-data "$root/models/samples/samples.tsv" --val-data "$root/models/samples/samples.tsv" --output "$1" \
+    exec "$clip" train --train-data "$root/models/samples/samples.tsv" --val-data "$root/models/samples/samples.tsv" \
+        --output "$1" \
         --model tiny.json --tokenizer-vocab 560 --batch-size 8 --epochs 2 --save-every 1 --lr 1e-3
 }
 # without the times
@@ -46,7 +48,8 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
     if [ -e run/run.json ]; then "$clip" train --resume run >log 2>&1 & else begin run >log 2>&1 & fi
     pid=$!
     if [ $landed -lt "$kills" ]; then
-        sleep "$(awk -v s="$seed" -v n=$draw -v t="$seconds" 'BEGIN { srand(s * 1000 + n); rand(); print t * 0.6 * rand() }')"
+        sleep "$(awk -v s="$seed" -v n=$draw -v t="$seconds" \
+            'BEGIN { srand(s * 1000 + n); rand(); print t * 0.6 * rand() }')"
         kill -9 $pid 2>/dev/null
     fi
     wait $pid 2>/dev/null

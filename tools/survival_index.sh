@@ -43,11 +43,14 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
     # while kills remain, each attempt gets a random share of the time of a whole run
     draw=$((draw + 1))
     before=0
-    if [ -e run/catalogue.db ] && "$clip" index --index run --stats --json >stats.json 2>log; then before=$(value pictures stats.json); fi
+    if [ -e run/catalogue.db ] && "$clip" index --index run --stats --json >stats.json 2>log; then
+        before=$(value pictures stats.json)
+    fi
     (fill run) >run.json 2>log &
     pid=$!
     if [ $landed -lt "$kills" ]; then
-        sleep "$(awk -v s="$seed" -v n=$draw -v t="$seconds" 'BEGIN { srand(s * 1000 + n); rand(); print t * 0.6 * rand() }')"
+        sleep "$(awk -v s="$seed" -v n=$draw -v t="$seconds" \
+            'BEGIN { srand(s * 1000 + n); rand(); print t * 0.6 * rand() }')"
         kill -9 $pid 2>/dev/null
     fi
     wait $pid 2>/dev/null
@@ -57,9 +60,11 @@ while [ $landed -lt "$kills" ] || [ -e run ]; do
         "$same" whole run || differ 'the indexes differ'
         "$clip" index --index run --verify >/dev/null 2>log || differ 'the index is damaged'
         "$clip" index --index run --stats --json >stats.json
-        # a committed item that was embedded again would have left a gap among the rows
-        [ "$(value embedded run.json)" = $((pictures - before)) ] || differ "$(value embedded run.json) embedded in the end, $before were there"
-        [ "$(value rows stats.json)" = $((2 * pictures)) ] || differ "$(value rows stats.json) rows for $((2 * pictures)) items"
+        # nothing that had been committed was embedded again: it would have left a gap among the rows
+        [ "$(value embedded run.json)" = $((pictures - before)) ] ||
+            differ "$(value embedded run.json) embedded in the end, $before were there"
+        [ "$(value rows stats.json)" = $((2 * pictures)) ] ||
+            differ "$(value rows stats.json) rows for $((2 * pictures)) items"
         runs=$((runs + 1))
         rm -rf run ;;
     137) landed=$((landed + 1)) ;;

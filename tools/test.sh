@@ -12,8 +12,9 @@ build_and_test() {
     dir=$1 cc=$2
     shift 2
     echo "== $dir: $cc $*"
-    command -v ccache >/dev/null && cc="ccache $cc" # meson uses ccache by itself only if no compiler is named
-    [ -f "$dir/build.ninja" ] || CC="$cc" meson setup "$dir" "$@" >"$log.setup" 2>&1 || { cat "$log.setup"; status=1; return; }
+    command -v ccache >/dev/null && cc="ccache $cc" # meson looks for it only where no compiler is named
+    [ -f "$dir/build.ninja" ] || CC="$cc" meson setup "$dir" "$@" >"$log.setup" 2>&1 ||
+        { cat "$log.setup"; status=1; return; }
     ninja -C "$dir" --quiet || { status=1; return; }
     {
         meson test -C "$dir" --no-rebuild --print-errorlogs ${TEST_SUITES:+$(printf -- '--suite %s ' $TEST_SUITES)} 2>&1
@@ -24,7 +25,8 @@ build_and_test() {
 
 build_and_test build-test gcc --buildtype=release -Dtests=enabled -Dwerror=true
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
-build_and_test build-sanitize clang --buildtype=debugoptimized -Dtests=enabled -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
+one build-sanitize clang --buildtype=debugoptimized -Dtests=enabled -Dwerror=true -Db_sanitize=address,undefined \
+    -Db_lundef=false
 
 passed=$(awk '/^Ok: /{n+=$2} /^Expected Fail: /{n+=$3} END{print n+0}' "$log")
 failed=$(awk '/^(Fail|Timeout|Unexpected Pass): /{n+=$NF} END{print n+0}' "$log")

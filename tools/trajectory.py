@@ -48,8 +48,11 @@ def write_pairs(path, found, directory, context_length):
     rows = [tokenizer(c)[0].tolist() for _, c in found]
     rows = [r[: r.index(tokenizer.eot_token_id) + 1] for r in rows]
     pixels = np.stack([np.asarray(p) for p, _ in found]).transpose(0, 3, 1, 2)
-    save_file({"pixels": np.ascontiguousarray(pixels / np.float32(127.5) - np.float32(1), np.float32), "ids": np.array(sum(rows, []), np.int32),
-               "off": np.cumsum([0] + [len(r) for r in rows]).astype(np.int32)}, path)
+    save_file(
+        {
+            "pixels": np.ascontiguousarray(pixels / np.float32(127.5) - np.float32(1), np.float32), "ids": np.array(
+                sum(rows, []), np.int32), "off": np.cumsum([0] + [len(r) for r in rows]).astype(np.int32)
+        }, path)
 
 
 def far(a, b):
@@ -86,12 +89,15 @@ def main():
     write_pairs(a.work / "pairs.safetensors", found, a.reference / "emoji-clip", context)
     write_pairs(a.work / "first.safetensors", found[:batch], a.reference / "emoji-clip", context)
 
-    error, name = first_gradients(a.build, checkpoint, a.work / "first.safetensors", truth["step0_gradient_norms"], a.work)
+    error, name = first_gradients(a.build, checkpoint, a.work / "first.safetensors", truth["step0_gradient_norms"],
+                                  a.work)
     print(f"gradient norms of the parameters at the first step: off by {error:.1e} at most ({name})\n")
     command = [a.build / "tests/train/run_steps", checkpoint, a.work / "pairs.safetensors", batch, lr, warmup]
     out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
     ours = [json.loads(line) for line in out.splitlines()]
-    print("| step | loss | OpenCLIP | gradient norm | OpenCLIP | logit_scale | OpenCLIP | largest relative difference |\n" + "|---" * 8 + "|")
+    print(
+        "| step | loss | OpenCLIP | gradient norm | OpenCLIP | logit_scale | OpenCLIP | largest relative difference |\n"
+        + "|---" * 8 + "|")
     worst = error
     for o, t in zip(ours, steps, strict=True):
         most = max(far(o[k], t[k]) for k in ("lr", "loss", "grad_norm", "logit_scale"))

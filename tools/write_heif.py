@@ -47,7 +47,9 @@ def coded(a, **how):
     data = out.getvalue()
     meta = next(body for kind, body in boxes(data) if kind == b"meta")
     found = {kind: body for kind, body in boxes(meta, 4)}
-    properties = [p for p in boxes(dict(boxes(found[b"iprp"]))[b"ipco"]) if p[0] in (b"hvcC", b"colr", b"ispe", b"pixi")]
+    properties = [
+        p for p in boxes(dict(boxes(found[b"iprp"]))[b"ipco"]) if p[0] in (b"hvcC", b"colr", b"ispe", b"pixi")
+    ]
     _, sizes, _, _, _, base, _, offset, n = struct.unpack(">IHHHHIHII", found[b"iloc"])
     assert sizes == 0x4440
     at = base + offset
@@ -55,7 +57,8 @@ def coded(a, **how):
 
 
 def grid(width, height, columns, rows, tiles, properties=(), **how):
-    return Item(b"grid", struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height), [ispe(width, height), *properties], made_of=tiles, **how)
+    return Item(b"grid", struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height),
+                [ispe(width, height), *properties], made_of=tiles, **how)
 
 
 def exif(data, of):
@@ -73,9 +76,13 @@ def heic(items, primary=1, brand=b"heic", beyond=()):
             indices.append(properties.index(p) + 1 | (0x80 if p[0] in (b"hvcC", b"irot", b"clap") else 0))
         if indices:
             associations += struct.pack(">HB", id_, len(indices)) + bytes(indices)
-    infos = b"".join(box(b"infe", struct.pack(">IHH4s", 2 << 24 | i.hidden, n, 0, i.kind), b"\0") for n, i in items.items())
-    references = b"".join(box(b"dimg", struct.pack(f">HH{len(i.made_of)}H", n, len(i.made_of), *i.made_of)) for n, i in items.items() if i.made_of)
-    references += b"".join(box(i.refers[0], struct.pack(">HHH", n, 1, i.refers[1])) for n, i in items.items() if i.refers)
+    infos = b"".join(
+        box(b"infe", struct.pack(">IHH4s", 2 << 24 | i.hidden, n, 0, i.kind), b"\0") for n, i in items.items())
+    references = b"".join(
+        box(b"dimg", struct.pack(f">HH{len(i.made_of)}H", n, len(i.made_of), *i.made_of)) for n, i in items.items()
+        if i.made_of)
+    references += b"".join(
+        box(i.refers[0], struct.pack(">HHH", n, 1, i.refers[1])) for n, i in items.items() if i.refers)
 
     def meta(offset):
         places = b""
@@ -83,11 +90,14 @@ def heic(items, primary=1, brand=b"heic", beyond=()):
             at = 1 << 30 if n in beyond else offset
             places += struct.pack(">HHHII", n, 0, 1, at, len(item.data))
             offset += len(item.data)
-        return box(b"meta", struct.pack(">I", 0), box(b"hdlr", struct.pack(">II4s12xx", 0, 0, b"pict")), box(b"pitm", struct.pack(">IH", 0, primary)),
-                   box(b"iloc", struct.pack(">IHH", 0, 0x4400, len(items)), places), box(b"iinf", struct.pack(">IH", 0, len(items)), infos),
-                   box(b"iprp", box(b"ipco", *(box(*p) for p in properties)),
-                       box(b"ipma", struct.pack(">II", 0, sum(bool(i.properties) for i in items.values())), associations)),
-                   box(b"iref", struct.pack(">I", 0), references) if references else b"")
+        return box(
+            b"meta", struct.pack(">I", 0), box(b"hdlr", struct.pack(">II4s12xx", 0, 0, b"pict")),
+            box(b"pitm", struct.pack(">IH", 0, primary)),
+            box(b"iloc", struct.pack(">IHH", 0, 0x4400, len(items)), places),
+            box(b"iinf", struct.pack(">IH", 0, len(items)), infos),
+            box(b"iprp", box(b"ipco", *(box(*p) for p in properties)),
+                box(b"ipma", struct.pack(">II", 0, sum(bool(i.properties) for i in items.values())), associations)),
+            box(b"iref", struct.pack(">I", 0), references) if references else b"")
 
     head = box(b"ftyp", brand, struct.pack(">I", 0), b"mif1", brand)
     start = len(head) + len(meta(0)) + 8
@@ -104,11 +114,15 @@ def cases(date):
     a = np.stack([x * 255 / (3 * s - 1), y * 255 / (2 * s - 1), np.full_like(x, 128)], 2).astype(np.uint8)
     other = np.ascontiguousarray(a[:, ::-1])
     small = lambda x: np.asarray(Image.fromarray(x).resize((3 * s // 2, s), Image.Resampling.BOX))
-    tiles = {i + 2: coded(np.ascontiguousarray(a[i // 3 * s:i // 3 * s + s, i % 3 * s:i % 3 * s + s]), hidden=True) for i in range(6)}
+    tiles = {
+        i + 2: coded(np.ascontiguousarray(a[i // 3 * s:i // 3 * s + s, i % 3 * s:i % 3 * s + s]), hidden=True)
+        for i in range(6)
+    }
 
     def tiled(thumbnail, properties=(), **how):
         thumbnail.refers = (b"thmb", 1)
-        return heic({1: grid(3 * s, 2 * s, 3, 2, range(2, 8), properties), **tiles, 8: thumbnail, 9: exif(date, 1)}, **how)
+        return heic({1: grid(3 * s, 2 * s, 3, 2, range(2, 8), properties), **tiles, 8: thumbnail, 9: exif(date, 1)},
+                    **how)
 
     def single(*before, after=()):
         whole = coded(a)
@@ -145,7 +159,10 @@ def cases(date):
     yield "huge_grid.heic", heic({1: lying, 2: tiles[2]})
     yield "cycle.heic", heic({1: Item(b"iden", b"", [ispe(s, s)], [2]), 2: Item(b"iden", b"", [ispe(s, s)], [1])})
     yield "cycle_grid.heic", heic({1: grid(s, s, 2, 1, [2, 1]), 2: tiles[2]})
-    deep = {1: grid(s, s, 16, 16, [2] * 256), 2: grid(s, s, 16, 16, [3] * 256), 3: grid(s, s, 16, 16, [4] * 256), 4: tiles[2]}
+    deep = {
+        1: grid(s, s, 16, 16, [2] * 256), 2: grid(s, s, 16, 16, [3] * 256), 3: grid(s, s, 16, 16, [4] * 256),
+        4: tiles[2]
+    }
     yield "bomb.heic", heic(deep)
     large = coded(np.full((1536, 1536, 3), 90, np.uint8))
     large.properties = [p if p[0] != b"ispe" else ispe(s, s) for p in large.properties]

@@ -82,7 +82,8 @@ def bmp(pixels, w, h, bits, compression=0, header=40, palette=b"", masks=(), col
         packed = struct.pack(f"<{len(masks)}I", *masks)
         info = info + packed if header == 40 else (info + packed + bytes(header))[:header]
     start = 14 + len(info) + len(palette)
-    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start if offset is None else offset) + info + palette + pixels
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0,
+                               start if offset is None else offset) + info + palette + pixels
 
 
 def rle(indices, four):
@@ -105,7 +106,8 @@ def rle(indices, four):
                 if n < 3:
                     out += b"".join(bytes([1, int(v) * (16 if four else 1)]) for v in part)
                 else:
-                    b = bytes(part) if not four else bytes(int(part[i]) << 4 | (int(part[i + 1]) if i + 1 < n else 0) for i in range(0, n, 2))
+                    b = bytes(part) if not four else bytes(
+                        int(part[i]) << 4 | (int(part[i + 1]) if i + 1 < n else 0) for i in range(0, n, 2))
                     out += bytes([0, n]) + b + b"\0" * (len(b) % 2)
             x += n
         out += b"\0\0"
@@ -146,21 +148,24 @@ def lzw(indices, bits):
     put(code_of(word))
     put(clear + 1)
     data = out.to_bytes((n + 7) // 8, "little")
-    return bytes([bits]) + b"".join(bytes([len(data[i:i + 255])]) + data[i:i + 255] for i in range(0, len(data), 255)) + b"\0"
+    return bytes([bits]) + b"".join(bytes([len(data[i:i + 255])]) + data[i:i + 255]
+                                    for i in range(0, len(data), 255)) + b"\0"
 
 
 def gif(indices, palette, bits):
     """indices [h, w]; palette: 256 colours."""
     h, w = indices.shape
-    return (b"GIF89a" + struct.pack("<HHBBB", w, h, 0xF7, 0, 0) + palette + b"," + struct.pack("<HHHHB", 0, 0, w, h, 0) +
-            lzw(indices.reshape(-1).tolist(), bits) + b";")
+    return (b"GIF89a" + struct.pack("<HHBBB", w, h, 0xF7, 0, 0) + palette + b"," +
+            struct.pack("<HHHHB", 0, 0, w, h, 0) + lzw(indices.reshape(-1).tolist(), bits) + b";")
 
 
 # ---- TIFF
 
-def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None, form=1):
-    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows; form 1
-    unsigned, 2 signed, 3 float. photometric or orientation None: left out of the file."""
+
+def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, tags=(), orientation=1, strip=None,
+         form=1):
+    """An uncompressed TIFF. samples [h, w, n]; tile (w, h) or strips of `strip` rows; form 1 unsigned, 2
+    signed, 3 float. photometric and orientation None: the file does not say."""
     h, w, n = samples.shape
     e = ">" if big else "<"
 
@@ -170,7 +175,11 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
         if bits == 24:
             four = part.astype(e + "u4").reshape(-1, 1).view(np.uint8)
             return (four[:, 1:] if big else four[:, :3]).tobytes()
-        rows = [np.packbits(np.unpackbits(r.reshape(-1, 1).astype(">u2").view(np.uint8), axis=1)[:, 16 - bits:].reshape(-1)).tobytes() for r in part]
+        rows = [
+            np.packbits(
+                np.unpackbits(r.reshape(-1, 1).astype(">u2").view(np.uint8),
+                              axis=1)[:, 16 - bits:].reshape(-1)).tobytes() for r in part
+        ]
         return b"".join(rows)
 
     blocks = []
@@ -186,7 +195,8 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
         else:
             for y in range(0, h, strip or h):
                 blocks.append(pack(p[y:y + (strip or h)]))
-    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [bits] * n), (259, 3, [1]), (277, 3, [n]), (284, 3, [planar])] + list(tags)
+    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [bits] * n), (259, 3, [1]), (277, 3, [n]),
+               (284, 3, [planar])] + list(tags)
     entries += [(tag, 3, [v]) for tag, v in ((262, photometric), (274, orientation)) if v is not None]
     if form != 1:
         entries.append((339, 3, [form] * n))
@@ -222,7 +232,8 @@ def tiff(samples, bits, photometric, extra=(), planar=1, tile=None, big=False, t
         places.append(start)
         start += len(b)
     rows = layout(places)
-    out = (b"MM\0*" if big else b"II*\0") + struct.pack(e + "I", 8) + struct.pack(e + "H", len(entries)) + rows + struct.pack(e + "I", 0)
+    out = (b"MM\0*" if big else b"II*\0") + struct.pack(e + "I", 8) + struct.pack(
+        e + "H", len(entries)) + rows + struct.pack(e + "I", 0)
     return out + values + b"".join(blocks)
 
 

@@ -13,7 +13,7 @@
 #include "base/order.h"
 
 clip_status clipcol_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged,
-                                clip_item *item, clip_error *err)
+                                   clip_item *item, clip_error *err)
 {
     TRY(clipidx_find(x, path, item, err));
     *unchanged = item->kind && item->size == size && item->mtime == mtime;
@@ -81,7 +81,7 @@ static clip_status find_copy(const clip_index *x, const uint8_t hash[16], clip_i
 }
 
 clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clipcol_plan_outcome *out,
-                               clip_error *err)
+                                  clip_error *err)
 {
     clip_item known;
     bool gone;
@@ -110,7 +110,7 @@ clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *u
 /* ---- Captions -------------------------------------------------------------------------------- */
 
 clip_status clipcol_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact,
-                               bool *is_new, clip_error *err)
+                                  bool *is_new, clip_error *err)
 {
     clip_item text;
     for (int i = 0; i < n; i++) {

@@ -55,7 +55,7 @@ clip_status clipcol_sources_forget(clip_index *x, char *const *roots, int n, cli
 /* clipcol_plan_unchanged(): whether the index has this picture, with this size and time.
  * item  out  what the index has (kind 0: nothing) */
 clip_status clipcol_plan_unchanged(const clip_index *x, const char *path, int64_t size, int64_t mtime, bool *unchanged,
-                                clip_item *item, clip_error *err);
+                                   clip_item *item, clip_error *err);
 
 typedef enum clipcol_plan_outcome {
     CLIPCOL_PLAN_NEW,     /* unknown bytes: to be embedded */
@@ -69,14 +69,14 @@ typedef enum clipcol_plan_outcome {
  * item  in   path, size, mtime, hash
  * unit  -    room for D floats */
 clip_status clipcol_plan_by_bytes(clip_index *x, const clip_item *item, float *unit, clipcol_plan_outcome *out,
-                               clip_error *err);
+                                  clip_error *err);
 
 /* clipcol_plan_captions(): the captions that a picture has now.
  * exact    in   captions that it no longer has are removed
  * caption  in   [n]
  * is_new   out  [n] those that have to be embedded */
 clip_status clipcol_plan_captions(clip_index *x, const char *path, const char *const *caption, int n, bool exact,
-                               bool *is_new, clip_error *err);
+                                  bool *is_new, clip_error *err);
 
 /* clipcol_plan_forget(): remove a picture and the texts that came with it.
  * removed  out  how many pictures; may be NULL */

@@ -579,7 +579,7 @@ static clip_status find_sources(update *u, const char *const *paths, int n, clip
 }
 
 clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *paths, int n,
-                              const clip_update_options *opt, clip_update_report *report, clip_error *err)
+                           const clip_update_options *opt, clip_update_report *report, clip_error *err)
 {
     update u = {.x = x,
                 .ctx = ctx,

@@ -337,7 +337,7 @@ static void warn_of_fault(void *user, const char *path, const char *message)
 }
 
 clip_status clipdat_list_pictures(const char *path, clip_warn_fn warn, void *warn_user, clip_passed *passed,
-                               int64_t *faults, char ***out, size_t *n, clip_error *err)
+                                  int64_t *faults, char ***out, size_t *n, clip_error *err)
 {
     listener l = {warn, warn_user, 0};
     const clipdat_list_options o = {.fault = warn_of_fault, .user = &l, .passed = passed};

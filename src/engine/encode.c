@@ -320,7 +320,7 @@ static clip_status picture_outputs(const clip_model *m, const void *in, int N, c
 }
 
 clip_status clipeng_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt,
-                               const clip_hidden *out)
+                                  const clip_hidden *out)
 {
     outputs o;
     TRY(picture_outputs(c->model, pixels, N, opt, out, &o));
@@ -328,7 +328,7 @@ clip_status clipeng_hidden_pixels(clip_context *c, const float *pixels, int N, c
 }
 
 clip_status clipeng_hidden_image(clip_context *c, const clip_image *img, int N, const clip_hidden_options *opt,
-                              const clip_hidden *out)
+                                 const clip_hidden *out)
 {
     outputs o;
     TRY(picture_outputs(c->model, img, N, opt, out, &o));
@@ -465,7 +465,7 @@ static clip_status text_outputs(const clip_model *m, const void *in, int N, cons
 }
 
 clip_status clipeng_hidden_text(clip_context *c, const char *const *texts, int N, const clip_hidden_options *opt,
-                             const clip_hidden *out)
+                                const clip_hidden *out)
 {
     outputs o;
     TRY(text_outputs(c->model, texts, N, opt, out, &o));
@@ -473,7 +473,7 @@ clip_status clipeng_hidden_text(clip_context *c, const char *const *texts, int N
 }
 
 clip_status clipeng_hidden_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N,
-                               const clip_hidden_options *opt, const clip_hidden *out)
+                                  const clip_hidden_options *opt, const clip_hidden *out)
 {
     outputs o;
     TRY(text_outputs(c->model, ids, N, opt, out, &o));

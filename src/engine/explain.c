@@ -190,7 +190,7 @@ static clip_status explain_by_occlusion(pass *p, float *map, float *cosine)
 }
 
 clip_status clipeng_explain(clip_context *c, const clip_image *img, const char *const *texts, int K, float *map,
-                         float *cosine)
+                            float *cosine)
 {
     const clip_model *m = c->model;
     if (!img || !img->rgb || !texts || !map || !cosine || K < 1)

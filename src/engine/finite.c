@@ -27,7 +27,7 @@ static const clipmdl_tensor *find_tensor(const clip_model *m)
 }
 
 clip_status clipeng_check_finite(clip_context *c, const float *x, int N, size_t C, const char *kind, int64_t first,
-                              const float *input, size_t each)
+                                 const float *input, size_t each)
 {
     int row = 0;
     while (row < N && is_sound(x + (size_t)row * C, C))

@@ -281,7 +281,7 @@ static void product(const clipk_ctx *k, confusion_room *r, float *y, const float
 }
 
 clip_status cliphd_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n,
-                               clip_confusion *out, int *found)
+                              clip_confusion *out, int *found)
 {
     clipb_block memory = {0};
     clipb_arena a = {0};

@@ -59,6 +59,6 @@ clip_status cliphd_law_fit(const clipk_ctx *k, const cliphd_scored *s, int half,
  * found  out  how many of them there are
  * Errors: CLIP_EINVAL (N < 2, n < 1), CLIP_ENOMEM. */
 clip_status cliphd_confusions(const clipk_ctx *k, const float *image, const float *text, int N, int D, int n,
-                               clip_confusion *out, int *found);
+                              clip_confusion *out, int *found);
 
 #endif

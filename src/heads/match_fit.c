@@ -106,7 +106,7 @@ clip_status cliphd_match_fit(clip_context *ctx, const float *image, const float 
 }
 
 clip_status cliphd_match_evaluate(clip_context *ctx, const clip_match *match, const float *image, const float *text,
-                                int N, int batch, clip_match_scores *out, clip_error *err)
+                                  int N, int batch, clip_match_scores *out, clip_error *err)
 {
     cliphd_scored s;
     const cliphd_law law[2] = {law_of(match), law_of(match)};
@@ -117,7 +117,7 @@ clip_status cliphd_match_evaluate(clip_context *ctx, const clip_match *match, co
 }
 
 clip_status cliphd_match_hardest(clip_context *ctx, const float *image, const float *text, int N, int n,
-                               clip_confusion *out, int *found)
+                                 clip_confusion *out, int *found)
 {
     const int D = ctx->model->config.embed_dim;
     *found = 0;

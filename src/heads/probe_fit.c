@@ -96,7 +96,7 @@ static clip_status fit_linear(clip_context *ctx, clip_probe *p, const cliptsk_sa
     cliptsk_logistic_report r;
     p->info.l2 = o->l2 > 0 ? o->l2 : USUAL_L2;
     TRY(cliphd_probe_linear(&ctx->k, train, sweeps ? val : &none, o->tolerance, o->iterations, &p->info.l2,
-                             &p->info.accuracy, p->theta, &r));
+                            &p->info.accuracy, p->theta, &r));
     p->info.pictures += sweeps ? val->N : 0;
     p->info.iterations = r.iterations;
     p->info.converged = r.converged;

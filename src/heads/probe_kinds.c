@@ -122,8 +122,8 @@ static clip_status join(const cliptsk_samples *a, const cliptsk_samples *b, clip
 }
 
 clip_status cliphd_probe_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val,
-                                 double tolerance, int iterations, double *l2, double *accuracy, float *theta,
-                                 cliptsk_logistic_report *report)
+                                double tolerance, int iterations, double *l2, double *accuracy, float *theta,
+                                cliptsk_logistic_report *report)
 {
     cliptsk_samples all;
     cliptsk_logistic *l = NULL;
@@ -281,7 +281,7 @@ static void vote(const near_key *near, int K, const int32_t *y, int C, float *p)
 }
 
 clip_status cliphd_neighbours(const clipk_ctx *k, const float *key, const int32_t *y, int N, int D, int C,
-                               const float *query, int Q, int K, float *p)
+                              const float *query, int Q, int K, float *p)
 {
     near_job j = {.K = K < N ? K : N};
     j.near = malloc((size_t)Q * (size_t)j.K * sizeof *j.near);

@@ -17,8 +17,8 @@
  * theta       out     [C*D + C], laid out as by cliptsk_logistic_fit()
  * Errors: those of cliptsk_logistic_new(), CLIP_ENOMEM. */
 clip_status cliphd_probe_linear(const clipk_ctx *k, const cliptsk_samples *train, const cliptsk_samples *val,
-                                 double tolerance, int iterations, double *l2, double *accuracy, float *theta,
-                                 cliptsk_logistic_report *report);
+                                double tolerance, int iterations, double *l2, double *accuracy, float *theta,
+                                cliptsk_logistic_report *report);
 
 /* Pictures that are remembered, and the names of the classes. */
 typedef struct cliphd_cache {
@@ -47,7 +47,7 @@ clip_status cliphd_cache_sweep(const clipk_ctx *k, cliphd_cache *c, const clipts
  * p  out  [Q, C] shares of the votes
  * Errors: CLIP_ENOMEM. */
 clip_status cliphd_neighbours(const clipk_ctx *k, const float *key, const int32_t *y, int N, int D, int C,
-                               const float *query, int Q, int K, float *p);
+                              const float *query, int Q, int K, float *p);
 
 /* cliphd_best_class(): where the row p [C] is highest; the first of equal ones. */
 int cliphd_best_class(const float *p, int C);

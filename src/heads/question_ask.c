@@ -327,7 +327,7 @@ static bool has(const char *const *list, int n)
 }
 
 clip_status cliphd_question_new(clip_context *ctx, const clip_vqa *head, const char *text,
-                              const clip_question_options *options, clip_question **out, clip_error *err)
+                                const clip_question_options *options, clip_question **out, clip_error *err)
 {
     const clip_question_options none = {0}, *o = options ? options : &none;
     *out = NULL;

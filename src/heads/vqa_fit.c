@@ -259,7 +259,7 @@ static bool sound(const clip_vqa_options *o)
 }
 
 clip_status cliphd_vqa_fit(clip_context *ctx, const clip_asked *asked, const int32_t *row, int n, const float *image,
-                         const clip_vqa_options *options, clip_vqa **out, clip_error *err)
+                           const clip_vqa_options *options, clip_vqa **out, clip_error *err)
 {
     const clip_vqa_options standard = cliphd_vqa_options_default(), *o = options ? options : &standard;
     *out = NULL;

@@ -110,7 +110,7 @@ static void layout(clipb_arena *a, cliphd_head_acts *s, const clipk_ctx *k, cons
 }
 
 clip_status cliphd_head_acts_reserve(clipb_block *block, cliphd_head_acts *s, const clipk_ctx *k,
-                                      const cliphd_head *h, int N, int B, bool back)
+                                     const cliphd_head *h, int N, int B, bool back)
 {
     clipb_arena a = {0};
     layout(&a, s, k, h, N, B, back);
@@ -191,7 +191,7 @@ void cliphd_head_forward_out(const clipk_ctx *k, const cliphd_head_acts *s, cons
 }
 
 clip_status cliphd_head_answer(const clipk_ctx *k, const cliphd_head *h, const float *image, size_t image_step,
-                                const float *question, size_t question_step, int N, float *out)
+                               const float *question, size_t question_step, int N, float *out)
 {
     clipb_block memory = {0};
     cliphd_head_acts s;

@@ -58,7 +58,7 @@ clip_status cliphd_head_pack(const clipk_ctx *k, cliphd_head *h);
  * question, question_step  in  likewise; a step of 0: all rows share one
  * Errors: CLIP_ENOMEM. */
 clip_status cliphd_head_answer(const clipk_ctx *k, const cliphd_head *h, const float *image, size_t image_step,
-                                const float *question, size_t question_step, int N, float *out);
+                               const float *question, size_t question_step, int N, float *out);
 
 /* ---- For training (vqa_train.c) -------------------------------------------------------------- */
 
@@ -81,12 +81,12 @@ typedef struct cliphd_head_acts {
 /* cliphd_head_acts_reserve(): room for at most N questions about B pictures.
  * Errors: CLIP_ENOMEM. */
 clip_status cliphd_head_acts_reserve(clipb_block *block, cliphd_head_acts *s, const clipk_ctx *k,
-                                      const cliphd_head *h, int N, int B, bool back);
+                                     const cliphd_head *h, int N, int B, bool back);
 
 /* cliphd_head_see(): put in picture b. cliphd_head_hear(): put in question i about it. */
 void cliphd_head_see(const clipk_ctx *k, const cliphd_head_acts *s, const cliphd_head *h, int b, const float *image);
 void cliphd_head_hear(const cliphd_head_acts *s, const cliphd_head *h, int i, const float *image,
-                       const float *question);
+                      const float *question);
 
 /* cliphd_head_bind(): bind the layers to h->w, with gradients in g, or packed (NULL).
  * room  in  in training: where weights are packed when they are used */
@@ -139,6 +139,6 @@ typedef struct cliphd_head_fit {
  * options and the instruction set, not on the number of threads.
  * Errors: CLIP_EINVAL (fewer than two questions), CLIP_EDIVERGED, CLIP_ENOMEM. */
 clip_status cliphd_head_train(const clipk_ctx *k, cliphd_head *h, const cliphd_head_data *d,
-                               const cliphd_head_options *o, cliphd_head_fit *out);
+                              const cliphd_head_options *o, cliphd_head_fit *out);
 
 #endif

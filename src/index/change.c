@@ -175,7 +175,7 @@ static clip_status rename_items(clip_index *x, const clip_item *item, const char
 }
 
 clip_status clipidx_rename(clip_index *x, int64_t row, const char *path, int64_t size, int64_t mtime,
-                              clip_error *err)
+                           clip_error *err)
 {
     clip_item item;
     TRY(writable(x, err));

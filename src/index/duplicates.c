@@ -297,7 +297,7 @@ static clip_status find(finder *f, clip_error *err)
 }
 
 clip_status clipidx_duplicates(const clip_index *x, const clip_duplicates_options *opt, int64_t **row,
-                                  int64_t **group, int64_t *n, clip_error *err)
+                               int64_t **group, int64_t *n, clip_error *err)
 {
     finder f = {.x = x, .o = *opt};
     *row = *group = NULL;

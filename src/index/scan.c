@@ -77,7 +77,7 @@ static void scan_tails(const clipidx_scan *scan, int q, int64_t at, const int32_
         if (clipidx_bit(scan->rows, at + pick[i]))
             pick[wanted++] = pick[i];
     x->set->scan_nibbles(tail_dot, clipidx_array_row(&x->array[CLIPIDX_TAILS], at), pick, wanted, x->coder.bytes,
-                           tail_of(scan, q));
+                         tail_of(scan, q));
     for (int i = 0; i < wanted; i++) {
         const int row = pick[i];
         const float most = ((float)dot[row] * query->scale + query->step) * head[2 * row] +

@@ -123,7 +123,7 @@ static clip_status keep_unique(kept *u, const clip_hit *hit, int n, int k, clip_
         clip_item item;
         TRY(clipidx_item_at(x, hit[i].row, &item, err));
         x->set->to_f32(u->vector, clipidx_array_row(&x->array[CLIPIDX_VECTORS], hit[i].row), CLIPK_F16,
-                         (size_t)x->dim);
+                       (size_t)x->dim);
         if (is_copy(u, &item))
             continue;
         item.row = hit[i].row;
@@ -178,7 +178,7 @@ static clip_status search_all_unique(const clip_index *x, const float *query, in
 }
 
 clip_status clipidx_search(const clip_index *x, const float *query, int Q, int k, const clip_index_filter *filter,
-                              clip_hit *hit, int *found, clip_error *err)
+                           clip_hit *hit, int *found, clip_error *err)
 {
     const float least = filter && filter->min_score != 0 && filter->min_score > -1 ? filter->min_score : -INFINITY;
     clipidx_bits rows;

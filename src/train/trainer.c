@@ -67,7 +67,8 @@ void cliptrn_trainer_free(cliptrn_trainer *t)
     *t = (cliptrn_trainer){0};
 }
 
-/* The texts of a batch, each cut at the token it is pooled at, or padded if the tower wants that. */
+/* The texts of a batch, each cut at the token it is pooled at, or padded if the tower wants
+ * that. */
 static clip_status fit_texts(cliptrn_trainer *t, const cliptrn_batch *b)
 {
     const clipmdl_tower *text = t->net.text;

@@ -26,7 +26,8 @@ every() {
         runs=$((runs + 1))
         if [ -n "$stays" ] || grep -q '/\(picture\|[bc][a-z-]*\).png: .*out of memory' e; then rm -rf out/*; fi
         [ $code -ne 0 ] || break
-        if [ $code -ne 1 ] || ! grep -q 'out of memory' e || grep -q -e Sanitizer -e 'runtime error' e || { [ -z "$stays" ] && [ -n "$(ls -A out)" ]; } || [ $n -gt 500 ]; then
+        if [ $code -ne 1 ] || ! grep -q 'out of memory' e || grep -q -e Sanitizer -e 'runtime error' e ||
+            { [ -z "$stays" ] && [ -n "$(ls -A out)" ]; } || [ $n -gt 500 ]; then
             echo "FAULT: allocation $n of: clip $*: exit code $code"
             head -30 e
             ls -A out
@@ -55,7 +56,8 @@ printf 'filepath\ttitle\n' >pairs.tsv
 for f in "$root"/models/samples/[bc]*.png; do
     printf '%s\t%s\n' "$f" "$(basename "$f" .png | tr - ' ')" >>pairs.tsv
 done
-"$clip" match --fit -o match.json pairs.tsv >/dev/null && "$clip" probe zoo --test-data zoo -o probe >/dev/null || exit 1
+"$clip" match --fit -o match.json pairs.tsv >/dev/null && "$clip" probe zoo --test-data zoo -o probe >/dev/null ||
+    exit 1
 every embed -m "$hidden/vision" "$picture" --tokens --layer -2 -o out/x.npy
 every embed --text hello --tokens -o out/x.npy
 every explain -m "$vit" "$picture" 'a b' -o out/x.png
@@ -77,11 +79,13 @@ every search --index ix --queries texts --prompt 'a {}'
 every vqa 'what is this?' --answers-from-index words "$picture"
 
 cat >tiny.json <<'END'
-{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},
+{"model_cfg": {"embed_dim": 32,
+               "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 516, "width": 32, "heads": 1, "layers": 1}}}
 END
 stride=9 stays=yes
-every train --model tiny.json --tokenizer-vocab 516 --train-data zoo --val-data zoo --batch-size 2 --epochs 1 --output out/run
+every train --model tiny.json --tokenizer-vocab 516 --train-data zoo --val-data zoo --batch-size 2 --epochs 1 \
+    --output out/run
 
 echo "$runs runs, $faults faults"
 [ $faults -eq 0 ]

@@ -14,7 +14,8 @@ no_temporaries() { [ -z "$(ls -A "$1" | grep '\.......$')" ] || fault "temporary
 
 # picture FILE SEED: a small one, each seed another
 picture() {
-    awk -v s="$2" 'BEGIN { print "P3 5 4 255"; for (i = 0; i < 60; i++) printf "%d ", (i * (37 + 11 * s) + s * s * 19) % 256; print "" }' >"$1"
+    awk -v s="$2" 'BEGIN { print "P3 5 4 255"
+        for (i = 0; i < 60; i++) printf "%d ", (i * (37 + 11 * s) + s * s * 19) % 256; print "" }' >"$1"
 }
 
 picture one.ppm 1
@@ -26,7 +27,8 @@ for i in $(seq 10 49); do picture many/$i.ppm $i; done
 it "help and version"
 want 0 "$clip" --help
 prints 'classify'
-for c in info embed classify explain match vqa index search eval 'eval retrieval' 'eval zeroshot' probe train convert bench; do
+for c in info embed classify explain match vqa index search eval 'eval retrieval' 'eval zeroshot' probe train convert \
+    bench; do
     want 0 "$clip" $c --help
     prints "usage: clip $c"
     silent err
@@ -94,8 +96,10 @@ same "$(json text.context_length)" 32
 it "numbers of the model that ships, as OpenCLIP computes them"
 want 0 "$clip" embed "$golden/picture.png" \
     --text 'grinning face, cheerful, cheery, face, grin, grinning, happy, laugh, nice, smile, smiling, teeth' \
-    --text 'grinning face with smiling eyes, eye, eyes, face, grin, grinning, happy, laugh, lol, mouth, open, smile, smiling' \
-    --text 'beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, teeth'
+    --text 'grinning face with smiling eyes, eye, eyes, face, grin, grinning, happy, laugh, lol, mouth, open, smile, '\
+'smiling' \
+    --text 'beaming face with smiling eyes, beaming, eye, eyes, face, grin, grinning, happy, nice, smile, smiling, '\
+'teeth'
 "$check" near "$golden/embeddings.jsonl" <out || fault 'other numbers'
 
 it "products in bf16: near, and only where the processor can"
@@ -191,7 +195,8 @@ want 2 "$clip" match --fit x.tsv -o /dev/stderr
 says "'/dev/stderr' is not a file that can be replaced"
 want 2 "$clip" convert --to hf -
 says "'-' is not a folder"
-for option in 'index --index' 'index --export' 'search --index' 'probe --output' 'probe --apply' 'vqa --head' 'train --output' 'train --resume' 'info --model'; do
+for option in 'index --index' 'index --export' 'search --index' 'probe --output' 'probe --apply' 'vqa --head' \
+    'train --output' 'train --resume' 'info --model'; do
     want 2 "$clip" $option -
     says "'-' is not a folder"
 done
@@ -342,7 +347,8 @@ same "$("$check" lines <out)" 1
 same "$(json pictures.0.labels)" 2
 same "$(json pictures.0.labels.0.label)" 'a smiling face'
 want 0 "$clip" classify -l 'x,y,z' --json one.ppm
-for i in 0 1 2; do json pictures.0.labels.$i.probability; done | awk '{s += $1} END {exit !(s > 0.99999 && s < 1.00001)}' || fault 'probabilities'
+for i in 0 1 2; do json pictures.0.labels.$i.probability; done |
+    awk '{s += $1} END {exit !(s > 0.99999 && s < 1.00001)}' || fault 'probabilities'
 printf '\357\273\277cat\r\n\n  dog \ncat\n' >labels
 want 0 "$clip" classify --labels labels --json -k 9 one.ppm
 same "$(json labels)" 2
@@ -372,8 +378,10 @@ same "$(json failed)" 1
 same "$(json pictures.1.path)" broken.png
 
 it "the same in any locale"
-mkdir locales && { localedef -i de_DE -f UTF-8 locales/de_DE.UTF-8 || true; } >/dev/null 2>&1 # where the languages' package is installed
-for options in "embed --text cat one.ppm" "classify -l a,b one.ppm" "classify -l a,b --json one.ppm" "info" "classify -l a,b --html page.html one.ppm"; do
+# where the languages' package is installed
+mkdir locales && { localedef -i de_DE -f UTF-8 locales/de_DE.UTF-8 || true; } >/dev/null 2>&1
+for options in "embed --text cat one.ppm" "classify -l a,b one.ppm" "classify -l a,b --json one.ppm" "info" \
+    "classify -l a,b --html page.html one.ppm"; do
     want 0 "$clip" $options
     cat out page.html >plain 2>/dev/null
     want 0 env LOCPATH="$T/locales" LC_ALL=de_DE.UTF-8 "$clip" $options
@@ -400,7 +408,8 @@ same "$("$check" lines <out)" 1
 same "$(json top5)" 1
 top1=$(json top1)
 want 0 "$clip" classify -l cat,dog --json -k 1 zoo
-right=$(for i in 0 1 2 3 4 5; do json pictures.$i.labels.0.label; done | awk '{n += $1 == (NR < 4 ? "cat" : "dog")} END {printf "%.9g\n", n / 6}')
+right=$(for i in 0 1 2 3 4 5; do json pictures.$i.labels.0.label; done |
+    awk '{n += $1 == (NR < 4 ? "cat" : "dog")} END {printf "%.9g\n", n / 6}')
 same "$top1" "$right"
 want 1 "$clip" eval zeroshot zoo --labels cat,mouse --json
 says "'dog'"
@@ -450,7 +459,8 @@ for m in tiny-vit tiny-openai tiny-hf; do
     want 0 "$clip" convert --model a --to hf b
     want 0 "$clip" convert --model b --to openclip c
     want 0 cmp a/open_clip_model.safetensors c/open_clip_model.safetensors
-    [ $m = tiny-openai ] || want 0 cmp a/open_clip_config.json c/open_clip_config.json # a and c read a vocabulary unlike CLIP's by different rules
+    # a and c read a vocabulary unlike CLIP's by different rules
+    [ $m = tiny-openai ] || want 0 cmp a/open_clip_config.json c/open_clip_config.json
     want 0 "$clip" convert --model a --to hf --dtype f16 d
     want 0 "$clip" convert --model d --to openclip --dtype f32 e
     want 0 "$clip" convert --model e --to hf --dtype f16 f
@@ -476,7 +486,8 @@ same "$(json text_tokens)" 12
 
 it "the line of progress"
 if command -v script >/dev/null; then
-    want 0 script -qec "(echo one.ppm; sleep 1.5; for i in \$(seq 99); do echo two.ppm; done) | '$clip' embed - 2>&1 >/dev/null" /dev/null
+    want 0 script -qec "(echo one.ppm; sleep 1.5; for i in \$(seq 99); do echo two.ppm; done) |
+        '$clip' embed - 2>&1 >/dev/null" /dev/null
     prints 'pictures, '
     want 0 script -qec "'$clip' embed one.ppm 2>&1 >/dev/null" /dev/null
     silent out

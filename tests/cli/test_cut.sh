@@ -19,7 +19,8 @@ fresh() {
 }
 
 it "weights that are cut short while they are loaded"
-for command in "info" "embed --text castle" "embed bee.png" "convert --dtype f16 converted" "train --output run --train-data $root/models/samples/samples.tsv --pretrained"; do
+for command in "info" "embed --text castle" "embed bee.png" "convert --dtype f16 converted" \
+    "train --output run --train-data $root/models/samples/samples.tsv --pretrained"; do
     fresh
     case $command in *--pretrained) set -- $command "$evil" ;; *) set -- $command -m "$evil" ;; esac
     case $command in convert*) set -- convert --dtype f16 -m "$evil" converted ;; esac

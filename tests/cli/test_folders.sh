@@ -25,7 +25,8 @@ cp "$samples/swan.png" zoo/swan/3.png_large
 cp "$samples/bee.png" zoo/.cache/
 printf '8BPS\0\1' >zoo/layers.psd
 echo x >zoo/notes.txt && echo x >zoo/sidecar.xmp && echo x >zoo/tool.py
-all='passed over: 3 not pictures (.py 1, .txt 1, .xmp 1), 1 of a format that this build does not read (Photoshop 1), 1 hidden'
+all='passed over: 3 not pictures (.py 1, .txt 1, .xmp 1), '\
+'1 of a format that this build does not read (Photoshop 1), 1 hidden'
 some='passed over: 2 not pictures (.py 1, .xmp 1), 1 of a format that this build does not read (Photoshop 1), 1 hidden'
 
 it "pictures are told by content, and what is passed over is said"
@@ -34,7 +35,8 @@ prints '3 pictures: 2 new, 1 copied; '
 prints "; 5 files $all"
 want 0 index --exclude '*.psd' --json zoo
 counts seen=3 embedded=0 unreadable=0 passed_over.files=5 passed_over.hidden=1 passed_over.excluded=1
-grep -q '"passed_over":{"files":5,"not_pictures":{".py":1,".txt":1,".xmp":1},"formats_not_read":{},"hidden":1,"excluded":1,"special":0}' out || fault "$(cat out)"
+grep -q '"passed_over":{"files":5,"not_pictures":{".py":1,".txt":1,".xmp":1},'\
+'"formats_not_read":{},"hidden":1,"excluded":1,"special":0}' out || fault "$(cat out)"
 want 0 "$clip" embed --json zoo -o x.npy
 says "5 files $all"
 counts rows=3 failed=0 passed_over.files=5
@@ -83,10 +85,12 @@ counts seen=2 removed=1 pictures=2
 rm zoo/swan/IMG_2
 
 cat >tiny.json <<'END'
-{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},
+{"model_cfg": {"embed_dim": 32,
+               "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 516, "width": 32, "heads": 1, "layers": 1}}}
 END
-train() { "$1" train --model tiny.json --tokenizer-vocab 516 --train-data "$2" --batch-size 2 --epochs 1 --output run --json; }
+train() { "$1" train --model tiny.json --tokenizer-vocab 516 --train-data "$2" --batch-size 2 --epochs 1 --output run \
+    --json; }
 it "training takes them as well"
 want 0 train "$clip" zoo
 counts passed_over.files=4
@@ -102,7 +106,8 @@ export FAIL_LIST=torn/a
 want 1 "$failing" index --index torn.ix --json
 says 'torn/a: Input/output error'
 counts removed=0 unreadable=1 pictures=5
-for n in 'embed torn' 'classify -l a,b torn' 'eval zeroshot torn' 'eval retrieval torn' 'match --hardest 2 torn' 'probe torn --test-data torn' 'vqa what? --answers a,b torn'; do
+for n in 'embed torn' 'classify -l a,b torn' 'eval zeroshot torn' 'eval retrieval torn' 'match --hardest 2 torn' \
+    'probe torn --test-data torn' 'vqa what? --answers a,b torn'; do
     want 1 "$failing" $n
     says 'torn/a: Input/output error'
 done
@@ -126,7 +131,8 @@ want 0 env FAIL_STAT=stale/swan.png "$failing" index --index alone.ix stale/bee.
 
 it "a share below a folder, away: its empty place, at any depth, keeps what is known"
 mkdir -p photos/trips/nas/2020 photos/trips/home
-cp "$samples/bee.png" photos/trips/nas/2020/ && cp "$samples/swan.png" photos/trips/nas/ && cp "$samples/castle.png" photos/trips/home/
+cp "$samples/bee.png" photos/trips/nas/2020/ && cp "$samples/swan.png" photos/trips/nas/ &&
+    cp "$samples/castle.png" photos/trips/home/
 want 0 "$clip" index --index share.ix photos
 mv photos/trips/nas nas && mkdir photos/trips/nas
 for given in '' photos; do
@@ -202,7 +208,8 @@ if sh -c 'ulimit -v 4000000; "$1" --version' - "$clip" >/dev/null 2>&1; then # n
     want 1 bounded "$clip" eval retrieval --threads 1 --json large
     says 'a.ppm: out of memory'
     counts pictures=2 failed=1
-    want 0 bounded "$clip" train --threads 1 --workers 1 --model tiny.json --tokenizer-vocab 516 --train-data large --batch-size 2 --epochs 2 --output run --json
+    want 0 bounded "$clip" train --threads 1 --workers 1 --model tiny.json --tokenizer-vocab 516 --train-data large \
+        --batch-size 2 --epochs 2 --output run --json
     says 'a.ppm: out of memory'
     counts broken=1
 fi

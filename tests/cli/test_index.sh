@@ -141,7 +141,8 @@ want 1 index
 says 'has not been given any pictures yet'
 
 it "what is gone, and what lies behind a link, is removed by its name"
-mkdir -p behind linked && cp photos/swan.png behind/ && cp photos/castle.png photos/cloud.png linked/ && ln -s ../behind linked/link
+mkdir -p behind linked && cp photos/swan.png behind/ && cp photos/castle.png photos/cloud.png linked/ &&
+    ln -s ../behind linked/link
 want 0 "$clip" index --index names linked
 rm linked/castle.png linked/cloud.png
 want 0 "$clip" index --index names --remove ./linked/../linked//castle.png
@@ -261,7 +262,8 @@ fi
 
 it "another model"
 cp -r "$root/models/emoji-clip" other-model
-printf '\001' | dd of=other-model/open_clip_model.safetensors bs=1 seek=$(($(stat -c %s other-model/open_clip_model.safetensors) - 4)) conv=notrunc 2>/dev/null
+printf '\001' | dd of=other-model/open_clip_model.safetensors bs=1 \
+    seek=$(($(stat -c %s other-model/open_clip_model.safetensors) - 4)) conv=notrunc 2>/dev/null
 want 1 "$clip" index --index away -m other-model photos
 says 'another model'
 says 'make another index with --index DIR'

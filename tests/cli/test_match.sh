@@ -12,8 +12,12 @@ unset CLIP_MODEL
 drawn() {
     awk -v kind="$2" 'BEGIN { print "P3 32 32 255"; split(kind, k, " ")
         for (y = 0; y < 32; y++) for (x = 0; x < 32; x++) {
-            in_it = k[2] == "circle" ? (x - 16) ^ 2 + (y - 16) ^ 2 < 150 : k[2] == "square" ? x > 5 && x < 26 && y > 5 && y < 26 : y > 5 && y < 26 && (x - 16) ^ 2 < (y - 4) ^ 2 / 4
-            print in_it ? (k[1] == "red" ? "220 30 40" : k[1] == "blue" ? "30 90 220" : k[1] == "green" ? "40 170 60" : "240 200 40") : "255 255 255" } }' >"$1"
+            if (k[2] == "circle") in_it = (x - 16) ^ 2 + (y - 16) ^ 2 < 150
+            else if (k[2] == "square") in_it = x > 5 && x < 26 && y > 5 && y < 26
+            else in_it = y > 5 && y < 26 && (x - 16) ^ 2 < (y - 4) ^ 2 / 4
+            if (!in_it) print "255 255 255"
+            else print k[1] == "red" ? "220 30 40" : k[1] == "blue" ? "30 90 220" : \
+                       k[1] == "green" ? "40 170 60" : "240 200 40" } }' >"$1"
 }
 printf 'filepath\ttitle\n' >pairs.tsv
 i=0
@@ -78,7 +82,8 @@ want 0 "$clip" match -m model --json 1.ppm 'red circle'
 says 'fitted on other weights'
 prints '"probability":null'
 rm model/match.json
-for broken in '' '[]' '{' '{"slope": 1}' '{"slope": "x"}' '{"knot": 1, "slope": -1, "intercept": 0, "batch": 16, "pairs": 3}' '{"knot": 1, "slope": 1e99, "intercept": 0}'; do
+for broken in '' '[]' '{' '{"slope": 1}' '{"slope": "x"}' \
+    '{"knot": 1, "slope": -1, "intercept": 0, "batch": 16, "pairs": 3}' '{"knot": 1, "slope": 1e99, "intercept": 0}'; do
     echo "$broken" >broken.json
     want 1 "$clip" match -m model --fitted broken.json 1.ppm 'red circle'
     says broken.json
@@ -87,11 +92,14 @@ want 1 "$clip" match -m model --fit -o nowhere/match.json pairs.tsv
 says 'nowhere/match.json'
 
 it "Winoground"
-printf 'image_0\timage_1\tcaption_0\tcaption_1\n1.ppm\t5.ppm\tred circle\tblue square\n4.ppm\t9.ppm\tblue circle\tgreen triangle\n' >w.tsv
+printf 'image_0\timage_1\tcaption_0\tcaption_1\n'\
+'1.ppm\t5.ppm\tred circle\tblue square\n4.ppm\t9.ppm\tblue circle\tgreen triangle\n' >w.tsv
 want 0 "$clip" match -m model --winoground --json w.tsv
 same "$(json rows)" 2
-same "$(awk -v t="$(json text)" -v i="$(json image)" -v g="$(json group)" 'BEGIN { print (g <= t && g <= i && t <= 1) }')" 1
-printf 'image_0\timage_1\tcaption_0\tcaption_1\n1.ppm\t5.ppm\tred circle\t\n4.ppm\t9.ppm\tblue circle\tgreen triangle\n' >w.tsv
+same "$(awk -v t="$(json text)" -v i="$(json image)" -v g="$(json group)" \
+    'BEGIN { print (g <= t && g <= i && t <= 1) }')" 1
+printf 'image_0\timage_1\tcaption_0\tcaption_1\n'\
+'1.ppm\t5.ppm\tred circle\t\n4.ppm\t9.ppm\tblue circle\tgreen triangle\n' >w.tsv
 want 1 "$clip" match -m model --winoground w.tsv
 says 'every row must be readable'
 mkdir pairs && cp 1.ppm pairs && echo 'red circle' >pairs/1.txt

@@ -18,7 +18,8 @@ printf 0a1b >hub/models--org--name/refs/main
 echo '[{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]' >st/modules.json
 want 0 "$clip" embed -m "$golden/tiny-hf" "$picture" --text 'a red apple'
 cp out should
-for place in hub/models--org--name st local-dir:st local-dir:hub/models--org--name "local-dir:$golden/tiny-hf" hub/models--org--name/snapshots/0a1b; do
+for place in hub/models--org--name st local-dir:st local-dir:hub/models--org--name "local-dir:$golden/tiny-hf" \
+    hub/models--org--name/snapshots/0a1b; do
     want 0 "$clip" embed -m "$place" "$picture" --text 'a red apple'
     silent err
     cmp -s out should || fault "other embeddings from $place"
@@ -28,6 +29,17 @@ want 0 "$clip" convert -m hub/models--org--name --to openclip converted
 [ -f converted/vocab.json ] || fault "the tokenizer of the hub's folder is not there"
 want 1 "$clip" info -m hf-hub:org/name
 says 'models--ORG--NAME'
+
+it "encoders with an activation each"
+mkdir mixed
+cp "$golden"/tiny-hf/* mixed/
+sed -i '1,/quick_gelu/s/quick_gelu/gelu/' mixed/config.json # the first is the texts'
+want 0 "$clip" info -m mixed
+prints 'activation   pictures quickgelu, texts gelu'
+want 0 "$clip" info -m mixed --json
+same "$(json activation 2>/dev/null) $(json image.activation) $(json text.activation)" ' quickgelu gelu'
+want 0 "$clip" info -m "$golden/tiny-resnet" --json
+same "$(json activation) $(json image.activation) $(json text.activation)" 'gelu relu gelu'
 
 it "settings that are not supported"
 mkdir coca
@@ -49,7 +61,8 @@ file=nan/open_clip_model.safetensors
 printf '\000\000\300\177' | dd of=$file bs=1 seek=$(($(wc -c <$file) - 4)) conv=notrunc 2>/dev/null
 cp "$picture" pictures/a.png
 printf 'filepath\ttitle\npictures/a.png\ta face\npictures/a.png\tanother\n' >pairs.tsv
-for command in "embed $picture --text hello" "classify -l a,b $picture" "match $picture --text hello" "index pictures --index made" \
+for command in "embed $picture --text hello" "classify -l a,b $picture" "match $picture --text hello" \
+    "index pictures --index made" \
     "convert --to hf made" "train --pretrained nan --train-data pairs.tsv --batch-size 2 --epochs 1 --output made" \
     "vqa what $picture" "explain $picture a" "eval retrieval pairs.tsv" bench; do
     case $command in
@@ -81,7 +94,8 @@ want 1 "$clip" info -m plain.pt
 says "'plain.pt' model.safetensors"
 
 it "layers without end"
-printf '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"width": 64, "layers": 65536}, "text_cfg": {"layers": 65536}}}' >endless.json
+printf '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"width": 64, "layers": 65536}, "text_cfg": {"layers": 65536}}}' \
+    >endless.json
 want 1 timeout 20 "$clip" train --model endless.json --tokenizer-vocab 600 --train-data pairs.tsv --output made
 says '"layers" must be a whole number from 1 to 1000'
 

@@ -12,15 +12,18 @@ vit=$root/tests/model/golden/tiny-vit
 
 # disc X Y COLOR GROUND: 24 x 24 pixels of RGB.
 # clear X Y COLOR: the same disc on a transparent ground, as PAM. Transparent pixels are black.
-drawing='{ split(color, c, ","); for (y = 0; y < 24; y++) for (x = 0; x < 24; x++) { in_it = (x - X) ^ 2 + (y - Y) ^ 2 < 60; draw() } }'
+drawing='{ split(color, c, ",")
+    for (y = 0; y < 24; y++) for (x = 0; x < 24; x++) { in_it = (x - X) ^ 2 + (y - Y) ^ 2 < 60; draw() } }'
 disc() {
-    echo x | awk -v X="$1" -v Y="$2" -v color="$3" -v ground="$4" "function draw() { print in_it ? c[1] \" \" c[2] \" \" c[3] : ground }
+    echo x | awk -v X="$1" -v Y="$2" -v color="$3" -v ground="$4" \
+        "function draw() { print in_it ? c[1] \" \" c[2] \" \" c[3] : ground }
         BEGIN { print \"P3 24 24 255\" } $drawing"
 }
 clear() {
     printf 'P7\nWIDTH 24\nHEIGHT 24\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n'
     printf "$(echo x | awk -v X="$1" -v Y="$2" -v color="$3" "function draw() {
-        if (in_it) printf \"\\\\%03o\\\\%03o\\\\%03o\\\\377\", c[1], c[2], c[3]; else printf \"\\\\000\\\\000\\\\000\\\\000\" } $drawing")"
+        if (in_it) printf \"\\\\%03o\\\\%03o\\\\%03o\\\\377\", c[1], c[2], c[3]
+        else printf \"\\\\000\\\\000\\\\000\\\\000\" } $drawing")"
 }
 # four pictures in each of the folders clear, white, blue and black
 draw() {
@@ -35,8 +38,10 @@ draw red b.ppm 14 12 220,30,40
 draw green c.ppm 9 14 30,200,40
 draw green d.ppm 15 9 30,200,40
 for d in clear white blue black; do
-    printf 'filepath\ttitle\nred/a.ppm\tred circle\nred/b.ppm\tred\ngreen/c.ppm\tgreen circle\ngreen/d.ppm\tgreen\n' >$d/pairs.tsv
-    printf 'filepath\tquestion\tanswer\nred/a.ppm\twhat color is it?\tred\ngreen/c.ppm\twhat color is it?\tgreen\n' >$d/asked.tsv
+    printf 'filepath\ttitle\nred/a.ppm\tred circle\nred/b.ppm\tred\ngreen/c.ppm\tgreen circle\ngreen/d.ppm\tgreen\n' \
+        >$d/pairs.tsv
+    printf 'filepath\tquestion\tanswer\nred/a.ppm\twhat color is it?\tred\ngreen/c.ppm\twhat color is it?\tgreen\n' \
+        >$d/asked.tsv
 done
 
 # alike GROUND OPTION... -- COMMAND...: in the folder clear, with the options, the command prints
@@ -60,7 +65,8 @@ alike() {
 }
 
 it 'the model that ships lays pictures on white, others drop transparency; --background wins'
-for c in 'embed red' 'classify -l red,green,blue red green' 'match red/a.ppm red,green' 'match --json pairs.tsv' 'vqa --json color? red/a.ppm' \
+for c in 'embed red' 'classify -l red,green,blue red green' 'match red/a.ppm red,green' 'match --json pairs.tsv' \
+    'vqa --json color? red/a.ppm' \
     'explain --json red/a.ppm circle' 'eval retrieval --json pairs.tsv' 'eval zeroshot --json .'; do
     alike white -- $c
 done
@@ -79,8 +85,10 @@ alike white -- probe --json . --test-data . -o ../p.probe
 alike blue --background 0000ff -- probe --json . --test-data . -o ../p.probe
 
 it 'pages show what the model saw'
-want 0 "$clip" classify -l red,green clear/red --html clear.html && want 0 "$clip" classify -l red,green white/red --html white.html
-grep -o 'data:image/png[^)"]*' clear.html >a && grep -o 'data:image/png[^)"]*' white.html >b && [ -s a ] && cmp -s a b || fault 'page of classify'
+want 0 "$clip" classify -l red,green clear/red --html clear.html &&
+    want 0 "$clip" classify -l red,green white/red --html white.html
+grep -o 'data:image/png[^)"]*' clear.html >a && grep -o 'data:image/png[^)"]*' white.html >b && [ -s a ] &&
+    cmp -s a b || fault 'page of classify'
 
 it 'an index keeps its ground, and lays what it is asked about on it'
 want 0 "$clip" index --index i -m "$vit" --background white clear
@@ -130,7 +138,8 @@ sed -i 's/#0000ff/bluish/' model/open_clip_config.json
 want 1 "$clip" info -m model
 says '"background": "bluish" is none of #rrggbb, white, black, drop'
 cat >tiny.json <<E
-{"model_cfg": {"embed_dim": 16, "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 32},
+{"model_cfg": {"embed_dim": 16,
+               "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 32, "heads": 1, "layers": 1}},
  "preprocess_cfg": {"background": "#0000ff"}}
 E
@@ -146,20 +155,23 @@ want 0 "$clip" train --config run.json --background white --train-data clear/pai
 weights run-option >a && weights run-white | cmp -s - a || fault 'not trained on the ground of the option'
 want 0 "$clip" info --json -m run-option/checkpoint
 same "$(json image.background)" '#ffffff'
-want 0 "$clip" train --pretrained run-clear/checkpoint --background drop --train-data clear/pairs.tsv --output run-drop --batch-size 2 --epochs 1 --lr 1e-5
+want 0 "$clip" train --pretrained run-clear/checkpoint --background drop --train-data clear/pairs.tsv --output \
+    run-drop --batch-size 2 --epochs 1 --lr 1e-5
 want 0 "$clip" info --json -m run-drop/checkpoint
 same "$(json image.background)" drop
 want 2 "$clip" train --config run.json --background pink --train-data clear/pairs.tsv --output run-x
 says "--background: 'pink' is none of #rrggbb, white, black, drop"
 
 it 'how large pictures may be'
-for c in 'embed' 'classify -l red,green' match 'probe' 'eval zeroshot' 'explain' 'vqa' 'index --index m' 'search --index m'; do
+for c in 'embed' 'classify -l red,green' match 'probe' 'eval zeroshot' 'explain' 'vqa' 'index --index m' \
+    'search --index m'; do
     want 2 "$clip" $c --max-pixels 0 clear x
     says "--max-pixels: '0' is not a whole number from 1"
     want 2 "$clip" $c --background pink clear x
     says "--background: 'pink' is none of"
 done
-for c in 'embed clear/red/a.ppm' 'explain clear/red/a.ppm circle' 'vqa color? clear/red/a.ppm' 'classify -l red clear/red/a.ppm' 'index --index m clear/red/a.ppm' \
+for c in 'embed clear/red/a.ppm' 'explain clear/red/a.ppm circle' 'vqa color? clear/red/a.ppm' \
+    'classify -l red clear/red/a.ppm' 'index --index m clear/red/a.ppm' \
     'search --index i clear/red/a.ppm'; do
     want 1 "$clip" $c --max-pixels 575
     says '24 x 24 pixels are more than the 575 allowed'
@@ -168,7 +180,8 @@ done
 want 0 "$clip" embed clear/red/a.ppm --max-pixels 576
 want 1 "$clip" train --config run.json --max-pixels 575 --train-data clear/pairs.tsv --output run-small
 says '--max-pixels'
-want 0 "$clip" train --config run.json --max-pixels 576 --train-data clear/pairs.tsv --val-data clear/pairs.tsv --output run-fits
+want 0 "$clip" train --config run.json --max-pixels 576 --train-data clear/pairs.tsv --val-data clear/pairs.tsv \
+    --output run-fits
 
 echo "$tests runs, $faults faults"
 [ "$faults" = 0 ]

@@ -13,7 +13,9 @@ export XDG_STATE_HOME="$T/state" XDG_DATA_HOME="$T/data" CLIP_INDEX="$T/index" T
 # tame FILE: nothing in it moves a terminal's cursor or reverses a line
 tame() {
     iconv -f UTF-8 -t UTF-8 <"$1" >iconv.out 2>&1 || fault "$1 is not UTF-8"
-    ! grep -a -q -P '[\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xaf]' "$1" || fault "$1 is not tame"
+    wild='[\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xaf]'
+    ! grep -a -q -P "$wild" "$1" ||
+        fault "$1 is not tame"
 }
 # messages N: stderr holds so many, each on one line
 messages() {

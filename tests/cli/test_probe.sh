@@ -81,7 +81,8 @@ want 1 "$clip" probe --apply bad test
 says 'does not belong to'
 sed 's/"pictures":[[:space:]]*[0-9]*$/"pictures": 2000000000/' knn.probe/probe.json >bad/probe.json
 want 1 "$clip" probe --apply bad test
-for broken in '' '[]' '{"kind": "linear"}' '{"kind": 3}' '{"kind": "cache", "alpha": -1}' '{"kind": "cache", "beta": 1e99}'; do
+for broken in '' '[]' '{"kind": "linear"}' '{"kind": 3}' '{"kind": "cache", "alpha": -1}' \
+    '{"kind": "cache", "beta": 1e99}'; do
     echo "$broken" >bad/probe.json
     want 1 "$clip" probe --apply bad test
     says bad/probe

@@ -150,7 +150,8 @@ want 0 "$clip" search --filter '*/castle.png' --filter '*/swan.png' flag
 lines 2
 want 1 "$clip" search --filter '*.jpg' castle
 says 'nothing found'
-for month in '2023-05 --before 2023-05' '2023-05-17 --before 2023-05-17' '2023-05-17 --before 2023-05-31' '2023 --before 2023-05'; do
+for month in '2023-05 --before 2023-05' '2023-05-17 --before 2023-05-17' '2023-05-17 --before 2023-05-31' \
+    '2023 --before 2023-05'; do
     want 0 "$clip" search --after $month swan
     same "$(cat out)" "$P/castle.png"
 done
@@ -179,7 +180,8 @@ same "$(json hits.0.rank)" 1
 TZ=Asia/Kolkata want 0 "$clip" search --json -k 1 castle
 same "$(json hits.0.mtime)" '2023-05-17T17:30:00+05:30'
 want 2 "$clip" search --sort name castle
-mkdir -p 'odd/a[1]*' odd/a1 && cp pictures/castle.png 'odd/a[1]*/' && cp pictures/castle.png pictures/swan.png odd/a1/ && ln -s a1 odd/link
+mkdir -p 'odd/a[1]*' odd/a1 && cp pictures/castle.png 'odd/a[1]*/' &&
+    cp pictures/castle.png pictures/swan.png odd/a1/ && ln -s a1 odd/link
 cp -p pictures/castle.png 'odd/a[1]*x.png'
 want 0 "$clip" index --index "$T/odd-names" odd
 for below in 'odd/a[1]*' 'odd/a[1]*/' './odd/../odd/a[1]*' "$T/odd/a[1]*" 'odd/a[1]*/castle.png'; do
@@ -204,13 +206,15 @@ first "$(realpath odd)/a1/swan.png"
 printf 'castle\nswan\n' >queries
 want 0 "$clip" search --index "$T/odd-names" --unique --queries queries
 same "$(sed -n 2p out | "$check" get hits.0.path)" "$(realpath odd)/a1/swan.png"
-touch -d 2023-06-01T22:30:00Z pictures/swan.png # in Berlin half past midnight on the second, but by winter time the first
+# in Berlin half past midnight on the second, but by winter time the first
+touch -d 2023-06-01T22:30:00Z pictures/swan.png
 want 0 "$clip" index pictures
 want 0 env TZ=CET-1CEST,M3.5.0,M10.5.0/3 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
 same "$(cat out)" "$P/swan.png"
 want 1 env TZ=CET-1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
 want 1 "$clip" search --after 2023-06-02 --before 2023-06-03 castle
-touch -d 2023-11-05T04:30:00Z pictures/swan.png # half past midnight; at one, clocks in Havana go back, and it comes again
+# half past midnight; at one, clocks in Havana go back, and it comes again
+touch -d 2023-11-05T04:30:00Z pictures/swan.png
 want 0 "$clip" index pictures
 want 0 env TZ='CST5CDT,M3.2.0/0,M11.1.0/1' "$clip" search --after 2023-11-05 --before 2023-11-05 castle
 same "$(cat out)" "$P/swan.png"
@@ -270,7 +274,8 @@ want 1 "$clip" search --html nowhere/page.html castle
 cp pictures/castle.png "$(printf '<i>"&\047\n\001.png')"
 want 0 "$clip" index --index "$T/hostile" '<i>'*
 want 0 "$clip" search --index "$T/hostile" --html page.html '"<i>"'
-grep -q '/%3Ci%3E%22%26%27%0A%01.png" title="[^"<>]*/&lt;i&gt;&quot;&amp;&#39; &#xfffd;.png">' page.html || fault "the name is not escaped"
+grep -q '/%3Ci%3E%22%26%27%0A%01.png" title="[^"<>]*/&lt;i&gt;&quot;&amp;&#39; &#xfffd;.png">' page.html ||
+    fault "the name is not escaped"
 ! grep -q '<i>' page.html || fault "something is not escaped"
 
 it "links, pipes and devices in the place of files"
@@ -319,7 +324,8 @@ want 2 "$clip" search --show ascii castle
 it "no cosine is above 1"
 for picture in "$P"/*.png; do
     want 0 "$clip" search --json -k 2 "$picture"
-    awk -F'"score":' '{ for (i = 2; i <= NF; i++) if ($i + 0 > 1) exit 1 }' "$T/out" || fault "$picture: $(cat "$T/out")"
+    awk -F'"score":' '{ for (i = 2; i <= NF; i++) if ($i + 0 > 1) exit 1 }' "$T/out" ||
+        fault "$picture: $(cat "$T/out")"
 done
 
 it "near duplicates"
@@ -331,10 +337,12 @@ same "$(sort out)" "$(printf '%s\n%s' "$P/castle.png" "$P/copy.png")"
 want 0 "$clip" search --duplicates --json
 awk -F'"score":' '{ for (i = 2; i <= NF; i++) if ($i + 0 > 1) exit 1 }' "$T/out" || fault 'a cosine above 1'
 same "$(json groups.0.1.rank)" 2
-mkdir linked && cp pictures/castle.png linked/real.png && ln -s real.png linked/a.png && cp pictures/swan.png linked/ && ln -s swan.png linked/link.png
+mkdir linked && cp pictures/castle.png linked/real.png && ln -s real.png linked/a.png &&
+    cp pictures/swan.png linked/ && ln -s swan.png linked/link.png
 cp pictures/bee.png linked/bee.png && cp pictures/bee.png linked/c.png && ln -s c.png linked/d.png
 want 0 "$clip" index --index "$T/links" linked
-want 0 "$clip" search --index "$T/links" --duplicates # names of one file are no duplicates: who deletes one would lose it
+# names of one file are no duplicates: who deletes one would lose it
+want 0 "$clip" search --index "$T/links" --duplicates
 same "$(cat out)" "$(printf '%s\n%s' "$T/linked/bee.png" "$T/linked/c.png")"
 ln linked/bee.png linked/hard.png
 mkdir linked/sub && ln -s ../bee.png linked/sub/z.png && ln -s sub linked/way
@@ -363,7 +371,8 @@ want 0 "$clip" search --index "$T/links" --duplicates -0
 tr '\0\n' '\n ' <out | grep -qx "$T/linked/one two.png" || fault 'the name is not there'
 rm -r "linked/$newline"
 want 0 "$clip" index --export "$T/of-others"
-sed "s,$P/castle,$T/later/castle,; s,$P/copy,$T/later/copy," of-others/metadata/metadata_0.jsonl >lines && mv lines of-others/metadata/metadata_0.jsonl
+sed "s,$P/castle,$T/later/castle,; s,$P/copy,$T/later/copy," of-others/metadata/metadata_0.jsonl >lines &&
+    mv lines of-others/metadata/metadata_0.jsonl
 want 0 "$clip" index --index "$T/imported" --import of-others
 mkdir later && cp pictures/castle.png pictures/copy.png later # whatever they are: nobody has seen them
 want 1 "$clip" search --index "$T/imported" --duplicates
@@ -424,7 +433,8 @@ says 'has img_emb_0.npy'
 it "nothing of what does not fit together is added, and what is empty is nobody's"
 many() { # line and vector of the first picture, 300 times
     mkdir -p "$1/img_emb" "$1/metadata"
-    { head -c 128 pairs/img_emb/img_emb_0.npy | sed 's/(37, 256), }/(300, 256),}/'; for i in $(seq 300); do tail -c +129 pairs/img_emb/img_emb_0.npy | head -c 512; done; } >"$1/img_emb/img_emb_0.npy"
+    { head -c 128 pairs/img_emb/img_emb_0.npy | sed 's/(37, 256), }/(300, 256),}/'; for i in $(seq 300); do tail -c \
+        +129 pairs/img_emb/img_emb_0.npy | head -c 512; done; } >"$1/img_emb/img_emb_0.npy"
     seq -f '{"image_path": "p%g"}' 300 >"$1/metadata/metadata_0.jsonl"
 }
 many crooked

@@ -11,10 +11,12 @@ unset CLIP_MODEL
 
 samples=$root/models/samples/samples.tsv
 cat >tiny.json <<'END'
-{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
+{"model_cfg": {"embed_dim": 32,
+               "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 64, "heads": 2, "layers": 2}}}
 END
-echo '{"model": "tiny.json", "tokenizer-vocab": 550, "batch-size": 12, "epochs": 2, "lr": 2e-3, "warmup": 2}' >tiny-run.json
+echo '{"model": "tiny.json", "tokenizer-vocab": 550, "batch-size": 12, "epochs": 2, "lr": 2e-3, "warmup": 2}' \
+    >tiny-run.json
 
 # train OUT OPTION...: a new run with the settings of the file
 train() {
@@ -58,7 +60,7 @@ same "$(json val/num_samples)" 36
 json 'val/image_to_text_median_rank' >/dev/null || fault 'no rank'
 recall=$(json 'val/text_to_image_R@5')
 
-it "a script without blanks: tokens are characters, and the end of a phrase has the embedding of the same character within"
+it "a script without blanks: tokens are characters; the end of a phrase is embedded as the same character within"
 {
     echo 'filepath	title'
     for picture in bee books castle; do
@@ -66,7 +68,8 @@ it "a script without blanks: tokens are characters, and the end of a phrase has 
         echo "$root/models/samples/$picture.png	桌子旁有狗"
     done
 } >phrases.tsv
-want 0 "$clip" train --config tiny-run.json --tokenizer-vocab 559 --batch-size 3 --train-data phrases.tsv --output phrases
+want 0 "$clip" train --config tiny-run.json --tokenizer-vocab 559 --batch-size 3 --train-data phrases.tsv --output \
+    phrases
 ! grep -q 'by heart' err || fault 'captions were learned by heart'
 want 0 "$clip" embed -m phrases/checkpoint --tokens --layer 0 --text 猫
 alone=$(json states.1.7)
@@ -87,7 +90,8 @@ it "its report"
 for what in 'Learning rate' 'Median rank' 'data:image/png;base64,' 'Pictures for captions' 'tokenizer-vocab'; do
     grep -q -F "$what" whole/report.html || fault "no '$what' in it"
 done
-! grep -q -e '<script' -e 'https\{0,1\}:' -e '[( ">]nan' whole/report.html || fault 'something in it is not in it, or no number'
+! grep -q -e '<script' -e 'https\{0,1\}:' -e '[( ">]nan' whole/report.html ||
+    fault 'something in it is not in it, or no number'
 
 it "the number of threads makes no difference"
 want 0 train threads --val-data "$samples" -t 1 --workers 3
@@ -97,7 +101,8 @@ it "without validation, with a checkpoint of each epoch"
 want 0 train plain --save-frequency 1 --save-every 2
 same "$(ls plain | tr '\n' ' ')" 'checkpoint epoch_1 epoch_2 metrics.jsonl report.html run.json '
 cmp -s plain/epoch_2/open_clip_model.safetensors whole/checkpoint/open_clip_model.safetensors || fault 'another model'
-! cmp -s plain/epoch_1/open_clip_model.safetensors plain/epoch_2/open_clip_model.safetensors || fault 'the same model twice'
+! cmp -s plain/epoch_1/open_clip_model.safetensors plain/epoch_2/open_clip_model.safetensors ||
+    fault 'the same model twice'
 
 it "what is not taken"
 want 2 "$clip" train
@@ -199,7 +204,8 @@ for name in metrics.jsonl run.json; do
     says "$name: is not a regular file"
     rm strange/$name && mv away strange/$name
 done
-want 0 "$clip" train --resume strange # which sweeps away what a killed run has left: the link, and not what is behind it
+# which sweeps away what a killed run has left: the link, and not what is behind it
+want 0 "$clip" train --resume strange
 want 1 test -h strange/.checkpoint.tmp
 same "$(cat mine kept/file)" "$(printf 'mine\nkept')"
 
@@ -217,7 +223,9 @@ halves() {
 }
 it "on, whatever is trained"
 cat >resnet.json <<'END'
-{"model_cfg": {"embed_dim": 32, "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": null, "head_width": 32},
+{"model_cfg": {"embed_dim": 32,
+               "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": null,
+                              "head_width": 32},
                "text_cfg": {"context_length": 16, "vocab_size": 560, "width": 64, "heads": 2, "layers": 1}}}
 END
 for p in bee castle cloud books; do cp "$root/models/samples/$p.png" . && echo "a $p" >$p.txt; done
@@ -261,7 +269,8 @@ want 1 train tar-run --train-data torn.tar
 says 'torn.tar'
 
 it "a full disk"
-want 1 sh -c 'ulimit -f 600; trap "" XFSZ; "$1" train --config tiny-run.json --train-data "$2" --output full' - "$clip" "$samples"
+want 1 sh -c 'ulimit -f 600; trap "" XFSZ; "$1" train --config tiny-run.json --train-data "$2" --output full' - \
+    "$clip" "$samples"
 says 'cannot be written'
 interrupted filled TERM 130
 step=$(last_step filled)
@@ -279,24 +288,28 @@ weights=nan/open_clip_model.safetensors
 header=$(od -An -tu8 -N8 $weights | tr -d ' ')
 at=$(head -c $((8 + header)) $weights | tail -c "$header" |
     sed 's/.*"visual.transformer.resblocks.0.attn.in_proj_weight":{[^}]*"data_offsets":\[\([0-9]*\),.*/\1/')
-for i in $(seq 16); do printf '\377\377\177\177'; done | dd of=$weights bs=1 seek=$((8 + header + at)) conv=notrunc 2>/dev/null
+for i in $(seq 16); do printf '\377\377\177\177'; done |
+    dd of=$weights bs=1 seek=$((8 + header + at)) conv=notrunc 2>/dev/null
 want 1 "$clip" train --pretrained nan --train-data "$samples" --batch-size 12 --output nan-run
 says 'diverged'
 says 'nan-run/checkpoint is complete, from step 0'
 [ -s nan-run/report.html ] || fault 'no report'
 
 it "fine-tuning"
-want 0 "$clip" train --pretrained whole/checkpoint --lock-image --train-data "$samples" --batch-size 12 --epochs 1 --lr 1e-4 --output tuned
+want 0 "$clip" train --pretrained whole/checkpoint --lock-image --train-data "$samples" --batch-size 12 --epochs 1 \
+    --lr 1e-4 --output tuned
 says 'of them trained'
 
 it "Ctrl-C, and the line of progress"
 if command -v script >/dev/null; then
-    want 0 script -qec "stty cols 60; '$clip' train --config tiny-run.json --train-data '$samples' --output seen" /dev/null
+    want 0 script -qec "stty cols 60; '$clip' train --config tiny-run.json --train-data '$samples' --output seen" \
+        /dev/null
     prints 'epoch 1/2  step '
     ! tr '\r' '\n' <out | grep -q 'epoch.*left' || fault 'the line is wider than the terminal'
     ctrl_c() {
         (for i in $(seq 1000); do [ ! -s typed/metrics.jsonl ] || break; sleep 0.01; done; printf '\003'; sleep 1) |
-            script -qec "exec '$clip' train --config tiny-run.json --train-data '$samples' --epochs 12 --output typed" /dev/null
+            script -qec "exec '$clip' train --config tiny-run.json --train-data '$samples' --epochs 12 --output typed" \
+                /dev/null
     }
     case $(sed -n 's/SigIgn:.*\(.\)$/\1/p' /proc/self/status) in
     [2367abef]) ;; # whoever runs the tests has them ignore it

@@ -121,7 +121,8 @@ c=$(json pictures.0.labels.0.cosine) p=$(json pictures.0.labels.0.probability)
 same "$(printf %.5f "$p")" "$(awk -v c="$c" 'BEGIN { printf "%.5f", 1 / (1 + exp(-4 * (c + 1))) }')"
 want 0 "$clip" classify -m "$model" --labels red,blue --multi-label --threshold 1 pictures/red/a.ppm
 prints 'none of the labels'
-want 0 "$clip" classify -m "$model" --labels red,blue --multi-label --threshold -1 -k 1 --html several.html pictures/red/a.ppm
+want 0 "$clip" classify -m "$model" --labels red,blue --multi-label --threshold -1 -k 1 --html several.html \
+    pictures/red/a.ppm
 same "$(wc -l <"$T/out")" 2
 grep -q 'each with its probability' several.html || fault 'the page does not say what probabilities are'
 want 1 "$clip" classify -m "$model" --labels red,blue --multi-label pictures/red/a.ppm

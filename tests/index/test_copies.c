@@ -124,7 +124,7 @@ static void groups_are_those_of_their_definition(void **state)
                                                    .grade = graded ? grade : NULL},
                         N);
     assert_int_equal(clipidx_duplicates(x, &(clip_duplicates_options){.grouping = (clip_grouping)3}, &(int64_t *){0},
-                                           &(int64_t *){0}, &(int64_t){0}, &err),
+                                        &(int64_t *){0}, &(int64_t){0}, &err),
                      CLIP_EINVAL);
     OK(clipidx_close(x, &err));
     free(v);
@@ -152,7 +152,7 @@ static void duplicates_are_found_exactly(void **state)
     OK(clipidx_add(x, copy, w, 4, &err));
     for (clip_grouping how = CLIP_GROUP_FIRST; how <= CLIP_GROUP_LINKED; how++) {
         OK(clipidx_duplicates(x, &(clip_duplicates_options){.grouping = how, .score = 0.97f}, &row, &group, &n,
-                                 &err));
+                              &err));
         assert_int_equal(n, 8);
         for (int g = 0; g < 7; g++) {
             assert_int_equal(group[g + 1] - group[g], 3);

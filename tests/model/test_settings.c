@@ -156,6 +156,7 @@ static void transformers_takes_the_dict(void **state)
     clip_model_get_info(m, &info);
     assert_int_equal(info.text_heads, 4);
     assert_string_equal(info.text_activation, "gelu");
+    assert_string_equal(info.vision_activation, "quickgelu");
     clip_model_free(m);
 }
 

@@ -110,8 +110,10 @@ static const clipmdl_settings_part towers[] = {{"text_config", &text_config},
                                                {"vision_config_dict", &vision_config},
                                                {0}};
 static const clipmdl_settings pair = {.known = CLIPMDL_HF_ALL, .off = CLIPMDL_HF_OTHERS, .parts = towers};
-static const clipmdl_settings text_alone_settings = {
-    .known = CLIPMDL_HF_TEXT, .off = CLIPMDL_HF_OTHERS, .one_of = (const clipmdl_choice[]){ACTIVATION, {0}}, .parts = towers};
+static const clipmdl_settings text_alone_settings = {.known = CLIPMDL_HF_TEXT,
+                                                     .off = CLIPMDL_HF_OTHERS,
+                                                     .one_of = (const clipmdl_choice[]){ACTIVATION, {0}},
+                                                     .parts = towers};
 static const clipmdl_settings vision_alone_settings = {
     .known = CLIPMDL_HF_IMAGE,
     .off = CLIPMDL_HF_OTHERS,
@@ -229,7 +231,8 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
         return read_alone(r, root, CLIP_TOWER_TEXT, "text_config", c);
     if (vision_alone)
         return read_alone(r, root, CLIP_TOWER_IMAGE, "vision_config", c);
-    const cJSON *vision = clipmdl_huggingface_tower_of(root, "vision_config"), *text = clipmdl_huggingface_tower_of(root, "text_config");
+    const cJSON *vision = clipmdl_huggingface_tower_of(root, "vision_config"),
+                *text = clipmdl_huggingface_tower_of(root, "text_config");
     if (!cJSON_IsObject(vision) || !cJSON_IsObject(text))
         return clipb_fail(r->err, CLIP_EFORMAT, r->file, "has no object \"%s\"",
                           cJSON_IsObject(vision) ? "text_config" : "vision_config");

@@ -6,7 +6,7 @@
 #include "model/settings.h"
 
 /* Settings that any configuration of transformers may have, and that change nothing here. */
-#define CLIPMDL_HF_ALL                                                                                                     \
+#define CLIPMDL_HF_ALL                                                                                                 \
     " _name_or_path _commit_hash _attn_implementation _attn_implementation_autoset"                                    \
     " _experts_implementation add_cross_attention architectures attn_implementation"                                   \
     " bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward"                                        \
@@ -25,7 +25,7 @@
     " transformers_weights typical_p use_bfloat16 use_cache"
 #define CLIPMDL_HF_OTHERS "auto_map pruned_heads quantization_config"
 
-#define CLIPMDL_HF_TOWER                                                                                                          \
+#define CLIPMDL_HF_TOWER                                                                                               \
     "hidden_size intermediate_size num_hidden_layers num_attention_heads layer_norm_eps attention_dropout "            \
     "dropout" CLIPMDL_HF_ALL
 #define CLIPMDL_HF_TEXT CLIPMDL_HF_TOWER " vocab_size max_position_embeddings"

@@ -461,7 +461,8 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
     const clipmdl_vision_config *v = &c->vision;
-    const bool text = c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
+    const bool text =
+        c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
     if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v))))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",

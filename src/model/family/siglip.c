@@ -160,7 +160,8 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
 {
     const char *type = "siglip";
     TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
-    const bool text_alone = strcmp(type, "siglip_text_model") == 0, vision_alone = strcmp(type, "siglip_vision_model") == 0;
+    const bool text_alone = strcmp(type, "siglip_text_model") == 0,
+               vision_alone = strcmp(type, "siglip_vision_model") == 0;
     if (!text_alone && !vision_alone && strcmp(type, "siglip") != 0)
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
                           "\"model_type\" is \"%.60s\": of SigLIP's, only siglip, siglip_text_model and "
@@ -200,7 +201,8 @@ static void put_tower(FILE *f, const char *name, int width, int heads, int layer
             "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n"
             "    \"num_hidden_layers\": %d,\n",
             width, mlp, heads, layers);
-    fprintf(f, "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": ", act == CLIPK_GELU ? "gelu" : "gelu_pytorch_tanh");
+    fprintf(f,
+            "    \"hidden_act\": \"%s\",\n    \"layer_norm_eps\": ", act == CLIPK_GELU ? "gelu" : "gelu_pytorch_tanh");
     clipmdl_put_float(f, (double)eps);
     fputs(",\n", f);
 }
@@ -224,8 +226,8 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
     put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
     fprintf(f, "    \"image_size\": %d,\n    \"patch_size\": %d\n  },\n", v->image_size, v->patch_size);
     put_tower(f, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps);
-    fprintf(f, "    \"projection_size\": %d,\n    \"max_position_embeddings\": %d,\n    \"vocab_size\": %d", c->embed_dim,
-            t->context_length, t->vocab_size);
+    fprintf(f, "    \"projection_size\": %d,\n    \"max_position_embeddings\": %d,\n    \"vocab_size\": %d",
+            c->embed_dim, t->context_length, t->vocab_size);
     if (r->end_id >= 0)
         fprintf(f, ",\n    \"eos_token_id\": %d", r->end_id);
     fputs("\n  }\n}\n", f);
@@ -236,7 +238,8 @@ static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clip
 {
     const int size = c->vision.image_size;
     if (strcmp(r->resize_mode, "squash") != 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "SiglipImageProcessor squashes pictures; this model crops or pads");
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "SiglipImageProcessor squashes pictures; this model crops or pads");
     fputs("{\n  \"image_processor_type\": \"SiglipImageProcessor\",\n  \"processor_class\": \"SiglipProcessor\",\n"
           "  \"do_resize\": true,\n  \"do_rescale\": true,\n  \"do_normalize\": true,\n", f);
     fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n  \"resample\": %d,\n", size, size,

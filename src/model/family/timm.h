@@ -1,5 +1,6 @@
-/* timm.h: image encoders that OpenCLIP takes from timm by their names. OpenCLIP's configuration says
- * the name and nothing else, so their numbers are here (timm 1.0, models/vision_transformer.py). */
+/* timm.h: image encoders that OpenCLIP takes from timm by their names. OpenCLIP's configuration
+ * says the name and nothing else, so their numbers are here (timm 1.0,
+ * models/vision_transformer.py). */
 #ifndef CLIPMDL_TIMM_H
 #define CLIPMDL_TIMM_H
 
