@@ -10,8 +10,6 @@
 #include <assert.h>
 #include <string.h>
 
-static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
-
 /* ---- 3x3 ------------------------------------------------------------------------------------- */
 
 /* tiles: all; T: per strip. G: channels per group. */
@@ -37,19 +35,19 @@ static conv_plan plan_conv(const clipk_ctx *k, int N, int H, int W, int I, int O
 {
     const int threads = clipk_threads(k);
     assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
-    conv_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .groups = 1};
-    p.strips = ceil_div(p.tiles, strip_tiles(I, O));
+    conv_plan p = {.tiles = N * clipb_ceil_div(H, CLIPK_CONV_TILE) * clipb_ceil_div(W, CLIPK_CONV_TILE), .groups = 1};
+    p.strips = clipb_ceil_div(p.tiles, strip_tiles(I, O));
     if (p.strips >= threads) {
-        p.strips = ceil_div(p.strips, threads) * threads; /* as many for each thread */
+        p.strips = clipb_round_up(p.strips, threads); /* as many for each thread */
     } else {
-        p.groups = clipb_min(ceil_div(threads, p.strips), ceil_div(O, GROUP_LEAST));
+        p.groups = clipb_min(clipb_ceil_div(threads, p.strips), clipb_ceil_div(O, GROUP_LEAST));
         if (p.strips * p.groups < threads)
-            p.strips = ceil_div(threads, p.groups);
+            p.strips = clipb_ceil_div(threads, p.groups);
     }
-    p.T = ceil_div(p.tiles, p.strips);
-    p.strips = ceil_div(p.tiles, p.T);
-    p.G = ceil_div(ceil_div(O, p.groups), k->set->nr) * k->set->nr;
-    p.groups = ceil_div(O, p.G);
+    p.T = clipb_ceil_div(p.tiles, p.strips);
+    p.strips = clipb_ceil_div(p.tiles, p.T);
+    p.G = clipb_round_up(clipb_ceil_div(O, p.groups), k->set->nr);
+    p.groups = clipb_ceil_div(O, p.G);
     return p;
 }
 
@@ -72,13 +70,13 @@ static void pack_piece(void *job, int64_t i, int thread)
 void clipk_conv3x3_pack(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W)
 {
     pack_job j = {k->set, w, {W, (int64_t)w->I * 9, 9, 1}};
-    clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
+    clipb_team_run(k->team, clipb_ceil_div(w->O, k->set->nr), pack_piece, &j);
 }
 
 void clipk_conv3x3_pack_back(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W)
 {
     pack_job j = {k->set, w, {W + 8, 9, (int64_t)w->O * 9, -1}};
-    clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
+    clipb_team_run(k->team, clipb_ceil_div(w->O, k->set->nr), pack_piece, &j);
 }
 
 size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O)

@@ -10,8 +10,6 @@
 #include <assert.h>
 #include <string.h>
 
-static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
-
 /* ---- Filters --------------------------------------------------------------------------------- */
 
 #define PIECES 8                /* parts to share among threads; halved while the sums of all parts exceed SUMS */
@@ -30,19 +28,19 @@ typedef struct filters_plan {
 static filters_plan plan_filters(int N, int H, int W, int I, int O)
 {
     assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
-    const int Ip = (I + 15) / 16 * 16;
-    filters_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE),
+    const int Ip = clipb_round_up(I, 16);
+    filters_plan p = {.tiles = N * clipb_ceil_div(H, CLIPK_CONV_TILE) * clipb_ceil_div(W, CLIPK_CONV_TILE),
                       .sums = (int64_t)CLIPK_CONV_POINTS * O * Ip};
     int parts = PIECES;
     while (parts > 1 && parts * p.sums > SUMS)
         parts /= 2;
     p.groups = parts > 1 ? 1 : clipb_max(1, clipb_min(PIECES, O / GROUP_LEAST));
-    p.G = (ceil_div(O, p.groups) + 15) / 16 * 16;
-    p.groups = ceil_div(O, p.G);
+    p.G = clipb_round_up(clipb_ceil_div(O, p.groups), 16);
+    p.groups = clipb_ceil_div(O, p.G);
     p.T = clipb_max(STRIP_LEAST, clipb_min(STRIP_MOST, (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, p.G))));
-    const int strips = ceil_div(p.tiles, p.T);
-    p.part = ceil_div(strips, clipb_min(parts, strips)) * p.T;
-    p.parts = ceil_div(p.tiles, p.part);
+    const int strips = clipb_ceil_div(p.tiles, p.T);
+    p.part = clipb_ceil_div(strips, clipb_min(parts, strips)) * p.T;
+    p.parts = clipb_ceil_div(p.tiles, p.part);
     p.T = clipb_min(p.T, p.tiles);
     return p;
 }

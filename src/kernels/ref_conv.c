@@ -36,7 +36,7 @@ static double pixel(const clipk_conv3x3_piece *p, const float *x, int h, int w, 
 
 void NAME(conv3x3)(const clipk_conv3x3_piece *p)
 {
-    const int M = CLIPK_CONV_TILE, across = (p->W + M - 1) / M, down = (p->H + M - 1) / M;
+    const int M = CLIPK_CONV_TILE, across = clipb_ceil_div(p->W, M), down = clipb_ceil_div(p->H, M);
     const clipk_epilogue *e = p->e;
     for (int t = p->t0; t < p->t1; t++) {
         const int n = t / (across * down), h0 = t / across % down * M, w0 = t % across * M;

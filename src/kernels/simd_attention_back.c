@@ -275,8 +275,8 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
 /* Cut n into the fewest equal pieces of at most `most`. Returns their size, a multiple of `of`. */
 static int piece_size(int n, int most, int of)
 {
-    const int pieces = (n + most - 1) / most;
-    return ((n + pieces - 1) / pieces + of - 1) / of * of;
+    const int pieces = clipb_ceil_div(n, most);
+    return clipb_round_up(clipb_ceil_div(n, pieces), of);
 }
 
 static void key_part(work *w)

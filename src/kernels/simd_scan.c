@@ -15,35 +15,7 @@
 
 #define ACCS 4
 
-/* ---- f16 ------------------------------------------------------------------------------------- */
-
-void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
-{
-    size_t i = 0;
-#if defined(__F16C__)
-    for (; i + 8 <= n; i += 8)
-        _mm_storeu_si128((void *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
-#endif
-    for (; i < n; i++) {
-        uint32_t u, em;
-        float f = in[i];
-        memcpy(&u, &f, 4);
-        em = u & 0x7fffffff;
-        uint32_t h;
-        if (em >= 0x7f800000) /* infinity, NaN */
-            h = em > 0x7f800000 ? 0x7e00 : 0x7c00;
-        else if (em >= 0x477ff000) /* rounds to more than 65504 */
-            h = 0x7c00;
-        else if (em < 0x38800000) { /* denormal: + 0.5 leaves its multiple of 2^-24 in the low bits */
-            memcpy(&f, &em, 4);
-            f += 0.5f;
-            memcpy(&h, &f, 4);
-            h -= 0x3f000000;
-        } else
-            h = (em - 0x38000000 + 0xfff + (em >> 13 & 1)) >> 13;
-        out[i] = (uint16_t)(h | (u >> 16 & 0x8000));
-    }
-}
+/* ---- Vectors of f16 -------------------------------------------------------------------------- */
 
 float NAME(dot_f16)(const float *q, const void *x, int D)
 {
@@ -60,39 +32,6 @@ float NAME(dot_f16)(const float *q, const void *x, int D)
         s[i] += (n < CLIPK_VL ? vload_n(q + d, n) : vload(q + d)) * vload_f16(rest);
     }
     return vsum((s[0] + s[1]) + (s[2] + s[3]));
-}
-
-/* ---- Rotation -------------------------------------------------------------------------------- */
-
-void NAME(hadamard)(float *x, int P)
-{
-    for (int h = 1; h < P; h *= 2)
-        for (int i = 0; i < P; i += 2 * h)
-            for (int j = i; j < i + h; j++) {
-                const float a = x[j], b = x[j + h];
-                x[j] = a + b;
-                x[j + h] = a - b;
-            }
-    const float scale = 1 / __builtin_sqrtf((float)P);
-    for (int i = 0; i < P; i++)
-        x[i] *= scale;
-}
-
-void NAME(reflect)(double *x, const double *v, int D)
-{
-    enum { LANES = 4 * CLIPK_VL }; /* independent sums */
-    double s[LANES] = {0};
-    int d = 0;
-    for (; d + LANES <= D; d += LANES)
-        for (int i = 0; i < LANES; i++)
-            s[i] += v[d + i] * x[d + i];
-    for (int i = 0; d < D; d++, i++)
-        s[i] += v[d] * x[d];
-    for (int n = LANES / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++)
-            s[i] += s[i + n];
-    for (d = 0; d < D; d++)
-        x[d] -= s[0] * v[d];
 }
 
 /* ---- 16-bit numbers -------------------------------------------------------------------------- */

@@ -1,5 +1,4 @@
-/* ref.c: the oracle of the matrix product, in plain C with sums in double, and the oracle's
- * table. */
+/* ref_gemm.c: the oracle of simd_gemm.c, in plain C with sums in double, and the oracle's table. */
 #include <math.h>
 #include <string.h>
 
@@ -109,45 +108,10 @@ double NAME(fma_rounds)(clipk_tile tile, int64_t n)
 }
 
 const clipk_set NAME(set) = {
-    .name = "ref",
+    .name = CLIPK_TEXT(CLIPK_ISA),
     .mr = MR,
     .nr = NR,
     .kc = KC,
-    .gemm_pack_x = NAME(gemm_pack_x),
-    .gemm_pack_w = NAME(gemm_pack_w),
-    .gemm_form_x = NAME(gemm_form_x),
-    .gemm_block = NAME(gemm_block),
-    .fma_rounds = NAME(fma_rounds),
-    .to_f32 = NAME(to_f32),
-    .to_bf16 = NAME(to_bf16),
-    .act = NAME(act),
-    .layernorm = NAME(layernorm),
-    .l2norm = NAME(l2norm),
-    .softmax = NAME(softmax),
-    .sum_rows = NAME(sum_rows),
-    .sum_squares = NAME(sum_squares),
-    .act_backward = NAME(act_backward),
-    .layernorm_backward = NAME(layernorm_backward),
-    .l2norm_backward = NAME(l2norm_backward),
-    .adamw = NAME(adamw),
-    .attention = NAME(attention),
-    .attention_back = NAME(attention_back),
-    .conv3x3_bytes = NAME(conv3x3_bytes),
-    .conv3x3_pack = NAME(conv3x3_pack),
-    .conv3x3 = NAME(conv3x3),
-    .avgpool2x2 = NAME(avgpool2x2),
-    .conv3x3_sums = NAME(conv3x3_sums),
-    .conv3x3_filters = NAME(conv3x3_filters),
-    .avgpool2x2_backward = NAME(avgpool2x2_backward),
-    .batchnorm_stats = NAME(batchnorm_stats),
-    .batchnorm = NAME(batchnorm),
-    .batchnorm_sums = NAME(batchnorm_sums),
-    .batchnorm_backward = NAME(batchnorm_backward),
-    .to_f16 = NAME(to_f16),
-    .dot_f16 = NAME(dot_f16),
-    .hadamard = NAME(hadamard),
-    .reflect = NAME(reflect),
-    .scan = NAME(scan),
-    .scan_pick = NAME(scan_pick),
-    .scan_nibbles = NAME(scan_nibbles),
+#define KERNEL(type, name, parameters) .name = NAME(name),
+#include "kernels/list.h"
 };
