@@ -95,7 +95,13 @@ static void pack_rows(void *job, int64_t i, int thread)
 
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
 {
-    assert(W.type == w->format->type || w->format->tile == CLIPK_TILE_F32 || w->format->group > 1);
+    switch (w->format->tile) {
+    case CLIPK_TILE_F32:
+    case CLIPK_TILE_BF16_PAIRS: break; /* any type is converted */
+    case CLIPK_TILE_F16:
+    case CLIPK_TILE_BF16: assert(W.type == w->format->type); break;
+    case CLIPK_TILES: assert(!"unknown tile");
+    }
     pack_job j = {k->set, w, W};
     clipb_team *team = (int64_t)w->N * w->K < FORK_FROM ? NULL : k->team;
     if (W.rs == 1 && W.cs != 1)

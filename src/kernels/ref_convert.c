@@ -1,4 +1,5 @@
 /* ref_convert.c: the oracle of simd_convert.c. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -21,15 +22,23 @@ static float from_bf16(uint16_t h)
     return v;
 }
 
+static float one_to_f32(const char *p, clipk_type type)
+{
+    float f = 0;
+    uint16_t h = 0;
+    switch (type) {
+    case CLIPK_F32: memcpy(&f, p, 4); return f;
+    case CLIPK_F16: memcpy(&h, p, 2); return from_f16(h);
+    case CLIPK_BF16: memcpy(&h, p, 2); return from_bf16(h);
+    }
+    assert(!"unknown type");
+    return f;
+}
+
 void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n)
 {
-    if (type == CLIPK_F32)
-        memcpy(out, in, n * 4);
-    for (size_t i = 0; type != CLIPK_F32 && i < n; i++) {
-        uint16_t h;
-        memcpy(&h, (const char *)in + 2 * i, 2);
-        out[i] = type == CLIPK_F16 ? from_f16(h) : from_bf16(h);
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = one_to_f32((const char *)in + i * clipk_type_size(type), type);
 }
 
 void NAME(to_f16)(uint16_t *out, const float *in, size_t n)

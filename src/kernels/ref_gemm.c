@@ -1,4 +1,5 @@
 /* ref_gemm.c: the oracle of simd_gemm.c, in plain C with sums in double, and the oracle's table. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -41,10 +42,15 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
                 continue;
             }
             NAME(to_f32)(&value, p, W.type, 1);
-            if (f->tile == CLIPK_TILE_F32)
-                memcpy(q, &value, to);
-            else
+            switch (f->tile) {
+            case CLIPK_TILE_F32: memcpy(q, &value, to); break;
+            case CLIPK_TILE_BF16_PAIRS:
                 NAME(to_bf16)((uint16_t *)panel + (k / 2 * NR + j) * 2 + k % 2, &value, 1);
+                break;
+            case CLIPK_TILE_F16:
+            case CLIPK_TILE_BF16:
+            case CLIPK_TILES: assert(!"a panel that takes only its own type");
+            }
         }
 }
 
@@ -57,8 +63,9 @@ static double act(double z, clipk_act a)
     case CLIPK_GELU: return z * 0.5 * erfc(-z * 0.70710678118654752440);
     case CLIPK_QUICKGELU: return z / (1 + exp(-1.702 * z));
     case CLIPK_GELU_TANH: return 0.5 * z * (1 + tanh(sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
-    default: return z;
+    case CLIPK_LINEAR: break;
     }
+    return z;
 }
 
 static double number(const void *p, clipk_type type)

@@ -39,8 +39,9 @@ static double slope(double x, clipk_act act)
     case CLIPK_GELU: return 0.5 * erfc(-x / sqrt(2)) + x * exp(-0.5 * x * x) * 0.39894228040143267794;
     case CLIPK_QUICKGELU: return s + 1.702 * x * s / (1 + exp(1.702 * x));
     case CLIPK_GELU_TANH: return gelu_tanh_slope(x);
-    default: return 1;
+    case CLIPK_LINEAR: break;
     }
+    return 1;
 }
 
 void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act)

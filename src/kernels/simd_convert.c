@@ -1,21 +1,27 @@
 /* simd_convert.c: numbers from one type to another. One thread. */
 #include "kernels/vec.h"
 
-void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n)
+/* Inlined once for each type of 16 bits, which is then a constant. */
+static inline __attribute__((always_inline)) void widen(float *out, const char *p, clipk_type type, size_t n)
 {
-    if (type == CLIPK_F32) {
-        memcpy(out, in, n * 4);
-        return;
-    }
-    const char *p = in;
     size_t i = 0;
     for (; i + CLIPK_VL <= n; i += CLIPK_VL)
-        vstore(out + i, vload16(p + 2 * i, type));
+        vstore(out + i, vload_any(p + 2 * i, type));
     if (i < n) {
         char last[2 * CLIPK_VL] = {0};
         memcpy(last, p + 2 * i, 2 * (n - i));
-        vstore_n(out + i, vload16(last, type), (int)(n - i));
+        vstore_n(out + i, vload_any(last, type), (int)(n - i));
     }
+}
+
+void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n)
+{
+    switch (type) {
+    case CLIPK_F32: memcpy(out, in, n * 4); return;
+    case CLIPK_F16: widen(out, in, CLIPK_F16, n); return;
+    case CLIPK_BF16: widen(out, in, CLIPK_BF16, n); return;
+    }
+    assert(!"unknown type");
 }
 
 void NAME(to_f16)(uint16_t *out, const float *in, size_t n)

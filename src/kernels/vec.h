@@ -6,6 +6,7 @@
 #ifndef CLIPK_VEC_H
 #define CLIPK_VEC_H
 
+#include <assert.h>
 #include <string.h>
 #if defined(__F16C__) || defined(__AVX512F__)
 #include <immintrin.h>
@@ -145,6 +146,17 @@ static inline vf vdot_bf16(vf acc, vu a, vf b)
 #endif
 }
 
-static inline vf vload16(const void *p, clipk_type type) { return type == CLIPK_F16 ? vload_f16(p) : vload_bf16(p); }
+/* CLIPK_VL numbers of any type, at any address, as f32. type: a constant */
+static inline __attribute__((always_inline)) vf vload_any(const void *p, clipk_type type)
+{
+    vf v = {0};
+    switch (type) {
+    case CLIPK_F32: memcpy(&v, p, sizeof v); return v;
+    case CLIPK_F16: return vload_f16(p);
+    case CLIPK_BF16: return vload_bf16(p);
+    }
+    assert(!"unknown type");
+    return v;
+}
 
 #endif
