@@ -11,9 +11,12 @@
  * Matrices are row-major. `ld` is the distance between rows, in elements. Wrong shapes are asserts.
  * Nothing here allocates: scratch comes with the context.
  *
- * Includes go one way: kernels.h (for all rooms), set.h (the tables), simd.h (the names of one
- * set), vec.h (its vectors), then vecmath.h and tile.h, then winograd.h. Besides these, a kernel
- * includes only src/base. */
+ * Includes go one way: kernels.h (for all rooms), set.h (the tables, with their fields from
+ * list.h), simd.h (the names of one set), vec.h (its vectors), then vecmath.h and tile.h, then
+ * winograd.h. Besides these, a kernel includes only src/base.
+ *
+ * src/index includes set.h as well. It cuts searches into pieces itself, and calls the kernels of
+ * simd_scan.c, simd_rotate.c and simd_convert.c through the table. */
 #ifndef CLIPK_KERNELS_H
 #define CLIPK_KERNELS_H
 

@@ -1,8 +1,8 @@
 /* set.h: the table of one instruction set.
  *
- * Each set compiles simd_*.c with its own flags (meson.build) and fills a table. ref.c fills one in
- * plain C. The functions here are single-threaded and work on a piece. gemm.c, attention.c, rows.c
- * and conv.c cut the pieces. */
+ * Each set compiles simd_*.c with its own flags (meson.build) and fills a table. ref_*.c fill one
+ * in plain C. list.h names the kernels and describes them. They are single-threaded and work on a
+ * piece. The functions of kernels.h cut the pieces; src/index cuts the pieces of its searches. */
 #ifndef CLIPK_SET_H
 #define CLIPK_SET_H
 
@@ -143,7 +143,7 @@ extern const clipk_set clipk_set_avx2, clipk_set_avx512;
 extern const clipk_set clipk_set_neon;
 #endif
 
-/* gemm.c: bytes of scratch per thread */
+/* gemm.c: bytes of scratch per thread, a multiple of CLIPK_ALIGN */
 size_t clipk_gemm_scratch(const clipk_set *set);
 
 /* cpu.c */

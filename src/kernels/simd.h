@@ -1,5 +1,5 @@
 /* simd.h: the functions that the simd_*.c of one instruction set, or the ref_*.c of the oracle,
- * give to their table. set.h describes them.
+ * give to their table. list.h describes them.
  *
  * CLIPK_ISA: the name of the set, which every symbol carries: NAME(layernorm) is
  * clipk_layernorm_avx2. */

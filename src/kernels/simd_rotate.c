@@ -1,5 +1,5 @@
 /* simd_rotate.c: orthogonal maps of one vector. One thread. */
-#include "kernels/vec.h"
+#include "kernels/simd.h"
 
 void NAME(hadamard)(float *x, int P)
 {

@@ -1,8 +1,9 @@
 /* vec.h: vectors of the set being compiled. Included by simd_*.c only.
  *
  * CLIPK_VL: floats in a vector: 16 (AVX-512), 8 (AVX2), 4 (NEON, generic). The types are GCC's and
- * Clang's: + - * work a lane at a time, a * b + c becomes one fused multiply-add (these files are
- * compiled with -ffp-contract=fast), comparisons give masks. Only this file uses intrinsics. */
+ * Clang's: + - * work a lane at a time, comparisons give masks. With
+ * -ffp-contract=fast, the compiler chooses which a * b + c become one fused multiply-add. vfma()
+ * leaves no choice on x86. Intrinsics stand here, in simd_scan.c and in simd_convert.c. */
 #ifndef CLIPK_VEC_H
 #define CLIPK_VEC_H
 
