@@ -15,7 +15,7 @@ static void adamw_piece(void *job, int64_t i, int thread)
     const adamw_job *j = job;
     const int64_t at = i * CLIPK_PIECE;
     (void)thread;
-    j->set->adamw(j->w + at, j->m + at, j->v + at, j->g + at, (size_t)clipb_min64(CLIPK_PIECE, j->n - at), j->s);
+    j->set->adamw(j->w + at, j->m + at, j->v + at, j->g + at, clipb_min64(CLIPK_PIECE, j->n - at), j->s);
 }
 
 void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)

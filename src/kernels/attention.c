@@ -35,7 +35,7 @@ static void attention_piece(void *job, int64_t i, int thread)
     j->set->attention(j->y + from * j->ldy + column, j->ldy,
                       j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL, j->q + from * j->ldq + column,
                       j->ldq, j->k + key * j->ldk + column, j->ldk, j->v + key * j->ldv + column, j->ldv, q1 - q0, nk,
-                      sees, D, j->scratch + (size_t)thread * CLIPK_ATTENTION_SCRATCH);
+                      sees, D, j->scratch + thread * CLIPK_ATTENTION_SCRATCH);
 }
 
 void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
@@ -86,7 +86,7 @@ static void back_piece(void *job, int64_t i, int thread)
     p.k += key * p.ldk + column;
     p.v += key * p.ldv + column;
     p.lse += (int64_t)h * j->s.q_off[j->s.B] + row;
-    p.scratch = (unsigned char *)p.scratch + (size_t)thread * CLIPK_ATTENTION_BACK_SCRATCH;
+    p.scratch = (unsigned char *)p.scratch + thread * CLIPK_ATTENTION_BACK_SCRATCH;
     j->set->attention_back(&p);
 }
 

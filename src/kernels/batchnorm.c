@@ -16,7 +16,7 @@ static int rows_of_part(int C) { return (int)clipb_min64(PART_ROWS, clipb_ceil_d
 /* Two numbers for each part and column, and three coefficients for each column. */
 size_t clipk_batchnorm_work(int T, int C)
 {
-    return sizeof(float) * (size_t)C * (2 * (size_t)clipb_ceil_div64(T, rows_of_part(C)) + 3);
+    return sizeof(float) * C * (2 * clipb_ceil_div64(T, rows_of_part(C)) + 3);
 }
 
 typedef struct norm_job {

@@ -82,7 +82,7 @@ void clipk_conv3x3_pack_back(const clipk_ctx *k, const clipk_conv3x3_weight *w, 
 size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
 {
     conv_plan p = plan_conv(k, N, H, W, I, O);
-    return sizeof(float) * (size_t)clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G);
+    return sizeof(float) * clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G);
 }
 
 typedef struct conv_job {
@@ -100,7 +100,7 @@ static void conv_piece(void *job, int64_t i, int thread)
     piece.t1 = clipb_min(piece.t0 + p->T, p->tiles);
     piece.o0 = (int)(i % p->groups) * p->G;
     piece.o1 = clipb_min(piece.o0 + p->G, piece.O);
-    piece.scratch += (size_t)thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
+    piece.scratch += thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
     j->set->conv3x3(&piece);
 }
 
@@ -155,10 +155,10 @@ void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, in
 static void avgpool_piece(void *job, int64_t i, int thread)
 {
     const picture_job *j = job;
-    const size_t row = (size_t)j->W * (size_t)j->C, n = (size_t)(i / j->Ho), h = (size_t)(i % j->Ho);
-    const float *x = j->x + (n * (size_t)j->H + 2 * h) * row;
+    const size_t row = (size_t)j->W * j->C, n = i / j->Ho, h = i % j->Ho;
+    const float *x = j->x + (n * j->H + 2 * h) * row;
     (void)thread;
-    j->set->avgpool2x2(j->y + (size_t)i * (size_t)j->Wo * (size_t)j->C, x, x + row, j->Wo, j->C);
+    j->set->avgpool2x2(j->y + i * j->Wo * j->C, x, x + row, j->Wo, j->C);
 }
 
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C)

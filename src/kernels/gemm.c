@@ -47,13 +47,13 @@
 
 static size_t panel_bytes(const clipk_set *set, const clipk_format *f, int K)
 {
-    return (size_t)set->nr * (size_t)clipk_panel_depth(f, K) * (size_t)f->bytes;
+    return (size_t)set->nr * clipk_panel_depth(f, K) * f->bytes;
 }
 
 size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *f, int N, int K)
 {
-    const size_t row_scales = sizeof(float) * (size_t)f->scales * (size_t)set->nr;
-    const size_t bytes = (size_t)clipb_ceil_div(N, set->nr) * (panel_bytes(set, f, K) + row_scales);
+    const size_t row_scales = sizeof(float) * f->scales * set->nr;
+    const size_t bytes = clipb_ceil_div(N, set->nr) * (panel_bytes(set, f, K) + row_scales);
     return clipb_round_up_size(bytes, CLIPK_ALIGN);
 }
 
@@ -68,7 +68,7 @@ static void pack(const pack_job *j, int panel, int k, int K)
 {
     const clipk_weight *w = j->w;
     const int nr = j->set->nr, n = panel * nr;
-    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->format, w->K) +
+    char *to = (char *)w->panels + panel * panel_bytes(j->set, w->format, w->K) +
                panel_bytes(j->set, w->format, k);
     clipk_view from = j->W;
     from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
@@ -160,7 +160,7 @@ static void plan(gemm_job *j, int threads)
 
 size_t clipk_gemm_scratch(const clipk_set *set)
 {
-    const size_t numbers = COPIES + (size_t)set->nr * (size_t)(set->kc + ROWS_MOST + 16) + SUMS;
+    const size_t numbers = COPIES + (size_t)set->nr * (set->kc + ROWS_MOST + 16) + SUMS;
     return clipb_round_up_size(sizeof(float) * numbers, CLIPK_ALIGN);
 }
 
@@ -182,8 +182,8 @@ static clipk_range block_of(const slab *s, int panel, int k)
 {
     const clipk_weight *w = s->j->w;
     const size_t step = panel_bytes(s->j->k->set, w->format, w->format->group);
-    const char *p = (const char *)w->panels + ((size_t)panel * (size_t)s->j->K + (size_t)k) * step;
-    return (clipk_range){p, p + (size_t)clipb_min(s->j->k->set->kc, s->k1 - k) * step};
+    const char *p = (const char *)w->panels + ((size_t)panel * s->j->K + k) * step;
+    return (clipk_range){p, p + clipb_min(s->j->k->set->kc, s->k1 - k) * step};
 }
 
 /* The weights and the part of x to fetch while block k of the panel is used. */
@@ -195,7 +195,7 @@ static void fetch_ahead(const slab *s, int k, clipk_range next[2])
     if (s->next) {
         const int blocks = clipb_ceil_div(j->depth, kc);
         const int done = (s->panel - s->panels_end + j->panels) * blocks + k / kc;
-        const char *p = s->next + (size_t)done * s->next_bytes;
+        const char *p = s->next + done * s->next_bytes;
         next[1] = (clipk_range){p, p + s->next_bytes};
         if ((double)j->w->N * j->K <= RESIDENT)
             return;
@@ -274,7 +274,7 @@ static void band(slab *s, int p0, int p1)
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
                 multiply(s, j->depth == K ? s->sums
-                                          : s->sums + (size_t)(s->panel - g) * (size_t)(s->rows * j->k->set->nr));
+                                          : s->sums + (size_t)(s->panel - g) * (s->rows * j->k->set->nr));
         }
 }
 
@@ -285,18 +285,17 @@ static void gemm_piece(void *job, int64_t i, int thread)
     const int p0 = (int)(i / j->strips) * j->panels, p1 = clipb_min(p0 + j->panels, j->all_panels);
     const int first = (int)(i % j->strips) * j->span, end = clipb_min(first + j->span, j->bands);
     slab s = {.j = j, .ldx = j->packs ? 0 : j->copies ? j->depth + PAD : j->x.rs};
-    s.copy = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_gemm_scratch(set));
+    s.copy = (float *)(void *)(j->k->scratch + thread * clipk_gemm_scratch(set));
     s.wide = s.copy + COPIES;
-    s.sums = s.wide + (size_t)(set->kc * set->nr);
+    s.sums = s.wide + set->kc * set->nr;
     for (int at = first; at < end; at++) {
         s.m0 = at * j->rows;
         s.rows = clipb_min(j->rows, j->M - s.m0);
         s.next = NULL;
         if (j->flows && at + 1 < end) {
-            const size_t row = sizeof(float) * (size_t)j->K,
-                         blocks = (size_t)(j->panels * clipb_ceil_div(j->depth, set->kc));
-            s.next = (const char *)j->x.p + row * (size_t)(s.m0 + s.rows);
-            s.next_bytes = row * (size_t)clipb_min(j->rows, j->M - s.m0 - s.rows) / blocks;
+            const size_t row = sizeof(float) * j->K, blocks = j->panels * clipb_ceil_div(j->depth, set->kc);
+            s.next = (const char *)j->x.p + row * (s.m0 + s.rows);
+            s.next_bytes = row * clipb_min(j->rows, j->M - s.m0 - s.rows) / blocks;
         }
         band(&s, p0, p1);
     }

@@ -20,22 +20,22 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
 void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
 {
     switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* groups of one need no padding */
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * K); break; /* groups of one need no padding */
     case CLIPK_X_BF16:
-        NAME(to_bf16)(out, x, (size_t)K);
-        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
+        NAME(to_bf16)(out, x, K);
+        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (depth - K));
         break;
     }
 }
 
 void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
 {
-    const size_t from = clipk_type_size(W.type), to = (size_t)f->bytes;
-    memset(panel, 0, to * NR * (size_t)clipk_panel_depth(f, K));
+    const size_t from = clipk_type_size(W.type), to = f->bytes;
+    memset(panel, 0, to * NR * clipk_panel_depth(f, K));
     for (int k = 0; k < K; k++)
         for (int j = 0; j < n; j++) {
             const char *p = (const char *)W.p + (j * W.rs + k * W.cs) * (int64_t)from;
-            char *q = (char *)panel + (size_t)(k * NR + j) * to;
+            char *q = (char *)panel + (k * NR + j) * to;
             float value;
             if (f->group == 1 && f->type == W.type) {
                 memcpy(q, p, to);
@@ -81,7 +81,7 @@ static double product(const clipk_gemm_block *b, int i, int k, int j)
     const float *x = b->x + i * (b->ldx ? b->ldx : b->K) + k;
     const clipk_format *f = &clipk_formats[b->tile];
     if (f->group == 1)
-        return *x * number((const char *)b->w + (size_t)(k * NR + j) * (size_t)f->bytes, f->type);
+        return *x * number((const char *)b->w + (size_t)(k * NR + j) * f->bytes, f->type);
     const char *p = (const char *)x, *q = (const char *)b->w + (size_t)(k * NR + j) * 4;
     return number(p, CLIPK_BF16) * number(q, CLIPK_BF16) + number(p + 2, CLIPK_BF16) * number(q + 2, CLIPK_BF16);
 }

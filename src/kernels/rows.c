@@ -21,8 +21,8 @@ static void to_f32_piece(void *job, int64_t i, int thread)
     const numbers_job *j = job;
     int64_t at = i * CLIPK_PIECE;
     (void)thread;
-    j->set->to_f32(j->y + at, (const char *)j->x + (size_t)at * clipk_type_size(j->type), j->type,
-                   (size_t)clipb_min64(CLIPK_PIECE, j->n - at));
+    j->set->to_f32(j->y + at, (const char *)j->x + at * clipk_type_size(j->type), j->type,
+                   clipb_min64(CLIPK_PIECE, j->n - at));
 }
 
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n)
@@ -36,7 +36,7 @@ static void act_piece(void *job, int64_t i, int thread)
     const numbers_job *j = job;
     int64_t at = i * CLIPK_PIECE;
     (void)thread;
-    j->set->act(j->y + at, (const float *)j->x + at, (size_t)clipb_min64(CLIPK_PIECE, j->n - at), j->act);
+    j->set->act(j->y + at, (const float *)j->x + at, clipb_min64(CLIPK_PIECE, j->n - at), j->act);
 }
 
 void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act)

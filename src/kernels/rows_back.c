@@ -21,7 +21,7 @@ static int64_t part_width(int C) { return clipb_round_up(C, 16); }
 
 size_t clipk_sums_work(int T, int C)
 {
-    return 2 * sizeof(float) * (size_t)clipb_ceil_div64(T, PART) * (size_t)part_width(C);
+    return 2 * sizeof(float) * clipb_ceil_div64(T, PART) * part_width(C);
 }
 
 typedef struct sums_job {
@@ -53,7 +53,7 @@ static void sum_part(void *job, int64_t i, int thread)
     const sums_job *j = job;
     float *part = j->parts + i * part_width(j->C);
     (void)thread;
-    memset(part, 0, sizeof(float) * (size_t)j->C);
+    memset(part, 0, sizeof(float) * j->C);
     j->set->sum_rows(part, j->x + i * PART * j->ldx, j->ldx, (int)clipb_min64(PART, j->T - i * PART), j->C);
 }
 
@@ -78,7 +78,7 @@ static void squares_part(void *job, int64_t i, int thread)
 {
     squares_job *j = job;
     (void)thread;
-    j->part[i] = j->set->sum_squares(j->x + i * SQUARES, (size_t)clipb_min64(SQUARES, j->n - i * SQUARES));
+    j->part[i] = j->set->sum_squares(j->x + i * SQUARES, clipb_min64(SQUARES, j->n - i * SQUARES));
 }
 
 double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n)
@@ -108,7 +108,7 @@ static void act_piece(void *job, int64_t i, int thread)
     const int64_t at = i * CLIPK_PIECE;
     (void)thread;
     j->set->act_backward(j->dx + at, j->y ? j->y + at : NULL, j->dy + at, j->pre + at,
-                         (size_t)clipb_min64(CLIPK_PIECE, j->n - at), j->act);
+                         clipb_min64(CLIPK_PIECE, j->n - at), j->act);
 }
 
 void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n,
@@ -135,8 +135,8 @@ static void layernorm_part(void *job, int64_t i, int thread)
           *dbias = j->bias_parts ? j->bias_parts + i * width : NULL;
     (void)thread;
     if (dgain) {
-        memset(dgain, 0, sizeof(float) * (size_t)C);
-        memset(dbias, 0, sizeof(float) * (size_t)C);
+        memset(dgain, 0, sizeof(float) * C);
+        memset(dbias, 0, sizeof(float) * C);
     }
     for (int64_t t = i * PART; t < clipb_min64((i + 1) * PART, j->T); t++)
         j->set->layernorm_backward(j->dx + t * C, dgain, dbias, j->dy + t * C, j->x + t * C, j->mean[t], j->rstd[t],

@@ -66,5 +66,5 @@ size_t clipk_scratch_bytes(const clipk_set *set, int threads)
     size_t most = clipk_gemm_scratch(set);
     clipb_raise(&most, CLIPK_ATTENTION_SCRATCH);
     clipb_raise(&most, CLIPK_ATTENTION_BACK_SCRATCH);
-    return clipb_round_up_size(most, CLIPK_ALIGN) * (size_t)threads;
+    return clipb_round_up_size(most, CLIPK_ALIGN) * threads;
 }

@@ -64,7 +64,7 @@ typedef struct clipk_conv3x3_piece {
  * a multiple of 32, and a cache line for each point. */
 static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
 {
-    return (size_t)CLIPK_CONV_POINTS * ((size_t)tiles * (size_t)(clipb_round_up(I, 32) + clipb_round_up(o, 32)) + 32);
+    return CLIPK_CONV_POINTS * ((size_t)tiles * (clipb_round_up(I, 32) + clipb_round_up(o, 32)) + 32);
 }
 
 /* Filters, read only. Tap t of (o, i) is p[o * os + i * is + t * ts]. */

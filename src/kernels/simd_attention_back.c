@@ -204,7 +204,7 @@ static void query_block(work *w, int i)
         weights(S + l, T + l, nv * CLIPK_VL, lse, delta, sees, all, n);
     }
     /* Tiles of keys may reach beyond the keys that this block sees. */
-    const size_t beyond = (size_t)((w->n - n < TILE_ROWS ? w->n - n : TILE_ROWS) * nv * CLIPK_VL);
+    const size_t beyond = (w->n - n < TILE_ROWS ? w->n - n : TILE_ROWS) * nv * CLIPK_VL;
     memset(S + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
     memset(T + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
     const sums dq = {.y = p->dq + at * p->lddq,
@@ -313,8 +313,8 @@ void NAME(attention_back)(const clipk_attention_back_piece *p)
 {
     if (p->nq == 0) {
         for (int j = 0; j < p->nk; j++) {
-            memset(p->dk + j * p->lddk, 0, sizeof(float) * (size_t)p->D);
-            memset(p->dv + j * p->lddv, 0, sizeof(float) * (size_t)p->D);
+            memset(p->dk + j * p->lddk, 0, sizeof(float) * p->D);
+            memset(p->dv + j * p->lddv, 0, sizeof(float) * p->D);
         }
         return;
     }

@@ -38,10 +38,10 @@ INLINE vf load_pairs(const char *p, clipk_type type)
 /* One number to [k][j] of a panel. Panels of f32 and of pairs take any type, others their own. */
 INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const char *p, clipk_type from)
 {
-    char *out = panel + ((size_t)k * NR + (size_t)j) * (size_t)to->bytes;
+    char *out = panel + ((size_t)k * NR + j) * to->bytes;
     float f;
     if (to->group == 1 && to->type == from) {
-        memcpy(out, p, (size_t)to->bytes);
+        memcpy(out, p, to->bytes);
         return;
     }
     NAME(to_f32)(&f, p, from, 1);
@@ -125,7 +125,7 @@ INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const 
 
 void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
 {
-    const size_t to = (size_t)f->bytes, from = clipk_type_size(W.type);
+    const size_t to = f->bytes, from = clipk_type_size(W.type);
     const int64_t rs = W.rs * (int64_t)from, cs = W.cs * (int64_t)from;
     const int depth = clipk_panel_depth(f, K);
     const bool same = f->group == 1 && f->type == W.type;
@@ -133,7 +133,7 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
     char *out = panel;
     int k = 0;
     if (n < NR || K < depth)
-        memset(out, 0, to * NR * (size_t)depth);
+        memset(out, 0, to * NR * depth);
     if (W.cs == 1)
         k = pack_rows(panel, f, W.type, p, rs, n, K);
     else if (W.rs == 1 && same && n == NR && f->tile == CLIPK_TILE_F32)
@@ -141,7 +141,7 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
             memcpy(out + (size_t)k * NR * sizeof(float), p + k * cs, NR * sizeof(float));
     else if (W.rs == 1 && same)
         for (; k < K; k++)
-            memcpy(out + (size_t)k * NR * to, p + k * cs, (size_t)n * to);
+            memcpy(out + (size_t)k * NR * to, p + k * cs, n * to);
     for (; k < K; k++)
         for (int j = 0; j < n; j++)
             pack_one(out, f, k, j, p + j * rs + k * cs, W.type);
@@ -150,10 +150,10 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
 void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
 {
     switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* groups of one need no padding */
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * K); break; /* groups of one need no padding */
     case CLIPK_X_BF16:
-        NAME(to_bf16)(out, x, (size_t)K);
-        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
+        NAME(to_bf16)(out, x, K);
+        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (depth - K));
         break;
     }
 }
@@ -163,7 +163,7 @@ INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m,
 {
     for (int k = 0; k < K; k++, x += cs, out += m)
         if (rs == 1)
-            memcpy(out, x, sizeof(float) * (size_t)m);
+            memcpy(out, x, sizeof(float) * m);
         else
             for (int i = 0; i < m; i++)
                 out[i] = x[i * rs];

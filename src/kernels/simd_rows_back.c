@@ -39,7 +39,7 @@ double NAME(sum_squares)(const float *x, size_t n)
     for (; i + ACCS * HALF <= n; i += ACCS * HALF)
         for (int j = 0; j < ACCS; j++) {
             vhalf h;
-            memcpy(&h, x + i + (size_t)(j * HALF), sizeof h);
+            memcpy(&h, x + i + j * HALF, sizeof h);
             const vd v = __builtin_convertvector(h, vd);
             s[j] += v * v;
         }

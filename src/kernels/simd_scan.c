@@ -66,7 +66,7 @@ INLINE vw load_wide(const int8_t *p)
 INLINE vw load_wide_n(const int8_t *p, int n)
 {
     int8_t rest[WORDS] = {0};
-    memcpy(rest, p, (size_t)n);
+    memcpy(rest, p, n);
     return load_wide(rest);
 }
 
@@ -163,12 +163,12 @@ INLINE void scan_tile(int32_t *dot, int64_t ldo, const int16_t *wide, const int1
         vw w[QUERIES];
         UNROLL
         for (int j = 0; j < n; j++)
-            w[j] = load_words(q + (size_t)j * (size_t)Dp + d);
+            w[j] = load_words(q + (size_t)j * Dp + d);
         UNROLL
         for (int i = 0; i < ROWS; i++)
             UNROLL
             for (int j = 0; j < n; j++)
-                acc[j][i] = multiply_add(acc[j][i], load_words(wide + (size_t)i * (size_t)Dp + d), w[j]);
+                acc[j][i] = multiply_add(acc[j][i], load_words(wide + (size_t)i * Dp + d), w[j]);
     }
     for (int j = 0; j < n; j++)
         sum_rows(dot + j * ldo, acc[j]);
@@ -188,9 +188,9 @@ static void scan_tiles(int32_t *dot, int64_t ldo, const int16_t *wide, const int
 {
     int j = 0;
     for (; j + QUERIES <= Q; j += QUERIES)
-        scan_many(dot + j * ldo, ldo, wide, q + (size_t)j * (size_t)Dp, Dp);
+        scan_many(dot + j * ldo, ldo, wide, q + (size_t)j * Dp, Dp);
     for (; j < Q; j++)
-        scan_single(dot + j * ldo, ldo, wide, q + (size_t)j * (size_t)Dp, Dp);
+        scan_single(dot + j * ldo, ldo, wide, q + (size_t)j * Dp, Dp);
 }
 
 static void widen(int16_t *wide, const int8_t *code, int rows, int D, int Dp)
@@ -208,7 +208,7 @@ static void widen(int16_t *wide, const int8_t *code, int rows, int D, int Dp)
 
 static void scan_one(int32_t *dot, const int8_t *code, int rows, int D, const int16_t *q)
 {
-    const size_t d = (size_t)D, ahead = 4096;
+    const size_t d = D, ahead = 4096;
     int i = 0;
     for (; i + ROWS <= rows; i += ROWS, code += ROWS * d) {
         const int8_t *p = code + ahead;
@@ -227,13 +227,13 @@ void NAME(scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, i
     for (; i + ROWS <= n; i += ROWS) {
         const int8_t *p[ROWS], *next[ROWS];
         for (int r = 0; r < ROWS; r++) {
-            p[r] = c + (size_t)row[i + r] * (size_t)B;
-            next[r] = i + 2 * ROWS <= n ? c + (size_t)row[i + ROWS + r] * (size_t)B : p[r];
+            p[r] = c + (size_t)row[i + r] * B;
+            next[r] = i + 2 * ROWS <= n ? c + (size_t)row[i + ROWS + r] * B : p[r];
         }
         scan_four(dot + i, p, next, B, q, high);
     }
     for (; i < n; i++)
-        dot[i] = scan_row(c + (size_t)row[i] * (size_t)B, B, q, high);
+        dot[i] = scan_row(c + (size_t)row[i] * B, B, q, high);
 }
 
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)
@@ -245,15 +245,15 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
     if (Q >= QUERIES)
         for (int i = 0, n; i < whole; i += n) {
             n = whole - i < most ? whole - i : most;
-            widen(wide, code + (size_t)i * (size_t)D, n, D, Dp);
+            widen(wide, code + (size_t)i * D, n, D, Dp);
             for (int j = 0; j < Q; j += BLOCK_QUERIES)
                 for (int r = 0; r < n; r += ROWS)
-                    scan_tiles(dot + j * ldo + i + r, ldo, wide + (size_t)r * (size_t)Dp, q + (size_t)j * (size_t)Dp,
+                    scan_tiles(dot + j * ldo + i + r, ldo, wide + (size_t)r * Dp, q + (size_t)j * Dp,
                                Dp, Q - j < BLOCK_QUERIES ? Q - j : BLOCK_QUERIES);
         }
     const int from = Q >= QUERIES ? whole : 0;
     for (int j = 0; j < Q; j++)
-        scan_one(dot + j * ldo + from, code + (size_t)from * (size_t)D, rows - from, D, q + (size_t)j * (size_t)Dp);
+        scan_one(dot + j * ldo + from, code + (size_t)from * D, rows - from, D, q + (size_t)j * Dp);
 }
 
 /* ---- Picking --------------------------------------------------------------------------------- */

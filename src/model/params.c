@@ -63,7 +63,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
     snprintf(q->name, sizeof q->name, "%s", name);
     for (int i = 0; i < ndim; i++) {
         q->dim[i] = i == 0 ? rows : dim[i];
-        q->count *= (size_t)q->dim[i];
+        q->count *= q->dim[i];
     }
     p->count += rounded(q->count);
     p->slot[slot_of(p, q->name)] = (uint32_t)p->n;
@@ -179,7 +179,7 @@ static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_par
         return NULL;
     if (q->ndim == 0)
         return t->bytes == clipk_type_size(type) ? t : NULL; /* a number, or a vector of one number */
-    return t->ndim == q->ndim && memcmp(t->dim, dim, (size_t)q->ndim * sizeof *dim) == 0 ? t : NULL;
+    return t->ndim == q->ndim && memcmp(t->dim, dim, q->ndim * sizeof *dim) == 0 ? t : NULL;
 }
 
 static void transpose(float *w, const float *from, size_t rows, size_t cols)

@@ -10,7 +10,7 @@
 
 clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act)
 {
-    m->block = calloc((size_t)m->layers, sizeof *m->block);
+    m->block = calloc(m->layers, sizeof *m->block);
     if (!m->block)
         return CLIP_ENOMEM;
     for (int i = 0; i < m->layers; i++) {
@@ -82,13 +82,13 @@ static bool reads_all(const clipmdl_trunk *m, const clipmdl_tap *tap)
 
 void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape)
 {
-    const size_t n = (size_t)N, C = (size_t)m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
+    const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
     *acts = (clipmdl_trunk_acts){0};
     acts->pooled = CLIPB_NEW(a, float, n *C);
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
     if (!clipnn_pools_one(&m->pool))
-        acts->normed = CLIPB_NEW(a, float, (size_t)T *C);
+        acts->normed = CLIPB_NEW(a, float, T * C);
     if (tape) {
         acts->mean = CLIPB_NEW(a, float, rows);
         acts->rstd = CLIPB_NEW(a, float, rows);
@@ -125,10 +125,10 @@ void clipmdl_trunk_layout_blocks(clipb_arena *a, clipmdl_trunk_acts *acts, clipm
 void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const clipk_ctx *k, const clipmdl_trunk *m,
                                 int N, int T, size_t work, const clipnn_relevance *relevance)
 {
-    const size_t C = (size_t)m->width;
+    const size_t C = m->width;
     clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->embed_dim));
-    *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, (size_t)T *C)};
-    g->pooled = CLIPB_NEW(a, float, (size_t)N *C);
+    *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, T * C)};
+    g->pooled = CLIPB_NEW(a, float, N * C);
     clipnn_block_layout_grads(a, &g->block, k, T, N, m->block, work);
     g->block.relevance = relevance;
 }
@@ -140,7 +140,7 @@ static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x,
     if (tap->norm)
         clipnn_layernorm_forward(k, tap->rows, NULL, NULL, x, NULL, tap->norm, T, C);
     else
-        memcpy(tap->rows, x, (size_t)T * (size_t)C * sizeof *x);
+        memcpy(tap->rows, x, (size_t)T * C * sizeof *x);
 }
 
 /* The output of the last block: [N, C] if `read` is given, otherwise [T, C]. NULL if the tap ends

@@ -13,7 +13,7 @@
 void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest,
                              const clipnn_block *p)
 {
-    const size_t square = (size_t)longest * (size_t)longest;
+    const size_t square = (size_t)longest * longest;
     r->r = CLIPB_NEW(a, float, T);
     r->before = CLIPB_NEW(a, float, T);
     r->score = CLIPB_NEW(a, float, square);
@@ -36,10 +36,10 @@ void clipnn_relevance_block(const clipk_ctx *k, const clipnn_relevance *r, const
 {
     const int C = p->width, D = s->D, Tq = s->q_off[s->B];
     const float scale = 1 / sqrtf((float)D);
-    memcpy(r->before, r->r, (size_t)s->k_off[s->B] * sizeof *r->r);
+    memcpy(r->before, r->r, s->k_off[s->B] * sizeof *r->r);
     for (int b = 0; b < s->B; b++)
         for (int h = 0; h < s->H; h++) {
-            const size_t q0 = (size_t)s->q_off[b], k0 = (size_t)s->k_off[b], c = (size_t)C;
+            const size_t q0 = s->q_off[b], k0 = s->k_off[b], c = C;
             const int Q = s->q_off[b + 1] - s->q_off[b], K = s->k_off[b + 1] - s->k_off[b];
             product(k, r, r->score, a->q + q0 * c + h * D, C, Q, a->kv + k0 * 2 * c + h * D, 2 * C, K, D);
             product(k, r, r->dp, datt + q0 * c + h * D, C, Q, a->kv + k0 * 2 * c + C + h * D, 2 * C, K, D);
