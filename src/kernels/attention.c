@@ -1,6 +1,7 @@
 /* attention.c: attention cut into pieces and shared among threads. A piece is some queries of one
  * head of one sample, against all keys that they see. There are enough pieces to keep the threads
  * busy. */
+#include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
@@ -24,7 +25,7 @@ static void attention_piece(void *job, int64_t i, int thread)
     const attention_job *j = job;
     const int cut = (int)(i % j->cuts), h = (int)(i / j->cuts % j->s.H), b = (int)(i / j->cuts / j->s.H);
     const int row = j->s.q_off[b], nq = j->s.q_off[b + 1] - row, key = j->s.k_off[b], nk = j->s.k_off[b + 1] - key;
-    const int nr = j->set->nr, each = ((nq + j->cuts - 1) / j->cuts + nr - 1) / nr * nr;
+    const int nr = j->set->nr, each = clipb_round_up(clipb_ceil_div(nq, j->cuts), nr);
     const int q0 = cut * each, q1 = q0 + each < nq ? q0 + each : nq, D = j->s.D;
     if (q0 >= q1)
         return;
@@ -34,7 +35,7 @@ static void attention_piece(void *job, int64_t i, int thread)
     j->set->attention(j->y + from * j->ldy + column, j->ldy,
                       j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL, j->q + from * j->ldq + column,
                       j->ldq, j->k + key * j->ldk + column, j->ldk, j->v + key * j->ldv + column, j->ldv, q1 - q0, nk,
-                      sees, D, j->scratch + (size_t)thread * CLIPK_ATTENTION_SCRATCH);
+                      sees, D, j->scratch + thread * CLIPK_ATTENTION_SCRATCH);
 }
 
 void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
@@ -48,11 +49,11 @@ void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, con
         work += 2 * ((int64_t)nq + LANES) * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;
         longest = nq > longest ? nq : longest;
     }
-    const int threads = work < FORK_FROM ? 1 : clipk_threads(kc), most = (longest + kc->set->nr - 1) / kc->set->nr;
+    const int threads = work < FORK_FROM ? 1 : clipk_threads(kc), most = clipb_ceil_div(longest, kc->set->nr);
     attention_job j = {kc->set, *s, y, lse, q, k, v, ldy, ldq, ldk, ldv, 1, kc->scratch};
     const int64_t heads = (int64_t)s->B * s->H;
     if (threads > 1 && heads < (int64_t)threads * PIECES_EACH)
-        j.cuts = (int)((threads * PIECES_EACH + heads - 1) / heads);
+        j.cuts = (int)clipb_ceil_div64(threads * PIECES_EACH, heads);
     if (j.cuts > most)
         j.cuts = most > 0 ? most : 1;
     clipb_team_run(threads > 1 ? kc->team : NULL, heads * j.cuts, attention_piece, &j);
@@ -85,7 +86,7 @@ static void back_piece(void *job, int64_t i, int thread)
     p.k += key * p.ldk + column;
     p.v += key * p.ldv + column;
     p.lse += (int64_t)h * j->s.q_off[j->s.B] + row;
-    p.scratch = (unsigned char *)p.scratch + (size_t)thread * CLIPK_ATTENTION_BACK_SCRATCH;
+    p.scratch = (unsigned char *)p.scratch + thread * CLIPK_ATTENTION_BACK_SCRATCH;
     j->set->attention_back(&p);
 }
 

@@ -10,15 +10,13 @@
 #define PART 65536        /* numbers per part: they fit the second cache */
 #define PART_ROWS 512     /* rows per part at most, so that sums in f32 stay short */
 #define COLUMNS 64        /* columns whose parts one thread adds */
-#define FORK_FROM 32768
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int rows_of_part(int C) { return (int)clipb_min64(PART_ROWS, ceil_div(PART, C)); }
+static int rows_of_part(int C) { return (int)clipb_min64(PART_ROWS, clipb_ceil_div64(PART, C)); }
 
 /* Two numbers for each part and column, and three coefficients for each column. */
 size_t clipk_batchnorm_work(int T, int C)
 {
-    return sizeof(float) * (size_t)C * (2 * (size_t)ceil_div(T, rows_of_part(C)) + 3);
+    return sizeof(float) * C * (2 * clipb_ceil_div64(T, rows_of_part(C)) + 3);
 }
 
 typedef struct norm_job {
@@ -38,13 +36,13 @@ static void share_rows(const clipk_ctx *k, clipb_piece *piece, norm_job *j)
     assert(j->T > 0 && j->p.C > 0);
     j->set = k->set;
     j->rows = rows_of_part(j->p.C);
-    j->parts = (int)ceil_div(j->T, j->rows);
-    clipb_team_run((int64_t)j->T * j->p.C < FORK_FROM ? NULL : k->team, j->parts, piece, j);
+    j->parts = (int)clipb_ceil_div64(j->T, j->rows);
+    clipb_team_run(clipk_team_for(k, (int64_t)j->T * j->p.C), j->parts, piece, j);
 }
 
 static void share_columns(const clipk_ctx *k, clipb_piece *piece, norm_job *j)
 {
-    clipb_team_run((int64_t)j->parts * j->p.C < FORK_FROM ? NULL : k->team, ceil_div(j->p.C, COLUMNS), piece, j);
+    clipb_team_run(clipk_team_for(k, (int64_t)j->parts * j->p.C), clipb_ceil_div64(j->p.C, COLUMNS), piece, j);
 }
 
 static int rows_in(const norm_job *j, int64_t part) { return (int)clipb_min64(j->rows, j->T - part * j->rows); }

@@ -10,8 +10,6 @@
 #include <assert.h>
 #include <string.h>
 
-static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
-
 /* ---- 3x3 ------------------------------------------------------------------------------------- */
 
 /* tiles: all; T: per strip. G: channels per group. */
@@ -37,19 +35,19 @@ static conv_plan plan_conv(const clipk_ctx *k, int N, int H, int W, int I, int O
 {
     const int threads = clipk_threads(k);
     assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
-    conv_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE), .groups = 1};
-    p.strips = ceil_div(p.tiles, strip_tiles(I, O));
+    conv_plan p = {.tiles = N * clipb_ceil_div(H, CLIPK_CONV_TILE) * clipb_ceil_div(W, CLIPK_CONV_TILE), .groups = 1};
+    p.strips = clipb_ceil_div(p.tiles, strip_tiles(I, O));
     if (p.strips >= threads) {
-        p.strips = ceil_div(p.strips, threads) * threads; /* as many for each thread */
+        p.strips = clipb_round_up(p.strips, threads); /* as many for each thread */
     } else {
-        p.groups = clipb_min(ceil_div(threads, p.strips), ceil_div(O, GROUP_LEAST));
+        p.groups = clipb_min(clipb_ceil_div(threads, p.strips), clipb_ceil_div(O, GROUP_LEAST));
         if (p.strips * p.groups < threads)
-            p.strips = ceil_div(threads, p.groups);
+            p.strips = clipb_ceil_div(threads, p.groups);
     }
-    p.T = ceil_div(p.tiles, p.strips);
-    p.strips = ceil_div(p.tiles, p.T);
-    p.G = ceil_div(ceil_div(O, p.groups), k->set->nr) * k->set->nr;
-    p.groups = ceil_div(O, p.G);
+    p.T = clipb_ceil_div(p.tiles, p.strips);
+    p.strips = clipb_ceil_div(p.tiles, p.T);
+    p.G = clipb_round_up(clipb_ceil_div(O, p.groups), k->set->nr);
+    p.groups = clipb_ceil_div(O, p.G);
     return p;
 }
 
@@ -72,19 +70,19 @@ static void pack_piece(void *job, int64_t i, int thread)
 void clipk_conv3x3_pack(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W)
 {
     pack_job j = {k->set, w, {W, (int64_t)w->I * 9, 9, 1}};
-    clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
+    clipb_team_run(k->team, clipb_ceil_div(w->O, k->set->nr), pack_piece, &j);
 }
 
 void clipk_conv3x3_pack_back(const clipk_ctx *k, const clipk_conv3x3_weight *w, const float *W)
 {
     pack_job j = {k->set, w, {W + 8, 9, (int64_t)w->O * 9, -1}};
-    clipb_team_run(k->team, ceil_div(w->O, k->set->nr), pack_piece, &j);
+    clipb_team_run(k->team, clipb_ceil_div(w->O, k->set->nr), pack_piece, &j);
 }
 
 size_t clipk_conv3x3_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
 {
     conv_plan p = plan_conv(k, N, H, W, I, O);
-    return sizeof(float) * (size_t)clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G);
+    return sizeof(float) * clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G);
 }
 
 typedef struct conv_job {
@@ -102,7 +100,7 @@ static void conv_piece(void *job, int64_t i, int thread)
     piece.t1 = clipb_min(piece.t0 + p->T, p->tiles);
     piece.o0 = (int)(i % p->groups) * p->G;
     piece.o1 = clipb_min(piece.o0 + p->G, piece.O);
-    piece.scratch += (size_t)thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
+    piece.scratch += thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
     j->set->conv3x3(&piece);
 }
 
@@ -157,10 +155,10 @@ void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, in
 static void avgpool_piece(void *job, int64_t i, int thread)
 {
     const picture_job *j = job;
-    const size_t row = (size_t)j->W * (size_t)j->C, n = (size_t)(i / j->Ho), h = (size_t)(i % j->Ho);
-    const float *x = j->x + (n * (size_t)j->H + 2 * h) * row;
+    const size_t row = (size_t)j->W * j->C, n = i / j->Ho, h = i % j->Ho;
+    const float *x = j->x + (n * j->H + 2 * h) * row;
     (void)thread;
-    j->set->avgpool2x2(j->y + (size_t)i * (size_t)j->Wo * (size_t)j->C, x, x + row, j->Wo, j->C);
+    j->set->avgpool2x2(j->y + i * j->Wo * j->C, x, x + row, j->Wo, j->C);
 }
 
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C)

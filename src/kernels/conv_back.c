@@ -10,8 +10,6 @@
 #include <assert.h>
 #include <string.h>
 
-static int ceil_div(int64_t a, int64_t b) { return (int)((a + b - 1) / b); }
-
 /* ---- Filters --------------------------------------------------------------------------------- */
 
 #define PIECES 8                /* parts to share among threads; halved while the sums of all parts exceed SUMS */
@@ -30,19 +28,19 @@ typedef struct filters_plan {
 static filters_plan plan_filters(int N, int H, int W, int I, int O)
 {
     assert(N > 0 && H > 0 && W > 0 && I > 0 && O > 0);
-    const int Ip = (I + 15) / 16 * 16;
-    filters_plan p = {.tiles = N * ceil_div(H, CLIPK_CONV_TILE) * ceil_div(W, CLIPK_CONV_TILE),
+    const int Ip = clipb_round_up(I, 16);
+    filters_plan p = {.tiles = N * clipb_ceil_div(H, CLIPK_CONV_TILE) * clipb_ceil_div(W, CLIPK_CONV_TILE),
                       .sums = (int64_t)CLIPK_CONV_POINTS * O * Ip};
     int parts = PIECES;
     while (parts > 1 && parts * p.sums > SUMS)
         parts /= 2;
     p.groups = parts > 1 ? 1 : clipb_max(1, clipb_min(PIECES, O / GROUP_LEAST));
-    p.G = (ceil_div(O, p.groups) + 15) / 16 * 16;
-    p.groups = ceil_div(O, p.G);
+    p.G = clipb_round_up(clipb_ceil_div(O, p.groups), 16);
+    p.groups = clipb_ceil_div(O, p.G);
     p.T = clipb_max(STRIP_LEAST, clipb_min(STRIP_MOST, (int)(STRIP_FLOATS / clipk_conv3x3_scratch(1, I, p.G))));
-    const int strips = ceil_div(p.tiles, p.T);
-    p.part = ceil_div(strips, clipb_min(parts, strips)) * p.T;
-    p.parts = ceil_div(p.tiles, p.part);
+    const int strips = clipb_ceil_div(p.tiles, p.T);
+    p.part = clipb_ceil_div(strips, clipb_min(parts, strips)) * p.T;
+    p.parts = clipb_ceil_div(p.tiles, p.part);
     p.T = clipb_min(p.T, p.tiles);
     return p;
 }
@@ -50,7 +48,7 @@ static filters_plan plan_filters(int N, int H, int W, int I, int O)
 size_t clipk_conv3x3_filters_work(const clipk_ctx *k, int N, int H, int W, int I, int O)
 {
     const filters_plan p = plan_filters(N, H, W, I, O);
-    return sizeof(float) * ((size_t)(p.parts * p.sums) + (size_t)clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G));
+    return sizeof(float) * (p.parts * p.sums + clipk_threads(k) * clipk_conv3x3_scratch(p.T, I, p.G));
 }
 
 typedef struct filters_job {
@@ -74,7 +72,7 @@ static void sums_piece(void *job, int64_t i, int thread)
     piece.o0 = (int)(i % p->groups) * p->G;
     piece.o1 = clipb_min(piece.o0 + p->G, piece.O);
     piece.sums = sums_of(j, part, piece.o0);
-    piece.scratch += (size_t)thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
+    piece.scratch += thread * clipk_conv3x3_scratch(p->T, piece.I, p->G);
     for (int t = part * p->part; t < end; t = piece.t1) {
         piece.t0 = t;
         piece.t1 = clipb_min(t + p->T, end);
@@ -118,13 +116,13 @@ static void pool_piece(void *job, int64_t i, int thread)
 {
     const pool_job *j = job;
     const int Ho = j->H / 2, Wo = j->W / 2, h = (int)(i % Ho);
-    const size_t C = (size_t)j->C, row = (size_t)j->W * C;
-    float *x = j->dx + ((size_t)(i / Ho) * (size_t)j->H + 2 * (size_t)h) * row;
+    const size_t C = j->C, row = j->W * C;
+    float *x = j->dx + (i / Ho * j->H + 2 * h) * row;
     (void)thread;
-    j->set->avgpool2x2_backward(x, x + row, j->dy + (size_t)i * (size_t)Wo * C, Wo, j->C);
+    j->set->avgpool2x2_backward(x, x + row, j->dy + i * Wo * C, Wo, j->C);
     if (j->W % 2)
         for (int r = 0; r < 2; r++)
-            memset(x + (size_t)(r + 1) * row - C, 0, C * sizeof *x);
+            memset(x + (r + 1) * row - C, 0, C * sizeof *x);
     if (j->H % 2 && h == Ho - 1)
         memset(x + 2 * row, 0, row * sizeof *x);
 }

@@ -43,21 +43,18 @@
 #define FEW_PANELS 32    /* so few panels take less time than fetching the next band: fetch it earlier */
 #define SPAN_MOST 8      /* bands per piece, at most */
 
-static int ceil_div(int a, int b) { return (a + b - 1) / b; }
-static int round_up(int a, int b) { return ceil_div(a, b) * b; }
-
 /* ---- Packing --------------------------------------------------------------------------------- */
 
 static size_t panel_bytes(const clipk_set *set, const clipk_format *f, int K)
 {
-    return (size_t)set->nr * (size_t)clipk_panel_depth(f, K) * (size_t)f->bytes;
+    return (size_t)set->nr * clipk_panel_depth(f, K) * f->bytes;
 }
 
 size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *f, int N, int K)
 {
-    const size_t row_scales = sizeof(float) * (size_t)f->scales * (size_t)set->nr;
-    const size_t bytes = (size_t)ceil_div(N, set->nr) * (panel_bytes(set, f, K) + row_scales);
-    return (bytes + CLIPK_ALIGN - 1) / CLIPK_ALIGN * CLIPK_ALIGN;
+    const size_t row_scales = sizeof(float) * f->scales * set->nr;
+    const size_t bytes = clipb_ceil_div(N, set->nr) * (panel_bytes(set, f, K) + row_scales);
+    return clipb_round_up_size(bytes, CLIPK_ALIGN);
 }
 
 typedef struct pack_job {
@@ -71,7 +68,7 @@ static void pack(const pack_job *j, int panel, int k, int K)
 {
     const clipk_weight *w = j->w;
     const int nr = j->set->nr, n = panel * nr;
-    char *to = (char *)w->panels + (size_t)panel * panel_bytes(j->set, w->format, w->K) +
+    char *to = (char *)w->panels + panel * panel_bytes(j->set, w->format, w->K) +
                panel_bytes(j->set, w->format, k);
     clipk_view from = j->W;
     from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
@@ -98,13 +95,19 @@ static void pack_rows(void *job, int64_t i, int thread)
 
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
 {
-    assert(W.type == w->format->type || w->format->tile == CLIPK_TILE_F32 || w->format->group > 1);
+    switch (w->format->tile) {
+    case CLIPK_TILE_F32:
+    case CLIPK_TILE_BF16_PAIRS: break; /* any type is converted */
+    case CLIPK_TILE_F16:
+    case CLIPK_TILE_BF16: assert(W.type == w->format->type); break;
+    case CLIPK_TILES: assert(!"unknown tile");
+    }
     pack_job j = {k->set, w, W};
     clipb_team *team = (int64_t)w->N * w->K < FORK_FROM ? NULL : k->team;
     if (W.rs == 1 && W.cs != 1)
-        clipb_team_run(team, ceil_div(w->K, PACK_ROWS), pack_rows, &j);
+        clipb_team_run(team, clipb_ceil_div(w->K, PACK_ROWS), pack_rows, &j);
     else
-        clipb_team_run(team, ceil_div(w->N, k->set->nr), pack_panel, &j);
+        clipb_team_run(team, clipb_ceil_div(w->N, k->set->nr), pack_panel, &j);
 }
 
 /* ---- The plan -------------------------------------------------------------------------------- */
@@ -128,25 +131,25 @@ typedef struct gemm_job {
 static void plan(gemm_job *j, int threads)
 {
     const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->K;
-    j->all_panels = ceil_div(j->w->N, nr);
+    j->all_panels = clipb_ceil_div(j->w->N, nr);
     /* With few rows the slab is deep: x is read once, and sums need not wait. */
     j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
     j->flows = !j->converts && j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
     const int slab = j->flows ? SLAB / 2 : SLAB; /* leave room for the next band */
-    j->bands = ceil_div(M, clipb_max(1, clipb_min(ROWS_MOST, slab / j->depth) / mr) * mr);
+    j->bands = clipb_ceil_div(M, clipb_max(1, clipb_min(ROWS_MOST, slab / j->depth) / mr) * mr);
     if (j->bands > 1)
-        j->bands = round_up(j->bands, threads);
-    j->rows = round_up(ceil_div(M, j->bands), mr);
-    j->bands = ceil_div(M, j->rows);
+        j->bands = clipb_round_up(j->bands, threads);
+    j->rows = clipb_round_up(clipb_ceil_div(M, j->bands), mr);
+    j->bands = clipb_ceil_div(M, j->rows);
     j->span = clipb_max(1, clipb_min(SPAN_MOST, j->bands / (threads * 2 * PIECES_EACH)));
-    j->strips = ceil_div(j->bands, j->span);
-    int cuts = clipb_max(ceil_div(threads * PIECES_EACH, j->strips),
+    j->strips = clipb_ceil_div(j->bands, j->span);
+    int cuts = clipb_max(clipb_ceil_div(threads * PIECES_EACH, j->strips),
                          (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
     j->packs = !j->converts && (j->x.cs != 1 || j->x.rs == 0); /* a stride of 0 needs packed rows */
     if (j->packs) /* every cut packs x again */
         cuts = clipb_min(cuts, clipb_max(1, j->w->N / PACK_FROM));
-    j->panels = threads > 1 ? ceil_div(j->all_panels, cuts) : j->all_panels;
-    j->cuts = ceil_div(j->all_panels, j->panels);
+    j->panels = threads > 1 ? clipb_ceil_div(j->all_panels, cuts) : j->all_panels;
+    j->cuts = clipb_ceil_div(j->all_panels, j->panels);
     j->group = j->depth == K ? j->panels : clipb_min(j->panels, clipb_max(1, SUMS / (clipb_min(j->rows, M) * nr)));
     j->copies = j->converts || (!j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
     j->flows = j->flows && !j->copies && j->span > 1;
@@ -157,7 +160,8 @@ static void plan(gemm_job *j, int threads)
 
 size_t clipk_gemm_scratch(const clipk_set *set)
 {
-    return sizeof(float) * (COPIES + (size_t)set->nr * (size_t)(set->kc + ROWS_MOST + 16) + SUMS);
+    const size_t numbers = COPIES + (size_t)set->nr * (set->kc + ROWS_MOST + 16) + SUMS;
+    return clipb_round_up_size(sizeof(float) * numbers, CLIPK_ALIGN);
 }
 
 /* ---- The product ----------------------------------------------------------------------------- */
@@ -178,8 +182,8 @@ static clipk_range block_of(const slab *s, int panel, int k)
 {
     const clipk_weight *w = s->j->w;
     const size_t step = panel_bytes(s->j->k->set, w->format, w->format->group);
-    const char *p = (const char *)w->panels + ((size_t)panel * (size_t)s->j->K + (size_t)k) * step;
-    return (clipk_range){p, p + (size_t)clipb_min(s->j->k->set->kc, s->k1 - k) * step};
+    const char *p = (const char *)w->panels + ((size_t)panel * s->j->K + k) * step;
+    return (clipk_range){p, p + clipb_min(s->j->k->set->kc, s->k1 - k) * step};
 }
 
 /* The weights and the part of x to fetch while block k of the panel is used. */
@@ -189,8 +193,9 @@ static void fetch_ahead(const slab *s, int k, clipk_range next[2])
     const int kc = j->k->set->kc;
     next[0] = next[1] = (clipk_range){NULL, NULL};
     if (s->next) {
-        const int blocks = ceil_div(j->depth, kc), done = (s->panel - s->panels_end + j->panels) * blocks + k / kc;
-        const char *p = s->next + (size_t)done * s->next_bytes;
+        const int blocks = clipb_ceil_div(j->depth, kc);
+        const int done = (s->panel - s->panels_end + j->panels) * blocks + k / kc;
+        const char *p = s->next + done * s->next_bytes;
         next[1] = (clipk_range){p, p + s->next_bytes};
         if ((double)j->w->N * j->K <= RESIDENT)
             return;
@@ -269,7 +274,7 @@ static void band(slab *s, int p0, int p1)
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
                 multiply(s, j->depth == K ? s->sums
-                                          : s->sums + (size_t)(s->panel - g) * (size_t)(s->rows * j->k->set->nr));
+                                          : s->sums + (size_t)(s->panel - g) * (s->rows * j->k->set->nr));
         }
 }
 
@@ -280,17 +285,17 @@ static void gemm_piece(void *job, int64_t i, int thread)
     const int p0 = (int)(i / j->strips) * j->panels, p1 = clipb_min(p0 + j->panels, j->all_panels);
     const int first = (int)(i % j->strips) * j->span, end = clipb_min(first + j->span, j->bands);
     slab s = {.j = j, .ldx = j->packs ? 0 : j->copies ? j->depth + PAD : j->x.rs};
-    s.copy = (float *)(void *)(j->k->scratch + (size_t)thread * clipk_scratch_bytes(set, 1));
+    s.copy = (float *)(void *)(j->k->scratch + thread * clipk_gemm_scratch(set));
     s.wide = s.copy + COPIES;
-    s.sums = s.wide + (size_t)(set->kc * set->nr);
+    s.sums = s.wide + set->kc * set->nr;
     for (int at = first; at < end; at++) {
         s.m0 = at * j->rows;
         s.rows = clipb_min(j->rows, j->M - s.m0);
         s.next = NULL;
         if (j->flows && at + 1 < end) {
-            const size_t row = sizeof(float) * (size_t)j->K, blocks = (size_t)(j->panels * ceil_div(j->depth, set->kc));
-            s.next = (const char *)j->x.p + row * (size_t)(s.m0 + s.rows);
-            s.next_bytes = row * (size_t)clipb_min(j->rows, j->M - s.m0 - s.rows) / blocks;
+            const size_t row = sizeof(float) * j->K, blocks = j->panels * clipb_ceil_div(j->depth, set->kc);
+            s.next = (const char *)j->x.p + row * (s.m0 + s.rows);
+            s.next_bytes = row * clipb_min(j->rows, j->M - s.m0 - s.rows) / blocks;
         }
         band(&s, p0, p1);
     }

@@ -11,12 +11,16 @@
  * Matrices are row-major. `ld` is the distance between rows, in elements. Wrong shapes are asserts.
  * Nothing here allocates: scratch comes with the context.
  *
- * Includes go one way: kernels.h (for all rooms), set.h (the tables), simd.h (the names of one
- * set), vec.h (its vectors), then vecmath.h and tile.h, then winograd.h. Besides these, a kernel
- * includes only src/base. */
+ * Includes go one way: kernels.h (for all rooms), set.h (the tables, with their fields from
+ * list.h), simd.h (the names of one set), vec.h (its vectors), then vecmath.h and tile.h, then
+ * winograd.h. Besides these, a kernel includes only src/base.
+ *
+ * src/index includes set.h as well. It cuts searches into pieces itself, and calls the kernels of
+ * simd_scan.c, simd_rotate.c and simd_convert.c through the table. */
 #ifndef CLIPK_KERNELS_H
 #define CLIPK_KERNELS_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,7 +54,16 @@ size_t clipk_scratch_bytes(const clipk_set *set, int threads);
 /* How numbers are stored. */
 typedef enum clipk_type { CLIPK_F32, CLIPK_F16, CLIPK_BF16 } clipk_type;
 
-static inline size_t clipk_type_size(clipk_type t) { return t == CLIPK_F32 ? 4 : 2; }
+static inline size_t clipk_type_size(clipk_type t)
+{
+    switch (t) {
+    case CLIPK_F32: return 4;
+    case CLIPK_F16:
+    case CLIPK_BF16: return 2;
+    }
+    assert(!"unknown type");
+    return 0;
+}
 
 /* clipk_to_f32(): n numbers of any type as f32. Exact. */
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n);

@@ -6,7 +6,7 @@
 #define CLIPK_ISA ref
 #include "kernels/simd.h"
 
-size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * 9 * (size_t)O * (size_t)I; }
+size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * 9 * O * I; }
 
 void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1)
 {
@@ -20,7 +20,7 @@ void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int
 /* Channel o of the pixel (h, w) of the picture x [H, W, I]. */
 static double pixel(const clipk_conv3x3_piece *p, const float *x, int h, int w, int o)
 {
-    const float *f = (const float *)p->panels + (size_t)o * (size_t)p->I * 9;
+    const float *f = (const float *)p->panels + (size_t)o * p->I * 9;
     double sum = 0;
     for (int v = 0; v < 3; v++)
         for (int u = 0; u < 3; u++) {
@@ -36,7 +36,7 @@ static double pixel(const clipk_conv3x3_piece *p, const float *x, int h, int w, 
 
 void NAME(conv3x3)(const clipk_conv3x3_piece *p)
 {
-    const int M = CLIPK_CONV_TILE, across = (p->W + M - 1) / M, down = (p->H + M - 1) / M;
+    const int M = CLIPK_CONV_TILE, across = clipb_ceil_div(p->W, M), down = clipb_ceil_div(p->H, M);
     const clipk_epilogue *e = p->e;
     for (int t = p->t0; t < p->t1; t++) {
         const int n = t / (across * down), h0 = t / across % down * M, w0 = t % across * M;

@@ -39,8 +39,9 @@ static double slope(double x, clipk_act act)
     case CLIPK_GELU: return 0.5 * erfc(-x / sqrt(2)) + x * exp(-0.5 * x * x) * 0.39894228040143267794;
     case CLIPK_QUICKGELU: return s + 1.702 * x * s / (1 + exp(1.702 * x));
     case CLIPK_GELU_TANH: return gelu_tanh_slope(x);
-    default: return 1;
+    case CLIPK_LINEAR: break;
     }
+    return 1;
 }
 
 void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act)
@@ -79,16 +80,4 @@ void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float nor
         dot += (double)y[c] * dy[c];
     for (int c = 0; c < C; c++)
         dx[c] = (float)((dy[c] - y[c] * dot) / norm);
-}
-
-void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
-{
-    for (size_t i = 0; i < n; i++) {
-        const double gi = (double)g[i] * s->scale;
-        const double mi = s->beta1 * m[i] + (1 - s->beta1) * gi, vi = s->beta2 * v[i] + (1 - s->beta2) * gi * gi;
-        const double step = s->lr / s->correction1 * mi / (sqrt(vi) / sqrt(s->correction2) + s->eps);
-        w[i] = (float)(w[i] * (1 - s->lr * s->weight_decay) - step);
-        m[i] = (float)mi;
-        v[i] = (float)vi;
-    }
 }

@@ -1,31 +1,6 @@
 /* ref_scan.c: the oracle of simd_scan.c. */
-#include <math.h>
-
 #define CLIPK_ISA ref
 #include "kernels/simd.h"
-
-void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const uint16_t sign = signbit(in[i]) ? 0x8000 : 0;
-        const double x = fabs((double)in[i]);
-        int e;
-        if (isnan(in[i])) {
-            out[i] = sign | 0x7e00;
-            continue;
-        }
-        frexp(x, &e); /* x in 2^(e-1) .. 2^e: f16 numbers are 2^(e-11) apart there, and never less than 2^-24 */
-        const double unit = ldexp(1, e - 11 > -24 ? e - 11 : -24), y = nearbyint(x / unit) * unit;
-        if (!(y < 65520))
-            out[i] = sign | 0x7c00;
-        else if (y < 0x1p-14)
-            out[i] = (uint16_t)(sign | (int)(y * 0x1p24));
-        else {
-            frexp(y, &e);
-            out[i] = (uint16_t)(sign | ((e + 14) << 10 | ((int)ldexp(y, 11 - e) - 1024)));
-        }
-    }
-}
 
 float NAME(dot_f16)(const float *q, const void *x, int D)
 {
@@ -36,26 +11,6 @@ float NAME(dot_f16)(const float *q, const void *x, int D)
         sum += (double)q[d] * v;
     }
     return (float)sum;
-}
-
-void NAME(hadamard)(float *x, int P)
-{
-    for (int h = 1; h < P; h *= 2)
-        for (int i = 0; i < P; i++)
-            if (!(i & h)) {
-                const double a = x[i], b = x[i + h];
-                x[i] = (float)((a + b) * sqrt(0.5));
-                x[i + h] = (float)((a - b) * sqrt(0.5));
-            }
-}
-
-void NAME(reflect)(double *x, const double *v, int D)
-{
-    double along = 0;
-    for (int d = 0; d < D; d++)
-        along += v[d] * x[d];
-    for (int d = 0; d < D; d++)
-        x[d] -= along * v[d];
 }
 
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)

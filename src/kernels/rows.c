@@ -1,19 +1,12 @@
-/* rows.c: functions on rows or on single numbers. They are cut into pieces of about PIECE numbers.
- * Threads share them from FORK_FROM numbers on: below that, waking other threads costs more than
- * they save. */
+/* rows.c: functions on rows or on single numbers, cut into pieces and shared among threads. */
 #include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
 
-#define PIECE 8192
-#define FORK_FROM 32768
 
-static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
-static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
-
-/* Single numbers, PIECE of them at a time. PIECE is a multiple of every vector length, so pieces
- * end where vectors end. */
+/* Single numbers, CLIPK_PIECE of them at a time: a multiple of every vector length, so pieces end
+ * where vectors end. */
 typedef struct numbers_job {
     const clipk_set *set;
     float *y;
@@ -26,30 +19,30 @@ typedef struct numbers_job {
 static void to_f32_piece(void *job, int64_t i, int thread)
 {
     const numbers_job *j = job;
-    int64_t at = i * PIECE;
+    int64_t at = i * CLIPK_PIECE;
     (void)thread;
-    j->set->to_f32(j->y + at, (const char *)j->x + (size_t)at * clipk_type_size(j->type), j->type,
-                   (size_t)clipb_min64(PIECE, j->n - at));
+    j->set->to_f32(j->y + at, (const char *)j->x + at * clipk_type_size(j->type), j->type,
+                   clipb_min64(CLIPK_PIECE, j->n - at));
 }
 
 void clipk_to_f32(const clipk_ctx *k, float *out, const void *in, clipk_type type, size_t n)
 {
     numbers_job j = {.set = k->set, .y = out, .x = in, .n = (int64_t)n, .type = type};
-    clipb_team_run(team_for(k, j.n), pieces(j.n, PIECE), to_f32_piece, &j);
+    clipb_team_run(clipk_team_for(k, j.n), clipb_ceil_div64(j.n, CLIPK_PIECE), to_f32_piece, &j);
 }
 
 static void act_piece(void *job, int64_t i, int thread)
 {
     const numbers_job *j = job;
-    int64_t at = i * PIECE;
+    int64_t at = i * CLIPK_PIECE;
     (void)thread;
-    j->set->act(j->y + at, (const float *)j->x + at, (size_t)clipb_min64(PIECE, j->n - at), j->act);
+    j->set->act(j->y + at, (const float *)j->x + at, clipb_min64(CLIPK_PIECE, j->n - at), j->act);
 }
 
 void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, clipk_act act)
 {
     numbers_job j = {.set = k->set, .y = y, .x = x, .n = (int64_t)n, .act = act};
-    clipb_team_run(team_for(k, j.n), pieces(j.n, PIECE), act_piece, &j);
+    clipb_team_run(clipk_team_for(k, j.n), clipb_ceil_div64(j.n, CLIPK_PIECE), act_piece, &j);
 }
 
 /* Rows, `rows_each` of T at a time. */
@@ -66,8 +59,8 @@ static void share_rows(const clipk_ctx *k, clipb_piece *piece, rows_job *j)
 {
     assert(j->C > 0);
     j->set = k->set;
-    j->rows_each = (PIECE + j->C - 1) / j->C;
-    clipb_team_run(team_for(k, (int64_t)j->T * j->C), pieces(j->T, j->rows_each), piece, j);
+    j->rows_each = clipb_ceil_div(CLIPK_PIECE, j->C);
+    clipb_team_run(clipk_team_for(k, (int64_t)j->T * j->C), clipb_ceil_div64(j->T, j->rows_each), piece, j);
 }
 
 static int rows_end(const rows_job *j, int64_t i) { return (int)clipb_min64((i + 1) * j->rows_each, j->T); }

@@ -1,5 +1,4 @@
-/* rows_back.c: the backward of rows.c and the optimizer's step, cut into pieces and shared among
- * threads in the same way.
+/* rows_back.c: the backward of rows.c, cut into pieces and shared among threads in the same way.
  *
  * A sum over rows is made of parts of PART rows. Each part is added in the order of its rows, then
  * the parts in their order. Parts depend on the shape alone, so a sum has the same bits for any
@@ -10,22 +9,20 @@
 #include <assert.h>
 #include <string.h>
 
-#define PIECE 8192       /* numbers in a piece, or in the rows of a piece */
-#define FORK_FROM 32768  /* numbers; below this, waking other threads costs more than they save */
 #define PART 64          /* rows per part of a sum */
 #define STRIP 256        /* columns that one thread joins from all parts */
 #define SQUARES 16384    /* numbers per part of a sum of squares */
 #define SQUARES_ONCE 512 /* parts of it that are kept at a time */
 
-static int64_t ceil_div(int64_t n, int64_t size) { return (n + size - 1) / size; }
-static clipb_team *team_for(const clipk_ctx *k, int64_t n) { return n < FORK_FROM ? NULL : k->team; }
-
 /* ---- Sums over rows -------------------------------------------------------------------------- */
 
 /* The length of a row of parts. Each row starts at a cache line. */
-static int64_t part_width(int C) { return ceil_div(C, 16) * 16; }
+static int64_t part_width(int C) { return clipb_round_up(C, 16); }
 
-size_t clipk_sums_work(int T, int C) { return 2 * sizeof(float) * (size_t)ceil_div(T, PART) * (size_t)part_width(C); }
+size_t clipk_sums_work(int T, int C)
+{
+    return 2 * sizeof(float) * clipb_ceil_div64(T, PART) * part_width(C);
+}
 
 typedef struct sums_job {
     const clipk_set *set;
@@ -41,13 +38,14 @@ static void join_strip(void *job, int64_t i, int thread)
     const sums_job *j = job;
     const int64_t c = i * STRIP;
     (void)thread;
-    j->set->sum_rows(j->out + c, j->parts + c, part_width(j->C), (int)ceil_div(j->T, PART),
+    j->set->sum_rows(j->out + c, j->parts + c, part_width(j->C), (int)clipb_ceil_div64(j->T, PART),
                      (int)clipb_min64(STRIP, j->C - c));
 }
 
 static void join_parts(const clipk_ctx *k, sums_job *j)
 {
-    clipb_team_run(team_for(k, ceil_div(j->T, PART) * j->C), ceil_div(j->C, STRIP), join_strip, j);
+    const int64_t parts = clipb_ceil_div64(j->T, PART);
+    clipb_team_run(clipk_team_for(k, parts * j->C), clipb_ceil_div64(j->C, STRIP), join_strip, j);
 }
 
 static void sum_part(void *job, int64_t i, int thread)
@@ -55,7 +53,7 @@ static void sum_part(void *job, int64_t i, int thread)
     const sums_job *j = job;
     float *part = j->parts + i * part_width(j->C);
     (void)thread;
-    memset(part, 0, sizeof(float) * (size_t)j->C);
+    memset(part, 0, sizeof(float) * j->C);
     j->set->sum_rows(part, j->x + i * PART * j->ldx, j->ldx, (int)clipb_min64(PART, j->T - i * PART), j->C);
 }
 
@@ -63,7 +61,7 @@ void clipk_sum_rows(const clipk_ctx *k, float *out, const float *x, int64_t ldx,
 {
     assert(T >= 0 && C > 0 && ldx >= C);
     sums_job j = {.set = k->set, .out = out, .x = x, .parts = work, .ldx = ldx, .T = T, .C = C};
-    clipb_team_run(team_for(k, (int64_t)T * C), ceil_div(T, PART), sum_part, &j);
+    clipb_team_run(clipk_team_for(k, (int64_t)T * C), clipb_ceil_div64(T, PART), sum_part, &j);
     join_parts(k, &j);
 }
 
@@ -80,7 +78,7 @@ static void squares_part(void *job, int64_t i, int thread)
 {
     squares_job *j = job;
     (void)thread;
-    j->part[i] = j->set->sum_squares(j->x + i * SQUARES, (size_t)clipb_min64(SQUARES, j->n - i * SQUARES));
+    j->part[i] = j->set->sum_squares(j->x + i * SQUARES, clipb_min64(SQUARES, j->n - i * SQUARES));
 }
 
 double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n)
@@ -89,8 +87,8 @@ double clipk_sum_squares(const clipk_ctx *k, const float *x, size_t n)
     double sum = 0;
     for (int64_t at = 0; at < (int64_t)n; at += once) {
         squares_job j = {.set = k->set, .x = x + at, .n = clipb_min64(once, (int64_t)n - at)};
-        clipb_team_run(team_for(k, j.n), ceil_div(j.n, SQUARES), squares_part, &j);
-        for (int64_t i = 0; i < ceil_div(j.n, SQUARES); i++)
+        clipb_team_run(clipk_team_for(k, j.n), clipb_ceil_div64(j.n, SQUARES), squares_part, &j);
+        for (int64_t i = 0; i < clipb_ceil_div64(j.n, SQUARES); i++)
             sum += j.part[i];
     }
     return sum;
@@ -107,39 +105,17 @@ typedef struct act_job {
 static void act_piece(void *job, int64_t i, int thread)
 {
     const act_job *j = job;
-    const int64_t at = i * PIECE;
+    const int64_t at = i * CLIPK_PIECE;
     (void)thread;
     j->set->act_backward(j->dx + at, j->y ? j->y + at : NULL, j->dy + at, j->pre + at,
-                         (size_t)clipb_min64(PIECE, j->n - at), j->act);
+                         clipb_min64(CLIPK_PIECE, j->n - at), j->act);
 }
 
 void clipk_act_backward(const clipk_ctx *k, float *dx, float *y, const float *dy, const float *pre, size_t n,
                         clipk_act act)
 {
     act_job j = {.set = k->set, .dx = dx, .y = y, .dy = dy, .pre = pre, .n = (int64_t)n, .act = act};
-    clipb_team_run(team_for(k, j.n), ceil_div(j.n, PIECE), act_piece, &j);
-}
-
-typedef struct adamw_job {
-    const clipk_set *set;
-    float *w, *m, *v;
-    const float *g;
-    int64_t n;
-    const clipk_adamw_step *s;
-} adamw_job;
-
-static void adamw_piece(void *job, int64_t i, int thread)
-{
-    const adamw_job *j = job;
-    const int64_t at = i * PIECE;
-    (void)thread;
-    j->set->adamw(j->w + at, j->m + at, j->v + at, j->g + at, (size_t)clipb_min64(PIECE, j->n - at), j->s);
-}
-
-void clipk_adamw(const clipk_ctx *k, float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
-{
-    adamw_job j = {.set = k->set, .w = w, .m = m, .v = v, .g = g, .n = (int64_t)n, .s = s};
-    clipb_team_run(team_for(k, j.n), ceil_div(j.n, PIECE), adamw_piece, &j);
+    clipb_team_run(clipk_team_for(k, j.n), clipb_ceil_div64(j.n, CLIPK_PIECE), act_piece, &j);
 }
 
 /* ---- Norms ----------------------------------------------------------------------------------- */
@@ -159,8 +135,8 @@ static void layernorm_part(void *job, int64_t i, int thread)
           *dbias = j->bias_parts ? j->bias_parts + i * width : NULL;
     (void)thread;
     if (dgain) {
-        memset(dgain, 0, sizeof(float) * (size_t)C);
-        memset(dbias, 0, sizeof(float) * (size_t)C);
+        memset(dgain, 0, sizeof(float) * C);
+        memset(dbias, 0, sizeof(float) * C);
     }
     for (int64_t t = i * PART; t < clipb_min64((i + 1) * PART, j->T); t++)
         j->set->layernorm_backward(j->dx + t * C, dgain, dbias, j->dy + t * C, j->x + t * C, j->mean[t], j->rstd[t],
@@ -184,9 +160,9 @@ void clipk_layernorm_backward(const clipk_ctx *k, float *dx, float *dgain, float
                   .C = C};
     if (dgain || dbias) {
         j.gain_parts = work;
-        j.bias_parts = j.gain_parts + ceil_div(T, PART) * part_width(C);
+        j.bias_parts = j.gain_parts + clipb_ceil_div64(T, PART) * part_width(C);
     }
-    clipb_team_run(team_for(k, (int64_t)T * C), ceil_div(T, PART), layernorm_part, &j);
+    clipb_team_run(clipk_team_for(k, (int64_t)T * C), clipb_ceil_div64(T, PART), layernorm_part, &j);
     if (dgain)
         join_parts(k, &(sums_job){.set = k->set, .out = dgain, .parts = j.gain_parts, .T = T, .C = C});
     if (dbias)
@@ -206,7 +182,7 @@ void clipk_l2norm_backward(const clipk_ctx *k, float *dx, const float *dy, const
                            int C)
 {
     assert(T >= 0 && C > 0);
-    norm_job j = {
-        .set = k->set, .dx = dx, .dy = dy, .x = y, .norm = norm, .T = T, .C = C, .rows_each = (PIECE + C - 1) / C};
-    clipb_team_run(team_for(k, (int64_t)T * C), ceil_div(T, j.rows_each), l2norm_piece, &j);
+    norm_job j = {.set = k->set, .dx = dx, .dy = dy, .x = y, .norm = norm, .T = T, .C = C};
+    j.rows_each = clipb_ceil_div(CLIPK_PIECE, C);
+    clipb_team_run(clipk_team_for(k, (int64_t)T * C), clipb_ceil_div64(T, j.rows_each), l2norm_piece, &j);
 }

@@ -1,6 +1,7 @@
 /* set.c: the list of tables, and which of them run here. */
 #include <string.h>
 
+#include "base/number.h"
 #include "kernels/set.h"
 
 static bool always(void) { return true; }
@@ -63,10 +64,7 @@ const char *clipk_set_name(const clipk_set *set) { return set->name; }
 size_t clipk_scratch_bytes(const clipk_set *set, int threads)
 {
     size_t most = clipk_gemm_scratch(set);
-    if (most < CLIPK_ATTENTION_SCRATCH)
-        most = CLIPK_ATTENTION_SCRATCH;
-    if (most < CLIPK_ATTENTION_BACK_SCRATCH)
-        most = CLIPK_ATTENTION_BACK_SCRATCH;
-    most = (most + CLIPK_ALIGN - 1) / CLIPK_ALIGN * CLIPK_ALIGN;
-    return most * (size_t)threads;
+    clipb_raise(&most, CLIPK_ATTENTION_SCRATCH);
+    clipb_raise(&most, CLIPK_ATTENTION_BACK_SCRATCH);
+    return clipb_round_up_size(most, CLIPK_ALIGN) * threads;
 }

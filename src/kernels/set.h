@@ -1,14 +1,25 @@
 /* set.h: the table of one instruction set.
  *
- * Each set compiles simd_*.c with its own flags (meson.build) and fills a table. ref.c fills one in
- * plain C. The functions here are single-threaded and work on a piece. gemm.c, attention.c, rows.c
- * and conv.c cut the pieces. */
+ * Each set compiles simd_*.c with its own flags (meson.build) and fills a table. ref_*.c fill one
+ * in plain C. list.h names the kernels and describes them. They are single-threaded and work on a
+ * piece. The functions of kernels.h cut the pieces; src/index cuts the pieces of its searches. */
 #ifndef CLIPK_SET_H
 #define CLIPK_SET_H
 
+#include "base/number.h"
 #include "kernels/kernels.h"
 
 #define CLIPK_ALIGN 64
+
+/* Functions on rows or on single numbers: about how many numbers make a piece, and from how many on
+ * threads share the work. Below that, waking them costs more than they save. */
+#define CLIPK_PIECE 8192
+#define CLIPK_FORK_FROM 32768
+
+static inline clipb_team *clipk_team_for(const clipk_ctx *k, int64_t numbers)
+{
+    return numbers < CLIPK_FORK_FROM ? NULL : k->team;
+}
 
 /* Attention. KEYS: keys per block. COPY: numbers in a copy of keys or values. SCRATCH: bytes of
  * scratch per thread. */
@@ -53,7 +64,7 @@ typedef struct clipk_conv3x3_piece {
  * a multiple of 32, and a cache line for each point. */
 static inline size_t clipk_conv3x3_scratch(int tiles, int I, int o)
 {
-    return (size_t)CLIPK_CONV_POINTS * ((size_t)tiles * (size_t)((I + 31) / 32 * 32 + (o + 31) / 32 * 32) + 32);
+    return CLIPK_CONV_POINTS * ((size_t)tiles * (clipb_round_up(I, 32) + clipb_round_up(o, 32)) + 32);
 }
 
 /* Filters, read only. Tap t of (o, i) is p[o * os + i * is + t * ts]. */
@@ -85,7 +96,7 @@ typedef struct clipk_batchnorm_piece {
 } clipk_batchnorm_piece;
 
 /* Groups along k, and the numbers in them. Zeros fill the last group. */
-static inline int clipk_groups(const clipk_format *f, int K) { return (K + f->group - 1) / f->group; }
+static inline int clipk_groups(const clipk_format *f, int K) { return clipb_ceil_div(K, f->group); }
 static inline int clipk_panel_depth(const clipk_format *f, int K) { return clipk_groups(f, K) * f->group; }
 
 typedef struct clipk_range {
@@ -117,87 +128,12 @@ struct clipk_set {
     int mr, nr; /* the product's tile: up to mr rows of x by nr columns (rows of W) */
     int kc;     /* k per block: so much of a panel stays in the innermost cache */
 
-    /* simd_gemm.c */
-    /* n <= nr rows to [groups][nr][group] */
-    void (*gemm_pack_w)(void *panel, const clipk_format *format, clipk_view W, int n, int K);
-    /* K numbers of a row in x's form, then zeros up to `depth` */
-    void (*gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth);
-    /* rows * K numbers, in the order that gemm_block reads */
-    void (*gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K);
-    void (*gemm_block)(const clipk_gemm_block *b);
-    /* n rounds of multiply-adds; returns the number of operations */
-    double (*fma_rounds)(clipk_tile tile, int64_t n);
-
-    /* simd_rows.c */
-    void (*to_f32)(float *out, const void *in, clipk_type type, size_t n);
-    void (*to_bf16)(uint16_t *out, const float *in, size_t n); /* to nearest even */
-    void (*act)(float *y, const float *x, size_t n, clipk_act act);
-    void (*layernorm)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *bias,
-                      float eps, int C); /* one row */
-    void (*l2norm)(float *x, float *norm, int C);        /* one row */
-    void (*softmax)(float *x, float scale, int C);       /* one row */
-
-    /* simd_rows_back.c. layernorm_backward and l2norm_backward take one row. dgain and dbias are
-     * added to; both are NULL if neither is wanted. */
-    void (*sum_rows)(float *out, const float *x, int64_t ldx, int T, int C); /* out += */
-    double (*sum_squares)(const float *x, size_t n);
-    void (*act_backward)(float *dx, float *y, const float *dy, const float *pre, size_t n, clipk_act act);
-    void (*layernorm_backward)(float *dx, float *dgain, float *dbias, const float *dy, const float *x, float mean,
-                               float rstd, const float *gain, const float *residual, int C);
-    void (*l2norm_backward)(float *dx, const float *dy, const float *y, float norm, int C);
-    void (*adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s);
-
-    /* simd_attention.c: one head of one sample, nq queries against nk keys. Query i sees the first
-     * min(nk, sees + i) keys. lse [nq] or NULL. scratch: CLIPK_ATTENTION_SCRATCH bytes, 64-byte
-     * aligned. */
-    void (*attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
-                      const float *v, int64_t ldv, int nq, int nk, int sees, int D, void *scratch);
-
-    /* simd_attention_back.c */
-    void (*attention_back)(const clipk_attention_back_piece *piece);
-
-    /* simd_conv.c */
-    size_t (*conv3x3_bytes)(int O, int I);
-    /* filters o0 .. o1; o0 is a multiple of nr */
-    void (*conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1);
-    void (*conv3x3)(const clipk_conv3x3_piece *piece);
-    void (*avgpool2x2)(float *y, const float *x0, const float *x1, int W, int C); /* W pixels from two rows of 2W */
-
-    /* simd_conv_back.c */
-    void (*conv3x3_sums)(const clipk_conv3x3_back_piece *piece);
-    /* dW [I, 9] of filter o += the sums of all parts; n: filters in the sums */
-    void (*conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts, int I, int n, int o);
-    void (*avgpool2x2_backward)(float *x0, float *x1, const float *y, int W, int C);
-
-    /* simd_batchnorm.c: [rows, C] */
-    /* squares: sum of (x - mean)^2 */
-    void (*batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C);
-    void (*batchnorm)(float *y, const float *x, const clipk_batchnorm *b, const float *residual, clipk_act act,
-                      int rows, int C);
-    void (*batchnorm_sums)(const clipk_batchnorm_piece *piece);
-    void (*batchnorm_backward)(const clipk_batchnorm_piece *piece);
-
-    /* simd_scan.c */
-    void (*to_f16)(uint16_t *out, const float *in, size_t n); /* to nearest even */
-    float (*dot_f16)(const float *q, const void *x, int D);   /* x [D] f16 at any address */
-    void (*hadamard)(float *x, int P); /* x [P] times the orthogonal Hadamard matrix; P is a power of 2 */
-    /* x -= (v . x) v; if |v|^2 = 2, the mirror image at the plane normal to v */
-    void (*reflect)(double *x, const double *v, int D);
-    /* dot[j, i] = q[j] . code[i]    code [rows, D] dense   q [Q, clipk_scan_padded(D)], 0 beyond D
-     * Every product of a row and a query is below 2^31. */
-    void (*scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q);
-    /* Picks the i with bound[i, 0] (scale dot[i] + shift) + bound[i, 1] slack >= least, or where
-     * the left side is NaN. bound [rows, 2]. Returns how many. */
-    int (*scan_pick)(int32_t *out, const int32_t *dot, const float *bound, int rows, float scale, float shift,
-                     float slack, float least);
-    /* dot[i] = q . code[row[i]]    code [rows, B] dense, two numbers of 0 .. 15 in a byte: number j
-     *                              is the low bits of byte j, number B + j its high bits;
-     * q [2, clipk_scan_padded(B)], 0 beyond B */
-    void (*scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, int n, int B, const int16_t *q);
+#define KERNEL(type, name, parameters) type(*name) parameters;
+#include "kernels/list.h"
 };
 
 /* scan: the padded length of a query's row, and the largest D */
-static inline int clipk_scan_padded(int D) { return (D + 63) / 64 * 64; }
+static inline int clipk_scan_padded(int D) { return clipb_round_up(D, 64); }
 #define CLIPK_SCAN_D (16 * 1024)
 
 extern const clipk_set clipk_set_ref, clipk_set_generic;
@@ -207,7 +143,7 @@ extern const clipk_set clipk_set_avx2, clipk_set_avx512;
 extern const clipk_set clipk_set_neon;
 #endif
 
-/* gemm.c: bytes of scratch per thread */
+/* gemm.c: bytes of scratch per thread, a multiple of CLIPK_ALIGN */
 size_t clipk_gemm_scratch(const clipk_set *set);
 
 /* cpu.c */

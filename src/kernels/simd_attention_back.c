@@ -204,7 +204,7 @@ static void query_block(work *w, int i)
         weights(S + l, T + l, nv * CLIPK_VL, lse, delta, sees, all, n);
     }
     /* Tiles of keys may reach beyond the keys that this block sees. */
-    const size_t beyond = (size_t)((w->n - n < TILE_ROWS ? w->n - n : TILE_ROWS) * nv * CLIPK_VL);
+    const size_t beyond = (w->n - n < TILE_ROWS ? w->n - n : TILE_ROWS) * nv * CLIPK_VL;
     memset(S + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
     memset(T + n * nv * CLIPK_VL, 0, beyond * sizeof(float));
     const sums dq = {.y = p->dq + at * p->lddq,
@@ -275,8 +275,8 @@ static void key_sums(const work *w, float *y, int64_t ldy, const float *a, const
 /* Cut n into the fewest equal pieces of at most `most`. Returns their size, a multiple of `of`. */
 static int piece_size(int n, int most, int of)
 {
-    const int pieces = (n + most - 1) / most;
-    return ((n + pieces - 1) / pieces + of - 1) / of * of;
+    const int pieces = clipb_ceil_div(n, most);
+    return clipb_round_up(clipb_ceil_div(n, pieces), of);
 }
 
 static void key_part(work *w)
@@ -313,8 +313,8 @@ void NAME(attention_back)(const clipk_attention_back_piece *p)
 {
     if (p->nq == 0) {
         for (int j = 0; j < p->nk; j++) {
-            memset(p->dk + j * p->lddk, 0, sizeof(float) * (size_t)p->D);
-            memset(p->dv + j * p->lddv, 0, sizeof(float) * (size_t)p->D);
+            memset(p->dk + j * p->lddk, 0, sizeof(float) * p->D);
+            memset(p->dv + j * p->lddv, 0, sizeof(float) * p->D);
         }
         return;
     }

@@ -56,8 +56,8 @@ INLINE void stats_end(float *mean, float *squares, const float *first, float per
 
 void NAME(batchnorm_stats)(float *mean, float *squares, const float *x, int rows, int C)
 {
-    memset(mean, 0, sizeof(float) * (size_t)C);
-    memset(squares, 0, sizeof(float) * (size_t)C);
+    memset(mean, 0, sizeof(float) * C);
+    memset(squares, 0, sizeof(float) * C);
     const float *at = x;
     int r = 0;
 #define FOUR(c, n) stats_rows(mean, squares, at, x, C, ROWS, c, n)
@@ -151,8 +151,8 @@ static int how_of(const clipk_batchnorm_piece *p) { return p->act != CLIPK_RELU 
 
 void NAME(batchnorm_sums)(const clipk_batchnorm_piece *p)
 {
-    memset(p->sum_dz, 0, sizeof(float) * (size_t)p->C);
-    memset(p->sum_dzx, 0, sizeof(float) * (size_t)p->C);
+    memset(p->sum_dz, 0, sizeof(float) * p->C);
+    memset(p->sum_dzx, 0, sizeof(float) * p->C);
     switch (how_of(p)) {
     case ALL: sums_all(p, ALL); break;
     case BY_OUTPUT: sums_all(p, BY_OUTPUT); break;

@@ -21,7 +21,7 @@
 
 /* ---- The weights ----------------------------------------------------------------------------- */
 
-size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * POINTS * (size_t)round_up(O, NR) * (size_t)I; }
+size_t NAME(conv3x3_bytes)(int O, int I) { return sizeof(float) * POINTS * clipb_round_up(O, NR) * I; }
 
 /* G: three numbers, `from` apart, to six. */
 INLINE void filter_line(vf *to, int step, const vf *from, int at)
@@ -38,8 +38,8 @@ INLINE void filter_line(vf *to, int step, const vf *from, int at)
 
 void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int o1)
 {
-    const size_t point = (size_t)round_up(O, NR) * (size_t)I;
-    float *u = (float *)panels + (size_t)o0 * (size_t)I;
+    const size_t point = (size_t)clipb_round_up(O, NR) * I;
+    float *u = (float *)panels + (size_t)o0 * I;
     for (int i = 0; i < I; i++)
         for (int v = 0; v < NR; v += CLIPK_VL, u += CLIPK_VL) {
             vf w[9] = {{0}}, half[18], all[POINTS];
@@ -51,7 +51,7 @@ void NAME(conv3x3_pack)(void *panels, clipk_filters W, int O, int I, int o0, int
             for (int j = 0; j < 6; j++)
                 filter_line(all + 6 * j, 1, half + 3 * j, 1);
             for (int p = 0; p < POINTS; p++)
-                vstore(u + (size_t)p * point, all[p]);
+                vstore(u + p * point, all[p]);
         }
 }
 
@@ -80,7 +80,7 @@ static product_tile *const product[] = {TILE_SIZES(ENTRY)};
 static void products(const clipk_conv3x3_piece *p, float *M, int Op, const float *V, int Ip)
 {
     const int T = p->t1 - p->t0;
-    const int64_t panel = (int64_t)p->I * NR, point = (int64_t)round_up(p->O, NR) * p->I;
+    const int64_t panel = (int64_t)p->I * NR, point = (int64_t)clipb_round_up(p->O, NR) * p->I;
     for (int j = 0; j < POINTS; j++) {
         const float *U = (const float *)p->panels + j * point + (int64_t)p->o0 * p->I, *v = V + j * stride_of(T, Ip);
         float *to = M + j * stride_of(T, Op);
@@ -149,7 +149,7 @@ INLINE void output_tiles(const clipk_conv3x3_piece *p, const float *M, int Op, c
 
 void NAME(conv3x3)(const clipk_conv3x3_piece *p)
 {
-    const int T = p->t1 - p->t0, Ip = round_up(p->I, 16), Op = round_up(p->o1 - p->o0, NR);
+    const int T = p->t1 - p->t0, Ip = clipb_round_up(p->I, 16), Op = clipb_round_up(p->o1 - p->o0, NR);
     float *V = p->scratch, *M = V + POINTS * stride_of(T, Ip);
     input_tiles(V, Ip, p->x, p->H, p->W, p->I, p->t0, p->t1);
     products(p, M, Op, V, Ip);

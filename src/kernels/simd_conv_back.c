@@ -100,7 +100,7 @@ static sum_tile *const sum[2][TILE_ROWS + 1] = {{TILE_SIZES(ENTRY1)}, {TILE_SIZE
 
 void NAME(conv3x3_sums)(const clipk_conv3x3_back_piece *p)
 {
-    const int T = p->t1 - p->t0, n = p->o1 - p->o0, Ip = round_up(p->I, 16), Op = round_up(n, 16);
+    const int T = p->t1 - p->t0, n = p->o1 - p->o0, Ip = clipb_round_up(p->I, 16), Op = clipb_round_up(n, 16);
     float *V = p->scratch, *D = V + POINTS * stride_of(T, Ip);
     input_tiles(V, Ip, p->x, p->H, p->W, p->I, p->t0, p->t1);
     gradient_tiles(D, Op, p);
@@ -132,7 +132,7 @@ INLINE void filter_line_back(vf *to, int step, const vf *u, int from)
 
 void NAME(conv3x3_filters)(float *dW, const float *sums, int64_t part, int parts, int I, int n, int o)
 {
-    const int Ip = round_up(I, 16);
+    const int Ip = clipb_round_up(I, 16);
     for (int i = 0; i < I; i += CLIPK_VL) {
         vf u[POINTS], half[18], w[9];
         for (int j = 0; j < POINTS; j++) {

@@ -24,41 +24,34 @@
 
 /* ---- Packing --------------------------------------------------------------------------------- */
 
-/* CLIPK_VL numbers of any type, at any address, as f32. */
-INLINE vf load_any(const char *p, clipk_type type)
-{
-    vf v;
-    if (type != CLIPK_F32)
-        return vload16(p, type);
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 /* CLIPK_VL pairs from 2 CLIPK_VL numbers of any type. */
 INLINE vf load_pairs(const char *p, clipk_type type)
 {
     vf v;
     if (type == CLIPK_BF16)
-        return load_any(p, CLIPK_F32);
-    const vh h[2] = {vto_bf16(load_any(p, type)), vto_bf16(load_any(p + clipk_type_size(type) * CLIPK_VL, type))};
+        return vload_any(p, CLIPK_F32);
+    const vh h[2] = {vto_bf16(vload_any(p, type)), vto_bf16(vload_any(p + clipk_type_size(type) * CLIPK_VL, type))};
     memcpy(&v, h, sizeof v);
     return v;
 }
 
-/* One number to [k][j] of a panel. If the types differ, the panel holds f32 or pairs. */
+/* One number to [k][j] of a panel. Panels of f32 and of pairs take any type, others their own. */
 INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const char *p, clipk_type from)
 {
-    char *out = panel + ((size_t)k * NR + (size_t)j) * (size_t)to->bytes;
+    char *out = panel + ((size_t)k * NR + j) * to->bytes;
     float f;
     if (to->group == 1 && to->type == from) {
-        memcpy(out, p, (size_t)to->bytes);
+        memcpy(out, p, to->bytes);
         return;
     }
     NAME(to_f32)(&f, p, from, 1);
-    if (to->tile == CLIPK_TILE_F32)
-        memcpy(out, &f, sizeof f);
-    else
-        NAME(to_bf16)((uint16_t *)(void *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1);
+    switch (to->tile) {
+    case CLIPK_TILE_F32: memcpy(out, &f, sizeof f); break;
+    case CLIPK_TILE_BF16_PAIRS: NAME(to_bf16)((uint16_t *)(void *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1); break;
+    case CLIPK_TILE_F16:
+    case CLIPK_TILE_BF16:
+    case CLIPK_TILES: assert(!"a panel that takes only its own type");
+    }
 }
 
 /* Rows of 32-bit numbers, or of numbers that become f32 or pairs. Squares of CLIPK_VL are
@@ -74,7 +67,7 @@ INLINE int pack_rows32(float *out, bool pairs, clipk_type from, const char *p, i
             for (int i = 0; i < CLIPK_VL; i++)
                 r[i] = v + i >= n ? (vf){0}
                        : pairs    ? load_pairs(p + (v + i) * rs, from)
-                                  : load_any(p + (v + i) * rs, from);
+                                  : vload_any(p + (v + i) * rs, from);
             transpose(r);
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++)
@@ -85,9 +78,13 @@ INLINE int pack_rows32(float *out, bool pairs, clipk_type from, const char *p, i
 
 INLINE int pack_rows32_from(float *out, bool pairs, clipk_type from, const char *p, int64_t rs, int n, int K)
 {
-    return from == CLIPK_F32   ? pack_rows32(out, pairs, CLIPK_F32, p, rs, n, K)
-           : from == CLIPK_F16 ? pack_rows32(out, pairs, CLIPK_F16, p, rs, n, K)
-                               : pack_rows32(out, pairs, CLIPK_BF16, p, rs, n, K);
+    switch (from) {
+    case CLIPK_F32: return pack_rows32(out, pairs, CLIPK_F32, p, rs, n, K);
+    case CLIPK_F16: return pack_rows32(out, pairs, CLIPK_F16, p, rs, n, K);
+    case CLIPK_BF16: return pack_rows32(out, pairs, CLIPK_BF16, p, rs, n, K);
+    }
+    assert(!"unknown type");
+    return 0;
 }
 
 /* Rows of 16-bit numbers: transposed two by two as 32-bit numbers, then taken apart. */
@@ -99,7 +96,7 @@ INLINE int pack_rows16(uint16_t *out, const char *p, int64_t rs, int n, int K)
             vf r[CLIPK_VL];
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++)
-                r[i] = v + i < n ? load_any(p + (v + i) * rs, CLIPK_F32) : (vf){0};
+                r[i] = v + i < n ? vload_any(p + (v + i) * rs, CLIPK_F32) : (vf){0};
             transpose(r);
             UNROLL
             for (int i = 0; i < CLIPK_VL; i++) {
@@ -112,9 +109,23 @@ INLINE int pack_rows16(uint16_t *out, const char *p, int64_t rs, int n, int K)
     return k;
 }
 
+/* Dense rows, by the layout of the panel. Returns how many of the K numbers are done. */
+INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const char *p, int64_t rs, int n, int K)
+{
+    switch (f->tile) {
+    case CLIPK_TILE_F32: return pack_rows32_from(panel, false, from, p, rs, n, K);
+    case CLIPK_TILE_BF16_PAIRS: return 2 * pack_rows32_from(panel, true, from, p, rs, n, K / 2);
+    case CLIPK_TILE_F16:
+    case CLIPK_TILE_BF16: return pack_rows16(panel, p, rs, n, K);
+    case CLIPK_TILES: break;
+    }
+    assert(!"unknown tile");
+    return 0;
+}
+
 void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
 {
-    const size_t to = (size_t)f->bytes, from = clipk_type_size(W.type);
+    const size_t to = f->bytes, from = clipk_type_size(W.type);
     const int64_t rs = W.rs * (int64_t)from, cs = W.cs * (int64_t)from;
     const int depth = clipk_panel_depth(f, K);
     const bool same = f->group == 1 && f->type == W.type;
@@ -122,19 +133,15 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
     char *out = panel;
     int k = 0;
     if (n < NR || K < depth)
-        memset(out, 0, to * NR * (size_t)depth);
-    if (W.cs == 1 && f->tile == CLIPK_TILE_BF16_PAIRS)
-        k = 2 * pack_rows32_from(panel, true, W.type, p, rs, n, K / 2);
-    else if (W.cs == 1 && f->tile == CLIPK_TILE_F32)
-        k = pack_rows32_from(panel, false, W.type, p, rs, n, K);
-    else if (W.cs == 1)
-        k = pack_rows16(panel, p, rs, n, K);
+        memset(out, 0, to * NR * depth);
+    if (W.cs == 1)
+        k = pack_rows(panel, f, W.type, p, rs, n, K);
     else if (W.rs == 1 && same && n == NR && f->tile == CLIPK_TILE_F32)
         for (; k < K; k++)
             memcpy(out + (size_t)k * NR * sizeof(float), p + k * cs, NR * sizeof(float));
     else if (W.rs == 1 && same)
         for (; k < K; k++)
-            memcpy(out + (size_t)k * NR * to, p + k * cs, (size_t)n * to);
+            memcpy(out + (size_t)k * NR * to, p + k * cs, n * to);
     for (; k < K; k++)
         for (int j = 0; j < n; j++)
             pack_one(out, f, k, j, p + j * rs + k * cs, W.type);
@@ -143,10 +150,10 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
 void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
 {
     switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* groups of one need no padding */
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * K); break; /* groups of one need no padding */
     case CLIPK_X_BF16:
-        NAME(to_bf16)(out, x, (size_t)K);
-        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
+        NAME(to_bf16)(out, x, K);
+        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (depth - K));
         break;
     }
 }
@@ -156,7 +163,7 @@ INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m,
 {
     for (int k = 0; k < K; k++, x += cs, out += m)
         if (rs == 1)
-            memcpy(out, x, sizeof(float) * (size_t)m);
+            memcpy(out, x, sizeof(float) * m);
         else
             for (int i = 0; i < m; i++)
                 out[i] = x[i * rs];
@@ -255,7 +262,11 @@ typedef uint32_t pair __attribute__((may_alias)); /* aliases the numbers of x */
 
 /* Weights that become f32 as they are used. */
 INLINE bool is_narrow(clipk_tile kind) { return kind == CLIPK_TILE_F16 || kind == CLIPK_TILE_BF16; }
-INLINE clipk_type narrow_type(clipk_tile kind) { return kind == CLIPK_TILE_F16 ? CLIPK_F16 : CLIPK_BF16; }
+INLINE clipk_type narrow_type(clipk_tile kind)
+{
+    assert(is_narrow(kind));
+    return kind == CLIPK_TILE_F16 ? CLIPK_F16 : CLIPK_BF16;
+}
 
 /* Step u of k from x and w. Rows 0, 3, 6, .. have a pointer; the rows between are one or two
  * strides, in bytes, from it. Packed rows stand behind x[0], R in a step. */
@@ -268,8 +279,8 @@ INLINE void multiply_step(vf acc[][2], int R, const float *const x[], int64_t ld
         w0 = vload((const float *)(const void *)at);
         w1 = vload((const float *)(const void *)at + CLIPK_VL);
     } else {
-        w0 = vload16(at, narrow_type(kind));
-        w1 = vload16(at + 2 * CLIPK_VL, narrow_type(kind));
+        w0 = vload_any(at, narrow_type(kind));
+        w1 = vload_any(at + 2 * CLIPK_VL, narrow_type(kind));
         vstore(wide + u * NR, w0);
         vstore(wide + u * NR + CLIPK_VL, w1);
     }
@@ -482,41 +493,6 @@ const clipk_set NAME(set) = {
     .mr = TILE_ROWS,
     .nr = NR,
     .kc = KC,
-    .gemm_pack_x = NAME(gemm_pack_x),
-    .gemm_pack_w = NAME(gemm_pack_w),
-    .gemm_form_x = NAME(gemm_form_x),
-    .gemm_block = NAME(gemm_block),
-    .fma_rounds = NAME(fma_rounds),
-    .to_f32 = NAME(to_f32),
-    .to_bf16 = NAME(to_bf16),
-    .act = NAME(act),
-    .layernorm = NAME(layernorm),
-    .l2norm = NAME(l2norm),
-    .softmax = NAME(softmax),
-    .sum_rows = NAME(sum_rows),
-    .sum_squares = NAME(sum_squares),
-    .act_backward = NAME(act_backward),
-    .layernorm_backward = NAME(layernorm_backward),
-    .l2norm_backward = NAME(l2norm_backward),
-    .adamw = NAME(adamw),
-    .attention = NAME(attention),
-    .attention_back = NAME(attention_back),
-    .conv3x3_bytes = NAME(conv3x3_bytes),
-    .conv3x3_pack = NAME(conv3x3_pack),
-    .conv3x3 = NAME(conv3x3),
-    .avgpool2x2 = NAME(avgpool2x2),
-    .conv3x3_sums = NAME(conv3x3_sums),
-    .conv3x3_filters = NAME(conv3x3_filters),
-    .avgpool2x2_backward = NAME(avgpool2x2_backward),
-    .batchnorm_stats = NAME(batchnorm_stats),
-    .batchnorm = NAME(batchnorm),
-    .batchnorm_sums = NAME(batchnorm_sums),
-    .batchnorm_backward = NAME(batchnorm_backward),
-    .to_f16 = NAME(to_f16),
-    .dot_f16 = NAME(dot_f16),
-    .hadamard = NAME(hadamard),
-    .reflect = NAME(reflect),
-    .scan = NAME(scan),
-    .scan_pick = NAME(scan_pick),
-    .scan_nibbles = NAME(scan_nibbles),
+#define KERNEL(type, name, parameters) .name = NAME(name),
+#include "kernels/list.h"
 };

@@ -1,4 +1,4 @@
-/* simd_rows.c: functions on one row, and on single numbers. One thread.
+/* simd_rows.c: functions on one row, and the activations. One thread.
  *
  * A sum runs in ACCS vectors, so that an addition need not wait for the one before. The vectors are
  * joined in a fixed order. A number's lane depends on its column alone. */
@@ -114,35 +114,4 @@ void NAME(act)(float *y, const float *x, size_t n, clipk_act act)
         vstore(y + i, vact(vload(x + i), act));
     if (i < n)
         vstore_n(y + i, vact(vload_n(x + i, (int)(n - i)), act), (int)(n - i));
-}
-
-void NAME(to_f32)(float *out, const void *in, clipk_type type, size_t n)
-{
-    if (type == CLIPK_F32) {
-        memcpy(out, in, n * 4);
-        return;
-    }
-    const char *p = in;
-    size_t i = 0;
-    for (; i + CLIPK_VL <= n; i += CLIPK_VL)
-        vstore(out + i, vload16(p + 2 * i, type));
-    if (i < n) {
-        char last[2 * CLIPK_VL] = {0};
-        memcpy(last, p + 2 * i, 2 * (n - i));
-        vstore_n(out + i, vload16(last, type), (int)(n - i));
-    }
-}
-
-void NAME(to_bf16)(uint16_t *out, const float *in, size_t n)
-{
-    vh h;
-    size_t i = 0;
-    for (; i + CLIPK_VL <= n; i += CLIPK_VL) {
-        h = vto_bf16(vload(in + i));
-        memcpy(out + i, &h, sizeof h);
-    }
-    if (i < n) {
-        h = vto_bf16(vload_n(in + i, (int)(n - i)));
-        memcpy(out + i, &h, 2 * (n - i));
-    }
 }

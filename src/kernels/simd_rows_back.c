@@ -1,5 +1,4 @@
-/* simd_rows_back.c: the backward of simd_rows.c, sums over rows, and the optimizer's step. One
- * thread.
+/* simd_rows_back.c: the backward of simd_rows.c, and sums over rows. One thread.
  *
  * A sum along a row runs in ACCS vectors, as in simd_rows.c. A sum over rows goes from row to row,
  * whatever the column's place in its vector. Nearly all of this waits for memory, so a row is read
@@ -40,7 +39,7 @@ double NAME(sum_squares)(const float *x, size_t n)
     for (; i + ACCS * HALF <= n; i += ACCS * HALF)
         for (int j = 0; j < ACCS; j++) {
             vhalf h;
-            memcpy(&h, x + i + (size_t)(j * HALF), sizeof h);
+            memcpy(&h, x + i + j * HALF, sizeof h);
             const vd v = __builtin_convertvector(h, vd);
             s[j] += v * v;
         }
@@ -81,7 +80,7 @@ void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, 
     case CLIPK_GELU: act_backward(dx, y, dy, pre, n, CLIPK_GELU); break;
     case CLIPK_QUICKGELU: act_backward(dx, y, dy, pre, n, CLIPK_QUICKGELU); break;
     case CLIPK_GELU_TANH: act_backward(dx, y, dy, pre, n, CLIPK_GELU_TANH); break;
-    default: act_backward(dx, y, dy, pre, n, CLIPK_LINEAR);
+    case CLIPK_LINEAR: act_backward(dx, y, dy, pre, n, CLIPK_LINEAR); break;
     }
 }
 
@@ -146,47 +145,4 @@ void NAME(l2norm_backward)(float *dx, const float *dy, const float *y, float nor
     const float dot = vsum((s[0] + s[1]) + (s[2] + s[3]));
     for (c = 0; c < C; c += CLIPK_VL)
         store_at(dx, c, C, (load_at(dy, c, C) - load_at(y, c, C) * dot) / norm);
-}
-
-/* PyTorch's operations in its order. The factors are made in double beforehand, as there:
- *     w *= 1 - lr weight_decay;   m += (g - m)(1 - beta1);   v = v beta2 + (1 - beta2) g g
- *     w += -lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps) */
-typedef struct adamw_factors {
-    float scale, decay, m_weight, v_keep, v_weight, root, eps, step;
-} adamw_factors;
-
-static inline void adamw_vector(vf *w, vf *m, vf *v, vf g, const adamw_factors *f)
-{
-    g *= f->scale;
-    *m += (g - *m) * f->m_weight;
-    *v = *v * f->v_keep + f->v_weight * g * g;
-    *w = *w * f->decay - f->step * *m / (vsqrt(*v) / f->root + f->eps);
-}
-
-void NAME(adamw)(float *w, float *m, float *v, const float *g, size_t n, const clipk_adamw_step *s)
-{
-    const adamw_factors f = {.scale = (float)s->scale,
-                             .decay = (float)(1 - s->lr * s->weight_decay),
-                             .m_weight = (float)(1 - s->beta1),
-                             .v_keep = (float)s->beta2,
-                             .v_weight = (float)(1 - s->beta2),
-                             .root = (float)sqrt(s->correction2),
-                             .eps = (float)s->eps,
-                             .step = (float)(s->lr / s->correction1)};
-    size_t i = 0;
-    for (; i + CLIPK_VL <= n; i += CLIPK_VL) {
-        vf w1 = vload(w + i), m1 = vload(m + i), v1 = vload(v + i);
-        adamw_vector(&w1, &m1, &v1, vload(g + i), &f);
-        vstore(w + i, w1);
-        vstore(m + i, m1);
-        vstore(v + i, v1);
-    }
-    if (i < n) {
-        const int rest = (int)(n - i);
-        vf w1 = vload_n(w + i, rest), m1 = vload_n(m + i, rest), v1 = vload_n(v + i, rest);
-        adamw_vector(&w1, &m1, &v1, vload_n(g + i, rest), &f);
-        vstore_n(w + i, w1, rest);
-        vstore_n(m + i, m1, rest);
-        vstore_n(v + i, v1, rest);
-    }
 }

@@ -15,35 +15,7 @@
 
 #define ACCS 4
 
-/* ---- f16 ------------------------------------------------------------------------------------- */
-
-void NAME(to_f16)(uint16_t *out, const float *in, size_t n)
-{
-    size_t i = 0;
-#if defined(__F16C__)
-    for (; i + 8 <= n; i += 8)
-        _mm_storeu_si128((void *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
-#endif
-    for (; i < n; i++) {
-        uint32_t u, em;
-        float f = in[i];
-        memcpy(&u, &f, 4);
-        em = u & 0x7fffffff;
-        uint32_t h;
-        if (em >= 0x7f800000) /* infinity, NaN */
-            h = em > 0x7f800000 ? 0x7e00 : 0x7c00;
-        else if (em >= 0x477ff000) /* rounds to more than 65504 */
-            h = 0x7c00;
-        else if (em < 0x38800000) { /* denormal: + 0.5 leaves its multiple of 2^-24 in the low bits */
-            memcpy(&f, &em, 4);
-            f += 0.5f;
-            memcpy(&h, &f, 4);
-            h -= 0x3f000000;
-        } else
-            h = (em - 0x38000000 + 0xfff + (em >> 13 & 1)) >> 13;
-        out[i] = (uint16_t)(h | (u >> 16 & 0x8000));
-    }
-}
+/* ---- Vectors of f16 -------------------------------------------------------------------------- */
 
 float NAME(dot_f16)(const float *q, const void *x, int D)
 {
@@ -60,39 +32,6 @@ float NAME(dot_f16)(const float *q, const void *x, int D)
         s[i] += (n < CLIPK_VL ? vload_n(q + d, n) : vload(q + d)) * vload_f16(rest);
     }
     return vsum((s[0] + s[1]) + (s[2] + s[3]));
-}
-
-/* ---- Rotation -------------------------------------------------------------------------------- */
-
-void NAME(hadamard)(float *x, int P)
-{
-    for (int h = 1; h < P; h *= 2)
-        for (int i = 0; i < P; i += 2 * h)
-            for (int j = i; j < i + h; j++) {
-                const float a = x[j], b = x[j + h];
-                x[j] = a + b;
-                x[j + h] = a - b;
-            }
-    const float scale = 1 / __builtin_sqrtf((float)P);
-    for (int i = 0; i < P; i++)
-        x[i] *= scale;
-}
-
-void NAME(reflect)(double *x, const double *v, int D)
-{
-    enum { LANES = 4 * CLIPK_VL }; /* independent sums */
-    double s[LANES] = {0};
-    int d = 0;
-    for (; d + LANES <= D; d += LANES)
-        for (int i = 0; i < LANES; i++)
-            s[i] += v[d + i] * x[d + i];
-    for (int i = 0; d < D; d++, i++)
-        s[i] += v[d] * x[d];
-    for (int n = LANES / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++)
-            s[i] += s[i + n];
-    for (d = 0; d < D; d++)
-        x[d] -= s[0] * v[d];
 }
 
 /* ---- 16-bit numbers -------------------------------------------------------------------------- */
@@ -127,7 +66,7 @@ INLINE vw load_wide(const int8_t *p)
 INLINE vw load_wide_n(const int8_t *p, int n)
 {
     int8_t rest[WORDS] = {0};
-    memcpy(rest, p, (size_t)n);
+    memcpy(rest, p, n);
     return load_wide(rest);
 }
 
@@ -224,12 +163,12 @@ INLINE void scan_tile(int32_t *dot, int64_t ldo, const int16_t *wide, const int1
         vw w[QUERIES];
         UNROLL
         for (int j = 0; j < n; j++)
-            w[j] = load_words(q + (size_t)j * (size_t)Dp + d);
+            w[j] = load_words(q + (size_t)j * Dp + d);
         UNROLL
         for (int i = 0; i < ROWS; i++)
             UNROLL
             for (int j = 0; j < n; j++)
-                acc[j][i] = multiply_add(acc[j][i], load_words(wide + (size_t)i * (size_t)Dp + d), w[j]);
+                acc[j][i] = multiply_add(acc[j][i], load_words(wide + (size_t)i * Dp + d), w[j]);
     }
     for (int j = 0; j < n; j++)
         sum_rows(dot + j * ldo, acc[j]);
@@ -249,9 +188,9 @@ static void scan_tiles(int32_t *dot, int64_t ldo, const int16_t *wide, const int
 {
     int j = 0;
     for (; j + QUERIES <= Q; j += QUERIES)
-        scan_many(dot + j * ldo, ldo, wide, q + (size_t)j * (size_t)Dp, Dp);
+        scan_many(dot + j * ldo, ldo, wide, q + (size_t)j * Dp, Dp);
     for (; j < Q; j++)
-        scan_single(dot + j * ldo, ldo, wide, q + (size_t)j * (size_t)Dp, Dp);
+        scan_single(dot + j * ldo, ldo, wide, q + (size_t)j * Dp, Dp);
 }
 
 static void widen(int16_t *wide, const int8_t *code, int rows, int D, int Dp)
@@ -269,7 +208,7 @@ static void widen(int16_t *wide, const int8_t *code, int rows, int D, int Dp)
 
 static void scan_one(int32_t *dot, const int8_t *code, int rows, int D, const int16_t *q)
 {
-    const size_t d = (size_t)D, ahead = 4096;
+    const size_t d = D, ahead = 4096;
     int i = 0;
     for (; i + ROWS <= rows; i += ROWS, code += ROWS * d) {
         const int8_t *p = code + ahead;
@@ -288,13 +227,13 @@ void NAME(scan_nibbles)(int32_t *dot, const uint8_t *code, const int32_t *row, i
     for (; i + ROWS <= n; i += ROWS) {
         const int8_t *p[ROWS], *next[ROWS];
         for (int r = 0; r < ROWS; r++) {
-            p[r] = c + (size_t)row[i + r] * (size_t)B;
-            next[r] = i + 2 * ROWS <= n ? c + (size_t)row[i + ROWS + r] * (size_t)B : p[r];
+            p[r] = c + (size_t)row[i + r] * B;
+            next[r] = i + 2 * ROWS <= n ? c + (size_t)row[i + ROWS + r] * B : p[r];
         }
         scan_four(dot + i, p, next, B, q, high);
     }
     for (; i < n; i++)
-        dot[i] = scan_row(c + (size_t)row[i] * (size_t)B, B, q, high);
+        dot[i] = scan_row(c + (size_t)row[i] * B, B, q, high);
 }
 
 void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, const int16_t *q, int Q)
@@ -306,15 +245,15 @@ void NAME(scan)(int32_t *dot, int64_t ldo, const int8_t *code, int rows, int D, 
     if (Q >= QUERIES)
         for (int i = 0, n; i < whole; i += n) {
             n = whole - i < most ? whole - i : most;
-            widen(wide, code + (size_t)i * (size_t)D, n, D, Dp);
+            widen(wide, code + (size_t)i * D, n, D, Dp);
             for (int j = 0; j < Q; j += BLOCK_QUERIES)
                 for (int r = 0; r < n; r += ROWS)
-                    scan_tiles(dot + j * ldo + i + r, ldo, wide + (size_t)r * (size_t)Dp, q + (size_t)j * (size_t)Dp,
+                    scan_tiles(dot + j * ldo + i + r, ldo, wide + (size_t)r * Dp, q + (size_t)j * Dp,
                                Dp, Q - j < BLOCK_QUERIES ? Q - j : BLOCK_QUERIES);
         }
     const int from = Q >= QUERIES ? whole : 0;
     for (int j = 0; j < Q; j++)
-        scan_one(dot + j * ldo + from, code + (size_t)from * (size_t)D, rows - from, D, q + (size_t)j * (size_t)Dp);
+        scan_one(dot + j * ldo + from, code + (size_t)from * D, rows - from, D, q + (size_t)j * Dp);
 }
 
 /* ---- Picking --------------------------------------------------------------------------------- */

@@ -1,11 +1,13 @@
 /* vec.h: vectors of the set being compiled. Included by simd_*.c only.
  *
  * CLIPK_VL: floats in a vector: 16 (AVX-512), 8 (AVX2), 4 (NEON, generic). The types are GCC's and
- * Clang's: + - * work a lane at a time, a * b + c becomes one fused multiply-add (these files are
- * compiled with -ffp-contract=fast), comparisons give masks. Only this file uses intrinsics. */
+ * Clang's: + - * work a lane at a time, comparisons give masks. With
+ * -ffp-contract=fast, the compiler chooses which a * b + c become one fused multiply-add. vfma()
+ * leaves no choice on x86. Intrinsics stand here, in simd_scan.c and in simd_convert.c. */
 #ifndef CLIPK_VEC_H
 #define CLIPK_VEC_H
 
+#include <assert.h>
 #include <string.h>
 #if defined(__F16C__) || defined(__AVX512F__)
 #include <immintrin.h>
@@ -145,6 +147,17 @@ static inline vf vdot_bf16(vf acc, vu a, vf b)
 #endif
 }
 
-static inline vf vload16(const void *p, clipk_type type) { return type == CLIPK_F16 ? vload_f16(p) : vload_bf16(p); }
+/* CLIPK_VL numbers of any type, at any address, as f32. type: a constant */
+static inline __attribute__((always_inline)) vf vload_any(const void *p, clipk_type type)
+{
+    vf v = {0};
+    switch (type) {
+    case CLIPK_F32: memcpy(&v, p, sizeof v); return v;
+    case CLIPK_F16: return vload_f16(p);
+    case CLIPK_BF16: return vload_bf16(p);
+    }
+    assert(!"unknown type");
+    return v;
+}
 
 #endif

@@ -110,8 +110,9 @@ static inline vf vact(vf x, clipk_act act)
     case CLIPK_GELU: return vgelu(x);
     case CLIPK_QUICKGELU: return vquickgelu(x);
     case CLIPK_GELU_TANH: return vgelu_tanh(x);
-    default: return x;
+    case CLIPK_LINEAR: break;
     }
+    return x;
 }
 
 /* gelu'(x) = Phi(x) + x phi(x). With a = |x|, Phi(x) is Q(a) or 1 - Q(a), and phi(x) is phi(a). */
@@ -151,8 +152,10 @@ static inline vf vact_slope(vf x, clipk_act act, vf *slope)
     case CLIPK_QUICKGELU: return vquickgelu_slope(x, slope);
     case CLIPK_GELU_TANH: return vgelu_tanh_slope(x, slope);
     case CLIPK_RELU: *slope = vselect(x <= 0, vset1(0.0f), vset1(1.0f)); return vat_least(x, 0.0f);
-    default: *slope = vset1(1.0f); return x;
+    case CLIPK_LINEAR: break;
     }
+    *slope = vset1(1.0f);
+    return x;
 }
 
 #endif

@@ -11,8 +11,6 @@
 
 static const float P1 = 0.75f, P2 = 1.5f, SQ1 = 0.5625f, SQ2 = 2.25f; /* the points and their squares */
 
-static inline int round_up(int a, int b) { return (a + b - 1) / b * b; }
-
 /* The place of a tile: its picture and its first pixel. */
 typedef struct place {
     int n, h, w;

@@ -33,9 +33,9 @@ __attribute__((format(printf, 2, 3))) static void fault(clipmdl_binder *b, const
 
 static void format_shape(char *out, size_t size, const int64_t *dim, int ndim)
 {
-    size_t n = (size_t)snprintf(out, size, "[");
+    size_t n = snprintf(out, size, "[");
     for (int i = 0; i < ndim && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? ", " : "", (long long)dim[i]);
+        n += snprintf(out + n, size - n, "%s%lld", i ? ", " : "", (long long)dim[i]);
     if (n < size)
         snprintf(out + n, size - n, "]");
 }
@@ -377,7 +377,7 @@ static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix,
  * the arena. Returns the filters [O, n] f32. NULL while measuring, or if a tensor is missing. */
 static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv_source *s, int O, int n)
 {
-    const size_t o = (size_t)O, each = (size_t)n;
+    const size_t o = O, each = n;
     float *folded = CLIPB_NEW(&b->arena, float, o);
     *bias = folded;
     check_finite(b, s->filters.tensor[0]);
@@ -392,7 +392,7 @@ static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv
     float *w = (float *)(void *)b->scratch.base, *stat = w + o * each;
     clipk_to_f32(b->k, w, s->filters.view.p, s->filters.view.type, o * each);
     for (int i = 0; i < 4; i++)
-        clipk_to_f32(b->k, stat + (size_t)i * o, s->norm[i].view.p, s->norm[i].view.type, o);
+        clipk_to_f32(b->k, stat + i * o, s->norm[i].view.p, s->norm[i].view.type, o);
     const float *gain = stat, *beta = stat + o, *mean = stat + 2 * o, *var = stat + 3 * o;
     for (size_t i = 0; i < o; i++) {
         float scale = gain[i] / sqrtf(var[i] + BATCHNORM_EPS);

@@ -63,7 +63,7 @@ clip_status clipmdl_params_add(clipmdl_params *p, const char *name, int64_t rows
     snprintf(q->name, sizeof q->name, "%s", name);
     for (int i = 0; i < ndim; i++) {
         q->dim[i] = i == 0 ? rows : dim[i];
-        q->count *= (size_t)q->dim[i];
+        q->count *= q->dim[i];
     }
     p->count += rounded(q->count);
     p->slot[slot_of(p, q->name)] = (uint32_t)p->n;

@@ -85,7 +85,7 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
     t->largest = &m->kv;
     for (int s = 0; s < 4; s++)
         m->blocks += v->stage[s];
-    m->block = calloc((size_t)m->blocks, sizeof *m->block);
+    m->block = calloc(m->blocks, sizeof *m->block);
     if (!m->block)
         return CLIP_ENOMEM;
     int in = v->width;
@@ -162,21 +162,21 @@ typedef struct sizes {
 
 static void measure_conv1x1(sizes *z, const clipk_ctx *k, const clipnn_conv1x1 *c, size_t T, bool back)
 {
-    clipb_raise(&z->conv, T * (size_t)c->w.w.N);
+    clipb_raise(&z->conv, T * c->w.w.N);
     clipb_raise(&z->work, clipnn_conv1x1_work(k, (int)T, c, back));
 }
 
 static void measure_conv3x3(sizes *z, const clipk_ctx *k, const clipnn_conv3x3 *c, int N, int S, bool back)
 {
-    clipb_raise(&z->conv, (size_t)N * (size_t)S * (size_t)S * (size_t)c->w.O);
+    clipb_raise(&z->conv, (size_t)N * S * S * c->w.O);
     clipb_raise(&z->work, clipnn_conv3x3_work(k, N, S, c, back));
 }
 
 static sizes measure(const clipk_ctx *k, const resnet *m, int N, bool back)
 {
-    const size_t n = (size_t)N, C = (size_t)m->cfg.width;
+    const size_t n = N, C = m->cfg.width;
     int S = m->cfg.image_size / 2;
-    size_t pixels = n * (size_t)S * (size_t)S;
+    size_t pixels = n * S * S;
     sizes z = {0};
     clipb_raise(&z.x, pixels * C); /* the stem's widest map */
     clipb_raise(&z.narrow, pixels * (C / 2));
@@ -186,20 +186,20 @@ static sizes measure(const clipk_ctx *k, const resnet *m, int N, bool back)
     S /= 2;
     for (int i = 0; i < m->blocks; i++) {
         const bottleneck *p = &m->block[i];
-        pixels = n * (size_t)S * (size_t)S;
-        clipb_raise(&z.x, pixels * (size_t)p->in);
-        clipb_raise(&z.narrow, pixels * (size_t)p->planes);
+        pixels = n * S * S;
+        clipb_raise(&z.x, pixels * p->in);
+        clipb_raise(&z.narrow, pixels * p->planes);
         measure_conv1x1(&z, k, &p->conv1, pixels, back);
         measure_conv3x3(&z, k, &p->conv2, N, S, back);
         if (p->stride == 2) {
             S /= 2;
-            pixels = n * (size_t)S * (size_t)S;
-            clipb_raise(&z.pooled, pixels * (size_t)p->in);
+            pixels = n * S * S;
+            clipb_raise(&z.pooled, pixels * p->in);
         }
         measure_conv1x1(&z, k, &p->conv3, pixels, back);
         if (p->has_downsample)
             measure_conv1x1(&z, k, &p->downsample, pixels, back);
-        clipb_raise(&z.x, pixels * 4 * (size_t)p->planes);
+        clipb_raise(&z.x, pixels * 4 * p->planes);
     }
     return z;
 }
@@ -226,18 +226,18 @@ static void layout_blocks(const keeper *t, resnet_acts *acts, const resnet *m, i
     for (int i = 0; i < m->blocks; i++) {
         const bottleneck *p = &m->block[i];
         bottleneck_acts b = {.S = S, .x = x, .y = x};
-        size_t T = (size_t)N * (size_t)S * (size_t)S;
+        size_t T = (size_t)N * S * S;
         b.conv1 = keep(t, T, p->planes);
         b.conv2 = keep(t, T, p->planes);
         S /= p->stride;
-        T = (size_t)N * (size_t)S * (size_t)S;
+        T = (size_t)N * S * S;
         b.conv3 = keep(t, T, 4 * p->planes);
         if (p->has_downsample) {
             b.downsample = keep(t, T, 4 * p->planes);
             b.y = x == acts->x ? acts->y : acts->x;
         }
         if (t->tape)
-            b.y = CLIPB_NEW(t->a, float, T * 4 * (size_t)p->planes);
+            b.y = CLIPB_NEW(t->a, float, T * 4 * p->planes);
         x = b.y;
         if (acts->block) /* NULL while measuring */
             acts->block[i] = b;
@@ -246,7 +246,7 @@ static void layout_blocks(const keeper *t, resnet_acts *acts, const resnet *m, i
 
 static void layout_attention_pool(clipb_arena *a, resnet_acts *acts, const resnet *m, int N)
 {
-    const size_t n = (size_t)N, G = (size_t)(m->cfg.image_size / 32), W = 32 * (size_t)m->cfg.width, T = 1 + G * G;
+    const size_t n = N, G = m->cfg.image_size / 32, W = 32 * (size_t)m->cfg.width, T = 1 + G * G;
     acts->tokens = CLIPB_NEW(a, float, n * T * W);
     acts->kv = CLIPB_NEW(a, float, n * T * 2 * W);
     acts->q = CLIPB_NEW(a, float, n * W);
@@ -264,7 +264,7 @@ static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const 
     out->pooled = NULL;
     acts = acts ? acts : &measured;
     const int N = in->N;
-    const size_t n = (size_t)N, S = (size_t)m->cfg.image_size / 2, T = n * S * S;
+    const size_t n = N, S = m->cfg.image_size / 2, T = n * S * S;
     const int C = m->cfg.width;
     const sizes z = measure(k, m, N, false);
     keeper t = {.a = a, .tape = tape};
@@ -280,10 +280,10 @@ static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const 
     acts->conv3 = keep(&t, T, C);
     if (tape) {
         acts->columns = CLIPB_NEW(a, float, T * 27);
-        acts->lse = CLIPB_NEW(a, float, n * (size_t)m->cfg.heads);
+        acts->lse = CLIPB_NEW(a, float, n * m->cfg.heads);
         layout_attention_pool(a, acts, m, N);
     }
-    layout_blocks(&t, acts, m, N, tape ? CLIPB_NEW(a, float, T / 4 * (size_t)C) : acts->y);
+    layout_blocks(&t, acts, m, N, tape ? CLIPB_NEW(a, float, T / 4 * C) : acts->y);
     acts->work = clipb_arena_alloc(a, z.work, 1);
     size_t mark = clipb_arena_mark(a);
     if (tape) { /* the stem is done when the blocks begin */
@@ -310,7 +310,7 @@ static void layout_grads(clipb_arena *a, clipmdl_grads *grads, const clipk_ctx *
     grads->own = g;
     g = g ? g : &measured;
     const int N = in->N, W = 32 * m->cfg.width, T = tower->tokens;
-    const size_t n = (size_t)N, w = (size_t)W, t = (size_t)T;
+    const size_t n = N, w = W, t = T;
     sizes z = measure(k, m, N, true);
     clipb_raise(&z.work, clipnn_linear_work(k, N * T, W, 2 * W));
     clipb_raise(&z.work, clipnn_linear_work(k, N, W, tower->embed_dim));
@@ -439,7 +439,7 @@ static void tap_map(const clipmdl_tap *tap, int layer, const float *x, const cli
     if (!tap || tap->layer != layer)
         return;
     const clipmdl_rows r = rows(t, layer);
-    memcpy(tap->rows, x, (size_t)N * (size_t)clipmdl_rows_count(r) * (size_t)r.width * sizeof *x);
+    memcpy(tap->rows, x, (size_t)N * clipmdl_rows_count(r) * r.width * sizeof *x);
 }
 
 static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,

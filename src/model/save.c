@@ -57,7 +57,7 @@ static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const fl
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int64_t rows = q->ndim > 0 ? q->dim[0] : 1;
     const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
-    TRY(clipb_grow((void **)&a->array, &a->capacity, a->n + (size_t)n, sizeof *a->array));
+    TRY(clipb_grow((void **)&a->array, &a->capacity, a->n + n, sizeof *a->array));
     for (int i = 0; i < n; i++) {
         clipmdl_array *t = &a->array[a->n++];
         *t = (clipmdl_array){.type = type, .ndim = q->ndim, .data = data};
@@ -106,7 +106,7 @@ static size_t count_of(const clipmdl_array *t)
 {
     size_t n = 1;
     for (int d = 0; d < t->ndim; d++)
-        n *= (size_t)t->dim[d];
+        n *= t->dim[d];
     return n;
 }
 
@@ -163,7 +163,7 @@ static clip_status write_run(clipb_output *o, pieces *s, const clipmdl_array *t,
 
 static clip_status write_transpose(clipb_output *o, pieces *s, const clipmdl_array *t, clip_error *err)
 {
-    const size_t rows = (size_t)t->dim[0], cols = (size_t)t->dim[1];
+    const size_t rows = t->dim[0], cols = t->dim[1];
     for (size_t r = 0; r < rows; r++)
         for (size_t from = 0; from < cols; from += PIECE) {
             const size_t k = cols - from < PIECE ? cols - from : PIECE;

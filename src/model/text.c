@@ -123,7 +123,7 @@ static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const
     v = v ? v : &measured;
     const int N = in->N, T = in->off[N];
     (void)k;
-    v->x = CLIPB_NEW(a, float, (size_t)T *(size_t)m->cfg.width);
+    v->x = CLIPB_NEW(a, float, (size_t)T * m->cfg.width);
     clipmdl_trunk_layout(a, &v->trunk, &m->trunk, N, T, tape);
     acts->pooled = v->trunk.pooled;
     clipmdl_trunk_layout_blocks(a, &v->trunk, tape ? &acts->tape : NULL, &m->trunk, v->x, N, T, acts->tap);

@@ -51,7 +51,7 @@ typedef struct clipmdl_tape {
 
 static inline size_t clipmdl_tape_end(const clipmdl_tape *t, int group)
 {
-    return group < t->layers ? t->first + (size_t)group * t->block : t->all;
+    return group < t->layers ? t->first + group * t->block : t->all;
 }
 
 /* The results of a forward. The caller sets `tap`, layout sets the rest. */

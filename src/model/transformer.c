@@ -10,7 +10,7 @@
 
 clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act)
 {
-    m->block = calloc((size_t)m->layers, sizeof *m->block);
+    m->block = calloc(m->layers, sizeof *m->block);
     if (!m->block)
         return CLIP_ENOMEM;
     for (int i = 0; i < m->layers; i++) {
@@ -108,7 +108,7 @@ static bool reads_all(const clipmdl_trunk *m, const clipmdl_tap *tap)
 
 void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape)
 {
-    const size_t n = (size_t)N, C = (size_t)m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
+    const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
     *acts = (clipmdl_trunk_acts){0};
     acts->pooled = CLIPB_NEW(a, float, n *C);
     acts->read = CLIPB_NEW(a, int32_t, n);
@@ -173,7 +173,7 @@ static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x,
     if (tap->norm)
         clipnn_layernorm_forward(k, tap->rows, NULL, NULL, x, NULL, tap->norm, T, C);
     else
-        memcpy(tap->rows, x, (size_t)T * (size_t)C * sizeof *x);
+        memcpy(tap->rows, x, (size_t)T * C * sizeof *x);
 }
 
 /* The output of the last block: [N, C] if `read` is given, otherwise [T, C]. NULL if the tap ends

@@ -140,8 +140,8 @@ static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const
     vit_acts measured, *v = CLIPB_NEW(a, vit_acts, 1);
     acts->own = v;
     v = v ? v : &measured;
-    const size_t C = (size_t)m->cfg.width, P = (size_t)m->cfg.patch_size, n = (size_t)in->N;
-    const size_t K = (size_t)kept_patches(m, in), T = n * ((size_t)class_tokens(m) + K);
+    const size_t C = m->cfg.width, P = m->cfg.patch_size, n = in->N;
+    const size_t K = kept_patches(m, in), T = n * (class_tokens(m) + K);
     (void)k;
     *v = (vit_acts){0};
     v->x = v->tokens = CLIPB_NEW(a, float, T *C);

@@ -17,14 +17,14 @@ void clipnn_block_layout_shared(clipb_arena *a, clipnn_block_acts *acts, int T, 
 {
     const int C = p->width, widest = p->mlp > 4 * C ? p->mlp : 4 * C;
     *acts = (clipnn_block_acts){0};
-    acts->ln = acts->ln_read = acts->att = CLIPB_NEW(a, float, (size_t)T * (size_t)C);
-    acts->fc = CLIPB_NEW(a, float, (size_t)T * (size_t)widest);
+    acts->ln = acts->ln_read = acts->att = CLIPB_NEW(a, float, (size_t)T * C);
+    acts->fc = CLIPB_NEW(a, float, (size_t)T * widest);
 }
 
 /* Places the acts that both layouts have, except the shared ones. */
 static void layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, size_t C)
 {
-    const size_t t = (size_t)T, r = R ? (size_t)R : t;
+    const size_t t = T, r = R ? (size_t)R : t;
     acts->x = x;
     if (R) {
         acts->ln_read = CLIPB_NEW(a, float, r * C);
@@ -37,14 +37,14 @@ static void layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int
 void clipnn_block_layout(clipb_arena *a, clipnn_block_acts *acts, float *x, int T, int R, const clipnn_block *p)
 {
     clipnn_block_layout_shared(a, acts, T, p);
-    layout(a, acts, x, T, R, (size_t)p->width);
-    acts->mid = acts->out = R ? CLIPB_NEW(a, float, (size_t)R * (size_t)p->width) : x;
+    layout(a, acts, x, T, R, p->width);
+    acts->mid = acts->out = R ? CLIPB_NEW(a, float, (size_t)R * p->width) : x;
 }
 
 void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const clipnn_block_acts *shared, float *x, int T,
                               int R, const clipnn_block *p)
 {
-    const size_t t = (size_t)T, r = R ? (size_t)R : t, c = (size_t)p->width;
+    const size_t t = T, r = R ? (size_t)R : t, c = p->width;
     *acts = *shared;
     layout(a, acts, x, T, R, c);
     acts->att = CLIPB_NEW(a, float, r * c);
@@ -54,15 +54,15 @@ void clipnn_block_layout_tape(clipb_arena *a, clipnn_block_acts *acts, const cli
     acts->rstd_1 = CLIPB_NEW(a, float, t);
     acts->mean_2 = CLIPB_NEW(a, float, r);
     acts->rstd_2 = CLIPB_NEW(a, float, r);
-    acts->lse = CLIPB_NEW(a, float, r * (size_t)p->heads);
-    acts->pre = CLIPB_NEW(a, float, r * (size_t)p->mlp);
+    acts->lse = CLIPB_NEW(a, float, r * p->heads);
+    acts->pre = CLIPB_NEW(a, float, r * p->mlp);
 }
 
 void clipnn_block_layout_grads(clipb_arena *a, clipnn_block_grads *g, const clipk_ctx *k, int T, int R,
                                const clipnn_block *p, size_t work)
 {
     const int C = p->width, F = p->mlp;
-    g->mid = CLIPB_NEW(a, float, (size_t)R * (size_t)C);
+    g->mid = CLIPB_NEW(a, float, (size_t)R * C);
     work = clipb_max_size(work, clipk_sums_work(T, C));
     work = clipb_max_size(work, clipnn_linear_work(k, T, C, F));
     work = clipb_max_size(work, clipnn_linear_work(k, T, C, 2 * C));
@@ -102,7 +102,7 @@ void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *a, const 
     const float *residual = a->x;
     if (read) {
         for (int b = 0; b < R; b++)
-            memcpy(a->mid + (size_t)b * (size_t)C, a->x + (size_t)read[b] * (size_t)C, (size_t)C * sizeof(float));
+            memcpy(a->mid + (size_t)b * C, a->x + (size_t)read[b] * C, C * sizeof(float));
         residual = a->mid;
     }
     clipnn_linear_forward(k, a->mid, NULL, clipk_rows(a->att, C), R, &p->out_proj, CLIPK_LINEAR, residual);
@@ -129,7 +129,7 @@ static void mlp_backward(const clipk_ctx *k, float *dmid, const float *dout, con
     const int C = p->width, F = p->mlp;
     float *dfc = a->fc, *fc = p->c_proj.dw ? a->pre : NULL, *dln = a->ln;
     clipnn_linear_dx(k, dfc, dout, R, &p->c_proj, NULL);
-    clipk_act_backward(k, dfc, fc, dfc, a->pre, (size_t)R * (size_t)F, p->act); /* computes fc again */
+    clipk_act_backward(k, dfc, fc, dfc, a->pre, (size_t)R * F, p->act); /* computes fc again */
     clipnn_linear_dw(k, dout, clipk_rows(fc, F), R, &p->c_proj, g->work);
     clipnn_layernorm_forward(k, a->ln, NULL, NULL, a->mid, NULL, &p->ln_2, R, C);
     clipnn_linear_backward(k, dln, dfc, clipk_rows(a->ln, C), R, &p->c_fc, NULL, g->work);
@@ -142,7 +142,7 @@ void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, con
 {
     const int C = p->width, T = clipnn_batch_rows(n), R = read ? n->B : T;
     float *dmid = read ? g->mid : dx, *dln = a->ln;
-    float *dkv = a->fc, *dq = dkv + (size_t)T * 2 * (size_t)C, *datt = dq + (size_t)R * (size_t)C;
+    float *dkv = a->fc, *dq = dkv + (size_t)T * 2 * C, *datt = dq + (size_t)R * C;
     mlp_backward(k, dmid, dout, g, a, p, R);
 
     clipnn_linear_backward(k, datt, dmid, clipk_rows(a->att, C), R, &p->out_proj, NULL, g->work);
@@ -161,9 +161,9 @@ void clipnn_block_backward(const clipk_ctx *k, float *dx, const float *dout, con
         float *dln_read = datt;
         clipnn_layernorm_forward(k, a->ln_read, NULL, NULL, a->x, read, &p->ln_1, R, C);
         clipnn_linear_backward(k, dln_read, dq, clipk_rows(a->ln_read, C), R, &p->q, NULL, g->work);
-        add_rows(dln, dln_read, read, R, (size_t)C);
-        memset(dx, 0, (size_t)T * (size_t)C * sizeof(float)); /* rows that are not read get no gradient from mid */
-        add_rows(dx, dmid, read, R, (size_t)C);
+        add_rows(dln, dln_read, read, R, C);
+        memset(dx, 0, (size_t)T * C * sizeof(float)); /* rows that are not read get no gradient from mid */
+        add_rows(dx, dmid, read, R, C);
     } else {
         clipnn_linear_dx(k, dln, dq, T, &p->q, dln);
     }

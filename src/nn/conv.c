@@ -8,7 +8,7 @@
 
 void clipnn_conv_layout(clipb_arena *a, clipnn_conv_acts *acts, size_t T, int O)
 {
-    acts->conv = CLIPB_NEW(a, float, T * (size_t)O);
+    acts->conv = CLIPB_NEW(a, float, T * O);
     acts->mean = CLIPB_NEW(a, float, O);
     acts->var = CLIPB_NEW(a, float, O);
     acts->rstd = CLIPB_NEW(a, float, O);

@@ -20,7 +20,7 @@ static size_t patch_of(const int32_t *kept, size_t K, size_t n, size_t i) { retu
 static void patchify(void *job, int64_t sample, int thread)
 {
     const embed_job *j = job;
-    const size_t n = (size_t)sample, S = j->S, P = j->P, G = S / P;
+    const size_t n = sample, S = j->S, P = j->P, G = S / P;
     float *to = j->y + n * j->K * 3 * P * P;
     (void)thread;
     for (size_t i = 0; i < j->K; i++) {
@@ -33,7 +33,7 @@ static void patchify(void *job, int64_t sample, int thread)
 
 void clipnn_patchify(const clipk_ctx *k, float *y, const float *x, const int32_t *kept, int N, int K, int S, int P)
 {
-    embed_job j = {.y = y, .x = x, .kept = kept, .S = (size_t)S, .P = (size_t)P, .K = (size_t)K};
+    embed_job j = {.y = y, .x = x, .kept = kept, .S = S, .P = P, .K = K};
     clipb_team_run(k->team, N, patchify, &j);
 }
 
@@ -55,17 +55,17 @@ static void place_rows(const embed_job *j, size_t n, float *to)
 static void place_patches(void *job, int64_t n, int thread)
 {
     const embed_job *j = job;
-    float *to = j->y + (size_t)n * (j->first + j->K) * j->C;
+    float *to = j->y + n * (j->first + j->K) * j->C;
     (void)thread;
     if (j->cls)
         add(to, j->cls, j->pos, j->C);
-    place_rows(j, (size_t)n, to);
+    place_rows(j, n, to);
 }
 
 void clipnn_place_patches(const clipk_ctx *k, float *y, const float *x, const float *cls, const float *pos,
                           const int32_t *kept, int N, int K, int C)
 {
-    embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .kept = kept, .K = (size_t)K, .C = (size_t)C,
+    embed_job j = {.y = y, .x = x, .cls = cls, .pos = pos, .kept = kept, .K = K, .C = C,
                    .first = cls ? 1 : 0};
     clipb_team_run(k->team, N, place_patches, &j);
 }
@@ -73,32 +73,32 @@ void clipnn_place_patches(const clipk_ctx *k, float *y, const float *x, const fl
 static void mean_tokens(void *job, int64_t n, int thread)
 {
     const embed_job *j = job;
-    const float *from = j->x + (size_t)n * j->K * j->C;
-    float *to = j->y + (size_t)n * (j->K + 1) * j->C;
+    const float *from = j->x + n * j->K * j->C;
+    float *to = j->y + n * (j->K + 1) * j->C;
     (void)thread;
     memset(to, 0, j->C * sizeof(float));
     for (size_t g = 0; g < j->K; g++)
         add(to, to, from + g * j->C, j->C);
     for (size_t c = 0; c < j->C; c++)
         to[c] = to[c] / (float)j->K + j->pos[c];
-    place_rows(j, (size_t)n, to);
+    place_rows(j, n, to);
 }
 
 void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const float *pos, int N, int G, int C)
 {
-    embed_job j = {.y = y, .x = x, .pos = pos, .K = (size_t)G, .C = (size_t)C, .first = 1};
+    embed_job j = {.y = y, .x = x, .pos = pos, .K = G, .C = C, .first = 1};
     clipb_team_run(k->team, N, mean_tokens, &j);
 }
 
 void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids,
                             const clipnn_batch *n, int C)
 {
-    const size_t w = (size_t)C, size = clipk_type_size(table.type);
+    const size_t w = C, size = clipk_type_size(table.type);
     for (int b = 0; b < n->B; b++)
         for (int t = n->off[b]; t < n->off[b + 1]; t++) {
-            float *to = y + (size_t)t * w;
-            clipk_to_f32(k, to, (const char *)table.p + (size_t)ids[t] * w * size, table.type, w);
-            add(to, to, pos + (size_t)(t - n->off[b]) * w, w);
+            float *to = y + t * w;
+            clipk_to_f32(k, to, (const char *)table.p + ids[t] * w * size, table.type, w);
+            add(to, to, pos + (t - n->off[b]) * w, w);
         }
 }
 
@@ -149,7 +149,7 @@ static void place_patches_dx(void *job, int64_t n, int thread)
     const back_job *j = job;
     const size_t rows = j->first + j->K;
     (void)thread;
-    memcpy(j->dx + (size_t)n * j->K * j->C, j->dy + ((size_t)n * rows + j->first) * j->C,
+    memcpy(j->dx + n * j->K * j->C, j->dy + (n * rows + j->first) * j->C,
            j->K * j->C * sizeof(float));
 }
 
@@ -157,7 +157,7 @@ void clipnn_place_patches_backward(const clipk_ctx *k, float *dx, float *dcls, f
                                    const int32_t *kept, int N, int K, int C, bool class_token)
 {
     back_job j = {.dx = dx, .dfirst = dcls, .dpos = dpos, .dy = dy, .kept = kept,
-                  .N = (size_t)N, .K = (size_t)K, .C = (size_t)C, .first = class_token ? 1 : 0};
+                  .N = N, .K = K, .C = C, .first = class_token ? 1 : 0};
     clipb_team_run(k->team, N, place_patches_dx, &j);
     clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
 }
@@ -165,16 +165,16 @@ void clipnn_place_patches_backward(const clipk_ctx *k, float *dx, float *dcls, f
 static void mean_tokens_dx(void *job, int64_t n, int thread)
 {
     const back_job *j = job;
-    const float *mean = j->dy + (size_t)n * (j->K + 1) * j->C;
+    const float *mean = j->dy + n * (j->K + 1) * j->C;
     (void)thread;
     for (size_t i = 0; i < j->K; i++)
         for (size_t c = 0; c < j->C; c++)
-            j->dx[((size_t)n * j->K + i) * j->C + c] = mean[(i + 1) * j->C + c] + mean[c] / (float)j->K;
+            j->dx[(n * j->K + i) * j->C + c] = mean[(i + 1) * j->C + c] + mean[c] / (float)j->K;
 }
 
 void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, const float *dy, int N, int G, int C)
 {
-    back_job j = {.dx = dx, .dpos = dpos, .dy = dy, .N = (size_t)N, .K = (size_t)G, .C = (size_t)C, .first = 1};
+    back_job j = {.dx = dx, .dpos = dpos, .dy = dy, .N = N, .K = G, .C = C, .first = 1};
     clipb_team_run(k->team, N, mean_tokens_dx, &j);
     clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
 }
@@ -187,15 +187,15 @@ static void tokens_to_parameters(void *job, int64_t i, int thread)
     (void)thread;
     for (int b = 0; b < j->batch->B; b++)
         for (int t = off[b]; t < off[b + 1]; t++) {
-            const float *dy = j->dy + (size_t)t * j->C;
-            to_parameter(j->dtable ? j->dtable + (size_t)j->ids[t] * j->C : NULL, dy, c0, c1);
-            to_parameter(j->dpos ? j->dpos + (size_t)(t - off[b]) * j->C : NULL, dy, c0, c1);
+            const float *dy = j->dy + t * j->C;
+            to_parameter(j->dtable ? j->dtable + j->ids[t] * j->C : NULL, dy, c0, c1);
+            to_parameter(j->dpos ? j->dpos + (t - off[b]) * j->C : NULL, dy, c0, c1);
         }
 }
 
 void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy,
                                      const int32_t *ids, const clipnn_batch *n, int C)
 {
-    back_job j = {.dtable = dtable, .dpos = dpos, .dy = dy, .ids = ids, .batch = n, .C = (size_t)C};
+    back_job j = {.dtable = dtable, .dpos = dpos, .dy = dy, .ids = ids, .batch = n, .C = C};
     clipb_team_run(k->team, channel_pieces(C), tokens_to_parameters, &j);
 }

@@ -36,8 +36,8 @@ typedef struct mean_job {
 static void mean_sample(void *job, int64_t b, int thread)
 {
     const mean_job *j = job;
-    const size_t first = (size_t)j->off[b] + j->skip, end = (size_t)j->off[b + 1];
-    float *y = j->to + (size_t)b * j->C;
+    const size_t first = j->off[b] + j->skip, end = j->off[b + 1];
+    float *y = j->to + b * j->C;
     (void)thread;
     memset(y, 0, j->C * sizeof *y);
     for (size_t t = first; t < end; t++)
@@ -49,17 +49,17 @@ static void mean_sample(void *job, int64_t b, int thread)
 
 void clipnn_pool_mean(const clipk_ctx *k, float *y, const float *x, int skip, const clipnn_batch *n, int C)
 {
-    mean_job j = {y, x, n->off, (size_t)skip, (size_t)C};
+    mean_job j = {y, x, n->off, skip, C};
     clipb_team_run(k->team, n->B, mean_sample, &j);
 }
 
 static void mean_sample_backward(void *job, int64_t b, int thread)
 {
     const mean_job *j = job;
-    const size_t first = (size_t)j->off[b] + j->skip, end = (size_t)j->off[b + 1];
-    const float *dy = j->from + (size_t)b * j->C;
+    const size_t first = j->off[b] + j->skip, end = j->off[b + 1];
+    const float *dy = j->from + b * j->C;
     (void)thread;
-    memset(j->to + (size_t)j->off[b] * j->C, 0, j->skip * j->C * sizeof *dy);
+    memset(j->to + j->off[b] * j->C, 0, j->skip * j->C * sizeof *dy);
     for (size_t t = first; t < end; t++)
         for (size_t c = 0; c < j->C; c++)
             j->to[t * j->C + c] = dy[c] / (float)(end - first);
@@ -67,13 +67,13 @@ static void mean_sample_backward(void *job, int64_t b, int thread)
 
 void clipnn_pool_mean_backward(const clipk_ctx *k, float *dx, const float *dy, int skip, const clipnn_batch *n, int C)
 {
-    mean_job j = {dx, dy, n->off, (size_t)skip, (size_t)C};
+    mean_job j = {dx, dy, n->off, skip, C};
     clipb_team_run(k->team, n->B, mean_sample_backward, &j);
 }
 
 void clipnn_pool_relevance(float *r, const clipnn_pool *p, const int32_t *read, const clipnn_batch *n)
 {
-    memset(r, 0, (size_t)clipnn_batch_rows(n) * sizeof *r);
+    memset(r, 0, clipnn_batch_rows(n) * sizeof *r);
     for (int b = 0; b < n->B; b++)
         if (clipnn_pools_one(p))
             r[read[b]] = 1;

@@ -13,7 +13,7 @@
 void clipnn_relevance_layout(clipb_arena *a, clipnn_relevance *r, const clipk_ctx *k, int T, int longest,
                              const clipnn_block *p)
 {
-    const size_t square = (size_t)longest * (size_t)longest;
+    const size_t square = (size_t)longest * longest;
     r->r = CLIPB_NEW(a, float, T);
     r->before = CLIPB_NEW(a, float, T);
     r->score = CLIPB_NEW(a, float, square);

@@ -59,14 +59,28 @@ static inline void *aligned_new(size_t n)
 /* simd_*.c with the vectors of AVX-512 on any machine: the compiler splits them (meson.build). */
 extern const clipk_set clipk_set_wide;
 
-static inline clipk_ctx ctx_new(const char *set, int threads)
+static inline bool wide_runs(void)
 {
-    clipk_ctx k = {set && !strcmp(set, "wide") ? &clipk_set_wide : clipk_set_find(set), NULL, NULL};
-    assert_non_null(k.set);
+#if defined(__x86_64__)
+    return clipk_set_find("avx2"); /* its instructions are those of AVX2 */
+#else
+    return true;
+#endif
+}
+
+static inline clipk_ctx ctx_of(const clipk_set *set, int threads)
+{
+    clipk_ctx k = {set, NULL, NULL};
+    assert_non_null(set);
     if (threads > 1)
         assert_non_null(k.team = clipb_team_new(threads));
-    k.scratch = aligned_new(clipk_scratch_bytes(k.set, threads));
+    k.scratch = aligned_new(clipk_scratch_bytes(set, threads));
     return k;
+}
+
+static inline clipk_ctx ctx_new(const char *set, int threads)
+{
+    return ctx_of(set && !strcmp(set, "wide") ? &clipk_set_wide : clipk_set_find(set), threads);
 }
 
 static inline void ctx_free(clipk_ctx *k)
@@ -82,13 +96,11 @@ static inline void for_each_set(set_test *f)
 {
     clipk_ctx ref = ctx_new("ref", 1), wide = ctx_new("wide", 1);
     for (int i = 0; clipk_set_usable(i); i++) {
-        clipk_ctx k = ctx_new(clipk_set_name(clipk_set_usable(i)), 1);
+        clipk_ctx k = ctx_of(clipk_set_usable(i), 1);
         f(clipk_set_name(k.set), &k, &ref);
         ctx_free(&k);
     }
-#if defined(__x86_64__)
-    if (clipk_set_find("avx2")) /* its instructions are those of AVX2 */
-#endif
+    if (wide_runs())
         f("wide", &wide, &ref);
     ctx_free(&wide);
     ctx_free(&ref);

@@ -5,9 +5,6 @@
 
 #include "kernels/set.h"
 
-/* simd_*.c with the vectors of AVX-512 on any machine: the compiler splits them */
-extern const clipk_set clipk_set_wide;
-
 typedef void gemm_test(const clipk_set *set);
 
 static void on_each(gemm_test *f)
@@ -15,19 +12,8 @@ static void on_each(gemm_test *f)
     for (int i = 0; clipk_set_usable(i); i++)
         f(clipk_set_usable(i));
     f(clipk_set_find("ref"));
-#if defined(__x86_64__)
-    if (clipk_cpu_has_avx2())
-#endif
+    if (wide_runs())
         f(&clipk_set_wide);
-}
-
-static clipk_ctx ctx_of(const clipk_set *set, int threads)
-{
-    clipk_ctx k = {set, NULL, NULL};
-    if (threads > 1)
-        assert_non_null(k.team = clipb_team_new(threads));
-    k.scratch = aligned_new(clipk_scratch_bytes(set, threads));
-    return k;
 }
 
 /* ---- A product ------------------------------------------------------------------------------- */

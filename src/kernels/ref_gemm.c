@@ -1,5 +1,5 @@
-/* ref.c: the oracle of the matrix product, in plain C with sums in double, and the oracle's
- * table. */
+/* ref_gemm.c: the oracle of simd_gemm.c, in plain C with sums in double, and the oracle's table. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -20,32 +20,37 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
 void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
 {
     switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * (size_t)K); break; /* groups of one need no padding */
+    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * K); break; /* groups of one need no padding */
     case CLIPK_X_BF16:
-        NAME(to_bf16)(out, x, (size_t)K);
-        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (size_t)(depth - K));
+        NAME(to_bf16)(out, x, K);
+        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (depth - K));
         break;
     }
 }
 
 void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
 {
-    const size_t from = clipk_type_size(W.type), to = (size_t)f->bytes;
-    memset(panel, 0, to * NR * (size_t)clipk_panel_depth(f, K));
+    const size_t from = clipk_type_size(W.type), to = f->bytes;
+    memset(panel, 0, to * NR * clipk_panel_depth(f, K));
     for (int k = 0; k < K; k++)
         for (int j = 0; j < n; j++) {
             const char *p = (const char *)W.p + (j * W.rs + k * W.cs) * (int64_t)from;
-            char *q = (char *)panel + (size_t)(k * NR + j) * to;
+            char *q = (char *)panel + (k * NR + j) * to;
             float value;
             if (f->group == 1 && f->type == W.type) {
                 memcpy(q, p, to);
                 continue;
             }
             NAME(to_f32)(&value, p, W.type, 1);
-            if (f->tile == CLIPK_TILE_F32)
-                memcpy(q, &value, to);
-            else
+            switch (f->tile) {
+            case CLIPK_TILE_F32: memcpy(q, &value, to); break;
+            case CLIPK_TILE_BF16_PAIRS:
                 NAME(to_bf16)((uint16_t *)panel + (k / 2 * NR + j) * 2 + k % 2, &value, 1);
+                break;
+            case CLIPK_TILE_F16:
+            case CLIPK_TILE_BF16:
+            case CLIPK_TILES: assert(!"a panel that takes only its own type");
+            }
         }
 }
 
@@ -58,8 +63,9 @@ static double act(double z, clipk_act a)
     case CLIPK_GELU: return z * 0.5 * erfc(-z * 0.70710678118654752440);
     case CLIPK_QUICKGELU: return z / (1 + exp(-1.702 * z));
     case CLIPK_GELU_TANH: return 0.5 * z * (1 + tanh(sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
-    default: return z;
+    case CLIPK_LINEAR: break;
     }
+    return z;
 }
 
 static double number(const void *p, clipk_type type)
@@ -75,7 +81,7 @@ static double product(const clipk_gemm_block *b, int i, int k, int j)
     const float *x = b->x + i * (b->ldx ? b->ldx : b->K) + k;
     const clipk_format *f = &clipk_formats[b->tile];
     if (f->group == 1)
-        return *x * number((const char *)b->w + (size_t)(k * NR + j) * (size_t)f->bytes, f->type);
+        return *x * number((const char *)b->w + (size_t)(k * NR + j) * f->bytes, f->type);
     const char *p = (const char *)x, *q = (const char *)b->w + (size_t)(k * NR + j) * 4;
     return number(p, CLIPK_BF16) * number(q, CLIPK_BF16) + number(p + 2, CLIPK_BF16) * number(q + 2, CLIPK_BF16);
 }
@@ -109,45 +115,10 @@ double NAME(fma_rounds)(clipk_tile tile, int64_t n)
 }
 
 const clipk_set NAME(set) = {
-    .name = "ref",
+    .name = CLIPK_TEXT(CLIPK_ISA),
     .mr = MR,
     .nr = NR,
     .kc = KC,
-    .gemm_pack_x = NAME(gemm_pack_x),
-    .gemm_pack_w = NAME(gemm_pack_w),
-    .gemm_form_x = NAME(gemm_form_x),
-    .gemm_block = NAME(gemm_block),
-    .fma_rounds = NAME(fma_rounds),
-    .to_f32 = NAME(to_f32),
-    .to_bf16 = NAME(to_bf16),
-    .act = NAME(act),
-    .layernorm = NAME(layernorm),
-    .l2norm = NAME(l2norm),
-    .softmax = NAME(softmax),
-    .sum_rows = NAME(sum_rows),
-    .sum_squares = NAME(sum_squares),
-    .act_backward = NAME(act_backward),
-    .layernorm_backward = NAME(layernorm_backward),
-    .l2norm_backward = NAME(l2norm_backward),
-    .adamw = NAME(adamw),
-    .attention = NAME(attention),
-    .attention_back = NAME(attention_back),
-    .conv3x3_bytes = NAME(conv3x3_bytes),
-    .conv3x3_pack = NAME(conv3x3_pack),
-    .conv3x3 = NAME(conv3x3),
-    .avgpool2x2 = NAME(avgpool2x2),
-    .conv3x3_sums = NAME(conv3x3_sums),
-    .conv3x3_filters = NAME(conv3x3_filters),
-    .avgpool2x2_backward = NAME(avgpool2x2_backward),
-    .batchnorm_stats = NAME(batchnorm_stats),
-    .batchnorm = NAME(batchnorm),
-    .batchnorm_sums = NAME(batchnorm_sums),
-    .batchnorm_backward = NAME(batchnorm_backward),
-    .to_f16 = NAME(to_f16),
-    .dot_f16 = NAME(dot_f16),
-    .hadamard = NAME(hadamard),
-    .reflect = NAME(reflect),
-    .scan = NAME(scan),
-    .scan_pick = NAME(scan_pick),
-    .scan_nibbles = NAME(scan_nibbles),
+#define KERNEL(type, name, parameters) .name = NAME(name),
+#include "kernels/list.h"
 };
