@@ -93,13 +93,8 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
  * models mostly use GELU. OpenAI's files carry their sizes as tensors. */
 static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
 {
+    (void)err;
     char sizes[CLIPMDL_MAX_NAME], longclip[CLIPMDL_MAX_NAME];
-    const size_t n = strlen(f->prefix);
-    if (n >= 5 && strcmp(f->prefix + n - 5, "text.") == 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, s->file,
-                          "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
-                          "shapes do not tell (no_causal_mask, pool_type)",
-                          f->prefix);
     snprintf(sizes, sizeof sizes, "%sinput_resolution", f->prefix);
     snprintf(longclip, sizeof longclip, "%spositional_embedding_res", f->prefix);
     const bool quick = clipmdl_store_find(s, sizes) || clipmdl_store_find(s, longclip);

@@ -96,7 +96,7 @@ static const clipmdl_settings pictures = {
                                        {0}},
     .parts = clipmdl_huggingface_sides,
 };
-const clipmdl_processor clipmdl_siglip_processor = {PREPROCESSOR, &pictures, .crops = false};
+const clipmdl_processor clipmdl_siglip_processor = {PREPROCESSOR, &pictures, .begins = "Siglip", .model = "siglip"};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
@@ -180,10 +180,13 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
 
 static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
 {
+    clipmdl_recipe own = *out;
     for (int i = 0; i < 3; i++)
-        out->mean[i] = out->std[i] = 0.5f; /* SiglipImageProcessor's own */
-    out->resize_mode = "squash";
-    return clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, out, found);
+        own.mean[i] = own.std[i] = 0.5f; /* the processor's defaults */
+    TRY(clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, &own, found));
+    if (*found)
+        *out = own;
+    return CLIP_OK;
 }
 
 static int pad_id(const clipmdl_text_config *t)
