@@ -225,6 +225,8 @@ static clip_status read_recipe(loader *l, clip_model *m)
     int n;
     const clipmdl_family *const *all = clipmdl_families(&n);
     bool found = !(m->config.towers & CLIP_TOWER_IMAGE);
+    if (m->family->standard)
+        m->family->standard(&words);
     for (int i = -1; i < n && !found; i++) {
         const clipmdl_family *f = i < 0 ? m->family : all[i];
         TRY(f->read_recipe(&r, l->files.dir, size, &words, &found));
@@ -234,9 +236,8 @@ static clip_status read_recipe(loader *l, clip_model *m)
     if (!found) {
         words.rounding = m->family->rounding;
         warn(l,
-             "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, "
-             "with the rounding of %s, for %d pixels",
-             l->files.dir, m->family->preprocessor, size);
+             "%s: nothing says how pictures are prepared: the defaults of %s are assumed, for %d pixels", l->files.dir,
+             m->family->preprocessor, size);
     }
     m->recipe = clipeng_recipe_of_words(&words, size);
     return CLIP_OK;

@@ -452,13 +452,31 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
     fputs("\n    }\n", f);
 }
 
-/* Refuses choices that this layout cannot express. */
+static bool writes_text(const clipmdl_text_config *t)
+{
+    return t->tower == &clipmdl_text && t->padded == (!t->causal || t->pooling == CLIPNN_POOL_LAST);
+}
+
+static bool writes_vision(const clipmdl_vision_config *v)
+{
+    return clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v));
+}
+
+/* There is one activation for both towers, but timm's have their own. */
+static bool writes_activations(const clipmdl_config *c)
+{
+    return c->vision.tower != &clipmdl_vit || c->vision.trunk || c->vision.act == c->text.act;
+}
+
+static bool writes(const clipmdl_config *c)
+{
+    return writes_text(&c->text) && writes_vision(&c->vision) && writes_activations(c);
+}
+
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
-    const clipmdl_vision_config *v = &c->vision;
-    const bool text =
-        c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
-    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v))))
+    const bool text = writes_text(&c->text);
+    if (text && writes_vision(&c->vision))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
                       text ? c->vision.tower->name : c->text.tower->name);
@@ -467,7 +485,7 @@ static clip_status check_words(const clipmdl_config *c, clip_error *err)
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     TRY(check_words(c, err));
-    if (c->vision.tower == &clipmdl_vit && !c->vision.trunk && c->vision.act != c->text.act)
+    if (!writes_activations(c))
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
@@ -517,5 +535,6 @@ const clipmdl_family clipmdl_openclip = {
     .rounding = "openclip",
     .read_recipe = read_recipe,
     .weights_file = "open_clip_model.safetensors",
+    .writes = writes,
     .save = save,
 };
