@@ -34,7 +34,11 @@
 typedef struct cliptok_rules cliptok_rules;
 extern const cliptok_rules cliptok_openclip;    /* open_clip.SimpleTokenizer, clean="lower" */
 extern const cliptok_rules cliptok_openclip_hf; /* open_clip.HFTokenizer, clean="whitespace" */
-extern const cliptok_rules cliptok_huggingface; /* transformers.CLIPTokenizer */
+extern const cliptok_rules cliptok_huggingface; /* transformers.CLIPTokenizer, or the class the files name */
+extern const cliptok_rules cliptok_openclip_clipa;     /* open_clip.HFTokenizer, strip_sep_token */
+extern const cliptok_rules cliptok_openclip_canonical; /* open_clip.HFTokenizer, clean="canonicalize" */
+extern const cliptok_rules cliptok_siglip;             /* transformers.SiglipTokenizer: the first SigLIP */
+extern const cliptok_rules cliptok_siglip2;            /* transformers.Siglip2Tokenizer */
 
 typedef struct cliptok cliptok;
 
@@ -49,7 +53,7 @@ typedef struct cliptok_class {
     void (*free)(cliptok *t);
 } cliptok_class;
 
-extern const cliptok_class cliptok_byte_pair;
+extern const cliptok_class cliptok_byte_pair, cliptok_sentence_piece;
 
 struct cliptok {
     const cliptok_class *class;

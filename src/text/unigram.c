@@ -46,6 +46,17 @@ static void find_ways(const cliptok_unigram *u, struct cliptok_node *node, const
     }
 }
 
+static void put_unknown(const cliptok_unigram *u, const unsigned char *p, size_t n, cliptok_ids *out)
+{
+    size_t known = 0;
+    while (u->byte && known < n && u->byte[p[known]] >= 0)
+        known++;
+    if (known < n)
+        cliptok_put_id(out, u->unknown_id);
+    for (size_t i = 0; known == n && i < n; i++)
+        cliptok_put_id(out, u->byte[p[i]]);
+}
+
 /* Put the ids of the path that ends at node[n]. It is known from its end; its beginnings are noted
  * in the nodes on the way back. */
 static void put_path(const cliptok_unigram *u, struct cliptok_node *node, const unsigned char *text, size_t n,
@@ -68,11 +79,8 @@ static void put_path(const cliptok_unigram *u, struct cliptok_node *node, const 
         }
         if (id >= 0)
             cliptok_put_id(out, id);
-        else if (!u->byte)
-            cliptok_put_id(out, u->unknown_id);
         else
-            for (size_t i = at; i < end; i++)
-                cliptok_put_id(out, u->byte[text[i]]);
+            put_unknown(u, text + at, end - at, out);
         at = end;
     }
 }

@@ -17,7 +17,7 @@ typedef struct cliptok_unigram {
     double *score;     /* [pieces->n] */
     double unknown;    /* score of an unknown character */
     int32_t unknown_id;
-    const int32_t *byte; /* [256]: ids of the bytes of an unknown character; NULL: it is unknown_id */
+    const int32_t *byte; /* [256]: ids of the bytes of unknown characters; -1: none. NULL: they are unknown_id */
     bool single;       /* sums are rounded to float, as SentencePiece does; else Hugging Face's tokenizers */
 } cliptok_unigram;
 
