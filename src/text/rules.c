@@ -76,8 +76,8 @@ const cliptok_rules cliptok_siglip = {
     .written = huggingface_written,
     .one_by_one = true,
     .added_tokens = true,
-    .tidy = CLIPTOK_TIDY_LOWER_EACH | CLIPTOK_TIDY_SPACE_SIGNS,
-    .tidy_parts = CLIPTOK_TIDY_JOIN | CLIPTOK_TIDY_PUNCTUATION,
+    .tidy = CLIPTOK_TIDY_SPACE_SIGNS,
+    .tidy_parts = CLIPTOK_TIDY_JOIN | CLIPTOK_TIDY_PUNCTUATION | CLIPTOK_TIDY_LOWER_FIRST,
     .sentence_piece = true,
 };
 

@@ -296,11 +296,11 @@ static clip_status encode_text(output *o, const unsigned char *p, const unsigned
     return CLIP_OK;
 }
 
-clip_status cliptok_sentence_part(const cliptok_sentence *t, const char *text, cliptok_ids *out)
+clip_status cliptok_sentence_before(const cliptok_sentence *t, cliptok_ids *out)
 {
-    output o = {.t = t, .ids = *out, .first = true};
-    const unsigned char *p = (const unsigned char *)text;
-    const clip_status s = encode_part(&o, p, p + strlen(text));
+    output o = {.t = t, .ids = *out};
+    const unsigned char *nothing = (const unsigned char *)"";
+    const clip_status s = encode_itself(&o, nothing, nothing);
     *out = o.ids;
     free_output(&o);
     return s;

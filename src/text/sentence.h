@@ -34,9 +34,8 @@ typedef struct cliptok_sentence {
 clip_status cliptok_sentence_load(cliptok_sentence *t, const char *dir, const char **found, clip_error *err);
 void cliptok_sentence_release(cliptok_sentence *t);
 
-/* cliptok_sentence_part(): append the ids of a text without added tokens, for finding out
- * before_ids.
+/* cliptok_sentence_before(): append the ids of t->before by itself.
  * Errors: CLIP_ENOMEM. */
-clip_status cliptok_sentence_part(const cliptok_sentence *t, const char *text, cliptok_ids *out);
+clip_status cliptok_sentence_before(const cliptok_sentence *t, cliptok_ids *out);
 
 #endif

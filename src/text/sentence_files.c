@@ -326,11 +326,8 @@ static clip_status count_before(cliptok_sentence *t, const int32_t role[CLIPTOK_
     const size_t n = cliptok_pieces_text(&t->v.pieces, role[CLIPTOK_UNK], &text);
     if (n == 0 || n >= sizeof t->before)
         return CLIP_OK;
-    char unknown[sizeof t->before];
-    memcpy(unknown, text, n);
-    unknown[n] = 0;
-    TRY(cliptok_sentence_part(t, unknown, &out));
-    strcpy(t->before, unknown);
+    memcpy(t->before, text, n);
+    TRY(cliptok_sentence_before(t, &out));
     t->before_ids = out.n;
     return CLIP_OK;
 }

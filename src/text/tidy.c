@@ -16,24 +16,41 @@ static bool is_punctuation(uint32_t c)
     return c > ' ' && c < 0x7F && !is_alnum(c);
 }
 
-static clip_status put_run(unsigned how, const cliptok_points *run, cliptok_points *low, cliptok_bytes *out)
+static void drop_punctuation(cliptok_points *p)
 {
-    low->n = 0;
-    if (how & CLIPTOK_TIDY_LOWER)
-        TRY(cliptok_lower(run->c, run->n, &cliptok_unicode_python, low));
-    for (size_t i = 0; i < run->n && (how & CLIPTOK_TIDY_LOWER_EACH); i++)
-        TRY(cliptok_lower(run->c + i, 1, &cliptok_unicode_python, low));
-    const cliptok_points *p = how & (CLIPTOK_TIDY_LOWER | CLIPTOK_TIDY_LOWER_EACH) ? low : run;
-    for (size_t i = 0; i < p->n; i++) {
-        unsigned char c[4];
-        TRY(cliptok_bytes_put(out, c, (size_t)cliptok_utf8_put(p->c[i], c)));
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (!is_punctuation(p->c[i]))
+            p->c[n++] = p->c[i];
+    p->n = n;
+}
+
+/* What becomes of the characters between two spaces: *run, or in `low`. */
+static clip_status tidy_run(unsigned how, cliptok_points **run, cliptok_points *low)
+{
+    const bool lower = how & (CLIPTOK_TIDY_LOWER | CLIPTOK_TIDY_LOWER_FIRST);
+    if (how & CLIPTOK_TIDY_PUNCTUATION && !(how & CLIPTOK_TIDY_LOWER_FIRST))
+        drop_punctuation(*run);
+    if (lower) {
+        low->n = 0;
+        TRY(cliptok_lower((*run)->c, (*run)->n, &cliptok_unicode_python, low));
+        *run = low;
     }
+    if (how & CLIPTOK_TIDY_PUNCTUATION)
+        drop_punctuation(*run);
     return CLIP_OK;
+}
+
+static clip_status put_point(cliptok_bytes *out, uint32_t c)
+{
+    unsigned char bytes[4];
+    return cliptok_bytes_put(out, bytes, (size_t)cliptok_utf8_put(c, bytes));
 }
 
 static clip_status put_runs(unsigned how, const unsigned char *p, const unsigned char *end, cliptok_points *run,
                             cliptok_points *low, cliptok_bytes *out)
 {
+    const bool join = how & CLIPTOK_TIDY_JOIN;
     const size_t from = out->n;
     while (p < end) {
         uint32_t c = 0;
@@ -43,16 +60,17 @@ static clip_status put_runs(unsigned how, const unsigned char *p, const unsigned
             c = cliptok_utf8_next(&p, end);
             c = (how & CLIPTOK_TIDY_UNDERSCORE && c == '_') || (how & CLIPTOK_TIDY_SPACE_SIGNS && c == 0x2581) ? ' ' : c;
             space = cliptok_python_space(c);
-            if (!space && !(how & CLIPTOK_TIDY_PUNCTUATION && is_punctuation(c)))
+            if (!space)
                 TRY(cliptok_points_put(run, c));
         }
-        if (how & CLIPTOK_TIDY_JOIN && run->n > 0 && out->n > from)
-            TRY(cliptok_bytes_put(out, " ", 1));
-        TRY(put_run(how, run, low, out));
-        if (space && !(how & CLIPTOK_TIDY_JOIN)) {
-            unsigned char bytes[4];
-            TRY(cliptok_bytes_put(out, bytes, (size_t)cliptok_utf8_put(c, bytes)));
-        }
+        cliptok_points *tidy = run;
+        TRY(tidy_run(how, &tidy, low));
+        if (join && tidy->n > 0 && out->n > from)
+            TRY(put_point(out, ' '));
+        for (size_t i = 0; i < tidy->n; i++)
+            TRY(put_point(out, tidy->c[i]));
+        if (space && !join)
+            TRY(put_point(out, c));
     }
     return CLIP_OK;
 }

@@ -13,7 +13,7 @@ enum {
     CLIPTOK_TIDY_UNDERSCORE = 2,   /* "_" becomes a space */
     CLIPTOK_TIDY_PUNCTUATION = 4,  /* ASCII's punctuation goes */
     CLIPTOK_TIDY_LOWER = 8,        /* str.lower() */
-    CLIPTOK_TIDY_LOWER_EACH = 16,  /* str.lower() of each character by itself */
+    CLIPTOK_TIDY_LOWER_FIRST = 16, /* str.lower(), before punctuation goes */
     CLIPTOK_TIDY_SPACE_SIGNS = 32, /* U+2581 becomes a space */
 };
 
