@@ -14,8 +14,10 @@ struct cliptok_node {
 
 static inline void offer(struct cliptok_node *to, double score, bool single, int32_t id, size_t length)
 {
+    if (single)
+        score = (double)(float)score;
     if (to->length == 0 || score > to->score)
-        *to = (struct cliptok_node){single ? (double)(float)score : score, id, (int32_t)length};
+        *to = (struct cliptok_node){score, id, (int32_t)length};
 }
 
 static size_t length_of_character(const unsigned char *p, size_t room)
@@ -41,8 +43,7 @@ static void find_ways(const cliptok_unigram *u, struct cliptok_node *node, const
             known = known || i + f.n == next;
         }
         if (!known)
-            offer(&node[next], u->single ? (double)(float)(node[i].score + u->unknown) : node[i].score + u->unknown,
-                  u->single, -1, next - i);
+            offer(&node[next], node[i].score + u->unknown, u->single, -1, next - i);
     }
 }
 
