@@ -235,31 +235,6 @@ static clip_status encode_itself(output *o, const unsigned char *p, const unsign
     return s;
 }
 
-/* A part between added tokens that are looked for in the text as it came. */
-static clip_status encode_part(output *o, const unsigned char *p, const unsigned char *end)
-{
-    if (o->t->itself)
-        return p < end ? encode_itself(o, p, end) : CLIP_OK;
-    o->part.n = 0;
-    if (o->t->base.rules->tidy_parts)
-        TRY(cliptok_tidy(o->t->base.rules->tidy_parts, p, (size_t)(end - p), &o->part));
-    else
-        TRY(cliptok_bytes_put(&o->part, p, (size_t)(end - p)));
-    TRY(cliptok_pipeline_normalize(&o->t->pipeline, &o->part, &o->spare));
-    p = o->part.p;
-    end = p + o->part.n;
-    while (p < end && !cliptok_full(&o->ids)) {
-        const unsigned char *at = end;
-        const cliptok_added *a = cliptok_added_find(&o->t->added, true, p, end, &at);
-        TRY(encode_normalized(o, p, at));
-        if (a)
-            cliptok_put_id(&o->ids, a->id);
-        p = at + (a ? a->n : 0);
-        o->first = false;
-    }
-    return CLIP_OK;
-}
-
 static const unsigned char *strip_left(const unsigned char *from, const unsigned char *to)
 {
     const unsigned char *end = from;
@@ -277,6 +252,32 @@ static const unsigned char *strip_right(const unsigned char *p, const unsigned c
             return at;
     }
     return end;
+}
+
+/* A part between added tokens that are looked for in the text as it came. */
+static clip_status encode_part(output *o, const unsigned char *p, const unsigned char *end)
+{
+    if (o->t->itself)
+        return p < end ? encode_itself(o, p, end) : CLIP_OK;
+    o->part.n = 0;
+    if (o->t->base.rules->tidy_parts)
+        TRY(cliptok_tidy(o->t->base.rules->tidy_parts, p, (size_t)(end - p), &o->part));
+    else
+        TRY(cliptok_bytes_put(&o->part, p, (size_t)(end - p)));
+    TRY(cliptok_pipeline_normalize(&o->t->pipeline, &o->part, &o->spare));
+    p = o->part.p;
+    end = p + o->part.n;
+    while (p < end && !cliptok_full(&o->ids)) {
+        const unsigned char *at = end;
+        const cliptok_added *a = cliptok_added_find(&o->t->added, true, p, end, &at);
+        TRY(encode_normalized(o, p, a && a->strips_left ? strip_left(p, at) : at));
+        if (a)
+            cliptok_put_id(&o->ids, a->id);
+        p = at + (a ? a->n : 0);
+        p = a && a->strips_right ? strip_right(p, end) : p;
+        o->first = false;
+    }
+    return CLIP_OK;
 }
 
 /* A tidied text: added tokens, parts between them. */

@@ -23,7 +23,8 @@ typedef struct family {
     int32_t unknown;     /* id; -1: that of the file */
     bool byte_fallback, split_white, signs, collapse, replace, lower;
     bool fairseq;        /* in a model file, ids are shifted: <s> <pad> </s> <unk>, then pieces 3 and on */
-    bool mask, extra;    /* a model file has no <mask> at its end; no <extra_id_N> */
+    bool mask, extra;    /* behind the pieces of a model file come <mask>; <extra_id_N> */
+    bool mask_strips;    /* <mask> is looked for in normalized text, and takes the spaces before it */
 } family;
 
 #define BERT_LIKE {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"}
@@ -36,7 +37,8 @@ static const family families[] = {
     {.class = "XLMRobertaTokenizer", .file = "sentencepiece.bpe.model", .kind = CLIPTOK_MODEL_UNIGRAM, .own = BERT_LIKE,
      .start = THE_BOS, .end = THE_EOS, .unknown = 3, .split_white = true, .signs = true, .fairseq = true, .mask = true},
     {.class = "NllbTokenizer", .file = "sentencepiece.bpe.model", .kind = CLIPTOK_MODEL_MERGES, .own = BERT_LIKE,
-     .start = THE_LANGUAGE, .end = THE_EOS, .unknown = 3, .signs = true, .collapse = true, .fairseq = true},
+     .start = THE_LANGUAGE, .end = THE_EOS, .unknown = 3, .signs = true, .collapse = true, .fairseq = true,
+     .mask_strips = true},
     {.class = "GemmaTokenizer", .file = "tokenizer.model", .kind = CLIPTOK_MODEL_MERGES, .own = GEMMA_LIKE,
      .start = FROM_FILE, .end = FROM_FILE, .unknown = -1, .byte_fallback = true, .replace = true},
     {.class = "Siglip2Tokenizer", .file = "tokenizer.model", .kind = CLIPTOK_MODEL_MERGES, .own = GEMMA_LIKE,
@@ -93,59 +95,6 @@ static clip_status read_pipeline(cliptok_sentence *t, const char *path, clip_err
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */
 
-static int32_t find_token(const cliptok_sentence *t, const char *text)
-{
-    const size_t n = strlen(text);
-    for (size_t i = 0; i < t->added.n; i++)
-        if (t->added.token[i].n == n && memcmp(t->added.token[i].text, text, n) == 0)
-            return t->added.token[i].id;
-    return cliptok_pieces_find(&t->v.pieces, text, n);
-}
-
-/* "single" of a TemplateProcessing: at most one token before the text and one behind it. */
-static clip_status read_template(cliptok_sentence *t, const cJSON *o, const char *file, clip_error *err)
-{
-    const cJSON *v, *special;
-    bool behind = false, fits = true;
-    cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "single")) {
-        const char *text = NULL;
-        special = cJSON_IsObject(v) ? cJSON_GetObjectItemCaseSensitive(v, "SpecialToken") : NULL;
-        if (!cJSON_IsObject(special)) {
-            fits = fits && !behind;
-            behind = true;
-            continue;
-        }
-        TRY(clipb_json_string(special, "id", &text, file, err));
-        int32_t *id = behind ? &t->base.end : &t->base.start;
-        fits = fits && *id < 0;
-        *id = text ? find_token(t, text) : -1;
-        if (*id < 0)
-            return clipb_fail(err, CLIP_EFORMAT, file, "\"post_processor\" names '%s', which is not a token",
-                              text ? text : "");
-    }
-    return fits && behind ? CLIP_OK
-                          : clipb_fail(err, CLIP_EUNSUPPORTED, file, "a \"post_processor\" with several tokens in a row");
-}
-
-static clip_status read_post_processor(cliptok_sentence *t, const cJSON *o, const char *file, clip_error *err)
-{
-    static const char *const key[] = {"cls", "sep"};
-    const char *type = "";
-    TRY(clipb_json_string(o, "type", &type, file, err));
-    if (strcmp(type, "TemplateProcessing") == 0)
-        return read_template(t, o, file, err);
-    if (strcmp(type, "RobertaProcessing") != 0 && strcmp(type, "BertProcessing") != 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"post_processor\" \"%s\"", type);
-    for (int i = 0; i < 2; i++) {
-        const cJSON *text = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, key[i]), 0);
-        const int32_t id = cJSON_IsString(text) ? find_token(t, text->valuestring) : -1;
-        if (id < 0)
-            return clipb_fail(err, CLIP_EFORMAT, file, "\"post_processor\": \"%s\" is not a token", key[i]);
-        *(i == 0 ? &t->base.start : &t->base.end) = id;
-    }
-    return CLIP_OK;
-}
-
 /* Start and end as tokenizer.json has them, or as "add_bos_token" and "add_eos_token" say. */
 static clip_status read_ends(cliptok_sentence *t, const cliptok_settings *s, const int32_t role[CLIPTOK_ROLES],
                              const char *dir, clip_error *err)
@@ -159,7 +108,8 @@ static clip_status read_ends(cliptok_sentence *t, const cliptok_settings *s, con
         t->base.end = eos ? role[CLIPTOK_EOS] : -1;
         return CLIP_OK;
     }
-    return cJSON_IsObject(t->v.post_processor) ? read_post_processor(t, t->v.post_processor, dir, err) : CLIP_OK;
+    return cJSON_IsObject(t->v.post_processor) ? cliptok_settings_ends(t->v.post_processor, &t->added, &t->v.pieces, &t->base.start,
+                                                                         &t->base.end, dir, err) : CLIP_OK;
 }
 
 static clip_status find_ends(cliptok_sentence *t, const family *f, const cliptok_settings *s,
@@ -175,7 +125,7 @@ static clip_status find_ends(cliptok_sentence *t, const family *f, const cliptok
     if (f->start == THE_LANGUAGE) {
         if (s->config)
             TRY(clipb_json_string(s->config, "src_lang", &language, dir, err));
-        t->base.start = find_token(t, language);
+        t->base.start = cliptok_settings_find(&t->added, &t->v.pieces, language);
         if (t->base.start < 0)
             return clipb_fail(err, CLIP_EFORMAT, dir, "no token '%s' for the language of a text", language);
     }
@@ -341,6 +291,9 @@ static clip_status finish(cliptok_sentence *t, const family *f, const cliptok_se
     for (size_t i = 0; status == CLIP_OK && i < more.n; i++)
         status = cliptok_added_put(&t->added, more.token[i].text, more.token[i].n, more.token[i]);
     t->base.vocab_size = more.vocab_size;
+    for (size_t i = 0; i < t->added.n && f->mask_strips; i++)
+        if (t->added.token[i].id == role[CLIPTOK_MASK])
+            t->added.token[i].normalized = t->added.token[i].strips_left = true;
     cliptok_added_free(&more);
     TRY(status);
     TRY(prepare_model(t, dir, err));

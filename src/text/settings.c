@@ -178,3 +178,67 @@ clip_status cliptok_settings_tokens(const cliptok_settings *s, const cliptok_voc
     list->vocab_size = c.next;
     return CLIP_OK;
 }
+
+/* ---- Beginning and end ----------------------------------------------------------------------- */
+
+int32_t cliptok_settings_find(const cliptok_added_list *list, const cliptok_pieces *pieces, const char *text)
+{
+    const size_t n = strlen(text);
+    for (size_t i = 0; i < list->n; i++)
+        if (list->token[i].n == n && memcmp(list->token[i].text, text, n) == 0)
+            return list->token[i].id;
+    return cliptok_pieces_find(pieces, text, n);
+}
+
+/* Where beginning and end are looked up, and put. */
+typedef struct ends {
+    const cliptok_added_list *list;
+    const cliptok_pieces *pieces;
+    int32_t *start, *end;
+} ends;
+
+/* "single" of a TemplateProcessing: at most one token before the text and one behind it. */
+static clip_status read_template(const ends *e, const cJSON *o, const char *file, clip_error *err)
+{
+    const cJSON *v, *special;
+    bool behind = false, fits = true;
+    cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "single")) {
+        const char *text = NULL;
+        special = cJSON_IsObject(v) ? cJSON_GetObjectItemCaseSensitive(v, "SpecialToken") : NULL;
+        if (!cJSON_IsObject(special)) {
+            fits = fits && !behind;
+            behind = true;
+            continue;
+        }
+        TRY(clipb_json_string(special, "id", &text, file, err));
+        int32_t *id = behind ? e->end : e->start;
+        fits = fits && *id < 0;
+        *id = text ? cliptok_settings_find(e->list, e->pieces, text) : -1;
+        if (*id < 0)
+            return clipb_fail(err, CLIP_EFORMAT, file, "\"post_processor\" names '%s', which is not a token",
+                              text ? text : "");
+    }
+    return fits && behind ? CLIP_OK
+                          : clipb_fail(err, CLIP_EUNSUPPORTED, file, "a \"post_processor\" with several tokens in a row");
+}
+
+clip_status cliptok_settings_ends(const cJSON *o, const cliptok_added_list *list, const cliptok_pieces *pieces,
+                                  int32_t *start, int32_t *end, const char *file, clip_error *err)
+{
+    const ends e = {list, pieces, start, end};
+    static const char *const key[] = {"cls", "sep"};
+    const char *type = "";
+    TRY(clipb_json_string(o, "type", &type, file, err));
+    if (strcmp(type, "TemplateProcessing") == 0)
+        return read_template(&e, o, file, err);
+    if (strcmp(type, "RobertaProcessing") != 0 && strcmp(type, "BertProcessing") != 0)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"post_processor\" \"%s\"", type);
+    for (int i = 0; i < 2; i++) {
+        const cJSON *text = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, key[i]), 0);
+        const int32_t id = cJSON_IsString(text) ? cliptok_settings_find(list, pieces, text->valuestring) : -1;
+        if (id < 0)
+            return clipb_fail(err, CLIP_EFORMAT, file, "\"post_processor\": \"%s\" is not a token", key[i]);
+        *(i == 0 ? start : end) = id;
+    }
+    return CLIP_OK;
+}

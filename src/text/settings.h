@@ -40,4 +40,15 @@ clip_status cliptok_settings_tokens(const cliptok_settings *s, const cliptok_voc
                                     const char *const own[CLIPTOK_ROLES], cliptok_added_list *list,
                                     int32_t role[CLIPTOK_ROLES], const char *dir, clip_error *err);
 
+/* cliptok_settings_find(): the id of an added token or a piece that is written like this.
+ * @return: -1: there is none */
+int32_t cliptok_settings_find(const cliptok_added_list *list, const cliptok_pieces *pieces, const char *text);
+
+/* cliptok_settings_ends(): the tokens that a tokenizer.json's "post_processor" puts before a text and
+ * behind it. An id that it does not name keeps its value.
+ * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED (another kind, or several tokens in a row). */
+clip_status cliptok_settings_ends(const cJSON *post_processor, const cliptok_added_list *list,
+                                  const cliptok_pieces *pieces, int32_t *start, int32_t *end, const char *file,
+                                  clip_error *err);
+
 #endif

@@ -1,7 +1,7 @@
 /* Every tokenizer through its class; the table of those that files are asked for. */
 #include "text/tokenizer.h"
 
-static const cliptok_class *const classes[] = {&cliptok_sentence_piece, &cliptok_byte_pair};
+static const cliptok_class *const classes[] = {&cliptok_sentence_piece, &cliptok_word_piece, &cliptok_byte_pair};
 
 clip_status cliptok_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err)
 {

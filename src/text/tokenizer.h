@@ -53,7 +53,7 @@ typedef struct cliptok_class {
     void (*free)(cliptok *t);
 } cliptok_class;
 
-extern const cliptok_class cliptok_byte_pair, cliptok_sentence_piece;
+extern const cliptok_class cliptok_byte_pair, cliptok_sentence_piece, cliptok_word_piece;
 
 struct cliptok {
     const cliptok_class *class;
