@@ -57,7 +57,8 @@ def main():
     for directory in args.directory:
         with open(f"{directory}/tokenizer_config.json") as f:
             kind = json.load(f)["tokenizer_class"].removesuffix("Fast")
-        tokenizer = getattr(transformers, kind).from_pretrained(directory)
+        own = getattr(transformers, kind, None) if kind != "PreTrainedTokenizerFast" else None
+        tokenizer = (own or transformers.AutoTokenizer).from_pretrained(directory)
         runs = {"siglip": None} if kind == "SiglipTokenizer" else {"siglip2": None} if kind == "Siglip2Tokenizer" else {
             "huggingface": None, "hftokenizer": "whitespace", "canonicalize": "canonicalize"}
         if kind == "BertTokenizer":

@@ -223,13 +223,18 @@ clip_status cliptok_scan_integer(cliptok_scanner *s, int32_t hi, int32_t *out)
     return CLIP_OK;
 }
 
+static bool is_of_number(char c)
+{
+    return c - '0' + 0u < 10u || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E';
+}
+
 clip_status cliptok_scan_number(cliptok_scanner *s, double *out)
 {
     enum { LONGEST = 63 };
     char digits[LONGEST + 1];
     size_t n = 0;
     cliptok_scan_peek(s);
-    while (n < LONGEST && s->at + n < s->end && s->at[n] && strchr("+-.eE0123456789", s->at[n]))
+    while (n < LONGEST && s->at + n < s->end && is_of_number(s->at[n]))
         n++;
     memcpy(digits, s->at, n);
     digits[n] = 0;
@@ -256,7 +261,7 @@ static clip_status skip_simple(cliptok_scanner *s)
     if (literal(s, "true") || literal(s, "false") || literal(s, "null"))
         return CLIP_OK;
     const char *from = s->at;
-    while (s->at < s->end && *s->at && strchr("+-.eE0123456789", *s->at))
+    while (s->at < s->end && is_of_number(*s->at))
         s->at++;
     return s->at > from ? CLIP_OK : cliptok_scan_fail(s, "a value should be here");
 }

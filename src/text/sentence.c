@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "text/rules.h"
+#include "text/settings.h"
 
 enum { SIGN = sizeof CLIPTOK_SPACE_SIGN - 1 };
 
@@ -366,4 +367,10 @@ static clip_status load(const char *dir, const cliptok_rules *rules, cliptok **o
     return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
 }
 
-const cliptok_class cliptok_sentence_piece = {load, encode, NULL, release};
+static int32_t find(const cliptok *base, const char *text)
+{
+    const cliptok_sentence *t = (const cliptok_sentence *)base;
+    return cliptok_settings_find(&t->added, &t->v.pieces, text);
+}
+
+const cliptok_class cliptok_sentence_piece = {load, encode, NULL, release, find};

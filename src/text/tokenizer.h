@@ -51,6 +51,7 @@ typedef struct cliptok_class {
     clip_status (*encode)(const cliptok *t, const char *text, size_t size, int32_t *ids, int capacity, int *n);
     int32_t (*inner_id)(const cliptok *t, int32_t id); /* as cliptok_inner_id(); NULL: every id is its own */
     void (*free)(cliptok *t);
+    int32_t (*find)(const cliptok *t, const char *text); /* as cliptok_find(); NULL: it finds nothing */
 } cliptok_class;
 
 extern const cliptok_class cliptok_byte_pair, cliptok_sentence_piece, cliptok_word_piece;
@@ -94,6 +95,11 @@ const cliptok_rules *cliptok_follows(const cliptok *t);
 /* cliptok_inner_id(): the token with the same spelling within a word, for a token that ends a word
  * and has only characters of scripts without blanks. For any other token: `id`. */
 int32_t cliptok_inner_id(const cliptok *t, int32_t id);
+
+/* cliptok_find(): the id of a special token or a piece that is written like this, such as "deu_Latn",
+ * which NLLB's texts begin with: the caller may put it in place of the first id.
+ * @return: -1: there is none */
+int32_t cliptok_find(const cliptok *t, const char *text);
 
 const char *cliptok_source(const cliptok *t); /* as "vocab.json + merges.txt, OpenCLIP's rules" */
 

@@ -139,9 +139,22 @@ static clip_status read_parts(cliptok_scanner *s, cliptok_string part[2])
     return CLIP_OK;
 }
 
+/* The piece of this text. In most files merges are sorted by their results, so the last result and
+ * the id behind it are tried first. */
+static int32_t find_near(const cliptok_pieces *pieces, const char *text, size_t n, int32_t last)
+{
+    for (int32_t id = last; id <= last + 1; id++) {
+        const unsigned char *guess = NULL;
+        if (cliptok_pieces_text(pieces, id, &guess) == n && n > 0 && memcmp(guess, text, n) == 0)
+            return id;
+    }
+    return cliptok_pieces_find(pieces, text, n);
+}
+
 static clip_status read_merges(model *m)
 {
     cliptok_scanner *s = m->s;
+    int32_t last = -1;
     const cliptok_pieces *pieces = &m->v->pieces;
     char joint[2 * CLIPTOK_MAX_PIECE];
     int more;
@@ -156,7 +169,7 @@ static clip_status read_merges(model *m)
             return cliptok_scan_fail(s, "a merge of what is not in the vocabulary");
         memcpy(joint, part[0].p, part[0].n);
         memcpy(joint + part[0].n, part[1].p, part[1].n);
-        const int32_t result = cliptok_pieces_find(pieces, joint, part[0].n + part[1].n);
+        const int32_t result = last = find_near(pieces, joint, part[0].n + part[1].n, last);
         if (result < 0)
             return cliptok_scan_fail(s, "a merge whose result is not in the vocabulary");
         const clip_status status = cliptok_merges_add(&m->v->merges, left, right, result, &fault);

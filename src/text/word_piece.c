@@ -338,4 +338,10 @@ static clip_status load(const char *dir, const cliptok_rules *rules, cliptok **o
     return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
 }
 
-const cliptok_class cliptok_word_piece = {load, encode, NULL, release};
+static int32_t find(const cliptok *base, const char *text)
+{
+    const word_piece *t = (const word_piece *)base;
+    return cliptok_settings_find(&t->added, &t->v.pieces, text);
+}
+
+const cliptok_class cliptok_word_piece = {load, encode, NULL, release, find};
