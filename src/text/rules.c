@@ -39,6 +39,7 @@ const cliptok_rules cliptok_huggingface = {
     .written = huggingface_written,
     .one_by_one = true,
     .added_tokens = true,
+    .by_class = true,
 };
 
 #define OPENCLIP_HF                                                                             \

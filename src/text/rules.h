@@ -35,6 +35,7 @@ struct cliptok_rules {
     unsigned tidy;                  /* other tokenizers than CLIP's: what is done to a text (tidy.h) */
     unsigned tidy_parts;            /* the same for each part between added tokens */
     bool sentence_piece;            /* SentencePiece itself reads its model file, not Hugging Face's tokenizers */
+    bool by_class;                  /* the class that files name may have rules of its own: SiglipTokenizer */
     bool lower;                     /* the normalizer begins with lower case, as Siglip2Tokenizer's */
     bool end_is_zero;               /* the end token becomes id 0, as by OpenCLIP's strip_sep_token */
 };

@@ -359,7 +359,7 @@ static clip_status load(const char *dir, const cliptok_rules *rules, cliptok **o
     t->base = (cliptok){.class = &cliptok_sentence_piece, .rules = rules, .start = -1, .end = -1};
     clip_status s = cliptok_sentence_load(t, dir, &file, err);
     if (s == CLIP_OK && file) {
-        snprintf(t->base.source, sizeof t->base.source, "%s, %s's rules", file, rules->name);
+        snprintf(t->base.source, sizeof t->base.source, "%s, %s's rules", file, t->base.rules->name);
         *out = &t->base;
         return CLIP_OK;
     }

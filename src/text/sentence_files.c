@@ -11,6 +11,8 @@
 #include "text/sentence.h"
 #include "text/settings.h"
 
+enum { MAX_ADDED = 20000, FILE_LIMIT = 128 << 20 };
+
 /* Which token begins or ends a text. */
 typedef enum whence { NOTHING, THE_BOS, THE_EOS, THE_LANGUAGE, FROM_FILE } whence;
 
@@ -37,7 +39,7 @@ static const family families[] = {
     {.class = "XLMRobertaTokenizer", .file = "sentencepiece.bpe.model", .kind = CLIPTOK_MODEL_UNIGRAM, .own = BERT_LIKE,
      .start = THE_BOS, .end = THE_EOS, .unknown = 3, .split_white = true, .signs = true, .fairseq = true, .mask = true},
     {.class = "NllbTokenizer", .file = "sentencepiece.bpe.model", .kind = CLIPTOK_MODEL_MERGES, .own = BERT_LIKE,
-     .start = THE_LANGUAGE, .end = THE_EOS, .unknown = 3, .signs = true, .collapse = true, .fairseq = true,
+     .start = THE_LANGUAGE, .end = THE_EOS, .unknown = -1, .signs = true, .collapse = true, .fairseq = true,
      .mask_strips = true},
     {.class = "GemmaTokenizer", .file = "tokenizer.model", .kind = CLIPTOK_MODEL_MERGES, .own = GEMMA_LIKE,
      .start = FROM_FILE, .end = FROM_FILE, .unknown = -1, .byte_fallback = true, .replace = true},
@@ -168,8 +170,10 @@ static clip_status read_pieces(cliptok_sentence *t, const family *f, cliptok_spm
         if (t->itself && p.type == CLIPTOK_SPM_NORMAL && p.score - 10 < t->unigram.unknown)
             t->unigram.unknown = p.score - 10;
         TRY(cliptok_vocabulary_add(&t->v, p.text, p.n, id, used ? p.score : -HUGE_VAL, path, err));
-        if (!t->itself && (p.type == CLIPTOK_SPM_CONTROL || p.type == CLIPTOK_SPM_USER_DEFINED) &&
-            t->added.n < CLIPTOK_MAX_PIECES / 64)
+        const bool added = !t->itself && (p.type == CLIPTOK_SPM_CONTROL || p.type == CLIPTOK_SPM_USER_DEFINED);
+        if (added && t->added.n == MAX_ADDED)
+            return clipb_fail(err, CLIP_ELIMIT, path, "more than %d control and user-defined pieces", MAX_ADDED);
+        if (added)
             TRY(cliptok_added_put(&t->added, p.text, p.n, (cliptok_added){.id = id}));
         id++;
     }
@@ -296,6 +300,11 @@ static clip_status finish(cliptok_sentence *t, const family *f, const cliptok_se
             t->added.token[i].normalized = t->added.token[i].strips_left = true;
     cliptok_added_free(&more);
     TRY(status);
+    if (f->class && t->v.kind == CLIPTOK_MODEL_MERGES) {
+        t->v.unknown = role[CLIPTOK_UNK] < (int32_t)t->v.pieces.n ? role[CLIPTOK_UNK] : -1;
+        if (t->v.unknown < 0 && !t->v.byte_fallback)
+            return clipb_fail(err, CLIP_EFORMAT, dir, "no token for unknown characters");
+    }
     TRY(prepare_model(t, dir, err));
     TRY(normalize_added(t));
     TRY(find_ends(t, f, s, role, dir, err));
@@ -324,8 +333,8 @@ static clip_status load_model_file(cliptok_sentence *t, const char *dir, const c
 {
     clipb_map map;
     TRY(clipb_map_open(path, &map, err));
-    clip_status status = map.size > (size_t)128 << 20
-                             ? clipb_fail(err, CLIP_ELIMIT, path, "more than %d bytes", 128 << 20)
+    clip_status status = map.size > FILE_LIMIT
+                             ? clipb_fail(err, CLIP_ELIMIT, path, "more than %d bytes", FILE_LIMIT)
                              : read_model_file(t, &f, s, name, path, &map, err);
     clipb_map_close(&map);
     TRY(status);
@@ -342,42 +351,50 @@ static const family *family_of(const cliptok_sentence *t, const cliptok_settings
     return t->itself ? &siglip : &any;
 }
 
-/* Load from one file, if it is there and of this kind. */
+/* Load from one file, if it is of this kind. */
 static clip_status load_from(cliptok_sentence *t, const char *dir, const char *name, const char *path,
-                             const char **found, clip_error *err)
+                             const cliptok_settings *s, const char **found, clip_error *err)
 {
     const bool json = strcmp(name, "tokenizer.json") == 0;
     cliptok_kind_of_model kind = CLIPTOK_MODEL_UNIGRAM;
-    cliptok_settings s;
     if (json)
         TRY(cliptok_tokenizer_json_kind(path, &kind, err));
     if (kind != CLIPTOK_MODEL_UNIGRAM && kind != CLIPTOK_MODEL_MERGES)
         return CLIP_OK;
     *found = name;
     t->itself = !json && t->base.rules->sentence_piece;
-    clip_status status = cliptok_settings_load(&s, dir, err);
-    const family *f = family_of(t, &s);
-    if (status == CLIP_OK)
-        status = json ? load_json(t, dir, path, f, &s, err) : load_model_file(t, dir, name, path, f, &s, err);
-    cliptok_settings_free(&s);
-    return status;
+    const family *f = family_of(t, s);
+    return json ? load_json(t, dir, path, f, s, err) : load_model_file(t, dir, name, path, f, s, err);
 }
 
-clip_status cliptok_sentence_load(cliptok_sentence *t, const char *dir, const char **found, clip_error *err)
+static clip_status load_first(cliptok_sentence *t, const char *dir, const cliptok_settings *s, const char **found,
+                              clip_error *err)
 {
     static const char *const names[] = {"tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
                                         "tokenizer.json"};
     enum { NAMES = sizeof names / sizeof *names };
-    *found = NULL;
     for (int i = t->base.rules->sentence_piece; i < NAMES && !*found; i++) {
         char *path = clipb_path_join(dir, names[i]);
         if (!path)
             return CLIP_ENOMEM;
-        const clip_status s = clipb_is_file(path) ? load_from(t, dir, names[i], path, found, err) : CLIP_OK;
+        const clip_status status = clipb_is_file(path) ? load_from(t, dir, names[i], path, s, found, err) : CLIP_OK;
         free(path);
-        TRY(s);
+        TRY(status);
     }
     return CLIP_OK;
+}
+
+clip_status cliptok_sentence_load(cliptok_sentence *t, const char *dir, const char **found, clip_error *err)
+{
+    cliptok_settings s;
+    *found = NULL;
+    clip_status status = cliptok_settings_load(&s, dir, err);
+    if (t->base.rules->by_class && strcmp(s.class, siglip.class) == 0)
+        t->base.rules = &cliptok_siglip;
+    if (status == CLIP_OK)
+        status = load_first(t, dir, &s, found, err);
+    cliptok_settings_free(&s);
+    return status;
 }
 
 void cliptok_sentence_release(cliptok_sentence *t)

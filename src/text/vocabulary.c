@@ -341,7 +341,7 @@ clip_status cliptok_vocabulary_read_json(cliptok_vocabulary *v, const char *path
 static clip_status find_kind(cliptok_scanner *s, cliptok_kind_of_model *out)
 {
     cliptok_string key, v;
-    bool merges = false, list = false;
+    bool merges = false, list = false, vocab = false;
     int more;
     TRY(cliptok_scan_open(s, '{'));
     while ((more = cliptok_scan_key(s, &key)) > 0 && *out == CLIPTOK_MODEL_NONE) {
@@ -359,12 +359,13 @@ static clip_status find_kind(cliptok_scanner *s, cliptok_kind_of_model *out)
             continue;
         }
         merges = merges || cliptok_string_is(key, "merges");
+        vocab = vocab || cliptok_string_is(key, "vocab");
         list = list || (cliptok_string_is(key, "vocab") && c == '[');
         TRY(cliptok_scan_skip(s));
     }
     if (more < 0)
         return (clip_status)more;
-    if (*out == CLIPTOK_MODEL_NONE)
+    if (*out == CLIPTOK_MODEL_NONE && vocab)
         *out = list ? CLIPTOK_MODEL_UNIGRAM : merges ? CLIPTOK_MODEL_MERGES : CLIPTOK_MODEL_WORD_PIECE;
     return CLIP_OK;
 }
@@ -382,7 +383,7 @@ clip_status cliptok_tokenizer_json_kind(const char *path, cliptok_kind_of_model 
 {
     clipb_map map;
     cliptok_string key;
-    bool bytes = false;
+    bool bytes = false, has_model = false;
     int more = 0;
     *out = CLIPTOK_MODEL_NONE;
     TRY(open_file(path, &map, err));
@@ -390,10 +391,11 @@ clip_status cliptok_tokenizer_json_kind(const char *path, cliptok_kind_of_model 
     cliptok_scanner s = {.begin = text, .at = text, .end = text + map.size, .file = path, .err = err, .first = true,
                          .map = &map, .dropped = text};
     clip_status status = cliptok_scan_open(&s, '{');
-    while (status == CLIP_OK && *out == CLIPTOK_MODEL_NONE && (more = cliptok_scan_key(&s, &key)) > 0) {
+    while (status == CLIP_OK && (more = cliptok_scan_key(&s, &key)) > 0) {
         if (cliptok_string_is(key, "model")) {
+            has_model = true;
             status = find_kind(&s, out);
-            continue;
+            break;
         }
         const bool splits = cliptok_string_is(key, "pre_tokenizer");
         cliptok_scan_peek(&s);
@@ -403,7 +405,7 @@ clip_status cliptok_tokenizer_json_kind(const char *path, cliptok_kind_of_model 
     }
     if (status == CLIP_OK && more < 0)
         status = (clip_status)more;
-    if (status == CLIP_OK && *out == CLIPTOK_MODEL_NONE)
+    if (status == CLIP_OK && !has_model)
         status = cliptok_scan_fail(&s, "no \"model\"");
     if (*out == CLIPTOK_MODEL_MERGES && bytes)
         *out = CLIPTOK_MODEL_BYTES;

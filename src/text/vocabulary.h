@@ -11,7 +11,7 @@
 #include "text/spm.h"
 
 typedef enum cliptok_kind_of_model {
-    CLIPTOK_MODEL_NONE,
+    CLIPTOK_MODEL_NONE,       /* of no known kind */
     CLIPTOK_MODEL_CLIP,       /* byte-pair encoding of words that end in "</w>" */
     CLIPTOK_MODEL_BYTES,      /* byte-pair encoding of bytes, as GPT-2's */
     CLIPTOK_MODEL_MERGES,     /* byte-pair encoding of characters */
