@@ -55,10 +55,7 @@ static uint32_t unit_at(const cliptok_charsmap *m, uint32_t at)
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static uint32_t offset_of(uint32_t unit)
-{
-    return (unit >> 10) << ((unit & (1u << 9)) >> 6);
-}
+static uint32_t offset_of(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
 
 /* Walk down text[0..n): the longest entry, or the shortest. Returns the place of its replacement;
  * -1: there is none. */
@@ -90,7 +87,8 @@ const char *cliptok_charsmap_longest(const cliptok_charsmap *m, const unsigned c
     return at < 0 ? NULL : (const char *)m->data + at;
 }
 
-/* Append the replacement of the shortest entry that text[0..n) begins with; false: there is none. */
+/* Append the replacement of the shortest entry that text[0..n) begins with; false: there is
+ * none. */
 static bool replace(const cliptok_charsmap *m, const unsigned char *text, size_t n, cliptok_bytes *out, clip_status *s)
 {
     size_t length;

@@ -2,7 +2,7 @@
  * sequences of characters (Unicode's NFKC and a few of its own). It is a double array (darts-clone)
  * over bytes, whose values are places in a list of replacements:
  *
- *     size of the array in bytes, 4 bytes | the array, units of 4 bytes | replacements, ended by 0 each
+ *     size of the array in bytes: 4 bytes | the array: 4 bytes each | replacements, each ended 
  *
  * Two programs read it in two ways. SentencePiece replaces the longest sequence. Hugging Face's
  * tokenizers look at a grapheme of less than 6 bytes, and else at each character, and take the
@@ -33,8 +33,7 @@ typedef struct cliptok_charsmap {
 
 /* cliptok_charsmap_set(): take a copy of these bytes. Free with cliptok_charsmap_free().
  * Errors: CLIP_EFORMAT (the sizes do not fit, or a replacement is not UTF-8), CLIP_ENOMEM. */
-clip_status cliptok_charsmap_set(cliptok_charsmap *m, const void *data, size_t size, const char *file,
-                                 clip_error *err);
+clip_status cliptok_charsmap_set(cliptok_charsmap *m, const void *data, size_t size, const char *file, clip_error *err);
 void cliptok_charsmap_free(cliptok_charsmap *m);
 
 /* cliptok_charsmap_longest(): the longest entry that text[0..n) begins with.

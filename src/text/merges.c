@@ -34,10 +34,7 @@ static uint32_t *find_pair(const cliptok_merges *m, int32_t left, int32_t right,
     }
 }
 
-static uint32_t slot_of(uint32_t hash, size_t entry)
-{
-    return (hash & ~0u << MERGE_BITS) | (uint32_t)entry;
-}
+static uint32_t slot_of(uint32_t hash, size_t entry) { return (hash & ~0u << MERGE_BITS) | (uint32_t)entry; }
 
 static clip_status resize_pairs(cliptok_merges *m, size_t pairs)
 {

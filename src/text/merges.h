@@ -19,7 +19,7 @@ enum {
 typedef struct cliptok_merges {
     struct cliptok_merge *merge; /* [n], by rank */
     size_t n, capacity;
-    uint32_t *pair;              /* hash table of merges: [pairs], a power of two, at most half full */
+    uint32_t *pair; /* hash table of merges: [pairs], a power of two, at most half full */
     size_t pairs;
     bool one_by_one; /* merge one occurrence and look again, as Hugging Face does; else all of a rank */
     bool in_order;   /* every merge comes after the merges that make its parts: both orders are the same */

@@ -17,10 +17,7 @@ enum {
 /* The hash grows with each byte, so that all beginnings of a text are hashed in one go. */
 #define HASH_BEGIN 0x9E3779B97F4A7C15u
 
-static inline uint64_t hash_byte(uint64_t h, unsigned char c)
-{
-    return (h ^ c) * 0xFF51AFD7ED558CCDu;
-}
+static inline uint64_t hash_byte(uint64_t h, unsigned char c) { return (h ^ c) * 0xFF51AFD7ED558CCDu; }
 
 static inline uint32_t hash_end(uint64_t h)
 {
@@ -74,7 +71,8 @@ static inline uint32_t *find_slot(const cliptok_pieces *p, const unsigned char *
             return &p->slot[i];
         if ((s ^ hash) >> ID_BITS == 0) {
             const unsigned char *bytes = NULL;
-            if (cliptok_pieces_text(p, (int32_t)(s & ID_MASK) - 1, &bytes) == n && (n == 0 || memcmp(bytes, text, n) == 0))
+            if (cliptok_pieces_text(p, (int32_t)(s & ID_MASK) - 1, &bytes) == n &&
+                (n == 0 || memcmp(bytes, text, n) == 0))
                 return &p->slot[i];
         }
     }
@@ -171,8 +169,7 @@ int32_t cliptok_pieces_find(const cliptok_pieces *p, const void *text, size_t n)
     return (int32_t)(s & ID_MASK) - 1;
 }
 
-void cliptok_prefix_begin(cliptok_prefix *f, const cliptok_pieces *p, const unsigned char *at,
-                          const unsigned char *end)
+void cliptok_prefix_begin(cliptok_prefix *f, const cliptok_pieces *p, const unsigned char *at, const unsigned char *end)
 {
     const size_t left = (size_t)(end - at);
     *f = (cliptok_prefix){.pieces = p, .at = at, .room = left < p->longest ? left : p->longest, .hash = HASH_BEGIN};

@@ -23,9 +23,9 @@ typedef struct cliptok_pieces {
     size_t n, capacity;  /* largest id + 1 */
     unsigned char *pool; /* for each piece its length, 2 bytes, and its bytes */
     size_t n_pool, pool_capacity;
-    uint32_t *slot;      /* hash table of pieces: [slots], a power of two, at most half full (pieces.c) */
+    uint32_t *slot; /* hash table of pieces: [slots], a power of two, at most half full (pieces.c) */
     size_t slots, used;
-    uint64_t *lengths;   /* [buckets]: bit k: a piece whose first bytes fall into this bucket has k bytes */
+    uint64_t *lengths; /* [buckets]: bit k: a piece whose first bytes fall into this bucket has k bytes */
     size_t buckets, longest;
 } cliptok_pieces;
 

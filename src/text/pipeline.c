@@ -29,8 +29,12 @@ static clip_status unsupported(const char *what, const char *type, const char *f
 
 static int base64_digit(int c)
 {
-    return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52
-           : c == '+' ? 62 : c == '/' ? 63 : -1;
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+'             ? 62
+           : c == '/'             ? 63
+                                  : -1;
 }
 
 static clip_status set_charsmap(cliptok_pipeline *p, const cJSON *o, const char *file, clip_error *err)
@@ -69,10 +73,12 @@ static clip_status read_replace(cliptok_pipeline *p, const cJSON *o, const char 
         TRY(clipb_json_string(pattern, "String", &from, file, err));
         TRY(clipb_json_string(pattern, "Regex", &regex, file, err));
     }
-    if (!to || strlen(to) >= sizeof step.to || (!from && !regex) || (from && (!*from || strlen(from) >= sizeof step.from)))
+    if (!to || strlen(to) >= sizeof step.to || (!from && !regex) ||
+        (from && (!*from || strlen(from) >= sizeof step.from)))
         return unsupported("normalizer", "Replace", file, err);
     if (regex && strcmp(regex, " {2,}") != 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "normalizer \"Replace\" with the regular expression '%s'", regex);
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "normalizer \"Replace\" with the regular expression '%s'",
+                          regex);
     if (regex)
         step.kind = CLIPTOK_STEP_COLLAPSE;
     else

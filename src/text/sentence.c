@@ -19,7 +19,7 @@ typedef struct output {
     cliptok_bytes text, part, spare, word;
     int32_t *symbol; /* of a word that is merged */
     size_t capacity;
-    bool first;      /* nothing of the text has been read */
+    bool first; /* nothing of the text has been read */
 } output;
 
 static void free_output(output *o)
@@ -51,7 +51,8 @@ static bool put_bytes(const cliptok_sentence *t, const unsigned char *p, size_t 
 }
 
 /* The symbols that are merged: characters, bytes of unknown characters, the unknown token. Unknown
- * characters wait for the next known one, and bytes pass by them, as in Hugging Face's tokenizers. */
+ * characters wait for the next known one, and bytes pass by them, as in Hugging Face's
+ * tokenizers. */
 static size_t find_symbols(const cliptok_sentence *t, const unsigned char *p, const unsigned char *end, int32_t *symbol)
 {
     size_t k = 0;
@@ -132,7 +133,7 @@ static clip_status encode_with_signs(output *o, const unsigned char *p, const un
             TRY(cliptok_bytes_put(&o->word, CLIPTOK_SPACE_SIGN, SIGN));
         p = space ? space + 1 : end;
     }
-    return encode_words(o, l->split_signs, o->word.p, o->word.p + o->word.n);
+    return o->word.n > 0 ? encode_words(o, l->split_signs, o->word.p, o->word.p + o->word.n) : CLIP_OK;
 }
 
 /* A normalized text without added tokens. */
@@ -223,9 +224,9 @@ static clip_status encode_itself(output *o, const unsigned char *p, const unsign
         s = cliptok_bytes_put(&o->spare, t->before, strlen(t->before));
     if (s == CLIP_OK)
         s = cliptok_tidy(t->base.rules->tidy_parts, p, (size_t)(end - p), &o->spare);
-    if (s == CLIP_OK)
+    if (s == CLIP_OK && o->spare.n > 0)
         s = normalize_itself(o, o->spare.p, o->spare.p + o->spare.n);
-    if (s == CLIP_OK)
+    if (s == CLIP_OK && o->word.n > 0)
         s = encode_words(o, false, o->word.p, o->word.p + o->word.n);
     const int n = o->ids.n;
     o->ids = given;
@@ -266,6 +267,8 @@ static clip_status encode_part(output *o, const unsigned char *p, const unsigned
     else
         TRY(cliptok_bytes_put(&o->part, p, (size_t)(end - p)));
     TRY(cliptok_pipeline_normalize(&o->t->pipeline, &o->part, &o->spare));
+    if (o->part.n == 0)
+        return CLIP_OK;
     p = o->part.p;
     end = p + o->part.n;
     while (p < end && !cliptok_full(&o->ids)) {
@@ -329,7 +332,7 @@ static clip_status encode(const cliptok *base, const char *text, size_t size, in
             if (s == CLIP_OK)
                 s = cliptok_bytes_put(&o.text, o.spare.p, o.spare.n);
         }
-        if (s == CLIP_OK)
+        if (s == CLIP_OK && o.text.n > 0)
             s = encode_text(&o, o.text.p, o.text.p + o.text.n);
         all = all || cliptok_full(&o.ids);
     }

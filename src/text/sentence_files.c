@@ -1,6 +1,6 @@
-/* Loading tokenizers of SentencePiece's kind. Files alone do not say what a text becomes: transformers
- * 5 builds the pipeline from the class that tokenizer_config.json names. Without a class that is
- * known here, tokenizer.json is followed as it stands. */
+/* Loading tokenizers of SentencePiece's kind. Files alone do not say what a text becomes:
+ * transformers 5 builds the pipeline from the class that tokenizer_config.json names. Without a
+ * class that is known here, tokenizer.json is followed as it stands. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,35 +22,82 @@ typedef struct family {
     cliptok_kind_of_model kind;
     const char *own[CLIPTOK_ROLES];
     whence start, end;
-    int32_t unknown;     /* id; -1: that of the file */
+    int32_t unknown; /* id; -1: that of the file */
     bool byte_fallback, split_white, signs, collapse, replace, lower;
-    bool fairseq;        /* in a model file, ids are shifted: <s> <pad> </s> <unk>, then pieces 3 and on */
-    bool mask, extra;    /* behind the pieces of a model file come <mask>; <extra_id_N> */
-    bool mask_strips;    /* <mask> is looked for in normalized text, and takes the spaces before it */
+    bool fairseq;     /* in a model file, ids are shifted: <s> <pad> </s> <unk>, then pieces 3 and on */
+    bool mask, extra; /* behind the pieces of a model file come <mask>; <extra_id_N> */
+    bool mask_strips; /* <mask> is looked for in normalized text, and takes the spaces before it */
 } family;
 
-#define BERT_LIKE {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"}
-#define GEMMA_LIKE {"<bos>", "<eos>", "<unk>", NULL, "<pad>", NULL, "<mask>"}
+#define BERT_LIKE                                                                                                      \
+    {                                                                                                                  \
+        "<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"                                                       \
+    }
+#define GEMMA_LIKE                                                                                                     \
+    {                                                                                                                  \
+        "<bos>", "<eos>", "<unk>", NULL, "<pad>", NULL, "<mask>"                                                       \
+    }
 
 static const family families[] = {
-    {.class = "T5Tokenizer", .file = "spiece.model", .kind = CLIPTOK_MODEL_UNIGRAM,
-     .own = {NULL, "</s>", "<unk>", NULL, "<pad>"}, .end = THE_EOS, .unknown = 2, .split_white = true, .signs = true,
+    {.class = "T5Tokenizer",
+     .file = "spiece.model",
+     .kind = CLIPTOK_MODEL_UNIGRAM,
+     .own = {NULL, "</s>", "<unk>", NULL, "<pad>"},
+     .end = THE_EOS,
+     .unknown = 2,
+     .split_white = true,
+     .signs = true,
      .extra = true},
-    {.class = "XLMRobertaTokenizer", .file = "sentencepiece.bpe.model", .kind = CLIPTOK_MODEL_UNIGRAM, .own = BERT_LIKE,
-     .start = THE_BOS, .end = THE_EOS, .unknown = 3, .split_white = true, .signs = true, .fairseq = true, .mask = true},
-    {.class = "NllbTokenizer", .file = "sentencepiece.bpe.model", .kind = CLIPTOK_MODEL_MERGES, .own = BERT_LIKE,
-     .start = THE_LANGUAGE, .end = THE_EOS, .unknown = -1, .signs = true, .collapse = true, .fairseq = true,
+    {.class = "XLMRobertaTokenizer",
+     .file = "sentencepiece.bpe.model",
+     .kind = CLIPTOK_MODEL_UNIGRAM,
+     .own = BERT_LIKE,
+     .start = THE_BOS,
+     .end = THE_EOS,
+     .unknown = 3,
+     .split_white = true,
+     .signs = true,
+     .fairseq = true,
+     .mask = true},
+    {.class = "NllbTokenizer",
+     .file = "sentencepiece.bpe.model",
+     .kind = CLIPTOK_MODEL_MERGES,
+     .own = BERT_LIKE,
+     .start = THE_LANGUAGE,
+     .end = THE_EOS,
+     .unknown = -1,
+     .signs = true,
+     .collapse = true,
+     .fairseq = true,
      .mask_strips = true},
-    {.class = "GemmaTokenizer", .file = "tokenizer.model", .kind = CLIPTOK_MODEL_MERGES, .own = GEMMA_LIKE,
-     .start = FROM_FILE, .end = FROM_FILE, .unknown = -1, .byte_fallback = true, .replace = true},
-    {.class = "Siglip2Tokenizer", .file = "tokenizer.model", .kind = CLIPTOK_MODEL_MERGES, .own = GEMMA_LIKE,
-     .start = FROM_FILE, .end = FROM_FILE, .unknown = -1, .byte_fallback = true, .replace = true, .lower = true},
+    {.class = "GemmaTokenizer",
+     .file = "tokenizer.model",
+     .kind = CLIPTOK_MODEL_MERGES,
+     .own = GEMMA_LIKE,
+     .start = FROM_FILE,
+     .end = FROM_FILE,
+     .unknown = -1,
+     .byte_fallback = true,
+     .replace = true},
+    {.class = "Siglip2Tokenizer",
+     .file = "tokenizer.model",
+     .kind = CLIPTOK_MODEL_MERGES,
+     .own = GEMMA_LIKE,
+     .start = FROM_FILE,
+     .end = FROM_FILE,
+     .unknown = -1,
+     .byte_fallback = true,
+     .replace = true,
+     .lower = true},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* tokenizer.json as it stands; SentencePiece itself. */
 static const family any = {.start = FROM_FILE, .end = FROM_FILE, .unknown = -1};
-static const family siglip = {.class = "SiglipTokenizer", .kind = CLIPTOK_MODEL_UNIGRAM, .end = THE_EOS, .unknown = -1,
+static const family siglip = {.class = "SiglipTokenizer",
+                              .kind = CLIPTOK_MODEL_UNIGRAM,
+                              .end = THE_EOS,
+                              .unknown = -1,
                               .own = {NULL, "</s>", "<unk>", NULL, "</s>"}};
 
 /* ---- The pipeline ---------------------------------------------------------------------------- */
@@ -110,8 +157,9 @@ static clip_status read_ends(cliptok_sentence *t, const cliptok_settings *s, con
         t->base.end = eos ? role[CLIPTOK_EOS] : -1;
         return CLIP_OK;
     }
-    return cJSON_IsObject(t->v.post_processor) ? cliptok_settings_ends(t->v.post_processor, &t->added, &t->v.pieces, &t->base.start,
-                                                                         &t->base.end, dir, err) : CLIP_OK;
+    return cJSON_IsObject(t->v.post_processor) ? cliptok_settings_ends(t->v.post_processor, &t->added, &t->v.pieces,
+                                                                       &t->base.start, &t->base.end, dir, err)
+                                               : CLIP_OK;
 }
 
 static clip_status find_ends(cliptok_sentence *t, const family *f, const cliptok_settings *s,
@@ -192,7 +240,8 @@ static clip_status read_model_file(cliptok_sentence *t, const family **f, const 
         if (strcmp(families[i].file, name) == 0 && families[i].kind == kind)
             *f = &families[i];
     if (*f == &any || (*f)->kind != kind)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "a model of this kind for \"%s\"", (*f)->class ? (*f)->class : name);
+        return clipb_fail(err, CLIP_EUNSUPPORTED, path, "a model of this kind for \"%s\"",
+                          (*f)->class ? (*f)->class : name);
     t->v.kind = kind;
     t->v.unknown = (*f)->unknown >= 0 ? (*f)->unknown : m.unknown_id;
     t->v.byte_fallback = t->itself ? m.byte_fallback : (*f)->byte_fallback;
@@ -240,8 +289,11 @@ static clip_status prepare_model(cliptok_sentence *t, const char *dir, clip_erro
     double least = t->itself ? t->unigram.unknown + 10 : HUGE_VAL;
     for (size_t id = 0; id < p->n && !t->itself; id++)
         least = t->v.score[id] < least ? t->v.score[id] : least;
-    t->unigram = (cliptok_unigram){.pieces = p, .score = t->v.score, .unknown = least - 10,
-                                   .unknown_id = t->v.unknown, .byte = t->v.byte_fallback ? t->byte : NULL,
+    t->unigram = (cliptok_unigram){.pieces = p,
+                                   .score = t->v.score,
+                                   .unknown = least - 10,
+                                   .unknown_id = t->v.unknown,
+                                   .byte = t->v.byte_fallback ? t->byte : NULL,
                                    .single = t->itself};
     return CLIP_OK;
 }
@@ -333,9 +385,8 @@ static clip_status load_model_file(cliptok_sentence *t, const char *dir, const c
 {
     clipb_map map;
     TRY(clipb_map_open(path, &map, err));
-    clip_status status = map.size > FILE_LIMIT
-                             ? clipb_fail(err, CLIP_ELIMIT, path, "more than %d bytes", FILE_LIMIT)
-                             : read_model_file(t, &f, s, name, path, &map, err);
+    clip_status status = map.size > FILE_LIMIT ? clipb_fail(err, CLIP_ELIMIT, path, "more than %d bytes", FILE_LIMIT)
+                                               : read_model_file(t, &f, s, name, path, &map, err);
     clipb_map_close(&map);
     TRY(status);
     if (!t->itself)

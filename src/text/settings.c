@@ -130,7 +130,8 @@ static clip_status collect_lists(collector *c, const cliptok_settings *s)
 {
     const cJSON *v;
     int32_t id;
-    cJSON_ArrayForEach(v, c->v->added_tokens) {
+    cJSON_ArrayForEach(v, c->v->added_tokens)
+    {
         int wanted = -1;
         TRY(clipb_json_int(v, "id", 0, CLIPTOK_MAX_PIECES - 1, &wanted, c->dir, c->err));
         TRY(collect(c, v, false, wanted, false, &id));
@@ -139,9 +140,11 @@ static clip_status collect_lists(collector *c, const cliptok_settings *s)
         TRY(collect(c, v, false, (int32_t)strtol(v->string, NULL, 10), false, &id));
     if (get(s->config, "added_tokens_decoder"))
         return CLIP_OK;
-    cJSON_ArrayForEach(v, s->added) {
+    cJSON_ArrayForEach(v, s->added)
+    {
         if (!cJSON_IsNumber(v) || v->valueint < 0)
-            return clipb_fail(c->err, CLIP_EFORMAT, c->dir, "added_tokens.json: the id of '%s' is not a number", v->string);
+            return clipb_fail(c->err, CLIP_EFORMAT, c->dir, "added_tokens.json: the id of '%s' is not a number",
+                              v->string);
         const cJSON text = {.type = cJSON_String, .valuestring = v->string};
         TRY(collect(c, &text, false, v->valueint, true, &id));
     }
@@ -172,8 +175,7 @@ clip_status cliptok_settings_tokens(const cliptok_settings *s, const cliptok_voc
         int32_t id;
         if (!tokens)
             tokens = get(s->config, more[i]);
-        cJSON_ArrayForEach(t, tokens)
-            TRY(collect(&c, t, true, -1, true, &id));
+        cJSON_ArrayForEach(t, tokens) TRY(collect(&c, t, true, -1, true, &id));
     }
     list->vocab_size = c.next;
     return CLIP_OK;
@@ -202,7 +204,8 @@ static clip_status read_template(const ends *e, const cJSON *o, const char *file
 {
     const cJSON *v, *special;
     bool behind = false, fits = true;
-    cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "single")) {
+    cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(o, "single"))
+    {
         const char *text = NULL;
         special = cJSON_IsObject(v) ? cJSON_GetObjectItemCaseSensitive(v, "SpecialToken") : NULL;
         if (!cJSON_IsObject(special)) {
@@ -218,8 +221,9 @@ static clip_status read_template(const ends *e, const cJSON *o, const char *file
             return clipb_fail(err, CLIP_EFORMAT, file, "\"post_processor\" names '%s', which is not a token",
                               text ? text : "");
     }
-    return fits && behind ? CLIP_OK
-                          : clipb_fail(err, CLIP_EUNSUPPORTED, file, "a \"post_processor\" with several tokens in a row");
+    return fits && behind
+               ? CLIP_OK
+               : clipb_fail(err, CLIP_EUNSUPPORTED, file, "a \"post_processor\" with several tokens in a row");
 }
 
 clip_status cliptok_settings_ends(const cJSON *o, const cliptok_added_list *list, const cliptok_pieces *pieces,

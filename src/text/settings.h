@@ -19,7 +19,7 @@ typedef enum cliptok_role {
 } cliptok_role;
 
 typedef struct cliptok_settings {
-    char class[64]; /* "tokenizer_class" without "Fast" at its end; "": none is named */
+    char class[64];                  /* "tokenizer_class" without "Fast" at its end; "": none is named */
     cJSON *config, *special, *added; /* the files; NULL: there is none */
 } cliptok_settings;
 
@@ -31,7 +31,8 @@ void cliptok_settings_free(cliptok_settings *s);
 
 /* cliptok_settings_tokens(): the added tokens of the files, and of a tokenizer.json's
  * "added_tokens". Special tokens come on top.
- * own   in   [CLIPTOK_ROLES] special tokens that the tokenizer's class has where the files name none;
+ * own   in   [CLIPTOK_ROLES] special tokens that the tokenizer's class has where the files name
+ *            none;
  *            NULL: it has none
  * list  out  free with cliptok_added_free(), also after an error. Call cliptok_added_index()
  * role  out  [CLIPTOK_ROLES] ids; -1: there is no such token
@@ -44,8 +45,8 @@ clip_status cliptok_settings_tokens(const cliptok_settings *s, const cliptok_voc
  * @return: -1: there is none */
 int32_t cliptok_settings_find(const cliptok_added_list *list, const cliptok_pieces *pieces, const char *text);
 
-/* cliptok_settings_ends(): the tokens that a tokenizer.json's "post_processor" puts before a text and
- * behind it. An id that it does not name keeps its value.
+/* cliptok_settings_ends(): the tokens that a tokenizer.json's "post_processor" puts before a text
+ * and behind it. An id that it does not name keeps its value.
  * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED (another kind, or several tokens in a row). */
 clip_status cliptok_settings_ends(const cJSON *post_processor, const cliptok_added_list *list,
                                   const cliptok_pieces *pieces, int32_t *start, int32_t *end, const char *file,

@@ -12,8 +12,8 @@ enum { VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 5 };
 typedef struct field {
     uint32_t number;
     int type;
-    uint64_t value;             /* of a varint, or of four bytes */
-    const unsigned char *p;     /* of bytes */
+    uint64_t value;         /* of a varint, or of four bytes */
+    const unsigned char *p; /* of bytes */
     size_t n;
 } field;
 
@@ -111,8 +111,16 @@ static clip_status read_normalizer(cliptok_spm *s, const field *of)
 clip_status cliptok_spm_begin(cliptok_spm *s, const void *data, size_t size, const char *file, clip_error *err)
 {
     enum { PIECES = 1, TRAINER, NORMALIZER };
-    *s = (cliptok_spm){.begin = data, .at = data, .file = file, .err = err, .model_type = CLIPTOK_SPM_UNIGRAM,
-                       .add_dummy_prefix = true, .remove_extra_whitespaces = true, .escape_whitespaces = true};
+    *s = (cliptok_spm){.begin = data,
+                       .at = data,
+                       .file = file,
+                       .err = err,
+                       .model_type = CLIPTOK_SPM_UNIGRAM,
+                       .add_dummy_prefix = true,
+                       .remove_extra_whitespaces = true,
+                       .escape_whitespaces = true};
+    if (size == 0)
+        return clipb_fail(err, CLIP_EFORMAT, file, "not a SentencePiece model: it has no pieces");
     s->end = s->begin + size;
     field f;
     for (const unsigned char *at = s->begin; at < s->end;) {

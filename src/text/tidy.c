@@ -6,15 +6,9 @@
 
 #include "text/rules.h"
 
-static bool is_alnum(uint32_t c)
-{
-    return c - '0' < 10u || (c | 32) - 'a' < 26u;
-}
+static bool is_alnum(uint32_t c) { return c - '0' < 10u || (c | 32) - 'a' < 26u; }
 
-static bool is_punctuation(uint32_t c)
-{
-    return c > ' ' && c < 0x7F && !is_alnum(c);
-}
+static bool is_punctuation(uint32_t c) { return c > ' ' && c < 0x7F && !is_alnum(c); }
 
 static void drop_punctuation(cliptok_points *p)
 {
@@ -58,7 +52,8 @@ static clip_status put_runs(unsigned how, const unsigned char *p, const unsigned
         run->n = 0;
         while (p < end && !space) {
             c = cliptok_utf8_next(&p, end);
-            c = (how & CLIPTOK_TIDY_UNDERSCORE && c == '_') || (how & CLIPTOK_TIDY_SPACE_SIGNS && c == 0x2581) ? ' ' : c;
+            c = (how & CLIPTOK_TIDY_UNDERSCORE && c == '_') || (how & CLIPTOK_TIDY_SPACE_SIGNS && c == 0x2581) ? ' '
+                                                                                                               : c;
             space = cliptok_python_space(c);
             if (!space)
                 TRY(cliptok_points_put(run, c));
@@ -78,7 +73,7 @@ static clip_status put_runs(unsigned how, const unsigned char *p, const unsigned
 clip_status cliptok_tidy(unsigned how, const unsigned char *text, size_t n, cliptok_bytes *out)
 {
     cliptok_points run = {0}, low = {0};
-    const clip_status s = put_runs(how, text, text + n, &run, &low, out);
+    const clip_status s = n > 0 ? put_runs(how, text, text + n, &run, &low, out) : CLIP_OK;
     cliptok_points_free(&run);
     cliptok_points_free(&low);
     return s;

@@ -21,8 +21,8 @@ enum {
  * Errors: CLIP_ENOMEM. */
 clip_status cliptok_tidy(unsigned how, const unsigned char *text, size_t n, cliptok_bytes *out);
 
-/* cliptok_tidy_begin(): the beginning of text[0..size), mended and tidied as the rules say, in UTF-8.
- * It ends where a word ends.
+/* cliptok_tidy_begin(): the beginning of text[0..size), mended and tidied as the rules say, in
+ * UTF-8. It ends where a word ends.
  * enough  in   go on until there are so many bytes, or the text ends
  * out     out  is overwritten
  * all     out  is it the whole text?

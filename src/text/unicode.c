@@ -370,12 +370,14 @@ clip_status cliptok_nfc(const uint32_t *text, size_t n, const cliptok_unicode *u
 clip_status cliptok_nfd(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out)
 {
     size_t from = out->n; /* where the marks begin that are not yet in order */
+    TRY(cliptok_points_reserve(out, n));
     for (size_t i = 0; i < n; i++) {
         utf8proc_int32_t part[8] = {(utf8proc_int32_t)text[i]};
         int last = 0;
         utf8proc_ssize_t k = 1;
         if (!odd(text[i], u))
-            k = utf8proc_decompose_char((utf8proc_int32_t)text[i], part, 8, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &last);
+            k = utf8proc_decompose_char((utf8proc_int32_t)text[i], part, 8, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
+                                        &last);
         for (utf8proc_ssize_t j = 0; j < k && j < 8; j++) {
             const uint32_t c = (uint32_t)part[j];
             const bool starter = odd(c, u) || combining_class(c) == 0;
@@ -385,7 +387,7 @@ clip_status cliptok_nfd(const uint32_t *text, size_t n, const cliptok_unicode *u
             from = starter ? out->n : from;
         }
     }
-    return order_marks((int32_t *)out->c + from, out->n - from);
+    return n > 0 ? order_marks((int32_t *)out->c + from, out->n - from) : CLIP_OK;
 }
 
 bool cliptok_bert_drops(uint32_t c) { return FIND(bert_dropped, c) != NULL; }

@@ -77,8 +77,8 @@ clip_status cliptok_nfc(const uint32_t *text, size_t n, const cliptok_unicode *u
  * Errors: CLIP_ENOMEM. */
 clip_status cliptok_nfd(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out);
 
-/* What Hugging Face's BERT tokenizer knows of characters: it drops some, strips accents, sets Chinese
- * characters apart, and makes each sign of punctuation a word. */
+/* What Hugging Face's BERT tokenizer knows of characters: it drops some, strips accents, sets
+ * Chinese characters apart, and makes each sign of punctuation a word. */
 bool cliptok_bert_drops(uint32_t c);
 bool cliptok_bert_accent(uint32_t c);
 bool cliptok_bert_chinese(uint32_t c);

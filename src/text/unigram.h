@@ -1,6 +1,6 @@
 /* unigram.h: the unigram language model of SentencePiece (Kudo 2018, arXiv:1804.10959). Each piece
- * has a score, the logarithm of its probability. Of all ways to cut a text into pieces, the one with
- * the highest sum of scores is taken (Viterbi):
+ * has a score, the logarithm of its probability. Of all ways to cut a text into pieces, the one
+ * with the highest sum of scores is taken (Viterbi):
  *
  *     best(0) = 0,    best(j) = max over pieces text[i..j) of best(i) + score(text[i..j))
  *
@@ -14,11 +14,11 @@
 
 typedef struct cliptok_unigram {
     const cliptok_pieces *pieces;
-    double *score;     /* [pieces->n] */
-    double unknown;    /* score of an unknown character */
+    double *score;  /* [pieces->n] */
+    double unknown; /* score of an unknown character */
     int32_t unknown_id;
     const int32_t *byte; /* [256]: ids of the bytes of unknown characters; -1: none. NULL: they are unknown_id */
-    bool single;       /* sums are rounded to float, as SentencePiece does; else Hugging Face's tokenizers */
+    bool single;         /* sums are rounded to float, as SentencePiece does; else Hugging Face's tokenizers */
 } cliptok_unigram;
 
 /* The work of one text; {0} to begin with. Free `node` at the end. */

@@ -57,7 +57,8 @@ clip_status cliptok_vocabulary_merge_all(cliptok_vocabulary *v, const char *file
         while ((left = cliptok_prefix_next(&f)) >= 0 && f.n < n) {
             const int32_t right = cliptok_pieces_find(&v->pieces, text + f.n, n - f.n);
             const char *fault = NULL;
-            const clip_status s = right < 0 ? CLIP_OK : cliptok_merges_add(&v->merges, left, right, (int32_t)id, &fault);
+            const clip_status s =
+                right < 0 ? CLIP_OK : cliptok_merges_add(&v->merges, left, right, (int32_t)id, &fault);
             if (s == CLIP_EFORMAT)
                 return clipb_fail(err, s, file, "the merge that makes token %zu %s", id, fault);
             TRY(s);
@@ -128,7 +129,9 @@ static clip_status read_parts(cliptok_scanner *s, cliptok_string part[2])
             TRY(cliptok_scan_string(s, &part[i]));
         }
         const int item = cliptok_scan_item(s);
-        return item < 0 ? (clip_status)item : item > 0 ? cliptok_scan_fail(s, "a merge of more than two tokens") : CLIP_OK;
+        return item < 0   ? (clip_status)item
+               : item > 0 ? cliptok_scan_fail(s, "a merge of more than two tokens")
+                          : CLIP_OK;
     }
     TRY(cliptok_scan_string(s, &part[0])); /* "a b" */
     const char *blank = memchr(part[0].p, ' ', part[0].n), *end = part[0].p + part[0].n;
@@ -205,7 +208,8 @@ static clip_status must_be_off(model *m, const char *key)
     const char *from = m->s->at;
     TRY(cliptok_scan_skip(m->s));
     const size_t n = (size_t)(m->s->at - from);
-    const bool off = c == 'f' || c == 'n' || (c == '"' && n == 2) || (c == '0' && (n == 1 || (n == 3 && from[2] == '0')));
+    const bool off =
+        c == 'f' || c == 'n' || (c == '"' && n == 2) || (c == '0' && (n == 1 || (n == 3 && from[2] == '0')));
     return off ? CLIP_OK : unsupported(m, key);
 }
 
@@ -261,8 +265,8 @@ static clip_status read_model(cliptok_vocabulary *v, cliptok_scanner *s)
         s->at = s->dropped = end;
         s->first = false;
     }
-    v->unknown = v->kind == CLIPTOK_MODEL_UNIGRAM ? m.unknown_id
-                                                  : cliptok_pieces_find(&v->pieces, m.unknown, strlen(m.unknown));
+    v->unknown =
+        v->kind == CLIPTOK_MODEL_UNIGRAM ? m.unknown_id : cliptok_pieces_find(&v->pieces, m.unknown, strlen(m.unknown));
     return v->unknown < (int32_t)v->pieces.n ? CLIP_OK : cliptok_scan_fail(s, "\"unk_id\" is not in the vocabulary");
 }
 
@@ -277,7 +281,8 @@ static clip_status read_part(cliptok_scanner *s, cJSON **out)
     if (*out || (n == 4 && memcmp(from, "null", 4) == 0))
         return CLIP_OK;
     if (n > SMALL_LIMIT)
-        return clipb_fail(s->err, CLIP_ELIMIT, s->file, "a part other than \"model\" has more than %d bytes", SMALL_LIMIT);
+        return clipb_fail(s->err, CLIP_ELIMIT, s->file, "a part other than \"model\" has more than %d bytes",
+                          SMALL_LIMIT);
     return clipb_json_parse(from, n, s->file, out, s->err);
 }
 
@@ -308,10 +313,12 @@ static clip_status read_document(cliptok_vocabulary *v, cliptok_scanner *s)
 static clip_status open_file(const char *path, clipb_map *map, clip_error *err)
 {
     TRY(clipb_map_open(path, map, err));
-    if (map->size <= FILE_LIMIT)
+    if (map->size > 0 && map->size <= FILE_LIMIT)
         return CLIP_OK;
+    const bool empty = map->size == 0;
     clipb_map_close(map);
-    return clipb_fail(err, CLIP_ELIMIT, path, "more than %d bytes", FILE_LIMIT);
+    return empty ? clipb_fail(err, CLIP_EFORMAT, path, "an object should be here: the file is empty")
+                 : clipb_fail(err, CLIP_ELIMIT, path, "more than %d bytes", FILE_LIMIT);
 }
 
 clip_status cliptok_vocabulary_read_json(cliptok_vocabulary *v, const char *path, clip_error *err)
@@ -388,8 +395,14 @@ clip_status cliptok_tokenizer_json_kind(const char *path, cliptok_kind_of_model 
     *out = CLIPTOK_MODEL_NONE;
     TRY(open_file(path, &map, err));
     const char *text = (const char *)map.data;
-    cliptok_scanner s = {.begin = text, .at = text, .end = text + map.size, .file = path, .err = err, .first = true,
-                         .map = &map, .dropped = text};
+    cliptok_scanner s = {.begin = text,
+                         .at = text,
+                         .end = text + map.size,
+                         .file = path,
+                         .err = err,
+                         .first = true,
+                         .map = &map,
+                         .dropped = text};
     clip_status status = cliptok_scan_open(&s, '{');
     while (status == CLIP_OK && (more = cliptok_scan_key(&s, &key)) > 0) {
         if (cliptok_string_is(key, "model")) {

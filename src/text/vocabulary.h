@@ -1,6 +1,6 @@
 /* vocabulary.h: the vocabulary of a tokenizer that is not CLIP's, from tokenizer.json or from a
- * model file of SentencePiece, with its scores or merges. A file of 34 or 61 MB is read from front to
- * back, and never stands in memory as a whole. */
+ * model file of SentencePiece, with its scores or merges. A file of 34 or 61 MB is read from front
+ * to back, and never stands in memory as a whole. */
 #ifndef CLIPTOK_VOCABULARY_H
 #define CLIPTOK_VOCABULARY_H
 
@@ -11,10 +11,10 @@
 #include "text/spm.h"
 
 typedef enum cliptok_kind_of_model {
-    CLIPTOK_MODEL_NONE,       /* of no known kind */
-    CLIPTOK_MODEL_CLIP,       /* byte-pair encoding of words that end in "</w>" */
-    CLIPTOK_MODEL_BYTES,      /* byte-pair encoding of bytes, as GPT-2's */
-    CLIPTOK_MODEL_MERGES,     /* byte-pair encoding of characters */
+    CLIPTOK_MODEL_NONE,   /* of no known kind */
+    CLIPTOK_MODEL_CLIP,   /* byte-pair encoding of words that end in "</w>" */
+    CLIPTOK_MODEL_BYTES,  /* byte-pair encoding of bytes, as GPT-2's */
+    CLIPTOK_MODEL_MERGES, /* byte-pair encoding of characters */
     CLIPTOK_MODEL_UNIGRAM,
     CLIPTOK_MODEL_WORD_PIECE,
 } cliptok_kind_of_model;
@@ -22,13 +22,13 @@ typedef enum cliptok_kind_of_model {
 typedef struct cliptok_vocabulary {
     cliptok_kind_of_model kind;
     cliptok_pieces pieces;
-    double *score;          /* unigram: [pieces.n]. -HUGE_VAL: not for use */
+    double *score; /* unigram: [pieces.n]. -HUGE_VAL: not for use */
     size_t score_capacity;
     cliptok_merges merges;
-    int32_t unknown;        /* id; -1: there is none */
+    int32_t unknown; /* id; -1: there is none */
     bool byte_fallback, fuse_unknown;
-    char prefix[16];        /* WordPiece: begins a piece that continues a word */
-    int longest_word;       /* WordPiece: longer words are unknown. In characters */
+    char prefix[16];  /* WordPiece: begins a piece that continues a word */
+    int longest_word; /* WordPiece: longer words are unknown. In characters */
     cJSON *normalizer, *pre_tokenizer, *post_processor, *added_tokens; /* of tokenizer.json; NULL: null */
 } cliptok_vocabulary;
 
@@ -52,9 +52,9 @@ void cliptok_vocabulary_free(cliptok_vocabulary *v);
 clip_status cliptok_vocabulary_add(cliptok_vocabulary *v, const char *text, size_t n, int32_t id, double score,
                                    const char *file, clip_error *err);
 
-/* cliptok_vocabulary_merge_all(): the merges of a vocabulary that comes without. Any two pieces whose
- * joint text is a piece are merged; the rank is that of the joint piece's id, and then of the shorter
- * left part, as in transformers' generate_merges().
+/* cliptok_vocabulary_merge_all(): the merges of a vocabulary that comes without. Any two pieces
+ * whose joint text is a piece are merged; the rank is that of the joint piece's id, and then of the
+ * shorter left part, as in transformers' generate_merges().
  * Errors: CLIP_EFORMAT, CLIP_ENOMEM. */
 clip_status cliptok_vocabulary_merge_all(cliptok_vocabulary *v, const char *file, clip_error *err);
 

@@ -150,6 +150,8 @@ static clip_status encode_part(output *o, const unsigned char *p, const unsigned
 {
     o->part.n = 0;
     TRY(normalize(o->t, p, (size_t)(end - p), &o->a, &o->b, &o->part));
+    if (o->part.n == 0)
+        return CLIP_OK;
     p = o->part.p;
     end = p + o->part.n;
     while (p < end && !cliptok_full(&o->ids)) {
@@ -187,7 +189,7 @@ static clip_status encode(const cliptok *base, const char *text, size_t size, in
         if (base->start >= 0)
             cliptok_put_id(&o.ids, base->start);
         s = cliptok_tidy_begin(base->rules, text, size, enough, &o.text, &all);
-        if (s == CLIP_OK)
+        if (s == CLIP_OK && o.text.n > 0)
             s = encode_text(&o, o.text.p, o.text.p + o.text.n);
         all = all || cliptok_full(&o.ids);
     }
@@ -221,8 +223,8 @@ static clip_status read_normalizer(word_piece *t, const char *dir, clip_error *e
     TRY(clipb_json_string(o, "type", &type, dir, err));
     TRY(clipb_json_string(t->v.pre_tokenizer, "type", &split, dir, err));
     if (strcmp(type, "BertNormalizer") != 0 || strcmp(split, "BertPreTokenizer") != 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, dir, "WordPiece with normalizer \"%s\" and pre-tokenizer \"%s\"", type,
-                          split);
+        return clipb_fail(err, CLIP_EUNSUPPORTED, dir, "WordPiece with normalizer \"%s\" and pre-tokenizer \"%s\"",
+                          type, split);
     TRY(clipb_json_bool(o, "clean_text", &t->clean, dir, err));
     TRY(clipb_json_bool(o, "handle_chinese_chars", &t->chinese_apart, dir, err));
     TRY(clipb_json_bool(o, "lowercase", &t->lower, dir, err));
@@ -275,7 +277,8 @@ static clip_status finish(word_piece *t, const cliptok_settings *s, bool bert, c
         t->base.start = role[CLIPTOK_CLS];
         t->base.end = role[CLIPTOK_SEP];
     } else if (cJSON_IsObject(t->v.post_processor))
-        TRY(cliptok_settings_ends(t->v.post_processor, &t->added, &t->v.pieces, &t->base.start, &t->base.end, dir, err));
+        TRY(cliptok_settings_ends(t->v.post_processor, &t->added, &t->v.pieces, &t->base.start, &t->base.end, dir,
+                                  err));
     t->base.pad = role[CLIPTOK_PAD] >= 0 ? role[CLIPTOK_PAD] : t->base.end >= 0 ? t->base.end : 0;
     if (t->v.unknown < 0)
         return clipb_fail(err, CLIP_EFORMAT, dir, "no token for unknown words");

@@ -26,8 +26,8 @@ static inline void fuzz_encode(const cliptok *t, const char *text, size_t n)
         abort();
 }
 
-static inline void fuzz_vocabulary(const char *name, const char *config, const cliptok_rules *rules, const uint8_t *data,
-                                   size_t size)
+static inline void fuzz_vocabulary(const char *name, const char *config, const cliptok_rules *rules,
+                                   const uint8_t *data, size_t size)
 {
     static char dir[DIR_MAX];
     size_t text = size;
@@ -44,7 +44,8 @@ static inline void fuzz_vocabulary(const char *name, const char *config, const c
     if (s != CLIP_OK && err.code != s)
         abort();
     if (t) {
-        static const char sure[] = "A photo, caf\xC3\xA9 e\xCC\x81 \xE7\x8C\xAB \xE2\x96\x81 <unk> </s>  \xF0\x9F\x98\x80 &amp;";
+        static const char sure[] =
+            "A photo, caf\xC3\xA9 e\xCC\x81 \xE7\x8C\xAB \xE2\x96\x81 <unk> </s>  \xF0\x9F\x98\x80 &amp;";
         fuzz_encode(t, sure, sizeof sure - 1);
         if (text > 0)
             fuzz_encode(t, (const char *)data + text, size - text);

@@ -3,7 +3,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const configs[] = {NULL, "{\"do_lower_case\": false}", "{\"tokenize_chinese_chars\": false, \"strip_accents\": false}",
+    static const char *const configs[] = {NULL, "{\"do_lower_case\": false}",
+                                          "{\"tokenize_chinese_chars\": false, \"strip_accents\": false}",
                                           "{\"added_tokens_decoder\": {\"5\": {\"content\": \"Caf\\u00e9\"}}}"};
     static const cliptok_rules *const rules[] = {&cliptok_huggingface, &cliptok_openclip_clipa};
     if (size > 0)

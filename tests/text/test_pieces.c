@@ -1,5 +1,5 @@
-/* Tokenizers of other kinds than CLIP's: golden ids of small vocabularies, damaged files, memory that
- * runs out, long texts. The golden files come from tools/dump_pieces.py. */
+/* Tokenizers of other kinds than CLIP's: golden ids of small vocabularies, damaged files, memory
+ * that runs out, long texts. The golden files come from tools/dump_pieces.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,10 +37,7 @@ static const struct set {
 };
 enum { SETS = sizeof sets / sizeof *sets };
 
-static void path_of(const struct set *s, char path[512])
-{
-    snprintf(path, 512, "%s/pieces/%s", golden, s->dir);
-}
+static void path_of(const struct set *s, char path[512]) { snprintf(path, 512, "%s/pieces/%s", golden, s->dir); }
 
 static cliptok *load(const char *dir, const cliptok_rules *rules)
 {
@@ -59,10 +56,7 @@ static cliptok *load_set(const struct set *s)
     return load(path, s->rules);
 }
 
-static int hex(char c)
-{
-    return c <= '9' ? c - '0' : c - 'a' + 10;
-}
+static int hex(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 
 /* \xHH becomes a byte, in place. */
 static size_t unescape(char *s)
@@ -260,30 +254,44 @@ static void refuse(const char *dir, const cliptok_rules *rules, clip_status stat
 static void faults_of_json(void **state)
 {
     (void)state;
-#define UNIGRAM(rest) "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"u\", 0], [\"a\", -1.5]]}" rest "}"
+#define UNIGRAM(rest)                                                                                                  \
+    "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"u\", 0], [\"a\", -1.5]]}" rest "}"
     static const struct {
         const char *text, *message;
         clip_status status;
     } cases[] = {
-        {"{\"model\": {\"type\": \"Unigram\", \"unk_id\": 2, \"vocab\": [[\"a\", 0]]}}", "\"unk_id\" is not in", CLIP_EFORMAT},
+        {"{\"model\": {\"type\": \"Unigram\", \"unk_id\": 2, \"vocab\": [[\"a\", 0]]}}", "\"unk_id\" is not in",
+         CLIP_EFORMAT},
         {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0]]}}", "no id for unknown", CLIP_EFORMAT},
         {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\"]]}}", "a piece and its score", CLIP_EFORMAT},
         {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 1e999]]}}", "a number should be here", CLIP_EFORMAT},
         {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", -]]}}", "a number should be here", CLIP_EFORMAT},
         {"{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0}}", "no \"vocab\"", CLIP_EFORMAT},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [[\"a\", \"b\"]]}}", "not in the vocabulary", CLIP_EFORMAT},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1}, \"merges\": [\"a b\"]}}", "whose result", CLIP_EFORMAT},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"aa\": 1}, \"merges\": [\"a a\", \"a a\"]}}", "merge 2 is there twice", CLIP_EFORMAT},
-        {"{\"model\": {\"type\": \"BPE\", \"dropout\": 0.5, \"vocab\": {}, \"merges\": []}}", "\"dropout\"", CLIP_EUNSUPPORTED},
-        {"{\"model\": {\"type\": \"BPE\", \"ignore_merges\": true, \"vocab\": {}, \"merges\": []}}", "\"ignore_merges\"", CLIP_EUNSUPPORTED},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [[\"a\", \"b\"]]}}",
+         "not in the vocabulary", CLIP_EFORMAT},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1}, \"merges\": [\"a b\"]}}", "whose result",
+         CLIP_EFORMAT},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"aa\": 1}, \"merges\": [\"a a\", \"a a\"]}}",
+         "merge 2 is there twice", CLIP_EFORMAT},
+        {"{\"model\": {\"type\": \"BPE\", \"dropout\": 0.5, \"vocab\": {}, \"merges\": []}}", "\"dropout\"",
+         CLIP_EUNSUPPORTED},
+        {"{\"model\": {\"type\": \"BPE\", \"ignore_merges\": true, \"vocab\": {}, \"merges\": []}}",
+         "\"ignore_merges\"", CLIP_EUNSUPPORTED},
         {UNIGRAM(", \"normalizer\": {\"type\": \"NFKC\"}"), "normalizer \"NFKC\"", CLIP_EUNSUPPORTED},
-        {UNIGRAM(", \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x+\"}, \"content\": \"\"}"), "'x+'", CLIP_EUNSUPPORTED},
-        {UNIGRAM(", \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"!\"}"), "base64", CLIP_EFORMAT},
-        {UNIGRAM(", \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"}"), "charsmap is damaged", CLIP_EFORMAT},
+        {UNIGRAM(", \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x+\"}, \"content\": \"\"}"),
+         "'x+'", CLIP_EUNSUPPORTED},
+        {UNIGRAM(", \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"!\"}"), "base64",
+         CLIP_EFORMAT},
+        {UNIGRAM(", \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"}"),
+         "charsmap is damaged", CLIP_EFORMAT},
         {UNIGRAM(", \"pre_tokenizer\": {\"type\": \"Digits\"}"), "pre-tokenizer \"Digits\"", CLIP_EUNSUPPORTED},
-        {UNIGRAM(", \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"x\"}}]}"), "'x', which is not a token", CLIP_EFORMAT},
+        {UNIGRAM(
+             ", \"post_processor\": {\"type\": \"TemplateProcessing\","
+             " \"single\": [{\"SpecialToken\": {\"id\": \"x\"}}]}"),
+         "'x', which is not a token", CLIP_EFORMAT},
         {UNIGRAM(", \"post_processor\": {\"type\": \"ByteLevel\"}"), "\"ByteLevel\"", CLIP_EUNSUPPORTED},
-        {"{\"model\": {\"type\": \"WordPiece\", \"vocab\": {\"a\": 0}}}", "WordPiece with normalizer", CLIP_EUNSUPPORTED},
+        {"{\"model\": {\"type\": \"WordPiece\", \"vocab\": {\"a\": 0}}}", "WordPiece with normalizer",
+         CLIP_EUNSUPPORTED},
     };
     char dir[DIR_MAX];
     fixture_new(dir);
@@ -306,9 +314,9 @@ static void faults_of_models(void **state)
         clip_status status;
     } cases[] = {
         {"", 0, "it has no pieces", CLIP_EFORMAT},
-        {"\x0A\x05", 2, "damaged (byte", CLIP_EFORMAT},                     /* a piece of 5 bytes, which end */
+        {"\x0A\x05", 2, "damaged (byte", CLIP_EFORMAT}, /* a piece of 5 bytes, which end */
         {"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", 11, "damaged (byte", CLIP_EFORMAT},
-        {"\x0A\x03\x0A\x01\xFF", 5, "piece 0 is damaged", CLIP_EFORMAT},   /* not UTF-8 */
+        {"\x0A\x03\x0A\x01\xFF", 5, "piece 0 is damaged", CLIP_EFORMAT},                   /* not UTF-8 */
         {"\x0A\x08\x0A\x01x\x15\x00\x00\xC0\x7F", 10, "piece 0 is damaged", CLIP_EFORMAT}, /* not a number */
         {"\x0A\x03\x0A\x01x\x12\x02\x18\x03", 9, "of words or characters", CLIP_EUNSUPPORTED},
     };
@@ -324,8 +332,9 @@ static void faults_of_models(void **state)
 static void memory_runs_out(void **state)
 {
     (void)state;
-    static const char text[] = "A photo, caf\xC3\xA9 \xE7\x8C\xAB &amp; <mask> \xF0\x9F\x98\x80 abababababababababababababababababab"
-                               "abababababababababababababababababababababababababababababab";
+    static const char text[] =
+        "A photo, caf\xC3\xA9 \xE7\x8C\xAB &amp; <mask> \xF0\x9F\x98\x80 abababababababababababababababababab"
+        "abababababababababababababababababababababababababababababab";
     for (int i = 0; i < SETS; i++) {
         char path[512];
         cliptok *t = NULL;
