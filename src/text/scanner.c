@@ -74,6 +74,8 @@ bool cliptok_string_is(cliptok_string s, const char *text)
 
 char cliptok_scan_peek(cliptok_scanner *s)
 {
+    while (s->end - s->at >= 8 && memcmp(s->at, "        ", 8) == 0) /* indentation */
+        s->at += 8;
     while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
         s->at++;
     return s->at < s->end ? *s->at : 0;

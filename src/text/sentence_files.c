@@ -418,32 +418,31 @@ static clip_status load_from(cliptok_sentence *t, const char *dir, const char *n
     return json ? load_json(t, dir, path, f, s, err) : load_model_file(t, dir, name, path, f, s, err);
 }
 
-static clip_status load_first(cliptok_sentence *t, const char *dir, const cliptok_settings *s, const char **found,
-                              clip_error *err)
+clip_status cliptok_sentence_load(cliptok_sentence *t, const char *dir, const char **found, clip_error *err)
 {
+    /* SentencePiece itself reads no tokenizer.json, but where there is no model file, it has to do. */
     static const char *const names[] = {"tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
                                         "tokenizer.json"};
     enum { NAMES = sizeof names / sizeof *names };
-    for (int i = t->base.rules->sentence_piece; i < NAMES && !*found; i++) {
-        char *path = clipb_path_join(dir, names[i]);
-        if (!path)
-            return CLIP_ENOMEM;
-        const clip_status status = clipb_is_file(path) ? load_from(t, dir, names[i], path, s, found, err) : CLIP_OK;
-        free(path);
-        TRY(status);
-    }
-    return CLIP_OK;
-}
-
-clip_status cliptok_sentence_load(cliptok_sentence *t, const char *dir, const char **found, clip_error *err)
-{
-    cliptok_settings s;
+    char *path[NAMES];
+    bool any_file = false;
+    cliptok_settings s = {0};
+    clip_status status = CLIP_OK;
     *found = NULL;
-    clip_status status = cliptok_settings_load(&s, dir, err);
+    for (int i = 0; i < NAMES; i++) {
+        path[i] = clipb_path_join(dir, names[i]);
+        any_file = any_file || (path[i] && clipb_is_file(path[i]));
+        status = path[i] ? status : CLIP_ENOMEM;
+    }
+    if (status == CLIP_OK && any_file)
+        status = cliptok_settings_load(&s, dir, err);
     if (t->base.rules->by_class && strcmp(s.class, siglip.class) == 0)
         t->base.rules = &cliptok_siglip;
-    if (status == CLIP_OK)
-        status = load_first(t, dir, &s, found, err);
+    for (int i = t->base.rules->sentence_piece; i < NAMES && status == CLIP_OK && !*found; i++)
+        if (clipb_is_file(path[i]))
+            status = load_from(t, dir, names[i], path[i], &s, found, err);
+    for (int i = 0; i < NAMES; i++)
+        free(path[i]);
     cliptok_settings_free(&s);
     return status;
 }
