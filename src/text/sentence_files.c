@@ -420,7 +420,8 @@ static clip_status load_from(cliptok_sentence *t, const char *dir, const char *n
 
 clip_status cliptok_sentence_load(cliptok_sentence *t, const char *dir, const char **found, clip_error *err)
 {
-    /* SentencePiece itself reads no tokenizer.json, but where there is no model file, it has to do. */
+    /* SentencePiece itself reads no tokenizer.json, but where there is no model file, it has to
+     * do. */
     static const char *const names[] = {"tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
                                         "tokenizer.json"};
     enum { NAMES = sizeof names / sizeof *names };
