@@ -49,6 +49,7 @@ typedef struct clipmdl_text_config {
     bool padded; /* a text has context_length tokens, and the padding takes part */
     bool custom; /* OpenCLIP's custom_text: its names begin with "text." */
     bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, which uses transformers' tokenizer */
+    const char *tokenizer; /* whose rules, as in clipmdl_family; NULL: the family's */
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {

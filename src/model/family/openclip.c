@@ -107,7 +107,7 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 
 static const clipmdl_settings act_kwargs = {.one_of = (const clipmdl_choice[]){{"approximate", "none tanh"}, {0}}};
 static const clipmdl_settings tokenizer_kwargs = {
-    .one_of = (const clipmdl_choice[]){{"clean", "canonicalize whitespace lower"}, {0}}};
+    .known = "strip_sep_token", .one_of = (const clipmdl_choice[]){{"clean", "canonicalize whitespace"}, {0}}};
 #define NAME(name, ...) " " #name
 static const char timm_names[] = CLIPMDL_TIMM(NAME);
 #undef NAME
@@ -302,6 +302,15 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
     const char *name = "";
     TRY(clipb_json_string(o, "hf_tokenizer_name", &name, r->file, r->err));
     t->hf_tokenizer = *name != 0;
+    const cJSON *kwargs = cJSON_GetObjectItemCaseSensitive(o, "tokenizer_kwargs");
+    bool strip = false;
+    TRY(clipb_json_bool(kwargs, "strip_sep_token", &strip, r->file, r->err));
+    if (clipmdl_json_is(kwargs, "clean", "canonicalize"))
+        t->tokenizer = "openclip-canonical";
+    else if (strip)
+        t->tokenizer = "openclip-clipa";
+    else if (*name && strcmp(name, ".") != 0) /* "." is a vocabulary of our own, which follows transformers */
+        t->tokenizer = "openclip-hf";
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "width", &t->width));
