@@ -3,8 +3,8 @@
 
     parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
 
-NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2") or "hf:" and a model type of transformers
-("hf:siglip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
+NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"), or "hf:" and a model type of transformers
+("hf:siglip"), or the files of a model's authors ("own:chinese_clip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
 and a smaller vocabulary where the configuration allows it, and lively random weights. Pictures are
 noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.
@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 import libclip
-from make_checkpoints import PREPROCESS, smooth_pictures
+from make_checkpoints import PREPROCESS, settle_batchnorm, smooth_pictures
 
 VOCABULARY = 1200  # ids; the rows of a table are all alike
 LAYERS = 3
@@ -45,7 +45,7 @@ def enliven(model, seed):
             fan_in = p.shape[0] if name in ("text_projection", "visual.proj", "text.text_projection") else p[0].numel()
             scale = 1.3 if any(s in name for s in ("in_proj", "q_proj", "k_proj", "qkv", "query", "key")) else 0.8
             p.copy_(torch.randn(p.shape, generator=g) * scale * fan_in**-0.5)
-        elif name.endswith("bias") or "embed" in name:
+        elif name.endswith("bias") or ("embed" in name and "norm" not in name.lower()):
             p.copy_(torch.randn(p.shape, generator=g) * 0.1)
         else:
             p.copy_(1 + 0.2 * torch.randn(p.shape, generator=g))
@@ -100,11 +100,50 @@ def siglip(out):
                 lambda t: model.get_text_features(t).pooler_output)
 
 
-HUGGING_FACE = {"siglip": siglip}
+def chinese_clip(out):
+    from transformers import ChineseCLIPConfig, ChineseCLIPModel
+    config = ChineseCLIPConfig(text_config={"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS},
+                               vision_config={"num_hidden_layers": LAYERS, "patch_size": 16})
+    model = enliven(ChineseCLIPModel(config).eval(), 7)
+    model.save_pretrained(out)
+    return Peer(model, 224, 52, VOCABULARY, 102, 0, lambda x: model.get_image_features(x).pooler_output,
+                lambda t: model.get_text_features(t, attention_mask=(t != 0).long()).pooler_output)
+
+
+class OwnChineseCLIP(torch.nn.Module):
+    """As cn_clip names it: OpenAI's image encoder, and BERT."""
+
+    def __init__(self, vision):
+        from transformers import BertConfig, BertModel
+        super().__init__()
+        clip = open_clip.CLIP(embed_dim=512, quick_gelu=True, vision_cfg=vision, text_cfg={"layers": 1})
+        self.visual, self.logit_scale = clip.visual, clip.logit_scale
+        self.bert = BertModel(BertConfig(vocab_size=VOCABULARY, num_hidden_layers=LAYERS, layer_norm_eps=1e-12))
+        self.text_projection = torch.nn.Parameter(torch.empty(768, 512))
+
+    def encode_text(self, ids):
+        return self.bert(ids, attention_mask=(ids != 0).long())[0][:, 0] @ self.text_projection
+
+
+def own_chinese_clip(vision, out):
+    model = enliven(OwnChineseCLIP(vision).eval(), 7)
+    if hasattr(model.visual, "attnpool"):
+        settle_batchnorm(model.visual, torch.Generator().manual_seed(1))
+    save_file({"module." + k: v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors")
+    return Peer(model, 224, 52, VOCABULARY, 102, 0, model.visual, model.encode_text)
+
+
+MODELS = {
+    "hf:siglip": siglip,
+    "hf:chinese_clip": chinese_clip,
+    "own:chinese_clip": lambda out: own_chinese_clip({"layers": LAYERS, "patch_size": 16}, out),
+    "own:chinese_clip-RN50": lambda out: own_chinese_clip(
+        {"layers": [1, 1, 2, 1], "width": 64, "patch_size": None}, out),
+}
 
 
 def compare(lib, name, out):
-    peer = HUGGING_FACE[name[3:]](out) if name.startswith("hf:") else openclip(name, out)
+    peer = MODELS[name](out) if name in MODELS else openclip(name, out)
     g = torch.Generator().manual_seed(3)
     pixels = smooth_pictures(4, peer.size, g)
     rows = random_ids(5, peer.vocabulary, peer.context, peer.end, g)
@@ -129,7 +168,7 @@ def main():
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     lib = libclip.load(args.lib)
-    names = args.names or open_clip.list_models() + ["hf:" + n for n in HUGGING_FACE]
+    names = args.names or open_clip.list_models() + list(MODELS)
     good = 0
     for name in names:
         out = args.work / name.replace(":", "-")

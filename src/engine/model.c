@@ -131,7 +131,10 @@ static clip_status sizes_from_shapes(const loader *l, clip_model *m, const clipm
         l,
         "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' "
         "eps 1e-5 are assumed",
-        l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+        l->files.weights,
+        (m->config.towers & CLIP_TOWER_IMAGE ? m->config.vision.act : m->config.text.act) == CLIPK_QUICKGELU
+            ? "QuickGELU"
+            : "GELU");
     return CLIP_OK;
 }
 
@@ -227,7 +230,10 @@ static clip_status read_recipe(loader *l, clip_model *m)
     bool found = !(m->config.towers & CLIP_TOWER_IMAGE);
     for (int i = -1; i < n && !found; i++) {
         const clipmdl_family *f = i < 0 ? m->family : all[i];
-        TRY(f->read_recipe(&r, l->files.dir, size, &words, &found));
+        clipmdl_recipe theirs = clipeng_recipe_default();
+        TRY(f->read_recipe(&r, l->files.dir, size, &theirs, &found));
+        if (found || i < 0) /* without a file, the family's own defaults */
+            words = theirs;
     }
     if (!found && l->files.pictures_dir)
         TRY(m->family->read_recipe(&r, l->files.pictures_dir, size, &words, &found));

@@ -12,6 +12,7 @@ static const char *const names[CLIPENG_TOKENIZER_FILES] = {"vocab.json",
                                                         "tokenizer_config.json",
                                                         "special_tokens_map.json",
                                                         "added_tokens.json",
+                                                        "vocab.txt",
                                                         "bpe_simple_vocab_16e6.txt.gz"};
 
 #define MOST_BYTES ((size_t)64 << 20) /* as cliptok_load() has it */

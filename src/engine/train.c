@@ -17,6 +17,7 @@ struct clip_trainer {
     cliptrn_trainer t;
     pid_t process;       /* that made it */
     clip_model *source;  /* the checkpoint it starts from, or goes on with; NULL: from scratch */
+    const clipmdl_family *family; /* the layout of its checkpoints */
     cliptok *own;        /* a tokenizer that is not the source's */
     const cliptok *tokenizer;
     clipeng_tokenizer_files tokenizer_files;
@@ -139,8 +140,8 @@ static clip_status learn_tokenizer(const builder *b)
     return s;
 }
 
-/* Load the tokenizer of a directory, by the rules that a reader of the saved checkpoint, which has
- * OpenCLIP's layout, will follow. */
+/* Load the tokenizer of a directory, by the rules that a reader of the saved checkpoint will
+ * follow. */
 static clip_status load_tokenizer(const builder *b, const char *dir)
 {
     cliptok *t = NULL;
@@ -194,7 +195,10 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     TRY(clipeng_model_open(dir, &load, &t->source, b->err));
     t->config = t->source->config;
     t->recipe = t->source->recipe;
-    t->recipe.flavour = CLIPIMG_OPENCLIP;
+    if (t->source->family->trained)
+        t->family = t->source->family->trained;
+    else
+        t->recipe.flavour = CLIPIMG_OPENCLIP;
     clipeng_files files;
     TRY(clipeng_files_find(dir, &files, b->err));
     clip_status s = load_tokenizer(b, files.dir);
@@ -318,11 +322,24 @@ static void warn_of_settings(const builder *b)
 
 /* ---- clip.h ---------------------------------------------------------------------------------- */
 
+/* Can the checkpoints of this training be written? */
+static clip_status check_layout(const builder *b)
+{
+    const clipmdl_family *f = b->out->family;
+    char line[160];
+    TRY(f->check_words(&b->out->config, b->err));
+    if (!f->no_logit_bias || strcmp(text(b, CLIP_TRAIN_LOSS), "siglip") != 0)
+        return CLIP_OK;
+    snprintf(line, sizeof line, "the loss siglip has a bias, for which checkpoints of %s have no place", f->name);
+    return wrong(b, line);
+}
+
 /* resume: the directory of a checkpoint to go on from, and its state; NULL: a new training. */
 static clip_status build(const builder *b, const char *resume, const cliptrn_state *state)
 {
     clip_trainer *t = b->out;
     const char *source = resume ? resume : text(b, CLIP_TRAIN_PRETRAINED);
+    t->family = &clipmdl_openclip;
     if (!text(b, CLIP_TRAIN_TRAIN_DATA))
         return wrong(b, "say what to train on (train-data)");
     if (!resume && source &&
@@ -332,6 +349,7 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
             "a checkpoint (pretrained) brings its own model and tokenizer: "
             "model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
+    TRY(check_layout(b));
     set_background(b);
     TRY(read_augment(b));
     const clip_pairs_options pairs = pairs_options(b);
@@ -473,12 +491,11 @@ static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip
 {
     const cliptrn_net *n = &t->t.net;
     const clipmdl_recipe recipe = clipeng_recipe_words(&t->recipe, t->tokenizer);
-    char *weights = clipb_path_join(dir, clipmdl_openclip.weights_file);
-    clip_status s =
-        weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, &clipmdl_openclip, err) : CLIP_ENOMEM;
+    char *weights = clipb_path_join(dir, t->family->weights_file);
+    clip_status s = weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, t->family, err) : CLIP_ENOMEM;
     free(weights);
     TRY(s);
-    TRY(clipmdl_openclip.save(dir, &n->config, &recipe, err));
+    TRY(t->family->save(dir, &n->config, &recipe, err));
     TRY(clipeng_tokenizer_files_write(&t->tokenizer_files, dir, err));
     if (recipe.own_tokenizer)
         TRY(clipeng_tokenizer_files_complete(dir, t->config.text.context_length, err));

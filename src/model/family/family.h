@@ -47,7 +47,7 @@ typedef struct clipmdl_beginning {
     int towers;
 } clipmdl_beginning;
 
-typedef struct clipmdl_family {
+struct clipmdl_family {
     const char *name;   /* clip_model_info.layout */
     const char *layout; /* its name for clipeng_convert(); NULL: it can only be read */
 
@@ -83,16 +83,22 @@ typedef struct clipmdl_family {
 
     /* ---- Writing */
     const char *weights_file;
+    const clipmdl_family *trained; /* the layout of checkpoints of its training; NULL: OpenCLIP's */
+    /* Has the layout words for such towers? NULL: nobody asks before `save`.
+     * Errors: CLIP_EUNSUPPORTED. */
+    clip_status (*check_words)(const clipmdl_config *c, clip_error *err);
     /* Write the configuration's files into `dir`.
      * Errors: CLIP_EUNSUPPORTED (the layout cannot express it), CLIP_EIO, CLIP_ENOMEM. */
     clip_status (*save)(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
     bool auto_tokenizer;       /* transformers' AutoTokenizer files go beside the weights */
     const char *no_logit_bias; /* the warning that it is left out; NULL: the layout has it */
     const char *no_padding;    /* the warning that pictures are not padded; NULL: they are */
-} clipmdl_family;
+};
 
 extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
 extern const clipmdl_family clipmdl_siglip;
+extern const clipmdl_family clipmdl_chinese_clip;
+extern const clipmdl_family clipmdl_chinese_clip_own; /* the names of its authors' files */
 extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, without vision_model. or text_model. */
 
 /* clipmdl_families(): all *n rows, in the order in which they are tried on the names of a file. */

@@ -463,8 +463,12 @@ static clip_status check_words(const clipmdl_config *c, clip_error *err)
     const clipmdl_vision_config *v = &c->vision;
     const bool text =
         c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
-    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v))))
+    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v)))) {
+        if (v->tower == &clipmdl_vit && !v->trunk && v->act != c->text.act)
+            return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                              "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
         return CLIP_OK;
+    }
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
                       text ? c->vision.tower->name : c->text.tower->name);
 }
@@ -472,9 +476,6 @@ static clip_status check_words(const clipmdl_config *c, clip_error *err)
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     TRY(check_words(c, err));
-    if (c->vision.tower == &clipmdl_vit && !c->vision.trunk && c->vision.act != c->text.act)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
-                          "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
     if (c->text.act == CLIPK_QUICKGELU)
         fputs("    \"quick_gelu\": true,\n", f);
@@ -522,5 +523,6 @@ const clipmdl_family clipmdl_openclip = {
     .rounding = "openclip",
     .read_recipe = read_recipe,
     .weights_file = "open_clip_model.safetensors",
+    .check_words = check_words,
     .save = save,
 };
