@@ -4,7 +4,8 @@
     parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
 
 NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"), or "hf:" and a model type of transformers
-("hf:siglip"), or the files of a model's authors ("own:chinese_clip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
+("hf:siglip"), or "own:" and files as the authors of a model name their tensors
+("own:chinese_clip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
 and a smaller vocabulary where the configuration allows it, and lively random weights. Pictures are
 noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.

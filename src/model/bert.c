@@ -2,7 +2,7 @@
  * (arXiv:1907.11692) and XLM-R (arXiv:1911.02116), and that of M2M-100 (arXiv:2010.11125):
  *
  *     scale tokens + [token type] + positions -> [ln_embedding] -> blocks -> [ln_final] -> pool
- *             -> [text_projection_in] -> text_projection
+ *             -> [text_projection.0] -> text_projection
  *
  * Every token sees every other one, except the padding, which is masked. So a text ends before its
  * padding, and no mask is needed. */
@@ -68,6 +68,11 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
     return CLIP_OK;
 }
 
+static const char *projection_of(const clipmdl_text_config *t)
+{
+    return t->bert.proj_in.width ? "text_projection.2" : "text_projection";
+}
+
 static void free_blocks(clipmdl_tower *t) { free(((bert *)t)->trunk.block); }
 
 /* Half of a row are sines, the other half cosines, in the order of operations of fairseq. */
@@ -120,12 +125,12 @@ static void bind(clipmdl_binder *b, clipmdl_tower *t)
     bind_positions(b, m, C);
     if (cfg->ln_embedding)
         clipmdl_bind_layernorm(b, &m->ln_embedding, prefix, "ln_embedding", C, m->cfg.eps);
-    clipmdl_trunk_bind(b, &m->trunk, prefix, "ln_final", "text_projection");
+    clipmdl_trunk_bind(b, &m->trunk, prefix, "ln_final", projection_of(&m->cfg));
 }
 
 static bool projection(const clipmdl_config *c, char name[CLIPMDL_MAX_NAME])
 {
-    clipmdl_trunk_projection(c->text.projection, c->text.bert.names, "text_projection", name);
+    clipmdl_trunk_projection(c->text.projection, c->text.bert.names, projection_of(&c->text), name);
     return c->text.projection != CLIPMDL_PROJECTION_NONE;
 }
 

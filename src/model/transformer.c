@@ -70,11 +70,13 @@ void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const ch
 /* What the projection reads. */
 static int projection_width(const clipmdl_trunk *m) { return m->proj_in.width ? m->proj_in.width : m->width; }
 
+/* Two layers are called as in a torch.nn.Sequential with an activation between them: "proj.0" and
+ * `proj`, which is "proj.2". */
 static void bind_proj_in(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *proj)
 {
     const int C = m->width, H = m->proj_in.width;
     char layer[CLIPMDL_MAX_NAME];
-    snprintf(layer, sizeof layer, "%s%s_in.", prefix, proj);
+    snprintf(layer, sizeof layer, "%s%.*s0.", prefix, (int)strlen(proj) - 1, proj);
     clipmdl_bind_linear(b, &m->first, layer, "weight", m->proj_in.bias ? "bias" : NULL, 0, H, H, C);
 }
 

@@ -4,7 +4,7 @@
 
 #include "model/family/family.h"
 
-/* Before OpenCLIP's and transformers' CLIP: families whose pictures' tensors have the same names. */
+/* Before OpenCLIP's and transformers' CLIP come families whose image encoders have the same names. */
 static const clipmdl_family *const families[] = {&clipmdl_chinese_clip_own, &clipmdl_openclip,
                                                  &clipmdl_siglip,           &clipmdl_chinese_clip,
                                                  &clipmdl_huggingface,      &clipmdl_huggingface_tower};

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/family/bert.h"
+#include "model/family/hf_text.h"
 #include "model/family/timm.h"
 #include "model/family/words.h"
 #include "model/settings.h"
@@ -23,7 +25,17 @@ static const clipmdl_rename timm_blocks[] = {
     {0},
 };
 
-/* OpenCLIP's, and timm's for its encoders. */
+static const clipmdl_rename m2m100_blocks[] = {
+    {"ln_1.", "self_attn_layer_norm.", NULL},
+    {"ln_2.", "final_layer_norm.", NULL},
+    {"attn.in_proj_", "self_attn.{q,k,v}_proj.", NULL},
+    {"attn.out_proj.", "self_attn.out_proj.", NULL},
+    {"mlp.c_fc.", "fc1.", NULL},
+    {"mlp.c_proj.", "fc2.", NULL},
+    {0},
+};
+
+/* OpenCLIP's, and for their encoders timm's and transformers'. */
 static const clipmdl_rename names[] = {
     {"visual.attnpool.in_proj_", "visual.attnpool.{q,k,v}_proj.", NULL},
     {"visual.trunk.transformer.resblocks.", "visual.trunk.blocks.", timm_blocks},
@@ -39,6 +51,12 @@ static const clipmdl_rename names[] = {
     {"visual.trunk.attn_pool.mlp.c_fc.", "visual.trunk.attn_pool.mlp.fc1.", NULL},
     {"visual.trunk.attn_pool.mlp.c_proj.", "visual.trunk.attn_pool.mlp.fc2.", NULL},
     {"visual.trunk.proj.", "visual.trunk.head.", NULL},
+    CLIPMDL_BERT_NAMES("text.transformer."),
+    {"bert.text_projection.", "text.proj.", NULL},
+    {"m2m100.transformer.resblocks.", "text.transformer.layers.", m2m100_blocks},
+    {"m2m100.token_embedding.", "text.transformer.embed_tokens.", NULL},
+    {"m2m100.ln_final.", "text.transformer.layer_norm.", NULL},
+    {"m2m100.text_projection.", "text.proj.", NULL},
     {0},
 };
 
@@ -50,6 +68,8 @@ static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IM
                                      {"visual.trunk.patch_embed.proj.weight", NULL, CLIP_TOWER_IMAGE},
                                      {"text.token_embedding.weight", "text.positional_embedding", CLIP_TOWER_TEXT},
                                      {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
+                                     {"text.transformer.embeddings.word_embeddings.weight", NULL, CLIP_TOWER_TEXT},
+                                     {"text.transformer.embed_tokens.weight", NULL, CLIP_TOWER_TEXT},
                                      {0}};
 static const clipmdl_beginning beginnings[] = {
     {"visual.", CLIP_TOWER_IMAGE},        {"transformer.", CLIP_TOWER_TEXT},
@@ -141,11 +161,14 @@ static const clipmdl_settings vision_cfg = {
 
 static const clipmdl_settings text_cfg = {
     .known = "context_length vocab_size width heads layers mlp_ratio eos_id pad_id final_ln_after_pool "
-             "hf_tokenizer_name hf_model_pretrained "
-             "hf_proj_type hf_pooler_type no_causal_mask proj_bias",
-    .off = "embed_cls output_tokens tokenizer_mode hf_model_name" CUSTOM_BLOCKS,
-    .one_of = (const clipmdl_choice[]){
-        {"pool_type", "argmax eos last first"}, {"proj_type", "linear none"}, PLAIN_BLOCKS, {0}},
+             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias",
+    .off = "embed_cls output_tokens tokenizer_mode" CUSTOM_BLOCKS,
+    .one_of = (const clipmdl_choice[]){{"pool_type", "argmax eos last first"},
+                                       {"proj_type", "linear none"},
+                                       {"hf_proj_type", "linear mlp"},
+                                       {"hf_pooler_type", "mean_pooler cls_pooler cls_last_hidden_state_pooler"},
+                                       PLAIN_BLOCKS,
+                                       {0}},
     .parts = kwargs_parts,
 };
 
@@ -283,8 +306,44 @@ static clipnn_pooling read_pooling(const cJSON *text)
                                                          : CLIPNN_POOL_ARGMAX;
 }
 
-static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+/* HFTextEncoder's projections have no biases. */
+static clip_status read_hf_projection(const clipmdl_reader *r, const cJSON *o, int embed_dim, clipmdl_text_config *t)
 {
+    const bool none = cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "hf_proj_type"));
+    t->projection = none ? CLIPMDL_PROJECTION_NONE : CLIPMDL_PROJECTION_PLAIN;
+    if (none && t->width != embed_dim)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"hf_proj_type\" is null, for a text width of %d and an embedding of %d", t->width, embed_dim);
+    if (!none && !clipmdl_json_is(o, "hf_proj_type", "linear"))
+        t->bert.proj_in = (clipmdl_proj_in){.width = (t->width + embed_dim) / 2, .act = CLIPK_GELU};
+    return CLIP_OK;
+}
+
+/* An encoder of transformers': OpenCLIP takes all but the context from its name. */
+static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const char *name, int embed_dim,
+                                clipmdl_text_config *t)
+{
+    TRY(clipmdl_hf_text_read(r, name, t));
+    const char *pooler = "mean_pooler", *tokenizer = "";
+    TRY(clipb_json_string(o, "hf_pooler_type", &pooler, r->file, r->err));
+    if (strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm) /* a layer and tanh, which M2M-100 has not */
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "a setting that is not supported: model_cfg.text_cfg.hf_pooler_type is \"cls_pooler\" for "
+                          "\"%.60s\"", name);
+    t->pooling = strcmp(pooler, "mean_pooler") == 0 ? CLIPNN_POOL_MEAN : CLIPNN_POOL_FIRST;
+    t->context_length = 77;
+    TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
+    TRY(clipb_json_string(o, "hf_tokenizer_name", &tokenizer, r->file, r->err));
+    t->hf_tokenizer = *tokenizer != 0;
+    return read_hf_projection(r, o, embed_dim, t);
+}
+
+static clip_status read_text(const clipmdl_reader *r, const cJSON *o, int embed_dim, clipmdl_text_config *t)
+{
+    const char *hf = "";
+    TRY(clipb_json_string(o, "hf_model_name", &hf, r->file, r->err));
+    if (*hf)
+        return read_hf_text(r, o, hf, embed_dim, t);
     *t =
         (clipmdl_text_config){.tower = &clipmdl_text,
                               .context_length = 77,
@@ -333,7 +392,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     c->vision.act = c->text.act = quick_gelu ? CLIPK_QUICKGELU : CLIPK_GELU;
     TRY(clipb_json_bool(model, "custom_text", &custom_text, r->file, r->err));
     TRY(read_vision(r, vision, &c->vision));
-    TRY(read_text(r, text, &c->text));
+    TRY(read_text(r, text, c->embed_dim, &c->text));
     c->text.custom = custom_text;
     return CLIP_OK;
 }
@@ -384,11 +443,7 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return s;
 }
 
-static int pad_id(const clipmdl_text_config *t)
-{
-    (void)t;
-    return 0;
-}
+static int pad_id(const clipmdl_text_config *t) { return t->bert.pad_id; } /* 0 for OpenCLIP's own encoder */
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
