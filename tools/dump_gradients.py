@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
+import transformers
 from open_clip.loss import ClipLoss, SigLipLoss
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 import make_checkpoints
+import parity_families
 import references
 
 TEXT = {"context_length": 12, "vocab_size": 100, "width": 16, "heads": 2, "layers": 2,
@@ -36,6 +38,14 @@ RESNET = {
     "embed_dim": 20,
     "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 4, "head_width": 32,
                    "patch_size": None}, "text_cfg": TEXT | {"layers": 1, "mlp_ratio": 4.0}
+}
+
+SIGLIP = {
+    "text_config": {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 272, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 12, "projection_size": 24,
+                    "bos_token_id": 98, "eos_token_id": 99, "pad_token_id": 1},
+    "vision_config": {"hidden_size": 24, "intermediate_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2,
+                      "image_size": 32, "patch_size": 8}
 }
 
 # name: (configuration, seed, whose gradients are stored)
@@ -64,6 +74,7 @@ their values after the step.
 | vit | f16, GELU, ln_pre, argmax |
 | vit-quickgelu | f16, QuickGELU, no_ln_pre, mlp_ratio 2.1, pool_type eos |
 | resnet | f16, modified ResNet with few channels |
+| siglip | f16, transformers' SiglipModel: attention pooling, padded texts; its names |
 """
 
 
@@ -104,7 +115,7 @@ def step(model, pixels, rows, loss, dtype):
     out = {"loss": value.detach()}
     for name, p in model.named_parameters():
         if p.grad is not None:  # logit_bias has no gradient under ClipLoss
-            out[name] = p.grad.clone()
+            out[name.removeprefix("model.")] = p.grad.clone()
     out |= {k: v for k, v in model.state_dict().items() if k.endswith(("running_mean", "running_var"))}
     out = {k: np.array(v.double().numpy(), order="C") for k, v in out.items()}
     model.load_state_dict(before)
@@ -125,6 +136,22 @@ def compare(got, should):
                   reverse=True)
 
 
+class Siglip(torch.nn.Module):
+    """transformers' SiglipModel with OpenCLIP's methods."""
+
+    def __init__(self, cfg):
+        super().__init__()
+        self.model = transformers.SiglipModel(transformers.SiglipConfig(**cfg))
+        self.context_length = cfg["text_config"]["max_position_embeddings"]
+        self.logit_scale, self.logit_bias = self.model.logit_scale, self.model.logit_bias
+
+    def encode_image(self, x, normalize):
+        return torch.nn.functional.normalize(self.model.get_image_features(x).pooler_output, dim=-1)
+
+    def encode_text(self, x, normalize):
+        return torch.nn.functional.normalize(self.model.get_text_features(x).pooler_output, dim=-1)
+
+
 # ---- The files -----------------------------------------------------------------------------------
 
 
@@ -140,6 +167,33 @@ def make(out, cfg, seed):
     model.load_state_dict({k: v.float()
                            for k, v in load_file(out / "open_clip_model.safetensors").items()}, strict=False)
     return model
+
+
+@torch.no_grad()
+def make_siglip(out, cfg, seed):
+    out.mkdir(parents=True, exist_ok=True)
+    model = parity_families.enliven(Siglip(cfg), seed)
+    model.logit_scale.fill_(2.0)
+    model.logit_bias.fill_(-1.0)
+    for p in model.parameters():
+        p.copy_(p.half().float() if p.numel() > 1 else p)
+    model.model.save_pretrained(out)
+    save_file({k: v.half() if v.numel() > 1 else v for k, v in model.model.state_dict().items()},
+              out / "model.safetensors")
+    return model
+
+
+def write_siglip(directory):
+    out, seed = directory / "siglip", 66
+    model = make_siglip(out, SIGLIP, seed)
+    pixels = bytes_of(BATCH, 32, torch.Generator().manual_seed(seed))
+    rows = [r + [1] * (model.context_length - len(r)) for r in texts(BATCH, 100, model.context_length, seed)]
+    write_batch(out / "batch.safetensors", pixels, rows)
+    for loss in ("clip", "siglip"):
+        should = step(model, pixels, rows, loss, torch.float64)
+        worst = compare(step(model, pixels, rows, loss, torch.float32), should)[:2]
+        save_arrays({k: v.astype(np.float32) for k, v in should.items()}, out / f"{loss}.safetensors")
+        print(f"siglip, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {worst}")
 
 
 def main():
@@ -158,6 +212,7 @@ def main():
                 f"{name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {', '.join(f'{k} {e:.1e}' for e, k in worst)}"
             )
         print(f"{name}: {sum(f.stat().st_size for f in (directory / name).iterdir()) / 1e3:.0f} KB")
+    write_siglip(directory)
     (directory / "README.md").write_text(README)
 
 

@@ -159,33 +159,28 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
 }
 
 /* The program of the authors squashes pictures. */
-static clip_status read_recipe_own(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out,
-                                   bool *found)
-{
-    out->resize_mode = "squash";
-    return read_recipe(r, dir, size, out, found);
-}
+static void squashes(clipmdl_recipe *out) { out->resize_mode = "squash"; }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static clip_status check_words(const clipmdl_config *c, clip_error *err)
+static bool writes_text(const clipmdl_text_config *t)
 {
-    const clipmdl_text_config *t = &c->text;
     const clipmdl_bert_config *b = &t->bert;
-    const bool text = t->tower == &clipmdl_bert && t->pooling == CLIPNN_POOL_FIRST && t->act == CLIPK_GELU &&
-                      t->projection == CLIPMDL_PROJECTION_MATRIX && b->token_types && b->scale == 1 && b->post_norm &&
-                      b->ln_embedding && !b->ln_final && b->first_position == 0;
-    if (text && clipmdl_is_plain_vit(&c->vision) && c->vision.ln_pre)
-        return CLIP_OK;
-    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' Chinese-CLIP has no such %s",
-                      text ? c->vision.tower->name : t->tower->name);
+    return t->tower == &clipmdl_bert && t->pooling == CLIPNN_POOL_FIRST && t->act == CLIPK_GELU &&
+           t->projection == CLIPMDL_PROJECTION_MATRIX && b->token_types && b->scale == 1 && b->post_norm &&
+           b->ln_embedding && !b->ln_final && b->first_position == 0;
 }
+
+static bool writes_vision(const clipmdl_vision_config *v) { return clipmdl_is_plain_vit(v) && v->ln_pre; }
+static bool writes(const clipmdl_config *c) { return writes_text(&c->text) && writes_vision(&c->vision); }
 
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     const clipmdl_vision_config *v = &c->vision;
     (void)r;
-    TRY(check_words(c, err));
+    if (!writes(c))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' Chinese-CLIP has no such %s",
+                          writes_text(&c->text) ? c->vision.tower->name : c->text.tower->name);
     fprintf(f,
             "{\n  \"architectures\": [\"ChineseCLIPModel\"],\n  \"model_type\": \"chinese_clip\",\n"
             "  \"projection_dim\": %d,\n",
@@ -219,10 +214,11 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 
 /* Common to both rows. */
 #define SHARED                                                                                            \
-    .config_file = "config.json", .model_type = "chinese_clip", .read_config = read_config,              \
-    .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id, .weights_file = "model.safetensors",    \
-    .check_words = check_words, .save = save, .trained = &clipmdl_chinese_clip,                           \
-    .no_logit_bias = "transformers' Chinese-CLIP has no logit_bias: it is left out, which changes no embedding", \
+    .config_file = "config.json", .model_type = "chinese_clip", .read_config = read_config,               \
+    .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id, .read_recipe = read_recipe,             \
+    .weights_file = "model.safetensors", .save = save,                                                    \
+    .no_logit_bias =                                                                                      \
+        "transformers' Chinese-CLIP has no logit_bias: it is left out, which changes no embedding",       \
     .no_padding = "transformers does not pad pictures to squares, as this model wants them: "             \
                   "preprocessor_config.json cuts out the middle"
 
@@ -235,7 +231,7 @@ const clipmdl_family clipmdl_chinese_clip = {
     .translate = translate,
     .preprocessor = PREPROCESSOR,
     .rounding = "huggingface",
-    .read_recipe = read_recipe,
+    .writes = writes,
 };
 
 const clipmdl_family clipmdl_chinese_clip_own = {
@@ -247,5 +243,5 @@ const clipmdl_family clipmdl_chinese_clip_own = {
     .transposes = true,
     .preprocessor = "Chinese-CLIP",
     .rounding = "openclip",
-    .read_recipe = read_recipe_own,
+    .standard = squashes,
 };

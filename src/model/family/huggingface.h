@@ -47,6 +47,8 @@ extern const clipmdl_settings_part clipmdl_huggingface_sides[];
 typedef struct clipmdl_processor {
     const char *name;
     const clipmdl_settings *settings;
+    const char *begins; /* how its types begin; NULL: it stands for every other one */
+    const char *model;  /* how the model types begin that have it where no file says a type */
     bool crops; /* the middle is cut out unless a file says otherwise, so one side is resized to the size */
 } clipmdl_processor;
 

@@ -113,13 +113,8 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
  * models mostly use GELU. OpenAI's files carry their sizes as tensors. */
 static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
 {
+    (void)err;
     char sizes[CLIPMDL_MAX_NAME], longclip[CLIPMDL_MAX_NAME];
-    const size_t n = strlen(f->prefix);
-    if (n >= 5 && strcmp(f->prefix + n - 5, "text.") == 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, s->file,
-                          "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
-                          "shapes do not tell (no_causal_mask, pool_type)",
-                          f->prefix);
     snprintf(sizes, sizeof sizes, "%sinput_resolution", f->prefix);
     snprintf(longclip, sizeof longclip, "%spositional_embedding_res", f->prefix);
     const bool quick = clipmdl_store_find(s, sizes) || clipmdl_store_find(s, longclip);
@@ -487,8 +482,27 @@ static void put_vision(FILE *f, const clipmdl_vision_config *v)
     fputs("\n    },\n", f);
 }
 
+static void put_hf_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
+{
+    const char *projection = t->projection == CLIPMDL_PROJECTION_NONE ? "null"
+                             : t->bert.proj_in.width                  ? "\"mlp\""
+                                                                      : "\"linear\"";
+    fprintf(f,
+            "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"hf_model_name\": \"%s\",\n"
+            "      \"hf_model_pretrained\": false,\n",
+            t->context_length, clipmdl_hf_text_name(t));
+    if (r->own_tokenizer)
+        fputs("      \"hf_tokenizer_name\": \".\",\n", f);
+    fprintf(f, "      \"hf_pooler_type\": \"%s\",\n      \"hf_proj_type\": %s\n    }\n",
+            t->pooling == CLIPNN_POOL_MEAN ? "mean_pooler" : "cls_last_hidden_state_pooler", projection);
+}
+
 static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
 {
+    if (t->tower == &clipmdl_bert) {
+        put_hf_text(f, t, r);
+        return;
+    }
     fprintf(f,
             "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n"
             "      \"heads\": %d,\n      \"layers\": %d",
@@ -512,18 +526,43 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
     fputs("\n    }\n", f);
 }
 
-/* Refuses choices that this layout cannot express. */
+/* HFTextEncoder's pooling and projections. */
+static bool writes_hf_text(const clipmdl_text_config *t)
+{
+    const bool plain = t->projection == CLIPMDL_PROJECTION_PLAIN || t->projection == CLIPMDL_PROJECTION_NONE;
+    return (t->pooling == CLIPNN_POOL_MEAN || t->pooling == CLIPNN_POOL_FIRST) && plain && !t->bert.proj_in.bias &&
+           clipmdl_hf_text_name(t);
+}
+
+static bool writes_text(const clipmdl_text_config *t)
+{
+    if (t->tower == &clipmdl_bert)
+        return writes_hf_text(t);
+    return t->tower == &clipmdl_text && t->padded == (!t->causal || t->pooling == CLIPNN_POOL_LAST);
+}
+
+static bool writes_vision(const clipmdl_vision_config *v)
+{
+    return clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v));
+}
+
+/* There is one activation for both towers, but timm's and transformers' have their own. */
+static bool writes_activations(const clipmdl_config *c)
+{
+    return c->text.tower == &clipmdl_bert || c->vision.tower != &clipmdl_vit || c->vision.trunk ||
+           c->vision.act == c->text.act;
+}
+
+static bool writes(const clipmdl_config *c)
+{
+    return writes_text(&c->text) && writes_vision(&c->vision) && writes_activations(c);
+}
+
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
-    const clipmdl_vision_config *v = &c->vision;
-    const bool text =
-        c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
-    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v)))) {
-        if (v->tower == &clipmdl_vit && !v->trunk && v->act != c->text.act)
-            return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
-                              "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
+    const bool text = writes_text(&c->text);
+    if (text && writes_vision(&c->vision))
         return CLIP_OK;
-    }
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
                       text ? c->vision.tower->name : c->text.tower->name);
 }
@@ -531,8 +570,11 @@ static clip_status check_words(const clipmdl_config *c, clip_error *err)
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     TRY(check_words(c, err));
+    if (!writes_activations(c))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
-    if (c->text.act == CLIPK_QUICKGELU)
+    if ((c->text.tower == &clipmdl_bert ? c->vision.act : c->text.act) == CLIPK_QUICKGELU)
         fputs("    \"quick_gelu\": true,\n", f);
     if (c->text.custom)
         fputs("    \"custom_text\": true,\n", f);
@@ -578,6 +620,6 @@ const clipmdl_family clipmdl_openclip = {
     .rounding = "openclip",
     .read_recipe = read_recipe,
     .weights_file = "open_clip_model.safetensors",
-    .check_words = check_words,
+    .writes = writes,
     .save = save,
 };
