@@ -5,8 +5,10 @@
 
 NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"), or "hf:" and a model type of transformers
 ("hf:siglip"), or "own:" and files as the authors of a model name their tensors
-("own:chinese_clip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
-and a smaller vocabulary where the configuration allows it, and lively random weights. Pictures are
+("own:chinese_clip"). Without a NAME, all of them. Each model has the real configuration, with fewer
+layers and a smaller vocabulary where the configuration allows it, and lively random weights. Text
+encoders of transformers are small, too, with a configuration of their own; "full:" before a name of
+OpenCLIP's keeps them as they are. Pictures are
 noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.
 """
@@ -71,9 +73,62 @@ class Peer:
         self.vocabulary, self.end, self.pad, self.image, self.text = vocabulary, end, pad, image, text
 
 
+def hf_configuration(name):
+    """The text encoders that OpenCLIP takes from the hub, where their configurations are."""
+    from transformers import M2M100Config, MT5Config, RobertaConfig, XLMRobertaConfig
+    roberta = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+    large = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+    known = {
+        "roberta-base": lambda: RobertaConfig(vocab_size=50265, **roberta),
+        "xlm-roberta-base": lambda: XLMRobertaConfig(vocab_size=250002, **roberta),
+        "xlm-roberta-large": lambda: XLMRobertaConfig(vocab_size=250002, **roberta, **large),
+        "facebook/nllb-200-distilled-600M": lambda: M2M100Config(vocab_size=256206),
+        "facebook/nllb-200-distilled-1.3B": lambda: M2M100Config(
+            vocab_size=256206, encoder_layers=24, encoder_ffn_dim=8192),
+        "google/mt5-base": lambda: MT5Config(d_model=768, d_ff=2048, num_layers=12, num_heads=12, vocab_size=250112),
+        "google/mt5-xl": lambda: MT5Config(d_model=2048, d_ff=5120, num_layers=24, num_heads=32, vocab_size=250112),
+    }
+    return known[name]()
+
+
+def hf_text(cfg, out, full):
+    """The peer with a text encoder of transformers."""
+    text = cfg["text_cfg"]
+    config = hf_configuration(text["hf_model_name"])
+    if config.is_encoder_decoder:
+        config.decoder_layers = config.num_decoder_layers = 1
+    if not full:  # OpenCLIP takes a directory with a config.json as well
+        config.vocab_size = VOCABULARY
+        for key in ("num_layers", "encoder_layers", "num_hidden_layers"):
+            if hasattr(config, key):
+                setattr(config, key, LAYERS)
+        config.save_pretrained(out / "text")
+        text["hf_model_name"] = "text"
+    text["hf_model_pretrained"] = False
+    from_hub = open_clip.hf_model.AutoConfig
+    open_clip.hf_model.AutoConfig = type("", (), {"from_pretrained": staticmethod(lambda name: config)})
+    kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
+    model = enliven(open_clip.CustomTextCLIP(**copy.deepcopy(cfg)).eval(), 7)
+    open_clip.hf_model.AutoConfig = from_hub
+    cfg.update(kinds)
+    return model, config
+
+
+def openclip_hf(cfg, out, full):
+    model, config = hf_text(cfg, out, full)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg, "preprocess_cfg": PREPROCESS}))
+    size = cfg["vision_cfg"]["image_size"]
+    return Peer(model, size, 77, config.vocab_size, 2, config.pad_token_id, model.encode_image, model.encode_text)
+
+
 def openclip(name, out):
-    cfg = copy.deepcopy(open_clip.get_model_config(name))
+    cfg = copy.deepcopy(open_clip.get_model_config(name.removeprefix("full:")))
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
+    if "hf_model_name" in text:
+        if "timm_model_name" not in vision:
+            vision["layers"] = LAYERS
+        return openclip_hf(cfg, out, name.startswith("full:"))
     if "timm_model_name" not in vision and isinstance(vision["layers"], int):
         vision["layers"] = LAYERS
     text["layers"] = LAYERS
