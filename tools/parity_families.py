@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 
 import libclip
-from make_checkpoints import PREPROCESS, settle_batchnorm, smooth_pictures
+from make_checkpoints import PREPROCESS, OwnChineseCLIP, settle_batchnorm, smooth_pictures
 
 VOCABULARY = 1200  # ids; the rows of a table are all alike
 LAYERS = 3
@@ -166,23 +166,9 @@ def chinese_clip(out):
                 lambda t: model.get_text_features(t, attention_mask=(t != 0).long()).pooler_output)
 
 
-class OwnChineseCLIP(torch.nn.Module):
-    """As cn_clip names it: OpenAI's image encoder, and BERT."""
-
-    def __init__(self, vision):
-        from transformers import BertConfig, BertModel
-        super().__init__()
-        clip = open_clip.CLIP(embed_dim=512, quick_gelu=True, vision_cfg=vision, text_cfg={"layers": 1})
-        self.visual, self.logit_scale = clip.visual, clip.logit_scale
-        self.bert = BertModel(BertConfig(vocab_size=VOCABULARY, num_hidden_layers=LAYERS, layer_norm_eps=1e-12))
-        self.text_projection = torch.nn.Parameter(torch.empty(768, 512))
-
-    def encode_text(self, ids):
-        return self.bert(ids, attention_mask=(ids != 0).long())[0][:, 0] @ self.text_projection
-
-
 def own_chinese_clip(vision, out):
-    model = enliven(OwnChineseCLIP(vision).eval(), 7)
+    bert = {"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS}
+    model = enliven(OwnChineseCLIP(vision, bert).eval(), 7)
     if hasattr(model.visual, "attnpool"):
         settle_batchnorm(model.visual, torch.Generator().manual_seed(1))
     save_file({"module." + k: v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors")
