@@ -48,6 +48,15 @@ SIGLIP = {
                       "image_size": 32, "patch_size": 8}
 }
 
+CHINESE_CLIP = {
+    "projection_dim": 20,
+    "text_config": {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 272, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 14, "pad_token_id": 0,
+                    "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "vision_config": {"hidden_size": 24, "intermediate_size": 50, "num_hidden_layers": 1, "num_attention_heads": 2,
+                      "image_size": 32, "patch_size": 8}
+}
+
 # name: (configuration, seed, whose gradients are stored)
 CASES = {"vit": (VIT, 61, ("clip",)), "vit-quickgelu": (QUICKGELU, 62, ("siglip",)), "resnet": (RESNET, 64, ("clip",))}
 BATCH = 6
@@ -75,6 +84,7 @@ their values after the step.
 | vit-quickgelu | f16, QuickGELU, no_ln_pre, mlp_ratio 2.1, pool_type eos |
 | resnet | f16, modified ResNet with few channels |
 | siglip | f16, transformers' SiglipModel: attention pooling, padded texts; its names |
+| chinese-clip | f16, transformers' ChineseCLIPModel: a BERT, masked texts; its names |
 """
 
 
@@ -136,20 +146,23 @@ def compare(got, should):
                   reverse=True)
 
 
-class Siglip(torch.nn.Module):
-    """transformers' SiglipModel with OpenCLIP's methods."""
+class HuggingFace(torch.nn.Module):
+    """A model of transformers with OpenCLIP's methods."""
 
-    def __init__(self, cfg):
+    def __init__(self, model, masks):
         super().__init__()
-        self.model = transformers.SiglipModel(transformers.SiglipConfig(**cfg))
-        self.context_length = cfg["text_config"]["max_position_embeddings"]
-        self.logit_scale, self.logit_bias = self.model.logit_scale, self.model.logit_bias
+        self.model, self.masks = model, masks
+        self.context_length = model.config.text_config.max_position_embeddings
+        self.logit_scale = model.logit_scale
+        if hasattr(model, "logit_bias"):
+            self.logit_bias = model.logit_bias
 
     def encode_image(self, x, normalize):
         return torch.nn.functional.normalize(self.model.get_image_features(x).pooler_output, dim=-1)
 
     def encode_text(self, x, normalize):
-        return torch.nn.functional.normalize(self.model.get_text_features(x).pooler_output, dim=-1)
+        mask = {"attention_mask": (x != 0).long()} if self.masks else {}
+        return torch.nn.functional.normalize(self.model.get_text_features(x, **mask).pooler_output, dim=-1)
 
 
 # ---- The files -----------------------------------------------------------------------------------
@@ -170,30 +183,40 @@ def make(out, cfg, seed):
 
 
 @torch.no_grad()
-def make_siglip(out, cfg, seed):
+def make_huggingface(out, model, seed):
     out.mkdir(parents=True, exist_ok=True)
-    model = parity_families.enliven(Siglip(cfg), seed)
+    parity_families.enliven(model, seed)
     model.logit_scale.fill_(2.0)
-    model.logit_bias.fill_(-1.0)
+    if hasattr(model, "logit_bias"):
+        model.logit_bias.fill_(-1.0)
     for p in model.parameters():
         p.copy_(p.half().float() if p.numel() > 1 else p)
     model.model.save_pretrained(out)
     save_file({k: v.half() if v.numel() > 1 else v for k, v in model.model.state_dict().items()},
               out / "model.safetensors")
-    return model
 
 
-def write_siglip(directory):
-    out, seed = directory / "siglip", 66
-    model = make_siglip(out, SIGLIP, seed)
+def write_huggingface(out, model, seed, rows, losses):
+    make_huggingface(out, model, seed)
     pixels = bytes_of(BATCH, 32, torch.Generator().manual_seed(seed))
-    rows = [r + [1] * (model.context_length - len(r)) for r in texts(BATCH, 100, model.context_length, seed)]
     write_batch(out / "batch.safetensors", pixels, rows)
-    for loss in ("clip", "siglip"):
+    for loss in losses:
         should = step(model, pixels, rows, loss, torch.float64)
         worst = compare(step(model, pixels, rows, loss, torch.float32), should)[:2]
         save_arrays({k: v.astype(np.float32) for k, v in should.items()}, out / f"{loss}.safetensors")
-        print(f"siglip, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {worst}")
+        print(f"{out.name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {worst}")
+
+
+def write_siglip(out):
+    model = HuggingFace(transformers.SiglipModel(transformers.SiglipConfig(**SIGLIP)), False)
+    rows = [r + [1] * (model.context_length - len(r)) for r in texts(BATCH, 100, model.context_length, 66)]
+    write_huggingface(out, model, 66, rows, ("clip", "siglip"))
+
+
+def write_chinese_clip(out):
+    model = HuggingFace(transformers.ChineseCLIPModel(transformers.ChineseCLIPConfig(**CHINESE_CLIP)), True)
+    rows = [[max(i, 1) for i in r] for r in texts(BATCH, 100, 12, 67)]  # 0 is masked
+    write_huggingface(out, model, 67, rows, ("clip",))
 
 
 def main():
@@ -212,7 +235,8 @@ def main():
                 f"{name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {', '.join(f'{k} {e:.1e}' for e, k in worst)}"
             )
         print(f"{name}: {sum(f.stat().st_size for f in (directory / name).iterdir()) / 1e3:.0f} KB")
-    write_siglip(directory)
+    write_siglip(directory / "siglip")
+    write_chinese_clip(directory / "chinese-clip")
     (directory / "README.md").write_text(README)
 
 

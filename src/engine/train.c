@@ -218,7 +218,6 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     TRY(clipeng_model_open(dir, &load, &t->source, b->err));
     t->config = t->source->config;
     t->recipe = t->source->recipe;
-    t->recipe.flavour = CLIPIMG_OPENCLIP;
     clipeng_files files;
     TRY(clipeng_files_find(dir, &files, b->err));
     clip_status s = load_tokenizer(b, files.dir);
@@ -360,6 +359,11 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
     if (!t->family)
         return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
                           "there is no layout to save such a model in, so it cannot be trained");
+    if (t->family->no_logit_bias && net_options(b).loss == CLIPTRN_SIGLIP)
+        return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
+                          "the loss siglip learns a bias, for which the layout of %s has no place", t->family->name);
+    if (source && t->family == &clipmdl_openclip)
+        t->recipe.flavour = CLIPIMG_OPENCLIP; /* as whoever reads what is saved will prepare pictures */
     set_background(b);
     TRY(read_augment(b));
     const clip_pairs_options pairs = pairs_options(b);

@@ -94,8 +94,25 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
     return CLIP_OK;
 }
 
+/* BERT's heads are 64 wide. */
+static clip_status bert(const shapes *s, clipmdl_text_config *t)
+{
+    t->tower = &clipmdl_bert;
+    t->bert.names = "bert.";
+    TRY(dim(s, "bert.token_embedding.weight", 2, 0, &t->vocab_size));
+    TRY(dim(s, "bert.token_embedding.weight", 2, 1, &t->width));
+    TRY(dim(s, "bert.positional_embedding", 2, 0, &t->bert.positions));
+    TRY(dim(s, "bert.token_type_embedding", 2, 0, &t->bert.token_types));
+    TRY(dim(s, "bert.transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &t->mlp));
+    t->heads = t->width / 64;
+    t->layers = count(s, "bert.transformer.resblocks.", ".ln_1.weight");
+    return CLIP_OK;
+}
+
 static clip_status text(const shapes *s, clipmdl_text_config *t)
 {
+    if (find(s, "bert.token_embedding.weight"))
+        return bert(s, t);
     t->tower = &clipmdl_text;
     t->causal = true;
     TRY(dim(s, "positional_embedding", 2, 0, &t->context_length));

@@ -170,4 +170,7 @@ extern const clipmdl_tower_kind clipmdl_resnet;
 /* text.c: the text Transformer */
 extern const clipmdl_tower_kind clipmdl_text;
 
+/* bert.c: encoders of texts that mask their padding (Devlin et al. 2018, arXiv:1810.04805) */
+extern const clipmdl_tower_kind clipmdl_bert;
+
 #endif

@@ -46,7 +46,7 @@ static void settings_of_openclip(void **state)
         {"model_cfg.text_cfg", "pool_type", "\"argmax eos\"", "text_cfg.pool_type"},
         {"model_cfg.text_cfg", "embed_cls", "true", "text_cfg.embed_cls"},
         {"model_cfg.text_cfg", "proj_type", "\"mlp\"", "text_cfg.proj_type"},
-        {"model_cfg.text_cfg", "hf_model_name", "\"roberta-base\"", "text_cfg.hf_model_name is \"roberta-base\""},
+        {"model_cfg.text_cfg", "hf_model_name", "\"gpt2\"", "text_cfg.hf_model_name is \"gpt2\""},
         {"model_cfg.text_cfg", "tokenizer_kwargs", "{\"clean\": \"shout\"}", "text_cfg.tokenizer_kwargs.clean"},
         {"model_cfg.text_cfg", "act_kwargs", "{\"approximate\": \"tanh\"}", NULL},
         {"model_cfg.text_cfg", "act_kwargs", "{\"approximate\": \"sinh\"}",

@@ -10,11 +10,13 @@ static clip_status weights(step *s, const char *dir, const cliptrn_net_options *
     clipmdl_store store = {0};
     clipmdl_config c;
     char *config = clipb_path_join(dir, "config.json");
-    s->family = config && clipb_is_file(config) ? &clipmdl_siglip : &clipmdl_openclip;
+    s->family = &clipmdl_openclip;
+    clip_status r = config && clipb_is_file(config) ? clipmdl_family_of_config(config, &s->family, err) : CLIP_OK;
     free(config);
     config = clipb_path_join(dir, s->family->config_file);
     char *file = clipb_path_join(dir, s->family->weights_file);
-    clip_status r = config && file ? clipmdl_config_read(s->family, config, &c, NULL, NULL, err) : CLIP_ENOMEM;
+    if (r == CLIP_OK)
+        r = config && file ? clipmdl_config_read(s->family, config, &c, NULL, NULL, err) : CLIP_ENOMEM;
     if (r == CLIP_OK)
         r = cliptrn_net_init(&s->net, &c, opt, threads, err);
     if (r == CLIP_OK)

@@ -4,8 +4,11 @@
 
 #include "model/family/family.h"
 
-static const clipmdl_family *const families[] = {&clipmdl_openclip, &clipmdl_siglip, &clipmdl_huggingface,
-                                                 &clipmdl_huggingface_tower};
+/* Before OpenCLIP's and transformers' CLIP come families whose image encoders have the same
+ * names. */
+static const clipmdl_family *const families[] = {&clipmdl_chinese_clip, &clipmdl_chinese_clip_own,
+                                                 &clipmdl_openclip,     &clipmdl_siglip,
+                                                 &clipmdl_huggingface,  &clipmdl_huggingface_tower};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 const clipmdl_family *const *clipmdl_families(int *n)

@@ -47,7 +47,7 @@ typedef struct clipmdl_beginning {
     int towers;
 } clipmdl_beginning;
 
-typedef struct clipmdl_family {
+struct clipmdl_family {
     const char *name;   /* clip_model_info.layout */
     const char *layout; /* its name for clipeng_convert(); NULL: it can only be read */
 
@@ -92,10 +92,12 @@ typedef struct clipmdl_family {
     bool auto_tokenizer;       /* transformers' AutoTokenizer files go beside the weights */
     const char *no_logit_bias; /* the warning that it is left out; NULL: the layout has it */
     const char *no_padding;    /* the warning that pictures are not padded; NULL: they are */
-} clipmdl_family;
+};
 
 extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
 extern const clipmdl_family clipmdl_siglip;
+extern const clipmdl_family clipmdl_chinese_clip;
+extern const clipmdl_family clipmdl_chinese_clip_own; /* the names of its authors' files */
 extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, without vision_model. or text_model. */
 
 /* clipmdl_family_of_config(): whose configuration is a file, by its "model_type"? A type that is

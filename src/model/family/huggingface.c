@@ -148,7 +148,7 @@ static clipk_act read_act(const cJSON *o)
     return clipmdl_json_is(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_QUICKGELU;
 }
 
-static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+clip_status clipmdl_huggingface_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
     *v = (clipmdl_vision_config){.tower = &clipmdl_vit,
                                  .image_size = 224,
@@ -213,7 +213,7 @@ static clip_status read_alone(const clipmdl_reader *r, const cJSON *root, int to
         o = root;
     c->towers = tower;
     TRY(clipmdl_json_size(r, o, "projection_dim", &c->embed_dim));
-    return tower == CLIP_TOWER_TEXT ? read_text(r, o, &c->text) : read_vision(r, o, &c->vision);
+    return tower == CLIP_TOWER_TEXT ? read_text(r, o, &c->text) : clipmdl_huggingface_vision(r, o, &c->vision);
 }
 
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
@@ -238,7 +238,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
                           cJSON_IsObject(vision) ? "text_config" : "vision_config");
     c->towers = CLIP_TOWER_BOTH;
     TRY(clipmdl_json_size(r, root, "projection_dim", &c->embed_dim));
-    TRY(read_vision(r, vision, &c->vision));
+    TRY(clipmdl_huggingface_vision(r, vision, &c->vision));
     return read_text(r, text, &c->text);
 }
 
@@ -441,14 +441,13 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
     return CLIP_OK;
 }
 
-static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+void clipmdl_huggingface_put_pictures(FILE *f, const char *name, int size, const clipmdl_recipe *r)
 {
-    (void)err;
-    const int size = c->vision.image_size;
     const bool squash = strcmp(r->resize_mode, "squash") == 0;
-    fputs("{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n"
-          "  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
-          f);
+    fprintf(f,
+            "{\n  \"image_processor_type\": \"%sImageProcessor\",\n  \"processor_class\": \"%sProcessor\",\n"
+            "  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
+            name, name);
     if (squash)
         fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
     else
@@ -461,6 +460,12 @@ static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clip
         fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
     clipmdl_put_triple(f, "  \"image_mean\": ", r->mean, ",\n");
     clipmdl_put_triple(f, "  \"image_std\": ", r->std, "\n}\n");
+}
+
+static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    (void)err;
+    clipmdl_huggingface_put_pictures(f, "CLIP", c->vision.image_size, r);
     return CLIP_OK;
 }
 
