@@ -199,6 +199,15 @@ void clipk_l2norm(const clipk_ctx *k, float *x, float *norm, int T, int C);
 /* clipk_softmax(): each row of x [T, C] becomes softmax(scale * row), in place. */
 void clipk_softmax(const clipk_ctx *k, float *x, float scale, int T, int C);
 
+/* clipk_rotate(): the numbers 2i and 2i + 1 of every head turn by an angle (Su et al. 2021,
+ * arXiv:2104.09864). Of each `each` rows of x [T, H*D], the first `skip` stay.
+ * angle  in  [each - skip, 2, D]: for the rows that turn, the cosines, then the sines, which are
+ *            negative for the first number of a pair */
+void clipk_rotate(const clipk_ctx *k, float *x, const float *angle, int each, int skip, int T, int H, int D);
+
+/* clipk_swish_product(): y = g / (1 + exp(-g)) x, n numbers; y may be g or x. */
+void clipk_swish_product(const clipk_ctx *k, float *y, const float *g, const float *x, size_t n);
+
 /* ---- Convolution (ResNet), pictures as [N, H, W, C] ------------------------------------------ */
 
 /* The filters of a 3x3 convolution with stride 1 and zero padding 1, packed for one set. Packing

@@ -19,6 +19,19 @@ typedef enum clipmdl_projection {
 
 struct clipmdl_tower_kind; /* tower.h */
 
+/* What the blocks of an EVA have. */
+typedef struct clipmdl_eva_config {
+    bool split;         /* three products for q, k and v, of which q and v have a bias; otherwise one, "qkv" */
+    bool k_bias;        /* qkv has one bias for all three; otherwise q and v have one each */
+    bool inner_norms;   /* of the attention's result and inside the MLP */
+    bool gated;         /* SwiGLU (Shazeer 2020, arXiv:2002.05202) */
+    bool post_norm;     /* norms behind attention and MLP instead of before them */
+    int turn;           /* side of the grid whose places make the angles of q and k; 0: nothing turns */
+    int turn_from;      /* the first place */
+    bool columns_first; /* the column of a patch makes the first half of the angles, otherwise its row */
+    int pool_heads;     /* if rows are pooled by attention */
+} clipmdl_eva_config;
+
 typedef struct clipmdl_vision_config {
     const struct clipmdl_tower_kind *tower;
     int image_size;
@@ -34,6 +47,7 @@ typedef struct clipmdl_vision_config {
     clipmdl_projection projection; /* ViT */
     bool trunk; /* timm's: its names begin with "visual.trunk." instead of "visual." */
     bool class_token, ln_pre, patch_bias; /* ViT: has it one? */
+    clipmdl_eva_config eva;
 } clipmdl_vision_config;
 
 typedef struct clipmdl_text_config {

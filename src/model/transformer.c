@@ -44,7 +44,7 @@ static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, fl
     clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
 }
 
-static void bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
+void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
 {
     const int C = p->width, F = p->mlp;
     char name[CLIPMDL_MAX_NAME];
@@ -91,7 +91,7 @@ void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix,
     clipmdl_bind_layernorm(b, &m->norm, prefix, norm, m->width, m->eps);
     b->group = m->layers + 1;
     if (m->pool.by == CLIPNN_POOL_ATTENTION)
-        bind_head(b, &m->head, prefix, m->eps);
+        clipmdl_trunk_bind_head(b, &m->head, prefix, m->eps);
     if (m->embed_dim > 0)
         bind_projection(b, m, prefix, proj);
 }
@@ -168,14 +168,6 @@ void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const cl
 
 /* ---- Forward --------------------------------------------------------------------------------- */
 
-static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x, int T, int C)
-{
-    if (tap->norm)
-        clipnn_layernorm_forward(k, tap->rows, NULL, NULL, x, NULL, tap->norm, T, C);
-    else
-        memcpy(tap->rows, x, (size_t)T * C * sizeof *x);
-}
-
 /* The output of the last block: [N, C] if `read` is given, otherwise [T, C]. NULL if the tap ends
  * the forward. */
 static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
@@ -183,11 +175,8 @@ static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts 
 {
     const float *x = a->block[0].x;
     for (int i = 0; i <= m->layers; i++) {
-        if (tap && tap->layer == i) {
-            tap_rows(k, tap, x, clipnn_batch_rows(n), m->width);
-            if (tap->ends)
-                return NULL;
-        }
+        if (clipmdl_tap_rows(k, tap, i, x, clipnn_batch_rows(n), m->width))
+            return NULL;
         if (i == m->layers)
             break;
         clipnn_block_forward(k, &a->block[i], &m->block[i], n, i == m->layers - 1 ? read : NULL);

@@ -48,6 +48,9 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
  * norm, proj  in  "ln_post", "proj" */
 void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *norm, const char *proj);
 
+/* clipmdl_trunk_bind_head(): name the parameters of a pool by attention, "attn_pool.". */
+void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps);
+
 /* clipmdl_trunk_projection(): the name of the projection's weight. */
 void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const char *proj,
                               char out[CLIPMDL_MAX_NAME]);

@@ -408,14 +408,14 @@ static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
 
 static void put_vision(FILE *f, const clipmdl_vision_config *v)
 {
-    const char *timm = v->trunk ? clipmdl_timm_name(v) : NULL;
+    const char *pool, *proj, *timm = v->trunk ? clipmdl_timm_name(v, &pool, &proj) : NULL;
     fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n", v->image_size);
     if (timm) {
-        const bool pools = v->pooling == CLIPNN_POOL_ATTENTION;
+        const char *quote = proj ? "\"" : "";
         fprintf(f,
                 "      \"timm_model_name\": \"%s\",\n      \"timm_model_pretrained\": false,\n"
-                "      \"timm_pool\": \"%s\",\n      \"timm_proj\": %s\n    },\n",
-                timm, pools ? "map" : "token", pools ? "\"none\"" : "null");
+                "      \"timm_pool\": \"%s\",\n      \"timm_proj\": %s%s%s\n    },\n",
+                timm, pool, quote, proj ? proj : "null", quote);
         return;
     }
     fprintf(f, "      \"width\": %d,\n", v->width);
@@ -463,7 +463,7 @@ static clip_status check_words(const clipmdl_config *c, clip_error *err)
     const clipmdl_vision_config *v = &c->vision;
     const bool text =
         c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
-    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v))))
+    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v, NULL, NULL))))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
                       text ? c->vision.tower->name : c->text.tower->name);
