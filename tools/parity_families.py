@@ -3,7 +3,7 @@
 
     parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
 
-NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2") or "hf:" and a model type of transformers
+NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches joined) or "hf:" and a model type of transformers
 ("hf:siglip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
 and a smaller vocabulary where the configuration allows it, and lively random weights. Pictures are
 noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import open_clip
+import timm.utils
 import torch
 from safetensors.torch import save_file
 
@@ -39,6 +40,8 @@ def enliven(model, seed):
     for name, p in model.named_parameters():
         if "logit" in name:
             p.fill_(-9.5 if "bias" in name else 4.2)
+        elif "gamma" in name:  # layer scales
+            p.copy_(0.2 + 0.04 * torch.randn(p.shape, generator=g))
         elif p.ndim >= 2 and is_embedding(name):
             p.copy_(torch.randn(p.shape, generator=g) * 0.4)
         elif p.ndim >= 2:
@@ -49,6 +52,11 @@ def enliven(model, seed):
             p.copy_(torch.randn(p.shape, generator=g) * 0.1)
         else:
             p.copy_(1 + 0.2 * torch.randn(p.shape, generator=g))
+    for name, b in model.named_buffers():
+        if name.endswith("running_mean"):
+            b.copy_(torch.randn(b.shape, generator=g) * 0.1)
+        elif name.endswith("running_var"):
+            b.copy_((1 + 0.2 * torch.randn(b.shape, generator=g)).abs() + 0.1)
     return model
 
 
@@ -71,6 +79,7 @@ class Peer:
 
 
 def openclip(name, out):
+    name, _, folded = name.partition("+")
     cfg = copy.deepcopy(open_clip.get_model_config(name))
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
     if "timm_model_name" not in vision and isinstance(vision["layers"], int):
@@ -80,6 +89,8 @@ def openclip(name, out):
     kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
     make = open_clip.CustomTextCLIP if kinds.get("custom_text") else open_clip.CLIP
     model = enliven(make(**copy.deepcopy(cfg)).eval(), 7)
+    if folded:
+        model.visual.trunk = timm.utils.reparameterize_model(model.visual.trunk)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
     preprocess = HALF if "SigLIP" in name else PREPROCESS
     (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg | kinds, "preprocess_cfg": preprocess}))

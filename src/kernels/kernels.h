@@ -237,6 +237,25 @@ void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, in
  * x [N, H, W, C]  y [N, H/2, W/2, C] */
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C);
 
+/* ---- Depthwise convolution (ConvNeXt, FastViT), pictures as [N, H, W, C] --------------------- */
+
+/* One filter for each channel, K x K, K odd, with zero padding K/2. */
+typedef struct clipk_depthwise_weight {
+    int K, stride;
+    const float *w;    /* [K*K, C] */
+    const float *bias; /* [C] */
+} clipk_depthwise_weight;
+
+/* clipk_depthwise(): y[n,i,j,c] = act(bias[c] + sum over v, u of w[v,u,c] x[n, i s + v - K/2,
+ * j s + u - K/2, c]), s the stride. y [N, Ho, Wo, C], Ho = (H - 1)/s + 1, Wo likewise; not x */
+void clipk_depthwise(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C,
+                     const clipk_depthwise_weight *w, clipk_act act);
+
+/* clipk_columns(): the patches of x [N, H, W, C] as rows of y [N*Ho*Wo, K*K*C]. Column
+ * (v*K + u)*C + c. Pixels outside are 0. Ho = (H + 2 pad - K)/stride + 1, Wo likewise */
+void clipk_columns(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C, int K, int stride,
+                   int pad);
+
 /* ---- Backward -------------------------------------------------------------------------------- */
 
 /* The gradient of an input is written (dx). The gradient of a parameter is added (dgain += ..), and

@@ -88,6 +88,10 @@ KERNEL(void, conv3x3_sums, (const clipk_conv3x3_back_piece *piece))
 KERNEL(void, conv3x3_filters, (float *dW, const float *sums, int64_t part, int parts, int I, int n, int o))
 KERNEL(void, avgpool2x2_backward, (float *x0, float *x1, const float *y, int W, int C))
 
+/* ---- simd_depthwise.c: one row of the output ------------------------------------------------- */
+
+KERNEL(void, depthwise, (const clipk_depthwise_piece *piece))
+
 /* ---- simd_batchnorm.c: [rows, C] ------------------------------------------------------------- */
 
 /* squares: sum of (x - mean)^2 */

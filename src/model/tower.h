@@ -176,6 +176,9 @@ extern const clipmdl_tower_kind clipmdl_resnet;
 /* eva.c: EVA, EVA-02 and the Perception Encoder */
 extern const clipmdl_tower_kind clipmdl_eva;
 
+/* convnext.c, fastvit.c */
+extern const clipmdl_tower_kind clipmdl_convnext, clipmdl_fastvit;
+
 /* text.c: the text Transformer */
 extern const clipmdl_tower_kind clipmdl_text;
 

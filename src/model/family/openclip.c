@@ -48,6 +48,11 @@ static void translate(const char *name, char *out, size_t size) { clipmdl_rename
  * mark. */
 static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IMAGE},
                                      {"visual.trunk.patch_embed.proj.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.patch_embed.backbone.0.conv.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.patch_embed.backbone.stem.conv1.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.stem.0.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.stem.0.conv_kxk.0.conv.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.stem.0.reparam_conv.weight", NULL, CLIP_TOWER_IMAGE},
                                      {"text.token_embedding.weight", "text.positional_embedding", CLIP_TOWER_TEXT},
                                      {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
                                      {0}};
@@ -214,6 +219,8 @@ static clip_status read_timm(const clipmdl_reader *r, const cJSON *o, const char
     TRY(clipb_json_string(o, "timm_proj", &asked_proj, r->file, r->err));
     if (cJSON_IsNull(none) || !*asked_proj)
         asked_proj = NULL;
+    v->mlp_head = proj && asked_proj && strcmp(proj, "linear") == 0 && strcmp(asked_proj, "mlp") == 0;
+    proj = v->mlp_head ? "mlp" : proj;
     if (strcmp(asked_pool, pool) != 0 || !asked_proj != !proj || (proj && strcmp(asked_proj, proj) != 0))
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
                           "\"%s\" is supported with \"timm_pool\" \"%s\" and \"timm_proj\" %s alone", name, pool,
