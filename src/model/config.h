@@ -50,6 +50,7 @@ typedef struct clipmdl_vision_config {
     int stage[CLIPMDL_MOST_STAGES]; /* ResNet, ConvNeXt, FastViT: blocks in each stage; 0 for a ViT */
     int mlp;                /* ViT: width inside the MLP */
     clipnn_pooling pooling; /* ViT */
+    bool norm_last;         /* ViT: the last norm stands behind the pooling, which is a mean */
     float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;

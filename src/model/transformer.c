@@ -108,13 +108,13 @@ static bool reads_all(const clipmdl_trunk *m, const clipmdl_tap *tap)
 
 void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape)
 {
-    const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
+    const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) || m->norm_last ? n : (size_t)T;
     *acts = (clipmdl_trunk_acts){0};
     acts->pooled = CLIPB_NEW(a, float, n *C);
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
     if (!clipnn_pools_one(&m->pool))
-        acts->normed = CLIPB_NEW(a, float, (size_t)T *C);
+        acts->normed = CLIPB_NEW(a, float, rows *C);
     if (m->pool.by == CLIPNN_POOL_ATTENTION)
         clipnn_attention_pool_layout(a, &acts->head, &m->head, N, T, tape);
     if (tape) {
@@ -198,6 +198,9 @@ void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, cons
         return;
     if (one) {
         clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, x, all ? a->read : NULL, &m->norm, N, C);
+    } else if (m->norm_last) {
+        clipnn_pool_mean(k, a->normed, x, m->pool.skip, n, C);
+        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, a->normed, NULL, &m->norm, N, C);
     } else {
         clipnn_layernorm_forward(k, a->normed, a->mean, a->rstd, x, NULL, &m->norm, T, C);
         if (m->pool.by == CLIPNN_POOL_ATTENTION)
@@ -232,6 +235,12 @@ static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, co
     const bool one = clipnn_pools_one(&m->pool);
     const int rows = one ? n->B : clipnn_batch_rows(n), C = m->width;
     float *d = one ? g->pooled : g->x;
+    if (m->norm_last) {
+        clipnn_layernorm_backward(k, g->pooled, g->pooled, a->normed, a->mean, a->rstd, &m->norm, NULL, n->B, C,
+                                  g->block.work);
+        clipnn_pool_mean_backward(k, d, g->pooled, m->pool.skip, n, C);
+        return d;
+    }
     if (m->pool.by == CLIPNN_POOL_MEAN)
         clipnn_pool_mean_backward(k, d, g->pooled, m->pool.skip, n, C);
     clipnn_layernorm_backward(k, d, d, a->block[m->layers - 1].out, a->mean, a->rstd, &m->norm, NULL, rows, C,

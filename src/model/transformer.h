@@ -16,6 +16,7 @@ typedef struct clipmdl_trunk {
     float eps;
     clipnn_pool pool;
     clipnn_block *block;   /* [layers] */
+    bool norm_last;        /* rows are pooled by their mean, and the norm stands behind it */
     clipnn_layernorm norm; /* before pooling; after it if one row is pooled, with the same result */
     clipnn_attention_pool head; /* if rows are pooled by attention */
     clipnn_linear proj;    /* [D, C]; if there is a projection */
@@ -24,7 +25,7 @@ typedef struct clipmdl_trunk {
 
 typedef struct clipmdl_trunk_acts {
     clipnn_block_acts *block; /* [layers] */
-    float *normed;            /* [T, C], if all rows are pooled */
+    float *normed;            /* [T, C], if all rows are pooled; norm_last: their mean, [N, C] */
     clipnn_attention_pool_acts head;
     float *pooled;            /* [N, C] */
     float *mean, *rstd;       /* the norm's; NULL without a tape */

@@ -130,13 +130,13 @@ static const clipmdl_settings_part kwargs_parts[] = {
 #define PLAIN_BLOCKS                                                                                                   \
     {"ls_init_value", "null"}, { "block_type", "default" }
 
-/* final_ln_after_pool: one token is pooled, so the norm gives the same before and after. */
+/* final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
 static const clipmdl_settings vision_cfg = {
     .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
              "attn_pooler_queries "
              "attn_pooler_heads timm_model_pretrained timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
     .off = "attentional_pool output_tokens" CUSTOM_BLOCKS,
-    .one_of = (const clipmdl_choice[]){{"pool_type", "tok"},
+    .one_of = (const clipmdl_choice[]){{"pool_type", "tok avg"},
                                        {"pos_embed_type", "learnable"},
                                        {"timm_model_name", timm_names},
                                        PLAIN_BLOCKS,
@@ -234,7 +234,7 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     TRY(clipb_json_string(o, "timm_model_name", &timm, r->file, r->err));
     if (*timm)
         return read_timm(r, o, timm, v);
-    bool no_ln_pre = false;
+    bool no_ln_pre = false, ln_after = false;
     int head_width = 64;
     *v = (clipmdl_vision_config){.tower = &clipmdl_vit, .image_size = 224, .width = 768, .act = v->act};
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(o, "image_size");
@@ -270,7 +270,9 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     v->layers = 12;
     v->patch_size = 16;
     v->class_token = true;
-    v->pooling = CLIPNN_POOL_FIRST;
+    v->pooling = clipmdl_json_is(o, "pool_type", "avg") ? CLIPNN_POOL_MEAN : CLIPNN_POOL_FIRST;
+    TRY(clipb_json_bool(o, "final_ln_after_pool", &ln_after, r->file, r->err));
+    v->norm_last = v->pooling == CLIPNN_POOL_MEAN && ln_after;
     TRY(clipb_json_int(o, "layers", 1, CLIPMDL_MOST_LAYERS, &v->layers, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "patch_size", &v->patch_size));
     TRY(clipb_json_bool(o, "no_ln_pre", &no_ln_pre, r->file, r->err));
@@ -434,6 +436,9 @@ static void put_vision(FILE *f, const clipmdl_vision_config *v)
                 v->width / v->heads, v->patch_size);
         if (!v->ln_pre)
             fputs(",\n      \"no_ln_pre\": true", f);
+        if (v->pooling == CLIPNN_POOL_MEAN)
+            fprintf(f, ",\n      \"pool_type\": \"avg\",\n      \"final_ln_after_pool\": %s",
+                    v->norm_last ? "true" : "false");
         put_mlp_and_eps(f, v->mlp, v->width, v->eps);
     }
     fputs("\n    },\n", f);
@@ -464,13 +469,20 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
     fputs("\n    }\n", f);
 }
 
+static bool is_open_vit(const clipmdl_vision_config *v)
+{
+    return v->tower == &clipmdl_vit && !v->trunk && v->class_token && !v->patch_bias &&
+           v->projection == CLIPMDL_PROJECTION_MATRIX &&
+           (v->pooling == CLIPNN_POOL_FIRST || v->pooling == CLIPNN_POOL_MEAN);
+}
+
 /* Refuses choices that this layout cannot express. */
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
     const clipmdl_vision_config *v = &c->vision;
     const bool text =
         c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
-    if (text && (clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v, NULL, NULL))))
+    if (text && (is_open_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v, NULL, NULL))))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
                       text ? c->vision.tower->name : c->text.tower->name);
