@@ -3,12 +3,12 @@
 
     parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
 
-NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"), or "hf:" and a model type of transformers
-("hf:siglip"), or "own:" and files as the authors of a model name their tensors
-("own:chinese_clip"). Without a NAME, all of them. Each model has the real configuration, with fewer
-layers and a smaller vocabulary where the configuration allows it, and lively random weights. Text
-encoders of transformers are small, too, with a configuration of their own; "full:" before a name of
-OpenCLIP's keeps them as they are. Pictures are
+NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches
+joined), or "hf:" and a model type of transformers ("hf:siglip"), or "own:" and files as the authors
+of a model name their tensors ("own:chinese_clip"). Without a NAME, all of them. Each model has the
+real configuration, with fewer layers and a smaller vocabulary where the configuration allows it,
+and lively random weights. Text encoders of transformers are small, too, with a configuration of
+their own; "full:" before a name of OpenCLIP's keeps them as they are. Pictures are
 noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import open_clip
+import timm.utils
 import torch
 from safetensors.torch import save_file
 
@@ -42,6 +43,8 @@ def enliven(model, seed):
     for name, p in model.named_parameters():
         if "logit" in name:
             p.fill_(-9.5 if "bias" in name else 4.2)
+        elif "gamma" in name:  # layer scales
+            p.copy_(0.2 + 0.04 * torch.randn(p.shape, generator=g))
         elif p.ndim >= 2 and is_embedding(name):
             p.copy_(torch.randn(p.shape, generator=g) * 0.4)
         elif p.ndim >= 2:
@@ -52,6 +55,11 @@ def enliven(model, seed):
             p.copy_(torch.randn(p.shape, generator=g) * 0.1)
         else:
             p.copy_(1 + 0.2 * torch.randn(p.shape, generator=g))
+    for name, b in model.named_buffers():
+        if name.endswith("running_mean"):
+            b.copy_(torch.randn(b.shape, generator=g) * 0.1)
+        elif name.endswith("running_var"):
+            b.copy_((1 + 0.2 * torch.randn(b.shape, generator=g)).abs() + 0.1)
     return model
 
 
@@ -123,6 +131,7 @@ def openclip_hf(cfg, out, full):
 
 
 def openclip(name, out):
+    name, _, folded = name.partition("+")
     cfg = copy.deepcopy(open_clip.get_model_config(name.removeprefix("full:")))
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
     if "hf_model_name" in text:
@@ -136,6 +145,8 @@ def openclip(name, out):
     kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
     make = open_clip.CustomTextCLIP if kinds.get("custom_text") else open_clip.CLIP
     model = enliven(make(**copy.deepcopy(cfg)).eval(), 7)
+    if folded:
+        model.visual.trunk = timm.utils.reparameterize_model(model.visual.trunk)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
     preprocess = HALF if "SigLIP" in name else PREPROCESS
     (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg | kinds, "preprocess_cfg": preprocess}))

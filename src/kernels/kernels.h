@@ -199,6 +199,15 @@ void clipk_l2norm(const clipk_ctx *k, float *x, float *norm, int T, int C);
 /* clipk_softmax(): each row of x [T, C] becomes softmax(scale * row), in place. */
 void clipk_softmax(const clipk_ctx *k, float *x, float scale, int T, int C);
 
+/* clipk_rotate(): the numbers 2i and 2i + 1 of every head turn by an angle (Su et al. 2021,
+ * arXiv:2104.09864). Of each `each` rows of x [T, H*D], the first `skip` stay.
+ * angle  in  [each - skip, 2, D]: for the rows that turn, the cosines, then the sines, which are
+ *            negative for the first number of a pair */
+void clipk_rotate(const clipk_ctx *k, float *x, const float *angle, int each, int skip, int T, int H, int D);
+
+/* clipk_swish_product(): y = g / (1 + exp(-g)) x, n numbers; y may be g or x. */
+void clipk_swish_product(const clipk_ctx *k, float *y, const float *g, const float *x, size_t n);
+
 /* ---- Convolution (ResNet), pictures as [N, H, W, C] ------------------------------------------ */
 
 /* The filters of a 3x3 convolution with stride 1 and zero padding 1, packed for one set. Packing
@@ -227,6 +236,25 @@ void clipk_im2col(const clipk_ctx *k, float *y, const float *x, int N, int C, in
 /* clipk_avgpool2x2(): y[n,i,j,c] = mean of a 2x2 block of x. An odd last row or column is dropped.
  * x [N, H, W, C]  y [N, H/2, W/2, C] */
 void clipk_avgpool2x2(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C);
+
+/* ---- Depthwise convolution (ConvNeXt, FastViT), pictures as [N, H, W, C] --------------------- */
+
+/* One filter for each channel, K x K, K odd, with zero padding K/2. */
+typedef struct clipk_depthwise_weight {
+    int K, stride;
+    const float *w;    /* [K*K, C] */
+    const float *bias; /* [C] */
+} clipk_depthwise_weight;
+
+/* clipk_depthwise(): y[n,i,j,c] = act(bias[c] + sum over v, u of w[v,u,c] x[n, i s + v - K/2,
+ * j s + u - K/2, c]), s the stride. y [N, Ho, Wo, C], Ho = (H - 1)/s + 1, Wo likewise; not x */
+void clipk_depthwise(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C,
+                     const clipk_depthwise_weight *w, clipk_act act);
+
+/* clipk_columns(): the patches of x [N, H, W, C] as rows of y [N*Ho*Wo, K*K*C]. Column
+ * (v*K + u)*C + c. Pixels outside are 0. Ho = (H + 2 pad - K)/stride + 1, Wo likewise */
+void clipk_columns(const clipk_ctx *k, float *y, const float *x, int N, int H, int W, int C, int K, int stride,
+                   int pad);
 
 /* ---- Backward -------------------------------------------------------------------------------- */
 

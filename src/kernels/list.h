@@ -36,6 +36,13 @@ KERNEL(void, layernorm,
 KERNEL(void, l2norm, (float *x, float *norm, int C))
 KERNEL(void, softmax, (float *x, float scale, int C))
 
+/* One row of H heads, D wide. angle [2, D]: the cosine of each number's pair, then the sine,
+ * negative for the first number of a pair: x[i] = x[i] cos[i] + x[i ^ 1] sin[i]. D is even. */
+KERNEL(void, rotate_pairs, (float *x, const float *angle, int H, int D))
+
+/* y = g / (1 + exp(-g)) x, n numbers; y may be g or x */
+KERNEL(void, swish_product, (float *y, const float *g, const float *x, size_t n))
+
 /* ---- simd_rows_back.c ------------------------------------------------------------------------ */
 
 /* out += the sum over the rows of x */
@@ -80,6 +87,10 @@ KERNEL(void, conv3x3_sums, (const clipk_conv3x3_back_piece *piece))
 /* dW [I, 9] of filter o += the sums of all parts; n: filters in the sums */
 KERNEL(void, conv3x3_filters, (float *dW, const float *sums, int64_t part, int parts, int I, int n, int o))
 KERNEL(void, avgpool2x2_backward, (float *x0, float *x1, const float *y, int W, int C))
+
+/* ---- simd_depthwise.c: one row of the output ------------------------------------------------- */
+
+KERNEL(void, depthwise, (const clipk_depthwise_piece *piece))
 
 /* ---- simd_batchnorm.c: [rows, C] ------------------------------------------------------------- */
 

@@ -47,6 +47,22 @@ void NAME(softmax)(float *x, float scale, int C)
         x[c] = (float)(exp((double)x[c] * scale - m) / sum);
 }
 
+void NAME(rotate_pairs)(float *x, const float *angle, int H, int D)
+{
+    for (int h = 0; h < H; h++, x += D)
+        for (int i = 0; i < D; i += 2) {
+            const double a = x[i], b = x[i + 1];
+            x[i] = (float)(a * angle[i] + b * angle[D + i]);
+            x[i + 1] = (float)(b * angle[i + 1] + a * angle[D + i + 1]);
+        }
+}
+
+void NAME(swish_product)(float *y, const float *g, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)((g[i] == -INFINITY ? 0 : g[i] / (1 + exp(-(double)g[i]))) * x[i]);
+}
+
 static double act(double x, clipk_act act)
 {
     switch (act) {

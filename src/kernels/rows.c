@@ -11,6 +11,7 @@ typedef struct numbers_job {
     const clipk_set *set;
     float *y;
     const void *x;
+    const float *gate;
     int64_t n;
     clipk_type type;
     clipk_act act;
@@ -45,6 +46,20 @@ void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, cli
     clipb_team_run(clipk_team_for(k, j.n), clipb_ceil_div64(j.n, CLIPK_PIECE), act_piece, &j);
 }
 
+static void swish_product_piece(void *job, int64_t i, int thread)
+{
+    const numbers_job *j = job;
+    int64_t at = i * CLIPK_PIECE;
+    (void)thread;
+    j->set->swish_product(j->y + at, j->gate + at, (const float *)j->x + at, clipb_min64(CLIPK_PIECE, j->n - at));
+}
+
+void clipk_swish_product(const clipk_ctx *k, float *y, const float *g, const float *x, size_t n)
+{
+    numbers_job j = {.set = k->set, .y = y, .x = x, .gate = g, .n = (int64_t)n};
+    clipb_team_run(clipk_team_for(k, j.n), clipb_ceil_div64(j.n, CLIPK_PIECE), swish_product_piece, &j);
+}
+
 /* Rows, `rows_each` of T at a time. */
 typedef struct rows_job {
     const clipk_set *set;
@@ -53,6 +68,7 @@ typedef struct rows_job {
     const int32_t *rows;
     float eps, scale;
     int T, C, rows_each;
+    int each, skip, H; /* rotation */
 } rows_job;
 
 static void share_rows(const clipk_ctx *k, clipb_piece *piece, rows_job *j)
@@ -119,4 +135,23 @@ void clipk_softmax(const clipk_ctx *k, float *x, float scale, int T, int C)
 {
     rows_job j = {.y = x, .scale = scale, .T = T, .C = C};
     share_rows(k, softmax_piece, &j);
+}
+
+static void rotate_piece(void *job, int64_t i, int thread)
+{
+    const rows_job *j = job;
+    const int D = j->C / j->H;
+    (void)thread;
+    for (int t = (int)i * j->rows_each; t < rows_end(j, i); t++) {
+        const int turn = t % j->each - j->skip;
+        if (turn >= 0)
+            j->set->rotate_pairs(j->y + (int64_t)t * j->C, j->x + (int64_t)turn * 2 * D, j->H, D);
+    }
+}
+
+void clipk_rotate(const clipk_ctx *k, float *x, const float *angle, int each, int skip, int T, int H, int D)
+{
+    assert(D % 2 == 0);
+    rows_job j = {.y = x, .x = angle, .T = T, .C = H * D, .each = each, .skip = skip, .H = H};
+    share_rows(k, rotate_piece, &j);
 }

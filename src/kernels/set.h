@@ -47,6 +47,15 @@ typedef struct clipk_attention_back_piece {
     void *scratch; /* CLIPK_ATTENTION_BACK_SCRATCH bytes, 64-byte aligned */
 } clipk_attention_back_piece;
 
+/* Row h of a picture's output. */
+typedef struct clipk_depthwise_piece {
+    float *y;             /* [Wo, C] */
+    const float *x;       /* [H, W, C] */
+    const float *w, *bias;
+    int H, W, C, K, stride, Wo, h;
+    clipk_act act;
+} clipk_depthwise_piece;
+
 /* A piece of a convolution: tiles t0 .. t1, channels o0 .. o1. A tile is CLIPK_CONV_TILE pixels
  * squared. Tiles are counted over all pictures, row by row. o0 is a multiple of nr. */
 #define CLIPK_CONV_TILE 4

@@ -107,6 +107,43 @@ void NAME(softmax)(float *x, float scale, int C)
         x[c] *= r;
 }
 
+/* The two numbers of each pair change places. */
+static inline vf swap_pairs(vf v)
+{
+    typedef uint64_t pairs __attribute__((vector_size(4 * CLIPK_VL)));
+    return (vf)((pairs)v << 32 | (pairs)v >> 32);
+}
+
+void NAME(rotate_pairs)(float *x, const float *angle, int H, int D)
+{
+    for (int h = 0; h < H; h++, x += D) {
+        int c = 0;
+        for (; c + CLIPK_VL <= D; c += CLIPK_VL) {
+            const vf v = vload(x + c);
+            vstore(x + c, v * vload(angle + c) + swap_pairs(v) * vload(angle + D + c));
+        }
+        if (c < D) {
+            const vf v = vload_n(x + c, D - c);
+            vstore_n(x + c, v * vload_n(angle + c, D - c) + swap_pairs(v) * vload_n(angle + D + c, D - c), D - c);
+        }
+    }
+}
+
+static inline vf swish_product(vf g, vf x)
+{
+    g = vat_least(g, -128.0f); /* as in vquickgelu() */
+    return g * vsigmoid(g) * x;
+}
+
+void NAME(swish_product)(float *y, const float *g, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + CLIPK_VL <= n; i += CLIPK_VL)
+        vstore(y + i, swish_product(vload(g + i), vload(x + i)));
+    if (i < n)
+        vstore_n(y + i, swish_product(vload_n(g + i, (int)(n - i)), vload_n(x + i, (int)(n - i))), (int)(n - i));
+}
+
 void NAME(act)(float *y, const float *x, size_t n, clipk_act act)
 {
     size_t i = 0;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BATCHNORM_EPS 1e-5f /* PyTorch's default, which every modified ResNet has */
@@ -341,6 +342,64 @@ void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *pre
         return;
     join(name, prefix, bias);
     place_f32(b, &out->b, &out->db, name, 0, O, O, -1);
+}
+
+/* ---- Operands that a tower puts together itself ---------------------------------------------- */
+
+bool clipmdl_binder_has(const clipmdl_binder *b, const char *prefix, const char *name)
+{
+    char full[CLIPMDL_MAX_NAME];
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    if (!b->store)
+        return false;
+    join(full, prefix, name);
+    clipmdl_parts(b->family, b->prefix, full, 0, 1, 1, part);
+    return clipmdl_store_find(b->store, part[0].name) != NULL;
+}
+
+float *clipmdl_bind_copy(clipmdl_binder *b, const char *prefix, const char *name, int ndim, const int64_t *dim)
+{
+    char full[CLIPMDL_MAX_NAME];
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    source s = {.parts = 1};
+    size_t n = 1;
+    for (int i = 0; i < ndim; i++)
+        n *= (size_t)dim[i];
+    join(full, prefix, name);
+    clipmdl_parts(b->family, b->prefix, full, 0, dim[0], dim[0], part);
+    if (!b->store) {
+        if (!locate_param(b, &s, part, 1, ndim, dim))
+            return NULL;
+    } else {
+        clipmdl_tensor *t = find(b, part[0].name, ndim, dim);
+        s.tensor[0] = t;
+        if (!t)
+            return NULL;
+        b->parameters += b->flags & CLIPMDL_BUFFER_PARAM ? 0 : (int64_t)n;
+        check_finite(b, t);
+        s.view.p = t->data;
+        clipmdl_tensor_type(t, &s.view.type);
+    }
+    if (!clipmdl_binder_places(b))
+        return NULL;
+    float *copy = malloc(n * sizeof *copy);
+    if (!copy) {
+        b->status = CLIP_ENOMEM;
+        return NULL;
+    }
+    clipk_to_f32(b->k, copy, s.view.p, s.view.type, n);
+    drop(&s);
+    return copy;
+}
+
+void clipmdl_bind_made(clipmdl_binder *b, clipnn_linear *out, const float *w, const float *bias, int O, int I)
+{
+    const source s = {.view = clipk_rows(w, I)};
+    float *copy;
+    place_linear(b, out, w != NULL, &s, O, I);
+    out->b = copy = CLIPB_NEW(&b->arena, float, (size_t)O);
+    if (w && clipmdl_binder_places(b))
+        memcpy(copy, bias, (size_t)O * sizeof *copy);
 }
 
 /* ---- Convolutions and their batch norms ------------------------------------------------------ */

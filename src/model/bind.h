@@ -89,6 +89,16 @@ void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefi
 void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *prefix, const char *conv, const char *bn,
                           int O, int I);
 
+/* For towers that put their operands together themselves (filters.h).
+ * clipmdl_binder_has(): is there such a tensor? false without a file.
+ * clipmdl_bind_copy(): the numbers of a tensor as f32; they must be finite. free() them. NULL while
+ * measuring, and where the tensor is missing.
+ * clipmdl_bind_made(): the operand W [O, I] with its bias b [O].
+ * w  in  NULL: measure */
+bool clipmdl_binder_has(const clipmdl_binder *b, const char *prefix, const char *name);
+float *clipmdl_bind_copy(clipmdl_binder *b, const char *prefix, const char *name, int ndim, const int64_t *dim);
+void clipmdl_bind_made(clipmdl_binder *b, clipnn_linear *out, const float *w, const float *bias, int O, int I);
+
 static inline bool clipmdl_binder_places(const clipmdl_binder *b)
 {
     return b->arena.base != NULL && b->status == CLIP_OK;

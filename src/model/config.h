@@ -9,6 +9,7 @@
 /* Limits of a configuration. Real models are far below them. */
 #define CLIPMDL_MOST_SIDE 65536 /* a width, a size */
 #define CLIPMDL_MOST_GRID 255   /* patches along a side: 65,025 patches */
+#define CLIPMDL_MOST_STAGES 5
 
 /* The layer behind pooling. */
 typedef enum clipmdl_projection {
@@ -27,21 +28,49 @@ typedef struct clipmdl_proj_in {
 
 struct clipmdl_tower_kind; /* tower.h */
 
+typedef enum clipmdl_stem_kind { CLIPMDL_STEM_PATCHES, CLIPMDL_STEM_CONVS, CLIPMDL_STEM_STAGES } clipmdl_stem_kind;
+
+/* timm's Vision Transformers that are not CLIP's: what they have. */
+typedef struct clipmdl_eva_config {
+    bool split;         /* three products for q, k and v, of which q and v have a bias; otherwise one, "qkv" */
+    bool k_bias;        /* qkv has one bias for all three; otherwise q and v have one each */
+    bool inner_norms;   /* of the attention's result and inside the MLP */
+    bool gated;         /* SwiGLU (Shazeer 2020, arXiv:2002.05202) */
+    bool geglu;         /* GEGLU, with a norm of its own before it */
+    bool post_norm;     /* norms behind attention and MLP instead of before them */
+    int turn;           /* side of the grid whose places make the angles of q and k; 0: nothing turns */
+    int turn_from;      /* the first place */
+    bool columns_first; /* the column of a patch makes the first half of the angles, otherwise its row */
+    int pool_heads;     /* if rows are pooled by attention */
+    bool bare_class;    /* the class token has no position */
+    bool no_positions;
+    bool outer_head;    /* OpenCLIP's head.proj, without bias, instead of timm's head */
+    clipmdl_stem_kind stem;
+    int stem_width, stem_stage[2]; /* CLIPMDL_STEM_STAGES: channels (stem.h) */
+} clipmdl_eva_config;
+
 typedef struct clipmdl_vision_config {
     const struct clipmdl_tower_kind *tower;
     int image_size;
     int patch_size;         /* ViT; 0 for a ResNet */
     int width, heads;       /* ResNet: width of the stem; heads of the attention pool */
     int layers;             /* ViT; 0 for a ResNet */
-    int stage[4];           /* ResNet: blocks in each stage; 0 for a ViT */
+    int stage[CLIPMDL_MOST_STAGES]; /* ResNet, ConvNeXt, FastViT: blocks in each stage; 0 for a ViT */
     int mlp;                /* ViT: width inside the MLP */
     clipnn_pooling pooling; /* ViT */
+    bool norm_last;         /* ViT: the last norm stands behind the pooling, which is a mean */
     float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
     clipmdl_projection projection; /* ViT */
     bool trunk; /* timm's: its names begin with "visual.trunk." instead of "visual." */
     bool class_token, ln_pre, patch_bias; /* ViT: has it one? */
+    clipmdl_eva_config eva;
+    bool mlp_head;     /* ConvNeXt: OpenCLIP's "mlp" behind it, not "linear" */
+    int mlp_ratio;     /* FastViT: width inside an MLP, in widths of its stage */
+    bool squeezes;     /* FastViT: squeeze and excite where the third and fourth stage begin */
+    bool layer_norms;  /* FastViT: of attention; otherwise batch norms */
+    bool plain_stem;   /* FastViT: the stem has no 1x1 branches */
 } clipmdl_vision_config;
 
 /* The choices of bert.c beside those of all text encoders. */

@@ -46,6 +46,17 @@ clip_status clipmdl_check_heads(const char *what, int width, int heads, const ch
     return CLIP_OK;
 }
 
+bool clipmdl_tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, int layer, const float *x, int T, int C)
+{
+    if (!tap || tap->layer != layer)
+        return false;
+    if (tap->norm)
+        clipnn_layernorm_forward(k, tap->rows, NULL, NULL, x, NULL, tap->norm, T, C);
+    else
+        memcpy(tap->rows, x, (size_t)T * (size_t)C * sizeof *x);
+    return tap->ends;
+}
+
 clipmdl_draw clipmdl_draw_linear(double fan_in) { return (clipmdl_draw){CLIPMDL_UNIFORM, 1 / sqrt(fan_in)}; }
 
 bool clipmdl_name_ends(const char *name, const char *end)

@@ -117,6 +117,8 @@ typedef struct clipmdl_tower_kind {
     /* out: [N, D]; NULL: stop at acts->pooled. */
     void (*forward)(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
                     float *out);
+    /* Both are NULL where a tower is for inference alone; then `draw` is NULL, and beta2 and eps
+     * are 0. */
     void (*layout_grads)(clipb_arena *a, clipmdl_grads *g, const clipk_ctx *k, const clipmdl_tower *t,
                          const clipmdl_input *in);
     /* dout [N, D] into the gradients of the parameters. Overwrites the tape. */
@@ -155,6 +157,11 @@ void clipmdl_tower_bind(clipmdl_binder *b, clipmdl_tower *t);
  * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED. */
 clip_status clipmdl_check_heads(const char *what, int width, int heads, const char *file, clip_error *err);
 
+/* clipmdl_tap_rows(): copy the rows x [T, C] before block `layer`, if the tap is there.
+ * tap  in  may be NULL
+ * @return: does the forward end here? */
+bool clipmdl_tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, int layer, const float *x, int T, int C);
+
 /* As in nn.Linear and nn.Conv2d: uniform within 1/sqrt(fan_in), for weights and biases. */
 clipmdl_draw clipmdl_draw_linear(double fan_in);
 bool clipmdl_name_ends(const char *name, const char *end);
@@ -166,6 +173,12 @@ extern const clipmdl_tower_kind clipmdl_vit;
 
 /* resnet.c: He et al. 2015, arXiv:1512.03385, with the changes of arXiv:2103.00020, section 2.4 */
 extern const clipmdl_tower_kind clipmdl_resnet;
+
+/* eva.c: EVA, EVA-02 and the Perception Encoder */
+extern const clipmdl_tower_kind clipmdl_eva;
+
+/* convnext.c, fastvit.c */
+extern const clipmdl_tower_kind clipmdl_convnext, clipmdl_fastvit;
 
 /* text.c: the text Transformer */
 extern const clipmdl_tower_kind clipmdl_text;

@@ -45,7 +45,7 @@ static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, fl
     clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
 }
 
-static void bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
+void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
 {
     const int C = p->width, F = p->mlp;
     char name[CLIPMDL_MAX_NAME];
@@ -111,7 +111,7 @@ void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix,
         clipmdl_bind_layernorm(b, &m->norm, prefix, norm, m->width, m->eps);
     b->group = m->layers + 1;
     if (m->pool.by == CLIPNN_POOL_ATTENTION)
-        bind_head(b, &m->head, prefix, m->eps);
+        clipmdl_trunk_bind_head(b, &m->head, prefix, m->eps);
     if (m->embed_dim > 0 && m->proj_in.width)
         bind_proj_in(b, m, prefix, proj);
     if (m->embed_dim > 0)
@@ -130,13 +130,13 @@ static bool reads_all(const clipmdl_trunk *m, const clipmdl_tap *tap)
 
 void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmdl_trunk *m, int N, int T, bool tape)
 {
-    const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) ? n : (size_t)T;
+    const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) || m->norm_last ? n : (size_t)T;
     *acts = (clipmdl_trunk_acts){0};
     acts->pooled = CLIPB_NEW(a, float, n *C);
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
     if (!clipnn_pools_one(&m->pool) && !m->no_norm)
-        acts->normed = CLIPB_NEW(a, float, (size_t)T *C);
+        acts->normed = CLIPB_NEW(a, float, rows *C);
     if (m->pool.by == CLIPNN_POOL_ATTENTION)
         clipnn_attention_pool_layout(a, &acts->head, &m->head, N, T, tape);
     const size_t hidden = n * (size_t)m->proj_in.width;
@@ -197,14 +197,6 @@ void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const cl
 
 /* ---- Forward --------------------------------------------------------------------------------- */
 
-static void tap_rows(const clipk_ctx *k, const clipmdl_tap *tap, const float *x, int T, int C)
-{
-    if (tap->norm)
-        clipnn_layernorm_forward(k, tap->rows, NULL, NULL, x, NULL, tap->norm, T, C);
-    else
-        memcpy(tap->rows, x, (size_t)T * C * sizeof *x);
-}
-
 /* The output of the last block: [N, C] if `read` is given, otherwise [T, C]. NULL if the tap ends
  * the forward. */
 static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
@@ -212,11 +204,8 @@ static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts 
 {
     const float *x = a->block[0].x;
     for (int i = 0; i <= m->layers; i++) {
-        if (tap && tap->layer == i) {
-            tap_rows(k, tap, x, clipnn_batch_rows(n), m->width);
-            if (tap->ends)
-                return NULL;
-        }
+        if (clipmdl_tap_rows(k, tap, i, x, clipnn_batch_rows(n), m->width))
+            return NULL;
         if (i == m->layers)
             break;
         clipnn_block_forward(k, &a->block[i], &m->block[i], n, i == m->layers - 1 ? read : NULL);
@@ -231,7 +220,10 @@ static void pool(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_
                  const float *x, const int32_t *read)
 {
     const int N = n->B, T = clipnn_batch_rows(n), C = m->width;
-    if (!clipnn_pools_one(&m->pool)) {
+    if (m->norm_last) {
+        clipnn_pool_mean(k, a->normed, x, m->pool.skip, n, C);
+        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, a->normed, NULL, &m->norm, N, C);
+    } else if (!clipnn_pools_one(&m->pool)) {
         if (!m->no_norm)
             clipnn_layernorm_forward(k, a->normed, a->mean, a->rstd, x, NULL, &m->norm, T, C);
         const float *rows = m->no_norm ? x : a->normed;
@@ -304,6 +296,12 @@ static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, co
     const bool one = clipnn_pools_one(&m->pool);
     const int rows = one ? n->B : clipnn_batch_rows(n), C = m->width;
     float *d = one ? g->pooled : g->x;
+    if (m->norm_last) {
+        clipnn_layernorm_backward(k, g->pooled, g->pooled, a->normed, a->mean, a->rstd, &m->norm, NULL, n->B, C,
+                                  g->block.work);
+        clipnn_pool_mean_backward(k, d, g->pooled, m->pool.skip, n, C);
+        return d;
+    }
     if (m->pool.by == CLIPNN_POOL_MEAN)
         clipnn_pool_mean_backward(k, d, g->pooled, m->pool.skip, n, C);
     if (!m->no_norm)

@@ -19,6 +19,7 @@ typedef struct clipmdl_trunk {
     float eps;
     clipnn_pool pool;
     clipnn_block *block;   /* [layers] */
+    bool norm_last;        /* rows are pooled by their mean, and the norm stands behind it */
     clipnn_layernorm norm; /* before pooling; after it if one row is pooled, with the same result */
     clipnn_attention_pool head; /* if rows are pooled by attention */
     clipnn_linear first;   /* [H, C]: proj_in */
@@ -28,7 +29,7 @@ typedef struct clipmdl_trunk {
 
 typedef struct clipmdl_trunk_acts {
     clipnn_block_acts *block; /* [layers] */
-    float *normed;            /* [T, C], if all rows are pooled */
+    float *normed;            /* [T, C], if all rows are pooled; norm_last: their mean, [N, C] */
     clipnn_attention_pool_acts head;
     float *pooled;            /* [N, C] */
     float *hidden, *pre;      /* [N, H]: the output of proj_in, and that before its activation */
@@ -53,6 +54,9 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
  * prefix      in  how all names begin: "visual."
  * norm, proj  in  "ln_post", "proj" */
 void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *norm, const char *proj);
+
+/* clipmdl_trunk_bind_head(): name the parameters of a pool by attention, "attn_pool.". */
+void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps);
 
 /* clipmdl_trunk_projection(): the name of the projection's weight. */
 void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const char *proj,

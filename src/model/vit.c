@@ -47,6 +47,8 @@ static clip_status check(const clipmdl_config *c, const char *file, clip_error *
                           v->image_size);
     if (v->image_size / v->patch_size > CLIPMDL_MOST_GRID)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", CLIPMDL_MOST_GRID);
+    if (v->norm_last && v->pooling != CLIPNN_POOL_MEAN)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a norm stands behind the pooling only if that is a mean");
     if (!(v->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
     return CLIP_OK;
@@ -63,7 +65,8 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
                                .embed_dim = c->embed_dim,
                                .projection = v->projection,
                                .eps = v->eps,
-                               .pool = {.by = v->pooling, .skip = class_tokens(m)}};
+                               .pool = {.by = v->pooling, .skip = class_tokens(m)},
+                               .norm_last = v->norm_last};
     t->patches = G * G;
     t->tokens = class_tokens(m) + t->patches;
     return clipmdl_trunk_init(t, &m->trunk, v->heads, v->mlp, v->act);

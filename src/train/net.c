@@ -73,6 +73,9 @@ static clip_status check(const cliptrn_net *n, clip_error *err)
 {
     const cliptrn_net_options *o = &n->opt;
     const clipmdl_tower *t = n->image;
+    if (!t->kind->backward)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "%s is for inference alone: training is for ViT and "
+                          "ModifiedResNet", t->kind->name);
     if (o->patch_dropout > 0 && t->patches == 0)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "patch dropout is for ViTs: a %s has no patches to leave out", t->kind->name);

@@ -219,6 +219,51 @@ static void f32_is_rounded_to_bf16(void **state)
     for_each_set(to_bf16_of);
 }
 
+/* Heads of every width, rows that stay, tails. */
+static void rotate(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
+{
+    for (int D = 2; D < 100; D += 2) {
+        const int H = random_in(1, 3), each = random_in(2, 5), skip = random_in(0, 1), T = 2 * each;
+        const size_t n = (size_t)(T * H * D);
+        float *x = random_floats(n), *y = floats_new(n), *angle = random_floats((size_t)((each - skip) * 2 * D));
+        memcpy(y, x, n * sizeof *x);
+        clipk_rotate(k, x, angle, each, skip, T, H, D);
+        clipk_rotate(ref, y, angle, each, skip, T, H, D);
+        for (size_t i = 0; i < n; i++)
+            CHECK_NEAR(x[i], y[i], 4 * EPS, "%s: rotate %d heads of %d: at %zu", name, H, D, i);
+        free(x), free(y), free(angle);
+    }
+}
+
+static void rotation_is_that_of_the_oracle(void **state)
+{
+    (void)state;
+    for_each_set(rotate);
+}
+
+static void swish(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
+{
+    for (int round = 0; round < 60; round++) {
+        const size_t n = 400 + (size_t)round;
+        float *g = random_floats(n), *x = random_floats(n), *y = floats_new(n), *z = floats_new(n);
+        for (size_t i = 0; i < n; i++)
+            g[i] = i == 7 ? -INFINITY : g[i] * (float)(round + 1) * 4;
+        clipk_swish_product(k, y, g, x, n);
+        clipk_swish_product(ref, z, g, x, n);
+        for (size_t i = 0; i < n; i++)
+            CHECK_NEAR(y[i], z[i], 1e-6 * (1 + fabs((double)z[i])), "%s: swish of %g: at %zu", name, (double)g[i], i);
+        clipk_swish_product(k, g, g, x, n); /* in place */
+        assert_memory_equal(g, y, n * sizeof *g);
+        free(g), free(x), free(y), free(z);
+    }
+}
+
+static void swish_product_is_that_of_the_oracle(void **state)
+{
+    (void)state;
+    for_each_set(swish);
+}
+
 static void threads_change_no_bit(void **state)
 {
     (void)state;
@@ -249,6 +294,8 @@ int main(void)
         cmocka_unit_test(activations_are_right_for_every_exponent),
         cmocka_unit_test(any_type_becomes_f32),
         cmocka_unit_test(f32_is_rounded_to_bf16),
+        cmocka_unit_test(rotation_is_that_of_the_oracle),
+        cmocka_unit_test(swish_product_is_that_of_the_oracle),
         cmocka_unit_test(threads_change_no_bit),
     };
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);

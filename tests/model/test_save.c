@@ -451,7 +451,7 @@ static void what_a_layout_has_no_words_for_is_refused(void **state)
     c.vision.act = CLIPK_QUICKGELU;
     refuse(&clipmdl_openclip, &c, &r, "activation");
     c = vit();
-    c.vision.pooling = CLIPNN_POOL_MEAN;
+    c.vision.pooling = CLIPNN_POOL_ATTENTION;
     refuse(&clipmdl_openclip, &c, &r, "such a ViT");
     refuse(&clipmdl_huggingface, &c, &r, "such ViT");
     c = vit();

@@ -23,12 +23,13 @@ static void settings_of_openclip(void **state)
         {"model_cfg", "multimodal_cfg", "{\"width\": 8}", "model_cfg.multimodal_cfg is {..}"},
         {"model_cfg", "init_logit_bias", "-10", NULL},
         {"model_cfg", "quik_gelu", "true", "model_cfg.quik_gelu is unknown"},
-        {"model_cfg.vision_cfg", "timm_model_name", "\"fastvit_mci1\"",
-         "vision_cfg.timm_model_name is \"fastvit_mci1\""},
+        {"model_cfg.vision_cfg", "timm_model_name", "\"fastvit_t8\"",
+         "vision_cfg.timm_model_name is \"fastvit_t8\""},
         {"model_cfg.vision_cfg", "timm_pool", "\"avg\"", NULL},
-        {"model_cfg.vision_cfg", "pool_type", "\"avg\"", "vision_cfg.pool_type is \"avg\""},
+        {"model_cfg.vision_cfg", "pool_type", "\"max\"", "vision_cfg.pool_type is \"max\""},
+        {"model_cfg.vision_cfg", "pool_type", "\"avg\"", NULL},
         {"model_cfg.vision_cfg", "pool_type", "\"tok\"", NULL},
-        {"model_cfg.vision_cfg", "final_ln_after_pool", "true", NULL}, /* one token is pooled: the same result */
+        {"model_cfg.vision_cfg", "final_ln_after_pool", "true", NULL}, /* one token: the same result */
         {"model_cfg.vision_cfg", "attentional_pool", "\"parallel\"", "vision_cfg.attentional_pool"},
         {"model_cfg.vision_cfg", "pos_embed_type", "\"sin_cos_2d\"", "vision_cfg.pos_embed_type"},
         {"model_cfg.vision_cfg", "output_tokens", "true", "vision_cfg.output_tokens"},

@@ -322,6 +322,9 @@ static void gradients_of_every_choice(void **state)
     check_gradients(&c, &plain, "no class token, mean");
     check_gradients(&c, &dropout, "no class token, mean, patch dropout");
     c.vision.class_token = true;
+    c.vision.norm_last = true;
+    check_gradients(&c, &dropout, "class token, norm behind the mean, patch dropout");
+    c.vision.norm_last = false;
     c.vision.projection = c.text.projection = CLIPMDL_PROJECTION_LINEAR;
     check_gradients(&c, &chunks, "class token, mean, projection bias");
     c = small();

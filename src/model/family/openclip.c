@@ -66,6 +66,11 @@ static void translate(const char *name, char *out, size_t size) { clipmdl_rename
  * mark. */
 static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IMAGE},
                                      {"visual.trunk.patch_embed.proj.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.patch_embed.backbone.0.conv.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.patch_embed.backbone.stem.conv1.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.stem.0.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.stem.0.conv_kxk.0.conv.weight", NULL, CLIP_TOWER_IMAGE},
+                                     {"visual.trunk.stem.0.reparam_conv.weight", NULL, CLIP_TOWER_IMAGE},
                                      {"text.token_embedding.weight", "text.positional_embedding", CLIP_TOWER_TEXT},
                                      {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
                                      {"text.transformer.embeddings.word_embeddings.weight", NULL, CLIP_TOWER_TEXT},
@@ -140,13 +145,13 @@ static const clipmdl_settings_part kwargs_parts[] = {
 #define PLAIN_BLOCKS                                                                                                   \
     {"ls_init_value", "null"}, { "block_type", "default" }
 
-/* final_ln_after_pool: one token is pooled, so the norm gives the same before and after. */
+/* final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
 static const clipmdl_settings vision_cfg = {
     .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
              "attn_pooler_queries "
              "attn_pooler_heads timm_model_pretrained timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
     .off = "attentional_pool output_tokens" CUSTOM_BLOCKS,
-    .one_of = (const clipmdl_choice[]){{"pool_type", "tok"},
+    .one_of = (const clipmdl_choice[]){{"pool_type", "tok avg"},
                                        {"pos_embed_type", "learnable"},
                                        {"timm_model_name", timm_names},
                                        PLAIN_BLOCKS,
@@ -232,6 +237,8 @@ static clip_status read_timm(const clipmdl_reader *r, const cJSON *o, const char
     TRY(clipb_json_string(o, "timm_proj", &asked_proj, r->file, r->err));
     if (cJSON_IsNull(none) || !*asked_proj)
         asked_proj = NULL;
+    v->mlp_head = proj && asked_proj && strcmp(proj, "linear") == 0 && strcmp(asked_proj, "mlp") == 0;
+    proj = v->mlp_head ? "mlp" : proj;
     if (strcmp(asked_pool, pool) != 0 || !asked_proj != !proj || (proj && strcmp(asked_proj, proj) != 0))
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
                           "\"%s\" is supported with \"timm_pool\" \"%s\" and \"timm_proj\" %s alone", name, pool,
@@ -245,7 +252,7 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     TRY(clipb_json_string(o, "timm_model_name", &timm, r->file, r->err));
     if (*timm)
         return read_timm(r, o, timm, v);
-    bool no_ln_pre = false;
+    bool no_ln_pre = false, ln_after = false;
     int head_width = 64;
     *v = (clipmdl_vision_config){.tower = &clipmdl_vit, .image_size = 224, .width = 768, .act = v->act};
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(o, "image_size");
@@ -281,7 +288,9 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     v->layers = 12;
     v->patch_size = 16;
     v->class_token = true;
-    v->pooling = CLIPNN_POOL_FIRST;
+    v->pooling = clipmdl_json_is(o, "pool_type", "avg") ? CLIPNN_POOL_MEAN : CLIPNN_POOL_FIRST;
+    TRY(clipb_json_bool(o, "final_ln_after_pool", &ln_after, r->file, r->err));
+    v->norm_last = v->pooling == CLIPNN_POOL_MEAN && ln_after;
     TRY(clipb_json_int(o, "layers", 1, CLIPMDL_MOST_LAYERS, &v->layers, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "patch_size", &v->patch_size));
     TRY(clipb_json_bool(o, "no_ln_pre", &no_ln_pre, r->file, r->err));
@@ -474,14 +483,14 @@ static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
 
 static void put_vision(FILE *f, const clipmdl_vision_config *v)
 {
-    const char *timm = v->trunk ? clipmdl_timm_name(v) : NULL;
+    const char *pool, *proj, *timm = v->trunk ? clipmdl_timm_name(v, &pool, &proj) : NULL;
     fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n", v->image_size);
     if (timm) {
-        const bool pools = v->pooling == CLIPNN_POOL_ATTENTION;
+        const char *quote = proj ? "\"" : "";
         fprintf(f,
                 "      \"timm_model_name\": \"%s\",\n      \"timm_model_pretrained\": false,\n"
-                "      \"timm_pool\": \"%s\",\n      \"timm_proj\": %s\n    },\n",
-                timm, pools ? "map" : "token", pools ? "\"none\"" : "null");
+                "      \"timm_pool\": \"%s\",\n      \"timm_proj\": %s%s%s\n    },\n",
+                timm, pool, quote, proj ? proj : "null", quote);
         return;
     }
     fprintf(f, "      \"width\": %d,\n", v->width);
@@ -493,6 +502,9 @@ static void put_vision(FILE *f, const clipmdl_vision_config *v)
                 v->width / v->heads, v->patch_size);
         if (!v->ln_pre)
             fputs(",\n      \"no_ln_pre\": true", f);
+        if (v->pooling == CLIPNN_POOL_MEAN)
+            fprintf(f, ",\n      \"pool_type\": \"avg\",\n      \"final_ln_after_pool\": %s",
+                    v->norm_last ? "true" : "false");
         put_mlp_and_eps(f, v->mlp, v->width, v->eps);
     }
     fputs("\n    },\n", f);
@@ -557,9 +569,16 @@ static bool writes_text(const clipmdl_text_config *t)
     return t->tower == &clipmdl_text && t->padded == (!t->causal || t->pooling == CLIPNN_POOL_LAST);
 }
 
+static bool is_open_vit(const clipmdl_vision_config *v)
+{
+    return v->tower == &clipmdl_vit && !v->trunk && v->class_token && !v->patch_bias &&
+           v->projection == CLIPMDL_PROJECTION_MATRIX &&
+           (v->pooling == CLIPNN_POOL_FIRST || v->pooling == CLIPNN_POOL_MEAN);
+}
+
 static bool writes_vision(const clipmdl_vision_config *v)
 {
-    return clipmdl_is_plain_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v));
+    return is_open_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v, NULL, NULL));
 }
 
 /* There is one activation for both towers, but timm's and transformers' have their own. */
