@@ -10,8 +10,8 @@ static char info[512];
 
 static void write_info(void)
 {
-    int n = snprintf(info, sizeof info, "pictures: %s; fetches models: %s; instruction sets:", clipimg_formats(),
-                     cliphub_fetcher() ? cliphub_fetcher() : "no");
+    int n = snprintf(info, sizeof info, "pictures: %s; pull: %s; instruction sets:", clipimg_formats(),
+                     cliphub_fetcher() ? cliphub_fetcher() : "not built in");
     const clipk_set *set;
     for (int i = 0; (set = clipk_set_usable(i)) && n > 0 && n < (int)sizeof info; i++)
         n += snprintf(info + n, sizeof info - (size_t)n, " %s%s", clipk_set_name(set),
