@@ -71,8 +71,8 @@ typedef struct cli_command {
     bool reads_pictures;  /* then it takes --background and --max-pixels */
 } cli_command;
 
-extern const cli_command cli_pull, cli_models, cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench,
-    cli_index, cli_search, cli_match, cli_probe, cli_vqa;
+extern const cli_command cli_models, cli_pull, cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train,
+    cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe, cli_vqa;
 
 /* What a command's run() gets. The middle part holds the options that every command takes. */
 struct cli_args {

@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-/* ---- The progress line ------------------------------------------------------------------------ */
+/* ---- The progress line ----------------------------------------------------------------------- */
 
 typedef struct meter {
     clip_pull_progress last;
@@ -69,7 +69,7 @@ static bool on_progress(void *user, const clip_pull_progress *now)
     return !cli_interrupted();
 }
 
-/* ---- Fetching --------------------------------------------------------------------------------- */
+/* ---- Fetching -------------------------------------------------------------------------------- */
 
 int cli_fetch(const char *name, bool if_missing, char **path, clip_pull_progress *last)
 {
@@ -104,7 +104,7 @@ int cli_fetch_if_asked(const cli_args *a, const char *name)
     return code;
 }
 
-/* ---- The command ------------------------------------------------------------------------------ */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static void report(const cli_args *a, const char *name, const char *path, const clip_pull_progress *p)
 {

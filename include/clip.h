@@ -340,7 +340,7 @@ CLIP_API clip_pull_options clip_pull_options_default(void);
  * process fetches the same file, this one waits for it.
  * name  in   a name as above
  * opt   in   NULL: defaults
- * path  out  the model's folder; free() it. NULL on error. NULL with CLIP_OK: `progress` has said stop
+ * path  out  the model's folder; free() it. NULL on error. NULL with CLIP_OK: `progress` said stop
  *
  * Environment: HF_ENDPOINT, a mirror of the hub. HF_TOKEN, HUGGING_FACE_HUB_TOKEN, or the file
  * HF_TOKEN_PATH (default $HF_HOME/token): a token for private and gated repositories; it is sent to

@@ -14,7 +14,7 @@
 
 enum { MOST_TRIES = 5 };
 
-/* ---- Names and sizes -------------------------------------------------------------------------- */
+/* ---- Names and sizes ------------------------------------------------------------------------- */
 
 static bool blob_path(const cliphub_puller *p, const cliphub_file *f, const char *ending, char out[PATH_MAX])
 {
@@ -41,7 +41,7 @@ int64_t cliphub_part_size(const cliphub_puller *p, const cliphub_file *f)
     return size > 0 && (f->size < 0 || size <= f->size) ? size : 0;
 }
 
-/* ---- Trying again ----------------------------------------------------------------------------- */
+/* ---- Trying again ---------------------------------------------------------------------------- */
 
 bool cliphub_wait_again(cliphub_puller *p, int *tries)
 {
@@ -58,7 +58,7 @@ bool cliphub_wait_again(cliphub_puller *p, int *tries)
 
 static bool may_pass(long code) { return code == 408 || code == 429 || code >= 500; }
 
-/* ---- The part of a blob ----------------------------------------------------------------------- */
+/* ---- The part of a blob ---------------------------------------------------------------------- */
 
 typedef struct part {
     cliphub_puller *p;
@@ -132,7 +132,7 @@ static clip_status fail_write(const part *t)
                       strerror(t->fault), t->f->name);
 }
 
-/* ---- Fetching --------------------------------------------------------------------------------- */
+/* ---- Fetching -------------------------------------------------------------------------------- */
 
 /* One request. *again: it may help to try again. */
 static clip_status request(part *t, const char *address, bool *again)

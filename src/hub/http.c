@@ -26,7 +26,7 @@ struct cliphub_http {
 
 static void init(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
 
-/* ---- Headers ---------------------------------------------------------------------------------- */
+/* ---- Headers --------------------------------------------------------------------------------- */
 
 static void take_text(char *out, size_t size, const char *value, size_t n)
 {
@@ -97,7 +97,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
     return n;
 }
 
-/* ---- Bodies ----------------------------------------------------------------------------------- */
+/* ---- Bodies ---------------------------------------------------------------------------------- */
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 {
@@ -119,7 +119,7 @@ static int on_progress(void *user, curl_off_t all, curl_off_t now, curl_off_t up
     return h->stopped;
 }
 
-/* ---- Addresses -------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static bool is_same_part(CURLU *a, CURLU *b, CURLUPart part)
 {
@@ -160,7 +160,7 @@ bool cliphub_http_escape(const char *text, bool slashes, char *out, size_t size)
     return true;
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static bool add_header(struct curl_slist **list, const char *line)
 {
@@ -244,7 +244,7 @@ void cliphub_http_close(cliphub_http *h)
     free(h);
 }
 
-/* ---- Requests --------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static cliphub_outcome outcome_of(cliphub_http *h, CURLcode code)
 {

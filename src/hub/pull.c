@@ -34,7 +34,7 @@ static const char *const beside[] = {
 
 const char *cliphub_fetcher(void) { return "libcurl"; }
 
-/* ---- The environment -------------------------------------------------------------------------- */
+/* ---- The environment ------------------------------------------------------------------------- */
 
 static const char *set(const char *variable)
 {
@@ -102,7 +102,7 @@ static clip_status read_token(char **out, clip_error *err)
     return (*out = trimmed(own)) ? CLIP_OK : clipb_nomem(err, NULL);
 }
 
-/* ---- Words for faults ------------------------------------------------------------------------- */
+/* ---- Words for faults ------------------------------------------------------------------------ */
 
 clip_status cliphub_fault(cliphub_puller *p, const char *file, cliphub_outcome outcome)
 {
@@ -158,7 +158,7 @@ bool cliphub_path(const cliphub_puller *p, const char *file, char *out, size_t s
            snprintf(out, size, "%s/resolve/%s/%s", p->name.repo, revision, name) < (int)size;
 }
 
-/* ---- What a repository has -------------------------------------------------------------------- */
+/* ---- What a repository has ------------------------------------------------------------------- */
 
 /* The ETag as the name of a blob: without "W/" and quotes. */
 static bool read_etag(const cliphub_reply *r, char out[CLIPHUB_ETAG])
@@ -347,7 +347,7 @@ static clip_status find_files(cliphub_puller *p)
     return s;
 }
 
-/* ---- All of it -------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static void count_bytes(cliphub_puller *p)
 {

@@ -14,7 +14,7 @@
 
 enum { WAIT_MS = 200 };
 
-/* ---- Folders ---------------------------------------------------------------------------------- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 clip_status cliphub_make_folder(const char *dir, clip_error *err)
 {
@@ -79,7 +79,7 @@ static const char *descend_to(char **dir, const char *path, clip_status *s, clip
     return path;
 }
 
-/* ---- Links and references --------------------------------------------------------------------- */
+/* ---- Links and references -------------------------------------------------------------------- */
 
 static clip_status make_link(const char *path, const char *target, clip_error *err)
 {
@@ -134,7 +134,7 @@ clip_status cliphub_write_ref(const char *folder, const char *revision, const ch
     return s;
 }
 
-/* ---- Locks ------------------------------------------------------------------------------------ */
+/* ---- Locks ----------------------------------------------------------------------------------- */
 
 /* What the holder has written into the lock. huggingface_hub writes nothing. */
 static void read_holder(int fd, char *out, size_t size)
