@@ -94,6 +94,10 @@ static clip_status show(const char *root, const char *entry, clip_cached_fn each
         free(folder);
         return clipb_nomem(err, root);
     }
+    if (path && strcmp(path, folder) == 0) { /* there is no snapshot in it */
+        free(path);
+        path = NULL;
+    }
     const clip_cached_model m = {repo, path, blob_bytes(folder, &partial), whole};
     if (partial || is_clip(path, repo))
         each(user, &m);

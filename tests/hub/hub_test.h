@@ -27,7 +27,7 @@ __attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
     assert_int_equal(system(line), 0);
 }
 
-static bool exists(const char *path)
+static inline bool exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0;
