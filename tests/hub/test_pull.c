@@ -130,8 +130,8 @@ static long part_size(void)
 /* The cache holds what the server has, as the hub's own client lays it out. */
 static void is_whole(void)
 {
-    shell("cd %s/served && find . -type f | while read -r f; do cmp -s \"$f\" %s/" SNAPSHOT "/\"$f\" || exit 1; done", dir,
-          cache);
+    shell("cd %s/served && find . -type f | while read -r f; do cmp -s \"$f\" %s/" SNAPSHOT "/\"$f\" || exit 1; done",
+          dir, cache);
     shell("test \"$(cat %s/" REPO "/refs/main)\" = " SERVER_COMMIT, cache);
     shell("cd %s/" SNAPSHOT " && test -z \"$(find . -type f)\" && find . -type l | while read -r f; do "
           "case $(readlink \"$f\") in ../../blobs/*|../../../blobs/*) ;; *) exit 1 ;; esac; done", cache);
