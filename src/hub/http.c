@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 enum { MOST_REDIRECTS = 10 };
 
 struct cliphub_http {
-    CURL *curl;
+    CURL *easy;
     CURLU *hub; /* the endpoint */
     cliphub_http_options o;
     struct curl_slist *plain, *signed_in; /* headers without and with the token */
@@ -24,7 +25,34 @@ struct cliphub_http {
     char why[CURL_ERROR_SIZE + 64];
 };
 
-static void init(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+/* ---- libcurl --------------------------------------------------------------------------------- */
+
+/* Loaded when something is fetched: with all that it needs, it would make every start of a program
+ * some milliseconds longer. */
+#define LIBRARY "libcurl.so.4"
+#define FUNCTIONS(X)                                                                                                  \
+    X(global_init) X(easy_init) X(easy_setopt) X(easy_perform) X(easy_cleanup) X(easy_strerror) X(slist_append)       \
+    X(slist_free_all) X(url) X(url_cleanup) X(url_dup) X(url_get) X(url_set) X(free)
+
+static struct {
+#define X(name) __typeof__(curl_##name) *name;
+    FUNCTIONS(X)
+#undef X
+} curl;
+
+static bool loaded;
+
+static void load(void)
+{
+    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    loaded = library;
+#define X(name)                                                                                                       \
+    curl.name = loaded ? (__typeof__(curl_##name) *)(uintptr_t)dlsym(library, "curl_" #name) : NULL;                  \
+    loaded = curl.name;
+    FUNCTIONS(X)
+#undef X
+    loaded = loaded && curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
 
 /* ---- Headers --------------------------------------------------------------------------------- */
 
@@ -124,10 +152,10 @@ static int on_progress(void *user, curl_off_t all, curl_off_t now, curl_off_t up
 static bool is_same_part(CURLU *a, CURLU *b, CURLUPart part)
 {
     char *x = NULL, *y = NULL;
-    const bool same = curl_url_get(a, part, &x, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-                      curl_url_get(b, part, &y, CURLU_DEFAULT_PORT) == CURLUE_OK && strcasecmp(x, y) == 0;
-    curl_free(x);
-    curl_free(y);
+    const bool same = curl.url_get(a, part, &x, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                      curl.url_get(b, part, &y, CURLU_DEFAULT_PORT) == CURLUE_OK && strcasecmp(x, y) == 0;
+    curl.free(x);
+    curl.free(y);
     return same;
 }
 
@@ -140,8 +168,8 @@ static bool is_hub(const cliphub_http *h, CURLU *url)
 static bool has_scheme(CURLU *url, const char *wanted)
 {
     char *scheme = NULL;
-    const bool is = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && strcasecmp(scheme, wanted) == 0;
-    curl_free(scheme);
+    const bool is = curl.url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && strcasecmp(scheme, wanted) == 0;
+    curl.free(scheme);
     return is;
 }
 
@@ -164,7 +192,7 @@ bool cliphub_http_escape(const char *text, bool slashes, char *out, size_t size)
 
 static bool add_header(struct curl_slist **list, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(*list, line);
+    struct curl_slist *longer = curl.slist_append(*list, line);
     if (longer)
         *list = longer;
     return longer;
@@ -189,37 +217,39 @@ static clip_status make_headers(cliphub_http *h, clip_error *err)
 
 static void set_up(cliphub_http *h)
 {
-    CURL *c = h->curl;
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "clip/" CLIP_VERSION_STRING);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy does not get the token */
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, h->o.timeout);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, h->o.timeout);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, h->why);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
+    CURL *c = h->easy;
+    curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl.easy_setopt(c, CURLOPT_USERAGENT, "clip/" CLIP_VERSION_STRING);
+    curl.easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl.easy_setopt(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy does not get the token */
+    curl.easy_setopt(c, CURLOPT_CONNECTTIMEOUT, h->o.timeout);
+    curl.easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl.easy_setopt(c, CURLOPT_LOW_SPEED_TIME, h->o.timeout);
+    curl.easy_setopt(c, CURLOPT_ERRORBUFFER, h->why);
+    curl.easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl.easy_setopt(c, CURLOPT_HEADERDATA, h);
+    curl.easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl.easy_setopt(c, CURLOPT_WRITEDATA, h);
+    curl.easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl.easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl.easy_setopt(c, CURLOPT_XFERINFODATA, h);
 }
 
 clip_status cliphub_http_open(const cliphub_http_options *o, cliphub_http **out, clip_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init);
-    cliphub_http *h = calloc(1, sizeof *h);
     *out = NULL;
+    pthread_once(&once, load);
+    if (!loaded)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, LIBRARY, "cannot be loaded: without it nothing is fetched");
+    cliphub_http *h = calloc(1, sizeof *h);
     if (!h)
         return clipb_nomem(err, NULL);
     h->o = *o;
-    h->curl = curl_easy_init();
-    h->hub = curl_url();
-    clip_status s = h->curl && h->hub ? CLIP_OK : clipb_nomem(err, NULL);
-    if (s == CLIP_OK && (curl_url_set(h->hub, CURLUPART_URL, o->endpoint, 0) != CURLUE_OK ||
+    h->easy = curl.easy_init();
+    h->hub = curl.url();
+    clip_status s = h->easy && h->hub ? CLIP_OK : clipb_nomem(err, NULL);
+    if (s == CLIP_OK && (curl.url_set(h->hub, CURLUPART_URL, o->endpoint, 0) != CURLUE_OK ||
                          (!has_scheme(h->hub, "https") && !has_scheme(h->hub, "http"))))
         s = clipb_fail(err, CLIP_EINVAL, "HF_ENDPOINT", "'%s' is not an http or https address", o->endpoint);
     if (s == CLIP_OK)
@@ -237,10 +267,10 @@ void cliphub_http_close(cliphub_http *h)
 {
     if (!h)
         return;
-    curl_easy_cleanup(h->curl);
-    curl_url_cleanup(h->hub);
-    curl_slist_free_all(h->plain);
-    curl_slist_free_all(h->signed_in);
+    curl.easy_cleanup(h->easy);
+    curl.url_cleanup(h->hub);
+    curl.slist_free_all(h->plain);
+    curl.slist_free_all(h->signed_in);
     free(h);
 }
 
@@ -257,7 +287,7 @@ static cliphub_outcome outcome_of(cliphub_http *h, CURLcode code)
     if (h->sink_stopped)
         return CLIPHUB_REFUSED;
     if (!*h->why)
-        snprintf(h->why, sizeof h->why, "%s", curl_easy_strerror(code));
+        snprintf(h->why, sizeof h->why, "%s", curl.easy_strerror(code));
     return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_UNSUPPORTED_PROTOCOL ? CLIPHUB_REFUSED
                                                                                        : CLIPHUB_BROKEN;
 }
@@ -266,10 +296,10 @@ static cliphub_outcome outcome_of(cliphub_http *h, CURLcode code)
 static cliphub_outcome ask_once(cliphub_http *h, CURLU *url)
 {
     *h->why = 0;
-    curl_easy_setopt(h->curl, CURLOPT_CURLU, url);
-    curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, is_hub(h, url) ? h->signed_in : h->plain);
+    curl.easy_setopt(h->easy, CURLOPT_CURLU, url);
+    curl.easy_setopt(h->easy, CURLOPT_HTTPHEADER, is_hub(h, url) ? h->signed_in : h->plain);
     reset(h->reply);
-    return outcome_of(h, curl_easy_perform(h->curl));
+    return outcome_of(h, curl.easy_perform(h->easy));
 }
 
 /* Whether the answer is a redirect to follow. *url becomes its target. */
@@ -279,19 +309,19 @@ static bool follow(cliphub_http *h, CURLU *url, bool only_hub, cliphub_outcome *
     if ((code != 301 && code != 302 && code != 303 && code != 307 && code != 308) || !*h->reply->location)
         return false;
     const bool safe = has_scheme(url, "https");
-    CURLU *next = curl_url_dup(url);
+    CURLU *next = curl.url_dup(url);
     bool followed = false;
     if (!next)
         *outcome = CLIPHUB_NOMEM;
-    else if (curl_url_set(next, CURLUPART_URL, h->reply->location, 0) != CURLUE_OK ||
+    else if (curl.url_set(next, CURLUPART_URL, h->reply->location, 0) != CURLUE_OK ||
              !(has_scheme(next, "https") || (!safe && has_scheme(next, "http")))) {
         snprintf(h->why, sizeof h->why, "it redirects to an address that is not allowed");
         *outcome = CLIPHUB_REFUSED;
     } else if (!only_hub || is_hub(h, next)) {
-        followed = curl_url_set(url, CURLUPART_URL, h->reply->location, 0) == CURLUE_OK;
+        followed = curl.url_set(url, CURLUPART_URL, h->reply->location, 0) == CURLUE_OK;
         *outcome = followed ? *outcome : CLIPHUB_NOMEM;
     }
-    curl_url_cleanup(next);
+    curl.url_cleanup(next);
     return followed;
 }
 
@@ -299,13 +329,13 @@ static cliphub_outcome ask(cliphub_http *h, const char *path, bool only_hub, cli
 {
     char whole[2048];
     const size_t n = strlen(h->o.endpoint);
-    CURLU *url = curl_url();
+    CURLU *url = curl.url();
     cliphub_outcome outcome = CLIPHUB_NOMEM;
     *reply = (cliphub_reply){0};
     h->reply = reply;
     h->sink_stopped = h->stopped = false;
     snprintf(whole, sizeof whole, "%.*s/%s", (int)(h->o.endpoint[n - 1] == '/' ? n - 1 : n), h->o.endpoint, path);
-    if (url && curl_url_set(url, CURLUPART_URL, whole, 0) == CURLUE_OK) {
+    if (url && curl.url_set(url, CURLUPART_URL, whole, 0) == CURLUE_OK) {
         int hops = 0;
         do {
             outcome = ask_once(h, url);
@@ -315,16 +345,16 @@ static cliphub_outcome ask(cliphub_http *h, const char *path, bool only_hub, cli
             outcome = CLIPHUB_REFUSED;
         }
     }
-    curl_easy_setopt(h->curl, CURLOPT_CURLU, NULL);
-    curl_url_cleanup(url);
+    curl.easy_setopt(h->easy, CURLOPT_CURLU, NULL);
+    curl.url_cleanup(url);
     return outcome;
 }
 
 cliphub_outcome cliphub_http_head(cliphub_http *h, const char *path, cliphub_reply *reply)
 {
     h->sink = NULL;
-    curl_easy_setopt(h->curl, CURLOPT_NOBODY, 1L);
-    curl_easy_setopt(h->curl, CURLOPT_RANGE, NULL);
+    curl.easy_setopt(h->easy, CURLOPT_NOBODY, 1L);
+    curl.easy_setopt(h->easy, CURLOPT_RANGE, NULL);
     return ask(h, path, true, reply);
 }
 
@@ -335,9 +365,9 @@ cliphub_outcome cliphub_http_get(cliphub_http *h, const char *path, int64_t from
     snprintf(range, sizeof range, "%lld-", (long long)from);
     h->sink = sink;
     h->sink_user = user;
-    curl_easy_setopt(h->curl, CURLOPT_NOBODY, 0L);
-    curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
-    curl_easy_setopt(h->curl, CURLOPT_RANGE, from > 0 ? range : NULL);
+    curl.easy_setopt(h->easy, CURLOPT_NOBODY, 0L);
+    curl.easy_setopt(h->easy, CURLOPT_HTTPGET, 1L);
+    curl.easy_setopt(h->easy, CURLOPT_RANGE, from > 0 ? range : NULL);
     return ask(h, path, false, reply);
 }
 
