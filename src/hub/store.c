@@ -151,7 +151,7 @@ static void write_holder(int fd)
     char host[64] = "", text[128];
     gethostname(host, sizeof host - 1);
     const int n = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0) {
+    if (pwrite(fd, text, (size_t)n, 0) < 0 || ftruncate(fd, n) < 0) {
     } /* then it is only "another process" */
 }
 
@@ -176,13 +176,13 @@ static clip_status take(const char *path, cliphub_wait wait, void *user, cliphub
                 continue;
             if (errno != EWOULDBLOCK)
                 return CLIP_OK; /* no locks here */
+            poll(NULL, 0, WAIT_MS); /* a short wait is not worth telling, and the holder may be about to write */
             read_holder(lock->fd, holder, sizeof holder);
             *stopped = !wait(user, holder);
             if (*stopped) {
                 cliphub_lock_free(lock);
                 return CLIP_OK;
             }
-            poll(NULL, 0, WAIT_MS);
         }
         if (is_still_there(lock->fd, path))
             break;

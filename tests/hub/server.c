@@ -13,7 +13,7 @@
 
 #define PIECE 16384
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
     perror(what);
     abort();
@@ -140,7 +140,7 @@ static void send_large(const connection *c, const char *bytes, size_t n)
         if (!put(c->fd, piece, some))
             return;
         at += some;
-        const long sent = s->sent += (long)some;
+        const long sent = atomic_fetch_add(&s->sent, (long)some) + (long)some;
         if (s->kill_after >= 0 && sent >= s->kill_after && s->victim) {
             kill(s->victim, SIGKILL);
             s->victim = 0;
