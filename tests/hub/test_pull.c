@@ -478,7 +478,7 @@ static int kill_pullers(void)
     for (int rounds = 1 + rand() % 3; rounds > 0; rounds--) {
         const long part = part_size();
         s.sent = 0;
-        s.kill_after = rand() % (large_size - (part > 0 ? part : 0));
+        s.kill_after = rand() % (large_size - (part > 0 ? part : 0) + 1);
         const pid_t child = pull_in_child();
         s.victim = child;
         killed += wait_for(child) < 0;
