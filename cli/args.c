@@ -9,14 +9,16 @@
 
 #include "cli.h"
 
-enum { MOST = 128, JSON = 1000000, PRECISION, BACKGROUND, MAX_PIXELS };
+enum { MOST = 128, JSON = 1000000, PULL, PRECISION, BACKGROUND, MAX_PIXELS };
 
 static char precision_help[256]; /* filled by write_precision_help() */
 
 static const cli_option common[] = {
     {'m', "model", "DIR",
-     "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, or a\n"
-     ".safetensors file (default: $CLIP_MODEL, else the model that ships with clip)"},
+     "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, a .safetensors\n"
+     "file, or the name of a model that 'clip pull' has fetched, such as\n"
+     "ViT-B-32/laion2b_s34b_b79k (default: $CLIP_MODEL, else the model that ships with clip)"},
+    {PULL, "pull", NULL, "fetch the model from the hub if it is not on this machine"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
     {PRECISION, "precision", "TYPE", precision_help},
     {BACKGROUND, "background", "COLOR",
@@ -42,7 +44,9 @@ static bool has(const cli_option *table, const char *name)
 static bool fits(const cli_args *a, const cli_option *o)
 {
     const bool of_pictures = o->id == BACKGROUND || o->id == MAX_PIXELS;
-    return !has(a->options, o->name) && !(o->id == PRECISION && a->command->encodes_nothing) &&
+    const bool of_model = o->id == 'm' || o->id == 't' || o->id == PULL;
+    const bool hidden = (of_model && a->command->opens_no_model) || (o->id == PULL && has(a->options, "model"));
+    return !has(a->options, o->name) && !hidden && !(o->id == PRECISION && a->command->encodes_nothing) &&
            !(of_pictures && !a->command->reads_pictures);
 }
 
@@ -294,6 +298,7 @@ static int take_common(cli_args *a, int id, bool *taken)
     *taken = true;
     switch (id) {
     case 'm': a->model = a->value; return CLI_DONE;
+    case PULL: a->pull = true; return CLI_DONE;
     case 't': return cli_number(a, 1, 1024, &a->threads);
     case PRECISION: return set_precision(a);
     case BACKGROUND: return set_background(a);

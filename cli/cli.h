@@ -67,11 +67,12 @@ typedef struct cli_command {
     int (*run)(cli_args *a);
     const struct cli_command *const *kinds; /* instead of run: subcommands, NULL at the end */
     bool encodes_nothing; /* then it does not take --precision */
+    bool opens_no_model;  /* then it does not take --model, --threads and --pull either */
     bool reads_pictures;  /* then it takes --background and --max-pixels */
 } cli_command;
 
-extern const cli_command cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train, cli_convert, cli_bench,
-    cli_index, cli_search, cli_match, cli_probe, cli_vqa;
+extern const cli_command cli_models, cli_pull, cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train,
+    cli_convert, cli_bench, cli_index, cli_search, cli_match, cli_probe, cli_vqa;
 
 /* What a command's run() gets. The middle part holds the options that every command takes. */
 struct cli_args {
@@ -83,6 +84,7 @@ struct cli_args {
 
     const char *model;     /* path of the checkpoint */
     bool model_named;      /* by --model or $CLIP_MODEL; false: the model that ships */
+    bool pull;             /* fetch the model if it is not on this machine */
     int threads;           /* 0: all */
     const char *precision; /* NULL: the library's default */
     int background;        /* of pictures: 0xRRGGBB or -1 */
@@ -170,6 +172,8 @@ const char *cli_time(double seconds, char out[24]);
 /* cli_catch_signals(): from now on the first SIGINT or SIGTERM only makes cli_interrupted() true. A
  * second one ends the program. A signal that is ignored stays ignored. */
 void cli_catch_signals(void);
+/* cli_release_signals(): undo cli_catch_signals(). */
+void cli_release_signals(void);
 bool cli_interrupted(void);
 
 /* cli_catch_cut_files(): handle a mapped file that another program cuts short. A message names the
@@ -366,6 +370,17 @@ float cli_cosine(const float *a, const float *b, int D);
 
 /* cli_encode_texts(): texts [n] to out [n, D]. */
 int cli_encode_texts(cli_session *s, char *const *texts, size_t n, float *out);
+
+/* ---- Models by name (pull.c) ----------------------------------------------------------------- */
+
+/* cli_fetch(): clip_pull() with a progress line. Ctrl-C stops it; what has come is kept.
+ * path  out  the model's folder; free() it. NULL on error
+ * last  out  how far it has come; may be NULL */
+int cli_fetch(const char *name, bool if_missing, char **path, clip_pull_progress *last);
+/* cli_fetch_if_asked(): with --pull, fetch this model if it is not on this machine. */
+int cli_fetch_if_asked(const cli_args *a, const char *name);
+/* cli_bytes(): "605 MB". */
+const char *cli_bytes(int64_t bytes, char out[32]);
 
 /* ---- The index (index_common.c) -------------------------------------------------------------- */
 

@@ -28,6 +28,7 @@ static int convert(cli_args *a, cli_list *average)
     DO(cli_no_folder(a, "OUT", a->operand[0]));
     if (!opt.layout && !opt.type && opt.averages == 0)
         return cli_usage(a, "say what to convert to: --to LAYOUT, --dtype TYPE, --average DIR, or several");
+    DO(cli_fetch_if_asked(a, a->model));
     clip_status s = clip_convert(a->model, a->operand[0], &opt, &err);
     if (s == CLIP_EINVAL)
         return cli_usage(a, "%s", err.message);

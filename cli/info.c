@@ -193,8 +193,8 @@ const cli_command cli_info = {
         "Tells what is in the checkpoint DIR (or in that of --model): its encoders and their sizes, how it\n"
         "wants pictures prepared, the tokenizer, and which files and names of tensors were found. If a file\n"
         "holds several encoders, FILE:PREFIX is the one whose tensor names begin with PREFIX, here as for\n"
-        "every --model. DIR may also be a folder of the Hugging Face hub's cache (models--ORG--NAME) or of\n"
-        "sentence-transformers.",
+        "every --model. DIR may also be the name of a model that 'clip pull' has fetched, a folder of the\n"
+        "Hugging Face hub's cache (models--ORG--NAME) or one of sentence-transformers.",
     .examples = "clip info\n"
                 "clip info path/to/clip-vit-base-patch32\n"
                 "clip info --json | jq .embed_dim",

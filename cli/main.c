@@ -6,9 +6,9 @@
 #include "cli.h"
 
 /* To add a command: write its file, declare it in cli.h, add it here. */
-static const cli_command *const commands[] = {&cli_info,  &cli_embed,   &cli_classify, &cli_explain, &cli_match,
-                                              &cli_vqa,   &cli_index,   &cli_search,   &cli_eval,    &cli_probe,
-                                              &cli_train, &cli_convert, &cli_bench,    NULL};
+static const cli_command *const commands[] = {
+    &cli_models, &cli_pull,   &cli_info,  &cli_embed, &cli_classify, &cli_explain, &cli_match, &cli_vqa,
+    &cli_index,  &cli_search, &cli_eval,  &cli_probe, &cli_train,    &cli_convert, &cli_bench, NULL};
 
 static const cli_command root = {
     .name = "clip",

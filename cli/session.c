@@ -52,8 +52,10 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     o.precision = a->precision;
     o.warn = said ? NULL : warn;
     said = true;
-    const clip_status status = clip_model_load(path, &o, &s->model, &err);
+    const int fetched = cli_fetch_if_asked(a, path);
+    const clip_status status = fetched == CLI_DONE ? clip_model_load(path, &o, &s->model, &err) : CLIP_OK;
     free(path);
+    DO(fetched);
     if (status < 0)
         return cli_fail("%s", err.message);
     clip_model_get_info(s->model, &s->info);

@@ -32,6 +32,14 @@ void cli_catch_signals(void)
             sigaction(gentle[i], &act, NULL);
 }
 
+void cli_release_signals(void)
+{
+    struct sigaction old;
+    for (int i = 0; i < KINDS; i++)
+        if (sigaction(gentle[i], NULL, &old) == 0 && old.sa_handler == on_signal)
+            signal(gentle[i], SIG_DFL);
+}
+
 bool cli_interrupted(void) { return interrupted; }
 
 /* ---- Files that are cut short ---------------------------------------------------------------- */

@@ -166,7 +166,7 @@ typedef struct clip_load_options {
 CLIP_API clip_load_options clip_load_options_default(void);
 
 /* clip_model_load(): open a checkpoint and pack its weights.
- * path  in   One of:
+ * path  in   The name of a model on this machine ("Models by name", below), or one of:
  *            - a directory in the layout of Hugging Face or OpenCLIP;
  *            - one .safetensors file; configuration and tokenizer are looked for beside it, and
  *              sizes that nothing tells are taken from the shapes, with a warning;
@@ -279,6 +279,90 @@ CLIP_API const char *clip_context_message(const clip_context *ctx, clip_status s
  * decoding the pictures of a batch. fn must not use the context. */
 CLIP_API void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i),
                             void *user);
+
+/* ---- Models by name ------------------------------------------------------------------------ */
+
+/* Where a function takes the path of a model, it also takes a name:
+ *     ORG/NAME, ORG/NAME@REVISION   a repository of the Hugging Face hub, also after "hf-hub:"
+ *     ARCHITECTURE/TAG              OpenCLIP's name: "ViT-B-32/laion2b_s34b_b79k"
+ *     ARCHITECTURE__TAG             Immich's name: "ViT-B-32__laion2b-s34b-b79k"
+ * A file or folder of that name comes first. A name is looked up in the hub's cache: $HF_HUB_CACHE,
+ * else $HF_HOME/hub, else ~/.cache/huggingface/hub. The cache is shared with Python's
+ * huggingface_hub. Only clip_pull() fetches; other functions never use the network. A model that is
+ * not in the cache is CLIP_EIO, and the message names the command that fetches it. */
+
+typedef struct clip_known_model {
+    const char *name;       /* "ViT-B-32/openai" */
+    const char *repository; /* "ORG/NAME" on the hub */
+    const char *file;       /* the weights' file that OpenCLIP names there; NULL: none */
+    int64_t parameters;     /* 0: unknown */
+} clip_known_model;
+
+typedef struct clip_recommended_model {
+    const char *purpose; /* "photographs" */
+    const char *name;
+} clip_recommended_model;
+
+/* clip_known_models(): OpenCLIP's names and their repositories. clip_recommended_models(): the few
+ * to begin with (docs/models.md says why).
+ * @return: a static array [*n] */
+CLIP_API const clip_known_model *clip_known_models(int *n);
+CLIP_API const clip_recommended_model *clip_recommended_models(int *n);
+
+typedef struct clip_cached_model {
+    const char *repository; /* "ORG/NAME" */
+    const char *path;       /* the folder that its name leads to; NULL: none */
+    int64_t bytes;          /* on the disk, all revisions and unfinished files included */
+    bool whole;             /* its weights are there */
+} clip_cached_model;
+
+/* Receives a model; its strings live until it returns. */
+typedef void (*clip_cached_fn)(void *user, const clip_cached_model *m);
+
+/* clip_cached_models(): list the models of CLIP's kind in the cache, by name.
+ * others  out  how many repositories of other kinds there are; may be NULL
+ * Errors: CLIP_EINVAL (neither HF_HUB_CACHE nor HOME is set), CLIP_EIO, CLIP_ENOMEM. */
+CLIP_API clip_status clip_cached_models(clip_cached_fn each, void *user, int *others,
+                                        clip_error *err);
+
+typedef struct clip_pull_progress {
+    const char *file;    /* the file under way */
+    int files;           /* of the model */
+    int64_t done, total; /* bytes of all files; total 0: not known yet */
+    int64_t fetched;     /* bytes that this call has received */
+    /* "process 123 on HOST", or "another process": it is fetching this file. NULL: not waiting. */
+    const char *waiting;
+} clip_pull_progress;
+
+typedef struct clip_pull_options {
+    bool if_missing; /* do nothing where the name, or a path, leads to a model already */
+    /* Called often; false: stop. What has come is kept. May be NULL. */
+    bool (*progress)(void *user, const clip_pull_progress *now);
+    void *progress_user;
+} clip_pull_options;
+
+CLIP_API clip_pull_options clip_pull_options_default(void);
+
+/* clip_pull(): fetch a model from the hub into the cache: weights as safetensors, configuration,
+ * tokenizer. A file that is in the cache is not fetched again. An interrupted call loses nothing:
+ * the next one goes on from the byte where it stopped. Sizes and hashes are checked. If another
+ * process fetches the same file, this one waits for it.
+ * name  in   a name as above
+ * opt   in   NULL: defaults
+ * path  out  the model's folder; free() it. NULL on error. NULL with CLIP_OK: `progress` said stop
+ *
+ * Environment: HF_ENDPOINT, a mirror of the hub. HF_TOKEN, HUGGING_FACE_HUB_TOKEN, or the file
+ * HF_TOKEN_PATH (default $HF_HOME/token): a token for private and gated repositories; it is sent to
+ * the hub alone, never to a server that the hub points to. HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE:
+ * nothing is fetched. HF_HUB_DOWNLOAD_TIMEOUT: seconds without data until a connection is given up
+ * (30). Proxies as libcurl takes them.
+ *
+ * Errors: CLIP_EINVAL (not a name), CLIP_EIO (the network, the hub's refusal, the disk),
+ * CLIP_EFORMAT (a wrong hash, after a second try; an answer that is not the hub's),
+ * CLIP_EUNSUPPORTED (a build without libcurl; a repository that holds only a pickle or other
+ * formats), CLIP_ENOMEM. */
+CLIP_API clip_status clip_pull(const char *name, const clip_pull_options *opt, char **path,
+                               clip_error *err);
 
 /* ---- Pictures ------------------------------------------------------------------------------ */
 

@@ -24,6 +24,7 @@ allow() {
 
 allow base "clip.h"
 allow kernels "base"
+allow hub "base clip.h"
 allow nn "base kernels"
 allow text "base clip.h"
 allow image "base clip.h"
@@ -32,10 +33,10 @@ allow model "base kernels nn clip.h"
 allow train "base kernels nn text image data model clip.h"
 allow index "base kernels clip.h"
 allow tasks "base kernels clip.h"
-allow engine "base kernels nn text image data model train tasks clip.h"
+allow engine "base hub kernels nn text image data model train tasks clip.h"
 allow heads "base kernels nn text image data model train tasks engine clip.h"
 allow collection "base kernels nn text image data model index engine clip.h"
-allow api "base kernels nn text image data model train index tasks engine heads collection clip.h"
+allow api "base hub kernels nn text image data model train index tasks engine heads collection clip.h"
 
 # Programs see the public header and their own files.
 for f in $(find cli examples -name '*.[ch]'); do

@@ -6,16 +6,19 @@ set -eu
 
 needed="gcc make meson ninja-build pkg-config libc6-dev libjpeg62-turbo-dev libpng-dev libcjson-dev libutf8proc-dev
 zlib1g-dev  libarchive-dev libsqlite3-dev libxxhash-dev"
-# more pictures; the build does without those that are not there
+# more picture formats, and clip pull; the build leaves out what is missing
 formats="libwebp-dev libtiff-dev libgif-dev libheif-dev libraw-dev libjxl-dev libopenjp2-7-dev"
+fetching="libcurl4-openssl-dev libssl-dev" # for clip pull
 tests="clang libclang-rt-dev libcmocka-dev"
 drawings="librsvg2-dev" # for SVG: with its dependencies as large as everything else
 if [ "${1:-build}" = test ]; then
     needed="$needed $tests" formats="$formats $drawings"
 fi
+formats="$formats $fetching"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
-    echo "setup: not a Debian machine. Needed are these packages or their like:" $needed "For more picture formats:" \
+    echo "setup: not a Debian machine. Needed are these packages or their like:" $needed \
+        "For more picture formats, and for clip pull:" \
         $formats >&2
     exit 0
 fi
@@ -35,7 +38,7 @@ name_them() {
         echo "setup: packages are missing. Install them as root:  apt-get install$must$may" >&2
         exit 1
     fi
-    echo "setup: some picture formats are left out. For them, install as root:  apt-get install$may" >&2
+    echo "setup: some picture formats, or clip pull, are left out. For them, install as root:  apt-get install$may" >&2
     exit 0
 }
 

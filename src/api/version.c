@@ -2,14 +2,16 @@
 #include <stdio.h>
 
 #include "engine/engine.h"
+#include "hub/hub.h"
 
 const char *clip_version(void) { return CLIP_VERSION_STRING; }
 
-static char info[256];
+static char info[512];
 
 static void write_info(void)
 {
-    int n = snprintf(info, sizeof info, "pictures: %s; instruction sets:", clipimg_formats());
+    int n = snprintf(info, sizeof info, "pictures: %s; pull: %s; instruction sets:", clipimg_formats(),
+                     cliphub_fetcher() ? cliphub_fetcher() : "not built in");
     char with[64];
     const clipk_set *set;
     for (int i = 0; (set = clipk_set_usable(i)) && n > 0 && n < (int)sizeof info; i++)

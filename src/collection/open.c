@@ -1,5 +1,6 @@
 /* Opening an index for a model: the weights that its vectors were made with, and the background
  * that its pictures were laid on. The catalogue notes both. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,8 @@ static void name_of(const clip_model *m, char *out, size_t size)
 static clip_status note_path(clip_index *x, const clip_model *m, clip_error *err)
 {
     char *whole = realpath(m->path, NULL);
+    if (!whole && errno == ENOENT && strncmp(m->path, "local-dir:", 10) != 0)
+        whole = strdup(m->path); /* the name of a model in the hub's cache */
     clip_status s = CLIP_OK;
     if (whole && x->write && strlen(whole) < sizeof x->model_path) {
         strcpy(x->model_path, whole);

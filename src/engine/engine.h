@@ -110,11 +110,6 @@ typedef struct clipeng_files {
     bool bpe;            /* dir holds the file of OpenCLIP's own tokenizer */
 } clipeng_files;
 
-/* resolve.c: the folder or file of the weights: `path` itself, or where a folder of the Hugging
- * Face hub's cache or of sentence-transformers has them; "local-dir:" before it is OpenCLIP's. out:
- * free() it; NULL on error. CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED, CLIP_ENOMEM. */
-clip_status clipeng_path_resolve(const char *path, char **out, clip_error *err);
-
 clip_status clipeng_files_find(const char *path, clipeng_files *out, clip_error *err);
 void clipeng_files_free(clipeng_files *f);
 

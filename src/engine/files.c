@@ -6,6 +6,7 @@
 
 #include "base/order.h"
 #include "engine/engine.h"
+#include "hub/hub.h"
 
 /* What to do with a pickle. It can run any program, so it is not opened here. A prefix that wraps
  * all names ("module.", "_orig_mod.") is taken off. */
@@ -252,7 +253,7 @@ clip_status clipeng_files_find(const char *path, clipeng_files *f, clip_error *e
 {
     char *place;
     *f = (clipeng_files){0};
-    clip_status s = clipeng_path_resolve(path, &place, err);
+    clip_status s = cliphub_find(path, &place, err);
     if (s == CLIP_OK)
         s = find_in(place, f, err);
     free(place);

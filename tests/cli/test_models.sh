@@ -28,7 +28,20 @@ want 0 "$clip" info -m local-dir:st/0_CLIPModel/model.safetensors:vision_
 want 0 "$clip" convert -m hub/models--org--name --to openclip converted
 [ -f converted/vocab.json ] || fault "the tokenizer of the hub's folder is not there"
 want 1 "$clip" info -m hf-hub:org/name
-says 'models--ORG--NAME'
+says "'clip pull hf-hub:org/name' fetches it"
+export HF_HUB_CACHE=$T/hub
+for place in org/name hf-hub:org/name org/name@main; do
+    want 0 "$clip" embed -m $place "$picture" --text 'a red apple'
+    cmp -s out should || fault "other embeddings from $place"
+done
+want 0 env CLIP_MODEL=org/name "$clip" info
+want 1 "$clip" info -m org/name@v2
+says 'this revision is not whole in the cache'
+want 1 "$clip" info -m ViT-B-32/openai
+says "'clip pull ViT-B-32/openai' fetches it (151 million parameters, about 605 MB)"
+want 1 "$clip" info -m ViT-B-32
+says 'which weights? The names are ViT-B-32/TAG, with one of these tags: '
+unset HF_HUB_CACHE
 
 it "encoders with an activation each"
 mkdir mixed

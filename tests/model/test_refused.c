@@ -270,7 +270,15 @@ static void places_of_a_model(void **state)
     shell("mkdir %s/snapshots/0a1c", hub);
     refused(hub, CLIP_EIO, "holds several snapshots");
     refused("local-dir:", CLIP_EINVAL, "empty");
-    refused("hf-hub:org/name", CLIP_EUNSUPPORTED, "models--ORG--NAME");
+    shell("mkdir %s/cache", dir);
+    snprintf(path, sizeof path, "%s/cache", dir);
+    setenv("HF_HUB_CACHE", path, 1);
+    refused("hf-hub:org/name", CLIP_EIO, "'clip pull hf-hub:org/name' fetches it");
+    shell("mv %s %s/cache/ && rm -r %s/cache/models--org--name/snapshots/0a1c", hub, dir, dir);
+    weights_of("hf-hub:org/name", "cache/models--org--name/snapshots/0a1b/model.safetensors");
+    weights_of("org/name", "snapshots/0a1b/model.safetensors");
+    any_allocation_may_fail("org/name");
+    unsetenv("HF_HUB_CACHE");
 
     static const struct {
         const char *modules;
