@@ -497,7 +497,7 @@ typedef struct clip_hidden {
  * out  out  what is wanted
  * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that does not exist, a
  * pad_id outside the vocabulary, `projected` without a projection); CLIP_EUNSUPPORTED (`states` and
- * `pooled` of a ResNet, which has no tokens). */
+ * `pooled` of a ResNet, which has no tokens, or of a text encoder that masks padding, as BERT). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
                                       const clip_hidden_options *opt, const clip_hidden *out);
 CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids,

@@ -15,7 +15,8 @@ import torch
 import make_checkpoints
 import references
 
-GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos")
+GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
+          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb")
 
 README = f"""# Golden values of the towers
 
@@ -42,14 +43,18 @@ without an end token |
 | tiny-longclip | OpenCLIP, f16, QuickGELU, Long-CLIP's two tables of positions, `_orig_mod.` before every name |
 | tiny-hf | Hugging Face, f16, QuickGELU, eos_token_id 2 (argmax) |
 | tiny-hf-eos | Hugging Face, bf16 in shards, GELU, pooled at eos_token_id, tokenizer.json |
+| tiny-chinese-clip | Hugging Face's ChineseCLIPModel, f16 |
+| tiny-chinese-clip-own | Chinese-CLIP's own names behind `module.`, f16, a pooler that is not used, sizes from shapes |
+| tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
+| tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |
 """
 
 
-def texts(vocab_size, context_length):
-    """Ragged ids: start, words, end. The end token is the largest id."""
+def texts(vocab_size, context_length, first):
+    """Ragged ids: start, words from `first` on, end. The end token is the largest id."""
     rng = np.random.default_rng(7)
     start, end = vocab_size - 2, vocab_size - 1
-    words = lambda n: rng.integers(0, start, n).tolist()
+    words = lambda n: rng.integers(first, start, n).tolist()
     rows = [[start] + words(n) + [end] for n in (0, 1, 5, 9, context_length - 2)]
     return rows + [[start] + words(3) + [end] + words(4) + [end], words(4)]
 
@@ -57,7 +62,8 @@ def texts(vocab_size, context_length):
 def dump(out):
     ref = references.load(out)
     pixels = make_checkpoints.smooth_pictures(3, ref.image_size, torch.Generator().manual_seed(5))
-    ids = texts(ref.vocab_size, ref.context_length)
+    masked = isinstance(ref, references.Masked)  # the lowest ids are special
+    ids = texts(ref.vocab_size, ref.context_length, 3 if masked else 0)
     arrays = {
         "pixels": pixels.numpy(),
         "image": ref.encode_image(pixels),

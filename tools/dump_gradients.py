@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
+import transformers
 from open_clip.loss import ClipLoss, SigLipLoss
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 import make_checkpoints
+import parity_families
 import references
 
 TEXT = {"context_length": 12, "vocab_size": 100, "width": 16, "heads": 2, "layers": 2,
@@ -36,6 +38,23 @@ RESNET = {
     "embed_dim": 20,
     "vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 4, "head_width": 32,
                    "patch_size": None}, "text_cfg": TEXT | {"layers": 1, "mlp_ratio": 4.0}
+}
+
+SIGLIP = {
+    "text_config": {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 272, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 12, "projection_size": 24,
+                    "bos_token_id": 98, "eos_token_id": 99, "pad_token_id": 1},
+    "vision_config": {"hidden_size": 24, "intermediate_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2,
+                      "image_size": 32, "patch_size": 8}
+}
+
+CHINESE_CLIP = {
+    "projection_dim": 20,
+    "text_config": {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 272, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 14, "pad_token_id": 0,
+                    "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "vision_config": {"hidden_size": 24, "intermediate_size": 50, "num_hidden_layers": 1, "num_attention_heads": 2,
+                      "image_size": 32, "patch_size": 8}
 }
 
 # name: (configuration, seed, whose gradients are stored)
@@ -64,6 +83,8 @@ their values after the step.
 | vit | f16, GELU, ln_pre, argmax |
 | vit-quickgelu | f16, QuickGELU, no_ln_pre, mlp_ratio 2.1, pool_type eos |
 | resnet | f16, modified ResNet with few channels |
+| siglip | f16, transformers' SiglipModel: attention pooling, padded texts; its names |
+| chinese-clip | f16, transformers' ChineseCLIPModel: a BERT, masked texts; its names |
 """
 
 
@@ -104,7 +125,7 @@ def step(model, pixels, rows, loss, dtype):
     out = {"loss": value.detach()}
     for name, p in model.named_parameters():
         if p.grad is not None:  # logit_bias has no gradient under ClipLoss
-            out[name] = p.grad.clone()
+            out[name.removeprefix("model.")] = p.grad.clone()
     out |= {k: v for k, v in model.state_dict().items() if k.endswith(("running_mean", "running_var"))}
     out = {k: np.array(v.double().numpy(), order="C") for k, v in out.items()}
     model.load_state_dict(before)
@@ -125,6 +146,25 @@ def compare(got, should):
                   reverse=True)
 
 
+class HuggingFace(torch.nn.Module):
+    """A model of transformers with OpenCLIP's methods."""
+
+    def __init__(self, model, masks):
+        super().__init__()
+        self.model, self.masks = model, masks
+        self.context_length = model.config.text_config.max_position_embeddings
+        self.logit_scale = model.logit_scale
+        if hasattr(model, "logit_bias"):
+            self.logit_bias = model.logit_bias
+
+    def encode_image(self, x, normalize):
+        return torch.nn.functional.normalize(self.model.get_image_features(x).pooler_output, dim=-1)
+
+    def encode_text(self, x, normalize):
+        mask = {"attention_mask": (x != 0).long()} if self.masks else {}
+        return torch.nn.functional.normalize(self.model.get_text_features(x, **mask).pooler_output, dim=-1)
+
+
 # ---- The files -----------------------------------------------------------------------------------
 
 
@@ -140,6 +180,43 @@ def make(out, cfg, seed):
     model.load_state_dict({k: v.float()
                            for k, v in load_file(out / "open_clip_model.safetensors").items()}, strict=False)
     return model
+
+
+@torch.no_grad()
+def make_huggingface(out, model, seed):
+    out.mkdir(parents=True, exist_ok=True)
+    parity_families.enliven(model, seed)
+    model.logit_scale.fill_(2.0)
+    if hasattr(model, "logit_bias"):
+        model.logit_bias.fill_(-1.0)
+    for p in model.parameters():
+        p.copy_(p.half().float() if p.numel() > 1 else p)
+    model.model.save_pretrained(out)
+    save_file({k: v.half() if v.numel() > 1 else v for k, v in model.model.state_dict().items()},
+              out / "model.safetensors")
+
+
+def write_huggingface(out, model, seed, rows, losses):
+    make_huggingface(out, model, seed)
+    pixels = bytes_of(BATCH, 32, torch.Generator().manual_seed(seed))
+    write_batch(out / "batch.safetensors", pixels, rows)
+    for loss in losses:
+        should = step(model, pixels, rows, loss, torch.float64)
+        worst = compare(step(model, pixels, rows, loss, torch.float32), should)[:2]
+        save_arrays({k: v.astype(np.float32) for k, v in should.items()}, out / f"{loss}.safetensors")
+        print(f"{out.name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {worst}")
+
+
+def write_siglip(out):
+    model = HuggingFace(transformers.SiglipModel(transformers.SiglipConfig(**SIGLIP)), False)
+    rows = [r + [1] * (model.context_length - len(r)) for r in texts(BATCH, 100, model.context_length, 66)]
+    write_huggingface(out, model, 66, rows, ("clip", "siglip"))
+
+
+def write_chinese_clip(out):
+    model = HuggingFace(transformers.ChineseCLIPModel(transformers.ChineseCLIPConfig(**CHINESE_CLIP)), True)
+    rows = [[max(i, 1) for i in r] for r in texts(BATCH, 100, 12, 67)]  # 0 is masked
+    write_huggingface(out, model, 67, rows, ("clip",))
 
 
 def main():
@@ -158,6 +235,8 @@ def main():
                 f"{name}, {loss}: loss {should['loss']:.6f}; f32 PyTorch: {', '.join(f'{k} {e:.1e}' for e, k in worst)}"
             )
         print(f"{name}: {sum(f.stat().st_size for f in (directory / name).iterdir()) / 1e3:.0f} KB")
+    write_siglip(directory / "siglip")
+    write_chinese_clip(directory / "chinese-clip")
     (directory / "README.md").write_text(README)
 
 

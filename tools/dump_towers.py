@@ -6,6 +6,7 @@
 Weights and pixels are made from their names by a formula that the test has as well, so no weights
 are stored. Needs: torch, timm.
 """
+
 from functools import partial
 
 import numpy as np
@@ -58,6 +59,7 @@ class Outer(torch.nn.Module):
         self.head = torch.nn.Sequential()
         if mlp:
             from timm.layers import Mlp
+
             self.head.add_module("mlp", Mlp(width, 2 * D, D, bias=(True, False)))
         elif width:
             self.head.add_module("proj", torch.nn.Linear(width, D, bias=False))
@@ -67,44 +69,128 @@ class Outer(torch.nn.Module):
 
 
 eva = partial(Eva, img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2, num_classes=D)
-pe = partial(eva, global_pool="map", attn_type="rope", use_pre_transformer_norm=True, use_rot_pos_emb=True,
-             ref_feat_shape=(4, 4), rope_grid_indexing="xy", attn_pool_num_heads=4, attn_pool_mlp_ratio=4.,
-             norm_layer=partial(LayerNorm, eps=1e-5), mlp_ratio=2.)
+pe = partial(
+    eva,
+    global_pool="map",
+    attn_type="rope",
+    use_pre_transformer_norm=True,
+    use_rot_pos_emb=True,
+    ref_feat_shape=(4, 4),
+    rope_grid_indexing="xy",
+    attn_pool_num_heads=4,
+    attn_pool_mlp_ratio=4.0,
+    norm_layer=partial(LayerNorm, eps=1e-5),
+    mlp_ratio=2.0,
+)
 fastvit = partial(FastVit, num_classes=D, lkc_use_act=True)
 positions = partial(RepConditionalPosEnc, spatial_shape=(7, 7))
 
 
 def hybrid(backbone, **more):
-    return VisionTransformer(img_size=64, patch_size=1, embed_dim=32, depth=2, num_heads=2,
-                             embed_layer=partial(HybridEmbed, backbone=backbone, proj=False), **more)
+    return VisionTransformer(
+        img_size=64,
+        patch_size=1,
+        embed_dim=32,
+        depth=2,
+        num_heads=2,
+        embed_layer=partial(HybridEmbed, backbone=backbone, proj=False),
+        **more,
+    )
 
 
 TOWERS = {
-    "eva": lambda: (Outer(eva(mlp_ratio=2., global_pool="token"), 0), 32),
-    "eva02": lambda: (Outer(eva(mlp_ratio=1.5, qkv_fused=False, swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True,
-                                use_rot_pos_emb=True, ref_feat_shape=(16, 16), global_pool="token"), 0), 32),
-    "eva02_e": lambda: (Outer(eva(mlp_ratio=2., use_post_norm=True, global_pool="token"), 0), 32),
-    "pe": lambda: (Outer(pe(rope_grid_offset=1.), 0), 32),
+    "eva": lambda: (Outer(eva(mlp_ratio=2.0, global_pool="token"), 0), 32),
+    "eva02": lambda: (
+        Outer(
+            eva(
+                mlp_ratio=1.5,
+                qkv_fused=False,
+                swiglu_mlp=True,
+                scale_mlp=True,
+                scale_attn_inner=True,
+                use_rot_pos_emb=True,
+                ref_feat_shape=(16, 16),
+                global_pool="token",
+            ),
+            0,
+        ),
+        32,
+    ),
+    "eva02_e": lambda: (Outer(eva(mlp_ratio=2.0, use_post_norm=True, global_pool="token"), 0), 32),
+    "pe": lambda: (Outer(pe(rope_grid_offset=1.0), 0), 32),
     "pe_g": lambda: (Outer(pe(class_token=False), 0), 32),
-    "mci": lambda: (Outer(hybrid(ConvStem(channels=(8, 8, 32), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0,
-                                          act_layer=torch.nn.GELU),
-                                 mlp_ratio=2., no_embed_class=True, num_classes=D), 0), 64),
-    "vitamin": lambda: (Outer(hybrid(MbConvStages(VitCfg(embed_dim=(8, 16, 32), depths=(2, 4, 1), stem_width=8,
-                                                         conv_cfg=VitConvCfg(norm_layer="layernorm2d", norm_eps=1e-6),
-                                                         head_type="1d")),
-                                     mlp_layer=GeGluMlp, mlp_ratio=2., class_token=False, global_pool="avg",
-                                     num_classes=0), 32), 64),
+    "mci": lambda: (
+        Outer(
+            hybrid(
+                ConvStem(
+                    channels=(8, 8, 32), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0, act_layer=torch.nn.GELU
+                ),
+                mlp_ratio=2.0,
+                no_embed_class=True,
+                num_classes=D,
+            ),
+            0,
+        ),
+        64,
+    ),
+    "vitamin": lambda: (
+        Outer(
+            hybrid(
+                MbConvStages(
+                    VitCfg(
+                        embed_dim=(8, 16, 32),
+                        depths=(2, 4, 1),
+                        stem_width=8,
+                        conv_cfg=VitConvCfg(norm_layer="layernorm2d", norm_eps=1e-6),
+                        head_type="1d",
+                    )
+                ),
+                mlp_layer=GeGluMlp,
+                mlp_ratio=2.0,
+                class_token=False,
+                global_pool="avg",
+                num_classes=0,
+            ),
+            32,
+        ),
+        64,
+    ),
     "convnext": lambda: (Outer(ConvNeXt(depths=(1, 1, 2, 1), dims=(8, 16, 32, 64), num_classes=0), 64), 64),
-    "convnext_mlp": lambda: (Outer(ConvNeXt(depths=(1, 1, 2, 1), dims=(8, 16, 32, 64), num_classes=0), 64, mlp=True), 64),
-    "fastvit": lambda: (Outer(fastvit(layers=(1, 1, 2, 1), embed_dims=(8, 16, 32, 64), mlp_ratios=(3,) * 4,
-                                      se_downsamples=(False, False, True, True),
-                                      token_mixers=("repmixer",) * 3 + ("attention",),
-                                      pos_embs=(None,) * 3 + (positions,)), 0), 64),
-    "fastvit_5": lambda: (Outer(fastvit(layers=(1, 1, 2, 1, 1), embed_dims=(8, 16, 32, 64, 128), mlp_ratios=(4,) * 5,
-                                        downsamples=(False,) + (True,) * 4, se_downsamples=(False,) * 5,
-                                        token_mixers=("repmixer",) * 3 + ("attention",) * 2,
-                                        pos_embs=(None,) * 3 + (positions,) * 2, stem_use_scale_branch=False,
-                                        norm_layer=partial(LayerNorm2d, eps=1e-5)), 0), 64),
+    "convnext_mlp": lambda: (
+        Outer(ConvNeXt(depths=(1, 1, 2, 1), dims=(8, 16, 32, 64), num_classes=0), 64, mlp=True),
+        64,
+    ),
+    "fastvit": lambda: (
+        Outer(
+            fastvit(
+                layers=(1, 1, 2, 1),
+                embed_dims=(8, 16, 32, 64),
+                mlp_ratios=(3,) * 4,
+                se_downsamples=(False, False, True, True),
+                token_mixers=("repmixer",) * 3 + ("attention",),
+                pos_embs=(None,) * 3 + (positions,),
+            ),
+            0,
+        ),
+        64,
+    ),
+    "fastvit_5": lambda: (
+        Outer(
+            fastvit(
+                layers=(1, 1, 2, 1, 1),
+                embed_dims=(8, 16, 32, 64, 128),
+                mlp_ratios=(4,) * 5,
+                downsamples=(False,) + (True,) * 4,
+                se_downsamples=(False,) * 5,
+                token_mixers=("repmixer",) * 3 + ("attention",) * 2,
+                pos_embs=(None,) * 3 + (positions,) * 2,
+                stem_use_scale_branch=False,
+                norm_layer=partial(LayerNorm2d, eps=1e-5),
+            ),
+            0,
+        ),
+        64,
+    ),
 }
 
 
@@ -114,14 +200,16 @@ def main():
     for name, make in TOWERS.items():
         model, size = make()
         model.eval()
-        state = {k: v if k.endswith("num_batches_tracked") else weight("visual." + k, tuple(v.shape))
-                 for k, v in model.state_dict().items()}
+        state = {
+            k: v if k.endswith("num_batches_tracked") else weight("visual." + k, tuple(v.shape))
+            for k, v in model.state_dict().items()
+        }
         model.load_state_dict(state)
         pixels = torch.from_numpy(uniform("pixels", N * 3 * size * size).reshape(N, 3, size, size))
         y = model.double()(pixels.double()).flatten().tolist()
         print(f"static const float {name}_golden[] = {{")
         for i in range(0, len(y), D):
-            print("    " + ", ".join(f"{v:.8g}f" if "." in f"{v:.8g}" else f"{v:.8g}.0f" for v in y[i:i + D]) + ",")
+            print("    " + ", ".join(f"{v:.8g}f" if "." in f"{v:.8g}" else f"{v:.8g}.0f" for v in y[i : i + D]) + ",")
         print("};")
 
 

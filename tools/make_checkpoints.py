@@ -10,6 +10,7 @@ flat, and a wrong tower passes. So every parameter is drawn again at the scale o
 Needs: torch, open_clip_torch, transformers, safetensors.
 """
 import argparse
+import contextlib
 import copy
 import gzip
 import json
@@ -20,7 +21,8 @@ import open_clip
 import torch
 from open_clip.tokenizer import bytes_to_unicode, default_bpe
 from safetensors.torch import save_file
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers import (BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel, CLIPConfig, CLIPModel,
+                          CLIPTokenizer, M2M100Config, XLMRobertaConfig)
 
 OPENAI_MEAN = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -41,7 +43,7 @@ def deviation(name, p):
         return 0.2
     if name in ("text_projection", "visual.proj"):  # used as x @ W
         return p.shape[0] ** -0.5
-    if any(s in name for s in ("in_proj", "q_proj", "k_proj")):
+    if any(s in name for s in ("in_proj", "q_proj", "k_proj", ".query.", ".key.")):
         return 1.3 * fan_in**-0.5  # attention that chooses
     if "conv" in name or "downsample" in name:
         return (2 / fan_in) ** 0.5 if ".layer" in name or p.shape[-1] == 3 else fan_in**-0.5
@@ -233,6 +235,72 @@ def huggingface(out, cfg, seed, dtype=torch.float32, merges=FULL, tokenizer="voc
     write_tokenizer(out, merges, tokenizer)
 
 
+# ---- Texts read by BERT and its kin --------------------------------------------------------------
+
+SQUASHED = {"do_center_crop": False, "do_normalize": True, "do_resize": True, "image_mean": OPENAI_MEAN,
+            "image_std": OPENAI_STD, "resample": 3, "feature_extractor_type": "ChineseCLIPFeatureExtractor"}
+CHINESE_CLIP_TINY = {
+    "text_config": {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 20, "pad_token_id": 0},
+    "vision_config": HF_TINY["vision_config"] | {"num_hidden_layers": 1},
+    "projection_dim": 40,
+}
+NLLB_TINY = {"vocab_size": 300, "d_model": 32, "encoder_ffn_dim": 272, "encoder_layers": 2, "decoder_layers": 1,
+             "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+XLM_ROBERTA_TINY = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 24, "type_vocab_size": 1,
+                    "layer_norm_eps": 1e-5}
+
+
+def chinese_clip(out, cfg, seed):
+    model = ChineseCLIPModel(ChineseCLIPConfig(**copy.deepcopy(cfg))).eval()
+    enliven(model, seed)
+    model.half().save_pretrained(out)
+    size = model.config.vision_config.image_size
+    (out / "preprocessor_config.json").write_text(
+        json.dumps(SQUASHED | {"size": {"height": size, "width": size}}, indent=2))
+
+
+class OwnChineseCLIP(torch.nn.Module):
+    """As cn_clip names its tensors: OpenAI's image encoder, and BERT."""
+
+    def __init__(self, vision, bert, embed_dim=512):
+        super().__init__()
+        clip = open_clip.CLIP(embed_dim=embed_dim, quick_gelu=True, vision_cfg=vision, text_cfg={"layers": 1})
+        self.visual, self.logit_scale = clip.visual, clip.logit_scale
+        self.bert = BertModel(BertConfig(layer_norm_eps=1e-12, **bert))
+        self.text_projection = torch.nn.Parameter(torch.empty(self.bert.config.hidden_size, embed_dim))
+
+    def encode_image(self, pixels):
+        return self.visual(pixels)
+
+    def encode_text(self, ids):
+        return self.bert(ids, attention_mask=(ids != 0).long())[0][:, 0] @ self.text_projection
+
+
+OWN_VISION = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8}
+OWN_BERT = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 40, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "max_position_embeddings": 20}
+
+
+def own_chinese_clip(out, seed):
+    model = OwnChineseCLIP(OWN_VISION, OWN_BERT, 40).eval()
+    enliven(model, seed)
+    save_file({"module." + k: v.half() for k, v in model.state_dict().items()}, out / "model.safetensors")
+
+
+def openclip_hf(out, text, config, seed):
+    """OpenCLIP with a text encoder of transformers, whose configuration is in the directory "text"."""
+    config.save_pretrained(out / "text")
+    text = text | {"context_length": 16, "hf_model_name": "text", "hf_model_pretrained": False}
+    cfg = {"embed_dim": 40, "vision_cfg": TINY_VIT["vision_cfg"] | {"layers": 1}, "text_cfg": text}
+    with contextlib.chdir(out):
+        model = open_clip.CustomTextCLIP(**copy.deepcopy(cfg)).eval()
+    enliven(model, seed)
+    save_file({k: v.half() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg, "preprocess_cfg": PREPROCESS}, indent=2))
+
+
 # ---- All checkpoints -----------------------------------------------------------------------------
 
 f16, bf16 = torch.float16, torch.bfloat16
@@ -260,6 +328,11 @@ CHECKPOINTS = {
     "tiny-hf-eos": lambda out: huggingface(out, hf_changed(HF_TINY, {"hidden_act": "gelu"}, eos_token_id=TINY_EOS), 11,
                                            bf16, TINY, "json", "100KB"),
     "tiny-hf-f32": lambda out: huggingface(out, HF_TINY, 12, merges=TINY),
+    "tiny-chinese-clip": lambda out: chinese_clip(out, CHINESE_CLIP_TINY, 14),
+    "tiny-chinese-clip-own": lambda out: own_chinese_clip(out, 15),
+    "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
+    "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},
+                                         M2M100Config(**NLLB_TINY), 17),
     # full size
     **{
         name: (lambda name: lambda out: openclip(out, builtin(name), 20, tokenizer="bpe"))(name)

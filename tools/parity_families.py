@@ -3,9 +3,12 @@
 
     parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
 
-NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches joined) or "hf:" and a model type of transformers
-("hf:siglip"). Without a NAME, all of them. Each model has the real configuration, with fewer layers
-and a smaller vocabulary where the configuration allows it, and lively random weights. Pictures are
+NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches
+joined), or "hf:" and a model type of transformers ("hf:siglip"), or "own:" and files as the authors
+of a model name their tensors ("own:chinese_clip"). Without a NAME, all of them. Each model has the
+real configuration, with fewer layers and a smaller vocabulary where the configuration allows it,
+and lively random weights. Text encoders of transformers are small, too, with a configuration of
+their own; "full:" before a name of OpenCLIP's keeps them as they are. Pictures are
 noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.
 """
@@ -22,7 +25,7 @@ import torch
 from safetensors.torch import save_file
 
 import libclip
-from make_checkpoints import PREPROCESS, smooth_pictures
+from make_checkpoints import PREPROCESS, OwnChineseCLIP, settle_batchnorm, smooth_pictures
 
 VOCABULARY = 1200  # ids; the rows of a table are all alike
 LAYERS = 3
@@ -48,7 +51,7 @@ def enliven(model, seed):
             fan_in = p.shape[0] if name in ("text_projection", "visual.proj", "text.text_projection") else p[0].numel()
             scale = 1.3 if any(s in name for s in ("in_proj", "q_proj", "k_proj", "qkv", "query", "key")) else 0.8
             p.copy_(torch.randn(p.shape, generator=g) * scale * fan_in**-0.5)
-        elif name.endswith("bias") or "embed" in name:
+        elif name.endswith("bias") or ("embed" in name and "norm" not in name.lower()):
             p.copy_(torch.randn(p.shape, generator=g) * 0.1)
         else:
             p.copy_(1 + 0.2 * torch.randn(p.shape, generator=g))
@@ -78,10 +81,63 @@ class Peer:
         self.vocabulary, self.end, self.pad, self.image, self.text = vocabulary, end, pad, image, text
 
 
+def hf_configuration(name):
+    """The text encoders that OpenCLIP takes from the hub, where their configurations are."""
+    from transformers import M2M100Config, MT5Config, RobertaConfig, XLMRobertaConfig
+    roberta = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+    large = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+    known = {
+        "roberta-base": lambda: RobertaConfig(vocab_size=50265, **roberta),
+        "xlm-roberta-base": lambda: XLMRobertaConfig(vocab_size=250002, **roberta),
+        "xlm-roberta-large": lambda: XLMRobertaConfig(vocab_size=250002, **roberta, **large),
+        "facebook/nllb-200-distilled-600M": lambda: M2M100Config(vocab_size=256206),
+        "facebook/nllb-200-distilled-1.3B": lambda: M2M100Config(
+            vocab_size=256206, encoder_layers=24, encoder_ffn_dim=8192),
+        "google/mt5-base": lambda: MT5Config(d_model=768, d_ff=2048, num_layers=12, num_heads=12, vocab_size=250112),
+        "google/mt5-xl": lambda: MT5Config(d_model=2048, d_ff=5120, num_layers=24, num_heads=32, vocab_size=250112),
+    }
+    return known[name]()
+
+
+def hf_text(cfg, out, full):
+    """The peer with a text encoder of transformers."""
+    text = cfg["text_cfg"]
+    config = hf_configuration(text["hf_model_name"])
+    if config.is_encoder_decoder:
+        config.decoder_layers = config.num_decoder_layers = 1
+    if not full:  # OpenCLIP takes a directory with a config.json as well
+        config.vocab_size = VOCABULARY
+        for key in ("num_layers", "encoder_layers", "num_hidden_layers"):
+            if hasattr(config, key):
+                setattr(config, key, LAYERS)
+        config.save_pretrained(out / "text")
+        text["hf_model_name"] = "text"
+    text["hf_model_pretrained"] = False
+    from_hub = open_clip.hf_model.AutoConfig
+    open_clip.hf_model.AutoConfig = type("", (), {"from_pretrained": staticmethod(lambda name: config)})
+    kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
+    model = enliven(open_clip.CustomTextCLIP(**copy.deepcopy(cfg)).eval(), 7)
+    open_clip.hf_model.AutoConfig = from_hub
+    cfg.update(kinds)
+    return model, config
+
+
+def openclip_hf(cfg, out, full):
+    model, config = hf_text(cfg, out, full)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg, "preprocess_cfg": PREPROCESS}))
+    size = cfg["vision_cfg"]["image_size"]
+    return Peer(model, size, 77, config.vocab_size, 2, config.pad_token_id, model.encode_image, model.encode_text)
+
+
 def openclip(name, out):
     name, _, folded = name.partition("+")
-    cfg = copy.deepcopy(open_clip.get_model_config(name))
+    cfg = copy.deepcopy(open_clip.get_model_config(name.removeprefix("full:")))
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
+    if "hf_model_name" in text:
+        if "timm_model_name" not in vision:
+            vision["layers"] = LAYERS
+        return openclip_hf(cfg, out, name.startswith("full:"))
     if "timm_model_name" not in vision and isinstance(vision["layers"], int):
         vision["layers"] = LAYERS
     text["layers"] = LAYERS
@@ -111,11 +167,36 @@ def siglip(out):
                 lambda t: model.get_text_features(t).pooler_output)
 
 
-HUGGING_FACE = {"siglip": siglip}
+def chinese_clip(out):
+    from transformers import ChineseCLIPConfig, ChineseCLIPModel
+    config = ChineseCLIPConfig(text_config={"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS},
+                               vision_config={"num_hidden_layers": LAYERS, "patch_size": 16})
+    model = enliven(ChineseCLIPModel(config).eval(), 7)
+    model.save_pretrained(out)
+    return Peer(model, 224, 52, VOCABULARY, 102, 0, lambda x: model.get_image_features(x).pooler_output,
+                lambda t: model.get_text_features(t, attention_mask=(t != 0).long()).pooler_output)
+
+
+def own_chinese_clip(vision, out):
+    bert = {"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS}
+    model = enliven(OwnChineseCLIP(vision, bert).eval(), 7)
+    if hasattr(model.visual, "attnpool"):
+        settle_batchnorm(model.visual, torch.Generator().manual_seed(1))
+    save_file({"module." + k: v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors")
+    return Peer(model, 224, 52, VOCABULARY, 102, 0, model.visual, model.encode_text)
+
+
+MODELS = {
+    "hf:siglip": siglip,
+    "hf:chinese_clip": chinese_clip,
+    "own:chinese_clip": lambda out: own_chinese_clip({"layers": LAYERS, "patch_size": 16}, out),
+    "own:chinese_clip-RN50": lambda out: own_chinese_clip(
+        {"layers": [1, 1, 2, 1], "width": 64, "patch_size": None}, out),
+}
 
 
 def compare(lib, name, out):
-    peer = HUGGING_FACE[name[3:]](out) if name.startswith("hf:") else openclip(name, out)
+    peer = MODELS[name](out) if name in MODELS else openclip(name, out)
     g = torch.Generator().manual_seed(3)
     pixels = smooth_pictures(4, peer.size, g)
     rows = random_ids(5, peer.vocabulary, peer.context, peer.end, g)
@@ -140,7 +221,7 @@ def main():
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     lib = libclip.load(args.lib)
-    names = args.names or open_clip.list_models() + ["hf:" + n for n in HUGGING_FACE]
+    names = args.names or open_clip.list_models() + list(MODELS)
     good = 0
     for name in names:
         out = args.work / name.replace(":", "-")

@@ -7,6 +7,7 @@
 A module for the other scripts.
 Needs: torch, open_clip_torch, transformers, safetensors.
 """
+import contextlib
 import json
 import logging
 import re
@@ -20,7 +21,9 @@ import transformers
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+from transformers import ChineseCLIPModel, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+from make_checkpoints import OWN_BERT, OWN_VISION, OwnChineseCLIP
 
 OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 
@@ -70,6 +73,23 @@ class OpenClip:
     @torch.inference_mode()
     def encode_text(self, ids):
         return unit(self.model.encode_text(padded(ids, self.context_length)))
+
+
+class Masked:
+    """A model that masks the padding of its texts. It has no tokenizer here."""
+
+    def __init__(self, model, image_size, context_length, vocab_size, pad):
+        self.model, self.image_size, self.context_length = model.eval(), image_size, context_length
+        self.vocab_size, self.logit_scale, self.pad = vocab_size, model.logit_scale.exp().item(), pad
+
+    @torch.inference_mode()
+    def encode_image(self, pixels):
+        return unit(self.model.encode_image(pixels))
+
+    @torch.inference_mode()
+    def encode_text(self, ids):
+        rows = [i + [self.pad] * (self.context_length - len(i)) for i in ids]
+        return unit(self.model.encode_text(torch.tensor(rows)))
 
 
 class HuggingFace:
@@ -160,6 +180,27 @@ def load_huggingface(directory):
                        CLIPTokenizer.from_pretrained(directory))
 
 
+def load_openclip_hf(directory):
+    with contextlib.chdir(directory):  # the text encoder's configuration is in a directory beside it
+        model, _ = open_clip.create_model_from_pretrained("local-dir:.", precision="fp32")
+    config = model.text.config
+    return Masked(model, 32, 16, config.vocab_size, config.pad_token_id)
+
+
+def load_chinese_clip(directory):
+    model = ChineseCLIPModel.from_pretrained(directory, dtype=torch.float32)
+    model.encode_image = lambda x: model.get_image_features(x).pooler_output
+    model.encode_text = lambda x: model.get_text_features(x, attention_mask=(x != 0).long()).pooler_output
+    text = model.config.text_config
+    return Masked(model, model.config.vision_config.image_size, text.max_position_embeddings, text.vocab_size, 0)
+
+
+def load_own_chinese_clip(state):
+    model = OwnChineseCLIP(OWN_VISION, OWN_BERT, 40)
+    model.load_state_dict({k.removeprefix("module."): v.float() for k, v in state.items()})
+    return Masked(model, 32, OWN_BERT["max_position_embeddings"], OWN_BERT["vocab_size"], 0)
+
+
 def load(directory):
     directory = Path(directory)
     logging.disable(logging.WARNING)
@@ -170,7 +211,13 @@ def load(directory):
             (k.removesuffix("positional_embedding_res") for k in state if k.endswith("positional_embedding_res")), None)
         if prefix is not None:
             return load_longclip(directory, state, prefix)
+        if (directory / "text").exists():
+            return load_openclip_hf(directory)
         return load_openclip(directory)
     if (directory / "config.json").exists():
-        return load_huggingface(directory)
+        chinese = "chinese_clip" in (directory / "config.json").read_text()
+        return (load_chinese_clip if chinese else load_huggingface)(directory)
+    state = load_file(directory / "model.safetensors")
+    if "module.bert.embeddings.word_embeddings.weight" in state:
+        return load_own_chinese_clip(state)
     return load_openai(directory)

@@ -31,13 +31,14 @@ static clip_status choose_layout(converter *c)
     const clipmdl_family *const *all = clipmdl_families(&n);
     char names[128] = "";
     c->family = c->opt.layout ? NULL : c->m->family;
-    for (int i = 0; i < n && !c->family; i++) {
+    for (int i = 0; i < n && c->opt.layout; i++) {
+        const clipmdl_family *f = all[i];
         const size_t used = strlen(names);
-        if (!all[i]->layout)
-            continue;
-        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", all[i]->layout);
-        if (strcmp(c->opt.layout, all[i]->layout) == 0)
-            c->family = all[i];
+        if (f->layout && !strstr(names, f->layout))
+            snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", f->layout);
+        /* Of several families with this layout, the one that has words for the model. */
+        if (f->layout && strcmp(c->opt.layout, f->layout) == 0 && (!c->family || !c->family->writes(&c->m->config)))
+            c->family = f;
     }
     return c->family ? CLIP_OK
                      : clipb_fail(c->err, CLIP_EINVAL, NULL, "the layout '%s' is none of %s", c->opt.layout, names);

@@ -460,6 +460,8 @@ static clip_status text_outputs(const clip_model *m, const void *in, int N, cons
     const clipmdl_text_config *t = &m->config.text;
     if (!in || !out || N < 1 || !(m->towers & CLIP_TOWER_TEXT))
         return CLIP_EINVAL;
+    if (m->text->width == 0 && (out->states || out->pooled))
+        return CLIP_EUNSUPPORTED;
     TRY(read_options(m, opt, out, t->layers, true, o));
     return o->pad_id >= 0 && o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
 }

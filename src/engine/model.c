@@ -63,9 +63,13 @@ static clip_status blame_config(const loader *l, bool typed)
     for (int i = 0; i < n && s == CLIP_OK; i++) {
         clipmdl_config ignored;
         char *path = clipb_path_join(l->files.dir, all[i]->config_file);
+        const clipmdl_family *whose = all[i];
         if (!path)
             return CLIP_ENOMEM;
-        if (clipb_is_file(path) && (typed || !all[i]->model_type))
+        const bool there = clipb_is_file(path) && (typed || !all[i]->model_type);
+        if (there && all[i]->model_type)
+            s = clipmdl_family_of_config(path, &whose, l->err);
+        if (s == CLIP_OK && there && whose == all[i])
             s = clipmdl_config_read(all[i], path, &ignored, NULL, NULL, l->err);
         free(path);
     }
@@ -131,12 +135,15 @@ static clip_status sizes_from_shapes(const loader *l, clip_model *m, const clipm
         l,
         "%s: no configuration beside it: sizes are told by the shapes; %s, the heads of known models and layer norms' "
         "eps 1e-5 are assumed",
-        l->files.weights, m->config.text.act == CLIPK_QUICKGELU ? "QuickGELU" : "GELU");
+        l->files.weights,
+        (m->config.towers & CLIP_TOWER_IMAGE ? m->config.vision.act : m->config.text.act) == CLIPK_QUICKGELU
+            ? "QuickGELU"
+            : "GELU");
     return CLIP_OK;
 }
 
-/* The family whose configuration is beside the weights: their own, or else the first. NULL: none
- * is. *path: free() it. */
+/* The family whose configuration is beside the weights: their own, or else the one that a file's
+ * model type names. NULL: there is no file. *path: free() it. */
 static clip_status find_config(const loader *l, const clip_model *m, const clipmdl_family **out, char **path)
 {
     int n;
@@ -149,8 +156,11 @@ static clip_status find_config(const loader *l, const clip_model *m, const clipm
         *path = clipb_path_join(l->files.dir, f->config_file);
         if (!*path)
             return CLIP_ENOMEM;
-        if (clipb_is_file(*path))
-            *out = f;
+        if (!clipb_is_file(*path))
+            continue;
+        *out = f;
+        if (i >= 0 && f->model_type)
+            TRY(clipmdl_family_of_config(*path, out, l->err));
     }
     return CLIP_OK;
 }
@@ -225,8 +235,12 @@ static clip_status read_recipe(loader *l, clip_model *m)
     int n;
     const clipmdl_family *const *all = clipmdl_families(&n);
     bool found = !(m->config.towers & CLIP_TOWER_IMAGE);
+    if (m->family->standard)
+        m->family->standard(&words);
     for (int i = -1; i < n && !found; i++) {
         const clipmdl_family *f = i < 0 ? m->family : all[i];
+        if (i >= 0 && f->model_type && f != &clipmdl_huggingface)
+            continue; /* of transformers' processors, CLIP's is the one for models of other programs */
         TRY(f->read_recipe(&r, l->files.dir, size, &words, &found));
     }
     if (!found && l->files.pictures_dir)
@@ -234,9 +248,8 @@ static clip_status read_recipe(loader *l, clip_model *m)
     if (!found) {
         words.rounding = m->family->rounding;
         warn(l,
-             "%s: nothing says how pictures are prepared: OpenAI's mean, deviation and bicubic resize are assumed, "
-             "with the rounding of %s, for %d pixels",
-             l->files.dir, m->family->preprocessor, size);
+             "%s: nothing says how pictures are prepared: the defaults of %s are assumed, for %d pixels", l->files.dir,
+             m->family->preprocessor, size);
     }
     m->recipe = clipeng_recipe_of_words(&words, size);
     return CLIP_OK;
@@ -255,8 +268,8 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     if (!m->tokenizer) {
         warn(
             l,
-            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts "
-            "cannot be encoded",
+            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt, bpe_simple_vocab_16e6.txt.gz, "
+            "a SentencePiece model or vocab.txt): texts cannot be encoded",
             l->files.dir);
         return CLIP_OK;
     }

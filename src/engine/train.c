@@ -21,6 +21,7 @@ struct clip_trainer {
     const cliptok *tokenizer;
     clipeng_tokenizer_files tokenizer_files;
     clipmdl_config config;
+    const clipmdl_family *family; /* in whose layout it is saved */
     clipimg_recipe recipe;
     clipimg_augment augment;
     char *settings;
@@ -163,6 +164,32 @@ static clip_status load_tokenizer(const builder *b, const char *dir)
 
 /* ---- What is trained ------------------------------------------------------------------------- */
 
+/* The model that a configuration describes, of any family, and how it wants its pictures. */
+static clip_status read_model(const builder *b, const char *path)
+{
+    clip_trainer *t = b->out;
+    const clipmdl_family *f;
+    const clipmdl_reader r = {.file = path, .warn = b->warn, .warn_user = b->user, .err = b->err};
+    clipmdl_recipe words = clipeng_recipe_default();
+    bool found;
+    TRY(clipmdl_family_of_config(path, &f, b->err));
+    if (f->standard)
+        f->standard(&words);
+    TRY(clipmdl_config_read(f, path, &t->config, b->warn, b->user, b->err));
+    if (f == &clipmdl_openclip) {
+        TRY(clipmdl_openclip_recipe(path, &words, b->err));
+    } else {
+        const char *slash = strrchr(path, '/');
+        char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+        const clip_status s =
+            dir ? f->read_recipe(&r, dir, t->config.vision.image_size, &words, &found) : CLIP_ENOMEM;
+        free(dir);
+        TRY(s);
+    }
+    t->recipe = clipeng_recipe_of_words(&words, t->config.vision.image_size);
+    return CLIP_OK;
+}
+
 static clip_status from_scratch(const builder *b)
 {
     clip_trainer *t = b->out;
@@ -174,10 +201,7 @@ static clip_status from_scratch(const builder *b)
         return wrong(
             b,
             "a new model needs a tokenizer: learned from the captions (tokenizer-vocab), or another one's (tokenizer)");
-    clipmdl_recipe words = clipeng_recipe_default();
-    TRY(clipmdl_config_read(&clipmdl_openclip, model, &t->config, b->warn, b->user, b->err));
-    TRY(clipmdl_openclip_recipe(model, &words, b->err));
-    t->recipe = clipeng_recipe_of_words(&words, t->config.vision.image_size);
+    TRY(read_model(b, model));
     TRY(tokenizer ? load_tokenizer(b, tokenizer) : learn_tokenizer(b));
     t->tokenizer = t->own;
     t->config.text.vocab_size = cliptok_vocab_size(t->own);
@@ -194,7 +218,6 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     TRY(clipeng_model_open(dir, &load, &t->source, b->err));
     t->config = t->source->config;
     t->recipe = t->source->recipe;
-    t->recipe.flavour = CLIPIMG_OPENCLIP;
     clipeng_files files;
     TRY(clipeng_files_find(dir, &files, b->err));
     clip_status s = load_tokenizer(b, files.dir);
@@ -332,6 +355,15 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
             "a checkpoint (pretrained) brings its own model and tokenizer: "
             "model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
+    t->family = clipmdl_family_to_write(&t->config);
+    if (!t->family)
+        return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
+                          "there is no layout to save such a model in, so it cannot be trained");
+    if (t->family->no_logit_bias && net_options(b).loss == CLIPTRN_SIGLIP)
+        return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
+                          "the loss siglip learns a bias, for which the layout of %s has no place", t->family->name);
+    if (source && t->family == &clipmdl_openclip)
+        t->recipe.flavour = CLIPIMG_OPENCLIP; /* as whoever reads what is saved will prepare pictures */
     set_background(b);
     TRY(read_augment(b));
     const clip_pairs_options pairs = pairs_options(b);
@@ -473,12 +505,12 @@ static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip
 {
     const cliptrn_net *n = &t->t.net;
     const clipmdl_recipe recipe = clipeng_recipe_words(&t->recipe, t->tokenizer);
-    char *weights = clipb_path_join(dir, clipmdl_openclip.weights_file);
+    char *weights = clipb_path_join(dir, t->family->weights_file);
     clip_status s =
-        weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, &clipmdl_openclip, err) : CLIP_ENOMEM;
+        weights ? clipmdl_save_weights(weights, &n->params, n->w, CLIPK_F32, t->family, err) : CLIP_ENOMEM;
     free(weights);
     TRY(s);
-    TRY(clipmdl_openclip.save(dir, &n->config, &recipe, err));
+    TRY(t->family->save(dir, &n->config, &recipe, err));
     TRY(clipeng_tokenizer_files_write(&t->tokenizer_files, dir, err));
     if (recipe.own_tokenizer)
         TRY(clipeng_tokenizer_files_complete(dir, t->config.text.context_length, err));

@@ -1,5 +1,5 @@
-/* depthwise.c: convolutions of pictures [N, H, W, C] with a filter for each channel, and the patches
- * of such pictures as rows. Cut into rows of the output. */
+/* depthwise.c: convolutions of pictures [N, H, W, C] with a filter for each channel, and the
+ * patches of such pictures as rows. Cut into rows of the output. */
 #include "base/number.h"
 #include "kernels/set.h"
 

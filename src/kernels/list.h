@@ -36,8 +36,8 @@ KERNEL(void, layernorm,
 KERNEL(void, l2norm, (float *x, float *norm, int C))
 KERNEL(void, softmax, (float *x, float scale, int C))
 
-/* One row of H heads, D wide. angle [2, D]: the cosine of each number's pair, then the sine, negative
- * for the first number of a pair: x[i] = x[i] cos[i] + x[i ^ 1] sin[i]. D is even. */
+/* One row of H heads, D wide. angle [2, D]: the cosine of each number's pair, then the sine,
+ * negative for the first number of a pair: x[i] = x[i] cos[i] + x[i ^ 1] sin[i]. D is even. */
 KERNEL(void, rotate_pairs, (float *x, const float *angle, int H, int D))
 
 /* y = g / (1 + exp(-g)) x, n numbers; y may be g or x */

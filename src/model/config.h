@@ -15,8 +15,16 @@
 typedef enum clipmdl_projection {
     CLIPMDL_PROJECTION_MATRIX, /* without bias: x @ W */
     CLIPMDL_PROJECTION_LINEAR, /* with a bias, stored as other linear layers are */
+    CLIPMDL_PROJECTION_PLAIN,  /* the same without a bias */
     CLIPMDL_PROJECTION_NONE,   /* what is pooled is the embedding */
 } clipmdl_projection;
+
+/* A linear layer between pooling and projection. */
+typedef struct clipmdl_proj_in {
+    int width; /* 0: there is none */
+    clipk_act act;
+    bool bias;
+} clipmdl_proj_in;
 
 struct clipmdl_tower_kind; /* tower.h */
 
@@ -65,6 +73,18 @@ typedef struct clipmdl_vision_config {
     bool plain_stem;   /* FastViT: the stem has no 1x1 branches */
 } clipmdl_vision_config;
 
+/* The choices of bert.c beside those of all text encoders. */
+typedef struct clipmdl_bert_config {
+    const char *names;   /* how the names of its parameters begin in the code: "bert." */
+    int positions;       /* rows of the table of positions; 0: sines */
+    int first_position;  /* the row of a text's first token */
+    int token_types;     /* rows of the table of token types, of which the first is used; 0: none */
+    int pad_id;          /* tokens that are masked: a text ends before them */
+    float scale;         /* of the token embedding */
+    bool post_norm, ln_embedding, ln_final;
+    clipmdl_proj_in proj_in;
+} clipmdl_bert_config;
+
 typedef struct clipmdl_text_config {
     const struct clipmdl_tower_kind *tower;
     int context_length, vocab_size;
@@ -77,7 +97,9 @@ typedef struct clipmdl_text_config {
     bool causal;
     bool padded; /* a text has context_length tokens, and the padding takes part */
     bool custom; /* OpenCLIP's custom_text: its names begin with "text." */
+    clipmdl_bert_config bert; /* bert.c */
     bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, which uses transformers' tokenizer */
+    const char *tokenizer; /* whose rules, as in clipmdl_family; NULL: the family's */
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {

@@ -1,5 +1,5 @@
-/* convnext.c: ConvNeXt (Liu et al. 2022, arXiv:2201.03545), as timm has it (models/convnext.py), with
- * OpenCLIP's projection behind it. For inference alone. Pixels as [N, H, W, C]:
+/* convnext.c: ConvNeXt (Liu et al. 2022, arXiv:2201.03545), as timm has it (models/convnext.py),
+ * with OpenCLIP's projection behind it. For inference alone. Pixels as [N, H, W, C]:
  *
  *     stem:    norm(conv 4x4/4)
  *     stage:   conv 2x2/2(norm(x)), but in the first; then blocks

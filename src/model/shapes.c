@@ -94,8 +94,25 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
     return CLIP_OK;
 }
 
+/* BERT's heads are 64 wide. */
+static clip_status bert(const shapes *s, clipmdl_text_config *t)
+{
+    t->tower = &clipmdl_bert;
+    t->bert.names = "bert.";
+    TRY(dim(s, "bert.token_embedding.weight", 2, 0, &t->vocab_size));
+    TRY(dim(s, "bert.token_embedding.weight", 2, 1, &t->width));
+    TRY(dim(s, "bert.positional_embedding", 2, 0, &t->bert.positions));
+    TRY(dim(s, "bert.token_type_embedding", 2, 0, &t->bert.token_types));
+    TRY(dim(s, "bert.transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &t->mlp));
+    t->heads = t->width / 64;
+    t->layers = count(s, "bert.transformer.resblocks.", ".ln_1.weight");
+    return CLIP_OK;
+}
+
 static clip_status text(const shapes *s, clipmdl_text_config *t)
 {
+    if (find(s, "bert.token_embedding.weight"))
+        return bert(s, t);
     t->tower = &clipmdl_text;
     t->causal = true;
     TRY(dim(s, "positional_embedding", 2, 0, &t->context_length));
@@ -120,11 +137,24 @@ static clip_status embed_dim(const shapes *s, clipmdl_config *c)
     return dim(s, name, 2, s->family->transposes ? 1 : 0, &c->embed_dim);
 }
 
+/* Towers whose settings shapes do not show. */
+static clip_status check_plain(const shapes *s)
+{
+    static const char *const names[] = {"text.token_embedding.weight", "visual.trunk.conv1.weight"};
+    for (int i = 0; i < 2; i++)
+        if (find(s, names[i]))
+            return clipb_fail(s->err, CLIP_EUNSUPPORTED, s->store->file,
+                              "is an OpenCLIP model with custom_text or an encoder of timm's. Shapes do not tell its "
+                              "settings: its open_clip_config.json is needed");
+    return CLIP_OK;
+}
+
 clip_status clipmdl_config_from_shapes(const clipmdl_store *store, const clipmdl_found *f, clipmdl_config *out,
                                        clip_error *err)
 {
     const shapes s = {store, f->family, f->prefix, err};
     *out = (clipmdl_config){.towers = f->towers};
+    TRY(check_plain(&s));
     if (f->towers & CLIP_TOWER_IMAGE)
         TRY(vision(&s, &out->vision));
     TRY(embed_dim(&s, out));

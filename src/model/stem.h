@@ -6,8 +6,8 @@
  *     CLIPMDL_STEM_STAGES  ViTamin (Chen et al. 2024, arXiv:2404.02132; models/vitamin.py):
  *                          conv 3x3(gelu(norm(conv 3x3/2))); two stages; conv 3x3/2(norm(x))
  *         stage:  blocks, the first of which halves the sides
- *         block:  shortcut(x) + conv 1x1(gelu(depthwise 3x3(gelu(conv 1x1(norm(x)))))), the shortcut
- *                 being x, or conv 1x1(mean of 3x3/2(x)) */
+ *         block:  shortcut(x) + conv 1x1(gelu(depthwise 3x3(gelu(conv 1x1(norm(x)))))), the
+ *                 shortcut being x, or conv 1x1(mean of 3x3/2(x)) */
 #ifndef CLIPMDL_STEM_H
 #define CLIPMDL_STEM_H
 

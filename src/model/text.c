@@ -12,10 +12,8 @@
 typedef struct text {
     clipmdl_tower tower;
     clipmdl_text_config cfg;
-    clipk_view token_embedding;        /* [V, C], in the file */
-    const float *positional_embedding; /* [L, C] */
+    clipnn_tokens embedding; /* the table is in the file */
     clipmdl_trunk trunk;
-    float *d_token_embedding, *d_positional_embedding; /* training only */
 } text;
 
 typedef struct text_acts {
@@ -64,9 +62,10 @@ static void bind(clipmdl_binder *b, clipmdl_tower *t)
     text *m = (text *)t;
     const char *prefix = prefix_of(&m->cfg);
     const int C = m->cfg.width;
-    clipmdl_bind_table(b, &m->token_embedding, &m->d_token_embedding, prefix, "token_embedding.weight",
+    m->embedding.scale = 1;
+    clipmdl_bind_table(b, &m->embedding.table, &m->embedding.dtable, prefix, "token_embedding.weight",
                        m->cfg.vocab_size, C);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, prefix, "positional_embedding",
+    clipmdl_bind_matrix(b, &m->embedding.pos, &m->embedding.dpos, prefix, "positional_embedding",
                         m->cfg.context_length, C);
     clipmdl_bind_finite(b, prefix, "positional_embedding"); /* the rows behind a text are not computed */
     clipmdl_trunk_bind(b, &m->trunk, prefix, "ln_final", "text_projection");
@@ -147,7 +146,7 @@ static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_
     const text_acts *a = acts->own;
     const clipnn_batch batch = {.B = in->N, .off = in->off, .causal = m->cfg.causal};
 
-    clipnn_token_embedding(k, a->x, m->token_embedding, m->positional_embedding, in->ids, &batch, m->cfg.width);
+    clipnn_token_embedding(k, a->x, &m->embedding, in->ids, &batch, m->cfg.width);
     clipmdl_trunk_forward(k, &a->trunk, &m->trunk, &batch, in->ids, acts->tap, out);
 }
 
@@ -162,8 +161,7 @@ static void backward(const clipk_ctx *k, const clipmdl_grads *grads, const clipm
     if (!clipmdl_trunk_backward(k, grads, g, &a->trunk, &m->trunk, &batch, dout))
         return;
     clipmdl_enter(grads, 0);
-    clipnn_token_embedding_backward(k, m->d_token_embedding, m->d_positional_embedding, g->x, in->ids, &batch,
-                                    m->cfg.width);
+    clipnn_token_embedding_backward(k, &m->embedding, g->x, in->ids, &batch, m->cfg.width);
 }
 
 const clipmdl_tower_kind clipmdl_text = {

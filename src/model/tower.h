@@ -117,7 +117,8 @@ typedef struct clipmdl_tower_kind {
     /* out: [N, D]; NULL: stop at acts->pooled. */
     void (*forward)(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
                     float *out);
-    /* Both are NULL where a tower is for inference alone; then `draw` is NULL, and beta2 and eps are 0. */
+    /* Both are NULL where a tower is for inference alone; then `draw` is NULL, and beta2 and eps
+     * are 0. */
     void (*layout_grads)(clipb_arena *a, clipmdl_grads *g, const clipk_ctx *k, const clipmdl_tower *t,
                          const clipmdl_input *in);
     /* dout [N, D] into the gradients of the parameters. Overwrites the tape. */
@@ -181,5 +182,8 @@ extern const clipmdl_tower_kind clipmdl_convnext, clipmdl_fastvit;
 
 /* text.c: the text Transformer */
 extern const clipmdl_tower_kind clipmdl_text;
+
+/* bert.c: encoders of texts that mask their padding (Devlin et al. 2018, arXiv:1810.04805) */
+extern const clipmdl_tower_kind clipmdl_bert;
 
 #endif

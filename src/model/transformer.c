@@ -18,13 +18,14 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
         m->block[i].heads = heads;
         m->block[i].mlp = mlp;
         m->block[i].act = act;
+        m->block[i].post_norm = m->post_norm;
     }
     m->head = (clipnn_attention_pool){.width = m->width, .heads = heads, .mlp = mlp, .act = act};
     t->width = m->width;
     t->layers = m->layers;
     t->groups = m->layers + 2;
     t->look = m->layers - 1;
-    t->norm = &m->norm;
+    t->norm = m->no_norm ? NULL : &m->norm;
     t->block = m->block;
     t->largest = &m->block[0].c_fc;
     return CLIP_OK;
@@ -62,7 +63,21 @@ void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const 
 
 void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const char *proj, char out[CLIPMDL_MAX_NAME])
 {
-    snprintf(out, CLIPMDL_MAX_NAME, "%s%s%s", prefix, proj, p == CLIPMDL_PROJECTION_LINEAR ? ".weight" : "");
+    const bool layer = p == CLIPMDL_PROJECTION_LINEAR || p == CLIPMDL_PROJECTION_PLAIN;
+    snprintf(out, CLIPMDL_MAX_NAME, "%s%s%s", prefix, proj, layer ? ".weight" : "");
+}
+
+/* What the projection reads. */
+static int projection_width(const clipmdl_trunk *m) { return m->proj_in.width ? m->proj_in.width : m->width; }
+
+/* Two layers are called as in a torch.nn.Sequential with an activation between them: "proj.0" and
+ * `proj`, which is "proj.2". */
+static void bind_proj_in(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *proj)
+{
+    const int C = m->width, H = m->proj_in.width;
+    char layer[CLIPMDL_MAX_NAME];
+    snprintf(layer, sizeof layer, "%s%.*s0.", prefix, (int)strlen(proj) - 1, proj);
+    clipmdl_bind_linear(b, &m->first, layer, "weight", m->proj_in.bias ? "bias" : NULL, 0, H, H, C);
 }
 
 static void bind_projection(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *proj)
@@ -70,10 +85,14 @@ static void bind_projection(clipmdl_binder *b, clipmdl_trunk *m, const char *pre
     char weight[CLIPMDL_MAX_NAME], bias[CLIPMDL_MAX_NAME];
     clipmdl_trunk_projection(m->projection, prefix, proj, weight);
     snprintf(bias, sizeof bias, "%s%s.bias", prefix, proj);
+    const int I = projection_width(m);
     switch (m->projection) {
-    case CLIPMDL_PROJECTION_MATRIX: clipmdl_bind_projection(b, &m->proj, weight, m->embed_dim, m->width); break;
+    case CLIPMDL_PROJECTION_MATRIX: clipmdl_bind_projection(b, &m->proj, weight, m->embed_dim, I); break;
     case CLIPMDL_PROJECTION_LINEAR:
-        clipmdl_bind_linear(b, &m->proj, "", weight, bias, 0, m->embed_dim, m->embed_dim, m->width);
+        clipmdl_bind_linear(b, &m->proj, "", weight, bias, 0, m->embed_dim, m->embed_dim, I);
+        break;
+    case CLIPMDL_PROJECTION_PLAIN:
+        clipmdl_bind_linear(b, &m->proj, "", weight, NULL, 0, m->embed_dim, m->embed_dim, I);
         break;
     case CLIPMDL_PROJECTION_NONE: break;
     }
@@ -88,10 +107,13 @@ void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix,
         b->group = i + 1;
         bind_block(b, &m->block[i], layer, m->eps);
     }
-    clipmdl_bind_layernorm(b, &m->norm, prefix, norm, m->width, m->eps);
+    if (!m->no_norm)
+        clipmdl_bind_layernorm(b, &m->norm, prefix, norm, m->width, m->eps);
     b->group = m->layers + 1;
     if (m->pool.by == CLIPNN_POOL_ATTENTION)
         clipmdl_trunk_bind_head(b, &m->head, prefix, m->eps);
+    if (m->embed_dim > 0 && m->proj_in.width)
+        bind_proj_in(b, m, prefix, proj);
     if (m->embed_dim > 0)
         bind_projection(b, m, prefix, proj);
 }
@@ -113,13 +135,17 @@ void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmd
     acts->pooled = CLIPB_NEW(a, float, n *C);
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
-    if (!clipnn_pools_one(&m->pool))
+    if (!clipnn_pools_one(&m->pool) && !m->no_norm)
         acts->normed = CLIPB_NEW(a, float, rows *C);
     if (m->pool.by == CLIPNN_POOL_ATTENTION)
         clipnn_attention_pool_layout(a, &acts->head, &m->head, N, T, tape);
+    const size_t hidden = n * (size_t)m->proj_in.width;
+    if (hidden)
+        acts->hidden = CLIPB_NEW(a, float, hidden);
     if (tape) {
         acts->mean = CLIPB_NEW(a, float, rows);
         acts->rstd = CLIPB_NEW(a, float, rows);
+        acts->pre = CLIPB_NEW(a, float, hidden);
     }
 }
 
@@ -155,9 +181,12 @@ void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const cl
 {
     const size_t C = (size_t)m->width;
     if (m->embed_dim > 0)
-        clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->embed_dim));
+        clipb_raise(&work, clipnn_linear_work(k, N, projection_width(m), m->embed_dim));
+    if (m->proj_in.width)
+        clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->proj_in.width));
     *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, (size_t)T *C)};
     g->pooled = CLIPB_NEW(a, float, (size_t)N *C);
+    g->hidden = CLIPB_NEW(a, float, (size_t)N * (size_t)m->proj_in.width);
     clipnn_block_layout_grads(a, &g->block, k, T, N, m->block, work);
     g->block.relevance = relevance;
     if (m->pool.by == CLIPNN_POOL_ATTENTION) {
@@ -185,33 +214,56 @@ static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts 
     return x;
 }
 
+/* From x, the output of the last block, to a->pooled. x is [T, C], or [N, C] if one row of each
+ * sample is pooled and `read` is NULL. */
+static void pool(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m, const clipnn_batch *n,
+                 const float *x, const int32_t *read)
+{
+    const int N = n->B, T = clipnn_batch_rows(n), C = m->width;
+    if (m->norm_last) {
+        clipnn_pool_mean(k, a->normed, x, m->pool.skip, n, C);
+        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, a->normed, NULL, &m->norm, N, C);
+    } else if (!clipnn_pools_one(&m->pool)) {
+        if (!m->no_norm)
+            clipnn_layernorm_forward(k, a->normed, a->mean, a->rstd, x, NULL, &m->norm, T, C);
+        const float *rows = m->no_norm ? x : a->normed;
+        if (m->pool.by == CLIPNN_POOL_ATTENTION)
+            clipnn_attention_pool_forward(k, a->pooled, &a->head, &m->head, rows, n);
+        else
+            clipnn_pool_mean(k, a->pooled, rows, m->pool.skip, n, C);
+    } else if (!m->no_norm) {
+        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, x, read, &m->norm, N, C);
+    } else {
+        for (size_t b = 0; b < (size_t)N; b++)
+            memcpy(a->pooled + b * (size_t)C, x + (read ? (size_t)read[b] : b) * (size_t)C, (size_t)C * sizeof *x);
+    }
+}
+
+static void project(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m, int N, float *out)
+{
+    const int C = m->width, H = m->proj_in.width;
+    if (m->projection == CLIPMDL_PROJECTION_NONE) {
+        memcpy(out, a->pooled, (size_t)N * (size_t)C * sizeof *out);
+        return;
+    }
+    if (H)
+        clipnn_linear_forward(k, a->hidden, a->pre, clipk_rows(a->pooled, C), N, &m->first, m->proj_in.act, NULL);
+    clipnn_linear_forward(k, out, NULL, H ? clipk_rows(a->hidden, H) : clipk_rows(a->pooled, C), N, &m->proj,
+                          CLIPK_LINEAR, NULL);
+}
+
 void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
                            const clipnn_batch *n, const int32_t *ids, const clipmdl_tap *tap, float *out)
 {
-    const int N = n->B, T = clipnn_batch_rows(n), C = m->width;
-    const bool one = clipnn_pools_one(&m->pool), all = reads_all(m, tap);
-
-    if (one)
+    const bool all = reads_all(m, tap);
+    if (clipnn_pools_one(&m->pool))
         clipnn_pool_rows(a->read, &m->pool, ids, n);
     const float *x = blocks_forward(k, a, m, n, all ? NULL : a->read, tap);
     if (!x)
         return;
-    if (one) {
-        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, x, all ? a->read : NULL, &m->norm, N, C);
-    } else if (m->norm_last) {
-        clipnn_pool_mean(k, a->normed, x, m->pool.skip, n, C);
-        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, a->normed, NULL, &m->norm, N, C);
-    } else {
-        clipnn_layernorm_forward(k, a->normed, a->mean, a->rstd, x, NULL, &m->norm, T, C);
-        if (m->pool.by == CLIPNN_POOL_ATTENTION)
-            clipnn_attention_pool_forward(k, a->pooled, &a->head, &m->head, a->normed, n);
-        else
-            clipnn_pool_mean(k, a->pooled, a->normed, m->pool.skip, n, C);
-    }
-    if (out && m->projection == CLIPMDL_PROJECTION_NONE)
-        memcpy(out, a->pooled, (size_t)N * (size_t)C * sizeof *out);
-    else if (out)
-        clipnn_linear_forward(k, out, NULL, clipk_rows(a->pooled, C), N, &m->proj, CLIPK_LINEAR, NULL);
+    pool(k, a, m, n, x, all ? a->read : NULL);
+    if (out)
+        project(k, a, m, n->B, out);
 }
 
 /* ---- Backward -------------------------------------------------------------------------------- */
@@ -220,11 +272,20 @@ void clipmdl_trunk_forward(const clipk_ctx *k, const clipmdl_trunk_acts *a, cons
 static void project_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
                              const clipmdl_trunk *m, const float *dout, int N, bool wanted)
 {
-    if (m->projection == CLIPMDL_PROJECTION_NONE)
-        memcpy(g->pooled, dout, (size_t)N * (size_t)m->width * sizeof *dout);
-    else
-        clipnn_linear_backward(k, wanted ? g->pooled : NULL, dout, clipk_rows(a->pooled, m->width), N, &m->proj, NULL,
-                               g->block.work);
+    const int C = m->width, H = m->proj_in.width;
+    void *work = g->block.work;
+    if (m->projection == CLIPMDL_PROJECTION_NONE) {
+        memcpy(g->pooled, dout, (size_t)N * (size_t)C * sizeof *dout);
+        return;
+    }
+    if (H) {
+        clipnn_linear_backward(k, g->hidden, dout, clipk_rows(a->hidden, H), N, &m->proj, NULL, work);
+        if (m->proj_in.act != CLIPK_LINEAR)
+            clipk_act_backward(k, g->hidden, NULL, g->hidden, a->pre, (size_t)N * (size_t)H, m->proj_in.act);
+        dout = g->hidden;
+    }
+    clipnn_linear_backward(k, wanted ? g->pooled : NULL, dout, clipk_rows(a->pooled, C), N, H ? &m->first : &m->proj,
+                           NULL, work);
 }
 
 /* From g->pooled, or behind a head from g->x, to the gradient of the last block's output: [N, C] if
@@ -243,8 +304,9 @@ static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, co
     }
     if (m->pool.by == CLIPNN_POOL_MEAN)
         clipnn_pool_mean_backward(k, d, g->pooled, m->pool.skip, n, C);
-    clipnn_layernorm_backward(k, d, d, a->block[m->layers - 1].out, a->mean, a->rstd, &m->norm, NULL, rows, C,
-                              g->block.work);
+    if (!m->no_norm)
+        clipnn_layernorm_backward(k, d, d, a->block[m->layers - 1].out, a->mean, a->rstd, &m->norm, NULL, rows, C,
+                                  g->block.work);
     return d;
 }
 
@@ -262,7 +324,7 @@ bool clipmdl_trunk_backward(const clipk_ctx *k, const clipmdl_grads *g, const cl
     project_backward(k, own, a, m, dout, n->B, first <= L || head);
     if (head)
         clipnn_attention_pool_backward(k, first <= L ? own->x : NULL, own->pooled, &own->head, &a->head, &m->head,
-                                       a->normed, n);
+                                       m->no_norm ? a->block[L - 1].out : a->normed, n);
     if (first > L)
         return false;
     clipmdl_enter(g, L);

@@ -1,7 +1,7 @@
 /* transformer.h: the common part of towers that are Transformers, from the first block to the
  * embedding:
  *
- *     rows -> blocks -> norm -> pool -> projection
+ *     rows -> blocks -> [norm] -> pool -> [proj_in] -> projection
  *
  * Such a tower is an embedding that makes the rows, and a trunk. */
 #ifndef CLIPMDL_TRANSFORMER_H
@@ -12,14 +12,18 @@
 typedef struct clipmdl_trunk {
     int layers, width, embed_dim;
     bool causal;          /* a row sees only itself and rows before it */
+    bool post_norm;       /* of the blocks */
+    bool no_norm;         /* none stands behind the last block */
     clipmdl_projection projection;
+    clipmdl_proj_in proj_in; /* a layer before the projection, if its width is not 0 */
     float eps;
     clipnn_pool pool;
     clipnn_block *block;   /* [layers] */
     bool norm_last;        /* rows are pooled by their mean, and the norm stands behind it */
     clipnn_layernorm norm; /* before pooling; after it if one row is pooled, with the same result */
     clipnn_attention_pool head; /* if rows are pooled by attention */
-    clipnn_linear proj;    /* [D, C]; if there is a projection */
+    clipnn_linear first;   /* [H, C]: proj_in */
+    clipnn_linear proj;    /* [D, C] or [D, H]; if there is a projection */
     int first_group;
 } clipmdl_trunk;
 
@@ -28,13 +32,15 @@ typedef struct clipmdl_trunk_acts {
     float *normed;            /* [T, C], if all rows are pooled; norm_last: their mean, [N, C] */
     clipnn_attention_pool_acts head;
     float *pooled;            /* [N, C] */
-    float *mean, *rstd;       /* the norm's; NULL without a tape */
+    float *hidden, *pre;      /* [N, H]: the output of proj_in, and that before its activation */
+    float *mean, *rstd;       /* the norm's; NULL without a tape, as pre is */
     int32_t *read;            /* [N] the row of each sample that is pooled */
 } clipmdl_trunk_acts;
 
 typedef struct clipmdl_trunk_grads {
     float *x;      /* [T, C] */
     float *pooled; /* [N, C] */
+    float *hidden; /* [N, H] */
     clipnn_attention_pool_grads head;
     clipnn_block_grads block;
 } clipmdl_trunk_grads;

@@ -90,15 +90,20 @@ void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const floa
     clipb_team_run(k->team, N, mean_tokens, &j);
 }
 
-void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids,
+void clipnn_token_embedding(const clipk_ctx *k, float *y, const clipnn_tokens *p, const int32_t *ids,
                             const clipnn_batch *n, int C)
 {
-    const size_t w = C, size = clipk_type_size(table.type);
+    const size_t w = (size_t)C, size = clipk_type_size(p->table.type);
     for (int b = 0; b < n->B; b++)
         for (int t = n->off[b]; t < n->off[b + 1]; t++) {
-            float *to = y + t * w;
-            clipk_to_f32(k, to, (const char *)table.p + ids[t] * w * size, table.type, w);
-            add(to, to, pos + (t - n->off[b]) * w, w);
+            float *to = y + (size_t)t * w;
+            clipk_to_f32(k, to, (const char *)p->table.p + (size_t)ids[t] * w * size, p->table.type, w);
+            for (size_t c = 0; p->scale != 1 && c < w; c++)
+                to[c] *= p->scale;
+            if (p->kind)
+                add(to, to, p->kind, w);
+            if (p->pos)
+                add(to, to, p->pos + (size_t)(t - n->off[b]) * w, w);
         }
 }
 
@@ -107,10 +112,9 @@ void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, cons
 #define CHANNELS 32 /* channels per piece */
 
 typedef struct back_job {
-    float *dx, *dfirst, *dpos, *dtable;
+    float *dx, *dfirst, *dpos;
     const float *dy;
-    const int32_t *kept, *ids;
-    const clipnn_batch *batch;
+    const int32_t *kept;
     size_t N, K, C, first;
 } back_job;
 
@@ -179,23 +183,36 @@ void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, con
     clipb_team_run(k->team, channel_pieces(C), rows_to_parameters, &j);
 }
 
+/* The arguments of a text's embedding. */
+typedef struct tokens_job {
+    const clipnn_tokens *p;
+    const float *dy;
+    const int32_t *ids;
+    const clipnn_batch *batch;
+    size_t C;
+} tokens_job;
+
 static void tokens_to_parameters(void *job, int64_t i, int thread)
 {
-    const back_job *j = job;
-    const size_t c0 = (size_t)i * CHANNELS, c1 = piece_end(j, i);
+    const tokens_job *j = job;
+    const clipnn_tokens *p = j->p;
+    const size_t C = j->C, c0 = (size_t)i * CHANNELS, c1 = c0 + CHANNELS < C ? c0 + CHANNELS : C;
     const int32_t *off = j->batch->off;
     (void)thread;
     for (int b = 0; b < j->batch->B; b++)
         for (int t = off[b]; t < off[b + 1]; t++) {
-            const float *dy = j->dy + t * j->C;
-            to_parameter(j->dtable ? j->dtable + j->ids[t] * j->C : NULL, dy, c0, c1);
-            to_parameter(j->dpos ? j->dpos + (t - off[b]) * j->C : NULL, dy, c0, c1);
+            const float *dy = j->dy + (size_t)t * C;
+            float *dtable = p->dtable ? p->dtable + (size_t)j->ids[t] * C : NULL;
+            for (size_t c = c0; dtable && c < c1; c++)
+                dtable[c] += p->scale * dy[c];
+            to_parameter(p->dkind, dy, c0, c1);
+            to_parameter(p->dpos ? p->dpos + (size_t)(t - off[b]) * C : NULL, dy, c0, c1);
         }
 }
 
-void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy,
-                                     const int32_t *ids, const clipnn_batch *n, int C)
+void clipnn_token_embedding_backward(const clipk_ctx *k, const clipnn_tokens *p, const float *dy, const int32_t *ids,
+                                     const clipnn_batch *n, int C)
 {
-    back_job j = {.dtable = dtable, .dpos = dpos, .dy = dy, .ids = ids, .batch = n, .C = C};
+    tokens_job j = {.p = p, .dy = dy, .ids = ids, .batch = n, .C = (size_t)C};
     clipb_team_run(k->team, channel_pieces(C), tokens_to_parameters, &j);
 }

@@ -80,6 +80,7 @@ static inline int clipnn_batch_rows(const clipnn_batch *n) { return n->off[n->B]
 typedef struct clipnn_block {
     int width, heads, mlp;
     clipk_act act;
+    bool post_norm;            /* ln_1 and ln_2 stand behind attention and MLP, not before them */
     clipnn_layernorm ln_1, ln_2;
     clipnn_linear q, kv;       /* [C, C], [2C, C]: in_proj, split because the last block has few queries */
     clipnn_linear out_proj;    /* [C, C] */
@@ -91,10 +92,11 @@ typedef struct clipnn_block {
 typedef struct clipnn_block_acts {
     float *x;         /* [T, C]: the input */
     float *ln;        /* [T, C]: the output of ln_1, then of ln_2 */
-    float *ln_read;   /* [R, C]: the rows with a query; ln itself if all have one */
+    float *ln_read;   /* [R, C]: the rows with a query; ln itself if all have one; post-norm: rows of x */
     float *q, *kv;    /* [R, C], [T, 2C] */
     float *att;       /* [R, C]; inference: shares its place with the norms */
-    float *mid;       /* [R, C]: x + attention */
+    float *mid;       /* [R, C]: x + attention; post-norm: ln_1 of it */
+    float *sum_1, *sum_2; /* [R, C], post-norm: the input of ln_1 and of ln_2; mid and out without a tape */
     float *fc;        /* [R, F]; then the gradient of fc, followed by the gradients of q, kv and att */
     float *out;       /* [R, C] */
     int32_t *one_each; /* [R+1] 0, 1, ..: query offsets, if one row of each sample is read */
@@ -358,13 +360,19 @@ void clipnn_mean_tokens(const clipk_ctx *k, float *y, const float *x, const floa
 /* dx[n, i] = dy[n, 1+i] + dy[n, 0] / G;  dpos += sum over n of dy[n] */
 void clipnn_mean_tokens_backward(const clipk_ctx *k, float *dx, float *dpos, const float *dy, int N, int G, int C);
 
-/* clipnn_token_embedding(): y[t] = table[ids[t]] + pos[t - off[b]]
- * table [V, C] of any type  pos [L, C]  y [T, C] */
-void clipnn_token_embedding(const clipk_ctx *k, float *y, clipk_view table, const float *pos, const int32_t *ids,
-                            const clipnn_batch *n, int C);
+/* y[t] = scale table[ids[t]] + kind + pos[t - off[b]] */
+typedef struct clipnn_tokens {
+    clipk_view table;  /* [V, C] of any type */
+    float scale;
+    const float *kind; /* [C] added to all rows, BERT's token type; NULL: none */
+    const float *pos;  /* [L, C]; NULL: none */
+    float *dtable, *dkind, *dpos; /* training only */
+} clipnn_tokens;
 
-/* dtable[ids[t]] += dy[t];  dpos[t - off[b]] += dy[t] */
-void clipnn_token_embedding_backward(const clipk_ctx *k, float *dtable, float *dpos, const float *dy,
-                                     const int32_t *ids, const clipnn_batch *n, int C);
+/* clipnn_token_embedding(): to y [T, C]. clipnn_token_embedding_backward(): from dy [T, C]. */
+void clipnn_token_embedding(const clipk_ctx *k, float *y, const clipnn_tokens *p, const int32_t *ids,
+                            const clipnn_batch *n, int C);
+void clipnn_token_embedding_backward(const clipk_ctx *k, const clipnn_tokens *p, const float *dy, const int32_t *ids,
+                                     const clipnn_batch *n, int C);
 
 #endif

@@ -27,7 +27,8 @@ static clip_status find_rows(cliptrn_trainer *t, const cliptok *tokenizer)
 static void copy_rows(const cliptrn_trainer *t)
 {
     const size_t C = (size_t)t->net.config.text.width;
-    float *table = t->row ? t->net.w + clipmdl_params_find(&t->net.params, "token_embedding.weight")->at : NULL;
+    const char *name = t->net.config.text.custom ? "text.token_embedding.weight" : "token_embedding.weight";
+    float *table = t->row ? t->net.w + clipmdl_params_find(&t->net.params, name)->at : NULL;
     for (int id = 0; t->row && id < t->net.config.text.vocab_size; id++)
         if (t->row[id] != id)
             memcpy(table + (size_t)id * C, table + (size_t)t->row[id] * C, C * sizeof *table);

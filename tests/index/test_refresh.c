@@ -164,8 +164,7 @@ static atomic_bool done;
 static void *ask_until_done(void *handle)
 {
     clip_index *x = handle;
-    int64_t n = 0;
-    while (!atomic_load(&done)) {
+    do {
         clip_hit hit[3];
         clip_item item;
         clip_error why;
@@ -177,9 +176,8 @@ static void *ask_until_done(void *handle)
         clipidx_release(x);
         if (!ok)
             return NULL;
-        n++;
-    }
-    return n > 0 ? x : NULL;
+    } while (!atomic_load(&done));
+    return x;
 }
 
 /* Searches on other threads see the index before or after. */

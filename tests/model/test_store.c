@@ -254,7 +254,7 @@ static void configurations_are_checked(void **state)
          "layers"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"image_size\":[224,336]},\"text_cfg\":{}}}",
          CLIP_EUNSUPPORTED, "image_size"},
-        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"pool_type\":\"avg\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED,
+        {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"pool_type\":\"max\"},\"text_cfg\":{}}}", CLIP_EUNSUPPORTED,
          "pool_type"},
         {"{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{\"mlp_ratio\":1e300},\"text_cfg\":{}}}", CLIP_EFORMAT,
          "mlp_ratio"},

@@ -338,6 +338,65 @@ static void gradients_of_every_choice(void **state)
     check_gradients(&c, &chunks, "first token, not causal");
 }
 
+static clipmdl_config small_bert(void)
+{
+    clipmdl_config c = small();
+    c.text = (clipmdl_text_config){.tower = &clipmdl_bert,
+                                   .context_length = LONGEST,
+                                   .vocab_size = VOCABULARY,
+                                   .width = 16,
+                                   .heads = 2,
+                                   .layers = 2,
+                                   .mlp = 24,
+                                   .pooling = CLIPNN_POOL_FIRST,
+                                   .act = CLIPK_GELU,
+                                   .eps = 1e-5f,
+                                   .bert = {.names = "bert.",
+                                            .positions = LONGEST + 3,
+                                            .first_position = 2,
+                                            .token_types = 2,
+                                            .scale = 1,
+                                            .post_norm = true,
+                                            .ln_embedding = true}};
+    return c;
+}
+
+static void gradients_of_every_bert(void **state)
+{
+    (void)state;
+    const cliptrn_net_options plain = {0}, chunks = {.chunk = 3};
+    clipmdl_config c = small_bert();
+    check_gradients(&c, &plain, "post-norm, first token");
+    c.text.pooling = CLIPNN_POOL_MEAN;
+    c.text.projection = CLIPMDL_PROJECTION_PLAIN;
+    c.text.bert.proj_in = (clipmdl_proj_in){.width = 14, .act = CLIPK_GELU};
+    check_gradients(&c, &chunks, "post-norm, mean, two projections");
+    c.text.bert.ln_final = true;
+    c.text.bert.proj_in = (clipmdl_proj_in){.width = 10, .act = CLIPK_LINEAR, .bias = true};
+    check_gradients(&c, &plain, "post-norm, last norm, mean, two linear projections");
+    c.text.pooling = CLIPNN_POOL_FIRST;
+    check_gradients(&c, &plain, "post-norm, last norm, first token");
+    c = small_bert();
+    c.text.act = CLIPK_RELU;
+    c.text.projection = CLIPMDL_PROJECTION_PLAIN;
+    c.text.bert = (clipmdl_bert_config){.names = "m2m100.", .first_position = 2, .scale = 4, .ln_final = true};
+    check_gradients(&c, &plain, "M2M-100");
+}
+
+static void a_masked_text_ends_before_its_padding(void **state)
+{
+    (void)state;
+    static const int32_t text[] = {1, 0, 5, 13, 0, 0, 0}, padding[] = {0, 0};
+    clipmdl_config c = small_bert();
+    clipmdl_tower *t;
+    assert_int_equal(clipmdl_tower_new(c.text.tower, &c, &t), CLIP_OK);
+    assert_int_equal(t->kind->length(t, text, 7), 4);
+    assert_int_equal(t->kind->length(t, padding, 2), 1);
+    clipmdl_tower_free(t);
+    c.text.bert.positions = LONGEST + 1;
+    assert_int_equal(clipmdl_config_check(&c, "", NULL), CLIP_EFORMAT);
+}
+
 static void a_text_ends_where_nothing_is_read_behind(void **state)
 {
     (void)state;
@@ -367,6 +426,8 @@ int main(void)
         cmocka_unit_test(it_is_trained),
         cmocka_unit_test(it_has_nothing_to_leave_out_or_unlock),
         cmocka_unit_test(gradients_of_every_choice),
+        cmocka_unit_test(gradients_of_every_bert),
+        cmocka_unit_test(a_masked_text_ends_before_its_padding),
         cmocka_unit_test(a_text_ends_where_nothing_is_read_behind),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

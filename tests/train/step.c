@@ -7,17 +7,22 @@
 
 static clip_status weights(step *s, const char *dir, const cliptrn_net_options *opt, int threads, clip_error *err)
 {
-    char *config = clipb_path_join(dir, "open_clip_config.json"),
-         *file = clipb_path_join(dir, "open_clip_model.safetensors");
     clipmdl_store store = {0};
     clipmdl_config c;
-    clip_status r = config && file ? clipmdl_config_read(&clipmdl_openclip, config, &c, NULL, NULL, err) : CLIP_ENOMEM;
+    char *config = clipb_path_join(dir, "config.json");
+    s->family = &clipmdl_openclip;
+    clip_status r = config && clipb_is_file(config) ? clipmdl_family_of_config(config, &s->family, err) : CLIP_OK;
+    free(config);
+    config = clipb_path_join(dir, s->family->config_file);
+    char *file = clipb_path_join(dir, s->family->weights_file);
+    if (r == CLIP_OK)
+        r = config && file ? clipmdl_config_read(s->family, config, &c, NULL, NULL, err) : CLIP_ENOMEM;
     if (r == CLIP_OK)
         r = cliptrn_net_init(&s->net, &c, opt, threads, err);
     if (r == CLIP_OK)
         r = clipmdl_store_open(file, &store, err);
     if (r == CLIP_OK) {
-        r = clipmdl_params_read(&s->net.params, &store, &clipmdl_openclip, "", s->net.w, err);
+        r = clipmdl_params_read(&s->net.params, &store, s->family, "", s->net.w, err);
         clipmdl_store_close(&store);
     }
     free(config);

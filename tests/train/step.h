@@ -10,6 +10,7 @@ typedef struct step {
     cliptrn_pairs batch;
     float *pixels;
     int32_t *ids, *off;
+    const clipmdl_family *family; /* OpenCLIP's, or SigLIP's where there is a config.json */
 } step;
 
 /* step_open(): load the checkpoint's weights and the batch. Close it even after an error. */

@@ -4,14 +4,38 @@
 
 #include "model/family/family.h"
 
-static const clipmdl_family *const families[] = {&clipmdl_openclip, &clipmdl_siglip, &clipmdl_huggingface,
-                                                 &clipmdl_huggingface_tower};
+/* Before OpenCLIP's and transformers' CLIP come families whose image encoders have the same
+ * names. */
+static const clipmdl_family *const families[] = {&clipmdl_chinese_clip, &clipmdl_chinese_clip_own,
+                                                 &clipmdl_openclip,     &clipmdl_siglip,
+                                                 &clipmdl_huggingface,  &clipmdl_huggingface_tower};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 const clipmdl_family *const *clipmdl_families(int *n)
 {
     *n = FAMILIES;
     return families;
+}
+
+clip_status clipmdl_family_of_config(const char *path, const clipmdl_family **out, clip_error *err)
+{
+    char type[64];
+    TRY(clipmdl_config_type(path, type, err));
+    *out = *type ? &clipmdl_huggingface : &clipmdl_openclip;
+    for (int f = 0; f < FAMILIES && *type; f++)
+        if (families[f]->model_type && strncmp(type, families[f]->model_type, strlen(families[f]->model_type)) == 0) {
+            *out = families[f];
+            break;
+        }
+    return CLIP_OK;
+}
+
+const clipmdl_family *clipmdl_family_to_write(const clipmdl_config *c)
+{
+    for (int f = 0; f < FAMILIES; f++)
+        if (families[f]->writes && families[f]->writes(c))
+            return families[f];
+    return NULL;
 }
 
 /* Is `name` the mark behind some beginning? *prefix: how long that is. The beginning ends with a

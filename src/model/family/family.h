@@ -47,7 +47,7 @@ typedef struct clipmdl_beginning {
     int towers;
 } clipmdl_beginning;
 
-typedef struct clipmdl_family {
+struct clipmdl_family {
     const char *name;   /* clip_model_info.layout */
     const char *layout; /* its name for clipeng_convert(); NULL: it can only be read */
 
@@ -76,6 +76,7 @@ typedef struct clipmdl_family {
 
     /* ---- Pictures */
     const char *preprocessor; /* the program that prepares them, for messages */
+    void (*standard)(clipmdl_recipe *r); /* its defaults; NULL: OpenAI's */
     const char *rounding;     /* clipmdl_recipe.rounding, if no file describes the preparation */
     /* out holds the defaults. size: of the encoder's pictures. *found: a file in `dir` describes
      * the preparation. */
@@ -83,17 +84,29 @@ typedef struct clipmdl_family {
 
     /* ---- Writing */
     const char *weights_file;
+    /* Has the layout words for such towers? `save` names what it has none for. */
+    bool (*writes)(const clipmdl_config *c);
     /* Write the configuration's files into `dir`.
      * Errors: CLIP_EUNSUPPORTED (the layout cannot express it), CLIP_EIO, CLIP_ENOMEM. */
     clip_status (*save)(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
     bool auto_tokenizer;       /* transformers' AutoTokenizer files go beside the weights */
     const char *no_logit_bias; /* the warning that it is left out; NULL: the layout has it */
     const char *no_padding;    /* the warning that pictures are not padded; NULL: they are */
-} clipmdl_family;
+};
 
 extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
 extern const clipmdl_family clipmdl_siglip;
+extern const clipmdl_family clipmdl_chinese_clip;
+extern const clipmdl_family clipmdl_chinese_clip_own; /* the names of its authors' files */
 extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, without vision_model. or text_model. */
+
+/* clipmdl_family_of_config(): whose configuration is a file, by its "model_type"? A type that is
+ * unknown is read, and refused, as transformers' CLIP. */
+clip_status clipmdl_family_of_config(const char *path, const clipmdl_family **out, clip_error *err);
+
+/* clipmdl_family_to_write(): the first family whose layout has words for such towers: OpenCLIP's
+ * where it can; NULL: none. */
+const clipmdl_family *clipmdl_family_to_write(const clipmdl_config *c);
 
 /* clipmdl_families(): all *n rows, in the order in which they are tried on the names of a file. */
 const clipmdl_family *const *clipmdl_families(int *n);

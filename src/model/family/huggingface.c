@@ -148,7 +148,7 @@ static clipk_act read_act(const cJSON *o)
     return clipmdl_json_is(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_QUICKGELU;
 }
 
-static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+clip_status clipmdl_huggingface_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
     *v = (clipmdl_vision_config){.tower = &clipmdl_vit,
                                  .image_size = 224,
@@ -213,7 +213,7 @@ static clip_status read_alone(const clipmdl_reader *r, const cJSON *root, int to
         o = root;
     c->towers = tower;
     TRY(clipmdl_json_size(r, o, "projection_dim", &c->embed_dim));
-    return tower == CLIP_TOWER_TEXT ? read_text(r, o, &c->text) : read_vision(r, o, &c->vision);
+    return tower == CLIP_TOWER_TEXT ? read_text(r, o, &c->text) : clipmdl_huggingface_vision(r, o, &c->vision);
 }
 
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
@@ -238,7 +238,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
                           cJSON_IsObject(vision) ? "text_config" : "vision_config");
     c->towers = CLIP_TOWER_BOTH;
     TRY(clipmdl_json_size(r, root, "projection_dim", &c->embed_dim));
-    TRY(read_vision(r, vision, &c->vision));
+    TRY(clipmdl_huggingface_vision(r, vision, &c->vision));
     return read_text(r, text, &c->text);
 }
 
@@ -257,14 +257,35 @@ static clip_status side(const cJSON *v, const char *key, int *out, const char *f
     return CLIP_OK;
 }
 
+/* Is it this processor that prepares pictures, by the type in `o` or the model beside the file? */
+static clip_status applies(const clipmdl_processor *p, const cJSON *o, const char *file, bool *does, clip_error *err)
+{
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "image_processor_type"));
+    char model[64] = "", *config = NULL;
+    if (!type)
+        type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "feature_extractor_type"));
+    *does = !p->begins || (type && strncmp(type, p->begins, strlen(p->begins)) == 0);
+    if (*does || type)
+        return CLIP_OK;
+    const char *slash = strrchr(file, '/');
+    char *dir = slash ? strndup(file, (size_t)(slash - file)) : strdup(".");
+    clip_status s = dir && (config = clipb_path_join(dir, "config.json")) ? CLIP_OK : CLIP_ENOMEM;
+    if (s == CLIP_OK && clipb_is_file(config))
+        s = clipmdl_config_type(config, model, err);
+    *does = s == CLIP_OK && strncmp(model, p->model, strlen(p->model)) == 0;
+    free(dir);
+    free(config);
+    return s;
+}
+
 /* "size": 224, {"shortest_edge": 224} or {"height": 224, "width": 224}; "crop_size" likewise.
  * *edge: only one side was given. */
 static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge, const char *file, clip_error *err)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-    *edge = true;
     if (!v || cJSON_IsNull(v))
         return CLIP_OK;
+    *edge = true;
     if (cJSON_IsNumber(v))
         return side(v, key, out, file, err);
     const cJSON *shortest = cJSON_GetObjectItemCaseSensitive(v, "shortest_edge");
@@ -285,8 +306,8 @@ static clip_status read_pictures(const clipmdl_reader *reader, const clipmdl_pro
 {
     clip_error *err = reader->err;
     int resample = 3, size = S, crop = S;
-    const bool crops_by_itself = p->crops && !cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "do_center_crop"));
-    bool edge = p->crops, ignored, do_center_crop = crops_by_itself;
+    bool edge = p->crops, ignored,
+         do_center_crop = p->crops && !cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "do_center_crop"));
     float rescale = 1.0f / 255;
     TRY(clipmdl_settings_check(p->settings, o, p->name, false, file, reader->warn, reader->warn_user, err));
     TRY(clipmdl_json_statistics(o, "image_mean", "image_std", r, file, err));
@@ -319,7 +340,8 @@ clip_status clipmdl_huggingface_pictures(const clipmdl_reader *r, const clipmdl_
     TRY(clipb_json_read(path, MOST_CONFIG, &root, r->err));
     const cJSON *o = key ? cJSON_GetObjectItemCaseSensitive(root, key) : root;
     *found = !key || (o && !cJSON_IsNull(o));
-    clip_status s = !*found             ? CLIP_OK
+    clip_status s = *found ? applies(p, o, path, found, r->err) : CLIP_OK;
+    s = s < 0 || !*found                ? s
                     : cJSON_IsObject(o) ? read_pictures(r, p, o, path, size, out)
                                         : clipb_fail(r->err, CLIP_EFORMAT, path, "has no settings of pictures");
     cJSON_Delete(root);
@@ -381,7 +403,11 @@ static void put_tower(FILE *f, const char *name, int width, int heads, int layer
     fprintf(f, ",\n    \"projection_dim\": %d,\n", embed_dim);
 }
 
-/* Refuses choices that this layout cannot express. */
+static bool writes(const clipmdl_config *c)
+{
+    return clipmdl_is_plain_text(&c->text) && clipmdl_is_plain_vit(&c->vision) && c->vision.ln_pre;
+}
+
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
     const bool text = clipmdl_is_plain_text(&c->text);
@@ -415,14 +441,13 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
     return CLIP_OK;
 }
 
-static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+void clipmdl_huggingface_put_pictures(FILE *f, const char *name, int size, const clipmdl_recipe *r)
 {
-    (void)err;
-    const int size = c->vision.image_size;
     const bool squash = strcmp(r->resize_mode, "squash") == 0;
-    fputs("{\n  \"image_processor_type\": \"CLIPImageProcessor\",\n  \"processor_class\": \"CLIPProcessor\",\n"
-          "  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
-          f);
+    fprintf(f,
+            "{\n  \"image_processor_type\": \"%sImageProcessor\",\n  \"processor_class\": \"%sProcessor\",\n"
+            "  \"do_convert_rgb\": true,\n  \"do_resize\": true,\n",
+            name, name);
     if (squash)
         fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
     else
@@ -435,6 +460,12 @@ static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clip
         fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
     clipmdl_put_triple(f, "  \"image_mean\": ", r->mean, ",\n");
     clipmdl_put_triple(f, "  \"image_std\": ", r->std, "\n}\n");
+}
+
+static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
+{
+    (void)err;
+    clipmdl_huggingface_put_pictures(f, "CLIP", c->vision.image_size, r);
     return CLIP_OK;
 }
 
@@ -449,7 +480,7 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
     .name = "Hugging Face", .config_file = "config.json", .model_type = "clip",                        \
     .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                          \
     .preprocessor = PREPROCESSOR, .rounding = "huggingface", .read_recipe = read_recipe,                               \
-    .weights_file = "model.safetensors", .save = save, .auto_tokenizer = true,                                         \
+    .weights_file = "model.safetensors", .writes = writes, .save = save, .auto_tokenizer = true,                       \
     .no_logit_bias = "transformers' CLIP has no logit_bias: it is left out, which changes no embedding",               \
     .no_padding = "transformers does not pad pictures to squares, as this model wants them: "                          \
                   "preprocessor_config.json cuts out the middle"

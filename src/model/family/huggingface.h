@@ -2,6 +2,8 @@
 #ifndef CLIPMDL_HUGGINGFACE_H
 #define CLIPMDL_HUGGINGFACE_H
 
+#include <stdio.h>
+
 #include "model/family/family.h"
 #include "model/settings.h"
 
@@ -45,6 +47,8 @@ extern const clipmdl_settings_part clipmdl_huggingface_sides[];
 typedef struct clipmdl_processor {
     const char *name;
     const clipmdl_settings *settings;
+    const char *begins; /* how its types begin; NULL: it stands for every other one */
+    const char *model;  /* how the model types begin that have it where no file says a type */
     bool crops; /* the middle is cut out unless a file says otherwise, so one side is resized to the size */
 } clipmdl_processor;
 
@@ -61,6 +65,13 @@ clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_pr
  * *found  out  there is one */
 clip_status clipmdl_huggingface_pictures(const clipmdl_reader *r, const clipmdl_processor *p, const char *path,
                                          const char *key, int size, clipmdl_recipe *out, bool *found);
+
+/* clipmdl_huggingface_vision(): the image encoder of CLIP; o: its settings, NULL: all defaults. */
+clip_status clipmdl_huggingface_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v);
+
+/* clipmdl_huggingface_put_pictures(): write preprocessor_config.json.
+ * name  in  "CLIP": how its processors' names begin */
+void clipmdl_huggingface_put_pictures(FILE *f, const char *name, int size, const clipmdl_recipe *r);
 
 /* clipmdl_huggingface_tower_of(): the settings of a tower, or NULL. If there is an object KEY_dict,
  * transformers takes it instead of KEY. */

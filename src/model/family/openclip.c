@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/family/bert.h"
+#include "model/family/hf_text.h"
 #include "model/family/timm.h"
 #include "model/family/words.h"
 #include "model/settings.h"
@@ -23,7 +25,17 @@ static const clipmdl_rename timm_blocks[] = {
     {0},
 };
 
-/* OpenCLIP's, and timm's for its encoders. */
+static const clipmdl_rename m2m100_blocks[] = {
+    {"ln_1.", "self_attn_layer_norm.", NULL},
+    {"ln_2.", "final_layer_norm.", NULL},
+    {"attn.in_proj_", "self_attn.{q,k,v}_proj.", NULL},
+    {"attn.out_proj.", "self_attn.out_proj.", NULL},
+    {"mlp.c_fc.", "fc1.", NULL},
+    {"mlp.c_proj.", "fc2.", NULL},
+    {0},
+};
+
+/* OpenCLIP's, and for their encoders timm's and transformers'. */
 static const clipmdl_rename names[] = {
     {"visual.attnpool.in_proj_", "visual.attnpool.{q,k,v}_proj.", NULL},
     {"visual.trunk.transformer.resblocks.", "visual.trunk.blocks.", timm_blocks},
@@ -39,6 +51,12 @@ static const clipmdl_rename names[] = {
     {"visual.trunk.attn_pool.mlp.c_fc.", "visual.trunk.attn_pool.mlp.fc1.", NULL},
     {"visual.trunk.attn_pool.mlp.c_proj.", "visual.trunk.attn_pool.mlp.fc2.", NULL},
     {"visual.trunk.proj.", "visual.trunk.head.", NULL},
+    CLIPMDL_BERT_NAMES("text.transformer."),
+    {"bert.text_projection.", "text.proj.", NULL},
+    {"m2m100.transformer.resblocks.", "text.transformer.layers.", m2m100_blocks},
+    {"m2m100.token_embedding.", "text.transformer.embed_tokens.", NULL},
+    {"m2m100.ln_final.", "text.transformer.layer_norm.", NULL},
+    {"m2m100.text_projection.", "text.proj.", NULL},
     {0},
 };
 
@@ -55,6 +73,8 @@ static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IM
                                      {"visual.trunk.stem.0.reparam_conv.weight", NULL, CLIP_TOWER_IMAGE},
                                      {"text.token_embedding.weight", "text.positional_embedding", CLIP_TOWER_TEXT},
                                      {"token_embedding.weight", "positional_embedding", CLIP_TOWER_TEXT},
+                                     {"text.transformer.embeddings.word_embeddings.weight", NULL, CLIP_TOWER_TEXT},
+                                     {"text.transformer.embed_tokens.weight", NULL, CLIP_TOWER_TEXT},
                                      {0}};
 static const clipmdl_beginning beginnings[] = {
     {"visual.", CLIP_TOWER_IMAGE},        {"transformer.", CLIP_TOWER_TEXT},
@@ -98,13 +118,8 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
  * models mostly use GELU. OpenAI's files carry their sizes as tensors. */
 static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *c, clip_error *err)
 {
+    (void)err;
     char sizes[CLIPMDL_MAX_NAME], longclip[CLIPMDL_MAX_NAME];
-    const size_t n = strlen(f->prefix);
-    if (n >= 5 && strcmp(f->prefix + n - 5, "text.") == 0)
-        return clipb_fail(err, CLIP_EUNSUPPORTED, s->file,
-                          "'%s' is the text encoder of an OpenCLIP model with custom_text, whose settings "
-                          "shapes do not tell (no_causal_mask, pool_type)",
-                          f->prefix);
     snprintf(sizes, sizeof sizes, "%sinput_resolution", f->prefix);
     snprintf(longclip, sizeof longclip, "%spositional_embedding_res", f->prefix);
     const bool quick = clipmdl_store_find(s, sizes) || clipmdl_store_find(s, longclip);
@@ -117,7 +132,7 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 
 static const clipmdl_settings act_kwargs = {.one_of = (const clipmdl_choice[]){{"approximate", "none tanh"}, {0}}};
 static const clipmdl_settings tokenizer_kwargs = {
-    .one_of = (const clipmdl_choice[]){{"clean", "canonicalize whitespace lower"}, {0}}};
+    .known = "strip_sep_token", .one_of = (const clipmdl_choice[]){{"clean", "canonicalize whitespace"}, {0}}};
 #define NAME(name, ...) " " #name
 static const char timm_names[] = CLIPMDL_TIMM(NAME);
 #undef NAME
@@ -146,11 +161,14 @@ static const clipmdl_settings vision_cfg = {
 
 static const clipmdl_settings text_cfg = {
     .known = "context_length vocab_size width heads layers mlp_ratio eos_id pad_id final_ln_after_pool "
-             "hf_tokenizer_name hf_model_pretrained "
-             "hf_proj_type hf_pooler_type no_causal_mask proj_bias",
-    .off = "embed_cls output_tokens tokenizer_mode hf_model_name" CUSTOM_BLOCKS,
-    .one_of = (const clipmdl_choice[]){
-        {"pool_type", "argmax eos last first"}, {"proj_type", "linear none"}, PLAIN_BLOCKS, {0}},
+             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias",
+    .off = "embed_cls output_tokens tokenizer_mode" CUSTOM_BLOCKS,
+    .one_of = (const clipmdl_choice[]){{"pool_type", "argmax eos last first"},
+                                       {"proj_type", "linear none"},
+                                       {"hf_proj_type", "linear mlp"},
+                                       {"hf_pooler_type", "mean_pooler cls_pooler cls_last_hidden_state_pooler"},
+                                       PLAIN_BLOCKS,
+                                       {0}},
     .parts = kwargs_parts,
 };
 
@@ -292,8 +310,62 @@ static clipnn_pooling read_pooling(const cJSON *text)
                                                          : CLIPNN_POOL_ARGMAX;
 }
 
-static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+/* HFTextEncoder's projections have no biases. */
+static clip_status read_hf_projection(const clipmdl_reader *r, const cJSON *o, int embed_dim, clipmdl_text_config *t)
 {
+    const bool none = cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "hf_proj_type"));
+    t->projection = none ? CLIPMDL_PROJECTION_NONE : CLIPMDL_PROJECTION_PLAIN;
+    if (none && t->width != embed_dim)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"hf_proj_type\" is null, for a text width of %d and an embedding of %d", t->width,
+                          embed_dim);
+    if (!none && !clipmdl_json_is(o, "hf_proj_type", "linear"))
+        t->bert.proj_in = (clipmdl_proj_in){.width = (t->width + embed_dim) / 2, .act = CLIPK_GELU};
+    return CLIP_OK;
+}
+
+/* How OpenCLIP reads texts for it. */
+static clip_status read_tokenizer(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    const char *name = "";
+    TRY(clipb_json_string(o, "hf_tokenizer_name", &name, r->file, r->err));
+    t->hf_tokenizer = *name != 0;
+    const cJSON *kwargs = cJSON_GetObjectItemCaseSensitive(o, "tokenizer_kwargs");
+    bool strip = false;
+    TRY(clipb_json_bool(kwargs, "strip_sep_token", &strip, r->file, r->err));
+    if (clipmdl_json_is(kwargs, "clean", "canonicalize"))
+        t->tokenizer = "openclip-canonical";
+    else if (strip)
+        t->tokenizer = "openclip-clipa";
+    else if (*name && strcmp(name, ".") != 0) /* "." is a vocabulary of our own, which follows transformers */
+        t->tokenizer = "openclip-hf";
+    return CLIP_OK;
+}
+
+/* An encoder of transformers': OpenCLIP takes all but the context from its name. */
+static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const char *name, int embed_dim,
+                                clipmdl_text_config *t)
+{
+    TRY(clipmdl_hf_text_read(r, name, t));
+    const char *pooler = "mean_pooler";
+    TRY(clipb_json_string(o, "hf_pooler_type", &pooler, r->file, r->err));
+    if (strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm) /* a layer and tanh, which M2M-100 has not */
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "a setting that is not supported: model_cfg.text_cfg.hf_pooler_type is \"cls_pooler\" for "
+                          "\"%.60s\"", name);
+    t->pooling = strcmp(pooler, "mean_pooler") == 0 ? CLIPNN_POOL_MEAN : CLIPNN_POOL_FIRST;
+    t->context_length = 77;
+    TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
+    TRY(read_tokenizer(r, o, t));
+    return read_hf_projection(r, o, embed_dim, t);
+}
+
+static clip_status read_text(const clipmdl_reader *r, const cJSON *o, int embed_dim, clipmdl_text_config *t)
+{
+    const char *hf = "";
+    TRY(clipb_json_string(o, "hf_model_name", &hf, r->file, r->err));
+    if (*hf)
+        return read_hf_text(r, o, hf, embed_dim, t);
     *t =
         (clipmdl_text_config){.tower = &clipmdl_text,
                               .context_length = 77,
@@ -313,9 +385,7 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
                     : proj_bias                             ? CLIPMDL_PROJECTION_LINEAR
                                                             : CLIPMDL_PROJECTION_MATRIX;
     t->act = read_act(o, t->act);
-    const char *name = "";
-    TRY(clipb_json_string(o, "hf_tokenizer_name", &name, r->file, r->err));
-    t->hf_tokenizer = *name != 0;
+    TRY(read_tokenizer(r, o, t));
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "width", &t->width));
@@ -342,7 +412,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     c->vision.act = c->text.act = quick_gelu ? CLIPK_QUICKGELU : CLIPK_GELU;
     TRY(clipb_json_bool(model, "custom_text", &custom_text, r->file, r->err));
     TRY(read_vision(r, vision, &c->vision));
-    TRY(read_text(r, text, &c->text));
+    TRY(read_text(r, text, c->embed_dim, &c->text));
     c->text.custom = custom_text;
     return CLIP_OK;
 }
@@ -393,11 +463,7 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return s;
 }
 
-static int pad_id(const clipmdl_text_config *t)
-{
-    (void)t;
-    return 0;
-}
+static int pad_id(const clipmdl_text_config *t) { return t->bert.pad_id; } /* 0 for OpenCLIP's own encoder */
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
@@ -444,8 +510,27 @@ static void put_vision(FILE *f, const clipmdl_vision_config *v)
     fputs("\n    },\n", f);
 }
 
+static void put_hf_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
+{
+    const char *projection = t->projection == CLIPMDL_PROJECTION_NONE ? "null"
+                             : t->bert.proj_in.width                  ? "\"mlp\""
+                                                                      : "\"linear\"";
+    fprintf(f,
+            "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"hf_model_name\": \"%s\",\n"
+            "      \"hf_model_pretrained\": false,\n",
+            t->context_length, clipmdl_hf_text_name(t));
+    if (r->own_tokenizer)
+        fputs("      \"hf_tokenizer_name\": \".\",\n", f);
+    fprintf(f, "      \"hf_pooler_type\": \"%s\",\n      \"hf_proj_type\": %s\n    }\n",
+            t->pooling == CLIPNN_POOL_MEAN ? "mean_pooler" : "cls_last_hidden_state_pooler", projection);
+}
+
 static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
 {
+    if (t->tower == &clipmdl_bert) {
+        put_hf_text(f, t, r);
+        return;
+    }
     fprintf(f,
             "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n"
             "      \"heads\": %d,\n      \"layers\": %d",
@@ -469,6 +554,21 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
     fputs("\n    }\n", f);
 }
 
+/* HFTextEncoder's pooling and projections. */
+static bool writes_hf_text(const clipmdl_text_config *t)
+{
+    const bool plain = t->projection == CLIPMDL_PROJECTION_PLAIN || t->projection == CLIPMDL_PROJECTION_NONE;
+    return (t->pooling == CLIPNN_POOL_MEAN || t->pooling == CLIPNN_POOL_FIRST) && plain && !t->bert.proj_in.bias &&
+           clipmdl_hf_text_name(t);
+}
+
+static bool writes_text(const clipmdl_text_config *t)
+{
+    if (t->tower == &clipmdl_bert)
+        return writes_hf_text(t);
+    return t->tower == &clipmdl_text && t->padded == (!t->causal || t->pooling == CLIPNN_POOL_LAST);
+}
+
 static bool is_open_vit(const clipmdl_vision_config *v)
 {
     return v->tower == &clipmdl_vit && !v->trunk && v->class_token && !v->patch_bias &&
@@ -476,13 +576,27 @@ static bool is_open_vit(const clipmdl_vision_config *v)
            (v->pooling == CLIPNN_POOL_FIRST || v->pooling == CLIPNN_POOL_MEAN);
 }
 
-/* Refuses choices that this layout cannot express. */
+static bool writes_vision(const clipmdl_vision_config *v)
+{
+    return is_open_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v, NULL, NULL));
+}
+
+/* There is one activation for both towers, but timm's and transformers' have their own. */
+static bool writes_activations(const clipmdl_config *c)
+{
+    return c->text.tower == &clipmdl_bert || c->vision.tower != &clipmdl_vit || c->vision.trunk ||
+           c->vision.act == c->text.act;
+}
+
+static bool writes(const clipmdl_config *c)
+{
+    return writes_text(&c->text) && writes_vision(&c->vision) && writes_activations(c);
+}
+
 static clip_status check_words(const clipmdl_config *c, clip_error *err)
 {
-    const clipmdl_vision_config *v = &c->vision;
-    const bool text =
-        c->text.tower == &clipmdl_text && c->text.padded == (!c->text.causal || c->text.pooling == CLIPNN_POOL_LAST);
-    if (text && (is_open_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v, NULL, NULL))))
+    const bool text = writes_text(&c->text);
+    if (text && writes_vision(&c->vision))
         return CLIP_OK;
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
                       text ? c->vision.tower->name : c->text.tower->name);
@@ -491,11 +605,11 @@ static clip_status check_words(const clipmdl_config *c, clip_error *err)
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     TRY(check_words(c, err));
-    if (c->vision.tower == &clipmdl_vit && !c->vision.trunk && c->vision.act != c->text.act)
+    if (!writes_activations(c))
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
     fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
-    if (c->text.act == CLIPK_QUICKGELU)
+    if ((c->text.tower == &clipmdl_bert ? c->vision.act : c->text.act) == CLIPK_QUICKGELU)
         fputs("    \"quick_gelu\": true,\n", f);
     if (c->text.custom)
         fputs("    \"custom_text\": true,\n", f);
@@ -541,5 +655,6 @@ const clipmdl_family clipmdl_openclip = {
     .rounding = "openclip",
     .read_recipe = read_recipe,
     .weights_file = "open_clip_model.safetensors",
+    .writes = writes,
     .save = save,
 };

@@ -8,6 +8,7 @@
 #include "model/family/words.h"
 #include "model/tower.h"
 
+#define GEMMA_VOCABULARY 256000
 #define PREPROCESSOR "transformers' SiglipImageProcessor"
 
 /* ---- Names ----------------------------------------------------------------------------------- */
@@ -96,7 +97,7 @@ static const clipmdl_settings pictures = {
                                        {0}},
     .parts = clipmdl_huggingface_sides,
 };
-const clipmdl_processor clipmdl_siglip_processor = {PREPROCESSOR, &pictures, .crops = false};
+const clipmdl_processor clipmdl_siglip_processor = {PREPROCESSOR, &pictures, .begins = "Siglip", .model = "siglip"};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
@@ -153,6 +154,8 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
     TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
     *embed_dim = t->width;
     TRY(clipmdl_json_size(r, o, "projection_size", embed_dim));
+    if (t->vocab_size == GEMMA_VOCABULARY) /* SigLIP 2 was trained on lower case, whatever the files say */
+        t->tokenizer = "siglip2";
     return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
 }
 
@@ -178,12 +181,21 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
                                     &c->embed_dim);
 }
 
-static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
+static void standard(clipmdl_recipe *r)
 {
     for (int i = 0; i < 3; i++)
-        out->mean[i] = out->std[i] = 0.5f; /* SiglipImageProcessor's own */
-    out->resize_mode = "squash";
-    return clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, out, found);
+        r->mean[i] = r->std[i] = 0.5f;
+    r->resize_mode = "squash";
+}
+
+static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
+{
+    clipmdl_recipe own = *out;
+    standard(&own);
+    TRY(clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, &own, found));
+    if (*found)
+        *out = own;
+    return CLIP_OK;
 }
 
 static int pad_id(const clipmdl_text_config *t)
@@ -207,7 +219,7 @@ static void put_tower(FILE *f, const char *name, int width, int heads, int layer
     fputs(",\n", f);
 }
 
-static bool has_words(const clipmdl_config *c)
+static bool writes(const clipmdl_config *c)
 {
     const clipmdl_vision_config *v = &c->vision;
     const clipmdl_text_config *t = &c->text;
@@ -220,7 +232,7 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
 {
     const clipmdl_vision_config *v = &c->vision;
     const clipmdl_text_config *t = &c->text;
-    if (!has_words(c))
+    if (!writes(c))
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' SigLIP has no such towers");
     fputs("{\n  \"architectures\": [\"SiglipModel\"],\n  \"model_type\": \"siglip\",\n", f);
     put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
@@ -259,7 +271,7 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 
 const clipmdl_family clipmdl_siglip = {
     .name = "Hugging Face SigLIP",
-    .layout = "hf-siglip",
+    .layout = "hf",
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
@@ -270,9 +282,11 @@ const clipmdl_family clipmdl_siglip = {
     .tokenizer = "huggingface",
     .pad_id = pad_id,
     .preprocessor = PREPROCESSOR,
+    .standard = standard,
     .rounding = "huggingface",
     .read_recipe = read_recipe,
     .weights_file = "model.safetensors",
+    .writes = writes,
     .save = save,
     .auto_tokenizer = true,
 };

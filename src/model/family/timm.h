@@ -6,7 +6,8 @@
 #include "model/config.h"
 
 /* name, kind (timm.c), then the numbers of this kind:
- * SIGLIP, CLIP      Vision Transformers: width, layers, heads, width inside the MLP, patch, picture,
+ * SIGLIP, CLIP      Vision Transformers: width, layers, heads, width inside the MLP, patch,
+ *                   picture,
  *                   activation. SigLIP's have no class token and are pooled by attention.
  * EVA, EVA02, PE..  width, layers, heads, width inside the MLP, patch, picture
  * MCI               the same

@@ -1,0 +1,28 @@
+/* hf_text.h: text encoders that OpenCLIP takes from transformers by their names. OpenCLIP's
+ * configuration says the name and nothing else, so the numbers of the known ones are here. */
+#ifndef CLIPMDL_HF_TEXT_H
+#define CLIPMDL_HF_TEXT_H
+
+#include "model/family/family.h"
+
+/* name, kind, vocabulary, width, layers, heads, width inside the MLP. */
+#define CLIPMDL_HF_TEXTS(X)                                                        \
+    X("roberta-base", ROBERTA, 50265, 768, 12, 12, 3072)                           \
+    X("xlm-roberta-base", ROBERTA, 250002, 768, 12, 12, 3072)                      \
+    X("xlm-roberta-large", ROBERTA, 250002, 1024, 24, 16, 4096)                    \
+    X("facebook/nllb-200-distilled-600M", M2M100, 256206, 1024, 12, 16, 4096)      \
+    X("facebook/nllb-200-distilled-1.3B", M2M100, 256206, 1024, 24, 16, 8192)
+
+/* clipmdl_hf_text_read(): the encoder of this name. A name that is not in the table may be that of
+ * a directory beside the file that is read, with the config.json of an encoder.
+ * out  out  its choices; pooling, projection and context are left at 0
+ * Errors: CLIP_EUNSUPPORTED (names it), CLIP_EFORMAT, CLIP_EIO. */
+clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *name, clipmdl_text_config *out);
+
+/* clipmdl_hf_text_xlm_roberta(): the defaults of the encoder in transformers' AltCLIP. */
+clipmdl_text_config clipmdl_hf_text_xlm_roberta(void);
+
+/* clipmdl_hf_text_name(): the name of such an encoder in the table, or NULL. */
+const char *clipmdl_hf_text_name(const clipmdl_text_config *t);
+
+#endif
