@@ -54,7 +54,9 @@ static void print_text(const clip_model_info *i)
  * they differ. */
 static const char *shared_activation(const clip_model_info *i)
 {
-    const char *picture = strcmp(i->vision_activation, "relu") == 0 ? NULL : i->vision_activation, *text = i->text_activation;
+    const char *picture = i->vision_activation, *text = i->text_activation;
+    if (picture && strcmp(picture, "relu") == 0)
+        picture = NULL;
     if (!picture || !text)
         return text ? text : i->vision_activation;
     return strcmp(picture, text) == 0 ? text : NULL;
