@@ -214,7 +214,7 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
     if (projects)
         return CLI_DONE;
     if (pictures && i->vision_tokens == 0)
-        return cli_fail("%s: a ResNet has no tokens, and no state before its projection", a->model);
+        return cli_fail("%s: a %s has no tokens, and no state before its projection", a->model, i->vision_kind);
     const int layers = pictures ? i->vision_layers[0] : i->text_layers;
     if (j->hidden.layer > layers || j->hidden.layer < -layers - 1)
         return cli_fail(

@@ -3,18 +3,24 @@
 
 #include "cli.h"
 
-static bool is_resnet(const clip_model_info *i) { return i->patch_size == 0; }
+#define MOST_STAGES 5 /* of vision_layers */
+
+static bool has_stages(const clip_model_info *i) { return i->patch_size == 0; }
 
 static double millions(int64_t n) { return 1e-6 * (double)n; }
 
 static void print_image(const clip_model_info *i)
 {
-    printf("pictures       %s, width %d, %d heads, ", i->vision_kind, i->vision_width, i->vision_heads);
-    if (is_resnet(i))
-        printf("%d + %d + %d + %d blocks\n", i->vision_layers[0], i->vision_layers[1], i->vision_layers[2],
-               i->vision_layers[3]);
-    else
+    printf("pictures       %s, width %d, ", i->vision_kind, i->vision_width);
+    if (i->vision_heads > 0)
+        printf("%d heads, ", i->vision_heads);
+    if (has_stages(i)) {
+        for (int k = 0; k < MOST_STAGES && i->vision_layers[k] > 0; k++)
+            printf("%s%d", k > 0 ? " + " : "", i->vision_layers[k]);
+        printf(" blocks\n");
+    } else {
         printf("%d layers, patches of %d\n", i->vision_layers[0], i->patch_size);
+    }
     printf("  size         %d x %d\n", i->image_size, i->image_size);
     printf("  resize       %s, %s\n", i->interpolation, i->resize_mode);
     if (i->background >= 0)
@@ -48,7 +54,9 @@ static void print_text(const clip_model_info *i)
  * they differ. */
 static const char *shared_activation(const clip_model_info *i)
 {
-    const char *picture = is_resnet(i) ? NULL : i->vision_activation, *text = i->text_activation;
+    const char *picture = i->vision_activation, *text = i->text_activation;
+    if (picture && strcmp(picture, "relu") == 0)
+        picture = NULL;
     if (!picture || !text)
         return text ? text : i->vision_activation;
     return strcmp(picture, text) == 0 ? text : NULL;
@@ -106,9 +114,9 @@ static void json_image(cli_json *j, const clip_model_info *i)
     cli_json_int(j, "size", i->image_size);
     cli_json_int(j, "width", i->vision_width);
     cli_json_int(j, "heads", i->vision_heads);
-    if (is_resnet(i)) {
+    if (has_stages(i)) {
         cli_json_open(j, "blocks", '[');
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < MOST_STAGES && i->vision_layers[k] > 0; k++)
             cli_json_int(j, NULL, i->vision_layers[k]);
         cli_json_close(j, ']');
     } else {

@@ -217,10 +217,10 @@ typedef struct clip_model_info {
     const char *score;           /* "softmax", or "sigmoid" for SigLIP's: see clip_probabilities() */
     int64_t parameters, image_parameters, text_parameters;
     /* pictures */
-    const char *vision_kind;     /* "ViT" or "ModifiedResNet" */
-    int image_size, vision_width, vision_heads;
-    int patch_size;              /* 0: a ResNet */
-    int vision_layers[4];        /* ViT: layers in [0]; ResNet: blocks of each stage */
+    const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", "ConvNeXt", "FastViT" */
+    int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
+    int patch_size;              /* 0: it has stages */
+    int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet: "relu" */
     float mean[3], std[3];

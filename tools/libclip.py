@@ -44,7 +44,7 @@ class ModelInfo(c.Structure):
                     ("vision_width", c.c_int),
                     ("vision_heads", c.c_int),
                     ("patch_size", c.c_int),
-                    ("vision_layers", c.c_int * 4),
+                    ("vision_layers", c.c_int * 5),
                     ("vision_tokens", c.c_int),
                     ("vision_activation", c.c_char_p),
                     ("mean", c.c_float * 3),

@@ -21,11 +21,11 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     o->vision_heads = v->heads;
     o->patch_size = v->patch_size;
     o->vision_tokens = side ? (v->class_token ? 1 : 0) + side * side : 0;
-    o->vision_activation = v->patch_size ? name_activation(v->act) : "relu";
+    o->vision_activation = v->patch_size || !v->heads ? name_activation(v->act) : "relu"; /* a ResNet */
     o->interpolation = recipe.interpolation;
     o->resize_mode = recipe.resize_mode;
     o->background = recipe.background;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < CLIPMDL_MOST_STAGES; i++)
         o->vision_layers[i] = v->stage[i] ? v->stage[i] : i == 0 ? v->layers : 0;
     for (int i = 0; i < 3; i++) {
         o->mean[i] = m->recipe.mean[i];

@@ -223,7 +223,7 @@ prints '"pooled":['
 want 1 "$clip" embed -m "$hidden/vision" one.ppm --tokens --layer 4
 says '3 layers'
 want 1 "$clip" embed one.ppm --tokens
-says 'a ResNet has no tokens'
+says 'a ModifiedResNet has no tokens'
 want 2 "$clip" embed one.ppm --layer -2
 says 'go with --tokens'
 want 2 "$clip" embed one.ppm --tokens --pooled
