@@ -7,7 +7,10 @@ static const char *const poolings[] = {[CLIPNN_POOL_FIRST] = "first", [CLIPNN_PO
 
 static const char *name_activation(clipk_act act)
 {
-    return act == CLIPK_QUICKGELU ? "quickgelu" : act == CLIPK_GELU_TANH ? "gelu_tanh" : "gelu";
+    return act == CLIPK_QUICKGELU   ? "quickgelu"
+           : act == CLIPK_GELU_TANH ? "gelu_tanh"
+           : act == CLIPK_RELU      ? "relu"
+                                    : "gelu";
 }
 
 static void tell_image(const clip_model *m, clip_model_info *o)

@@ -308,7 +308,8 @@ static clip_status read_hf_projection(const clipmdl_reader *r, const cJSON *o, i
     t->projection = none ? CLIPMDL_PROJECTION_NONE : CLIPMDL_PROJECTION_PLAIN;
     if (none && t->width != embed_dim)
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
-                          "\"hf_proj_type\" is null, for a text width of %d and an embedding of %d", t->width, embed_dim);
+                          "\"hf_proj_type\" is null, for a text width of %d and an embedding of %d", t->width,
+                          embed_dim);
     if (!none && !clipmdl_json_is(o, "hf_proj_type", "linear"))
         t->bert.proj_in = (clipmdl_proj_in){.width = (t->width + embed_dim) / 2, .act = CLIPK_GELU};
     return CLIP_OK;
