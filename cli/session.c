@@ -168,10 +168,12 @@ int cli_encode_labels(cli_session *s, const cli_list *labels, const cli_list *te
 int cli_check_texts(const cli_session *s, const cli_list *texts)
 {
     int32_t *ids = malloc((size_t)s->info.context_length * sizeof *ids);
-    int code = ids ? CLI_DONE : cli_no_memory(), n;
+    int code = ids ? CLI_DONE : cli_no_memory(), n, none = 0; /* tokens of a text without words */
+    if (code == CLI_DONE)
+        code = cli_status(clip_tokenize(s->model, "", ids, &none), "");
     for (size_t i = 0; i < texts->n && code == CLI_DONE; i++) {
         code = cli_status(clip_tokenize(s->model, texts->item[i], ids, &n), texts->item[i]);
-        if (code == CLI_DONE && n <= 2) /* only start and end tokens */
+        if (code == CLI_DONE && n <= none)
             code = cli_fail("'%s' has no words in it", texts->item[i]);
     }
     free(ids);

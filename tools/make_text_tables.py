@@ -134,8 +134,22 @@ def case_exceptions():
             ranges(sorted(cased - by_category_cased), lambda c: 0))
 
 
+def bert():
+    """What transformers' BERT tokenizer drops as controls, drops as accents, and takes for punctuation."""
+    clean = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+    strip = normalizers.BertNormalizer(
+        clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+    split = pre_tokenizers.BertPreTokenizer()
+    dropped = {c for c in POINTS if clean.normalize_str("a" + chr(c)) == "a"}
+    marks = {c for c in POINTS if strip.normalize_str("a" + chr(c)) == "a"}
+    punctuation = {c for c in POINTS if len(split.pre_tokenize_str("a" + chr(c) + "a")) == 3}
+    return (ranges(sorted(points), lambda c: 0) for points in (dropped, marks, punctuation))
+
+
 def unicode_inc():
     ignorable, cased = case_exceptions()
+    dropped, accents, punctuation = bert()
     return f"""/* Made by tools/make_text_tables.py from Python {sys.version.split()[0]}
  * (Unicode {unicodedata.unidata_version}), regex {regex.__version__}, tokenizers {tokenizers.__version__}. */
 
@@ -167,6 +181,15 @@ static const uint32_t more_ignorable[][2] = {{
 {rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in ignorable))}}};
 static const uint32_t more_cased[][2] = {{
 {rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in cased))}}};
+
+/* Hugging Face's BERT: characters that are dropped; accents that are stripped, as one character and
+ * with what they decompose into; punctuation. */
+static const uint32_t bert_dropped[][2] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in dropped))}}};
+static const uint32_t bert_accents[][2] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in accents))}}};
+static const uint32_t bert_punctuation[][2] = {{
+{rows((f"{{0x{a:X}, 0x{b:X}}}," for a, b, _ in punctuation))}}};
 """
 
 

@@ -37,7 +37,7 @@ static clip_status choose_layout(converter *c)
         if (f->layout && !strstr(names, f->layout))
             snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", f->layout);
         /* Of several families with this layout, the one that has words for the model. */
-        if (f->layout && strcmp(c->opt.layout, f->layout) == 0 && (!c->family || f->writes(&c->m->config)))
+        if (f->layout && strcmp(c->opt.layout, f->layout) == 0 && (!c->family || !c->family->writes(&c->m->config)))
             c->family = f;
     }
     return c->family ? CLIP_OK

@@ -119,7 +119,7 @@ clip_status clipeng_files_find(const char *path, clipeng_files *out, clip_error 
 void clipeng_files_free(clipeng_files *f);
 
 /* tokenizer_files.c: the files of a tokenizer, to lay beside other weights. */
-#define CLIPENG_TOKENIZER_FILES 8
+#define CLIPENG_TOKENIZER_FILES 11
 typedef struct clipeng_tokenizer_files {
     unsigned char *data[CLIPENG_TOKENIZER_FILES]; /* NULL: not there */
     size_t size[CLIPENG_TOKENIZER_FILES];

@@ -268,8 +268,8 @@ static clip_status read_tokenizer(loader *l, clip_model *m)
     if (!m->tokenizer) {
         warn(
             l,
-            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt or bpe_simple_vocab_16e6.txt.gz): texts "
-            "cannot be encoded",
+            "%s: holds no tokenizer (tokenizer.json, vocab.json + merges.txt, bpe_simple_vocab_16e6.txt.gz, "
+            "a SentencePiece model or vocab.txt): texts cannot be encoded",
             l->files.dir);
         return CLIP_OK;
     }

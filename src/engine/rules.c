@@ -22,7 +22,10 @@ typedef struct program {
 static const program programs[] = {
     {"openclip", &cliptok_openclip, NEVER, "openclip-hf"},
     {"openclip-hf", &cliptok_openclip_hf, ALWAYS, NULL},
+    {"openclip-canonical", &cliptok_openclip_canonical, ALWAYS, NULL},
+    {"openclip-clipa", &cliptok_openclip_clipa, ALWAYS, NULL},
     {"huggingface", &cliptok_huggingface, FOR_OTHER_WORDS, NULL},
+    {"siglip2", &cliptok_siglip2, ALWAYS, NULL},
 };
 
 static const program *find_program(const char *name)
@@ -37,7 +40,7 @@ clip_status clipeng_rules_choose(const clipmdl_family *f, const clipmdl_text_con
                                  const cliptok_rules **out, clip_error *err)
 {
     const bool own = f->vocabulary == 0 || vocabulary == f->vocabulary || bpe;
-    const program *p = find_program(own ? f->tokenizer : "huggingface");
+    const program *p = find_program(t->tokenizer ? t->tokenizer : own ? f->tokenizer : "huggingface");
     if (p && p->with_hf && t->hf_tokenizer)
         p = find_program(p->with_hf);
     *out = p ? p->rules : NULL;

@@ -12,10 +12,13 @@ static const char *const names[CLIPENG_TOKENIZER_FILES] = {"vocab.json",
                                                         "tokenizer_config.json",
                                                         "special_tokens_map.json",
                                                         "added_tokens.json",
-                                                        "vocab.txt",
-                                                        "bpe_simple_vocab_16e6.txt.gz"};
+                                                        "bpe_simple_vocab_16e6.txt.gz",
+                                                        "spiece.model",
+                                                        "sentencepiece.bpe.model",
+                                                        "tokenizer.model",
+                                                        "vocab.txt"};
 
-#define MOST_BYTES ((size_t)64 << 20) /* as cliptok_load() has it */
+#define MOST_BYTES ((size_t)128 << 20) /* as cliptok_load() has it */
 
 static clip_status read_file(const char *path, unsigned char **data, size_t *size, clip_error *err)
 {

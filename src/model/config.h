@@ -70,6 +70,7 @@ typedef struct clipmdl_text_config {
     bool custom; /* OpenCLIP's custom_text: its names begin with "text." */
     clipmdl_bert_config bert; /* bert.c */
     bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, which uses transformers' tokenizer */
+    const char *tokenizer; /* whose rules, as in clipmdl_family; NULL: the family's */
 } clipmdl_text_config;
 
 typedef struct clipmdl_config {

@@ -203,9 +203,6 @@ static clip_status put(cliptok_added_list *list, const named *t, int32_t id, con
             return CLIP_ENOMEM;
         a->n = strlen(t->text);
     }
-    list->any[t->normalized] |= a->n > 0;
-    if (a->n > 0)
-        list->begins[t->normalized][(unsigned char)a->text[0]] = true;
     return CLIP_OK;
 }
 
@@ -288,6 +285,7 @@ clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const 
         clipb_fail(err, CLIP_ELIMIT, dir, "more than %d added tokens", MAX_ADDED);
     if (s == CLIP_OK)
         s = number(list, &names, &f, b, dir, err);
+    cliptok_added_index(list);
     cJSON_Delete(f.config);
     cJSON_Delete(f.special);
     cJSON_Delete(f.added);
@@ -303,21 +301,66 @@ void cliptok_added_free(cliptok_added_list *list)
     *list = (cliptok_added_list){0};
 }
 
+clip_status cliptok_added_put(cliptok_added_list *list, const char *text, size_t n, cliptok_added token)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        cliptok_added *a = &list->token[i];
+        if (a->n == n && memcmp(a->text, text, n) == 0 && a->normalized == token.normalized) {
+            token.text = a->text;
+            token.n = n;
+            *a = token;
+            return CLIP_OK;
+        }
+    }
+    TRY(clipb_grow((void **)&list->token, &list->capacity, list->n + 1, sizeof *list->token));
+    token.text = malloc(n + 1);
+    if (!token.text)
+        return CLIP_ENOMEM;
+    memcpy(token.text, text, n);
+    token.text[n] = 0;
+    token.n = n;
+    list->token[list->n++] = token;
+    return CLIP_OK;
+}
+
+static int compare_for_index(const void *a, const void *b)
+{
+    const cliptok_added *x = a, *y = b;
+    if (x->normalized != y->normalized)
+        return x->normalized ? 1 : -1;
+    const unsigned char p = x->n > 0 ? (unsigned char)x->text[0] : 0, q = y->n > 0 ? (unsigned char)y->text[0] : 0;
+    if (p != q)
+        return p < q ? -1 : 1;
+    if (x->n != y->n)
+        return x->n > y->n ? -1 : 1; /* the longest counts, so it is looked for first */
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+void cliptok_added_index(cliptok_added_list *list)
+{
+    if (list->n > 0)
+        qsort(list->token, list->n, sizeof *list->token, compare_for_index);
+    uint32_t i = 0;
+    for (int normalized = 0; normalized < 2; normalized++)
+        for (int c = 0; c <= 256; c++) {
+            while (c > 0 && i < list->n && list->token[i].normalized == normalized &&
+                   (list->token[i].n == 0 || (unsigned char)list->token[i].text[0] == c - 1))
+                i++;
+            list->first[normalized][c] = i;
+        }
+}
+
 const cliptok_added *cliptok_added_find(const cliptok_added_list *list, bool normalized, const unsigned char *p,
                                         const unsigned char *end, const unsigned char **at)
 {
-    for (; list->any[normalized] && p < end; p++) {
-        const cliptok_added *best = NULL;
-        for (size_t i = 0; list->begins[normalized][*p] && i < list->n; i++) {
+    const uint32_t *first = list->first[normalized];
+    for (; first[0] < first[256] && p < end; p++)
+        for (uint32_t i = first[*p]; i < first[*p + 1]; i++) {
             const cliptok_added *a = &list->token[i];
-            if (a->normalized == normalized && a->n <= (size_t)(end - p) && (!best || a->n > best->n) && a->n > 0 &&
-                memcmp(p, a->text, a->n) == 0)
-                best = a;
+            if (a->n > 0 && a->n <= (size_t)(end - p) && memcmp(p, a->text, a->n) == 0) {
+                *at = p;
+                return a;
+            }
         }
-        if (best) {
-            *at = p;
-            return best;
-        }
-    }
     return NULL;
 }

@@ -11,13 +11,13 @@ typedef struct cliptok_added {
     size_t n;
     int32_t id;
     bool normalized; /* look for it in the cleaned text, else in the text as it came */
+    bool strips_left, strips_right; /* white space beside it belongs to it */
 } cliptok_added;
 
 typedef struct cliptok_added_list {
     cliptok_added *token;
     size_t n, capacity;
-    bool begins[2][256]; /* [normalized]: does a token begin with this byte? */
-    bool any[2];         /* [normalized]: is there a token? */
+    uint32_t first[2][257]; /* [normalized]: where the tokens begin that begin with this byte */
     int32_t start, end, unknown, pad; /* ids of bos_token, eos_token, unk_token, pad_token */
     int32_t vocab_size;  /* largest id + 1, of the vocabulary and of added tokens */
 } cliptok_added_list;
@@ -32,6 +32,12 @@ typedef struct cliptok_added_list {
  * CLIP_ELIMIT, CLIP_ENOMEM. */
 clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer,
                                const cliptok_bpe *b, clip_error *err);
+
+/* cliptok_added_put(): add a token by hand, with the given flags. A token with the same text and
+ * `normalized` is replaced. Call cliptok_added_index() after the last.
+ * Errors: CLIP_ENOMEM. */
+clip_status cliptok_added_put(cliptok_added_list *list, const char *text, size_t n, cliptok_added token);
+void cliptok_added_index(cliptok_added_list *list);
 void cliptok_added_free(cliptok_added_list *list);
 
 /* cliptok_added_find(): the first added token in [p, end). Where several begin, the longest counts.

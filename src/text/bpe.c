@@ -8,21 +8,15 @@
 #include "text/unicode.h"
 
 enum {
-    /* Bytes of a word. Up to here it is faster to look for the best merge again and again than to
-     * keep a heap. */
-    SHORT = 64,
     /* In a hash table. More than some 60 do not happen by chance. A file that was made to have more
      * would take hours. */
     MAX_PROBES = 512,
 };
-#define BUILT_TO_BE_SLOW "the vocabulary is built to be slow (hash collisions), and is refused"
-#define NO_RANK UINT32_MAX
 
 /* Both hash tables have slots of 32 bits, so that they stay in the caches. A slot holds the place
  * of its entry plus one, and above it some bits of the hash. These bits save most looks at other
  * entries. An empty slot is 0. */
 #define TOKEN_BITS 24 /* in units of 4 bytes of the pool */
-#define MERGE_BITS 20
 
 /* A record of the pool, at a multiple of 4. Its bytes follow it. */
 typedef struct cliptok_token {
@@ -31,10 +25,6 @@ typedef struct cliptok_token {
     unsigned char kind;
     bool reachable; /* a byte, or the result of a merge already added */
 } token;
-
-struct cliptok_merge {
-    int32_t left, right, result;
-};
 
 static uint32_t slot_of(uint32_t hash, size_t entry, int bits)
 {
@@ -180,7 +170,10 @@ static clip_status add(cliptok_bpe *b, const unsigned char *p, size_t n, int kin
     memcpy(b->pool + b->n_pool + sizeof(token), p, n);
     b->n_pool += size;
     if (put_slot(b->slot, b->slots, hash, slot_of(hash, b->token[id] / 4, TOKEN_BITS)) > MAX_PROBES)
-        return clipb_fail(err, CLIP_EFORMAT, file, "token %d: " BUILT_TO_BE_SLOW, id);
+        return clipb_fail(err, CLIP_EFORMAT, file,
+                          "token %d: "
+                          "the vocabulary is built to be slow (hash collisions), and is refused",
+                          id);
     b->used_slots++;
     *fresh = true;
     return CLIP_OK;
@@ -255,42 +248,6 @@ int32_t cliptok_bpe_inner(const cliptok_bpe *b, int32_t id)
 
 /* ---- Merges ---------------------------------------------------------------------------------- */
 
-static uint32_t hash_pair(int32_t left, int32_t right)
-{
-    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(h >> 32 ^ h >> 20);
-}
-
-/* The slot of this pair, or the empty one where it would be. */
-static uint32_t *find_pair(const cliptok_bpe *b, int32_t left, int32_t right, uint32_t hash)
-{
-    for (size_t i = hash & (b->pairs - 1);; i = (i + 1) & (b->pairs - 1)) {
-        uint32_t s = b->pair[i];
-        if (s == 0)
-            return &b->pair[i];
-        if ((s ^ hash) >> MERGE_BITS == 0) {
-            const struct cliptok_merge *m = &b->merge[(s & ((1u << MERGE_BITS) - 1)) - 1];
-            if (m->left == left && m->right == right)
-                return &b->pair[i];
-        }
-    }
-}
-
-static clip_status resize_pairs(cliptok_bpe *b, size_t pairs)
-{
-    uint32_t *fresh = calloc(pairs, sizeof *fresh);
-    if (!fresh)
-        return CLIP_ENOMEM;
-    for (size_t i = 0; i < b->n_merges; i++) {
-        uint32_t hash = hash_pair(b->merge[i].left, b->merge[i].right);
-        put_slot(fresh, pairs, hash, slot_of(hash, i + 1, MERGE_BITS));
-    }
-    free(b->pair);
-    b->pair = fresh;
-    b->pairs = pairs;
-    return CLIP_OK;
-}
-
 /* The token that l and r become: a new one with the given id; with id -1 the token of their joint
  * text, or NULL if there is none. */
 static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t id, token **out, const char *file,
@@ -324,7 +281,7 @@ static clip_status join(cliptok_bpe *b, const token *l, const token *r, int32_t 
 clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, const char *right, size_t n_right,
                               int32_t result, const char *file, clip_error *err)
 {
-    size_t rank = b->n_merges;
+    size_t rank = b->merges.n;
     token *l = find_text(b, left, n_left), *r = find_text(b, right, n_right), *to;
     if (!l || !r)
         return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s' is not in the vocabulary", rank + 1,
@@ -337,43 +294,34 @@ clip_status cliptok_bpe_merge(cliptok_bpe *b, const char *left, size_t n_left, c
     if (!to)
         return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: its result '%.*s%.*s' is %s the vocabulary", rank + 1,
                           (int)n_left, left, (int)n_right, right, result < 0 ? "not in" : "already in");
-    if (rank + 2 > CLIPTOK_MAX_TOKENS)
-        return clipb_fail(err, CLIP_ELIMIT, file, "more than %d merges", CLIPTOK_MAX_TOKENS - 2);
-    if (2 * (rank + 1) > b->pairs)
-        TRY(resize_pairs(b, 2 * b->pairs));
-    TRY(clipb_grow((void **)&b->merge, &b->merge_capacity, rank + 1, sizeof *b->merge));
-    uint32_t hash = hash_pair(from, with), *slot = find_pair(b, from, with, hash);
-    if (*slot)
-        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: '%.*s %.*s' is there twice", rank + 1, (int)n_left, left,
-                          (int)n_right, right);
-    if (((size_t)(slot - b->pair) - hash) % b->pairs > MAX_PROBES)
-        return clipb_fail(err, CLIP_EFORMAT, file, "merge %zu: " BUILT_TO_BE_SLOW, rank + 1);
-    *slot = slot_of(hash, rank + 1, MERGE_BITS);
-    b->merge[b->n_merges++] = (struct cliptok_merge){from, with, to->id};
+    const char *fault = NULL;
+    clip_status s = cliptok_merges_add(&b->merges, from, with, to->id, &fault);
+    if (s == CLIP_EFORMAT)
+        return clipb_fail(err, s, file, "merge %zu: '%.*s %.*s' %s", rank + 1, (int)n_left, left, (int)n_right, right,
+                          fault);
+    TRY(s);
     b->last_result = to->id;
-    b->in_order = b->in_order && ordered && !to->reachable;
+    b->merges.in_order = b->merges.in_order && ordered && !to->reachable;
     to->reachable = true;
     return CLIP_OK;
 }
 
 void cliptok_bpe_parts(const cliptok_bpe *b, size_t rank, int32_t *left, int32_t *right)
 {
-    *left = b->merge[rank].left;
-    *right = b->merge[rank].right;
+    *left = b->merges.merge[rank].left;
+    *right = b->merges.merge[rank].right;
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 clip_status cliptok_bpe_init(cliptok_bpe *b, size_t tokens, size_t merges)
 {
-    *b = (cliptok_bpe){.n_pool = 4, .in_order = true}; /* no record is at 0 */
-    size_t slots = 1024, pairs = 1024;
+    *b = (cliptok_bpe){.n_pool = 4}; /* no record is at 0 */
+    size_t slots = 1024;
     while (slots < 2 * tokens && slots < 2 * CLIPTOK_MAX_TOKENS)
         slots *= 2;
-    while (pairs < 2 * merges && pairs < 2 * CLIPTOK_MAX_TOKENS)
-        pairs *= 2;
     TRY(resize_slots(b, slots));
-    return resize_pairs(b, pairs);
+    return cliptok_merges_init(&b->merges, merges);
 }
 
 void cliptok_bpe_free(cliptok_bpe *b)
@@ -381,15 +329,14 @@ void cliptok_bpe_free(cliptok_bpe *b)
     free(b->token);
     free(b->pool);
     free(b->slot);
-    free(b->merge);
-    free(b->pair);
+    cliptok_merges_free(&b->merges);
     free(b->whole);
     *b = (cliptok_bpe){0};
 }
 
 clip_status cliptok_bpe_finish(cliptok_bpe *b, bool one_by_one, int32_t unknown, const char *file, clip_error *err)
 {
-    b->one_by_one = one_by_one;
+    b->merges.one_by_one = one_by_one;
     for (int last = 0; last < 2; last++)
         for (int i = 0; i < 256; i++) {
             unsigned char p = (unsigned char)i;
@@ -410,183 +357,30 @@ clip_status cliptok_bpe_finish(cliptok_bpe *b, bool one_by_one, int32_t unknown,
 
 /* ---- A word ---------------------------------------------------------------------------------- */
 
-/* The order of merges. OpenCLIP takes the pair with the lowest rank, merges it wherever it occurs,
- * from left to right, and looks again. Hugging Face merges one occurrence and looks again. If
- * merges are listed in the order in which they were learned (`in_order`), a new pair always ranks
- * after the pairs that are still to be merged. Then both orders give the same. */
-
-static uint32_t rank_of(const cliptok_bpe *b, int32_t left, int32_t right, int32_t *result)
-{
-    uint32_t rank = (*find_pair(b, left, right, hash_pair(left, right)) & ((1u << MERGE_BITS) - 1)) - 1;
-    if (rank != NO_RANK)
-        *result = b->merge[rank].result;
-    return rank;
-}
-
-static int start_word(const cliptok_bpe *b, const unsigned char *word, size_t n, int32_t *id)
+static void start_word(const cliptok_bpe *b, const unsigned char *word, size_t n, int32_t *id)
 {
     for (size_t i = 0; i + 1 < n; i++)
         id[i] = b->byte[0][word[i]];
     id[n - 1] = b->byte[1][word[n - 1]];
-    return (int)n;
-}
-
-/* Merge id[0..n), n <= SHORT, in place. Returns how many are left. */
-static int merge_short(const cliptok_bpe *b, int32_t *id, int n)
-{
-    uint32_t rank[SHORT]; /* of the pair that begins here */
-    int32_t result[SHORT];
-    bool once = b->one_by_one && !b->in_order;
-    for (int i = 0; i + 1 < n; i++)
-        rank[i] = rank_of(b, id[i], id[i + 1], &result[i]);
-    for (;;) {
-        uint32_t best = NO_RANK;
-        for (int i = 0; i + 1 < n; i++)
-            best = rank[i] < best ? rank[i] : best;
-        if (best == NO_RANK)
-            return n;
-        int w = 0;
-        bool merged = false;  /* has this round done any merge? */
-        bool changed = false; /* did a merge make the symbol before this one? */
-        for (int i = 0; i < n; w++) {
-            bool here = i + 1 < n && rank[i] == best && !(once && merged);
-            id[w] = here ? result[i] : id[i];
-            if (w > 0 && (here || changed))
-                rank[w - 1] = rank_of(b, id[w - 1], id[w], &result[w - 1]);
-            if (!here && i + 1 < n)
-                rank[w] = rank[i], result[w] = result[i];
-            i += here ? 2 : 1;
-            merged = merged || here;
-            changed = here;
-        }
-        n = w;
-    }
-}
-
-/* The heap: the lowest rank is on top; of equal ranks, the leftmost. */
-typedef struct heap {
-    uint64_t *key; /* rank << 32 | position */
-    size_t n;
-} heap;
-
-static void sift_down(heap *h, size_t i)
-{
-    uint64_t key = h->key[i];
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= h->n)
-            break;
-        child += child + 1 < h->n && h->key[child + 1] < h->key[child];
-        if (h->key[child] >= key)
-            break;
-        h->key[i] = h->key[child];
-        i = child;
-    }
-    h->key[i] = key;
-}
-
-static void push(heap *h, uint64_t key)
-{
-    size_t i = h->n++;
-    for (; i > 0 && h->key[(i - 1) / 2] > key; i = (i - 1) / 2)
-        h->key[i] = h->key[(i - 1) / 2];
-    h->key[i] = key;
-}
-
-static uint64_t pop(heap *h)
-{
-    uint64_t top = h->key[0];
-    h->key[0] = h->key[--h->n];
-    if (h->n > 0)
-        sift_down(h, 0);
-    return top;
-}
-
-/* A long word: its symbols are a list, their pairs a heap. A key in the heap is out of date if its
- * symbol has another rank by now. */
-typedef struct word {
-    int32_t *id, *prev, *next; /* [n]; next is n at the end, prev -1 at the beginning */
-    uint32_t *rank;            /* of the pair that begins here; NO_RANK: none, or the symbol is gone */
-    int32_t n;
-    heap heap;
-    uint64_t *later; /* OpenCLIP's order: new pairs that rank before this round, kept for the next */
-    size_t n_later;
-} word;
-
-static void new_pair(const cliptok_bpe *b, word *w, int32_t i, uint32_t round)
-{
-    int32_t result;
-    w->rank[i] = w->next[i] < w->n ? rank_of(b, w->id[i], w->id[w->next[i]], &result) : NO_RANK;
-    uint64_t key = (uint64_t)w->rank[i] << 32 | (uint32_t)i;
-    if (w->rank[i] == NO_RANK)
-        return;
-    if (w->rank[i] < round && !b->one_by_one)
-        w->later[w->n_later++] = key;
-    else
-        push(&w->heap, key);
-}
-
-static void merge_long(const cliptok_bpe *b, word *w)
-{
-    for (int32_t i = 0; i < w->n; i++) {
-        int32_t result;
-        w->prev[i] = i - 1;
-        w->next[i] = i + 1;
-        w->rank[i] = i + 1 < w->n ? rank_of(b, w->id[i], w->id[i + 1], &result) : NO_RANK;
-        if (w->rank[i] != NO_RANK)
-            w->heap.key[w->heap.n++] = (uint64_t)w->rank[i] << 32 | (uint32_t)i;
-    }
-    for (size_t i = w->heap.n / 2; i-- > 0;)
-        sift_down(&w->heap, i);
-    while (w->heap.n > 0 || w->n_later > 0) {
-        uint32_t round = w->heap.n > 0 ? (uint32_t)(w->heap.key[0] >> 32) : NO_RANK;
-        while (w->heap.n > 0 && w->heap.key[0] >> 32 == round) {
-            int32_t i = (int32_t)(uint32_t)pop(&w->heap);
-            if (w->rank[i] != round)
-                continue;
-            int32_t gone = w->next[i], after = w->next[gone];
-            rank_of(b, w->id[i], w->id[gone], &w->id[i]);
-            w->next[i] = after;
-            w->rank[gone] = NO_RANK;
-            if (after < w->n)
-                w->prev[after] = i;
-            new_pair(b, w, i, round);
-            if (w->prev[i] >= 0)
-                new_pair(b, w, w->prev[i], round);
-        }
-        while (w->n_later > 0)
-            push(&w->heap, w->later[--w->n_later]);
-    }
 }
 
 static clip_status encode_long(const cliptok_bpe *b, const unsigned char *bytes, size_t n, cliptok_ids *out)
 {
-    /* Each merge takes one symbol and one key away, and makes at most two keys. So there are never
-     * more than 2n keys. */
-    if (n > INT32_MAX / 4)
+    int32_t *id = n > INT32_MAX / 4 ? NULL : malloc(n * sizeof *id);
+    if (!id)
         return CLIP_ENOMEM;
-    size_t room = n * (4 * sizeof(int32_t) + 2 * sizeof(uint64_t));
-    bool later = !b->in_order && !b->one_by_one;
-    uint64_t *memory = malloc(room + (later ? 2 * n * sizeof(uint64_t) : 0));
-    if (!memory)
-        return CLIP_ENOMEM;
-    word w = {.n = (int32_t)n, .heap = {memory, 0}, .later = memory + 4 * n};
-    w.id = (int32_t *)(memory + 2 * n);
-    w.prev = w.id + n;
-    w.next = w.prev + n;
-    w.rank = (uint32_t *)(w.next + n);
-    start_word(b, bytes, n, w.id);
-    merge_long(b, &w);
-    for (int32_t i = 0; i < w.n && !cliptok_full(out); i = w.next[i])
-        cliptok_put_id(out, w.id[i]);
-    free(memory);
-    return CLIP_OK;
+    start_word(b, bytes, n, id);
+    clip_status s = cliptok_merges_apply(&b->merges, id, &n);
+    for (size_t i = 0; s == CLIP_OK && i < n; i++)
+        cliptok_put_id(out, id[i]);
+    free(id);
+    return s;
 }
 
 clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *bytes, size_t n, cliptok_ids *out)
 {
     enum { UNKNOWN, WHOLE, IN_PARTS };
-    if (n > SHORT)
+    if (n > CLIPTOK_SHORT)
         return encode_long(b, bytes, n, out);
     /* Most words are one token. But the letters of a token's word need not merge to that token. It
      * is found out when the word is first seen. */
@@ -596,12 +390,14 @@ clip_status cliptok_bpe_word(const cliptok_bpe *b, const unsigned char *bytes, s
         cliptok_put_id(out, t->id);
         return CLIP_OK;
     }
-    int32_t id[SHORT];
-    int k = merge_short(b, id, start_word(b, bytes, n, id));
+    int32_t id[CLIPTOK_SHORT];
+    size_t k = n;
+    start_word(b, bytes, n, id);
+    TRY(cliptok_merges_apply(&b->merges, id, &k));
     if (known == UNKNOWN)
         atomic_store_explicit(&b->whole[t->id], (unsigned char)(k == 1 && id[0] == t->id ? WHOLE : IN_PARTS),
                               memory_order_relaxed);
-    for (int i = 0; i < k; i++)
+    for (size_t i = 0; i < k; i++)
         cliptok_put_id(out, id[i]);
     return CLIP_OK;
 }

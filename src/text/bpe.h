@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "text/merges.h"
 #include "text/tokenizer.h"
 
 enum {
@@ -49,17 +50,12 @@ typedef struct cliptok_bpe {
     size_t n_pool, pool_capacity;
     uint32_t *slot;      /* hash table of tokens: [slots], a power of two, at most half full (bpe.c) */
     size_t slots, used_slots;
-    struct cliptok_merge *merge; /* [n_merges], by rank */
-    size_t n_merges, merge_capacity;
-    uint32_t *pair;      /* hash table of merges, of the same kind: [pairs] */
-    size_t pairs;
+    cliptok_merges merges;
     int32_t last_result; /* id that the last merge made; in most files the next merge makes the next id */
     /* [n_tokens], for a token that ends a word: do the merges turn the word of these letters into
      * this token? Found out when the word is first seen. */
     atomic_uchar *whole;
     int32_t byte[2][256]; /* ids of the bytes within a word, and at its end */
-    bool in_order;        /* every merge comes after the merges that make its parts */
-    bool one_by_one;      /* the order where not in_order: Hugging Face's, else OpenCLIP's (bpe.c) */
 } cliptok_bpe;
 
 /* cliptok_bpe_init(): make room for about this many tokens and merges. Free with

@@ -228,4 +228,9 @@ static int32_t inner_id(const cliptok *base, int32_t id)
     return cliptok_bpe_inner(&((const byte_pair *)base)->bpe, id);
 }
 
-const cliptok_class cliptok_byte_pair = {load, encode, inner_id, release};
+static int32_t find(const cliptok *base, const char *text)
+{
+    return cliptok_bpe_find(&((const byte_pair *)base)->bpe, text, strlen(text));
+}
+
+const cliptok_class cliptok_byte_pair = {load, encode, inner_id, release, find};

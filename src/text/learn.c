@@ -393,7 +393,7 @@ static clip_status learn(cliptok_learner *l, size_t merges, cliptok_bpe *b)
             TRY(count_pair(l, id[0], id[1], l->word[i].count, (uint32_t)i));
         }
     TRY(push_pairs(l, 0));
-    for (pair *p; b->n_merges < merges && (p = pop(l)) != NULL;)
+    for (pair *p; b->merges.n < merges && (p = pop(l)) != NULL;)
         TRY(learn_pair(l, p, b));
     return CLIP_OK;
 }

@@ -4,6 +4,7 @@
 #define CLIPTOK_RULES_H
 
 #include "text/clean.h"
+#include "text/tidy.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -31,6 +32,12 @@ struct cliptok_rules {
     bool long_s;                    /* "'ſ" is a contraction, as "'s" is */
     bool one_by_one;                /* the order of merges: one at a time, or all of a rank (bpe.c) */
     bool added_tokens;              /* files name special tokens, more of them, and the padding (added.h) */
+    unsigned tidy;                  /* other tokenizers than CLIP's: what is done to a text (tidy.h) */
+    unsigned tidy_parts;            /* the same for each part between added tokens */
+    bool sentence_piece;            /* SentencePiece itself reads its model file, not Hugging Face's tokenizers */
+    bool by_class;                  /* the class that files name may have rules of its own: SiglipTokenizer */
+    bool lower;                     /* the normalizer begins with lower case, as Siglip2Tokenizer's */
+    bool end_is_zero;               /* the end token becomes id 0, as by OpenCLIP's strip_sep_token */
 };
 
 #endif

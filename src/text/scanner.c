@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/plain.h"
 #include "text/unicode.h"
 
-enum { MAX_DEPTH = 64 };
+enum {
+    MAX_DEPTH = 64,
+    DROP = 1 << 20, /* bytes */
+};
 
 clip_status cliptok_scan_fail(cliptok_scanner *s, const char *what)
 {
@@ -28,6 +31,35 @@ clip_status cliptok_scan_begin(cliptok_scanner *s, const char *text, size_t n, c
     return CLIP_OK;
 }
 
+/* Let go of pages that have been read, if they are many. */
+static void drop_pages(cliptok_scanner *s, size_t many)
+{
+    if (s->map && (size_t)(s->at - s->dropped) >= many) {
+        clipb_map_drop(s->map, s->dropped, (size_t)(s->at - s->dropped));
+        s->dropped = s->at;
+    }
+}
+
+clip_status cliptok_scan_mapped(cliptok_scanner *s, const clipb_map *map, const char *file, clip_error *err)
+{
+    const char *text = (const char *)map->data;
+    *s = (cliptok_scanner){.begin = text, .at = text, .end = text + map->size, .file = file, .err = err,
+                           .map = map, .dropped = text, .first = true};
+    while (s->at < s->end) {
+        size_t n = (size_t)(s->end - s->at) < DROP ? (size_t)(s->end - s->at) : DROP;
+        while (n < (size_t)(s->end - s->at) && (s->at[n] & 0xC0) == 0x80)
+            n++; /* not within a character */
+        const size_t bad = cliptok_utf8_error((const unsigned char *)s->at, n);
+        s->at += bad;
+        if (bad < n)
+            return cliptok_scan_fail(s, "not UTF-8");
+        drop_pages(s, DROP);
+    }
+    drop_pages(s, 1);
+    s->at = s->dropped = text;
+    return CLIP_OK;
+}
+
 void cliptok_scan_end(cliptok_scanner *s)
 {
     free(s->decoded[0]);
@@ -42,6 +74,8 @@ bool cliptok_string_is(cliptok_string s, const char *text)
 
 char cliptok_scan_peek(cliptok_scanner *s)
 {
+    while (s->end - s->at >= 8 && memcmp(s->at, "        ", 8) == 0) /* indentation */
+        s->at += 8;
     while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
         s->at++;
     return s->at < s->end ? *s->at : 0;
@@ -62,6 +96,7 @@ static int next_element(cliptok_scanner *s, char close)
     char c = cliptok_scan_peek(s);
     bool first = s->first;
     s->first = false;
+    drop_pages(s, DROP);
     if (c == close) {
         s->at++;
         return 0;
@@ -190,6 +225,29 @@ clip_status cliptok_scan_integer(cliptok_scanner *s, int32_t hi, int32_t *out)
     return CLIP_OK;
 }
 
+static bool is_of_number(char c)
+{
+    return c - '0' + 0u < 10u || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E';
+}
+
+clip_status cliptok_scan_number(cliptok_scanner *s, double *out)
+{
+    enum { LONGEST = 63 };
+    char digits[LONGEST + 1];
+    size_t n = 0;
+    cliptok_scan_peek(s);
+    while (n < LONGEST && s->at + n < s->end && is_of_number(s->at[n]))
+        n++;
+    memcpy(digits, s->at, n);
+    digits[n] = 0;
+    char *end;
+    *out = strtod_l(digits, &end, clipb_plain());
+    if (n == 0 || n == LONGEST || end != digits + n || *out - *out != 0)
+        return cliptok_scan_fail(s, "a number should be here");
+    s->at += n;
+    return CLIP_OK;
+}
+
 static bool literal(cliptok_scanner *s, const char *word)
 {
     size_t n = strlen(word);
@@ -205,7 +263,7 @@ static clip_status skip_simple(cliptok_scanner *s)
     if (literal(s, "true") || literal(s, "false") || literal(s, "null"))
         return CLIP_OK;
     const char *from = s->at;
-    while (s->at < s->end && *s->at && strchr("+-.eE0123456789", *s->at))
+    while (s->at < s->end && is_of_number(*s->at))
         s->at++;
     return s->at > from ? CLIP_OK : cliptok_scan_fail(s, "a value should be here");
 }
@@ -236,5 +294,17 @@ clip_status cliptok_scan_skip(cliptok_scanner *s)
             depth--;
         }
     } while (depth > 0);
+    return CLIP_OK;
+}
+
+clip_status cliptok_scan_bool(cliptok_scanner *s, bool *out)
+{
+    cliptok_scan_peek(s);
+    if (literal(s, "true"))
+        *out = true;
+    else if (literal(s, "false"))
+        *out = false;
+    else if (!literal(s, "null"))
+        return cliptok_scan_fail(s, "true or false should be here");
     return CLIP_OK;
 }

@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "base/status.h"
+#include "base/file.h"
 
 /* The bytes of a string. They lie in the file, or they live until the scanner reads the string
  * after the next one. */
@@ -26,6 +26,8 @@ typedef struct cliptok_scanner {
     const char *begin, *at, *end;
     const char *file; /* for messages */
     clip_error *err;
+    const clipb_map *map; /* NULL: the text is not of a mapped file */
+    const char *dropped;  /* pages of `map` before this have left the memory */
     bool first;      /* no comma is due before the next element */
     char *decoded[2]; /* the last two strings that had escapes */
     size_t capacity[2];
@@ -36,6 +38,10 @@ typedef struct cliptok_scanner {
  * UTF-8. End with cliptok_scan_end(), also after an error. */
 clip_status cliptok_scan_begin(cliptok_scanner *s, const char *text, size_t n, const char *file, clip_error *err);
 void cliptok_scan_end(cliptok_scanner *s);
+
+/* cliptok_scan_mapped(): the same for a mapped file, whose pages leave the memory when they have
+ * been read. */
+clip_status cliptok_scan_mapped(cliptok_scanner *s, const clipb_map *map, const char *file, clip_error *err);
 
 /* cliptok_scan_peek(): the first character of the next thing: { [ " or the first of a number, true,
  * false or null; 0 at the end. */
@@ -54,6 +60,8 @@ int cliptok_scan_item(cliptok_scanner *s);
 /* Read a value. An integer outside [0, hi] is CLIP_EFORMAT. */
 clip_status cliptok_scan_string(cliptok_scanner *s, cliptok_string *out);
 clip_status cliptok_scan_integer(cliptok_scanner *s, int32_t hi, int32_t *out);
+clip_status cliptok_scan_number(cliptok_scanner *s, double *out);
+clip_status cliptok_scan_bool(cliptok_scanner *s, bool *out); /* null: *out keeps its value */
 clip_status cliptok_scan_skip(cliptok_scanner *s);
 
 bool cliptok_string_is(cliptok_string s, const char *text);

@@ -1,8 +1,7 @@
 /* Every tokenizer through its class; the table of those that files are asked for. */
 #include "text/tokenizer.h"
 
-/* The last one refuses a tokenizer.json of another kind, which is an error and ends the search. */
-static const cliptok_class *const classes[] = {&cliptok_byte_pair};
+static const cliptok_class *const classes[] = {&cliptok_sentence_piece, &cliptok_word_piece, &cliptok_byte_pair};
 
 clip_status cliptok_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err)
 {
@@ -25,6 +24,7 @@ clip_status cliptok_encode(const cliptok *t, const char *text, size_t size, int3
 }
 
 int32_t cliptok_inner_id(const cliptok *t, int32_t id) { return t->class->inner_id ? t->class->inner_id(t, id) : id; }
+int32_t cliptok_find(const cliptok *t, const char *text) { return t->class->find ? t->class->find(t, text) : -1; }
 int cliptok_vocab_size(const cliptok *t) { return t->vocab_size; }
 int cliptok_start_id(const cliptok *t) { return t->start; }
 int cliptok_end_id(const cliptok *t) { return t->end; }

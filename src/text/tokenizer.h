@@ -34,7 +34,11 @@
 typedef struct cliptok_rules cliptok_rules;
 extern const cliptok_rules cliptok_openclip;    /* open_clip.SimpleTokenizer, clean="lower" */
 extern const cliptok_rules cliptok_openclip_hf; /* open_clip.HFTokenizer, clean="whitespace" */
-extern const cliptok_rules cliptok_huggingface; /* transformers.CLIPTokenizer */
+extern const cliptok_rules cliptok_huggingface; /* transformers.CLIPTokenizer, or the class the files name */
+extern const cliptok_rules cliptok_openclip_clipa;     /* open_clip.HFTokenizer, strip_sep_token */
+extern const cliptok_rules cliptok_openclip_canonical; /* open_clip.HFTokenizer, clean="canonicalize" */
+extern const cliptok_rules cliptok_siglip;             /* transformers.SiglipTokenizer: the first SigLIP */
+extern const cliptok_rules cliptok_siglip2;            /* transformers.Siglip2Tokenizer */
 
 typedef struct cliptok cliptok;
 
@@ -47,9 +51,10 @@ typedef struct cliptok_class {
     clip_status (*encode)(const cliptok *t, const char *text, size_t size, int32_t *ids, int capacity, int *n);
     int32_t (*inner_id)(const cliptok *t, int32_t id); /* as cliptok_inner_id(); NULL: every id is its own */
     void (*free)(cliptok *t);
+    int32_t (*find)(const cliptok *t, const char *text); /* as cliptok_find(); NULL: it finds nothing */
 } cliptok_class;
 
-extern const cliptok_class cliptok_byte_pair;
+extern const cliptok_class cliptok_byte_pair, cliptok_sentence_piece, cliptok_word_piece;
 
 struct cliptok {
     const cliptok_class *class;
@@ -60,12 +65,16 @@ struct cliptok {
 };
 
 /* cliptok_load(): load the tokenizer of a directory from the first of these that is there:
- * tokenizer.json, vocab.json + merges.txt, bpe_simple_vocab_16e6.txt.gz. By Hugging Face's rules,
- * tokenizer_config.json, special_tokens_map.json and added_tokens.json are read as well.
+ *     tokenizer.json                           of any kind
+ *     spiece.model, sentencepiece.bpe.model, tokenizer.model      SentencePiece (sentence.h)
+ *     vocab.txt                                                   WordPiece (word_piece.c)
+ *     vocab.json + merges.txt, bpe_simple_vocab_16e6.txt.gz       CLIP (vocab.h)
+ * By Hugging Face's rules, tokenizer_config.json, special_tokens_map.json and added_tokens.json are
+ * read as well. By OpenCLIP's SimpleTokenizer, only CLIP's files count.
  * rules  in   the program whose cleaning and splitting to follow
  * out    out  free with cliptok_free(); NULL with CLIP_OK where the directory has none of the files
- * Errors: CLIP_EIO, CLIP_EFORMAT (names the file and the entry), CLIP_EUNSUPPORTED (the
- * tokenizer.json of another kind of tokenizer), CLIP_ELIMIT (64 MB a file, 2^20 tokens),
+ * Errors: CLIP_EIO, CLIP_EFORMAT (names the file and the entry), CLIP_EUNSUPPORTED (a step or a
+ * setting that is not known), CLIP_ELIMIT (CLIP: 64 MB a file; others: 128 MB; 2^20 tokens),
  * CLIP_ENOMEM. */
 clip_status cliptok_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
 void cliptok_free(cliptok *t);
@@ -77,6 +86,9 @@ void cliptok_free(cliptok *t);
 clip_status cliptok_new_bytes(const cliptok_rules *rules, cliptok **out);
 
 int cliptok_vocab_size(const cliptok *t); /* largest id + 1 */
+
+/* cliptok_start_id(), cliptok_end_id(): the token before a text, and behind it.
+ * @return: -1: there is none (T5, SigLIP and Gemma have no start) */
 int cliptok_start_id(const cliptok *t);
 int cliptok_end_id(const cliptok *t);
 
@@ -91,21 +103,29 @@ const cliptok_rules *cliptok_follows(const cliptok *t);
  * and has only characters of scripts without blanks. For any other token: `id`. */
 int32_t cliptok_inner_id(const cliptok *t, int32_t id);
 
+/* cliptok_find(): the id of a special token or a piece that is written like this, such as
+ * "deu_Latn", which NLLB's texts begin with: the caller may put it in place of the first id.
+ * @return: -1: there is none */
+int32_t cliptok_find(const cliptok *t, const char *text);
+
 const char *cliptok_source(const cliptok *t); /* as "vocab.json + merges.txt, OpenCLIP's rules" */
 
-/* cliptok_encode(): the start token, the text's tokens, the end token. No padding. Reads the text
- * only as far as there is room for ids.
+/* cliptok_encode(): the start token, the text's tokens, the end token, as far as there is a start
+ * and an end. No padding. Reads the text only as far as there is room for ids.
  * text      in   `size` bytes of UTF-8. Invalid sequences are read as U+FFFD. A byte 0 is a
  *                character like others.
- * ids       out  room for `capacity` ids. A longer text is cut; the last id is then the end token.
+ * ids       out  room for `capacity` ids. A longer text is cut; the last id is then the end token,
+ *                if
+ *                there is one.
  * n         out  number of ids; 0 on error
- * Errors: CLIP_EINVAL (capacity < 2), CLIP_ENOMEM.
- * Time is linear in the text, and n log n in the length of a word. Temporary memory:
- * - none for ASCII without references and controls;
- * - else, by OpenCLIP's rules, up to 40 bytes for each character of the longest line;
- * - else, by Hugging Face's rules, up to 40 bytes for each character of the longest run between
+ * Errors: CLIP_EINVAL (capacity < 2), CLIP_ENOMEM. Time is linear in the text, and n log n in the
+ * length of a word. Temporary memory: - none for ASCII without references and controls; - else, by
+ * OpenCLIP's rules, up to 40 bytes for each character of the longest line; - else, by Hugging
+ * Face's rules, up to 40 bytes for each character of the longest run between
  *   spaces;
- * - and 32 bytes for each byte of a word that is longer than 64 bytes. */
+ * - and 32 bytes for each byte of a word that is longer than 64 bytes; - tokenizers other than
+ * CLIP's: some copies of the beginning that is read, 8 KB or up to four times
+ *   what the ids need, and 16 or 44 bytes for each byte of its longest word. */
 clip_status cliptok_encode(const cliptok *t, const char *text, size_t size, int32_t *ids, int capacity, int *n);
 
 #endif

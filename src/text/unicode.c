@@ -364,3 +364,41 @@ clip_status cliptok_nfc(const uint32_t *text, size_t n, const cliptok_unicode *u
     }
     return CLIP_OK;
 }
+
+/* ---- Normal form D, BERT --------------------------------------------------------------------- */
+
+clip_status cliptok_nfd(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out)
+{
+    size_t from = out->n; /* where the marks begin that are not yet in order */
+    TRY(cliptok_points_reserve(out, n));
+    for (size_t i = 0; i < n; i++) {
+        utf8proc_int32_t part[8] = {(utf8proc_int32_t)text[i]};
+        int last = 0;
+        utf8proc_ssize_t k = 1;
+        if (!odd(text[i], u))
+            k = utf8proc_decompose_char((utf8proc_int32_t)text[i], part, 8, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
+                                        &last);
+        for (utf8proc_ssize_t j = 0; j < k && j < 8; j++) {
+            const uint32_t c = (uint32_t)part[j];
+            const bool starter = odd(c, u) || combining_class(c) == 0;
+            if (starter)
+                TRY(order_marks((int32_t *)out->c + from, out->n - from));
+            TRY(cliptok_points_put(out, c));
+            from = starter ? out->n : from;
+        }
+    }
+    return n > 0 ? order_marks((int32_t *)out->c + from, out->n - from) : CLIP_OK;
+}
+
+bool cliptok_bert_drops(uint32_t c) { return FIND(bert_dropped, c) != NULL; }
+bool cliptok_bert_accent(uint32_t c) { return c >= 0x300 && FIND(bert_accents, c) != NULL; }
+bool cliptok_bert_punctuation(uint32_t c) { return FIND(bert_punctuation, c) != NULL; }
+
+bool cliptok_bert_chinese(uint32_t c)
+{
+    static const uint32_t ranges[][2] = {
+        {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},   {0x20000, 0x2A6DF},
+        {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F},
+    };
+    return c >= 0x3400 && FIND(ranges, c) != NULL;
+}

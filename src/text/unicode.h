@@ -73,4 +73,15 @@ clip_status cliptok_lower(const uint32_t *word, size_t n, const cliptok_unicode 
  * Errors: CLIP_ENOMEM. */
 clip_status cliptok_nfc(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out);
 
+/* cliptok_nfd(): append the normal form D of text[0..n) to `out`.
+ * Errors: CLIP_ENOMEM. */
+clip_status cliptok_nfd(const uint32_t *text, size_t n, const cliptok_unicode *u, cliptok_points *out);
+
+/* What Hugging Face's BERT tokenizer knows of characters: it drops some, strips accents, sets
+ * Chinese characters apart, and makes each sign of punctuation a word. */
+bool cliptok_bert_drops(uint32_t c);
+bool cliptok_bert_accent(uint32_t c);
+bool cliptok_bert_chinese(uint32_t c);
+bool cliptok_bert_punctuation(uint32_t c);
+
 #endif

@@ -33,7 +33,7 @@ static void put_merges(FILE *f, const cliptok_bpe *b)
 {
     char left[CLIPTOK_TEXT], right[CLIPTOK_TEXT];
     fputs("#version: 0.2\n", f);
-    for (size_t rank = 0; rank < b->n_merges; rank++) {
+    for (size_t rank = 0; rank < b->merges.n; rank++) {
         int32_t l, r;
         cliptok_bpe_parts(b, rank, &l, &r);
         cliptok_bpe_text(b, l, left);

@@ -1,7 +1,9 @@
 /* encode_lines: texts in, ids out, for tools/parity_tokens.py and for measuring.
  *
- *     encode_lines DIR openclip|huggingface|hftokenizer CAPACITY < texts > ids
- *     encode_lines DIR openclip|huggingface CAPACITY THREADS SECONDS < texts  (texts a second)
+ *     encode_lines DIR RULES CAPACITY < texts > ids
+ *     encode_lines DIR RULES CAPACITY THREADS SECONDS < texts  (texts a second)
+ *
+ * RULES: openclip, huggingface, hftokenizer, canonicalize, clipa, siglip or siglip2.
  *
  * A text is a line with its length in bytes and then so many bytes; ids are a line a text. */
 #include <pthread.h>
@@ -75,9 +77,26 @@ static void print_ids(const cliptok *t, const texts *in, int capacity)
         if (cliptok_encode(t, in->text[i], in->size[i], ids, capacity, &n) != CLIP_OK)
             die("cannot encode");
         for (int k = 0; k < n; k++)
-            printf("%d%c", ids[k], k + 1 < n ? ' ' : '\n');
+            printf("%s%d", k > 0 ? " " : "", ids[k]);
+        putchar('\n');
     }
     free(ids);
+}
+
+static const cliptok_rules *rules_named(const char *name)
+{
+    static const struct {
+        const char *name;
+        const cliptok_rules *rules;
+    } all[] = {{"openclip", &cliptok_openclip},       {"huggingface", &cliptok_huggingface},
+               {"hftokenizer", &cliptok_openclip_hf}, {"canonicalize", &cliptok_openclip_canonical},
+               {"clipa", &cliptok_openclip_clipa},    {"siglip", &cliptok_siglip},
+               {"siglip2", &cliptok_siglip2}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i].name, name) == 0)
+            return all[i].rules;
+    die("no rules of that name");
+    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -86,10 +105,8 @@ int main(int argc, char **argv)
     clip_error err;
     cliptok *t;
     if (argc != 4 && argc != 6)
-        die("DIR openclip|huggingface CAPACITY [THREADS SECONDS] < texts");
-    const cliptok_rules *rules = strcmp(argv[2], "openclip") == 0      ? &cliptok_openclip
-                                 : strcmp(argv[2], "hftokenizer") == 0 ? &cliptok_openclip_hf
-                                                                       : &cliptok_huggingface;
+        die("DIR RULES CAPACITY [THREADS SECONDS] < texts");
+    const cliptok_rules *rules = rules_named(argv[2]);
     double start = clipb_now();
     if (cliptok_load(argv[1], rules, &t, &err) < 0)
         die(err.message);

@@ -72,7 +72,8 @@ static inline void fixture_remove(const char *dir)
 {
     static const char *const names[] = {"tokenizer.json", "vocab.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz",
                                         "tokenizer_config.json",
-                                        "special_tokens_map.json", "added_tokens.json"};
+                                        "special_tokens_map.json", "added_tokens.json",
+                                        "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.txt"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[2 * DIR_MAX];
         fixture_path(dir, names[i], path);

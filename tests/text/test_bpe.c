@@ -161,7 +161,7 @@ static void in_learned_order(void **state)
         draw_merges(&m, 0);
         for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
             build(&m, one_by_one, &b);
-            assert_true(b.in_order);
+            assert_true(b.merges.in_order);
             compare(&m, &b, !one_by_one, 60);
             cliptok_bpe_free(&b);
         }

@@ -43,7 +43,7 @@ static void assert_merge(const cliptok_bpe *b, size_t rank, const char *left, co
 {
     char text[CLIPTOK_TEXT];
     int32_t l, r;
-    assert_true(rank < b->n_merges);
+    assert_true(rank < b->merges.n);
     cliptok_bpe_parts(b, rank, &l, &r);
     cliptok_bpe_text(b, l, text);
     assert_string_equal(text, left);
@@ -57,7 +57,7 @@ static void the_most_frequent_pair_comes_first(void **state)
     static const char *const text[] = {"ab AB", "ab  abc", "x"};
     cliptok_bpe b;
     learn(text, 3, 1000, &b);
-    assert_int_equal(b.n_merges, 1); /* nothing else occurs twice */
+    assert_int_equal(b.merges.n, 1); /* nothing else occurs twice */
     assert_merge(&b, 0, "a", "b</w>");
     assert_int_equal(b.n_tokens, 515);
     assert_int_equal(cliptok_bpe_find(&b, "ab</w>", 6), 512);
@@ -72,7 +72,7 @@ static void neighbours_that_overlap_are_joined_from_the_left(void **state)
     static const char *const text[] = {"aaaa aaaa"};
     cliptok_bpe b;
     learn(text, 1, 1000, &b);
-    assert_int_equal(b.n_merges, 3);
+    assert_int_equal(b.merges.n, 3);
     assert_merge(&b, 0, "a", "a");    /* 4 times */
     assert_merge(&b, 1, "a", "a</w>"); /* twice, as often as "aa a", whose id is larger */
     assert_merge(&b, 2, "aa", "aa</w>");
@@ -151,7 +151,7 @@ static void counting_by_differences_counts_right(void **state)
         learn(texts, 1, 700, &b);
         assert_int_equal(cliptok_bpe_init(&plain, 700, 200), CLIP_OK);
         assert_int_equal(cliptok_add_bytes(&plain), CLIP_OK);
-        for (size_t rank = 0; rank < b.n_merges; rank++) {
+        for (size_t rank = 0; rank < b.merges.n; rank++) {
             const choice c = most_frequent(word, &plain);
             char left[CLIPTOK_TEXT], right[CLIPTOK_TEXT];
             cliptok_bpe_text(&plain, c.left, left);
@@ -163,7 +163,7 @@ static void counting_by_differences_counts_right(void **state)
             for (int i = 0; i < WORDS; i++)
                 join(&word[i], c, joint);
         }
-        if (b.n_merges < 700 - CLIPTOK_LEAST_VOCAB)
+        if (b.merges.n < 700 - CLIPTOK_LEAST_VOCAB)
             assert_int_equal(most_frequent(word, &plain).count, 1);
         cliptok_bpe_free(&b);
         cliptok_bpe_free(&plain);
@@ -196,20 +196,20 @@ static void what_is_written_is_read_again(void **state)
     const char *found;
     cJSON *added;
     learn(captions, CAPTIONS, 700, &b);
-    assert_true(b.n_merges > 40);
+    assert_true(b.merges.n > 40);
     assert_int_equal(cliptok_write_vocab(&b, dir, &err), CLIP_OK);
     assert_int_equal(cliptok_write_settings(dir, 16, &err), CLIP_OK);
     assert_int_equal(cliptok_read_vocab(dir, &again, &found, &added, &err), CLIP_OK);
     assert_string_equal(found, "vocab.json + merges.txt");
     assert_int_equal(again.n_tokens, b.n_tokens);
-    assert_int_equal(again.n_merges, b.n_merges);
+    assert_int_equal(again.merges.n, b.merges.n);
     for (size_t i = 0; i < b.n_tokens; i++) {
         char x[CLIPTOK_TEXT], y[CLIPTOK_TEXT];
         assert_true(cliptok_bpe_text(&b, (int32_t)i, x) > 0);
         assert_true(cliptok_bpe_text(&again, (int32_t)i, y) > 0);
         assert_string_equal(x, y);
     }
-    for (size_t i = 0; i < b.n_merges; i++) {
+    for (size_t i = 0; i < b.merges.n; i++) {
         int32_t l, r, m, s;
         cliptok_bpe_parts(&b, i, &l, &r);
         cliptok_bpe_parts(&again, i, &m, &s);
@@ -342,8 +342,8 @@ static void the_order_of_captions_makes_no_difference(void **state)
         backwards[i] = captions[CAPTIONS - 1 - i];
     learn(captions, CAPTIONS, 700, &b);
     learn(backwards, CAPTIONS, 700, &c);
-    assert_int_equal(b.n_merges, c.n_merges);
-    for (size_t i = 0; i < b.n_merges; i++) {
+    assert_int_equal(b.merges.n, c.merges.n);
+    for (size_t i = 0; i < b.merges.n; i++) {
         int32_t l, r, m, s;
         cliptok_bpe_parts(&b, i, &l, &r);
         cliptok_bpe_parts(&c, i, &m, &s);
@@ -373,7 +373,7 @@ static void limits_hold(void **state)
     assert_int_equal(stats.distinct, 1);
     assert_int_equal(cliptok_learner_finish(l, 514, &b), CLIP_OK);
     assert_int_equal(b.n_tokens, 514);
-    assert_int_equal(b.n_merges, 0);
+    assert_int_equal(b.merges.n, 0);
     cliptok_bpe_free(&b);
     cliptok_learner_free(l);
     free(much);

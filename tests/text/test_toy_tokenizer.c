@@ -53,7 +53,7 @@ static clip_status toy_encode(const cliptok *t, const char *text, size_t size, i
 }
 
 static clip_status toy_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err);
-static const cliptok_class toy_class = {toy_load, toy_encode, NULL, toy_free};
+static const cliptok_class toy_class = {toy_load, toy_encode, NULL, toy_free, NULL};
 
 static clip_status toy_load(const char *dir, const cliptok_rules *rules, cliptok **out, clip_error *err)
 {

@@ -127,7 +127,7 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 
 static const clipmdl_settings act_kwargs = {.one_of = (const clipmdl_choice[]){{"approximate", "none tanh"}, {0}}};
 static const clipmdl_settings tokenizer_kwargs = {
-    .one_of = (const clipmdl_choice[]){{"clean", "canonicalize whitespace lower"}, {0}}};
+    .known = "strip_sep_token", .one_of = (const clipmdl_choice[]){{"clean", "canonicalize whitespace"}, {0}}};
 #define NAME(name, ...) " " #name
 static const char timm_names[] = CLIPMDL_TIMM(NAME);
 #undef NAME
@@ -315,12 +315,30 @@ static clip_status read_hf_projection(const clipmdl_reader *r, const cJSON *o, i
     return CLIP_OK;
 }
 
+/* How OpenCLIP reads texts for it. */
+static clip_status read_tokenizer(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    const char *name = "";
+    TRY(clipb_json_string(o, "hf_tokenizer_name", &name, r->file, r->err));
+    t->hf_tokenizer = *name != 0;
+    const cJSON *kwargs = cJSON_GetObjectItemCaseSensitive(o, "tokenizer_kwargs");
+    bool strip = false;
+    TRY(clipb_json_bool(kwargs, "strip_sep_token", &strip, r->file, r->err));
+    if (clipmdl_json_is(kwargs, "clean", "canonicalize"))
+        t->tokenizer = "openclip-canonical";
+    else if (strip)
+        t->tokenizer = "openclip-clipa";
+    else if (*name && strcmp(name, ".") != 0) /* "." is a vocabulary of our own, which follows transformers */
+        t->tokenizer = "openclip-hf";
+    return CLIP_OK;
+}
+
 /* An encoder of transformers': OpenCLIP takes all but the context from its name. */
 static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const char *name, int embed_dim,
                                 clipmdl_text_config *t)
 {
     TRY(clipmdl_hf_text_read(r, "model_cfg.text_cfg.hf_model_name", name, t));
-    const char *pooler = "mean_pooler", *tokenizer = "";
+    const char *pooler = "mean_pooler";
     TRY(clipb_json_string(o, "hf_pooler_type", &pooler, r->file, r->err));
     if (strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm) /* a layer and tanh, which M2M-100 has not */
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
@@ -329,8 +347,7 @@ static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const c
     t->pooling = strcmp(pooler, "mean_pooler") == 0 ? CLIPNN_POOL_MEAN : CLIPNN_POOL_FIRST;
     t->context_length = 77;
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
-    TRY(clipb_json_string(o, "hf_tokenizer_name", &tokenizer, r->file, r->err));
-    t->hf_tokenizer = *tokenizer != 0;
+    TRY(read_tokenizer(r, o, t));
     return read_hf_projection(r, o, embed_dim, t);
 }
 
@@ -359,9 +376,7 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, int embed_
                     : proj_bias                             ? CLIPMDL_PROJECTION_LINEAR
                                                             : CLIPMDL_PROJECTION_MATRIX;
     t->act = read_act(o, t->act);
-    const char *name = "";
-    TRY(clipb_json_string(o, "hf_tokenizer_name", &name, r->file, r->err));
-    t->hf_tokenizer = *name != 0;
+    TRY(read_tokenizer(r, o, t));
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
     TRY(clipmdl_json_size(r, o, "width", &t->width));

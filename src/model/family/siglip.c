@@ -8,6 +8,7 @@
 #include "model/family/words.h"
 #include "model/tower.h"
 
+#define GEMMA_VOCABULARY 256000
 #define PREPROCESSOR "transformers' SiglipImageProcessor"
 
 /* ---- Names ----------------------------------------------------------------------------------- */
@@ -153,6 +154,8 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
     TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
     *embed_dim = t->width;
     TRY(clipmdl_json_size(r, o, "projection_size", embed_dim));
+    if (t->vocab_size == GEMMA_VOCABULARY) /* SigLIP 2 was trained on lower case, whatever the files say */
+        t->tokenizer = "siglip2";
     return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
 }
 
