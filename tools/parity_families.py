@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 
 import libclip
-from make_checkpoints import PREPROCESS, OwnChineseCLIP, settle_batchnorm, smooth_pictures
+from make_checkpoints import PREPROCESS, OwnChineseCLIP, save_altclip, settle_batchnorm, smooth_pictures
 
 VOCABULARY = 1200  # ids; the rows of a table are all alike
 LAYERS = 3
@@ -171,10 +171,7 @@ def altclip(out):
     config = AltCLIPConfig(text_config={"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS},
                            vision_config={"num_hidden_layers": LAYERS}, projection_dim=512)
     model = enliven(AltCLIPModel(config).eval(), 7)
-    config.save_pretrained(out)
-    # As in BAAI/AltCLIP. transformers 5 saves both encoders with "layer.", which transformers 4 cannot read.
-    save_file({k.replace("roberta.encoder.layers.", "roberta.encoder.layer."): v.contiguous()
-               for k, v in model.state_dict().items()}, out / "model.safetensors")
+    save_altclip(model, out)
     return Peer(model, 224, 77, VOCABULARY, 2, 1, lambda x: model.get_image_features(x).pooler_output,
                 lambda t: model.get_text_features(t, attention_mask=(t != 1).long()).pooler_output)
 
