@@ -21,8 +21,8 @@ import open_clip
 import torch
 from open_clip.tokenizer import bytes_to_unicode, default_bpe
 from safetensors.torch import save_file
-from transformers import (AltCLIPConfig, AltCLIPModel, BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel, CLIPConfig, CLIPModel,
-                          CLIPTokenizer, M2M100Config, XLMRobertaConfig)
+from transformers import (AltCLIPConfig, AltCLIPModel, BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel,
+                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, XLMRobertaConfig)
 
 OPENAI_MEAN = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD = [0.26862954, 0.26130258, 0.27577711]

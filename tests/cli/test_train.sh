@@ -102,7 +102,8 @@ want 0 "$clip" eval retrieval "$samples" --json -m chinese/checkpoint
 [ "$(json text_to_image.median_rank | cut -d. -f1)" -le 6 ] || fault "it has not learned"
 want 1 train chinese-sigmoid --model chinese.json --loss siglip --epochs 1
 says "the loss siglip learns a bias, for which the layout of Hugging Face Chinese-CLIP has no place"
-want 0 "$clip" train --pretrained chinese/checkpoint --train-data "$samples" --batch-size 4 --epochs 1 --output chinese-more
+want 0 "$clip" train --pretrained chinese/checkpoint --train-data "$samples" --batch-size 4 --epochs 1 \
+    --output chinese-more
 want 0 "$clip" info --json -m chinese-more/checkpoint
 same "$(json layout)" "Hugging Face Chinese-CLIP"
 

@@ -184,6 +184,25 @@ static void settings_of_chinese_clip(void **state)
         check_setting("tiny-chinese-clip", &settings[i]);
 }
 
+static void settings_of_altclip(void **state)
+{
+    (void)state;
+    static const setting settings[] = {
+        {"config.json", "", "direct_kd", "false", NULL},
+        {"config.json", "text_config", "pooler_fn", "\"cls\"", NULL},
+        {"config.json", "text_config", "pooler_fn", "\"average\"", "text_config.pooler_fn is \"average\""},
+        {"config.json", "text_config", "hidden_act", "\"silu\"", "text_config.hidden_act is \"silu\""},
+        {"config.json", "text_config", "max_position_embeddings", "78", "78 positions are too few for 77 tokens"},
+        {"config.json", "vision_config", "hidden_act", "\"gelu_new\"", "vision_config.hidden_act is \"gelu_new\""},
+        {"config.json", "", "model_type", "\"altclip_text_model\"", "only altclip is supported"},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        check_setting("tiny-altclip", &settings[i]);
+    take("tiny-altclip");
+    shell("rm %s", in_dir("config.json"));
+    refused(dir, CLIP_EUNSUPPORTED, "config.json is needed");
+}
+
 static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
 {
     (void)state;
@@ -396,6 +415,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(all_at_fault_are_named_at_once),
         cmocka_unit_test(settings_of_transformers),
         cmocka_unit_test(settings_of_chinese_clip),
+        cmocka_unit_test(settings_of_altclip),
         cmocka_unit_test(settings_of_openclip_with_an_encoder_of_transformers),
         cmocka_unit_test(transformers_takes_the_dict),
         cmocka_unit_test(processors_of_transformers),
