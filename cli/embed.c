@@ -215,6 +215,8 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
         return CLI_DONE;
     if (pictures && i->vision_tokens == 0)
         return cli_fail("%s: a %s has no tokens, and no state before its projection", a->model, i->vision_kind);
+    if (words && i->text_tokens == 0)
+        return cli_fail("%s: a text encoder that masks its padding gives embeddings, and no states", a->model);
     const int layers = pictures ? i->vision_layers[0] : i->text_layers;
     if (j->hidden.layer > layers || j->hidden.layer < -layers - 1)
         return cli_fail(
@@ -222,7 +224,7 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
             j->hidden.layer, pictures ? "image" : "text", layers, layers, -layers);
     j->sink.width = pictures ? i->vision_width : i->text_width;
     if (s->kind == CLI_STATES)
-        j->sink.tokens = pictures ? i->vision_tokens : i->context_length;
+        j->sink.tokens = pictures ? i->vision_tokens : i->text_tokens;
     s->row = (size_t)j->sink.tokens * (size_t)j->sink.width;
     return CLI_DONE;
 }

@@ -229,7 +229,8 @@ typedef struct clip_model_info {
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
-    const char *text_activation; /* as above */
+    int text_tokens;             /* rows of a text's states: context_length; 0: none, padding is masked */
+    const char *text_activation; /* as above; NLLB: "relu" */
     const char *pooling;         /* "argmax" (the greatest id), "eos", "first", "last" or "mean" */
     int pad_id;                  /* the token that fills the context after a text */
 } clip_model_info;

@@ -16,7 +16,7 @@ import make_checkpoints
 import references
 
 GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
-          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb")
+          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip")
 
 README = f"""# Golden values of the towers
 
@@ -45,6 +45,7 @@ without an end token |
 | tiny-hf-eos | Hugging Face, bf16 in shards, GELU, pooled at eos_token_id, tokenizer.json |
 | tiny-chinese-clip | Hugging Face's ChineseCLIPModel, f16 |
 | tiny-chinese-clip-own | Chinese-CLIP's own names behind `module.`, f16, a pooler that is not used, sizes from shapes |
+| tiny-altclip | Hugging Face's AltCLIPModel, f16, with the names of BAAI/AltCLIP |
 | tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
 | tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |
 """

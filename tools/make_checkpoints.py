@@ -21,8 +21,8 @@ import open_clip
 import torch
 from open_clip.tokenizer import bytes_to_unicode, default_bpe
 from safetensors.torch import save_file
-from transformers import (BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel, CLIPConfig, CLIPModel,
-                          CLIPTokenizer, M2M100Config, XLMRobertaConfig)
+from transformers import (AltCLIPConfig, AltCLIPModel, BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel,
+                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, XLMRobertaConfig)
 
 OPENAI_MEAN = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -261,6 +261,27 @@ def chinese_clip(out, cfg, seed):
         json.dumps(SQUASHED | {"size": {"height": size, "width": size}}, indent=2))
 
 
+ALTCLIP_TINY = {
+    "text_config": {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 82, "project_dim": 24},
+    "vision_config": HF_TINY["vision_config"] | {"num_hidden_layers": 1},
+    "projection_dim": 40,
+}
+
+
+def save_altclip(model, out):
+    """As BAAI/AltCLIP has it. transformers 5 reads these names and calls the layers otherwise."""
+    model.config.save_pretrained(out)
+    save_file({k.replace("roberta.encoder.layers.", "roberta.encoder.layer."): v.contiguous()
+               for k, v in model.state_dict().items()}, out / "model.safetensors")
+
+
+def altclip(out, cfg, seed):
+    model = AltCLIPModel(AltCLIPConfig(**copy.deepcopy(cfg))).eval()
+    enliven(model, seed)
+    save_altclip(model.half(), out)
+
+
 class OwnChineseCLIP(torch.nn.Module):
     """As cn_clip names its tensors: OpenAI's image encoder, and BERT."""
 
@@ -330,6 +351,7 @@ CHECKPOINTS = {
     "tiny-hf-f32": lambda out: huggingface(out, HF_TINY, 12, merges=TINY),
     "tiny-chinese-clip": lambda out: chinese_clip(out, CHINESE_CLIP_TINY, 14),
     "tiny-chinese-clip-own": lambda out: own_chinese_clip(out, 15),
+    "tiny-altclip": lambda out: altclip(out, ALTCLIP_TINY, 18),
     "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
     "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},
                                          M2M100Config(**NLLB_TINY), 17),

@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import save_file
 
 import libclip
-from make_checkpoints import PREPROCESS, OwnChineseCLIP, settle_batchnorm, smooth_pictures
+from make_checkpoints import PREPROCESS, OwnChineseCLIP, save_altclip, settle_batchnorm, smooth_pictures
 
 VOCABULARY = 1200  # ids; the rows of a table are all alike
 LAYERS = 3
@@ -177,6 +177,42 @@ def chinese_clip(out):
                 lambda t: model.get_text_features(t, attention_mask=(t != 0).long()).pooler_output)
 
 
+def altclip(out):
+    from transformers import AltCLIPConfig, AltCLIPModel
+    config = AltCLIPConfig(text_config={"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS},
+                           vision_config={"num_hidden_layers": LAYERS}, projection_dim=512)
+    model = enliven(AltCLIPModel(config).eval(), 7)
+    save_altclip(model, out)
+    return Peer(model, 224, 77, VOCABULARY, 2, 1, lambda x: model.get_image_features(x).pooler_output,
+                lambda t: model.get_text_features(t, attention_mask=(t != 1).long()).pooler_output)
+
+
+class MultilingualCLIP(torch.nn.Module):
+    """As multilingual_clip names its tensors."""
+
+    def __init__(self, config, width):
+        from transformers import XLMRobertaModel
+        super().__init__()
+        self.transformer = XLMRobertaModel(config)
+        self.LinearTransformation = torch.nn.Linear(config.hidden_size, width)
+
+    def encode_text(self, ids):
+        mask = (ids != 1).long()
+        x = self.transformer(input_ids=ids, attention_mask=mask)[0]
+        return self.LinearTransformation((x * mask.unsqueeze(2)).sum(dim=1) / mask.sum(dim=1)[:, None])
+
+
+def mclip(out):
+    config = hf_configuration("xlm-roberta-large")
+    config.vocab_size, config.num_hidden_layers = VOCABULARY, LAYERS
+    config.save_pretrained(out / "text")
+    model = enliven(MultilingualCLIP(config, 640).eval(), 7)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors")
+    (out / "config.json").write_text(json.dumps({"modelBase": "text", "model_type": "M-CLIP", "numDims": 640,
+                                                 "transformerDimensions": 1024}))
+    return Peer(model, 0, 512, VOCABULARY, 2, 1, None, model.encode_text)
+
+
 def own_chinese_clip(vision, out):
     bert = {"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS}
     model = enliven(OwnChineseCLIP(vision, bert).eval(), 7)
@@ -189,6 +225,8 @@ def own_chinese_clip(vision, out):
 MODELS = {
     "hf:siglip": siglip,
     "hf:chinese_clip": chinese_clip,
+    "hf:altclip": altclip,
+    "own:M-CLIP": mclip,
     "own:chinese_clip": lambda out: own_chinese_clip({"layers": LAYERS, "patch_size": 16}, out),
     "own:chinese_clip-RN50": lambda out: own_chinese_clip(
         {"layers": [1, 1, 2, 1], "width": 64, "patch_size": None}, out),
@@ -198,17 +236,20 @@ MODELS = {
 def compare(lib, name, out):
     peer = MODELS[name](out) if name in MODELS else openclip(name, out)
     g = torch.Generator().manual_seed(3)
-    pixels = smooth_pictures(4, peer.size, g)
+    pixels = smooth_pictures(4, peer.size, g) if peer.image else None
     rows = random_ids(5, peer.vocabulary, peer.context, peer.end, g)
     ids = torch.full((len(rows), peer.context), peer.pad)
     for row, i in zip(ids, rows):
         row[: len(i)] = torch.tensor(i)
     with torch.inference_mode():
-        images, texts = unit(peer.image(pixels)), unit(peer.text(ids))
+        images, texts = unit(peer.image(pixels)) if peer.image else None, unit(peer.text(ids))
     del peer
     model = lib.model(out)
     ctx = model.context()
-    ours = ctx.encode_pixels(np.ascontiguousarray(pixels.numpy()))
+    if images is None:  # a text encoder alone
+        images = ours = np.eye(1, dtype=np.float32)
+    else:
+        ours = ctx.encode_pixels(np.ascontiguousarray(pixels.numpy()))
     theirs = ctx.encode_tokens([np.array(r) for r in rows])
     return ((ours * images).sum(1).min(), (theirs * texts).sum(1).min(),
             abs(ours - images).max(), abs(theirs - texts).max())

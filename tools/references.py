@@ -21,7 +21,7 @@ import transformers
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import ChineseCLIPModel, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+from transformers import AltCLIPModel, ChineseCLIPModel, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from make_checkpoints import OWN_BERT, OWN_VISION, OwnChineseCLIP
 
@@ -195,6 +195,13 @@ def load_chinese_clip(directory):
     return Masked(model, model.config.vision_config.image_size, text.max_position_embeddings, text.vocab_size, 0)
 
 
+def load_altclip(directory):
+    model = AltCLIPModel.from_pretrained(directory, dtype=torch.float32)
+    model.encode_image = lambda x: model.get_image_features(x).pooler_output
+    model.encode_text = lambda x: model.get_text_features(x, attention_mask=(x != 1).long()).pooler_output
+    return Masked(model, model.config.vision_config.image_size, 77, model.config.text_config.vocab_size, 1)
+
+
 def load_own_chinese_clip(state):
     model = OwnChineseCLIP(OWN_VISION, OWN_BERT, 40)
     model.load_state_dict({k.removeprefix("module."): v.float() for k, v in state.items()})
@@ -215,8 +222,8 @@ def load(directory):
             return load_openclip_hf(directory)
         return load_openclip(directory)
     if (directory / "config.json").exists():
-        chinese = "chinese_clip" in (directory / "config.json").read_text()
-        return (load_chinese_clip if chinese else load_huggingface)(directory)
+        kind = json.loads((directory / "config.json").read_text()).get("model_type")
+        return {"chinese_clip": load_chinese_clip, "altclip": load_altclip}.get(kind, load_huggingface)(directory)
     state = load_file(directory / "model.safetensors")
     if "module.bert.embeddings.word_embeddings.weight" in state:
         return load_own_chinese_clip(state)

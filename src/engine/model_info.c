@@ -7,7 +7,10 @@ static const char *const poolings[] = {[CLIPNN_POOL_FIRST] = "first", [CLIPNN_PO
 
 static const char *name_activation(clipk_act act)
 {
-    return act == CLIPK_QUICKGELU ? "quickgelu" : act == CLIPK_GELU_TANH ? "gelu_tanh" : "gelu";
+    return act == CLIPK_QUICKGELU   ? "quickgelu"
+           : act == CLIPK_GELU_TANH ? "gelu_tanh"
+           : act == CLIPK_RELU      ? "relu"
+                                    : "gelu";
 }
 
 static void tell_image(const clip_model *m, clip_model_info *o)
@@ -41,6 +44,7 @@ static void tell_text(const clip_model *m, clip_model_info *o)
     o->text_width = t->width;
     o->text_heads = t->heads;
     o->text_layers = t->layers;
+    o->text_tokens = m->text && m->text->width == 0 ? 0 : t->context_length;
     o->text_activation = name_activation(t->act);
     o->pooling = poolings[t->pooling];
     o->pad_id = m->pad_id;

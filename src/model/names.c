@@ -80,7 +80,8 @@ bool clipmdl_in_tower(const clipmdl_family *family, const char *prefix, const ch
 bool clipmdl_is_harmless(const char *name)
 {
     static const char *const harmless[] = {"position_ids",        "attn_mask",        "logit_scale",    "logit_bias",
-                                           "num_batches_tracked", "input_resolution", "context_length", "vocab_size"};
+                                           "num_batches_tracked", "input_resolution", "context_length", "vocab_size",
+                                           "weights" /* of M2M-100's positions, which are sines */};
     const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         if (strcmp(last, harmless[i]) == 0)

@@ -24,11 +24,19 @@ static clip_status find_rows(cliptrn_trainer *t, const cliptok *tokenizer)
     return t->row ? CLIP_OK : CLIP_ENOMEM;
 }
 
+/* Every text tower has such a table, behind a prefix of its own. */
+static float *find_table(const cliptrn_trainer *t)
+{
+    const clipmdl_param *p = t->net.params.param;
+    while (!clipmdl_name_ends(p->name, "token_embedding.weight"))
+        p++;
+    return t->net.w + p->at;
+}
+
 static void copy_rows(const cliptrn_trainer *t)
 {
     const size_t C = (size_t)t->net.config.text.width;
-    const char *name = t->net.config.text.custom ? "text.token_embedding.weight" : "token_embedding.weight";
-    float *table = t->row ? t->net.w + clipmdl_params_find(&t->net.params, name)->at : NULL;
+    float *table = t->row ? find_table(t) : NULL;
     for (int id = 0; t->row && id < t->net.config.text.vocab_size; id++)
         if (t->row[id] != id)
             memcpy(table + (size_t)id * C, table + (size_t)t->row[id] * C, C * sizeof *table);

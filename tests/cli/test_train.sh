@@ -83,6 +83,30 @@ want 0 "$clip" convert sig-f16 -m sig/checkpoint --dtype f16
 want 1 "$clip" convert sig-openclip -m sig/checkpoint --to openclip
 says "OpenCLIP's layout is not written for such a ViT"
 
+it "a Chinese-CLIP: trained from transformers' configuration, saved in its layout, and trained further"
+cat >chinese.json <<'END'
+{"model_type": "chinese_clip", "projection_dim": 64,
+ "text_config": {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
+                 "max_position_embeddings": 40},
+ "vision_config": {"hidden_size": 96, "intermediate_size": 384, "num_hidden_layers": 2, "num_attention_heads": 6,
+                   "image_size": 32, "patch_size": 8}}
+END
+want 0 train chinese --model chinese.json --epochs 60 --lr 1e-3
+for f in config.json preprocessor_config.json model.safetensors vocab.json; do
+    [ -f "chinese/checkpoint/$f" ] || fault "no $f"
+done
+want 0 "$clip" info --json -m chinese/checkpoint
+same "$(json layout)" "Hugging Face Chinese-CLIP"
+same "$(json text.pooling)" first
+want 0 "$clip" eval retrieval "$samples" --json -m chinese/checkpoint
+[ "$(json text_to_image.median_rank | cut -d. -f1)" -le 6 ] || fault "it has not learned"
+want 1 train chinese-sigmoid --model chinese.json --loss siglip --epochs 1
+says "the loss siglip learns a bias, for which the layout of Hugging Face Chinese-CLIP has no place"
+want 0 "$clip" train --pretrained chinese/checkpoint --train-data "$samples" --batch-size 4 --epochs 1 \
+    --output chinese-more
+want 0 "$clip" info --json -m chinese-more/checkpoint
+same "$(json layout)" "Hugging Face Chinese-CLIP"
+
 it "a script without blanks: tokens are characters; the end of a phrase is embedded as the same character within"
 {
     echo 'filepath	title'

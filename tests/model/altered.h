@@ -10,7 +10,7 @@
 #include "own_dir.h"
 
 /* Puts the golden checkpoint `name` into the directory, in place of the old content. */
-static inline void take(const char *name) { shell("rm -rf %s/*; cp %s/%s/* %s/", dir, golden, name, dir); }
+static inline void take(const char *name) { shell("rm -rf %s/*; cp -r %s/%s/* %s/", dir, golden, name, dir); }
 
 static inline clip_status load(const char *path, clip_model **m, clip_error *err)
 {

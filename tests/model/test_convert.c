@@ -54,9 +54,10 @@ static void convert(const char *from, const char *to, const char *layout, const 
         fail_msg("%s: %s", from, err.message);
 }
 
-/* A picture and a text. */
-static void embed(const char *path, float out[2][64])
+/* A picture and a text; ids: instead of the words. */
+static void embed_as(const char *path, bool as_ids, float out[2][64])
 {
+    static const int32_t ids[] = {20, 7, 99, 3, 21}, off[] = {0, 5};
     static uint8_t rgb[40 * 40 * 3];
     for (size_t i = 0; i < sizeof rgb; i++)
         rgb[i] = (uint8_t)(i * i / 7);
@@ -69,10 +70,13 @@ static void embed(const char *path, float out[2][64])
         fail_msg("%s", err.message);
     assert_int_equal(clip_context_new(m, 1, &ctx), CLIP_OK);
     assert_int_equal(clip_encode_image(ctx, &image, 1, out[0]), CLIP_OK);
-    assert_int_equal(clip_encode_text(ctx, &text, 1, out[1]), CLIP_OK);
+    assert_int_equal(as_ids ? clip_encode_tokens(ctx, ids, off, 1, out[1]) : clip_encode_text(ctx, &text, 1, out[1]),
+                     CLIP_OK);
     clip_context_free(ctx);
     clip_model_free(m);
 }
+
+static void embed(const char *path, float out[2][64]) { embed_as(path, false, out); }
 
 static void embeddings_stay_as_they_are(void **state)
 {
@@ -96,6 +100,26 @@ static void embeddings_stay_as_they_are(void **state)
     }
 }
 
+/* Without a tokenizer. The layout of its authors has no configuration: it is written in the other's
+ * words, beside its own names. */
+static void chinese_clip_stays_as_it_is(void **state)
+{
+    (void)state;
+    static float before[2][64], after[2][64];
+    static const char *const checkpoints[] = {"tiny-chinese-clip", "tiny-chinese-clip-own"};
+    for (int i = 0; i < 2; i++) {
+        embed_as(in(golden, checkpoints[i]), true, before);
+        convert(in(golden, checkpoints[i]), in(dir, "c"), "hf-chinese-clip", NULL);
+        embed_as(in(dir, "c"), true, after);
+        assert_memory_equal(before, after, sizeof before);
+        forget("c");
+        convert(in(golden, checkpoints[i]), in(dir, "c"), NULL, NULL);
+        embed_as(in(dir, "c"), true, after);
+        assert_memory_equal(before, after, sizeof before);
+        forget("c");
+    }
+}
+
 static void what_a_layout_cannot_say_is_refused(void **state)
 {
     (void)state;
@@ -104,6 +128,12 @@ static void what_a_layout_cannot_say_is_refused(void **state)
     assert_int_equal(clip_convert(in(golden, "tiny-resnet"), in(dir, "x"), &hf, &err), CLIP_EUNSUPPORTED);
     assert_int_equal(clip_convert(in(golden, "tiny-vit-eos"), in(dir, "x"), &hf, &err),
                      CLIP_EUNSUPPORTED); /* no norm before the Transformer */
+    const clip_convert_options openclip = {.layout = "openclip"}, chinese = {.layout = "hf-chinese-clip"};
+    assert_int_equal(clip_convert(in(golden, "tiny-chinese-clip"), in(dir, "x"), &openclip, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(clip_convert(in(golden, "tiny-chinese-clip"), in(dir, "x"), &hf, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(clip_convert(in(golden, "tiny-hf"), in(dir, "x"), &chinese, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(clip_convert(in(golden, "tiny-nllb"), in(dir, "x"), NULL, &err), CLIP_EUNSUPPORTED); /* no name */
+    assert_non_null(strstr(err.message, "BERT"));
     assert_int_equal(clip_convert(in(golden, "tiny-vit"), in(dir, "x"), &odd, &err), CLIP_EINVAL);
     assert_int_equal(clip_convert(in(golden, "tiny-vit"), in(dir, "x"), &narrow, &err), CLIP_EINVAL);
     assert_int_equal(clip_convert(in(golden, "tiny-vit"), golden, &hf, &err), CLIP_EINVAL);
@@ -180,6 +210,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embeddings_stay_as_they_are),
+        cmocka_unit_test(chinese_clip_stays_as_it_is),
         cmocka_unit_test(what_a_layout_cannot_say_is_refused),
         cmocka_unit_test(a_mean_of_several),
         cmocka_unit_test(every_allocation_may_fail),

@@ -393,6 +393,87 @@ static void configurations_come_back(void **state)
     assert_same_config(&c, &d, true);
 }
 
+static clip_status read_text(const clipmdl_family *family, const char *json, clipmdl_config *out, clip_error *err)
+{
+    FILE *f = fopen(in_dir(family->config_file), "w");
+    fputs(json, f);
+    fclose(f);
+    return clipmdl_config_read(family, in_dir(family->config_file), out, NULL, NULL, err);
+}
+
+static void assert_same_bert(const clipmdl_text_config *a, const clipmdl_text_config *b)
+{
+    const clipmdl_bert_config *x = &a->bert, *y = &b->bert;
+    assert_true(a->tower == &clipmdl_bert && strcmp(x->names, y->names) == 0 && x->positions == y->positions);
+    assert_true(x->first_position == y->first_position && x->token_types == y->token_types && x->pad_id == y->pad_id);
+    assert_true(x->scale == y->scale && x->post_norm == y->post_norm && x->ln_embedding == y->ln_embedding);
+    assert_true(x->ln_final == y->ln_final && x->proj_in.width == y->proj_in.width && a->projection == b->projection);
+}
+
+static void encoders_of_transformers_come_back(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"roberta-base", "xlm-roberta-base", "xlm-roberta-large",
+                                        "facebook/nllb-200-distilled-600M", "facebook/nllb-200-distilled-1.3B"};
+    static const char *const choices[] = {"", ", \"hf_proj_type\": \"linear\", \"context_length\": 64",
+                                          ", \"hf_pooler_type\": \"cls_last_hidden_state_pooler\""};
+    const clipmdl_recipe r = recipe();
+    for (int i = 0; i < 15; i++) {
+        char json[512];
+        clipmdl_config c, d;
+        clip_error err = {0};
+        snprintf(json, sizeof json,
+                 "{\"model_cfg\": {\"embed_dim\": 512, \"quick_gelu\": true, \"vision_cfg\": {\"patch_size\": 32}, "
+                 "\"text_cfg\": {\"hf_model_name\": \"%s\"%s}}, \"preprocess_cfg\": {}}",
+                 names[i % 5], choices[i / 5]);
+        if (read_text(&clipmdl_openclip, json, &c, &err) != CLIP_OK)
+            fail_msg("%s", err.message);
+        assert_true(clipmdl_family_to_write(&c) == &clipmdl_openclip);
+        d = saved(&clipmdl_openclip, &c, &r);
+        assert_same_config(&c, &d, true);
+        assert_same_bert(&c.text, &d.text);
+    }
+}
+
+static void chinese_clip_comes_back(void **state)
+{
+    (void)state;
+    const clipmdl_recipe r = recipe();
+    clipmdl_config c, d;
+    clip_error err = {0};
+    assert_int_equal(read_text(&clipmdl_chinese_clip,
+                               "{\"model_type\": \"chinese_clip\", \"projection_dim\": 640, \"vision_config\": "
+                               "{\"patch_size\": 16}, \"text_config\": {\"vocab_size\": 21128}}", &c, &err),
+                     CLIP_OK);
+    assert_int_equal(c.text.context_length, 52);
+    assert_int_equal(c.text.bert.positions, 512);
+    assert_true(clipmdl_family_to_write(&c) == &clipmdl_chinese_clip);
+    d = saved(&clipmdl_chinese_clip, &c, &r);
+    assert_same_config(&c, &d, true);
+    assert_same_bert(&c.text, &d.text);
+    c.text.bert.ln_final = true;
+    assert_null(clipmdl_family_to_write(&c));
+}
+
+/* Multilingual-CLIP has a text encoder alone. */
+static void multilingual_clip_is_read(void **state)
+{
+    (void)state;
+    clipmdl_config c;
+    clip_error err = {0};
+    assert_int_equal(read_text(&clipmdl_mclip, "{\"model_type\": \"M-CLIP\", \"numDims\": 640}", &c, &err), CLIP_OK);
+    assert_int_equal(c.towers, CLIP_TOWER_TEXT);
+    assert_int_equal(c.embed_dim, 640);
+    assert_int_equal(c.text.width, 1024);
+    assert_int_equal(c.text.context_length, 512);
+    assert_int_equal(c.text.pooling, CLIPNN_POOL_MEAN);
+    assert_int_equal(read_text(&clipmdl_mclip, "{\"modelBase\": \"LABSE\"}", &c, &err), CLIP_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "modelBase is \"LABSE\""));
+    assert_int_equal(clipmdl_mclip.save(dir, &c, NULL, &err), CLIP_EUNSUPPORTED);
+    assert_int_equal(clipmdl_altclip.save(dir, &c, NULL, &err), CLIP_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "AltCLIP is read, but not written"));
+}
+
 static void the_recipe_is_written(void **state)
 {
     (void)state;
@@ -494,6 +575,9 @@ int main(void)
         cmocka_unit_test(what_f16_cannot_hold_is_named),
         cmocka_unit_test(a_full_disk_leaves_what_was),
         cmocka_unit_test(configurations_come_back),
+        cmocka_unit_test(encoders_of_transformers_come_back),
+        cmocka_unit_test(chinese_clip_comes_back),
+        cmocka_unit_test(multilingual_clip_is_read),
         cmocka_unit_test(the_recipe_is_written),
         cmocka_unit_test(what_a_layout_has_no_words_for_is_refused),
         cmocka_unit_test(every_allocation_may_fail),

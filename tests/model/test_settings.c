@@ -145,6 +145,98 @@ static void settings_of_transformers(void **state)
     }
 }
 
+typedef struct setting {
+    const char *file, *inside, *key, *value, *says; /* says: NULL: it loads without a word but of the tokenizer */
+} setting;
+
+static void check_setting(const char *checkpoint, const setting *s)
+{
+    take(checkpoint);
+    set(s->file, s->inside, s->key, s->value);
+    if (s->says) {
+        refused(dir, strstr(s->says, "must be") || strstr(s->says, "too few") ? CLIP_EFORMAT : CLIP_EUNSUPPORTED,
+                s->says);
+        return;
+    }
+    clip_model_free(loads(dir));
+    assert_null(strstr(said, "ignored"));
+}
+
+static void settings_of_chinese_clip(void **state)
+{
+    (void)state;
+    static const setting settings[] = {
+        {"config.json", "text_config", "directionality", "\"bidi\"", NULL},
+        {"config.json", "text_config", "hidden_dropout_prob", "0.3", NULL},
+        {"config.json", "text_config", "hidden_act", "\"relu\"", "text_config.hidden_act is \"relu\""},
+        {"config.json", "text_config", "position_embedding_type", "\"relative_key\"",
+         "text_config.position_embedding_type is \"relative_key\""},
+        {"config.json", "text_config", "model_type", "\"bert\"", "text_config.model_type is \"bert\""},
+        {"config.json", "text_config", "num_hidden_layers", "0", "\"num_hidden_layers\" must be"},
+        {"config.json", "vision_config", "num_channels", "1", "vision_config.num_channels is 1"},
+        {"config.json", "", "quantization_config", "{\"bits\": 4}", "quantization_config is {..}"},
+        {"config.json", "", "model_type", "\"chinese_clip_text_model\"", "only chinese_clip is supported"},
+        {"preprocessor_config.json", "", "do_center_crop", "true", NULL},
+        {"preprocessor_config.json", "", "feature_extractor_type", "\"CLIPFeatureExtractor\"",
+         "feature_extractor_type is \"CLIPFeatureExtractor\""},
+        {"preprocessor_config.json", "", "do_resize", "false", "do_resize is false"},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        check_setting("tiny-chinese-clip", &settings[i]);
+}
+
+static void settings_of_altclip(void **state)
+{
+    (void)state;
+    static const setting settings[] = {
+        {"config.json", "", "direct_kd", "false", NULL},
+        {"config.json", "text_config", "pooler_fn", "\"cls\"", NULL},
+        {"config.json", "text_config", "pooler_fn", "\"average\"", "text_config.pooler_fn is \"average\""},
+        {"config.json", "text_config", "hidden_act", "\"silu\"", "text_config.hidden_act is \"silu\""},
+        {"config.json", "text_config", "max_position_embeddings", "78", "78 positions are too few for 77 tokens"},
+        {"config.json", "vision_config", "hidden_act", "\"gelu_new\"", "vision_config.hidden_act is \"gelu_new\""},
+        {"config.json", "", "model_type", "\"altclip_text_model\"", "only altclip is supported"},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        check_setting("tiny-altclip", &settings[i]);
+    take("tiny-altclip");
+    shell("rm %s", in_dir("config.json"));
+    refused(dir, CLIP_EUNSUPPORTED, "config.json is needed");
+}
+
+static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
+{
+    (void)state;
+    static const char file[] = "open_clip_config.json", text[] = "model_cfg.text_cfg", inner[] = "text/config.json";
+    static const setting roberta[] = {
+        {file, text, "hf_pooler_type", "\"mean_pooler\"", NULL},
+        {file, text, "hf_proj_type", "\"mlp\"", NULL},
+        {file, text, "hf_pooler_type", "\"max_pooler\"", "text_cfg.hf_pooler_type is \"max_pooler\""},
+        {file, text, "hf_pooler_type", "\"cls_pooler\"", "text_cfg.hf_pooler_type is \"cls_pooler\""},
+        {file, text, "hf_proj_type", "null", "\"hf_proj_type\" is null"},
+        {file, text, "hf_proj_type", "\"deep\"", "text_cfg.hf_proj_type is \"deep\""},
+        {file, text, "hf_model_name", "\"gpt2\"", "text_cfg.hf_model_name is \"gpt2\""},
+        {file, text, "hf_model_name", "\"../tiny-xlm-roberta/text\"", "text_cfg.hf_model_name is"},
+        {file, text, "context_length", "23", "24 positions are too few for 23 tokens"},
+        {inner, "", "model_type", "\"t5\"", "\"model_type\" is \"t5\""},
+        {inner, "", "hidden_act", "\"gelu_new\"", "hidden_act is \"gelu_new\""},
+        {inner, "", "num_attention_heads", "0", "\"num_attention_heads\" must be"},
+    };
+    static const setting nllb[] = {
+        {file, text, "hf_pooler_type", "\"cls_last_hidden_state_pooler\"", NULL},
+        {inner, "", "decoder_ffn_dim", "7", NULL},
+        {inner, "", "activation_function", "\"gelu\"", "activation_function is \"gelu\""},
+        {inner, "", "encoder_layers", "1001", "\"encoder_layers\" must be"},
+    };
+    for (size_t i = 0; i < sizeof roberta / sizeof *roberta; i++)
+        check_setting("tiny-xlm-roberta", &roberta[i]);
+    for (size_t i = 0; i < sizeof nllb / sizeof *nllb; i++)
+        check_setting("tiny-nllb", &nllb[i]);
+    take("tiny-xlm-roberta"); /* a name of the table, whose sizes are others */
+    set(file, text, "hf_model_name", "\"xlm-roberta-base\"");
+    refused(dir, CLIP_EMISMATCH, "text.transformer.embeddings.word_embeddings.weight");
+}
+
 static void transformers_takes_the_dict(void **state)
 {
     (void)state;
@@ -323,6 +415,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(settings_of_openclip),
         cmocka_unit_test(all_at_fault_are_named_at_once),
         cmocka_unit_test(settings_of_transformers),
+        cmocka_unit_test(settings_of_chinese_clip),
+        cmocka_unit_test(settings_of_altclip),
+        cmocka_unit_test(settings_of_openclip_with_an_encoder_of_transformers),
         cmocka_unit_test(transformers_takes_the_dict),
         cmocka_unit_test(processors_of_transformers),
         cmocka_unit_test(a_prefix_is_only_a_prefix),

@@ -4,11 +4,11 @@
 
 #include "model/family/family.h"
 
-/* Before OpenCLIP's and transformers' CLIP come families whose image encoders have the same
- * names. */
-static const clipmdl_family *const families[] = {&clipmdl_chinese_clip, &clipmdl_chinese_clip_own,
-                                                 &clipmdl_openclip,     &clipmdl_siglip,
-                                                 &clipmdl_huggingface,  &clipmdl_huggingface_tower};
+/* Families whose image encoders have the names of OpenCLIP's or of transformers' CLIP come before
+ * these. */
+static const clipmdl_family *const families[] = {
+    &clipmdl_chinese_clip, &clipmdl_chinese_clip_own, &clipmdl_altclip,     &clipmdl_mclip,
+    &clipmdl_openclip,     &clipmdl_siglip,           &clipmdl_huggingface, &clipmdl_huggingface_tower};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 const clipmdl_family *const *clipmdl_families(int *n)

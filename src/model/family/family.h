@@ -98,6 +98,7 @@ extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
 extern const clipmdl_family clipmdl_siglip;
 extern const clipmdl_family clipmdl_chinese_clip;
 extern const clipmdl_family clipmdl_chinese_clip_own; /* the names of its authors' files */
+extern const clipmdl_family clipmdl_altclip, clipmdl_mclip;
 extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, without vision_model. or text_model. */
 
 /* clipmdl_family_of_config(): whose configuration is a file, by its "model_type"? A type that is

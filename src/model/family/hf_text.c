@@ -158,7 +158,8 @@ static clip_status find_beside(const clipmdl_reader *r, const char *name, char *
     return CLIP_OK;
 }
 
-clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *name, clipmdl_text_config *out)
+clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *key, const char *name,
+                                 clipmdl_text_config *out)
 {
     char *path;
     cJSON *root;
@@ -170,7 +171,7 @@ clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *name, clip
     TRY(find_beside(r, name, &path));
     if (!path)
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
-                          "a setting that is not supported: model_cfg.text_cfg.hf_model_name is \"%.60s\"", name);
+                          "a setting that is not supported: %s is \"%.60s\"", key, name);
     clipmdl_reader inner = *r;
     inner.file = path;
     clip_status s = clipb_json_read(path, MOST_CONFIG, &root, r->err);

@@ -15,9 +15,11 @@
 
 /* clipmdl_hf_text_read(): the encoder of this name. A name that is not in the table may be that of
  * a directory beside the file that is read, with the config.json of an encoder.
+ * key  in   the setting that holds the name, for messages
  * out  out  its choices; pooling, projection and context are left at 0
  * Errors: CLIP_EUNSUPPORTED (names it), CLIP_EFORMAT, CLIP_EIO. */
-clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *name, clipmdl_text_config *out);
+clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *key, const char *name,
+                                 clipmdl_text_config *out);
 
 /* clipmdl_hf_text_xlm_roberta(): the defaults of the encoder in transformers' AltCLIP. */
 clipmdl_text_config clipmdl_hf_text_xlm_roberta(void);

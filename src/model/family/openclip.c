@@ -346,7 +346,7 @@ static clip_status read_tokenizer(const clipmdl_reader *r, const cJSON *o, clipm
 static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const char *name, int embed_dim,
                                 clipmdl_text_config *t)
 {
-    TRY(clipmdl_hf_text_read(r, name, t));
+    TRY(clipmdl_hf_text_read(r, "model_cfg.text_cfg.hf_model_name", name, t));
     const char *pooler = "mean_pooler";
     TRY(clipb_json_string(o, "hf_pooler_type", &pooler, r->file, r->err));
     if (strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm) /* a layer and tanh, which M2M-100 has not */
