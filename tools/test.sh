@@ -25,7 +25,8 @@ build_and_test() {
 
 build_and_test build-test gcc --buildtype=release -Dtests=enabled -Dwerror=true
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
-build_and_test build-sanitize clang --buildtype=debugoptimized -Dtests=enabled -Dwerror=true -Db_sanitize=address,undefined \
+build_and_test build-sanitize clang --buildtype=debugoptimized -Dtests=enabled -Dwerror=true \
+    -Db_sanitize=address,undefined \
     -Db_lundef=false
 
 passed=$(awk '/^Ok: /{n+=$2} /^Expected Fail: /{n+=$3} END{print n+0}' "$log")
