@@ -255,7 +255,7 @@ clip_status cliphub_fetch(cliphub_puller *p, const cliphub_file *f)
     bool stopped;
     if (!blob_path(p, f, CLIPHUB_PART, path))
         return clipb_fail(p->err, CLIP_EIO, p->blobs, "this path is too long");
-    p->now.file = f->name;
+    cliphub_begin_file(p, f->name);
     const int64_t counted = cliphub_part_size(p, f), before = p->now.done;
     TRY(cliphub_lock_take(p->root, p->name.repo, f->etag, on_wait, p, &lock, &stopped, p->err));
     if (stopped)

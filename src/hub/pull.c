@@ -173,12 +173,18 @@ static bool read_etag(const cliphub_reply *r, char out[CLIPHUB_ETAG])
            strspn(out, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.") == n;
 }
 
+void cliphub_begin_file(cliphub_puller *p, const char *name)
+{
+    snprintf(p->now_file, sizeof p->now_file, "%s", name);
+    p->now.file = p->now_file;
+}
+
 static clip_status ask_for_headers(cliphub_puller *p, const char *file, cliphub_reply *r)
 {
     char address[1024];
     if (!cliphub_path(p, file, address, sizeof address))
         return clipb_fail(p->err, CLIP_EFORMAT, p->text, "the name of a file is too long");
-    p->now.file = file;
+    cliphub_begin_file(p, file);
     for (int tries = 0;;) {
         const cliphub_outcome outcome = cliphub_http_head(p->http, address, r);
         const bool passing = outcome == CLIPHUB_ANSWERED && (r->code >= 500 || r->code == 429);

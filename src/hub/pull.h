@@ -26,9 +26,13 @@ typedef struct cliphub_puller {
     size_t n, capacity;
     clip_pull_options opt;
     clip_pull_progress now;
+    char now_file[CLIPHUB_FILE]; /* what now.file points to */
     bool stopped;     /* progress() has said stop; functions then return CLIP_EIO */
     clip_error *err;
 } cliphub_puller;
+
+/* cliphub_begin_file(): `name` is the file that progress() hears of next. */
+void cliphub_begin_file(cliphub_puller *p, const char *name);
 
 /* cliphub_tick(): tell the caller how far it is. @return: false: stop. A callback of http.h. */
 bool cliphub_tick(void *puller);
