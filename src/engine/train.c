@@ -144,14 +144,18 @@ static clip_status learn_tokenizer(const builder *b)
  * OpenCLIP's layout, will follow. */
 static clip_status load_tokenizer(const builder *b, const char *dir)
 {
+    const clipmdl_text_config *texts = &b->out->config.text;
+    const cliptok_rules *rules = &cliptok_huggingface;
     cliptok *t = NULL;
+    if (texts->tokenizer) /* the configuration says whose rules, and is saved with them */
+        TRY(clipeng_rules_choose(&clipmdl_openclip, texts, texts->vocab_size, false, &rules, b->err));
     char *bpe = clipb_path_join(dir, "bpe_simple_vocab_16e6.txt.gz");
     if (!bpe)
         return CLIP_ENOMEM;
     const bool has_bpe = clipb_is_file(bpe);
     free(bpe);
-    TRY(cliptok_load(dir, &cliptok_huggingface, &t, b->err));
-    if (t && (has_bpe || cliptok_vocab_size(t) == CLIPMDL_OPENAI_VOCABULARY)) {
+    TRY(cliptok_load(dir, rules, &t, b->err));
+    if (t && !texts->tokenizer && (has_bpe || cliptok_vocab_size(t) == CLIPMDL_OPENAI_VOCABULARY)) {
         cliptok_free(t);
         TRY(cliptok_load(dir, &cliptok_openclip, &t, b->err));
     }
@@ -202,6 +206,8 @@ static clip_status from_scratch(const builder *b)
             b,
             "a new model needs a tokenizer: learned from the captions (tokenizer-vocab), or another one's (tokenizer)");
     TRY(read_model(b, model));
+    if (learns)
+        t->config.text.tokenizer = NULL; /* a vocabulary of our own follows transformers */
     TRY(tokenizer ? load_tokenizer(b, tokenizer) : learn_tokenizer(b));
     t->tokenizer = t->own;
     t->config.text.vocab_size = cliptok_vocab_size(t->own);
@@ -355,7 +361,9 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
             "a checkpoint (pretrained) brings its own model and tokenizer: "
             "model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
-    t->family = clipmdl_family_to_write(&t->config);
+    /* A SigLIP of transformers' stays one: its layout says how its texts are read. */
+    const clipmdl_family *own = source && t->config.text.custom ? t->source->family : NULL;
+    t->family = own && own->writes && own->writes(&t->config) ? own : clipmdl_family_to_write(&t->config);
     if (!t->family)
         return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
                           "there is no layout to save such a model in, so it cannot be trained");

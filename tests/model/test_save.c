@@ -376,6 +376,15 @@ static void configurations_come_back(void **state)
     assert_same_config(&c, &d, true);
     d = saved(&clipmdl_huggingface, &c, &r);
     assert_same_config(&c, &d, true);
+    static const char *const rules[] = {"openclip-canonical", "openclip-clipa", "openclip-hf"};
+    for (int i = 0; i < 3; i++) { /* how texts are read comes back */
+        clipmdl_recipe own = r;
+        own.own_tokenizer = true;
+        c.text.tokenizer = rules[i];
+        d = saved(&clipmdl_openclip, &c, &own);
+        assert_string_equal(d.text.tokenizer, rules[i]);
+    }
+    c.text.tokenizer = NULL;
     c.vision.ln_pre = false;
     d = saved(&clipmdl_openclip, &c, &r);
     assert_same_config(&c, &d, true);

@@ -337,7 +337,8 @@ static clip_status read_tokenizer(const clipmdl_reader *r, const cJSON *o, clipm
         t->tokenizer = "openclip-canonical";
     else if (strip)
         t->tokenizer = "openclip-clipa";
-    else if (*name && strcmp(name, ".") != 0) /* "." is a vocabulary of our own, which follows transformers */
+    /* "." alone is a vocabulary of our own, which follows transformers */
+    else if (clipmdl_json_is(kwargs, "clean", "whitespace") || (*name && strcmp(name, ".") != 0))
         t->tokenizer = "openclip-hf";
     return CLIP_OK;
 }
@@ -510,6 +511,21 @@ static void put_vision(FILE *f, const clipmdl_vision_config *v)
     fputs("\n    },\n", f);
 }
 
+/* OpenCLIP looks for the tokenizer in this directory. How it cleans texts is said as well. */
+static void put_tokenizer(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
+{
+    const char *rules = t->tokenizer ? t->tokenizer : "";
+    if (!r->own_tokenizer)
+        return;
+    fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
+    if (strcmp(rules, "openclip-canonical") == 0 || strcmp(rules, "siglip2") == 0)
+        fputs(",\n      \"tokenizer_kwargs\": {\"clean\": \"canonicalize\"}", f);
+    else if (strcmp(rules, "openclip-clipa") == 0)
+        fputs(",\n      \"tokenizer_kwargs\": {\"strip_sep_token\": true}", f);
+    else if (strcmp(rules, "openclip-hf") == 0)
+        fputs(",\n      \"tokenizer_kwargs\": {\"clean\": \"whitespace\"}", f);
+}
+
 static void put_hf_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
 {
     const char *projection = t->projection == CLIPMDL_PROJECTION_NONE ? "null"
@@ -519,10 +535,10 @@ static void put_hf_text(FILE *f, const clipmdl_text_config *t, const clipmdl_rec
             "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"hf_model_name\": \"%s\",\n"
             "      \"hf_model_pretrained\": false,\n",
             t->context_length, clipmdl_hf_text_name(t));
-    if (r->own_tokenizer)
-        fputs("      \"hf_tokenizer_name\": \".\",\n", f);
-    fprintf(f, "      \"hf_pooler_type\": \"%s\",\n      \"hf_proj_type\": %s\n    }\n",
+    fprintf(f, "      \"hf_pooler_type\": \"%s\",\n      \"hf_proj_type\": %s",
             t->pooling == CLIPNN_POOL_MEAN ? "mean_pooler" : "cls_last_hidden_state_pooler", projection);
+    put_tokenizer(f, t, r);
+    fputs("\n    }\n", f);
 }
 
 static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
@@ -548,8 +564,7 @@ static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe
         fputs(",\n      \"proj_type\": \"none\"", f);
     if (t->act == CLIPK_GELU_TANH)
         fputs(",\n      \"act_kwargs\": {\"approximate\": \"tanh\"}", f);
-    if (r->own_tokenizer) /* OpenCLIP looks for the tokenizer in this directory */
-        fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
+    put_tokenizer(f, t, r);
     put_mlp_and_eps(f, t->mlp, t->width, t->eps);
     fputs("\n    }\n", f);
 }
