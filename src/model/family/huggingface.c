@@ -14,7 +14,7 @@
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-static const clipmdl_rename blocks[] = {
+const clipmdl_rename clipmdl_huggingface_blocks[] = {
     {"ln_1.", "layer_norm1.", NULL},
     {"ln_2.", "layer_norm2.", NULL},
     {"attn.out_proj.", "self_attn.out_proj.", NULL},
@@ -26,14 +26,14 @@ static const clipmdl_rename blocks[] = {
 
 /* The longer ones first. */
 static const clipmdl_rename names[] = {
-    {"visual.transformer.resblocks.", "vision_model.encoder.layers.", blocks},
+    {"visual.transformer.resblocks.", "vision_model.encoder.layers.", clipmdl_huggingface_blocks},
     {"visual.class_embedding", "vision_model.embeddings.class_embedding", NULL},
     {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight", NULL},
     {"visual.conv1.", "vision_model.embeddings.patch_embedding.", NULL},
     {"visual.ln_pre.", "vision_model.pre_layrnorm.", NULL}, /* transformers spells it so */
     {"visual.ln_post.", "vision_model.post_layernorm.", NULL},
     {"visual.proj", "visual_projection.weight", NULL},
-    {"transformer.resblocks.", "text_model.encoder.layers.", blocks},
+    {"transformer.resblocks.", "text_model.encoder.layers.", clipmdl_huggingface_blocks},
     {"token_embedding.", "text_model.embeddings.token_embedding.", NULL},
     {"positional_embedding", "text_model.embeddings.position_embedding.weight", NULL},
     {"ln_final.", "text_model.final_layer_norm.", NULL},
@@ -143,6 +143,16 @@ static clip_status check_settings(const clipmdl_reader *r, const cJSON *root, co
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
+clip_status clipmdl_huggingface_sizes(const clipmdl_reader *r, const cJSON *o, int *width, int *heads, int *layers,
+                                      int *mlp, float *eps)
+{
+    TRY(clipmdl_json_size(r, o, "hidden_size", width));
+    TRY(clipmdl_json_size(r, o, "num_attention_heads", heads));
+    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, layers, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "intermediate_size", mlp));
+    return clipb_json_float(o, "layer_norm_eps", eps, r->file, r->err);
+}
+
 static clipk_act read_act(const cJSON *o)
 {
     return clipmdl_json_is(o, "hidden_act", "gelu") ? CLIPK_GELU : CLIPK_QUICKGELU;
@@ -163,11 +173,7 @@ clip_status clipmdl_huggingface_vision(const clipmdl_reader *r, const cJSON *o, 
                                  .act = read_act(o)};
     TRY(clipmdl_json_size(r, o, "image_size", &v->image_size));
     TRY(clipmdl_json_size(r, o, "patch_size", &v->patch_size));
-    TRY(clipmdl_json_size(r, o, "hidden_size", &v->width));
-    TRY(clipmdl_json_size(r, o, "num_attention_heads", &v->heads));
-    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &v->layers, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "intermediate_size", &v->mlp));
-    return clipb_json_float(o, "layer_norm_eps", &v->eps, r->file, r->err);
+    return clipmdl_huggingface_sizes(r, o, &v->width, &v->heads, &v->layers, &v->mlp, &v->eps);
 }
 
 static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
@@ -185,14 +191,10 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
                                .act = read_act(o)};
     TRY(clipmdl_json_size(r, o, "max_position_embeddings", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "hidden_size", &t->width));
-    TRY(clipmdl_json_size(r, o, "num_attention_heads", &t->heads));
-    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
     TRY(clipb_json_int(o, "eos_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->eos_id, r->file, r->err));
     /* transformers: configurations with eos_token_id 2 are older and mean the largest id */
     t->pooling = t->eos_id == 2 ? CLIPNN_POOL_ARGMAX : CLIPNN_POOL_EOS;
-    return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
+    return clipmdl_huggingface_sizes(r, o, &t->width, &t->heads, &t->layers, &t->mlp, &t->eps);
 }
 
 /* The settings of a tower. If there is an object KEY_dict, transformers takes that one. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "model/family/family.h"
+#include "model/family/words.h"
 #include "model/settings.h"
 
 /* Settings that any configuration of transformers may have, and that change nothing here. */
@@ -72,6 +73,14 @@ clip_status clipmdl_huggingface_vision(const clipmdl_reader *r, const cJSON *o, 
 /* clipmdl_huggingface_put_pictures(): write preprocessor_config.json.
  * name  in  "CLIP": how its processors' names begin */
 void clipmdl_huggingface_put_pictures(FILE *f, const char *name, int size, const clipmdl_recipe *r);
+
+/* What follows "layers.N." in the names of CLIP's and SigLIP's Transformers. */
+extern const clipmdl_rename clipmdl_huggingface_blocks[];
+
+/* clipmdl_huggingface_sizes(): the settings that every Transformer has. Each keeps its default if
+ * `o` does not say it. */
+clip_status clipmdl_huggingface_sizes(const clipmdl_reader *r, const cJSON *o, int *width, int *heads, int *layers,
+                                      int *mlp, float *eps);
 
 /* clipmdl_huggingface_tower_of(): the settings of a tower, or NULL. If there is an object KEY_dict,
  * transformers takes it instead of KEY. */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "model/family/huggingface.h"
-#include "model/family/timm.h"
 #include "model/family/words.h"
 #include "model/tower.h"
 
@@ -13,18 +12,8 @@
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-static const clipmdl_rename blocks[] = {
-    {"ln_1.", "layer_norm1.", NULL},
-    {"ln_2.", "layer_norm2.", NULL},
-    {"attn.out_proj.", "self_attn.out_proj.", NULL},
-    {"attn.in_proj_", "self_attn.{q,k,v}_proj.", NULL},
-    {"mlp.c_fc.", "mlp.fc1.", NULL},
-    {"mlp.c_proj.", "mlp.fc2.", NULL},
-    {0},
-};
-
 static const clipmdl_rename names[] = {
-    {"visual.trunk.transformer.resblocks.", "vision_model.encoder.layers.", blocks},
+    {"visual.trunk.transformer.resblocks.", "vision_model.encoder.layers.", clipmdl_huggingface_blocks},
     {"visual.trunk.positional_embedding", "vision_model.embeddings.position_embedding.weight", NULL},
     {"visual.trunk.conv1.", "vision_model.embeddings.patch_embedding.", NULL},
     {"visual.trunk.ln_post.", "vision_model.post_layernorm.", NULL},
@@ -34,7 +23,7 @@ static const clipmdl_rename names[] = {
     {"visual.trunk.attn_pool.ln_2.", "vision_model.head.layernorm.", NULL},
     {"visual.trunk.attn_pool.mlp.c_fc.", "vision_model.head.mlp.fc1.", NULL},
     {"visual.trunk.attn_pool.mlp.c_proj.", "vision_model.head.mlp.fc2.", NULL},
-    {"text.transformer.resblocks.", "text_model.encoder.layers.", blocks},
+    {"text.transformer.resblocks.", "text_model.encoder.layers.", clipmdl_huggingface_blocks},
     {"text.token_embedding.", "text_model.embeddings.token_embedding.", NULL},
     {"text.positional_embedding", "text_model.embeddings.position_embedding.weight", NULL},
     {"text.ln_final.", "text_model.final_layer_norm.", NULL},
@@ -124,11 +113,7 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
                                  .patch_bias = true};
     TRY(clipmdl_json_size(r, o, "image_size", &v->image_size));
     TRY(clipmdl_json_size(r, o, "patch_size", &v->patch_size));
-    TRY(clipmdl_json_size(r, o, "hidden_size", &v->width));
-    TRY(clipmdl_json_size(r, o, "num_attention_heads", &v->heads));
-    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &v->layers, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "intermediate_size", &v->mlp));
-    return clipb_json_float(o, "layer_norm_eps", &v->eps, r->file, r->err);
+    return clipmdl_huggingface_sizes(r, o, &v->width, &v->heads, &v->layers, &v->mlp, &v->eps);
 }
 
 static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t, int *embed_dim)
@@ -148,15 +133,12 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
                                .custom = true};
     TRY(clipmdl_json_size(r, o, "max_position_embeddings", &t->context_length));
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "hidden_size", &t->width));
-    TRY(clipmdl_json_size(r, o, "num_attention_heads", &t->heads));
-    TRY(clipb_json_int(o, "num_hidden_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "intermediate_size", &t->mlp));
+    TRY(clipmdl_huggingface_sizes(r, o, &t->width, &t->heads, &t->layers, &t->mlp, &t->eps));
     *embed_dim = t->width;
     TRY(clipmdl_json_size(r, o, "projection_size", embed_dim));
     if (t->vocab_size == GEMMA_VOCABULARY) /* SigLIP 2 was trained on lower case, whatever the files say */
         t->tokenizer = "siglip2";
-    return clipb_json_float(o, "layer_norm_eps", &t->eps, r->file, r->err);
+    return CLIP_OK;
 }
 
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
