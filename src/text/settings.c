@@ -31,13 +31,18 @@ static clip_status read_object(const char *dir, const char *name, cJSON **out, c
 
 clip_status cliptok_settings_load(cliptok_settings *s, const char *dir, clip_error *err)
 {
-    const char *class = "";
+    const char *class = "", *side = "right";
     *s = (cliptok_settings){0};
     TRY(read_object(dir, "tokenizer_config.json", &s->config, err));
     TRY(read_object(dir, "special_tokens_map.json", &s->special, err));
     TRY(read_object(dir, "added_tokens.json", &s->added, err));
     if (s->config)
         TRY(clipb_json_string(s->config, "tokenizer_class", &class, dir, err));
+    if (s->config)
+        TRY(clipb_json_string(s->config, "padding_side", &side, dir, err));
+    if (strcmp(side, "right") != 0)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, dir,
+                          "tokenizer_config.json: \"padding_side\" is \"%.40s\": only \"right\" is supported", side);
     size_t n = strlen(class);
     n -= n > 4 && strcmp(class + n - 4, "Fast") == 0 ? 4 : 0;
     if (n < sizeof s->class)

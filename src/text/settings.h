@@ -25,7 +25,8 @@ typedef struct cliptok_settings {
 
 /* cliptok_settings_load(): read the files of a directory; each may be missing. Free with
  * cliptok_settings_free(), also after an error.
- * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_ELIMIT, CLIP_ENOMEM. */
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EUNSUPPORTED (padding in front), CLIP_ELIMIT,
+ * CLIP_ENOMEM. */
 clip_status cliptok_settings_load(cliptok_settings *s, const char *dir, clip_error *err);
 void cliptok_settings_free(cliptok_settings *s);
 

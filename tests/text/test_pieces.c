@@ -301,6 +301,8 @@ static void faults_of_json(void **state)
     }
     fixture_text(dir, "tokenizer.json", UNIGRAM(""));
     cliptok_free(load(dir, &cliptok_huggingface));
+    fixture_text(dir, "tokenizer_config.json", "{\"padding_side\": \"left\"}");
+    refuse(dir, &cliptok_huggingface, CLIP_EUNSUPPORTED, "\"padding_side\" is \"left\"");
     fixture_remove(dir);
 }
 
