@@ -134,7 +134,8 @@ static void product_free(product *p)
 
 static clipk_weight pack(const clipk_ctx *k, const product *p, int from, int N)
 {
-    clipk_weight w = {p->format, N, p->K, aligned_new(clipk_weight_bytes(k->set, p->format, N, p->K))};
+    clipk_weight w = {.format = p->format, .N = N, .K = p->K};
+    w.panels = aligned_new(clipk_weight_bytes(k->set, p->format, N, p->K));
     clipk_weight_pack(k, &w,
                       (clipk_view){p->W + (size_t)(from * p->wrs) * clipk_type_size(p->from), p->from, p->wrs, p->wcs});
     return w;
@@ -307,7 +308,7 @@ static void not_numbers_of(const clipk_set *set, const clipk_format *format)
         x[4 * K + K - 1] = INFINITY;
         W[7 * K + 3] = NAN;
         W[N * K - 1] = -INFINITY;
-        clipk_weight w = {format, N, K, aligned_new(clipk_weight_bytes(set, format, N, K))};
+        clipk_weight w = {.format = format, .N = N, .K = K, .panels = aligned_new(clipk_weight_bytes(set, format, N, K))};
         clipk_weight_pack(&k, &w, clipk_rows(W, K));
         clipk_gemm(&k, y, N, clipk_rows(x, K), M, &w, &(clipk_epilogue){.act = (clipk_act)act});
         for (int m = 0; m < M; m++)
