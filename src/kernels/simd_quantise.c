@@ -75,7 +75,7 @@ static void rotate(float *x, int block)
             }
 }
 
-/* The largest |x|. Bits of positive numbers have the order of the numbers; NaN is above infinity. */
+/* The largest |x|. Bits of positive numbers have their order, and NaN is above infinity. */
 static float largest(const float *x, int n)
 {
     vi most = {0};

@@ -147,8 +147,8 @@ static inline vf vdot_bf16(vf acc, vu a, vf b)
 #endif
 }
 
-/* acc + a0 b0 + a1 b1 + a2 b2 + a3 b3. The lanes of a are four bytes without a sign, those of b with
- * one. In assembly, as above. Sets of other widths have no such instruction. */
+/* acc + a0 b0 + a1 b1 + a2 b2 + a3 b3. The lanes of a are four bytes without a sign, those of b
+ * with one. In assembly, as above. Sets of other widths have no such instruction. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
 #define CLIPK_DOT_U8 "vpdpbusd %2, %1, %0" /* AVX512_VNNI */
 #elif CLIPK_VL == 8 && defined(__AVX2__)

@@ -308,7 +308,8 @@ static void not_numbers_of(const clipk_set *set, const clipk_format *format)
         x[4 * K + K - 1] = INFINITY;
         W[7 * K + 3] = NAN;
         W[N * K - 1] = -INFINITY;
-        clipk_weight w = {.format = format, .N = N, .K = K, .panels = aligned_new(clipk_weight_bytes(set, format, N, K))};
+        clipk_weight w = {.format = format, .N = N, .K = K};
+        w.panels = aligned_new(clipk_weight_bytes(set, format, N, K));
         clipk_weight_pack(&k, &w, clipk_rows(W, K));
         clipk_gemm(&k, y, N, clipk_rows(x, K), M, &w, &(clipk_epilogue){.act = (clipk_act)act});
         for (int m = 0; m < M; m++)

@@ -1,5 +1,5 @@
-/* Products in 8 bits. Every set, and bytes as well as pairs of 16-bit numbers, give the same bits as
- * the oracle. The oracle is held against the definition in double: integers by a rotation that is
+/* Products in 8 bits. Every set, and bytes as well as pairs of 16-bit numbers, give the same bits
+ * as the oracle. The oracle is held against the definition in double: integers by a rotation that is
  * written out, and the error by what rounding allows. */
 #include "kernels_test.h"
 
@@ -244,7 +244,8 @@ static void outliers_do_no_harm(void **state)
     operands p = operands_new(M, N, K, false);
     make_outliers(&p, 4, 100);
     double *want = bytes_new(sizeof *want * M * N), *poor = bytes_new(sizeof *poor * M * N);
-    float *x = floats_new(M * K), *W = floats_new(N * K), *y = product(clipk_set_find(NULL), formats[1], 1, &p, M, NULL);
+    float *x = floats_new(M * K), *W = floats_new(N * K);
+    float *y = product(clipk_set_find(NULL), formats[1], 1, &p, M, NULL);
     exact(want, p.x, p.W, &p);
     naive(x, p.x, M, K);
     naive(W, p.W, N, K);
@@ -285,7 +286,8 @@ static void epilogues_follow(void **state)
                 for (int j = 0; j < M * N; j++) {
                     float want = z[j] + bias[j % N] + residual[j];
                     clipk_act_apply(&k, &want, &want, 1, (clipk_act)act);
-                    CHECK_NEAR(y[j], want, 8 * EPS * (fabsf(z[j]) + 2), "%s, act %d, y[%d]", clipk_set_name(set), act, j);
+                    CHECK_NEAR(y[j], want, 8 * EPS * (fabsf(z[j]) + 2), "%s, act %d, y[%d]", clipk_set_name(set),
+                               act, j);
                 }
                 ctx_free(&k);
                 free(y);
