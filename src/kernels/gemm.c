@@ -150,6 +150,11 @@ static void sum_columns(void *job, int64_t i, int thread)
     }
 }
 
+/* The signs of a bent function (Rothaus 1976), k0 k1 + k2 k3 + k4 k5 of k's bits: numbers that are
+ * alike (pixels of a flat place, what a ReLU leaves) would become one large number, as H adds them
+ * up. With these signs they are spread evenly. */
+static float sign(int k) { return __builtin_popcount(k & k >> 1 & 0x15) & 1 ? -1 : 1; }
+
 /* T from its sums, and 1 / T. What is not finite stays so, in the weights' scales. */
 static void smooth(float *t, float *inverse, int K, int depth)
 {
@@ -158,7 +163,7 @@ static void smooth(float *t, float *inverse, int K, int depth)
         mean += t[k] / (double)K;
     for (int k = 0; k < K; k++) {
         const double ratio = t[k] / mean;
-        t[k] = ratio > SMOOTH_LEAST ? (float)sqrt(ratio) : (float)sqrt(SMOOTH_LEAST);
+        t[k] = (float)sqrt(ratio > SMOOTH_LEAST ? ratio : SMOOTH_LEAST) * sign(k);
         inverse[k] = 1 / t[k];
     }
     for (int k = K; k < depth; k++)
@@ -172,7 +177,7 @@ static void quantise_panel(void *job, int64_t panel, int thread)
     const clipk_set *set = j->k->set;
     const clipk_format *f = j->w->format;
     const int nr = set->nr, K = j->w->K, depth = clipk_panel_depth(f, K), groups = depth / f->group;
-    const int rows = clipb_min(nr, j->w->N - (int)panel * nr), block = clipk_rotated(j->w);
+    const int rows = clipb_min(nr, j->w->N - (int)panel * nr), block = clipk_together(f, K);
     float *row = (float *)(void *)(j->k->scratch + thread * clipk_gemm_scratch(set)), *work = row + depth;
     uint32_t *q = (uint32_t *)(void *)(work + depth);
     char *to = (char *)j->w->panels + panel * panel_bytes(set, f, K);
@@ -445,7 +450,7 @@ static void form_row(const form_job *f, int m, float *work)
     void *out = f->out + (int64_t)m * f->ld;
     if (w->format->rotates) {
         f->scale[m] = set->quantise(out, w->format->x, x, smoothing_of(set, w), K, depth,
-                                    clipk_rotated(w), work);
+                                    clipk_together(w->format, K), work);
         return;
     }
     set->to_bf16(out, x, (size_t)K);

@@ -112,7 +112,6 @@ static inline int clipk_together(const clipk_format *f, int K)
         block *= 2;
     return block;
 }
-static inline int clipk_rotated(const clipk_weight *w) { return w->pixels ? 1 : clipk_together(w->format, w->K); }
 
 /* Groups along k, and the numbers in them, with the zeros that fill up the last. */
 static inline int clipk_panel_depth(const clipk_format *f, int K)

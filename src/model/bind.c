@@ -196,22 +196,16 @@ static const clipb_block *share_room(clipmdl_binder *b, size_t w, size_t wt)
     return b->room;
 }
 
-/* What a matrix multiplies, where that matters to its format. */
-typedef enum clipmdl_operand {
-    TOKENS,
-    PIXELS,
-    POOLED, /* one row a sample, whose product is the embedding: never in 8 bits */
-} clipmdl_operand;
-
-static const clipk_format *format_of(const clipmdl_binder *b, clipk_type type, clipmdl_operand x)
+/* last: the projection to the embedding. It has one row a sample, and stays out of 8 bits. */
+static const clipk_format *format_of(const clipmdl_binder *b, clipk_type type, bool last)
 {
     const clipk_format *wanted = b->format ? b->format : CLIPK_FORMAT_F32;
-    return clipk_format_for(wanted->rotates && x == POOLED ? CLIPK_FORMAT_F32 : wanted, type);
+    return clipk_format_for(wanted->rotates && last ? CLIPK_FORMAT_F32 : wanted, type);
 }
 
 /* W [O, I] as `s` shows it, and the fields for training. */
 static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, const source *s, int O, int I,
-                         clipmdl_operand x)
+                         bool last)
 {
     const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
     *out = (clipnn_linear){.dw = s->g};
@@ -223,9 +217,8 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, cons
                                clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, I, O));
         return;
     }
-    const clipk_format *format = format_of(b, s->view.type, x);
+    const clipk_format *format = format_of(b, s->view.type, last);
     place_weight(b, &out->w, format, O, I);
-    out->w.pixels = x == PIXELS;
     if (b->back)
         place_weight(b, &out->wt, format, I, O);
     if (!found || !clipmdl_binder_places(b))
@@ -270,7 +263,7 @@ void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *pref
     source s;
     join(name, prefix, weight);
     bool found = locate(b, &s, name, first, O, total, I);
-    place_linear(b, out, found, &s, O, I, TOKENS);
+    place_linear(b, out, found, &s, O, I, false);
     if (bias) {
         join(name, prefix, bias);
         place_f32(b, &out->b, &out->db, name, first, O, total, -1);
@@ -300,7 +293,7 @@ void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *
         s.view.rs = 1;
         s.view.cs = O;
     }
-    place_linear(b, out, found, &s, O, I, POOLED);
+    place_linear(b, out, found, &s, O, I, true);
     out->dw_transposed = transposed;
 }
 
@@ -352,7 +345,7 @@ void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *pre
     source s;
     join(name, prefix, weight);
     bool found = locate_filters(b, &s, name, O, 3, P);
-    place_linear(b, out, found, &s, O, 3 * P * P, PIXELS);
+    place_linear(b, out, found, &s, O, 3 * P * P, false);
     if (!bias)
         return;
     join(name, prefix, bias);
@@ -411,7 +404,7 @@ void clipmdl_bind_made(clipmdl_binder *b, clipnn_linear *out, const float *w, co
 {
     const source s = {.view = clipk_rows(w, I)};
     float *copy;
-    place_linear(b, out, w != NULL, &s, O, I, TOKENS);
+    place_linear(b, out, w != NULL, &s, O, I, false);
     out->b = copy = CLIPB_NEW(&b->arena, float, (size_t)O);
     if (w && clipmdl_binder_places(b))
         memcpy(copy, bias, (size_t)O * sizeof *copy);
@@ -502,12 +495,12 @@ void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefi
     *out = (clipnn_conv1x1){0};
     if (folds(b)) {
         const float *w = fold(b, &out->w.b, found, &s, O, n);
-        place_weight(b, &out->w.w, CLIPK_FORMAT_F32, O, n);
+        place_weight(b, &out->w.w, format_of(b, CLIPK_F32, false), O, n);
         if (w)
             clipk_weight_pack(b->k, &out->w.w, clipk_rows(w, n));
         return;
     }
-    place_linear(b, &out->w, found, &s.filters, O, n, TOKENS);
+    place_linear(b, &out->w, found, &s.filters, O, n, false);
     out->bn = norm_layer(b, s.norm);
 }
 
