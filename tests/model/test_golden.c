@@ -17,7 +17,7 @@
 #define LARGEST_DIFFERENCE 2e-5f
 #define SMALLEST_COSINE 0.99999
 #define SMALLEST_COSINE_BF16 0.999
-#define SMALLEST_COSINE_INT8 0.998
+#define SMALLEST_COSINE_INT8 0.996 /* narrow towers lose more */
 
 static const char *golden;
 
