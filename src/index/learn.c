@@ -82,7 +82,7 @@ static void find_basis(learning *l)
 
 static void multiply(learning *l, float *out, clipk_view a, int M, clipk_view b, int K)
 {
-    const clipk_weight W = {CLIPK_FORMAT_F32, l->D, K, l->panels};
+    const clipk_weight W = {.format = CLIPK_FORMAT_F32, .N = l->D, .K = K, .panels = l->panels};
     clipk_weight_pack(&l->k, &W, b);
     clipk_gemm(&l->k, out, l->D, a, M, &W, NULL);
 }
