@@ -80,7 +80,7 @@ static int load(const cli_args *a, job *j)
     for (int i = 0; i < LOADS; i++) {
         cli_close(&j->session);
         double start = cli_now();
-        DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+        DO(cli_open(a, CLIP_TOWER_BOTH, 0, &j->session));
         seconds[i] = cli_now() - start;
         if (i == 0)
             j->resident = peak_kilobytes();

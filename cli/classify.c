@@ -239,7 +239,8 @@ static int prepare(cli_args *a, job *j)
     DO(read_labels(a, j));
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
     DO(cli_source_open(a, j->files_from, j->delimiter, &j->source));
-    DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    const int few = cli_few_pictures(&j->source) | cli_few_texts(j->labels.n * j->templates.n);
+    DO(cli_open(a, CLIP_TOWER_BOTH, few, &j->session));
     DO(cli_check_texts(&j->session, &j->labels));
     DO(cli_encode_labels(&j->session, &j->labels, &j->templates, &j->label));
     j->scaled = j->scale > 0;

@@ -12,7 +12,7 @@
  *             case 'k': DO(cli_number(a, 1, 100, &k)); break;
  *             default: return a->code;
  *             }
- *         DO(cli_open(a, CLIP_TOWER_BOTH, &s));
+ *         DO(cli_open(a, CLIP_TOWER_BOTH, 0, &s));
  *         ...
  *     }
  *
@@ -329,14 +329,19 @@ typedef struct cli_session {
 } cli_session;
 
 /* cli_load(): read the model from a->model: a path, or FILE:PREFIX where a file holds several
- * encoders. Warnings go to stderr. */
-int cli_load(const cli_args *a, int towers, cli_session *s);
+ * encoders. Warnings go to stderr.
+ * few  in  CLIP_TOWER_*: towers that will see few inputs or none, so that their weights stay in the
+ *          file */
+int cli_load(const cli_args *a, int towers, int few, cli_session *s);
 /* cli_open(): cli_load(), then make a workspace. An error if the model cannot embed with these
  * towers. */
-int cli_open(const cli_args *a, int towers, cli_session *s);
+int cli_open(const cli_args *a, int towers, int few, cli_session *s);
 /* cli_open_encoders(): cli_open() for a model that may lack a projection. */
-int cli_open_encoders(const cli_args *a, int towers, cli_session *s);
+int cli_open_encoders(const cli_args *a, int towers, int few, cli_session *s);
 void cli_close(cli_session *s); /* may be called on zeros */
+
+/* cli_few_texts(): CLIP_TOWER_TEXT if n texts are few, else 0. */
+int cli_few_texts(size_t n);
 
 /* cli_encoded(): cli_status() for a function that used this context. Its message comes from
  * clip_context_message(), which says more. */
@@ -451,6 +456,9 @@ typedef struct cli_source {
  * files_from  in   the value of --files-from, or NULL */
 int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cli_source *out);
 void cli_source_close(cli_source *s);
+
+/* cli_few_pictures(): CLIP_TOWER_IMAGE if the source is known to have few, else 0. */
+int cli_few_pictures(const cli_source *s);
 
 /* cli_passed_text(): "12 files passed over: 9 not pictures (.txt 5, .xmp 4), 2 hidden, 1 excluded";
  * "" if there are none (passed.c). */

@@ -206,7 +206,8 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
     const clip_model_info *i = &s->info;
     const int towers = (pictures ? CLIP_TOWER_IMAGE : 0) | (words ? CLIP_TOWER_TEXT : 0);
     const bool projects = j->sink.kind == CLI_EMBEDDING || j->sink.kind == CLI_PROJECTED;
-    DO(projects ? cli_open(a, towers, s) : cli_open_encoders(a, towers, s));
+    const int few = cli_few_pictures(&j->source) | (j->texts_from ? 0 : cli_few_texts(j->text.n));
+    DO(projects ? cli_open(a, towers, few, s) : cli_open_encoders(a, towers, few, s));
     s->kind = j->sink.kind;
     s->hidden = j->hidden;
     j->sink.tokens = 1;

@@ -125,7 +125,7 @@ static int evaluate_retrieval(cli_args *a, job *j)
 {
     if (!(j->spec = eval_operand(a)))
         return CLI_USAGE;
-    DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    DO(cli_open(a, CLIP_TOWER_BOTH, 0, &j->session));
     DO(eval_read(&j->session, j->spec, &j->eval, &j->data));
     DO(eval_retrieve(&j->session, j->spec, &j->data, &j->found));
     (a->json ? print_json : print_people)(j);

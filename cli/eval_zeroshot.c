@@ -281,7 +281,7 @@ static int evaluate_zeroshot(cli_args *a, job *j)
     if (j->hierarchy_arg)
         DO(cli_hierarchy_read(j->hierarchy_arg, &j->labels, &j->tree));
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
-    DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    DO(cli_open(a, CLIP_TOWER_BOTH, 0, &j->session));
     DO(eval_read(&j->session, j->spec, &j->eval, &j->data));
     if (j->labels.n == 0)
         DO(distinct(&j->data.captions, &j->labels));

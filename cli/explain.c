@@ -250,7 +250,7 @@ static int explain_picture(cli_args *a, job *j)
         return cli_usage(a, "--output: '%s' is not a folder, but there are several texts", j->output);
     for (int k = 0; k < j->K; k++)
         DO(cli_list_add(&j->text, a->operand[1 + k]));
-    DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    DO(cli_open(a, CLIP_TOWER_BOTH, CLIP_TOWER_BOTH, &j->session));
     DO(cli_check_texts(&j->session, &j->text));
     j->G = clip_explain_side(j->session.model);
     DO(explain(j));

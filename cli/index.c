@@ -214,7 +214,7 @@ static int update(cli_args *a, job *j)
     if (a->operands == 0 && (j->opt.captions || j->exclude.n > 0))
         return cli_usage(a, "--captions and --exclude go with folders, and none is named");
     DO(towers_wanted(a, j, &towers));
-    DO(cli_open(a, towers, &j->session));
+    DO(cli_open(a, towers, 0, &j->session));
     DO(cli_index_open(a, j->path, &j->session, a->operands ? CLI_INDEX_MAKE : CLI_INDEX_WRITE, &j->index));
     cli_catch_signals();
     const clip_image_options image = cli_image_options(a, clip_index_image_options(j->index, j->session.model));

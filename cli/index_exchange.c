@@ -64,7 +64,7 @@ static int open_to_import(const cli_args *a, const char *path, const char *dir, 
                                          path, info.model_name, dir)
                               : CLI_DONE;
     }
-    DO(cli_load(a, CLIP_TOWER_TEXT, s));
+    DO(cli_load(a, CLIP_TOWER_TEXT, CLIP_TOWER_TEXT, s));
     if (s->D != dim)
         return cli_fail("%s: has %d numbers a row; %s makes %d", dir, dim, a->model, s->D);
     return cli_index_open(a, path, s, CLI_INDEX_MAKE, out);

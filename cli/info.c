@@ -187,7 +187,7 @@ static int run(cli_args *a)
         return cli_usage(a, "one checkpoint at a time");
     if (a->operands == 1)
         a->model = a->operand[0];
-    DO(cli_load(a, CLIP_TOWER_BOTH, &s));
+    DO(cli_load(a, CLIP_TOWER_BOTH, CLIP_TOWER_BOTH, &s));
     (a->json ? print_json : print_people)(&s);
     cli_close(&s);
     return CLI_DONE;

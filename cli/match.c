@@ -217,7 +217,8 @@ static int match_inputs(cli_args *a, match_job *j, int mode)
     DO(check(a, j, mode));
     j->json = a->json;
     j->batch = j->batch ? j->batch : CLIP_MATCH_BATCH;
-    DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    const bool one = !mode && a->operands == 2 && !j->texts_arg;
+    DO(cli_open(a, CLIP_TOWER_BOTH, one ? CLIP_TOWER_BOTH : 0, &j->session));
     if (mode == FIT)
         return match_fit(j, a->operand[0]);
     if (mode == WINOGROUND)

@@ -227,7 +227,7 @@ static int learn(cli_args *a, job *j)
         return CLI_USAGE;
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
     j->split.want_val = j->opt.kind == CLIP_PROBE_CACHE || (j->opt.kind == CLIP_PROBE_LINEAR && j->opt.l2 == 0);
-    DO(cli_open(a, j->opt.kind == CLIP_PROBE_CACHE ? CLIP_TOWER_BOTH : CLIP_TOWER_IMAGE, &j->session));
+    DO(cli_open(a, j->opt.kind == CLIP_PROBE_CACHE ? CLIP_TOWER_BOTH : CLIP_TOWER_IMAGE, 0, &j->session));
     DO(probe_read(&j->session, &j->split, &j->eval, &j->sets));
     if (j->sets.test.n == 0)
         return cli_fail("%s: no picture is left for the test: a class needs five (or use --test-data)",
@@ -264,7 +264,7 @@ static int fit_or_apply(cli_args *a, job *j)
         return learn(a, j);
     if (a->operands == 0)
         return cli_usage(a, "no picture is named");
-    DO(cli_open(a, CLIP_TOWER_IMAGE, &j->session));
+    DO(cli_open(a, CLIP_TOWER_IMAGE, 0, &j->session));
     return probe_apply(a, &j->session, j->apply, j->k ? j->k : 5);
 }
 

@@ -49,7 +49,7 @@ static int load_tower(search *s, int tower)
     const bool first = !s->words.model && !s->pictures.model;
     if (mine->model)
         return CLI_DONE;
-    DO(cli_open(s->args, tower, mine));
+    DO(cli_open(s->args, tower, s->listed ? 0 : tower & (CLIP_TOWER_IMAGE | cli_few_texts(s->prompts.n)), mine));
     if (first && !s->info.model_id[0])
         cli_warn("%s was imported without the name of its model: it has to be %s", s->index_path, s->args->model);
     return first ? check_model(s, mine) : CLI_DONE;

@@ -7,6 +7,7 @@
 #include "cli.h"
 
 #define TEXTS_AT_ONCE 256 /* texts between two updates of the progress line */
+#define FEW_TEXTS 32       /* for more, packing the weights takes less time than reading them unpacked */
 #define WORTH_KEEPING 100  /* texts; for fewer, hashing the weights takes longer */
 
 static void warn(void *user, const char *message)
@@ -39,7 +40,7 @@ static void name_session(cli_session *s)
     snprintf(s->name, sizeof s->name, "%.*s", (int)(end - start), start);
 }
 
-int cli_load(const cli_args *a, int towers, cli_session *s)
+int cli_load(const cli_args *a, int towers, int few, cli_session *s)
 {
     static bool said; /* warn once, although clip bench loads again */
     clip_error err;
@@ -50,6 +51,7 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     o.towers = towers;
     o.threads = a->threads;
     o.precision = a->precision;
+    o.mapped = few;
     o.warn = said ? NULL : warn;
     said = true;
     const int fetched = cli_fetch_if_asked(a, path);
@@ -66,9 +68,9 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     return CLI_DONE;
 }
 
-static int open_session(const cli_args *a, int towers, bool embeds, cli_session *s)
+static int open_session(const cli_args *a, int towers, int few, bool embeds, cli_session *s)
 {
-    DO(cli_load(a, towers, s));
+    DO(cli_load(a, towers, few, s));
     const int missing = towers & ~s->info.towers;
     int code;
     if (missing)
@@ -86,8 +88,14 @@ static int open_session(const cli_args *a, int towers, bool embeds, cli_session 
     return code;
 }
 
-int cli_open(const cli_args *a, int towers, cli_session *s) { return open_session(a, towers, true, s); }
-int cli_open_encoders(const cli_args *a, int towers, cli_session *s) { return open_session(a, towers, false, s); }
+int cli_open(const cli_args *a, int towers, int few, cli_session *s) { return open_session(a, towers, few, true, s); }
+
+int cli_open_encoders(const cli_args *a, int towers, int few, cli_session *s)
+{
+    return open_session(a, towers, few, false, s);
+}
+
+int cli_few_texts(size_t n) { return n <= FEW_TEXTS ? CLIP_TOWER_TEXT : 0; }
 
 int cli_encoded(const clip_context *ctx, clip_status s, const char *what)
 {

@@ -5,6 +5,8 @@
 
 #include "cli.h"
 
+#define FEW_PICTURES 4 /* for more, packing the weights takes less time than reading them unpacked */
+
 static void fault(void *user, const char *message)
 {
     (void)user;
@@ -59,6 +61,11 @@ int cli_source_open(const cli_args *a, const char *files_from, int delimiter, cl
     if (code != CLI_DONE)
         cli_source_close(out);
     return code;
+}
+
+int cli_few_pictures(const cli_source *s)
+{
+    return !s->list.open && s->files.n <= FEW_PICTURES ? CLIP_TOWER_IMAGE : 0;
 }
 
 void cli_source_close(cli_source *s)

@@ -287,7 +287,7 @@ int train_validate(const cli_args *a, const train_folder *f, const char *spec, i
     if (code == CLI_DONE)
         code = limit(f->settings, &model.max_pixels);
     o.quiet = code == CLI_DONE && f->history.scores > 0; /* reported the first time */
-    if (code == CLI_DONE && (code = cli_open(&model, CLIP_TOWER_BOTH, &s)) == CLI_DONE) {
+    if (code == CLI_DONE && (code = cli_open(&model, CLIP_TOWER_BOTH, 0, &s)) == CLI_DONE) {
         code = validate_pairs(&s, spec, &o, batch, out);
         cli_close(&s);
     }

@@ -256,7 +256,7 @@ static int answer_questions(cli_args *a, job *j)
     if (j->answers_arg)
         DO(cli_labels_read(a, j->answers_arg, &j->answers));
     DO(cli_templates_read(a, j->templates_arg, &j->templates));
-    DO(cli_open(a, CLIP_TOWER_BOTH, &j->session));
+    DO(cli_open(a, CLIP_TOWER_BOTH, 0, &j->session));
     j->json = a->json;
     if (j->fit) {
         look(&j->session);

@@ -150,6 +150,7 @@ typedef void (*clip_warn_fn)(void *user, const char *message);
 
 typedef struct clip_load_options {
     int towers;        /* CLIP_TOWER_*: the others are neither read nor packed */
+    int mapped;        /* CLIP_TOWER_*: towers for a few inputs only (below); 0: none */
     int threads;       /* cores to pack the weights with; 0: all this process may use */
     const char *isa;   /* "avx512", "avx2", "neon", "generic"; NULL: the best this machine has */
     clip_warn_fn warn; /* NULL: silent */
@@ -162,7 +163,8 @@ typedef struct clip_load_options {
     const char *precision;
 } clip_load_options;
 
-/* clip_load_options_default(): both towers, all cores, the best instruction set, silent, f32. */
+/* clip_load_options_default(): both towers, packed, all cores, the best instruction set, silent,
+ * f32. */
 CLIP_API clip_load_options clip_load_options_default(void);
 
 /* clip_model_load(): open a checkpoint and pack its weights.
@@ -190,6 +192,13 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * docs/performance.md), so the two can be compared. With "int8" both operands are 8-bit integers,
  * with a scale for each row of the matrix and of what it multiplies, and sums are exact. What stays
  * f32 for bf16 does so here, and so does the projection to the embedding.
+ *
+ * The matrices of a `mapped` tower are not packed. Each use reads them from the mapped file, and
+ * then gives its pages back to the system. Loading is quicker, no more than one matrix is resident,
+ * and the results are the same bits. Encoding is slower, so this pays for a few inputs (`clip`: 32
+ * texts, 4 pictures). Packed all the same are matrices that the file has transposed, convolutions
+ * with a norm, what a tower computes from its tensors, and weights of "int8".
+ *
  * The file stays mapped: the token embedding is read from it. Replace a checkpoint by renaming;
  * never write into it while a model is loaded.
  *

@@ -235,6 +235,8 @@ static size_t pixels_of(const clip_model *m)
 static clip_status forward_pixels(clip_context *c, const float *pixels, int N, outputs *o)
 {
     const clipmdl_input in = {.N = N, .pixels = pixels};
+    if (c->model->mapped & CLIP_TOWER_IMAGE)
+        TRY(clipmdl_store_check(&c->model->store, NULL));
     return forward_chunk(c, c->model->image, &in, o,
                          (results){.kind = "picture", .input = pixels, .each = pixels_of(c->model)});
 }

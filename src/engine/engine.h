@@ -16,7 +16,7 @@ struct clip_model {
     clipmdl_config config;
     const clipmdl_family *family;
     char prefix[CLIPMDL_MAX_PREFIX]; /* before every name in the store */
-    int towers;
+    int towers, mapped; /* mapped: towers whose matrices stay in the store */
     clipmdl_tower *image, *text; /* NULL: not loaded */
     float logit_scale;     /* exp() of the parameter */
     float logit_bias;      /* 0 if the weights have none (config.logit_bias) */

@@ -16,12 +16,13 @@ static bool is_sound(const float *x, size_t n)
 }
 
 /* The first tensor in use that holds NaN or infinity; NULL: none does. */
-static const clipmdl_tensor *find_tensor(const clip_model *m)
+static const clipmdl_tensor *find_tensor(const clip_context *c)
 {
-    const clipmdl_store *s = &m->store;
+    const clipmdl_store *s = &c->model->store;
     clipk_type type;
     for (size_t i = 0; i < s->n; i++)
-        if (s->tensor[i].used && clipmdl_tensor_type(&s->tensor[i], &type) && !clipmdl_tensor_is_finite(&s->tensor[i]))
+        if (s->tensor[i].used && clipmdl_tensor_type(&s->tensor[i], &type) &&
+            !clipmdl_tensor_is_finite(&s->tensor[i], c->k.team))
             return &s->tensor[i];
     return NULL;
 }
@@ -34,7 +35,7 @@ clip_status clipeng_check_finite(clip_context *c, const float *x, int N, size_t 
         row++;
     if (row == N)
         return CLIP_OK;
-    const clipmdl_tensor *t = find_tensor(c->model);
+    const clipmdl_tensor *t = find_tensor(c);
     const int64_t number = first + row + 1;
     if (t)
         snprintf(c->fault, sizeof c->fault,

@@ -294,9 +294,11 @@ static clip_status make_towers(clip_model *m)
 static void bind_towers(clipmdl_binder *b, clip_model *m)
 {
     b->parameters = 0;
+    b->in_place = m->mapped & CLIP_TOWER_IMAGE;
     if (m->image)
         clipmdl_tower_bind(b, m->image);
     m->image_parameters = b->parameters;
+    b->in_place = m->mapped & CLIP_TOWER_TEXT;
     if (m->text)
         clipmdl_tower_bind(b, m->text);
     m->text_parameters = b->parameters - m->image_parameters;
@@ -441,6 +443,7 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
 {
     m->path = strdup(path);
     m->towers = l->opt.towers;
+    m->mapped = l->opt.mapped;
     if (!m->path)
         return CLIP_ENOMEM;
     TRY(choose_arithmetic(l, m));
@@ -448,6 +451,8 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIPENG_MOST_THREADS);
     if (m->towers < 1 || m->towers > CLIP_TOWER_BOTH)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "towers must be CLIP_TOWER_IMAGE, CLIP_TOWER_TEXT or both");
+    if (m->mapped < 0 || m->mapped > CLIP_TOWER_BOTH)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "mapped must be 0, CLIP_TOWER_IMAGE, CLIP_TOWER_TEXT or both");
     TRY(clipeng_files_find(path, &l->files, l->err));
     TRY(clipmdl_store_open(l->files.weights, &m->store, l->err));
     TRY(read_config(l, m));

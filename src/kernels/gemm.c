@@ -14,6 +14,9 @@
  * With few rows (a caption, one picture), only panels are cut. The weights, which come from memory,
  * are then read once.
  *
+ * A weight that is not packed is packed block by block into the scratch, once for each band. So
+ * with few rows it is read once, and takes no memory.
+ *
  * If a weight's format wants x in another form than f32, rows of x are formed first, as many as
  * CLIPK_GEMM_FORMED has room for, and multiplied then. From there on k, depths and blocks count
  * groups of neighbours along k. A group of x has 4 bytes in every form. */
@@ -77,29 +80,39 @@ size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *f, int N, in
     return clipb_round_up_size(bytes, CLIPK_ALIGN);
 }
 
+int clipk_panel_rows(const clipk_set *set) { return set->nr; }
+
+/* Numbers k .. k + K of a panel of W. */
+static void pack(const clipk_set *set, void *to, const clipk_weight *w, clipk_view W, int panel, int k, int K)
+{
+    int n = panel * set->nr;
+    const int rows = clipb_min(set->nr, w->N - n);
+    if (w->rest && n >= w->split) {
+        W.p = w->rest;
+        n -= w->split;
+    }
+    W.p = (const char *)W.p + (n * W.rs + k * W.cs) * (int64_t)clipk_type_size(W.type);
+    set->gemm_pack_w(to, w->format, W, rows, K);
+}
+
 typedef struct pack_job {
     const clipk_set *set;
     const clipk_weight *w;
     clipk_view W;
 } pack_job;
 
-/* Numbers k .. k + K of a panel. */
-static void pack(const pack_job *j, int panel, int k, int K)
+static void pack_part(const pack_job *j, int panel, int k, int K)
 {
     const clipk_weight *w = j->w;
-    const int nr = j->set->nr, n = panel * nr;
-    char *to = (char *)w->panels + panel * panel_bytes(j->set, w->format, w->K) +
-               panel_bytes(j->set, w->format, k);
-    clipk_view from = j->W;
-    from.p = (const char *)from.p + (n * from.rs + k * from.cs) * (int64_t)clipk_type_size(from.type);
-    j->set->gemm_pack_w(to, w->format, from, clipb_min(nr, w->N - n), K);
+    char *to = (char *)w->panels + panel * panel_bytes(j->set, w->format, w->K);
+    pack(j->set, to + panel_bytes(j->set, w->format, k), w, j->W, panel, k, K);
 }
 
 static void pack_panel(void *job, int64_t i, int thread)
 {
     const pack_job *j = job;
     (void)thread;
-    pack(j, (int)i, 0, j->w->K);
+    pack_part(j, (int)i, 0, j->w->K);
 }
 
 /* If a panel's rows are columns, k runs from row to row: all panels take their parts of a few
@@ -110,7 +123,7 @@ static void pack_rows(void *job, int64_t i, int thread)
     const int k = (int)i * PACK_ROWS;
     (void)thread;
     for (int panel = 0; panel * j->set->nr < j->w->N; panel++)
-        pack(j, panel, k, clipb_min(PACK_ROWS, j->w->K - k));
+        pack_part(j, panel, k, clipb_min(PACK_ROWS, j->w->K - k));
 }
 
 /* ---- Packing in 8 bits ----------------------------------------------------------------------- */
@@ -278,12 +291,12 @@ static void plan(gemm_job *j, int threads)
     j->flows = j->flows && !j->copies && j->span > 1;
 }
 
-/* A thread's scratch: copied rows, a widened block, sums. */
+/* A thread's scratch: copied rows, a widened block, a packed block, sums. */
 #define COPIES (SLAB + 16 * DEPTH_MOST + ROWS_MOST * PAD)
 
 size_t clipk_gemm_scratch(const clipk_set *set)
 {
-    const size_t numbers = COPIES + (size_t)set->nr * (set->kc + ROWS_MOST + 16) + SUMS;
+    const size_t numbers = COPIES + (size_t)set->nr * (2 * set->kc + ROWS_MOST + 16) + SUMS;
     return clipb_round_up_size(sizeof(float) * numbers, CLIPK_ALIGN);
 }
 
@@ -296,17 +309,29 @@ typedef struct slab {
     int m0, rows, k0, k1, panel, panels_end;
     const float *x;
     int64_t ldx;
-    float *copy, *wide, *sums;
+    float *copy, *wide, *block, *sums;
     const char *next; /* the next band of x, and how much of it to fetch with each block */
     size_t next_bytes;
 } slab;
 
+/* Block k of a panel that is packed. */
 static clipk_range block_of(const slab *s, int panel, int k)
 {
     const clipk_weight *w = s->j->w;
     const size_t step = panel_bytes(s->j->k->set, w->format, w->format->group);
     const char *p = (const char *)w->panels + ((size_t)panel * s->j->K + k) * step;
     return (clipk_range){p, p + clipb_min(s->j->k->set->kc, s->k1 - k) * step};
+}
+
+/* K groups from k on of the panel at work, packed. */
+static const void *packed_block(const slab *s, int k, int K)
+{
+    const clipk_weight *w = s->j->w;
+    const int each = w->format->group;
+    if (w->panels)
+        return block_of(s, s->panel, k).p;
+    pack(s->j->k->set, s->block, w, w->W, s->panel, k * each, clipb_min(K * each, w->K - k * each));
+    return s->block;
 }
 
 /* The weights and the part of x to fetch while block k of the panel is used. */
@@ -323,6 +348,8 @@ static void fetch_ahead(const slab *s, int k, clipk_range next[2])
         if ((double)j->w->N * j->K <= RESIDENT)
             return;
     }
+    if (!j->w->panels)
+        return;
     if (k + kc < s->k1)
         next[0] = block_of(s, s->panel, k + kc);
     else if (s->panel + 1 < s->panels_end)
@@ -358,7 +385,7 @@ static void multiply(const slab *s, float *sum)
     for (int k = s->k0; k < s->k1; k += kc) {
         b.K = clipb_min(kc, s->k1 - k);
         b.x = j->packs ? s->copy + (k - s->k0) * s->rows : s->x + (k - s->k0);
-        b.w = block_of(s, s->panel, k).p;
+        b.w = packed_block(s, k, b.K);
         b.first = k == 0;
         b.last = k + b.K == j->K;
         fetch_ahead(s, k, b.next);
@@ -406,7 +433,8 @@ static void gemm_piece(void *job, int64_t i, int thread)
     slab s = {.j = j, .ldx = j->packs ? 0 : j->copies ? j->depth + PAD : j->x.rs};
     s.copy = (float *)(void *)(j->k->scratch + thread * clipk_gemm_scratch(set));
     s.wide = s.copy + COPIES;
-    s.sums = s.wide + set->kc * set->nr;
+    s.block = s.wide + set->kc * set->nr;
+    s.sums = s.block + set->kc * set->nr;
     for (int at = first; at < end; at++) {
         s.m0 = at * j->rows;
         s.rows = clipb_min(j->rows, j->M - s.m0);

@@ -126,7 +126,9 @@ const clipk_format *clipk_format_for(const clipk_format *wanted, clipk_type type
 /* clipk_set_has(): can this set use weights of this format on this machine? */
 bool clipk_set_has(const clipk_set *set, const clipk_format *format);
 
-/* The right operand of a product, packed for one set: W [N, K] as panels of the set's tile width.
+/* The right operand of a product: W [N, K], packed for one set as panels of its tile width; or as a
+ * view, of which each thread packs a block at a time into its scratch while it is used. Both give
+ * the same bits. A view needs no memory, and costs a packing for every 240 rows of x or fewer.
  * Panels of f16 and bf16 numbers become f32 in the innermost cache as they are used.
  * CLIPK_TILE_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs
  * along k. Sums are f32. Numbers below 2^-126 may count as 0.
@@ -141,10 +143,16 @@ bool clipk_set_has(const clipk_set *set, const clipk_format *format);
 typedef struct clipk_weight {
     const clipk_format *format;
     int N, K;
-    void *panels; /* clipk_weight_bytes(), 64-byte aligned */
+    void *panels; /* clipk_weight_bytes(), 64-byte aligned; NULL: not packed */
+    clipk_view W; /* read if it is not packed. A format that stores f16 or bf16 takes only its own type */
+    /* Not packed, in two pieces: where row `split` and those after it stand. split is a multiple of
+     * clipk_panel_rows(). NULL: W is in one piece */
+    const void *rest;
+    int split;
 } clipk_weight;
 
 size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *format, int N, int K);
+int clipk_panel_rows(const clipk_set *set);
 
 /* clipk_weight_pack(): fill w->panels from W [N, K]. Conversions to f32 are exact. bf16 pairs are
  * rounded. A format that stores f16 or bf16 takes only views of its own type. */

@@ -70,13 +70,13 @@ static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const
     return t;
 }
 
-/* A run of rows of a parameter, [rows, cols] in one piece: inside the file, or joined in scratch if
- * the file has it in parts. In training, the parameter itself. */
+/* A run of rows of a parameter, [rows, cols]: inside the file, in one or several parts. In
+ * training, the parameter itself. */
 typedef struct source {
-    clipk_view view;
+    clipk_view view; /* of the first part, or of all after join_parts() */
     float *g; /* its gradient; NULL: not wanted */
     const clipmdl_tensor *tensor[CLIPMDL_MAX_PARTS]; /* its pages can be dropped after reading */
-    int parts;
+    int parts; /* of several, each is a whole tensor */
 } source;
 
 static bool trains(const clipmdl_binder *b) { return b->g && b->group >= b->first_group; }
@@ -128,18 +128,28 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
         fault(b, "'%s' and '%s' are of different types", part[0].name, part[1].name);
         return false;
     }
-    if (!clipmdl_binder_places(b))
+    return true;
+}
+
+/* Join the parts in scratch, if there are several. Only while placing.
+ * @return: false: out of memory */
+static bool join_parts(clipmdl_binder *b, source *s)
+{
+    size_t bytes = 0;
+    if (s->parts < 2)
         return true;
-    if (clipb_block_reserve(&b->scratch, (size_t)(rows * width) * size) < 0) {
+    for (int i = 0; i < s->parts; i++)
+        bytes += s->tensor[i]->bytes;
+    if (clipb_block_reserve(&b->scratch, bytes) < 0) {
         b->status = CLIP_ENOMEM;
         return false;
     }
     unsigned char *to = b->scratch.base;
-    for (int i = 0; i < out->parts; i++) {
-        memcpy(to, out->tensor[i]->data, out->tensor[i]->bytes);
-        to += out->tensor[i]->bytes;
+    for (int i = 0; i < s->parts; i++) {
+        memcpy(to, s->tensor[i]->data, s->tensor[i]->bytes);
+        to += s->tensor[i]->bytes;
     }
-    out->view.p = b->scratch.base;
+    s->view.p = b->scratch.base;
     return true;
 }
 
@@ -152,7 +162,7 @@ static void drop(const source *s)
 /* Does nothing while measuring. */
 static void check_finite(clipmdl_binder *b, const clipmdl_tensor *t)
 {
-    if (t && clipmdl_binder_places(b) && !clipmdl_tensor_is_finite(t)) {
+    if (t && clipmdl_binder_places(b) && !clipmdl_tensor_is_finite(t, b->k->team)) {
         b->not_finite = t;
         b->status = CLIP_ENOTFINITE;
     }
@@ -178,7 +188,7 @@ static void place_f32(clipmdl_binder *b, const float **out, float **d, const cha
     const size_t n = (size_t)(rows * (cols < 0 ? 1 : cols));
     float *p = CLIPB_NEW(&b->arena, float, n);
     *out = p;
-    if (found && clipmdl_binder_places(b))
+    if (found && clipmdl_binder_places(b) && join_parts(b, &s))
         clipk_to_f32(b->k, p, s.view.p, s.view.type, n);
 }
 
@@ -203,29 +213,55 @@ static const clipk_format *format_of(const clipmdl_binder *b, clipk_type type, b
     return clipk_format_for(wanted->rotates && last ? CLIPK_FORMAT_F32 : wanted, type);
 }
 
+/* Rows of the first part, of I numbers each. */
+static int rows_before(const source *s, int I)
+{
+    return (int)(s->tensor[0]->bytes / ((size_t)I * clipk_type_size(s->view.type)));
+}
+
+/* Can the weight be used where the file has it? Its rows must be dense, and no panel may begin in
+ * one part and end in the next. Weights in 8 bits are made from whole columns. */
+static bool stays(const clipmdl_binder *b, const clipk_format *format, const source *s, int I)
+{
+    if (!b->in_place || b->back || format->rotates || s->parts < 1 || s->parts > 2 || s->view.cs != 1)
+        return false;
+    for (int i = 0; i < s->parts; i++)
+        if (!s->tensor[i]->map)
+            return false;
+    return s->parts == 1 || rows_before(s, I) % clipk_panel_rows(b->k->set) == 0;
+}
+
 /* W [O, I] as `s` shows it, and the fields for training. */
-static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, const source *s, int O, int I,
+static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, source *s, int O, int I,
                          bool last)
 {
-    const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
     *out = (clipnn_linear){.dw = s->g};
     if (trains(b)) {
-        out->w = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = O, .K = I};
-        out->wt = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = I, .K = O};
-        out->W = s->view;
+        const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
+        out->w = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = O, .K = I, .W = s->view};
+        out->wt = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = I, .K = O, .W = turned};
         out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, O, I),
                                clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, I, O));
         return;
     }
     const clipk_format *format = format_of(b, s->view.type, last);
+    if (found && stays(b, format, s, I)) {
+        out->w = (clipk_weight){.format = format, .N = O, .K = I, .W = s->view};
+        if (s->parts > 1) {
+            out->w.rest = s->tensor[1]->data;
+            out->w.split = rows_before(s, I);
+        }
+        out->map = s->tensor[0]->map;
+        return;
+    }
     place_weight(b, &out->w, format, O, I);
     if (b->back)
         place_weight(b, &out->wt, format, I, O);
-    if (!found || !clipmdl_binder_places(b))
+    if (!found || !clipmdl_binder_places(b) || !join_parts(b, s))
         return;
     clipk_weight_pack(b->k, &out->w, s->view);
     if (b->back)
-        clipk_weight_pack(b->k, &out->wt, turned);
+        clipk_weight_pack(b->k, &out->wt, (clipk_view){s->view.p, s->view.type, s->view.cs, s->view.rs});
     drop(s);
 }
 
@@ -278,7 +314,9 @@ void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name
         return;
     join(full, prefix, name);
     clipmdl_parts(b->family, b->prefix, full, 0, 1, 1, part);
-    check_finite(b, clipmdl_store_find(b->store, part[0].name));
+    const source s = {.tensor = {clipmdl_store_find(b->store, part[0].name)}, .parts = 1};
+    check_finite(b, s.tensor[0]);
+    drop(&s);
 }
 
 void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *name, int O, int I)
@@ -402,7 +440,7 @@ float *clipmdl_bind_copy(clipmdl_binder *b, const char *prefix, const char *name
 
 void clipmdl_bind_made(clipmdl_binder *b, clipnn_linear *out, const float *w, const float *bias, int O, int I)
 {
-    const source s = {.view = clipk_rows(w, I)};
+    source s = {.view = clipk_rows(w, I)};
     float *copy;
     place_linear(b, out, w != NULL, &s, O, I, false);
     out->b = copy = CLIPB_NEW(&b->arena, float, (size_t)O);

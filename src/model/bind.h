@@ -22,6 +22,7 @@ typedef struct clipmdl_binder {
     const char *prefix;
     const clipk_format *format; /* of matrices, except a ResNet's filters; NULL: f32 products */
     bool back; /* also pack transposed matrices, for the gradients of activations; parameters get no gradients */
+    bool in_place; /* matrices whose rows are dense in a mapped file stay there, as views */
     /* Or from a training session: */
     const clipmdl_params *params;
     float *w, *g;      /* weights; gradients of the groups from first_group (NULL: not wanted) */

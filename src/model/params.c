@@ -206,7 +206,7 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, co
             return clipb_fail(err, CLIP_EMISMATCH, s->file,
                               "tensor '%s' is missing, or has another shape or type than the configuration asks for",
                               part[i].name);
-        if (!clipmdl_tensor_is_finite(t))
+        if (!clipmdl_tensor_is_finite(t, NULL))
             return clipb_fail(err, CLIP_ENOTFINITE, s->file, "tensor '%s' holds NaN or infinity", t->name);
         clipk_type type;
         clipmdl_tensor_type(t, &type);

@@ -2,6 +2,7 @@
 #include "model/store.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define MAX_HEADER ((size_t)16 << 20) /* the largest CLIP needs a quarter of a megabyte */
 #define MAX_INDEX ((size_t)64 << 20)
 #define MAX_SHARDS 1000
+#define FINITE_PIECE ((size_t)256 << 10) /* bytes that are checked at a time */
 
 static const struct {
     char name[8];
@@ -64,13 +66,31 @@ bool clipmdl_tensor_has_shape(const clipmdl_tensor *t, int ndim, const int64_t *
     return t->ndim - more == ndim && memcmp(t->dim + more, dim, (size_t)ndim * sizeof *dim) == 0;
 }
 
-bool clipmdl_tensor_is_finite(const clipmdl_tensor *t)
-{
+typedef struct finite_job {
+    const clipmdl_tensor *t;
     clipk_type type;
-    if (!clipmdl_tensor_type(t, &type))
+    atomic_bool bad;
+} finite_job;
+
+static void finite_piece(void *job, int64_t i, int thread)
+{
+    finite_job *j = job;
+    const size_t at = (size_t)i * FINITE_PIECE, left = j->t->bytes - at;
+    const size_t bytes = left < FINITE_PIECE ? left : FINITE_PIECE;
+    const unsigned char *p = j->t->data + at;
+    (void)thread;
+    if (!(j->type == CLIPK_F32 ? finite32(p, bytes) : finite16(p, bytes, j->type == CLIPK_F16 ? 0x7C00 : 0x7F80)))
+        atomic_store(&j->bad, true);
+}
+
+bool clipmdl_tensor_is_finite(const clipmdl_tensor *t, clipb_team *team)
+{
+    finite_job j = {.t = t};
+    if (!clipmdl_tensor_type(t, &j.type))
         return true;
-    return type == CLIPK_F32 ? finite32(t->data, t->bytes)
-                             : finite16(t->data, t->bytes, type == CLIPK_F16 ? 0x7C00 : 0x7F80);
+    const int64_t pieces = (int64_t)((t->bytes + FINITE_PIECE - 1) / FINITE_PIECE);
+    clipb_team_run(pieces > 1 ? team : NULL, pieces, finite_piece, &j);
+    return !j.bad;
 }
 
 /* A whole number of JSON in 0 .. 2^53, where doubles are exact. */

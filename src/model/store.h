@@ -56,7 +56,8 @@ bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out);
 /* clipmdl_tensor_has_shape(): leading dimensions of 1 do not count: [1, 1, C] is [C]. */
 bool clipmdl_tensor_has_shape(const clipmdl_tensor *t, int ndim, const int64_t *dim);
 
-/* clipmdl_tensor_is_finite(): false if a number of the weight is NaN or infinite. */
-bool clipmdl_tensor_is_finite(const clipmdl_tensor *t);
+/* clipmdl_tensor_is_finite(): false if a number of the weight is NaN or infinite.
+ * team  in  shares the work; may be NULL */
+bool clipmdl_tensor_is_finite(const clipmdl_tensor *t, clipb_team *team);
 
 #endif

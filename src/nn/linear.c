@@ -7,15 +7,26 @@
 
 static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
 
-/* The layer's w or wt. If the layer has a room, it is packed there now. */
+/* The layer's w or wt. If the layer has a room, it is packed there now: training has many rows. */
 static clipk_weight operand(const clipk_ctx *k, const clipnn_linear *l, const clipk_weight *w)
 {
     clipk_weight packed = *w;
     if (l->room) {
         packed.panels = l->room->base;
-        clipk_weight_pack(k, &packed, w == &l->w ? l->W : transposed(l->W));
+        clipk_weight_pack(k, &packed, w->W);
     }
     return packed;
+}
+
+/* The next layers need the memory. The pages stay in the system's cache of files. */
+static void drop_pages(const clipnn_linear *l)
+{
+    const clipk_weight *w = &l->w;
+    const size_t row = (size_t)w->K * clipk_type_size(w->W.type);
+    const int first = w->rest ? w->split : w->N;
+    clipb_map_drop(l->map, w->W.p, (size_t)first * row);
+    if (w->rest)
+        clipb_map_drop(l->map, w->rest, (size_t)(w->N - first) * row);
 }
 
 void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l,
@@ -26,6 +37,8 @@ void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view 
     const clipk_epilogue e = {
         .bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act};
     clipk_gemm(k, y, O, x, T, &w, &e);
+    if (l->map)
+        drop_pages(l);
 }
 
 void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l,

@@ -12,6 +12,7 @@
 #define CLIPNN_NN_H
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "kernels/kernels.h"
 
 /* ---- Parameters of the simple layers --------------------------------------------------------- */
@@ -20,10 +21,10 @@
 typedef struct clipnn_linear {
     clipk_weight w;
     const float *b;
+    const clipb_map *map; /* w is a view of this file, whose pages are dropped after use; NULL: it is not */
     /* training only, otherwise zero: */
     clipk_weight wt;    /* Wᵀ [I, O], for dx */
-    clipk_view W;       /* w and wt are packed from it at each use, */
-    const clipb_block *room; /* in this room, which all layers share; NULL: both are packed already */
+    const clipb_block *room; /* w and wt are packed here at each use; all layers share it; NULL: as they are */
     float *dw, *db;
     bool dw_transposed; /* dw is [I, O], as OpenCLIP stores a projection */
 } clipnn_linear;

@@ -132,12 +132,32 @@ static void product_free(product *p)
     free(p->w);
 }
 
+static clipk_view w_of(const product *p, int row)
+{
+    return (clipk_view){p->W + (size_t)(row * p->wrs) * clipk_type_size(p->from), p->from, p->wrs, p->wcs};
+}
+
 static clipk_weight pack(const clipk_ctx *k, const product *p, int from, int N)
 {
-    clipk_weight w = {.format = p->format, .N = N, .K = p->K};
-    w.panels = aligned_new(clipk_weight_bytes(k->set, p->format, N, p->K));
-    clipk_weight_pack(k, &w,
-                      (clipk_view){p->W + (size_t)(from * p->wrs) * clipk_type_size(p->from), p->from, p->wrs, p->wcs});
+    void *panels = aligned_new(clipk_weight_bytes(k->set, p->format, N, p->K));
+    clipk_weight w = {.format = p->format, .N = N, .K = p->K, .panels = panels};
+    clipk_weight_pack(k, &w, w_of(p, from));
+    return w;
+}
+
+/* W as it is, in two pieces if it can be cut at a panel. *rest: free() it. */
+static clipk_weight unpacked(const clipk_set *set, const product *p, char **rest)
+{
+    clipk_weight w = {.format = p->format, .N = p->N, .K = p->K, .W = w_of(p, 0)};
+    const int panels = (p->N - 1) / clipk_panel_rows(set), cut = random_in(0, panels) * clipk_panel_rows(set);
+    *rest = NULL;
+    if (cut == 0)
+        return w;
+    const size_t size = clipk_type_size(p->from);
+    const size_t span = (size_t)((p->N - 1 - cut) * p->wrs + (p->K - 1) * p->wcs + 1) * size;
+    w.rest = *rest = bytes_new(span);
+    w.split = cut;
+    memcpy(*rest, w_of(p, cut).p, span);
     return w;
 }
 
@@ -219,7 +239,8 @@ static void check(const clipk_set *set, const product *p, const float *y, const 
     }
 }
 
-/* The whole product; then with two and three threads, row by row, and in columns: the same bits. */
+/* The whole product; then with two and three threads, row by row, in columns, and with a W that is
+ * not packed: the same bits. */
 static void try_product(const clipk_set *set, int M, int N, int K, int lie)
 {
     product p = product_new(set, M, N, K, lie);
@@ -229,7 +250,7 @@ static void try_product(const clipk_set *set, int M, int N, int K, int lie)
     float *y = copy_of(p.y, y_size(&p)), *pre = p.pre ? copy_of(p.pre, pre_size(&p)) : NULL;
     multiply(&k[0], &p, &w, y, pre, 0, M, 0);
     check(set, &p, y, pre);
-    for (int t = 0; t < 5; t++) {
+    for (int t = 0; t < 7; t++) {
         float *again = copy_of(p.y, y_size(&p)), *pre_again = p.pre ? copy_of(p.pre, pre_size(&p)) : NULL;
         if (t < 2) {
             clipk_weight v = pack(&k[t + 1], &p, 0, N);
@@ -246,13 +267,18 @@ static void try_product(const clipk_set *set, int M, int N, int K, int lie)
                 step = random_in(1, M - m);
                 multiply(&k[1], &p, &w, again, pre_again, m, step, 0);
             }
-        } else {
+        } else if (t == 4) {
             for (int n = 0, step; n < N; n += step) {
                 step = random_in(1, N - n);
                 clipk_weight v = pack(&k[0], &p, n, step);
                 multiply(&k[0], &p, &v, again, pre_again, 0, M, n);
                 free(v.panels);
             }
+        } else {
+            char *rest;
+            clipk_weight v = unpacked(set, &p, &rest);
+            multiply(&k[t - 5], &p, &v, again, pre_again, 0, M, 0);
+            free(rest);
         }
         if (memcmp(y, again, bytes) != 0 || (pre && memcmp(pre, pre_again, pre_bytes) != 0))
             fail_msg("%s: way %d of %d x %d x %d differs in some bit", clipk_set_name(set), t, M, N, K);

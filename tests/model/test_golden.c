@@ -37,18 +37,21 @@ static void warned(void *user, const char *message)
     print_message("warning: %s\n", message);
 }
 
-static clip_model *load(const char *isa, const char *precision)
+static clip_model *load_mapped(const char *isa, const char *precision, int mapped)
 {
     clip_load_options opt = clip_load_options_default();
     clip_model *m;
     clip_error err;
     opt.isa = isa;
     opt.precision = precision;
+    opt.mapped = mapped;
     opt.warn = warned;
     if (clip_model_load(golden, &opt, &m, &err) < 0)
         fail_msg("%s", err.message);
     return m;
 }
+
+static clip_model *load(const char *isa, const char *precision) { return load_mapped(isa, precision, 0); }
 
 static void close_to(const clip_model *m, const float *is, const npy *should, const char *what)
 {
@@ -211,6 +214,39 @@ static void batches_equal_singles_bit_for_bit(void **state)
         batches_equal_singles(load(NULL, "bf16"));
 }
 
+/* m, which is packed, and the same model with matrices that stay in the file. */
+static void mapped_equals(const clip_model *m)
+{
+    clip_model_info info;
+    clip_model_get_info(m, &info);
+    clip_model *mapped = load_mapped(info.isa, info.precision, CLIP_TOWER_BOTH);
+    npy pixels = read("pixels.npy", "<f4"), ids = read("ids.npy", "<i4"), offsets = read("offsets.npy", "<i4");
+    const size_t D = (size_t)info.embed_dim * sizeof(float);
+    const int N = (int)pixels.dim[0], T = (int)offsets.count - 1;
+    for (int again = 0; again < 2; again++) { /* the pages that were given back are read again */
+        float *should = encode_pixels(m, 2, &pixels, N), *is = encode_pixels(mapped, 2, &pixels, 1 + again);
+        assert_memory_equal(is, should, (size_t)N * D);
+        free(should);
+        free(is);
+        should = encode_tokens(m, 2, &ids, &offsets, T);
+        is = encode_tokens(mapped, 1, &ids, &offsets, T - again);
+        assert_memory_equal(is, should, (size_t)T * D);
+        free(should);
+        free(is);
+    }
+    free(pixels.data);
+    free(ids.data);
+    free(offsets.data);
+    clip_model_free(mapped);
+}
+
+static void mapped_equals_packed_bit_for_bit(void **state)
+{
+    (void)state;
+    on_every_instruction_set(NULL, mapped_equals);
+    on_every_instruction_set("bf16", mapped_equals);
+}
+
 static void the_scale_is_read(void **state)
 {
     (void)state;
@@ -254,7 +290,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_equal_pytorch), cmocka_unit_test(texts_equal_pytorch), cmocka_unit_test(bf16_is_near),
         cmocka_unit_test(int8_is_near),
-        cmocka_unit_test(batches_equal_singles_bit_for_bit),
+        cmocka_unit_test(batches_equal_singles_bit_for_bit), cmocka_unit_test(mapped_equals_packed_bit_for_bit),
         cmocka_unit_test(the_scale_is_read),      cmocka_unit_test(one_tower_is_enough),
     };
     if (argc != 2)

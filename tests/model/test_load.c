@@ -225,8 +225,9 @@ static void templates_may_be_many_and_not_long(void **state)
 }
 
 /* Load, embed a picture and a text, free. */
-static clip_status everything(const char *path)
+static clip_status everything(const char *path, int mapped)
 {
+    clip_load_options opt = clip_load_options_default();
     static uint8_t rgb[20 * 10 * 3];
     const clip_image image = {20, 10, 60, rgb};
     const char *text = "a red apple", *template = "a {}";
@@ -234,7 +235,8 @@ static clip_status everything(const char *path)
     clip_model *m = NULL;
     clip_context *ctx = NULL;
     clip_error err;
-    clip_status s = clip_model_load(path, NULL, &m, &err);
+    opt.mapped = mapped;
+    clip_status s = clip_model_load(path, &opt, &m, &err);
     if (s == CLIP_OK)
         s = clip_context_new(m, 1, &ctx);
     if (s == CLIP_OK)
@@ -251,20 +253,45 @@ static clip_status everything(const char *path)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    static const char *const checkpoints[] = {"tiny-vit", "tiny-resnet", "tiny-hf-eos"};
-    for (size_t c = 0; c < sizeof checkpoints / sizeof *checkpoints; c++) {
+    static const struct {
+        const char *name;
+        int mapped;
+    } tried[] = {{"tiny-vit", 0}, {"tiny-resnet", 0}, {"tiny-hf-eos", 0}, {"tiny-hf-eos", CLIP_TOWER_BOTH}};
+    for (size_t c = 0; c < sizeof tried / sizeof *tried; c++) {
         long n = 1;
         for (;; n++) {
             fail_alloc_at(n);
-            clip_status s = everything(in_golden(checkpoints[c]));
+            clip_status s = everything(in_golden(tried[c].name), tried[c].mapped);
             if (!fail_alloc_stop()) {
                 assert_int_equal(s, CLIP_OK);
                 break;
             }
             if (s != CLIP_ENOMEM)
-                fail_msg("%s: allocation %ld failing gives %s", checkpoints[c], n, clip_status_name(s));
+                fail_msg("%s: allocation %ld failing gives %s", tried[c].name, n, clip_status_name(s));
         }
         assert_true(n > 20);
+    }
+}
+
+/* Pictures need the file only if their tower stays in it. */
+static void a_changed_file_is_noticed(void **state)
+{
+    (void)state;
+    static float pixels[3 * 224 * 224], out[1024];
+    for (int mapped = 0; mapped <= CLIP_TOWER_IMAGE; mapped++) {
+        clip_load_options opt = clip_load_options_default();
+        clip_model *m;
+        clip_context *ctx;
+        clip_error err;
+        take("tiny-vit");
+        opt.mapped = mapped;
+        assert_int_equal(clip_model_load(dir, &opt, &m, &err), CLIP_OK);
+        assert_int_equal(clip_context_new(m, 1, &ctx), CLIP_OK);
+        assert_int_equal(clip_encode_pixels(ctx, pixels, 1, out), CLIP_OK);
+        shell("printf x >> %s/open_clip_model.safetensors", dir);
+        assert_int_equal(clip_encode_pixels(ctx, pixels, 1, out), mapped ? CLIP_EIO : CLIP_OK);
+        clip_context_free(ctx);
+        clip_model_free(m);
     }
 }
 
@@ -275,6 +302,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bare_file_loads_with_warnings), cmocka_unit_test(arguments_are_checked),
         cmocka_unit_test(labels_are_the_mean_of_their_templates), cmocka_unit_test(an_unknown_name_of_rules_is_refused),
         cmocka_unit_test(templates_may_be_many_and_not_long), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_changed_file_is_noticed),
     };
     if (argc != 2)
         return 2;
