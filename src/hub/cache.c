@@ -295,11 +295,13 @@ clip_status cliphub_has_weights(const char *dir, bool *found)
 {
     static const struct {
         const char *ending, *index;
-    } kinds[] = {{".safetensors", ".safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}};
+    } kinds[] = {{".safetensors", ".safetensors.index.json"},
+                 {"pytorch_model.bin", "pytorch_model.bin.index.json"},
+                 {".pt", ".pt.index.json"}};
     enum { KINDS = sizeof kinds / sizeof *kinds };
     DIR *d = opendir(dir);
     clip_status s = CLIP_OK;
-    bool any[KINDS] = {false}, whole[KINDS] = {true, true};
+    bool any[KINDS] = {false}, whole[KINDS] = {true, true, true};
     for (struct dirent *e; d && s == CLIP_OK && (e = readdir(d));) {
         const char *name = e->d_name;
         if (*name == '.' || !is_file_at(dirfd(d), name))
