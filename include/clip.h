@@ -369,8 +369,8 @@ CLIP_API clip_pull_options clip_pull_options_default(void);
  *
  * Errors: CLIP_EINVAL (not a name), CLIP_EIO (the network, the hub's refusal, the disk),
  * CLIP_EFORMAT (a wrong hash, after a second try; an answer that is not the hub's),
- * CLIP_EUNSUPPORTED (a build without libcurl; a repository that holds only a pickle or other
- * formats), CLIP_ENOMEM. */
+ * CLIP_EUNSUPPORTED (a build without libcurl; a repository that holds only formats of
+ * other programs), CLIP_ENOMEM. */
 CLIP_API clip_status clip_pull(const char *name, const clip_pull_options *opt, char **path,
                                clip_error *err);
 

@@ -103,12 +103,12 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
                           "'%s' and '%s' are not two tables of one size and type, as Long-CLIP has them", kept->name,
                           rest->name);
     const size_t head = kept->bytes / (size_t)kept->dim[0] * LONGCLIP_KEPT;
-    unsigned char *joined = malloc(kept->bytes);
+    unsigned char *joined = clipmdl_store_keep(s, kept->bytes);
     if (!joined)
         return clipb_nomem(err, s->file);
     memcpy(joined, kept->data, head);
     memcpy(joined + head, rest->data + head, kept->bytes - head);
-    kept->data = s->joined = joined;
+    kept->data = joined;
     kept->map = NULL;
     rest->used = true;
     return CLIP_OK;
