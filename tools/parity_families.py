@@ -99,6 +99,16 @@ def hf_configuration(name):
     return known[name]()
 
 
+def make_openclip(cfg, kinds):
+    """CLIP, CustomTextCLIP or CoCa, as OpenCLIP chooses. CoCa's decoder is not read, so one layer of it will do."""
+    parts = copy.deepcopy(cfg)
+    if "multimodal_cfg" in kinds:
+        kinds["multimodal_cfg"] |= {"layers": 1, "vocab_size": VOCABULARY}
+        return open_clip.CoCa(**parts, multimodal_cfg=dict(kinds["multimodal_cfg"])).eval()
+    custom = kinds.get("custom_text") or "hf_model_name" in cfg["text_cfg"]
+    return (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**parts).eval()
+
+
 def hf_text(cfg, out, full):
     """The peer with a text encoder of transformers."""
     text = cfg["text_cfg"]
@@ -116,7 +126,7 @@ def hf_text(cfg, out, full):
     from_hub = open_clip.hf_model.AutoConfig
     open_clip.hf_model.AutoConfig = type("", (), {"from_pretrained": staticmethod(lambda name: config)})
     kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
-    model = enliven(open_clip.CustomTextCLIP(**copy.deepcopy(cfg)).eval(), 7)
+    model = enliven(make_openclip(cfg, kinds), 7)
     open_clip.hf_model.AutoConfig = from_hub
     cfg.update(kinds)
     return model, config
@@ -143,8 +153,7 @@ def openclip(name, out):
     text["layers"] = LAYERS
     text["vocab_size"] = VOCABULARY
     kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
-    make = open_clip.CustomTextCLIP if kinds.get("custom_text") else open_clip.CLIP
-    model = enliven(make(**copy.deepcopy(cfg)).eval(), 7)
+    model = enliven(make_openclip(cfg, kinds), 7)
     if folded:
         model.visual.trunk = timm.utils.reparameterize_model(model.visual.trunk)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")

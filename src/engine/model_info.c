@@ -56,6 +56,7 @@ void clipeng_model_get_info(const clip_model *m, clip_model_info *o)
         .path = m->path,
         .layout = m->family->name,
         .weights_file = m->store.file,
+        .unread = m->has_unread ? m->family->unread.why : NULL,
         .prefix = m->prefix,
         .weights_type = m->weights_type,
         .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,

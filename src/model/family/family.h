@@ -57,6 +57,9 @@ struct clipmdl_family {
     /* From a parameter's name in the code, which is OpenCLIP's, to its name in the file. "{q,k,v}"
      * in it stands for several tensors, one below the other in the parameter: each has a third of
      * the rows, and the last one the rest. */
+    struct {
+        const char *beginning, *why; /* tensors that are known and not read; NULL: none */
+    } unread;
     void (*translate)(const char *name, char *out, size_t size);
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */

@@ -38,6 +38,7 @@ static const clipmdl_rename m2m100_blocks[] = {
 /* OpenCLIP's, and for their encoders timm's and transformers'. */
 static const clipmdl_rename names[] = {
     {"visual.attnpool.in_proj_", "visual.attnpool.{q,k,v}_proj.", NULL},
+    {"visual.attn_pool.attn.split_", "visual.attn_pool.attn.{q,k,v}_proj_", NULL},
     {"visual.trunk.transformer.resblocks.", "visual.trunk.blocks.", timm_blocks},
     {"visual.trunk.conv1.", "visual.trunk.patch_embed.proj.", NULL},
     {"visual.trunk.class_embedding", "visual.trunk.cls_token", NULL},
@@ -141,41 +142,38 @@ static const clipmdl_settings norm_kwargs = {
 static const clipmdl_settings_part kwargs_parts[] = {
     {"act_kwargs", &act_kwargs}, {"norm_kwargs", &norm_kwargs}, {"tokenizer_kwargs", &tokenizer_kwargs}, {0}};
 
-#define CUSTOM_BLOCKS " qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
-#define PLAIN_BLOCKS                                                                                                   \
-    {"ls_init_value", "null"}, { "block_type", "default" }
-
-/* final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
+#define CUSTOM_BLOCKS "qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
+/* multimodal_cfg describes CoCa's decoder, which is not read. output_tokens: of a forward that is for
+ * it. final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
 static const clipmdl_settings vision_cfg = {
     .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
-             "attn_pooler_queries "
-             "attn_pooler_heads timm_model_pretrained timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
-    .off = "attentional_pool output_tokens" CUSTOM_BLOCKS,
+             "attentional_pool attn_pooler_queries attn_pooler_heads output_tokens ls_init_value timm_model_pretrained "
+             "timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
+    .off = CUSTOM_BLOCKS,
     .one_of = (const clipmdl_choice[]){{"pool_type", "tok avg"},
                                        {"pos_embed_type", "learnable"},
                                        {"timm_model_name", timm_names},
-                                       PLAIN_BLOCKS,
+                                       {"block_type", "default"},
                                        {0}},
     .parts = kwargs_parts,
 };
 
 static const clipmdl_settings text_cfg = {
     .known = "context_length vocab_size width heads layers mlp_ratio eos_id pad_id final_ln_after_pool "
-             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias",
-    .off = "embed_cls output_tokens tokenizer_mode" CUSTOM_BLOCKS,
+             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias embed_cls output_tokens ls_init_value",
+    .off = "tokenizer_mode " CUSTOM_BLOCKS,
     .one_of = (const clipmdl_choice[]){{"pool_type", "argmax eos last first"},
                                        {"proj_type", "linear none"},
                                        {"hf_proj_type", "linear mlp"},
                                        {"hf_pooler_type", "mean_pooler cls_pooler cls_last_hidden_state_pooler"},
-                                       PLAIN_BLOCKS,
+                                       {"block_type", "default"},
                                        {0}},
     .parts = kwargs_parts,
 };
 
 static const clipmdl_settings model_cfg = {
     .known = "embed_dim quick_gelu init_logit_scale init_logit_bias nonscalar_logit_scale cast_dtype output_dict "
-             "custom_text",
-    .off = "multimodal_cfg",
+             "custom_text multimodal_cfg",
     .parts = (const clipmdl_settings_part[]){{"vision_cfg", &vision_cfg}, {"text_cfg", &text_cfg}, {0}},
 };
 
@@ -246,6 +244,36 @@ static clip_status read_timm(const clipmdl_reader *r, const cJSON *o, const char
     return clipmdl_json_size(r, o, "image_size", &v->image_size);
 }
 
+static bool has_layer_scale(const cJSON *o)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(o, "ls_init_value");
+    return value && !cJSON_IsNull(value);
+}
+
+/* CoCa's. OpenCLIP calls its other two ways, "parallel" and "cascade", untested. */
+static clip_status read_pooler(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    const cJSON *kind = cJSON_GetObjectItemCaseSensitive(o, "attentional_pool");
+    bool pools = false;
+    if (cJSON_IsString(kind) && *kind->valuestring)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "a setting that is not supported: model_cfg.vision_cfg.attentional_pool is \"%.60s\"",
+                          kind->valuestring);
+    if (!cJSON_IsString(kind))
+        TRY(clipb_json_bool(o, "attentional_pool", &pools, r->file, r->err));
+    if (!pools)
+        return CLIP_OK;
+    if (v->pooling == CLIPNN_POOL_MEAN)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"attentional_pool\" is supported with \"pool_type\" \"tok\" alone");
+    v->tower = &clipmdl_vit_pooler;
+    v->pooling = CLIPNN_POOL_ATTENTION;
+    v->pool_queries = 256;
+    v->pool_heads = 8;
+    TRY(clipmdl_json_size(r, o, "attn_pooler_queries", &v->pool_queries));
+    return clipmdl_json_size(r, o, "attn_pooler_heads", &v->pool_heads);
+}
+
 static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
     const char *timm = "";
@@ -298,8 +326,12 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     v->ln_pre = !no_ln_pre;
     v->heads = v->width / head_width;
     v->act = read_act(o, v->act);
+    v->layer_scale = has_layer_scale(o);
+    if (v->layer_scale)
+        v->tower = &clipmdl_vit_scaled;
     TRY(read_mlp(r, o, v->width, &v->mlp));
-    return read_eps(r, o, &v->eps);
+    TRY(read_eps(r, o, &v->eps));
+    return read_pooler(r, o, v);
 }
 
 static clipnn_pooling read_pooling(const cJSON *text)
@@ -361,6 +393,24 @@ static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const c
     return read_hf_projection(r, o, embed_dim, t);
 }
 
+/* CoCa's, whose mask asks where the padding is. */
+static clip_status read_class_token(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    bool embed_cls = false;
+    int pad_id = 0;
+    TRY(clipb_json_bool(o, "embed_cls", &embed_cls, r->file, r->err));
+    if (!embed_cls)
+        return CLIP_OK;
+    TRY(clipb_json_int(o, "pad_id", 0, CLIPMDL_MOST_VOCABULARY, &pad_id, r->file, r->err));
+    if (pad_id != 0 || t->hf_tokenizer)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"embed_cls\" is supported with OpenCLIP's own tokenizer alone, and \"pad_id\" 0");
+    t->tower = &clipmdl_coca;
+    t->pooling = CLIPNN_POOL_LAST;
+    t->padded = false;
+    return CLIP_OK;
+}
+
 static clip_status read_text(const clipmdl_reader *r, const cJSON *o, int embed_dim, clipmdl_text_config *t)
 {
     const char *hf = "";
@@ -393,8 +443,12 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, int embed_
     TRY(clipmdl_json_size(r, o, "heads", &t->heads));
     TRY(clipb_json_int(o, "layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
     TRY(clipb_json_int(o, "eos_id", 0, CLIPMDL_MOST_VOCABULARY, &t->eos_id, r->file, r->err));
+    t->layer_scale = has_layer_scale(o);
+    if (t->layer_scale)
+        t->tower = &clipmdl_text_scaled;
     TRY(read_mlp(r, o, t->width, &t->mlp));
-    return read_eps(r, o, &t->eps);
+    TRY(read_eps(r, o, &t->eps));
+    return read_class_token(r, o, t);
 }
 
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
@@ -657,6 +711,7 @@ const clipmdl_family clipmdl_openclip = {
     .layout = "openclip",
     .marks = marks,
     .beginnings = beginnings,
+    .unread = {"text_decoder.", "the decoder of CoCa: captions are not offered"},
     .translate = translate,
     .transposes = true,
     .prepare = join_positions,
