@@ -221,7 +221,7 @@ typedef struct clip_model_info {
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
-    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
+    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet: "relu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */

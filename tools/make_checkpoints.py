@@ -135,6 +135,15 @@ TINY_OPENAI = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file can't say
     "text_cfg": TINY_TEXT | {"width": 64, "heads": 1, "layers": 1}
 }
+TINY_COCA = {
+    "embed_dim": 24,
+    "custom_text": True,
+    "vision_cfg": TINY_VIT["vision_cfg"] | {"layers": 1, "attentional_pool": True, "attn_pooler_queries": 3,
+                                            "attn_pooler_heads": 2, "output_tokens": True},
+    "text_cfg": TINY_TEXT | {"embed_cls": True, "output_tokens": True},
+    "multimodal_cfg": {"width": 8, "heads": 1, "layers": 1, "vocab_size": 8, "context_length": 16},
+}
+TINY_SCALED = {"layers": 1, "ls_init_value": 0.1}
 TINY_EOS = 512 + TINY + 1  # the end token
 
 
@@ -155,7 +164,8 @@ def changed(cfg, vision=None, text=None, **top):
 
 
 def make_openclip(cfg, seed):
-    model = open_clip.CLIP(**copy.deepcopy(cfg)).eval()
+    make = open_clip.CoCa if "multimodal_cfg" in cfg else open_clip.CLIP
+    model = make(**{k: v for k, v in copy.deepcopy(cfg).items() if k != "custom_text"}).eval()
     enliven(model, seed)
     return model
 
@@ -339,6 +349,9 @@ CHECKPOINTS = {
     "tiny-resnet": lambda out: openclip(out, TINY_RESNET, 5, f16, TINY),
     "tiny-resnet-f32": lambda out: openclip(out, changed(TINY_RESNET, vision={"width": 8, "layers": [2, 1, 2, 2]}), 6,
                                             merges=TINY),
+    "tiny-coca": lambda out: openclip(out, TINY_COCA, 19, f16, TINY),
+    "tiny-scaled": lambda out: openclip(
+        out, changed(TINY_VIT, TINY_SCALED, TINY_SCALED), 21, f16, TINY),
     "tiny-openai": lambda out: openai(out, TINY_OPENAI, 7, True, TINY),
     "tiny-openai-no-extras": lambda out: openai(out, TINY_OPENAI, 8, False, TINY),
     "tiny-openai-resnet": lambda out: openai(out, TINY_OPENAI |

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which models load, and do their embeddings agree with the packages they come from?
 
-    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
+    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [--results FILE] [NAME...]
 
 NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches
 joined), or "hf:" and a model type of transformers ("hf:siglip"), or "own:" and files as the authors
@@ -268,10 +268,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lib", required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--results", type=Path, help="append the lines to this file, and pass over the names in it")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     lib = libclip.load(args.lib)
     names = args.names or open_clip.list_models() + list(MODELS)
+    if args.results and args.results.exists():
+        done = {line.split()[0] for line in args.results.read_text().splitlines()}
+        names = [name for name in names if name not in done]
     good = 0
     for name in names:
         out = args.work / name.replace(":", "-")
@@ -280,11 +284,15 @@ def main():
         try:
             image, text, image_error, text_error = compare(lib, name, out)
             fits = image >= 0.9999 and text >= 0.9999
-            print(f"{name:40} {'yes' if fits else 'NO':4} pictures {image:.7f} ({image_error:.1e})"
-                  f" texts {text:.7f} ({text_error:.1e})", flush=True)
+            line = (f"{name:40} {'yes' if fits else 'NO':4} pictures {image:.7f} ({image_error:.1e})"
+                    f" texts {text:.7f} ({text_error:.1e})")
             good += fits
         except Exception as e:
-            print(f"{name:40} NO   {type(e).__name__}: {str(e)[:200]}", flush=True)
+            line = f"{name:40} NO   {type(e).__name__}: {str(e)[:200]}"
+        print(line, flush=True)
+        if args.results:
+            with args.results.open("a") as f:
+                print(line, file=f)
         shutil.rmtree(out, ignore_errors=True)
     print(f"{good} of {len(names)}")
 

@@ -153,8 +153,8 @@ static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_
     for (int i = 0; i < in->N; i++) {
         bool seen;
         const int n = in->off[i + 1] - in->off[i];
-        a->off[i + 1] = a->off[i] + embed(k, m, a->x + (size_t)a->off[i] * (size_t)m->cfg.width, in->ids + in->off[i], n,
-                                          &seen);
+        float *x = a->x + (size_t)a->off[i] * (size_t)m->cfg.width;
+        a->off[i + 1] = a->off[i] + embed(k, m, x, in->ids + in->off[i], n, &seen);
         a->key_end[i] = a->off[i + 1] - (seen ? 0 : 1);
     }
     const clipnn_batch batch = {.B = in->N, .off = a->off, .causal = m->cfg.causal, .key_end = a->key_end};
@@ -162,7 +162,7 @@ static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_
 }
 
 const clipmdl_tower_kind clipmdl_coca = {
-    .name = "CoCa's text Transformer",
+    .name = "text Transformer with a class token",
     .flags = CLIPMDL_TEXT_PARAM,
     .projection = projection,
     .check = check,

@@ -171,8 +171,8 @@ bool clipmdl_name_ends(const char *name, const char *end);
 /* vit.c: Dosovitskiy et al. 2020, arXiv:2010.11929, with CLIP's norm before the blocks */
 extern const clipmdl_tower_kind clipmdl_vit;
 
-/* vit.c, text.c: with parts that backward does not know, for inference alone: OpenCLIP's layer scale
- * (Touvron et al. 2021, arXiv:2103.17239), and its AttentionalPooler */
+/* vit.c, text.c: with parts that backward does not know, for inference alone: OpenCLIP's layer
+ * scale (Touvron et al. 2021, arXiv:2103.17239), and its AttentionalPooler */
 extern const clipmdl_tower_kind clipmdl_vit_scaled, clipmdl_vit_pooler, clipmdl_text_scaled;
 
 /* coca.c: the text encoder of CoCa */

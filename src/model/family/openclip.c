@@ -143,8 +143,8 @@ static const clipmdl_settings_part kwargs_parts[] = {
     {"act_kwargs", &act_kwargs}, {"norm_kwargs", &norm_kwargs}, {"tokenizer_kwargs", &tokenizer_kwargs}, {0}};
 
 #define CUSTOM_BLOCKS "qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
-/* multimodal_cfg describes CoCa's decoder, which is not read. output_tokens: of a forward that is for
- * it. final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
+/* multimodal_cfg describes CoCa's decoder, which is not read; output_tokens serve that.
+ * final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
 static const clipmdl_settings vision_cfg = {
     .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
              "attentional_pool attn_pooler_queries attn_pooler_heads output_tokens ls_init_value timm_model_pretrained "
@@ -160,7 +160,8 @@ static const clipmdl_settings vision_cfg = {
 
 static const clipmdl_settings text_cfg = {
     .known = "context_length vocab_size width heads layers mlp_ratio eos_id pad_id final_ln_after_pool "
-             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias embed_cls output_tokens ls_init_value",
+             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias embed_cls output_tokens "
+             "ls_init_value",
     .off = "tokenizer_mode " CUSTOM_BLOCKS,
     .one_of = (const clipmdl_choice[]){{"pool_type", "argmax eos last first"},
                                        {"proj_type", "linear none"},
@@ -711,7 +712,7 @@ const clipmdl_family clipmdl_openclip = {
     .layout = "openclip",
     .marks = marks,
     .beginnings = beginnings,
-    .unread = {"text_decoder.", "the decoder of CoCa: captions are not offered"},
+    .unread = {"text_decoder.", "text_decoder, the decoder of CoCa: captions are not offered"},
     .translate = translate,
     .transposes = true,
     .prepare = join_positions,
