@@ -17,7 +17,7 @@ import references
 
 GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-coca", "tiny-scaled",
           "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
-          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip")
+          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip", "tiny-mt5")
 
 README = f"""# Golden values of the towers
 
@@ -51,6 +51,7 @@ without an end token |
 | tiny-altclip | Hugging Face's AltCLIPModel, f16, with the names of BAAI/AltCLIP |
 | tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
 | tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |
+| tiny-mt5 | OpenCLIP, f16, mT5's encoder: distances of tokens, mean of the tokens, two projections |
 """
 
 

@@ -22,7 +22,7 @@ import torch
 from open_clip.tokenizer import bytes_to_unicode, default_bpe
 from safetensors.torch import save_file
 from transformers import (AltCLIPConfig, AltCLIPModel, BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel,
-                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, XLMRobertaConfig)
+                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, MT5Config, XLMRobertaConfig)
 
 OPENAI_MEAN = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -257,6 +257,7 @@ CHINESE_CLIP_TINY = {
 }
 NLLB_TINY = {"vocab_size": 300, "d_model": 32, "encoder_ffn_dim": 272, "encoder_layers": 2, "decoder_layers": 1,
              "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+MT5_TINY = {"vocab_size": 300, "d_model": 32, "d_kv": 16, "d_ff": 40, "num_layers": 2, "num_heads": 2}
 XLM_ROBERTA_TINY = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
                     "num_attention_heads": 2, "max_position_embeddings": 24, "type_vocab_size": 1,
                     "layer_norm_eps": 1e-5}
@@ -368,6 +369,7 @@ CHECKPOINTS = {
     "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
     "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},
                                          M2M100Config(**NLLB_TINY), 17),
+    "tiny-mt5": lambda out: openclip_hf(out, {}, MT5Config(**MT5_TINY), 22),
     # full size
     **{
         name: (lambda name: lambda out: openclip(out, builtin(name), 20, tokenizer="bpe"))(name)

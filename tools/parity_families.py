@@ -83,10 +83,11 @@ class Peer:
 
 def hf_configuration(name):
     """The text encoders that OpenCLIP takes from the hub, where their configurations are."""
-    from transformers import M2M100Config, MT5Config, RobertaConfig, XLMRobertaConfig
+    from transformers import BertConfig, M2M100Config, MT5Config, RobertaConfig, XLMRobertaConfig
     roberta = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
     large = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
     known = {
+        "sentence-transformers/LaBSE": lambda: BertConfig(vocab_size=501153),
         "roberta-base": lambda: RobertaConfig(vocab_size=50265, **roberta),
         "xlm-roberta-base": lambda: XLMRobertaConfig(vocab_size=250002, **roberta),
         "xlm-roberta-large": lambda: XLMRobertaConfig(vocab_size=250002, **roberta, **large),
@@ -199,27 +200,27 @@ def altclip(out):
 class MultilingualCLIP(torch.nn.Module):
     """As multilingual_clip names its tensors."""
 
-    def __init__(self, config, width):
-        from transformers import XLMRobertaModel
+    def __init__(self, config, width, pad):
+        from transformers import AutoModel
         super().__init__()
-        self.transformer = XLMRobertaModel(config)
+        self.transformer, self.pad = AutoModel.from_config(config), pad
         self.LinearTransformation = torch.nn.Linear(config.hidden_size, width)
 
     def encode_text(self, ids):
-        mask = (ids != 1).long()
+        mask = (ids != self.pad).long()
         x = self.transformer(input_ids=ids, attention_mask=mask)[0]
         return self.LinearTransformation((x * mask.unsqueeze(2)).sum(dim=1) / mask.sum(dim=1)[:, None])
 
 
-def mclip(out):
-    config = hf_configuration("xlm-roberta-large")
+def mclip(base, pad, out):
+    config = hf_configuration(base)
     config.vocab_size, config.num_hidden_layers = VOCABULARY, LAYERS
     config.save_pretrained(out / "text")
-    model = enliven(MultilingualCLIP(config, 640).eval(), 7)
+    model = enliven(MultilingualCLIP(config, 640, pad).eval(), 7)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors")
     (out / "config.json").write_text(json.dumps({"modelBase": "text", "model_type": "M-CLIP", "numDims": 640,
-                                                 "transformerDimensions": 1024}))
-    return Peer(model, 0, 512, VOCABULARY, 2, 1, None, model.encode_text)
+                                                 "transformerDimensions": config.hidden_size}))
+    return Peer(model, 0, 512, VOCABULARY, 2, pad, None, model.encode_text)
 
 
 def own_chinese_clip(vision, out):
@@ -235,7 +236,8 @@ MODELS = {
     "hf:siglip": siglip,
     "hf:chinese_clip": chinese_clip,
     "hf:altclip": altclip,
-    "own:M-CLIP": mclip,
+    "own:M-CLIP": lambda out: mclip("xlm-roberta-large", 1, out),
+    "own:M-CLIP-LaBSE": lambda out: mclip("sentence-transformers/LaBSE", 0, out),
     "own:chinese_clip": lambda out: own_chinese_clip({"layers": LAYERS, "patch_size": 16}, out),
     "own:chinese_clip-RN50": lambda out: own_chinese_clip(
         {"layers": [1, 1, 2, 1], "width": 64, "patch_size": None}, out),

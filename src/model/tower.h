@@ -193,4 +193,7 @@ extern const clipmdl_tower_kind clipmdl_text;
 /* bert.c: encoders of texts that mask their padding (Devlin et al. 2018, arXiv:1810.04805) */
 extern const clipmdl_tower_kind clipmdl_bert;
 
+/* t5.c: the encoder of mT5 (Xue et al. 2021, arXiv:2010.11934) */
+extern const clipmdl_tower_kind clipmdl_t5;
+
 #endif

@@ -257,6 +257,16 @@ static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
         {inner, "", "activation_function", "\"gelu\"", "activation_function is \"gelu\""},
         {inner, "", "encoder_layers", "1001", "\"encoder_layers\" must be"},
     };
+    static const setting mt5[] = {
+        {inner, "", "num_decoder_layers", "7", NULL},
+        {inner, "", "feed_forward_proj", "\"relu\"", "feed_forward_proj is \"relu\""},
+        {inner, "", "relative_attention_num_buckets", "16", "relative_attention_num_buckets is 16"},
+        {inner, "", "d_kv", "8", "2 heads of 8 numbers are not as wide as the 32 of \"d_model\""},
+        {file, text, "context_length", "241", "mT5 with a context of more than 240 tokens"},
+        {file, text, "hf_pooler_type", "\"cls_pooler\"", "the pooler \"mean_pooler\" alone"},
+    };
+    for (size_t i = 0; i < sizeof mt5 / sizeof *mt5; i++)
+        check_setting("tiny-mt5", &mt5[i]);
     for (size_t i = 0; i < sizeof roberta / sizeof *roberta; i++)
         check_setting("tiny-xlm-roberta", &roberta[i]);
     for (size_t i = 0; i < sizeof nllb / sizeof *nllb; i++)
