@@ -126,4 +126,9 @@ int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *foun
 /* clipmdl_openclip_recipe(): from a file that need not be called open_clip_config.json. */
 clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err);
 
+/* clipmdl_openclip_writes(), clipmdl_openclip_save(): `writes` and `save` of OpenCLIP's row
+ * (openclip_save.c). */
+bool clipmdl_openclip_writes(const clipmdl_config *c);
+clip_status clipmdl_openclip_save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
+
 #endif
