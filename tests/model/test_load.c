@@ -251,7 +251,7 @@ static clip_status everything(const char *path)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    static const char *const checkpoints[] = {"tiny-vit", "tiny-resnet", "tiny-hf-eos"};
+    static const char *const checkpoints[] = {"tiny-vit", "tiny-resnet", "tiny-hf-eos", "tiny-coca", "tiny-scaled"};
     for (size_t c = 0; c < sizeof checkpoints / sizeof *checkpoints; c++) {
         long n = 1;
         for (;; n++) {
