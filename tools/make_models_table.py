@@ -47,7 +47,9 @@ def figures(found):
 
 def tokens(architecture):
     """Only OpenCLIP's own vocabulary is in a package."""
-    return "not tested" if "hf_tokenizer_name" in open_clip.get_model_config(architecture)["text_cfg"] else "equal"
+    text = open_clip.get_model_config(architecture)["text_cfg"]
+    own = "hf_tokenizer_name" not in text and text.get("vocab_size", 49408) == 49408
+    return "equal" if own else "not tested"
 
 
 def row(first, result, *last):
@@ -84,8 +86,11 @@ def main():
     results, pairs = read(args.results), open_clip.list_pretrained()
     tags = Counter(a for a, _ in pairs)
     good = sum(n for a, n in tags.items() if results.get(a, (False,))[0])
-    print(f"{good} of {len(pairs)} pairs in {len(tags)} architectures")
-    lines = [f"{good} of the {len(pairs)} pairs, in {len(tags)} architectures:", "",
+    missing = sum(n for a, n in tags.items() if a not in results)
+    counts = f"{len(pairs)} pairs in {len(tags)} architectures: {good} agree, {len(pairs) - good - missing} do not, " \
+             f"{missing} have not been run"
+    print(counts)
+    lines = [counts + ".", "",
              "| OpenCLIP's architecture | tags | agrees | pictures | texts | difference | token ids |",
              "|---|---|---|---|---|---|---|"]
     architectures = set(tags) | (set(results) & set(open_clip.list_models()))  # some have no tag
@@ -93,7 +98,7 @@ def main():
     lines += ["", "| type of transformers, or authors' own names | agrees | pictures | texts | difference |",
               "|---|---|---|---|---|"]
     types = sorted({f"hf:{t}" for t in TYPES} | set(MODELS))
-    lines += [row((t.removeprefix("hf:"),), results.get(t) if t in MODELS else (False, "", "", "")) for t in types]
+    lines += [row((t.removeprefix("hf:"),), results.get(t)) for t in types]
     if args.immich:
         fit, unfit = immich(args.immich, results, pairs)
         print(f"Immich: {fit} of {fit + len(unfit)}; not {', '.join(unfit) or 'one'}")
