@@ -85,6 +85,8 @@ static void print_people(const cli_session *s)
         cli_print_plain(stdout, i->prefix);
         putchar('\n');
     }
+    if (i->unread)
+        printf("  not read     %s\n", i->unread);
     printf("  parameters   %.2f M", millions(i->parameters));
     if (i->towers == CLIP_TOWER_BOTH)
         printf(" (pictures %.2f M, texts %.2f M)\n", millions(i->image_parameters), millions(i->text_parameters));
@@ -160,6 +162,7 @@ static void print_json(const cli_session *s)
     cli_json_string(&j, "weights_type", i->weights_type);
     cli_json_int(&j, "parameters", i->parameters);
     cli_json_string(&j, "prefix", i->prefix);
+    cli_json_string(&j, "not_read", i->unread);
     cli_json_int(&j, "embed_dim", i->embed_dim);
     if (i->logit_scale > 0)
         cli_json_number(&j, "logit_scale", (double)i->logit_scale);

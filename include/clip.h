@@ -226,11 +226,11 @@ typedef struct clip_model_info {
     const char *score;           /* "softmax", or "sigmoid" for SigLIP's: see clip_probabilities() */
     int64_t parameters, image_parameters, text_parameters;
     /* pictures */
-    const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", "ConvNeXt", "FastViT" */
+    const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", .. */
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
-    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
+    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet: "relu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
@@ -242,6 +242,8 @@ typedef struct clip_model_info {
     const char *text_activation; /* as above; NLLB: "relu" */
     const char *pooling;         /* "argmax" (the greatest id), "eos", "first", "last" or "mean" */
     int pad_id;                  /* the token that fills the context after a text */
+    /* both */
+    const char *unread;          /* tensors that are known and not read, and why; NULL: none */
 } clip_model_info;
 
 /* clip_model_get_info(): describe a model. Fields on an encoder that it lacks are 0 or NULL.

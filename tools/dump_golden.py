@@ -15,8 +15,9 @@ import torch
 import make_checkpoints
 import references
 
-GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
-          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip")
+GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-coca", "tiny-scaled",
+          "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
+          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip", "tiny-mt5")
 
 README = f"""# Golden values of the towers
 
@@ -38,6 +39,8 @@ without an end token |
 |---|---|
 | tiny-vit | OpenCLIP, f32, GELU, ln_pre, argmax |
 | tiny-vit-eos | OpenCLIP, f16, no_ln_pre, mlp_ratio 7.3637, pool_type eos |
+| tiny-coca | OpenCLIP, f16, CoCa: attentional pooler, class token; id 0, its padding, within texts |
+| tiny-scaled | OpenCLIP, f16, layer scale in both encoders |
 | tiny-resnet | OpenCLIP, f16, modified ResNet with odd numbers of channels |
 | tiny-openai | one bare file, f16 and f32 mixed, OpenAI's extra tensors, QuickGELU, sizes from shapes |
 | tiny-longclip | OpenCLIP, f16, QuickGELU, Long-CLIP's two tables of positions, `_orig_mod.` before every name |
@@ -48,6 +51,7 @@ without an end token |
 | tiny-altclip | Hugging Face's AltCLIPModel, f16, with the names of BAAI/AltCLIP |
 | tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
 | tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |
+| tiny-mt5 | OpenCLIP, f16, mT5's encoder: distances of tokens, mean of the tokens, two projections |
 """
 
 
@@ -65,6 +69,9 @@ def dump(out):
     pixels = make_checkpoints.smooth_pictures(3, ref.image_size, torch.Generator().manual_seed(5))
     masked = isinstance(ref, references.Masked)  # the lowest ids are special
     ids = texts(ref.vocab_size, ref.context_length, 3 if masked else 0)
+    if out.name == "tiny-coca":
+        start = ref.vocab_size - 2
+        ids += [[start, 0, 0, 7, 0, start + 1], [start, 9, 0, 0], [0]]
     arrays = {
         "pixels": pixels.numpy(),
         "image": ref.encode_image(pixels),

@@ -60,6 +60,7 @@ class ModelInfo(c.Structure):
                     ("text_activation", c.c_char_p),
                     ("pooling", c.c_char_p),
                     ("pad_id", c.c_int),
+                    ("unread", c.c_char_p),
                 ]
 
 

@@ -22,7 +22,7 @@ import torch
 from open_clip.tokenizer import bytes_to_unicode, default_bpe
 from safetensors.torch import save_file
 from transformers import (AltCLIPConfig, AltCLIPModel, BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel,
-                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, XLMRobertaConfig)
+                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, MT5Config, XLMRobertaConfig)
 
 OPENAI_MEAN = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -135,6 +135,15 @@ TINY_OPENAI = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file can't say
     "text_cfg": TINY_TEXT | {"width": 64, "heads": 1, "layers": 1}
 }
+TINY_COCA = {
+    "embed_dim": 24,
+    "custom_text": True,
+    "vision_cfg": TINY_VIT["vision_cfg"] | {"layers": 1, "attentional_pool": True, "attn_pooler_queries": 3,
+                                            "attn_pooler_heads": 2, "output_tokens": True},
+    "text_cfg": TINY_TEXT | {"embed_cls": True, "output_tokens": True},
+    "multimodal_cfg": {"width": 8, "heads": 1, "layers": 1, "vocab_size": 8, "context_length": 16},
+}
+TINY_SCALED = {"layers": 1, "ls_init_value": 0.1}
 TINY_EOS = 512 + TINY + 1  # the end token
 
 
@@ -155,7 +164,8 @@ def changed(cfg, vision=None, text=None, **top):
 
 
 def make_openclip(cfg, seed):
-    model = open_clip.CLIP(**copy.deepcopy(cfg)).eval()
+    make = open_clip.CoCa if "multimodal_cfg" in cfg else open_clip.CLIP
+    model = make(**{k: v for k, v in copy.deepcopy(cfg).items() if k != "custom_text"}).eval()
     enliven(model, seed)
     return model
 
@@ -247,6 +257,7 @@ CHINESE_CLIP_TINY = {
 }
 NLLB_TINY = {"vocab_size": 300, "d_model": 32, "encoder_ffn_dim": 272, "encoder_layers": 2, "decoder_layers": 1,
              "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+MT5_TINY = {"vocab_size": 300, "d_model": 32, "d_kv": 16, "d_ff": 40, "num_layers": 2, "num_heads": 2}
 XLM_ROBERTA_TINY = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
                     "num_attention_heads": 2, "max_position_embeddings": 24, "type_vocab_size": 1,
                     "layer_norm_eps": 1e-5}
@@ -339,6 +350,9 @@ CHECKPOINTS = {
     "tiny-resnet": lambda out: openclip(out, TINY_RESNET, 5, f16, TINY),
     "tiny-resnet-f32": lambda out: openclip(out, changed(TINY_RESNET, vision={"width": 8, "layers": [2, 1, 2, 2]}), 6,
                                             merges=TINY),
+    "tiny-coca": lambda out: openclip(out, TINY_COCA, 19, f16, TINY),
+    "tiny-scaled": lambda out: openclip(
+        out, changed(TINY_VIT, TINY_SCALED, TINY_SCALED), 21, f16, TINY),
     "tiny-openai": lambda out: openai(out, TINY_OPENAI, 7, True, TINY),
     "tiny-openai-no-extras": lambda out: openai(out, TINY_OPENAI, 8, False, TINY),
     "tiny-openai-resnet": lambda out: openai(out, TINY_OPENAI |
@@ -355,6 +369,7 @@ CHECKPOINTS = {
     "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
     "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},
                                          M2M100Config(**NLLB_TINY), 17),
+    "tiny-mt5": lambda out: openclip_hf(out, {}, MT5Config(**MT5_TINY), 22),
     # full size
     **{
         name: (lambda name: lambda out: openclip(out, builtin(name), 20, tokenizer="bpe"))(name)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which models load, and do their embeddings agree with the packages they come from?
 
-    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [NAME...]
+    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [--results FILE] [NAME...]
 
 NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches
 joined), or "hf:" and a model type of transformers ("hf:siglip"), or "own:" and files as the authors
@@ -83,10 +83,11 @@ class Peer:
 
 def hf_configuration(name):
     """The text encoders that OpenCLIP takes from the hub, where their configurations are."""
-    from transformers import M2M100Config, MT5Config, RobertaConfig, XLMRobertaConfig
+    from transformers import BertConfig, M2M100Config, MT5Config, RobertaConfig, XLMRobertaConfig
     roberta = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
     large = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
     known = {
+        "sentence-transformers/LaBSE": lambda: BertConfig(vocab_size=501153),
         "roberta-base": lambda: RobertaConfig(vocab_size=50265, **roberta),
         "xlm-roberta-base": lambda: XLMRobertaConfig(vocab_size=250002, **roberta),
         "xlm-roberta-large": lambda: XLMRobertaConfig(vocab_size=250002, **roberta, **large),
@@ -97,6 +98,16 @@ def hf_configuration(name):
         "google/mt5-xl": lambda: MT5Config(d_model=2048, d_ff=5120, num_layers=24, num_heads=32, vocab_size=250112),
     }
     return known[name]()
+
+
+def make_openclip(cfg, kinds):
+    """CLIP, CustomTextCLIP or CoCa, as OpenCLIP chooses. CoCa's decoder is not read, so one layer of it will do."""
+    parts = copy.deepcopy(cfg)
+    if "multimodal_cfg" in kinds:
+        kinds["multimodal_cfg"] |= {"layers": 1, "vocab_size": VOCABULARY}
+        return open_clip.CoCa(**parts, multimodal_cfg=dict(kinds["multimodal_cfg"])).eval()
+    custom = kinds.get("custom_text") or "hf_model_name" in cfg["text_cfg"]
+    return (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**parts).eval()
 
 
 def hf_text(cfg, out, full):
@@ -116,7 +127,7 @@ def hf_text(cfg, out, full):
     from_hub = open_clip.hf_model.AutoConfig
     open_clip.hf_model.AutoConfig = type("", (), {"from_pretrained": staticmethod(lambda name: config)})
     kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
-    model = enliven(open_clip.CustomTextCLIP(**copy.deepcopy(cfg)).eval(), 7)
+    model = enliven(make_openclip(cfg, kinds), 7)
     open_clip.hf_model.AutoConfig = from_hub
     cfg.update(kinds)
     return model, config
@@ -143,8 +154,7 @@ def openclip(name, out):
     text["layers"] = LAYERS
     text["vocab_size"] = VOCABULARY
     kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
-    make = open_clip.CustomTextCLIP if kinds.get("custom_text") else open_clip.CLIP
-    model = enliven(make(**copy.deepcopy(cfg)).eval(), 7)
+    model = enliven(make_openclip(cfg, kinds), 7)
     if folded:
         model.visual.trunk = timm.utils.reparameterize_model(model.visual.trunk)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
@@ -190,27 +200,27 @@ def altclip(out):
 class MultilingualCLIP(torch.nn.Module):
     """As multilingual_clip names its tensors."""
 
-    def __init__(self, config, width):
-        from transformers import XLMRobertaModel
+    def __init__(self, config, width, pad):
+        from transformers import AutoModel
         super().__init__()
-        self.transformer = XLMRobertaModel(config)
+        self.transformer, self.pad = AutoModel.from_config(config), pad
         self.LinearTransformation = torch.nn.Linear(config.hidden_size, width)
 
     def encode_text(self, ids):
-        mask = (ids != 1).long()
+        mask = (ids != self.pad).long()
         x = self.transformer(input_ids=ids, attention_mask=mask)[0]
         return self.LinearTransformation((x * mask.unsqueeze(2)).sum(dim=1) / mask.sum(dim=1)[:, None])
 
 
-def mclip(out):
-    config = hf_configuration("xlm-roberta-large")
+def mclip(base, pad, out):
+    config = hf_configuration(base)
     config.vocab_size, config.num_hidden_layers = VOCABULARY, LAYERS
     config.save_pretrained(out / "text")
-    model = enliven(MultilingualCLIP(config, 640).eval(), 7)
+    model = enliven(MultilingualCLIP(config, 640, pad).eval(), 7)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors")
     (out / "config.json").write_text(json.dumps({"modelBase": "text", "model_type": "M-CLIP", "numDims": 640,
-                                                 "transformerDimensions": 1024}))
-    return Peer(model, 0, 512, VOCABULARY, 2, 1, None, model.encode_text)
+                                                 "transformerDimensions": config.hidden_size}))
+    return Peer(model, 0, 512, VOCABULARY, 2, pad, None, model.encode_text)
 
 
 def own_chinese_clip(vision, out):
@@ -226,7 +236,8 @@ MODELS = {
     "hf:siglip": siglip,
     "hf:chinese_clip": chinese_clip,
     "hf:altclip": altclip,
-    "own:M-CLIP": mclip,
+    "own:M-CLIP": lambda out: mclip("xlm-roberta-large", 1, out),
+    "own:M-CLIP-LaBSE": lambda out: mclip("sentence-transformers/LaBSE", 0, out),
     "own:chinese_clip": lambda out: own_chinese_clip({"layers": LAYERS, "patch_size": 16}, out),
     "own:chinese_clip-RN50": lambda out: own_chinese_clip(
         {"layers": [1, 1, 2, 1], "width": 64, "patch_size": None}, out),
@@ -259,10 +270,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lib", required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--results", type=Path, help="append the lines to this file, and pass over the names in it")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     lib = libclip.load(args.lib)
     names = args.names or open_clip.list_models() + list(MODELS)
+    if args.results and args.results.exists():
+        done = {line.split()[0] for line in args.results.read_text().splitlines()}
+        names = [name for name in names if name not in done]
     good = 0
     for name in names:
         out = args.work / name.replace(":", "-")
@@ -271,11 +286,15 @@ def main():
         try:
             image, text, image_error, text_error = compare(lib, name, out)
             fits = image >= 0.9999 and text >= 0.9999
-            print(f"{name:40} {'yes' if fits else 'NO':4} pictures {image:.7f} ({image_error:.1e})"
-                  f" texts {text:.7f} ({text_error:.1e})", flush=True)
+            line = (f"{name:40} {'yes' if fits else 'NO':4} pictures {image:.7f} ({image_error:.1e})"
+                    f" texts {text:.7f} ({text_error:.1e})")
             good += fits
         except Exception as e:
-            print(f"{name:40} NO   {type(e).__name__}: {str(e)[:200]}", flush=True)
+            line = f"{name:40} NO   {type(e).__name__}: {str(e)[:200]}"
+        print(line, flush=True)
+        if args.results:
+            with args.results.open("a") as f:
+                print(line, file=f)
         shutil.rmtree(out, ignore_errors=True)
     print(f"{good} of {len(names)}")
 

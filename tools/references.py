@@ -56,7 +56,8 @@ class OpenClip:
         self.image_size, self.context_length = model.visual.image_size, model.context_length
         if isinstance(self.image_size, tuple):
             self.image_size = self.image_size[0]
-        self.vocab_size, self.logit_scale = model.vocab_size, model.logit_scale.exp().item()
+        self.vocab_size = (model.text if isinstance(model, open_clip.CoCa) else model).vocab_size
+        self.logit_scale = model.logit_scale.exp().item()
 
     def pixels(self, pictures):
         return torch.stack([self.preprocess(p) for p in pictures])

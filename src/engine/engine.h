@@ -16,6 +16,7 @@ struct clip_model {
     clipmdl_config config;
     const clipmdl_family *family;
     char prefix[CLIPMDL_MAX_PREFIX]; /* before every name in the store */
+    bool has_unread;                 /* tensors of the family's `unread` */
     int towers, mapped; /* mapped: towers whose matrices stay in the store */
     clipmdl_tower *image, *text; /* NULL: not loaded */
     float logit_scale;     /* exp() of the parameter */

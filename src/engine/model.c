@@ -306,7 +306,7 @@ static void bind_towers(clipmdl_binder *b, clip_model *m)
 
 /* Tensors that nobody took. In a tower they would change what it computes, so the model is another
  * one, which is refused. Others are ignored with a warning. */
-static clip_status check_unexpected(const loader *l, const clip_model *m)
+static clip_status check_unexpected(const loader *l, clip_model *m)
 {
     char names[512] = "";
     int inside = 0, outside = 0;
@@ -315,7 +315,9 @@ static clip_status check_unexpected(const loader *l, const clip_model *m)
         const clipmdl_tensor *t = &m->store.tensor[i];
         if (t->used || clipmdl_is_harmless(t->name))
             continue;
-        if (clipmdl_in_tower(m->family, m->prefix, t->name, m->towers)) {
+        if (clipmdl_is_unread(m->family, m->prefix, t->name))
+            m->has_unread = true;
+        else if (clipmdl_in_tower(m->family, m->prefix, t->name, m->towers)) {
             const size_t used = strlen(names);
             if (inside++ < 4)
                 snprintf(names + used, sizeof names - used, "%s'%.100s'", used ? ", " : "", t->name);

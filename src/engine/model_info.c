@@ -23,7 +23,7 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     o->vision_width = v->width;
     o->vision_heads = v->heads;
     o->patch_size = v->patch_size;
-    o->vision_tokens = side ? (v->class_token ? 1 : 0) + side * side : 0;
+    o->vision_tokens = side && (!m->image || m->image->width) ? (v->class_token ? 1 : 0) + side * side : 0;
     o->vision_activation = v->patch_size || !v->heads ? name_activation(v->act) : "relu"; /* a ResNet */
     o->interpolation = recipe.interpolation;
     o->resize_mode = recipe.resize_mode;
@@ -56,6 +56,7 @@ void clipeng_model_get_info(const clip_model *m, clip_model_info *o)
         .path = m->path,
         .layout = m->family->name,
         .weights_file = m->store.file,
+        .unread = m->has_unread ? m->family->unread.why : NULL,
         .prefix = m->prefix,
         .weights_type = m->weights_type,
         .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,

@@ -366,7 +366,8 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
     t->family = own && own->writes && own->writes(&t->config) ? own : clipmdl_family_to_write(&t->config);
     if (!t->family)
         return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
-                          "there is no layout to save such a model in, so it cannot be trained");
+                          "there is no layout to save such a model in (%s, %s), so it cannot be trained",
+                          t->config.vision.tower->name, t->config.text.tower->name);
     if (t->family->no_logit_bias && net_options(b).loss == CLIPTRN_SIGLIP)
         return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
                           "the loss siglip learns a bias, for which the layout of %s has no place", t->family->name);

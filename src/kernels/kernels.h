@@ -180,6 +180,7 @@ void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, cli
 typedef struct clipk_attention_shape {
     int B, H, D;
     const int32_t *q_off, *k_off; /* [B+1], ascending from 0 */
+    const int32_t *k_end;         /* [B] rows of a sample from k_end[b] on are no keys; NULL: all are. Forward only */
     bool causal;                  /* query i of n sees the keys j <= i + (keys - n): the last query sees all */
 } clipk_attention_shape;
 

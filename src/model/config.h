@@ -59,6 +59,8 @@ typedef struct clipmdl_vision_config {
     int mlp;                /* ViT: width inside the MLP */
     clipnn_pooling pooling; /* ViT */
     bool norm_last;         /* ViT: the last norm stands behind the pooling, which is a mean */
+    bool layer_scale;       /* ViT: what a block adds is scaled, number by number */
+    int pool_queries, pool_heads; /* ViT: OpenCLIP's AttentionalPooler; 0: none */
     float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
@@ -96,6 +98,7 @@ typedef struct clipmdl_text_config {
     clipmdl_projection projection;
     bool causal;
     bool padded; /* a text has context_length tokens, and the padding takes part */
+    bool layer_scale; /* as of a ViT */
     bool custom; /* OpenCLIP's custom_text: its names begin with "text." */
     clipmdl_bert_config bert; /* bert.c */
     bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, which uses transformers' tokenizer */

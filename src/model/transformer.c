@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "model/filters.h"
 
 clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act)
 {
@@ -31,18 +32,36 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
     return CLIP_OK;
 }
 
-static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, float eps)
+/* A linear layer [C, I] whose result is scaled by `gamma`, number by number. */
+static void bind_scaled(clipmdl_binder *b, clipnn_linear *out, const char *layer, const char *name, const char *gamma,
+                        int C, int I)
+{
+    char weight[64], bias[64];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    if (!gamma) {
+        clipmdl_bind_linear(b, out, layer, weight, bias, 0, C, C, I);
+        return;
+    }
+    clipmdl_filters f = clipmdl_filters_begin(b, C, I, 1);
+    clipmdl_filters_read(&f, layer, weight, bias, true);
+    clipmdl_filters_scale(&f, layer, gamma, 1);
+    clipmdl_filters_linear(&f, out);
+}
+
+static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, const clipmdl_trunk *m)
 {
     const int C = p->width, F = p->mlp;
+    const float eps = m->eps;
     clipmdl_bind_layernorm(b, &p->ln_1, layer, "ln_1", C, eps);
     clipmdl_bind_linear(b, &p->q, layer, "attn.in_proj_weight", "attn.in_proj_bias", 0, C, 3 * C, C);
     clipmdl_bind_linear(b, &p->kv, layer, "attn.in_proj_weight", "attn.in_proj_bias", C, 2 * C, 3 * C, C);
-    clipmdl_bind_linear(b, &p->out_proj, layer, "attn.out_proj.weight", "attn.out_proj.bias", 0, C, C, C);
+    bind_scaled(b, &p->out_proj, layer, "attn.out_proj", m->layer_scale ? "ls_1.gamma" : NULL, C, C);
     clipmdl_bind_layernorm(b, &p->ln_2, layer, "ln_2", C, eps);
     clipmdl_bind_linear(b, &p->c_fc, layer, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);
     clipmdl_bind_finite(b, layer, "mlp.c_fc.weight"); /* the activation of -inf is 0 */
     clipmdl_bind_finite(b, layer, "mlp.c_fc.bias");
-    clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
+    bind_scaled(b, &p->c_proj, layer, "mlp.c_proj", m->layer_scale ? "ls_2.gamma" : NULL, C, F);
 }
 
 void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
@@ -61,14 +80,38 @@ void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const 
     clipmdl_bind_finite(b, name, "mlp.c_fc.bias");
 }
 
+/* OpenCLIP's AttentionalPooler. Its norms have PyTorch's epsilon. Only the first query is read: the
+ * others serve CoCa's decoder. The last norm stands behind it. Where the rows have another width
+ * than it, q, k and v have weights of their own. */
+static void bind_pooler(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *norm)
+{
+    clipnn_attention_pool *p = &m->head;
+    const int C = m->width, D = p->width;
+    const char *in_proj = C == D ? "attn.in_proj_weight" : "attn.split_weight";
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%sattn_pool.", prefix);
+    clipmdl_bind_matrix(b, &p->probe, &p->dprobe, name, "query", m->queries, D);
+    clipmdl_bind_layernorm(b, &p->ln_q, name, "ln_q", D, 1e-5f);
+    clipmdl_bind_layernorm(b, &m->norm, name, "ln_k", C, 1e-5f);
+    clipmdl_bind_linear(b, &p->q, name, in_proj, "attn.in_proj_bias", 0, D, 3 * D, D);
+    clipmdl_bind_linear(b, &p->kv, name, in_proj, "attn.in_proj_bias", D, 2 * D, 3 * D, C);
+    clipmdl_bind_linear(b, &p->out_proj, name, "attn.out_proj.weight", "attn.out_proj.bias", 0, D, D, D);
+    clipmdl_bind_layernorm(b, &p->ln, prefix, norm, D, m->eps);
+}
+
 void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const char *proj, char out[CLIPMDL_MAX_NAME])
 {
     const bool layer = p == CLIPMDL_PROJECTION_LINEAR || p == CLIPMDL_PROJECTION_PLAIN;
     snprintf(out, CLIPMDL_MAX_NAME, "%s%s%s", prefix, proj, layer ? ".weight" : "");
 }
 
+static int pooled_width(const clipmdl_trunk *m) { return m->queries ? m->head.width : m->width; }
+
 /* What the projection reads. */
-static int projection_width(const clipmdl_trunk *m) { return m->proj_in.width ? m->proj_in.width : m->width; }
+static int projection_width(const clipmdl_trunk *m)
+{
+    return m->proj_in.width ? m->proj_in.width : pooled_width(m);
+}
 
 /* Two layers are called as in a torch.nn.Sequential with an activation between them: "proj.0" and
  * `proj`, which is "proj.2". */
@@ -105,12 +148,14 @@ void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix,
     for (int i = 0; i < m->layers; i++) {
         snprintf(layer, sizeof layer, "%stransformer.resblocks.%d.", prefix, i);
         b->group = i + 1;
-        bind_block(b, &m->block[i], layer, m->eps);
+        bind_block(b, &m->block[i], layer, m);
     }
-    if (!m->no_norm)
+    if (m->queries)
+        bind_pooler(b, m, prefix, norm);
+    else if (!m->no_norm)
         clipmdl_bind_layernorm(b, &m->norm, prefix, norm, m->width, m->eps);
     b->group = m->layers + 1;
-    if (m->pool.by == CLIPNN_POOL_ATTENTION)
+    if (m->pool.by == CLIPNN_POOL_ATTENTION && !m->queries)
         clipmdl_trunk_bind_head(b, &m->head, prefix, m->eps);
     if (m->embed_dim > 0 && m->proj_in.width)
         bind_proj_in(b, m, prefix, proj);
@@ -132,7 +177,7 @@ void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmd
 {
     const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) || m->norm_last ? n : (size_t)T;
     *acts = (clipmdl_trunk_acts){0};
-    acts->pooled = CLIPB_NEW(a, float, n *C);
+    acts->pooled = CLIPB_NEW(a, float, n * (size_t)pooled_width(m));
     acts->read = CLIPB_NEW(a, int32_t, n);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
     if (!clipnn_pools_one(&m->pool) && !m->no_norm)
@@ -241,7 +286,7 @@ static void pool(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_
 
 static void project(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m, int N, float *out)
 {
-    const int C = m->width, H = m->proj_in.width;
+    const int C = pooled_width(m), H = m->proj_in.width;
     if (m->projection == CLIPMDL_PROJECTION_NONE) {
         memcpy(out, a->pooled, (size_t)N * (size_t)C * sizeof *out);
         return;

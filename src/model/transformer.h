@@ -14,6 +14,8 @@ typedef struct clipmdl_trunk {
     bool causal;          /* a row sees only itself and rows before it */
     bool post_norm;       /* of the blocks */
     bool no_norm;         /* none stands behind the last block */
+    bool layer_scale;     /* ls_1 and ls_2, which are folded into out_proj and c_proj: for inference alone */
+    int queries;          /* of OpenCLIP's AttentionalPooler, in place of SigLIP's head; 0: none. Inference alone */
     clipmdl_projection projection;
     clipmdl_proj_in proj_in; /* a layer before the projection, if its width is not 0 */
     float eps;
@@ -23,7 +25,7 @@ typedef struct clipmdl_trunk {
     clipnn_layernorm norm; /* before pooling; after it if one row is pooled, with the same result */
     clipnn_attention_pool head; /* if rows are pooled by attention */
     clipnn_linear first;   /* [H, C]: proj_in */
-    clipnn_linear proj;    /* [D, C] or [D, H]; if there is a projection */
+    clipnn_linear proj;    /* [D, C], [D, P] or [D, H]; if there is a projection */
     int first_group;
 } clipmdl_trunk;
 
@@ -31,7 +33,7 @@ typedef struct clipmdl_trunk_acts {
     clipnn_block_acts *block; /* [layers] */
     float *normed;            /* [T, C], if all rows are pooled; norm_last: their mean, [N, C] */
     clipnn_attention_pool_acts head;
-    float *pooled;            /* [N, C] */
+    float *pooled;            /* [N, C]; [N, P] behind a pooler of another width */
     float *hidden, *pre;      /* [N, H]: the output of proj_in, and that before its activation */
     float *mean, *rstd;       /* the norm's; NULL without a tape, as pre is */
     int32_t *read;            /* [N] the row of each sample that is pooled */

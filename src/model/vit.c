@@ -49,6 +49,8 @@ static clip_status check(const clipmdl_config *c, const char *file, clip_error *
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", CLIPMDL_MOST_GRID);
     if (v->norm_last && v->pooling != CLIPNN_POOL_MEAN)
         return clipb_fail(err, CLIP_EFORMAT, file, "a norm stands behind the pooling only if that is a mean");
+    if (v->pool_queries)
+        TRY(clipmdl_check_heads("pooler's", c->embed_dim, v->pool_heads, file, err));
     if (!(v->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
     return CLIP_OK;
@@ -66,10 +68,31 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
                                .projection = v->projection,
                                .eps = v->eps,
                                .pool = {.by = v->pooling, .skip = class_tokens(m)},
-                               .norm_last = v->norm_last};
+                               .norm_last = v->norm_last,
+                               .layer_scale = v->layer_scale,
+                               .queries = v->pool_queries};
     t->patches = G * G;
     t->tokens = class_tokens(m) + t->patches;
     return clipmdl_trunk_init(t, &m->trunk, v->heads, v->mlp, v->act);
+}
+
+/* The blocks of a ViT for inference alone are not shown: heat maps would ask for backward. */
+static clip_status init_scaled(clipmdl_tower *t, const clipmdl_config *c)
+{
+    TRY(init(t, c));
+    t->block = NULL;
+    return CLIP_OK;
+}
+
+/* What is pooled is as wide as the embedding, and its norm is not one of the rows. */
+static clip_status init_pooler(clipmdl_tower *t, const clipmdl_config *c)
+{
+    vit *m = (vit *)t;
+    TRY(init_scaled(t, c));
+    m->trunk.head = (clipnn_attention_pool){.width = c->embed_dim, .heads = c->vision.pool_heads};
+    t->width = 0;
+    t->norm = NULL;
+    return CLIP_OK;
 }
 
 static void free_blocks(clipmdl_tower *t) { free(((vit *)t)->trunk.block); }
@@ -243,4 +266,32 @@ const clipmdl_tower_kind clipmdl_vit = {
     .forward = forward,
     .layout_grads = layout_grads,
     .backward = backward,
+};
+
+const clipmdl_tower_kind clipmdl_vit_scaled = {
+    .name = "ViT with layer scale",
+    .flags = CLIPMDL_IMAGE_PARAM,
+    .projection = projection,
+    .check = check,
+    .size = sizeof(vit),
+    .init = init_scaled,
+    .free = free_blocks,
+    .bind = bind,
+    .rows = rows,
+    .layout = layout,
+    .forward = forward,
+};
+
+const clipmdl_tower_kind clipmdl_vit_pooler = {
+    .name = "ViT with an attentional pooler",
+    .flags = CLIPMDL_IMAGE_PARAM,
+    .projection = projection,
+    .check = check,
+    .size = sizeof(vit),
+    .init = init_pooler,
+    .free = free_blocks,
+    .bind = bind,
+    .rows = rows,
+    .layout = layout,
+    .forward = forward,
 };

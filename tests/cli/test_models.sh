@@ -54,14 +54,32 @@ same "$(json activation 2>/dev/null) $(json image.activation) $(json text.activa
 want 0 "$clip" info -m "$golden/tiny-resnet" --json
 same "$(json activation) $(json image.activation) $(json text.activation)" 'gelu relu gelu'
 
+it "CoCa: its decoder is not read, and nothing of it is saved or trained"
+want 0 "$clip" info -m "$golden/tiny-coca"
+prints 'not read     text_decoder, the decoder of CoCa: captions are not offered'
+silent err
+want 0 "$clip" info -m "$golden/tiny-coca" --json
+same "$(json not_read)" 'text_decoder, the decoder of CoCa: captions are not offered'
+want 0 "$clip" explain -m "$golden/tiny-coca" "$picture" face -o coca.png
+want 1 "$clip" embed -m "$golden/tiny-coca" "$picture" --tokens
+says 'a ViT with an attentional pooler has no tokens'
+want 1 "$clip" convert -m "$golden/tiny-coca" --to openclip made
+says 'not written for such a text Transformer with a class token'
+printf 'filepath\ttitle\n%s\ta face\n%s\tanother\n' "$picture" "$picture" >coca.tsv
+for model in coca scaled; do
+    want 1 "$clip" train --pretrained "$golden/tiny-$model" --train-data coca.tsv --batch-size 2 --epochs 1 \
+        --output made
+    says 'there is no layout to save such a model in (ViT with '
+done
+[ ! -e made ] || fault 'something was made'
+
 it "settings that are not supported"
-mkdir coca
-cp "$golden"/tiny-vit/* coca/
-sed -i 's/"embed_dim"/"custom_text": true, "multimodal_cfg": {"width": 8}, "embed_dim"/' coca/open_clip_config.json
+mkdir faulty
+cp "$golden"/tiny-vit/* faulty/
+sed -i 's/"vision_cfg": {/"vision_cfg": {"qk_norm": true,/' faulty/open_clip_config.json
 for command in 'info' "embed $picture" "classify -l a,b $picture" "convert --to hf made"; do
-    want 1 "$clip" ${command%% *} -m coca $(echo "$command" | cut -s -d' ' -f2-)
-    says 'model_cfg.multimodal_cfg is {..}'
-    says 'model_cfg.multimodal_cfg is {..}'
+    want 1 "$clip" ${command%% *} -m faulty $(echo "$command" | cut -s -d' ' -f2-)
+    says 'model_cfg.vision_cfg.qk_norm is true'
     silent out
 done
 [ ! -e made ] || fault 'something was made'

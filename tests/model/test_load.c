@@ -256,7 +256,8 @@ static void every_allocation_may_fail(void **state)
     static const struct {
         const char *name;
         int mapped;
-    } tried[] = {{"tiny-vit", 0}, {"tiny-resnet", 0}, {"tiny-hf-eos", 0}, {"tiny-hf-eos", CLIP_TOWER_BOTH}};
+    } tried[] = {{"tiny-vit", 0}, {"tiny-resnet", 0}, {"tiny-hf-eos", 0}, {"tiny-hf-eos", CLIP_TOWER_BOTH},
+                 {"tiny-coca", 0}, {"tiny-scaled", 0}};
     for (size_t c = 0; c < sizeof tried / sizeof *tried; c++) {
         long n = 1;
         for (;; n++) {

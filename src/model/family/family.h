@@ -57,6 +57,9 @@ struct clipmdl_family {
     /* From a parameter's name in the code, which is OpenCLIP's, to its name in the file. "{q,k,v}"
      * in it stands for several tensors, one below the other in the parameter: each has a third of
      * the rows, and the last one the rest. */
+    struct {
+        const char *beginning, *why; /* tensors that are known and not read; NULL: none */
+    } unread;
     void (*translate)(const char *name, char *out, size_t size);
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */
@@ -122,5 +125,10 @@ int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *foun
 
 /* clipmdl_openclip_recipe(): from a file that need not be called open_clip_config.json. */
 clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err);
+
+/* clipmdl_openclip_writes(), clipmdl_openclip_save(): `writes` and `save` of OpenCLIP's row
+ * (openclip_save.c). */
+bool clipmdl_openclip_writes(const clipmdl_config *c);
+clip_status clipmdl_openclip_save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
 
 #endif

@@ -11,7 +11,11 @@
     X("xlm-roberta-base", ROBERTA, 250002, 768, 12, 12, 3072)                      \
     X("xlm-roberta-large", ROBERTA, 250002, 1024, 24, 16, 4096)                    \
     X("facebook/nllb-200-distilled-600M", M2M100, 256206, 1024, 12, 16, 4096)      \
-    X("facebook/nllb-200-distilled-1.3B", M2M100, 256206, 1024, 24, 16, 8192)
+    X("facebook/nllb-200-distilled-1.3B", M2M100, 256206, 1024, 24, 16, 8192)      \
+    X("google/mt5-base", MT5, 250112, 768, 12, 12, 2048)                          \
+    X("google/mt5-xl", MT5, 250112, 2048, 24, 32, 5120)                           \
+    X("sentence-transformers/LaBSE", BERT, 501153, 768, 12, 12, 3072)             \
+    X("setu4993/LaBSE", BERT, 501153, 768, 12, 12, 3072)
 
 /* clipmdl_hf_text_read(): the encoder of this name. A name that is not in the table may be that of
  * a directory beside the file that is read, with the config.json of an encoder.
