@@ -3,7 +3,8 @@
  *     patches -> conv1 -> [class, patches] + positions -> ln_pre
  *             -> blocks -> ln_post -> pool -> proj
  *
- * The configuration chooses class token, ln_pre, the bias of conv1 and the pooling. */
+ * The configuration chooses class token, ln_pre, the bias of conv1, the pooling, and whether
+ * transformers' pooler stands behind it. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -63,6 +64,7 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
     m->trunk = (clipmdl_trunk){.layers = v->layers,
                                .width = v->width,
                                .embed_dim = c->embed_dim,
+                               .has_pooler = v->pooler,
                                .projection = v->projection,
                                .eps = v->eps,
                                .pool = {.by = v->pooling, .skip = class_tokens(m)},

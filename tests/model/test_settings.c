@@ -118,8 +118,8 @@ static void settings_of_transformers(void **state)
         {"preprocessor_config.json", "", "crop_size", "30", "crop_size"},
         {"preprocessor_config.json", "", "size", "{\"shortest_edge\": 32, \"longest_edge\": 64}",
          "size.longest_edge is 64"},
-        {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"",
-         "image_processor_type is \"ViTImageProcessor\""},
+        {"preprocessor_config.json", "", "image_processor_type", "\"ConvNextImageProcessor\"",
+         "image_processor_type is \"ConvNextImageProcessor\""},
         {"preprocessor_config.json", "", "sharpen", "2", "warning: does not know sharpen"},
         {"preprocessor_config.json", "", "do_resize", "null", "do_resize is null"}, /* null means false */
         {"preprocessor_config.json", "", "do_rescale", "null", "do_rescale is null"},
@@ -212,7 +212,6 @@ static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
         {file, text, "hf_pooler_type", "\"mean_pooler\"", NULL},
         {file, text, "hf_proj_type", "\"mlp\"", NULL},
         {file, text, "hf_pooler_type", "\"max_pooler\"", "text_cfg.hf_pooler_type is \"max_pooler\""},
-        {file, text, "hf_pooler_type", "\"cls_pooler\"", "text_cfg.hf_pooler_type is \"cls_pooler\""},
         {file, text, "hf_proj_type", "null", "\"hf_proj_type\" is null"},
         {file, text, "hf_proj_type", "\"deep\"", "text_cfg.hf_proj_type is \"deep\""},
         {file, text, "hf_model_name", "\"gpt2\"", "text_cfg.hf_model_name is \"gpt2\""},
