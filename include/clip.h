@@ -217,7 +217,7 @@ typedef struct clip_model_info {
     const char *score;           /* "softmax", or "sigmoid" for SigLIP's: see clip_probabilities() */
     int64_t parameters, image_parameters, text_parameters;
     /* pictures */
-    const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", "ConvNeXt", "FastViT" */
+    const char *vision_kind;     /* "ViT", "EVA", "AIMv2", "ModifiedResNet", "ConvNeXt", "FastViT" */
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
@@ -225,7 +225,7 @@ typedef struct clip_model_info {
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet: "relu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
-    const char *resize_mode;     /* "shortest", "longest" or "squash" */
+    const char *resize_mode;     /* "shortest", "longest", "squash" or "corner" */
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;

@@ -18,7 +18,7 @@ import references
 GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
           "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip",
           "tiny-altclip-5", "tiny-metaclip-2", "tiny-clipseg", "tiny-owlvit", "tiny-dual-vit", "tiny-dual-clip",
-          "tiny-dual-clip-4", "tiny-flava", "tiny-cls-pooler")
+          "tiny-dual-clip-4", "tiny-flava", "tiny-aimv2", "tiny-cls-pooler")
 
 README = f"""# Golden values of the towers
 
@@ -56,6 +56,7 @@ pictures of 6x6 |
 | tiny-dual-vit | Hugging Face's VisionTextDualEncoderModel, f16: ViT and BERT, both with a pooler |
 | tiny-dual-clip, tiny-dual-clip-4 | the same: a CLIP's image encoder and XLM-R, with the names of transformers 5, 4 |
 | tiny-flava | Hugging Face's FlavaModel, f16: its two contrastive encoders |
+| tiny-aimv2 | Hugging Face's Aimv2Model, f16: RMSNorm, SwiGLU, a query that is pooled with |
 | tiny-cls-pooler | OpenCLIP, f16, BERT with `cls_pooler` and two projections |
 | tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
 | tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |

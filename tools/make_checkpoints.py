@@ -303,6 +303,8 @@ BERT_TINY = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 72, "num
 VIT_TINY = HF_TINY["vision_config"] | {"num_hidden_layers": 1}
 FLAVA_TINY = {"text_config": BERT_TINY, "image_config": VIT_TINY, "projection_dim": 40,
               "multimodal_config": VIT_TINY | {"intermediate_size": 8}}
+AIMV2_TINY = {"text_config": HF_TINY["text_config"] | {"eos_token_id": TINY_EOS},
+              "vision_config": HF_TINY["vision_config"], "projection_dim": 40}
 SEGMENTED = {"do_normalize": True, "do_resize": True, "image_mean": [0.485, 0.456, 0.406],
              "image_std": [0.229, 0.224, 0.225], "resample": 2, "image_processor_type": "ViTImageProcessor"}
 
@@ -418,6 +420,7 @@ CHECKPOINTS = {
                                                XLMRobertaConfig(**XLM_ROBERTA_TINY), 24),
     "tiny-dual-clip-4": lambda out: dual_encoder_4(out, 25),
     "tiny-flava": lambda out: of_transformers(out, "Flava", "Flava", 26, FLAVA_TINY),
+    "tiny-aimv2": lambda out: of_transformers(out, "Aimv2", "Aimv2", 28, AIMV2_TINY),
     "tiny-cls-pooler": lambda out: openclip_hf(out, {"hf_pooler_type": "cls_pooler"}, BertConfig(**BERT_TINY), 27),
     "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
     "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},

@@ -254,6 +254,19 @@ def dual_encoder(vision, text, pad, out):
                 lambda t: model.get_text_features(t, attention_mask=(t != pad).long()).pooler_output)
 
 
+def clip_alone(name, out):
+    """CLIPTextModelWithProjection, CLIPVisionModelWithProjection: the other encoder is compared with nothing."""
+    import transformers
+    side = name.removeprefix("CLIP").lower()
+    text = {"vocab_size": VOCABULARY, "eos_token_id": 2} if side == "text" else {}
+    config = getattr(transformers, name + "Config")(num_hidden_layers=LAYERS, **text)
+    model = enliven(getattr(transformers, name + "ModelWithProjection")(config).eval(), 7)
+    model.save_pretrained(out)
+    if side == "text":
+        return Peer(model, 0, 77, VOCABULARY, 2, 1, None, lambda t: model(t).text_embeds)
+    return Peer(model, 224, 0, VOCABULARY, 2, 1, lambda x: model(x).image_embeds, None)
+
+
 def flava(out):
     """Its contrastive loss compares the first of the projected tokens."""
     from transformers import FlavaConfig, FlavaModel
@@ -291,6 +304,8 @@ MODELS = {
     "hf:vision-text-dual-encoder-4": dual_encoder_4,
     "hf:flava": flava,
     "hf:clip": transformers_model("CLIP", 224, 77, 2, 1, {"eos_token_id": 2}),
+    "hf:clip_text_model": lambda out: clip_alone("CLIPText", out),
+    "hf:clip_vision_model": lambda out: clip_alone("CLIPVision", out),
     "hf:metaclip_2": transformers_model("MetaClip2", 224, 77, 2, 1, {"eos_token_id": 2}),
     "hf:clipseg": transformers_model("CLIPSeg", 224, 77, VOCABULARY - 1, 1, {"eos_token_id": VOCABULARY - 1}),
     "hf:owlvit": transformers_model("OwlViT", 768, 16, VOCABULARY - 1, 0),
@@ -309,12 +324,12 @@ def compare(lib, name, out):
     peer = MODELS[name](out) if name in MODELS else openclip(name, out)
     g = torch.Generator().manual_seed(3)
     pixels = smooth_pictures(4, peer.size, g) if peer.image else None
-    rows = random_ids(5, peer.vocabulary, peer.context, peer.end, g)
-    ids = torch.full((len(rows), peer.context), peer.pad)
+    rows = random_ids(5, peer.vocabulary, peer.context or 2, peer.end, g)
+    ids = torch.full((len(rows), peer.context or 2), peer.pad)
     for row, i in zip(ids, rows):
         row[: len(i)] = torch.tensor(i)
     with torch.inference_mode():
-        images, texts = unit(peer.image(pixels)) if peer.image else None, unit(peer.text(ids))
+        images, texts = unit(peer.image(pixels)) if peer.image else None, unit(peer.text(ids)) if peer.text else None
     del peer
     model = lib.model(out)
     ctx = model.context()
@@ -322,7 +337,10 @@ def compare(lib, name, out):
         images = ours = np.eye(1, dtype=np.float32)
     else:
         ours = ctx.encode_pixels(np.ascontiguousarray(pixels.numpy()))
-    theirs = ctx.encode_tokens([np.array(r) for r in rows])
+    if texts is None:  # an image encoder alone
+        texts = theirs = np.eye(1, dtype=np.float32)
+    else:
+        theirs = ctx.encode_tokens([np.array(r) for r in rows])
     return ((ours * images).sum(1).min(), (theirs * texts).sum(1).min(),
             abs(ours - images).max(), abs(theirs - texts).max())
 

@@ -210,6 +210,7 @@ OTHERS = {
     "owlvit": ("OwlViTForObjectDetection", "owlvit", False),
     "vision-text-dual-encoder": ("VisionTextDualEncoderModel", None, True),
     "flava": ("FlavaModel", None, True),
+    "aimv2": ("Aimv2Model", None, True),  # without a mask it is not causal
 }
 
 
@@ -219,7 +220,7 @@ def load_other(directory, kind):
     model = getattr(model, part) if part else model
     text = model.config.text_config
     vision = getattr(model.config, "vision_config", None) or model.config.image_config
-    pad = text.pad_token_id if masks else 0
+    pad = getattr(text, "pad_token_id", None) or 0 if masks else 0
     first = (lambda x: x[:, 0]) if kind == "flava" else lambda x: x
     mask = (lambda x: {"attention_mask": (x != pad).long()}) if masks else lambda x: {}
     model.encode_image = lambda x: first(model.get_image_features(x).pooler_output)

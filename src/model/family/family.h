@@ -98,7 +98,7 @@ extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
 extern const clipmdl_family clipmdl_siglip;
 extern const clipmdl_family clipmdl_chinese_clip;
 extern const clipmdl_family clipmdl_chinese_clip_own; /* the names of its authors' files */
-extern const clipmdl_family clipmdl_altclip, clipmdl_mclip, clipmdl_owl, clipmdl_flava;
+extern const clipmdl_family clipmdl_altclip, clipmdl_mclip, clipmdl_owl, clipmdl_flava, clipmdl_aimv2_hf;
 extern const clipmdl_family clipmdl_dual_vit, clipmdl_dual_clip;
 extern const clipmdl_family clipmdl_dual_clip_4; /* as transformers 4 names its tensors */
 extern const clipmdl_family clipmdl_altclip_5; /* AltCLIP as transformers 5 names its tensors */
