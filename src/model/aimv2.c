@@ -3,7 +3,8 @@
  *
  *     pictures:  norm(patches) + positions -> blocks -> norm -> pool by attention -> projection
  *     texts:     tokens + positions -> causal blocks -> norm -> row of the end token -> projection
- *     block:     x + out_proj(attention(norm(x)))    then    x + down(silu(gate(h)) up(h)), h = norm(x)
+ *     block:     x + out_proj(attention(norm(x)))
+ *                then    x + down(silu(gate(h)) up(h)),  h = norm(x)
  *     norm:      gain x / sqrt(mean of x^2 + eps)    (RMSNorm, Zhang and Sennrich 2019,
  *                arXiv:1910.07467)
  *

@@ -119,7 +119,8 @@ static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
         return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(C)};
     if (clipmdl_name_ends(n, "in_proj_weight")) /* xavier_uniform_ */
         return (clipmdl_draw){CLIPMDL_UNIFORM, sqrt(6.0 / (4 * C))};
-    if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias"))
+    if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias") ||
+        clipmdl_name_ends(n, "pooler.bias"))
         return clipmdl_draw_linear(C);
     if (clipmdl_name_ends(n, "c_proj.bias"))
         return clipmdl_draw_linear(c->vision.mlp);

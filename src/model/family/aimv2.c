@@ -18,7 +18,7 @@ static const clipmdl_beginning beginnings[] = {{"vision_model.", CLIP_TOWER_IMAG
                                                {"text_projection", CLIP_TOWER_TEXT},
                                                {0}};
 
-/* ---- Settings of transformers 4.54 to 5.24: Aimv2Config, Aimv2TextConfig, Aimv2VisionConfig ---- */
+/* ---- Settings of transformers 4.54 to 5.24: Aimv2Config and its parts ------------------------ */
 
 static const clipmdl_settings text_config = {
     .known = CLIPMDL_HF_TEXT " rms_norm_eps",
