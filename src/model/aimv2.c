@@ -384,7 +384,7 @@ const clipmdl_tower_kind clipmdl_aimv2 = {
 };
 
 const clipmdl_tower_kind clipmdl_aimv2_text = {
-    .name = "AIMv2's text Transformer",
+    .name = "text Transformer of AIMv2",
     .flags = CLIPMDL_TEXT_PARAM,
     .projection = text_projection,
     .check = check_text,
