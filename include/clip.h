@@ -231,10 +231,10 @@ typedef struct clip_model_info {
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
-    const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet: "relu" */
+    const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet "relu", AIMv2 "silu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
-    const char *resize_mode;     /* "shortest", "longest" or "squash" */
+    const char *resize_mode;     /* "shortest", "longest", "squash" or "corner" */
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;

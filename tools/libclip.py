@@ -57,6 +57,7 @@ class ModelInfo(c.Structure):
                     ("text_width", c.c_int),
                     ("text_heads", c.c_int),
                     ("text_layers", c.c_int),
+                    ("text_tokens", c.c_int),
                     ("text_activation", c.c_char_p),
                     ("pooling", c.c_char_p),
                     ("pad_id", c.c_int),

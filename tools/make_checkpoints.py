@@ -20,7 +20,8 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.tokenizer import bytes_to_unicode, default_bpe
-from safetensors.torch import save_file
+import transformers
+from safetensors.torch import load_file, save_file
 from transformers import (AltCLIPConfig, AltCLIPModel, BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel,
                           CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, MT5Config, XLMRobertaConfig)
 
@@ -293,6 +294,64 @@ def altclip(out, cfg, seed):
     save_altclip(model.half(), out)
 
 
+def altclip_5(out, cfg, seed):
+    """As transformers 5 saves it again."""
+    model = AltCLIPModel(AltCLIPConfig(**copy.deepcopy(cfg))).eval()
+    enliven(model, seed)
+    model.half().save_pretrained(out)
+
+
+# ---- Other models of transformers ----------------------------------------------------------------
+
+METACLIP_2_TINY = HF_TINY | {"text_config": HF_TINY["text_config"] | {"eos_token_id": 2}}
+CLIPSEG_TINY = {
+    "text_config": HF_TINY["text_config"] | {"eos_token_id": TINY_EOS},
+    "vision_config": HF_TINY["vision_config"], "projection_dim": 40, "extract_layers": [0, 1], "reduce_dim": 8,
+    "decoder_num_attention_heads": 2, "decoder_intermediate_size": 16
+}
+BERT_TINY = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 72, "num_hidden_layers": 2,
+             "num_attention_heads": 2, "max_position_embeddings": 20}
+VIT_TINY = HF_TINY["vision_config"] | {"num_hidden_layers": 1}
+FLAVA_TINY = {"text_config": BERT_TINY, "image_config": VIT_TINY, "projection_dim": 40,
+              "multimodal_config": VIT_TINY | {"intermediate_size": 8}}
+AIMV2_TINY = {"text_config": HF_TINY["text_config"] | {"eos_token_id": TINY_EOS},
+              "vision_config": HF_TINY["vision_config"], "projection_dim": 40}
+SEGMENTED = {"do_normalize": True, "do_resize": True, "image_mean": [0.485, 0.456, 0.406],
+             "image_std": [0.229, 0.224, 0.225], "resample": 2, "image_processor_type": "ViTImageProcessor"}
+
+
+def of_transformers(out, name, config, seed, cfg, kind="Model"):
+    """A model of transformers by the beginning of its classes' names."""
+    model = getattr(transformers, name + kind)(getattr(transformers, config + "Config")(**copy.deepcopy(cfg))).eval()
+    enliven(model, seed)
+    model.half().save_pretrained(out)
+    return model
+
+
+def clipseg(out, seed):
+    """Its pictures are larger than its table of positions, as those of all real ones are."""
+    of_transformers(out, "CLIPSegFor", "CLIPSeg", seed, CLIPSEG_TINY, "ImageSegmentation")
+    (out / "preprocessor_config.json").write_text(
+        json.dumps(SEGMENTED | {"size": {"height": 48, "width": 48}}, indent=2))
+
+
+def dual_encoder(out, vision, text, seed):
+    """vision, text: configurations of transformers."""
+    cfg = {"vision_config": vision.to_dict(), "text_config": text.to_dict(), "projection_dim": 40}
+    of_transformers(out, "VisionTextDualEncoder", "VisionTextDualEncoder", seed, cfg)
+
+
+def dual_encoder_4(out, seed):
+    """A CLIP's image encoder within it, as transformers 4 names its tensors."""
+    dual_encoder(out, transformers.CLIPVisionConfig(**VIT_TINY), XLMRobertaConfig(**XLM_ROBERTA_TINY), seed)
+    tensors = load_file(out / "model.safetensors")
+    save_file({("vision_model." + k if k.startswith("vision_model.") else k): v for k, v in tensors.items()},
+              out / "model.safetensors")
+
+
+# ---- Texts read by BERT, in its authors' and in OpenCLIP's layout --------------------------------
+
+
 class OwnChineseCLIP(torch.nn.Module):
     """As cn_clip names its tensors: OpenAI's image encoder, and BERT."""
 
@@ -366,6 +425,17 @@ CHECKPOINTS = {
     "tiny-chinese-clip": lambda out: chinese_clip(out, CHINESE_CLIP_TINY, 14),
     "tiny-chinese-clip-own": lambda out: own_chinese_clip(out, 15),
     "tiny-altclip": lambda out: altclip(out, ALTCLIP_TINY, 18),
+    "tiny-altclip-5": lambda out: altclip_5(out, ALTCLIP_TINY, 19),
+    "tiny-metaclip-2": lambda out: of_transformers(out, "MetaClip2", "MetaClip2", 20, METACLIP_2_TINY),
+    "tiny-clipseg": lambda out: clipseg(out, 21),
+    "tiny-owlvit": lambda out: of_transformers(out, "OwlViTFor", "OwlViT", 22, HF_TINY, "ObjectDetection"),
+    "tiny-dual-vit": lambda out: dual_encoder(out, transformers.ViTConfig(**VIT_TINY), BertConfig(**BERT_TINY), 23),
+    "tiny-dual-clip": lambda out: dual_encoder(out, transformers.CLIPVisionConfig(**VIT_TINY),
+                                               XLMRobertaConfig(**XLM_ROBERTA_TINY), 24),
+    "tiny-dual-clip-4": lambda out: dual_encoder_4(out, 25),
+    "tiny-flava": lambda out: of_transformers(out, "Flava", "Flava", 26, FLAVA_TINY),
+    "tiny-aimv2": lambda out: of_transformers(out, "Aimv2", "Aimv2", 28, AIMV2_TINY),
+    "tiny-cls-pooler": lambda out: openclip_hf(out, {"hf_pooler_type": "cls_pooler"}, BertConfig(**BERT_TINY), 27),
     "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
     "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},
                                          M2M100Config(**NLLB_TINY), 17),

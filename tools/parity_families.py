@@ -22,7 +22,7 @@ import numpy as np
 import open_clip
 import timm.utils
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import libclip
 from make_checkpoints import PREPROCESS, OwnChineseCLIP, save_altclip, settle_batchnorm, smooth_pictures
@@ -232,8 +232,95 @@ def own_chinese_clip(vision, out):
     return Peer(model, 224, 52, VOCABULARY, 102, 0, model.visual, model.encode_text)
 
 
+def transformers_model(name, size, context, end, pad, text=None, vision=None, top=None, masked=False):
+    """A model of transformers with its default configuration, apart from depth and vocabulary.
+
+    masked: texts come with the mask of their padding."""
+
+    def make(out):
+        import transformers
+        depth = {"num_hidden_layers": LAYERS}
+        config = getattr(transformers, name + "Config")(
+            text_config=depth | {"vocab_size": VOCABULARY} | (text or {}), vision_config=depth | (vision or {}),
+            **(top or {}))
+        model = enliven(getattr(transformers, name + "Model")(config).eval(), 7)
+        model.save_pretrained(out)
+        kept = (lambda t: {"attention_mask": (t != pad).long()}) if masked else lambda t: {}
+        return Peer(model, size, context, VOCABULARY, end, pad, lambda x: model.get_image_features(x).pooler_output,
+                    lambda t: model.get_text_features(t, **kept(t)).pooler_output)
+
+    return make
+
+
+def dual_encoder(vision, text, pad, out):
+    """VisionTextDualEncoder of any two encoders, by the names of their configurations."""
+    import transformers
+    vision = getattr(transformers, vision)(num_hidden_layers=LAYERS)
+    text = getattr(transformers, text)(num_hidden_layers=LAYERS, vocab_size=VOCABULARY)
+    config = transformers.VisionTextDualEncoderConfig(vision_config=vision.to_dict(), text_config=text.to_dict())
+    model = enliven(transformers.VisionTextDualEncoderModel(config).eval(), 7)
+    model.save_pretrained(out)
+    return Peer(model, 224, 128, VOCABULARY, 2, pad, lambda x: model.get_image_features(x).pooler_output,
+                lambda t: model.get_text_features(t, attention_mask=(t != pad).long()).pooler_output)
+
+
+def clip_alone(name, out):
+    """CLIPTextModelWithProjection, CLIPVisionModelWithProjection: the other encoder is compared with nothing."""
+    import transformers
+    side = name.removeprefix("CLIP").lower()
+    text = {"vocab_size": VOCABULARY, "eos_token_id": 2} if side == "text" else {}
+    config = getattr(transformers, name + "Config")(num_hidden_layers=LAYERS, **text)
+    model = enliven(getattr(transformers, name + "ModelWithProjection")(config).eval(), 7)
+    model.save_pretrained(out)
+    if side == "text":
+        return Peer(model, 0, 77, VOCABULARY, 2, 1, None, lambda t: model(t).text_embeds)
+    return Peer(model, 224, 0, VOCABULARY, 2, 1, lambda x: model(x).image_embeds, None)
+
+
+def flava(out):
+    """Its contrastive loss compares the first of the projected tokens."""
+    from transformers import FlavaConfig, FlavaModel
+    depth = {"num_hidden_layers": LAYERS}
+    config = FlavaConfig(image_config=depth, text_config=depth | {"vocab_size": VOCABULARY},
+                         multimodal_config={"num_hidden_layers": 1})
+    model = enliven(FlavaModel(config).eval(), 7)
+    model.save_pretrained(out)
+    return Peer(model, 224, 77, VOCABULARY, 102, 0, lambda x: model.get_image_features(x).pooler_output[:, 0],
+                lambda t: model.get_text_features(t, attention_mask=(t != 0).long()).pooler_output[:, 0])
+
+
+def doubled(tensors):
+    """A CLIP's image encoder within a dual encoder, as transformers 4 names it."""
+    return {("vision_model." + k if k.startswith("vision_model.") else k): v for k, v in tensors.items()}
+
+
+def dual_encoder_4(out):
+    peer = dual_encoder("CLIPVisionConfig", "BertConfig", 0, out)
+    save_file(doubled(load_file(out / "model.safetensors")), out / "model.safetensors")
+    return peer
+
+
+def altclip_5(out):
+    peer = altclip(out)
+    peer.model.save_pretrained(out)
+    return peer
+
+
 MODELS = {
     "hf:siglip": siglip,
+    "hf:altclip-saved-again": altclip_5,
+    "hf:vision-text-dual-encoder": lambda out: dual_encoder("ViTConfig", "BertConfig", 0, out),
+    "hf:vision-text-dual-encoder-clip": lambda out: dual_encoder("CLIPVisionConfig", "XLMRobertaConfig", 1, out),
+    "hf:vision-text-dual-encoder-4": dual_encoder_4,
+    "hf:flava": flava,
+    "hf:clip": transformers_model("CLIP", 224, 77, 2, 1, {"eos_token_id": 2}),
+    "hf:clip_text_model": lambda out: clip_alone("CLIPText", out),
+    "hf:clip_vision_model": lambda out: clip_alone("CLIPVision", out),
+    "hf:metaclip_2": transformers_model("MetaClip2", 224, 77, 2, 1, {"eos_token_id": 2}),
+    "hf:clipseg": transformers_model("CLIPSeg", 224, 77, VOCABULARY - 1, 1, {"eos_token_id": VOCABULARY - 1}),
+    "hf:owlvit": transformers_model("OwlViT", 768, 16, VOCABULARY - 1, 0),
+    "hf:owlv2": transformers_model("Owlv2", 768, 16, VOCABULARY - 1, 0),
+    "hf:aimv2": transformers_model("Aimv2", 224, 77, VOCABULARY - 1, 0, {"eos_token_id": VOCABULARY - 1}, masked=True),
     "hf:chinese_clip": chinese_clip,
     "hf:altclip": altclip,
     "own:M-CLIP": lambda out: mclip("xlm-roberta-large", 1, out),
@@ -248,12 +335,12 @@ def compare(lib, name, out):
     peer = MODELS[name](out) if name in MODELS else openclip(name, out)
     g = torch.Generator().manual_seed(3)
     pixels = smooth_pictures(4, peer.size, g) if peer.image else None
-    rows = random_ids(5, peer.vocabulary, peer.context, peer.end, g)
-    ids = torch.full((len(rows), peer.context), peer.pad)
+    rows = random_ids(5, peer.vocabulary, peer.context or 2, peer.end, g)
+    ids = torch.full((len(rows), peer.context or 2), peer.pad)
     for row, i in zip(ids, rows):
         row[: len(i)] = torch.tensor(i)
     with torch.inference_mode():
-        images, texts = unit(peer.image(pixels)) if peer.image else None, unit(peer.text(ids))
+        images, texts = unit(peer.image(pixels)) if peer.image else None, unit(peer.text(ids)) if peer.text else None
     del peer
     model = lib.model(out)
     ctx = model.context()
@@ -261,7 +348,10 @@ def compare(lib, name, out):
         images = ours = np.eye(1, dtype=np.float32)
     else:
         ours = ctx.encode_pixels(np.ascontiguousarray(pixels.numpy()))
-    theirs = ctx.encode_tokens([np.array(r) for r in rows])
+    if texts is None:  # an image encoder alone
+        texts = theirs = np.eye(1, dtype=np.float32)
+    else:
+        theirs = ctx.encode_tokens([np.array(r) for r in rows])
     return ((ours * images).sum(1).min(), (theirs * texts).sum(1).min(),
             abs(ours - images).max(), abs(theirs - texts).max())
 

@@ -10,6 +10,7 @@ static const char *name_activation(clipk_act act)
     return act == CLIPK_QUICKGELU   ? "quickgelu"
            : act == CLIPK_GELU_TANH ? "gelu_tanh"
            : act == CLIPK_RELU      ? "relu"
+           : act == CLIPK_LINEAR    ? "silu" /* AIMv2's, which multiplies two layers */
                                     : "gelu";
 }
 

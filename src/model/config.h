@@ -64,6 +64,7 @@ typedef struct clipmdl_vision_config {
     float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
+    bool pooler;            /* ViT: as transformers' BERT has it, tanh of a layer behind the pooling */
     clipmdl_projection projection; /* ViT */
     bool trunk; /* timm's: its names begin with "visual.trunk." instead of "visual." */
     bool class_token, ln_pre, patch_bias; /* ViT: has it one? */
@@ -84,6 +85,7 @@ typedef struct clipmdl_bert_config {
     int pad_id;          /* tokens that are masked: a text ends before them */
     float scale;         /* of the token embedding */
     bool post_norm, ln_embedding, ln_final;
+    bool pooler;         /* tanh of a linear layer behind the pooling */
     clipmdl_proj_in proj_in;
 } clipmdl_bert_config;
 

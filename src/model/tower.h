@@ -184,6 +184,9 @@ extern const clipmdl_tower_kind clipmdl_resnet;
 /* eva.c: EVA, EVA-02 and the Perception Encoder */
 extern const clipmdl_tower_kind clipmdl_eva;
 
+/* aimv2.c */
+extern const clipmdl_tower_kind clipmdl_aimv2, clipmdl_aimv2_text;
+
 /* convnext.c, fastvit.c */
 extern const clipmdl_tower_kind clipmdl_convnext, clipmdl_fastvit;
 

@@ -3,7 +3,8 @@
  *     patches -> conv1 -> [class, patches] + positions -> ln_pre
  *             -> blocks -> ln_post -> pool -> proj
  *
- * The configuration chooses class token, ln_pre, the bias of conv1 and the pooling. */
+ * The configuration chooses class token, ln_pre, the bias of conv1, the pooling, and whether
+ * transformers' pooler stands behind it. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -65,6 +66,7 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
     m->trunk = (clipmdl_trunk){.layers = v->layers,
                                .width = v->width,
                                .embed_dim = c->embed_dim,
+                               .has_pooler = v->pooler,
                                .projection = v->projection,
                                .eps = v->eps,
                                .pool = {.by = v->pooling, .skip = class_tokens(m)},
@@ -140,7 +142,8 @@ static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
         return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(C)};
     if (clipmdl_name_ends(n, "in_proj_weight")) /* xavier_uniform_ */
         return (clipmdl_draw){CLIPMDL_UNIFORM, sqrt(6.0 / (4 * C))};
-    if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias"))
+    if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias") ||
+        clipmdl_name_ends(n, "pooler.bias"))
         return clipmdl_draw_linear(C);
     if (clipmdl_name_ends(n, "c_proj.bias"))
         return clipmdl_draw_linear(c->vision.mlp);

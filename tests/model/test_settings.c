@@ -147,8 +147,8 @@ static void settings_of_transformers(void **state)
         {"preprocessor_config.json", "", "crop_size", "30", "crop_size"},
         {"preprocessor_config.json", "", "size", "{\"shortest_edge\": 32, \"longest_edge\": 64}",
          "size.longest_edge is 64"},
-        {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"",
-         "image_processor_type is \"ViTImageProcessor\""},
+        {"preprocessor_config.json", "", "image_processor_type", "\"ConvNextImageProcessor\"",
+         "image_processor_type is \"ConvNextImageProcessor\""},
         {"preprocessor_config.json", "", "sharpen", "2", "warning: does not know sharpen"},
         {"preprocessor_config.json", "", "do_resize", "null", "do_resize is null"}, /* null means false */
         {"preprocessor_config.json", "", "do_rescale", "null", "do_rescale is null"},
@@ -206,12 +206,42 @@ static void settings_of_chinese_clip(void **state)
         {"config.json", "", "quantization_config", "{\"bits\": 4}", "quantization_config is {..}"},
         {"config.json", "", "model_type", "\"chinese_clip_text_model\"", "only chinese_clip is supported"},
         {"preprocessor_config.json", "", "do_center_crop", "true", NULL},
+        {"preprocessor_config.json", "", "size", "32", NULL}, /* nothing is cut out: squashed */
         {"preprocessor_config.json", "", "feature_extractor_type", "\"CLIPFeatureExtractor\"",
          "feature_extractor_type is \"CLIPFeatureExtractor\""},
         {"preprocessor_config.json", "", "do_resize", "false", "do_resize is false"},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         check_setting("tiny-chinese-clip", &settings[i]);
+}
+
+static void settings_of_other_models(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *checkpoint;
+        setting setting;
+    } cases[] = {
+        {"tiny-metaclip-2", {"config.json", "", "model_type", "\"metaclip_2_text_model\"", "metaclip_2 and clipseg"}},
+        {"tiny-metaclip-2", {"config.json", "text_config", "hidden_act", "\"silu\"", "text_config.hidden_act"}},
+        {"tiny-clipseg", {"config.json", "", "reduce_dim", "9", NULL}}, /* the decoder's */
+        {"tiny-clipseg", {"preprocessor_config.json", "", "size", "48", NULL}},
+        {"tiny-clipseg", {"preprocessor_config.json", "", "size", "{\"height\": 48, \"width\": 56}", "not a square"}},
+        {"tiny-clipseg", {"preprocessor_config.json", "", "resample", "3", NULL}},
+        {"tiny-owlvit", {"config.json", "vision_config", "num_channels", "1", "vision_config.num_channels is 1"}},
+        {"tiny-owlvit", {"config.json", "", "model_type", "\"owlvit_text_model\"", "only owlvit and owlv2"}},
+        {"tiny-dual-vit", {"config.json", "vision_config", "qkv_bias", "false", "vision_config.qkv_bias is false"}},
+        {"tiny-dual-vit", {"config.json", "vision_config", "pooler_act", "\"relu\"", "vision_config.pooler_act"}},
+        {"tiny-dual-vit", {"config.json", "vision_config", "pooler_output_size", "8", "pooler_output_size is 8"}},
+        {"tiny-dual-vit", {"config.json", "text_config", "model_type", "\"gpt2\"", "\"gpt2\""}},
+        {"tiny-dual-vit", {"config.json", "", "model_type", "\"chinese_clip\"", "\"model_type\" is \"chinese_clip\""}},
+        {"tiny-flava", {"config.json", "text_config", "qkv_bias", "false", "text_config.qkv_bias is false"}},
+        {"tiny-aimv2", {"config.json", "vision_config", "is_native", "true", "vision_config.is_native is true"}},
+        {"tiny-aimv2", {"config.json", "vision_config", "use_head", "false", "vision_config.use_head is false"}},
+        {"tiny-aimv2", {"config.json", "text_config", "mlp_bias", "true", "text_config.mlp_bias is true"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_setting(cases[i].checkpoint, &cases[i].setting);
 }
 
 static void settings_of_altclip(void **state)
@@ -241,7 +271,6 @@ static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
         {file, text, "hf_pooler_type", "\"mean_pooler\"", NULL},
         {file, text, "hf_proj_type", "\"mlp\"", NULL},
         {file, text, "hf_pooler_type", "\"max_pooler\"", "text_cfg.hf_pooler_type is \"max_pooler\""},
-        {file, text, "hf_pooler_type", "\"cls_pooler\"", "text_cfg.hf_pooler_type is \"cls_pooler\""},
         {file, text, "hf_proj_type", "null", "\"hf_proj_type\" is null"},
         {file, text, "hf_proj_type", "\"deep\"", "text_cfg.hf_proj_type is \"deep\""},
         {file, text, "hf_model_name", "\"gpt2\"", "text_cfg.hf_model_name is \"gpt2\""},
@@ -457,6 +486,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(settings_of_transformers),
         cmocka_unit_test(settings_of_chinese_clip),
         cmocka_unit_test(settings_of_altclip),
+        cmocka_unit_test(settings_of_other_models),
         cmocka_unit_test(settings_of_openclip_with_an_encoder_of_transformers),
         cmocka_unit_test(transformers_takes_the_dict),
         cmocka_unit_test(processors_of_transformers),

@@ -89,7 +89,7 @@ static const clipmdl_settings pictures = {
         {0}},
     .parts = clipmdl_huggingface_sides,
 };
-static const clipmdl_processor processor = {PREPROCESSOR, &pictures, .crops = true};
+static const clipmdl_processor processor = {PREPROCESSOR, &pictures, .crops = true, .squashes = true};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
@@ -168,7 +168,7 @@ static bool writes_text(const clipmdl_text_config *t)
     const clipmdl_bert_config *b = &t->bert;
     return t->tower == &clipmdl_bert && t->pooling == CLIPNN_POOL_FIRST && t->act == CLIPK_GELU &&
            t->projection == CLIPMDL_PROJECTION_MATRIX && b->token_types && b->scale == 1 && b->post_norm &&
-           b->ln_embedding && !b->ln_final && b->first_position == 0;
+           b->ln_embedding && !b->ln_final && !b->pooler && b->first_position == 0;
 }
 
 static bool writes_vision(const clipmdl_vision_config *v) { return clipmdl_is_plain_vit(v) && v->ln_pre; }

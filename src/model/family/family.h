@@ -19,7 +19,7 @@
 typedef struct clipmdl_recipe {
     float mean[3], std[3];
     const char *interpolation; /* "bicubic", "bilinear" */
-    const char *resize_mode;   /* "shortest", "longest", "squash" */
+    const char *resize_mode;   /* "shortest", "longest", "squash", "corner" */
     const char *rounding;      /* how sizes and offsets are rounded: "openclip", "huggingface" */
     uint8_t fill_color[3];     /* around a "longest" picture */
     int background;            /* behind transparent pictures, 0xRRGGBB; -1: none */
@@ -101,7 +101,10 @@ extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
 extern const clipmdl_family clipmdl_siglip;
 extern const clipmdl_family clipmdl_chinese_clip;
 extern const clipmdl_family clipmdl_chinese_clip_own; /* the names of its authors' files */
-extern const clipmdl_family clipmdl_altclip, clipmdl_mclip;
+extern const clipmdl_family clipmdl_altclip, clipmdl_mclip, clipmdl_owl, clipmdl_flava, clipmdl_aimv2_hf;
+extern const clipmdl_family clipmdl_dual_vit, clipmdl_dual_clip;
+extern const clipmdl_family clipmdl_dual_clip_4; /* as transformers 4 names its tensors */
+extern const clipmdl_family clipmdl_altclip_5; /* AltCLIP as transformers 5 names its tensors */
 extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, without vision_model. or text_model. */
 
 /* clipmdl_family_of_config(): whose configuration is a file, by its "model_type"? A type that is

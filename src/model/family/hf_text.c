@@ -63,6 +63,11 @@ static clipmdl_text_config config_of(const hf_text *m)
     return t;
 }
 
+clipmdl_text_config clipmdl_hf_text_bert(void)
+{
+    return config_of(&(hf_text){NULL, BERT, 30522, 768, 12, 12, 3072});
+}
+
 clipmdl_text_config clipmdl_hf_text_xlm_roberta(void)
 {
     return config_of(&(hf_text){NULL, ROBERTA, 250002, 1024, 24, 16, 4096});
@@ -162,7 +167,7 @@ static clip_status read_mt5(const clipmdl_reader *r, const cJSON *o, clipmdl_tex
     return CLIP_OK;
 }
 
-static clip_status read_kind(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+clip_status clipmdl_hf_text_config(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
 {
     const char *type = "";
     TRY(clipb_json_string(o, "model_type", &type, r->file, r->err));
@@ -215,7 +220,7 @@ clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *key, const
     inner.file = path;
     clip_status s = clipb_json_read(path, MOST_CONFIG, &root, r->err);
     if (s == CLIP_OK) {
-        s = read_kind(&inner, root, out);
+        s = clipmdl_hf_text_config(&inner, root, out);
         cJSON_Delete(root);
     }
     free(path);

@@ -25,7 +25,14 @@
 clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *key, const char *name,
                                  clipmdl_text_config *out);
 
-/* clipmdl_hf_text_xlm_roberta(): the defaults of the encoder in transformers' AltCLIP. */
+/* clipmdl_hf_text_config(): an encoder's own configuration, by its "model_type". Pooling,
+ * projection and context are left at 0.
+ * Errors: CLIP_EUNSUPPORTED (names the type or the settings), CLIP_EFORMAT. */
+clip_status clipmdl_hf_text_config(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *out);
+
+/* clipmdl_hf_text_bert(): the defaults of the encoder in transformers' FLAVA.
+ * clipmdl_hf_text_xlm_roberta(): of that in its AltCLIP. */
+clipmdl_text_config clipmdl_hf_text_bert(void);
 clipmdl_text_config clipmdl_hf_text_xlm_roberta(void);
 
 /* clipmdl_hf_text_name(): the name of such an encoder in the table, or NULL. */

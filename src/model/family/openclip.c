@@ -383,10 +383,7 @@ static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const c
     TRY(clipmdl_hf_text_read(r, "model_cfg.text_cfg.hf_model_name", name, t));
     const char *pooler = "mean_pooler";
     TRY(clipb_json_string(o, "hf_pooler_type", &pooler, r->file, r->err));
-    if (strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm) /* a layer and tanh, which M2M-100 has not */
-        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
-                          "a setting that is not supported: model_cfg.text_cfg.hf_pooler_type is \"cls_pooler\" for "
-                          "\"%.60s\"", name);
+    t->bert.pooler = strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm; /* which M2M-100 has not */
     t->pooling = strcmp(pooler, "mean_pooler") == 0 ? CLIPNN_POOL_MEAN : CLIPNN_POOL_FIRST;
     t->context_length = 77;
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));

@@ -74,7 +74,10 @@ static void put_hf_text(FILE *f, const clipmdl_text_config *t, const clipmdl_rec
             "      \"hf_model_pretrained\": false,\n",
             t->context_length, clipmdl_hf_text_name(t));
     fprintf(f, "      \"hf_pooler_type\": \"%s\",\n      \"hf_proj_type\": %s",
-            t->pooling == CLIPNN_POOL_MEAN ? "mean_pooler" : "cls_last_hidden_state_pooler", projection);
+            t->pooling == CLIPNN_POOL_MEAN ? "mean_pooler"
+            : t->bert.pooler                 ? "cls_pooler"
+                                             : "cls_last_hidden_state_pooler",
+            projection);
     put_tokenizer(f, t, r);
     fputs("\n    }\n", f);
 }
