@@ -9,7 +9,7 @@
 
 #include "cli.h"
 
-enum { MOST = 128, JSON = 1000000, PULL, PRECISION, BACKGROUND, MAX_PIXELS };
+enum { MOST = 128, JSON = 1000000, PULL, PRECISION, IMAGE_SIZE, BACKGROUND, MAX_PIXELS };
 
 static char precision_help[256]; /* filled by write_precision_help() */
 
@@ -21,6 +21,9 @@ static const cli_option common[] = {
     {PULL, "pull", NULL, "fetch the model from the hub if it is not on this machine"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
     {PRECISION, "precision", "TYPE", precision_help},
+    {IMAGE_SIZE, "image-size", "N",
+     "prepare pictures of N x N pixels instead of the model's size: its positions are\n"
+     "resampled, and its embeddings cannot be compared with those of another size"},
     {BACKGROUND, "background", "COLOR",
      "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
      "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
@@ -46,7 +49,8 @@ static bool fits(const cli_args *a, const cli_option *o)
     const bool of_pictures = o->id == BACKGROUND || o->id == MAX_PIXELS;
     const bool of_model = o->id == 'm' || o->id == 't' || o->id == PULL;
     const bool hidden = (of_model && a->command->opens_no_model) || (o->id == PULL && has(a->options, "model"));
-    return !has(a->options, o->name) && !hidden && !(o->id == PRECISION && a->command->encodes_nothing) &&
+    const bool of_encoders = o->id == PRECISION || o->id == IMAGE_SIZE;
+    return !has(a->options, o->name) && !hidden && !(of_encoders && a->command->encodes_nothing) &&
            !(of_pictures && !a->command->reads_pictures);
 }
 
@@ -301,6 +305,7 @@ static int take_common(cli_args *a, int id, bool *taken)
     case PULL: a->pull = true; return CLI_DONE;
     case 't': return cli_number(a, 1, 1024, &a->threads);
     case PRECISION: return set_precision(a);
+    case IMAGE_SIZE: return cli_number(a, 1, INT_MAX, &a->image_size);
     case BACKGROUND: return set_background(a);
     case MAX_PIXELS: return cli_number(a, 1, INT_MAX, &a->max_pixels);
     case JSON: a->json = true; return CLI_DONE;

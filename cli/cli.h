@@ -66,7 +66,7 @@ typedef struct cli_command {
     const cli_option *options;
     int (*run)(cli_args *a);
     const struct cli_command *const *kinds; /* instead of run: subcommands, NULL at the end */
-    bool encodes_nothing; /* then it does not take --precision */
+    bool encodes_nothing; /* then it takes neither --precision nor --image-size */
     bool opens_no_model;  /* then it does not take --model, --threads and --pull either */
     bool reads_pictures;  /* then it takes --background and --max-pixels */
 } cli_command;
@@ -87,6 +87,7 @@ struct cli_args {
     bool pull;             /* fetch the model if it is not on this machine */
     int threads;           /* 0: all */
     const char *precision; /* NULL: the library's default */
+    int image_size;        /* 0: the model's, or that of the index */
     int background;        /* of pictures: 0xRRGGBB or -1 */
     bool background_set;   /* --background was given; false: the model decides */
     int max_pixels;        /* 0: the library's default */

@@ -50,6 +50,7 @@ int cli_load(const cli_args *a, int towers, cli_session *s)
     o.towers = towers;
     o.threads = a->threads;
     o.precision = a->precision;
+    o.image_size = a->image_size;
     o.warn = said ? NULL : warn;
     said = true;
     const int fetched = cli_fetch_if_asked(a, path);

@@ -160,6 +160,11 @@ typedef struct clip_load_options {
     /* One of clip_precision_at(): "f32", or "bf16", which is faster on processors with AVX512_BF16,
      * and less exact. NULL: "f32". */
     const char *precision;
+    /* Pictures of image_size x image_size pixels instead of the checkpoint's size. Positions are
+     * resampled: bicubic with antialiasing as OpenCLIP and timm do, for transformers' layouts
+     * without, as interpolate_pos_encoding=True does. Embeddings of two sizes cannot be compared.
+     * 0: the checkpoint's own. */
+    int image_size;
 } clip_load_options;
 
 /* clip_load_options_default(): both towers, all cores, the best instruction set, silent, f32. */
@@ -219,6 +224,7 @@ typedef struct clip_model_info {
     /* pictures */
     const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", "ConvNeXt", "FastViT" */
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
+    int stored_image_size;       /* of the checkpoint; image_size unless clip_load_options asks for another */
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
@@ -240,7 +246,8 @@ typedef struct clip_model_info {
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
 /* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal. It identifies the weights
- * that an index, head or probe was made with. All files are read.
+ * that an index, head or probe was made with. With pictures of another size than the checkpoint's
+ * it is another one. All files are read.
  * out  out  empty where the files have been written to since they were loaded */
 CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
 
@@ -1280,6 +1287,7 @@ typedef struct clip_index_info {
      * unknown. */
     const char *model_path;
     char model_id[33]; /* hash of the weights it is for, in hexadecimal; empty: unknown */
+    int image_size;    /* of the model's pictures, if clip_load_options asked for one; otherwise 0 */
     int dim;
     int64_t items, pictures, texts; /* items = pictures + texts */
     int64_t rows;    /* upper bound of the rows of hits: items, and the gaps of removed ones */

@@ -20,6 +20,7 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     const int side = v->patch_size ? v->image_size / v->patch_size : 0;
     o->vision_kind = v->tower->name;
     o->image_size = v->image_size;
+    o->stored_image_size = clipmdl_stored_size(v);
     o->vision_width = v->width;
     o->vision_heads = v->heads;
     o->patch_size = v->patch_size;

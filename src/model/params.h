@@ -9,6 +9,7 @@
 #define CLIPMDL_PARAMS_H
 
 #include "model/config.h"
+#include "model/positions.h"
 
 /* Flags of a parameter: its tower, and how it is treated. */
 enum {
@@ -25,6 +26,7 @@ typedef struct clipmdl_param {
     size_t at, count; /* its numbers in the block; every start is a multiple of 16 */
     int flags;
     int group;        /* parameters of a group are unlocked together (tower.h) */
+    clipmdl_positions positions; /* of a grid; otherwise 0 */
 } clipmdl_param;
 
 typedef struct clipmdl_params {

@@ -118,6 +118,7 @@ const clipmdl_family clipmdl_altclip = {
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
+    .no_antialias = true,
     .config_file = "config.json",
     .model_type = "altclip",
     .read_config = read_config,

@@ -229,6 +229,7 @@ const clipmdl_family clipmdl_chinese_clip = {
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
+    .no_antialias = true,
     .preprocessor = PREPROCESSOR,
     .rounding = "huggingface",
     .writes = writes,
