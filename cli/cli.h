@@ -69,6 +69,7 @@ typedef struct cli_command {
     bool encodes_nothing; /* then it takes neither --precision nor --image-size */
     bool opens_no_model;  /* then it does not take --model, --threads and --pull either */
     bool reads_pictures;  /* then it takes --background and --max-pixels */
+    bool reads_texts;     /* then it takes --language */
 } cli_command;
 
 extern const cli_command cli_models, cli_pull, cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train,
@@ -88,6 +89,7 @@ struct cli_args {
     int threads;           /* 0: all */
     const char *precision; /* NULL: the library's default */
     int image_size;        /* 0: the model's, or that of the index */
+    const char *language;  /* of texts; NULL: the tokenizer's */
     int background;        /* of pictures: 0xRRGGBB or -1 */
     bool background_set;   /* --background was given; false: the model decides */
     int max_pixels;        /* 0: the library's default */

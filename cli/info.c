@@ -51,6 +51,8 @@ static void print_text(const clip_model_info *i)
            pooling_words(i->pooling));
     printf("  tokenizer    %s\n", i->tokenizer ? i->tokenizer : "none found");
     printf("  padding      token %d\n", i->pad_id);
+    if (i->language)
+        printf("  language     %s, unless --language names another\n", i->language);
 }
 
 /* The activation of both encoders, or of the only one. Beside texts a ResNet's is not told. NULL:
@@ -150,6 +152,8 @@ static void json_text(cli_json *j, const clip_model_info *i)
     cli_json_string(j, "pooling", i->pooling);
     cli_json_string(j, "tokenizer", i->tokenizer);
     cli_json_int(j, "pad_id", i->pad_id);
+    if (i->language)
+        cli_json_string(j, "language", i->language);
     cli_json_close(j, '}');
 }
 

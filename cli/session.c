@@ -71,6 +71,7 @@ static int open_session(const cli_args *a, int towers, bool embeds, cli_session 
 {
     DO(cli_load(a, towers, s));
     const int missing = towers & ~s->info.towers;
+    clip_error err;
     int code;
     if (missing)
         code = cli_fail("%s: holds no %s encoder", a->model, missing == CLIP_TOWER_IMAGE ? "image" : "text");
@@ -82,6 +83,9 @@ static int open_session(const cli_args *a, int towers, bool embeds, cli_session 
         code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
     else
         code = cli_status(clip_context_new(s->model, a->threads, &s->ctx), a->model);
+    if (code == CLI_DONE && a->language && (towers & CLIP_TOWER_TEXT) &&
+        clip_context_set_language(s->ctx, a->language, &err) < 0)
+        code = cli_fail("%s", err.message);
     if (code != CLI_DONE)
         cli_close(s);
     return code;

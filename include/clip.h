@@ -239,6 +239,7 @@ typedef struct clip_model_info {
     const char *text_activation; /* as above; NLLB: "relu" */
     const char *pooling;         /* "argmax" (the greatest id), "eos", "first", "last" or "mean" */
     int pad_id;                  /* the token that fills the context after a text */
+    const char *language;        /* of texts, unless clip_context_set_language() says another; NULL: they have none */
 } clip_model_info;
 
 /* clip_model_get_info(): describe a model. Fields on an encoder that it lacks are 0 or NULL.
@@ -275,6 +276,14 @@ CLIP_API void clip_team_free(clip_team *t);
 CLIP_API clip_status clip_context_new_on(const clip_model *m, clip_team *team, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
 CLIP_API int clip_context_threads(const clip_context *ctx); /* @return: how many it uses */
+
+/* clip_context_set_language(): the language of the texts that the context encodes from now on.
+ * NLLB's texts begin with a token of their language, as other texts do not. clip_tokenize() gives
+ * the tokenizer's own.
+ * name  in  "deu_Latn"; NULL: the tokenizer's own again (clip_model_info.language)
+ * Errors: CLIP_EUNSUPPORTED (the model's texts have no language), CLIP_EINVAL (its tokenizer has no
+ * such language), CLIP_ENOMEM. */
+CLIP_API clip_status clip_context_set_language(clip_context *ctx, const char *name, clip_error *err);
 
 /* clip_context_message(): words for the status that a function has just returned for this context.
  * For CLIP_ENOTFINITE they name the picture or text (counted from 1 in that call) and, if a tensor

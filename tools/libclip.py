@@ -63,6 +63,7 @@ class ModelInfo(c.Structure):
                     ("text_activation", c.c_char_p),
                     ("pooling", c.c_char_p),
                     ("pad_id", c.c_int),
+                    ("language", c.c_char_p),
                 ]
 
 

@@ -63,6 +63,9 @@ void clipeng_slots_free(clip_context *c);
  * the store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clipeng_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
+/* language.c: clipeng_tokenize() in the language of the context's texts. */
+clip_status clipeng_tokenize_in_language(const clip_context *c, const char *text, int32_t *ids, int *n);
+
 /* rules.c.
  * clipeng_rules_choose(): the rules by which a checkpoint's texts are read. A family's own
  * tokenizer may know one vocabulary alone; a model with another was trained behind a reader of
@@ -151,6 +154,7 @@ clip_status clipeng_context_new(const clip_model *m, int threads, clip_context *
 clip_status clipeng_context_new_on(const clip_model *m, clip_team *team, clip_context **out);
 void clipeng_context_free(clip_context *ctx);
 int clipeng_context_threads(const clip_context *ctx);
+clip_status clipeng_context_set_language(clip_context *ctx, const char *name, clip_error *err);
 const char *clipeng_context_message(const clip_context *ctx, clip_status s);
 void clipeng_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user);
 clip_image_options clipeng_model_image_options(const clip_model *m);

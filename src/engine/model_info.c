@@ -60,6 +60,7 @@ void clipeng_model_get_info(const clip_model *m, clip_model_info *o)
         .prefix = m->prefix,
         .weights_type = m->weights_type,
         .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,
+        .language = m->tokenizer && *cliptok_language(m->tokenizer) ? cliptok_language(m->tokenizer) : NULL,
         .isa = clipk_set_name(m->set),
         .precision = m->format->precision,
         .towers = m->towers,
