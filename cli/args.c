@@ -51,7 +51,7 @@ static bool fits(const cli_args *a, const cli_option *o)
 {
     const bool of_pictures = o->id == BACKGROUND || o->id == MAX_PIXELS;
     const bool of_model = o->id == 'm' || o->id == 't' || o->id == PULL;
-    const bool hidden = (of_model && a->command->opens_no_model) || (o->id == PULL && has(a->options, "model"));
+    const bool hidden = of_model && a->command->opens_no_model;
     const bool of_encoders = o->id == PRECISION || o->id == IMAGE_SIZE;
     return !has(a->options, o->name) && !hidden && !(of_encoders && a->command->encodes_nothing) &&
            !(o->id == LANGUAGE && !a->command->reads_texts) && !(of_pictures && !a->command->reads_pictures);

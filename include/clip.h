@@ -1112,6 +1112,10 @@ CLIP_API void clip_train_options_free(clip_train_options *o);
 CLIP_API clip_status clip_train_options_set(clip_train_options *o, const char *name,
                                             const char *value, clip_error *err);
 
+/* clip_train_options_get(): the value of a setting as text, or else its default.
+ * @return: lives until the setting changes; NULL: it has no value, or there is no such setting */
+CLIP_API const char *clip_train_options_get(const clip_train_options *o, const char *name);
+
 /* clip_train_options_read(): settings from a JSON object {"batch-size": 256, "aug-cfg": {..}}.
  * Paths in it are relative to the file.
  * Errors: as above, CLIP_EIO, CLIP_EFORMAT. */

@@ -186,6 +186,7 @@ clip_status clipeng_seen_window(const clip_model *m, int width, int height, clip
 clip_status clipeng_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err);
 clip_status clipeng_train_options_new(clip_train_options **out);
 void clipeng_train_options_free(clip_train_options *o);
+const char *clipeng_train_options_get(const clip_train_options *o, const char *name);
 clip_status clipeng_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err);
 clip_status clipeng_train_options_read(clip_train_options *o, const char *path, clip_error *err);
 const clip_train_option *clipeng_train_option_at(int i);
