@@ -53,7 +53,7 @@ typedef struct clipmdl_processor {
     bool crops; /* the middle is cut out unless a file says otherwise, so one side is resized to the size */
 } clipmdl_processor;
 
-extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor;
+extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor, clipmdl_chinese_clip_processor;
 
 /* clipmdl_huggingface_recipe(): read "image_processor" of processor_config.json, if it is there,
  * otherwise preprocessor_config.json.
