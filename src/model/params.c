@@ -256,6 +256,27 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, co
     return CLIP_OK;
 }
 
+static bool is_stored(const clipmdl_param *q, const clipmdl_store *s, const clipmdl_family *family, const char *prefix)
+{
+    const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !family->transposes;
+    const int64_t rows = q->ndim ? q->dim[0] : 1;
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
+    for (int i = 0; i < n; i++)
+        if (!find_part(q, &part[i], turned, s))
+            return false;
+    return true;
+}
+
+const clipmdl_param *clipmdl_params_missing(const clipmdl_params *p, const clipmdl_store *s,
+                                            const clipmdl_family *family, const char *prefix)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->param[i].name, "logit_bias") != 0 && !is_stored(&p->param[i], s, family, prefix))
+            return &p->param[i];
+    return NULL;
+}
+
 clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, const clipmdl_family *family,
                                 const char *prefix, float *w, clip_error *err)
 {

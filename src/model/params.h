@@ -56,6 +56,12 @@ const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *na
  * class. logit_scale is ln(1/0.07); with a logit_bias it is ln 10, and the bias -10. */
 void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint64_t seed, float *w);
 
+/* clipmdl_params_missing(): the first parameter that the file lacks, or has in another shape; NULL:
+ * all are there. Towers can read weights whose branches have been joined, in which a layout's
+ * tensors are no longer there. A logit_bias may be missing. */
+const clipmdl_param *clipmdl_params_missing(const clipmdl_params *p, const clipmdl_store *s,
+                                            const clipmdl_family *family, const char *prefix);
+
 /* clipmdl_params_read(): the weights of a checkpoint, of any family and any type, as f32. If the
  * file has no logit_bias, w keeps its own.
  * Errors: CLIP_EMISMATCH (missing or misshapen, named), CLIP_ENOTFINITE, CLIP_ENOMEM. */

@@ -2,7 +2,11 @@
  * embeddings are golden (tools/dump_towers.py). None of them is trained. */
 #include "golden_towers.h"
 #include "named.h"
+#include "model/save.h"
 #include "train/net.h"
+
+#include <stdio.h>
+#include <unistd.h>
 
 /* ---- One tower ------------------------------------------------------------------------------- */
 
@@ -22,6 +26,34 @@ static void check_rows(held *s, const char *what)
     free(tap.rows);
 }
 
+/* clip convert's way: through parameters and a file of f16, which inference reads. */
+static void check_converted(const char *what, const clipmdl_config *c, const float *golden)
+{
+    held s = tower_new(c);
+    clipmdl_store store;
+    clip_error err;
+    float out[N * D];
+    char path[64];
+    snprintf(path, sizeof path, "timm_towers_%ld.safetensors", (long)getpid());
+    fill_params(&s.params, &clipmdl_openclip, s.w);
+    if (clipmdl_save_weights(path, &s.params, s.w, CLIPK_F16, &clipmdl_openclip, &err) != CLIP_OK ||
+        clipmdl_store_open(path, &store, &err) != CLIP_OK)
+        fail_msg("%s: %s", what, err.message);
+    assert_null(clipmdl_params_missing(&s.params, &store, &clipmdl_openclip, ""));
+    store.n--; /* the last tensor by name is not found any more */
+    assert_non_null(clipmdl_params_missing(&s.params, &store, &clipmdl_openclip, ""));
+    store.n++;
+    clipmdl_binder b = {.store = &store, .family = &clipmdl_openclip, .prefix = "", .k = &s.k};
+    place_tower(&s, &b);
+    forward(&s, NULL, out);
+    for (int i = 0; i < N * D; i++)
+        if (!(fabsf(out[i] - golden[i]) <= 1e-2f * (1 + fabsf(golden[i]))))
+            fail_msg("%s in f16: number %d is %.8g, not %.8g", what, i, (double)out[i], (double)golden[i]);
+    tower_free(&s);
+    clipmdl_store_close(&store);
+    unlink(path);
+}
+
 static void check(const char *what, const clipmdl_vision_config *v, const float *golden)
 {
     const clipmdl_config c = {.towers = CLIP_TOWER_IMAGE, .embed_dim = D, .vision = *v};
@@ -36,6 +68,7 @@ static void check(const char *what, const clipmdl_vision_config *v, const float 
             fail_msg("%s: number %d is %.8g, not %.8g", what, i, (double)out[i], (double)golden[i]);
     check_rows(&s, what);
     tower_free(&s);
+    check_converted(what, &c, golden);
 }
 
 /* ---- The towers ------------------------------------------------------------------------------ */
