@@ -137,6 +137,26 @@ static void an_unknown_name_of_rules_is_refused(void **state)
     assert_ptr_equal(rules, &cliptok_huggingface);
 }
 
+/* Every tokenizer that OpenCLIP does not have itself must lie beside weights in its layout. */
+static void foreign_tokenizers_need_their_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"siglip", "siglip2-json", "xlmr", "nllb-json", "bert"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        cliptok *t;
+        clip_error err;
+        snprintf(path, sizeof path, "%s/../../text/golden/pieces/%s", golden, names[i]);
+        if (cliptok_load(path, &cliptok_huggingface, &t, &err) != CLIP_OK)
+            fail_msg("%s", err.message);
+        assert_non_null(t);
+        if (!clipeng_rules_need_files(t))
+            fail_msg("the tokenizer %s is left out", names[i]);
+        cliptok_free(t);
+    }
+    assert_false(clipeng_rules_need_files(NULL));
+}
+
 static void labels_are_the_mean_of_their_templates(void **state)
 {
     (void)state;
@@ -309,7 +329,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_missing_is_named),        cmocka_unit_test(a_wrong_shape_and_a_stranger_are_named),
         cmocka_unit_test(a_bare_file_loads_with_warnings), cmocka_unit_test(arguments_are_checked),
         cmocka_unit_test(labels_are_the_mean_of_their_templates), cmocka_unit_test(an_unknown_name_of_rules_is_refused),
-        cmocka_unit_test(another_size_of_pictures),
+        cmocka_unit_test(another_size_of_pictures), cmocka_unit_test(foreign_tokenizers_need_their_files),
         cmocka_unit_test(templates_may_be_many_and_not_long), cmocka_unit_test(every_allocation_may_fail),
     };
     if (argc != 2)
