@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Which models load, and do their embeddings agree with the packages they come from?
 
-    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [--results FILE] [NAME...]
+    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [--results FILE] [--image-size N]
+                       [NAME...]
 
 NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches
 joined), or "hf:" and a model type of transformers ("hf:siglip"), or "own:" and files as the authors
 of a model name their tensors ("own:chinese_clip"). Without a NAME, all of them. Each model has the
 real configuration, with fewer layers and a smaller vocabulary where the configuration allows it,
 and lively random weights. Text encoders of transformers are small, too, with a configuration of
-their own; "full:" before a name of OpenCLIP's keeps them as they are. Pictures are
-noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of texts.
+their own; "full:" before a name of OpenCLIP's keeps them as they are. --image-size gives pictures
+that size, on both sides. Pictures are noise, texts are random ids. A line for each: loaded, the
+smallest cosine of pictures and of texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.
 """
 import argparse
@@ -27,6 +29,7 @@ from safetensors.torch import load_file, save_file
 import libclip
 from make_checkpoints import PREPROCESS, OwnChineseCLIP, save_altclip, settle_batchnorm, smooth_pictures
 
+SIZE = 0  # of pictures; 0: the models' own
 VOCABULARY = 1200  # ids; the rows of a table are all alike
 LAYERS = 3
 HALF = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
@@ -71,6 +74,26 @@ def random_ids(n, vocabulary, context, end, generator):
 
 def unit(x):
     return torch.nn.functional.normalize(x, dim=-1).float().numpy()
+
+
+def resize(model, at_the_size):
+    """As create_model(force_image_size=...). OpenCLIP cannot load its ResNets so: their positions
+    are resampled here as those of its ViTs."""
+    visual = model.visual
+    if hasattr(visual, "trunk"):
+        visual.set_input_size(SIZE)
+        return
+    other = at_the_size().eval()
+    state = model.state_dict()
+    if hasattr(visual, "attnpool"):
+        side = SIZE // 32
+        table = {"visual.positional_embedding": state["visual.attnpool.positional_embedding"]}
+        other.visual.grid_size = (side, side)
+        open_clip.model.resize_pos_embed(table, other)
+        state["visual.attnpool.positional_embedding"] = table["visual.positional_embedding"]
+    open_clip.model.resize_pos_embed(state, other)
+    other.load_state_dict(state)
+    model.visual = other.visual
 
 
 class Peer:
@@ -158,12 +181,30 @@ def openclip(name, out):
     if folded:
         model.visual.trunk = timm.utils.reparameterize_model(model.visual.trunk)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
+    if SIZE:
+        resize(model, lambda: make(**copy.deepcopy(cfg) | {"vision_cfg": vision | {"image_size": SIZE}}))
     preprocess = HALF if "SigLIP" in name else PREPROCESS
     (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg | kinds, "preprocess_cfg": preprocess}))
     size = vision.get("image_size", 224)
     end = text.get("eos_id", 2) if text.get("pool_type") == "eos" else VOCABULARY - 1
     return Peer(model, size if isinstance(size, int) else size[0], text.get("context_length", 77), VOCABULARY, end, 0,
                 model.encode_image, model.encode_text)
+
+
+def hf_pictures(model, x):
+    return model.get_image_features(x, interpolate_pos_encoding=SIZE > 0).pooler_output
+
+
+def clip(out):
+    from transformers import CLIPConfig, CLIPModel
+    config = CLIPConfig(text_config={"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS,
+                                     "eos_token_id": VOCABULARY - 1},
+                        vision_config={"num_hidden_layers": LAYERS})
+    model = enliven(CLIPModel(config).eval(), 7)
+    model.save_pretrained(out)
+    return Peer(model, 224, 77, VOCABULARY, VOCABULARY - 1, 0,
+                lambda x: hf_pictures(model, x),
+                lambda t: model.get_text_features(t).pooler_output)
 
 
 def siglip(out):
@@ -173,7 +214,7 @@ def siglip(out):
     model = enliven(SiglipModel(config).eval(), 7)
     model.save_pretrained(out)
     return Peer(model, 224, 64, VOCABULARY, 1, 1,
-                lambda x: model.get_image_features(x).pooler_output,
+                lambda x: hf_pictures(model, x),
                 lambda t: model.get_text_features(t).pooler_output)
 
 
@@ -183,7 +224,7 @@ def chinese_clip(out):
                                vision_config={"num_hidden_layers": LAYERS, "patch_size": 16})
     model = enliven(ChineseCLIPModel(config).eval(), 7)
     model.save_pretrained(out)
-    return Peer(model, 224, 52, VOCABULARY, 102, 0, lambda x: model.get_image_features(x).pooler_output,
+    return Peer(model, 224, 52, VOCABULARY, 102, 0, lambda x: hf_pictures(model, x),
                 lambda t: model.get_text_features(t, attention_mask=(t != 0).long()).pooler_output)
 
 
@@ -193,7 +234,7 @@ def altclip(out):
                            vision_config={"num_hidden_layers": LAYERS}, projection_dim=512)
     model = enliven(AltCLIPModel(config).eval(), 7)
     save_altclip(model, out)
-    return Peer(model, 224, 77, VOCABULARY, 2, 1, lambda x: model.get_image_features(x).pooler_output,
+    return Peer(model, 224, 77, VOCABULARY, 2, 1, lambda x: hf_pictures(model, x),
                 lambda t: model.get_text_features(t, attention_mask=(t != 1).long()).pooler_output)
 
 
@@ -307,6 +348,7 @@ def altclip_5(out):
 
 
 MODELS = {
+    "hf:clip": clip,
     "hf:siglip": siglip,
     "hf:altclip-saved-again": altclip_5,
     "hf:vision-text-dual-encoder": lambda out: dual_encoder("ViTConfig", "BertConfig", 0, out),
@@ -342,7 +384,7 @@ def compare(lib, name, out):
     with torch.inference_mode():
         images, texts = unit(peer.image(pixels)) if peer.image else None, unit(peer.text(ids)) if peer.text else None
     del peer
-    model = lib.model(out)
+    model = lib.model(out, image_size=SIZE)
     ctx = model.context()
     if images is None:  # a text encoder alone
         images = ours = np.eye(1, dtype=np.float32)
@@ -363,6 +405,8 @@ def main():
     parser.add_argument("--results", type=Path, help="append the lines to this file, and pass over the names in it")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
+    global SIZE
+    SIZE = args.image_size
     lib = libclip.load(args.lib)
     names = args.names or open_clip.list_models() + list(MODELS)
     if args.results and args.results.exists():

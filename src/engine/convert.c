@@ -195,11 +195,26 @@ static clip_status write_checkpoint(const converter *c, const char *dir)
     return CLIP_OK;
 }
 
+/* The model has been opened, so each tensor that is missing here is one that inference can do
+ * without: its branches have been joined. */
+static clip_status check_stored(const converter *c)
+{
+    const clip_model *m = c->m;
+    const clipmdl_param *q = clipmdl_params_missing(&c->params, &m->store, m->family, m->prefix);
+    if (!q)
+        return CLIP_OK;
+    return clipb_fail(c->err, CLIP_EUNSUPPORTED, m->store.file,
+                      "the branches of its %s have been joined (reparameterized), so there is no '%s': convert the "
+                      "weights as they were trained",
+                      (q->flags & CLIPMDL_IMAGE_PARAM ? m->config.vision.tower : m->config.text.tower)->name, q->name);
+}
+
 static clip_status convert(converter *c)
 {
     char *tmp;
     TRY(choose_layout(c));
     TRY(clipmdl_params_list(&c->m->config, &c->params));
+    TRY(check_stored(c));
     TRY(choose_type(c));
     TRY(clipb_dir_check_empty(c->out, c->err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(c->out, &tmp, c->err));

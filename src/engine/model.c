@@ -223,6 +223,8 @@ static clip_status read_config(loader *l, clip_model *m)
     if (m->config.towers != CLIP_TOWER_BOTH && !has_projection(m))
         m->config.embed_dim = 0;
     m->config.logit_bias = has_logit_bias(m);
+    if (l->opt.image_size != 0 && l->opt.image_size != m->config.vision.image_size)
+        TRY(clipmdl_config_resize(&m->config, l->opt.image_size, l->files.weights, l->err));
     return CLIP_OK;
 }
 
@@ -230,7 +232,7 @@ static clip_status read_config(loader *l, clip_model *m)
 static clip_status read_recipe(loader *l, clip_model *m)
 {
     const clipmdl_reader r = {.warn = l->opt.warn, .warn_user = l->opt.warn_user, .err = l->err};
-    const int size = m->config.vision.image_size;
+    const int size = clipmdl_stored_size(&m->config.vision);
     clipmdl_recipe words = clipeng_recipe_default();
     int n;
     const clipmdl_family *const *all = clipmdl_families(&n);
@@ -249,9 +251,9 @@ static clip_status read_recipe(loader *l, clip_model *m)
         words.rounding = m->family->rounding;
         warn(l,
              "%s: nothing says how pictures are prepared: the defaults of %s are assumed, for %d pixels", l->files.dir,
-             m->family->preprocessor, size);
+             m->family->preprocessor, m->config.vision.image_size);
     }
-    m->recipe = clipeng_recipe_of_words(&words, size);
+    m->recipe = clipeng_recipe_of_words(&words, m->config.vision.image_size);
     return CLIP_OK;
 }
 

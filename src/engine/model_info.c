@@ -21,6 +21,7 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     const int side = v->patch_size ? v->image_size / v->patch_size : 0;
     o->vision_kind = v->tower->name;
     o->image_size = v->image_size;
+    o->stored_image_size = clipmdl_stored_size(v);
     o->vision_width = v->width;
     o->vision_heads = v->heads;
     o->patch_size = v->patch_size;
@@ -61,6 +62,7 @@ void clipeng_model_get_info(const clip_model *m, clip_model_info *o)
         .prefix = m->prefix,
         .weights_type = m->weights_type,
         .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,
+        .language = m->tokenizer && *cliptok_language(m->tokenizer) ? cliptok_language(m->tokenizer) : NULL,
         .isa = clipk_set_name(m->set),
         .precision = m->format->precision,
         .towers = m->towers,

@@ -51,7 +51,8 @@ typedef struct clipmdl_eva_config {
 
 typedef struct clipmdl_vision_config {
     const struct clipmdl_tower_kind *tower;
-    int image_size;
+    int image_size;         /* of the pictures in use */
+    int stored_size;        /* of the pictures that the weights' positions are for; 0: image_size */
     int patch_size;         /* ViT; 0 for a ResNet */
     int width, heads;       /* ResNet: width of the stem; heads of the attention pool */
     int layers;             /* ViT; 0 for a ResNet */
@@ -133,6 +134,18 @@ typedef struct clipmdl_found {
     int towers;                      /* CLIP_TOWER_* */
     char prefix[CLIPMDL_MAX_PREFIX]; /* before each of their names: "", "module.", .. */
 } clipmdl_found;
+
+/* clipmdl_config_resize(): pictures of another size than the weights' own. Positions are resampled
+ * when weights are read (positions.h).
+ * file  in  for messages
+ * Errors: CLIP_EINVAL (the tower takes no such size). */
+clip_status clipmdl_config_resize(clipmdl_config *c, int image_size, const char *file, clip_error *err);
+
+/* clipmdl_stored_size(): the size of pictures that the weights were made for. */
+static inline int clipmdl_stored_size(const clipmdl_vision_config *v)
+{
+    return v->stored_size ? v->stored_size : v->image_size;
+}
 
 /* clipmdl_config_from_shapes(): as OpenAI's build_model() does. Shapes give everything except the
  * activation and the number of heads. The family guesses the activation. The number of heads is

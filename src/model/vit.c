@@ -34,6 +34,7 @@ typedef struct vit_acts {
 static int kept_patches(const vit *m, const clipmdl_input *in) { return in->K ? in->K : m->tower.patches; }
 static const char *prefix_of(const clipmdl_vision_config *v) { return v->trunk ? "visual.trunk." : "visual."; }
 static int class_tokens(const vit *m) { return m->cfg.class_token ? 1 : 0; }
+static int side_of(const vit *m) { return m->cfg.image_size / m->cfg.patch_size; }
 
 /* ---- The model ------------------------------------------------------------------------------- */
 
@@ -61,7 +62,6 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
 {
     vit *m = (vit *)t;
     const clipmdl_vision_config *v = &c->vision;
-    const int G = v->image_size / v->patch_size;
     m->cfg = *v;
     m->trunk = (clipmdl_trunk){.layers = v->layers,
                                .width = v->width,
@@ -73,7 +73,7 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
                                .norm_last = v->norm_last,
                                .layer_scale = v->layer_scale,
                                .queries = v->pool_queries};
-    t->patches = G * G;
+    t->patches = side_of(m) * side_of(m);
     t->tokens = class_tokens(m) + t->patches;
     return clipmdl_trunk_init(t, &m->trunk, v->heads, v->mlp, v->act);
 }
@@ -104,12 +104,13 @@ static void bind(clipmdl_binder *b, clipmdl_tower *t)
     vit *m = (vit *)t;
     const char *prefix = prefix_of(&m->cfg);
     const int C = m->cfg.width;
+    const clipmdl_positions positions = {class_tokens(m), side_of(m), clipmdl_stored_size(&m->cfg) / m->cfg.patch_size};
     clipmdl_bind_patches(b, &m->conv1, prefix, "conv1.weight", m->cfg.patch_bias ? "conv1.bias" : NULL, C,
                          m->cfg.patch_size);
     if (m->cfg.class_token)
         clipmdl_bind_vector(b, &m->class_embedding, &m->d_class_embedding, prefix, "class_embedding", C);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, prefix, "positional_embedding",
-                        t->tokens, C);
+    clipmdl_bind_positions(b, &m->positional_embedding, &m->d_positional_embedding, prefix, "positional_embedding",
+                           &positions, C);
     if (m->cfg.ln_pre)
         clipmdl_bind_layernorm(b, &m->ln_pre, prefix, "ln_pre", C, m->cfg.eps);
     clipmdl_trunk_bind(b, &m->trunk, prefix, "ln_post", "proj");
@@ -156,8 +157,7 @@ static clipmdl_rows rows(const clipmdl_tower *t, int layer)
 {
     const vit *m = (const vit *)t;
     (void)layer;
-    return (clipmdl_rows){
-        .before = class_tokens(m), .side = m->cfg.image_size / m->cfg.patch_size, .width = m->cfg.width};
+    return (clipmdl_rows){.before = class_tokens(m), .side = side_of(m), .width = m->cfg.width};
 }
 
 /* ---- Layout ---------------------------------------------------------------------------------- */

@@ -72,6 +72,41 @@ for model in coca scaled; do
     says 'there is no layout to save such a model in (ViT with '
 done
 [ ! -e made ] || fault 'something was made'
+it "the language of texts"
+mkdir nllb
+cp -r "$golden"/tiny-nllb/* "$root"/tests/text/golden/pieces/nllb-json/tokenizer* nllb/
+want 0 "$clip" info -m nllb
+prints 'language     eng_Latn, unless --language names another'
+want 0 "$clip" info -m nllb --json
+same "$(json text.language)" eng_Latn
+want 0 "$clip" embed -m nllb --text 'two cats'
+cp out plain
+want 0 "$clip" embed -m nllb --language eng_Latn --text 'two cats'
+cmp -s out plain || fault 'the language of the tokenizer is another one'
+want 0 "$clip" embed -m nllb --language deu_Latn --text 'two cats'
+cmp -s out plain && fault 'the language makes no difference'
+cp out german
+sed -i 's/"src_lang": "eng_Latn"/"src_lang": "deu_Latn"/' nllb/tokenizer_config.json
+want 0 "$clip" embed -m nllb --text 'two cats'
+cmp -s out german || fault "src_lang and --language differ"
+want 0 "$clip" classify -m nllb --language eng_Latn --labels cats,dogs "$picture"
+cp out english
+want 0 "$clip" classify -m nllb --labels cats,dogs "$picture"
+cmp -s out english && fault 'classify does not take the language'
+for name in xxx_Latn cat eng_latn english '' '</s>' zho_Hans; do
+    want 1 "$clip" embed -m nllb --language "$name" --text 'two cats'
+    says "its tokenizer has no language '$name': they are written like eng_Latn, deu_Latn"
+done
+want 1 "$clip" embed --language deu_Latn --text 'two cats'
+says 'its texts have no token that names their language'
+for command in search classify match 'eval retrieval' 'eval zeroshot' explain; do
+    want 0 "$clip" $command --help
+    prints '--language NAME'
+done
+want 2 "$clip" index --language deu_Latn
+sed -i 's/"legacy_behaviour": false/"legacy_behaviour": true/' nllb/tokenizer_config.json
+want 1 "$clip" info -m nllb
+says '"legacy_behaviour" is true'
 
 it "settings that are not supported"
 mkdir faulty

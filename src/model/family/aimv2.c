@@ -112,6 +112,7 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 
 const clipmdl_family clipmdl_aimv2_hf = {
     .name = "Hugging Face AIMv2",
+    .no_antialias = true,
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,

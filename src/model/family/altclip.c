@@ -133,8 +133,8 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 #define SHARED                                                                                                \
     .name = "Hugging Face AltCLIP", .beginnings = beginnings, .config_file = "config.json",                   \
     .model_type = "altclip", .read_config = read_config, .guess = guess, .tokenizer = "huggingface",          \
-    .pad_id = pad_id, .preprocessor = "transformers' CLIPImageProcessor", .rounding = "huggingface",          \
-    .read_recipe = read_recipe, .weights_file = "model.safetensors", .save = save
+    .pad_id = pad_id, .no_antialias = true, .preprocessor = "transformers' CLIPImageProcessor",               \
+    .rounding = "huggingface", .read_recipe = read_recipe, .weights_file = "model.safetensors", .save = save
 
 const clipmdl_family clipmdl_altclip = {SHARED, .marks = marks, .translate = translate};
 const clipmdl_family clipmdl_altclip_5 = {SHARED, .marks = marks_5, .translate = translate_5};

@@ -89,7 +89,7 @@ static const clipmdl_settings pictures = {
         {0}},
     .parts = clipmdl_huggingface_sides,
 };
-static const clipmdl_processor processor = {PREPROCESSOR, &pictures, .crops = true, .squashes = true};
+const clipmdl_processor clipmdl_chinese_clip_processor = {PREPROCESSOR, &pictures, .crops = true, .squashes = true};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
@@ -155,7 +155,7 @@ static int pad_id(const clipmdl_text_config *t) { return t->bert.pad_id; }
 
 static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
 {
-    return clipmdl_huggingface_recipe(r, &processor, dir, size, out, found);
+    return clipmdl_huggingface_recipe(r, &clipmdl_chinese_clip_processor, dir, size, out, found);
 }
 
 /* The program of the authors squashes pictures. */
@@ -229,6 +229,7 @@ const clipmdl_family clipmdl_chinese_clip = {
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
+    .no_antialias = true,
     .preprocessor = PREPROCESSOR,
     .rounding = "huggingface",
     .writes = writes,

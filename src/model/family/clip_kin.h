@@ -6,16 +6,12 @@
 
 #include "model/family/huggingface.h"
 
-/* clipmdl_clip_kin_read(): read the configuration of such a type.
+/* clipmdl_clip_kin_read(): read the configuration of such a type. CLIPSeg's encoder takes larger
+ * pictures than its positions are for, where preprocessor_config.json says so.
  * *is  out  false: it is none of them
  * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED. */
 clip_status clipmdl_clip_kin_read(const clipmdl_reader *r, const cJSON *root, const char *type, clipmdl_config *c,
                                   bool *is);
-
-/* clipmdl_clip_kin_prepare(): CLIPSeg's encoder takes larger pictures than its table of positions
- * is made for. Where preprocessor_config.json says so, the table is resized, as transformers does.
- * Errors: CLIP_EFORMAT, CLIP_EMISMATCH, CLIP_ENOMEM. */
-clip_status clipmdl_clip_kin_prepare(clipmdl_store *s, const clipmdl_found *f, clip_error *err);
 
 extern const clipmdl_processor clipmdl_vit_processor; /* transformers' ViTImageProcessor */
 

@@ -286,8 +286,8 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 }
 
 /* Common to all rows. */
-#define SHARED                                                                          \
-    .config_file = "config.json", .guess = guess, .tokenizer = "huggingface",           \
+#define SHARED                                                                                      \
+    .config_file = "config.json", .guess = guess, .tokenizer = "huggingface", .no_antialias = true, \
     .pad_id = pad_id, .rounding = "huggingface", .weights_file = "model.safetensors", .save = save
 #define DUAL                                                                                       \
     SHARED, .name = "Hugging Face dual encoder", .model_type = "vision-text-dual-encoder",         \

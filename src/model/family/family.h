@@ -62,6 +62,7 @@ struct clipmdl_family {
     } unread;
     void (*translate)(const char *name, char *out, size_t size);
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
+    bool no_antialias; /* positions are resampled without antialiasing, as transformers does */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */
     clip_status (*prepare)(clipmdl_store *s, const clipmdl_found *f, clip_error *err);
 

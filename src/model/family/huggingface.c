@@ -519,13 +519,13 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
     .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                          \
     .preprocessor = PREPROCESSOR, .rounding = "huggingface", .read_recipe = read_recipe,                               \
     .weights_file = "model.safetensors", .writes = writes, .save = save, .auto_tokenizer = true,                       \
+    .no_antialias = true,                                                                                              \
     .no_logit_bias = "transformers' CLIP has no logit_bias: it is left out, which changes no embedding",               \
     .no_padding = "transformers does not pad pictures to squares, as this model wants them: "                          \
                   "preprocessor_config.json cuts out the middle"
 
 const clipmdl_family clipmdl_huggingface = {
     SHARED, .layout = "hf", .marks = marks, .beginnings = beginnings, .translate = translate,
-    .prepare = clipmdl_clip_kin_prepare,
 };
 
 const clipmdl_family clipmdl_huggingface_tower = {

@@ -57,7 +57,7 @@ typedef struct clipmdl_processor {
     const char *resize_mode; /* of its own; NULL: it squashes or crops */
 } clipmdl_processor;
 
-extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor;
+extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor, clipmdl_chinese_clip_processor;
 
 /* clipmdl_huggingface_recipe(): read "image_processor" of processor_config.json, if it is there,
  * otherwise preprocessor_config.json.

@@ -145,6 +145,7 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
 
 const clipmdl_family clipmdl_owl = {
     .name = "Hugging Face OWL-ViT",
+    .no_antialias = true,
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
