@@ -181,20 +181,6 @@ static clip_status write_tokenizer(const converter *c, const char *dir, bool com
     return s;
 }
 
-static clip_status write_checkpoint(const converter *c, const char *dir)
-{
-    const clipmdl_family *f = c->family;
-    const clipmdl_recipe recipe = clipeng_recipe_words(&c->m->recipe, c->m->tokenizer);
-    TRY(f->save(dir, &c->m->config, &recipe, c->err)); /* first: it knows what the layout cannot say */
-    TRY(write_tokenizer(c, dir, f->auto_tokenizer || recipe.own_tokenizer));
-    TRY(write_weights(c, dir));
-    if (c->m->config.logit_bias && f->no_logit_bias)
-        warn(c, f->no_logit_bias);
-    if (c->m->recipe.mode == CLIPIMG_LONGEST && f->no_padding)
-        warn(c, f->no_padding);
-    return CLIP_OK;
-}
-
 /* The model has been opened, so each tensor that is missing here is one that inference can do
  * without: its branches have been joined. */
 static clip_status check_stored(const converter *c)
@@ -209,12 +195,26 @@ static clip_status check_stored(const converter *c)
                       (q->flags & CLIPMDL_IMAGE_PARAM ? m->config.vision.tower : m->config.text.tower)->name, q->name);
 }
 
+static clip_status write_checkpoint(const converter *c, const char *dir)
+{
+    const clipmdl_family *f = c->family;
+    const clipmdl_recipe recipe = clipeng_recipe_words(&c->m->recipe, c->m->tokenizer);
+    TRY(f->save(dir, &c->m->config, &recipe, c->err)); /* first: it knows what the layout cannot say */
+    TRY(check_stored(c));
+    TRY(write_tokenizer(c, dir, f->auto_tokenizer || recipe.own_tokenizer));
+    TRY(write_weights(c, dir));
+    if (c->m->config.logit_bias && f->no_logit_bias)
+        warn(c, f->no_logit_bias);
+    if (c->m->recipe.mode == CLIPIMG_LONGEST && f->no_padding)
+        warn(c, f->no_padding);
+    return CLIP_OK;
+}
+
 static clip_status convert(converter *c)
 {
     char *tmp;
     TRY(choose_layout(c));
     TRY(clipmdl_params_list(&c->m->config, &c->params));
-    TRY(check_stored(c));
     TRY(choose_type(c));
     TRY(clipb_dir_check_empty(c->out, c->err)); /* nobody's files are replaced */
     TRY(clipb_dir_new(c->out, &tmp, c->err));

@@ -11,6 +11,7 @@ typedef struct loader {
     clip_load_options opt;
     clipeng_files files;
     clip_error *err;
+    int picture_size; /* that the files are for */
 } loader;
 
 clip_load_options clipeng_load_options_default(void) { return (clip_load_options){.towers = CLIP_TOWER_BOTH}; }
@@ -223,6 +224,7 @@ static clip_status read_config(loader *l, clip_model *m)
     if (m->config.towers != CLIP_TOWER_BOTH && !has_projection(m))
         m->config.embed_dim = 0;
     m->config.logit_bias = has_logit_bias(m);
+    l->picture_size = m->config.vision.image_size;
     if (l->opt.image_size != 0 && l->opt.image_size != m->config.vision.image_size)
         TRY(clipmdl_config_resize(&m->config, l->opt.image_size, l->files.weights, l->err));
     return CLIP_OK;
@@ -232,7 +234,6 @@ static clip_status read_config(loader *l, clip_model *m)
 static clip_status read_recipe(loader *l, clip_model *m)
 {
     const clipmdl_reader r = {.warn = l->opt.warn, .warn_user = l->opt.warn_user, .err = l->err};
-    const int size = clipmdl_stored_size(&m->config.vision);
     clipmdl_recipe words = clipeng_recipe_default();
     int n;
     const clipmdl_family *const *all = clipmdl_families(&n);
@@ -243,10 +244,10 @@ static clip_status read_recipe(loader *l, clip_model *m)
         const clipmdl_family *f = i < 0 ? m->family : all[i];
         if (i >= 0 && f->model_type && f != &clipmdl_huggingface)
             continue; /* of transformers' processors, CLIP's is the one for models of other programs */
-        TRY(f->read_recipe(&r, l->files.dir, size, &words, &found));
+        TRY(f->read_recipe(&r, l->files.dir, l->picture_size, &words, &found));
     }
     if (!found && l->files.pictures_dir)
-        TRY(m->family->read_recipe(&r, l->files.pictures_dir, size, &words, &found));
+        TRY(m->family->read_recipe(&r, l->files.pictures_dir, l->picture_size, &words, &found));
     if (!found) {
         words.rounding = m->family->rounding;
         warn(l,

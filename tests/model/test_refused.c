@@ -342,12 +342,12 @@ static void formats_of_other_programs(void **state)
     shell("rm -rf %s/*; printf '' >%s/m.xml; printf '' >%s/m.bin; printf 'GGUF012345678901' >%s/x.safetensors", dir,
           dir, dir, dir);
     refused(in_dir("m.bin"), CLIP_EUNSUPPORTED, "an OpenVINO graph");
+    refused(in_dir("x.safetensors"), CLIP_EUNSUPPORTED, "a GGUF file");
     shell("rm %s/x.safetensors", dir);
     refused(dir, CLIP_EUNSUPPORTED, "an OpenVINO graph");
     shell("rm -rf %s/*; printf 'some bytes, and more' >%s/ViT.pt", dir, dir); /* a pickle by its name alone */
     refused(in_dir("ViT.pt"), CLIP_EFORMAT, "not a safetensors file");
     refused(dir, CLIP_EIO, "holds no weights");
-    refused(in_dir("x.safetensors"), CLIP_EUNSUPPORTED, "a GGUF file");
 }
 
 /* ---- Sizes ----------------------------------------------------------------------------------- */
