@@ -355,7 +355,6 @@ MODELS = {
     "hf:vision-text-dual-encoder-clip": lambda out: dual_encoder("CLIPVisionConfig", "XLMRobertaConfig", 1, out),
     "hf:vision-text-dual-encoder-4": dual_encoder_4,
     "hf:flava": flava,
-    "hf:clip": transformers_model("CLIP", 224, 77, 2, 1, {"eos_token_id": 2}),
     "hf:clip_text_model": lambda out: clip_alone("CLIPText", out),
     "hf:clip_vision_model": lambda out: clip_alone("CLIPVision", out),
     "hf:metaclip_2": transformers_model("MetaClip2", 224, 77, 2, 1, {"eos_token_id": 2}),
