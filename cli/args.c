@@ -9,7 +9,7 @@
 
 #include "cli.h"
 
-enum { MOST = 128, JSON = 1000000, PULL, PRECISION, BACKGROUND, MAX_PIXELS };
+enum { MOST = 128, JSON = 1000000, PULL, PRECISION, IMAGE_SIZE, LANGUAGE, BACKGROUND, MAX_PIXELS };
 
 static char precision_help[256]; /* filled by write_precision_help() */
 
@@ -21,6 +21,12 @@ static const cli_option common[] = {
     {PULL, "pull", NULL, "fetch the model from the hub if it is not on this machine"},
     {'t', "threads", "N", "processor cores to use (default: all)"},
     {PRECISION, "precision", "TYPE", precision_help},
+    {IMAGE_SIZE, "image-size", "N",
+     "prepare pictures of N x N pixels instead of the model's size: its positions are\n"
+     "resampled, and its embeddings cannot be compared with those of another size"},
+    {LANGUAGE, "language", "NAME",
+     "of the texts, for a model that asks for it (NLLB's encoder): deu_Latn, fra_Latn, ..\n"
+     "(default: its tokenizer's, as 'clip info' tells)"},
     {BACKGROUND, "background", "COLOR",
      "lay transparent pictures on COLOR: #rrggbb, white or black; drop: drop transparency,\n"
      "as Pillow's convert(\"RGB\") does (default: as the model's checkpoint says, else drop)"},
@@ -45,9 +51,10 @@ static bool fits(const cli_args *a, const cli_option *o)
 {
     const bool of_pictures = o->id == BACKGROUND || o->id == MAX_PIXELS;
     const bool of_model = o->id == 'm' || o->id == 't' || o->id == PULL;
-    const bool hidden = (of_model && a->command->opens_no_model) || (o->id == PULL && has(a->options, "model"));
-    return !has(a->options, o->name) && !hidden && !(o->id == PRECISION && a->command->encodes_nothing) &&
-           !(of_pictures && !a->command->reads_pictures);
+    const bool hidden = of_model && a->command->opens_no_model;
+    const bool of_encoders = o->id == PRECISION || o->id == IMAGE_SIZE;
+    return !has(a->options, o->name) && !hidden && !(of_encoders && a->command->encodes_nothing) &&
+           !(o->id == LANGUAGE && !a->command->reads_texts) && !(of_pictures && !a->command->reads_pictures);
 }
 
 /* Row i of the options: first the command's own, then the common ones whose names it does not use.
@@ -301,6 +308,8 @@ static int take_common(cli_args *a, int id, bool *taken)
     case PULL: a->pull = true; return CLI_DONE;
     case 't': return cli_number(a, 1, 1024, &a->threads);
     case PRECISION: return set_precision(a);
+    case LANGUAGE: a->language = a->value; return CLI_DONE;
+    case IMAGE_SIZE: return cli_number(a, 1, INT_MAX, &a->image_size);
     case BACKGROUND: return set_background(a);
     case MAX_PIXELS: return cli_number(a, 1, INT_MAX, &a->max_pixels);
     case JSON: a->json = true; return CLI_DONE;

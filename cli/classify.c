@@ -354,5 +354,6 @@ const cli_command cli_classify = {
                 "clip classify --labels animals.txt --html zoo.html zoo/",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

@@ -66,9 +66,10 @@ typedef struct cli_command {
     const cli_option *options;
     int (*run)(cli_args *a);
     const struct cli_command *const *kinds; /* instead of run: subcommands, NULL at the end */
-    bool encodes_nothing; /* then it does not take --precision */
+    bool encodes_nothing; /* then it takes neither --precision nor --image-size */
     bool opens_no_model;  /* then it does not take --model, --threads and --pull either */
     bool reads_pictures;  /* then it takes --background and --max-pixels */
+    bool reads_texts;     /* then it takes --language */
 } cli_command;
 
 extern const cli_command cli_models, cli_pull, cli_info, cli_embed, cli_classify, cli_explain, cli_eval, cli_train,
@@ -87,6 +88,8 @@ struct cli_args {
     bool pull;             /* fetch the model if it is not on this machine */
     int threads;           /* 0: all */
     const char *precision; /* NULL: the library's default */
+    int image_size;        /* 0: the model's, or that of the index */
+    const char *language;  /* of texts; NULL: the tokenizer's */
     int background;        /* of pictures: 0xRRGGBB or -1 */
     bool background_set;   /* --background was given; false: the model decides */
     int max_pixels;        /* 0: the library's default */

@@ -379,5 +379,6 @@ const cli_command cli_embed = {
         "clip embed -m clip-vit-large-patch14-336 cat.jpg --tokens --layer -2 -o patches.npy",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

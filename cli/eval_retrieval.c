@@ -170,5 +170,6 @@ const cli_command eval_retrieval = {
                 "clip eval retrieval flickr.tsv --image-key path --caption-key text --json",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

@@ -360,5 +360,6 @@ const cli_command eval_zeroshot = {
                 "clip eval zeroshot 'imagenet-val-{00..49}.tar' --labels classes.txt --templates 80-templates.txt",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

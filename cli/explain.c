@@ -335,5 +335,6 @@ const cli_command cli_explain = {
                 "clip explain pets.jpg 'a dog' --json --raw dog.npy",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

@@ -254,6 +254,8 @@ static int stats_json(const clip_index_info *i, const char *background, char *co
     cli_json_string(&o, "model", i->model_name);
     cli_json_string(&o, "model_id", i->model_id);
     cli_json_string(&o, "model_path", i->model_path);
+    if (i->image_size > 0)
+        cli_json_int(&o, "image_size", i->image_size);
     cli_json_int(&o, "embed_dim", i->dim);
     cli_json_int(&o, "pictures", i->pictures);
     cli_json_int(&o, "texts", i->texts);

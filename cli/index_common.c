@@ -30,6 +30,8 @@ const char *cli_index_path(cli_args *a, const char *set)
 void cli_index_model(cli_args *a, const clip_index_info *info)
 {
     const bool is_path = info->model_path[0] == '/'; /* else a name, or nothing was noted */
+    if (!a->image_size)
+        a->image_size = info->image_size;
     if (a->model_named || !*info->model_path || (is_path && access(info->model_path, F_OK) < 0))
         return;
     snprintf(a->model_room, sizeof a->model_room, "%s", info->model_path);

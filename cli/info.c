@@ -21,7 +21,10 @@ static void print_image(const clip_model_info *i)
     } else {
         printf("%d layers, patches of %d\n", i->vision_layers[0], i->patch_size);
     }
-    printf("  size         %d x %d\n", i->image_size, i->image_size);
+    printf("  size         %d x %d", i->image_size, i->image_size);
+    if (i->image_size != i->stored_image_size)
+        printf(", instead of %d x %d", i->stored_image_size, i->stored_image_size);
+    putchar('\n');
     printf("  resize       %s, %s\n", i->interpolation, i->resize_mode);
     if (i->background >= 0)
         printf("  transparent  on #%06x\n", (unsigned)i->background);
@@ -48,6 +51,8 @@ static void print_text(const clip_model_info *i)
            pooling_words(i->pooling));
     printf("  tokenizer    %s\n", i->tokenizer ? i->tokenizer : "none found");
     printf("  padding      token %d\n", i->pad_id);
+    if (i->language)
+        printf("  language     %s, unless --language names another\n", i->language);
 }
 
 /* The activation of both encoders, or of the only one. Beside texts a ResNet's is not told. NULL:
@@ -85,6 +90,8 @@ static void print_people(const cli_session *s)
         cli_print_plain(stdout, i->prefix);
         putchar('\n');
     }
+    if (i->unread)
+        printf("  not read     %s\n", i->unread);
     printf("  parameters   %.2f M", millions(i->parameters));
     if (i->towers == CLIP_TOWER_BOTH)
         printf(" (pictures %.2f M, texts %.2f M)\n", millions(i->image_parameters), millions(i->text_parameters));
@@ -112,6 +119,7 @@ static void json_image(cli_json *j, const clip_model_info *i)
     cli_json_string(j, "kind", i->vision_kind);
     cli_json_int(j, "parameters", i->image_parameters);
     cli_json_int(j, "size", i->image_size);
+    cli_json_int(j, "stored_size", i->stored_image_size);
     cli_json_int(j, "width", i->vision_width);
     cli_json_int(j, "heads", i->vision_heads);
     if (has_stages(i)) {
@@ -146,6 +154,8 @@ static void json_text(cli_json *j, const clip_model_info *i)
     cli_json_string(j, "pooling", i->pooling);
     cli_json_string(j, "tokenizer", i->tokenizer);
     cli_json_int(j, "pad_id", i->pad_id);
+    if (i->language)
+        cli_json_string(j, "language", i->language);
     cli_json_close(j, '}');
 }
 
@@ -160,6 +170,7 @@ static void print_json(const cli_session *s)
     cli_json_string(&j, "weights_type", i->weights_type);
     cli_json_int(&j, "parameters", i->parameters);
     cli_json_string(&j, "prefix", i->prefix);
+    cli_json_string(&j, "not_read", i->unread);
     cli_json_int(&j, "embed_dim", i->embed_dim);
     if (i->logit_scale > 0)
         cli_json_number(&j, "logit_scale", (double)i->logit_scale);

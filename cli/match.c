@@ -297,5 +297,6 @@ const cli_command cli_match = {
                 "clip match --texts 'a cat,a dog' zoo/",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

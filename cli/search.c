@@ -513,5 +513,6 @@ const cli_command cli_search = {
                 "clip search --duplicates --group bytes",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

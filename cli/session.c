@@ -52,6 +52,7 @@ int cli_load(const cli_args *a, int towers, int few, cli_session *s)
     o.threads = a->threads;
     o.precision = a->precision;
     o.mapped = few;
+    o.image_size = a->image_size;
     o.warn = said ? NULL : warn;
     said = true;
     const int fetched = cli_fetch_if_asked(a, path);
@@ -72,6 +73,7 @@ static int open_session(const cli_args *a, int towers, int few, bool embeds, cli
 {
     DO(cli_load(a, towers, few, s));
     const int missing = towers & ~s->info.towers;
+    clip_error err;
     int code;
     if (missing)
         code = cli_fail("%s: holds no %s encoder", a->model, missing == CLIP_TOWER_IMAGE ? "image" : "text");
@@ -83,6 +85,9 @@ static int open_session(const cli_args *a, int towers, int few, bool embeds, cli
         code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
     else
         code = cli_status(clip_context_new(s->model, a->threads, &s->ctx), a->model);
+    if (code == CLI_DONE && a->language && (towers & CLIP_TOWER_TEXT) &&
+        clip_context_set_language(s->ctx, a->language, &err) < 0)
+        code = cli_fail("%s", err.message);
     if (code != CLI_DONE)
         cli_close(s);
     return code;

@@ -329,11 +329,22 @@ static int train_model(run *r)
     return CLI_DONE;
 }
 
+/* --pull is for --pretrained. */
+static int fetch(const cli_args *a, const train_options *o)
+{
+    const char *pretrained = o->resume ? NULL : clip_train_options_get(o->settings, "pretrained");
+    if (a->pull && !pretrained)
+        return cli_usage(a, "--pull: there is no --pretrained to fetch");
+    return pretrained ? cli_fetch_if_asked(a, pretrained) : CLI_DONE;
+}
+
 static int run_train(cli_args *a)
 {
     run r = {.a = a};
     bool stop;
     int code = train_options_read(a, &r.o, &stop);
+    if (code == CLI_DONE && !stop)
+        code = fetch(a, &r.o);
     if (code == CLI_DONE && !stop)
         code = train_model(&r);
     train_validation_free(&r.validation);

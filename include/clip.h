@@ -161,6 +161,11 @@ typedef struct clip_load_options {
     /* One of clip_precision_at(): "f32"; "bf16", which is faster and less exact, for processors with
      * AVX512_BF16; "int8", which is faster still, on every processor. NULL: "f32". */
     const char *precision;
+    /* Pictures of image_size x image_size pixels instead of the checkpoint's size. Positions are
+     * resampled: bicubic with antialiasing as OpenCLIP and timm do, for transformers' layouts
+     * without, as interpolate_pos_encoding=True does. Embeddings of two sizes cannot be compared.
+     * 0: the checkpoint's own. */
+    int image_size;
 } clip_load_options;
 
 /* clip_load_options_default(): both towers, packed, all cores, the best instruction set, silent,
@@ -228,15 +233,16 @@ typedef struct clip_model_info {
     const char *score;           /* "softmax", or "sigmoid" for SigLIP's: see clip_probabilities() */
     int64_t parameters, image_parameters, text_parameters;
     /* pictures */
-    const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", "ConvNeXt", "FastViT" */
+    const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", .. */
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
+    int stored_image_size;       /* of the checkpoint; image_size unless clip_load_options asks for another */
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
-    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet: 0 */
-    const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet: "relu" */
+    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
+    const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet "relu", AIMv2 "silu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
-    const char *resize_mode;     /* "shortest", "longest" or "squash" */
+    const char *resize_mode;     /* "shortest", "longest", "squash" or "corner" */
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
@@ -244,6 +250,9 @@ typedef struct clip_model_info {
     const char *text_activation; /* as above; NLLB: "relu" */
     const char *pooling;         /* "argmax" (the greatest id), "eos", "first", "last" or "mean" */
     int pad_id;                  /* the token that fills the context after a text */
+    const char *language;        /* of texts, unless clip_context_set_language() says another; NULL: they have none */
+    /* both */
+    const char *unread;          /* tensors that are known and not read, and why; NULL: none */
 } clip_model_info;
 
 /* clip_model_get_info(): describe a model. Fields on an encoder that it lacks are 0 or NULL.
@@ -251,7 +260,8 @@ typedef struct clip_model_info {
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
 /* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal. It identifies the weights
- * that an index, head or probe was made with. All files are read.
+ * that an index, head or probe was made with. With pictures of another size than the checkpoint's
+ * it is another one. All files are read.
  * out  out  empty where the files have been written to since they were loaded */
 CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
 
@@ -279,6 +289,14 @@ CLIP_API void clip_team_free(clip_team *t);
 CLIP_API clip_status clip_context_new_on(const clip_model *m, clip_team *team, clip_context **out);
 CLIP_API void clip_context_free(clip_context *ctx);
 CLIP_API int clip_context_threads(const clip_context *ctx); /* @return: how many it uses */
+
+/* clip_context_set_language(): the language of the texts that the context encodes from now on.
+ * NLLB's texts begin with a token of their language, as other texts do not. clip_tokenize() gives
+ * the tokenizer's own.
+ * name  in  "deu_Latn"; NULL: the tokenizer's own again (clip_model_info.language)
+ * Errors: CLIP_EUNSUPPORTED (the model's texts have no language), CLIP_EINVAL (its tokenizer has no
+ * such language), CLIP_ENOMEM. */
+CLIP_API clip_status clip_context_set_language(clip_context *ctx, const char *name, clip_error *err);
 
 /* clip_context_message(): words for the status that a function has just returned for this context.
  * For CLIP_ENOTFINITE they name the picture or text (counted from 1 in that call) and, if a tensor
@@ -371,8 +389,8 @@ CLIP_API clip_pull_options clip_pull_options_default(void);
  *
  * Errors: CLIP_EINVAL (not a name), CLIP_EIO (the network, the hub's refusal, the disk),
  * CLIP_EFORMAT (a wrong hash, after a second try; an answer that is not the hub's),
- * CLIP_EUNSUPPORTED (a build without libcurl; a repository that holds only a pickle or other
- * formats), CLIP_ENOMEM. */
+ * CLIP_EUNSUPPORTED (a build without libcurl; a repository that holds only formats of
+ * other programs), CLIP_ENOMEM. */
 CLIP_API clip_status clip_pull(const char *name, const clip_pull_options *opt, char **path,
                                clip_error *err);
 
@@ -1107,6 +1125,10 @@ CLIP_API void clip_train_options_free(clip_train_options *o);
 CLIP_API clip_status clip_train_options_set(clip_train_options *o, const char *name,
                                             const char *value, clip_error *err);
 
+/* clip_train_options_get(): the value of a setting as text, or else its default.
+ * @return: lives until the setting changes; NULL: it has no value, or there is no such setting */
+CLIP_API const char *clip_train_options_get(const clip_train_options *o, const char *name);
+
 /* clip_train_options_read(): settings from a JSON object {"batch-size": 256, "aug-cfg": {..}}.
  * Paths in it are relative to the file.
  * Errors: as above, CLIP_EIO, CLIP_EFORMAT. */
@@ -1291,6 +1313,7 @@ typedef struct clip_index_info {
      * unknown. */
     const char *model_path;
     char model_id[33]; /* hash of the weights it is for, in hexadecimal; empty: unknown */
+    int image_size;    /* of the model's pictures, if clip_load_options asked for one; otherwise 0 */
     int dim;
     int64_t items, pictures, texts; /* items = pictures + texts */
     int64_t rows;    /* upper bound of the rows of hits: items, and the gaps of removed ones */

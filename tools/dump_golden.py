@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write tests/model/golden: tiny checkpoints, inputs, and PyTorch's embeddings in f32.
 
-    dump_golden.py [DIRECTORY]
+    dump_golden.py [DIRECTORY [NAME...]]       without a NAME, all
 
 PyTorch runs OpenCLIP and transformers.
 Needs: the packages of make_checkpoints.py.
@@ -15,8 +15,11 @@ import torch
 import make_checkpoints
 import references
 
-GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
-          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip")
+GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-coca", "tiny-scaled",
+          "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
+          "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip",
+          "tiny-altclip-5", "tiny-metaclip-2", "tiny-clipseg", "tiny-owlvit", "tiny-dual-vit", "tiny-dual-clip",
+          "tiny-dual-clip-4", "tiny-flava", "tiny-aimv2", "tiny-cls-pooler", "tiny-mt5")
 
 README = f"""# Golden values of the towers
 
@@ -38,6 +41,8 @@ without an end token |
 |---|---|
 | tiny-vit | OpenCLIP, f32, GELU, ln_pre, argmax |
 | tiny-vit-eos | OpenCLIP, f16, no_ln_pre, mlp_ratio 7.3637, pool_type eos |
+| tiny-coca | OpenCLIP, f16, CoCa: attentional pooler, class token; id 0, its padding, within texts |
+| tiny-scaled | OpenCLIP, f16, layer scale in both encoders |
 | tiny-resnet | OpenCLIP, f16, modified ResNet with odd numbers of channels |
 | tiny-openai | one bare file, f16 and f32 mixed, OpenAI's extra tensors, QuickGELU, sizes from shapes |
 | tiny-longclip | OpenCLIP, f16, QuickGELU, Long-CLIP's two tables of positions, `_orig_mod.` before every name |
@@ -46,8 +51,19 @@ without an end token |
 | tiny-chinese-clip | Hugging Face's ChineseCLIPModel, f16 |
 | tiny-chinese-clip-own | Chinese-CLIP's own names behind `module.`, f16, a pooler that is not used, sizes from shapes |
 | tiny-altclip | Hugging Face's AltCLIPModel, f16, with the names of BAAI/AltCLIP |
+| tiny-altclip-5 | the same, with the names that transformers 5 writes |
+| tiny-metaclip-2 | Hugging Face's MetaClip2Model, f16, pooled at eos_token_id 2 |
+| tiny-clipseg | Hugging Face's CLIPSegForImageSegmentation, f16: its CLIP, with positions for 4x4 patches and \
+pictures of 6x6 |
+| tiny-owlvit | Hugging Face's OwlViTForObjectDetection, f16: its CLIP |
+| tiny-dual-vit | Hugging Face's VisionTextDualEncoderModel, f16: ViT and BERT, both with a pooler |
+| tiny-dual-clip, tiny-dual-clip-4 | the same: a CLIP's image encoder and XLM-R, with the names of transformers 5, 4 |
+| tiny-flava | Hugging Face's FlavaModel, f16: its two contrastive encoders |
+| tiny-aimv2 | Hugging Face's Aimv2Model, f16: RMSNorm, SwiGLU, a query that is pooled with |
+| tiny-cls-pooler | OpenCLIP, f16, BERT with `cls_pooler` and two projections |
 | tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
 | tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |
+| tiny-mt5 | OpenCLIP, f16, mT5's encoder: distances of tokens, mean of the tokens, two projections |
 """
 
 
@@ -63,8 +79,10 @@ def texts(vocab_size, context_length, first):
 def dump(out):
     ref = references.load(out)
     pixels = make_checkpoints.smooth_pictures(3, ref.image_size, torch.Generator().manual_seed(5))
-    masked = isinstance(ref, references.Masked)  # the lowest ids are special
-    ids = texts(ref.vocab_size, ref.context_length, 3 if masked else 0)
+    ids = texts(ref.vocab_size, ref.context_length, getattr(ref, "special", 0))
+    if out.name == "tiny-coca":
+        start = ref.vocab_size - 2
+        ids += [[start, 0, 0, 7, 0, start + 1], [start, 9, 0, 0], [0]]
     arrays = {
         "pixels": pixels.numpy(),
         "image": ref.encode_image(pixels),
@@ -81,7 +99,7 @@ def main():
     default = Path(__file__).resolve().parent.parent / "tests/model/golden"
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     directory.mkdir(parents=True, exist_ok=True)
-    for name in GOLDEN:
+    for name in sys.argv[2:] or GOLDEN:
         out = make_checkpoints.make(directory, name)
         dump(out)
         print(f"{out}: {sum(f.stat().st_size for f in out.iterdir()) / 1e3:.0f} KB")

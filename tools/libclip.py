@@ -25,8 +25,9 @@ class Error(c.Structure):
 
 
 class LoadOptions(c.Structure):
-    _fields_ = [("towers", c.c_int), ("threads", c.c_int), ("isa", c.c_char_p), ("warn", WARN),
-                ("warn_user", c.c_void_p), ("prefix", c.c_char_p), ("precision", c.c_char_p)]
+    _fields_ = [("towers", c.c_int), ("mapped", c.c_int), ("threads", c.c_int), ("isa", c.c_char_p), ("warn", WARN),
+                ("warn_user", c.c_void_p), ("prefix", c.c_char_p), ("precision", c.c_char_p),
+                ("image_size", c.c_int)]
 
 
 class ModelInfo(c.Structure):
@@ -43,6 +44,7 @@ class ModelInfo(c.Structure):
                     ("image_size", c.c_int),
                     ("vision_width", c.c_int),
                     ("vision_heads", c.c_int),
+                    ("stored_image_size", c.c_int),
                     ("patch_size", c.c_int),
                     ("vision_layers", c.c_int * 5),
                     ("vision_tokens", c.c_int),
@@ -57,9 +59,12 @@ class ModelInfo(c.Structure):
                     ("text_width", c.c_int),
                     ("text_heads", c.c_int),
                     ("text_layers", c.c_int),
+                    ("text_tokens", c.c_int),
                     ("text_activation", c.c_char_p),
                     ("pooling", c.c_char_p),
                     ("pad_id", c.c_int),
+                    ("language", c.c_char_p),
+                    ("unread", c.c_char_p),
                 ]
 
 
@@ -101,9 +106,9 @@ class Context:
 
 
 class Model:
-    def __init__(self, lib, path, towers, isa):
+    def __init__(self, lib, path, towers, isa, image_size):
         self.lib, self.p, err = lib, c.c_void_p(), Error()
-        opt = LoadOptions(towers, 0, isa.encode() if isa else None, WARN(), None, None, None)
+        opt = LoadOptions(towers, 0, isa.encode() if isa else None, WARN(), None, None, None, image_size)
         if lib.clip_model_load(str(path).encode(), c.byref(opt), c.byref(self.p), c.byref(err)) < 0:
             raise RuntimeError(err.message.decode())
         self.info = ModelInfo()
@@ -134,8 +139,8 @@ class Library:
         if status < 0:
             raise RuntimeError(self.clip_status_message(status).decode())
 
-    def model(self, path, towers=BOTH, isa=None):
-        return Model(self, path, towers, isa)
+    def model(self, path, towers=BOTH, isa=None, image_size=0):
+        return Model(self, path, towers, isa, image_size)
 
 
 def load(path):

@@ -20,9 +20,10 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.tokenizer import bytes_to_unicode, default_bpe
-from safetensors.torch import save_file
+import transformers
+from safetensors.torch import load_file, save_file
 from transformers import (AltCLIPConfig, AltCLIPModel, BertConfig, BertModel, ChineseCLIPConfig, ChineseCLIPModel,
-                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, XLMRobertaConfig)
+                          CLIPConfig, CLIPModel, CLIPTokenizer, M2M100Config, MT5Config, XLMRobertaConfig)
 
 OPENAI_MEAN = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -135,6 +136,15 @@ TINY_OPENAI = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},  # heads of 64: the file can't say
     "text_cfg": TINY_TEXT | {"width": 64, "heads": 1, "layers": 1}
 }
+TINY_COCA = {
+    "embed_dim": 24,
+    "custom_text": True,
+    "vision_cfg": TINY_VIT["vision_cfg"] | {"layers": 1, "attentional_pool": True, "attn_pooler_queries": 3,
+                                            "attn_pooler_heads": 2, "output_tokens": True},
+    "text_cfg": TINY_TEXT | {"embed_cls": True, "output_tokens": True},
+    "multimodal_cfg": {"width": 8, "heads": 1, "layers": 1, "vocab_size": 8, "context_length": 16},
+}
+TINY_SCALED = {"layers": 1, "ls_init_value": 0.1}
 TINY_EOS = 512 + TINY + 1  # the end token
 
 
@@ -155,7 +165,8 @@ def changed(cfg, vision=None, text=None, **top):
 
 
 def make_openclip(cfg, seed):
-    model = open_clip.CLIP(**copy.deepcopy(cfg)).eval()
+    make = open_clip.CoCa if "multimodal_cfg" in cfg else open_clip.CLIP
+    model = make(**{k: v for k, v in copy.deepcopy(cfg).items() if k != "custom_text"}).eval()
     enliven(model, seed)
     return model
 
@@ -247,6 +258,7 @@ CHINESE_CLIP_TINY = {
 }
 NLLB_TINY = {"vocab_size": 300, "d_model": 32, "encoder_ffn_dim": 272, "encoder_layers": 2, "decoder_layers": 1,
              "decoder_ffn_dim": 8, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+MT5_TINY = {"vocab_size": 300, "d_model": 32, "d_kv": 16, "d_ff": 40, "num_layers": 2, "num_heads": 2}
 XLM_ROBERTA_TINY = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 272, "num_hidden_layers": 2,
                     "num_attention_heads": 2, "max_position_embeddings": 24, "type_vocab_size": 1,
                     "layer_norm_eps": 1e-5}
@@ -280,6 +292,64 @@ def altclip(out, cfg, seed):
     model = AltCLIPModel(AltCLIPConfig(**copy.deepcopy(cfg))).eval()
     enliven(model, seed)
     save_altclip(model.half(), out)
+
+
+def altclip_5(out, cfg, seed):
+    """As transformers 5 saves it again."""
+    model = AltCLIPModel(AltCLIPConfig(**copy.deepcopy(cfg))).eval()
+    enliven(model, seed)
+    model.half().save_pretrained(out)
+
+
+# ---- Other models of transformers ----------------------------------------------------------------
+
+METACLIP_2_TINY = HF_TINY | {"text_config": HF_TINY["text_config"] | {"eos_token_id": 2}}
+CLIPSEG_TINY = {
+    "text_config": HF_TINY["text_config"] | {"eos_token_id": TINY_EOS},
+    "vision_config": HF_TINY["vision_config"], "projection_dim": 40, "extract_layers": [0, 1], "reduce_dim": 8,
+    "decoder_num_attention_heads": 2, "decoder_intermediate_size": 16
+}
+BERT_TINY = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 72, "num_hidden_layers": 2,
+             "num_attention_heads": 2, "max_position_embeddings": 20}
+VIT_TINY = HF_TINY["vision_config"] | {"num_hidden_layers": 1}
+FLAVA_TINY = {"text_config": BERT_TINY, "image_config": VIT_TINY, "projection_dim": 40,
+              "multimodal_config": VIT_TINY | {"intermediate_size": 8}}
+AIMV2_TINY = {"text_config": HF_TINY["text_config"] | {"eos_token_id": TINY_EOS},
+              "vision_config": HF_TINY["vision_config"], "projection_dim": 40}
+SEGMENTED = {"do_normalize": True, "do_resize": True, "image_mean": [0.485, 0.456, 0.406],
+             "image_std": [0.229, 0.224, 0.225], "resample": 2, "image_processor_type": "ViTImageProcessor"}
+
+
+def of_transformers(out, name, config, seed, cfg, kind="Model"):
+    """A model of transformers by the beginning of its classes' names."""
+    model = getattr(transformers, name + kind)(getattr(transformers, config + "Config")(**copy.deepcopy(cfg))).eval()
+    enliven(model, seed)
+    model.half().save_pretrained(out)
+    return model
+
+
+def clipseg(out, seed):
+    """Its pictures are larger than its table of positions, as those of all real ones are."""
+    of_transformers(out, "CLIPSegFor", "CLIPSeg", seed, CLIPSEG_TINY, "ImageSegmentation")
+    (out / "preprocessor_config.json").write_text(
+        json.dumps(SEGMENTED | {"size": {"height": 48, "width": 48}}, indent=2))
+
+
+def dual_encoder(out, vision, text, seed):
+    """vision, text: configurations of transformers."""
+    cfg = {"vision_config": vision.to_dict(), "text_config": text.to_dict(), "projection_dim": 40}
+    of_transformers(out, "VisionTextDualEncoder", "VisionTextDualEncoder", seed, cfg)
+
+
+def dual_encoder_4(out, seed):
+    """A CLIP's image encoder within it, as transformers 4 names its tensors."""
+    dual_encoder(out, transformers.CLIPVisionConfig(**VIT_TINY), XLMRobertaConfig(**XLM_ROBERTA_TINY), seed)
+    tensors = load_file(out / "model.safetensors")
+    save_file({("vision_model." + k if k.startswith("vision_model.") else k): v for k, v in tensors.items()},
+              out / "model.safetensors")
+
+
+# ---- Texts read by BERT, in its authors' and in OpenCLIP's layout --------------------------------
 
 
 class OwnChineseCLIP(torch.nn.Module):
@@ -339,6 +409,9 @@ CHECKPOINTS = {
     "tiny-resnet": lambda out: openclip(out, TINY_RESNET, 5, f16, TINY),
     "tiny-resnet-f32": lambda out: openclip(out, changed(TINY_RESNET, vision={"width": 8, "layers": [2, 1, 2, 2]}), 6,
                                             merges=TINY),
+    "tiny-coca": lambda out: openclip(out, TINY_COCA, 19, f16, TINY),
+    "tiny-scaled": lambda out: openclip(
+        out, changed(TINY_VIT, TINY_SCALED, TINY_SCALED), 21, f16, TINY),
     "tiny-openai": lambda out: openai(out, TINY_OPENAI, 7, True, TINY),
     "tiny-openai-no-extras": lambda out: openai(out, TINY_OPENAI, 8, False, TINY),
     "tiny-openai-resnet": lambda out: openai(out, TINY_OPENAI |
@@ -352,9 +425,21 @@ CHECKPOINTS = {
     "tiny-chinese-clip": lambda out: chinese_clip(out, CHINESE_CLIP_TINY, 14),
     "tiny-chinese-clip-own": lambda out: own_chinese_clip(out, 15),
     "tiny-altclip": lambda out: altclip(out, ALTCLIP_TINY, 18),
+    "tiny-altclip-5": lambda out: altclip_5(out, ALTCLIP_TINY, 19),
+    "tiny-metaclip-2": lambda out: of_transformers(out, "MetaClip2", "MetaClip2", 20, METACLIP_2_TINY),
+    "tiny-clipseg": lambda out: clipseg(out, 21),
+    "tiny-owlvit": lambda out: of_transformers(out, "OwlViTFor", "OwlViT", 22, HF_TINY, "ObjectDetection"),
+    "tiny-dual-vit": lambda out: dual_encoder(out, transformers.ViTConfig(**VIT_TINY), BertConfig(**BERT_TINY), 23),
+    "tiny-dual-clip": lambda out: dual_encoder(out, transformers.CLIPVisionConfig(**VIT_TINY),
+                                               XLMRobertaConfig(**XLM_ROBERTA_TINY), 24),
+    "tiny-dual-clip-4": lambda out: dual_encoder_4(out, 25),
+    "tiny-flava": lambda out: of_transformers(out, "Flava", "Flava", 26, FLAVA_TINY),
+    "tiny-aimv2": lambda out: of_transformers(out, "Aimv2", "Aimv2", 28, AIMV2_TINY),
+    "tiny-cls-pooler": lambda out: openclip_hf(out, {"hf_pooler_type": "cls_pooler"}, BertConfig(**BERT_TINY), 27),
     "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
     "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},
                                          M2M100Config(**NLLB_TINY), 17),
+    "tiny-mt5": lambda out: openclip_hf(out, {}, MT5Config(**MT5_TINY), 22),
     # full size
     **{
         name: (lambda name: lambda out: openclip(out, builtin(name), 20, tokenizer="bpe"))(name)

@@ -56,7 +56,8 @@ class OpenClip:
         self.image_size, self.context_length = model.visual.image_size, model.context_length
         if isinstance(self.image_size, tuple):
             self.image_size = self.image_size[0]
-        self.vocab_size, self.logit_scale = model.vocab_size, model.logit_scale.exp().item()
+        self.vocab_size = (model.text if isinstance(model, open_clip.CoCa) else model).vocab_size
+        self.logit_scale = model.logit_scale.exp().item()
 
     def pixels(self, pictures):
         return torch.stack([self.preprocess(p) for p in pictures])
@@ -81,6 +82,7 @@ class Masked:
     def __init__(self, model, image_size, context_length, vocab_size, pad):
         self.model, self.image_size, self.context_length = model.eval(), image_size, context_length
         self.vocab_size, self.logit_scale, self.pad = vocab_size, model.logit_scale.exp().item(), pad
+        self.special = 3  # the lowest ids are special
 
     @torch.inference_mode()
     def encode_image(self, pixels):
@@ -202,6 +204,36 @@ def load_altclip(directory):
     return Masked(model, model.config.vision_config.image_size, 77, model.config.text_config.vocab_size, 1)
 
 
+# Models of transformers: the class, the part of it that is a CLIP, and whether that masks the padding of texts.
+OTHERS = {
+    "metaclip_2": ("MetaClip2Model", None, False),
+    "clipseg": ("CLIPSegForImageSegmentation", "clip", False),
+    "owlvit": ("OwlViTForObjectDetection", "owlvit", False),
+    "vision-text-dual-encoder": ("VisionTextDualEncoderModel", None, True),
+    "flava": ("FlavaModel", None, True),
+    "aimv2": ("Aimv2Model", None, True),  # without a mask it is not causal
+}
+
+
+def load_other(directory, kind):
+    name, part, masks = OTHERS[kind]
+    model = getattr(transformers, name).from_pretrained(directory, dtype=torch.float32)
+    model = getattr(model, part) if part else model
+    text = model.config.text_config
+    vision = getattr(model.config, "vision_config", None) or model.config.image_config
+    pad = getattr(text, "pad_token_id", None) or 0 if masks else 0
+    first = (lambda x: x[:, 0]) if kind == "flava" else lambda x: x
+    mask = (lambda x: {"attention_mask": (x != pad).long()}) if masks else lambda x: {}
+    model.encode_image = lambda x: first(model.get_image_features(x).pooler_output)
+    model.encode_text = lambda x: first(model.get_text_features(x, **mask(x)).pooler_output)
+    pictures = directory / "preprocessor_config.json"
+    size = json.loads(pictures.read_text())["size"]["height"] if pictures.exists() else vision.image_size
+    context = text.max_position_embeddings - (pad + 1 if text.model_type == "xlm-roberta" else 0)
+    ref = Masked(model, size, context, text.vocab_size, pad)
+    ref.special = 3 if masks else 0
+    return ref
+
+
 def load_own_chinese_clip(state):
     model = OwnChineseCLIP(OWN_VISION, OWN_BERT, 40)
     model.load_state_dict({k.removeprefix("module."): v.float() for k, v in state.items()})
@@ -223,6 +255,8 @@ def load(directory):
         return load_openclip(directory)
     if (directory / "config.json").exists():
         kind = json.loads((directory / "config.json").read_text()).get("model_type")
+        if kind in OTHERS:
+            return load_other(directory, kind)
         return {"chinese_clip": load_chinese_clip, "altclip": load_altclip}.get(kind, load_huggingface)(directory)
     state = load_file(directory / "model.safetensors")
     if "module.bert.embeddings.word_embeddings.weight" in state:

@@ -33,6 +33,11 @@ void clip_context_free(clip_context *ctx) { clipeng_context_free(ctx); }
 
 int clip_context_threads(const clip_context *ctx) { return clipeng_context_threads(ctx); }
 
+clip_status clip_context_set_language(clip_context *ctx, const char *name, clip_error *err)
+{
+    return clipeng_context_set_language(ctx, name, err);
+}
+
 const char *clip_context_message(const clip_context *ctx, clip_status s) { return clipeng_context_message(ctx, s); }
 
 void clip_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user)

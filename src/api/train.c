@@ -10,6 +10,11 @@ clip_status clip_train_options_set(clip_train_options *o, const char *name, cons
     return clipeng_train_options_set(o, name, value, err);
 }
 
+const char *clip_train_options_get(const clip_train_options *o, const char *name)
+{
+    return clipeng_train_options_get(o, name);
+}
+
 clip_status clip_train_options_read(clip_train_options *o, const char *path, clip_error *err)
 {
     return clipeng_train_options_read(o, path, err);

@@ -81,9 +81,24 @@ clip_status clipcol_index_settle_background(clip_index *x, int background, clip_
     return clipidx_remember(x, "background", background_words(background, wanted), err);
 }
 
+/* The size of a model's pictures; 0: the checkpoint's own. */
+static int other_size(const clip_model *m)
+{
+    const clipmdl_vision_config *v = &m->config.vision;
+    return v->image_size != clipmdl_stored_size(v) ? v->image_size : 0;
+}
+
+static const char *size_words(int size, char out[48])
+{
+    *out = 0;
+    if (size)
+        snprintf(out, 48, ", pictures of %d pixels", size);
+    return out;
+}
+
 static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, clip_error *err)
 {
-    char stamp[48], id[33], name[256];
+    char stamp[48], id[33], name[256], its[48], ours[48];
     if (m->config.embed_dim != x->dim)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir, "is an index of %s, %d numbers a vector; %s makes %d",
                           x->model_name[0] ? x->model_name : "an unknown model", x->dim, m->path, m->config.embed_dim);
@@ -97,11 +112,12 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
     name_of(m, name, sizeof name);
     if (!fresh && strcmp(id, x->model_id) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir,
-                          "is an index of another model: %s (weights %.8s); %s has weights %.8s", x->model_name,
-                          x->model_id, m->path, id);
+                          "is an index of another model: %s (weights %.8s%s); %s has weights %.8s%s", x->model_name,
+                          x->model_id, size_words(x->image_size, its), m->path, id,
+                          size_words(other_size(m), ours));
     TRY(clipidx_remember(x, stamp, id, err));
     TRY(note_path(x, m, err));
-    return fresh ? clipidx_claim(x, id, name, err) : CLIP_OK;
+    return fresh ? clipidx_claim(x, id, name, other_size(m), err) : CLIP_OK;
 }
 
 clip_status clipcol_index_open(const char *dir, const clip_index_options *opt, clip_index **out, clip_error *err)

@@ -181,11 +181,26 @@ static clip_status write_tokenizer(const converter *c, const char *dir, bool com
     return s;
 }
 
+/* The model has been opened, so each tensor that is missing here is one that inference can do
+ * without: its branches have been joined. */
+static clip_status check_stored(const converter *c)
+{
+    const clip_model *m = c->m;
+    const clipmdl_param *q = clipmdl_params_missing(&c->params, &m->store, m->family, m->prefix);
+    if (!q)
+        return CLIP_OK;
+    return clipb_fail(c->err, CLIP_EUNSUPPORTED, m->store.file,
+                      "the branches of its %s have been joined (reparameterized), so there is no '%s': convert the "
+                      "weights as they were trained",
+                      (q->flags & CLIPMDL_IMAGE_PARAM ? m->config.vision.tower : m->config.text.tower)->name, q->name);
+}
+
 static clip_status write_checkpoint(const converter *c, const char *dir)
 {
     const clipmdl_family *f = c->family;
     const clipmdl_recipe recipe = clipeng_recipe_words(&c->m->recipe, c->m->tokenizer);
     TRY(f->save(dir, &c->m->config, &recipe, c->err)); /* first: it knows what the layout cannot say */
+    TRY(check_stored(c));
     TRY(write_tokenizer(c, dir, f->auto_tokenizer || recipe.own_tokenizer));
     TRY(write_weights(c, dir));
     if (c->m->config.logit_bias && f->no_logit_bias)

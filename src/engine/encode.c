@@ -416,7 +416,7 @@ static clip_status encode_text(clip_context *c, const char *const *texts, int N,
     TRY(gather_start(c, &g, N, o));
     for (int i = 0; i < N; i++) {
         int n;
-        TRY(clipeng_tokenize(c->model, texts[i], g.ids + g.off[g.n], &n));
+        TRY(clipeng_tokenize_in_language(c, texts[i], g.ids + g.off[g.n], &n));
         TRY(gather_add(c, &g, n));
     }
     return gather_flush(c, &g);

@@ -16,6 +16,7 @@ struct clip_model {
     clipmdl_config config;
     const clipmdl_family *family;
     char prefix[CLIPMDL_MAX_PREFIX]; /* before every name in the store */
+    bool has_unread;                 /* tensors of the family's `unread` */
     int towers, mapped; /* mapped: towers whose matrices stay in the store */
     clipmdl_tower *image, *text; /* NULL: not loaded */
     float logit_scale;     /* exp() of the parameter */
@@ -62,6 +63,9 @@ void clipeng_slots_free(clip_context *c);
 /* model.c: clipeng_model_load() without packing the weights: its towers cannot run. For what reads
  * the store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clipeng_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
+
+/* language.c: clipeng_tokenize() in the language of the context's texts. */
+clip_status clipeng_tokenize_in_language(const clip_context *c, const char *text, int32_t *ids, int *n);
 
 /* rules.c.
  * clipeng_rules_choose(): the rules by which a checkpoint's texts are read. A family's own
@@ -151,6 +155,7 @@ clip_status clipeng_context_new(const clip_model *m, int threads, clip_context *
 clip_status clipeng_context_new_on(const clip_model *m, clip_team *team, clip_context **out);
 void clipeng_context_free(clip_context *ctx);
 int clipeng_context_threads(const clip_context *ctx);
+clip_status clipeng_context_set_language(clip_context *ctx, const char *name, clip_error *err);
 const char *clipeng_context_message(const clip_context *ctx, clip_status s);
 void clipeng_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64_t i), void *user);
 clip_image_options clipeng_model_image_options(const clip_model *m);
@@ -182,6 +187,7 @@ clip_status clipeng_seen_window(const clip_model *m, int width, int height, clip
 clip_status clipeng_convert(const char *path, const char *out, const clip_convert_options *opt, clip_error *err);
 clip_status clipeng_train_options_new(clip_train_options **out);
 void clipeng_train_options_free(clip_train_options *o);
+const char *clipeng_train_options_get(const clip_train_options *o, const char *name);
 clip_status clipeng_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err);
 clip_status clipeng_train_options_read(clip_train_options *o, const char *path, clip_error *err);
 const clip_train_option *clipeng_train_option_at(int i);

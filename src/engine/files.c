@@ -8,22 +8,12 @@
 #include "engine/engine.h"
 #include "hub/hub.h"
 
-/* What to do with a pickle. It can run any program, so it is not opened here. A prefix that wraps
- * all names ("module.", "_orig_mod.") is taken off. */
-#define CONVERT \
-    "a pickle can run any program when it is opened, so it is not read here. Convert it once:" \
-    " python3 -c \"import sys,os,torch,zipfile as z;from itertools import takewhile as w;" \
-    "from safetensors.torch import save_file;" \
-    "p,o=sys.argv[1:];j=z.is_zipfile(p) and any(n.endswith('constants.pkl') for n in z.ZipFile(p).namelist());" \
-    "d=torch.jit.load(p,'cpu').state_dict() if j else torch.load(p,'cpu',weights_only=True);d=d.get('state_dict',d);" \
-    "d={k:v for k,v in d.items() if torch.is_tensor(v)};t=('visual','transformer','text_model','vision_model');" \
-    "n=sum(len(c)+1 for c in w(lambda c:c not in t,os.path.commonprefix([*d]).split('.')[:-1]));" \
-    "save_file({k[n:]:v.clone().contiguous() for k,v in d.items()},o)\" '%s' model.safetensors"
-
+/* Safetensors first, then files of torch.save(). */
 static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors",
                                            "open_clip_model.safetensors.index.json", "model.safetensors.index.json",
-                                           "model.fp16.safetensors"};
-static const char *const pickle_names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pt"};
+                                           "model.fp16.safetensors",
+                                           "open_clip_pytorch_model.bin", "pytorch_model.bin",
+                                           "pytorch_model.bin.index.json", "model.pt"};
 
 /* Formats of other programs. */
 static const struct format {
@@ -74,16 +64,21 @@ static void read_start(const char *path, unsigned char b[START])
         fclose(f);
 }
 
-/* A pickle by its name or by its first bytes (PyTorch's are zip archives, older ones bare). */
-static bool is_pickle(const char *path, const unsigned char b[START])
+/* A file of torch.save(), by its name and its first bytes. The name alone says little: settings of
+ * training, and weights of other programs, end in .bin too. */
+static bool is_pickle(const char *path)
 {
-    static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt", ".pkl"};
+    static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt"};
+    unsigned char b[START];
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (ends(path, endings[i]))
-            return true;
-    return b[8] != '{' /* where safetensors' header begins */
-           && (memcmp(b, "PK\3\4", 4) == 0 || (b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 && b[2] != 0));
+        if (ends(path, endings[i])) {
+            read_start(path, b);
+            return memcmp(b, "PK\3\4", 4) == 0 || b[0] == 0x80;
+        }
+    return false;
 }
+
+static bool is_safetensors(const char *path) { return ends(path, ".safetensors"); }
 
 /* The format of another program's file; NULL: it is none of those. OpenVINO's weights are in a .bin
  * beside the graph. */
@@ -97,11 +92,7 @@ static const char *foreign(const char *path, const unsigned char b[START])
     return n > 4 && (size_t)n < sizeof graph && clipb_is_file(graph) ? "an OpenVINO graph" : NULL;
 }
 
-/* What stands between the apostrophes of CONVERT. A path with an apostrophe would end there, and go
- * on as a command. */
-static const char *quotable(const char *path) { return strchr(path, '\'') ? "FILE" : path; }
-
-/* Refuse a file of another format than safetensors, and name the format.
+/* Refuse a file of another program, and name its format.
  * b  in  its first bytes; zeros: only its name tells */
 static clip_status refuse_foreign(const char *path, const unsigned char b[START], clip_error *err)
 {
@@ -112,7 +103,7 @@ static clip_status refuse_foreign(const char *path, const unsigned char b[START]
                           "(model.safetensors with config.json, or open_clip_model.safetensors with "
                           "open_clip_config.json)",
                           name);
-    return is_pickle(path, b) ? clipb_fail(err, CLIP_EUNSUPPORTED, path, CONVERT, quotable(path)) : CLIP_OK;
+    return CLIP_OK;
 }
 
 /* The names in a folder, ascending; free all of them and the list. */
@@ -137,29 +128,49 @@ static clip_status list(const char *dir, char ***out, size_t *n, clip_error *err
     return s;
 }
 
-/* No file has a usual name of weights: take the only .safetensors, or say what there is instead. */
-static clip_status find_other(const char *dir, char **out, clip_error *err)
+/* The only file among these names that is of a kind; NULL in *out: there is none. */
+static clip_status find_only(const char *dir, char **name, size_t n, bool (*is)(const char *path), char **out,
+                             clip_error *err)
 {
-    char **name, names[512] = "";
-    size_t n;
+    char names[512] = "";
     int found = 0;
-    clip_status s = list(dir, &name, &n, err);
+    clip_status s = CLIP_OK;
     for (size_t i = 0; s == CLIP_OK && i < n; i++) {
-        if (!ends(name[i], ".safetensors") || *name[i] == '.')
+        char *path = *name[i] == '.' ? NULL : clipb_path_join(dir, name[i]);
+        if (*name[i] != '.' && !path)
+            s = CLIP_ENOMEM;
+        if (!path || !is(path)) {
+            free(path);
             continue;
+        }
         const size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", found ? ", " : "", name[i]);
-        if (found++ == 0 && !(*out = clipb_path_join(dir, name[i])))
-            s = CLIP_ENOMEM;
+        if (found++ == 0)
+            *out = path;
+        else
+            free(path);
     }
     if (s == CLIP_OK && found > 1)
         s = clipb_fail(err, CLIP_EINVAL, dir, "holds several files of weights: name one of them: %s", names);
-    for (size_t i = 0; s == CLIP_OK && found == 0 && i < n; i++) {
+    return s;
+}
+
+/* No file has a usual name of weights: take the only one there is, or say what there is instead. */
+static clip_status find_other(const char *dir, char **out, clip_error *err)
+{
+    char **name;
+    size_t n;
+    clip_status s = list(dir, &name, &n, err);
+    if (s == CLIP_OK)
+        s = find_only(dir, name, n, is_safetensors, out, err);
+    if (s == CLIP_OK && !*out)
+        s = find_only(dir, name, n, is_pickle, out, err);
+    for (size_t i = 0; s == CLIP_OK && !*out && i < n; i++) {
         char *path = clipb_path_join(dir, name[i]);
         s = path ? refuse_foreign(path, (unsigned char[START]){0}, err) : CLIP_ENOMEM;
         free(path);
     }
-    if (s == CLIP_OK && found == 0)
+    if (s == CLIP_OK && !*out)
         s = clipb_fail(err, CLIP_EIO, dir, "holds no weights (open_clip_model.safetensors or model.safetensors)");
     for (size_t i = 0; i < n; i++)
         free(name[i]);
@@ -173,15 +184,6 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
         TRY(find(dir, weight_names[i], out));
         if (*out)
             return CLIP_OK;
-    }
-    for (size_t i = 0; i < sizeof pickle_names / sizeof *pickle_names; i++) {
-        TRY(find(dir, pickle_names[i], out));
-        if (*out) {
-            clip_status s = clipb_fail(err, CLIP_EUNSUPPORTED, *out, CONVERT, quotable(*out));
-            free(*out);
-            *out = NULL;
-            return s;
-        }
     }
     return find_other(dir, out, err);
 }

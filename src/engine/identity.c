@@ -1,6 +1,6 @@
-/* What a model's weights are known by: XXH3-128 of their files. Reading a gigabyte to find that out
- * takes long, so there is also a stamp of inodes, sizes and times, by which one can look up the
- * hash. */
+/* What a model's weights are known by: XXH3-128 of their files, and of the pictures' size if it is
+ * not the checkpoint's own. Reading a gigabyte to find that out takes long, so there is also a
+ * stamp of inodes, sizes and times, by which one can look up the hash. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <xxhash.h>
@@ -20,6 +20,14 @@ static XXH128_hash_t fold(XXH128_hash_t so_far, XXH128_hash_t next, size_t i)
     return i == 0 ? next : XXH3_128bits(both, sizeof both);
 }
 
+/* Pictures of another size than the checkpoint's have other embeddings. */
+static XXH128_hash_t fold_size(XXH128_hash_t h, const clip_model *m)
+{
+    const clipmdl_vision_config *v = &m->config.vision;
+    const XXH128_hash_t size = {.low64 = (uint64_t)v->image_size};
+    return v->image_size == clipmdl_stored_size(v) ? h : fold(h, size, 1);
+}
+
 /* What of the files can be told without reading them. */
 void clipeng_weights_stamp(const clip_model *m, char out[48])
 {
@@ -30,7 +38,7 @@ void clipeng_weights_stamp(const clip_model *m, char out[48])
         const uint64_t facts[] = {map->inode, map->size, (uint64_t)map->mtime};
         h = fold(h, XXH3_128bits(facts, sizeof facts), i);
     }
-    hexadecimal(h, hex);
+    hexadecimal(fold_size(h, m), hex);
     snprintf(out, 48, "weights %s", hex);
 }
 
@@ -44,7 +52,7 @@ clip_status clipeng_weights_identify(const clip_model *m, char out[33], clip_err
         clipb_map_drop(&m->store.map[i], m->store.map[i].data, m->store.map[i].size);
     }
     TRY(clipmdl_store_check(&m->store, err));
-    hexadecimal(h, out);
+    hexadecimal(fold_size(h, m), out);
     return CLIP_OK;
 }
 

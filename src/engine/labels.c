@@ -21,7 +21,7 @@ static clip_status encode_filled(clip_context *ctx, const char *const *labels, c
         if (!templates[(first + i) % T] || !labels[(first + i) / T])
             return CLIP_EINVAL;
         TRY(cliptsk_fill_template(templates[(first + i) % T], labels[(first + i) / T], &filled));
-        const clip_status s = clipeng_tokenize(ctx->model, filled, ids + off[i], &length);
+        const clip_status s = clipeng_tokenize_in_language(ctx, filled, ids + off[i], &length);
         free(filled);
         TRY(s);
         off[i + 1] = off[i] + length;

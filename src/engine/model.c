@@ -11,6 +11,7 @@ typedef struct loader {
     clip_load_options opt;
     clipeng_files files;
     clip_error *err;
+    int picture_size; /* that the files are for */
 } loader;
 
 clip_load_options clipeng_load_options_default(void) { return (clip_load_options){.towers = CLIP_TOWER_BOTH}; }
@@ -223,6 +224,9 @@ static clip_status read_config(loader *l, clip_model *m)
     if (m->config.towers != CLIP_TOWER_BOTH && !has_projection(m))
         m->config.embed_dim = 0;
     m->config.logit_bias = has_logit_bias(m);
+    l->picture_size = m->config.vision.image_size;
+    if (l->opt.image_size != 0 && l->opt.image_size != m->config.vision.image_size)
+        TRY(clipmdl_config_resize(&m->config, l->opt.image_size, l->files.weights, l->err));
     return CLIP_OK;
 }
 
@@ -230,7 +234,6 @@ static clip_status read_config(loader *l, clip_model *m)
 static clip_status read_recipe(loader *l, clip_model *m)
 {
     const clipmdl_reader r = {.warn = l->opt.warn, .warn_user = l->opt.warn_user, .err = l->err};
-    const int size = m->config.vision.image_size;
     clipmdl_recipe words = clipeng_recipe_default();
     int n;
     const clipmdl_family *const *all = clipmdl_families(&n);
@@ -241,17 +244,17 @@ static clip_status read_recipe(loader *l, clip_model *m)
         const clipmdl_family *f = i < 0 ? m->family : all[i];
         if (i >= 0 && f->model_type && f != &clipmdl_huggingface)
             continue; /* of transformers' processors, CLIP's is the one for models of other programs */
-        TRY(f->read_recipe(&r, l->files.dir, size, &words, &found));
+        TRY(f->read_recipe(&r, l->files.dir, l->picture_size, &words, &found));
     }
     if (!found && l->files.pictures_dir)
-        TRY(m->family->read_recipe(&r, l->files.pictures_dir, size, &words, &found));
+        TRY(m->family->read_recipe(&r, l->files.pictures_dir, l->picture_size, &words, &found));
     if (!found) {
         words.rounding = m->family->rounding;
         warn(l,
              "%s: nothing says how pictures are prepared: the defaults of %s are assumed, for %d pixels", l->files.dir,
-             m->family->preprocessor, size);
+             m->family->preprocessor, m->config.vision.image_size);
     }
-    m->recipe = clipeng_recipe_of_words(&words, size);
+    m->recipe = clipeng_recipe_of_words(&words, m->config.vision.image_size);
     return CLIP_OK;
 }
 
@@ -306,7 +309,7 @@ static void bind_towers(clipmdl_binder *b, clip_model *m)
 
 /* Tensors that nobody took. In a tower they would change what it computes, so the model is another
  * one, which is refused. Others are ignored with a warning. */
-static clip_status check_unexpected(const loader *l, const clip_model *m)
+static clip_status check_unexpected(const loader *l, clip_model *m)
 {
     char names[512] = "";
     int inside = 0, outside = 0;
@@ -315,7 +318,9 @@ static clip_status check_unexpected(const loader *l, const clip_model *m)
         const clipmdl_tensor *t = &m->store.tensor[i];
         if (t->used || clipmdl_is_harmless(t->name))
             continue;
-        if (clipmdl_in_tower(m->family, m->prefix, t->name, m->towers)) {
+        if (clipmdl_is_unread(m->family, m->prefix, t->name))
+            m->has_unread = true;
+        else if (clipmdl_in_tower(m->family, m->prefix, t->name, m->towers)) {
             const size_t used = strlen(names);
             if (inside++ < 4)
                 snprintf(names + used, sizeof names - used, "%s'%.100s'", used ? ", " : "", t->name);

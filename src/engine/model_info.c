@@ -10,6 +10,7 @@ static const char *name_activation(clipk_act act)
     return act == CLIPK_QUICKGELU   ? "quickgelu"
            : act == CLIPK_GELU_TANH ? "gelu_tanh"
            : act == CLIPK_RELU      ? "relu"
+           : act == CLIPK_LINEAR    ? "silu" /* AIMv2's, which multiplies two layers */
                                     : "gelu";
 }
 
@@ -20,10 +21,11 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     const int side = v->patch_size ? v->image_size / v->patch_size : 0;
     o->vision_kind = v->tower->name;
     o->image_size = v->image_size;
+    o->stored_image_size = clipmdl_stored_size(v);
     o->vision_width = v->width;
     o->vision_heads = v->heads;
     o->patch_size = v->patch_size;
-    o->vision_tokens = side ? (v->class_token ? 1 : 0) + side * side : 0;
+    o->vision_tokens = side && (!m->image || m->image->width) ? (v->class_token ? 1 : 0) + side * side : 0;
     o->vision_activation = v->patch_size || !v->heads ? name_activation(v->act) : "relu"; /* a ResNet */
     o->interpolation = recipe.interpolation;
     o->resize_mode = recipe.resize_mode;
@@ -56,9 +58,11 @@ void clipeng_model_get_info(const clip_model *m, clip_model_info *o)
         .path = m->path,
         .layout = m->family->name,
         .weights_file = m->store.file,
+        .unread = m->has_unread ? m->family->unread.why : NULL,
         .prefix = m->prefix,
         .weights_type = m->weights_type,
         .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,
+        .language = m->tokenizer && *cliptok_language(m->tokenizer) ? cliptok_language(m->tokenizer) : NULL,
         .isa = clipk_set_name(m->set),
         .precision = m->format->precision,
         .towers = m->towers,

@@ -20,7 +20,8 @@ clipmdl_recipe clipeng_recipe_default(void)
 
 /* Each value of an enum has the word at its place. */
 static const char *const modes[] = {
-    [CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash"};
+    [CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash",
+    [CLIPIMG_CORNER] = "corner"};
 static const char *const filters[] = {[CLIPIMG_BILINEAR] = "bilinear", [CLIPIMG_BICUBIC] = "bicubic"};
 static const char *const flavours[] = {[CLIPIMG_OPENCLIP] = "openclip", [CLIPIMG_HUGGINGFACE] = "huggingface"};
 

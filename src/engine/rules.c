@@ -25,6 +25,7 @@ static const program programs[] = {
     {"openclip-canonical", &cliptok_openclip_canonical, ALWAYS, NULL},
     {"openclip-clipa", &cliptok_openclip_clipa, ALWAYS, NULL},
     {"huggingface", &cliptok_huggingface, FOR_OTHER_WORDS, NULL},
+    {"siglip", &cliptok_siglip, ALWAYS, NULL},
     {"siglip2", &cliptok_siglip2, ALWAYS, NULL},
 };
 

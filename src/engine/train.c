@@ -190,6 +190,10 @@ static clip_status read_model(const builder *b, const char *path)
         free(dir);
         TRY(s);
     }
+    const int size = (int)clipeng_train_int(b->o, CLIP_TRAIN_FORCE_IMAGE_SIZE);
+    if (size)
+        TRY(clipmdl_config_resize(&t->config, size, path, b->err));
+    t->config.vision.stored_size = 0; /* there are no weights yet */
     t->recipe = clipeng_recipe_of_words(&words, t->config.vision.image_size);
     return CLIP_OK;
 }
@@ -221,6 +225,7 @@ static clip_status from_checkpoint(const builder *b, const char *dir)
     clip_load_options load = clipeng_load_options_default();
     load.warn = b->warn;
     load.warn_user = b->user;
+    load.image_size = (int)clipeng_train_int(b->o, CLIP_TRAIN_FORCE_IMAGE_SIZE);
     TRY(clipeng_model_open(dir, &load, &t->source, b->err));
     t->config = t->source->config;
     t->recipe = t->source->recipe;
@@ -361,12 +366,15 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
             "a checkpoint (pretrained) brings its own model and tokenizer: "
             "model, tokenizer and tokenizer-vocab are for new ones");
     TRY(source ? from_checkpoint(b, source) : from_scratch(b));
+    if (resume && t->config.vision.stored_size)
+        return wrong(b, "a run that goes on keeps its size of pictures (force-image-size)");
     /* A SigLIP of transformers' stays one: its layout says how its texts are read. */
     const clipmdl_family *own = source && t->config.text.custom ? t->source->family : NULL;
     t->family = own && own->writes && own->writes(&t->config) ? own : clipmdl_family_to_write(&t->config);
     if (!t->family)
         return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
-                          "there is no layout to save such a model in, so it cannot be trained");
+                          "there is no layout to save such a model in (%s, %s), so it cannot be trained",
+                          t->config.vision.tower->name, t->config.text.tower->name);
     if (t->family->no_logit_bias && net_options(b).loss == CLIPTRN_SIGLIP)
         return clipb_fail(b->err, CLIP_EUNSUPPORTED, NULL,
                           "the loss siglip learns a bias, for which the layout of %s has no place", t->family->name);

@@ -104,6 +104,12 @@ static int find(const char *name)
     return -1;
 }
 
+const char *clipeng_train_options_get(const clip_train_options *o, const char *name)
+{
+    const int i = find(name);
+    return i >= 0 ? clipeng_train_text(o, i) : NULL;
+}
+
 clip_status clipeng_train_options_set(clip_train_options *o, const char *name, const char *value, clip_error *err)
 {
     const int i = name && value ? find(name) : -1;

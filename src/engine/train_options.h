@@ -37,6 +37,8 @@
       "but for its last N groups")                                                                                     \
     X(FORCE_PATCH_DROPOUT, "Model", "force-patch-dropout", REAL, "SHARE", "0", 0, 0.95,                                \
       "share of the patches that a ViT does not see in a step")                                                        \
+    X(FORCE_IMAGE_SIZE, "Model", "force-image-size", INT, "N", NULL, 1, 8192,                                          \
+      "pictures of N x N pixels; a checkpoint's positions are resampled")                                              \
     X(LOSS, "Model", "loss", CHOICE, "infonce|siglip", "infonce", 0, 0,                                                \
       "symmetric cross entropy over the batch, or SigLIP's sigmoid loss")                                              \
     X(BATCH_SIZE, "Optimization", "batch-size", INT, "N", "64", 2, 1 << 20, "pairs a step")                            \

@@ -45,13 +45,20 @@ static clip_status hash_file(const char *path, char out[33], clip_error *err)
 
 /* ---- Words ---- */
 
+/* Of pictures, where it is not the checkpoint's own: so that a person learns what to ask for. */
+static bool add_size(const clip_model *m, cJSON *words)
+{
+    const clipmdl_vision_config *v = &m->config.vision;
+    return v->image_size == clipmdl_stored_size(v) || cJSON_AddNumberToObject(words, "image_size", v->image_size);
+}
+
 clip_status cliphd_words_new(const clip_model *m, cJSON **out, clip_error *err)
 {
     char weights[33];
     *out = NULL;
     TRY(clipeng_weights_identify(m, weights, err));
     cJSON *words = cJSON_CreateObject();
-    if (!cJSON_AddStringToObject(words, "weights", weights)) {
+    if (!cJSON_AddStringToObject(words, "weights", weights) || !add_size(m, words)) {
         cJSON_Delete(words);
         return clipb_nomem(err, NULL);
     }
@@ -81,7 +88,13 @@ clip_status cliphd_words_check(const clip_model *m, const cJSON *words, const ch
     if (!cJSON_IsObject(words))
         return clipb_fail(err, CLIP_EFORMAT, path, "is not a JSON object");
     TRY(clipb_json_string(words, "weights", &weights, path, err));
+    int size = clipmdl_stored_size(&m->config.vision);
+    TRY(clipb_json_int(words, "image_size", 1, CLIPMDL_MOST_SIDE, &size, path, err));
     TRY(clipeng_weights_identify(m, own, err));
+    if (strcmp(weights, own) != 0 && size != m->config.vision.image_size && (m->config.towers & CLIP_TOWER_IMAGE))
+        return clipb_fail(err, CLIP_EMISMATCH, path,
+                          "was fitted with pictures of %d pixels, and %s has pictures of %d: fit again, or load the "
+                          "model with that size (image_size)", size, m->path, m->config.vision.image_size);
     if (strcmp(weights, own) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, path,
                           "was fitted on other weights (%.8s) than those of %s (%.8s): fit again", weights, m->path,

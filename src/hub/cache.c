@@ -289,21 +289,33 @@ static clip_status has_parts(const char *dir, int fd, const char *index, bool *w
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
+/* Files with weights, safetensors and pickles: whether there are any, with all their parts. Some
+ * programs fetch only one of the two. */
 clip_status cliphub_has_weights(const char *dir, bool *found)
 {
+    static const struct {
+        const char *ending, *index;
+    } kinds[] = {{".safetensors", ".safetensors.index.json"},
+                 {"pytorch_model.bin", "pytorch_model.bin.index.json"},
+                 {".pt", ".pt.index.json"}};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
     DIR *d = opendir(dir);
     clip_status s = CLIP_OK;
-    bool any = false, whole = true;
+    bool any[KINDS] = {false}, whole[KINDS] = {true, true, true};
     for (struct dirent *e; d && s == CLIP_OK && (e = readdir(d));) {
         const char *name = e->d_name;
         if (*name == '.' || !is_file_at(dirfd(d), name))
             continue;
-        any |= ends(name, ".safetensors");
-        if (ends(name, ".safetensors.index.json"))
-            s = has_parts(dir, dirfd(d), name, &whole);
+        for (int i = 0; i < KINDS && s == CLIP_OK; i++) {
+            any[i] |= ends(name, kinds[i].ending) || ends(name, kinds[i].index);
+            if (ends(name, kinds[i].index))
+                s = has_parts(dir, dirfd(d), name, &whole[i]);
+        }
     }
     if (d)
         closedir(d);
-    *found = any && whole;
+    *found = false;
+    for (int i = 0; i < KINDS; i++)
+        *found |= any[i] && whole[i];
     return s;
 }

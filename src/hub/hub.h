@@ -86,7 +86,8 @@ bool cliphub_is_plain(const char *name);
  * damaged), CLIP_ENOMEM. */
 clip_status cliphub_snapshot(const char *folder, const char *revision, char **out, clip_error *err);
 
-/* cliphub_has_weights(): whether a folder holds a safetensors file, with all its parts.
+/* cliphub_has_weights(): whether a folder holds a file of weights (safetensors or a pickle), with
+ * all its parts.
  * Errors: CLIP_ENOMEM. */
 clip_status cliphub_has_weights(const char *dir, bool *found);
 

@@ -1,5 +1,4 @@
 /* From the name or path that people give to the folder or file with the weights. */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,23 +115,13 @@ static clip_status offer(const char *text, const cliphub_name *name, const char 
     return clipb_fail(err, CLIP_EIO, text, "%s; 'clip pull %.200s' fetches it%s", what, text, size);
 }
 
-static bool has_pickle(const char *dir)
-{
-    static const char *const names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pt"};
-    char path[PATH_MAX];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (snprintf(path, sizeof path, "%s/%s", dir, names[i]) < PATH_MAX && clipb_is_file(path))
-            return true;
-    return false;
-}
-
-/* A folder without weights is offered again. What to do with a pickle says whoever reads it. */
+/* A folder without weights is offered again. */
 static clip_status check_weights(const char *text, const cliphub_name *name, const char *path, clip_error *err)
 {
     bool whole = true;
     if (clipb_is_dir(path) && cliphub_has_weights(path, &whole) < 0)
         return clipb_nomem(err, text);
-    return whole || has_pickle(path) ? CLIP_OK : offer(text, name, "the cache holds no weights of it", err);
+    return whole ? CLIP_OK : offer(text, name, "the cache holds no weights of it", err);
 }
 
 static clip_status find_named(const char *text, const cliphub_name *name, char **out, clip_error *err)

@@ -16,13 +16,14 @@
 
 enum { MOST_PARTS = 1000, TIMEOUT = 30 };
 
-/* The first that exists is fetched. */
+/* The first that exists is fetched: safetensors before pickles. */
 static const char *const weights[] = {"open_clip_model.safetensors", "model.safetensors",
                                       "open_clip_model.safetensors.index.json", "model.safetensors.index.json",
-                                      "model.fp16.safetensors"};
+                                      "model.fp16.safetensors",
+                                      "open_clip_pytorch_model.bin", "pytorch_model.bin",
+                                      "pytorch_model.bin.index.json"};
 /* Only looked for, to say what is there instead. */
-static const char *const others[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin", "model.pt", "model.onnx",
-                                     "textual/model.onnx"};
+static const char *const others[] = {"model.onnx", "textual/model.onnx"};
 /* All that exist are fetched. */
 static const char *const beside[] = {
     "open_clip_config.json", "config.json", "preprocessor_config.json", "processor_config.json",
@@ -319,21 +320,18 @@ static clip_status look_for_modules(cliphub_puller *p, char **folder)
 /* There are no weights that can be read: say what there is. */
 static clip_status refuse_others(cliphub_puller *p, const char *folder)
 {
-    const char *own = p->name.known ? p->name.known->file : NULL;
+    const char *name = NULL;
     bool found = false;
-    const char *name = own;
-    if (own)
-        TRY(look_for(p, folder, own, &found));
     for (size_t i = 0; i < COUNT(others) && !found; i++) {
         name = others[i];
         TRY(look_for(p, folder, name, &found));
     }
     if (!found)
-        return clipb_fail(p->err, CLIP_EUNSUPPORTED, p->text, "%s holds no weights (model.safetensors or "
-                          "open_clip_model.safetensors)", p->name.repo);
-    return clipb_fail(p->err, CLIP_EUNSUPPORTED, p->text, "%s holds its weights as %s only, %s. A repository with "
-                      "model.safetensors or open_clip_model.safetensors is needed", p->name.repo, name,
-                      strstr(name, ".onnx") ? "a graph of another program" : "a pickle, which is not opened here");
+        return clipb_fail(p->err, CLIP_EUNSUPPORTED, p->text, "%s holds no weights (model.safetensors, "
+                          "open_clip_model.safetensors or pytorch_model.bin)", p->name.repo);
+    return clipb_fail(p->err, CLIP_EUNSUPPORTED, p->text, "%s holds its weights as %s only, a graph of another "
+                      "program. A repository with model.safetensors or open_clip_model.safetensors is needed",
+                      p->name.repo, name);
 }
 
 static clip_status find_files(cliphub_puller *p)

@@ -52,6 +52,7 @@ typedef enum clipimg_mode {
     CLIPIMG_LONGEST,  /* longest side to S, centred on fill_color (OpenCLIP's ResizeKeepRatio +
                        * CenterCropOrPad) */
     CLIPIMG_SQUASH,   /* both sides to S */
+    CLIPIMG_CORNER,   /* longest side to S, in the upper left corner on black (OWLv2's; corner.c) */
 } clipimg_mode;
 
 /* Whose rounding of sizes and crop offsets. */

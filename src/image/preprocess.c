@@ -7,6 +7,7 @@
  *   longest   round(side / (long / S)), half to even  centred on fill_color, the odd pixel at the
  *                                                     right and below
  *   squash    S and S
+ *   corner    as corner.c has it
  *
  * Then (v / 255 - mean) / std, each operation rounded to f32: torch's ToTensor and Normalize, bit
  * for bit. Only the crop of the resized picture is computed.
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "image/corner.h"
 #include "image/resize.h"
 
 /* Where the S x S pixels come from. */
@@ -63,6 +65,11 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
 {
     if (width < 1 || height < 1 || r->size < 1)
         return CLIP_EINVAL;
+    if (r->mode == CLIPIMG_CORNER) {
+        const double longer = width > height ? width : height;
+        *out = (clip_window){0, 0, longer, longer};
+        return CLIP_OK;
+    }
     const plan p = make_plan(r, width, height);
     /* the picture's pixels in one pixel of the model */
     const double across = (double)width / (double)p.width, down = (double)height / (double)p.height;
@@ -96,6 +103,8 @@ clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image
     if (!img->rgb || img->width < 1 || img->height < 1 || img->stride / 3 < (size_t)img->width || width < 1 ||
         height < 1 || r->size < 1)
         return CLIP_EINVAL;
+    if (r->mode == CLIPIMG_CORNER)
+        return clipimg_corner(r, img, out);
     plan p = make_plan(r, width, height);
     size_t S = (size_t)r->size;
     uint8_t *canvas = malloc(3 * S * S);

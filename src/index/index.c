@@ -14,6 +14,8 @@
 #include "base/file.h"
 #include "kernels/set.h"
 
+#define MOST_PICTURE 65536 /* pixels along a side */
+
 /* The directory, and those above it. */
 static clip_status make_dir(clip_index *x, clip_error *err)
 {
@@ -106,6 +108,18 @@ static clip_status open_store(clip_index *x, bool create, int dim, bool *fresh, 
     return *fresh ? x->kind->make(x->store, dim, err) : CLIP_OK;
 }
 
+static clip_status read_image_size(clip_index *x, clip_error *err)
+{
+    char text[16], *end;
+    TRY(x->kind->get(x->store, "image_size", text, sizeof text, err));
+    const long size = strtol(text, &end, 10);
+    if (*end || size < 0 || size > MOST_PICTURE)
+        return clipb_fail(err, CLIP_EFORMAT, x->store->path,
+                          "the catalogue is damaged: '%s' is not a size of pictures", text);
+    x->image_size = (int)size;
+    return CLIP_OK;
+}
+
 static clip_status read_store(clip_index *x, clip_error *err)
 {
     int64_t D;
@@ -114,6 +128,7 @@ static clip_status read_store(clip_index *x, clip_error *err)
     TRY(x->kind->get(x->store, "model_id", x->model_id, sizeof x->model_id, err));
     TRY(x->kind->get(x->store, "model_name", x->model_name, sizeof x->model_name, err));
     TRY(x->kind->get(x->store, "model_path", x->model_path, sizeof x->model_path, err));
+    TRY(read_image_size(x, err));
     return clipidx_state_read(x->store, &x->state, err);
 }
 
@@ -192,7 +207,7 @@ clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const 
     clip_status s = x->dir && x->array && x->shared ? open_place(x, opt->create, dim, fresh, err)
                                                     : clipb_nomem(err, dir);
     if (s == CLIP_OK && *fresh && opt->model_name)
-        s = clipidx_claim(x, "", opt->model_name, err);
+        s = clipidx_claim(x, "", opt->model_name, 0, err);
     x->fresh = *fresh && opt->write && opt->create;
     if (s < 0 && x->fresh)
         unmake(x);
@@ -207,10 +222,16 @@ clip_status clipidx_open(const char *dir, const clipidx_store_kind *kind, const 
     return CLIP_OK;
 }
 
-clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model_name, clip_error *err)
+clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model_name, int image_size,
+                          clip_error *err)
 {
+    char size[16] = "";
     snprintf(x->model_id, sizeof x->model_id, "%s", model_id);
     snprintf(x->model_name, sizeof x->model_name, "%s", model_name);
+    x->image_size = image_size;
+    if (image_size)
+        snprintf(size, sizeof size, "%d", image_size);
+    TRY(clipidx_remember(x, "image_size", size, err));
     TRY(clipidx_remember(x, "model_id", x->model_id, err));
     TRY(clipidx_remember(x, "model_name", x->model_name, err));
     return clipidx_commit(x, err);
@@ -301,6 +322,7 @@ void clipidx_get_info(const clip_index *x, clip_index_info *out)
     *out = (clip_index_info){.path = x->dir,
                              .model_name = x->model_name,
                              .model_path = x->model_path,
+                             .image_size = x->image_size,
                              .dim = x->dim,
                              .items = x->state.pictures + x->state.texts,
                              .pictures = x->state.pictures,

@@ -43,7 +43,7 @@ struct clip_index {
     bool write, lost; /* lost: after a fault its state could not be read again */
     bool fresh, dir_made; /* this handle has made it, and its directory */
     int lock; /* descriptor that holds the writer's lock; -1: a reader */
-    int dim;
+    int dim, image_size; /* image_size: of the model's pictures, if it is not the checkpoint's own; otherwise 0 */
     char model_id[33], model_name[256], model_path[4096];
     const clipidx_store_kind *kind;
     clipidx_store *store;
@@ -76,8 +76,10 @@ clip_status clipidx_close(clip_index *x, clip_error *err);
 void clipidx_discard(clip_index *x);
 void clipidx_get_info(const clip_index *x, clip_index_info *out);
 
-/* clipidx_claim(): it belongs to this model from now on. */
-clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model_name, clip_error *err);
+/* clipidx_claim(): it belongs to this model from now on.
+ * image_size  in  of its pictures, if that is not the checkpoint's own; otherwise 0 */
+clip_status clipidx_claim(clip_index *x, const char *model_id, const char *model_name, int image_size,
+                          clip_error *err);
 
 /* ---- change.c ---- */
 

@@ -1,8 +1,8 @@
 /* store.h: what an index keeps of each row, as an interface. A kind of store is one file with
  * one table of functions (clipidx_store_kind): store_sqlite.c is the kind that ships.
  *
- *     meta    key -> text      dim, model_id, model_name, model_path, weights, rows, pictures,
- *                              texts, generation, learned, sources, updated, background
+ *     meta    key -> text      dim, model_id, model_name, model_path, image_size, weights, rows,
+ *                              pictures, texts, generation, learned, sources, updated, background
  *     bits    name -> bitmap   'gone': rows without an item. 'text': rows of that kind
  *     items   row -> kind, path, text, size, mtime, taken, hash, sum of the vector
  *

@@ -24,13 +24,14 @@ static void attention_piece(void *job, int64_t i, int thread)
 {
     const attention_job *j = job;
     const int cut = (int)(i % j->cuts), h = (int)(i / j->cuts % j->s.H), b = (int)(i / j->cuts / j->s.H);
-    const int row = j->s.q_off[b], nq = j->s.q_off[b + 1] - row, key = j->s.k_off[b], nk = j->s.k_off[b + 1] - key;
+    const int row = j->s.q_off[b], nq = j->s.q_off[b + 1] - row, key = j->s.k_off[b], all = j->s.k_off[b + 1] - key;
+    const int nk = j->s.k_end ? j->s.k_end[b] - key : all;
     const int nr = j->set->nr, each = clipb_round_up(clipb_ceil_div(nq, j->cuts), nr);
     const int q0 = cut * each, q1 = q0 + each < nq ? q0 + each : nq, D = j->s.D;
     if (q0 >= q1)
         return;
-    assert(nk > 0 && (!j->s.causal || nk >= nq));
-    const int sees = j->s.causal ? nk - nq + 1 + q0 : nk;
+    assert(nk > 0 && nk <= all && (!j->s.causal || all >= nq));
+    const int sees = j->s.causal ? all - nq + 1 + q0 : nk;
     const int64_t from = row + q0, column = (int64_t)h * D;
     j->set->attention(j->y + from * j->ldy + column, j->ldy,
                       j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL, j->q + from * j->ldq + column,
@@ -95,7 +96,7 @@ void clipk_attention_backward(const clipk_ctx *kc, float *dq, int64_t lddq, floa
                               const float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
                               const float *v, int64_t ldv, const clipk_attention_shape *s)
 {
-    assert(s->D > 0 && s->D <= CLIPK_ATTENTION_D);
+    assert(s->D > 0 && s->D <= CLIPK_ATTENTION_D && !s->k_end);
     int64_t work = 0;
     for (int b = 0; b < s->B; b++)
         work += 5 * ((int64_t)(s->q_off[b + 1] - s->q_off[b]) + LANES) * (s->k_off[b + 1] - s->k_off[b]) * s->D * s->H;

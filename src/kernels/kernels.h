@@ -158,12 +158,13 @@ int clipk_panel_rows(const clipk_set *set);
  * rounded. A format that stores f16 or bf16 takes only views of its own type. */
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W);
 
-typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU, CLIPK_GELU_TANH } clipk_act;
+typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU, CLIPK_GELU_TANH, CLIPK_TANH } clipk_act;
 
 /* Applied to a product while it is still in registers:
  *     z = x Wᵀ + bias + residual;  pre = z;  y = act(z)
  * gelu(z) = z Φ(z), by erf as in PyTorch's nn.GELU();  quickgelu(z) = z / (1 + exp(-1.702 z));
- * gelu_tanh(z) = z (1 + tanh(sqrt(2/π) (z + 0.044715 z³))) / 2, nn.GELU(approximate="tanh"). */
+ * gelu_tanh(z) = z (1 + tanh(sqrt(2/π) (z + 0.044715 z³))) / 2, nn.GELU(approximate="tanh");
+ * tanh(z). */
 typedef struct clipk_epilogue {
     const float *bias;     /* [N], or NULL */
     const float *residual; /* [M, N], or NULL; may be y itself: y += ... */
@@ -192,6 +193,7 @@ void clipk_act_apply(const clipk_ctx *k, float *y, const float *x, size_t n, cli
 typedef struct clipk_attention_shape {
     int B, H, D;
     const int32_t *q_off, *k_off; /* [B+1], ascending from 0 */
+    const int32_t *k_end;         /* [B] rows of a sample from k_end[b] on are no keys; NULL: all are. Forward only */
     bool causal;                  /* query i of n sees the keys j <= i + (keys - n): the last query sees all */
 } clipk_attention_shape;
 

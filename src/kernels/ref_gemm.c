@@ -47,13 +47,14 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
 
 static double act(double z, clipk_act a)
 {
-    if (z == -INFINITY && a != CLIPK_LINEAR)
+    if (z == -INFINITY && a != CLIPK_LINEAR && a != CLIPK_TANH)
         return 0; /* the limit at infinity */
     switch (a) {
     case CLIPK_RELU: return z < 0 ? 0 : z;
     case CLIPK_GELU: return z * 0.5 * erfc(-z * 0.70710678118654752440);
     case CLIPK_QUICKGELU: return z / (1 + exp(-1.702 * z));
     case CLIPK_GELU_TANH: return 0.5 * z * (1 + tanh(sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
+    case CLIPK_TANH: return tanh(z);
     case CLIPK_LINEAR: break;
     }
     return z;

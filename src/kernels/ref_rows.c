@@ -70,6 +70,7 @@ static double act(double x, clipk_act act)
     case CLIPK_GELU: return x == -INFINITY ? 0 : x * 0.5 * erfc(-x / sqrt(2));
     case CLIPK_QUICKGELU: return x == -INFINITY ? 0 : x / (1 + exp(-1.702 * x));
     case CLIPK_GELU_TANH: return x == -INFINITY ? 0 : 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case CLIPK_TANH: return tanh(x);
     case CLIPK_LINEAR: break;
     }
     return x;

@@ -32,13 +32,14 @@ static double gelu_tanh_slope(double x)
 static double slope(double x, clipk_act act)
 {
     if (isinf(x) && act != CLIPK_LINEAR)
-        return x > 0;
+        return x > 0 && act != CLIPK_TANH;
     const double s = 1 / (1 + exp(-1.702 * x));
     switch (act) {
     case CLIPK_RELU: return x <= 0 ? 0 : 1;
     case CLIPK_GELU: return 0.5 * erfc(-x / sqrt(2)) + x * exp(-0.5 * x * x) * 0.39894228040143267794;
     case CLIPK_QUICKGELU: return s + 1.702 * x * s / (1 + exp(1.702 * x));
     case CLIPK_GELU_TANH: return gelu_tanh_slope(x);
+    case CLIPK_TANH: return 1 - tanh(x) * tanh(x);
     case CLIPK_LINEAR: break;
     }
     return 1;

@@ -222,6 +222,7 @@ INLINE void finish_as_asked(const clipk_gemm_block *b, const float *z, int row, 
     case CLIPK_GELU: finish(b, z, row, m, n, CLIPK_GELU); break;
     case CLIPK_QUICKGELU: finish(b, z, row, m, n, CLIPK_QUICKGELU); break;
     case CLIPK_GELU_TANH: finish(b, z, row, m, n, CLIPK_GELU_TANH); break;
+    case CLIPK_TANH: finish(b, z, row, m, n, CLIPK_TANH); break;
     }
 }
 

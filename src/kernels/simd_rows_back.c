@@ -80,6 +80,7 @@ void NAME(act_backward)(float *dx, float *y, const float *dy, const float *pre, 
     case CLIPK_GELU: act_backward(dx, y, dy, pre, n, CLIPK_GELU); break;
     case CLIPK_QUICKGELU: act_backward(dx, y, dy, pre, n, CLIPK_QUICKGELU); break;
     case CLIPK_GELU_TANH: act_backward(dx, y, dy, pre, n, CLIPK_GELU_TANH); break;
+    case CLIPK_TANH: act_backward(dx, y, dy, pre, n, CLIPK_TANH); break;
     case CLIPK_LINEAR: act_backward(dx, y, dy, pre, n, CLIPK_LINEAR); break;
     }
 }

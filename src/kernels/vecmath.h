@@ -6,11 +6,12 @@
  *     vquickgelu(x)   x / (1 + e^(-1.702 x))
  *     vgelu(x)        x Phi(x), Phi being the normal distribution (the exact form, not tanh's);
  *                     within 1.1e-7 max(1, |x|)
+ *     vtanh(x)        tanh(x), within 1.2e-7
  *     vact(x, act)    one of clipk_act
  *     vact_slope(x, act, &slope)  the same, to the bit, and its derivative, within 3e-7
  *
  * NaN gives NaN, except that the slope of relu is 1 there. At -inf the activations are 0, their
- * limit. At both infinities the slopes are their limits. */
+ * limit, and tanh -1. At both infinities the slopes are their limits. */
 #ifndef CLIPK_VECMATH_H
 #define CLIPK_VECMATH_H
 
@@ -103,6 +104,9 @@ static inline vf vgelu_tanh(vf x)
     return x * vsigmoid(x * (x * x * GELU_TANH_B + GELU_TANH_A));
 }
 
+/* e^(2x) of inf and of 0 give 1 and -1. */
+static inline vf vtanh(vf x) { return 1.0f - 2.0f / (1.0f + vexp(2.0f * x)); }
+
 static inline vf vact(vf x, clipk_act act)
 {
     switch (act) {
@@ -110,6 +114,7 @@ static inline vf vact(vf x, clipk_act act)
     case CLIPK_GELU: return vgelu(x);
     case CLIPK_QUICKGELU: return vquickgelu(x);
     case CLIPK_GELU_TANH: return vgelu_tanh(x);
+    case CLIPK_TANH: return vtanh(x);
     case CLIPK_LINEAR: break;
     }
     return x;
@@ -145,12 +150,21 @@ static inline vf vgelu_tanh_slope(vf x, vf *slope)
     return x * s;
 }
 
+/* With e = e^(2x), s = 1 / (1 + e):  tanh'(x) = 4 s (1 - s). Where e is inf, e s has to be 1. */
+static inline vf vtanh_slope(vf x, vf *slope)
+{
+    const vf e = vexp(2.0f * x), s = 1.0f / (1.0f + e);
+    *slope = 4.0f * s * vmin(e * s, vset1(1.0f));
+    return 1.0f - 2.0f * s;
+}
+
 static inline vf vact_slope(vf x, clipk_act act, vf *slope)
 {
     switch (act) {
     case CLIPK_GELU: return vgelu_slope(x, slope);
     case CLIPK_QUICKGELU: return vquickgelu_slope(x, slope);
     case CLIPK_GELU_TANH: return vgelu_tanh_slope(x, slope);
+    case CLIPK_TANH: return vtanh_slope(x, slope);
     case CLIPK_RELU: *slope = vselect(x <= 0, vset1(0.0f), vset1(1.0f)); return vat_least(x, 0.0f);
     case CLIPK_LINEAR: break;
     }

@@ -2,7 +2,7 @@
  * (arXiv:1907.11692) and XLM-R (arXiv:1911.02116), and that of M2M-100 (arXiv:2010.11125):
  *
  *     scale tokens + [token type] + positions -> [ln_embedding] -> blocks -> [ln_final] -> pool
- *             -> [text_projection.0] -> text_projection
+ *             -> [pooler] -> [text_projection.0] -> text_projection
  *
  * Every token sees every other one, except the padding, which is masked. So a text ends before its
  * padding, and no mask is needed. */
@@ -58,6 +58,7 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
                                .embed_dim = c->embed_dim,
                                .post_norm = cfg->bert.post_norm,
                                .no_norm = !cfg->bert.ln_final,
+                               .has_pooler = cfg->bert.pooler,
                                .projection = cfg->projection,
                                .proj_in = cfg->bert.proj_in,
                                .eps = cfg->eps,

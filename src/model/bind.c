@@ -281,6 +281,26 @@ void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const 
     place_f32(b, out, d, full, 0, rows, rows, cols);
 }
 
+/* While training, the parameter has the size in use already. */
+void clipmdl_bind_positions(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
+                            const clipmdl_positions *p, int C)
+{
+    const int rows = clipmdl_positions_rows(p), stored = clipmdl_positions_stored(p);
+    if (!b->store || stored == rows) {
+        clipmdl_bind_matrix(b, out, d, prefix, name, rows, C);
+        if (b->list && b->status == CLIP_OK)
+            b->list->param[b->list->n - 1].positions = *p;
+        return;
+    }
+    float *copy = clipmdl_bind_copy(b, prefix, name, 2, (int64_t[]){stored, C}),
+          *to = CLIPB_NEW(&b->arena, float, (size_t)rows *(size_t)C);
+    *out = to;
+    *d = NULL;
+    if (copy && clipmdl_positions_resample(to, copy, p, C, !b->family->no_antialias) < 0)
+        b->status = CLIP_ENOMEM;
+    free(copy);
+}
+
 void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C,
                             float eps)
 {

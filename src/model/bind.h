@@ -53,9 +53,14 @@ typedef struct clipmdl_binder {
 void clipmdl_bind_vector(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
                          int64_t n);
 
-/* A [rows, cols] f32 matrix that is not packed (positional embeddings). */
+/* A [rows, cols] f32 matrix that is not packed. */
 void clipmdl_bind_matrix(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
                          int64_t rows, int64_t cols);
+
+/* Positions [first + side * side, C]. If a file's grid has another size, its positions are
+ * resampled as the family does. */
+void clipmdl_bind_positions(clipmdl_binder *b, const float **out, float **d, const char *prefix, const char *name,
+                            const clipmdl_positions *p, int C);
 
 /* gain and bias: name.weight, name.bias */
 void clipmdl_bind_layernorm(clipmdl_binder *b, clipnn_layernorm *out, const char *prefix, const char *name, int C,

@@ -35,6 +35,20 @@ clip_status clipmdl_config_read(const clipmdl_family *f, const char *path, clipm
     return s < 0 ? s : clipmdl_config_check(out, path, err);
 }
 
+clip_status clipmdl_config_resize(clipmdl_config *c, int image_size, const char *file, clip_error *err)
+{
+    clipmdl_vision_config *v = &c->vision;
+    clip_error why = {0};
+    if (!(c->towers & CLIP_TOWER_IMAGE))
+        return clipb_fail(err, CLIP_EINVAL, file, "has no image encoder, so there is no size of pictures to change");
+    v->stored_size = clipmdl_stored_size(v);
+    v->image_size = image_size;
+    if (image_size < 1 || clipmdl_config_check(c, NULL, &why) < 0)
+        return clipb_fail(err, CLIP_EINVAL, file, "pictures of %d pixels do not fit this %s: %s", image_size,
+                          v->tower->name, image_size < 1 ? "there is no such size" : why.message);
+    return CLIP_OK;
+}
+
 clip_status clipmdl_config_type(const char *path, char out[64], clip_error *err)
 {
     cJSON *root;

@@ -51,7 +51,8 @@ typedef struct clipmdl_eva_config {
 
 typedef struct clipmdl_vision_config {
     const struct clipmdl_tower_kind *tower;
-    int image_size;
+    int image_size;         /* of the pictures in use */
+    int stored_size;        /* of the pictures that the weights' positions are for; 0: image_size */
     int patch_size;         /* ViT; 0 for a ResNet */
     int width, heads;       /* ResNet: width of the stem; heads of the attention pool */
     int layers;             /* ViT; 0 for a ResNet */
@@ -59,9 +60,12 @@ typedef struct clipmdl_vision_config {
     int mlp;                /* ViT: width inside the MLP */
     clipnn_pooling pooling; /* ViT */
     bool norm_last;         /* ViT: the last norm stands behind the pooling, which is a mean */
+    bool layer_scale;       /* ViT: what a block adds is scaled, number by number */
+    int pool_queries, pool_heads; /* ViT: OpenCLIP's AttentionalPooler; 0: none */
     float patch_dropout;    /* ViT, OpenCLIP: share of the patches that training leaves out */
     float eps;
     clipk_act act;
+    bool pooler;            /* ViT: as transformers' BERT has it, tanh of a layer behind the pooling */
     clipmdl_projection projection; /* ViT */
     bool trunk; /* timm's: its names begin with "visual.trunk." instead of "visual." */
     bool class_token, ln_pre, patch_bias; /* ViT: has it one? */
@@ -82,6 +86,7 @@ typedef struct clipmdl_bert_config {
     int pad_id;          /* tokens that are masked: a text ends before them */
     float scale;         /* of the token embedding */
     bool post_norm, ln_embedding, ln_final;
+    bool pooler;         /* tanh of a linear layer behind the pooling */
     clipmdl_proj_in proj_in;
 } clipmdl_bert_config;
 
@@ -96,6 +101,7 @@ typedef struct clipmdl_text_config {
     clipmdl_projection projection;
     bool causal;
     bool padded; /* a text has context_length tokens, and the padding takes part */
+    bool layer_scale; /* as of a ViT */
     bool custom; /* OpenCLIP's custom_text: its names begin with "text." */
     clipmdl_bert_config bert; /* bert.c */
     bool hf_tokenizer; /* OpenCLIP reads texts with its HFTokenizer, which uses transformers' tokenizer */
@@ -128,6 +134,18 @@ typedef struct clipmdl_found {
     int towers;                      /* CLIP_TOWER_* */
     char prefix[CLIPMDL_MAX_PREFIX]; /* before each of their names: "", "module.", .. */
 } clipmdl_found;
+
+/* clipmdl_config_resize(): pictures of another size than the weights' own. Positions are resampled
+ * when weights are read (positions.h).
+ * file  in  for messages
+ * Errors: CLIP_EINVAL (the tower takes no such size). */
+clip_status clipmdl_config_resize(clipmdl_config *c, int image_size, const char *file, clip_error *err);
+
+/* clipmdl_stored_size(): the size of pictures that the weights were made for. */
+static inline int clipmdl_stored_size(const clipmdl_vision_config *v)
+{
+    return v->stored_size ? v->stored_size : v->image_size;
+}
 
 /* clipmdl_config_from_shapes(): as OpenAI's build_model() does. Shapes give everything except the
  * activation and the number of heads. The family guesses the activation. The number of heads is

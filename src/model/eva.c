@@ -190,18 +190,23 @@ static void bind_block(clipmdl_binder *b, const eva *m, block *p, const char *pr
     clipmdl_bind_linear(b, &p->fc2, prefix, "mlp.fc2.weight", "mlp.fc2.bias", 0, C, C, F);
 }
 
-/* Positions with a row of zeros in front, for a class token without one. */
-static void bind_bare_positions(clipmdl_binder *b, eva *m)
+static void bind_positions(clipmdl_binder *b, eva *m)
 {
-    const size_t C = (size_t)m->cfg.width, n = (size_t)m->tower.patches * C;
-    const int64_t dim[2] = {m->tower.patches, m->cfg.width};
-    float *copy = clipmdl_bind_copy(b, PREFIX, "pos_embed", 2, dim), *p = CLIPB_NEW(&b->arena, float, C + n);
-    m->positions = p;
-    if (copy) {
-        memset(p, 0, C * sizeof *p);
-        memcpy(p + C, copy, n * sizeof *p);
+    const clipmdl_vision_config *v = &m->cfg;
+    const bool bare = v->eva.bare_class;
+    const size_t C = (size_t)v->width;
+    const clipmdl_positions p = {bare ? 0 : class_tokens(m), grid_of(v), clipmdl_stored_size(v) / v->patch_size};
+    float *unused;
+    clipmdl_bind_positions(b, &m->positions, &unused, PREFIX, "pos_embed", &p, v->width);
+    if (!bare)
+        return;
+    /* A row of zeros in front, for the class token. */
+    float *whole = CLIPB_NEW(&b->arena, float, C + (size_t)m->tower.patches *C);
+    if (m->positions && clipmdl_binder_places(b)) {
+        memset(whole, 0, C * sizeof *whole);
+        memcpy(whole + C, m->positions, (size_t)m->tower.patches * C * sizeof *whole);
     }
-    free(copy);
+    m->positions = whole;
 }
 
 static void bind_embedding(clipmdl_binder *b, eva *m)
@@ -215,10 +220,8 @@ static void bind_embedding(clipmdl_binder *b, eva *m)
                              v->patch_bias ? "patch_embed.proj.bias" : NULL, v->width, v->patch_size);
     if (v->class_token)
         clipmdl_bind_vector(b, &m->class_token, &unused, PREFIX, "cls_token", v->width);
-    if (v->eva.bare_class)
-        bind_bare_positions(b, m);
-    else if (!v->eva.no_positions)
-        clipmdl_bind_matrix(b, &m->positions, &unused, PREFIX, "pos_embed", m->tower.tokens, v->width);
+    if (!v->eva.no_positions)
+        bind_positions(b, m);
 }
 
 static void bind(clipmdl_binder *b, clipmdl_tower *t)

@@ -77,6 +77,11 @@ bool clipmdl_in_tower(const clipmdl_family *family, const char *prefix, const ch
     return false;
 }
 
+bool clipmdl_is_unread(const clipmdl_family *family, const char *prefix, const char *name)
+{
+    return family->unread.beginning && begins(name, prefix) && begins(name + strlen(prefix), family->unread.beginning);
+}
+
 bool clipmdl_is_harmless(const char *name)
 {
     static const char *const harmless[] = {"position_ids",        "attn_mask",        "logit_scale",    "logit_bias",

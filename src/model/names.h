@@ -28,8 +28,10 @@ int clipmdl_parts(const clipmdl_family *family, const char *prefix, const char *
 bool clipmdl_is_whole(const clipmdl_store *s, const char *prefix);
 
 /* clipmdl_in_tower(): does a tensor, by its name, belong to one of these towers?
+ * clipmdl_is_unread(): does it belong to a part of the model that is known and not read?
  * clipmdl_is_harmless(): is it a tensor that no model uses, like position_ids? */
 bool clipmdl_in_tower(const clipmdl_family *family, const char *prefix, const char *name, int towers);
+bool clipmdl_is_unread(const clipmdl_family *family, const char *prefix, const char *name);
 bool clipmdl_is_harmless(const char *name);
 
 #endif

@@ -182,6 +182,41 @@ static const clipmdl_tensor *find_part(const clipmdl_param *q, const clipmdl_par
     return clipmdl_tensor_has_shape(t, q->ndim, dim) ? t : NULL;
 }
 
+/* The same, or an error. */
+static clip_status take_part(const clipmdl_param *q, const clipmdl_part *part, bool transposed, const clipmdl_store *s,
+                             const clipmdl_tensor **out, clip_error *err)
+{
+    *out = find_part(q, part, transposed, s);
+    if (!*out)
+        return clipb_fail(err, CLIP_EMISMATCH, s->file,
+                          "tensor '%s' is missing, or has another shape or type than the configuration asks for",
+                          part->name);
+    if (!clipmdl_tensor_is_finite(*out, NULL))
+        return clipb_fail(err, CLIP_ENOTFINITE, s->file, "tensor '%s' holds NaN or infinity", (*out)->name);
+    return CLIP_OK;
+}
+
+/* Positions of a grid of another size. */
+static clip_status read_positions(const clipmdl_param *q, clipmdl_part *part, const clipmdl_store *s,
+                                  const clipmdl_family *family, float *w, clip_error *err)
+{
+    const clipk_ctx k = {.set = clipk_set_find(NULL)};
+    const clipmdl_tensor *t;
+    clipk_type type;
+    part->total = clipmdl_positions_stored(&q->positions);
+    TRY(take_part(q, part, false, s, &t, err));
+    const size_t count = (size_t)(part->total * q->dim[1]);
+    float *stored = malloc(count * sizeof *stored);
+    if (!stored)
+        return clipb_nomem(err, s->file);
+    clipmdl_tensor_type(t, &type);
+    clipk_to_f32(&k, stored, t->data, type, count);
+    const bool done =
+        clipmdl_positions_resample(w, stored, &q->positions, (int)q->dim[1], !family->no_antialias) == CLIP_OK;
+    free(stored);
+    return done ? CLIP_OK : clipb_nomem(err, s->file);
+}
+
 static void transpose(float *w, const float *from, size_t rows, size_t cols)
 {
     for (size_t r = 0; r < rows; r++)
@@ -198,17 +233,14 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, co
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
     float *to = w + q->at;
+    if (q->positions.stored != q->positions.side)
+        return read_positions(q, part, s, family, to, err);
     for (int i = 0; i < n; i++) {
-        const clipmdl_tensor *t = find_part(q, &part[i], turned, s);
-        if (!t && strcmp(q->name, "logit_bias") == 0)
-            return CLIP_OK;
-        if (!t)
-            return clipb_fail(err, CLIP_EMISMATCH, s->file,
-                              "tensor '%s' is missing, or has another shape or type than the configuration asks for",
-                              part[i].name);
-        if (!clipmdl_tensor_is_finite(t, NULL))
-            return clipb_fail(err, CLIP_ENOTFINITE, s->file, "tensor '%s' holds NaN or infinity", t->name);
+        const clipmdl_tensor *t;
         clipk_type type;
+        if (strcmp(q->name, "logit_bias") == 0 && !find_part(q, &part[i], turned, s))
+            return CLIP_OK;
+        TRY(take_part(q, &part[i], turned, s, &t, err));
         clipmdl_tensor_type(t, &type);
         const size_t count = q->count / (size_t)rows * (size_t)part[i].rows;
         float *as_it_is = turned ? malloc(count * sizeof(float)) : to;
@@ -222,6 +254,27 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, co
         to += count;
     }
     return CLIP_OK;
+}
+
+static bool is_stored(const clipmdl_param *q, const clipmdl_store *s, const clipmdl_family *family, const char *prefix)
+{
+    const bool turned = (q->flags & CLIPMDL_PROJECTION_PARAM) && !family->transposes;
+    const int64_t rows = q->ndim ? q->dim[0] : 1;
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
+    for (int i = 0; i < n; i++)
+        if (!find_part(q, &part[i], turned, s))
+            return false;
+    return true;
+}
+
+const clipmdl_param *clipmdl_params_missing(const clipmdl_params *p, const clipmdl_store *s,
+                                            const clipmdl_family *family, const char *prefix)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->param[i].name, "logit_bias") != 0 && !is_stored(&p->param[i], s, family, prefix))
+            return &p->param[i];
+    return NULL;
 }
 
 clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, const clipmdl_family *family,

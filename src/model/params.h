@@ -9,6 +9,7 @@
 #define CLIPMDL_PARAMS_H
 
 #include "model/config.h"
+#include "model/positions.h"
 
 /* Flags of a parameter: its tower, and how it is treated. */
 enum {
@@ -25,6 +26,7 @@ typedef struct clipmdl_param {
     size_t at, count; /* its numbers in the block; every start is a multiple of 16 */
     int flags;
     int group;        /* parameters of a group are unlocked together (tower.h) */
+    clipmdl_positions positions; /* of a grid; otherwise 0 */
 } clipmdl_param;
 
 typedef struct clipmdl_params {
@@ -53,6 +55,12 @@ const clipmdl_param *clipmdl_params_find(const clipmdl_params *p, const char *na
 /* clipmdl_params_init(): initial weights from the distributions (not the draws) of OpenCLIP's CLIP
  * class. logit_scale is ln(1/0.07); with a logit_bias it is ln 10, and the bias -10. */
 void clipmdl_params_init(const clipmdl_params *p, const clipmdl_config *c, uint64_t seed, float *w);
+
+/* clipmdl_params_missing(): the first parameter that the file lacks, or has in another shape; NULL:
+ * all are there. Towers can read weights whose branches have been joined, in which a layout's
+ * tensors are no longer there. A logit_bias may be missing. */
+const clipmdl_param *clipmdl_params_missing(const clipmdl_params *p, const clipmdl_store *s,
+                                            const clipmdl_family *family, const char *prefix);
 
 /* clipmdl_params_read(): the weights of a checkpoint, of any family and any type, as f32. If the
  * file has no logit_bias, w keeps its own.

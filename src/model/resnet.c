@@ -66,10 +66,12 @@ static clip_status check(const clipmdl_config *c, const char *file, clip_error *
     for (int i = 0; i < 4; i++)
         if (v->stage[i] < 1)
             return clipb_fail(err, CLIP_EFORMAT, file, "stage %d of the ResNet has no blocks", i + 1);
-    if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->image_size % 32 ||
-        v->width > CLIPMDL_MOST_SIDE / 32)
-        return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d, %d heads and pictures of %d is impossible",
-                          v->width, v->heads, v->image_size);
+    if (v->heads < 1 || v->width % 2 || v->width * 32 % v->heads || v->width > CLIPMDL_MOST_SIDE / 32)
+        return clipb_fail(err, CLIP_EFORMAT, file, "a ResNet of width %d and %d heads is impossible", v->width,
+                          v->heads);
+    if (v->image_size < 32 || v->image_size % 32)
+        return clipb_fail(err, CLIP_EFORMAT, file, "pictures of %d for a ResNet: sizes must be multiples of 32",
+                          v->image_size);
     return clipmdl_check_heads("vision", 32 * v->width, v->heads, file, err);
 }
 
@@ -117,6 +119,7 @@ static void bind(clipmdl_binder *b, clipmdl_tower *t)
 {
     resnet *m = (resnet *)t;
     const int C = m->cfg.width, D = t->embed_dim, W = 32 * C;
+    const clipmdl_positions positions = {1, m->cfg.image_size / 32, clipmdl_stored_size(&m->cfg) / 32};
     clipmdl_bind_conv(b, &m->conv1, "visual.", "conv1", "bn1", C / 2, 3, 3);
     clipmdl_bind_conv3x3(b, &m->conv2, "visual.", "conv2", "bn2", C / 2, C / 2);
     clipmdl_bind_conv3x3(b, &m->conv3, "visual.", "conv3", "bn3", C, C / 2);
@@ -127,8 +130,8 @@ static void bind(clipmdl_binder *b, clipmdl_tower *t)
             snprintf(prefix, sizeof prefix, "visual.layer%d.%d.", s + 1, i);
             bind_bottleneck(b, p++, prefix);
         }
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, "visual.attnpool.",
-                        "positional_embedding", t->tokens, W);
+    clipmdl_bind_positions(b, &m->positional_embedding, &m->d_positional_embedding, "visual.attnpool.",
+                           "positional_embedding", &positions, W);
     clipmdl_bind_linear(b, &m->q, "visual.attnpool.", "in_proj_weight", "in_proj_bias", 0, W, 3 * W, W);
     clipmdl_bind_linear(b, &m->kv, "visual.attnpool.", "in_proj_weight", "in_proj_bias", W, 2 * W, 3 * W, W);
     clipmdl_bind_linear(b, &m->c_proj, "visual.attnpool.", "c_proj.weight", "c_proj.bias", 0, D, D, W);

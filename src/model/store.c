@@ -1,14 +1,13 @@
-/* store.c: opens safetensors files, checks them, and lists their tensors. */
+/* store.c: opens files of tensors by their readers, and lists the tensors. */
 #include "model/store.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "model/reader.h"
 
-#define MAX_HEADER ((size_t)16 << 20) /* the largest CLIP needs a quarter of a megabyte */
 #define MAX_INDEX ((size_t)64 << 20)
 #define MAX_SHARDS 1000
 #define FINITE_PIECE ((size_t)256 << 10) /* bytes that are checked at a time */
@@ -18,6 +17,16 @@ static const struct {
     size_t size;
 } dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},
               {"U64", 8}, {"U32", 4}, {"U16", 2},  {"U8", 1},  {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+
+const char *clipmdl_dtype(const char *name, size_t *size)
+{
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (strcmp(name, dtypes[i].name) == 0) {
+            *size = dtypes[i].size;
+            return dtypes[i].name;
+        }
+    return NULL;
+}
 
 bool clipmdl_tensor_type(const clipmdl_tensor *t, clipk_type *out)
 {
@@ -93,113 +102,69 @@ bool clipmdl_tensor_is_finite(const clipmdl_tensor *t, clipb_team *team)
     return !j.bad;
 }
 
-/* A whole number of JSON in 0 .. 2^53, where doubles are exact. */
-static bool whole(const cJSON *v, uint64_t *out)
+/* ---- What a store owns ----------------------------------------------------------------------- */
+
+#define PIECE ((size_t)32 << 10)
+
+struct clipmdl_kept {
+    struct clipmdl_kept *next;
+    size_t used, size;
+    _Alignas(16) unsigned char data[];
+};
+
+/* Names are small and many: they share pieces. */
+void *clipmdl_store_keep(clipmdl_store *s, size_t bytes)
 {
-    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0) ||
-        v->valuedouble != (double)(uint64_t)v->valuedouble)
-        return false;
-    *out = (uint64_t)v->valuedouble;
-    return true;
+    struct clipmdl_kept *k = s->kept;
+    const size_t room = bytes + (16 - bytes % 16);
+    if (room < bytes)
+        return NULL;
+    if (!k || k->size - k->used < room) {
+        const size_t size = room > PIECE ? room : PIECE;
+        k = size <= SIZE_MAX - sizeof *k ? malloc(sizeof *k + size) : NULL;
+        if (!k)
+            return NULL;
+        *k = (struct clipmdl_kept){.next = s->kept, .size = size};
+        s->kept = k;
+    }
+    k->used += room;
+    return k->data + k->used - room;
 }
 
-/* Reads one entry of the header into *t. size: bytes of data in the file. */
-static clip_status read_entry(const cJSON *e, const char *file, const unsigned char *data, size_t size,
-                              clipmdl_tensor *t, clip_error *err)
+clip_status clipmdl_store_add(clipmdl_store *s, const char *name, size_t length, clipmdl_tensor **out)
 {
-    const char *name = e->string;
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(e, "dtype");
-    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(e, "shape");
-    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(e, "data_offsets");
-    if (!cJSON_IsString(dtype) || !cJSON_IsArray(shape) || !cJSON_IsArray(offsets))
-        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' lacks dtype, shape or data_offsets", name);
-    *t = (clipmdl_tensor){.name = name};
-    size_t item = 0;
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(dtype->valuestring, dtypes[i].name) == 0) {
-            t->dtype = dtypes[i].name;
-            item = dtypes[i].size;
-        }
-    if (!item)
-        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' has the unknown dtype '%s'", name, dtype->valuestring);
-    size_t bytes = item;
-    const cJSON *d;
-    cJSON_ArrayForEach(d, shape)
-    {
-        uint64_t v;
-        if (t->ndim == CLIPMDL_MAX_DIMS || !whole(d, &v) || __builtin_mul_overflow(bytes, v, &bytes))
-            return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' has an impossible shape", name);
-        t->dim[t->ndim++] = (int64_t)v;
-    }
-    uint64_t begin, end;
-    const cJSON *first = offsets->child, *second = first ? first->next : NULL;
-    if (!second || second->next || !whole(first, &begin) || !whole(second, &end) || begin > end)
-        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' has impossible data_offsets", name);
-    if (end > size)
-        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' ends at byte %" PRIu64 " of %zu: the file is cut short",
-                          name, end, size);
-    if (end - begin != bytes)
-        return clipb_fail(err, CLIP_EFORMAT, file, "tensor '%s' has %" PRIu64 " bytes where its shape needs %zu", name,
-                          end - begin, bytes);
-    t->data = data + begin;
-    t->bytes = bytes;
+    TRY(clipb_grow((void **)&s->tensor, &s->capacity, s->n + 1, sizeof *s->tensor));
+    char *copy = clipmdl_store_keep(s, length + 1);
+    if (!copy)
+        return CLIP_ENOMEM;
+    memcpy(copy, name, length);
+    copy[length] = 0;
+    *out = &s->tensor[s->n++];
+    **out = (clipmdl_tensor){.name = copy};
     return CLIP_OK;
 }
 
-static int by_data(const void *a, const void *b)
-{
-    const clipmdl_tensor *x = a, *y = b;
-    if (x->data != y->data)
-        return x->data < y->data ? -1 : 1;
-    return (x->bytes > y->bytes) - (x->bytes < y->bytes);
-}
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const clipmdl_tensor *)a)->name, ((const clipmdl_tensor *)b)->name);
 }
 
+/* The formats, in the order in which they are asked. The last one takes every file, and says what
+ * is wrong with it. */
+static const clipmdl_reader *const readers[] = {&clipmdl_torch_zip, &clipmdl_torch_legacy, &clipmdl_safetensors};
+
 /* Map one file and append its tensors to the store. */
-static clip_status read_shard(clipmdl_store *s, size_t *capacity, const char *file, clip_error *err)
+static clip_status read_shard(clipmdl_store *s, const char *file, clip_error *err)
 {
     clipb_map *map = &s->map[s->shards];
     TRY(clipb_map_open(file, map, err));
-    s->shards++; /* from here the store owns the mapping and the header */
-    if (map->size < 8)
-        return clipb_fail(err, CLIP_EFORMAT, file, "not a safetensors file: only %zu bytes long", map->size);
-    uint64_t header = 0;
-    for (int i = 0; i < 8; i++)
-        header |= (uint64_t)map->data[i] << 8 * i;
-    if (header > map->size - 8 || header > MAX_HEADER)
-        return clipb_fail(err, CLIP_EFORMAT, file,
-                          "not a safetensors file, or cut short: a header of %" PRIu64 " bytes in a file of %zu",
-                          header, map->size);
-    cJSON *root;
-    TRY(clipb_json_parse((const char *)map->data + 8, (size_t)header, file, &root, err));
-    s->header[s->shards - 1] = root;
-    if (!cJSON_IsObject(root))
-        return clipb_fail(err, CLIP_EFORMAT, file, "not a safetensors file: its header is not a JSON object");
-
-    const unsigned char *data = map->data + 8 + header;
-    size_t size = map->size - 8 - (size_t)header, first = s->n;
-    const cJSON *e;
-    cJSON_ArrayForEach(e, root)
-    {
-        if (strcmp(e->string, "__metadata__") == 0)
-            continue;
-        if (clipb_grow((void **)&s->tensor, capacity, s->n + 1, sizeof *s->tensor) < 0)
-            return clipb_nomem(err, file);
-        TRY(read_entry(e, file, data, size, &s->tensor[s->n], err));
-        s->tensor[s->n++].map = map;
-    }
-    if (s->n == first)
-        return CLIP_OK;
-    qsort(s->tensor + first, s->n - first, sizeof *s->tensor, by_data);
-    for (size_t i = first + 1; i < s->n; i++)
-        if (s->tensor[i].data < s->tensor[i - 1].data + s->tensor[i - 1].bytes)
-            return clipb_fail(err, CLIP_EFORMAT, file, "tensors '%s' and '%s' overlap", s->tensor[i - 1].name,
-                              s->tensor[i].name);
-    return CLIP_OK;
+    s->shards++; /* from here the store owns the mapping */
+    size_t i = 0;
+    while (!readers[i]->knows(map))
+        i++;
+    return readers[i]->read(s, map, file, err);
 }
 
 /* The distinct file names in an index's "weight_map", each beside the index. */
@@ -209,7 +174,7 @@ static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *i
     if (!cJSON_IsObject(weights) || !weights->child)
         return clipb_fail(err, CLIP_EFORMAT, path, "has no \"weight_map\"");
     const char *names[MAX_SHARDS];
-    size_t n = 0, capacity = 0;
+    size_t n = 0;
     cJSON_ArrayForEach(e, weights)
     {
         const char *name = cJSON_IsString(e) ? e->valuestring : "";
@@ -227,12 +192,11 @@ static clip_status read_index(clipmdl_store *s, const char *path, const cJSON *i
         names[n++] = name;
     }
     s->map = calloc(n, sizeof *s->map);
-    s->header = calloc(n, sizeof *s->header);
     char *dir = clipb_path_dir(path);
-    clip_status status = s->map && s->header && dir ? CLIP_OK : clipb_nomem(err, path);
+    clip_status status = s->map && dir ? CLIP_OK : clipb_nomem(err, path);
     for (size_t i = 0; status == CLIP_OK && i < n; i++) {
         char *file = clipb_path_join(dir, names[i]);
-        status = file ? read_shard(s, &capacity, file, err) : clipb_nomem(err, path);
+        status = file ? read_shard(s, file, err) : clipb_nomem(err, path);
         free(file);
     }
     free(dir);
@@ -252,10 +216,8 @@ clip_status clipmdl_store_open(const char *path, clipmdl_store *s, clip_error *e
             cJSON_Delete(index);
         }
     } else if (status == CLIP_OK) {
-        size_t capacity = 0;
         s->map = calloc(1, sizeof *s->map);
-        s->header = calloc(1, sizeof *s->header);
-        status = s->map && s->header ? read_shard(s, &capacity, path, err) : clipb_nomem(err, path);
+        status = s->map ? read_shard(s, path, err) : clipb_nomem(err, path);
     }
     if (status == CLIP_OK && s->n > 0)
         qsort(s->tensor, s->n, sizeof *s->tensor, by_name);
@@ -269,13 +231,13 @@ clip_status clipmdl_store_open(const char *path, clipmdl_store *s, clip_error *e
 
 void clipmdl_store_close(clipmdl_store *s)
 {
-    for (size_t i = 0; i < s->shards; i++) {
-        cJSON_Delete(s->header[i]);
+    for (size_t i = 0; i < s->shards; i++)
         clipb_map_close(&s->map[i]);
+    for (struct clipmdl_kept *k = s->kept, *next; k; k = next) {
+        next = k->next;
+        free(k);
     }
-    free(s->header);
     free(s->map);
-    free(s->joined);
     free(s->tensor);
     free(s->file);
     *s = (clipmdl_store){0};

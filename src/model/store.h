@@ -1,12 +1,8 @@
-/* store.h: the tensors of a checkpoint: one safetensors file, or the shards that an index lists.
+/* store.h: the tensors of a checkpoint: one file, or the shards that an index lists. A file is
+ * safetensors (safetensors.c), or what torch.save() writes (torch.c); its first bytes tell.
  *
- *     8 bytes      N, little-endian: length of the header
- *     N bytes      JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]},
- *                  ..., "__metadata__": {..}}
- *     the rest     the data; offsets count from here
- *
- * Format: huggingface/safetensors. Everything is checked at opening. Afterwards a tensor's bytes
- * are inside its mapping, their number fits its shape and type, and no two tensors overlap. */
+ * Everything is checked at opening. Afterwards a tensor's bytes are inside its mapping or in memory
+ * of the store, and their number fits its shape and type. Rows follow each other (C order). */
 #ifndef CLIPMDL_STORE_H
 #define CLIPMDL_STORE_H
 
@@ -30,21 +26,24 @@ typedef struct clipmdl_store {
     clipmdl_tensor *tensor; /* [n], ascending by name */
     size_t n;
     char *file;             /* the opened file: the index if there are shards */
-    /* owned */
-    struct cJSON **header;
-    clipb_map *map;
+    clipb_map *map;         /* [shards] */
     size_t shards;
-    unsigned char *joined; /* a tensor that a family has put together */
+    size_t capacity;        /* of tensor */
+    struct clipmdl_kept *kept; /* names, and tensors that are not in a mapping */
 } clipmdl_store;
 
-/* clipmdl_store_open(): map `path`, a .safetensors file or a .safetensors.index.json.
- * Errors: CLIP_EIO, CLIP_EFORMAT (file and tensor named), CLIP_ELIMIT, CLIP_ENOMEM. */
+/* clipmdl_store_open(): map `path`, a file of tensors or an index of such files (.json).
+ * Errors: CLIP_EIO, CLIP_EFORMAT (file and tensor named), CLIP_EUNSUPPORTED, CLIP_ELIMIT,
+ * CLIP_ENOMEM. */
 clip_status clipmdl_store_open(const char *path, clipmdl_store *out, clip_error *err);
 void clipmdl_store_close(clipmdl_store *s);
 
 /* clipmdl_store_check(): is every file unchanged since it was opened?
  * Errors: CLIP_EIO. */
 clip_status clipmdl_store_check(const clipmdl_store *s, clip_error *err);
+
+/* clipmdl_store_keep(): memory that lives as long as the store. NULL: out of memory. */
+void *clipmdl_store_keep(clipmdl_store *s, size_t bytes);
 
 /* clipmdl_store_find(): the tensor of this name, or NULL. The pointer lives as long as the
  * store. */

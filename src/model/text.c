@@ -47,6 +47,7 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
                                .width = m->cfg.width,
                                .embed_dim = c->embed_dim,
                                .causal = m->cfg.causal,
+                               .layer_scale = m->cfg.layer_scale,
                                .projection = m->cfg.projection,
                                .eps = m->cfg.eps,
                                .pool = {.by = m->cfg.pooling, .eos_id = m->cfg.eos_id}};
@@ -180,4 +181,19 @@ const clipmdl_tower_kind clipmdl_text = {
     .forward = forward,
     .layout_grads = layout_grads,
     .backward = backward,
+};
+
+const clipmdl_tower_kind clipmdl_text_scaled = {
+    .name = "text Transformer with layer scale",
+    .flags = CLIPMDL_TEXT_PARAM,
+    .projection = projection,
+    .check = check,
+    .size = sizeof(text),
+    .init = init,
+    .free = free_blocks,
+    .bind = bind,
+    .rows = rows,
+    .length = length,
+    .layout = layout,
+    .forward = forward,
 };

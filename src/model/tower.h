@@ -171,11 +171,21 @@ bool clipmdl_name_ends(const char *name, const char *end);
 /* vit.c: Dosovitskiy et al. 2020, arXiv:2010.11929, with CLIP's norm before the blocks */
 extern const clipmdl_tower_kind clipmdl_vit;
 
+/* vit.c, text.c: with parts that backward does not know, for inference alone: OpenCLIP's layer
+ * scale (Touvron et al. 2021, arXiv:2103.17239), and its AttentionalPooler */
+extern const clipmdl_tower_kind clipmdl_vit_scaled, clipmdl_vit_pooler, clipmdl_text_scaled;
+
+/* coca.c: the text encoder of CoCa */
+extern const clipmdl_tower_kind clipmdl_coca;
+
 /* resnet.c: He et al. 2015, arXiv:1512.03385, with the changes of arXiv:2103.00020, section 2.4 */
 extern const clipmdl_tower_kind clipmdl_resnet;
 
 /* eva.c: EVA, EVA-02 and the Perception Encoder */
 extern const clipmdl_tower_kind clipmdl_eva;
+
+/* aimv2.c */
+extern const clipmdl_tower_kind clipmdl_aimv2, clipmdl_aimv2_text;
 
 /* convnext.c, fastvit.c */
 extern const clipmdl_tower_kind clipmdl_convnext, clipmdl_fastvit;
@@ -185,5 +195,8 @@ extern const clipmdl_tower_kind clipmdl_text;
 
 /* bert.c: encoders of texts that mask their padding (Devlin et al. 2018, arXiv:1810.04805) */
 extern const clipmdl_tower_kind clipmdl_bert;
+
+/* t5.c: the encoder of mT5 (Xue et al. 2021, arXiv:2010.11934) */
+extern const clipmdl_tower_kind clipmdl_t5;
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "model/filters.h"
 
 clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, int mlp, clipk_act act)
 {
@@ -31,18 +32,36 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
     return CLIP_OK;
 }
 
-static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, float eps)
+/* A linear layer [C, I] whose result is scaled by `gamma`, number by number. */
+static void bind_scaled(clipmdl_binder *b, clipnn_linear *out, const char *layer, const char *name, const char *gamma,
+                        int C, int I)
+{
+    char weight[64], bias[64];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    if (!gamma) {
+        clipmdl_bind_linear(b, out, layer, weight, bias, 0, C, C, I);
+        return;
+    }
+    clipmdl_filters f = clipmdl_filters_begin(b, C, I, 1);
+    clipmdl_filters_read(&f, layer, weight, bias, true);
+    clipmdl_filters_scale(&f, layer, gamma, 1);
+    clipmdl_filters_linear(&f, out);
+}
+
+static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, const clipmdl_trunk *m)
 {
     const int C = p->width, F = p->mlp;
+    const float eps = m->eps;
     clipmdl_bind_layernorm(b, &p->ln_1, layer, "ln_1", C, eps);
     clipmdl_bind_linear(b, &p->q, layer, "attn.in_proj_weight", "attn.in_proj_bias", 0, C, 3 * C, C);
     clipmdl_bind_linear(b, &p->kv, layer, "attn.in_proj_weight", "attn.in_proj_bias", C, 2 * C, 3 * C, C);
-    clipmdl_bind_linear(b, &p->out_proj, layer, "attn.out_proj.weight", "attn.out_proj.bias", 0, C, C, C);
+    bind_scaled(b, &p->out_proj, layer, "attn.out_proj", m->layer_scale ? "ls_1.gamma" : NULL, C, C);
     clipmdl_bind_layernorm(b, &p->ln_2, layer, "ln_2", C, eps);
     clipmdl_bind_linear(b, &p->c_fc, layer, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);
     clipmdl_bind_finite(b, layer, "mlp.c_fc.weight"); /* the activation of -inf is 0 */
     clipmdl_bind_finite(b, layer, "mlp.c_fc.bias");
-    clipmdl_bind_linear(b, &p->c_proj, layer, "mlp.c_proj.weight", "mlp.c_proj.bias", 0, C, C, F);
+    bind_scaled(b, &p->c_proj, layer, "mlp.c_proj", m->layer_scale ? "ls_2.gamma" : NULL, C, F);
 }
 
 void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
@@ -61,14 +80,45 @@ void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const 
     clipmdl_bind_finite(b, name, "mlp.c_fc.bias");
 }
 
+/* OpenCLIP's AttentionalPooler. Its norms have PyTorch's epsilon. Only the first query is read: the
+ * others serve CoCa's decoder. The last norm stands behind it. Where the rows have another width
+ * than it, q, k and v have weights of their own. */
+static void bind_attentional_pooler(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix, const char *norm)
+{
+    clipnn_attention_pool *p = &m->head;
+    const int C = m->width, D = p->width;
+    const char *in_proj = C == D ? "attn.in_proj_weight" : "attn.split_weight";
+    char name[CLIPMDL_MAX_NAME];
+    snprintf(name, sizeof name, "%sattn_pool.", prefix);
+    clipmdl_bind_matrix(b, &p->probe, &p->dprobe, name, "query", m->queries, D);
+    clipmdl_bind_layernorm(b, &p->ln_q, name, "ln_q", D, 1e-5f);
+    clipmdl_bind_layernorm(b, &m->norm, name, "ln_k", C, 1e-5f);
+    clipmdl_bind_linear(b, &p->q, name, in_proj, "attn.in_proj_bias", 0, D, 3 * D, D);
+    clipmdl_bind_linear(b, &p->kv, name, in_proj, "attn.in_proj_bias", D, 2 * D, 3 * D, C);
+    clipmdl_bind_linear(b, &p->out_proj, name, "attn.out_proj.weight", "attn.out_proj.bias", 0, D, D, D);
+    clipmdl_bind_layernorm(b, &p->ln, prefix, norm, D, m->eps);
+}
+
 void clipmdl_trunk_projection(clipmdl_projection p, const char *prefix, const char *proj, char out[CLIPMDL_MAX_NAME])
 {
     const bool layer = p == CLIPMDL_PROJECTION_LINEAR || p == CLIPMDL_PROJECTION_PLAIN;
     snprintf(out, CLIPMDL_MAX_NAME, "%s%s%s", prefix, proj, layer ? ".weight" : "");
 }
 
+static int pooled_width(const clipmdl_trunk *m) { return m->queries ? m->head.width : m->width; }
+
 /* What the projection reads. */
-static int projection_width(const clipmdl_trunk *m) { return m->proj_in.width ? m->proj_in.width : m->width; }
+static int projection_width(const clipmdl_trunk *m)
+{
+    return m->proj_in.width ? m->proj_in.width : pooled_width(m);
+}
+
+static void bind_pooler(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix)
+{
+    clipmdl_bind_linear(b, &m->pooler, prefix, "pooler.weight", "pooler.bias", 0, m->width, m->width, m->width);
+    clipmdl_bind_finite(b, prefix, "pooler.weight"); /* tanh hides infinities */
+    clipmdl_bind_finite(b, prefix, "pooler.bias");
+}
 
 /* Two layers are called as in a torch.nn.Sequential with an activation between them: "proj.0" and
  * `proj`, which is "proj.2". */
@@ -105,13 +155,17 @@ void clipmdl_trunk_bind(clipmdl_binder *b, clipmdl_trunk *m, const char *prefix,
     for (int i = 0; i < m->layers; i++) {
         snprintf(layer, sizeof layer, "%stransformer.resblocks.%d.", prefix, i);
         b->group = i + 1;
-        bind_block(b, &m->block[i], layer, m->eps);
+        bind_block(b, &m->block[i], layer, m);
     }
-    if (!m->no_norm)
+    if (m->queries)
+        bind_attentional_pooler(b, m, prefix, norm);
+    else if (!m->no_norm)
         clipmdl_bind_layernorm(b, &m->norm, prefix, norm, m->width, m->eps);
     b->group = m->layers + 1;
-    if (m->pool.by == CLIPNN_POOL_ATTENTION)
+    if (m->pool.by == CLIPNN_POOL_ATTENTION && !m->queries)
         clipmdl_trunk_bind_head(b, &m->head, prefix, m->eps);
+    if (m->has_pooler)
+        bind_pooler(b, m, prefix);
     if (m->embed_dim > 0 && m->proj_in.width)
         bind_proj_in(b, m, prefix, proj);
     if (m->embed_dim > 0)
@@ -132,8 +186,10 @@ void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmd
 {
     const size_t n = N, C = m->width, rows = clipnn_pools_one(&m->pool) || m->norm_last ? n : (size_t)T;
     *acts = (clipmdl_trunk_acts){0};
-    acts->pooled = CLIPB_NEW(a, float, n *C);
+    acts->pooled = CLIPB_NEW(a, float, n * (size_t)pooled_width(m));
     acts->read = CLIPB_NEW(a, int32_t, n);
+    if (m->has_pooler)
+        acts->bare = CLIPB_NEW(a, float, n *C);
     acts->block = CLIPB_NEW(a, clipnn_block_acts, m->layers);
     if (!clipnn_pools_one(&m->pool) && !m->no_norm)
         acts->normed = CLIPB_NEW(a, float, rows *C);
@@ -146,6 +202,8 @@ void clipmdl_trunk_layout(clipb_arena *a, clipmdl_trunk_acts *acts, const clipmd
         acts->mean = CLIPB_NEW(a, float, rows);
         acts->rstd = CLIPB_NEW(a, float, rows);
         acts->pre = CLIPB_NEW(a, float, hidden);
+        if (m->has_pooler)
+            acts->sum = CLIPB_NEW(a, float, n *C);
     }
 }
 
@@ -184,9 +242,13 @@ void clipmdl_trunk_layout_grads(clipb_arena *a, clipmdl_trunk_grads *g, const cl
         clipb_raise(&work, clipnn_linear_work(k, N, projection_width(m), m->embed_dim));
     if (m->proj_in.width)
         clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->proj_in.width));
+    if (m->has_pooler)
+        clipb_raise(&work, clipnn_linear_work(k, N, m->width, m->width));
     *g = (clipmdl_trunk_grads){.x = CLIPB_NEW(a, float, (size_t)T *C)};
     g->pooled = CLIPB_NEW(a, float, (size_t)N *C);
     g->hidden = CLIPB_NEW(a, float, (size_t)N * (size_t)m->proj_in.width);
+    if (m->has_pooler)
+        g->bare = CLIPB_NEW(a, float, (size_t)N *C);
     clipnn_block_layout_grads(a, &g->block, k, T, N, m->block, work);
     g->block.relevance = relevance;
     if (m->pool.by == CLIPNN_POOL_ATTENTION) {
@@ -214,34 +276,43 @@ static const float *blocks_forward(const clipk_ctx *k, const clipmdl_trunk_acts 
     return x;
 }
 
-/* From x, the output of the last block, to a->pooled. x is [T, C], or [N, C] if one row of each
+/* From x, the output of the last block, to out [N, C]. x is [T, C], or [N, C] if one row of each
  * sample is pooled and `read` is NULL. */
-static void pool(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m, const clipnn_batch *n,
-                 const float *x, const int32_t *read)
+static void pool_rows(const clipk_ctx *k, float *out, const clipmdl_trunk_acts *a, const clipmdl_trunk *m,
+                      const clipnn_batch *n, const float *x, const int32_t *read)
 {
     const int N = n->B, T = clipnn_batch_rows(n), C = m->width;
     if (m->norm_last) {
         clipnn_pool_mean(k, a->normed, x, m->pool.skip, n, C);
-        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, a->normed, NULL, &m->norm, N, C);
+        clipnn_layernorm_forward(k, out, a->mean, a->rstd, a->normed, NULL, &m->norm, N, C);
     } else if (!clipnn_pools_one(&m->pool)) {
         if (!m->no_norm)
             clipnn_layernorm_forward(k, a->normed, a->mean, a->rstd, x, NULL, &m->norm, T, C);
         const float *rows = m->no_norm ? x : a->normed;
         if (m->pool.by == CLIPNN_POOL_ATTENTION)
-            clipnn_attention_pool_forward(k, a->pooled, &a->head, &m->head, rows, n);
+            clipnn_attention_pool_forward(k, out, &a->head, &m->head, rows, n);
         else
-            clipnn_pool_mean(k, a->pooled, rows, m->pool.skip, n, C);
+            clipnn_pool_mean(k, out, rows, m->pool.skip, n, C);
     } else if (!m->no_norm) {
-        clipnn_layernorm_forward(k, a->pooled, a->mean, a->rstd, x, read, &m->norm, N, C);
+        clipnn_layernorm_forward(k, out, a->mean, a->rstd, x, read, &m->norm, N, C);
     } else {
         for (size_t b = 0; b < (size_t)N; b++)
-            memcpy(a->pooled + b * (size_t)C, x + (read ? (size_t)read[b] : b) * (size_t)C, (size_t)C * sizeof *x);
+            memcpy(out + b * (size_t)C, x + (read ? (size_t)read[b] : b) * (size_t)C, (size_t)C * sizeof *x);
     }
+}
+
+/* To a->pooled. */
+static void pool(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m, const clipnn_batch *n,
+                 const float *x, const int32_t *read)
+{
+    pool_rows(k, m->has_pooler ? a->bare : a->pooled, a, m, n, x, read);
+    if (m->has_pooler)
+        clipnn_linear_forward(k, a->pooled, a->sum, clipk_rows(a->bare, m->width), n->B, &m->pooler, CLIPK_TANH, NULL);
 }
 
 static void project(const clipk_ctx *k, const clipmdl_trunk_acts *a, const clipmdl_trunk *m, int N, float *out)
 {
-    const int C = m->width, H = m->proj_in.width;
+    const int C = pooled_width(m), H = m->proj_in.width;
     if (m->projection == CLIPMDL_PROJECTION_NONE) {
         memcpy(out, a->pooled, (size_t)N * (size_t)C * sizeof *out);
         return;
@@ -288,6 +359,16 @@ static void project_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, c
                            NULL, work);
 }
 
+/* Through the pooler: g->pooled from the gradient of its result to that of what it reads. */
+static void pooler_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
+                            const clipmdl_trunk *m, int N, bool wanted)
+{
+    const size_t n = (size_t)N * (size_t)m->width;
+    clipk_act_backward(k, g->bare, NULL, g->pooled, a->sum, n, CLIPK_TANH);
+    clipnn_linear_backward(k, wanted ? g->pooled : NULL, g->bare, clipk_rows(a->bare, m->width), N, &m->pooler, NULL,
+                           g->block.work);
+}
+
 /* From g->pooled, or behind a head from g->x, to the gradient of the last block's output: [N, C] if
  * one row is pooled, otherwise [T, C]. */
 static float *pool_backward(const clipk_ctx *k, const clipmdl_trunk_grads *g, const clipmdl_trunk_acts *a,
@@ -321,7 +402,9 @@ bool clipmdl_trunk_backward(const clipk_ctx *k, const clipmdl_grads *g, const cl
     if (g->relevance && !head)
         clipnn_pool_relevance(g->relevance->r, &m->pool, a->read, n);
     clipmdl_enter(g, L + 1);
-    project_backward(k, own, a, m, dout, n->B, first <= L || head);
+    project_backward(k, own, a, m, dout, n->B, first <= L || head || m->has_pooler);
+    if (m->has_pooler)
+        pooler_backward(k, own, a, m, n->B, first <= L || head);
     if (head)
         clipnn_attention_pool_backward(k, first <= L ? own->x : NULL, own->pooled, &own->head, &a->head, &m->head,
                                        m->no_norm ? a->block[L - 1].out : a->normed, n);

@@ -1,7 +1,7 @@
 /* transformer.h: the common part of towers that are Transformers, from the first block to the
  * embedding:
  *
- *     rows -> blocks -> [norm] -> pool -> [proj_in] -> projection
+ *     rows -> blocks -> [norm] -> pool -> [pooler] -> [proj_in] -> projection
  *
  * Such a tower is an embedding that makes the rows, and a trunk. */
 #ifndef CLIPMDL_TRANSFORMER_H
@@ -14,6 +14,9 @@ typedef struct clipmdl_trunk {
     bool causal;          /* a row sees only itself and rows before it */
     bool post_norm;       /* of the blocks */
     bool no_norm;         /* none stands behind the last block */
+    bool layer_scale;     /* ls_1 and ls_2, which are folded into out_proj and c_proj: for inference alone */
+    int queries;          /* of OpenCLIP's AttentionalPooler, in place of SigLIP's head; 0: none. Inference alone */
+    bool has_pooler;      /* BERT's: tanh(W pooled + b) */
     clipmdl_projection projection;
     clipmdl_proj_in proj_in; /* a layer before the projection, if its width is not 0 */
     float eps;
@@ -22,8 +25,9 @@ typedef struct clipmdl_trunk {
     bool norm_last;        /* rows are pooled by their mean, and the norm stands behind it */
     clipnn_layernorm norm; /* before pooling; after it if one row is pooled, with the same result */
     clipnn_attention_pool head; /* if rows are pooled by attention */
+    clipnn_linear pooler;  /* [C, C]; if there is one */
     clipnn_linear first;   /* [H, C]: proj_in */
-    clipnn_linear proj;    /* [D, C] or [D, H]; if there is a projection */
+    clipnn_linear proj;    /* [D, C], [D, P] or [D, H]; if there is a projection */
     int first_group;
 } clipmdl_trunk;
 
@@ -31,7 +35,8 @@ typedef struct clipmdl_trunk_acts {
     clipnn_block_acts *block; /* [layers] */
     float *normed;            /* [T, C], if all rows are pooled; norm_last: their mean, [N, C] */
     clipnn_attention_pool_acts head;
-    float *pooled;            /* [N, C] */
+    float *bare, *sum;        /* [N, C]: what the pooler reads, and its result before tanh; NULL: none */
+    float *pooled;            /* [N, C]; [N, P] behind a pooler of another width */
     float *hidden, *pre;      /* [N, H]: the output of proj_in, and that before its activation */
     float *mean, *rstd;       /* the norm's; NULL without a tape, as pre is */
     int32_t *read;            /* [N] the row of each sample that is pooled */
@@ -40,6 +45,7 @@ typedef struct clipmdl_trunk_acts {
 typedef struct clipmdl_trunk_grads {
     float *x;      /* [T, C] */
     float *pooled; /* [N, C] */
+    float *bare;   /* [N, C]; NULL: no pooler */
     float *hidden; /* [N, H] */
     clipnn_attention_pool_grads head;
     clipnn_block_grads block;

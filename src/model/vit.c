@@ -3,7 +3,8 @@
  *     patches -> conv1 -> [class, patches] + positions -> ln_pre
  *             -> blocks -> ln_post -> pool -> proj
  *
- * The configuration chooses class token, ln_pre, the bias of conv1 and the pooling. */
+ * The configuration chooses class token, ln_pre, the bias of conv1, the pooling, and whether
+ * transformers' pooler stands behind it. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -33,6 +34,7 @@ typedef struct vit_acts {
 static int kept_patches(const vit *m, const clipmdl_input *in) { return in->K ? in->K : m->tower.patches; }
 static const char *prefix_of(const clipmdl_vision_config *v) { return v->trunk ? "visual.trunk." : "visual."; }
 static int class_tokens(const vit *m) { return m->cfg.class_token ? 1 : 0; }
+static int side_of(const vit *m) { return m->cfg.image_size / m->cfg.patch_size; }
 
 /* ---- The model ------------------------------------------------------------------------------- */
 
@@ -49,6 +51,8 @@ static clip_status check(const clipmdl_config *c, const char *file, clip_error *
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "more than %d patches a side", CLIPMDL_MOST_GRID);
     if (v->norm_last && v->pooling != CLIPNN_POOL_MEAN)
         return clipb_fail(err, CLIP_EFORMAT, file, "a norm stands behind the pooling only if that is a mean");
+    if (v->pool_queries)
+        TRY(clipmdl_check_heads("pooler's", c->embed_dim, v->pool_heads, file, err));
     if (!(v->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "a negative epsilon of the layer norms");
     return CLIP_OK;
@@ -58,18 +62,39 @@ static clip_status init(clipmdl_tower *t, const clipmdl_config *c)
 {
     vit *m = (vit *)t;
     const clipmdl_vision_config *v = &c->vision;
-    const int G = v->image_size / v->patch_size;
     m->cfg = *v;
     m->trunk = (clipmdl_trunk){.layers = v->layers,
                                .width = v->width,
                                .embed_dim = c->embed_dim,
+                               .has_pooler = v->pooler,
                                .projection = v->projection,
                                .eps = v->eps,
                                .pool = {.by = v->pooling, .skip = class_tokens(m)},
-                               .norm_last = v->norm_last};
-    t->patches = G * G;
+                               .norm_last = v->norm_last,
+                               .layer_scale = v->layer_scale,
+                               .queries = v->pool_queries};
+    t->patches = side_of(m) * side_of(m);
     t->tokens = class_tokens(m) + t->patches;
     return clipmdl_trunk_init(t, &m->trunk, v->heads, v->mlp, v->act);
+}
+
+/* The blocks of a ViT for inference alone are not shown: heat maps would ask for backward. */
+static clip_status init_scaled(clipmdl_tower *t, const clipmdl_config *c)
+{
+    TRY(init(t, c));
+    t->block = NULL;
+    return CLIP_OK;
+}
+
+/* What is pooled is as wide as the embedding, and its norm is not one of the rows. */
+static clip_status init_pooler(clipmdl_tower *t, const clipmdl_config *c)
+{
+    vit *m = (vit *)t;
+    TRY(init_scaled(t, c));
+    m->trunk.head = (clipnn_attention_pool){.width = c->embed_dim, .heads = c->vision.pool_heads};
+    t->width = 0;
+    t->norm = NULL;
+    return CLIP_OK;
 }
 
 static void free_blocks(clipmdl_tower *t) { free(((vit *)t)->trunk.block); }
@@ -79,12 +104,13 @@ static void bind(clipmdl_binder *b, clipmdl_tower *t)
     vit *m = (vit *)t;
     const char *prefix = prefix_of(&m->cfg);
     const int C = m->cfg.width;
+    const clipmdl_positions positions = {class_tokens(m), side_of(m), clipmdl_stored_size(&m->cfg) / m->cfg.patch_size};
     clipmdl_bind_patches(b, &m->conv1, prefix, "conv1.weight", m->cfg.patch_bias ? "conv1.bias" : NULL, C,
                          m->cfg.patch_size);
     if (m->cfg.class_token)
         clipmdl_bind_vector(b, &m->class_embedding, &m->d_class_embedding, prefix, "class_embedding", C);
-    clipmdl_bind_matrix(b, &m->positional_embedding, &m->d_positional_embedding, prefix, "positional_embedding",
-                        t->tokens, C);
+    clipmdl_bind_positions(b, &m->positional_embedding, &m->d_positional_embedding, prefix, "positional_embedding",
+                           &positions, C);
     if (m->cfg.ln_pre)
         clipmdl_bind_layernorm(b, &m->ln_pre, prefix, "ln_pre", C, m->cfg.eps);
     clipmdl_trunk_bind(b, &m->trunk, prefix, "ln_post", "proj");
@@ -117,7 +143,8 @@ static clipmdl_draw draw(const clipmdl_param *p, const clipmdl_config *c)
         return (clipmdl_draw){CLIPMDL_NORMAL, 1 / sqrt(C)};
     if (clipmdl_name_ends(n, "in_proj_weight")) /* xavier_uniform_ */
         return (clipmdl_draw){CLIPMDL_UNIFORM, sqrt(6.0 / (4 * C))};
-    if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias"))
+    if (clipmdl_name_ends(n, "c_fc.bias") || clipmdl_name_ends(n, "visual.proj.bias") ||
+        clipmdl_name_ends(n, "pooler.bias"))
         return clipmdl_draw_linear(C);
     if (clipmdl_name_ends(n, "c_proj.bias"))
         return clipmdl_draw_linear(c->vision.mlp);
@@ -130,8 +157,7 @@ static clipmdl_rows rows(const clipmdl_tower *t, int layer)
 {
     const vit *m = (const vit *)t;
     (void)layer;
-    return (clipmdl_rows){
-        .before = class_tokens(m), .side = m->cfg.image_size / m->cfg.patch_size, .width = m->cfg.width};
+    return (clipmdl_rows){.before = class_tokens(m), .side = side_of(m), .width = m->cfg.width};
 }
 
 /* ---- Layout ---------------------------------------------------------------------------------- */
@@ -243,4 +269,32 @@ const clipmdl_tower_kind clipmdl_vit = {
     .forward = forward,
     .layout_grads = layout_grads,
     .backward = backward,
+};
+
+const clipmdl_tower_kind clipmdl_vit_scaled = {
+    .name = "ViT with layer scale",
+    .flags = CLIPMDL_IMAGE_PARAM,
+    .projection = projection,
+    .check = check,
+    .size = sizeof(vit),
+    .init = init_scaled,
+    .free = free_blocks,
+    .bind = bind,
+    .rows = rows,
+    .layout = layout,
+    .forward = forward,
+};
+
+const clipmdl_tower_kind clipmdl_vit_pooler = {
+    .name = "ViT with an attentional pooler",
+    .flags = CLIPMDL_IMAGE_PARAM,
+    .projection = projection,
+    .check = check,
+    .size = sizeof(vit),
+    .init = init_pooler,
+    .free = free_blocks,
+    .bind = bind,
+    .rows = rows,
+    .layout = layout,
+    .forward = forward,
 };

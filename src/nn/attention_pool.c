@@ -1,10 +1,12 @@
-/* attention_pool.c: pooling by attention, the head of SigLIP's image encoder. One learned query,
- * the probe, asks all rows of a sample (Lee et al. 2019, arXiv:1810.00825; Zhai et al. 2022,
- * arXiv:2106.04560):
+/* attention_pool.c: pooling by attention, the head of the image encoders of SigLIP and CoCa. One
+ * learned query, the probe, asks all rows of a sample (Lee et al. 2019, arXiv:1810.00825; Zhai et
+ * al. 2022, arXiv:2106.04560; Yu et al. 2022, arXiv:2205.01917):
  *
  *     q = W_q probe;  k = x W_kᵀ;  v = x W_vᵀ            (each with its bias)
  *     u = out_proj(attention(q, k, v))
- *     y = u + c_proj(act(c_fc(ln(u)))) */
+ *     y = u + c_proj(act(c_fc(ln(u))))
+ *
+ * CoCa's has no MLP, y = ln(u), and a norm of the probe. It knows forward alone. */
 #include <string.h>
 
 #include "base/number.h"
@@ -64,14 +66,21 @@ void clipnn_attention_pool_forward(const clipk_ctx *k, float *y, const clipnn_at
                                    const clipnn_attention_pool *p, const float *x, const clipnn_batch *n)
 {
     const int N = n->B, C = p->width, F = p->mlp;
-    clipnn_linear_forward(k, a->q, NULL, clipk_rows(p->probe, C), 1, &p->q, CLIPK_LINEAR, NULL);
+    const float *probe = p->probe;
+    if (p->ln_q.gain) {
+        clipnn_layernorm_forward(k, a->ln, NULL, NULL, p->probe, NULL, &p->ln_q, 1, C);
+        probe = a->ln;
+    }
+    clipnn_linear_forward(k, a->q, NULL, clipk_rows(probe, C), 1, &p->q, CLIPK_LINEAR, NULL);
     for (int b = 1; b < N; b++) /* the probe is the same for all */
         memcpy(a->q + (size_t)b * (size_t)C, a->q, (size_t)C * sizeof *a->q);
-    clipnn_linear_forward(k, a->kv, NULL, clipk_rows(x, C), clipnn_batch_rows(n), &p->kv, CLIPK_LINEAR, NULL);
+    clipnn_linear_forward(k, a->kv, NULL, clipk_rows(x, p->kv.w.K), clipnn_batch_rows(n), &p->kv, CLIPK_LINEAR, NULL);
     const clipk_attention_shape s = shape_of(a, p, n);
     clipk_attention(k, a->att, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
     clipnn_linear_forward(k, a->u, NULL, clipk_rows(a->att, C), N, &p->out_proj, CLIPK_LINEAR, NULL);
-    clipnn_layernorm_forward(k, a->ln, a->mean, a->rstd, a->u, NULL, &p->ln, N, C);
+    clipnn_layernorm_forward(k, F ? a->ln : y, a->mean, a->rstd, a->u, NULL, &p->ln, N, C);
+    if (!F)
+        return;
     clipnn_linear_forward(k, a->fc, a->pre, clipk_rows(a->ln, C), N, &p->c_fc, p->act, NULL);
     clipnn_linear_forward(k, y, NULL, clipk_rows(a->fc, F), N, &p->c_proj, CLIPK_LINEAR, a->u);
 }

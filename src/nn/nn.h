@@ -74,6 +74,7 @@ typedef struct clipnn_batch {
     int B;
     const int32_t *off; /* [B+1] */
     bool causal;
+    const int32_t *key_end; /* [B] rows from key_end[b] on are seen by none; NULL: all are seen. Forward only */
 } clipnn_batch;
 
 static inline int clipnn_batch_rows(const clipnn_batch *n) { return n->off[n->B]; }
@@ -214,11 +215,13 @@ void clipnn_pool_relevance(float *r, const clipnn_pool *p, const int32_t *read, 
 /* ---- Pooling by attention (attention_pool.c) ------------------------------------------------- */
 
 typedef struct clipnn_attention_pool {
-    int width, heads, mlp;
+    int width, heads;
+    int mlp;                    /* 0: there is none, and y = ln(u) */
     clipk_act act;
     const float *probe;         /* [C] */
     float *dprobe;              /* training only */
-    clipnn_linear q, kv;        /* [C, C], [2C, C] */
+    clipnn_layernorm ln_q;      /* of the probe; without gain: none */
+    clipnn_linear q, kv;        /* [C, C], [2C, I]: where I is not C, the rows are I wide, and forward alone knows it */
     clipnn_linear out_proj;     /* [C, C] */
     clipnn_layernorm ln;
     clipnn_linear c_fc, c_proj; /* [F, C], [C, F] */
@@ -245,7 +248,7 @@ void clipnn_attention_pool_layout(clipb_arena *a, clipnn_attention_pool_acts *ac
 void clipnn_attention_pool_layout_grads(clipb_arena *a, clipnn_attention_pool_grads *g, const clipk_ctx *k,
                                         const clipnn_attention_pool *p, int N, int T);
 
-/* clipnn_attention_pool_forward(): x [T, C] to y [N, C]. clipnn_attention_pool_backward(): dy [N,
+/* clipnn_attention_pool_forward(): x [T, I] to y [N, C]. clipnn_attention_pool_backward(): dy [N,
  * C] to dx [T, C], which may be NULL. If gradients of parameters are wanted, it overwrites the
  * tape. */
 void clipnn_attention_pool_forward(const clipk_ctx *k, float *y, const clipnn_attention_pool_acts *acts,

@@ -173,11 +173,18 @@ static clip_status find_ends(cliptok_sentence *t, const family *f, const cliptok
     if (f->end == THE_EOS)
         t->base.end = role[CLIPTOK_EOS];
     if (f->start == THE_LANGUAGE) {
-        if (s->config)
+        bool legacy = false;
+        if (s->config) {
             TRY(clipb_json_string(s->config, "src_lang", &language, dir, err));
+            TRY(clipb_json_bool(s->config, "legacy_behaviour", &legacy, dir, err));
+        }
+        if (legacy)
+            return clipb_fail(err, CLIP_EUNSUPPORTED, dir,
+                              "\"legacy_behaviour\" is true, so the language would stand behind a text");
         t->base.start = cliptok_settings_find(&t->added, &t->v.pieces, language);
         if (t->base.start < 0)
             return clipb_fail(err, CLIP_EFORMAT, dir, "no token '%s' for the language of a text", language);
+        snprintf(t->base.language, sizeof t->base.language, "%s", language);
     }
     t->base.pad = role[CLIPTOK_PAD] >= 0 ? role[CLIPTOK_PAD] : t->base.end >= 0 ? t->base.end : 0;
     return CLIP_OK;

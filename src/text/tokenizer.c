@@ -24,6 +24,8 @@ clip_status cliptok_encode(const cliptok *t, const char *text, size_t size, int3
 }
 
 int32_t cliptok_inner_id(const cliptok *t, int32_t id) { return t->class->inner_id ? t->class->inner_id(t, id) : id; }
+const char *cliptok_language(const cliptok *t) { return t->language; }
+
 int32_t cliptok_find(const cliptok *t, const char *text) { return t->class->find ? t->class->find(t, text) : -1; }
 int cliptok_vocab_size(const cliptok *t) { return t->vocab_size; }
 int cliptok_start_id(const cliptok *t) { return t->start; }

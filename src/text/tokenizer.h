@@ -62,6 +62,7 @@ struct cliptok {
     int32_t start, end, pad;
     int vocab_size; /* largest id + 1 */
     char source[96];
+    char language[16]; /* as cliptok_language() */
 };
 
 /* cliptok_load(): load the tokenizer of a directory from the first of these that is there:
@@ -104,9 +105,13 @@ const cliptok_rules *cliptok_follows(const cliptok *t);
 int32_t cliptok_inner_id(const cliptok *t, int32_t id);
 
 /* cliptok_find(): the id of a special token or a piece that is written like this, such as
- * "deu_Latn", which NLLB's texts begin with: the caller may put it in place of the first id.
+ * "deu_Latn".
  * @return: -1: there is none */
 int32_t cliptok_find(const cliptok *t, const char *text);
+
+/* cliptok_language(): the language whose token begins a text (NLLB), "eng_Latn". The caller may put
+ * another one in place of the first id. "": texts have no language. */
+const char *cliptok_language(const cliptok *t);
 
 const char *cliptok_source(const cliptok *t); /* as "vocab.json + merges.txt, OpenCLIP's rules" */
 

@@ -130,6 +130,27 @@ want 0 "$clip" embed --precision int8 one.ppm --text hello
 want 0 "$clip" info --precision int8 --json
 same "$(json precision)" int8
 
+it "pictures of another size than the model's"
+want 0 "$clip" info --image-size 96
+prints 'size         96 x 96, instead of 64 x 64'
+want 0 "$clip" info --image-size 96 --json
+same "$(json image.size)" 96
+same "$(json image.stored_size)" 64
+want 0 "$clip" embed one.ppm
+cp out own
+want 0 "$clip" embed --image-size 64 one.ppm
+cmp -s out own || fault "the model's own size changes something"
+want 0 "$clip" embed --image-size 96 one.ppm
+! cmp -s out own || fault 'the size makes no difference'
+want 1 "$clip" embed --image-size 100 one.ppm
+says 'pictures of 100 pixels do not fit this ModifiedResNet'
+says 'sizes must be multiples of 32'
+want 2 "$clip" embed --image-size 0 one.ppm
+for c in train convert; do
+    want 2 "$clip" $c --image-size 96
+    says "unknown option '--image-size'"
+done
+
 it "a batch is its pictures one by one, for any number of threads"
 want 0 "$clip" embed -t 1 many
 cp out batch

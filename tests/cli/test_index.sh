@@ -268,6 +268,23 @@ want 1 "$clip" index --index away -m other-model photos
 says 'another model'
 says 'make another index with --index DIR'
 
+it "pictures of another size: the index knows it"
+mkdir sized
+cp "$root/models/samples/bee.png" sized
+want 0 "$clip" index --index larger --image-size 96 sized
+cp "$root/models/samples/castle.png" sized
+want 0 "$clip" index --index larger --json
+counts seen=2 embedded=1 pictures=2
+want 0 "$clip" search --index larger -k 1 --min-score 0.999 ./sized/castle.png
+prints castle.png
+want 0 "$clip" index --index larger --stats --json
+same "$(json image_size)" 96
+want 1 "$clip" index --index larger --image-size 128 sized
+says 'pictures of 96 pixels); '
+says ', pictures of 128 pixels'
+want 1 "$clip" search --index away --image-size 96 bee
+says 'another model'
+
 it "all precisions in one index"
 precisions="f32 int8"
 mkdir both

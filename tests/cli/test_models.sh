@@ -54,14 +54,67 @@ same "$(json activation 2>/dev/null) $(json image.activation) $(json text.activa
 want 0 "$clip" info -m "$golden/tiny-resnet" --json
 same "$(json activation) $(json image.activation) $(json text.activation)" 'gelu relu gelu'
 
+it "CoCa: its decoder is not read, and nothing of it is saved or trained"
+want 0 "$clip" info -m "$golden/tiny-coca"
+prints 'not read     text_decoder, the decoder of CoCa: captions are not offered'
+silent err
+want 0 "$clip" info -m "$golden/tiny-coca" --json
+same "$(json not_read)" 'text_decoder, the decoder of CoCa: captions are not offered'
+want 0 "$clip" explain -m "$golden/tiny-coca" "$picture" face -o coca.png
+want 1 "$clip" embed -m "$golden/tiny-coca" "$picture" --tokens
+says 'a ViT with an attentional pooler has no tokens'
+want 1 "$clip" convert -m "$golden/tiny-coca" --to openclip made
+says 'not written for such a text Transformer with a class token'
+printf 'filepath\ttitle\n%s\ta face\n%s\tanother\n' "$picture" "$picture" >coca.tsv
+for model in coca scaled; do
+    want 1 "$clip" train --pretrained "$golden/tiny-$model" --train-data coca.tsv --batch-size 2 --epochs 1 \
+        --output made
+    says 'there is no layout to save such a model in (ViT with '
+done
+[ ! -e made ] || fault 'something was made'
+it "the language of texts"
+mkdir nllb
+cp -r "$golden"/tiny-nllb/* "$root"/tests/text/golden/pieces/nllb-json/tokenizer* nllb/
+want 0 "$clip" info -m nllb
+prints 'language     eng_Latn, unless --language names another'
+want 0 "$clip" info -m nllb --json
+same "$(json text.language)" eng_Latn
+want 0 "$clip" embed -m nllb --text 'two cats'
+cp out plain
+want 0 "$clip" embed -m nllb --language eng_Latn --text 'two cats'
+cmp -s out plain || fault 'the language of the tokenizer is another one'
+want 0 "$clip" embed -m nllb --language deu_Latn --text 'two cats'
+cmp -s out plain && fault 'the language makes no difference'
+cp out german
+sed -i 's/"src_lang": "eng_Latn"/"src_lang": "deu_Latn"/' nllb/tokenizer_config.json
+want 0 "$clip" embed -m nllb --text 'two cats'
+cmp -s out german || fault "src_lang and --language differ"
+want 0 "$clip" classify -m nllb --language eng_Latn --labels cats,dogs "$picture"
+cp out english
+want 0 "$clip" classify -m nllb --labels cats,dogs "$picture"
+cmp -s out english && fault 'classify does not take the language'
+for name in xxx_Latn cat eng_latn english '' '</s>' zho_Hans; do
+    want 1 "$clip" embed -m nllb --language "$name" --text 'two cats'
+    says "its tokenizer has no language '$name': they are written like eng_Latn, deu_Latn"
+done
+want 1 "$clip" embed --language deu_Latn --text 'two cats'
+says 'its texts have no token that names their language'
+for command in search classify match 'eval retrieval' 'eval zeroshot' explain; do
+    want 0 "$clip" $command --help
+    prints '--language NAME'
+done
+want 2 "$clip" index --language deu_Latn
+sed -i 's/"legacy_behaviour": false/"legacy_behaviour": true/' nllb/tokenizer_config.json
+want 1 "$clip" info -m nllb
+says '"legacy_behaviour" is true'
+
 it "settings that are not supported"
-mkdir coca
-cp "$golden"/tiny-vit/* coca/
-sed -i 's/"embed_dim"/"custom_text": true, "multimodal_cfg": {"width": 8}, "embed_dim"/' coca/open_clip_config.json
+mkdir faulty
+cp "$golden"/tiny-vit/* faulty/
+sed -i 's/"vision_cfg": {/"vision_cfg": {"qk_norm": true,/' faulty/open_clip_config.json
 for command in 'info' "embed $picture" "classify -l a,b $picture" "convert --to hf made"; do
-    want 1 "$clip" ${command%% *} -m coca $(echo "$command" | cut -s -d' ' -f2-)
-    says 'model_cfg.multimodal_cfg is {..}'
-    says 'model_cfg.multimodal_cfg is {..}'
+    want 1 "$clip" ${command%% *} -m faulty $(echo "$command" | cut -s -d' ' -f2-)
+    says 'model_cfg.vision_cfg.qk_norm is true'
     silent out
 done
 [ ! -e made ] || fault 'something was made'
@@ -98,13 +151,23 @@ says 'an ONNX graph'
 want 1 "$clip" info -m onnx/model.onnx
 says 'an ONNX graph'
 
-it "a pickle's name does not become a command of the line that converts it"
-echo x >"a'; touch taken; '.pt"
-want 1 "$clip" info -m "a'; touch taken; '.pt"
-says "'FILE' model.safetensors"
-echo x >plain.pt
-want 1 "$clip" info -m plain.pt
-says "'plain.pt' model.safetensors"
+it "a checkpoint of torch.save() is its twin in safetensors"
+mkdir pickle
+cp "$golden"/tiny-vit-eos/*.json "$golden"/tiny-vit-eos/merges.txt pickle/
+cp "$golden"/../pickles/epoch_1.pt pickle/
+want 0 "$clip" embed -m "$golden/tiny-vit-eos" "$picture" --text "a cat"
+mv out should
+for model in pickle pickle/epoch_1.pt; do
+    want 0 "$clip" embed -m $model "$picture" --text "a cat"
+    cmp -s out should || fault "other embeddings from $model"
+done
+want 0 "$clip" convert -m pickle --to openclip of-pickle
+want 0 "$clip" convert -m "$golden/tiny-vit-eos" --to openclip of-twin
+cmp -s of-pickle/open_clip_model.safetensors of-twin/open_clip_model.safetensors || fault 'converts to others'
+
+it "a pickle that would run a program"
+want 1 "$clip" info -m "$golden/../pickles/hostile.pt"
+says "'visual.proj' among the weights is not a tensor: it is made by posix.system, which is not called here"
 
 it "layers without end"
 printf '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"width": 64, "layers": 65536}, "text_cfg": {"layers": 65536}}}' \

@@ -67,6 +67,14 @@ cp out whole
 want 0 "$clip" probe --apply zoo.probe test
 same "$(cmp out whole)" ''
 
+it "a probe of another size of pictures"
+want 0 "$clip" probe --image-size 96 zoo -o larger.probe
+want 0 "$clip" probe --image-size 96 --apply larger.probe test
+want 1 "$clip" probe --apply larger.probe test
+says 'was fitted with pictures of 96 pixels'
+want 1 "$clip" probe --image-size 96 --apply zoo.probe test
+says 'has pictures of 96'
+
 it "a probe that is not this model's, or damaged"
 cp -r zoo.probe bad
 sed 's/"weights":[[:space:]]*"./"weights": "x/' zoo.probe/probe.json >bad/probe.json

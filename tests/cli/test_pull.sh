@@ -83,6 +83,15 @@ want 1 env HF_HUB_OFFLINE=1 "$clip" info --pull -m ViT-B-32/openai
 says 'HF_HUB_OFFLINE forbids to fetch it'
 want 0 "$clip" embed --pull -m ViT-B-32/openai "$picture" --text 'a red apple'
 cmp -s out should || fault "other embeddings with --pull"
+rm -rf home
+tune() {
+    "$clip" train --train-data "$root/models/samples/samples.tsv" --batch-size 4 --epochs 1 --lr 1e-5 "$@"
+}
+want 1 tune --pretrained ViT-B-32/openai --output tuned
+says "'clip pull ViT-B-32/openai' fetches it"
+want 0 tune --pretrained ViT-B-32/openai --pull --output tuned
+want 2 tune --pull --output other
+says '--pull: there is no --pretrained to fetch'
 stop_server
 want 0 "$clip" embed --pull -m ViT-B-32/openai "$picture" --text 'a red apple'
 cmp -s out should || fault "what is there is asked for again"

@@ -347,6 +347,24 @@ want 0 "$clip" train --pretrained whole/checkpoint --lock-image --train-data "$s
     --lr 1e-4 --output tuned
 says 'of them trained'
 
+it "fine-tuning with pictures of another size"
+want 0 "$clip" train --pretrained whole/checkpoint --force-image-size 48 --train-data "$samples" --batch-size 12 \
+    --epochs 2 --lr 1e-4 --output sized --save-frequency 1
+want 0 "$clip" info -m sized/checkpoint --json
+same "$(json image.size)" 48
+same "$(json image.stored_size)" 48
+want 0 "$clip" train --pretrained whole/checkpoint --force-image-size 48 --train-data "$samples" --batch-size 12 \
+    --epochs 1 --lr 0 --output still
+want 0 "$clip" embed -m whole/checkpoint --image-size 48 "$root/models/samples/bee.png"
+cp out resampled
+want 0 "$clip" embed -m still/checkpoint "$root/models/samples/bee.png"
+cmp -s out resampled || fault 'positions of training and of inference differ'
+want 0 train new-size --force-image-size 40 --epochs 1
+want 0 "$clip" info -m new-size/checkpoint --json
+same "$(json image.size)" 40
+want 1 "$clip" train --pretrained whole/checkpoint --force-image-size 4 --train-data "$samples" --output none
+says 'pictures of 4 pixels do not fit this ViT'
+
 it "Ctrl-C, and the line of progress"
 if command -v script >/dev/null; then
     want 0 script -qec "stty cols 60; '$clip' train --config tiny-run.json --train-data '$samples' --output seen" \

@@ -1,9 +1,19 @@
-/* fuzz_config.c: any bytes as the JSON of a checkpoint, read by every family. */
+/* fuzz_config.c: any bytes as the JSON of a checkpoint, read by every family and by every image
+ * processor; what can be read is given another size of pictures. */
 #include "engine/engine.h"
 #include "memory_file.h"
 #include "model/family/huggingface.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void change(clipmdl_config *config, const clipmdl_family *const *families, int n)
+{
+    clip_error err;
+    for (int i = 0; i < n && config->towers == CLIP_TOWER_BOTH; i++)
+        if (families[i]->writes)
+            families[i]->writes(config);
+    clipmdl_config_resize(config, 96, "fuzz", &err);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,12 +24,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const clipmdl_family *const *families = clipmdl_families(&n);
     for (int i = 0; i < n; i++) {
         clipmdl_config config;
-        clipmdl_config_read(families[i], path, &config, NULL, NULL, &err);
+        if (clipmdl_config_read(families[i], path, &config, NULL, NULL, &err) == CLIP_OK)
+            change(&config, families, n);
     }
     clipmdl_openclip_recipe(path, &recipe, &err);
     const clipmdl_reader r = {.err = &err};
     bool found;
-    clipmdl_huggingface_pictures(&r, &clipmdl_clip_processor, path, NULL, 64, &recipe, &found);
-    clipmdl_huggingface_pictures(&r, &clipmdl_siglip_processor, path, "image_processor", 64, &recipe, &found);
+    static const clipmdl_processor *const processors[] = {&clipmdl_clip_processor, &clipmdl_siglip_processor,
+                                                          &clipmdl_chinese_clip_processor};
+    for (int i = 0; i < 3; i++) {
+        clipmdl_huggingface_pictures(&r, processors[i], path, NULL, 64, &recipe, &found);
+        clipmdl_huggingface_pictures(&r, processors[i], path, "image_processor", 64, &recipe, &found);
+    }
     return 0;
 }

@@ -36,11 +36,13 @@ static void write_file(const char *name, const char *bytes, size_t n)
         abort();
 }
 
-static void enter(void)
+/* @return: the folder to go back to: libFuzzer reads its inputs by relative paths */
+static int enter(void)
 {
+    const int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (strstr(root, "XXXXXX") && (!mkdtemp(root) || atexit(leave) != 0 || setenv("HF_HUB_CACHE", root, 1) < 0))
         abort();
-    if (chdir(root) < 0)
+    if (home < 0 || chdir(root) < 0)
         abort();
     mkdir("models--o--n", 0777);
     mkdir("models--o--n/refs", 0777);
@@ -51,6 +53,7 @@ static void enter(void)
     unlink(SNAPSHOT "/link");
     unlink(SNAPSHOT "/modules.json");
     unlink(SNAPSHOT "/model.safetensors.index.json");
+    return home;
 }
 
 /* The part up to the next newline, which becomes a 0. */
@@ -82,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *copy = malloc(size + 1), *text = copy, *end = copy + size;
     memcpy(copy, data, size);
-    enter();
+    const int home = enter();
     const char *name = next_part(&text, end), *ref = next_part(&text, end), *target = next_part(&text, end),
                *modules = next_part(&text, end);
     write_file("models--o--n/refs/main", ref, strlen(ref));
@@ -98,5 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     look_up(name, false);
     cliphub_cached(ignore, NULL, NULL, NULL);
     free(copy);
+    if (fchdir(home) < 0)
+        abort();
+    close(home);
     return 0;
 }

@@ -163,6 +163,35 @@ static void a_whole_model(void **state)
     assert_int_equal(s.sent, large_size);
 }
 
+static void a_pickle_where_there_are_no_safetensors(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"open_clip_pytorch_model.bin", "pytorch_model.bin"};
+    clip_model *m;
+    clip_error err;
+    for (int i = 0; i < 2; i++) {
+        serve("tiny-vit-eos");
+        shell("cp %s/../pickles/epoch_1.pt %s/served/%s", golden, dir, names[i]);
+        fetched("org/name"); /* safetensors first */
+        assert_true(exists(in_cache(SNAPSHOT "/open_clip_model.safetensors")));
+        shell("! ls %s/" SNAPSHOT " | grep -q bin", cache);
+        new_cache();
+        shell("rm %s/served/open_clip_model.safetensors", dir);
+        fetched("org/name");
+        is_whole();
+        assert_int_equal(fetched("org/name"), 0);
+        assert_int_equal(clip_model_load("org/name", NULL, &m, &err), CLIP_OK);
+        clip_model_free(m);
+    }
+    serve("tiny-vit-eos");
+    shell("cd %s/served && rm open_clip_model.safetensors && cp %s/../pickles/epoch_1.pt pytorch_model-1.bin && "
+          "printf '{\"weight_map\": {\"x\": \"pytorch_model-1.bin\"}}' >pytorch_model.bin.index.json", dir, golden);
+    fetched("org/name");
+    is_whole();
+    assert_int_equal(clip_model_load("org/name", NULL, &m, &err), CLIP_OK);
+    clip_model_free(m);
+}
+
 static void a_token_in_a_file(void **state)
 {
     (void)state;
@@ -265,9 +294,7 @@ static void refusals(void **state)
     s.error = NULL;
     refused("no name", CLIP_EINVAL, "is not the name of a model");
     refused(dir, CLIP_EINVAL, "there is nothing to fetch");
-    shell("cd %s/served && mv open_clip_model.safetensors pytorch_model.bin", dir);
-    refused("org/name", CLIP_EUNSUPPORTED, "holds its weights as pytorch_model.bin only, a pickle");
-    shell("cd %s/served && mv pytorch_model.bin model.onnx", dir);
+    shell("cd %s/served && mv open_clip_model.safetensors model.onnx", dir);
     refused("org/name", CLIP_EUNSUPPORTED, "model.onnx only, a graph of another program");
     shell("cd %s/served && rm model.onnx", dir);
     refused("org/name", CLIP_EUNSUPPORTED, "holds no weights");
@@ -561,6 +588,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_model),
+        cmocka_unit_test(a_pickle_where_there_are_no_safetensors),
         cmocka_unit_test(a_token_in_a_file),
         cmocka_unit_test(mirrors_and_redirects),
         cmocka_unit_test(a_revision),

@@ -21,11 +21,11 @@ static void what_is_missing_is_named(void **state)
     refused("/nonexistent", CLIP_EIO, "/nonexistent: No such file");
     refused(dir, CLIP_EIO, "holds no weights");
     shell("touch %s/pytorch_model.bin", dir);
-    refused(dir, CLIP_EUNSUPPORTED, "python3 -c");
+    refused(dir, CLIP_EFORMAT, "pytorch_model.bin: not a safetensors file");
     shell("printf 'PK\\003\\004....' > %s/renamed.safetensors", dir);
     char path[128];
     snprintf(path, sizeof path, "%s/renamed.safetensors", dir);
-    refused(path, CLIP_EUNSUPPORTED, "pickle");
+    refused(path, CLIP_EFORMAT, "a zip archive without its directory");
     shell("rm %s/*; cp %s/tiny-vit/* %s/; "
           "sed -i 's/\"layers\": 2/\"layers\": 3/' %s/open_clip_config.json", dir, golden, dir, dir);
     shell("grep -q '\"layers\": 3' %s/open_clip_config.json", dir);
@@ -137,6 +137,26 @@ static void an_unknown_name_of_rules_is_refused(void **state)
     assert_ptr_equal(rules, &cliptok_huggingface);
 }
 
+/* Every tokenizer that OpenCLIP does not have itself must lie beside weights in its layout. */
+static void foreign_tokenizers_need_their_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"siglip", "siglip2-json", "xlmr", "nllb-json", "bert"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        cliptok *t;
+        clip_error err;
+        snprintf(path, sizeof path, "%s/../../text/golden/pieces/%s", golden, names[i]);
+        if (cliptok_load(path, &cliptok_huggingface, &t, &err) != CLIP_OK)
+            fail_msg("%s", err.message);
+        assert_non_null(t);
+        if (!clipeng_rules_need_files(t))
+            fail_msg("the tokenizer %s is left out", names[i]);
+        cliptok_free(t);
+    }
+    assert_false(clipeng_rules_need_files(NULL));
+}
+
 static void labels_are_the_mean_of_their_templates(void **state)
 {
     (void)state;
@@ -225,7 +245,7 @@ static void templates_may_be_many_and_not_long(void **state)
 }
 
 /* Load, embed a picture and a text, free. */
-static clip_status everything(const char *path, int mapped)
+static clip_status everything(const char *path, int mapped, int image_size)
 {
     clip_load_options opt = clip_load_options_default();
     static uint8_t rgb[20 * 10 * 3];
@@ -236,6 +256,7 @@ static clip_status everything(const char *path, int mapped)
     clip_context *ctx = NULL;
     clip_error err;
     opt.mapped = mapped;
+    opt.image_size = image_size;
     clip_status s = clip_model_load(path, &opt, &m, &err);
     if (s == CLIP_OK)
         s = clip_context_new(m, 1, &ctx);
@@ -250,18 +271,51 @@ static clip_status everything(const char *path, int mapped)
     return s;
 }
 
+/* Pictures of another size than the checkpoint's: what callers see of it. */
+static void another_size_of_pictures(void **state)
+{
+    (void)state;
+    clip_model *own, *same, *larger;
+    clip_model_info info;
+    clip_error err;
+    clip_load_options opt = clip_load_options_default();
+    char hash[3][33];
+    opt.image_size = -1;
+    assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &larger, &err), CLIP_EINVAL);
+    assert_int_equal(load(in_golden("tiny-vit"), &own, &err), CLIP_OK);
+    clip_model_get_info(own, &info);
+    assert_int_equal(info.stored_image_size, info.image_size);
+    const int size = info.image_size;
+    opt.image_size = size;
+    assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &same, &err), CLIP_OK);
+    opt.image_size = 2 * size;
+    assert_int_equal(clip_model_load(in_golden("tiny-vit"), &opt, &larger, &err), CLIP_OK);
+    clip_model_get_info(larger, &info);
+    assert_int_equal(info.image_size, 2 * size);
+    assert_int_equal(info.stored_image_size, size);
+    const clip_model *const models[] = {own, same, larger};
+    for (int i = 0; i < 3; i++)
+        clip_weights_hash(models[i], hash[i]);
+    assert_string_equal(hash[0], hash[1]);
+    assert_string_not_equal(hash[0], hash[2]);
+    clip_model_free(own);
+    clip_model_free(same);
+    clip_model_free(larger);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
     static const struct {
         const char *name;
-        int mapped;
-    } tried[] = {{"tiny-vit", 0}, {"tiny-resnet", 0}, {"tiny-hf-eos", 0}, {"tiny-hf-eos", CLIP_TOWER_BOTH}};
+        int mapped, image_size;
+    } tried[] = {{"tiny-vit", 0, 0}, {"tiny-resnet", 0, 0}, {"tiny-hf-eos", 0, 0}, {"tiny-hf-eos", CLIP_TOWER_BOTH, 0},
+                 {"tiny-coca", 0, 0}, {"tiny-scaled", 0, 0}, {"tiny-vit", 0, 96}};
     for (size_t c = 0; c < sizeof tried / sizeof *tried; c++) {
         long n = 1;
         for (;; n++) {
             fail_alloc_at(n);
-            clip_status s = everything(in_golden(tried[c].name), tried[c].mapped);
+            clip_status s = everything(in_golden(tried[c].name), tried[c].mapped, tried[c].image_size);
             if (!fail_alloc_stop()) {
                 assert_int_equal(s, CLIP_OK);
                 break;
@@ -301,6 +355,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_missing_is_named),        cmocka_unit_test(a_wrong_shape_and_a_stranger_are_named),
         cmocka_unit_test(a_bare_file_loads_with_warnings), cmocka_unit_test(arguments_are_checked),
         cmocka_unit_test(labels_are_the_mean_of_their_templates), cmocka_unit_test(an_unknown_name_of_rules_is_refused),
+        cmocka_unit_test(another_size_of_pictures), cmocka_unit_test(foreign_tokenizers_need_their_files),
         cmocka_unit_test(templates_may_be_many_and_not_long), cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_changed_file_is_noticed),
     };

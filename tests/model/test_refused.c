@@ -333,9 +333,6 @@ static void formats_of_other_programs(void **state)
         {"openvino_model.xml", "an OpenVINO graph"},
         {"clip.mlmodel", "a Core ML graph"},
         {"weights.npz", "a NumPy archive"},
-        {"clip.ckpt", "a pickle can run any program"},
-        {"ViT.pt", "a pickle"},
-        {"pytorch_model.bin", "takewhile"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         shell("rm -rf %s/*; printf 'some bytes' >%s/%s", dir, dir, cases[i].name);
@@ -346,6 +343,11 @@ static void formats_of_other_programs(void **state)
           dir, dir, dir);
     refused(in_dir("m.bin"), CLIP_EUNSUPPORTED, "an OpenVINO graph");
     refused(in_dir("x.safetensors"), CLIP_EUNSUPPORTED, "a GGUF file");
+    shell("rm %s/x.safetensors", dir);
+    refused(dir, CLIP_EUNSUPPORTED, "an OpenVINO graph");
+    shell("rm -rf %s/*; printf 'some bytes, and more' >%s/ViT.pt", dir, dir); /* a pickle by its name alone */
+    refused(in_dir("ViT.pt"), CLIP_EFORMAT, "not a safetensors file");
+    refused(dir, CLIP_EIO, "holds no weights");
 }
 
 /* ---- Sizes ----------------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@ static void settings_of_openclip(void **state)
         const char *inside, *key, *value, *says; /* NULL: it loads */
     } cases[] = {
         {"model_cfg", "custom_text", "false", NULL},
-        {"model_cfg", "multimodal_cfg", "{\"width\": 8}", "model_cfg.multimodal_cfg is {..}"},
+        {"model_cfg", "multimodal_cfg", "{\"width\": 8}", NULL},
         {"model_cfg", "init_logit_bias", "-10", NULL},
         {"model_cfg", "quik_gelu", "true", "model_cfg.quik_gelu is unknown"},
         {"model_cfg.vision_cfg", "timm_model_name", "\"fastvit_t8\"",
@@ -32,8 +32,7 @@ static void settings_of_openclip(void **state)
         {"model_cfg.vision_cfg", "final_ln_after_pool", "true", NULL}, /* one token: the same result */
         {"model_cfg.vision_cfg", "attentional_pool", "\"parallel\"", "vision_cfg.attentional_pool"},
         {"model_cfg.vision_cfg", "pos_embed_type", "\"sin_cos_2d\"", "vision_cfg.pos_embed_type"},
-        {"model_cfg.vision_cfg", "output_tokens", "true", "vision_cfg.output_tokens"},
-        {"model_cfg.vision_cfg", "ls_init_value", "0.1", "vision_cfg.ls_init_value is 0.1"},
+        {"model_cfg.vision_cfg", "output_tokens", "true", NULL},
         {"model_cfg.vision_cfg", "ls_init_value", "null", NULL},
         {"model_cfg.vision_cfg", "patch_dropout", "0.5", NULL},
         {"model_cfg.vision_cfg", "qk_norm", "true", "vision_cfg.qk_norm"},
@@ -45,7 +44,8 @@ static void settings_of_openclip(void **state)
         {"model_cfg.text_cfg", "pool_type", "\"last\"", NULL},
         {"model_cfg.text_cfg", "pool_type", "\"none\"", "text_cfg.pool_type is \"none\""},
         {"model_cfg.text_cfg", "pool_type", "\"argmax eos\"", "text_cfg.pool_type"},
-        {"model_cfg.text_cfg", "embed_cls", "true", "text_cfg.embed_cls"},
+        {"model_cfg.text_cfg", "embed_cls", "false", NULL},
+        {"model_cfg.text_cfg", "scale_fc", "true", "text_cfg.scale_fc"},
         {"model_cfg.text_cfg", "proj_type", "\"mlp\"", "text_cfg.proj_type"},
         {"model_cfg.text_cfg", "hf_model_name", "\"gpt2\"", "text_cfg.hf_model_name is \"gpt2\""},
         {"model_cfg.text_cfg", "tokenizer_kwargs", "{\"clean\": \"shout\"}", "text_cfg.tokenizer_kwargs.clean"},
@@ -77,17 +77,46 @@ static void all_at_fault_are_named_at_once(void **state)
 {
     (void)state;
     take("tiny-vit");
-    set("open_clip_config.json", "model_cfg", "multimodal_cfg", "{\"width\": 8}");
-    set("open_clip_config.json", "model_cfg.text_cfg", "embed_cls", "true");
+    set("open_clip_config.json", "model_cfg.vision_cfg", "qk_norm", "true");
+    set("open_clip_config.json", "model_cfg.text_cfg", "scale_fc", "true");
     set("open_clip_config.json", "model_cfg.vision_cfg", "timm_model_name", "\"x\"");
     set("open_clip_config.json", "preprocess_cfg", "mode", "\"L\"");
-    refused(dir, CLIP_EUNSUPPORTED, "multimodal_cfg is {..}");
-    refused(dir, CLIP_EUNSUPPORTED, "embed_cls is true");
+    refused(dir, CLIP_EUNSUPPORTED, "qk_norm is true");
+    refused(dir, CLIP_EUNSUPPORTED, "scale_fc is true");
     refused(dir, CLIP_EUNSUPPORTED, "timm_model_name is \"x\"");
     refused(dir, CLIP_EUNSUPPORTED, "preprocess_cfg.mode is \"L\"");
     take("tiny-vit");
     shell("sed -i 's/\"embed_dim\"/\"embed_dim\": 7, \"embed_dim\"/' %s", in_dir("open_clip_config.json"));
     refused(dir, CLIP_EUNSUPPORTED, "model_cfg.embed_dim is set twice");
+}
+
+/* Parts of CoCa, and layer scale, ask for tensors of their own. */
+static void settings_of_coca(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *inside, *key, *value;
+        clip_status status;
+        const char *says;
+    } cases[] = {
+        {"vision_cfg", "attentional_pool", "\"cascade\"", CLIP_EUNSUPPORTED, "attentional_pool is \"cascade\""},
+        {"vision_cfg", "attentional_pool", "false", CLIP_EMISMATCH, "visual.ln_post.weight"},
+        {"vision_cfg", "attn_pooler_queries", "4", CLIP_EMISMATCH, "'visual.attn_pool.query' has the shape [3, 24]"},
+        {"vision_cfg", "attn_pooler_heads", "5", CLIP_EFORMAT, "heads"},
+        {"vision_cfg", "pool_type", "\"avg\"", CLIP_EUNSUPPORTED, "\"pool_type\" \"tok\" alone"},
+        {"vision_cfg", "ls_init_value", "0.1", CLIP_EMISMATCH, "resblocks.0.ls_1.gamma' is missing"},
+        {"text_cfg", "ls_init_value", "0", CLIP_EMISMATCH, "resblocks.0.ls_1.gamma' is missing"},
+        {"text_cfg", "embed_cls", "false", CLIP_EMISMATCH, "'text.positional_embedding' has the shape [17, 32]"},
+        {"text_cfg", "pad_id", "1", CLIP_EUNSUPPORTED, "\"pad_id\" 0"},
+        {"text_cfg", "hf_tokenizer_name", "\".\"", CLIP_EUNSUPPORTED, "OpenCLIP's own tokenizer"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char inside[64];
+        snprintf(inside, sizeof inside, "model_cfg.%s", cases[i].inside);
+        take("tiny-coca");
+        set("open_clip_config.json", inside, cases[i].key, cases[i].value);
+        refused(dir, cases[i].status, cases[i].says);
+    }
 }
 
 static void settings_of_transformers(void **state)
@@ -118,8 +147,8 @@ static void settings_of_transformers(void **state)
         {"preprocessor_config.json", "", "crop_size", "30", "crop_size"},
         {"preprocessor_config.json", "", "size", "{\"shortest_edge\": 32, \"longest_edge\": 64}",
          "size.longest_edge is 64"},
-        {"preprocessor_config.json", "", "image_processor_type", "\"ViTImageProcessor\"",
-         "image_processor_type is \"ViTImageProcessor\""},
+        {"preprocessor_config.json", "", "image_processor_type", "\"ConvNextImageProcessor\"",
+         "image_processor_type is \"ConvNextImageProcessor\""},
         {"preprocessor_config.json", "", "sharpen", "2", "warning: does not know sharpen"},
         {"preprocessor_config.json", "", "do_resize", "null", "do_resize is null"}, /* null means false */
         {"preprocessor_config.json", "", "do_rescale", "null", "do_rescale is null"},
@@ -177,12 +206,42 @@ static void settings_of_chinese_clip(void **state)
         {"config.json", "", "quantization_config", "{\"bits\": 4}", "quantization_config is {..}"},
         {"config.json", "", "model_type", "\"chinese_clip_text_model\"", "only chinese_clip is supported"},
         {"preprocessor_config.json", "", "do_center_crop", "true", NULL},
+        {"preprocessor_config.json", "", "size", "32", NULL}, /* nothing is cut out: squashed */
         {"preprocessor_config.json", "", "feature_extractor_type", "\"CLIPFeatureExtractor\"",
          "feature_extractor_type is \"CLIPFeatureExtractor\""},
         {"preprocessor_config.json", "", "do_resize", "false", "do_resize is false"},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         check_setting("tiny-chinese-clip", &settings[i]);
+}
+
+static void settings_of_other_models(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *checkpoint;
+        setting setting;
+    } cases[] = {
+        {"tiny-metaclip-2", {"config.json", "", "model_type", "\"metaclip_2_text_model\"", "metaclip_2 and clipseg"}},
+        {"tiny-metaclip-2", {"config.json", "text_config", "hidden_act", "\"silu\"", "text_config.hidden_act"}},
+        {"tiny-clipseg", {"config.json", "", "reduce_dim", "9", NULL}}, /* the decoder's */
+        {"tiny-clipseg", {"preprocessor_config.json", "", "size", "48", NULL}},
+        {"tiny-clipseg", {"preprocessor_config.json", "", "size", "{\"height\": 48, \"width\": 56}", "not a square"}},
+        {"tiny-clipseg", {"preprocessor_config.json", "", "resample", "3", NULL}},
+        {"tiny-owlvit", {"config.json", "vision_config", "num_channels", "1", "vision_config.num_channels is 1"}},
+        {"tiny-owlvit", {"config.json", "", "model_type", "\"owlvit_text_model\"", "only owlvit and owlv2"}},
+        {"tiny-dual-vit", {"config.json", "vision_config", "qkv_bias", "false", "vision_config.qkv_bias is false"}},
+        {"tiny-dual-vit", {"config.json", "vision_config", "pooler_act", "\"relu\"", "vision_config.pooler_act"}},
+        {"tiny-dual-vit", {"config.json", "vision_config", "pooler_output_size", "8", "pooler_output_size is 8"}},
+        {"tiny-dual-vit", {"config.json", "text_config", "model_type", "\"gpt2\"", "\"gpt2\""}},
+        {"tiny-dual-vit", {"config.json", "", "model_type", "\"chinese_clip\"", "\"model_type\" is \"chinese_clip\""}},
+        {"tiny-flava", {"config.json", "text_config", "qkv_bias", "false", "text_config.qkv_bias is false"}},
+        {"tiny-aimv2", {"config.json", "vision_config", "is_native", "true", "vision_config.is_native is true"}},
+        {"tiny-aimv2", {"config.json", "vision_config", "use_head", "false", "vision_config.use_head is false"}},
+        {"tiny-aimv2", {"config.json", "text_config", "mlp_bias", "true", "text_config.mlp_bias is true"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_setting(cases[i].checkpoint, &cases[i].setting);
 }
 
 static void settings_of_altclip(void **state)
@@ -212,7 +271,6 @@ static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
         {file, text, "hf_pooler_type", "\"mean_pooler\"", NULL},
         {file, text, "hf_proj_type", "\"mlp\"", NULL},
         {file, text, "hf_pooler_type", "\"max_pooler\"", "text_cfg.hf_pooler_type is \"max_pooler\""},
-        {file, text, "hf_pooler_type", "\"cls_pooler\"", "text_cfg.hf_pooler_type is \"cls_pooler\""},
         {file, text, "hf_proj_type", "null", "\"hf_proj_type\" is null"},
         {file, text, "hf_proj_type", "\"deep\"", "text_cfg.hf_proj_type is \"deep\""},
         {file, text, "hf_model_name", "\"gpt2\"", "text_cfg.hf_model_name is \"gpt2\""},
@@ -228,6 +286,16 @@ static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
         {inner, "", "activation_function", "\"gelu\"", "activation_function is \"gelu\""},
         {inner, "", "encoder_layers", "1001", "\"encoder_layers\" must be"},
     };
+    static const setting mt5[] = {
+        {inner, "", "num_decoder_layers", "7", NULL},
+        {inner, "", "feed_forward_proj", "\"relu\"", "feed_forward_proj is \"relu\""},
+        {inner, "", "relative_attention_num_buckets", "16", "relative_attention_num_buckets is 16"},
+        {inner, "", "d_kv", "8", "2 heads of 8 numbers are not as wide as the 32 of \"d_model\""},
+        {file, text, "context_length", "241", "mT5 with a context of more than 240 tokens"},
+        {file, text, "hf_pooler_type", "\"cls_pooler\"", "the pooler \"mean_pooler\" alone"},
+    };
+    for (size_t i = 0; i < sizeof mt5 / sizeof *mt5; i++)
+        check_setting("tiny-mt5", &mt5[i]);
     for (size_t i = 0; i < sizeof roberta / sizeof *roberta; i++)
         check_setting("tiny-xlm-roberta", &roberta[i]);
     for (size_t i = 0; i < sizeof nllb / sizeof *nllb; i++)
@@ -414,9 +482,11 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_of_openclip),
         cmocka_unit_test(all_at_fault_are_named_at_once),
+        cmocka_unit_test(settings_of_coca),
         cmocka_unit_test(settings_of_transformers),
         cmocka_unit_test(settings_of_chinese_clip),
         cmocka_unit_test(settings_of_altclip),
+        cmocka_unit_test(settings_of_other_models),
         cmocka_unit_test(settings_of_openclip_with_an_encoder_of_transformers),
         cmocka_unit_test(transformers_takes_the_dict),
         cmocka_unit_test(processors_of_transformers),

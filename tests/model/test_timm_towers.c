@@ -1,137 +1,14 @@
 /* Small towers of timm's kinds against timm: weights and pixels are made from their names, the
  * embeddings are golden (tools/dump_towers.py). None of them is trained. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "golden_towers.h"
+#include "named.h"
+#include "model/save.h"
 #include "train/net.h"
 
-enum { N = 2, D = 8 };
-
-/* ---- Numbers that belong to a name ----------------------------------------------------------- */
-
-static uint32_t hash_of(const char *name)
-{
-    uint32_t h = 2166136261u;
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * 16777619u;
-    return h;
-}
-
-static float uniform(uint32_t h, size_t i)
-{
-    uint32_t x = h + (uint32_t)i * 0x9E3779B9u;
-    x = (x ^ x >> 16) * 0x7FEB352Du;
-    x = (x ^ x >> 15) * 0x846CA68Bu;
-    x ^= x >> 16;
-    return (float)(x >> 8) / (float)(1 << 23) - 1;
-}
-
-static bool is_bias(const char *name)
-{
-    return clipmdl_name_ends(name, "bias") || clipmdl_name_ends(name, "running_mean");
-}
-
-static void fill(float *w, const char *name, size_t n, int ndim, size_t fan_in)
-{
-    const uint32_t h = hash_of(name);
-    const bool token = strstr(name, "cls_token") || strstr(name, "pos_embed") || strstr(name, "latent");
-    for (size_t i = 0; i < n; i++) {
-        const float u = uniform(h, i);
-        w[i] = token                   ? 0.4f * u
-               : strstr(name, "gamma") ? 0.2f + 0.04f * u
-               : ndim > 1              ? u * 1.4f / sqrtf((float)fan_in)
-               : is_bias(name)         ? 0.1f * u
-                                       : 1 + 0.2f * u;
-    }
-}
-
-/* A parameter that is several tensors in a file is filled as these are. */
-static void fill_param(float *w, const clipmdl_param *p)
-{
-    clipmdl_part part[CLIPMDL_MAX_PARTS];
-    const int n = clipmdl_parts(&clipmdl_openclip, "", p->name, 0, p->dim[0], p->dim[0], part);
-    const size_t each = p->count / (size_t)p->dim[0];
-    for (int i = 0; i < n; i++) {
-        fill(w, part[i].name, each * (size_t)part[i].rows, p->ndim, each);
-        w += each * (size_t)part[i].rows;
-    }
-}
+#include <stdio.h>
+#include <unistd.h>
 
 /* ---- One tower ------------------------------------------------------------------------------- */
-
-typedef struct held {
-    clipk_ctx k;
-    clipmdl_tower *t;
-    clipmdl_params params;
-    float *w, *pixels;
-    clipb_block scratch, weights, acts;
-} held;
-
-static void bind(held *s)
-{
-    clipmdl_binder list = {.list = &s->params, .prefix = "", .k = &s->k};
-    clipmdl_tower_bind(&list, s->t);
-    assert_int_equal(list.status, CLIP_OK);
-    s->w = calloc(s->params.count, sizeof *s->w);
-    assert_non_null(s->w);
-    for (size_t i = 0; i < s->params.n; i++)
-        fill_param(s->w + s->params.param[i].at, &s->params.param[i]);
-    clipmdl_binder b = {.params = &s->params, .prefix = "", .w = s->w, .k = &s->k};
-    clipmdl_tower_bind(&b, s->t);
-    assert_int_equal(clipb_block_reserve(&s->weights, b.arena.peak), CLIP_OK);
-    b.arena = clipb_arena_on(&s->weights);
-    clipmdl_tower_bind(&b, s->t);
-    assert_int_equal(b.status, CLIP_OK);
-    clipb_block_free(&b.scratch);
-}
-
-static held tower_new(const clipmdl_config *c)
-{
-    held s = {.k = {.set = clipk_set_find(NULL)}};
-    clip_error err;
-    if (c->vision.tower->check(c, "golden", &err) != CLIP_OK)
-        fail_msg("%s", err.message);
-    assert_int_equal(clipmdl_tower_new(c->vision.tower, c, &s.t), CLIP_OK);
-    assert_int_equal(clipb_block_reserve(&s.scratch, clipk_scratch_bytes(s.k.set, 1)), CLIP_OK);
-    s.k.scratch = s.scratch.base;
-    bind(&s);
-    const size_t numbers = N * 3 * (size_t)c->vision.image_size * (size_t)c->vision.image_size;
-    s.pixels = malloc(numbers * sizeof *s.pixels);
-    assert_non_null(s.pixels);
-    for (size_t i = 0; i < numbers; i++)
-        s.pixels[i] = uniform(hash_of("pixels"), i);
-    return s;
-}
-
-static void tower_free(held *s)
-{
-    clipmdl_tower_free(s->t);
-    clipmdl_params_free(&s->params);
-    free(s->w);
-    free(s->pixels);
-    clipb_block_free(&s->scratch);
-    clipb_block_free(&s->weights);
-    clipb_block_free(&s->acts);
-}
-
-static void forward(held *s, const clipmdl_tap *tap, float *out)
-{
-    const clipmdl_input in = {.N = N, .pixels = s->pixels};
-    clipmdl_acts acts = {.tap = tap};
-    clipb_arena a = {0};
-    s->t->kind->layout(&a, &acts, &s->k, s->t, &in, false);
-    assert_int_equal(clipb_block_reserve(&s->acts, a.peak), CLIP_OK);
-    a = clipb_arena_on(&s->acts);
-    s->t->kind->layout(&a, &acts, &s->k, s->t, &in, false);
-    s->t->kind->forward(&s->k, &acts, s->t, &in, out);
-}
 
 /* The rows of the layer that heads look at have the size that the tower says, and are finite. */
 static void check_rows(held *s, const char *what)
@@ -149,17 +26,49 @@ static void check_rows(held *s, const char *what)
     free(tap.rows);
 }
 
+/* clip convert's way: through parameters and a file of f16, which inference reads. */
+static void check_converted(const char *what, const clipmdl_config *c, const float *golden)
+{
+    held s = tower_new(c);
+    clipmdl_store store;
+    clip_error err;
+    float out[N * D];
+    char path[64];
+    snprintf(path, sizeof path, "timm_towers_%ld.safetensors", (long)getpid());
+    fill_params(&s.params, &clipmdl_openclip, s.w);
+    if (clipmdl_save_weights(path, &s.params, s.w, CLIPK_F16, &clipmdl_openclip, &err) != CLIP_OK ||
+        clipmdl_store_open(path, &store, &err) != CLIP_OK)
+        fail_msg("%s: %s", what, err.message);
+    assert_null(clipmdl_params_missing(&s.params, &store, &clipmdl_openclip, ""));
+    store.n--; /* the last tensor by name is not found any more */
+    assert_non_null(clipmdl_params_missing(&s.params, &store, &clipmdl_openclip, ""));
+    store.n++;
+    clipmdl_binder b = {.store = &store, .family = &clipmdl_openclip, .prefix = "", .k = &s.k};
+    place_tower(&s, &b);
+    forward(&s, NULL, out);
+    for (int i = 0; i < N * D; i++)
+        if (!(fabsf(out[i] - golden[i]) <= 1e-2f * (1 + fabsf(golden[i]))))
+            fail_msg("%s in f16: number %d is %.8g, not %.8g", what, i, (double)out[i], (double)golden[i]);
+    tower_free(&s);
+    clipmdl_store_close(&store);
+    unlink(path);
+}
+
 static void check(const char *what, const clipmdl_vision_config *v, const float *golden)
 {
     const clipmdl_config c = {.towers = CLIP_TOWER_IMAGE, .embed_dim = D, .vision = *v};
     held s = tower_new(&c);
+    clipmdl_binder b = {.params = &s.params, .prefix = "", .w = s.w, .k = &s.k};
     float out[N * D];
+    fill_params(&s.params, &clipmdl_openclip, s.w);
+    place_tower(&s, &b);
     forward(&s, NULL, out);
     for (int i = 0; i < N * D; i++)
         if (!(fabsf(out[i] - golden[i]) <= 2e-5f * (1 + fabsf(golden[i]))))
             fail_msg("%s: number %d is %.8g, not %.8g", what, i, (double)out[i], (double)golden[i]);
     check_rows(&s, what);
     tower_free(&s);
+    check_converted(what, &c, golden);
 }
 
 /* ---- The towers ------------------------------------------------------------------------------ */

@@ -336,6 +336,9 @@ static void gradients_of_every_choice(void **state)
     check_gradients(&c, &plain, "mean of a text, not causal");
     c.text.pooling = CLIPNN_POOL_FIRST;
     check_gradients(&c, &chunks, "first token, not causal");
+    c = small();
+    c.vision.pooler = true;
+    check_gradients(&c, &plain, "a pooler behind the class token");
 }
 
 static clipmdl_config small_bert(void)
@@ -381,6 +384,12 @@ static void gradients_of_every_bert(void **state)
     c.text.projection = CLIPMDL_PROJECTION_PLAIN;
     c.text.bert = (clipmdl_bert_config){.names = "m2m100.", .first_position = 2, .scale = 4, .ln_final = true};
     check_gradients(&c, &plain, "M2M-100");
+    c = small_bert();
+    c.text.bert.pooler = true;
+    check_gradients(&c, &plain, "a pooler");
+    c.text.projection = CLIPMDL_PROJECTION_PLAIN;
+    c.text.bert.proj_in = (clipmdl_proj_in){.width = 14, .act = CLIPK_GELU};
+    check_gradients(&c, &chunks, "a pooler and two projections");
 }
 
 static void a_masked_text_ends_before_its_padding(void **state)

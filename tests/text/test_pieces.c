@@ -118,10 +118,12 @@ static void special_tokens(void **state)
         assert_int_equal(cliptok_pad_id(t), sets[i].pad);
         assert_int_equal(cliptok_inner_id(t, 7), 7);
         assert_true(cliptok_find(t, "no such token") < 0);
+        assert_true(sets[i].start == -2 || !*cliptok_language(t));
         cliptok_free(t);
     }
     cliptok *t = load_set(&sets[6]); /* NLLB: another language is another first id */
     assert_true(cliptok_find(t, "deu_Latn") > 0 && cliptok_find(t, "deu_Latn") != cliptok_start_id(t));
+    assert_string_equal(cliptok_language(t), "eng_Latn");
     cliptok_free(t);
 }
 

@@ -25,10 +25,26 @@ static void translate(const char *name, char *out, size_t size)
         clipmdl_huggingface.translate(name, out, size);
 }
 
+/* transformers 5 writes "layer." for "layers." in all names. */
+static void translate_5(const char *name, char *out, size_t size)
+{
+    static const char layers[] = "vision_model.encoder.layers.";
+    const size_t n = sizeof layers - 1;
+    translate(name, out, size);
+    if (strncmp(out, layers, n) == 0)
+        memmove(out + n - 2, out + n - 1, strlen(out + n - 1) + 1);
+}
+
 /* The image encoder has CLIP's names. It is told by the text encoder beside it. */
 static const clipmdl_mark marks[] = {
     {"text_model.roberta.embeddings.word_embeddings.weight", "text_model.pre_LN.weight", CLIP_TOWER_TEXT},
     {"vision_model.embeddings.patch_embedding.weight", "text_model.pre_LN.weight", CLIP_TOWER_IMAGE},
+    {0}};
+static const clipmdl_mark marks_5[] = {
+    {"text_model.roberta.embeddings.word_embeddings.weight", "vision_model.encoder.layer.0.layer_norm1.weight",
+     CLIP_TOWER_TEXT},
+    {"vision_model.embeddings.patch_embedding.weight", "vision_model.encoder.layer.0.layer_norm1.weight",
+     CLIP_TOWER_IMAGE},
     {0}};
 static const clipmdl_beginning beginnings[] = {{"vision_model.", CLIP_TOWER_IMAGE},
                                                {"visual_projection", CLIP_TOWER_IMAGE},
@@ -113,20 +129,12 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
     return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "the layout of AltCLIP is read, but not written");
 }
 
-const clipmdl_family clipmdl_altclip = {
-    .name = "Hugging Face AltCLIP",
-    .marks = marks,
-    .beginnings = beginnings,
-    .translate = translate,
-    .config_file = "config.json",
-    .model_type = "altclip",
-    .read_config = read_config,
-    .guess = guess,
-    .tokenizer = "huggingface",
-    .pad_id = pad_id,
-    .preprocessor = "transformers' CLIPImageProcessor",
-    .rounding = "huggingface",
-    .read_recipe = read_recipe,
-    .weights_file = "model.safetensors",
-    .save = save,
-};
+/* Common to both rows. */
+#define SHARED                                                                                                \
+    .name = "Hugging Face AltCLIP", .beginnings = beginnings, .config_file = "config.json",                   \
+    .model_type = "altclip", .read_config = read_config, .guess = guess, .tokenizer = "huggingface",          \
+    .pad_id = pad_id, .no_antialias = true, .preprocessor = "transformers' CLIPImageProcessor",               \
+    .rounding = "huggingface", .read_recipe = read_recipe, .weights_file = "model.safetensors", .save = save
+
+const clipmdl_family clipmdl_altclip = {SHARED, .marks = marks, .translate = translate};
+const clipmdl_family clipmdl_altclip_5 = {SHARED, .marks = marks_5, .translate = translate_5};

@@ -11,7 +11,8 @@
         {"bert.token_embedding.", before "embeddings.word_embeddings.", NULL},                  \
         {"bert.positional_embedding", before "embeddings.position_embeddings.weight", NULL},    \
         {"bert.token_type_embedding", before "embeddings.token_type_embeddings.weight", NULL},  \
-        {"bert.ln_embedding.", before "embeddings.LayerNorm.", NULL}
+        {"bert.ln_embedding.", before "embeddings.LayerNorm.", NULL},                           \
+        {"bert.pooler.", before "pooler.dense.", NULL}
 
 extern const clipmdl_rename clipmdl_bert_blocks[];
 

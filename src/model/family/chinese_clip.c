@@ -89,7 +89,7 @@ static const clipmdl_settings pictures = {
         {0}},
     .parts = clipmdl_huggingface_sides,
 };
-static const clipmdl_processor processor = {PREPROCESSOR, &pictures, .crops = true};
+const clipmdl_processor clipmdl_chinese_clip_processor = {PREPROCESSOR, &pictures, .crops = true, .squashes = true};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
@@ -155,7 +155,7 @@ static int pad_id(const clipmdl_text_config *t) { return t->bert.pad_id; }
 
 static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
 {
-    return clipmdl_huggingface_recipe(r, &processor, dir, size, out, found);
+    return clipmdl_huggingface_recipe(r, &clipmdl_chinese_clip_processor, dir, size, out, found);
 }
 
 /* The program of the authors squashes pictures. */
@@ -168,7 +168,7 @@ static bool writes_text(const clipmdl_text_config *t)
     const clipmdl_bert_config *b = &t->bert;
     return t->tower == &clipmdl_bert && t->pooling == CLIPNN_POOL_FIRST && t->act == CLIPK_GELU &&
            t->projection == CLIPMDL_PROJECTION_MATRIX && b->token_types && b->scale == 1 && b->post_norm &&
-           b->ln_embedding && !b->ln_final && b->first_position == 0;
+           b->ln_embedding && !b->ln_final && !b->pooler && b->first_position == 0;
 }
 
 static bool writes_vision(const clipmdl_vision_config *v) { return clipmdl_is_plain_vit(v) && v->ln_pre; }
@@ -229,6 +229,7 @@ const clipmdl_family clipmdl_chinese_clip = {
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
+    .no_antialias = true,
     .preprocessor = PREPROCESSOR,
     .rounding = "huggingface",
     .writes = writes,

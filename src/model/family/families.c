@@ -7,8 +7,10 @@
 /* Families whose image encoders have the names of OpenCLIP's or of transformers' CLIP come before
  * these. */
 static const clipmdl_family *const families[] = {
-    &clipmdl_chinese_clip, &clipmdl_chinese_clip_own, &clipmdl_altclip,     &clipmdl_mclip,
-    &clipmdl_openclip,     &clipmdl_siglip,           &clipmdl_huggingface, &clipmdl_huggingface_tower};
+    &clipmdl_flava,       &clipmdl_dual_vit,     &clipmdl_dual_clip_4,      &clipmdl_dual_clip,
+    &clipmdl_altclip_5,   &clipmdl_chinese_clip, &clipmdl_chinese_clip_own, &clipmdl_altclip,
+    &clipmdl_mclip,       &clipmdl_owl,          &clipmdl_aimv2_hf,         &clipmdl_openclip,
+    &clipmdl_siglip,      &clipmdl_huggingface, &clipmdl_huggingface_tower};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 const clipmdl_family *const *clipmdl_families(int *n)

@@ -19,7 +19,7 @@
 typedef struct clipmdl_recipe {
     float mean[3], std[3];
     const char *interpolation; /* "bicubic", "bilinear" */
-    const char *resize_mode;   /* "shortest", "longest", "squash" */
+    const char *resize_mode;   /* "shortest", "longest", "squash", "corner" */
     const char *rounding;      /* how sizes and offsets are rounded: "openclip", "huggingface" */
     uint8_t fill_color[3];     /* around a "longest" picture */
     int background;            /* behind transparent pictures, 0xRRGGBB; -1: none */
@@ -57,8 +57,12 @@ struct clipmdl_family {
     /* From a parameter's name in the code, which is OpenCLIP's, to its name in the file. "{q,k,v}"
      * in it stands for several tensors, one below the other in the parameter: each has a third of
      * the rows, and the last one the rest. */
+    struct {
+        const char *beginning, *why; /* tensors that are known and not read; NULL: none */
+    } unread;
     void (*translate)(const char *name, char *out, size_t size);
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
+    bool no_antialias; /* positions are resampled without antialiasing, as transformers does */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */
     clip_status (*prepare)(clipmdl_store *s, const clipmdl_found *f, clip_error *err);
 
@@ -98,7 +102,10 @@ extern const clipmdl_family clipmdl_openclip, clipmdl_huggingface;
 extern const clipmdl_family clipmdl_siglip;
 extern const clipmdl_family clipmdl_chinese_clip;
 extern const clipmdl_family clipmdl_chinese_clip_own; /* the names of its authors' files */
-extern const clipmdl_family clipmdl_altclip, clipmdl_mclip;
+extern const clipmdl_family clipmdl_altclip, clipmdl_mclip, clipmdl_owl, clipmdl_flava, clipmdl_aimv2_hf;
+extern const clipmdl_family clipmdl_dual_vit, clipmdl_dual_clip;
+extern const clipmdl_family clipmdl_dual_clip_4; /* as transformers 4 names its tensors */
+extern const clipmdl_family clipmdl_altclip_5; /* AltCLIP as transformers 5 names its tensors */
 extern const clipmdl_family clipmdl_huggingface_tower; /* one encoder alone, without vision_model. or text_model. */
 
 /* clipmdl_family_of_config(): whose configuration is a file, by its "model_type"? A type that is
@@ -122,5 +129,10 @@ int clipmdl_find(const clipmdl_store *s, const char *within, clipmdl_found *foun
 
 /* clipmdl_openclip_recipe(): from a file that need not be called open_clip_config.json. */
 clip_status clipmdl_openclip_recipe(const char *path, clipmdl_recipe *out, clip_error *err);
+
+/* clipmdl_openclip_writes(), clipmdl_openclip_save(): `writes` and `save` of OpenCLIP's row
+ * (openclip_save.c). */
+bool clipmdl_openclip_writes(const clipmdl_config *c);
+clip_status clipmdl_openclip_save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
 
 #endif

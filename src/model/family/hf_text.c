@@ -12,7 +12,7 @@
 
 #define MOST_CONFIG ((size_t)16 << 20)
 
-typedef enum kind { BERT, ROBERTA, M2M100 } kind;
+typedef enum kind { BERT, ROBERTA, M2M100, MT5 } kind;
 
 typedef struct hf_text {
     const char *name;
@@ -53,8 +53,19 @@ static clipmdl_text_config config_of(const hf_text *m)
         t.bert = (clipmdl_bert_config){.names = "m2m100.", .first_position = 2, .pad_id = 1, .ln_final = true};
         t.bert.scale = sqrtf((float)m->width);
         break;
+    case MT5:
+        t.tower = &clipmdl_t5;
+        t.eps = 1e-6f;
+        t.act = CLIPK_GELU_TANH;
+        t.bert.names = "";
+        break;
     }
     return t;
+}
+
+clipmdl_text_config clipmdl_hf_text_bert(void)
+{
+    return config_of(&(hf_text){NULL, BERT, 30522, 768, 12, 12, 3072});
 }
 
 clipmdl_text_config clipmdl_hf_text_xlm_roberta(void)
@@ -82,7 +93,7 @@ const char *clipmdl_hf_text_name(const clipmdl_text_config *t)
 }
 
 /* ---- Settings of transformers 4.0 to 5.24: BertConfig, RobertaConfig, XLMRobertaConfig,
- *      M2M100Config ---------------------------------------------------------------------------- */
+ *      M2M100Config, MT5Config ----------------------------------------------------------------- */
 
 static const clipmdl_settings bert_config = {.known = CLIPMDL_HF_TEXT CLIPMDL_BERT_SETTINGS,
                                              .off = CLIPMDL_HF_OTHERS,
@@ -94,6 +105,18 @@ static const clipmdl_settings m2m100_config = {
              "max_position_embeddings" CLIPMDL_HF_ALL,
     .off = CLIPMDL_HF_OTHERS,
     .one_of = (const clipmdl_choice[]){{"activation_function", "relu"}, {0}}};
+
+static const clipmdl_settings mt5_config = {
+    .known = "d_model d_kv d_ff num_layers num_decoder_layers num_heads dropout_rate classifier_dropout "
+             "layer_norm_epsilon initializer_factor vocab_size hidden_size num_attention_heads num_hidden_layers "
+             "head_dim n_positions scale_decoder_outputs" CLIPMDL_HF_ALL,
+    .off = CLIPMDL_HF_OTHERS,
+    .one_of = (const clipmdl_choice[]){{"feed_forward_proj", "gated-gelu"},
+                                       {"dense_act_fn", "gelu_new"},
+                                       {"is_gated_act", "true"},
+                                       {"relative_attention_num_buckets", "32"},
+                                       {"relative_attention_max_distance", "128"},
+                                       {0}}};
 
 static clip_status read_bert(const clipmdl_reader *r, const cJSON *o, bool roberta, clipmdl_text_config *t)
 {
@@ -125,18 +148,39 @@ static clip_status read_m2m100(const clipmdl_reader *r, const cJSON *o, clipmdl_
     return CLIP_OK;
 }
 
-static clip_status read_kind(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+static clip_status read_mt5(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    int d_kv = 64;
+    TRY(clipmdl_settings_check(&mt5_config, o, "transformers' MT5", false, r->file, r->warn, r->warn_user, r->err));
+    *t = config_of(&(hf_text){NULL, MT5, 250112, 512, 8, 6, 1024});
+    TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "d_model", &t->width));
+    TRY(clipmdl_json_size(r, o, "num_heads", &t->heads));
+    TRY(clipb_json_int(o, "num_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
+    TRY(clipmdl_json_size(r, o, "d_ff", &t->mlp));
+    TRY(clipmdl_json_size(r, o, "d_kv", &d_kv));
+    TRY(clipb_json_int(o, "pad_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->bert.pad_id, r->file, r->err));
+    TRY(clipb_json_float(o, "layer_norm_epsilon", &t->eps, r->file, r->err));
+    if ((int64_t)d_kv * t->heads != t->width)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "%d heads of %d numbers are not as wide as the %d of \"d_model\"", t->heads, d_kv, t->width);
+    return CLIP_OK;
+}
+
+clip_status clipmdl_hf_text_config(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
 {
     const char *type = "";
     TRY(clipb_json_string(o, "model_type", &type, r->file, r->err));
     if (strcmp(type, "m2m_100") == 0)
         return read_m2m100(r, o, t);
+    if (strcmp(type, "mt5") == 0)
+        return read_mt5(r, o, t);
     const bool roberta = strcmp(type, "roberta") == 0 || strcmp(type, "xlm-roberta") == 0;
     if (roberta || strcmp(type, "bert") == 0)
         return read_bert(r, o, roberta, t);
     return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
-                      "\"model_type\" is \"%.60s\": as text encoders only bert, roberta, xlm-roberta and m2m_100 are "
-                      "supported", type);
+                      "\"model_type\" is \"%.60s\": as text encoders only bert, roberta, xlm-roberta, m2m_100 and "
+                      "mt5 are supported", type);
 }
 
 /* The config.json in the directory `name` beside r->file; NULL: there is none. free() it. */
@@ -176,7 +220,7 @@ clip_status clipmdl_hf_text_read(const clipmdl_reader *r, const char *key, const
     inner.file = path;
     clip_status s = clipb_json_read(path, MOST_CONFIG, &root, r->err);
     if (s == CLIP_OK) {
-        s = read_kind(&inner, root, out);
+        s = clipmdl_hf_text_config(&inner, root, out);
         cJSON_Delete(root);
     }
     free(path);

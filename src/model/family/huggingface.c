@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/family/huggingface.h"
+#include "model/family/clip_kin.h"
 #include "model/family/words.h"
 #include "model/tower.h"
 
@@ -176,7 +176,7 @@ clip_status clipmdl_huggingface_vision(const clipmdl_reader *r, const cJSON *o, 
     return clipmdl_huggingface_sizes(r, o, &v->width, &v->heads, &v->layers, &v->mlp, &v->eps);
 }
 
-static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+clip_status clipmdl_huggingface_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
 {
     *t = (clipmdl_text_config){.tower = &clipmdl_text,
                                .context_length = 77,
@@ -215,7 +215,8 @@ static clip_status read_alone(const clipmdl_reader *r, const cJSON *root, int to
         o = root;
     c->towers = tower;
     TRY(clipmdl_json_size(r, o, "projection_dim", &c->embed_dim));
-    return tower == CLIP_TOWER_TEXT ? read_text(r, o, &c->text) : clipmdl_huggingface_vision(r, o, &c->vision);
+    return tower == CLIP_TOWER_TEXT ? clipmdl_huggingface_text(r, o, &c->text)
+                                    : clipmdl_huggingface_vision(r, o, &c->vision);
 }
 
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
@@ -224,10 +225,14 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     c->embed_dim = 512;
     TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
     const bool text_alone = strcmp(type, "clip_text_model") == 0, vision_alone = strcmp(type, "clip_vision_model") == 0;
+    bool kin;
+    TRY(clipmdl_clip_kin_read(r, root, type, c, &kin));
+    if (kin)
+        return CLIP_OK;
     if (!text_alone && !vision_alone && strcmp(type, "clip") != 0)
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
-                          "\"model_type\" is \"%.60s\": only clip, clip_text_model and clip_vision_model are supported",
-                          type);
+                          "\"model_type\" is \"%.60s\": of CLIP's kin, only clip, clip_text_model, "
+                          "clip_vision_model, metaclip_2 and clipseg are supported", type);
     TRY(check_settings(r, root, type));
     if (text_alone)
         return read_alone(r, root, CLIP_TOWER_TEXT, "text_config", c);
@@ -241,7 +246,7 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     c->towers = CLIP_TOWER_BOTH;
     TRY(clipmdl_json_size(r, root, "projection_dim", &c->embed_dim));
     TRY(clipmdl_huggingface_vision(r, vision, &c->vision));
-    return read_text(r, text, &c->text);
+    return clipmdl_huggingface_text(r, text, &c->text);
 }
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
@@ -280,26 +285,27 @@ static clip_status applies(const clipmdl_processor *p, const cJSON *o, const cha
     return s;
 }
 
-/* "size": 224, {"shortest_edge": 224} or {"height": 224, "width": 224}; "crop_size" likewise.
- * *edge: only one side was given. */
+/* "size": 224, {"shortest_edge": 224}, [224, 224] or {"height": 224, "width": 224}; "crop_size"
+ * likewise. *edge: only one side was given. It stays for a number, which is a side or a square
+ * depending on the processor. */
 static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge, const char *file, clip_error *err)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
     if (!v || cJSON_IsNull(v))
         return CLIP_OK;
-    *edge = true;
     if (cJSON_IsNumber(v))
         return side(v, key, out, file, err);
     const cJSON *shortest = cJSON_GetObjectItemCaseSensitive(v, "shortest_edge");
+    *edge = shortest != NULL;
     if (shortest)
         return side(shortest, key, out, file, err);
     int h = 0, w = 0;
-    TRY(side(cJSON_GetObjectItemCaseSensitive(v, "height"), key, &h, file, err));
-    TRY(side(cJSON_GetObjectItemCaseSensitive(v, "width"), key, &w, file, err));
+    const bool array = cJSON_IsArray(v);
+    TRY(side(array ? cJSON_GetArrayItem(v, 0) : cJSON_GetObjectItemCaseSensitive(v, "height"), key, &h, file, err));
+    TRY(side(array ? cJSON_GetArrayItem(v, 1) : cJSON_GetObjectItemCaseSensitive(v, "width"), key, &w, file, err));
     if (h != w)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"%s\" is not a square", key);
     *out = h;
-    *edge = false;
     return CLIP_OK;
 }
 
@@ -307,11 +313,13 @@ static clip_status read_pictures(const clipmdl_reader *reader, const clipmdl_pro
                                  const char *file, int S, clipmdl_recipe *r)
 {
     clip_error *err = reader->err;
-    int resample = 3, size = S, crop = S;
+    int resample = p->resample ? p->resample : 3, size = S, crop = S;
     bool edge = p->crops, ignored,
          do_center_crop = p->crops && !cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "do_center_crop"));
     float rescale = 1.0f / 255;
     TRY(clipmdl_settings_check(p->settings, o, p->name, false, file, reader->warn, reader->warn_user, err));
+    for (int i = 0; i < 3 && p->half; i++)
+        r->mean[i] = r->std[i] = 0.5f;
     TRY(clipmdl_json_statistics(o, "image_mean", "image_std", r, file, err));
     TRY(clipmdl_json_background(o, r, file, err));
     TRY(clipb_json_int(o, "resample", 2, 3, &resample, file, err));
@@ -322,13 +330,15 @@ static clip_status read_pictures(const clipmdl_reader *reader, const clipmdl_pro
     if (!(fabsf(rescale * 255 - 1) < 1e-4f))
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"rescale_factor\" is %g: only 1/255 is supported",
                           (double)rescale);
+    if (edge && !do_center_crop && p->squashes)
+        edge = false;
     if (edge && !do_center_crop)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file,
                           "\"do_center_crop\" is false, so pictures would not be squares");
     if (do_center_crop && crop != size)
         return clipb_fail(err, CLIP_EUNSUPPORTED, file, "\"size\" %d and \"crop_size\" %d differ", size, crop);
     r->interpolation = resample == 2 ? "bilinear" : "bicubic";
-    r->resize_mode = edge ? "shortest" : "squash";
+    r->resize_mode = p->resize_mode ? p->resize_mode : edge ? "shortest" : "squash";
     r->rounding = "huggingface";
     if (size != S)
         return clipb_fail(err, CLIP_EMISMATCH, file, "prepares pictures of %d pixels for an encoder of %d", size, S);
@@ -351,12 +361,37 @@ clip_status clipmdl_huggingface_pictures(const clipmdl_reader *r, const clipmdl_
 }
 
 /* "image_processor" of processor_config.json if present, otherwise preprocessor_config.json. */
+static const struct {
+    const char *name, *key;
+} files[] = {{"processor_config.json", "image_processor"}, {"preprocessor_config.json", NULL}};
+
+static clip_status read_side(const char *path, const char *key, int *side, bool *found, clip_error *err)
+{
+    cJSON *root;
+    bool edge;
+    TRY(clipb_json_read(path, MOST_CONFIG, &root, err));
+    const cJSON *o = key ? cJSON_GetObjectItemCaseSensitive(root, key) : root;
+    *found = cJSON_IsObject(o);
+    const clip_status s = *found ? size_of(o, "size", side, &edge, path, err) : CLIP_OK;
+    cJSON_Delete(root);
+    return s;
+}
+
+clip_status clipmdl_huggingface_side(const char *dir, int *side, clip_error *err)
+{
+    bool found = false;
+    clip_status s = CLIP_OK;
+    for (int i = 0; i < 2 && s == CLIP_OK && !found; i++) {
+        char *path = clipb_path_join(dir, files[i].name);
+        s = !path ? CLIP_ENOMEM : clipb_is_file(path) ? read_side(path, files[i].key, side, &found, err) : CLIP_OK;
+        free(path);
+    }
+    return s;
+}
+
 clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_processor *p, const char *dir, int size,
                                        clipmdl_recipe *out, bool *found)
 {
-    static const struct {
-        const char *name, *key;
-    } files[] = {{"processor_config.json", "image_processor"}, {"preprocessor_config.json", NULL}};
     clip_status s = CLIP_OK;
     *found = false;
     for (int i = 0; i < 2 && s == CLIP_OK && !*found; i++) {
@@ -372,7 +407,8 @@ clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_pr
 /* If the tokenizer gives no pad token, texts are padded with the end token. */
 static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
 {
-    return clipmdl_huggingface_recipe(r, &clipmdl_clip_processor, dir, size, out, found);
+    TRY(clipmdl_huggingface_recipe(r, &clipmdl_vit_processor, dir, size, out, found));
+    return *found ? CLIP_OK : clipmdl_huggingface_recipe(r, &clipmdl_clip_processor, dir, size, out, found);
 }
 
 static int pad_id(const clipmdl_text_config *t)
@@ -483,6 +519,7 @@ static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_
     .read_config = read_config, .guess = guess, .tokenizer = "huggingface", .pad_id = pad_id,                          \
     .preprocessor = PREPROCESSOR, .rounding = "huggingface", .read_recipe = read_recipe,                               \
     .weights_file = "model.safetensors", .writes = writes, .save = save, .auto_tokenizer = true,                       \
+    .no_antialias = true,                                                                                              \
     .no_logit_bias = "transformers' CLIP has no logit_bias: it is left out, which changes no embedding",               \
     .no_padding = "transformers does not pad pictures to squares, as this model wants them: "                          \
                   "preprocessor_config.json cuts out the middle"

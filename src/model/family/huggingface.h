@@ -51,9 +51,13 @@ typedef struct clipmdl_processor {
     const char *begins; /* how its types begin; NULL: it stands for every other one */
     const char *model;  /* how the model types begin that have it where no file says a type */
     bool crops; /* the middle is cut out unless a file says otherwise, so one side is resized to the size */
+    bool half;  /* mean and deviation are 0.5 unless a file says otherwise */
+    bool squashes; /* where one side is said and nothing is cut out, both sides are resized to it */
+    int resample;  /* Pillow's number of the filter unless a file says otherwise; 0: bicubic */
+    const char *resize_mode; /* of its own; NULL: it squashes or crops */
 } clipmdl_processor;
 
-extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor;
+extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor, clipmdl_chinese_clip_processor;
 
 /* clipmdl_huggingface_recipe(): read "image_processor" of processor_config.json, if it is there,
  * otherwise preprocessor_config.json.
@@ -67,8 +71,13 @@ clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_pr
 clip_status clipmdl_huggingface_pictures(const clipmdl_reader *r, const clipmdl_processor *p, const char *path,
                                          const char *key, int size, clipmdl_recipe *out, bool *found);
 
-/* clipmdl_huggingface_vision(): the image encoder of CLIP; o: its settings, NULL: all defaults. */
+/* clipmdl_huggingface_side(): the "size" that the files in `dir` say. Without one, *side stays. */
+clip_status clipmdl_huggingface_side(const char *dir, int *side, clip_error *err);
+
+/* clipmdl_huggingface_vision(), clipmdl_huggingface_text(): the encoders of CLIP.
+ * o  in  the settings of one; NULL: all defaults */
 clip_status clipmdl_huggingface_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v);
+clip_status clipmdl_huggingface_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t);
 
 /* clipmdl_huggingface_put_pictures(): write preprocessor_config.json.
  * name  in  "CLIP": how its processors' names begin */

@@ -38,6 +38,7 @@ static const clipmdl_rename m2m100_blocks[] = {
 /* OpenCLIP's, and for their encoders timm's and transformers'. */
 static const clipmdl_rename names[] = {
     {"visual.attnpool.in_proj_", "visual.attnpool.{q,k,v}_proj.", NULL},
+    {"visual.attn_pool.attn.split_", "visual.attn_pool.attn.{q,k,v}_proj_", NULL},
     {"visual.trunk.transformer.resblocks.", "visual.trunk.blocks.", timm_blocks},
     {"visual.trunk.conv1.", "visual.trunk.patch_embed.proj.", NULL},
     {"visual.trunk.class_embedding", "visual.trunk.cls_token", NULL},
@@ -103,12 +104,12 @@ static clip_status join_positions(clipmdl_store *s, const clipmdl_found *f, clip
                           "'%s' and '%s' are not two tables of one size and type, as Long-CLIP has them", kept->name,
                           rest->name);
     const size_t head = kept->bytes / (size_t)kept->dim[0] * LONGCLIP_KEPT;
-    unsigned char *joined = malloc(kept->bytes);
+    unsigned char *joined = clipmdl_store_keep(s, kept->bytes);
     if (!joined)
         return clipb_nomem(err, s->file);
     memcpy(joined, kept->data, head);
     memcpy(joined + head, rest->data + head, kept->bytes - head);
-    kept->data = s->joined = joined;
+    kept->data = joined;
     kept->map = NULL;
     rest->used = true;
     return CLIP_OK;
@@ -141,41 +142,39 @@ static const clipmdl_settings norm_kwargs = {
 static const clipmdl_settings_part kwargs_parts[] = {
     {"act_kwargs", &act_kwargs}, {"norm_kwargs", &norm_kwargs}, {"tokenizer_kwargs", &tokenizer_kwargs}, {0}};
 
-#define CUSTOM_BLOCKS " qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
-#define PLAIN_BLOCKS                                                                                                   \
-    {"ls_init_value", "null"}, { "block_type", "default" }
-
-/* final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
+#define CUSTOM_BLOCKS "qk_norm scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc"
+/* multimodal_cfg describes CoCa's decoder, which is not read; output_tokens serve that.
+ * final_ln_after_pool: where one token is pooled, the norm gives the same before and after. */
 static const clipmdl_settings vision_cfg = {
     .known = "layers width head_width mlp_ratio patch_size image_size no_ln_pre patch_dropout final_ln_after_pool "
-             "attn_pooler_queries "
-             "attn_pooler_heads timm_model_pretrained timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
-    .off = "attentional_pool output_tokens" CUSTOM_BLOCKS,
+             "attentional_pool attn_pooler_queries attn_pooler_heads output_tokens ls_init_value timm_model_pretrained "
+             "timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path",
+    .off = CUSTOM_BLOCKS,
     .one_of = (const clipmdl_choice[]){{"pool_type", "tok avg"},
                                        {"pos_embed_type", "learnable"},
                                        {"timm_model_name", timm_names},
-                                       PLAIN_BLOCKS,
+                                       {"block_type", "default"},
                                        {0}},
     .parts = kwargs_parts,
 };
 
 static const clipmdl_settings text_cfg = {
     .known = "context_length vocab_size width heads layers mlp_ratio eos_id pad_id final_ln_after_pool "
-             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias",
-    .off = "embed_cls output_tokens tokenizer_mode" CUSTOM_BLOCKS,
+             "hf_tokenizer_name hf_model_pretrained hf_model_name no_causal_mask proj_bias embed_cls output_tokens "
+             "ls_init_value",
+    .off = "tokenizer_mode " CUSTOM_BLOCKS,
     .one_of = (const clipmdl_choice[]){{"pool_type", "argmax eos last first"},
                                        {"proj_type", "linear none"},
                                        {"hf_proj_type", "linear mlp"},
                                        {"hf_pooler_type", "mean_pooler cls_pooler cls_last_hidden_state_pooler"},
-                                       PLAIN_BLOCKS,
+                                       {"block_type", "default"},
                                        {0}},
     .parts = kwargs_parts,
 };
 
 static const clipmdl_settings model_cfg = {
     .known = "embed_dim quick_gelu init_logit_scale init_logit_bias nonscalar_logit_scale cast_dtype output_dict "
-             "custom_text",
-    .off = "multimodal_cfg",
+             "custom_text multimodal_cfg",
     .parts = (const clipmdl_settings_part[]){{"vision_cfg", &vision_cfg}, {"text_cfg", &text_cfg}, {0}},
 };
 
@@ -246,6 +245,36 @@ static clip_status read_timm(const clipmdl_reader *r, const cJSON *o, const char
     return clipmdl_json_size(r, o, "image_size", &v->image_size);
 }
 
+static bool has_layer_scale(const cJSON *o)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(o, "ls_init_value");
+    return value && !cJSON_IsNull(value);
+}
+
+/* CoCa's. OpenCLIP calls its other two ways, "parallel" and "cascade", untested. */
+static clip_status read_pooler(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    const cJSON *kind = cJSON_GetObjectItemCaseSensitive(o, "attentional_pool");
+    bool pools = false;
+    if (cJSON_IsString(kind) && *kind->valuestring)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "a setting that is not supported: model_cfg.vision_cfg.attentional_pool is \"%.60s\"",
+                          kind->valuestring);
+    if (!cJSON_IsString(kind))
+        TRY(clipb_json_bool(o, "attentional_pool", &pools, r->file, r->err));
+    if (!pools)
+        return CLIP_OK;
+    if (v->pooling == CLIPNN_POOL_MEAN)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"attentional_pool\" is supported with \"pool_type\" \"tok\" alone");
+    v->tower = &clipmdl_vit_pooler;
+    v->pooling = CLIPNN_POOL_ATTENTION;
+    v->pool_queries = 256;
+    v->pool_heads = 8;
+    TRY(clipmdl_json_size(r, o, "attn_pooler_queries", &v->pool_queries));
+    return clipmdl_json_size(r, o, "attn_pooler_heads", &v->pool_heads);
+}
+
 static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
     const char *timm = "";
@@ -298,8 +327,12 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     v->ln_pre = !no_ln_pre;
     v->heads = v->width / head_width;
     v->act = read_act(o, v->act);
+    v->layer_scale = has_layer_scale(o);
+    if (v->layer_scale)
+        v->tower = &clipmdl_vit_scaled;
     TRY(read_mlp(r, o, v->width, &v->mlp));
-    return read_eps(r, o, &v->eps);
+    TRY(read_eps(r, o, &v->eps));
+    return read_pooler(r, o, v);
 }
 
 static clipnn_pooling read_pooling(const cJSON *text)
@@ -350,15 +383,30 @@ static clip_status read_hf_text(const clipmdl_reader *r, const cJSON *o, const c
     TRY(clipmdl_hf_text_read(r, "model_cfg.text_cfg.hf_model_name", name, t));
     const char *pooler = "mean_pooler";
     TRY(clipb_json_string(o, "hf_pooler_type", &pooler, r->file, r->err));
-    if (strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm) /* a layer and tanh, which M2M-100 has not */
-        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
-                          "a setting that is not supported: model_cfg.text_cfg.hf_pooler_type is \"cls_pooler\" for "
-                          "\"%.60s\"", name);
+    t->bert.pooler = strcmp(pooler, "cls_pooler") == 0 && t->bert.post_norm; /* which M2M-100 has not */
     t->pooling = strcmp(pooler, "mean_pooler") == 0 ? CLIPNN_POOL_MEAN : CLIPNN_POOL_FIRST;
     t->context_length = 77;
     TRY(clipmdl_json_size(r, o, "context_length", &t->context_length));
     TRY(read_tokenizer(r, o, t));
     return read_hf_projection(r, o, embed_dim, t);
+}
+
+/* CoCa's, whose mask asks where the padding is. */
+static clip_status read_class_token(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
+{
+    bool embed_cls = false;
+    int pad_id = 0;
+    TRY(clipb_json_bool(o, "embed_cls", &embed_cls, r->file, r->err));
+    if (!embed_cls)
+        return CLIP_OK;
+    TRY(clipb_json_int(o, "pad_id", 0, CLIPMDL_MOST_VOCABULARY, &pad_id, r->file, r->err));
+    if (pad_id != 0 || t->hf_tokenizer)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
+                          "\"embed_cls\" is supported with OpenCLIP's own tokenizer alone, and \"pad_id\" 0");
+    t->tower = &clipmdl_coca;
+    t->pooling = CLIPNN_POOL_LAST;
+    t->padded = false;
+    return CLIP_OK;
 }
 
 static clip_status read_text(const clipmdl_reader *r, const cJSON *o, int embed_dim, clipmdl_text_config *t)
@@ -393,8 +441,12 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, int embed_
     TRY(clipmdl_json_size(r, o, "heads", &t->heads));
     TRY(clipb_json_int(o, "layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
     TRY(clipb_json_int(o, "eos_id", 0, CLIPMDL_MOST_VOCABULARY, &t->eos_id, r->file, r->err));
+    t->layer_scale = has_layer_scale(o);
+    if (t->layer_scale)
+        t->tower = &clipmdl_text_scaled;
     TRY(read_mlp(r, o, t->width, &t->mlp));
-    return read_eps(r, o, &t->eps);
+    TRY(read_eps(r, o, &t->eps));
+    return read_class_token(r, o, t);
 }
 
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
@@ -466,197 +518,12 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
 
 static int pad_id(const clipmdl_text_config *t) { return t->bert.pad_id; } /* 0 for OpenCLIP's own encoder */
 
-/* ---- Writing --------------------------------------------------------------------------------- */
-
-/* Leaves out OpenCLIP's defaults. */
-static void put_mlp_and_eps(FILE *f, int mlp, int width, float eps)
-{
-    if (mlp != 4 * width) { /* mlp is int(width * mlp_ratio): if the quotient rounds down, half a step more */
-        const double ratio = (double)mlp / width;
-        fprintf(f, ",\n      \"mlp_ratio\": %.17g", (int)(width * ratio) == mlp ? ratio : (mlp + 0.5) / width);
-    }
-    if (eps != 1e-5f) {
-        fputs(",\n      \"norm_kwargs\": {\"eps\": ", f);
-        clipmdl_put_float(f, (double)eps);
-        fputc('}', f);
-    }
-}
-
-static void put_vision(FILE *f, const clipmdl_vision_config *v)
-{
-    const char *pool, *proj, *timm = v->trunk ? clipmdl_timm_name(v, &pool, &proj) : NULL;
-    fprintf(f, "    \"vision_cfg\": {\n      \"image_size\": %d,\n", v->image_size);
-    if (timm) {
-        const char *quote = proj ? "\"" : "";
-        fprintf(f,
-                "      \"timm_model_name\": \"%s\",\n      \"timm_model_pretrained\": false,\n"
-                "      \"timm_pool\": \"%s\",\n      \"timm_proj\": %s%s%s\n    },\n",
-                timm, pool, quote, proj ? proj : "null", quote);
-        return;
-    }
-    fprintf(f, "      \"width\": %d,\n", v->width);
-    if (v->tower == &clipmdl_resnet) {
-        fprintf(f, "      \"layers\": [%d, %d, %d, %d],\n      \"head_width\": %d,\n      \"patch_size\": null",
-                v->stage[0], v->stage[1], v->stage[2], v->stage[3], v->width * 32 / v->heads);
-    } else {
-        fprintf(f, "      \"layers\": %d,\n      \"head_width\": %d,\n      \"patch_size\": %d", v->layers,
-                v->width / v->heads, v->patch_size);
-        if (!v->ln_pre)
-            fputs(",\n      \"no_ln_pre\": true", f);
-        if (v->pooling == CLIPNN_POOL_MEAN)
-            fprintf(f, ",\n      \"pool_type\": \"avg\",\n      \"final_ln_after_pool\": %s",
-                    v->norm_last ? "true" : "false");
-        put_mlp_and_eps(f, v->mlp, v->width, v->eps);
-    }
-    fputs("\n    },\n", f);
-}
-
-/* OpenCLIP looks for the tokenizer in this directory. How it cleans texts is said as well. */
-static void put_tokenizer(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
-{
-    const char *rules = t->tokenizer ? t->tokenizer : "";
-    if (!r->own_tokenizer)
-        return;
-    fputs(",\n      \"hf_tokenizer_name\": \".\"", f);
-    if (strcmp(rules, "openclip-canonical") == 0 || strcmp(rules, "siglip2") == 0)
-        fputs(",\n      \"tokenizer_kwargs\": {\"clean\": \"canonicalize\"}", f);
-    else if (strcmp(rules, "openclip-clipa") == 0)
-        fputs(",\n      \"tokenizer_kwargs\": {\"strip_sep_token\": true}", f);
-    else if (strcmp(rules, "openclip-hf") == 0)
-        fputs(",\n      \"tokenizer_kwargs\": {\"clean\": \"whitespace\"}", f);
-}
-
-static void put_hf_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
-{
-    const char *projection = t->projection == CLIPMDL_PROJECTION_NONE ? "null"
-                             : t->bert.proj_in.width                  ? "\"mlp\""
-                                                                      : "\"linear\"";
-    fprintf(f,
-            "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"hf_model_name\": \"%s\",\n"
-            "      \"hf_model_pretrained\": false,\n",
-            t->context_length, clipmdl_hf_text_name(t));
-    fprintf(f, "      \"hf_pooler_type\": \"%s\",\n      \"hf_proj_type\": %s",
-            t->pooling == CLIPNN_POOL_MEAN ? "mean_pooler" : "cls_last_hidden_state_pooler", projection);
-    put_tokenizer(f, t, r);
-    fputs("\n    }\n", f);
-}
-
-static void put_text(FILE *f, const clipmdl_text_config *t, const clipmdl_recipe *r)
-{
-    if (t->tower == &clipmdl_bert) {
-        put_hf_text(f, t, r);
-        return;
-    }
-    fprintf(f,
-            "    \"text_cfg\": {\n      \"context_length\": %d,\n      \"vocab_size\": %d,\n      \"width\": %d,\n"
-            "      \"heads\": %d,\n      \"layers\": %d",
-            t->context_length, t->vocab_size, t->width, t->heads, t->layers);
-    /* If the end token is the largest id, pooling at the first largest id is the same. */
-    if (t->pooling == CLIPNN_POOL_EOS && t->eos_id != t->vocab_size - 1)
-        fprintf(f, ",\n      \"pool_type\": \"eos\",\n      \"eos_id\": %d", t->eos_id);
-    if (!t->causal)
-        fputs(",\n      \"no_causal_mask\": true", f);
-    if (t->pooling == CLIPNN_POOL_LAST)
-        fputs(",\n      \"pool_type\": \"last\"", f);
-    if (t->projection == CLIPMDL_PROJECTION_LINEAR)
-        fputs(",\n      \"proj_bias\": true", f);
-    if (t->projection == CLIPMDL_PROJECTION_NONE)
-        fputs(",\n      \"proj_type\": \"none\"", f);
-    if (t->act == CLIPK_GELU_TANH)
-        fputs(",\n      \"act_kwargs\": {\"approximate\": \"tanh\"}", f);
-    put_tokenizer(f, t, r);
-    put_mlp_and_eps(f, t->mlp, t->width, t->eps);
-    fputs("\n    }\n", f);
-}
-
-/* HFTextEncoder's pooling and projections. */
-static bool writes_hf_text(const clipmdl_text_config *t)
-{
-    const bool plain = t->projection == CLIPMDL_PROJECTION_PLAIN || t->projection == CLIPMDL_PROJECTION_NONE;
-    return (t->pooling == CLIPNN_POOL_MEAN || t->pooling == CLIPNN_POOL_FIRST) && plain && !t->bert.proj_in.bias &&
-           clipmdl_hf_text_name(t);
-}
-
-static bool writes_text(const clipmdl_text_config *t)
-{
-    if (t->tower == &clipmdl_bert)
-        return writes_hf_text(t);
-    return t->tower == &clipmdl_text && t->padded == (!t->causal || t->pooling == CLIPNN_POOL_LAST);
-}
-
-static bool is_open_vit(const clipmdl_vision_config *v)
-{
-    return v->tower == &clipmdl_vit && !v->trunk && v->class_token && !v->patch_bias &&
-           v->projection == CLIPMDL_PROJECTION_MATRIX &&
-           (v->pooling == CLIPNN_POOL_FIRST || v->pooling == CLIPNN_POOL_MEAN);
-}
-
-static bool writes_vision(const clipmdl_vision_config *v)
-{
-    return is_open_vit(v) || v->tower == &clipmdl_resnet || (v->trunk && clipmdl_timm_name(v, NULL, NULL));
-}
-
-/* There is one activation for both towers, but timm's and transformers' have their own. */
-static bool writes_activations(const clipmdl_config *c)
-{
-    return c->text.tower == &clipmdl_bert || c->vision.tower != &clipmdl_vit || c->vision.trunk ||
-           c->vision.act == c->text.act;
-}
-
-static bool writes(const clipmdl_config *c)
-{
-    return writes_text(&c->text) && writes_vision(&c->vision) && writes_activations(c);
-}
-
-static clip_status check_words(const clipmdl_config *c, clip_error *err)
-{
-    const bool text = writes_text(&c->text);
-    if (text && writes_vision(&c->vision))
-        return CLIP_OK;
-    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "OpenCLIP's layout is not written for such a %s",
-                      text ? c->vision.tower->name : c->text.tower->name);
-}
-
-static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
-{
-    TRY(check_words(c, err));
-    if (!writes_activations(c))
-        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
-                          "OpenCLIP's layout has one activation for both towers; these have GELU and QuickGELU");
-    fprintf(f, "{\n  \"model_cfg\": {\n    \"embed_dim\": %d,\n", c->embed_dim);
-    if ((c->text.tower == &clipmdl_bert ? c->vision.act : c->text.act) == CLIPK_QUICKGELU)
-        fputs("    \"quick_gelu\": true,\n", f);
-    if (c->text.custom)
-        fputs("    \"custom_text\": true,\n", f);
-    if (c->logit_bias) /* its value is among the weights */
-        fputs("    \"init_logit_bias\": -10,\n", f);
-    put_vision(f, &c->vision);
-    put_text(f, &c->text, r);
-    fputs("  },\n  \"preprocess_cfg\": {\n", f);
-    clipmdl_put_triple(f, "    \"mean\": ", r->mean, ",\n");
-    clipmdl_put_triple(f, "    \"std\": ", r->std, ",\n");
-    fprintf(f, "    \"interpolation\": \"%s\",\n    \"resize_mode\": \"%s\"", r->interpolation, r->resize_mode);
-    const uint8_t *fill = r->fill_color;
-    if (fill[0] != fill[1] || fill[0] != fill[2])
-        fprintf(f, ",\n    \"fill_color\": [%d, %d, %d]", fill[0], fill[1], fill[2]);
-    else if (fill[0] != 0)
-        fprintf(f, ",\n    \"fill_color\": %d", fill[0]);
-    if (r->background >= 0)
-        fprintf(f, ",\n    \"background\": \"#%06x\"", (unsigned)r->background);
-    fputs("\n  }\n}\n", f);
-    return CLIP_OK;
-}
-
-static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
-{
-    return clipmdl_put_file(dir, "open_clip_config.json", c, r, err, put_config);
-}
-
 const clipmdl_family clipmdl_openclip = {
     .name = "OpenCLIP",
     .layout = "openclip",
     .marks = marks,
     .beginnings = beginnings,
+    .unread = {"text_decoder.", "text_decoder, the decoder of CoCa: captions are not offered"},
     .translate = translate,
     .transposes = true,
     .prepare = join_positions,
@@ -670,6 +537,6 @@ const clipmdl_family clipmdl_openclip = {
     .rounding = "openclip",
     .read_recipe = read_recipe,
     .weights_file = "open_clip_model.safetensors",
-    .writes = writes,
-    .save = save,
+    .writes = clipmdl_openclip_writes,
+    .save = clipmdl_openclip_save,
 };

@@ -257,6 +257,7 @@ const clipmdl_family clipmdl_siglip = {
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
+    .no_antialias = true,
     .config_file = "config.json",
     .model_type = "siglip",
     .read_config = read_config,

@@ -147,6 +147,9 @@ clip_status clipmdl_put_file(const char *dir, const char *name, const clipmdl_co
                              clip_status (*put)(FILE *, const clipmdl_config *, const clipmdl_recipe *, clip_error *))
 {
     clipb_output o;
+    if (strcmp(r->resize_mode, "corner") == 0)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
+                          "no layout that is written has words for pictures in a corner, as OWLv2 prepares them");
     char *path = clipb_path_join(dir, name);
     clip_status s = path ? clipb_output_open(&o, path, err) : clipb_nomem(err, dir);
     if (s == CLIP_OK) {
