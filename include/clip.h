@@ -158,8 +158,8 @@ typedef struct clip_load_options {
     /* For a file that holds several encoders: how the names of the wanted one's tensors begin.
      * NULL: the file holds one. */
     const char *prefix;
-    /* One of clip_precision_at(): "f32"; "bf16", which is faster and less exact, for processors with
-     * AVX512_BF16; "int8", which is faster still, on every processor. NULL: "f32". */
+    /* One of clip_precision_at(): "f32"; "bf16", faster and less exact, for processors with
+     * AVX512_BF16; "int8", faster still, on every processor. NULL: "f32". */
     const char *precision;
     /* Pictures of image_size x image_size pixels instead of the checkpoint's size. Positions are
      * resampled: bicubic with antialiasing as OpenCLIP and timm do, for transformers' layouts

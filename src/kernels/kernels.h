@@ -137,9 +137,9 @@ bool clipk_set_has(const clipk_set *set, const clipk_format *format);
  *     x Wᵀ = (x T H) (W T⁻¹ H)ᵀ / B ≈ scale_x scale_W q_x q_Wᵀ
  *
  * T is diagonal, T_k² = the mean of |W_k| over the mean of all |W| (SmoothQuant, Xiao et al. 2023,
- * arXiv:2211.10438, from the weights alone), with fixed signs. H is a Hadamard matrix of B x B for each B numbers
- * along k, which shares large numbers out among their neighbours (QuaRot, Ashkboos et al. 2024,
- * arXiv:2404.00456). The integers, and their sums, are the same in every set. */
+ * arXiv:2211.10438, from the weights alone), with fixed signs. H is a Hadamard matrix of B x B for
+ * each B numbers along k, which shares large numbers out among their neighbours (QuaRot, Ashkboos
+ * et al. 2024, arXiv:2404.00456). The integers, and their sums, are the same in every set. */
 typedef struct clipk_weight {
     const clipk_format *format;
     int N, K;

@@ -167,6 +167,17 @@ extern const clipk_set clipk_set_avx2, clipk_set_avx512;
 extern const clipk_set clipk_set_neon;
 #endif
 
+/* pack.c: numbers k .. k + K of a panel of W; and, behind the panels of weights in 8 bits, the
+ * scales and starts of a panel, and T. */
+void clipk_pack_block(const clipk_set *set, void *to, const clipk_weight *w, clipk_view W, int panel, int k, int K);
+char *clipk_scales_of(const clipk_set *set, const clipk_weight *w, int panel);
+float *clipk_smoothing_of(const clipk_set *set, const clipk_weight *w);
+
+static inline size_t clipk_panel_bytes(const clipk_set *set, const clipk_format *f, int K)
+{
+    return (size_t)set->nr * clipk_panel_depth(f, K) * f->bytes;
+}
+
 /* gemm.c: bytes of scratch per thread, a multiple of CLIPK_ALIGN. Behind those of all threads are
  * CLIPK_GEMM_FORMED bytes per thread that they share: rows of x in another form. */
 #define CLIPK_GEMM_FORMED ((size_t)1 << 20)

@@ -1,6 +1,6 @@
 /* Products in 8 bits. Every set, and bytes as well as pairs of 16-bit numbers, give the same bits
- * as the oracle. The oracle is held against the definition in double: integers by a rotation that is
- * written out, and the error by what rounding allows. */
+ * as the oracle. The oracle is held against the definition in double, with a rotation that is
+ * written out: its errors must be those of rounding. */
 #include "kernels_test.h"
 
 #include "kernels/set.h"
