@@ -42,8 +42,8 @@ INLINE vi larger(vi a, vi b)
 #endif
 }
 
-/* One block, of 16 height numbers. height is a constant. *most: the largest |r| so far. */
-INLINE void rotate_block(float *out, const float *x, const float *t, int height, vi *most)
+/* One block, of 16 height numbers. height is a constant. Returns the largest |r|, or `most`. */
+INLINE vi rotate_block(float *out, const float *x, const float *t, int height, vi most)
 {
     for (int lane = 0; lane < APART; lane += CLIPK_VL) {
         vf r[HEIGHT_MOST];
@@ -61,35 +61,42 @@ INLINE void rotate_block(float *out, const float *x, const float *t, int height,
                 }
         UNROLL
         for (int i = 0; i < height; i++) {
-            *most = larger((vi)r[i] & 0x7fffffff, *most);
+            most = larger((vi)r[i] & 0x7fffffff, most);
             vstore(out + i * APART + lane, r[i]);
         }
     }
+    return most;
 }
 
-static void rotate_any(float *out, const float *x, const float *t, int height, vi *most)
+/* All blocks of a row. height is a constant. */
+INLINE vi rotate_blocks(float *r, const float *x, const float *t, int K, int depth, int height)
 {
-    switch (height) {
-    case 16: rotate_block(out, x, t, 16, most); break;
-    case 8: rotate_block(out, x, t, 8, most); break;
-    case 4: rotate_block(out, x, t, 4, most); break;
-    case 2: rotate_block(out, x, t, 2, most); break;
-    default: rotate_block(out, x, t, 1, most); break;
+    const int block = height * APART;
+    float end[CLIPK_ROTATES] = {0};
+    vi most = {0};
+    int k = 0;
+    for (; k + block <= K; k += block)
+        most = rotate_block(r + k, x + k, t + k, height, most);
+    if (k < depth) {
+        memcpy(end, x + k, sizeof *end * (K - k));
+        most = rotate_block(r + k, end, t + k, height, most);
     }
+    return most;
 }
 
 /* Returns the largest |r|. */
 static float rotate(float *r, const float *x, const float *t, int K, int depth, int block)
 {
-    vi most = {0};
-    int k = 0, all = 0;
-    float f, end[CLIPK_ROTATES] = {0};
-    for (; k + block <= K; k += block)
-        rotate_any(r + k, x + k, t + k, block / APART, &most);
-    if (k < depth) {
-        memcpy(end, x + k, sizeof *end * (K - k));
-        rotate_any(r + k, end, t + k, block / APART, &most);
+    vi most;
+    switch (block / APART) {
+    case 16: most = rotate_blocks(r, x, t, K, depth, 16); break;
+    case 8: most = rotate_blocks(r, x, t, K, depth, 8); break;
+    case 4: most = rotate_blocks(r, x, t, K, depth, 4); break;
+    case 2: most = rotate_blocks(r, x, t, K, depth, 2); break;
+    default: most = rotate_blocks(r, x, t, K, depth, 1); break;
     }
+    int all = 0;
+    float f;
     for (int i = 0; i < CLIPK_VL; i++)
         all = most[i] > all ? most[i] : all;
     memcpy(&f, &all, sizeof f);
