@@ -140,7 +140,8 @@ bool clipk_set_has(const clipk_set *set, const clipk_format *format);
  * T is diagonal, T_k² = the mean of |W_k| over the mean of all |W| (SmoothQuant, Xiao et al. 2023,
  * arXiv:2211.10438, from the weights alone), with fixed signs. H is a Hadamard matrix of B x B for
  * every B numbers along k that are 16 apart, B at most 16. It shares large numbers out among the
- * others (QuaRot, Ashkboos et al. 2024, arXiv:2404.00456). The integers, and their sums, are the same in every set. */
+ * others (QuaRot, Ashkboos et al. 2024, arXiv:2404.00456). The integers, and their sums, are the
+ * same in every set. */
 typedef struct clipk_weight {
     const clipk_format *format;
     int N, K;

@@ -236,8 +236,8 @@ static NOINLINE void finish_tile(const clipk_gemm_block *b, const float *z, int 
 
 /* ---- The tile -------------------------------------------------------------------------------- */
 
-/* Steps of k between two branches, and between two fetches. With sanitizers, each step's checks take
- * the compiler seconds. */
+/* Steps of k between two branches, and between two fetches. With sanitizers, each step's checks
+ * take the compiler seconds. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define STEPS 2
