@@ -10,8 +10,9 @@ of a model name their tensors ("own:chinese_clip"). Without a NAME, all of them.
 real configuration, with fewer layers and a smaller vocabulary where the configuration allows it,
 and lively random weights. Text encoders of transformers are small as well, with a configuration of
 their own. "full:" before a name of OpenCLIP's keeps its depth and vocabulary; beside a text encoder
-of transformers, only that encoder's. --image-size gives pictures that size, on both sides. Pictures are noise, texts are random ids. A line for each: loaded, the
-smallest cosine of pictures and of texts.
+of transformers, only that encoder's. --image-size gives pictures that size, on both sides. Pictures
+are noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of
+texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.
 """
 import argparse
