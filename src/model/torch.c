@@ -253,8 +253,11 @@ static clip_status place_tensor(archive *a, clipmdl_tensor *t, const storage *s,
     return CLIP_OK;
 }
 
+static bool has_items(const clipmdl_value *v) { return v->kind == CLIPMDL_DICT && v->first; }
+
 /* torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks),
- * _rebuild_tensor() without the last two, _rebuild_tensor_v3() with the type behind them. */
+ * _rebuild_tensor() without the last two, _rebuild_tensor_v3() with the type behind them. A dict at
+ * the end says {"neg": True} where the numbers are to be read with the other sign. */
 static clip_status read_tensor(archive *a, clipmdl_tensor *t, const clipmdl_value *with)
 {
     enum { STORAGE, OFFSET, SHAPE, STRIDES, TYPE = 6, MOST = 8 };
