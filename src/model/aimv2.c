@@ -64,6 +64,9 @@ static clip_status check_picture(const clipmdl_config *c, const char *file, clip
         v->image_size / v->patch_size > CLIPMDL_MOST_GRID || !(v->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "an AIMv2 of %d layers, and pictures of %d in patches of %d",
                           v->layers, v->image_size, v->patch_size);
+    if (clipmdl_stored_size(v) != v->image_size)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "its positions are for pictures of %d, and transformers "
+                          "resamples none of AIMv2's", clipmdl_stored_size(v));
     return CLIP_OK;
 }
 
