@@ -349,6 +349,15 @@ static void embed(const clipk_ctx *k, const aimv2 *m, const aimv2_acts *a, const
     clipnn_place_patches(k, a->x, a->h, NULL, m->positions, NULL, N, G2, C);
 }
 
+/* clipmdl_tap_rows(), with this norm. */
+static bool tap_rows(const clipk_ctx *k, const aimv2 *m, const clipmdl_tap *tap, int layer, const float *x, int T)
+{
+    if (!tap || !tap->normed || tap->layer != layer)
+        return clipmdl_tap_rows(k, tap, layer, x, T, m->C);
+    normalise(k, m, tap->rows, x, &m->norm, T);
+    return tap->ends;
+}
+
 static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
                     float *out)
 {
@@ -359,7 +368,7 @@ static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_
     const clipnn_batch batch = {.B = in->N, .off = a->off, .causal = !m->picture};
     embed(k, m, a, in, &batch);
     for (int i = 0; i <= m->layers; i++) {
-        if (clipmdl_tap_rows(k, acts->tap, i, a->x, clipnn_batch_rows(&batch), m->C))
+        if (tap_rows(k, m, acts->tap, i, a->x, clipnn_batch_rows(&batch)))
             return;
         if (i < m->layers)
             block_forward(k, m, &m->block[i], a, &batch);
