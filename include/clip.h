@@ -235,7 +235,7 @@ typedef struct clip_model_info {
     /* pictures */
     const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", .. */
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
-    int stored_image_size;       /* of the checkpoint; image_size unless clip_load_options asks for another */
+    int stored_image_size;       /* that the weights' positions are for, before they are resampled */
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
