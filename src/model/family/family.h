@@ -19,8 +19,9 @@
 typedef struct clipmdl_recipe {
     float mean[3], std[3];
     const char *interpolation; /* "bicubic", "bilinear" */
-    const char *resize_mode;   /* "shortest", "longest", "squash", "corner" */
+    const char *resize_mode;   /* "shortest", "longest", "squash", "corner", "naflex" */
     const char *rounding;      /* how sizes and offsets are rounded: "openclip", "huggingface" */
+    int patch_size, max_patches; /* "naflex": the side of a patch; patches of a picture. Otherwise 0 */
     uint8_t fill_color[3];     /* around a "longest" picture */
     int background;            /* behind transparent pictures, 0xRRGGBB; -1: none */
     int start_id, end_id;      /* the tokenizer's; -1: it has none */
