@@ -427,6 +427,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lib", required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--image-size", type=int, default=0)
     parser.add_argument("--results", type=Path, help="append the lines to this file, and pass over the names in it")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
