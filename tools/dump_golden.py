@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 
 import make_checkpoints
 import references
@@ -62,7 +63,8 @@ pictures of 6x6 |
 | tiny-dual-clip, tiny-dual-clip-4 | the same: a CLIP's image encoder and XLM-R, with the names of transformers 5, 4 |
 | tiny-flava | Hugging Face's FlavaModel, f16: its two contrastive encoders |
 | tiny-aimv2 | Hugging Face's Aimv2Model, f16: RMSNorm, SwiGLU, a query that is pooled with |
-| tiny-naflex | Hugging Face's Siglip2Model, f16. Its pixels are [N, picture_floats], of N.png |
+| tiny-naflex | Hugging Face's Siglip2Model, f16. Its pixels are [N, picture_floats], of N.png; grids.npy \
+is what its processor makes of sizes |
 | tiny-cls-pooler | OpenCLIP, f16, BERT with `cls_pooler` and two projections |
 | tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
 | tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |
@@ -91,10 +93,21 @@ def pictures_of_any_shape(out):
     return pictures
 
 
+def grids():
+    """[N, 6] width, height, the side of a patch, most patches -> rows, columns, as transformers finds them."""
+    rng = np.random.default_rng(11)
+    sides = np.exp(rng.uniform(0, np.log(9000), (400, 2))).astype(int)
+    rows = [(w, h, int(rng.choice((8, 14, 16))), int(rng.choice((16, 24, 256, 1024)))) for w, h in sides]
+    rows += [(256, 256, 16, 256), (1, 1, 16, 256), (1, 40000, 16, 256), (9000000, 1, 8, 9), (640, 480, 16, 256)]
+    found = [get_image_size_for_max_num_patches(h, w, P, most) for w, h, P, most in rows]
+    return np.array([r + (h // r[2], w // r[2]) for r, (h, w) in zip(rows, found)], np.int32)
+
+
 def dump(out):
     ref = references.load(out)
     if out.name == "tiny-naflex":
         pixels = ref.pixels(pictures_of_any_shape(out))
+        np.save(out / "grids.npy", grids())
     else:
         pixels = make_checkpoints.smooth_pictures(3, ref.image_size, torch.Generator().manual_seed(5))
     ids = texts(ref.vocab_size, ref.context_length, getattr(ref, "special", 0))

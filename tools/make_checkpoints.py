@@ -336,8 +336,9 @@ def clipseg(out, seed):
 
 
 NAFLEX_TINY = {
-    "text_config": {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 72, "num_hidden_layers": 2,
-                    "num_attention_heads": 2, "max_position_embeddings": 16, "projection_size": 40},
+    "text_config": {"vocab_size": 512 + TINY + 2, "hidden_size": 32, "intermediate_size": 72, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 16, "projection_size": 40,
+                    "pad_token_id": TINY_EOS},
     "vision_config": {"hidden_size": 40, "intermediate_size": 144, "num_hidden_layers": 2, "num_attention_heads": 2,
                       "patch_size": 8, "num_patches": 16}
 }
@@ -347,6 +348,7 @@ def naflex(out, seed):
     """Its pictures have more patches than its table of positions has places."""
     of_transformers(out, "Siglip2", "Siglip2", seed, NAFLEX_TINY)
     transformers.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=24).save_pretrained(out)
+    write_tokenizer(out, TINY, "vocab")
 
 
 def dual_encoder(out, vision, text, seed):

@@ -229,7 +229,7 @@ class NaFlex(Masked):
         text, patch = model.config.text_config, model.config.vision_config.patch_size
         model.encode_image = lambda x: model.get_image_features(**naflex_inputs(x, patch)).pooler_output
         model.encode_text = lambda x: model.get_text_features(x).pooler_output
-        super().__init__(model, 0, text.max_position_embeddings, text.vocab_size, 1)
+        super().__init__(model, 0, text.max_position_embeddings, text.vocab_size, text.pad_token_id)
         self.preprocess = transformers.Siglip2ImageProcessorPil.from_pretrained(directory)
 
     def pixels(self, pictures):

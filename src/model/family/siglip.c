@@ -253,9 +253,10 @@ static int pad_id(const clipmdl_text_config *t)
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static void put_tower(FILE *f, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps)
+/* kin: "siglip", "siglip2" */
+static void put_tower(FILE *f, const char *kin, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps)
 {
-    fprintf(f, "  \"%s\": {\n    \"model_type\": \"siglip_%.*s_model\",\n", name, (int)strcspn(name, "_"), name);
+    fprintf(f, "  \"%s\": {\n    \"model_type\": \"%s_%.*s_model\",\n", name, kin, (int)strcspn(name, "_"), name);
     fprintf(f,
             "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n"
             "    \"num_hidden_layers\": %d,\n",
@@ -270,7 +271,7 @@ static bool writes(const clipmdl_config *c)
 {
     const clipmdl_vision_config *v = &c->vision;
     const clipmdl_text_config *t = &c->text;
-    return v->tower == &clipmdl_vit && v->pooling == CLIPNN_POOL_ATTENTION && !v->class_token && !v->ln_pre &&
+    return (v->tower == &clipmdl_vit || v->tower == &clipmdl_naflex) && v->pooling == CLIPNN_POOL_ATTENTION && !v->class_token && !v->ln_pre &&
            v->patch_bias && v->projection == CLIPMDL_PROJECTION_NONE && t->tower == &clipmdl_text && !t->causal &&
            t->padded && t->pooling == CLIPNN_POOL_LAST && t->projection == CLIPMDL_PROJECTION_LINEAR;
 }
@@ -281,10 +282,14 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
     const clipmdl_text_config *t = &c->text;
     if (!writes(c))
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' SigLIP has no such towers");
-    fputs("{\n  \"architectures\": [\"SiglipModel\"],\n  \"model_type\": \"siglip\",\n", f);
-    put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
-    fprintf(f, "    \"image_size\": %d,\n    \"patch_size\": %d\n  },\n", v->image_size, v->patch_size);
-    put_tower(f, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps);
+    const bool any = v->tower->any_shape;
+    const char *kin = any ? "siglip2" : "siglip";
+    const int side = v->image_size / v->patch_size;
+    fprintf(f, "{\n  \"architectures\": [\"%sModel\"],\n  \"model_type\": \"%s\",\n", any ? "Siglip2" : "Siglip", kin);
+    put_tower(f, kin, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
+    fprintf(f, "    \"%s\": %d,\n    \"patch_size\": %d\n  },\n", any ? "num_patches" : "image_size",
+            any ? side * side : v->image_size, v->patch_size);
+    put_tower(f, kin, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps);
     fprintf(f, "    \"projection_size\": %d,\n    \"max_position_embeddings\": %d,\n    \"vocab_size\": %d",
             c->embed_dim, t->context_length, t->vocab_size);
     if (r->end_id >= 0)
@@ -296,13 +301,17 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
 static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     const int size = c->vision.image_size;
-    if (strcmp(r->resize_mode, "squash") != 0)
+    const char *kin = r->max_patches ? "Siglip2" : "Siglip";
+    if (!r->max_patches && strcmp(r->resize_mode, "squash") != 0)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "SiglipImageProcessor squashes pictures; this model crops or pads");
-    fputs("{\n  \"image_processor_type\": \"SiglipImageProcessor\",\n  \"processor_class\": \"SiglipProcessor\",\n"
-          "  \"do_resize\": true,\n  \"do_rescale\": true,\n  \"do_normalize\": true,\n", f);
-    fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n  \"resample\": %d,\n", size, size,
-            strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
+    fprintf(f, "{\n  \"image_processor_type\": \"%sImageProcessor\",\n  \"processor_class\": \"%sProcessor\",\n"
+               "  \"do_resize\": true,\n  \"do_rescale\": true,\n  \"do_normalize\": true,\n", kin, kin);
+    if (r->max_patches)
+        fprintf(f, "  \"patch_size\": %d,\n  \"max_num_patches\": %d,\n", r->patch_size, r->max_patches);
+    else
+        fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
+    fprintf(f, "  \"resample\": %d,\n", strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
     if (r->background >= 0)
         fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
     clipmdl_put_triple(f, "  \"image_mean\": ", r->mean, ",\n");
