@@ -237,10 +237,10 @@ typedef struct clip_model_info {
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
     int stored_image_size;       /* of the checkpoint; image_size unless clip_load_options asks for another */
     int patch_size;              /* 0: it has stages */
-    /* SigLIP 2 NaFlex: pictures keep their shape, and have so many patches at most; image_size is that
-     * of a square picture with the encoder's table of positions. Else 0 */
+    /* SigLIP 2 NaFlex: pictures keep their shape, and have so many patches at most; image_size is
+     * that of a square with the encoder's own positions. 0: pictures are squares. */
     int max_patches;
-    size_t picture_floats;       /* of what clip_preprocess() writes: 3 * image_size * image_size, if max_patches is 0 */
+    size_t picture_floats;       /* of a prepared picture: 3 * image_size * image_size, or NaFlex' */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet "relu", AIMv2 "silu" */
@@ -455,11 +455,11 @@ CLIP_API void clip_image_free(clip_image *img);
 /* clip_preprocess(): resize (Pillow's two-pass 8-bit resampling, bit for bit), crop or pad, and
  * normalise, as the checkpoint asks.
  * img  in   [H, W] RGB
- * out  out  [picture_floats] f32; the caller's. It is [3, S, S], S = image_size. Of NaFlex (max_patches
- *           in clip_model_info) the first two numbers are the picture's rows and columns of patches;
- *           then come the patches [rows * columns, patch_size, patch_size, 3], then zeros
- * Errors: CLIP_EINVAL (an empty picture, a stride shorter than a row, NaFlex: a picture too long for
- * its patches), CLIP_ENOMEM. */
+ * out  out  [picture_floats] f32; the caller's. It is [3, S, S], S = image_size. For NaFlex
+ *           (max_patches in clip_model_info) it begins with two numbers, the rows and columns of
+ *           patches; then come the patches [rows * columns, patch_size, patch_size, 3], then zeros
+ * Errors: CLIP_EINVAL (an empty picture, a stride shorter than a row; for NaFlex a picture that is
+ * too long for its patches), CLIP_ENOMEM. */
 CLIP_API clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out);
 
 /* ---- Words --------------------------------------------------------------------------------- */
@@ -619,8 +619,8 @@ typedef struct clip_hidden {
  * out  out  what is wanted
  * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that does not exist, a
  * pad_id outside the vocabulary, `projected` without a projection); CLIP_EUNSUPPORTED (`states` and
- * `pooled` of a ResNet, which has no tokens, of NaFlex, whose pictures differ in their number, or of
- * a text encoder that masks padding, as BERT). */
+ * `pooled` of a ResNet, which has no tokens, of NaFlex, whose pictures differ in their number of
+ * tokens, or of a text encoder that masks padding, as BERT). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
                                       const clip_hidden_options *opt, const clip_hidden *out);
 CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids,
@@ -636,8 +636,8 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
 /* clip_explain(): which parts of a picture make it match words. The result is a map of G x G cells
  * over the S x S pixels that the model sees, or NaFlex' whole picture; G = clip_explain_side(). For
  * a ViT it is relevance through the attention of its blocks (Chefer et al. 2021, arXiv:2103.15679).
- * For a ResNet and NaFlex it is how much the cosine falls when a disc is painted over (Zeiler and Fergus 2013, arXiv:1311.2901),
- * which takes G * G encodings.
+ * For a ResNet and NaFlex it is how much the cosine falls when a disc is painted over (Zeiler and
+ * Fergus 2013, arXiv:1311.2901), which takes G * G encodings.
  * img     in   [H, W] RGB
  * texts   in   [K]
  * map     out  [K, G, G], at least 0. Compare the cells of one map, not maps

@@ -292,7 +292,8 @@ def load(directory):
         kind = json.loads((directory / "config.json").read_text()).get("model_type")
         if kind in OTHERS:
             return load_other(directory, kind)
-        return {"chinese_clip": load_chinese_clip, "altclip": load_altclip, "siglip2": NaFlex}.get(kind, load_huggingface)(directory)
+        others = {"chinese_clip": load_chinese_clip, "altclip": load_altclip, "siglip2": NaFlex}
+        return others.get(kind, load_huggingface)(directory)
     state = load_file(directory / "model.safetensors")
     if "module.bert.embeddings.word_embeddings.weight" in state:
         return load_own_chinese_clip(state)

@@ -198,7 +198,8 @@ clip_status clipeng_explain(clip_context *c, const clip_image *img, const char *
         return CLIP_EINVAL;
     if (m->towers != CLIP_TOWER_BOTH || !m->tokenizer || m->config.embed_dim < 1)
         return CLIP_EINVAL;
-    pass p = {.c = c, .K = K, .floats = clipimg_floats(&m->recipe), .D = m->config.embed_dim, .G = clipeng_explain_side(m)};
+    pass p = {.c = c, .K = K, .D = m->config.embed_dim, .G = clipeng_explain_side(m)};
+    p.floats = clipimg_floats(&m->recipe);
     TRY(find_explainer(c, &p.e));
     clipb_arena a = {0};
     layout(&a, &p);

@@ -244,8 +244,8 @@ static clip_status check_recipe(const loader *l, const clip_model *m, const clip
         return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir, "pictures are prepared as %s, for an encoder of %s",
                           patches ? "patches" : "squares", patches ? "squares" : "patches");
     if (patches && words->patch_size != v->patch_size)
-        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir, "patches of %d pixels are prepared for an encoder of %d",
-                          words->patch_size, v->patch_size);
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir,
+                          "patches of %d pixels are prepared for an encoder of %d", words->patch_size, v->patch_size);
     return CLIP_OK;
 }
 

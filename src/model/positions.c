@@ -79,7 +79,7 @@ clip_status clipmdl_positions_resample(float *out, const float *in, const clipmd
     return CLIP_OK;
 }
 
-/* The weights of `stored` places for place i of `side`: a triangle, in f32 as transformers has it. */
+/* The weights of `stored` places for place i of `side`: a triangle, in f32 as in transformers. */
 static void weigh_bilinear(float w[CLIPMDL_MOST_GRID], int i, int side, int stored)
 {
     const float scale = (float)stored / (float)side, support = scale > 1 ? scale : 1;

@@ -299,6 +299,34 @@ static void memory_fails(void **state)
     tear_down(&f);
 }
 
+/* The file is the one that transformers wrote. */
+static void converting_keeps_the_file(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"f32", "f16"};
+    char from[64];
+    clip_error err;
+    take("tiny-naflex");
+    snprintf(from, sizeof from, "%s", dir);
+    for (int i = 0; i < 2; i++) { /* there and back */
+        const clip_convert_options opt = {.layout = "hf", .type = types[i]};
+        if (clip_convert(from, in_dir(types[i]), &opt, &err) != CLIP_OK)
+            fail_msg("%s", err.message);
+        snprintf(from, sizeof from, "%s", in_dir(types[i]));
+    }
+    shell("cmp %s %s", in_dir("model.safetensors"), in_dir("f16/model.safetensors"));
+    clip_model *m = loads(from);
+    clip_model_info info;
+    clip_model_get_info(m, &info);
+    assert_int_equal(info.max_patches, 24);
+    assert_int_equal(info.patch_size, 8);
+    assert_string_equal(info.interpolation, "bilinear");
+    clip_model_free(m);
+    const clip_convert_options opt = {.layout = "openclip"};
+    assert_int_equal(clip_convert(from, in_dir("openclip"), &opt, &err), CLIP_EUNSUPPORTED);
+    says(err.message, "NaFlex ViT");
+}
+
 /* ---- Refused --------------------------------------------------------------------------------- */
 
 static void settings_are_checked(void **state)
@@ -393,6 +421,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_whole_picture_is_explained),
         cmocka_unit_test(places_are_those_of_pixels),
         cmocka_unit_test(memory_fails),
+        cmocka_unit_test(converting_keeps_the_file),
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(without_a_processor_nothing_is_assumed),
         cmocka_unit_test(other_sizes_are_refused),

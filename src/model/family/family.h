@@ -48,6 +48,12 @@ typedef struct clipmdl_beginning {
     int towers;
 } clipmdl_beginning;
 
+/* A tensor that the file has with more dimensions than the code: those in front are 1. */
+typedef struct clipmdl_ones {
+    const char *end; /* of its name in the file */
+    int ndim;
+} clipmdl_ones;
+
 struct clipmdl_family {
     const char *name;   /* clip_model_info.layout */
     const char *layout; /* its name for clipeng_convert(); NULL: it can only be read */
@@ -62,6 +68,7 @@ struct clipmdl_family {
         const char *beginning, *why; /* tensors that are known and not read; NULL: none */
     } unread;
     void (*translate)(const char *name, char *out, size_t size);
+    const clipmdl_ones *ones; /* for writing; ends with {0}; NULL: none */
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
     bool no_antialias; /* positions are resampled without antialiasing, as transformers does */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */

@@ -1,6 +1,6 @@
 /* siglip.c: SigLIP's layout in transformers: SiglipModel, and its encoders alone (Zhai et al. 2023,
  * arXiv:2303.15343). SigLIP 2 (arXiv:2502.14786) with pictures of a fixed size has the same.
- * Siglip2Model, its NaFlex, differs in the image encoder's input alone, and so is the same family. */
+ * Siglip2Model, its NaFlex, differs in the input of its image encoder alone. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +37,8 @@ static void translate(const char *name, char *out, size_t size)
 {
     clipmdl_rename_by(names, name, out, size);
 }
+
+static const clipmdl_ones ones[] = {{"logit_scale", 1}, {"logit_bias", 1}, {"head.probe", 3}, {0}};
 
 /* transformers' CLIP has the same first names, and no heads. */
 static const clipmdl_mark marks[] = {
@@ -107,7 +109,8 @@ static const clipmdl_settings naflex_pictures = {
     .known = CLIPMDL_HF_PICTURES " patch_size max_num_patches",
     .off = CLIPMDL_HF_PICTURES_OFF " size crop_size",
     .one_of = (const clipmdl_choice[]){{"image_processor_type",
-                                        "Siglip2ImageProcessor Siglip2ImageProcessorFast Siglip2ImageProcessorPil null"},
+                                        "Siglip2ImageProcessor Siglip2ImageProcessorFast "
+                                        "Siglip2ImageProcessorPil null"},
                                        {"feature_extractor_type", "Siglip2ImageProcessor null"},
                                        CLIPMDL_HF_PICTURES_ONE_OF,
                                        {0}},
@@ -144,7 +147,7 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     return clipmdl_huggingface_sizes(r, o, &v->width, &v->heads, &v->layers, &v->mlp, &v->eps);
 }
 
-/* The sizes of fixed pictures, or of NaFlex: patches, and the square of places that they stand on. */
+/* As of fixed pictures, but for the size: there is a square of positions. */
 static clip_status read_naflex(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
 {
     int places = 256;
@@ -254,7 +257,8 @@ static int pad_id(const clipmdl_text_config *t)
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 /* kin: "siglip", "siglip2" */
-static void put_tower(FILE *f, const char *kin, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps)
+static void put_tower(FILE *f, const char *kin, const char *name, int width, int heads, int layers, int mlp,
+                      clipk_act act, float eps)
 {
     fprintf(f, "  \"%s\": {\n    \"model_type\": \"%s_%.*s_model\",\n", name, kin, (int)strcspn(name, "_"), name);
     fprintf(f,
@@ -271,9 +275,10 @@ static bool writes(const clipmdl_config *c)
 {
     const clipmdl_vision_config *v = &c->vision;
     const clipmdl_text_config *t = &c->text;
-    return (v->tower == &clipmdl_vit || v->tower == &clipmdl_naflex) && v->pooling == CLIPNN_POOL_ATTENTION && !v->class_token && !v->ln_pre &&
-           v->patch_bias && v->projection == CLIPMDL_PROJECTION_NONE && t->tower == &clipmdl_text && !t->causal &&
-           t->padded && t->pooling == CLIPNN_POOL_LAST && t->projection == CLIPMDL_PROJECTION_LINEAR;
+    return (v->tower == &clipmdl_vit || v->tower == &clipmdl_naflex) && v->pooling == CLIPNN_POOL_ATTENTION &&
+           !v->class_token && !v->ln_pre && v->patch_bias && v->projection == CLIPMDL_PROJECTION_NONE &&
+           t->tower == &clipmdl_text && !t->causal && t->padded && t->pooling == CLIPNN_POOL_LAST &&
+           t->projection == CLIPMDL_PROJECTION_LINEAR;
 }
 
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
@@ -285,7 +290,8 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
     const bool any = v->tower->any_shape;
     const char *kin = any ? "siglip2" : "siglip";
     const int side = v->image_size / v->patch_size;
-    fprintf(f, "{\n  \"architectures\": [\"%sModel\"],\n  \"model_type\": \"%s\",\n", any ? "Siglip2" : "Siglip", kin);
+    fprintf(f, "{\n  \"architectures\": [\"%sModel\"],\n  \"model_type\": \"%s\",\n", any ? "Siglip2" : "Siglip",
+            kin);
     put_tower(f, kin, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
     fprintf(f, "    \"%s\": %d,\n    \"patch_size\": %d\n  },\n", any ? "num_patches" : "image_size",
             any ? side * side : v->image_size, v->patch_size);
@@ -331,6 +337,7 @@ const clipmdl_family clipmdl_siglip = {
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
+    .ones = ones,
     .no_antialias = true,
     .config_file = "config.json",
     .model_type = "siglip",
