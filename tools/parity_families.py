@@ -184,7 +184,7 @@ def openclip(name, out):
         model.visual.trunk = timm.utils.reparameterize_model(model.visual.trunk)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
     if SIZE:
-        resize(model, lambda: make(**copy.deepcopy(cfg) | {"vision_cfg": vision | {"image_size": SIZE}}))
+        resize(model, lambda: make_openclip(cfg | {"vision_cfg": vision | {"image_size": SIZE}}, kinds))
     preprocess = HALF if "SigLIP" in name else PREPROCESS
     (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg | kinds, "preprocess_cfg": preprocess}))
     size = vision.get("image_size", 224)
