@@ -242,7 +242,7 @@ typedef struct clip_model_info {
     int max_patches;
     size_t picture_floats;       /* of a prepared picture: 3 * image_size * image_size, or NaFlex' */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
-    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
+    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa, NaFlex: 0 */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet "relu", AIMv2 "silu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */

@@ -356,6 +356,9 @@ static void settings_are_checked(void **state)
         {"preprocessor_config.json", "", "patch_size", "16", CLIP_EMISMATCH,
          "patches of 16 pixels are prepared for an encoder of 8"},
         {"preprocessor_config.json", "", "resample", "3", CLIP_OK, NULL},
+        {"preprocessor_config.json", "", "default_to_square", "true", CLIP_OK, NULL}, /* it does nothing here */
+        {"preprocessor_config.json", "", "do_convert_rgb", "null", CLIP_OK, NULL},
+        {"preprocessor_config.json", "", "do_pad", "true", CLIP_EUNSUPPORTED, "do_pad is true"},
         {"preprocessor_config.json", "", "resample", "0", CLIP_EUNSUPPORTED, "resample is 0"},
         {"preprocessor_config.json", "", "do_resize", "false", CLIP_EUNSUPPORTED, "do_resize is false"},
         {"preprocessor_config.json", "", "size", "{\"height\": 32, \"width\": 32}", CLIP_EUNSUPPORTED, "size is"},

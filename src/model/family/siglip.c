@@ -106,8 +106,8 @@ const clipmdl_processor clipmdl_siglip_processor = {PREPROCESSOR, &pictures, .be
 
 static const clipmdl_settings naflex_pictures = {
     .null_counts = true,
-    .known = CLIPMDL_HF_PICTURES " patch_size max_num_patches",
-    .off = CLIPMDL_HF_PICTURES_OFF " size crop_size",
+    .known = CLIPMDL_HF_PICTURES " patch_size max_num_patches default_to_square",
+    .off = "auto_map do_pad use_square_size size crop_size",
     .one_of = (const clipmdl_choice[]){{"image_processor_type",
                                         "Siglip2ImageProcessor Siglip2ImageProcessorFast "
                                         "Siglip2ImageProcessorPil null"},
@@ -117,7 +117,7 @@ static const clipmdl_settings naflex_pictures = {
 };
 const clipmdl_processor clipmdl_naflex_processor = {
     "transformers' Siglip2ImageProcessor", &naflex_pictures, .begins = "Siglip2", .model = "siglip2",
-    .half = true,  .patches = true, .resample = 2, .resize_mode = "naflex"};
+    .half = true, .patches = true, .resample = 2, .resize_mode = "naflex"};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
