@@ -119,7 +119,7 @@ static int prepare(const cli_args *a, job *j)
 {
     DO(load(a, j));
     const clip_model_info *info = &j->session.info;
-    const size_t pixels = CLI_BATCH * 3 * (size_t)info->image_size * (size_t)info->image_size,
+    const size_t pixels = CLI_BATCH * info->picture_floats,
                  bytes = 3 * (size_t)WIDE * HIGH;
     j->pixels = malloc(pixels * sizeof *j->pixels);
     j->embedding = malloc(CLI_BATCH * (size_t)j->session.D * sizeof *j->embedding);
@@ -129,8 +129,8 @@ static int prepare(const cli_args *a, job *j)
         return cli_no_memory();
     for (size_t i = 0; i < bytes; i++)
         j->photo.rgb[i] = (uint8_t)((i * 2654435761u) >> 24);
-    for (size_t i = 0; i < pixels; i++)
-        j->pixels[i] = (float)(i % 23) / 11 - 1;
+    for (size_t i = 0; i < pixels; i += info->picture_floats)
+        DO(cli_status(clip_preprocess(j->session.model, &j->photo, j->pixels + i), "preprocess"));
     return write_caption(j);
 }
 

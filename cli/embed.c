@@ -214,6 +214,8 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
     j->sink.width = s->D;
     if (projects)
         return CLI_DONE;
+    if (pictures && i->max_patches > 0)
+        return cli_fail("%s: the pictures of a %s differ in their number of tokens", a->model, i->vision_kind);
     if (pictures && i->vision_tokens == 0)
         return cli_fail("%s: a %s has no tokens, and no state before its projection", a->model, i->vision_kind);
     if (words && i->text_tokens == 0)

@@ -21,7 +21,10 @@ static void print_image(const clip_model_info *i)
     } else {
         printf("%d layers, patches of %d\n", i->vision_layers[0], i->patch_size);
     }
-    printf("  size         %d x %d", i->image_size, i->image_size);
+    if (i->max_patches)
+        printf("  size         the picture's shape, at most %d patches", i->max_patches);
+    else
+        printf("  size         %d x %d", i->image_size, i->image_size);
     if (i->image_size != i->stored_image_size)
         printf(", instead of %d x %d", i->stored_image_size, i->stored_image_size);
     putchar('\n');
@@ -131,6 +134,8 @@ static void json_image(cli_json *j, const clip_model_info *i)
     } else {
         cli_json_int(j, "layers", i->vision_layers[0]);
         cli_json_int(j, "patch_size", i->patch_size);
+        if (i->max_patches)
+            cli_json_int(j, "max_patches", i->max_patches);
     }
     cli_json_string(j, "activation", i->vision_activation);
     cli_json_string(j, "interpolation", i->interpolation);

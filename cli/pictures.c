@@ -8,7 +8,7 @@
 
 cli_batch *cli_batch_new(const cli_session *s)
 {
-    const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
+    const size_t each = s->info.picture_floats;
     cli_batch *b = calloc(1, sizeof *b);
     if (b) {
         b->pixels = malloc(CLI_BATCH * each * sizeof(float));
@@ -74,7 +74,7 @@ typedef struct prepare_job {
 static void prepare_one(void *user, int64_t i)
 {
     prepare_job *j = user;
-    const size_t each = 3 * (size_t)j->s->info.image_size * (size_t)j->s->info.image_size;
+    const size_t each = j->s->info.picture_floats;
     j->status[i] = prepare(j->s, &j->b->picture[i], j->b->thumbnail_side, j->b->pixels + (size_t)i * each);
 }
 
@@ -89,7 +89,7 @@ static clip_status encode(cli_session *s, const float *pixels, int n, float *out
 /* Name the picture that makes the batch fail: the one that also fails alone. */
 static int tell_failure(cli_session *s, cli_batch *b, clip_status status)
 {
-    const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
+    const size_t each = s->info.picture_floats;
     for (int i = 0; status == CLIP_ENOTFINITE && i < b->n; i++)
         if (b->picture[i].row >= 0)
             DO(cli_encoded(s->ctx, encode(s, b->pixels + (size_t)b->picture[i].row * each, 1, b->embedding),
@@ -99,7 +99,7 @@ static int tell_failure(cli_session *s, cli_batch *b, clip_status status)
 
 int cli_batch_encode(cli_session *s, cli_batch *b)
 {
-    const size_t each = 3 * (size_t)s->info.image_size * (size_t)s->info.image_size;
+    const size_t each = s->info.picture_floats;
     prepare_job j = {.s = s, .b = b};
     const clip_status *status = j.status;
     clip_parallel(s->ctx, b->n, prepare_one, &j);

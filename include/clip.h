@@ -164,7 +164,7 @@ typedef struct clip_load_options {
     /* Pictures of image_size x image_size pixels instead of the checkpoint's size. Positions are
      * resampled: bicubic with antialiasing as OpenCLIP and timm do, for transformers' layouts
      * without, as interpolate_pos_encoding=True does. Embeddings of two sizes cannot be compared.
-     * 0: the checkpoint's own. */
+     * NaFlex has no such size. 0: the checkpoint's own. */
     int image_size;
 } clip_load_options;
 
@@ -238,12 +238,16 @@ typedef struct clip_model_info {
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
     int stored_image_size;       /* that the weights' positions are for, before they are resampled */
     int patch_size;              /* 0: it has stages */
+    /* SigLIP 2 NaFlex: pictures keep their shape, and have so many patches at most; image_size is
+     * that of a square with the encoder's own positions. 0: pictures are squares. */
+    int max_patches;
+    size_t picture_floats;       /* of a prepared picture: 3 * image_size * image_size, or NaFlex' */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
-    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
+    int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa, NaFlex: 0 */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet "relu", AIMv2 "silu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
-    const char *resize_mode;     /* "shortest", "longest", "squash" or "corner" */
+    const char *resize_mode;     /* "shortest", "longest", "squash", "corner" or "naflex" */
     int background;              /* 0xRRGGBB under transparent pictures; -1: transparency dropped */
     /* texts */
     int context_length, vocab_size, text_width, text_heads, text_layers;
@@ -452,8 +456,11 @@ CLIP_API void clip_image_free(clip_image *img);
 /* clip_preprocess(): resize (Pillow's two-pass 8-bit resampling, bit for bit), crop or pad, and
  * normalise, as the checkpoint asks.
  * img  in   [H, W] RGB
- * out  out  [3, S, S] f32, S = image_size; the caller's
- * Errors: CLIP_EINVAL (an empty picture, a stride shorter than a row), CLIP_ENOMEM. */
+ * out  out  [picture_floats] f32; the caller's. It is [3, S, S], S = image_size. For NaFlex
+ *           (max_patches in clip_model_info) it begins with two numbers, the rows and columns of
+ *           patches; then come the patches [rows * columns, patch_size, patch_size, 3], then zeros
+ * Errors: CLIP_EINVAL (an empty picture, a stride shorter than a row; for NaFlex a picture that is
+ * too long for its patches), CLIP_ENOMEM. */
 CLIP_API clip_status clip_preprocess(const clip_model *m, const clip_image *img, float *out);
 
 /* ---- Words --------------------------------------------------------------------------------- */
@@ -476,7 +483,8 @@ CLIP_API clip_status clip_tokenize(const clip_model *m, const char *text, int32_
 CLIP_API clip_status clip_encode_image(clip_context *ctx, const clip_image *img, int N, float *out);
 
 /* clip_encode_pixels(): the same from normalised pixels [N, 3, S, S] f32, clip_preprocess()'s
- * output. */
+ * output. NaFlex: [N, picture_floats], as clip_preprocess() describes them.
+ * Errors: CLIP_EINVAL also for NaFlex' rows and columns that are not a grid of 1 .. max_patches. */
 CLIP_API clip_status clip_encode_pixels(clip_context *ctx, const float *pixels, int N, float *out);
 
 /* clip_encode_text(): embed N texts.
@@ -612,7 +620,8 @@ typedef struct clip_hidden {
  * out  out  what is wanted
  * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that does not exist, a
  * pad_id outside the vocabulary, `projected` without a projection); CLIP_EUNSUPPORTED (`states` and
- * `pooled` of a ResNet, which has no tokens, or of a text encoder that masks padding, as BERT). */
+ * `pooled` of a ResNet, which has no tokens, of NaFlex, whose pictures differ in their number of
+ * tokens, or of a text encoder that masks padding, as BERT). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
                                       const clip_hidden_options *opt, const clip_hidden *out);
 CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids,
@@ -626,10 +635,10 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
 /* ---- Explanation --------------------------------------------------------------------------- */
 
 /* clip_explain(): which parts of a picture make it match words. The result is a map of G x G cells
- * over the S x S pixels that the model sees, G = clip_explain_side(). For a ViT it is relevance
- * through the attention of its blocks (Chefer et al. 2021, arXiv:2103.15679). For a ResNet it is
- * how much the cosine falls when a disc is painted over (Zeiler and Fergus 2013, arXiv:1311.2901),
- * which takes G * G encodings.
+ * over the S x S pixels that the model sees, or NaFlex' whole picture; G = clip_explain_side(). For
+ * a ViT it is relevance through the attention of its blocks (Chefer et al. 2021, arXiv:2103.15679).
+ * For a ResNet and NaFlex it is how much the cosine falls when a disc is painted over (Zeiler and
+ * Fergus 2013, arXiv:1311.2901), which takes G * G encodings.
  * img     in   [H, W] RGB
  * texts   in   [K]
  * map     out  [K, G, G], at least 0. Compare the cells of one map, not maps
@@ -747,8 +756,8 @@ CLIP_API void clip_question_get_info(const clip_question *q, clip_question_info 
 /* clip_look_pixels(): what a head reads of pictures that clip_preprocess() has prepared. It is the
  * unit embedding [D], followed by at most 64 tokens in 16 bits. A picture takes 9 KiB for a ResNet
  * of width 16 at 64x64, 76 KiB for ViT-B/32, 131 KiB for ViT-L/14.
- * pixels  in   [N, 3, S, S]
- * out     out  [N, clip_look_width()]
+ * pixels  in   as to clip_encode_pixels()
+ * out     out  [N, clip_look_width()]; NaFlex: [N, D], no tokens
  * Errors: those of clip_encode_pixels(). */
 CLIP_API size_t clip_look_width(const clip_model *m);
 CLIP_API clip_status clip_look_pixels(clip_context *ctx, const float *pixels, int N, float *out);

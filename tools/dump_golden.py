@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
+from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 
 import make_checkpoints
 import references
@@ -19,7 +21,8 @@ GOLDEN = ("tiny-vit", "tiny-vit-eos", "tiny-coca", "tiny-scaled",
           "tiny-resnet", "tiny-openai", "tiny-longclip", "tiny-hf", "tiny-hf-eos",
           "tiny-chinese-clip", "tiny-chinese-clip-own", "tiny-xlm-roberta", "tiny-nllb", "tiny-altclip",
           "tiny-altclip-5", "tiny-metaclip-2", "tiny-clipseg", "tiny-owlvit", "tiny-dual-vit", "tiny-dual-clip",
-          "tiny-dual-clip-4", "tiny-flava", "tiny-aimv2", "tiny-cls-pooler", "tiny-mt5")
+          "tiny-dual-clip-4", "tiny-flava", "tiny-aimv2", "tiny-naflex", "tiny-cls-pooler",
+          "tiny-mt5")
 
 README = f"""# Golden values of the towers
 
@@ -60,6 +63,8 @@ pictures of 6x6 |
 | tiny-dual-clip, tiny-dual-clip-4 | the same: a CLIP's image encoder and XLM-R, with the names of transformers 5, 4 |
 | tiny-flava | Hugging Face's FlavaModel, f16: its two contrastive encoders |
 | tiny-aimv2 | Hugging Face's Aimv2Model, f16: RMSNorm, SwiGLU, a query that is pooled with |
+| tiny-naflex | Hugging Face's Siglip2Model, f16. Its pixels are [N, picture_floats], of N.png; grids.npy \
+is what its processor makes of sizes |
 | tiny-cls-pooler | OpenCLIP, f16, BERT with `cls_pooler` and two projections |
 | tiny-xlm-roberta | OpenCLIP, f16, XLM-R: mean of the tokens, two projections |
 | tiny-nllb | OpenCLIP, f16, NLLB's encoder: sines as positions, first token, linear projection |
@@ -76,9 +81,35 @@ def texts(vocab_size, context_length, first):
     return rows + [[start] + words(3) + [end] + words(4) + [end], words(4)]
 
 
+def pictures_of_any_shape(out):
+    """Photographs' shapes, strips, one that is enlarged; and sides for which the search for the scale ends late."""
+    g = torch.Generator().manual_seed(5)
+    pictures = []
+    for n, (width, height) in enumerate(((40, 30), (30, 40), (90, 11), (3, 70), (5, 5), (49, 65), (64, 24))):
+        x = make_checkpoints.smooth_pictures(1, max(width, height), g)[0, :, :height, :width]
+        rgb = (x * 40 + 128).clamp(0, 255).byte().permute(1, 2, 0).numpy()
+        pictures.append(Image.fromarray(rgb))
+        pictures[-1].save(out / f"{n}.png")
+    return pictures
+
+
+def grids():
+    """[N, 6] width, height, the side of a patch, most patches -> rows, columns, as transformers finds them."""
+    rng = np.random.default_rng(11)
+    sides = np.exp(rng.uniform(0, np.log(9000), (400, 2))).astype(int)
+    rows = [(w, h, int(rng.choice((8, 14, 16))), int(rng.choice((16, 24, 256, 1024)))) for w, h in sides]
+    rows += [(256, 256, 16, 256), (1, 1, 16, 256), (1, 40000, 16, 256), (9000000, 1, 8, 9), (640, 480, 16, 256)]
+    found = [get_image_size_for_max_num_patches(h, w, P, most) for w, h, P, most in rows]
+    return np.array([r + (h // r[2], w // r[2]) for r, (h, w) in zip(rows, found)], np.int32)
+
+
 def dump(out):
     ref = references.load(out)
-    pixels = make_checkpoints.smooth_pictures(3, ref.image_size, torch.Generator().manual_seed(5))
+    if out.name == "tiny-naflex":
+        pixels = ref.pixels(pictures_of_any_shape(out))
+        np.save(out / "grids.npy", grids())
+    else:
+        pixels = make_checkpoints.smooth_pictures(3, ref.image_size, torch.Generator().manual_seed(5))
     ids = texts(ref.vocab_size, ref.context_length, getattr(ref, "special", 0))
     if out.name == "tiny-coca":
         start = ref.vocab_size - 2

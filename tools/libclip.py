@@ -3,7 +3,7 @@
     lib = libclip.load("build/src/api/libclip.so")
     model = lib.model("checkpoint", towers=libclip.BOTH)
     ctx = model.context(threads=2)
-    ctx.encode_pixels(pixels)           [N, 3, S, S] f32 -> [N, D] f32
+    ctx.encode_pixels(pixels)           [N, 3, S, S] f32 (NaFlex: [N, picture_floats]) -> [N, D] f32
     ctx.encode_tokens(list_of_ids)      ragged -> [N, D] f32
     model.tokenize("a cat")             -> ids
 
@@ -46,6 +46,8 @@ class ModelInfo(c.Structure):
                     ("vision_heads", c.c_int),
                     ("stored_image_size", c.c_int),
                     ("patch_size", c.c_int),
+                    ("max_patches", c.c_int),
+                    ("picture_floats", c.c_size_t),
                     ("vision_layers", c.c_int * 5),
                     ("vision_tokens", c.c_int),
                     ("vision_activation", c.c_char_p),

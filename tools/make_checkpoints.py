@@ -335,6 +335,22 @@ def clipseg(out, seed):
         json.dumps(SEGMENTED | {"size": {"height": 48, "width": 48}}, indent=2))
 
 
+NAFLEX_TINY = {
+    "text_config": {"vocab_size": 512 + TINY + 2, "hidden_size": 32, "intermediate_size": 72, "num_hidden_layers": 2,
+                    "num_attention_heads": 2, "max_position_embeddings": 16, "projection_size": 40,
+                    "pad_token_id": TINY_EOS},
+    "vision_config": {"hidden_size": 40, "intermediate_size": 144, "num_hidden_layers": 2, "num_attention_heads": 2,
+                      "patch_size": 8, "num_patches": 16}
+}
+
+
+def naflex(out, seed):
+    """Its pictures have more patches than its table of positions has places."""
+    of_transformers(out, "Siglip2", "Siglip2", seed, NAFLEX_TINY)
+    transformers.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=24).save_pretrained(out)
+    write_tokenizer(out, TINY, "vocab")
+
+
 def dual_encoder(out, vision, text, seed):
     """vision, text: configurations of transformers."""
     cfg = {"vision_config": vision.to_dict(), "text_config": text.to_dict(), "projection_dim": 40}
@@ -435,6 +451,7 @@ CHECKPOINTS = {
     "tiny-dual-clip-4": lambda out: dual_encoder_4(out, 25),
     "tiny-flava": lambda out: of_transformers(out, "Flava", "Flava", 26, FLAVA_TINY),
     "tiny-aimv2": lambda out: of_transformers(out, "Aimv2", "Aimv2", 28, AIMV2_TINY),
+    "tiny-naflex": lambda out: naflex(out, 29),
     "tiny-cls-pooler": lambda out: openclip_hf(out, {"hf_pooler_type": "cls_pooler"}, BertConfig(**BERT_TINY), 27),
     "tiny-xlm-roberta": lambda out: openclip_hf(out, {}, XLMRobertaConfig(**XLM_ROBERTA_TINY), 16),
     "tiny-nllb": lambda out: openclip_hf(out, {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"},

@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 
 import libclip
 from make_checkpoints import PREPROCESS, OwnChineseCLIP, save_altclip, settle_batchnorm, smooth_pictures
+from references import naflex_inputs, naflex_picture
 
 SIZE = 0  # of pictures; 0: the models' own
 VOCABULARY = 1200  # ids; the rows of a table are all alike
@@ -100,9 +101,10 @@ def resize(model, at_the_size):
 class Peer:
     """A model of a package: its directory is written, and it embeds."""
 
-    def __init__(self, model, size, context, vocabulary, end, pad, image, text):
+    def __init__(self, model, size, context, vocabulary, end, pad, image, text, prepare=lambda x: x):
         self.model, self.size, self.context = model, size, context
         self.vocabulary, self.end, self.pad, self.image, self.text = vocabulary, end, pad, image, text
+        self.prepare = prepare  # from pictures [N, 3, S, S] to what clip_encode_pixels() takes
 
 
 def hf_configuration(name):
@@ -218,6 +220,29 @@ def siglip(out):
     return Peer(model, 224, 64, VOCABULARY, 1, 1,
                 lambda x: hf_pictures(model, x),
                 lambda t: model.get_text_features(t).pooler_output)
+
+
+def siglip2(out):
+    """NaFlex, with a grid for each picture."""
+    from transformers import Siglip2Config, Siglip2ImageProcessorPil, Siglip2Model
+    config = Siglip2Config(text_config={"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS},
+                           vision_config={"num_hidden_layers": LAYERS})
+    model = enliven(Siglip2Model(config).eval(), 7)
+    model.save_pretrained(out)
+    Siglip2ImageProcessorPil().save_pretrained(out)
+    return Peer(model, 256, 64, VOCABULARY, 1, 1,
+                lambda x: model.get_image_features(**naflex_inputs(x, 16)).pooler_output,
+                lambda t: model.get_text_features(t).pooler_output, grids((16, 16), (12, 20), (1, 256), (31, 8)))
+
+
+def grids(*shapes):
+    """From pictures [N, 3, S, S]: their first patches, in a grid of another shape each."""
+    def shape(pixels):
+        P, N = 16, len(pixels)
+        patches = pixels.unfold(2, P, P).unfold(3, P, P).permute(0, 2, 3, 4, 5, 1).reshape(N, -1, 3 * P * P).numpy()
+        return torch.from_numpy(np.stack([naflex_picture(h, w, x[: h * w], patches.shape[1])
+                                          for x, (h, w) in zip(patches, shapes)]))
+    return shape
 
 
 def chinese_clip(out):
@@ -352,6 +377,7 @@ def altclip_5(out):
 MODELS = {
     "hf:clip": clip,
     "hf:siglip": siglip,
+    "hf:siglip2": siglip2,
     "hf:altclip-saved-again": altclip_5,
     "hf:vision-text-dual-encoder": lambda out: dual_encoder("ViTConfig", "BertConfig", 0, out),
     "hf:vision-text-dual-encoder-clip": lambda out: dual_encoder("CLIPVisionConfig", "XLMRobertaConfig", 1, out),
@@ -377,7 +403,7 @@ MODELS = {
 def compare(lib, name, out):
     peer = MODELS[name](out) if name in MODELS else openclip(name, out)
     g = torch.Generator().manual_seed(3)
-    pixels = smooth_pictures(4, SIZE or peer.size, g) if peer.image else None
+    pixels = peer.prepare(smooth_pictures(4, SIZE or peer.size, g)) if peer.image else None
     rows = random_ids(5, peer.vocabulary, peer.context or 2, peer.end, g)
     ids = torch.full((len(rows), peer.context or 2), peer.pad)
     for row, i in zip(ids, rows):

@@ -204,6 +204,41 @@ def load_altclip(directory):
     return Masked(model, model.config.vision_config.image_size, 77, model.config.text_config.vocab_size, 1)
 
 
+def naflex_picture(rows, columns, patches, most):
+    """As clip_encode_pixels() takes it: rows, columns, the patches, and zeros."""
+    out = np.zeros(2 + most * patches.shape[1], np.float32)
+    out[:2] = rows, columns
+    out[2: 2 + patches.size] = patches.ravel()
+    return out
+
+
+def naflex_inputs(pixels, patch):
+    """The inverse: what Siglip2Model takes."""
+    pixels = torch.as_tensor(pixels)
+    shapes = pixels[:, :2].long()
+    values = pixels[:, 2:].reshape(len(pixels), -1, 3 * patch * patch)
+    mask = torch.arange(values.shape[1])[None] < shapes.prod(1, keepdim=True)
+    return {"pixel_values": values, "spatial_shapes": shapes, "pixel_attention_mask": mask.int()}
+
+
+class NaFlex(Masked):
+    """SigLIP 2 of any shape. Padding takes part in its texts."""
+
+    def __init__(self, directory):
+        model = transformers.Siglip2Model.from_pretrained(directory, dtype=torch.float32)
+        text, patch = model.config.text_config, model.config.vision_config.patch_size
+        model.encode_image = lambda x: model.get_image_features(**naflex_inputs(x, patch)).pooler_output
+        model.encode_text = lambda x: model.get_text_features(x).pooler_output
+        super().__init__(model, 0, text.max_position_embeddings, text.vocab_size, text.pad_token_id)
+        self.preprocess = transformers.Siglip2ImageProcessorPil.from_pretrained(directory)
+
+    def pixels(self, pictures):
+        made = self.preprocess([p.convert("RGB") for p in pictures], return_tensors="np")
+        most = self.preprocess.max_num_patches
+        return torch.from_numpy(np.stack([naflex_picture(h, w, v[: h * w], most)
+                                          for v, (h, w) in zip(made.pixel_values, made.spatial_shapes)]))
+
+
 # Models of transformers: the class, the part of it that is a CLIP, and whether that masks the padding of texts.
 OTHERS = {
     "metaclip_2": ("MetaClip2Model", None, False),
@@ -257,7 +292,8 @@ def load(directory):
         kind = json.loads((directory / "config.json").read_text()).get("model_type")
         if kind in OTHERS:
             return load_other(directory, kind)
-        return {"chinese_clip": load_chinese_clip, "altclip": load_altclip}.get(kind, load_huggingface)(directory)
+        others = {"chinese_clip": load_chinese_clip, "altclip": load_altclip, "siglip2": NaFlex}
+        return others.get(kind, load_huggingface)(directory)
     state = load_file(directory / "model.safetensors")
     if "module.bert.embeddings.word_embeddings.weight" in state:
         return load_own_chinese_clip(state)

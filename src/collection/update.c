@@ -105,7 +105,7 @@ static clip_status decode(const update *u, clipcol_parcel *p)
     clip_image_options o = u->image;
     clipimg_facts facts;
     clip_image img;
-    o.enough = u->opt.full_decode ? 0 : ENOUGH * u->ctx->model->config.vision.image_size;
+    o.enough = u->opt.full_decode ? 0 : ENOUGH * u->ctx->model->recipe.size;
     if (!p->pixels && !(p->pixels = malloc(u->floats * sizeof *p->pixels)))
         return CLIP_ENOMEM;
     clip_status s = clipimg_decode(p->sample.picture.p, p->sample.picture.n, p->path.p, &o, &facts, &img, &p->err);
@@ -514,7 +514,7 @@ static clip_status start(update *u, size_t sources, clip_error *err)
 {
     const size_t rows = BATCH > TEXTS ? BATCH : TEXTS;
     const int workers = u->opt.workers ? u->opt.workers : clipeng_context_threads(u->ctx);
-    u->floats = 3 * (size_t)u->ctx->model->config.vision.image_size * (size_t)u->ctx->model->config.vision.image_size;
+    u->floats = clipimg_floats(&u->ctx->model->recipe);
     u->D = (size_t)u->x->dim;
     u->pixels = malloc(BATCH * u->floats * sizeof *u->pixels);
     u->vector = malloc(rows * u->D * sizeof *u->vector);

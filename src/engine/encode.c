@@ -228,18 +228,18 @@ static int picture_chunk(const clip_model *m)
     return n > 0 ? n : 1;
 }
 
-static size_t pixels_of(const clip_model *m)
-{
-    return 3 * (size_t)m->config.vision.image_size * (size_t)m->config.vision.image_size;
-}
+static size_t pixels_of(const clip_model *m) { return clipimg_floats(&m->recipe); }
 
 static clip_status forward_pixels(clip_context *c, const float *pixels, int N, outputs *o)
 {
-    const clipmdl_input in = {.N = N, .pixels = pixels};
+    const size_t each = pixels_of(c->model);
+    const clipmdl_input in = {.N = N, .pixels = pixels, .each = each};
+    for (int i = 0; i < N; i++)
+        TRY(clipimg_check_prepared(&c->model->recipe, pixels + (size_t)i * each));
     if (c->model->mapped & CLIP_TOWER_IMAGE)
         TRY(clipmdl_store_check(&c->model->store, NULL));
     return forward_chunk(c, c->model->image, &in, o,
-                         (results){.kind = "picture", .input = pixels, .each = pixels_of(c->model)});
+                         (results){.kind = "picture", .input = pixels, .each = each});
 }
 
 static clip_status encode_pixels(clip_context *c, const float *pixels, int N, outputs *o)

@@ -85,20 +85,21 @@ clip_status clipeng_seen_window(const clip_model *m, int width, int height, clip
 typedef struct pass {
     clip_context *c;
     explainer *e;
-    int K, S, D, G;
-    float *pixels, *text;      /* [3, S, S], [K, D] */
+    int K, D, G;
+    size_t floats;             /* of a prepared picture */
+    float *pixels, *text;      /* [floats], [K, D] */
     float *image, *norm;       /* [D], [1] */
     float *dimage;             /* relevance: [D] */
     clipmdl_acts acts;
     clipmdl_grads grads;
     clipnn_relevance relevance;
-    float *painted, *embedding, *cosine; /* occlusion, a row of discs: [G, 3, S, S], [G, D], [G, K] */
+    float *painted, *embedding, *cosine; /* occlusion, a row of discs: [G, floats], [G, D], [G, K] */
 } pass;
 
 static void layout(clipb_arena *a, pass *p)
 {
     const clipmdl_tower *t = p->e->tower;
-    const size_t D = (size_t)p->D, K = (size_t)p->K, G = (size_t)p->G, pixels = 3 * (size_t)p->S * (size_t)p->S;
+    const size_t D = (size_t)p->D, K = (size_t)p->K, G = (size_t)p->G, pixels = p->floats;
     p->pixels = CLIPB_NEW(a, float, pixels);
     p->text = CLIPB_NEW(a, float, K * D);
     p->image = CLIPB_NEW(a, float, D);
@@ -126,8 +127,7 @@ static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
     const clipmdl_input in = {.N = 1, .pixels = p->pixels};
     const size_t cells = (size_t)p->G * (size_t)p->G, before = (size_t)t->kind->rows(t, 0).before;
     t->kind->forward(k, &p->acts, t, &in, p->image);
-    TRY(clipeng_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels,
-                             3 * (size_t)p->S * (size_t)p->S));
+    TRY(clipeng_check_finite(p->c, p->image, 1, (size_t)p->D, "picture", 0, p->pixels, p->floats));
     clipk_l2norm(k, p->image, p->norm, 1, p->D);
     for (int i = 0; i < p->K; i++) {
         clipk_l2norm_backward(k, p->dimage, p->text + (size_t)i * (size_t)p->D, p->image, p->norm, 1, p->D);
@@ -140,27 +140,29 @@ static clip_status explain_by_relevance(pass *p, float *map, float *cosine)
 
 /* ---- Occlusion ------------------------------------------------------------------------------- */
 
-/* The pixels with a disc at (cx, cy). */
-static void paint_disc(const pass *p, const float color[3], double cx, double cy, float *out)
+/* The pixels with a disc around (cx, cy), in cells of the map. In a picture that is not a square
+ * the disc is as wide as its cells. */
+static void paint_disc(const pass *p, const clipimg_places *at, const float color[3], double cx, double cy, float *out)
 {
-    const size_t S = (size_t)p->S;
-    const double step = (double)p->S / p->G;
-    memcpy(out, p->pixels, 3 * S * S * sizeof *out);
-    for (size_t y = 0; y < S; y++)
-        for (size_t x = 0; x < S; x++) {
-            const double dx = (double)x + 0.5 - cx, dy = (double)y + 0.5 - cy;
-            for (size_t c = 0; c < 3 && dx * dx + dy * dy < step * step; c++)
-                out[(c * S + y) * S + x] = color[c];
+    const double across = (double)p->G / (double)at->width, down = (double)p->G / (double)at->height;
+    memcpy(out, p->pixels, p->floats * sizeof *out);
+    for (size_t y = 0; y < at->height; y++)
+        for (size_t x = 0; x < at->width; x++) {
+            const double dx = ((double)x + 0.5) * across - cx, dy = ((double)y + 0.5) * down - cy;
+            for (size_t c = 0; c < 3 && dx * dx + dy * dy < 1; c++)
+                out[clipimg_place(at, c, y, x)] = color[c];
         }
 }
 
-/* The color of most backgrounds. A mean would put a new thing on a white background. room: [S,
- * S] */
-static void median_color(const pass *p, float *room, float color[3])
+/* The color of most backgrounds. A mean would put a new thing on a white background. room: [height,
+ * width] */
+static void median_color(const pass *p, const clipimg_places *at, float *room, float color[3])
 {
-    const size_t plane = (size_t)p->S * (size_t)p->S;
+    const size_t plane = at->height * at->width;
     for (size_t c = 0; c < 3; c++) {
-        memcpy(room, p->pixels + c * plane, plane * sizeof *room);
+        for (size_t y = 0; y < at->height; y++)
+            for (size_t x = 0; x < at->width; x++)
+                room[y * at->width + x] = p->pixels[clipimg_place(at, c, y, x)];
         qsort(room, plane, sizeof *room, clipb_order_f32);
         color[c] = room[plane / 2];
     }
@@ -169,15 +171,14 @@ static void median_color(const pass *p, float *room, float color[3])
 static clip_status explain_by_occlusion(pass *p, float *map, float *cosine)
 {
     const int G = p->G, K = p->K;
-    const double step = (double)p->S / G;
+    const clipimg_places at = clipimg_places_of(&p->c->model->recipe, p->pixels);
     float color[3];
-    median_color(p, p->painted, color);
+    median_color(p, &at, p->painted, color);
     TRY(clipeng_encode_pixels(p->c, p->pixels, 1, p->image));
     TRY(clipeng_similarity(p->c, p->image, 1, p->text, K, cosine));
     for (int y = 0; y < G; y++) {
         for (int x = 0; x < G; x++)
-            paint_disc(p, color, (x + 0.5) * step, (y + 0.5) * step,
-                       p->painted + (size_t)x * 3 * (size_t)p->S * (size_t)p->S);
+            paint_disc(p, &at, color, x + 0.5, y + 0.5, p->painted + (size_t)x * p->floats);
         TRY(clipeng_encode_pixels(p->c, p->painted, G, p->embedding));
         TRY(clipeng_similarity(p->c, p->embedding, G, p->text, K, p->cosine));
         for (int x = 0; x < G; x++)
@@ -197,7 +198,8 @@ clip_status clipeng_explain(clip_context *c, const clip_image *img, const char *
         return CLIP_EINVAL;
     if (m->towers != CLIP_TOWER_BOTH || !m->tokenizer || m->config.embed_dim < 1)
         return CLIP_EINVAL;
-    pass p = {.c = c, .K = K, .S = m->config.vision.image_size, .D = m->config.embed_dim, .G = clipeng_explain_side(m)};
+    pass p = {.c = c, .K = K, .D = m->config.embed_dim, .G = clipeng_explain_side(m)};
+    p.floats = clipimg_floats(&m->recipe);
     TRY(find_explainer(c, &p.e));
     clipb_arena a = {0};
     layout(&a, &p);

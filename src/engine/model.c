@@ -230,6 +230,25 @@ static clip_status read_config(loader *l, clip_model *m)
     return CLIP_OK;
 }
 
+/* Are pictures prepared as the encoder takes them: squares, or patches of its own size? */
+static clip_status check_recipe(const loader *l, const clip_model *m, const clipmdl_recipe *words, bool found)
+{
+    const clipmdl_vision_config *v = &m->config.vision;
+    const bool patches = words->max_patches > 0;
+    if (!(m->config.towers & CLIP_TOWER_IMAGE))
+        return CLIP_OK;
+    if (v->tower->any_shape && !found)
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.dir,
+                          "nothing says how many patches a picture has: its preprocessor_config.json is needed");
+    if (v->tower->any_shape != patches)
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir, "pictures are prepared as %s, for an encoder of %s",
+                          patches ? "patches" : "squares", patches ? "squares" : "patches");
+    if (patches && words->patch_size != v->patch_size)
+        return clipb_fail(l->err, CLIP_EMISMATCH, l->files.dir,
+                          "patches of %d pixels are prepared for an encoder of %d", words->patch_size, v->patch_size);
+    return CLIP_OK;
+}
+
 /* The weights' own family is asked first. Where no file says it, that family's rounding counts. */
 static clip_status read_recipe(loader *l, clip_model *m)
 {
@@ -248,6 +267,7 @@ static clip_status read_recipe(loader *l, clip_model *m)
     }
     if (!found && l->files.pictures_dir)
         TRY(m->family->read_recipe(&r, l->files.pictures_dir, l->picture_size, &words, &found));
+    TRY(check_recipe(l, m, &words, found));
     if (!found) {
         words.rounding = m->family->rounding;
         warn(l,

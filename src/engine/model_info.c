@@ -22,6 +22,8 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     o->vision_kind = v->tower->name;
     o->image_size = v->image_size;
     o->stored_image_size = clipmdl_stored_size(v);
+    o->picture_floats = clipimg_floats(&m->recipe);
+    o->max_patches = m->recipe.most;
     o->vision_width = v->width;
     o->vision_heads = v->heads;
     o->patch_size = v->patch_size;

@@ -1,5 +1,6 @@
 /* How pictures are prepared: from the words of configurations (model/family/family.h) to the struct
  * that does it, and back. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/engine.h"
@@ -21,7 +22,7 @@ clipmdl_recipe clipeng_recipe_default(void)
 /* Each value of an enum has the word at its place. */
 static const char *const modes[] = {
     [CLIPIMG_SHORTEST] = "shortest", [CLIPIMG_LONGEST] = "longest", [CLIPIMG_SQUASH] = "squash",
-    [CLIPIMG_CORNER] = "corner"};
+    [CLIPIMG_CORNER] = "corner", [CLIPIMG_NAFLEX] = "naflex"};
 static const char *const filters[] = {[CLIPIMG_BILINEAR] = "bilinear", [CLIPIMG_BICUBIC] = "bicubic"};
 static const char *const flavours[] = {[CLIPIMG_OPENCLIP] = "openclip", [CLIPIMG_HUGGINGFACE] = "huggingface"};
 
@@ -36,10 +37,12 @@ static int place_of(const char *word, const char *const *list)
 
 clipimg_recipe clipeng_recipe_of_words(const clipmdl_recipe *w, int size)
 {
-    clipimg_recipe r = {.size = size,
+    clipimg_recipe r = {.size = w->max_patches ? w->patch_size * (int)sqrt(w->max_patches) : size,
                         .mode = (clipimg_mode)place_of(w->resize_mode, modes),
                         .filter = (clipimg_filter)place_of(w->interpolation, filters),
                         .flavour = (clipimg_flavour)place_of(w->rounding, flavours),
+                        .patch = w->patch_size,
+                        .most = w->max_patches,
                         .background = w->background};
     memcpy(r.mean, w->mean, sizeof r.mean);
     memcpy(r.std, w->std, sizeof r.std);
@@ -52,6 +55,8 @@ clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *toke
     clipmdl_recipe w = {.interpolation = filters[r->filter],
                         .resize_mode = modes[r->mode],
                         .rounding = flavours[r->flavour],
+                        .patch_size = r->patch,
+                        .max_patches = r->most,
                         .background = r->background,
                         .own_tokenizer = clipeng_rules_need_files(tokenizer),
                         .start_id = tokenizer ? cliptok_start_id(tokenizer) : -1,

@@ -19,6 +19,12 @@ typedef struct grid {
     int G, W;          /* tokens on a side; their width */
 } grid;
 
+/* Of pictures that keep their shape only the embedding is read. */
+static bool has_grid(const clip_model *m)
+{
+    return (m->towers & CLIP_TOWER_IMAGE) && m->image->kind->rows(m->image, m->image->look).side > 0;
+}
+
 static grid grid_of(const clip_model *m)
 {
     const int layer = m->image->look;
@@ -31,7 +37,7 @@ static grid grid_of(const clip_model *m)
 
 cliphd_look cliphd_vqa_sees(const clip_model *m)
 {
-    if (!(m->towers & CLIP_TOWER_IMAGE))
+    if (!has_grid(m))
         return (cliphd_look){.D = m->config.embed_dim};
     const grid g = grid_of(m);
     return (cliphd_look){m->config.embed_dim, g.G * g.G, g.W};
@@ -90,11 +96,11 @@ static void make_row(void *user, int64_t i)
 static clip_status look(clip_context *ctx, const grid *g, const float *pixels, int N, float *unit, float *states,
                         float *mean, float *out)
 {
-    const size_t S = (size_t)ctx->model->config.vision.image_size;
+    const size_t each = clipimg_floats(&ctx->model->recipe);
     job j = {g, unit, states, mean, out, (size_t)ctx->model->config.embed_dim, cliphd_look_width(ctx->model)};
     for (int i = 0; i < N; i += AT_ONCE) {
         const int n = N - i < AT_ONCE ? N - i : AT_ONCE;
-        TRY(clipeng_encode_states(ctx, pixels + (size_t)i * 3 * S * S, n, g->layer, unit, states));
+        TRY(clipeng_encode_states(ctx, pixels + (size_t)i * each, n, g->layer, unit, states));
         clipeng_parallel(ctx, n, make_row, &j);
         j.out += (size_t)n * j.width;
     }
@@ -105,6 +111,8 @@ clip_status cliphd_look_pixels(clip_context *ctx, const float *pixels, int N, fl
 {
     if (!pixels || !out || N < 1 || !(ctx->model->towers & CLIP_TOWER_IMAGE))
         return CLIP_EINVAL;
+    if (!has_grid(ctx->model))
+        return clipeng_encode_pixels(ctx, pixels, N, out);
     const grid g = grid_of(ctx->model);
     const size_t n = N < AT_ONCE ? (size_t)N : AT_ONCE, patches = (size_t)g.before + (size_t)g.side * (size_t)g.side;
     float *unit = malloc(n * (size_t)ctx->model->config.embed_dim * sizeof *unit),

@@ -8,6 +8,7 @@
  *                                                     right and below
  *   squash    S and S
  *   corner    as corner.c has it
+ *   naflex    patches instead, as naflex.c has it
  *
  * Then (v / 255 - mean) / std, each operation rounded to f32: torch's ToTensor and Normalize, bit
  * for bit. Only the crop of the resized picture is computed.
@@ -22,6 +23,7 @@
 #include <string.h>
 
 #include "image/corner.h"
+#include "image/naflex.h"
 #include "image/resize.h"
 
 /* Where the S x S pixels come from. */
@@ -65,6 +67,10 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
 {
     if (width < 1 || height < 1 || r->size < 1)
         return CLIP_EINVAL;
+    if (r->mode == CLIPIMG_NAFLEX) {
+        *out = (clip_window){0, 0, width, height};
+        return CLIP_OK;
+    }
     if (r->mode == CLIPIMG_CORNER) {
         const double longer = width > height ? width : height;
         *out = (clip_window){0, 0, longer, longer};
@@ -78,6 +84,31 @@ clip_status clipimg_window(const clipimg_recipe *r, int width, int height, clip_
     return CLIP_OK;
 }
 
+size_t clipimg_floats(const clipimg_recipe *r)
+{
+    if (r->mode == CLIPIMG_NAFLEX)
+        return CLIPIMG_NAFLEX_HEAD + (size_t)r->most * 3 * (size_t)r->patch * (size_t)r->patch;
+    return 3 * (size_t)r->size * (size_t)r->size;
+}
+
+clip_status clipimg_check_prepared(const clipimg_recipe *r, const float *prepared)
+{
+    const float rows = prepared[0], columns = prepared[1];
+    if (r->mode != CLIPIMG_NAFLEX)
+        return CLIP_OK;
+    return rows >= 1 && columns >= 1 && rows == floorf(rows) && columns == floorf(columns) &&
+                   (double)rows * columns <= r->most
+               ? CLIP_OK
+               : CLIP_EINVAL;
+}
+
+clipimg_places clipimg_places_of(const clipimg_recipe *r, const float *prepared)
+{
+    const size_t P = (size_t)r->patch, S = (size_t)r->size;
+    return r->mode == CLIPIMG_NAFLEX ? (clipimg_places){(size_t)prepared[0] * P, (size_t)prepared[1] * P, P}
+                                     : (clipimg_places){S, S, 0};
+}
+
 clip_image_options clipimg_recipe_options(const clipimg_recipe *r)
 {
     clip_image_options o = clipimg_options_default();
@@ -85,13 +116,18 @@ clip_image_options clipimg_recipe_options(const clipimg_recipe *r)
     return o;
 }
 
+void clipimg_levels(const clipimg_recipe *r, float level[3][256])
+{
+    for (int c = 0; c < 3; c++)
+        for (int v = 0; v < 256; v++)
+            level[c][v] = ((float)v / 255.0f - r->mean[c]) / r->std[c];
+}
+
 static void normalise(const clipimg_recipe *r, const uint8_t *rgb, float *out)
 {
     size_t plane = (size_t)r->size * (size_t)r->size;
     float level[3][256];
-    for (int c = 0; c < 3; c++)
-        for (int v = 0; v < 256; v++)
-            level[c][v] = ((float)v / 255.0f - r->mean[c]) / r->std[c];
+    clipimg_levels(r, level);
     for (size_t i = 0; i < plane; i++)
         for (int c = 0; c < 3; c++)
             out[c * plane + i] = level[c][rgb[3 * i + (size_t)c]];
@@ -105,6 +141,8 @@ clip_status clipimg_preprocess_reduced(const clipimg_recipe *r, const clip_image
         return CLIP_EINVAL;
     if (r->mode == CLIPIMG_CORNER)
         return clipimg_corner(r, img, out);
+    if (r->mode == CLIPIMG_NAFLEX)
+        return clipimg_naflex(r, img, width, height, out);
     plan p = make_plan(r, width, height);
     size_t S = (size_t)r->size;
     uint8_t *canvas = malloc(3 * S * S);

@@ -27,12 +27,12 @@ const clipk_format *clipk_format_find(const char *precision, const clipk_set *se
     return first;
 }
 
-const clipk_format *clipk_format_for(const clipk_format *wanted, clipk_type type)
+const clipk_format *clipk_format_for(const clipk_format *wanted, clipk_type type, int K)
 {
-    if (wanted->x != CLIPK_X_F32)
+    if (wanted->x != CLIPK_X_F32 && K <= CLIPK_FORMED_K)
         return wanted;
     for (int i = 0; i < CLIPK_TILES; i++)
         if (clipk_formats[i].x == CLIPK_X_F32 && clipk_formats[i].type == type)
             return &clipk_formats[i];
-    return wanted;
+    return CLIPK_FORMAT_F32;
 }

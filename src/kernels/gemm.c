@@ -323,7 +323,8 @@ void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, 
                 const clipk_epilogue *e)
 {
     const bool forms = W->format->x != CLIPK_X_F32;
-    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0 && (!forms || x.cs == 1));
+    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0);
+    assert(!forms || (x.cs == 1 && W->K <= CLIPK_FORMED_K));
     gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M};
     if (e)
         j.e = *e;

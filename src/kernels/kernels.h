@@ -120,9 +120,11 @@ extern const clipk_format clipk_formats[CLIPK_TILES];
  * @return: NULL if there is none. */
 const clipk_format *clipk_format_find(const char *precision, const clipk_set *set);
 
-/* clipk_format_for(): the format for a weight whose numbers come as `type`. If `wanted` computes in
- * f32, the numbers keep their type. */
-const clipk_format *clipk_format_for(const clipk_format *wanted, clipk_type type);
+/* clipk_format_for(): the format for a weight of K columns whose numbers come as `type`. If
+ * `wanted` computes in f32, or K is more than its rows of x may have, the numbers keep their
+ * type. */
+const clipk_format *clipk_format_for(const clipk_format *wanted, clipk_type type, int K);
+#define CLIPK_FORMED_K 65536 /* sums of 127 * 255 stay below 2^31, and a row fits into the scratch */
 
 /* clipk_set_has(): can this set use weights of this format on this machine? */
 bool clipk_set_has(const clipk_set *set, const clipk_format *format);

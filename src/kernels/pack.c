@@ -13,7 +13,6 @@
 #define PACK_ROWS 32 /* of a transposed W, packed into all panels together */
 #define FORK_FROM 200000 /* numbers; below this, waking other threads costs more than they save */
 #define SMOOTH_LEAST 1e-6 /* of a column's mean |W| over that of all: a column of zeros has none */
-#define QUANTISED_K 65536 /* sums of 127 * 255 stay below 2^31 */
 
 size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *f, int N, int K)
 {
@@ -174,7 +173,7 @@ static void quantise(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
     float *inverse = (float *)(void *)(k->scratch + clipk_threads(k) * clipk_gemm_scratch(k->set));
     quantise_job j = {k, w, W, inverse};
     clipb_team *team = (int64_t)w->N * w->K < FORK_FROM ? NULL : k->team;
-    assert(depth <= QUANTISED_K);
+    assert(depth <= CLIPK_FORMED_K);
     clipb_team_run(team, columns, sum_columns, &j);
     smooth(clipk_smoothing_of(k->set, w), inverse, w->K, depth);
     clipb_team_run(team, clipb_ceil_div(w->N, k->set->nr), quantise_panel, &j);

@@ -207,10 +207,10 @@ static const clipb_block *share_room(clipmdl_binder *b, size_t w, size_t wt)
 }
 
 /* last: the projection to the embedding. It has one row a sample, and stays out of 8 bits. */
-static const clipk_format *format_of(const clipmdl_binder *b, clipk_type type, bool last)
+static const clipk_format *format_of(const clipmdl_binder *b, clipk_type type, int K, bool last)
 {
     const clipk_format *wanted = b->format ? b->format : CLIPK_FORMAT_F32;
-    return clipk_format_for(wanted->rotates && last ? CLIPK_FORMAT_F32 : wanted, type);
+    return clipk_format_for(wanted->rotates && last ? CLIPK_FORMAT_F32 : wanted, type, K);
 }
 
 /* Rows of the first part, of I numbers each. */
@@ -244,7 +244,7 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, sour
                                clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, I, O));
         return;
     }
-    const clipk_format *format = format_of(b, s->view.type, last);
+    const clipk_format *format = format_of(b, s->view.type, I, last);
     if (found && stays(b, format, s, I)) {
         out->w = (clipk_weight){.format = format, .N = O, .K = I, .W = s->view};
         if (s->parts > 1) {
@@ -553,7 +553,7 @@ void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefi
     *out = (clipnn_conv1x1){0};
     if (folds(b)) {
         const float *w = fold(b, &out->w.b, found, &s, O, n);
-        place_weight(b, &out->w.w, format_of(b, CLIPK_F32, false), O, n);
+        place_weight(b, &out->w.w, format_of(b, CLIPK_F32, n, false), O, n);
         if (w)
             clipk_weight_pack(b->k, &out->w.w, clipk_rows(w, n));
         return;

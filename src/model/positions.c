@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/config.h"
+
 /* Keys' cubic convolution. */
 static double cubic(double x, double a)
 {
@@ -75,4 +77,33 @@ clip_status clipmdl_positions_resample(float *out, const float *in, const clipmd
     free(w);
     free(rows);
     return CLIP_OK;
+}
+
+/* The weights of `stored` places for place i of `side`: a triangle, in f32 as in transformers. */
+static void weigh_bilinear(float w[CLIPMDL_MOST_GRID], int i, int side, int stored)
+{
+    const float scale = (float)stored / (float)side, support = scale > 1 ? scale : 1;
+    const float center = ((float)i + 0.5f) * scale - 0.5f;
+    float sum = 0;
+    for (int j = 0; j < stored; j++)
+        sum += w[j] = fmaxf(1 - fabsf((float)j - center) / support, 0);
+    for (int j = 0; j < stored; j++)
+        w[j] /= sum;
+}
+
+void clipmdl_positions_bilinear(float *out, int rows, int columns, const float *in, int stored, int C)
+{
+    float down[CLIPMDL_MOST_GRID], across[CLIPMDL_MOST_GRID];
+    const size_t c = (size_t)C, F = (size_t)stored;
+    memset(out, 0, (size_t)rows * (size_t)columns * c * sizeof *out);
+    for (int y = 0; y < rows; y++) {
+        weigh_bilinear(down, y, rows, stored);
+        for (int x = 0; x < columns; x++, out += c) {
+            weigh_bilinear(across, x, columns, stored);
+            for (size_t j = 0; j < F; j++)
+                for (size_t i = 0; i < F && down[j] > 0; i++)
+                    if (across[i] > 0)
+                        add_scaled(out, down[j] * across[i], in + (j * F + i) * c, c);
+        }
+    }
 }

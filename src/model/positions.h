@@ -24,4 +24,10 @@ static inline int clipmdl_positions_stored(const clipmdl_positions *p) { return 
  * Errors: CLIP_ENOMEM. */
 clip_status clipmdl_positions_resample(float *out, const float *in, const clipmdl_positions *p, int C, bool antialias);
 
+/* clipmdl_positions_bilinear(): for a grid of any shape, bilinear, averaging where the grid
+ * shrinks, as PyTorch's interpolate(mode="bilinear", antialias=True).
+ * out  out  [rows * columns, C]
+ * in   in   [stored * stored, C], stored at most CLIPMDL_MOST_GRID */
+void clipmdl_positions_bilinear(float *out, int rows, int columns, const float *in, int stored, int C);
+
 #endif

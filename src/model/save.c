@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/tower.h"
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
 
@@ -51,6 +52,16 @@ static const float *narrow(uint16_t *out, const float *in, size_t n, clipk_type 
 
 /* ---- Arrays ---------------------------------------------------------------------------------- */
 
+/* PyTorch loads a tensor only with the dimensions that the package has. */
+static void put_ones(clipmdl_array *t, const clipmdl_ones *ones)
+{
+    for (; ones && ones->end; ones++)
+        while (clipmdl_name_ends(t->name, ones->end) && t->ndim < ones->ndim) {
+            memmove(t->dim + 1, t->dim, (size_t)t->ndim++ * sizeof *t->dim);
+            t->dim[0] = 1;
+        }
+}
+
 static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const float *data, const char *prefix,
                              const clipmdl_family *family, clipk_type type)
 {
@@ -71,6 +82,7 @@ static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const fl
             t->dim[0] = q->dim[1];
             t->dim[1] = q->dim[0];
         }
+        put_ones(t, family->ones);
     }
     return CLIP_OK;
 }

@@ -21,7 +21,9 @@
 /* The input of a tower. An image tower reads pixels and kept, a text tower ids and off. */
 typedef struct clipmdl_input {
     int N;
-    const float *pixels;      /* [N, 3, S, S] */
+    const float *pixels;      /* [N, 3, S, S]; NaFlex: [N, each], a picture is its number of rows, that
+                               * of columns, and patches [rows * columns, P, P, 3], then zeros */
+    size_t each;              /* NaFlex: numbers from one picture to the next */
     int K;                    /* patches kept of each picture; 0: all */
     const int32_t *kept;      /* [N, K] their numbers, ascending; NULL: all */
     const int32_t *ids, *off; /* text n is ids[off[n]] .. ids[off[n + 1] - 1]; off[0] is 0 */
@@ -93,6 +95,7 @@ typedef struct clipmdl_tower_kind {
     /* The name of the projection, which an encoder alone may lack; false: none can be missing. */
     bool (*projection)(const clipmdl_config *c, char name[CLIPMDL_MAX_NAME]);
     int chunk;              /* samples that inference computes at once; 0: as many as fit 2048 rows */
+    bool any_shape;         /* pictures keep their shape: a prepared one is a grid of patches (naflex.c) */
     bool batchnorm;         /* training takes statistics from the batch */
     double beta2, eps;      /* OpenCLIP's defaults of AdamW for this tower */
 
@@ -112,7 +115,8 @@ typedef struct clipmdl_tower_kind {
     clipmdl_rows (*rows)(const clipmdl_tower *t, int layer);
     int (*length)(const clipmdl_tower *t, const int32_t *ids, int n); /* texts: how many of n ids are needed, 1 .. n */
 
-    /* tape: keep everything that backward needs. Reads only in->N, in->K and in->off. */
+    /* tape: keep everything that backward needs. Reads only in->N, in->K and in->off, and of
+     * NaFlex' pictures the two numbers in front. */
     void (*layout)(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const clipmdl_tower *t,
                    const clipmdl_input *in, bool tape);
     /* out: [N, D]; NULL: stop at acts->pooled. */
@@ -175,6 +179,9 @@ extern const clipmdl_tower_kind clipmdl_vit;
 /* vit.c, text.c: with parts that backward does not know, for inference alone: OpenCLIP's layer
  * scale (Touvron et al. 2021, arXiv:2103.17239), and its AttentionalPooler */
 extern const clipmdl_tower_kind clipmdl_vit_scaled, clipmdl_vit_pooler, clipmdl_text_scaled;
+
+/* naflex.c: for inference alone */
+extern const clipmdl_tower_kind clipmdl_naflex;
 
 /* coca.c: the text encoder of CoCa */
 extern const clipmdl_tower_kind clipmdl_coca;

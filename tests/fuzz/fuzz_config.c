@@ -31,8 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const clipmdl_reader r = {.err = &err};
     bool found;
     static const clipmdl_processor *const processors[] = {&clipmdl_clip_processor, &clipmdl_siglip_processor,
-                                                          &clipmdl_chinese_clip_processor};
-    for (int i = 0; i < 3; i++) {
+                                                          &clipmdl_chinese_clip_processor, &clipmdl_naflex_processor};
+    for (size_t i = 0; i < sizeof processors / sizeof *processors; i++) {
         clipmdl_huggingface_pictures(&r, processors[i], path, NULL, 64, &recipe, &found);
         clipmdl_huggingface_pictures(&r, processors[i], path, "image_processor", 64, &recipe, &found);
     }

@@ -98,7 +98,7 @@ enum { DENSE, ROWS_APART, BAD_DISTANCE, COLUMNS, NEITHER, LIES };
 static product product_new(const clipk_set *set, int M, int N, int K, int lie)
 {
     product p = {.M = M, .N = N, .K = K, .from = (clipk_type)random_in(0, 2)};
-    p.format = random_in(0, 2) ? clipk_format_for(CLIPK_FORMAT_F32, p.from) : CLIPK_FORMAT_F32;
+    p.format = random_in(0, 2) ? clipk_format_for(CLIPK_FORMAT_F32, p.from, K) : CLIPK_FORMAT_F32;
     if (multiplies_pairs(set) && lie <= BAD_DISTANCE && random_in(0, 2) == 0)
         p.format = PAIRS;
     p.xcs = lie == COLUMNS ? M + random_in(0, 5) : lie == NEITHER ? 2 : 1;

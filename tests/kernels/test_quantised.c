@@ -331,6 +331,23 @@ static void what_is_not_finite_stays_so(void **state)
     operands_free(&p);
 }
 
+static void long_rows_stay_out(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CLIPK_TILES; i++) {
+        const clipk_format *f = &clipk_formats[i];
+        assert_ptr_equal(clipk_format_for(f, f->type, CLIPK_FORMED_K), f);
+        assert_int_equal(clipk_format_for(f, f->type, CLIPK_FORMED_K + 1)->x, CLIPK_X_F32);
+    }
+    clipk_ctx k = ctx_of(clipk_set_find(NULL), 1);
+    operands p = operands_new(2, 3, CLIPK_FORMED_K);
+    for (int f = 0; f < 2; f++) /* the longest row of x fits into the scratch */
+        if (clipk_set_has(k.set, formats[f]))
+            free(product(k.set, formats[f], 1, &p, 2, NULL));
+    operands_free(&p);
+    ctx_free(&k);
+}
+
 static void empty_columns_and_rows(void **state)
 {
     enum { M = 20, N = 33, K = 140 };
@@ -358,6 +375,7 @@ int main(void)
         cmocka_unit_test(products_are_the_definition), cmocka_unit_test(many_rows),
         cmocka_unit_test(outliers_do_no_harm),         cmocka_unit_test(epilogues_follow),
         cmocka_unit_test(what_is_not_finite_stays_so), cmocka_unit_test(empty_columns_and_rows),
+        cmocka_unit_test(long_rows_stay_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

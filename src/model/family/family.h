@@ -19,8 +19,9 @@
 typedef struct clipmdl_recipe {
     float mean[3], std[3];
     const char *interpolation; /* "bicubic", "bilinear" */
-    const char *resize_mode;   /* "shortest", "longest", "squash", "corner" */
+    const char *resize_mode;   /* "shortest", "longest", "squash", "corner", "naflex" */
     const char *rounding;      /* how sizes and offsets are rounded: "openclip", "huggingface" */
+    int patch_size, max_patches; /* "naflex": the side of a patch; patches of a picture. Otherwise 0 */
     uint8_t fill_color[3];     /* around a "longest" picture */
     int background;            /* behind transparent pictures, 0xRRGGBB; -1: none */
     int start_id, end_id;      /* the tokenizer's; -1: it has none */
@@ -47,6 +48,12 @@ typedef struct clipmdl_beginning {
     int towers;
 } clipmdl_beginning;
 
+/* A tensor that the file has with more dimensions than the code: those in front are 1. */
+typedef struct clipmdl_ones {
+    const char *end; /* of its name in the file */
+    int ndim;
+} clipmdl_ones;
+
 struct clipmdl_family {
     const char *name;   /* clip_model_info.layout */
     const char *layout; /* its name for clipeng_convert(); NULL: it can only be read */
@@ -61,6 +68,7 @@ struct clipmdl_family {
         const char *const *beginnings, *why; /* tensors that are known and not read, NULL at the end; NULL: none */
     } unread;
     void (*translate)(const char *name, char *out, size_t size);
+    const clipmdl_ones *ones; /* for writing; ends with {0}; NULL: none */
     bool transposes; /* a projection without bias is [width, embed]: x @ W */
     bool no_antialias; /* positions are resampled without antialiasing, as transformers does */
     /* Called first: rearranges tensors that the file keeps in another shape. NULL: not needed. */

@@ -309,6 +309,15 @@ static clip_status size_of(const cJSON *o, const char *key, int *out, bool *edge
     return CLIP_OK;
 }
 
+/* With transformers' defaults. */
+static clip_status read_patches(const cJSON *o, clipmdl_recipe *r, const char *file, clip_error *err)
+{
+    r->patch_size = 16;
+    r->max_patches = 256;
+    TRY(clipb_json_int(o, "patch_size", 1, CLIPMDL_MOST_SIDE, &r->patch_size, file, err));
+    return clipb_json_int(o, "max_num_patches", 1, CLIPMDL_MOST_GRID * CLIPMDL_MOST_GRID, &r->max_patches, file, err);
+}
+
 static clip_status read_pictures(const clipmdl_reader *reader, const clipmdl_processor *p, const cJSON *o,
                                  const char *file, int S, clipmdl_recipe *r)
 {
@@ -340,6 +349,8 @@ static clip_status read_pictures(const clipmdl_reader *reader, const clipmdl_pro
     r->interpolation = resample == 2 ? "bilinear" : "bicubic";
     r->resize_mode = p->resize_mode ? p->resize_mode : edge ? "shortest" : "squash";
     r->rounding = "huggingface";
+    if (p->patches)
+        TRY(read_patches(o, r, file, err));
     if (size != S)
         return clipb_fail(err, CLIP_EMISMATCH, file, "prepares pictures of %d pixels for an encoder of %d", size, S);
     return CLIP_OK;

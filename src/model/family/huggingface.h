@@ -53,11 +53,13 @@ typedef struct clipmdl_processor {
     bool crops; /* the middle is cut out unless a file says otherwise, so one side is resized to the size */
     bool half;  /* mean and deviation are 0.5 unless a file says otherwise */
     bool squashes; /* where one side is said and nothing is cut out, both sides are resized to it */
+    bool patches;  /* pictures keep their shape, in "max_num_patches" patches at most */
     int resample;  /* Pillow's number of the filter unless a file says otherwise; 0: bicubic */
     const char *resize_mode; /* of its own; NULL: it squashes or crops */
 } clipmdl_processor;
 
-extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor, clipmdl_chinese_clip_processor;
+extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor, clipmdl_naflex_processor,
+    clipmdl_chinese_clip_processor;
 
 /* clipmdl_huggingface_recipe(): read "image_processor" of processor_config.json, if it is there,
  * otherwise preprocessor_config.json.

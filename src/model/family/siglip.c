@@ -1,5 +1,7 @@
 /* siglip.c: SigLIP's layout in transformers: SiglipModel, and its encoders alone (Zhai et al. 2023,
- * arXiv:2303.15343). SigLIP 2 (arXiv:2502.14786) with pictures of a fixed size has the same. */
+ * arXiv:2303.15343). SigLIP 2 (arXiv:2502.14786) with pictures of a fixed size has the same.
+ * Siglip2Model, its NaFlex, differs in the input of its image encoder alone. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +38,8 @@ static void translate(const char *name, char *out, size_t size)
     clipmdl_rename_by(names, name, out, size);
 }
 
+static const clipmdl_ones ones[] = {{"logit_scale", 1}, {"logit_bias", 1}, {"head.probe", 3}, {0}};
+
 /* transformers' CLIP has the same first names, and no heads. */
 static const clipmdl_mark marks[] = {
     {"vision_model.embeddings.patch_embedding.weight", "vision_model.head.probe", CLIP_TOWER_IMAGE},
@@ -63,7 +67,7 @@ static clip_status guess(const clipmdl_store *s, const clipmdl_found *f, clipmdl
 static const clipmdl_settings text_config = {
     .known = CLIPMDL_HF_TEXT " projection_size",
     .off = CLIPMDL_HF_OTHERS,
-    .one_of = (const clipmdl_choice[]){{"model_type", "siglip_text_model siglip"}, ACTIVATION, {0}}};
+    .one_of = (const clipmdl_choice[]){{"model_type", "siglip_text_model siglip siglip2_text_model"}, ACTIVATION, {0}}};
 static const clipmdl_settings vision_config = {
     .known = CLIPMDL_HF_IMAGE,
     .off = CLIPMDL_HF_OTHERS,
@@ -72,6 +76,18 @@ static const clipmdl_settings vision_config = {
                                        {"vision_use_head", "true"},
                                        ACTIVATION,
                                        {0}}};
+static const clipmdl_settings naflex_config = {
+    .known = CLIPMDL_HF_TOWER " patch_size num_patches",
+    .off = CLIPMDL_HF_OTHERS,
+    .one_of = (const clipmdl_choice[]){{"model_type", "siglip2_vision_model"},
+                                       {"num_channels", "3"},
+                                       {"vision_use_head", "true"},
+                                       ACTIVATION,
+                                       {0}}};
+static const clipmdl_settings_part naflex_towers[] = {
+    {"text_config", &text_config}, {"vision_config", &naflex_config}, {0}};
+static const clipmdl_settings naflex_pair = {
+    .known = CLIPMDL_HF_ALL, .off = CLIPMDL_HF_OTHERS, .parts = naflex_towers};
 static const clipmdl_settings_part towers[] = {{"text_config", &text_config}, {"vision_config", &vision_config}, {0}};
 static const clipmdl_settings pair = {.known = CLIPMDL_HF_ALL, .off = CLIPMDL_HF_OTHERS, .parts = towers};
 
@@ -87,6 +103,21 @@ static const clipmdl_settings pictures = {
     .parts = clipmdl_huggingface_sides,
 };
 const clipmdl_processor clipmdl_siglip_processor = {PREPROCESSOR, &pictures, .begins = "Siglip", .model = "siglip"};
+
+static const clipmdl_settings naflex_pictures = {
+    .null_counts = true,
+    .known = CLIPMDL_HF_PICTURES " patch_size max_num_patches default_to_square",
+    .off = "auto_map do_pad use_square_size size crop_size",
+    .one_of = (const clipmdl_choice[]){{"image_processor_type",
+                                        "Siglip2ImageProcessor Siglip2ImageProcessorFast "
+                                        "Siglip2ImageProcessorPil null"},
+                                       {"feature_extractor_type", "Siglip2ImageProcessor null"},
+                                       CLIPMDL_HF_PICTURES_ONE_OF,
+                                       {0}},
+};
+const clipmdl_processor clipmdl_naflex_processor = {
+    "transformers' Siglip2ImageProcessor", &naflex_pictures, .begins = "Siglip2", .model = "siglip2",
+    .half = true, .patches = true, .resample = 2, .resize_mode = "naflex"};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
@@ -116,6 +147,20 @@ static clip_status read_vision(const clipmdl_reader *r, const cJSON *o, clipmdl_
     return clipmdl_huggingface_sizes(r, o, &v->width, &v->heads, &v->layers, &v->mlp, &v->eps);
 }
 
+/* As of fixed pictures, but for the size: there is a square of positions. */
+static clip_status read_naflex(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v)
+{
+    int places = 256;
+    TRY(read_vision(r, o, v));
+    v->tower = &clipmdl_naflex;
+    TRY(clipb_json_int(o, "num_patches", 1, CLIPMDL_MOST_GRID * CLIPMDL_MOST_GRID, &places, r->file, r->err));
+    const int side = (int)lrint(sqrt(places));
+    if (side * side != places)
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"num_patches\" is %d, which is not a square", places);
+    v->image_size = side * v->patch_size;
+    return CLIP_OK;
+}
+
 static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t, int *embed_dim)
 {
     *t = (clipmdl_text_config){.tower = &clipmdl_text,
@@ -141,26 +186,46 @@ static clip_status read_text(const clipmdl_reader *r, const cJSON *o, clipmdl_te
     return CLIP_OK;
 }
 
+/* What a "model_type" stands for. */
+static const struct {
+    const char *name;
+    int towers;
+    const clipmdl_settings *settings;
+    clip_status (*vision)(const clipmdl_reader *r, const cJSON *o, clipmdl_vision_config *v);
+} types[] = {{"siglip", CLIP_TOWER_BOTH, &pair, read_vision},
+             {"siglip_text_model", CLIP_TOWER_TEXT, &text_config, NULL},
+             {"siglip_vision_model", CLIP_TOWER_IMAGE, &vision_config, read_vision},
+             {"siglip2", CLIP_TOWER_BOTH, &naflex_pair, read_naflex},
+             {"siglip2_text_model", CLIP_TOWER_TEXT, &text_config, NULL},
+             {"siglip2_vision_model", CLIP_TOWER_IMAGE, &naflex_config, read_naflex}};
+enum { TYPES = sizeof types / sizeof *types };
+
+/* The settings of a tower: below `key` in those of a pair. */
+static const cJSON *settings_of(const cJSON *root, const clipmdl_config *c, const char *key)
+{
+    return c->towers == CLIP_TOWER_BOTH ? clipmdl_huggingface_tower_of(root, key) : root;
+}
+
 static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipmdl_config *c)
 {
     const char *type = "siglip";
+    int i = 0;
     TRY(clipb_json_string(root, "model_type", &type, r->file, r->err));
-    const bool text_alone = strcmp(type, "siglip_text_model") == 0,
-               vision_alone = strcmp(type, "siglip_vision_model") == 0;
-    if (!text_alone && !vision_alone && strcmp(type, "siglip") != 0)
+    while (i < TYPES && strcmp(types[i].name, type) != 0)
+        i++;
+    if (i == TYPES)
         return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file,
-                          "\"model_type\" is \"%.60s\": of SigLIP's, only siglip, siglip_text_model and "
-                          "siglip_vision_model are supported", type);
-    const clipmdl_settings *t = text_alone ? &text_config : vision_alone ? &vision_config : &pair;
-    TRY(clipmdl_settings_check(t, root, "transformers' SigLIP", false, r->file, r->warn, r->warn_user, r->err));
-    c->towers = text_alone ? CLIP_TOWER_TEXT : vision_alone ? CLIP_TOWER_IMAGE : CLIP_TOWER_BOTH;
-    if (!text_alone) {
-        TRY(read_vision(r, vision_alone ? root : clipmdl_huggingface_tower_of(root, "vision_config"), &c->vision));
+                          "\"model_type\" is \"%.60s\": of SigLIP's, only siglip and siglip2, and each with "
+                          "_text_model or _vision_model, are supported", type);
+    TRY(clipmdl_settings_check(types[i].settings, root, "transformers' SigLIP", false, r->file, r->warn, r->warn_user,
+                               r->err));
+    c->towers = types[i].towers;
+    if (c->towers & CLIP_TOWER_IMAGE) {
+        TRY(types[i].vision(r, settings_of(root, c, "vision_config"), &c->vision));
         c->embed_dim = c->vision.width;
     }
-    return vision_alone ? CLIP_OK
-                        : read_text(r, text_alone ? root : clipmdl_huggingface_tower_of(root, "text_config"), &c->text,
-                                    &c->embed_dim);
+    return c->towers & CLIP_TOWER_TEXT ? read_text(r, settings_of(root, c, "text_config"), &c->text, &c->embed_dim)
+                                       : CLIP_OK;
 }
 
 static void standard(clipmdl_recipe *r)
@@ -173,8 +238,11 @@ static void standard(clipmdl_recipe *r)
 static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int size, clipmdl_recipe *out, bool *found)
 {
     clipmdl_recipe own = *out;
-    standard(&own);
-    TRY(clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, &own, found));
+    TRY(clipmdl_huggingface_recipe(r, &clipmdl_naflex_processor, dir, size, &own, found));
+    if (!*found) {
+        standard(&own);
+        TRY(clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, &own, found));
+    }
     if (*found)
         *out = own;
     return CLIP_OK;
@@ -188,9 +256,11 @@ static int pad_id(const clipmdl_text_config *t)
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static void put_tower(FILE *f, const char *name, int width, int heads, int layers, int mlp, clipk_act act, float eps)
+/* kin: "siglip", "siglip2" */
+static void put_tower(FILE *f, const char *kin, const char *name, int width, int heads, int layers, int mlp,
+                      clipk_act act, float eps)
 {
-    fprintf(f, "  \"%s\": {\n    \"model_type\": \"siglip_%.*s_model\",\n", name, (int)strcspn(name, "_"), name);
+    fprintf(f, "  \"%s\": {\n    \"model_type\": \"%s_%.*s_model\",\n", name, kin, (int)strcspn(name, "_"), name);
     fprintf(f,
             "    \"hidden_size\": %d,\n    \"intermediate_size\": %d,\n    \"num_attention_heads\": %d,\n"
             "    \"num_hidden_layers\": %d,\n",
@@ -205,9 +275,10 @@ static bool writes(const clipmdl_config *c)
 {
     const clipmdl_vision_config *v = &c->vision;
     const clipmdl_text_config *t = &c->text;
-    return v->tower == &clipmdl_vit && v->pooling == CLIPNN_POOL_ATTENTION && !v->class_token && !v->ln_pre &&
-           v->patch_bias && v->projection == CLIPMDL_PROJECTION_NONE && t->tower == &clipmdl_text && !t->causal &&
-           t->padded && t->pooling == CLIPNN_POOL_LAST && t->projection == CLIPMDL_PROJECTION_LINEAR;
+    return (v->tower == &clipmdl_vit || v->tower == &clipmdl_naflex) && v->pooling == CLIPNN_POOL_ATTENTION &&
+           !v->class_token && !v->ln_pre && v->patch_bias && v->projection == CLIPMDL_PROJECTION_NONE &&
+           t->tower == &clipmdl_text && !t->causal && t->padded && t->pooling == CLIPNN_POOL_LAST &&
+           t->projection == CLIPMDL_PROJECTION_LINEAR;
 }
 
 static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
@@ -216,10 +287,15 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
     const clipmdl_text_config *t = &c->text;
     if (!writes(c))
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "transformers' SigLIP has no such towers");
-    fputs("{\n  \"architectures\": [\"SiglipModel\"],\n  \"model_type\": \"siglip\",\n", f);
-    put_tower(f, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
-    fprintf(f, "    \"image_size\": %d,\n    \"patch_size\": %d\n  },\n", v->image_size, v->patch_size);
-    put_tower(f, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps);
+    const bool any = v->tower->any_shape;
+    const char *kin = any ? "siglip2" : "siglip";
+    const int side = v->image_size / v->patch_size;
+    fprintf(f, "{\n  \"architectures\": [\"%sModel\"],\n  \"model_type\": \"%s\",\n", any ? "Siglip2" : "Siglip",
+            kin);
+    put_tower(f, kin, "vision_config", v->width, v->heads, v->layers, v->mlp, v->act, v->eps);
+    fprintf(f, "    \"%s\": %d,\n    \"patch_size\": %d\n  },\n", any ? "num_patches" : "image_size",
+            any ? side * side : v->image_size, v->patch_size);
+    put_tower(f, kin, "text_config", t->width, t->heads, t->layers, t->mlp, t->act, t->eps);
     fprintf(f, "    \"projection_size\": %d,\n    \"max_position_embeddings\": %d,\n    \"vocab_size\": %d",
             c->embed_dim, t->context_length, t->vocab_size);
     if (r->end_id >= 0)
@@ -231,13 +307,17 @@ static clip_status put_config(FILE *f, const clipmdl_config *c, const clipmdl_re
 static clip_status put_preprocessor(FILE *f, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
 {
     const int size = c->vision.image_size;
-    if (strcmp(r->resize_mode, "squash") != 0)
+    const char *kin = r->max_patches ? "Siglip2" : "Siglip";
+    if (!r->max_patches && strcmp(r->resize_mode, "squash") != 0)
         return clipb_fail(err, CLIP_EUNSUPPORTED, NULL,
                           "SiglipImageProcessor squashes pictures; this model crops or pads");
-    fputs("{\n  \"image_processor_type\": \"SiglipImageProcessor\",\n  \"processor_class\": \"SiglipProcessor\",\n"
-          "  \"do_resize\": true,\n  \"do_rescale\": true,\n  \"do_normalize\": true,\n", f);
-    fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n  \"resample\": %d,\n", size, size,
-            strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
+    fprintf(f, "{\n  \"image_processor_type\": \"%sImageProcessor\",\n  \"processor_class\": \"%sProcessor\",\n"
+               "  \"do_resize\": true,\n  \"do_rescale\": true,\n  \"do_normalize\": true,\n", kin, kin);
+    if (r->max_patches)
+        fprintf(f, "  \"patch_size\": %d,\n  \"max_num_patches\": %d,\n", r->patch_size, r->max_patches);
+    else
+        fprintf(f, "  \"size\": {\"height\": %d, \"width\": %d},\n", size, size);
+    fprintf(f, "  \"resample\": %d,\n", strcmp(r->interpolation, "bilinear") == 0 ? 2 : 3);
     if (r->background >= 0)
         fprintf(f, "  \"background\": \"#%06x\",\n", (unsigned)r->background);
     clipmdl_put_triple(f, "  \"image_mean\": ", r->mean, ",\n");
@@ -257,6 +337,7 @@ const clipmdl_family clipmdl_siglip = {
     .marks = marks,
     .beginnings = beginnings,
     .translate = translate,
+    .ones = ones,
     .no_antialias = true,
     .config_file = "config.json",
     .model_type = "siglip",
