@@ -158,8 +158,8 @@ typedef struct clip_load_options {
     /* For a file that holds several encoders: how the names of the wanted one's tensors begin.
      * NULL: the file holds one. */
     const char *prefix;
-    /* One of clip_precision_at(): "f32", or "bf16", which is faster on processors with AVX512_BF16,
-     * and less exact. NULL: "f32". */
+    /* One of clip_precision_at(): "f32"; "bf16", faster and less exact, for processors with
+     * AVX512_BF16; "int8", faster still, on every processor. NULL: "f32". */
     const char *precision;
     /* Pictures of image_size x image_size pixels instead of the checkpoint's size. Positions are
      * resampled: bicubic with antialiasing as OpenCLIP and timm do, for transformers' layouts
@@ -192,15 +192,17 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * The matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; everything
  * else is f32. With precision "bf16" these matrices are kept in bf16, and the other operand of
  * their products is rounded to bf16 (8 bits, to nearest even). Sums stay f32, and so do the
- * residual stream, norms, attention between tokens, biases, and a ResNet's convolutions. Such an
- * embedding has a cosine above 0.999 with its f32 counterpart (measurements:
- * docs/performance.md), so the two can be compared.
+ * residual stream, norms, attention between tokens, biases, and a ResNet's 3x3 convolutions. Such
+ * an embedding has a cosine above 0.999 with its f32 counterpart (measurements:
+ * docs/performance.md), so the two can be compared. With "int8" both operands are 8-bit integers,
+ * with a scale for each row of the matrix and of what it multiplies, and sums are exact. What stays
+ * f32 for bf16 does so here, and so does the projection to the embedding.
  *
  * The matrices of a `mapped` tower are not packed. Each use reads them from the mapped file, and
  * then gives its pages back to the system. Loading is quicker, no more than one matrix is resident,
  * and the results are the same bits. Encoding is slower, so this pays for a few inputs (`clip`: 32
  * texts, 4 pictures). Packed all the same are matrices that the file has transposed, convolutions
- * with a norm, and what a tower computes from its tensors.
+ * with a norm, what a tower computes from its tensors, and weights of "int8".
  *
  * The file stays mapped: the token embedding is read from it. Replace a checkpoint by renaming;
  * never write into it while a model is loaded.
@@ -221,7 +223,7 @@ typedef struct clip_model_info {
     const char *prefix;          /* how the names of its tensors begin; mostly "" */
     const char *weights_type;    /* "f32", "f16", "bf16" */
     const char *tokenizer;       /* its file and the rules it follows; NULL: none found */
-    const char *isa, *precision; /* "avx512", ...; "f32" or "bf16" */
+    const char *isa, *precision; /* "avx512", ...; "f32", "bf16" or "int8" */
     int towers;                  /* CLIP_TOWER_*: those that are loaded */
     /* D. 0: an encoder alone, without a projection: it has hidden states and no embeddings. */
     int embed_dim;

@@ -108,7 +108,7 @@ class Context:
 class Model:
     def __init__(self, lib, path, towers, isa, image_size):
         self.lib, self.p, err = lib, c.c_void_p(), Error()
-        opt = LoadOptions(towers, 0, isa.encode() if isa else None, WARN(), None, None, None, image_size)
+        opt = LoadOptions(towers=towers, isa=isa.encode() if isa else None, image_size=image_size)
         if lib.clip_model_load(str(path).encode(), c.byref(opt), c.byref(self.p), c.byref(err)) < 0:
             raise RuntimeError(err.message.decode())
         self.info = ModelInfo()

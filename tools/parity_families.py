@@ -182,7 +182,7 @@ def openclip(name, out):
         model.visual.trunk = timm.utils.reparameterize_model(model.visual.trunk)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "open_clip_model.safetensors")
     if SIZE:
-        resize(model, lambda: make(**copy.deepcopy(cfg) | {"vision_cfg": vision | {"image_size": SIZE}}))
+        resize(model, lambda: make_openclip(cfg | {"vision_cfg": vision | {"image_size": SIZE}}, kinds))
     preprocess = HALF if "SigLIP" in name else PREPROCESS
     (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg | kinds, "preprocess_cfg": preprocess}))
     size = vision.get("image_size", 224)
@@ -401,6 +401,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lib", required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--image-size", type=int, default=0)
     parser.add_argument("--results", type=Path, help="append the lines to this file, and pass over the names in it")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()

@@ -9,7 +9,7 @@ const char *clipeng_precision_at(int i)
 {
     for (int row = 0; row < CLIPK_TILES; row++) {
         const clipk_format *f = &clipk_formats[row];
-        if (clipk_format_find(f->precision) == f && i-- == 0)
+        if (clipk_format_find(f->precision, NULL) == f && i-- == 0)
             return f->precision;
     }
     return NULL;
@@ -19,7 +19,7 @@ clip_status clipeng_precision_find(const char *name, const clipk_set *set, const
 {
     char all[128] = "";
     const char *p;
-    *out = clipk_format_find(name ? name : clipeng_precision_at(0));
+    *out = clipk_format_find(name ? name : clipeng_precision_at(0), set);
     if (!*out) {
         for (int i = 0; (p = clipeng_precision_at(i)); i++)
             snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", p);
@@ -38,7 +38,7 @@ const char *clipeng_precisions_note(const clipk_set *set, char out[64])
     int n = 0;
     *out = 0;
     for (int i = 0; (p = clipeng_precision_at(i)); i++) {
-        const clipk_format *f = clipk_format_find(p);
+        const clipk_format *f = clipk_format_find(p, set);
         if (f->needs && clipk_set_has(set, f) && n < 64)
             n += snprintf(out + n, 64 - (size_t)n, "%s%s", n ? ", " : " (with ", p);
     }

@@ -44,10 +44,24 @@ bool clipk_cpu_has_avx512_bf16(void)
     return clipk_cpu_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVX512BF16);
 }
 
+bool clipk_cpu_has_avx512_vnni(void)
+{
+    unsigned a, b, c, d;
+    return clipk_cpu_has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_AVX512VNNI);
+}
+
+bool clipk_cpu_has_avx_vnni(void)
+{
+    unsigned a, b, c, d;
+    return clipk_cpu_has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVXVNNI);
+}
+
 #else
 
 bool clipk_cpu_has_avx2(void) { return false; }
 bool clipk_cpu_has_avx512(void) { return false; }
 bool clipk_cpu_has_avx512_bf16(void) { return false; }
+bool clipk_cpu_has_avx512_vnni(void) { return false; }
+bool clipk_cpu_has_avx_vnni(void) { return false; }
 
 #endif

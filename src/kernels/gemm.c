@@ -17,14 +17,15 @@
  * A weight that is not packed is packed block by block into the scratch, once for each band. So
  * with few rows it is read once, and takes no memory.
  *
- * If a weight's format wants x in another form than f32, rows of x are always copied and converted
- * on the way. From there on k, depths and blocks count groups of neighbours along k. A group of x
- * has 4 bytes in every form. */
+ * If a weight's format wants x in another form than f32, rows of x are formed first, as many as
+ * CLIPK_GEMM_FORMED has room for, and multiplied then. From there on k, depths and blocks count
+ * groups of neighbours along k. A group of x has 4 bytes in every form. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "kernels/set.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* Numbers of 4 bytes, for a second cache of at least 512 KB and a first one of 32 KB. */
 #define SLAB (80 * 1024)    /* per slab */
@@ -39,89 +40,11 @@
 #define COPY_FROM 256       /* if at least so many columns use it */
 #define PACK_FROM 512       /* least columns that are worth packing x */
 
-#define PACK_ROWS 32 /* of a transposed W, packed into all panels together */
 #define FORK_FROM 200000 /* multiply-adds; below this, waking other threads costs more than they save */
 #define PIECES_EACH 4    /* least pieces per thread: one may be late */
 #define PIECE_MOST 6e7   /* multiply-adds per piece, so that the last one is not waited for long */
 #define FEW_PANELS 32    /* so few panels take less time than fetching the next band: fetch it earlier */
 #define SPAN_MOST 8      /* bands per piece, at most */
-
-/* ---- Packing --------------------------------------------------------------------------------- */
-
-static size_t panel_bytes(const clipk_set *set, const clipk_format *f, int K)
-{
-    return (size_t)set->nr * clipk_panel_depth(f, K) * f->bytes;
-}
-
-size_t clipk_weight_bytes(const clipk_set *set, const clipk_format *f, int N, int K)
-{
-    const size_t row_scales = sizeof(float) * f->scales * set->nr;
-    const size_t bytes = clipb_ceil_div(N, set->nr) * (panel_bytes(set, f, K) + row_scales);
-    return clipb_round_up_size(bytes, CLIPK_ALIGN);
-}
-
-int clipk_panel_rows(const clipk_set *set) { return set->nr; }
-
-/* Numbers k .. k + K of a panel of W. */
-static void pack(const clipk_set *set, void *to, const clipk_weight *w, clipk_view W, int panel, int k, int K)
-{
-    int n = panel * set->nr;
-    const int rows = clipb_min(set->nr, w->N - n);
-    if (w->rest && n >= w->split) {
-        W.p = w->rest;
-        n -= w->split;
-    }
-    W.p = (const char *)W.p + (n * W.rs + k * W.cs) * (int64_t)clipk_type_size(W.type);
-    set->gemm_pack_w(to, w->format, W, rows, K);
-}
-
-typedef struct pack_job {
-    const clipk_set *set;
-    const clipk_weight *w;
-    clipk_view W;
-} pack_job;
-
-static void pack_part(const pack_job *j, int panel, int k, int K)
-{
-    const clipk_weight *w = j->w;
-    char *to = (char *)w->panels + panel * panel_bytes(j->set, w->format, w->K);
-    pack(j->set, to + panel_bytes(j->set, w->format, k), w, j->W, panel, k, K);
-}
-
-static void pack_panel(void *job, int64_t i, int thread)
-{
-    const pack_job *j = job;
-    (void)thread;
-    pack_part(j, (int)i, 0, j->w->K);
-}
-
-/* If a panel's rows are columns, k runs from row to row: all panels take their parts of a few
- * rows. */
-static void pack_rows(void *job, int64_t i, int thread)
-{
-    const pack_job *j = job;
-    const int k = (int)i * PACK_ROWS;
-    (void)thread;
-    for (int panel = 0; panel * j->set->nr < j->w->N; panel++)
-        pack_part(j, panel, k, clipb_min(PACK_ROWS, j->w->K - k));
-}
-
-void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
-{
-    switch (w->format->tile) {
-    case CLIPK_TILE_F32:
-    case CLIPK_TILE_BF16_PAIRS: break; /* any type is converted */
-    case CLIPK_TILE_F16:
-    case CLIPK_TILE_BF16: assert(W.type == w->format->type); break;
-    case CLIPK_TILES: assert(!"unknown tile");
-    }
-    pack_job j = {k->set, w, W};
-    clipb_team *team = (int64_t)w->N * w->K < FORK_FROM ? NULL : k->team;
-    if (W.rs == 1 && W.cs != 1)
-        clipb_team_run(team, clipb_ceil_div(w->K, PACK_ROWS), pack_rows, &j);
-    else
-        clipb_team_run(team, clipb_ceil_div(w->N, k->set->nr), pack_panel, &j);
-}
 
 /* ---- The plan -------------------------------------------------------------------------------- */
 
@@ -129,7 +52,8 @@ typedef struct gemm_job {
     const clipk_ctx *k;
     float *y;
     int64_t ldy;
-    clipk_view x;
+    clipk_view x;         /* strides in groups */
+    const float *x_scale; /* [M], if x is quantised */
     const clipk_weight *w;
     clipk_epilogue e;
     int M, K;                  /* K counts groups */
@@ -137,7 +61,7 @@ typedef struct gemm_job {
     int span, strips;          /* bands per piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels per piece; pieces side by side */
     int depth, group;          /* k per slab; panels whose sums wait together */
-    bool converts, packs, copies; /* x is converted; x is packed; rows of x are copied */
+    bool packs, copies;           /* x is packed; rows of x are copied */
     bool flows;                   /* the next band is fetched ahead */
 } gemm_job;
 
@@ -147,7 +71,7 @@ static void plan(gemm_job *j, int threads)
     j->all_panels = clipb_ceil_div(j->w->N, nr);
     /* With few rows the slab is deep: x is read once, and sums need not wait. */
     j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
-    j->flows = !j->converts && j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
+    j->flows = j->depth == K && j->x.cs == 1 && j->x.rs == K && j->all_panels <= FEW_PANELS;
     const int slab = j->flows ? SLAB / 2 : SLAB; /* leave room for the next band */
     j->bands = clipb_ceil_div(M, clipb_max(1, clipb_min(ROWS_MOST, slab / j->depth) / mr) * mr);
     if (j->bands > 1)
@@ -158,13 +82,13 @@ static void plan(gemm_job *j, int threads)
     j->strips = clipb_ceil_div(j->bands, j->span);
     int cuts = clipb_max(clipb_ceil_div(threads * PIECES_EACH, j->strips),
                          (int)((double)j->rows * j->span * j->w->N * K / PIECE_MOST));
-    j->packs = !j->converts && (j->x.cs != 1 || j->x.rs == 0); /* a stride of 0 needs packed rows */
+    j->packs = j->x.cs != 1 || j->x.rs == 0; /* a stride of 0 needs packed rows */
     if (j->packs) /* every cut packs x again */
         cuts = clipb_min(cuts, clipb_max(1, j->w->N / PACK_FROM));
     j->panels = threads > 1 ? clipb_ceil_div(j->all_panels, cuts) : j->all_panels;
     j->cuts = clipb_ceil_div(j->all_panels, j->panels);
     j->group = j->depth == K ? j->panels : clipb_min(j->panels, clipb_max(1, SUMS / (clipb_min(j->rows, M) * nr)));
-    j->copies = j->converts || (!j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM);
+    j->copies = !j->packs && j->x.rs % BAD_STRIDE == 0 && mr > WAYS && j->panels * nr >= COPY_FROM;
     j->flows = j->flows && !j->copies && j->span > 1;
 }
 
@@ -195,7 +119,7 @@ typedef struct slab {
 static clipk_range block_of(const slab *s, int panel, int k)
 {
     const clipk_weight *w = s->j->w;
-    const size_t step = panel_bytes(s->j->k->set, w->format, w->format->group);
+    const size_t step = clipk_panel_bytes(s->j->k->set, w->format, w->format->group);
     const char *p = (const char *)w->panels + ((size_t)panel * s->j->K + k) * step;
     return (clipk_range){p, p + clipb_min(s->j->k->set->kc, s->k1 - k) * step};
 }
@@ -207,7 +131,7 @@ static const void *packed_block(const slab *s, int k, int K)
     const int each = w->format->group;
     if (w->panels)
         return block_of(s, s->panel, k).p;
-    pack(s->j->k->set, s->block, w, w->W, s->panel, k * each, clipb_min(K * each, w->K - k * each));
+    clipk_pack_block(s->j->k->set, s->block, w, w->W, s->panel, k * each, clipb_min(K * each, w->K - k * each));
     return s->block;
 }
 
@@ -254,6 +178,11 @@ static void multiply(const slab *s, float *sum)
                           .bias = j->e.bias ? j->e.bias + n0 : NULL};
     b.residual = j->e.residual ? j->e.residual + s->m0 * b.ld_residual + n0 : NULL;
     b.pre = j->e.pre ? j->e.pre + s->m0 * b.ld_pre + n0 : NULL;
+    if (w->format->rotates) {
+        b.x_scale = j->x_scale + s->m0;
+        b.scale = (const float *)(const void *)clipk_scales_of(set, w, s->panel);
+        b.start = (const int32_t *)(const void *)(b.scale + nr);
+    }
     for (int k = s->k0; k < s->k1; k += kc) {
         b.K = clipb_min(kc, s->k1 - k);
         b.x = j->packs ? s->copy + (k - s->k0) * s->rows : s->x + (k - s->k0);
@@ -265,15 +194,6 @@ static void multiply(const slab *s, float *sum)
     }
 }
 
-/* Copy K groups of row i, in the form that the tile wants. */
-static void copy_row(const slab *s, int i, int K)
-{
-    const gemm_job *j = s->j;
-    const clipk_format *f = j->w->format;
-    const int depth = K * f->group, numbers = clipb_min(depth, j->w->K - s->k0 * f->group);
-    j->k->set->gemm_form_x(s->copy + i * s->ldx, f->x, s->x + i * j->x.rs, numbers, depth);
-}
-
 /* Pack or copy the slab's part of x, if needed. */
 static void own_copy(slab *s)
 {
@@ -283,7 +203,7 @@ static void own_copy(slab *s)
         j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows,
                                clipb_min(kc, K - k));
     for (int i = 0; i < s->rows && j->copies; i++)
-        copy_row(s, i, K);
+        memcpy(s->copy + i * s->ldx, s->x + i * j->x.rs, sizeof(float) * K);
     if (j->copies)
         s->x = s->copy;
 }
@@ -292,12 +212,12 @@ static void own_copy(slab *s)
 static void band(slab *s, int p0, int p1)
 {
     const gemm_job *j = s->j;
-    const int K = j->K, each = j->w->format->group;
+    const int K = j->K;
     for (int g = p0; g < p1; g += j->group)
         for (s->k0 = 0; s->k0 < K; s->k0 = s->k1) {
             s->k1 = clipb_min(s->k0 + j->depth, K);
             s->panels_end = clipb_min(g + j->group, p1);
-            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * each * j->x.cs;
+            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->x.cs;
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
                 multiply(s, j->depth == K ? s->sums
@@ -329,18 +249,88 @@ static void gemm_piece(void *job, int64_t i, int thread)
     }
 }
 
+static void run(gemm_job *j)
+{
+    const int threads = (double)j->M * j->w->N * j->w->K < FORK_FROM ? 1 : clipk_threads(j->k);
+    j->K = clipk_groups(j->w->format, j->w->K);
+    plan(j, threads);
+    clipb_team_run(threads > 1 ? j->k->team : NULL, (int64_t)j->strips * j->cuts, gemm_piece, j);
+}
+
+/* ---- x in another form ----------------------------------------------------------------------- */
+
+#define FORM_ROWS 8 /* per piece */
+
+typedef struct form_job {
+    const gemm_job *j;
+    const float *x; /* M rows, rs apart */
+    int64_t rs;
+    uint32_t *out; /* rows of groups, ld apart */
+    float *scale;
+    int M, ld;
+} form_job;
+
+static void form_row(const form_job *f, int m, float *work)
+{
+    const clipk_set *set = f->j->k->set;
+    const clipk_weight *w = f->j->w;
+    const int K = w->K, depth = clipk_panel_depth(w->format, K);
+    const float *x = f->x + m * f->rs;
+    void *out = f->out + (int64_t)m * f->ld;
+    if (w->format->rotates) {
+        f->scale[m] = set->quantise(out, w->format->x, x, clipk_smoothing_of(set, w), K, depth,
+                                    clipk_together(w->format, K), work);
+        return;
+    }
+    set->to_bf16(out, x, (size_t)K);
+    memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (depth - K));
+}
+
+static void form_rows(void *job, int64_t i, int thread)
+{
+    const form_job *f = job;
+    float *work = (float *)(void *)(f->j->k->scratch + thread * clipk_gemm_scratch(f->j->k->set));
+    for (int m = (int)i * FORM_ROWS; m < f->M && m < ((int)i + 1) * FORM_ROWS; m++)
+        form_row(f, m, work);
+}
+
+/* Rows are formed and multiplied as many at a time as the shared scratch holds. */
+static void run_formed(gemm_job *j, const float *x, int64_t rs, int M)
+{
+    const int ld = clipk_groups(j->w->format, j->w->K) + PAD, mr = j->k->set->mr;
+    const size_t room = CLIPK_GEMM_FORMED * clipk_threads(j->k), row = sizeof(uint32_t) * (ld + 1);
+    const int fits = (int)(room / row), most = fits > mr ? fits / mr * mr : fits;
+    const int rounds = clipb_ceil_div(M, most), rows = clipb_min(most, clipb_round_up(clipb_ceil_div(M, rounds), mr));
+    form_job f = {.j = j, .rs = rs, .ld = ld};
+    assert(fits > 0);
+    f.out = (uint32_t *)(void *)(j->k->scratch + clipk_threads(j->k) * clipk_gemm_scratch(j->k->set));
+    f.scale = (float *)(void *)(f.out + (size_t)rows * ld);
+    j->x = (clipk_view){f.out, CLIPK_F32, ld, 1};
+    j->x_scale = f.scale;
+    for (int m = 0; m < M; m += rows) {
+        f.x = x + m * rs;
+        f.M = j->M = clipb_min(rows, M - m);
+        clipb_team_run((int64_t)f.M * j->w->K < CLIPK_FORK_FROM ? NULL : j->k->team,
+                       clipb_ceil_div(f.M, FORM_ROWS), form_rows, &f);
+        run(j);
+        j->y += rows * j->ldy;
+        j->e.residual = j->e.residual ? j->e.residual + rows * j->e.ld_residual : NULL;
+        j->e.pre = j->e.pre ? j->e.pre + rows * j->e.ld_pre : NULL;
+    }
+}
+
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e)
 {
-    const bool converts = W->format->x != CLIPK_X_F32;
-    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0 && (!converts || x.cs == 1));
-    const int threads = (double)M * W->N * W->K < FORK_FROM ? 1 : clipk_threads(k);
-    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M, .converts = converts};
-    j.K = clipk_groups(W->format, W->K);
+    const bool forms = W->format->x != CLIPK_X_F32;
+    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0 && (!forms || x.cs == 1));
+    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M};
     if (e)
         j.e = *e;
-    plan(&j, threads);
-    clipb_team_run(threads > 1 ? k->team : NULL, (int64_t)j.strips * j.cuts, gemm_piece, &j);
+    if (forms)
+        run_formed(&j, x.p, x.rs, M);
+    else
+        run(&j);
 }
 
 /* ---- Measuring ------------------------------------------------------------------------------- */

@@ -89,31 +89,35 @@ typedef enum clipk_tile {
     CLIPK_TILE_F16,
     CLIPK_TILE_BF16,
     CLIPK_TILE_BF16_PAIRS,
+    CLIPK_TILE_I8_QUADS,
+    CLIPK_TILE_I8_PAIRS,
     CLIPK_TILES
 } clipk_tile;
 
-/* The form of x that a tile reads. CLIPK_X_F32: f32, read in place where the rows are dense. Other
- * forms are made when a thread copies rows of x into its scratch. */
-typedef enum clipk_x_form { CLIPK_X_F32, CLIPK_X_BF16 } clipk_x_form;
+/* The form of x that a tile reads. CLIPK_X_F32: f32, read in place where the rows are dense. Rows
+ * in another form are made once for each product. CLIPK_X_U8 and _I16: the same integers q of
+ * -127 .. 127, as bytes q + 128 or as 16-bit numbers. CLIPK_X_I8: bytes q. */
+typedef enum clipk_x_form { CLIPK_X_F32, CLIPK_X_BF16, CLIPK_X_U8, CLIPK_X_I8, CLIPK_X_I16 } clipk_x_form;
 
 /* How a weight is stored, packed and multiplied. docs/extending.md says how to add one. */
 typedef struct clipk_format {
     const char *name;      /* the stored numbers and their grouping */
-    const char *precision; /* of its products, as users ask for it: "f32", "bf16" */
+    const char *precision; /* of its products, as users ask for it: "f32", "bf16", "int8" */
     const char *needs;     /* instructions that some processors lack; NULL: none */
     clipk_tile tile;       /* which packing and which tile of a set */
     clipk_type type;       /* numbers of this type are packed unchanged */
     int bytes;             /* of a number in the panels */
     int group;             /* neighbours along k that the tile takes together; zeros fill the last group */
-    int scales;            /* f32 numbers per row of W, behind the panels, for the epilogue; 0: none */
+    int rotates;           /* x and W are quantised, rotated in blocks of so many along k; 0: not */
     clipk_x_form x;
 } clipk_format;
 
 extern const clipk_format clipk_formats[CLIPK_TILES];
 #define CLIPK_FORMAT_F32 (&clipk_formats[CLIPK_TILE_F32])
 
-/* clipk_format_find(): the first format with this precision, or NULL. */
-const clipk_format *clipk_format_find(const char *precision);
+/* clipk_format_find(): the format with this precision that is best for `set`. set NULL: the first.
+ * @return: NULL if there is none. */
+const clipk_format *clipk_format_find(const char *precision, const clipk_set *set);
 
 /* clipk_format_for(): the format for a weight whose numbers come as `type`. If `wanted` computes in
  * f32, the numbers keep their type. */
@@ -127,7 +131,15 @@ bool clipk_set_has(const clipk_set *set, const clipk_format *format);
  * the same bits. A view needs no memory, and costs a packing for every 240 rows of x or fewer.
  * Panels of f16 and bf16 numbers become f32 in the innermost cache as they are used.
  * CLIPK_TILE_BF16_PAIRS: W and x are rounded to bf16, to nearest even, and multiplied in pairs
- * along k. Sums are f32. Numbers below 2^-126 may count as 0. */
+ * along k. Sums are f32. Numbers below 2^-126 may count as 0.
+ * CLIPK_TILE_I8_*: rows of W and of x are quantised to 8 bits, each with a scale of its own:
+ *
+ *     x Wᵀ = (x T H) (W T⁻¹ H)ᵀ / B ≈ scale_x scale_W q_x q_Wᵀ
+ *
+ * T is diagonal, T_k² = the mean of |W_k| over the mean of all |W| (SmoothQuant, Xiao et al. 2023,
+ * arXiv:2211.10438, from the weights alone), with fixed signs. H is a Hadamard matrix of B x B for
+ * each B numbers along k, which shares large numbers out among their neighbours (QuaRot, Ashkboos
+ * et al. 2024, arXiv:2404.00456). The integers, and their sums, are the same in every set. */
 typedef struct clipk_weight {
     const clipk_format *format;
     int N, K;

@@ -11,9 +11,6 @@
 /* n <= nr rows to [groups][nr][group] */
 KERNEL(void, gemm_pack_w, (void *panel, const clipk_format *format, clipk_view W, int n, int K))
 
-/* K numbers of a row in x's form, then zeros up to `depth` */
-KERNEL(void, gemm_form_x, (void *out, clipk_x_form form, const float *x, int K, int depth))
-
 /* rows * K numbers, in the order that gemm_block reads */
 KERNEL(void, gemm_pack_x, (float *out, const float *x, int64_t rs, int64_t cs, int rows, int K))
 
@@ -21,6 +18,17 @@ KERNEL(void, gemm_block, (const clipk_gemm_block *b))
 
 /* n rounds of multiply-adds; returns the number of operations */
 KERNEL(double, fma_rounds, (clipk_tile tile, int64_t n))
+
+/* ---- simd_quantise.c ------------------------------------------------------------------------- */
+
+/* K numbers of a row, times t, rotated in blocks, in 8 bits: scale q. Returns the scale, which is
+ * not finite where x is not. depth: a multiple of block, which is a power of 2; what is behind K
+ * counts as 0. work [depth] */
+KERNEL(float, quantise,
+       (void *out, clipk_x_form form, const float *x, const float *t, int K, int depth, int block, float *work))
+
+/* sums[i] += |x[i]| */
+KERNEL(void, add_abs, (float *sums, const float *x, int n))
 
 /* ---- simd_convert.c: n numbers, at any address where they have 16 bits ----------------------- */
 

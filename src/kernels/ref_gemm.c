@@ -17,17 +17,6 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
             *out++ = x[i * rs + k * cs];
 }
 
-void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
-{
-    switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * K); break; /* groups of one need no padding */
-    case CLIPK_X_BF16:
-        NAME(to_bf16)(out, x, K);
-        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (depth - K));
-        break;
-    }
-}
-
 void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
 {
     const size_t from = clipk_type_size(W.type), to = f->bytes;
@@ -49,6 +38,8 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
                 break;
             case CLIPK_TILE_F16:
             case CLIPK_TILE_BF16:
+            case CLIPK_TILE_I8_QUADS:
+            case CLIPK_TILE_I8_PAIRS:
             case CLIPK_TILES: assert(!"a panel that takes only its own type");
             }
         }
@@ -84,20 +75,49 @@ static double product(const clipk_gemm_block *b, int i, int k, int j)
     if (f->group == 1)
         return *x * number((const char *)b->w + (size_t)(k * NR + j) * f->bytes, f->type);
     const char *p = (const char *)x, *q = (const char *)b->w + (size_t)(k * NR + j) * 4;
+    int sum = 0;
+    if (b->tile == CLIPK_TILE_I8_QUADS)
+        for (int n = 0; n < 4; n++)
+            sum += ((const uint8_t *)p)[n] * ((const int8_t *)q)[n];
+    if (b->tile == CLIPK_TILE_I8_PAIRS)
+        for (int n = 0; n < 2; n++)
+            sum += ((const int16_t *)p)[n] * ((const int16_t *)q)[n];
+    if (f->rotates)
+        return sum;
     return number(p, CLIPK_BF16) * number(q, CLIPK_BF16) + number(p + 2, CLIPK_BF16) * number(q + 2, CLIPK_BF16);
+}
+
+/* Sums of integers wait as integers. */
+static double sum_of(const clipk_gemm_block *b, int i)
+{
+    int32_t sum;
+    memcpy(&sum, b->sum + i, sizeof sum);
+    return clipk_formats[b->tile].rotates ? sum : b->sum[i];
+}
+
+static void keep_sum(const clipk_gemm_block *b, int i, double z)
+{
+    const int32_t sum = (int32_t)z;
+    if (clipk_formats[b->tile].rotates)
+        memcpy(b->sum + i, &sum, sizeof sum);
+    else
+        b->sum[i] = (float)z;
 }
 
 void NAME(gemm_block)(const clipk_gemm_block *b)
 {
+    const bool integers = clipk_formats[b->tile].rotates;
     for (int i = 0; i < b->rows; i++)
         for (int j = 0; j < b->n; j++) {
-            double z = b->first ? 0 : b->sum[i * NR + j];
+            double z = !b->first ? sum_of(b, i * NR + j) : integers ? b->start[j] : 0;
             for (int k = 0; k < b->K; k++)
                 z += product(b, i, k, j);
             if (!b->last) {
-                b->sum[i * NR + j] = (float)z;
+                keep_sum(b, i * NR + j, z);
                 continue;
             }
+            if (integers)
+                z = (double)(float)z * (b->x_scale[i] * b->scale[j]);
             z += b->bias ? b->bias[j] : 0;
             z += b->residual ? b->residual[i * b->ld_residual + j] : 0;
             if (b->pre)

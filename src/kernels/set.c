@@ -47,8 +47,11 @@ static const struct {
 } special_tiles[] = {
 #if defined(__x86_64__)
     {&clipk_set_avx512, CLIPK_TILE_BF16_PAIRS, clipk_cpu_has_avx512_bf16},
+    {&clipk_set_avx512, CLIPK_TILE_I8_QUADS, clipk_cpu_has_avx512_vnni},
+    {&clipk_set_avx2, CLIPK_TILE_I8_QUADS, clipk_cpu_has_avx_vnni},
 #endif
     {&clipk_set_ref, CLIPK_TILE_BF16_PAIRS, always},
+    {&clipk_set_ref, CLIPK_TILE_I8_QUADS, always},
 };
 
 bool clipk_set_has(const clipk_set *set, const clipk_format *format)
@@ -63,7 +66,7 @@ const char *clipk_set_name(const clipk_set *set) { return set->name; }
 
 size_t clipk_scratch_bytes(const clipk_set *set, int threads)
 {
-    size_t most = clipk_gemm_scratch(set);
+    size_t most = clipk_gemm_scratch(set) + CLIPK_GEMM_FORMED;
     clipb_raise(&most, CLIPK_ATTENTION_SCRATCH);
     clipb_raise(&most, CLIPK_ATTENTION_BACK_SCRATCH);
     return clipb_round_up_size(most, CLIPK_ALIGN) * threads;

@@ -104,9 +104,21 @@ typedef struct clipk_batchnorm_piece {
     const float *scale, *offset, *slope; /* dx = scale dz - offset - slope (x - mean) */
 } clipk_batchnorm_piece;
 
-/* Groups along k, and the numbers in them. Zeros fill the last group. */
-static inline int clipk_groups(const clipk_format *f, int K) { return clipb_ceil_div(K, f->group); }
-static inline int clipk_panel_depth(const clipk_format *f, int K) { return clipk_groups(f, K) * f->group; }
+/* Neighbours along k that belong together: a group, or those that are rotated, a power of 2. */
+static inline int clipk_together(const clipk_format *f, int K)
+{
+    int block = f->group;
+    while (block < K && block < f->rotates)
+        block *= 2;
+    return block;
+}
+
+/* Groups along k, and the numbers in them, with the zeros that fill up the last. */
+static inline int clipk_panel_depth(const clipk_format *f, int K)
+{
+    return clipb_round_up(K, clipk_together(f, K));
+}
+static inline int clipk_groups(const clipk_format *f, int K) { return clipk_panel_depth(f, K) / f->group; }
 
 typedef struct clipk_range {
     const char *p, *end;
@@ -117,6 +129,9 @@ typedef struct clipk_range {
 typedef struct clipk_gemm_block {
     const float *x; /* [rows, K]; K counts groups, and a group of x has 4 bytes in every form */
     int64_t ldx;    /* in groups; 0: x is packed */
+    const float *x_scale; /* [rows], if x is quantised, */
+    const float *scale;   /* [nr] and the scales of W, */
+    const int32_t *start; /* [nr] and where integer sums begin: -128 times the sum of W's row, if x is CLIPK_X_U8 */
     const void *w;  /* [K][nr] groups */
     clipk_tile tile;
     float *wide;    /* room for [K][nr], 64-byte aligned; used by the tiles of f16 and bf16 */
@@ -152,12 +167,27 @@ extern const clipk_set clipk_set_avx2, clipk_set_avx512;
 extern const clipk_set clipk_set_neon;
 #endif
 
-/* gemm.c: bytes of scratch per thread, a multiple of CLIPK_ALIGN */
+/* pack.c: numbers k .. k + K of a panel of W; and, behind the panels of weights in 8 bits, the
+ * scales and starts of a panel, and T. */
+void clipk_pack_block(const clipk_set *set, void *to, const clipk_weight *w, clipk_view W, int panel, int k, int K);
+char *clipk_scales_of(const clipk_set *set, const clipk_weight *w, int panel);
+float *clipk_smoothing_of(const clipk_set *set, const clipk_weight *w);
+
+static inline size_t clipk_panel_bytes(const clipk_set *set, const clipk_format *f, int K)
+{
+    return (size_t)set->nr * clipk_panel_depth(f, K) * f->bytes;
+}
+
+/* gemm.c: bytes of scratch per thread, a multiple of CLIPK_ALIGN. Behind those of all threads are
+ * CLIPK_GEMM_FORMED bytes per thread that they share: rows of x in another form. */
+#define CLIPK_GEMM_FORMED ((size_t)1 << 20)
 size_t clipk_gemm_scratch(const clipk_set *set);
 
 /* cpu.c */
 bool clipk_cpu_has_avx2(void);   /* AVX2, FMA and F16C; the operating system saves their registers */
 bool clipk_cpu_has_avx512(void); /* AVX-512 F, BW, DQ, VL, likewise */
-bool clipk_cpu_has_avx512_bf16(void); /* the same with products of bf16 */
+bool clipk_cpu_has_avx512_bf16(void); /* the same with products of bf16, */
+bool clipk_cpu_has_avx512_vnni(void); /* or with products of bytes */
+bool clipk_cpu_has_avx_vnni(void);    /* AVX2, likewise */
 
 #endif

@@ -50,6 +50,8 @@ INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const ch
     case CLIPK_TILE_BF16_PAIRS: NAME(to_bf16)((uint16_t *)(void *)panel + (k / 2 * NR + j) * 2 + k % 2, &f, 1); break;
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16:
+    case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_PAIRS:
     case CLIPK_TILES: assert(!"a panel that takes only its own type");
     }
 }
@@ -117,6 +119,8 @@ INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const 
     case CLIPK_TILE_BF16_PAIRS: return 2 * pack_rows32_from(panel, true, from, p, rs, n, K / 2);
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16: return pack_rows16(panel, p, rs, n, K);
+    case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_PAIRS: /* gemm.c packs these, whole rows at a time */
     case CLIPK_TILES: break;
     }
     assert(!"unknown tile");
@@ -145,17 +149,6 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
     for (; k < K; k++)
         for (int j = 0; j < n; j++)
             pack_one(out, f, k, j, p + j * rs + k * cs, W.type);
-}
-
-void NAME(gemm_form_x)(void *out, clipk_x_form form, const float *x, int K, int depth)
-{
-    switch (form) {
-    case CLIPK_X_F32: memcpy(out, x, sizeof(float) * K); break; /* groups of one need no padding */
-    case CLIPK_X_BF16:
-        NAME(to_bf16)(out, x, K);
-        memset((uint16_t *)out + K, 0, sizeof(uint16_t) * (depth - K));
-        break;
-    }
 }
 
 /* The rows of a tile, [K][m]. m is a constant where possible. */
@@ -261,6 +254,8 @@ typedef struct work {
 
 typedef uint32_t pair __attribute__((may_alias)); /* aliases the numbers of x */
 
+INLINE bool is_integer(clipk_tile kind) { return kind == CLIPK_TILE_I8_QUADS || kind == CLIPK_TILE_I8_PAIRS; }
+
 /* Weights that become f32 as they are used. */
 INLINE bool is_narrow(clipk_tile kind) { return kind == CLIPK_TILE_F16 || kind == CLIPK_TILE_BF16; }
 INLINE clipk_type narrow_type(clipk_tile kind)
@@ -288,10 +283,16 @@ INLINE void multiply_step(vf acc[][2], int R, const float *const x[], int64_t ld
     UNROLL
     for (int i = 0; i < R; i++) {
         const void *at_x = packed ? (const char *)(x[0] + u * R + i) : (const char *)(x[i / 3] + u) + i % 3 * ldx;
+        const vu s4 = *(const pair *)at_x - (vu){0};
         if (kind == CLIPK_TILE_BF16_PAIRS) {
-            const vu s = *(const pair *)at_x - (vu){0};
-            acc[i][0] = vdot_bf16(acc[i][0], s, w0);
-            acc[i][1] = vdot_bf16(acc[i][1], s, w1);
+            acc[i][0] = vdot_bf16(acc[i][0], s4, w0);
+            acc[i][1] = vdot_bf16(acc[i][1], s4, w1);
+        } else if (kind == CLIPK_TILE_I8_QUADS) {
+            acc[i][0] = (vf)vdot_u8((vi)acc[i][0], s4, (vi)w0);
+            acc[i][1] = (vf)vdot_u8((vi)acc[i][1], s4, (vi)w1);
+        } else if (kind == CLIPK_TILE_I8_PAIRS) {
+            acc[i][0] = (vf)vdot_i16((vi)acc[i][0], s4, (vi)w0);
+            acc[i][1] = (vf)vdot_i16((vi)acc[i][1], s4, (vi)w1);
         } else {
             const vf s = vset1(*(const float *)at_x);
             acc[i][0] = vfma(s, w0, acc[i][0]);
@@ -300,7 +301,7 @@ INLINE void multiply_step(vf acc[][2], int R, const float *const x[], int64_t ld
     }
 }
 
-/* acc[R] = x[R][K] W */
+/* acc[R] += x[R][K] W */
 INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_tile kind, bool packed)
 {
     const clipk_gemm_block *b = t->b;
@@ -313,7 +314,6 @@ INLINE void sum_up(work *t, vf acc[][2], int row, int R, clipk_tile kind, bool p
     UNROLL
     for (int i = 0; i < P; i++)
         x[i] = b->x + (packed ? row * b->K : (row + 3 * i) * b->ldx);
-    tile_zero(acc, R);
     for (; k >= STEPS; k -= STEPS) {
         if (t->next.p < t->next.end) {
             const char *next = t->next.p;
@@ -362,6 +362,27 @@ INLINE void add_rows(vf acc[][2], const float *p, int64_t ld, int R)
     }
 }
 
+INLINE void load_rows(vf acc[][2], const float *p, int64_t ld, int R)
+{
+    UNROLL
+    for (int i = 0; i < R; i++) {
+        acc[i][0] = vload(p + i * ld);
+        acc[i][1] = vload(p + i * ld + CLIPK_VL);
+    }
+}
+
+/* Integer sums to numbers: times the scale of x's row and that of W's. */
+INLINE void scale_rows(vf acc[][2], const float *x_scale, const float *scale, int R)
+{
+    const vf s0 = vload(scale), s1 = vload(scale + CLIPK_VL);
+    UNROLL
+    for (int i = 0; i < R; i++) {
+        const vf s = vset1(x_scale[i]);
+        acc[i][0] = __builtin_convertvector((vi)acc[i][0], vf) * (s * s0);
+        acc[i][1] = __builtin_convertvector((vi)acc[i][1], vf) * (s * s1);
+    }
+}
+
 /* R rows from `row`, with the tile `kind`. R, kind and packed are constants. */
 INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
 {
@@ -372,9 +393,18 @@ INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
         UNROLL
         for (int i = 0; i < R; i++)
             __builtin_prefetch(y + i * b->ldy, 1); /* y will be near when the sums are done */
+    /* The chains of f32 begin at 0 in every block. Integers are exact, and go on. */
+    if (!is_integer(kind))
+        tile_zero(acc, R);
+    else if (b->first)
+        load_rows(acc, (const float *)(const void *)b->start, 0, R);
+    else
+        load_rows(acc, sum, NR, R);
     sum_up(t, acc, row, R, kind, packed);
-    if (!b->first)
+    if (!b->first && !is_integer(kind))
         add_rows(acc, sum, NR, R);
+    if (b->last && is_integer(kind))
+        scale_rows(acc, b->x_scale + row, b->scale, R);
     if (!b->last) {
         store_rows(sum, NR, acc, R);
     } else if (t->plain) {
@@ -399,10 +429,17 @@ INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
     static NOINLINE void tile_f32_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_F32, false); }   \
     static NOINLINE void tile_f16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_F16, false); }   \
     static NOINLINE void tile_bf16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16, false); } \
+    static NOINLINE void tile_i16_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_I8_PAIRS, false); }  \
     static NOINLINE void tile_packed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_F32, true); }
 TILE_SIZES(TILE)
 
-#if CLIPK_VL == 16 /* other sets have no instruction for pairs that is faster than f32 */
+/* Other sets have no instruction for these that is faster than f32. */
+#if defined(CLIPK_DOT_U8)
+#define TILE_OF_QUADS(R) \
+    static NOINLINE void tile_quads_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_I8_QUADS, false); }
+TILE_SIZES(TILE_OF_QUADS)
+#endif
+#if CLIPK_VL == 16
 #define TILE_OF_PAIRS(R) \
     static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, false); }
 TILE_SIZES(TILE_OF_PAIRS)
@@ -412,6 +449,8 @@ TILE_SIZES(TILE_OF_PAIRS)
 #define TILE_F16(R) [R] = tile_f16_##R,
 #define TILE_BF16(R) [R] = tile_bf16_##R,
 #define TILE_PAIRS(R) [R] = tile_pairs_##R,
+#define TILE_QUADS(R) [R] = tile_quads_##R,
+#define TILE_I16(R) [R] = tile_i16_##R,
 #define TILE_PACKED(R) [R] = tile_packed_##R,
 #define PACKED CLIPK_TILES /* the tile of packed rows of x, with f32 weights */
 static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
@@ -421,6 +460,10 @@ static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
 #if CLIPK_VL == 16
     [CLIPK_TILE_BF16_PAIRS] = {TILE_SIZES(TILE_PAIRS)},
 #endif
+#if defined(CLIPK_DOT_U8)
+    [CLIPK_TILE_I8_QUADS] = {TILE_SIZES(TILE_QUADS)},
+#endif
+    [CLIPK_TILE_I8_PAIRS] = {TILE_SIZES(TILE_I16)},
     [PACKED] = {TILE_SIZES(TILE_PACKED)},
 };
 
@@ -467,24 +510,33 @@ double NAME(fma_rounds)(clipk_tile kind, int64_t n)
     /* No chain starts at the fixed point, 3: the compiler would fold it away. */
     const vf x = vset1(0.9999f), y = vset1(0.0003f);
     const vu ones = 0x3f803f80 - (vu){0};
+    int numbers = 2;
     UNROLL
     for (int i = 0; i < 12; i++)
         a[i] = vset1((float)i + 0.5f);
-    for (int64_t k = 0; k < n && kind == CLIPK_TILE_BF16_PAIRS; k++)
-        UNROLL
-        for (int i = 0; i < 12; i++)
-            a[i] = vdot_bf16(a[i], ones, y);
-    for (int64_t k = 0; k < n && kind != CLIPK_TILE_BF16_PAIRS; k++)
-        UNROLL
-        for (int i = 0; i < 12; i++)
-            a[i] = a[i] * x + y;
+#define ROUNDS(expression)                     \
+    for (int64_t k = 0; k < n; k++)            \
+        UNROLL                                 \
+        for (int i = 0; i < 12; i++)           \
+            a[i] = (vf)(expression);           \
+    break
+    switch (kind) {
+    case CLIPK_TILE_BF16_PAIRS: numbers = 4; ROUNDS(vdot_bf16(a[i], ones, y));
+    case CLIPK_TILE_I8_QUADS: numbers = 8; ROUNDS(vdot_u8((vi)a[i], ones, (vi)y));
+    case CLIPK_TILE_I8_PAIRS: numbers = 4; ROUNDS(vdot_i16((vi)a[i], ones, (vi)y));
+    case CLIPK_TILE_F32:
+    case CLIPK_TILE_F16:
+    case CLIPK_TILE_BF16:
+    case CLIPK_TILES: ROUNDS(a[i] * x + y);
+    }
+#undef ROUNDS
     vf sum = {0};
     UNROLL
     for (int i = 0; i < 12; i++)
         sum += a[i];
     volatile float keep = sum[0];
     (void)keep;
-    return (double)n * 12 * CLIPK_VL * (kind == CLIPK_TILE_BF16_PAIRS ? 4 : 2);
+    return (double)n * 12 * CLIPK_VL * numbers;
 }
 
 /* ---- The table ------------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
 
 #include <assert.h>
 #include <string.h>
-#if defined(__F16C__) || defined(__AVX512F__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -144,6 +144,44 @@ static inline vf vdot_bf16(vf acc, vu a, vf b)
 #else
     acc += (vf)(a & 0xffff0000) * (vf)((vu)b & 0xffff0000);
     return acc + (vf)(a << 16) * (vf)((vu)b << 16);
+#endif
+}
+
+/* acc + a0 b0 + a1 b1 + a2 b2 + a3 b3. The lanes of a are four bytes without a sign, those of b
+ * with one. In assembly, as above. Sets of other widths have no such instruction. */
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+#define CLIPK_DOT_U8 "vpdpbusd %2, %1, %0" /* AVX512_VNNI */
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+#define CLIPK_DOT_U8 "%{vex%} vpdpbusd %2, %1, %0" /* AVX-VNNI */
+#endif
+static inline vi vdot_u8(vi acc, vu a, vi b)
+{
+#if defined(CLIPK_DOT_U8)
+    __asm__(CLIPK_DOT_U8 : "+v"(acc) : "v"(a), "v"(b));
+#else
+    (void)a, (void)b;
+    assert(!"a set without dot products of bytes");
+#endif
+    return acc;
+}
+
+/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of 16-bit numbers with a sign. */
+static inline vi vdot_i16(vi acc, vu a, vi b)
+{
+#if CLIPK_VL == 16 && defined(__AVX512BW__)
+    return acc + (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+    return acc + (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+    __m128i p[CLIPK_VL / 4], q[CLIPK_VL / 4];
+    memcpy(p, &a, sizeof p);
+    memcpy(q, &b, sizeof q);
+    for (int i = 0; i < CLIPK_VL / 4; i++)
+        p[i] = _mm_madd_epi16(p[i], q[i]);
+    memcpy(&a, p, sizeof a);
+    return acc + (vi)a;
+#else
+    return acc + ((vi)(a << 16) >> 16) * ((vi)((vu)b << 16) >> 16) + ((vi)a >> 16) * (b >> 16);
 #endif
 }
 

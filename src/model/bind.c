@@ -206,6 +206,13 @@ static const clipb_block *share_room(clipmdl_binder *b, size_t w, size_t wt)
     return b->room;
 }
 
+/* last: the projection to the embedding. It has one row a sample, and stays out of 8 bits. */
+static const clipk_format *format_of(const clipmdl_binder *b, clipk_type type, bool last)
+{
+    const clipk_format *wanted = b->format ? b->format : CLIPK_FORMAT_F32;
+    return clipk_format_for(wanted->rotates && last ? CLIPK_FORMAT_F32 : wanted, type);
+}
+
 /* Rows of the first part, of I numbers each. */
 static int rows_before(const source *s, int I)
 {
@@ -213,10 +220,10 @@ static int rows_before(const source *s, int I)
 }
 
 /* Can the weight be used where the file has it? Its rows must be dense, and no panel may begin in
- * one part and end in the next. */
-static bool stays(const clipmdl_binder *b, const source *s, int I)
+ * one part and end in the next. Weights in 8 bits are made from whole columns. */
+static bool stays(const clipmdl_binder *b, const clipk_format *format, const source *s, int I)
 {
-    if (!b->in_place || b->back || s->parts < 1 || s->parts > 2 || s->view.cs != 1)
+    if (!b->in_place || b->back || format->rotates || s->parts < 1 || s->parts > 2 || s->view.cs != 1)
         return false;
     for (int i = 0; i < s->parts; i++)
         if (!s->tensor[i]->map)
@@ -225,7 +232,8 @@ static bool stays(const clipmdl_binder *b, const source *s, int I)
 }
 
 /* W [O, I] as `s` shows it, and the fields for training. */
-static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, source *s, int O, int I)
+static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, source *s, int O, int I,
+                         bool last)
 {
     *out = (clipnn_linear){.dw = s->g};
     if (trains(b)) {
@@ -236,8 +244,8 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, sour
                                clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, I, O));
         return;
     }
-    const clipk_format *format = clipk_format_for(b->format ? b->format : CLIPK_FORMAT_F32, s->view.type);
-    if (found && stays(b, s, I)) {
+    const clipk_format *format = format_of(b, s->view.type, last);
+    if (found && stays(b, format, s, I)) {
         out->w = (clipk_weight){.format = format, .N = O, .K = I, .W = s->view};
         if (s->parts > 1) {
             out->w.rest = s->tensor[1]->data;
@@ -311,7 +319,7 @@ void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *pref
     source s;
     join(name, prefix, weight);
     bool found = locate(b, &s, name, first, O, total, I);
-    place_linear(b, out, found, &s, O, I);
+    place_linear(b, out, found, &s, O, I, false);
     if (bias) {
         join(name, prefix, bias);
         place_f32(b, &out->b, &out->db, name, first, O, total, -1);
@@ -343,7 +351,7 @@ void clipmdl_bind_projection(clipmdl_binder *b, clipnn_linear *out, const char *
         s.view.rs = 1;
         s.view.cs = O;
     }
-    place_linear(b, out, found, &s, O, I);
+    place_linear(b, out, found, &s, O, I, true);
     out->dw_transposed = transposed;
 }
 
@@ -395,7 +403,7 @@ void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *pre
     source s;
     join(name, prefix, weight);
     bool found = locate_filters(b, &s, name, O, 3, P);
-    place_linear(b, out, found, &s, O, 3 * P * P);
+    place_linear(b, out, found, &s, O, 3 * P * P, false);
     if (!bias)
         return;
     join(name, prefix, bias);
@@ -454,7 +462,7 @@ void clipmdl_bind_made(clipmdl_binder *b, clipnn_linear *out, const float *w, co
 {
     source s = {.view = clipk_rows(w, I)};
     float *copy;
-    place_linear(b, out, w != NULL, &s, O, I);
+    place_linear(b, out, w != NULL, &s, O, I, false);
     out->b = copy = CLIPB_NEW(&b->arena, float, (size_t)O);
     if (w && clipmdl_binder_places(b))
         memcpy(copy, bias, (size_t)O * sizeof *copy);
@@ -545,12 +553,12 @@ void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefi
     *out = (clipnn_conv1x1){0};
     if (folds(b)) {
         const float *w = fold(b, &out->w.b, found, &s, O, n);
-        place_weight(b, &out->w.w, CLIPK_FORMAT_F32, O, n);
+        place_weight(b, &out->w.w, format_of(b, CLIPK_F32, false), O, n);
         if (w)
             clipk_weight_pack(b->k, &out->w.w, clipk_rows(w, n));
         return;
     }
-    place_linear(b, &out->w, found, &s.filters, O, n);
+    place_linear(b, &out->w, found, &s.filters, O, n, false);
     out->bn = norm_layer(b, s.norm);
 }
 

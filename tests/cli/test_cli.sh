@@ -102,9 +102,9 @@ want 0 "$clip" embed "$golden/picture.png" \
 'teeth'
 "$check" near "$golden/embeddings.jsonl" <out || fault 'other numbers'
 
-it "products in bf16: near, and only where the processor can"
+it "products in bf16 and int8: near, and bf16 only where the processor can"
 want 2 "$clip" embed --precision f16 one.ppm
-says "'f16' is none of f32, bf16"
+says "'f16' is none of f32, bf16, int8"
 for c in train convert; do
     want 2 "$clip" $c --precision bf16
     says "unknown option '--precision'"
@@ -125,6 +125,10 @@ else
     says 'clip: precision bf16 needs AVX512_BF16'
     [ ! -e none.npy ] || fault 'an array of nothing'
 fi
+want 0 "$clip" embed --precision int8 one.ppm --text hello
+! cmp -s out f32 || fault 'int8 makes no difference'
+want 0 "$clip" info --precision int8 --json
+same "$(json precision)" int8
 
 it "pictures of another size than the model's"
 want 0 "$clip" info --image-size 96

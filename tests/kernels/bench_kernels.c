@@ -142,7 +142,7 @@ static void time_shape(const clipk_ctx *k, const shape *s)
     char *panels = memory(each * (size_t)layers);
     float *W = numbers((size_t)s->N * (size_t)s->K), *x = numbers((size_t)s->M * (size_t)s->K),
           *y = memory(sizeof(float) * (size_t)s->M * (size_t)s->N);
-    clipk_weight w = {s->format, s->N, s->K, panels};
+    clipk_weight w = {.format = s->format, .N = s->N, .K = s->K, .panels = panels};
     const bool narrow = s->format == F16 || s->format == BF16;
     clipk_view view = {W, narrow ? s->format->type : CLIPK_F32, s->K, 1}; /* 16-bit numbers: any bits will do */
     if (narrow)
@@ -200,7 +200,7 @@ static void packing(const clipk_ctx *k)
             if (clipb_block_reserve(&fresh, each * LAYERS) < 0)
                 abort();
             for (size_t l = 0; l < LAYERS; l++) {
-                clipk_weight w = {types[t].format, N, K, fresh.base + l * each};
+                clipk_weight w = {.format = types[t].format, .N = N, .K = K, .panels = fresh.base + l * each};
                 clipk_weight_pack(k, &w, (clipk_view){W + l * size, types[t].format->type, K, 1});
             }
             double seconds = clipb_now() - start;
