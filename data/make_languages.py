@@ -54,16 +54,28 @@ def read_words(files):
     return words
 
 
+def plain(text):
+    """What SiglipTokenizer splits: small letters without punctuation."""
+    return text.lower().translate(str.maketrans("", "", string.punctuation))
+
+
 def learn_vocabulary(captions, pieces, directory):
-    """A unigram vocabulary for SiglipTokenizer, which removes punctuation and makes letters small before it splits."""
+    """A unigram vocabulary for SiglipTokenizer."""
     directory.mkdir(parents=True, exist_ok=True)
-    plain = (c.lower().translate(str.maketrans("", "", string.punctuation)) for c in captions)
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=plain, model_prefix=str(directory / "spiece"), vocab_size=pieces, character_coverage=1.0,
+        sentence_iterator=map(plain, captions), model_prefix=str(directory / "spiece"), vocab_size=pieces, character_coverage=1.0,
         pad_id=0, eos_id=1, unk_id=2, bos_id=-1, normalization_rule_name="nmt_nfkc", num_threads=1, minloglevel=2)
     (directory / "spiece.vocab").unlink()
     settings = {"tokenizer_class": "SiglipTokenizer", "eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
     (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
+
+
+def print_lengths(words, directory):
+    """Tokens of a label, with the end token."""
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(directory / "spiece.model"))
+    for language, of_code in words.items():
+        lengths = [len(pieces.encode(plain(captions[0]))) + 1 for captions in of_code.values()]
+        print(f"{language}: {sum(lengths) / len(lengths):.1f} tokens a label, at most {max(lengths)}", flush=True)
 
 
 # ---- Pictures ---------------------------------------------------------------------------------------------
@@ -119,6 +131,7 @@ def main():
         captions += varied
         rows += [(source, varied) for source, _ in make_pairs.emoji_sources(e, files)]
     learn_vocabulary(captions, a.pieces, a.directory / "tokenizer")
+    print_lengths(words, a.directory / "tokenizer")
     write_training(a.directory, rows, files, a.size)
     print(f"train: {len(rows)} pictures", flush=True)
 
