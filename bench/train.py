@@ -9,15 +9,16 @@ Prints a markdown table for docs/performance.md.
 Rows: B-32 (ViT-B-32, batches of 32, 224 px, captions of 12 tokens), small (the reference's model
 and recipe: 64 px, batches of 256). REFERENCE has pairs/train-*.tar and emoji-clip/.
 
-A step is forward, backward, clipping of the gradient and AdamW, in f32, with the same number of
-threads. Each side is a process that takes STEPS steps after a first one that is not counted.
-Processes alternate, ROUNDS times. The table shows the median of all steps and the fastest, and the
-largest resident memory of the processes.
+A step is forward, backward, clipping of the gradient and AdamW, with the same number of threads, in
+f32 and in amp_bf16: weights and sums in f32, products in bf16. Each side is a process that takes
+STEPS steps after a first one that is not counted. Processes alternate, ROUNDS times. The table
+shows the median of all steps and the fastest, and the largest resident memory of the processes,
+each also over that of ours. A precision that `clip train` refuses is named with its reason.
 
 Ours is `clip train`, including reading, decoding, augmentation and tokenizing. PyTorch is a plain
 loop with OpenCLIP's model and loss, the fused AdamW, and all inputs ready in memory, tokenized and
-decoded. In `small` it augments as the reference did, whole batches at once with grid_sample, as
-part of its step.
+decoded. Its amp_bf16 is autocast around model and loss. In `small` it augments as the reference
+did, whole batches at once with grid_sample, as part of its step.
 Needs: the packages of tools/make_checkpoints.py, and Pillow.
 """
 import argparse
@@ -36,6 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
 CAPTION = "a photo of two small brown dogs on green grass"  # 12 tokens
 AUGMENTATION = {"affine": {"zoom": [0.6, 1.05], "aspect": 0.1, "shift": 0.15}, "contrast": 0.2, "channel_shift": 0.05}
+PRECISIONS = ["f32", "amp_bf16"]
+USAGE = 2  # the exit status of a command that does not know an option or its value
 BATCH = {"B-32": 32, "small": 256}
 NAMES = {"B-32": "ViT-B-32, batch 32", "small": "the reference's model, batch 256, augmentation"}
 
@@ -128,7 +131,7 @@ def augment(x):
     return x * uniform(0.8, 1.2, n, 1, 1, 1) + uniform(-0.1, 0.1, n, 3, 1, 1)
 
 
-def peer(row, tar, directory, threads, steps):
+def peer(row, precision, tar, directory, threads, steps):
     import logging
 
     import torch
@@ -156,8 +159,9 @@ def peer(row, tar, directory, threads, steps):
         if row == "small":
             image = augment(image)
         optimizer.zero_grad()
-        image_features, text_features, scale = model(image, text)
-        loss_of(image_features, text_features, scale).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "amp_bf16"):
+            loss = loss_of(*model(image, text))
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
@@ -180,22 +184,28 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+class Refused(Exception):
+    """By the command line: this side does not know the precision."""
+
+
 def process(command, output):
     """Largest resident MB."""
     launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(output), *map(str, command)]
     run = subprocess.run(launch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if run.returncode == USAGE:
+        raise Refused(run.stderr.strip().splitlines()[0])
     if run.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}\n{run.stderr}")
     return float(run.stdout)
 
 
-def run_peer(row, tar, directory, a):
-    memory = process([sys.executable, __file__, "--peer", row, tar, directory, a.threads, a.steps],
+def run_peer(precision, row, tar, directory, a):
+    memory = process([sys.executable, __file__, "--peer", row, precision, tar, directory, a.threads, a.steps],
                      a.work / "peer.json")
     return json.loads((a.work / "peer.json").read_text()), memory
 
 
-def run_ours(row, tar, directory, a):
+def run_ours(precision, row, tar, directory, a):
     out = a.work / "run"
     shutil.rmtree(out, ignore_errors=True)
     command = [
@@ -203,6 +213,8 @@ def run_ours(row, tar, directory, a):
         directory / "open_clip_config.json", "--tokenizer", directory, "--batch-size", BATCH[row], "--epochs", 1,
         "--lr", "1e-5", "--warmup", 1, "--grad-clip-norm", 1, "--threads", a.threads
     ]
+    if precision != "f32":
+        command += ["--precision", precision]
     if row == "small":
         command += ["--aug-cfg", json.dumps(AUGMENTATION)]
     memory = process(command, os.devnull)
@@ -210,29 +222,44 @@ def run_ours(row, tar, directory, a):
     return [line["train/batch_time"] for line in lines if "train/batch_time" in line][1:], memory
 
 
+OURS = {f"clip.c-{p}": (run_ours, p) for p in PRECISIONS}
+SIDES = {f"pytorch-{p}": (run_peer, p) for p in PRECISIONS} | OURS
+
+
+def line(*cells):
+    print("|", " | ".join(cells), "|", flush=True)
+
+
+def over_ours(side, found):
+    """The side's figure over each of ours."""
+    return [f"{found[side] / found[o]:.2f}" if o in found and o != side else "" for o in OURS]
+
+
 def race(row, a):
     tar, directory = prepare(row, a)
-    sides = {"PyTorch": run_peer, "clip.c": run_ours}
+    sides = dict(SIDES)
     times, memory = {s: [] for s in sides}, {s: 0 for s in sides}
     for _ in range(a.rounds):
-        for side, run in sides.items():
-            found, mb = run(row, tar, directory, a)
+        for side, (run, precision) in list(sides.items()):
+            try:
+                found, mb = run(precision, row, tar, directory, a)
+            except Refused as e:
+                line(NAMES[row], side, f"not available: {e}", "", *[""] * 2 * len(OURS), "")
+                del sides[side], memory[side]
+                continue
             times[side] += found
             memory[side] = max(memory[side], mb)
-    ours, our_memory = statistics.median(times["clip.c"]), memory["clip.c"]
-    for side, t in times.items():
-        median, pairs = statistics.median(t), BATCH[row] / statistics.median(t)
-        ratio = ["", ""] if side == "clip.c" else [f"{median / ours:.2f}", f"{memory[side] / our_memory:.2f}"]
-        print(
-            f"| {NAMES[row]} | {side} | {median * 1e3:.0f} ({min(t) * 1e3:.0f}) | {pairs:.1f} | {ratio[0]} | "
-            f"{memory[side]:.0f} | {ratio[1]} |",
-            flush=True)
+    median = {side: statistics.median(times[side]) for side in sides}
+    for side in sides:
+        line(NAMES[row], side, f"{median[side] * 1e3:.0f} ({min(times[side]) * 1e3:.0f})",
+             f"{BATCH[row] / median[side]:.1f}", *over_ours(side, median), f"{memory[side]:.0f}",
+             *over_ours(side, memory))
 
 
 def main():
     if sys.argv[1:2] == ["--peer"]:
-        row, tar, directory, threads, steps = sys.argv[2:]
-        return peer(row, Path(tar), Path(directory), int(threads), int(steps))
+        row, precision, tar, directory, threads, steps = sys.argv[2:]
+        return peer(row, precision, Path(tar), Path(directory), int(threads), int(steps))
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--clip", required=True, help="the command")
     p.add_argument("--pairs", type=Path, required=True, help="the reference's folder")
@@ -244,10 +271,10 @@ def main():
     a = p.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    print(f"{cpu}, {a.threads} threads, f32; medians of {a.rounds * a.steps} steps.\n")
-    print(
-        "| what | side | ms a step: median (fastest) | pairs/s | times ours | peak MB | times ours |\n" + "|---" * 7 +
-        "|", flush=True)
+    print(f"{cpu}, {a.threads} threads; medians of {a.rounds * a.steps} steps.\n")
+    line("what", "side", "ms a step: median (fastest)", "pairs/s", *(f"times ours, {p}" for p in PRECISIONS),
+         "peak MB", *(f"times ours, {p}" for p in PRECISIONS))
+    line(*["---"] * (5 + 2 * len(PRECISIONS)))
     for row in a.row:
         race(row, a)
 

@@ -16,7 +16,7 @@ static char precision_help[256]; /* filled by write_precision_help() */
 static const cli_option common[] = {
     {'m', "model", "DIR",
      "the checkpoint: a directory as Hugging Face or OpenCLIP lay it out, a .safetensors\n"
-     "file, or the name of a model that 'clip pull' has fetched, such as\n"
+     "or .pt file, or the name of a model that 'clip pull' has fetched, such as\n"
      "ViT-B-32/laion2b_s34b_b79k (default: $CLIP_MODEL, else the model that ships with clip)"},
     {PULL, "pull", NULL, "fetch the model from the hub if it is not on this machine"},
     {'t', "threads", "N", "processor cores to use (default: all)"},

@@ -284,6 +284,8 @@ static int stats_words(const clip_index_info *i, const char *background, char *c
     snprintf(id, sizeof id, "%.8s", i->model_id);
     printf("  (%d dimensions%s", i->dim, *id ? ", weights " : "");
     cli_print_plain(stdout, id);
+    if (i->image_size > 0)
+        printf(", pictures of %d x %d", i->image_size, i->image_size);
     printf(")\n");
     printf("pictures  %s\n", grouped(i->pictures, number));
     printf("captions  %s\n", grouped(i->texts, number));

@@ -37,7 +37,8 @@ static void print_image(const clip_model_info *i)
 static const char *pooling_words(const char *pooling)
 {
     static const char *const words[][2] = {{"argmax", "the greatest id"}, {"eos", "the end token"},
-                                           {"first", "the first token"}, {"mean", "the mean of all tokens"}};
+                                           {"first", "the first token"},
+                                           {"last", "the last token"}, {"mean", "the mean of all tokens"}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i][0], pooling) == 0)
             return words[i][1];

@@ -175,8 +175,9 @@ CLIP_API clip_load_options clip_load_options_default(void);
 /* clip_model_load(): open a checkpoint and pack its weights.
  * path  in   The name of a model on this machine ("Models by name", below), or one of:
  *            - a directory in the layout of Hugging Face or OpenCLIP;
- *            - one .safetensors file; configuration and tokenizer are looked for beside it, and
- *              sizes that nothing tells are taken from the shapes, with a warning;
+ *            - one .safetensors file, or one of torch.save(); configuration and tokenizer are
+ *              looked for beside it, and sizes that nothing tells are taken from the shapes, with
+ *              a warning;
  *            - a folder of the Hugging Face hub's cache (models--ORG--NAME): the snapshot that its
  *              refs/main names is opened;
  *            - a folder of sentence-transformers (modules.json): the CLIP in it is opened.
@@ -235,7 +236,7 @@ typedef struct clip_model_info {
     /* pictures */
     const char *vision_kind;     /* "ViT", "EVA", "ModifiedResNet", .. */
     int image_size, vision_width, vision_heads; /* heads: 0 for ConvNeXt and FastViT */
-    int stored_image_size;       /* of the checkpoint; image_size unless clip_load_options asks for another */
+    int stored_image_size;       /* that the weights' positions are for, before they are resampled */
     int patch_size;              /* 0: it has stages */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa: 0 */
@@ -373,10 +374,10 @@ typedef struct clip_pull_options {
 
 CLIP_API clip_pull_options clip_pull_options_default(void);
 
-/* clip_pull(): fetch a model from the hub into the cache: weights as safetensors, configuration,
- * tokenizer. A file that is in the cache is not fetched again. An interrupted call loses nothing:
- * the next one goes on from the byte where it stopped. Sizes and hashes are checked. If another
- * process fetches the same file, this one waits for it.
+/* clip_pull(): fetch a model from the hub into the cache: weights as safetensors, else as a pickle,
+ * configuration, tokenizer. A file that is in the cache is not fetched again. An interrupted call
+ * loses nothing: the next one goes on from the byte where it stopped. Sizes and hashes are checked.
+ * If another process fetches the same file, this one waits for it.
  * name  in   a name as above
  * opt   in   NULL: defaults
  * path  out  the model's folder; free() it. NULL on error. NULL with CLIP_OK: `progress` said stop

@@ -6,7 +6,8 @@
 transformers computes the states. text/ is CLIPTextModel's directory, and vision/
 CLIPVisionModelWithProjection's. two.safetensors is a single file with two text encoders between
 other tensors, as in Stable Diffusion XL: `text` again, and one in OpenCLIP's names with a
-projection, whose values PyTorch computes as OpenCLIP.
+projection, whose values PyTorch computes as OpenCLIP. aimv2-*.npy are the last states of the
+checkpoint tiny-aimv2, whose last norm is an RMSNorm.
 Needs: the packages of make_checkpoints.py.
 """
 import shutil
@@ -17,7 +18,7 @@ import numpy as np
 import open_clip
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import Aimv2Model, CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 import make_checkpoints
 
@@ -91,6 +92,17 @@ def vision(out):
     save(out, "vision-projected", model.visual_projection(got.pooler_output))
 
 
+@torch.inference_mode()
+def aimv2(out, checkpoint):
+    model = Aimv2Model.from_pretrained(checkpoint).float().eval()
+    ids = torch.tensor([[574] + list(range(4, 18)) + [575]] * 2)
+    mask = torch.ones_like(ids)
+    mask[1, -1] = 0  # where nothing is masked it is not causal
+    save(out, "aimv2-text", model.text_model(ids, mask).last_hidden_state[:1])
+    pixels = torch.from_numpy(np.load(checkpoint / "pixels.npy"))[:1]
+    save(out, "aimv2-vision", model.vision_model(pixels).last_hidden_state)
+
+
 def main():
     out = Path(sys.argv[1]) if len(
         sys.argv) > 1 else Path(__file__).resolve().parent.parent / "tests/model/golden/hidden"
@@ -98,6 +110,7 @@ def main():
     out.mkdir(parents=True)
     two(out, text(out))
     vision(out)
+    aimv2(out, out.parent / "tiny-aimv2")
 
 
 if __name__ == "__main__":

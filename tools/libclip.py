@@ -80,6 +80,7 @@ PROTOTYPES = {
     "clip_status_message": (c.c_char_p, [c.c_int]),
     "clip_version": (c.c_char_p, []),
     "clip_build_info": (c.c_char_p, []),
+    "clip_precision_at": (c.c_char_p, [c.c_int]),
 }
 
 
@@ -106,9 +107,10 @@ class Context:
 
 
 class Model:
-    def __init__(self, lib, path, towers, isa, image_size):
+    def __init__(self, lib, path, towers, isa, precision, image_size, threads):
         self.lib, self.p, err = lib, c.c_void_p(), Error()
-        opt = LoadOptions(towers=towers, isa=isa.encode() if isa else None, image_size=image_size)
+        opt = LoadOptions(towers=towers, threads=threads, isa=isa and isa.encode(),
+                          precision=precision and precision.encode(), image_size=image_size)
         if lib.clip_model_load(str(path).encode(), c.byref(opt), c.byref(self.p), c.byref(err)) < 0:
             raise RuntimeError(err.message.decode())
         self.info = ModelInfo()
@@ -139,8 +141,15 @@ class Library:
         if status < 0:
             raise RuntimeError(self.clip_status_message(status).decode())
 
-    def model(self, path, towers=BOTH, isa=None, image_size=0):
-        return Model(self, path, towers, isa, image_size)
+    def model(self, path, towers=BOTH, isa=None, precision=None, image_size=0, threads=0):
+        return Model(self, path, towers, isa, precision, image_size, threads)
+
+    def precisions(self):
+        """Those that `precision` can name, on some machine."""
+        found = []
+        while name := self.clip_precision_at(len(found)):
+            found.append(name.decode())
+        return found
 
 
 def load(path):

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Which models load, and do their embeddings agree with the packages they come from?
 
-    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [--results FILE] [--image-size N]
-                       [NAME...]
+    parity_families.py --lib build/src/api/libclip.so --work DIRECTORY [--results FILE]
+                       [--image-size N] [NAME...]
 
 NAME: a configuration of OpenCLIP's ("ViT-B-16-SigLIP2"; "MobileCLIP-S1+folded": its branches
 joined), or "hf:" and a model type of transformers ("hf:siglip"), or "own:" and files as the authors
 of a model name their tensors ("own:chinese_clip"). Without a NAME, all of them. Each model has the
 real configuration, with fewer layers and a smaller vocabulary where the configuration allows it,
-and lively random weights. Text encoders of transformers are small, too, with a configuration of
-their own; "full:" before a name of OpenCLIP's keeps them as they are. --image-size gives pictures
-that size, on both sides. Pictures are noise, texts are random ids. A line for each: loaded, the
-smallest cosine of pictures and of texts.
+and lively random weights. Text encoders of transformers are small as well, with a configuration of
+their own. "full:" before a name of OpenCLIP's keeps its depth and vocabulary; beside a text encoder
+of transformers, only that encoder's. --image-size gives pictures that size, on both sides. Pictures
+are noise, texts are random ids. A line for each: loaded, the smallest cosine of pictures and of
+texts.
 Needs: torch, open_clip_torch, timm, transformers, safetensors.
 """
 import argparse
@@ -172,10 +173,10 @@ def openclip(name, out):
         if "timm_model_name" not in vision:
             vision["layers"] = LAYERS
         return openclip_hf(cfg, out, name.startswith("full:"))
-    if "timm_model_name" not in vision and isinstance(vision["layers"], int):
-        vision["layers"] = LAYERS
-    text["layers"] = LAYERS
-    text["vocab_size"] = VOCABULARY
+    if not name.startswith("full:"):
+        if "timm_model_name" not in vision and isinstance(vision["layers"], int):
+            vision["layers"] = LAYERS
+        text["layers"], text["vocab_size"] = LAYERS, VOCABULARY
     kinds = {k: cfg.pop(k) for k in ("custom_text", "multimodal_cfg") if k in cfg}
     model = enliven(make_openclip(cfg, kinds), 7)
     if folded:
@@ -186,8 +187,9 @@ def openclip(name, out):
     preprocess = HALF if "SigLIP" in name else PREPROCESS
     (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": cfg | kinds, "preprocess_cfg": preprocess}))
     size = vision.get("image_size", 224)
-    end = text.get("eos_id", 2) if text.get("pool_type") == "eos" else VOCABULARY - 1
-    return Peer(model, size if isinstance(size, int) else size[0], text.get("context_length", 77), VOCABULARY, end, 0,
+    vocabulary = text.get("vocab_size", 49408)
+    end = text.get("eos_id", 2) if text.get("pool_type") == "eos" else vocabulary - 1
+    return Peer(model, size if isinstance(size, int) else size[0], text.get("context_length", 77), vocabulary, end, 0,
                 model.encode_image, model.encode_text)
 
 
@@ -375,7 +377,7 @@ MODELS = {
 def compare(lib, name, out):
     peer = MODELS[name](out) if name in MODELS else openclip(name, out)
     g = torch.Generator().manual_seed(3)
-    pixels = smooth_pictures(4, peer.size, g) if peer.image else None
+    pixels = smooth_pictures(4, SIZE or peer.size, g) if peer.image else None
     rows = random_ids(5, peer.vocabulary, peer.context or 2, peer.end, g)
     ids = torch.full((len(rows), peer.context or 2), peer.pad)
     for row, i in zip(ids, rows):
@@ -401,8 +403,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lib", required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--image-size", type=int, default=0)
     parser.add_argument("--results", type=Path, help="append the lines to this file, and pass over the names in it")
+    parser.add_argument("--image-size", type=int, default=0)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     global SIZE

@@ -152,6 +152,7 @@ static float *projection_of(const outputs *o) { return o->unit ? o->unit : o->hi
 static clipmdl_tap tap_of(const outputs *o, const clipmdl_tower *t)
 {
     return (clipmdl_tap){.layer = o->layer,
+                         .normed = o->norm,
                          .norm = o->norm ? t->norm : NULL,
                          .rows = o->hidden.states,
                          .ends = !projection_of(o) && !o->hidden.pooled};

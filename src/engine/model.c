@@ -410,6 +410,8 @@ static clip_status read_score(loader *l, clip_model *m)
         return CLIP_OK;
     if (!found)
         warn(l, "%s: no logit_scale: its initial value, ln(1/0.07), is assumed", l->files.weights);
+    if (m->config.most_scale > 0)
+        log_scale = fminf(fmaxf(log_scale, 0), logf(m->config.most_scale));
     m->logit_scale = expf(log_scale);
     if (!isfinite(m->logit_scale))
         return clipb_fail(l->err, CLIP_ENOTFINITE, l->files.weights,

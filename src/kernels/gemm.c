@@ -119,7 +119,7 @@ typedef struct slab {
 static clipk_range block_of(const slab *s, int panel, int k)
 {
     const clipk_weight *w = s->j->w;
-    const size_t step = clipk_panel_bytes(s->j->k->set, w->format, w->format->group);
+    const size_t step = (size_t)s->j->k->set->nr * w->format->group * w->format->bytes;
     const char *p = (const char *)w->panels + ((size_t)panel * s->j->K + k) * step;
     return (clipk_range){p, p + clipb_min(s->j->k->set->kc, s->k1 - k) * step};
 }

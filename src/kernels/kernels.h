@@ -108,11 +108,12 @@ typedef struct clipk_format {
     clipk_type type;       /* numbers of this type are packed unchanged */
     int bytes;             /* of a number in the panels */
     int group;             /* neighbours along k that the tile takes together; zeros fill the last group */
-    int rotates;           /* x and W are quantised, rotated in blocks of so many along k; 0: not */
+    int rotates;           /* x and W are quantised, rotated in blocks of at most so many along k; 0: not */
     clipk_x_form x;
 } clipk_format;
 
 extern const clipk_format clipk_formats[CLIPK_TILES];
+#define CLIPK_ROTATES 256 /* formats' rotates */
 #define CLIPK_FORMAT_F32 (&clipk_formats[CLIPK_TILE_F32])
 
 /* clipk_format_find(): the format with this precision that is best for `set`. set NULL: the first.
@@ -138,8 +139,9 @@ bool clipk_set_has(const clipk_set *set, const clipk_format *format);
  *
  * T is diagonal, T_k² = the mean of |W_k| over the mean of all |W| (SmoothQuant, Xiao et al. 2023,
  * arXiv:2211.10438, from the weights alone), with fixed signs. H is a Hadamard matrix of B x B for
- * each B numbers along k, which shares large numbers out among their neighbours (QuaRot, Ashkboos
- * et al. 2024, arXiv:2404.00456). The integers, and their sums, are the same in every set. */
+ * every B numbers along k that are 16 apart, B at most 16. It shares large numbers out among the
+ * others (QuaRot, Ashkboos et al. 2024, arXiv:2404.00456). The integers, and their sums, are the
+ * same in every set. */
 typedef struct clipk_weight {
     const clipk_format *format;
     int N, K;

@@ -22,8 +22,8 @@ KERNEL(double, fma_rounds, (clipk_tile tile, int64_t n))
 /* ---- simd_quantise.c ------------------------------------------------------------------------- */
 
 /* K numbers of a row, times t, rotated in blocks, in 8 bits: scale q. Returns the scale, which is
- * not finite where x is not. depth: a multiple of block, which is a power of 2; what is behind K
- * counts as 0. work [depth] */
+ * not finite where x is not. depth: a multiple of block, which is 16 to CLIPK_ROTATES, a power of
+ * 2; what is behind K counts as 0. t, work [depth] */
 KERNEL(float, quantise,
        (void *out, clipk_x_form form, const float *x, const float *t, int K, int depth, int block, float *work))
 

@@ -117,10 +117,10 @@ static void sum_columns(void *job, int64_t i, int thread)
     }
 }
 
-/* The signs of a bent function (Rothaus 1976), k0 k1 + k2 k3 + k4 k5 of k's bits: numbers that are
- * alike (pixels of a flat place, what a ReLU leaves) would become one large number, as H adds them
- * up. With these signs they are spread evenly. */
-static float sign(int k) { return __builtin_popcount(k & k >> 1 & 0x15) & 1 ? -1 : 1; }
+/* The signs of a bent function (Rothaus 1976), k4 k5 + k6 k7 of k's bits: numbers that are alike
+ * (pixels of a flat place, what a ReLU leaves) would become one large number, as H adds them up.
+ * With these signs they are spread evenly. */
+static float sign(int k) { return __builtin_popcount(k >> 4 & k >> 5 & 5) & 1 ? -1 : 1; }
 
 /* T from its sums, and 1 / T. What is not finite stays so, in the weights' scales. */
 static void smooth(float *t, float *inverse, int K, int depth)
@@ -157,7 +157,7 @@ static void quantise_panel(void *job, int64_t panel, int thread)
         if (i < rows) {
             read_row(j, row, (int)panel * nr + i, 0, K);
             scale[i] = set->quantise(q, f->group == 4 ? CLIPK_X_I8 : CLIPK_X_I16, row, j->inverse, K, depth, block,
-                                     work) / (float)block;
+                                     work) / (float)(block / 16);
         }
         if (f->x == CLIPK_X_U8)
             for (int k = 0; k < depth; k++)

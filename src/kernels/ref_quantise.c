@@ -25,9 +25,9 @@ float NAME(quantise)(void *out, clipk_x_form form, const float *x, const float *
         volatile float product = k < K ? x[k] * t[k] : 0;
         work[k] = product;
     }
-    for (int h = block / 2; h > 0; h /= 2)
+    for (int h = block / 2; h >= 16; h /= 2) /* the pairs of a block that are h apart */
         for (int k = 0; k < depth; k++)
-            if (!(k & h)) {
+            if (!(k % block & h)) {
                 const float a = work[k], b = work[k + h];
                 work[k] = a + b;
                 work[k + h] = a - b;

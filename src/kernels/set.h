@@ -104,12 +104,13 @@ typedef struct clipk_batchnorm_piece {
     const float *scale, *offset, *slope; /* dx = scale dz - offset - slope (x - mean) */
 } clipk_batchnorm_piece;
 
-/* Neighbours along k that belong together: a group, or those that are rotated, a power of 2. */
+/* Neighbours along k that belong together: a group, or a block that is rotated. A block is as large
+ * as may be without filling up more than a 16th with zeros. */
 static inline int clipk_together(const clipk_format *f, int K)
 {
-    int block = f->group;
-    while (block < K && block < f->rotates)
-        block *= 2;
+    int block = f->rotates ? f->rotates : f->group;
+    while (f->rotates && block > 16 && clipb_round_up(K, block) > K + K / 16)
+        block /= 2;
     return block;
 }
 

@@ -236,7 +236,16 @@ static NOINLINE void finish_tile(const clipk_gemm_block *b, const float *z, int 
 
 /* ---- The tile -------------------------------------------------------------------------------- */
 
-#define STEPS 8 /* steps of k between two branches, and between two fetches */
+/* Steps of k between two branches, and between two fetches. With sanitizers, each step's checks
+ * take the compiler seconds. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define STEPS 2
+#endif
+#endif
+#if !defined(STEPS)
+#define STEPS 8
+#endif
 
 /* Shared by the tiles of a block. */
 typedef struct work {

@@ -2,97 +2,103 @@
  *
  *     r = H (x t)     scale = max |r| / 127     q = round(r / scale)
  *
- * H is the Hadamard matrix of `block` x `block`, without its factor 1 / sqrt(block), for each block
- * of the row. Its steps pair numbers block / 2 apart, then block / 4, .., then neighbours. A vector
- * may hold the results in another order than the oracle. Rows of x and of W have the same one.
+ * H works on each block of the row: of the numbers 16 apart it takes the Hadamard transform of
+ * block / 16 numbers, without its factor. So all steps add or subtract whole vectors, of any width.
  *
  * Integers must not depend on the instruction set. So no product may be fused with the sum behind
- * it: products go through memory, in functions of their own. */
+ * it: apart() stands between them. */
 #include "kernels/tile.h"
 
-#define REGISTERS (128 / CLIPK_VL) /* vectors in a block of 128 */
-#define SMALLEST 1e-30f            /* rows below this are 0: 127 over them would not be finite */
+#define APART 16            /* numbers of a row that are transformed side by side */
+#define HEIGHT_MOST (CLIPK_ROTATES / APART)
+#define SMALLEST 1e-30f     /* rows below this are 0: 127 over them would not be finite */
 
-static NOINLINE void multiply(float *out, const float *x, const float *t, int K, int depth)
+/* v, of which the compiler knows nothing. */
+INLINE vf apart(vf v)
 {
-    int k = 0;
-    for (; k + CLIPK_VL <= K; k += CLIPK_VL)
-        vstore(out + k, vload(x + k) * vload(t + k));
-    for (; k < K; k++)
-        out[k] = x[k] * t[k];
-    for (; k < depth; k++)
-        out[k] = 0;
+#if (CLIPK_VL == 16 && defined(__AVX512F__)) || (CLIPK_VL == 8 && defined(__AVX2__))
+    __asm__("" : "+v"(v));
+#elif CLIPK_VL == 4 && defined(__SSE2__)
+    __asm__("" : "+x"(v));
+#elif CLIPK_VL == 4 && defined(__aarch64__)
+    __asm__("" : "+w"(v));
+#else
+    __asm__("" : "+m"(v));
+#endif
+    return v;
 }
 
-/* Sums and differences of lanes s apart of two vectors. */
-#define LANES(a, b, s)                                                      \
-    {                                                                       \
-        const vf low = __builtin_shufflevector(a, b, STEP##s##_LOW),        \
-                 high = __builtin_shufflevector(a, b, STEP##s##_HIGH);      \
-        a = low + high;                                                     \
-        b = low - high;                                                     \
-    }
-
-static NOINLINE void rotate_128(float *x)
+/* The larger of positive numbers by their bits, which have the order of the numbers. NaN is above
+ * infinity. */
+INLINE vi larger(vi a, vi b)
 {
-    vf r[REGISTERS];
-    UNROLL
-    for (int i = 0; i < REGISTERS; i++)
-        r[i] = vload(x + i * CLIPK_VL);
-    UNROLL
-    for (int h = REGISTERS / 2; h > 0; h /= 2)
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+    return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif CLIPK_VL == 8 && defined(__AVX2__)
+    return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    const vi more = a > b;
+    return (a & more) | (b & ~more);
+#endif
+}
+
+/* One block, of 16 height numbers. height is a constant. Returns the largest |r|, or `most`. */
+INLINE vi rotate_block(float *out, const float *x, const float *t, int height, vi most)
+{
+    for (int lane = 0; lane < APART; lane += CLIPK_VL) {
+        vf r[HEIGHT_MOST];
         UNROLL
-        for (int i = 0; i < REGISTERS; i++)
-            if (!(i & h)) {
-                const vf a = r[i], b = r[i + h];
-                r[i] = a + b;
-                r[i + h] = a - b;
-            }
-    UNROLL
-    for (int i = 0; i < REGISTERS; i += 2) {
-#if CLIPK_VL >= 16
-        LANES(r[i], r[i + 1], 8)
-#endif
-#if CLIPK_VL >= 8
-        LANES(r[i], r[i + 1], 4)
-#endif
-        LANES(r[i], r[i + 1], 2)
-        LANES(r[i], r[i + 1], 1)
+        for (int i = 0; i < height; i++)
+            r[i] = apart(vload(x + i * APART + lane) * vload(t + i * APART + lane));
+        UNROLL
+        for (int h = height / 2; h > 0; h /= 2)
+            UNROLL
+            for (int i = 0; i < height; i++)
+                if (!(i & h)) {
+                    const vf a = r[i], b = r[i + h];
+                    r[i] = a + b;
+                    r[i + h] = a - b;
+                }
+        UNROLL
+        for (int i = 0; i < height; i++) {
+            most = larger((vi)r[i] & 0x7fffffff, most);
+            vstore(out + i * APART + lane, r[i]);
+        }
     }
-    UNROLL
-    for (int i = 0; i < REGISTERS; i++)
-        vstore(x + i * CLIPK_VL, r[i]);
+    return most;
 }
 
-static void rotate(float *x, int block)
+/* All blocks of a row. height is a constant. */
+INLINE vi rotate_blocks(float *r, const float *x, const float *t, int K, int depth, int height)
 {
-    for (int h = block / 2; h > 0; h /= 2)
-        for (int i = 0; i < block; i++)
-            if (!(i & h)) {
-                const float a = x[i], b = x[i + h];
-                x[i] = a + b;
-                x[i + h] = a - b;
-            }
-}
-
-/* The largest |x|. Bits of positive numbers have their order, and NaN is above infinity. */
-static float largest(const float *x, int n)
-{
+    const int block = height * APART;
+    float end[CLIPK_ROTATES] = {0};
     vi most = {0};
-    int i = 0, all = 0;
-    for (; i + CLIPK_VL <= n; i += CLIPK_VL) {
-        const vi bits = (vi)vload(x + i) & 0x7fffffff, more = bits > most;
-        most = (bits & more) | (most & ~more);
+    int k = 0;
+    for (; k + block <= K; k += block)
+        most = rotate_block(r + k, x + k, t + k, height, most);
+    if (k < depth) {
+        memcpy(end, x + k, sizeof *end * (K - k));
+        most = rotate_block(r + k, end, t + k, height, most);
     }
-    for (int j = 0; j < CLIPK_VL; j++)
-        all = most[j] > all ? most[j] : all;
-    for (; i < n; i++) {
-        int32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        bits &= 0x7fffffff;
-        all = bits > all ? bits : all;
+    return most;
+}
+
+/* Returns the largest |r|. */
+static float rotate(float *r, const float *x, const float *t, int K, int depth, int block)
+{
+    vi most;
+    switch (block / APART) {
+    case 16: most = rotate_blocks(r, x, t, K, depth, 16); break;
+    case 8: most = rotate_blocks(r, x, t, K, depth, 8); break;
+    case 4: most = rotate_blocks(r, x, t, K, depth, 4); break;
+    case 2: most = rotate_blocks(r, x, t, K, depth, 2); break;
+    default: most = rotate_blocks(r, x, t, K, depth, 1); break;
     }
+    int all = 0;
     float f;
+    for (int i = 0; i < CLIPK_VL; i++)
+        all = most[i] > all ? most[i] : all;
     memcpy(&f, &all, sizeof f);
     return f;
 }
@@ -115,19 +121,18 @@ INLINE vi vround(vf v)
 typedef int8_t vb __attribute__((vector_size(CLIPK_VL)));
 typedef int16_t vs __attribute__((vector_size(2 * CLIPK_VL)));
 
-/* form: a constant */
-INLINE void round_to(void *out, clipk_x_form form, const float *x, float inverse, int n)
+/* n is a multiple of APART. form: a constant */
+INLINE void round_to(void *out, clipk_x_form form, const float *r, float inverse, int n)
 {
     char *p = out;
     for (int i = 0; i < n; i += CLIPK_VL) {
-        const vi q = vround((n - i < CLIPK_VL ? vload_n(x + i, n - i) : vload(x + i)) * inverse);
-        const int left = n - i < CLIPK_VL ? n - i : CLIPK_VL;
+        const vi q = vround(vload(r + i) * inverse);
         if (form == CLIPK_X_I16) {
             const vs s = __builtin_convertvector(q, vs);
-            memcpy(p + 2 * i, &s, 2 * (size_t)left);
+            memcpy(p + 2 * i, &s, sizeof s);
         } else {
             const vb b = __builtin_convertvector(form == CLIPK_X_U8 ? q ^ 0x80 : q, vb);
-            memcpy(p + i, &b, (size_t)left);
+            memcpy(p + i, &b, sizeof b);
         }
     }
 }
@@ -135,13 +140,7 @@ INLINE void round_to(void *out, clipk_x_form form, const float *x, float inverse
 float NAME(quantise)(void *out, clipk_x_form form, const float *x, const float *t, int K, int depth, int block,
                      float *work)
 {
-    multiply(work, x, t, K, depth);
-    for (int k = 0; k < depth; k += block)
-        if (block == 128)
-            rotate_128(work + k);
-        else
-            rotate(work + k, block);
-    const float most = largest(work, depth), inverse = most < SMALLEST ? 0 : 127 / most;
+    const float most = rotate(work, x, t, K, depth, block), inverse = most < SMALLEST ? 0 : 127 / most;
     switch (form) {
     case CLIPK_X_U8: round_to(out, CLIPK_X_U8, work, inverse, depth); break;
     case CLIPK_X_I8: round_to(out, CLIPK_X_I8, work, inverse, depth); break;

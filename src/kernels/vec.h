@@ -165,13 +165,14 @@ static inline vi vdot_u8(vi acc, vu a, vi b)
     return acc;
 }
 
-/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of 16-bit numbers with a sign. */
+/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of 16-bit numbers with a sign. In assembly,
+ * because GCC would first make the products of many steps, and keep them in memory. */
 static inline vi vdot_i16(vi acc, vu a, vi b)
 {
-#if CLIPK_VL == 16 && defined(__AVX512BW__)
-    return acc + (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
-#elif CLIPK_VL == 8 && defined(__AVX2__)
-    return acc + (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#if (CLIPK_VL == 16 && defined(__AVX512BW__)) || (CLIPK_VL == 8 && defined(__AVX2__))
+    vi product;
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+v"(acc), "=&v"(product) : "v"(a), "v"(b));
+    return acc;
 #elif defined(__SSE2__)
     __m128i p[CLIPK_VL / 4], q[CLIPK_VL / 4];
     memcpy(p, &a, sizeof p);

@@ -64,6 +64,9 @@ static clip_status check_picture(const clipmdl_config *c, const char *file, clip
         v->image_size / v->patch_size > CLIPMDL_MOST_GRID || !(v->eps >= 0))
         return clipb_fail(err, CLIP_EFORMAT, file, "an AIMv2 of %d layers, and pictures of %d in patches of %d",
                           v->layers, v->image_size, v->patch_size);
+    if (clipmdl_stored_size(v) != v->image_size)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "its positions are for pictures of %d, and transformers "
+                          "resamples none of AIMv2's", clipmdl_stored_size(v));
     return CLIP_OK;
 }
 
@@ -346,6 +349,15 @@ static void embed(const clipk_ctx *k, const aimv2 *m, const aimv2_acts *a, const
     clipnn_place_patches(k, a->x, a->h, NULL, m->positions, NULL, N, G2, C);
 }
 
+/* clipmdl_tap_rows(), with this norm. */
+static bool tap_rows(const clipk_ctx *k, const aimv2 *m, const clipmdl_tap *tap, int layer, const float *x, int T)
+{
+    if (!tap || !tap->normed || tap->layer != layer)
+        return clipmdl_tap_rows(k, tap, layer, x, T, m->C);
+    normalise(k, m, tap->rows, x, &m->norm, T);
+    return tap->ends;
+}
+
 static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_tower *t, const clipmdl_input *in,
                     float *out)
 {
@@ -356,7 +368,7 @@ static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_
     const clipnn_batch batch = {.B = in->N, .off = a->off, .causal = !m->picture};
     embed(k, m, a, in, &batch);
     for (int i = 0; i <= m->layers; i++) {
-        if (clipmdl_tap_rows(k, acts->tap, i, a->x, clipnn_batch_rows(&batch), m->C))
+        if (tap_rows(k, m, acts->tap, i, a->x, clipnn_batch_rows(&batch)))
             return;
         if (i < m->layers)
             block_forward(k, m, &m->block[i], a, &batch);

@@ -112,6 +112,7 @@ typedef struct clipmdl_config {
     int towers;    /* CLIP_TOWER_*: the towers described; the fields of the other tower are 0 */
     int embed_dim; /* 0: one encoder alone, without a projection */
     bool logit_bias; /* the weights have the bias of the sigmoid loss */
+    float most_scale; /* the weights' logit scale is kept within 1 .. most_scale; 0: as it is */
     clipmdl_vision_config vision;
     clipmdl_text_config text;
 } clipmdl_config;

@@ -79,7 +79,12 @@ bool clipmdl_in_tower(const clipmdl_family *family, const char *prefix, const ch
 
 bool clipmdl_is_unread(const clipmdl_family *family, const char *prefix, const char *name)
 {
-    return family->unread.beginning && begins(name, prefix) && begins(name + strlen(prefix), family->unread.beginning);
+    if (!begins(name, prefix))
+        return false;
+    for (const char *const *b = family->unread.beginnings; b && *b; b++)
+        if (begins(name + strlen(prefix), *b))
+            return true;
+    return false;
 }
 
 bool clipmdl_is_harmless(const char *name)

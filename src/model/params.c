@@ -196,6 +196,8 @@ static clip_status take_part(const clipmdl_param *q, const clipmdl_part *part, b
     return CLIP_OK;
 }
 
+static bool is_resampled(const clipmdl_param *q) { return q->positions.stored != q->positions.side; }
+
 /* Positions of a grid of another size. */
 static clip_status read_positions(const clipmdl_param *q, clipmdl_part *part, const clipmdl_store *s,
                                   const clipmdl_family *family, float *w, clip_error *err)
@@ -233,7 +235,7 @@ static clip_status read_param(const clipmdl_param *q, const clipmdl_store *s, co
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
     float *to = w + q->at;
-    if (q->positions.stored != q->positions.side)
+    if (is_resampled(q))
         return read_positions(q, part, s, family, to, err);
     for (int i = 0; i < n; i++) {
         const clipmdl_tensor *t;
@@ -262,6 +264,8 @@ static bool is_stored(const clipmdl_param *q, const clipmdl_store *s, const clip
     const int64_t rows = q->ndim ? q->dim[0] : 1;
     clipmdl_part part[CLIPMDL_MAX_PARTS];
     const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
+    if (is_resampled(q))
+        part->total = clipmdl_positions_stored(&q->positions);
     for (int i = 0; i < n; i++)
         if (!find_part(q, &part[i], turned, s))
             return false;

@@ -5,14 +5,14 @@
 
 #include "model/store.h"
 
-typedef struct clipmdl_reader {
+typedef struct clipmdl_file_format {
     bool (*knows)(const clipb_map *map);
     /* Adds every tensor of the file.
      * Errors: CLIP_EFORMAT (file and fault named), CLIP_EUNSUPPORTED, CLIP_ELIMIT, CLIP_ENOMEM. */
     clip_status (*read)(clipmdl_store *s, const clipb_map *map, const char *file, clip_error *err);
-} clipmdl_reader;
+} clipmdl_file_format;
 
-extern const clipmdl_reader clipmdl_safetensors, clipmdl_torch_zip, clipmdl_torch_legacy;
+extern const clipmdl_file_format clipmdl_safetensors, clipmdl_torch_zip, clipmdl_torch_legacy;
 
 /* clipmdl_store_add(): one more tensor, whose other fields are 0. The pointer lives until the next
  * call. name [length] is copied.

@@ -123,4 +123,4 @@ static bool knows(const clipb_map *map)
     return true;
 }
 
-const clipmdl_reader clipmdl_safetensors = {knows, read_file};
+const clipmdl_file_format clipmdl_safetensors = {knows, read_file};

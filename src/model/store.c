@@ -153,7 +153,7 @@ static int by_name(const void *a, const void *b)
 
 /* The formats, in the order in which they are asked. The last one takes every file, and says what
  * is wrong with it. */
-static const clipmdl_reader *const readers[] = {&clipmdl_torch_zip, &clipmdl_torch_legacy, &clipmdl_safetensors};
+static const clipmdl_file_format *const readers[] = {&clipmdl_torch_zip, &clipmdl_torch_legacy, &clipmdl_safetensors};
 
 /* Map one file and append its tensors to the store. */
 static clip_status read_shard(clipmdl_store *s, const char *file, clip_error *err)

@@ -253,8 +253,11 @@ static clip_status place_tensor(archive *a, clipmdl_tensor *t, const storage *s,
     return CLIP_OK;
 }
 
+static bool has_items(const clipmdl_value *v) { return v->kind == CLIPMDL_DICT && v->first; }
+
 /* torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks),
- * _rebuild_tensor() without the last two, _rebuild_tensor_v3() with the type behind them. */
+ * _rebuild_tensor() without the last two, _rebuild_tensor_v3() with the type behind them. A dict at
+ * the end says {"neg": True} where the numbers are to be read with the other sign. */
 static clip_status read_tensor(archive *a, clipmdl_tensor *t, const clipmdl_value *with)
 {
     enum { STORAGE, OFFSET, SHAPE, STRIDES, TYPE = 6, MOST = 8 };
@@ -264,6 +267,10 @@ static clip_status read_tensor(archive *a, clipmdl_tensor *t, const clipmdl_valu
     const int n = clipmdl_items(&a->p, with, MOST, item);
     if (with->kind != CLIPMDL_TUPLE || n <= STRIDES || n > MOST)
         return fault(a, t->name, "is not made as PyTorch makes tensors");
+    for (int i = TYPE; i < n; i++)
+        if (has_items(at(a, item[i])))
+            return fault(a, t->name, "has bits that change its numbers (negative or conjugate): save it after "
+                                     "resolve_neg() and resolve_conj()");
     const char *wrong = read_storage(a, at(a, item[STORAGE]), &s);
     if (wrong)
         return fault(a, t->name, "%s", wrong);
@@ -484,7 +491,7 @@ static clip_status read_zip(clipmdl_store *s, const clipb_map *map, const char *
     return status;
 }
 
-const clipmdl_reader clipmdl_torch_zip = {knows_zip, read_zip};
+const clipmdl_file_format clipmdl_torch_zip = {knows_zip, read_zip};
 
 /* ---- The legacy format ----------------------------------------------------------------------- */
 
@@ -594,4 +601,4 @@ static clip_status read_legacy(clipmdl_store *s, const clipb_map *map, const cha
     return status;
 }
 
-const clipmdl_reader clipmdl_torch_legacy = {knows_legacy, read_legacy};
+const clipmdl_file_format clipmdl_torch_legacy = {knows_legacy, read_legacy};

@@ -30,6 +30,7 @@ typedef struct clipmdl_input {
 /* Copies all rows of one layer during a forward. */
 typedef struct clipmdl_tap {
     int layer;                    /* the input of block `layer`, or the output of the last block */
+    bool normed;                  /* the encoder's last norm is wanted: `norm`, or one that the tower knows itself */
     const clipnn_layernorm *norm; /* applied to the rows; NULL: none */
     float *rows;                  /* out: [T, width] */
     bool ends;                    /* forward may stop there: later layers are not needed */

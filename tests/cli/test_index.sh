@@ -277,6 +277,8 @@ want 0 "$clip" index --index larger --json
 counts seen=2 embedded=1 pictures=2
 want 0 "$clip" search --index larger -k 1 --min-score 0.999 ./sized/castle.png
 prints castle.png
+want 0 "$clip" index --index larger --stats
+prints ', pictures of 96 x 96)'
 want 0 "$clip" index --index larger --stats --json
 same "$(json image_size)" 96
 want 1 "$clip" index --index larger --image-size 128 sized

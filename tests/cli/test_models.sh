@@ -54,9 +54,15 @@ same "$(json activation 2>/dev/null) $(json image.activation) $(json text.activa
 want 0 "$clip" info -m "$golden/tiny-resnet" --json
 same "$(json activation) $(json image.activation) $(json text.activation)" 'gelu relu gelu'
 
+it "FLAVA: what it has beside its two encoders is named once"
+want 0 "$clip" info -m "$golden/tiny-flava"
+prints "not read     multimodal_model, FLAVA's encoder of a picture with its text, and poolers"
+same "$(grep -c 'is ignored' err)" 0
+
 it "CoCa: its decoder is not read, and nothing of it is saved or trained"
 want 0 "$clip" info -m "$golden/tiny-coca"
 prints 'not read     text_decoder, the decoder of CoCa: captions are not offered'
+prints 'pooled at the last token'
 silent err
 want 0 "$clip" info -m "$golden/tiny-coca" --json
 same "$(json not_read)" 'text_decoder, the decoder of CoCa: captions are not offered'

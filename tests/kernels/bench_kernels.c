@@ -32,6 +32,8 @@ typedef struct shape {
 #define F16 (&clipk_formats[CLIPK_TILE_F16])
 #define BF16 (&clipk_formats[CLIPK_TILE_BF16])
 #define BF16_PAIRS (&clipk_formats[CLIPK_TILE_BF16_PAIRS])
+#define I8_QUADS (&clipk_formats[CLIPK_TILE_I8_QUADS])
+#define I8_PAIRS (&clipk_formats[CLIPK_TILE_I8_PAIRS])
 
 static const shape shapes[] = {
     {1600, 2304, 768, F32, false, CLIPK_LINEAR, "ViT-B/32, 32 pictures: q, k, v"},
@@ -46,6 +48,16 @@ static const shape shapes[] = {
     {1600, 3072, 768, BF16_PAIRS, false, CLIPK_LINEAR, "  fc"},
     {1600, 3072, 768, BF16_PAIRS, false, CLIPK_GELU, "  fc with GELU"},
     {1600, 768, 3072, BF16_PAIRS, false, CLIPK_LINEAR, "  proj"},
+    {1600, 2304, 768, I8_QUADS, false, CLIPK_LINEAR, "  q, k, v, in 8 bits"},
+    {1600, 768, 768, I8_QUADS, false, CLIPK_LINEAR, "  out"},
+    {1600, 3072, 768, I8_QUADS, false, CLIPK_LINEAR, "  fc"},
+    {1600, 3072, 768, I8_QUADS, false, CLIPK_GELU, "  fc with GELU"},
+    {1600, 768, 3072, I8_QUADS, false, CLIPK_LINEAR, "  proj"},
+    {1600, 2304, 768, I8_PAIRS, false, CLIPK_LINEAR, "  q, k, v, in 8 bits, as pairs"},
+    {1600, 768, 768, I8_PAIRS, false, CLIPK_LINEAR, "  out"},
+    {1600, 3072, 768, I8_PAIRS, false, CLIPK_LINEAR, "  fc"},
+    {1600, 3072, 768, I8_PAIRS, false, CLIPK_GELU, "  fc with GELU"},
+    {1600, 768, 3072, I8_PAIRS, false, CLIPK_LINEAR, "  proj"},
     {577, 4096, 1024, F32, false, CLIPK_LINEAR, "ViT-L/14-336, 1 picture: fc"},
     {577, 1024, 4096, F32, false, CLIPK_LINEAR, "  proj"},
     {514, 5120, 1280, F32, false, CLIPK_LINEAR, "ViT-H/14, 2 pictures: fc"},
@@ -58,6 +70,8 @@ static const shape shapes[] = {
     {100352, 64, 576, F32, false, CLIPK_RELU, "  3x3 by im2col"},
     {6272, 256, 1024, F32, false, CLIPK_RELU, "  "},
     {50, 3072, 768, F32, true, CLIPK_LINEAR, "ViT-B/32, 1 picture: fc"},
+    {50, 3072, 768, I8_QUADS, true, CLIPK_LINEAR, "  in 8 bits"},
+    {12, 2048, 512, I8_QUADS, true, CLIPK_LINEAR, "  text of 12 tokens, in 8 bits: fc"},
     {50, 768, 3072, F32, true, CLIPK_LINEAR, "  proj"},
     {50, 768, 768, F32, true, CLIPK_LINEAR, "  out"},
     {50, 3072, 768, F16, true, CLIPK_LINEAR, "  fc, f16"},

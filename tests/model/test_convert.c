@@ -120,6 +120,18 @@ static void chinese_clip_stays_as_it_is(void **state)
     }
 }
 
+/* CLIPSeg's pictures are larger than its positions are for. They are written for that size. */
+static void resampled_positions_are_written(void **state)
+{
+    (void)state;
+    static float before[2][64], after[2][64];
+    embed_as(in(golden, "tiny-clipseg"), true, before);
+    convert(in(golden, "tiny-clipseg"), in(dir, "s"), NULL, "f32");
+    embed_as(in(dir, "s"), true, after);
+    assert_memory_equal(before, after, sizeof before);
+    forget("s");
+}
+
 static void what_a_layout_cannot_say_is_refused(void **state)
 {
     (void)state;
@@ -211,6 +223,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embeddings_stay_as_they_are),
         cmocka_unit_test(chinese_clip_stays_as_it_is),
+        cmocka_unit_test(resampled_positions_are_written),
         cmocka_unit_test(what_a_layout_cannot_say_is_refused),
         cmocka_unit_test(a_mean_of_several),
         cmocka_unit_test(every_allocation_may_fail),

@@ -167,6 +167,27 @@ static void one_of_two_in_a_file(void **state)
     release(&f);
 }
 
+/* The last norm is an RMSNorm, which the tower applies by itself. */
+static void a_norm_of_another_kind(void **state)
+{
+    (void)state;
+    static const int32_t text[] = {574, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 575}, ends[] = {0, 16};
+    float words[16 * 32], plain[16 * 32], pooled[32], picture[16 * 40];
+    fixture f = load("../tiny-aimv2", NULL);
+    npy pixels = read("../tiny-aimv2/pixels.npy");
+    const clip_hidden_options normed = at(-1, 1), bare = at(-1, 0);
+    const clip_hidden out = {.states = words, .pooled = pooled};
+    assert_int_equal(clip_hidden_tokens(f.ctx, text, ends, 1, NULL, &out), CLIP_OK);
+    close_to(words, "aimv2-text.npy");
+    assert_memory_equal(pooled, words + 15 * 32, sizeof pooled); /* of the end token */
+    assert_int_equal(clip_hidden_tokens(f.ctx, text, ends, 1, &bare, &(clip_hidden){.states = plain}), CLIP_OK);
+    assert_memory_not_equal(plain, words, sizeof plain);
+    assert_int_equal(clip_hidden_pixels(f.ctx, pixels.data, 1, &normed, &(clip_hidden){.states = picture}), CLIP_OK);
+    close_to(picture, "aimv2-vision.npy");
+    free(pixels.data);
+    release(&f);
+}
+
 static void what_is_not_there_is_refused(void **state)
 {
     (void)state;
@@ -200,6 +221,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_layer_of_a_text),
         cmocka_unit_test(every_layer_of_a_picture),
         cmocka_unit_test(one_of_two_in_a_file),
+        cmocka_unit_test(a_norm_of_another_kind),
         cmocka_unit_test(what_is_not_there_is_refused),
     };
     if (argc != 2)

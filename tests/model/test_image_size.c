@@ -172,7 +172,8 @@ static void impossible_sizes_are_refused(void **state)
                    {&clipmdl_vit, 0, "there is no such size"},
                    {&clipmdl_vit, -8, "there is no such size"},
                    {&clipmdl_resnet, 80, "multiples of 32"},
-                   {&clipmdl_convnext, 48, "multiples of 32"}};
+                   {&clipmdl_convnext, 48, "multiples of 32"},
+                   {&clipmdl_aimv2, 96, "positions are for pictures of 64"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         clipmdl_config c = {.towers = CLIP_TOWER_IMAGE, .embed_dim = D, .vision = vit(64)};
         c.vision.tower = refused[i].tower;

@@ -179,6 +179,7 @@ static size_t archive_of(const void *pickle, size_t size)
 #define STORAGE STORAGE_OF("torch\nFloatStorage", "0", "K\6")
 #define MAKE "ctorch._utils\n_rebuild_tensor_v2\n"
 #define TENSOR_OF(storage, offset, shape, strides) MAKE "(" storage offset shape strides "\x89" "N" "tR"
+#define TENSOR_WITH(more) MAKE "(" STORAGE "K\0" "K\2" "\x85" "K\1" "\x85" "\x89" "N" more "tR"
 #define TENSOR TENSOR_OF(STORAGE, "K\0", "K\2" "K\3" "\x86", "K\3" "K\1" "\x86")
 #define DICT(value) "\x80\2" "}" "U\1x" value "s."
 #define NINE "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t"
@@ -192,6 +193,10 @@ static const struct hostile {
 } hostile[] = {
     {PICKLE(DICT(TENSOR)), NULL},
     {PICKLE(DICT(TENSOR_OF(STORAGE, "K\2", "K\2" "K\2" "\x86", "K\1" "K\2" "\x86"))), NULL},
+    /* properties */
+    {PICKLE(DICT(TENSOR_WITH("}"))), NULL},
+    {PICKLE(DICT(TENSOR_WITH("}" "U\3neg" "\x88" "s"))), "'x' has bits that change its numbers"},
+    {PICKLE(DICT(TENSOR_WITH("ctorch\nfloat32\n" "}" "U\4conj" "\x88" "s"))), "'x' has bits that change its numbers"},
     /* calls */
     {PICKLE(DICT("cos\nsystem\n" "U\4true" "\x85R")), "'x' among the weights is not a tensor: it is made by os.system"},
     {PICKLE("\x80\2" "cos\nsystem\n" "U\4true" "\x85R."), "they are made by os.system"},

@@ -1,6 +1,7 @@
 /* Configurations: every setting is understood, or refused by name. A configuration beside the
  * weights is always used.
  * usage: test_settings GOLDEN_DIRECTORY */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -238,10 +239,31 @@ static void settings_of_other_models(void **state)
         {"tiny-flava", {"config.json", "text_config", "qkv_bias", "false", "text_config.qkv_bias is false"}},
         {"tiny-aimv2", {"config.json", "vision_config", "is_native", "true", "vision_config.is_native is true"}},
         {"tiny-aimv2", {"config.json", "vision_config", "use_head", "false", "vision_config.use_head is false"}},
+        {"tiny-aimv2", {"config.json", "", "max_logit_scale", "0.5", "\"max_logit_scale\" is 0.5"}},
         {"tiny-aimv2", {"config.json", "text_config", "mlp_bias", "true", "text_config.mlp_bias is true"}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_setting(cases[i].checkpoint, &cases[i].setting);
+}
+
+/* AIMv2 keeps its logit scale, 72.33 here, within bounds. */
+static void a_scale_that_is_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *most;
+        float scale;
+    } cases[] = {{"100.0", 72.3308f}, {"50.0", 50}, {"1.0", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        clip_model_info info;
+        take("tiny-aimv2");
+        set("config.json", "", "max_logit_scale", cases[i].most);
+        clip_model *m = loads(dir);
+        clip_model_get_info(m, &info);
+        if (!(fabsf(info.logit_scale - cases[i].scale) <= 1e-4f))
+            fail_msg("%s: %g", cases[i].most, (double)info.logit_scale);
+        clip_model_free(m);
+    }
 }
 
 static void settings_of_altclip(void **state)
@@ -485,7 +507,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(settings_of_coca),
         cmocka_unit_test(settings_of_transformers),
         cmocka_unit_test(settings_of_chinese_clip),
-        cmocka_unit_test(settings_of_altclip),
+        cmocka_unit_test(a_scale_that_is_bounded), cmocka_unit_test(settings_of_altclip),
         cmocka_unit_test(settings_of_other_models),
         cmocka_unit_test(settings_of_openclip_with_an_encoder_of_transformers),
         cmocka_unit_test(transformers_takes_the_dict),

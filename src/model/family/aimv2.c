@@ -84,6 +84,11 @@ static clip_status read_config(const clipmdl_reader *r, const cJSON *root, clipm
     c->towers = CLIP_TOWER_BOTH;
     c->embed_dim = 512;
     TRY(clipmdl_json_size(r, root, "projection_dim", &c->embed_dim));
+    c->most_scale = 100;
+    TRY(clipb_json_float(root, "max_logit_scale", &c->most_scale, r->file, r->err));
+    if (!(c->most_scale >= 1))
+        return clipb_fail(r->err, CLIP_EUNSUPPORTED, r->file, "\"max_logit_scale\" is %g, which is below 1",
+                          (double)c->most_scale);
     TRY(read_vision(r, clipmdl_huggingface_tower_of(root, "vision_config"), &c->vision));
     return read_text(r, clipmdl_huggingface_tower_of(root, "text_config"), &c->text);
 }

@@ -98,6 +98,9 @@ static const clipmdl_beginning flava_beginnings[] = {{"image_model.encoder.", CL
                                                      {"text_model.layernorm.", CLIP_TOWER_TEXT},
                                                      {"text_projection", CLIP_TOWER_TEXT},
                                                      {0}};
+static const char *const flava_unread[] = {"image_model.embeddings.mask_token", "image_model.pooler.",
+                                           "text_model.pooler.", "image_to_mm_projection.",
+                                           "text_to_mm_projection.", "multimodal_model.", NULL};
 
 /* ---- Settings of transformers 4.17 to 5.24: VisionTextDualEncoderConfig, ViTConfig,
  *      CLIPVisionConfig, FlavaConfig and its parts --------------------------------------------- */
@@ -306,6 +309,7 @@ const clipmdl_family clipmdl_flava = {
     .model_type = "flava",
     .marks = flava_marks,
     .beginnings = flava_beginnings,
+    .unread = {flava_unread, "multimodal_model, FLAVA's encoder of a picture with its text, and poolers"},
     .translate = translate_flava,
     .read_config = read_flava,
     .preprocessor = "transformers' FlavaImageProcessor",

@@ -58,7 +58,7 @@ struct clipmdl_family {
      * in it stands for several tensors, one below the other in the parameter: each has a third of
      * the rows, and the last one the rest. */
     struct {
-        const char *beginning, *why; /* tensors that are known and not read; NULL: none */
+        const char *const *beginnings, *why; /* tensors that are known and not read, NULL at the end; NULL: none */
     } unread;
     void (*translate)(const char *name, char *out, size_t size);
     bool transposes; /* a projection without bias is [width, embed]: x @ W */

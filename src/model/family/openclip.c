@@ -518,12 +518,14 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
 
 static int pad_id(const clipmdl_text_config *t) { return t->bert.pad_id; } /* 0 for OpenCLIP's own encoder */
 
+static const char *const unread[] = {"text_decoder.", NULL};
+
 const clipmdl_family clipmdl_openclip = {
     .name = "OpenCLIP",
     .layout = "openclip",
     .marks = marks,
     .beginnings = beginnings,
-    .unread = {"text_decoder.", "text_decoder, the decoder of CoCa: captions are not offered"},
+    .unread = {unread, "text_decoder, the decoder of CoCa: captions are not offered"},
     .translate = translate,
     .transposes = true,
     .prepare = join_positions,
