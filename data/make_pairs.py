@@ -42,6 +42,8 @@ from PIL import Image, ImageChops
 
 PACKAGES = {"emojibase-data": "17.0.0", "emoji-datasource-google": "16.0.0", "openmoji": "17.0.0", "fluentui-emoji": "1.3.0",
             "emoji-datasource-twitter": "16.0.0"}
+WANTED = (r"(emojibase-data/en/data\.json|emoji-datasource-\w+/img/\w+/64/.*\.png|openmoji/color/svg/.*\.svg"
+          r"|fluentui-emoji/icons/modern/.*\.svg)$")
 CLIPART = Path("/usr/share/openclipart")
 SERIES = 6            # clip art of one title: it names the series, not the picture
 SHARD = 4000          # pairs a tar of the training split
@@ -51,14 +53,13 @@ Image.MAX_IMAGE_PIXELS = None  # the clip art's largest picture has 231 million
 # ---- Packages ---------------------------------------------------------------------------------------------
 
 
-def fetch(directory):
-    """{source path: bytes} of what the packages have that is used."""
+def fetch(directory, packages, wanted):
+    """{source path: bytes} of the packages' files whose source path matches `wanted`."""
     directory.mkdir(parents=True, exist_ok=True)
-    wanted = re.compile(r"(emojibase-data/en/data\.json|emoji-datasource-\w+/img/\w+/64/.*\.png|openmoji/color/svg/.*\.svg"
-                        r"|fluentui-emoji/icons/modern/.*\.svg)$")
+    wanted = re.compile(wanted)
     files = {}
-    for name, version in PACKAGES.items():
-        archive = directory / f"{name}-{version}.tgz"
+    for name, version in packages.items():
+        archive = directory / f"{name.strip('@').replace('/', '-')}-{version}.tgz"  # as npm names it
         if not archive.exists():
             subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=directory, check=True, stdout=subprocess.DEVNULL)
         with tarfile.open(archive) as tar:
@@ -89,15 +90,24 @@ def emoji_sources(emoji, files):
             yield found[0], validation
 
 
-def emoji_rows(files):
-    concepts = json.loads(files["emojibase-data/en/data.json"])
+def held_out_concepts(concepts):
+    """The hexcodes of a tenth of them."""
     codes = sorted(e["hexcode"] for e in concepts)
     random.Random(0).shuffle(codes)
-    held_out = set(codes[: len(codes) // 10])
+    return set(codes[: len(codes) // 10])
+
+
+def captions_of(emoji):
+    """[label], or [label, "label, tag, ..."]"""
+    label, tags = emoji["label"], emoji.get("tags")
+    return [label, ", ".join([label, *tags])] if tags else [label]
+
+
+def emoji_rows(files):
+    concepts = json.loads(files["emojibase-data/en/data.json"])
+    held_out = held_out_concepts(concepts)
     for e in concepts:
-        captions = [e["label"]]
-        if e.get("tags"):
-            captions.append(", ".join([e["label"], *e["tags"]]))
+        captions = captions_of(e)
         for source, validation in emoji_sources(e, files):
             yield source, captions, "concept_val" if e["hexcode"] in held_out else "style_val" if validation else "train"
 
@@ -149,14 +159,17 @@ def prepare(data, size):
     return square.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
 
 
+def draw_svg(svg, size):
+    """SVG -> the bytes of a PNG"""
+    command = ["rsvg-convert", "--width", str(size), "--height", str(size), "--keep-aspect-ratio"]
+    return subprocess.run(command, input=svg, check=True, capture_output=True).stdout
+
+
 def picture(source, files, size):
     if source.startswith("openclipart"):
         return prepare(Path(source.partition(":")[2]).read_bytes(), size)
     data = files[source]
-    if source.endswith(".svg"):
-        draw = ["rsvg-convert", "--width", str(size), "--height", str(size), "--keep-aspect-ratio"]
-        data = subprocess.run(draw, input=data, check=True, capture_output=True).stdout
-    return prepare(data, size)
+    return prepare(draw_svg(data, size) if source.endswith(".svg") else data, size)
 
 
 # ---- Files ------------------------------------------------------------------------------------------------
@@ -277,7 +290,7 @@ def main():
     p.add_argument("--packages", type=Path, help="where the packages are kept (default: DIRECTORY/packages)")
     p.add_argument("--check", type=Path, metavar="DIRECTORY", help="compare with this one")
     a = p.parse_args()
-    files = fetch(a.packages or a.directory / "packages")
+    files = fetch(a.packages or a.directory / "packages", PACKAGES, WANTED)
     rows = [*emoji_rows(files), *clipart_rows()]
     write(a.directory, rows, files, a.size, a.vary)
     return 0 if not a.check or check(a.directory, a.check) else 1

@@ -76,6 +76,10 @@ LINES = [
     "eng_Latn deu_Latn",
     "<0x41> \u00e6",
     "a" * 120,
+    "eine kleine Katze und ein Hund auf dem Sofa",
+    "ein Foto der Gr\u00f6\u00dfe A",
+    "\u72ac\u3068\u732b\u306e\u5199\u771f",
+    "\u4e24\u53ea\u732b\u7684\u7167\u7247",
 ]
 RULES = "\n".join(
     ["%X\t%X" % (0xFF21 + i, 0x41 + i) for i in range(26)]

@@ -173,7 +173,7 @@ static clip_status write_tokenizer(const converter *c, const char *dir, bool com
     if (s == CLIP_OK)
         s = clipeng_tokenizer_files_write(&f, dir, c->err);
     if (s == CLIP_OK && complete)
-        s = clipeng_tokenizer_files_complete(dir, c->m->config.text.context_length, c->err);
+        s = clipeng_tokenizer_files_complete(dir, c->m->tokenizer, c->m->config.text.context_length, c->err);
     if (s == CLIP_OK && c->family->auto_tokenizer)
         s = remove_file(dir, "bpe_simple_vocab_16e6.txt.gz"); /* transformers reads vocab.json, made from it */
     clipeng_tokenizer_files_free(&f);

@@ -129,9 +129,10 @@ clip_status clipeng_tokenizer_files_write(const clipeng_tokenizer_files *f, cons
 void clipeng_tokenizer_files_free(clipeng_tokenizer_files *f);
 
 /* clipeng_tokenizer_files_complete(): add what AutoTokenizer misses in a directory with a
- * tokenizer: vocab.json and merges.txt, made from the file that is there, tokenizer_config.json and
- * special_tokens_map.json. It adds nothing where there is no tokenizer. */
-clip_status clipeng_tokenizer_files_complete(const char *dir, int context_length, clip_error *err);
+ * tokenizer of CLIP's kind: vocab.json and merges.txt, made from the file that is there,
+ * tokenizer_config.json and special_tokens_map.json. It adds nothing where `t`, the tokenizer of
+ * that directory, is of another kind or NULL. */
+clip_status clipeng_tokenizer_files_complete(const char *dir, const cliptok *t, int context_length, clip_error *err);
 
 /* identity.c: the hash of the weights' files. clipeng_weights_stamp(): what can be told of them
  * without reading: inodes, sizes and times, as a key for the hash.

@@ -82,9 +82,11 @@ static clip_status write_vocab(const char *dir, clip_error *err)
     return s;
 }
 
-clip_status clipeng_tokenizer_files_complete(const char *dir, int context_length, clip_error *err)
+clip_status clipeng_tokenizer_files_complete(const char *dir, const cliptok *t, int context_length, clip_error *err)
 {
     clip_status s = CLIP_OK;
+    if (!t || !cliptok_is_byte_pair(t)) /* the files of other kinds are complete as they are */
+        return CLIP_OK;
     if (!is_there(dir, "vocab.json", &s) || !is_there(dir, "merges.txt", &s))
         TRY(s < 0 ? s : write_vocab(dir, err));
     if (is_there(dir, "vocab.json", &s) && !is_there(dir, "tokenizer_config.json", &s))

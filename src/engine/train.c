@@ -529,7 +529,7 @@ static clip_status write_checkpoint(const clip_trainer *t, const char *dir, clip
     TRY(t->family->save(dir, &n->config, &recipe, err));
     TRY(clipeng_tokenizer_files_write(&t->tokenizer_files, dir, err));
     if (recipe.own_tokenizer)
-        TRY(clipeng_tokenizer_files_complete(dir, t->config.text.context_length, err));
+        TRY(clipeng_tokenizer_files_complete(dir, t->tokenizer, t->config.text.context_length, err));
     return cliptrn_state_write(&t->t, dir, t->settings, err);
 }
 

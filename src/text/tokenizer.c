@@ -31,5 +31,7 @@ int cliptok_vocab_size(const cliptok *t) { return t->vocab_size; }
 int cliptok_start_id(const cliptok *t) { return t->start; }
 int cliptok_end_id(const cliptok *t) { return t->end; }
 int cliptok_pad_id(const cliptok *t) { return t->pad; }
+bool cliptok_is_byte_pair(const cliptok *t) { return t->class == &cliptok_byte_pair; }
+
 const cliptok_rules *cliptok_follows(const cliptok *t) { return t->rules; }
 const char *cliptok_source(const cliptok *t) { return t->source; }

@@ -100,6 +100,9 @@ int cliptok_pad_id(const cliptok *t);
 /* cliptok_follows(): the rules that the tokenizer was loaded with. */
 const cliptok_rules *cliptok_follows(const cliptok *t);
 
+/* cliptok_is_byte_pair(): whether it is CLIP's byte-pair encoding. */
+bool cliptok_is_byte_pair(const cliptok *t);
+
 /* cliptok_inner_id(): the token with the same spelling within a word, for a token that ends a word
  * and has only characters of scripts without blanks. For any other token: `id`. */
 int32_t cliptok_inner_id(const cliptok *t, int32_t id);

@@ -1,0 +1,72 @@
+#!/bin/sh
+# Searching in Chinese, Japanese, German and English, with models of random weights. Token ids are
+# those of transformers. Words find the captions that they are, in each of the languages.
+# usage: tests/cli/test_languages.sh CLIP CHECK_OUTPUT PRINT_TOKENS SOURCE_ROOT
+set -u
+clip=$(realpath "$1") check=$(realpath "$2") tokens=$(realpath "$3") root=$(realpath "$4")
+T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+cd "$T" || exit 1
+unset CLIP_MODEL
+export CLIP_INDEX="$T/index"
+. "$root/tests/cli/harness.sh"
+pieces=$root/tests/text/golden/pieces samples=$root/models/samples
+
+cat >captions.tsv <<END
+filepath	title
+$samples/bee.png	一只猫的照片
+$samples/books.png	犬と猫の写真
+$samples/castle.png	eine kleine Katze auf dem roten Sofa
+$samples/cloud.png	a photo of the small dog on a beach
+END
+sed 1d captions.tsv | cut -f 2 >queries
+cat >config.json <<'END'
+{"model_type": "siglip",
+ "text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+                 "max_position_embeddings": 24, "projection_size": 32},
+ "vision_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+                   "image_size": 32, "patch_size": 8}}
+END
+
+for kind in siglip siglip2-json; do
+    it "a SigLIP with the vocabulary $kind"
+    want 0 "$clip" train --model config.json --tokenizer "$pieces/$kind" --loss siglip --train-data captions.tsv \
+        --batch-size 4 --epochs 1 --lr 0 --output "$kind"
+    model=$T/$kind/checkpoint
+
+    # pairs of a text and its ids; in texts with a backslash it stands for a byte
+    sed -n 'N; s/\n/\t/p' "$pieces/$kind/lines.txt" | grep -v -F "\\" >golden
+    cut -f 1 golden >texts
+    cut -f 2 golden >should
+    for words in 'eine kleine Katze' '一只猫' '犬と猫' 'a photo'; do
+        grep -q "^$words" texts || fault "no golden ids of '$words'"
+    done
+    want 0 "$tokens" "$model" <texts
+    cmp -s out should || fault 'other ids than transformers has'
+
+    want 0 "$clip" convert "$kind-f16" -m "$model" --dtype f16
+    want 0 "$tokens" "$kind-f16" <texts
+    cmp -s out should || fault 'other ids from the converted model'
+
+    rm -rf index
+    want 0 "$clip" index -m "$model" captions.tsv
+    while read -r query; do
+        want 0 "$clip" search --json -k 4 "$query"
+        same "$(grep -o '"kind":"picture"' out | grep -c '')" 4
+        want 0 "$clip" search --json -k 4 --kind text "$query"
+        same "$(json hits.0.text)" "$query"
+        case $(json hits.0.score) in
+        0.999* | 1*) ;;
+        *) fault "the same words have a cosine of $(json hits.0.score)" ;;
+        esac
+    done <queries
+    want 0 "$clip" search -k 1 --kind text --queries queries
+    same "$(grep -c '' out)" 4
+    cp out several
+    for i in 1 2 3 4; do
+        sed -n "${i}p" several >out
+        same "$(json hits.0.text)" "$(sed -n "${i}p" queries)"
+    done
+done
+
+echo "$tests runs, $faults faults"
+[ "$faults" -eq 0 ]
