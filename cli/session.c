@@ -71,6 +71,8 @@ int cli_load(const cli_args *a, int towers, int few, cli_session *s)
 
 static int open_session(const cli_args *a, int towers, int few, bool embeds, cli_session *s)
 {
+    if (a->language && !(towers & CLIP_TOWER_TEXT))
+        return cli_usage(a, "--language: there is no text to encode");
     DO(cli_load(a, towers, few, s));
     const int missing = towers & ~s->info.towers;
     clip_error err;
@@ -85,7 +87,7 @@ static int open_session(const cli_args *a, int towers, int few, bool embeds, cli
         code = cli_fail("%s: texts cannot be read without a tokenizer", a->model);
     else
         code = cli_status(clip_context_new(s->model, a->threads, &s->ctx), a->model);
-    if (code == CLI_DONE && a->language && (towers & CLIP_TOWER_TEXT) &&
+    if (code == CLI_DONE && a->language &&
         clip_context_set_language(s->ctx, a->language, &err) < 0)
         code = cli_fail("%s", err.message);
     if (code != CLI_DONE)

@@ -105,6 +105,8 @@ for name in xxx_Latn cat eng_latn english '' '</s>' zho_Hans; do
 done
 want 1 "$clip" embed --language deu_Latn --text 'two cats'
 says 'its texts have no token that names their language'
+want 2 "$clip" embed -m nllb --language deu_Latn "$picture"
+says '--language: there is no text to encode'
 for command in search classify match 'eval retrieval' 'eval zeroshot' explain; do
     want 0 "$clip" $command --help
     prints '--language NAME'
