@@ -465,7 +465,7 @@ static void a_model_is_the_same_from_its_pickle(void **state)
     clip_model_free(m);
     float *should = malloc(6 * (size_t)D * sizeof *should), *is = should + 3 * D;
     embed(dir, should, D);
-    shell("cp %s %s/epoch_1.pt; cp %s %s/pytorch_model.bin", kept("epoch_1.pt"), dir, kept("hostile.pt"), dir);
+    shell("cp %s/epoch_1.pt %s; cp %s/hostile.pt %s/pytorch_model.bin", pickles, dir, pickles, dir);
     embed(dir, is, D); /* safetensors come first */
     shell("cd %s && rm *.safetensors pytorch_model.bin", dir);
     embed(dir, is, D); /* the only pickle */

@@ -17,7 +17,7 @@ typedef struct entry {
 static inline unsigned char *put(unsigned char *p, uint64_t v, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        *p++ = (unsigned char)(v >> 8 * i);
+        *p++ = (unsigned char)(i < 8 ? v >> 8 * i : 0);
     return p;
 }
 
