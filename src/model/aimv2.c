@@ -258,31 +258,10 @@ static void layout(clipb_arena *a, clipmdl_acts *out, const clipk_ctx *k, const 
     out->tape = (clipmdl_tape){.all = clipb_arena_mark(a)};
 }
 
-typedef struct rms_job {
-    float *y;
-    const float *x, *gain;
-    int C;
-    float eps;
-} rms_job;
-
-static void rms_piece(void *job, int64_t t, int thread)
-{
-    const rms_job *j = job;
-    const float *x = j->x + t * j->C;
-    double sum = 0;
-    (void)thread;
-    for (int c = 0; c < j->C; c++)
-        sum += (double)x[c] * (double)x[c];
-    const float scale = 1 / sqrtf((float)(sum / j->C) + j->eps);
-    for (int c = 0; c < j->C; c++)
-        j->y[t * j->C + c] = j->gain[c] * (x[c] * scale);
-}
-
 /* y may be x. */
 static void normalise(const clipk_ctx *k, const aimv2 *m, float *y, const float *x, const rms *n, int T)
 {
-    rms_job j = {y, x, n->gain, m->C, m->eps};
-    clipb_team_run(k->team, T, rms_piece, &j);
+    clipnn_rmsnorm_forward(k, y, x, n->gain, m->eps, T, m->C);
 }
 
 static void multiply(const clipk_ctx *k, float *y, const float *x, int T, const clipnn_linear *l, int I,

@@ -169,18 +169,6 @@ static void layout(clipb_arena *a, clipmdl_acts *acts, const clipk_ctx *k, const
 
 /* ---- Forward --------------------------------------------------------------------------------- */
 
-static void rms_norm(float *y, const float *x, const float *gain, float eps, int T, int C)
-{
-    for (int t = 0; t < T; t++, x += C, y += C) {
-        double sum = 0;
-        for (int c = 0; c < C; c++)
-            sum += (double)x[c] * (double)x[c];
-        const float scale = 1 / sqrtf((float)(sum / C) + eps);
-        for (int c = 0; c < C; c++)
-            y[c] = x[c] * scale * gain[c];
-    }
-}
-
 /* transformers' _relative_position_bucket(). by: places from the query to the key */
 static int bucket(int by)
 {
@@ -230,7 +218,7 @@ static void attend(const clipk_ctx *k, const t5_acts *a, const t5 *m, const t5_b
     const int C = m->cfg.width, T = clipnn_batch_rows(n), H = m->cfg.heads, D = head_width(&m->cfg),
               W = wide(&m->cfg), ld = H * W;
     const clipk_view x = clipk_rows(a->norm, C);
-    rms_norm(a->norm, a->x, p->norm_1, m->cfg.eps, T, C);
+    clipnn_rmsnorm_forward(k, a->norm, a->x, p->norm_1, m->cfg.eps, T, C);
     clipnn_linear_forward(k, a->part, NULL, x, T, &p->q, CLIPK_LINEAR, NULL);
     spread(m, a->q, a->part, sqrtf((float)W), T);
     clipnn_linear_forward(k, a->part, NULL, x, T, &p->k, CLIPK_LINEAR, NULL);
@@ -247,7 +235,7 @@ static void attend(const clipk_ctx *k, const t5_acts *a, const t5 *m, const t5_b
 static void feed(const clipk_ctx *k, const t5_acts *a, const t5 *m, const t5_block *p, int T)
 {
     const int C = m->cfg.width, F = m->cfg.mlp;
-    rms_norm(a->norm, a->x, p->norm_2, m->cfg.eps, T, C);
+    clipnn_rmsnorm_forward(k, a->norm, a->x, p->norm_2, m->cfg.eps, T, C);
     clipnn_linear_forward(k, a->gate, NULL, clipk_rows(a->norm, C), T, &p->wi_0, m->cfg.act, NULL);
     clipnn_linear_forward(k, a->fc, NULL, clipk_rows(a->norm, C), T, &p->wi_1, CLIPK_LINEAR, NULL);
     for (size_t i = 0; i < (size_t)T * (size_t)F; i++)
@@ -269,7 +257,7 @@ static void forward(const clipk_ctx *k, const clipmdl_acts *acts, const clipmdl_
         attend(k, a, m, &m->block[i], &batch);
         feed(k, a, m, &m->block[i], T);
     }
-    rms_norm(a->norm, a->x, m->norm, m->cfg.eps, T, C);
+    clipnn_rmsnorm_forward(k, a->norm, a->x, m->norm, m->cfg.eps, T, C);
     clipnn_pool_mean(k, a->pooled, a->norm, 0, &batch, C);
     if (P)
         clipnn_linear_forward(k, a->hidden, NULL, clipk_rows(a->pooled, C), N, &m->first, m->cfg.bert.proj_in.act,

@@ -67,6 +67,10 @@ void clipnn_layernorm_backward(const clipk_ctx *k, float *dx, const float *dy, c
                                const float *rstd, const clipnn_layernorm *p, const float *residual, int T, int C,
                                void *work);
 
+/* norm.c: y = x / sqrt(mean of x² + eps) * gain, row by row    (Zhang and Sennrich 2019,
+ *     arXiv:1910.07467)      x, y [T, C]; y may be x   gain [C] */
+void clipnn_rmsnorm_forward(const clipk_ctx *k, float *y, const float *x, const float *gain, float eps, int T, int C);
+
 /* ---- The residual attention block (block.c) -------------------------------------------------- */
 
 /* A ragged batch: sample b is the rows off[b] .. off[b+1] of x. */
