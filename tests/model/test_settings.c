@@ -313,6 +313,9 @@ static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
         {inner, "", "feed_forward_proj", "\"relu\"", "feed_forward_proj is \"relu\""},
         {inner, "", "relative_attention_num_buckets", "16", "relative_attention_num_buckets is 16"},
         {inner, "", "d_kv", "8", "2 heads of 8 numbers are not as wide as the 32 of \"d_model\""},
+        {inner, "", "head_dim", "8", "2 heads of 8 numbers are not as wide as the 32 of \"d_model\""},
+        {inner, "", "num_attention_heads", "4", "4 heads of 16 numbers are not as wide"},
+        {inner, "", "hidden_size", "48", "2 heads of 16 numbers are not as wide as the 48"},
         {file, text, "context_length", "241", "mT5 with a context of more than 240 tokens"},
         {file, text, "hf_pooler_type", "\"cls_pooler\"", "the pooler \"mean_pooler\" alone"},
     };

@@ -154,11 +154,15 @@ static clip_status read_mt5(const clipmdl_reader *r, const cJSON *o, clipmdl_tex
     TRY(clipmdl_settings_check(&mt5_config, o, "transformers' MT5", false, r->file, r->warn, r->warn_user, r->err));
     *t = config_of(&(hf_text){NULL, MT5, 250112, 512, 8, 6, 1024});
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "d_model", &t->width));
-    TRY(clipmdl_json_size(r, o, "num_heads", &t->heads));
-    TRY(clipb_json_int(o, "num_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
+    /* Of two names of one setting, transformers takes the second. */
+    for (int alias = 0; alias < 2; alias++) {
+        TRY(clipmdl_json_size(r, o, alias ? "hidden_size" : "d_model", &t->width));
+        TRY(clipmdl_json_size(r, o, alias ? "num_attention_heads" : "num_heads", &t->heads));
+        TRY(clipb_json_int(o, alias ? "num_hidden_layers" : "num_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file,
+                           r->err));
+        TRY(clipmdl_json_size(r, o, alias ? "head_dim" : "d_kv", &d_kv));
+    }
     TRY(clipmdl_json_size(r, o, "d_ff", &t->mlp));
-    TRY(clipmdl_json_size(r, o, "d_kv", &d_kv));
     TRY(clipb_json_int(o, "pad_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->bert.pad_id, r->file, r->err));
     TRY(clipb_json_float(o, "layer_norm_epsilon", &t->eps, r->file, r->err));
     if ((int64_t)d_kv * t->heads != t->width)
