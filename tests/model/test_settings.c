@@ -307,6 +307,8 @@ static void settings_of_openclip_with_an_encoder_of_transformers(void **state)
         {inner, "", "decoder_ffn_dim", "7", NULL},
         {inner, "", "activation_function", "\"gelu\"", "activation_function is \"gelu\""},
         {inner, "", "encoder_layers", "1001", "\"encoder_layers\" must be"},
+        {inner, "", "num_hidden_layers", "1001", "\"num_hidden_layers\" must be"},
+        {inner, "", "num_attention_heads", "0", "\"num_attention_heads\" must be"},
     };
     static const setting mt5[] = {
         {inner, "", "num_decoder_layers", "7", NULL},

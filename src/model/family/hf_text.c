@@ -130,6 +130,20 @@ static clip_status read_bert(const clipmdl_reader *r, const cJSON *o, bool rober
     return CLIP_OK;
 }
 
+#define ALIASES {"hidden_size", "num_attention_heads", "num_hidden_layers"}
+
+/* Width, heads and layers. Of two names of one setting, transformers takes the second. */
+static clip_status read_sizes(const clipmdl_reader *r, const cJSON *o, const char *const name[2][3],
+                              clipmdl_text_config *t)
+{
+    for (int i = 0; i < 2; i++) {
+        TRY(clipmdl_json_size(r, o, name[i][0], &t->width));
+        TRY(clipmdl_json_size(r, o, name[i][1], &t->heads));
+        TRY(clipb_json_int(o, name[i][2], 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
+    }
+    return CLIP_OK;
+}
+
 static clip_status read_m2m100(const clipmdl_reader *r, const cJSON *o, clipmdl_text_config *t)
 {
     bool scales = true;
@@ -137,9 +151,8 @@ static clip_status read_m2m100(const clipmdl_reader *r, const cJSON *o, clipmdl_
                                r->err));
     *t = config_of(&(hf_text){NULL, M2M100, 128112, 1024, 12, 16, 4096});
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
-    TRY(clipmdl_json_size(r, o, "d_model", &t->width));
-    TRY(clipmdl_json_size(r, o, "encoder_attention_heads", &t->heads));
-    TRY(clipb_json_int(o, "encoder_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file, r->err));
+    static const char *const names[2][3] = {{"d_model", "encoder_attention_heads", "encoder_layers"}, ALIASES};
+    TRY(read_sizes(r, o, names, t));
     TRY(clipmdl_json_size(r, o, "encoder_ffn_dim", &t->mlp));
     TRY(clipb_json_int(o, "pad_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->bert.pad_id, r->file, r->err));
     TRY(clipb_json_bool(o, "scale_embedding", &scales, r->file, r->err));
@@ -154,14 +167,10 @@ static clip_status read_mt5(const clipmdl_reader *r, const cJSON *o, clipmdl_tex
     TRY(clipmdl_settings_check(&mt5_config, o, "transformers' MT5", false, r->file, r->warn, r->warn_user, r->err));
     *t = config_of(&(hf_text){NULL, MT5, 250112, 512, 8, 6, 1024});
     TRY(clipb_json_int(o, "vocab_size", 1, CLIPMDL_MOST_VOCABULARY, &t->vocab_size, r->file, r->err));
-    /* Of two names of one setting, transformers takes the second. */
-    for (int alias = 0; alias < 2; alias++) {
-        TRY(clipmdl_json_size(r, o, alias ? "hidden_size" : "d_model", &t->width));
-        TRY(clipmdl_json_size(r, o, alias ? "num_attention_heads" : "num_heads", &t->heads));
-        TRY(clipb_json_int(o, alias ? "num_hidden_layers" : "num_layers", 1, CLIPMDL_MOST_LAYERS, &t->layers, r->file,
-                           r->err));
-        TRY(clipmdl_json_size(r, o, alias ? "head_dim" : "d_kv", &d_kv));
-    }
+    static const char *const names[2][3] = {{"d_model", "num_heads", "num_layers"}, ALIASES};
+    TRY(read_sizes(r, o, names, t));
+    TRY(clipmdl_json_size(r, o, "d_kv", &d_kv));
+    TRY(clipmdl_json_size(r, o, "head_dim", &d_kv)); /* its other name, as above */
     TRY(clipmdl_json_size(r, o, "d_ff", &t->mlp));
     TRY(clipb_json_int(o, "pad_token_id", 0, CLIPMDL_MOST_VOCABULARY, &t->bert.pad_id, r->file, r->err));
     TRY(clipb_json_float(o, "layer_norm_epsilon", &t->eps, r->file, r->err));
