@@ -18,8 +18,9 @@
  * with few rows it is read once, and takes no memory.
  *
  * If a weight's format wants x in another form than f32, rows of x are formed first, as many as
- * CLIPK_GEMM_FORMED has room for, and multiplied then. From there on k, depths and blocks count
- * groups of neighbours along k. A group of x has 4 bytes in every form. */
+ * CLIPK_GEMM_FORMED has room for, and multiplied then. Columns are formed as they are packed. From
+ * there on k, depths and blocks count groups of neighbours along k. A group of x has 4 bytes in
+ * every form. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "kernels/set.h"
@@ -52,7 +53,8 @@ typedef struct gemm_job {
     const clipk_ctx *k;
     float *y;
     int64_t ldy;
-    clipk_view x;         /* strides in groups */
+    clipk_view x;         /* strides in groups, or, if it is packed, in numbers */
+    int each;             /* numbers of x in a group, 1 if x is in groups */
     const float *x_scale; /* [M], if x is quantised */
     const clipk_weight *w;
     clipk_epilogue e;
@@ -199,9 +201,11 @@ static void own_copy(slab *s)
 {
     const gemm_job *j = s->j;
     const int K = s->k1 - s->k0, kc = j->k->set->kc;
-    for (int k = 0; k < K && j->packs; k += kc)
-        j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows,
-                               clipb_min(kc, K - k));
+    for (int k = 0; k < K && j->packs; k += kc) {
+        const int n = clipb_min(clipb_min(kc, K - k) * j->each, j->w->K - (s->k0 + k) * j->each);
+        j->k->set->gemm_pack_x(s->copy + k * s->rows, j->w->format->x, s->x + k * j->each * j->x.cs, j->x.rs, j->x.cs,
+                               s->rows, n);
+    }
     for (int i = 0; i < s->rows && j->copies; i++)
         memcpy(s->copy + i * s->ldx, s->x + i * j->x.rs, sizeof(float) * K);
     if (j->copies)
@@ -217,7 +221,7 @@ static void band(slab *s, int p0, int p1)
         for (s->k0 = 0; s->k0 < K; s->k0 = s->k1) {
             s->k1 = clipb_min(s->k0 + j->depth, K);
             s->panels_end = clipb_min(g + j->group, p1);
-            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->x.cs;
+            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->each * j->x.cs;
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
                 multiply(s, j->depth == K ? s->sums
@@ -322,13 +326,14 @@ static void run_formed(gemm_job *j, const float *x, int64_t rs, int M)
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e)
 {
-    const bool forms = W->format->x != CLIPK_X_F32;
+    const bool rows = W->format->x != CLIPK_X_F32 && x.cs == 1;
     assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0);
-    assert(!forms || (x.cs == 1 && W->K <= CLIPK_FORMED_K));
-    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M};
+    assert(!rows || W->K <= CLIPK_FORMED_K);
+    assert(rows || !W->format->rotates);
+    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .each = rows ? 1 : W->format->group, .w = W, .M = M};
     if (e)
         j.e = *e;
-    if (forms)
+    if (rows)
         run_formed(&j, x.p, x.rs, M);
     else
         run(&j);
