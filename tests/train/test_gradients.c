@@ -18,11 +18,16 @@
 #define CHUNKS_ERROR 1e-5
 /* Some gradients are 0 except for rounding. A norm counts as at least this share of the whole. */
 #define FLOOR 5e-4
-/* Products in bf16. Rounding to 8 bits is off by up to 2^-9 of a number, by 2^-10 or so of a row. A
- * product rounds two operands, and the errors of all products on the way to a gradient, a few dozen
- * here, add up as random numbers do. */
-#define LARGEST_ERROR_BF16 (0x1p-9 * 24)
-#define LOSS_ERROR_BF16 0x1p-8
+/* Products in bf16. Rounding to 8 bits is off by up to 2^-9 of a number. A product rounds two
+ * operands, and the errors of the few dozen products on the way to a gradient add up as random
+ * numbers do. Where a number of a ReLU changes its sign, its gradient is wholly wrong, which makes
+ * an error of about the square root of 2^-9 in each of a ResNet's. (PyTorch's autocast is off by
+ * 0.021 of the whole gradient for `vit`, by 0.23 for `resnet`.) */
+typedef struct limits {
+    double loss, each, all;
+} limits;
+static const limits exact = {1e-5, LARGEST_ERROR, LARGEST_ERROR}, smooth = {0x1p-9, 0x1p-4, 0x1p-6 * 1.5},
+                    relu = {0x1p-7, 1, 0.3};
 
 static const char *golden;
 static const clipk_set *set;       /* of the test under way; NULL: the best */
@@ -108,6 +113,17 @@ static worst compare(const cliptrn_net *n, const float *is, const float *should,
     return w;
 }
 
+static double error_of_all(const cliptrn_net *n, const float *is, const float *should)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n->params.n; i++) {
+        const clipmdl_param *p = &n->params.param[i];
+        if (n->trains[i])
+            sum += pow(distance(is + p->at, should + p->at, p->count), 2);
+    }
+    return sqrt(sum) / norm_of_all(n, should);
+}
+
 static void close_to(const cliptrn_net *n, const float *is, const float *should, bool buffers, double limit,
                      const char *what)
 {
@@ -156,15 +172,19 @@ static void gradients_equal_pytorch(void **state)
         open_step(&s, &(cliptrn_net_options){.loss = loss}, 2);
         float *should = should_be(&s, loss, &value);
         double is = gradient(&s);
-        if (!(fabs(is - (double)value) <= (rounds() ? LOSS_ERROR_BF16 : 1e-5) * (double)value))
+        const limits limit = !rounds() ? exact : s.net.image->kind->batchnorm ? relu : smooth;
+        if (!(fabs(is - (double)value) <= limit.loss * (double)value))
             fail_msg("%s: the loss is %.9g, not %.9g", losses[loss], is, (double)value);
-        close_to(&s.net, s.net.g, should, false, rounds() ? LARGEST_ERROR_BF16 : LARGEST_ERROR, losses[loss]);
-        const worst w = compare(&s.net, s.net.g, should, false);
-        print_message("%s: %.2g at most, %s\n", losses[loss], w.error, w.name);
-        if (rounds() && w.error < LARGEST_ERROR)
+        close_to(&s.net, s.net.g, should, false, limit.each, losses[loss]);
+        const double all = error_of_all(&s.net, s.net.g, should);
+        print_message("%s: %.2g of a parameter at most, %.2g of all\n", losses[loss],
+                      compare(&s.net, s.net.g, should, false).error, all);
+        if (!(all <= limit.all))
+            fail_msg("%s: the gradient is off by %.3g of its norm", losses[loss], all);
+        if (rounds() && all < LARGEST_ERROR)
             fail_msg("%s: nothing was rounded to bf16", losses[loss]);
         cliptrn_net_settle(&s.net);
-        close_to(&s.net, s.net.w, should, true, rounds() ? LARGEST_ERROR_BF16 : CHUNKS_ERROR, "running statistics");
+        close_to(&s.net, s.net.w, should, true, rounds() ? limit.loss : CHUNKS_ERROR, "running statistics");
         free(should);
         step_close(&s);
         tried++;
