@@ -59,6 +59,7 @@ typedef struct gemm_job {
     const clipk_weight *w;
     clipk_epilogue e;
     int M, K;                  /* K counts groups */
+    int kc;                    /* k per block */
     int rows, bands;           /* rows per band; bands in M */
     int span, strips;          /* bands per piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels per piece; pieces side by side */
@@ -69,7 +70,10 @@ typedef struct gemm_job {
 
 static void plan(gemm_job *j, int threads)
 {
-    const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->K;
+    const int mr = j->k->set->mr, nr = j->k->set->nr, M = j->M, K = j->K;
+    /* Blocks of about the same depth. Of most other products K is a multiple of kc, or nearly so. */
+    const int kc = j->kc = j->each == 1 ? j->k->set->kc
+                                        : clipb_round_up(clipb_ceil_div(K, clipb_ceil_div(K, j->k->set->kc)), 8);
     j->all_panels = clipb_ceil_div(j->w->N, nr);
     /* With few rows the slab is deep: x is read once, and sums need not wait. */
     j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
@@ -123,7 +127,7 @@ static clipk_range block_of(const slab *s, int panel, int k)
     const clipk_weight *w = s->j->w;
     const size_t step = (size_t)s->j->k->set->nr * w->format->group * w->format->bytes;
     const char *p = (const char *)w->panels + ((size_t)panel * s->j->K + k) * step;
-    return (clipk_range){p, p + clipb_min(s->j->k->set->kc, s->k1 - k) * step};
+    return (clipk_range){p, p + clipb_min(s->j->kc, s->k1 - k) * step};
 }
 
 /* K groups from k on of the panel at work, packed. */
@@ -141,7 +145,7 @@ static const void *packed_block(const slab *s, int k, int K)
 static void fetch_ahead(const slab *s, int k, clipk_range next[2])
 {
     const gemm_job *j = s->j;
-    const int kc = j->k->set->kc;
+    const int kc = j->kc;
     next[0] = next[1] = (clipk_range){NULL, NULL};
     if (s->next) {
         const int blocks = clipb_ceil_div(j->depth, kc);
@@ -165,7 +169,7 @@ static void multiply(const slab *s, float *sum)
     const gemm_job *j = s->j;
     const clipk_set *set = j->k->set;
     const clipk_weight *w = j->w;
-    const int nr = set->nr, kc = set->kc, n0 = s->panel * nr;
+    const int nr = set->nr, kc = j->kc, n0 = s->panel * nr;
     clipk_gemm_block b = {.ldx = s->ldx,
                           .tile = w->format->tile,
                           .wide = s->wide,
@@ -200,7 +204,7 @@ static void multiply(const slab *s, float *sum)
 static void own_copy(slab *s)
 {
     const gemm_job *j = s->j;
-    const int K = s->k1 - s->k0, kc = j->k->set->kc;
+    const int K = s->k1 - s->k0, kc = j->kc;
     for (int k = 0; k < K && j->packs; k += kc) {
         const int n = clipb_min(clipb_min(kc, K - k) * j->each, j->w->K - (s->k0 + k) * j->each);
         j->k->set->gemm_pack_x(s->copy + k * s->rows, j->w->format->x, s->x + k * j->each * j->x.cs, j->x.rs, j->x.cs,
@@ -245,7 +249,7 @@ static void gemm_piece(void *job, int64_t i, int thread)
         s.rows = clipb_min(j->rows, j->M - s.m0);
         s.next = NULL;
         if (j->flows && at + 1 < end) {
-            const size_t row = sizeof(float) * j->K, blocks = j->panels * clipb_ceil_div(j->depth, set->kc);
+            const size_t row = sizeof(float) * j->K, blocks = j->panels * clipb_ceil_div(j->depth, j->kc);
             s.next = (const char *)j->x.p + row * (s.m0 + s.rows);
             s.next_bytes = row * clipb_min(j->rows, j->M - s.m0 - s.rows) / blocks;
         }

@@ -27,12 +27,9 @@
 /* CLIPK_VL pairs from 2 CLIPK_VL numbers of any type. */
 INLINE vf load_pairs(const char *p, clipk_type type)
 {
-    vf v;
     if (type == CLIPK_BF16)
         return vload_any(p, CLIPK_F32);
-    const vh h[2] = {vto_bf16(vload_any(p, type)), vto_bf16(vload_any(p + clipk_type_size(type) * CLIPK_VL, type))};
-    memcpy(&v, h, sizeof v);
-    return v;
+    return (vf)vjoin_bf16(vload_any(p, type), vload_any(p + clipk_type_size(type) * CLIPK_VL, type));
 }
 
 /* One number to [k][j] of a panel. Panels of f32 and of pairs take any type, others their own. */
@@ -127,13 +124,15 @@ INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const 
     return 0;
 }
 
-/* Columns of f32 as pairs: two rows of memory become one. */
+/* Columns of f32 as pairs: two rows of memory become one. The next panel's columns are fetched. */
 static void pack_columns32(float *out, const char *p, int64_t cs, int n, int K)
 {
     for (int k = 0; k < K; k += 2, p += 2 * cs, out += NR)
         for (int v = 0; v < n; v += CLIPK_VL) {
             const float *even = (const float *)(const void *)p + v, *odd = (const float *)(const void *)(p + cs) + v;
             const int some = n - v;
+            __builtin_prefetch(even + NR, 0, 2);
+            __builtin_prefetch(odd + NR, 0, 2);
             vstore(out + v, (vf)vzip_bf16(vload_some(even, some), k + 1 < K ? vload_some(odd, some) : (vf){0}));
         }
 }

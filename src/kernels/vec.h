@@ -175,6 +175,20 @@ static inline vu vzip_bf16(vf a, vf b)
 #endif
 }
 
+/* Pairs of neighbours: all numbers of a, then those of b. */
+static inline vu vjoin_bf16(vf a, vf b)
+{
+    vu joined;
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(joined) : "v"(a), "v"(b));
+#else
+    const vh low = vto_bf16(a), high = vto_bf16(b);
+    memcpy(&joined, &low, sizeof low);
+    memcpy((char *)&joined + sizeof low, &high, sizeof high);
+#endif
+    return joined;
+}
+
 /* acc + a0 b0 + a1 b1 + a2 b2 + a3 b3. The lanes of a are four bytes without a sign, those of b
  * with one. In assembly, as above. Sets of other widths have no such instruction. */
 #if CLIPK_VL == 16 && defined(__AVX512F__)
