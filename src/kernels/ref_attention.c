@@ -5,6 +5,9 @@
 #define CLIPK_ISA ref
 #include "kernels/simd.h"
 
+#define LOG2_E 1.44269504f
+#define LN_2 0.693147180559945
+
 /* x as a factor of a product. */
 static double factor(double x, bool pairs)
 {
@@ -21,11 +24,11 @@ static double factor(double x, bool pairs)
 static double score(const clipk_attention_piece *p, int i, int j)
 {
     const float *q = p->q + i * p->ldq, *k = p->k + j * p->ldk;
-    const float scale = 1.0f / sqrtf((float)p->D);
+    const float scale = LOG2_E / sqrtf((float)p->D);
     double s = 0;
     for (int d = 0; d < p->D; d++)
         s += p->pairs ? factor(q[d] * scale, true) * factor(k[d], true) : (double)q[d] * k[d];
-    return p->pairs ? s : s / sqrt(p->D);
+    return p->pairs ? s * LN_2 : s / sqrt(p->D);
 }
 
 void NAME(attention)(const clipk_attention_piece *p)

@@ -11,6 +11,7 @@
  *
  * With products of pairs (AVX512_BF16), q, k, v and P are rounded to bf16. Neighbours along D in Q
  * and k, and neighbouring keys in P and v, stand side by side. Scores, maxima and sums stay f32.
+ * P is 2^(S - max) there, and log2(e) is in Q.
  *
  * Keys come in blocks of CLIPK_ATTENTION_KEYS. All but very long samples have one block. Each
  * further block rescales the sums of the blocks before (Milakov and Gimelshein 2018,
@@ -19,6 +20,8 @@
 
 #include "kernels/tile.h"
 #include "kernels/vecmath.h"
+
+#define LOG2_E 1.44269504f
 
 typedef struct head {
     clipk_attention_piece p;
@@ -51,7 +54,7 @@ INLINE void fetch_ahead(const float *x, int D)
 INLINE void turn_queries(const head *h, const block *b, bool pairs)
 {
     const int each = pairs ? 2 * CLIPK_VL : CLIPK_VL; /* numbers of a query in a vector */
-    const float scale = 1.0f / sqrtf((float)h->p.D);
+    const float scale = (pairs ? LOG2_E : 1.0f) / sqrtf((float)h->p.D);
     for (int v = 0; v < b->nv; v++)
         for (int d = 0; d < h->p.D; d += each) {
             const float *q = h->p.q + (b->i0 + v * CLIPK_VL) * h->p.ldq + d;
@@ -139,8 +142,8 @@ INLINE void weights(const head *h, block *b, int v, bool pairs)
     vf sum = b->sum[v];
 #if CLIPK_VL == 16
     for (float *to = s; pairs && s < h->S + b->n * step; s += 2 * step, to += step) {
-        const vf p = vexp_weight(vload(s) - best);
-        const vf p1 = s + step < h->S + b->n * step ? vexp_weight(vload(s + step) - best) : (vf){0};
+        const vf p = vexp2_rough(vload(s) - best);
+        const vf p1 = s + step < h->S + b->n * step ? vexp2_rough(vload(s + step) - best) : (vf){0};
         vstore(to, (vf)vzip_bf16(p, p1));
         sum += p;
         sum += p1;
@@ -244,7 +247,7 @@ INLINE void query_block(const head *h, int i0, int count, bool pairs)
         for (int v = 0; v < b.nv; v++) {
             const vf before = b.best[v];
             mask_and_best(h, &b, v);
-            vf keep = vexp_weight(before - b.best[v]);
+            vf keep = pairs ? vexp2_rough(before - b.best[v]) : vexp_weight(before - b.best[v]);
             b.sum[v] *= keep;
             vstore(b.keep + v * CLIPK_VL, keep);
             weights(h, &b, v, pairs);
