@@ -180,12 +180,12 @@ INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m,
 INLINE void pack_tile_pairs(float *out, const float *x, int64_t rs, int64_t cs, int m, int K)
 {
     for (int k = 0; k < K; k += 2, x += 2 * cs, out += m) {
-        float pair[2][TILE_ROWS + CLIPK_VL] = {{0}};
+        float numbers[2][TILE_ROWS + CLIPK_VL] = {{0}};
         const float *row[2] = {x, x + cs};
         for (int i = 0; i < 2 && rs != 1; i++) {
             for (int j = 0; j < m && k + i < K; j++)
-                pair[i][j] = x[j * rs + i * cs];
-            row[i] = pair[i];
+                numbers[i][j] = x[j * rs + i * cs];
+            row[i] = numbers[i];
         }
         for (int j = 0; j < m; j += CLIPK_VL) {
             const vf odd = k + 1 < K ? vload_some(row[1] + j, m - j) : (vf){0};
@@ -296,8 +296,6 @@ typedef struct work {
 /* Hides the value from the compiler: GCC would keep its sums with constants in memory, instead of
  * adding them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
-
-typedef uint32_t pair __attribute__((may_alias)); /* aliases the numbers of x */
 
 INLINE bool is_integer(clipk_tile kind) { return kind == CLIPK_TILE_I8_QUADS || kind == CLIPK_TILE_I8_PAIRS; }
 
