@@ -68,12 +68,18 @@ typedef struct gemm_job {
     bool flows;                   /* the next band is fetched ahead */
 } gemm_job;
 
+/* Where columns are formed, k counts a batch's rows, any number of them: all blocks are about as
+ * deep. */
+static int block_depth(const gemm_job *j)
+{
+    const int kc = j->k->set->kc;
+    return j->each == 1 ? kc : clipb_round_up(clipb_ceil_div(j->K, clipb_ceil_div(j->K, kc)), 8);
+}
+
 static void plan(gemm_job *j, int threads)
 {
     const int mr = j->k->set->mr, nr = j->k->set->nr, M = j->M, K = j->K;
-    /* Blocks of about the same depth. Of most other products K is a multiple of kc, or nearly so. */
-    const int kc = j->kc = j->each == 1 ? j->k->set->kc
-                                        : clipb_round_up(clipb_ceil_div(K, clipb_ceil_div(K, j->k->set->kc)), 8);
+    const int kc = j->kc = block_depth(j);
     j->all_panels = clipb_ceil_div(j->w->N, nr);
     /* With few rows the slab is deep: x is read once, and sums need not wait. */
     j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));

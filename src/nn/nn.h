@@ -91,7 +91,8 @@ typedef struct clipnn_block {
     clipnn_linear q, kv;       /* [C, C], [2C, C]: in_proj, split because the last block has few queries */
     clipnn_linear out_proj;    /* [C, C] */
     clipnn_linear c_fc, c_proj; /* [F, C], [C, F] */
-    /* Of attention's products, NULL: f32. In training always: with and without a tape the same bits */
+    /* Of attention's products; NULL: f32. In training f32 always: the same bits with a tape or
+     * without one */
     const clipk_format *attention;
 } clipnn_block;
 
