@@ -194,6 +194,8 @@ static clip_status write_tokenizer(const converter *c, const char *dir, bool com
 static clip_status check_stored(const converter *c)
 {
     const clip_model *m = c->m;
+    if (m->store.quantised)
+        return CLIP_OK; /* reading refuses them */
     const clipmdl_param *q = clipmdl_params_missing(&c->params, &m->store, m->family, m->prefix);
     if (!q)
         return CLIP_OK;

@@ -137,9 +137,9 @@ static clip_status quantise(const clipmdl_config *c, const clipmdl_params *p, fl
                         .format = clipk_format_find("int8", k.set)};
     clip_status s = k.team ? clipb_block_reserve(&scratch, clipk_scratch_bytes(k.set, clipk_threads(&k))) : CLIP_ENOMEM;
     k.scratch = scratch.base;
-    if (s == CLIP_OK)
+    if (s == CLIP_OK && (c->towers & CLIP_TOWER_IMAGE))
         s = bind_tower(&b, c->vision.tower, c);
-    if (s == CLIP_OK)
+    if (s == CLIP_OK && (c->towers & CLIP_TOWER_TEXT))
         s = bind_tower(&b, c->text.tower, c);
     clipb_block_free(&b.scratch);
     clipb_block_free(&scratch);
