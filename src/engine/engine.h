@@ -114,7 +114,8 @@ typedef struct clipeng_files {
     bool bpe;            /* dir holds the file of OpenCLIP's own tokenizer */
 } clipeng_files;
 
-/* Weights in 8 bits. Other programs, which would take them for others, do not look for this name. */
+/* Weights in 8 bits. Other programs do not look for this name: they would read the integers as
+ * numbers. */
 #define CLIPENG_INT8_FILE "clip_int8.safetensors"
 
 clip_status clipeng_files_find(const char *path, clipeng_files *out, clip_error *err);

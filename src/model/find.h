@@ -13,10 +13,11 @@ __attribute__((format(printf, 2, 3))) void clipmdl_bind_fault(clipmdl_binder *b,
 clipmdl_tensor *clipmdl_bind_find(clipmdl_binder *b, const char *name, const char *dtype, int ndim,
                                   const int64_t *dim);
 
-/* clipmdl_bind_check(): its numbers must be finite. Does nothing while measuring. t NULL: nothing */
+/* clipmdl_bind_check(): its numbers must be finite. Does nothing while measuring, nor where t is
+ * NULL. */
 void clipmdl_bind_check(clipmdl_binder *b, const clipmdl_tensor *t);
 
-/* clipmdl_bind_drop(): the pages of its data will not be read again. t NULL: nothing */
+/* clipmdl_bind_drop(): the pages of its data will not be read again. t NULL: none */
 void clipmdl_bind_drop(const clipmdl_tensor *t);
 
 #endif
