@@ -76,8 +76,9 @@ static void random_weights(void **state)
 
 static const int outliers[4] = {3, 77, 130, 201};
 
-/* Four channels of the stream are large, in every token with the same sign; what reads the stream has small weights for them. So the
- * products have the size of before, and so have the norms' other channels. */
+/* Four channels of the stream are large, in every token with the same sign. What reads the stream
+ * has small weights for them. So the products have the size of before, and so have the norms' other
+ * channels. */
 static void add_outliers(held *s)
 {
     const float restored = TIMES * sqrtf(4.0f / WIDTH);
