@@ -214,13 +214,16 @@ typedef struct clipk_attention_shape {
     const int32_t *q_off, *k_off; /* [B+1], ascending from 0 */
     const int32_t *k_end;         /* [B] rows of a sample from k_end[b] on are no keys; NULL: all are. Forward only */
     bool causal;                  /* query i of n sees the keys j <= i + (keys - n): the last query sees all */
+    const clipk_format *format;   /* of the layers around it; NULL: f32. See below */
 } clipk_attention_shape;
 
 /* clipk_attention(): y = softmax(q kᵀ / sqrt(D)) v      Vaswani et al. 2017, arXiv:1706.03762,
  *     3.2.1
  * y [Tq, H*D]  q [Tq, H*D]  k, v [Tk, H*D], rows ld apart
  * lse  out  [H, Tq] log of the sum of exponentials of each row of scores, for backward; NULL in
- *           inference */
+ *           inference
+ * Where the format does not compute in f32, the set has CLIPK_TILE_BF16_PAIRS, lse is NULL and a
+ * sample has 16 queries or more, q, k, v and the weights are rounded to bf16. Sums are f32. */
 void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
                      const float *k, int64_t ldk, const float *v, int64_t ldv, const clipk_attention_shape *s);
 

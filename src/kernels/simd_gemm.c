@@ -181,36 +181,25 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
 
 /* ---- The way out ----------------------------------------------------------------------------- */
 
-/* The first n lanes of v. n <= 0: none; n >= CLIPK_VL: all. */
-INLINE vf load_some(const float *p, int n) { return n >= CLIPK_VL ? vload(p) : n > 0 ? vload_n(p, n) : (vf){0}; }
-
-INLINE void store_some(float *p, vf v, int n)
-{
-    if (n >= CLIPK_VL)
-        vstore(p, v);
-    else if (n > 0)
-        vstore_n(p, v, n);
-}
-
 /* y = act(z + bias + residual) for m rows from `row`. n columns are stored; all: a constant. */
 INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, int n, clipk_act act)
 {
     const int n1 = n - CLIPK_VL;
-    const vf bias0 = b->bias ? load_some(b->bias, n) : (vf){0},
-             bias1 = b->bias ? load_some(b->bias + CLIPK_VL, n1) : (vf){0};
+    const vf bias0 = b->bias ? vload_some(b->bias, n) : (vf){0},
+             bias1 = b->bias ? vload_some(b->bias + CLIPK_VL, n1) : (vf){0};
     for (int i = row; i < row + m; i++, z += NR) {
         float *y = b->y + i * b->ldy;
         vf z0 = vload(z) + bias0, z1 = vload(z + CLIPK_VL) + bias1;
         if (b->residual) {
-            z0 += load_some(b->residual + i * b->ld_residual, n);
-            z1 += load_some(b->residual + i * b->ld_residual + CLIPK_VL, n1);
+            z0 += vload_some(b->residual + i * b->ld_residual, n);
+            z1 += vload_some(b->residual + i * b->ld_residual + CLIPK_VL, n1);
         }
         if (b->pre) {
-            store_some(b->pre + i * b->ld_pre, z0, n);
-            store_some(b->pre + i * b->ld_pre + CLIPK_VL, z1, n1);
+            vstore_some(b->pre + i * b->ld_pre, z0, n);
+            vstore_some(b->pre + i * b->ld_pre + CLIPK_VL, z1, n1);
         }
-        store_some(y, vact(z0, act), n);
-        store_some(y + CLIPK_VL, vact(z1, act), n1);
+        vstore_some(y, vact(z0, act), n);
+        vstore_some(y + CLIPK_VL, vact(z1, act), n1);
     }
 }
 
@@ -260,8 +249,6 @@ typedef struct work {
 /* Hides the value from the compiler: GCC would keep its sums with constants in memory, instead of
  * adding them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
-
-typedef uint32_t pair __attribute__((may_alias)); /* aliases the numbers of x */
 
 INLINE bool is_integer(clipk_tile kind) { return kind == CLIPK_TILE_I8_QUADS || kind == CLIPK_TILE_I8_PAIRS; }
 
