@@ -90,6 +90,7 @@ typedef enum clipk_tile {
     CLIPK_TILE_BF16,
     CLIPK_TILE_BF16_PAIRS,
     CLIPK_TILE_I8_QUADS,
+    CLIPK_TILE_I8_SIGNED,
     CLIPK_TILE_I8_PAIRS,
     CLIPK_TILES
 } clipk_tile;

@@ -218,6 +218,7 @@ void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16: assert(W.type == w->format->type); break;
     case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_SIGNED:
     case CLIPK_TILE_I8_PAIRS: quantise(k, w, W); return;
     case CLIPK_TILES: assert(!"unknown tile");
     }

@@ -48,8 +48,9 @@ static float *product(const clipk_set *set, const clipk_format *f, int threads, 
     return y;
 }
 
-static const clipk_format *const formats[] = {&clipk_formats[CLIPK_TILE_I8_QUADS],
-                                              &clipk_formats[CLIPK_TILE_I8_PAIRS]};
+static const clipk_format *const formats[] = {
+    &clipk_formats[CLIPK_TILE_I8_QUADS], &clipk_formats[CLIPK_TILE_I8_PAIRS], &clipk_formats[CLIPK_TILE_I8_SIGNED]};
+#define FORMATS ((int)(sizeof formats / sizeof *formats))
 
 /* The wide set has no instruction for bytes. */
 static bool has(const clipk_set *set, const clipk_format *f)
@@ -66,7 +67,7 @@ static void same_everywhere(const operands *p, const float *want, const char *wh
         const clipk_set *set = i < 0 ? &clipk_set_wide : clipk_set_usable(i);
         if (set == &clipk_set_wide && !wide_runs())
             continue;
-        for (int f = 0; f < 2; f++) {
+        for (int f = 0; f < FORMATS; f++) {
             if (!has(set, formats[f]))
                 continue;
             const int steps[] = {p->M, 1, random_in(1, p->M)};
@@ -368,7 +369,7 @@ static void epilogues_follow(void **state)
     operands p = operands_new(M, N, K);
     float *bias = random_floats(N), *residual = random_floats(M * N);
     for (int i = 0; clipk_set_usable(i); i++)
-        for (int f = 0; f < 2; f++) {
+        for (int f = 0; f < FORMATS; f++) {
             const clipk_set *set = clipk_set_usable(i);
             if (!clipk_set_has(set, formats[f]))
                 continue;
@@ -403,7 +404,7 @@ static void what_is_not_finite_stays_so(void **state)
     p.x[4 * K + K - 1] = INFINITY;
     memset(p.x + 6 * K, 0, sizeof *p.x * K);
     for (int i = 0; clipk_set_usable(i); i++)
-        for (int f = 0; f < 2; f++) {
+        for (int f = 0; f < FORMATS; f++) {
             if (!clipk_set_has(clipk_set_usable(i), formats[f]))
                 continue;
             float *y = product(clipk_set_usable(i), formats[f], 1, &p, M, NULL);
@@ -426,7 +427,7 @@ static void long_rows_stay_out(void **state)
     }
     clipk_ctx k = ctx_of(clipk_set_find(NULL), 1);
     operands p = operands_new(2, 3, CLIPK_FORMED_K);
-    for (int f = 0; f < 2; f++) /* the longest row of x fits into the scratch */
+    for (int f = 0; f < FORMATS; f++) /* the longest row of x fits into the scratch */
         if (clipk_set_has(k.set, formats[f]))
             free(product(k.set, formats[f], 1, &p, 2, NULL));
     operands_free(&p);
