@@ -18,7 +18,7 @@
 
 /* The image tower once more, with the transposed matrices that its backward wants. */
 typedef struct explainer {
-    clipmdl_tower *tower; /* NULL: it has no attention blocks */
+    clipmdl_tower *tower; /* NULL: it has no attention blocks, or no gradients */
     clipb_block weights, memory;
 } explainer;
 
@@ -35,13 +35,14 @@ static void free_explainer(void *value)
     free(e);
 }
 
-static bool has_blocks(const clip_model *m) { return m->image->block != NULL; }
+/* Gradients need weights that are not in 8 bits. */
+static bool has_gradients(const clip_model *m) { return m->image->block && !m->store.quantised; }
 
 static clip_status bind(const clip_model *m, const clipk_ctx *k, explainer *e)
 {
     clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true,
                         .first_group = 1}; /* the blocks */
-    if (!has_blocks(m))
+    if (!has_gradients(m))
         return CLIP_OK;
     TRY(clipmdl_tower_new(m->config.vision.tower, &m->config, &e->tower));
     clipmdl_tower_bind(&b, e->tower);
@@ -73,7 +74,7 @@ static clip_status find_explainer(clip_context *c, explainer **out)
 
 int clipeng_explain_side(const clip_model *m)
 {
-    return !m->image ? 0 : has_blocks(m) ? m->image->kind->rows(m->image, 0).side : DISCS;
+    return !m->image ? 0 : has_gradients(m) ? m->image->kind->rows(m->image, 0).side : DISCS;
 }
 
 clip_status clipeng_seen_window(const clip_model *m, int width, int height, clip_window *out)
@@ -104,7 +105,7 @@ static void layout(clipb_arena *a, pass *p)
     p->text = CLIPB_NEW(a, float, K * D);
     p->image = CLIPB_NEW(a, float, D);
     p->norm = CLIPB_NEW(a, float, 1);
-    if (has_blocks(p->c->model)) {
+    if (has_gradients(p->c->model)) {
         const clipmdl_input in = {.N = 1, .pixels = p->pixels};
         p->dimage = CLIPB_NEW(a, float, D);
         t->kind->layout(a, &p->acts, &p->c->k, t, &in, true);
@@ -208,7 +209,7 @@ clip_status clipeng_explain(clip_context *c, const clip_image *img, const char *
     layout(&a, &p);
     TRY(clipeng_encode_text(c, texts, K, p.text));
     TRY(clipeng_preprocess(m, img, p.pixels));
-    return has_blocks(m) ? explain_by_relevance(&p, map, cosine) : explain_by_occlusion(&p, map, cosine);
+    return has_gradients(m) ? explain_by_relevance(&p, map, cosine) : explain_by_occlusion(&p, map, cosine);
 }
 
 /* ---- Over the picture ------------------------------------------------------------------------ */

@@ -13,7 +13,7 @@ static const char *const weight_names[] = {"open_clip_model.safetensors", "model
                                            "open_clip_model.safetensors.index.json", "model.safetensors.index.json",
                                            "model.fp16.safetensors",
                                            "open_clip_pytorch_model.bin", "pytorch_model.bin",
-                                           "pytorch_model.bin.index.json", "model.pt"};
+                                           "pytorch_model.bin.index.json", "model.pt", CLIPENG_INT8_FILE};
 
 /* Formats of other programs. */
 static const struct format {

@@ -56,12 +56,16 @@ bool clipk_cpu_has_avx512_bf16(void) { return has(AVX512_BF16); }
 bool clipk_cpu_has_avx512_vnni(void) { return has(AVX512_VNNI); }
 bool clipk_cpu_has_avx_vnni(void) { return has(AVX_VNNI); }
 
-#else
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 
-bool clipk_cpu_has_avx2(void) { return false; }
-bool clipk_cpu_has_avx512(void) { return false; }
-bool clipk_cpu_has_avx512_bf16(void) { return false; }
-bool clipk_cpu_has_avx512_vnni(void) { return false; }
-bool clipk_cpu_has_avx_vnni(void) { return false; }
+bool clipk_cpu_has_arm_bf16(void) { return getauxval(AT_HWCAP2) & HWCAP2_BF16; }
+bool clipk_cpu_has_dotprod(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+
+#elif defined(__aarch64__)
+
+bool clipk_cpu_has_arm_bf16(void) { return false; }
+bool clipk_cpu_has_dotprod(void) { return false; }
 
 #endif

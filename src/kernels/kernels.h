@@ -90,6 +90,7 @@ typedef enum clipk_tile {
     CLIPK_TILE_BF16,
     CLIPK_TILE_BF16_PAIRS,
     CLIPK_TILE_I8_QUADS,
+    CLIPK_TILE_I8_SIGNED,
     CLIPK_TILE_I8_PAIRS,
     CLIPK_TILES
 } clipk_tile;
@@ -161,6 +162,21 @@ int clipk_panel_rows(const clipk_set *set);
 /* clipk_weight_pack(): fill w->panels from W [N, K]. Conversions to f32 are exact. bf16 pairs are
  * rounded. A format that stores f16 or bf16 takes only views of its own type. */
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W);
+
+/* What clipk_weight_pack() makes of W in 8 bits, in the order of W. The same in every set:
+ *     W = diag(scale) q H diag(t)        H: see above; of its columns the first K */
+typedef struct clipk_quantised {
+    const int8_t *q;    /* [N, clipk_quantised_depth(K)] */
+    const float *scale; /* [N] */
+    const float *t;     /* [K] T, with its signs */
+} clipk_quantised;
+
+/* clipk_quantised_depth(): K, filled up to whole blocks of the rotation.
+ * clipk_weight_pack_quantised(): fill w->panels. Both formats of 8 bits take it.
+ * clipk_weight_unpack(): the integers of w->panels. A row of zeros has scale 1. */
+int clipk_quantised_depth(int K);
+void clipk_weight_pack_quantised(const clipk_ctx *k, const clipk_weight *w, const clipk_quantised *from);
+void clipk_weight_unpack(const clipk_set *set, const clipk_weight *w, int8_t *q, float *scale, float *t);
 
 typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU, CLIPK_GELU_TANH, CLIPK_TANH } clipk_act;
 

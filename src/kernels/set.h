@@ -206,5 +206,7 @@ bool clipk_cpu_has_avx512(void); /* AVX-512 F, BW, DQ, VL, likewise */
 bool clipk_cpu_has_avx512_bf16(void); /* the same with products of bf16, */
 bool clipk_cpu_has_avx512_vnni(void); /* or with products of bytes */
 bool clipk_cpu_has_avx_vnni(void);    /* AVX2, likewise */
+bool clipk_cpu_has_arm_bf16(void);    /* NEON with products of bf16, */
+bool clipk_cpu_has_dotprod(void);     /* or of bytes */
 
 #endif

@@ -33,13 +33,16 @@ typedef struct head {
 /* Pairs that hold n numbers. */
 INLINE int pairs_of(int n) { return (n + 1) / 2; }
 
+/* Of a set whose tiles have more rows than a block has lanes, such tiles are compiled, not used. */
+#define LANES_ROOM (TILE_COLUMNS > TILE_ROWS ? TILE_COLUMNS : TILE_ROWS)
+
 /* Queries i0 .. i0 + count, in nv vectors of lanes, and n keys from j0. */
 typedef struct block {
     int i0, count, nv, j0, n;
     vi sees[2]; /* how many keys each lane sees */
     int all;    /* keys that every lane sees */
     vf best[2], sum[2];
-    float keep[TILE_COLUMNS], scale[TILE_COLUMNS]; /* y = (y keep + Pᵀ v) scale */
+    float keep[LANES_ROOM], scale[LANES_ROOM]; /* y = (y keep + Pᵀ v) scale */
 } block;
 
 /* The next piece may be the next head, whose rows are behind those of this one: too far apart for
@@ -64,7 +67,7 @@ INLINE void turn_queries(const head *h, const block *b, bool pairs)
                 if (d == 0 && i < count)
                     fetch_ahead(q, h->p.D);
                 r[i] = i >= count ? (vf){0} : vload_some(q, n) * scale;
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
                 if (pairs && i < count)
                     r[i] = (vf)vjoin_bf16(r[i], vload_some(q + CLIPK_VL, n - CLIPK_VL) * scale);
 #endif
@@ -100,7 +103,7 @@ typedef void score_tile(const head *h, const block *b, int j);
 #define SCORE_1(m) [m] = score_1_##m,
 #define SCORE_2(m) [m] = score_2_##m,
 TILE_SIZES(SCORE)
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
 #define SCORE_PAIRS(m)                                                                                                 \
     static NOINLINE void score_pairs_1_##m(const head *h, const block *b, int j) { score(h, b, j, m, 1, true); }       \
     static NOINLINE void score_pairs_2_##m(const head *h, const block *b, int j) { score(h, b, j, m, 2, true); }
@@ -111,7 +114,7 @@ TILE_SIZES(SCORE_PAIRS)
 
 static score_tile *const scores[2][2][TILE_ROWS + 1] = {
     {{TILE_SIZES(SCORE_1)}, {TILE_SIZES(SCORE_2)}},
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
     {{TILE_SIZES(SCORE_PAIRS_1)}, {TILE_SIZES(SCORE_PAIRS_2)}},
 #endif
 };
@@ -140,7 +143,7 @@ INLINE void weights(const head *h, block *b, int v, bool pairs)
     const vf best = b->best[v];
     float *s = h->S + v * CLIPK_VL;
     vf sum = b->sum[v];
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
     for (float *to = s; pairs && s < h->S + b->n * step; s += 2 * step, to += step) {
         const vf p = vexp2_rough(vload(s) - best);
         const vf p1 = s + step < h->S + b->n * step ? vexp2_rough(vload(s + step) - best) : (vf){0};
@@ -199,7 +202,7 @@ typedef void value_tile(const head *h, const block *b, int i, int d, int part);
 #define VALUE_1(m) [m] = value_1_##m,
 #define VALUE_2(m) [m] = value_2_##m,
 TILE_SIZES(VALUE)
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
 #define VALUE_PAIRS(m) VALUE_TILES(value_pairs, m, true)
 #define VALUE_PAIRS_0(m) [m] = value_pairs_0_##m,
 #define VALUE_PAIRS_1(m) [m] = value_pairs_1_##m,
@@ -209,7 +212,7 @@ TILE_SIZES(VALUE_PAIRS)
 
 static value_tile *const values[2][3][TILE_ROWS + 1] = {
     {{TILE_SIZES(VALUE_0)}, {TILE_SIZES(VALUE_1)}, {TILE_SIZES(VALUE_2)}},
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
     {{TILE_SIZES(VALUE_PAIRS_0)}, {TILE_SIZES(VALUE_PAIRS_1)}, {TILE_SIZES(VALUE_PAIRS_2)}},
 #endif
 };
@@ -259,7 +262,7 @@ INLINE void query_block(const head *h, int i0, int count, bool pairs)
         h->p.lse[i0 + l] = b.best[l / CLIPK_VL][l % CLIPK_VL] + logf(b.sum[l / CLIPK_VL][l % CLIPK_VL]);
 }
 
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
 /* to[j][d] = the numbers 2d and 2d + 1 of row j */
 static void pair_columns(float *to, const float *x, int64_t ld, int rows, int D)
 {
@@ -294,7 +297,7 @@ void NAME(attention)(const clipk_attention_piece *p)
     h.Q = h.S + CLIPK_ATTENTION_KEYS * TILE_COLUMNS;
     float *k = h.Q + CLIPK_ATTENTION_D * TILE_COLUMNS, *v = k + CLIPK_ATTENTION_COPY;
     const int D = p->D, most = p->sees + p->nq - 1 < p->nk ? p->sees + p->nq - 1 : p->nk; /* keys that a query sees */
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
     if (p->pairs) {
         pair_columns(k, p->k, p->ldk, most, D);
         pair_rows(v, p->v, p->ldv, most, D);
@@ -308,9 +311,12 @@ void NAME(attention)(const clipk_attention_piece *p)
     }
     for (int i = 0; i < p->nq; i += TILE_COLUMNS) {
         const int count = p->nq - i < TILE_COLUMNS ? p->nq - i : TILE_COLUMNS;
-        if (CLIPK_VL == 16 && p->pairs)
+#if defined(CLIPK_DOT_BF16)
+        if (p->pairs) {
             query_block(&h, i, count, true);
-        else
-            query_block(&h, i, count, false);
+            continue;
+        }
+#endif
+        query_block(&h, i, count, false);
     }
 }

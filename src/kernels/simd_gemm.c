@@ -48,6 +48,7 @@ INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const ch
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16:
     case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_SIGNED:
     case CLIPK_TILE_I8_PAIRS:
     case CLIPK_TILES: assert(!"a panel that takes only its own type");
     }
@@ -117,6 +118,7 @@ INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const 
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16: return pack_rows16(panel, p, rs, n, K);
     case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_SIGNED:
     case CLIPK_TILE_I8_PAIRS: /* gemm.c packs these, whole rows at a time */
     case CLIPK_TILES: break;
     }
@@ -297,7 +299,10 @@ typedef struct work {
  * adding them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
 
-INLINE bool is_integer(clipk_tile kind) { return kind == CLIPK_TILE_I8_QUADS || kind == CLIPK_TILE_I8_PAIRS; }
+INLINE bool is_integer(clipk_tile kind)
+{
+    return kind == CLIPK_TILE_I8_QUADS || kind == CLIPK_TILE_I8_SIGNED || kind == CLIPK_TILE_I8_PAIRS;
+}
 
 /* Weights that become f32 as they are used. */
 INLINE bool is_narrow(clipk_tile kind) { return kind == CLIPK_TILE_F16 || kind == CLIPK_TILE_BF16; }
@@ -333,6 +338,9 @@ INLINE void multiply_step(vf acc[][2], int R, const float *const x[], int64_t ld
         } else if (kind == CLIPK_TILE_I8_QUADS) {
             acc[i][0] = (vf)vdot_u8((vi)acc[i][0], s4, (vi)w0);
             acc[i][1] = (vf)vdot_u8((vi)acc[i][1], s4, (vi)w1);
+        } else if (kind == CLIPK_TILE_I8_SIGNED) {
+            acc[i][0] = (vf)vdot_i8((vi)acc[i][0], (vi)s4, (vi)w0);
+            acc[i][1] = (vf)vdot_i8((vi)acc[i][1], (vi)s4, (vi)w1);
         } else if (kind == CLIPK_TILE_I8_PAIRS) {
             acc[i][0] = (vf)vdot_i16((vi)acc[i][0], s4, (vi)w0);
             acc[i][1] = (vf)vdot_i16((vi)acc[i][1], s4, (vi)w1);
@@ -482,7 +490,12 @@ TILE_SIZES(TILE)
     static NOINLINE void tile_quads_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_I8_QUADS, false); }
 TILE_SIZES(TILE_OF_QUADS)
 #endif
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_I8)
+#define TILE_OF_SIGNED(R) \
+    static NOINLINE void tile_signed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_I8_SIGNED, false); }
+TILE_SIZES(TILE_OF_SIGNED)
+#endif
+#if defined(CLIPK_DOT_BF16)
 #define TILE_OF_PAIRS(R) \
     static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, false); } \
     static NOINLINE void tile_packed_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, true); }
@@ -494,6 +507,7 @@ TILE_SIZES(TILE_OF_PAIRS)
 #define TILE_BF16(R) [R] = tile_bf16_##R,
 #define TILE_PAIRS(R) [R] = tile_pairs_##R,
 #define TILE_QUADS(R) [R] = tile_quads_##R,
+#define TILE_SIGNED(R) [R] = tile_signed_##R,
 #define TILE_I16(R) [R] = tile_i16_##R,
 #define TILE_PACKED(R) [R] = tile_packed_##R,
 #define TILE_PACKED_PAIRS(R) [R] = tile_packed_pairs_##R,
@@ -503,12 +517,15 @@ static void (*const tile_of[PACKED_PAIRS + 1][TILE_ROWS + 1])(work *, int) = {
     [CLIPK_TILE_F32] = {TILE_SIZES(TILE_F32)},
     [CLIPK_TILE_F16] = {TILE_SIZES(TILE_F16)},
     [CLIPK_TILE_BF16] = {TILE_SIZES(TILE_BF16)},
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
     [CLIPK_TILE_BF16_PAIRS] = {TILE_SIZES(TILE_PAIRS)},
     [PACKED_PAIRS] = {TILE_SIZES(TILE_PACKED_PAIRS)},
 #endif
 #if defined(CLIPK_DOT_U8)
     [CLIPK_TILE_I8_QUADS] = {TILE_SIZES(TILE_QUADS)},
+#endif
+#if defined(CLIPK_DOT_I8)
+    [CLIPK_TILE_I8_SIGNED] = {TILE_SIZES(TILE_SIGNED)},
 #endif
     [CLIPK_TILE_I8_PAIRS] = {TILE_SIZES(TILE_I16)},
     [PACKED] = {TILE_SIZES(TILE_PACKED)},
@@ -569,6 +586,7 @@ double NAME(fma_rounds)(clipk_tile kind, int64_t n)
     switch (kind) {
     case CLIPK_TILE_BF16_PAIRS: numbers = 4; ROUNDS(vdot_bf16(a[i], ones, y));
     case CLIPK_TILE_I8_QUADS: numbers = 8; ROUNDS(vdot_u8((vi)a[i], ones, (vi)y));
+    case CLIPK_TILE_I8_SIGNED: numbers = 8; ROUNDS(vdot_i8((vi)a[i], (vi)ones, (vi)y));
     case CLIPK_TILE_I8_PAIRS: numbers = 4; ROUNDS(vdot_i16((vi)a[i], ones, (vi)y));
     case CLIPK_TILE_F32:
     case CLIPK_TILE_F16:

@@ -147,13 +147,21 @@ static inline vh vto_bf16(vf v)
     return __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
 }
 
-/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of bf16 numbers. */
+/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of bf16 numbers. CLIPK_DOT_BF16: sets with
+ * such an instruction on some processors; in others it is slower than f32, and of no use. */
+#if CLIPK_VL == 16 || (CLIPK_VL == 4 && defined(__aarch64__))
+#define CLIPK_DOT_BF16
+#endif
+#define CLIPK_ARM ".arch armv8.6-a\n\t" /* for the assembler alone: the compiler uses what its flags allow */
 static inline vf vdot_bf16(vf acc, vu a, vf b)
 {
 #if CLIPK_VL == 16 && defined(__AVX512F__)
     /* Not an intrinsic: with intrinsics the compiler may use AVX512_BF16 elsewhere, and some
      * processors that this set runs on lack it. */
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
+    return acc;
+#elif CLIPK_VL == 4 && defined(__aarch64__)
+    __asm__(CLIPK_ARM "bfdot %0.4s, %1.8h, %2.8h" : "+w"(acc) : "w"(a), "w"(b));
     return acc;
 #else
     acc += (vf)(a & 0xffff0000) * (vf)((vu)b & 0xffff0000);
@@ -203,6 +211,21 @@ static inline vi vdot_u8(vi acc, vu a, vi b)
 #else
     (void)a, (void)b;
     assert(!"a set without dot products of bytes");
+#endif
+    return acc;
+}
+
+/* The same where all bytes have a sign. */
+#if CLIPK_VL == 4 && defined(__aarch64__)
+#define CLIPK_DOT_I8 CLIPK_ARM "sdot %0.4s, %1.16b, %2.16b"
+#endif
+static inline vi vdot_i8(vi acc, vi a, vi b)
+{
+#if defined(CLIPK_DOT_I8)
+    __asm__(CLIPK_DOT_I8 : "+w"(acc) : "w"(a), "w"(b));
+#else
+    (void)a, (void)b;
+    assert(!"a set without dot products of bytes with a sign");
 #endif
     return acc;
 }
