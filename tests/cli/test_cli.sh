@@ -107,7 +107,7 @@ want 2 "$clip" embed --precision f16 one.ppm
 says "'f16' is none of f32, bf16, int8"
 want 2 "$clip" convert --precision bf16
 says "unknown option '--precision'"
-want 2 "$clip" train --precision bf16
+want 2 "$clip" train --precision bf16 --output no-run
 says "--precision: 'bf16' is none of f32|amp_bf16"
 want 0 "$clip" embed one.ppm --text hello
 cp out f32
