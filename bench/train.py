@@ -39,6 +39,7 @@ CAPTION = "a photo of two small brown dogs on green grass"  # 12 tokens
 AUGMENTATION = {"affine": {"zoom": [0.6, 1.05], "aspect": 0.1, "shift": 0.15}, "contrast": 0.2, "channel_shift": 0.05}
 PRECISIONS = ["f32", "amp_bf16"]
 USAGE = 2  # the exit status of a command that does not know an option or its value
+LACKS = "on this processor does not have"  # in the command's message
 BATCH = {"B-32": 32, "small": 256}
 NAMES = {"B-32": "ViT-B-32, batch 32", "small": "the reference's model, batch 256, augmentation"}
 
@@ -185,14 +186,14 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 class Refused(Exception):
-    """By the command line: this side does not know the precision."""
+    """This side, or this processor, does not know the precision."""
 
 
 def process(command, output):
     """Largest resident MB."""
     launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(output), *map(str, command)]
     run = subprocess.run(launch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if run.returncode == USAGE:
+    if run.returncode == USAGE or LACKS in run.stderr:
         raise Refused(run.stderr.strip().splitlines()[0])
     if run.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}\n{run.stderr}")

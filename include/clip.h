@@ -1126,7 +1126,11 @@ CLIP_API clip_status clip_convert(const char *path, const char *out,
 
 /* What to train, on which data, and how: settings by name. The names are those of `clip train`
  * without their dashes, which are OpenCLIP's where OpenCLIP has the setting: "train-data",
- * "batch-size", "lr", "warmup", "aug-cfg", ... */
+ * "batch-size", "lr", "warmup", "aug-cfg", ...
+ *
+ * "precision" is "f32" or "amp_bf16": the large matrix products of forward and backward round both
+ * operands to bf16; sums, weights, gradients, moments, norms, attention and the loss stay f32. On a
+ * processor without AVX512_BF16, clip_trainer_new() fails with CLIP_EUNSUPPORTED. */
 typedef struct clip_train_options clip_train_options;
 
 /* clip_train_options_new(): all settings at their defaults; free with clip_train_options_free().

@@ -258,6 +258,14 @@ static clip_status read_augment(const builder *b)
     return s;
 }
 
+/* "amp_bf16", OpenCLIP's name, is training with the products of "bf16". */
+static clip_status find_format(const builder *b, const clipk_format **out)
+{
+    const char *name = text(b, CLIP_TRAIN_PRECISION), *amp = "amp_";
+    const size_t n = strlen(amp);
+    return clipeng_precision_find(strncmp(name, amp, n) == 0 ? name + n : name, clipk_set_find(NULL), out, b->err);
+}
+
 static cliptrn_net_options net_options(const builder *b)
 {
     return (cliptrn_net_options){
@@ -357,8 +365,10 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
 {
     clip_trainer *t = b->out;
     const char *source = resume ? resume : text(b, CLIP_TRAIN_PRETRAINED);
+    const clipk_format *format;
     if (!text(b, CLIP_TRAIN_TRAIN_DATA))
         return wrong(b, "say what to train on (train-data)");
+    TRY(find_format(b, &format));
     if (!resume && source &&
         (text(b, CLIP_TRAIN_MODEL) || text(b, CLIP_TRAIN_TOKENIZER) || text(b, CLIP_TRAIN_TOKENIZER_VOCAB)))
         return wrong(
@@ -383,9 +393,10 @@ static clip_status build(const builder *b, const char *resume, const cliptrn_sta
     set_background(b);
     TRY(read_augment(b));
     const clip_pairs_options pairs = pairs_options(b);
-    const cliptrn_net_options net = net_options(b);
+    cliptrn_net_options net = net_options(b);
     const cliptrn_optimizer_options optimizer = optimizer_options(b);
     cliptrn_stream_options stream = stream_options(b, &pairs);
+    net.format = format;
     if (resume)
         stream.start = state->next;
     TRY(cliptrn_net_init(&t->t.net, &t->config, &net, (int)clipeng_train_int(b->o, CLIP_TRAIN_THREADS), b->err));

@@ -44,6 +44,8 @@
     X(BATCH_SIZE, "Optimization", "batch-size", INT, "N", "64", 2, 1 << 20, "pairs a step")                            \
     X(CHUNK, "Optimization", "chunk", INT, "N", "0", 0, 1 << 20,                                                       \
       "of the batch at a time: the same gradient with less memory, a third slower")                                    \
+    X(PRECISION, "Optimization", "precision", CHOICE, "f32|amp_bf16", "f32", 0, 0,                                     \
+      "amp_bf16: products of large matrices in bf16, forward and backward,\nwhere the processor can")                  \
     X(EPOCHS, "Optimization", "epochs", INT, "N", "32", 1, 1000000, "passes over the pairs")                           \
     X(LR, "Optimization", "lr", REAL, "RATE", "5e-4", 0, 10, "learning rate at its highest")                           \
     X(BETA1, "Optimization", "beta1", REAL, "B", NULL, 0, 0.999999, "AdamW; default .9")                               \

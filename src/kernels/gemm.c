@@ -18,8 +18,9 @@
  * with few rows it is read once, and takes no memory.
  *
  * If a weight's format wants x in another form than f32, rows of x are formed first, as many as
- * CLIPK_GEMM_FORMED has room for, and multiplied then. From there on k, depths and blocks count
- * groups of neighbours along k. A group of x has 4 bytes in every form. */
+ * CLIPK_GEMM_FORMED has room for, and multiplied then. Columns are formed as they are packed. From
+ * there on k, depths and blocks count groups of neighbours along k. A group of x has 4 bytes in
+ * every form. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "kernels/set.h"
@@ -52,11 +53,13 @@ typedef struct gemm_job {
     const clipk_ctx *k;
     float *y;
     int64_t ldy;
-    clipk_view x;         /* strides in groups */
+    clipk_view x;         /* strides in groups, or, if it is packed, in numbers */
+    int each;             /* numbers of x in a group, 1 if x is in groups */
     const float *x_scale; /* [M], if x is quantised */
     const clipk_weight *w;
     clipk_epilogue e;
     int M, K;                  /* K counts groups */
+    int kc;                    /* k per block */
     int rows, bands;           /* rows per band; bands in M */
     int span, strips;          /* bands per piece; pieces one below the other */
     int all_panels, panels, cuts; /* panels in N; panels per piece; pieces side by side */
@@ -65,9 +68,18 @@ typedef struct gemm_job {
     bool flows;                   /* the next band is fetched ahead */
 } gemm_job;
 
+/* Where columns are formed, k counts a batch's rows, any number of them: all blocks are about as
+ * deep. */
+static int block_depth(const gemm_job *j)
+{
+    const int kc = j->k->set->kc;
+    return j->each == 1 ? kc : clipb_round_up(clipb_ceil_div(j->K, clipb_ceil_div(j->K, kc)), 8);
+}
+
 static void plan(gemm_job *j, int threads)
 {
-    const int mr = j->k->set->mr, nr = j->k->set->nr, kc = j->k->set->kc, M = j->M, K = j->K;
+    const int mr = j->k->set->mr, nr = j->k->set->nr, M = j->M, K = j->K;
+    const int kc = j->kc = block_depth(j);
     j->all_panels = clipb_ceil_div(j->w->N, nr);
     /* With few rows the slab is deep: x is read once, and sums need not wait. */
     j->depth = clipb_min(K, clipb_max(K <= DEPTH_MOST ? K : DEPTH / kc * kc, SLAB / M / kc * kc));
@@ -121,7 +133,7 @@ static clipk_range block_of(const slab *s, int panel, int k)
     const clipk_weight *w = s->j->w;
     const size_t step = (size_t)s->j->k->set->nr * w->format->group * w->format->bytes;
     const char *p = (const char *)w->panels + ((size_t)panel * s->j->K + k) * step;
-    return (clipk_range){p, p + clipb_min(s->j->k->set->kc, s->k1 - k) * step};
+    return (clipk_range){p, p + clipb_min(s->j->kc, s->k1 - k) * step};
 }
 
 /* K groups from k on of the panel at work, packed. */
@@ -139,7 +151,7 @@ static const void *packed_block(const slab *s, int k, int K)
 static void fetch_ahead(const slab *s, int k, clipk_range next[2])
 {
     const gemm_job *j = s->j;
-    const int kc = j->k->set->kc;
+    const int kc = j->kc;
     next[0] = next[1] = (clipk_range){NULL, NULL};
     if (s->next) {
         const int blocks = clipb_ceil_div(j->depth, kc);
@@ -163,7 +175,7 @@ static void multiply(const slab *s, float *sum)
     const gemm_job *j = s->j;
     const clipk_set *set = j->k->set;
     const clipk_weight *w = j->w;
-    const int nr = set->nr, kc = set->kc, n0 = s->panel * nr;
+    const int nr = set->nr, kc = j->kc, n0 = s->panel * nr;
     clipk_gemm_block b = {.ldx = s->ldx,
                           .tile = w->format->tile,
                           .wide = s->wide,
@@ -198,10 +210,12 @@ static void multiply(const slab *s, float *sum)
 static void own_copy(slab *s)
 {
     const gemm_job *j = s->j;
-    const int K = s->k1 - s->k0, kc = j->k->set->kc;
-    for (int k = 0; k < K && j->packs; k += kc)
-        j->k->set->gemm_pack_x(s->copy + k * s->rows, s->x + k * j->x.cs, j->x.rs, j->x.cs, s->rows,
-                               clipb_min(kc, K - k));
+    const int K = s->k1 - s->k0, kc = j->kc;
+    for (int k = 0; k < K && j->packs; k += kc) {
+        const int n = clipb_min(clipb_min(kc, K - k) * j->each, j->w->K - (s->k0 + k) * j->each);
+        j->k->set->gemm_pack_x(s->copy + k * s->rows, j->w->format->x, s->x + k * j->each * j->x.cs, j->x.rs, j->x.cs,
+                               s->rows, n);
+    }
     for (int i = 0; i < s->rows && j->copies; i++)
         memcpy(s->copy + i * s->ldx, s->x + i * j->x.rs, sizeof(float) * K);
     if (j->copies)
@@ -217,7 +231,7 @@ static void band(slab *s, int p0, int p1)
         for (s->k0 = 0; s->k0 < K; s->k0 = s->k1) {
             s->k1 = clipb_min(s->k0 + j->depth, K);
             s->panels_end = clipb_min(g + j->group, p1);
-            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->x.cs;
+            s->x = (const float *)j->x.p + s->m0 * j->x.rs + s->k0 * j->each * j->x.cs;
             own_copy(s);
             for (s->panel = g; s->panel < s->panels_end; s->panel++)
                 multiply(s, j->depth == K ? s->sums
@@ -241,7 +255,7 @@ static void gemm_piece(void *job, int64_t i, int thread)
         s.rows = clipb_min(j->rows, j->M - s.m0);
         s.next = NULL;
         if (j->flows && at + 1 < end) {
-            const size_t row = sizeof(float) * j->K, blocks = j->panels * clipb_ceil_div(j->depth, set->kc);
+            const size_t row = sizeof(float) * j->K, blocks = j->panels * clipb_ceil_div(j->depth, j->kc);
             s.next = (const char *)j->x.p + row * (s.m0 + s.rows);
             s.next_bytes = row * clipb_min(j->rows, j->M - s.m0 - s.rows) / blocks;
         }
@@ -322,13 +336,14 @@ static void run_formed(gemm_job *j, const float *x, int64_t rs, int M)
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e)
 {
-    const bool forms = W->format->x != CLIPK_X_F32;
+    const bool rows = W->format->x != CLIPK_X_F32 && x.cs == 1;
     assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0);
-    assert(!forms || (x.cs == 1 && W->K <= CLIPK_FORMED_K));
-    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .w = W, .M = M};
+    assert(!rows || W->K <= CLIPK_FORMED_K);
+    assert(rows || !W->format->rotates);
+    gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .each = rows ? 1 : W->format->group, .w = W, .M = M};
     if (e)
         j.e = *e;
-    if (forms)
+    if (rows)
         run_formed(&j, x.p, x.rs, M);
     else
         run(&j);

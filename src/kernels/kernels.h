@@ -195,7 +195,7 @@ typedef struct clipk_epilogue {
 } clipk_epilogue;
 
 /* clipk_gemm(): y = act(x Wᵀ + bias + residual)      W [N, K] packed   y [M, N], not overlapping x
- * x  in   [M, K] f32, any strides; dense rows where the format has another form of x
+ * x  in   [M, K] f32, any strides; dense rows where the format rotates
  * e  in   may be NULL */
 void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e);

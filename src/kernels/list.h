@@ -11,8 +11,9 @@
 /* n <= nr rows to [groups][nr][group] */
 KERNEL(void, gemm_pack_w, (void *panel, const clipk_format *format, clipk_view W, int n, int K))
 
-/* rows * K numbers, in the order that gemm_block reads */
-KERNEL(void, gemm_pack_x, (float *out, const float *x, int64_t rs, int64_t cs, int rows, int K))
+/* rows * K numbers, in the order that gemm_block reads. form: CLIPK_X_F32, or CLIPK_X_BF16: pairs
+ * along k, and a zero fills the last */
+KERNEL(void, gemm_pack_x, (float *out, clipk_x_form form, const float *x, int64_t rs, int64_t cs, int rows, int K))
 
 KERNEL(void, gemm_block, (const clipk_gemm_block *b))
 

@@ -10,11 +10,20 @@
 #define NR 5
 #define KC 200
 
-void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K)
+void NAME(gemm_pack_x)(float *out, clipk_x_form form, const float *x, int64_t rs, int64_t cs, int rows, int K)
 {
     for (int i = 0; i < rows; i++)
-        for (int k = 0; k < K; k++)
-            *out++ = x[i * rs + k * cs];
+        for (int k = 0; k < K; k++) {
+            if (form == CLIPK_X_F32) {
+                *out++ = x[i * rs + k * cs];
+                continue;
+            }
+            uint16_t pair[2] = {0};
+            NAME(to_bf16)(pair, &x[i * rs + k * cs], 1);
+            if (++k < K)
+                NAME(to_bf16)(pair + 1, &x[i * rs + k * cs], 1);
+            memcpy(out++, pair, sizeof pair);
+        }
 }
 
 void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)

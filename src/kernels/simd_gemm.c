@@ -27,12 +27,9 @@
 /* CLIPK_VL pairs from 2 CLIPK_VL numbers of any type. */
 INLINE vf load_pairs(const char *p, clipk_type type)
 {
-    vf v;
     if (type == CLIPK_BF16)
         return vload_any(p, CLIPK_F32);
-    const vh h[2] = {vto_bf16(vload_any(p, type)), vto_bf16(vload_any(p + clipk_type_size(type) * CLIPK_VL, type))};
-    memcpy(&v, h, sizeof v);
-    return v;
+    return (vf)vjoin_bf16(vload_any(p, type), vload_any(p + clipk_type_size(type) * CLIPK_VL, type));
 }
 
 /* One number to [k][j] of a panel. Panels of f32 and of pairs take any type, others their own. */
@@ -129,6 +126,19 @@ INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const 
     return 0;
 }
 
+/* Columns of f32 as pairs: two rows of memory become one. The next panel's columns are fetched. */
+static void pack_columns32(float *out, const char *p, int64_t cs, int n, int K)
+{
+    for (int k = 0; k < K; k += 2, p += 2 * cs, out += NR)
+        for (int v = 0; v < n; v += CLIPK_VL) {
+            const float *even = (const float *)(const void *)p + v, *odd = (const float *)(const void *)(p + cs) + v;
+            const int some = n - v;
+            __builtin_prefetch(even + NR, 0, 2);
+            __builtin_prefetch(odd + NR, 0, 2);
+            vstore(out + v, (vf)vzip_bf16(vload_some(even, some), k + 1 < K ? vload_some(odd, some) : (vf){0}));
+        }
+}
+
 void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, int K)
 {
     const size_t to = f->bytes, from = clipk_type_size(W.type);
@@ -148,6 +158,10 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
     else if (W.rs == 1 && same)
         for (; k < K; k++)
             memcpy(out + (size_t)k * NR * to, p + k * cs, n * to);
+    else if (W.rs == 1 && W.type == CLIPK_F32 && f->tile == CLIPK_TILE_BF16_PAIRS) {
+        pack_columns32((float *)panel, p, cs, n, K);
+        return;
+    }
     for (; k < K; k++)
         for (int j = 0; j < n; j++)
             pack_one(out, f, k, j, p + j * rs + k * cs, W.type);
@@ -164,21 +178,54 @@ INLINE void pack_tile(float *out, const float *x, int64_t rs, int64_t cs, int m,
                 out[i] = x[i * rs];
 }
 
-/* Tile by tile, as gemm_block cuts the rows, and PACK_STEPS of k at a time: columns, of which a
- * tile takes a part, are then read from memory once. */
-void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int rows, int K)
+/* Pairs of K numbers of each row, [(K + 1) / 2][m]. */
+INLINE void pack_tile_pairs(float *out, const float *x, int64_t rs, int64_t cs, int m, int K)
 {
+    for (int k = 0; k < K; k += 2, x += 2 * cs, out += m) {
+        float numbers[2][TILE_ROWS + CLIPK_VL] = {{0}};
+        const float *row[2] = {x, x + cs};
+        for (int i = 0; i < 2 && rs != 1; i++) {
+            for (int j = 0; j < m && k + i < K; j++)
+                numbers[i][j] = x[j * rs + i * cs];
+            row[i] = numbers[i];
+        }
+        for (int j = 0; j < m; j += CLIPK_VL) {
+            const vf odd = k + 1 < K ? vload_some(row[1] + j, m - j) : (vf){0};
+            vstore_some(out + j, (vf)vzip_bf16(vload_some(row[0] + j, m - j), odd), m - j);
+        }
+    }
+}
+
+INLINE void pack_x(float *out, bool pairs, const float *x, int64_t rs, int64_t cs, int rows, int K)
+{
+    const int steps = PACK_STEPS * (pairs ? 2 : 1), depth = pairs ? (K + 1) / 2 : K;
     for (int k = 0, n; k < K; k += n) {
-        n = K - k < PACK_STEPS ? K - k : PACK_STEPS;
+        n = K - k < steps ? K - k : steps;
         for (int row = 0, m; row < rows; row += m) {
-            float *to = out + row * K + k * (m = tile_step(rows - row));
+            m = tile_step(rows - row);
+            float *to = out + row * depth + (pairs ? k / 2 : k) * m;
             const float *from = x + row * rs + k * cs;
-            if (m == TILE_ROWS)
+            if (pairs && m == TILE_ROWS)
+                pack_tile_pairs(to, from, rs, cs, TILE_ROWS, n);
+            else if (pairs)
+                pack_tile_pairs(to, from, rs, cs, m, n);
+            else if (m == TILE_ROWS)
                 pack_tile(to, from, rs, cs, TILE_ROWS, n);
             else
                 pack_tile(to, from, rs, cs, m, n);
         }
     }
+}
+
+/* Tile by tile, as gemm_block cuts the rows, and PACK_STEPS of k at a time: columns, of which a
+ * tile takes a part, are then read from memory once. */
+void NAME(gemm_pack_x)(float *out, clipk_x_form form, const float *x, int64_t rs, int64_t cs, int rows, int K)
+{
+    assert(form == CLIPK_X_F32 || form == CLIPK_X_BF16);
+    if (form == CLIPK_X_BF16)
+        pack_x(out, true, x, rs, cs, rows, K);
+    else
+        pack_x(out, false, x, rs, cs, rows, K);
 }
 
 /* ---- The way out ----------------------------------------------------------------------------- */
@@ -450,7 +497,8 @@ TILE_SIZES(TILE_OF_SIGNED)
 #endif
 #if defined(CLIPK_DOT_BF16)
 #define TILE_OF_PAIRS(R) \
-    static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, false); }
+    static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, false); } \
+    static NOINLINE void tile_packed_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, true); }
 TILE_SIZES(TILE_OF_PAIRS)
 #endif
 
@@ -462,13 +510,16 @@ TILE_SIZES(TILE_OF_PAIRS)
 #define TILE_SIGNED(R) [R] = tile_signed_##R,
 #define TILE_I16(R) [R] = tile_i16_##R,
 #define TILE_PACKED(R) [R] = tile_packed_##R,
-#define PACKED CLIPK_TILES /* the tile of packed rows of x, with f32 weights */
-static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
+#define TILE_PACKED_PAIRS(R) [R] = tile_packed_pairs_##R,
+#define PACKED CLIPK_TILES /* the tiles of packed rows of x: with f32 weights, with pairs */
+#define PACKED_PAIRS (CLIPK_TILES + 1)
+static void (*const tile_of[PACKED_PAIRS + 1][TILE_ROWS + 1])(work *, int) = {
     [CLIPK_TILE_F32] = {TILE_SIZES(TILE_F32)},
     [CLIPK_TILE_F16] = {TILE_SIZES(TILE_F16)},
     [CLIPK_TILE_BF16] = {TILE_SIZES(TILE_BF16)},
 #if defined(CLIPK_DOT_BF16)
     [CLIPK_TILE_BF16_PAIRS] = {TILE_SIZES(TILE_PAIRS)},
+    [PACKED_PAIRS] = {TILE_SIZES(TILE_PACKED_PAIRS)},
 #endif
 #if defined(CLIPK_DOT_U8)
     [CLIPK_TILE_I8_QUADS] = {TILE_SIZES(TILE_QUADS)},
@@ -492,13 +543,12 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
         memcpy(t.bias, b->bias, sizeof t.bias);
     int kind = (int)b->tile;
     bool second = false;
-    if (b->ldx == 0) {
-        if (b->tile != CLIPK_TILE_F32) {
-            NAME(to_f32)(b->wide, b->w, narrow_type(b->tile), (size_t)b->K * NR);
-            t.w = b->wide;
-        }
-        kind = PACKED;
+    if (b->ldx == 0 && is_narrow(b->tile)) {
+        NAME(to_f32)(b->wide, b->w, narrow_type(b->tile), (size_t)b->K * NR);
+        t.w = b->wide;
     }
+    if (b->ldx == 0)
+        kind = b->tile == CLIPK_TILE_BF16_PAIRS ? PACKED_PAIRS : PACKED;
     for (int row = 0, m; row < b->rows; row += m) {
         m = tile_step(b->rows - row);
         if (t.next.p >= t.next.end && !second) {

@@ -199,10 +199,11 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, sour
     *out = (clipnn_linear){.dw = s->g};
     if (trains(b)) {
         const clipk_view turned = {s->view.p, s->view.type, s->view.cs, s->view.rs};
-        out->w = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = O, .K = I, .W = s->view};
-        out->wt = (clipk_weight){.format = CLIPK_FORMAT_F32, .N = I, .K = O, .W = turned};
-        out->room = share_room(b, clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, O, I),
-                               clipk_weight_bytes(b->k->set, CLIPK_FORMAT_F32, I, O));
+        const clipk_format *forward = format_of(b, s->view.type, I, last), *back = format_of(b, s->view.type, O, last);
+        out->w = (clipk_weight){.format = forward, .N = O, .K = I, .W = s->view};
+        out->wt = (clipk_weight){.format = back, .N = I, .K = O, .W = turned};
+        out->room = share_room(b, clipk_weight_bytes(b->k->set, forward, O, I),
+                               clipk_weight_bytes(b->k->set, back, I, O));
         return;
     }
     const clipk_format *format = format_of(b, s->view.type, I, last);

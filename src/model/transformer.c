@@ -56,6 +56,7 @@ static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, co
     clipmdl_bind_layernorm(b, &p->ln_1, layer, "ln_1", C, eps);
     clipmdl_bind_linear(b, &p->q, layer, "attn.in_proj_weight", "attn.in_proj_bias", 0, C, 3 * C, C);
     clipmdl_bind_linear(b, &p->kv, layer, "attn.in_proj_weight", "attn.in_proj_bias", C, 2 * C, 3 * C, C);
+    p->attention = b->store ? p->q.w.format : NULL;
     bind_scaled(b, &p->out_proj, layer, "attn.out_proj", m->layer_scale ? "ls_1.gamma" : NULL, C, C);
     clipmdl_bind_layernorm(b, &p->ln_2, layer, "ln_2", C, eps);
     clipmdl_bind_linear(b, &p->c_fc, layer, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);
@@ -64,13 +65,24 @@ static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, co
     bind_scaled(b, &p->c_proj, layer, "mlp.c_proj", m->layer_scale ? "ls_2.gamma" : NULL, C, F);
 }
 
+/* The probe is one row for all samples, and so is the gradient of its query, a sum over them. In
+ * f32 the sum of chunks is that of the batch. */
+static void bind_query(clipmdl_binder *b, clipnn_linear *q, const char *prefix, const char *weight, const char *bias,
+                       int C)
+{
+    const clipk_format *format = b->format;
+    b->format = NULL;
+    clipmdl_bind_linear(b, q, prefix, weight, bias, 0, C, 3 * C, C);
+    b->format = format;
+}
+
 void clipmdl_trunk_bind_head(clipmdl_binder *b, clipnn_attention_pool *p, const char *prefix, float eps)
 {
     const int C = p->width, F = p->mlp;
     char name[CLIPMDL_MAX_NAME];
     snprintf(name, sizeof name, "%sattn_pool.", prefix);
     clipmdl_bind_vector(b, &p->probe, &p->dprobe, name, "probe", C);
-    clipmdl_bind_linear(b, &p->q, name, "in_proj_weight", "in_proj_bias", 0, C, 3 * C, C);
+    bind_query(b, &p->q, name, "in_proj_weight", "in_proj_bias", C);
     clipmdl_bind_linear(b, &p->kv, name, "in_proj_weight", "in_proj_bias", C, 2 * C, 3 * C, C);
     clipmdl_bind_linear(b, &p->out_proj, name, "out_proj.weight", "out_proj.bias", 0, C, C, C);
     clipmdl_bind_layernorm(b, &p->ln, name, "ln_2", C, eps);
@@ -93,7 +105,7 @@ static void bind_attentional_pooler(clipmdl_binder *b, clipmdl_trunk *m, const c
     clipmdl_bind_matrix(b, &p->probe, &p->dprobe, name, "query", m->queries, D);
     clipmdl_bind_layernorm(b, &p->ln_q, name, "ln_q", D, 1e-5f);
     clipmdl_bind_layernorm(b, &m->norm, name, "ln_k", C, 1e-5f);
-    clipmdl_bind_linear(b, &p->q, name, in_proj, "attn.in_proj_bias", 0, D, 3 * D, D);
+    bind_query(b, &p->q, name, in_proj, "attn.in_proj_bias", D);
     clipmdl_bind_linear(b, &p->kv, name, in_proj, "attn.in_proj_bias", D, 2 * D, 3 * D, C);
     clipmdl_bind_linear(b, &p->out_proj, name, "attn.out_proj.weight", "attn.out_proj.bias", 0, D, D, D);
     clipmdl_bind_layernorm(b, &p->ln, prefix, norm, D, m->eps);

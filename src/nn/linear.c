@@ -3,7 +3,7 @@
 #include "base/number.h"
 #include "nn/nn.h"
 
-#define ROWS 1152 /* rows of x in one product of dW, so that the packed part of x stays in the caches */
+#define GROUPS 1152 /* of rows of x in one product of dW, so that the packed part of x stays in the caches */
 
 static clipk_view transposed(clipk_view x) { return (clipk_view){x.p, x.type, x.cs, x.rs}; }
 
@@ -50,13 +50,13 @@ void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, con
     clipk_gemm(k, dx, I, clipk_rows(dy, O), T, &wt, &e);
 }
 
-/* dW[o, i] = Σₜ dy[t, o] x[t, i]. A product sums over the columns of its operands. This sum is over
- * rows, so both operands are transposed. */
+/* dW[o, i] = Σₜ dy[t, o] x[t, i], in the format of W. A product sums over the columns of its
+ * operands. This sum is over rows, so both operands are transposed. */
 static void add_product(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work)
 {
     const int I = l->w.K, O = l->w.N, M = l->dw_transposed ? I : O, N = l->dw_transposed ? O : I;
     const clipk_view dyt = transposed(clipk_rows(dy, O)), xt = transposed(x);
-    const clipk_weight right = {.format = CLIPK_FORMAT_F32, .N = N, .K = T, .panels = work};
+    const clipk_weight right = {.format = l->w.format, .N = N, .K = T, .panels = work};
     const clipk_epilogue e = {.residual = l->dw, .ld_residual = N};
     clipk_weight_pack(k, &right, l->dw_transposed ? dyt : xt);
     clipk_gemm(k, l->dw, N, l->dw_transposed ? xt : dyt, M, &right, &e);
@@ -64,18 +64,19 @@ static void add_product(const clipk_ctx *k, const float *dy, clipk_view x, int T
 
 void clipnn_linear_dw(const clipk_ctx *k, const float *dy, clipk_view x, int T, const clipnn_linear *l, void *work)
 {
-    const int O = l->w.N;
-    for (int t = 0; t < T && l->dw; t += ROWS) {
+    const int O = l->w.N, most = GROUPS * l->w.format->group;
+    for (int t = 0; t < T && l->dw; t += most) {
         const clipk_view rows = {(const float *)x.p + t * x.rs, CLIPK_F32, x.rs, x.cs};
-        add_product(k, dy + (int64_t)t * O, rows, clipb_min(ROWS, T - t), l, work);
+        add_product(k, dy + (int64_t)t * O, rows, clipb_min(most, T - t), l, work);
     }
     if (l->db)
         clipk_sum_rows(k, l->db, dy, O, T, O, work);
 }
 
+/* Groups of every format that is trained in have 4 bytes, as a number of f32. */
 size_t clipnn_linear_work(const clipk_ctx *k, int T, int I, int O)
 {
-    const size_t packed = clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, I > O ? I : O, clipb_min(T, ROWS)),
+    const size_t packed = clipk_weight_bytes(k->set, CLIPK_FORMAT_F32, I > O ? I : O, clipb_min(T, GROUPS)),
                  sums = clipk_sums_work(T, O);
     return packed > sums ? packed : sums;
 }

@@ -91,6 +91,9 @@ typedef struct clipnn_block {
     clipnn_linear q, kv;       /* [C, C], [2C, C]: in_proj, split because the last block has few queries */
     clipnn_linear out_proj;    /* [C, C] */
     clipnn_linear c_fc, c_proj; /* [F, C], [C, F] */
+    /* Of attention's products; NULL: f32. In training f32 always: the same bits with a tape or
+     * without one */
+    const clipk_format *attention;
 } clipnn_block;
 
 /* The results of a block. T rows come in and R go out: all T, or one for each sample if only that

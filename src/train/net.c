@@ -100,6 +100,7 @@ static clip_status bind(cliptrn_net *n, clipmdl_tower *t, int first_group, clipb
                         .w = n->w,
                         .g = first_group < t->groups ? n->g : NULL,
                         .k = &n->k,
+                        .format = n->opt.format,
                         .room = &n->room,
                         .first_group = first_group,
                         .freeze_bn = n->opt.freeze_bn};
@@ -122,7 +123,7 @@ static clip_status init(cliptrn_net *n, int threads, clip_error *err)
     TRY(n->trains ? CLIP_OK : CLIP_ENOMEM);
     for (size_t i = 0; i < n->params.n; i++)
         n->trains[i] = trains(n, &n->params.param[i]);
-    n->k.set = clipk_set_find(NULL);
+    n->k.set = n->opt.set ? n->opt.set : clipk_set_find(NULL);
     n->k.team = clipb_team_new(threads ? threads : clipb_cores());
     TRY(n->k.team ? CLIP_OK : CLIP_ENOMEM);
     TRY(clipb_block_reserve(&n->scratch, clipk_scratch_bytes(n->k.set, clipk_threads(&n->k))));

@@ -19,6 +19,8 @@ typedef struct cliptrn_net_options {
     int chunk;                         /* samples whose tape is held at once; 0: all */
     uint64_t seed;
     const clipb_peers *peers;          /* who train the same net; must outlive it; NULL: alone */
+    const clipk_set *set;              /* NULL: the best one here */
+    const clipk_format *format;        /* of products, forward and backward; NULL: f32. The set must have it */
 } cliptrn_net_options;
 
 /* N pairs: pixels [N, 3, S, S]; text i is ids[off[i]] .. ids[off[i + 1] - 1], cut to the length

@@ -283,6 +283,28 @@ halves chunks --chunk 5
 halves dropout --force-patch-dropout 0.5
 halves tars --train-data four.tar --batch-size 2
 
+it "products in bf16, where the processor can; a run keeps its precision"
+if "$clip" --version | grep -q 'with bf16'; then
+    halves amp --precision amp_bf16 --val-data "$samples"
+    halves amp-chunks --precision amp_bf16 --chunk 5
+    halves amp-resnet --precision amp_bf16 --model resnet.json
+    ! cmp -s amp/checkpoint/open_clip_model.safetensors whole/checkpoint/open_clip_model.safetensors ||
+        fault 'bf16 makes no difference'
+    grep -q '"precision":"amp_bf16"' amp-half/checkpoint/trainer.json || fault 'not in trainer.json'
+    want 0 train amp-threads --precision amp_bf16 --val-data "$samples" -t 1 --workers 2
+    equals amp amp-threads
+    want 2 "$clip" train --resume amp --precision f32
+    says '--precision: --resume keeps'
+    tail -1 amp/metrics.jsonl >out
+    recall=$(json 'val/text_to_image_R@5')
+    want 0 "$clip" eval retrieval -m amp/checkpoint "$samples" --json
+    same "$(json text_to_image.R@5)" "$recall"
+else
+    want 1 train amp --precision amp_bf16
+    says 'precision bf16 needs AVX512_BF16'
+    [ ! -e amp ] || fault 'a folder of nothing'
+fi
+
 it "data that have changed"
 printf 'filepath\ttitle\n' >four.tsv
 for p in bee castle cloud books; do printf '%s.png\ta %s\n' $p $p; done >>four.tsv

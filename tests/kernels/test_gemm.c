@@ -99,7 +99,7 @@ static product product_new(const clipk_set *set, int M, int N, int K, int lie)
 {
     product p = {.M = M, .N = N, .K = K, .from = (clipk_type)random_in(0, 2)};
     p.format = random_in(0, 2) ? clipk_format_for(CLIPK_FORMAT_F32, p.from, K) : CLIPK_FORMAT_F32;
-    if (multiplies_pairs(set) && lie <= BAD_DISTANCE && random_in(0, 2) == 0)
+    if (multiplies_pairs(set) && random_in(0, 2) == 0)
         p.format = PAIRS;
     p.xcs = lie == COLUMNS ? M + random_in(0, 5) : lie == NEITHER ? 2 : 1;
     p.xrs = lie == DENSE          ? K

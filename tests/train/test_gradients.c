@@ -1,4 +1,6 @@
 /* A batch whose losses and gradients PyTorch (OpenCLIP) computed in f64: tools/dump_gradients.py.
+ * Each test runs in f32, and with products in bf16 by the oracle and, where the processor can, by
+ * the best set.
  * usage: test_gradients DIRECTORY      one directory of tests/train/golden */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +18,21 @@
 #define CHUNKS_ERROR 1e-5
 /* Some gradients are 0 except for rounding. A norm counts as at least this share of the whole. */
 #define FLOOR 5e-4
+/* Products in bf16. Rounding to 8 bits is off by up to 2^-9 of a number. A product rounds two
+ * operands, and the errors of the few dozen products on the way to a gradient add up as random
+ * numbers do. Where a number of a ReLU changes its sign, its gradient is wholly wrong, which makes
+ * an error of about the square root of 2^-9 in each of a ResNet's. (PyTorch's autocast is off by
+ * 0.021 of the whole gradient for `vit`, by 0.23 for `resnet`.) */
+typedef struct limits {
+    double loss, each, all;
+} limits;
+static const limits exact = {1e-5, LARGEST_ERROR, LARGEST_ERROR}, smooth = {0x1p-9, 0x1p-4, 0x1p-6 * 1.5},
+                    relu = {0x1p-7, 1, 0.3};
 
 static const char *golden;
+static const clipk_set *set;       /* of the test under way; NULL: the best */
+static const clipk_format *format; /* of its products */
+static bool rounds(void) { return format != CLIPK_FORMAT_F32; }
 
 static const char *const losses[] = {[CLIPTRN_INFONCE] = "clip.safetensors", [CLIPTRN_SIGLIP] = "siglip.safetensors"};
 
@@ -33,7 +48,10 @@ static bool has(cliptrn_loss_kind loss) { return clipb_is_file(path_of(losses[lo
 static void open_step(step *s, const cliptrn_net_options *opt, int threads)
 {
     clip_error err = {.message = "out of memory"};
-    if (step_open(s, golden, path_of("batch.safetensors"), opt, threads, &err) < 0)
+    cliptrn_net_options o = *opt;
+    o.set = set;
+    o.format = format;
+    if (step_open(s, golden, path_of("batch.safetensors"), &o, threads, &err) < 0)
         fail_msg("%s", err.message);
 }
 
@@ -95,6 +113,17 @@ static worst compare(const cliptrn_net *n, const float *is, const float *should,
     return w;
 }
 
+static double error_of_all(const cliptrn_net *n, const float *is, const float *should)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n->params.n; i++) {
+        const clipmdl_param *p = &n->params.param[i];
+        if (n->trains[i])
+            sum += pow(distance(is + p->at, should + p->at, p->count), 2);
+    }
+    return sqrt(sum) / norm_of_all(n, should);
+}
+
 static void close_to(const cliptrn_net *n, const float *is, const float *should, bool buffers, double limit,
                      const char *what)
 {
@@ -143,12 +172,19 @@ static void gradients_equal_pytorch(void **state)
         open_step(&s, &(cliptrn_net_options){.loss = loss}, 2);
         float *should = should_be(&s, loss, &value);
         double is = gradient(&s);
-        if (!(fabs(is - (double)value) <= 1e-5 * (double)value))
+        const limits limit = !rounds() ? exact : s.net.image->kind->batchnorm ? relu : smooth;
+        if (!(fabs(is - (double)value) <= limit.loss * (double)value))
             fail_msg("%s: the loss is %.9g, not %.9g", losses[loss], is, (double)value);
-        close_to(&s.net, s.net.g, should, false, LARGEST_ERROR, losses[loss]);
+        close_to(&s.net, s.net.g, should, false, limit.each, losses[loss]);
+        const double all = error_of_all(&s.net, s.net.g, should);
+        print_message("%s: %.2g of a parameter at most, %.2g of all\n", losses[loss],
+                      compare(&s.net, s.net.g, should, false).error, all);
+        if (!(all <= limit.all))
+            fail_msg("%s: the gradient is off by %.3g of its norm", losses[loss], all);
+        if (rounds() && all < LARGEST_ERROR)
+            fail_msg("%s: nothing was rounded to bf16", losses[loss]);
         cliptrn_net_settle(&s.net);
-        close_to(&s.net, s.net.w, should, true, CHUNKS_ERROR, "running statistics");
-        print_message("%s: %.2g at most\n", losses[loss], compare(&s.net, s.net.g, should, false).error);
+        close_to(&s.net, s.net.w, should, true, rounds() ? limit.loss : CHUNKS_ERROR, "running statistics");
         free(should);
         step_close(&s);
         tried++;
@@ -230,5 +266,15 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     golden = argv[1];
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const clipk_set *best = clipk_set_find(NULL);
+    const clipk_format *bf16 = clipk_format_find("bf16", best);
+    format = CLIPK_FORMAT_F32;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    format = bf16;
+    if (clipk_set_has(best, bf16))
+        failed += cmocka_run_group_tests_name("bf16", tests, NULL, NULL);
+    else
+        print_message("bf16 by the oracle alone: this processor has no %s\n", bf16->needs);
+    set = clipk_set_find("ref");
+    return failed + cmocka_run_group_tests_name("bf16, the oracle", tests, NULL, NULL);
 }
