@@ -244,6 +244,7 @@ typedef struct clip_model_info {
     size_t picture_floats;       /* of a prepared picture: 3 * image_size * image_size, or NaFlex' */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa, NaFlex: 0 */
+    bool vision_norm;            /* their states have a last norm (clip_hidden_options.final_norm) */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet "relu", AIMv2 "silu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
@@ -621,7 +622,8 @@ typedef struct clip_hidden {
  * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that does not exist, a
  * pad_id outside the vocabulary, `projected` without a projection); CLIP_EUNSUPPORTED (`states` and
  * `pooled` of a ResNet, which has no tokens, of NaFlex, whose pictures differ in their number of
- * tokens, or of a text encoder that masks padding, as BERT). */
+ * tokens, or of a text encoder that masks padding, as BERT; final_norm 1 with `states` of an encoder
+ * whose last norm stands behind the mean of its tokens: clip_model_info.vision_norm). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
                                       const clip_hidden_options *opt, const clip_hidden *out);
 CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids,

@@ -94,9 +94,14 @@ clipmdl_recipe clipeng_recipe_default(void);
 clipimg_recipe clipeng_recipe_of_words(const clipmdl_recipe *words, int size);
 clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer);
 
-/* encode.c: the unit embeddings of N prepared pictures, and all rows of a layer as clipmdl_tap
+/* encode.c. clipeng_encode_pixels_by(): by an image tower of the model that its caller has bound.
+ * clipeng_encode_states(): the unit embeddings of N prepared pictures, and all rows of a layer as clipmdl_tap
  * counts them, from one forward. */
+clip_status clipeng_encode_pixels_by(clip_context *c, const clipmdl_tower *t, const float *pixels, int N, float *out);
 clip_status clipeng_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
+
+/* clipeng_norms_rows(): has the tower a last norm for the rows of tokens? */
+static inline bool clipeng_norms_rows(const clipmdl_tower *t) { return t->norm || t->own_norm; }
 
 /* finite.c: the rows of x [N, C] are numbers, and the length of each fits into f32. Else
  * CLIP_ENOTFINITE, and clipeng_context_message() names the sample (kind "picture" or "text", number

@@ -83,7 +83,8 @@ static const clipmdl_settings owlv2_pictures = {
 static const clipmdl_processor owlvit_processor = {
     "transformers' OwlViTImageProcessor", &owlvit_pictures, .begins = "OwlViT", .model = "owlvit"};
 static const clipmdl_processor owlv2_processor = {
-    "transformers' Owlv2ImageProcessor", &owlv2_pictures, .begins = "Owlv2", .model = "owlv2", .resize_mode = "corner"};
+    "transformers' Owlv2ImageProcessor", &owlv2_pictures, .begins = "Owlv2", .model = "owlv2", .resample = 2,
+    .resize_mode = "corner"};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
