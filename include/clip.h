@@ -265,9 +265,10 @@ typedef struct clip_model_info {
  * out  out  its strings live as long as the model */
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
-/* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal. It identifies the weights
- * that an index, head or probe was made with. With pictures of another size than the checkpoint's
- * it is another one. All files are read.
+/* clip_weights_hash(): XXH3-128 of the weights' files and of every setting that changes embeddings
+ * (heads, activations, pooling, how pictures are prepared, ..), in hexadecimal. It identifies what
+ * an index, head or probe was made with. The files of the tokenizer, the precision and the
+ * background have no part in it. All files of weights are read.
  * out  out  empty where the files have been written to since they were loaded */
 CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
 
@@ -622,8 +623,8 @@ typedef struct clip_hidden {
  * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that does not exist, a
  * pad_id outside the vocabulary, `projected` without a projection); CLIP_EUNSUPPORTED (`states` and
  * `pooled` of a ResNet, which has no tokens, of NaFlex, whose pictures differ in their number of
- * tokens, or of a text encoder that masks padding, as BERT; final_norm 1 with `states` of an encoder
- * whose last norm stands behind the mean of its tokens: clip_model_info.vision_norm). */
+ * tokens, or of a text encoder that masks padding, as BERT; final_norm 1 with `states` of an
+ * encoder whose last norm stands behind the mean of its tokens: clip_model_info.vision_norm). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
                                       const clip_hidden_options *opt, const clip_hidden *out);
 CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids,

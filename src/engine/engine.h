@@ -94,9 +94,10 @@ clipmdl_recipe clipeng_recipe_default(void);
 clipimg_recipe clipeng_recipe_of_words(const clipmdl_recipe *words, int size);
 clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer);
 
-/* encode.c. clipeng_encode_pixels_by(): by an image tower of the model that its caller has bound.
- * clipeng_encode_states(): the unit embeddings of N prepared pictures, and all rows of a layer as clipmdl_tap
- * counts them, from one forward. */
+/* encode.c. clipeng_encode_pixels_by(): clipeng_encode_pixels() by an image tower of the model that
+ * its caller has bound.
+ * clipeng_encode_states(): the unit embeddings of N prepared pictures, and all rows of a layer as
+ * clipmdl_tap counts them, from one forward. */
 clip_status clipeng_encode_pixels_by(clip_context *c, const clipmdl_tower *t, const float *pixels, int N, float *out);
 clip_status clipeng_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
 
@@ -139,8 +140,8 @@ void clipeng_tokenizer_files_free(clipeng_tokenizer_files *f);
  * that directory, is of another kind or NULL. */
 clip_status clipeng_tokenizer_files_complete(const char *dir, const cliptok *t, int context_length, clip_error *err);
 
-/* identity.c: the hash of the weights' files. clipeng_weights_stamp(): what can be told of them
- * without reading: inodes, sizes and times, as a key for the hash.
+/* identity.c: the hash of the weights' files and of the settings. clipeng_weights_stamp(): what can
+ * be told of them without reading: inodes, sizes, times and settings, as a key for the hash.
  * Errors: CLIP_EIO (the files have changed since they were loaded: the hash says nothing then). */
 clip_status clipeng_weights_identify(const clip_model *m, char out[33], clip_error *err);
 void clipeng_weights_stamp(const clip_model *m, char out[48]);
