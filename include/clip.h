@@ -1610,13 +1610,14 @@ CLIP_API clip_image_options clip_index_image_options(const clip_index *x, const 
  *   below a folder that is gone from its parent: is removed
  * Pictures are known by their absolute paths, members of tars by TAR/MEMBER. After an interruption
  * the next call goes on from the last commit. Memory: a path for each picture, and some pictures.
- * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index
- *              was ever given; those that are missing are reported to `warn`
+ * paths   in   [n]; they are remembered, with `captions`, `exclude` and the language of the
+ *              context's texts (clip_context_set_language()), which theirs keep. n = 0: all that
+ *              the index was ever given; those that are missing are reported to `warn`
  * report  out  filled also on error; may be NULL
  * Errors: CLIP_EIO (a path that does not exist), CLIP_EINVAL (opened for reading; captions without
  * a text tower; n = 0 and nothing remembered), CLIP_EMISMATCH (the model makes vectors of another
- * size; another background than that of the pictures in the index), those of clip_index_add(),
- * CLIP_ENOMEM. */
+ * size; another background than that of the pictures in the index; a path whose captions are in it
+ * in another language), those of clip_index_add(), CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths,
                                        int n, const clip_update_options *opt,
                                        clip_update_report *report, clip_error *err);

@@ -64,7 +64,10 @@ void clipeng_slots_free(clip_context *c);
  * the store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clipeng_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
-/* language.c: clipeng_tokenize() in the language of the context's texts. */
+/* language.c: clipeng_tokenize() in the language of the context's texts.
+ * clipeng_context_language(): its name; "" where texts have none. */
+#define CLIPENG_LANGUAGE 16
+const char *clipeng_context_language(const clip_context *c);
 clip_status clipeng_tokenize_in_language(const clip_context *c, const char *text, int32_t *ids, int *n);
 
 /* rules.c.

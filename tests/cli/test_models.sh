@@ -107,7 +107,7 @@ want 1 "$clip" embed --language deu_Latn --text 'two cats'
 says 'its texts have no token that names their language'
 want 2 "$clip" embed -m nllb --language deu_Latn "$picture"
 says '--language: there is no text to encode'
-for command in search classify match 'eval retrieval' 'eval zeroshot' explain; do
+for command in search classify match 'eval retrieval' 'eval zeroshot' explain index vqa probe; do
     want 0 "$clip" $command --help
     prints '--language NAME'
 done
