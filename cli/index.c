@@ -382,7 +382,7 @@ static int change_index(cli_args *a, job *j)
         return CLI_FAILED;
     if (j->mode && j->mode != REMOVE && a->operands > 0)
         return cli_usage(a, "--stats, --verify, --repair, --export and --import take no folders");
-    if (j->mode && a->language)
+    if (j->mode && j->mode != IMPORT && a->language)
         return cli_usage(a, "--language: there is no text to encode");
     switch (j->mode) {
     case STATS: return stats(a, j);

@@ -1651,16 +1651,20 @@ typedef struct clip_import_report {
     int64_t rows;            /* read */
     int64_t pictures, texts; /* added, or replaced */
     int64_t empty;           /* rows without a vector or without a name */
+    int64_t compared;        /* pictures and captions that the model has embedded again */
 } clip_import_report;
 
 /* clip_index_import_info(): the dimension that an index for `dir` needs, and its number of rows.
  * clip_index_import(): add it, after all metadata have been looked through.
+ * ctx  in  of the model whose embeddings these are said to be: it embeds a few of the pictures that
+ *          are there, and of the captions, again. NULL: nothing is compared
  * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (numbers of rows or columns that contradict each
- * other or the index), CLIP_EUNSUPPORTED (metadata in Parquet), those of clip_index_add(). */
+ * other or the index; the model makes other embeddings, then nothing is added), CLIP_EUNSUPPORTED
+ * (metadata in Parquet), those of clip_index_add(). */
 CLIP_API clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows,
                                             clip_error *err);
-CLIP_API clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report,
-                                       clip_error *err);
+CLIP_API clip_status clip_index_import(clip_index *x, clip_context *ctx, const char *dir,
+                                       clip_import_report *report, clip_error *err);
 
 /* ---- Measuring ----------------------------------------------------------------------------- */
 

@@ -45,7 +45,7 @@ clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_
 
 /* clipcol_sources_agree(): a caption that is known is not embedded again, so those of a source stay
  * in one language.
- * Errors: CLIP_EMISMATCH (the index knows one of the sources with another language), CLIP_ENOMEM. */
+ * Errors: CLIP_EMISMATCH (the index knows a source with another language), CLIP_ENOMEM. */
 clip_status clipcol_sources_agree(const clip_index *x, const clipcol_sources *named, clip_error *err);
 
 /* clipcol_sources_recall(): the sources that an index knows. clipcol_sources_remember(): add more;

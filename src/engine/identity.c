@@ -1,6 +1,6 @@
 /* What a model is known by: XXH3-128 of its weights' files and of the settings that change what it
- * makes of them. Reading a gigabyte to find that out takes long, so there is also a stamp of inodes,
- * sizes, times and the settings, by which one can look up the hash. */
+ * makes of them. Reading a gigabyte to find that out takes long, so there is also a stamp of
+ * inodes, sizes, times and the settings, by which one can look up the hash. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
