@@ -187,6 +187,14 @@ cp "$golden"/tiny-hf/model.safetensors narrow/
 want 1 "$clip" info -m narrow
 says 'a vision encoder 40 wide has: its config.json is needed'
 
+it "layouts that are only read"
+for model in owlvit altclip flava dual-vit; do
+    want 1 "$clip" convert --dtype f32 -m "$golden/tiny-$model" made
+    says ' is read, but not written'
+done
+want 1 "$clip" convert --dtype f32 -m "$golden/tiny-aimv2" made
+says 'the layout of Hugging Face AIMv2 is read, but not written'
+
 it "OWL-ViT and OWLv2: where no file says how pictures are prepared, each has its own defaults"
 want 0 "$clip" info -m "$golden/tiny-owlvit"
 says "the defaults of transformers' OwlViTImageProcessor are assumed"

@@ -99,7 +99,7 @@ struct clipmdl_family {
     const char *weights_file;
     /* Has the layout words for such towers? `save` names what it has none for. */
     bool (*writes)(const clipmdl_config *c);
-    /* Write the configuration's files into `dir`.
+    /* Write the configuration's files into `dir`. NULL: the layout can only be read.
      * Errors: CLIP_EUNSUPPORTED (the layout cannot express it), CLIP_EIO, CLIP_ENOMEM. */
     clip_status (*save)(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
     bool auto_tokenizer;       /* transformers' AutoTokenizer files go beside the weights */
