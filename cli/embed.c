@@ -225,6 +225,9 @@ static int open_encoders(const cli_args *a, job *j, bool pictures, bool words)
         return cli_fail(
             "--layer %d: the %s encoder has %d layers: 1 to %d or %d to -1; 0 is the input of the first",
             j->hidden.layer, pictures ? "image" : "text", layers, layers, -layers);
+    if (pictures && j->hidden.final_norm > 0 && !i->vision_norm)
+        return cli_fail("--final-norm on: the last norm of this %s stands behind the mean of its tokens, so their "
+                        "states have none", i->vision_kind);
     j->sink.width = pictures ? i->vision_width : i->text_width;
     if (s->kind == CLI_STATES)
         j->sink.tokens = pictures ? i->vision_tokens : i->text_tokens;

@@ -211,8 +211,8 @@ static int update(cli_args *a, job *j)
     clip_update_report report;
     clip_error err;
     int towers = CLIP_TOWER_IMAGE;
-    if (a->operands == 0 && (j->opt.captions || j->exclude.n > 0))
-        return cli_usage(a, "--captions and --exclude go with folders, and none is named");
+    if (a->operands == 0 && (j->opt.captions || j->exclude.n > 0 || a->language))
+        return cli_usage(a, "--captions, --exclude and --language go with folders, and none is named");
     DO(towers_wanted(a, j, &towers));
     DO(cli_open(a, towers, 0, &j->session));
     DO(cli_index_open(a, j->path, &j->session, a->operands ? CLI_INDEX_MAKE : CLI_INDEX_WRITE, &j->index));
@@ -382,6 +382,8 @@ static int change_index(cli_args *a, job *j)
         return CLI_FAILED;
     if (j->mode && j->mode != REMOVE && a->operands > 0)
         return cli_usage(a, "--stats, --verify, --repair, --export and --import take no folders");
+    if (j->mode && j->mode != IMPORT && a->language)
+        return cli_usage(a, "--language: there is no text to encode");
     switch (j->mode) {
     case STATS: return stats(a, j);
     case REMOVE: return forget(a, j);
@@ -475,5 +477,6 @@ const cli_command cli_index = {
                 "clip index --remove ~/Pictures/old",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

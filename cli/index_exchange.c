@@ -38,6 +38,7 @@ static void print_report(const cli_args *a, const char *path, const char *dir, c
         cli_json_int(&o, "pictures", r->pictures);
         cli_json_int(&o, "texts", r->texts);
         cli_json_int(&o, "empty", r->empty);
+        cli_json_int(&o, "compared", r->compared);
         cli_json_close(&o, '}');
         cli_json_line(&o);
         return;
@@ -48,6 +49,16 @@ static void print_report(const cli_args *a, const char *path, const char *dir, c
     fputc('\n', stdout);
 }
 
+/* A context that embeds a few pictures and captions again. */
+static int open_model(const cli_args *a, cli_session *s)
+{
+    clip_error err;
+    DO(cli_load(a, CLIP_TOWER_BOTH, CLIP_TOWER_BOTH, s));
+    DO(cli_status(clip_context_new(s->model, a->threads, &s->ctx), a->model));
+    return !a->language || clip_context_set_language(s->ctx, a->language, &err) == CLIP_OK
+               ? CLI_DONE : cli_fail("%s", err.message);
+}
+
 /* The files do not say which model made these embeddings. --model may say so. */
 static int open_to_import(const cli_args *a, const char *path, const char *dir, cli_session *s, clip_index **out)
 {
@@ -56,6 +67,8 @@ static int open_to_import(const cli_args *a, const char *path, const char *dir, 
     int64_t rows;
     if (clip_index_import_info(dir, &dim, &rows, &err) < 0)
         return cli_fail("%s", err.message);
+    if (!a->model_named && (a->language || a->image_size))
+        return cli_usage(a, "--%s goes with --model, which is not named", a->language ? "language" : "image-size");
     if (!a->model_named) {
         clip_index_info info;
         DO(cli_index_make(a, path, dim, out));
@@ -64,7 +77,7 @@ static int open_to_import(const cli_args *a, const char *path, const char *dir, 
                                          path, info.model_name, dir)
                               : CLI_DONE;
     }
-    DO(cli_load(a, CLIP_TOWER_TEXT, CLIP_TOWER_TEXT, s));
+    DO(open_model(a, s));
     if (s->D != dim)
         return cli_fail("%s: has %d numbers a row; %s makes %d", dir, dim, a->model, s->D);
     return cli_index_open(a, path, s, CLI_INDEX_MAKE, out);
@@ -77,12 +90,15 @@ int cli_index_import(const cli_args *a, const char *path, const char *dir)
     clip_error err;
     clip_import_report report;
     int code = open_to_import(a, path, dir, &s, &x);
-    if (code == CLI_DONE && clip_index_import(x, dir, &report, &err) < 0)
+    if (code == CLI_DONE && clip_index_import(x, s.ctx, dir, &report, &err) < 0)
         code = cli_fail("%s", err.message);
     if (code != CLI_DONE)
         clip_index_discard(x);
     else if (clip_index_close(x, &err) < 0)
         code = cli_fail("%s", err.message);
+    if (code == CLI_DONE && s.model && report.compared == 0)
+        cli_warn("%s: none of its pictures is here, so that nothing tells whether %s made these embeddings, with "
+                 "pictures of %d pixels (--image-size)", dir, a->model, s.info.image_size);
     cli_close(&s);
     if (code == CLI_DONE)
         print_report(a, path, dir, &report);

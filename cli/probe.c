@@ -342,5 +342,6 @@ const cli_command cli_probe = {
                 "clip probe train.tsv --caption-key label --test-data test.tsv --json",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

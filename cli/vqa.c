@@ -340,5 +340,6 @@ const cli_command cli_vqa = {
                 "clip vqa -m ViT-B-32 --head heads/vqa --eval test.tsv",
     .options = options,
     .reads_pictures = true,
+    .reads_texts = true,
     .run = run,
 };

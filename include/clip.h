@@ -246,6 +246,7 @@ typedef struct clip_model_info {
     size_t picture_floats;       /* of a prepared picture: 3 * image_size * image_size, or NaFlex' */
     int vision_layers[5];        /* layers in [0]; with stages the blocks of each, then 0 */
     int vision_tokens;           /* ViT: 1 + G*G, the class token and the patches; ResNet, CoCa, NaFlex: 0 */
+    bool vision_norm;            /* their states have a last norm (clip_hidden_options.final_norm) */
     const char *vision_activation; /* "gelu", "gelu_tanh" or "quickgelu"; ResNet "relu", AIMv2 "silu" */
     float mean[3], std[3];
     const char *interpolation;   /* "bicubic" or "bilinear" */
@@ -266,9 +267,10 @@ typedef struct clip_model_info {
  * out  out  its strings live as long as the model */
 CLIP_API void clip_model_get_info(const clip_model *m, clip_model_info *out);
 
-/* clip_weights_hash(): XXH3-128 of the weights' files, in hexadecimal. It identifies the weights
- * that an index, head or probe was made with. With pictures of another size than the checkpoint's
- * it is another one. All files are read.
+/* clip_weights_hash(): XXH3-128 of the weights' files and of every setting that changes embeddings
+ * (heads, activations, pooling, how pictures are prepared, ..), in hexadecimal. It identifies what
+ * an index, head or probe was made with. The files of the tokenizer, the precision and the
+ * background have no part in it. All files of weights are read.
  * out  out  empty where the files have been written to since they were loaded */
 CLIP_API void clip_weights_hash(const clip_model *m, char out[33]);
 
@@ -623,7 +625,8 @@ typedef struct clip_hidden {
  * Errors: those of clip_encode_*(); CLIP_EINVAL (nothing is wanted, a layer that does not exist, a
  * pad_id outside the vocabulary, `projected` without a projection); CLIP_EUNSUPPORTED (`states` and
  * `pooled` of a ResNet, which has no tokens, of NaFlex, whose pictures differ in their number of
- * tokens, or of a text encoder that masks padding, as BERT). */
+ * tokens, or of a text encoder that masks padding, as BERT; final_norm 1 with `states` of an
+ * encoder whose last norm stands behind the mean of its tokens: clip_model_info.vision_norm). */
 CLIP_API clip_status clip_hidden_text(clip_context *ctx, const char *const *texts, int N,
                                       const clip_hidden_options *opt, const clip_hidden *out);
 CLIP_API clip_status clip_hidden_tokens(clip_context *ctx, const int32_t *ids,
@@ -1616,13 +1619,14 @@ CLIP_API clip_image_options clip_index_image_options(const clip_index *x, const 
  *   below a folder that is gone from its parent: is removed
  * Pictures are known by their absolute paths, members of tars by TAR/MEMBER. After an interruption
  * the next call goes on from the last commit. Memory: a path for each picture, and some pictures.
- * paths   in   [n]; they are remembered, with `captions` and `exclude`. n = 0: all that the index
- *              was ever given; those that are missing are reported to `warn`
+ * paths   in   [n]; they are remembered, with `captions`, `exclude` and the language of the
+ *              context's texts (clip_context_set_language()), which theirs keep. n = 0: all that
+ *              the index was ever given; those that are missing are reported to `warn`
  * report  out  filled also on error; may be NULL
  * Errors: CLIP_EIO (a path that does not exist), CLIP_EINVAL (opened for reading; captions without
  * a text tower; n = 0 and nothing remembered), CLIP_EMISMATCH (the model makes vectors of another
- * size; another background than that of the pictures in the index), those of clip_index_add(),
- * CLIP_ENOMEM. */
+ * size; another background than that of the pictures in the index; a path whose captions are in it
+ * in another language), those of clip_index_add(), CLIP_ENOMEM. */
 CLIP_API clip_status clip_index_update(clip_index *x, clip_context *ctx, const char *const *paths,
                                        int n, const clip_update_options *opt,
                                        clip_update_report *report, clip_error *err);
@@ -1656,16 +1660,20 @@ typedef struct clip_import_report {
     int64_t rows;            /* read */
     int64_t pictures, texts; /* added, or replaced */
     int64_t empty;           /* rows without a vector or without a name */
+    int64_t compared;        /* pictures and captions that the model has embedded again */
 } clip_import_report;
 
 /* clip_index_import_info(): the dimension that an index for `dir` needs, and its number of rows.
  * clip_index_import(): add it, after all metadata have been looked through.
+ * ctx  in  of the model whose embeddings these are said to be: it embeds a few of the pictures that
+ *          are there, and of the captions, again. NULL: nothing is compared
  * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_EMISMATCH (numbers of rows or columns that contradict each
- * other or the index), CLIP_EUNSUPPORTED (metadata in Parquet), those of clip_index_add(). */
+ * other or the index; the model makes other embeddings, then nothing is added), CLIP_EUNSUPPORTED
+ * (metadata in Parquet), those of clip_index_add(). */
 CLIP_API clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows,
                                             clip_error *err);
-CLIP_API clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report,
-                                       clip_error *err);
+CLIP_API clip_status clip_index_import(clip_index *x, clip_context *ctx, const char *dir,
+                                       clip_import_report *report, clip_error *err);
 
 /* ---- Measuring ----------------------------------------------------------------------------- */
 

@@ -34,6 +34,12 @@ clip_status clip_index_forget(clip_index *x, const char *const *paths, int n, in
     return clipcol_forget_sources(x, paths, n, removed, err);
 }
 
+clip_status clip_index_import(clip_index *x, clip_context *ctx, const char *dir, clip_import_report *report,
+                              clip_error *err)
+{
+    return clipcol_import(x, ctx, dir, report, err);
+}
+
 clip_status clip_index_words(const clip_index *x, char ***out, size_t *n, clip_error *err)
 {
     clipidx_hold(x);

@@ -47,11 +47,6 @@ clip_status clip_index_import_info(const char *dir, int *dim, int64_t *rows, cli
     return clipidx_import_info(dir, dim, rows, err);
 }
 
-clip_status clip_index_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err)
-{
-    return clipidx_import(x, dir, report, err);
-}
-
 /* Functions that read hold the index, so that they see one state of it. */
 #define HELD(x, expr)                \
     do {                             \

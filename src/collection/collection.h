@@ -13,6 +13,8 @@ clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *
                            const clip_update_options *opt, clip_update_report *report, clip_error *err);
 clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err);
 clip_status clipcol_forget_sources(clip_index *x, const char *const *paths, int n, int64_t *removed, clip_error *err);
+clip_status clipcol_import(clip_index *x, clip_context *ctx, const char *dir, clip_import_report *report,
+                           clip_error *err);
 clip_status clipcol_list_words(const clip_index *x, char ***out, size_t *n, clip_error *err);
 
 /* clipcol_index_settle_background(): lay the pictures of this index on this background from now on.

@@ -23,6 +23,7 @@ typedef enum clipcol_source_kind {
 typedef struct clipcol_source {
     char *path;      /* absolute, symbolic links resolved */
     bool captions;   /* also NAME.txt beside pictures */
+    char language[16]; /* that they are embedded in; "": they have none, or nothing was noted */
     char **exclude;
     size_t n_exclude;
 } clipcol_source;
@@ -37,9 +38,15 @@ clipcol_source_kind clipcol_source_kind_of(const char *path);
 
 /* clipcol_sources_resolve(): the operands of an update. Braces in specifications of pairs are
  * expanded.
+ * language  in  of the texts that they bring; "": texts have none
  * Errors: CLIP_EIO (an operand does not exist), CLIP_ENOMEM, those of specifications. */
 clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_update_options *opt,
-                                    clipcol_sources *out, clip_error *err);
+                                    const char *language, clipcol_sources *out, clip_error *err);
+
+/* clipcol_sources_agree(): a caption that is known is not embedded again, so those of a source stay
+ * in one language.
+ * Errors: CLIP_EMISMATCH (the index knows a source with another language), CLIP_ENOMEM. */
+clip_status clipcol_sources_agree(const clip_index *x, const clipcol_sources *named, clip_error *err);
 
 /* clipcol_sources_recall(): the sources that an index knows. clipcol_sources_remember(): add more;
  * a source of the same path is replaced. */

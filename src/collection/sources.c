@@ -1,8 +1,10 @@
 /* What an index was given. The catalogue notes it as JSON, so that `clip index` without operands
  * can look at it again:
  *
- *     [{"path": "/home/ada/photos", "captions": true, "exclude": ["*.png", "drafts"]}, ..]
+ *     [{"path": "/home/ada/photos", "captions": true, "exclude": ["*.png", "drafts"],
+ *       "language": "deu_Latn"}, ..]
  *
+ * The language is there for texts that have one (NLLB's).
  * Paths are bytes; cJSON passes on what is not UTF-8 unchanged. */
 #include <errno.h>
 #include <stdlib.h>
@@ -54,15 +56,18 @@ void clipcol_sources_free(clipcol_sources *s)
     *s = (clipcol_sources){0};
 }
 
-/* Replace the source of the same path, or add one. Takes `path`, also on error. */
-static clip_status put(clipcol_sources *list, char *path, bool captions, const char *const *exclude, size_t n)
+/* Replace the source of the same path, or add one. Takes `path`, also on error.
+ * like  in  all but the path */
+static clip_status put(clipcol_sources *list, char *path, const clipcol_source *like)
 {
-    clipcol_source new = {.path = path, .captions = captions, .exclude = calloc(n + 1, sizeof *new.exclude)};
+    const size_t n = like->n_exclude;
+    clipcol_source new = {.path = path, .captions = like->captions, .exclude = calloc(n + 1, sizeof *new.exclude)};
+    memcpy(new.language, like->language, sizeof new.language);
     clip_status s = path && new.exclude
                         ? clipb_grow((void **)&list->item, &list->capacity, list->n + 1, sizeof *list->item)
                         : CLIP_ENOMEM;
     for (; s == CLIP_OK && new.n_exclude < n; new.n_exclude++)
-        if (!(new.exclude[new.n_exclude] = strdup(exclude[new.n_exclude])))
+        if (!(new.exclude[new.n_exclude] = strdup(like->exclude[new.n_exclude])))
             s = CLIP_ENOMEM;
     if (s < 0) {
         free_source(&new);
@@ -92,8 +97,25 @@ static char *absolute(const char *path)
     return out;
 }
 
+static bool brings_texts(const clipcol_source *s, const char *path)
+{
+    const clipcol_source_kind kind = clipcol_source_kind_of(path);
+    return s->captions || kind == CLIPCOL_SOURCE_TABLE || kind == CLIPCOL_SOURCE_TAR;
+}
+
+/* Takes `path`. */
+static clip_status put_named(clipcol_sources *list, char *path, const clip_update_options *opt, const char *language)
+{
+    clipcol_source like = {.captions = opt->captions,
+                           .exclude = (char **)(uintptr_t)opt->exclude,
+                           .n_exclude = (size_t)opt->n_exclude};
+    if (brings_texts(&like, path))
+        snprintf(like.language, sizeof like.language, "%s", language);
+    return put(list, path, &like);
+}
+
 clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_update_options *opt,
-                                    clipcol_sources *out, clip_error *err)
+                                    const char *language, clipcol_sources *out, clip_error *err)
 {
     clip_status s = CLIP_OK;
     for (int i = 0; s == CLIP_OK && i < n; i++) {
@@ -108,7 +130,7 @@ clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_
             if (s < 0)
                 free(path);
             else
-                s = put(out, path, opt->captions, opt->exclude, (size_t)opt->n_exclude);
+                s = put_named(out, path, opt, language);
         }
         clipdat_list_free(list, count);
     }
@@ -119,17 +141,19 @@ clip_status clipcol_sources_resolve(const char *const *paths, int n, const clip_
 
 static clip_status take_source(clipcol_sources *out, const cJSON *o, const char *where, clip_error *err)
 {
-    const char *path = NULL, *patterns[256];
-    bool captions = false;
-    size_t n = 0;
+    const char *path = NULL, *language = "";
+    char *patterns[256];
+    clipcol_source like = {.exclude = patterns};
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(o, "exclude"), *p;
     TRY(clipb_json_string(o, "path", &path, where, err));
-    TRY(clipb_json_bool(o, "captions", &captions, where, err));
+    TRY(clipb_json_bool(o, "captions", &like.captions, where, err));
+    TRY(clipb_json_string(o, "language", &language, where, err));
+    snprintf(like.language, sizeof like.language, "%s", language);
     cJSON_ArrayForEach(p, list)
-        if (cJSON_IsString(p) && n < sizeof patterns / sizeof *patterns)
-            patterns[n++] = p->valuestring;
-    return path && *path == '/'
-               ? put(out, strdup(path), captions, patterns, n)
+        if (cJSON_IsString(p) && like.n_exclude < sizeof patterns / sizeof *patterns)
+            patterns[like.n_exclude++] = p->valuestring;
+    return path && *path == '/' && strlen(language) < sizeof like.language
+               ? put(out, strdup(path), &like)
                : clipb_fail(err, CLIP_EFORMAT, where, "the catalogue is damaged: its folders cannot be read");
 }
 
@@ -163,7 +187,8 @@ static bool add_json(cJSON *list, const clipcol_source *s)
     }
     for (size_t i = 0; i < s->n_exclude; i++)
         ok = ok && cJSON_AddItemToArray(exclude, cJSON_CreateString(s->exclude[i]));
-    return ok && cJSON_AddStringToObject(o, "path", s->path) && cJSON_AddBoolToObject(o, "captions", s->captions);
+    return ok && cJSON_AddStringToObject(o, "path", s->path) && cJSON_AddBoolToObject(o, "captions", s->captions) &&
+           (!*s->language || cJSON_AddStringToObject(o, "language", s->language));
 }
 
 static clip_status note(clip_index *x, const clipcol_sources *sources, clip_error *err)
@@ -188,12 +213,34 @@ clip_status clipcol_sources_remember(clip_index *x, const clipcol_sources *more,
     clipcol_sources all = {0};
     clip_status s = clipcol_sources_recall(x, &all, err);
     for (size_t i = 0; s == CLIP_OK && i < more->n; i++)
-        s = put(&all, strdup(more->item[i].path), more->item[i].captions, (const char *const *)more->item[i].exclude,
-                more->item[i].n_exclude);
+        s = put(&all, strdup(more->item[i].path), &more->item[i]);
     if (s == CLIP_OK)
         s = note(x, &all, err);
     clipcol_sources_free(&all);
     return s == CLIP_ENOMEM ? clipb_nomem(err, x->dir) : s;
+}
+
+static const clipcol_source *known_as(const clipcol_sources *all, const char *path)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (strcmp(all->item[i].path, path) == 0)
+            return &all->item[i];
+    return NULL;
+}
+
+clip_status clipcol_sources_agree(const clip_index *x, const clipcol_sources *named, clip_error *err)
+{
+    clipcol_sources all = {0};
+    clip_status s = clipcol_sources_recall(x, &all, err);
+    for (size_t i = 0; s == CLIP_OK && i < named->n; i++) {
+        const clipcol_source *now = &named->item[i], *was = known_as(&all, now->path);
+        if (was && *was->language && *now->language && strcmp(was->language, now->language) != 0)
+            s = clipb_fail(err, CLIP_EMISMATCH, now->path,
+                           "its captions are in the index in the language %s, not %s: name that one, or remove them "
+                           "from the index first", was->language, now->language);
+    }
+    clipcol_sources_free(&all);
+    return s;
 }
 
 clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bool *captions, clip_error *err)
@@ -206,8 +253,7 @@ clip_status clipcol_list_sources(const clip_index *x, char ***out, size_t *n, bo
     if (s == CLIP_OK && !(*out = calloc(all.n + 1, sizeof **out)))
         s = clipb_nomem(err, x->dir);
     for (; s == CLIP_OK && *n < all.n; ++*n) {
-        const clipcol_source_kind kind = clipcol_source_kind_of(all.item[*n].path);
-        words |= all.item[*n].captions || kind == CLIPCOL_SOURCE_TABLE || kind == CLIPCOL_SOURCE_TAR;
+        words |= brings_texts(&all.item[*n], all.item[*n].path);
         (*out)[*n] = all.item[*n].path;
         all.item[*n].path = NULL;
     }

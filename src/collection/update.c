@@ -35,6 +35,7 @@ typedef struct update {
     clip_update_options opt;
     clip_image_options image; /* how pictures are read */
     clip_update_report report;
+    char language[CLIPENG_LANGUAGE]; /* the context's; sources remember theirs */
     double started, committed;
     bool stopped;
     size_t floats, D;     /* numbers of a picture's pixels; of a vector */
@@ -435,6 +436,15 @@ static clip_status source_gone(update *u, const clipcol_source *s, clip_error *e
     return added < 0 ? clipb_nomem(err, s->path) : CLIP_OK;
 }
 
+/* Texts that wait belong to the source before. */
+static clip_status speak(update *u, const char *language, clip_error *err)
+{
+    if (strcmp(language, clipeng_context_language(u->ctx)) == 0)
+        return CLIP_OK;
+    TRY(encode_texts(u, err));
+    return clipeng_context_set_language(u->ctx, language, err);
+}
+
 static clip_status run_source(update *u, const clipcol_source *source, clip_error *err)
 {
     const bool words = (u->ctx->model->towers & CLIP_TOWER_TEXT) && u->ctx->model->tokenizer;
@@ -448,6 +458,8 @@ static clip_status run_source(update *u, const clipcol_source *source, clip_erro
     if (source->captions && !words)
         return clipb_fail(err, CLIP_EINVAL, source->path,
                           "its captions were to be indexed, which takes a text tower and a tokenizer");
+    if (words)
+        TRY(speak(u, *source->language ? source->language : u->language, err));
     TRY(clipcol_feed_open(u->x, source, &o, &feed, err));
     clip_status s = run_feed(u, feed, err);
     if (clipcol_feed_close(feed, &u->seen, &u->n_seen, &u->seen_capacity, &whole) < 0 && s == CLIP_OK)
@@ -570,7 +582,8 @@ static clip_status run(update *u, const clipcol_sources *sources, bool all, clip
 static clip_status find_sources(update *u, const char *const *paths, int n, clipcol_sources *out, clip_error *err)
 {
     if (n > 0) {
-        TRY(clipcol_sources_resolve(paths, n, &u->opt, out, err));
+        TRY(clipcol_sources_resolve(paths, n, &u->opt, u->language, out, err));
+        TRY(clipcol_sources_agree(u->x, out, err));
         TRY(clipcol_sources_remember(u->x, out, err));
         return clipidx_commit(u->x, err);
     }
@@ -590,6 +603,7 @@ clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *
     pthread_mutex_init(&u.lock, NULL);
     clip_status s = check(&u, n, err);
     if (s == CLIP_OK) {
+        snprintf(u.language, sizeof u.language, "%s", clipeng_context_language(ctx));
         u.image = u.opt.image ? *u.opt.image : clipcol_index_image_options(x, ctx->model);
         s = clipcol_index_settle_background(x, u.image.background, err);
     }
@@ -599,6 +613,8 @@ clip_status clipcol_update(clip_index *x, clip_context *ctx, const char *const *
         s = run(&u, &sources, n == 0, err);
     if (s == CLIP_OK && n > 0 && !u.stopped)
         s = forget_barren(&u, &sources, err);
+    if (*u.language)
+        clipeng_context_set_language(ctx, u.language, NULL);
     u.report.seconds = clipb_now() - u.started;
     u.report.waited = u.queue ? clipb_queue_waited(u.queue) : 0;
     clipb_queue_free(u.queue, drop);

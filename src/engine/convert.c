@@ -41,8 +41,11 @@ static clip_status choose_layout(converter *c)
         if (f->layout && strcmp(c->opt.layout, f->layout) == 0 && (!c->family || !c->family->writes(&c->m->config)))
             c->family = f;
     }
-    return c->family ? CLIP_OK
-                     : clipb_fail(c->err, CLIP_EINVAL, NULL, "the layout '%s' is none of %s", c->opt.layout, names);
+    if (!c->family)
+        return clipb_fail(c->err, CLIP_EINVAL, NULL, "the layout '%s' is none of %s", c->opt.layout, names);
+    return c->family->save ? CLIP_OK
+                           : clipb_fail(c->err, CLIP_EUNSUPPORTED, NULL, "the layout of %s is read, but not written",
+                                        c->family->name);
 }
 
 /* The one type that all tensors have, or f32. */

@@ -122,6 +122,7 @@ void clipeng_parallel(clip_context *ctx, int64_t n, void (*fn)(void *user, int64
 
 /* What is wanted of a batch; each may be NULL. One forward makes all of it. */
 typedef struct outputs {
+    const clipmdl_tower *tower; /* that makes them */
     float *unit;        /* [N, D], of length 1 */
     clip_hidden hidden;
     int layer, pad_id;  /* of hidden.states */
@@ -134,13 +135,15 @@ clip_hidden_options clipeng_hidden_options_default(void)
     return (clip_hidden_options){.layer = -1, .final_norm = -1, .pad_id = -1};
 }
 
-/* layers: how many the encoder has; normed: the last is, unless asked otherwise. */
-static clip_status read_options(const clip_model *m, const clip_hidden_options *opt, const clip_hidden *out, int layers,
-                                bool normed, outputs *o)
+/* normed: the last layer is, unless asked otherwise. */
+static clip_status read_options(const clip_model *m, const clipmdl_tower *t, const clip_hidden_options *opt,
+                                const clip_hidden *out, bool normed, outputs *o)
 {
     const clip_hidden_options h = opt ? *opt : clipeng_hidden_options_default();
-    const int layer = h.layer < 0 ? h.layer + layers + 1 : h.layer;
-    *o = (outputs){.hidden = *out, .layer = layer, .pad_id = h.pad_id < 0 ? m->pad_id : h.pad_id};
+    const int layers = t->layers, layer = h.layer < 0 ? h.layer + layers + 1 : h.layer;
+    if (h.final_norm > 0 && out->states && !clipeng_norms_rows(t))
+        return CLIP_EUNSUPPORTED;
+    *o = (outputs){.tower = t, .hidden = *out, .layer = layer, .pad_id = h.pad_id < 0 ? m->pad_id : h.pad_id};
     o->norm = h.final_norm < 0 ? normed && layer == layers : h.final_norm != 0;
     const bool none = !out->states && !out->pooled && !out->projected;
     const bool bad = none || layer < 0 || layer > layers || (out->projected && m->config.embed_dim == 0);
@@ -201,9 +204,9 @@ static clip_status finish(clip_context *c, outputs *o, const results *r, int N)
 }
 
 /* N samples, at most a chunk, through a tower. r: what is known of them before. */
-static clip_status forward_chunk(clip_context *c, const clipmdl_tower *t, const clipmdl_input *in, outputs *o,
-                                 results r)
+static clip_status forward_chunk(clip_context *c, const clipmdl_input *in, outputs *o, results r)
 {
+    const clipmdl_tower *t = o->tower;
     const clipmdl_tap tap = tap_of(o, t);
     clipmdl_acts acts = {.tap = o->hidden.states ? &tap : NULL};
     clipb_arena a = {0};
@@ -238,8 +241,7 @@ static clip_status forward_pixels(clip_context *c, const float *pixels, int N, o
         TRY(clipimg_check_prepared(&c->model->recipe, pixels + (size_t)i * each));
     if (c->model->mapped & CLIP_TOWER_IMAGE)
         TRY(clipmdl_store_check(&c->model->store, NULL));
-    return forward_chunk(c, c->model->image, &in, o,
-                         (results){.kind = "picture", .input = pixels, .each = each});
+    return forward_chunk(c, &in, o, (results){.kind = "picture", .input = pixels, .each = each});
 }
 
 static clip_status encode_pixels(clip_context *c, const float *pixels, int N, outputs *o)
@@ -302,14 +304,19 @@ static clip_status check_embeds(const clip_model *m, int tower, const void *in, 
 
 clip_status clipeng_encode_pixels(clip_context *c, const float *pixels, int N, float *out)
 {
+    return clipeng_encode_pixels_by(c, c->model->image, pixels, N, out);
+}
+
+clip_status clipeng_encode_pixels_by(clip_context *c, const clipmdl_tower *t, const float *pixels, int N, float *out)
+{
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, out));
-    return encode_pixels(c, pixels, N, &(outputs){.unit = out});
+    return encode_pixels(c, pixels, N, &(outputs){.tower = t, .unit = out});
 }
 
 clip_status clipeng_encode_image(clip_context *c, const clip_image *img, int N, float *out)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, img, N, out));
-    return encode_image(c, img, N, &(outputs){.unit = out});
+    return encode_image(c, img, N, &(outputs){.tower = c->model->image, .unit = out});
 }
 
 static clip_status picture_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt,
@@ -319,7 +326,7 @@ static clip_status picture_outputs(const clip_model *m, const void *in, int N, c
         return CLIP_EINVAL;
     if (m->image->width == 0 && (out->states || out->pooled))
         return CLIP_EUNSUPPORTED;
-    return read_options(m, opt, out, m->image->layers, false, o);
+    return read_options(m, m->image, opt, out, false, o);
 }
 
 clip_status clipeng_hidden_pixels(clip_context *c, const float *pixels, int N, const clip_hidden_options *opt,
@@ -341,7 +348,9 @@ clip_status clipeng_hidden_image(clip_context *c, const clip_image *img, int N, 
 clip_status clipeng_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_IMAGE, pixels, N, unit));
-    return encode_pixels(c, pixels, N, &(outputs){.unit = unit, .hidden.states = states, .layer = layer});
+    return encode_pixels(
+        c, pixels, N,
+        &(outputs){.tower = c->model->image, .unit = unit, .hidden.states = states, .layer = layer});
 }
 
 /* ---- Words ----------------------------------------------------------------------------------- */
@@ -358,7 +367,7 @@ static clip_status forward_tokens(clip_context *c, const int32_t *ids, const int
 {
     const clipmdl_input in = {.N = N, .ids = ids, .off = off};
     TRY(clipmdl_store_check(&c->model->store, NULL)); /* the rows of the token embedding come from there */
-    return forward_chunk(c, c->model->text, &in, o, (results){.kind = "text"});
+    return forward_chunk(c, &in, o, (results){.kind = "text"});
 }
 
 /* Texts on their way into a chunk. */
@@ -448,13 +457,13 @@ static clip_status encode_tokens(clip_context *c, const int32_t *ids, const int3
 clip_status clipeng_encode_text(clip_context *c, const char *const *texts, int N, float *out)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_TEXT, texts, N, out));
-    return encode_text(c, texts, N, &(outputs){.unit = out});
+    return encode_text(c, texts, N, &(outputs){.tower = c->model->text, .unit = out});
 }
 
 clip_status clipeng_encode_tokens(clip_context *c, const int32_t *ids, const int32_t *offsets, int N, float *out)
 {
     TRY(check_embeds(c->model, CLIP_TOWER_TEXT, ids, N, out));
-    return encode_tokens(c, ids, offsets, N, &(outputs){.unit = out});
+    return encode_tokens(c, ids, offsets, N, &(outputs){.tower = c->model->text, .unit = out});
 }
 
 static clip_status text_outputs(const clip_model *m, const void *in, int N, const clip_hidden_options *opt,
@@ -465,7 +474,7 @@ static clip_status text_outputs(const clip_model *m, const void *in, int N, cons
         return CLIP_EINVAL;
     if (m->text->width == 0 && (out->states || out->pooled))
         return CLIP_EUNSUPPORTED;
-    TRY(read_options(m, opt, out, t->layers, true, o));
+    TRY(read_options(m, m->text, opt, out, true, o));
     return o->pad_id >= 0 && o->pad_id < t->vocab_size ? CLIP_OK : CLIP_EINVAL;
 }
 

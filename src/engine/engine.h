@@ -64,7 +64,10 @@ void clipeng_slots_free(clip_context *c);
  * the store itself. All towers asked for must be in it, and every tensor as it should be. */
 clip_status clipeng_model_open(const char *path, const clip_load_options *opt, clip_model **out, clip_error *err);
 
-/* language.c: clipeng_tokenize() in the language of the context's texts. */
+/* language.c: clipeng_tokenize() in the language of the context's texts.
+ * clipeng_context_language(): its name; "" where texts have none. */
+#define CLIPENG_LANGUAGE 16
+const char *clipeng_context_language(const clip_context *c);
 clip_status clipeng_tokenize_in_language(const clip_context *c, const char *text, int32_t *ids, int *n);
 
 /* rules.c.
@@ -94,9 +97,15 @@ clipmdl_recipe clipeng_recipe_default(void);
 clipimg_recipe clipeng_recipe_of_words(const clipmdl_recipe *words, int size);
 clipmdl_recipe clipeng_recipe_words(const clipimg_recipe *r, const cliptok *tokenizer);
 
-/* encode.c: the unit embeddings of N prepared pictures, and all rows of a layer as clipmdl_tap
- * counts them, from one forward. */
+/* encode.c. clipeng_encode_pixels_by(): clipeng_encode_pixels() by an image tower of the model that
+ * its caller has bound.
+ * clipeng_encode_states(): the unit embeddings of N prepared pictures, and all rows of a layer as
+ * clipmdl_tap counts them, from one forward. */
+clip_status clipeng_encode_pixels_by(clip_context *c, const clipmdl_tower *t, const float *pixels, int N, float *out);
 clip_status clipeng_encode_states(clip_context *c, const float *pixels, int N, int layer, float *unit, float *states);
+
+/* clipeng_norms_rows(): has the tower a last norm for the rows of tokens? */
+static inline bool clipeng_norms_rows(const clipmdl_tower *t) { return t->norm || t->own_norm; }
 
 /* finite.c: the rows of x [N, C] are numbers, and the length of each fits into f32. Else
  * CLIP_ENOTFINITE, and clipeng_context_message() names the sample (kind "picture" or "text", number
@@ -138,8 +147,8 @@ void clipeng_tokenizer_files_free(clipeng_tokenizer_files *f);
  * that directory, is of another kind or NULL. */
 clip_status clipeng_tokenizer_files_complete(const char *dir, const cliptok *t, int context_length, clip_error *err);
 
-/* identity.c: the hash of the weights' files. clipeng_weights_stamp(): what can be told of them
- * without reading: inodes, sizes and times, as a key for the hash.
+/* identity.c: the hash of the weights' files and of the settings. clipeng_weights_stamp(): what can
+ * be told of them without reading: inodes, sizes, times and settings, as a key for the hash.
  * Errors: CLIP_EIO (the files have changed since they were loaded: the hash says nothing then). */
 clip_status clipeng_weights_identify(const clip_model *m, char out[33], clip_error *err);
 void clipeng_weights_stamp(const clip_model *m, char out[48]);

@@ -16,9 +16,10 @@
 
 #define DISCS 16 /* along a side of the picture; the radius of a disc is a step */
 
-/* The image tower once more, with the transposed matrices that its backward wants. */
+/* The image tower once more: with the transposed matrices that its backward wants; or packed, where
+ * the model's is for a few pictures, and occlusion makes many of one. */
 typedef struct explainer {
-    clipmdl_tower *tower; /* NULL: it has no attention blocks, or no gradients */
+    clipmdl_tower *tower; /* NULL: the model's serves */
     clipb_block weights, memory;
 } explainer;
 
@@ -40,10 +41,14 @@ static bool has_gradients(const clip_model *m) { return m->image->block && !m->s
 
 static clip_status bind(const clip_model *m, const clipk_ctx *k, explainer *e)
 {
-    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .k = k, .back = true,
-                        .first_group = 1}; /* the blocks */
-    if (!has_gradients(m))
+    clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .format = m->format, .k = k};
+    if (has_gradients(m)) {
+        b.format = NULL; /* backward is for f32 alone */
+        b.back = true;
+        b.first_group = 1; /* the blocks */
+    } else if (!(m->mapped & CLIP_TOWER_IMAGE)) {
         return CLIP_OK;
+    }
     TRY(clipmdl_tower_new(m->config.vision.tower, &m->config, &e->tower));
     clipmdl_tower_bind(&b, e->tower);
     TRY(clipb_block_reserve(&e->weights, b.arena.peak));
@@ -99,7 +104,7 @@ typedef struct pass {
 
 static void layout(clipb_arena *a, pass *p)
 {
-    const clipmdl_tower *t = p->e->tower;
+    const clipmdl_tower *t = p->e->tower; /* relevance */
     const size_t D = (size_t)p->D, K = (size_t)p->K, G = (size_t)p->G, pixels = p->floats;
     p->pixels = CLIPB_NEW(a, float, pixels);
     p->text = CLIPB_NEW(a, float, K * D);
@@ -172,15 +177,16 @@ static void median_color(const pass *p, const clipimg_places *at, float *room, f
 static clip_status explain_by_occlusion(pass *p, float *map, float *cosine)
 {
     const int G = p->G, K = p->K;
+    const clipmdl_tower *t = p->e->tower ? p->e->tower : p->c->model->image;
     const clipimg_places at = clipimg_places_of(&p->c->model->recipe, p->pixels);
     float color[3];
     median_color(p, &at, p->painted, color);
-    TRY(clipeng_encode_pixels(p->c, p->pixels, 1, p->image));
+    TRY(clipeng_encode_pixels_by(p->c, t, p->pixels, 1, p->image));
     TRY(clipeng_similarity(p->c, p->image, 1, p->text, K, cosine));
     for (int y = 0; y < G; y++) {
         for (int x = 0; x < G; x++)
             paint_disc(p, &at, color, x + 0.5, y + 0.5, p->painted + (size_t)x * p->floats);
-        TRY(clipeng_encode_pixels(p->c, p->painted, G, p->embedding));
+        TRY(clipeng_encode_pixels_by(p->c, t, p->painted, G, p->embedding));
         TRY(clipeng_similarity(p->c, p->embedding, G, p->text, K, p->cosine));
         for (int x = 0; x < G; x++)
             for (int i = 0; i < K; i++) {

@@ -8,13 +8,6 @@
 #include "engine/engine.h"
 #include "hub/hub.h"
 
-/* Safetensors first, then files of torch.save(). */
-static const char *const weight_names[] = {"open_clip_model.safetensors", "model.safetensors",
-                                           "open_clip_model.safetensors.index.json", "model.safetensors.index.json",
-                                           "model.fp16.safetensors",
-                                           "open_clip_pytorch_model.bin", "pytorch_model.bin",
-                                           "pytorch_model.bin.index.json", "model.pt", CLIPENG_INT8_FILE};
-
 /* Formats of other programs. */
 static const struct format {
     const char *ending, *name;
@@ -180,12 +173,15 @@ static clip_status find_other(const char *dir, char **out, clip_error *err)
 
 static clip_status find_weights(const char *dir, char **out, clip_error *err)
 {
-    for (size_t i = 0; i < sizeof weight_names / sizeof *weight_names; i++) {
-        TRY(find(dir, weight_names[i], out));
-        if (*out)
-            return CLIP_OK;
-    }
-    return find_other(dir, out, err);
+    const char *name;
+    *out = NULL;
+    for (int i = 0; !*out && (name = cliphub_weights_at(i)); i++)
+        TRY(find(dir, name, out));
+    if (!*out)
+        TRY(find(dir, "model.pt", out));
+    if (!*out)
+        TRY(find(dir, CLIPENG_INT8_FILE, out));
+    return *out ? CLIP_OK : find_other(dir, out, err);
 }
 
 /* The tokenizer of text_encoder_2/ is in tokenizer_2/ beside it; that of another single file in

@@ -7,15 +7,26 @@
 
 #include "engine/engine.h"
 
-static const char slot; /* its address is the key; the value is an int32_t, the token's id */
+typedef struct language {
+    int32_t id; /* of its token; -1: the tokenizer's own */
+    char name[CLIPENG_LANGUAGE];
+} language;
+
+static const char slot; /* its address is the key; the value is a language */
 
 clip_status clipeng_tokenize_in_language(const clip_context *c, const char *text, int32_t *ids, int *n)
 {
-    const int32_t *id = clipeng_slot_get(c, &slot);
+    const language *l = clipeng_slot_get(c, &slot);
     TRY(clipeng_tokenize(c->model, text, ids, n));
-    if (id && *id >= 0)
-        ids[0] = *id;
+    if (l && l->id >= 0)
+        ids[0] = l->id;
     return CLIP_OK;
+}
+
+const char *clipeng_context_language(const clip_context *c)
+{
+    const language *l = clipeng_slot_get(c, &slot);
+    return l && l->id >= 0 ? l->name : c->model->tokenizer ? cliptok_language(c->model->tokenizer) : "";
 }
 
 static bool all_between(const char *p, size_t n, char lo, char hi)
@@ -61,12 +72,13 @@ clip_status clipeng_context_set_language(clip_context *c, const char *name, clip
     const int32_t id = !name ? -1 : is_language(name) ? cliptok_find(m->tokenizer, name) : -1;
     if (name && id < 0)
         return unknown(m, name, err);
-    int32_t *kept = clipeng_slot_get(c, &slot);
+    language *kept = clipeng_slot_get(c, &slot);
     if (!kept) {
         kept = malloc(sizeof *kept);
         if (!kept || clipeng_slot_fill(c, &slot, kept, free) < 0)
             return clipb_nomem(err, m->path);
     }
-    *kept = id;
+    *kept = (language){.id = id};
+    snprintf(kept->name, sizeof kept->name, "%s", name ? name : "");
     return CLIP_OK;
 }

@@ -272,7 +272,7 @@ static clip_status read_recipe(loader *l, clip_model *m)
         words.rounding = m->family->rounding;
         warn(l,
              "%s: nothing says how pictures are prepared: the defaults of %s are assumed, for %d pixels", l->files.dir,
-             m->family->preprocessor, m->config.vision.image_size);
+             words.assumed ? words.assumed : m->family->preprocessor, m->config.vision.image_size);
     }
     m->recipe = clipeng_recipe_of_words(&words, m->config.vision.image_size);
     return CLIP_OK;

@@ -28,6 +28,7 @@ static void tell_image(const clip_model *m, clip_model_info *o)
     o->vision_heads = v->heads;
     o->patch_size = v->patch_size;
     o->vision_tokens = side && (!m->image || m->image->width) ? (v->class_token ? 1 : 0) + side * side : 0;
+    o->vision_norm = m->image && m->image->width && clipeng_norms_rows(m->image);
     o->vision_activation = v->patch_size || !v->heads ? name_activation(v->act) : "relu"; /* a ResNet */
     o->interpolation = recipe.interpolation;
     o->resize_mode = recipe.resize_mode;

@@ -97,8 +97,8 @@ clip_status cliphd_words_check(const clip_model *m, const cJSON *words, const ch
                           "model with that size (image_size)", size, m->path, m->config.vision.image_size);
     if (strcmp(weights, own) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, path,
-                          "was fitted on other weights (%.8s) than those of %s (%.8s): fit again", weights, m->path,
-                          own);
+                          "was fitted on other weights or settings (%.8s) than those of %s (%.8s): fit again", weights,
+                          m->path, own);
     return CLIP_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,12 +262,6 @@ static bool is_file_at(int fd, const char *name)
     return fstatat(fd, name, &st, 0) == 0 && S_ISREG(st.st_mode);
 }
 
-static bool ends(const char *s, const char *end)
-{
-    const size_t n = strlen(s), e = strlen(end);
-    return n >= e && strcmp(s + n - e, end) == 0;
-}
-
 /* Whether all the files that an index of weights names are there. */
 static clip_status has_parts(const char *dir, int fd, const char *index, bool *whole)
 {
@@ -289,33 +284,27 @@ static clip_status has_parts(const char *dir, int fd, const char *index, bool *w
     return s == CLIP_ENOMEM ? s : CLIP_OK;
 }
 
-/* Files with weights, safetensors and pickles: whether there are any, with all their parts. Some
- * programs fetch only one of the two. */
+/* Safetensors first, then files of torch.save(). */
+static const char *const weights[] = {"open_clip_model.safetensors", "model.safetensors",
+                                      "open_clip_model.safetensors.index.json", "model.safetensors.index.json",
+                                      "model.fp16.safetensors",
+                                      "open_clip_pytorch_model.bin", "pytorch_model.bin",
+                                      "pytorch_model.bin.index.json"};
+
+const char *cliphub_weights_at(int i) { return i < (int)(sizeof weights / sizeof *weights) ? weights[i] : NULL; }
+
 clip_status cliphub_has_weights(const char *dir, bool *found)
 {
-    static const struct {
-        const char *ending, *index;
-    } kinds[] = {{".safetensors", ".safetensors.index.json"},
-                 {"pytorch_model.bin", "pytorch_model.bin.index.json"},
-                 {".pt", ".pt.index.json"}};
-    enum { KINDS = sizeof kinds / sizeof *kinds };
-    DIR *d = opendir(dir);
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *name;
     clip_status s = CLIP_OK;
-    bool any[KINDS] = {false}, whole[KINDS] = {true, true, true};
-    for (struct dirent *e; d && s == CLIP_OK && (e = readdir(d));) {
-        const char *name = e->d_name;
-        if (*name == '.' || !is_file_at(dirfd(d), name))
-            continue;
-        for (int i = 0; i < KINDS && s == CLIP_OK; i++) {
-            any[i] |= ends(name, kinds[i].ending) || ends(name, kinds[i].index);
-            if (ends(name, kinds[i].index))
-                s = has_parts(dir, dirfd(d), name, &whole[i]);
-        }
-    }
-    if (d)
-        closedir(d);
     *found = false;
-    for (int i = 0; i < KINDS; i++)
-        *found |= any[i] && whole[i];
+    for (int i = 0; fd >= 0 && s == CLIP_OK && !*found && (name = cliphub_weights_at(i)); i++) {
+        *found = is_file_at(fd, name);
+        if (*found && strstr(name, ".index."))
+            s = has_parts(dir, fd, name, found);
+    }
+    if (fd >= 0)
+        close(fd);
     return s;
 }

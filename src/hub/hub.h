@@ -86,8 +86,12 @@ bool cliphub_is_plain(const char *name);
  * damaged), CLIP_ENOMEM. */
 clip_status cliphub_snapshot(const char *folder, const char *revision, char **out, clip_error *err);
 
-/* cliphub_has_weights(): whether a folder holds a file of weights (safetensors or a pickle), with
- * all its parts.
+/* cliphub_weights_at(): the names that files of weights have in repositories, the preferred ones
+ * first. NULL after the last. */
+const char *cliphub_weights_at(int i);
+
+/* cliphub_has_weights(): whether a folder holds weights by one of these names, with all their
+ * parts. Other files may be an optimizer's, or parts of a network.
  * Errors: CLIP_ENOMEM. */
 clip_status cliphub_has_weights(const char *dir, bool *found);
 

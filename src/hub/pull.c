@@ -16,12 +16,6 @@
 
 enum { MOST_PARTS = 1000, TIMEOUT = 30 };
 
-/* The first that exists is fetched: safetensors before pickles. */
-static const char *const weights[] = {"open_clip_model.safetensors", "model.safetensors",
-                                      "open_clip_model.safetensors.index.json", "model.safetensors.index.json",
-                                      "model.fp16.safetensors",
-                                      "open_clip_pytorch_model.bin", "pytorch_model.bin",
-                                      "pytorch_model.bin.index.json"};
 /* Only looked for, to say what is there instead. */
 static const char *const others[] = {"model.onnx", "textual/model.onnx"};
 /* All that exist are fetched. */
@@ -290,8 +284,8 @@ static clip_status look_for_weights(cliphub_puller *p, const char *folder, bool 
 {
     const char *file = NULL;
     *found = false;
-    for (size_t i = 0; i < COUNT(weights) && !*found; i++) {
-        file = weights[i];
+    for (int i = 0; !*found && cliphub_weights_at(i); i++) {
+        file = cliphub_weights_at(i);
         TRY(look_for(p, folder, file, found));
     }
     if (!*found || !strstr(file, ".index.json"))

@@ -323,6 +323,51 @@ static clip_status check_shards(const clip_index *x, const char *dir, const shar
     return s;
 }
 
+/* What `look` is to see of a line; *more: it wants the next one, too. */
+static clip_status show_line(const clip_index *x, source *in, int64_t i, float *unit, clipidx_look_fn *look, void *user,
+                             bool *more, clip_error *err)
+{
+    cJSON *tree = NULL;
+    const char *path, *text;
+    clip_status s = read_line(in, i, &tree, &path, &text, err);
+    const struct {
+        const clipidx_npy *matrix;
+        clip_item item;
+    } sides[] = {{&in->image, {.kind = CLIP_ITEM_PICTURE, .path = path}},
+                 {&in->text, {.kind = CLIP_ITEM_TEXT, .path = path, .text = text}}};
+    for (int k = 0; k < 2 && s == CLIP_OK && *more; k++) {
+        const char *what = k == 0 ? path : text;
+        if (!what || !*what || !sides[k].matrix->data)
+            continue;
+        clipidx_npy_row(sides[k].matrix, x->set, i, unit);
+        if (clipidx_unit(unit, unit, x->dim))
+            s = look(user, &sides[k].item, unit, more);
+    }
+    cJSON_Delete(tree);
+    return s;
+}
+
+clip_status clipidx_import_look(const clip_index *x, const char *dir, clipidx_look_fn *look, void *user,
+                                clip_error *err)
+{
+    shards list = {0};
+    bool more = true;
+    float *unit = malloc((size_t)x->dim * sizeof *unit);
+    clip_status s = unit ? find_shards(dir, &list, err) : clipb_nomem(err, dir);
+    if (s == CLIP_OK)
+        s = check_shards(x, dir, &list, err);
+    for (size_t k = 0; k < list.n && s == CLIP_OK && more; k++) {
+        source in;
+        s = open_shard(&in, dir, list.number[k], err);
+        for (int64_t i = 0; s == CLIP_OK && more && i < in.rows; i++)
+            s = show_line(x, &in, i, unit, look, user, &more, err);
+        close_shard(&in);
+    }
+    free(list.number);
+    free(unit);
+    return s == CLIP_ENOMEM ? clipb_nomem(err, dir) : s;
+}
+
 clip_status clipidx_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err)
 {
     batch *b = calloc(1, sizeof *b);

@@ -122,6 +122,12 @@ clip_status clipidx_export(const clip_index *x, const char *dir, int64_t *rows, 
 clip_status clipidx_import_info(const char *dir, int *dim, int64_t *rows, clip_error *err);
 clip_status clipidx_import(clip_index *x, const char *dir, clip_import_report *report, clip_error *err);
 
+/* clipidx_import_look(): show items that clipidx_import() would add, with their unit vectors, one
+ * after the other until *more is false. All metadata are looked through before. */
+typedef clip_status clipidx_look_fn(void *user, const clip_item *item, const float *unit, bool *more);
+clip_status clipidx_import_look(const clip_index *x, const char *dir, clipidx_look_fn *look, void *user,
+                                clip_error *err);
+
 /* ---- handle.c ---- */
 
 /* clipidx_check_process(): CLIP_EINVAL in a forked child of the process that opened it. */

@@ -172,7 +172,7 @@ typedef struct clipk_quantised {
 } clipk_quantised;
 
 /* clipk_quantised_depth(): K, filled up to whole blocks of the rotation.
- * clipk_weight_pack_quantised(): fill w->panels. Both formats of 8 bits take it.
+ * clipk_weight_pack_quantised(): fill w->panels. All formats of 8 bits take it.
  * clipk_weight_unpack(): the integers of w->panels. A row of zeros has scale 1. */
 int clipk_quantised_depth(int K);
 void clipk_weight_pack_quantised(const clipk_ctx *k, const clipk_weight *w, const clipk_quantised *from);

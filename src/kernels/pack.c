@@ -136,7 +136,7 @@ static void smooth(float *t, float *inverse, int K, int depth)
         t[k] = inverse[k] = 0;
 }
 
-#define GROUP 4 /* bytes, in both formats */
+#define GROUP 4 /* bytes, in all formats of 8 bits */
 
 /* Where row n of the panels begins. Its groups are GROUP * nr bytes apart. */
 static char *row_of(const clipk_set *set, const clipk_weight *w, int n)
@@ -152,15 +152,12 @@ static void place_row(const clipk_set *set, const clipk_weight *w, int n, const 
     float *scales = (float *)(void *)clipk_scales_of(set, w, n / set->nr);
     int32_t *start = (int32_t *)(void *)(scales + set->nr), sum = 0;
     char *to = row_of(set, w, n);
-    if (f->x == CLIPK_X_U8) {
-        for (int k = 0; k < depth; k += 4, to += step)
-            memcpy(to, q + k, GROUP);
-        for (int k = 0; k < depth; k++)
-            sum += q[k];
-    } else {
-        for (int k = 0; k < depth; k += 2, to += step)
-            memcpy(to, (int16_t[2]){q[k], q[k + 1]}, GROUP);
-    }
+    for (int k = 0; k < depth && f->group == 4; k += 4, to += step)
+        memcpy(to, q + k, GROUP);
+    for (int k = 0; k < depth && f->group == 2; k += 2, to += step)
+        memcpy(to, (int16_t[2]){q[k], q[k + 1]}, GROUP);
+    for (int k = 0; k < depth && f->x == CLIPK_X_U8; k++)
+        sum += q[k];
     scales[n % set->nr] = scale;
     start[n % set->nr] = -128 * sum;
 }

@@ -84,6 +84,7 @@ static clip_status init_blocks(aimv2 *m)
 {
     clipmdl_tower *t = &m->tower;
     t->width = m->C;
+    t->own_norm = true;
     t->layers = m->layers;
     t->groups = 1;
     t->look = m->layers - 1;

@@ -156,6 +156,21 @@ static inline int clipmdl_stored_size(const clipmdl_vision_config *v)
 clip_status clipmdl_config_from_shapes(const clipmdl_store *s, const clipmdl_found *f, clipmdl_config *out,
                                        clip_error *err);
 
+/* A field of a configuration, of an enum's or int's size, or a bool, float or string. */
+typedef struct clipmdl_field {
+    const char *name;
+    size_t at, size;
+    enum { CLIPMDL_FIELD_NUMBER, CLIPMDL_FIELD_FLOAT, CLIPMDL_FIELD_WORD, CLIPMDL_FIELD_SKIPPED } kind;
+} clipmdl_field;
+
+/* All of them, in fields.c. A field that is missing there is found by tests/model/test_fields.c. */
+extern const clipmdl_field clipmdl_fields[]; /* ends with {0} */
+
+/* clipmdl_config_words(): all choices that change embeddings, one a line.
+ * @return: how long that is */
+#define CLIPMDL_WORDS 4096
+int clipmdl_config_words(const clipmdl_config *c, char out[CLIPMDL_WORDS]);
+
 /* clipmdl_config_check(): the sizes of the towers fit each other: heads divide widths, patches fit
  * into pictures, nothing is empty.
  * Errors: CLIP_EFORMAT, CLIP_EUNSUPPORTED. */

@@ -59,9 +59,26 @@ static clip_status root(const shapes *s, const char *name, int *side)
     return CLIP_OK;
 }
 
-/* Shapes do not show the width of a head. OpenAI's heads are 64 wide. OpenCLIP's vision
- * Transformers from ViT-H on (1280, 1408, 1664, 1792 wide) have 16 heads of any width. */
-static int vision_heads(int width) { return width >= 1280 ? 16 : width / 64; }
+/* Shapes do not show the width of a head. That of known models is 64. */
+static clip_status heads_of(const shapes *s, const char *what, int width, int *heads)
+{
+    *heads = width / 64;
+    if (width % 64 == 0)
+        return CLIP_OK;
+    return clipb_fail(s->err, CLIP_EUNSUPPORTED, s->store->file,
+                      "no configuration beside it, and shapes do not tell how many attention heads a %s encoder %d "
+                      "wide has: its %s is needed", what, width, s->family->config_file);
+}
+
+/* OpenCLIP's vision Transformers from ViT-H on (1280, 1408, 1664, 1792 wide) have 16 heads of any
+ * width. */
+static clip_status vision_heads(const shapes *s, int width, int *heads)
+{
+    if (width < 1280)
+        return heads_of(s, "vision", width, heads);
+    *heads = 16;
+    return CLIP_OK;
+}
 
 static clip_status vision(const shapes *s, clipmdl_vision_config *v)
 {
@@ -75,7 +92,7 @@ static clip_status vision(const shapes *s, clipmdl_vision_config *v)
         if (v->patch_size > 1 << 16)
             return clipb_fail(s->err, CLIP_EMISMATCH, s->store->file, "patches of %d pixels", v->patch_size);
         v->image_size = side * v->patch_size; /* side is below 2^12 */
-        v->heads = vision_heads(v->width);
+        TRY(vision_heads(s, v->width, &v->heads));
         v->layers = count(s, "visual.transformer.resblocks.", ".ln_1.weight");
         v->ln_pre = find(s, "visual.ln_pre.weight") != NULL;
         v->eps = 1e-5f;
@@ -104,7 +121,7 @@ static clip_status bert(const shapes *s, clipmdl_text_config *t)
     TRY(dim(s, "bert.positional_embedding", 2, 0, &t->bert.positions));
     TRY(dim(s, "bert.token_type_embedding", 2, 0, &t->bert.token_types));
     TRY(dim(s, "bert.transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &t->mlp));
-    t->heads = t->width / 64;
+    TRY(heads_of(s, "text", t->width, &t->heads));
     t->layers = count(s, "bert.transformer.resblocks.", ".ln_1.weight");
     return CLIP_OK;
 }
@@ -119,7 +136,7 @@ static clip_status text(const shapes *s, clipmdl_text_config *t)
     TRY(dim(s, "token_embedding.weight", 2, 0, &t->vocab_size));
     TRY(dim(s, "ln_final.weight", 1, 0, &t->width));
     TRY(dim(s, "transformer.resblocks.0.mlp.c_fc.weight", 2, 0, &t->mlp));
-    t->heads = t->width / 64;
+    TRY(heads_of(s, "text", t->width, &t->heads));
     t->layers = count(s, "transformer.resblocks.", ".ln_1.weight");
     t->eps = 1e-5f;
     t->pooling = CLIPNN_POOL_ARGMAX;

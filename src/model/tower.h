@@ -143,7 +143,8 @@ struct clipmdl_tower {
     int patches;                 /* of a picture; training may leave some out; 0: it has no patches */
     int groups;
     int first_group;             /* the lowest that is trained */
-    const clipnn_layernorm *norm;  /* the last norm, for a tap; NULL: none */
+    const clipnn_layernorm *norm;  /* the last norm, for a tap; NULL: none, or it stands behind the pooling */
+    bool own_norm;                 /* a tap that is `normed` gets another kind of norm, which the tower applies */
     const clipnn_block *block;     /* the attention blocks, for relevance; NULL: none */
     const clipnn_linear *largest;  /* the largest product, with `tokens` rows for each sample */
 };

@@ -26,7 +26,7 @@ clip_status clipmdl_trunk_init(clipmdl_tower *t, clipmdl_trunk *m, int heads, in
     t->layers = m->layers;
     t->groups = m->layers + 2;
     t->look = m->layers - 1;
-    t->norm = m->no_norm ? NULL : &m->norm;
+    t->norm = m->no_norm || m->norm_last ? NULL : &m->norm;
     t->block = m->block;
     t->largest = &m->block[0].c_fc;
     return CLIP_OK;

@@ -253,7 +253,7 @@ static clip_status number(cliptok_added_list *list, const named_list *names, con
     return CLIP_OK;
 }
 
-static clip_status read_object(const char *dir, const char *name, cJSON **out, clip_error *err)
+clip_status cliptok_object_read(const char *dir, const char *name, cJSON **out, clip_error *err)
 {
     char *path = clipb_path_join(dir, name);
     if (!path)
@@ -271,11 +271,11 @@ clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const 
     files f = {0};
     named_list names = {0};
     *list = (cliptok_added_list){.start = -1, .end = -1, .unknown = -1, .pad = -1};
-    clip_status s = read_object(dir, "tokenizer_config.json", &f.config, err);
+    clip_status s = cliptok_object_read(dir, "tokenizer_config.json", &f.config, err);
     if (s == CLIP_OK)
-        s = read_object(dir, "special_tokens_map.json", &f.special, err);
+        s = cliptok_object_read(dir, "special_tokens_map.json", &f.special, err);
     if (s == CLIP_OK)
-        s = read_object(dir, "added_tokens.json", &f.added, err);
+        s = cliptok_object_read(dir, "added_tokens.json", &f.added, err);
     f.decoder = get(f.config, "added_tokens_decoder");
     if (s == CLIP_OK)
         s = read_lists(&f, from_tokenizer, &names, dir, err);

@@ -33,6 +33,10 @@ typedef struct cliptok_added_list {
 clip_status cliptok_added_load(cliptok_added_list *list, const char *dir, const cJSON *from_tokenizer,
                                const cliptok_bpe *b, clip_error *err);
 
+/* cliptok_object_read(): a JSON object in a file of the directory; *out stays where there is none.
+ * Errors: CLIP_EIO, CLIP_EFORMAT, CLIP_ELIMIT, CLIP_ENOMEM. */
+clip_status cliptok_object_read(const char *dir, const char *name, cJSON **out, clip_error *err);
+
 /* cliptok_added_put(): add a token by hand, with the given flags. A token with the same text and
  * `normalized` is replaced. Call cliptok_added_index() after the last.
  * Errors: CLIP_ENOMEM. */

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 
-enum { FILE_LIMIT = 16 << 20, MAX_ADDED = 20000, MAX_TEXT = 1024 };
+enum { MAX_ADDED = 20000, MAX_TEXT = 1024 };
 
 static const char *const names[CLIPTOK_ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                                  "pad_token", "cls_token", "mask_token"};
@@ -17,25 +16,13 @@ static const cJSON *get(const cJSON *o, const char *key)
     return v && !cJSON_IsNull(v) ? v : NULL;
 }
 
-static clip_status read_object(const char *dir, const char *name, cJSON **out, clip_error *err)
-{
-    char *path = clipb_path_join(dir, name);
-    if (!path)
-        return CLIP_ENOMEM;
-    clip_status s = clipb_is_file(path) ? clipb_json_read(path, FILE_LIMIT, out, err) : CLIP_OK;
-    if (s == CLIP_OK && *out && !cJSON_IsObject(*out))
-        s = clipb_fail(err, CLIP_EFORMAT, path, "not an object");
-    free(path);
-    return s;
-}
-
 clip_status cliptok_settings_load(cliptok_settings *s, const char *dir, clip_error *err)
 {
     const char *class = "", *side = "right";
     *s = (cliptok_settings){0};
-    TRY(read_object(dir, "tokenizer_config.json", &s->config, err));
-    TRY(read_object(dir, "special_tokens_map.json", &s->special, err));
-    TRY(read_object(dir, "added_tokens.json", &s->added, err));
+    TRY(cliptok_object_read(dir, "tokenizer_config.json", &s->config, err));
+    TRY(cliptok_object_read(dir, "special_tokens_map.json", &s->special, err));
+    TRY(cliptok_object_read(dir, "added_tokens.json", &s->added, err));
     if (s->config)
         TRY(clipb_json_string(s->config, "tokenizer_class", &class, dir, err));
     if (s->config)

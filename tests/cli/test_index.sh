@@ -287,6 +287,23 @@ says ', pictures of 128 pixels'
 want 1 "$clip" search --index away --image-size 96 bee
 says 'another model'
 
+it "the same weights with other settings are another model"
+# FILE SED-COMMAND
+for change in 'preprocessor_config.json s/"max_num_patches": 24/"max_num_patches": 12/' \
+    'preprocessor_config.json s/"resample": 2/"resample": 3/' 'config.json s/gelu_pytorch_tanh/gelu/'; do
+    rm -rf patches settings
+    cp -r "$root/tests/model/golden/tiny-naflex" patches
+    want 0 "$clip" index --index settings -m patches sized
+    want 0 "$clip" index --index settings -m patches --json
+    counts embedded=0
+    sed -i "${change#* }" "patches/${change%% *}"
+    ! cmp -s "patches/${change%% *}" "$root/tests/model/golden/tiny-naflex/${change%% *}" || fault "$change: no change"
+    want 1 "$clip" index --index settings -m patches --json
+    says 'another model'
+    want 1 "$clip" search --index settings -m patches ./sized/bee.png
+    says 'another model'
+done
+
 it "all precisions in one index"
 precisions="f32 int8"
 mkdir both

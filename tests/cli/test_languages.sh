@@ -68,5 +68,77 @@ for kind in siglip siglip2-json; do
     done
 done
 
+it "an index remembers the language of each source's captions"
+cp -r "$root/tests/model/golden/tiny-nllb" nllb
+cp "$pieces"/nllb-json/*.json nllb/
+mkdir german english
+cp "$samples/bee.png" german/
+echo 'two cats' >german/bee.txt
+cp "$samples/castle.png" english/
+echo 'two cats' >english/castle.txt
+rm -rf index
+want 0 "$clip" index -m nllb --captions --language deu_Latn german
+want 0 "$clip" index -m nllb --captions english
+
+# in LANGUAGE, PATH of the caption with the cosine 1
+first() {
+    want 0 "$clip" search -m nllb --json -k 1 --kind text --language "$1" 'two cats'
+    case $(json hits.0.path) in
+    *"$2") ;;
+    *) fault "in $1 the first is $(json hits.0.path), not $2" ;;
+    esac
+    case $(json hits.0.score) in
+    0.9999* | 1*) ;;
+    *) fault "in $1 the same words have a cosine of $(json hits.0.score)" ;;
+    esac
+}
+first deu_Latn german/bee.png
+first eng_Latn english/castle.png
+want 0 "$clip" search -m nllb --json -k 2 --kind text --language deu_Latn 'two cats'
+case $(json hits.1.score) in
+0.9999* | 1*) fault 'the language makes no difference' ;;
+esac
+
+cp "$samples/cloud.png" "$samples/books.png" .
+mv cloud.png german/ && mv books.png english/
+echo 'a dog' | tee german/cloud.txt >english/books.txt
+want 0 "$clip" index -m nllb --json # all sources, each in its language
+same "$(json embedded_texts)" 2
+for query in deu_Latn:german/cloud.png eng_Latn:english/books.png; do
+    want 0 "$clip" search -m nllb --json -k 1 --kind text --language "${query%%:*}" 'a dog'
+    case $(json hits.0.path) in
+    *"${query#*:}") ;;
+    *) fault "${query%%:*} finds $(json hits.0.path)" ;;
+    esac
+done
+want 1 "$clip" index -m nllb --captions german
+says 'its captions are in the index in the language deu_Latn, not eng_Latn'
+want 1 "$clip" index -m nllb --captions --language deu_Latn english
+says 'its captions are in the index in the language eng_Latn, not deu_Latn'
+want 0 "$clip" index --remove english
+want 0 "$clip" index -m nllb --captions --language deu_Latn english
+want 2 "$clip" index -m nllb --language deu_Latn
+says '--captions, --exclude and --language go with folders'
+want 2 "$clip" index -m nllb --language deu_Latn german
+says '--language: there is no text to encode'
+want 2 "$clip" index --stats --language deu_Latn
+says '--language: there is no text to encode'
+want 1 "$clip" index -m siglip/checkpoint --index theirs --captions --language deu_Latn german
+says 'have no token that names their language'
+
+it "questions and probes in a language"
+want 0 "$clip" vqa -m nllb --language deu_Latn --answers cat,dog 'what is this?' german/bee.png
+cp out german-answer
+want 0 "$clip" vqa -m nllb --answers cat,dog 'what is this?' german/bee.png
+! cmp -s out german-answer || fault 'the language makes no difference to a question'
+want 1 "$clip" vqa -m nllb --language xxx_Latn 'what is this?' german/bee.png
+says "has no language 'xxx_Latn'"
+mkdir -p classes/a classes/b
+cp german/*.png classes/a && cp english/*.png classes/b
+want 1 "$clip" probe -m nllb --shots 1 --language xxx_Latn classes
+says "has no language 'xxx_Latn'"
+want 2 "$clip" probe -m nllb --language deu_Latn classes
+says '--language: there is no text to encode'
+
 echo "$tests runs, $faults faults"
 [ "$faults" -eq 0 ]

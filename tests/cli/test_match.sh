@@ -76,10 +76,10 @@ cmp -s elsewhere.json model/match.json || fault "elsewhere.json differs"
 it "a fit that is not this model's, or damaged"
 sed 's/"weights":[[:space:]]*"./"weights": "x/' elsewhere.json >other.json
 want 1 "$clip" match -m model --fitted other.json 1.ppm 'red circle'
-says 'fitted on other weights'
+says 'fitted on other weights or settings'
 cp other.json model/match.json
 want 0 "$clip" match -m model --json 1.ppm 'red circle'
-says 'fitted on other weights'
+says 'fitted on other weights or settings'
 prints '"probability":null'
 rm model/match.json
 for broken in '' '[]' '{' '{"slope": 1}' '{"slope": "x"}' \

@@ -107,7 +107,7 @@ want 1 "$clip" embed --language deu_Latn --text 'two cats'
 says 'its texts have no token that names their language'
 want 2 "$clip" embed -m nllb --language deu_Latn "$picture"
 says '--language: there is no text to encode'
-for command in search classify match 'eval retrieval' 'eval zeroshot' explain; do
+for command in search classify match 'eval retrieval' 'eval zeroshot' explain index vqa probe; do
     want 0 "$clip" $command --help
     prints '--language NAME'
 done
@@ -176,6 +176,60 @@ cmp -s of-pickle/open_clip_model.safetensors of-twin/open_clip_model.safetensors
 it "a pickle that would run a program"
 want 1 "$clip" info -m "$golden/../pickles/hostile.pt"
 says "'visual.proj' among the weights is not a tensor: it is made by posix.system, which is not called here"
+
+it "narrow encoders without a configuration: heads cannot be told"
+mkdir narrow
+cp "$golden"/tiny-vit/open_clip_model.safetensors narrow/
+want 1 "$clip" info -m narrow
+says 'shapes do not tell how many attention heads a vision encoder 40 wide has: its open_clip_config.json is needed'
+rm -r narrow && mkdir narrow
+cp "$golden"/tiny-hf/model.safetensors narrow/
+want 1 "$clip" info -m narrow
+says 'a vision encoder 40 wide has: its config.json is needed'
+
+it "layouts that are only read"
+for model in owlvit altclip flava dual-vit; do
+    want 1 "$clip" convert --dtype f32 -m "$golden/tiny-$model" made
+    says ' is read, but not written'
+done
+want 1 "$clip" convert --dtype f32 -m "$golden/tiny-aimv2" made
+says 'the layout of Hugging Face AIMv2 is read, but not written'
+
+it "OWL-ViT and OWLv2: where no file says how pictures are prepared, each has its own defaults"
+want 0 "$clip" info -m "$golden/tiny-owlvit"
+says "the defaults of transformers' OwlViTImageProcessor are assumed"
+prints 'bicubic, squash'
+cp -r "$golden/tiny-owlvit" owlv2
+sed -i 's/"owlvit"/"owlv2"/; s/owlvit_/owlv2_/' owlv2/config.json
+want 0 "$clip" info -m owlv2
+says "the defaults of transformers' Owlv2ImageProcessor are assumed"
+prints 'bilinear, corner'
+sed 's/"owlvit"/"owlv2"/; s/owlvit_/owlv2_/' "$golden/tiny-owlvit/config.json" >owlv2/config.json
+echo '{"do_pad": false}' >owlv2/preprocessor_config.json
+want 1 "$clip" info -m owlv2
+says 'do_pad is false'
+
+it "CLIPSeg: the defaults of its processor"
+cp -r "$golden/tiny-clipseg" clipseg
+rm -f clipseg/preprocessor_config.json clipseg/processor_config.json
+want 0 "$clip" info -m clipseg
+says "the defaults of transformers' ViTImageProcessor are assumed"
+prints 'bilinear, squash'
+
+it "a norm behind the mean of the tokens is not one of the tokens"
+cat >mean.json <<'END'
+{"model_cfg": {"embed_dim": 64,
+               "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 64, "layers": 1, "pool_type": "avg",
+                              "final_ln_after_pool": true},
+               "text_cfg": {"context_length": 8, "width": 64, "heads": 1, "layers": 1}}}
+END
+printf 'filepath\ttitle\n%s\ta face\n%s\tanother\n' pictures/a.png "$picture" >two.tsv
+want 0 "$clip" train --model mean.json --tokenizer-vocab 600 --train-data two.tsv --batch-size 2 --epochs 1 --lr 0 \
+    --output mean
+want 1 "$clip" embed -m mean/checkpoint --tokens --final-norm on pictures/a.png
+says '--final-norm on: the last norm of this ViT stands behind the mean of its tokens, so their states have none'
+want 0 "$clip" embed -m mean/checkpoint --tokens --final-norm off pictures/a.png
+want 0 "$clip" embed -m mean/checkpoint --tokens --final-norm on --text 'a face'
 
 it "layers without end"
 printf '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"width": 64, "layers": 65536}, "text_cfg": {"layers": 65536}}}' \

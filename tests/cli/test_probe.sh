@@ -79,7 +79,7 @@ it "a probe that is not this model's, or damaged"
 cp -r zoo.probe bad
 sed 's/"weights":[[:space:]]*"./"weights": "x/' zoo.probe/probe.json >bad/probe.json
 want 1 "$clip" probe --apply bad test
-says 'fitted on other weights'
+says 'fitted on other weights or settings'
 sed 's/"kind":[[:space:]]*"linear"/"kind": "cache"/' zoo.probe/probe.json >bad/probe.json
 want 1 "$clip" probe --apply bad test
 says 'missing or not of the shape'

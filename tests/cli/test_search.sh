@@ -404,6 +404,13 @@ says 'without the name of its model'
 want 0 "$clip" index --index "$T/ours" -m "$root/models/emoji-clip" --import pairs
 want 1 "$clip" index --index "$T/ours" --import pairs
 says 'name the model of the embeddings'
+want 1 "$clip" index --index "$T/theirs" -m "$root/models/emoji-clip" --image-size 128 --import pairs
+says 'does not make these embeddings'
+[ ! -e "$T/theirs" ] || fault 'an index was made'
+want 0 "$clip" index --index "$T/theirs" -m "$root/models/emoji-clip" --import pairs --json
+same "$(json compared)" 8
+want 2 "$clip" index --index "$T/sized" --image-size 128 --import pairs
+says '--image-size goes with --model'
 want 0 "$clip" search --index "$T/ours" -k 1 castle
 silent err
 
@@ -444,6 +451,7 @@ says 'more lines'
 want 1 test -e straight
 sed -i '$d' crooked/metadata/metadata_0.jsonl
 want 0 "$clip" index --index "$T/straight" -m "$root/models/emoji-clip" --import crooked
+says 'none of its pictures is here'
 want 0 "$clip" search --index "$T/straight" -k 1 castle
 silent err
 want 0 "$clip" index --index "$T/straight" --remove p1

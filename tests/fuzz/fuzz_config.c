@@ -1,5 +1,7 @@
 /* fuzz_config.c: any bytes as the JSON of a checkpoint, read by every family and by every image
  * processor; what can be read is given another size of pictures. */
+#include <stdlib.h>
+
 #include "engine/engine.h"
 #include "memory_file.h"
 #include "model/family/huggingface.h"
@@ -9,6 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void change(clipmdl_config *config, const clipmdl_family *const *families, int n)
 {
     clip_error err;
+    char words[CLIPMDL_WORDS];
+    if (clipmdl_config_words(config, words) >= CLIPMDL_WORDS)
+        abort();
     for (int i = 0; i < n && config->towers == CLIP_TOWER_BOTH; i++)
         if (families[i]->writes)
             families[i]->writes(config);

@@ -187,6 +187,11 @@ static void hostile_caches(void **state)
     static const char *const links[] = {"/etc/passwd", "../../../../secret", "../../blobs/../../../secret",
                                         "../../blobs/..", "../../refs/main", "../../blobs/.hidden", "other",
                                         "../../../models--org--other/blobs/w"};
+    new_model(); /* an optimizer, and parts of other networks, are not weights of a CLIP */
+    shell(IN_SNAPSHOT "rm model.safetensors && touch optimizer.pt adapter_model.safetensors rng_state.pth", dir);
+    not_found("org/name", CLIP_EIO, "the cache holds no weights of it");
+    shell(IN_SNAPSHOT "touch open_clip_pytorch_model.bin", dir);
+    found("org/name", "/snapshots/" COMMIT);
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         new_model();
         shell("mkdir -p %s/cache/models--org--other/blobs && echo s >%s/secret", dir, dir);

@@ -107,14 +107,6 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return clipmdl_huggingface_recipe(r, &clipmdl_clip_processor, dir, size, out, found);
 }
 
-static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
-{
-    (void)dir;
-    (void)c;
-    (void)r;
-    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "the layout of AIMv2 is read, but not written");
-}
-
 const clipmdl_family clipmdl_aimv2_hf = {
     .name = "Hugging Face AIMv2",
     .no_antialias = true,
@@ -131,5 +123,4 @@ const clipmdl_family clipmdl_aimv2_hf = {
     .rounding = "huggingface",
     .read_recipe = read_recipe,
     .weights_file = "model.safetensors",
-    .save = save,
 };

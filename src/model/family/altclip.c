@@ -121,20 +121,12 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return clipmdl_huggingface_recipe(r, &clipmdl_clip_processor, dir, size, out, found);
 }
 
-static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
-{
-    (void)dir;
-    (void)c;
-    (void)r;
-    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "the layout of AltCLIP is read, but not written");
-}
-
 /* Common to both rows. */
 #define SHARED                                                                                                \
     .name = "Hugging Face AltCLIP", .beginnings = beginnings, .config_file = "config.json",                   \
     .model_type = "altclip", .read_config = read_config, .guess = guess, .tokenizer = "huggingface",          \
     .pad_id = pad_id, .no_antialias = true, .preprocessor = "transformers' CLIPImageProcessor",               \
-    .rounding = "huggingface", .read_recipe = read_recipe, .weights_file = "model.safetensors", .save = save
+    .rounding = "huggingface", .read_recipe = read_recipe, .weights_file = "model.safetensors"
 
 const clipmdl_family clipmdl_altclip = {SHARED, .marks = marks, .translate = translate};
 const clipmdl_family clipmdl_altclip_5 = {SHARED, .marks = marks_5, .translate = translate_5};

@@ -280,18 +280,10 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return clipmdl_huggingface.read_recipe(r, dir, size, out, found);
 }
 
-static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
-{
-    (void)dir;
-    (void)c;
-    (void)r;
-    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "the layout of this model is read, but not written");
-}
-
 /* Common to all rows. */
 #define SHARED                                                                                      \
     .config_file = "config.json", .guess = guess, .tokenizer = "huggingface", .no_antialias = true, \
-    .pad_id = pad_id, .rounding = "huggingface", .weights_file = "model.safetensors", .save = save
+    .pad_id = pad_id, .rounding = "huggingface", .weights_file = "model.safetensors"
 #define DUAL                                                                                       \
     SHARED, .name = "Hugging Face dual encoder", .model_type = "vision-text-dual-encoder",         \
             .preprocessor = "transformers' CLIPImageProcessor", .read_recipe = read_recipe,        \

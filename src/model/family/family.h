@@ -23,6 +23,7 @@ typedef struct clipmdl_recipe {
     const char *rounding;      /* how sizes and offsets are rounded: "openclip", "huggingface" */
     int patch_size, max_patches; /* "naflex": the side of a patch; patches of a picture. Otherwise 0 */
     uint8_t fill_color[3];     /* around a "longest" picture */
+    const char *assumed;       /* the program whose defaults these are, if not the family's `preprocessor` */
     int background;            /* behind transparent pictures, 0xRRGGBB; -1: none */
     int start_id, end_id;      /* the tokenizer's; -1: it has none */
     bool own_tokenizer;        /* there are AutoTokenizer's files beside the weights; otherwise OpenCLIP takes CLIP's */
@@ -98,7 +99,7 @@ struct clipmdl_family {
     const char *weights_file;
     /* Has the layout words for such towers? `save` names what it has none for. */
     bool (*writes)(const clipmdl_config *c);
-    /* Write the configuration's files into `dir`.
+    /* Write the configuration's files into `dir`. NULL: the layout can only be read.
      * Errors: CLIP_EUNSUPPORTED (the layout cannot express it), CLIP_EIO, CLIP_ENOMEM. */
     clip_status (*save)(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err);
     bool auto_tokenizer;       /* transformers' AutoTokenizer files go beside the weights */

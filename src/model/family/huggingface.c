@@ -400,6 +400,25 @@ clip_status clipmdl_huggingface_side(const char *dir, int *side, clip_error *err
     return s;
 }
 
+/* Without a file: the defaults of the processor that goes with the model type. */
+static clip_status default_recipe(const clipmdl_reader *r, const clipmdl_processor *p, const char *dir, int size,
+                                  clipmdl_recipe *out)
+{
+    char *path = clipb_path_join(dir, files[1].name);
+    cJSON *nothing = cJSON_CreateObject();
+    bool does = false;
+    clip_status s = path && nothing ? CLIP_OK : CLIP_ENOMEM;
+    if (s == CLIP_OK && p->begins)
+        s = applies(p, nothing, path, &does, r->err);
+    if (s == CLIP_OK && does) {
+        s = read_pictures(r, p, nothing, path, size, out);
+        out->assumed = p->name;
+    }
+    cJSON_Delete(nothing);
+    free(path);
+    return s;
+}
+
 clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_processor *p, const char *dir, int size,
                                        clipmdl_recipe *out, bool *found)
 {
@@ -412,7 +431,7 @@ clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_pr
                                    : clipmdl_huggingface_pictures(r, p, path, files[i].key, size, out, found);
         free(path);
     }
-    return s;
+    return s == CLIP_OK && !*found ? default_recipe(r, p, dir, size, out) : s;
 }
 
 /* If the tokenizer gives no pad token, texts are padded with the end token. */

@@ -62,7 +62,8 @@ extern const clipmdl_processor clipmdl_clip_processor, clipmdl_siglip_processor,
     clipmdl_chinese_clip_processor;
 
 /* clipmdl_huggingface_recipe(): read "image_processor" of processor_config.json, if it is there,
- * otherwise preprocessor_config.json.
+ * otherwise preprocessor_config.json. Where neither is there, `out` gets the processor's defaults
+ * if config.json is of its model type.
  * size    in   of the encoder's pictures
  * *found  out  one of them is in `dir` */
 clip_status clipmdl_huggingface_recipe(const clipmdl_reader *r, const clipmdl_processor *p, const char *dir, int size,

@@ -59,14 +59,6 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return CLIP_OK;
 }
 
-static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
-{
-    (void)dir;
-    (void)c;
-    (void)r;
-    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "the layout of Multilingual-CLIP is read, but not written");
-}
-
 const clipmdl_family clipmdl_mclip = {
     .name = "Multilingual-CLIP",
     .marks = marks,
@@ -82,5 +74,4 @@ const clipmdl_family clipmdl_mclip = {
     .rounding = "openclip",
     .read_recipe = read_recipe,
     .weights_file = "model.safetensors",
-    .save = save,
 };

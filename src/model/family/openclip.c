@@ -63,6 +63,10 @@ static const clipmdl_rename names[] = {
 
 static void translate(const char *name, char *out, size_t size) { clipmdl_rename_by(names, name, out, size); }
 
+/* timm adds these to a batch. */
+static const clipmdl_ones ones[] = {
+    {"visual.trunk.pos_embed", 3}, {"visual.trunk.cls_token", 3}, {"visual.trunk.attn_pool.latent", 3}, {0}};
+
 /* These names are short and occur in other programs. A text encoder must have both of the second
  * mark. */
 static const clipmdl_mark marks[] = {{"visual.conv1.weight", NULL, CLIP_TOWER_IMAGE},
@@ -527,6 +531,7 @@ const clipmdl_family clipmdl_openclip = {
     .beginnings = beginnings,
     .unread = {unread, "text_decoder, the decoder of CoCa: captions are not offered"},
     .translate = translate,
+    .ones = ones,
     .transposes = true,
     .prepare = join_positions,
     .config_file = "open_clip_config.json",

@@ -83,7 +83,8 @@ static const clipmdl_settings owlv2_pictures = {
 static const clipmdl_processor owlvit_processor = {
     "transformers' OwlViTImageProcessor", &owlvit_pictures, .begins = "OwlViT", .model = "owlvit"};
 static const clipmdl_processor owlv2_processor = {
-    "transformers' Owlv2ImageProcessor", &owlv2_pictures, .begins = "Owlv2", .model = "owlv2", .resize_mode = "corner"};
+    "transformers' Owlv2ImageProcessor", &owlv2_pictures, .begins = "Owlv2", .model = "owlv2", .resample = 2,
+    .resize_mode = "corner"};
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
@@ -135,14 +136,6 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     return *found ? CLIP_OK : clipmdl_huggingface_recipe(r, &owlvit_processor, dir, size, out, found);
 }
 
-static clip_status save(const char *dir, const clipmdl_config *c, const clipmdl_recipe *r, clip_error *err)
-{
-    (void)dir;
-    (void)c;
-    (void)r;
-    return clipb_fail(err, CLIP_EUNSUPPORTED, NULL, "the layout of OWL-ViT is read, but not written");
-}
-
 const clipmdl_family clipmdl_owl = {
     .name = "Hugging Face OWL-ViT",
     .no_antialias = true,
@@ -160,5 +153,4 @@ const clipmdl_family clipmdl_owl = {
     .rounding = "huggingface",
     .read_recipe = read_recipe,
     .weights_file = "model.safetensors",
-    .save = save,
 };

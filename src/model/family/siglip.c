@@ -240,6 +240,7 @@ static clip_status read_recipe(const clipmdl_reader *r, const char *dir, int siz
     clipmdl_recipe own = *out;
     TRY(clipmdl_huggingface_recipe(r, &clipmdl_naflex_processor, dir, size, &own, found));
     if (!*found) {
+        own = *out;
         standard(&own);
         TRY(clipmdl_huggingface_recipe(r, &clipmdl_siglip_processor, dir, size, &own, found));
     }
