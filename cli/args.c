@@ -185,7 +185,7 @@ static void write_precision_help(void)
     snprintf(precision_help, sizeof precision_help,
              "number format of the encoders' matrix products: %s;\n"
              "all but %s are less exact, and faster on processors that have them, which\n"
-             "'clip --version' tells (default: %s)",
+             "'clip --version' tells (default: %s; int8 for a file of 8 bits)",
              list_precisions(all), first, first);
 }
 

@@ -47,7 +47,7 @@ static const cli_option options[] = {
     {TO, "to", "LAYOUT", "openclip: open_clip_config.json and open_clip_model.safetensors\n"
                          "hf: config.json, preprocessor_config.json and model.safetensors\n"
                          "(default: its own layout)"},
-    {DTYPE, "dtype", "TYPE", "store weights as f32, f16 or bf16 (default: their own type)"},
+    {DTYPE, "dtype", "TYPE", "store weights as f32, f16 or bf16 (default: their own type), or in 8 bits: int8"},
     {AVERAGE, "average", "DIR", "write the mean of the model's weights and those in DIR; may be given several times,\n"
                                 "also for the same DIR, to give it more weight"},
     {0},

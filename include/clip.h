@@ -159,7 +159,8 @@ typedef struct clip_load_options {
      * NULL: the file holds one. */
     const char *prefix;
     /* One of clip_precision_at(): "f32"; "bf16", faster and less exact, for processors with
-     * AVX512_BF16; "int8", faster still, on every processor. NULL: "f32". */
+     * AVX512_BF16; "int8", faster still, on every processor. NULL: "f32", or "int8" where the
+     * file's weights are in 8 bits, which have no other. */
     const char *precision;
     /* Pictures of image_size x image_size pixels instead of the checkpoint's size. Positions are
      * resampled: bicubic with antialiasing as OpenCLIP and timm do, for transformers' layouts
@@ -210,9 +211,10 @@ CLIP_API clip_load_options clip_load_options_default(void);
  *
  * Errors: CLIP_EINVAL (an option; several encoders to choose from, named by the message), CLIP_EIO,
  * CLIP_EFORMAT, CLIP_EUNSUPPORTED (settings, tensors or number types that are not known, each
- * named; bf16 on a processor without it), CLIP_ELIMIT, CLIP_EMISMATCH (missing tensors, shapes
- * against the configuration, none of the towers asked for), CLIP_ENOTFINITE (NaN or infinity where
- * embeddings would hide it; elsewhere it shows when something is embedded), CLIP_ENOMEM. */
+ * named; bf16 on a processor without it; another precision than int8 for weights in 8 bits),
+ * CLIP_ELIMIT, CLIP_EMISMATCH (missing tensors, shapes against the configuration, scales that are
+ * none, none of the towers asked for), CLIP_ENOTFINITE (NaN or infinity where embeddings would hide
+ * it; elsewhere it shows when something is embedded), CLIP_ENOMEM. */
 CLIP_API clip_status clip_model_load(const char *path, const clip_load_options *opt,
                                      clip_model **out, clip_error *err);
 CLIP_API void clip_model_free(clip_model *m);
@@ -222,7 +224,7 @@ typedef struct clip_model_info {
     const char *layout;          /* "OpenCLIP" or "Hugging Face" */
     const char *weights_file;
     const char *prefix;          /* how the names of its tensors begin; mostly "" */
-    const char *weights_type;    /* "f32", "f16", "bf16" */
+    const char *weights_type;    /* "f32", "f16", "bf16", "int8" */
     const char *tokenizer;       /* its file and the rules it follows; NULL: none found */
     const char *isa, *precision; /* "avx512", ...; "f32", "bf16" or "int8" */
     int towers;                  /* CLIP_TOWER_*: those that are loaded */
@@ -640,8 +642,8 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
 /* clip_explain(): which parts of a picture make it match words. The result is a map of G x G cells
  * over the S x S pixels that the model sees, or NaFlex' whole picture; G = clip_explain_side(). For
  * a ViT it is relevance through the attention of its blocks (Chefer et al. 2021, arXiv:2103.15679).
- * For a ResNet and NaFlex it is how much the cosine falls when a disc is painted over (Zeiler and
- * Fergus 2013, arXiv:1311.2901), which takes G * G encodings.
+ * For a ResNet, NaFlex and weights in 8 bits it is how much the cosine falls when a disc is painted
+ * over (Zeiler and Fergus 2013, arXiv:1311.2901), which takes G * G encodings.
  * img     in   [H, W] RGB
  * texts   in   [K]
  * map     out  [K, G, G], at least 0. Compare the cells of one map, not maps
@@ -1096,7 +1098,9 @@ CLIP_API bool clip_is_picture_name(const char *name);
 
 typedef struct clip_convert_options {
     const char *layout; /* "openclip" or "hf" (Hugging Face's transformers); NULL: unchanged */
-    /* Of the weights: "f32", "f16", "bf16". NULL: unchanged, or f32 where there are several. */
+    /* Of the weights: "f32", "f16", "bf16"; "int8": those that precision "int8" rounds, as it does,
+     * for inference alone (docs/checkpoints.md). NULL: unchanged, or f32 where there are
+     * several. */
     const char *type;
     /* [averages] more checkpoints of such a model: the mean of all weights is written. */
     const char *const *average;
@@ -1115,7 +1119,8 @@ typedef struct clip_convert_options {
  * out   in  a directory that does not exist yet, or is empty; it appears when it is whole
  * opt   in  NULL: defaults
  * Errors: those of clip_model_load(); CLIP_EINVAL (options; `out` is not empty), CLIP_EMISMATCH
- * (models of different shapes), CLIP_EUNSUPPORTED (Hugging Face's layout has no ResNet),
+ * (models of different shapes), CLIP_EUNSUPPORTED (Hugging Face's layout has no ResNet; weights in
+ * 8 bits, which are not converted any more),
  * CLIP_ELIMIT (a weight beyond the range of the type), CLIP_EIO. */
 CLIP_API clip_status clip_convert(const char *path, const char *out,
                                   const clip_convert_options *opt, clip_error *err);

@@ -13,6 +13,7 @@ typedef struct converter {
     const clipmdl_family *family;
     clipmdl_params params;
     clipk_type type;
+    bool quantises; /* products in 8 bits; type: of the rest */
     const char *out;
     clip_error *err;
 } converter;
@@ -76,12 +77,17 @@ static clip_status choose_type(converter *c)
     c->type = common_type(c);
     if (!c->opt.type)
         return CLIP_OK;
+    if (strcmp(c->opt.type, "int8") == 0) {
+        c->quantises = true;
+        c->type = c->opt.averages > 0 ? CLIPK_F32 : c->type; /* a mean has more digits */
+        return CLIP_OK;
+    }
     for (clipk_type t = CLIPK_F32; t <= CLIPK_BF16; t++)
         if (strcmp(c->opt.type, names[t]) == 0) {
             c->type = t;
             return CLIP_OK;
         }
-    return clipb_fail(c->err, CLIP_EINVAL, NULL, "the type '%s' is none of f32, f16, bf16", c->opt.type);
+    return clipb_fail(c->err, CLIP_EINVAL, NULL, "the type '%s' is none of f32, f16, bf16, int8", c->opt.type);
 }
 
 /* ---- The mean of several --------------------------------------------------------------------- */
@@ -141,7 +147,7 @@ static clip_status average(const converter *c, float *w)
 
 static clip_status write_weights(const converter *c, const char *dir)
 {
-    char *path = clipb_path_join(dir, c->family->weights_file);
+    char *path = clipb_path_join(dir, c->quantises ? CLIPENG_INT8_FILE : c->family->weights_file);
     float *w = calloc(c->params.count, sizeof *w);
     clip_status s = path && w ? CLIP_OK : CLIP_ENOMEM;
     if (s == CLIP_OK)
@@ -151,7 +157,9 @@ static clip_status write_weights(const converter *c, const char *dir)
     if (s == CLIP_OK)
         s = average(c, w);
     if (s == CLIP_OK)
-        s = clipmdl_save_weights(path, &c->params, w, c->type, c->family, c->err);
+        s = c->quantises
+                ? clipmdl_save_quantised(path, &c->m->config, &c->params, w, c->type, c->family, c->err)
+                : clipmdl_save_weights(path, &c->params, w, c->type, c->family, c->err);
     free(path);
     free(w);
     return s;
@@ -189,6 +197,8 @@ static clip_status write_tokenizer(const converter *c, const char *dir, bool com
 static clip_status check_stored(const converter *c)
 {
     const clip_model *m = c->m;
+    if (m->store.quantised)
+        return CLIP_OK; /* reading refuses them */
     const clipmdl_param *q = clipmdl_params_missing(&c->params, &m->store, m->family, m->prefix);
     if (!q)
         return CLIP_OK;

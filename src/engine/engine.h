@@ -5,7 +5,7 @@
 
 #include "base/peers.h"
 #include "image/image.h"
-#include "model/save.h"
+#include "model/quantised.h"
 #include "model/tower.h"
 #include "text/tokenizer.h"
 
@@ -122,6 +122,10 @@ typedef struct clipeng_files {
     char *pictures_dir;  /* where it keeps how pictures are prepared; NULL: in dir */
     bool bpe;            /* dir holds the file of OpenCLIP's own tokenizer */
 } clipeng_files;
+
+/* Weights in 8 bits. Other programs do not look for this name: they would read the integers as
+ * numbers. */
+#define CLIPENG_INT8_FILE "clip_int8.safetensors"
 
 clip_status clipeng_files_find(const char *path, clipeng_files *out, clip_error *err);
 void clipeng_files_free(clipeng_files *f);

@@ -36,12 +36,13 @@ static void free_explainer(void *value)
     free(e);
 }
 
-static bool has_blocks(const clip_model *m) { return m->image->block != NULL; }
+/* Gradients need weights that are not in 8 bits. */
+static bool has_gradients(const clip_model *m) { return m->image->block && !m->store.quantised; }
 
 static clip_status bind(const clip_model *m, const clipk_ctx *k, explainer *e)
 {
     clipmdl_binder b = {.store = &m->store, .family = m->family, .prefix = m->prefix, .format = m->format, .k = k};
-    if (has_blocks(m)) {
+    if (has_gradients(m)) {
         b.format = NULL; /* backward is for f32 alone */
         b.back = true;
         b.first_group = 1; /* the blocks */
@@ -78,7 +79,7 @@ static clip_status find_explainer(clip_context *c, explainer **out)
 
 int clipeng_explain_side(const clip_model *m)
 {
-    return !m->image ? 0 : has_blocks(m) ? m->image->kind->rows(m->image, 0).side : DISCS;
+    return !m->image ? 0 : has_gradients(m) ? m->image->kind->rows(m->image, 0).side : DISCS;
 }
 
 clip_status clipeng_seen_window(const clip_model *m, int width, int height, clip_window *out)
@@ -109,7 +110,7 @@ static void layout(clipb_arena *a, pass *p)
     p->text = CLIPB_NEW(a, float, K * D);
     p->image = CLIPB_NEW(a, float, D);
     p->norm = CLIPB_NEW(a, float, 1);
-    if (has_blocks(p->c->model)) {
+    if (has_gradients(p->c->model)) {
         const clipmdl_input in = {.N = 1, .pixels = p->pixels};
         p->dimage = CLIPB_NEW(a, float, D);
         t->kind->layout(a, &p->acts, &p->c->k, t, &in, true);
@@ -214,7 +215,7 @@ clip_status clipeng_explain(clip_context *c, const clip_image *img, const char *
     layout(&a, &p);
     TRY(clipeng_encode_text(c, texts, K, p.text));
     TRY(clipeng_preprocess(m, img, p.pixels));
-    return has_blocks(m) ? explain_by_relevance(&p, map, cosine) : explain_by_occlusion(&p, map, cosine);
+    return has_gradients(m) ? explain_by_relevance(&p, map, cosine) : explain_by_occlusion(&p, map, cosine);
 }
 
 /* ---- Over the picture ------------------------------------------------------------------------ */

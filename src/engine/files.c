@@ -179,6 +179,8 @@ static clip_status find_weights(const char *dir, char **out, clip_error *err)
         TRY(find(dir, name, out));
     if (!*out)
         TRY(find(dir, "model.pt", out));
+    if (!*out)
+        TRY(find(dir, CLIPENG_INT8_FILE, out));
     return *out ? CLIP_OK : find_other(dir, out, err);
 }
 

@@ -444,6 +444,10 @@ static clip_status read_score(loader *l, clip_model *m)
 
 static void name_type(clip_model *m)
 {
+    if (m->store.quantised) {
+        strcpy(m->weights_type, "int8");
+        return;
+    }
     const clipmdl_tensor *most = NULL; /* the largest tensor speaks for all */
     for (size_t i = 0; i < m->store.n; i++)
         if (m->store.tensor[i].used && (!most || m->store.tensor[i].bytes > most->bytes))
@@ -457,12 +461,17 @@ static void name_type(clip_model *m)
                                   : "f32");
 }
 
-static clip_status choose_arithmetic(const loader *l, clip_model *m)
+/* Weights in 8 bits have one precision. */
+static clip_status choose_precision(const loader *l, clip_model *m)
 {
-    m->set = clipk_set_find(l->opt.isa);
-    if (!m->set)
-        return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
-    return clipeng_precision_find(l->opt.precision, m->set, &m->format, l->err);
+    const char *wanted = l->opt.precision;
+    TRY(clipeng_precision_find(!wanted && m->store.quantised ? "int8" : wanted, m->set, &m->format, l->err));
+    if (m->store.quantised && !m->format->rotates)
+        return clipb_fail(l->err, CLIP_EUNSUPPORTED, l->files.weights,
+                          "its weights are in 8 bits, so its precision is int8, not %s: take the checkpoint that it "
+                          "was made from",
+                          wanted);
+    return CLIP_OK;
 }
 
 /* Everything but the weights. */
@@ -473,7 +482,10 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
     m->mapped = l->opt.mapped;
     if (!m->path)
         return CLIP_ENOMEM;
-    TRY(choose_arithmetic(l, m));
+    m->set = clipk_set_find(l->opt.isa);
+    if (!m->set)
+        return clipb_fail(l->err, CLIP_EINVAL, NULL, "this machine or build has no instruction set '%s'", l->opt.isa);
+    TRY(clipeng_precision_find(l->opt.precision, m->set, &m->format, l->err)); /* before anything is opened */
     if (l->opt.threads < 0 || l->opt.threads > CLIPENG_MOST_THREADS)
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "threads must be 0 to %d", CLIPENG_MOST_THREADS);
     if (m->towers < 1 || m->towers > CLIP_TOWER_BOTH)
@@ -482,6 +494,7 @@ static clip_status read_all_but_weights(loader *l, const char *path, clip_model 
         return clipb_fail(l->err, CLIP_EINVAL, NULL, "mapped must be 0, CLIP_TOWER_IMAGE, CLIP_TOWER_TEXT or both");
     TRY(clipeng_files_find(path, &l->files, l->err));
     TRY(clipmdl_store_open(l->files.weights, &m->store, l->err));
+    TRY(choose_precision(l, m));
     TRY(read_config(l, m));
     TRY(read_recipe(l, m));
     return read_tokenizer(l, m);

@@ -26,12 +26,13 @@ static clipmdl_arrays list_numbers(const clip_probe *p, clipmdl_array array[2])
 {
     clipmdl_arrays a = {.array = array};
     if (p->info.kind == CLIP_PROBE_LINEAR) {
-        array[a.n++] = (clipmdl_array){"weight", CLIPK_F32, 2, {p->C, p->D}, p->theta, false};
-        array[a.n++] = (clipmdl_array){"bias", CLIPK_F32, 1, {p->C}, p->theta + (size_t)p->C * (size_t)p->D, false};
+        array[a.n++] = (clipmdl_array){.name = "weight", .ndim = 2, .dim = {p->C, p->D}, .data = p->theta};
+        array[a.n++] = (clipmdl_array){
+            .name = "bias", .ndim = 1, .dim = {p->C}, .data = p->theta + (size_t)p->C * (size_t)p->D};
     } else {
-        array[a.n++] = (clipmdl_array){"key", CLIPK_F32, 2, {p->N, p->D}, p->key, false};
+        array[a.n++] = (clipmdl_array){.name = "key", .ndim = 2, .dim = {p->N, p->D}, .data = p->key};
         if (p->text)
-            array[a.n++] = (clipmdl_array){"text", CLIPK_F32, 2, {p->C, p->D}, p->text, false};
+            array[a.n++] = (clipmdl_array){.name = "text", .ndim = 2, .dim = {p->C, p->D}, .data = p->text};
     }
     return a;
 }

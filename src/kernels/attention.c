@@ -8,6 +8,7 @@
 
 #define FORK_FROM 300000 /* multiply-adds; below this, waking other threads costs more than they save */
 #define LANES 4          /* unused lanes in an average block of queries */
+#define PAIRS_FROM 16    /* queries of a sample; for fewer, rounding its keys costs more than it saves */
 #define PIECES_EACH 4    /* least pieces per thread: heads of ragged samples differ in length */
 
 typedef struct attention_job {
@@ -17,6 +18,7 @@ typedef struct attention_job {
     const float *q, *k, *v;
     int64_t ldy, ldq, ldk, ldv;
     int cuts; /* pieces that a sample's queries are cut into */
+    bool pairs;
     unsigned char *scratch;
 } attention_job;
 
@@ -33,10 +35,22 @@ static void attention_piece(void *job, int64_t i, int thread)
     assert(nk > 0 && nk <= all && (!j->s.causal || all >= nq));
     const int sees = j->s.causal ? all - nq + 1 + q0 : nk;
     const int64_t from = row + q0, column = (int64_t)h * D;
-    j->set->attention(j->y + from * j->ldy + column, j->ldy,
-                      j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL, j->q + from * j->ldq + column,
-                      j->ldq, j->k + key * j->ldk + column, j->ldk, j->v + key * j->ldv + column, j->ldv, q1 - q0, nk,
-                      sees, D, j->scratch + thread * CLIPK_ATTENTION_SCRATCH);
+    j->set->attention(&(clipk_attention_piece){
+        .y = j->y + from * j->ldy + column,
+        .lse = j->lse ? j->lse + (int64_t)h * j->s.q_off[j->s.B] + from : NULL,
+        .q = j->q + from * j->ldq + column,
+        .k = j->k + key * j->ldk + column,
+        .v = j->v + key * j->ldv + column,
+        .ldy = j->ldy,
+        .ldq = j->ldq,
+        .ldk = j->ldk,
+        .ldv = j->ldv,
+        .nq = q1 - q0,
+        .nk = nk,
+        .sees = sees,
+        .D = D,
+        .pairs = j->pairs && nq >= PAIRS_FROM && clipk_attention_pairs_fit(all, D),
+        .scratch = j->scratch + thread * CLIPK_ATTENTION_SCRATCH});
 }
 
 void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
@@ -51,7 +65,9 @@ void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, con
         longest = nq > longest ? nq : longest;
     }
     const int threads = work < FORK_FROM ? 1 : clipk_threads(kc), most = clipb_ceil_div(longest, kc->set->nr);
-    attention_job j = {kc->set, *s, y, lse, q, k, v, ldy, ldq, ldk, ldv, 1, kc->scratch};
+    const bool pairs = s->format && s->format->x != CLIPK_X_F32 && !lse &&
+                       clipk_set_has(kc->set, &clipk_formats[CLIPK_TILE_BF16_PAIRS]);
+    attention_job j = {kc->set, *s, y, lse, q, k, v, ldy, ldq, ldk, ldv, 1, pairs, kc->scratch};
     const int64_t heads = (int64_t)s->B * s->H;
     if (threads > 1 && heads < (int64_t)threads * PIECES_EACH)
         j.cuts = (int)clipb_ceil_div64(threads * PIECES_EACH, heads);

@@ -4,6 +4,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <stdatomic.h>
+
+enum { KNOWN = 1, AVX2 = 2, AVX512 = 4, AVX512_BF16 = 8, AVX512_VNNI = 16, AVX_VNNI = 32 };
 
 /* XCR0: which registers the operating system saves when it changes threads. OSXSAVE says whether it
  * can be read. */
@@ -19,49 +22,50 @@ static uint64_t saved_registers(void)
 #define SAVES_YMM 0x06u /* XMM and YMM */
 #define SAVES_ZMM 0xe6u /* XMM, YMM, masks and both halves of ZMM */
 
-bool clipk_cpu_has_avx2(void)
+static int detect(void)
 {
-    unsigned a, b, c, d, a7, b7, c7, d7;
-    if ((saved_registers() & SAVES_YMM) != SAVES_YMM)
-        return false;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7))
-        return false;
-    return (c & bit_FMA) && (c & bit_F16C) && (b7 & bit_AVX2);
+    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    const uint64_t saved = saved_registers();
+    unsigned a, b, c, d, a7, b7, c7, d7, a71 = 0, b71, c71, d71;
+    int has = KNOWN;
+    if ((saved & SAVES_YMM) != SAVES_YMM || !__get_cpuid(1, &a, &b, &c, &d) ||
+        !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7) || !(c & bit_FMA) || !(c & bit_F16C) || !(b7 & bit_AVX2))
+        return has;
+    __get_cpuid_count(7, 1, &a71, &b71, &c71, &d71);
+    has |= AVX2 | (a71 & bit_AVXVNNI ? AVX_VNNI : 0);
+    if ((saved & SAVES_ZMM) == SAVES_ZMM && (b7 & avx512) == avx512)
+        has |= AVX512 | (a71 & bit_AVX512BF16 ? AVX512_BF16 : 0) | (c7 & bit_AVX512VNNI ? AVX512_VNNI : 0);
+    return has;
 }
 
-bool clipk_cpu_has_avx512(void)
+/* Asked once: a virtual machine may take 50 microseconds for an answer. */
+static bool has(int feature)
 {
-    unsigned a, b, c, d;
-    const unsigned all = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    if (!clipk_cpu_has_avx2() || (saved_registers() & SAVES_ZMM) != SAVES_ZMM)
-        return false;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & all) == all;
+    static _Atomic int known;
+    int features = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!features) {
+        features = detect();
+        atomic_store_explicit(&known, features, memory_order_relaxed);
+    }
+    return features & feature;
 }
 
-bool clipk_cpu_has_avx512_bf16(void)
-{
-    unsigned a, b, c, d;
-    return clipk_cpu_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVX512BF16);
-}
+bool clipk_cpu_has_avx2(void) { return has(AVX2); }
+bool clipk_cpu_has_avx512(void) { return has(AVX512); }
+bool clipk_cpu_has_avx512_bf16(void) { return has(AVX512_BF16); }
+bool clipk_cpu_has_avx512_vnni(void) { return has(AVX512_VNNI); }
+bool clipk_cpu_has_avx_vnni(void) { return has(AVX_VNNI); }
 
-bool clipk_cpu_has_avx512_vnni(void)
-{
-    unsigned a, b, c, d;
-    return clipk_cpu_has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_AVX512VNNI);
-}
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 
-bool clipk_cpu_has_avx_vnni(void)
-{
-    unsigned a, b, c, d;
-    return clipk_cpu_has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVXVNNI);
-}
+bool clipk_cpu_has_arm_bf16(void) { return getauxval(AT_HWCAP2) & HWCAP2_BF16; }
+bool clipk_cpu_has_dotprod(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
 
-#else
+#elif defined(__aarch64__)
 
-bool clipk_cpu_has_avx2(void) { return false; }
-bool clipk_cpu_has_avx512(void) { return false; }
-bool clipk_cpu_has_avx512_bf16(void) { return false; }
-bool clipk_cpu_has_avx512_vnni(void) { return false; }
-bool clipk_cpu_has_avx_vnni(void) { return false; }
+bool clipk_cpu_has_arm_bf16(void) { return false; }
+bool clipk_cpu_has_dotprod(void) { return false; }
 
 #endif

@@ -90,6 +90,7 @@ typedef enum clipk_tile {
     CLIPK_TILE_BF16,
     CLIPK_TILE_BF16_PAIRS,
     CLIPK_TILE_I8_QUADS,
+    CLIPK_TILE_I8_SIGNED,
     CLIPK_TILE_I8_PAIRS,
     CLIPK_TILES
 } clipk_tile;
@@ -162,6 +163,21 @@ int clipk_panel_rows(const clipk_set *set);
  * rounded. A format that stores f16 or bf16 takes only views of its own type. */
 void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W);
 
+/* What clipk_weight_pack() makes of W in 8 bits, in the order of W. The same in every set:
+ *     W = diag(scale) q H diag(t)        H: see above; of its columns the first K */
+typedef struct clipk_quantised {
+    const int8_t *q;    /* [N, clipk_quantised_depth(K)] */
+    const float *scale; /* [N] */
+    const float *t;     /* [K] T, with its signs */
+} clipk_quantised;
+
+/* clipk_quantised_depth(): K, filled up to whole blocks of the rotation.
+ * clipk_weight_pack_quantised(): fill w->panels. Both formats of 8 bits take it.
+ * clipk_weight_unpack(): the integers of w->panels. A row of zeros has scale 1. */
+int clipk_quantised_depth(int K);
+void clipk_weight_pack_quantised(const clipk_ctx *k, const clipk_weight *w, const clipk_quantised *from);
+void clipk_weight_unpack(const clipk_set *set, const clipk_weight *w, int8_t *q, float *scale, float *t);
+
 typedef enum clipk_act { CLIPK_LINEAR, CLIPK_RELU, CLIPK_GELU, CLIPK_QUICKGELU, CLIPK_GELU_TANH, CLIPK_TANH } clipk_act;
 
 /* Applied to a product while it is still in registers:
@@ -199,13 +215,16 @@ typedef struct clipk_attention_shape {
     const int32_t *q_off, *k_off; /* [B+1], ascending from 0 */
     const int32_t *k_end;         /* [B] rows of a sample from k_end[b] on are no keys; NULL: all are. Forward only */
     bool causal;                  /* query i of n sees the keys j <= i + (keys - n): the last query sees all */
+    const clipk_format *format;   /* of the layers around it; NULL: f32. See below */
 } clipk_attention_shape;
 
 /* clipk_attention(): y = softmax(q kᵀ / sqrt(D)) v      Vaswani et al. 2017, arXiv:1706.03762,
  *     3.2.1
  * y [Tq, H*D]  q [Tq, H*D]  k, v [Tk, H*D], rows ld apart
  * lse  out  [H, Tq] log of the sum of exponentials of each row of scores, for backward; NULL in
- *           inference */
+ *           inference
+ * Where the format does not compute in f32, the set has CLIPK_TILE_BF16_PAIRS, lse is NULL and a
+ * sample has 16 queries or more, q, k, v and the weights are rounded to bf16. Sums are f32. */
 void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
                      const float *k, int64_t ldk, const float *v, int64_t ldv, const clipk_attention_shape *s);
 

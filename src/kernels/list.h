@@ -72,11 +72,7 @@ KERNEL(void, adamw, (float *w, float *m, float *v, const float *g, size_t n, con
 
 /* ---- simd_attention.c, simd_attention_back.c ------------------------------------------------- */
 
-/* One head of one sample, nq queries against nk keys. Query i sees the first min(nk, sees + i)
- * keys. lse [nq] or NULL. scratch: CLIPK_ATTENTION_SCRATCH bytes, 64-byte aligned. */
-KERNEL(void, attention,
-       (float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk, const float *v,
-        int64_t ldv, int nq, int nk, int sees, int D, void *scratch))
+KERNEL(void, attention, (const clipk_attention_piece *piece))
 KERNEL(void, attention_back, (const clipk_attention_back_piece *piece))
 
 /* ---- simd_conv.c, simd_conv_back.c ----------------------------------------------------------- */

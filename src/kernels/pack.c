@@ -136,34 +136,65 @@ static void smooth(float *t, float *inverse, int K, int depth)
         t[k] = inverse[k] = 0;
 }
 
+#define GROUP 4 /* bytes, in both formats */
+
+/* Where row n of the panels begins. Its groups are GROUP * nr bytes apart. */
+static char *row_of(const clipk_set *set, const clipk_weight *w, int n)
+{
+    return (char *)w->panels + n / set->nr * clipk_panel_bytes(set, w->format, w->K) + n % set->nr * GROUP;
+}
+
+/* Row n of the panels from its integers. */
+static void place_row(const clipk_set *set, const clipk_weight *w, int n, const int8_t *q, float scale)
+{
+    const clipk_format *f = w->format;
+    const int depth = clipk_panel_depth(f, w->K), step = GROUP * set->nr;
+    float *scales = (float *)(void *)clipk_scales_of(set, w, n / set->nr);
+    int32_t *start = (int32_t *)(void *)(scales + set->nr), sum = 0;
+    char *to = row_of(set, w, n);
+    if (f->x == CLIPK_X_U8) {
+        for (int k = 0; k < depth; k += 4, to += step)
+            memcpy(to, q + k, GROUP);
+        for (int k = 0; k < depth; k++)
+            sum += q[k];
+    } else {
+        for (int k = 0; k < depth; k += 2, to += step)
+            memcpy(to, (int16_t[2]){q[k], q[k + 1]}, GROUP);
+    }
+    scales[n % set->nr] = scale;
+    start[n % set->nr] = -128 * sum;
+}
+
+/* What fills up the last panel. */
+static void clear_rows(const clipk_set *set, const clipk_weight *w, int n)
+{
+    const int depth = clipk_panel_depth(w->format, w->K);
+    for (; n % set->nr != 0; n++) {
+        float *scales = (float *)(void *)clipk_scales_of(set, w, n / set->nr);
+        char *to = row_of(set, w, n);
+        for (int k = 0; k < depth; k += w->format->group, to += GROUP * set->nr)
+            memset(to, 0, GROUP);
+        memset(scales + n % set->nr, 0, sizeof *scales);
+        memset(scales + set->nr + n % set->nr, 0, sizeof *scales);
+    }
+}
+
 /* One panel: its rows are quantised one by one, and their groups go side by side. */
 static void quantise_panel(void *job, int64_t panel, int thread)
 {
     const quantise_job *j = job;
     const clipk_set *set = j->k->set;
     const clipk_format *f = j->w->format;
-    const int nr = set->nr, K = j->w->K, depth = clipk_panel_depth(f, K), groups = depth / f->group;
-    const int rows = clipb_min(nr, j->w->N - (int)panel * nr), block = clipk_together(f, K);
+    const int K = j->w->K, depth = clipk_panel_depth(f, K), block = clipk_together(f, K);
     float *row = (float *)(void *)(j->k->scratch + thread * clipk_gemm_scratch(set)), *work = row + depth;
-    uint32_t *q = (uint32_t *)(void *)(work + depth);
-    char *to = (char *)j->w->panels + panel * clipk_panel_bytes(set, f, K);
-    float *scale = (float *)(void *)clipk_scales_of(set, j->w, (int)panel);
-    int32_t *start = (int32_t *)(void *)(scale + nr);
-    for (int i = 0; i < nr; i++) {
-        scale[i] = 0;
-        start[i] = 0;
-        memset(q, 0, sizeof *q * groups);
-        if (i < rows) {
-            read_row(j, row, (int)panel * nr + i, 0, K);
-            scale[i] = set->quantise(q, f->group == 4 ? CLIPK_X_I8 : CLIPK_X_I16, row, j->inverse, K, depth, block,
-                                     work) / (float)(block / 16);
-        }
-        if (f->x == CLIPK_X_U8)
-            for (int k = 0; k < depth; k++)
-                start[i] -= 128 * ((const int8_t *)q)[k];
-        for (int g = 0; g < groups; g++)
-            memcpy(to + ((size_t)g * nr + i) * sizeof *q, q + g, sizeof *q);
+    int8_t *q = (int8_t *)(void *)(work + depth);
+    const int from = (int)panel * set->nr, to = clipb_min(j->w->N, from + set->nr);
+    for (int n = from; n < to; n++) {
+        read_row(j, row, n, 0, K);
+        const float scale = set->quantise(q, CLIPK_X_I8, row, j->inverse, K, depth, block, work);
+        place_row(set, j->w, n, q, scale / (float)(block / 16));
     }
+    clear_rows(set, j->w, to);
 }
 
 static void quantise(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
@@ -187,6 +218,7 @@ void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16: assert(W.type == w->format->type); break;
     case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_SIGNED:
     case CLIPK_TILE_I8_PAIRS: quantise(k, w, W); return;
     case CLIPK_TILES: assert(!"unknown tile");
     }
@@ -196,4 +228,53 @@ void clipk_weight_pack(const clipk_ctx *k, const clipk_weight *w, clipk_view W)
         clipb_team_run(team, clipb_ceil_div(w->K, PACK_ROWS), pack_rows, &j);
     else
         clipb_team_run(team, clipb_ceil_div(w->N, k->set->nr), pack_panel, &j);
+}
+
+/* ---- In 8 bits, from a file ------------------------------------------------------------------ */
+
+int clipk_quantised_depth(int K) { return clipk_panel_depth(&clipk_formats[CLIPK_TILE_I8_QUADS], K); }
+
+typedef struct place_job {
+    const clipk_set *set;
+    const clipk_weight *w;
+    const clipk_quantised *from;
+} place_job;
+
+static void place_panel(void *job, int64_t panel, int thread)
+{
+    const place_job *j = job;
+    const int nr = j->set->nr;
+    const int64_t depth = clipk_quantised_depth(j->w->K);
+    (void)thread;
+    const int from = (int)panel * nr, to = clipb_min(j->w->N, from + nr);
+    for (int n = from; n < to; n++)
+        place_row(j->set, j->w, n, j->from->q + n * depth, j->from->scale[n]);
+    clear_rows(j->set, j->w, to);
+}
+
+void clipk_weight_pack_quantised(const clipk_ctx *k, const clipk_weight *w, const clipk_quantised *from)
+{
+    const int depth = clipk_panel_depth(w->format, w->K);
+    float *t = clipk_smoothing_of(k->set, w);
+    place_job j = {k->set, w, from};
+    assert(w->format->rotates);
+    memcpy(t, from->t, sizeof *t * (size_t)w->K);
+    memset(t + w->K, 0, sizeof *t * (size_t)(depth - w->K));
+    clipb_team_run((int64_t)w->N * w->K < FORK_FROM ? NULL : k->team, clipb_ceil_div(w->N, k->set->nr), place_panel,
+                   &j);
+}
+
+void clipk_weight_unpack(const clipk_set *set, const clipk_weight *w, int8_t *q, float *scale, float *t)
+{
+    const clipk_format *f = w->format;
+    const int depth = clipk_panel_depth(f, w->K);
+    assert(f->rotates);
+    memcpy(t, clipk_smoothing_of(set, w), sizeof *t * (size_t)w->K);
+    for (int n = 0; n < w->N; n++, q += depth) {
+        const char *from = row_of(set, w, n);
+        const float of_row = ((const float *)(const void *)clipk_scales_of(set, w, n / set->nr))[n % set->nr];
+        for (int k = 0; k < depth; k++) /* the low byte, if a number has two */
+            q[k] = from[(size_t)(k / f->group) * GROUP * set->nr + (size_t)(k % f->group) * f->bytes];
+        scale[n] = of_row == 0 ? 1 : of_row;
+    }
 }

@@ -5,35 +5,51 @@
 #define CLIPK_ISA ref
 #include "kernels/simd.h"
 
-static double score(const float *q, const float *k, int D)
+#define LOG2_E 1.44269504f
+#define LN_2 0.693147180559945
+
+/* x as a factor of a product. */
+static double factor(double x, bool pairs)
 {
-    double s = 0;
-    for (int d = 0; d < D; d++)
-        s += (double)q[d] * k[d];
-    return s / sqrt(D);
+    const float f = (float)x;
+    uint16_t half;
+    float back;
+    if (!pairs)
+        return x;
+    NAME(to_bf16)(&half, &f, 1);
+    NAME(to_f32)(&back, &half, CLIPK_BF16, 1);
+    return back;
 }
 
-void NAME(attention)(float *y, int64_t ldy, float *lse, const float *q, int64_t ldq, const float *k, int64_t ldk,
-                     const float *v, int64_t ldv, int nq, int nk, int sees, int D, void *scratch)
+static double score(const clipk_attention_piece *p, int i, int j)
 {
-    double *acc = scratch;
-    for (int i = 0; i < nq; i++) {
-        const float *qi = q + i * ldq;
-        int n = sees + i < nk ? sees + i : nk;
+    const float *q = p->q + i * p->ldq, *k = p->k + j * p->ldk;
+    const float scale = LOG2_E / sqrtf((float)p->D);
+    double s = 0;
+    for (int d = 0; d < p->D; d++)
+        s += p->pairs ? factor(q[d] * scale, true) * factor(k[d], true) : (double)q[d] * k[d];
+    return p->pairs ? s * LN_2 : s / sqrt(p->D);
+}
+
+void NAME(attention)(const clipk_attention_piece *p)
+{
+    double *acc = p->scratch;
+    for (int i = 0; i < p->nq; i++) {
+        int n = p->sees + i < p->nk ? p->sees + i : p->nk;
         double m = -INFINITY, sum = 0;
         for (int j = 0; j < n; j++)
-            m = fmax(m, score(qi, k + j * ldk, D));
-        for (int d = 0; d < D; d++)
+            m = fmax(m, score(p, i, j));
+        for (int d = 0; d < p->D; d++)
             acc[d] = 0;
         for (int j = 0; j < n; j++) {
-            double p = exp(score(qi, k + j * ldk, D) - m);
-            sum += p;
-            for (int d = 0; d < D; d++)
-                acc[d] += p * v[j * ldv + d];
+            double w = exp(score(p, i, j) - m);
+            sum += w;
+            for (int d = 0; d < p->D; d++)
+                acc[d] += factor(w, p->pairs) * factor(p->v[j * p->ldv + d], p->pairs);
         }
-        for (int d = 0; d < D; d++)
-            y[i * ldy + d] = (float)(acc[d] / sum);
-        if (lse)
-            lse[i] = (float)(m + log(sum));
+        for (int d = 0; d < p->D; d++)
+            p->y[i * p->ldy + d] = (float)(acc[d] / sum);
+        if (p->lse)
+            p->lse[i] = (float)(m + log(sum));
     }
 }

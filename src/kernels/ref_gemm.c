@@ -39,6 +39,7 @@ void NAME(gemm_pack_w)(void *panel, const clipk_format *f, clipk_view W, int n, 
             case CLIPK_TILE_F16:
             case CLIPK_TILE_BF16:
             case CLIPK_TILE_I8_QUADS:
+            case CLIPK_TILE_I8_SIGNED:
             case CLIPK_TILE_I8_PAIRS:
             case CLIPK_TILES: assert(!"a panel that takes only its own type");
             }
@@ -79,6 +80,9 @@ static double product(const clipk_gemm_block *b, int i, int k, int j)
     if (b->tile == CLIPK_TILE_I8_QUADS)
         for (int n = 0; n < 4; n++)
             sum += ((const uint8_t *)p)[n] * ((const int8_t *)q)[n];
+    if (b->tile == CLIPK_TILE_I8_SIGNED)
+        for (int n = 0; n < 4; n++)
+            sum += ((const int8_t *)p)[n] * ((const int8_t *)q)[n];
     if (b->tile == CLIPK_TILE_I8_PAIRS)
         for (int n = 0; n < 2; n++)
             sum += ((const int16_t *)p)[n] * ((const int16_t *)q)[n];

@@ -49,9 +49,13 @@ static const struct {
     {&clipk_set_avx512, CLIPK_TILE_BF16_PAIRS, clipk_cpu_has_avx512_bf16},
     {&clipk_set_avx512, CLIPK_TILE_I8_QUADS, clipk_cpu_has_avx512_vnni},
     {&clipk_set_avx2, CLIPK_TILE_I8_QUADS, clipk_cpu_has_avx_vnni},
+#elif defined(__aarch64__)
+    {&clipk_set_neon, CLIPK_TILE_BF16_PAIRS, clipk_cpu_has_arm_bf16},
+    {&clipk_set_neon, CLIPK_TILE_I8_SIGNED, clipk_cpu_has_dotprod},
 #endif
     {&clipk_set_ref, CLIPK_TILE_BF16_PAIRS, always},
     {&clipk_set_ref, CLIPK_TILE_I8_QUADS, always},
+    {&clipk_set_ref, CLIPK_TILE_I8_SIGNED, always},
 };
 
 bool clipk_set_has(const clipk_set *set, const clipk_format *format)

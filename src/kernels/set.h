@@ -37,8 +37,24 @@ static inline clipb_team *clipk_team_for(const clipk_ctx *k, int64_t numbers)
 #define CLIPK_ATTENTION_BACK_SCRATCH \
     (sizeof(float) * (4 * CLIPK_ATTENTION_BACK_ROWS + 2 * CLIPK_ATTENTION_BACK_WEIGHTS + 2 * 32 * CLIPK_ATTENTION_D))
 
-/* One head of one sample. Pointers are at its first row and column. sees: as for `attention`
- * below. */
+/* One head of one sample. Pointers are at its first row and column. Query i sees the first min(nk,
+ * sees + i) keys. */
+typedef struct clipk_attention_piece {
+    float *y, *lse; /* lse [nq], or NULL */
+    const float *q, *k, *v;
+    int64_t ldy, ldq, ldk, ldv;
+    int nq, nk, sees, D;
+    bool pairs;    /* products of bf16: the set has CLIPK_TILE_BF16_PAIRS, clipk_attention_pairs_fit() */
+    void *scratch; /* CLIPK_ATTENTION_SCRATCH bytes, 64-byte aligned */
+} clipk_attention_piece;
+
+/* Do keys and values of a sample, as pairs of bf16, fit into the scratch? */
+static inline bool clipk_attention_pairs_fit(int nk, int D)
+{
+    return (int64_t)(nk + 1) / 2 * D <= CLIPK_ATTENTION_COPY && (int64_t)nk * ((D + 1) / 2) <= CLIPK_ATTENTION_COPY;
+}
+
+/* The same, backward. */
 typedef struct clipk_attention_back_piece {
     float *dq, *dk, *dv;
     const float *dy, *y, *lse, *q, *k, *v;
@@ -190,5 +206,7 @@ bool clipk_cpu_has_avx512(void); /* AVX-512 F, BW, DQ, VL, likewise */
 bool clipk_cpu_has_avx512_bf16(void); /* the same with products of bf16, */
 bool clipk_cpu_has_avx512_vnni(void); /* or with products of bytes */
 bool clipk_cpu_has_avx_vnni(void);    /* AVX2, likewise */
+bool clipk_cpu_has_arm_bf16(void);    /* NEON with products of bf16, */
+bool clipk_cpu_has_dotprod(void);     /* or of bytes */
 
 #endif

@@ -7,11 +7,6 @@
 
 #define OUTPUTS 4
 
-static inline __attribute__((always_inline)) vf load_some(const float *p, int n)
-{
-    return n < CLIPK_VL ? vload_n(p, n) : vload(p);
-}
-
 /* `count` outputs from output o on, n channels from channel c on; taps v0 .. v1 and u0 .. u1. */
 static inline __attribute__((always_inline)) void outputs(const clipk_depthwise_piece *p, int o, int count, int c,
                                                           int n, int v0, int v1, int u0, int u1)
@@ -19,13 +14,13 @@ static inline __attribute__((always_inline)) void outputs(const clipk_depthwise_
     const int pad = p->K / 2, h = p->h * p->stride - pad, w = o * p->stride - pad;
     vf sum[OUTPUTS];
     for (int i = 0; i < count; i++)
-        sum[i] = load_some(p->bias + c, n);
+        sum[i] = vload_some(p->bias + c, n);
     for (int v = v0; v < v1; v++)
         for (int u = u0; u < u1; u++) {
-            const vf tap = load_some(p->w + ((int64_t)v * p->K + u) * p->C + c, n);
+            const vf tap = vload_some(p->w + ((int64_t)v * p->K + u) * p->C + c, n);
             const float *x = p->x + ((int64_t)(h + v) * p->W + w + u) * p->C + c;
             for (int i = 0; i < count; i++)
-                sum[i] = vfma(tap, load_some(x + (int64_t)i * p->stride * p->C, n), sum[i]);
+                sum[i] = vfma(tap, vload_some(x + (int64_t)i * p->stride * p->C, n), sum[i]);
         }
     for (int i = 0; i < count; i++) {
         float *y = p->y + (int64_t)(o + i) * p->C + c;

@@ -51,6 +51,7 @@ INLINE void pack_one(char *panel, const clipk_format *to, int k, int j, const ch
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16:
     case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_SIGNED:
     case CLIPK_TILE_I8_PAIRS:
     case CLIPK_TILES: assert(!"a panel that takes only its own type");
     }
@@ -120,6 +121,7 @@ INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const 
     case CLIPK_TILE_F16:
     case CLIPK_TILE_BF16: return pack_rows16(panel, p, rs, n, K);
     case CLIPK_TILE_I8_QUADS:
+    case CLIPK_TILE_I8_SIGNED:
     case CLIPK_TILE_I8_PAIRS: /* gemm.c packs these, whole rows at a time */
     case CLIPK_TILES: break;
     }
@@ -181,36 +183,25 @@ void NAME(gemm_pack_x)(float *out, const float *x, int64_t rs, int64_t cs, int r
 
 /* ---- The way out ----------------------------------------------------------------------------- */
 
-/* The first n lanes of v. n <= 0: none; n >= CLIPK_VL: all. */
-INLINE vf load_some(const float *p, int n) { return n >= CLIPK_VL ? vload(p) : n > 0 ? vload_n(p, n) : (vf){0}; }
-
-INLINE void store_some(float *p, vf v, int n)
-{
-    if (n >= CLIPK_VL)
-        vstore(p, v);
-    else if (n > 0)
-        vstore_n(p, v, n);
-}
-
 /* y = act(z + bias + residual) for m rows from `row`. n columns are stored; all: a constant. */
 INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, int n, clipk_act act)
 {
     const int n1 = n - CLIPK_VL;
-    const vf bias0 = b->bias ? load_some(b->bias, n) : (vf){0},
-             bias1 = b->bias ? load_some(b->bias + CLIPK_VL, n1) : (vf){0};
+    const vf bias0 = b->bias ? vload_some(b->bias, n) : (vf){0},
+             bias1 = b->bias ? vload_some(b->bias + CLIPK_VL, n1) : (vf){0};
     for (int i = row; i < row + m; i++, z += NR) {
         float *y = b->y + i * b->ldy;
         vf z0 = vload(z) + bias0, z1 = vload(z + CLIPK_VL) + bias1;
         if (b->residual) {
-            z0 += load_some(b->residual + i * b->ld_residual, n);
-            z1 += load_some(b->residual + i * b->ld_residual + CLIPK_VL, n1);
+            z0 += vload_some(b->residual + i * b->ld_residual, n);
+            z1 += vload_some(b->residual + i * b->ld_residual + CLIPK_VL, n1);
         }
         if (b->pre) {
-            store_some(b->pre + i * b->ld_pre, z0, n);
-            store_some(b->pre + i * b->ld_pre + CLIPK_VL, z1, n1);
+            vstore_some(b->pre + i * b->ld_pre, z0, n);
+            vstore_some(b->pre + i * b->ld_pre + CLIPK_VL, z1, n1);
         }
-        store_some(y, vact(z0, act), n);
-        store_some(y + CLIPK_VL, vact(z1, act), n1);
+        vstore_some(y, vact(z0, act), n);
+        vstore_some(y + CLIPK_VL, vact(z1, act), n1);
     }
 }
 
@@ -261,9 +252,10 @@ typedef struct work {
  * adding them in the address. */
 #define OPAQUE(p) __asm__("" : "+r"(p))
 
-typedef uint32_t pair __attribute__((may_alias)); /* aliases the numbers of x */
-
-INLINE bool is_integer(clipk_tile kind) { return kind == CLIPK_TILE_I8_QUADS || kind == CLIPK_TILE_I8_PAIRS; }
+INLINE bool is_integer(clipk_tile kind)
+{
+    return kind == CLIPK_TILE_I8_QUADS || kind == CLIPK_TILE_I8_SIGNED || kind == CLIPK_TILE_I8_PAIRS;
+}
 
 /* Weights that become f32 as they are used. */
 INLINE bool is_narrow(clipk_tile kind) { return kind == CLIPK_TILE_F16 || kind == CLIPK_TILE_BF16; }
@@ -299,6 +291,9 @@ INLINE void multiply_step(vf acc[][2], int R, const float *const x[], int64_t ld
         } else if (kind == CLIPK_TILE_I8_QUADS) {
             acc[i][0] = (vf)vdot_u8((vi)acc[i][0], s4, (vi)w0);
             acc[i][1] = (vf)vdot_u8((vi)acc[i][1], s4, (vi)w1);
+        } else if (kind == CLIPK_TILE_I8_SIGNED) {
+            acc[i][0] = (vf)vdot_i8((vi)acc[i][0], (vi)s4, (vi)w0);
+            acc[i][1] = (vf)vdot_i8((vi)acc[i][1], (vi)s4, (vi)w1);
         } else if (kind == CLIPK_TILE_I8_PAIRS) {
             acc[i][0] = (vf)vdot_i16((vi)acc[i][0], s4, (vi)w0);
             acc[i][1] = (vf)vdot_i16((vi)acc[i][1], s4, (vi)w1);
@@ -448,7 +443,12 @@ TILE_SIZES(TILE)
     static NOINLINE void tile_quads_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_I8_QUADS, false); }
 TILE_SIZES(TILE_OF_QUADS)
 #endif
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_I8)
+#define TILE_OF_SIGNED(R) \
+    static NOINLINE void tile_signed_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_I8_SIGNED, false); }
+TILE_SIZES(TILE_OF_SIGNED)
+#endif
+#if defined(CLIPK_DOT_BF16)
 #define TILE_OF_PAIRS(R) \
     static NOINLINE void tile_pairs_##R(work *t, int row) { tile_rows(t, row, R, CLIPK_TILE_BF16_PAIRS, false); }
 TILE_SIZES(TILE_OF_PAIRS)
@@ -459,6 +459,7 @@ TILE_SIZES(TILE_OF_PAIRS)
 #define TILE_BF16(R) [R] = tile_bf16_##R,
 #define TILE_PAIRS(R) [R] = tile_pairs_##R,
 #define TILE_QUADS(R) [R] = tile_quads_##R,
+#define TILE_SIGNED(R) [R] = tile_signed_##R,
 #define TILE_I16(R) [R] = tile_i16_##R,
 #define TILE_PACKED(R) [R] = tile_packed_##R,
 #define PACKED CLIPK_TILES /* the tile of packed rows of x, with f32 weights */
@@ -466,11 +467,14 @@ static void (*const tile_of[PACKED + 1][TILE_ROWS + 1])(work *, int) = {
     [CLIPK_TILE_F32] = {TILE_SIZES(TILE_F32)},
     [CLIPK_TILE_F16] = {TILE_SIZES(TILE_F16)},
     [CLIPK_TILE_BF16] = {TILE_SIZES(TILE_BF16)},
-#if CLIPK_VL == 16
+#if defined(CLIPK_DOT_BF16)
     [CLIPK_TILE_BF16_PAIRS] = {TILE_SIZES(TILE_PAIRS)},
 #endif
 #if defined(CLIPK_DOT_U8)
     [CLIPK_TILE_I8_QUADS] = {TILE_SIZES(TILE_QUADS)},
+#endif
+#if defined(CLIPK_DOT_I8)
+    [CLIPK_TILE_I8_SIGNED] = {TILE_SIZES(TILE_SIGNED)},
 #endif
     [CLIPK_TILE_I8_PAIRS] = {TILE_SIZES(TILE_I16)},
     [PACKED] = {TILE_SIZES(TILE_PACKED)},
@@ -532,6 +536,7 @@ double NAME(fma_rounds)(clipk_tile kind, int64_t n)
     switch (kind) {
     case CLIPK_TILE_BF16_PAIRS: numbers = 4; ROUNDS(vdot_bf16(a[i], ones, y));
     case CLIPK_TILE_I8_QUADS: numbers = 8; ROUNDS(vdot_u8((vi)a[i], ones, (vi)y));
+    case CLIPK_TILE_I8_SIGNED: numbers = 8; ROUNDS(vdot_i8((vi)a[i], (vi)ones, (vi)y));
     case CLIPK_TILE_I8_PAIRS: numbers = 4; ROUNDS(vdot_i16((vi)a[i], ones, (vi)y));
     case CLIPK_TILE_F32:
     case CLIPK_TILE_F16:

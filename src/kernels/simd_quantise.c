@@ -72,12 +72,12 @@ INLINE vi rotate_block(float *out, const float *x, const float *t, int height, v
 INLINE vi rotate_blocks(float *r, const float *x, const float *t, int K, int depth, int height)
 {
     const int block = height * APART;
-    float end[CLIPK_ROTATES] = {0};
     vi most = {0};
     int k = 0;
     for (; k + block <= K; k += block)
         most = rotate_block(r + k, x + k, t + k, height, most);
     if (k < depth) {
+        float end[CLIPK_ROTATES] = {0};
         memcpy(end, x + k, sizeof *end * (K - k));
         most = rotate_block(r + k, end, t + k, height, most);
     }

@@ -52,6 +52,8 @@ static inline int tile_step(int left)
     return left > 6 ? 4 : left;
 }
 
+typedef uint32_t pair __attribute__((may_alias)); /* two numbers of 16 bits where floats stand */
+
 INLINE void tile_zero(vf acc[][2], int m)
 {
     UNROLL
@@ -59,19 +61,33 @@ INLINE void tile_zero(vf acc[][2], int m)
         acc[i][0] = acc[i][1] = (vf){0};
 }
 
-INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
-                 int part, int K)
+/* pairs: numbers are pairs of bf16; a constant. */
+INLINE void tile_any(bool pairs, vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t cs, const float *b,
+                    int64_t ldb, int part, int K)
 {
     for (int k = 0; k < K; k++, b += ldb, a += cs) {
         const vf b0 = part ? vload_n(b, part) : vload(b), b1 = nv > 1 ? vload(b + CLIPK_VL) : b0;
         UNROLL
         for (int i = 0; i < m; i++) {
+            if (pairs) {
+                const vu s = *(const pair *)(const void *)(a + i * rs) - (vu){0};
+                acc[i][0] = vdot_bf16(acc[i][0], s, b0);
+                if (nv > 1)
+                    acc[i][1] = vdot_bf16(acc[i][1], s, b1);
+                continue;
+            }
             const vf s = vset1(a[i * rs]);
             acc[i][0] = vfma(s, b0, acc[i][0]);
             if (nv > 1)
                 acc[i][1] = vfma(s, b1, acc[i][1]);
         }
     }
+}
+
+INLINE void tile(vf acc[][2], int m, int nv, const float *a, int64_t rs, int64_t cs, const float *b, int64_t ldb,
+                 int part, int K)
+{
+    tile_any(false, acc, m, nv, a, rs, cs, b, ldb, part, K);
 }
 
 /* Copies n rows of D numbers, ld apart, side by side. */

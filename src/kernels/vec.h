@@ -90,6 +90,20 @@ static inline vf vload_n(const float *p, int n)
 static inline void vstore_n(float *p, vf v, int n) { memcpy(p, &v, (size_t)n * 4); }
 #endif
 
+/* The first n lanes of v. n <= 0: none; n >= CLIPK_VL: all. */
+static inline __attribute__((always_inline)) vf vload_some(const float *p, int n)
+{
+    return n >= CLIPK_VL ? vload(p) : n > 0 ? vload_n(p, n) : (vf){0};
+}
+
+static inline __attribute__((always_inline)) void vstore_some(float *p, vf v, int n)
+{
+    if (n >= CLIPK_VL)
+        vstore(p, v);
+    else if (n > 0)
+        vstore_n(p, v, n);
+}
+
 /* CLIPK_VL 16-bit numbers at any address, as f32. */
 typedef uint16_t vh __attribute__((vector_size(2 * CLIPK_VL)));
 typedef uint32_t vu __attribute__((vector_size(4 * CLIPK_VL)));
@@ -133,7 +147,12 @@ static inline vh vto_bf16(vf v)
     return __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
 }
 
-/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of bf16 numbers. */
+/* acc + a0 b0 + a1 b1. The lanes of a and b are pairs of bf16 numbers. CLIPK_DOT_BF16: sets with
+ * such an instruction on some processors; in others it is slower than f32, and of no use. */
+#if CLIPK_VL == 16 || (CLIPK_VL == 4 && defined(__aarch64__))
+#define CLIPK_DOT_BF16
+#endif
+#define CLIPK_ARM ".arch armv8.6-a\n\t" /* for the assembler alone: the compiler uses what its flags allow */
 static inline vf vdot_bf16(vf acc, vu a, vf b)
 {
 #if CLIPK_VL == 16 && defined(__AVX512F__)
@@ -141,10 +160,41 @@ static inline vf vdot_bf16(vf acc, vu a, vf b)
      * processors that this set runs on lack it. */
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
     return acc;
+#elif CLIPK_VL == 4 && defined(__aarch64__)
+    __asm__(CLIPK_ARM "bfdot %0.4s, %1.8h, %2.8h" : "+w"(acc) : "w"(a), "w"(b));
+    return acc;
 #else
     acc += (vf)(a & 0xffff0000) * (vf)((vu)b & 0xffff0000);
     return acc + (vf)(a << 16) * (vf)((vu)b << 16);
 #endif
+}
+
+/* Pairs: in each lane a number of a and one of b, rounded to bf16. Likewise. */
+static inline vu vzip_bf16(vf a, vf b)
+{
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+    __m512i joined;
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(joined) : "v"(a), "v"(b));
+    return (vu)_mm512_permutexvar_epi16(_mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                                         23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0),
+                                        joined);
+#else
+    return __builtin_convertvector(vto_bf16(a), vu) | __builtin_convertvector(vto_bf16(b), vu) << 16;
+#endif
+}
+
+/* Pairs of neighbours: all numbers of a, then those of b. */
+static inline vu vjoin_bf16(vf a, vf b)
+{
+    vu joined;
+#if CLIPK_VL == 16 && defined(__AVX512F__)
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(joined) : "v"(a), "v"(b));
+#else
+    const vh low = vto_bf16(a), high = vto_bf16(b);
+    memcpy(&joined, &low, sizeof low);
+    memcpy((char *)&joined + sizeof low, &high, sizeof high);
+#endif
+    return joined;
 }
 
 /* acc + a0 b0 + a1 b1 + a2 b2 + a3 b3. The lanes of a are four bytes without a sign, those of b
@@ -161,6 +211,21 @@ static inline vi vdot_u8(vi acc, vu a, vi b)
 #else
     (void)a, (void)b;
     assert(!"a set without dot products of bytes");
+#endif
+    return acc;
+}
+
+/* The same where all bytes have a sign. */
+#if CLIPK_VL == 4 && defined(__aarch64__)
+#define CLIPK_DOT_I8 CLIPK_ARM "sdot %0.4s, %1.16b, %2.16b"
+#endif
+static inline vi vdot_i8(vi acc, vi a, vi b)
+{
+#if defined(CLIPK_DOT_I8)
+    __asm__(CLIPK_DOT_I8 : "+w"(acc) : "w"(a), "w"(b));
+#else
+    (void)a, (void)b;
+    assert(!"a set without dot products of bytes with a sign");
 #endif
     return acc;
 }

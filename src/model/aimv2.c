@@ -276,7 +276,8 @@ static void block_forward(const clipk_ctx *k, const aimv2 *m, const block *p, co
 {
     const int C = m->C, F = m->F, T = clipnn_batch_rows(n);
     const clipk_attention_shape s = {
-        .B = n->B, .H = m->H, .D = C / m->H, .q_off = n->off, .k_off = n->off, .causal = n->causal};
+        .B = n->B, .H = m->H, .D = C / m->H, .q_off = n->off, .k_off = n->off, .causal = n->causal,
+        .format = p->q.w.format};
     normalise(k, m, a->h, a->x, &p->norm1, T);
     multiply(k, a->q, a->h, T, &p->q, C, NULL);
     multiply(k, a->k, a->h, T, &p->k, C, NULL);

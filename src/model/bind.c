@@ -1,74 +1,15 @@
 /* bind.c: finds tensors by name and shape, and packs them for the layers. */
 #include "model/bind.h"
 
-#include "base/line.h"
-
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/find.h"
+#include "model/quantised.h"
+
 #define BATCHNORM_EPS 1e-5f /* PyTorch's default, which every modified ResNet has */
-
-#define MOST_WARNINGS 20 /* a wrong configuration lacks every tensor: nobody reads 500 lines */
-
-/* ---- Finding --------------------------------------------------------------------------------- */
-
-__attribute__((format(printf, 2, 3))) static void fault(clipmdl_binder *b, const char *fmt, ...)
-{
-    char line[CLIPMDL_MAX_NAME + 256];
-    va_list ap;
-    va_start(ap, fmt);
-    clipb_line(line, sizeof line, fmt, ap);
-    va_end(ap);
-    if (strstr(b->first_faults, line)) /* in_proj is asked for twice */
-        return;
-    size_t used = strlen(b->first_faults);
-    if (b->faults < 4)
-        snprintf(b->first_faults + used, sizeof b->first_faults - used, "%s%s", used ? "; " : "", line);
-    if (b->warn && b->faults < MOST_WARNINGS)
-        b->warn(b->warn_user, line);
-    b->faults++;
-}
-
-static void format_shape(char *out, size_t size, const int64_t *dim, int ndim)
-{
-    size_t n = snprintf(out, size, "[");
-    for (int i = 0; i < ndim && n < size; i++)
-        n += snprintf(out + n, size - n, "%s%lld", i ? ", " : "", (long long)dim[i]);
-    if (n < size)
-        snprintf(out + n, size - n, "]");
-}
-
-/* The tensor `name`, if it has exactly this shape and a type of weights. Otherwise NULL, and a
- * fault while measuring. */
-static clipmdl_tensor *find(clipmdl_binder *b, const char *name, int ndim, const int64_t *dim)
-{
-    clipmdl_tensor *t = clipmdl_store_find(b->store, name);
-    clipk_type type;
-    if (!t) {
-        fault(b, "tensor '%s' is missing", name);
-        return NULL;
-    }
-    /* Written only while loading, before the store is shared. Later binds, as by clipeng_explain()
-     * beside other threads, only read it. */
-    if (!t->used)
-        t->used = true;
-    if (!clipmdl_tensor_type(t, &type)) {
-        if (b->odd_types++ == 0)
-            b->odd_type = t;
-        return NULL;
-    }
-    char is[96], should[96];
-    if (!clipmdl_tensor_has_shape(t, ndim, dim)) {
-        format_shape(is, sizeof is, t->dim, t->ndim);
-        format_shape(should, sizeof should, dim, ndim);
-        fault(b, "tensor '%s' has the shape %s, not %s", name, is, should);
-        return NULL;
-    }
-    return t;
-}
 
 /* A run of rows of a parameter, [rows, cols]: inside the file, in one or several parts. In
  * training, the parameter itself. */
@@ -77,25 +18,29 @@ typedef struct source {
     float *g; /* its gradient; NULL: not wanted */
     const clipmdl_tensor *tensor[CLIPMDL_MAX_PARTS]; /* its pages can be dropped after reading */
     int parts; /* of several, each is a whole tensor */
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    clipmdl_quantised q; /* parts > 0: instead of all above but `parts` */
 } source;
 
 static bool trains(const clipmdl_binder *b) { return b->g && b->group >= b->first_group; }
 
-/* For training, or for a list of the parameters. The parts of a parameter follow each other. */
-static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *part, int parts, int ndim,
-                         const int64_t *dim)
+/* For training, or for a list of the parameters: out->part. The parts of a parameter follow each
+ * other. */
+static bool locate_param(clipmdl_binder *b, source *out, int ndim, const int64_t *dim)
 {
     int64_t width = 1;
     for (int i = 1; i < ndim; i++)
         width *= dim[i];
     if (b->list) {
-        for (int i = 0; i < parts && b->status == CLIP_OK; i++)
-            b->status = clipmdl_params_add(b->list, part[i].name, part[i].total, ndim, dim, b->flags, b->group);
+        for (int i = 0; i < out->parts && b->status == CLIP_OK; i++)
+            b->status =
+                clipmdl_params_add(b->list, out->part[i].name, out->part[i].total, ndim, dim, b->flags, b->group);
         return false;
     }
-    const clipmdl_param *p = clipmdl_params_find(b->params, part[0].name);
-    const size_t at = p->at + (size_t)(part[0].first * width);
-    *out = (source){.view = {b->w + at, CLIPK_F32, width, 1}, .g = trains(b) ? b->g + at : NULL};
+    const clipmdl_param *p = clipmdl_params_find(b->params, out->part[0].name);
+    const size_t at = p->at + (size_t)(out->part[0].first * width);
+    out->view = (clipk_view){b->w + at, CLIPK_F32, width, 1};
+    out->g = trains(b) ? b->g + at : NULL;
     return true;
 }
 
@@ -103,15 +48,16 @@ static bool locate_param(clipmdl_binder *b, source *out, const clipmdl_part *par
 static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t first, int64_t rows, int64_t total,
                    int64_t cols)
 {
-    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const clipmdl_part *part = out->part;
     const int64_t width = cols < 0 ? 1 : cols;
     bool same_type = true;
-    *out = (source){.parts = clipmdl_parts(b->family, b->prefix, name, first, rows, total, part)};
+    *out = (source){0};
+    out->parts = clipmdl_parts(b->family, b->prefix, name, first, rows, total, out->part);
     if (!b->store)
-        return locate_param(b, out, part, out->parts, cols < 0 ? 1 : 2, (int64_t[]){total, cols});
+        return locate_param(b, out, cols < 0 ? 1 : 2, (int64_t[]){total, cols});
     for (int i = 0; i < out->parts; i++) {
         int64_t dim[2] = {part[i].total, cols};
-        clipmdl_tensor *t = find(b, part[i].name, cols < 0 ? 1 : 2, dim);
+        clipmdl_tensor *t = clipmdl_bind_find(b, part[i].name, NULL, cols < 0 ? 1 : 2, dim);
         if (!t)
             return false;
         out->tensor[i] = t;
@@ -125,18 +71,30 @@ static bool locate(clipmdl_binder *b, source *out, const char *name, int64_t fir
     if (out->parts == 1)
         return true;
     if (!same_type) {
-        fault(b, "'%s' and '%s' are of different types", part[0].name, part[1].name);
+        clipmdl_bind_fault(b, "'%s' and '%s' are of different types", part[0].name, part[1].name);
         return false;
     }
     return true;
 }
 
-/* Join the parts in scratch, if there are several. Only while placing.
+/* The same for a matrix that may be in 8 bits. */
+static bool locate_matrix(clipmdl_binder *b, source *out, const char *name, int64_t first, int64_t rows, int64_t total,
+                          int64_t cols)
+{
+    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const int parts = clipmdl_parts(b->family, b->prefix, name, first, rows, total, part);
+    if (!clipmdl_is_quantised(b, part[0].name))
+        return locate(b, out, name, first, rows, total, cols);
+    *out = (source){0};
+    return clipmdl_quantised_find(b, &out->q, part, parts, rows, cols);
+}
+
+/* Join the parts of a file in scratch, if there are several. Only while placing.
  * @return: false: out of memory */
 static bool join_parts(clipmdl_binder *b, source *s)
 {
     size_t bytes = 0;
-    if (s->parts < 2)
+    if (!b->store || s->parts < 2)
         return true;
     for (int i = 0; i < s->parts; i++)
         bytes += s->tensor[i]->bytes;
@@ -155,17 +113,8 @@ static bool join_parts(clipmdl_binder *b, source *s)
 
 static void drop(const source *s)
 {
-    for (int i = 0; i < s->parts && s->tensor[i] && s->tensor[i]->map; i++)
-        clipb_map_drop(s->tensor[i]->map, s->tensor[i]->data, s->tensor[i]->bytes);
-}
-
-/* Does nothing while measuring. */
-static void check_finite(clipmdl_binder *b, const clipmdl_tensor *t)
-{
-    if (t && clipmdl_binder_places(b) && !clipmdl_tensor_is_finite(t, b->k->team)) {
-        b->not_finite = t;
-        b->status = CLIP_ENOTFINITE;
-    }
+    for (int i = 0; i < s->parts; i++)
+        clipmdl_bind_drop(s->tensor[i]);
 }
 
 static void join(char *out, const char *prefix, const char *name)
@@ -231,6 +180,18 @@ static bool stays(const clipmdl_binder *b, const clipk_format *format, const sou
     return s->parts == 1 || rows_before(s, I) % clipk_panel_rows(b->k->set) == 0;
 }
 
+/* Pack W, or take the integers of a file. Those of W are kept where they are asked for. */
+static void pack(clipmdl_binder *b, const clipk_weight *w, clipk_view W, const source *s)
+{
+    if (s->q.parts > 0) {
+        clipmdl_quantised_pack(b, w, &s->q);
+        return;
+    }
+    clipk_weight_pack(b->k, w, W);
+    if (b->integers && w->format->rotates && b->status == CLIP_OK)
+        b->status = clipmdl_integers_add(b->integers, b->k->set, w, s->part, s->parts);
+}
+
 /* W [O, I] as `s` shows it, and the fields for training. */
 static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, source *s, int O, int I,
                          bool last)
@@ -259,7 +220,7 @@ static void place_linear(clipmdl_binder *b, clipnn_linear *out, bool found, sour
         place_weight(b, &out->wt, format, I, O);
     if (!found || !clipmdl_binder_places(b) || !join_parts(b, s))
         return;
-    clipk_weight_pack(b->k, &out->w, s->view);
+    pack(b, &out->w, s->view, s);
     if (b->back)
         clipk_weight_pack(b->k, &out->wt, (clipk_view){s->view.p, s->view.type, s->view.cs, s->view.rs});
     drop(s);
@@ -318,7 +279,7 @@ void clipmdl_bind_linear(clipmdl_binder *b, clipnn_linear *out, const char *pref
     char name[CLIPMDL_MAX_NAME];
     source s;
     join(name, prefix, weight);
-    bool found = locate(b, &s, name, first, O, total, I);
+    bool found = locate_matrix(b, &s, name, first, O, total, I);
     place_linear(b, out, found, &s, O, I, false);
     if (bias) {
         join(name, prefix, bias);
@@ -335,7 +296,7 @@ void clipmdl_bind_finite(clipmdl_binder *b, const char *prefix, const char *name
     join(full, prefix, name);
     clipmdl_parts(b->family, b->prefix, full, 0, 1, 1, part);
     const source s = {.tensor = {clipmdl_store_find(b->store, part[0].name)}, .parts = 1};
-    check_finite(b, s.tensor[0]);
+    clipmdl_bind_check(b, s.tensor[0]);
     drop(&s);
 }
 
@@ -360,39 +321,39 @@ void clipmdl_bind_table(clipmdl_binder *b, clipk_view *out, float **d, const cha
 {
     char full[CLIPMDL_MAX_NAME];
     source s;
+    const int flags = b->flags;
     join(full, prefix, name);
+    b->flags |= CLIPMDL_LARGE_PARAM;
     *out = locate(b, &s, full, 0, rows, rows, cols) ? s.view : (clipk_view){0};
+    b->flags = flags;
     *d = s.g;
 }
 
 /* ---- Filters --------------------------------------------------------------------------------- */
 
-/* A tensor [O, I, K, K]. */
-static clipmdl_tensor *find_filters(clipmdl_binder *b, const char *name, int O, int I, int K)
+/* Filters as rows [O, I*K*K], from a file or from parameters. product: they may be in 8 bits */
+static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int O, int I, int K, bool product)
 {
-    clipmdl_part part[CLIPMDL_MAX_PARTS];
-    const int64_t dim[4] = {O, I, K, K};
-    clipmdl_parts(b->family, b->prefix, name, 0, O, O, part);
-    b->parameters += (int64_t)O * I * K * K;
-    return find(b, part[0].name, 4, dim);
-}
-
-/* Filters as rows [O, I*K*K], from a file or from parameters. */
-static bool locate_filters(clipmdl_binder *b, source *out, const char *name, int O, int I, int K)
-{
-    clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const int64_t dim[4] = {O, I, K, K}, width = (int64_t)I * K * K;
+    const int flags = b->flags;
     *out = (source){.parts = 1};
+    clipmdl_parts(b->family, b->prefix, name, 0, O, O, out->part);
     if (!b->store) {
-        clipmdl_parts(b->family, b->prefix, name, 0, O, O, part);
-        return locate_param(b, out, part, 1, 4, (int64_t[]){O, I, K, K});
+        b->flags |= CLIPMDL_LARGE_PARAM;
+        const bool found = locate_param(b, out, 4, dim);
+        b->flags = flags;
+        return found;
     }
-    clipmdl_tensor *t = find_filters(b, name, O, I, K);
+    if (product && clipmdl_is_quantised(b, out->part[0].name))
+        return locate_matrix(b, out, name, 0, O, O, width);
+    b->parameters += O * width;
+    clipmdl_tensor *t = clipmdl_bind_find(b, out->part[0].name, NULL, 4, dim);
     if (!t)
         return false;
     clipk_type type;
     clipmdl_tensor_type(t, &type);
     out->tensor[0] = t;
-    out->view = (clipk_view){t->data, type, (int64_t)I * K * K, 1};
+    out->view = (clipk_view){t->data, type, width, 1};
     return true;
 }
 
@@ -402,7 +363,7 @@ void clipmdl_bind_patches(clipmdl_binder *b, clipnn_linear *out, const char *pre
     char name[CLIPMDL_MAX_NAME];
     source s;
     join(name, prefix, weight);
-    bool found = locate_filters(b, &s, name, O, 3, P);
+    bool found = locate_filters(b, &s, name, O, 3, P, true);
     place_linear(b, out, found, &s, O, 3 * P * P, false);
     if (!bias)
         return;
@@ -426,23 +387,26 @@ bool clipmdl_binder_has(const clipmdl_binder *b, const char *prefix, const char 
 float *clipmdl_bind_copy(clipmdl_binder *b, const char *prefix, const char *name, int ndim, const int64_t *dim)
 {
     char full[CLIPMDL_MAX_NAME];
-    clipmdl_part part[CLIPMDL_MAX_PARTS];
     source s = {.parts = 1};
     size_t n = 1;
     for (int i = 0; i < ndim; i++)
         n *= (size_t)dim[i];
     join(full, prefix, name);
-    clipmdl_parts(b->family, b->prefix, full, 0, dim[0], dim[0], part);
+    clipmdl_parts(b->family, b->prefix, full, 0, dim[0], dim[0], s.part);
     if (!b->store) {
-        if (!locate_param(b, &s, part, 1, ndim, dim))
+        const int flags = b->flags;
+        b->flags |= ndim > 1 ? CLIPMDL_LARGE_PARAM : 0;
+        const bool found = locate_param(b, &s, ndim, dim);
+        b->flags = flags;
+        if (!found)
             return NULL;
     } else {
-        clipmdl_tensor *t = find(b, part[0].name, ndim, dim);
+        clipmdl_tensor *t = clipmdl_bind_find(b, s.part[0].name, NULL, ndim, dim);
         s.tensor[0] = t;
         if (!t)
             return NULL;
         b->parameters += b->flags & CLIPMDL_BUFFER_PARAM ? 0 : (int64_t)n;
-        check_finite(b, t);
+        clipmdl_bind_check(b, t);
         s.view.p = t->data;
         clipmdl_tensor_type(t, &s.view.type);
     }
@@ -480,12 +444,12 @@ typedef struct conv_source {
 } conv_source;
 
 static bool locate_conv(clipmdl_binder *b, conv_source *out, const char *prefix, const char *conv, const char *bn,
-                        int O, int I, int K)
+                        int O, int I, int K, bool product)
 {
     static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
     char name[CLIPMDL_MAX_NAME];
     snprintf(name, sizeof name, "%s%s.weight", prefix, conv);
-    bool all = locate_filters(b, &out->filters, name, O, I, K);
+    bool all = locate_filters(b, &out->filters, name, O, I, K, product);
     const int64_t parameters = b->parameters + 2 * (int64_t)O; /* without statistics */
     const int flags = b->flags;
     for (int i = 0; i < 4; i++) {
@@ -505,24 +469,27 @@ static float *fold(clipmdl_binder *b, const float **bias, bool found, const conv
     const size_t o = O, each = n;
     float *folded = CLIPB_NEW(&b->arena, float, o);
     *bias = folded;
-    check_finite(b, s->filters.tensor[0]);
+    clipmdl_bind_check(b, s->filters.tensor[0]);
     for (int i = 0; i < 4; i++)
-        check_finite(b, s->norm[i].tensor[0]);
+        clipmdl_bind_check(b, s->norm[i].tensor[0]);
     if (!found || !clipmdl_binder_places(b))
         return NULL;
-    if (clipb_block_reserve(&b->scratch, (o * each + 4 * o) * sizeof(float)) < 0) {
+    const bool folds_filters = s->filters.q.parts == 0; /* integers of a file are those of folded filters */
+    const size_t numbers = folds_filters ? o * each : 0;
+    if (clipb_block_reserve(&b->scratch, (numbers + 4 * o) * sizeof(float)) < 0) {
         b->status = CLIP_ENOMEM;
         return NULL;
     }
-    float *w = (float *)(void *)b->scratch.base, *stat = w + o * each;
-    clipk_to_f32(b->k, w, s->filters.view.p, s->filters.view.type, o * each);
+    float *w = (float *)(void *)b->scratch.base, *stat = w + numbers;
+    if (folds_filters)
+        clipk_to_f32(b->k, w, s->filters.view.p, s->filters.view.type, numbers);
     for (int i = 0; i < 4; i++)
         clipk_to_f32(b->k, stat + i * o, s->norm[i].view.p, s->norm[i].view.type, o);
     const float *gain = stat, *beta = stat + o, *mean = stat + 2 * o, *var = stat + 3 * o;
     for (size_t i = 0; i < o; i++) {
         float scale = gain[i] / sqrtf(var[i] + BATCHNORM_EPS);
         folded[i] = beta[i] - mean[i] * scale;
-        for (size_t j = 0; j < each; j++)
+        for (size_t j = 0; j < each && folds_filters; j++)
             w[i * each + j] *= scale;
     }
     drop(&s->filters);
@@ -549,13 +516,13 @@ void clipmdl_bind_conv(clipmdl_binder *b, clipnn_conv1x1 *out, const char *prefi
 {
     const int n = I * K * K;
     conv_source s;
-    const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, K);
+    const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, K, true);
     *out = (clipnn_conv1x1){0};
     if (folds(b)) {
         const float *w = fold(b, &out->w.b, found, &s, O, n);
         place_weight(b, &out->w.w, format_of(b, CLIPK_F32, n, false), O, n);
         if (w)
-            clipk_weight_pack(b->k, &out->w.w, clipk_rows(w, n));
+            pack(b, &out->w.w, clipk_rows(w, n), &s.filters);
         return;
     }
     place_linear(b, &out->w, found, &s.filters, O, n, false);
@@ -566,7 +533,7 @@ void clipmdl_bind_conv3x3(clipmdl_binder *b, clipnn_conv3x3 *out, const char *pr
                           int O, int I)
 {
     conv_source s;
-    const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, 3), folded = folds(b);
+    const bool found = locate_conv(b, &s, prefix, conv, bn, O, I, 3, false), folded = folds(b);
     *out = (clipnn_conv3x3){.w = {.O = O, .I = I}, .wt = {.O = I, .I = O}};
     const size_t bytes = clipk_conv3x3_bytes(b->k->set, O, I), back_bytes = clipk_conv3x3_bytes(b->k->set, I, O);
     if (!folded)

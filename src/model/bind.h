@@ -29,6 +29,7 @@ typedef struct clipmdl_binder {
     int first_group;
     clipb_block *room; /* weights are packed here when used; grows to hold the largest */
     bool freeze_bn;    /* batch norms use their running statistics and learn nothing */
+    struct clipmdl_integers *integers; /* what products in 8 bits become is kept here (quantised.h); NULL: not */
     /* Or only a list of all parameters: */
     clipmdl_params *list;
 

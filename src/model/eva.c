@@ -340,7 +340,8 @@ static void attention_forward(const clipk_ctx *k, const eva *m, const block *p, 
         clipk_rotate(k, a->q, m->angle, each, class_tokens(m), T, H, C / H);
         clipk_rotate(k, a->k, m->angle, each, class_tokens(m), T, H, C / H);
     }
-    const clipk_attention_shape s = {.B = n->B, .H = H, .D = C / H, .q_off = n->off, .k_off = n->off};
+    const clipk_attention_shape s = {
+        .B = n->B, .H = H, .D = C / H, .q_off = n->off, .k_off = n->off, .format = p->q.w.format};
     clipk_attention(k, a->ln, C, NULL, a->q, C, a->k, C, a->v, C, &s);
     if (m->cfg.eva.inner_norms)
         clipnn_layernorm_forward(k, a->ln, NULL, NULL, a->ln, NULL, &p->norm, T, C);

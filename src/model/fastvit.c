@@ -397,7 +397,8 @@ static void attention_forward(const clipk_ctx *k, const fastvit *m, const block 
 {
     const int T = N * each;
     const clipnn_batch batch = batch_of(a, N, each);
-    const clipk_attention_shape s = {.B = N, .H = C / HEAD, .D = HEAD, .q_off = batch.off, .k_off = batch.off};
+    const clipk_attention_shape s = {
+        .B = N, .H = C / HEAD, .D = HEAD, .q_off = batch.off, .k_off = batch.off, .format = p->qkv.w.format};
     if (m->cfg.layer_norms)
         clipnn_layernorm_forward(k, a->y, NULL, NULL, a->x, NULL, &p->norm, T, C);
     clipnn_linear_forward(k, a->wide, NULL, clipk_rows(m->cfg.layer_norms ? a->y : a->x, C), T, &p->qkv, CLIPK_LINEAR,

@@ -284,6 +284,9 @@ const clipmdl_param *clipmdl_params_missing(const clipmdl_params *p, const clipm
 clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, const clipmdl_family *family,
                                 const char *prefix, float *w, clip_error *err)
 {
+    if (s->quantised)
+        return clipb_fail(err, CLIP_EUNSUPPORTED, s->file,
+                          "its weights are in 8 bits, for inference alone: take the checkpoint that it was made from");
     for (size_t i = 0; i < p->n; i++)
         TRY(read_param(&p->param[i], s, family, prefix, w, err));
     return CLIP_OK;

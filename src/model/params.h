@@ -17,6 +17,7 @@ enum {
     CLIPMDL_TEXT_PARAM = 2,
     CLIPMDL_BUFFER_PARAM = 4,     /* running statistics: not trained */
     CLIPMDL_PROJECTION_PARAM = 8, /* used as x @ W; some families store the transpose */
+    CLIPMDL_LARGE_PARAM = 16,     /* a table of tokens, or filters */
 };
 
 typedef struct clipmdl_param {
@@ -64,7 +65,8 @@ const clipmdl_param *clipmdl_params_missing(const clipmdl_params *p, const clipm
 
 /* clipmdl_params_read(): the weights of a checkpoint, of any family and any type, as f32. If the
  * file has no logit_bias, w keeps its own.
- * Errors: CLIP_EMISMATCH (missing or misshapen, named), CLIP_ENOTFINITE, CLIP_ENOMEM. */
+ * Errors: CLIP_EUNSUPPORTED (weights in 8 bits), CLIP_EMISMATCH (missing or misshapen, named),
+ * CLIP_ENOTFINITE, CLIP_ENOMEM. */
 clip_status clipmdl_params_read(const clipmdl_params *p, const clipmdl_store *s, const clipmdl_family *family,
                                 const char *prefix, float *w, clip_error *err);
 

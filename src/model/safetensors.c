@@ -71,6 +71,16 @@ static int by_data(const void *a, const void *b)
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
+static clip_status read_metadata(clipmdl_store *s, const cJSON *e, const char *file, clip_error *err)
+{
+    const cJSON *version = cJSON_GetObjectItemCaseSensitive(e, CLIPMDL_INT8_KEY);
+    if (version && (!cJSON_IsString(version) || strcmp(version->valuestring, CLIPMDL_INT8_VERSION) != 0))
+        return clipb_fail(err, CLIP_EUNSUPPORTED, file, "weights in 8 bits of the form %s: only form %s is known",
+                          cJSON_IsString(version) ? version->valuestring : "(no text)", CLIPMDL_INT8_VERSION);
+    s->quantised = s->quantised || version;
+    return CLIP_OK;
+}
+
 static clip_status read_header(clipmdl_store *s, const clipb_map *map, const cJSON *root, size_t header,
                                const char *file, clip_error *err)
 {
@@ -82,8 +92,10 @@ static clip_status read_header(clipmdl_store *s, const clipb_map *map, const cJS
     cJSON_ArrayForEach(e, root)
     {
         clipmdl_tensor *t;
-        if (strcmp(e->string, "__metadata__") == 0)
+        if (strcmp(e->string, "__metadata__") == 0) {
+            TRY(read_metadata(s, e, file, err));
             continue;
+        }
         if (clipmdl_store_add(s, e->string, strlen(e->string), &t) < 0)
             return clipb_nomem(err, file);
         TRY(read_entry(e, file, data, size, t, err));

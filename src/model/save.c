@@ -62,10 +62,13 @@ static void put_ones(clipmdl_array *t, const clipmdl_ones *ones)
         }
 }
 
-static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const float *data, const char *prefix,
-                             const clipmdl_family *family, clipk_type type)
+clip_status clipmdl_arrays_add_param(clipmdl_arrays *a, const clipmdl_param *q, const float *block, const char *prefix,
+                                     const clipmdl_family *family, clipk_type type)
 {
     clipmdl_part part[CLIPMDL_MAX_PARTS];
+    const float *data = block + q->at;
+    if (family->no_logit_bias && strcmp(q->name, "logit_bias") == 0)
+        return CLIP_OK;
     const int64_t rows = q->ndim > 0 ? q->dim[0] : 1;
     const int n = clipmdl_parts(family, prefix, q->name, 0, rows, rows, part);
     TRY(clipb_grow((void **)&a->array, &a->capacity, a->n + n, sizeof *a->array));
@@ -90,11 +93,8 @@ static clip_status add_param(clipmdl_arrays *a, const clipmdl_param *q, const fl
 clip_status clipmdl_arrays_add(clipmdl_arrays *a, const clipmdl_params *p, const float *block, const char *prefix,
                                const clipmdl_family *family, clipk_type type)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        const clipmdl_param *q = &p->param[i];
-        if (!family->no_logit_bias || strcmp(q->name, "logit_bias") != 0)
-            TRY(add_param(a, q, block + q->at, prefix, family, type));
-    }
+    for (size_t i = 0; i < p->n; i++)
+        TRY(clipmdl_arrays_add_param(a, &p->param[i], block, prefix, family, type));
     return CLIP_OK;
 }
 
@@ -107,11 +107,17 @@ void clipmdl_arrays_free(clipmdl_arrays *a)
 /* ---- The file -------------------------------------------------------------------------------- */
 
 /* By type, the wide ones first, so that each is aligned to its own size; then by name. */
-static int in_file(const void *a, const void *b)
+static int turn_of(const clipmdl_array *t)
 {
     static const int turn[] = {[CLIPK_F32] = 0, [CLIPK_BF16] = 1, [CLIPK_F16] = 2};
+    return t->integers ? 3 : turn[t->type];
+}
+
+static int in_file(const void *a, const void *b)
+{
     const clipmdl_array *x = a, *y = b;
-    return x->type != y->type ? turn[x->type] - turn[y->type] : strcmp(x->name, y->name);
+    const int order = turn_of(x) - turn_of(y);
+    return order ? order : strcmp(x->name, y->name);
 }
 
 static size_t count_of(const clipmdl_array *t)
@@ -122,6 +128,8 @@ static size_t count_of(const clipmdl_array *t)
     return n;
 }
 
+static size_t size_of(const clipmdl_array *t) { return count_of(t) * (t->integers ? 1 : clipk_type_size(t->type)); }
+
 /* The length is written to the front at the end, when it is known. */
 static clip_status write_header(clipb_output *o, const clipmdl_arrays *a, clip_error *err)
 {
@@ -129,13 +137,14 @@ static clip_status write_header(clipb_output *o, const clipmdl_arrays *a, clip_e
     unsigned char length[8] = {0};
     size_t at = 0;
     TRY(clipb_output_write(o, length, sizeof length, err));
-    fputs("{\"__metadata__\":{\"format\":\"pt\"}", o->f);
+    fprintf(o->f, "{\"__metadata__\":{%s\"format\":\"pt\"}",
+            a->quantised ? "\"" CLIPMDL_INT8_KEY "\":\"" CLIPMDL_INT8_VERSION "\"," : "");
     for (size_t i = 0; i < a->n; i++) {
         const clipmdl_array *t = &a->array[i];
-        fprintf(o->f, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, dtype[t->type]);
+        fprintf(o->f, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, t->integers ? "I8" : dtype[t->type]);
         for (int d = 0; d < t->ndim; d++)
             fprintf(o->f, "%s%" PRId64, d > 0 ? "," : "", t->dim[d]);
-        const size_t bytes = count_of(t) * clipk_type_size(t->type);
+        const size_t bytes = size_of(t);
         fprintf(o->f, "],\"data_offsets\":[%zu,%zu]}", at, at + bytes);
         at += bytes;
     }
@@ -192,7 +201,9 @@ static clip_status write_file(clipb_output *o, const clipmdl_arrays *a, clip_err
     clip_status status = s ? write_header(o, a, err) : clipb_nomem(err, o->path);
     for (size_t i = 0; status == CLIP_OK && i < a->n; i++) {
         const clipmdl_array *t = &a->array[i];
-        status = t->transpose ? write_transpose(o, s, t, err) : write_run(o, s, t, t->data, count_of(t), err);
+        status = t->integers    ? clipb_output_write(o, t->integers, count_of(t), err)
+                 : t->transpose ? write_transpose(o, s, t, err)
+                                : write_run(o, s, t, t->data, count_of(t), err);
     }
     free(s);
     return status;

@@ -18,6 +18,7 @@ typedef struct clipmdl_array {
     int ndim;
     int64_t dim[4];    /* as stored */
     const float *data; /* owned by the caller; needed until the file is written */
+    const int8_t *integers; /* I8, instead of data and type; NULL: not */
     bool transpose;    /* data is [dim[1], dim[0]] */
 } clipmdl_array;
 
@@ -29,13 +30,17 @@ typedef struct clipmdl_array {
 typedef struct clipmdl_arrays {
     clipmdl_array *array;
     size_t n, capacity;
+    bool quantised; /* the metadata says so (store.h) */
 } clipmdl_arrays;
 
 /* clipmdl_arrays_add(): add every parameter of a block, in a family's names and layouts. logit_bias
  * is left out if the family has none.
+ * clipmdl_arrays_add_param(): add one of them.
  * Errors: CLIP_ENOMEM. */
 clip_status clipmdl_arrays_add(clipmdl_arrays *a, const clipmdl_params *p, const float *block, const char *prefix,
                                const clipmdl_family *family, clipk_type type);
+clip_status clipmdl_arrays_add_param(clipmdl_arrays *a, const clipmdl_param *q, const float *block, const char *prefix,
+                                     const clipmdl_family *family, clipk_type type);
 void clipmdl_arrays_free(clipmdl_arrays *a);
 
 /* clipmdl_arrays_write(): one safetensors file, byte for byte as safetensors' own writer makes it:

@@ -11,6 +11,11 @@
 
 #define CLIPMDL_MAX_DIMS 8
 
+/* In the metadata of a safetensors file: its matrices may be in 8 bits, in this form
+ * (quantised.h). */
+#define CLIPMDL_INT8_KEY "clip_int8"
+#define CLIPMDL_INT8_VERSION "1"
+
 typedef struct clipmdl_tensor {
     const char *name;  /* owned by the store */
     const char *dtype; /* "F32", "I64", ... as in the file; static */
@@ -28,6 +33,7 @@ typedef struct clipmdl_store {
     char *file;             /* the opened file: the index if there are shards */
     clipb_map *map;         /* [shards] */
     size_t shards;
+    bool quantised;         /* its metadata says that matrices may be in 8 bits (quantised.h) */
     size_t capacity;        /* of tensor */
     struct clipmdl_kept *kept; /* names, and tensors that are not in a mapping */
 } clipmdl_store;

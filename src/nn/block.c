@@ -88,7 +88,7 @@ static clipk_attention_shape shape_of(const clipnn_block_acts *a, const clipnn_b
 {
     clipk_attention_shape s = {
         .B = n->B, .H = p->heads, .D = p->width / p->heads, .q_off = n->off, .k_off = n->off, .k_end = n->key_end,
-        .causal = n->causal};
+        .causal = n->causal, .format = p->q.w.format};
     if (read) {
         for (int b = 0; b <= n->B; b++)
             a->one_each[b] = b;

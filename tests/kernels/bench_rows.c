@@ -95,6 +95,15 @@ static void attend(const clipk_ctx *k, void *of)
     clipk_attention(k, a->y, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &a->shape);
 }
 
+static void attend_pairs(const clipk_ctx *k, void *of)
+{
+    const attention *a = of;
+    const int C = a->H * a->D;
+    clipk_attention_shape s = a->shape;
+    s.format = &clipk_formats[CLIPK_TILE_BF16_PAIRS];
+    clipk_attention(k, a->y, C, NULL, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
+}
+
 /* The gradient at y is q: any numbers will do. */
 static void attend_backward(const clipk_ctx *k, void *of)
 {
@@ -117,6 +126,8 @@ static void bench_attention(const clipk_ctx *k, attention *a)
         (clipk_attention_shape){.B = a->B, .H = a->H, .D = a->D, .q_off = q_off, .k_off = k_off, .causal = a->causal};
     const double operations = 2.0 * (double)(queries * C) * (a->causal ? (a->T + 1) / 2.0 : a->T);
     report(k, a->what, attend, a, 2 * operations);
+    if (clipk_set_has(k->set, &clipk_formats[CLIPK_TILE_BF16_PAIRS]))
+        report(k, "    pairs of bf16", attend_pairs, a, 2 * operations);
     report(k, "    backward", attend_backward, a, 5 * operations);
     free(a->q), free(a->kv), free(a->y), free(a->lse), free(a->dq), free(a->dkv), free(q_off), free(k_off);
 }

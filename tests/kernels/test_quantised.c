@@ -48,8 +48,9 @@ static float *product(const clipk_set *set, const clipk_format *f, int threads, 
     return y;
 }
 
-static const clipk_format *const formats[] = {&clipk_formats[CLIPK_TILE_I8_QUADS],
-                                              &clipk_formats[CLIPK_TILE_I8_PAIRS]};
+static const clipk_format *const formats[] = {
+    &clipk_formats[CLIPK_TILE_I8_QUADS], &clipk_formats[CLIPK_TILE_I8_PAIRS], &clipk_formats[CLIPK_TILE_I8_SIGNED]};
+#define FORMATS ((int)(sizeof formats / sizeof *formats))
 
 /* The wide set has no instruction for bytes. */
 static bool has(const clipk_set *set, const clipk_format *f)
@@ -66,7 +67,7 @@ static void same_everywhere(const operands *p, const float *want, const char *wh
         const clipk_set *set = i < 0 ? &clipk_set_wide : clipk_set_usable(i);
         if (set == &clipk_set_wide && !wide_runs())
             continue;
-        for (int f = 0; f < 2; f++) {
+        for (int f = 0; f < FORMATS; f++) {
             if (!has(set, formats[f]))
                 continue;
             const int steps[] = {p->M, 1, random_in(1, p->M)};
@@ -274,6 +275,91 @@ static void outliers_do_no_harm(void **state)
     operands_free(&p);
 }
 
+/* ---- Outside of panels ----------------------------------------------------------------------- */
+
+/* What every set unpacks is the same, and packs to the same panels. */
+static void integers_go_there_and_back(void **state)
+{
+    enum { N = 77 };
+    static const int depths[] = {1, 16, 70, 255, 300, 1030};
+    (void)state;
+    for (size_t d = 0; d < sizeof depths / sizeof *depths; d++) {
+        const int K = depths[d], depth = clipk_quantised_depth(K);
+        operands p = operands_new(3, N, K);
+        memset(p.W + 5 * K, 0, sizeof *p.W * (size_t)K);
+        int8_t *first = NULL, *q = bytes_new((size_t)(N * depth));
+        float *scale = floats_new(N), *t = floats_new((size_t)K), *scale0 = floats_new(N), *t0 = floats_new((size_t)K);
+        assert_int_equal(depth, depth_of(K));
+        for (int i = 0; clipk_set_usable(i); i++)
+            for (int f = 0; f < 2; f++) {
+                clipk_ctx k = ctx_of(clipk_set_usable(i), 1 + f);
+                const clipk_quantised from = {q, scale, t};
+                clipk_weight w = packed(&k, formats[f], &p), again = w;
+                const size_t bytes = clipk_weight_bytes(k.set, formats[f], N, K);
+                clipk_weight_unpack(k.set, &w, q, scale, t);
+                if (!first) {
+                    first = bytes_new((size_t)(N * depth));
+                    memcpy(first, q, (size_t)(N * depth));
+                    memcpy(scale0, scale, sizeof *scale * N);
+                    memcpy(t0, t, sizeof *t * (size_t)K);
+                }
+                assert_memory_equal(q, first, (size_t)(N * depth));
+                assert_memory_equal(scale, scale0, sizeof *scale * N);
+                assert_memory_equal(t, t0, sizeof *t * (size_t)K);
+                assert_true(scale[5] == 1);
+                again.panels = aligned_new(bytes);
+                memset(again.panels, 0x55, bytes);
+                clipk_weight_pack_quantised(&k, &again, &from);
+                float y[2][3 * N];
+                for (int j = 0; j < 2 && clipk_set_has(k.set, formats[f]); j++)
+                    clipk_gemm(&k, y[j], N, clipk_rows(p.x, K), 3, j ? &again : &w, NULL);
+                if (clipk_set_has(k.set, formats[f]))
+                    assert_memory_equal(y[0], y[1], sizeof y[0]);
+                free(w.panels);
+                free(again.panels);
+                ctx_free(&k);
+            }
+        free(first);
+        free(q);
+        free(scale);
+        free(t);
+        free(scale0);
+        free(t0);
+        operands_free(&p);
+    }
+}
+
+/* W = diag(scale) q H diag(t), but for rounding. */
+static void integers_are_the_weights(void **state)
+{
+    enum { N = 20, K = 300 };
+    (void)state;
+    operands p = operands_new(1, N, K);
+    const int depth = clipk_quantised_depth(K), block = block_of(K);
+    int8_t *q = bytes_new((size_t)(N * depth));
+    double *row = bytes_new(sizeof *row * (size_t)depth);
+    float *scale = floats_new(N), *t = floats_new(K);
+    clipk_ctx k = ctx_of(clipk_set_find(NULL), 1);
+    clipk_weight w = packed(&k, formats[1], &p);
+    clipk_weight_unpack(k.set, &w, q, scale, t);
+    for (int n = 0; n < N; n++) {
+        for (int i = 0; i < depth; i++)
+            row[i] = q[n * depth + i];
+        for (int i = 0; i < K; i++) {
+            const double is = scale[n] * rotated(row + i / block * block, i % block, block) * t[i];
+            /* each of the numbers that are summed is off by half a step */
+            CHECK_NEAR(is, p.W[n * K + i], scale[n] * fabs((double)t[i]) * block / 16 / 2, "W[%d,%d]", n, i);
+        }
+    }
+    free(w.panels);
+    ctx_free(&k);
+    free(q);
+    free(row);
+    free(scale);
+    free(t);
+    operands_free(&p);
+}
+
 /* ---- Epilogues and what is not a number ------------------------------------------------------ */
 
 static void epilogues_follow(void **state)
@@ -283,7 +369,7 @@ static void epilogues_follow(void **state)
     operands p = operands_new(M, N, K);
     float *bias = random_floats(N), *residual = random_floats(M * N);
     for (int i = 0; clipk_set_usable(i); i++)
-        for (int f = 0; f < 2; f++) {
+        for (int f = 0; f < FORMATS; f++) {
             const clipk_set *set = clipk_set_usable(i);
             if (!clipk_set_has(set, formats[f]))
                 continue;
@@ -318,7 +404,7 @@ static void what_is_not_finite_stays_so(void **state)
     p.x[4 * K + K - 1] = INFINITY;
     memset(p.x + 6 * K, 0, sizeof *p.x * K);
     for (int i = 0; clipk_set_usable(i); i++)
-        for (int f = 0; f < 2; f++) {
+        for (int f = 0; f < FORMATS; f++) {
             if (!clipk_set_has(clipk_set_usable(i), formats[f]))
                 continue;
             float *y = product(clipk_set_usable(i), formats[f], 1, &p, M, NULL);
@@ -341,7 +427,7 @@ static void long_rows_stay_out(void **state)
     }
     clipk_ctx k = ctx_of(clipk_set_find(NULL), 1);
     operands p = operands_new(2, 3, CLIPK_FORMED_K);
-    for (int f = 0; f < 2; f++) /* the longest row of x fits into the scratch */
+    for (int f = 0; f < FORMATS; f++) /* the longest row of x fits into the scratch */
         if (clipk_set_has(k.set, formats[f]))
             free(product(k.set, formats[f], 1, &p, 2, NULL));
     operands_free(&p);
@@ -375,7 +461,8 @@ int main(void)
         cmocka_unit_test(products_are_the_definition), cmocka_unit_test(many_rows),
         cmocka_unit_test(outliers_do_no_harm),         cmocka_unit_test(epilogues_follow),
         cmocka_unit_test(what_is_not_finite_stays_so), cmocka_unit_test(empty_columns_and_rows),
-        cmocka_unit_test(long_rows_stay_out),
+        cmocka_unit_test(long_rows_stay_out),          cmocka_unit_test(integers_go_there_and_back),
+        cmocka_unit_test(integers_are_the_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

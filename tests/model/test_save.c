@@ -219,7 +219,7 @@ static void optimizer_state_is_the_same_to_it(void **state)
 static clip_status write_narrow(const float *in, size_t n, clipk_type type, uint16_t *out, clip_error *err)
 {
     clipmdl_array t = {.name = "t", .type = type, .ndim = 1, .dim = {(int64_t)n}, .data = in};
-    clipmdl_arrays a = {&t, 1, 1};
+    clipmdl_arrays a = {.array = &t, .n = 1, .capacity = 1};
     clipmdl_store s;
     TRY(clipmdl_arrays_write(&a, in_dir("narrow"), err));
     assert_int_equal(clipmdl_store_open(in_dir("narrow"), &s, err), CLIP_OK);

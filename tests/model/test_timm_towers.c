@@ -2,7 +2,7 @@
  * embeddings are golden (tools/dump_towers.py). None of them is trained. */
 #include "golden_towers.h"
 #include "named.h"
-#include "model/save.h"
+#include "model/quantised.h"
 #include "train/net.h"
 
 #include <stdio.h>
@@ -54,6 +54,47 @@ static void check_converted(const char *what, const clipmdl_config *c, const flo
     unlink(path);
 }
 
+/* clip convert --dtype int8: the file gives the bits of the weights that it was made from. What it
+ * keeps in 16 bits has no more here. */
+static void check_quantised(const char *what, const clipmdl_config *c)
+{
+    held s = tower_new(c), from_file = tower_new(c);
+    const clipk_format *format = clipk_format_find("int8", s.k.set);
+    clipmdl_store store;
+    clip_error err;
+    float out[2][N * D];
+    char path[64];
+    int integers = 0;
+    snprintf(path, sizeof path, "timm_towers_int8_%ld.safetensors", (long)getpid());
+    fill_params(&s.params, &clipmdl_openclip, s.w);
+    for (size_t i = 0; i < s.params.count; i++) {
+        const uint16_t half = clipmdl_to_f16(s.w[i]);
+        clipk_to_f32(&s.k, &s.w[i], &half, CLIPK_F16, 1);
+    }
+    clipmdl_binder b = {.params = &s.params, .prefix = "", .w = s.w, .k = &s.k, .format = format};
+    place_tower(&s, &b);
+    forward(&s, NULL, out[0]);
+    if (clipmdl_save_quantised(path, c, &s.params, s.w, CLIPK_F32, &clipmdl_openclip, &err) != CLIP_OK ||
+        clipmdl_store_open(path, &store, &err) != CLIP_OK)
+        fail_msg("%s: %s", what, err.message);
+    for (size_t i = 0; i < store.n; i++)
+        integers += strcmp(store.tensor[i].dtype, "I8") == 0;
+    assert_true(store.quantised && integers > 0);
+    b = (clipmdl_binder){.store = &store, .family = &clipmdl_openclip, .prefix = "", .k = &from_file.k,
+                         .format = format};
+    place_tower(&from_file, &b);
+    forward(&from_file, NULL, out[1]);
+    if (memcmp(out[0], out[1], sizeof out[0]) != 0)
+        fail_msg("%s: the file in 8 bits has other embeddings", what);
+    for (size_t i = 0; i < store.n; i++)
+        if (!store.tensor[i].used)
+            fail_msg("%s: '%s' is not read", what, store.tensor[i].name);
+    tower_free(&s);
+    tower_free(&from_file);
+    clipmdl_store_close(&store);
+    unlink(path);
+}
+
 static void check(const char *what, const clipmdl_vision_config *v, const float *golden)
 {
     const clipmdl_config c = {.towers = CLIP_TOWER_IMAGE, .embed_dim = D, .vision = *v};
@@ -69,6 +110,7 @@ static void check(const char *what, const clipmdl_vision_config *v, const float 
     check_rows(&s, what);
     tower_free(&s);
     check_converted(what, &c, golden);
+    check_quantised(what, &c);
 }
 
 /* ---- The towers ------------------------------------------------------------------------------ */
