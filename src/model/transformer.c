@@ -66,12 +66,12 @@ static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, co
 }
 
 /* The probe is one row for all samples, and so is the gradient of its query, a sum over them. In
- * f32 the sum of chunks is that of the batch. */
+ * training it stays f32, where the sum of chunks is that of the batch. */
 static void bind_query(clipmdl_binder *b, clipnn_linear *q, const char *prefix, const char *weight, const char *bias,
                        int C)
 {
     const clipk_format *format = b->format;
-    b->format = NULL;
+    b->format = b->room ? NULL : format;
     clipmdl_bind_linear(b, q, prefix, weight, bias, 0, C, 3 * C, C);
     b->format = format;
 }
