@@ -51,7 +51,7 @@
 
 typedef struct gemm_job {
     const clipk_ctx *k;
-    float *y;
+    char *y;
     int64_t ldy;
     clipk_view x;         /* strides in groups, or, if it is packed, in numbers */
     int each;             /* numbers of x in a group, 1 if x is in groups */
@@ -75,6 +75,8 @@ static int block_depth(const gemm_job *j)
     const int kc = j->k->set->kc;
     return j->each == 1 ? kc : clipb_round_up(clipb_ceil_div(j->K, clipb_ceil_div(j->K, kc)), 8);
 }
+
+static int64_t y_size(const gemm_job *j) { return j->e.rounds ? 2 : 4; }
 
 static void plan(gemm_job *j, int threads)
 {
@@ -182,8 +184,9 @@ static void multiply(const slab *s, float *sum)
                           .rows = s->rows,
                           .n = clipb_min(nr, w->N - n0),
                           .sum = sum,
-                          .y = j->y + s->m0 * j->ldy + n0,
+                          .y = j->y + (s->m0 * j->ldy + n0) * y_size(j),
                           .ldy = j->ldy,
+                          .rounds = j->e.rounds,
                           .ld_residual = j->e.ld_residual,
                           .ld_pre = j->e.ld_pre,
                           .act = j->e.act,
@@ -327,23 +330,26 @@ static void run_formed(gemm_job *j, const float *x, int64_t rs, int M)
         clipb_team_run((int64_t)f.M * j->w->K < CLIPK_FORK_FROM ? NULL : j->k->team,
                        clipb_ceil_div(f.M, FORM_ROWS), form_rows, &f);
         run(j);
-        j->y += rows * j->ldy;
+        j->y += rows * j->ldy * y_size(j);
         j->e.residual = j->e.residual ? j->e.residual + rows * j->e.ld_residual : NULL;
         j->e.pre = j->e.pre ? j->e.pre + rows * j->e.ld_pre : NULL;
     }
 }
 
-void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
+void clipk_gemm(const clipk_ctx *k, void *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e)
 {
-    const bool rows = W->format->x != CLIPK_X_F32 && x.cs == 1;
-    assert(x.type == CLIPK_F32 && M > 0 && W->N > 0 && W->K > 0);
+    const bool formed = x.type == CLIPK_BF16, rows = W->format->x != CLIPK_X_F32 && x.cs == 1;
+    assert((x.type == CLIPK_F32 || formed) && M > 0 && W->N > 0 && W->K > 0);
+    assert(!formed || (rows && W->format->x == CLIPK_X_BF16 && x.rs % 2 == 0 && W->K % 2 == 0));
     assert(!rows || W->K <= CLIPK_FORMED_K);
     assert(rows || !W->format->rotates);
     gemm_job j = {.k = k, .y = y, .ldy = ldy, .x = x, .each = rows ? 1 : W->format->group, .w = W, .M = M};
     if (e)
         j.e = *e;
-    if (rows)
+    if (formed)
+        j.x = (clipk_view){x.p, CLIPK_F32, x.rs / 2, 1};
+    if (rows && !formed)
         run_formed(&j, x.p, x.rs, M);
     else
         run(&j);

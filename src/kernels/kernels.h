@@ -192,12 +192,15 @@ typedef struct clipk_epilogue {
     float *pre;            /* [M, N]: keeps z for the activation's backward; NULL in inference */
     int64_t ld_pre;
     clipk_act act;
+    bool rounds;           /* y is bf16, rounded to nearest even: for a product that would round it as well */
 } clipk_epilogue;
 
 /* clipk_gemm(): y = act(x Wᵀ + bias + residual)      W [N, K] packed   y [M, N], not overlapping x
- * x  in   [M, K] f32, any strides; dense rows where the format rotates
+ * y  out  f32, or bf16 if e->rounds; ldy counts its numbers
+ * x  in   [M, K] f32, any strides, but dense rows where the format rotates; or, for bf16 pairs, bf16
+ *         in dense rows, K and their stride even
  * e  in   may be NULL */
-void clipk_gemm(const clipk_ctx *k, float *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
+void clipk_gemm(const clipk_ctx *k, void *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
                 const clipk_epilogue *e);
 
 /* clipk_act_apply(): y = act(x), n numbers; y may be x. */

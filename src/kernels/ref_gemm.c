@@ -135,7 +135,11 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
             z += b->residual ? b->residual[i * b->ld_residual + j] : 0;
             if (b->pre)
                 b->pre[i * b->ld_pre + j] = (float)z;
-            b->y[i * b->ldy + j] = (float)act(z, b->act);
+            const float y = (float)act(z, b->act);
+            if (b->rounds)
+                NAME(to_bf16)((uint16_t *)b->y + i * b->ldy + j, &y, 1);
+            else
+                ((float *)b->y)[i * b->ldy + j] = y;
         }
 }
 

@@ -155,8 +155,9 @@ typedef struct clipk_gemm_block {
     int rows, n, K; /* n <= nr columns are stored */
     bool first, last;
     float *sum;     /* [rows][nr]: the sum of the blocks so far; unused if one block is both first and last */
-    float *y;
+    void *y;         /* bf16 if it rounds, else f32 */
     int64_t ldy;
+    bool rounds;
     const float *bias, *residual;
     float *pre;
     int64_t ld_residual, ld_pre;

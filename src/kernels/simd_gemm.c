@@ -230,6 +230,16 @@ void NAME(gemm_pack_x)(float *out, clipk_x_form form, const float *x, int64_t rs
 
 /* ---- The way out ----------------------------------------------------------------------------- */
 
+/* The first n lanes, rounded. */
+INLINE void vstore_bf16_some(uint16_t *p, vf v, int n)
+{
+    const vh h = vto_bf16(v);
+    if (n >= CLIPK_VL)
+        memcpy(p, &h, sizeof h);
+    else if (n > 0)
+        memcpy(p, &h, sizeof *p * (size_t)n);
+}
+
 /* y = act(z + bias + residual) for m rows from `row`. n columns are stored; all: a constant. */
 INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, int n, clipk_act act)
 {
@@ -237,7 +247,6 @@ INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, in
     const vf bias0 = b->bias ? vload_some(b->bias, n) : (vf){0},
              bias1 = b->bias ? vload_some(b->bias + CLIPK_VL, n1) : (vf){0};
     for (int i = row; i < row + m; i++, z += NR) {
-        float *y = b->y + i * b->ldy;
         vf z0 = vload(z) + bias0, z1 = vload(z + CLIPK_VL) + bias1;
         if (b->residual) {
             z0 += vload_some(b->residual + i * b->ld_residual, n);
@@ -247,8 +256,17 @@ INLINE void finish(const clipk_gemm_block *b, const float *z, int row, int m, in
             vstore_some(b->pre + i * b->ld_pre, z0, n);
             vstore_some(b->pre + i * b->ld_pre + CLIPK_VL, z1, n1);
         }
-        vstore_some(y, vact(z0, act), n);
-        vstore_some(y + CLIPK_VL, vact(z1, act), n1);
+        z0 = vact(z0, act);
+        z1 = vact(z1, act);
+        if (b->rounds) {
+            uint16_t *y = (uint16_t *)b->y + i * b->ldy;
+            vstore_bf16_some(y, z0, n);
+            vstore_bf16_some(y + CLIPK_VL, z1, n1);
+        } else {
+            float *y = (float *)b->y + i * b->ldy;
+            vstore_some(y, z0, n);
+            vstore_some(y + CLIPK_VL, z1, n1);
+        }
     }
 }
 
@@ -439,11 +457,13 @@ INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
 {
     const clipk_gemm_block *b = t->b;
     vf acc[TILE_ROWS][2];
-    float *y = b->y + row * b->ldy, *sum = b->sum + row * NR;
+    const int64_t line = b->ldy * (b->rounds ? 2 : 4);
+    char *y = (char *)b->y + row * line;
+    float *sum = b->sum + row * NR;
     if (b->last)
         UNROLL
         for (int i = 0; i < R; i++)
-            __builtin_prefetch(y + i * b->ldy, 1); /* y will be near when the sums are done */
+            __builtin_prefetch(y + i * line, 1); /* y will be near when the sums are done */
     /* The chains of f32 begin at 0 in every block. Integers are exact, and go on. */
     if (!is_integer(kind))
         tile_zero(acc, R);
@@ -468,7 +488,7 @@ INLINE void tile_rows(work *t, int row, int R, clipk_tile kind, bool packed)
                 acc[i][0] = vact(acc[i][0], CLIPK_RELU);
                 acc[i][1] = vact(acc[i][1], CLIPK_RELU);
             }
-        store_rows(y, b->ldy, acc, R);
+        store_rows((float *)(void *)y, b->ldy, acc, R);
     } else {
         ALIGNED float z[TILE_ROWS * NR];
         store_rows(z, NR, acc, R);
@@ -538,7 +558,7 @@ void NAME(gemm_block)(const clipk_gemm_block *b)
     const int turns = (b->K + STEPS - 1) / STEPS * ((b->rows + TILE_ROWS - 1) / TILE_ROWS);
     const int64_t lines = ((b->next[0].end - b->next[0].p) + (b->next[1].end - b->next[1].p)) / 64 + 1;
     work t = {.b = b, .w = b->w, .next = b->next[0], .lines = (int)((lines + turns - 1) / turns)};
-    t.plain = b->n == NR && b->act <= CLIPK_RELU && !b->pre;
+    t.plain = b->n == NR && b->act <= CLIPK_RELU && !b->pre && !b->rounds;
     if (t.plain && b->bias)
         memcpy(t.bias, b->bias, sizeof t.bias);
     int kind = (int)b->tile;

@@ -115,25 +115,38 @@ static void attend(const clipk_ctx *k, const clipnn_block_acts *a, const clipnn_
     clipk_attention(k, a->att, C, a->lse, a->q, C, a->kv, 2 * C, a->kv + C, 2 * C, &s);
 }
 
+/* fc = act(c_fc(x)), as c_proj reads it: in bf16 where that product would round it, and there is no
+ * tape. The bits are the same, and half of the memory is written and read. */
+static clipk_view mlp_rows(const clipk_ctx *k, const clipnn_block_acts *a, const clipnn_block *p, const float *x, int R)
+{
+    const int F = p->mlp;
+    if (a->pre || p->c_proj.w.format->x != CLIPK_X_BF16 || F % 2) {
+        clipnn_linear_forward(k, a->fc, a->pre, clipk_rows(x, p->width), R, &p->c_fc, p->act, NULL);
+        return clipk_rows(a->fc, F);
+    }
+    clipnn_linear_forward_rounded(k, a->fc, clipk_rows(x, p->width), R, &p->c_fc, p->act);
+    return (clipk_view){a->fc, CLIPK_BF16, F, 1};
+}
+
 static void post_norm_forward(const clipk_ctx *k, const clipnn_block_acts *a, const clipnn_block *p,
                               const clipnn_batch *n, const int32_t *read)
 {
-    const int C = p->width, F = p->mlp, R = read ? n->B : clipnn_batch_rows(n);
+    const int C = p->width, R = read ? n->B : clipnn_batch_rows(n);
     const float *x_read = read ? a->ln_read : a->x;
     if (read)
         gather_rows(a->ln_read, a->x, read, R, (size_t)C);
     attend(k, a, p, n, read, a->x, x_read);
     clipnn_linear_forward(k, a->sum_1, NULL, clipk_rows(a->att, C), R, &p->out_proj, CLIPK_LINEAR, x_read);
     clipnn_layernorm_forward(k, a->mid, a->mean_1, a->rstd_1, a->sum_1, NULL, &p->ln_1, R, C);
-    clipnn_linear_forward(k, a->fc, a->pre, clipk_rows(a->mid, C), R, &p->c_fc, p->act, NULL);
-    clipnn_linear_forward(k, a->sum_2, NULL, clipk_rows(a->fc, F), R, &p->c_proj, CLIPK_LINEAR, a->mid);
+    const clipk_view fc = mlp_rows(k, a, p, a->mid, R);
+    clipnn_linear_forward(k, a->sum_2, NULL, fc, R, &p->c_proj, CLIPK_LINEAR, a->mid);
     clipnn_layernorm_forward(k, a->out, a->mean_2, a->rstd_2, a->sum_2, NULL, &p->ln_2, R, C);
 }
 
 static void pre_norm_forward(const clipk_ctx *k, const clipnn_block_acts *a, const clipnn_block *p,
                              const clipnn_batch *n, const int32_t *read)
 {
-    const int C = p->width, F = p->mlp, T = clipnn_batch_rows(n), R = read ? n->B : T;
+    const int C = p->width, T = clipnn_batch_rows(n), R = read ? n->B : T;
 
     clipnn_layernorm_forward(k, a->ln, a->mean_1, a->rstd_1, a->x, NULL, &p->ln_1, T, C);
     if (read)
@@ -147,8 +160,8 @@ static void pre_norm_forward(const clipk_ctx *k, const clipnn_block_acts *a, con
     }
     clipnn_linear_forward(k, a->mid, NULL, clipk_rows(a->att, C), R, &p->out_proj, CLIPK_LINEAR, residual);
     clipnn_layernorm_forward(k, a->ln, a->mean_2, a->rstd_2, a->mid, NULL, &p->ln_2, R, C);
-    clipnn_linear_forward(k, a->fc, a->pre, clipk_rows(a->ln, C), R, &p->c_fc, p->act, NULL);
-    clipnn_linear_forward(k, a->out, NULL, clipk_rows(a->fc, F), R, &p->c_proj, CLIPK_LINEAR, a->mid);
+    const clipk_view fc = mlp_rows(k, a, p, a->ln, R);
+    clipnn_linear_forward(k, a->out, NULL, fc, R, &p->c_proj, CLIPK_LINEAR, a->mid);
 }
 
 void clipnn_block_forward(const clipk_ctx *k, const clipnn_block_acts *a, const clipnn_block *p, const clipnn_batch *n,

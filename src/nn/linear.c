@@ -29,16 +29,26 @@ static void drop_pages(const clipnn_linear *l)
         clipb_map_drop(l->map, w->rest, (size_t)(w->N - first) * row);
 }
 
+static void forward(const clipk_ctx *k, void *y, clipk_view x, int T, const clipnn_linear *l, const clipk_epilogue *e)
+{
+    const clipk_weight w = operand(k, l, &l->w);
+    clipk_gemm(k, y, w.N, x, T, &w, e);
+    if (l->map)
+        drop_pages(l);
+}
+
 void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l,
                            clipk_act act, const float *residual)
 {
     const int O = l->w.N;
-    const clipk_weight w = operand(k, l, &l->w);
-    const clipk_epilogue e = {
-        .bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act};
-    clipk_gemm(k, y, O, x, T, &w, &e);
-    if (l->map)
-        drop_pages(l);
+    forward(k, y, x, T, l, &(clipk_epilogue){
+        .bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act});
+}
+
+void clipnn_linear_forward_rounded(const clipk_ctx *k, void *y, clipk_view x, int T, const clipnn_linear *l,
+                                   clipk_act act)
+{
+    forward(k, y, x, T, l, &(clipk_epilogue){.bias = l->b, .act = act, .rounds = true});
 }
 
 void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l,

@@ -43,6 +43,11 @@ typedef struct clipnn_layernorm {
 void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view x, int T, const clipnn_linear *l,
                            clipk_act act, const float *residual);
 
+/* The same without a tape or a residual, to bf16: y [T, O], for a layer that rounds its rows to
+ * it. */
+void clipnn_linear_forward_rounded(const clipk_ctx *k, void *y, clipk_view x, int T, const clipnn_linear *l,
+                                   clipk_act act);
+
 /* dx = dy W + residual      dy [T, O]  dx, residual [T, I]; residual may be dx or NULL */
 void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l,
                       const float *residual);

@@ -365,9 +365,64 @@ static void not_numbers(const clipk_set *set)
         not_numbers_of(set, PAIRS);
 }
 
+/* y [M, N] of 16 bits, ldy apart, is y in f32, rounded. Gaps between rows stay. */
+static void check_rounded(const clipk_ctx *k, const product *p, const clipk_weight *w)
+{
+    const clipk_epilogue e = {.bias = p->bias, .act = p->act};
+    clipk_epilogue rounds = e;
+    float *y = copy_of(p->y, y_size(p));
+    uint16_t *half = bytes_new(y_size(p) * sizeof *half), want;
+    rounds.rounds = true;
+    memset(half, 0x5a, y_size(p) * sizeof *half);
+    clipk_gemm(k, y, p->ldy, x_of(p, 0), p->M, w, &e);
+    clipk_gemm(k, half, p->ldy, x_of(p, 0), p->M, w, &rounds);
+    for (size_t i = 0; i < y_size(p); i++) {
+        k->set->to_bf16(&want, y + i, 1);
+        if (i % (size_t)p->ldy >= (size_t)p->N)
+            want = 0x5a5a;
+        if (half[i] != want)
+            fail_msg("%s, M %d N %d K %d: number %zu is %x, should be %x", clipk_set_name(k->set), p->M, p->N, p->K, i,
+                     half[i], want);
+    }
+    free(half);
+    free(y);
+}
+
+/* Rows of bf16 give the bits of the same rows in f32. */
+static void check_half_rows(const clipk_ctx *k, const product *p, const clipk_weight *w)
+{
+    const int ld = p->K + 2 * random_in(0, 3);
+    const size_t n = (size_t)((p->M - 1) * ld + p->K);
+    float *x = random_floats(n), *y = copy_of(p->y, y_size(p)), *again = copy_of(p->y, y_size(p));
+    uint16_t *half = bytes_new(n * sizeof *half);
+    k->set->to_bf16(half, x, n);
+    clipk_gemm(k, y, p->ldy, clipk_rows(x, ld), p->M, w, NULL);
+    clipk_gemm(k, again, p->ldy, (clipk_view){half, CLIPK_BF16, ld, 1}, p->M, w, NULL);
+    assert_memory_equal(y, again, y_size(p) * sizeof *y);
+    free(x), free(y), free(again), free(half);
+}
+
+static void half_rows(const clipk_set *set)
+{
+    for (int i = 0; i < 40; i++) {
+        clipk_ctx k = ctx_of(set, 1 + i % 3);
+        product p = product_new(set, random_in(1, 70), random_in(1, 150), 2 * random_in(1, 600), DENSE);
+        if (multiplies_pairs(set) && i % 2)
+            p.format = PAIRS;
+        clipk_weight w = pack(&k, &p, 0, p.N);
+        check_rounded(&k, &p, &w);
+        if (p.format == PAIRS)
+            check_half_rows(&k, &p, &w);
+        free(w.panels);
+        product_free(&p);
+        ctx_free(&k);
+    }
+}
+
 static void small_products_are_right(void **state) { (void)state, on_each(small_shapes); }
 static void deep_products_are_right(void **state) { (void)state, on_each(deep_shapes); }
 static void large_products_are_right(void **state) { (void)state, on_each(large_shapes); }
+static void rows_of_bf16_save_memory_alone(void **state) { (void)state, on_each(half_rows); }
 static void nan_and_infinity_reach_their_rows(void **state) { (void)state, on_each(not_numbers); }
 
 static void sets_are_found_by_name(void **state)
@@ -392,6 +447,7 @@ int main(void)
         cmocka_unit_test(small_products_are_right),
         cmocka_unit_test(deep_products_are_right),
         cmocka_unit_test(large_products_are_right),
+        cmocka_unit_test(rows_of_bf16_save_memory_alone),
         cmocka_unit_test(nan_and_infinity_reach_their_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
