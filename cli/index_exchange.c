@@ -38,7 +38,8 @@ static void print_report(const cli_args *a, const char *path, const char *dir, c
         cli_json_int(&o, "pictures", r->pictures);
         cli_json_int(&o, "texts", r->texts);
         cli_json_int(&o, "empty", r->empty);
-        cli_json_int(&o, "compared", r->compared);
+        cli_json_int(&o, "compared_pictures", r->compared_pictures);
+        cli_json_int(&o, "compared_texts", r->compared_texts);
         cli_json_close(&o, '}');
         cli_json_line(&o);
         return;
@@ -96,9 +97,9 @@ int cli_index_import(const cli_args *a, const char *path, const char *dir)
         clip_index_discard(x);
     else if (clip_index_close(x, &err) < 0)
         code = cli_fail("%s", err.message);
-    if (code == CLI_DONE && s.model && report.compared == 0)
-        cli_warn("%s: none of its pictures is here, so that nothing tells whether %s made these embeddings, with "
-                 "pictures of %d pixels (--image-size)", dir, a->model, s.info.image_size);
+    if (code == CLI_DONE && s.model && report.pictures > 0 && report.compared_pictures == 0)
+        cli_warn("%s: none of its pictures is here and can be read, so that nothing tells whether %s made their "
+                 "embeddings, with pictures of %d pixels (--image-size)", dir, a->model, s.info.image_size);
     cli_close(&s);
     if (code == CLI_DONE)
         print_report(a, path, dir, &report);

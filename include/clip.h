@@ -159,8 +159,8 @@ typedef struct clip_load_options {
      * NULL: the file holds one. */
     const char *prefix;
     /* One of clip_precision_at(): "f32"; "bf16", faster and less exact, for processors with
-     * AVX512_BF16; "int8", faster still, on every processor. NULL: "f32", or "int8" where the
-     * file's weights are in 8 bits, which have no other. */
+     * AVX512_BF16, or BF16 of ARM under Linux; "int8", faster still, on every processor. NULL:
+     * "f32", or "int8" where the file's weights are in 8 bits, which have no other. */
     const char *precision;
     /* Pictures of image_size x image_size pixels instead of the checkpoint's size. Positions are
      * resampled: bicubic with antialiasing as OpenCLIP and timm do, for transformers' layouts
@@ -193,12 +193,15 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * Every setting of a configuration and every tensor of a tower must be understood.
  * The matrices of the Transformers keep the file's type (f32, f16, bf16) in memory; everything
  * else is f32. With precision "bf16" these matrices are kept in bf16, and the other operand of
- * their products is rounded to bf16 (8 bits, to nearest even). Sums stay f32, and so do the
- * residual stream, norms, attention between tokens, biases, and a ResNet's 3x3 convolutions. Such
- * an embedding has a cosine above 0.999 with its f32 counterpart (measurements:
- * docs/performance.md), so the two can be compared. With "int8" both operands are 8-bit integers,
- * with a scale for each row of the matrix and of what it multiplies, and sums are exact. What stays
- * f32 for bf16 does so here, and so does the projection to the embedding.
+ * their products is rounded to bf16 (8 bits, to nearest even), and so are the operands of attention
+ * with 16 queries or more. Sums stay f32, and so do the residual stream, norms, softmax, biases,
+ * and a ResNet's 3x3 convolutions behind its stem. Such an embedding has a cosine above 0.999 with
+ * its f32 counterpart (measurements: docs/performance.md), so the two can be compared. With "int8"
+ * both operands are 8-bit integers, with a scale for each row of the matrix and of what it
+ * multiplies, and sums are exact. Attention is as with "bf16" where the processor has it, else f32.
+ * What else stays f32 for bf16 does so here, and so does a CLIP's projection to the embedding. The
+ * last digits of a token's states depend on how many tokens are asked for, because few of them have
+ * attention in f32.
  *
  * The matrices of a `mapped` tower are not packed. Each use reads them from the mapped file, and
  * then gives its pages back to the system. Loading is quicker, no more than one matrix is resident,
@@ -648,8 +651,8 @@ CLIP_API clip_status clip_hidden_pixels(clip_context *ctx, const float *pixels, 
  * texts   in   [K]
  * map     out  [K, G, G], at least 0. Compare the cells of one map, not maps
  * cosine  out  [K] of the picture with each text
- * The first call packs a ViT once more for gradients, in f32 whatever the precision; the context
- * keeps it.
+ * The first call packs a ViT once more for gradients, in f32 whatever the precision, and any other
+ * tower that is `mapped`, in the model's; the context keeps it.
  * Errors: CLIP_EINVAL (K < 1, an empty picture, a tower or the tokenizer is missing),
  * CLIP_ENOTFINITE, CLIP_ENOMEM. */
 CLIP_API clip_status clip_explain(clip_context *ctx, const clip_image *img,
@@ -1133,7 +1136,8 @@ CLIP_API clip_status clip_convert(const char *path, const char *out,
  *
  * "precision" is "f32" or "amp_bf16": the large matrix products of forward and backward round both
  * operands to bf16; sums, weights, gradients, moments, norms, attention and the loss stay f32. On a
- * processor without AVX512_BF16, clip_trainer_new() fails with CLIP_EUNSUPPORTED. */
+ * processor without such products (see clip_load_options.precision), clip_trainer_new() fails with
+ * CLIP_EUNSUPPORTED. */
 typedef struct clip_train_options clip_train_options;
 
 /* clip_train_options_new(): all settings at their defaults; free with clip_train_options_free().
@@ -1660,7 +1664,7 @@ typedef struct clip_import_report {
     int64_t rows;            /* read */
     int64_t pictures, texts; /* added, or replaced */
     int64_t empty;           /* rows without a vector or without a name */
-    int64_t compared;        /* pictures and captions that the model has embedded again */
+    int64_t compared_pictures, compared_texts; /* that the model has embedded again */
 } clip_import_report;
 
 /* clip_index_import_info(): the dimension that an index for `dir` needs, and its number of rows.

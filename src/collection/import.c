@@ -22,7 +22,8 @@ typedef struct comparison {
     float *own; /* [D] */
     int D, tries, n[3]; /* how many were compared, by kind */
     double best[3];
-    char *name; /* of the best picture or caption, for the message */
+    char *last;    /* the picture before: rows of one picture with several captions follow each other */
+    char *name[3]; /* of the first that is off, by kind, for the message */
 } comparison;
 
 static clip_status embed_picture(comparison *c, const char *path, bool *embedded)
@@ -60,6 +61,13 @@ static clip_status look(void *user, const clip_item *item, const float *unit, bo
     bool embedded = false;
     double cosine = 0;
     *more = ++c->tries < TRIES && (c->n[CLIP_ITEM_PICTURE] < ENOUGH || c->n[CLIP_ITEM_TEXT] < ENOUGH);
+    if (kind == CLIP_ITEM_PICTURE && c->last && strcmp(c->last, item->path) == 0)
+        return CLIP_OK;
+    if (kind == CLIP_ITEM_PICTURE) {
+        free(c->last);
+        c->last = strdup(item->path);
+        TRY(c->last ? CLIP_OK : CLIP_ENOMEM);
+    }
     if (c->n[kind] < ENOUGH)
         TRY(embed(c, item, &embedded));
     if (!embedded)
@@ -68,8 +76,8 @@ static clip_status look(void *user, const clip_item *item, const float *unit, bo
         cosine += (double)c->own[d] * (double)unit[d];
     if (c->n[kind]++ == 0 || cosine > c->best[kind])
         c->best[kind] = cosine;
-    if (!c->name && cosine < NEAR)
-        c->name = strdup(kind == CLIP_ITEM_PICTURE ? item->path : item->text);
+    if (!c->name[kind] && cosine < NEAR)
+        c->name[kind] = strdup(kind == CLIP_ITEM_PICTURE ? item->path : item->text);
     return CLIP_OK;
 }
 
@@ -82,7 +90,7 @@ static clip_status judge(const comparison *c, const char *dir, clip_error *err)
                               "%s does not make these embeddings (of '%.200s' another one, with a cosine of %.3f at "
                               "best): they are of another model, of pictures of another size or prepared otherwise, or "
                               "of texts in another language",
-                              m->path, c->name ? c->name : "", c->best[kind]);
+                              m->path, c->name[kind] ? c->name[kind] : "", c->best[kind]);
     return CLIP_OK;
 }
 
@@ -102,8 +110,11 @@ clip_status clipcol_import(clip_index *x, clip_context *ctx, const char *dir, cl
         s = judge(&c, dir, err);
     if (s == CLIP_OK)
         s = clipidx_import(x, dir, r, err);
-    r->compared = c.n[CLIP_ITEM_PICTURE] + c.n[CLIP_ITEM_TEXT];
-    free(c.name);
+    r->compared_pictures = c.n[CLIP_ITEM_PICTURE];
+    r->compared_texts = c.n[CLIP_ITEM_TEXT];
+    free(c.name[CLIP_ITEM_PICTURE]);
+    free(c.name[CLIP_ITEM_TEXT]);
+    free(c.last);
     free(c.own);
     return s;
 }

@@ -112,8 +112,8 @@ static clip_status check_model(clip_index *x, const clip_model *m, bool fresh, c
     name_of(m, name, sizeof name);
     if (!fresh && strcmp(id, x->model_id) != 0)
         return clipb_fail(err, CLIP_EMISMATCH, x->dir,
-                          "is an index of another model: %s (weights %.8s%s); %s has weights %.8s%s", x->model_name,
-                          x->model_id, size_words(x->image_size, its), m->path, id,
+                          "is an index of another model: %s (%.8s%s); %s is %.8s%s, by its weights and settings",
+                          x->model_name, x->model_id, size_words(x->image_size, its), m->path, id,
                           size_words(other_size(m), ours));
     TRY(clipidx_remember(x, stamp, id, err));
     TRY(note_path(x, m, err));

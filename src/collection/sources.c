@@ -76,10 +76,13 @@ static clip_status put(clipcol_sources *list, char *path, const clipcol_source *
     size_t at = 0;
     while (at < list->n && strcmp(list->item[at].path, path) != 0)
         at++;
-    if (at < list->n)
+    if (at < list->n) {
+        if (!*new.language) /* captions that are in the index stay, and so does their language */
+            memcpy(new.language, list->item[at].language, sizeof new.language);
         free_source(&list->item[at]);
-    else
+    } else {
         list->n++;
+    }
     list->item[at] = new;
     return CLIP_OK;
 }
@@ -220,25 +223,32 @@ clip_status clipcol_sources_remember(clip_index *x, const clipcol_sources *more,
     return s == CLIP_ENOMEM ? clipb_nomem(err, x->dir) : s;
 }
 
-static const clipcol_source *known_as(const clipcol_sources *all, const char *path)
+/* Whether one is the other, or a folder that holds it. */
+static bool overlap(const char *a, const char *b)
 {
-    for (size_t i = 0; i < all->n; i++)
-        if (strcmp(all->item[i].path, path) == 0)
-            return &all->item[i];
-    return NULL;
+    const size_t n = strlen(a), m = strlen(b), shorter = n < m ? n : m;
+    if (strncmp(a, b, shorter) != 0)
+        return false;
+    return n == m || (n > m ? a : b)[shorter] == '/' || (shorter > 0 && a[shorter - 1] == '/');
+}
+
+static clip_status agree(const clipcol_source *was, const clipcol_source *now, clip_error *err)
+{
+    if (!*was->language || !*now->language || strcmp(was->language, now->language) == 0 ||
+        !overlap(was->path, now->path))
+        return CLIP_OK;
+    return clipb_fail(err, CLIP_EMISMATCH, now->path,
+                      "its captions are in the index in the language %s, not %s: name that one, or remove them from "
+                      "the index first", was->language, now->language);
 }
 
 clip_status clipcol_sources_agree(const clip_index *x, const clipcol_sources *named, clip_error *err)
 {
     clipcol_sources all = {0};
     clip_status s = clipcol_sources_recall(x, &all, err);
-    for (size_t i = 0; s == CLIP_OK && i < named->n; i++) {
-        const clipcol_source *now = &named->item[i], *was = known_as(&all, now->path);
-        if (was && *was->language && *now->language && strcmp(was->language, now->language) != 0)
-            s = clipb_fail(err, CLIP_EMISMATCH, now->path,
-                           "its captions are in the index in the language %s, not %s: name that one, or remove them "
-                           "from the index first", was->language, now->language);
-    }
+    for (size_t i = 0; i < named->n; i++)
+        for (size_t j = 0; s == CLIP_OK && j < all.n; j++)
+            s = agree(&all.item[j], &named->item[i], err);
     clipcol_sources_free(&all);
     return s;
 }

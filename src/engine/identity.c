@@ -21,13 +21,15 @@ static XXH128_hash_t fold(XXH128_hash_t so_far, XXH128_hash_t next, size_t i)
     return i == 0 ? next : XXH3_128bits(both, sizeof both);
 }
 
-/* What one file of weights may be used with, and gives other embeddings: the configuration, and how
- * pictures are prepared. The background is the caller's choice, and an index keeps it itself. */
+/* What one file of weights may be used with, and gives other embeddings: which encoder of the file,
+ * the configuration, and how pictures are prepared. The background is the caller's choice, and an
+ * index keeps it itself. */
 static XXH128_hash_t fold_settings(XXH128_hash_t h, const clip_model *m)
 {
     char words[CLIPMDL_WORDS + 512];
     const clipimg_recipe *r = &m->recipe;
     int n = clipmdl_config_words(&m->config, words);
+    n += snprintf(words + n, sizeof words - (size_t)n, "%s ", m->prefix);
     const int own[] = {(int)r->mode, (int)r->filter, (int)r->flavour, r->size, r->patch, r->most};
     const float statistics[] = {r->mean[0], r->mean[1], r->mean[2], r->std[0], r->std[1], r->std[2]};
     if (!(m->config.towers & CLIP_TOWER_IMAGE))

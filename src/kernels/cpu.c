@@ -27,15 +27,15 @@ static int detect(void)
     const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     const uint64_t saved = saved_registers();
     unsigned a, b, c, d, a7, b7, c7, d7, a71 = 0, b71, c71, d71;
-    int has = KNOWN;
+    int found = KNOWN;
     if ((saved & SAVES_YMM) != SAVES_YMM || !__get_cpuid(1, &a, &b, &c, &d) ||
         !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7) || !(c & bit_FMA) || !(c & bit_F16C) || !(b7 & bit_AVX2))
-        return has;
+        return found;
     __get_cpuid_count(7, 1, &a71, &b71, &c71, &d71);
-    has |= AVX2 | (a71 & bit_AVXVNNI ? AVX_VNNI : 0);
+    found |= AVX2 | (a71 & bit_AVXVNNI ? AVX_VNNI : 0);
     if ((saved & SAVES_ZMM) == SAVES_ZMM && (b7 & avx512) == avx512)
-        has |= AVX512 | (a71 & bit_AVX512BF16 ? AVX512_BF16 : 0) | (c7 & bit_AVX512VNNI ? AVX512_VNNI : 0);
-    return has;
+        found |= AVX512 | (a71 & bit_AVX512BF16 ? AVX512_BF16 : 0) | (c7 & bit_AVX512VNNI ? AVX512_VNNI : 0);
+    return found;
 }
 
 /* Asked once: a virtual machine may take 50 microseconds for an answer. */
@@ -59,6 +59,10 @@ bool clipk_cpu_has_avx_vnni(void) { return has(AVX_VNNI); }
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+
+#if !defined(HWCAP2_BF16) /* Linux before 5.6 */
+#define HWCAP2_BF16 (1 << 14)
+#endif
 
 bool clipk_cpu_has_arm_bf16(void) { return getauxval(AT_HWCAP2) & HWCAP2_BF16; }
 bool clipk_cpu_has_dotprod(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }

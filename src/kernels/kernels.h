@@ -197,7 +197,8 @@ typedef struct clipk_epilogue {
 
 /* clipk_gemm(): y = act(x Wᵀ + bias + residual)      W [N, K] packed   y [M, N], not overlapping x
  * y  out  f32, or bf16 if e->rounds; ldy counts its numbers
- * x  in   [M, K] f32, any strides, but dense rows where the format rotates; or, for bf16 pairs, bf16
+ * x  in   [M, K] f32, any strides, but dense rows where the format rotates; or, for bf16 pairs,
+ * bf16
  *         in dense rows, K and their stride even
  * e  in   may be NULL */
 void clipk_gemm(const clipk_ctx *k, void *y, int64_t ldy, clipk_view x, int M, const clipk_weight *W,
@@ -227,7 +228,8 @@ typedef struct clipk_attention_shape {
  * lse  out  [H, Tq] log of the sum of exponentials of each row of scores, for backward; NULL in
  *           inference
  * Where the format does not compute in f32, the set has CLIPK_TILE_BF16_PAIRS, lse is NULL and a
- * sample has 16 queries or more, q, k, v and the weights are rounded to bf16. Sums are f32. */
+ * sample has 16 queries or more, and keys that fit the scratch (1280 of 64 numbers), q, k, v and
+ * the weights are rounded to bf16. Sums are f32. */
 void clipk_attention(const clipk_ctx *kc, float *y, int64_t ldy, float *lse, const float *q, int64_t ldq,
                      const float *k, int64_t ldk, const float *v, int64_t ldv, const clipk_attention_shape *s);
 

@@ -9,7 +9,7 @@
  * rows a power of two apart would share a few sets of the cache. A query's result does not depend
  * on the other queries of its block.
  *
- * With products of pairs (AVX512_BF16), q, k, v and P are rounded to bf16. Neighbours along D in Q
+ * With products of pairs, q, k, v and P are rounded to bf16. Neighbours along D in Q
  * and k, and neighbouring keys in P and v, stand side by side. Scores, maxima and sums stay f32.
  * P is 2^(S - max) there, and log2(e) is in Q.
  *

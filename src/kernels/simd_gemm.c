@@ -119,7 +119,7 @@ INLINE int pack_rows(void *panel, const clipk_format *f, clipk_type from, const 
     case CLIPK_TILE_BF16: return pack_rows16(panel, p, rs, n, K);
     case CLIPK_TILE_I8_QUADS:
     case CLIPK_TILE_I8_SIGNED:
-    case CLIPK_TILE_I8_PAIRS: /* gemm.c packs these, whole rows at a time */
+    case CLIPK_TILE_I8_PAIRS: /* pack.c packs these, whole rows at a time */
     case CLIPK_TILES: break;
     }
     assert(!"unknown tile");

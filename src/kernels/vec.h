@@ -152,7 +152,8 @@ static inline vh vto_bf16(vf v)
 #if CLIPK_VL == 16 || (CLIPK_VL == 4 && defined(__aarch64__))
 #define CLIPK_DOT_BF16
 #endif
-#define CLIPK_ARM ".arch armv8.6-a\n\t" /* for the assembler alone: the compiler uses what its flags allow */
+/* For the assembler alone: the compiler uses what its flags allow. */
+#define CLIPK_ARM ".arch armv8.6-a+crypto+sve2\n\t"
 static inline vf vdot_bf16(vf acc, vu a, vf b)
 {
 #if CLIPK_VL == 16 && defined(__AVX512F__)

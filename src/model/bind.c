@@ -396,7 +396,7 @@ float *clipmdl_bind_copy(clipmdl_binder *b, const char *prefix, const char *name
     clipmdl_parts(b->family, b->prefix, full, 0, dim[0], dim[0], s.part);
     if (!b->store) {
         const int flags = b->flags;
-        b->flags |= ndim > 1 ? CLIPMDL_LARGE_PARAM : 0;
+        b->flags |= n > (size_t)dim[0] ? CLIPMDL_LARGE_PARAM : 0; /* more than a vector */
         const bool found = locate_param(b, &s, ndim, dim);
         b->flags = flags;
         if (!found)

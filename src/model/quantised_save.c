@@ -222,7 +222,10 @@ clip_status clipmdl_save_quantised(const char *path, const clipmdl_config *c, co
     clip_status s = quantise(c, p, w, &all);
     if (s == CLIP_OK)
         s = add_all(&a, &all, p, w, type, family);
-    s = s == CLIP_OK ? clipmdl_arrays_write(&a, path, err) : clipb_nomem(err, path);
+    if (s == CLIP_OK)
+        s = clipmdl_arrays_write(&a, path, err);
+    else
+        s = clipb_fail(err, s, path, s == CLIP_ENOMEM ? "out of memory" : "its weights do not fit its configuration");
     clipmdl_arrays_free(&a);
     clipmdl_integers_free(&all);
     return s;

@@ -225,6 +225,7 @@ static void attend(const clipk_ctx *k, const t5_acts *a, const t5 *m, const t5_b
     spread(m, a->k, a->part, 1, T);
     clipnn_linear_forward(k, a->part, NULL, x, T, &p->v, CLIPK_LINEAR, NULL);
     spread(m, a->v, a->part, 1, T);
+    /* Without a format: the positions in q and k would be rounded, too. */
     const clipk_attention_shape s = {.B = n->B, .H = H, .D = W, .q_off = n->off, .k_off = n->off};
     clipk_attention(k, a->y, ld, NULL, a->q, ld, a->k, ld, a->v, ld, &s);
     for (int64_t i = 0; i < (int64_t)T * H; i++)

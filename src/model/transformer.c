@@ -56,7 +56,7 @@ static void bind_block(clipmdl_binder *b, clipnn_block *p, const char *layer, co
     clipmdl_bind_layernorm(b, &p->ln_1, layer, "ln_1", C, eps);
     clipmdl_bind_linear(b, &p->q, layer, "attn.in_proj_weight", "attn.in_proj_bias", 0, C, 3 * C, C);
     clipmdl_bind_linear(b, &p->kv, layer, "attn.in_proj_weight", "attn.in_proj_bias", C, 2 * C, 3 * C, C);
-    p->attention = b->store ? p->q.w.format : NULL;
+    p->attention = b->room ? NULL : p->q.w.format;
     bind_scaled(b, &p->out_proj, layer, "attn.out_proj", m->layer_scale ? "ls_1.gamma" : NULL, C, C);
     clipmdl_bind_layernorm(b, &p->ln_2, layer, "ln_2", C, eps);
     clipmdl_bind_linear(b, &p->c_fc, layer, "mlp.c_fc.weight", "mlp.c_fc.bias", 0, F, F, C);

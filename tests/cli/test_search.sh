@@ -408,7 +408,8 @@ want 1 "$clip" index --index "$T/theirs" -m "$root/models/emoji-clip" --image-si
 says 'does not make these embeddings'
 [ ! -e "$T/theirs" ] || fault 'an index was made'
 want 0 "$clip" index --index "$T/theirs" -m "$root/models/emoji-clip" --import pairs --json
-same "$(json compared)" 8
+same "$(json compared_pictures)" 4
+same "$(json compared_texts)" 4
 want 2 "$clip" index --index "$T/sized" --image-size 128 --import pairs
 says '--image-size goes with --model'
 want 0 "$clip" search --index "$T/ours" -k 1 castle

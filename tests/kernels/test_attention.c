@@ -201,12 +201,13 @@ static void a_query_alone_gives_the_same_bits(void **state)
 /* NaN in a query spoils that query. NaN in a key or value spoils every query that sees it, and
  * maybe some others of its block. Infinite scores give NaN, as everywhere. Large scores take all
  * weight. */
-static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
+static void special_values_of(const char *name, const clipk_ctx *k, const clipk_format *format)
 {
-    (void)ref;
     enum { T = 40, D = 16 };
     const int32_t off[2] = {0, T};
-    const clipk_attention_shape s = {.B = 1, .H = 1, .D = D, .q_off = off, .k_off = off, .causal = true};
+    const clipk_attention_shape s = {
+        .B = 1, .H = 1, .D = D, .q_off = off, .k_off = off, .causal = true, .format = format};
+    const float large = format->x == CLIPK_X_F32 ? 1e15f : 0x1p50f; /* of few bits */
     float *q = random_floats(T * D), *x = random_floats(T * D), *y = floats_new(T * D);
     q[7 * D + 3] = NAN;
     x[20 * D] = NAN;
@@ -219,10 +220,18 @@ static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx
     clipk_attention(k, y, D, NULL, q, D, x, D, x, D, &s);
     assert_true(isnan(y[0]) && isnan(y[T * D - 1]));
     for (int i = 0; i < T * D; i++)
-        q[i] = 1e15f, x[i] = i / D == 3 ? 1e15f : 0; /* scores of 1e31 and 0 */
+        q[i] = large, x[i] = i / D == 3 ? large : 0; /* scores of 1e31 and 0 */
     clipk_attention(k, y, D, NULL, q, D, x, D, x, D, &s);
-    assert_true(y[2 * D] == 0 && y[3 * D] == 1e15f && y[30 * D] == 1e15f);
+    assert_true(y[2 * D] == 0 && y[3 * D] == large && y[30 * D] == large);
     free(q), free(x), free(y);
+}
+
+static void special_values(const char *name, const clipk_ctx *k, const clipk_ctx *ref)
+{
+    (void)ref;
+    special_values_of(name, k, CLIPK_FORMAT_F32);
+    if (clipk_set_has(k->set, &clipk_formats[CLIPK_TILE_BF16_PAIRS]))
+        special_values_of(name, k, &clipk_formats[CLIPK_TILE_BF16_PAIRS]);
 }
 
 static void special_values_spoil_what_they_reach(void **state)

@@ -291,7 +291,7 @@ static void integers_go_there_and_back(void **state)
         float *scale = floats_new(N), *t = floats_new((size_t)K), *scale0 = floats_new(N), *t0 = floats_new((size_t)K);
         assert_int_equal(depth, depth_of(K));
         for (int i = 0; clipk_set_usable(i); i++)
-            for (int f = 0; f < 3; f++) {
+            for (int f = 0; f < FORMATS; f++) {
                 clipk_ctx k = ctx_of(clipk_set_usable(i), 1 + f);
                 const clipk_quantised from = {q, scale, t};
                 clipk_weight w = packed(&k, formats[f], &p), again = w;
