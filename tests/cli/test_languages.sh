@@ -115,6 +115,13 @@ want 1 "$clip" index -m nllb --captions german
 says 'its captions are in the index in the language deu_Latn, not eng_Latn'
 want 1 "$clip" index -m nllb --captions --language deu_Latn english
 says 'its captions are in the index in the language eng_Latn, not deu_Latn'
+want 0 "$clip" index -m nllb german # without captions: those that are there stay, and so does their language
+want 1 "$clip" index -m nllb --captions german
+says 'its captions are in the index in the language deu_Latn, not eng_Latn'
+mkdir german/more && cp german/bee.png german/more/other.png && echo 'noch eine' >german/more/other.txt
+want 1 "$clip" index -m nllb --captions --language eng_Latn german/more
+says 'its captions are in the index in the language deu_Latn, not eng_Latn'
+rm -r german/more
 want 0 "$clip" index --remove english
 want 0 "$clip" index -m nllb --captions --language deu_Latn english
 want 2 "$clip" index -m nllb --language deu_Latn
