@@ -195,12 +195,13 @@ CLIP_API clip_load_options clip_load_options_default(void);
  * else is f32. With precision "bf16" these matrices are kept in bf16, and the other operand of
  * their products is rounded to bf16 (8 bits, to nearest even), and so are the operands of attention
  * with 16 queries or more. Sums stay f32, and so do the residual stream, norms, softmax, biases,
- * and a ResNet's 3x3 convolutions behind its stem. Such an embedding has a cosine above 0.999 with
- * its f32 counterpart (measurements: docs/performance.md), so the two can be compared. With "int8"
- * both operands are 8-bit integers, with a scale for each row of the matrix and of what it
- * multiplies, and sums are exact. Attention is as with "bf16" where the processor has it, else f32.
- * What else stays f32 for bf16 does so here, and so does a CLIP's projection to the embedding. The
- * last digits of a token's states depend on how many tokens are asked for, because few of them have
+ * and a ResNet's 3x3 convolutions behind its stem. Such an embedding by a Transformer has a cosine
+ * above 0.999 with its f32 counterpart (measurements: docs/performance.md), so the two can be
+ * compared. With "int8" both operands are 8-bit integers, with a scale for each row of the matrix
+ * and of what it multiplies, and sums are exact. Attention is as with "bf16" where the processor
+ * has it, else f32. What else stays f32 for bf16 does so here, and so does a CLIP's projection to
+ * the embedding. The last digits of a token's states depend on how many tokens are asked for,
+ * because few of them have
  * attention in f32.
  *
  * The matrices of a `mapped` tower are not packed. Each use reads them from the mapped file, and

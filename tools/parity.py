@@ -74,7 +74,10 @@ def pictures(work, pairs):
 
 
 def reference(directory, files):
+    """Embeddings by PyTorch; None where the model has no tokenizer here."""
     ref = references.load(directory)
+    if not hasattr(ref, "ids"):
+        return None
     rows = []
     for i in range(0, len(files), 4):  # a few at a time: 336 x 336 through 24 layers needs much memory
         images = [references.on_white(f) for f in files[i : i + 4]]
@@ -110,8 +113,12 @@ def compare(name, kind, should, got, labels, limits):
 def check(name, a, files):
     directory = make_checkpoints.make(a.work, name)
     try:
-        image, text = reference(directory, files)
+        embeddings = reference(directory, files)
         gc.collect()
+        if not embeddings:
+            print(f"| {name} | {' | '.join('-' * 4)} | no tokenizer here |", flush=True)
+            return True
+        image, text = embeddings
         got_image, got_text = engine(a.clip, directory, a.precision, a.work, files)
     except subprocess.CalledProcessError as e:
         print(f"| {name} | {' | '.join('-' * 4)} | FAIL: exit {e.returncode} |", flush=True)
