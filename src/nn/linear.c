@@ -41,14 +41,16 @@ void clipnn_linear_forward(const clipk_ctx *k, float *y, float *pre, clipk_view 
                            clipk_act act, const float *residual)
 {
     const int O = l->w.N;
-    forward(k, y, x, T, l, &(clipk_epilogue){
-        .bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act});
+    const clipk_epilogue e = {
+        .bias = l->b, .residual = residual, .ld_residual = O, .pre = pre, .ld_pre = O, .act = act};
+    forward(k, y, x, T, l, &e);
 }
 
 void clipnn_linear_forward_rounded(const clipk_ctx *k, void *y, clipk_view x, int T, const clipnn_linear *l,
                                    clipk_act act)
 {
-    forward(k, y, x, T, l, &(clipk_epilogue){.bias = l->b, .act = act, .rounds = true});
+    const clipk_epilogue e = {.bias = l->b, .act = act, .rounds = true};
+    forward(k, y, x, T, l, &e);
 }
 
 void clipnn_linear_dx(const clipk_ctx *k, float *dx, const float *dy, int T, const clipnn_linear *l,
